@@ -1,0 +1,35 @@
+/*
+ * enc: hex, base64 and strict number parsing.
+ */
+#ifndef COMMON_BASE_ENC_H
+#define COMMON_BASE_ENC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+
+/* out holds 2 * len + 1 bytes; lower case, NUL-terminated. */
+void enc_hex(const uint8_t *in, size_t len, char *out);
+/* RC_INVALID unless exactly 2 * len hex digits; either case. */
+rc enc_unhex(const char *hex, uint8_t *out, size_t len) MUST_CHECK;
+/* Standard alphabet with padding. */
+char *enc_base64(struct arena *a, const uint8_t *in, size_t len);
+rc enc_unbase64(struct arena *a, const char *in, size_t len, uint8_t **out,
+    size_t *out_len) MUST_CHECK;
+/* The whole string, decimal, within [min, max]; RC_INVALID otherwise. */
+rc enc_parse_i64(const char *s, int64_t min, int64_t max, int64_t *out)
+    MUST_CHECK;
+/* "1h30m", "250ms", "2s": number and unit pairs; RC_INVALID otherwise. */
+rc enc_parse_duration_ms(const char *s, int64_t *out_ms) MUST_CHECK;
+/* Lower-case hex SHA-256; out holds 65 bytes. */
+void enc_sha256_hex(const void *in, size_t len, char out[65]);
+/* Equal in time that depends on the lengths only. */
+bool enc_equal_ct(const char *a, const char *b);
+/* Valid UTF-8 without NUL, surrogates or overlong forms (RFC 3629). */
+bool enc_is_utf8(const char *s, size_t len);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * bus: nng sockets joined to the loop.
+ *
+ * Every scheduler listens on its own address; a peer keeps one socket per
+ * address and link (hints PUSH/PULL, work REQ/REP, events PUB/SUB), since one
+ * nng socket with several dialers spreads over all peers.  nng's threads only
+ * signal an eventfd; all frames are handled on the loop.  Addresses:
+ * "ipc:///run/x/sched-1" gives the sockets ".hint", ".work" and ".events";
+ * "tls+tcp://host:7400" gives the ports 7400, 7401 and 7402.
+ */
+#ifndef COMMON_BUS_BUS_H
+#define COMMON_BUS_BUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/bus/frame.h"
+#include "common/loop/loop.h"
+
+struct bus_tls { /* all NULL on ipc:// and loopback tcp:// */
+	const char *ca_file;
+	const char *cert_file;
+	const char *key_file;
+};
+
+/* --- the scheduler's side --- */
+struct bus_server; /* defined in server.c */
+
+struct bus_server_ops {
+	void (*on_hint)(void *arg, const struct frame *f);
+	/* Answer later with bus_server_reply(reply_to); pipe names the peer's
+	 * connection.  f is valid during the call only. */
+	void (*on_request)(void *arg, uint64_t reply_to, uint32_t pipe,
+	    const struct frame *f);
+	void (*on_pipe_closed)(void *arg, uint32_t pipe);
+};
+
+rc bus_server_new(struct loop *l, const char *url, const struct bus_tls *tls,
+    const struct bus_server_ops *ops, void *arg, struct bus_server **out)
+    MUST_CHECK;
+void bus_server_free(struct bus_server *s);
+/* A reply to a peer that is gone is dropped. */
+void bus_server_reply(struct bus_server *s, uint64_t reply_to,
+    const struct frame *f);
+void bus_server_publish(struct bus_server *s, const struct frame *f);
+
+/* --- the side of apiservers and workers --- */
+struct bus_client; /* defined in client.c */
+
+struct bus_client_ops {
+	/* Events of the leader we follow. */
+	void (*on_event)(void *arg, const struct frame *f);
+	/* The leader changed; term 0: none known (no beat for 500 ms). */
+	void (*on_leader)(void *arg, uint64_t term);
+};
+
+/* urls: NULL-terminated.  Dials in the background, for ever. */
+rc bus_client_new(struct loop *l, const char *const *urls,
+    const struct bus_tls *tls, const struct bus_client_ops *ops, void *arg,
+    struct bus_client **out) MUST_CHECK;
+void bus_client_free(struct bus_client *c);
+/* The term of the leader whose beat was heard within 500 ms, else 0. */
+uint64_t bus_client_term(const struct bus_client *c);
+/* A hint to the leader (to every scheduler when none is known); never
+ * blocks, may be lost. */
+void bus_client_hint(struct bus_client *c, const char *body, size_t len);
+
+/* Called once: RC_OK and the reply, RC_TIMEOUT, RC_PEER_GONE. */
+typedef void bus_reply_fn(void *arg, rc code, const struct frame *reply);
+/* To the leader.  RC_UNAVAILABLE when none is known; done is then not
+ * called.  Any number may be under way. */
+rc bus_client_request(struct bus_client *c, const struct frame *f,
+    int64_t timeout_ms, bus_reply_fn *done, void *arg) MUST_CHECK;
+
+#endif

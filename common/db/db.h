@@ -1,0 +1,111 @@
+/*
+ * db: the asynchronous PostgreSQL pool.
+ *
+ * Requests queue for a connection until their deadline; connections are
+ * opened as needed up to the ceiling, prepared statements are made on first
+ * use, and libpq's pipeline mode carries a request's statements in one round
+ * trip.  A request with several statements is one transaction: all commit or
+ * none (they share one Sync).  A lost connection is reset with back-off; a
+ * request that was in flight then ends with RC_UNAVAILABLE and its outcome is
+ * unknown.  Call from the event loop only.
+ */
+#ifndef COMMON_DB_DB_H
+#define COMMON_DB_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/loop/loop.h"
+#include "sql_gen.h" /* enum query: Q_*, made by tools/sqlgen.py */
+
+struct db_pool; /* defined in pool.c */
+struct db_req;	/* defined in pool.c */
+
+struct db_opts {
+	const char *url;	       /* libpq URL or key=value string */
+	const char *application_name; /* shown in pg_stat_activity */
+	size_t max_conns;	       /* 1..1000 */
+	int64_t queue_deadline_ms;     /* wait for a connection at most */
+	int64_t statement_timeout_ms;  /* 0: none */
+	bool ignore_env;	       /* drop inherited PG* variables */
+};
+
+/* One statement.  Parameters are text (PostgreSQL's input syntax); a NULL
+ * entry is SQL NULL.  They are copied. */
+struct db_stmt {
+	enum query q;
+	size_t nparams;
+	const char *const *params;
+};
+
+/* The rows of one statement; NULL texts are SQL NULL. */
+struct db_result; /* defined in result.c */
+
+/*
+ * Called once on the loop.  RC_OK: results[0..n-1], owned by the pool and
+ * valid during the call only (see db_results_keep).  Otherwise error carries
+ * SQLSTATE and message.
+ */
+struct db_error {
+	char sqlstate[6];     /* "" when the server did not speak */
+	char message[256];    /* primary message; never shown to clients */
+	char constraint[64];  /* name of the violated constraint, or "" */
+	char detail[256];
+	size_t statement;     /* index of the statement that failed */
+};
+struct db_outcome {
+	rc code;
+	struct db_result **results;
+	size_t nresults;
+	struct db_error error;
+};
+typedef void db_done_fn(void *arg, struct db_outcome *outcome);
+
+rc db_pool_new(struct loop *l, const struct db_opts *opts,
+    struct db_pool **out) MUST_CHECK;
+/* Requests still queued or running end with RC_CANCELLED first. */
+void db_pool_free(struct db_pool *p);
+
+/* done is called exactly once, never from inside this call. */
+struct db_req *db_submit(struct db_pool *p, const struct db_stmt *stmts,
+    size_t nstmts, db_done_fn *done, void *arg);
+/* Forgets the callback.  A statement already sent still runs. */
+void db_forget(struct db_req *r);
+
+/* Moves the results to the arena's lifetime. */
+void db_results_keep(struct db_outcome *o, struct arena *a);
+
+struct db_stats {
+	size_t open, busy, queued;
+	uint64_t requests, timeouts, resets;
+};
+void db_pool_stats(const struct db_pool *p, struct db_stats *out);
+/* A connection is up, or the last attempt did not fail. */
+bool db_pool_is_healthy(const struct db_pool *p);
+
+/* --- results --- */
+size_t db_nrows(const struct db_result *r);
+/* Rows an INSERT, UPDATE or DELETE touched. */
+size_t db_naffected(const struct db_result *r);
+/* Column of that name; an unknown name is our bug and aborts. */
+int db_col(const struct db_result *r, const char *name);
+bool db_is_null(const struct db_result *r, size_t row, int col);
+/* "" for NULL. */
+const char *db_text(const struct db_result *r, size_t row, int col);
+int64_t db_i64(const struct db_result *r, size_t row, int col);
+bool db_bool(const struct db_result *r, size_t row, int col);
+
+/* SQLSTATE to rc: 23505 conflict, 23503 invalid, 22/23 data, 40/55P03 busy,
+ * 57 and connection loss unavailable, else internal. */
+rc db_rc_of_sqlstate(const char *sqlstate);
+
+/* --- parameters --- */
+/* '{"a","b"}' with quoting, in the arena; NULL entries become NULL. */
+const char *db_text_array(struct arena *a, const char *const *items, size_t n);
+const char *db_i64_array(struct arena *a, const int64_t *items, size_t n);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * spawn: run a program without a shell, bounded in time and output.
+ *
+ * posix_spawn, own process group, stdin from /dev/null, stdout and stderr
+ * into one capture; at the deadline the whole group is killed.
+ */
+#ifndef COMMON_LOOP_SPAWN_H
+#define COMMON_LOOP_SPAWN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/loop/loop.h"
+
+struct spawn; /* defined in spawn.c */
+
+/*
+ * Called once.  code RC_OK: the program ended by itself with exit_status (or
+ * 128 + signal).  RC_TIMEOUT: killed at the deadline.  output is at most 8 KiB
+ * of what it printed, NUL-terminated, valid during the call.
+ */
+typedef void spawn_done_fn(void *arg, rc code, int exit_status,
+    const char *output);
+
+/* argv ends in NULL; argv[0] is looked up in PATH.  RC_IO when it cannot be
+ * started, and then done is not called. */
+rc spawn_start(struct loop *l, const char *const *argv, int64_t timeout_ms,
+    spawn_done_fn *done, void *arg, struct spawn **out) MUST_CHECK;
+/* Kills the group and forgets the callback. */
+void spawn_cancel(struct spawn *s);
+
+#endif
