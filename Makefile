@@ -1,0 +1,54 @@
+# Every task of the project; `make help` lists them.  The build itself is
+# meson's (meson.build); this file only calls scripts.
+
+PACKAGES := deploy/local/packages.sh
+STACK := /usr/bin/python3 deploy/local/local_stack.py
+
+.PHONY: help up down status logs clean build test chaos bench lint format
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## build, start the local stack, enrol a certificate and prove it is served
+	@$(PACKAGES) run
+	@$(STACK) up
+
+down: ## stop the local stack; its state stays
+	@$(STACK) down
+
+status: ## what runs, and what the control plane says of itself
+	@$(STACK) status
+
+logs: ## the last lines of every process
+	@$(STACK) logs
+
+clean: ## stop the stack and remove its state, its sockets and the build
+	@$(STACK) clean
+
+build: ## compile everything into build/
+	@$(PACKAGES) run
+	@tools/build.sh
+
+test: ## every test: unit, simulation, fuzz corpus, integration, a short chaos run
+	@$(PACKAGES) test
+	@tools/test.sh
+
+chaos: ## kill and stop processes at random under load: make chaos KILLS=200
+	@$(PACKAGES) test
+	@tools/build.sh
+	@/usr/bin/python3 tests/chaos/chaos.py --kills $(or $(KILLS),20)
+
+bench: ## measure; BENCH=name for one of them; writes build/bench.json
+	@$(PACKAGES) test
+	@tools/build.sh
+	@/usr/bin/python3 tests/bench/bench.py $(BENCH)
+
+lint: ## format check, project rules, clang-tidy, cppcheck
+	@$(PACKAGES) test
+	@tools/build.sh
+	@tools/format.sh check
+	@tools/check.sh
+	@tools/lint.sh build
+
+format: ## put every C file into the house format
+	@tools/format.sh fix

@@ -1,0 +1,280 @@
+#!/usr/bin/python3
+"""The local stack: local_stack.py up|down|status|logs|clean (called by make)."""
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from stack import postgres, ports, prove, services, tls
+from stack.layout import CHECKOUT, Layout, clean_environment
+from stack.rest import Api
+from stack.ui import Log, StepFailed, Steps, wait_until
+
+BUILD = CHECKOUT / "build"
+OWNER = {"id": "o-demo", "name": "Demo owner", "email": "owner@example.test", "team_id": "t-demo"}
+ISSUER = {"id": "iss-local", "name": "Local CA", "type": "GenericCA",
+          "config": {"ca_common_name": "certctl local CA", "validity_days": 90}}
+
+
+class Lock:
+    """One `make up` or `make down` at a time in a checkout."""
+
+    def __init__(self, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = open(path, "a+")
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.file.seek(0)
+            print(f"Another run holds the lock ({self.file.read().strip() or 'starting'}); waiting for it.", flush=True)
+            fcntl.flock(self.file, fcntl.LOCK_EX)
+        self.file.seek(0)
+        self.file.truncate()
+        self.file.write(f"pid {os.getpid()}, {' '.join(sys.argv[1:])}")
+        self.file.flush()
+
+
+def build(log, steps):
+    env = dict(os.environ)
+    # /usr/bin first: meson and compilers are Debian's, whatever PATH holds.
+    env["PATH"] = "/usr/bin:/bin:" + env.get("PATH", "")
+
+    def run(*argv):
+        if subprocess.run(argv, stdout=log.file, stderr=log.file, env=env, cwd=CHECKOUT, check=False).returncode != 0:
+            raise StepFailed(f"{' '.join(argv[:2])} failed", "the compiler's words are in the log")
+
+    if not (BUILD / "build.ninja").exists():
+        run("meson", "setup", str(BUILD))
+    available = next(int(line.split()[1]) // 1024 for line in Path("/proc/meminfo").read_text().splitlines()
+                     if line.startswith("MemAvailable:"))
+    jobs = 1 if available < 1500 else os.cpu_count() or 1
+    steps.waiting(f"the compiler ({jobs} at a time)")
+    run("ninja", "-C", str(BUILD), f"-j{jobs}")
+    return f"5 programs, {jobs} at a time"
+
+
+class Stack:
+    def __init__(self):
+        self.layout = Layout()
+        self.log = Log(self.layout.logs / "make-up.log")
+        self.steps = Steps(self.log)
+        self.pg_bin = None
+        self.state = {}
+        self.restart = set()
+
+    def users(self):
+        self.layout.ensure_user()
+        self.layout.ensure_directories()
+        if not self.layout.as_root:
+            return f"everything runs as {self.layout.user.pw_name}"
+        where = "" if self.layout.base != self.layout.outside else f"; they can't enter the checkout, so state is in {self.layout.base}"
+        return f"PostgreSQL runs as {self.layout.pg_user.pw_name}, the rest as {self.layout.user.pw_name}{where}"
+
+    def install(self):
+        changed = self.layout.install(BUILD)
+        self.restart |= {name for name, program in services.PROGRAM.items() if program in changed}
+        return str(self.layout.bin)
+
+    def ports(self):
+        state = self.layout.state()
+        running = services.pids(self.layout)
+        told = []
+        for key, wanted, service in (("api_port", 8443, "apiserver"), ("nginx_port", 9443, "nginx")):
+            port = state.get(key)
+            if port and (service in running or ports.is_free(port)):
+                continue
+            port, who = ports.choose(port or wanted, taken=[v for k, v in state.items() if k.endswith("_port") and k != key])
+            if who:
+                told.append(f"{wanted} is held by {who}, so {port}")
+            state[key] = port
+        self.state = self.layout.remember(api_port=state["api_port"], nginx_port=state["nginx_port"])
+        return "; ".join(told) or f"API {state['api_port']}, nginx {state['nginx_port']}"
+
+    def postgres(self):
+        self.pg_bin = postgres.initialise(self.layout, self.log)
+        tls.ensure_api(self.layout, self.log)
+        tls.ensure_placeholder(self.layout, self.log)
+        if services.write_nginx(self.layout, self.state["nginx_port"]):
+            self.restart.add("nginx")
+        for name, (command, environment, user) in services.definitions(self.layout, self.state, self.pg_bin).items():
+            (self.layout.services / name).mkdir(parents=True, exist_ok=True)
+            down = self.layout.services / name / "down"
+            if name != "postgres" and not (self.layout.services / name / "supervise" / "ok").exists():
+                # Not before the schema is there.
+                down.touch()
+            if services.define(self.layout, name, command, environment, user):
+                self.restart.add(name)
+        services.supervise(self.layout)
+        services.start(self.layout, "postgres", self.steps)
+        postgres.wait_ready(self.layout, self.pg_bin, self.steps)
+        postgres.create_database(self.layout, self.pg_bin)
+        return f"PostgreSQL {self.pg_bin.parts[-2]}, socket only"
+
+    def migrate(self):
+        postgres.migrate(self.layout, self.log)
+
+    def api(self):
+        return Api(self.state["api_port"], self.layout.tls / "api-ca.pem", self.layout.secret("api_key"))
+
+    def processes(self):
+        for name in services.ORDER:
+            if name == "postgres":
+                continue
+            (self.layout.services / name / "down").unlink(missing_ok=True)
+            running = services.is_up(self.layout, name)
+            if running and name in self.restart:
+                self.steps.waiting(f"{name} to restart with the new build")
+                services.restart(self.layout, name)
+            else:
+                services.start(self.layout, name, self.steps)
+        api = self.api()
+        wait_until(lambda: api.call("GET", "/ready")[0] == 200, 30, self.steps, "the API to be ready")
+
+        def alive():
+            status, reply = api.call("GET", "/api/v1/admin/processes")
+            return status == 200 and reply.get("leader", {}).get("term") and \
+                sum(1 for w in reply.get("workers", []) if w.get("alive")) >= 2
+        wait_until(alive, 30, self.steps, "a leader and two workers")
+        return "1 apiserver, 1 scheduler, 2 workers, 1 agent, nginx"
+
+    def objects(self):
+        api = self.api()
+        api.ensure("/api/v1/teams", {"id": "t-demo", "name": "Demo team"})
+        api.ensure("/api/v1/owners", OWNER)
+        api.ensure("/api/v1/issuers", ISSUER)
+
+        def agent_id():
+            reply = api.call("GET", "/api/v1/agents?per_page=500")[1]
+            return next((a["id"] for a in reply.get("data") or [] if a["name"] == "local-agent"), None)
+        agent = wait_until(agent_id, 30, self.steps, "the agent to register")
+        nginx = shutil.which("nginx", path=clean_environment()["PATH"])
+        conf = str(self.layout.nginx / "nginx.conf")
+        site = self.layout.nginx / "site" / "current"
+        api.ensure("/api/v1/targets", {"id": "tgt-demo", "name": "local nginx", "type": "NGINX", "agent_id": agent, "config": {
+            "cert_path": str(site / "fullchain.pem"), "key_path": str(site / "privkey.pem"),
+            "validate_command": [nginx, "-t", "-c", conf], "reload_command": [nginx, "-s", "reload", "-c", conf],
+            "host": "127.0.0.1", "port": self.state["nginx_port"], "server_name": prove.NAME}})
+        api.ensure("/api/v1/certificates", {
+            "id": "demo", "name": "demo", "common_name": prove.NAME, "sans": [prove.NAME], "environment": "development",
+            "owner_id": "o-demo", "team_id": "t-demo", "issuer_id": "iss-local", "renewal_policy_id": "rp-default",
+            "target_ids": ["tgt-demo"]})
+        return "team, owner, issuer, target, certificate demo, all through the REST API"
+
+    def newest_version(self):
+        reply = self.api().call("GET", "/api/v1/certificates/demo/versions?per_page=1")[1]
+        return (reply.get("data") or [None])[0]
+
+    def prove(self):
+        api = self.api()
+        started = time.monotonic()
+        if not self.newest_version():
+            status, reply = api.call("POST", "/api/v1/certificates/demo/renew")
+            if status not in (202, 409):
+                raise StepFailed(f"the request for the certificate answered {status}: {reply}", "`make logs` says more")
+
+        def look():
+            version = self.newest_version()
+            return version and prove.served(self.state["nginx_port"], version["pem_chain"])
+        seen = wait_until(look, 60, self.steps, "nginx to serve the newest certificate", every=0.1)
+        version = self.newest_version()
+        key = self.layout.nginx / "site" / "current" / "privkey.pem"
+        if not prove.key_matches(version["pem_chain"], key):
+            raise StepFailed("the installed key is not the certificate's", "`make logs` says more")
+        self.proof = (f"Proved: https://127.0.0.1:{self.state['nginx_port']} serves serial {seen['serial']}, issued by "
+                      f"{seen['issuer']}, key matches, chain verifies, after {time.monotonic() - started:.1f} s")
+        return "one TLS handshake"
+
+    def cli(self):
+        """./certctl, which knows URL, key and CA."""
+        env = self.layout.base / "cli.env"
+        self.layout.write(env, f"CERTCTL_SERVER_URL=https://127.0.0.1:{self.state['api_port']}\n"
+                          f"CERTCTL_SERVER_CA_BUNDLE_PATH={self.layout.tls / 'api-ca.pem'}\n"
+                          f"CERTCTL_API_KEY={self.layout.secret('api_key')}\n", mode=0o600)
+        def quoted(path):
+            return "'" + str(path).replace("'", "'\\''") + "'"
+        self.layout.write(CHECKOUT / "certctl", f"""#!/bin/sh
+# Made by `make up`: the command line with this stack's URL, key and CA.
+while IFS='=' read -r name value; do
+    export "$name=$value"
+done <{quoted(env)}
+exec {quoted(self.layout.bin / 'certctl')} "$@"
+""", mode=0o755)
+        return "./certctl"
+
+    def epilogue(self):
+        port, nginx = self.state["api_port"], self.state["nginx_port"]
+        print(f"""
+{self.proof}
+
+API    https://127.0.0.1:{port}
+Key    {self.layout.base}/secrets/api_key (name local-admin)
+CA     {self.layout.tls}/api-ca.pem
+Users  {self.users()}
+Disk   {postgres.size_mb(self.layout.base) + postgres.size_mb(BUILD):.0f} MB
+
+Try next:
+  ./certctl certs list
+  openssl s_client -connect 127.0.0.1:{nginx} -servername {prove.NAME} </dev/null 2>/dev/null | openssl x509 -noout -serial -enddate
+  ./certctl certs renew demo --wait
+  ./certctl status
+  make chaos KILLS=20""")
+
+    def up(self):
+        run = self.steps.run
+        run("build", build, self.log, self.steps)
+        run("users", self.users)
+        run("install", self.install)
+        run("ports", self.ports)
+        run("postgres", self.postgres)
+        run("migrate", self.migrate)
+        run("processes", self.processes)
+        run("cli", self.cli)
+        run("objects", self.objects)
+        run("proof", self.prove)
+        self.epilogue()
+
+    def down(self):
+        self.steps.run("down", lambda: "stopped" if services.stop(self.layout, self.steps) else "nothing was running")
+
+    def status(self):
+        pids = services.pids(self.layout)
+        for name in services.ORDER:
+            print(f"{name:<12} {'up, pid ' + str(pids[name]) if name in pids else 'down'}")
+        if "apiserver" in pids and (CHECKOUT / "certctl").exists():
+            sys.stdout.flush()
+            return subprocess.run([CHECKOUT / "certctl", "status"], check=False).returncode
+        return 0 if len(pids) == len(services.ORDER) else 1
+
+    def logs(self):
+        files = [str(self.layout.logs / name / "current") for name in services.ORDER
+                 if (self.layout.logs / name / "current").exists()]
+        if not files:
+            print("Nothing has logged yet; start with `make up`.")
+            return
+        os.execvp("tail", ["tail", "-n", "40", *files])
+
+    def clean(self):
+        self.down()
+        for path in (self.layout.base, self.layout.run, self.layout.outside, BUILD):
+            shutil.rmtree(path, ignore_errors=True)
+        (CHECKOUT / "certctl").unlink(missing_ok=True)
+        print("Removed state, sockets, build and ./certctl. Packages stay installed.")
+
+
+def main():
+    verbs = ("up", "down", "status", "logs", "clean")
+    if len(sys.argv) != 2 or sys.argv[1] not in verbs:
+        sys.exit(f"usage: local_stack.py {'|'.join(verbs)}")
+    verb = sys.argv[1]
+    lock = None
+    if verb in ("up", "down", "clean"):
+        lock = Lock(CHECKOUT / ".local.lock")
+    getattr(Stack(), verb)()
+    del lock
+
+
+if __name__ == "__main__":
+    sys.exit(main())

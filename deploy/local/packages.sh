@@ -1,0 +1,115 @@
+#!/bin/bash
+# Installs what is missing of a group of Debian packages, and nothing else.
+#
+#   packages.sh run      to build and run (make up)
+#   packages.sh test     also what the tests need (make test)
+#   packages.sh list G   prints the names, one a line
+#
+# With everything present neither apt nor sudo runs.  While apt runs, new
+# packages may start no service and create no database cluster: both settings
+# are made before and taken back after, whatever happens.
+set -euo pipefail
+
+RUN=(gcc libc6-dev make meson ninja-build pkg-config python3
+    libnng-dev libpq-dev libcjson-dev libssl-dev libevent-dev
+    libcurl4-openssl-dev uthash-dev openssl ca-certificates
+    nginx runit procps iproute2)
+TEST=(python3-pytest python3-pytest-xdist python3-psycopg2 python3-cryptography
+    clang clang-format clang-tidy cppcheck libclang-rt-14-dev llvm
+    valgrind wrk curl git)
+
+usage() {
+    echo "usage: packages.sh run|test|list GROUP" >&2
+    exit 2
+}
+
+# Any PostgreSQL from 15 on serves.
+has_postgresql() {
+    local postgres version
+    for postgres in /usr/lib/postgresql/*/bin/postgres; do
+        [ -x "$postgres" ] || continue
+        version=${postgres#/usr/lib/postgresql/}
+        version=${version%%/*}
+        [ "$version" -ge 15 ] 2>/dev/null && return 0
+    done
+    return 1
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+group() {
+    case $1 in
+    run) printf '%s\n' "${RUN[@]}" postgresql ;;
+    test) printf '%s\n' "${RUN[@]}" postgresql "${TEST[@]}" ;;
+    *) usage ;;
+    esac
+}
+
+missing() {
+    local name
+    while read -r name; do
+        case $name in
+        postgresql) has_postgresql || echo postgresql ;;
+        # Any nginx and any git or curl serves, wherever it came from.
+        nginx | git | curl | make | wrk) command -v "$name" >/dev/null 2>&1 || [ -x "/usr/sbin/$name" ] || echo "$name" ;;
+        *) is_installed "$name" || echo "$name" ;;
+        esac
+    done < <(group "$1")
+}
+
+# Runs as root: apt with services and clusters held back.
+install_as_root() {
+    local policy=/usr/sbin/policy-rc.d made_policy='' made_dir=''
+    local cluster_dir=/etc/postgresql-common/createcluster.d
+    local cluster_conf=$cluster_dir/zz-certctl-none.conf
+    # shellcheck disable=SC2317,SC2329 # called by the trap
+    undo() {
+        [ -z "$made_policy" ] || rm -f "$policy"
+        rm -f "$cluster_conf"
+        [ -z "$made_dir" ] || rmdir "$cluster_dir" 2>/dev/null || :
+    }
+    trap undo EXIT
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod 755 $policy
+        made_policy=yes
+    fi
+    if [ ! -d $cluster_dir ]; then
+        mkdir -p $cluster_dir
+        made_dir=yes
+    fi
+    echo 'create_main_cluster = false' >$cluster_conf
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -q update
+    apt-get -q install -y --no-install-recommends "$@"
+}
+
+[ $# -ge 1 ] || usage
+if [ "$1" = list ]; then
+    [ $# -eq 2 ] || usage
+    group "$2"
+    exit 0
+fi
+if [ "$1" = --as-root ]; then
+    shift
+    install_as_root "$@"
+    exit 0
+fi
+
+mapfile -t names < <(missing "$1")
+if [ ${#names[@]} -eq 0 ]; then
+    exit 0
+fi
+line="apt-get install -y --no-install-recommends ${names[*]}"
+if [ "$(id -u)" -eq 0 ]; then
+    echo "Missing packages; running: $line" >&2
+    exec "$0" --as-root "${names[@]}"
+fi
+echo "Missing packages; they are installed with: sudo $line" >&2
+if ! command -v sudo >/dev/null 2>&1; then
+    echo "sudo is not here: run the line above as root, then try again." >&2
+    exit 1
+fi
+exec sudo -- "$(readlink -f "$0")" --as-root "${names[@]}"

@@ -1,0 +1,205 @@
+"""Where things lie, and as whom they run."""
+import hashlib
+import json
+import os
+import pwd
+import secrets
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+from .ui import StepFailed
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+PROGRAMS = ("certctl-apiserver", "certctl-scheduler", "certctl-worker", "certctl-agent", "certctl")
+
+
+def _user(name):
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return None
+
+
+def _can_enter(path, user):
+    """Whether that user can reach path: x on every directory above."""
+    for part in [path, *path.parents]:
+        s = part.stat()
+        if s.st_uid == user.pw_uid:
+            ok = s.st_mode & stat.S_IXUSR
+        elif s.st_gid == user.pw_gid:
+            ok = s.st_mode & stat.S_IXGRP
+        else:
+            ok = s.st_mode & stat.S_IXOTH
+        if not ok:
+            return False
+    return True
+
+
+class Layout:
+    """All state is below self.base; sockets are below self.run."""
+
+    def __init__(self):
+        self.as_root = os.geteuid() == 0
+        key = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]
+        self.key = key
+        self.outside = Path(f"/var/tmp/certctl-{key}")
+        self.base = CHECKOUT / ".local"
+        me = pwd.getpwuid(os.geteuid())
+        self.pg_user = _user("postgres") if self.as_root else me
+        self.user = _user("certctl") if self.as_root else me
+        if self.as_root and not self._checkout_can_be_entered():
+            self.base = self.outside
+        # An ipc path holds about a hundred characters, so it is short.
+        self.run = Path(f"/tmp/certctl-{os.geteuid()}-{key}")
+
+    def _checkout_can_be_entered(self):
+        nobody = _user("nobody")
+        return all(_can_enter(CHECKOUT, u or nobody) for u in (self.pg_user, self.user))
+
+    # --- paths ---
+    @property
+    def bin(self):
+        return self.base / "bin"
+
+    @property
+    def migrations(self):
+        return self.base / "migrations"
+
+    @property
+    def services(self):
+        return self.base / "services"
+
+    @property
+    def pgdata(self):
+        return self.base / "pg"
+
+    @property
+    def pg_socket(self):
+        return self.run / "pg"
+
+    @property
+    def bus(self):
+        return self.run / "bus"
+
+    @property
+    def tls(self):
+        return self.base / "tls"
+
+    @property
+    def env(self):
+        return self.base / "env"
+
+    @property
+    def agent(self):
+        return self.base / "agent"
+
+    @property
+    def nginx(self):
+        return self.base / "nginx"
+
+    @property
+    def logs(self):
+        return self.base / "log"
+
+    # --- directories ---
+    def ensure_user(self):
+        """As root the processes run as a system user of their own."""
+        if not self.as_root:
+            return
+        if self.pg_user is None:
+            raise StepFailed("there is no user postgres", "install the package postgresql")
+        if self.user is None:
+            subprocess.run(["useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent",
+                            "--shell", "/usr/sbin/nologin", "certctl"], check=True)
+            self.user = _user("certctl")
+
+    def own(self, path, user, mode):
+        os.chmod(path, mode)
+        if self.as_root:
+            os.chown(path, user.pw_uid, user.pw_gid)
+
+    def directory(self, path, user, mode):
+        path.mkdir(parents=True, exist_ok=True)
+        self.own(path, user, mode)
+        return path
+
+    def ensure_directories(self):
+        root = pwd.getpwuid(os.geteuid())
+        self.directory(self.base, root, 0o755)
+        if self.run.is_symlink() or (self.run.exists() and self.run.stat().st_uid != os.geteuid()):
+            raise StepFailed(f"{self.run} belongs to somebody else", f"remove it: rm -r {self.run}")
+        self.directory(self.run, root, 0o711 if self.as_root else 0o700)
+        self.directory(self.pg_socket, self.pg_user, 0o711 if self.as_root else 0o700)
+        self.directory(self.bus, self.user, 0o700)
+        self.directory(self.logs, root, 0o755)
+        self.directory(self.tls, self.user, 0o755)
+        self.directory(self.env, root, 0o700)
+        self.directory(self.agent, self.user, 0o700)
+        self.directory(self.nginx, self.user, 0o755)
+        self.directory(self.base / "journal", self.user, 0o700)
+
+    def write(self, path, text, user=None, mode=0o644):
+        """Whole or not at all."""
+        temp = path.with_name(path.name + ".tmp")
+        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w") as f:
+            f.write(text)
+        os.chmod(temp, mode)
+        if user and self.as_root:
+            os.chown(temp, user.pw_uid, user.pw_gid)
+        os.replace(temp, path)
+
+    # --- what is remembered between runs ---
+    def state(self):
+        try:
+            return json.loads((self.base / "state.json").read_text())
+        except FileNotFoundError:
+            return {}
+
+    def remember(self, **values):
+        state = self.state() | values
+        self.write(self.base / "state.json", json.dumps(state, indent=1) + "\n", mode=0o600)
+        return state
+
+    def secret(self, name, nbytes=32):
+        """A secret made at first use and kept, 0600."""
+        path = self.base / "secrets" / name
+        if not path.exists():
+            self.directory(path.parent, pwd.getpwuid(os.geteuid()), 0o700)
+            self.write(path, secrets.token_hex(nbytes) + "\n", mode=0o600)
+        return path.read_text().strip()
+
+    def install(self, build):
+        """Copies programs and migrations to where the service user can read them."""
+        root = pwd.getpwuid(os.geteuid())
+        self.directory(self.bin, root, 0o755)
+        changed = set()
+        for name in PROGRAMS:
+            source = next(p for p in (build / d / name for d in
+                          ("apiserver", "scheduler", "worker", "agent", "cli")) if p.exists())
+            target = self.bin / name
+            if not target.exists() or target.read_bytes() != source.read_bytes():
+                temp = target.with_suffix(".new")
+                shutil.copy(source, temp)
+                os.chmod(temp, 0o755)
+                os.replace(temp, target)
+                changed.add(name)
+        shutil.rmtree(self.migrations, ignore_errors=True)
+        shutil.copytree(CHECKOUT / "migrations", self.migrations)
+        for path in [self.migrations, *self.migrations.iterdir()]:
+            os.chmod(path, 0o755 if path.is_dir() else 0o644)
+        return changed
+
+    def as_user(self, user):
+        """argv prefix that runs what follows as that user."""
+        if not self.as_root:
+            return []
+        return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
+
+
+def clean_environment():
+    """PATH and language only: inherited PG* and CERTCTL_* variables must not leak in."""
+    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8",
+            "HOME": os.environ.get("HOME", "/")}

@@ -1,0 +1,221 @@
+"""The supervisor: runit's runsvdir over one directory a process."""
+import os
+import shlex
+import signal
+import subprocess
+import time
+
+from . import postgres
+from .layout import clean_environment
+from .ui import wait_until
+
+# In the order they start; stopped the other way round.
+ORDER = ("postgres", "scheduler", "worker-1", "worker-2", "apiserver", "nginx", "agent")
+PROGRAM = {"apiserver": "certctl-apiserver", "scheduler": "certctl-scheduler", "worker-1": "certctl-worker",
+           "worker-2": "certctl-worker", "agent": "certctl-agent"}
+
+
+def _run_script(layout, name, command, user):
+    """No shell variables, no inherited environment: an envdir and one exec."""
+    words = ["env", "-i", f"PATH={clean_environment()['PATH']}", "LC_ALL=C.UTF-8", "chpst", "-e", str(layout.env / name)]
+    if layout.as_root:
+        words += ["-u", f"{user.pw_name}:{user.pw_name}"]
+    words += [str(w) for w in command]
+    return "#!/bin/sh\nexec 2>&1\ncd /\nexec " + " ".join(shlex.quote(w) for w in words) + "\n"
+
+
+def _executable(layout, path, text):
+    if not path.exists() or path.read_text() != text:
+        layout.write(path, text, mode=0o755)
+        return True
+    return False
+
+
+def define(layout, name, command, environment, user):
+    """Writes one service; says whether anything about it changed."""
+    directory = layout.services / name
+    directory.mkdir(parents=True, exist_ok=True)
+    changed = False
+    env_dir = layout.env / name
+    env_dir.mkdir(mode=0o700, exist_ok=True)
+    for key in os.listdir(env_dir):
+        if key not in environment:
+            (env_dir / key).unlink()
+            changed = True
+    for key, value in environment.items():
+        path = env_dir / key
+        if not path.exists() or path.read_text() != value + "\n":
+            layout.write(path, value + "\n", mode=0o600)
+            changed = True
+    changed |= _executable(layout, directory / "run", _run_script(layout, name, command, user))
+    log_dir = layout.logs / name
+    log_dir.mkdir(parents=True, exist_ok=True)
+    (directory / "log").mkdir(exist_ok=True)
+    _executable(layout, directory / "log" / "run",
+                "#!/bin/sh\nexec svlogd " + shlex.quote(str(log_dir)) + "\n")
+    return changed
+
+
+def _pid(layout):
+    """runsvdir's pid if it runs and is ours."""
+    pid = layout.state().get("runsvdir_pid")
+    if not pid:
+        return None
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            words = f.read().split(b"\0")
+    except OSError:
+        return None
+    return pid if str(layout.services).encode() in words else None
+
+
+def supervise(layout):
+    """Starts runsvdir, detached from the shell, unless it runs."""
+    if _pid(layout):
+        return False
+    # Control pipes left by a reboot or a kill -9 name nobody.
+    log = open(layout.logs / "runsvdir.log", "ab")
+    process = subprocess.Popen(["runsvdir", "-P", str(layout.services)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                               env=clean_environment(), cwd="/", start_new_session=True)
+    layout.remember(runsvdir_pid=process.pid)
+    return True
+
+
+def sv(layout, command, name):
+    r = subprocess.run(["sv", "-w", "10", command, str(layout.services / name)], capture_output=True, text=True,
+                       env=clean_environment(), check=False)
+    return r.returncode == 0, r.stdout.strip()
+
+
+def is_up(layout, name):
+    ok, text = sv(layout, "status", name)
+    return ok and text.startswith("run:")
+
+
+def start(layout, name, steps):
+    """runsvdir looks for new services every five seconds."""
+    wait_until(lambda: (layout.services / name / "supervise" / "ok").exists() and sv(layout, "up", name)[0],
+               20, steps, f"the supervisor to start {name}", every=0.1)
+
+
+def restart(layout, name):
+    if name == "postgres":
+        sv(layout, "interrupt", name)
+    sv(layout, "restart", name)
+
+
+def pids(layout):
+    """name -> pid of what runs."""
+    found = {}
+    for name in ORDER:
+        path = layout.services / name / "supervise" / "pid"
+        try:
+            text = path.read_text().strip()
+        except OSError:
+            continue
+        if text:
+            found[name] = int(text)
+    return found
+
+
+def stop(layout, steps):
+    """Everything down in reverse order, the database last and at once."""
+    pid = _pid(layout)
+    if not pid:
+        return False
+    for name in reversed(ORDER):
+        if not (layout.services / name / "supervise" / "ok").exists():
+            continue
+        steps.waiting(f"{name} to stop")
+        if name == "postgres":
+            # INT is PostgreSQL's fast shutdown; a plain TERM would wait for
+            # every client to leave by itself.
+            sv(layout, "interrupt", name)
+        sv(layout, "down", name)
+    os.kill(pid, signal.SIGHUP)
+    deadline = time.monotonic() + 10
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            pass
+        time.sleep(0.05)
+    layout.remember(runsvdir_pid=None)
+    return True
+
+
+def definitions(layout, state, pg_bin):
+    """name -> (command, environment, user): the whole stack in one place."""
+    bus_urls = f"ipc://{layout.bus}/scheduler-1"
+    common = {"CERTCTL_LOG_FORMAT": "text", "CERTCTL_BUS_URLS": bus_urls}
+
+    def certctl(role, **more):
+        return common | {"CERTCTL_DATABASE_URL": postgres.url(layout, role)} | more
+
+    worker = certctl("certctl_worker", CERTCTL_CA_ENCRYPTION_KEY=layout.secret("ca_encryption_key"),
+                     CERTCTL_ISSUANCE_JOURNAL_DIR=str(layout.base / "journal"))
+    result = {
+        "postgres": ([pg_bin / "postgres", "-D", layout.pgdata], {}, layout.pg_user),
+        "scheduler": ([layout.bin / "certctl-scheduler"],
+                      certctl("certctl_scheduler", CERTCTL_BUS_LISTEN_URL=bus_urls,
+                              CERTCTL_PROCESS_NAME="scheduler-1"), layout.user),
+        "apiserver": ([layout.bin / "certctl-apiserver"], certctl(
+            "certctl_apiserver", CERTCTL_SERVER_HOST="127.0.0.1", CERTCTL_SERVER_PORT=str(state["api_port"]),
+            CERTCTL_SERVER_TLS_CERT_PATH=str(layout.tls / "api.pem"), CERTCTL_SERVER_TLS_KEY_PATH=str(layout.tls / "api.key"),
+            CERTCTL_API_KEYS_NAMED=f"local-admin:{layout.secret('api_key')}:admin",
+            CERTCTL_AGENT_BOOTSTRAP_TOKEN=layout.secret("agent_bootstrap_token"),
+            CERTCTL_PROCESS_NAME="apiserver-1"), layout.user),
+        "agent": ([layout.bin / "certctl-agent"], {
+            "CERTCTL_LOG_FORMAT": "text", "CERTCTL_SERVER_URL": f"https://127.0.0.1:{state['api_port']}",
+            "CERTCTL_SERVER_CA_BUNDLE_PATH": str(layout.tls / "api-ca.pem"), "CERTCTL_AGENT_NAME": "local-agent",
+            "CERTCTL_AGENT_BOOTSTRAP_TOKEN": layout.secret("agent_bootstrap_token"),
+            "CERTCTL_AGENT_STATE_DIR": str(layout.agent), "CERTCTL_KEY_DIR": str(layout.agent / "keys")}, layout.user),
+        "nginx": (["nginx", "-c", layout.nginx / "nginx.conf", "-g", "daemon off;"], {}, layout.user),
+    }
+    for n in ("1", "2"):
+        result[f"worker-{n}"] = ([layout.bin / "certctl-worker"], worker | {"CERTCTL_PROCESS_NAME": f"worker-{n}"},
+                                 layout.user)
+    return result
+
+
+NGINX_CONF = """# Made by `make up`: the server whose certificate certctl looks after.
+pid {dir}/nginx.pid;
+error_log {log} warn;
+worker_processes 1;
+events {{ worker_connections 128; }}
+http {{
+    access_log off;
+    client_body_temp_path {dir}/tmp/body;
+    proxy_temp_path {dir}/tmp/proxy;
+    fastcgi_temp_path {dir}/tmp/fastcgi;
+    uwsgi_temp_path {dir}/tmp/uwsgi;
+    scgi_temp_path {dir}/tmp/scgi;
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        server_name demo.certctl.test;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate {dir}/site/current/fullchain.pem;
+        ssl_certificate_key {dir}/site/current/privkey.pem;
+        location / {{ return 200 "served by nginx, certified by certctl\\n"; }}
+    }}
+}}
+"""
+
+
+def write_nginx(layout, port):
+    """nginx as the service user, everything it writes below its directory."""
+    def quoted(path):
+        return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    layout.directory(layout.nginx / "tmp", layout.user, 0o700)
+    text = NGINX_CONF.replace("{dir}/", "\0").format(log=quoted(layout.nginx / "error.log"), port=port, dir="")
+    lines = []
+    for line in text.splitlines():
+        if "\0" in line:
+            head, tail = line.split("\0")
+            line = head + quoted(layout.nginx / tail.rstrip(";")) + ";"
+        lines.append(line)
+    path = layout.nginx / "nginx.conf"
+    if not path.exists() or path.read_text() != "\n".join(lines) + "\n":
+        layout.write(path, "\n".join(lines) + "\n", layout.user)
+        return True
+    return False
