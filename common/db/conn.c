@@ -1,0 +1,408 @@
+/*
+ * One connection: connecting, sending a request, taking its results.
+ *
+ * Pipeline mode is on for good.  A request goes out as [Prepare] Execute ...
+ * Sync, so that its statements are one implicit transaction; results come in
+ * the same order, each command's followed by a NULL, the Sync's alone.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/db/db_int.h"
+#include "common/log/log.h"
+
+static void conn_on_poll(evutil_socket_t fd, short what, void *arg);
+
+/* --- connecting --- */
+
+static void
+conn_fail(struct db_conn *c, const char *why)
+{
+	char text[256];
+	size_t len;
+
+	if (!why)
+		why = PQerrorMessage(c->pg);
+	/* The message dies with the connection; one line is enough. */
+	len = strcspn(why, "\r\n");
+	if (len >= sizeof(text))
+		len = sizeof(text) - 1;
+	memcpy(text, why, len);
+	text[len] = '\0';
+	db_conn_close(c);
+	db_pool_connect_failed(c, text);
+}
+
+static void
+conn_on_notice(void *arg, const PGresult *res)
+{
+	struct db_conn *c = arg;
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+	/* A FATAL while nothing is asked comes as a notice: the server is
+	 * shutting down or cuts us off, so nothing more is sent here. */
+	if (state && strncmp(state, "57P", 3) == 0)
+		c->is_retiring = true;
+}
+
+static void conn_on_read(evutil_socket_t fd, short what, void *arg);
+static void conn_on_write(evutil_socket_t fd, short what, void *arg);
+
+static void
+conn_watch(struct db_conn *c, short what, event_callback_fn cb)
+{
+	struct event_base *base = loop_base(c->pool->loop);
+
+	/* Assigning a pending event corrupts libevent's lists, and the socket
+	 * may be another one after each poll. */
+	if (c->has_events) {
+		event_del(&c->on_read);
+		event_del(&c->on_write);
+	}
+	event_assign(&c->on_read, base, PQsocket(c->pg), what, cb, c);
+	event_assign(&c->on_write, base, PQsocket(c->pg), EV_WRITE,
+	    conn_on_write, c);
+	c->has_events = true;
+	if (event_add(&c->on_read, NULL) < 0)
+		log_fatal("DB-EVENT", "event_add failed");
+}
+
+static void
+conn_established(struct db_conn *c)
+{
+	timer_disarm(c->connect_limit);
+	if (PQsetnonblocking(c->pg, 1) != 0 || !PQenterPipelineMode(c->pg)) {
+		conn_fail(c, NULL);
+		return;
+	}
+	conn_watch(c, EV_READ | EV_PERSIST, conn_on_read);
+	db_pool_connected(c);
+}
+
+static void
+conn_step(struct db_conn *c, PostgresPollingStatusType status)
+{
+	switch (status) {
+	case PGRES_POLLING_READING:
+		conn_watch(c, EV_READ, conn_on_poll);
+		break;
+	case PGRES_POLLING_WRITING:
+		conn_watch(c, EV_WRITE, conn_on_poll);
+		break;
+	case PGRES_POLLING_OK:
+		conn_established(c);
+		break;
+	case PGRES_POLLING_FAILED:
+	case PGRES_POLLING_ACTIVE:
+	default:
+		conn_fail(c, NULL);
+	}
+}
+
+static void
+conn_on_poll(evutil_socket_t fd, short what, void *arg)
+{
+	struct db_conn *c = arg;
+
+	conn_step(c, PQconnectPoll(c->pg));
+}
+
+static void
+conn_on_connect_limit(void *arg)
+{
+	conn_fail(arg, "no answer in time");
+}
+
+static void
+conn_begin(struct db_conn *c, const struct db_hosts *hosts)
+{
+	struct db_pool *p = c->pool;
+	const char *keys[DB_PARAMS_MAX + 1], *values[DB_PARAMS_MAX + 1];
+	size_t n = 0;
+
+	for (size_t i = 0; p->keys[i]; i++) {
+		if (hosts && (strcmp(p->keys[i], "host") == 0 ||
+				 strcmp(p->keys[i], "port") == 0))
+			continue;
+		keys[n] = p->keys[i];
+		values[n++] = p->values[i];
+	}
+	if (hosts) {
+		keys[n] = "host";
+		values[n++] = hosts->host;
+		keys[n] = "hostaddr";
+		values[n++] = hosts->hostaddr;
+		keys[n] = "port";
+		values[n++] = hosts->port;
+	}
+	keys[n] = values[n] = NULL;
+	db_pool_move(c, DB_CONN_CONNECTING);
+	c->pg = PQconnectStartParams(keys, values, 0);
+	if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) {
+		conn_fail(c, c->pg ? NULL : "out of memory");
+		return;
+	}
+	(void)PQsetNoticeReceiver(c->pg, conn_on_notice, c);
+	/* As if the last poll had said so; libpq's manual. */
+	conn_step(c, PGRES_POLLING_WRITING);
+}
+
+static void
+conn_on_resolved(void *arg, const struct db_hosts *hosts)
+{
+	struct db_conn *c = arg;
+
+	if (c->state != DB_CONN_RESOLVING)
+		return; /* given up in the meantime */
+	if (hosts)
+		conn_begin(c, hosts);
+	else
+		conn_fail(c, "the host name was not found");
+}
+
+void
+db_conn_start(struct db_pool *p)
+{
+	struct db_conn *c = mem_zalloc(sizeof(*c));
+
+	c->pool = p;
+	c->state = DB_CONN_RESOLVING;
+	TAILQ_INSERT_HEAD(&p->conns[c->state], c, entry);
+	p->nconns[c->state]++;
+	c->connect_limit = timer_new(p->loop, conn_on_connect_limit, c);
+	timer_arm(c->connect_limit, DB_CONNECT_MS);
+	if (db_resolve_is_needed(p))
+		c->resolve = db_resolve_start(p, conn_on_resolved, c);
+	else
+		conn_begin(c, NULL);
+}
+
+void
+db_conn_close(struct db_conn *c)
+{
+	timer_disarm(c->connect_limit);
+	if (c->has_events) {
+		event_del(&c->on_read);
+		event_del(&c->on_write);
+	}
+	PQfinish(c->pg); /* after its events: it closes the socket */
+	c->pg = NULL;
+	db_pool_move(c, DB_CONN_DEAD);
+}
+
+void
+db_conn_free(struct db_conn *c)
+{
+	struct db_pool *p = c->pool;
+
+	TAILQ_REMOVE(&p->conns[c->state], c, entry);
+	p->nconns[c->state]--;
+	db_resolve_free(c->resolve);
+	timer_free(c->connect_limit);
+	free(c);
+}
+
+void
+db_conn_lost(struct db_conn *c, const char *why)
+{
+	struct db_req *r = c->req;
+
+	c->req = NULL;
+	if (r) {
+		db_req_fail(r, c->at, "", why ? why : PQerrorMessage(c->pg));
+		db_pool_unserved(r, RC_UNAVAILABLE);
+	}
+	c->pool->resets++;
+	db_conn_close(c);
+	db_pool_later(c->pool);
+}
+
+/* --- sending --- */
+
+static void
+conn_flush(struct db_conn *c)
+{
+	int left = PQflush(c->pg);
+
+	if (left < 0)
+		db_conn_lost(c, NULL);
+	else if (left > 0 && event_add(&c->on_write, NULL) < 0)
+		log_fatal("DB-EVENT", "event_add failed");
+}
+
+static void
+conn_on_write(evutil_socket_t fd, short what, void *arg)
+{
+	conn_flush(arg);
+}
+
+static bool
+send_stmt(struct db_conn *c, struct db_req_stmt *s)
+{
+	enum query q = s->stmt.q;
+	const char *name = sql_statements[q].name;
+
+	if (c->prepared[q] == DB_UNPREPARED) {
+		if (!PQsendPrepare(c->pg, name, sql_statements[q].text, 0,
+			NULL))
+			return false;
+		c->prepared[q] = DB_PREPARE_SENT;
+		s->has_prepare = true;
+	}
+	return PQsendQueryPrepared(c->pg, name, (int)s->stmt.nparams,
+		   s->stmt.params, NULL, NULL, 0) != 0;
+}
+
+void
+db_conn_send(struct db_conn *c, struct db_req *r)
+{
+	bool ok = true;
+
+	c->req = r;
+	r->state = DB_REQ_SENT;
+	db_pool_move(c, DB_CONN_BUSY);
+	for (size_t i = 0; ok && i < r->nstmts; i++)
+		ok = send_stmt(c, &r->stmts[i]);
+	c->at = 0;
+	c->at_prepare = r->stmts[0].has_prepare;
+	c->has_result = false;
+	if (!ok || !PQpipelineSync(c->pg)) {
+		db_conn_lost(c, NULL);
+		return;
+	}
+	conn_flush(c);
+}
+
+/* --- results --- */
+
+/* A NULL: the current command has no more results. */
+static void
+next_command(struct db_conn *c)
+{
+	struct db_req *r = c->req;
+
+	c->has_result = false;
+	if (c->at_prepare) {
+		c->at_prepare = false;
+		return;
+	}
+	if (c->at < r->nstmts)
+		c->at++;
+	c->at_prepare = c->at < r->nstmts && r->stmts[c->at].has_prepare;
+}
+
+/* The plan was made before a migration, or somebody deallocated it. */
+static bool
+is_stale_plan(const struct db_conn *c, const struct db_req *r)
+{
+	size_t i = r->error->statement;
+
+	if (strcmp(r->error->sqlstate, "26000") == 0)
+		return true;
+	return strcmp(r->error->sqlstate, "0A000") == 0 && i < r->nstmts &&
+	       !r->stmts[i].has_prepare;
+}
+
+static void
+served(struct db_conn *c)
+{
+	struct db_req *r = c->req;
+
+	r->code = RC_OK;
+	if (r->error) {
+		r->code = db_rc_of_sqlstate(r->error->sqlstate);
+		if (is_stale_plan(c, r)) {
+			/* A new session plans anew; asking again helps. */
+			c->is_retiring = true;
+			r->code = RC_UNAVAILABLE;
+		}
+	}
+	c->req = NULL;
+	db_pool_served(c, r);
+}
+
+static void
+failed(struct db_conn *c, const PGresult *res)
+{
+	struct db_req *r = c->req;
+
+	db_req_fail_result(r, c->at, res);
+	if (c->at_prepare)
+		c->prepared[r->stmts[c->at].stmt.q] = DB_UNPREPARED;
+}
+
+/* Takes over res. */
+static void
+take_result(struct db_conn *c, PGresult *res)
+{
+	struct db_req *r = c->req;
+	size_t at = c->at;
+
+	c->has_result = true;
+	switch (PQresultStatus(res)) {
+	case PGRES_PIPELINE_SYNC:
+		served(c);
+		break;
+	case PGRES_COMMAND_OK:
+	case PGRES_TUPLES_OK:
+		if (c->at_prepare) {
+			c->prepared[r->stmts[at].stmt.q] = DB_PREPARED;
+		} else if (at < r->nstmts && !r->results[at]) {
+			r->results[at] = res;
+			return;
+		}
+		break;
+	case PGRES_PIPELINE_ABORTED:
+		if (c->at_prepare)
+			c->prepared[r->stmts[at].stmt.q] = DB_UNPREPARED;
+		break;
+	case PGRES_FATAL_ERROR:
+		failed(c, res);
+		break;
+	default: /* COPY, or not PostgreSQL at all */
+		db_conn_lost(c, "unexpected kind of result");
+	}
+	PQclear(res);
+}
+
+/* Ends when the connection is not busy any more, or has to wait for more.
+ * A served request's callback may have sent the next one already. */
+static void
+take_results(struct db_conn *c)
+{
+	PGresult *res;
+
+	/* PQgetResult blocks while PQisBusy says so. */
+	while (c->state == DB_CONN_BUSY && !PQisBusy(c->pg)) {
+		res = PQgetResult(c->pg);
+		if (res) {
+			take_result(c, res);
+		} else if (c->has_result) {
+			next_command(c);
+		} else {
+			/* Two in a row: the connection is gone. */
+			db_conn_lost(c, NULL);
+		}
+	}
+}
+
+static void
+conn_on_read(evutil_socket_t fd, short what, void *arg)
+{
+	struct db_conn *c = arg;
+
+	/* When it is gone the last words are still to be read; but then no
+	 * new request may get this connection. */
+	if (!PQconsumeInput(c->pg))
+		c->is_retiring = true;
+	if (c->state == DB_CONN_BUSY)
+		take_results(c);
+	else
+		(void)PQisBusy(c->pg); /* parses: conn_on_notice */
+	if (c->state == DB_CONN_DEAD)
+		return;
+	if (PQstatus(c->pg) == CONNECTION_BAD ||
+	    (c->is_retiring && c->state == DB_CONN_IDLE))
+		db_conn_lost(c, NULL);
+}

@@ -1,0 +1,189 @@
+/*
+ * db_int: what the files of the pool know of each other.
+ *
+ * pool.c owns the queue and decides which connection serves whom; conn.c is
+ * the only user of libpq's connection; req.c is one request's memory;
+ * resolve.c turns host names into addresses.  A connection never calls back
+ * into the requester: it hands its request to the pool, which does.
+ */
+#ifndef COMMON_DB_DB_INT_H
+#define COMMON_DB_DB_INT_H
+
+#include <sys/queue.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <libpq-fe.h>
+
+#include "common/db/db.h"
+
+enum {
+	DB_CONNECT_MS = 5000, /* one attempt, all addresses together */
+	DB_BACKOFF_MIN_MS = 50,
+	DB_BACKOFF_MAX_MS = 1000,
+	DB_CONNECTING_MAX = 4, /* attempts at a time while all is well */
+	DB_IDLE_MS = 60000,    /* surplus connections close after that */
+	DB_TICK_MS = 5000,
+	DB_STUCK_MS = 10000, /* past the statement timeouts: not alive */
+	DB_PARAMS_MAX = 64,  /* connection parameters */
+};
+
+/* --- req.c --- */
+
+enum db_req_state {
+	DB_REQ_QUEUED,
+	DB_REQ_SENT,
+	DB_REQ_ENDED,      /* on pool->ended, told on the next turn */
+	DB_REQ_DELIVERING, /* its callback runs */
+};
+
+struct db_req {
+	TAILQ_ENTRY(db_req) entry;
+	struct db_pool *pool;
+	enum db_req_state state;
+	db_done_fn *done; /* NULL when forgotten */
+	void *arg;
+	int64_t queue_until_ms;
+	rc code;
+	struct db_error *error; /* NULL until something failed */
+	size_t nstmts;
+	PGresult **results; /* nstmts, NULL until they are in */
+	struct db_req_stmt {
+		struct db_stmt stmt; /* parameters point into this block */
+		bool has_prepare;    /* sent with its own Prepare */
+	} stmts[];
+};
+
+/* A copy of all, in one block. */
+struct db_req *db_req_new(const struct db_stmt *stmts, size_t nstmts);
+void db_req_free(struct db_req *r);
+/* Keeps the first error only: what follows it is its consequence. */
+void db_req_fail(struct db_req *r, size_t statement, const char *sqlstate,
+    const char *message);
+void db_req_fail_result(struct db_req *r, size_t statement,
+    const PGresult *res);
+/* Calls the requester, unless it forgot, and frees the request. */
+void db_req_deliver(struct db_req *r);
+
+/* --- conn.c --- */
+
+enum db_conn_state {
+	DB_CONN_RESOLVING,
+	DB_CONN_CONNECTING,
+	DB_CONN_IDLE,
+	DB_CONN_BUSY,
+	DB_CONN_DEAD, /* closed; freed on the next turn */
+	DB_CONN_NSTATES
+};
+
+enum db_prepared { DB_UNPREPARED, DB_PREPARE_SENT, DB_PREPARED };
+
+struct db_conn {
+	TAILQ_ENTRY(db_conn) entry; /* in pool->conns[state] */
+	struct db_pool *pool;
+	enum db_conn_state state;
+	int64_t since_ms; /* in this state */
+	PGconn *pg;       /* NULL while resolving and when dead */
+	bool has_events;  /* the two below were assigned */
+	struct event on_read;
+	struct event on_write;
+	struct timer *connect_limit;
+	struct db_resolve *resolve;
+	struct db_req *req;        /* the one in flight when busy */
+	size_t at;                 /* statement whose results come next */
+	bool at_prepare;           /* and its Prepare comes before */
+	bool has_result;           /* of the current command */
+	bool is_retiring;          /* closes when its request is done */
+	uint8_t prepared[Q_COUNT]; /* enum db_prepared */
+};
+
+/* Starts to connect; the outcome is told through the pool. */
+void db_conn_start(struct db_pool *p);
+/* The connection must be idle.  Failure ends r through the pool. */
+void db_conn_send(struct db_conn *c, struct db_req *r);
+/* Closes and marks dead; its request, if any, stays with the caller. */
+void db_conn_close(struct db_conn *c);
+/* Dead ones only. */
+void db_conn_free(struct db_conn *c);
+/* The server or the network let it down: ends its request as unavailable. */
+void db_conn_lost(struct db_conn *c, const char *why);
+
+/* --- pool.c --- */
+
+TAILQ_HEAD(db_req_list, db_req);
+TAILQ_HEAD(db_conn_list, db_conn);
+
+enum db_log_state { DB_LOG_NEVER, DB_LOG_UP, DB_LOG_DOWN };
+
+struct db_pool {
+	struct loop *loop;
+	size_t max_conns;
+	int64_t queue_deadline_ms;
+	int64_t statement_timeout_ms;
+
+	/* What PQconnectStartParams gets; the host parameters are replaced
+	 * by those of resolve.c when a name was looked up. */
+	PQconninfoOption *url;
+	char *options;
+	char *application_name;
+	const char *keys[DB_PARAMS_MAX + 1];
+	const char *values[DB_PARAMS_MAX + 1];
+
+	struct db_req_list queue;
+	struct db_req_list ended;
+	size_t nqueued;
+	struct db_conn_list conns[DB_CONN_NSTATES];
+	size_t nconns[DB_CONN_NSTATES];
+
+	struct timer *later;   /* deliver, free, pump: on the next turn */
+	struct timer *overdue; /* the queue's first deadline */
+	struct timer *retry;   /* end of the back-off */
+	struct timer *tick;    /* closes surplus and stuck connections */
+	int64_t backoff_ms;    /* 0: the last attempt did not fail */
+	int64_t retry_at_ms;
+	bool is_closing;
+	enum db_log_state log_state;
+	struct evdns_base *dns; /* made at the first look-up */
+	uint64_t requests, timeouts, resets;
+};
+
+/* The one place where a connection changes state: moves lists and counts. */
+void db_pool_move(struct db_conn *c, enum db_conn_state to);
+void db_pool_connected(struct db_conn *c);
+void db_pool_connect_failed(struct db_conn *c, const char *why);
+/* The request got all its answers. */
+void db_pool_served(struct db_conn *c, struct db_req *r);
+/* The request ends without them: told on the next turn. */
+void db_pool_unserved(struct db_req *r, rc code);
+/* Runs deliver, free and pump on the next turn. */
+void db_pool_later(struct db_pool *p);
+
+/* --- params.c --- */
+
+/* Fills keys and values from the URL and what every session of ours needs.
+ * RC_INVALID when the URL cannot be parsed. */
+rc db_params_init(struct db_pool *p, const struct db_opts *opts) MUST_CHECK;
+void db_params_fini(struct db_pool *p);
+const char *db_params_get(const struct db_pool *p, const char *key);
+
+/* --- resolve.c --- */
+
+struct db_resolve; /* defined in resolve.c */
+
+/* Lists as libpq takes them, one entry an address. */
+struct db_hosts {
+	const char *host;
+	const char *hostaddr;
+	const char *port;
+};
+/* Called once, not from inside db_resolve_start; NULL: no host was found. */
+typedef void db_resolve_fn(void *arg, const struct db_hosts *hosts);
+
+/* Whether connecting would make libpq look up a name, which blocks. */
+bool db_resolve_is_needed(const struct db_pool *p);
+struct db_resolve *db_resolve_start(struct db_pool *p, db_resolve_fn *done,
+    void *arg);
+/* Forgets the callback; also needed after it was called.  NULL: no-op. */
+void db_resolve_free(struct db_resolve *r);
+
+#endif

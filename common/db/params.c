@@ -1,0 +1,141 @@
+/*
+ * The connection parameters of a pool: what the operator's URL says, and what
+ * every session of ours needs on top of it.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/mem.h"
+#include "common/db/db_int.h"
+
+enum { OPTIONS_MAX = 4096, ENV_NAME_MAX = 64 };
+
+/* Used where the URL says nothing. */
+static const struct {
+	const char *key, *value;
+} params_defaults[] = {
+    /* A peer that vanished without a word is noticed in seconds. */
+    {"keepalives_idle", "10"},
+    {"keepalives_interval", "5"},
+    {"keepalives_count", "3"},
+    {"tcp_user_timeout", "15000"},
+    /* Asking for a Kerberos ticket can block. */
+    {"gssencmode", "disable"},
+};
+
+static void
+drop_environment(void)
+{
+	char name[ENV_NAME_MAX];
+	size_t len;
+
+	/* unsetenv moves what follows into the place of what it removes. */
+	for (char **e = environ; e && *e;) {
+		len = strcspn(*e, "=");
+		if (strncmp(*e, "PG", 2) != 0 || len >= sizeof(name)) {
+			e++;
+			continue;
+		}
+		memcpy(name, *e, len);
+		name[len] = '\0';
+		if (unsetenv(name) < 0)
+			e++;
+	}
+}
+
+const char *
+db_params_get(const struct db_pool *p, const char *key)
+{
+	for (size_t i = 0; p->keys[i]; i++) {
+		if (strcmp(p->keys[i], key) == 0)
+			return p->values[i];
+	}
+	return NULL;
+}
+
+static rc
+put(struct db_pool *p, const char *key, const char *value)
+{
+	size_t n = 0;
+
+	while (p->keys[n] && strcmp(p->keys[n], key) != 0)
+		n++;
+	/* Three are kept free for the host lists of resolve.c. */
+	if (n + 3 >= DB_PARAMS_MAX)
+		return RC_INVALID;
+	p->keys[n] = key;
+	p->values[n] = value;
+	return RC_OK;
+}
+
+/* What the URL's own options say stays, ours come after it and win. */
+static char *
+session_options(const struct db_pool *p)
+{
+	const char *theirs = db_params_get(p, "options");
+	struct buf b;
+	char *text = NULL;
+
+	buf_init(&b, OPTIONS_MAX);
+	if (theirs)
+		buf_printf(&b, "%s ", theirs);
+	buf_printf(&b, "-c statement_timeout=%" PRId64,
+	    p->statement_timeout_ms);
+	buf_puts(&b, " -c idle_in_transaction_session_timeout=60000"
+		     " -c search_path=public,pg_catalog -c jit=off"
+		     " -c TimeZone=UTC -c DateStyle=ISO");
+	if (buf_ok(&b))
+		text = mem_strdup(buf_cstr(&b));
+	buf_fini(&b);
+	return text;
+}
+
+rc
+db_params_init(struct db_pool *p, const struct db_opts *opts)
+{
+	rc ret = RC_OK;
+
+	if (opts->ignore_env)
+		drop_environment();
+	p->url = PQconninfoParse(opts->url, NULL);
+	if (!p->url)
+		return RC_INVALID; /* the text would quote the URL */
+	for (PQconninfoOption *o = p->url; o->keyword && ret == RC_OK; o++) {
+		if (o->val && o->val[0])
+			ret = put(p, o->keyword, o->val);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(params_defaults); i++) {
+		const char *key = params_defaults[i].key;
+
+		if (ret == RC_OK && !db_params_get(p, key))
+			ret = put(p, key, params_defaults[i].value);
+	}
+	p->options = session_options(p);
+	if (!p->options)
+		return RC_INVALID;
+	p->application_name = mem_strdup(
+	    opts->application_name ? opts->application_name : "certctl");
+	if (ret == RC_OK)
+		ret = put(p, "options", p->options);
+	if (ret == RC_OK)
+		ret = put(p, "application_name", p->application_name);
+	if (ret == RC_OK)
+		ret = put(p, "client_encoding", "UTF8");
+	return ret;
+}
+
+void
+db_params_fini(struct db_pool *p)
+{
+	for (PQconninfoOption *o = p->url; o && o->keyword; o++) {
+		if (o->val && o->dispchar && o->dispchar[0] == '*')
+			mem_wipe(o->val, strlen(o->val));
+	}
+	PQconninfoFree(p->url);
+	free(p->options);
+	free(p->application_name);
+}

@@ -1,0 +1,382 @@
+/*
+ * The pool: which request gets which connection, and how many there are.
+ *
+ * A request takes the idle connection used last, so that surplus ones get old
+ * and close.  Callbacks of requesters run from the loop only: at once for a
+ * request that was served, on the next turn for one that was not.
+ */
+#include <stdlib.h>
+
+#include <event2/dns.h>
+
+#include "common/base/mem.h"
+#include "common/base/rand.h"
+#include "common/db/db_int.h"
+#include "common/log/log.h"
+
+static size_t
+pool_open(const struct db_pool *p)
+{
+	return p->nconns[DB_CONN_IDLE] + p->nconns[DB_CONN_BUSY];
+}
+
+static size_t
+pool_connecting(const struct db_pool *p)
+{
+	return p->nconns[DB_CONN_RESOLVING] + p->nconns[DB_CONN_CONNECTING];
+}
+
+void
+db_pool_later(struct db_pool *p)
+{
+	if (!p->is_closing && !timer_is_armed(p->later))
+		timer_arm(p->later, 0);
+}
+
+void
+db_pool_move(struct db_conn *c, enum db_conn_state to)
+{
+	struct db_pool *p = c->pool;
+
+	TAILQ_REMOVE(&p->conns[c->state], c, entry);
+	p->nconns[c->state]--;
+	c->state = to;
+	c->since_ms = loop_now_ms(p->loop);
+	TAILQ_INSERT_HEAD(&p->conns[to], c, entry);
+	p->nconns[to]++;
+}
+
+/* --- connections --- */
+
+/* Nobody may ask before it is healthy again (/ready looks at that), so the
+ * first connection is tried for even with an empty queue. */
+static bool
+wants_conn(const struct db_pool *p)
+{
+	size_t connecting = pool_connecting(p), open = pool_open(p);
+	size_t limit = p->backoff_ms > 0 ? 1 : DB_CONNECTING_MAX;
+
+	if (connecting >= limit || open + connecting >= p->max_conns)
+		return false;
+	if (p->nqueued > connecting)
+		return true;
+	return open + connecting == 0 && p->log_state != DB_LOG_NEVER;
+}
+
+static void
+pool_grow(struct db_pool *p)
+{
+	int64_t wait_ms;
+
+	while (wants_conn(p)) {
+		wait_ms = p->retry_at_ms - loop_now_ms(p->loop);
+		if (p->backoff_ms > 0 && wait_ms > 0) {
+			if (!timer_is_armed(p->retry))
+				timer_arm(p->retry, wait_ms);
+			return;
+		}
+		db_conn_start(p);
+	}
+}
+
+static void
+pool_pump(struct db_pool *p)
+{
+	struct db_conn *c;
+	struct db_req *r;
+
+	for (;;) {
+		c = TAILQ_FIRST(&p->conns[DB_CONN_IDLE]);
+		r = TAILQ_FIRST(&p->queue);
+		if (!c || !r)
+			break;
+		TAILQ_REMOVE(&p->queue, r, entry);
+		p->nqueued--;
+		db_conn_send(c, r);
+	}
+	pool_grow(p);
+}
+
+static void
+on_retry(void *arg)
+{
+	pool_grow(arg);
+}
+
+void
+db_pool_connected(struct db_conn *c)
+{
+	struct db_pool *p = c->pool;
+
+	p->backoff_ms = 0;
+	if (p->log_state != DB_LOG_UP)
+		log_info("DB-UP", "connected to PostgreSQL %d",
+		    PQserverVersion(c->pg) / 10000);
+	p->log_state = DB_LOG_UP;
+	db_pool_move(c, DB_CONN_IDLE);
+	if (!timer_is_armed(p->tick))
+		timer_arm(p->tick, DB_TICK_MS);
+	pool_pump(p);
+}
+
+void
+db_pool_connect_failed(struct db_conn *c, const char *why)
+{
+	struct db_pool *p = c->pool;
+
+	p->backoff_ms = p->backoff_ms ? p->backoff_ms * 2 : DB_BACKOFF_MIN_MS;
+	if (p->backoff_ms > DB_BACKOFF_MAX_MS)
+		p->backoff_ms = DB_BACKOFF_MAX_MS;
+	p->retry_at_ms = loop_now_ms(p->loop) + rand_jitter(p->backoff_ms, 25);
+	if (pool_open(p) == 0 && p->log_state != DB_LOG_DOWN) {
+		log_warn("DB-DOWN",
+		    "cannot connect to PostgreSQL: %s; trying again until it "
+		    "answers",
+		    why);
+		p->log_state = DB_LOG_DOWN;
+	}
+	db_pool_later(p);
+}
+
+/* Closes what was idle for long, above a fifth of the ceiling; and what is
+ * busy far beyond any statement's time, as a dead network leaves it. */
+static void
+on_tick(void *arg)
+{
+	struct db_pool *p = arg;
+	size_t floor = p->max_conns / 5 > 1 ? p->max_conns / 5 : 1;
+	int64_t now_ms = loop_now_ms(p->loop), limit_ms;
+	struct db_conn *c, *next;
+
+	while (pool_open(p) > floor) {
+		c = TAILQ_LAST(&p->conns[DB_CONN_IDLE], db_conn_list);
+		if (!c || now_ms - c->since_ms < DB_IDLE_MS)
+			break;
+		db_conn_close(c);
+	}
+	for (c = TAILQ_FIRST(&p->conns[DB_CONN_BUSY]);
+	     c && p->statement_timeout_ms > 0; c = next) {
+		next = TAILQ_NEXT(c, entry);
+		limit_ms = p->statement_timeout_ms * (int64_t)c->req->nstmts +
+			   DB_STUCK_MS;
+		if (now_ms - c->since_ms > limit_ms)
+			db_conn_lost(c, "no answer in time");
+	}
+	if (pool_open(p) > 0)
+		timer_arm(p->tick, DB_TICK_MS);
+	db_pool_later(p);
+}
+
+/* --- requests --- */
+
+void
+db_pool_served(struct db_conn *c, struct db_req *r)
+{
+	struct db_pool *p = c->pool;
+
+	if (c->is_retiring) {
+		db_conn_close(c);
+		db_pool_later(p);
+	} else {
+		db_pool_move(c, DB_CONN_IDLE);
+		/* Those who wait go first, and the server works while the
+		 * callback does. */
+		pool_pump(p);
+	}
+	db_req_deliver(r);
+}
+
+void
+db_pool_unserved(struct db_req *r, rc code)
+{
+	r->code = code;
+	r->state = DB_REQ_ENDED;
+	TAILQ_INSERT_TAIL(&r->pool->ended, r, entry);
+	db_pool_later(r->pool);
+}
+
+static void
+free_dead(struct db_pool *p)
+{
+	struct db_conn *c;
+
+	while ((c = TAILQ_FIRST(&p->conns[DB_CONN_DEAD])))
+		db_conn_free(c);
+}
+
+static void
+on_later(void *arg)
+{
+	struct db_pool *p = arg;
+	struct db_req *r;
+
+	free_dead(p);
+	pool_pump(p);
+	while ((r = TAILQ_FIRST(&p->ended))) {
+		TAILQ_REMOVE(&p->ended, r, entry);
+		db_req_deliver(r);
+	}
+}
+
+/* All requests have the same patience, so the queue's first is due first. */
+static void
+on_overdue(void *arg)
+{
+	struct db_pool *p = arg;
+	int64_t now_ms = loop_now_ms(p->loop);
+	struct db_req *r;
+
+	while ((r = TAILQ_FIRST(&p->queue))) {
+		if (r->queue_until_ms > now_ms) {
+			timer_arm(p->overdue, r->queue_until_ms - now_ms);
+			break;
+		}
+		TAILQ_REMOVE(&p->queue, r, entry);
+		p->nqueued--;
+		p->timeouts++;
+		db_req_fail(r, 0, "", "no connection became free in time");
+		db_pool_unserved(r, RC_BUSY);
+	}
+}
+
+struct db_req *
+db_submit(struct db_pool *p, const struct db_stmt *stmts, size_t nstmts,
+    db_done_fn *done, void *arg)
+{
+	struct db_req *r;
+
+	if (nstmts == 0)
+		log_fatal("DB-STATEMENT", "a request without a statement");
+	r = db_req_new(stmts, nstmts);
+	r->pool = p;
+	r->done = done;
+	r->arg = arg;
+	r->queue_until_ms = loop_now_ms(p->loop) + p->queue_deadline_ms;
+	TAILQ_INSERT_TAIL(&p->queue, r, entry);
+	p->nqueued++;
+	p->requests++;
+	if (p->is_closing)
+		return r; /* db_pool_free ends it */
+	pool_pump(p);
+	if (p->nqueued > 0 && !timer_is_armed(p->overdue))
+		timer_arm(p->overdue, p->queue_deadline_ms);
+	return r;
+}
+
+void
+db_forget(struct db_req *r)
+{
+	struct db_pool *p;
+
+	if (!r)
+		return;
+	p = r->pool;
+	r->done = NULL;
+	if (r->state != DB_REQ_QUEUED)
+		return; /* freed when its answer is in */
+	TAILQ_REMOVE(&p->queue, r, entry);
+	p->nqueued--;
+	db_req_free(r);
+}
+
+/* --- the pool --- */
+
+rc
+db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
+{
+	struct db_pool *p;
+	rc ret;
+
+	if (!loop_base(l) || !opts->url || !opts->url[0] ||
+	    opts->max_conns < 1 || opts->max_conns > 1000 ||
+	    opts->queue_deadline_ms < 1 || opts->statement_timeout_ms < 0)
+		return RC_INVALID;
+	p = mem_zalloc(sizeof(*p));
+	p->loop = l;
+	p->max_conns = opts->max_conns;
+	p->queue_deadline_ms = opts->queue_deadline_ms;
+	p->statement_timeout_ms = opts->statement_timeout_ms;
+	TAILQ_INIT(&p->queue);
+	TAILQ_INIT(&p->ended);
+	for (int i = 0; i < DB_CONN_NSTATES; i++)
+		TAILQ_INIT(&p->conns[i]);
+	p->later = timer_new(l, on_later, p);
+	p->overdue = timer_new(l, on_overdue, p);
+	p->retry = timer_new(l, on_retry, p);
+	p->tick = timer_new(l, on_tick, p);
+	ret = db_params_init(p, opts);
+	if (ret != RC_OK) {
+		db_pool_free(p);
+		return ret;
+	}
+	*out = p;
+	return RC_OK;
+}
+
+static struct db_req *
+take_any(struct db_pool *p)
+{
+	struct db_conn *c = TAILQ_FIRST(&p->conns[DB_CONN_BUSY]);
+	struct db_req *r = TAILQ_FIRST(&p->ended);
+
+	if (r) {
+		TAILQ_REMOVE(&p->ended, r, entry);
+		return r;
+	}
+	if (c) {
+		r = c->req;
+		c->req = NULL;
+		db_conn_close(c);
+	} else if ((r = TAILQ_FIRST(&p->queue))) {
+		TAILQ_REMOVE(&p->queue, r, entry);
+		p->nqueued--;
+	}
+	if (r)
+		r->code = RC_CANCELLED;
+	return r;
+}
+
+void
+db_pool_free(struct db_pool *p)
+{
+	struct db_conn *c;
+	struct db_req *r;
+
+	if (!p)
+		return;
+	p->is_closing = true; /* what is asked from now on ends here too */
+	while ((r = take_any(p)))
+		db_req_deliver(r);
+	for (int i = 0; i < DB_CONN_DEAD; i++) {
+		while ((c = TAILQ_FIRST(&p->conns[i])))
+			db_conn_close(c);
+	}
+	free_dead(p);
+	if (p->dns)
+		evdns_base_free(p->dns, 0);
+	timer_free(p->later);
+	timer_free(p->overdue);
+	timer_free(p->retry);
+	timer_free(p->tick);
+	db_params_fini(p);
+	free(p);
+}
+
+void
+db_pool_stats(const struct db_pool *p, struct db_stats *out)
+{
+	*out = (struct db_stats){
+	    .open = pool_open(p),
+	    .busy = p->nconns[DB_CONN_BUSY],
+	    .queued = p->nqueued,
+	    .requests = p->requests,
+	    .timeouts = p->timeouts,
+	    .resets = p->resets,
+	};
+}
+
+bool
+db_pool_is_healthy(const struct db_pool *p)
+{
+	return pool_open(p) > 0 || p->backoff_ms == 0;
+}
