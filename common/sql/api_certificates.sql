@@ -1,1 +1,184 @@
--- Statements of api_certificates.
+-- Statements of the API's certificates.  Times leave as UTC without an offset
+-- whatever the session's zone is; the writer adds the Z.
+
+-- The page nobody filtered or sorted: in its own statement, so that its plan
+-- is made once and is one walk along the index.
+-- name: cert_page :many
+SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
+    c.renewal_policy_id,
+    array_to_json(ARRAY(SELECT m.target_id FROM certificate_target_mappings m
+        WHERE m.certificate_id = c.id ORDER BY m.target_id)) AS target_ids,
+    c.certificate_profile_id, c.status, c.expires_at AT TIME ZONE 'UTC' AS expires_at, c.tags,
+    c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
+    c.revoked_at AT TIME ZONE 'UTC' AS revoked_at, c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at,
+    c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source
+FROM managed_certificates c
+ORDER BY c.created_at, c.id
+LIMIT $1::bigint OFFSET $2::bigint;
+
+-- name: cert_page_after :many
+SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
+    c.renewal_policy_id,
+    array_to_json(ARRAY(SELECT m.target_id FROM certificate_target_mappings m
+        WHERE m.certificate_id = c.id ORDER BY m.target_id)) AS target_ids,
+    c.certificate_profile_id, c.status, c.expires_at AT TIME ZONE 'UTC' AS expires_at, c.tags,
+    c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
+    c.revoked_at AT TIME ZONE 'UTC' AS revoked_at, c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at,
+    c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source
+FROM managed_certificates c
+WHERE (c.created_at, c.id) > ($2::timestamptz, $3::text)
+ORDER BY c.created_at, c.id
+LIMIT $1::bigint;
+
+-- Everything else.  The planner folds what is NULL and the sort keys that are
+-- not meant, so each call gets the plan of the query it stands for.
+-- name: cert_search :many
+SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
+    c.renewal_policy_id,
+    array_to_json(ARRAY(SELECT m.target_id FROM certificate_target_mappings m
+        WHERE m.certificate_id = c.id ORDER BY m.target_id)) AS target_ids,
+    c.certificate_profile_id, c.status, c.expires_at AT TIME ZONE 'UTC' AS expires_at, c.tags,
+    c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
+    c.revoked_at AT TIME ZONE 'UTC' AS revoked_at, c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at,
+    c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source
+FROM managed_certificates c
+WHERE ($1::text IS NULL OR c.status = $1)
+    AND ($2::text IS NULL OR c.environment = $2)
+    AND ($3::text IS NULL OR c.owner_id = $3)
+    AND ($4::text IS NULL OR c.team_id = $4)
+    AND ($5::text IS NULL OR c.issuer_id = $5)
+    AND ($6::text IS NULL OR EXISTS (SELECT 1 FROM certificate_target_mappings m
+        JOIN deployment_targets t ON t.id = m.target_id WHERE m.certificate_id = c.id AND t.agent_id = $6))
+    AND ($7::text IS NULL OR c.certificate_profile_id = $7)
+    AND ($8::timestamptz IS NULL OR c.expires_at < $8)
+    AND ($9::timestamptz IS NULL OR c.expires_at > $9)
+    AND ($10::timestamptz IS NULL OR c.created_at > $10)
+    AND ($11::timestamptz IS NULL OR c.updated_at > $11)
+    AND ($12::text IS NULL OR strpos(lower(c.name), lower($12)) > 0 OR strpos(lower(c.common_name), lower($12)) > 0
+        OR strpos(lower(c.id), lower($12)) > 0)
+    AND ($17::timestamptz IS NULL OR (c.created_at, c.id) > ($17::timestamptz, $18::text))
+ORDER BY
+    CASE WHEN $15::text = 'expires_at' AND NOT $16::bool THEN c.expires_at END,
+    CASE WHEN $15::text = 'expires_at' AND $16::bool THEN c.expires_at END DESC NULLS LAST,
+    CASE WHEN $15::text = 'updated_at' AND NOT $16::bool THEN c.updated_at END,
+    CASE WHEN $15::text = 'updated_at' AND $16::bool THEN c.updated_at END DESC,
+    CASE WHEN $15::text = 'common_name' AND NOT $16::bool THEN c.common_name END,
+    CASE WHEN $15::text = 'common_name' AND $16::bool THEN c.common_name END DESC,
+    CASE WHEN $15::text = 'name' AND NOT $16::bool THEN c.name END,
+    CASE WHEN $15::text = 'name' AND $16::bool THEN c.name END DESC,
+    CASE WHEN $15::text = 'status' AND NOT $16::bool THEN c.status END,
+    CASE WHEN $15::text = 'status' AND $16::bool THEN c.status END DESC,
+    CASE WHEN $15::text = 'environment' AND NOT $16::bool THEN c.environment END,
+    CASE WHEN $15::text = 'environment' AND $16::bool THEN c.environment END DESC NULLS LAST,
+    CASE WHEN NOT $16::bool THEN c.created_at END,
+    CASE WHEN $16::bool THEN c.created_at END DESC,
+    CASE WHEN NOT $16::bool THEN c.id END,
+    CASE WHEN $16::bool THEN c.id END DESC
+LIMIT $13::bigint OFFSET $14::bigint;
+
+-- name: cert_total :one
+SELECT sum(r.n)::bigint AS total, false AS is_capped FROM row_counts r WHERE r.table_name = 'managed_certificates';
+
+-- The exact number of matches, up to the cap.
+-- name: cert_search_total :one
+SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
+    SELECT 1 FROM managed_certificates c
+    WHERE ($1::text IS NULL OR c.status = $1)
+        AND ($2::text IS NULL OR c.environment = $2)
+        AND ($3::text IS NULL OR c.owner_id = $3)
+        AND ($4::text IS NULL OR c.team_id = $4)
+        AND ($5::text IS NULL OR c.issuer_id = $5)
+        AND ($6::text IS NULL OR EXISTS (SELECT 1 FROM certificate_target_mappings m
+            JOIN deployment_targets t ON t.id = m.target_id WHERE m.certificate_id = c.id AND t.agent_id = $6))
+        AND ($7::text IS NULL OR c.certificate_profile_id = $7)
+        AND ($8::timestamptz IS NULL OR c.expires_at < $8)
+        AND ($9::timestamptz IS NULL OR c.expires_at > $9)
+        AND ($10::timestamptz IS NULL OR c.created_at > $10)
+        AND ($11::timestamptz IS NULL OR c.updated_at > $11)
+        AND ($12::text IS NULL OR strpos(lower(c.name), lower($12)) > 0
+            OR strpos(lower(c.common_name), lower($12)) > 0 OR strpos(lower(c.id), lower($12)) > 0)
+    LIMIT 10001) AS found) AS n;
+
+-- name: cert_get :one
+SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
+    c.renewal_policy_id,
+    array_to_json(ARRAY(SELECT m.target_id FROM certificate_target_mappings m
+        WHERE m.certificate_id = c.id ORDER BY m.target_id)) AS target_ids,
+    c.certificate_profile_id, c.status, c.expires_at AT TIME ZONE 'UTC' AS expires_at, c.tags,
+    c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
+    c.revoked_at AT TIME ZONE 'UTC' AS revoked_at, c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at,
+    c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source
+FROM managed_certificates c
+WHERE c.id = $1;
+
+-- The row, its targets and the audit event, or none of them.
+-- name: cert_create :one
+WITH given AS (SELECT $1::jsonb AS j),
+made AS (
+    INSERT INTO managed_certificates (id, name, common_name, sans, environment, owner_id, team_id, issuer_id,
+        renewal_policy_id, certificate_profile_id, status, expires_at, tags, source, last_renewal_at, last_deployment_at,
+        created_at, updated_at)
+    SELECT coalesce(g.j ->> 'id', id_new('cert')), g.j ->> 'name', g.j ->> 'common_name',
+        ARRAY(SELECT jsonb_array_elements_text(g.j -> 'sans')), coalesce(g.j ->> 'environment', ''), g.j ->> 'owner_id',
+        g.j ->> 'team_id', g.j ->> 'issuer_id', g.j ->> 'renewal_policy_id', g.j ->> 'certificate_profile_id',
+        coalesce(g.j ->> 'status', 'Pending'), (g.j ->> 'expires_at')::timestamptz, coalesce(g.j -> 'tags', '{}'),
+        coalesce(g.j ->> 'source', ''), (g.j ->> 'last_renewal_at')::timestamptz,
+        (g.j ->> 'last_deployment_at')::timestamptz, coalesce((g.j ->> 'created_at')::timestamptz, engine_now()),
+        coalesce((g.j ->> 'updated_at')::timestamptz, engine_now())
+    FROM given g
+    RETURNING id, name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id,
+        certificate_profile_id, status, expires_at, tags, last_renewal_at, last_deployment_at, revoked_at,
+        revocation_reason, created_at, updated_at, source
+), mapped AS (
+    INSERT INTO certificate_target_mappings (certificate_id, target_id)
+    SELECT DISTINCT m.id, t.target_id
+    FROM made m, given g, jsonb_array_elements_text(g.j -> 'target_ids') AS t (target_id)
+    RETURNING target_id
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+    SELECT $2, $3, 'certificate_created', 'certificate', m.id,
+        jsonb_build_object('common_name', m.common_name, 'issuer_id', m.issuer_id)
+    FROM made m
+)
+SELECT m.id, m.name, m.common_name, array_to_json(m.sans) AS sans, m.environment, m.owner_id, m.team_id, m.issuer_id,
+    m.renewal_policy_id, array_to_json(ARRAY(SELECT t.target_id FROM mapped t ORDER BY t.target_id)) AS target_ids,
+    m.certificate_profile_id, m.status, m.expires_at AT TIME ZONE 'UTC' AS expires_at, m.tags,
+    m.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, m.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
+    m.revoked_at AT TIME ZONE 'UTC' AS revoked_at, m.revocation_reason, m.created_at AT TIME ZONE 'UTC' AS created_at,
+    m.updated_at AT TIME ZONE 'UTC' AS updated_at, m.source
+FROM made m;
+
+-- name: cert_merge :one
+SELECT r.outcome, array_to_json(r.agents) AS agents FROM certificate_merge($1, $2::jsonb, $3, $4) AS r;
+
+-- name: cert_archive :one
+SELECT certificate_archive($1, $2, $3) AS outcome;
+
+-- name: cert_versions :many
+SELECT v.id, v.certificate_id, v.serial_number, v.not_before AT TIME ZONE 'UTC' AS not_before,
+    v.not_after AT TIME ZONE 'UTC' AS not_after, v.fingerprint_sha256, v.pem_chain, v.csr_pem, v.key_algorithm, v.key_size,
+    v.created_at AT TIME ZONE 'UTC' AS created_at
+FROM certificate_versions v
+WHERE v.certificate_id = $1
+ORDER BY v.id DESC
+LIMIT $2::bigint OFFSET $3::bigint;
+
+-- name: cert_versions_total :one
+SELECT count(*) AS total, false AS is_capped FROM certificate_versions v WHERE v.certificate_id = $1;
+
+-- The targets of a certificate; no row when there is no such certificate, one
+-- with a NULL id when it has no target.
+-- name: cert_targets :many
+SELECT t.id, t.name, t.type, t.agent_id, t.config, t.enabled, t.last_tested_at AT TIME ZONE 'UTC' AS last_tested_at,
+    t.test_status, t.source, t.retired_at AT TIME ZONE 'UTC' AS retired_at, t.retired_reason,
+    t.created_at AT TIME ZONE 'UTC' AS created_at, t.updated_at AT TIME ZONE 'UTC' AS updated_at
+FROM managed_certificates c
+LEFT JOIN (certificate_target_mappings m JOIN deployment_targets t ON t.id = m.target_id) ON m.certificate_id = c.id
+WHERE c.id = $1
+ORDER BY t.id;
+
+-- name: cert_renew :many
+SELECT r.outcome, r.job_id, r.agent_id FROM jobs_enqueue_issue(ARRAY[$1::text], $2, $3::bool, false) AS r;
+
+-- name: cert_deploy :many
+SELECT r.outcome, r.job_id, r.agent_id FROM certificate_deploy($1, $2, $3, $4) AS r;

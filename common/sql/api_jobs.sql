@@ -1,1 +1,44 @@
--- Statements of api_jobs.
+-- Statements of the API's jobs.
+
+-- Newest first: ids contain the time they were made at.
+-- name: job_list :many
+SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, j.last_error,
+    coalesce(j.scheduled_at, j.created_at) AT TIME ZONE 'UTC' AS scheduled_at, j.started_at AT TIME ZONE 'UTC' AS started_at,
+    j.completed_at AT TIME ZONE 'UTC' AS completed_at, j.created_at AT TIME ZONE 'UTC' AS created_at, j.verification_status,
+    j.verified_at AT TIME ZONE 'UTC' AS verified_at, j.verification_error, j.verification_fingerprint, j.version_id
+FROM jobs j
+WHERE ($1::text IS NULL OR j.status = $1)
+    AND ($2::text IS NULL OR j.type = $2)
+    AND ($3::text IS NULL OR j.certificate_id = $3)
+    AND ($4::text IS NULL OR j.target_id = $4)
+    AND ($5::text IS NULL OR j.agent_id = $5)
+ORDER BY j.id DESC
+LIMIT $6::bigint OFFSET $7::bigint;
+
+-- Of all jobs: exact while they are few, else the statistics' estimate.
+-- name: job_total :one
+SELECT CASE WHEN s.reltuples > 10000 THEN s.reltuples::bigint ELSE n.n END AS total,
+    s.reltuples > 10000 OR n.n > 10000 AS is_capped
+FROM (SELECT r.reltuples FROM pg_class r WHERE r.oid = 'public.jobs'::regclass) AS s,
+    LATERAL (SELECT count(*) AS n FROM (SELECT 1 FROM jobs j WHERE s.reltuples <= 10000 LIMIT 10001) AS found) AS n;
+
+-- name: job_list_total :one
+SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
+    SELECT 1 FROM jobs j
+    WHERE ($1::text IS NULL OR j.status = $1)
+        AND ($2::text IS NULL OR j.type = $2)
+        AND ($3::text IS NULL OR j.certificate_id = $3)
+        AND ($4::text IS NULL OR j.target_id = $4)
+        AND ($5::text IS NULL OR j.agent_id = $5)
+    LIMIT 10001) AS found) AS n;
+
+-- name: job_get :one
+SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, j.last_error,
+    coalesce(j.scheduled_at, j.created_at) AT TIME ZONE 'UTC' AS scheduled_at, j.started_at AT TIME ZONE 'UTC' AS started_at,
+    j.completed_at AT TIME ZONE 'UTC' AS completed_at, j.created_at AT TIME ZONE 'UTC' AS created_at, j.verification_status,
+    j.verified_at AT TIME ZONE 'UTC' AS verified_at, j.verification_error, j.verification_fingerprint, j.version_id
+FROM jobs j
+WHERE j.id = $1;
+
+-- name: job_cancel :one
+SELECT r.outcome, r.status FROM job_cancel($1, $2) AS r;
