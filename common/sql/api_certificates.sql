@@ -31,7 +31,9 @@ ORDER BY c.created_at, c.id
 LIMIT $1::bigint;
 
 -- Everything else.  The planner folds what is NULL and the sort keys that are
--- not meant, so each call gets the plan of the query it stands for.
+-- not meant, so each call gets the plan of the query it stands for.  A
+-- certificate that was never issued counts as ending after all others.  The
+-- targets are looked up for the page only, outside the sort.
 -- name: cert_search :many
 SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
     c.renewal_policy_id,
@@ -41,6 +43,9 @@ SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment
     c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
     c.revoked_at AT TIME ZONE 'UTC' AS revoked_at, c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at,
     c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source
+FROM (SELECT c.id, c.name, c.common_name, c.sans, c.environment, c.owner_id, c.team_id, c.issuer_id, c.renewal_policy_id,
+    c.certificate_profile_id, c.status, c.expires_at, c.tags, c.last_renewal_at, c.last_deployment_at, c.revoked_at,
+    c.revocation_reason, c.created_at, c.updated_at, c.source
 FROM managed_certificates c
 WHERE ($1::text IS NULL OR c.status = $1)
     AND ($2::text IS NULL OR c.environment = $2)
@@ -59,7 +64,7 @@ WHERE ($1::text IS NULL OR c.status = $1)
     AND ($17::timestamptz IS NULL OR (c.created_at, c.id) > ($17::timestamptz, $18::text))
 ORDER BY
     CASE WHEN $15::text = 'expires_at' AND NOT $16::bool THEN c.expires_at END,
-    CASE WHEN $15::text = 'expires_at' AND $16::bool THEN c.expires_at END DESC NULLS LAST,
+    CASE WHEN $15::text = 'expires_at' AND $16::bool THEN c.expires_at END DESC,
     CASE WHEN $15::text = 'updated_at' AND NOT $16::bool THEN c.updated_at END,
     CASE WHEN $15::text = 'updated_at' AND $16::bool THEN c.updated_at END DESC,
     CASE WHEN $15::text = 'common_name' AND NOT $16::bool THEN c.common_name END,
@@ -69,12 +74,12 @@ ORDER BY
     CASE WHEN $15::text = 'status' AND NOT $16::bool THEN c.status END,
     CASE WHEN $15::text = 'status' AND $16::bool THEN c.status END DESC,
     CASE WHEN $15::text = 'environment' AND NOT $16::bool THEN c.environment END,
-    CASE WHEN $15::text = 'environment' AND $16::bool THEN c.environment END DESC NULLS LAST,
+    CASE WHEN $15::text = 'environment' AND $16::bool THEN c.environment END DESC,
     CASE WHEN NOT $16::bool THEN c.created_at END,
     CASE WHEN $16::bool THEN c.created_at END DESC,
     CASE WHEN NOT $16::bool THEN c.id END,
     CASE WHEN $16::bool THEN c.id END DESC
-LIMIT $13::bigint OFFSET $14::bigint;
+LIMIT $13::bigint OFFSET $14::bigint) AS c;
 
 -- name: cert_total :one
 SELECT sum(r.n)::bigint AS total, false AS is_capped FROM row_counts r WHERE r.table_name = 'managed_certificates';

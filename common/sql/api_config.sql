@@ -390,7 +390,8 @@ WITH changed AS (
         updated_at = engine_now()
     WHERE t.id = $1
         AND ($2::jsonb ->> 'agent_id' IS NULL OR $2::jsonb ->> 'agent_id' = t.agent_id
-            OR EXISTS (SELECT 1 FROM agents a WHERE a.id = $2::jsonb ->> 'agent_id' AND a.retired_at IS NULL))
+            OR EXISTS (SELECT 1 FROM agents a WHERE a.id = $2::jsonb ->> 'agent_id' AND a.retired_at IS NULL)
+                AND NOT EXISTS (SELECT 1 FROM certificate_target_mappings m WHERE m.target_id = t.id))
     RETURNING t.id, t.name, t.type, t.agent_id, t.config, t.enabled, t.last_tested_at, t.test_status, t.source, t.retired_at,
         t.retired_reason, t.created_at, t.updated_at
 ),
