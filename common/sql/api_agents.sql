@@ -1,1 +1,203 @@
--- Statements of api_agents.
+-- Agents: registration, heartbeats, work, CSRs, pickup, reports, retirement.
+
+-- $1 name, $2 hostname, $3 os, $4 architecture, $5 ip, $6 version, $7 hash of
+-- the key, $8 actor, $9 actor type.  The same name and hash give the same
+-- agent; no row at all means that somebody registered the name meanwhile.
+-- name: agent_register :many
+WITH taken AS (
+    SELECT 1 FROM agents a WHERE a.api_key_hash = $7 AND a.name <> $1
+), made AS (
+    INSERT INTO agents (id, name, hostname, status, last_heartbeat_at, registered_at, api_key_hash, os, architecture,
+        ip_address, version)
+    SELECT id_new('agent'), $1, $2, 'Online', n.at, n.at, $7, $3, $4, $5, $6
+    FROM (SELECT engine_now() AS at) AS n
+    WHERE NOT EXISTS (SELECT 1 FROM taken)
+    ON CONFLICT (name) DO NOTHING
+    RETURNING id, name, hostname, status, last_heartbeat_at, registered_at, os, architecture, ip_address, version
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+    SELECT $8, $9, 'agent_registered', 'agent', m.id, jsonb_build_object('hostname', m.hostname)
+    FROM made m
+)
+SELECT 'created' AS outcome, m.id, m.name, m.hostname, m.status,
+    to_char(m.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_heartbeat_at,
+    to_char(m.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS registered_at,
+    m.os, m.architecture, m.ip_address, m.version, NULL AS retired_at, NULL AS retired_reason
+FROM made m
+UNION ALL
+SELECT CASE WHEN a.api_key_hash <> $7 THEN 'other' WHEN a.retired_at IS NOT NULL THEN 'retired' ELSE 'same' END,
+    a.id, a.name, a.hostname, a.status,
+    to_char(a.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    to_char(a.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    a.os, a.architecture, a.ip_address, a.version,
+    to_char(a.retired_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), a.retired_reason
+FROM agents a
+WHERE a.name = $1
+UNION ALL
+SELECT 'key_taken', '', '', '', '', NULL, NULL, '', '', '', '', NULL, NULL FROM taken;
+
+-- name: agent_list :many
+SELECT a.id, a.name, a.hostname, a.status,
+    to_char(a.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_heartbeat_at,
+    to_char(a.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS registered_at,
+    a.os, a.architecture, a.ip_address, a.version,
+    to_char(a.retired_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS retired_at, a.retired_reason
+FROM agents a
+WHERE a.retired_at IS NULL
+ORDER BY a.registered_at DESC, a.id DESC
+LIMIT $1::bigint OFFSET $2::bigint;
+
+-- name: agent_list_retired :many
+SELECT a.id, a.name, a.hostname, a.status,
+    to_char(a.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_heartbeat_at,
+    to_char(a.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS registered_at,
+    a.os, a.architecture, a.ip_address, a.version,
+    to_char(a.retired_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS retired_at, a.retired_reason
+FROM agents a
+WHERE a.retired_at IS NOT NULL
+ORDER BY a.retired_at DESC, a.id DESC
+LIMIT $1::bigint OFFSET $2::bigint;
+
+-- Exact up to ten thousand, then the statistics' estimate.
+-- name: agent_total :one
+SELECT CASE WHEN n.n <= 10000 THEN n.n
+    ELSE greatest(10001, (SELECT c.reltuples::bigint FROM pg_class c WHERE c.oid = 'public.agents'::regclass)) END AS total
+FROM (SELECT count(*) AS n FROM (
+    SELECT 1 FROM agents a WHERE (a.retired_at IS NOT NULL) = $1::bool LIMIT 10001) AS bounded) AS n;
+
+-- name: agent_get :many
+SELECT a.id, a.name, a.hostname, a.status,
+    to_char(a.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_heartbeat_at,
+    to_char(a.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS registered_at,
+    a.os, a.architecture, a.ip_address, a.version,
+    to_char(a.retired_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS retired_at, a.retired_reason
+FROM agents a
+WHERE a.id = $1;
+
+-- name: agent_state :many
+SELECT a.retired_at IS NOT NULL AS is_retired FROM agents a WHERE a.id = $1;
+
+-- A batch, sorted by id and without doubles, so that two processes lock rows
+-- in the same order.  Empty texts keep what is there.
+-- name: agents_heartbeat :exec
+UPDATE agents a SET status = 'Online', last_heartbeat_at = n.at,
+    version = CASE WHEN b.version = '' THEN a.version ELSE b.version END,
+    hostname = CASE WHEN b.hostname = '' THEN a.hostname ELSE b.hostname END,
+    os = CASE WHEN b.os = '' THEN a.os ELSE b.os END,
+    architecture = CASE WHEN b.architecture = '' THEN a.architecture ELSE b.architecture END,
+    ip_address = CASE WHEN b.ip_address = '' THEN a.ip_address ELSE b.ip_address END
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+        AS b (id, version, hostname, os, architecture, ip_address),
+    (SELECT engine_now() AS at) AS n
+WHERE a.id = b.id AND a.retired_at IS NULL;
+
+-- Asked only when a batch touched fewer rows than it named.
+-- name: agents_known :many
+SELECT a.id, a.retired_at IS NOT NULL AS is_retired FROM agents a WHERE a.id = ANY ($1::text[]);
+
+-- name: agent_work_fetch :many
+SELECT w.id, w.type, w.certificate_id, w.status, w.common_name, array_to_json(w.sans) AS sans, w.target_id, w.target_type,
+    w.target_config, w.version_id, w.serial_number, w.fingerprint_sha256,
+    to_char(w.not_after AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS not_after
+FROM agents a, LATERAL agent_work(a.id, $2::int) AS w
+WHERE a.id = $1 AND a.retired_at IS NULL;
+
+-- name: agents_parked_with_work :many
+SELECT w.id FROM agents_with_work($1::text[]) AS w (id);
+
+-- name: jobs_parked_finished :many
+SELECT j.id FROM jobs j WHERE j.id = ANY ($1::text[]) AND j.status IN ('Completed', 'Failed', 'Cancelled');
+
+-- What a CSR is judged by.  $1 agent, $2 certificate, $3 key algorithm, $4 key
+-- size.  No row: this agent has no issuance of that certificate.
+-- name: csr_context :many
+SELECT a.retired_at IS NOT NULL AS is_retired, c.common_name, array_to_json(coalesce(c.sans, '{}')) AS sans,
+    EXISTS (SELECT 1 FROM jsonb_to_recordset(coalesce(p.allowed_key_algorithms,
+            '[{"algorithm": "ECDSA", "min_size": 256}, {"algorithm": "RSA", "min_size": 2048}]'))
+            AS k (algorithm text, min_size int)
+        WHERE lower(k.algorithm) = lower($3) AND $4::int >= coalesce(k.min_size, 0)) AS is_key_allowed
+FROM agents a
+JOIN managed_certificates c ON c.id = $2
+LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
+WHERE a.id = $1
+    AND EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = c.id AND j.agent_id = a.id AND j.type IN ('Issuance', 'Renewal'));
+
+-- name: csr_submit :one
+SELECT s.outcome, s.job_id, s.issuer_id FROM csr_submit($1, $2, $3, $4, $5) AS s;
+
+-- $1 agent, $2 certificate, $3 job (NULL: the agent's running deployment, else
+-- its newest version of the certificate).
+-- name: agent_pickup :many
+SELECT v.id AS version_id, v.pem_chain, v.serial_number, v.fingerprint_sha256
+FROM jobs j
+JOIN certificate_versions v ON v.id = j.version_id AND v.certificate_id = j.certificate_id
+WHERE j.agent_id = $1 AND j.certificate_id = $2
+    AND CASE WHEN $3::text IS NULL THEN j.type = 'Deployment' AND j.status = 'Running' ELSE j.id = $3 END
+UNION ALL
+(SELECT v.id, v.pem_chain, v.serial_number, v.fingerprint_sha256
+FROM certificate_versions v
+WHERE $3::text IS NULL AND v.certificate_id = $2 AND v.key_holder = $1
+ORDER BY v.id DESC LIMIT 1)
+LIMIT 1;
+
+-- name: job_report :one
+SELECT r.outcome, r.status, r.certificate_id FROM job_report($1, $2, $3, $4, $5) AS r;
+
+-- $1 agent (NULL: any), $2 job, $3 target, $4 verified, $5 fingerprint seen,
+-- $6 error, $7 actor, $8 actor type.
+-- name: job_verify :one
+WITH done AS (
+    SELECT v.outcome, v.verified_at FROM job_verify($1, $2, $3, $4::bool, $5, $6) AS v
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+    SELECT $7, $8, CASE WHEN $4::bool THEN 'job_verification_success' ELSE 'job_verification_failed' END, 'job', $2,
+        jsonb_strip_nulls(jsonb_build_object('target_id', $3, 'fingerprint', nullif($5, ''), 'error', nullif($6, '')))
+    FROM done d WHERE d.outcome = 'stored'
+)
+SELECT d.outcome, to_char(d.verified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS verified_at FROM done d;
+
+-- name: job_verification :many
+SELECT j.id, j.target_id, j.verification_status, j.verification_fingerprint, j.verification_error, v.fingerprint_sha256 AS expected,
+    to_char(j.verified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS verified_at
+FROM jobs j
+LEFT JOIN certificate_versions v ON v.id = j.version_id
+WHERE j.id = $1 AND j.type = 'Deployment';
+
+-- $1 agent, $2 force, $3 reason, $4 actor, $5 actor type.  The checks stand
+-- in the order of the contract; what depends on the agent is retired with it.
+-- name: agent_retire :many
+WITH found AS (
+    SELECT a.id, a.retired_at FROM agents a WHERE a.id = $1 FOR NO KEY UPDATE
+), counted AS (
+    SELECT
+        (SELECT count(*) FROM deployment_targets t WHERE t.agent_id = $1 AND t.retired_at IS NULL) AS active_targets,
+        (SELECT count(DISTINCT m.certificate_id) FROM certificate_target_mappings m
+            JOIN deployment_targets t ON t.id = m.target_id WHERE t.agent_id = $1 AND t.retired_at IS NULL) AS active_certificates,
+        (SELECT count(*) FROM jobs j WHERE j.agent_id = $1
+            AND j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running')) AS pending_jobs
+), judged AS (
+    SELECT f.id, c.active_targets, c.active_certificates, c.pending_jobs, n.at,
+        CASE WHEN f.retired_at IS NOT NULL THEN 'already'
+            WHEN $2::bool AND coalesce($3, '') = '' THEN 'no_reason'
+            WHEN NOT $2::bool AND c.active_targets + c.active_certificates + c.pending_jobs > 0 THEN 'blocked'
+            ELSE 'retired' END AS outcome,
+        c.active_targets + c.active_certificates + c.pending_jobs > 0 AS cascade
+    FROM found f, counted c, (SELECT engine_now() AS at) AS n
+), retired AS (
+    UPDATE agents a SET retired_at = j.at, retired_reason = nullif($3, ''), status = 'Offline'
+    FROM judged j WHERE a.id = j.id AND j.outcome = 'retired'
+    RETURNING a.id
+), targets AS (
+    UPDATE deployment_targets t SET retired_at = j.at, retired_reason = coalesce(nullif($3, ''), 'agent retired'), updated_at = j.at
+    FROM judged j WHERE t.agent_id = j.id AND j.outcome = 'retired' AND t.retired_at IS NULL
+    RETURNING t.id
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+    SELECT $4, $5, CASE WHEN j.cascade THEN 'agent_retirement_cascaded' ELSE 'agent_retired' END, 'agent', j.id,
+        jsonb_strip_nulls(jsonb_build_object('reason', nullif($3, ''), 'active_targets', j.active_targets,
+            'active_certificates', j.active_certificates, 'pending_jobs', j.pending_jobs))
+    FROM judged j WHERE j.outcome = 'retired'
+)
+SELECT j.outcome, j.active_targets, j.active_certificates, j.pending_jobs, j.cascade,
+    to_char(j.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS retired_at
+FROM judged j;
