@@ -38,11 +38,17 @@ struct bus_server_ops {
 	void (*on_pipe_closed)(void *arg, uint32_t pipe);
 };
 
+/* RC_INVALID: the address or the TLS files are wrong; RC_BUSY: somebody
+ * listens there; RC_IO.  All logged.  ipc sockets get mode 0600, 0660 in a
+ * directory that is open to its group. */
 rc bus_server_new(struct loop *l, const char *url, const struct bus_tls *tls,
     const struct bus_server_ops *ops, void *arg, struct bus_server **out)
     MUST_CHECK;
+/* Not from a callback of the bus. */
 void bus_server_free(struct bus_server *s);
-/* A reply to a peer that is gone is dropped. */
+/* Once for each request; FRAME_WORK is the only kind that arrives, others the
+ * bus answers itself.  request_id of f is filled in.  A reply to a peer that
+ * is gone is dropped, and so are those past 64 unread by one peer. */
 void bus_server_reply(struct bus_server *s, uint64_t reply_to,
     const struct frame *f);
 void bus_server_publish(struct bus_server *s, const struct frame *f);
@@ -53,14 +59,17 @@ struct bus_client; /* defined in client.c */
 struct bus_client_ops {
 	/* Events of the leader we follow. */
 	void (*on_event)(void *arg, const struct frame *f);
-	/* The leader changed; term 0: none known (no beat for 500 ms). */
+	/* The leader changed; term 0: none known (no beat for 500 ms, or the
+	 * connection for requests to it closed). */
 	void (*on_leader)(void *arg, uint64_t term);
 };
 
-/* urls: NULL-terminated.  Dials in the background, for ever. */
+/* urls: NULL-terminated, at most 16.  Dials in the background, for ever.
+ * RC_INVALID: an address or the TLS files are wrong; logged. */
 rc bus_client_new(struct loop *l, const char *const *urls,
     const struct bus_tls *tls, const struct bus_client_ops *ops, void *arg,
     struct bus_client **out) MUST_CHECK;
+/* Forgets the requests under way; not from a callback of the bus. */
 void bus_client_free(struct bus_client *c);
 /* The term of the leader whose beat was heard within 500 ms, else 0. */
 uint64_t bus_client_term(const struct bus_client *c);

@@ -1,0 +1,139 @@
+#include "common/bus/buscert.h"
+
+#include <fcntl.h>
+#include <nng/nng.h>
+#include <nng/supplemental/tls/tls.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+#include "common/base/secret.h"
+#include "common/log/log.h"
+
+#define CERT_FILE_MAX (256 * 1024)
+
+static rc
+refuse(const char *file, const char *why)
+{
+	log_error("BUS-TLS", "%s: %s", file, why);
+	return RC_INVALID;
+}
+
+/* The file's text in *out, to be given back with free(3). */
+static rc
+read_text(const char *file, char **out)
+{
+	char *text;
+	size_t len = 0;
+	ssize_t n;
+	int fd;
+
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return refuse(file, "cannot be opened");
+	text = mem_zalloc(CERT_FILE_MAX + 1);
+	for (;;) {
+		n = read(fd, text + len, CERT_FILE_MAX - len);
+		if (n <= 0 || len + (size_t)n >= CERT_FILE_MAX)
+			break;
+		len += (size_t)n;
+	}
+	(void)close(fd); /* read only: nothing to lose */
+	if (n != 0) {
+		mem_freep(&text);
+		return refuse(file, n < 0 ? "cannot be read" : "is too large");
+	}
+
+	*out = text;
+	return RC_OK;
+}
+
+static rc
+set_own_cert(nng_tls_config *cfg, const struct bus_tls *files)
+{
+	CLEANUP(mem_freep) char *cert = NULL;
+	struct secret *key = NULL;
+	char *key_text;
+	size_t len;
+	rc code;
+	int rv;
+
+	code = read_text(files->cert_file, &cert);
+	if (code != RC_OK)
+		return code;
+	code = secret_new_from_file(files->key_file, &key);
+	if (code != RC_OK)
+		return refuse(files->key_file,
+		    "must be a key file that only its owner can read");
+
+	len = secret_len(key);
+	key_text = mem_zalloc(len + 1); /* nng wants it NUL-terminated */
+	memcpy(key_text, secret_bytes(key), len);
+	rv = nng_tls_config_own_cert(cfg, cert, key_text, NULL);
+	mem_wipe(key_text, len);
+	mem_freep(&key_text);
+	secret_free(key);
+	if (rv != 0)
+		return refuse(files->cert_file,
+		    "is not a PEM certificate with the key in the key file");
+	return RC_OK;
+}
+
+static rc
+set_ca(nng_tls_config *cfg, const struct bus_tls *files)
+{
+	CLEANUP(mem_freep) char *ca = NULL;
+	rc code;
+	int rv;
+
+	code = read_text(files->ca_file, &ca);
+	if (code != RC_OK)
+		return code;
+	rv = nng_tls_config_ca_chain(cfg, ca, NULL);
+	if (rv != 0)
+		return refuse(files->ca_file, "is not a PEM certificate");
+	return RC_OK;
+}
+
+rc
+buscert_load(const struct bus_tls *files, const char *host,
+    struct nng_tls_config **out)
+{
+	nng_tls_config *cfg = NULL;
+	rc code;
+	int rv;
+
+	if (!files || !files->ca_file || !files->cert_file ||
+	    !files->key_file) {
+		log_error("BUS-TLS", "tls+tcp:// needs CERTCTL_BUS_CA, "
+				     "CERTCTL_BUS_CERT and CERTCTL_BUS_KEY");
+		return RC_INVALID;
+	}
+	rv = nng_tls_config_alloc(&cfg,
+	    host ? NNG_TLS_MODE_CLIENT : NNG_TLS_MODE_SERVER);
+	if (rv != 0) {
+		log_error("BUS-TLS", "nng: %s", nng_strerror(rv));
+		return RC_NOT_IMPLEMENTED;
+	}
+	/* Required on both sides: the listener too asks for a certificate. */
+	rv = nng_tls_config_auth_mode(cfg, NNG_TLS_AUTH_MODE_REQUIRED);
+	if (rv == 0)
+		rv = nng_tls_config_version(cfg, NNG_TLS_1_2, NNG_TLS_1_2);
+	if (rv == 0 && host)
+		rv = nng_tls_config_server_name(cfg, host);
+	if (rv != 0) {
+		log_error("BUS-TLS", "nng: %s", nng_strerror(rv));
+		code = RC_INTERNAL;
+	} else {
+		code = set_ca(cfg, files);
+		if (code == RC_OK)
+			code = set_own_cert(cfg, files);
+	}
+	if (code != RC_OK) {
+		nng_tls_config_free(cfg);
+		return code;
+	}
+
+	*out = cfg;
+	return RC_OK;
+}

@@ -1,0 +1,374 @@
+#include "common/bus/nngsock.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <nng/nng.h>
+#include <nng/protocol/pipeline0/pull.h>
+#include <nng/protocol/pipeline0/push.h>
+#include <nng/protocol/pubsub0/pub.h>
+#include <nng/protocol/pubsub0/sub.h>
+#include <nng/protocol/reqrep0/rep.h>
+#include <nng/protocol/reqrep0/req.h>
+#include <nng/supplemental/tls/tls.h>
+
+#include "common/base/mem.h"
+#include "common/bus/buscert.h"
+#include "common/log/log.h"
+
+/* Messages handed over in one turn; the descriptor stays readable, so that
+ * the rest comes in the next one and timers are not starved. */
+#define READ_BATCH 64
+/* A raw header of the request protocol rides in front of the frame. */
+#define MSG_MAX (FRAME_HEADER_LEN + FRAME_BODY_MAX + 16)
+#define RECONNECT_MIN_MS 20
+#define RECONNECT_MAX_MS 200
+
+struct pipe_event {
+	struct pipe_event *next;
+	uint32_t pipe;
+	bool is_up;
+};
+
+struct nngsock {
+	const struct nngsock_ops *ops;
+	void *arg;
+	nng_socket sock;
+	bool is_open;
+	struct event *recv_ev;
+	struct event *wake_ev;
+	int wake_fd;
+	/* Pushed by nng's threads, newest first; taken whole by the loop.  A
+	 * list and not a pipe(2): it can't be full, so no event is lost. */
+	_Atomic(struct pipe_event *) pipe_events;
+};
+
+static const struct {
+	int (*open)(nng_socket *);
+	int recv_buf; /* 0: the role has no such queue */
+	int send_buf;
+} roles[NNGSOCK_ROLE_COUNT] = {
+    [NNGSOCK_PULL] = {nng_pull0_open, 0, 0},
+    /* All replies of one turn go through the one send queue. */
+    [NNGSOCK_REP] = {nng_rep0_open_raw, 128, 2048},
+    [NNGSOCK_PUB] = {nng_pub0_open, 0, 128},
+    [NNGSOCK_PUSH] = {nng_push0_open, 0, 64},
+    [NNGSOCK_REQ] = {nng_req0_open_raw, 64, 64},
+    [NNGSOCK_SUB] = {nng_sub0_open, 256, 0},
+};
+
+/* --- on nng's threads --- */
+
+static void
+push_pipe_event(nng_pipe pipe, nng_pipe_ev ev, void *arg)
+{
+	struct nngsock *s = arg;
+	struct pipe_event *e = mem_zalloc(sizeof(*e));
+	const uint64_t one = 1;
+	ssize_t n;
+
+	e->pipe = (uint32_t)nng_pipe_id(pipe);
+	/* Before the pipe starts, not after: only then it is certain that
+	 * this comes ahead of its messages and of its end. */
+	e->is_up = ev == NNG_PIPE_EV_ADD_PRE;
+	e->next = atomic_load_explicit(&s->pipe_events, memory_order_relaxed);
+	while (!atomic_compare_exchange_weak_explicit(&s->pipe_events, &e->next,
+	    e, memory_order_release, memory_order_relaxed))
+		;
+	n = write(s->wake_fd, &one, sizeof(one));
+	(void)n; /* full means that it is readable already */
+}
+
+/* --- on the loop --- */
+
+void
+nngsock_read_pipes(struct nngsock *s)
+{
+	struct pipe_event *newest, *e, *oldest = NULL;
+
+	newest = atomic_exchange_explicit(&s->pipe_events, NULL,
+	    memory_order_acquire);
+	while (newest) {
+		e = newest;
+		newest = e->next;
+		e->next = oldest;
+		oldest = e;
+	}
+	while (oldest) {
+		e = oldest;
+		oldest = e->next;
+		s->ops->on_pipe(s->arg, e->pipe, e->is_up);
+		free(e);
+	}
+}
+
+static void
+read_msgs(struct nngsock *s)
+{
+	nng_msg *m;
+	int rv;
+
+	for (int i = 0; i < READ_BATCH; i++) {
+		rv = nng_recvmsg(s->sock, &m, NNG_FLAG_NONBLOCK);
+		if (rv != 0)
+			return; /* NNG_EAGAIN; no other outlives the turn */
+		s->ops->on_msg(s->arg, m);
+		nng_msg_free(m);
+	}
+}
+
+void
+nngsock_read(struct nngsock *s)
+{
+	if (s->ops->on_pipe)
+		nngsock_read_pipes(s);
+	if (s->recv_ev)
+		read_msgs(s);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	nngsock_read(arg);
+}
+
+static void
+on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	uint64_t count;
+	ssize_t n;
+
+	n = read(fd, &count, sizeof(count));
+	(void)n; /* the list says what there is */
+	nngsock_read_pipes(arg);
+}
+
+/* --- construction --- */
+
+static struct event *
+watch(struct loop *l, int fd, event_callback_fn fn, struct nngsock *s)
+{
+	struct event *ev;
+
+	ev = event_new(loop_base(l), fd, EV_READ | EV_PERSIST, fn, s);
+	if (!ev || event_add(ev, NULL) != 0)
+		log_fatal("BUS-EVENT", "libevent refused descriptor %d", fd);
+	return ev;
+}
+
+static int
+set_options(struct nngsock *s, enum nngsock_role role)
+{
+	int rv;
+
+	rv = nng_socket_set_size(s->sock, NNG_OPT_RECVMAXSZ, MSG_MAX);
+	if (rv == 0)
+		rv = nng_socket_set_ms(s->sock, NNG_OPT_RECONNMINT,
+		    RECONNECT_MIN_MS);
+	if (rv == 0)
+		rv = nng_socket_set_ms(s->sock, NNG_OPT_RECONNMAXT,
+		    RECONNECT_MAX_MS);
+	if (rv == 0 && roles[role].recv_buf > 0)
+		rv = nng_socket_set_int(s->sock, NNG_OPT_RECVBUF,
+		    roles[role].recv_buf);
+	if (rv == 0 && roles[role].send_buf > 0)
+		rv = nng_socket_set_int(s->sock, NNG_OPT_SENDBUF,
+		    roles[role].send_buf);
+	if (rv == 0 && role == NNGSOCK_SUB)
+		rv = nng_socket_set(s->sock, NNG_OPT_SUB_SUBSCRIBE, "", 0);
+	return rv;
+}
+
+static int
+set_callbacks(struct nngsock *s, struct loop *l)
+{
+	int fd, rv = 0;
+
+	if (s->ops->on_msg) {
+		rv = nng_socket_get_int(s->sock, NNG_OPT_RECVFD, &fd);
+		if (rv != 0)
+			return rv;
+		s->recv_ev = watch(l, fd, on_readable, s);
+	}
+	if (s->ops->on_pipe) {
+		s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (s->wake_fd < 0)
+			return NNG_ENOFILES;
+		s->wake_ev = watch(l, s->wake_fd, on_wake, s);
+		rv = nng_pipe_notify(s->sock, NNG_PIPE_EV_ADD_PRE,
+		    push_pipe_event, s);
+		if (rv == 0)
+			rv = nng_pipe_notify(s->sock, NNG_PIPE_EV_REM_POST,
+			    push_pipe_event, s);
+	}
+	return rv;
+}
+
+rc
+nngsock_new(struct loop *l, enum nngsock_role role,
+    const struct nngsock_ops *ops, void *arg, struct nngsock **out)
+{
+	struct nngsock *s = mem_zalloc(sizeof(*s));
+	int rv;
+
+	s->ops = ops;
+	s->arg = arg;
+	s->wake_fd = -1;
+	rv = roles[role].open(&s->sock);
+	if (rv == 0) {
+		s->is_open = true;
+		rv = set_options(s, role);
+	}
+	if (rv == 0)
+		rv = set_callbacks(s, l);
+	if (rv != 0) {
+		log_error("BUS-SOCKET", "nng: %s", nng_strerror(rv));
+		nngsock_free(s);
+		return RC_IO;
+	}
+
+	*out = s;
+	return RC_OK;
+}
+
+void
+nngsock_free(struct nngsock *s)
+{
+	struct pipe_event *e;
+
+	if (!s)
+		return;
+	if (s->recv_ev)
+		event_free(s->recv_ev); /* before nng closes the descriptor */
+	if (s->wake_ev)
+		event_free(s->wake_ev);
+	/* Waits for the callbacks under way; none begins afterwards. */
+	if (s->is_open)
+		(void)nng_close(s->sock); /* only fails when closed already */
+	if (s->wake_fd >= 0)
+		(void)close(s->wake_fd);
+	e = atomic_exchange(&s->pipe_events, NULL);
+	while (e) {
+		struct pipe_event *next = e->next;
+
+		free(e);
+		e = next;
+	}
+	free(s);
+}
+
+/* --- addresses --- */
+
+/* 0600; 0660 where the directory is shared with a group. */
+static int
+ipc_mode(const char *url)
+{
+	CLEANUP(mem_freep) char *dir = mem_strdup(url + strlen("ipc://"));
+	struct stat st;
+	char *slash = strrchr(dir, '/');
+
+	if (slash)
+		slash[slash == dir ? 1 : 0] = '\0';
+	if (stat(dir, &st) != 0)
+		return 0600;
+	return st.st_mode & 0070 ? 0660 : 0600;
+}
+
+static rc
+failed(const char *verb, const char *url, int rv)
+{
+	log_error("BUS-SOCKET", "cannot %s %s: %s", verb, url,
+	    nng_strerror(rv));
+	return rv == NNG_EADDRINUSE ? RC_BUSY : RC_IO;
+}
+
+rc
+nngsock_listen(struct nngsock *s, const struct bus_addr *addr,
+    enum bus_link link, const struct bus_tls *tls)
+{
+	const char *url = addr->url[link];
+	nng_tls_config *cfg = NULL;
+	nng_listener ln;
+	int rv;
+	rc code;
+
+	if (addr->is_tls) {
+		code = buscert_load(tls, NULL, &cfg);
+		if (code != RC_OK)
+			return code;
+	}
+	rv = nng_listener_create(&ln, s->sock, url);
+	if (rv == 0 && cfg)
+		rv = nng_listener_set_ptr(ln, NNG_OPT_TLS_CONFIG, cfg);
+	if (rv == 0 && addr->is_ipc)
+		rv = nng_listener_set_int(ln, NNG_OPT_IPC_PERMISSIONS,
+		    ipc_mode(url));
+	if (rv == 0)
+		rv = nng_listener_start(ln, 0);
+	if (cfg)
+		nng_tls_config_free(cfg); /* the listener holds its own */
+	return rv == 0 ? RC_OK : failed("listen on", url, rv);
+}
+
+rc
+nngsock_dial(struct nngsock *s, const struct bus_addr *addr, enum bus_link link,
+    const struct bus_tls *tls)
+{
+	const char *url = addr->url[link];
+	nng_tls_config *cfg = NULL;
+	nng_dialer d;
+	int rv;
+	rc code;
+
+	if (addr->is_tls) {
+		code = buscert_load(tls, addr->host, &cfg);
+		if (code != RC_OK)
+			return code;
+	}
+	rv = nng_dialer_create(&d, s->sock, url);
+	if (rv == 0 && cfg)
+		rv = nng_dialer_set_ptr(d, NNG_OPT_TLS_CONFIG, cfg);
+	if (rv == 0)
+		rv = nng_dialer_start(d, NNG_FLAG_NONBLOCK);
+	if (cfg)
+		nng_tls_config_free(cfg); /* the dialer holds its own */
+	return rv == 0 ? RC_OK : failed("dial", url, rv);
+}
+
+/* --- sending --- */
+
+rc
+nngsock_send(struct nngsock *s, const uint32_t *head, size_t n_head,
+    const struct frame *f)
+{
+	struct buf b;
+	nng_msg *m = NULL;
+	int rv = 0;
+	rc code;
+
+	buf_init(&b, FRAME_HEADER_LEN + FRAME_BODY_MAX + 1);
+	code = frame_encode(f, &b);
+	if (code != RC_OK) {
+		buf_fini(&b);
+		return code;
+	}
+	rv = nng_msg_alloc(&m, 0);
+	if (rv == 0)
+		rv = nng_msg_append(m, b.data, b.len);
+	buf_fini(&b);
+	for (size_t i = 0; i < n_head && rv == 0; i++)
+		rv = nng_msg_header_append_u32(m, head[i]);
+	if (rv == 0)
+		rv = nng_sendmsg(s->sock, m, NNG_FLAG_NONBLOCK);
+	if (rv == 0)
+		return RC_OK; /* nng owns the message now */
+	if (m)
+		nng_msg_free(m);
+	return rv == NNG_EAGAIN ? RC_BUSY : RC_IO;
+}

@@ -1,0 +1,234 @@
+#include "common/bus/bus.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <nng/nng.h>
+#include <uthash.h>
+
+#include "common/base/mem.h"
+#include "common/bus/nngsock.h"
+#include "common/log/log.h"
+
+#define BAD_LOG_EVERY_MS 1000
+
+/* A live connection to the work socket. */
+struct peer_pipe {
+	uint32_t pipe;
+	bool has_asked; /* the owner knows of it */
+	UT_hash_handle hh;
+};
+
+struct bus_server {
+	struct loop *loop;
+	const struct bus_server_ops *ops;
+	void *arg;
+	struct nngsock *hint;
+	struct nngsock *work;
+	struct nngsock *events;
+	struct peer_pipe *pipes;
+	int64_t bad_logged_ms;
+};
+
+/* A peer can send these without end: one line a second is enough. */
+static void
+log_bad(struct bus_server *s, const char *link, const char *what)
+{
+	int64_t now = loop_now_ms(s->loop);
+
+	if (now - s->bad_logged_ms < BAD_LOG_EVERY_MS)
+		return;
+	s->bad_logged_ms = now;
+	log_warn("BUS-BAD-FRAME", "%s link: %s", link, what);
+}
+
+static void
+on_hint_msg(void *arg, nng_msg *m)
+{
+	struct bus_server *s = arg;
+	struct frame f;
+	rc code;
+
+	code = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
+	if (code != RC_OK)
+		log_bad(s, "hint", "not a frame of this version, dropped");
+	else if (f.kind != FRAME_HINT)
+		log_bad(s, "hint", "not a hint, dropped");
+	else
+		s->ops->on_hint(s->arg, &f);
+}
+
+static void
+on_work_pipe(void *arg, uint32_t pipe, bool is_up)
+{
+	struct bus_server *s = arg;
+	struct peer_pipe *p;
+	bool has_asked;
+
+	HASH_FIND(hh, s->pipes, &pipe, sizeof(pipe), p);
+	if (is_up && !p) {
+		p = mem_zalloc(sizeof(*p));
+		p->pipe = pipe;
+		HASH_ADD(hh, s->pipes, pipe, sizeof(p->pipe), p);
+	} else if (!is_up && p) {
+		has_asked = p->has_asked;
+		HASH_DEL(s->pipes, p);
+		free(p);
+		if (has_asked)
+			s->ops->on_pipe_closed(s->arg, pipe);
+	}
+}
+
+/*
+ * NULL when the connection is gone: its last requests may still lie in nng's
+ * queue, and what would be handed out for them nobody would ever give back.
+ */
+static struct peer_pipe *
+find_pipe(struct bus_server *s, uint32_t pipe)
+{
+	struct peer_pipe *p;
+
+	HASH_FIND(hh, s->pipes, &pipe, sizeof(pipe), p);
+	if (p)
+		return p;
+	nngsock_read_pipes(s->work);
+	HASH_FIND(hh, s->pipes, &pipe, sizeof(pipe), p);
+	return p;
+}
+
+static void
+on_work_msg(void *arg, nng_msg *m)
+{
+	struct bus_server *s = arg;
+	const uint8_t *head = nng_msg_header(m);
+	struct peer_pipe *p;
+	uint64_t reply_to = 0;
+	struct frame f;
+	rc code;
+
+	/* Pipe and request id; more would mean a device in between. */
+	if (nng_msg_header_len(m) != 8) {
+		log_bad(s, "work", "came through a device, dropped");
+		return;
+	}
+	for (int i = 0; i < 8; i++)
+		reply_to = reply_to << 8 | head[i];
+	p = find_pipe(s, (uint32_t)(reply_to >> 32));
+	if (!p)
+		return;
+
+	code = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
+	if (code != RC_OK || f.kind != FRAME_WORK) {
+		log_bad(s, "work",
+		    code == RC_OK ? "unknown kind, answered so"
+				  : "not a frame of this version, answered so");
+		f = (struct frame){.kind = FRAME_UNKNOWN};
+		bus_server_reply(s, reply_to, &f);
+		return;
+	}
+	p->has_asked = true;
+	s->ops->on_request(s->arg, reply_to, p->pipe, &f);
+}
+
+void
+bus_server_reply(struct bus_server *s, uint64_t reply_to, const struct frame *f)
+{
+	const uint32_t head[] = {(uint32_t)(reply_to >> 32),
+	    (uint32_t)reply_to};
+	struct frame reply = *f;
+	rc code;
+
+	/* The raw protocol sets the top bit; the peer's id is the rest. */
+	reply.request_id = reply_to & 0x7fffffff;
+	code = nngsock_send(s->work, head, ARRAY_LEN(head), &reply);
+	if (code != RC_OK)
+		/* The peer's time limit and its next request mend it. */
+		log_warn("BUS-REPLY-LOST", "%s", rc_name(code));
+}
+
+void
+bus_server_publish(struct bus_server *s, const struct frame *f)
+{
+	rc code;
+
+	code = nngsock_send(s->events, NULL, 0, f);
+	if (code != RC_OK)
+		log_warn("BUS-EVENT-LOST", "%s: %s", frame_kind_name(f->kind),
+		    rc_name(code));
+}
+
+static const struct nngsock_ops hint_ops = {.on_msg = on_hint_msg};
+static const struct nngsock_ops work_ops = {
+    .on_msg = on_work_msg,
+    .on_pipe = on_work_pipe,
+};
+static const struct nngsock_ops events_ops = {NULL, NULL};
+
+static rc
+open_links(struct bus_server *s, const struct bus_addr *addr,
+    const struct bus_tls *tls)
+{
+	rc code;
+
+	code = nngsock_new(s->loop, NNGSOCK_PULL, &hint_ops, s, &s->hint);
+	if (code == RC_OK)
+		code =
+		    nngsock_new(s->loop, NNGSOCK_REP, &work_ops, s, &s->work);
+	if (code == RC_OK)
+		code = nngsock_new(s->loop, NNGSOCK_PUB, &events_ops, s,
+		    &s->events);
+	/* Events last: a peer that hears beats can reach the other two. */
+	if (code == RC_OK)
+		code = nngsock_listen(s->hint, addr, BUS_HINT, tls);
+	if (code == RC_OK)
+		code = nngsock_listen(s->work, addr, BUS_WORK, tls);
+	if (code == RC_OK)
+		code = nngsock_listen(s->events, addr, BUS_EVENTS, tls);
+	return code;
+}
+
+rc
+bus_server_new(struct loop *l, const char *url, const struct bus_tls *tls,
+    const struct bus_server_ops *ops, void *arg, struct bus_server **out)
+{
+	struct bus_server *s;
+	struct bus_addr addr;
+	const char *why;
+	rc code;
+
+	code = bus_addr_parse(url, &addr, &why);
+	if (code != RC_OK) {
+		log_error("BUS-ADDRESS", "%s: %s", url, why);
+		return code;
+	}
+	s = mem_zalloc(sizeof(*s));
+	s->loop = l;
+	s->ops = ops;
+	s->arg = arg;
+	s->bad_logged_ms = loop_now_ms(l) - BAD_LOG_EVERY_MS;
+	code = open_links(s, &addr, tls);
+	if (code != RC_OK) {
+		bus_server_free(s);
+		return code;
+	}
+
+	*out = s;
+	return RC_OK;
+}
+
+void
+bus_server_free(struct bus_server *s)
+{
+	struct peer_pipe *p, *tmp;
+
+	if (!s)
+		return;
+	nngsock_free(s->hint);
+	nngsock_free(s->work);
+	nngsock_free(s->events);
+	HASH_ITER (hh, s->pipes, p, tmp) {
+		HASH_DEL(s->pipes, p);
+		free(p);
+	}
+	free(s);
+}

@@ -1,0 +1,414 @@
+/*
+ * The bus at its edges: addresses that are taken or stale, who may connect,
+ * foreign bytes, TCP and TLS.
+ */
+#include "common/bus/bus.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <netinet/in.h>
+#include <nng/nng.h>
+#include <nng/protocol/pipeline0/push.h>
+#include <nng/protocol/reqrep0/req.h>
+
+#include "tests/unit/check.h"
+#include "tests/unit/common/bus/rig.h"
+#include "tests/unit/common/bus/testcert.h"
+
+#define LONG_MS 10000
+
+static struct rig rig;
+static struct rig_server a, b;
+static struct rig_client c;
+static char url[160];
+
+static bool
+is_positive(void *arg)
+{
+	return *(int *)arg > 0;
+}
+
+static void
+start(void)
+{
+	CHECK(rig_init(&rig));
+	rig_url(&rig, "a", url);
+}
+
+static void
+stop(void)
+{
+	rig_client_stop(&c);
+	rig_server_stop(&a);
+	rig_server_stop(&b);
+	rig_fini(&rig);
+}
+
+static mode_t
+mode_of(const char *suffix)
+{
+	char path[256];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s%s", url + 6, suffix);
+	if (stat(path, &st) != 0)
+		return 0;
+	return st.st_mode & 07777;
+}
+
+static void
+test_socket_modes(void)
+{
+	start();
+	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
+	CHECK_INT(mode_of(".hint"), 0600);
+	CHECK_INT(mode_of(".work"), 0600);
+	CHECK_INT(mode_of(".events"), 0600);
+	rig_server_stop(&a);
+	CHECK_INT(chmod(rig.dir, 0770), 0);
+	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
+	CHECK_INT(mode_of(".hint"), 0660);
+	CHECK_INT(mode_of(".work"), 0660);
+	CHECK_INT(mode_of(".events"), 0660);
+	stop();
+}
+
+/* A Unix socket that was never nng's, at the address's path with suffix. */
+static int
+listen_unix(const char *suffix)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s%s", url + 6,
+	    suffix);
+	CHECK(fd >= 0);
+	CHECK_INT(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	CHECK_INT(listen(fd, 5), 0);
+	return fd;
+}
+
+/* What kill -9 leaves behind: a path that nobody listens on. */
+static void
+test_stale_socket_file(void)
+{
+	const char *urls[] = {url, NULL};
+
+	start();
+	CHECK_INT(close(listen_unix(".hint")), 0);
+	CHECK_INT(close(listen_unix(".work")), 0);
+	CHECK_INT(close(listen_unix(".events")), 0);
+	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
+	CHECK_INT(rig_client_start(&rig, &c, urls, NULL), RC_OK);
+	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
+	stop();
+}
+
+static bool
+can_connect(const char *suffix)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int rv;
+
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s%s", url + 6,
+	    suffix);
+	rv = connect(fd, (struct sockaddr *)&sun, sizeof(sun));
+	(void)close(fd);
+	return rv == 0;
+}
+
+/* Somebody listens on one of the three: he keeps it, and nothing of ours
+ * stays on the others. */
+static void
+test_address_taken(void)
+{
+	int fd;
+
+	start();
+	fd = listen_unix(".events");
+	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_BUSY);
+	CHECK(can_connect(".events"));
+	CHECK(!can_connect(".hint"));
+	CHECK(!can_connect(".work"));
+	CHECK_INT(close(fd), 0);
+	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
+	stop();
+}
+
+static void
+test_bad_configuration(void)
+{
+	const char *none[] = {NULL};
+	const char *bad[] = {"tcp://192.0.2.1:7400", NULL};
+	const char *tls[] = {"tls+tcp://localhost:7400", NULL};
+	const struct bus_tls missing = {"/nonexistent/ca", "/nonexistent/cert",
+	    "/nonexistent/key"};
+
+	start();
+	CHECK_INT(rig_client_start(&rig, &c, none, NULL), RC_INVALID);
+	CHECK_INT(rig_client_start(&rig, &c, bad, NULL), RC_INVALID);
+	CHECK_INT(rig_client_start(&rig, &c, tls, NULL), RC_INVALID);
+	CHECK_INT(rig_client_start(&rig, &c, tls, &missing), RC_INVALID);
+	CHECK_INT(rig_server_start(&rig, &a, bad[0], NULL, 1, true),
+	    RC_INVALID);
+	CHECK_INT(rig_server_start(&rig, &a, tls[0], &missing, 1, true),
+	    RC_INVALID);
+	CHECK_INT(rig_server_start(&rig, &a, "ipc:///nonexistent/x", NULL, 1,
+		      true),
+	    RC_IO);
+	stop();
+}
+
+/* --- foreign bytes, through nng itself --- */
+
+static nng_socket raw;
+
+static void
+dial_raw(int (*open_fn)(nng_socket *), const char *suffix)
+{
+	char full[200];
+
+	(void)snprintf(full, sizeof(full), "%s%s", url, suffix);
+	CHECK_INT(open_fn(&raw), 0);
+	CHECK_INT(nng_dial(raw, full, NULL, 0), 0);
+}
+
+static void
+send_raw(const void *bytes, size_t len)
+{
+	nng_msg *m;
+
+	CHECK_INT(nng_msg_alloc(&m, 0), 0);
+	CHECK_INT(nng_msg_append(m, bytes, len), 0);
+	CHECK_INT(nng_sendmsg(raw, m, 0), 0);
+}
+
+static bool
+has_answer(void *arg)
+{
+	return nng_recvmsg(raw, arg, NNG_FLAG_NONBLOCK) == 0;
+}
+
+static void
+test_garbage_requests(void)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} rows[] = {
+	    {"", 0},
+	    {"hello", 5},
+	    {"CB\x01\x02", 4},
+	    /* version 2 */
+	    {"CB\x02\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24},
+	    /* kinds that nobody may ask with */
+	    {"CB\x01\x63\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24},
+	    {"CB\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24},
+	    /* a length that lies */
+	    {"CB\x01\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\0\0\0", 24},
+	};
+	struct frame f;
+	nng_msg *m;
+
+	start();
+	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
+	dial_raw(nng_req0_open, ".work");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		send_raw(rows[i].bytes, rows[i].len);
+		CHECK(rig_until(&rig, has_answer, &m, LONG_MS));
+		CHECK_INT(frame_decode(nng_msg_body(m), nng_msg_len(m), &f),
+		    RC_OK);
+		CHECK_INT(f.kind, FRAME_UNKNOWN);
+		nng_msg_free(m);
+	}
+	CHECK_INT(a.n_asked, 0);
+	nng_close(raw);
+	rig_pass(&rig, 50);
+	CHECK_INT(a.n_closed, 0); /* it never asked anything */
+	stop();
+}
+
+static void
+test_garbage_hints(void)
+{
+	static const char good[] =
+	    "CB\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02{}";
+	char *big = calloc(1, FRAME_BODY_MAX + 4096);
+
+	CHECK(big);
+	start();
+	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
+	dial_raw(nng_push0_open, ".hint");
+	send_raw("", 0);
+	send_raw("rubbish", 7);
+	send_raw("CB\x01\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24);
+	send_raw(good, sizeof(good) - 1);
+	CHECK(rig_until(&rig, is_positive, &a.hints, LONG_MS));
+	CHECK_INT(a.hints, 1);
+	CHECK_STR(a.hint, "{}");
+	/* Over the limit: nng cuts the connection before it allocates. */
+	send_raw(big, FRAME_BODY_MAX + 4096);
+	rig_pass(&rig, 50);
+	CHECK_INT(a.hints, 1);
+	nng_close(raw);
+	free(big);
+	stop();
+}
+
+/* --- TCP and TLS --- */
+
+/* A port with two free ones behind it, as good as one can know. */
+static int
+free_port(void)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	socklen_t len = sizeof(sin);
+	int port, fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (bind(fd, (struct sockaddr *)&sin, len) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&sin, &len) != 0)
+		return 0;
+	port = ntohs(sin.sin_port);
+	close(fd);
+	return port;
+}
+
+static void
+start_tcp(const char *scheme, const struct bus_tls *tls)
+{
+	rc code = RC_BUSY;
+
+	for (int i = 0; i < 20 && code == RC_BUSY; i++) {
+		(void)snprintf(url, sizeof(url), "%s%d", scheme, free_port());
+		code = rig_server_start(&rig, &a, url, tls, 1, true);
+	}
+	CHECK_INT(code, RC_OK);
+}
+
+/* Hint, event, request, reply, and the end of the connection. */
+static void
+exchange(const struct bus_tls *tls)
+{
+	const char *urls[] = {url, NULL};
+	struct rig_reply reply;
+
+	CHECK_INT(rig_client_start(&rig, &c, urls, tls), RC_OK);
+	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
+	bus_client_hint(c.bus, "{\"jobs\":1}", 10);
+	CHECK(rig_until(&rig, is_positive, &a.hints, LONG_MS));
+	rig_server_event(&a, "{\"tables\":[\"agents\"]}");
+	CHECK(rig_until(&rig, is_positive, &c.events, LONG_MS));
+	CHECK_INT(rig_ask(&c, "{\"room\":9}", LONG_MS, &reply), RC_OK);
+	CHECK(rig_until(&rig, is_positive, &a.n_asked, LONG_MS));
+	CHECK_STR(a.asked[0].body, "{\"room\":9}");
+	rig_server_answer(&a, 0, "{\"leases\":[]}");
+	CHECK(rig_until(&rig, is_positive, &reply.calls, LONG_MS));
+	CHECK_INT(reply.code, RC_OK);
+	CHECK_STR(reply.body, "{\"leases\":[]}");
+	rig_client_stop(&c);
+	CHECK(rig_until(&rig, is_positive, &a.n_closed, LONG_MS));
+	CHECK_INT(a.closed[0], a.asked[0].pipe);
+}
+
+static void
+test_tcp(void)
+{
+	start();
+	start_tcp("tcp://127.0.0.1:", NULL);
+	exchange(NULL);
+	stop();
+}
+
+struct files {
+	char ca[128], cert[128], key[128];
+	struct bus_tls tls;
+};
+
+/* A CA of its own and one certificate for dns. */
+static void
+make_files(struct files *f, const char *name, const char *dns)
+{
+	struct testca *ca;
+
+	(void)snprintf(f->ca, sizeof(f->ca), "%s/%s-ca.pem", rig.dir, name);
+	(void)snprintf(f->cert, sizeof(f->cert), "%s/%s.pem", rig.dir, name);
+	(void)snprintf(f->key, sizeof(f->key), "%s/%s.key", rig.dir, name);
+	f->tls = (struct bus_tls){f->ca, f->cert, f->key};
+	ca = testca_new(name, f->ca);
+	CHECK(ca);
+	CHECK(testca_issue(ca, dns, f->cert, f->key));
+	testca_free(ca);
+}
+
+static void
+test_tls(void)
+{
+	struct files f;
+
+	start();
+	make_files(&f, "bus", "localhost");
+	start_tcp("tls+tcp://localhost:", &f.tls);
+	exchange(&f.tls);
+	stop();
+}
+
+static void
+check_refused(const struct bus_tls *tls)
+{
+	const char *urls[] = {url, NULL};
+
+	CHECK_INT(rig_client_start(&rig, &c, urls, tls), RC_OK);
+	bus_client_hint(c.bus, "{}", 2);
+	rig_pass(&rig, 1000);
+	CHECK_INT(c.leaders, 0);
+	CHECK_INT(a.hints, 0);
+	rig_client_stop(&c);
+}
+
+static void
+test_tls_refusals(void)
+{
+	struct files f, other, named;
+	struct bus_tls mixed;
+
+	start();
+	make_files(&f, "bus", "localhost");
+	make_files(&other, "other", "localhost");
+	start_tcp("tls+tcp://localhost:", &f.tls);
+
+	/* A certificate of another CA, the right CA trusted: the server
+	 * refuses. */
+	mixed = other.tls;
+	mixed.ca_file = f.ca;
+	check_refused(&mixed);
+	/* The right certificate, another CA trusted: the client refuses. */
+	mixed = f.tls;
+	mixed.ca_file = other.ca;
+	check_refused(&mixed);
+	rig_server_stop(&a);
+
+	/* The server's certificate is for another name. */
+	make_files(&named, "named", "elsewhere.example");
+	start_tcp("tls+tcp://localhost:", &named.tls);
+	check_refused(&named.tls);
+	rig_server_stop(&a);
+
+	/* A key that others can read. */
+	CHECK_INT(chmod(f.key, 0644), 0);
+	CHECK_INT(rig_server_start(&rig, &a, "tls+tcp://localhost:7400", &f.tls,
+		      1, true),
+	    RC_INVALID);
+	stop();
+}
+
+CHECK_MAIN(CHECK_ROW(test_socket_modes), CHECK_ROW(test_stale_socket_file),
+    CHECK_ROW(test_address_taken), CHECK_ROW(test_bad_configuration),
+    CHECK_ROW(test_garbage_requests), CHECK_ROW(test_garbage_hints),
+    CHECK_ROW(test_tcp), CHECK_ROW(test_tls), CHECK_ROW(test_tls_refusals))
