@@ -44,10 +44,14 @@ typedef void http_done_fn(void *arg, rc code, int status, const char *body,
 
 rc http_out_new(struct loop *l, const struct http_out_opts *opts,
     struct http_out **out) MUST_CHECK;
+/* Cancels what is under way; not from a callback. */
 void http_out_free(struct http_out *h);
+/* RC_INVALID: not https://, no sensible method, time limit or cap, or a line
+ * break in bearer; RC_INTERNAL.  done is then not called. */
 rc http_out_start(struct http_out *h, const struct http_request *req,
     http_done_fn *done, void *arg, struct http_call **out) MUST_CHECK;
-/* Forgets the callback and drops the connection. */
+/* Forgets the callback and drops the connection.  From its own callback it
+ * does nothing; after that the call is gone. */
 void http_call_cancel(struct http_call *c);
 
 #endif
