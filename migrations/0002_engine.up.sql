@@ -126,7 +126,20 @@ BEGIN
     RETURN QUERY SELECT cardinality(v_ids)::bigint, count(e.job_id),
         coalesce(array_agg(DISTINCT e.agent_id) FILTER (WHERE e.agent_id IS NOT NULL), '{}')
     FROM jobs_enqueue_issue(v_ids, 'system', false, true) e;
+    -- A certificate with a job under way is not due; one that says so all the
+    -- same (its status was written by hand) would be met by every chunk.
+    PERFORM certificates_refresh(array_agg(c.id)) FROM managed_certificates c
+        WHERE c.id = ANY (v_ids) AND c.status <> 'RenewalInProgress';
 END $$;
+
+-- How many certificates a scan that ran out of time left, at most p_limit.
+CREATE FUNCTION renewals_left(p_limit int) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
+        JOIN renewal_policies p ON p.id = c.renewal_policy_id AND p.auto_renew
+        JOIN issuers i ON i.id = c.issuer_id AND i.enabled
+        WHERE c.renew_after <= engine_now() AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') LIMIT p_limit) d
+$$;
 
 -- Deployments for mappings whose target should serve another version than it
 -- does.  A waiting deployment is moved on to the newest version instead.
@@ -166,6 +179,8 @@ BEGIN
         SELECT c.id AS certificate_id FROM certificate_target_mappings m
         JOIN managed_certificates c ON c.id = m.certificate_id AND c.status NOT IN ('Revoked', 'Archived')
         JOIN certificate_versions v ON v.id = m.desired_version_id AND v.not_after > v_now
+        JOIN deployment_targets t ON t.id = m.target_id AND t.enabled AND t.retired_at IS NULL
+        JOIN agents a ON a.id = t.agent_id AND a.retired_at IS NULL
         WHERE m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_after <= v_now
             AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id
                 AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval'))
@@ -351,6 +366,13 @@ CREATE FUNCTION permits_in_use() RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT (SELECT count(DISTINCT lease_id) FROM jobs WHERE status = 'Running' AND type IN ('Issuance', 'Renewal'))
         + (SELECT count(DISTINCT lease_id) FROM tasks WHERE status = 'Running')
+$$;
+
+-- Whether a task is due, and how many leases of tasks are running.
+CREATE FUNCTION tasks_due() RETURNS TABLE (due bool, running bigint)
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT EXISTS (SELECT 1 FROM tasks WHERE status = 'Pending' AND run_after <= engine_now()),
+        (SELECT count(DISTINCT lease_id) FROM tasks WHERE status = 'Running')
 $$;
 
 -- 40 hex digits: a fixed leading 5 (so the number is positive and never

@@ -1,1 +1,99 @@
--- Statements of scheduler.
+-- Statements of scheduler.  Those that change anything carry the leader's
+-- incarnation and term and do nothing once that term is over.
+
+-- --- leadership ---
+
+-- left_ms: how long the lease that was found still lasts, for a standby to
+-- come back just after it.
+-- name: leader_hold :one
+SELECT s.left_ms, h.term, h.is_new
+FROM (SELECT ceil(extract(epoch FROM greatest(l.expires_at, clock_timestamp()) - clock_timestamp()) * 1000)::bigint AS left_ms
+    FROM leadership l WHERE l.id = 1) s
+LEFT JOIN leadership_hold($1, $2, $3::int) h ON true;
+
+-- name: leader_release :exec
+SELECT leadership_release($1, $2);
+
+-- name: sched_seen :exec
+SELECT scheduler_seen($1, $2, $3, $4::int, $5, $6);
+
+-- --- handing out ---
+
+-- name: sched_lanes_due :many
+SELECT issuer_id, issuer_type, cap, running, due FROM lanes_due($1::text[], $2::timestamptz[], $3::text[]);
+
+-- name: sched_tasks_due :one
+SELECT due, running FROM tasks_due();
+
+-- name: sched_jobs_claim :many
+SELECT lease_id, claimed, last_after::text AS last_after, last_id
+FROM jobs_claim($1, $2::bigint, $3, $4, $5::int, $6::timestamptz, $7);
+
+-- name: sched_tasks_claim :many
+SELECT lease_id, claimed FROM tasks_claim($1, $2::bigint, $3, $4::int);
+
+-- name: sched_leases_free :one
+SELECT freed, failed FROM leases_free($1, $2::bigint, $3, $4::bigint[]);
+
+-- Frees what dead workers held.  The walk over all that is running is spared
+-- unless a worker's lease ended just now or $3 asks for it.
+-- name: sched_leases_sweep :many
+WITH wanted AS MATERIALIZED (
+    SELECT $1::text AS incarnation, $2::bigint AS term
+    WHERE $3::bool OR EXISTS (SELECT 1 FROM workers w
+        WHERE w.lease_until <= clock_timestamp() AND w.lease_until > clock_timestamp() - interval '2 seconds'))
+SELECT f.freed, f.failed FROM wanted CROSS JOIN LATERAL leases_free(wanted.incarnation, wanted.term, NULL, NULL) f;
+
+-- --- duties ---
+
+-- age_ms: since the last start; -1: never.
+-- name: duty_rows :many
+SELECT name, greatest(coalesce((extract(epoch FROM clock_timestamp() - last_started_at) * 1000)::bigint, -1), -1) AS age_ms,
+    run_requested_at IS NOT NULL AS is_requested
+FROM duties;
+
+-- No row: the term is over.
+-- name: duty_begin :many
+INSERT INTO duties (name, last_started_at, last_outcome)
+SELECT $3, clock_timestamp(), 'running' WHERE leadership_is($2::bigint, $1)
+ON CONFLICT (name) DO UPDATE SET last_started_at = excluded.last_started_at, last_outcome = excluded.last_outcome,
+    run_requested_at = NULL
+RETURNING name;
+
+-- name: duty_end :exec
+UPDATE duties SET last_finished_at = clock_timestamp(), last_outcome = $4, last_rows = $5::bigint
+WHERE name = $3 AND leadership_is($2::bigint, $1);
+
+-- One chunk each.  No row: the term is over.  The chunk's size goes through
+-- the check of the term so that the planner can't run the function first.
+
+-- name: duty_renewal_scan :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT d.due, d.enqueued, to_json(d.agents)::text AS agents FROM led CROSS JOIN LATERAL duty_renewal_scan(led.n) d;
+
+-- name: duty_renewals_left :one
+SELECT renewals_left($1::int) AS rows;
+
+-- name: duty_redeploy :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT d.rows, to_json(d.agents)::text AS agents FROM led CROSS JOIN LATERAL duty_redeploy(led.n) d;
+
+-- name: duty_job_timeouts :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_job_timeouts($4::bigint, $5::bigint, led.n) AS rows FROM led;
+
+-- name: duty_agent_health :many
+WITH led AS MATERIALIZED (SELECT $3::bigint AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_agent_health(led.n) AS rows FROM led;
+
+-- name: duty_agent_rescue :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_agent_rescue($4::bigint, led.n) AS rows FROM led;
+
+-- name: duty_certificate_status :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_certificate_status(led.n) AS rows FROM led;
+
+-- name: duty_process_rows :many
+WITH led AS MATERIALIZED (SELECT 1 AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_process_rows() AS rows FROM led;
