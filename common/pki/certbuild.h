@@ -27,10 +27,10 @@ rc certbuild_new(X509 *ca, EVP_PKEY *key, struct certbuild **out) MUST_CHECK;
 void certbuild_free(struct certbuild *b);
 
 struct leaf_spec {
-	const char *serial_hex;	    /* 40 hex digits */
+	const char *serial_hex; /* 40 hex digits */
 	int64_t not_before_unix;
 	int64_t not_after_unix;
-	const char *const *ekus;    /* "serverAuth", ...; NULL-terminated */
+	const char *const *ekus;     /* "serverAuth", ...; NULL-terminated */
 	const char *const *crl_urls; /* NULL-terminated; may be NULL */
 	bool must_staple;
 	const struct csr *csr;

@@ -12,6 +12,7 @@
 #include "common/base/arena.h"
 #include "common/base/attr.h"
 #include "common/base/rc.h"
+#include "common/pki/span.h"
 
 #define CSR_PEM_MAX 16384
 #define CSR_NAMES_MAX 100
@@ -23,19 +24,14 @@ struct san {
 };
 
 /* Spans point into der. */
-struct span {
-	const uint8_t *p;
-	size_t len;
-};
-
 struct csr {
 	struct span der;
-	struct span tbs;	/* CertificationRequestInfo */
-	struct span subject;	/* Name, with its header */
-	struct span spki;	/* SubjectPublicKeyInfo, with its header */
-	struct span san;	/* GeneralNames value of the extension; may be empty */
-	struct span sig_alg;	/* AlgorithmIdentifier */
-	struct span sig;	/* signature bits, without the unused-bits octet */
+	struct span tbs;     /* CertificationRequestInfo */
+	struct span subject; /* Name, with its header */
+	struct span spki;    /* SubjectPublicKeyInfo, with its header */
+	struct span san; /* GeneralNames value of the extension; may be empty */
+	struct span sig_alg; /* AlgorithmIdentifier */
+	struct span sig;     /* signature bits, without the unused-bits octet */
 	const char *common_name; /* NULL when the subject has none */
 	size_t nsans;
 	const struct san *sans;
