@@ -1,0 +1,219 @@
+#include "agent/call.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "agent/probe.h"
+#include "common/base/mem.h"
+#include "common/json/json.h"
+#include "common/log/log.h"
+#include "common/loop/spawn.h"
+
+struct agent_op {
+	struct agent *agent;
+	void *arg;
+	void (*done)(struct agent *a, void *arg);
+	struct op *op;
+	/* At most one of these is under way. */
+	struct http_call *http;
+	struct spawn *spawn;
+	struct probe *probe;
+	struct call_reply reply;
+	struct call_output output;
+	struct call_probe probed;
+};
+
+#define REPLY_MAX (4 * 1024 * 1024)
+/* Longer than any wait: each wait has a limit of its own. */
+#define PARK_SLACK_MS 5000
+
+static void
+agent_op_end(struct op *op, rc code, const char *message)
+{
+	struct agent_op *o = op_owner(op);
+
+	if (o->http)
+		http_call_cancel(o->http);
+	if (o->spawn)
+		spawn_cancel(o->spawn);
+	if (o->probe)
+		probe_cancel(o->probe);
+	if (code != RC_OK && code != RC_CANCELLED)
+		log_warn("AGENT-OP-FAILED", "%s: %s: %s", op_name(op),
+		    rc_name(code), message);
+	if (o->done)
+		o->done(o->agent, o->arg);
+	free(o);
+}
+
+struct op *
+agent_op_start(struct agent *a, const char *name, int64_t deadline_ms,
+    op_step *first, void *arg, void (*done)(struct agent *a, void *arg))
+{
+	struct agent_op *o = mem_zalloc(sizeof(*o));
+	struct op_env env = {
+		.loop = a->loop,
+		.deadline_ms = deadline_ms,
+		.name = name,
+		.owner = o,
+		.on_end = agent_op_end,
+	};
+
+	o->agent = a;
+	o->arg = arg;
+	o->done = done;
+	o->op = op_start(&env, first);
+	return o->op;
+}
+
+struct agent *
+agent_of(const struct op *op)
+{
+	return ((struct agent_op *)op_owner(op))->agent;
+}
+
+void *
+agent_arg(const struct op *op)
+{
+	return ((struct agent_op *)op_owner(op))->arg;
+}
+
+static void
+api_done(void *arg, rc code, int status, const char *body, size_t len,
+    const char *error)
+{
+	struct agent_op *o = arg;
+	struct arena *a = op_arena(o->op);
+	const char *why = "";
+
+	o->http = NULL;
+	o->reply = (struct call_reply){ .code = code, .status = status };
+	if (code != RC_OK) {
+		o->reply.error = arena_strdup(a, error ? error : rc_name(code));
+	} else if (len > 0) {
+		rc parsed = json_parse(a, arena_strndup(a, body, len), len,
+		    &o->reply.json, &why);
+
+		if (parsed != RC_OK)
+			o->reply.json = NULL;
+	}
+	if (code == RC_OK && status >= 400) {
+		const char *message = NULL;
+
+		if (o->reply.json)
+			(void)json_str(o->reply.json, "message", 4096,
+			    &message); /* absent: the status alone is said */
+		o->reply.error = arena_printf(a, "the server answered %d%s%s",
+		    status, message ? ": " : "", message ? message : "");
+		if (status == 410)
+			agent_retired(o->agent);
+	}
+	op_wake(o->op);
+}
+
+enum op_next
+call_api(struct op *op, const char *method, const char *path,
+    const char *body, int64_t timeout_ms, op_step *next)
+{
+	struct agent_op *o = op_owner(op);
+	struct http_request req = {
+		.method = method,
+		.url = op_printf(op, "%s%s", o->agent->server_url, path),
+		.bearer = o->agent->api_key,
+		.body = body,
+		.timeout_ms = timeout_ms,
+		.max_reply = REPLY_MAX,
+	};
+	rc r;
+
+	r = http_out_start(o->agent->http, &req, api_done, o, &o->http);
+	if (r != RC_OK)
+		return op_fail(op, r, "cannot start a request to %s", req.url);
+	return op_park(op, timeout_ms + PARK_SLACK_MS, next);
+}
+
+const struct call_reply *
+call_reply(const struct op *op)
+{
+	return &((struct agent_op *)op_owner(op))->reply;
+}
+
+static void
+program_done(void *arg, rc code, int exit_status, const char *output)
+{
+	struct agent_op *o = arg;
+
+	o->spawn = NULL;
+	o->output = (struct call_output){
+		.code = code,
+		.exit_status = exit_status,
+		.text = arena_strdup(op_arena(o->op), output ? output : ""),
+	};
+	op_wake(o->op);
+}
+
+enum op_next
+call_program(struct op *op, const char *const *argv, int64_t timeout_ms,
+    op_step *next)
+{
+	struct agent_op *o = op_owner(op);
+	rc r;
+
+	r = spawn_start(o->agent->loop, argv, timeout_ms, program_done, o,
+	    &o->spawn);
+	if (r != RC_OK) {
+		o->spawn = NULL;
+		o->output = (struct call_output){
+			.code = r,
+			.text = op_printf(op, "cannot start %s", argv[0]),
+		};
+		return op_goto(op, next);
+	}
+	return op_park(op, timeout_ms + PARK_SLACK_MS, next);
+}
+
+const struct call_output *
+call_output(const struct op *op)
+{
+	return &((struct agent_op *)op_owner(op))->output;
+}
+
+static void
+handshake_done(void *arg, rc code, const struct probe_result *result)
+{
+	struct agent_op *o = arg;
+
+	o->probe = NULL;
+	o->probed = (struct call_probe){ .code = code };
+	o->probed.error = arena_strdup(op_arena(o->op), result->error);
+	memcpy(o->probed.fingerprint, result->fingerprint,
+	    sizeof(o->probed.fingerprint));
+	memcpy(o->probed.serial, result->serial, sizeof(o->probed.serial));
+	op_wake(o->op);
+}
+
+enum op_next
+call_handshake(struct op *op, const char *host, int port,
+    const char *server_name, int64_t timeout_ms, op_step *next)
+{
+	struct agent_op *o = op_owner(op);
+	rc r;
+
+	r = probe_start(o->agent->loop, host, port, server_name, timeout_ms,
+	    handshake_done, o, &o->probe);
+	if (r != RC_OK) {
+		o->probe = NULL;
+		o->probed = (struct call_probe){ .code = r,
+			.error = "cannot start a handshake" };
+		return op_goto(op, next);
+	}
+	return op_park(op, timeout_ms + PARK_SLACK_MS, next);
+}
+
+const struct call_probe *
+call_probe(const struct op *op)
+{
+	return &((struct agent_op *)op_owner(op))->probed;
+}

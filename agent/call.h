@@ -1,0 +1,62 @@
+/*
+ * call: the waits of an agent's op: an API call, a program, a handshake.
+ *
+ * Each starts the wait and names the step that runs when it is over; the
+ * result is read with call_reply, call_output or call_probe in that step.  A
+ * failure to reach the server is a result, not the end of the op.
+ */
+#ifndef AGENT_CALL_H
+#define AGENT_CALL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/agent.h"
+#include "common/op/op.h"
+
+struct cJSON;
+struct agent_op; /* defined in call.c */
+
+struct call_reply {
+	rc code;		  /* RC_OK: an answer arrived */
+	int status;		  /* its HTTP status */
+	const struct cJSON *json; /* the body as an object, or NULL */
+	const char *error;	  /* what failed, for people */
+};
+
+struct call_output {
+	rc code; /* RC_OK: the program ended by itself */
+	int exit_status;
+	const char *text;
+};
+
+struct call_probe {
+	rc code;		/* RC_OK: a handshake was done */
+	const char *error;	/* why not */
+	char fingerprint[65];	/* SHA-256 of the leaf that was served */
+	char serial[41];
+};
+
+/* Starts an op of this agent; done(agent, arg) runs when it has ended. */
+struct op *agent_op_start(struct agent *a, const char *name,
+    int64_t deadline_ms, op_step *first, void *arg,
+    void (*done)(struct agent *a, void *arg));
+struct agent *agent_of(const struct op *op);
+/* The arg of agent_op_start. */
+void *agent_arg(const struct op *op);
+
+/* path starts with "/"; body is JSON or NULL. */
+enum op_next call_api(struct op *op, const char *method, const char *path,
+    const char *body, int64_t timeout_ms, op_step *next);
+const struct call_reply *call_reply(const struct op *op);
+
+enum op_next call_program(struct op *op, const char *const *argv,
+    int64_t timeout_ms, op_step *next);
+const struct call_output *call_output(const struct op *op);
+
+/* A fresh TLS handshake; the chain is not judged, only what is served. */
+enum op_next call_handshake(struct op *op, const char *host, int port,
+    const char *server_name, int64_t timeout_ms, op_step *next);
+const struct call_probe *call_probe(const struct op *op);
+
+#endif

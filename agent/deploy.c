@@ -1,0 +1,531 @@
+/*
+ * deploy: one version onto one target, proven by a handshake.
+ *
+ * fetch, stage, journal, switch, test, reload, prove, report, clear.  A crash
+ * before the journal leaves nothing but a staged directory; after it, the
+ * next start goes on at the configuration test.  A failure swaps back and
+ * reloads, but never to an expired pair.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "agent/call.h"
+#include "agent/install.h"
+#include "agent/journal.h"
+#include "agent/keystore.h"
+#include "agent/target.h"
+#include "agent/work.h"
+#include "common/base/fault.h"
+#include "common/base/rand.h"
+#include "common/json/json.h"
+#include "common/log/log.h"
+#include "common/pki/cert.h"
+#include "common/pki/key.h"
+
+#define CALL_MS 30000
+#define PROGRAM_MS 30000
+#define STEP_LIMIT_MS 300000
+#define BUSY_RETRY_MS 100
+#define REPORT_RETRY_MAX_MS 30000
+#define VERSIONS_KEPT 3
+
+struct deploy {
+	struct install_journal j;
+	struct target_plan plan;
+	struct install_paths paths;
+	const char *failure; /* NULL while all is well */
+	const char *seen;    /* fingerprint the handshake saw, or "" */
+	int64_t probes, delay_ms;
+	bool is_proof_failure;
+	bool is_swapped_back;
+};
+
+static op_step deploy_claim_dir;
+static op_step deploy_fetched;
+static op_step deploy_test;
+static op_step deploy_reload;
+static op_step deploy_prove;
+static op_step deploy_proved;
+static op_step deploy_tested;
+static op_step deploy_reloaded;
+static op_step deploy_swapped_back;
+static op_step deploy_verify;
+static op_step deploy_report;
+static op_step deploy_reported;
+
+static enum op_next
+deploy_failed(struct op *op, const char *why)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+
+	if (!d->failure)
+		d->failure = why;
+	d->delay_ms = 0;
+	return op_goto(op, deploy_verify);
+}
+
+/* What the server, or the journal of a cut-off install, says is to be done. */
+static rc
+read_item(struct op *op, struct work *w, struct deploy *d, const char **out_why)
+{
+	struct arena *a = op_arena(op);
+	const struct cJSON *item, *config;
+	rc r;
+
+	if (w->is_resumed)
+		return install_journal_read(w->agent, a, w->target, &d->j);
+	r = json_parse(a, w->item_json, strlen(w->item_json), &item, out_why);
+	if (r != RC_OK)
+		return r;
+	config = json_get(item, "target_config");
+	d->j.job = w->job;
+	d->j.certificate = w->certificate;
+	d->j.target = w->target;
+	d->j.type = w->type;
+	d->j.common_name = "";
+	d->j.version = "";
+	(void)json_str(item, "common_name", 253, &d->j.common_name);
+	(void)json_str(item, "version_id", 128, &d->j.version);
+	d->j.config = config ? json_text(a, config) : "{}";
+	return RC_OK;
+}
+
+static rc
+make_plan(struct op *op, struct deploy *d, const char **out_why)
+{
+	const struct target_kind *kind = target_find(d->j.type);
+	struct arena *a = op_arena(op);
+	const struct cJSON *config;
+	rc r;
+
+	if (!kind) {
+		*out_why = op_printf(op, "this agent cannot deploy to targets "
+		    "of type %s", d->j.type);
+		return RC_INVALID;
+	}
+	r = json_parse(a, d->j.config, strlen(d->j.config), &config, out_why);
+	if (r == RC_OK)
+		r = kind->plan(a, config, &d->plan, out_why);
+	if (r == RC_OK)
+		r = install_paths_of(a, d->plan.cert_path, d->plan.key_path,
+		    d->plan.chain_path, &d->paths, out_why);
+	if (r != RC_OK)
+		return r;
+	d->paths.cert_mode = d->plan.cert_mode;
+	d->paths.key_mode = d->plan.key_mode;
+	return RC_OK;
+}
+
+enum op_next
+deploy_start(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	struct work *w = agent_arg(op);
+	const char *why = "the install journal is not readable";
+	rc r;
+
+	d->seen = "";
+	r = read_item(op, w, d, &why);
+	if (r != RC_OK && w->is_resumed) {
+		log_error("JOURNAL-BAD", "target %s: %s; removed, the server "
+		    "will give the job again", w->target, why);
+		install_journal_clear(w->agent, w->target);
+		return op_done(op);
+	}
+	if (r == RC_OK)
+		r = make_plan(op, d, &why);
+	if (r != RC_OK)
+		return deploy_failed(op, why);
+	return op_goto(op, deploy_claim_dir);
+}
+
+static enum op_next
+deploy_claim_dir(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	struct work *w = agent_arg(op);
+
+	if (w->agent->is_stopping || w->agent->is_retired)
+		return op_done(op);
+	if (!poll_claim_dir(w, d->paths.dir)) {
+		op_extend(op, STEP_LIMIT_MS);
+		return op_sleep(op, BUSY_RETRY_MS, deploy_claim_dir);
+	}
+	if (w->is_resumed) {
+		log_info("INSTALL-RESUMED", "job %s version %s target %s",
+		    w->job, d->j.version, w->target);
+		return op_goto(op, deploy_test);
+	}
+	return call_api(op, "GET",
+	    op_printf(op, "/api/v1/agents/%s/certificates/%s?job=%s",
+		w->agent->id, w->certificate, w->job),
+	    NULL, CALL_MS, deploy_fetched);
+}
+
+/* The chain belongs to our key and is what the job pins. */
+static rc
+check_pair(struct op *op, struct deploy *d, const char *pem,
+    const struct secret *key_pem, const char **out_why)
+{
+	struct cert_info info;
+	EVP_PKEY *key;
+	X509 *x;
+	rc r;
+
+	*out_why = "the server's certificate is not readable";
+	r = cert_from_pem(pem, strlen(pem), &x);
+	if (r != RC_OK)
+		return r;
+	r = cert_read(op_arena(op), x, &info);
+	if (r == RC_OK)
+		r = key_from_pem(secret_bytes(key_pem), secret_len(key_pem),
+		    &key);
+	if (r != RC_OK) {
+		X509_free(x);
+		return r;
+	}
+	r = cert_match_key(x, key);
+	EVP_PKEY_free(key);
+	X509_free(x);
+	*out_why = "the certificate is not for the key this agent holds";
+	d->j.fingerprint = arena_strdup(op_arena(op), info.fingerprint_sha256);
+	return r;
+}
+
+static rc
+stage_and_switch(struct op *op, struct work *w, struct deploy *d,
+    const char *pem, const struct secret *key_pem, const char **out_why)
+{
+	struct arena *a = op_arena(op);
+	const char *target = arena_printf(a, "v/%s", d->j.version);
+	rc r;
+
+	r = install_stage(a, &d->paths, d->j.version, pem, key_pem, out_why);
+	if (r == RC_OK)
+		r = install_adopt(a, &d->paths, out_why);
+	fault_point("agent.install.staged");
+	if (r == RC_OK)
+		r = install_current(a, &d->paths, &d->j.previous);
+	if (r != RC_OK)
+		return r;
+	if (strcmp(d->j.previous, target) == 0)
+		d->j.previous = ""; /* done before; nothing to go back to */
+	r = install_journal_write(w->agent, &d->j);
+	if (r != RC_OK) {
+		*out_why = op_printf(op, "cannot write the install journal: %s",
+		    strerror(errno));
+		return r;
+	}
+	fault_point("agent.install.journalled");
+	r = install_switch(a, &d->paths, target, out_why);
+	fault_point("agent.install.switched");
+	return r;
+}
+
+static enum op_next
+deploy_fetched(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	const struct call_reply *reply = call_reply(op);
+	struct work *w = agent_arg(op);
+	const char *pem = NULL, *version = NULL, *why = "";
+	struct secret *key_pem;
+	rc r;
+
+	if (reply->code != RC_OK || reply->status >= 500)
+		return op_fail(op, RC_UNAVAILABLE, "job %s: %s", w->job,
+		    reply->error); /* it is in the next answer's work again */
+	if (reply->status != 200 || !reply->json ||
+	    json_str(reply->json, "certificate_pem", 262144, &pem) != RC_OK)
+		return deploy_failed(op, reply->error ? reply->error :
+		    "the server's answer holds no certificate");
+	if (json_str(reply->json, "version_id", 128, &version) == RC_OK)
+		d->j.version = version;
+	r = keystore_pem_of_version(w->agent, d->j.version, &key_pem);
+	if (r != RC_OK)
+		return deploy_failed(op, op_printf(op, "this agent holds no "
+		    "private key for version %s", d->j.version));
+	r = check_pair(op, d, pem, key_pem, &why);
+	if (r == RC_OK)
+		r = stage_and_switch(op, w, d, pem, key_pem, &why);
+	secret_free(key_pem);
+	if (r != RC_OK)
+		return deploy_failed(op, why);
+	return op_goto(op, deploy_test);
+}
+
+static enum op_next
+deploy_test(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	const char *target = op_printf(op, "v/%s", d->j.version);
+	const char *why, *current = "";
+	rc r;
+
+	op_extend(op, STEP_LIMIT_MS);
+	/* A resumed install may have died before its switch. */
+	r = install_current(op_arena(op), &d->paths, &current);
+	if (r == RC_OK && strcmp(current, target) != 0 && !d->is_swapped_back)
+		r = install_switch(op_arena(op), &d->paths, target, &why);
+	if (r != RC_OK)
+		return deploy_failed(op, "cannot switch to the new version");
+	if (!d->plan.test_argv[0])
+		return op_goto(op, deploy_reload);
+	return call_program(op, d->plan.test_argv, PROGRAM_MS, deploy_tested);
+}
+
+/* NULL when the program ended with 0, else what to say. */
+static const char *
+program_failure(struct op *op, const char *what, const char *const *argv)
+{
+	const struct call_output *o = call_output(op);
+
+	if (o->code == RC_OK && o->exit_status == 0)
+		return NULL;
+	if (o->code == RC_TIMEOUT)
+		return op_printf(op, "%s (%s) did not end within %d s", what,
+		    argv[0], PROGRAM_MS / 1000);
+	if (o->code != RC_OK)
+		return op_printf(op, "%s: %s", what, o->text);
+	return op_printf(op, "%s (%s) ended with status %d: %s", what, argv[0],
+	    o->exit_status, o->text);
+}
+
+static enum op_next
+deploy_swap_back(struct op *op, const char *why)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	const char *ignored = "";
+
+	d->failure = why;
+	if (!install_is_usable(op_arena(op), &d->paths, d->j.previous)) {
+		d->failure = op_printf(op, "%s; the pair before it is missing "
+		    "or expired, so the new one stays", why);
+		return deploy_failed(op, why);
+	}
+	if (install_switch(op_arena(op), &d->paths, d->j.previous, &ignored) !=
+	    RC_OK) {
+		d->failure = op_printf(op, "%s; and swapping back failed: %s",
+		    why, ignored);
+		return deploy_failed(op, why);
+	}
+	d->is_swapped_back = true;
+	if (!d->plan.reload_argv[0])
+		return op_goto(op, deploy_swapped_back);
+	return call_program(op, d->plan.reload_argv, PROGRAM_MS,
+	    deploy_swapped_back);
+}
+
+static enum op_next
+deploy_tested(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	const char *why = program_failure(op, "the configuration test",
+	    d->plan.test_argv);
+
+	fault_point("agent.install.tested");
+	if (why)
+		return deploy_swap_back(op, why);
+	return op_goto(op, deploy_reload);
+}
+
+static enum op_next
+deploy_reload(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+
+	if (!d->plan.reload_argv[0])
+		return op_goto(op, deploy_prove);
+	return call_program(op, d->plan.reload_argv, PROGRAM_MS,
+	    deploy_reloaded);
+}
+
+static enum op_next
+deploy_reloaded(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	const char *why = program_failure(op, "the reload",
+	    d->plan.reload_argv);
+
+	fault_point("agent.install.reloaded");
+	if (why)
+		return deploy_swap_back(op, why);
+	d->delay_ms = 50;
+	return op_goto(op, deploy_prove);
+}
+
+static enum op_next
+deploy_prove(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	struct work *w = agent_arg(op);
+
+	if (!d->plan.host) {
+		d->delay_ms = 0;
+		return op_goto(op, deploy_report);
+	}
+	d->probes++;
+	return call_handshake(op, d->plan.host, d->plan.port,
+	    d->plan.server_name ? d->plan.server_name : d->j.common_name,
+	    cfg_int(w->agent->cfg, "verify_timeout"), deploy_proved);
+}
+
+/* A reloading server answers with the old pair for a moment. */
+static enum op_next
+deploy_proved(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	const struct call_probe *p = call_probe(op);
+	struct work *w = agent_arg(op);
+
+	if (p->code == RC_OK)
+		d->seen = arena_strdup(op_arena(op), p->fingerprint);
+	if (p->code == RC_OK && strcmp(d->seen, d->j.fingerprint) == 0) {
+		fault_point("agent.install.proved");
+		d->delay_ms = 0;
+		return op_goto(op, deploy_verify);
+	}
+	if (d->probes < cfg_int(w->agent->cfg, "verify_attempts")) {
+		int64_t wait = d->delay_ms;
+
+		d->delay_ms = wait * 2 > 2000 ? 2000 : wait * 2;
+		return op_sleep(op, wait, deploy_prove);
+	}
+	d->is_proof_failure = true;
+	return deploy_swap_back(op, p->code == RC_OK ?
+	    op_printf(op, "%s:%d still serves another certificate (SHA-256 "
+		"%s, serial %s) after the reload", d->plan.host, d->plan.port,
+		d->seen, p->serial) :
+	    op_printf(op, "no TLS handshake with %s:%d: %s", d->plan.host,
+		d->plan.port, p->error));
+}
+
+static enum op_next
+deploy_swapped_back(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	const char *why = d->plan.reload_argv[0] ?
+	    program_failure(op, "the reload after swapping back",
+		d->plan.reload_argv) :
+	    NULL;
+
+	fault_point("agent.install.swapped_back");
+	if (why)
+		d->failure = op_printf(op, "%s; %s", d->failure, why);
+	return deploy_failed(op, d->failure);
+}
+
+static const char *
+finish_json(struct op *op, struct buf *b, struct json_w *w)
+{
+	const char *text;
+
+	json_w_close(w, '}');
+	text = arena_strdup(op_arena(op), buf_cstr(b));
+	buf_fini(b);
+	return text;
+}
+
+/* The proof, or its failure, before the end of the job is reported. */
+static enum op_next
+deploy_verify(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	struct work *w = agent_arg(op);
+	struct json_w json;
+	struct buf b;
+
+	if (d->failure && !d->is_proof_failure)
+		return op_goto(op, deploy_report);
+	buf_init(&b, 0);
+	json_w_init(&json, &b);
+	json_w_open(&json, '{');
+	json_w_kv(&json, "target_id", w->target);
+	json_w_kv(&json, "expected_fingerprint", d->j.fingerprint);
+	json_w_kv(&json, "actual_fingerprint", d->seen);
+	json_w_kv_bool(&json, "verified", !d->failure);
+	json_w_kv(&json, "error", d->failure ? d->failure : "");
+	return call_api(op, "POST",
+	    op_printf(op, "/api/v1/jobs/%s/verify", w->job),
+	    finish_json(op, &b, &json), CALL_MS, deploy_report);
+}
+
+static bool
+must_report_again(const struct call_reply *reply)
+{
+	return reply->code != RC_OK || reply->status >= 500 ||
+	    reply->status == 429;
+}
+
+static enum op_next
+report_later(struct op *op, op_step *step)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	struct work *w = agent_arg(op);
+
+	d->delay_ms = d->delay_ms ? d->delay_ms * 2 : 100;
+	if (d->delay_ms > REPORT_RETRY_MAX_MS)
+		d->delay_ms = REPORT_RETRY_MAX_MS;
+	log_warn("REPORT-RETRY", "job %s: %s; again in %lld ms", w->job,
+	    call_reply(op)->error, (long long)d->delay_ms);
+	op_extend(op, STEP_LIMIT_MS);
+	return op_sleep(op, rand_jitter(d->delay_ms, 20), step);
+}
+
+static enum op_next
+deploy_report(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	struct work *w = agent_arg(op);
+	struct json_w json;
+	struct buf b;
+
+	if (w->agent->is_retired || w->agent->is_stopping)
+		return op_done(op); /* the journal stays open */
+	if ((!d->failure || d->is_proof_failure) && d->plan.host &&
+	    must_report_again(call_reply(op)))
+		return report_later(op, deploy_verify);
+	fault_point("agent.report.before");
+	buf_init(&b, 0);
+	json_w_init(&json, &b);
+	json_w_open(&json, '{');
+	json_w_kv(&json, "status", d->failure ? "Failed" : "Completed");
+	json_w_kv(&json, "error", d->failure ? d->failure : "");
+	if (d->j.version[0])
+		json_w_kv(&json, "version_id", d->j.version);
+	return call_api(op, "POST",
+	    op_printf(op, "/api/v1/agents/%s/jobs/%s/status", w->agent->id,
+		w->job),
+	    finish_json(op, &b, &json), CALL_MS, deploy_reported);
+}
+
+static enum op_next
+deploy_reported(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	const struct call_reply *reply = call_reply(op);
+	struct work *w = agent_arg(op);
+
+	fault_point("agent.report.after");
+	if (w->agent->is_retired || w->agent->is_stopping)
+		return op_done(op);
+	if (must_report_again(reply))
+		return report_later(op, deploy_report);
+	if (reply->status != 200)
+		log_warn("REPORT-REFUSED", "job %s: %s", w->job, reply->error);
+	install_journal_clear(w->agent, w->target);
+	if (d->failure) {
+		log_warn("DEPLOY-FAILED", "job %s certificate %s target %s: %s",
+		    w->job, w->certificate, w->target, d->failure);
+		return op_done(op);
+	}
+	keystore_installed(w->agent, d->j.version);
+	install_prune(&d->paths, op_printf(op, "v/%s", d->j.version),
+	    d->j.previous, VERSIONS_KEPT);
+	log_info("DEPLOYED", "job %s certificate %s version %s target %s%s",
+	    w->job, w->certificate, d->j.version, w->target,
+	    d->plan.host ? ", proven by a handshake" : "");
+	return op_done(op);
+}

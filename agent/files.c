@@ -1,0 +1,176 @@
+#include "agent/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATH_CAP 4096
+
+rc
+files_open_private_dir(const char *path, int *out_fd)
+{
+	struct stat st;
+	int fd;
+
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return RC_IO;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return RC_IO;
+	if (fstat(fd, &st) != 0 ||
+	    ((st.st_mode & 077) && fchmod(fd, 0700) != 0)) {
+		close(fd);
+		return RC_IO;
+	}
+	*out_fd = fd;
+	return RC_OK;
+}
+
+rc
+files_mkdir(const char *path, mode_t mode)
+{
+	if (mkdir(path, mode) == 0 || errno == EEXIST)
+		return RC_OK;
+	return RC_IO;
+}
+
+static rc
+write_all(int fd, const void *bytes, size_t len)
+{
+	const char *p = bytes;
+	ssize_t n;
+
+	while (len > 0) {
+		n = write(fd, p, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return RC_IO;
+		p += n;
+		len -= (size_t)n;
+	}
+	return fsync(fd) == 0 ? RC_OK : RC_IO;
+}
+
+rc
+files_write(int dir_fd, const char *name, const void *bytes, size_t len,
+    mode_t mode)
+{
+	char temp[512];
+	int fd, n, saved;
+	rc r;
+
+	n = snprintf(temp, sizeof(temp), "%s.tmp", name);
+	if (n < 0 || (size_t)n >= sizeof(temp))
+		return RC_INVALID;
+	(void)unlinkat(dir_fd, temp, 0); /* of a run that was cut off */
+	fd = openat(dir_fd, temp,
+	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return RC_IO;
+	r = write_all(fd, bytes, len);
+	if (r == RC_OK && fchmod(fd, mode) != 0)
+		r = RC_IO;
+	if (r == RC_OK && renameat(dir_fd, temp, dir_fd, name) != 0)
+		r = RC_IO;
+	if (r == RC_OK && fsync(dir_fd) != 0)
+		r = RC_IO;
+	saved = errno;
+	close(fd);
+	if (r != RC_OK)
+		(void)unlinkat(dir_fd, temp, 0);
+	errno = saved;
+	return r;
+}
+
+rc
+files_read(struct arena *a, int dir_fd, const char *name, size_t max,
+    char **out, size_t *out_len)
+{
+	struct stat st;
+	size_t got = 0;
+	ssize_t n;
+	char *text;
+	int fd;
+
+	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? RC_NOT_FOUND : RC_IO;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return RC_IO;
+	}
+	if (st.st_size < 0 || (size_t)st.st_size > max) {
+		close(fd);
+		return RC_TOO_LARGE;
+	}
+	text = arena_alloc(a, (size_t)st.st_size + 1);
+	while (got < (size_t)st.st_size) {
+		n = read(fd, text + got, (size_t)st.st_size - got);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		got += (size_t)n;
+	}
+	close(fd);
+	if (got != (size_t)st.st_size)
+		return RC_IO;
+	*out = text;
+	if (out_len)
+		*out_len = got;
+	return RC_OK;
+}
+
+rc
+files_remove(int dir_fd, const char *name)
+{
+	if (unlinkat(dir_fd, name, 0) != 0 && errno != ENOENT)
+		return RC_IO;
+	return fsync(dir_fd) == 0 ? RC_OK : RC_IO;
+}
+
+rc
+files_sync_dir(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int n, saved;
+
+	if (fd < 0)
+		return RC_IO;
+	n = fsync(fd);
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return n == 0 ? RC_OK : RC_IO;
+}
+
+rc
+files_symlink(const char *target, const char *link)
+{
+	char temp[PATH_CAP], dir[PATH_CAP];
+	char *slash;
+	int n;
+
+	n = snprintf(temp, sizeof(temp), "%s.new", link);
+	if (n < 0 || (size_t)n >= sizeof(temp))
+		return RC_INVALID;
+	(void)unlink(temp); /* of a run that was cut off */
+	if (symlink(target, temp) != 0)
+		return RC_IO;
+	if (rename(temp, link) != 0) {
+		n = errno;
+		(void)unlink(temp);
+		errno = n;
+		return RC_IO;
+	}
+	memcpy(dir, link, strlen(link) + 1);
+	slash = strrchr(dir, '/');
+	if (!slash)
+		return RC_INVALID;
+	*slash = '\0';
+	return files_sync_dir(dir[0] ? dir : "/");
+}

@@ -1,0 +1,35 @@
+/*
+ * files: small durable file operations.
+ *
+ * "Durable" means written, fsynced, renamed into place and the directory
+ * fsynced: after a power cut the old or the new content is there, whole.
+ */
+#ifndef AGENT_FILES_H
+#define AGENT_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/base/arena.h"
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+
+/* Opens a private directory, made 0700 when missing and tightened to 0700
+ * when others may enter it.  RC_IO with errno set. */
+rc files_open_private_dir(const char *path, int *out_fd) MUST_CHECK;
+/* Makes a directory with that mode unless it is there. */
+rc files_mkdir(const char *path, mode_t mode) MUST_CHECK;
+/* Writes name below dir_fd by way of a temporary file. */
+rc files_write(int dir_fd, const char *name, const void *bytes, size_t len,
+    mode_t mode) MUST_CHECK;
+/* RC_NOT_FOUND, RC_TOO_LARGE, RC_IO; NUL-terminated, in the arena. */
+rc files_read(struct arena *a, int dir_fd, const char *name, size_t max,
+    char **out, size_t *out_len) MUST_CHECK;
+/* Gone is fine. */
+rc files_remove(int dir_fd, const char *name) MUST_CHECK;
+rc files_sync_dir(const char *path) MUST_CHECK;
+/* Points link at target by making link.new and renaming it. */
+rc files_symlink(const char *target, const char *link) MUST_CHECK;
+
+#endif

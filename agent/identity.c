@@ -1,0 +1,250 @@
+/*
+ * identity: the agent's own key and id.
+ *
+ * The key is made and synced before its hash is registered, and registering
+ * the same name and hash again gives the same agent; so a crash anywhere here
+ * never makes two agents.  <state dir>/identity.json, 0600.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "agent/call.h"
+#include "agent/files.h"
+#include "common/base/enc.h"
+#include "common/base/fault.h"
+#include "common/base/mem.h"
+#include "common/base/rand.h"
+#include "common/json/json.h"
+#include "common/log/log.h"
+
+#define IDENTITY "identity.json"
+#define IDENTITY_MAX 8192
+#define CALL_MS 30000
+#define RETRY_MAX_MS 30000
+
+static rc
+identity_save(struct agent *a, int dir_fd)
+{
+	struct json_w w;
+	struct buf b;
+	rc r;
+
+	buf_init(&b, IDENTITY_MAX);
+	json_w_init(&w, &b);
+	json_w_open(&w, '{');
+	json_w_kv(&w, "api_key", a->api_key);
+	json_w_kv_opt(&w, "id", a->id);
+	json_w_close(&w, '}');
+	r = files_write(dir_fd, IDENTITY, b.data, b.len, 0600);
+	mem_wipe(b.data, b.len);
+	buf_fini(&b);
+	return r;
+}
+
+static rc
+identity_read(struct agent *a, int dir_fd)
+{
+	struct arena *scratch = arena_new();
+	const char *key, *id = "", *why;
+	const struct cJSON *o;
+	char *text = NULL;
+	size_t len = 0;
+	rc r;
+
+	r = files_read(scratch, dir_fd, IDENTITY, IDENTITY_MAX, &text, &len);
+	if (r == RC_OK)
+		r = json_parse(scratch, text, len, &o, &why);
+	if (r == RC_OK)
+		r = json_str(o, "api_key", sizeof(a->api_key) - 1, &key);
+	if (r == RC_OK) {
+		/* Absent until the registration was answered. */
+		(void)json_str(o, "id", sizeof(a->id) - 1, &id);
+		snprintf(a->api_key, sizeof(a->api_key), "%s", key);
+		snprintf(a->id, sizeof(a->id), "%s", id);
+	}
+	if (text)
+		mem_wipe(text, len);
+	arena_free(scratch);
+	return r;
+}
+
+static rc
+identity_make(struct agent *a, int dir_fd)
+{
+	uint8_t bytes[32];
+
+	rand_bytes(bytes, sizeof(bytes));
+	enc_hex(bytes, sizeof(bytes), a->api_key);
+	mem_wipe(bytes, sizeof(bytes));
+	return identity_save(a, dir_fd);
+}
+
+rc
+identity_load(struct agent *a, bool *out_registered)
+{
+	const char *dir = cfg_str(a->cfg, "state_dir");
+	const char *id = cfg_str(a->cfg, "agent_id");
+	const char *key = cfg_str(a->cfg, "api_key");
+	int fd;
+	rc r;
+
+	if (id[0] && key[0]) {
+		snprintf(a->id, sizeof(a->id), "%s", id);
+		snprintf(a->api_key, sizeof(a->api_key), "%s", key);
+		*out_registered = true;
+		return RC_OK;
+	}
+	if (id[0] || key[0]) {
+		log_error("CONFIG", "CERTCTL_AGENT_ID and CERTCTL_API_KEY go "
+		    "together: set both, or neither and "
+		    "CERTCTL_AGENT_BOOTSTRAP_TOKEN");
+		return RC_INVALID;
+	}
+	r = files_open_private_dir(dir, &fd);
+	if (r != RC_OK) {
+		log_error("STATE-DIR", "%s: %s", dir, strerror(errno));
+		return r;
+	}
+	r = identity_read(a, fd);
+	if (r == RC_NOT_FOUND)
+		r = identity_make(a, fd);
+	close(fd);
+	if (r != RC_OK) {
+		log_error("IDENTITY", "%s/" IDENTITY " cannot be read or "
+		    "written: %s", dir, rc_name(r));
+		return r;
+	}
+	*out_registered = a->id[0] != '\0';
+	return RC_OK;
+}
+
+struct registration {
+	struct agent *agent;
+	void (*done)(struct agent *a);
+	char key[513]; /* while the bootstrap token is the bearer */
+	int64_t delay_ms;
+};
+
+static op_step register_ask;
+
+static void
+register_end(struct agent *a, void *arg)
+{
+	struct registration *g = arg;
+	bool ok = a->id[0] != '\0';
+
+	memcpy(a->api_key, g->key, sizeof(a->api_key));
+	mem_wipe(g->key, sizeof(g->key));
+	if (ok && !a->is_stopping)
+		g->done(a);
+	else
+		agent_stop(a, 1);
+	free(g);
+}
+
+static enum op_next
+register_again(struct op *op, const char *why)
+{
+	struct registration *g = agent_arg(op);
+
+	g->delay_ms = g->delay_ms ? g->delay_ms * 2 : 200;
+	if (g->delay_ms > RETRY_MAX_MS)
+		g->delay_ms = RETRY_MAX_MS;
+	log_warn("REGISTER-RETRY", "%s; again in %lld ms", why,
+	    (long long)g->delay_ms);
+	op_extend(op, g->delay_ms + 2 * CALL_MS);
+	return op_sleep(op, rand_jitter(g->delay_ms, 20), register_ask);
+}
+
+static enum op_next
+register_answered(struct op *op)
+{
+	const struct call_reply *reply = call_reply(op);
+	struct registration *g = agent_arg(op);
+	struct agent *a = g->agent;
+	const char *id;
+	int fd;
+	rc r;
+
+	fault_point("agent.register.after");
+	if (reply->code != RC_OK || reply->status >= 500 ||
+	    reply->status == 429)
+		return register_again(op, reply->error);
+	if (reply->status == 401 || reply->status == 403)
+		return register_again(op, op_printf(op, "%s: check "
+		    "CERTCTL_AGENT_BOOTSTRAP_TOKEN", reply->error));
+	if (reply->status == 409)
+		return op_fail(op, RC_CONFLICT, "the name %s belongs to "
+		    "another agent: choose one with CERTCTL_AGENT_NAME, or "
+		    "bring back that agent's state directory", a->name);
+	if ((reply->status != 200 && reply->status != 201) || !reply->json ||
+	    json_str(reply->json, "id", sizeof(a->id) - 1, &id) != RC_OK)
+		return op_fail(op, RC_INTERNAL, "the registration was "
+		    "answered %d: %s", reply->status,
+		    reply->error ? reply->error : "no id in it");
+	snprintf(a->id, sizeof(a->id), "%s", id);
+	memcpy(a->api_key, g->key, sizeof(a->api_key));
+	r = files_open_private_dir(cfg_str(a->cfg, "state_dir"), &fd);
+	if (r == RC_OK) {
+		r = identity_save(a, fd);
+		close(fd);
+	}
+	if (r != RC_OK) {
+		a->id[0] = '\0';
+		return op_fail(op, r, "cannot save the identity: %s",
+		    strerror(errno));
+	}
+	log_info("REGISTERED", "as %s, id %s", a->name, a->id);
+	return op_done(op);
+}
+
+static enum op_next
+register_ask(struct op *op)
+{
+	struct registration *g = agent_arg(op);
+	struct agent *a = g->agent;
+	struct utsname u;
+	char hash[65];
+	struct json_w w;
+	struct buf b;
+	const char *body;
+
+	if (uname(&u) != 0)
+		memset(&u, 0, sizeof(u));
+	enc_sha256_hex(g->key, strlen(g->key), hash);
+	buf_init(&b, 0);
+	json_w_init(&w, &b);
+	json_w_open(&w, '{');
+	json_w_kv(&w, "name", a->name);
+	json_w_kv(&w, "hostname", a->hostname);
+	json_w_kv(&w, "os", "linux");
+	json_w_kv(&w, "architecture", u.machine);
+	json_w_kv(&w, "version", CERTCTL_VERSION);
+	json_w_kv(&w, "api_key_hash", hash);
+	json_w_close(&w, '}');
+	body = arena_strdup(op_arena(op), buf_cstr(&b));
+	buf_fini(&b);
+	return call_api(op, "POST", "/api/v1/agents", body, CALL_MS,
+	    register_answered);
+}
+
+void
+identity_register(struct agent *a, void (*done)(struct agent *a))
+{
+	struct registration *g = mem_zalloc(sizeof(*g));
+
+	g->agent = a;
+	g->done = done;
+	memcpy(g->key, a->api_key, sizeof(g->key));
+	snprintf(a->api_key, sizeof(a->api_key), "%s",
+	    cfg_str(a->cfg, "bootstrap_token"));
+	(void)agent_op_start(a, "register", 2 * CALL_MS, register_ask, g,
+	    register_end);
+}

@@ -1,0 +1,197 @@
+/*
+ * certctl-agent: makes keys, asks for certificates, deploys them and proves
+ * what is served, on the host it runs on.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/files.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
+
+#define STOP_CHECK_MS 50
+#define STOP_LIMIT_MS 10000
+
+static const struct cfg_key keys[] = {
+#define KEY CFG_KEY_ROW
+#include "agent/cfg_keys.def"
+#undef KEY
+};
+
+static struct timer *stop_timer;
+static int64_t stop_deadline;
+
+static void
+stop_when_idle(void *arg)
+{
+	struct agent *a = arg;
+
+	if (poll_is_idle(a->poll) || loop_now_ms(a->loop) > stop_deadline)
+		loop_stop(a->loop);
+	else
+		timer_arm(stop_timer, STOP_CHECK_MS);
+}
+
+void
+agent_stop(struct agent *a, int exit_status)
+{
+	if (a->is_stopping)
+		return;
+	a->is_stopping = true;
+	a->exit_status = exit_status;
+	heartbeat_stop(a->heartbeat);
+	poll_stop(a->poll);
+	stop_deadline = loop_now_ms(a->loop) + STOP_LIMIT_MS;
+	stop_timer = timer_new(a->loop, stop_when_idle, a);
+	timer_arm(stop_timer, 0);
+}
+
+void
+agent_retired(struct agent *a)
+{
+	if (a->is_retired)
+		return;
+	log_info("RETIRED", "the server says this agent was retired; leaving");
+	a->is_retired = true;
+	agent_stop(a, 0);
+}
+
+static void
+on_signal(void *arg)
+{
+	log_info("STOPPING", "asked to stop");
+	agent_stop(arg, 0);
+}
+
+static void
+begin(struct agent *a)
+{
+	log_info("STARTED", "agent %s of %s", a->id, a->server_url);
+	a->heartbeat = heartbeat_start(a);
+	a->poll = poll_start(a);
+}
+
+/* Also the parent of the last component, so that the defaults work. */
+static rc
+open_dirs(struct agent *a)
+{
+	const char *key_dir = cfg_str(a->cfg, "key_dir");
+	const char *state_dir = cfg_str(a->cfg, "state_dir");
+	char path[PATH_MAX];
+	int fd;
+	rc r;
+
+	r = files_open_private_dir(state_dir, &fd);
+	if (r != RC_OK) {
+		log_error("STATE-DIR", "%s: %s", state_dir, strerror(errno));
+		return r;
+	}
+	close(fd);
+	r = files_open_private_dir(key_dir, &a->key_dir_fd);
+	if (r != RC_OK) {
+		log_error("KEY-DIR", "%s: %s", key_dir, strerror(errno));
+		return r;
+	}
+	snprintf(path, sizeof(path), "%s/journal", state_dir);
+	r = files_open_private_dir(path, &a->journal_dir_fd);
+	if (r != RC_OK)
+		log_error("STATE-DIR", "%s: %s", path, strerror(errno));
+	return r;
+}
+
+static rc
+check_url(struct agent *a)
+{
+	const char *url = cfg_str(a->cfg, "server_url");
+	char *copy;
+	size_t n;
+
+	if (strncmp(url, "https://", 8) != 0) {
+		log_error("CONFIG", "CERTCTL_SERVER_URL is \"%s\"; it must "
+		    "begin with https://", url);
+		return RC_INVALID;
+	}
+	copy = mem_strdup(url);
+	for (n = strlen(copy); n > 8 && copy[n - 1] == '/'; n--)
+		copy[n - 1] = '\0';
+	a->server_url = copy;
+	return RC_OK;
+}
+
+static rc
+agent_init(struct agent *a)
+{
+	const char *ca = cfg_str(a->cfg, "server_ca_bundle");
+	const char *name = cfg_str(a->cfg, "agent_name");
+	struct http_out_opts opts = {
+		.ca_file = ca[0] ? ca : NULL,
+		.insecure = cfg_bool(a->cfg, "server_insecure"),
+		.user_agent = "certctl-agent/" CERTCTL_VERSION,
+	};
+	rc r;
+
+	if (gethostname(a->hostname, sizeof(a->hostname) - 1) != 0)
+		snprintf(a->hostname, sizeof(a->hostname), "localhost");
+	a->name = name[0] ? name : a->hostname;
+	r = check_url(a);
+	if (r == RC_OK)
+		r = open_dirs(a);
+	if (r == RC_OK)
+		r = loop_new(&a->loop);
+	if (r == RC_OK)
+		r = loop_on_signal(a->loop, SIGTERM, on_signal, a);
+	if (r == RC_OK)
+		r = loop_on_signal(a->loop, SIGINT, on_signal, a);
+	if (r != RC_OK)
+		return r;
+	r = http_out_new(a->loop, &opts, &a->http);
+	if (r != RC_OK)
+		log_error("CONFIG", "cannot use CERTCTL_SERVER_CA_BUNDLE_PATH "
+		    "\"%s\"", ca);
+	else if (opts.insecure)
+		log_warn("INSECURE", "the server's certificate is not checked");
+	return r;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct agent a = { .exit_status = 0, .key_dir_fd = -1,
+		.journal_dir_fd = -1 };
+	bool registered = false;
+	int status;
+	rc r;
+
+	if (cfg_main(argc, argv, "certctl-agent",
+		"Makes keys, deploys certificates and proves what is served.",
+		keys, ARRAY_LEN(keys), NULL, &a.cfg, &status))
+		return status;
+	umask(022);
+	log_init("agent",
+	    strcmp(cfg_str(a.cfg, "log_level"), "debug") == 0 ? LOG_DEBUG :
+	    strcmp(cfg_str(a.cfg, "log_level"), "warn") == 0  ? LOG_WARN :
+	    strcmp(cfg_str(a.cfg, "log_level"), "error") == 0 ? LOG_ERROR :
+								LOG_INFO,
+	    strcmp(cfg_str(a.cfg, "log_format"), "json") == 0);
+	r = agent_init(&a);
+	if (r == RC_OK)
+		r = identity_load(&a, &registered);
+	if (r != RC_OK)
+		return 1;
+	if (registered)
+		begin(&a);
+	else
+		identity_register(&a, begin);
+	r = loop_run(a.loop);
+	mem_wipe(a.api_key, sizeof(a.api_key));
+	log_info("STOPPED", "status %d", a.exit_status);
+	return r == RC_OK ? a.exit_status : 1;
+}

@@ -1,0 +1,274 @@
+/*
+ * poll: asks for work, parked at the server, and keeps what is in hand.
+ *
+ * Open install journals are resumed first.  An item that is in hand already
+ * is not started twice, however often the server lists it; while something
+ * is in hand the next question waits a second or for its end, since the
+ * server would answer at once with the same items.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "agent/call.h"
+#include "agent/journal.h"
+#include "agent/keystore.h"
+#include "agent/work.h"
+#include "common/base/mem.h"
+#include "common/base/rand.h"
+#include "common/json/json.h"
+#include "common/log/log.h"
+
+#define CALL_SLACK_MS 15000
+#define IN_HAND_PAUSE_MS 1000
+#define BACKOFF_MIN_MS 100
+#define BACKOFF_MAX_MS 30000
+#define WORK_LIMIT_MS 300000
+
+struct poll {
+	struct agent *agent;
+	struct timer *next;
+	struct op *asking; /* the request under way, or NULL */
+	struct work *in_hand;
+	int64_t n_in_hand;
+	int64_t backoff_ms;
+	bool is_stopping;
+};
+
+static void
+poll_soon(struct poll *p, int64_t ms)
+{
+	if (!p->is_stopping && !p->asking)
+		timer_arm(p->next, ms);
+}
+
+static void
+work_done(struct agent *a, void *arg)
+{
+	struct work *w = arg, **link;
+	struct poll *p = w->poll;
+
+	for (link = &p->in_hand; *link; link = &(*link)->next) {
+		if (*link == w) {
+			*link = w->next;
+			p->n_in_hand--;
+			break;
+		}
+	}
+	free(w->item_json);
+	free(w);
+	poll_soon(p, 0);
+}
+
+static bool
+is_in_hand(const struct poll *p, const char *job)
+{
+	for (const struct work *w = p->in_hand; w; w = w->next) {
+		if (strcmp(w->job, job) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+poll_claim_dir(struct work *w, const char *dir)
+{
+	for (const struct work *o = w->poll->in_hand; o; o = o->next) {
+		if (o != w && strcmp(o->dir, dir) == 0)
+			return false;
+	}
+	snprintf(w->dir, sizeof(w->dir), "%s", dir);
+	return true;
+}
+
+static void
+work_start(struct poll *p, struct work *w)
+{
+	w->agent = p->agent;
+	w->poll = p;
+	w->next = p->in_hand;
+	p->in_hand = w;
+	p->n_in_hand++;
+	(void)agent_op_start(p->agent, w->is_deployment ? "deploy" : "enrol",
+	    WORK_LIMIT_MS, w->is_deployment ? deploy_start : enrol_start, w,
+	    work_done);
+}
+
+/* RC_INVALID: not an item this agent understands; it is left alone. */
+static rc
+work_read(struct arena *a, const struct cJSON *item, struct work *w)
+{
+	const char *job, *type, *status, *certificate, *target = "", *kind = "";
+
+	if (json_str(item, "id", sizeof(w->job) - 1, &job) != RC_OK ||
+	    json_str(item, "type", 32, &type) != RC_OK ||
+	    json_str(item, "status", 32, &status) != RC_OK ||
+	    json_str(item, "certificate_id", sizeof(w->certificate) - 1,
+		&certificate) != RC_OK)
+		return RC_INVALID;
+	/* Absent for an enrolment. */
+	(void)json_str(item, "target_id", sizeof(w->target) - 1, &target);
+	(void)json_str(item, "target_type", sizeof(w->type) - 1, &kind);
+	w->is_deployment = strcmp(type, "Deployment") == 0;
+	if (strcmp(status, "AwaitingCSR") != 0 &&
+	    !(w->is_deployment && strcmp(status, "Running") == 0))
+		return RC_INVALID;
+	snprintf(w->job, sizeof(w->job), "%s", job);
+	snprintf(w->certificate, sizeof(w->certificate), "%s", certificate);
+	snprintf(w->target, sizeof(w->target), "%s", target);
+	snprintf(w->type, sizeof(w->type), "%s", kind);
+	w->item_json = mem_strdup(json_text(a, item));
+	return RC_OK;
+}
+
+static size_t
+take_items(struct poll *p, struct arena *a, const struct cJSON *reply)
+{
+	const struct cJSON *item, *jobs = json_get(reply, "jobs");
+	int64_t most = cfg_int(p->agent->cfg, "deploy_parallel");
+	size_t started = 0;
+
+	cJSON_ArrayForEach(item, jobs)
+	{
+		struct work *w;
+
+		if (p->n_in_hand >= most)
+			break;
+		w = mem_zalloc(sizeof(*w));
+		if (work_read(a, item, w) != RC_OK || is_in_hand(p, w->job)) {
+			free(w->item_json);
+			free(w);
+			continue;
+		}
+		work_start(p, w);
+		started++;
+	}
+	return started;
+}
+
+static void
+poll_failed(struct poll *p, const char *why)
+{
+	p->backoff_ms = p->backoff_ms ? p->backoff_ms * 2 : BACKOFF_MIN_MS;
+	if (p->backoff_ms > BACKOFF_MAX_MS)
+		p->backoff_ms = BACKOFF_MAX_MS;
+	log_warn("POLL-FAILED", "%s; again in %lld ms", why,
+	    (long long)p->backoff_ms);
+}
+
+static enum op_next
+poll_answered(struct op *op)
+{
+	const struct call_reply *reply = call_reply(op);
+	struct poll *p = agent_arg(op);
+
+	if (p->is_stopping || p->agent->is_retired)
+		return op_done(op);
+	if (reply->code != RC_OK || reply->status != 200 || !reply->json) {
+		poll_failed(p, reply->error ? reply->error :
+					      "the answer is not JSON");
+		return op_done(op);
+	}
+	p->backoff_ms = 0;
+	(void)take_items(p, op_arena(op), reply->json);
+	return op_done(op);
+}
+
+static enum op_next
+poll_ask(struct op *op)
+{
+	struct poll *p = agent_arg(op);
+	int64_t wait = p->in_hand ? 0 : cfg_int(p->agent->cfg, "poll_wait");
+
+	return call_api(op, "GET",
+	    op_printf(op, "/api/v1/agents/%s/work?wait=%llds", p->agent->id,
+		(long long)(wait / 1000)),
+	    NULL, wait + CALL_SLACK_MS, poll_answered);
+}
+
+static void
+poll_asked(struct agent *a, void *arg)
+{
+	struct poll *p = arg;
+
+	p->asking = NULL;
+	if (p->is_stopping || a->is_retired)
+		return;
+	if (p->backoff_ms)
+		poll_soon(p, rand_jitter(p->backoff_ms, 20));
+	else
+		poll_soon(p, p->in_hand ? IN_HAND_PAUSE_MS : 0);
+}
+
+static void
+poll_next(void *arg)
+{
+	struct poll *p = arg;
+	int64_t limit;
+
+	if (p->asking || p->is_stopping)
+		return;
+	limit = cfg_int(p->agent->cfg, "poll_wait") + 2 * CALL_SLACK_MS;
+	p->asking = agent_op_start(p->agent, "poll", limit, poll_ask, p,
+	    poll_asked);
+}
+
+static size_t
+resume_journals(struct poll *p)
+{
+	struct arena *a = arena_new();
+	const char **targets = install_journal_list(p->agent, a);
+	size_t n = 0;
+
+	for (; targets[n]; n++) {
+		struct install_journal j = { .job = "", .certificate = "",
+			.type = "" };
+		struct work *w = mem_zalloc(sizeof(*w));
+
+		/* A bad one is told and removed by the op. */
+		(void)!install_journal_read(p->agent, a, targets[n], &j);
+		snprintf(w->job, sizeof(w->job), "%s", j.job);
+		snprintf(w->certificate, sizeof(w->certificate), "%s",
+		    j.certificate);
+		snprintf(w->target, sizeof(w->target), "%s", targets[n]);
+		snprintf(w->type, sizeof(w->type), "%s", j.type);
+		w->is_deployment = true;
+		w->is_resumed = true;
+		work_start(p, w);
+	}
+	arena_free(a);
+	return n;
+}
+
+struct poll *
+poll_start(struct agent *a)
+{
+	struct poll *p = mem_zalloc(sizeof(*p));
+	int64_t spread = cfg_int(a->cfg, "start_spread");
+
+	p->agent = a;
+	p->next = timer_new(a->loop, poll_next, p);
+	if (resume_journals(p) > 0 || keystore_has_unfinished(a))
+		spread = 0;
+	timer_arm(p->next, spread > 0 ? rand_below((uint32_t)spread) : 0);
+	return p;
+}
+
+void
+poll_stop(struct poll *p)
+{
+	if (!p)
+		return;
+	p->is_stopping = true;
+	timer_disarm(p->next);
+	if (p->asking)
+		op_abort(p->asking, RC_CANCELLED);
+}
+
+bool
+poll_is_idle(const struct poll *p)
+{
+	return !p || (!p->asking && !p->in_hand);
+}
