@@ -25,11 +25,11 @@ struct agent {
 	const char *server_url; /* no trailing slash */
 	const char *name;
 	char hostname[256];
-	char id[129];	     /* "" until registered */
-	char api_key[513];   /* wiped at exit */
-	int key_dir_fd;	     /* 0700; every key is opened relative to it */
+	char id[129];      /* "" until registered */
+	char api_key[513]; /* wiped at exit */
+	int key_dir_fd;    /* 0700; every key is opened relative to it */
 	int journal_dir_fd;
-	bool is_retired;     /* the server said 410: leave, status 0 */
+	bool is_retired; /* the server said 410: leave, status 0 */
 	bool is_stopping;
 	int exit_status;
 	struct poll *poll;

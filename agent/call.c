@@ -54,11 +54,11 @@ agent_op_start(struct agent *a, const char *name, int64_t deadline_ms,
 {
 	struct agent_op *o = mem_zalloc(sizeof(*o));
 	struct op_env env = {
-		.loop = a->loop,
-		.deadline_ms = deadline_ms,
-		.name = name,
-		.owner = o,
-		.on_end = agent_op_end,
+	    .loop = a->loop,
+	    .deadline_ms = deadline_ms,
+	    .name = name,
+	    .owner = o,
+	    .on_end = agent_op_end,
 	};
 
 	o->agent = a;
@@ -89,7 +89,7 @@ api_done(void *arg, rc code, int status, const char *body, size_t len,
 	const char *why = "";
 
 	o->http = NULL;
-	o->reply = (struct call_reply){ .code = code, .status = status };
+	o->reply = (struct call_reply){.code = code, .status = status};
 	if (code != RC_OK) {
 		o->reply.error = arena_strdup(a, error ? error : rc_name(code));
 	} else if (len > 0) {
@@ -103,8 +103,8 @@ api_done(void *arg, rc code, int status, const char *body, size_t len,
 		const char *message = NULL;
 
 		if (o->reply.json)
-			(void)json_str(o->reply.json, "message", 4096,
-			    &message); /* absent: the status alone is said */
+			IGNORE_RESULT(json_str(o->reply.json, "message", 4096,
+			    &message)); /* absent: the status alone is said */
 		o->reply.error = arena_printf(a, "the server answered %d%s%s",
 		    status, message ? ": " : "", message ? message : "");
 		if (status == 410)
@@ -114,17 +114,17 @@ api_done(void *arg, rc code, int status, const char *body, size_t len,
 }
 
 enum op_next
-call_api(struct op *op, const char *method, const char *path,
-    const char *body, int64_t timeout_ms, op_step *next)
+call_api(struct op *op, const char *method, const char *path, const char *body,
+    int64_t timeout_ms, op_step *next)
 {
 	struct agent_op *o = op_owner(op);
 	struct http_request req = {
-		.method = method,
-		.url = op_printf(op, "%s%s", o->agent->server_url, path),
-		.bearer = o->agent->api_key,
-		.body = body,
-		.timeout_ms = timeout_ms,
-		.max_reply = REPLY_MAX,
+	    .method = method,
+	    .url = op_printf(op, "%s%s", o->agent->server_url, path),
+	    .bearer = o->agent->api_key,
+	    .body = body,
+	    .timeout_ms = timeout_ms,
+	    .max_reply = REPLY_MAX,
 	};
 	rc r;
 
@@ -147,9 +147,9 @@ program_done(void *arg, rc code, int exit_status, const char *output)
 
 	o->spawn = NULL;
 	o->output = (struct call_output){
-		.code = code,
-		.exit_status = exit_status,
-		.text = arena_strdup(op_arena(o->op), output ? output : ""),
+	    .code = code,
+	    .exit_status = exit_status,
+	    .text = arena_strdup(op_arena(o->op), output ? output : ""),
 	};
 	op_wake(o->op);
 }
@@ -166,8 +166,8 @@ call_program(struct op *op, const char *const *argv, int64_t timeout_ms,
 	if (r != RC_OK) {
 		o->spawn = NULL;
 		o->output = (struct call_output){
-			.code = r,
-			.text = op_printf(op, "cannot start %s", argv[0]),
+		    .code = r,
+		    .text = op_printf(op, "cannot start %s", argv[0]),
 		};
 		return op_goto(op, next);
 	}
@@ -186,7 +186,7 @@ handshake_done(void *arg, rc code, const struct probe_result *result)
 	struct agent_op *o = arg;
 
 	o->probe = NULL;
-	o->probed = (struct call_probe){ .code = code };
+	o->probed = (struct call_probe){.code = code};
 	o->probed.error = arena_strdup(op_arena(o->op), result->error);
 	memcpy(o->probed.fingerprint, result->fingerprint,
 	    sizeof(o->probed.fingerprint));
@@ -205,8 +205,8 @@ call_handshake(struct op *op, const char *host, int port,
 	    handshake_done, o, &o->probe);
 	if (r != RC_OK) {
 		o->probe = NULL;
-		o->probed = (struct call_probe){ .code = r,
-			.error = "cannot start a handshake" };
+		o->probed = (struct call_probe){.code = r,
+		    .error = "cannot start a handshake"};
 		return op_goto(op, next);
 	}
 	return op_park(op, timeout_ms + PARK_SLACK_MS, next);

@@ -18,10 +18,10 @@ struct cJSON;
 struct agent_op; /* defined in call.c */
 
 struct call_reply {
-	rc code;		  /* RC_OK: an answer arrived */
-	int status;		  /* its HTTP status */
+	rc code;                  /* RC_OK: an answer arrived */
+	int status;               /* its HTTP status */
 	const struct cJSON *json; /* the body as an object, or NULL */
-	const char *error;	  /* what failed, for people */
+	const char *error;        /* what failed, for people */
 };
 
 struct call_output {
@@ -31,9 +31,9 @@ struct call_output {
 };
 
 struct call_probe {
-	rc code;		/* RC_OK: a handshake was done */
-	const char *error;	/* why not */
-	char fingerprint[65];	/* SHA-256 of the leaf that was served */
+	rc code;              /* RC_OK: a handshake was done */
+	const char *error;    /* why not */
+	char fingerprint[65]; /* SHA-256 of the leaf that was served */
 	char serial[41];
 };
 

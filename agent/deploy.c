@@ -86,8 +86,8 @@ read_item(struct op *op, struct work *w, struct deploy *d, const char **out_why)
 	d->j.type = w->type;
 	d->j.common_name = "";
 	d->j.version = "";
-	(void)json_str(item, "common_name", 253, &d->j.common_name);
-	(void)json_str(item, "version_id", 128, &d->j.version);
+	IGNORE_RESULT(json_str(item, "common_name", 253, &d->j.common_name));
+	IGNORE_RESULT(json_str(item, "version_id", 128, &d->j.version));
 	d->j.config = config ? json_text(a, config) : "{}";
 	return RC_OK;
 }
@@ -101,8 +101,10 @@ make_plan(struct op *op, struct deploy *d, const char **out_why)
 	rc r;
 
 	if (!kind) {
-		*out_why = op_printf(op, "this agent cannot deploy to targets "
-		    "of type %s", d->j.type);
+		*out_why = op_printf(op,
+		    "this agent cannot deploy to targets "
+		    "of type %s",
+		    d->j.type);
 		return RC_INVALID;
 	}
 	r = json_parse(a, d->j.config, strlen(d->j.config), &config, out_why);
@@ -129,8 +131,10 @@ deploy_start(struct op *op)
 	d->seen = "";
 	r = read_item(op, w, d, &why);
 	if (r != RC_OK && w->is_resumed) {
-		log_error("JOURNAL-BAD", "target %s: %s; removed, the server "
-		    "will give the job again", w->target, why);
+		log_error("JOURNAL-BAD",
+		    "target %s: %s; removed, the server "
+		    "will give the job again",
+		    w->target, why);
 		install_journal_clear(w->agent, w->target);
 		return op_done(op);
 	}
@@ -239,14 +243,17 @@ deploy_fetched(struct op *op)
 		    reply->error); /* it is in the next answer's work again */
 	if (reply->status != 200 || !reply->json ||
 	    json_str(reply->json, "certificate_pem", 262144, &pem) != RC_OK)
-		return deploy_failed(op, reply->error ? reply->error :
-		    "the server's answer holds no certificate");
+		return deploy_failed(op,
+		    reply->error ? reply->error
+				 : "the server's answer holds no certificate");
 	if (json_str(reply->json, "version_id", 128, &version) == RC_OK)
 		d->j.version = version;
 	r = keystore_pem_of_version(w->agent, d->j.version, &key_pem);
 	if (r != RC_OK)
-		return deploy_failed(op, op_printf(op, "this agent holds no "
-		    "private key for version %s", d->j.version));
+		return deploy_failed(op, op_printf(op,
+					     "this agent holds no "
+					     "private key for version %s",
+					     d->j.version));
 	r = check_pair(op, d, pem, key_pem, &why);
 	if (r == RC_OK)
 		r = stage_and_switch(op, w, d, pem, key_pem, &why);
@@ -301,8 +308,10 @@ deploy_swap_back(struct op *op, const char *why)
 
 	d->failure = why;
 	if (!install_is_usable(op_arena(op), &d->paths, d->j.previous)) {
-		d->failure = op_printf(op, "%s; the pair before it is missing "
-		    "or expired, so the new one stays", why);
+		d->failure = op_printf(op,
+		    "%s; the pair before it is missing "
+		    "or expired, so the new one stays",
+		    why);
 		return deploy_failed(op, why);
 	}
 	if (install_switch(op_arena(op), &d->paths, d->j.previous, &ignored) !=
@@ -322,8 +331,8 @@ static enum op_next
 deploy_tested(struct op *op)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
-	const char *why = program_failure(op, "the configuration test",
-	    d->plan.test_argv);
+	const char *why =
+	    program_failure(op, "the configuration test", d->plan.test_argv);
 
 	fault_point("agent.install.tested");
 	if (why)
@@ -346,8 +355,8 @@ static enum op_next
 deploy_reloaded(struct op *op)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
-	const char *why = program_failure(op, "the reload",
-	    d->plan.reload_argv);
+	const char *why =
+	    program_failure(op, "the reload", d->plan.reload_argv);
 
 	fault_point("agent.install.reloaded");
 	if (why)
@@ -394,22 +403,25 @@ deploy_proved(struct op *op)
 		return op_sleep(op, wait, deploy_prove);
 	}
 	d->is_proof_failure = true;
-	return deploy_swap_back(op, p->code == RC_OK ?
-	    op_printf(op, "%s:%d still serves another certificate (SHA-256 "
-		"%s, serial %s) after the reload", d->plan.host, d->plan.port,
-		d->seen, p->serial) :
-	    op_printf(op, "no TLS handshake with %s:%d: %s", d->plan.host,
-		d->plan.port, p->error));
+	return deploy_swap_back(op,
+	    p->code == RC_OK
+		? op_printf(op,
+		      "%s:%d still serves another certificate (SHA-256 "
+		      "%s, serial %s) after the reload",
+		      d->plan.host, d->plan.port, d->seen, p->serial)
+		: op_printf(op, "no TLS handshake with %s:%d: %s", d->plan.host,
+		      d->plan.port, p->error));
 }
 
 static enum op_next
 deploy_swapped_back(struct op *op)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
-	const char *why = d->plan.reload_argv[0] ?
-	    program_failure(op, "the reload after swapping back",
-		d->plan.reload_argv) :
-	    NULL;
+	const char *why =
+	    d->plan.reload_argv[0]
+		? program_failure(op, "the reload after swapping back",
+		      d->plan.reload_argv)
+		: NULL;
 
 	fault_point("agent.install.swapped_back");
 	if (why)
@@ -456,7 +468,7 @@ static bool
 must_report_again(const struct call_reply *reply)
 {
 	return reply->code != RC_OK || reply->status >= 500 ||
-	    reply->status == 429;
+	       reply->status == 429;
 }
 
 static enum op_next

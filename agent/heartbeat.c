@@ -61,8 +61,8 @@ heartbeat_answered(struct op *op)
 		return op_done(op);
 	}
 	if (h->failures++ == 0)
-		log_warn("HEARTBEAT-FAILED", "%s", reply->error ?
-		    reply->error : "unexpected answer");
+		log_warn("HEARTBEAT-FAILED", "%s",
+		    reply->error ? reply->error : "unexpected answer");
 	return op_done(op);
 }
 
@@ -72,8 +72,8 @@ heartbeat_send(struct op *op)
 	struct heartbeat *h = agent_arg(op);
 
 	return call_api(op, "POST",
-	    op_printf(op, "/api/v1/agents/%s/heartbeat", h->agent->id),
-	    h->body, CALL_MS, heartbeat_answered);
+	    op_printf(op, "/api/v1/agents/%s/heartbeat", h->agent->id), h->body,
+	    CALL_MS, heartbeat_answered);
 }
 
 static void

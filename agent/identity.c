@@ -65,7 +65,7 @@ identity_read(struct agent *a, int dir_fd)
 		r = json_str(o, "api_key", sizeof(a->api_key) - 1, &key);
 	if (r == RC_OK) {
 		/* Absent until the registration was answered. */
-		(void)json_str(o, "id", sizeof(a->id) - 1, &id);
+		IGNORE_RESULT(json_str(o, "id", sizeof(a->id) - 1, &id));
 		snprintf(a->api_key, sizeof(a->api_key), "%s", key);
 		snprintf(a->id, sizeof(a->id), "%s", id);
 	}
@@ -103,8 +103,8 @@ identity_load(struct agent *a, bool *out_registered)
 	}
 	if (id[0] || key[0]) {
 		log_error("CONFIG", "CERTCTL_AGENT_ID and CERTCTL_API_KEY go "
-		    "together: set both, or neither and "
-		    "CERTCTL_AGENT_BOOTSTRAP_TOKEN");
+				    "together: set both, or neither and "
+				    "CERTCTL_AGENT_BOOTSTRAP_TOKEN");
 		return RC_INVALID;
 	}
 	r = files_open_private_dir(dir, &fd);
@@ -117,8 +117,10 @@ identity_load(struct agent *a, bool *out_registered)
 		r = identity_make(a, fd);
 	close(fd);
 	if (r != RC_OK) {
-		log_error("IDENTITY", "%s/" IDENTITY " cannot be read or "
-		    "written: %s", dir, rc_name(r));
+		log_error("IDENTITY",
+		    "%s/" IDENTITY " cannot be read or "
+		    "written: %s",
+		    dir, rc_name(r));
 		return r;
 	}
 	*out_registered = a->id[0] != '\0';
@@ -178,17 +180,22 @@ register_answered(struct op *op)
 	    reply->status == 429)
 		return register_again(op, reply->error);
 	if (reply->status == 401 || reply->status == 403)
-		return register_again(op, op_printf(op, "%s: check "
-		    "CERTCTL_AGENT_BOOTSTRAP_TOKEN", reply->error));
+		return register_again(op, op_printf(op,
+					      "%s: check "
+					      "CERTCTL_AGENT_BOOTSTRAP_TOKEN",
+					      reply->error));
 	if (reply->status == 409)
-		return op_fail(op, RC_CONFLICT, "the name %s belongs to "
+		return op_fail(op, RC_CONFLICT,
+		    "the name %s belongs to "
 		    "another agent: choose one with CERTCTL_AGENT_NAME, or "
-		    "bring back that agent's state directory", a->name);
+		    "bring back that agent's state directory",
+		    a->name);
 	if ((reply->status != 200 && reply->status != 201) || !reply->json ||
 	    json_str(reply->json, "id", sizeof(a->id) - 1, &id) != RC_OK)
-		return op_fail(op, RC_INTERNAL, "the registration was "
-		    "answered %d: %s", reply->status,
-		    reply->error ? reply->error : "no id in it");
+		return op_fail(op, RC_INTERNAL,
+		    "the registration was "
+		    "answered %d: %s",
+		    reply->status, reply->error ? reply->error : "no id in it");
 	snprintf(a->id, sizeof(a->id), "%s", id);
 	memcpy(a->api_key, g->key, sizeof(a->api_key));
 	r = files_open_private_dir(cfg_str(a->cfg, "state_dir"), &fd);

@@ -42,8 +42,8 @@ static bool
 is_plain_absolute(const char *path)
 {
 	return path[0] == '/' && !strstr(path, "/../") &&
-	    !ends_with(path, "/..") && !ends_with(path, "/") &&
-	    strlen(path) < PATH_MAX - 256;
+	       !ends_with(path, "/..") && !ends_with(path, "/") &&
+	       strlen(path) < PATH_MAX - 256;
 }
 
 rc
@@ -51,9 +51,11 @@ install_paths_of(struct arena *a, const char *cert_path, const char *key_path,
     const char *chain_path, struct install_paths *out, const char **out_why)
 {
 	const char *slash;
-	struct install_paths p = { .cert_path = cert_path,
-		.key_path = key_path, .chain_path = chain_path,
-		.cert_mode = 0644, .key_mode = 0600 };
+	struct install_paths p = {.cert_path = cert_path,
+	    .key_path = key_path,
+	    .chain_path = chain_path,
+	    .cert_mode = 0644,
+	    .key_mode = 0600};
 	char *dir;
 
 	if (!is_plain_absolute(cert_path) || !is_plain_absolute(key_path) ||
@@ -296,8 +298,8 @@ install_is_usable(struct arena *a, const struct install_paths *p,
 	if (target[0] == '\0')
 		return false;
 	r = files_read(a, AT_FDCWD,
-	    arena_printf(a, "%s/%s/" CERT_FILE, p->dir, target), PAIR_MAX,
-	    &pem, &len);
+	    arena_printf(a, "%s/%s/" CERT_FILE, p->dir, target), PAIR_MAX, &pem,
+	    &len);
 	if (r != RC_OK)
 		return false;
 	r = cert_from_pem(pem, len, &x);

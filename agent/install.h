@@ -24,11 +24,11 @@
 #include "common/base/secret.h"
 
 struct install_paths {
-	const char *dir;	/* T */
-	const char *cert_path;	/* as the target's configuration names them */
+	const char *dir;       /* T */
+	const char *cert_path; /* as the target's configuration names them */
 	const char *key_path;
 	const char *chain_path; /* NULL: none wanted */
-	bool is_direct;		/* the configuration names T/current itself */
+	bool is_direct;         /* the configuration names T/current itself */
 	mode_t cert_mode, key_mode;
 };
 

@@ -51,9 +51,9 @@ install_journal_write(struct agent *a, const struct install_journal *j)
 	json_w_kv(&w, "previous", j->previous);
 	json_w_kv_raw(&w, "config", j->config);
 	json_w_close(&w, '}');
-	r = buf_ok(&b) ? files_write(a->journal_dir_fd, name, b.data, b.len,
-			     0600) :
-			 RC_TOO_LARGE;
+	r = buf_ok(&b)
+		? files_write(a->journal_dir_fd, name, b.data, b.len, 0600)
+		: RC_TOO_LARGE;
 	buf_fini(&b);
 	return r;
 }
@@ -65,8 +65,10 @@ install_journal_clear(struct agent *a, const char *target)
 
 	if (file_name(target, name) == RC_OK &&
 	    files_remove(a->journal_dir_fd, name) != RC_OK)
-		log_warn("JOURNAL", "cannot remove %s: %s; the install is "
-		    "checked again at the next start", name, strerror(errno));
+		log_warn("JOURNAL",
+		    "cannot remove %s: %s; the install is "
+		    "checked again at the next start",
+		    name, strerror(errno));
 }
 
 rc
@@ -114,8 +116,7 @@ install_journal_list(struct agent *a, struct arena *arena)
 	DIR *d;
 	int fd;
 
-	fd = openat(a->journal_dir_fd, ".",
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(a->journal_dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return all;
 	d = fdopendir(fd);

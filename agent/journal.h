@@ -17,8 +17,8 @@ struct install_journal {
 	const char *config;   /* the target's configuration, JSON text */
 };
 
-rc install_journal_write(struct agent *a, const struct install_journal *j)
-    MUST_CHECK;
+rc install_journal_write(struct agent *a,
+    const struct install_journal *j) MUST_CHECK;
 void install_journal_clear(struct agent *a, const char *target);
 /* RC_NOT_FOUND when none is open, RC_INVALID when it is not readable. */
 rc install_journal_read(struct agent *a, struct arena *arena,

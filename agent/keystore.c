@@ -22,8 +22,8 @@ is_file_name(const char *id)
 	size_t n = strlen(id);
 
 	return n > 0 && n <= 128 && id[0] != '.' &&
-	    strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		       "0123456789._-") == n;
+	       strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			  "0123456789._-") == n;
 }
 
 static rc
@@ -67,8 +67,8 @@ make_key(struct agent *a, const char *name, EVP_PKEY **out)
 		EVP_PKEY_free(key);
 		return r;
 	}
-	r = files_write(a->key_dir_fd, name, secret_bytes(pem),
-	    secret_len(pem), 0600);
+	r = files_write(a->key_dir_fd, name, secret_bytes(pem), secret_len(pem),
+	    0600);
 	secret_free(pem);
 	if (r != RC_OK) {
 		EVP_PKEY_free(key);
@@ -133,8 +133,7 @@ keystore_mark(struct agent *a, const char *job, const char *csr_pem)
 	r = name_of(job, ".csr", name);
 	if (r != RC_OK)
 		return r;
-	return files_write(a->key_dir_fd, name, csr_pem, strlen(csr_pem),
-	    0600);
+	return files_write(a->key_dir_fd, name, csr_pem, strlen(csr_pem), 0600);
 }
 
 void
@@ -180,7 +179,8 @@ keystore_forget(struct agent *a, const char *job)
 
 	if (name_of(job, ".csr", name) != RC_OK)
 		return;
-	(void)files_remove(a->key_dir_fd, name); /* found again at a start */
+	IGNORE_RESULT(
+	    files_remove(a->key_dir_fd, name)); /* found again at a start */
 	if (name_of(job, ".key", name) == RC_OK)
-		(void)files_remove(a->key_dir_fd, name);
+		IGNORE_RESULT(files_remove(a->key_dir_fd, name));
 }

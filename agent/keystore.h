@@ -20,8 +20,8 @@ rc keystore_key(struct agent *a, const char *job, EVP_PKEY **out) MUST_CHECK;
 rc keystore_pem_of_version(struct agent *a, const char *version,
     struct secret **out) MUST_CHECK;
 /* Remembers the request of a job, or that it is installed. */
-rc keystore_mark(struct agent *a, const char *job, const char *csr_pem)
-    MUST_CHECK;
+rc keystore_mark(struct agent *a, const char *job,
+    const char *csr_pem) MUST_CHECK;
 void keystore_installed(struct agent *a, const char *version);
 /* A job that ended without a certificate: its key is of no more use. */
 void keystore_forget(struct agent *a, const char *job);

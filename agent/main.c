@@ -115,8 +115,10 @@ check_url(struct agent *a)
 	size_t n;
 
 	if (strncmp(url, "https://", 8) != 0) {
-		log_error("CONFIG", "CERTCTL_SERVER_URL is \"%s\"; it must "
-		    "begin with https://", url);
+		log_error("CONFIG",
+		    "CERTCTL_SERVER_URL is \"%s\"; it must "
+		    "begin with https://",
+		    url);
 		return RC_INVALID;
 	}
 	copy = mem_strdup(url);
@@ -132,9 +134,9 @@ agent_init(struct agent *a)
 	const char *ca = cfg_str(a->cfg, "server_ca_bundle");
 	const char *name = cfg_str(a->cfg, "agent_name");
 	struct http_out_opts opts = {
-		.ca_file = ca[0] ? ca : NULL,
-		.insecure = cfg_bool(a->cfg, "server_insecure"),
-		.user_agent = "certctl-agent/" CERTCTL_VERSION,
+	    .ca_file = ca[0] ? ca : NULL,
+	    .insecure = cfg_bool(a->cfg, "server_insecure"),
+	    .user_agent = "certctl-agent/" CERTCTL_VERSION,
 	};
 	rc r;
 
@@ -154,8 +156,10 @@ agent_init(struct agent *a)
 		return r;
 	r = http_out_new(a->loop, &opts, &a->http);
 	if (r != RC_OK)
-		log_error("CONFIG", "cannot use CERTCTL_SERVER_CA_BUNDLE_PATH "
-		    "\"%s\"", ca);
+		log_error("CONFIG",
+		    "cannot use CERTCTL_SERVER_CA_BUNDLE_PATH "
+		    "\"%s\"",
+		    ca);
 	else if (opts.insecure)
 		log_warn("INSECURE", "the server's certificate is not checked");
 	return r;
@@ -164,8 +168,9 @@ agent_init(struct agent *a)
 int
 main(int argc, char **argv)
 {
-	struct agent a = { .exit_status = 0, .key_dir_fd = -1,
-		.journal_dir_fd = -1 };
+	struct agent a = {.exit_status = 0,
+	    .key_dir_fd = -1,
+	    .journal_dir_fd = -1};
 	bool registered = false;
 	int status;
 	rc r;
@@ -176,10 +181,10 @@ main(int argc, char **argv)
 		return status;
 	umask(022);
 	log_init("agent",
-	    strcmp(cfg_str(a.cfg, "log_level"), "debug") == 0 ? LOG_DEBUG :
-	    strcmp(cfg_str(a.cfg, "log_level"), "warn") == 0  ? LOG_WARN :
-	    strcmp(cfg_str(a.cfg, "log_level"), "error") == 0 ? LOG_ERROR :
-								LOG_INFO,
+	    strcmp(cfg_str(a.cfg, "log_level"), "debug") == 0   ? LOG_DEBUG
+	    : strcmp(cfg_str(a.cfg, "log_level"), "warn") == 0  ? LOG_WARN
+	    : strcmp(cfg_str(a.cfg, "log_level"), "error") == 0 ? LOG_ERROR
+								: LOG_INFO,
 	    strcmp(cfg_str(a.cfg, "log_format"), "json") == 0);
 	r = agent_init(&a);
 	if (r == RC_OK)

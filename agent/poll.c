@@ -109,8 +109,10 @@ work_read(struct arena *a, const struct cJSON *item, struct work *w)
 		&certificate) != RC_OK)
 		return RC_INVALID;
 	/* Absent for an enrolment. */
-	(void)json_str(item, "target_id", sizeof(w->target) - 1, &target);
-	(void)json_str(item, "target_type", sizeof(w->type) - 1, &kind);
+	IGNORE_RESULT(
+	    json_str(item, "target_id", sizeof(w->target) - 1, &target));
+	IGNORE_RESULT(
+	    json_str(item, "target_type", sizeof(w->type) - 1, &kind));
 	w->is_deployment = strcmp(type, "Deployment") == 0;
 	if (strcmp(status, "AwaitingCSR") != 0 &&
 	    !(w->is_deployment && strcmp(status, "Running") == 0))
@@ -167,8 +169,8 @@ poll_answered(struct op *op)
 	if (p->is_stopping || p->agent->is_retired)
 		return op_done(op);
 	if (reply->code != RC_OK || reply->status != 200 || !reply->json) {
-		poll_failed(p, reply->error ? reply->error :
-					      "the answer is not JSON");
+		poll_failed(p,
+		    reply->error ? reply->error : "the answer is not JSON");
 		return op_done(op);
 	}
 	p->backoff_ms = 0;
@@ -211,8 +213,8 @@ poll_next(void *arg)
 	if (p->asking || p->is_stopping)
 		return;
 	limit = cfg_int(p->agent->cfg, "poll_wait") + 2 * CALL_SLACK_MS;
-	p->asking = agent_op_start(p->agent, "poll", limit, poll_ask, p,
-	    poll_asked);
+	p->asking =
+	    agent_op_start(p->agent, "poll", limit, poll_ask, p, poll_asked);
 }
 
 static size_t
@@ -223,12 +225,14 @@ resume_journals(struct poll *p)
 	size_t n = 0;
 
 	for (; targets[n]; n++) {
-		struct install_journal j = { .job = "", .certificate = "",
-			.type = "" };
+		struct install_journal j = {.job = "",
+		    .certificate = "",
+		    .type = ""};
 		struct work *w = mem_zalloc(sizeof(*w));
 
 		/* A bad one is told and removed by the op. */
-		(void)!install_journal_read(p->agent, a, targets[n], &j);
+		IGNORE_RESULT(
+		    install_journal_read(p->agent, a, targets[n], &j));
 		snprintf(w->job, sizeof(w->job), "%s", j.job);
 		snprintf(w->certificate, sizeof(w->certificate), "%s",
 		    j.certificate);

@@ -119,8 +119,8 @@ probe_connect(struct probe *p, const char *host, int port)
 	char text[300];
 	int n;
 
-	n = snprintf(text, sizeof(text), strchr(host, ':') ? "[%s]:%d" : "%s:%d",
-	    host, port);
+	n = snprintf(text, sizeof(text),
+	    strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
 	if (n < 0 || (size_t)n >= sizeof(text))
 		return RC_INVALID;
 	if (evutil_parse_sockaddr_port(text, (struct sockaddr *)&address,
@@ -128,9 +128,9 @@ probe_connect(struct probe *p, const char *host, int port)
 		n = bufferevent_socket_connect(p->bev,
 		    (struct sockaddr *)&address, len);
 	else {
-		p->dns = evdns_base_new(base,
-		    EVDNS_BASE_INITIALIZE_NAMESERVERS |
-			EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+		p->dns =
+		    evdns_base_new(base, EVDNS_BASE_INITIALIZE_NAMESERVERS |
+					     EVDNS_BASE_DISABLE_WHEN_INACTIVE);
 		if (!p->dns)
 			return RC_IO;
 		n = bufferevent_socket_connect_hostname(p->bev, p->dns,
@@ -140,9 +140,8 @@ probe_connect(struct probe *p, const char *host, int port)
 }
 
 rc
-probe_start(struct loop *l, const char *host, int port,
-    const char *server_name, int64_t timeout_ms, probe_done_fn *done,
-    void *arg, struct probe **out)
+probe_start(struct loop *l, const char *host, int port, const char *server_name,
+    int64_t timeout_ms, probe_done_fn *done, void *arg, struct probe **out)
 {
 	struct probe *p = mem_zalloc(sizeof(*p));
 	SSL *ssl;

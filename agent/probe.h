@@ -18,7 +18,7 @@ struct probe; /* defined in probe.c */
 struct probe_result {
 	char fingerprint[65]; /* SHA-256 of the leaf, lower-case hex */
 	char serial[41];
-	char error[160];      /* "" after RC_OK */
+	char error[160]; /* "" after RC_OK */
 };
 
 /* Called once; RC_OK, RC_TIMEOUT or RC_IO. */
@@ -27,8 +27,8 @@ typedef void probe_done_fn(void *arg, rc code,
 
 /* server_name may be NULL: no SNI. */
 rc probe_start(struct loop *l, const char *host, int port,
-    const char *server_name, int64_t timeout_ms, probe_done_fn *done,
-    void *arg, struct probe **out) MUST_CHECK;
+    const char *server_name, int64_t timeout_ms, probe_done_fn *done, void *arg,
+    struct probe **out) MUST_CHECK;
 /* Forgets the callback and closes. */
 void probe_cancel(struct probe *p);
 

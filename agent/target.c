@@ -8,7 +8,7 @@
 
 #define COMMAND_MAX 1024
 
-static const struct target_kind *const kinds[] = { &target_nginx };
+static const struct target_kind *const kinds[] = {&target_nginx};
 
 const struct target_kind *
 target_find(const char *type)
@@ -21,18 +21,19 @@ target_find(const char *type)
 }
 
 static rc
-split(struct arena *a, const char *text, const char **argv,
-    const char *field, const char **out_why)
+split(struct arena *a, const char *text, const char **argv, const char *field,
+    const char **out_why)
 {
 	char *copy = arena_strdup(a, text), *save = NULL, *word;
 	size_t n = 0;
 
 	if (strlen(text) > COMMAND_MAX ||
 	    strpbrk(text, ";|&$(){}<>\\\"'`\n\r")) {
-		*out_why = arena_printf(a, "%s is run without a shell: at most "
+		*out_why = arena_printf(a,
+		    "%s is run without a shell: at most "
 		    "%d bytes and none of ; | & $ ( ) { } < > \\ quotes; give "
-		    "a JSON array of arguments for anything else", field,
-		    COMMAND_MAX);
+		    "a JSON array of arguments for anything else",
+		    field, COMMAND_MAX);
 		return RC_INVALID;
 	}
 	for (word = strtok_r(copy, " \t", &save); word;
@@ -62,8 +63,10 @@ target_command(struct arena *a, const struct cJSON *config, const char *field,
 	r = json_str_list(a, config, field, TARGET_ARGS_MAX - 1, COMMAND_MAX,
 	    &items, &n);
 	if (r != RC_OK || n == 0) {
-		*out_why = arena_printf(a, "%s is neither a string nor an "
-		    "array of 1 to %d strings", field, TARGET_ARGS_MAX - 1);
+		*out_why = arena_printf(a,
+		    "%s is neither a string nor an "
+		    "array of 1 to %d strings",
+		    field, TARGET_ARGS_MAX - 1);
 		return RC_INVALID;
 	}
 	memcpy(argv, items, n * sizeof(*argv));

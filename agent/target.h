@@ -21,12 +21,12 @@ struct cJSON;
 struct target_plan {
 	const char *cert_path;
 	const char *key_path;
-	const char *chain_path;		     /* NULL: none */
+	const char *chain_path;                   /* NULL: none */
 	const char *test_argv[TARGET_ARGS_MAX];   /* [0] NULL: none */
 	const char *reload_argv[TARGET_ARGS_MAX]; /* [0] NULL: none */
-	const char *host;		     /* NULL: no handshake proof */
+	const char *host;                         /* NULL: no handshake proof */
 	int port;
-	const char *server_name;	     /* NULL: the common name */
+	const char *server_name; /* NULL: the common name */
 	unsigned cert_mode, key_mode;
 };
 

@@ -16,12 +16,12 @@ struct work {
 	struct poll *poll;
 	char job[129];
 	char certificate[129];
-	char target[129];   /* deployments */
-	char type[32];	    /* target type */
-	char *item_json;    /* the item's text; for a resumed one the journal's */
+	char target[129]; /* deployments */
+	char type[32];    /* target type */
+	char *item_json;  /* the item's text; for a resumed one the journal's */
 	bool is_deployment;
-	bool is_resumed;    /* from an open journal, not from the server */
-	char dir[1024];	    /* the directory it writes, once known */
+	bool is_resumed; /* from an open journal, not from the server */
+	char dir[1024];  /* the directory it writes, once known */
 	struct work *next;
 };
 

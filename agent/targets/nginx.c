@@ -29,8 +29,10 @@ want_mode(struct arena *a, const struct cJSON *config, const char *field,
 	rc r = json_int(config, field, 0400, 0777, &mode);
 
 	if (r == RC_INVALID) {
-		*out_why = arena_printf(a, "the target's %s is not a file "
-		    "mode (a number such as 416 for 0640)", field);
+		*out_why = arena_printf(a,
+		    "the target's %s is not a file "
+		    "mode (a number such as 416 for 0640)",
+		    field);
 		return r;
 	}
 	*out = (unsigned)mode;
@@ -53,10 +55,10 @@ want_command(struct arena *a, const struct cJSON *config, const char *field,
 }
 
 static rc
-nginx_plan(struct arena *a, const struct cJSON *config,
-    struct target_plan *out, const char **out_why)
+nginx_plan(struct arena *a, const struct cJSON *config, struct target_plan *out,
+    const char **out_why)
 {
-	struct target_plan p = { 0 };
+	struct target_plan p = {0};
 	int64_t port = 443;
 	rc r;
 
@@ -94,4 +96,4 @@ nginx_plan(struct arena *a, const struct cJSON *config,
 	return RC_OK;
 }
 
-const struct target_kind target_nginx = { "NGINX", nginx_plan };
+const struct target_kind target_nginx = {"NGINX", nginx_plan};

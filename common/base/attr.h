@@ -4,8 +4,15 @@
 #ifndef COMMON_BASE_ATTR_H
 #define COMMON_BASE_ATTR_H
 
-/* The caller must look at the result; cast to (void) only with a reason. */
+/* The caller must look at the result. */
 #define MUST_CHECK __attribute__((warn_unused_result))
+/* A result dropped on purpose, with the reason beside it: gcc warns at a
+ * plain cast to void. */
+#define IGNORE_RESULT(call) \
+	do { \
+		if (call) { \
+		} \
+	} while (0)
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
 #define NORETURN __attribute__((noreturn))
 #define UNUSED __attribute__((unused))
