@@ -12,7 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "apiserver/path.h"
 #include "common/base/attr.h"
+#include "common/base/rc.h"
 #include "common/op/op.h"
 
 enum route_access {
@@ -43,5 +45,30 @@ extern const struct route_area routes_certificates;
 extern const struct route_area routes_jobs;
 extern const struct route_area routes_agents;
 extern const struct route_area routes_config;	    /* issuers, targets, teams, owners, policies */
+
+/* --- the joined table --- */
+
+#define ROUTE_PARAMS_MAX 4
+#define ROUTE_ALLOW_MAX 64
+
+struct router; /* defined in route.c */
+
+struct route_match {
+	const struct route *route;
+	size_t nparams;
+	struct path_pair params[ROUTE_PARAMS_MAX];
+	char allow[ROUTE_ALLOW_MAX]; /* set on RC_METHOD only */
+};
+
+/* The rows must outlive *out.  RC_CONFLICT: a method and pattern stand there
+ * twice; RC_INVALID: a pattern or its parameters cannot be used; logged. */
+rc router_new(const struct route_area *const *areas, size_t n,
+    struct router **out) MUST_CHECK;
+void router_free(struct router *r);
+/* RC_NOT_FOUND; RC_METHOD: the path is known, the method is not.  A literal
+ * segment wins over a parameter.  Parameters are not checked here, but are
+ * never empty. */
+rc router_match(const struct router *r, const char *method,
+    const struct path *p, struct route_match *out) MUST_CHECK;
 
 #endif
