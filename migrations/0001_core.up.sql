@@ -129,7 +129,8 @@ CREATE TABLE lanes (
 CREATE TABLE ca_certificates (
     issuer_id text PRIMARY KEY REFERENCES issuers (id) ON DELETE RESTRICT,
     cert_pem text NOT NULL,
-    chain_pem text NOT NULL,
+    chain_pem text NOT NULL, -- what is sent with a leaf
+    fingerprint_sha256 text NOT NULL,
     not_before timestamptz NOT NULL,
     not_after timestamptz NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
@@ -312,7 +313,7 @@ CREATE TABLE jobs (
     serial_number text, -- fixed before the first signature, the same in every attempt
     not_before timestamptz,
     not_after timestamptz,
-    extensions jsonb, -- ekus, must_staple, crl_urls: fixed with the serial
+    extensions jsonb, -- ekus, must_staple, crl_urls, ca (its fingerprint): fixed with the serial
     requested_by text NOT NULL DEFAULT 'system',
     retry_of text,
     CONSTRAINT jobs_final_has_end CHECK ((status IN ('Completed', 'Failed', 'Cancelled')) = (completed_at IS NOT NULL)),

@@ -384,8 +384,10 @@ $$;
 -- Hands one lane's due jobs to a worker, as one lease: one running batch, one
 -- permit.  The leader's term and the worker's lease are checked by the same
 -- transaction.  Serial and validity are fixed here, before anything is
--- signed; one fixed over an hour ago is written off (recorded as revoked) and
--- fixed anew.  A job that several workers died with runs alone.
+-- signed.  One fixed over an hour ago, or for another certificate of the CA, is
+-- written off (recorded as revoked) and fixed anew: the same serial must never
+-- stand over two different certificates.  A job that several workers died with
+-- runs alone.
 CREATE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,
     p_low_after timestamptz, p_low_id text)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
@@ -421,7 +423,11 @@ BEGIN
     v_lease := nextval('lease_seq');
     INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
         SELECT id_new('rev'), j.certificate_id, j.serial_number, 'superseded', 'system', j.issuer_id, j.id
-        FROM jobs j WHERE j.id = ANY (v_ids) AND j.not_before < v_now - interval '1 hour'
+        FROM jobs j LEFT JOIN ca_certificates ca ON ca.issuer_id = j.issuer_id
+        -- Nothing is ever signed under a serial that was fixed without a CA.
+        WHERE j.id = ANY (v_ids) AND j.serial_number IS NOT NULL AND j.extensions ? 'ca'
+            AND (j.not_before < v_now - interval '1 hour'
+                OR j.extensions ->> 'ca' IS DISTINCT FROM ca.fingerprint_sha256)
         ON CONFLICT DO NOTHING;
     WITH taken AS (
         UPDATE jobs j SET status = 'Running', lease_id = v_lease, leased_by = p_worker,
@@ -432,13 +438,14 @@ BEGIN
             not_after = CASE WHEN f.is_fixed THEN j.not_after ELSE
                 least(date_trunc('second', v_now) + make_interval(secs => f.validity), f.ca_not_after) END,
             extensions = CASE WHEN f.is_fixed THEN j.extensions ELSE f.extensions END
-        FROM (SELECT o.id, o.not_before IS NOT NULL AND o.not_before >= v_now - interval '1 hour' AS is_fixed,
+        FROM (SELECT o.id, o.not_before IS NOT NULL AND o.not_before >= v_now - interval '1 hour'
+                    AND o.extensions ->> 'ca' IS NOT DISTINCT FROM ca.fingerprint_sha256 AS is_fixed,
                 least(coalesce((i.config ->> 'validity_seconds')::bigint, (i.config ->> 'validity_days')::bigint * 86400, 7776000),
                     nullif(pr.max_ttl_seconds, 0)) AS validity,
                 coalesce(ca.not_after, 'infinity') AS ca_not_after,
                 jsonb_strip_nulls(jsonb_build_object('ekus', pr.allowed_ekus,
                     'must_staple', nullif(coalesce(pr.must_staple, false), false),
-                    'crl_urls', i.config -> 'crl_distribution_point_urls')) AS extensions
+                    'crl_urls', i.config -> 'crl_distribution_point_urls', 'ca', ca.fingerprint_sha256)) AS extensions
             FROM jobs o
             JOIN issuers i ON i.id = o.issuer_id
             LEFT JOIN managed_certificates c ON c.id = o.certificate_id
@@ -528,9 +535,11 @@ END $$;
 
 -- Stores a batch of signed certificates: versions, certificates, jobs, the
 -- deployments that follow, audit; all or none.  Only jobs still under this
--- lease of this worker count; the others give applied = false and nothing is
--- written for them.  The version of a certificate that was revoked or
--- archived meanwhile is stored and its serial revoked.
+-- lease of this worker count; the others are missing from the answer and
+-- nothing is written for them.  Called again, it writes nothing and answers with what is
+-- Completed under this lease: the lease id is the receipt.  The version of a
+-- certificate that was revoked or archived meanwhile is stored and its serial
+-- revoked.
 CREATE FUNCTION issue_complete(p_worker text, p_lease bigint, p_job_ids text[], p_pem text[], p_fingerprints text[],
     p_key_algorithms text[], p_key_sizes int[], p_chain text)
 RETURNS TABLE (job_id text, agent_id text)
@@ -590,23 +599,22 @@ BEGIN
     SELECT array_agg(d.certificate_id ORDER BY d.certificate_id) INTO v_certificates
     FROM done d WHERE (SELECT count(*) FROM stored) >= 0;
 
-    IF v_certificates IS NULL THEN
-        RETURN;
+    IF v_certificates IS NOT NULL THEN
+        -- With several key holders the certificate ends when the first of their
+        -- versions does.
+        UPDATE managed_certificates c SET expires_at = e.not_after, valid_from = e.not_before,
+            renew_after = least(c.renew_after, renew_after_of(c.id, e.not_before, e.not_after, p.renewal_window_days, p.renewal_percent))
+        FROM (
+            SELECT DISTINCT ON (h.certificate_id) h.certificate_id, v.not_before, v.not_after
+            FROM (SELECT m.certificate_id, t.agent_id FROM certificate_target_mappings m
+                JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL
+                WHERE m.certificate_id = ANY (v_certificates) GROUP BY 1, 2) h
+            CROSS JOIN LATERAL (SELECT o.not_before, o.not_after FROM certificate_versions o
+                WHERE o.certificate_id = h.certificate_id AND o.key_holder = h.agent_id ORDER BY o.id DESC LIMIT 1) v
+            ORDER BY h.certificate_id, v.not_after) e, renewal_policies p
+        WHERE c.id = e.certificate_id AND p.id = c.renewal_policy_id AND e.not_after < c.expires_at;
+        PERFORM deployments_fan_out(v_certificates, v_now);
     END IF;
-    -- With several key holders the certificate ends when the first of their
-    -- versions does.
-    UPDATE managed_certificates c SET expires_at = e.not_after, valid_from = e.not_before,
-        renew_after = least(c.renew_after, renew_after_of(c.id, e.not_before, e.not_after, p.renewal_window_days, p.renewal_percent))
-    FROM (
-        SELECT DISTINCT ON (h.certificate_id) h.certificate_id, v.not_before, v.not_after
-        FROM (SELECT m.certificate_id, t.agent_id FROM certificate_target_mappings m
-            JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL
-            WHERE m.certificate_id = ANY (v_certificates) GROUP BY 1, 2) h
-        CROSS JOIN LATERAL (SELECT o.not_before, o.not_after FROM certificate_versions o
-            WHERE o.certificate_id = h.certificate_id AND o.key_holder = h.agent_id ORDER BY o.id DESC LIMIT 1) v
-        ORDER BY h.certificate_id, v.not_after) e, renewal_policies p
-    WHERE c.id = e.certificate_id AND p.id = c.renewal_policy_id AND e.not_after < c.expires_at;
-    PERFORM deployments_fan_out(v_certificates, v_now);
     RETURN QUERY SELECT j.id, j.agent_id::text FROM jobs j
         WHERE j.id = ANY (p_job_ids) AND j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Completed';
 END $$;
@@ -649,23 +657,50 @@ BEGIN
 END $$;
 
 -- Stores a local CA's root unless one is there; answers with the one that is.
-CREATE FUNCTION ca_root_store(p_issuer text, p_cert_pem text, p_chain_pem text, p_not_before timestamptz,
+CREATE FUNCTION ca_root_store(p_issuer text, p_cert_pem text, p_fingerprint text, p_not_before timestamptz,
     p_not_after timestamptz, p_key_sealed bytea)
-RETURNS TABLE (cert_pem text, chain_pem text, key_sealed text)
+RETURNS TABLE (cert_pem text, chain_pem text, fingerprint_sha256 text, key_sealed text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
     -- Two workers may race: the certificate's row decides, and the loser
     -- waits here for the winner's commit.
-    INSERT INTO ca_certificates (issuer_id, cert_pem, chain_pem, not_before, not_after)
-        VALUES (p_issuer, p_cert_pem, p_chain_pem, p_not_before, p_not_after) ON CONFLICT DO NOTHING;
+    INSERT INTO ca_certificates (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
+        VALUES (p_issuer, p_cert_pem, p_cert_pem, p_fingerprint, p_not_before, p_not_after) ON CONFLICT DO NOTHING;
     IF FOUND THEN
         INSERT INTO ca_keys (issuer_id, key_sealed) VALUES (p_issuer, p_key_sealed);
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category)
             VALUES ('system', 'System', 'intermediate_ca_root_created', 'issuer', p_issuer, 'config');
     END IF;
-    RETURN QUERY SELECT c.cert_pem, c.chain_pem, '\x' || encode(k.key_sealed, 'hex')
+    RETURN QUERY SELECT c.cert_pem, c.chain_pem, c.fingerprint_sha256, '\x' || encode(k.key_sealed, 'hex')
         FROM ca_certificates c LEFT JOIN ca_keys k ON k.issuer_id = c.issuer_id WHERE c.issuer_id = p_issuer;
+END $$;
+
+-- Stores the certificate of a sub-CA that lives in files on the workers'
+-- hosts, and answers with the one that stands.  A newer one replaces an older,
+-- never the other way round, so that hosts whose files are replaced one after
+-- the other do not undo each other's; and never a root whose key is here.
+CREATE FUNCTION ca_certificate_store(p_issuer text, p_cert_pem text, p_chain_pem text, p_fingerprint text,
+    p_not_before timestamptz, p_not_after timestamptz)
+RETURNS TABLE (fingerprint_sha256 text, has_key bool)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    INSERT INTO ca_certificates AS c (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
+        VALUES (p_issuer, p_cert_pem, p_chain_pem, p_fingerprint, p_not_before, p_not_after)
+    ON CONFLICT (issuer_id) DO UPDATE SET cert_pem = excluded.cert_pem, chain_pem = excluded.chain_pem,
+            fingerprint_sha256 = excluded.fingerprint_sha256, not_before = excluded.not_before,
+            not_after = excluded.not_after, created_at = now()
+        WHERE (c.fingerprint_sha256, c.chain_pem) <> (excluded.fingerprint_sha256, excluded.chain_pem)
+            AND (c.not_before <= excluded.not_before OR c.not_after <= engine_now())
+            AND NOT EXISTS (SELECT 1 FROM ca_keys k WHERE k.issuer_id = p_issuer);
+    IF FOUND THEN
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+            VALUES ('system', 'System', 'issuer_ca_certificate_changed', 'issuer', p_issuer,
+                jsonb_build_object('fingerprint_sha256', p_fingerprint), 'config');
+    END IF;
+    RETURN QUERY SELECT c.fingerprint_sha256, EXISTS (SELECT 1 FROM ca_keys k WHERE k.issuer_id = p_issuer)
+        FROM ca_certificates c WHERE c.issuer_id = p_issuer;
 END $$;
 
 -- --- agents ---

@@ -41,7 +41,8 @@ BEGIN
         GRANT EXECUTE ON FUNCTION engine_now(), worker_renew(text, text, text, int, text, int), worker_leave(text),
             issue_complete(text, bigint, text[], text[], text[], text[], int[], text),
             issue_set_aside(text, bigint, text[], text[], text[]),
-            ca_root_store(text, text, text, timestamptz, timestamptz, bytea) TO certctl_worker;
+            ca_root_store(text, text, text, timestamptz, timestamptz, bytea),
+            ca_certificate_store(text, text, text, text, timestamptz, timestamptz) TO certctl_worker;
     END IF;
     -- Trigger functions and defaults run as the calling role.
     FOREACH r IN ARRAY '{certctl_apiserver,certctl_scheduler,certctl_worker}'::text[] LOOP
