@@ -1,0 +1,100 @@
+/*
+ * cli: what the commands share.
+ *
+ * One short-lived process, blocking calls.  Exit codes: 0 done, 1 failed,
+ * 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 the server can't
+ * be reached or is not ready.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/attr.h"
+#include "common/base/buf.h"
+
+struct cJSON;
+
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_NOT_FOUND = 3,
+	EXIT_NOT_ALLOWED = 4,
+	EXIT_CONFLICT = 5,
+	EXIT_UNREACHABLE = 6
+};
+
+struct cli {
+	const char *server;
+	const char *api_key;
+	const char *ca_file; /* "" : the system's roots */
+	bool insecure;
+	bool as_json;
+	struct arena *arena; /* for the whole run */
+};
+
+/* One command: "certs renew". */
+struct command {
+	const char *noun;
+	const char *verb; /* NULL: the noun alone */
+	const char *arguments;
+	const char *help;
+	int (*run)(struct cli *c, int argc, char **argv);
+};
+extern const struct command commands[];
+extern const size_t ncommands;
+
+int cmd_certs_list(struct cli *c, int argc, char **argv);
+int cmd_certs_get(struct cli *c, int argc, char **argv);
+int cmd_certs_renew(struct cli *c, int argc, char **argv);
+int cmd_jobs_list(struct cli *c, int argc, char **argv);
+int cmd_jobs_get(struct cli *c, int argc, char **argv);
+int cmd_jobs_cancel(struct cli *c, int argc, char **argv);
+int cmd_agents_list(struct cli *c, int argc, char **argv);
+int cmd_status(struct cli *c, int argc, char **argv);
+
+/* --- client.c --- */
+struct answer {
+	int status; /* 0: no answer */
+	const char *text;
+	const struct cJSON *json; /* NULL when it is not JSON */
+	const char *error;        /* when status is 0 */
+};
+struct answer client_call(struct cli *c, const char *method, const char *path,
+    const char *body);
+/* Prints why and gives the exit code; EXIT_DONE for a 2xx. */
+int client_check(const struct answer *a);
+/* Percent-encodes one path segment or query value. */
+const char *client_escape(struct cli *c, const char *text);
+
+/* --- table.c: columns as wide as their widest cell --- */
+struct table;
+struct table *table_new(struct cli *c, size_t ncols, const char *const *heads);
+void table_row(struct table *t, const char *const *cells);
+void table_print(const struct table *t);
+/* Member as text for a cell; "-" when absent or empty. */
+const char *cell(struct cli *c, const struct cJSON *object, const char *name);
+/* An RFC 3339 time as "2026-11-23 19:56:28", "-" when unset. */
+const char *cell_time(struct cli *c, const struct cJSON *object,
+    const char *name);
+/* Time until an RFC 3339 time: "89 d", "in 3 h", "expired". */
+const char *cell_left(struct cli *c, const struct cJSON *object,
+    const char *name);
+
+/* --- args.c: flags anywhere after the verb --- */
+/* --name value or --name=value; NULL when absent. */
+const char *args_option(int *argc, char **argv, const char *name);
+bool args_flag(int *argc, char **argv, const char *name);
+/* EXIT_USAGE with a message unless exactly want words are left. */
+int args_expect(int argc, char **argv, int want, const char *what);
+
+/* --- handshake.c --- */
+/* The serial a server shows (40 hex digits); false: no handshake. */
+bool handshake_serial(const char *host, int port, const char *server_name,
+    char out[41]);
+
+#endif

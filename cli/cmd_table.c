@@ -1,0 +1,17 @@
+#include "cli/cli.h"
+
+const struct command commands[] = {
+    {"agents", "list", "[--retired]", "the fleet's agents", cmd_agents_list},
+    {"certs", "get", "ID", "one certificate", cmd_certs_get},
+    {"certs", "list", "[--status S] [--page N] [--per-page N]", "certificates",
+	cmd_certs_list},
+    {"certs", "renew", "ID [--wait] [--timeout S] [--force]",
+	"renew now; --wait follows it until it is served", cmd_certs_renew},
+    {"jobs", "cancel", "ID", "cancel a job that waits", cmd_jobs_cancel},
+    {"jobs", "get", "ID", "one job", cmd_jobs_get},
+    {"jobs", "list",
+	"[--status S] [--type T] [--certificate-id ID] [--target-id ID]",
+	"jobs, newest first", cmd_jobs_list},
+    {"status", NULL, "", "every process, and whether all is well", cmd_status},
+};
+const size_t ncommands = ARRAY_LEN(commands);
