@@ -31,7 +31,7 @@ enum cfg_type {
 	CFG_DURATION, /* "1h30m"; stored in milliseconds */
 	CFG_SIZE,     /* "64MiB" or bytes */
 	CFG_ENUM,
-	CFG_LIST,     /* comma separated, blanks trimmed, empty items dropped */
+	CFG_LIST, /* comma separated, blanks trimmed, empty items dropped */
 	CFG_PATH
 };
 enum cfg_flag {
@@ -77,6 +77,6 @@ bool cfg_main(int argc, char **argv, const char *program, const char *purpose,
     struct cfg **out_cfg, int *out_exit);
 
 #define CFG_KEY_ROW(name, env, type, dflt, min, max, flags, help) \
-	{ #name, env, type, dflt, min, max, flags, help },
+	{#name, env, type, dflt, min, max, flags, help},
 
 #endif

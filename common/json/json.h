@@ -33,12 +33,11 @@ rc json_str(const struct cJSON *object, const char *name, size_t max,
     const char **out) MUST_CHECK;
 rc json_int(const struct cJSON *object, const char *name, int64_t min,
     int64_t max, int64_t *out) MUST_CHECK;
-rc json_bool(const struct cJSON *object, const char *name, bool *out)
-    MUST_CHECK;
+rc json_bool(const struct cJSON *object, const char *name,
+    bool *out) MUST_CHECK;
 /* Array of strings, each at most max bytes, at most max_items. */
-rc json_str_list(struct arena *a, const struct cJSON *object,
-    const char *name, size_t max_items, size_t max, const char ***out,
-    size_t *out_n) MUST_CHECK;
+rc json_str_list(struct arena *a, const struct cJSON *object, const char *name,
+    size_t max_items, size_t max, const char ***out, size_t *out_n) MUST_CHECK;
 /* Compact text of a value, in the arena. */
 const char *json_text(struct arena *a, const struct cJSON *value);
 

@@ -32,7 +32,7 @@ void log_fields(enum log_level level, const char *code, const char *text, ...)
 #define log_warn(code, ...) log_write(LOG_WARN, (code), __VA_ARGS__)
 #define log_error(code, ...) log_write(LOG_ERROR, (code), __VA_ARGS__)
 /* An impossible state: logs and aborts. */
-void log_fatal(const char *code, const char *fmt, ...) PRINTF_LIKE(2, 3)
-    NORETURN;
+void log_fatal(const char *code, const char *fmt, ...)
+    PRINTF_LIKE(2, 3) NORETURN;
 
 #endif

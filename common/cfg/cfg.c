@@ -1,0 +1,263 @@
+#include "common/cfg/cfg.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/base/mem.h"
+#include "common/base/secret.h"
+#include "common/cfg/cfg_value.h"
+
+/* Shown of a wrong value; the rest of a long one helps nobody. */
+#define SHOWN_MAX 120
+
+struct cfg {
+	const struct cfg_key *keys;
+	size_t n;
+	struct cfg_value values[]; /* as keys */
+};
+
+static bool
+is_secret(const struct cfg_key *key)
+{
+	return (key->flags & CFG_SECRET) != 0;
+}
+
+/* The value as an error message may show it: quoted, controls masked. */
+static void
+put_shown(struct buf *b, const struct cfg_key *key, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (is_secret(key)) {
+		buf_printf(b, " (a secret of %zu bytes)", len);
+		return;
+	}
+	buf_puts(b, "=\"");
+	for (size_t i = 0; i < len && i < SHOWN_MAX; i++)
+		buf_putc(b, (unsigned char)text[i] < ' ' || text[i] == 0x7f
+				? '?'
+				: text[i]);
+	buf_puts(b, len > SHOWN_MAX ? "...\"" : "\"");
+}
+
+static rc
+complain(const struct cfg_key *key, const char *text)
+{
+	struct buf b;
+
+	buf_init(&b, 0);
+	buf_printf(&b, "configuration: %s", key->env);
+	put_shown(&b, key, text);
+	buf_puts(&b, " is refused: it must be ");
+	cfg_value_rule(key, &b);
+	(void)fprintf(stderr, "%s\n", buf_cstr(&b));
+	buf_fini(&b);
+	return RC_INVALID;
+}
+
+static rc
+complain_file(const struct cfg_key *key, const char *path, rc code)
+{
+	const char *why = "cannot be read";
+
+	if (code == RC_INVALID)
+		why = "must be a plain file that only its owner can write and "
+		      "others cannot read (chmod 600)";
+	else if (code == RC_TOO_LARGE)
+		why = "is larger than 64 KiB";
+	(void)fprintf(stderr, "configuration: %s_FILE=\"%.*s\" %s\n", key->env,
+	    SHOWN_MAX, path, why);
+	return RC_INVALID;
+}
+
+/* Takes a secret's value from the file NAME_FILE names. */
+static rc
+load_file(const struct cfg_key *key, const char *path, struct cfg_value *v)
+{
+	struct secret *secret;
+	char *text;
+	rc code;
+
+	code = secret_new_from_file(path, &secret);
+	if (code != RC_OK)
+		return complain_file(key, path, code);
+	text =
+	    mem_strndup((const char *)secret_bytes(secret), secret_len(secret));
+	code = strlen(text) == secret_len(secret) ? RC_OK : RC_INVALID;
+	if (code == RC_OK && *text == '\0')
+		code = RC_INVALID; /* an empty file is never meant */
+	if (code == RC_OK)
+		code = cfg_value_parse(key, text, v);
+	if (code != RC_OK)
+		code = complain(key, text);
+	v->is_set = true;
+	mem_wipe(text, strlen(text));
+	free(text);
+	secret_free(secret);
+	return code;
+}
+
+/* Empty is the same as absent, as the contract has it. */
+static const char *
+env_get(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text != NULL && *text != '\0' ? text : NULL;
+}
+
+static rc
+load_default(const struct cfg_key *key, struct cfg_value *v)
+{
+	struct buf scratch;
+	const char *text;
+	rc code = RC_OK;
+
+	if ((key->flags & CFG_REQUIRED) != 0) {
+		(void)fprintf(stderr, "configuration: %s is not set: %s\n",
+		    key->env, key->help);
+		return RC_INVALID;
+	}
+	buf_init(&scratch, 0);
+	text = cfg_value_default(key, &scratch);
+	/* "" stands for nothing: "", 0, false, no items */
+	if (*text != '\0') {
+		code = cfg_value_parse(key, text, v);
+	} else {
+		v->text = mem_strdup("");
+		v->list = mem_zalloc(sizeof(v->list[0]));
+	}
+	buf_fini(&scratch);
+	if (code != RC_OK) {
+		(void)fprintf(stderr, "configuration: %s has a wrong default\n",
+		    key->env);
+		abort(); /* the table is ours */
+	}
+	return RC_OK;
+}
+
+static rc
+load_key(const struct cfg_key *key, struct cfg_value *v)
+{
+	const char *text = env_get(key->env);
+	const char *path = NULL;
+	char name[160];
+	rc code;
+
+	if (is_secret(key)) {
+		(void)snprintf(name, sizeof(name), "%s_FILE", key->env);
+		path = env_get(name);
+	}
+	if (text != NULL && path != NULL) {
+		(void)fprintf(stderr,
+		    "configuration: %s and %s are both set: keep one\n",
+		    key->env, name);
+		return RC_INVALID;
+	}
+	if (path != NULL)
+		return load_file(key, path, v);
+	if (text == NULL)
+		return load_default(key, v);
+	v->is_set = true;
+	code = cfg_value_parse(key, text, v);
+	return code == RC_OK ? RC_OK : complain(key, text);
+}
+
+rc
+cfg_load(const struct cfg_key *keys, size_t n, struct cfg **out)
+{
+	struct cfg *c;
+	rc worst = RC_OK;
+	rc code;
+
+	c = mem_zalloc(sizeof(*c) + n * sizeof(c->values[0]));
+	c->keys = keys;
+	c->n = n;
+	/* Goes on after a mistake: one start names them all. */
+	for (size_t i = 0; i < n; i++) {
+		code = load_key(&keys[i], &c->values[i]);
+		if (code != RC_OK)
+			worst = code;
+	}
+	if (worst != RC_OK) {
+		cfg_free(c);
+		return worst;
+	}
+	*out = c;
+	return RC_OK;
+}
+
+void
+cfg_free(struct cfg *c)
+{
+	if (c == NULL)
+		return;
+	for (size_t i = 0; i < c->n; i++)
+		cfg_value_fini(&c->values[i]);
+	free(c);
+}
+
+/* The value of a name whose type is one of types (a bit each). */
+static const struct cfg_value *
+find(const struct cfg *c, const char *name, unsigned types)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		if (strcmp(c->keys[i].name, name) != 0)
+			continue;
+		if ((types & 1U << c->keys[i].type) != 0)
+			return &c->values[i];
+		break;
+	}
+	(void)fprintf(stderr, "configuration: no key \"%s\" of that type\n",
+	    name);
+	abort();
+}
+
+const char *
+cfg_str(const struct cfg *c, const char *name)
+{
+	return find(c, name, 1U << CFG_STRING | 1U << CFG_ENUM | 1U << CFG_PATH)
+	    ->text;
+}
+
+int64_t
+cfg_int(const struct cfg *c, const char *name)
+{
+	return find(c, name,
+	    1U << CFG_INT | 1U << CFG_SIZE | 1U << CFG_DURATION)
+	    ->number;
+}
+
+bool
+cfg_bool(const struct cfg *c, const char *name)
+{
+	return find(c, name, 1U << CFG_BOOL)->truth;
+}
+
+const char *const *
+cfg_list(const struct cfg *c, const char *name)
+{
+	return (const char *const *)find(c, name, 1U << CFG_LIST)->list;
+}
+
+bool
+cfg_is_set(const struct cfg *c, const char *name)
+{
+	return find(c, name, ~0U)->is_set;
+}
+
+void
+cfg_print(const struct cfg *c)
+{
+	const char *text;
+
+	for (size_t i = 0; i < c->n; i++) {
+		text = c->values[i].text;
+		if (is_secret(&c->keys[i]) && *text != '\0')
+			text = "********";
+		(void)printf("%s=%s%s\n", c->keys[i].env, text,
+		    c->values[i].is_set ? "" : "  # default");
+	}
+}
