@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "common/base/clock.h"
 #include "tests/unit/check.h"
@@ -303,6 +304,29 @@ test_pipe_closed(void)
 	stop_all();
 }
 
+/*
+ * A request that lies in nng's queue when its connection is gone is never
+ * handed on: nobody would give back what it gets.
+ */
+static void
+test_request_of_closed_pipe(void)
+{
+	const struct timespec nap = {.tv_nsec = 100 * 1000 * 1000};
+	struct rig_reply reply;
+
+	start_one();
+	for (int i = 0; i < 5; i++)
+		CHECK_INT(rig_ask(&c, "{}", LONG_MS, &reply), RC_OK);
+	/* The loop stands; nng's threads carry the requests over. */
+	(void)nanosleep(&nap, NULL);
+	rig_client_stop(&c);
+	(void)nanosleep(&nap, NULL);
+	rig_pass(&rig, 50);
+	CHECK_INT(a.n_asked, 0);
+	CHECK_INT(a.n_closed, 0);
+	stop_all();
+}
+
 /* The process dies: its requests end at once, not at the next beat missed. */
 static void
 test_server_gone(void)
@@ -410,5 +434,6 @@ CHECK_MAIN(CHECK_ROW(test_hint), CHECK_ROW(test_hint_to_all_without_leader),
     CHECK_ROW(test_many_clients), CHECK_ROW(test_events),
     CHECK_ROW(test_higher_term_is_followed), CHECK_ROW(test_silent_leader),
     CHECK_ROW(test_leader_steps_down), CHECK_ROW(test_pipe_closed),
-    CHECK_ROW(test_server_gone), CHECK_ROW(test_timeout_and_late_reply),
-    CHECK_ROW(test_client_first), CHECK_ROW(test_request_from_callback))
+    CHECK_ROW(test_request_of_closed_pipe), CHECK_ROW(test_server_gone),
+    CHECK_ROW(test_timeout_and_late_reply), CHECK_ROW(test_client_first),
+    CHECK_ROW(test_request_from_callback))

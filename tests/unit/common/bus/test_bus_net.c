@@ -4,6 +4,7 @@
  */
 #include "common/bus/bus.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -78,6 +79,16 @@ test_socket_modes(void)
 	stop();
 }
 
+static void
+set_path(struct sockaddr_un *sun, const char *suffix)
+{
+	char path[200];
+
+	(void)snprintf(path, sizeof(path), "%s%s", url + 6, suffix);
+	CHECK(strlen(path) < sizeof(sun->sun_path));
+	memcpy(sun->sun_path, path, strlen(path) + 1);
+}
+
 /* A Unix socket that was never nng's, at the address's path with suffix. */
 static int
 listen_unix(const char *suffix)
@@ -85,8 +96,7 @@ listen_unix(const char *suffix)
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s%s", url + 6,
-	    suffix);
+	set_path(&sun, suffix);
 	CHECK(fd >= 0);
 	CHECK_INT(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
 	CHECK_INT(listen(fd, 5), 0);
@@ -116,8 +126,7 @@ can_connect(const char *suffix)
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	int rv;
 
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s%s", url + 6,
-	    suffix);
+	set_path(&sun, suffix);
 	rv = connect(fd, (struct sockaddr *)&sun, sizeof(sun));
 	(void)close(fd);
 	return rv == 0;
@@ -234,6 +243,20 @@ test_garbage_requests(void)
 	stop();
 }
 
+static atomic_int raw_pipes_closed;
+
+static void
+on_raw_pipe_closed(nng_pipe pipe, nng_pipe_ev ev, void *arg)
+{
+	atomic_fetch_add(&raw_pipes_closed, 1);
+}
+
+static bool
+has_raw_pipe_closed(void *arg)
+{
+	return atomic_load(&raw_pipes_closed) > 0;
+}
+
 static void
 test_garbage_hints(void)
 {
@@ -253,8 +276,11 @@ test_garbage_hints(void)
 	CHECK_INT(a.hints, 1);
 	CHECK_STR(a.hint, "{}");
 	/* Over the limit: nng cuts the connection before it allocates. */
+	CHECK_INT(nng_pipe_notify(raw, NNG_PIPE_EV_REM_POST, on_raw_pipe_closed,
+		      NULL),
+	    0);
 	send_raw(big, FRAME_BODY_MAX + 4096);
-	rig_pass(&rig, 50);
+	CHECK(rig_until(&rig, has_raw_pipe_closed, NULL, LONG_MS));
 	CHECK_INT(a.hints, 1);
 	nng_close(raw);
 	free(big);
