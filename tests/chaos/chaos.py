@@ -1,0 +1,307 @@
+#!/usr/bin/python3
+"""
+Runs issuances, renewals and deployments while killing (-9) and stopping
+(SIGSTOP, later SIGCONT) every kind of process at random, then counts losses
+and doubles (checker.py).  Ends with one line:
+
+    chaos: kills=N jobs=N lost=0 doubled=0 recovery_p99_ms=N
+
+A kill counts only if its victim held a lease, an open request or a
+transaction: the victim is stopped first, looked at, and then killed or let
+go.  Recovery is the time from the kill until the interrupted work's next
+commit; for a killed PostgreSQL from when it accepts connections again, for a
+stopped process without a stand-in from SIGCONT.
+"""
+import argparse
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import psycopg2
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"), str(Path(__file__).resolve().parent)]
+import checker  # noqa: E402
+from fleet import Fleet, wait_for  # noqa: E402
+
+AGENTS = 3
+CERTIFICATES = 36
+JOBS_PER_KILL = 10
+RECOVERY_LIMIT = 30
+
+
+class Load:
+    """Asks for renewals all the time, and remembers what was accepted."""
+
+    def __init__(self, fleet, names, seed):
+        self.fleet, self.names = fleet, names
+        self.accepted = []
+        self.lock = threading.Lock()
+        self.is_over = False
+        self.threads = [threading.Thread(target=self._run, args=(random.Random(seed + i),), daemon=True) for i in range(6)]
+        for t in self.threads:
+            t.start()
+
+    def _run(self, rng):
+        while not self.is_over:
+            name = rng.choice(self.names)
+            status, reply = self.fleet.api.post(f"/api/v1/certificates/{name}/renew", timeout=10)
+            if status == 202:
+                with self.lock:
+                    self.accepted += reply.get("job_ids") or [reply["job_id"]]
+            elif status == 0:
+                time.sleep(0.02)  # refused: the API is down just now
+            else:
+                time.sleep(0.005)
+
+    def stop(self):
+        self.is_over = True
+        for t in self.threads:
+            t.join(30)
+
+
+def children(pid):
+    """All descendants of a process."""
+    found, front = [], [pid]
+    table = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        table.setdefault(int(fields[1]), []).append(int(path.parent.name))
+    while front:
+        p = front.pop()
+        found += table.get(p, [])
+        front += table.get(p, [])
+    return found
+
+
+class Chaos:
+    def __init__(self, fleet, rng):
+        self.fleet, self.rng = fleet, rng
+        self.recoveries = []
+        self.kinds = Counter()
+        self.missed = Counter()
+        self.slow = []
+
+    # --- what a victim holds, while it is stopped; None: nothing ---
+    def held_worker(self, process):
+        jobs = [r[0] for r in self.fleet.query(
+            "SELECT j.id FROM jobs j JOIN workers w ON w.incarnation = j.leased_by "
+            "WHERE w.pid = %s AND j.status = 'Running' AND w.lease_until > clock_timestamp()", process.pid)]
+        return jobs or None
+
+    def held_agent(self, process):
+        jobs = [r[0] for r in self.fleet.query(
+            "SELECT id FROM jobs WHERE agent_id = %s AND (status = 'AwaitingCSR' OR (type = 'Deployment' AND status = 'Running'))",
+            process.agent_id)]
+        return jobs or None
+
+    def held_scheduler(self, process):
+        return self.fleet.value("SELECT l.term FROM leadership l JOIN schedulers s ON s.incarnation = l.holder "
+                                "WHERE s.pid = %s AND l.expires_at > clock_timestamp()", process.pid)
+
+    def held_apiserver(self, _process):
+        """Established connections: the agents' parked requests at least."""
+        port = f":{self.fleet.api_port:04X}"
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        return sum(1 for line in lines if line.split()[1].endswith(port) and line.split()[3] == "01") or None
+
+    def held_postgres(self, _process):
+        return self.fleet.value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' "
+                                "AND pid <> pg_backend_pid() AND xact_start IS NOT NULL") or None
+
+    # --- when the interrupted work committed again ---
+    def moved_on(self, jobs, before):
+        """All of these jobs left the state the kill found them in."""
+        now = dict(self.fleet.query("SELECT id, status || coalesce(lease_id::text, '') || deliveries FROM jobs WHERE id = ANY(%s)", jobs))
+        return all(now.get(j) != before[j] for j in jobs)
+
+    def states(self, jobs):
+        return dict(self.fleet.query("SELECT id, status || coalesce(lease_id::text, '') || deliveries FROM jobs WHERE id = ANY(%s)", jobs))
+
+    def recovered(self, kind, held, before):
+        try:
+            if kind in ("worker", "agent"):
+                return self.moved_on(held, before)
+            if kind == "scheduler":
+                return self.fleet.value("SELECT last_value FROM lease_seq") > before
+            if kind == "apiserver":
+                return self.fleet.api.post(f"/api/v1/agents/{self.pulse}/heartbeat", {}, timeout=2)[0] == 200
+            return self.fleet.value("SELECT last_value FROM audit_seq") > before
+        except psycopg2.Error:
+            return False
+
+    def measure(self, kind, held, before, since, how):
+        deadline = time.monotonic() + RECOVERY_LIMIT
+        while not self.recovered(kind, held, before):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+        ms = (time.monotonic() - since) * 1000
+        self.recoveries.append(ms)
+        self.kinds[f"{kind}-{how}"] += 1
+        if ms > 2000:
+            self.slow.append(f"{kind} {how}: {ms:.0f} ms")
+
+    # --- one kill ---
+    def strike(self, kind, process, how):
+        """True when it counted."""
+        held_of = getattr(self, f"held_{kind}")
+        if kind == "postgres":
+            return self.strike_postgres(process, how)
+        process.signal(signal.SIGSTOP)
+        held = held_of(process)
+        if held is None:
+            process.signal(signal.SIGCONT)
+            self.missed[kind] += 1
+            return False
+        before = self.states(held) if kind in ("worker", "agent") else \
+            self.fleet.value("SELECT last_value FROM lease_seq") if kind == "scheduler" else None
+        since = time.monotonic()
+        if how == "kill":
+            process.signal(signal.SIGKILL)
+        elif kind in ("apiserver", "agent"):
+            # No stand-in: the clock runs from its waking up.
+            time.sleep(self.rng.uniform(0.2, 2.5))
+            process.signal(signal.SIGCONT)
+            since = time.monotonic()
+        self.measure(kind, held, before, since, how)
+        if how == "stop":
+            # The others went on; now the sleeper wakes into a world that
+            # has moved on, and must do no harm.
+            time.sleep(self.rng.uniform(0, 0.5))
+            process.signal(signal.SIGCONT)
+        return True
+
+    def strike_postgres(self, process, how):
+        held = self.held_postgres(process)
+        if held is None:
+            self.missed["postgres"] += 1
+            return False
+        pids = [process.pid, *children(process.pid)]
+        if how == "stop":
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            time.sleep(self.rng.uniform(0.2, 2.5))
+            for pid in reversed(pids):
+                os.kill(pid, signal.SIGCONT)
+            wait_for(self.fleet.database_is_up, 60, "PostgreSQL to answer again")
+        else:
+            starts = process.starts
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            wait_for(lambda: process.starts > starts and self.fleet.database_is_up(), 60, "PostgreSQL to start again")
+        since = time.monotonic()
+        before = self.fleet.value("SELECT last_value FROM audit_seq")
+        self.measure("postgres", held, before, since, how)
+        return True
+
+    def victim(self):
+        kind = self.rng.choices(("worker", "agent", "scheduler", "apiserver", "postgres"), (34, 26, 18, 14, 8))[0]
+        names = {"worker": ["worker-1", "worker-2"], "agent": [f"agent-{i}" for i in range(1, AGENTS + 1)],
+                 "scheduler": ["scheduler-1", "scheduler-2"], "apiserver": ["apiserver"], "postgres": ["postgres"]}[kind]
+        return kind, self.fleet.processes[self.rng.choice(names)], self.rng.choices(("kill", "stop"), (70, 30))[0]
+
+
+def build_fleet(fleet):
+    fleet.start_postgres(keep=True)
+    fleet.start_plane(keep=True, schedulers=2, workers=2, CERTCTL_SCHEDULER_REDEPLOY_INTERVAL="2s",
+                      CERTCTL_BATCH_SIZE="8")
+    fleet.make_basics()
+    port, site, commands = fleet.start_nginx(keep=True)
+    names = []
+    for i in range(1, AGENTS + 1):
+        fleet.start_agent(f"agent-{i}", keep=True)
+    for n in range(CERTIFICATES):
+        agent = fleet.processes[f"agent-{n % AGENTS + 1}"]
+        directory, config = (site, commands) if n == 0 else (fleet.dir / "sites" / str(n), {})
+        fleet.make_target(f"tgt-{n}", agent.agent_id, directory, **config)
+        fleet.make_certificate(f"mc-{n}", [f"tgt-{n}"])
+        names.append(f"mc-{n}")
+    return names
+
+
+def count_jobs(fleet):
+    return fleet.value("SELECT count(*) FROM jobs WHERE status IN ('Completed', 'Failed', 'Cancelled')")
+
+
+def quiet(fleet):
+    """No job under way any more, deployments included."""
+    def still():
+        try:
+            return fleet.value("SELECT count(*) FROM jobs WHERE status IN ('Pending', 'Running', 'AwaitingCSR')") == 0 and \
+                fleet.value("SELECT count(*) FROM certificate_target_mappings "
+                            "WHERE desired_version_id IS DISTINCT FROM deployed_version_id AND deploy_after <= now()") == 0
+        except psycopg2.Error:
+            return False
+    wait_for(still, 120, "the work to end", every=0.1)
+
+
+def run(kills, seed, budget):
+    rng = random.Random(seed)
+    started = time.monotonic()
+    with Fleet("chaos") as fleet:
+        names = build_fleet(fleet)
+        chaos = Chaos(fleet, rng)
+        pulse = fleet.api.need("POST", "/api/v1/agents", {"name": "pulse", "hostname": "pulse.example.test"})
+        chaos.pulse = pulse["id"]
+        load = Load(fleet, names, seed)
+        done, told = 0, time.monotonic()
+        while done < kills and time.monotonic() - started < budget:
+            kind, process, how = chaos.victim()
+            if chaos.strike(kind, process, how):
+                done += 1
+            wait_for(lambda: count_jobs_safely(fleet) >= done * JOBS_PER_KILL, 120, "ten jobs a kill", every=0.02)
+            if time.monotonic() - told > 10:
+                told = time.monotonic()
+                print(f"  {done} of {kills} kills, {count_jobs_safely(fleet)} jobs, "
+                      f"{time.monotonic() - started:.0f} s", flush=True)
+        load.stop()
+        quiet(fleet)
+        lost, doubled = checker.check(fleet.query, load.accepted, fleet.dir / "journal")
+        jobs = count_jobs(fleet)
+        failed = fleet.query("SELECT type, last_error, count(*) FROM jobs WHERE status = 'Failed' GROUP BY 1, 2 ORDER BY 3 DESC")
+    for line in lost:
+        print("lost:", line)
+    for line in doubled:
+        print("doubled:", line)
+    for type_, error, n in failed:
+        print(f"failed: {n} x {type_}: {error}")
+    recoveries = sorted(chaos.recoveries)
+    p99 = recoveries[min(len(recoveries) - 1, int(len(recoveries) * 0.99))] if recoveries else 0
+    print("kinds:", ", ".join(f"{k} {n}" for k, n in sorted(chaos.kinds.items())),
+          "| not counted (held nothing):", sum(chaos.missed.values()), "| seed", seed)
+    for line in chaos.slow:
+        print("slow:", line)
+    print(f"chaos: kills={done} jobs={jobs} lost={len(lost)} doubled={len(doubled)} recovery_p99_ms={p99:.0f}")
+    return 0 if done >= kills and not lost and not doubled else 1
+
+
+def count_jobs_safely(fleet):
+    try:
+        return count_jobs(fleet)
+    except psycopg2.Error:
+        return -1
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Kill and stop processes at random; count losses and doubles.")
+    parser.add_argument("--kills", type=int, default=20, help="kills that count (default 20)")
+    parser.add_argument("--seed", type=int, default=None, help="to choose the same victims again")
+    parser.add_argument("--budget", type=int, default=3600, help="seconds after which it gives up (default 3600)")
+    arguments = parser.parse_args()
+    seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1 << 30)
+    sys.exit(run(arguments.kills, seed, arguments.budget))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,428 @@
+"""
+A whole control plane for one test: a private PostgreSQL, the daemons, agents
+and nginx, each in a directory of its own below a short temporary one.
+
+Nothing here sleeps to synchronise: wait_for() looks until it is true or the
+deadline passes.  keep=True restarts a process that ends, as a supervisor does.
+"""
+import contextlib
+import http.client
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import psycopg2
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("BUILD_DIR", ROOT / "build")).resolve()
+API_KEY = "test-admin-key-0123456789abcdef0123456789abcdef"
+BOOTSTRAP = "test-bootstrap-token-0123456789abcdef01234567"
+CA_KEY = "test-ca-encryption-key-0123456789abcdef0123456789"
+
+
+class Timeout(AssertionError):
+    pass
+
+
+def wait_for(test, seconds=20, what="a condition", every=0.01):
+    deadline = time.monotonic() + seconds
+    while True:
+        result = test()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            raise Timeout(f"waited {seconds} s for {what}")
+        time.sleep(every)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def pg_bin():
+    found = sorted((int(p.parts[-3]), p.parent) for p in Path("/usr/lib/postgresql").glob("*/bin/postgres")
+                   if p.parts[-3].isdigit())
+    return found[-1][1]
+
+
+def clean_env():
+    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8",
+            **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}}
+
+
+class Process:
+    """One program; restarted at once when keep is set and it ends."""
+
+    def __init__(self, fleet, name, argv, env, keep=False, user=None):
+        self.fleet, self.name, self.argv, self.env, self.keep, self.user = fleet, name, argv, env, keep, user
+        self.log_path = fleet.dir / "log" / f"{name}.log"
+        self.starts = 0
+        self.exits = []
+        self.popen = None
+        self.lock = threading.Lock()
+        self.start()
+
+    def start(self):
+        with open(self.log_path, "ab") as log:
+            self.popen = subprocess.Popen(self.argv, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                          cwd="/", start_new_session=True, user=self.user,
+                                          group=pwd.getpwnam(self.user).pw_gid if self.user else None,
+                                          extra_groups=[] if self.user else None)
+        self.starts += 1
+        if self.keep:
+            threading.Thread(target=self._keep, args=(self.popen,), daemon=True).start()
+
+    def _keep(self, popen):
+        popen.wait()
+        with self.lock:
+            self.exits.append(popen.returncode)
+            if self.keep and not self.fleet.is_closing:
+                self.start()
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    def signal(self, signo):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signo)
+
+    def stop(self, timeout=15):
+        """Asks it to end; returns the exit status (kills it past timeout)."""
+        with self.lock:
+            self.keep = False
+        self.signal(signal.SIGCONT)
+        if self.popen.poll() is None:
+            self.signal(signal.SIGTERM)
+        try:
+            return self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            return self.popen.wait()
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+
+class Api:
+    def __init__(self, port, ca, key=API_KEY):
+        self.port, self.key = port, key
+        self.context = ssl.create_default_context(cafile=str(ca))
+
+    def call(self, method, path, body=None, key=None, timeout=40, raw=None, headers=None):
+        """(status, JSON or text); status 0 when there was no answer."""
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context, timeout=timeout)
+        sent = {"Content-Type": "application/json"}
+        token = self.key if key is None else key
+        if token:
+            sent["Authorization"] = f"Bearer {token}"
+        sent.update(headers or {})
+        payload = raw if raw is not None else (None if body is None else json.dumps(body))
+        try:
+            connection.request(method, path, payload, sent)
+            response = connection.getresponse()
+            text = response.read().decode()
+        except (OSError, http.client.HTTPException):
+            return 0, None
+        finally:
+            connection.close()
+        try:
+            return response.status, json.loads(text) if text else None
+        except ValueError:
+            return response.status, text
+
+    def get(self, path, **more):
+        return self.call("GET", path, **more)
+
+    def post(self, path, body=None, **more):
+        return self.call("POST", path, body, **more)
+
+    def need(self, method, path, body=None):
+        status, reply = self.call(method, path, body)
+        assert 200 <= status < 300, f"{method} {path}: {status} {reply}"
+        return reply
+
+
+class Fleet:
+    def __init__(self, name="t"):
+        self.dir = Path(tempfile.mkdtemp(prefix=f"cc-{name[:8]}-", dir="/tmp"))
+        self.is_closing = False
+        self.processes = {}
+        self.as_root = os.geteuid() == 0
+        os.chmod(self.dir, 0o755)
+        for sub in ("log", "tls", "journal", "bus"):
+            (self.dir / sub).mkdir()
+        os.chmod(self.dir / "bus", 0o700)
+        self.api_port = None
+        self.api = None
+        self._connections = threading.local()
+        self.schedulers = []
+        self.pg_settings = {}
+
+    # --- PostgreSQL ---
+    def start_postgres(self, keep=False, **settings):
+        bin_dir = pg_bin()
+        self.pg_user = "postgres" if self.as_root else None
+        self.pgdata = self.dir / "pg"
+        self.pgdata.mkdir(mode=0o700)
+        if self.as_root:
+            entry = pwd.getpwnam("postgres")
+            os.chown(self.pgdata, entry.pw_uid, entry.pw_gid)
+        socket_dir = self.dir / "pgs"
+        socket_dir.mkdir()
+        if self.as_root:
+            os.chown(socket_dir, entry.pw_uid, entry.pw_gid)
+        self.socket_dir = socket_dir
+        with open(self.dir / "log" / "initdb.log", "wb") as log:
+            subprocess.run([bin_dir / "initdb", "-D", self.pgdata, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                            "--locale=C.UTF-8", "--no-sync"], check=True, stdout=log, stderr=log, env=clean_env(), cwd="/",
+                           user=self.pg_user)
+        options = {"listen_addresses": "", "unix_socket_directories": str(socket_dir), "max_connections": "200",
+                   "shared_buffers": "128MB", "wal_compression": "lz4", "jit": "off", "max_wal_size": "1GB",
+                   "log_min_messages": "warning"} | {k: str(v) for k, v in settings.items()}
+        argv = [str(bin_dir / "postgres"), "-D", str(self.pgdata)]
+        for key, value in options.items():
+            argv += ["-c", f"{key}={value}"]
+        self.spawn("postgres", argv, {}, keep=keep, user=self.pg_user)
+        wait_for(self.database_is_up, 30, "PostgreSQL", every=0.05)
+        with self.admin("postgres") as c:
+            for role in ("certctl_apiserver", "certctl_scheduler", "certctl_worker"):
+                c.execute(f"CREATE ROLE {role} LOGIN")
+            c.execute("CREATE DATABASE certctl")
+        self.migrate()
+
+    def migrate(self, *arguments):
+        env = clean_env() | {"CERTCTL_DATABASE_URL": self.url("postgres"),
+                             "CERTCTL_DATABASE_MIGRATIONS_PATH": str(ROOT / "migrations")}
+        with open(self.dir / "log" / "migrate.log", "ab") as log:
+            subprocess.run([BUILD / "apiserver" / "certctl-apiserver", *(arguments or ("--migrate-only",))],
+                           check=True, env=env, cwd="/", stdout=log, stderr=log)
+
+    def url(self, role):
+        return f"postgresql://{role}@/certctl?host={self.socket_dir}"
+
+    def database_is_up(self):
+        try:
+            psycopg2.connect(host=str(self.socket_dir), user="postgres", dbname="postgres", connect_timeout=2).close()
+            return True
+        except psycopg2.OperationalError:
+            return False
+
+    @contextlib.contextmanager
+    def admin(self, database="certctl"):
+        connection = psycopg2.connect(host=str(self.socket_dir), user="postgres", dbname=database, connect_timeout=5)
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                yield cursor
+        finally:
+            connection.close()
+
+    def query(self, sql, *parameters):
+        """Rows; a connection a thread is kept, and made again after a crash."""
+        for attempt in (1, 2):
+            connection = getattr(self._connections, "c", None)
+            try:
+                if connection is None or connection.closed:
+                    connection = psycopg2.connect(host=str(self.socket_dir), user="postgres", dbname="certctl",
+                                                  connect_timeout=5)
+                    connection.autocommit = True
+                    self._connections.c = connection
+                with connection.cursor() as cursor:
+                    cursor.execute(sql, parameters or None)
+                    return cursor.fetchall() if cursor.description else []
+            except psycopg2.OperationalError:
+                self._connections.c = None
+                if attempt == 2:
+                    raise
+
+    def value(self, sql, *parameters):
+        rows = self.query(sql, *parameters)
+        return rows[0][0] if rows else None
+
+    # --- processes ---
+    def spawn(self, name, argv, env, keep=False, user=None):
+        process = Process(self, name, [str(a) for a in argv], clean_env() | env, keep=keep, user=user)
+        self.processes[name] = process
+        return process
+
+    def _common(self, name, role):
+        return {"CERTCTL_DATABASE_URL": self.url(role), "CERTCTL_LOG_FORMAT": "text", "CERTCTL_PROCESS_NAME": name,
+                "CERTCTL_BUS_URLS": ",".join(self.bus_urls())}
+
+    def bus_urls(self, n=2):
+        return [f"ipc://{self.dir}/bus/s{i}" for i in range(1, n + 1)]
+
+    def start_scheduler(self, i=1, keep=False, **env):
+        name = f"scheduler-{i}"
+        return self.spawn(name, [BUILD / "scheduler" / "certctl-scheduler"],
+                          self._common(name, "certctl_scheduler") | {"CERTCTL_BUS_LISTEN_URL": self.bus_urls()[i - 1]} | env,
+                          keep=keep)
+
+    def start_worker(self, i=1, keep=False, **env):
+        name = f"worker-{i}"
+        return self.spawn(name, [BUILD / "worker" / "certctl-worker"], self._common(name, "certctl_worker") | {
+            "CERTCTL_CA_ENCRYPTION_KEY": CA_KEY, "CERTCTL_ISSUANCE_JOURNAL_DIR": str(self.dir / "journal")} | env, keep=keep)
+
+    def make_tls(self):
+        tls = self.dir / "tls"
+        if (tls / "api.pem").exists():
+            return
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                        "-keyout", tls / "api.key", "-out", tls / "api.pem"],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_env())
+
+    def start_apiserver(self, keep=False, wait=True, **env):
+        self.make_tls()
+        if self.api_port is None:
+            self.api_port = free_port()
+            self.api = Api(self.api_port, self.dir / "tls" / "api.pem")
+        process = self.spawn("apiserver", [BUILD / "apiserver" / "certctl-apiserver"],
+                             self._common("apiserver", "certctl_apiserver") | {
+            "CERTCTL_SERVER_PORT": str(self.api_port), "CERTCTL_SERVER_TLS_CERT_PATH": str(self.dir / "tls" / "api.pem"),
+            "CERTCTL_SERVER_TLS_KEY_PATH": str(self.dir / "tls" / "api.key"),
+            "CERTCTL_API_KEYS_NAMED": f"admin:{API_KEY}:admin,viewer:viewer-{API_KEY}",
+            "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP} | env, keep=keep)
+        if wait:
+            self.wait_ready()
+        return process
+
+    def wait_ready(self):
+        wait_for(lambda: self.api.get("/ready")[0] == 200, 20, "the API")
+
+    def start_agent(self, name="agent-1", keep=False, wait=True, **env):
+        state = self.dir / name
+        state.mkdir(exist_ok=True)
+        process = self.spawn(name, [BUILD / "agent" / "certctl-agent"], {
+            "CERTCTL_SERVER_URL": f"https://127.0.0.1:{self.api_port}", "CERTCTL_AGENT_NAME": name,
+            "CERTCTL_SERVER_CA_BUNDLE_PATH": str(self.dir / "tls" / "api.pem"),
+            "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP, "CERTCTL_AGENT_STATE_DIR": str(state),
+            "CERTCTL_KEY_DIR": str(state / "keys"), "CERTCTL_AGENT_START_SPREAD": "0s", "CERTCTL_LOG_FORMAT": "text"} | env,
+            keep=keep)
+        if wait:
+            process.agent_id = wait_for(lambda: self.value("SELECT id FROM agents WHERE name = %s", name), 20,
+                                        f"{name} to register")
+        return process
+
+    def start_plane(self, keep=False, schedulers=1, workers=1, **env):
+        """PostgreSQL (unless it runs), schedulers, workers and the API."""
+        if "postgres" not in self.processes:
+            self.start_postgres(keep=keep)
+        for i in range(1, schedulers + 1):
+            self.start_scheduler(i, keep=keep, **env)
+        for i in range(1, workers + 1):
+            self.start_worker(i, keep=keep, **env)
+        self.start_apiserver(keep=keep, **env)
+
+    # --- objects ---
+    def make_basics(self, **issuer_config):
+        self.api.need("POST", "/api/v1/teams", {"id": "t-test", "name": "Test team"})
+        self.api.need("POST", "/api/v1/owners", {"id": "o-test", "name": "Test owner", "email": "owner@example.test",
+                                                 "team_id": "t-test"})
+        self.api.need("POST", "/api/v1/issuers", {"id": "iss-local", "name": "Local CA", "type": "GenericCA",
+                                                  "config": {"validity_days": 90} | issuer_config})
+
+    def make_target(self, target, agent_id, directory, **config):
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        self.api.need("POST", "/api/v1/targets", {"id": target, "name": target, "type": "NGINX", "agent_id": agent_id, "config": {
+            "cert_path": str(directory / "current" / "fullchain.pem"), "key_path": str(directory / "current" / "privkey.pem"),
+            "validate_command": ["true"], "reload_command": ["true"]} | config})
+
+    def make_certificate(self, name, targets=(), **more):
+        return self.api.need("POST", "/api/v1/certificates", {
+            "id": name, "name": name, "common_name": f"{name}.example.test", "sans": [f"{name}.example.test"],
+            "environment": "development", "owner_id": "o-test", "team_id": "t-test", "issuer_id": "iss-local",
+            "renewal_policy_id": "rp-default", "target_ids": list(targets)} | more)
+
+    def start_nginx(self, name="nginx", server_name="_", keep=False):
+        """A real nginx over directory/current; (port, directory, config)."""
+        home = self.dir / name
+        site = home / "site"
+        (site / "v" / "placeholder").mkdir(parents=True)
+        (home / "tmp").mkdir()
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "2", "-subj", "/CN=placeholder", "-keyout", site / "v/placeholder/privkey.pem",
+                        "-out", site / "v/placeholder/fullchain.pem"],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_env())
+        os.symlink("v/placeholder", site / "current")
+        port = free_port()
+        user = "user root;" if self.as_root else ""
+        conf = home / "nginx.conf"
+        conf.write_text(f"""{user}
+pid {home}/nginx.pid;
+error_log {home}/error.log warn;
+worker_processes 1;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path {home}/tmp/a; proxy_temp_path {home}/tmp/b; fastcgi_temp_path {home}/tmp/c;
+    uwsgi_temp_path {home}/tmp/d; scgi_temp_path {home}/tmp/e;
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        server_name {server_name};
+        ssl_certificate {site}/current/fullchain.pem;
+        ssl_certificate_key {site}/current/privkey.pem;
+    }}
+}}
+""")
+        nginx = shutil.which("nginx", path=clean_env()["PATH"])
+        self.spawn(name, [nginx, "-c", conf, "-g", "daemon off;"], {}, keep=keep)
+        wait_for(lambda: self.served_serial(port), 10, "nginx")
+        commands = {"validate_command": [nginx, "-t", "-c", str(conf)],
+                    "reload_command": [nginx, "-s", "reload", "-c", str(conf)], "host": "127.0.0.1", "port": port}
+        return port, site, commands
+
+    @staticmethod
+    def served_serial(port):
+        """40 hex digits of what a port serves, or None."""
+        from cryptography import x509
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=3) as raw, context.wrap_socket(raw) as tls:
+                der = tls.getpeercert(binary_form=True)
+        except OSError:
+            return None
+        return f"{x509.load_der_x509_certificate(der).serial_number:040x}"
+
+    def wait_job(self, job, seconds=30):
+        """The job's row (status, last_error) once it is final."""
+        return wait_for(lambda: self.query("SELECT status, last_error FROM jobs WHERE id = %s AND status IN "
+                                           "('Completed', 'Failed', 'Cancelled')", job), seconds, f"job {job} to end")[0]
+
+    # --- the end ---
+    def close(self):
+        self.is_closing = True
+        for name in [n for n in self.processes if n != "postgres"]:
+            self.processes[name].stop()
+        postgres = self.processes.get("postgres")
+        if postgres:
+            postgres.keep = False
+            postgres.signal(signal.SIGCONT)
+            postgres.signal(signal.SIGINT)
+            try:
+                postgres.popen.wait(20)
+            except subprocess.TimeoutExpired:
+                postgres.popen.kill()
+        if os.environ.get("KEEP_TEST_DIR") != "1":
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
