@@ -46,9 +46,10 @@ SELECT f.freed, f.failed FROM wanted CROSS JOIN LATERAL leases_free(wanted.incar
 
 -- --- duties ---
 
--- age_ms: since the last start; -1: never.
+-- age_ms: since the last start; -1: never, or a run that was cut off.
 -- name: duty_rows :many
-SELECT name, greatest(coalesce((extract(epoch FROM clock_timestamp() - last_started_at) * 1000)::bigint, -1), -1) AS age_ms,
+SELECT name, CASE WHEN last_finished_at >= last_started_at
+    THEN greatest((extract(epoch FROM clock_timestamp() - last_started_at) * 1000)::bigint, 0) ELSE -1 END AS age_ms,
     run_requested_at IS NOT NULL AS is_requested
 FROM duties;
 

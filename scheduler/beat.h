@@ -1,0 +1,49 @@
+/*
+ * beat: how a scheduler makes itself known.
+ *
+ * Every 100 ms all peers hear whether we lead and in which term; once a
+ * second our row in the schedulers table is renewed.  Hints that the leader
+ * receives are passed on to everybody as events.  A standby does nothing but
+ * beat.  Call from the event loop only.
+ */
+#ifndef SCHEDULER_BEAT_H
+#define SCHEDULER_BEAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/bus/bus.h"
+#include "common/db/db.h"
+#include "common/loop/loop.h"
+#include "scheduler/leader.h"
+
+#define BEAT_MS 100
+#define BEAT_SEEN_MS 1000
+
+struct beat; /* defined in beat.c */
+
+struct beat_opts { /* texts outlive the beat */
+	struct loop *loop;
+	struct db_pool *pool;
+	struct bus_server *bus;
+	struct leader *leader;
+	const char *incarnation;
+	const char *name;
+	const char *host;
+	const char *url;
+};
+
+struct beat *beat_new(const struct beat_opts *opts);
+void beat_free(struct beat *b);
+void beat_start(struct beat *b);
+/* A beat at once: leadership began or ended. */
+void beat_now(struct beat *b);
+/* An event of the leader to all peers. */
+void beat_publish(struct beat *b, const char *body, size_t len);
+/*
+ * A hint of a peer: passed on when we lead and it is a JSON object.  True
+ * when it may mean work for the dispatcher.
+ */
+bool beat_hint(struct beat *b, const struct frame *f);
+
+#endif

@@ -1,0 +1,371 @@
+#include "scheduler/dispatch.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/arena.h"
+#include "common/base/mem.h"
+#include "common/json/json.h"
+#include "common/log/log.h"
+#include "scheduler/dispatch_int.h"
+
+#include <cjson/cJSON.h>
+
+/* What the database's functions raise when the term is over. */
+#define SQLSTATE_TERM_OVER "CT001"
+
+static void on_tick(void *arg);
+
+struct dispatch *
+dispatch_new(const struct dispatch_opts *opts)
+{
+	struct dispatch *d = mem_zalloc(sizeof(*d));
+
+	d->o = *opts;
+	permits_init(&d->permits, opts->permits);
+	d->lanes = lanes_new(opts->batch);
+	workers_init(&d->workers);
+	d->tick = timer_new(opts->loop, on_tick, d);
+	for (size_t i = 0; i < DISPATCH_CLAIMS_MAX; i++)
+		d->claims[i].dispatch = d;
+	return d;
+}
+
+void
+dispatch_free(struct dispatch *d)
+{
+	if (!d)
+		return;
+	dispatch_stop(d);
+	timer_free(d->tick);
+	lanes_free(d->lanes);
+	workers_fini(&d->workers);
+	free(d);
+}
+
+void
+dispatch_set_bus(struct dispatch *d, struct bus_server *bus)
+{
+	d->o.bus = bus;
+}
+
+void
+dispatch_start(struct dispatch *d, uint64_t term)
+{
+	int64_t now = loop_now_ms(d->o.loop);
+
+	dispatch_stop(d);
+	d->is_on = true;
+	d->term = term;
+	permits_init(&d->permits, d->o.permits);
+	d->must_look_full = true;
+	d->look_not_before_ms = now;
+	d->swept_full_ms = now - DISPATCH_FULL_MS;
+	timer_arm(d->tick, 0);
+}
+
+/* --- answers --- */
+
+static void
+send_reply(struct dispatch *d, uint64_t reply_to, struct buf *body)
+{
+	struct frame f = {
+	    .kind = FRAME_WORK_REPLY,
+	    .term = d->is_on ? d->term : 0,
+	    .body = buf_cstr(body),
+	    .body_len = body->len,
+	};
+
+	bus_server_reply(d->o.bus, reply_to, &f);
+}
+
+static void
+write_lease(struct json_w *w, int64_t lease_id, const struct lane *lane,
+    int64_t count)
+{
+	json_w_open(w, '{');
+	json_w_kv_int(w, "id", lease_id);
+	json_w_kv(w, "kind", lane_is_tasks(lane) ? "task" : "job");
+	json_w_kv_opt(w, "issuer_id", lane->issuer_id);
+	json_w_kv_int(w, "count", count);
+	json_w_close(w, '}');
+}
+
+static void
+reply(struct dispatch *d, uint64_t reply_to, int64_t lease_id,
+    const struct lane *lane, int64_t count)
+{
+	struct json_w w;
+	struct buf body;
+
+	buf_init(&body, FRAME_BODY_MAX);
+	json_w_init(&w, &body);
+	json_w_open(&w, '{');
+	json_w_key(&w, "leases");
+	json_w_open(&w, '[');
+	if (lease_id != 0)
+		write_lease(&w, lease_id, lane, count);
+	json_w_close(&w, ']');
+	json_w_kv_raw(&w, "revoked", "[]");
+	json_w_kv_bool(&w, "leader", d->is_on);
+	json_w_close(&w, '}');
+	send_reply(d, reply_to, &body);
+	buf_fini(&body);
+}
+
+void
+dispatch_answer(struct dispatch *d, struct worker *w, int64_t lease_id,
+    const struct lane *lane, int64_t count)
+{
+	reply(d, w->reply_to, lease_id, lane, count);
+	worker_answered(w, lease_id);
+}
+
+void
+dispatch_stop(struct dispatch *d)
+{
+	struct worker *w, *tmp;
+
+	if (!d->is_on)
+		return;
+	d->is_on = false;
+	timer_disarm(d->tick);
+	dispatch_claims_forget(d);
+	dispatch_frees_forget(d);
+	if (d->look)
+		db_forget(d->look);
+	d->look = NULL;
+	/* What the statements that were forgotten did is in the rows: the
+	 * next leader frees what no worker lists in its first request. */
+	HASH_ITER (hh, d->workers.by_name, w, tmp) {
+		if (w->is_asking)
+			reply(d, w->reply_to, 0, NULL, 0);
+	}
+	workers_fini(&d->workers);
+	lanes_reset(d->lanes);
+}
+
+void
+dispatch_failed(struct dispatch *d, const char *what,
+    const struct db_outcome *o)
+{
+	if (strcmp(o->error.sqlstate, SQLSTATE_TERM_OVER) == 0) {
+		leader_distrust(d->o.leader, d->term, o->error.message);
+		return;
+	}
+	log_warn("DISPATCH-FAILED", "%s: %s %s %s, trying again", what,
+	    rc_name(o->code), o->error.sqlstate, o->error.message);
+}
+
+/* --- requests --- */
+
+static rc
+read_holding(struct arena *a, const struct cJSON *body,
+    struct worker_request *out)
+{
+	const struct cJSON *list = json_get(body, "holding"), *item;
+	int64_t *ids;
+	size_t n = 0;
+
+	if (!list)
+		return RC_OK;
+	if (!cJSON_IsArray(list) ||
+	    cJSON_GetArraySize(list) > WORKER_HOLDING_MAX)
+		return RC_INVALID;
+	ids = arena_alloc(a, WORKER_HOLDING_MAX * sizeof(ids[0]));
+	cJSON_ArrayForEach(item, list)
+	{
+		/* json_parse has refused what a double cannot hold. */
+		if (!cJSON_IsNumber(item) || item->valuedouble < 1 ||
+		    item->valuedouble > 9007199254740991.0)
+			return RC_INVALID;
+		ids[n++] = (int64_t)item->valuedouble;
+	}
+	out->holding = ids;
+	out->nholding = n;
+	return RC_OK;
+}
+
+static rc
+read_request(struct arena *a, const struct frame *f, struct worker_request *out)
+{
+	const struct cJSON *body;
+	const char *why;
+	int64_t room;
+	rc code;
+
+	code = json_parse(a, f->body, f->body_len, &body, &why);
+	if (code != RC_OK)
+		return code;
+	code = json_str(body, "worker", WORKER_NAME_MAX, &out->incarnation);
+	if (code != RC_OK || out->incarnation[0] == '\0')
+		return RC_INVALID;
+	code = json_int(body, "room", 0, WORKER_ROOM_MAX, &room);
+	if (code != RC_OK)
+		return code;
+	out->room = (unsigned)room;
+	return read_holding(a, body, out);
+}
+
+static rc
+take_request(struct dispatch *d, struct arena *a, uint64_t reply_to,
+    uint32_t pipe, const struct frame *f)
+{
+	struct worker_request req = {
+	    .pipe = pipe,
+	    .reply_to = reply_to,
+	    .now_ms = loop_now_ms(d->o.loop),
+	};
+	struct worker *w;
+	rc code;
+
+	code = read_request(a, f, &req);
+	if (code != RC_OK)
+		return code;
+	code = workers_ask(&d->workers, &req, &w);
+	if (code != RC_OK)
+		return code;
+	w->owner = d;
+	return RC_OK;
+}
+
+void
+dispatch_on_request(struct dispatch *d, uint64_t reply_to, uint32_t pipe,
+    const struct frame *f)
+{
+	struct arena *a;
+	rc code;
+
+	/* Also a leader that just woke up after a stop. */
+	if (!leader_check(d->o.leader) || !d->is_on) {
+		reply(d, reply_to, 0, NULL, 0);
+		return;
+	}
+	a = arena_new();
+	code = take_request(d, a, reply_to, pipe, f);
+	arena_free(a);
+	if (code != RC_OK) {
+		log_warn("DISPATCH-REQUEST", "refused: %s", rc_name(code));
+		reply(d, reply_to, 0, NULL, 0);
+		return;
+	}
+	d->must_look = true;
+	dispatch_turn(d);
+}
+
+void
+dispatch_on_pipe_closed(struct dispatch *d, uint32_t pipe)
+{
+	struct worker *w;
+
+	if (!d->is_on)
+		return;
+	w = workers_gone(&d->workers, pipe);
+	if (!w)
+		return;
+	log_info("WORKER-GONE", "%s closed its connection, freeing its leases",
+	    w->incarnation);
+	dispatch_turn(d);
+}
+
+/* --- turns --- */
+
+static void
+hand_out(struct dispatch *d, int64_t now)
+{
+	while (permits_left(&d->permits) > 0) {
+		struct claim *c = dispatch_claim_slot(d);
+		struct worker *w;
+		struct lane *lane;
+
+		if (!c)
+			return;
+		w = workers_next(&d->workers, now);
+		if (!w)
+			return;
+		lane = lanes_next(d->lanes);
+		if (!lane)
+			return;
+		dispatch_claim_start(d, c, w, lane);
+	}
+}
+
+static bool
+wants_look(const struct dispatch *d, int64_t now)
+{
+	if (d->look || now < d->look_not_before_ms)
+		return false;
+	if (d->must_look_full || now - d->looked_full_ms >= DISPATCH_FULL_MS)
+		return true;
+	return d->must_look;
+}
+
+void
+dispatch_turn(struct dispatch *d)
+{
+	int64_t now = loop_now_ms(d->o.loop);
+	struct worker *w, *tmp;
+
+	if (!d->is_on || !leader_is_trusted(d->o.leader))
+		return;
+	HASH_ITER (hh, d->workers.by_name, w, tmp) {
+		if (w->must_free && !w->freeing && !w->is_claiming &&
+		    now >= w->rest_until_ms)
+			dispatch_free_start(d, w);
+	}
+	hand_out(d, now);
+	/* Only for somebody: what is due can't be handed to nobody. */
+	if (wants_look(d, now) &&
+	    (d->must_look_full || workers_next(&d->workers, now) ||
+		now - d->looked_full_ms >= DISPATCH_FULL_MS))
+		dispatch_look_start(d);
+}
+
+static void
+answer_overdue(struct dispatch *d, int64_t now)
+{
+	struct worker *w, *tmp;
+
+	HASH_ITER (hh, d->workers.by_name, w, tmp) {
+		if (w->is_asking && !w->is_claiming &&
+		    now - w->asked_ms >= DISPATCH_WAIT_MS)
+			dispatch_answer(d, w, 0, NULL, 0);
+	}
+}
+
+static void
+on_tick(void *arg)
+{
+	struct dispatch *d = arg;
+	int64_t now = loop_now_ms(d->o.loop);
+
+	timer_arm(d->tick, DISPATCH_TICK_MS);
+	if (!leader_check(d->o.leader))
+		return;
+	answer_overdue(d, now);
+	if (!d->sweep)
+		dispatch_sweep_start(d,
+		    now - d->swept_full_ms >= DISPATCH_FULL_MS);
+	dispatch_turn(d);
+}
+
+void
+dispatch_poke(struct dispatch *d)
+{
+	d->must_look = true;
+	dispatch_turn(d);
+}
+
+void
+dispatch_full_look(struct dispatch *d)
+{
+	d->must_look_full = true;
+	dispatch_turn(d);
+}
+
+size_t
+dispatch_running(const struct dispatch *d)
+{
+	return d->permits.used;
+}

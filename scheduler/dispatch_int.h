@@ -1,0 +1,76 @@
+/*
+ * dispatch_int: what the files of dispatch share; nobody else includes it.
+ */
+#ifndef SCHEDULER_DISPATCH_INT_H
+#define SCHEDULER_DISPATCH_INT_H
+
+#include <stdbool.h>
+
+#include "scheduler/dispatch.h"
+#include "scheduler/lanes.h"
+#include "scheduler/permits.h"
+#include "scheduler/workers.h"
+
+#define DISPATCH_TICK_MS 100
+/* A full look, and the sweep of all that runs. */
+#define DISPATCH_FULL_MS 1000
+/* A request that finds nothing is answered so after this long. */
+#define DISPATCH_WAIT_MS 1000
+/* After a claim that brought nothing, or failed. */
+#define DISPATCH_REST_MS 250
+#define DISPATCH_CLAIMS_MAX 4
+
+struct claim { /* slot of a claim under way */
+	struct dispatch *dispatch;
+	struct db_req *req; /* NULL: the slot is free */
+	char *worker;       /* names, not pointers: both may go meanwhile */
+	char *issuer_id;
+	size_t limit;
+};
+
+struct dispatch {
+	struct dispatch_opts o;
+	bool is_on;
+	uint64_t term;
+	struct permits permits;
+	struct lanes *lanes;
+	struct workers workers;
+	struct timer *tick;
+	struct claim claims[DISPATCH_CLAIMS_MAX];
+	struct db_req *look;
+	struct db_req *sweep;
+	bool must_look;      /* something may be due */
+	bool must_look_full; /* from the beginning */
+	int64_t looked_full_ms;
+	int64_t look_not_before_ms;
+	int64_t swept_full_ms;
+};
+
+/* dispatch.c */
+/* Does all that can be done now; safe to call at any time. */
+void dispatch_turn(struct dispatch *d);
+/* Answers w's request; lease_id 0: nothing. */
+void dispatch_answer(struct dispatch *d, struct worker *w, int64_t lease_id,
+    const struct lane *lane, int64_t count);
+/* Logs a failed statement; steps down when it says that the term is over. */
+void dispatch_failed(struct dispatch *d, const char *what,
+    const struct db_outcome *o);
+
+/* dispatch_claim.c */
+/* A free slot, or NULL. */
+struct claim *dispatch_claim_slot(struct dispatch *d);
+void dispatch_claim_start(struct dispatch *d, struct claim *c, struct worker *w,
+    struct lane *lane);
+void dispatch_claims_forget(struct dispatch *d);
+
+/* dispatch_look.c */
+void dispatch_look_start(struct dispatch *d);
+
+/* dispatch_free.c */
+/* Frees what w does not hold any more; all of it when it is gone. */
+void dispatch_free_start(struct dispatch *d, struct worker *w);
+/* Frees what dead workers held; is_full: walks over all that runs. */
+void dispatch_sweep_start(struct dispatch *d, bool is_full);
+void dispatch_frees_forget(struct dispatch *d);
+
+#endif

@@ -1,0 +1,84 @@
+#include "scheduler/dispatch_int.h"
+
+#include "common/base/arena.h"
+#include "common/log/log.h"
+
+/* Tasks have no lane row, and no cap but the permits. */
+static size_t
+tasks_row(struct dispatch *d, struct db_result *r)
+{
+	size_t running;
+
+	if (db_nrows(r) == 0)
+		return 0;
+	running = (size_t)db_i64(r, 0, db_col(r, "running"));
+	lanes_look_row(d->lanes, LANE_TASKS, "", d->o.permits, running,
+	    db_bool(r, 0, db_col(r, "due")));
+	return running;
+}
+
+static size_t
+lane_rows(struct dispatch *d, struct db_result *r)
+{
+	int issuer_id = db_col(r, "issuer_id"), type = db_col(r, "issuer_type");
+	int cap = db_col(r, "cap"), running = db_col(r, "running");
+	int due = db_col(r, "due");
+	size_t sum = 0;
+
+	for (size_t i = 0; i < db_nrows(r); i++) {
+		size_t n = (size_t)db_i64(r, i, running);
+
+		sum += n;
+		lanes_look_row(d->lanes, db_text(r, i, issuer_id),
+		    db_text(r, i, type), (size_t)db_i64(r, i, cap), n,
+		    db_bool(r, i, due));
+	}
+	return sum;
+}
+
+static void
+on_look(void *arg, struct db_outcome *o)
+{
+	struct dispatch *d = arg;
+	size_t running;
+
+	d->look = NULL;
+	if (o->code != RC_OK) {
+		d->must_look_full = true;
+		d->look_not_before_ms =
+		    loop_now_ms(d->o.loop) + DISPATCH_TICK_MS;
+		dispatch_failed(d, "look", o);
+		return;
+	}
+	running = lane_rows(d, o->results[0]);
+	running += tasks_row(d, o->results[1]);
+	lanes_look_end(d->lanes);
+	permits_recount(&d->permits, running);
+	dispatch_turn(d);
+}
+
+void
+dispatch_look_start(struct dispatch *d)
+{
+	int64_t now = loop_now_ms(d->o.loop);
+	bool is_full =
+	    d->must_look_full || now - d->looked_full_ms >= DISPATCH_FULL_MS;
+	struct arena *a = arena_new();
+	struct lane_keys keys;
+	const char *params[3];
+	struct db_stmt stmts[] = {
+	    {Q_SCHED_LANES_DUE, ARRAY_LEN(params), params},
+	    {Q_SCHED_TASKS_DUE, 0, NULL},
+	};
+
+	if (is_full)
+		d->looked_full_ms = now;
+	d->must_look = d->must_look_full = false;
+	lanes_look_begin(d->lanes, is_full, a, &keys);
+	permits_mark(&d->permits);
+	params[0] = db_text_array(a, keys.issuer_ids, keys.n);
+	params[1] = db_text_array(a, keys.low_afters, keys.n);
+	params[2] = db_text_array(a, keys.low_ids, keys.n);
+	d->look = db_submit(d->o.pool, stmts, ARRAY_LEN(stmts), on_look, d);
+	arena_free(a); /* parameters are copied */
+}

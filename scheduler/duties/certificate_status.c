@@ -1,0 +1,20 @@
+/*
+ * Certificates whose status no longer says what is true: expiring, expired,
+ * or in progress with no job.
+ */
+#include "scheduler/duties/duties.h"
+
+static op_step certificate_status_done;
+
+enum op_next
+duty_certificate_status(struct op *op)
+{
+	return OP_QUERY(op, Q_DUTY_CERTIFICATE_STATUS, certificate_status_done,
+	    duty_incarnation(op), duty_term(op), DUTY_CHUNK_TEXT);
+}
+
+static enum op_next
+certificate_status_done(struct op *op)
+{
+	return duty_next_chunk(op, DUTY_CHUNK, duty_certificate_status);
+}

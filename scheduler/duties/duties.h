@@ -1,0 +1,29 @@
+/*
+ * duties: the table of all duties and their first steps, one file each.
+ */
+#ifndef SCHEDULER_DUTIES_DUTIES_H
+#define SCHEDULER_DUTIES_DUTIES_H
+
+#include <stddef.h>
+
+#include "common/op/op.h"
+#include "scheduler/duty.h"
+
+/* Rows one statement touches at most: short transactions, whose locks nobody
+ * waits for long. */
+#define DUTY_CHUNK 1000
+#define DUTY_CHUNK_TEXT "1000"
+
+extern const struct duty_def duty_table[];
+extern const size_t duty_table_n;
+
+op_step duty_agent_health;
+op_step duty_agent_rescue;
+op_step duty_certificate_status;
+op_step duty_job_backstop;
+op_step duty_job_timeouts;
+op_step duty_process_rows;
+op_step duty_redeploy;
+op_step duty_renewal_scan;
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * Makes renewal jobs for certificates that are due, in chunks, until none is
+ * left or the tick's budget, its interval, is spent; the next tick picks up
+ * the rest.  Ends with one log line that says how far it came.
+ */
+#include "scheduler/duties/duties.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/log/log.h"
+
+/* Past this many, "left" is a lower bound. */
+#define LEFT_MAX_TEXT "1000000"
+
+struct scan {
+	int64_t due;
+	int64_t enqueued;
+};
+
+static op_step scan_chunk_done;
+static op_step scan_left;
+
+static enum op_next
+scan_complete(struct op *op, int64_t left)
+{
+	const struct duty_opts *o = duty_opts(op);
+	struct scan *s = op_state(op, sizeof(*s));
+	int64_t ms = duty_elapsed_ms(op);
+
+	log_fields(LOG_INFO, "RENEWAL-SCAN", "renewal scan complete", "due",
+	    op_printf(op, "%" PRId64, s->due + left), "enqueued",
+	    op_printf(op, "%" PRId64, s->enqueued), "running",
+	    op_printf(op, "%zu", o->running(o->arg)), "left",
+	    op_printf(op, "%" PRId64, left), "seconds",
+	    op_printf(op, "%.3f", (double)ms / 1000.0), "budget",
+	    op_printf(op, "%.3f", (double)duty_budget_ms(op) / 1000.0), NULL);
+	return op_done(op);
+}
+
+enum op_next
+duty_renewal_scan(struct op *op)
+{
+	return OP_QUERY(op, Q_DUTY_RENEWAL_SCAN, scan_chunk_done,
+	    duty_incarnation(op), duty_term(op), DUTY_CHUNK_TEXT);
+}
+
+static enum op_next
+scan_chunk_done(struct op *op)
+{
+	struct scan *s = op_state(op, sizeof(*s));
+	int64_t due, enqueued;
+
+	if (op_rows(op) == 0)
+		return duty_term_over(op);
+	due = op_i64(op, 0, "due");
+	enqueued = op_i64(op, 0, "enqueued");
+	s->due += due;
+	s->enqueued += enqueued;
+	duty_add_rows(op, enqueued);
+	duty_wake_agents(op, op_text(op, 0, "agents"));
+	/* A chunk that made nothing would be met again by the next one. */
+	if (due < DUTY_CHUNK || enqueued == 0)
+		return scan_complete(op, 0);
+	if (duty_is_over(op))
+		return OP_QUERY(op, Q_DUTY_RENEWALS_LEFT, scan_left,
+		    LEFT_MAX_TEXT);
+	return op_goto(op, duty_renewal_scan);
+}
+
+static enum op_next
+scan_left(struct op *op)
+{
+	return scan_complete(op, op_i64(op, 0, "rows"));
+}

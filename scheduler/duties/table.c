@@ -1,0 +1,19 @@
+#include "scheduler/duties/duties.h"
+
+#define SECONDS(n) ((int64_t)(n)*1000)
+
+/* name, interval (a key of cfg_keys.def), bound on one run, first step */
+const struct duty_def duty_table[] = {
+    {"agent_health", "agent_health_check_interval", SECONDS(60),
+	duty_agent_health},
+    {"agent_rescue", "agent_rescue_interval", SECONDS(120), duty_agent_rescue},
+    {"certificate_status", "status_repair_interval", SECONDS(120),
+	duty_certificate_status},
+    {"job_backstop", "job_processor_interval", SECONDS(10), duty_job_backstop},
+    {"job_timeouts", "job_timeout_interval", SECONDS(120), duty_job_timeouts},
+    {"process_rows", "process_rows_interval", SECONDS(60), duty_process_rows},
+    {"redeploy", "redeploy_interval", SECONDS(60), duty_redeploy},
+    /* Its budget is its interval. */
+    {"renewal_scan", "renewal_check_interval", 0, duty_renewal_scan},
+};
+const size_t duty_table_n = sizeof(duty_table) / sizeof(duty_table[0]);

@@ -1,0 +1,97 @@
+/*
+ * duty: runs the table of periodic work, on the leader only.
+ *
+ * Each duty has an interval, moved by +-10 % at every tick, and a bound on
+ * its run time.  A tick that finds the last run still going is skipped, and
+ * missed ticks are not made up.  Start, end, outcome and rows are kept in the
+ * duties table, so that a new leader goes on where the last one was and does
+ * not run everything at once; a duty that never ran is due at once, and one
+ * somebody asked for (duties.run_requested_at) within a second.
+ *
+ * A run is an op; its first step gets the term from duty_params() and ends
+ * with duty_term_over() when a statement answers with no row.
+ */
+#ifndef SCHEDULER_DUTY_H
+#define SCHEDULER_DUTY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/db/db.h"
+#include "common/loop/loop.h"
+#include "common/op/op.h"
+#include "scheduler/leader.h"
+
+#define DUTY_JITTER_PERCENT 10
+/* Runs at once, so that dispatch keeps connections of the shared pool. */
+#define DUTY_RUNNING_MAX 2
+
+struct duty_def {
+	const char *name;
+	const char *interval; /* the configuration key it comes from */
+	int64_t timeout_ms;   /* of a run; 0: the interval */
+	op_step *first;
+};
+
+/* What the duties in duties/ need to know; durations in milliseconds. */
+struct duty_settings {
+	int64_t csr_timeout_ms;
+	int64_t approval_timeout_ms;
+	int64_t agent_offline_ms;
+	int64_t agent_rescue_ms;
+};
+
+struct duties; /* defined in duty.c */
+
+struct duty_opts {
+	struct loop *loop;
+	struct db_pool *pool;
+	struct leader *leader;
+	const char *incarnation; /* outlives the duties */
+	const struct duty_def *table;
+	size_t n;
+	struct duty_settings settings;
+	/* The interval of that configuration key. */
+	int64_t (*interval_ms)(void *arg, const char *key);
+	/* An event for everybody: {"agents":[...]}. */
+	void (*publish)(void *arg, const char *body, size_t len);
+	/* Look at every lane. */
+	void (*full_look)(void *arg);
+	/* Leases running. */
+	size_t (*running)(void *arg);
+	void *arg;
+};
+
+struct duties *duties_new(const struct duty_opts *opts);
+void duties_free(struct duties *ds);
+void duties_start(struct duties *ds, uint64_t term);
+/* Ends what runs. */
+void duties_stop(struct duties *ds);
+/* Runs that are going on. */
+size_t duties_running(const struct duties *ds);
+
+/* --- for the steps of a run --- */
+const struct duty_opts *duty_opts(const struct op *op);
+/* The first two parameters of every statement: incarnation, term. */
+const char *duty_incarnation(const struct op *op);
+const char *duty_term(const struct op *op);
+/* Counts what the run has done. */
+void duty_add_rows(struct op *op, int64_t rows);
+int64_t duty_rows(const struct op *op);
+/* Time since the start of the run, and its bound. */
+int64_t duty_elapsed_ms(const struct op *op);
+int64_t duty_budget_ms(const struct op *op);
+/* No more chunks are to be started. */
+bool duty_is_over(const struct op *op);
+/* The end of a run whose statement found the term over. */
+enum op_next duty_term_over(struct op *op);
+/*
+ * The usual step after a chunk whose one row is a count "rows": again when
+ * the chunk was full and time is left, else done.
+ */
+enum op_next duty_next_chunk(struct op *op, int64_t chunk, op_step *again);
+/* Wakes these agents; agents is a JSON array. */
+void duty_wake_agents(struct op *op, const char *agents);
+
+#endif

@@ -1,0 +1,213 @@
+#include "scheduler/lanes.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/base/mem.h"
+
+/* The issuer that signs by itself: one permit for a whole batch. */
+#define TYPE_LOCAL_CA "GenericCA"
+
+struct lanes {
+	size_t batch;
+	size_t n;
+	size_t cap;
+	size_t turn; /* index of the lane whose turn is next */
+	struct lane **items;
+};
+
+struct lanes *
+lanes_new(size_t batch)
+{
+	struct lanes *ls = mem_zalloc(sizeof(*ls));
+
+	ls->batch = batch;
+	return ls;
+}
+
+static void
+forget_key(struct lane *l)
+{
+	mem_freep(&l->low_after);
+	mem_freep(&l->low_id);
+}
+
+static void
+lane_free(struct lane *l)
+{
+	forget_key(l);
+	free(l->issuer_id);
+	free(l);
+}
+
+void
+lanes_reset(struct lanes *ls)
+{
+	for (size_t i = 0; i < ls->n; i++)
+		lane_free(ls->items[i]);
+	ls->n = 0;
+	ls->turn = 0;
+}
+
+void
+lanes_free(struct lanes *ls)
+{
+	if (!ls)
+		return;
+	lanes_reset(ls);
+	free(ls->items);
+	free(ls);
+}
+
+bool
+lane_is_tasks(const struct lane *l)
+{
+	return strcmp(l->issuer_id, LANE_TASKS) == 0;
+}
+
+/* --- turns --- */
+
+struct lane *
+lanes_next(struct lanes *ls)
+{
+	for (size_t i = 0; i < ls->n; i++) {
+		size_t at = (ls->turn + i) % ls->n;
+		struct lane *l = ls->items[at];
+
+		if (!l->is_due || l->is_claiming ||
+		    permits_left(&l->permits) == 0)
+			continue;
+		ls->turn = (at + 1) % ls->n;
+		return l;
+	}
+	return NULL;
+}
+
+struct lane *
+lanes_find(struct lanes *ls, const char *issuer_id)
+{
+	for (size_t i = 0; i < ls->n; i++)
+		if (strcmp(ls->items[i]->issuer_id, issuer_id) == 0)
+			return ls->items[i];
+	return NULL;
+}
+
+rc
+lane_claim(struct lane *l)
+{
+	rc code;
+
+	if (l->is_claiming)
+		return RC_BUSY;
+	code = permits_take(&l->permits);
+	if (code != RC_OK)
+		return code;
+	l->is_claiming = true;
+	return RC_OK;
+}
+
+void
+lane_claimed(struct lane *l, bool is_full, const char *low_after,
+    const char *low_id)
+{
+	l->is_claiming = false;
+	l->is_due = is_full;
+	permits_keep(&l->permits);
+	if (!low_after || !low_id)
+		return;
+	forget_key(l);
+	l->low_after = mem_strdup(low_after);
+	l->low_id = mem_strdup(low_id);
+}
+
+void
+lane_claim_empty(struct lane *l, bool is_due)
+{
+	l->is_claiming = false;
+	l->is_due = is_due;
+	permits_give(&l->permits);
+}
+
+/* --- looks --- */
+
+void
+lanes_forget_keys(struct lanes *ls)
+{
+	for (size_t i = 0; i < ls->n; i++)
+		forget_key(ls->items[i]);
+}
+
+void
+lanes_look_begin(struct lanes *ls, bool is_full, struct arena *a,
+    struct lane_keys *out)
+{
+	size_t bytes = (ls->n + 1) * sizeof(char *);
+
+	if (is_full)
+		lanes_forget_keys(ls);
+	out->n = 0;
+	out->issuer_ids = arena_alloc(a, bytes);
+	out->low_afters = arena_alloc(a, bytes);
+	out->low_ids = arena_alloc(a, bytes);
+	for (size_t i = 0; i < ls->n; i++) {
+		struct lane *l = ls->items[i];
+
+		l->is_seen = false;
+		permits_mark(&l->permits);
+		if (!l->low_after)
+			continue;
+		out->issuer_ids[out->n] = arena_strdup(a, l->issuer_id);
+		out->low_afters[out->n] = arena_strdup(a, l->low_after);
+		out->low_ids[out->n++] = arena_strdup(a, l->low_id);
+	}
+}
+
+static struct lane *
+lane_add(struct lanes *ls, const char *issuer_id)
+{
+	struct lane *l = mem_zalloc(sizeof(*l));
+
+	l->issuer_id = mem_strdup(issuer_id);
+	if (ls->n == ls->cap) {
+		ls->cap = ls->cap ? ls->cap * 2 : 16;
+		ls->items =
+		    mem_realloc(ls->items, ls->cap, sizeof(ls->items[0]));
+	}
+	ls->items[ls->n++] = l;
+	return l;
+}
+
+void
+lanes_look_row(struct lanes *ls, const char *issuer_id, const char *issuer_type,
+    size_t cap, size_t running, bool is_due)
+{
+	struct lane *l = lanes_find(ls, issuer_id);
+
+	if (!l)
+		l = lane_add(ls, issuer_id);
+	l->is_seen = true;
+	l->is_due = is_due;
+	l->batch = strcasecmp(issuer_type, TYPE_LOCAL_CA) == 0 ? ls->batch : 1;
+	permits_set_cap(&l->permits, cap);
+	permits_recount(&l->permits, running);
+}
+
+void
+lanes_look_end(struct lanes *ls)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < ls->n; i++) {
+		struct lane *l = ls->items[i];
+
+		/* A claim under way holds on to its lane. */
+		if (l->is_seen || l->is_claiming)
+			ls->items[kept++] = l;
+		else
+			lane_free(l);
+	}
+	ls->n = kept;
+	if (ls->turn >= kept)
+		ls->turn = 0;
+}

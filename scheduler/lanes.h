@@ -1,0 +1,77 @@
+/*
+ * lanes: one lane an issuer, and one for tasks.
+ *
+ * A lane knows whether jobs of its issuer are due, how many of its batches
+ * run (and may run), and a low-water key: the last job it handed out, behind
+ * which the next claim starts, so that the dead rows of what was handed out
+ * are never walked.  Lanes take turns, so that one issuer's backlog does not
+ * keep the others waiting; a lane whose claim is under way is passed over.
+ *
+ * What is known of lanes comes from a look (lanes_look_*): the database's
+ * answer for all of them.  A full look forgets the low-water keys first: jobs
+ * that came back lie behind them.
+ */
+#ifndef SCHEDULER_LANES_H
+#define SCHEDULER_LANES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/arena.h"
+#include "common/base/attr.h"
+#include "scheduler/permits.h"
+
+/* The lane of tasks has this id; no issuer's is empty. */
+#define LANE_TASKS ""
+
+struct lane { /* read; change it through the functions only */
+	char *issuer_id;
+	size_t batch; /* at most so many jobs a lease */
+	bool is_due;
+	bool is_claiming;
+	bool is_seen; /* by the look under way */
+	struct permits permits;
+	char *low_after; /* NULL: from the beginning */
+	char *low_id;
+};
+
+struct lanes; /* defined in lanes.c */
+
+/* batch: of issuers that sign in batches (the local CA). */
+struct lanes *lanes_new(size_t batch);
+void lanes_free(struct lanes *ls);
+/* Nothing is known any more: a new term. */
+void lanes_reset(struct lanes *ls);
+
+/* The lane whose turn it is; NULL when none is due, free and idle. */
+struct lane *lanes_next(struct lanes *ls);
+struct lane *lanes_find(struct lanes *ls, const char *issuer_id);
+bool lane_is_tasks(const struct lane *l);
+
+/* A claim starts: RC_BUSY when the lane is full or claiming. */
+rc lane_claim(struct lane *l) MUST_CHECK;
+/* It brought a lease; low keys may be NULL (tasks).  is_full: as many as
+ * were asked for, so there may be more. */
+void lane_claimed(struct lane *l, bool is_full, const char *low_after,
+    const char *low_id);
+/* It brought nothing, or failed (and then the lane stays due). */
+void lane_claim_empty(struct lane *l, bool is_due);
+
+/* A look is sent; the keys to send with it, n of each, in the arena. */
+struct lane_keys {
+	size_t n;
+	const char **issuer_ids;
+	const char **low_afters;
+	const char **low_ids;
+};
+void lanes_look_begin(struct lanes *ls, bool is_full, struct arena *a,
+    struct lane_keys *out);
+/* One row of its answer. */
+void lanes_look_row(struct lanes *ls, const char *issuer_id,
+    const char *issuer_type, size_t cap, size_t running, bool is_due);
+/* Its end: lanes it did not name are gone. */
+void lanes_look_end(struct lanes *ls);
+/* What came back lies behind the keys: look from the beginning. */
+void lanes_forget_keys(struct lanes *ls);
+
+#endif
