@@ -1,0 +1,42 @@
+/*
+ * certs: what the files of this directory share: the certificate on the wire,
+ * the checks of its names, and the start steps of its routes.
+ */
+#ifndef APISERVER_HANDLERS_CERTIFICATES_CERTS_H
+#define APISERVER_HANDLERS_CERTIFICATES_CERTS_H
+
+#include <stddef.h>
+
+#include "apiserver/resources/field.h"
+#include "common/op/op.h"
+
+/* The object as it is answered, in its order. */
+extern const struct field cert_fields[];
+extern const size_t cert_nfields;
+/* The body of a create or an update, in the order of its checks. */
+extern const struct field cert_body[];
+extern const size_t cert_nbody;
+
+/* A host name (a wildcard as its first label is fine), an IP address or an
+ * e-mail address: gives it back, or NULL and why. */
+const char *cert_name_check(struct arena *a, const char *text,
+    const char **out_why);
+/* The canonical spelling, or NULL. */
+const char *cert_status_canonical(const char *text);
+
+/* Ends the op of a write that the database refused. */
+op_step cert_write_failed;
+/* "Certificate not found". */
+enum op_next cert_not_found(struct op *op);
+
+op_step cert_list;
+op_step cert_create;
+op_step cert_get;
+op_step cert_update;
+op_step cert_archive;
+op_step cert_versions;
+op_step cert_targets;
+op_step cert_renew;
+op_step cert_deploy;
+
+#endif

@@ -1,0 +1,213 @@
+#include "apiserver/handlers/certificates/certs.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "apiserver/request.h"
+#include "apiserver/resources/fieldtext.h"
+#include "common/base/attr.h"
+
+/* --- names --- */
+
+enum { MAX_HOST = 253, MAX_LABEL = 63, MAX_LOCAL_PART = 64 };
+
+/* A label without an edge of "-"; a "*" stands alone and first. */
+static bool
+is_label(const char *label, size_t len, bool is_first)
+{
+	static const char letters[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+	if (len == 1 && label[0] == '*')
+		return is_first;
+	if (len < 1 || len > MAX_LABEL || label[0] == '-' ||
+	    label[len - 1] == '-')
+		return false;
+	return strspn(label, letters) >= len;
+}
+
+static bool
+is_host(const char *text)
+{
+	const char *label = text;
+
+	if (strlen(text) > MAX_HOST || strcmp(text, "*") == 0)
+		return false;
+	for (;;) {
+		size_t len = strcspn(label, ".");
+
+		if (!is_label(label, len, label == text))
+			return false;
+		if (label[len] == '\0')
+			return true;
+		label += len + 1;
+	}
+}
+
+static bool
+is_ip(const char *text)
+{
+	unsigned char raw[16];
+
+	return inet_pton(AF_INET, text, raw) == 1 ||
+	       inet_pton(AF_INET6, text, raw) == 1;
+}
+
+static bool
+is_email(const char *text)
+{
+	const char *at = strchr(text, '@');
+	size_t local = (size_t)(at - text);
+
+	if (local < 1 || local > MAX_LOCAL_PART || strchr(at + 1, '@') != NULL)
+		return false;
+	for (const char *p = text; p < at; p++) {
+		if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7F ||
+		    strchr("\"(),:;<>[\\]", *p) != NULL)
+			return false;
+	}
+	return at[1] != '*' && is_host(at + 1);
+}
+
+const char *
+cert_name_check(struct arena *a, const char *text, const char **out_why)
+{
+	if (strchr(text, '@') != NULL ? is_email(text)
+				      : is_ip(text) || is_host(text))
+		return text;
+	*out_why = "must be a host name, an IP address or an e-mail address";
+	return NULL;
+}
+
+/* --- status --- */
+
+const char *
+cert_status_canonical(const char *text)
+{
+	static const char *const all[] = {"Pending", "Active", "Expiring",
+	    "Expired", "RenewalInProgress", "Failed", "Revoked", "Archived"};
+
+	return fieldtext_canonical(all, ARRAY_LEN(all), text);
+}
+
+/* What a client may say.  The others are what has happened: a renewal that
+ * nobody runs or a revocation that no CRL shows would be lies. */
+static const char *
+status_convert(struct arena *a, const char *text, const char **out_why)
+{
+	static const char *const settable[] = {"Pending", "Active", "Expiring",
+	    "Expired", "Failed"};
+	const char *status =
+	    fieldtext_canonical(settable, ARRAY_LEN(settable), text);
+
+	if (status == NULL)
+		*out_why =
+		    cert_status_canonical(text) != NULL
+			? "can't be set to this: renew, revoke or delete the "
+			  "certificate"
+			: "is not a certificate status";
+	return status;
+}
+
+static const char *
+source_convert(struct arena *a, const char *text, const char **out_why)
+{
+	static const char *const all[] = {"EST", "SCEP", "API", "Agent",
+	    "ACME"};
+	const char *source = fieldtext_canonical(all, ARRAY_LEN(all), text);
+
+	if (source == NULL)
+		*out_why = "must be one of EST, SCEP, API, Agent, ACME";
+	return source;
+}
+
+/* --- the object --- */
+
+const struct field cert_fields[] = {
+    {"id", FIELD_TEXT},
+    {"name", FIELD_TEXT},
+    {"common_name", FIELD_TEXT},
+    {"sans", FIELD_TEXTS},
+    {"environment", FIELD_TEXT},
+    {"owner_id", FIELD_TEXT},
+    {"team_id", FIELD_TEXT},
+    {"issuer_id", FIELD_TEXT},
+    {"renewal_policy_id", FIELD_TEXT},
+    {"target_ids", FIELD_TEXTS},
+    {"certificate_profile_id", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"status", FIELD_TEXT},
+    {"expires_at", FIELD_TIME},
+    {"tags", FIELD_TAGS},
+    {"last_renewal_at", FIELD_TIME, FIELD_OMIT_EMPTY},
+    {"last_deployment_at", FIELD_TIME, FIELD_OMIT_EMPTY},
+    {"revoked_at", FIELD_TIME, FIELD_OMIT_EMPTY},
+    {"revocation_reason", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"created_at", FIELD_TIME},
+    {"updated_at", FIELD_TIME},
+    {"source", FIELD_TEXT, FIELD_OMIT_EMPTY},
+};
+const size_t cert_nfields = ARRAY_LEN(cert_fields);
+
+#define REFERENCE FIELD_REQUIRED | FIELD_EMPTY_ABSENT | FIELD_ID
+#define ON_CREATE FIELD_CREATE_ONLY | FIELD_EMPTY_ABSENT
+
+const struct field cert_body[] = {
+    {"common_name", FIELD_TEXT, FIELD_REQUIRED | FIELD_EMPTY_ABSENT,
+	.max = MAX_HOST, .convert = cert_name_check},
+    {"owner_id", FIELD_TEXT, REFERENCE, .max = 255},
+    {"team_id", FIELD_TEXT, REFERENCE, .max = 255},
+    {"issuer_id", FIELD_TEXT, REFERENCE, .max = 255},
+    {"name", FIELD_TEXT, FIELD_REQUIRED | FIELD_EMPTY_ABSENT, .max = 255},
+    {"renewal_policy_id", FIELD_TEXT, REFERENCE, .max = 255},
+    {"id", FIELD_TEXT, ON_CREATE | FIELD_ID, .max = 128},
+    {"sans", FIELD_TEXTS, 0, .max = MAX_HOST, .convert = cert_name_check},
+    {"environment", FIELD_TEXT, FIELD_EMPTY_ABSENT, .max = 50},
+    {"certificate_profile_id", FIELD_TEXT, FIELD_EMPTY_ABSENT | FIELD_ID,
+	.max = 255},
+    {"tags", FIELD_TAGS, 0, .max = 255},
+    {"status", FIELD_TEXT, FIELD_EMPTY_ABSENT, .max = 50,
+	.convert = status_convert},
+    {"target_ids", FIELD_TEXTS, FIELD_ID, .max = 128},
+    {"source", FIELD_TEXT, ON_CREATE, .max = 50, .convert = source_convert},
+    {"expires_at", FIELD_TIME, ON_CREATE},
+    {"created_at", FIELD_TIME, ON_CREATE},
+    {"updated_at", FIELD_TIME, ON_CREATE},
+    {"last_renewal_at", FIELD_TIME, ON_CREATE},
+    {"last_deployment_at", FIELD_TIME, ON_CREATE},
+};
+const size_t cert_nbody = ARRAY_LEN(cert_body);
+
+/* --- how writes fail --- */
+
+enum op_next
+cert_not_found(struct op *op)
+{
+	return op_fail(op, RC_NOT_FOUND, "Certificate not found");
+}
+
+enum op_next
+cert_write_failed(struct op *op)
+{
+	/* Constraint to the field it speaks for. */
+	static const char *const references[] = {"owner_id", "team_id",
+	    "issuer_id", "renewal_policy_id", "certificate_profile_id",
+	    "target_id"};
+	const struct db_error *error;
+	rc code;
+
+	code = op_caught(op, &error);
+	if (code == RC_CONFLICT)
+		return op_fail(op, RC_CONFLICT,
+		    strstr(error->constraint, "_pkey") != NULL
+			? "A certificate with this id already exists"
+			: "A certificate with this name already exists");
+	if (strcmp(error->sqlstate, "23503") != 0)
+		return reply_db_error(op, "The certificate already exists");
+	for (size_t i = 0; i < ARRAY_LEN(references); i++) {
+		if (strstr(error->constraint, references[i]) != NULL)
+			return op_fail(op, RC_INVALID,
+			    "%s: what it refers to does not exist",
+			    references[i]);
+	}
+	return op_fail(op, RC_INVALID, "A reference does not exist");
+}

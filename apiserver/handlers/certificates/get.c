@@ -1,0 +1,121 @@
+/*
+ * One certificate: itself, its versions, its targets, and its end as Archived.
+ */
+#include "apiserver/handlers/certificates/certs.h"
+
+#include <string.h>
+
+#include "apiserver/handlers/config/nouns.h"
+#include "apiserver/request.h"
+#include "apiserver/resources/page.h"
+#include "common/base/attr.h"
+
+struct versions {
+	int64_t page, per_page;
+};
+
+static const struct field version_fields[] = {
+    {"id", FIELD_TEXT},
+    {"certificate_id", FIELD_TEXT},
+    {"serial_number", FIELD_TEXT},
+    {"not_before", FIELD_TIME},
+    {"not_after", FIELD_TIME},
+    {"fingerprint_sha256", FIELD_TEXT},
+    {"pem_chain", FIELD_TEXT},
+    {"csr_pem", FIELD_TEXT},
+    {"key_algorithm", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"key_size", FIELD_INT},
+    {"created_at", FIELD_TIME},
+};
+
+static op_step get_done;
+static op_step versions_done;
+static op_step targets_done;
+static op_step archive_done;
+
+enum op_next
+cert_get(struct op *op)
+{
+	return OP_QUERY(op, Q_CERT_GET, get_done, req_param(op, "id"));
+}
+
+static enum op_next
+get_done(struct op *op)
+{
+	if (op_rows(op) == 0)
+		return cert_not_found(op);
+	return page_reply_one(op, 200, cert_fields, cert_nfields);
+}
+
+enum op_next
+cert_versions(struct op *op)
+{
+	struct versions *v = op_state(op, sizeof(*v));
+	const char *params[3];
+
+	req_page(op, &v->page, &v->per_page);
+	params[0] = req_param(op, "id");
+	params[1] = page_num(op, v->per_page);
+	params[2] = page_num(op, (v->page - 1) * v->per_page);
+
+	const struct db_stmt stmts[] = {
+	    {Q_CERT_VERSIONS, 3, params},
+	    {Q_CERT_VERSIONS_TOTAL, 1, params},
+	};
+	return op_batch(op, versions_done, ARRAY_LEN(stmts), stmts);
+}
+
+static enum op_next
+versions_done(struct op *op)
+{
+	const struct versions *v = op_state(op, sizeof(*v));
+
+	return page_reply(op, version_fields, ARRAY_LEN(version_fields), NULL,
+	    v->page, v->per_page);
+}
+
+enum op_next
+cert_targets(struct op *op)
+{
+	return OP_QUERY(op, Q_CERT_TARGETS, targets_done, req_param(op, "id"));
+}
+
+static enum op_next
+targets_done(struct op *op)
+{
+	struct json_w *w;
+	struct field_rows fr;
+	size_t n = op_rows(op);
+
+	if (n == 0)
+		return cert_not_found(op);
+	if (op_is_null(op, 0, "id"))
+		n = 0; /* there is a certificate, without targets */
+	field_rows_init(&fr, op_result(op, 0), resource_targets.fields,
+	    resource_targets.nfields, NULL);
+	w = reply_writer(op);
+	json_w_open(w, '{');
+	json_w_key(w, "data");
+	json_w_open(w, '[');
+	for (size_t i = 0; i < n; i++)
+		field_rows_put(&fr, op_arena(op), w, i);
+	json_w_close(w, ']');
+	json_w_kv_int(w, "total", (int64_t)n);
+	json_w_close(w, '}');
+	return reply_json(op, 200);
+}
+
+enum op_next
+cert_archive(struct op *op)
+{
+	return OP_QUERY(op, Q_CERT_ARCHIVE, archive_done, req_param(op, "id"),
+	    page_actor(op), req_actor_type(op));
+}
+
+static enum op_next
+archive_done(struct op *op)
+{
+	if (strcmp(op_text(op, 0, "outcome"), "unknown") == 0)
+		return cert_not_found(op);
+	return reply_no_content(op);
+}

@@ -1,0 +1,161 @@
+/*
+ * POST /certificates/{id}/renew and /deploy: jobs by a person's wish.
+ */
+#include "apiserver/handlers/certificates/certs.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "apiserver/request.h"
+#include "apiserver/resources/page.h"
+#include "common/base/attr.h"
+
+static op_step renew_done;
+static op_step deploy_done;
+
+/* What each outcome of the SQL function answers; others are success. */
+struct refusal {
+	const char *outcome;
+	rc code;
+	const char *message;
+};
+
+static const struct refusal renew_refusals[] = {
+    {"archived", RC_INVALID, "cannot renew archived certificate"},
+    {"expired", RC_INVALID,
+	"cannot renew expired certificate; reissue instead"},
+    {"revoked", RC_INVALID, "cannot renew revoked certificate"},
+    {"in_progress", RC_CONFLICT, "certificate renewal already in progress"},
+    {"issuer_disabled", RC_CONFLICT, "the certificate's issuer is disabled"},
+};
+
+static const struct refusal deploy_refusals[] = {
+    {"unknown", RC_NOT_FOUND, "Certificate not found"},
+    {"archived", RC_INVALID, "cannot deploy archived certificate"},
+    {"revoked", RC_INVALID, "cannot deploy revoked certificate"},
+    {"not_mapped", RC_INVALID,
+	"the certificate is not mapped to that target, or to none"},
+    {"no_version", RC_CONFLICT,
+	"the certificate has no version for this target yet; renew it "
+	"first"},
+    {"target_off", RC_CONFLICT,
+	"the target is disabled, or it or its agent is retired"},
+};
+
+static const struct refusal *
+refusal_of(const struct refusal *all, size_t n, const char *outcome)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(all[i].outcome, outcome) == 0)
+			return &all[i];
+	}
+	return NULL;
+}
+
+/* The distinct agents of the rows hear that they have something to do. */
+static void
+hint_agents(struct op *op)
+{
+	size_t n = op_rows(op), used = 0;
+	const char **agents =
+	    arena_alloc(op_arena(op), (n + 1) * sizeof(const char *));
+
+	for (size_t i = 0; i < n; i++) {
+		if (!op_is_null(op, i, "agent_id"))
+			agents[used++] = op_text(op, i, "agent_id");
+	}
+	if (used > 0)
+		req_hint(op, 0, NULL, agents);
+}
+
+/* {"status":word,"job_id":first,"job_ids":[all]} */
+static enum op_next
+reply_jobs(struct op *op, const char *word)
+{
+	struct json_w *w = reply_writer(op);
+
+	json_w_open(w, '{');
+	json_w_kv(w, "status", word);
+	json_w_kv_opt(w, "job_id", op_text(op, 0, "job_id"));
+	json_w_key(w, "job_ids");
+	json_w_open(w, '[');
+	for (size_t i = 0; i < op_rows(op); i++) {
+		if (!op_is_null(op, i, "job_id"))
+			json_w_str(w, op_text(op, i, "job_id"));
+	}
+	json_w_close(w, ']');
+	json_w_close(w, '}');
+	return reply_json(op, 202);
+}
+
+/* --- renew --- */
+
+enum op_next
+cert_renew(struct op *op)
+{
+	const char *query = req_query(op, "force");
+	bool is_forced = query != NULL && (strcasecmp(query, "true") == 0 ||
+					      strcmp(query, "1") == 0);
+	const struct cJSON *body;
+	const char *why;
+	bool wish = false;
+	rc r;
+
+	r = req_json(op, true, &body, &why);
+	if (r != RC_OK)
+		return op_fail(op, r, "%s", why);
+	r = json_bool(body, "force", &wish);
+	if (r == RC_INVALID)
+		return op_fail(op, r, "force must be true or false");
+	return OP_QUERY(op, Q_CERT_RENEW, renew_done, req_param(op, "id"),
+	    page_actor(op), is_forced || wish ? "true" : "false");
+}
+
+static enum op_next
+renew_done(struct op *op)
+{
+	const struct refusal *no;
+
+	if (op_rows(op) == 0)
+		return cert_not_found(op);
+	no = refusal_of(renew_refusals, ARRAY_LEN(renew_refusals),
+	    op_text(op, 0, "outcome"));
+	if (no != NULL)
+		return op_fail(op, no->code, "%s", no->message);
+	hint_agents(op);
+	return reply_jobs(op, "renewal_triggered");
+}
+
+/* --- deploy --- */
+
+enum op_next
+cert_deploy(struct op *op)
+{
+	const struct cJSON *body;
+	const char *why, *target = NULL;
+	rc r;
+
+	r = req_json(op, true, &body, &why);
+	if (r != RC_OK)
+		return op_fail(op, r, "%s", why);
+	r = json_str(body, "target_id", 128, &target);
+	if (r == RC_INVALID)
+		return op_fail(op, r, "target_id must be a target's id");
+	if (target != NULL && target[0] == '\0')
+		target = NULL;
+	return OP_QUERY(op, Q_CERT_DEPLOY, deploy_done, req_param(op, "id"),
+	    target, page_actor(op), req_actor_type(op));
+}
+
+static enum op_next
+deploy_done(struct op *op)
+{
+	const struct refusal *no;
+
+	no = refusal_of(deploy_refusals, ARRAY_LEN(deploy_refusals),
+	    op_text(op, 0, "outcome"));
+	if (no != NULL)
+		return op_fail(op, no->code, "%s", no->message);
+	hint_agents(op);
+	return reply_jobs(op, "deployment_triggered");
+}

@@ -1,0 +1,177 @@
+#include "apiserver/handlers/config/check.h"
+
+#include <cjson/cJSON.h>
+#include <string.h>
+#include <strings.h>
+
+#include "apiserver/resources/fieldtext.h"
+#include "common/json/json.h"
+
+enum {
+	MAX_PATH_BYTES = 1024,
+	MAX_COMMAND_BYTES = 1024,
+	MAX_ARGUMENTS = 31,
+	MAX_URLS = 16,
+	MAX_URL_BYTES = 2048
+};
+
+bool
+check_has(const struct cJSON *config, const char *key)
+{
+	const struct cJSON *item = json_get(config, key);
+
+	return item != NULL && !cJSON_IsNull(item) &&
+	       !(cJSON_IsString(item) && item->valuestring[0] == '\0');
+}
+
+const char *
+check_text(struct arena *a, const struct cJSON *config, const char *key,
+    int64_t max)
+{
+	const struct cJSON *item = json_get(config, key);
+
+	if (!check_has(config, key))
+		return NULL;
+	if (!cJSON_IsString(item) || fieldtext_has_control(item->valuestring))
+		return arena_printf(a, "config.%s must be a string", key);
+	if (!fieldtext_fits(item->valuestring, max))
+		return arena_printf(a,
+		    "config.%s must be %lld characters or fewer", key,
+		    (long long)max);
+	return NULL;
+}
+
+const char *
+check_int(struct arena *a, const struct cJSON *config, const char *key,
+    int64_t min, int64_t max)
+{
+	int64_t value;
+	rc r;
+
+	r = json_int(config, key, min, max, &value);
+	if (r == RC_INVALID)
+		return arena_printf(a,
+		    "config.%s must be a whole number from %lld to %lld", key,
+		    (long long)min, (long long)max);
+	return NULL;
+}
+
+static bool
+climbs(const char *path)
+{
+	size_t len = strlen(path);
+
+	return strstr(path, "/../") != NULL ||
+	       (len >= 3 && strcmp(path + len - 3, "/..") == 0);
+}
+
+const char *
+check_path(struct arena *a, const struct cJSON *config, const char *key,
+    bool is_required)
+{
+	const struct cJSON *item = json_get(config, key);
+	const char *path;
+
+	if (!check_has(config, key))
+		return is_required
+			   ? arena_printf(a, "config.%s is required", key)
+			   : NULL;
+	path = cJSON_IsString(item) ? item->valuestring : "";
+	if (path[0] != '/' || path[strlen(path) - 1] == '/' || climbs(path) ||
+	    strlen(path) > MAX_PATH_BYTES || fieldtext_has_control(path))
+		return arena_printf(a,
+		    "config.%s must be the absolute path of a file", key);
+	return NULL;
+}
+
+static const char *
+check_arguments(struct arena *a, const struct cJSON *list, const char *key)
+{
+	const struct cJSON *item;
+	size_t bytes = 0;
+	int n = cJSON_GetArraySize(list);
+
+	if (n < 1 || n > MAX_ARGUMENTS)
+		return arena_printf(a, "config.%s must have 1 to %d arguments",
+		    key, MAX_ARGUMENTS);
+	cJSON_ArrayForEach(item, list)
+	{
+		if (!cJSON_IsString(item) || item->valuestring[0] == '\0' ||
+		    fieldtext_has_control(item->valuestring))
+			return arena_printf(a,
+			    "config.%s must be an array of arguments", key);
+		bytes += strlen(item->valuestring) + 1;
+	}
+	if (bytes > MAX_COMMAND_BYTES)
+		return arena_printf(a, "config.%s is too long", key);
+	return NULL;
+}
+
+const char *
+check_command(struct arena *a, const struct cJSON *config, const char *key)
+{
+	const struct cJSON *item = json_get(config, key);
+	const char *text;
+
+	if (!check_has(config, key))
+		return NULL;
+	if (cJSON_IsArray(item))
+		return check_arguments(a, item, key);
+	if (!cJSON_IsString(item))
+		return arena_printf(a,
+		    "config.%s must be a string or an array of arguments", key);
+	text = item->valuestring;
+	if (strlen(text) > MAX_COMMAND_BYTES)
+		return arena_printf(a, "config.%s is too long", key);
+	if (strpbrk(text, ";|&$(){}<>\\\"'`") != NULL ||
+	    fieldtext_has_control(text))
+		return arena_printf(a,
+		    "config.%s must not contain shell characters: no shell "
+		    "runs it; give an array of arguments instead",
+		    key);
+	if (strspn(text, " ") == strlen(text))
+		return arena_printf(a, "config.%s is empty", key);
+	return NULL;
+}
+
+static bool
+is_url(const char *text)
+{
+	const char *rest;
+
+	if (strncasecmp(text, "http://", 7) == 0)
+		rest = text + 7;
+	else if (strncasecmp(text, "https://", 8) == 0)
+		rest = text + 8;
+	else
+		return false;
+	if (rest[0] == '\0' || rest[0] == '/' || strlen(text) > MAX_URL_BYTES)
+		return false;
+	for (const char *p = text; *p != '\0'; p++) {
+		if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7F ||
+		    strchr("\"<>\\^`{|}", *p) != NULL)
+			return false;
+	}
+	return true;
+}
+
+const char *
+check_urls(struct arena *a, const struct cJSON *config, const char *key)
+{
+	const struct cJSON *item = json_get(config, key);
+	const struct cJSON *url;
+
+	if (!check_has(config, key))
+		return NULL;
+	if (!cJSON_IsArray(item) || cJSON_GetArraySize(item) > MAX_URLS)
+		return arena_printf(a,
+		    "config.%s must be an array of addresses", key);
+	cJSON_ArrayForEach(url, item)
+	{
+		if (!cJSON_IsString(url) || !is_url(url->valuestring))
+			return arena_printf(a,
+			    "config.%s must hold http:// or https:// addresses",
+			    key);
+	}
+	return NULL;
+}

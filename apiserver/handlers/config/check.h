@@ -1,0 +1,33 @@
+/*
+ * check: pieces for the checks of connectors' configurations.  Each gives
+ * NULL, or the message for the client, in the arena.
+ */
+#ifndef APISERVER_HANDLERS_CONFIG_CHECK_H
+#define APISERVER_HANDLERS_CONFIG_CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+
+struct cJSON;
+
+const char *check_text(struct arena *a, const struct cJSON *config,
+    const char *key, int64_t max);
+/* A whole number within the range. */
+const char *check_int(struct arena *a, const struct cJSON *config,
+    const char *key, int64_t min, int64_t max);
+/* An absolute path of a file, without "..". */
+const char *check_path(struct arena *a, const struct cJSON *config,
+    const char *key, bool is_required);
+/* A command without a shell: a string that obeys the shell rule of the
+ * contract, or an array of arguments. */
+const char *check_command(struct arena *a, const struct cJSON *config,
+    const char *key);
+/* An array of http and https addresses. */
+const char *check_urls(struct arena *a, const struct cJSON *config,
+    const char *key);
+/* Whether the key is there and not null and not "". */
+bool check_has(const struct cJSON *config, const char *key);
+
+#endif

@@ -1,0 +1,28 @@
+#include "apiserver/handlers/config/nouns.h"
+#include "common/base/attr.h"
+
+static const struct field owner_fields[] = {
+    {"id", FIELD_TEXT, FIELD_ID | FIELD_CREATE_ONLY | FIELD_EMPTY_ABSENT,
+	.max = 128},
+    {"name", FIELD_TEXT, FIELD_REQUIRED, .max = 255},
+    {"email", FIELD_TEXT, 0, .max = 255, .dflt = "\"\""},
+    {"team_id", FIELD_TEXT, FIELD_REQUIRED | FIELD_ID, .max = 128},
+    {"created_at", FIELD_TIME, FIELD_READ_ONLY},
+    {"updated_at", FIELD_TIME, FIELD_READ_ONLY},
+};
+
+const struct resource resource_owners = {
+    .label = "Owner",
+    .fields = owner_fields,
+    .nfields = ARRAY_LEN(owner_fields),
+    .filters = {"q", "team_id"},
+    .list = Q_OWNER_LIST,
+    .total = Q_OWNER_TOTAL,
+    .get = Q_OWNER_GET,
+    .create = Q_OWNER_CREATE,
+    .update = Q_OWNER_UPDATE,
+    .remove = Q_OWNER_DELETE,
+    .duplicate = "An owner with this id already exists",
+    .in_use = "Cannot delete owner: certificates are still assigned to "
+	      "this owner",
+};

@@ -1,0 +1,78 @@
+/*
+ * The renewal policies: when a certificate is renewed and how often it is
+ * tried.  renewal_percent is ours: percent of the lifetime after which renewal
+ * falls due, in place of the window in days.
+ */
+#include "apiserver/handlers/config/nouns.h"
+
+#include <cjson/cJSON.h>
+
+#include "common/base/attr.h"
+
+/* {tier: [channel, ...]} */
+static const char *
+channels_check(struct arena *a, const struct cJSON *object)
+{
+	const struct cJSON *tier, *channel;
+
+	cJSON_ArrayForEach(tier, object)
+	{
+		if (!cJSON_IsArray(tier))
+			return "alert_channels must hold arrays of channels";
+		cJSON_ArrayForEach(channel, tier)
+		{
+			if (!cJSON_IsString(channel))
+				return "alert_channels must hold arrays of "
+				       "channels";
+		}
+	}
+	return NULL;
+}
+
+/* {"<days>": tier} */
+static const char *
+severity_check(struct arena *a, const struct cJSON *object)
+{
+	const struct cJSON *tier;
+
+	cJSON_ArrayForEach(tier, object)
+	{
+		if (!cJSON_IsString(tier))
+			return "alert_severity_map must hold names of tiers";
+	}
+	return NULL;
+}
+
+static const struct field policy_fields[] = {
+    {"id", FIELD_TEXT, FIELD_ID | FIELD_CREATE_ONLY | FIELD_EMPTY_ABSENT,
+	.max = 128},
+    {"name", FIELD_TEXT, FIELD_REQUIRED, .max = 255},
+    {"renewal_window_days", FIELD_INT, FIELD_ZERO_DEFAULT, 1, 365, "30"},
+    {"auto_renew", FIELD_BOOL, 0, .dflt = "false"},
+    {"max_retries", FIELD_INT, 0, 0, 10, "0"},
+    {"retry_interval_seconds", FIELD_INT, FIELD_ZERO_DEFAULT, 60, 86400,
+	"3600"},
+    {"alert_thresholds_days", FIELD_INTS, FIELD_ZERO_DEFAULT, 0, 365,
+	"[30,14,7,0]"},
+    {"certificate_profile_id", FIELD_TEXT, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
+    {"created_at", FIELD_TIME, FIELD_READ_ONLY},
+    {"updated_at", FIELD_TIME, FIELD_READ_ONLY},
+    {"alert_channels", FIELD_OBJECT, 0, .check = channels_check},
+    {"alert_severity_map", FIELD_OBJECT, 0, .check = severity_check},
+    {"renewal_percent", FIELD_INT, FIELD_CLEARABLE | FIELD_OMIT_EMPTY, 1, 99},
+};
+
+const struct resource resource_policies = {
+    .label = "Renewal policy",
+    .fields = policy_fields,
+    .nfields = ARRAY_LEN(policy_fields),
+    .filters = {"q"},
+    .list = Q_RENEWAL_POLICY_LIST,
+    .total = Q_RENEWAL_POLICY_TOTAL,
+    .get = Q_RENEWAL_POLICY_GET,
+    .create = Q_RENEWAL_POLICY_CREATE,
+    .update = Q_RENEWAL_POLICY_UPDATE,
+    .remove = Q_RENEWAL_POLICY_DELETE,
+    .duplicate = "A renewal policy with that name already exists",
+    .in_use = "Renewal policy is still referenced by managed certificates",
+};

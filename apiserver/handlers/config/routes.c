@@ -1,0 +1,34 @@
+/*
+ * Routes of the configuration nouns.
+ */
+#include "apiserver/handlers/config/nouns.h"
+#include "apiserver/route.h"
+#include "common/base/attr.h"
+
+RESOURCE_STEPS(team, resource_teams)
+RESOURCE_STEPS(owner, resource_owners)
+RESOURCE_STEPS(policy, resource_policies)
+RESOURCE_STEPS(issuer, resource_issuers)
+RESOURCE_STEPS(target, resource_targets)
+
+#define NOUN(path, noun, perm) \
+	{"GET", path, ROUTE_PERMISSION, perm ".read", noun##_list, 0}, \
+	    {"POST", path, ROUTE_PERMISSION, perm ".edit", noun##_create, 0}, \
+	    {"GET", path "/{id}", ROUTE_PERMISSION, perm ".read", noun##_get, \
+		0}, \
+	    {"PUT", path "/{id}", ROUTE_PERMISSION, perm ".edit", \
+		noun##_update, 0}, \
+	{ \
+		"DELETE", path "/{id}", ROUTE_PERMISSION, perm ".delete", \
+		    noun##_delete, 0 \
+	}
+
+static const struct route rows[] = {
+    NOUN("/api/v1/teams", team, "team"),
+    NOUN("/api/v1/owners", owner, "owner"),
+    NOUN("/api/v1/renewal-policies", policy, "policy"),
+    NOUN("/api/v1/issuers", issuer, "issuer"),
+    NOUN("/api/v1/targets", target, "target"),
+};
+
+const struct route_area routes_config = {rows, ARRAY_LEN(rows)};

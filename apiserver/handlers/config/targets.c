@@ -1,0 +1,112 @@
+/*
+ * The deployment targets.  The agent gets the configuration as it is stored;
+ * what it can't use is refused here, with a reason.
+ */
+#include "apiserver/handlers/config/nouns.h"
+
+#include <cjson/cJSON.h>
+#include <strings.h>
+
+#include "apiserver/handlers/config/check.h"
+#include "apiserver/resources/fieldtext.h"
+#include "apiserver/resources/secretkey.h"
+#include "common/base/attr.h"
+
+static const char *
+target_type(struct arena *a, const char *text, const char **out_why)
+{
+	static const char *const known[] = {"NGINX", "Apache", "HAProxy", "F5",
+	    "IIS", "Traefik", "Caddy", "Envoy", "Postfix", "Dovecot", "SSH",
+	    "WinCertStore", "JavaKeystore", "KubernetesSecrets", "AWSACM",
+	    "AzureKeyVault"};
+	const char *type = fieldtext_canonical(known, ARRAY_LEN(known), text);
+
+	if (type == known[0])
+		return type;
+	if (type != NULL)
+		*out_why = arena_printf(a,
+		    "%s is not supported by this version; it deploys to NGINX "
+		    "only",
+		    type);
+	else
+		*out_why = "is an unsupported target type; use NGINX";
+	return NULL;
+}
+
+static const char *
+files_check(struct arena *a, const struct cJSON *config)
+{
+	static const char *const modes[] = {"cert_file_mode", "chain_file_mode",
+	    "key_file_mode"};
+	static const char *const owners[] = {"cert_file_owner",
+	    "chain_file_owner", "key_file_owner", "cert_file_group",
+	    "chain_file_group", "key_file_group"};
+	const char *why;
+
+	why = check_path(a, config, "cert_path", true);
+	if (why == NULL)
+		why = check_path(a, config, "key_path", true);
+	if (why == NULL)
+		why = check_path(a, config, "chain_path", false);
+	for (size_t i = 0; why == NULL && i < ARRAY_LEN(modes); i++)
+		why = check_int(a, config, modes[i], 0400, 0777);
+	for (size_t i = 0; why == NULL && i < ARRAY_LEN(owners); i++)
+		why = check_text(a, config, owners[i], 64);
+	return why;
+}
+
+static const char *
+nginx_check(struct arena *a, const struct cJSON *config)
+{
+	static const char *const hosts[] = {"host", "hostname", "address",
+	    "server_name"};
+	const char *why;
+
+	why = files_check(a, config);
+	if (why == NULL)
+		why = check_command(a, config, "validate_command");
+	if (why == NULL)
+		why = check_command(a, config, "reload_command");
+	for (size_t i = 0; why == NULL && i < ARRAY_LEN(hosts); i++)
+		why = check_text(a, config, hosts[i], 253);
+	if (why == NULL)
+		why = check_int(a, config, "port", 1, 65535);
+	if (why == NULL)
+		why = secretkey_refuse(a, config);
+	return why;
+}
+
+static const struct field target_fields[] = {
+    {"id", FIELD_TEXT, FIELD_ID | FIELD_CREATE_ONLY | FIELD_EMPTY_ABSENT,
+	.max = 128},
+    {"name", FIELD_TEXT, FIELD_REQUIRED, .max = 255},
+    {"type", FIELD_TEXT, FIELD_REQUIRED, .max = 255, .convert = target_type},
+    {"agent_id", FIELD_TEXT, FIELD_REQUIRED | FIELD_ID, .max = 128},
+    {"config", FIELD_CONFIG, FIELD_REQUIRED, .check = nginx_check},
+    {"enabled", FIELD_BOOL, 0},
+    {"last_tested_at", FIELD_TIME, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
+    {"test_status", FIELD_TEXT, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
+    {"source", FIELD_TEXT, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
+    {"retired_at", FIELD_TIME, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
+    {"retired_reason", FIELD_TEXT, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
+    {"created_at", FIELD_TIME, FIELD_READ_ONLY},
+    {"updated_at", FIELD_TIME, FIELD_READ_ONLY},
+};
+
+const struct resource resource_targets = {
+    .label = "Target",
+    .fields = target_fields,
+    .nfields = ARRAY_LEN(target_fields),
+    .filters = {"q", "type", "agent_id"},
+    .list = Q_TARGET_LIST,
+    .total = Q_TARGET_TOTAL,
+    .get = Q_TARGET_GET,
+    .create = Q_TARGET_CREATE,
+    .update = Q_TARGET_UPDATE,
+    .remove = Q_TARGET_DELETE,
+    .duplicate = "The agent has a target with this name already",
+    .in_use = "Cannot delete target: certificates are still mapped to "
+	      "this target",
+    .refused = "referenced agent does not exist or is retired, or "
+	       "certificates keep the target with its agent",
+};

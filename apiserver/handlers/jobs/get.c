@@ -1,0 +1,108 @@
+/*
+ * GET /jobs/{id}, with ?wait=30s until the job has ended; POST .../cancel.
+ */
+#include "apiserver/handlers/jobs/jobs.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "apiserver/api.h"
+#include "apiserver/request.h"
+#include "apiserver/resources/page.h"
+#include "common/base/clock.h"
+#include "common/base/enc.h"
+
+enum {
+	MAX_WAIT_MS = 60000,
+	/* What is left for the last look after the wait. */
+	ANSWER_MS = 10000
+};
+
+struct job_wait {
+	struct watch *watch; /* NULL: no wait asked for, or too many wait */
+	int64_t until_ms;
+};
+
+static op_step get_look;
+static op_step get_done;
+static op_step cancel_done;
+
+enum op_next
+job_get(struct op *op)
+{
+	struct job_wait *jw = op_state(op, sizeof(*jw));
+	const char *text = req_query(op, "wait");
+	int64_t wait_ms = 0;
+	rc r = RC_OK;
+
+	if (text != NULL)
+		r = enc_parse_duration_ms(text, &wait_ms);
+	if (r == RC_OK && wait_ms > 0) {
+		if (wait_ms > MAX_WAIT_MS)
+			wait_ms = MAX_WAIT_MS;
+		op_extend(op, wait_ms + ANSWER_MS);
+		/* Before the first look, so that nothing slips between. */
+		jw->watch = api_watch(op, API_TOPIC_JOB, req_param(op, "id"));
+		jw->until_ms = clock_boot_ms() + wait_ms;
+	}
+	return get_look(op);
+}
+
+static enum op_next
+get_look(struct op *op)
+{
+	return OP_QUERY(op, Q_JOB_GET, get_done, req_param(op, "id"));
+}
+
+static bool
+is_final(const char *status)
+{
+	return strcmp(status, "Completed") == 0 ||
+	       strcmp(status, "Failed") == 0 ||
+	       strcmp(status, "Cancelled") == 0;
+}
+
+static enum op_next
+get_done(struct op *op)
+{
+	struct job_wait *jw = op_state(op, sizeof(*jw));
+	int64_t left_ms = jw->until_ms - clock_boot_ms();
+
+	if (op_rows(op) == 0)
+		return op_fail(op, RC_NOT_FOUND, "Job not found");
+	if (jw->watch != NULL && left_ms > 0 &&
+	    !is_final(op_text(op, 0, "status")))
+		return api_park(op, jw->watch, left_ms, get_look);
+	return page_reply_one(op, 200, job_fields, job_nfields);
+}
+
+/* --- cancel --- */
+
+enum op_next
+job_cancel(struct op *op)
+{
+	return OP_QUERY(op, Q_JOB_CANCEL, cancel_done, req_param(op, "id"),
+	    page_actor(op));
+}
+
+static enum op_next
+cancel_done(struct op *op)
+{
+	const char *outcome = op_text(op, 0, "outcome");
+
+	if (strcmp(outcome, "unknown") == 0)
+		return op_fail(op, RC_NOT_FOUND, "Job not found");
+	if (strcmp(outcome, "final") == 0)
+		return op_fail(op, RC_CONFLICT,
+		    "the job has ended already: it is %s",
+		    op_text(op, 0, "status"));
+	if (strcmp(outcome, "running") == 0)
+		return op_fail(op, RC_CONFLICT,
+		    "an agent is installing this deployment; it can't be "
+		    "cancelled any more");
+	/* A worker that runs the job stops before the next outside effect. */
+	if (strcmp(outcome, "requested") == 0)
+		return reply_status(op, 200, "status", "job_cancel_requested");
+	api_wake(req_api(op), API_TOPIC_JOB, req_param(op, "id"));
+	return reply_status(op, 200, "status", "job_cancelled");
+}

@@ -1,0 +1,276 @@
+#include "apiserver/resources/field.h"
+
+#include <cjson/cJSON.h>
+#include <string.h>
+#include <strings.h>
+
+#include "apiserver/resources/fieldtext.h"
+#include "apiserver/resources/secretkey.h"
+#include "apiserver/resources/wiretime.h"
+#include "common/base/buf.h"
+
+enum { MAX_TEXTS = 1000, MAX_INTS = 100, MAX_TAGS = 100 };
+
+/* One body being read. */
+struct reading {
+	struct arena *a;
+	struct json_w w;
+	bool is_create;
+	const char *why; /* set by what refuses */
+};
+
+static bool
+refused(struct reading *r, const struct field *f, const char *what)
+{
+	r->why = arena_printf(r->a, "%s %s", f->name, what);
+	return false;
+}
+
+/* Checks and converts one text; NULL when it is refused. */
+static const char *
+text_read(struct reading *r, const struct field *f, const char *text)
+{
+	const char *why = NULL;
+	const char *stored;
+
+	if (!fieldtext_fits(text, f->max)) {
+		r->why =
+		    arena_printf(r->a, "%s must be %lld characters or fewer",
+			f->name, (long long)f->max);
+		return NULL;
+	}
+	if ((f->flags & FIELD_MULTILINE) == 0 && fieldtext_has_control(text)) {
+		(void)refused(r, f, "must not contain control characters");
+		return NULL;
+	}
+	if ((f->flags & FIELD_ID) != 0 && !fieldtext_is_id(text)) {
+		(void)refused(r, f, "must be 1 to 128 of A-Z a-z 0-9 . _ -");
+		return NULL;
+	}
+	if (f->convert == NULL)
+		return text;
+	stored = f->convert(r->a, text, &why);
+	if (stored == NULL)
+		(void)refused(r, f, why);
+	return stored;
+}
+
+static bool
+texts_read(struct reading *r, const struct field *f, const struct cJSON *value)
+{
+	const struct cJSON *item;
+	const char *text;
+
+	if (!cJSON_IsArray(value))
+		return refused(r, f, "must be an array of strings");
+	if (cJSON_GetArraySize(value) > MAX_TEXTS)
+		return refused(r, f, "has too many members");
+	json_w_key(&r->w, f->name);
+	json_w_open(&r->w, '[');
+	cJSON_ArrayForEach(item, value)
+	{
+		if (!cJSON_IsString(item) || item->valuestring[0] == '\0')
+			return refused(r, f, "must be an array of strings");
+		text = text_read(r, f, item->valuestring);
+		if (text == NULL)
+			return false;
+		json_w_str(&r->w, text);
+	}
+	json_w_close(&r->w, ']');
+	return true;
+}
+
+static bool
+is_whole(const struct cJSON *item, int64_t min, int64_t max)
+{
+	double v = item->valuedouble;
+
+	/* Within 2^53 by json_parse, so the conversions are exact. */
+	return cJSON_IsNumber(item) && v >= (double)min && v <= (double)max &&
+	       (double)(int64_t)v == v;
+}
+
+static bool
+int_refused(struct reading *r, const struct field *f, const char *each)
+{
+	return refused(r, f,
+	    arena_printf(r->a, "must be %s from %lld to %lld", each,
+		(long long)f->min, (long long)f->max));
+}
+
+static bool
+ints_read(struct reading *r, const struct field *f, const struct cJSON *value)
+{
+	const struct cJSON *item;
+
+	if (!cJSON_IsArray(value) || cJSON_GetArraySize(value) > MAX_INTS)
+		return int_refused(r, f, "an array of whole numbers");
+	json_w_key(&r->w, f->name);
+	json_w_open(&r->w, '[');
+	cJSON_ArrayForEach(item, value)
+	{
+		if (!is_whole(item, f->min, f->max))
+			return int_refused(r, f, "an array of whole numbers");
+		json_w_int(&r->w, (int64_t)item->valuedouble);
+	}
+	json_w_close(&r->w, ']');
+	return true;
+}
+
+static bool
+tags_read(struct reading *r, const struct field *f, const struct cJSON *value)
+{
+	const struct cJSON *item;
+
+	if (!cJSON_IsObject(value) || cJSON_GetArraySize(value) > MAX_TAGS)
+		return refused(r, f,
+		    "must be an object of at most 100 strings");
+	cJSON_ArrayForEach(item, value)
+	{
+		if (!cJSON_IsString(item) ||
+		    !fieldtext_fits(item->valuestring, f->max) ||
+		    !fieldtext_fits(item->string, f->max))
+			return refused(r, f,
+			    "must be an object of strings, not too long");
+	}
+	json_w_kv_raw(&r->w, f->name, json_text(r->a, value));
+	return true;
+}
+
+static bool
+object_read(struct reading *r, const struct field *f, const struct cJSON *value)
+{
+	if (!cJSON_IsObject(value))
+		return refused(r, f, "must be an object");
+	r->why = f->check != NULL ? f->check(r->a, value) : NULL;
+	if (r->why != NULL)
+		return false;
+	json_w_kv_raw(&r->w, f->name, json_text(r->a, value));
+	return true;
+}
+
+static bool
+scalar_read(struct reading *r, const struct field *f, const struct cJSON *value)
+{
+	const char *text;
+
+	switch (f->type) {
+	case FIELD_TEXT:
+		if (!cJSON_IsString(value))
+			return refused(r, f, "must be a string");
+		text = text_read(r, f, value->valuestring);
+		if (text == NULL)
+			return false;
+		json_w_kv(&r->w, f->name, text);
+		return true;
+	case FIELD_INT:
+		if (!is_whole(value, f->min, f->max))
+			return int_refused(r, f, "a whole number");
+		json_w_kv_int(&r->w, f->name, (int64_t)value->valuedouble);
+		return true;
+	case FIELD_BOOL:
+		if (!cJSON_IsBool(value))
+			return refused(r, f, "must be true or false");
+		json_w_kv_bool(&r->w, f->name, cJSON_IsTrue(value));
+		return true;
+	default:
+		if (!cJSON_IsString(value) ||
+		    !wiretime_is_valid(value->valuestring, false))
+			return refused(r, f, "must be an RFC 3339 time");
+		json_w_kv(&r->w, f->name, value->valuestring);
+		return true;
+	}
+}
+
+/* Whether the body says nothing of the field, by the field's rules. */
+static bool
+is_absent(const struct field *f, const struct cJSON *value)
+{
+	if (value == NULL || cJSON_IsNull(value))
+		return true;
+	if (cJSON_IsString(value) && value->valuestring[0] == '\0')
+		return (f->flags & (FIELD_EMPTY_ABSENT | FIELD_REQUIRED)) !=
+			   0 ||
+		       f->type == FIELD_TIME;
+	if (f->type == FIELD_TIME && cJSON_IsString(value))
+		return strcmp(value->valuestring, WIRETIME_ZERO) == 0;
+	if ((f->flags & FIELD_ZERO_DEFAULT) == 0)
+		return false;
+	return (cJSON_IsNumber(value) && value->valuedouble == 0) ||
+	       (cJSON_IsArray(value) && cJSON_GetArraySize(value) == 0);
+}
+
+static bool
+absent_read(struct reading *r, const struct field *f, const struct cJSON *value)
+{
+	bool is_said = value != NULL && !cJSON_IsNull(value);
+
+	if ((f->flags & FIELD_REQUIRED) != 0) {
+		/* An update leaves out what it keeps; it can't empty it. */
+		if (r->is_create ||
+		    (is_said && (f->flags & FIELD_EMPTY_ABSENT) == 0))
+			return refused(r, f, "is required");
+		return true;
+	}
+	if (value != NULL && !is_said && (f->flags & FIELD_CLEARABLE) != 0) {
+		json_w_key(&r->w, f->name);
+		json_w_null(&r->w);
+	} else if (f->dflt != NULL && (r->is_create || is_said)) {
+		json_w_kv_raw(&r->w, f->name, f->dflt);
+	}
+	return true;
+}
+
+static bool
+one_read(struct reading *r, const struct field *f, const struct cJSON *body)
+{
+	const struct cJSON *value = json_get(body, f->name);
+
+	if (is_absent(f, value))
+		return absent_read(r, f, value);
+	switch (f->type) {
+	case FIELD_TEXTS:
+		return texts_read(r, f, value);
+	case FIELD_INTS:
+		return ints_read(r, f, value);
+	case FIELD_TAGS:
+		return tags_read(r, f, value);
+	case FIELD_OBJECT:
+	case FIELD_CONFIG:
+		return object_read(r, f, value);
+	default:
+		return scalar_read(r, f, value);
+	}
+}
+
+rc
+field_read(struct arena *a, const struct field *fields, size_t n,
+    const struct cJSON *body, bool is_create, const char **out_json,
+    const char **out_why)
+{
+	CLEANUP(buf_fini) struct buf b;
+	struct reading r = {.a = a, .is_create = is_create};
+
+	buf_init(&b, 0);
+	json_w_init(&r.w, &b);
+	json_w_open(&r.w, '{');
+	for (size_t i = 0; i < n; i++) {
+		unsigned skip = FIELD_READ_ONLY;
+
+		if (!is_create)
+			skip |= FIELD_CREATE_ONLY;
+		if ((fields[i].flags & skip) != 0)
+			continue;
+		if (!one_read(&r, &fields[i], body)) {
+			*out_why = r.why;
+			return RC_INVALID;
+		}
+	}
+	json_w_close(&r.w, '}');
+	if (!buf_ok(&b)) {
+		*out_why = "Invalid request body: too large";
+		return RC_INVALID;
+	}
+	*out_json = arena_strdup(a, buf_cstr(&b));
+	return RC_OK;
+}

@@ -1,0 +1,89 @@
+/*
+ * field: one member of an object on the wire, described once for both ways.
+ *
+ * A table of these reads a request's body (types, limits, defaults, in the
+ * table's order, so the first fault of that order is the one answered) into
+ * the JSON document that a statement takes as its parameter, and writes rows
+ * as objects.  A field's name is its key on the wire and its column.  Times
+ * come as UTC text without an offset (see common/sql/api_*.sql).
+ */
+#ifndef APISERVER_RESOURCES_FIELD_H
+#define APISERVER_RESOURCES_FIELD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/db/db.h"
+#include "common/json/json.h"
+
+struct cJSON;
+
+enum field_type {
+	FIELD_TEXT, /* min..max characters are 0..max */
+	FIELD_INT,  /* min..max */
+	FIELD_BOOL,
+	FIELD_TIME,   /* RFC 3339 */
+	FIELD_TEXTS,  /* array of strings, at most 1000, each at most max */
+	FIELD_INTS,   /* array of whole numbers min..max, at most 100 */
+	FIELD_TAGS,   /* object of strings */
+	FIELD_OBJECT, /* object, kept as it is */
+	FIELD_CONFIG  /* object, kept; secrets masked on the way out */
+};
+
+enum field_flag {
+	FIELD_REQUIRED = 1 << 0,     /* on create: "<name> is required" */
+	FIELD_READ_ONLY = 1 << 1,    /* not looked at in bodies */
+	FIELD_CREATE_ONLY = 1 << 2,  /* not looked at in updates */
+	FIELD_WRITE_ONLY = 1 << 3,   /* not in replies */
+	FIELD_OMIT_EMPTY = 1 << 4,   /* not in replies when NULL or "" */
+	FIELD_EMPTY_ABSENT = 1 << 5, /* "" in a body means: not sent */
+	FIELD_ZERO_DEFAULT = 1 << 6, /* 0 or [] in a body means the default */
+	FIELD_CLEARABLE = 1 << 7,    /* an explicit null is passed on */
+	FIELD_MULTILINE = 1 << 8,    /* control characters are welcome */
+	FIELD_ID = 1 << 9            /* [A-Za-z0-9._-], at most 128 */
+};
+
+struct field {
+	const char *name;
+	enum field_type type;
+	unsigned flags;
+	int64_t min;
+	int64_t max;
+	const char *dflt; /* JSON, for a create that leaves it out */
+	/* Turns a text (each one of a list) into what is stored, or gives
+	 * NULL and says why not. */
+	const char *(
+	    *convert)(struct arena *a, const char *text, const char **out_why);
+	/* NULL, or why this object is refused. */
+	const char *(*check)(struct arena *a, const struct cJSON *object);
+};
+
+enum { FIELD_MAX = 32 }; /* fields of one table */
+
+/*
+ * Reads body by the table into the object *out_json (compact text, in the
+ * arena).  RC_INVALID: *out_why is the message for the client.
+ */
+rc field_read(struct arena *a, const struct field *fields, size_t n,
+    const struct cJSON *body, bool is_create, const char **out_json,
+    const char **out_why) MUST_CHECK;
+
+/* Rows of a result as objects; the columns are looked up once. */
+struct field_rows {
+	const struct db_result *result;
+	size_t n;
+	const struct field *fields[FIELD_MAX];
+	int cols[FIELD_MAX];
+};
+
+/* only: the wanted keys, comma-separated; NULL for all. */
+void field_rows_init(struct field_rows *fr, const struct db_result *result,
+    const struct field *fields, size_t n, const char *only);
+void field_rows_put(const struct field_rows *fr, struct arena *a,
+    struct json_w *w, size_t row);
+
+#endif

@@ -1,0 +1,121 @@
+#include "apiserver/resources/field.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "apiserver/resources/fieldtext.h"
+#include "apiserver/resources/secretkey.h"
+#include "apiserver/resources/wiretime.h"
+#include "common/base/buf.h"
+
+void
+field_rows_init(struct field_rows *fr, const struct db_result *result,
+    const struct field *fields, size_t n, const char *only)
+{
+	assert(n <= FIELD_MAX);
+	fr->result = result;
+	fr->n = 0;
+	for (size_t i = 0; i < n; i++) {
+		if ((fields[i].flags & FIELD_WRITE_ONLY) != 0)
+			continue;
+		if (only != NULL && !fieldtext_names(only, fields[i].name))
+			continue;
+		fr->fields[fr->n] = &fields[i];
+		fr->cols[fr->n++] = db_col(result, fields[i].name);
+	}
+}
+
+/*
+ * JSON as PostgreSQL writes it, with the escapes the contract asks for.
+ * These characters can stand inside strings only, so bytes are enough.
+ */
+static void
+put_json(struct arena *a, struct json_w *w, const char *text)
+{
+	CLEANUP(buf_fini) struct buf b;
+
+	if (strpbrk(text, "<>&\xE2") == NULL) {
+		json_w_raw(w, text);
+		return;
+	}
+	buf_init(&b, 0);
+	for (const char *p = text; *p != '\0'; p++) {
+		if (*p == '<' || *p == '>' || *p == '&') {
+			buf_printf(&b, "\\u%04x", (unsigned)*p);
+		} else if (strncmp(p, "\xE2\x80\xA8", 3) == 0 ||
+			   strncmp(p, "\xE2\x80\xA9", 3) == 0) {
+			buf_puts(&b, (unsigned char)p[2] == 0xA8 ? "\\u2028"
+								 : "\\u2029");
+			p += 2;
+		} else {
+			buf_putc(&b, *p);
+		}
+	}
+	json_w_raw(w, arena_strdup(a, buf_cstr(&b)));
+}
+
+static void
+put_config(struct arena *a, struct json_w *w, const char *text)
+{
+	const struct cJSON *config;
+	const char *why;
+	rc r;
+
+	r = json_parse(a, text, strlen(text), &config, &why);
+	if (r != RC_OK)
+		/* An operator's SQL can store what we would refuse; nothing
+		 * of it is shown then. */
+		json_w_raw(w, "{}");
+	else
+		secretkey_put_masked(a, w, config);
+}
+
+static const char *
+empty_json(enum field_type type)
+{
+	return type == FIELD_TEXTS || type == FIELD_INTS ? "[]" : "{}";
+}
+
+static void
+put_value(struct arena *a, struct json_w *w, enum field_type type,
+    const char *text, bool is_null)
+{
+	switch (type) {
+	case FIELD_TEXT:
+		json_w_str(w, text);
+		break;
+	case FIELD_INT:
+		json_w_raw(w, is_null ? "0" : text);
+		break;
+	case FIELD_BOOL:
+		json_w_bool(w, text[0] == 't');
+		break;
+	case FIELD_TIME:
+		wiretime_put(w, text);
+		break;
+	case FIELD_CONFIG:
+		put_config(a, w, is_null ? "{}" : text);
+		break;
+	default:
+		put_json(a, w, is_null ? empty_json(type) : text);
+		break;
+	}
+}
+
+void
+field_rows_put(const struct field_rows *fr, struct arena *a, struct json_w *w,
+    size_t row)
+{
+	json_w_open(w, '{');
+	for (size_t i = 0; i < fr->n; i++) {
+		const struct field *f = fr->fields[i];
+		const char *text = db_text(fr->result, row, fr->cols[i]);
+
+		if ((f->flags & FIELD_OMIT_EMPTY) != 0 && text[0] == '\0')
+			continue;
+		json_w_key(w, f->name);
+		put_value(a, w, f->type, text,
+		    db_is_null(fr->result, row, fr->cols[i]));
+	}
+	json_w_close(w, '}');
+}

@@ -1,0 +1,22 @@
+/*
+ * fieldtext: what a text from a body or a query must look like.
+ */
+#ifndef APISERVER_RESOURCES_FIELDTEXT_H
+#define APISERVER_RESOURCES_FIELDTEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* At most max characters, not bytes, of valid UTF-8. */
+bool fieldtext_fits(const char *text, int64_t max);
+bool fieldtext_has_control(const char *text);
+/* 1..128 of A-Z a-z 0-9 . _ - and neither "." nor "..". */
+bool fieldtext_is_id(const char *text);
+/* Whether list, comma-separated, names this word. */
+bool fieldtext_names(const char *list, const char *word);
+/* The one of these n spellings that equals text but for letter case. */
+const char *fieldtext_canonical(const char *const *spellings, size_t n,
+    const char *text);
+
+#endif

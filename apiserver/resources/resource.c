@@ -1,0 +1,230 @@
+#include "apiserver/resources/resource.h"
+
+#include <string.h>
+
+#include "apiserver/request.h"
+#include "apiserver/resources/page.h"
+#include "common/base/attr.h"
+
+enum {
+	/* What a list gives that asks for no page: these nouns are few, and
+	 * the contract's clients expect all of them. */
+	LIST_ALL = 10000,
+	MAX_FILTERS = 3
+};
+
+struct resource_call {
+	const struct resource *res;
+	int64_t page, per_page;
+};
+
+static op_step list_done;
+static op_step get_done;
+static op_step write_failed;
+static op_step create_done;
+static op_step update_done;
+static op_step update_looked;
+static op_step delete_failed;
+static op_step delete_done;
+
+static struct resource_call *
+call_state(struct op *op)
+{
+	return op_state(op, sizeof(struct resource_call));
+}
+
+static enum op_next
+not_found(struct op *op, const struct resource *res)
+{
+	return op_fail(op, RC_NOT_FOUND, "%s not found", res->label);
+}
+
+/* --- list --- */
+
+enum op_next
+resource_list(struct op *op, const struct resource *res)
+{
+	struct resource_call *call = call_state(op);
+	const char *params[2 + MAX_FILTERS];
+	size_t n = 0;
+	bool is_paged;
+
+	call->res = res;
+	is_paged =
+	    req_query(op, "page") != NULL || req_query(op, "per_page") != NULL;
+	req_page(op, &call->page, &call->per_page);
+	params[0] = page_num(op, is_paged ? call->per_page : LIST_ALL);
+	params[1] =
+	    page_num(op, is_paged ? (call->page - 1) * call->per_page : 0);
+	for (; res->filters[n] != NULL; n++)
+		params[2 + n] = req_query(op, res->filters[n]);
+
+	const struct db_stmt stmts[] = {
+	    {res->list, 2 + n, params},
+	    {res->total, n, params + 2},
+	};
+	return op_batch(op, list_done, ARRAY_LEN(stmts), stmts);
+}
+
+static enum op_next
+list_done(struct op *op)
+{
+	struct resource_call *call = call_state(op);
+
+	return page_reply(op, call->res->fields, call->res->nfields, NULL,
+	    call->page, call->per_page);
+}
+
+/* --- get --- */
+
+enum op_next
+resource_get(struct op *op, const struct resource *res)
+{
+	struct resource_call *call = call_state(op);
+
+	call->res = res;
+	return OP_QUERY(op, res->get, get_done, req_param(op, "id"));
+}
+
+static enum op_next
+get_done(struct op *op)
+{
+	const struct resource *res = call_state(op)->res;
+
+	if (op_rows(op) == 0)
+		return not_found(op, res);
+	return page_reply_one(op, 200, res->fields, res->nfields);
+}
+
+/* --- create and update --- */
+
+static enum op_next
+write_failed(struct op *op)
+{
+	const struct resource *res = call_state(op)->res;
+	const struct db_error *error;
+	size_t len;
+	rc code;
+
+	code = op_caught(op, &error);
+	len = strlen(error->constraint);
+	if (code == RC_CONFLICT && len > 5 &&
+	    strcmp(error->constraint + len - 5, "_pkey") == 0)
+		return op_fail(op, RC_CONFLICT,
+		    "%s with this id already exists", res->label);
+	return reply_db_error(op, res->duplicate);
+}
+
+enum op_next
+resource_create(struct op *op, const struct resource *res)
+{
+	struct resource_call *call = call_state(op);
+	const struct cJSON *body;
+	const char *why, *given;
+	rc r;
+
+	call->res = res;
+	r = req_json(op, false, &body, &why);
+	if (r == RC_OK)
+		r = field_read(op_arena(op), res->fields, res->nfields, body,
+		    true, &given, &why);
+	if (r != RC_OK)
+		return op_fail(op, r, "%s", why);
+	op_catch(op, write_failed);
+	return OP_QUERY(op, res->create, create_done, given, page_actor(op),
+	    req_actor_type(op));
+}
+
+static enum op_next
+create_done(struct op *op)
+{
+	const struct resource *res = call_state(op)->res;
+
+	if (op_rows(op) == 0)
+		return op_fail(op, RC_INVALID, "%s", res->refused);
+	if (res->changed != NULL)
+		res->changed(op, op_text(op, 0, "id"));
+	return page_reply_one(op, 201, res->fields, res->nfields);
+}
+
+enum op_next
+resource_update(struct op *op, const struct resource *res)
+{
+	struct resource_call *call = call_state(op);
+	const struct cJSON *body;
+	const char *why, *given;
+	rc r;
+
+	call->res = res;
+	r = req_json(op, false, &body, &why);
+	if (r == RC_OK)
+		r = field_read(op_arena(op), res->fields, res->nfields, body,
+		    false, &given, &why);
+	if (r != RC_OK)
+		return op_fail(op, r, "%s", why);
+	op_catch(op, write_failed);
+	return OP_QUERY(op, res->update, update_done, req_param(op, "id"),
+	    given, page_actor(op), req_actor_type(op));
+}
+
+static enum op_next
+update_done(struct op *op)
+{
+	const struct resource *res = call_state(op)->res;
+
+	if (op_rows(op) == 0)
+		return OP_QUERY(op, res->get, update_looked,
+		    req_param(op, "id"));
+	if (res->changed != NULL)
+		res->changed(op, op_text(op, 0, "id"));
+	return page_reply_one(op, 200, res->fields, res->nfields);
+}
+
+/* The update met no row: is the noun missing, or what the body names? */
+static enum op_next
+update_looked(struct op *op)
+{
+	const struct resource *res = call_state(op)->res;
+
+	if (op_rows(op) == 0 || res->refused == NULL)
+		return not_found(op, res);
+	return op_fail(op, RC_INVALID, "%s", res->refused);
+}
+
+/* --- delete --- */
+
+enum op_next
+resource_delete(struct op *op, const struct resource *res)
+{
+	struct resource_call *call = call_state(op);
+
+	call->res = res;
+	op_catch(op, delete_failed);
+	return OP_QUERY(op, res->remove, delete_done, req_param(op, "id"),
+	    page_actor(op), req_actor_type(op));
+}
+
+static enum op_next
+delete_failed(struct op *op)
+{
+	const struct db_error *error;
+	rc code;
+
+	code = op_caught(op, &error);
+	if (strcmp(error->sqlstate, "23503") == 0)
+		return op_fail(op, RC_CONFLICT, "%s",
+		    call_state(op)->res->in_use);
+	return op_fail(op, code, "The change could not be stored");
+}
+
+static enum op_next
+delete_done(struct op *op)
+{
+	const struct resource *res = call_state(op)->res;
+
+	if (op_bool(op, 0, "is_gone"))
+		return reply_no_content(op);
+	if (op_bool(op, 0, "was_there"))
+		return op_fail(op, RC_CONFLICT, "%s", res->in_use);
+	return not_found(op, res);
+}

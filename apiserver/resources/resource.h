@@ -1,0 +1,60 @@
+/*
+ * resource: create, list, get, update and delete of one plain noun.
+ *
+ * A noun is a descriptor: its fields, its filters and its six statements, in
+ * the parameters that common/sql/api_config.sql documents.  Everything a noun
+ * needs beyond that sits in its fields' convert and check functions.
+ */
+#ifndef APISERVER_RESOURCES_RESOURCE_H
+#define APISERVER_RESOURCES_RESOURCE_H
+
+#include <stddef.h>
+
+#include "apiserver/resources/field.h"
+#include "common/op/op.h"
+#include "sql_gen.h"
+
+struct resource {
+	const char *label; /* "Team": "Team not found" */
+	const struct field *fields;
+	size_t nfields;
+	const char *filters[4]; /* query parameters of list, NULL-terminated */
+	enum query list, total, get, create, update, remove;
+	const char *duplicate; /* 409 of a name that is taken */
+	const char *in_use;    /* 409 of a delete */
+	/* 400 of a write that found its noun but changed no row. */
+	const char *refused;
+	/* After the commit of a create or an update; may be NULL. */
+	void (*changed)(struct op *op, const char *id);
+};
+
+enum op_next resource_list(struct op *op, const struct resource *res);
+enum op_next resource_get(struct op *op, const struct resource *res);
+enum op_next resource_create(struct op *op, const struct resource *res);
+enum op_next resource_update(struct op *op, const struct resource *res);
+enum op_next resource_delete(struct op *op, const struct resource *res);
+
+/* The five start steps of a noun, for its row in the route table. */
+#define RESOURCE_STEPS(noun, descriptor) \
+	static enum op_next noun##_list(struct op *op) \
+	{ \
+		return resource_list(op, &(descriptor)); \
+	} \
+	static enum op_next noun##_get(struct op *op) \
+	{ \
+		return resource_get(op, &(descriptor)); \
+	} \
+	static enum op_next noun##_create(struct op *op) \
+	{ \
+		return resource_create(op, &(descriptor)); \
+	} \
+	static enum op_next noun##_update(struct op *op) \
+	{ \
+		return resource_update(op, &(descriptor)); \
+	} \
+	static enum op_next noun##_delete(struct op *op) \
+	{ \
+		return resource_delete(op, &(descriptor)); \
+	}
+
+#endif

@@ -1,0 +1,97 @@
+#include "apiserver/resources/secretkey.h"
+
+#include <cjson/cJSON.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/base/attr.h"
+
+static bool
+ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && strcasecmp(s + n - m, end) == 0;
+}
+
+bool
+secretkey_is(const char *key)
+{
+	static const char *const words[] = {"password", "secret", "token",
+	    "key", "hmac", "private", "credentials", "passphrase"};
+	static const char *const harmless[] = {"_path", "_file", "_filename",
+	    "_mode", "_owner", "_group", "_url"};
+
+	for (size_t i = 0; i < ARRAY_LEN(harmless); i++) {
+		if (ends_with(key, harmless[i]))
+			return false;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (strcasestr(key, words[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* A list or an object under a secret's name is secret as a whole. */
+static void
+put_masked(struct arena *a, struct json_w *w, const struct cJSON *value,
+    bool is_secret)
+{
+	bool is_object = cJSON_IsObject(value);
+	const struct cJSON *item;
+
+	if (!is_object && !cJSON_IsArray(value)) {
+		if (is_secret && cJSON_IsString(value) &&
+		    value->valuestring[0] != '\0')
+			json_w_str(w, SECRETKEY_MASK);
+		else
+			json_w_raw(w, json_text(a, value));
+		return;
+	}
+	json_w_open(w, is_object ? '{' : '[');
+	cJSON_ArrayForEach(item, value)
+	{
+		if (is_object)
+			json_w_key(w, item->string);
+		put_masked(a, w, item,
+		    is_secret || (is_object && secretkey_is(item->string)));
+	}
+	json_w_close(w, is_object ? '}' : ']');
+}
+
+void
+secretkey_put_masked(struct arena *a, struct json_w *w,
+    const struct cJSON *value)
+{
+	put_masked(a, w, value, false);
+}
+
+static const char *
+refuse(struct arena *a, const struct cJSON *value, const char *secret)
+{
+	const struct cJSON *item;
+	const char *why;
+
+	if (cJSON_IsString(value) && secret != NULL &&
+	    value->valuestring[0] != '\0' &&
+	    strcmp(value->valuestring, SECRETKEY_MASK) != 0)
+		return arena_printf(a,
+		    "config.%s: this version keeps no secrets for this type",
+		    secret);
+	cJSON_ArrayForEach(item, value)
+	{
+		bool named = item->string != NULL && secretkey_is(item->string);
+
+		why = refuse(a, item, named ? item->string : secret);
+		if (why != NULL)
+			return why;
+	}
+	return NULL;
+}
+
+const char *
+secretkey_refuse(struct arena *a, const struct cJSON *object)
+{
+	return refuse(a, object, NULL);
+}
