@@ -20,7 +20,7 @@
 enum {
 	DB_CONNECT_MS = 5000, /* one attempt, all addresses together */
 	DB_BACKOFF_MIN_MS = 50,
-	DB_BACKOFF_MAX_MS = 1000,
+	DB_BACKOFF_MAX_MS = 800, /* a second with the jitter */
 	DB_CONNECTING_MAX = 4, /* attempts at a time while all is well */
 	DB_IDLE_MS = 60000,    /* surplus connections close after that */
 	DB_TICK_MS = 5000,

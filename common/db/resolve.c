@@ -241,7 +241,9 @@ db_resolve_free(struct db_resolve *r)
 	timer_free(r->step);
 	r->step = NULL;
 	if (r->is_asking) {
-		/* Cancelling would still call on_found, later. */
+		/* Cancelling would still call on_found, later; only when
+		 * the pool ends in between is this memory lost, and
+		 * libevent's with it: evdns_base_free drops both. */
 		r->is_orphan = true;
 		return;
 	}

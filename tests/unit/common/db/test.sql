@@ -1,0 +1,81 @@
+-- Statements of the unit tests of common/db and common/op only; the tests are
+-- built against the enum that is made from this file.
+
+-- name: ping :one
+SELECT 1 AS one;
+
+-- name: t_echo :one
+SELECT $1::text AS a, $2::text AS b, $1 IS NULL AS a_null,
+       $2::text = 'b' AS b_is_b, length($2::text) AS b_length;
+
+-- name: t_number :one
+SELECT $1::bigint AS n;
+
+-- name: t_drop :exec
+DROP TABLE IF EXISTS t;
+
+-- name: t_create :exec
+CREATE TABLE t (
+  id int PRIMARY KEY,
+  v text CONSTRAINT t_v_short CHECK (length(v) < 10),
+  parent int CONSTRAINT t_parent REFERENCES t(id)
+    DEFERRABLE INITIALLY DEFERRED);
+
+-- name: t_insert :exec
+INSERT INTO t (id, v, parent) VALUES ($1::int, $2, $3::int);
+
+-- name: t_update_all :exec
+UPDATE t SET v = $1;
+
+-- name: t_count :one
+SELECT count(*)::int AS n FROM t;
+
+-- name: t_of_missing :many
+SELECT id FROM t_later WHERE id = $1::int;
+
+-- name: t_create_later :exec
+CREATE TABLE t_later (id int);
+
+-- name: t_drop_later :exec
+DROP TABLE IF EXISTS t_later;
+
+-- name: t_all :many
+SELECT * FROM t ORDER BY id;
+
+-- name: t_widen :exec
+ALTER TABLE t ADD COLUMN more text;
+
+-- name: t_sleep :one
+SELECT pg_sleep($1::float8) IS NULL AS slept;
+
+-- name: t_pid :one
+SELECT pg_backend_pid() AS pid;
+
+-- name: t_end_backend :one
+SELECT pg_terminate_backend($1::int) AS ended;
+
+-- name: t_end_by_name :one
+SELECT count(pg_terminate_backend(pid))::int AS n FROM pg_stat_activity
+ WHERE application_name = $1 AND pid <> pg_backend_pid();
+
+-- name: t_array :many
+SELECT item, item IS NULL AS is_null
+  FROM unnest($1::text[]) WITH ORDINALITY AS u(item, at) ORDER BY at;
+
+-- name: t_i64_array :one
+SELECT array_length($1::bigint[], 1) AS n, ($1::bigint[])[1] AS first,
+       ($1::bigint[])[2] AS second;
+
+-- name: t_setting :one
+SELECT current_setting($1) AS value;
+
+-- name: t_raise_make :exec
+CREATE OR REPLACE FUNCTION t_raise(state text) RETURNS int LANGUAGE plpgsql AS
+'BEGIN RAISE EXCEPTION USING ERRCODE = state, MESSAGE = ''raised'',
+DETAIL = ''on purpose''; END';
+
+-- name: t_raise :one
+SELECT t_raise($1) AS never;
+
+-- name: t_wide :many
+SELECT n, repeat('x', 1000) AS filler FROM generate_series(1, $1::int) AS s(n);
