@@ -79,7 +79,8 @@ step_down(struct leader *l, const char *why)
 {
 	if (!l->is_leading)
 		return;
-	log_warn("LEADER-LOST", "term %" PRIu64 ": %s", l->term, why);
+	log_write(l->is_stopping ? LOG_INFO : LOG_WARN, "LEADER-LOST",
+	    "term %" PRIu64 ": %s", l->term, why);
 	l->is_leading = false;
 	timer_disarm(l->trust);
 	l->o.on_lost(l->o.arg);

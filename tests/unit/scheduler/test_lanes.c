@@ -1,0 +1,151 @@
+#include "scheduler/lanes.h"
+
+#include "tests/unit/check.h"
+
+static struct lanes *
+three_lanes(void)
+{
+	struct lanes *ls = lanes_new(256);
+
+	lanes_look_row(ls, "iss-a", "GenericCA", 2, 0, true);
+	lanes_look_row(ls, "iss-b", "ACME", 1, 0, true);
+	lanes_look_row(ls, LANE_TASKS, "", 25, 0, true);
+	return ls;
+}
+
+static void
+look(struct lanes *ls, bool is_full, struct lane_keys *out, struct arena *a)
+{
+	lanes_look_begin(ls, is_full, a, out);
+}
+
+static void
+lanes_take_turns(void)
+{
+	struct lanes *ls = three_lanes();
+	const char *const want[] = {"iss-a", "iss-b", "", "iss-a", "iss-b"};
+
+	for (size_t i = 0; i < 5; i++) {
+		struct lane *l = lanes_next(ls);
+
+		CHECK(l);
+		CHECK_STR(l->issuer_id, want[i]);
+	}
+	lanes_free(ls);
+}
+
+static void
+batches_are_for_the_local_ca(void)
+{
+	struct lanes *ls = three_lanes();
+
+	CHECK_INT(lanes_find(ls, "iss-a")->batch, 256);
+	CHECK_INT(lanes_find(ls, "iss-b")->batch, 1);
+	CHECK_INT(lanes_find(ls, LANE_TASKS)->batch, 1);
+	CHECK(lane_is_tasks(lanes_find(ls, LANE_TASKS)));
+	CHECK(!lanes_find(ls, "iss-c"));
+	lanes_free(ls);
+}
+
+static void
+one_claim_a_lane(void)
+{
+	struct lanes *ls = three_lanes();
+	struct lane *l = lanes_find(ls, "iss-a");
+
+	CHECK(lane_claim(l) == RC_OK);
+	CHECK(lane_claim(l) == RC_BUSY);
+	for (size_t i = 0; i < 4; i++)
+		CHECK(lanes_next(ls) != l);
+	lane_claimed(l, true, "2026-01-01", "job-1");
+	CHECK(lanes_next(ls) == l);
+	lanes_free(ls);
+}
+
+static void
+a_full_lane_is_passed_over(void)
+{
+	struct lanes *ls = three_lanes();
+	struct lane *b = lanes_find(ls, "iss-b");
+	struct arena *a = arena_new();
+	struct lane_keys k;
+
+	CHECK(lane_claim(b) == RC_OK);
+	lane_claimed(b, true, "2026-01-01", "job-1");
+	/* One runs, its cap is one. */
+	for (size_t i = 0; i < 6; i++)
+		CHECK(lanes_next(ls) != b);
+	/* The next look says that it has ended. */
+	look(ls, false, &k, a);
+	lanes_look_row(ls, "iss-b", "ACME", 1, 0, true);
+	CHECK(lane_claim(b) == RC_OK);
+	arena_free(a);
+	lanes_free(ls);
+}
+
+static void
+an_empty_claim_gives_the_permit_back(void)
+{
+	struct lanes *ls = three_lanes();
+	struct lane *b = lanes_find(ls, "iss-b");
+
+	CHECK(lane_claim(b) == RC_OK);
+	lane_claim_empty(b, false);
+	CHECK(!b->is_due);
+	CHECK_INT(permits_left(&b->permits), 1);
+	lanes_free(ls);
+}
+
+static void
+low_keys_until_a_full_look(void)
+{
+	struct lanes *ls = three_lanes();
+	struct arena *a = arena_new();
+	struct lane *l = lanes_find(ls, "iss-a");
+	struct lane_keys k;
+
+	look(ls, false, &k, a);
+	CHECK_INT(k.n, 0);
+	CHECK(lane_claim(l) == RC_OK);
+	lane_claimed(l, true, "2026-01-01", "job-1");
+	look(ls, false, &k, a);
+	CHECK_INT(k.n, 1);
+	CHECK_STR(k.issuer_ids[0], "iss-a");
+	CHECK_STR(k.low_afters[0], "2026-01-01");
+	CHECK_STR(k.low_ids[0], "job-1");
+	look(ls, true, &k, a);
+	CHECK_INT(k.n, 0);
+	CHECK(!l->low_after);
+	arena_free(a);
+	lanes_free(ls);
+}
+
+static void
+a_lane_that_is_gone(void)
+{
+	struct lanes *ls = three_lanes();
+	struct arena *a = arena_new();
+	struct lane_keys k;
+	struct lane *b = lanes_find(ls, "iss-b");
+
+	CHECK(lane_claim(b) == RC_OK);
+	look(ls, false, &k, a);
+	lanes_look_row(ls, "iss-a", "GenericCA", 2, 0, false);
+	lanes_look_end(ls);
+	/* Its claim is still to be answered. */
+	CHECK(lanes_find(ls, "iss-b") == b);
+	CHECK(!lanes_find(ls, LANE_TASKS));
+	lane_claim_empty(b, false);
+	look(ls, false, &k, a);
+	lanes_look_row(ls, "iss-a", "GenericCA", 2, 0, false);
+	lanes_look_end(ls);
+	CHECK(!lanes_find(ls, "iss-b"));
+	CHECK(!lanes_next(ls));
+	arena_free(a);
+	lanes_free(ls);
+}
+
+CHECK_MAIN(CHECK_ROW(lanes_take_turns), CHECK_ROW(batches_are_for_the_local_ca),
+    CHECK_ROW(one_claim_a_lane), CHECK_ROW(a_full_lane_is_passed_over),
+    CHECK_ROW(an_empty_claim_gives_the_permit_back),
+    CHECK_ROW(low_keys_until_a_full_look), CHECK_ROW(a_lane_that_is_gone))
