@@ -432,9 +432,9 @@ def herd(basics):
         INSERT INTO managed_certificates (id, name, common_name, environment, owner_id, team_id, issuer_id, renewal_policy_id, status,
             expires_at, created_at)
         SELECT 'herd-' || i, 'herd ' || i, 'h' || i || '.test', 'herd', 'o-test', 't-test', 'iss-local', 'rp-default',
-            CASE WHEN i %% 10 = 0 THEN 'Failed' ELSE 'Active' END, timestamptz '2030-01-01' + i * interval '1 day',
+            CASE WHEN i % 10 = 0 THEN 'Failed' ELSE 'Active' END, timestamptz '2030-01-01' + i * interval '1 day',
             timestamptz '2026-01-01 00:00:00.123456' + greatest(i - 100, 0) * interval '1 second'
-        FROM generate_series(1, 230) AS i""".replace("%%", "%"))
+        FROM generate_series(1, 230) AS i""")
     return basics
 
 
@@ -609,7 +609,7 @@ def test_permissions(basics, api, stack, unique):
                                ("POST", f"{CERTS}/x/renew", None), ("POST", f"{JOBS}/x/cancel", None)):
         status, reply = api.call(method, path, body, key=VIEWER)
         assert (status, reply) == (403, {"error": "Insufficient permissions"}), (method, path)
-    assert stack.value("SELECT count(*) FROM audit_events WHERE action NOT LIKE 'api_%%'".replace("%%", "%")) >= 0
+    assert stack.value("SELECT count(*) FROM audit_events WHERE action NOT LIKE 'api_%'") >= 0
     assert before <= stack.value("SELECT count(*) FROM audit_events")
 
 

@@ -1,0 +1,84 @@
+#include "apiserver/handlers/config/check.h"
+
+#include "common/base/attr.h"
+#include "common/json/json.h"
+#include "tests/unit/check.h"
+
+static struct arena *arena;
+
+static const struct cJSON *
+config(const char *text)
+{
+	const struct cJSON *out;
+	const char *why;
+	rc r;
+
+	arena_free(arena);
+	arena = arena_new();
+	r = json_parse(arena, text, strlen(text), &out, &why);
+	CHECK_INT(r, RC_OK);
+	return out;
+}
+
+#define COMMAND(value) check_command(arena, config("{\"c\":" value "}"), "c")
+#define PATH(value) check_path(arena, config("{\"c\":" value "}"), "c", false)
+#define URLS(value) check_urls(arena, config("{\"c\":" value "}"), "c")
+
+static void
+test_commands(void)
+{
+	CHECK(COMMAND("null") == NULL);
+	CHECK(COMMAND("\"nginx -s reload\"") == NULL);
+	CHECK(COMMAND("[\"sh\",\"-c\",\"a; b\"]") == NULL);
+	for (const char *p = ";|&$(){}<>'`"; *p != '\0'; p++) {
+		char text[] = "{\"c\":\"a ? b\"}";
+
+		text[8] = *p;
+		CHECK(check_command(arena, config(text), "c") != NULL);
+	}
+	CHECK(COMMAND("\"a \\\\ b\"") != NULL);
+	CHECK(COMMAND("\"a \\\" b\"") != NULL);
+	CHECK(COMMAND("\"a\\nb\"") != NULL);
+	CHECK(COMMAND("\"  \"") != NULL);
+	CHECK(COMMAND("5") != NULL);
+	CHECK(COMMAND("{}") != NULL);
+	CHECK(COMMAND("[]") != NULL);
+	CHECK(COMMAND("[\"\"]") != NULL);
+	CHECK(COMMAND("[\"a\",null]") != NULL);
+	CHECK(COMMAND("[\"a\\nb\"]") != NULL);
+}
+
+static void
+test_paths(void)
+{
+	CHECK(PATH("null") == NULL);
+	CHECK(PATH("\"/etc/a.pem\"") == NULL);
+	CHECK(PATH("\"/etc/..a/b..\"") == NULL);
+	CHECK(PATH("\"/\"") != NULL);
+	CHECK(PATH("\"a\"") != NULL);
+	CHECK(PATH("\"/a/\"") != NULL);
+	CHECK(PATH("\"/a/../b\"") != NULL);
+	CHECK(PATH("\"/..\"") != NULL);
+	CHECK(PATH("5") != NULL);
+	CHECK(check_path(arena, config("{}"), "c", true) != NULL);
+	CHECK(check_path(arena, config("{\"c\":\"\"}"), "c", true) != NULL);
+}
+
+static void
+test_urls(void)
+{
+	CHECK(URLS("[]") == NULL);
+	CHECK(URLS("[\"http://a/b\",\"https://a.test:8/x?y=z\"]") == NULL);
+	CHECK(URLS("\"http://a\"") != NULL);
+	CHECK(URLS("[\"ftp://a\"]") != NULL);
+	CHECK(URLS("[\"http://\"]") != NULL);
+	CHECK(URLS("[\"http:///x\"]") != NULL);
+	CHECK(URLS("[\"http://a b\"]") != NULL);
+	CHECK(URLS("[\"http://a/\xc3\xbc\"]") != NULL);
+	CHECK(URLS("[5]") != NULL);
+	arena_free(arena);
+	arena = NULL;
+}
+
+CHECK_MAIN(CHECK_ROW(test_commands), CHECK_ROW(test_paths),
+    CHECK_ROW(test_urls))

@@ -1,0 +1,146 @@
+#include "apiserver/resources/field.h"
+
+#include "tests/unit/check.h"
+
+static const char *
+upper_only(struct arena *a, const char *text, const char **out_why)
+{
+	if (strcmp(text, "no") != 0)
+		return "YES";
+	*out_why = "is not wanted";
+	return NULL;
+}
+
+static const char *
+never(struct arena *a, const struct cJSON *object)
+{
+	return json_get(object, "bad") != NULL ? "config.bad is bad" : NULL;
+}
+
+static const struct field table[] = {
+    {"id", FIELD_TEXT, FIELD_ID | FIELD_CREATE_ONLY | FIELD_EMPTY_ABSENT,
+	.max = 128},
+    {"name", FIELD_TEXT, FIELD_REQUIRED, .max = 3},
+    {"owner", FIELD_TEXT, FIELD_REQUIRED | FIELD_EMPTY_ABSENT, .max = 9},
+    {"days", FIELD_INT, FIELD_ZERO_DEFAULT, 1, 365, "30"},
+    {"on", FIELD_BOOL, 0, .dflt = "false"},
+    {"at", FIELD_TIME, 0},
+    {"names", FIELD_TEXTS, 0, .max = 9, .convert = upper_only},
+    {"steps", FIELD_INTS, 0, 0, 9},
+    {"tags", FIELD_TAGS, 0, .max = 4},
+    {"config", FIELD_CONFIG, 0, .check = never},
+    {"percent", FIELD_INT, FIELD_CLEARABLE, 1, 99},
+    {"made", FIELD_TIME, FIELD_READ_ONLY},
+};
+
+static struct arena *arena;
+
+/* What is stored, or what is said. */
+static const char *
+read_body(const char *body, bool is_create)
+{
+	const struct cJSON *json;
+	const char *why = "", *out = "";
+	rc r;
+
+	arena_free(arena);
+	arena = arena_new();
+	r = json_parse(arena, body, strlen(body), &json, &why);
+	CHECK_INT(r, RC_OK);
+	r = field_read(arena, table, ARRAY_LEN(table), json, is_create, &out,
+	    &why);
+	return r == RC_OK ? out : why;
+}
+
+static void
+test_create(void)
+{
+	CHECK_STR(read_body("{\"name\":\"a\",\"owner\":\"o\"}", true),
+	    "{\"name\":\"a\",\"owner\":\"o\",\"days\":30,\"on\":false}");
+	CHECK_STR(read_body("{\"NAME\":\"\xc3\xbc\xc3\xbc\xc3\xbc\",\"owner\":"
+			    "\"o\","
+			    "\"days\":0,\"on\":true,\"made\":7,\"else\":{}}",
+		      true),
+	    "{\"name\":\"\xc3\xbc\xc3\xbc\xc3\xbc\",\"owner\":\"o\","
+	    "\"days\":30,\"on\":true}");
+}
+
+static void
+test_update_names_only_what_is_said(void)
+{
+	CHECK_STR(read_body("{}", false), "{}");
+	CHECK_STR(read_body("{\"owner\":\"\",\"id\":\"x\"}", false), "{}");
+	CHECK_STR(read_body("{\"name\":\"\"}", false), "name is required");
+	CHECK_STR(read_body("{\"percent\":null}", false), "{\"percent\":null}");
+	CHECK_STR(read_body("{\"days\":null}", false), "{}");
+	CHECK_STR(read_body("{\"days\":0}", false), "{\"days\":30}");
+}
+
+static void
+test_order_of_faults(void)
+{
+	CHECK_STR(read_body("{\"days\":999}", true), "name is required");
+	CHECK_STR(read_body("{\"name\":\"a\",\"days\":999}", true),
+	    "owner is required");
+}
+
+#define BODY(more) "{\"name\":\"a\",\"owner\":\"o\"," more "}"
+
+static void
+test_faults(void)
+{
+	static const struct {
+		const char *body, *why;
+	} rows[] = {
+	    {BODY("\"id\":\"a/b\""),
+		"id must be 1 to 128 of A-Z a-z 0-9 . _ -"},
+	    {BODY("\"days\":366"), "days must be a whole number from 1 to 365"},
+	    {BODY("\"days\":1.5"), "days must be a whole number from 1 to 365"},
+	    {BODY("\"days\":\"5\""),
+		"days must be a whole number from 1 to 365"},
+	    {BODY("\"on\":1"), "on must be true or false"},
+	    {BODY("\"at\":\"soon\""), "at must be an RFC 3339 time"},
+	    {BODY("\"at\":5"), "at must be an RFC 3339 time"},
+	    {BODY("\"names\":\"x\""), "names must be an array of strings"},
+	    {BODY("\"names\":[1]"), "names must be an array of strings"},
+	    {BODY("\"names\":[\"no\"]"), "names is not wanted"},
+	    {BODY("\"names\":[\"0123456789\"]"),
+		"names must be 9 characters or fewer"},
+	    {BODY("\"steps\":[10]"),
+		"steps must be an array of whole numbers from 0 to 9"},
+	    {BODY("\"tags\":{\"a\":1}"),
+		"tags must be an object of strings, not too long"},
+	    {BODY("\"tags\":{\"a\":\"12345\"}"),
+		"tags must be an object of strings, not too long"},
+	    {BODY("\"config\":[]"), "config must be an object"},
+	    {BODY("\"config\":{\"bad\":1}"), "config.bad is bad"},
+	    {"{\"name\":\"abcd\"}", "name must be 3 characters or fewer"},
+	    {"{\"name\":\"a\\n\"}", "name must not contain control characters"},
+	    {"{\"name\":5}", "name must be a string"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		CHECK_STR(read_body(rows[i].body, true), rows[i].why);
+}
+
+static void
+test_values(void)
+{
+	CHECK_STR(read_body("{\"names\":[\"x\",\"y\"],\"steps\":[],\"tags\":{"
+			    "\"a\":"
+			    "\"b\"},\"config\":{\"x\":[1,{\"y\":null}]},"
+			    "\"at\":\"2031-01-01T00:00:00Z\"}",
+		      false),
+	    "{\"at\":\"2031-01-01T00:00:00Z\",\"names\":[\"YES\",\"YES\"],"
+	    "\"steps\":[],\"tags\":{\"a\":\"b\"},"
+	    "\"config\":{\"x\":[1,{\"y\":null}]}}");
+	/* The unset time of the wire is no time. */
+	CHECK_STR(read_body("{\"at\":\"0001-01-01T00:00:00Z\"}", false), "{}");
+	arena_free(arena);
+	arena = NULL;
+}
+
+CHECK_MAIN(CHECK_ROW(test_create),
+    CHECK_ROW(test_update_names_only_what_is_said),
+    CHECK_ROW(test_order_of_faults), CHECK_ROW(test_faults),
+    CHECK_ROW(test_values))
