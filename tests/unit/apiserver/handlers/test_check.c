@@ -13,8 +13,6 @@ config(const char *text)
 	const char *why;
 	rc r;
 
-	arena_free(arena);
-	arena = arena_new();
 	r = json_parse(arena, text, strlen(text), &out, &why);
 	CHECK_INT(r, RC_OK);
 	return out;
@@ -27,6 +25,7 @@ config(const char *text)
 static void
 test_commands(void)
 {
+	arena = arena_new();
 	CHECK(COMMAND("null") == NULL);
 	CHECK(COMMAND("\"nginx -s reload\"") == NULL);
 	CHECK(COMMAND("[\"sh\",\"-c\",\"a; b\"]") == NULL);
@@ -46,11 +45,13 @@ test_commands(void)
 	CHECK(COMMAND("[\"\"]") != NULL);
 	CHECK(COMMAND("[\"a\",null]") != NULL);
 	CHECK(COMMAND("[\"a\\nb\"]") != NULL);
+	arena_free(arena);
 }
 
 static void
 test_paths(void)
 {
+	arena = arena_new();
 	CHECK(PATH("null") == NULL);
 	CHECK(PATH("\"/etc/a.pem\"") == NULL);
 	CHECK(PATH("\"/etc/..a/b..\"") == NULL);
@@ -62,11 +63,13 @@ test_paths(void)
 	CHECK(PATH("5") != NULL);
 	CHECK(check_path(arena, config("{}"), "c", true) != NULL);
 	CHECK(check_path(arena, config("{\"c\":\"\"}"), "c", true) != NULL);
+	arena_free(arena);
 }
 
 static void
 test_urls(void)
 {
+	arena = arena_new();
 	CHECK(URLS("[]") == NULL);
 	CHECK(URLS("[\"http://a/b\",\"https://a.test:8/x?y=z\"]") == NULL);
 	CHECK(URLS("\"http://a\"") != NULL);
@@ -77,7 +80,6 @@ test_urls(void)
 	CHECK(URLS("[\"http://a/\xc3\xbc\"]") != NULL);
 	CHECK(URLS("[5]") != NULL);
 	arena_free(arena);
-	arena = NULL;
 }
 
 CHECK_MAIN(CHECK_ROW(test_commands), CHECK_ROW(test_paths),
