@@ -1,1 +1,96 @@
--- Statements of worker.
+-- Statements of worker.  Every write carries worker and lease in its
+-- condition: a worker that lost its lease changes nothing.
+
+-- --- the worker's own row ---
+
+-- One row a job to be cancelled; one row with NULL when there is none.
+-- name: worker_renew :many
+SELECT u.id AS cancel_job_id
+FROM worker_renew($1, $2, $3, $4::int, $5, $6::int) r
+LEFT JOIN LATERAL unnest(r.cancel_job_ids) AS u (id) ON true;
+
+-- name: worker_leave :one
+SELECT worker_leave($1) AS freed;
+
+-- --- issuing ---
+
+-- name: issue_issuer :one
+SELECT i.type, i.name, coalesce(ca.fingerprint_sha256, '') AS ca_fingerprint
+FROM issuers i
+LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id
+WHERE i.id = $1;
+
+-- What a lease holds.  ca is the fingerprint of the CA's certificate that the
+-- serial was fixed for.
+-- name: issue_jobs :many
+SELECT j.id, j.csr_pem, j.serial_number,
+    floor(extract(epoch FROM j.not_before))::bigint AS not_before,
+    floor(extract(epoch FROM j.not_after))::bigint AS not_after,
+    j.extensions ->> 'ca' AS ca, (j.extensions - 'ca')::text AS extensions,
+    j.cancel_requested_at IS NOT NULL AS is_cancelled
+FROM jobs j
+WHERE j.leased_by = $1 AND j.lease_id = $2::bigint AND j.status = 'Running'
+ORDER BY j.id;
+
+-- name: issue_complete :many
+SELECT c.job_id, c.agent_id
+FROM issue_complete($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8) c;
+
+-- name: issue_set_aside :many
+SELECT s.job_id, s.status
+FROM issue_set_aside($1, $2::bigint, $3::text[], $4::text[], $5::text[]) s;
+
+-- --- CAs ---
+
+-- name: ca_load :one
+SELECT i.type, coalesce(i.config, '{}')::text AS config, ca.cert_pem, ca.chain_pem, ca.fingerprint_sha256,
+    '\x' || encode(k.key_sealed, 'hex') AS key_sealed
+FROM issuers i
+LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id
+LEFT JOIN ca_keys k ON k.issuer_id = i.id
+WHERE i.id = $1;
+
+-- name: ca_root_store :one
+SELECT s.cert_pem, s.chain_pem, s.fingerprint_sha256, s.key_sealed
+FROM ca_root_store($1, $2, $3, to_timestamp($4::bigint), to_timestamp($5::bigint), $6::bytea) s;
+
+-- name: ca_certificate_store :one
+SELECT s.fingerprint_sha256, s.has_key
+FROM ca_certificate_store($1, $2, $3, $4, to_timestamp($5::bigint), to_timestamp($6::bigint)) s;
+
+-- --- tasks ---
+
+-- name: tasks_load :many
+SELECT t.id, t.kind, t.subject, t.issuer_id, t.payload::text AS payload
+FROM tasks t
+WHERE t.leased_by = $1 AND t.lease_id = $2::bigint AND t.status = 'Running'
+ORDER BY t.id;
+
+-- A task that failed for good gives its dedupe key free, so that it can be
+-- asked for anew.  $5: trying again would not help.
+-- name: task_failed :many
+UPDATE tasks t SET attempts = t.attempts + 1, last_error = $4, leased_by = NULL, lease_id = NULL, attempt_until = NULL,
+    status = CASE WHEN $5::bool OR t.attempts + 1 >= t.max_attempts THEN 'Failed' ELSE 'Pending' END,
+    dedupe_key = CASE WHEN $5::bool OR t.attempts + 1 >= t.max_attempts THEN NULL ELSE t.dedupe_key END,
+    run_after = clock_timestamp()
+        + make_interval(secs => least(3600, 2 * power(2, t.attempts)) * (0.9 + random() * 0.2))
+WHERE t.leased_by = $1 AND t.lease_id = $2::bigint AND t.id = $3 AND t.status = 'Running'
+RETURNING t.status;
+
+-- The CA of an issuer is there, or is not: its test says so, and the task
+-- that was to make it is done.
+-- name: task_ca_init_done :many
+WITH done AS (
+    DELETE FROM tasks t
+    WHERE t.leased_by = $1 AND t.lease_id = $2::bigint AND t.id = $3 AND t.status = 'Running'
+    RETURNING t.issuer_id
+), tested AS (
+    UPDATE issuers i SET test_status = 'success', last_tested_at = engine_now()
+    FROM done d WHERE i.id = d.issuer_id
+)
+SELECT d.issuer_id FROM done d;
+
+-- name: task_ca_init_failed :exec
+UPDATE issuers i SET test_status = 'failed', last_tested_at = engine_now()
+WHERE EXISTS (SELECT 1 FROM tasks t
+    WHERE t.leased_by = $1 AND t.lease_id = $2::bigint AND t.id = $3 AND t.status = 'Running' AND t.issuer_id = i.id);

@@ -1,0 +1,392 @@
+#include "worker/issuers/ca_open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/enc.h"
+#include "common/base/mem.h"
+#include "common/base/secret.h"
+#include "common/pki/key.h"
+#include "common/pki/pem.h"
+
+#define PEM_LABEL "CERTIFICATE"
+#define CHAIN_FILE_MAX ((size_t)256 * 1024)
+#define SEALED_MAX 65536
+#define ROOT_SECONDS ((int64_t)3650 * 86400)
+/* So that a host whose clock is a little behind takes it at once. */
+#define ROOT_BACKDATE_SECONDS 300
+
+static rc
+refuse(struct arena *a, rc code, const char **out_why, const char *where,
+    const char *what)
+{
+	*out_why = arena_printf(a, "%s %s", where, what);
+	return code;
+}
+
+/* --- checks --- */
+
+/* Each condition has its own words; certbuild_new has the last one. */
+static rc
+check_ca(struct arena *a, X509 *x, EVP_PKEY *key, const struct cert_info *info,
+    const char *where, const char **out_why)
+{
+	int64_t now = clock_wall_us() / 1000000;
+	rc code;
+
+	if (X509_check_ca(x) != 1)
+		return refuse(a, RC_INVALID, out_why, where,
+		    "is not a CA certificate");
+	if ((X509_get_key_usage(x) & KU_KEY_CERT_SIGN) == 0)
+		return refuse(a, RC_INVALID, out_why, where,
+		    "may not sign certificates (no keyCertSign)");
+	if (now < info->not_before_unix)
+		return refuse(a, RC_INVALID, out_why, where,
+		    "is not valid yet");
+	if (now >= info->not_after_unix)
+		return refuse(a, RC_INVALID, out_why, where, "has expired");
+	code = cert_match_key(x, key);
+	if (code != RC_OK)
+		return refuse(a, code, out_why, where,
+		    "does not belong to its private key");
+	return RC_OK;
+}
+
+static rc
+open_pair(struct arena *a, X509 *x, EVP_PKEY *key, const char *where,
+    struct ca_material *out, const char **out_why)
+{
+	rc code;
+
+	code = cert_read(a, x, &out->info);
+	if (code != RC_OK)
+		return refuse(a, code, out_why, where, "cannot be read");
+	code = check_ca(a, x, key, &out->info, where, out_why);
+	if (code != RC_OK)
+		return code;
+	code = certbuild_new(x, key, &out->builder);
+	if (code != RC_OK)
+		return refuse(a, code, out_why, where,
+		    "cannot sign: its key is of a kind or size not supported, "
+		    "or does not belong to it");
+	return RC_OK;
+}
+
+/* --- the rows of a root --- */
+
+static rc
+unhex_sealed(struct arena *a, const char *text, uint8_t **out, size_t *out_len)
+{
+	size_t len = strlen(text);
+	uint8_t *blob;
+	rc code;
+
+	if (len < 2 || len % 2 != 0 || len > SEALED_MAX ||
+	    strncmp(text, "\\x", 2) != 0)
+		return RC_INVALID;
+	len = (len - 2) / 2;
+	blob = arena_alloc(a, len + 1);
+	code = enc_unhex(text + 2, blob, len);
+	if (code != RC_OK)
+		return code;
+	*out = blob;
+	*out_len = len;
+	return RC_OK;
+}
+
+static rc
+open_key(struct arena *a, struct sealer *sealer, const char *issuer_id,
+    const char *key_sealed, EVP_PKEY **out, const char **out_why)
+{
+	const char *aad = arena_printf(a, "ca_keys:%s", issuer_id);
+	struct secret *pem;
+	uint8_t *blob;
+	size_t len;
+	rc code;
+
+	code = unhex_sealed(a, key_sealed, &blob, &len);
+	if (code == RC_OK)
+		code = unseal(sealer, aad, blob, len, &pem);
+	if (code != RC_OK)
+		return refuse(a, RC_CRYPTO, out_why, "the CA's key",
+		    "does not open: CERTCTL_CA_ENCRYPTION_KEY is not the one "
+		    "it was sealed under, or the row was changed");
+	code = key_from_pem(secret_bytes(pem), secret_len(pem), out);
+	secret_free(pem);
+	if (code != RC_OK)
+		return refuse(a, code, out_why, "the CA's key",
+		    "is not a private key");
+	return RC_OK;
+}
+
+rc
+ca_open_rows(struct arena *a, struct sealer *sealer, const char *issuer_id,
+    const char *cert_pem, const char *chain_pem, const char *key_sealed,
+    struct ca_material *out, const char **out_why)
+{
+	static const char where[] = "the CA's certificate in the database";
+	EVP_PKEY *key;
+	X509 *x;
+	rc code;
+
+	code = open_key(a, sealer, issuer_id, key_sealed, &key, out_why);
+	if (code != RC_OK)
+		return code;
+	code = cert_from_pem(cert_pem, strlen(cert_pem), &x);
+	if (code != RC_OK) {
+		EVP_PKEY_free(key);
+		return refuse(a, code, out_why, where, "cannot be read");
+	}
+	code = open_pair(a, x, key, where, out, out_why);
+	X509_free(x);
+	EVP_PKEY_free(key);
+	out->cert_pem = arena_strdup(a, cert_pem);
+	out->chain_pem = arena_strdup(a, chain_pem);
+	return code;
+}
+
+/* --- the files of a sub-CA --- */
+
+static rc
+read_file(struct arena *a, const char *path, char **out, size_t *out_len)
+{
+	struct stat st;
+	size_t len = 0, cap;
+	ssize_t n = 0;
+	char *text;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return RC_IO;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < 0 ||
+	    (uint64_t)st.st_size > CHAIN_FILE_MAX) {
+		close(fd);
+		return RC_TOO_LARGE;
+	}
+	cap = (size_t)st.st_size;
+	text = arena_alloc(a, cap + 1);
+	while (len < cap) {
+		n = read(fd, text + len, cap - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	close(fd);
+	if (n < 0)
+		return RC_IO;
+	*out = text;
+	*out_len = len;
+	return RC_OK;
+}
+
+/* All certificates of the file and nothing else of it: people keep keys and
+ * notes beside them. */
+static rc
+read_chain(struct arena *a, const char *text, size_t len,
+    struct ca_material *out)
+{
+	const char *all = "";
+	struct span der, rest = {(const uint8_t *)text, len};
+	char *pem;
+	rc code;
+
+	for (;;) {
+		code = pem_read(a, PEM_LABEL, (const char *)rest.p, rest.len,
+		    &der, &rest);
+		if (code == RC_NOT_FOUND && out->cert_pem)
+			break;
+		if (code != RC_OK)
+			return code;
+		code = cert_to_pem(a, der.p, der.len, &pem);
+		if (code != RC_OK)
+			return code;
+		if (!out->cert_pem)
+			out->cert_pem = pem;
+		all = arena_printf(a, "%s%s", all, pem);
+	}
+	out->chain_pem = all;
+	return RC_OK;
+}
+
+static rc
+read_key(struct arena *a, const char *path, EVP_PKEY **out,
+    const char **out_why)
+{
+	struct secret *pem;
+	rc code;
+
+	code = secret_new_from_file(path, &pem);
+	if (code == RC_INVALID)
+		return refuse(a, code, out_why, path,
+		    "can be read by others: give it mode 0600");
+	if (code != RC_OK)
+		return refuse(a, code, out_why, path,
+		    "cannot be read: it must be a file of this user");
+	code = key_from_pem(secret_bytes(pem), secret_len(pem), out);
+	secret_free(pem);
+	if (code != RC_OK)
+		return refuse(a, code, out_why, path,
+		    "is not a private key in PEM without a passphrase");
+	return RC_OK;
+}
+
+static rc
+read_certificate(struct arena *a, const char *path, X509 **out,
+    struct ca_material *material, const char **out_why)
+{
+	char *text;
+	size_t len;
+	rc code;
+
+	code = read_file(a, path, &text, &len);
+	if (code != RC_OK)
+		return refuse(a, code, out_why, path,
+		    "cannot be read, or is larger than 256 KiB");
+	code = read_chain(a, text, len, material);
+	if (code == RC_OK)
+		code = cert_from_pem(material->cert_pem,
+		    strlen(material->cert_pem), out);
+	if (code != RC_OK)
+		return refuse(a, RC_INVALID, out_why, path,
+		    "is not a certificate in PEM");
+	return RC_OK;
+}
+
+rc
+ca_open_files(struct arena *a, const char *cert_path, const char *key_path,
+    struct ca_material *out, const char **out_why)
+{
+	EVP_PKEY *key;
+	X509 *x;
+	rc code;
+
+	*out = (struct ca_material){0};
+	code = read_certificate(a, cert_path, &x, out, out_why);
+	if (code != RC_OK)
+		return code;
+	code = read_key(a, key_path, &key, out_why);
+	if (code != RC_OK) {
+		X509_free(x);
+		return code;
+	}
+	code = open_pair(a, x, key, cert_path, out, out_why);
+	X509_free(x);
+	EVP_PKEY_free(key);
+	return code;
+}
+
+/* --- a new root --- */
+
+static rc
+root_pem(struct arena *a, X509 *x, struct ca_root *out)
+{
+	unsigned char *der = NULL;
+	char *pem;
+	int len;
+	rc code;
+
+	code = cert_read(a, x, &out->info);
+	if (code != RC_OK)
+		return code;
+	len = i2d_X509(x, &der);
+	if (len < 1)
+		return RC_CRYPTO;
+	code = cert_to_pem(a, der, (size_t)len, &pem);
+	OPENSSL_free(der);
+	out->cert_pem = pem;
+	return code;
+}
+
+static rc
+root_seal(struct arena *a, struct sealer *sealer, const char *issuer_id,
+    const EVP_PKEY *key, struct ca_root *out)
+{
+	const char *aad = arena_printf(a, "ca_keys:%s", issuer_id);
+	struct secret *pem;
+	uint8_t *blob;
+	char *hex;
+	size_t len;
+	rc code;
+
+	code = key_to_pem(key, &pem);
+	if (code != RC_OK)
+		return code;
+	code = seal(sealer, a, aad, secret_bytes(pem), secret_len(pem), &blob,
+	    &len);
+	secret_free(pem);
+	if (code != RC_OK)
+		return code;
+	hex = arena_alloc(a, 2 * len + 3);
+	hex[0] = '\\';
+	hex[1] = 'x';
+	enc_hex(blob, len, hex + 2);
+	out->key_sealed = hex;
+	return RC_OK;
+}
+
+rc
+ca_make_root(struct arena *a, struct sealer *sealer, const char *issuer_id,
+    const char *common_name, struct ca_root *out, const char **out_why)
+{
+	int64_t from = clock_wall_us() / 1000000 - ROOT_BACKDATE_SECONDS;
+	EVP_PKEY *key;
+	X509 *x;
+	rc code;
+
+	code = certbuild_root(common_name, from, from + ROOT_SECONDS, &x, &key);
+	if (code != RC_OK)
+		return refuse(a, code, out_why, "ca_common_name",
+		    "is no name for a CA: 1 to 64 characters, none of them a "
+		    "control or direction character");
+	code = root_pem(a, x, out);
+	if (code == RC_OK)
+		code = root_seal(a, sealer, issuer_id, key, out);
+	X509_free(x);
+	EVP_PKEY_free(key);
+	if (code != RC_OK)
+		return refuse(a, code, out_why, "the new root",
+		    "could not be encoded");
+	return RC_OK;
+}
+
+/* --- stamps --- */
+
+void
+ca_stamp_take(const char *path, struct ca_stamp *out)
+{
+	struct stat st;
+
+	*out = (struct ca_stamp){0};
+	if (stat(path, &st) < 0)
+		return;
+	*out = (struct ca_stamp){
+	    .exists = true,
+	    .dev = st.st_dev,
+	    .ino = st.st_ino,
+	    .size = st.st_size,
+	    .mtime = st.st_mtim,
+	    .ctime = st.st_ctim,
+	};
+}
+
+static bool
+time_equal(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool
+ca_stamp_equal(const struct ca_stamp *a, const struct ca_stamp *b)
+{
+	return a->exists == b->exists && a->dev == b->dev && a->ino == b->ino &&
+	       a->size == b->size && time_equal(&a->mtime, &b->mtime) &&
+	       time_equal(&a->ctime, &b->ctime);
+}

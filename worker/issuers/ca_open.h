@@ -1,0 +1,61 @@
+/*
+ * ca_open: a CA's certificate and key made ready to sign, from wherever they
+ * come.  Nothing here waits or asks the database.
+ */
+#ifndef WORKER_ISSUERS_CA_OPEN_H
+#define WORKER_ISSUERS_CA_OPEN_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "common/base/arena.h"
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/pki/cert.h"
+#include "common/pki/certbuild.h"
+#include "common/pki/seal.h"
+
+/* The certificate of a CA with its key, both checked. */
+struct ca_material {
+	struct certbuild *builder;
+	struct cert_info info; /* in the arena */
+	const char *cert_pem;  /* arena */
+	const char *chain_pem; /* arena */
+};
+
+/* Everything but the builder lives in the arena; free that by certbuild_free.
+ * All return RC_INVALID, RC_CRYPTO or RC_IO with *out_why (arena) for people.
+ */
+
+/* From the two files of a sub-CA, by their paths in the configuration. */
+rc ca_open_files(struct arena *a, const char *cert_path, const char *key_path,
+    struct ca_material *out, const char **out_why) MUST_CHECK;
+
+/* From the rows of a self-signed root; key_sealed is '\x...'. */
+rc ca_open_rows(struct arena *a, struct sealer *sealer, const char *issuer_id,
+    const char *cert_pem, const char *chain_pem, const char *key_sealed,
+    struct ca_material *out, const char **out_why) MUST_CHECK;
+
+/* A new self-signed root; nothing is signed with it before it was stored and
+ * read back. */
+struct ca_root {
+	const char *cert_pem;   /* arena, as all */
+	const char *key_sealed; /* '\x...' */
+	struct cert_info info;
+};
+rc ca_make_root(struct arena *a, struct sealer *sealer, const char *issuer_id,
+    const char *common_name, struct ca_root *out,
+    const char **out_why) MUST_CHECK;
+
+/* What tells that a file was replaced or rewritten. */
+struct ca_stamp {
+	bool exists;
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec mtime, ctime;
+};
+void ca_stamp_take(const char *path, struct ca_stamp *out);
+bool ca_stamp_equal(const struct ca_stamp *a, const struct ca_stamp *b);
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * ca_init: makes or opens the CA of an issuer as soon as it is configured, so
+ * that the first certificate need not wait and a mistake is seen at once: the
+ * issuer's test status says how it went.
+ */
+#include "common/log/log.h"
+#include "worker/kinds/kind.h"
+
+#define CA_POLL_MS 10
+
+struct ca_init {
+	rc code;
+	const char *why;
+};
+
+static op_step ca_init_wait;
+static op_step ca_init_done;
+static op_step ca_init_failed;
+
+static enum op_next
+not_trusted(struct op *op)
+{
+	return op_fail(op, RC_LEASE_LOST, "the worker's own lease is too old");
+}
+
+enum op_next
+ca_init_begin(struct op *op)
+{
+	struct task *t = op_owner(op);
+
+	if (t->issuer_id[0] == '\0')
+		return op_fail(op, RC_NOT_IMPLEMENTED,
+		    "the task names no issuer");
+	/* Its configuration may be why the task was made. */
+	local_ca_forget(t->env->cas, t->issuer_id);
+	return op_goto(op, ca_init_wait);
+}
+
+static enum op_next
+report_failure(struct op *op, rc code, const char *why)
+{
+	struct task *t = op_owner(op);
+	struct ca_init *c = op_state(op, sizeof(*c));
+
+	c->code = code;
+	c->why = op_printf(op, "%s", why);
+	return OP_QUERY(op, Q_TASK_CA_INIT_FAILED, ca_init_failed,
+	    lease_incarnation(t->env->lease), t->lease_text, t->id);
+}
+
+static enum op_next
+ca_init_wait(struct op *op)
+{
+	struct task *t = op_owner(op);
+	struct local_ca *ca;
+	const char *why;
+	rc code;
+
+	if (!lease_is_trusted(t->env->lease))
+		return not_trusted(op);
+	code = local_ca_get(t->env->cas, t->issuer_id, NULL, &ca, &why);
+	switch (code) {
+	case RC_OK:
+		local_ca_unref(ca);
+		return OP_QUERY(op, Q_TASK_CA_INIT_DONE, ca_init_done,
+		    lease_incarnation(t->env->lease), t->lease_text, t->id);
+	case RC_BUSY:
+	case RC_UNAVAILABLE:
+	case RC_TIMEOUT:
+		return op_sleep(op, CA_POLL_MS, ca_init_wait);
+	default:
+		return report_failure(op, code, why);
+	}
+}
+
+static enum op_next
+ca_init_done(struct op *op)
+{
+	struct task *t = op_owner(op);
+
+	if (op_rows(op) > 0)
+		log_info("CA-READY", "issuer %s", t->issuer_id);
+	return op_done(op);
+}
+
+static enum op_next
+ca_init_failed(struct op *op)
+{
+	const struct ca_init *c = op_state(op, sizeof(*c));
+
+	return op_fail(op, c->code, "%s", c->why);
+}

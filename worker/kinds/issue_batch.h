@@ -1,0 +1,104 @@
+/*
+ * issue_batch: one lease of issuance jobs, from its rows to their end.
+ *
+ * issue_local.c loads, checks, journals and signs; issue_finish.c stores what
+ * was signed and ends or puts off the rest.  Every job has one fate, set
+ * once; a job that is still OPEN when the op ends was dropped with its lease.
+ */
+#ifndef WORKER_KINDS_ISSUE_BATCH_H
+#define WORKER_KINDS_ISSUE_BATCH_H
+
+#include "common/op/op.h"
+#include "common/pki/certbuild.h"
+#include "common/pki/csr.h"
+#include "worker/kinds/kind.h"
+
+enum issue_fate {
+	ISSUE_OPEN,
+	ISSUE_SIGNED, /* to be stored */
+	ISSUE_ASIDE,  /* to be ended or put off: aside, reason */
+	ISSUE_STORED,
+	ISSUE_SET_ASIDE,
+	ISSUE_LOST, /* the database says that it is not ours any more */
+};
+
+enum issue_aside {
+	ASIDE_FAIL,    /* the job's own fault: Failed */
+	ASIDE_RETRY,   /* ours or our surroundings': later, attempts count */
+	ASIDE_RELEASE, /* nobody's: at once, nothing counts */
+	ASIDE_CANCEL,
+	ASIDE_KINDS
+};
+
+struct issue_job {
+	/* from the row, in the op's results */
+	const char *id;
+	const char *csr_pem;    /* NULL: none */
+	const char *serial_hex; /* NULL: none */
+	const char *ca;         /* fingerprint the serial was fixed for */
+	const char *extensions; /* JSON text */
+	int64_t not_before_unix, not_after_unix;
+	bool is_cancelled;
+	/* made of it, in the arena */
+	struct csr csr;
+	struct span tbs;
+	char tbs_sha256[65];
+	const char *pem;
+	char fingerprint[65];
+
+	enum issue_fate fate;
+	enum issue_aside aside;
+	const char *reason;
+	const char *agent_id; /* STORED: whom a deployment may wait for */
+};
+
+enum issue_phase {
+	PHASE_LOAD,
+	PHASE_CHECK,
+	PHASE_JOURNAL,
+	PHASE_SIGN,
+	PHASE_STORE,
+	PHASE_COUNT
+};
+
+struct issue_range {
+	size_t from, to;
+};
+
+struct issue_batch {
+	const struct kind_env *env;
+	int64_t lease_id;
+	const char *lease_text;
+	const char *worker;
+	const char *issuer_id;
+	struct local_ca *ca; /* given back when the op is freed */
+	size_t n;
+	struct issue_job *jobs; /* ascending id, by bytes */
+	size_t at;              /* where the next slice begins */
+	/* for the log */
+	int64_t phase_us[PHASE_COUNT];
+	int64_t began_us;
+	/* of issue_finish.c */
+	struct issue_job **todo; /* those that the statement is about */
+	size_t ntodo;
+	struct issue_range ranges[64]; /* to be stored still, a stack */
+	size_t nranges;
+	unsigned tries;
+	bool is_plain; /* reasons were replaced by plain ones */
+};
+
+/* RC_LEASE_LOST as the end of the op, unless the lease is trusted. */
+#define ISSUE_TRUST_OR_RETURN(op, b) \
+	do { \
+		if (!lease_is_trusted((b)->env->lease)) \
+			return op_fail((op), RC_LEASE_LOST, \
+			    "the worker's own lease is too old"); \
+	} while (0)
+
+void issue_set(struct issue_job *j, enum issue_aside aside, const char *reason);
+/* Monotonic, for durations in the log. */
+int64_t issue_clock_us(void);
+/* All are SIGNED or ASIDE: stores, sets aside, tells, ends the op. */
+op_step issue_finish;
+
+#endif

@@ -1,0 +1,473 @@
+/*
+ * A lease of one local CA's issuance jobs: load, check, journal, sign.
+ *
+ * The order is the promise: the serial was fixed by the claim, the journal
+ * holds serial and hash of the to-be-signed bytes before the first signature
+ * of the batch, and the same job gives the same bytes in every attempt.  Work
+ * stops after a few milliseconds to let the loop renew the worker's lease.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/base/enc.h"
+#include "common/json/json.h"
+#include "common/log/log.h"
+#include "common/pki/cert.h"
+#include "worker/kinds/issue_batch.h"
+
+#define CA_POLL_MS 10
+#define EKUS_MAX 16
+#define URLS_MAX 8
+
+/* What the profile asks for; the same for most jobs of a batch. */
+struct leaf_rules {
+	const char *text;              /* it was read from this */
+	const char **ekus, **crl_urls; /* NULL-terminated */
+	bool must_staple;
+	const char *why; /* NULL: good */
+};
+
+static op_step issue_loaded;
+static op_step issue_wait_ca;
+static op_step issue_check;
+static op_step issue_journal;
+static op_step issue_sign;
+
+int64_t
+issue_clock_us(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+void
+issue_set(struct issue_job *j, enum issue_aside aside, const char *reason)
+{
+	j->fate = ISSUE_ASIDE;
+	j->aside = aside;
+	j->reason = reason;
+}
+
+static void
+set_all(struct issue_batch *b, enum issue_aside aside, const char *reason)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->jobs[i].fate == ISSUE_OPEN)
+			issue_set(&b->jobs[i], aside, reason);
+}
+
+/* --- loading --- */
+
+static void
+give_back_ca(void *arg)
+{
+	struct issue_batch *b = arg;
+
+	if (b->ca)
+		local_ca_unref(b->ca);
+}
+
+static enum op_next
+issue_begin(struct op *op)
+{
+	struct issue_batch *b = op_state(op, sizeof(*b));
+	const char *jobs[] = {b->worker, b->lease_text};
+	const char *issuer[] = {b->issuer_id};
+	struct db_stmt stmts[] = {
+	    {Q_ISSUE_ISSUER, ARRAY_LEN(issuer), issuer},
+	    {Q_ISSUE_JOBS, ARRAY_LEN(jobs), jobs},
+	};
+
+	arena_defer(op_arena(op), give_back_ca, b);
+	b->began_us = issue_clock_us();
+	return op_batch(op, issue_loaded, ARRAY_LEN(stmts), stmts);
+}
+
+static const char *
+text_or_null(const struct db_result *r, size_t row, int col)
+{
+	return db_is_null(r, row, col) ? NULL : db_text(r, row, col);
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	const struct issue_job *x = a, *y = b;
+
+	return strcmp(x->id, y->id);
+}
+
+static void
+read_jobs(struct op *op, struct issue_batch *b, const struct db_result *r)
+{
+	const int id = db_col(r, "id"), csr = db_col(r, "csr_pem"),
+		  serial = db_col(r, "serial_number"), ca = db_col(r, "ca"),
+		  from = db_col(r, "not_before"), to = db_col(r, "not_after"),
+		  ext = db_col(r, "extensions"),
+		  cancelled = db_col(r, "is_cancelled");
+
+	b->n = db_nrows(r);
+	b->jobs = arena_alloc(op_arena(op), (b->n + 1) * sizeof(b->jobs[0]));
+	for (size_t i = 0; i < b->n; i++)
+		b->jobs[i] = (struct issue_job){
+		    .id = db_text(r, i, id),
+		    .csr_pem = text_or_null(r, i, csr),
+		    .serial_hex = text_or_null(r, i, serial),
+		    .ca = db_text(r, i, ca),
+		    .extensions = text_or_null(r, i, ext),
+		    .not_before_unix =
+			db_is_null(r, i, from) ? INT64_MAX : db_i64(r, i, from),
+		    .not_after_unix =
+			db_is_null(r, i, to) ? 0 : db_i64(r, i, to),
+		    .is_cancelled = db_bool(r, i, cancelled),
+		};
+	qsort(b->jobs, b->n, sizeof(b->jobs[0]), by_id);
+}
+
+static enum op_next
+issue_loaded(struct op *op)
+{
+	struct issue_batch *b = op_state(op, sizeof(*b));
+	struct db_result *issuer = op_result(op, 0);
+	const char *type, *why;
+	rc code;
+
+	b->phase_us[PHASE_LOAD] = issue_clock_us() - b->began_us;
+	read_jobs(op, b, op_result(op, 1));
+	if (b->n == 0) {
+		log_info("BATCH-EMPTY", "lease %s of %s holds nothing any more",
+		    b->lease_text, b->issuer_id);
+		return op_done(op);
+	}
+	if (db_nrows(issuer) == 0) {
+		set_all(b, ASIDE_FAIL, "its issuer is gone");
+		return op_goto(op, issue_finish);
+	}
+	type = db_text(issuer, 0, db_col(issuer, "type"));
+	if (strcmp(type, "GenericCA") != 0) {
+		set_all(b, ASIDE_FAIL,
+		    op_printf(op,
+			"issuers of type %s are not supported by this version",
+			type));
+		return op_goto(op, issue_finish);
+	}
+	code = local_ca_get(b->env->cas, b->issuer_id,
+	    db_text(issuer, 0, db_col(issuer, "ca_fingerprint")), &b->ca, &why);
+	/* Whatever else it says, it says again. */
+	if (code == RC_OK)
+		return op_goto(op, issue_check);
+	return op_goto(op, issue_wait_ca);
+}
+
+static enum op_next
+issue_wait_ca(struct op *op)
+{
+	struct issue_batch *b = op_state(op, sizeof(*b));
+	const char *why;
+	rc code;
+
+	ISSUE_TRUST_OR_RETURN(op, b);
+	code = local_ca_get(b->env->cas, b->issuer_id, NULL, &b->ca, &why);
+	switch (code) {
+	case RC_OK:
+		return op_goto(op, issue_check);
+	case RC_BUSY:
+	case RC_UNAVAILABLE:
+	case RC_TIMEOUT:
+		return op_sleep(op, CA_POLL_MS, issue_wait_ca);
+	default:
+		set_all(b, ASIDE_RETRY,
+		    op_printf(op, "the CA cannot be used: %s", why));
+		return op_goto(op, issue_finish);
+	}
+}
+
+/* --- checking --- */
+
+static rc
+read_list(struct arena *a, const struct cJSON *object, const char *name,
+    size_t max_items, size_t max, const char ***out)
+{
+	const char **items = NULL, **list;
+	size_t n = 0;
+	rc code;
+
+	code = json_str_list(a, object, name, max_items, max, &items, &n);
+	if (code == RC_NOT_FOUND)
+		n = 0;
+	else if (code != RC_OK)
+		return code;
+	list = arena_alloc(a, (n + 1) * sizeof(list[0]));
+	for (size_t i = 0; i < n; i++)
+		list[i] = items[i];
+	*out = list;
+	return RC_OK;
+}
+
+static void
+read_rules(struct arena *a, const char *text, struct leaf_rules *r)
+{
+	const struct cJSON *object;
+	const char *why;
+	rc code;
+
+	*r = (struct leaf_rules){.text = text};
+	code = json_parse(a, text, strlen(text), &object, &why);
+	if (code == RC_OK)
+		code = read_list(a, object, "ekus", EKUS_MAX, 64, &r->ekus);
+	if (code == RC_OK)
+		code = read_list(a, object, "crl_urls", URLS_MAX, 1024,
+		    &r->crl_urls);
+	if (code == RC_OK)
+		code = json_bool(object, "must_staple", &r->must_staple);
+	if (code != RC_OK && code != RC_NOT_FOUND)
+		r->why = "the profile's extended key usages, or the issuer's "
+			 "CRL distribution points, are not lists of texts "
+			 "(at most 16 and 8)";
+}
+
+static bool
+is_lower_hex(const char *s, size_t len)
+{
+	return strlen(s) == len && strspn(s, "0123456789abcdef") == len;
+}
+
+/* Nonsense in the row, which only another hand can have put there: NULL when
+ * there is none. */
+static const char *
+find_nonsense(const struct issue_job *j)
+{
+	if (!j->csr_pem)
+		return "the job has no CSR";
+	if (!j->serial_hex || !is_lower_hex(j->serial_hex, 40))
+		return "the job's serial number is not 40 hex digits";
+	if (j->not_after_unix <= j->not_before_unix)
+		return "the certificate would end before it begins: the "
+		       "validity of issuer, profile or CA leaves nothing";
+	if (strlen(j->id) > JOURNAL_JOB_ID_MAX ||
+	    j->id[strcspn(j->id, " \t\r\n\v\f")] != '\0')
+		return "the job's id does not fit the issuance journal";
+	return NULL;
+}
+
+static rc
+read_csr(struct op *op, struct issue_job *j)
+{
+	const char *why = "";
+	rc code;
+
+	code = csr_parse(op_arena(op), j->csr_pem, strlen(j->csr_pem), &j->csr,
+	    &why);
+	if (code != RC_OK) {
+		issue_set(j, ASIDE_FAIL,
+		    op_printf(op, "the CSR is not usable: %s", why));
+		return code;
+	}
+	code = csr_verify(&j->csr);
+	if (code != RC_OK)
+		issue_set(j, ASIDE_FAIL,
+		    "the CSR's signature does not verify: it was not made "
+		    "with the key it carries");
+	return code;
+}
+
+static void
+build_tbs(struct op *op, struct issue_batch *b, struct issue_job *j,
+    const struct leaf_rules *r)
+{
+	struct leaf_spec spec = {
+	    .serial_hex = j->serial_hex,
+	    .not_before_unix = j->not_before_unix,
+	    .not_after_unix = j->not_after_unix,
+	    .ekus = r->ekus,
+	    .crl_urls = r->crl_urls,
+	    .must_staple = r->must_staple,
+	    .csr = &j->csr,
+	};
+	rc code;
+
+	code = certbuild_tbs(b->ca->builder, op_arena(op), &spec, &j->tbs);
+	if (code != RC_OK) {
+		issue_set(j, ASIDE_FAIL,
+		    "no certificate can be made of the CSR: it names nothing, "
+		    "or profile or issuer ask for a key usage or CRL URL that "
+		    "is none");
+		return;
+	}
+	enc_sha256_hex(j->tbs.p, j->tbs.len, j->tbs_sha256);
+}
+
+static void
+check_job(struct op *op, struct issue_batch *b, struct issue_job *j,
+    struct leaf_rules *rules)
+{
+	const char *text = j->extensions ? j->extensions : "{}";
+	const char *why;
+	rc code;
+
+	if (j->is_cancelled || lease_is_cancelled(b->env->lease, j->id)) {
+		issue_set(j, ASIDE_CANCEL, "cancelled before it was signed");
+		return;
+	}
+	/* Fixed for a CA that did not exist yet, or was replaced since: the
+	 * next claim fixes it anew. */
+	if (strcmp(j->ca, b->ca->fingerprint) != 0) {
+		issue_set(j, ASIDE_RELEASE, NULL);
+		return;
+	}
+	why = find_nonsense(j);
+	if (!why) {
+		if (!rules->text || strcmp(rules->text, text) != 0)
+			read_rules(op_arena(op), text, rules);
+		why = rules->why;
+	}
+	if (why) {
+		issue_set(j, ASIDE_FAIL, why);
+		return;
+	}
+	code = read_csr(op, j);
+	if (code == RC_OK)
+		build_tbs(op, b, j, rules);
+}
+
+static enum op_next
+issue_check(struct op *op)
+{
+	struct issue_batch *b = op_state(op, sizeof(*b));
+	int64_t from_us = issue_clock_us(), us = 0;
+	struct leaf_rules rules = {0};
+
+	ISSUE_TRUST_OR_RETURN(op, b);
+	while (b->at < b->n && us < KIND_SLICE_MS * 1000) {
+		check_job(op, b, &b->jobs[b->at++], &rules);
+		us = issue_clock_us() - from_us;
+	}
+	b->phase_us[PHASE_CHECK] += us;
+	if (b->at < b->n)
+		return op_goto(op, issue_check);
+	b->at = 0;
+	return op_goto(op, issue_journal);
+}
+
+/* --- journal and signature --- */
+
+static rc
+append(struct issue_batch *b, struct arena *a)
+{
+	struct journal_entry *entries =
+	    arena_alloc(a, JOURNAL_BATCH_MAX * sizeof(entries[0]));
+	size_t n = 0;
+	rc code = RC_OK;
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct issue_job *j = &b->jobs[i];
+
+		if (j->fate != ISSUE_OPEN)
+			continue;
+		entries[n++] =
+		    (struct journal_entry){j->serial_hex, j->tbs_sha256, j->id};
+		if (n == JOURNAL_BATCH_MAX) {
+			code = journal_append(b->ca->journal, n, entries);
+			n = 0;
+		}
+		if (code != RC_OK)
+			return code;
+	}
+	return n > 0 ? journal_append(b->ca->journal, n, entries) : RC_OK;
+}
+
+static enum op_next
+issue_journal(struct op *op)
+{
+	struct issue_batch *b = op_state(op, sizeof(*b));
+	int64_t from_us = issue_clock_us();
+	rc code;
+
+	/* Now or never: from here on a certificate may exist. */
+	ISSUE_TRUST_OR_RETURN(op, b);
+	for (size_t i = 0; i < b->n; i++) {
+		struct issue_job *j = &b->jobs[i];
+
+		if (j->fate == ISSUE_OPEN &&
+		    lease_is_cancelled(b->env->lease, j->id))
+			issue_set(j, ASIDE_CANCEL,
+			    "cancelled before it was signed");
+	}
+	code = append(b, op_arena(op));
+	b->phase_us[PHASE_JOURNAL] = issue_clock_us() - from_us;
+	if (code != RC_OK) {
+		log_error("JOURNAL", "issuer %s: %s, nothing is signed",
+		    b->issuer_id, rc_name(code));
+		set_all(b, ASIDE_RETRY,
+		    "the issuance journal of this worker's host cannot be "
+		    "written (CERTCTL_ISSUANCE_JOURNAL_DIR; a full disk?)");
+		return op_goto(op, issue_finish);
+	}
+	return op_goto(op, issue_sign);
+}
+
+static void
+sign_job(struct op *op, struct issue_batch *b, struct issue_job *j)
+{
+	struct span der;
+	char *pem;
+	rc code;
+
+	if (j->fate != ISSUE_OPEN)
+		return;
+	code = certbuild_sign(b->ca->builder, op_arena(op), j->tbs, &der);
+	if (code == RC_OK)
+		code = cert_to_pem(op_arena(op), der.p, der.len, &pem);
+	if (code != RC_OK) {
+		issue_set(j, ASIDE_RETRY, "the CA's key could not sign");
+		return;
+	}
+	enc_sha256_hex(der.p, der.len, j->fingerprint);
+	j->pem = pem;
+	j->fate = ISSUE_SIGNED;
+}
+
+static enum op_next
+issue_sign(struct op *op)
+{
+	struct issue_batch *b = op_state(op, sizeof(*b));
+	int64_t from_us = issue_clock_us(), us = 0;
+
+	ISSUE_TRUST_OR_RETURN(op, b);
+	while (b->at < b->n && us < KIND_SLICE_MS * 1000) {
+		sign_job(op, b, &b->jobs[b->at++]);
+		us = issue_clock_us() - from_us;
+	}
+	b->phase_us[PHASE_SIGN] += us;
+	if (b->at < b->n)
+		return op_goto(op, issue_sign);
+	return op_goto(op, issue_finish);
+}
+
+struct op *
+issue_local_start(const struct kind_env *env, const struct grant *g,
+    const struct slot_end *end)
+{
+	struct op_env op_env = {
+	    .loop = env->loop,
+	    .pool = env->pool,
+	    .deadline_ms = KIND_DEADLINE_MS,
+	    .name = "issue_local",
+	    .owner = end->owner,
+	    .on_end = end->on_end,
+	};
+	struct op *op = op_start(&op_env, issue_begin);
+	struct issue_batch *b = op_state(op, sizeof(*b));
+
+	b->env = env;
+	b->lease_id = g->lease_id;
+	b->lease_text = op_printf(op, "%" PRId64, g->lease_id);
+	b->worker = lease_incarnation(env->lease);
+	b->issuer_id = arena_strdup(op_arena(op), g->issuer_id);
+	return op;
+}

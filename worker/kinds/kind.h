@@ -1,0 +1,62 @@
+/*
+ * kind: what every kind of work shares.
+ *
+ * A lease is worked on by one op, started by the function of its kind.  The
+ * op is the slot's: it ends by the slot_end it was given, with RC_OK whenever
+ * the lease is dealt with (also when all its jobs failed), and is aborted
+ * when the lease is lost.
+ */
+#ifndef WORKER_KINDS_KIND_H
+#define WORKER_KINDS_KIND_H
+
+#include "common/bus/bus.h"
+#include "common/db/db.h"
+#include "common/loop/loop.h"
+#include "common/op/op.h"
+#include "worker/issuers/local_ca.h"
+#include "worker/lease.h"
+#include "worker/slots.h"
+
+/* The attempt ends by itself well before the database's 60 s are over. */
+#define KIND_DEADLINE_MS 50000
+/* Work on the loop stops for the others after so long. */
+#define KIND_SLICE_MS 4
+
+struct kind_env { /* outlives every op */
+	struct loop *loop;
+	struct db_pool *pool;
+	struct lease *lease;
+	struct bus_client *bus;
+	struct local_cas *cas;
+};
+
+/* A batch of jobs of one issuer. */
+struct op *issue_local_start(const struct kind_env *env, const struct grant *g,
+    const struct slot_end *end);
+/* A batch of tasks of any kind. */
+struct op *task_start(const struct kind_env *env, const struct grant *g,
+    const struct slot_end *end);
+
+struct tasks; /* defined in task.c */
+
+/* One task, as its own op's steps see it. */
+struct task {
+	const struct kind_env *env;
+	struct tasks *lease;    /* of task.c */
+	const char *lease_text; /* the lease's id, for parameters */
+	const char *id;
+	const char *kind;
+	const char *subject;
+	const char *issuer_id; /* "" when none */
+	const char *payload;
+	/* set when the op ended */
+	struct op *op; /* NULL: not running */
+	rc code;
+	const char *message;
+};
+
+/* First steps of the kinds of tasks; op_owner is the struct task.  A step
+ * that ends with op_done has deleted the task's row under its lease. */
+enum op_next ca_init_begin(struct op *op);
+
+#endif

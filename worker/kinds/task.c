@@ -1,0 +1,233 @@
+/*
+ * A lease of tasks: each runs as an op of its own, by the table of kinds, and
+ * the lease ends when all have.  A task that ends well has deleted its row; a
+ * failure is written here: back-off, and Failed when attempts are used up.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/rand.h"
+#include "common/log/log.h"
+#include "worker/kinds/kind.h"
+
+#define BUSY_TRIES 5
+#define RETRY_MS 100
+#define STUCK_MS 2000
+
+static const struct {
+	const char *kind;
+	op_step *begin;
+} kinds[] = {
+    {"ca_init", ca_init_begin},
+};
+
+struct tasks { /* state of the lease's op */
+	const struct kind_env *env;
+	const char *lease_text;
+	const char *worker;
+	struct op *op; /* itself; NULL once it is ending */
+	size_t n, running;
+	struct task *tasks;
+	size_t at; /* whose failure is being written */
+	unsigned tries;
+};
+
+static op_step tasks_loaded;
+static op_step tasks_wait;
+static op_step tasks_write_failure;
+static op_step tasks_written;
+static op_step tasks_not_written;
+static op_step tasks_give_up;
+
+/* --- one task --- */
+
+static void
+child_ended(struct op *op, rc code, const char *message)
+{
+	struct task *t = op_owner(op);
+	struct tasks *ts = t->lease;
+
+	t->op = NULL;
+	t->code = code;
+	if (!ts->op)
+		return; /* the lease's op is being freed */
+	t->message = arena_strdup(op_arena(ts->op), message);
+	if (--ts->running == 0)
+		op_wake(ts->op);
+}
+
+static op_step *
+find_kind(const char *kind)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (strcmp(kinds[i].kind, kind) == 0)
+			return kinds[i].begin;
+	return NULL;
+}
+
+static void
+child_start(struct tasks *ts, struct task *t)
+{
+	struct op_env env = {
+	    .loop = ts->env->loop,
+	    .pool = ts->env->pool,
+	    .deadline_ms = op_left_ms(ts->op),
+	    .name = t->kind,
+	    .owner = t,
+	    .on_end = child_ended,
+	};
+	op_step *begin = find_kind(t->kind);
+
+	if (!begin) {
+		t->code = RC_NOT_IMPLEMENTED;
+		t->message = op_printf(ts->op,
+		    "this worker knows no tasks of kind %s", t->kind);
+		return;
+	}
+	ts->running++;
+	t->op = op_start(&env, begin);
+}
+
+/* --- all of the lease --- */
+
+static void
+abort_children(void *arg)
+{
+	struct tasks *ts = arg;
+
+	ts->op = NULL;
+	for (size_t i = 0; i < ts->n; i++)
+		if (ts->tasks[i].op)
+			op_abort(ts->tasks[i].op, RC_CANCELLED);
+}
+
+static enum op_next
+tasks_begin(struct op *op)
+{
+	struct tasks *ts = op_state(op, sizeof(*ts));
+
+	arena_defer(op_arena(op), abort_children, ts);
+	return OP_QUERY(op, Q_TASKS_LOAD, tasks_loaded, ts->worker,
+	    ts->lease_text);
+}
+
+static enum op_next
+tasks_loaded(struct op *op)
+{
+	struct tasks *ts = op_state(op, sizeof(*ts));
+
+	ts->n = op_rows(op);
+	ts->tasks =
+	    arena_alloc(op_arena(op), (ts->n + 1) * sizeof(struct task));
+	for (size_t i = 0; i < ts->n; i++)
+		ts->tasks[i] = (struct task){
+		    .env = ts->env,
+		    .lease = ts,
+		    .lease_text = ts->lease_text,
+		    .id = op_text(op, i, "id"),
+		    .kind = op_text(op, i, "kind"),
+		    .subject = op_text(op, i, "subject"),
+		    .issuer_id = op_text(op, i, "issuer_id"),
+		    .payload = op_text(op, i, "payload"),
+		};
+	for (size_t i = 0; i < ts->n; i++)
+		child_start(ts, &ts->tasks[i]);
+	if (ts->running == 0)
+		return op_goto(op, tasks_write_failure);
+	return op_park(op, op_left_ms(op), tasks_wait);
+}
+
+static enum op_next
+tasks_wait(struct op *op)
+{
+	struct tasks *ts = op_state(op, sizeof(*ts));
+
+	if (ts->running > 0)
+		return op_park(op, op_left_ms(op), tasks_wait);
+	return op_goto(op, tasks_write_failure);
+}
+
+/* Trying again can't help where the worker does not know how. */
+static bool
+is_final(const struct task *t)
+{
+	return t->code == RC_NOT_IMPLEMENTED;
+}
+
+static enum op_next
+tasks_write_failure(struct op *op)
+{
+	struct tasks *ts = op_state(op, sizeof(*ts));
+	const struct task *t;
+
+	while (ts->at < ts->n && ts->tasks[ts->at].code == RC_OK)
+		ts->at++;
+	if (ts->at == ts->n)
+		return op_done(op);
+	if (!lease_is_trusted(ts->env->lease))
+		return op_fail(op, RC_LEASE_LOST,
+		    "the worker's own lease is too old");
+	t = &ts->tasks[ts->at];
+	op_catch(op, tasks_not_written);
+	return OP_QUERY(op, Q_TASK_FAILED, tasks_written, ts->worker,
+	    ts->lease_text, t->id, t->message, is_final(t) ? "t" : "f");
+}
+
+static enum op_next
+tasks_written(struct op *op)
+{
+	struct tasks *ts = op_state(op, sizeof(*ts));
+	const struct task *t = &ts->tasks[ts->at++];
+
+	ts->tries = 0;
+	log_warn("TASK-FAILED", "%s (%s of %s), %s: %s", t->id, t->kind,
+	    t->subject, op_rows(op) > 0 ? op_text(op, 0, "status") : "lost",
+	    t->message);
+	return op_goto(op, tasks_write_failure);
+}
+
+static enum op_next
+tasks_not_written(struct op *op)
+{
+	struct tasks *ts = op_state(op, sizeof(*ts));
+	const struct db_error *e;
+	rc code = op_caught(op, &e);
+
+	if (code == RC_UNAVAILABLE || code == RC_TIMEOUT ||
+	    (code == RC_BUSY && ++ts->tries <= BUSY_TRIES))
+		return op_sleep(op, rand_jitter(RETRY_MS, 25),
+		    tasks_write_failure);
+	log_error("TASK-STUCK", "%s: its failure can't be stored: %s %s",
+	    ts->tasks[ts->at].id, e->sqlstate, e->message);
+	/* It is handed out again when this ends: not in a tight loop. */
+	return op_sleep(op, STUCK_MS, tasks_give_up);
+}
+
+static enum op_next
+tasks_give_up(struct op *op)
+{
+	return op_fail(op, RC_INTERNAL, "a failure could not be stored");
+}
+
+struct op *
+task_start(const struct kind_env *env, const struct grant *g,
+    const struct slot_end *end)
+{
+	struct op_env op_env = {
+	    .loop = env->loop,
+	    .pool = env->pool,
+	    .deadline_ms = KIND_DEADLINE_MS,
+	    .name = "tasks",
+	    .owner = end->owner,
+	    .on_end = end->on_end,
+	};
+	struct op *op = op_start(&op_env, tasks_begin);
+	struct tasks *ts = op_state(op, sizeof(*ts));
+
+	ts->env = env;
+	ts->op = op;
+	ts->lease_text = op_printf(op, "%" PRId64, g->lease_id);
+	ts->worker = lease_incarnation(env->lease);
+	return op;
+}
