@@ -22,7 +22,7 @@ struct curve {
 	EVP_PKEY *key; /* holds the point of the last request */
 };
 
-static struct curve curves[] = {{256}, {384}, {521}};
+static struct curve curves[] = {{.size = 256}, {.size = 384}, {.size = 521}};
 
 static EVP_PKEY *
 key_generic(struct span spki)

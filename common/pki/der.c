@@ -7,8 +7,9 @@
 void
 der_init(struct der *d, struct span bytes, bool *bad)
 {
-	d->p = bytes.p;
-	d->end = bytes.p + bytes.len;
+	/* An empty span may have no address, which nothing is added to. */
+	d->p = bytes.len > 0 ? bytes.p : (const uint8_t *)"";
+	d->end = d->p + bytes.len;
 	d->bad = bad;
 }
 
@@ -173,7 +174,7 @@ bool
 der_value_ok(uint8_t tag, struct span s)
 {
 	if ((tag & 0xc0) != 0)
-		return true; /* application, context, private: opaque */
+		return false; /* application, context, private */
 	switch (tag) {
 	case DER_BOOLEAN:
 		return s.len == 1 && (s.p[0] == 0x00 || s.p[0] == 0xff);
@@ -197,6 +198,9 @@ der_value_ok(uint8_t tag, struct span s)
 	case DER_SEQUENCE:
 	case DER_SET:
 		return true;
+	case 0x10: /* neither is ever primitive */
+	case 0x11:
+		return false;
 	default:
 		return (tag & 0x20) == 0; /* no constructed strings in DER */
 	}

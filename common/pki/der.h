@@ -57,7 +57,7 @@ struct der der_enter(struct der *d, uint8_t tag);
 void der_end(struct der *d);
 /* The bits of a BIT STRING of whole octets. */
 struct span der_take_bits(struct der *d);
-/* Whether the content is what X.690 allows for a tag of any kind: the checks
+/* Whether the content is what X.690 allows for a universal tag: the checks
  * OpenSSL makes on an ANY, so that the two agree on what is refused. */
 bool der_value_ok(uint8_t tag, struct span content);
 

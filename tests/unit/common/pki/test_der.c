@@ -85,7 +85,9 @@ test_values(void)
 	CHECK(!der_value_ok(DER_OID, BYTES("\x2a\x80\x01")));
 	CHECK(!der_value_ok(DER_OID, BYTES("")));
 	CHECK(!der_value_ok(DER_UTF8 | 0x20, BYTES("\x0c\x00")));
-	CHECK(der_value_ok(DER_CONTEXT_CONS | 3, BYTES("x")));
+	CHECK(!der_value_ok(0x10, BYTES("\x05\x00"))); /* not constructed */
+	CHECK(der_value_ok(DER_SEQUENCE, BYTES("\x05\x00")));
+	CHECK(!der_value_ok(0x50, BYTES("x"))); /* another class */
 }
 
 static void
