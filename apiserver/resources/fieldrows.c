@@ -34,11 +34,11 @@ put_json(struct arena *a, struct json_w *w, const char *text)
 {
 	CLEANUP(buf_fini) struct buf b;
 
+	buf_init(&b, 0);
 	if (strpbrk(text, "<>&\xE2") == NULL) {
 		json_w_raw(w, text);
 		return;
 	}
-	buf_init(&b, 0);
 	for (const char *p = text; *p != '\0'; p++) {
 		if (*p == '<' || *p == '>' || *p == '&') {
 			buf_printf(&b, "\\u%04x", (unsigned)*p);

@@ -16,7 +16,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from fleet import BOOTSTRAP, BUILD, Fleet  # noqa: E402
 
-LOG_LINES = 40
+LOG_LINES = 15
+# Of these every expected refusal logs lines.
+QUIET = {"initdb", "migrate", "postgres"}
 
 
 def pytest_sessionstart(session):
@@ -30,7 +32,7 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     stack = item.funcargs.get("stack") if hasattr(item, "funcargs") else None
     if report.failed and stack is not None:
-        for path in sorted((stack.dir / "log").glob("*.log")):
+        for path in sorted(p for p in (stack.dir / "log").glob("*.log") if p.stem not in QUIET):
             lines = path.read_text(errors="replace").splitlines()[-LOG_LINES:]
             if lines:
                 report.sections.append((path.name, "\n".join(lines)))
