@@ -1,0 +1,254 @@
+#include "apiserver/api.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "apiserver/auth.h"
+#include "apiserver/authz.h"
+#include "apiserver/handlers/agents/heartbeat.h"
+#include "apiserver/keyring.h"
+#include "apiserver/park.h"
+#include "apiserver/presence.h"
+#include "apiserver/request.h"
+#include "apiserver/route.h"
+#include "common/base/enc.h"
+#include "common/base/mem.h"
+#include "common/base/rand.h"
+#include "common/log/log.h"
+
+enum {
+	QUEUE_MS = 2000, /* a request waits for a connection at most */
+	STATEMENT_MS = 20000,
+	HEARTBEAT_CONNS = 2,
+	OWN_CONNS = 1,
+};
+
+static const struct route_area *const areas[] = {
+    &routes_system,
+    &routes_certificates,
+    &routes_jobs,
+    &routes_agents,
+    &routes_config,
+};
+
+static rc
+open_keys(struct api *a)
+{
+	const char *token = cfg_str(a->cfg, "agent_bootstrap_token");
+	rc ret;
+
+	if (!*token && cfg_bool(a->cfg, "agent_bootstrap_token_deny_empty")) {
+		log_error("AUTH-BOOTSTRAP",
+		    "CERTCTL_AGENT_BOOTSTRAP_TOKEN is empty: set it, or set "
+		    "CERTCTL_AGENT_BOOTSTRAP_TOKEN_DENY_EMPTY=false");
+		return RC_INVALID;
+	}
+	ret = keyring_new(cfg_list(a->cfg, "api_keys_named"),
+	    cfg_list(a->cfg, "auth_secret"), token, &a->keys);
+	if (ret != RC_OK)
+		return ret;
+	if (keyring_size(a->keys) == 0) {
+		log_error("AUTH-KEYS",
+		    "nobody could sign in: set CERTCTL_API_KEYS_NAMED or "
+		    "CERTCTL_AUTH_SECRET");
+		return RC_INVALID;
+	}
+	return RC_OK;
+}
+
+static rc
+open_pool(struct api *a, size_t conns, struct db_pool **out)
+{
+	const struct db_opts opts = {
+	    .url = cfg_str(a->cfg, "database_url"),
+	    .application_name = "certctl-apiserver",
+	    .max_conns = conns,
+	    .queue_deadline_ms = QUEUE_MS,
+	    .statement_timeout_ms = STATEMENT_MS,
+	    .ignore_env = true,
+	};
+	rc ret = db_pool_new(a->loop, &opts, out);
+
+	if (ret != RC_OK)
+		log_error("DB-URL", "CERTCTL_DATABASE_URL cannot be used (%s)",
+		    rc_name(ret));
+	return ret;
+}
+
+static rc
+open_pools(struct api *a)
+{
+	size_t all = (size_t)cfg_int(a->cfg, "database_max_conns");
+	rc ret;
+
+	ret = open_pool(a, all - HEARTBEAT_CONNS - OWN_CONNS, &a->pool);
+	if (ret == RC_OK)
+		ret = open_pool(a, HEARTBEAT_CONNS, &a->heartbeat_pool);
+	if (ret == RC_OK)
+		ret = open_pool(a, OWN_CONNS, &a->own_pool);
+	return ret;
+}
+
+/* --- the bus --- */
+
+static void
+on_event(void *arg, const struct frame *f)
+{
+	struct api *a = arg;
+
+	if (f->kind == FRAME_EVENT)
+		park_on_event(a->park, f->body, f->body_len);
+}
+
+static void
+on_leader(void *arg, uint64_t term)
+{
+	if (term)
+		log_info("BUS-LEADER", "following the leader of term %llu",
+		    (unsigned long long)term);
+	else
+		log_warn("BUS-LEADER",
+		    "no scheduler leads; work is accepted and waits for one");
+}
+
+static const char *
+or_null(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+static rc
+open_bus(struct api *a)
+{
+	static const struct bus_client_ops ops = {on_event, on_leader};
+	const char *const *urls = cfg_list(a->cfg, "bus_urls");
+	const struct bus_tls files = {
+	    .ca_file = or_null(cfg_str(a->cfg, "bus_ca")),
+	    .cert_file = or_null(cfg_str(a->cfg, "bus_cert")),
+	    .key_file = or_null(cfg_str(a->cfg, "bus_key")),
+	};
+	rc ret;
+
+	if (!urls || !urls[0]) {
+		log_warn("BUS-NONE",
+		    "CERTCTL_BUS_URLS is empty: schedulers find work by "
+		    "looking once a second");
+		return RC_OK;
+	}
+	ret = bus_client_new(a->loop, urls, &files, &ops, a, &a->bus);
+	if (ret != RC_OK)
+		log_error("BUS-URLS", "CERTCTL_BUS_URLS cannot be used (%s)",
+		    rc_name(ret));
+	return ret;
+}
+
+void
+api_hint(struct api *a, const char *body, size_t len)
+{
+	if (a->bus)
+		bus_client_hint(a->bus, body, len);
+}
+
+bool
+api_has_leader(const struct api *a)
+{
+	return a->bus && bus_client_term(a->bus) != 0;
+}
+
+/* --- life --- */
+
+static void
+make_names(struct api *a)
+{
+	const char *name = cfg_str(a->cfg, "process_name");
+	const char *host = cfg_str(a->cfg, "server_host");
+	char random[9];
+	uint8_t bytes[4];
+
+	if (gethostname(a->host, sizeof(a->host) - 1) != 0)
+		(void)snprintf(a->host, sizeof(a->host), "localhost");
+	if (*name)
+		(void)snprintf(a->name, sizeof(a->name), "%s", name);
+	else
+		(void)snprintf(a->name, sizeof(a->name), "%.50s-%d", a->host,
+		    (int)getpid());
+	rand_bytes(bytes, sizeof(bytes));
+	enc_hex(bytes, sizeof(bytes), random);
+	(void)snprintf(a->incarnation, sizeof(a->incarnation), "%s-%s", a->name,
+	    random);
+	(void)snprintf(a->url, sizeof(a->url),
+	    strchr(host, ':') ? "https://[%s]:%d" : "https://%s:%d", host,
+	    (int)cfg_int(a->cfg, "server_port"));
+}
+
+rc
+api_new(struct loop *l, const struct cfg *cfg, struct api **out)
+{
+	struct api *a = mem_zalloc(sizeof(*a));
+	rc ret;
+
+	a->loop = l;
+	a->cfg = cfg;
+	a->max_body = (size_t)cfg_int(cfg, "max_body_size");
+	make_names(a);
+	ret = open_keys(a);
+	if (ret == RC_OK)
+		ret = router_new(areas, ARRAY_LEN(areas), &a->router);
+	if (ret == RC_OK)
+		ret = open_pools(a);
+	if (ret == RC_OK) {
+		a->auth = auth_new(l, a->keys);
+		a->authz = authz_new(l);
+		a->park = park_new(l, a->own_pool);
+		a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
+		ret = open_bus(a);
+	}
+	if (ret != RC_OK) {
+		api_free(a);
+		return ret;
+	}
+	a->presence = presence_new(a);
+	*out = a;
+	return RC_OK;
+}
+
+void
+api_free(struct api *a)
+{
+	if (!a)
+		return;
+	presence_free(a->presence);
+	bus_client_free(a->bus);
+	heartbeats_free(a->heartbeats);
+	park_free(a->park);
+	db_pool_free(a->pool);
+	db_pool_free(a->heartbeat_pool);
+	db_pool_free(a->own_pool);
+	authz_free(a->authz);
+	auth_free(a->auth);
+	router_free(a->router);
+	keyring_free(a->keys);
+	free(a);
+}
+
+/* --- parked requests --- */
+
+struct watch *
+api_watch(struct op *op, enum api_topic topic, const char *id)
+{
+	return park_watch(req_api(op)->park, op, topic, id);
+}
+
+enum op_next
+api_park(struct op *op, struct watch *w, int64_t max_ms, op_step *next)
+{
+	return w ? park_wait(w, max_ms, next) : op_goto(op, next);
+}
+
+void
+api_wake(struct api *a, enum api_topic topic, const char *id)
+{
+	park_wake(a->park, topic, id);
+}

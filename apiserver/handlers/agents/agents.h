@@ -1,0 +1,48 @@
+/*
+ * agents: what the endpoints of agents share.
+ */
+#ifndef APISERVER_HANDLERS_AGENTS_AGENTS_H
+#define APISERVER_HANDLERS_AGENTS_AGENTS_H
+
+#include <stddef.h>
+
+#include "apiserver/request.h"
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/json/json.h"
+#include "common/op/op.h"
+
+struct cJSON;
+
+/* What an agent says of itself, besides its name. */
+struct agent_text {
+	const char *name;
+	size_t max;
+};
+enum { AGENT_HOSTNAME, AGENT_OS, AGENT_ARCHITECTURE, AGENT_IP, AGENT_VERSION };
+#define AGENT_NTEXTS 5
+extern const struct agent_text agent_texts[AGENT_NTEXTS];
+
+/* *out is "" when the member is absent.  RC_INVALID with *out_why. */
+rc agent_text(struct op *op, const struct cJSON *body,
+    const struct agent_text *text, const char **out,
+    const char **out_why) MUST_CHECK;
+
+/* The members of an agent object, from row of the last query; the caller
+ * opens and closes it. */
+void agent_write(struct op *op, struct json_w *w, size_t row);
+
+/* The steps of routes.c. */
+op_step agent_register_start;
+op_step agent_list_start;
+op_step agent_list_retired_start;
+op_step agent_get_start;
+op_step agent_retire_start;
+op_step agent_work_start;
+op_step agent_csr_start;
+op_step agent_pickup_start;
+op_step agent_report_start;
+op_step job_verify_start;
+op_step job_verification_start;
+
+#endif

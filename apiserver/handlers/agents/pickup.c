@@ -1,0 +1,45 @@
+/*
+ * GET /agents/{id}/certificates/{cert_id}?job=: the certificate that a
+ * deployment installs; without job that of the agent's running deployment.
+ */
+#include "apiserver/handlers/agents/agents.h"
+
+static op_step pickup_done;
+
+enum op_next
+agent_pickup_start(struct op *op)
+{
+	const char *id = req_param(op, "id");
+	const char *params[] = {id, req_param(op, "cert_id"),
+	    req_query(op, "job")};
+	const struct db_stmt stmts[] = {
+	    {Q_AGENT_STATE, 1, &id},
+	    {Q_AGENT_PICKUP, ARRAY_LEN(params), params},
+	};
+
+	return op_batch(op, pickup_done, ARRAY_LEN(stmts), stmts);
+}
+
+static enum op_next
+pickup_done(struct op *op)
+{
+	const struct db_result *state = op_result(op, 0);
+	struct json_w *w;
+
+	if (db_nrows(state) == 0)
+		return op_fail(op, RC_NOT_FOUND, "Agent not found");
+	if (db_bool(state, 0, db_col(state, "is_retired")))
+		return op_fail(op, RC_GONE, "Agent has been retired");
+	if (op_rows(op) == 0)
+		return op_fail(op, RC_NOT_FOUND,
+		    "Certificate not found or not ready");
+	w = reply_writer(op);
+	json_w_open(w, '{');
+	json_w_kv(w, "certificate_pem", op_text(op, 0, "pem_chain"));
+	json_w_kv(w, "version_id", op_text(op, 0, "version_id"));
+	json_w_kv(w, "serial_number", op_text(op, 0, "serial_number"));
+	json_w_kv(w, "fingerprint_sha256",
+	    op_text(op, 0, "fingerprint_sha256"));
+	json_w_close(w, '}');
+	return reply_json(op, 200);
+}

@@ -1,0 +1,99 @@
+/*
+ * POST /agents/{id}/jobs/{job_id}/status: what became of a job in the agent's
+ * hands.
+ */
+#include <string.h>
+
+#include "apiserver/api.h"
+#include "apiserver/handlers/agents/agents.h"
+
+enum { STATUS_MAX = 50, ERROR_MAX = 4096, VERSION_MAX = 128 };
+
+static op_step report_done;
+
+/* Longer error texts are cut: a report must not fail for its length. */
+static const char *
+read_error(struct op *op, const struct cJSON *body)
+{
+	const char *text = "";
+	size_t len;
+	rc ret;
+
+	ret = json_str(body, "error", 1 << 20, &text);
+	if (ret != RC_OK)
+		return "";
+	len = strlen(text);
+	if (len <= ERROR_MAX)
+		return text;
+	for (len = ERROR_MAX; len > 0 && (text[len] & 0xc0) == 0x80;)
+		len--; /* not inside a character */
+	return arena_strndup(op_arena(op), text, len);
+}
+
+/* The job states an agent may report, in their spelling. */
+static const char *
+known_status(const char *given)
+{
+	static const char *const known[] = {"Running", "Completed", "Failed"};
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		if (strcasecmp(known[i], given) == 0)
+			return known[i];
+	}
+	return NULL;
+}
+
+enum op_next
+agent_report_start(struct op *op)
+{
+	const struct cJSON *body;
+	const char *why, *given = "", *status, *version = NULL;
+	rc ret;
+
+	ret = req_json(op, false, &body, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
+	ret = json_str(body, "status", STATUS_MAX, &given);
+	if (ret != RC_INVALID && !*given)
+		return op_fail(op, RC_INVALID, "Status is required");
+	status = ret == RC_OK ? known_status(given) : NULL;
+	if (!status)
+		return op_fail(op, RC_INVALID,
+		    "status must be Running, Completed or Failed");
+	ret = json_str(body, "version_id", VERSION_MAX, &version);
+	if (ret == RC_INVALID)
+		return op_fail(op, RC_INVALID,
+		    "version_id must be a text of %d characters or fewer",
+		    VERSION_MAX);
+	return OP_QUERY(op, Q_JOB_REPORT, report_done, req_param(op, "id"),
+	    req_param(op, "job_id"), status, read_error(op, body),
+	    version && *version ? version : NULL);
+}
+
+static enum op_next
+report_done(struct op *op)
+{
+	const char *outcome = op_text(op, 0, "outcome");
+	const char *status = op_text(op, 0, "status");
+	const char *agents[] = {req_param(op, "id"), NULL};
+
+	if (strcmp(outcome, "updated") == 0) {
+		/* A newer version may wait for the same agent now. */
+		req_hint(op, 0, NULL, agents);
+		api_wake(req_api(op), API_TOPIC_JOB, req_param(op, "job_id"));
+		return reply_status(op, 200, "status", "updated");
+	}
+	if (strcmp(outcome, "repeated") == 0)
+		return reply_status(op, 200, "status", "updated");
+	if (strcmp(outcome, "unknown") == 0)
+		return op_fail(op, RC_NOT_FOUND, "Job not found");
+	if (strcmp(outcome, "contradiction") == 0)
+		return op_fail(op, RC_CONFLICT,
+		    "this contradicts what is known of the job: it is %s",
+		    status);
+	if (strcmp(outcome, "other_version") == 0)
+		return op_fail(op, RC_CONFLICT,
+		    "the job installs another version of the certificate");
+	return op_fail(op, RC_CONFLICT,
+	    "a job that is %s cannot be reported so by an agent", status);
+}

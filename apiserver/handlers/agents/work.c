@@ -1,0 +1,117 @@
+/*
+ * GET /agents/{id}/work?wait=30s: what the agent has to do, now or as soon as
+ * there is something.
+ */
+#include <string.h>
+
+#include "apiserver/api.h"
+#include "apiserver/handlers/agents/agents.h"
+#include "common/base/clock.h"
+#include "common/base/enc.h"
+
+enum {
+	WAIT_MAX_MS = 60000,
+	ANSWER_MS = 10000, /* for the last look after the wait */
+};
+
+#define WORK_LIMIT "100"
+
+struct work {
+	struct watch *watch; /* NULL: no wait, or too many wait */
+	int64_t until_ms;
+};
+
+static op_step work_look;
+static op_step work_done;
+
+enum op_next
+agent_work_start(struct op *op)
+{
+	struct work *k = op_state(op, sizeof(*k));
+	const char *text = req_query(op, "wait");
+	int64_t wait_ms = 0;
+	rc ret = RC_INVALID;
+
+	if (text)
+		ret = enc_parse_duration_ms(text, &wait_ms);
+	if (ret == RC_OK && wait_ms > 0) {
+		if (wait_ms > WAIT_MAX_MS)
+			wait_ms = WAIT_MAX_MS;
+		op_extend(op, wait_ms + ANSWER_MS);
+		k->until_ms = clock_boot_ms() + wait_ms;
+		/* Before the first look, so that nothing slips between. */
+		k->watch = api_watch(op, API_TOPIC_AGENT, req_param(op, "id"));
+	}
+	return work_look(op);
+}
+
+static enum op_next
+work_look(struct op *op)
+{
+	const char *id = req_param(op, "id");
+	const char *fetch[] = {id, WORK_LIMIT};
+	const struct db_stmt stmts[] = {
+	    {Q_AGENT_STATE, 1, &id},
+	    {Q_AGENT_WORK_FETCH, 2, fetch},
+	};
+
+	return op_batch(op, work_done, ARRAY_LEN(stmts), stmts);
+}
+
+static void
+write_opt(struct op *op, struct json_w *w, size_t row, const char *name)
+{
+	json_w_kv_opt(w, name, op_text(op, row, name));
+}
+
+static void
+write_item(struct op *op, struct json_w *w, size_t row)
+{
+	bool is_csr = strcmp(op_text(op, row, "status"), "AwaitingCSR") == 0;
+
+	json_w_open(w, '{');
+	json_w_kv(w, "id", op_text(op, row, "id"));
+	json_w_kv(w, "type", op_text(op, row, "type"));
+	json_w_kv(w, "certificate_id", op_text(op, row, "certificate_id"));
+	json_w_kv(w, "status", op_text(op, row, "status"));
+	write_opt(op, w, row, "common_name");
+	if (is_csr && !op_is_null(op, row, "sans"))
+		json_w_kv_raw(w, "sans", op_text(op, row, "sans"));
+	write_opt(op, w, row, "target_id");
+	write_opt(op, w, row, "target_type");
+	if (!op_is_null(op, row, "target_config"))
+		json_w_kv_raw(w, "target_config",
+		    op_text(op, row, "target_config"));
+	write_opt(op, w, row, "version_id");
+	write_opt(op, w, row, "serial_number");
+	write_opt(op, w, row, "fingerprint_sha256");
+	write_opt(op, w, row, "not_after");
+	json_w_close(w, '}');
+}
+
+static enum op_next
+work_done(struct op *op)
+{
+	struct work *k = op_state(op, sizeof(*k));
+	const struct db_result *state = op_result(op, 0);
+	int64_t left_ms = k->until_ms - clock_boot_ms();
+	size_t n = op_rows(op);
+	struct json_w *w;
+
+	if (db_nrows(state) == 0)
+		return op_fail(op, RC_NOT_FOUND, "Agent not found");
+	if (db_bool(state, 0, db_col(state, "is_retired")))
+		return op_fail(op, RC_GONE, "Agent has been retired");
+	if (n == 0 && k->watch && left_ms > 0)
+		return api_park(op, k->watch, left_ms, work_look);
+	w = reply_writer(op);
+	json_w_open(w, '{');
+	json_w_key(w, "jobs");
+	json_w_open(w, '[');
+	for (size_t i = 0; i < n; i++)
+		write_item(op, w, i);
+	json_w_close(w, ']');
+	json_w_kv_int(w, "count", (int64_t)n);
+	json_w_close(w, '}');
+	return reply_json(op, 200);
+}

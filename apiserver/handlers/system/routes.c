@@ -1,0 +1,17 @@
+/*
+ * Routes of the server itself: probes, version, who am I, who runs.
+ */
+#include "apiserver/handlers/system/system.h"
+#include "apiserver/route.h"
+
+static const struct route rows[] = {
+    {"GET", "/health", ROUTE_PUBLIC, NULL, system_health_start, 0},
+    {"GET", "/ready", ROUTE_PUBLIC, NULL, system_ready_start, 0},
+    {"GET", "/api/v1/version", ROUTE_PUBLIC, NULL, system_version_start, 0},
+    {"GET", "/api/v1/auth/info", ROUTE_PUBLIC, NULL, auth_info_start, 0},
+    {"GET", "/api/v1/auth/check", ROUTE_SIGNED_IN, NULL, auth_check_start, 0},
+    {"GET", "/api/v1/admin/processes", ROUTE_PERMISSION, "metrics.read",
+	admin_processes_start, 0},
+};
+
+const struct route_area routes_system = {rows, ARRAY_LEN(rows)};

@@ -1,0 +1,296 @@
+#include "common/migrate/migrate.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <libpq-fe.h>
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
+#include "common/migrate/migrate_files.h"
+#include "sql_gen.h"
+
+enum { RETRY_MS = 100 };
+
+/* --- the connection --- */
+
+static void
+ignore_notice(void *arg, const char *message)
+{
+}
+
+/* Inherited PG* variables would fill in what the URL leaves open. */
+static void
+drop_environment(void)
+{
+	PQconninfoOption *options = PQconndefaults();
+
+	for (PQconninfoOption *o = options; o && o->keyword; o++) {
+		if (o->envvar)
+			(void)unsetenv(o->envvar);
+	}
+	PQconninfoFree(options);
+}
+
+static PGconn *
+connect_to(const char *url)
+{
+	PGconn *pg;
+
+	drop_environment();
+	pg = PQconnectdb(url);
+	if (pg)
+		PQsetNoticeProcessor(pg, ignore_notice, NULL);
+	return pg;
+}
+
+static void
+complain(const char *what, const char *why)
+{
+	size_t len = strcspn(why, "\n"); /* the first line says it */
+
+	(void)fprintf(stderr, "migrate: %s: %.*s\n", what, (int)len, why);
+}
+
+static PGresult *
+run(PGconn *pg, enum query q, const char *param)
+{
+	return PQexecParams(pg, sql_statements[q].text,
+	    (int)sql_statements[q].nparams, NULL, param ? &param : NULL, NULL,
+	    NULL, 0);
+}
+
+static bool
+is_good(const PGresult *res)
+{
+	ExecStatusType status = PQresultStatus(res);
+
+	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
+static rc
+execute(PGconn *pg, enum query q, const char *param)
+{
+	PGresult *res = run(pg, q, param);
+	bool good = is_good(res);
+
+	PQclear(res);
+	if (!good)
+		complain(sql_statements[q].name, PQerrorMessage(pg));
+	return good ? RC_OK : RC_DATA;
+}
+
+/* --- one file --- */
+
+static rc
+apply_text(PGconn *pg, const char *name, const char *text, enum query book)
+{
+	PGresult *res;
+	bool good;
+	rc ret;
+
+	ret = execute(pg, Q_MIGRATE_BEGIN, NULL);
+	if (ret != RC_OK)
+		return ret;
+	res = PQexec(pg, text); /* any number of statements */
+	good = is_good(res);
+	PQclear(res);
+	if (!good) {
+		complain(name, PQerrorMessage(pg));
+		ret = RC_DATA;
+	} else {
+		ret = execute(pg, book, name);
+	}
+	if (ret == RC_OK)
+		return execute(pg, Q_MIGRATE_COMMIT, NULL);
+	(void)execute(pg, Q_MIGRATE_ROLLBACK,
+	    NULL); /* the first error counts */
+	return ret;
+}
+
+static rc
+apply_file(PGconn *pg, const char *dir, const char *name, bool is_up)
+{
+	int64_t start_ms = clock_boot_ms();
+	char *text;
+	rc ret;
+
+	ret = migrate_read_file(dir, name, is_up, &text);
+	if (ret != RC_OK) {
+		complain(name, "its file cannot be read");
+		return ret;
+	}
+	ret = apply_text(pg, name, text,
+	    is_up ? Q_MIGRATE_BOOK : Q_MIGRATE_UNBOOK);
+	free(text);
+	if (ret == RC_OK) {
+		(void)printf("migrate: %s %s in %lld ms\n",
+		    is_up ? "applied" : "reverted", name,
+		    (long long)(clock_boot_ms() - start_ms));
+		(void)fflush(stdout);
+	}
+	return ret;
+}
+
+/* --- all of them --- */
+
+static bool
+is_applied(const PGresult *applied, const char *name)
+{
+	for (int i = 0; i < PQntuples(applied); i++) {
+		if (strcmp(PQgetvalue(applied, i, 0), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static rc
+apply_missing(PGconn *pg, const char *dir, const PGresult *applied)
+{
+	struct migrate_names names;
+	size_t done = 0;
+	rc ret;
+
+	ret = migrate_list(dir, &names);
+	if (ret != RC_OK) {
+		complain(dir, "no migrations can be read there");
+		return ret;
+	}
+	for (size_t i = 0; i < names.n && ret == RC_OK; i++) {
+		if (is_applied(applied, names.items[i]))
+			continue;
+		ret = apply_file(pg, dir, names.items[i], true);
+		done++;
+	}
+	if (ret == RC_OK && done == 0)
+		(void)printf("migrate: nothing to do, %zu are applied\n",
+		    names.n);
+	migrate_names_fini(&names);
+	return ret;
+}
+
+static rc
+revert_last(PGconn *pg, const char *dir, const PGresult *applied, int n)
+{
+	int total = PQntuples(applied);
+	rc ret = RC_OK;
+
+	for (int i = total - 1; i >= 0 && i >= total - n && ret == RC_OK; i--)
+		ret = apply_file(pg, dir, PQgetvalue(applied, i, 0), false);
+	return ret;
+}
+
+/* n < 0: up. */
+static rc
+migrate_locked(PGconn *pg, const char *dir, int n)
+{
+	PGresult *applied = NULL;
+	rc ret;
+
+	ret = execute(pg, Q_MIGRATE_TABLE, NULL);
+	if (ret == RC_OK)
+		ret = execute(pg, Q_MIGRATE_TABLE_GRANT, NULL);
+	if (ret != RC_OK)
+		return ret;
+	applied = run(pg, Q_MIGRATE_APPLIED, NULL);
+	if (!is_good(applied)) {
+		complain("schema_migrations", PQerrorMessage(pg));
+		ret = RC_DATA;
+	} else if (n < 0) {
+		ret = apply_missing(pg, dir, applied);
+	} else {
+		ret = revert_last(pg, dir, applied, n);
+	}
+	PQclear(applied);
+	return ret;
+}
+
+static rc
+migrate(const char *url, const char *dir, int n)
+{
+	PGconn *pg = connect_to(url);
+	rc ret = RC_UNAVAILABLE;
+
+	if (!pg || PQstatus(pg) != CONNECTION_OK) {
+		complain("database", pg ? PQerrorMessage(pg) : "out of memory");
+	} else {
+		ret = execute(pg, Q_MIGRATE_LOCK, NULL);
+		if (ret == RC_OK)
+			ret = migrate_locked(pg, dir, n);
+		if (ret == RC_OK)
+			ret = execute(pg, Q_MIGRATE_UNLOCK, NULL);
+	}
+	PQfinish(pg); /* which gives back the lock in any case */
+	return ret;
+}
+
+rc
+migrate_up(const char *url, const char *dir)
+{
+	return migrate(url, dir, -1);
+}
+
+rc
+migrate_down(const char *url, const char *dir, int n)
+{
+	return n < 1 ? RC_INVALID : migrate(url, dir, n);
+}
+
+/* --- the check at start --- */
+
+static rc
+check_version(PGconn *pg)
+{
+	PGresult *applied = run(pg, Q_MIGRATE_APPLIED, NULL);
+	rc ret = RC_INVALID;
+
+	if (!is_good(applied))
+		log_error("SCHEMA-MISSING",
+		    "this database has no schema of ours; run "
+		    "certctl-apiserver --migrate-only as its owner");
+	else if (!is_applied(applied, MIGRATE_SCHEMA_VERSION))
+		log_error("SCHEMA-OLD",
+		    "migration %s is missing in this database; run "
+		    "certctl-apiserver --migrate-only as its owner",
+		    MIGRATE_SCHEMA_VERSION);
+	else
+		ret = RC_OK;
+	PQclear(applied);
+	return ret;
+}
+
+rc
+migrate_check(const char *url, int64_t wait_ms)
+{
+	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
+	int64_t until_ms = clock_boot_ms() + wait_ms;
+	bool is_told = false;
+	PGconn *pg;
+	rc ret;
+
+	for (;;) {
+		pg = connect_to(url);
+		if (pg && PQstatus(pg) == CONNECTION_OK) {
+			ret = check_version(pg);
+			PQfinish(pg);
+			return ret;
+		}
+		if (clock_boot_ms() >= until_ms)
+			break;
+		if (!is_told)
+			log_warn("DB-WAIT",
+			    "waiting for the database to answer: %s",
+			    pg ? PQerrorMessage(pg) : "out of memory");
+		is_told = true;
+		PQfinish(pg);
+		(void)nanosleep(&pause, NULL);
+	}
+	log_error("DB-UNREACHABLE", "the database does not answer: %s",
+	    pg ? PQerrorMessage(pg) : "out of memory");
+	PQfinish(pg);
+	return RC_UNAVAILABLE;
+}

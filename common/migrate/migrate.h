@@ -1,0 +1,33 @@
+/*
+ * migrate: bring a database's schema to what this program needs.
+ *
+ * Blocking, on a connection of its own, before any loop runs.  Files
+ * NNNN_name.up.sql are applied in order, each in a transaction together with
+ * its row in schema_migrations, under an advisory lock, so that several
+ * processes may start it at once.  Progress is printed, one line a file.
+ */
+#ifndef COMMON_MIGRATE_MIGRATE_H
+#define COMMON_MIGRATE_MIGRATE_H
+
+#include <stdint.h>
+
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+
+/* The migration this program was written for; a test compares it with the
+ * directory. */
+#define MIGRATE_SCHEMA_VERSION "0004_api"
+
+/* RC_UNAVAILABLE: no connection; RC_IO: a file; RC_DATA: the database refused
+ * a statement.  The reason is printed to standard error. */
+rc migrate_up(const char *url, const char *dir) MUST_CHECK;
+/* Reverts the last n. */
+rc migrate_down(const char *url, const char *dir, int n) MUST_CHECK;
+/*
+ * Whether the schema has what this program needs; a newer one will do.  Waits
+ * up to wait_ms for the database to answer.  RC_UNAVAILABLE, or RC_INVALID
+ * when the schema is too old; both after a log line that says what to do.
+ */
+rc migrate_check(const char *url, int64_t wait_ms) MUST_CHECK;
+
+#endif
