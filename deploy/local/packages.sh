@@ -59,17 +59,20 @@ missing() {
     done < <(group "$1")
 }
 
+policy=/usr/sbin/policy-rc.d
+cluster_dir=/etc/postgresql-common/createcluster.d
+cluster_conf=$cluster_dir/zz-certctl-none.conf
+made_policy=''
+made_dir=''
+# shellcheck disable=SC2317,SC2329 # called by the trap
+undo() {
+    [ -z "$made_policy" ] || rm -f "$policy"
+    rm -f "$cluster_conf"
+    [ -z "$made_dir" ] || rmdir "$cluster_dir" 2>/dev/null || :
+}
+
 # Runs as root: apt with services and clusters held back.
 install_as_root() {
-    local policy=/usr/sbin/policy-rc.d made_policy='' made_dir=''
-    local cluster_dir=/etc/postgresql-common/createcluster.d
-    local cluster_conf=$cluster_dir/zz-certctl-none.conf
-    # shellcheck disable=SC2317,SC2329 # called by the trap
-    undo() {
-        [ -z "$made_policy" ] || rm -f "$policy"
-        rm -f "$cluster_conf"
-        [ -z "$made_dir" ] || rmdir "$cluster_dir" 2>/dev/null || :
-    }
     trap undo EXIT
     if [ ! -e $policy ]; then
         printf '#!/bin/sh\nexit 101\n' >$policy
