@@ -201,13 +201,17 @@ on_settled(void *arg)
 static void
 server_close(struct server *s)
 {
+	rc ret = RC_OK;
+
 	http_server_free(s->http);
 	/* Ops that were cut are freed on the next turn, and still know what
 	 * api owns. */
 	if (s->loop) {
 		loop_defer(s->loop, on_settled, s->loop);
-		(void)loop_run(s->loop); /* it ends either way */
+		ret = loop_run(s->loop);
 	}
+	if (ret != RC_OK)
+		log_error("LOOP", "the loop failed while stopping");
 	api_free(s->api);
 	tls_free(s->tls);
 	if (s->loop)
