@@ -22,23 +22,25 @@ struct agent {
 	struct loop *loop;
 	struct cfg *cfg;
 	struct http_out *http;
-	const char *server_url; /* no trailing slash */
+	char *server_url; /* no trailing slash */
 	const char *name;
 	char hostname[256];
 	char id[129];      /* "" until registered */
 	char api_key[513]; /* wiped at exit */
-	int key_dir_fd;    /* 0700; every key is opened relative to it */
+	int key_dir_fd;    /* 0700, locked; keys are opened relative to it */
 	int journal_dir_fd;
 	bool is_retired; /* the server said 410: leave, status 0 */
 	bool is_stopping;
 	int exit_status;
 	struct poll *poll;
+	struct op *registering; /* or NULL */
 	struct heartbeat *heartbeat;
 };
 
 /* Ends the loop once what runs has ended; status 0 after a retirement. */
 void agent_stop(struct agent *a, int exit_status);
-/* The server answered 410: no more requests, exit status 0. */
+/* The server answered 410: no more requests, exit status 0.  May be called
+ * from inside any callback: the stop itself comes on the next turn. */
 void agent_retired(struct agent *a);
 
 /* --- identity.c: who this agent is, durable before it is used --- */
@@ -50,9 +52,13 @@ void identity_register(struct agent *a, void (*done)(struct agent *a));
 /* --- heartbeat.c, poll.c --- */
 struct heartbeat *heartbeat_start(struct agent *a);
 void heartbeat_stop(struct heartbeat *h);
+/* NULL is a no-op. */
+void heartbeat_free(struct heartbeat *h);
 /* Resumes open journals at once, then asks for work for ever. */
 struct poll *poll_start(struct agent *a);
 void poll_stop(struct poll *p);
+/* Ends what is in hand.  NULL is a no-op. */
+void poll_free(struct poll *p);
 /* Nothing asked for and nothing in hand any more. */
 bool poll_is_idle(const struct poll *p);
 

@@ -7,6 +7,7 @@
 
 #include "agent/probe.h"
 #include "common/base/mem.h"
+#include "common/base/rand.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/loop/spawn.h"
@@ -28,6 +29,9 @@ struct agent_op {
 #define REPLY_MAX (4 * 1024 * 1024)
 /* Longer than any wait: each wait has a limit of its own. */
 #define PARK_SLACK_MS 5000
+#define RETRY_MIN_MS 100
+#define RETRY_MAX_MS 30000
+#define RETRY_JITTER_PERCENT 20
 
 static void
 agent_op_end(struct op *op, rc code, const char *message)
@@ -107,9 +111,9 @@ api_done(void *arg, rc code, int status, const char *body, size_t len,
 			    &message)); /* absent: the status alone is said */
 		o->reply.error = arena_printf(a, "the server answered %d%s%s",
 		    status, message ? ": " : "", message ? message : "");
-		if (status == 410)
-			agent_retired(o->agent);
 	}
+	if (code == RC_OK && status == 410)
+		agent_retired(o->agent);
 	op_wake(o->op);
 }
 
@@ -121,7 +125,7 @@ call_api(struct op *op, const char *method, const char *path, const char *body,
 	struct http_request req = {
 	    .method = method,
 	    .url = op_printf(op, "%s%s", o->agent->server_url, path),
-	    .bearer = o->agent->api_key,
+	    .bearer = o->agent->api_key[0] ? o->agent->api_key : NULL,
 	    .body = body,
 	    .timeout_ms = timeout_ms,
 	    .max_reply = REPLY_MAX,
@@ -138,6 +142,24 @@ const struct call_reply *
 call_reply(const struct op *op)
 {
 	return &((struct agent_op *)op_owner(op))->reply;
+}
+
+bool
+call_is_in_doubt(const struct call_reply *reply)
+{
+	if (reply->code != RC_OK || reply->status >= 500)
+		return true;
+	return reply->status == 401 || reply->status == 403 ||
+	       reply->status == 408 || reply->status == 429;
+}
+
+int64_t
+call_backoff(int64_t *delay_ms)
+{
+	*delay_ms = *delay_ms ? *delay_ms * 2 : RETRY_MIN_MS;
+	if (*delay_ms > RETRY_MAX_MS)
+		*delay_ms = RETRY_MAX_MS;
+	return rand_jitter(*delay_ms, RETRY_JITTER_PERCENT);
 }
 
 static void

@@ -8,6 +8,7 @@
 #ifndef AGENT_CALL_H
 #define AGENT_CALL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,6 +50,12 @@ void *agent_arg(const struct op *op);
 enum op_next call_api(struct op *op, const char *method, const char *path,
     const char *body, int64_t timeout_ms, op_step *next);
 const struct call_reply *call_reply(const struct op *op);
+/* Nothing came back, or nothing that settles the matter (no credit just now,
+ * a server in trouble): the same call again, later. */
+bool call_is_in_doubt(const struct call_reply *reply);
+/* The wait before the next try: doubled from 100 ms to 30 s, jittered.
+ * *delay_ms is 0 before the first. */
+int64_t call_backoff(int64_t *delay_ms);
 
 enum op_next call_program(struct op *op, const char *const *argv,
     int64_t timeout_ms, op_step *next);

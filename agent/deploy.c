@@ -6,6 +6,7 @@
  * next start goes on at the configuration test.  A failure swaps back and
  * reloads, but never to an expired pair.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -18,7 +19,6 @@
 #include "agent/target.h"
 #include "agent/work.h"
 #include "common/base/fault.h"
-#include "common/base/rand.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/pki/cert.h"
@@ -28,7 +28,9 @@
 #define PROGRAM_MS 30000
 #define STEP_LIMIT_MS 300000
 #define BUSY_RETRY_MS 100
-#define REPORT_RETRY_MAX_MS 30000
+#define PROVE_RETRY_MIN_MS 50
+#define PROVE_RETRY_MAX_MS 2000
+#define FAILURE_MAX 2000
 #define VERSIONS_KEPT 3
 
 struct deploy {
@@ -37,12 +39,13 @@ struct deploy {
 	struct install_paths paths;
 	const char *failure; /* NULL while all is well */
 	const char *seen;    /* fingerprint the handshake saw, or "" */
-	int64_t probes, delay_ms;
+	int64_t probes, prove_wait_ms;
+	int64_t delay_ms; /* back-off of the call that is under way */
 	bool is_proof_failure;
-	bool is_swapped_back;
 };
 
 static op_step deploy_claim_dir;
+static op_step deploy_fetch;
 static op_step deploy_fetched;
 static op_step deploy_test;
 static op_step deploy_reload;
@@ -52,6 +55,7 @@ static op_step deploy_tested;
 static op_step deploy_reloaded;
 static op_step deploy_swapped_back;
 static op_step deploy_verify;
+static op_step deploy_verified;
 static op_step deploy_report;
 static op_step deploy_reported;
 
@@ -62,6 +66,9 @@ deploy_failed(struct op *op, const char *why)
 
 	if (!d->failure)
 		d->failure = why;
+	/* A server's words may be long; the report has a limit. */
+	if (strlen(d->failure) > FAILURE_MAX)
+		d->failure = op_printf(op, "%.*s...", FAILURE_MAX, d->failure);
 	d->delay_ms = 0;
 	return op_goto(op, deploy_verify);
 }
@@ -129,6 +136,7 @@ deploy_start(struct op *op)
 	rc r;
 
 	d->seen = "";
+	d->prove_wait_ms = PROVE_RETRY_MIN_MS;
 	r = read_item(op, w, d, &why);
 	if (r != RC_OK && w->is_resumed) {
 		log_error("JOURNAL-BAD",
@@ -162,10 +170,32 @@ deploy_claim_dir(struct op *op)
 		    w->job, d->j.version, w->target);
 		return op_goto(op, deploy_test);
 	}
+	return op_goto(op, deploy_fetch);
+}
+
+static enum op_next
+deploy_fetch(struct op *op)
+{
+	struct work *w = agent_arg(op);
+
 	return call_api(op, "GET",
 	    op_printf(op, "/api/v1/agents/%s/certificates/%s?job=%s",
 		w->agent->id, w->certificate, w->job),
 	    NULL, CALL_MS, deploy_fetched);
+}
+
+/* The answer to the last call leaves the matter open: step again, later. */
+static enum op_next
+deploy_again(struct op *op, op_step *step)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	struct work *w = agent_arg(op);
+	int64_t wait = call_backoff(&d->delay_ms);
+
+	log_warn("CALL-RETRY", "job %s: %s; again in %lld ms", w->job,
+	    call_reply(op)->error, (long long)wait);
+	op_extend(op, STEP_LIMIT_MS);
+	return op_sleep(op, wait, step);
 }
 
 /* The chain belongs to our key and is what the job pins. */
@@ -198,6 +228,33 @@ check_pair(struct op *op, struct deploy *d, const char *pem,
 	return r;
 }
 
+/* What to go back to when the new version does not serve. */
+static rc
+find_previous(struct op *op, struct work *w, struct deploy *d,
+    const char *target, const char **out_why)
+{
+	struct arena *a = op_arena(op);
+	struct install_journal old;
+	rc r;
+
+	r = install_current(a, &d->paths, &d->j.previous);
+	if (r != RC_OK) {
+		*out_why = op_printf(op, "cannot read %s/current: %s",
+		    d->paths.dir, strerror(errno));
+		return r;
+	}
+	if (strcmp(d->j.previous, target) != 0)
+		return RC_OK;
+	/* Switched before.  An install that ran out of time still has its
+	 * journal; without one there is nothing to go back to. */
+	if (install_journal_read(w->agent, a, w->target, &old) == RC_OK &&
+	    strcmp(old.version, d->j.version) == 0)
+		d->j.previous = old.previous;
+	else
+		d->j.previous = "";
+	return RC_OK;
+}
+
 static rc
 stage_and_switch(struct op *op, struct work *w, struct deploy *d,
     const char *pem, const struct secret *key_pem, const char **out_why)
@@ -211,15 +268,13 @@ stage_and_switch(struct op *op, struct work *w, struct deploy *d,
 		r = install_adopt(a, &d->paths, out_why);
 	fault_point("agent.install.staged");
 	if (r == RC_OK)
-		r = install_current(a, &d->paths, &d->j.previous);
+		r = find_previous(op, w, d, target, out_why);
 	if (r != RC_OK)
 		return r;
-	if (strcmp(d->j.previous, target) == 0)
-		d->j.previous = ""; /* done before; nothing to go back to */
 	r = install_journal_write(w->agent, &d->j);
 	if (r != RC_OK) {
 		*out_why = op_printf(op, "cannot write the install journal: %s",
-		    strerror(errno));
+		    r == RC_IO ? strerror(errno) : rc_name(r));
 		return r;
 	}
 	fault_point("agent.install.journalled");
@@ -238,9 +293,11 @@ deploy_fetched(struct op *op)
 	struct secret *key_pem;
 	rc r;
 
-	if (reply->code != RC_OK || reply->status >= 500)
-		return op_fail(op, RC_UNAVAILABLE, "job %s: %s", w->job,
-		    reply->error); /* it is in the next answer's work again */
+	if (w->agent->is_retired || w->agent->is_stopping)
+		return op_done(op);
+	if (call_is_in_doubt(reply))
+		return deploy_again(op, deploy_fetch);
+	d->delay_ms = 0;
 	if (reply->status != 200 || !reply->json ||
 	    json_str(reply->json, "certificate_pem", 262144, &pem) != RC_OK)
 		return deploy_failed(op,
@@ -268,16 +325,14 @@ deploy_test(struct op *op)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
 	const char *target = op_printf(op, "v/%s", d->j.version);
-	const char *why, *current = "";
+	const char *why = "cannot read what is current";
 	rc r;
 
 	op_extend(op, STEP_LIMIT_MS);
-	/* A resumed install may have died before its switch. */
-	r = install_current(op_arena(op), &d->paths, &current);
-	if (r == RC_OK && strcmp(current, target) != 0 && !d->is_swapped_back)
-		r = install_switch(op_arena(op), &d->paths, target, &why);
+	/* A resumed install may have died before or in its switch. */
+	r = install_switch(op_arena(op), &d->paths, target, &why);
 	if (r != RC_OK)
-		return deploy_failed(op, "cannot switch to the new version");
+		return deploy_failed(op, why);
 	if (!d->plan.test_argv[0])
 		return op_goto(op, deploy_reload);
 	return call_program(op, d->plan.test_argv, PROGRAM_MS, deploy_tested);
@@ -304,7 +359,7 @@ static enum op_next
 deploy_swap_back(struct op *op, const char *why)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
-	const char *ignored = "";
+	const char *how = "";
 
 	d->failure = why;
 	if (!install_is_usable(op_arena(op), &d->paths, d->j.previous)) {
@@ -312,15 +367,14 @@ deploy_swap_back(struct op *op, const char *why)
 		    "%s; the pair before it is missing "
 		    "or expired, so the new one stays",
 		    why);
-		return deploy_failed(op, why);
+		return deploy_failed(op, d->failure);
 	}
-	if (install_switch(op_arena(op), &d->paths, d->j.previous, &ignored) !=
+	if (install_switch(op_arena(op), &d->paths, d->j.previous, &how) !=
 	    RC_OK) {
-		d->failure = op_printf(op, "%s; and swapping back failed: %s",
-		    why, ignored);
-		return deploy_failed(op, why);
+		d->failure =
+		    op_printf(op, "%s; and swapping back failed: %s", why, how);
+		return deploy_failed(op, d->failure);
 	}
-	d->is_swapped_back = true;
 	if (!d->plan.reload_argv[0])
 		return op_goto(op, deploy_swapped_back);
 	return call_program(op, d->plan.reload_argv, PROGRAM_MS,
@@ -361,8 +415,24 @@ deploy_reloaded(struct op *op)
 	fault_point("agent.install.reloaded");
 	if (why)
 		return deploy_swap_back(op, why);
-	d->delay_ms = 50;
 	return op_goto(op, deploy_prove);
+}
+
+/* What to ask the server for; NULL: nothing in particular. */
+static const char *
+server_name(struct op *op, const struct deploy *d)
+{
+	const char *name =
+	    d->plan.server_name ? d->plan.server_name : d->j.common_name;
+	unsigned char address[16];
+
+	/* A wildcard is no host name, and an address is never asked for. */
+	if (strncmp(name, "*.", 2) == 0)
+		return op_printf(op, "www%s", name + 1);
+	if (name[0] == '\0' || inet_pton(AF_INET, name, address) == 1 ||
+	    inet_pton(AF_INET6, name, address) == 1)
+		return NULL;
+	return name;
 }
 
 static enum op_next
@@ -371,14 +441,15 @@ deploy_prove(struct op *op)
 	struct deploy *d = op_state(op, sizeof(*d));
 	struct work *w = agent_arg(op);
 
-	if (!d->plan.host) {
-		d->delay_ms = 0;
+	if (!d->plan.host)
 		return op_goto(op, deploy_report);
-	}
+	if (w->agent->is_retired || w->agent->is_stopping)
+		return op_done(op); /* the journal stays open */
+	op_extend(op, STEP_LIMIT_MS);
 	d->probes++;
 	return call_handshake(op, d->plan.host, d->plan.port,
-	    d->plan.server_name ? d->plan.server_name : d->j.common_name,
-	    cfg_int(w->agent->cfg, "verify_timeout"), deploy_proved);
+	    server_name(op, d), cfg_int(w->agent->cfg, "verify_timeout"),
+	    deploy_proved);
 }
 
 /* A reloading server answers with the old pair for a moment. */
@@ -397,9 +468,11 @@ deploy_proved(struct op *op)
 		return op_goto(op, deploy_verify);
 	}
 	if (d->probes < cfg_int(w->agent->cfg, "verify_attempts")) {
-		int64_t wait = d->delay_ms;
+		int64_t wait = d->prove_wait_ms;
 
-		d->delay_ms = wait * 2 > 2000 ? 2000 : wait * 2;
+		d->prove_wait_ms = wait * 2 < PROVE_RETRY_MAX_MS
+				       ? wait * 2
+				       : PROVE_RETRY_MAX_MS;
 		return op_sleep(op, wait, deploy_prove);
 	}
 	d->is_proof_failure = true;
@@ -461,29 +534,22 @@ deploy_verify(struct op *op)
 	json_w_kv(&json, "error", d->failure ? d->failure : "");
 	return call_api(op, "POST",
 	    op_printf(op, "/api/v1/jobs/%s/verify", w->job),
-	    finish_json(op, &b, &json), CALL_MS, deploy_report);
+	    finish_json(op, &b, &json), CALL_MS, deploy_verified);
 }
 
-static bool
-must_report_again(const struct call_reply *reply)
-{
-	return reply->code != RC_OK || reply->status >= 500 ||
-	       reply->status == 429;
-}
-
+/* Refused (the job is over, say): the report will hear the same. */
 static enum op_next
-report_later(struct op *op, op_step *step)
+deploy_verified(struct op *op)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
 	struct work *w = agent_arg(op);
 
-	d->delay_ms = d->delay_ms ? d->delay_ms * 2 : 100;
-	if (d->delay_ms > REPORT_RETRY_MAX_MS)
-		d->delay_ms = REPORT_RETRY_MAX_MS;
-	log_warn("REPORT-RETRY", "job %s: %s; again in %lld ms", w->job,
-	    call_reply(op)->error, (long long)d->delay_ms);
-	op_extend(op, STEP_LIMIT_MS);
-	return op_sleep(op, rand_jitter(d->delay_ms, 20), step);
+	if (w->agent->is_retired || w->agent->is_stopping)
+		return op_done(op); /* the journal stays open */
+	if (call_is_in_doubt(call_reply(op)))
+		return deploy_again(op, deploy_verify);
+	d->delay_ms = 0;
+	return op_goto(op, deploy_report);
 }
 
 static enum op_next
@@ -495,10 +561,7 @@ deploy_report(struct op *op)
 	struct buf b;
 
 	if (w->agent->is_retired || w->agent->is_stopping)
-		return op_done(op); /* the journal stays open */
-	if ((!d->failure || d->is_proof_failure) && d->plan.host &&
-	    must_report_again(call_reply(op)))
-		return report_later(op, deploy_verify);
+		return op_done(op);
 	fault_point("agent.report.before");
 	buf_init(&b, 0);
 	json_w_init(&json, &b);
@@ -523,11 +586,13 @@ deploy_reported(struct op *op)
 	fault_point("agent.report.after");
 	if (w->agent->is_retired || w->agent->is_stopping)
 		return op_done(op);
-	if (must_report_again(reply))
-		return report_later(op, deploy_report);
+	if (call_is_in_doubt(reply))
+		return deploy_again(op, deploy_report);
 	if (reply->status != 200)
 		log_warn("REPORT-REFUSED", "job %s: %s", w->job, reply->error);
-	install_journal_clear(w->agent, w->target);
+	w->is_ended = reply->status == 200;
+	if (w->dir) /* else the journal is another job's */
+		install_journal_clear(w->agent, w->target);
 	if (d->failure) {
 		log_warn("DEPLOY-FAILED", "job %s certificate %s target %s: %s",
 		    w->job, w->certificate, w->target, d->failure);

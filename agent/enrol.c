@@ -13,7 +13,6 @@
 #include "agent/keystore.h"
 #include "agent/work.h"
 #include "common/base/fault.h"
-#include "common/base/rand.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/pki/csr.h"
@@ -26,6 +25,14 @@ struct enrol {
 	int64_t delay_ms;
 	const char *failure;
 };
+
+/* Answers that will not change however often the CSR is posted. */
+static bool
+is_refusal(int status)
+{
+	return status == 400 || status == 404 || status == 409 ||
+	       status == 413 || status == 422;
+}
 
 static op_step enrol_post;
 static op_step enrol_posted;
@@ -83,10 +90,8 @@ enrol_start(struct op *op)
 	rc r;
 
 	r = make_csr(op, w, &pem, &e->failure);
-	if (r != RC_OK) {
-		keystore_forget(w->agent, w->job);
+	if (r != RC_OK)
 		return op_goto(op, enrol_report);
-	}
 	buf_init(&body, 0);
 	json_w_init(&json, &body);
 	json_w_open(&json, '{');
@@ -112,6 +117,20 @@ enrol_post(struct op *op)
 }
 
 static enum op_next
+enrol_again(struct op *op, const char *code, op_step *step)
+{
+	struct enrol *e = op_state(op, sizeof(*e));
+	const struct call_reply *reply = call_reply(op);
+	struct work *w = agent_arg(op);
+	int64_t wait = call_backoff(&e->delay_ms);
+
+	log_warn(code, "job %s: %s; again in %lld ms", w->job,
+	    reply->error ? reply->error : "unexpected answer", (long long)wait);
+	op_extend(op, wait + 2 * CALL_MS);
+	return op_sleep(op, wait, step);
+}
+
+static enum op_next
 enrol_posted(struct op *op)
 {
 	struct enrol *e = op_state(op, sizeof(*e));
@@ -124,25 +143,21 @@ enrol_posted(struct op *op)
 	if (reply->code == RC_OK && reply->status == 202) {
 		log_info("CSR-SENT", "job %s certificate %s", w->job,
 		    w->certificate);
+		w->is_ended = true;
 		return op_done(op);
 	}
-	/* Doubt: the same key again.  A refusal is final. */
-	if (reply->code != RC_OK || reply->status >= 500 ||
-	    reply->status == 429) {
-		e->delay_ms = e->delay_ms ? e->delay_ms * 2 : 100;
-		if (e->delay_ms > 30000)
-			e->delay_ms = 30000;
-		log_warn("CSR-RETRY", "job %s: %s; again in %lld ms", w->job,
-		    reply->error, (long long)e->delay_ms);
-		op_extend(op, e->delay_ms + 2 * CALL_MS);
-		return op_sleep(op, rand_jitter(e->delay_ms, 20), enrol_post);
-	}
+	/* Doubt: the same key again, for an earlier post may have arrived.
+	 * Only a refusal of the CSR itself is final. */
+	if (reply->code != RC_OK || !is_refusal(reply->status))
+		return enrol_again(op, "CSR-RETRY", enrol_post);
 	e->failure = reply->error;
-	keystore_forget(w->agent, w->job);
 	if (reply->status == 404 || reply->status == 409) {
+		/* The job went on without us. */
 		log_warn("CSR-REFUSED", "job %s: %s", w->job, reply->error);
-		return op_done(op); /* the job went on without us */
+		keystore_forget(w->agent, w->job);
+		return op_done(op);
 	}
+	e->delay_ms = 0;
 	return op_goto(op, enrol_report);
 }
 
@@ -155,7 +170,8 @@ enrol_report(struct op *op)
 	struct buf body;
 	const char *text;
 
-	log_warn("ENROL-FAILED", "job %s: %s", w->job, e->failure);
+	if (e->delay_ms == 0)
+		log_warn("ENROL-FAILED", "job %s: %s", w->job, e->failure);
 	buf_init(&body, 0);
 	json_w_init(&json, &body);
 	json_w_open(&json, '{');
@@ -173,7 +189,16 @@ enrol_report(struct op *op)
 static enum op_next
 enrol_reported(struct op *op)
 {
-	/* Not delivered: the job is still in the next answer's work, and the
-	 * enrolment starts over. */
+	const struct call_reply *reply = call_reply(op);
+	struct work *w = agent_arg(op);
+
+	if (w->agent->is_retired || w->agent->is_stopping)
+		return op_done(op); /* it is in the next start's work again */
+	if (call_is_in_doubt(reply))
+		return enrol_again(op, "REPORT-RETRY", enrol_report);
+	if (reply->status != 200)
+		log_warn("REPORT-REFUSED", "job %s: %s", w->job, reply->error);
+	/* The job is over, and with it the use of its key. */
+	keystore_forget(w->agent, w->job);
 	return op_done(op);
 }

@@ -86,8 +86,8 @@ files_write(int dir_fd, const char *name, const void *bytes, size_t len,
 	return r;
 }
 
-rc
-files_read(struct arena *a, int dir_fd, const char *name, size_t max,
+static rc
+read_at(struct arena *a, int dir_fd, const char *name, int flags, size_t max,
     char **out, size_t *out_len)
 {
 	struct stat st;
@@ -96,7 +96,8 @@ files_read(struct arena *a, int dir_fd, const char *name, size_t max,
 	char *text;
 	int fd;
 
-	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* O_NONBLOCK: a FIFO in its place must not hang the agent. */
+	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
 	if (fd < 0)
 		return errno == ENOENT ? RC_NOT_FOUND : RC_IO;
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
@@ -123,6 +124,20 @@ files_read(struct arena *a, int dir_fd, const char *name, size_t max,
 	if (out_len)
 		*out_len = got;
 	return RC_OK;
+}
+
+rc
+files_read(struct arena *a, int dir_fd, const char *name, size_t max,
+    char **out, size_t *out_len)
+{
+	return read_at(a, dir_fd, name, O_NOFOLLOW, max, out, out_len);
+}
+
+rc
+files_read_path(struct arena *a, const char *path, size_t max, char **out,
+    size_t *out_len)
+{
+	return read_at(a, AT_FDCWD, path, 0, max, out, out_len);
 }
 
 rc

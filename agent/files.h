@@ -20,12 +20,16 @@
 rc files_open_private_dir(const char *path, int *out_fd) MUST_CHECK;
 /* Makes a directory with that mode unless it is there. */
 rc files_mkdir(const char *path, mode_t mode) MUST_CHECK;
-/* Writes name below dir_fd by way of a temporary file. */
+/* Writes name below dir_fd by way of a temporary file.  RC_IO with errno
+ * set; nothing is left behind then. */
 rc files_write(int dir_fd, const char *name, const void *bytes, size_t len,
     mode_t mode) MUST_CHECK;
 /* RC_NOT_FOUND, RC_TOO_LARGE, RC_IO; NUL-terminated, in the arena. */
 rc files_read(struct arena *a, int dir_fd, const char *name, size_t max,
     char **out, size_t *out_len) MUST_CHECK;
+/* The file behind path, links followed; otherwise as files_read. */
+rc files_read_path(struct arena *a, const char *path, size_t max, char **out,
+    size_t *out_len) MUST_CHECK;
 /* Gone is fine. */
 rc files_remove(int dir_fd, const char *name) MUST_CHECK;
 rc files_sync_dir(const char *path) MUST_CHECK;

@@ -122,3 +122,14 @@ heartbeat_stop(struct heartbeat *h)
 	if (h->sending)
 		op_abort(h->sending, RC_CANCELLED);
 }
+
+void
+heartbeat_free(struct heartbeat *h)
+{
+	if (!h)
+		return;
+	heartbeat_stop(h);
+	timer_free(h->next);
+	free(h->body);
+	free(h);
+}

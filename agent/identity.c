@@ -142,6 +142,7 @@ register_end(struct agent *a, void *arg)
 	struct registration *g = arg;
 	bool ok = a->id[0] != '\0';
 
+	a->registering = NULL;
 	memcpy(a->api_key, g->key, sizeof(a->api_key));
 	mem_wipe(g->key, sizeof(g->key));
 	if (ok && !a->is_stopping)
@@ -252,6 +253,6 @@ identity_register(struct agent *a, void (*done)(struct agent *a))
 	memcpy(g->key, a->api_key, sizeof(g->key));
 	snprintf(a->api_key, sizeof(a->api_key), "%s",
 	    cfg_str(a->cfg, "bootstrap_token"));
-	(void)agent_op_start(a, "register", 2 * CALL_MS, register_ask, g,
-	    register_end);
+	a->registering = agent_op_start(a, "register", 2 * CALL_MS,
+	    register_ask, g, register_end);
 }

@@ -35,15 +35,26 @@ ends_with(const char *s, const char *end)
 {
 	size_t n = strlen(s), m = strlen(end);
 
-	return n > m && strcmp(s + n - m, end) == 0;
+	return n >= m && strcmp(s + n - m, end) == 0;
 }
 
+/* One spelling a path, since directories are told apart by it. */
 static bool
 is_plain_absolute(const char *path)
 {
-	return path[0] == '/' && !strstr(path, "/../") &&
-	       !ends_with(path, "/..") && !ends_with(path, "/") &&
-	       strlen(path) < PATH_MAX - 256;
+	return path[0] == '/' && path[1] != '\0' && !strstr(path, "//") &&
+	       !strstr(path, "/./") && !strstr(path, "/../") &&
+	       !ends_with(path, "/..") && !ends_with(path, "/.") &&
+	       !ends_with(path, "/") && strlen(path) < INSTALL_PATH_MAX;
+}
+
+/* The id becomes a directory's name. */
+static bool
+is_version_name(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n > 0 && n <= 128 && s[0] != '.' && !strchr(s, '/');
 }
 
 rc
@@ -61,16 +72,20 @@ install_paths_of(struct arena *a, const char *cert_path, const char *key_path,
 	if (!is_plain_absolute(cert_path) || !is_plain_absolute(key_path) ||
 	    (chain_path && !is_plain_absolute(chain_path))) {
 		*out_why = "cert_path, key_path and chain_path must be "
-			   "absolute paths of files, without ..";
+			   "absolute paths of files, without . .. or //";
 		return RC_INVALID;
 	}
-	if (strcmp(cert_path, key_path) == 0) {
-		*out_why = "cert_path and key_path are the same file";
+	if (strcmp(cert_path, key_path) == 0 ||
+	    (chain_path && (strcmp(chain_path, cert_path) == 0 ||
+			       strcmp(chain_path, key_path) == 0))) {
+		*out_why = "cert_path, key_path and chain_path must be "
+			   "different files";
 		return RC_INVALID;
 	}
 	slash = strrchr(cert_path, '/');
 	if (ends_with(cert_path, "/current/" CERT_FILE) &&
-	    ends_with(key_path, "/current/" KEY_FILE)) {
+	    ends_with(key_path, "/current/" KEY_FILE) &&
+	    strlen(cert_path) > strlen("/current/" CERT_FILE)) {
 		dir = arena_strndup(a, cert_path,
 		    strlen(cert_path) - strlen("/current/" CERT_FILE));
 		if (strncmp(dir, key_path, strlen(dir)) != 0 ||
@@ -160,6 +175,11 @@ stage(struct arena *a, const struct install_paths *p, const char *version,
 	struct stat st;
 	rc r;
 
+	if (!is_version_name(version)) {
+		*out_why = arena_printf(a,
+		    "\"%s\" cannot be the name of a version", version);
+		return RC_INVALID;
+	}
 	r = make_dirs(a, p, out_why);
 	if (r != RC_OK)
 		return r;
@@ -211,7 +231,8 @@ install_current(struct arena *a, const struct install_paths *p,
 	return RC_OK;
 }
 
-/* A configured path as a link to the file behind T/current. */
+/* A configured path as a link to the file behind T/current.  A path that is
+ * T/current/<file> itself needs none. */
 static rc
 link_path(struct arena *a, const struct install_paths *p, const char *path,
     const char *file, const char **out_why)
@@ -221,6 +242,8 @@ link_path(struct arena *a, const struct install_paths *p, const char *path,
 	ssize_t n;
 	rc r;
 
+	if (strcmp(path, want) == 0)
+		return RC_OK;
 	n = readlink(path, have, sizeof(have) - 1);
 	if (n > 0 && (size_t)n == strlen(want) &&
 	    memcmp(have, want, (size_t)n) == 0)
@@ -232,9 +255,18 @@ link_path(struct arena *a, const struct install_paths *p, const char *path,
 }
 
 static rc
-read_old(struct arena *a, const char *path, char **out, size_t *out_len)
+link_paths(struct arena *a, const struct install_paths *p, const char **out_why)
 {
-	return files_read(a, AT_FDCWD, path, PAIR_MAX, out, out_len);
+	rc r = RC_OK;
+
+	if (!p->is_direct) {
+		r = link_path(a, p, p->cert_path, CERT_FILE, out_why);
+		if (r == RC_OK)
+			r = link_path(a, p, p->key_path, KEY_FILE, out_why);
+	}
+	if (r == RC_OK && p->chain_path)
+		r = link_path(a, p, p->chain_path, CHAIN_FILE, out_why);
+	return r;
 }
 
 rc
@@ -251,12 +283,18 @@ install_adopt(struct arena *a, const struct install_paths *p,
 	r = install_current(a, p, &current);
 	if (r != RC_OK)
 		return fail(a, out_why, "cannot read", p->dir);
+	/* An adoption that was cut off between its two links: both must be
+	 * links before current moves, or the next version would be seen with
+	 * the old key. */
 	if (current[0] != '\0')
+		return link_paths(a, p, out_why);
+	/* A missing or an oversized file is not a pair to adopt; it is
+	 * replaced all the same, once the new version is current.  A link to
+	 * elsewhere is followed: what it serves now is what to go back to. */
+	if (files_read_path(a, p->cert_path, PAIR_MAX, &cert, &cert_len) !=
+	    RC_OK)
 		return RC_OK;
-	/* A link, a missing or an oversized file is not a pair to adopt; it
-	 * is replaced all the same, once the new version is current. */
-	if (read_old(a, p->cert_path, &cert, &cert_len) != RC_OK ||
-	    read_old(a, p->key_path, &key, &key_len) != RC_OK)
+	if (files_read_path(a, p->key_path, PAIR_MAX, &key, &key_len) != RC_OK)
 		return RC_OK;
 	r = stage(a, p, "adopted", cert, key, key_len, out_why);
 	mem_wipe(key, key_len);
@@ -275,14 +313,7 @@ install_switch(struct arena *a, const struct install_paths *p,
 	if (r != RC_OK)
 		return fail(a, out_why, "cannot switch",
 		    in_dir(a, p, "current"));
-	if (p->is_direct)
-		return RC_OK;
-	r = link_path(a, p, p->cert_path, CERT_FILE, out_why);
-	if (r == RC_OK)
-		r = link_path(a, p, p->key_path, KEY_FILE, out_why);
-	if (r == RC_OK && p->chain_path)
-		r = link_path(a, p, p->chain_path, CHAIN_FILE, out_why);
-	return r;
+	return link_paths(a, p, out_why);
 }
 
 bool
@@ -295,7 +326,8 @@ install_is_usable(struct arena *a, const struct install_paths *p,
 	X509 *x;
 	rc r;
 
-	if (target[0] == '\0')
+	if (target[0] == '\0' ||
+	    access(arena_printf(a, "%s/%s/" KEY_FILE, p->dir, target), F_OK))
 		return false;
 	r = files_read(a, AT_FDCWD,
 	    arena_printf(a, "%s/%s/" CERT_FILE, p->dir, target), PAIR_MAX, &pem,
@@ -345,6 +377,13 @@ install_prune(const struct install_paths *p, const char *current,
 		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
 		    !S_ISDIR(st.st_mode))
 			continue;
+		if (ends_with(e->d_name, ".tmp")) {
+			/* One caller a directory: of a run that was cut off. */
+			snprintf(path, sizeof(path), "%s/v/%s", p->dir,
+			    e->d_name);
+			remove_version(path);
+			continue;
+		}
 		all = mem_realloc(all, n + 1, sizeof(*all));
 		memcpy(all[n].name, e->d_name, strlen(e->d_name) + 1);
 		all[n++].made = st.st_mtim;

@@ -23,6 +23,9 @@
 #include "common/base/rc.h"
 #include "common/base/secret.h"
 
+/* Longest configured path; leaves room for what is put beside it. */
+#define INSTALL_PATH_MAX 3500
+
 struct install_paths {
 	const char *dir;       /* T */
 	const char *cert_path; /* as the target's configuration names them */
@@ -45,7 +48,8 @@ rc install_stage(struct arena *a, const struct install_paths *p,
 rc install_current(struct arena *a, const struct install_paths *p,
     const char **out) MUST_CHECK;
 /* Files that stand at the configured paths become version "adopted" and are
- * replaced by links; done once, repeated without harm. */
+ * replaced by links; done once, repeated without harm, and whole before
+ * install_switch may move current on. */
 rc install_adopt(struct arena *a, const struct install_paths *p,
     const char **out_why) MUST_CHECK;
 /* T/current -> target ("v/<version>"), and the configured paths' links. */

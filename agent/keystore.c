@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/files.h"
@@ -14,6 +16,7 @@
 
 #define KEY_MAX 16384
 #define VERSION_PREFIX "certver"
+#define MARK_AGE_S (7 * 86400)
 
 /* Ids come from the server and become file names. */
 static bool
@@ -150,7 +153,9 @@ keystore_installed(struct agent *a, const char *version)
 bool
 keystore_has_unfinished(struct agent *a)
 {
+	time_t old = time(NULL) - MARK_AGE_S;
 	struct dirent *e;
+	struct stat st;
 	bool found = false;
 	DIR *d;
 	int fd;
@@ -166,7 +171,14 @@ keystore_has_unfinished(struct agent *a)
 	while (!found && (e = readdir(d)) != NULL) {
 		size_t n = strlen(e->d_name);
 
-		found = n > 4 && strcmp(e->d_name + n - 4, ".csr") == 0;
+		if (n <= 4 || strcmp(e->d_name + n - 4, ".csr") != 0 ||
+		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			continue;
+		/* A job that was cancelled at the server leaves its mark. */
+		if (st.st_mtime < old)
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+		else
+			found = true;
 	}
 	closedir(d);
 	return found;

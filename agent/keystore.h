@@ -25,7 +25,7 @@ rc keystore_mark(struct agent *a, const char *job,
 void keystore_installed(struct agent *a, const char *version);
 /* A job that ended without a certificate: its key is of no more use. */
 void keystore_forget(struct agent *a, const char *job);
-/* Whether any enrolment is unfinished. */
+/* Whether any enrolment of the last week is unfinished; older marks go. */
 bool keystore_has_unfinished(struct agent *a);
 
 #endif

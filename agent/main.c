@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,9 +17,12 @@
 #include "agent/files.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
+#include "common/op/op.h"
 
 #define STOP_CHECK_MS 50
-#define STOP_LIMIT_MS 10000
+#define STOP_LIMIT_MS 5000
+#define LOCK_TRIES 50
+#define LOCK_PAUSE_US 100000
 
 static const struct cfg_key keys[] = {
 #define KEY CFG_KEY_ROW
@@ -54,6 +58,12 @@ agent_stop(struct agent *a, int exit_status)
 	timer_arm(stop_timer, 0);
 }
 
+static void
+leave_retired(void *arg)
+{
+	agent_stop(arg, 0);
+}
+
 void
 agent_retired(struct agent *a)
 {
@@ -61,7 +71,8 @@ agent_retired(struct agent *a)
 		return;
 	log_info("RETIRED", "the server says this agent was retired; leaving");
 	a->is_retired = true;
-	agent_stop(a, 0);
+	/* The stop ends requests, and the caller is the callback of one. */
+	loop_defer(a->loop, leave_retired, a);
 }
 
 static void
@@ -79,7 +90,25 @@ begin(struct agent *a)
 	a->poll = poll_start(a);
 }
 
-/* Also the parent of the last component, so that the defaults work. */
+/* One agent a key directory.  A predecessor that was killed may take a moment
+ * to be gone. */
+static rc
+lock_dir(int fd, const char *path)
+{
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+		if (errno != EWOULDBLOCK || i == LOCK_TRIES) {
+			log_error("KEY-DIR", "%s: %s", path,
+			    errno == EWOULDBLOCK
+				? "another agent uses this directory"
+				: strerror(errno));
+			return RC_BUSY;
+		}
+		(void)usleep(LOCK_PAUSE_US);
+	}
+	return RC_OK;
+}
+
+/* The state directory may be the key directory's parent: it goes first. */
 static rc
 open_dirs(struct agent *a)
 {
@@ -100,6 +129,9 @@ open_dirs(struct agent *a)
 		log_error("KEY-DIR", "%s: %s", key_dir, strerror(errno));
 		return r;
 	}
+	r = lock_dir(a->key_dir_fd, key_dir);
+	if (r != RC_OK)
+		return r;
 	snprintf(path, sizeof(path), "%s/journal", state_dir);
 	r = files_open_private_dir(path, &a->journal_dir_fd);
 	if (r != RC_OK)
@@ -165,6 +197,22 @@ agent_init(struct agent *a)
 	return r;
 }
 
+/* What is still under way ends here as at a kill: the journals know. */
+static void
+agent_fini(struct agent *a)
+{
+	if (a->registering)
+		op_abort(a->registering, RC_CANCELLED);
+	heartbeat_free(a->heartbeat);
+	poll_free(a->poll);
+	timer_free(stop_timer);
+	http_out_free(a->http);
+	loop_free(a->loop);
+	mem_wipe(a->api_key, sizeof(a->api_key));
+	free(a->server_url);
+	cfg_free(a->cfg);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -189,14 +237,16 @@ main(int argc, char **argv)
 	r = agent_init(&a);
 	if (r == RC_OK)
 		r = identity_load(&a, &registered);
-	if (r != RC_OK)
+	if (r != RC_OK) {
+		agent_fini(&a);
 		return 1;
+	}
 	if (registered)
 		begin(&a);
 	else
 		identity_register(&a, begin);
 	r = loop_run(a.loop);
-	mem_wipe(a.api_key, sizeof(a.api_key));
+	agent_fini(&a);
 	log_info("STOPPED", "status %d", a.exit_status);
 	return r == RC_OK ? a.exit_status : 1;
 }

@@ -2,9 +2,9 @@
  * poll: asks for work, parked at the server, and keeps what is in hand.
  *
  * Open install journals are resumed first.  An item that is in hand already
- * is not started twice, however often the server lists it; while something
- * is in hand the next question waits a second or for its end, since the
- * server would answer at once with the same items.
+ * is not started twice, however often the server lists it; after an answer
+ * that listed anything the next question waits a second or for the end of an
+ * item, since the server would answer at once with the same items.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +23,6 @@
 
 #define CALL_SLACK_MS 15000
 #define IN_HAND_PAUSE_MS 1000
-#define BACKOFF_MIN_MS 100
-#define BACKOFF_MAX_MS 30000
 #define WORK_LIMIT_MS 300000
 
 struct poll {
@@ -34,6 +32,8 @@ struct poll {
 	struct work *in_hand;
 	int64_t n_in_hand;
 	int64_t backoff_ms;
+	int64_t pause_ms; /* before the next question, when nothing failed */
+	bool has_answer;  /* of the question just over; else it timed out */
 	bool is_stopping;
 };
 
@@ -57,9 +57,11 @@ work_done(struct agent *a, void *arg)
 			break;
 		}
 	}
+	/* What was not brought to its end is listed again at once. */
+	poll_soon(p, w->is_ended ? 0 : IN_HAND_PAUSE_MS);
 	free(w->item_json);
+	free(w->dir);
 	free(w);
-	poll_soon(p, 0);
 }
 
 static bool
@@ -76,10 +78,11 @@ bool
 poll_claim_dir(struct work *w, const char *dir)
 {
 	for (const struct work *o = w->poll->in_hand; o; o = o->next) {
-		if (o != w && strcmp(o->dir, dir) == 0)
+		if (o != w && o->dir && strcmp(o->dir, dir) == 0)
 			return false;
 	}
-	snprintf(w->dir, sizeof(w->dir), "%s", dir);
+	if (!w->dir)
+		w->dir = mem_strdup(dir);
 	return true;
 }
 
@@ -91,7 +94,7 @@ work_start(struct poll *p, struct work *w)
 	w->next = p->in_hand;
 	p->in_hand = w;
 	p->n_in_hand++;
-	(void)agent_op_start(p->agent, w->is_deployment ? "deploy" : "enrol",
+	w->op = agent_op_start(p->agent, w->is_deployment ? "deploy" : "enrol",
 	    WORK_LIMIT_MS, w->is_deployment ? deploy_start : enrol_start, w,
 	    work_done);
 }
@@ -125,12 +128,11 @@ work_read(struct arena *a, const struct cJSON *item, struct work *w)
 	return RC_OK;
 }
 
-static size_t
+static void
 take_items(struct poll *p, struct arena *a, const struct cJSON *reply)
 {
 	const struct cJSON *item, *jobs = json_get(reply, "jobs");
 	int64_t most = cfg_int(p->agent->cfg, "deploy_parallel");
-	size_t started = 0;
 
 	cJSON_ArrayForEach(item, jobs)
 	{
@@ -145,19 +147,18 @@ take_items(struct poll *p, struct arena *a, const struct cJSON *reply)
 			continue;
 		}
 		work_start(p, w);
-		started++;
 	}
-	return started;
+	/* With something listed the server does not park the next question:
+	 * items in hand, and those not understood, would make a busy loop. */
+	p->pause_ms = cJSON_GetArraySize(jobs) > 0 ? IN_HAND_PAUSE_MS : 0;
 }
 
 static void
 poll_failed(struct poll *p, const char *why)
 {
-	p->backoff_ms = p->backoff_ms ? p->backoff_ms * 2 : BACKOFF_MIN_MS;
-	if (p->backoff_ms > BACKOFF_MAX_MS)
-		p->backoff_ms = BACKOFF_MAX_MS;
+	p->pause_ms = call_backoff(&p->backoff_ms);
 	log_warn("POLL-FAILED", "%s; again in %lld ms", why,
-	    (long long)p->backoff_ms);
+	    (long long)p->pause_ms);
 }
 
 static enum op_next
@@ -166,6 +167,7 @@ poll_answered(struct op *op)
 	const struct call_reply *reply = call_reply(op);
 	struct poll *p = agent_arg(op);
 
+	p->has_answer = true;
 	if (p->is_stopping || p->agent->is_retired)
 		return op_done(op);
 	if (reply->code != RC_OK || reply->status != 200 || !reply->json) {
@@ -174,7 +176,7 @@ poll_answered(struct op *op)
 		return op_done(op);
 	}
 	p->backoff_ms = 0;
-	(void)take_items(p, op_arena(op), reply->json);
+	take_items(p, op_arena(op), reply->json);
 	return op_done(op);
 }
 
@@ -182,7 +184,7 @@ static enum op_next
 poll_ask(struct op *op)
 {
 	struct poll *p = agent_arg(op);
-	int64_t wait = p->in_hand ? 0 : cfg_int(p->agent->cfg, "poll_wait");
+	int64_t wait = cfg_int(p->agent->cfg, "poll_wait");
 
 	return call_api(op, "GET",
 	    op_printf(op, "/api/v1/agents/%s/work?wait=%llds", p->agent->id,
@@ -198,10 +200,9 @@ poll_asked(struct agent *a, void *arg)
 	p->asking = NULL;
 	if (p->is_stopping || a->is_retired)
 		return;
-	if (p->backoff_ms)
-		poll_soon(p, rand_jitter(p->backoff_ms, 20));
-	else
-		poll_soon(p, p->in_hand ? IN_HAND_PAUSE_MS : 0);
+	if (!p->has_answer)
+		p->pause_ms = call_backoff(&p->backoff_ms);
+	poll_soon(p, p->pause_ms);
 }
 
 static void
@@ -212,6 +213,7 @@ poll_next(void *arg)
 
 	if (p->asking || p->is_stopping)
 		return;
+	p->has_answer = false;
 	limit = cfg_int(p->agent->cfg, "poll_wait") + 2 * CALL_SLACK_MS;
 	p->asking =
 	    agent_op_start(p->agent, "poll", limit, poll_ask, p, poll_asked);
@@ -269,6 +271,18 @@ poll_stop(struct poll *p)
 	timer_disarm(p->next);
 	if (p->asking)
 		op_abort(p->asking, RC_CANCELLED);
+}
+
+void
+poll_free(struct poll *p)
+{
+	if (!p)
+		return;
+	poll_stop(p);
+	while (p->in_hand)
+		op_abort(p->in_hand->op, RC_CANCELLED);
+	timer_free(p->next);
+	free(p);
 }
 
 bool

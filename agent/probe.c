@@ -87,6 +87,7 @@ static void
 probe_on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct probe *p = arg;
+	int socket_error, dns_error;
 	unsigned long e;
 	char text[120];
 
@@ -94,12 +95,16 @@ probe_on_event(struct bufferevent *bev, short what, void *arg)
 		probe_read_leaf(p);
 		return;
 	}
+	socket_error = EVUTIL_SOCKET_ERROR(); /* before it is written over */
+	dns_error = bufferevent_socket_get_dns_error(bev);
 	e = bufferevent_get_openssl_error(bev);
 	if (e)
 		ERR_error_string_n(e, text, sizeof(text));
 	else
 		snprintf(text, sizeof(text), "%s",
-		    evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+		    dns_error      ? evutil_gai_strerror(dns_error)
+		    : socket_error ? evutil_socket_error_to_string(socket_error)
+				   : "the connection was closed");
 	probe_end(p, RC_IO, text);
 }
 

@@ -38,8 +38,12 @@ split(struct arena *a, const char *text, const char **argv, const char *field,
 	}
 	for (word = strtok_r(copy, " \t", &save); word;
 	     word = strtok_r(NULL, " \t", &save)) {
-		if (n == TARGET_ARGS_MAX - 1)
-			break;
+		if (n == TARGET_ARGS_MAX - 1) {
+			*out_why = arena_printf(a, "%s has more than %d words",
+			    field, TARGET_ARGS_MAX - 1);
+			argv[0] = NULL;
+			return RC_INVALID;
+		}
 		argv[n++] = word;
 	}
 	argv[n] = NULL;
@@ -62,10 +66,10 @@ target_command(struct arena *a, const struct cJSON *config, const char *field,
 		return split(a, value->valuestring, argv, field, out_why);
 	r = json_str_list(a, config, field, TARGET_ARGS_MAX - 1, COMMAND_MAX,
 	    &items, &n);
-	if (r != RC_OK || n == 0) {
+	if (r != RC_OK || n == 0 || items[0][0] == '\0') {
 		*out_why = arena_printf(a,
 		    "%s is neither a string nor an "
-		    "array of 1 to %d strings",
+		    "array of 1 to %d strings, the first of them a program",
 		    field, TARGET_ARGS_MAX - 1);
 		return RC_INVALID;
 	}

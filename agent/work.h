@@ -14,6 +14,7 @@
 struct work {
 	struct agent *agent;
 	struct poll *poll;
+	struct op *op;
 	char job[129];
 	char certificate[129];
 	char target[129]; /* deployments */
@@ -21,11 +22,13 @@ struct work {
 	char *item_json;  /* the item's text; for a resumed one the journal's */
 	bool is_deployment;
 	bool is_resumed; /* from an open journal, not from the server */
-	char dir[1024];  /* the directory it writes, once known */
+	bool is_ended;   /* brought to its end, or put off by itself */
+	char *dir;       /* the directory it writes, once claimed */
 	struct work *next;
 };
 
-/* Whether another item in hand writes that directory; if not it is ours. */
+/* False while another item in hand writes that directory; else it is ours
+ * until the op's end. */
 bool poll_claim_dir(struct work *w, const char *dir);
 
 /* First steps of the two kinds of work; op arg is the struct work. */

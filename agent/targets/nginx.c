@@ -85,7 +85,10 @@ nginx_plan(struct arena *a, const struct cJSON *config, struct target_plan *out,
 		p.chain_path = NULL;
 	if (json_str(config, "host", 253, &p.host) != RC_OK &&
 	    json_str(config, "hostname", 253, &p.host) != RC_OK &&
+	    json_str(config, "target", 253, &p.host) != RC_OK &&
 	    json_str(config, "address", 253, &p.host) != RC_OK)
+		p.host = NULL;
+	if (p.host && p.host[0] == '\0')
 		p.host = NULL;
 	if (json_str(config, "server_name", 253, &p.server_name) != RC_OK)
 		p.server_name = NULL;
