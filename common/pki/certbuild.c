@@ -24,8 +24,8 @@
 struct certbuild {
 	X509 *ca;
 	EVP_PKEY *key;
-	EVP_PKEY_CTX
-	    *signer; /* set up once: half of a small signature's cost */
+	/* Set up once: half of a small signature's cost. */
+	EVP_PKEY_CTX *signer;
 	const struct alg_sig *alg;
 	uint8_t *issuer_der; /* OPENSSL_malloc */
 	struct span issuer;
