@@ -1,0 +1,197 @@
+/*
+ * test_files: whole or not at all, whatever stands in the way.
+ */
+#include "agent/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/unit/agent/sandbox.h"
+#include "tests/unit/check.h"
+
+static void
+private_dir_is_made_and_tightened(void)
+{
+	int fd = -1;
+
+	(void)sandbox_new();
+	CHECK_INT(files_open_private_dir(sandbox_path("k"), &fd), RC_OK);
+	CHECK_INT(sandbox_mode("k"), 0700);
+	close(fd);
+	CHECK(chmod(sandbox_path("k"), 0755) == 0);
+	CHECK_INT(files_open_private_dir(sandbox_path("k"), &fd), RC_OK);
+	CHECK_INT(sandbox_mode("k"), 0700);
+	close(fd);
+}
+
+static void
+private_dir_is_no_file_and_no_link(void)
+{
+	int fd = -1;
+
+	(void)sandbox_new();
+	sandbox_put("file", "x");
+	CHECK_INT(files_open_private_dir(sandbox_path("file"), &fd), RC_IO);
+	CHECK_INT(errno, ENOTDIR);
+	CHECK(symlink("/tmp", sandbox_path("link")) == 0);
+	CHECK_INT(files_open_private_dir(sandbox_path("link"), &fd), RC_IO);
+	CHECK_INT(files_open_private_dir(sandbox_path("no/where"), &fd), RC_IO);
+	CHECK_INT(errno, ENOENT);
+	CHECK_INT(fd, -1);
+}
+
+static void
+write_replaces_whole(void)
+{
+	int fd;
+
+	(void)sandbox_new();
+	fd = sandbox_dir_fd("d");
+	CHECK_INT(files_write(fd, "f", "old", 3, 0644), RC_OK);
+	CHECK_INT(files_write(fd, "f", "newer", 5, 0600), RC_OK);
+	CHECK_STR(sandbox_get("d/f"), "newer");
+	CHECK_INT(sandbox_mode("d/f"), 0600);
+	CHECK_INT(sandbox_count("d"), 1);
+	CHECK_INT(files_write(fd, "empty", "", 0, 0600), RC_OK);
+	CHECK_STR(sandbox_get("d/empty"), "");
+	close(fd);
+}
+
+static void
+write_gets_past_leftovers(void)
+{
+	int fd;
+
+	(void)sandbox_new();
+	fd = sandbox_dir_fd("d");
+	sandbox_put("d/f.tmp", "half");
+	CHECK(symlink("/etc/passwd", sandbox_path("d/g.tmp")) == 0);
+	CHECK_INT(files_write(fd, "f", "whole", 5, 0600), RC_OK);
+	CHECK_INT(files_write(fd, "g", "whole", 5, 0600), RC_OK);
+	CHECK_STR(sandbox_get("d/f"), "whole");
+	CHECK(!sandbox_link("d/g"));
+	CHECK_INT(sandbox_count("d"), 2);
+	close(fd);
+}
+
+static void
+write_that_does_not_fit_leaves_the_old(void)
+{
+	char big[8192];
+	rc r;
+	int fd;
+
+	(void)sandbox_new();
+	memset(big, 'x', sizeof(big));
+	fd = sandbox_dir_fd("d");
+	CHECK_INT(files_write(fd, "f", "old", 3, 0600), RC_OK);
+	sandbox_limit_writes(1000);
+	errno = 0;
+	r = files_write(fd, "f", big, sizeof(big), 0600);
+	sandbox_limit_writes(0);
+	CHECK_INT(r, RC_IO);
+	CHECK_INT(errno, EFBIG);
+	CHECK_STR(sandbox_get("d/f"), "old");
+	CHECK_INT(sandbox_count("d"), 1);
+	close(fd);
+}
+
+static void
+write_refuses_long_names(void)
+{
+	char name[600];
+	int fd;
+
+	(void)sandbox_new();
+	fd = sandbox_dir_fd("d");
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	CHECK_INT(files_write(fd, name, "x", 1, 0600), RC_INVALID);
+	name[300] = '\0'; /* past what a file system takes */
+	CHECK_INT(files_write(fd, name, "x", 1, 0600), RC_IO);
+	CHECK_INT(errno, ENAMETOOLONG);
+	CHECK_INT(sandbox_count("d"), 0);
+	close(fd);
+}
+
+static void
+read_is_bounded_and_plain(void)
+{
+	struct arena *a = sandbox_new();
+	char *text = NULL;
+	size_t len = 0;
+	int fd = sandbox_dir_fd("d");
+
+	sandbox_put("d/f", "0123456789");
+	CHECK_INT(files_read(a, fd, "f", 10, &text, &len), RC_OK);
+	CHECK_STR(text, "0123456789");
+	CHECK_INT(len, 10);
+	CHECK_INT(files_read(a, fd, "f", 9, &text, &len), RC_TOO_LARGE);
+	CHECK_INT(files_read(a, fd, "gone", 9, &text, &len), RC_NOT_FOUND);
+	CHECK_INT(files_read(a, fd, ".", 9, &text, &len), RC_IO);
+	CHECK(symlink("f", sandbox_path("d/link")) == 0);
+	CHECK_INT(files_read(a, fd, "link", 10, &text, &len), RC_IO);
+	CHECK_INT(files_read_path(a, sandbox_path("d/link"), 10, &text, &len),
+	    RC_OK);
+	CHECK_STR(text, "0123456789");
+	CHECK(mkfifo(sandbox_path("d/fifo"), 0600) == 0);
+	CHECK_INT(files_read(a, fd, "fifo", 10, &text, &len), RC_IO);
+	close(fd);
+}
+
+static void
+remove_of_nothing_is_fine(void)
+{
+	int fd;
+
+	(void)sandbox_new();
+	fd = sandbox_dir_fd("d");
+	sandbox_put("d/f", "x");
+	CHECK_INT(files_remove(fd, "f"), RC_OK);
+	CHECK_INT(files_remove(fd, "f"), RC_OK);
+	CHECK(mkdir(sandbox_path("d/sub"), 0700) == 0);
+	CHECK_INT(files_remove(fd, "sub"), RC_IO);
+	close(fd);
+}
+
+static void
+symlink_replaces(void)
+{
+	(void)sandbox_new();
+	sandbox_put("file", "x");
+	CHECK(symlink("old", sandbox_path("l.new")) == 0);
+	CHECK_INT(files_symlink("one", sandbox_path("l")), RC_OK);
+	CHECK_STR(sandbox_link("l"), "one");
+	CHECK_INT(files_symlink("two", sandbox_path("l")), RC_OK);
+	CHECK_STR(sandbox_link("l"), "two");
+	CHECK_INT(files_symlink("two", sandbox_path("file")), RC_OK);
+	CHECK_STR(sandbox_link("file"), "two");
+	CHECK(!sandbox_has("l.new"));
+	CHECK(mkdir(sandbox_path("dir"), 0700) == 0);
+	CHECK_INT(files_symlink("two", sandbox_path("dir")), RC_IO);
+	CHECK(!sandbox_has("dir.new"));
+	CHECK_INT(files_symlink("two", sandbox_path("no/l")), RC_IO);
+}
+
+static void
+mkdir_of_what_is_there_is_fine(void)
+{
+	(void)sandbox_new();
+	CHECK_INT(files_mkdir(sandbox_path("d"), 0755), RC_OK);
+	CHECK_INT(files_mkdir(sandbox_path("d"), 0755), RC_OK);
+	CHECK_INT(files_mkdir(sandbox_path("no/d"), 0755), RC_IO);
+	CHECK_INT(files_sync_dir(sandbox_path("d")), RC_OK);
+	CHECK_INT(files_sync_dir(sandbox_path("no")), RC_IO);
+}
+
+CHECK_MAIN(CHECK_ROW(private_dir_is_made_and_tightened),
+    CHECK_ROW(private_dir_is_no_file_and_no_link),
+    CHECK_ROW(write_replaces_whole), CHECK_ROW(write_gets_past_leftovers),
+    CHECK_ROW(write_that_does_not_fit_leaves_the_old),
+    CHECK_ROW(write_refuses_long_names), CHECK_ROW(read_is_bounded_and_plain),
+    CHECK_ROW(remove_of_nothing_is_fine), CHECK_ROW(symlink_replaces),
+    CHECK_ROW(mkdir_of_what_is_there_is_fine))

@@ -1,0 +1,396 @@
+/*
+ * test_install: no mix is ever visible, and every cut-off run can be repeated.
+ */
+#include "agent/install.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "tests/unit/agent/sandbox.h"
+#include "tests/unit/check.h"
+
+#define FAR_AWAY 4000000000
+#define LONG_AGO 1500000000
+
+static struct arena *a;
+static struct install_paths p;
+static const char *why;
+
+static rc
+paths(const char *cert, const char *key, const char *chain)
+{
+	why = "";
+	return install_paths_of(a, cert, key, chain, &p, &why);
+}
+
+/* A target whose server names T/current itself. */
+static void
+direct(void)
+{
+	a = sandbox_new();
+	CHECK_INT(paths(sandbox_path("T/current/fullchain.pem"),
+		      sandbox_path("T/current/privkey.pem"), NULL),
+	    RC_OK);
+}
+
+/* A target whose server names two files that stand already. */
+static void
+with_files(void)
+{
+	a = sandbox_new();
+	CHECK(mkdir(sandbox_path("etc"), 0755) == 0);
+	CHECK_INT(paths(sandbox_path("etc/site.crt"),
+		      sandbox_path("etc/site.key"), NULL),
+	    RC_OK);
+}
+
+static rc
+stage(const char *version, const char *chain, const char *key)
+{
+	struct secret *pem = secret_new(key, strlen(key));
+	rc r = install_stage(a, &p, version, chain, pem, &why);
+
+	secret_free(pem);
+	return r;
+}
+
+static void
+paths_of_a_direct_target(void)
+{
+	direct();
+	CHECK(p.is_direct);
+	CHECK_STR(p.dir, sandbox_path("T"));
+	CHECK_INT(p.key_mode, 0600);
+}
+
+static void
+paths_of_files(void)
+{
+	a = sandbox_new();
+	CHECK_INT(paths("/etc/n/site.crt", "/etc/k/site.key", NULL), RC_OK);
+	CHECK(!p.is_direct);
+	CHECK_STR(p.dir, "/etc/n/.certctl-site.crt");
+	CHECK_INT(paths("/site.crt", "/site.key", "/chain.pem"), RC_OK);
+	CHECK_STR(p.dir, "/.certctl-site.crt");
+	/* only one of the two names current: files like any other */
+	CHECK_INT(paths("/t/current/fullchain.pem", "/t/k.pem", NULL), RC_OK);
+	CHECK(!p.is_direct);
+	CHECK_INT(paths("/current/fullchain.pem", "/current/privkey.pem", NULL),
+	    RC_OK);
+	CHECK(!p.is_direct);
+}
+
+static void
+odd_paths_are_refused(void)
+{
+	static const char *const bad[] = {"", "/", "c.pem", "./c.pem",
+	    "/a/../c", "/a/..", "/a/", "/a//c", "/a/./c", "/a/.", "//c"};
+	char far[INSTALL_PATH_MAX + 2];
+
+	a = sandbox_new();
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		CHECK_INT(paths(bad[i], "/k", NULL), RC_INVALID);
+		CHECK_INT(paths("/c", bad[i], NULL), RC_INVALID);
+		CHECK_INT(paths("/c", "/k", bad[i]), RC_INVALID);
+		CHECK(strstr(why, "absolute"));
+	}
+	memset(far, 'f', sizeof(far));
+	far[0] = '/';
+	far[sizeof(far) - 1] = '\0';
+	CHECK_INT(paths(far, "/k", NULL), RC_INVALID);
+	CHECK_INT(paths("/same", "/same", NULL), RC_INVALID);
+	CHECK_INT(paths("/c", "/k", "/c"), RC_INVALID);
+	CHECK_INT(paths("/c", "/k", "/k"), RC_INVALID);
+	CHECK(strstr(why, "different files"));
+	CHECK_INT(paths("/a/current/fullchain.pem", "/b/current/privkey.pem",
+		      NULL),
+	    RC_INVALID);
+	CHECK(strstr(why, "two different directories"));
+	CHECK_INT(paths("/a/current/fullchain.pem", "/ab/current/privkey.pem",
+		      NULL),
+	    RC_INVALID);
+}
+
+#define LEAF "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n"
+#define ROOT "-----BEGIN CERTIFICATE-----\nB\n-----END CERTIFICATE-----\n"
+
+static void
+stage_writes_the_pair_and_its_chain(void)
+{
+	direct();
+	CHECK_INT(stage("certver-1", LEAF ROOT, "KEY"), RC_OK);
+	CHECK_STR(sandbox_get("T/v/certver-1/fullchain.pem"), LEAF ROOT);
+	CHECK_STR(sandbox_get("T/v/certver-1/chain.pem"), ROOT);
+	CHECK_STR(sandbox_get("T/v/certver-1/privkey.pem"), "KEY");
+	CHECK_INT(sandbox_mode("T/v/certver-1/privkey.pem"), 0600);
+	CHECK_INT(sandbox_mode("T/v/certver-1/fullchain.pem"), 0644);
+	CHECK_INT(sandbox_count("T/v"), 1);
+	CHECK(!sandbox_has("T/current"));
+}
+
+static void
+stage_again_changes_nothing(void)
+{
+	direct();
+	CHECK_INT(stage("certver-1", LEAF, "KEY"), RC_OK);
+	CHECK_INT(stage("certver-1", "OTHER", "OTHER"), RC_OK);
+	CHECK_STR(sandbox_get("T/v/certver-1/fullchain.pem"), LEAF);
+}
+
+static void
+stage_starts_over_after_a_cut(void)
+{
+	direct();
+	CHECK(mkdir(sandbox_path("T"), 0755) == 0);
+	CHECK(mkdir(sandbox_path("T/v"), 0755) == 0);
+	CHECK(mkdir(sandbox_path("T/v/certver-1.tmp"), 0755) == 0);
+	sandbox_put("T/v/certver-1.tmp/privkey.pem", "ANOTHER");
+	sandbox_put("T/v/certver-1.tmp/fullchain.pem.tmp", "HALF");
+	CHECK_INT(stage("certver-1", LEAF, "KEY"), RC_OK);
+	CHECK_STR(sandbox_get("T/v/certver-1/privkey.pem"), "KEY");
+	CHECK_INT(sandbox_count("T/v/certver-1"), 3);
+	CHECK_INT(sandbox_count("T/v"), 1);
+}
+
+static void
+stage_refuses_odd_versions(void)
+{
+	static const char *const bad[] = {"", ".", "..", ".x", "a/b", "../x"};
+
+	direct();
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		CHECK_INT(stage(bad[i], LEAF, "KEY"), RC_INVALID);
+	CHECK(!sandbox_has("T"));
+}
+
+static void
+stage_without_room_leaves_nothing(void)
+{
+	char big[8192];
+	rc r;
+
+	direct();
+	CHECK_INT(stage("certver-1", LEAF, "KEY"), RC_OK);
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	sandbox_limit_writes(1000);
+	r = stage("certver-2", big, "KEY");
+	sandbox_limit_writes(0);
+	CHECK_INT(r, RC_IO);
+	CHECK(strstr(why, "cannot write into"));
+	CHECK(strstr(why, strerror(EFBIG)));
+	CHECK_INT(sandbox_count("T/v"), 1);
+	/* with room again it works */
+	CHECK_INT(stage("certver-2", big, "KEY"), RC_OK);
+}
+
+static void
+stage_into_a_missing_directory_says_so(void)
+{
+	a = sandbox_new();
+	CHECK_INT(paths(sandbox_path("no/T/current/fullchain.pem"),
+		      sandbox_path("no/T/current/privkey.pem"), NULL),
+	    RC_OK);
+	CHECK_INT(stage("certver-1", LEAF, "KEY"), RC_IO);
+	CHECK(strstr(why, "cannot make"));
+	CHECK(strstr(why, "No such file"));
+}
+
+static void
+switch_moves_the_link(void)
+{
+	const char *current;
+
+	direct();
+	CHECK_INT(install_current(a, &p, &current), RC_OK);
+	CHECK_STR(current, "");
+	CHECK_INT(stage("one", LEAF, "K1"), RC_OK);
+	CHECK_INT(stage("two", LEAF, "K2"), RC_OK);
+	CHECK_INT(install_switch(a, &p, "v/one", &why), RC_OK);
+	CHECK_STR(sandbox_get("T/current/privkey.pem"), "K1");
+	CHECK_INT(install_switch(a, &p, "v/two", &why), RC_OK);
+	CHECK_INT(install_current(a, &p, &current), RC_OK);
+	CHECK_STR(current, "v/two");
+	CHECK_STR(sandbox_get("T/current/privkey.pem"), "K2");
+}
+
+static void
+switch_links_a_chain_beside_current(void)
+{
+	a = sandbox_new();
+	CHECK_INT(paths(sandbox_path("T/current/fullchain.pem"),
+		      sandbox_path("T/current/privkey.pem"),
+		      sandbox_path("ca.pem")),
+	    RC_OK);
+	CHECK(p.is_direct);
+	CHECK_INT(stage("one", LEAF ROOT, "K1"), RC_OK);
+	CHECK_INT(install_switch(a, &p, "v/one", &why), RC_OK);
+	CHECK_STR(sandbox_get("ca.pem"), ROOT);
+	/* and one that is in current is left alone */
+	CHECK_INT(paths(sandbox_path("T/current/fullchain.pem"),
+		      sandbox_path("T/current/privkey.pem"),
+		      sandbox_path("T/current/chain.pem")),
+	    RC_OK);
+	CHECK_INT(install_switch(a, &p, "v/one", &why), RC_OK);
+	CHECK_STR(sandbox_get("T/current/chain.pem"), ROOT);
+	CHECK(!sandbox_link("T/v/one/chain.pem"));
+}
+
+static void
+current_that_is_no_link_is_an_error(void)
+{
+	const char *current;
+
+	direct();
+	CHECK(mkdir(sandbox_path("T"), 0755) == 0);
+	CHECK(mkdir(sandbox_path("T/current"), 0755) == 0);
+	CHECK_INT(install_current(a, &p, &current), RC_IO);
+	CHECK_INT(stage("one", LEAF, "K1"), RC_OK);
+	CHECK_INT(install_switch(a, &p, "v/one", &why), RC_IO);
+	CHECK(strstr(why, "cannot switch"));
+}
+
+static void
+adopt_keeps_the_old_pair(void)
+{
+	const char *current;
+
+	with_files();
+	sandbox_put("etc/site.crt", LEAF);
+	sandbox_put("etc/site.key", "OLD");
+	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	CHECK_INT(install_current(a, &p, &current), RC_OK);
+	CHECK_STR(current, "v/adopted");
+	CHECK_STR(sandbox_link("etc/site.crt"),
+	    sandbox_path("etc/.certctl-site.crt/current/fullchain.pem"));
+	CHECK_STR(sandbox_get("etc/site.crt"), LEAF);
+	CHECK_STR(sandbox_get("etc/site.key"), "OLD");
+	/* again: nothing */
+	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	CHECK_STR(sandbox_get("etc/site.key"), "OLD");
+	/* the new version shows in both paths at once */
+	CHECK_INT(stage("two", ROOT, "NEW"), RC_OK);
+	CHECK_INT(install_switch(a, &p, "v/two", &why), RC_OK);
+	CHECK_STR(sandbox_get("etc/site.crt"), ROOT);
+	CHECK_STR(sandbox_get("etc/site.key"), "NEW");
+}
+
+static void
+adopt_follows_links_to_elsewhere(void)
+{
+	with_files();
+	sandbox_put("archive1", LEAF);
+	sandbox_put("archive2", "OLD");
+	CHECK(symlink("../archive1", sandbox_path("etc/site.crt")) == 0);
+	CHECK(symlink("../archive2", sandbox_path("etc/site.key")) == 0);
+	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	CHECK_STR(sandbox_get("etc/.certctl-site.crt/v/adopted/fullchain.pem"),
+	    LEAF);
+	CHECK_STR(sandbox_get("etc/site.key"), "OLD");
+	CHECK_STR(sandbox_get("archive2"), "OLD");
+}
+
+static void
+adopt_of_nothing_or_half_is_nothing(void)
+{
+	with_files();
+	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	CHECK(!sandbox_has("etc/.certctl-site.crt"));
+	sandbox_put("etc/site.crt", LEAF);
+	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	CHECK(!sandbox_has("etc/.certctl-site.crt"));
+	CHECK_INT(stage("one", ROOT, "NEW"), RC_OK);
+	CHECK_INT(install_switch(a, &p, "v/one", &why), RC_OK);
+	CHECK_STR(sandbox_get("etc/site.crt"), ROOT);
+	CHECK_STR(sandbox_get("etc/site.key"), "NEW");
+}
+
+/* A crash after current was set and before both paths were links. */
+static void
+adopt_that_was_cut_off_is_finished(void)
+{
+	with_files();
+	sandbox_put("etc/site.crt", LEAF);
+	sandbox_put("etc/site.key", "OLD");
+	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	CHECK(unlink(sandbox_path("etc/site.key")) == 0);
+	sandbox_put("etc/site.key", "OLD");
+	CHECK_INT(stage("two", ROOT, "NEW"), RC_OK);
+	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	CHECK(sandbox_link("etc/site.key") != NULL);
+	CHECK_STR(sandbox_get("etc/site.key"), "OLD");
+	CHECK_INT(install_switch(a, &p, "v/two", &why), RC_OK);
+	CHECK_STR(sandbox_get("etc/site.key"), "NEW");
+}
+
+static void
+only_a_living_pair_is_usable(void)
+{
+	const char *cert, *key;
+
+	direct();
+	CHECK(!install_is_usable(a, &p, ""));
+	CHECK(!install_is_usable(a, &p, "v/none"));
+	sandbox_pair(FAR_AWAY, &cert, &key);
+	CHECK_INT(stage("good", cert, key), RC_OK);
+	CHECK(install_is_usable(a, &p, "v/good"));
+	sandbox_pair(LONG_AGO, &cert, &key);
+	CHECK_INT(stage("expired", cert, key), RC_OK);
+	CHECK(!install_is_usable(a, &p, "v/expired"));
+	CHECK_INT(stage("garbage", "no PEM", key), RC_OK);
+	CHECK(!install_is_usable(a, &p, "v/garbage"));
+	CHECK(unlink(sandbox_path("T/v/good/privkey.pem")) == 0);
+	CHECK(!install_is_usable(a, &p, "v/good"));
+}
+
+static void
+prune_keeps_what_is_needed(void)
+{
+	char name[32];
+
+	direct();
+	install_prune(&p, "v/x", "v/y", 3); /* nothing there: nothing done */
+	for (int i = 1; i <= 7; i++) {
+		struct timeval t[2] = {{.tv_sec = 1000 + i},
+		    {.tv_sec = 1000 + i}};
+
+		snprintf(name, sizeof(name), "v%d", i);
+		CHECK_INT(stage(name, LEAF, "K"), RC_OK);
+		snprintf(name, sizeof(name), "T/v/v%d", i);
+		CHECK(utimes(sandbox_path(name), t) == 0);
+	}
+	CHECK(mkdir(sandbox_path("T/v/v9.tmp"), 0755) == 0);
+	sandbox_put("T/v/v9.tmp/privkey.pem", "LEFT");
+	sandbox_put("T/v/file", "not ours");
+	install_prune(&p, "v/v1", "v/v2", 3);
+	CHECK(sandbox_has("T/v/v1/privkey.pem"));
+	CHECK(sandbox_has("T/v/v2/privkey.pem"));
+	CHECK(!sandbox_has("T/v/v3"));
+	CHECK(!sandbox_has("T/v/v4"));
+	CHECK(sandbox_has("T/v/v5/privkey.pem"));
+	CHECK(sandbox_has("T/v/v7/privkey.pem"));
+	CHECK(!sandbox_has("T/v/v9.tmp"));
+	CHECK(sandbox_has("T/v/file"));
+}
+
+CHECK_MAIN(CHECK_ROW(paths_of_a_direct_target), CHECK_ROW(paths_of_files),
+    CHECK_ROW(odd_paths_are_refused),
+    CHECK_ROW(stage_writes_the_pair_and_its_chain),
+    CHECK_ROW(stage_again_changes_nothing),
+    CHECK_ROW(stage_starts_over_after_a_cut),
+    CHECK_ROW(stage_refuses_odd_versions),
+    CHECK_ROW(stage_without_room_leaves_nothing),
+    CHECK_ROW(stage_into_a_missing_directory_says_so),
+    CHECK_ROW(switch_moves_the_link),
+    CHECK_ROW(switch_links_a_chain_beside_current),
+    CHECK_ROW(current_that_is_no_link_is_an_error),
+    CHECK_ROW(adopt_keeps_the_old_pair),
+    CHECK_ROW(adopt_follows_links_to_elsewhere),
+    CHECK_ROW(adopt_of_nothing_or_half_is_nothing),
+    CHECK_ROW(adopt_that_was_cut_off_is_finished),
+    CHECK_ROW(only_a_living_pair_is_usable),
+    CHECK_ROW(prune_keeps_what_is_needed))

@@ -1,0 +1,180 @@
+/*
+ * test_keystore: a job has one key, kept private and kept until it is useless.
+ */
+#include "agent/keystore.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/pki/key.h"
+#include "tests/unit/agent/sandbox.h"
+#include "tests/unit/check.h"
+
+static struct agent agent;
+
+static void
+begin(void)
+{
+	if (agent.key_dir_fd > 0)
+		close(agent.key_dir_fd);
+	(void)sandbox_new();
+	agent.key_dir_fd = sandbox_dir_fd("k");
+}
+
+static void
+a_job_has_one_key(void)
+{
+	EVP_PKEY *first = NULL, *second = NULL, *other = NULL;
+	bool same, differs;
+
+	begin();
+	CHECK_INT(keystore_key(&agent, "job-1", &first), RC_OK);
+	CHECK_INT(sandbox_mode("k/job-1.key"), 0600);
+	CHECK_INT(keystore_key(&agent, "job-1", &second), RC_OK);
+	CHECK_INT(keystore_key(&agent, "job-2", &other), RC_OK);
+	same = EVP_PKEY_eq(first, second) == 1;
+	differs = EVP_PKEY_eq(first, other) == 0;
+	EVP_PKEY_free(first);
+	EVP_PKEY_free(second);
+	EVP_PKEY_free(other);
+	CHECK(same);
+	CHECK(differs);
+	CHECK_INT(sandbox_count("k"), 2);
+}
+
+static void
+a_version_leads_to_its_jobs_key(void)
+{
+	struct secret *pem = NULL;
+	EVP_PKEY *key = NULL;
+	const char *file;
+
+	begin();
+	CHECK_INT(keystore_key(&agent, "job-17-4", &key), RC_OK);
+	EVP_PKEY_free(key);
+	CHECK_INT(keystore_pem_of_version(&agent, "certver-17-4", &pem), RC_OK);
+	file = sandbox_get("k/job-17-4.key");
+	CHECK_INT(strlen(file), secret_len(pem));
+	CHECK(memcmp(file, secret_bytes(pem), secret_len(pem)) == 0);
+	secret_free(pem);
+	CHECK_INT(keystore_pem_of_version(&agent, "certver-18-4", &pem),
+	    RC_NOT_FOUND);
+	CHECK_INT(keystore_pem_of_version(&agent, "version-17-4", &pem),
+	    RC_INVALID);
+	CHECK_INT(keystore_pem_of_version(&agent, "certver-", &pem),
+	    RC_NOT_FOUND);
+	CHECK_INT(keystore_pem_of_version(&agent, "certver", &pem), RC_INVALID);
+	CHECK_INT(keystore_pem_of_version(&agent, "", &pem), RC_INVALID);
+	CHECK_INT(keystore_pem_of_version(&agent, "certver-/../../x", &pem),
+	    RC_INVALID);
+}
+
+static void
+odd_jobs_make_no_file(void)
+{
+	static const char *const bad[] = {"", ".", "..", ".x", "a/b", "../x",
+	    "a b", "a\nb", "j\xc3\xb6"};
+	char longest[130];
+	EVP_PKEY *key = NULL;
+
+	begin();
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		CHECK_INT(keystore_key(&agent, bad[i], &key), RC_INVALID);
+		CHECK_INT(keystore_mark(&agent, bad[i], "x"), RC_INVALID);
+		keystore_forget(&agent, bad[i]);
+	}
+	memset(longest, 'j', 129);
+	longest[129] = '\0';
+	CHECK_INT(keystore_key(&agent, longest, &key), RC_INVALID);
+	CHECK_INT(sandbox_count("k"), 0);
+}
+
+static void
+a_full_disk_leaves_nothing(void)
+{
+	EVP_PKEY *key = NULL;
+	rc r;
+
+	begin();
+	sandbox_limit_writes(100);
+	errno = 0;
+	r = keystore_key(&agent, "job-1", &key);
+	sandbox_limit_writes(0);
+	CHECK_INT(r, RC_IO);
+	CHECK_INT(errno, EFBIG);
+	CHECK(!key);
+	CHECK_INT(sandbox_count("k"), 0);
+	CHECK_INT(keystore_key(&agent, "job-1", &key), RC_OK);
+	EVP_PKEY_free(key);
+}
+
+static void
+a_broken_key_is_an_error(void)
+{
+	EVP_PKEY *key = NULL;
+
+	begin();
+	sandbox_put("k/job-1.key", "not a key");
+	CHECK_INT(keystore_key(&agent, "job-1", &key), RC_INVALID);
+	CHECK_STR(sandbox_get("k/job-1.key"), "not a key");
+	CHECK(symlink("job-1.key", sandbox_path("k/job-2.key")) == 0);
+	CHECK_INT(keystore_key(&agent, "job-2", &key), RC_IO);
+}
+
+static void
+marks_tell_what_is_unfinished(void)
+{
+	EVP_PKEY *key = NULL;
+
+	begin();
+	CHECK(!keystore_has_unfinished(&agent));
+	CHECK_INT(keystore_key(&agent, "job-1", &key), RC_OK);
+	EVP_PKEY_free(key);
+	CHECK(!keystore_has_unfinished(&agent));
+	CHECK_INT(keystore_mark(&agent, "job-1", "CSR"), RC_OK);
+	CHECK_STR(sandbox_get("k/job-1.csr"), "CSR");
+	CHECK(keystore_has_unfinished(&agent));
+	keystore_installed(&agent, "certver-1");
+	CHECK(!keystore_has_unfinished(&agent));
+	CHECK(sandbox_has("k/job-1.key"));
+	keystore_installed(&agent, "certver-1"); /* again is fine */
+	keystore_installed(&agent, "odd");
+}
+
+static void
+old_marks_go(void)
+{
+	struct timeval t[2] = {{.tv_sec = time(NULL) - 8 * 86400},
+	    {.tv_sec = time(NULL) - 8 * 86400}};
+
+	begin();
+	CHECK_INT(keystore_mark(&agent, "job-1", "CSR"), RC_OK);
+	CHECK(utimes(sandbox_path("k/job-1.csr"), t) == 0);
+	CHECK(!keystore_has_unfinished(&agent));
+	CHECK_INT(sandbox_count("k"), 0);
+}
+
+static void
+forgotten_is_gone(void)
+{
+	EVP_PKEY *key = NULL;
+
+	begin();
+	CHECK_INT(keystore_key(&agent, "job-1", &key), RC_OK);
+	EVP_PKEY_free(key);
+	CHECK_INT(keystore_mark(&agent, "job-1", "CSR"), RC_OK);
+	keystore_forget(&agent, "job-1");
+	CHECK_INT(sandbox_count("k"), 0);
+	keystore_forget(&agent, "job-1");
+}
+
+CHECK_MAIN(CHECK_ROW(a_job_has_one_key),
+    CHECK_ROW(a_version_leads_to_its_jobs_key),
+    CHECK_ROW(odd_jobs_make_no_file), CHECK_ROW(a_full_disk_leaves_nothing),
+    CHECK_ROW(a_broken_key_is_an_error),
+    CHECK_ROW(marks_tell_what_is_unfinished), CHECK_ROW(old_marks_go),
+    CHECK_ROW(forgotten_is_gone))
