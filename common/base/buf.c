@@ -83,29 +83,28 @@ buf_putc(struct buf *b, char c)
 void
 buf_printf(struct buf *b, const char *fmt, ...)
 {
-	va_list ap;
+	va_list ap, again;
 	int n;
 
 	if (!buf_reserve(b, 0))
 		return;
 	va_start(ap, fmt);
+	va_copy(again, ap);
 	n = vsnprintf(b->data + b->len, b->cap - b->len, fmt, ap);
 	va_end(ap);
 	if (n < 0)
 		abort(); /* a broken format is our bug */
-	if ((size_t)n >= b->cap - b->len) {
+	if ((size_t)n < b->cap - b->len && buf_reserve(b, (size_t)n)) {
+		b->len += (size_t)n;
+	} else {
 		b->data[b->len] = '\0'; /* as before, should this fail */
-		if (!buf_reserve(b, (size_t)n))
-			return;
-		va_start(ap, fmt);
-		n = vsnprintf(b->data + b->len, b->cap - b->len, fmt, ap);
-		va_end(ap);
-	} else if (!buf_reserve(b, (size_t)n)) {
-		/* it fitted the memory but passes the ceiling */
-		b->data[b->len] = '\0';
-		return;
+		if (buf_reserve(b, (size_t)n)) {
+			(void)vsnprintf(b->data + b->len, b->cap - b->len, fmt,
+			    again);
+			b->len += (size_t)n;
+		}
 	}
-	b->len += (size_t)n;
+	va_end(again);
 }
 
 bool

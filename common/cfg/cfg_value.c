@@ -109,6 +109,21 @@ is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
+/* Text without control characters; they are mistakes in a name or address. */
+static bool
+is_clean(const char *text)
+{
+	if (!enc_is_utf8(text, strlen(text)))
+		return false;
+	for (; *text != '\0'; text++) {
+		if ((unsigned char)*text < ' ' && *text != '\t')
+			return false;
+		if (*text == 0x7f)
+			return false;
+	}
+	return true;
+}
+
 static rc
 parse_list(const struct cfg_key *key, const char *text, struct cfg_value *v)
 {
@@ -132,7 +147,8 @@ parse_list(const struct cfg_key *key, const char *text, struct cfg_value *v)
 		if (*end == '\0')
 			break;
 	}
-	if ((int64_t)n < key->min || (int64_t)n > key->max)
+	if ((int64_t)n < key->min || (int64_t)n > key->max ||
+	    !is_clean(v->text))
 		return RC_INVALID;
 	return RC_OK;
 }

@@ -307,7 +307,7 @@ scan_object(struct scan *s)
 {
 	size_t first = s->nnames;
 	size_t at;
-	const char *name;
+	const char *name = NULL;
 
 	s->at++;
 	skip_space(s);

@@ -134,6 +134,8 @@ test_refused(void)
 	    {"TEST_FORMAT", "JSON", "one of text|json"},
 	    {"TEST_FORMAT", "text|json", "one of text|json"},
 	    {"TEST_HOSTS", "a,b,c,d", "a comma-separated list of 0 to 3"},
+	    {"TEST_HOSTS", "a,b\nc", "a comma-separated list"},
+	    {"TEST_HOSTS", "a,\xff", "a comma-separated list"},
 	    {"TEST_PORT", "0", "a whole number from 1 to 65535"},
 	    {"TEST_PORT", "65536", "a whole number from 1 to 65535"},
 	    {"TEST_PORT", "84x", "a whole number from 1 to 65535"},

@@ -25,13 +25,14 @@ parse_len(const char *text, size_t len)
 static rc
 parse(const char *text)
 {
-	char *copy = malloc(strlen(text) + 1);
+	size_t len = strlen(text);
+	char *copy = malloc(len > 0 ? len : 1);
 	rc code;
 
 	/* without a NUL behind it, so that a read past the end is seen */
-	memcpy(copy, text, strlen(text) + 1);
-	copy = realloc(copy, strlen(text) > 0 ? strlen(text) : 1);
-	code = parse_len(copy, strlen(text));
+	CHECK(copy != NULL);
+	memcpy(copy, text, len);
+	code = parse_len(copy, len);
 	free(copy);
 	return code;
 }
@@ -193,7 +194,7 @@ test_many_members(void)
 	buf_puts(&b, "\"K777\":1}");
 	CHECK_INT(parse_len(b.data, b.len), RC_INVALID);
 	CHECK(strncmp(why, "duplicate member at byte ", 25) == 0);
-	CHECK_INT(atoll(why + 25), (long long)b.len - 9);
+	CHECK_INT(strtoll(why + 25, NULL, 10), (long long)b.len - 9);
 	buf_fini(&b);
 	drop();
 }
