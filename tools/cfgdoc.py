@@ -1,0 +1,187 @@
+#!/usr/bin/python3
+"""Makes docs/reference/configuration.md from the cfg_keys.def of each daemon.
+
+  tools/cfgdoc.py          write the page
+  tools/cfgdoc.py --check  exit 1 when the committed page differs, or when a
+                           table is not alphabetical or lacks help
+"""
+import glob
+import os
+import re
+import sys
+
+PAGE = "docs/reference/configuration.md"
+TOKEN = re.compile(r'"((?:\\.|[^"\\])*)"|([(),])|([^\s"(),]+)')
+# A string is matched first, so that the // of a URL is no comment.
+COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|/\*.*?\*/|//[^\n]*', re.S)
+TITLES = {
+    "apiserver": "certctl-apiserver", "scheduler": "certctl-scheduler",
+    "worker": "certctl-worker", "agent": "certctl-agent", "cli": "certctl",
+}
+HEAD = """# Configuration
+
+<!-- Made by tools/cfgdoc.py from the cfg_keys.def of each daemon; do not edit. -->
+
+Every daemon is configured by environment variables. An empty variable counts as unset. A value
+outside its range refuses the start with a message that names variable, value and range; nothing
+falls back silently. `--check-config` tries a configuration, `--print-config` shows what is in force
+with secrets masked, and `--help` prints the table of that daemon.
+
+- A *secret* may also come from a file: set the variable's name with `_FILE` behind it to a path.
+  The file must not be readable by others, nor writable by its group; one newline at its end is dropped.
+- Durations are numbers with units, `1h30m`, `250ms`; the units are `h`, `m`, `s`, `ms`.
+- Sizes are bytes, or numbers with `KiB`, `MiB`, `GiB`, `TiB`.
+- Lists are separated by commas; blanks around items and empty items are dropped.
+- Switches take `true`, `yes`, `on`, `1` or `false`, `no`, `off`, `0`.
+"""
+
+
+class Mistake(Exception):
+    pass
+
+
+def arguments(path):
+    """The argument lists of the KEY(...) rows of one file; adjacent strings are joined, words are kept as (word,)."""
+    with open(path, encoding="utf-8") as f:
+        text = COMMENT.sub(lambda m: m.group(1) or " ", f.read())
+    rows, at = [], 0
+    for m in re.finditer(r"\bKEY\s*\(", text):
+        if m.start() < at:
+            raise Mistake(f"{path}: KEY inside of KEY")
+        args, current, depth, at = [], [], 1, m.end()
+        while depth:
+            t = TOKEN.search(text, at)
+            if not t:
+                raise Mistake(f"{path}: a KEY( is not closed")
+            at = t.end()
+            depth += {"(": 1, ")": -1}.get(t.group(2), 0)
+            if t.group(2) == "," and depth == 1 or depth == 0:
+                args.append(join(current))
+                current = []
+            else:
+                current.append(t)
+        if len(args) != 8:
+            raise Mistake(f"{path}: {args[0]}: {len(args)} fields, not 8")
+        rows.append(args)
+    return rows
+
+
+def join(tokens):
+    if any(t.group(1) is not None for t in tokens):
+        return "".join(t.group(1) or "" for t in tokens).replace('\\"', '"').replace("\\\\", "\\")
+    return "".join(t.group(0) for t in tokens)
+
+
+def duration(ms):
+    text = ""
+    for name, size in (("h", 3600000), ("m", 60000), ("s", 1000), ("ms", 1)):
+        if ms // size:
+            text += f"{ms // size}{name}"
+        ms %= size
+    return text or "0"
+
+
+def size(n):
+    for name, unit in (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if n and n % unit == 0:
+            return f"{n // unit}{name}"
+    return f"{n}B" if n else "0"
+
+
+def number(path, name, text):
+    """A C integer constant expression of products and sums."""
+    text = re.sub(r"\(int64_t\)", "", text)
+    text = re.sub(r"(?<=\d)[uUlL]+", "", text)
+    text = {"INT64_MAX": str(2**63 - 1), "INT64_MIN": str(-2**63)}.get(text, text)
+    if not re.fullmatch(r"[-\d\s()*+<]+", text):
+        raise Mistake(f"{path}: {name}: {text!r} is not a number")
+    return eval(text)  # digits and operators only, checked above
+
+
+def code(text):
+    return "`" + text.replace("|", "\\|") + "`"
+
+
+def row(path, args):
+    name, env, kind, dflt, low, high, flags, help_text = args
+    low, high = number(path, name, low), number(path, name, high)
+    allowed = {
+        "CFG_STRING": f"text, {low} to {high} bytes",
+        "CFG_PATH": f"path, {low} to {high} bytes",
+        "CFG_INT": f"{low} to {high}",
+        "CFG_BOOL": "`true`, `false`",
+        "CFG_DURATION": f"duration, {duration(low)} to {duration(high)}",
+        "CFG_SIZE": f"size, {size(low)} to {size(high)}",
+        "CFG_ENUM": ", ".join(code(w) for w in dflt.split("|")),
+        "CFG_LIST": f"list, {low} to {high} items",
+    }.get(kind)
+    if allowed is None:
+        raise Mistake(f"{path}: {name}: unknown type {kind}")
+    if kind == "CFG_ENUM":
+        dflt = dflt.split("|")[0]
+    if "CFG_REQUIRED" in flags:
+        dflt = "*required*"
+    else:
+        dflt = code(dflt) if dflt else ""
+    note = " *Secret.*" if "CFG_SECRET" in flags else ""
+    if not help_text.startswith("libpq"):
+        help_text = help_text[0].upper() + help_text[1:]
+    help_text = help_text.rstrip(".") + "."
+    return f"| {code(env)} | {dflt} | {allowed} | {help_text.replace('|', chr(92) + '|')}{note} |"
+
+
+def check_table(path, rows):
+    names = [r[0] for r in rows]
+    for a, b in zip(names, names[1:]):
+        if a >= b:
+            raise Mistake(f"{path}: {b} stands after {a}: the table is alphabetical, each name once")
+    seen = set()
+    for r in rows:
+        if r[1] in seen:
+            raise Mistake(f"{path}: {r[1]} twice")
+        seen.add(r[1])
+        if not r[7].strip():
+            raise Mistake(f"{path}: {r[0]} has no help")
+
+
+def page():
+    out = [HEAD]
+    paths = {os.path.dirname(p): p for p in glob.glob("*/cfg_keys.def")}
+    order = [d for d in TITLES if d in paths] + sorted(set(paths) - set(TITLES))
+    for directory in order:
+        path = paths[directory]
+        rows = arguments(path)
+        check_table(path, rows)
+        out.append(f"\n## {TITLES.get(directory, directory)}\n\n"
+                   "| Variable | Default | Allowed | Meaning |\n|---|---|---|---|\n")
+        out += [row(path, r) + "\n" for r in rows]
+    return "".join(out)
+
+
+def main():
+    os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+    try:
+        text = page()
+    except Mistake as e:
+        print(f"cfgdoc: {e}")
+        return 1
+    if sys.argv[1:] == ["--check"]:
+        try:
+            with open(PAGE, encoding="utf-8") as f:
+                same = f.read() == text
+        except FileNotFoundError:
+            same = False
+        if not same:
+            print(f"{PAGE}: differs from the tables: run tools/cfgdoc.py and commit the page")
+        return 0 if same else 1
+    if sys.argv[1:]:
+        print(__doc__.strip(), file=sys.stderr)
+        return 2
+    os.makedirs(os.path.dirname(PAGE), exist_ok=True)
+    with open(PAGE, "w", encoding="utf-8") as f:
+        f.write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
