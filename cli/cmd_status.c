@@ -43,7 +43,7 @@ cmd_status(struct cli *c, int argc, char **argv)
 	    "STATE", "STARTED", "VERSION"};
 	const struct cJSON *leader;
 	int exit_code, apis, schedulers, workers;
-	int64_t term = 0;
+	int64_t term = 0, expires_in_ms = 0;
 	struct answer ready, a;
 	struct table *t;
 	bool healthy;
@@ -63,11 +63,14 @@ cmd_status(struct cli *c, int argc, char **argv)
 	schedulers = rows(c, t, json_get(a.json, "schedulers"), "scheduler");
 	workers = rows(c, t, json_get(a.json, "workers"), "worker");
 	leader = json_get(a.json, "leader");
-	if (leader)
+	/* Absent: nobody leads. */
+	if (leader) {
 		IGNORE_RESULT(json_int(leader, "term", 0, INT64_MAX, &term));
+		IGNORE_RESULT(json_int(leader, "expires_in_ms", 0, INT64_MAX,
+		    &expires_in_ms));
+	}
 	healthy = ready.status == 200 && apis > 0 && schedulers > 0 &&
-		  workers > 0 && term > 0 &&
-		  cJSON_IsTrue(json_get(leader, "alive"));
+		  workers > 0 && term > 0 && expires_in_ms > 0;
 	if (c->as_json) {
 		fputs(a.text, stdout);
 		return healthy ? EXIT_DONE : EXIT_UNREACHABLE;
