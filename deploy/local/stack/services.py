@@ -169,7 +169,7 @@ def definitions(layout, state, pg_bin):
             "CERTCTL_LOG_FORMAT": "text", "CERTCTL_SERVER_URL": f"https://127.0.0.1:{state['api_port']}",
             "CERTCTL_SERVER_CA_BUNDLE_PATH": str(layout.tls / "api-ca.pem"), "CERTCTL_AGENT_NAME": "local-agent",
             "CERTCTL_AGENT_BOOTSTRAP_TOKEN": layout.secret("agent_bootstrap_token"),
-            "CERTCTL_AGENT_STATE_DIR": str(layout.agent), "CERTCTL_KEY_DIR": str(layout.agent / "keys")}, layout.user),
+            "CERTCTL_AGENT_START_SPREAD": "0s", "CERTCTL_AGENT_STATE_DIR": str(layout.agent), "CERTCTL_KEY_DIR": str(layout.agent / "keys")}, layout.user),
         "nginx": (["nginx", "-c", layout.nginx / "nginx.conf", "-g", "daemon off;"], {}, layout.user),
     }
     for n in ("1", "2"):
