@@ -25,8 +25,10 @@ parsed(const char *text)
 static rc
 command(const char *json, const char **argv, const char **why)
 {
+	const struct cJSON *o = parsed(json); /* makes the arena */
+
 	*why = "";
-	return target_command(a, parsed(json), "c", argv, why);
+	return target_command(a, o, "c", argv, why);
 }
 
 static void
@@ -129,8 +131,10 @@ kinds_are_found_by_their_spelling(void)
 static rc
 plan(const char *json, struct target_plan *p, const char **why)
 {
+	const struct cJSON *o = parsed(json);
+
 	*why = "";
-	return target_nginx.plan(a, parsed(json), p, why);
+	return target_nginx.plan(a, o, p, why);
 }
 
 static void
