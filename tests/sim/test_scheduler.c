@@ -220,17 +220,21 @@ a_claim_is_late(void)
 	world_free(w);
 }
 
+/* Its connection closes: what it held runs elsewhere at once, although it
+ * lies behind the lane's low-water key. */
 static void
 a_worker_is_killed(void)
 {
 	struct world *w = usual_world(256);
 
 	w->issuers[0].lease_ms = 500;
+	world_worker(w, 4);
 	world_run(w, 300);
 	CHECK(w->workers[0].nheld > 0);
 	world_worker_kill(w, 0, -1);
-	world_run(w, 20); /* its connection closed: free at once */
+	world_run(w, 25);
 	CHECK(w->freed > 0);
+	CHECK_INT(w->workers[1].nheld + w->workers[2].nheld, 4);
 	CHECK(world_drain(w, 3000));
 	world_free(w);
 }
@@ -253,6 +257,41 @@ a_worker_is_stopped(void)
 	world_worker_thaw(w, 0);
 	world_run(w, 1000);
 	CHECK_INT(world_left(w), 0);
+	world_free(w);
+}
+
+/* Somebody else's term shows in the first statement that is refused, not only
+ * in the next renewal. */
+static void
+the_row_is_taken_away(void)
+{
+	struct world *w = usual_world(0);
+
+	world_run(w, 1000);
+	w->late_holds_ms = 800;
+	w->term++;
+	snprintf(w->holder, sizeof(w->holder), "somebody");
+	w->expires_ms = w->now_ms + 1000;
+	world_run(w, 120);
+	CHECK(w->refused > 0);
+	CHECK_INT(leader_term(w->scheds[0].leader), 0);
+	world_free(w);
+}
+
+static void
+an_idle_fleet(void)
+{
+	struct world *w = usual_world(0);
+	uint64_t asked;
+
+	world_run(w, 1000);
+	asked = w->last_reply_to;
+	world_run(w, 10000);
+	/* Each of two is answered with nothing once a second, and asks. */
+	asked = w->last_reply_to - asked;
+	CHECK(asked >= 16 && asked <= 22);
+	CHECK_INT(w->timeouts, 0);
+	CHECK_INT(w->claims, 0);
 	world_free(w);
 }
 
@@ -343,4 +382,5 @@ CHECK_MAIN(CHECK_ROW(a_quiet_drain), CHECK_ROW(a_hint_is_not_needed),
     CHECK_ROW(only_one_of_two_leads), CHECK_ROW(renewals_answered_too_late),
     CHECK_ROW(a_reply_is_lost), CHECK_ROW(a_claim_is_late),
     CHECK_ROW(a_worker_is_killed), CHECK_ROW(a_worker_is_stopped),
+    CHECK_ROW(the_row_is_taken_away), CHECK_ROW(an_idle_fleet),
     CHECK_ROW(both_are_killed), CHECK_ROW(everything_at_random))

@@ -390,9 +390,12 @@ worker_step(struct world *w, struct sim_worker *o)
 		return;
 	worker_finish(w, o, leader);
 	o->lease_until_ms = w->now_ms + WORKER_LEASE_MS;
-	if (o->is_asking && (o->sched != leader ||
-				w->now_ms - o->asked_ms > REQUEST_TIMEOUT_MS))
+	if (o->is_asking && o->sched != leader)
 		o->is_asking = false;
+	if (o->is_asking && w->now_ms - o->asked_ms > REQUEST_TIMEOUT_MS) {
+		o->is_asking = false;
+		w->timeouts++;
+	}
 	if (!o->is_asking && leader >= 0 && o->nheld < o->slots)
 		worker_ask(w, o, leader);
 }

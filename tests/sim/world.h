@@ -132,6 +132,7 @@ struct world {
 	int freed_held;   /* of which a live worker was holding */
 	int dead_grants;  /* leases that were gone when they arrived */
 	int lost_commits; /* completions under a lease that was gone */
+	int timeouts;     /* requests nobody answered in time */
 	size_t most_running;
 	int leaders;    /* changes of leader */
 	int64_t led_ms; /* the last one */
