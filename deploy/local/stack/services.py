@@ -16,12 +16,21 @@ PROGRAM = {"apiserver": "certctl-apiserver", "scheduler": "certctl-scheduler", "
 
 
 def _run_script(layout, name, command, user):
-    """No shell variables, no inherited environment: an envdir and one exec."""
-    words = ["env", "-i", f"PATH={clean_environment()['PATH']}", "LC_ALL=C.UTF-8", "chpst", "-e", str(layout.env / name)]
+    """No shell variables, no inherited environment: an envdir and one exec,
+    in a process group of its own whose number finish knows."""
+    words = ["env", "-i", f"PATH={clean_environment()['PATH']}", "LC_ALL=C.UTF-8", "chpst", "-P", "-e", str(layout.env / name)]
     if layout.as_root:
         words += ["-u", f"{user.pw_name}:{user.pw_name}"]
     words += [str(w) for w in command]
-    return "#!/bin/sh\nexec 2>&1\ncd /\nexec " + " ".join(shlex.quote(w) for w in words) + "\n"
+    return "#!/bin/sh\nexec 2>&1\necho $$ >group\ncd /\nexec " + " ".join(shlex.quote(w) for w in words) + "\n"
+
+
+# What a killed process leaves behind (nginx's workers keep the port) must go
+# before its successor starts.
+FINISH = """#!/bin/sh
+read -r group <group && kill -KILL -"$group" 2>/dev/null
+exit 0
+"""
 
 
 def _executable(layout, path, text):
@@ -48,6 +57,9 @@ def define(layout, name, command, environment, user):
             layout.write(path, value + "\n", mode=0o600)
             changed = True
     changed |= _executable(layout, directory / "run", _run_script(layout, name, command, user))
+    if name != "postgres":
+        # PostgreSQL's children end by themselves when their parent is gone.
+        _executable(layout, directory / "finish", FINISH)
     log_dir = layout.logs / name
     log_dir.mkdir(parents=True, exist_ok=True)
     (directory / "log").mkdir(exist_ok=True)
