@@ -257,10 +257,16 @@ cancel_kills_and_forgets(void)
 	ret = spawn_start(loop, argv, 60000, on_done, &left, &s);
 	CHECK_INT(ret, RC_OK);
 	spawn_cancel(s);
-	wait_ms(100);
-	CHECK_INT(calls, 0);
-	/* Reaped: no child is left at all. */
+	/* Until it is reaped, and no child is left at all. */
+	for (int i = 0; i < 500; i++) {
+		siginfo_t si;
+
+		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0)
+			break;
+		wait_ms(20);
+	}
 	CHECK(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+	CHECK_INT(calls, 0);
 	spawn_cancel(NULL);
 	loop_free(loop);
 }
