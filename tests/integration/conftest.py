@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from fleet import BOOTSTRAP, BUILD, Fleet  # noqa: E402
 
 LOG_LINES = 15
+# What no log may hold, wherever it happened.
+ALARMS = ("Sanitizer", "runtime error:", "Assertion", "free():", "malloc():", "corrupted ")
 # Of these every expected refusal logs lines.
 QUIET = {"initdb", "migrate", "postgres"}
 
@@ -38,6 +40,17 @@ def pytest_runtest_makereport(item, call):
                 report.sections.append((path.name, "\n".join(lines)))
 
 
+def stop_and_look(fleet):
+    """Stops the daemons; what a sanitizer or an assertion wrote."""
+    found = []
+    for name, process in fleet.processes.items():
+        if name == "postgres":
+            continue
+        process.stop()
+        found += [f"{name}: {line}" for line in process.log().splitlines() if any(word in line for word in ALARMS)]
+    return found
+
+
 @pytest.fixture(scope="module")
 def stack(request):
     fleet = Fleet(request.module.__name__.removeprefix("test_"))
@@ -45,11 +58,10 @@ def stack(request):
         fleet.start_postgres()
         fleet.start_apiserver()
         yield fleet
+        found = stop_and_look(fleet)
+        assert not found, "\n".join(found)
     finally:
         fleet.close()
-    # What a sanitizer found is a failure, wherever it happened.
-    for name, log in fleet.sanitizer_reports() if hasattr(fleet, "sanitizer_reports") else ():
-        pytest.fail(f"{name}: {log}")
 
 
 @pytest.fixture(scope="module")

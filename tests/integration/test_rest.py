@@ -636,7 +636,7 @@ def workers(basics):
 def test_ca_is_made_by_a_worker(workers, api, unique):
     made = api.post(ISSUERS, {"name": unique("ca"), "type": "local", "config": {"ca_common_name": "Fresh CA"}})[1]
     tested = wait_for(lambda: (lambda i: i if i["test_status"] != "untested" else None)(api.get(f"{ISSUERS}/{made['id']}")[1]),
-                      20, "the CA to be made")
+                      60, "the CA to be made")
     assert tested["test_status"] == "success" and "last_tested_at" in tested
 
 
@@ -651,7 +651,7 @@ def test_issuance(workers, api, stack, unique, new_agent):
     status, reply = api.post(f"/api/v1/agents/{agent}/csr", {"csr_pem": make_csr(made["common_name"]), "certificate_id": made["id"],
                                                             "job_id": job}, key=key)
     assert status == 202, reply
-    status, done = api.get(f"{JOBS}/{job}?wait=20s")
+    status, done = api.get(f"{JOBS}/{job}?wait=60s")
     assert (status, done["status"]) == (200, "Completed"), done
     cert = api.get(f"{CERTS}/{made['id']}")[1]
     assert cert["status"] == "Active" and cert["expires_at"] > cert["last_renewal_at"]
