@@ -27,6 +27,7 @@ dispatch_new(const struct dispatch_opts *opts)
 	d->lanes = lanes_new(opts->batch);
 	workers_init(&d->workers);
 	d->tick = timer_new(opts->loop, on_tick, d);
+	d->failure_logged_ms = loop_now_ms(opts->loop) - DISPATCH_LOG_EVERY_MS;
 	for (size_t i = 0; i < DISPATCH_CLAIMS_MAX; i++)
 		d->claims[i].dispatch = d;
 	return d;
@@ -150,10 +151,15 @@ void
 dispatch_failed(struct dispatch *d, const char *what,
     const struct db_outcome *o)
 {
+	int64_t now = loop_now_ms(d->o.loop);
+
 	if (strcmp(o->error.sqlstate, SQLSTATE_TERM_OVER) == 0) {
 		leader_distrust(d->o.leader, d->term, o->error.message);
 		return;
 	}
+	if (now - d->failure_logged_ms < DISPATCH_LOG_EVERY_MS)
+		return;
+	d->failure_logged_ms = now;
 	log_warn("DISPATCH-FAILED", "%s: %s %s %s, trying again", what,
 	    rc_name(o->code), o->error.sqlstate, o->error.message);
 }

@@ -19,6 +19,8 @@
 /* After a claim that brought nothing, or failed. */
 #define DISPATCH_REST_MS 250
 #define DISPATCH_CLAIMS_MAX 4
+/* A database that is away fails every statement: a line now and then. */
+#define DISPATCH_LOG_EVERY_MS 1000
 
 struct claim { /* slot of a claim under way */
 	struct dispatch *dispatch;
@@ -44,6 +46,7 @@ struct dispatch {
 	int64_t looked_full_ms;
 	int64_t look_not_before_ms;
 	int64_t swept_full_ms;
+	int64_t failure_logged_ms;
 };
 
 /* dispatch.c */
