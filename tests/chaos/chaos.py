@@ -32,6 +32,8 @@ AGENTS = 3
 CERTIFICATES = 36
 JOBS_PER_KILL = 10
 RECOVERY_LIMIT = 30
+# What tells one hand-out of a job from the next.
+STATE = "j.status || ' lease ' || coalesce(j.lease_id::text, '-') || ' delivery ' || j.deliveries"
 
 
 class Load:
@@ -89,18 +91,19 @@ class Chaos:
         self.missed = Counter()
         self.slow = []
 
-    # --- what a victim holds, while it is stopped; None: nothing ---
+    # --- what a victim holds, while it is stopped; None: nothing.  Jobs with
+    #     their state in one look: a statement that the victim sent before it
+    #     was stopped may still commit afterwards ---
     def held_worker(self, process):
-        jobs = [r[0] for r in self.fleet.query(
-            "SELECT j.id FROM jobs j JOIN workers w ON w.incarnation = j.leased_by "
-            "WHERE w.pid = %s AND j.status = 'Running' AND w.lease_until > clock_timestamp()", process.pid)]
-        return jobs or None
+        return dict(self.fleet.query(
+            f"SELECT j.id, {STATE} FROM jobs j JOIN workers w ON w.incarnation = j.leased_by "
+            "WHERE w.pid = %s AND j.status = 'Running' AND w.lease_until > clock_timestamp()", process.pid)) or None
 
     def held_agent(self, process):
-        jobs = [r[0] for r in self.fleet.query(
-            "SELECT id FROM jobs WHERE agent_id = %s AND (status = 'AwaitingCSR' OR (type = 'Deployment' AND status = 'Running'))",
-            process.agent_id)]
-        return jobs or None
+        return dict(self.fleet.query(
+            f"SELECT j.id, {STATE} FROM jobs j WHERE j.agent_id = %s "
+            "AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status = 'Running'))",
+            process.agent_id)) or None
 
     def held_scheduler(self, process):
         return self.fleet.value("SELECT l.term FROM leadership l JOIN schedulers s ON s.incarnation = l.holder "
@@ -117,18 +120,22 @@ class Chaos:
                                 "AND pid <> pg_backend_pid() AND xact_start IS NOT NULL") or None
 
     # --- when the interrupted work committed again ---
-    def moved_on(self, jobs, before):
+    def moved_on(self, jobs):
         """All of these jobs left the state the kill found them in."""
-        now = dict(self.fleet.query("SELECT id, status || coalesce(lease_id::text, '') || deliveries FROM jobs WHERE id = ANY(%s)", jobs))
-        return all(now.get(j) != before[j] for j in jobs)
+        now = dict(self.fleet.query(f"SELECT j.id, {STATE} FROM jobs j WHERE j.id = ANY(%s)", list(jobs)))
+        return all(now.get(j) != state for j, state in jobs.items())
 
-    def states(self, jobs):
-        return dict(self.fleet.query("SELECT id, status || coalesce(lease_id::text, '') || deliveries FROM jobs WHERE id = ANY(%s)", jobs))
+    def now_of(self, held):
+        try:
+            return self.fleet.query(f"SELECT j.id, {STATE}, j.last_error FROM jobs j WHERE j.id = ANY(%s)", list(held)) \
+                if isinstance(held, dict) else held
+        except psycopg2.Error as e:
+            return e
 
     def recovered(self, kind, held, before):
         try:
             if kind in ("worker", "agent"):
-                return self.moved_on(held, before)
+                return self.moved_on(held)
             if kind == "scheduler":
                 return self.fleet.value("SELECT last_value FROM lease_seq") > before
             if kind == "apiserver":
@@ -147,7 +154,7 @@ class Chaos:
         self.recoveries.append(ms)
         self.kinds[f"{kind}-{how}"] += 1
         if ms > 2000:
-            self.slow.append(f"{kind} {how}: {ms:.0f} ms")
+            self.slow.append(f"{kind} {how}: {ms:.0f} ms, held {held}, now {self.now_of(held)}")
 
     # --- one kill ---
     def strike(self, kind, process, how):
@@ -161,8 +168,7 @@ class Chaos:
             process.signal(signal.SIGCONT)
             self.missed[kind] += 1
             return False
-        before = self.states(held) if kind in ("worker", "agent") else \
-            self.fleet.value("SELECT last_value FROM lease_seq") if kind == "scheduler" else None
+        before = self.fleet.value("SELECT last_value FROM lease_seq") if kind == "scheduler" else None
         since = time.monotonic()
         if how == "kill":
             process.signal(signal.SIGKILL)
