@@ -21,7 +21,7 @@ def read_journals(directory):
             continue
         for line in path.read_text(errors="replace").split("\n"):
             fields = line.split()
-            if len(fields) == 4 and len(fields[1]) == 40 and len(fields[2]) == 64:
+            if len(fields) == 4 and len(fields[1]) == 40 and len(fields[2]) == 64 and fields[3].startswith("job-"):
                 entries.append((fields[1], fields[2], fields[3]))
     return entries
 
