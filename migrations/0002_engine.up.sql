@@ -148,11 +148,6 @@ RETURNS TABLE (job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-    UPDATE jobs j SET version_id = m.desired_version_id
-    FROM certificate_target_mappings m
-    WHERE m.certificate_id = ANY (p_certificate_ids)
-        AND j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id AND j.status = 'Pending'
-        AND j.version_id IS DISTINCT FROM m.desired_version_id;
     RETURN QUERY
     INSERT INTO jobs (id, type, certificate_id, target_id, agent_id, status, max_attempts, scheduled_at, created_at,
         run_after, dedupe_key, version_id)
@@ -165,7 +160,9 @@ BEGIN
         AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.desired_version_id IS NOT NULL
         AND m.deploy_after <= p_now
     ORDER BY m.certificate_id, m.target_id
-    ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') DO NOTHING
+    ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
+        DO UPDATE SET version_id = excluded.version_id
+        WHERE jobs.status = 'Pending' AND jobs.version_id IS DISTINCT FROM excluded.version_id
     RETURNING id, agent_id;
 END $$;
 
@@ -547,11 +544,20 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
+    v_dead text[]; -- certificates revoked or archived meanwhile; usually none
     v_certificates text[];
+    v_jobs text[];
+    v_agents text[];
 BEGIN
-    PERFORM 1 FROM managed_certificates c
-        WHERE c.id IN (SELECT j.certificate_id FROM jobs j WHERE j.id = ANY (p_job_ids)) ORDER BY c.id FOR NO KEY UPDATE;
-    PERFORM 1 FROM jobs j WHERE j.id = ANY (p_job_ids) ORDER BY j.id FOR NO KEY UPDATE;
+    -- By the lease, whose rows lie together in their index, not one by one.
+    SELECT array_agg(l.id) FILTER (WHERE l.status IN ('Revoked', 'Archived')) INTO v_dead
+    FROM (SELECT c.id, c.status FROM managed_certificates c
+        WHERE c.id IN (SELECT j.certificate_id FROM jobs j
+            WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running' AND j.id = ANY (p_job_ids))
+        ORDER BY c.id FOR NO KEY UPDATE) l;
+    PERFORM 1 FROM jobs j
+        WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running' AND j.id = ANY (p_job_ids)
+        ORDER BY j.id FOR NO KEY UPDATE;
 
     WITH done AS (
         UPDATE jobs j SET status = 'Completed', completed_at = v_now, version_id = 'certver' || substr(j.id, 4), last_error = NULL
@@ -577,26 +583,27 @@ BEGIN
             renew_after = renew_after_of(c.id, d.not_before, d.not_after, p.renewal_window_days, p.renewal_percent)
         FROM done d, renewal_policies p
         WHERE c.id = d.certificate_id AND p.id = c.renewal_policy_id
-        RETURNING c.id, c.status, c.revocation_reason
+        RETURNING 1
     ), revoked AS (
         INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
-        SELECT id_new('rev'), d.certificate_id, d.serial_number, coalesce(cu.revocation_reason, 'cessationOfOperation'),
+        SELECT id_new('rev'), d.certificate_id, d.serial_number, coalesce(c.revocation_reason, 'cessationOfOperation'),
             'system', d.issuer_id, d.id
-        FROM done d JOIN current cu ON cu.id = d.certificate_id WHERE cu.status IN ('Revoked', 'Archived')
+        FROM done d JOIN managed_certificates c ON c.id = d.certificate_id
+        WHERE v_dead IS NOT NULL AND d.certificate_id = ANY (v_dead)
         ON CONFLICT DO NOTHING
     ), wanted AS (
         UPDATE certificate_target_mappings m SET desired_version_id = d.version_id, deploy_failures = 0, deploy_after = '-infinity'
-        FROM done d JOIN current cu ON cu.id = d.certificate_id AND cu.status NOT IN ('Revoked', 'Archived')
-        JOIN deployment_targets t ON t.agent_id = d.agent_id
-        WHERE m.certificate_id = d.certificate_id AND m.target_id = t.id
-        RETURNING m.certificate_id
+        FROM done d, deployment_targets t
+        WHERE m.certificate_id = d.certificate_id AND t.id = m.target_id AND t.agent_id = d.agent_id
+            AND (v_dead IS NULL OR d.certificate_id <> ALL (v_dead))
     ), audited AS (
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         SELECT p_worker, 'System', 'renewal_job_completed', 'certificate', d.certificate_id,
             jsonb_build_object('job_id', d.id, 'serial_number', d.serial_number)
         FROM done d
     )
-    SELECT array_agg(d.certificate_id ORDER BY d.certificate_id) INTO v_certificates
+    SELECT array_agg(d.certificate_id ORDER BY d.certificate_id), array_agg(d.id), array_agg(d.agent_id)
+        INTO v_certificates, v_jobs, v_agents
     FROM done d WHERE (SELECT count(*) FROM stored) >= 0;
 
     IF v_certificates IS NOT NULL THEN
@@ -605,18 +612,26 @@ BEGIN
         UPDATE managed_certificates c SET expires_at = e.not_after, valid_from = e.not_before,
             renew_after = least(c.renew_after, renew_after_of(c.id, e.not_before, e.not_after, p.renewal_window_days, p.renewal_percent))
         FROM (
-            SELECT DISTINCT ON (h.certificate_id) h.certificate_id, v.not_before, v.not_after
-            FROM (SELECT m.certificate_id, t.agent_id FROM certificate_target_mappings m
+            WITH shared AS MATERIALIZED (
+                SELECT m.certificate_id, array_agg(DISTINCT t.agent_id) AS holders
+                FROM certificate_target_mappings m
                 JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL
-                WHERE m.certificate_id = ANY (v_certificates) GROUP BY 1, 2) h
+                WHERE m.certificate_id = ANY (v_certificates)
+                GROUP BY 1 HAVING min(t.agent_id) <> max(t.agent_id))
+            SELECT DISTINCT ON (h.certificate_id) h.certificate_id, v.not_before, v.not_after
+            FROM shared h CROSS JOIN LATERAL unnest(h.holders) AS a (id)
             CROSS JOIN LATERAL (SELECT o.not_before, o.not_after FROM certificate_versions o
-                WHERE o.certificate_id = h.certificate_id AND o.key_holder = h.agent_id ORDER BY o.id DESC LIMIT 1) v
+                WHERE o.certificate_id = h.certificate_id AND o.key_holder = a.id ORDER BY o.id DESC LIMIT 1) v
             ORDER BY h.certificate_id, v.not_after) e, renewal_policies p
         WHERE c.id = e.certificate_id AND p.id = c.renewal_policy_id AND e.not_after < c.expires_at;
         PERFORM deployments_fan_out(v_certificates, v_now);
     END IF;
-    RETURN QUERY SELECT j.id, j.agent_id::text FROM jobs j
-        WHERE j.id = ANY (p_job_ids) AND j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Completed';
+    RETURN QUERY SELECT n.job_id, n.agent_id FROM unnest(v_jobs, v_agents) AS n (job_id, agent_id);
+    IF coalesce(cardinality(v_jobs), 0) < cardinality(p_job_ids) THEN
+        RETURN QUERY SELECT j.id, j.agent_id::text FROM jobs j
+            WHERE j.id = ANY (p_job_ids) AND j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Completed'
+                AND (v_jobs IS NULL OR j.id <> ALL (v_jobs));
+    END IF;
 END $$;
 
 -- Ends or puts off jobs of a lease that made no certificate.  p_outcomes:
