@@ -13,7 +13,7 @@ CREATE TABLE row_counts (
 ) WITH (fillfactor = 30);
 INSERT INTO row_counts (table_name, shard, n)
     SELECT 'managed_certificates', s, CASE WHEN s = 0 THEN (SELECT count(*) FROM managed_certificates) ELSE 0 END
-    FROM generate_series(0, 63) AS s;
+    FROM generate_series(0, 15) AS s;
 
 CREATE FUNCTION row_counts_added() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -22,7 +22,7 @@ DECLARE
 BEGIN
     SELECT count(*) INTO v_n FROM fresh;
     IF v_n > 0 THEN
-        UPDATE row_counts r SET n = r.n + v_n WHERE r.table_name = TG_TABLE_NAME AND r.shard = pg_backend_pid() % 64;
+        UPDATE row_counts r SET n = r.n + v_n WHERE r.table_name = TG_TABLE_NAME AND r.shard = pg_backend_pid() % 16;
     END IF;
     RETURN NULL;
 END $$;
@@ -33,7 +33,7 @@ DECLARE
 BEGIN
     SELECT count(*) INTO v_n FROM gone;
     IF v_n > 0 THEN
-        UPDATE row_counts r SET n = r.n - v_n WHERE r.table_name = TG_TABLE_NAME AND r.shard = pg_backend_pid() % 64;
+        UPDATE row_counts r SET n = r.n - v_n WHERE r.table_name = TG_TABLE_NAME AND r.shard = pg_backend_pid() % 16;
     END IF;
     RETURN NULL;
 END $$;
