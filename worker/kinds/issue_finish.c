@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/base/enc.h"
+#include "common/base/fault.h"
 #include "common/base/rand.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
@@ -130,6 +131,7 @@ stored(struct op *op)
 	struct issue_range range = b->ranges[--b->nranges];
 	int id = db_col(r, "job_id"), agent = db_col(r, "agent_id");
 
+	fault_point("worker.completed");
 	b->tries = 0;
 	for (size_t i = range.from; i < range.to; i++)
 		b->todo[i]->fate = ISSUE_LOST; /* unless it is named */

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "common/base/enc.h"
+#include "common/base/fault.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/pki/cert.h"
@@ -144,6 +145,7 @@ issue_loaded(struct op *op)
 		    b->lease_text, b->issuer_id);
 		return op_done(op);
 	}
+	fault_point("worker.loaded");
 	if (db_nrows(issuer) == 0) {
 		set_all(b, ASIDE_FAIL, "its issuer is gone");
 		return op_goto(op, issue_finish);
@@ -408,6 +410,7 @@ issue_journal(struct op *op)
 		    "written (CERTCTL_ISSUANCE_JOURNAL_DIR; a full disk?)");
 		return op_goto(op, issue_finish);
 	}
+	fault_point("worker.journalled");
 	return op_goto(op, issue_sign);
 }
 
@@ -446,6 +449,7 @@ issue_sign(struct op *op)
 	b->phase_us[PHASE_SIGN] += us;
 	if (b->at < b->n)
 		return op_goto(op, issue_sign);
+	fault_point("worker.signed");
 	return op_goto(op, issue_finish);
 }
 
