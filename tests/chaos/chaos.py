@@ -13,6 +13,7 @@ commit; for a killed PostgreSQL from when it accepts connections again, for a
 stopped process without a stand-in from SIGCONT.
 """
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -81,6 +82,12 @@ def children(pid):
         found += table.get(p, [])
         front += table.get(p, [])
     return found
+
+
+def signal_all(pids, signo):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signo)
 
 
 class Chaos:
@@ -190,21 +197,19 @@ class Chaos:
         if held is None:
             self.missed["postgres"] += 1
             return False
+        # The postmaster first, so that it can't fork while we look: a backend
+        # that is left behind may wait for ever for a lock of one that is gone.
+        process.signal(signal.SIGSTOP)
         pids = [process.pid, *children(process.pid)]
         if how == "stop":
-            for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
+            signal_all(pids, signal.SIGSTOP)
             time.sleep(self.rng.uniform(0.2, 2.5))
-            for pid in reversed(pids):
-                os.kill(pid, signal.SIGCONT)
+            signal_all(reversed(pids), signal.SIGCONT)
             wait_for(self.fleet.database_is_up, 60, "PostgreSQL to answer again")
         else:
             starts = process.starts
-            for pid in pids:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+            # All at once, or the postmaster alone: then the rest ends by itself.
+            signal_all(pids if self.rng.random() < 0.5 else pids[:1], signal.SIGKILL)
             wait_for(lambda: process.starts > starts and self.fleet.database_is_up(), 60, "PostgreSQL to start again")
         since = time.monotonic()
         before = self.fleet.value("SELECT last_value FROM audit_seq")
