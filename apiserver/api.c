@@ -235,6 +235,13 @@ api_free(struct api *a)
 
 /* --- parked requests --- */
 
+void
+api_stop(struct api *a)
+{
+	a->is_stopping = true;
+	park_wake_all(a->park);
+}
+
 struct watch *
 api_watch(struct op *op, enum api_topic topic, const char *id)
 {
@@ -244,6 +251,9 @@ api_watch(struct op *op, enum api_topic topic, const char *id)
 enum op_next
 api_park(struct op *op, struct watch *w, int64_t max_ms, op_step *next)
 {
+	if (req_api(op)->is_stopping)
+		return op_fail(op, RC_UNAVAILABLE,
+		    "this server is stopping; try again");
 	return w ? park_wait(w, max_ms, next) : op_goto(op, next);
 }
 

@@ -43,6 +43,7 @@ struct api {
 	struct heartbeats *heartbeats;
 	struct presence *presence;
 	size_t max_body;
+	bool is_stopping; /* nothing parks any more */
 	char incarnation[128];
 	char name[64];
 	char host[65];
@@ -54,6 +55,9 @@ rc api_new(struct loop *l, const struct cfg *cfg, struct api **out) MUST_CHECK;
 /* No op may be under way. */
 void api_free(struct api *a);
 
+/* The process is about to end: parked requests go on now.  One that would
+ * park again is told to try elsewhere. */
+void api_stop(struct api *a);
 /* Tells the scheduler what a commit changed; may be lost. */
 void api_hint(struct api *a, const char *body, size_t len);
 /* Whether a scheduler leads that we hear. */

@@ -160,7 +160,8 @@ send_reply(struct conn *c, struct request *r)
 static void
 log_request(const struct request *r)
 {
-	enum log_level level = r->status >= 500 ? LOG_INFO : LOG_DEBUG;
+	bool is_news = r->status >= 500 && r->conn;
+	enum log_level level = is_news ? LOG_INFO : LOG_DEBUG;
 	char status[16], op[32], us[32];
 
 	if (!log_is_on(level))

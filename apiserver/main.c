@@ -88,6 +88,7 @@ on_stop(void *arg)
 	log_info("STOP", "finishing what runs, for %d s at most",
 	    STOP_PATIENCE_MS / 1000);
 	http_server_stop(s->http, STOP_PATIENCE_MS, on_drained, s);
+	api_stop(s->api);
 }
 
 static void

@@ -146,14 +146,11 @@ park_wait(struct watch *w, int64_t max_ms, op_step *next)
 	return op_park(w->op, max_ms, next);
 }
 
-void
-park_wake(struct park *p, enum api_topic kind, const char *id)
+static void
+wake_topic(struct topic *t)
 {
-	struct topic *t = find_topic(p, kind, id);
 	struct watch *w;
 
-	if (!t)
-		return;
 	/* Waking only marks the op: no watch ends inside this loop. */
 	LIST_FOREACH (w, &t->watches, entry) {
 		if (w->is_parked)
@@ -161,6 +158,26 @@ park_wake(struct park *p, enum api_topic kind, const char *id)
 		else
 			w->is_signalled = true;
 		w->is_parked = false;
+	}
+}
+
+void
+park_wake(struct park *p, enum api_topic kind, const char *id)
+{
+	struct topic *t = find_topic(p, kind, id);
+
+	if (t)
+		wake_topic(t);
+}
+
+void
+park_wake_all(struct park *p)
+{
+	struct topic *t, *next;
+
+	for (int i = 0; i < API_TOPIC_COUNT; i++) {
+		HASH_ITER (hh, p->topics[i], t, next)
+			wake_topic(t);
 	}
 }
 

@@ -21,6 +21,7 @@ struct watch *park_watch(struct park *p, struct op *op, enum api_topic topic,
     const char *id);
 enum op_next park_wait(struct watch *w, int64_t max_ms, op_step *next);
 void park_wake(struct park *p, enum api_topic topic, const char *id);
+void park_wake_all(struct park *p);
 /* An event of the bus: {"agents":[..],"finished":[..]}. */
 void park_on_event(struct park *p, const char *body, size_t len);
 size_t park_count(const struct park *p);

@@ -102,7 +102,7 @@ work_done(struct op *op)
 		return op_fail(op, RC_NOT_FOUND, "Agent not found");
 	if (db_bool(state, 0, db_col(state, "is_retired")))
 		return op_fail(op, RC_GONE, "Agent has been retired");
-	if (n == 0 && k->watch && left_ms > 0)
+	if (n == 0 && k->watch && left_ms > 0 && !req_api(op)->is_stopping)
 		return api_park(op, k->watch, left_ms, work_look);
 	w = reply_writer(op);
 	json_w_open(w, '{');
