@@ -21,8 +21,8 @@ enum {
 	DB_CONNECT_MS = 5000, /* one attempt, all addresses together */
 	DB_BACKOFF_MIN_MS = 50,
 	DB_BACKOFF_MAX_MS = 800, /* a second with the jitter */
-	DB_CONNECTING_MAX = 4, /* attempts at a time while all is well */
-	DB_IDLE_MS = 60000,    /* surplus connections close after that */
+	DB_CONNECTING_MAX = 4,   /* attempts at a time while all is well */
+	DB_IDLE_MS = 60000,      /* surplus connections close after that */
 	DB_TICK_MS = 5000,
 	DB_STUCK_MS = 10000, /* past the statement timeouts: not alive */
 	DB_PARAMS_MAX = 64,  /* connection parameters */

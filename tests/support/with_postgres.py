@@ -107,6 +107,9 @@ def main():
         status = child.wait()
         sys.exit(status if status >= 0 else 128 - status)
     finally:
+        # A second signal must not cut the cleaning up short.
+        for signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(signo, signal.SIG_IGN)
         if child and child.poll() is None:
             child.kill()
             child.wait()
