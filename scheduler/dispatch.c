@@ -297,14 +297,21 @@ hand_out(struct dispatch *d, int64_t now)
 	}
 }
 
+/*
+ * A look costs a walk over all that runs, so it is made for somebody: what is
+ * due can't be handed to nobody.  With a backlog, the next claim needs none.
+ */
 static bool
-wants_look(const struct dispatch *d, int64_t now)
+wants_look(struct dispatch *d, int64_t now)
 {
 	if (d->look || now < d->look_not_before_ms)
 		return false;
 	if (d->must_look_full || now - d->looked_full_ms >= DISPATCH_FULL_MS)
 		return true;
-	return d->must_look;
+	if (!d->must_look || !workers_next(&d->workers, now))
+		return false;
+	return !lanes_have_due(d->lanes) || permits_left(&d->permits) == 0 ||
+	       now - d->looked_ms >= DISPATCH_BUSY_LOOK_MS;
 }
 
 void
@@ -321,10 +328,7 @@ dispatch_turn(struct dispatch *d)
 			dispatch_free_start(d, w);
 	}
 	hand_out(d, now);
-	/* Only for somebody: what is due can't be handed to nobody. */
-	if (wants_look(d, now) &&
-	    (d->must_look_full || workers_next(&d->workers, now) ||
-		now - d->looked_full_ms >= DISPATCH_FULL_MS))
+	if (wants_look(d, now))
 		dispatch_look_start(d);
 }
 

@@ -14,6 +14,8 @@
 #define DISPATCH_TICK_MS 100
 /* A full look, and the sweep of all that runs. */
 #define DISPATCH_FULL_MS 1000
+/* While lanes are known to be due, others are looked for this often. */
+#define DISPATCH_BUSY_LOOK_MS 50
 /* A request that finds nothing is answered so after this long. */
 #define DISPATCH_WAIT_MS 1000
 /* After a claim that brought nothing, or failed. */
@@ -43,6 +45,7 @@ struct dispatch {
 	struct db_req *sweep;
 	bool must_look;      /* something may be due */
 	bool must_look_full; /* from the beginning */
+	int64_t looked_ms;
 	int64_t looked_full_ms;
 	int64_t look_not_before_ms;
 	int64_t swept_full_ms;

@@ -71,6 +71,7 @@ dispatch_look_start(struct dispatch *d)
 	    {Q_SCHED_TASKS_DUE, 0, NULL},
 	};
 
+	d->looked_ms = now;
 	if (is_full)
 		d->looked_full_ms = now;
 	d->must_look = d->must_look_full = false;

@@ -84,6 +84,16 @@ lanes_next(struct lanes *ls)
 	return NULL;
 }
 
+bool
+lanes_have_due(const struct lanes *ls)
+{
+	for (size_t i = 0; i < ls->n; i++)
+		if (ls->items[i]->is_due &&
+		    permits_left(&ls->items[i]->permits) > 0)
+			return true;
+	return false;
+}
+
 struct lane *
 lanes_find(struct lanes *ls, const char *issuer_id)
 {

@@ -45,6 +45,8 @@ void lanes_reset(struct lanes *ls);
 
 /* The lane whose turn it is; NULL when none is due, free and idle. */
 struct lane *lanes_next(struct lanes *ls);
+/* A lane is due and has room, though its claim may be under way. */
+bool lanes_have_due(const struct lanes *ls);
 struct lane *lanes_find(struct lanes *ls, const char *issuer_id);
 bool lane_is_tasks(const struct lane *l);
 

@@ -127,6 +127,7 @@ struct world {
 	unsigned fault_percent; /* of replies and statements that are lost */
 	/* what was seen */
 	int claims;
+	int looks;
 	int refused;      /* statements of a term that is over */
 	int freed;        /* leases */
 	int freed_held;   /* of which a live worker was holding */

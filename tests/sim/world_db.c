@@ -151,6 +151,7 @@ rule_lanes(void *arg, struct db_pool *p, const struct db_stmt *st)
 	struct world *w = s->world;
 	struct buf rows;
 
+	w->looks++;
 	buf_init(&rows, 0);
 	for (size_t i = 0; i < w->nissuers; i++) {
 		const struct sim_issuer *is = &w->issuers[i];
