@@ -495,8 +495,12 @@ def test_filters_sort_and_fields(herd, api):
 
 def test_hostile_queries_change_nothing(herd, api):
     for query in ("q=%27%3B%20DROP%20TABLE%20teams--", "status=%00", "cursor=%FF%FE", "cursor=" + "A" * 5000, "sort=%27",
-                  "owner_id=" + "x" * 3000, "page=99999999999999999999", "cursor=" + base64.urlsafe_b64encode(b"x:y").decode()):
+                  "owner_id=" + "x" * 3000, "owner_id=%FF", "q=%C3%28", "fields=%FF", "expires_before=%FF", "status=%ED%A0%80", "page=99999999999999999999", "cursor=" + base64.urlsafe_b64encode(b"x:y").decode()):
         status, _ = api.get(f"{CERTS}?{query}")
+        assert status in (200, 400, 414), query
+        status, _ = api.get(f"{JOBS}?{query}")
+        assert status in (200, 400, 414), query
+        status, _ = api.get(f"{TEAMS}?{query}")
         assert status in (200, 400, 414), query
     assert api.get(f"{CERTS}?cursor=nonsense&page_size=1&fields=id")[1]["data"] == \
         api.get(f"{CERTS}?per_page=1&fields=id")[1]["data"]
