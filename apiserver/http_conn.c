@@ -429,7 +429,7 @@ server_listen(struct http_server *s, const char *host, int port)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC,
 	    .ai_socktype = SOCK_STREAM,
-	    .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
+	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	struct addrinfo *ai = NULL;
 	char service[16];
 	int fd;
@@ -437,7 +437,7 @@ server_listen(struct http_server *s, const char *host, int port)
 	(void)snprintf(service, sizeof(service), "%d", port);
 	if (getaddrinfo(host, service, &hints, &ai) != 0) {
 		log_error("HTTP-LISTEN",
-		    "CERTCTL_SERVER_HOST \"%s\" is not an address", host);
+		    "CERTCTL_SERVER_HOST \"%s\" is no address of ours", host);
 		return RC_INVALID;
 	}
 	fd = listen_on(ai);

@@ -21,7 +21,7 @@ struct tls;
 struct http_server; /* defined in http_conn.c */
 
 struct http_server_opts {
-	const char *host; /* an address */
+	const char *host; /* an address, or a name that stands for one */
 	int port;	  /* 0: any free one */
 	size_t max_conns;
 	size_t max_body;

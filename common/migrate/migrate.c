@@ -48,12 +48,18 @@ connect_to(const char *url)
 	return pg;
 }
 
+/* libpq's messages have several lines; the first says it. */
+static int
+first_line(const char *text)
+{
+	return (int)strcspn(text, "\n");
+}
+
 static void
 complain(const char *what, const char *why)
 {
-	size_t len = strcspn(why, "\n"); /* the first line says it */
-
-	(void)fprintf(stderr, "migrate: %s: %.*s\n", what, (int)len, why);
+	(void)fprintf(stderr, "migrate: %s: %.*s\n", what, first_line(why),
+	    why);
 }
 
 static PGresult *
@@ -263,34 +269,42 @@ check_version(PGconn *pg)
 	return ret;
 }
 
+static void
+log_unreachable(const PGconn *pg, bool is_last)
+{
+	const char *why = pg ? PQerrorMessage(pg) : "out of memory";
+
+	if (is_last)
+		log_error("DB-UNREACHABLE",
+		    "the database does not answer: %.*s", first_line(why), why);
+	else
+		log_warn("DB-WAIT", "waiting for the database to answer: %.*s",
+		    first_line(why), why);
+}
+
 rc
 migrate_check(const char *url, int64_t wait_ms)
 {
 	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
 	int64_t until_ms = clock_boot_ms() + wait_ms;
-	bool is_told = false;
+	bool is_told = false, is_last = false;
+	rc ret = RC_UNAVAILABLE;
 	PGconn *pg;
-	rc ret;
 
-	for (;;) {
+	while (!is_last) {
 		pg = connect_to(url);
 		if (pg && PQstatus(pg) == CONNECTION_OK) {
 			ret = check_version(pg);
 			PQfinish(pg);
 			return ret;
 		}
-		if (clock_boot_ms() >= until_ms)
-			break;
-		if (!is_told)
-			log_warn("DB-WAIT",
-			    "waiting for the database to answer: %s",
-			    pg ? PQerrorMessage(pg) : "out of memory");
+		is_last = clock_boot_ms() >= until_ms;
+		if (is_last || !is_told)
+			log_unreachable(pg, is_last);
 		is_told = true;
 		PQfinish(pg);
-		(void)nanosleep(&pause, NULL);
+		if (!is_last)
+			(void)nanosleep(&pause, NULL);
 	}
-	log_error("DB-UNREACHABLE", "the database does not answer: %s",
-	    pg ? PQerrorMessage(pg) : "out of memory");
-	PQfinish(pg);
-	return RC_UNAVAILABLE;
+	return ret;
 }
