@@ -20,7 +20,13 @@ struct spawn {
 	struct loop *loop;
 	pid_t pid; /* 0 once it was reaped: never signal it then */
 	int fd;    /* read end of the capture, -1 when closed */
+	/*
+	 * Deleted exactly once: when several signals came in one turn and the
+	 * event is deleted from its callback, libevent 2.1 leaves a pointer to
+	 * its own stack in it, and a second event_del writes there.
+	 */
 	struct event on_child;
+	bool has_on_child;
 	struct event on_output;
 	struct timer *deadline;
 	spawn_done_fn *done; /* NULL once called or cancelled */
@@ -30,11 +36,19 @@ struct spawn {
 };
 
 static void
+stop_waiting(struct spawn *s)
+{
+	if (s->has_on_child)
+		event_del(&s->on_child);
+	s->has_on_child = false;
+}
+
+static void
 spawn_free(void *arg)
 {
 	struct spawn *s = arg;
 
-	event_del(&s->on_child);
+	stop_waiting(s);
 	if (s->fd >= 0) {
 		event_del(&s->on_output);
 		close(s->fd);
@@ -123,7 +137,7 @@ on_child(evutil_socket_t fd, short what, void *arg)
 	if (pid == 0 || (pid < 0 && errno == EINTR))
 		return;
 	s->pid = 0;
-	event_del(&s->on_child);
+	stop_waiting(s);
 	LIST_REMOVE(&s->guest, entry);
 	loop_defer(s->loop, spawn_free, s);
 	if (pid < 0)
@@ -251,6 +265,7 @@ spawn_start(struct loop *l, const char *const *argv, int64_t timeout_ms,
 	s->guest.leave = spawn_leave;
 	s->deadline = timer_new(l, on_deadline, s);
 	evsignal_assign(&s->on_child, l->base, SIGCHLD, on_child, s);
+	s->has_on_child = true;
 	event_assign(&s->on_output, l->base, s->fd, EV_READ | EV_PERSIST,
 	    on_output, s);
 	/* Before the start: the child may end before the call returns. */
