@@ -177,8 +177,12 @@ db_script_rows(struct db_pool *p, const char *cols, const char *rows)
 			log_fatal("DB-SCRIPT", "%s: row %zu has not %zu cells",
 			    sql_statements[s->q].name, i, r->ncols);
 		for (size_t j = 0; j < r->ncols; j++) {
-			if (strcmp(fields[j], "\\N") != 0)
-				r->cells[i * r->ncols + j] = fields[j];
+			if (strcmp(fields[j], "\\N") == 0)
+				continue;
+			for (char *c = fields[j]; *c; c++)
+				if (*c == '\v')
+					*c = '\n';
+			r->cells[i * r->ncols + j] = fields[j];
 		}
 	}
 	r->naffected = r->nrows;

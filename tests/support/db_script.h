@@ -41,7 +41,8 @@ void db_script_expect(struct db_pool *p, enum query q, const char *params);
 void db_script_also(struct db_pool *p, enum query q, const char *params);
 
 /* Answers of the statement expected last.  cols: names separated by '|';
- * rows: lines of cells separated by '|', \N is SQL NULL, "" is no rows. */
+ * rows: lines of cells separated by '|', \N is SQL NULL, "" is no rows; a \v
+ * in a cell becomes a newline. */
 void db_script_rows(struct db_pool *p, const char *cols, const char *rows);
 void db_script_affected(struct db_pool *p, size_t n);
 /* The request fails at this statement.  sqlstate "" is a lost connection;

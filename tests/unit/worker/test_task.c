@@ -1,0 +1,137 @@
+/*
+ * A lease of tasks: known and unknown kinds, success, failure, and a lease
+ * that is lost while they run.
+ */
+#include <string.h>
+
+#include "tests/support/db_script.h"
+#include "tests/unit/check.h"
+#include "tests/unit/worker/rig.h"
+
+#define TASK_COLS "id|kind|subject|issuer_id|payload"
+
+static struct op *
+start(struct rig *r)
+{
+	struct grant g = {.lease_id = 7, .is_tasks = true, .issuer_id = ""};
+	struct slot_end end = rig_end(r);
+
+	return task_start(&r->env, &g, &end);
+}
+
+static void
+expect_load(struct rig *r, const char *rows)
+{
+	db_script_expect(r->pool, Q_TASKS_LOAD, "worker-1|7");
+	db_script_rows(r->pool, TASK_COLS, rows);
+}
+
+static void
+test_ca_init(void)
+{
+	struct rig *r = rig_new();
+
+	expect_load(r, "task-1|ca_init|iss-1|iss-1|{}");
+	db_script_expect(r->pool, Q_TASK_CA_INIT_DONE, "worker-1|7|task-1");
+	db_script_rows(r->pool, "issuer_id", "iss-1");
+	(void)start(r);
+	rig_run_until_ended(r);
+	CHECK_INT(r->code, RC_OK);
+	CHECK(r->cert_pem[0] != '\0');
+	CHECK(db_script_is_done(r->pool));
+	rig_free(r);
+}
+
+static void
+test_ca_init_that_fails(void)
+{
+	struct rig *r = rig_new();
+
+	r->config = "{\"ca_key_path\":\"/x\"}";
+	expect_load(r, "task-1|ca_init|iss-1|iss-1|{}");
+	db_script_expect(r->pool, Q_TASK_CA_INIT_FAILED, "worker-1|7|task-1");
+	db_script_expect(r->pool, Q_TASK_FAILED,
+	    "worker-1|7|task-1|*both, or neither*|f");
+	db_script_rows(r->pool, "status", "Pending");
+	(void)start(r);
+	rig_run_until_ended(r);
+	CHECK_INT(r->code, RC_OK);
+	CHECK(db_script_is_done(r->pool));
+	rig_free(r);
+}
+
+static void
+test_unknown_kind_fails_for_good_beside_a_good_one(void)
+{
+	struct rig *r = rig_new();
+
+	expect_load(r, "task-1|brew_coffee|pot|\\N|{}\n"
+		       "task-2|ca_init|iss-1|iss-1|{}");
+	db_script_expect(r->pool, Q_TASK_CA_INIT_DONE, "worker-1|7|task-2");
+	db_script_rows(r->pool, "issuer_id", "iss-1");
+	db_script_expect(r->pool, Q_TASK_FAILED,
+	    "worker-1|7|task-1|*no tasks of kind brew_coffee|t");
+	db_script_rows(r->pool, "status", "Failed");
+	(void)start(r);
+	rig_run_until_ended(r);
+	CHECK_INT(r->code, RC_OK);
+	CHECK(db_script_is_done(r->pool));
+	rig_free(r);
+}
+
+static void
+test_failure_is_written_until_it_is(void)
+{
+	struct rig *r = rig_new();
+
+	expect_load(r, "task-1|brew_coffee|pot|\\N|{}");
+	db_script_expect(r->pool, Q_TASK_FAILED, NULL);
+	db_script_code(r->pool, RC_UNAVAILABLE);
+	db_script_expect(r->pool, Q_TASK_FAILED, NULL);
+	db_script_error(r->pool, "40P01", "deadlock", NULL);
+	db_script_expect(r->pool, Q_TASK_FAILED, NULL);
+	db_script_rows(r->pool, "status", "Failed");
+	(void)start(r);
+	rig_run_until_ended(r);
+	CHECK_INT(r->code, RC_OK);
+	CHECK(db_script_is_done(r->pool));
+	rig_free(r);
+}
+
+static void
+test_empty_lease(void)
+{
+	struct rig *r = rig_new();
+
+	expect_load(r, "");
+	(void)start(r);
+	rig_run_until_ended(r);
+	CHECK_INT(r->code, RC_OK);
+	rig_free(r);
+}
+
+/* The children end with the lease's op, and touch nothing of it. */
+static void
+test_lost_lease(void)
+{
+	struct rig *r = rig_new();
+	struct op *op;
+
+	expect_load(r, "task-1|ca_init|iss-1|iss-1|{}\n"
+		       "task-2|ca_init|iss-1|iss-1|{}");
+	db_script_expect(r->pool, Q_CA_LOAD, NULL);
+	db_script_after(r->pool, -1);
+	op = start(r);
+	loop_sim_advance(r->loop, 100);
+	CHECK(!r->has_ended);
+	op_abort(op, RC_LEASE_LOST);
+	CHECK(r->has_ended);
+	loop_sim_advance(r->loop, 5000);
+	CHECK(db_script_is_done(r->pool));
+	rig_free(r);
+}
+
+CHECK_MAIN(CHECK_ROW(test_ca_init), CHECK_ROW(test_ca_init_that_fails),
+    CHECK_ROW(test_unknown_kind_fails_for_good_beside_a_good_one),
+    CHECK_ROW(test_failure_is_written_until_it_is), CHECK_ROW(test_empty_lease),
+    CHECK_ROW(test_lost_lease))
