@@ -1,8 +1,9 @@
 /*
  * GET /certificates: a page, or a step of a walk with a cursor.
  *
- * The page that nobody filtered or sorted is a statement of its own and costs
- * one walk along an index; its total is a maintained counter.  Any other total
+ * The first page that nobody filtered or sorted, and a walk's steps, are
+ * statements of their own with a plan made once; their total is a maintained
+ * counter.  Any other total
  * is counted up to a cap.
  */
 #include "apiserver/handlers/certificates/certs.h"
@@ -121,9 +122,9 @@ list_page(struct op *op, struct listing *l)
 	sort_read(op, l);
 	l->params[N_FILTERS] = page_num(op, l->limit);
 	l->params[N_FILTERS + 1] = page_num(op, offset);
-	if (!l->is_filtered && !l->is_sorted) {
+	if (!l->is_filtered && !l->is_sorted && l->page == 1) {
 		const struct db_stmt plain[] = {
-		    {Q_CERT_PAGE, 2, l->params + N_FILTERS},
+		    {Q_CERT_PAGE, 1, l->params + N_FILTERS},
 		    {Q_CERT_TOTAL, 0, NULL},
 		};
 

@@ -76,7 +76,9 @@ job_list(struct op *op)
 	params[N_FILTERS + 1] = page_num(op, (l->page - 1) * l->per_page);
 
 	const struct db_stmt stmts[] = {
-	    {Q_JOB_LIST, ARRAY_LEN(params), params},
+	    is_filtered || l->page > 1
+		? (struct db_stmt){Q_JOB_LIST, ARRAY_LEN(params), params}
+		: (struct db_stmt){Q_JOB_PAGE, 1, params + N_FILTERS},
 	    is_filtered ? (struct db_stmt){Q_JOB_LIST_TOTAL, N_FILTERS, params}
 			: (struct db_stmt){Q_JOB_TOTAL, 0, NULL},
 	};
