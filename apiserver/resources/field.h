@@ -62,7 +62,10 @@ struct field {
 	const char *(*check)(struct arena *a, const struct cJSON *object);
 };
 
-enum { FIELD_MAX = 32 }; /* fields of one table */
+enum {
+	FIELD_MAX = 32,     /* fields of one table */
+	FIELD_NAME_MAX = 32 /* bytes of a name */
+};
 
 /*
  * Reads body by the table into the object *out_json (compact text, in the
@@ -78,6 +81,9 @@ struct field_rows {
 	size_t n;
 	const struct field *fields[FIELD_MAX];
 	int cols[FIELD_MAX];
+	/* ,"name": as it is written in every row */
+	char keys[FIELD_MAX][FIELD_NAME_MAX + 5];
+	size_t key_lens[FIELD_MAX];
 };
 
 /* only: the wanted keys, comma-separated; NULL for all. */

@@ -8,6 +8,31 @@
 #include "apiserver/resources/wiretime.h"
 #include "common/base/buf.h"
 
+/* Names are plain words, so they need no escaping. */
+static void
+key_make(struct field_rows *fr, size_t i, const char *name)
+{
+	size_t len = strlen(name);
+	char *key = fr->keys[i];
+
+	assert(len <= FIELD_NAME_MAX);
+	key[0] = ',';
+	key[1] = '"';
+	memcpy(key + 2, name, len);
+	memcpy(key + 2 + len, "\":", 3);
+	fr->key_lens[i] = len + 4;
+}
+
+/* What json_w_key does, in one piece: keys are a third of every page. */
+static void
+put_key(const struct field_rows *fr, struct json_w *w, size_t i)
+{
+	size_t skip = w->comma ? 0 : 1;
+
+	buf_add(w->b, fr->keys[i] + skip, fr->key_lens[i] - skip);
+	w->comma = false;
+}
+
 void
 field_rows_init(struct field_rows *fr, const struct db_result *result,
     const struct field *fields, size_t n, const char *only)
@@ -21,6 +46,7 @@ field_rows_init(struct field_rows *fr, const struct db_result *result,
 		if (only != NULL && !fieldtext_names(only, fields[i].name))
 			continue;
 		fr->fields[fr->n] = &fields[i];
+		key_make(fr, fr->n, fields[i].name);
 		fr->cols[fr->n++] = db_col(result, fields[i].name);
 	}
 }
@@ -113,7 +139,7 @@ field_rows_put(const struct field_rows *fr, struct arena *a, struct json_w *w,
 
 		if ((f->flags & FIELD_OMIT_EMPTY) != 0 && text[0] == '\0')
 			continue;
-		json_w_key(w, f->name);
+		put_key(fr, w, i);
 		put_value(a, w, f->type, text,
 		    db_is_null(fr->result, row, fr->cols[i]));
 	}
