@@ -461,15 +461,19 @@ server_listen(struct http_server *s, const char *host, int port)
 int
 http_server_port(const struct http_server *s)
 {
-	struct sockaddr_storage sa;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} sa = {0};
 	socklen_t len = sizeof(sa);
 
-	if (!s->listener || getsockname(evconnlistener_get_fd(s->listener),
-				(struct sockaddr *)&sa, &len) != 0)
+	if (!s->listener ||
+	    getsockname(evconnlistener_get_fd(s->listener), &sa.any, &len) != 0)
 		return 0;
-	if (sa.ss_family == AF_INET6)
-		return ntohs(((struct sockaddr_in6 *)(void *)&sa)->sin6_port);
-	return ntohs(((struct sockaddr_in *)(void *)&sa)->sin_port);
+	if (sa.any.sa_family == AF_INET6)
+		return ntohs(sa.v6.sin6_port);
+	return ntohs(sa.v4.sin_port);
 }
 
 rc

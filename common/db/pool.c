@@ -327,9 +327,12 @@ take_any(struct db_pool *p)
 		r = c->req;
 		c->req = NULL;
 		db_conn_close(c);
-	} else if ((r = TAILQ_FIRST(&p->queue))) {
-		TAILQ_REMOVE(&p->queue, r, entry);
-		p->nqueued--;
+	} else {
+		r = TAILQ_FIRST(&p->queue);
+		if (r) {
+			TAILQ_REMOVE(&p->queue, r, entry);
+			p->nqueued--;
+		}
 	}
 	if (r)
 		r->code = RC_CANCELLED;

@@ -77,7 +77,7 @@ test_unknown_kind_decodes(void)
 static void
 test_refuses(void)
 {
-	uint8_t bytes[64];
+	uint8_t bytes[64] = {0};
 	struct frame f;
 	struct buf b;
 	size_t len;

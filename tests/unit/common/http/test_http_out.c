@@ -77,14 +77,14 @@ on_http(struct evhttp_request *req, void *arg)
 		return;
 	}
 	if (strncmp(uri, "/size/", 6) == 0) {
-		for (int i = atoi(uri + 6); i > 0; i--)
+		for (long i = strtol(uri + 6, NULL, 10); i > 0; i--)
 			evbuffer_add(out, "x", 1);
 		evhttp_send_reply(req, 200, "OK", NULL);
 		return;
 	}
 	if (strncmp(uri, "/chunked/", 9) == 0) {
 		evhttp_send_reply_start(req, 200, "OK");
-		for (int i = atoi(uri + 9); i > 0; i--) {
+		for (long i = strtol(uri + 9, NULL, 10); i > 0; i--) {
 			struct evbuffer *chunk = evbuffer_new();
 
 			evbuffer_add(chunk, "x", 1);
@@ -110,7 +110,7 @@ static void
 server_start(const char *dns, int max_version)
 {
 	struct evhttp_bound_socket *bound;
-	struct sockaddr_in sin;
+	struct sockaddr_in sin = {0};
 	socklen_t len = sizeof(sin);
 	struct testca *ca;
 

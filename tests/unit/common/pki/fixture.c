@@ -19,7 +19,7 @@ static EVP_PKEY *
 key_make(const char *kind)
 {
 	if (strncmp(kind, "RSA:", 4) == 0)
-		return EVP_RSA_gen((size_t)atol(kind + 4));
+		return EVP_RSA_gen((size_t)strtol(kind + 4, NULL, 10));
 	if (strncmp(kind, "P-", 2) == 0 || strncmp(kind, "sec", 3) == 0)
 		return EVP_EC_gen(kind);
 	return EVP_PKEY_Q_keygen(NULL, NULL, kind);
