@@ -21,8 +21,8 @@ char *enc_base64(struct arena *a, const uint8_t *in, size_t len);
 rc enc_unbase64(struct arena *a, const char *in, size_t len, uint8_t **out,
     size_t *out_len) MUST_CHECK;
 /* The whole string, decimal, within [min, max]; RC_INVALID otherwise. */
-rc enc_parse_i64(const char *s, int64_t min, int64_t max, int64_t *out)
-    MUST_CHECK;
+rc enc_parse_i64(const char *s, int64_t min, int64_t max,
+    int64_t *out) MUST_CHECK;
 /* "1h30m", "250ms", "2s": number and unit pairs; RC_INVALID otherwise. */
 rc enc_parse_duration_ms(const char *s, int64_t *out_ms) MUST_CHECK;
 /* Lower-case hex SHA-256; out holds 65 bytes. */
