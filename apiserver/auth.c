@@ -84,6 +84,7 @@ auth_find(struct auth *a, const struct credential *c, struct auth_found *out)
 		return RC_UNAUTHENTICATED;
 	if (keyring_find(a->keys, c->hash, &p->id, &p->is_admin)) {
 		p->kind = PRINCIPAL_API_KEY;
+		p->is_configured = true;
 		return RC_OK;
 	}
 	if (keyring_is_token(a->keys, c->hash)) {

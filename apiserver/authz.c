@@ -59,12 +59,14 @@ authz_free(struct authz *z)
 void
 authz_actor(const struct principal *p, struct authz_actor *out)
 {
-	if (p->kind == PRINCIPAL_AGENT) {
-		/* All agents share one entry: their role is fixed. */
+	/* All agents share one entry: their role is fixed.  A key that the
+	 * environment names reads, until it is given roles; one of the
+	 * database holds what it was given and no more. */
+	if (p->kind == PRINCIPAL_AGENT)
 		*out = (struct authz_actor){"", "Agent", "r-agent"};
-	} else {
-		*out = (struct authz_actor){p->id, "APIKey", "r-viewer"};
-	}
+	else
+		*out = (struct authz_actor){p->id, "APIKey",
+		    p->is_configured ? "r-viewer" : NULL};
 }
 
 static void
@@ -73,7 +75,8 @@ actor_key(const struct principal *p, char out[KEY_MAX])
 	struct authz_actor actor;
 
 	authz_actor(p, &actor);
-	(void)snprintf(out, KEY_MAX, "%s %s", actor.type, actor.id);
+	(void)snprintf(out, KEY_MAX, "%s %s %s", actor.type,
+	    actor.fallback_role ? actor.fallback_role : "-", actor.id);
 }
 
 static int

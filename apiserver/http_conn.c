@@ -458,24 +458,6 @@ server_listen(struct http_server *s, const char *host, int port)
 	return s->bound ? RC_OK : RC_IO;
 }
 
-int
-http_server_port(const struct http_server *s)
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} sa = {0};
-	socklen_t len = sizeof(sa);
-
-	if (!s->listener ||
-	    getsockname(evconnlistener_get_fd(s->listener), &sa.any, &len) != 0)
-		return 0;
-	if (sa.any.sa_family == AF_INET6)
-		return ntohs(sa.v6.sin6_port);
-	return ntohs(sa.v4.sin_port);
-}
-
 rc
 http_server_new(struct api *api, struct tls *tls,
     const struct http_server_opts *opts, struct http_server **out)

@@ -22,7 +22,7 @@ struct http_server; /* defined in http_conn.c */
 
 struct http_server_opts {
 	const char *host; /* an address, or a name that stands for one */
-	int port;	  /* 0: any free one */
+	int port;
 	size_t max_conns;
 	size_t max_body;
 };
@@ -32,7 +32,6 @@ rc http_server_new(struct api *api, struct tls *tls,
     const struct http_server_opts *opts, struct http_server **out) MUST_CHECK;
 /* Ends all connections; the requests among them are aborted. */
 void http_server_free(struct http_server *s);
-int http_server_port(const struct http_server *s);
 /* Takes no more connections and finishes what runs, at most for patience_ms;
  * then drained is called, once. */
 void http_server_stop(struct http_server *s, int64_t patience_ms,

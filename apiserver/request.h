@@ -33,6 +33,7 @@ struct principal {
 	enum principal_kind kind;
 	const char *id; /* key name, or agent id */
 	bool is_admin;
+	bool is_configured; /* a key of the environment */
 };
 
 struct api *req_api(const struct op *op);

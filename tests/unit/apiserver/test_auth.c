@@ -149,7 +149,9 @@ test_find(void)
 static void
 test_actors(void)
 {
-	const struct principal key = {PRINCIPAL_API_KEY, "view", false};
+	const struct principal key = {PRINCIPAL_API_KEY, "view", false, true};
+	const struct principal stored = {PRINCIPAL_API_KEY, "view", false,
+	    false};
 	const struct principal agent = {PRINCIPAL_AGENT, "ag-1", false};
 	struct authz_actor actor;
 
@@ -157,6 +159,8 @@ test_actors(void)
 	CHECK_STR(actor.id, "view");
 	CHECK_STR(actor.type, "APIKey");
 	CHECK_STR(actor.fallback_role, "r-viewer");
+	authz_actor(&stored, &actor);
+	CHECK(actor.fallback_role == NULL);
 	authz_actor(&agent, &actor);
 	CHECK_STR(actor.type, "Agent");
 	CHECK_STR(actor.fallback_role, "r-agent");

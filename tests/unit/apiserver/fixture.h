@@ -1,0 +1,32 @@
+/*
+ * fixture: handlers without a server: a simulated loop, a scripted database,
+ * and requests whose answers are kept.
+ */
+#ifndef TESTS_UNIT_APISERVER_FIXTURE_H
+#define TESTS_UNIT_APISERVER_FIXTURE_H
+
+#include "apiserver/api.h"
+#include "apiserver/request_io.h"
+#include "tests/support/db_script.h"
+
+struct fixture {
+	struct api api;
+	struct db_pool *db; /* all three pools */
+};
+
+void fixture_init(struct fixture *f);
+void fixture_fini(struct fixture *f);
+
+struct answer {
+	int status; /* 0: none yet */
+	char body[1024];
+	rc code;
+	struct op *op;
+};
+
+/* Starts the route's handler as the gate would.  answer outlives the op. */
+void fixture_request(struct fixture *f, const struct route *route,
+    const char *method, const char *target, const char *body,
+    struct answer *answer);
+
+#endif
