@@ -97,12 +97,6 @@ wiretime_is_valid(const char *text, bool may_be_date)
 	return take_char(&p, "+-") && take_hours(&p) && *p == '\0';
 }
 
-bool
-wiretime_is_unset(const char *text)
-{
-	return strncmp(text, "2", 1) < 0;
-}
-
 void
 wiretime_put(struct json_w *w, const char *text)
 {

@@ -14,8 +14,6 @@
 /* RFC 3339, or a bare date where that is allowed; PostgreSQL reads both.  The
  * fields' ranges are checked, days of the month too. */
 bool wiretime_is_valid(const char *text, bool may_be_date);
-/* Whether it is before the year 2000: the contract's "never". */
-bool wiretime_is_unset(const char *text);
 /* "2026-11-23 20:08:01.5" (UTC, PostgreSQL's ISO style) as RFC 3339. */
 void wiretime_put(struct json_w *w, const char *text);
 
