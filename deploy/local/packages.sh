@@ -105,14 +105,40 @@ mapfile -t names < <(missing "$1")
 if [ ${#names[@]} -eq 0 ]; then
     exit 0
 fi
+self=$(readlink -f "$0")
+log=$(dirname "$self")/../../.local/log/packages.log
 line="apt-get install -y --no-install-recommends ${names[*]}"
-if [ "$(id -u)" -eq 0 ]; then
-    echo "Missing packages; running: $line" >&2
-    exec "$0" --as-root "${names[@]}"
-fi
-echo "Missing packages; they are installed with: sudo $line" >&2
-if ! command -v sudo >/dev/null 2>&1; then
-    echo "sudo is not here: run the line above as root, then try again." >&2
+[ "$(id -u)" -eq 0 ] || line="sudo $line"
+echo "Missing packages; they are installed with: $line"
+mkdir -p "$(dirname "$log")"
+
+failed() {
+    echo "FAILED at packages: $1"
+    echo "  To fix it: $2"
+    echo "  Log: $(readlink -f "$log"); its last lines:"
+    tail -n 10 "$log" 2>/dev/null | sed 's/^/    /'
     exit 1
+}
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null 2>&1 || failed 'sudo is not here' 'run the line above as root, then try again'
+    # A password, if one is needed, is asked for before the output is put away.
+    sudo -v || failed 'sudo was refused' 'run the line above as root, then try again'
+    as_root=(sudo --)
 fi
-exec sudo -- "$(readlink -f "$0")" --as-root "${names[@]}"
+
+started=$SECONDS
+"${as_root[@]}" "$self" --as-root "${names[@]}" </dev/null >>"$log" 2>&1 &
+apt=$!
+told=0
+while kill -0 "$apt" 2>/dev/null; do
+    sleep 0.5
+    passed=$((SECONDS - started))
+    if [ "$passed" -ge 3 ] && [ "$passed" -ge "$told" ]; then
+        echo "  ... packages: waiting for apt ($passed s)"
+        told=$((passed + 15))
+    fi
+done
+wait "$apt" || failed 'apt-get did not succeed' 'see the log; is there a network? Or install by hand with the line above'
+printf '%7.1f s  %-12s %s\n' "$((SECONDS - started))" packages "${#names[@]} named, and what they need"
