@@ -28,6 +28,8 @@
 #define PROGRAM_MS 30000
 #define STEP_LIMIT_MS 300000
 #define BUSY_RETRY_MS 100
+#define PROOFS 2
+#define PROOF_PAUSE_MS 150
 #define PROVE_RETRY_MIN_MS 50
 #define PROVE_RETRY_MAX_MS 2000
 #define FAILURE_MAX 2000
@@ -40,6 +42,7 @@ struct deploy {
 	const char *failure; /* NULL while all is well */
 	const char *seen;    /* fingerprint the handshake saw, or "" */
 	int64_t probes, prove_wait_ms;
+	int proofs;       /* in a row */
 	int64_t delay_ms; /* back-off of the call that is under way */
 	bool is_proof_failure;
 };
@@ -452,7 +455,9 @@ deploy_prove(struct op *op)
 	    deploy_proved);
 }
 
-/* A reloading server answers with the old pair for a moment. */
+/* A reloading server answers with the old pair for a moment, and then for a
+ * tenth of a second with either (nginx lets both generations of its workers
+ * listen): it is proven by two handshakes with that time between them. */
 static enum op_next
 deploy_proved(struct op *op)
 {
@@ -463,10 +468,13 @@ deploy_proved(struct op *op)
 	if (p->code == RC_OK)
 		d->seen = arena_strdup(op_arena(op), p->fingerprint);
 	if (p->code == RC_OK && strcmp(d->seen, d->j.fingerprint) == 0) {
+		if (++d->proofs < PROOFS)
+			return op_sleep(op, PROOF_PAUSE_MS, deploy_prove);
 		fault_point("agent.install.proved");
 		d->delay_ms = 0;
 		return op_goto(op, deploy_verify);
 	}
+	d->proofs = 0;
 	if (d->probes < cfg_int(w->agent->cfg, "verify_attempts")) {
 		int64_t wait = d->prove_wait_ms;
 

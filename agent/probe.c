@@ -98,7 +98,8 @@ probe_on_event(struct bufferevent *bev, short what, void *arg)
 	socket_error = EVUTIL_SOCKET_ERROR(); /* before it is written over */
 	dns_error = bufferevent_socket_get_dns_error(bev);
 	e = bufferevent_get_openssl_error(bev);
-	if (e)
+	/* Library 0: what libevent says when the socket itself failed. */
+	if (ERR_GET_LIB(e) != 0)
 		ERR_error_string_n(e, text, sizeof(text));
 	else
 		snprintf(text, sizeof(text), "%s",

@@ -33,6 +33,7 @@ AGENTS = 3
 CERTIFICATES = 36
 JOBS_PER_KILL = 10
 RECOVERY_LIMIT = 30
+AGENT_PARALLEL = 8  # CERTCTL_AGENT_PARALLEL's default
 # What tells one hand-out of a job from the next.
 STATE = "j.status || ' lease ' || coalesce(j.lease_id::text, '-') || ' delivery ' || j.deliveries"
 
@@ -107,10 +108,11 @@ class Chaos:
             "WHERE w.pid = %s AND j.status = 'Running' AND w.lease_until > clock_timestamp()", process.pid)) or None
 
     def held_agent(self, process):
+        """It works on so many at once, oldest first; the rest only waits."""
         return dict(self.fleet.query(
             f"SELECT j.id, {STATE} FROM jobs j WHERE j.agent_id = %s "
-            "AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status = 'Running'))",
-            process.agent_id)) or None
+            "AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status = 'Running')) "
+            "ORDER BY j.id LIMIT %s", process.agent_id, AGENT_PARALLEL)) or None
 
     def held_scheduler(self, process):
         return self.fleet.value("SELECT l.term FROM leadership l JOIN schedulers s ON s.incarnation = l.holder "

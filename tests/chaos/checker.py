@@ -3,8 +3,8 @@
 Counts what was lost and what was done twice, from the database and the
 issuance journals (docs/internals/issuing.md says why these prove it).
 
-Lost: a job accepted with 2xx that is not in a final state after quiet;
-Completed without its version; a journalled serial without its job's record.
+Lost: a job accepted with 2xx that is not in a final state after quiet, unless
+it waits for a person; Completed without its version; a journalled serial without its job's record.
 Doubled: a job with two versions; two completed deployments of one version to
 one target; two different to-be-signed hashes of a job, neither written off.
 """
@@ -14,12 +14,11 @@ from pathlib import Path
 
 
 def read_journals(directory):
-    """[(serial, hash, job)]; a last line cut off by a crash says nothing."""
+    """[(serial, hash, job)]; a line cut off by a crash says nothing."""
     entries = []
-    for path in sorted(Path(directory).iterdir()):
-        if not path.is_file():
-            continue
-        for line in path.read_text(errors="replace").split("\n"):
+    for path in sorted(Path(directory).glob("*.journal")):
+        # What follows the last newline was cut off, and never signed.
+        for line in path.read_text(errors="replace").split("\n")[:-1]:
             fields = line.split()
             if len(fields) == 4 and len(fields[1]) == 40 and len(fields[2]) == 64 and fields[3].startswith("job-"):
                 entries.append((fields[1], fields[2], fields[3]))
@@ -32,7 +31,7 @@ def find_lost(query, accepted, journal):
     for job in accepted:
         if job not in rows:
             lost.append(f"job {job} was accepted and has no row")
-        elif rows[job][1] not in ("Completed", "Failed", "Cancelled"):
+        elif rows[job][1] not in ("Completed", "Failed", "Cancelled", "AwaitingApproval"):
             lost.append(f"job {job} was accepted and is still {rows[job][1]}")
     for (job,) in query("SELECT j.id FROM jobs j LEFT JOIN certificate_versions v ON v.id = j.version_id "
                         "WHERE j.status = 'Completed' AND j.type IN ('Issuance', 'Renewal') AND v.id IS NULL"):

@@ -8,6 +8,7 @@ build under test is named by BUILD_DIR.
 """
 import itertools
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -16,9 +17,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from fleet import BOOTSTRAP, BUILD, Fleet  # noqa: E402
 
+LIMIT_S = 60
 LOG_LINES = 15
-# What no log may hold, wherever it happened.
-ALARMS = ("Sanitizer", "runtime error:", "Assertion", "free():", "malloc():", "corrupted ")
 # Of these every expected refusal logs lines.
 QUIET = {"initdb", "migrate", "postgres"}
 
@@ -32,7 +32,8 @@ def pytest_sessionstart(session):
 def pytest_runtest_makereport(item, call):
     """A failure shows the end of every process's log."""
     report = (yield).get_result()
-    stack = item.funcargs.get("stack") if hasattr(item, "funcargs") else None
+    known = getattr(item, "funcargs", {})
+    stack = known.get("stack") or known.get("fleet")
     if report.failed and stack is not None:
         for path in sorted(p for p in (stack.dir / "log").glob("*.log") if p.stem not in QUIET):
             lines = path.read_text(errors="replace").splitlines()[-LOG_LINES:]
@@ -40,28 +41,49 @@ def pytest_runtest_makereport(item, call):
                 report.sections.append((path.name, "\n".join(lines)))
 
 
-def stop_and_look(fleet):
-    """Stops the daemons; what a sanitizer or an assertion wrote."""
-    found = []
-    for name, process in fleet.processes.items():
-        if name == "postgres":
-            continue
-        process.stop()
-        found += [f"{name}: {line}" for line in process.log().splitlines() if any(word in line for word in ALARMS)]
-    return found
+@pytest.fixture(autouse=True)
+def time_limit():
+    """No test may hang the run."""
+    def late(*_):
+        raise TimeoutError(f"the test took longer than {LIMIT_S} s")
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(LIMIT_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def fleets(name):
+    """One empty fleet; its end fails on what a sanitizer or assertion wrote."""
+    fleet = Fleet(name)
+    try:
+        yield fleet
+    finally:
+        fleet.close()
+    assert not fleet.alarms, "\n".join(fleet.alarms)
+
+
+@pytest.fixture
+def fleet(request):
+    """A fleet of the test's own, nothing started."""
+    yield from fleets(request.node.name.removeprefix("test_"))
 
 
 @pytest.fixture(scope="module")
 def stack(request):
-    fleet = Fleet(request.module.__name__.removeprefix("test_"))
-    try:
-        fleet.start_postgres()
-        fleet.start_apiserver()
+    for fleet in fleets(request.module.__name__.removeprefix("test_")):
+        fleet.start_postgres(keep=True)
+        fleet.start_apiserver(keep=True)
         yield fleet
-        found = stop_and_look(fleet)
-        assert not found, "\n".join(found)
-    finally:
-        fleet.close()
+
+
+@pytest.fixture(scope="module")
+def plane(stack):
+    """stack with a scheduler, a worker, and the objects every certificate needs."""
+    stack.start_scheduler(keep=True)
+    stack.start_worker(keep=True)
+    stack.make_basics()
+    return stack
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,10 @@ BOOTSTRAP = "test-bootstrap-token-0123456789abcdef01234567"
 CA_KEY = "test-ca-encryption-key-0123456789abcdef0123456789"
 
 
+# What no log may hold: reports of sanitizers, of assertions, of the allocator.
+ALARMS = ("Sanitizer", "runtime error:", "Assertion", "free():", "malloc():", "corrupted ", "code=LOOP-", "code=OP-STEP")
+
+
 class Timeout(AssertionError):
     pass
 
@@ -88,7 +92,14 @@ class Process:
         with self.lock:
             self.exits.append(popen.returncode)
             if self.keep and not self.fleet.is_closing:
+                self.end_group(popen)
                 self.start()
+
+    @staticmethod
+    def end_group(popen):
+        """What a killed program leaves behind (nginx's workers keep the port)."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(popen.pid, signal.SIGKILL)
 
     @property
     def pid(self):
@@ -98,18 +109,35 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signo)
 
-    def stop(self, timeout=15):
-        """Asks it to end; returns the exit status (kills it past timeout)."""
+    def ask_to_stop(self, signo=15):
         with self.lock:
             self.keep = False
         self.signal(signal.SIGCONT)
         if self.popen.poll() is None:
-            self.signal(signal.SIGTERM)
+            self.signal(signo)
+
+    def stop(self, timeout=15):
+        """Asks it to end; returns the exit status (kills it past timeout)."""
+        self.ask_to_stop()
+        return self.wait_end(timeout)
+
+    def wait_end(self, timeout=15):
         try:
             return self.popen.wait(timeout)
         except subprocess.TimeoutExpired:
             self.popen.kill()
             return self.popen.wait()
+        finally:
+            self.end_group(self.popen)
+
+    def kill(self):
+        """SIGKILL; with keep it is started again, and that is waited for."""
+        starts = self.starts
+        self.signal(signal.SIGKILL)
+        if self.keep:
+            wait_for(lambda: self.starts > starts, 10, f"{self.name} to start again")
+        else:
+            self.popen.wait(10)
 
     def log(self):
         return self.log_path.read_text(errors="replace")
@@ -154,6 +182,39 @@ class Api:
         return reply
 
 
+class Site:
+    """A certificate, its target and the nginx that serves it."""
+
+    def __init__(self, fleet, name, port, directory, commands):
+        self.fleet, self.name, self.port, self.directory, self.commands = fleet, name, port, directory, commands
+
+    def serial(self):
+        return self.fleet.served_serial(self.port)
+
+    def renew(self):
+        """The id of the job."""
+        return self.fleet.api.need("POST", f"/api/v1/certificates/{self.name}/renew")["job_id"]
+
+    def versions(self):
+        """Serials, oldest first."""
+        return [r[0] for r in self.fleet.query(
+            "SELECT serial_number FROM certificate_versions WHERE certificate_id = %s ORDER BY id", self.name)]
+
+    def wait_served(self, job, seconds=30):
+        """What the job made is what is served, and the deployment is over; its serial."""
+        self.fleet.wait_job(job, seconds)
+        serial = self.fleet.value("SELECT v.serial_number FROM certificate_versions v WHERE v.job_id = %s", job)
+        assert serial, self.fleet.query("SELECT status, last_error FROM jobs WHERE id = %s", job)
+        wait_for(lambda: self.fleet.value(
+            "SELECT j.status FROM jobs j WHERE j.type = 'Deployment' AND j.version_id = 'certver' || substr(%s, 4) "
+            "ORDER BY j.id DESC LIMIT 1", job) == "Completed", seconds, f"the deployment after {job}")
+        assert self.serial() == serial
+        return serial
+
+    def renew_and_wait(self, seconds=30):
+        return self.wait_served(self.renew(), seconds)
+
+
 class Fleet:
     def __init__(self, name="t"):
         self.dir = Path(tempfile.mkdtemp(prefix=f"cc-{name[:8]}-", dir="/tmp"))
@@ -168,10 +229,11 @@ class Fleet:
         self.api = None
         self._connections = threading.local()
         self.schedulers = []
-        self.pg_settings = {}
+        self.alarms = []  # filled by close()
 
     # --- PostgreSQL ---
-    def start_postgres(self, keep=False, **settings):
+    def start_postgres(self, keep=False, fsync="off", **settings):
+        """fsync is off by default: a killed process loses nothing by it."""
         bin_dir = pg_bin()
         self.pg_user = "postgres" if self.as_root else None
         self.pgdata = self.dir / "pg"
@@ -190,7 +252,7 @@ class Fleet:
                            user=self.pg_user)
         options = {"listen_addresses": "", "unix_socket_directories": str(socket_dir), "max_connections": "200",
                    "shared_buffers": "128MB", "wal_compression": "lz4", "jit": "off", "max_wal_size": "1GB",
-                   "log_min_messages": "warning"} | {k: str(v) for k, v in settings.items()}
+                   "fsync": fsync, "log_min_messages": "warning"} | {k: str(v) for k, v in settings.items()}
         argv = [str(bin_dir / "postgres"), "-D", str(self.pgdata)]
         for key, value in options.items():
             argv += ["-c", f"{key}={value}"]
@@ -299,6 +361,12 @@ class Fleet:
             self.wait_ready()
         return process
 
+    def cli(self, *arguments, timeout=60, **env):
+        """Runs certctl; the finished process with text output."""
+        return subprocess.run([BUILD / "cli" / "certctl", *arguments], text=True, capture_output=True, timeout=timeout, env={
+            "CERTCTL_SERVER_URL": f"https://127.0.0.1:{self.api_port}", "CERTCTL_API_KEY": API_KEY,
+            "CERTCTL_SERVER_CA_BUNDLE_PATH": str(self.dir / "tls" / "api.pem")} | clean_env() | env, check=False)
+
     def wait_ready(self):
         wait_for(lambda: self.api.get("/ready")[0] == 200, 20, "the API")
 
@@ -399,25 +467,45 @@ http {{
             return None
         return f"{x509.load_der_x509_certificate(der).serial_number:040x}"
 
+    # --- whole scenes ---
+    def start_site(self, name="demo", agent="agent-1", keep=False, agent_env=None, nginx_config=None, **certificate):
+        """nginx, an agent (unless it runs), a target and a certificate."""
+        if agent not in self.processes:
+            self.start_agent(agent, keep=keep, **(agent_env or {}))
+        port, site, commands = self.start_nginx(f"nginx-{name}", keep=keep)
+        self.make_target(f"tgt-{name}", self.processes[agent].agent_id, site, **commands | (nginx_config or {}))
+        self.make_certificate(name, [f"tgt-{name}"], **certificate)
+        return Site(self, name, port, site, commands)
+
     def wait_job(self, job, seconds=30):
         """The job's row (status, last_error) once it is final."""
         return wait_for(lambda: self.query("SELECT status, last_error FROM jobs WHERE id = %s AND status IN "
                                            "('Completed', 'Failed', 'Cancelled')", job), seconds, f"job {job} to end")[0]
 
     # --- the end ---
+    def find_alarms(self):
+        """What no log may hold: the first of each, with the lines after it."""
+        found = []
+        for path in sorted((self.dir / "log").glob("*.log")):
+            lines = path.read_text(errors="replace").splitlines()
+            for n, line in enumerate(lines):
+                if any(word in line for word in ALARMS):
+                    found.append("\n".join([f"{path.name}:", *lines[n:n + 25]]))
+                    break
+        return found
+
     def close(self):
         self.is_closing = True
-        for name in [n for n in self.processes if n != "postgres"]:
-            self.processes[name].stop()
+        others = [p for n, p in self.processes.items() if n != "postgres"]
+        for process in others:
+            process.ask_to_stop()
+        for process in others:
+            process.wait_end()
         postgres = self.processes.get("postgres")
         if postgres:
-            postgres.keep = False
-            postgres.signal(signal.SIGCONT)
-            postgres.signal(signal.SIGINT)
-            try:
-                postgres.popen.wait(20)
-            except subprocess.TimeoutExpired:
-                postgres.popen.kill()
+            postgres.ask_to_stop(signal.SIGINT)
+            postgres.wait_end(20)
+        self.alarms = self.find_alarms()
         if os.environ.get("KEEP_TEST_DIR") != "1":
             shutil.rmtree(self.dir, ignore_errors=True)
 

@@ -1,0 +1,382 @@
+"""
+What goes wrong on an agent's host, or is tried with an agent's key: a clear
+error each, nothing half-written, no process down.
+"""
+import contextlib
+import os
+import subprocess
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+from fleet import Process, wait_for
+
+PROOFS = {"CERTCTL_VERIFY_ATTEMPTS": "3"}
+
+
+@pytest.fixture(scope="module")
+def site(plane):
+    site = plane.start_site("demo", keep=True, agent_env=PROOFS)
+    site.renew_and_wait()
+    return site
+
+
+def files_of(directory):
+    return sorted(str(p.relative_to(directory)) for p in directory.rglob("*"))
+
+
+def fail_deployment(site, seconds=30):
+    """Renews; the words of the deployment that fails."""
+    job = site.renew()
+    assert site.fleet.wait_job(job)[0] == "Completed"
+    deployment = wait_for(lambda: site.fleet.value(
+        "SELECT id FROM jobs WHERE type = 'Deployment' AND version_id = 'certver' || substr(%s, 4)", job), 10, "a deployment")
+    status, error = site.fleet.wait_job(deployment, seconds)
+    assert status == "Failed"
+    return error
+
+
+def deploy(site):
+    """What is wanted and not deployed yet, now; its serial."""
+    site.fleet.api.need("POST", f"/api/v1/certificates/{site.name}/deploy")
+    wanted = site.versions()[-1]
+    wait_for(lambda: site.serial() == wanted, 20, "the wanted certificate to be served")
+    wait_for(lambda: site.fleet.value("SELECT bool_and(desired_version_id = deployed_version_id) FROM "
+                                      "certificate_target_mappings WHERE certificate_id = %s", site.name), 10, "the report")
+    return wanted
+
+
+# --- nginx ---
+
+def test_failed_config_test_keeps_the_old(plane, site):
+    before, link = site.serial(), os.readlink(site.directory / "current")
+    conf = plane.dir / "nginx-demo" / "nginx.conf"
+    good = conf.read_text()
+    conf.write_text(good + "no_such_directive on;\n")
+    try:
+        error = fail_deployment(site)
+    finally:
+        conf.write_text(good)
+    assert 'unknown directive "no_such_directive"' in error and "configuration test" in error
+    assert site.serial() == before and os.readlink(site.directory / "current") == link
+    assert not list((plane.dir / "agent-1" / "journal").iterdir())
+    assert plane.value("SELECT status FROM managed_certificates WHERE id = 'demo'") == "Active"
+    assert deploy(site) != before
+
+
+def test_ignored_reload_is_found_out(plane, site):
+    before, link = site.serial(), os.readlink(site.directory / "current")
+    config = plane.api.need("GET", "/api/v1/targets/tgt-demo")["config"]
+    plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config | {"reload_command": ["true"]}})
+    try:
+        error = fail_deployment(site)
+    finally:
+        plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config})
+    assert "still serves another certificate" in error and before in error
+    assert site.serial() == before and os.readlink(site.directory / "current") == link
+    row = plane.query("SELECT verification_status, verification_error FROM jobs WHERE type = 'Deployment' ORDER BY id DESC LIMIT 1")
+    assert row[0][0] == "failed" and "still serves" in row[0][1]
+    assert deploy(site) != before
+
+
+@pytest.mark.parametrize("command, words", [
+    (["false"], "ended with status 1"),
+    (["sh", "-c", "echo broken for a reason; kill -9 $$"], "broken for a reason"),
+    (["/no/such/program"], "cannot start /no/such/program"),
+    (["sh", "-c", "head -c 100000 /dev/zero | tr '\\0' x; echo; exit 3"], "status 3"),
+    (["sh", "-c", "printf '\\377\\376 odd \\001 bytes'; exit 4"], "odd"),
+])
+def test_reload_that_fails(plane, site, command, words):
+    before = site.serial()
+    config = plane.api.need("GET", "/api/v1/targets/tgt-demo")["config"]
+    plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config | {"reload_command": command}})
+    try:
+        error = fail_deployment(site)
+    finally:
+        plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config})
+    assert words in error and "the reload" in error
+    # the files are back; nginx was never told
+    assert site.serial() == before
+    deploy(site)
+
+
+def test_server_that_is_down_fails_the_proof(plane, site):
+    nginx = plane.processes["nginx-demo"]
+    config = plane.api.need("GET", "/api/v1/targets/tgt-demo")["config"]
+    plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config | {"port": 1, "reload_command": ["true"]}})
+    try:
+        error = fail_deployment(site)
+    finally:
+        plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config})
+    assert "no TLS handshake with 127.0.0.1:1" in error and "refused" in error.lower()
+    assert nginx.popen.poll() is None
+    deploy(site)
+
+
+@pytest.mark.parametrize("config, words", [
+    ({"cert_path": "/c.pem"}, "key_path"),
+    ({"cert_path": "c.pem", "key_path": "/k.pem"}, "absolute"),
+    ({"cert_path": "/a/../c.pem", "key_path": "/k.pem"}, "absolute"),
+    ({"cert_path": "/same", "key_path": "/same"}, "different files"),
+    ({"cert_path": "/no/such/dir/c.pem", "key_path": "/no/such/dir/k.pem"}, "No such file"),
+    ({"cert_path": "/dev/null/c.pem", "key_path": "/dev/null/k.pem"}, "Not a directory"),
+])
+def test_odd_target_configuration(plane, site, unique, config, words):
+    """Refused when it is stored, or said by the agent; never a crash."""
+    target, name = unique("tgt"), unique("odd")
+    status, reply = plane.api.post("/api/v1/targets", {
+        "id": target, "name": target, "type": "NGINX", "agent_id": plane.processes["agent-1"].agent_id, "config": config})
+    if status == 400:
+        assert reply["message"]
+        return
+    assert status == 201, reply
+    plane.make_certificate(name, [target])
+    plane.wait_job(plane.api.need("POST", f"/api/v1/certificates/{name}/renew")["job_id"])
+    deployment = wait_for(lambda: plane.value("SELECT id FROM jobs WHERE target_id = %s", target), 10, "a deployment")
+    status, error = plane.wait_job(deployment)
+    assert status == "Failed" and words in error
+
+
+# --- a full disk ---
+
+@contextlib.contextmanager
+def tiny_disk(directory):
+    """64 KiB of its own; yields how to fill it and how to free it."""
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", directory], check=False,
+                             capture_output=True).returncode == 0
+    if not mounted:
+        pytest.skip("no tmpfs may be mounted here; the unit tests fill a file instead")
+    ballast = directory / "ballast"
+
+    def fill():
+        with open(ballast, "wb", buffering=0) as f, contextlib.suppress(OSError):
+            while True:
+                f.write(b"x" * 4096)
+    try:
+        yield fill, lambda: ballast.unlink(missing_ok=True)
+    finally:
+        subprocess.run(["umount", "-l", directory], check=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own needs root; the unit tests limit file sizes instead")
+@pytest.mark.parametrize("which", ["keys", "state", "site"])
+def test_full_disk(plane, unique, which):
+    name = unique(f"agent-{which}")
+    state, directory = plane.dir / name, plane.dir / f"{name}-site"
+    for path in (state, state / "keys", directory):
+        path.mkdir(mode=0o700)
+    with tiny_disk({"keys": state / "keys", "state": state, "site": directory}[which]) as (fill, free):
+        agent = plane.start_agent(name)
+        plane.make_target(name, agent.agent_id, directory)
+        plane.make_certificate(name, [name])
+        renew = lambda: plane.api.need("POST", f"/api/v1/certificates/{name}/renew")["job_id"]  # noqa: E731
+        assert plane.wait_job(renew())[0] == "Completed"
+        first = "certver" + plane.value("SELECT max(id) FROM jobs WHERE certificate_id = %s AND type <> 'Deployment'", name)[3:]
+        wait_for(lambda: os.path.lexists(directory / "current") and not list((state / "journal").iterdir())
+                 and not list((state / "keys").glob("*.csr")), 10, "the install")
+        fill()
+        files = files_of(directory), files_of(state / "keys")
+        status, error = plane.wait_job(renew())
+        if which == "site":
+            assert status == "Completed"
+            deployment = wait_for(lambda: plane.value(
+                "SELECT id FROM jobs WHERE type = 'Deployment' AND certificate_id = %s AND version_id <> %s", name, first),
+                10, "a deployment")
+            status, error = plane.wait_job(deployment)
+            assert files_of(directory) == files[0]
+        else:
+            assert files_of(state / "keys") == files[1]
+        assert status == "Failed" and "No space left on device" in error
+        assert os.readlink(directory / "current") == f"v/{first}"
+        free()
+        if which == "site":
+            plane.api.need("POST", f"/api/v1/certificates/{name}/deploy")
+        else:
+            assert plane.wait_job(renew())[0] == "Completed"
+        wait_for(lambda: os.readlink(directory / "current") != f"v/{first}", 20, "the new version once there is room")
+        assert agent.popen.poll() is None
+        wait_for(lambda: plane.value("SELECT count(*) FROM jobs WHERE certificate_id = %s AND completed_at IS NULL", name) == 0,
+                 20, "the reports")
+        agent.stop()
+
+
+# --- keys and agents ---
+
+def test_wrong_key_is_told_and_harms_nobody(plane, site):
+    agent = plane.start_agent("agent-wrong", wait=False, CERTCTL_AGENT_ID=plane.processes["agent-1"].agent_id,
+                              CERTCTL_API_KEY="wrong")
+    wait_for(lambda: "the server answered 401" in agent.log(), 10, "the refusal in its log")
+    assert agent.popen.poll() is None
+    assert agent.stop() == 0
+
+
+def test_half_an_identity_refuses_to_start(plane, site):
+    agent = plane.start_agent("agent-half", wait=False, CERTCTL_API_KEY="only-a-key")
+    assert agent.popen.wait(10) == 1
+    assert "CERTCTL_AGENT_ID and CERTCTL_API_KEY go together" in agent.log()
+
+
+def test_wrong_bootstrap_token_is_told(plane, site):
+    agent = plane.start_agent("agent-token", wait=False, CERTCTL_AGENT_BOOTSTRAP_TOKEN="wrong")
+    wait_for(lambda: "check CERTCTL_AGENT_BOOTSTRAP_TOKEN" in agent.log(), 10, "the refusal in its log")
+    assert agent.stop() == 0
+    assert plane.value("SELECT count(*) FROM agents WHERE name = 'agent-token'") == 0
+
+
+def test_two_agents_cannot_share_a_key_directory(plane, site):
+    state = plane.dir / "agent-1"
+    second = Process(plane, "agent-twin", plane.processes["agent-1"].argv, plane.processes["agent-1"].env)
+    assert second.popen.wait(15) == 1
+    assert f"{state}/keys" in second.log() and "another agent uses this directory" in second.log()
+
+
+def test_name_of_another_agent_is_refused(plane, site, unique):
+    state = plane.dir / unique("thief")
+    agent = plane.start_agent(state.name, wait=False, CERTCTL_AGENT_NAME="agent-1")
+    assert agent.popen.wait(10) == 1
+    assert "belongs to another agent" in agent.log()
+
+
+def test_retired_agent_leaves_with_status_0(plane, unique):
+    name = unique("agent-retired")
+    agent = plane.start_agent(name)
+    status, _ = plane.api.call("DELETE", f"/api/v1/agents/{agent.agent_id}?force=true&reason=test")
+    assert status == 200
+    assert agent.popen.wait(15) == 0
+    assert "code=RETIRED" in agent.log()
+    # and again when it is started again
+    starts = agent.log().count("code=RETIRED")
+    agent.start()
+    assert agent.popen.wait(15) == 0
+    assert agent.log().count("code=RETIRED") == starts + 1
+
+
+def test_retired_agents_jobs_end(plane, unique):
+    name = unique("agent-leaver")
+    agent = plane.start_agent(name)
+    plane.make_target(name, agent.agent_id, plane.dir / f"{name}-site")
+    plane.make_certificate(name, [name])
+    agent.signal(19)
+    job = plane.api.need("POST", f"/api/v1/certificates/{name}/renew")["job_id"]
+    assert plane.api.call("DELETE", f"/api/v1/agents/{agent.agent_id}?force=true&reason=test")[0] == 200
+    agent.signal(18)
+    assert agent.popen.wait(15) == 0
+    assert plane.query("SELECT status FROM jobs WHERE id = %s", job)[0][0] in ("AwaitingCSR", "Failed", "Cancelled")
+
+
+# --- by hand, with a key of one's own ---
+
+@pytest.fixture(scope="module")
+def hand(plane, unique):
+    """An agent without a process: (id, key), and a certificate that waits for its CSR."""
+    from fleet import BOOTSTRAP
+    reply = plane.api.call("POST", "/api/v1/agents", {"name": unique("hand"), "hostname": "hand.example.test"}, key=BOOTSTRAP)[1]
+    plane.make_target("tgt-hand", reply["id"], plane.dir / "hand-site")
+    plane.make_certificate("hand", ["tgt-hand"], common_name="hand.example.test", sans=["hand.example.test", "www.hand.example.test"])
+    job = plane.api.need("POST", "/api/v1/certificates/hand/renew")["job_id"]
+    return reply["id"], reply["api_key"], job
+
+
+def make_csr(key=None, cn="hand.example.test", sans=("hand.example.test", "www.hand.example.test")):
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cn)]))
+    if sans:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in sans]), False)
+    request = builder.sign(key or ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def with_bad_signature():
+    pem = make_csr().splitlines()
+    body = bytearray(__import__("base64").b64decode("".join(pem[1:-1])))
+    body[-5] ^= 0x55
+    return "\n".join([pem[0], __import__("base64").b64encode(bytes(body)).decode(), pem[-1], ""])
+
+
+def cut_short():
+    lines = make_csr().splitlines()
+    return "\n".join(lines[:2] + lines[-1:]) + "\n"
+
+
+@pytest.mark.parametrize("csr, words", [
+    (lambda: "", "csr_pem"),
+    (lambda: "not PEM", "csr_pem"),
+    (lambda: make_csr().replace("CERTIFICATE REQUEST", "CERTIFICATE"), "csr_pem"),
+    (cut_short, "csr_pem"),
+    (lambda: make_csr() + make_csr(), "csr_pem"),
+    (with_bad_signature, "signature"),
+    (lambda: make_csr(rsa.generate_private_key(65537, 1024)), "csr_pem"),
+    (lambda: make_csr(ec.generate_private_key(ec.SECP256K1())), "csr_pem"),
+    (lambda: make_csr(sans=("hand.example.test", "evil.example.test")), "evil.example.test"),
+    (lambda: make_csr(cn="evil.example.test"), "evil.example.test"),
+    (lambda: make_csr(sans=("hand.example.test", "*.example.test")), "*.example.test"),
+    (lambda: make_csr(sans=("hand.example.test", "192.0.2.1")), "192.0.2.1"),
+    (lambda: "-----BEGIN CERTIFICATE REQUEST-----\n" + "A" * 60000 + "\n-----END CERTIFICATE REQUEST-----\n", "csr_pem"),
+])
+def test_bad_csr_is_a_clear_400(plane, hand, csr, words):
+    agent, key, job = hand
+    status, reply = plane.api.call("POST", f"/api/v1/agents/{agent}/csr",
+                                   {"csr_pem": csr(), "certificate_id": "hand", "job_id": job}, key=key)
+    assert status == 400 and set(reply) == {"error", "message", "request_id"}, reply
+    assert words in reply["message"], reply
+    assert plane.value("SELECT status FROM jobs WHERE id = %s", job) == "AwaitingCSR"
+
+
+def test_anothers_jobs_are_not_there(plane, site, hand):
+    """Nothing of agent-1's is read or changed with another agent's key."""
+    agent, key, _ = hand
+    other = plane.processes["agent-1"].agent_id
+    deployment = plane.value("SELECT max(id) FROM jobs WHERE type = 'Deployment' AND agent_id = %s", other)
+    issuance = plane.value("SELECT max(id) FROM jobs WHERE type <> 'Deployment' AND agent_id = %s", other)
+    before = plane.query("SELECT id, status, last_error, verification_status, csr_key_sha256 FROM jobs ORDER BY id")
+    for mine in (agent, other):
+        for method, path, body in (
+                ("GET", f"/api/v1/agents/{mine}/certificates/demo?job={deployment}", None),
+                ("POST", f"/api/v1/agents/{mine}/jobs/{deployment}/status", {"status": "Failed", "error": "theft"}),
+                ("POST", f"/api/v1/agents/{mine}/jobs/{issuance}/status", {"status": "Failed"}),
+                ("POST", f"/api/v1/agents/{mine}/csr", {"csr_pem": make_csr(cn="demo.example.test", sans=("demo.example.test",)),
+                                                        "certificate_id": "demo", "job_id": issuance}),
+                ("POST", f"/api/v1/jobs/{deployment}/verify", {"target_id": "tgt-demo", "expected_fingerprint": "00",
+                                                               "actual_fingerprint": "11", "verified": False})):
+            status, reply = plane.api.call(method, path, body, key=key)
+            assert status in (403, 404), (method, path, status, reply)
+    assert plane.api.call("GET", f"/api/v1/agents/{other}/work", key=key)[0] in (403, 404)
+    assert plane.api.call("POST", f"/api/v1/agents/{other}/heartbeat", {}, key=key)[0] in (403, 404)
+    # nor anything that is a person's
+    for method, path in (("GET", "/api/v1/issuers"), ("POST", "/api/v1/certificates/demo/renew"),
+                         ("GET", "/api/v1/admin/processes"), ("DELETE", f"/api/v1/agents/{other}"), ("GET", "/api/v1/jobs")):
+        assert plane.api.call(method, path, {} if method == "POST" else None, key=key)[0] == 403, path
+    assert plane.query("SELECT id, status, last_error, verification_status, csr_key_sha256 FROM jobs ORDER BY id") == before
+
+
+def test_good_csr_again_and_another_key(plane, hand):
+    """Last: the job leaves AwaitingCSR."""
+    agent, key, job = hand
+    path, private = f"/api/v1/agents/{agent}/csr", ec.generate_private_key(ec.SECP256R1())
+    body = {"csr_pem": make_csr(private), "certificate_id": "hand", "job_id": job}
+    status, reply = plane.api.call("POST", path, body, key=key)
+    assert status == 202, reply
+    # the answer was lost, says the agent, and signs the request anew with the same key
+    status, reply = plane.api.call("POST", path, body | {"csr_pem": make_csr(private)}, key=key)
+    assert status == 202, reply
+    status, reply = plane.api.call("POST", path, body | {"csr_pem": make_csr()}, key=key)
+    assert status == 409 and "another key" in reply["message"], reply
+    assert plane.wait_job(job)[0] == "Completed"
+    status, reply = plane.api.call("POST", path, body, key=key)
+    assert status == 202, reply
+    # and the deployment's words, idempotent and contradicted
+    work = wait_for(lambda: plane.api.call("GET", f"/api/v1/agents/{agent}/work", key=key)[1]["jobs"], 10, "work")
+    assert [w["type"] for w in work] == ["Deployment"]
+    deployment = work[0]["id"]
+    status, reply = plane.api.call("GET", f"/api/v1/agents/{agent}/certificates/hand?job={deployment}", key=key)
+    assert status == 200 and x509.load_pem_x509_certificate(reply["certificate_pem"].encode())
+    report = f"/api/v1/agents/{agent}/jobs/{deployment}/status"
+    assert plane.api.call("POST", report, {"status": "Melted"}, key=key)[0] == 400
+    assert plane.api.call("POST", report, {}, key=key)[0] == 400
+    assert plane.api.call("POST", report, {"status": "Failed", "error": "no", "version_id": "certver-other"}, key=key)[0] == 409
+    for _ in range(2):
+        assert plane.api.call("POST", report, {"status": "Failed", "error": "no room"}, key=key)[0] == 200
+    assert plane.api.call("POST", report, {"status": "Completed"}, key=key)[0] == 409
+    assert plane.query("SELECT status, last_error FROM jobs WHERE id = %s", deployment) == [("Failed", "no room")]
