@@ -58,8 +58,15 @@ open_keys(struct api *a)
 	return RC_OK;
 }
 
+/* Heartbeats lock agents in the order of their sorted ids, if the plan walks
+ * through the ids; a hash join would take them as they lie in the table, and
+ * two batches might wait for each other. */
+static const char walk_ids[] =
+    "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off";
+
 static rc
-open_pool(struct api *a, size_t conns, struct db_pool **out)
+open_pool(struct api *a, size_t conns, const char *settings,
+    struct db_pool **out)
 {
 	const struct db_opts opts = {
 	    .url = cfg_str(a->cfg, "database_url"),
@@ -68,6 +75,7 @@ open_pool(struct api *a, size_t conns, struct db_pool **out)
 	    .queue_deadline_ms = QUEUE_MS,
 	    .statement_timeout_ms = STATEMENT_MS,
 	    .ignore_env = true,
+	    .settings = settings,
 	};
 	rc ret = db_pool_new(a->loop, &opts, out);
 
@@ -83,11 +91,12 @@ open_pools(struct api *a)
 	size_t all = (size_t)cfg_int(a->cfg, "database_max_conns");
 	rc ret;
 
-	ret = open_pool(a, all - HEARTBEAT_CONNS - OWN_CONNS, &a->pool);
+	ret = open_pool(a, all - HEARTBEAT_CONNS - OWN_CONNS, NULL, &a->pool);
 	if (ret == RC_OK)
-		ret = open_pool(a, HEARTBEAT_CONNS, &a->heartbeat_pool);
+		ret =
+		    open_pool(a, HEARTBEAT_CONNS, walk_ids, &a->heartbeat_pool);
 	if (ret == RC_OK)
-		ret = open_pool(a, OWN_CONNS, &a->own_pool);
+		ret = open_pool(a, OWN_CONNS, NULL, &a->own_pool);
 	return ret;
 }
 

@@ -32,6 +32,7 @@ struct db_opts {
 	int64_t queue_deadline_ms;     /* wait for a connection at most */
 	int64_t statement_timeout_ms;  /* 0: none */
 	bool ignore_env;	       /* drop inherited PG* variables */
+	const char *settings; /* "-c name=value ..." for sessions, or NULL */
 };
 
 /* One statement.  Parameters are text (PostgreSQL's input syntax); a NULL

@@ -74,7 +74,7 @@ put(struct db_pool *p, const char *key, const char *value)
 
 /* What the URL's own options say stays, ours come after it and win. */
 static char *
-session_options(const struct db_pool *p)
+session_options(const struct db_pool *p, const char *settings)
 {
 	const char *theirs = db_params_get(p, "options");
 	struct buf b;
@@ -88,6 +88,8 @@ session_options(const struct db_pool *p)
 	buf_puts(&b, " -c idle_in_transaction_session_timeout=60000"
 		     " -c search_path=public,pg_catalog -c jit=off"
 		     " -c TimeZone=UTC -c DateStyle=ISO");
+	if (settings)
+		buf_printf(&b, " %s", settings);
 	if (buf_ok(&b))
 		text = mem_strdup(buf_cstr(&b));
 	buf_fini(&b);
@@ -114,7 +116,7 @@ db_params_init(struct db_pool *p, const struct db_opts *opts)
 		if (ret == RC_OK && !db_params_get(p, key))
 			ret = put(p, key, params_defaults[i].value);
 	}
-	p->options = session_options(p);
+	p->options = session_options(p, opts->settings);
 	if (!p->options)
 		return RC_INVALID;
 	p->application_name = mem_strdup(
