@@ -394,7 +394,7 @@ DECLARE
     v_now timestamptz := engine_now();
     v_lease bigint;
     v_ids text[];
-    v_alone bool;
+    v_alone bigint; -- place of the first job that is to run alone
     v_last_after timestamptz;
     v_last_id text;
 BEGIN
@@ -404,18 +404,19 @@ BEGIN
     IF NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp()) THEN
         RETURN;
     END IF;
-    SELECT array_agg(p.id ORDER BY p.run_after, p.id), (array_agg(p.deaths ORDER BY p.run_after, p.id))[1] >= 3
+    SELECT array_agg(p.id ORDER BY p.place), min(p.place) FILTER (WHERE p.deaths >= 3)
         INTO v_ids, v_alone
-    FROM (SELECT j.id, j.run_after, j.deaths FROM jobs j
-        WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
-            AND j.run_after <= v_now AND (j.run_after, j.id) >= (p_low_after, p_low_id)
-        ORDER BY j.run_after, j.id LIMIT p_limit
-        FOR NO KEY UPDATE SKIP LOCKED) p;
+    FROM (SELECT r.id, r.deaths, row_number() OVER (ORDER BY r.run_after, r.id) AS place
+        FROM (SELECT j.id, j.run_after, j.deaths FROM jobs j
+            WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
+                AND j.run_after <= v_now AND (j.run_after, j.id) >= (p_low_after, p_low_id)
+            ORDER BY j.run_after, j.id LIMIT p_limit
+            FOR NO KEY UPDATE SKIP LOCKED) r) p;
     IF v_ids IS NULL THEN
         RETURN;
     END IF;
-    IF v_alone THEN
-        v_ids := v_ids[1:1];
+    IF v_alone IS NOT NULL THEN
+        v_ids := v_ids[1:greatest(v_alone - 1, 1)];
     END IF;
     v_lease := nextval('lease_seq');
     INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
