@@ -47,6 +47,32 @@ struct arena {
 	size_t bytes;
 };
 
+/*
+ * First blocks of arenas that ended, for those to come: a request takes and
+ * gives back one, and blocks of this size make malloc consolidate its free
+ * lists each time.  Arenas belong to the loop's thread, so does this.
+ */
+#define SPARE_MAX 64
+static void *spare[SPARE_MAX];
+static size_t nspare;
+
+static void *
+first_block(size_t size)
+{
+	if (!ARENA_SPLIT && nspare > 0)
+		return spare[--nspare];
+	return mem_realloc(NULL, 1, size);
+}
+
+static void
+give_back(struct arena *a)
+{
+	if (!ARENA_SPLIT && nspare < SPARE_MAX)
+		spare[nspare++] = a;
+	else
+		free(a);
+}
+
 static size_t
 align_up(size_t n)
 {
@@ -60,7 +86,7 @@ arena_new(void)
 {
 	size_t head = align_up(sizeof(struct arena));
 	size_t size = ARENA_SPLIT ? head : ARENA_FIRST;
-	struct arena *a = mem_realloc(NULL, 1, size);
+	struct arena *a = first_block(size);
 
 	memset(a, 0, sizeof(*a));
 	a->cur = (char *)a + head;
@@ -89,7 +115,7 @@ arena_free(struct arena *a)
 		a->blocks = b->next;
 		free(b);
 	}
-	free(a);
+	give_back(a);
 }
 
 static char *
