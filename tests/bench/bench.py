@@ -27,7 +27,8 @@ AGENTS = 5000
 DRAIN = 20000
 REST_CERTIFICATES = 10000
 IDLE_CONNECTIONS = 1000
-BENCH_PG = {"shared_buffers": "1GB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
+BENCH_PG = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "1GB",
+            "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
 
 
 def wrk(url, connections, seconds, script=None):
