@@ -14,6 +14,7 @@
 #include "common/db/db.h"
 #include "common/log/log.h"
 #include "common/loop/loop.h"
+#include "common/migrate/migrate.h"
 #include "scheduler/beat.h"
 #include "scheduler/dispatch.h"
 #include "scheduler/duties/duties.h"
@@ -25,6 +26,7 @@
 #define STOP_LIMIT_MS 1000
 #define QUEUE_DEADLINE_MS 5000
 #define STATEMENT_TIMEOUT_MS 60000
+#define DB_WAIT_MS 30000
 /* A renewal that takes longer is worth nothing. */
 #define RENEWAL_TIMEOUT_MS 1000
 
@@ -380,7 +382,10 @@ main(int argc, char **argv)
 		return status;
 	log_init("scheduler", log_level_of(cfg_str(s.cfg, "log_level")),
 	    strcmp(cfg_str(s.cfg, "log_format"), "json") == 0);
-	code = scheduler_init(&s);
+	/* Before signals are taken: until then a signal just ends us. */
+	code = migrate_check(cfg_str(s.cfg, "database_url"), DB_WAIT_MS);
+	if (code == RC_OK)
+		code = scheduler_init(&s);
 	if (code == RC_OK) {
 		log_info("STARTED", "%s on %s", s.name,
 		    cfg_str(s.cfg, "bus_listen_url"));

@@ -15,6 +15,7 @@
 #include "common/db/db.h"
 #include "common/log/log.h"
 #include "common/loop/loop.h"
+#include "common/migrate/migrate.h"
 #include "common/pki/seal.h"
 #include "worker/issuers/local_ca.h"
 #include "worker/kinds/kind.h"
@@ -23,6 +24,7 @@
 
 #define QUEUE_DEADLINE_MS 5000
 #define STATEMENT_TIMEOUT_MS 30000
+#define DB_WAIT_MS 30000
 #define RENEW_DEADLINE_MS 1000
 #define FINISH_MS 5000
 
@@ -329,7 +331,10 @@ main(int argc, char **argv)
 	log_init("worker", least,
 	    strcmp(cfg_str(w.cfg, "log_format"), "json") == 0);
 	make_names(&w);
-	code = wire(&w);
+	/* Before signals are taken: until then a signal just ends us. */
+	code = migrate_check(cfg_str(w.cfg, "database_url"), DB_WAIT_MS);
+	if (code == RC_OK)
+		code = wire(&w);
 	if (code == RC_OK) {
 		log_info("START", "%s %s, %d slots", w.name, CERTCTL_VERSION,
 		    (int)cfg_int(w.cfg, "worker_slots"));

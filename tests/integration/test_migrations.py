@@ -1,0 +1,163 @@
+"""
+Migrations: up, all down, up again to the same schema; two at once; a newer or
+an older schema than the program's.
+"""
+import subprocess
+
+import pytest
+
+from fleet import BUILD, ROOT, clean_env, pg_bin, wait_for
+
+NAMES = sorted(p.name.removesuffix(".up.sql") for p in (ROOT / "migrations").glob("*.up.sql"))
+
+
+@pytest.fixture(scope="module")
+def server(request):
+    from fleet import Fleet
+    fleet = Fleet("migrations")
+    try:
+        fleet.start_postgres()
+        yield fleet
+    finally:
+        fleet.close()
+
+
+@pytest.fixture
+def database(server, unique):
+    """(url, name) of an empty database."""
+    name = unique("m").replace("-", "_")
+    with server.admin("postgres") as c:
+        c.execute(f"CREATE DATABASE {name}")
+    yield f"postgresql://postgres@/{name}?host={server.socket_dir}", name
+    with server.admin("postgres") as c:
+        c.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def run(url, *arguments, directory=None):
+    return subprocess.run([BUILD / "apiserver" / "certctl-apiserver", *arguments], text=True, capture_output=True, timeout=50,
+                          cwd="/", check=False, env=clean_env() | {
+                              "CERTCTL_DATABASE_URL": url, "CERTCTL_DATABASE_MIGRATIONS_PATH": str(directory or ROOT / "migrations")})
+
+
+def schema(server, name):
+    text = subprocess.run([pg_bin() / "pg_dump", "-h", server.socket_dir, "-U", "postgres", "-s", name], text=True, check=True,
+                          capture_output=True, env=clean_env()).stdout
+    # Newer minor versions of pg_dump frame it with a random word.
+    return "\n".join(line for line in text.replace(name, "").splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+
+
+def applied(server, name):
+    with server.admin(name) as c:
+        c.execute("SELECT version FROM schema_migrations ORDER BY 1")
+        return [r[0] for r in c.fetchall()]
+
+
+def objects(server, name):
+    with server.admin(name) as c:
+        c.execute("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace UNION ALL SELECT proname FROM pg_proc p "
+                  "WHERE pronamespace = 'public'::regnamespace AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = p.oid "
+                  "AND d.deptype = 'e') UNION ALL SELECT typname FROM pg_type t WHERE typnamespace = 'public'::regnamespace "
+                  "AND typrelid = 0 AND typelem = 0")
+        return sorted(r[0] for r in c.fetchall())
+
+
+def test_every_up_has_its_down():
+    downs = sorted(p.name.removesuffix(".down.sql") for p in (ROOT / "migrations").glob("*.down.sql"))
+    assert NAMES and NAMES == downs
+    assert [n.split("_")[0] for n in NAMES] == [f"{i:04}" for i in range(1, len(NAMES) + 1)]
+
+
+def test_up_down_up(server, database):
+    url, name = database
+    done = run(url, "--migrate-only")
+    assert done.returncode == 0, done.stderr
+    assert applied(server, name) == NAMES
+    first = schema(server, name)
+    done = run(url, f"--migrate-down={len(NAMES)}")
+    assert done.returncode == 0, done.stderr
+    assert applied(server, name) == []
+    assert [o for o in objects(server, name) if not o.startswith("schema_migrations")] == []
+    assert run(url, "--migrate-only").returncode == 0
+    assert schema(server, name) == first
+    # nothing to do is fine
+    assert run(url, "--migrate-only").returncode == 0
+    assert applied(server, name) == NAMES
+
+
+def test_one_down_and_up(server, database):
+    url, name = database
+    assert run(url, "--migrate-only").returncode == 0
+    first = schema(server, name)
+    for n in range(1, len(NAMES) + 1):
+        assert run(url, f"--migrate-down={n}").returncode == 0
+        assert applied(server, name) == NAMES[:-n]
+        assert run(url, "--migrate-only").returncode == 0
+        assert schema(server, name) == first
+
+
+def test_two_at_once(server, database):
+    url, name = database
+    command = [BUILD / "apiserver" / "certctl-apiserver", "--migrate-only"]
+    env = clean_env() | {"CERTCTL_DATABASE_URL": url, "CERTCTL_DATABASE_MIGRATIONS_PATH": str(ROOT / "migrations")}
+    both = [subprocess.Popen(command, env=env, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    results = [(p.communicate(timeout=50), p.returncode) for p in both]
+    assert [r for _, r in results] == [0] * 4, results
+    assert applied(server, name) == NAMES
+    assert run(url, "--migrate-only").returncode == 0
+
+
+def test_a_migration_that_fails_leaves_nothing_of_it(server, database, tmp_path):
+    url, name = database
+    for path in (ROOT / "migrations").glob("*.sql"):
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "9001_bad.up.sql").write_text("CREATE TABLE half (x int);\nSELECT 1 / 0;\n")
+    (tmp_path / "9001_bad.down.sql").write_text("DROP TABLE half;\n")
+    done = run(url, "--migrate-only", directory=tmp_path)
+    assert done.returncode == 1 and "9001_bad" in done.stderr and "division by zero" in done.stderr
+    assert applied(server, name) == NAMES
+    assert "half" not in objects(server, name)
+
+
+@pytest.mark.parametrize("option", ["--migrate-down=0", "--migrate-down=x", "--migrate-down", "--migrate-down=-1"])
+def test_odd_numbers_are_refused(database, option):
+    done = run(database[0], option)
+    assert done.returncode != 0 and done.stderr
+
+
+def test_no_database_and_no_directory(server, database, tmp_path):
+    done = run("postgresql://postgres@/certctl?host=/no/such/dir", "--migrate-only")
+    assert done.returncode == 1 and done.stderr
+    done = run(database[0], "--migrate-only", directory=tmp_path / "none")
+    assert done.returncode == 1 and "none" in done.stderr
+
+
+def test_programs_refuse_an_old_schema(server, database):
+    """And say what to do."""
+    url, name = database
+    server.make_tls()
+    env = clean_env() | {
+        "CERTCTL_DATABASE_URL": url, "CERTCTL_SERVER_PORT": "1", "CERTCTL_AGENT_BOOTSTRAP_TOKEN": "x" * 40,
+        "CERTCTL_BUS_URLS": f"ipc://{server.dir}/bus/none", "CERTCTL_BUS_LISTEN_URL": f"ipc://{server.dir}/bus/none",
+        "CERTCTL_CA_ENCRYPTION_KEY": "x" * 40, "CERTCTL_ISSUANCE_JOURNAL_DIR": str(server.dir / "journal"),
+        "CERTCTL_SERVER_TLS_CERT_PATH": str(server.dir / "tls" / "api.pem"),
+        "CERTCTL_SERVER_TLS_KEY_PATH": str(server.dir / "tls" / "api.key"),
+        "CERTCTL_API_KEYS_NAMED": f"admin:{'k' * 40}:admin"}
+    for program in ("apiserver", "scheduler", "worker"):
+        done = subprocess.run([BUILD / program / f"certctl-{program}"], env=env, text=True, capture_output=True, timeout=45,
+                              cwd="/", check=False)
+        assert done.returncode != 0 and "--migrate-only" in done.stderr, (program, done)
+
+
+def test_a_newer_schema_will_do(server, database):
+    url, name = database
+    assert run(url, "--migrate-only").returncode == 0
+    with server.admin(name) as c:
+        c.execute("INSERT INTO schema_migrations (version) VALUES ('9999_future')")
+    fleet_url = server.url
+    server.url = lambda role: f"postgresql://{role}@/{name}?host={server.socket_dir}"
+    try:
+        process = server.start_apiserver()
+        wait_for(lambda: server.api.get("/ready")[0] == 200, 10, "the API")
+        assert process.stop() == 0
+    finally:
+        server.url = fleet_url
