@@ -411,7 +411,8 @@ rig_find(struct rig *r, const char *id)
 	for (size_t i = 0; i < r->njobs; i++)
 		if (strcmp(r->jobs[i].id, id) == 0)
 			return &r->jobs[i];
-	CHECK(!"a job the test did not make");
+	printf("  the test made no job %s\n", id);
+	CHECK(false);
 	return NULL;
 }
 
