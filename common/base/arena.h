@@ -4,6 +4,9 @@
  * Each op, job batch and duty run owns one; what it allocates is never freed
  * by itself.  Foreign handles (PGresult, X509, EVP_PKEY) are handed over with
  * arena_defer and released in reverse order when the arena ends.
+ *
+ * Made, used and freed on the loop's thread only: ended arenas leave their
+ * first block to later ones.
  */
 #ifndef COMMON_BASE_ARENA_H
 #define COMMON_BASE_ARENA_H
