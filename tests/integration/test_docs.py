@@ -1,0 +1,99 @@
+"""
+What the documentation tells people to type and to open is there: commands,
+make targets, options, variables, files, the diagram of the job states.
+"""
+import re
+import subprocess
+
+import pytest
+
+from fleet import BUILD, ROOT, clean_env
+
+TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, text=True, capture_output=True, check=False).stdout.split()
+PAGES = sorted(p for p in (ROOT / n for n in TRACKED if n.endswith(".md")) if p.exists())
+ABSENT = {"CERTCTL_KEYGEN_MODE"}  # the pages say that it does not exist
+DAEMONS = ("apiserver", "scheduler", "worker", "agent")
+
+
+def shell_lines(text):
+    """Lines of the shell blocks, comments cut off."""
+    for block in re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", text, re.M | re.S):
+        for line in block.splitlines():
+            line = re.sub(r"\s+#.*", "", line.strip()).removeprefix("$ ")
+            if line and not line.startswith("#"):
+                yield line
+
+
+def said(pattern):
+    """[(page's name, match)] in code of every page."""
+    return [(p.relative_to(ROOT).as_posix(), m) for p in PAGES for line in
+            [*shell_lines(p.read_text()), *re.findall(r"`([^`\n]+)`", p.read_text())] for m in re.findall(pattern, line)]
+
+
+def run(program, *arguments):
+    return subprocess.run([BUILD / program, *arguments], text=True, capture_output=True, timeout=20, check=False, env=clean_env())
+
+
+def test_there_are_pages():
+    assert ROOT / "README.md" in PAGES and len(PAGES) > 5
+
+
+def test_commands_exist():
+    known = set(re.findall(r"^  (\S+) +(\S*)", run("cli/certctl", "help").stdout, re.M))
+    nouns = {n for n, _ in known}
+    for page, (noun, verb) in said(r"(?:^|\s|\./)certctl ([a-z]+)(?: ([a-z]+))?"):
+        assert noun in nouns | {"help"}, f"{page}: certctl {noun}"
+        if any(v for n, v in known if n == noun):
+            assert (noun, verb) in known or not verb, f"{page}: certctl {noun} {verb}"
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    found = said(r"^make ([a-z-]+)")
+    assert found
+    for page, target in found:
+        assert target in targets, f"{page}: make {target}"
+
+
+def test_options_of_daemons_exist():
+    for page, (daemon, option) in said(r"certctl-(apiserver|scheduler|worker|agent) (--[a-z-]+)"):
+        help_text = run(f"{daemon}/certctl-{daemon}", "--help").stdout
+        assert option in help_text, f"{page}: certctl-{daemon} {option}"
+
+
+def test_variables_exist():
+    keys = set()
+    for path in [*ROOT.glob("*/cfg_keys.def"), *ROOT.glob("cli/*.c"), *ROOT.glob("common/**/*.[ch]")]:
+        keys |= set(re.findall(r"CERTCTL_[A-Z0-9_]*[A-Z0-9]", path.read_text()))
+    for page, name in said(r"(CERTCTL_[A-Z0-9_]*[A-Z0-9])"):
+        assert name in keys | ABSENT or name.removesuffix("_FILE") in keys or any(k.startswith(name) for k in keys), f"{page}: {name}"
+
+
+def test_links_lead_somewhere():
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", page.read_text()):
+            if not re.match(r"[a-z]+:", link):
+                assert (page.parent / link).exists() or (ROOT / link).exists(), f"{page.name}: {link}"
+
+
+def test_files_that_are_named_exist():
+    places = {n.split("/")[0] for n in TRACKED if "/" in n}
+    for page, name in said(r"^((?:[\w.-]+/)+[\w.-]+\.(?:c|h|py|sh|sql|md|def|build))$"):
+        if name.split("/")[0] in places:
+            assert (ROOT / name).exists(), f"{page}: {name}"
+
+
+def test_the_diagram_is_the_tables():
+    page = (ROOT / "docs/internals/jobs.md").read_text()
+    printed = run("tools/job_fsm_diagram").stdout
+    assert printed and printed in page, "docs/internals/jobs.md: the diagram differs from tools/job_fsm_diagram"
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_daemons_explain_themselves(daemon):
+    program = f"{daemon}/certctl-{daemon}"
+    done = run(program, "--help")
+    assert done.returncode == 0 and f"certctl-{daemon}" in done.stdout and "--check-config" in done.stdout
+    done = run(program, "--version")
+    assert done.returncode == 0 and re.search(r"\d+\.\d+\.\d+", done.stdout)
+    assert run(program, "--no-such-option").returncode != 0

@@ -1,0 +1,132 @@
+#!/bin/bash
+# Every test of the project, part by part, one line each; what `make test`
+# runs.  Ends with the line "N passed, N failed" (and ", N skipped" when there
+# are any); exit status 1 on any failure.
+#
+#   tools/test.sh              all parts
+#   tools/test.sh PART...      only these: build style units asan fuzz
+#                              integration integration-asan chaos
+#
+# Logs are in build/test-logs/.  FUZZ_SECONDS (10) a target, CHAOS_KILLS (12).
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 2
+# Debian's own tools first, whatever PATH holds.
+export PATH="/usr/bin:/bin:/usr/sbin:/sbin:$PATH"
+export PYTHONDONTWRITEBYTECODE=1
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
+export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:detect_stack_use_after_return=0}
+logs=build/test-logs
+asan=("-Db_sanitize=address,undefined" -Db_lundef=false)
+passed=0 failed=0 skipped=0 started=$SECONDS
+
+# Several compilers at once need memory; the tests' programs are small.
+jobs=$(nproc)
+[ "$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)" -ge 1500 ] || jobs=1
+
+# part NAME LOG SECONDS PASSED FAILED SKIPPED: prints the line, sums up.
+part() {
+    printf '%-18s %4d passed, %d failed%s  %4d s\n' "$1" "$4" "$5" \
+        "$([ "$6" -eq 0 ] || echo ", $6 skipped")" "$3"
+    passed=$((passed + $4)) failed=$((failed + $5)) skipped=$((skipped + $6))
+    [ "$5" -eq 0 ] || tail -n 40 "$2" | sed 's/^/    /'
+}
+
+# One command, one test.
+step() { # NAME COMMAND...
+    local name=$1 log=$logs/$1.log from=$SECONDS
+    shift
+    if "$@" >"$log" 2>&1; then
+        part "$name" "$log" $((SECONDS - from)) 1 0 0
+    else
+        part "$name" "$log" $((SECONDS - from)) 0 1 0
+        return 1
+    fi
+}
+
+# The last number before or after a word in a log, or 0.
+number() { # LOG PATTERN
+    local n
+    n=$(grep -oE "$2" "$1" | tail -n 1 | grep -oE '[0-9]+')
+    echo "${n:-0}"
+}
+
+build() { # DIR OPTIONS...
+    local dir=$1
+    shift
+    BUILD_DIR=$dir tools/build.sh "$@" && ninja -C "$dir" -j"$jobs" meson-test-prereq
+}
+
+meson_tests() { # NAME DIR ARGUMENTS...
+    local name=$1 dir=$2 log=$logs/$1.log from=$SECONDS ok bad
+    shift 2
+    meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1
+    ok=$(number "$log" '^Ok: +[0-9]+')
+    bad=$(($(number "$log" '^Fail: +[0-9]+') + $(number "$log" '^Timeout: +[0-9]+') + $(number "$log" '^Unexpected Pass: +[0-9]+')))
+    # Nothing ran: that is a failure as well.
+    [ "$ok" -gt 0 ] || bad=$((bad + 1))
+    part "$name" "$log" $((SECONDS - from)) "$ok" "$bad" "$(number "$log" '^Skipped: +[0-9]+')"
+}
+
+pytests() { # NAME BUILD_DIR
+    local name=$1 log=$logs/$1.log from=$SECONDS ok bad
+    BUILD_DIR=$2 /usr/bin/python3 -m pytest -q -n 2 --dist loadfile tests/integration >"$log" 2>&1
+    local status=$?
+    ok=$(number "$log" '[0-9]+ passed')
+    bad=$(($(number "$log" '[0-9]+ failed') + $(number "$log" '[0-9]+ error')))
+    [ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+    part "$name" "$log" $((SECONDS - from)) "$ok" "$bad" "$(number "$log" '[0-9]+ skipped')"
+}
+
+chaos() {
+    local log=$logs/chaos.log from=$SECONDS line ms
+    BUILD_DIR=build /usr/bin/python3 tests/chaos/chaos.py --kills "${CHAOS_KILLS:-12}" --budget 300 >"$log" 2>&1
+    local status=$?
+    line=$(grep '^chaos: ' "$log" | tail -n 1)
+    ms=$(grep -oE '[0-9]+$' <<<"$line")
+    # Time is reported, not judged: this machine may be busy with other things.
+    if [ $status -eq 0 ]; then
+        part chaos "$log" $((SECONDS - from)) 1 0 0
+        echo "    $line"
+        [ "${ms:-0}" -le 2000 ] || echo "    (recovery took longer than 2 s; seen on a busy machine)"
+    else
+        part chaos "$log" $((SECONDS - from)) 0 1 0
+    fi
+}
+
+run_part() {
+    case $1 in
+    build) step build build build ;;
+    style)
+        step check tools/check.sh
+        step format tools/format.sh check
+        ;;
+    units) meson_tests units build ;;
+    asan)
+        step asan-build build build-asan "${asan[@]}" &&
+            meson_tests asan-units build-asan --suite unit --suite sim --suite fuzz --timeout-multiplier 4
+        ;;
+    fuzz)
+        step fuzz-build env CC=clang BUILD_DIR=build-fuzz bash -c \
+            'tools/build.sh -Dfuzz=true -Dfuzz_seconds='"${FUZZ_SECONDS:-10}"' && ninja -C build-fuzz -j'"$jobs"' meson-test-prereq' &&
+            meson_tests fuzz build-fuzz --suite fuzz
+        ;;
+    integration) pytests integration build ;;
+    integration-asan) pytests integration-asan build-asan ;;
+    chaos) chaos ;;
+    *)
+        echo "test.sh: there is no part \"$1\"" >&2
+        exit 2
+        ;;
+    esac
+}
+
+mkdir -p "$logs"
+if [ $# -gt 0 ]; then
+    for p in "$@"; do run_part "$p"; done
+elif run_part build; then
+    for p in style units integration asan integration-asan fuzz chaos; do run_part "$p"; done
+fi
+
+echo "$((SECONDS - started)) s, logs in $logs"
+echo "$passed passed, $failed failed$([ "$skipped" -eq 0 ] || echo ", $skipped skipped")"
+[ "$failed" -eq 0 ]
