@@ -784,11 +784,14 @@ BEGIN
     ORDER BY j.id LIMIT p_limit;
 END $$;
 
--- Which of these agents have something new to fetch.
+-- Which of these agents have something to fetch, or to hear: that they were
+-- retired.
 CREATE FUNCTION agents_with_work(p_agents text[]) RETURNS SETOF text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT a.id FROM unnest(p_agents) AS a (id) WHERE EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = a.id
-        AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running'))))
+    SELECT a.id FROM unnest(p_agents) AS a (id)
+    WHERE EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = a.id
+            AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running'))))
+        OR EXISTS (SELECT 1 FROM agents g WHERE g.id = a.id AND g.retired_at IS NOT NULL)
 $$;
 
 -- An agent's report on its own job.  Idempotent by (job, version).  Outcomes:

@@ -243,6 +243,9 @@ def test_name_of_another_agent_is_refused(plane, site, unique):
 def test_retired_agent_leaves_with_status_0(plane, unique):
     name = unique("agent-retired")
     agent = plane.start_agent(name)
+    # Its request for work is parked: it need not wait for the end of that.
+    wait_for(lambda: plane.value("SELECT status FROM agents WHERE id = %s AND last_heartbeat_at > registered_at",
+                                 agent.agent_id), 10, "a heartbeat")
     status, _ = plane.api.call("DELETE", f"/api/v1/agents/{agent.agent_id}?force=true&reason=test")
     assert status == 200
     assert agent.popen.wait(15) == 0

@@ -23,13 +23,12 @@ def test_it_renews_by_itself_twice(plane):
     site = plane.start_site("short")
     serials = [site.renew_and_wait()]
     for _ in range(2):
-        serials.append(wait_for(lambda: (site.serial() not in (None, serials[-1])) and site.serial(), LIFETIME_S + 5,
+        serials.append(wait_for(lambda: (now := site.serial()) not in (None, *serials) and now, LIFETIME_S + 5,
                                 "another certificate to be served"))
-    assert len(set(serials)) == 3
     assert site.versions()[:3] == serials
     rows = plane.query("SELECT type, requested_by, status FROM jobs WHERE certificate_id = 'short' "
                        "AND type IN ('Issuance', 'Renewal') ORDER BY id")
-    assert rows[0] == ("Issuance", "APIKey:admin", "Completed") or rows[0][0] == "Issuance" and rows[0][1] != "system"
+    assert rows[0][0] == "Issuance" and rows[0][1] != "system"
     assert [r[:2] for r in rows[1:3]] == [("Renewal", "system")] * 2
     # never too early and never after the end
     for not_after, next_from in plane.query(
