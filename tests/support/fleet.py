@@ -248,7 +248,7 @@ class Fleet:
         self.socket_dir = socket_dir
         with open(self.dir / "log" / "initdb.log", "wb") as log:
             subprocess.run([bin_dir / "initdb", "-D", self.pgdata, "-U", "postgres", "-A", "trust", "-E", "UTF8",
-                            "--locale=C.UTF-8", "--no-sync"], check=True, stdout=log, stderr=log, env=clean_env(), cwd="/",
+                            "--locale=C", "--no-sync"], check=True, stdout=log, stderr=log, env=clean_env(), cwd="/",
                            user=self.pg_user)
         options = {"listen_addresses": "", "unix_socket_directories": str(socket_dir), "max_connections": "200",
                    "shared_buffers": "128MB", "wal_compression": "lz4", "jit": "off", "max_wal_size": "1GB",

@@ -68,7 +68,7 @@ def initialise(layout, log):
     if not (layout.pgdata / "PG_VERSION").exists():
         layout.directory(layout.pgdata, user, 0o700)
         r = subprocess.run([*layout.as_user(user), pg_bin / "initdb", "-D", layout.pgdata, "-U", "postgres", "-E", "UTF8",
-                            "--locale=C.UTF-8", "--auth=reject"],
+                            "--locale=C", "--auth=reject"],
                            stdout=log.file, stderr=log.file, env=clean_environment(), cwd="/", check=False)
         if r.returncode != 0:
             raise StepFailed("initdb failed", "see the log; `make clean` starts over")
