@@ -32,6 +32,7 @@ from fleet import Fleet, wait_for  # noqa: E402
 AGENTS = 3
 CERTIFICATES = 36
 JOBS_PER_KILL = 10
+WORKER_LOOKS = 200
 RECOVERY_LIMIT = 30
 AGENT_PARALLEL = 8  # CERTCTL_AGENT_PARALLEL's default
 # What tells one hand-out of a job from the next.
@@ -226,7 +227,7 @@ class Chaos:
 
 
 def build_fleet(fleet):
-    fleet.start_postgres(keep=True)
+    fleet.start_postgres(keep=True, fsync="on")
     fleet.start_plane(keep=True, schedulers=2, workers=2, CERTCTL_SCHEDULER_REDEPLOY_INTERVAL="2s",
                       CERTCTL_BATCH_SIZE="8")
     fleet.make_basics()
@@ -271,8 +272,12 @@ def run(kills, seed, budget):
         done, told = 0, time.monotonic()
         while done < kills and time.monotonic() - started < budget:
             kind, process, how = chaos.victim()
-            if chaos.strike(kind, process, how):
-                done += 1
+            # A worker holds a lease for milliseconds at a time: look again
+            # until it does, or workers would hardly ever be hit.
+            for _ in range(WORKER_LOOKS if kind == "worker" else 1):
+                if chaos.strike(kind, process, how):
+                    done += 1
+                    break
             wait_for(lambda: count_jobs_safely(fleet) >= done * JOBS_PER_KILL, 120, "ten jobs a kill", every=0.02)
             if time.monotonic() - told > 10:
                 told = time.monotonic()
