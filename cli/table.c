@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -32,6 +33,15 @@ add(struct table *t, const char *const *cells)
 	t->nrows++;
 }
 
+/* The rows grow outside the arena; the table ends with it. */
+static void
+free_cells(void *arg)
+{
+	struct table *t = arg;
+
+	free(t->cells);
+}
+
 struct table *
 table_new(struct cli *c, size_t ncols, const char *const *heads)
 {
@@ -39,6 +49,7 @@ table_new(struct cli *c, size_t ncols, const char *const *heads)
 
 	t->cli = c;
 	t->ncols = ncols;
+	arena_defer(c->arena, free_cells, t);
 	add(t, heads);
 	return t;
 }
