@@ -40,7 +40,7 @@ struct conn {
 	struct bufferevent *bev;
 	enum conn_state state;
 	int64_t due_ms;
-	int line_end;	 /* how far a blank line has been seen */
+	int line_end;    /* how far a blank line has been seen */
 	bool is_surplus; /* over the cap: every request is answered 503 */
 	/* http_conn's, both NULL unless a request is running */
 	struct request *request;
@@ -50,9 +50,9 @@ struct conn {
 };
 
 struct conn_limits {
-	size_t max_conns;  /* beyond it conns are surplus */
-	size_t max_input;  /* bytes read ahead of what was understood */
-	int64_t new_ms;	   /* handshake */
+	size_t max_conns; /* beyond it conns are surplus */
+	size_t max_input; /* bytes read ahead of what was understood */
+	int64_t new_ms;   /* handshake */
 	int64_t idle_ms;
 	int64_t head_ms;
 	int64_t body_ms;

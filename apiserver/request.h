@@ -23,7 +23,7 @@ struct cJSON;
 struct api; /* the process: configuration, bus, pools; apiserver/api.h */
 
 enum principal_kind {
-	PRINCIPAL_NONE,	    /* public route */
+	PRINCIPAL_NONE,     /* public route */
 	PRINCIPAL_API_KEY,  /* actor type APIKey */
 	PRINCIPAL_AGENT,    /* an agent's own key: id is the agent's id */
 	PRINCIPAL_BOOTSTRAP /* the agent bootstrap token; registration only */

@@ -74,8 +74,7 @@ void request_free(struct request *r);
 /* A whole body of any type; no newline is added. */
 void request_set_text(struct request *r, int status, const char *content_type,
     const char *text);
-void request_set_header(struct request *r, const char *name,
-    const char *value);
+void request_set_header(struct request *r, const char *name, const char *value);
 
 /* --- render_api.c --- */
 

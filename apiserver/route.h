@@ -18,12 +18,12 @@
 #include "common/op/op.h"
 
 enum route_access {
-	ROUTE_PUBLIC,	 /* no credential looked at */
+	ROUTE_PUBLIC,     /* no credential looked at */
 	ROUTE_PERMISSION, /* permission of the table */
-	ROUTE_SIGNED_IN, /* any valid principal */
-	ROUTE_AGENT,	 /* permission, and an agent's own key only with
-			  * {id} = its own id (403 otherwise) */
-	ROUTE_REGISTER	 /* bootstrap token alone, or the permission */
+	ROUTE_SIGNED_IN,  /* any valid principal */
+	ROUTE_AGENT,      /* permission, and an agent's own key only with
+			   * {id} = its own id (403 otherwise) */
+	ROUTE_REGISTER    /* bootstrap token alone, or the permission */
 };
 
 struct route {
@@ -40,11 +40,13 @@ struct route_area {
 	size_t n;
 };
 
-extern const struct route_area routes_system;	    /* health, ready, version, auth info/check, admin */
+extern const struct route_area
+    routes_system; /* health, ready, version, auth info/check, admin */
 extern const struct route_area routes_certificates;
 extern const struct route_area routes_jobs;
 extern const struct route_area routes_agents;
-extern const struct route_area routes_config;	    /* issuers, targets, teams, owners, policies */
+extern const struct route_area
+    routes_config; /* issuers, targets, teams, owners, policies */
 
 /* --- the joined table --- */
 

@@ -21,8 +21,8 @@ struct tls; /* defined in tls.c */
 
 /* Reads the pair; RC_INVALID after a log line that names the file and what
  * is wrong with it.  The paths are copied. */
-rc tls_new(const char *cert_path, const char *key_path, struct tls **out)
-    MUST_CHECK;
+rc tls_new(const char *cert_path, const char *key_path,
+    struct tls **out) MUST_CHECK;
 void tls_free(struct tls *t);
 /* A session for an accepted connection; the caller owns it.  Never NULL. */
 SSL *tls_session(struct tls *t);

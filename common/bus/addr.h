@@ -18,7 +18,7 @@ enum bus_link { BUS_HINT, BUS_WORK, BUS_EVENTS, BUS_LINK_COUNT };
 /* A Unix socket path holds 107 bytes; the rest is kept for the kernel's and
  * nng's own limits, so that no platform cuts a name silently. */
 #define BUS_IPC_PATH_MAX 99
-#define BUS_URL_SIZE 128  /* NNG_MAXADDRLEN */
+#define BUS_URL_SIZE 128 /* NNG_MAXADDRLEN */
 #define BUS_HOST_MAX 100
 
 struct bus_addr {

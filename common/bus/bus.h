@@ -42,8 +42,8 @@ struct bus_server_ops {
  * listens there; RC_IO.  All logged.  ipc sockets get mode 0600, 0660 in a
  * directory that is open to its group. */
 rc bus_server_new(struct loop *l, const char *url, const struct bus_tls *tls,
-    const struct bus_server_ops *ops, void *arg, struct bus_server **out)
-    MUST_CHECK;
+    const struct bus_server_ops *ops, void *arg,
+    struct bus_server **out) MUST_CHECK;
 /* Not from a callback of the bus. */
 void bus_server_free(struct bus_server *s);
 /* Once for each request; FRAME_WORK is the only kind that arrives, others the

@@ -47,8 +47,7 @@ struct frame {
 };
 
 /* out points into bytes.  RC_INVALID: not a frame of this version. */
-rc frame_decode(const uint8_t *bytes, size_t len, struct frame *out)
-    MUST_CHECK;
+rc frame_decode(const uint8_t *bytes, size_t len, struct frame *out) MUST_CHECK;
 /* RC_TOO_LARGE past FRAME_BODY_MAX. */
 rc frame_encode(const struct frame *f, struct buf *out) MUST_CHECK;
 const char *frame_kind_name(uint8_t kind);

@@ -23,15 +23,15 @@
 #include "sql_gen.h" /* enum query: Q_*, made by tools/sqlgen.py */
 
 struct db_pool; /* defined in pool.c */
-struct db_req;	/* defined in pool.c */
+struct db_req;  /* defined in pool.c */
 
 struct db_opts {
-	const char *url;	       /* libpq URL or key=value string */
+	const char *url;              /* libpq URL or key=value string */
 	const char *application_name; /* shown in pg_stat_activity */
-	size_t max_conns;	       /* 1..1000 */
-	int64_t queue_deadline_ms;     /* wait for a connection at most */
-	int64_t statement_timeout_ms;  /* 0: none */
-	bool ignore_env;	       /* drop inherited PG* variables */
+	size_t max_conns;             /* 1..1000 */
+	int64_t queue_deadline_ms;    /* wait for a connection at most */
+	int64_t statement_timeout_ms; /* 0: none */
+	bool ignore_env;              /* drop inherited PG* variables */
 	const char *settings; /* "-c name=value ..." for sessions, or NULL */
 };
 
@@ -52,11 +52,11 @@ struct db_result; /* defined in result.c */
  * SQLSTATE and message.
  */
 struct db_error {
-	char sqlstate[6];     /* "" when the server did not speak */
-	char message[256];    /* primary message; never shown to clients */
-	char constraint[64];  /* name of the violated constraint, or "" */
+	char sqlstate[6];    /* "" when the server did not speak */
+	char message[256];   /* primary message; never shown to clients */
+	char constraint[64]; /* name of the violated constraint, or "" */
 	char detail[256];
-	size_t statement;     /* index of the statement that failed */
+	size_t statement; /* index of the statement that failed */
 };
 struct db_outcome {
 	rc code;

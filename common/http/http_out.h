@@ -16,22 +16,22 @@
 #include "common/base/rc.h"
 #include "common/loop/loop.h"
 
-struct http_out; /* defined in http_out.c */
+struct http_out;  /* defined in http_out.c */
 struct http_call; /* one request under way */
 
 struct http_out_opts {
-	const char *ca_file;	/* NULL: the system's roots */
-	bool insecure;		/* skip verification; warned by the caller */
+	const char *ca_file; /* NULL: the system's roots */
+	bool insecure;       /* skip verification; warned by the caller */
 	const char *user_agent;
 };
 
 struct http_request {
-	const char *method;	/* "GET", "POST", "DELETE" */
+	const char *method; /* "GET", "POST", "DELETE" */
 	const char *url;
-	const char *bearer;	/* NULL: no Authorization header */
-	const char *body;	/* NULL: none; sent as application/json */
+	const char *bearer; /* NULL: no Authorization header */
+	const char *body;   /* NULL: none; sent as application/json */
 	int64_t timeout_ms;
-	size_t max_reply;	/* bytes; past it the call fails */
+	size_t max_reply; /* bytes; past it the call fails */
 };
 
 /*

@@ -47,8 +47,7 @@ bool timer_is_armed(const struct timer *t);
 void loop_defer(struct loop *l, loop_fn *fn, void *arg);
 
 /* fn(arg) runs on the loop when the signal arrives.  Once per signal. */
-rc loop_on_signal(struct loop *l, int signo, loop_fn *fn, void *arg)
-    MUST_CHECK;
+rc loop_on_signal(struct loop *l, int signo, loop_fn *fn, void *arg) MUST_CHECK;
 
 /* Simulation only: moves the clock and fires what falls due, in order. */
 void loop_sim_advance(struct loop *l, int64_t ms);

@@ -30,10 +30,10 @@ typedef enum op_next op_step(struct op *op);
 
 struct op_env {
 	struct loop *loop;
-	struct db_pool *pool;	/* may be NULL when the op asks no database */
-	int64_t deadline_ms;	/* for the whole op, from its start */
-	const char *name;	/* for logs: "cert_renew", "duty renewal_scan" */
-	void *owner;		/* what op_owner() gives back */
+	struct db_pool *pool; /* may be NULL when the op asks no database */
+	int64_t deadline_ms;  /* for the whole op, from its start */
+	const char *name;     /* for logs: "cert_renew", "duty renewal_scan" */
+	void *owner;          /* what op_owner() gives back */
 	/* Called once, when the op has ended, before it is freed.  message is
 	 * for the client (see op_fail) and "" after op_done. */
 	void (*on_end)(struct op *op, rc code, const char *message);
@@ -68,8 +68,8 @@ enum op_next op_query(struct op *op, enum query q, op_step *next,
     size_t nparams, const char *const *params);
 #define OP_QUERY(op, q, next, ...) \
 	op_query((op), (q), (next), \
-	    sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *), \
-	    (const char *const[]){ __VA_ARGS__ })
+	    sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), \
+	    (const char *const[]){__VA_ARGS__})
 /* No parameters. */
 #define OP_QUERY0(op, q, next) op_query((op), (q), (next), 0, NULL)
 /* Several statements, one transaction, one round trip. */

@@ -60,8 +60,7 @@ void db_script_after(struct db_pool *p, int64_t ms);
  */
 typedef void db_script_fn(void *arg, struct db_pool *p,
     const struct db_stmt *stmt);
-void db_script_on(struct db_pool *p, enum query q, db_script_fn *fn,
-    void *arg);
+void db_script_on(struct db_pool *p, enum query q, db_script_fn *fn, void *arg);
 
 /* Every expectation was met and nothing else was asked; prints what not. */
 bool db_script_is_done(const struct db_pool *p);

@@ -67,11 +67,14 @@ check_run(const struct check_test *tests, size_t n)
 	return failed ? 1 : 0;
 }
 
-#define CHECK_ROW(fn) { #fn, fn }
+#define CHECK_ROW(fn) \
+	{ \
+#fn, fn \
+	}
 #define CHECK_MAIN(...) \
 	int main(void) \
 	{ \
-		const struct check_test tests[] = { __VA_ARGS__ }; \
+		const struct check_test tests[] = {__VA_ARGS__}; \
 		return check_run(tests, sizeof(tests) / sizeof(tests[0])); \
 	}
 
