@@ -33,6 +33,8 @@
 #define PROVE_RETRY_MIN_MS 50
 #define PROVE_RETRY_MAX_MS 2000
 #define FAILURE_MAX 2000
+#define RELOADS_MAX 3
+#define RELOAD_RETRY_MS 500
 #define VERSIONS_KEPT 3
 
 struct deploy {
@@ -41,7 +43,7 @@ struct deploy {
 	struct install_paths paths;
 	const char *failure; /* NULL while all is well */
 	const char *seen;    /* fingerprint the handshake saw, or "" */
-	int64_t probes, prove_wait_ms;
+	int64_t reloads, probes, prove_wait_ms;
 	int proofs;       /* in a row */
 	int64_t delay_ms; /* back-off of the call that is under way */
 	bool is_proof_failure;
@@ -416,6 +418,9 @@ deploy_reloaded(struct op *op)
 	    program_failure(op, "the reload", d->plan.reload_argv);
 
 	fault_point("agent.install.reloaded");
+	/* A server that is just starting again has no process to tell. */
+	if (why && ++d->reloads < RELOADS_MAX)
+		return op_sleep(op, RELOAD_RETRY_MS, deploy_reload);
 	if (why)
 		return deploy_swap_back(op, why);
 	return op_goto(op, deploy_prove);
