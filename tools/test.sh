@@ -15,6 +15,7 @@ export PATH="/usr/bin:/bin:/usr/sbin:/sbin:$PATH"
 export PYTHONDONTWRITEBYTECODE=1
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:detect_stack_use_after_return=0}
+export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=\"$PWD/tests/support/lsan.supp\":print_suppressions=0}
 logs=build/test-logs
 asan=("-Db_sanitize=address,undefined" -Db_lundef=false)
 passed=0 failed=0 skipped=0 started=$SECONDS
