@@ -21,6 +21,7 @@
 #include "worker/kinds/kind.h"
 #include "worker/lease.h"
 #include "worker/slots.h"
+#include "worker/warm.h"
 
 #define QUEUE_DEADLINE_MS 5000
 #define STATEMENT_TIMEOUT_MS 30000
@@ -290,6 +291,15 @@ wire(struct worker *w)
 	return code;
 }
 
+static void
+on_warm(void *arg)
+{
+	struct worker *w = arg;
+
+	if (!w->is_stopping)
+		lease_start(w->lease);
+}
+
 /* Ops end before what they use; the bus is gone before slots and CAs are. */
 static void
 unwire(struct worker *w)
@@ -338,7 +348,13 @@ main(int argc, char **argv)
 	if (code == RC_OK) {
 		log_info("START", "%s %s, %d slots", w.name, CERTCTL_VERSION,
 		    (int)cfg_int(w.cfg, "worker_slots"));
-		lease_start(w.lease);
+		warm_start(&(struct warm_opts){
+		    .loop = w.loop,
+		    .pool = w.pool,
+		    .sealer = w.sealer,
+		    .done = on_warm,
+		    .arg = &w,
+		});
 		code = loop_run(w.loop);
 		log_info("END", "%s", w.name);
 	}

@@ -50,6 +50,13 @@ LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id
 LEFT JOIN ca_keys k ON k.issuer_id = i.id
 WHERE i.id = $1;
 
+-- A few keys; most were sealed with one salt, and their salts are what counts.
+-- name: ca_keys_to_warm :many
+SELECT DISTINCT ON (substring(k.key_sealed FROM 2 FOR 16)) k.issuer_id, encode(k.key_sealed, 'hex') AS key_sealed
+FROM ca_keys k
+ORDER BY substring(k.key_sealed FROM 2 FOR 16), k.issuer_id
+LIMIT 8;
+
 -- name: ca_root_store :one
 SELECT s.cert_pem, s.chain_pem, s.fingerprint_sha256, s.key_sealed
 FROM ca_root_store($1, $2, $3, to_timestamp($4::bigint), to_timestamp($5::bigint), $6::bytea) s;
