@@ -153,10 +153,16 @@ class Stack:
         nginx = shutil.which("nginx", path=clean_environment()["PATH"])
         conf = str(self.layout.nginx / "nginx.conf")
         site = self.layout.nginx / "site" / "current"
-        api.ensure("/api/v1/targets", {"id": "tgt-demo", "name": "local nginx", "type": "NGINX", "agent_id": agent, "config": {
+        config = {
             "cert_path": str(site / "fullchain.pem"), "key_path": str(site / "privkey.pem"),
             "validate_command": [nginx, "-t", "-c", conf], "reload_command": [nginx, "-s", "reload", "-c", conf],
-            "host": "127.0.0.1", "port": self.state["nginx_port"], "server_name": prove.NAME}})
+            "host": "127.0.0.1", "port": self.state["nginx_port"], "server_name": prove.NAME}
+        if not api.ensure("/api/v1/targets", {"id": "tgt-demo", "name": "local nginx", "type": "NGINX", "agent_id": agent,
+                                              "config": config}):
+            # The port may be another one than last time.
+            stored = api.need("GET", "/api/v1/targets/tgt-demo")["config"]
+            if any(stored.get(k) != v for k, v in config.items()):
+                api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config})
         api.ensure("/api/v1/certificates", {
             "id": "demo", "name": "demo", "common_name": prove.NAME, "sans": [prove.NAME], "environment": "development",
             "owner_id": "o-demo", "team_id": "t-demo", "issuer_id": "iss-local", "renewal_policy_id": "rp-default",
