@@ -35,10 +35,11 @@ class Fault:
     def __init__(self, plane):
         self.plane, self.path = plane, plane.dir / "fault"
 
-    def arm(self, point):
-        self.deaths = self.count()
+    def arm(self, *points):
+        """One death at each, in this order."""
+        self.expected = self.count() + len(points)
         temporary = self.path.with_suffix(".new")
-        temporary.write_text(point + "\n")
+        temporary.write_text("".join(point + "\n" for point in points))
         os.rename(temporary, self.path)
 
     def count(self):
@@ -46,7 +47,7 @@ class Fault:
 
     def wait_death(self, seconds=20):
         wait_for(lambda: not self.path.exists(), seconds, "a process to pass the armed point")
-        wait_for(lambda: self.count() > self.deaths, 10, "its death")
+        wait_for(lambda: self.count() >= self.expected, 10, "its death")
 
     def disarm(self):
         self.path.unlink(missing_ok=True)
@@ -103,7 +104,7 @@ def test_renewal_survives_a_death_at(plane, site, fault, point):
     job = site.renew()
     fault.wait_death()
     serial = site.wait_served(job, 20)
-    assert fault.count() == fault.deaths + 1
+    assert fault.count() == fault.expected
     assert len(site.versions()) == before + 1 and site.versions()[-1] == serial
     jobs = plane.query("SELECT type, status FROM jobs WHERE id >= %s ORDER BY id", job)
     assert jobs == [("Renewal", "Completed"), ("Deployment", "Completed")]
@@ -128,7 +129,7 @@ def test_rollback_survives_a_death(plane, site, fault):
         plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config})
     assert status == "Failed" and "ended with status 1" in error
     assert site.serial() == before
-    assert fault.count() == fault.deaths + 1
+    assert fault.count() == fault.expected
     assert plane.api.post("/api/v1/certificates/demo/deploy")[0] in (200, 202)
     wanted = site.versions()[-1]
     wait_for(lambda: site.serial() == wanted, 20, "the new version, once the test passes")
@@ -148,10 +149,8 @@ def test_registration_survives_a_death(plane, fault):
 
 def test_both_workers_may_die(plane, site, fault):
     """The job's second worker dies as well, at another point."""
-    fault.arm("worker.journalled")
+    fault.arm("worker.journalled", "worker.signed")
     job = site.renew()
-    fault.wait_death()
-    fault.arm("worker.signed")
     fault.wait_death()
     site.wait_served(job, 20)
     # the same serial, the same bytes: signed again, not anew
