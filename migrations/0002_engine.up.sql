@@ -853,7 +853,9 @@ BEGIN
         -- back to it: 30 s later, doubling to an hour.
         UPDATE certificate_target_mappings m SET deploy_failures = m.deploy_failures + 1,
             deploy_after = v_now + make_interval(secs => least(3600, 30 * power(2, least(m.deploy_failures, 7))))
-        WHERE m.certificate_id = v_job.certificate_id AND m.target_id = v_job.target_id;
+        WHERE m.certificate_id = v_job.certificate_id AND m.target_id = v_job.target_id
+            -- A newer version need not wait for what the older one did.
+            AND m.desired_version_id IS NOT DISTINCT FROM v_job.version_id;
     END IF;
     PERFORM job_finish(ARRAY[p_job], ARRAY[p_status], ARRAY[nullif(p_error, '')]);
     -- A newer version may have come while this one was being installed.
