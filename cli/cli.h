@@ -85,6 +85,27 @@ const char *cell_time(struct cli *c, const struct cJSON *object,
 const char *cell_left(struct cli *c, const struct cJSON *object,
     const char *name);
 
+/* --- show.c: what list and get commands have in common --- */
+enum column_form { COLUMN_TEXT, COLUMN_TIME, COLUMN_LEFT };
+struct column {
+	const char *head;
+	const char *member;
+	enum column_form form;
+};
+/* A list endpoint as a table and its total, or as it came with -o json. */
+int show_rows(struct cli *c, const char *path, const struct column *cols,
+    size_t n);
+/* One object, a line a member, or as it came with -o json. */
+int show_object(struct cli *c, const char *path, const char *const *members,
+    size_t n);
+struct option {
+	const char *flag;
+	const char *parameter;
+};
+/* path with a query made of the options that were given. */
+const char *show_query(struct cli *c, const char *path, int *argc, char **argv,
+    const struct option *options, size_t n);
+
 /* --- args.c: flags anywhere after the verb --- */
 /* --name value or --name=value; NULL when absent. */
 const char *args_option(int *argc, char **argv, const char *name);

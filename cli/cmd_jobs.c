@@ -1,85 +1,52 @@
 #include <stdio.h>
 
-#include <cjson/cJSON.h>
-
 #include "cli/cli.h"
-#include "common/json/json.h"
 
 int
 cmd_jobs_list(struct cli *c, int argc, char **argv)
 {
-	static const char *const filters[] = {"--status", "--type",
-	    "--certificate-id", "--target-id", "--page", "--per-page"};
-	static const char *const names[] = {"status", "type", "certificate_id",
-	    "target_id", "page", "per_page"};
-	static const char *const heads[] = {"ID", "TYPE", "STATUS",
-	    "CERTIFICATE", "ATTEMPTS", "CREATED", "ERROR"};
-	const char *path = "/api/v1/jobs?", *value;
-	const struct cJSON *item;
-	struct table *t;
-	struct answer a;
-	int exit_code;
+	static const struct option options[] = {
+	    {"--status", "status"},
+	    {"--type", "type"},
+	    {"--certificate-id", "certificate_id"},
+	    {"--target-id", "target_id"},
+	    {"--page", "page"},
+	    {"--per-page", "per_page"},
+	};
+	static const struct column columns[] = {
+	    {"ID", "id", COLUMN_TEXT},
+	    {"TYPE", "type", COLUMN_TEXT},
+	    {"STATUS", "status", COLUMN_TEXT},
+	    {"CERTIFICATE", "certificate_id", COLUMN_TEXT},
+	    {"ATTEMPTS", "attempts", COLUMN_TEXT},
+	    {"CREATED", "created_at", COLUMN_TIME},
+	    {"ERROR", "last_error", COLUMN_TEXT},
+	};
+	const char *path = show_query(c, "/api/v1/jobs", &argc, argv, options,
+	    ARRAY_LEN(options));
+	int exit_code = args_expect(argc, argv, 0, "");
 
-	for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
-		value = args_option(&argc, argv, filters[i]);
-		if (value)
-			path = arena_printf(c->arena, "%s%s=%s&", path,
-			    names[i], client_escape(c, value));
-	}
-	exit_code = args_expect(argc, argv, 0, "");
 	if (exit_code != EXIT_DONE)
 		return exit_code;
-	a = client_call(c, "GET", path, NULL);
-	exit_code = client_check(&a);
-	if (exit_code != EXIT_DONE)
-		return exit_code;
-	if (c->as_json) {
-		fputs(a.text, stdout);
-		return EXIT_DONE;
-	}
-	t = table_new(c, ARRAY_LEN(heads), heads);
-	cJSON_ArrayForEach(item, json_get(a.json, "data"))
-	{
-		const char *const cells[] = {cell(c, item, "id"),
-		    cell(c, item, "type"), cell(c, item, "status"),
-		    cell(c, item, "certificate_id"), cell(c, item, "attempts"),
-		    cell_time(c, item, "created_at"),
-		    cell(c, item, "last_error")};
-
-		table_row(t, cells);
-	}
-	table_print(t);
-	return EXIT_DONE;
+	return show_rows(c, path, columns, ARRAY_LEN(columns));
 }
 
 int
 cmd_jobs_get(struct cli *c, int argc, char **argv)
 {
-	static const char *const fields[] = {"id", "type", "status",
+	static const char *const members[] = {"id", "type", "status",
 	    "certificate_id", "target_id", "agent_id", "attempts",
 	    "max_attempts", "last_error", "created_at", "started_at",
 	    "completed_at", "verification_status", "verified_at",
 	    "verification_error"};
-	struct answer a;
-	int exit_code;
+	int exit_code = args_expect(argc, argv, 1, "the job's id");
 
-	exit_code = args_expect(argc, argv, 1, "the job's id");
 	if (exit_code != EXIT_DONE)
 		return exit_code;
-	a = client_call(c, "GET",
+	return show_object(c,
 	    arena_printf(c->arena, "/api/v1/jobs/%s",
 		client_escape(c, argv[0])),
-	    NULL);
-	exit_code = client_check(&a);
-	if (exit_code != EXIT_DONE)
-		return exit_code;
-	if (c->as_json) {
-		fputs(a.text, stdout);
-		return EXIT_DONE;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-		printf("%-20s %s\n", fields[i], cell(c, a.json, fields[i]));
-	return EXIT_DONE;
+	    members, ARRAY_LEN(members));
 }
 
 int

@@ -42,12 +42,6 @@ free_cells(void *arg)
 	free(t->cells);
 }
 
-static void
-table_fini(void *arg)
-{
-	free(((struct table *)arg)->cells);
-}
-
 struct table *
 table_new(struct cli *c, size_t ncols, const char *const *heads)
 {

@@ -1,0 +1,89 @@
+#include <stdio.h>
+
+#include <cjson/cJSON.h>
+
+#include "cli/cli.h"
+#include "common/json/json.h"
+
+#define COLUMNS_MAX 16
+
+static const char *
+column_cell(struct cli *c, const struct column *col, const struct cJSON *item)
+{
+	switch (col->form) {
+	case COLUMN_TIME:
+		return cell_time(c, item, col->member);
+	case COLUMN_LEFT:
+		return cell_left(c, item, col->member);
+	case COLUMN_TEXT:
+	default:
+		return cell(c, item, col->member);
+	}
+}
+
+int
+show_rows(struct cli *c, const char *path, const struct column *cols, size_t n)
+{
+	const char *cells[COLUMNS_MAX];
+	const struct cJSON *item;
+	struct table *t;
+	struct answer a;
+	int exit_code;
+
+	a = client_call(c, "GET", path, NULL);
+	exit_code = client_check(&a);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (c->as_json) {
+		fputs(a.text, stdout);
+		return EXIT_DONE;
+	}
+	for (size_t i = 0; i < n; i++)
+		cells[i] = cols[i].head;
+	t = table_new(c, n, cells);
+	cJSON_ArrayForEach(item, json_get(a.json, "data"))
+	{
+		for (size_t i = 0; i < n; i++)
+			cells[i] = column_cell(c, &cols[i], item);
+		table_row(t, cells);
+	}
+	table_print(t);
+	printf("%s in all\n", cell(c, a.json, "total"));
+	return EXIT_DONE;
+}
+
+int
+show_object(struct cli *c, const char *path, const char *const *members,
+    size_t n)
+{
+	struct answer a;
+	int exit_code;
+
+	a = client_call(c, "GET", path, NULL);
+	exit_code = client_check(&a);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (c->as_json) {
+		fputs(a.text, stdout);
+		return EXIT_DONE;
+	}
+	for (size_t i = 0; i < n; i++)
+		printf("%-20s %s\n", members[i], cell(c, a.json, members[i]));
+	return EXIT_DONE;
+}
+
+const char *
+show_query(struct cli *c, const char *path, int *argc, char **argv,
+    const struct option *options, size_t n)
+{
+	const char *out = path, *value;
+
+	for (size_t i = 0; i < n; i++) {
+		value = args_option(argc, argv, options[i].flag);
+		if (value)
+			out = arena_printf(c->arena, "%s%c%s=%s", out,
+			    out == path ? '?' : '&', options[i].parameter,
+			    client_escape(c, value));
+	}
+	return out;
+}
