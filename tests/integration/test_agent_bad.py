@@ -203,6 +203,47 @@ def test_full_disk(plane, unique, which):
         agent.stop()
 
 
+@pytest.mark.parametrize("which, limit", [("keys", 200), ("site", 1100)])
+def test_files_that_may_not_grow(plane, unique, which, limit):
+    """As a full disk, for those who may not mount one: RLIMIT_FSIZE."""
+    name = unique(f"agent-{which}-limit")
+    directory, keys = plane.dir / f"{name}-site", plane.dir / name / "keys"
+    agent = plane.start_agent(name)
+    plane.make_target(name, agent.agent_id, directory)
+    plane.make_certificate(name, [name])
+    renew = lambda: plane.api.need("POST", f"/api/v1/certificates/{name}/renew")["job_id"]  # noqa: E731
+    over = lambda: plane.value(  # noqa: E731
+        "SELECT count(*) FROM jobs WHERE certificate_id = %s AND completed_at IS NULL", name) == 0
+    assert plane.wait_job(renew())[0] == "Completed"
+    wait_for(over, 10, "the first install")
+    wait_for(lambda: not list(keys.glob("*.csr")), 10, "its mark to go")
+    first = os.readlink(directory / "current")
+    agent.stop()
+    plain = agent.argv
+    agent.argv = ["prlimit", f"--fsize={limit}", "env", "--ignore-signal=XFSZ", *plain]
+    agent.start()
+    before = files_of(directory), files_of(keys)
+    job = renew()
+    wait_for(lambda: plane.value("SELECT status = 'Failed' FROM jobs WHERE certificate_id = %s ORDER BY id DESC LIMIT 1", name),
+             20, "a failure")
+    error = plane.value("SELECT last_error FROM jobs WHERE certificate_id = %s ORDER BY id DESC LIMIT 1", name)
+    assert "File too large" in error
+    assert files_of(directory) == before[0] and os.readlink(directory / "current") == first
+    assert plane.wait_job(job)[0] == ("Completed" if which == "site" else "Failed")
+    if which == "keys":
+        wait_for(lambda: files_of(keys) == before[1], 10, "no half-written key")
+    agent.stop()
+    agent.argv = plain
+    agent.start()
+    if which == "site":
+        plane.api.need("POST", f"/api/v1/certificates/{name}/deploy")
+    else:
+        assert plane.wait_job(renew())[0] == "Completed"
+    wait_for(lambda: os.readlink(directory / "current") != first, 20, "the new version without the limit")
+    wait_for(over, 10, "the reports")
+    agent.stop()
+
+
 # --- keys and agents ---
 
 def test_wrong_key_is_told_and_harms_nobody(plane, site):
