@@ -288,6 +288,13 @@ def run(kills, seed, budget):
         lost, doubled = checker.check(fleet.query, load.accepted, fleet.dir / "journal")
         jobs = count_jobs(fleet)
         failed = fleet.query("SELECT type, last_error, count(*) FROM jobs WHERE status = 'Failed' GROUP BY 1, 2 ORDER BY 3 DESC")
+        # Whom nobody killed must not have died (PostgreSQL tries again while
+        # what a killed one left behind still ends).
+        died = [f"{p.name} ended by itself with status {code}" for p in fleet.processes.values() if p.name != "postgres"
+                for code in p.exits if code != -signal.SIGKILL]
+    died += fleet.alarms
+    for line in died:
+        print("died:", line)
     for line in lost:
         print("lost:", line)
     for line in doubled:
@@ -301,7 +308,7 @@ def run(kills, seed, budget):
     for line in chaos.slow:
         print("slow:", line)
     print(f"chaos: kills={done} jobs={jobs} lost={len(lost)} doubled={len(doubled)} recovery_p99_ms={p99:.0f}")
-    return 0 if done >= kills and not lost and not doubled else 1
+    return 0 if done >= kills and not lost and not doubled and not died else 1
 
 
 def count_jobs_safely(fleet):
