@@ -4,18 +4,6 @@
 
 #include "common/base/enc.h"
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* In place; the result is never longer. */
 static bool
 decode(char *s, bool plus_is_blank)
@@ -26,8 +14,8 @@ decode(char *s, bool plus_is_blank)
 
 	for (const char *from = s; *from; from++) {
 		if (*from == '%') {
-			high = hex_digit(from[1]);
-			low = high < 0 ? -1 : hex_digit(from[2]);
+			high = enc_hex_value(from[1]);
+			low = high < 0 ? -1 : enc_hex_value(from[2]);
 			if (low < 0 || (high == 0 && low == 0))
 				return false;
 			*to++ = (char)(high << 4 | low);

@@ -363,13 +363,6 @@ BEGIN
         WHERE j.status = 'Running' AND j.type IN ('Issuance', 'Renewal') GROUP BY 1) r ON r.issuer_id = l.issuer_id;
 END $$;
 
--- How much is waiting and running, for the leader's log and `certctl status`.
-CREATE FUNCTION permits_in_use() RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT (SELECT count(DISTINCT lease_id) FROM jobs WHERE status = 'Running' AND type IN ('Issuance', 'Renewal'))
-        + (SELECT count(DISTINCT lease_id) FROM tasks WHERE status = 'Running')
-$$;
-
 -- Whether a task is due, and how many leases of tasks are running.
 CREATE FUNCTION tasks_due() RETURNS TABLE (due bool, running bigint)
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$

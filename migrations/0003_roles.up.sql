@@ -27,7 +27,7 @@ BEGIN
         GRANT SELECT ON leadership, duties, lanes, workers, schedulers TO certctl_scheduler;
         GRANT INSERT, UPDATE ON duties TO certctl_scheduler;
         GRANT EXECUTE ON FUNCTION engine_now(), scheduler_seen(text, text, text, int, text, text), leadership_hold(text, text, int),
-            leadership_release(text, text), leadership_is(bigint, text), lanes_due(text[], timestamptz[], text[]), permits_in_use(), tasks_due(),
+            leadership_release(text, text), leadership_is(bigint, text), lanes_due(text[], timestamptz[], text[]), tasks_due(),
             renewals_left(int),
             jobs_claim(text, bigint, text, text, int, timestamptz, text), tasks_claim(text, bigint, text, int),
             leases_free(text, bigint, text, bigint[]), duty_renewal_scan(int), duty_redeploy(int),

@@ -21,8 +21,8 @@ enc_hex(const uint8_t *in, size_t len, char *out)
 	out[2 * len] = '\0';
 }
 
-static int
-hex_value(char c)
+int
+enc_hex_value(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -41,8 +41,8 @@ enc_unhex(const char *hex, uint8_t *out, size_t len)
 	if (strnlen(hex, 2 * len + 1) != 2 * len)
 		return RC_INVALID;
 	for (size_t i = 0; i < len; i++) {
-		high = hex_value(hex[2 * i]);
-		low = hex_value(hex[2 * i + 1]);
+		high = enc_hex_value(hex[2 * i]);
+		low = enc_hex_value(hex[2 * i + 1]);
 		if (high < 0 || low < 0)
 			return RC_INVALID;
 		out[i] = (uint8_t)(high << 4 | low);

@@ -14,6 +14,8 @@
 
 /* out holds 2 * len + 1 bytes; lower case, NUL-terminated. */
 void enc_hex(const uint8_t *in, size_t len, char *out);
+/* 0..15, or -1 for anything but a hex digit; either case. */
+int enc_hex_value(char c);
 /* RC_INVALID unless exactly 2 * len hex digits; either case. */
 rc enc_unhex(const char *hex, uint8_t *out, size_t len) MUST_CHECK;
 /* Standard alphabet with padding. */

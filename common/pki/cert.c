@@ -195,18 +195,6 @@ cert_serial_hex(const ASN1_INTEGER *serial, char out[41])
 	return RC_OK;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Past the zeros in front; an empty text is no number. */
 static const char *
 significant(const char *s)
@@ -226,7 +214,8 @@ cert_serial_equal(const char *a, const char *b)
 	if (!a || !b)
 		return false;
 	for (; *a && *b; a++, b++) {
-		if (hex_value(*a) < 0 || hex_value(*a) != hex_value(*b))
+		if (enc_hex_value(*a) < 0 ||
+		    enc_hex_value(*a) != enc_hex_value(*b))
 			return false;
 	}
 	return !*a && !*b;
