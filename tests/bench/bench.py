@@ -3,12 +3,16 @@
 make bench: measures what certctl promises and what the machine could do at
 most, in the same run, and prints both with their ratio.
 
-    bench.py [NAME ...]      http_floor heartbeat drain_local_ca memory
+    bench.py [NAME ...]
+
+Entries of other files join through PLUGINS: each is a module here whose
+ENTRIES maps a name to a function that takes the Bench.
 
 Figures are medians of at least five runs.  Absolute figures move with the
 machine; the gates are ratios.  A figure passes only with fsync,
 synchronous_commit and full_page_writes on.  Nothing here fails a build.
 """
+import importlib
 import json
 import os
 import statistics
@@ -16,19 +20,18 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support")]
-from fleet import API_KEY, BUILD, ROOT, Fleet, clean_env, free_port, wait_for  # noqa: E402
+from bench_common import BENCH_PG, RUNS, pss_kb  # first: it finds fleet
+from fleet import API_KEY, BUILD, ROOT, Fleet, clean_env, free_port, wait_for
 
-RUNS = 5
 SECONDS = 4
 AGENTS = 5000
 DRAIN = 20000
 REST_CERTIFICATES = 10000
 IDLE_CONNECTIONS = 1000
-BENCH_PG = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "1GB",
-            "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
+PLUGINS = (
+    "bench_engine",
+)
 
 
 def wrk(url, connections, seconds, script=None):
@@ -48,13 +51,6 @@ def wrk(url, connections, seconds, script=None):
         elif "Non-2xx" in line or "Socket errors" in line:
             bad += sum(int(w.strip(",")) for w in words if w.strip(",").isdigit())
     return rate, p99, bad
-
-
-def pss_kb(pid):
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1])
-    return 0
 
 
 class Bench:
@@ -274,20 +270,23 @@ end
             for s in held:
                 s.close()
 
-    ALL = ("http_floor", "heartbeat", "drain_local_ca", "memory")
+    ENTRIES = {"http_floor": http_floor, "heartbeat": heartbeat, "drain_local_ca": drain_local_ca, "memory": memory}
 
 
 def main():
-    names = sys.argv[1:] or Bench.ALL
-    wrong = [n for n in names if n not in Bench.ALL]
+    entries = dict(Bench.ENTRIES)
+    for plugin in PLUGINS:
+        entries |= importlib.import_module(plugin).ENTRIES
+    names = sys.argv[1:] or entries
+    wrong = [n for n in names if n not in entries]
     if wrong:
-        sys.exit(f"bench.py: there is no benchmark {wrong[0]}; there are: {' '.join(Bench.ALL)}")
+        sys.exit(f"bench.py: there is no benchmark {wrong[0]}; there are: {' '.join(entries)}")
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     commit = commit.stdout.strip() or "unknown"
     print(f"commit {commit}, {os.cpu_count()} cores, load generator and database on the same machine", flush=True)
     bench = Bench()
     for name in names:
-        getattr(bench, name)()
+        entries[name](bench)
     out = BUILD / "bench.json"
     out.write_text(json.dumps(bench.rows, indent=1) + "\n")
     print(f"written to {out}")
