@@ -1,0 +1,316 @@
+"""
+The engine's functions about lanes, against PostgreSQL and by a clock of our
+own: breaker, rate, parking, what an outcome counts, a tick's budget.
+"""
+import datetime
+import json
+
+import pytest
+
+START = datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+class Lane:
+    """An issuer of its own with jobs of its own; plays leader and worker."""
+
+    def __init__(self, stack, issuer, kind="ACME"):
+        self.stack, self.issuer, self.jobs = stack, issuer, 0
+        self.now = START
+        self.q("UPDATE leadership SET term = 7, holder = 'leader', nonce = 'n', expires_at = 'infinity'")
+        self.q("INSERT INTO workers (incarnation, name, host, pid, lease_until) VALUES ('w', 'w', 'h', 1, 'infinity') "
+               "ON CONFLICT DO NOTHING")
+        self.q("INSERT INTO issuers (id, name, type) VALUES (%s, %s, %s)", issuer, issuer, kind)
+
+    def q(self, sql, *parameters):
+        self.stack.query("SELECT set_config('certctl.now', %s, false)", self.now.isoformat())
+        try:
+            return self.stack.query(sql, *parameters)
+        finally:
+            self.stack.query("SELECT set_config('certctl.now', '', false)")
+
+    def later(self, seconds):
+        self.now += datetime.timedelta(seconds=seconds)
+
+    def job(self, **more):
+        self.jobs += 1
+        name = f"{self.issuer}-{self.jobs}"
+        self.q("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id) "
+               "VALUES (%s, %s, 'a.example.test', 'o-test', 't-test', %s, 'rp-default')", name, name, self.issuer)
+        row = {"id": f"job-{name}", "type": "Issuance", "certificate_id": name, "issuer_id": self.issuer, "csr_pem": "csr",
+               "run_after": START, "dedupe_key": f"issue:{name}:", "requested_by": "system"} | more
+        self.q(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})", *row.values())
+        return row["id"]
+
+    def claim(self, limit=1):
+        """(lease, how many), or None."""
+        rows = self.q("SELECT lease_id, claimed FROM jobs_claim('leader', 7, 'w', %s, %s, '-infinity', '')", self.issuer, limit)
+        return rows[0] if rows else None
+
+    def aside(self, lease, outcome, error="the CA is away", jobs=None):
+        ids = jobs or self.held(lease)
+        return dict(self.q("SELECT job_id, status FROM issue_set_aside('w', %s, %s, %s, %s)", lease, ids,
+                           [outcome] * len(ids), [error] * len(ids)))
+
+    def complete(self, lease):
+        ids = self.held(lease)
+        n = len(ids)
+        rows = self.q("SELECT job_id FROM issue_complete('w', %s, %s, %s, %s, %s, %s, '')", lease, ids, ["pem"] * n,
+                      [f"{i}" for i in ids], ["ECDSA"] * n, [256] * n)
+        assert sorted(r[0] for r in rows) == sorted(ids)
+
+    def held(self, lease):
+        return [r[0] for r in self.q("SELECT id FROM jobs WHERE lease_id = %s AND status = 'Running'", lease)]
+
+    def row(self, job, columns):
+        return self.q(f"SELECT {columns} FROM jobs WHERE id = %s", job)[0]
+
+    def state(self):
+        return self.q("SELECT breaker_state, failures, opens FROM lanes WHERE issuer_id = %s", self.issuer)[0]
+
+    def due(self):
+        """(due, allows) as the leader sees it."""
+        return self.q("SELECT due, allows FROM lanes_due('{}', '{}', '{}') WHERE issuer_id = %s", self.issuer)[0]
+
+    def fail(self, outcome="retry", error="the CA is away"):
+        """One claim that fails outside."""
+        lease, n = self.claim()
+        assert n == 1
+        self.aside(lease, outcome, error)
+        return lease
+
+
+@pytest.fixture
+def lane(basics, unique):
+    return Lane(basics, unique("iss"))
+
+
+def test_a_breaker_opens_and_closes(lane):
+    for _ in range(8):
+        lane.job()
+    assert lane.due() == (True, None)
+    for n in range(1, 5):
+        lane.fail()
+        assert lane.state() == ("closed", n, 0)
+    lane.fail()
+    assert lane.state() == ("open", 5, 1)
+    assert lane.due() == (True, 0) and lane.claim(8) is None
+    lane.later(29)
+    assert lane.claim(8) is None
+    lane.later(2)
+    # One job, though eight are asked for; and no second while it runs.
+    assert lane.due() == (True, 1)
+    lease, n = lane.claim(8)
+    assert n == 1 and lane.state()[0] == "half_open"
+    assert lane.due() == (True, 0) and lane.claim(8) is None
+    lane.complete(lease)
+    assert lane.state() == ("closed", 0, 0)
+    assert lane.due()[1] is None and lane.claim(8)[1] >= 2
+    assert lane.q("SELECT last_error, opened_until FROM lanes WHERE issuer_id = %s", lane.issuer) == [(None, None)]
+
+
+def test_an_open_breaker_waits_twice_as_long_each_time(lane):
+    for _ in range(20):
+        lane.job(max_attempts=1)
+    for _ in range(5):
+        lane.fail()
+    waits = []
+    for _ in range(7):
+        until = lane.q("SELECT opened_until FROM lanes WHERE issuer_id = %s", lane.issuer)[0][0]
+        waits.append((until - lane.now).total_seconds())
+        lane.now = until
+        lane.fail("refuse", "not today")
+    assert waits == [30, 60, 120, 240, 480, 600, 600]
+    assert lane.q("SELECT last_error FROM lanes WHERE issuer_id = %s", lane.issuer) == [("not today",)]
+
+
+def test_what_ran_when_it_opened_changes_nothing(lane):
+    leases = []
+    for _ in range(8):
+        lane.job()
+        leases.append(lane.claim()[0])
+    for lease in leases[:7]:
+        lane.aside(lease, "retry")
+    assert lane.state() == ("open", 7, 1)
+    lane.later(31)
+    lane.job()
+    trial = lane.claim()[0]
+    lane.aside(leases[7], "retry")
+    assert lane.state()[::2] == ("half_open", 1)
+    # A trial that ended without a word of the CA lets another through.
+    lane.aside(trial, "release")
+    again = lane.claim()[0]
+    assert again != trial
+    lane.aside(again, "retry")
+    assert lane.state()[::2] == ("open", 2)
+
+
+def test_a_success_in_between_is_not_in_a_row(lane):
+    for _ in range(9):
+        lane.job()
+    for _ in range(4):
+        lane.fail()
+    lane.complete(lane.claim()[0])
+    assert lane.state() == ("closed", 0, 0)
+    for _ in range(4):
+        lane.fail()
+    assert lane.state()[0] == "closed"
+
+
+def test_one_batch_is_one_failure(lane):
+    for _ in range(30):
+        lane.job()
+    lease, n = lane.claim(30)
+    assert n == 30
+    lane.aside(lease, "retry")
+    assert lane.state() == ("closed", 1, 0)
+
+
+def test_the_leader_only_reads_a_healthy_lane(lane):
+    lane.job()
+    lane.job()
+    before = lane.q("SELECT xmin::text, ctid FROM lanes WHERE issuer_id = %s", lane.issuer)
+    lane.complete(lane.claim()[0])
+    lane.aside(lane.claim()[0], "fail", "a bad request")
+    assert lane.q("SELECT xmin::text, ctid FROM lanes WHERE issuer_id = %s", lane.issuer) == before
+
+
+def test_a_rate(lane):
+    for _ in range(12):
+        lane.job()
+    lane.q("UPDATE lanes SET rate_per_s = 4 WHERE issuer_id = %s", lane.issuer)
+    assert lane.due() == (True, 4)
+    assert lane.claim(3)[1] == 3
+    assert lane.claim(3)[1] == 1
+    assert lane.claim(3) is None and lane.due() == (True, 0)
+    lane.later(0.5)
+    assert lane.claim(3)[1] == 2
+    # What nobody used does not pile up.
+    lane.later(3600)
+    assert lane.due() == (True, 4)
+
+
+def test_a_slow_rate(lane):
+    lane.job()
+    lane.job()
+    lane.q("UPDATE lanes SET rate_per_s = 0.1 WHERE issuer_id = %s", lane.issuer)
+    assert lane.claim()[1] == 1
+    lane.later(9)
+    assert lane.claim() is None
+    lane.later(1.1)
+    assert lane.claim()[1] == 1
+
+
+def test_retries_wait_longer_and_end(lane):
+    job = lane.job(max_attempts=4)
+    waits = []
+    for n in range(1, 4):
+        lane.fail("refuse", f"no: {n}")
+        status, attempts, error, run_after = lane.row(job, "status, attempts, last_error, run_after")
+        assert (status, attempts, error) == ("Pending", n, f"no: {n}")
+        waits.append((run_after - lane.now).total_seconds())
+        assert lane.claim() is None
+        lane.now = run_after
+    assert all(0.9 * 60 * 2 ** i <= w <= 1.1 * 60 * 2 ** i for i, w in enumerate(waits)), waits
+    lane.fail("refuse", "no: 4")
+    assert lane.row(job, "status, attempts, last_error") == ("Failed", 4, "no: 4")
+    # Said once: the certificate's history has one line about it.
+    assert lane.q("SELECT details ->> 'error' FROM audit_events WHERE action = 'renewal_job_failed' AND resource_id = %s",
+                  f"{lane.issuer}-1") == [("no: 4",)]
+
+
+def test_the_policy_says_how_long_a_retry_waits(lane):
+    lane.q("INSERT INTO renewal_policies (id, name, renewal_window_days, retry_interval_seconds) VALUES (%s, %s, 30, 7200)",
+           f"rp-{lane.issuer}", f"rp-{lane.issuer}")
+    job = lane.job()
+    lane.q("UPDATE managed_certificates SET renewal_policy_id = %s WHERE id = %s", f"rp-{lane.issuer}", f"{lane.issuer}-1")
+    lane.fail()
+    wait = (lane.row(job, "run_after")[0] - lane.now).total_seconds()
+    assert 0.9 * 7200 <= wait <= 1.1 * 7200
+
+
+def test_the_third_putting_off_in_a_row_counts(lane):
+    job = lane.job(max_attempts=2)
+    seen = []
+    for _ in range(6):
+        lane.fail("putoff", "the CA is busy")
+        seen.append(lane.row(job, "status, attempts, putoffs"))
+        lane.later(7200)
+    assert seen == [("Pending", 0, 1), ("Pending", 0, 2), ("Pending", 1, 0),
+                    ("Pending", 1, 1), ("Pending", 1, 2), ("Failed", 2, 2)]
+    assert lane.state() == ("closed", 0, 0)
+
+
+def test_a_release_counts_nothing(lane):
+    job = lane.job(max_attempts=1)
+    for _ in range(5):
+        lane.fail("putoff")
+        lane.later(7200)
+        for _ in range(3):
+            lane.fail("release", None)
+            assert lane.row(job, "status, attempts") == ("Pending", 0)
+        lane.q("UPDATE jobs SET putoffs = 0 WHERE id = %s", job)
+    assert lane.state() == ("closed", 0, 0)
+
+
+def test_parking(lane):
+    job = lane.job()
+    lease, _ = lane.claim()
+    park = "SELECT issue_park(%s, %s, %s, %s, 600000, 'order 17 is pending')"
+    assert lane.q(park, "other", lease, job, "{}") == [("lost",)]
+    assert lane.q(park, "w", lease + 1, job, "{}") == [("lost",)]
+    assert lane.q(park, "w", lease, job, json.dumps({"order": "17"})) == [("parked",)]
+    assert lane.row(job, "status, attempts, putoffs, checkpoint, leased_by, lease_id, attempt_until, last_error") == (
+        "Pending", 0, 0, {"order": "17"}, None, None, None, "order 17 is pending")
+    assert lane.q(park, "w", lease, job, "{}") == [("lost",)]
+    lane.later(599)
+    assert lane.claim() is None and lane.due()[0] is False
+    lane.later(2)
+    assert lane.claim()[1] == 1
+
+
+def test_parking_between_puts_off_is_not_in_a_row(lane):
+    job = lane.job(max_attempts=1)
+    for _ in range(4):
+        for _ in range(2):
+            lane.fail("putoff")
+            lane.later(3600)
+        lease, _ = lane.claim()
+        lane.q("SELECT issue_park('w', %s, %s, '{}', 0, NULL)", lease, job)
+    assert lane.row(job, "status, attempts") == ("Pending", 0)
+
+
+def test_a_lost_lease_changes_nothing(lane):
+    job = lane.job()
+    lease, _ = lane.claim()
+    for outcome in ("fail", "retry", "refuse", "putoff", "release", "cancel"):
+        lane.aside(lease + 1, outcome, jobs=[job])
+        assert lane.row(job, "status, attempts, putoffs, lease_id") == ("Running", 0, 0, lease)
+    assert lane.state() == ("closed", 0, 0)
+
+
+def test_the_end_of_a_budget_is_not_a_cancellation(lane):
+    job, asked = lane.job(max_attempts=1), lane.job(requested_by="alice")
+    by_system, by_alice = lane.claim()[0], lane.claim()[0]
+    assert lane.held(by_system) == [job]
+    assert lane.q("SELECT duty_renewal_budget()")[0][0] >= 1
+    told = lane.q("SELECT cancel_job_ids FROM worker_renew('w', 'w', 'h', 1, '', 1)")[0][0]
+    assert job in told and asked not in told
+    lane.q("UPDATE workers SET lease_until = 'infinity' WHERE incarnation = 'w'")
+    assert lane.aside(by_system, "cancel") == {job: "Pending"}
+    assert lane.row(job, "attempts, putoffs, last_error, budget_over_at") == (0, 0, None, None)
+    again, _ = lane.claim()
+    assert lane.held(again) == [job]
+    # A person's word goes before the budget's.
+    lane.q("SELECT duty_renewal_budget()")
+    assert lane.q("SELECT outcome FROM job_cancel(%s, 'alice')", job) == [("requested",)]
+    assert lane.aside(again, "cancel") == {job: "Cancelled"}
+    lane.aside(by_alice, "release")
+
+
+def test_a_budget_leaves_the_local_ca_alone(basics, unique):
+    lane = Lane(basics, unique("iss"), "GenericCA")
+    lane.job()
+    lease, _ = lane.claim()
+    lane.q("SELECT duty_renewal_budget()")
+    assert lane.row(lane.held(lease)[0], "budget_over_at") == (None,)
+    lane.aside(lease, "release")
