@@ -70,7 +70,7 @@ WHERE name = $3 AND leadership_is($2::bigint, $1);
 
 -- name: duty_renewal_scan :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
-SELECT d.due, d.enqueued, to_json(d.agents)::text AS agents FROM led CROSS JOIN LATERAL duty_renewal_scan(led.n) d;
+SELECT d.due, d.enqueued, to_json(d.agents)::text AS agents, d.seen FROM led CROSS JOIN LATERAL duty_renewal_scan(led.n) d;
 
 -- name: duty_renewals_left :one
 SELECT renewals_left($1::int) AS rows;

@@ -59,8 +59,9 @@ scan_chunk_done(struct op *op)
 	s->enqueued += enqueued;
 	duty_add_rows(op, enqueued);
 	duty_wake_agents(op, op_text(op, 0, "agents"));
-	/* A chunk that made nothing would be met again by the next one. */
-	if (due < DUTY_CHUNK || enqueued == 0)
+	/* What was seen and not due (no renewal by itself, or a job under way)
+	 * is not met again: a full chunk of it has others behind it. */
+	if (op_i64(op, 0, "seen") < DUTY_CHUNK)
 		return scan_complete(op, 0);
 	if (duty_is_over(op))
 		return OP_QUERY(op, Q_DUTY_RENEWALS_LEFT, scan_left,

@@ -1,0 +1,56 @@
+DROP TRIGGER certificates_renew_after_moved ON managed_certificates;
+CREATE TRIGGER certificates_renew_after_moved BEFORE UPDATE OF renewal_policy_id ON managed_certificates FOR EACH ROW
+    WHEN (NEW.expires_at IS NOT NULL AND NEW.renewal_policy_id <> OLD.renewal_policy_id)
+    EXECUTE FUNCTION certificates_renew_after();
+DROP TRIGGER issuers_renew_after ON issuers;
+DROP FUNCTION issuers_renew_after();
+DROP TRIGGER policies_renew_after ON renewal_policies;
+CREATE TRIGGER policies_renew_after AFTER UPDATE OF renewal_window_days, renewal_percent ON renewal_policies FOR EACH ROW
+    WHEN (OLD.renewal_window_days <> NEW.renewal_window_days OR OLD.renewal_percent IS DISTINCT FROM NEW.renewal_percent)
+    EXECUTE FUNCTION policies_renew_after();
+CREATE OR REPLACE FUNCTION policies_renew_after() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE managed_certificates c SET renew_after =
+        renew_after_of(c.id, c.valid_from, c.expires_at, NEW.renewal_window_days, NEW.renewal_percent)
+    WHERE c.renewal_policy_id = NEW.id AND c.expires_at IS NOT NULL;
+    RETURN NULL;
+END $$;
+DROP FUNCTION duty_renewal_scan(int), renewals_due(timestamptz, int);
+CREATE FUNCTION duty_renewal_scan(p_limit int)
+RETURNS TABLE (due bigint, enqueued bigint, agents text[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_ids text[];
+BEGIN
+    SELECT array_agg(d.id) INTO v_ids FROM (
+        SELECT c.id FROM managed_certificates c
+        JOIN renewal_policies p ON p.id = c.renewal_policy_id AND p.auto_renew
+        JOIN issuers i ON i.id = c.issuer_id AND i.enabled
+        WHERE c.renew_after <= v_now AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+        ORDER BY c.renew_after LIMIT p_limit
+        FOR NO KEY UPDATE OF c SKIP LOCKED) d;
+    IF v_ids IS NULL THEN
+        RETURN QUERY SELECT 0::bigint, 0::bigint, '{}'::text[];
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT cardinality(v_ids)::bigint, count(e.job_id),
+        coalesce(array_agg(DISTINCT e.agent_id) FILTER (WHERE e.agent_id IS NOT NULL), '{}')
+    FROM jobs_enqueue_issue(v_ids, 'system', false, true) e;
+    -- A certificate with a job under way is not due; one that says so all the
+    -- same (its status was written by hand) would be met by every chunk.
+    PERFORM certificates_refresh(array_agg(c.id)) FROM managed_certificates c
+        WHERE c.id = ANY (v_ids) AND c.status <> 'RenewalInProgress';
+END $$;
+DROP INDEX managed_certificates_set_aside;
+UPDATE managed_certificates c SET renew_after =
+    renew_after_of(c.id, c.valid_from, c.expires_at, p.renewal_window_days, p.renewal_percent)
+FROM renewal_policies p
+WHERE c.renew_after IS NULL AND c.expires_at IS NOT NULL AND p.id = c.renewal_policy_id;
+DO $$
+BEGIN
+    REVOKE ALL ON FUNCTION duty_renewal_scan(int) FROM PUBLIC;
+    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_scheduler') THEN
+        GRANT EXECUTE ON FUNCTION duty_renewal_scan(int) TO certctl_scheduler;
+    END IF;
+END $$;

@@ -1,0 +1,127 @@
+-- The renewal scan and the queue of tasks at fleet scale: what a tick or a
+-- claim costs follows from what is due, not from the inventory or from what a
+-- held snapshot keeps of rows that are gone.
+
+-- --- the renewal scan ---
+
+-- Certificates that nothing renews by itself (their policy says so, or their
+-- issuer is switched off) have no renew_after once the scan has met them, so
+-- that no scan walks them again.  What switches them on computes it anew and
+-- finds them here.
+CREATE INDEX managed_certificates_set_aside ON managed_certificates (issuer_id, renewal_policy_id)
+    WHERE renew_after IS NULL AND expires_at IS NOT NULL AND status IN ('Active', 'Expiring', 'Expired', 'Failed');
+
+-- One chunk of certificates whose renewal falls due, oldest first.  Each row
+-- seen leaves the index that it was found by, so that no chunk meets it again
+-- whatever became of it.  seen: as many as p_limit, and there may be more.
+DROP FUNCTION duty_renewal_scan(int);
+CREATE FUNCTION duty_renewal_scan(p_limit int)
+RETURNS TABLE (due bigint, enqueued bigint, agents text[], seen bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_seen text[];
+    v_ids text[];
+    v_aside text[];
+BEGIN
+    v_seen := renewals_due(v_now, p_limit);
+    IF v_seen IS NULL THEN
+        RETURN QUERY SELECT 0::bigint, 0::bigint, '{}'::text[], 0::bigint;
+        RETURN;
+    END IF;
+    SELECT array_agg(c.id) INTO v_ids FROM managed_certificates c
+    JOIN renewal_policies p ON p.id = c.renewal_policy_id AND p.auto_renew
+    JOIN issuers i ON i.id = c.issuer_id AND i.enabled
+    WHERE c.id = ANY (v_seen);
+    -- Policy and issuer stay as they are until this commits, so that whoever
+    -- switches them on sees what was set aside.  One that is being changed now
+    -- is not waited for.
+    IF coalesce(cardinality(v_ids), 0) < cardinality(v_seen) THEN
+        SELECT array_agg(a.id) INTO v_aside FROM (SELECT c.id FROM managed_certificates c
+            JOIN renewal_policies p ON p.id = c.renewal_policy_id
+            JOIN issuers i ON i.id = c.issuer_id
+            WHERE c.id = ANY (v_seen) AND NOT (p.auto_renew AND i.enabled)
+            FOR SHARE OF p, i SKIP LOCKED) a;
+        UPDATE managed_certificates c SET renew_after = NULL WHERE c.id = ANY (v_aside);
+    END IF;
+    RETURN QUERY SELECT coalesce(cardinality(v_ids), 0)::bigint, count(e.job_id),
+        coalesce(array_agg(DISTINCT e.agent_id) FILTER (WHERE e.agent_id IS NOT NULL), '{}'),
+        cardinality(v_seen)::bigint
+    FROM jobs_enqueue_issue(coalesce(v_ids, '{}'), 'system', false, true) e;
+    -- One whose status was written by hand while a job is under way.
+    PERFORM certificates_refresh(array_agg(c.id)) FROM managed_certificates c
+        WHERE c.id = ANY (v_ids) AND c.status <> 'RenewalInProgress' HAVING count(*) > 0;
+    -- What could not be enqueued for any other reason is looked at again when
+    -- a failed renewal would be.
+    UPDATE managed_certificates c SET renew_after = v_now + make_interval(secs => greatest(p.retry_interval_seconds, 60))
+    FROM renewal_policies p
+    WHERE c.id = ANY (v_seen) AND c.renew_after <= v_now AND p.id = c.renewal_policy_id
+        AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed');
+END $$;
+
+-- Locks and names the certificates due by p_now.  A function of its own, for
+-- its settings: whatever the statistics say, the one right plan is a walk
+-- along the index of what is due, from its beginning.
+CREATE FUNCTION renewals_due(p_now timestamptz, p_limit int) RETURNS text[]
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_sort = off AS $$
+    SELECT array_agg(d.id) FROM (
+        SELECT c.id FROM managed_certificates c
+        WHERE c.renew_after <= p_now AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+        ORDER BY c.renew_after LIMIT p_limit
+        FOR NO KEY UPDATE SKIP LOCKED) d
+$$;
+
+-- A policy's new window, percentage or auto_renew reaches its certificates.
+-- Where auto_renew is off the scan sets them aside as they fall due.
+CREATE OR REPLACE FUNCTION policies_renew_after() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM managed_certificates c WHERE c.renewal_policy_id = NEW.id AND c.expires_at IS NOT NULL
+        ORDER BY c.id FOR NO KEY UPDATE;
+    UPDATE managed_certificates c SET renew_after =
+        renew_after_of(c.id, c.valid_from, c.expires_at, NEW.renewal_window_days, NEW.renewal_percent)
+    WHERE c.renewal_policy_id = NEW.id AND c.expires_at IS NOT NULL;
+    RETURN NULL;
+END $$;
+DROP TRIGGER policies_renew_after ON renewal_policies;
+CREATE TRIGGER policies_renew_after AFTER UPDATE OF renewal_window_days, renewal_percent, auto_renew ON renewal_policies
+    FOR EACH ROW
+    WHEN (OLD.renewal_window_days <> NEW.renewal_window_days OR OLD.renewal_percent IS DISTINCT FROM NEW.renewal_percent
+        OR (NEW.auto_renew AND NOT OLD.auto_renew))
+    EXECUTE FUNCTION policies_renew_after();
+
+CREATE FUNCTION issuers_renew_after() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM managed_certificates c WHERE c.issuer_id = NEW.id AND c.renew_after IS NULL AND c.expires_at IS NOT NULL
+        AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') ORDER BY c.id FOR NO KEY UPDATE;
+    UPDATE managed_certificates c SET renew_after =
+        renew_after_of(c.id, c.valid_from, c.expires_at, p.renewal_window_days, p.renewal_percent)
+    FROM renewal_policies p
+    WHERE c.issuer_id = NEW.id AND c.renew_after IS NULL AND c.expires_at IS NOT NULL
+        AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') AND p.id = c.renewal_policy_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER issuers_renew_after AFTER UPDATE OF enabled ON issuers FOR EACH ROW
+    WHEN (NEW.enabled AND NOT OLD.enabled) EXECUTE FUNCTION issuers_renew_after();
+
+DROP TRIGGER certificates_renew_after_moved ON managed_certificates;
+CREATE TRIGGER certificates_renew_after_moved BEFORE UPDATE OF renewal_policy_id, issuer_id ON managed_certificates
+    FOR EACH ROW
+    WHEN (NEW.expires_at IS NOT NULL AND (NEW.renewal_policy_id <> OLD.renewal_policy_id
+        OR (NEW.issuer_id <> OLD.issuer_id AND NEW.renew_after IS NULL)))
+    EXECUTE FUNCTION certificates_renew_after();
+
+DO $$
+DECLARE
+    r text;
+BEGIN
+    REVOKE ALL ON FUNCTION duty_renewal_scan(int), renewals_due(timestamptz, int), issuers_renew_after() FROM PUBLIC;
+    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_scheduler') THEN
+        GRANT EXECUTE ON FUNCTION duty_renewal_scan(int) TO certctl_scheduler;
+    END IF;
+    FOREACH r IN ARRAY '{certctl_apiserver,certctl_scheduler,certctl_worker}'::text[] LOOP
+        IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = r) THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION issuers_renew_after() TO %I', r);
+        END IF;
+    END LOOP;
+END $$;

@@ -1,0 +1,248 @@
+"""
+What the renewal scan finds due, under a clock that the test owns: policies,
+spread, retries, and rows that must not stand in the way of others.
+"""
+import threading
+
+import psycopg2
+import pytest
+
+DAY = 86400
+NOW = "2026-03-01 00:00:00+00"
+
+
+class Scan:
+    def __init__(self, stack):
+        self.stack = stack
+        self.clock(0)
+
+    def clock(self, seconds):
+        """That many seconds after NOW, for this connection."""
+        self.stack.query("SELECT set_config('certctl.now', (%s::timestamptz + %s * interval '1 second')::text, false)", NOW, seconds)
+
+    def policy(self, name, window=30, percent=None, auto=True, retry=60):
+        self.stack.query("INSERT INTO renewal_policies (id, name, renewal_window_days, auto_renew, max_retries, retry_interval_seconds, "
+                         "renewal_percent) VALUES (%s, %s, %s, %s, 3, %s, %s)", name, name, window, auto, retry, percent)
+
+    def issuer(self, name, enabled=True):
+        self.stack.query("INSERT INTO issuers (id, name, type, enabled) VALUES (%s, %s, 'GenericCA', %s)", name, name, enabled)
+
+    def certificates(self, stem, count, lived, left, policy="rp-default", issuer="iss-local", status="Active"):
+        """Valid from `lived` seconds before NOW to `left` seconds after it."""
+        self.stack.query(
+            "INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, "
+            "valid_from, expires_at) SELECT %s || i, %s || i, 'x.example.test', 'o-test', 't-test', %s, %s, %s, "
+            "%s::timestamptz - %s * interval '1 second', %s::timestamptz + %s * interval '1 second' "
+            "FROM generate_series(1, %s) i", stem, stem, issuer, policy, status, NOW, lived, NOW, left, count)
+
+    def chunk(self, limit=1000):
+        """due, enqueued, seen"""
+        return self.stack.query("SELECT due, enqueued, seen FROM duty_renewal_scan(%s)", limit)[0]
+
+    def tick(self, limit=1000):
+        """What the duty does: chunks until one is not full; jobs made, chunks."""
+        made = chunks = 0
+        while True:
+            _, enqueued, seen = self.chunk(limit)
+            made, chunks = made + enqueued, chunks + 1
+            assert chunks < 100, "the scan meets the same rows again and again"
+            if seen < limit:
+                return made, chunks
+
+    def in_progress(self):
+        return {r[0] for r in self.stack.query("SELECT id FROM managed_certificates WHERE status = 'RenewalInProgress'")}
+
+    def fail_all(self):
+        self.stack.query("SELECT job_finish(array_agg(id), array_agg('Failed'::text), array_agg('no'::text)) FROM jobs "
+                         "WHERE completed_at IS NULL HAVING count(*) > 0")
+
+
+@pytest.fixture
+def scan(basics):
+    basics.query("TRUNCATE managed_certificates CASCADE")
+    return Scan(basics)
+
+
+def test_the_window_decides_up_to_a_third_of_the_lifetime(scan):
+    scan.certificates("early", 1, 60 * DAY, 31 * DAY)
+    scan.certificates("late", 1, 64 * DAY, 26 * DAY)
+    # A third of nine days is three: due within the last three, not before.
+    scan.certificates("short-early", 1, 5 * DAY, 4 * DAY)
+    scan.certificates("short-late", 1, 7 * DAY, 2 * DAY)
+    scan.tick()
+    assert scan.in_progress() == {"late1", "short-late1"}
+
+
+def test_a_percentage_replaces_the_window(scan):
+    scan.policy("rp-half", percent=50)
+    scan.certificates("half", 1, 60 * DAY, 40 * DAY, "rp-half")
+    scan.certificates("early", 1, 40 * DAY, 60 * DAY, "rp-half")
+    scan.tick()
+    assert scan.in_progress() == {"half1"}
+
+
+def test_the_spread_is_the_same_each_time_and_within_a_tenth(scan):
+    scan.certificates("mc", 1000, 60 * DAY, 30 * DAY)
+    share = "SELECT id, extract(epoch FROM renew_after - (expires_at - interval '30 days')) FROM managed_certificates ORDER BY id"
+    first = dict(scan.stack.query(share))
+    assert all(0 <= s <= 3 * DAY for s in first.values())
+    # Evenly: each tenth of the spread holds its tenth of the certificates.
+    for tenth in range(10):
+        n = sum(tenth * 0.3 * DAY <= s < (tenth + 1) * 0.3 * DAY for s in first.values())
+        assert 60 <= n <= 140, (tenth, n)
+    scan.stack.query("UPDATE managed_certificates SET renew_after = NULL")
+    scan.stack.query("UPDATE renewal_policies SET renewal_window_days = 29 WHERE id = 'rp-default'")
+    scan.stack.query("UPDATE renewal_policies SET renewal_window_days = 30 WHERE id = 'rp-default'")
+    assert dict(scan.stack.query(share)) == first
+    scan.clock(1.5 * DAY)
+    made, _ = scan.tick(100)
+    assert 400 <= made <= 600
+    scan.clock(3 * DAY)
+    assert made + scan.tick(100)[0] == 1000
+
+
+def test_a_failed_renewal_waits_for_its_retry_interval(scan):
+    scan.policy("rp-slow", retry=3600)
+    scan.certificates("quick", 1, 89 * DAY, DAY)
+    scan.certificates("slow", 1, 89 * DAY, DAY, "rp-slow")
+    scan.stack.query("UPDATE renewal_policies SET retry_interval_seconds = 5 WHERE id = 'rp-default'")
+    try:
+        assert scan.tick()[0] == 2
+        scan.fail_all()
+        for seconds, due in ((0, set()), (59, set()), (61, {"quick1"}), (3599, {"quick1"}), (3601, {"quick1", "slow1"})):
+            scan.clock(seconds)
+            scan.tick()
+            assert scan.in_progress() == due, seconds
+    finally:
+        scan.stack.query("UPDATE renewal_policies SET retry_interval_seconds = 60 WHERE id = 'rp-default'")
+    assert scan.stack.value("SELECT count(*) FROM jobs") == 4
+
+
+def test_what_nothing_renews_does_not_stand_in_the_way(scan):
+    """5,000 that are skipped come first; all of the 1,000 behind them are made."""
+    scan.policy("rp-hand", auto=False)
+    scan.issuer("iss-off", enabled=False)
+    scan.certificates("hand", 2500, 89 * DAY, DAY, "rp-hand")
+    scan.certificates("off", 2500, 89 * DAY, DAY, issuer="iss-off")
+    scan.certificates("good", 1000, 88 * DAY, 2 * DAY)
+    assert scan.tick() == (1000, 7)
+    # The next tick does not walk them again ...
+    assert scan.tick() == (0, 1)
+    # ... and each comes back when what kept it is switched on.
+    scan.stack.query("UPDATE issuers SET enabled = true WHERE id = 'iss-off'")
+    assert scan.tick()[0] == 2500
+    scan.stack.query("UPDATE managed_certificates SET renewal_policy_id = 'rp-default' WHERE id = 'hand1'")
+    assert scan.tick()[0] == 1
+    scan.stack.query("UPDATE renewal_policies SET auto_renew = true WHERE id = 'rp-hand'")
+    assert scan.tick()[0] == 2499
+
+
+def test_a_certificate_moved_off_a_disabled_issuer_is_found(scan):
+    scan.issuer("iss-dead", enabled=False)
+    scan.certificates("mc", 1, 89 * DAY, DAY, issuer="iss-dead")
+    assert scan.tick()[0] == 0
+    scan.stack.query("UPDATE managed_certificates SET issuer_id = 'iss-local' WHERE id = 'mc1'")
+    assert scan.tick()[0] == 1
+
+
+def test_jobs_under_way_are_not_doubled_and_hold_up_nobody(scan):
+    """Statuses written by hand hide that jobs are waiting."""
+    scan.certificates("busy", 300, 89 * DAY, DAY)
+    assert scan.tick(100)[0] == 300
+    scan.stack.query("UPDATE managed_certificates SET status = 'Expiring'")
+    scan.certificates("good", 50, 88 * DAY, 2 * DAY)
+    assert scan.tick(100) == (50, 4)
+    assert scan.stack.value("SELECT count(*) FROM jobs") == 350
+    assert len(scan.in_progress()) == 350
+
+
+def test_a_row_that_no_job_can_be_made_for_is_put_off(scan):
+    """Its dedupe key is taken by a job that an operator's SQL moved away."""
+    scan.certificates("mc", 2, 89 * DAY, DAY)
+    scan.tick()
+    scan.stack.query("UPDATE jobs SET certificate_id = 'mc1'")
+    scan.stack.query("UPDATE managed_certificates SET status = 'Active' WHERE id = 'mc2'")
+    assert scan.tick(1) == (0, 2)
+    scan.clock(59)
+    assert scan.tick(1) == (0, 1)
+
+
+@pytest.mark.parametrize("status", ["RenewalInProgress", "Revoked", "Archived", "Pending"])
+def test_not_in_these_states(scan, status):
+    scan.certificates("mc", 1, 89 * DAY, DAY, status=status)
+    assert scan.chunk() == (0, 0, 0)
+
+
+def test_expired_and_failed_ones_are_renewed_but_not_what_was_never_issued(scan):
+    scan.certificates("expired", 1, 91 * DAY, -DAY, status="Expired")
+    scan.certificates("failed", 1, 89 * DAY, DAY, status="Failed")
+    scan.certificates("never", 1, 0, 0, status="Failed")
+    scan.stack.query("UPDATE managed_certificates SET expires_at = NULL, valid_from = NULL, renew_after = NULL WHERE id = 'never1'")
+    scan.tick()
+    assert scan.in_progress() == {"expired1", "failed1"}
+
+
+def test_one_that_lives_shorter_than_its_window_is_not_renewed_in_a_loop(scan):
+    scan.policy("rp-year", window=365)
+    scan.certificates("mc", 1, 0, 6 * 3600, "rp-year")
+    assert scan.tick()[0] == 0
+    scan.clock(4 * 3600 - 60)
+    assert scan.tick()[0] == 0
+    scan.clock(4 * 3600 + 720)
+    assert scan.tick()[0] == 1
+    assert scan.tick()[0] == 0
+
+
+def test_two_scans_at_once_make_each_job_once(scan):
+    scan.certificates("mc", 2000, 89 * DAY, DAY)
+    made = [0, 0]
+
+    def run(i):
+        connection = psycopg2.connect(host=str(scan.stack.socket_dir), user="postgres", dbname="certctl")
+        with connection, connection.cursor() as c:
+            c.execute("SELECT set_config('certctl.now', %s, false)", (NOW,))
+            connection.commit()
+            while True:
+                c.execute("SELECT enqueued, seen FROM duty_renewal_scan(100)")
+                enqueued, seen = c.fetchone()
+                connection.commit()
+                made[i] += enqueued
+                if seen < 100:
+                    break
+        connection.close()
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in (0, 1)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sum(made) == 2000
+    assert scan.stack.value("SELECT count(*) FROM jobs") == 2000
+
+
+def test_a_scan_in_the_middle_of_another_skips_what_that_holds(scan):
+    scan.certificates("mc", 30, 89 * DAY, DAY)
+    other = psycopg2.connect(host=str(scan.stack.socket_dir), user="postgres", dbname="certctl")
+    with other.cursor() as c:
+        c.execute("SELECT set_config('certctl.now', %s, false)", (NOW,))
+        c.execute("SELECT enqueued FROM duty_renewal_scan(20)")
+        assert c.fetchone() == (20,)
+        assert scan.chunk(20) == (10, 10, 10)
+        other.commit()
+    other.close()
+    assert scan.stack.value("SELECT count(DISTINCT certificate_id) FROM jobs") == 30
+
+
+def test_the_plan_walks_only_what_is_due(scan):
+    """Also when the statistics say that everything is due."""
+    scan.certificates("mc", 20000, 89 * DAY, DAY)
+    scan.stack.query("ANALYZE managed_certificates")
+    scan.stack.query("UPDATE managed_certificates SET renew_after = renew_after + interval '1 year' WHERE id NOT LIKE '%%99'")
+    with scan.stack.admin() as c:
+        c.execute("SELECT set_config('certctl.now', %s, false)", (NOW,))
+        c.execute("BEGIN")
+        c.execute("SELECT seen FROM duty_renewal_scan(1000)")
+        assert c.fetchone() == (200,)
+        c.execute("SELECT pg_stat_get_xact_tuples_returned('managed_certificates'::regclass)")
+        assert c.fetchone()[0] == 0, "a walk through the whole table"
+        c.execute("ROLLBACK")
