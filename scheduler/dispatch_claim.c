@@ -62,7 +62,7 @@ claim_full(struct dispatch *d, const struct claim *c, struct worker *w,
 		id = db_text(r, 0, db_col(r, "last_id"));
 	}
 	permits_keep(&d->permits);
-	lane_claimed(lane, (size_t)claimed >= c->limit, after, id);
+	lane_claimed(lane, claimed, (size_t)claimed >= c->limit, after, id);
 	/* One of many: it may be a job that must run alone, with others
 	 * behind it. */
 	if (claimed == 1)
@@ -139,6 +139,6 @@ dispatch_claim_start(struct dispatch *d, struct claim *c, struct worker *w,
 	w->is_claiming = true;
 	c->worker = mem_strdup(w->incarnation);
 	c->issuer_id = mem_strdup(lane->issuer_id);
-	c->limit = lane->batch;
+	c->limit = lane_limit(lane);
 	c->req = submit_claim(d, c, lane);
 }

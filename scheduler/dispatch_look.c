@@ -12,9 +12,32 @@ tasks_row(struct dispatch *d, struct db_result *r)
 	if (db_nrows(r) == 0)
 		return 0;
 	running = (size_t)db_i64(r, 0, db_col(r, "running"));
-	lanes_look_row(d->lanes, LANE_TASKS, "", d->o.permits, running,
-	    db_bool(r, 0, db_col(r, "due")));
+	lanes_look_row(d->lanes, &(struct lane_row){
+				     .issuer_id = LANE_TASKS,
+				     .issuer_type = "",
+				     .cap = d->o.permits,
+				     .running = running,
+				     .is_due = db_bool(r, 0, db_col(r, "due")),
+				     .allows = LANE_ALLOWS_ALL,
+				 });
 	return running;
+}
+
+/* Said once: when a look first sees that the breaker moved. */
+static void
+log_breaker(const struct lane *before, const struct lane_row *row,
+    const char *last_error)
+{
+	bool was_open = before && before->is_open;
+
+	if (row->is_open && !was_open)
+		log_warn("LANE-OPEN",
+		    "issuer %s: its breaker is open, its jobs wait and one is "
+		    "tried now and then; the last error: %s",
+		    row->issuer_id, last_error);
+	else if (!row->is_open && was_open)
+		log_info("LANE-CLOSED", "issuer %s: answers again",
+		    row->issuer_id);
 }
 
 static size_t
@@ -22,16 +45,25 @@ lane_rows(struct dispatch *d, struct db_result *r)
 {
 	int issuer_id = db_col(r, "issuer_id"), type = db_col(r, "issuer_type");
 	int cap = db_col(r, "cap"), running = db_col(r, "running");
-	int due = db_col(r, "due");
+	int due = db_col(r, "due"), allows = db_col(r, "allows");
+	int open = db_col(r, "is_open"), error = db_col(r, "last_error");
 	size_t sum = 0;
 
 	for (size_t i = 0; i < db_nrows(r); i++) {
-		size_t n = (size_t)db_i64(r, i, running);
+		struct lane_row row = {
+		    .issuer_id = db_text(r, i, issuer_id),
+		    .issuer_type = db_text(r, i, type),
+		    .cap = (size_t)db_i64(r, i, cap),
+		    .running = (size_t)db_i64(r, i, running),
+		    .is_due = db_bool(r, i, due),
+		    .is_open = db_bool(r, i, open),
+		    .allows = db_i64(r, i, allows),
+		};
 
-		sum += n;
-		lanes_look_row(d->lanes, db_text(r, i, issuer_id),
-		    db_text(r, i, type), (size_t)db_i64(r, i, cap), n,
-		    db_bool(r, i, due));
+		sum += row.running;
+		log_breaker(lanes_find(d->lanes, row.issuer_id), &row,
+		    db_text(r, i, error));
+		lanes_look_row(d->lanes, &row);
 	}
 	return sum;
 }

@@ -66,7 +66,21 @@ lane_is_tasks(const struct lane *l)
 	return strcmp(l->issuer_id, LANE_TASKS) == 0;
 }
 
+size_t
+lane_limit(const struct lane *l)
+{
+	if (l->allows == LANE_ALLOWS_ALL || (size_t)l->allows > l->batch)
+		return l->batch;
+	return (size_t)l->allows;
+}
+
 /* --- turns --- */
+
+static bool
+has_work(const struct lane *l)
+{
+	return l->is_due && l->allows != 0 && permits_left(&l->permits) > 0;
+}
 
 struct lane *
 lanes_next(struct lanes *ls)
@@ -75,8 +89,7 @@ lanes_next(struct lanes *ls)
 		size_t at = (ls->turn + i) % ls->n;
 		struct lane *l = ls->items[at];
 
-		if (!l->is_due || l->is_claiming ||
-		    permits_left(&l->permits) == 0)
+		if (!has_work(l) || l->is_claiming)
 			continue;
 		ls->turn = (at + 1) % ls->n;
 		return l;
@@ -88,8 +101,7 @@ bool
 lanes_have_due(const struct lanes *ls)
 {
 	for (size_t i = 0; i < ls->n; i++)
-		if (ls->items[i]->is_due &&
-		    permits_left(&ls->items[i]->permits) > 0)
+		if (has_work(ls->items[i]))
 			return true;
 	return false;
 }
@@ -118,10 +130,13 @@ lane_claim(struct lane *l)
 }
 
 void
-lane_claimed(struct lane *l, bool is_full, const char *low_after,
+lane_claimed(struct lane *l, int64_t n, bool is_full, const char *low_after,
     const char *low_id)
 {
 	l->is_claiming = false;
+	/* What a half-open or paced lane let through is let through once. */
+	if (l->allows != LANE_ALLOWS_ALL)
+		l->allows = n < l->allows ? l->allows - n : 0;
 	l->is_due = is_full;
 	permits_keep(&l->permits);
 	if (!low_after || !low_id)
@@ -189,18 +204,20 @@ lane_add(struct lanes *ls, const char *issuer_id)
 }
 
 void
-lanes_look_row(struct lanes *ls, const char *issuer_id, const char *issuer_type,
-    size_t cap, size_t running, bool is_due)
+lanes_look_row(struct lanes *ls, const struct lane_row *row)
 {
-	struct lane *l = lanes_find(ls, issuer_id);
+	struct lane *l = lanes_find(ls, row->issuer_id);
+	bool is_local = strcasecmp(row->issuer_type, TYPE_LOCAL_CA) == 0;
 
 	if (!l)
-		l = lane_add(ls, issuer_id);
+		l = lane_add(ls, row->issuer_id);
 	l->is_seen = true;
-	l->is_due = is_due;
-	l->batch = strcasecmp(issuer_type, TYPE_LOCAL_CA) == 0 ? ls->batch : 1;
-	permits_set_cap(&l->permits, cap);
-	permits_recount(&l->permits, running);
+	l->is_due = row->is_due;
+	l->is_open = row->is_open;
+	l->allows = row->allows;
+	l->batch = is_local ? ls->batch : 1;
+	permits_set_cap(&l->permits, row->cap);
+	permits_recount(&l->permits, row->running);
 }
 
 void

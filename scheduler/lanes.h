@@ -7,6 +7,10 @@
  * are never walked.  Lanes take turns, so that one issuer's backlog does not
  * keep the others waiting; a lane whose claim is under way is passed over.
  *
+ * A lane may let through only some jobs, or none: its breaker is open, or its
+ * rate is used up.  Those are passed over as well; the claim itself asks the
+ * lane's row again, so what is known here only has to be nearly true.
+ *
  * What is known of lanes comes from a look (lanes_look_*): the database's
  * answer for all of them.  A full look forgets the low-water keys first: jobs
  * that came back lie behind them.
@@ -16,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/arena.h"
 #include "common/base/attr.h"
@@ -23,11 +28,14 @@
 
 /* The lane of tasks has this id; no issuer's is empty. */
 #define LANE_TASKS ""
+#define LANE_ALLOWS_ALL (-1)
 
 struct lane { /* read; change it through the functions only */
 	char *issuer_id;
 	size_t batch; /* at most so many jobs a lease */
 	bool is_due;
+	bool is_open;   /* its breaker, or half-open */
+	int64_t allows; /* so many jobs may go now; LANE_ALLOWS_ALL */
 	bool is_claiming;
 	bool is_seen; /* by the look under way */
 	struct permits permits;
@@ -48,14 +56,16 @@ struct lane *lanes_next(struct lanes *ls);
 /* A lane is due and has room, though its claim may be under way. */
 bool lanes_have_due(const struct lanes *ls);
 struct lane *lanes_find(struct lanes *ls, const char *issuer_id);
+/* The most jobs a claim should ask for. */
+size_t lane_limit(const struct lane *l);
 bool lane_is_tasks(const struct lane *l);
 
 /* A claim starts: RC_BUSY when the lane is full or claiming. */
 rc lane_claim(struct lane *l) MUST_CHECK;
-/* It brought a lease; low keys may be NULL (tasks).  is_full: as many as
- * were asked for, so there may be more. */
-void lane_claimed(struct lane *l, bool is_full, const char *low_after,
-    const char *low_id);
+/* It brought a lease of n jobs; low keys may be NULL (tasks).  is_full: as
+ * many as were asked for, so there may be more. */
+void lane_claimed(struct lane *l, int64_t n, bool is_full,
+    const char *low_after, const char *low_id);
 /* It brought nothing, or failed (and then the lane stays due). */
 void lane_claim_empty(struct lane *l, bool is_due);
 
@@ -69,8 +79,16 @@ struct lane_keys {
 void lanes_look_begin(struct lanes *ls, bool is_full, struct arena *a,
     struct lane_keys *out);
 /* One row of its answer. */
-void lanes_look_row(struct lanes *ls, const char *issuer_id,
-    const char *issuer_type, size_t cap, size_t running, bool is_due);
+struct lane_row {
+	const char *issuer_id;
+	const char *issuer_type;
+	size_t cap;
+	size_t running;
+	bool is_due;
+	bool is_open;
+	int64_t allows;
+};
+void lanes_look_row(struct lanes *ls, const struct lane_row *row);
 /* Its end: lanes it did not name are gone. */
 void lanes_look_end(struct lanes *ls);
 /* What came back lies behind the keys: look from the beginning. */

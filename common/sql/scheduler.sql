@@ -20,7 +20,8 @@ SELECT scheduler_seen($1, $2, $3, $4::int, $5, $6);
 -- --- handing out ---
 
 -- name: sched_lanes_due :many
-SELECT issuer_id, issuer_type, cap, running, due FROM lanes_due($1::text[], $2::timestamptz[], $3::text[]);
+SELECT issuer_id, issuer_type, cap, running, due, coalesce(allows, -1) AS allows, breaker_state <> 'closed' AS is_open, last_error
+FROM lanes_due($1::text[], $2::timestamptz[], $3::text[]);
 
 -- name: sched_tasks_due :one
 SELECT due, running FROM tasks_due();
@@ -71,6 +72,12 @@ WHERE name = $3 AND leadership_is($2::bigint, $1);
 -- name: duty_renewal_scan :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT d.due, d.enqueued, to_json(d.agents)::text AS agents, d.seen FROM led CROSS JOIN LATERAL duty_renewal_scan(led.n) d;
+
+-- The end of the last tick's budget: what it started and still runs is asked
+-- to stop.
+-- name: duty_renewal_budget :many
+WITH led AS MATERIALIZED (SELECT 1 AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_renewal_budget() AS rows FROM led;
 
 -- name: duty_renewals_left :one
 SELECT renewals_left($1::int) AS rows;

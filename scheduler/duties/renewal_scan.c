@@ -1,6 +1,8 @@
 /*
- * Makes renewal jobs for certificates that are due, in chunks, until none is
- * left or the tick's budget, its interval, is spent; the next tick picks up
+ * A tick's budget is its interval, so it ends where the next tick begins:
+ * what the last one started and still runs at an outside CA is asked to stop.
+ * Then makes renewal jobs for certificates that are due, in chunks, until none
+ * is left or the tick's budget, its interval, is spent; the next tick picks up
  * the rest.  Ends with one log line that says how far it came.
  */
 #include "scheduler/duties/duties.h"
@@ -18,6 +20,8 @@ struct scan {
 	int64_t enqueued;
 };
 
+static op_step scan_budget_done;
+static op_step scan_chunk;
 static op_step scan_chunk_done;
 static op_step scan_left;
 
@@ -40,6 +44,26 @@ scan_complete(struct op *op, int64_t left)
 
 enum op_next
 duty_renewal_scan(struct op *op)
+{
+	return OP_QUERY(op, Q_DUTY_RENEWAL_BUDGET, scan_budget_done,
+	    duty_incarnation(op), duty_term(op));
+}
+
+static enum op_next
+scan_budget_done(struct op *op)
+{
+	if (op_rows(op) == 0)
+		return duty_term_over(op);
+	if (op_i64(op, 0, "rows") > 0)
+		log_info("RENEWAL-BUDGET",
+		    "%" PRId64 " jobs of the last tick still run, they are "
+		    "asked to stop and go on in this one",
+		    op_i64(op, 0, "rows"));
+	return op_goto(op, scan_chunk);
+}
+
+static enum op_next
+scan_chunk(struct op *op)
 {
 	return OP_QUERY(op, Q_DUTY_RENEWAL_SCAN, scan_chunk_done,
 	    duty_incarnation(op), duty_term(op), DUTY_CHUNK_TEXT);
@@ -66,7 +90,7 @@ scan_chunk_done(struct op *op)
 	if (duty_is_over(op))
 		return OP_QUERY(op, Q_DUTY_RENEWALS_LEFT, scan_left,
 		    LEFT_MAX_TEXT);
-	return op_goto(op, duty_renewal_scan);
+	return op_goto(op, scan_chunk);
 }
 
 static enum op_next

@@ -40,18 +40,27 @@ size_t
 world_issuer(struct world *w, const char *id, const char *type, size_t cap,
     int64_t lease_ms)
 {
-	w->issuers[w->nissuers] = (struct sim_issuer){id, type, cap, lease_ms};
+	w->issuers[w->nissuers] = (struct sim_issuer){.id = id,
+	    .type = type,
+	    .cap = cap,
+	    .lease_ms = lease_ms};
 	return w->nissuers++;
+}
+
+void
+world_parked(struct world *w, size_t issuer, size_t n, int64_t wait_ms)
+{
+	for (size_t i = 0; i < n && w->njobs < JOBS_MAX; i++)
+		w->jobs[w->njobs++] = (struct sim_job){
+		    .issuer = issuer,
+		    .run_after = w->now_ms + wait_ms,
+		};
 }
 
 void
 world_jobs(struct world *w, size_t issuer, size_t n)
 {
-	for (size_t i = 0; i < n && w->njobs < JOBS_MAX; i++)
-		w->jobs[w->njobs++] = (struct sim_job){
-		    .issuer = issuer,
-		    .run_after = w->now_ms,
-		};
+	world_parked(w, issuer, n, 0);
 }
 
 /* --- schedulers --- */

@@ -21,7 +21,7 @@
 #include "scheduler/dispatch.h"
 #include "scheduler/leader.h"
 
-enum { ISSUERS_MAX = 4, JOBS_MAX = 4096, WORKERS_MAX_SIM = 4, SCHEDS = 2 };
+enum { ISSUERS_MAX = 12, JOBS_MAX = 12288, WORKERS_MAX_SIM = 4, SCHEDS = 2 };
 enum { HELD_MAX = 8, INBOX_MAX = 64 };
 
 enum job_state { JOB_PENDING, JOB_RUNNING, JOB_DONE };
@@ -39,7 +39,15 @@ struct sim_issuer {
 	const char *id; /* "" are tasks */
 	const char *type;
 	size_t cap;
-	int64_t lease_ms; /* what a lease takes a worker */
+	int64_t lease_ms;      /* what a lease takes a worker */
+	int64_t away_until_ms; /* its calls fail until then */
+	int calls;             /* that ended, well or not */
+	/* its lane's row, as lane_failed and jobs_claim keep it */
+	enum { LANE_CLOSED, LANE_OPEN, LANE_HALF_OPEN } breaker;
+	int failures;
+	int opens;
+	int64_t opened_until_ms;
+	int64_t trial_lease;
 };
 
 struct sim_held {
@@ -145,6 +153,8 @@ void world_free(struct world *w);
 size_t world_issuer(struct world *w, const char *id, const char *type,
     size_t cap, int64_t lease_ms);
 void world_jobs(struct world *w, size_t issuer, size_t n);
+/* Parked: due only in wait_ms. */
+void world_parked(struct world *w, size_t issuer, size_t n, int64_t wait_ms);
 void world_worker(struct world *w, size_t slots);
 void world_sched_start(struct world *w, int index);
 void world_run(struct world *w, int64_t ms);
@@ -165,7 +175,8 @@ uint32_t world_rand(struct world *w, uint32_t bound);
 
 /* world_db.c: the rules of the pools of one scheduler. */
 void world_db_rules(struct sim_sched *s);
-/* A worker's commit: what is still under that lease is done. */
+/* A worker's commit: what is still under that lease is done; or, when its
+ * issuer is away, waits for another attempt. */
 void world_db_complete(struct world *w, struct sim_worker *worker,
     int64_t lease);
 bool world_db_is_live(const struct world *w, int64_t lease);

@@ -144,6 +144,54 @@ lane_has_due(const struct world *w, size_t issuer, const struct db_stmt *st)
 	return false;
 }
 
+static bool
+is_running(const struct world *w, int64_t lease)
+{
+	for (size_t i = 0; i < w->njobs; i++)
+		if (w->jobs[i].state == JOB_RUNNING &&
+		    w->jobs[i].lease == lease)
+			return true;
+	return false;
+}
+
+/* lane_allows; -1: any number. */
+static int
+lane_allows(const struct world *w, const struct sim_issuer *is)
+{
+	if (is->breaker == LANE_CLOSED)
+		return -1;
+	if (is->breaker == LANE_OPEN && w->now_ms < is->opened_until_ms)
+		return 0;
+	return is_running(w, is->trial_lease) ? 0 : 1;
+}
+
+/* lane_failed */
+static void
+lane_failed(struct world *w, struct sim_issuer *is, int64_t lease)
+{
+	int64_t wait = 30000;
+
+	is->failures++;
+	if (is->breaker == LANE_CLOSED ? is->failures < 5
+				       : is->trial_lease != lease)
+		return;
+	for (int i = 0; i < is->opens && wait < 600000; i++)
+		wait *= 2;
+	is->breaker = LANE_OPEN;
+	is->opens++;
+	is->opened_until_ms = w->now_ms + (wait < 600000 ? wait : 600000);
+	is->trial_lease = 0;
+}
+
+/* lane_succeeded */
+static void
+lane_succeeded(struct sim_issuer *is)
+{
+	is->breaker = LANE_CLOSED;
+	is->failures = is->opens = 0;
+	is->trial_lease = 0;
+}
+
 static void
 rule_lanes(void *arg, struct db_pool *p, const struct db_stmt *st)
 {
@@ -158,11 +206,13 @@ rule_lanes(void *arg, struct db_pool *p, const struct db_stmt *st)
 
 		if (is->id[0] == '\0')
 			continue;
-		buf_printf(&rows, "%s%s|%s|%zu|%zu|%s",
+		buf_printf(&rows, "%s%s|%s|%zu|%zu|%s|%d|%s|",
 		    rows.len > 0 ? "\n" : "", is->id, is->type, is->cap,
-		    running_leases(w, i), lane_has_due(w, i, st) ? "t" : "f");
+		    running_leases(w, i), lane_has_due(w, i, st) ? "t" : "f",
+		    lane_allows(w, is), is->breaker == LANE_CLOSED ? "f" : "t");
 	}
-	db_script_rows(p, "issuer_id|issuer_type|cap|running|due",
+	db_script_rows(p,
+	    "issuer_id|issuer_type|cap|running|due|allows|is_open|last_error",
 	    buf_cstr(&rows));
 	buf_fini(&rows);
 }
@@ -196,10 +246,13 @@ static size_t
 claim(struct world *w, size_t issuer, const char *worker, size_t limit,
     const char *after, const char *id, size_t *last)
 {
+	struct sim_issuer *is = &w->issuers[issuer];
 	size_t n = 0;
 
-	if (!is_worker_alive(w, worker))
+	if (!is_worker_alive(w, worker) || lane_allows(w, is) == 0)
 		return 0;
+	if (is->breaker != LANE_CLOSED)
+		limit = 1;
 	w->last_lease++;
 	for (size_t i = 0; i < w->njobs && n < limit; i++) {
 		struct sim_job *j = &w->jobs[i];
@@ -212,6 +265,10 @@ claim(struct world *w, size_t issuer, const char *worker, size_t limit,
 		snprintf(j->worker, sizeof(j->worker), "%s", worker);
 		*last = i;
 		n++;
+	}
+	if (n > 0 && is->breaker != LANE_CLOSED) {
+		is->breaker = LANE_HALF_OPEN;
+		is->trial_lease = w->last_lease;
 	}
 	return n;
 }
@@ -351,7 +408,8 @@ rule_sweep(void *arg, struct db_pool *p, const struct db_stmt *st)
 void
 world_db_complete(struct world *w, struct sim_worker *worker, int64_t lease)
 {
-	size_t n = 0;
+	struct sim_issuer *is = NULL;
+	bool is_away = false;
 
 	for (size_t i = 0; i < w->njobs; i++) {
 		struct sim_job *j = &w->jobs[i];
@@ -359,23 +417,31 @@ world_db_complete(struct world *w, struct sim_worker *worker, int64_t lease)
 		if (j->state != JOB_RUNNING || j->lease != lease ||
 		    strcmp(j->worker, worker->name) != 0)
 			continue;
-		j->state = JOB_DONE;
+		is = &w->issuers[j->issuer];
+		is_away = w->now_ms < is->away_until_ms;
+		j->state = is_away ? JOB_PENDING : JOB_DONE;
+		if (is_away) {
+			j->run_after = w->now_ms + 1000;
+			continue;
+		}
 		j->times_done++;
 		j->done_ms = w->now_ms;
-		n++;
 	}
-	if (n == 0)
+	if (!is) {
 		w->lost_commits++;
+		return;
+	}
+	is->calls++;
+	if (is_away)
+		lane_failed(w, is, lease);
+	else
+		lane_succeeded(is);
 }
 
 bool
 world_db_is_live(const struct world *w, int64_t lease)
 {
-	for (size_t i = 0; i < w->njobs; i++)
-		if (w->jobs[i].state == JOB_RUNNING &&
-		    w->jobs[i].lease == lease)
-			return true;
-	return false;
+	return is_running(w, lease);
 }
 
 static void

@@ -117,6 +117,12 @@ rule_end(void *arg, struct db_pool *p, const struct db_stmt *s)
 }
 
 static void
+rule_budget(void *arg, struct db_pool *p, const struct db_stmt *s)
+{
+	db_script_rows(p, "rows", "3");
+}
+
+static void
 rule_scan(void *arg, struct db_pool *p, const struct db_stmt *s)
 {
 	char row[64];
@@ -178,6 +184,7 @@ rig_start(struct rig *r, const struct duty_def *table, size_t n,
 	db_script_on(r->pool, Q_DUTY_ROWS, rule_rows, NULL);
 	db_script_on(r->pool, Q_DUTY_BEGIN, rule_begin, NULL);
 	db_script_on(r->pool, Q_DUTY_END, rule_end, NULL);
+	db_script_on(r->pool, Q_DUTY_RENEWAL_BUDGET, rule_budget, NULL);
 	db_script_on(r->pool, Q_DUTY_RENEWAL_SCAN, rule_scan, NULL);
 	db_script_on(r->pool, Q_DUTY_RENEWALS_LEFT, rule_left, NULL);
 	lead.loop = opts.loop = r->loop;

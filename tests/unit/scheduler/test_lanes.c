@@ -2,14 +2,26 @@
 
 #include "tests/unit/check.h"
 
+static void
+row(struct lanes *ls, const char *id, const char *type, size_t cap, bool is_due)
+{
+	lanes_look_row(ls, &(struct lane_row){
+			       .issuer_id = id,
+			       .issuer_type = type,
+			       .cap = cap,
+			       .is_due = is_due,
+			       .allows = LANE_ALLOWS_ALL,
+			   });
+}
+
 static struct lanes *
 three_lanes(void)
 {
 	struct lanes *ls = lanes_new(256);
 
-	lanes_look_row(ls, "iss-a", "GenericCA", 2, 0, true);
-	lanes_look_row(ls, "iss-b", "ACME", 1, 0, true);
-	lanes_look_row(ls, LANE_TASKS, "", 25, 0, true);
+	row(ls, "iss-a", "GenericCA", 2, true);
+	row(ls, "iss-b", "ACME", 1, true);
+	row(ls, LANE_TASKS, "", 25, true);
 	return ls;
 }
 
@@ -57,7 +69,7 @@ one_claim_a_lane(void)
 	CHECK(lane_claim(l) == RC_BUSY);
 	for (size_t i = 0; i < 4; i++)
 		CHECK(lanes_next(ls) != l);
-	lane_claimed(l, true, "2026-01-01", "job-1");
+	lane_claimed(l, 256, true, "2026-01-01", "job-1");
 	CHECK(lanes_next(ls) == l);
 	lanes_free(ls);
 }
@@ -71,13 +83,13 @@ a_full_lane_is_passed_over(void)
 	struct lane_keys k;
 
 	CHECK(lane_claim(b) == RC_OK);
-	lane_claimed(b, true, "2026-01-01", "job-1");
+	lane_claimed(b, 1, true, "2026-01-01", "job-1");
 	/* One runs, its cap is one. */
 	for (size_t i = 0; i < 6; i++)
 		CHECK(lanes_next(ls) != b);
 	/* The next look says that it has ended. */
 	look(ls, false, &k, a);
-	lanes_look_row(ls, "iss-b", "ACME", 1, 0, true);
+	row(ls, "iss-b", "ACME", 1, true);
 	CHECK(lane_claim(b) == RC_OK);
 	arena_free(a);
 	lanes_free(ls);
@@ -107,7 +119,7 @@ low_keys_until_a_full_look(void)
 	look(ls, false, &k, a);
 	CHECK_INT(k.n, 0);
 	CHECK(lane_claim(l) == RC_OK);
-	lane_claimed(l, true, "2026-01-01", "job-1");
+	lane_claimed(l, 256, true, "2026-01-01", "job-1");
 	look(ls, false, &k, a);
 	CHECK_INT(k.n, 1);
 	CHECK_STR(k.issuer_ids[0], "iss-a");
@@ -130,14 +142,14 @@ a_lane_that_is_gone(void)
 
 	CHECK(lane_claim(b) == RC_OK);
 	look(ls, false, &k, a);
-	lanes_look_row(ls, "iss-a", "GenericCA", 2, 0, false);
+	row(ls, "iss-a", "GenericCA", 2, false);
 	lanes_look_end(ls);
 	/* Its claim is still to be answered. */
 	CHECK(lanes_find(ls, "iss-b") == b);
 	CHECK(!lanes_find(ls, LANE_TASKS));
 	lane_claim_empty(b, false);
 	look(ls, false, &k, a);
-	lanes_look_row(ls, "iss-a", "GenericCA", 2, 0, false);
+	row(ls, "iss-a", "GenericCA", 2, false);
 	lanes_look_end(ls);
 	CHECK(!lanes_find(ls, "iss-b"));
 	CHECK(!lanes_next(ls));
@@ -145,7 +157,78 @@ a_lane_that_is_gone(void)
 	lanes_free(ls);
 }
 
-CHECK_MAIN(CHECK_ROW(lanes_take_turns), CHECK_ROW(batches_are_for_the_local_ca),
-    CHECK_ROW(one_claim_a_lane), CHECK_ROW(a_full_lane_is_passed_over),
+static void
+allow(struct lanes *ls, const char *id, const char *type, int64_t n)
+{
+	lanes_look_row(ls, &(struct lane_row){
+			       .issuer_id = id,
+			       .issuer_type = type,
+			       .cap = 8,
+			       .is_due = true,
+			       .is_open = true,
+			       .allows = n,
+			   });
+}
+
+static void
+an_open_lane_is_passed_over(void)
+{
+	struct lanes *ls = three_lanes();
+
+	allow(ls, "iss-a", "GenericCA", 0);
+	for (size_t i = 0; i < 6; i++)
+		CHECK(lanes_next(ls) != lanes_find(ls, "iss-a"));
+	row(ls, "iss-b", "ACME", 1, false);
+	row(ls, LANE_TASKS, "", 25, false);
+	CHECK(!lanes_next(ls));
+	CHECK(!lanes_have_due(ls));
+	lanes_free(ls);
+}
+
+static void
+a_half_open_lane_lets_one_through(void)
+{
+	struct lanes *ls = three_lanes();
+	struct lane *a = lanes_find(ls, "iss-a");
+
+	allow(ls, "iss-a", "GenericCA", 1);
+	CHECK_INT(lane_limit(a), 1);
+	CHECK(lanes_next(ls) == a);
+	CHECK(lane_claim(a) == RC_OK);
+	lane_claimed(a, 1, true, "2026-01-01", "job-1");
+	for (size_t i = 0; i < 6; i++)
+		CHECK(lanes_next(ls) != a);
+	/* It closed. */
+	row(ls, "iss-a", "GenericCA", 8, true);
+	CHECK(!a->is_open);
+	CHECK_INT(lane_limit(a), 256);
+	lanes_free(ls);
+}
+
+static void
+a_paced_lane_uses_up_its_tokens(void)
+{
+	struct lanes *ls = three_lanes();
+	struct lane *a = lanes_find(ls, "iss-a");
+
+	allow(ls, "iss-a", "GenericCA", 300);
+	CHECK_INT(lane_limit(a), 256);
+	CHECK(lane_claim(a) == RC_OK);
+	lane_claimed(a, 256, true, "2026-01-01", "job-1");
+	CHECK_INT(lane_limit(a), 44);
+	CHECK(lane_claim(a) == RC_OK);
+	lane_claim_empty(a, true);
+	CHECK_INT(lane_limit(a), 44);
+	CHECK(lane_claim(a) == RC_OK);
+	lane_claimed(a, 45, true, "2026-01-01", "job-2");
+	CHECK_INT(lane_limit(a), 0);
+	lanes_free(ls);
+}
+
+CHECK_MAIN(CHECK_ROW(an_open_lane_is_passed_over),
+    CHECK_ROW(a_half_open_lane_lets_one_through),
+    CHECK_ROW(a_paced_lane_uses_up_its_tokens), CHECK_ROW(lanes_take_turns),
+    CHECK_ROW(batches_are_for_the_local_ca), CHECK_ROW(one_claim_a_lane),
+    CHECK_ROW(a_full_lane_is_passed_over),
     CHECK_ROW(an_empty_claim_gives_the_permit_back),
     CHECK_ROW(low_keys_until_a_full_look), CHECK_ROW(a_lane_that_is_gone))
