@@ -15,17 +15,25 @@
 /* A leader not heard for this long is not followed any more. */
 #define BEAT_TRUST_MS 500
 #define BAD_LOG_EVERY_MS 1000
+/* No beat for this long: the connection may be one that the other side, or
+ * what lies in between, has forgotten.  TCP would not find out for hours: a
+ * subscriber never sends. */
+#define SILENCE_MS 5000
 /* Schedulers a client knows; a deployment has two or three. */
 #define PEER_MAX 16
 
 /* One scheduler address. */
 struct peer {
 	struct bus_client *client;
-	struct nngsock *hint;
+	struct bus_addr addr;
+	struct nngsock *hint; /* all three NULL while they can't be made */
 	struct nngsock *work;
 	struct nngsock *events;
-	uint32_t work_pipe; /* 0: not connected */
-	bool is_leading;    /* by its last beat */
+	struct timer *silence; /* a look whether it was heard of late */
+	bool is_silent;        /* and was said to be */
+	int64_t heard_ms;      /* its last beat, or when it was dialled */
+	uint32_t work_pipe;    /* 0: not connected */
+	bool is_leading;       /* by its last beat */
 	uint64_t term;
 	int64_t beat_ms;
 };
@@ -44,6 +52,7 @@ struct bus_client {
 	struct loop *loop;
 	const struct bus_client_ops *ops;
 	void *arg;
+	struct bus_tls tls;  /* copies */
 	struct timer *trust; /* the followed leader's beat grows too old */
 	struct peer *leader; /* NULL: none */
 	uint64_t term;       /* the leader's; 0: none */
@@ -154,7 +163,8 @@ on_trust_end(void *arg)
 
 	/* If it was this loop that stood still, beats lie unread. */
 	for (size_t i = 0; i < c->n_peers; i++)
-		nngsock_read(c->peers[i].events);
+		if (c->peers[i].events)
+			nngsock_read(c->peers[i].events);
 	elect(c);
 }
 
@@ -178,6 +188,11 @@ on_beat(struct peer *p, const struct frame *f)
 	p->is_leading = is_leading && f->term > 0;
 	p->term = f->term;
 	p->beat_ms = loop_now_ms(p->client->loop);
+	p->heard_ms = p->beat_ms;
+	if (p->is_silent)
+		log_info("BUS-HEARD", "%s is heard again",
+		    p->addr.url[BUS_HINT]);
+	p->is_silent = false;
 	elect(p->client);
 }
 
@@ -257,9 +272,10 @@ bus_client_term(const struct bus_client *c)
 static void
 send_hint(struct peer *p, const struct frame *f)
 {
-	rc code;
+	rc code = RC_UNAVAILABLE;
 
-	code = nngsock_send(p->hint, NULL, 0, f);
+	if (p->hint)
+		code = nngsock_send(p->hint, NULL, 0, f);
 	/* A full queue is a scheduler that is away: the hint is lost, and
 	 * the scheduler looks at the tables by itself. */
 	if (code != RC_OK)
@@ -336,7 +352,80 @@ static const struct nngsock_ops work_ops = {
 static const struct nngsock_ops events_ops = {.on_msg = on_events_msg};
 
 static rc
-add_peer(struct bus_client *c, const char *url, const struct bus_tls *tls)
+peer_open(struct peer *p)
+{
+	struct bus_client *c = p->client;
+	rc code;
+
+	p->heard_ms = loop_now_ms(c->loop);
+	code = nngsock_new(c->loop, NNGSOCK_PUSH, &hint_ops, p, &p->hint);
+	if (code == RC_OK)
+		code =
+		    nngsock_new(c->loop, NNGSOCK_REQ, &work_ops, p, &p->work);
+	if (code == RC_OK)
+		code = nngsock_new(c->loop, NNGSOCK_SUB, &events_ops, p,
+		    &p->events);
+	if (code == RC_OK)
+		code = nngsock_dial(p->hint, &p->addr, BUS_HINT, &c->tls);
+	if (code == RC_OK)
+		code = nngsock_dial(p->work, &p->addr, BUS_WORK, &c->tls);
+	if (code == RC_OK)
+		code = nngsock_dial(p->events, &p->addr, BUS_EVENTS, &c->tls);
+	return code;
+}
+
+static void
+peer_close(struct peer *p)
+{
+	nngsock_free(p->hint);
+	nngsock_free(p->work);
+	nngsock_free(p->events);
+	p->hint = p->work = p->events = NULL;
+	p->work_pipe = 0;
+	p->is_leading = false;
+}
+
+/*
+ * Connections between hosts are made anew, with the certificates as they are
+ * on disk now; a socket file has nobody in between who could forget it.
+ */
+static void
+on_silence(void *arg)
+{
+	struct peer *p = arg;
+	struct bus_client *c = p->client;
+	int64_t quiet_ms;
+	rc code;
+
+	if (p->events)
+		nngsock_read(p->events); /* it may be us who stood still */
+	quiet_ms = loop_now_ms(c->loop) - p->heard_ms;
+	if (quiet_ms < SILENCE_MS) {
+		timer_arm(p->silence, SILENCE_MS - quiet_ms);
+		return;
+	}
+	if (!p->is_silent)
+		log_warn("BUS-SILENT",
+		    "nothing heard of %s, trying on: is that scheduler up%s?",
+		    p->addr.url[BUS_HINT],
+		    p->addr.is_tls
+			? ", can it be reached, does its certificate name "
+			  "this host, are both certificates of one CA"
+			: "");
+	p->is_silent = true;
+	if (!p->addr.is_ipc) {
+		peer_close(p);
+		pending_end_all(c, p);
+		code = peer_open(p);
+		if (code != RC_OK)
+			peer_close(p); /* logged; the next look tries again */
+		elect(c);
+	}
+	timer_arm(p->silence, SILENCE_MS);
+}
+
+static rc
+add_peer(struct bus_client *c, const char *url)
 {
 	struct bus_addr addr;
 	struct peer *p;
@@ -354,20 +443,16 @@ add_peer(struct bus_client *c, const char *url, const struct bus_tls *tls)
 	}
 	p = &c->peers[c->n_peers++];
 	p->client = c;
-	code = nngsock_new(c->loop, NNGSOCK_PUSH, &hint_ops, p, &p->hint);
-	if (code == RC_OK)
-		code =
-		    nngsock_new(c->loop, NNGSOCK_REQ, &work_ops, p, &p->work);
-	if (code == RC_OK)
-		code = nngsock_new(c->loop, NNGSOCK_SUB, &events_ops, p,
-		    &p->events);
-	if (code == RC_OK)
-		code = nngsock_dial(p->hint, &addr, BUS_HINT, tls);
-	if (code == RC_OK)
-		code = nngsock_dial(p->work, &addr, BUS_WORK, tls);
-	if (code == RC_OK)
-		code = nngsock_dial(p->events, &addr, BUS_EVENTS, tls);
-	return code;
+	p->addr = addr;
+	p->silence = timer_new(c->loop, on_silence, p);
+	timer_arm(p->silence, SILENCE_MS);
+	return peer_open(p);
+}
+
+static char *
+copy_or_null(const char *s)
+{
+	return s ? mem_strdup(s) : NULL;
 }
 
 rc
@@ -382,10 +467,16 @@ bus_client_new(struct loop *l, const char *const *urls,
 	c->loop = l;
 	c->ops = ops;
 	c->arg = arg;
+	if (tls)
+		c->tls = (struct bus_tls){
+		    .ca_file = copy_or_null(tls->ca_file),
+		    .cert_file = copy_or_null(tls->cert_file),
+		    .key_file = copy_or_null(tls->key_file),
+		};
 	c->trust = timer_new(l, on_trust_end, c);
 	c->bad_logged_ms = loop_now_ms(l) - BAD_LOG_EVERY_MS;
 	for (size_t i = 0; urls[i]; i++) {
-		code = add_peer(c, urls[i], tls);
+		code = add_peer(c, urls[i]);
 		if (code != RC_OK)
 			break;
 	}
@@ -406,9 +497,8 @@ bus_client_free(struct bus_client *c)
 	if (!c)
 		return;
 	for (size_t i = 0; i < c->n_peers; i++) {
-		nngsock_free(c->peers[i].hint);
-		nngsock_free(c->peers[i].work);
-		nngsock_free(c->peers[i].events);
+		timer_free(c->peers[i].silence);
+		peer_close(&c->peers[i]);
 	}
 	HASH_ITER (hh, c->pending, p, tmp) {
 		HASH_DEL(c->pending, p);
@@ -416,5 +506,8 @@ bus_client_free(struct bus_client *c)
 		free(p);
 	}
 	timer_free(c->trust);
+	free((char *)c->tls.ca_file);
+	free((char *)c->tls.cert_file);
+	free((char *)c->tls.key_file);
 	free(c);
 }

@@ -27,8 +27,11 @@
 #define READ_BATCH 64
 /* A raw header of the request protocol rides in front of the frame. */
 #define MSG_MAX (FRAME_HEADER_LEN + FRAME_BODY_MAX + 16)
+/* A scheduler that was restarted is back within a few of the first tries; one
+ * that stays away costs three tries a second.  nng waits at random up to the
+ * present limit, which doubles. */
 #define RECONNECT_MIN_MS 20
-#define RECONNECT_MAX_MS 200
+#define RECONNECT_MAX_MS 1000
 
 struct pipe_event {
 	struct pipe_event *next;
@@ -41,6 +44,8 @@ struct nngsock {
 	void *arg;
 	nng_socket sock;
 	bool is_open;
+	nng_listener listener; /* id 0: none */
+	uint64_t refused;      /* of the listener's statistics, as last read */
 	struct event *recv_ev;
 	struct event *wake_ev;
 	int wake_fd;
@@ -311,6 +316,8 @@ nngsock_listen(struct nngsock *s, const struct bus_addr *addr,
 		    ipc_mode(url));
 	if (rv == 0)
 		rv = nng_listener_start(ln, 0);
+	if (rv == 0)
+		s->listener = ln;
 	if (cfg)
 		nng_tls_config_free(cfg); /* the listener holds its own */
 	return rv == 0 ? RC_OK : failed("listen on", url, rv);
@@ -339,6 +346,22 @@ nngsock_dial(struct nngsock *s, const struct bus_addr *addr, enum bus_link link,
 	if (cfg)
 		nng_tls_config_free(cfg); /* the dialer holds its own */
 	return rv == 0 ? RC_OK : failed("dial", url, rv);
+}
+
+uint64_t
+nngsock_refused(struct nngsock *s)
+{
+	nng_stat *all, *of_listener, *auth;
+	uint64_t before = s->refused;
+
+	if (s->listener.id == 0 || nng_stats_get(&all) != 0)
+		return 0;
+	of_listener = nng_stat_find_listener(all, s->listener);
+	auth = of_listener ? nng_stat_find(of_listener, "auth") : NULL;
+	if (auth)
+		s->refused = nng_stat_value(auth);
+	nng_stats_free(all);
+	return s->refused - before;
 }
 
 /* --- sending --- */

@@ -54,6 +54,10 @@ rc nngsock_listen(struct nngsock *s, const struct bus_addr *addr,
 rc nngsock_dial(struct nngsock *s, const struct bus_addr *addr,
     enum bus_link link, const struct bus_tls *tls) MUST_CHECK;
 
+/* How many peers the listener refused for their certificate since the last
+ * call: nng says it in its statistics only. */
+uint64_t nngsock_refused(struct nngsock *s);
+
 /*
  * Never blocks.  head: the n_head 32-bit words of the raw protocols, in
  * order.  RC_BUSY: nng's queue is full; RC_TOO_LARGE: the body; RC_IO.

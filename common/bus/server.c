@@ -11,6 +11,7 @@
 #include "common/log/log.h"
 
 #define BAD_LOG_EVERY_MS 1000
+#define REFUSED_LOOK_MS 2000
 
 /* A live connection to the work socket. */
 struct peer_pipe {
@@ -27,6 +28,7 @@ struct bus_server {
 	struct nngsock *work;
 	struct nngsock *events;
 	struct peer_pipe *pipes;
+	struct timer *refused; /* the next look; NULL without TLS */
 	int64_t bad_logged_ms;
 };
 
@@ -157,6 +159,25 @@ bus_server_publish(struct bus_server *s, const struct frame *f)
 		    rc_name(code));
 }
 
+/* Whoever is turned away shows up nowhere else. */
+static void
+on_refused_look(void *arg)
+{
+	struct bus_server *s = arg;
+	uint64_t n;
+
+	n = nngsock_refused(s->hint) + nngsock_refused(s->work) +
+	    nngsock_refused(s->events);
+	if (n > 0)
+		log_warn("BUS-REFUSED",
+		    "%llu connections whose certificate is missing or not "
+		    "from the bus's CA (CERTCTL_BUS_CA): if this is one of "
+		    "your workers or apiservers, give it a certificate of "
+		    "that CA",
+		    (unsigned long long)n);
+	timer_arm(s->refused, REFUSED_LOOK_MS);
+}
+
 static const struct nngsock_ops hint_ops = {.on_msg = on_hint_msg};
 static const struct nngsock_ops work_ops = {
     .on_msg = on_work_msg,
@@ -211,6 +232,10 @@ bus_server_new(struct loop *l, const char *url, const struct bus_tls *tls,
 		bus_server_free(s);
 		return code;
 	}
+	if (addr.is_tls) {
+		s->refused = timer_new(l, on_refused_look, s);
+		timer_arm(s->refused, REFUSED_LOOK_MS);
+	}
 
 	*out = s;
 	return RC_OK;
@@ -223,6 +248,7 @@ bus_server_free(struct bus_server *s)
 
 	if (!s)
 		return;
+	timer_free(s->refused);
 	nngsock_free(s->hint);
 	nngsock_free(s->work);
 	nngsock_free(s->events);

@@ -18,7 +18,6 @@ import os
 import random
 import signal
 import sys
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -28,6 +27,7 @@ import psycopg2
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"), str(Path(__file__).resolve().parent)]
 import checker  # noqa: E402
 from fleet import Fleet, wait_for  # noqa: E402
+from load import Load  # noqa: E402
 
 AGENTS = 3
 CERTIFICATES = 36
@@ -37,36 +37,6 @@ RECOVERY_LIMIT = 30
 AGENT_PARALLEL = 8  # CERTCTL_AGENT_PARALLEL's default
 # What tells one hand-out of a job from the next.
 STATE = "j.status || ' lease ' || coalesce(j.lease_id::text, '-') || ' delivery ' || j.deliveries"
-
-
-class Load:
-    """Asks for renewals all the time, and remembers what was accepted."""
-
-    def __init__(self, fleet, names, seed):
-        self.fleet, self.names = fleet, names
-        self.accepted = []
-        self.lock = threading.Lock()
-        self.is_over = False
-        self.threads = [threading.Thread(target=self._run, args=(random.Random(seed + i),), daemon=True) for i in range(6)]
-        for t in self.threads:
-            t.start()
-
-    def _run(self, rng):
-        while not self.is_over:
-            name = rng.choice(self.names)
-            status, reply = self.fleet.api.post(f"/api/v1/certificates/{name}/renew", timeout=10)
-            if status == 202:
-                with self.lock:
-                    self.accepted += reply.get("job_ids") or [reply["job_id"]]
-            elif status == 0:
-                time.sleep(0.02)  # refused: the API is down just now
-            else:
-                time.sleep(0.005)
-
-    def stop(self):
-        self.is_over = True
-        for t in self.threads:
-            t.join(30)
 
 
 def children(pid):

@@ -304,7 +304,11 @@ class Fleet:
                 with connection.cursor() as cursor:
                     cursor.execute(sql, parameters or None)
                     return cursor.fetchall() if cursor.description else []
-            except psycopg2.OperationalError:
+            except psycopg2.Error as e:
+                # Only a connection that is gone is worth a second try; after a
+                # crash it comes as a DatabaseError without SQLSTATE.
+                if e.pgcode is not None and not isinstance(e, psycopg2.OperationalError):
+                    raise
                 self._connections.c = None
                 if attempt == 2:
                     raise

@@ -352,6 +352,32 @@ test_tcp(void)
 	stop();
 }
 
+/*
+ * The connection stays up and nothing comes through it, as after the other
+ * host lost power: it is made anew, and followed again once there are beats.
+ */
+static void
+test_silent_connection(void)
+{
+	const char *urls[] = {url, NULL};
+	struct rig_reply reply;
+
+	start();
+	start_tcp("tcp://127.0.0.1:", NULL);
+	CHECK_INT(rig_client_start(&rig, &c, urls, NULL), RC_OK);
+	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
+	CHECK_INT(rig_ask(&c, "{\"room\":1}", 2 * LONG_MS, &reply), RC_OK);
+	CHECK(rig_until(&rig, is_positive, &a.n_asked, LONG_MS));
+	a.term = 0;
+	CHECK(rig_until(&rig, is_positive, &a.n_closed, LONG_MS));
+	CHECK_INT(a.closed[0], a.asked[0].pipe);
+	CHECK_INT(reply.calls, 1);
+	CHECK_INT(reply.code, RC_PEER_GONE);
+	a.term = 2;
+	CHECK(rig_follows(&rig, &c, 2, LONG_MS));
+	stop();
+}
+
 struct files {
 	char ca[128], cert[128], key[128];
 	struct bus_tls tls;
@@ -437,4 +463,5 @@ test_tls_refusals(void)
 CHECK_MAIN(CHECK_ROW(test_socket_modes), CHECK_ROW(test_stale_socket_file),
     CHECK_ROW(test_address_taken), CHECK_ROW(test_bad_configuration),
     CHECK_ROW(test_garbage_requests), CHECK_ROW(test_garbage_hints),
-    CHECK_ROW(test_tcp), CHECK_ROW(test_tls), CHECK_ROW(test_tls_refusals))
+    CHECK_ROW(test_tcp), CHECK_ROW(test_silent_connection), CHECK_ROW(test_tls),
+    CHECK_ROW(test_tls_refusals))

@@ -1,0 +1,127 @@
+"""
+A worker that holds a batch: PostgreSQL restarts under it, it hangs without
+dying, its clock jumps.  What it held is done once, by whomever.
+"""
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from fleet import BUILD, Fleet, wait_for
+from load import Load, done_since, last_lease, make_certificates, wait_quiet
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
+import checker  # noqa: E402
+
+FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+
+
+@pytest.fixture(scope="module")
+def plane(stack: Fleet):
+    stack.start_scheduler(keep=True, CERTCTL_BATCH_SIZE="16")
+    stack.start_worker(1, keep=True)
+    stack.start_worker(2, keep=True)
+    stack.make_basics()
+    stack.start_agent("agent-1", keep=True)
+    stack.names = make_certificates(stack, ["agent-1"], 24)
+    return stack
+
+
+@pytest.fixture
+def load(plane):
+    load = Load(plane, plane.names, threads=4)
+    wait_for(lambda: done_since(plane, 0) > 3, 20, "the load")
+    yield load
+    load.stop()
+    wait_for(plane.database_is_up, 30, "PostgreSQL")
+    wait_quiet(plane)
+    assert checker.check(plane.query, load.accepted, plane.dir / "journal") == ([], [])
+
+
+def freeze_with_work(plane, name):
+    """Stops a worker in the middle of its work: {job: lease} that it holds."""
+    process = plane.processes[name]
+
+    def try_once():
+        process.signal(signal.SIGSTOP)
+        held = dict(plane.query("SELECT j.id, j.lease_id FROM jobs j JOIN workers w ON w.incarnation = j.leased_by "
+                                "WHERE w.pid = %s AND j.status = 'Running' AND w.lease_until > clock_timestamp()", process.pid))
+        if not held:
+            process.signal(signal.SIGCONT)
+        return held
+    return wait_for(try_once, 30, "a worker with work in hand", every=0.003)
+
+
+def all_done(plane, held):
+    return plane.value("SELECT count(*) FROM jobs WHERE id = ANY(%s) AND status = 'Completed'", list(held)) == len(held)
+
+
+@pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL], ids=["fast", "immediate", "killed"])
+def test_postgres_restarts_in_mid_batch(plane, load, signo):
+    held = freeze_with_work(plane, "worker-1")
+    postgres = plane.processes["postgres"]
+    starts = postgres.starts
+    try:
+        postgres.signal(signo)
+        wait_for(lambda: postgres.starts > starts and plane.database_is_up(), 40, "PostgreSQL to start again")
+    finally:
+        plane.processes["worker-1"].signal(signal.SIGCONT)
+    wait_for(lambda: all_done(plane, held), 20, "the batch to be done")
+    assert plane.processes["worker-1"].exits == [], "the worker lived through it"
+
+
+def test_worker_hangs_without_dying(plane, load):
+    """Its connections stay open and its process stays: only its lease ends, and another does its batch."""
+    held = freeze_with_work(plane, "worker-1")
+    try:
+        wait_for(lambda: all_done(plane, held), 20, "somebody else to do it")
+        leases = dict(plane.query("SELECT id, lease_id FROM jobs WHERE id = ANY(%s)", list(held)))
+        # What was in flight when it was stopped may have committed; the rest has changed hands.
+        moved = [job for job in held if leases[job] != held[job]]
+        print(f"{len(held)} jobs in hand, {len(moved)} done by another worker")
+    finally:
+        plane.processes["worker-1"].signal(signal.SIGCONT)
+    # Awake again it works on under a lease that it holds anew.
+    wait_for(lambda: plane.value("SELECT count(*) FROM workers WHERE lease_until > clock_timestamp()") == 2, 10, "both workers")
+    lease = last_lease(plane)
+    wait_for(lambda: done_since(plane, lease) >= 10, 20, "ten more")
+
+
+def set_clock(path, by):
+    path.with_suffix(".new").write_text(by + "\n")
+    path.with_suffix(".new").rename(path)
+
+
+def test_clocks_of_workers_jump(plane, load):
+    """A worker's wall clock decides nothing: leases count its steady clock, validity is the database's."""
+    if FAKETIME is None:
+        pytest.skip("libfaketime (Debian's package faketime) is not installed")
+    if b"__asan_init" in (BUILD / "worker" / "certctl-worker").read_bytes():
+        pytest.skip("a build with sanitizers takes no preloaded library")
+    clock = plane.dir / "clock"
+    set_clock(clock, "+1d")
+    clock.chmod(0o644)
+    for name in ("worker-1", "worker-2"):
+        plane.processes[name].stop()
+    plane.start_worker(3, LD_PRELOAD=str(FAKETIME), FAKETIME_TIMESTAMP_FILE=str(clock), FAKETIME_CACHE_DURATION="1",
+                       FAKETIME_DONT_FAKE_MONOTONIC="1")
+    worker = plane.processes["worker-3"]
+    first = last_lease(plane)
+    for by in ("+1d", "-1d", "+400d", "+0"):
+        set_clock(clock, by)
+        lease = last_lease(plane)
+        wait_for(lambda: done_since(plane, lease) >= 20, 20, f"twenty certificates at {by}")
+    assert worker.exits == [] and worker.popen.poll() is None
+    assert "LEASE-LOST" not in worker.log()
+    wrong = plane.query("SELECT v.id, v.not_before, v.not_after, j.started_at FROM certificate_versions v JOIN jobs j ON j.id = v.job_id "
+                        "WHERE j.lease_id > %s AND (v.not_before NOT BETWEEN j.created_at - interval '2 hours' AND clock_timestamp() "
+                        "OR v.not_after - v.not_before NOT BETWEEN interval '89 days' AND interval '91 days')", first)
+    assert not wrong
+    # It really believed it was another day.
+    days = {line[3:13] for line in worker.log().splitlines() if line.startswith("ts=")}
+    assert plane.value("SELECT to_char(now() AT TIME ZONE 'UTC' + interval '1 day', 'YYYY-MM-DD')") in days
+    worker.stop()
+    for name in ("worker-1", "worker-2"):
+        plane.processes[name].keep = True
+        plane.processes[name].start()
