@@ -105,3 +105,11 @@ SELECT duty_certificate_status(led.n) AS rows FROM led;
 -- name: duty_process_rows :many
 WITH led AS MATERIALIZED (SELECT 1 AS n WHERE leadership_is($2::bigint, $1))
 SELECT duty_process_rows() AS rows FROM led;
+
+-- name: duty_audit_sealing :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT s.rows, s.is_behind, s.lag_ms FROM led CROSS JOIN LATERAL audit_seal(led.n) s;
+
+-- name: duty_audit_chain_verify :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT v.rows, v.is_at_end, v.fault, v.last_n, v.last_hash FROM led CROSS JOIN LATERAL audit_chain_verify(led.n) v;

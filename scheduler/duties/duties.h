@@ -19,6 +19,8 @@ extern const size_t duty_table_n;
 
 op_step duty_agent_health;
 op_step duty_agent_rescue;
+op_step duty_audit_chain_verify;
+op_step duty_audit_sealing;
 op_step duty_certificate_status;
 op_step duty_job_backstop;
 op_step duty_job_timeouts;
