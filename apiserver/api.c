@@ -29,6 +29,7 @@ static const struct route_area *const areas[] = {
     &routes_system,
     &routes_certificates,
     &routes_jobs,
+    &routes_audit,
     &routes_agents,
     &routes_config,
 };

@@ -44,6 +44,7 @@ extern const struct route_area
     routes_system; /* health, ready, version, auth info/check, admin */
 extern const struct route_area routes_certificates;
 extern const struct route_area routes_jobs;
+extern const struct route_area routes_audit;
 extern const struct route_area routes_agents;
 extern const struct route_area
     routes_config; /* issuers, targets, teams, owners, policies */

@@ -1,0 +1,153 @@
+/*
+ * GET /audit, newest first, and /audit/{id}.
+ */
+#include "apiserver/handlers/audit/audit.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "apiserver/request.h"
+#include "apiserver/resources/fieldtext.h"
+#include "apiserver/resources/page.h"
+#include "apiserver/resources/wiretime.h"
+#include "common/base/attr.h"
+#include "common/base/enc.h"
+
+enum {
+	CATEGORY,
+	SINCE,
+	UNTIL,
+	N_LIST = AUDIT_FILTERS + 2,
+	/* Digits of an id's time that are microseconds. */
+	ID_US_DIGITS = 16
+};
+/* An event's id and its time are taken one after the other. */
+#define ID_SLACK_US INT64_C(10000000)
+
+struct listing {
+	int64_t page, per_page;
+};
+
+const struct field audit_fields[] = {
+    {"id", FIELD_TEXT},
+    {"actor", FIELD_TEXT},
+    {"actor_type", FIELD_TEXT},
+    {"action", FIELD_TEXT},
+    {"resource_type", FIELD_TEXT},
+    {"resource_id", FIELD_TEXT},
+    {"details", FIELD_OBJECT},
+    {"timestamp", FIELD_TIME},
+    {"event_category", FIELD_TEXT, FIELD_OMIT_EMPTY},
+};
+const size_t audit_nfields = ARRAY_LEN(audit_fields);
+
+static op_step list_done;
+static op_step get_done;
+
+const char *
+audit_filters_read(struct op *op, const char *since, const char *until,
+    const char *params[AUDIT_FILTERS])
+{
+	static const char *const categories[] = {"cert_lifecycle", "auth",
+	    "config"};
+	static const char *const others[] = {"actor", "action", "resource_type",
+	    "resource_id"};
+
+	params[CATEGORY] = req_query(op, "category");
+	params[SINCE] = req_query(op, since);
+	params[UNTIL] = req_query(op, until);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		params[UNTIL + 1 + i] = req_query(op, others[i]);
+	if (params[CATEGORY] &&
+	    !fieldtext_canonical(categories, ARRAY_LEN(categories),
+		params[CATEGORY]))
+		return "category must be one of cert_lifecycle, auth, config";
+	if (params[SINCE] && !wiretime_is_valid(params[SINCE], false))
+		return op_printf(op, "%s must be an RFC 3339 time", since);
+	if (params[UNTIL] && !wiretime_is_valid(params[UNTIL], false))
+		return op_printf(op, "%s must be an RFC 3339 time", until);
+	return NULL;
+}
+
+enum op_next
+audit_list(struct op *op)
+{
+	struct listing *l = op_state(op, sizeof(*l));
+	const char *params[N_LIST];
+	bool is_filtered = false;
+	const char *why;
+
+	why = audit_filters_read(op, "since", "until", params);
+	if (why)
+		return op_fail(op, RC_INVALID, "%s", why);
+	req_page(op, &l->page, &l->per_page);
+	for (size_t i = 0; i < AUDIT_FILTERS; i++)
+		is_filtered = is_filtered || params[i] != NULL;
+	params[AUDIT_FILTERS] = page_num(op, l->per_page);
+	params[AUDIT_FILTERS + 1] = page_num(op, (l->page - 1) * l->per_page);
+
+	const struct db_stmt stmts[] = {
+	    {Q_AUDIT_LIST, ARRAY_LEN(params), params},
+	    is_filtered
+		? (struct db_stmt){Q_AUDIT_LIST_TOTAL, AUDIT_FILTERS, params}
+		: (struct db_stmt){Q_AUDIT_TOTAL, 0, NULL},
+	    {Q_AUDIT_RANGE, 2, params + SINCE},
+	};
+	return op_batch(op, list_done, ARRAY_LEN(stmts), stmts);
+}
+
+static enum op_next
+list_done(struct op *op)
+{
+	const struct listing *l = op_state(op, sizeof(*l));
+	const struct db_result *range = op_result(op, 2);
+
+	if (db_bool(range, 0, db_col(range, "is_empty")))
+		return op_fail(op, RC_INVALID, "until must be after since");
+	return page_reply(op, audit_fields, audit_nfields, NULL, l->page,
+	    l->per_page);
+}
+
+/* --- one event --- */
+
+bool
+audit_id_times(struct op *op, const char *id, const char **out_from,
+    const char **out_to)
+{
+	static const char prefix[] = "audit-";
+	char digits[ID_US_DIGITS + 1];
+	int64_t us;
+	rc r;
+
+	*out_from = *out_to = NULL;
+	if (strncmp(id, prefix, strlen(prefix)) != 0 ||
+	    strlen(id) < strlen(prefix) + ID_US_DIGITS)
+		return false;
+	memcpy(digits, id + strlen(prefix), ID_US_DIGITS);
+	digits[ID_US_DIGITS] = '\0';
+	r = enc_parse_i64(digits, ID_SLACK_US, INT64_MAX, &us);
+	if (r != RC_OK)
+		return false;
+	*out_from = page_num(op, us - ID_SLACK_US);
+	*out_to = page_num(op, us + ID_SLACK_US);
+	return true;
+}
+
+enum op_next
+audit_get(struct op *op)
+{
+	const char *id = req_param(op, "id");
+	const char *from, *to;
+	bool is_id = audit_id_times(op, id, &from, &to);
+
+	return OP_QUERY(op, Q_AUDIT_GET, get_done, id, from, to,
+	    is_id ? "false" : "true");
+}
+
+static enum op_next
+get_done(struct op *op)
+{
+	if (op_rows(op) == 0)
+		return op_fail(op, RC_NOT_FOUND, "Audit event not found");
+	return page_reply_one(op, 200, audit_fields, audit_nfields);
+}

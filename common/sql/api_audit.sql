@@ -1,0 +1,101 @@
+-- Statements of the API's audit trail.  Newest first is the order of sealing
+-- backwards: by epoch, transaction, number.
+
+-- Filters: category, since, until, actor, action, resource_type, resource_id.
+-- name: audit_list :many
+SELECT e.id, e.actor, e.actor_type, e.action, e.resource_type, e.resource_id, coalesce(e.details, '{}') AS details,
+    e.timestamp AT TIME ZONE 'UTC' AS timestamp, e.event_category
+FROM audit_events e
+WHERE ($1::text IS NULL OR e.event_category = $1)
+    AND ($2::timestamptz IS NULL OR e.timestamp >= $2)
+    AND ($3::timestamptz IS NULL OR e.timestamp < $3)
+    AND ($4::text IS NULL OR e.actor = $4)
+    AND ($5::text IS NULL OR e.action = $5)
+    AND ($6::text IS NULL OR e.resource_type = $6)
+    AND ($7::text IS NULL OR e.resource_id = $7)
+ORDER BY e.epoch DESC, e.xid DESC, e.seq DESC
+LIMIT $8::bigint OFFSET $9::bigint;
+
+-- Of all: exact while they are few, else what the blocks and statistics say.
+-- name: audit_total :one
+SELECT CASE WHEN n.n > 10000 THEN greatest(s.n, n.n) ELSE n.n END AS total, n.n > 10000 AS is_capped
+FROM (SELECT count(*) AS n FROM (SELECT 1 FROM audit_events LIMIT 10001) AS found) AS n,
+    (SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint AS n FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'public.audit_events'::regclass) AS s;
+
+-- name: audit_list_total :one
+SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
+    SELECT 1 FROM audit_events e
+    WHERE ($1::text IS NULL OR e.event_category = $1)
+        AND ($2::timestamptz IS NULL OR e.timestamp >= $2)
+        AND ($3::timestamptz IS NULL OR e.timestamp < $3)
+        AND ($4::text IS NULL OR e.actor = $4)
+        AND ($5::text IS NULL OR e.action = $5)
+        AND ($6::text IS NULL OR e.resource_type = $6)
+        AND ($7::text IS NULL OR e.resource_id = $7)
+    LIMIT 10001) AS found) AS n;
+
+-- name: audit_range :one
+SELECT coalesce($2::timestamptz <= $1::timestamptz, false) AS is_empty;
+
+-- $2, $3: the times that the id allows.  $4, for what is no event's id: the
+-- newest event of that resource, among the last hundred thousand.
+-- name: audit_get :many
+(SELECT e.id, e.actor, e.actor_type, e.action, e.resource_type, e.resource_id, coalesce(e.details, '{}') AS details,
+    e.timestamp AT TIME ZONE 'UTC' AS timestamp, e.event_category
+FROM audit_events e WHERE e.id = $1 AND e.timestamp BETWEEN to_timestamp($2::bigint / 1000000.0) AND to_timestamp($3::bigint / 1000000.0) LIMIT 1)
+UNION ALL
+(SELECT e.id, e.actor, e.actor_type, e.action, e.resource_type, e.resource_id, coalesce(e.details, '{}') AS details,
+    e.timestamp AT TIME ZONE 'UTC' AS timestamp, e.event_category
+FROM (SELECT * FROM audit_events o WHERE $4::bool ORDER BY o.epoch DESC, o.xid DESC, o.seq DESC LIMIT 100000) AS e
+WHERE e.resource_id = $1 ORDER BY e.epoch DESC, e.xid DESC, e.seq DESC LIMIT 1);
+
+-- The fields that are hashed, as they are hashed.
+-- name: audit_rows :many
+SELECT e.epoch::text AS epoch, e.xid::text AS xid, e.seq::text AS seq, audit_us(e.timestamp)::text AS timestamp_us, e.id,
+    e.actor, e.actor_type, e.action, e.resource_type, e.resource_id, e.event_category, coalesce(e.details::text, '') AS details
+FROM audit_events e
+WHERE e.epoch = $1::int AND (e.xid, e.seq) > ($2::xid8, $3::bigint) AND e.xid < $4::xid8
+ORDER BY e.epoch, e.xid, e.seq
+LIMIT $5::bigint;
+
+-- name: audit_blocks :many
+SELECT b.n::text AS n, b.epoch::text AS epoch, b.from_xid::text AS from_xid, b.to_xid::text AS to_xid, b.rows::text AS rows,
+    audit_us(b.oldest)::text AS oldest_us, audit_us(b.newest)::text AS newest_us, audit_us(b.sealed_at)::text AS sealed_us,
+    encode(b.merkle_root, 'hex') AS merkle_root, encode(b.rows_hash, 'hex') AS rows_hash,
+    encode(b.previous_hash, 'hex') AS previous_hash, encode(b.hash, 'hex') AS hash
+FROM audit_blocks b WHERE b.n > $1::bigint ORDER BY b.n LIMIT $2::bigint;
+
+-- name: audit_block_marks :many
+SELECT encode(b.row_marks, 'hex') AS row_marks FROM audit_blocks b WHERE b.n = $1::bigint;
+
+-- name: audit_seal_state :one
+SELECT coalesce(b.n, 0) AS last_block, coalesce(encode(b.hash, 'hex'), '') AS last_hash, b.sealed_at AT TIME ZONE 'UTC' AS sealed_at,
+    (SELECT count(*) FROM (SELECT 1 FROM audit_events e
+        WHERE (e.epoch, e.xid) >= (coalesce(b.epoch, 0), coalesce(b.to_xid, '0')) LIMIT 10001) AS u) AS unsealed,
+    coalesce((SELECT greatest((extract(epoch FROM clock_timestamp() - e.timestamp) * 1000)::bigint, 0) FROM audit_events e
+        WHERE (e.epoch, e.xid) >= (coalesce(b.epoch, 0), coalesce(b.to_xid, '0'))
+        ORDER BY e.epoch, e.xid, e.seq LIMIT 1), 0) AS lag_ms,
+    audit_us(audit_kept_from())::text AS kept_from_us,
+    v.next_n AS next_to_check, v.rounds, v.blocks AS blocks_checked, v.rows AS rows_checked,
+    v.looked_at AT TIME ZONE 'UTC' AS checked_at, coalesce(v.broken_n, 0) AS broken_block, v.broken_what,
+    v.broken_at AT TIME ZONE 'UTC' AS broken_at
+FROM audit_verification v
+LEFT JOIN LATERAL (SELECT * FROM audit_blocks o ORDER BY o.n DESC LIMIT 1) AS b ON true;
+
+-- The event, its block (NULL: not sealed yet), and the way from the one to the
+-- other's root.
+-- name: audit_proof :many
+SELECT e.epoch::text AS epoch, e.xid::text AS xid, e.seq::text AS seq, audit_us(e.timestamp)::text AS timestamp_us, e.id,
+    e.actor, e.actor_type, e.action, e.resource_type, e.resource_id, e.event_category, coalesce(e.details::text, '') AS details,
+    b.n::text AS n, b.from_xid::text AS from_xid, b.to_xid::text AS to_xid, b.rows::text AS rows,
+    audit_us(b.oldest)::text AS oldest_us, audit_us(b.newest)::text AS newest_us, audit_us(b.sealed_at)::text AS sealed_us,
+    encode(b.merkle_root, 'hex') AS merkle_root, encode(b.rows_hash, 'hex') AS rows_hash,
+    encode(b.previous_hash, 'hex') AS previous_hash, encode(b.hash, 'hex') AS hash,
+    i.leaf_index::text AS leaf_index, to_json(audit_merkle_path(r.leaves, i.leaf_index))::text AS path
+FROM (SELECT o.* FROM audit_events o WHERE o.id = $1 AND o.timestamp BETWEEN to_timestamp($2::bigint / 1000000.0) AND to_timestamp($3::bigint / 1000000.0) LIMIT 1) AS e
+LEFT JOIN LATERAL (SELECT * FROM audit_blocks o WHERE o.epoch = e.epoch AND o.to_xid > e.xid ORDER BY o.to_xid LIMIT 1) AS b
+    ON b.from_xid <= e.xid
+LEFT JOIN LATERAL audit_rows_of(b.epoch, b.from_xid, b.to_xid) AS r ON true
+LEFT JOIN LATERAL (SELECT count(*)::int AS leaf_index FROM audit_events o
+    WHERE o.epoch = b.epoch AND o.xid >= b.from_xid AND (o.xid, o.seq) < (e.xid, e.seq)) AS i ON true;

@@ -1,0 +1,101 @@
+"""
+The audit trail over the API: lists and their filters, one event, and what a
+verifier reads.
+"""
+import pytest
+
+import audit
+
+LIST = "/api/v1/audit"
+
+
+@pytest.fixture
+def trail(stack):
+    audit.forget_all(stack)
+    audit.write(stack, 3, "alice")
+    with stack.admin() as c:
+        c.execute("INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category, details) "
+                  "VALUES ('bob', 'APIKey', 'create_issuer', 'issuer', 'iss-1', 'config', '{\"a\": \"<b>\"}')")
+    return stack
+
+
+def ids(reply):
+    return [(e["actor"], e["resource_id"]) for e in reply["data"]]
+
+
+def test_newest_first_in_pages(trail):
+    reply = trail.api.need("GET", f"{LIST}?per_page=2")
+    assert ids(reply) == [("bob", "iss-1"), ("alice", "res-3")]
+    assert (reply["total"], reply["page"], reply["per_page"]) == (4, 1, 2)
+    assert ids(trail.api.need("GET", f"{LIST}?per_page=2&page=2")) == [("alice", "res-2"), ("alice", "res-1")]
+    event = reply["data"][0]
+    assert event["details"] == {"a": "<b>"} and event["event_category"] == "config" and event["timestamp"].endswith("Z")
+    assert set(event) == {"id", "actor", "actor_type", "action", "resource_type", "resource_id", "details", "timestamp",
+                          "event_category"}
+
+
+@pytest.mark.parametrize("query, found", [
+    ("category=config", 1), ("category=auth", 0), ("actor=alice", 3), ("action=create_issuer", 1), ("resource_type=test", 3),
+    ("resource_id=res-2", 1), ("actor=alice&resource_id=iss-1", 0), ("since=2020-01-01T00:00:00Z", 4),
+    ("until=2020-01-01T00:00:00Z", 0), ("since=2020-01-01T00:00:00Z&until=2999-01-01T00:00:00%2B02:00", 4)])
+def test_filters(trail, query, found):
+    reply = trail.api.need("GET", f"{LIST}?{query}")
+    assert (len(reply["data"]), reply["total"]) == (found, found)
+
+
+@pytest.mark.parametrize("query", ["category=other", "since=yesterday", "until=2020-13-01T00:00:00Z",
+                                   "since=2020-01-02T00:00:00Z&until=2020-01-02T00:00:00Z"])
+def test_unusable_filters_are_refused(trail, query):
+    status, reply = trail.api.get(f"{LIST}?{query}")
+    assert status == 400 and reply["message"]
+
+
+def test_one_event_by_its_id_or_its_resource(trail):
+    event = trail.api.need("GET", LIST)["data"][1]
+    assert trail.api.need("GET", f"{LIST}/{event['id']}") == event
+    assert trail.api.need("GET", f"{LIST}/res-3") == event
+    for other in (event["id"][:-1] + "99999", "audit-1", "audit-9999999999999999999", "nothing"):
+        assert trail.api.get(f"{LIST}/{other}")[0] == 404
+        assert trail.api.get(f"{LIST}/{other}/proof")[0] == 404
+
+
+def test_what_a_verifier_reads(trail):
+    api = trail.api
+    audit.seal(trail, 2)
+    blocks = api.need("GET", f"{LIST}/blocks")["data"]
+    assert [b["rows"] for b in blocks] == ["3", "1"]
+    assert api.need("GET", f"{LIST}/blocks?after=1")["data"] == blocks[1:]
+    assert api.need("GET", f"{LIST}/blocks?limit=1")["data"] == blocks[:1]
+    rows = api.need("GET", f"{LIST}/rows?epoch=1")["data"]
+    assert [tuple(r[f] for f in audit.ROW) for r in rows] == [tuple(str(f) for f in r) for r in trail.query(audit.ROWS_SQL)]
+    last = rows[1]
+    assert api.need("GET", f"{LIST}/rows?epoch=1&after_xid={last['xid']}&after_seq={last['seq']}")["data"] == rows[2:]
+    assert api.need("GET", f"{LIST}/rows?epoch=1&before_xid={rows[3]['xid']}")["data"] == rows[:3]
+    assert api.need("GET", f"{LIST}/rows?epoch=2")["data"] == []
+    marks = api.need("GET", f"{LIST}/blocks/1/marks")["row_marks"]
+    assert len(marks) == 3 * 32
+    assert api.get(f"{LIST}/blocks/9/marks")[0] == 404 and api.get(f"{LIST}/blocks/x/marks")[0] == 400
+
+
+def test_how_far_sealing_has_come(trail):
+    api = trail.api
+    before = api.need("GET", f"{LIST}/seal")
+    assert (before["last_block"], before["unsealed"]) == (0, 4) and before["lag_ms"] > 0
+    audit.seal(trail)
+    trail.query("SELECT audit_chain_verify(100)")
+    after = api.need("GET", f"{LIST}/seal")
+    block = api.need("GET", f"{LIST}/blocks")["data"][-1]
+    assert (after["last_block"], after["last_hash"]) == (1, block["hash"])
+    assert (after["unsealed"], after["lag_ms"], after["rounds"], after["rows_checked"], after["broken_block"]) == (0, 0, 1, 4, 0)
+
+
+def test_an_event_that_is_in_no_block_has_no_proof_yet(trail):
+    event = trail.api.need("GET", LIST)["data"][0]
+    status, reply = trail.api.get(f"{LIST}/{event['id']}/proof")
+    assert status == 409 and "no block yet" in reply["message"]
+
+
+def test_who_may_read_it(trail):
+    for path in ("", "/seal", "/blocks", "/blocks/1/marks", "/rows", "/some", "/some/proof"):
+        assert trail.api.get(LIST + path, key="")[0] == 401
+        assert trail.api.get(LIST + path, key="nobody-0123456789abcdef0123456789abcdef")[0] == 401
