@@ -1,3 +1,37 @@
+DROP FUNCTION tasks_done(text, bigint, text[]), tasks_claim(text, bigint, text, int, timestamptz, text),
+    tasks_due(timestamptz, text, bigint), tasks_batch(text);
+CREATE FUNCTION tasks_due() RETURNS TABLE (due bool, running bigint)
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT EXISTS (SELECT 1 FROM tasks WHERE status = 'Pending' AND run_after <= engine_now()),
+        (SELECT count(DISTINCT lease_id) FROM tasks WHERE status = 'Running')
+$$;
+CREATE FUNCTION tasks_claim(p_incarnation text, p_term bigint, p_worker text, p_limit int)
+RETURNS TABLE (lease_id bigint, claimed bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+    v_lease bigint;
+    v_n bigint;
+BEGIN
+    IF NOT leadership_is(p_term, p_incarnation) THEN
+        RAISE EXCEPTION 'term % of % is over', p_term, p_incarnation USING ERRCODE = 'CT001';
+    END IF;
+    IF NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp()) THEN
+        RETURN;
+    END IF;
+    v_lease := nextval('lease_seq');
+    UPDATE tasks t SET status = 'Running', lease_id = v_lease, leased_by = p_worker,
+        attempt_until = clock_timestamp() + interval '60 seconds', deliveries = t.deliveries + 1
+    WHERE t.id IN (SELECT q.id FROM tasks q WHERE q.status = 'Pending' AND q.run_after <= v_now
+        ORDER BY q.run_after, q.id LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    IF v_n > 0 THEN
+        RETURN QUERY SELECT v_lease, v_n;
+    END IF;
+END $$;
+DROP INDEX tasks_leased;
+CREATE INDEX tasks_leased ON tasks (leased_by, lease_id) WHERE status = 'Running';
 DROP TRIGGER certificates_renew_after_moved ON managed_certificates;
 CREATE TRIGGER certificates_renew_after_moved BEFORE UPDATE OF renewal_policy_id ON managed_certificates FOR EACH ROW
     WHEN (NEW.expires_at IS NOT NULL AND NEW.renewal_policy_id <> OLD.renewal_policy_id)
@@ -49,8 +83,8 @@ FROM renewal_policies p
 WHERE c.renew_after IS NULL AND c.expires_at IS NOT NULL AND p.id = c.renewal_policy_id;
 DO $$
 BEGIN
-    REVOKE ALL ON FUNCTION duty_renewal_scan(int) FROM PUBLIC;
+    REVOKE ALL ON FUNCTION duty_renewal_scan(int), tasks_due(), tasks_claim(text, bigint, text, int) FROM PUBLIC;
     IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_scheduler') THEN
-        GRANT EXECUTE ON FUNCTION duty_renewal_scan(int) TO certctl_scheduler;
+        GRANT EXECUTE ON FUNCTION duty_renewal_scan(int), tasks_due(), tasks_claim(text, bigint, text, int) TO certctl_scheduler;
     END IF;
 END $$;

@@ -111,13 +111,110 @@ CREATE TRIGGER certificates_renew_after_moved BEFORE UPDATE OF renewal_policy_id
         OR (NEW.issuer_id <> OLD.issuer_id AND NEW.renew_after IS NULL)))
     EXECUTE FUNCTION certificates_renew_after();
 
+-- --- the queue of tasks ---
+
+-- By the lease: what a worker loads and finishes lies together, and a count of
+-- the leases that run can start at the oldest that may.
+DROP INDEX tasks_leased;
+CREATE INDEX tasks_leased ON tasks (lease_id, leased_by) WHERE status = 'Running';
+
+-- How many tasks of a kind one lease may hold.  Kinds that end in one
+-- statement for all of a lease gain by many; one that calls out is alone, so
+-- that it is not kept by its neighbours.
+CREATE FUNCTION tasks_batch(p_kind text) RETURNS int LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE p_kind WHEN 'noop' THEN 1000 ELSE 1 END
+$$;
+
+-- Whether a task is due behind the low-water key, and how many leases of tasks
+-- are running, p_low_lease being the oldest that may.  first_*: the first due
+-- one, low_lease: the oldest lease that runs; NULL where there is none.
+DROP FUNCTION tasks_due();
+CREATE FUNCTION tasks_due(p_low_after timestamptz, p_low_id text, p_low_lease bigint)
+RETURNS TABLE (due bool, running bigint, first_after timestamptz, first_id text, low_lease bigint)
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_sort = off AS $$
+    SELECT f.id IS NOT NULL, r.n, f.run_after, f.id, r.low
+    FROM (SELECT count(DISTINCT t.lease_id) AS n, min(t.lease_id) AS low FROM tasks t
+        WHERE t.status = 'Running' AND t.lease_id >= p_low_lease) r
+    LEFT JOIN (SELECT t.id, t.run_after FROM tasks t
+        WHERE t.status = 'Pending' AND t.run_after <= engine_now() AND (t.run_after, t.id) >= (p_low_after, p_low_id)
+        ORDER BY t.run_after, t.id LIMIT 1) f ON true
+$$;
+
+-- Hands due tasks to a worker as one lease: the first due one, and those
+-- behind it as long as they are of its kind and its kind is done many at once.
+-- Starts behind the low-water key, so that what was handed out is not walked
+-- again while a snapshot somewhere keeps its dead rows.
+DROP FUNCTION tasks_claim(text, bigint, text, int);
+CREATE FUNCTION tasks_claim(p_incarnation text, p_term bigint, p_worker text, p_limit int, p_low_after timestamptz,
+    p_low_id text)
+RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text, is_full bool)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_sort = off AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+    v_lease bigint;
+    v_kind text;
+    v_limit int;
+    v_rows tid[];
+    v_ids text[];
+    v_afters timestamptz[];
+    v_n bigint;
+BEGIN
+    IF NOT leadership_is(p_term, p_incarnation) THEN
+        RAISE EXCEPTION 'term % of % is over', p_term, p_incarnation USING ERRCODE = 'CT001';
+    END IF;
+    IF NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp()) THEN
+        RETURN;
+    END IF;
+    SELECT q.kind INTO v_kind FROM tasks q
+        WHERE q.status = 'Pending' AND q.run_after <= v_now AND (q.run_after, q.id) >= (p_low_after, p_low_id)
+        ORDER BY q.run_after, q.id LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    v_limit := least(p_limit, tasks_batch(v_kind));
+    -- The rows are locked, so they stay where they are.
+    SELECT array_agg(l.ctid), array_agg(l.id), array_agg(l.run_after) INTO v_rows, v_ids, v_afters
+    FROM (SELECT k.ctid, k.id, k.run_after, bool_or(k.kind <> v_kind) OVER (ORDER BY k.run_after, k.id) AS is_behind
+        FROM (SELECT q.ctid, q.id, q.run_after, q.kind FROM tasks q
+            WHERE q.status = 'Pending' AND q.run_after <= v_now AND (q.run_after, q.id) >= (p_low_after, p_low_id)
+            ORDER BY q.run_after, q.id LIMIT v_limit FOR NO KEY UPDATE SKIP LOCKED) k) l
+    WHERE NOT l.is_behind;
+    IF v_rows IS NULL THEN
+        RETURN; -- the first is just being changed by somebody: the next look
+    END IF;
+    v_lease := nextval('lease_seq');
+    UPDATE tasks t SET status = 'Running', lease_id = v_lease, leased_by = p_worker,
+        attempt_until = clock_timestamp() + interval '60 seconds', deliveries = t.deliveries + 1
+    WHERE t.ctid = ANY (v_rows);
+    v_n := cardinality(v_ids);
+    RETURN QUERY SELECT v_lease, v_n, v_afters[v_n], v_ids[v_n], v_n = v_limit;
+END $$;
+
+-- The end of tasks that leave nothing behind, all of a lease in one statement.
+CREATE FUNCTION tasks_done(p_worker text, p_lease bigint, p_ids text[]) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
+    WITH done AS (
+        DELETE FROM tasks t WHERE t.lease_id = p_lease AND t.leased_by = p_worker AND t.status = 'Running' AND t.id = ANY (p_ids)
+        RETURNING 1)
+    SELECT count(*) FROM done
+$$;
+
 DO $$
 DECLARE
     r text;
 BEGIN
-    REVOKE ALL ON FUNCTION duty_renewal_scan(int), renewals_due(timestamptz, int), issuers_renew_after() FROM PUBLIC;
+    REVOKE ALL ON FUNCTION duty_renewal_scan(int), renewals_due(timestamptz, int), issuers_renew_after(), tasks_batch(text),
+        tasks_due(timestamptz, text, bigint), tasks_claim(text, bigint, text, int, timestamptz, text),
+        tasks_done(text, bigint, text[]) FROM PUBLIC;
     IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_scheduler') THEN
-        GRANT EXECUTE ON FUNCTION duty_renewal_scan(int) TO certctl_scheduler;
+        GRANT EXECUTE ON FUNCTION duty_renewal_scan(int), tasks_due(timestamptz, text, bigint),
+            tasks_claim(text, bigint, text, int, timestamptz, text) TO certctl_scheduler;
+    END IF;
+    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_worker') THEN
+        GRANT EXECUTE ON FUNCTION tasks_done(text, bigint, text[]) TO certctl_worker;
     END IF;
     FOREACH r IN ARRAY '{certctl_apiserver,certctl_scheduler,certctl_worker}'::text[] LOOP
         IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = r) THEN

@@ -61,6 +61,7 @@ dispatch_start(struct dispatch *d, uint64_t term)
 	d->term = term;
 	permits_init(&d->permits, d->o.permits);
 	d->must_look_full = true;
+	d->task_lease = d->low_lease = 0;
 	d->look_not_before_ms = now;
 	d->swept_full_ms = now - DISPATCH_FULL_MS;
 	timer_arm(d->tick, 0);

@@ -55,14 +55,16 @@ claim_full(struct dispatch *d, const struct claim *c, struct worker *w,
 {
 	int64_t lease_id = db_i64(r, 0, db_col(r, "lease_id"));
 	int64_t claimed = db_i64(r, 0, db_col(r, "claimed"));
-	const char *after = NULL, *id = NULL;
+	bool is_full = (size_t)claimed >= c->limit;
 
-	if (!lane_is_tasks(lane)) {
-		after = db_text(r, 0, db_col(r, "last_after"));
-		id = db_text(r, 0, db_col(r, "last_id"));
+	if (lane_is_tasks(lane)) {
+		is_full = db_bool(r, 0, db_col(r, "is_full"));
+		d->task_lease = lease_id;
 	}
 	permits_keep(&d->permits);
-	lane_claimed(lane, claimed, (size_t)claimed >= c->limit, after, id);
+	lane_claimed(lane, claimed, is_full,
+	    db_text(r, 0, db_col(r, "last_after")),
+	    db_text(r, 0, db_col(r, "last_id")));
 	/* One of many: it may be a job that must run alone, with others
 	 * behind it. */
 	if (claimed == 1)
@@ -108,11 +110,12 @@ static struct db_req *
 submit_claim(struct dispatch *d, struct claim *c, const struct lane *lane)
 {
 	char term[24], limit[24];
+	const char *after = lane->low_after ? lane->low_after : "-infinity";
+	const char *id = lane->low_id ? lane->low_id : "";
 	const char *jobs[] = {d->o.incarnation, term, c->worker,
-	    lane->issuer_id, limit,
-	    lane->low_after ? lane->low_after : "-infinity",
-	    lane->low_id ? lane->low_id : ""};
-	const char *tasks[] = {d->o.incarnation, term, c->worker, limit};
+	    lane->issuer_id, limit, after, id};
+	const char *tasks[] = {d->o.incarnation, term, c->worker, limit, after,
+	    id};
 	struct db_stmt stmt = {Q_SCHED_JOBS_CLAIM, ARRAY_LEN(jobs), jobs};
 
 	if (lane_is_tasks(lane))

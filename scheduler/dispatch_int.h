@@ -43,6 +43,10 @@ struct dispatch {
 	struct claim claims[DISPATCH_CLAIMS_MAX];
 	struct db_req *look;
 	struct db_req *sweep;
+	bool is_looking_full;
+	int64_t look_lease;  /* task_lease when the look was sent */
+	int64_t task_lease;  /* the last lease of tasks handed out */
+	int64_t low_lease;   /* the oldest lease of tasks that may run */
 	bool must_look;      /* something may be due */
 	bool must_look_full; /* from the beginning */
 	int64_t looked_ms;

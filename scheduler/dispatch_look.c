@@ -1,7 +1,17 @@
 #include "scheduler/dispatch_int.h"
 
+#include <inttypes.h>
+
 #include "common/base/arena.h"
 #include "common/log/log.h"
+
+static const char *
+text_or_null(struct db_result *r, const char *name)
+{
+	int col = db_col(r, name);
+
+	return db_is_null(r, 0, col) ? NULL : db_text(r, 0, col);
+}
 
 /* Tasks have no lane row, and no cap but the permits. */
 static size_t
@@ -20,6 +30,15 @@ tasks_row(struct dispatch *d, struct db_result *r)
 				     .is_due = db_bool(r, 0, db_col(r, "due")),
 				     .allows = LANE_ALLOWS_ALL,
 				 });
+	if (!d->is_looking_full)
+		return running;
+	lanes_look_first(d->lanes, LANE_TASKS, text_or_null(r, "first_after"),
+	    text_or_null(r, "first_id"));
+	/* Claims of tasks come one after the other: with none running, all
+	 * that will run is younger than the last when this was sent. */
+	d->low_lease = text_or_null(r, "low_lease")
+			   ? db_i64(r, 0, db_col(r, "low_lease"))
+			   : d->look_lease;
 	return running;
 }
 
@@ -97,12 +116,19 @@ dispatch_look_start(struct dispatch *d)
 	    d->must_look_full || now - d->looked_full_ms >= DISPATCH_FULL_MS;
 	struct arena *a = arena_new();
 	struct lane_keys keys;
+	const struct lane *tasks = lanes_find(d->lanes, LANE_TASKS);
+	bool has_key = !is_full && tasks && tasks->low_after;
 	const char *params[3];
+	const char *tasks_params[] = {has_key ? tasks->low_after : "-infinity",
+	    has_key ? tasks->low_id : "",
+	    arena_printf(a, "%" PRId64, is_full ? 0 : d->low_lease)};
 	struct db_stmt stmts[] = {
 	    {Q_SCHED_LANES_DUE, ARRAY_LEN(params), params},
-	    {Q_SCHED_TASKS_DUE, 0, NULL},
+	    {Q_SCHED_TASKS_DUE, ARRAY_LEN(tasks_params), tasks_params},
 	};
 
+	d->is_looking_full = is_full;
+	d->look_lease = d->task_lease;
 	d->looked_ms = now;
 	if (is_full)
 		d->looked_full_ms = now;

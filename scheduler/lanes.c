@@ -31,6 +31,7 @@ forget_key(struct lane *l)
 {
 	mem_freep(&l->low_after);
 	mem_freep(&l->low_id);
+	l->is_moved = l->is_claiming;
 }
 
 static void
@@ -129,16 +130,9 @@ lane_claim(struct lane *l)
 	return RC_OK;
 }
 
-void
-lane_claimed(struct lane *l, int64_t n, bool is_full, const char *low_after,
-    const char *low_id)
+static void
+set_key(struct lane *l, const char *low_after, const char *low_id)
 {
-	l->is_claiming = false;
-	/* What a half-open or paced lane let through is let through once. */
-	if (l->allows != LANE_ALLOWS_ALL)
-		l->allows = n < l->allows ? l->allows - n : 0;
-	l->is_due = is_full;
-	permits_keep(&l->permits);
 	if (!low_after || !low_id)
 		return;
 	forget_key(l);
@@ -147,10 +141,26 @@ lane_claimed(struct lane *l, int64_t n, bool is_full, const char *low_after,
 }
 
 void
+lane_claimed(struct lane *l, int64_t n, bool is_full, const char *low_after,
+    const char *low_id)
+{
+	l->is_claiming = false;
+	/* What a half-open or paced lane let through is let through once. */
+	if (l->allows != LANE_ALLOWS_ALL)
+		l->allows = n < l->allows ? l->allows - n : 0;
+	l->is_due = is_full || l->is_moved;
+	permits_keep(&l->permits);
+	if (!l->is_moved)
+		set_key(l, low_after, low_id);
+	l->is_moved = false;
+}
+
+void
 lane_claim_empty(struct lane *l, bool is_due)
 {
 	l->is_claiming = false;
-	l->is_due = is_due;
+	l->is_due = is_due || l->is_moved;
+	l->is_moved = false;
 	permits_give(&l->permits);
 }
 
@@ -160,7 +170,8 @@ void
 lanes_forget_keys(struct lanes *ls)
 {
 	for (size_t i = 0; i < ls->n; i++)
-		forget_key(ls->items[i]);
+		if (!lane_is_tasks(ls->items[i]))
+			forget_key(ls->items[i]);
 }
 
 void
@@ -180,7 +191,7 @@ lanes_look_begin(struct lanes *ls, bool is_full, struct arena *a,
 
 		l->is_seen = false;
 		permits_mark(&l->permits);
-		if (!l->low_after)
+		if (!l->low_after || lane_is_tasks(l))
 			continue;
 		out->issuer_ids[out->n] = arena_strdup(a, l->issuer_id);
 		out->low_afters[out->n] = arena_strdup(a, l->low_after);
@@ -216,8 +227,22 @@ lanes_look_row(struct lanes *ls, const struct lane_row *row)
 	l->is_open = row->is_open;
 	l->allows = row->allows;
 	l->batch = is_local ? ls->batch : 1;
+	if (lane_is_tasks(l))
+		l->batch = LANE_TASKS_BATCH;
 	permits_set_cap(&l->permits, row->cap);
 	permits_recount(&l->permits, row->running);
+}
+
+void
+lanes_look_first(struct lanes *ls, const char *issuer_id, const char *low_after,
+    const char *low_id)
+{
+	struct lane *l = lanes_find(ls, issuer_id);
+
+	if (!l)
+		return;
+	forget_key(l);
+	set_key(l, low_after, low_id);
 }
 
 void

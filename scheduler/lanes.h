@@ -13,7 +13,8 @@
  *
  * What is known of lanes comes from a look (lanes_look_*): the database's
  * answer for all of them.  A full look forgets the low-water keys first: jobs
- * that came back lie behind them.
+ * that came back lie behind them.  The key of tasks stands until the look's
+ * answer moves it, so that no claim walks what a full look has walked.
  */
 #ifndef SCHEDULER_LANES_H
 #define SCHEDULER_LANES_H
@@ -29,6 +30,8 @@
 /* The lane of tasks has this id; no issuer's is empty. */
 #define LANE_TASKS ""
 #define LANE_ALLOWS_ALL (-1)
+/* Tasks a lease; the claim takes fewer of kinds that go alone. */
+#define LANE_TASKS_BATCH 1000
 
 struct lane { /* read; change it through the functions only */
 	char *issuer_id;
@@ -39,6 +42,7 @@ struct lane { /* read; change it through the functions only */
 	bool is_claiming;
 	bool is_seen; /* by the look under way */
 	struct permits permits;
+	bool is_moved;   /* the key, while a claim was under way */
 	char *low_after; /* NULL: from the beginning */
 	char *low_id;
 };
@@ -62,8 +66,9 @@ bool lane_is_tasks(const struct lane *l);
 
 /* A claim starts: RC_BUSY when the lane is full or claiming. */
 rc lane_claim(struct lane *l) MUST_CHECK;
-/* It brought a lease of n jobs; low keys may be NULL (tasks).  is_full: as
- * many as were asked for, so there may be more. */
+/* It brought a lease of n jobs; low keys may be NULL.  is_full: as many as
+ * were asked for, so there may be more.  Keys that were set or forgotten since
+ * the claim was sent stand: what they were moved back for lies behind it. */
 void lane_claimed(struct lane *l, int64_t n, bool is_full,
     const char *low_after, const char *low_id);
 /* It brought nothing, or failed (and then the lane stays due). */
@@ -89,6 +94,9 @@ struct lane_row {
 	int64_t allows;
 };
 void lanes_look_row(struct lanes *ls, const struct lane_row *row);
+/* What a full look found to be the first that is due in a lane; NULL: none. */
+void lanes_look_first(struct lanes *ls, const char *issuer_id,
+    const char *low_after, const char *low_id);
 /* Its end: lanes it did not name are gone. */
 void lanes_look_end(struct lanes *ls);
 /* What came back lies behind the keys: look from the beginning. */

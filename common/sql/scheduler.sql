@@ -24,14 +24,16 @@ SELECT issuer_id, issuer_type, cap, running, due, coalesce(allows, -1) AS allows
 FROM lanes_due($1::text[], $2::timestamptz[], $3::text[]);
 
 -- name: sched_tasks_due :one
-SELECT due, running FROM tasks_due();
+SELECT due, running, first_after::text AS first_after, first_id, low_lease
+FROM tasks_due($1::timestamptz, $2, $3::bigint);
 
 -- name: sched_jobs_claim :many
 SELECT lease_id, claimed, last_after::text AS last_after, last_id
 FROM jobs_claim($1, $2::bigint, $3, $4, $5::int, $6::timestamptz, $7);
 
 -- name: sched_tasks_claim :many
-SELECT lease_id, claimed FROM tasks_claim($1, $2::bigint, $3, $4::int);
+SELECT lease_id, claimed, last_after::text AS last_after, last_id, is_full
+FROM tasks_claim($1, $2::bigint, $3, $4::int, $5::timestamptz, $6);
 
 -- name: sched_leases_free :one
 SELECT freed, failed FROM leases_free($1, $2::bigint, $3, $4::bigint[]);

@@ -73,6 +73,9 @@ FROM tasks t
 WHERE t.leased_by = $1 AND t.lease_id = $2::bigint AND t.status = 'Running'
 ORDER BY t.id;
 
+-- name: tasks_done :one
+SELECT tasks_done($1, $2::bigint, $3::text[]) AS done;
+
 -- A task that failed for good gives its dedupe key free, so that it can be
 -- asked for anew.  $5: trying again would not help.
 -- name: task_failed :many

@@ -222,14 +222,14 @@ rule_tasks(void *arg, struct db_pool *p, const struct db_stmt *st)
 {
 	struct sim_sched *s = arg;
 	struct world *w = s->world;
-	char row[32] = "f|0";
+	char row[64] = "f|0|\\N|\\N|\\N";
 
 	for (size_t i = 0; i < w->nissuers; i++)
 		if (w->issuers[i].id[0] == '\0')
-			snprintf(row, sizeof(row), "%s|%zu",
+			snprintf(row, sizeof(row), "%s|%zu|\\N|\\N|\\N",
 			    lane_has_due(w, i, NULL) ? "t" : "f",
 			    running_leases(w, i));
-	db_script_rows(p, "due|running", row);
+	db_script_rows(p, "due|running|first_after|first_id|low_lease", row);
 	trouble(w, p);
 }
 
@@ -308,16 +308,18 @@ rule_claim_tasks(void *arg, struct db_pool *p, const struct db_stmt *st)
 {
 	struct sim_sched *s = arg;
 	struct world *w = s->world;
-	char row[64] = "";
-	size_t n, last;
+	char row[128] = "";
+	size_t n, last = 0;
 
 	if (is_term_over(s, p, st))
 		return;
-	n = claim(w, find_issuer(w, ""), st->params[2],
-	    (size_t)strtoull(st->params[3], NULL, 10), "-infinity", "", &last);
+	/* Its kinds go one a lease. */
+	n = claim(w, find_issuer(w, ""), st->params[2], 1, st->params[4],
+	    st->params[5], &last);
 	if (n > 0)
-		snprintf(row, sizeof(row), "%" PRId64 "|%zu", w->last_lease, n);
-	db_script_rows(p, "lease_id|claimed", row);
+		snprintf(row, sizeof(row), "%" PRId64 "|%zu|%" PRId64 "|%zu|t",
+		    w->last_lease, n, w->jobs[last].run_after, last);
+	db_script_rows(p, "lease_id|claimed|last_after|last_id|is_full", row);
 	late_claim(w, p);
 }
 

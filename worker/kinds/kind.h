@@ -49,6 +49,7 @@ struct task {
 	const char *subject;
 	const char *issuer_id; /* "" when none */
 	const char *payload;
+	bool ends_together; /* its row is left to the end of the lease */
 	/* set when the op ended */
 	struct op *op; /* NULL: not running */
 	rc code;

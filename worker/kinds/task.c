@@ -1,7 +1,9 @@
 /*
  * A lease of tasks: each runs as an op of its own, by the table of kinds, and
- * the lease ends when all have.  A task that ends well has deleted its row; a
- * failure is written here: back-off, and Failed when attempts are used up.
+ * the lease ends when all have.  A task that ends well has deleted its row,
+ * unless its kind leaves that to the end of the lease, where one statement
+ * deletes all; a failure is written here: back-off, and Failed when attempts
+ * are used up.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -15,11 +17,17 @@
 #define RETRY_MS 100
 #define STUCK_MS 2000
 
-static const struct {
-	const char *kind;
-	op_step *begin;
+/* What the function tasks_batch() of the database lets share a lease should
+ * be ended together. */
+static const struct kind {
+	const char *name;
+	op_step *begin; /* NULL: there is nothing to do */
+	bool ends_together;
 } kinds[] = {
-    {"ca_init", ca_init_begin},
+    {"ca_init", ca_init_begin, false},
+    /* Passes through scheduler, bus and worker and does nothing: to measure
+     * them, and to try a deployment. */
+    {"noop", NULL, true},
 };
 
 struct tasks { /* state of the lease's op */
@@ -29,12 +37,17 @@ struct tasks { /* state of the lease's op */
 	struct op *op; /* itself; NULL once it is ending */
 	size_t n, running;
 	struct task *tasks;
+	const char **done; /* ids of those that end together */
+	size_t ndone;
 	size_t at; /* whose failure is being written */
 	unsigned tries;
 };
 
 static op_step tasks_loaded;
 static op_step tasks_wait;
+static op_step tasks_end;
+static op_step tasks_ended;
+static op_step tasks_not_ended;
 static op_step tasks_write_failure;
 static op_step tasks_written;
 static op_step tasks_not_written;
@@ -57,12 +70,12 @@ child_ended(struct op *op, rc code, const char *message)
 		op_wake(ts->op);
 }
 
-static op_step *
-find_kind(const char *kind)
+static const struct kind *
+find_kind(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		if (strcmp(kinds[i].kind, kind) == 0)
-			return kinds[i].begin;
+		if (strcmp(kinds[i].name, name) == 0)
+			return &kinds[i];
 	return NULL;
 }
 
@@ -77,19 +90,29 @@ child_start(struct tasks *ts, struct task *t)
 	    .owner = t,
 	    .on_end = child_ended,
 	};
-	op_step *begin = find_kind(t->kind);
+	const struct kind *kind = find_kind(t->kind);
 
-	if (!begin) {
+	if (!kind) {
 		t->code = RC_NOT_IMPLEMENTED;
 		t->message = op_printf(ts->op,
 		    "this worker knows no tasks of kind %s", t->kind);
 		return;
 	}
+	t->ends_together = kind->ends_together;
+	if (!kind->begin)
+		return;
 	ts->running++;
-	t->op = op_start(&env, begin);
+	t->op = op_start(&env, kind->begin);
 }
 
 /* --- all of the lease --- */
+
+static bool
+is_worth_another_try(struct tasks *ts, rc code)
+{
+	return code == RC_UNAVAILABLE || code == RC_TIMEOUT ||
+	       (code == RC_BUSY && ++ts->tries <= BUSY_TRIES);
+}
 
 static void
 abort_children(void *arg)
@@ -133,9 +156,7 @@ tasks_loaded(struct op *op)
 		};
 	for (size_t i = 0; i < ts->n; i++)
 		child_start(ts, &ts->tasks[i]);
-	if (ts->running == 0)
-		return op_goto(op, tasks_write_failure);
-	return op_park(op, op_left_ms(op), tasks_wait);
+	return op_goto(op, tasks_wait);
 }
 
 static enum op_next
@@ -145,8 +166,61 @@ tasks_wait(struct op *op)
 
 	if (ts->running > 0)
 		return op_park(op, op_left_ms(op), tasks_wait);
+	return op_goto(op, tasks_end);
+}
+
+static enum op_next
+not_trusted(struct op *op)
+{
+	return op_fail(op, RC_LEASE_LOST, "the worker's own lease is too old");
+}
+
+/* --- those that ended well --- */
+
+static enum op_next
+tasks_end(struct op *op)
+{
+	struct tasks *ts = op_state(op, sizeof(*ts));
+
+	ts->done = arena_alloc(op_arena(op), (ts->n + 1) * sizeof(char *));
+	ts->ndone = 0;
+	for (size_t i = 0; i < ts->n; i++)
+		if (ts->tasks[i].ends_together && ts->tasks[i].code == RC_OK)
+			ts->done[ts->ndone++] = ts->tasks[i].id;
+	if (ts->ndone == 0)
+		return op_goto(op, tasks_write_failure);
+	if (!lease_is_trusted(ts->env->lease))
+		return not_trusted(op);
+	op_catch(op, tasks_not_ended);
+	return OP_QUERY(op, Q_TASKS_DONE, tasks_ended, ts->worker,
+	    ts->lease_text, db_text_array(op_arena(op), ts->done, ts->ndone));
+}
+
+static enum op_next
+tasks_ended(struct op *op)
+{
+	struct tasks *ts = op_state(op, sizeof(*ts));
+
+	ts->tries = 0;
 	return op_goto(op, tasks_write_failure);
 }
+
+/* Made again after any doubt: what is gone already is not found. */
+static enum op_next
+tasks_not_ended(struct op *op)
+{
+	struct tasks *ts = op_state(op, sizeof(*ts));
+	const struct db_error *e;
+	rc code = op_caught(op, &e);
+
+	if (is_worth_another_try(ts, code))
+		return op_sleep(op, rand_jitter(RETRY_MS, 25), tasks_end);
+	log_error("TASK-STUCK", "lease %s: its end can't be stored: %s %s",
+	    ts->lease_text, e->sqlstate, e->message);
+	return op_sleep(op, STUCK_MS, tasks_give_up);
+}
+
+/* --- those that failed --- */
 
 /* Trying again can't help where the worker does not know how. */
 static bool
@@ -166,8 +240,7 @@ tasks_write_failure(struct op *op)
 	if (ts->at == ts->n)
 		return op_done(op);
 	if (!lease_is_trusted(ts->env->lease))
-		return op_fail(op, RC_LEASE_LOST,
-		    "the worker's own lease is too old");
+		return not_trusted(op);
 	t = &ts->tasks[ts->at];
 	op_catch(op, tasks_not_written);
 	return OP_QUERY(op, Q_TASK_FAILED, tasks_written, ts->worker,
@@ -194,8 +267,7 @@ tasks_not_written(struct op *op)
 	const struct db_error *e;
 	rc code = op_caught(op, &e);
 
-	if (code == RC_UNAVAILABLE || code == RC_TIMEOUT ||
-	    (code == RC_BUSY && ++ts->tries <= BUSY_TRIES))
+	if (is_worth_another_try(ts, code))
 		return op_sleep(op, rand_jitter(RETRY_MS, 25),
 		    tasks_write_failure);
 	log_error("TASK-STUCK", "%s: its failure can't be stored: %s %s",
@@ -207,7 +279,8 @@ tasks_not_written(struct op *op)
 static enum op_next
 tasks_give_up(struct op *op)
 {
-	return op_fail(op, RC_INTERNAL, "a failure could not be stored");
+	return op_fail(op, RC_INTERNAL,
+	    "the end of a task could not be stored");
 }
 
 struct op *

@@ -53,7 +53,7 @@ batches_are_for_the_local_ca(void)
 
 	CHECK_INT(lanes_find(ls, "iss-a")->batch, 256);
 	CHECK_INT(lanes_find(ls, "iss-b")->batch, 1);
-	CHECK_INT(lanes_find(ls, LANE_TASKS)->batch, 1);
+	CHECK_INT(lanes_find(ls, LANE_TASKS)->batch, LANE_TASKS_BATCH);
 	CHECK(lane_is_tasks(lanes_find(ls, LANE_TASKS)));
 	CHECK(!lanes_find(ls, "iss-c"));
 	lanes_free(ls);
@@ -127,6 +127,52 @@ low_keys_until_a_full_look(void)
 	CHECK_STR(k.low_ids[0], "job-1");
 	look(ls, true, &k, a);
 	CHECK_INT(k.n, 0);
+	CHECK(!l->low_after);
+	arena_free(a);
+	lanes_free(ls);
+}
+
+/* Jobs that came back lie behind the key of a claim that was on its way. */
+static void
+a_claim_does_not_undo_a_full_look(void)
+{
+	struct lanes *ls = three_lanes();
+	struct arena *a = arena_new();
+	struct lane *l = lanes_find(ls, "iss-a");
+	struct lane_keys k;
+
+	CHECK(lane_claim(l) == RC_OK);
+	look(ls, true, &k, a);
+	lane_claimed(l, 3, false, "2026-01-01", "job-1");
+	CHECK(!l->low_after);
+	CHECK(l->is_due);
+	CHECK(lane_claim(l) == RC_OK);
+	lane_claimed(l, 3, false, "2026-01-01", "job-1");
+	CHECK_STR(l->low_after, "2026-01-01");
+	CHECK(!l->is_due);
+	arena_free(a);
+	lanes_free(ls);
+}
+
+static void
+the_key_of_tasks_is_moved_by_what_a_full_look_found(void)
+{
+	struct lanes *ls = three_lanes();
+	struct arena *a = arena_new();
+	struct lane *l = lanes_find(ls, LANE_TASKS);
+	struct lane_keys k;
+
+	CHECK(lane_claim(l) == RC_OK);
+	lane_claimed(l, 1000, true, "2026-01-02", "task-9");
+	look(ls, true, &k, a);
+	CHECK_INT(k.n, 0);
+	CHECK_STR(l->low_id, "task-9");
+	CHECK(lane_claim(l) == RC_OK);
+	lanes_look_first(ls, LANE_TASKS, "2026-01-01", "task-1");
+	lane_claimed(l, 1000, true, "2026-01-02", "task-99");
+	CHECK_STR(l->low_after, "2026-01-01");
+	CHECK_STR(l->low_id, "task-1");
+	lanes_look_first(ls, LANE_TASKS, NULL, NULL);
 	CHECK(!l->low_after);
 	arena_free(a);
 	lanes_free(ls);
@@ -231,4 +277,7 @@ CHECK_MAIN(CHECK_ROW(an_open_lane_is_passed_over),
     CHECK_ROW(batches_are_for_the_local_ca), CHECK_ROW(one_claim_a_lane),
     CHECK_ROW(a_full_lane_is_passed_over),
     CHECK_ROW(an_empty_claim_gives_the_permit_back),
-    CHECK_ROW(low_keys_until_a_full_look), CHECK_ROW(a_lane_that_is_gone))
+    CHECK_ROW(low_keys_until_a_full_look),
+    CHECK_ROW(a_claim_does_not_undo_a_full_look),
+    CHECK_ROW(the_key_of_tasks_is_moved_by_what_a_full_look_found),
+    CHECK_ROW(a_lane_that_is_gone))

@@ -110,6 +110,45 @@ test_empty_lease(void)
 	rig_free(r);
 }
 
+static void
+test_those_that_end_together(void)
+{
+	struct rig *r = rig_new();
+
+	expect_load(r, "task-1|noop|x|\\N|{}\n"
+		       "task-2|brew_coffee|pot|\\N|{}\n"
+		       "task-3|noop|x|\\N|{}");
+	db_script_expect(r->pool, Q_TASKS_DONE, NULL);
+	db_script_code(r->pool, RC_UNAVAILABLE);
+	db_script_expect(r->pool, Q_TASKS_DONE,
+	    "worker-1|7|{\"task-1\",\"task-3\"}");
+	db_script_rows(r->pool, "done", "2");
+	db_script_expect(r->pool, Q_TASK_FAILED,
+	    "worker-1|7|task-2|*no tasks of kind brew_coffee|t");
+	db_script_rows(r->pool, "status", "Failed");
+	(void)start(r);
+	rig_run_until_ended(r);
+	CHECK_INT(r->code, RC_OK);
+	CHECK(db_script_is_done(r->pool));
+	rig_free(r);
+}
+
+/* A worker that distrusts itself writes nothing. */
+static void
+test_no_end_without_trust(void)
+{
+	struct rig *r = rig_new();
+
+	expect_load(r, "task-1|noop|x|\\N|{}");
+	db_script_after(r->pool, 3000);
+	r->is_down = true;
+	(void)start(r);
+	rig_run_until_ended(r);
+	CHECK(r->code != RC_OK);
+	CHECK(db_script_is_done(r->pool));
+	rig_free(r);
+}
+
 /* The children end with the lease's op, and touch nothing of it. */
 static void
 test_lost_lease(void)
@@ -134,4 +173,5 @@ test_lost_lease(void)
 CHECK_MAIN(CHECK_ROW(test_ca_init), CHECK_ROW(test_ca_init_that_fails),
     CHECK_ROW(test_unknown_kind_fails_for_good_beside_a_good_one),
     CHECK_ROW(test_failure_is_written_until_it_is), CHECK_ROW(test_empty_lease),
-    CHECK_ROW(test_lost_lease))
+    CHECK_ROW(test_those_that_end_together),
+    CHECK_ROW(test_no_end_without_trust), CHECK_ROW(test_lost_lease))
