@@ -30,6 +30,7 @@ static const struct route_area *const areas[] = {
     &routes_certificates,
     &routes_jobs,
     &routes_audit,
+    &routes_approvals,
     &routes_agents,
     &routes_config,
 };

@@ -54,6 +54,9 @@ int cmd_certs_renew(struct cli *c, int argc, char **argv);
 int cmd_jobs_list(struct cli *c, int argc, char **argv);
 int cmd_jobs_get(struct cli *c, int argc, char **argv);
 int cmd_jobs_cancel(struct cli *c, int argc, char **argv);
+int cmd_approvals_list(struct cli *c, int argc, char **argv);
+int cmd_approvals_approve(struct cli *c, int argc, char **argv);
+int cmd_approvals_reject(struct cli *c, int argc, char **argv);
 int cmd_agents_list(struct cli *c, int argc, char **argv);
 int cmd_status(struct cli *c, int argc, char **argv);
 

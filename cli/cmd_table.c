@@ -2,6 +2,13 @@
 
 const struct command commands[] = {
     {"agents", "list", "[--retired]", "the fleet's agents", cmd_agents_list},
+    {"approvals", "approve", "ID [--note TEXT]",
+	"let an issuance that waits for approval go on", cmd_approvals_approve},
+    {"approvals", "list",
+	"[--state S] [--certificate-id ID] [--requested-by NAME]",
+	"requests for approval, newest first", cmd_approvals_list},
+    {"approvals", "reject", "ID [--note TEXT]",
+	"cancel an issuance that waits for approval", cmd_approvals_reject},
     {"certs", "get", "ID", "one certificate", cmd_certs_get},
     {"certs", "list", "[--status S] [--page N] [--per-page N]", "certificates",
 	cmd_certs_list},

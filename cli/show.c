@@ -48,7 +48,8 @@ show_rows(struct cli *c, const char *path, const struct column *cols, size_t n)
 		table_row(t, cells);
 	}
 	table_print(t);
-	printf("%s in all\n", cell(c, a.json, "total"));
+	if (json_get(a.json, "total"))
+		printf("%s in all\n", cell(c, a.json, "total"));
 	return EXIT_DONE;
 }
 

@@ -19,6 +19,122 @@ BEGIN
     LEFT JOIN (SELECT j.issuer_id, count(DISTINCT j.lease_id) AS n FROM jobs j
         WHERE j.status = 'Running' AND j.type IN ('Issuance', 'Renewal') GROUP BY 1) r ON r.issuer_id = l.issuer_id;
 END $$;
+CREATE OR REPLACE FUNCTION jobs_enqueue_issue(p_ids text[], p_requested_by text, p_force bool, p_allow_expired bool)
+RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+BEGIN
+    PERFORM 1 FROM managed_certificates c WHERE c.id = ANY (p_ids) ORDER BY c.id FOR NO KEY UPDATE;
+    RETURN QUERY
+    WITH asked AS MATERIALIZED (
+        SELECT c.id, c.issuer_id, c.expires_at, coalesce(pr.requires_approval, false) AS needs_approval,
+            least(coalesce(p.max_retries, 3), 10) + 1 AS max_attempts,
+            CASE WHEN c.status = 'Archived' THEN 'archived'
+                WHEN c.status = 'Revoked' THEN 'revoked'
+                WHEN c.status = 'Expired' AND NOT p_allow_expired THEN 'expired'
+                WHEN c.status = 'RenewalInProgress' AND NOT p_force THEN 'in_progress'
+                WHEN NOT i.enabled THEN 'issuer_disabled'
+                ELSE 'enqueued' END AS verdict
+        FROM managed_certificates c
+        JOIN issuers i ON i.id = c.issuer_id
+        JOIN renewal_policies p ON p.id = c.renewal_policy_id
+        LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
+        WHERE c.id = ANY (p_ids)
+    ), holders AS (
+        SELECT DISTINCT a.id, t.agent_id AS holder
+        FROM asked a
+        LEFT JOIN (certificate_target_mappings m
+            JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL AND t.enabled)
+            ON m.certificate_id = a.id
+        WHERE a.verdict = 'enqueued'
+    ), made AS (
+        INSERT INTO jobs (id, type, certificate_id, agent_id, status, max_attempts, scheduled_at, created_at,
+            run_after, issuer_id, dedupe_key, requested_by)
+        SELECT id_new('job'), CASE WHEN a.expires_at IS NULL THEN 'Issuance' ELSE 'Renewal' END, a.id, h.holder,
+            CASE WHEN a.needs_approval THEN 'AwaitingApproval' ELSE 'AwaitingCSR' END,
+            a.max_attempts, v_now, v_now, v_now, a.issuer_id,
+            'issue:' || a.id || ':' || coalesce(h.holder, ''), p_requested_by
+        FROM asked a JOIN holders h ON h.id = a.id
+        -- A certificate whose holders lost all their targets still has a row
+        -- with no holder; one with holders has none.
+        WHERE h.holder IS NOT NULL OR NOT EXISTS (SELECT 1 FROM holders o WHERE o.id = a.id AND o.holder IS NOT NULL)
+        ORDER BY a.id, h.holder
+        ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') DO NOTHING
+        RETURNING id, certificate_id, agent_id
+    ), marked AS (
+        UPDATE managed_certificates c SET status = 'RenewalInProgress', updated_at = v_now
+        WHERE c.id IN (SELECT made.certificate_id FROM made) AND c.status <> 'RenewalInProgress'
+        RETURNING c.id
+    ), audited AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT p_requested_by, CASE WHEN p_requested_by = 'system' THEN 'System' ELSE 'APIKey' END,
+            'renewal_job_created', 'certificate', made.certificate_id,
+            jsonb_build_object('job_id', made.id, 'agent_id', made.agent_id)
+        FROM made
+        RETURNING 1
+    )
+    SELECT a.id, CASE WHEN a.verdict = 'enqueued' AND made.id IS NULL THEN 'in_progress' ELSE a.verdict END,
+        made.id, made.agent_id::text
+    FROM asked a LEFT JOIN made ON made.certificate_id = a.id
+    WHERE (SELECT count(*) FROM marked) >= 0 AND (SELECT count(*) FROM audited) >= 0
+    ORDER BY a.id, made.id;
+END $$;
+CREATE OR REPLACE FUNCTION job_finish(p_ids text[], p_statuses text[], p_errors text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_certificates text[];
+BEGIN
+    WITH ended AS (
+        UPDATE jobs j SET status = e.status, last_error = coalesce(e.error, j.last_error), completed_at = v_now
+        FROM unnest(p_ids, p_statuses, p_errors) AS e (id, status, error)
+        WHERE j.id = e.id AND j.status NOT IN ('Completed', 'Failed', 'Cancelled')
+        RETURNING j.id, j.type, j.status, j.certificate_id, j.target_id, j.last_error, j.leased_by
+    ), audited AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT coalesce(e.leased_by, 'system'), CASE WHEN e.type = 'Deployment' THEN 'Agent' ELSE 'System' END,
+            CASE WHEN e.type = 'Deployment' THEN 'deployment_job_' ELSE 'renewal_job_' END || lower(e.status),
+            'certificate', coalesce(e.certificate_id, ''),
+            jsonb_strip_nulls(jsonb_build_object('job_id', e.id, 'target_id', e.target_id, 'error', e.last_error))
+        FROM ended e
+    )
+    SELECT array_agg(DISTINCT e.certificate_id) FILTER (WHERE e.type <> 'Deployment') INTO v_certificates FROM ended e;
+    -- A renewal that failed is tried again, a minute later at the earliest.
+    UPDATE managed_certificates c SET renew_after = v_now + make_interval(secs => greatest(p.retry_interval_seconds, 60))
+    FROM renewal_policies p
+    WHERE c.id IN (SELECT j.certificate_id FROM jobs j WHERE j.id = ANY (p_ids) AND j.status = 'Failed' AND j.type <> 'Deployment')
+        AND p.id = c.renewal_policy_id AND c.expires_at IS NOT NULL;
+    IF v_certificates IS NOT NULL THEN
+        PERFORM certificates_refresh(v_certificates);
+    END IF;
+END $$;
+CREATE OR REPLACE FUNCTION duty_job_timeouts(p_csr_ms bigint, p_approval_ms bigint, p_limit int) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_ids text[];
+    v_statuses text[];
+    v_errors text[];
+BEGIN
+    SELECT array_agg(j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
+        WHERE (o.status = 'AwaitingCSR' AND o.created_at < v_now - make_interval(secs => p_csr_ms / 1000.0))
+            OR (o.status = 'AwaitingApproval' AND o.created_at < v_now - make_interval(secs => p_approval_ms / 1000.0))
+        ORDER BY o.id LIMIT p_limit) j;
+    IF v_ids IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM jobs_lock(v_ids);
+    SELECT array_agg(j.id), array_agg(CASE j.status WHEN 'AwaitingCSR' THEN 'Failed' ELSE 'Cancelled' END),
+        array_agg(CASE WHEN j.status = 'AwaitingApproval' THEN 'nobody decided within the approval time limit'
+            WHEN j.agent_id IS NULL THEN 'no agent sent a CSR: the certificate has no target, so no agent holds its key; map it to a target'
+            ELSE 'agent ' || j.agent_id || ' sent no CSR within the time limit' END)
+        INTO v_ids, v_statuses, v_errors
+    FROM jobs j WHERE j.id = ANY (v_ids) AND j.status IN ('AwaitingCSR', 'AwaitingApproval');
+    PERFORM job_finish(v_ids, v_statuses, v_errors);
+    RETURN coalesce(cardinality(v_ids), 0);
+END $$;
 CREATE OR REPLACE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,
     p_low_after timestamptz, p_low_id text)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
@@ -231,6 +347,8 @@ BEGIN
     END IF;
     RETURN QUERY SELECT j.id, j.status::text FROM jobs j WHERE j.id = ANY (p_job_ids);
 END $$;
+DROP FUNCTION approval_decide(text, text, text, text, bool, text), jobs_fail_nonsense(int), job_nonsense(jobs);
+DROP TABLE issuance_approval_requests;
 DROP FUNCTION lane_allows(lanes, timestamptz), lane_tokens(lanes, timestamptz), lane_failed(text, bigint, text),
     lane_succeeded(text), retry_wait(int, int);
 ALTER TABLE jobs DROP COLUMN putoffs, DROP COLUMN budget_over_at;

@@ -1,5 +1,5 @@
--- Lanes with a breaker and a rate, jobs that park, and what a job's outcome
--- counts for.  Lane, breaker and rate state are rows: a new leader finds them
+-- Lanes with a breaker and a rate, jobs that park, what a job's outcome counts
+-- for, and the approval that gates every path into issuance.  Lane, breaker and rate state are rows: a new leader finds them
 -- as the old one left them.
 
 ALTER TABLE lanes
@@ -425,11 +425,315 @@ BEGIN
     RETURN v_n;
 END $$;
 
+-- --- approval ---
+
+CREATE TABLE issuance_approval_requests (
+    id text PRIMARY KEY,
+    certificate_id text REFERENCES managed_certificates (id) ON DELETE CASCADE,
+    job_id text REFERENCES jobs (id) ON DELETE CASCADE,
+    profile_id text NOT NULL REFERENCES certificate_profiles (id) ON DELETE RESTRICT,
+    requested_by text NOT NULL,
+    state varchar(20) NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'approved', 'rejected', 'expired')),
+    decided_by text,
+    decided_at timestamptz,
+    decision_note text,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    approval_kind text NOT NULL DEFAULT 'cert_issuance' CHECK (approval_kind IN ('cert_issuance', 'profile_edit')),
+    payload jsonb,
+    CONSTRAINT approvals_decided CHECK ((state = 'pending') = (decided_by IS NULL) AND (state = 'pending') = (decided_at IS NULL)),
+    CONSTRAINT approvals_subject CHECK (CASE approval_kind WHEN 'cert_issuance' THEN certificate_id IS NOT NULL AND job_id IS NOT NULL
+        ELSE payload IS NOT NULL END)
+);
+CREATE UNIQUE INDEX issuance_approval_requests_pending ON issuance_approval_requests (job_id) WHERE state = 'pending';
+CREATE INDEX issuance_approval_requests_job_id ON issuance_approval_requests (job_id);
+CREATE INDEX issuance_approval_requests_certificate_id ON issuance_approval_requests (certificate_id);
+CREATE INDEX issuance_approval_requests_created_at ON issuance_approval_requests (created_at, id);
+
+-- Jobs that wait already: somebody must be able to decide.
+INSERT INTO issuance_approval_requests (id, certificate_id, job_id, profile_id, requested_by, created_at)
+    SELECT 'ar-' || gen_random_uuid(), j.certificate_id, j.id, c.certificate_profile_id, j.requested_by, j.created_at
+    FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
+    WHERE j.status = 'AwaitingApproval' AND c.certificate_profile_id IS NOT NULL;
+
+-- One issuance or renewal job a certificate and key holder, unless one is
+-- under way.  The key holders of a certificate are the agents of its targets;
+-- one without targets has none yet, and its job waits for a CSR all the same.
+-- Where the profile demands it the job waits for an approval first, and the
+-- request for it is made with the job.  Every path into issuance comes here.
+-- Says for every certificate asked for what became of it:
+--   enqueued, in_progress, archived, revoked, expired (unless p_allow_expired),
+--   issuer_disabled.  Unknown ids give no row.
+CREATE OR REPLACE FUNCTION jobs_enqueue_issue(p_ids text[], p_requested_by text, p_force bool, p_allow_expired bool)
+RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+BEGIN
+    PERFORM 1 FROM managed_certificates c WHERE c.id = ANY (p_ids) ORDER BY c.id FOR NO KEY UPDATE;
+    RETURN QUERY
+    WITH asked AS MATERIALIZED (
+        SELECT c.id, c.issuer_id, c.expires_at, c.certificate_profile_id AS profile_id,
+            coalesce(pr.requires_approval, false) AS needs_approval,
+            least(coalesce(p.max_retries, 3), 10) + 1 AS max_attempts,
+            CASE WHEN c.status = 'Archived' THEN 'archived'
+                WHEN c.status = 'Revoked' THEN 'revoked'
+                WHEN c.status = 'Expired' AND NOT p_allow_expired THEN 'expired'
+                WHEN c.status = 'RenewalInProgress' AND NOT p_force THEN 'in_progress'
+                WHEN NOT i.enabled THEN 'issuer_disabled'
+                ELSE 'enqueued' END AS verdict
+        FROM managed_certificates c
+        JOIN issuers i ON i.id = c.issuer_id
+        JOIN renewal_policies p ON p.id = c.renewal_policy_id
+        LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
+        WHERE c.id = ANY (p_ids)
+    ), holders AS (
+        SELECT DISTINCT a.id, t.agent_id AS holder
+        FROM asked a
+        LEFT JOIN (certificate_target_mappings m
+            JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL AND t.enabled)
+            ON m.certificate_id = a.id
+        WHERE a.verdict = 'enqueued'
+    ), made AS (
+        INSERT INTO jobs (id, type, certificate_id, agent_id, status, max_attempts, scheduled_at, created_at,
+            run_after, issuer_id, dedupe_key, requested_by)
+        SELECT id_new('job'), CASE WHEN a.expires_at IS NULL THEN 'Issuance' ELSE 'Renewal' END, a.id, h.holder,
+            CASE WHEN a.needs_approval THEN 'AwaitingApproval' ELSE 'AwaitingCSR' END,
+            a.max_attempts, v_now, v_now, v_now, a.issuer_id,
+            'issue:' || a.id || ':' || coalesce(h.holder, ''), p_requested_by
+        FROM asked a JOIN holders h ON h.id = a.id
+        -- A certificate whose holders lost all their targets still has a row
+        -- with no holder; one with holders has none.
+        WHERE h.holder IS NOT NULL OR NOT EXISTS (SELECT 1 FROM holders o WHERE o.id = a.id AND o.holder IS NOT NULL)
+        ORDER BY a.id, h.holder
+        ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') DO NOTHING
+        RETURNING id, certificate_id, agent_id, status
+    ), requested AS (
+        INSERT INTO issuance_approval_requests (id, certificate_id, job_id, profile_id, requested_by, created_at, updated_at)
+        SELECT 'ar-' || gen_random_uuid(), made.certificate_id, made.id, a.profile_id, p_requested_by, v_now, v_now
+        FROM made JOIN asked a ON a.id = made.certificate_id
+        WHERE made.status = 'AwaitingApproval'
+        RETURNING id, certificate_id, job_id
+    ), marked AS (
+        UPDATE managed_certificates c SET status = 'RenewalInProgress', updated_at = v_now
+        WHERE c.id IN (SELECT made.certificate_id FROM made) AND c.status <> 'RenewalInProgress'
+        RETURNING c.id
+    ), audited AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT p_requested_by, CASE WHEN p_requested_by = 'system' THEN 'System' ELSE 'APIKey' END,
+            'renewal_job_created', 'certificate', made.certificate_id,
+            jsonb_build_object('job_id', made.id, 'agent_id', made.agent_id)
+        FROM made
+        UNION ALL
+        SELECT p_requested_by, CASE WHEN p_requested_by = 'system' THEN 'System' ELSE 'APIKey' END,
+            'approval_requested', 'approval', r.id, jsonb_build_object('certificate_id', r.certificate_id, 'job_id', r.job_id)
+        FROM requested r
+        RETURNING 1
+    )
+    SELECT a.id, CASE WHEN a.verdict = 'enqueued' AND made.id IS NULL THEN 'in_progress' ELSE a.verdict END,
+        made.id, made.agent_id::text
+    FROM asked a LEFT JOIN made ON made.certificate_id = a.id
+    WHERE (SELECT count(*) FROM marked) >= 0 AND (SELECT count(*) FROM audited) >= 0
+    ORDER BY a.id, made.id;
+END $$;
+
+-- Every end of a job goes through here: final state, the certificates'
+-- statuses, and when the next try falls due.  The caller holds the locks on
+-- certificates and jobs and has checked that the job may end so.
+CREATE OR REPLACE FUNCTION job_finish(p_ids text[], p_statuses text[], p_errors text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_certificates text[];
+BEGIN
+    WITH ended AS (
+        UPDATE jobs j SET status = e.status, last_error = coalesce(e.error, j.last_error), completed_at = v_now
+        FROM unnest(p_ids, p_statuses, p_errors) AS e (id, status, error)
+        WHERE j.id = e.id AND j.status NOT IN ('Completed', 'Failed', 'Cancelled')
+        RETURNING j.id, j.type, j.status, j.certificate_id, j.target_id, j.last_error, j.leased_by
+    ), audited AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT coalesce(e.leased_by, 'system'), CASE WHEN e.type = 'Deployment' THEN 'Agent' ELSE 'System' END,
+            CASE WHEN e.type = 'Deployment' THEN 'deployment_job_' ELSE 'renewal_job_' END || lower(e.status),
+            'certificate', coalesce(e.certificate_id, ''),
+            jsonb_strip_nulls(jsonb_build_object('job_id', e.id, 'target_id', e.target_id, 'error', e.last_error))
+        FROM ended e
+    )
+    SELECT array_agg(DISTINCT e.certificate_id) FILTER (WHERE e.type <> 'Deployment') INTO v_certificates FROM ended e;
+    IF p_statuses && '{Cancelled,Failed}'::text[] THEN
+        -- Nobody is asked any more about a job that has ended.
+        WITH over AS (
+            UPDATE issuance_approval_requests r SET state = 'expired', decided_by = 'system', decided_at = v_now, updated_at = v_now,
+                decision_note = j.last_error
+            FROM jobs j
+            WHERE r.job_id = ANY (p_ids) AND r.state = 'pending' AND j.id = r.job_id
+                AND j.status IN ('Completed', 'Failed', 'Cancelled')
+            RETURNING r.id, r.certificate_id, r.job_id, r.decision_note
+        )
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT 'system', 'System', 'approval_expired', 'approval', o.id, jsonb_strip_nulls(jsonb_build_object(
+            'certificate_id', o.certificate_id, 'job_id', o.job_id, 'reason', o.decision_note))
+        FROM over o;
+    END IF;
+    -- A renewal that failed is tried again, a minute later at the earliest.
+    UPDATE managed_certificates c SET renew_after = v_now + make_interval(secs => greatest(p.retry_interval_seconds, 60))
+    FROM renewal_policies p
+    WHERE c.id IN (SELECT j.certificate_id FROM jobs j WHERE j.id = ANY (p_ids) AND j.status = 'Failed' AND j.type <> 'Deployment')
+        AND p.id = c.renewal_policy_id AND c.expires_at IS NOT NULL;
+    IF v_certificates IS NOT NULL THEN
+        PERFORM certificates_refresh(v_certificates);
+    END IF;
+END $$;
+
+-- A person's decision on a request, named by its id or by its job.  An
+-- approved job goes on (to its CSR, or to the queue when it has one), a
+-- rejected one is Cancelled.  Nobody decides what they asked for, nor for a
+-- certificate of their own.  Outcomes: approved, rejected, unknown, decided,
+-- self, owner, not_waiting; state and job_status are what they were before.
+CREATE FUNCTION approval_decide(p_id text, p_job text, p_actor text, p_actor_type text, p_approve bool, p_note text)
+RETURNS TABLE (outcome text, id text, state text, job_status text, agent_id text, issuer_id text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+    v_note text := nullif(p_note, '');
+    v_request record;
+    v_job record;
+BEGIN
+    SELECT r.id, r.job_id INTO v_request FROM issuance_approval_requests r
+        WHERE r.approval_kind = 'cert_issuance' AND (r.id = p_id OR (p_id IS NULL AND r.job_id = p_job))
+        ORDER BY r.created_at DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT CASE WHEN j.id IS NULL THEN 'unknown' ELSE 'not_waiting' END, NULL::text, NULL::text,
+                j.status::text, NULL::text, NULL::text
+            FROM (SELECT 1) one LEFT JOIN jobs j ON j.id = p_job AND p_id IS NULL;
+        RETURN;
+    END IF;
+    PERFORM jobs_lock(ARRAY[v_request.job_id]);
+    SELECT r.* INTO v_request FROM issuance_approval_requests r WHERE r.id = v_request.id FOR NO KEY UPDATE;
+    SELECT j.id, j.status, j.agent_id, j.issuer_id, j.csr_pem IS NOT NULL AS has_csr, o.name, o.email INTO v_job
+        FROM jobs j LEFT JOIN managed_certificates c ON c.id = j.certificate_id LEFT JOIN owners o ON o.id = c.owner_id
+        WHERE j.id = v_request.job_id;
+    outcome := CASE
+        WHEN v_request.state <> 'pending' THEN 'decided'
+        WHEN v_job.status <> 'AwaitingApproval' THEN 'not_waiting'
+        WHEN p_actor = v_request.requested_by THEN 'self'
+        WHEN lower(p_actor) IN (lower(v_job.name), lower(v_job.email)) THEN 'owner'
+        WHEN p_approve THEN 'approved'
+        ELSE 'rejected' END;
+    IF outcome IN ('approved', 'rejected') THEN
+        UPDATE issuance_approval_requests r SET state = outcome, decided_by = p_actor, decided_at = v_now, updated_at = v_now,
+            decision_note = v_note
+        WHERE r.id = v_request.id;
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+            VALUES (p_actor, p_actor_type, 'approval_' || outcome, 'approval', v_request.id, jsonb_strip_nulls(jsonb_build_object(
+                'certificate_id', v_request.certificate_id, 'job_id', v_request.job_id,
+                'requested_by', v_request.requested_by, 'note', v_note)));
+    END IF;
+    IF outcome = 'approved' THEN
+        -- The wait for the CSR begins now, by run_after.
+        UPDATE jobs j SET status = CASE WHEN v_job.has_csr THEN 'Pending' ELSE 'AwaitingCSR' END, run_after = v_now
+            WHERE j.id = v_job.id;
+    ELSIF outcome = 'rejected' THEN
+        PERFORM job_finish(ARRAY[v_job.id], '{Cancelled}', ARRAY['rejected: ' || coalesce(v_note, 'no reason given')]);
+    END IF;
+    RETURN QUERY SELECT outcome, v_request.id::text, v_request.state::text, v_job.status::text,
+        CASE WHEN outcome = 'approved' AND NOT v_job.has_csr THEN v_job.agent_id END::text,
+        CASE WHEN outcome = 'approved' AND v_job.has_csr THEN v_job.issuer_id END::text;
+END $$;
+
+-- --- rows that make no sense ---
+
+-- Why nobody can ever run this job (its row was edited by hand, or what it
+-- named was deleted); NULL: it makes sense.
+CREATE FUNCTION job_nonsense(j jobs) RETURNS text
+LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    SELECT CASE
+        WHEN j.type = 'Validation' THEN 'nothing runs jobs of type Validation'
+        WHEN j.certificate_id IS NULL THEN 'it names no certificate'
+        WHEN j.type = 'Deployment' AND j.target_id IS NULL THEN 'it names no target'
+        WHEN j.type = 'Deployment' AND j.agent_id IS NULL THEN 'it names no agent'
+        WHEN j.type = 'Deployment' AND j.version_id IS NULL THEN 'it names no version to install'
+        WHEN j.type = 'Deployment' AND j.status IN ('AwaitingCSR', 'AwaitingApproval')
+            THEN 'a deployment never waits in ' || j.status
+        WHEN j.type <> 'Deployment' AND j.issuer_id IS NULL THEN 'it names no issuer'
+        WHEN j.type <> 'Deployment' AND j.status = 'Running' AND (j.lease_id IS NULL OR j.attempt_until IS NULL)
+            THEN 'it is Running without a lease'
+        WHEN j.status = 'AwaitingApproval' AND NOT EXISTS (SELECT 1 FROM issuance_approval_requests r
+            WHERE r.job_id = j.id AND r.state = 'pending') THEN 'nobody was asked for the approval that it waits for'
+        WHEN j.run_after > engine_now() + interval '1 year' THEN 'its run_after lies more than a year ahead'
+        END
+$$;
+
+-- Ends such jobs with the reason.  The others are read, not touched.
+CREATE FUNCTION jobs_fail_nonsense(p_limit int) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_ids text[];
+    v_statuses text[];
+    v_errors text[];
+BEGIN
+    SELECT array_agg(n.id) INTO v_ids FROM (SELECT j.id FROM jobs j
+        WHERE j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') AND job_nonsense(j) IS NOT NULL
+        LIMIT p_limit) n;
+    IF v_ids IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM jobs_lock(v_ids);
+    SELECT array_agg(j.id), array_agg(CASE WHEN j.status = 'AwaitingApproval' THEN 'Cancelled' ELSE 'Failed' END),
+            array_agg('this job can never run: ' || job_nonsense(j))
+        INTO v_ids, v_statuses, v_errors
+    FROM jobs j
+    WHERE j.id = ANY (v_ids) AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
+        AND job_nonsense(j) IS NOT NULL;
+    IF v_ids IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM job_finish(v_ids, v_statuses, v_errors);
+    RETURN cardinality(v_ids);
+END $$;
+
+-- Waits that lasted too long: no CSR -> Failed, no decision -> Cancelled; then
+-- the jobs that nobody can ever run.
+CREATE OR REPLACE FUNCTION duty_job_timeouts(p_csr_ms bigint, p_approval_ms bigint, p_limit int) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_ids text[];
+    v_statuses text[];
+    v_errors text[];
+BEGIN
+    SELECT array_agg(j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
+        WHERE (o.status = 'AwaitingCSR' AND o.created_at < v_now - make_interval(secs => p_csr_ms / 1000.0)
+                AND o.run_after < v_now - make_interval(secs => p_csr_ms / 1000.0))
+            OR (o.status = 'AwaitingApproval' AND o.created_at < v_now - make_interval(secs => p_approval_ms / 1000.0))
+        ORDER BY o.id LIMIT p_limit) j;
+    IF v_ids IS NULL THEN
+        RETURN jobs_fail_nonsense(p_limit);
+    END IF;
+    PERFORM jobs_lock(v_ids);
+    SELECT array_agg(j.id), array_agg(CASE j.status WHEN 'AwaitingCSR' THEN 'Failed' ELSE 'Cancelled' END),
+        array_agg(CASE WHEN j.status = 'AwaitingApproval' THEN 'nobody decided within the approval time limit'
+            WHEN j.agent_id IS NULL THEN 'no agent sent a CSR: the certificate has no target, so no agent holds its key; map it to a target'
+            ELSE 'agent ' || j.agent_id || ' sent no CSR within the time limit' END)
+        INTO v_ids, v_statuses, v_errors
+    FROM jobs j WHERE j.id = ANY (v_ids) AND j.status IN ('AwaitingCSR', 'AwaitingApproval');
+    PERFORM job_finish(v_ids, v_statuses, v_errors);
+    RETURN coalesce(cardinality(v_ids), 0);
+END $$;
+
 DO $$
 BEGIN
     REVOKE ALL ON FUNCTION lane_tokens(lanes, timestamptz), lane_allows(lanes, timestamptz), lane_failed(text, bigint, text),
         lane_succeeded(text), lanes_due(text[], timestamptz[], text[]), retry_wait(int, int),
-        issue_park(text, bigint, text, jsonb, bigint, text), duty_renewal_budget() FROM PUBLIC;
+        issue_park(text, bigint, text, jsonb, bigint, text), duty_renewal_budget(), job_nonsense(jobs), jobs_fail_nonsense(int),
+        approval_decide(text, text, text, text, bool, text) FROM PUBLIC;
+    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_apiserver') THEN
+        GRANT SELECT ON issuance_approval_requests TO certctl_apiserver;
+        GRANT EXECUTE ON FUNCTION approval_decide(text, text, text, text, bool, text) TO certctl_apiserver;
+    END IF;
     IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_scheduler') THEN
         GRANT EXECUTE ON FUNCTION lanes_due(text[], timestamptz[], text[]), duty_renewal_budget() TO certctl_scheduler;
     END IF;

@@ -1,0 +1,142 @@
+/*
+ * POST /approvals/{id}/approve and /reject, and the same by the job that
+ * waits: POST /jobs/{id}/approve and /reject.  One rule for both, in
+ * approval_decide(): the request's row is never passed by.
+ */
+#include "apiserver/handlers/approvals/approvals.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "apiserver/api.h"
+#include "apiserver/request.h"
+#include "apiserver/resources/page.h"
+
+enum { NOTE_MAX = 2000 };
+
+struct decision {
+	bool is_by_job;
+	bool is_approval;
+};
+
+static op_step decided;
+
+static enum op_next
+decide(struct op *op, bool is_by_job, bool is_approval)
+{
+	struct decision *d = op_state(op, sizeof(*d));
+	const char *member = is_by_job ? "reason" : "note";
+	const char *note = NULL, *why;
+	const struct cJSON *body;
+	rc r;
+
+	*d = (struct decision){is_by_job, is_approval};
+	r = req_json(op, true, &body, &why);
+	if (r != RC_OK)
+		return op_fail(op, r, "%s", why);
+	r = json_str(body, member, NOTE_MAX, &note);
+	if (r == RC_INVALID)
+		return op_fail(op, r, "%s must be text of at most %d bytes",
+		    member, NOTE_MAX);
+	return OP_QUERY(op, Q_APPROVAL_DECIDE, decided,
+	    is_by_job ? NULL : req_param(op, "id"),
+	    is_by_job ? req_param(op, "id") : NULL, page_actor(op),
+	    req_actor_type(op), is_approval ? "true" : "false", note);
+}
+
+enum op_next
+approval_approve(struct op *op)
+{
+	return decide(op, false, true);
+}
+
+enum op_next
+approval_reject(struct op *op)
+{
+	return decide(op, false, false);
+}
+
+enum op_next
+job_approve(struct op *op)
+{
+	return decide(op, true, true);
+}
+
+enum op_next
+job_reject(struct op *op)
+{
+	return decide(op, true, false);
+}
+
+/* --- the answer --- */
+
+static enum op_next
+refuse(struct op *op, const struct decision *d, const char *outcome)
+{
+	const char *verb = d->is_approval ? "approve" : "reject";
+
+	if (strcmp(outcome, "unknown") == 0)
+		return op_fail(op, RC_NOT_FOUND, "%s",
+		    d->is_by_job ? "Job not found"
+				 : "Approval request not found");
+	if (strcmp(outcome, "self") == 0)
+		return op_fail(op, RC_FORBIDDEN,
+		    "you asked for this yourself: somebody else must %s it",
+		    verb);
+	if (strcmp(outcome, "owner") == 0)
+		return op_fail(op, RC_FORBIDDEN,
+		    "the certificate is yours: somebody else must %s it", verb);
+	if (d->is_by_job)
+		return op_fail(op, RC_INVALID,
+		    "cannot %s job with status %s (must be AwaitingApproval)",
+		    verb, op_text(op, 0, "job_status"));
+	if (strcmp(outcome, "decided") == 0)
+		return op_fail(op, RC_CONFLICT,
+		    "the request was decided already: it is %s",
+		    op_text(op, 0, "state"));
+	return op_fail(op, RC_CONFLICT,
+	    "the request's job does not wait for approval: it is %s",
+	    op_text(op, 0, "job_status"));
+}
+
+/* Who goes on now: the agent with its CSR, or the queue. */
+static void
+tell(struct op *op)
+{
+	const char *agents[] = {NULL, NULL}, *issuers[] = {NULL, NULL};
+
+	if (!op_is_null(op, 0, "agent_id"))
+		agents[0] = op_text(op, 0, "agent_id");
+	if (!op_is_null(op, 0, "issuer_id"))
+		issuers[0] = op_text(op, 0, "issuer_id");
+	if (agents[0] != NULL || issuers[0] != NULL)
+		req_hint(op, issuers[0] != NULL ? 1 : 0, issuers, agents);
+}
+
+static enum op_next
+decided(struct op *op)
+{
+	const struct decision *d = op_state(op, sizeof(*d));
+	const char *outcome = op_text(op, 0, "outcome");
+	bool is_done = strcmp(outcome, "approved") == 0 ||
+		       strcmp(outcome, "rejected") == 0;
+	struct json_w *w;
+
+	if (!is_done)
+		return refuse(op, d, outcome);
+	tell(op);
+	if (d->is_by_job) {
+		if (!d->is_approval)
+			api_wake(req_api(op), API_TOPIC_JOB,
+			    req_param(op, "id"));
+		return reply_status(op, 200, "status",
+		    d->is_approval ? "job_approved" : "job_rejected");
+	}
+	w = reply_writer(op);
+	json_w_open(w, '{');
+	json_w_kv(w, "id", op_text(op, 0, "id"));
+	json_w_kv(w, "decided_by", page_actor(op));
+	json_w_kv(w, "action", outcome);
+	json_w_close(w, '}');
+	return reply_json(op, 200);
+}

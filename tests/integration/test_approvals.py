@@ -1,0 +1,232 @@
+"""
+Approval gates every path into issuance, is given by a second person, and ends
+the job when it is refused or never comes.
+"""
+import pytest
+
+from fleet import API_KEY, Api, Fleet
+
+BOSS_KEY = f"boss-{API_KEY}"
+OWNER_KEY = f"owner-{API_KEY}"
+
+
+@pytest.fixture(scope="module")
+def stack():
+    fleet = Fleet("approvals")
+    try:
+        fleet.start_postgres(keep=True)
+        fleet.start_apiserver(keep=True, CERTCTL_API_KEYS_NAMED=(
+            f"admin:{API_KEY}:admin,boss:{BOSS_KEY}:admin,carol:{OWNER_KEY}:admin"))
+        fleet.make_basics()
+        fleet.query("UPDATE owners SET name = 'Carol' WHERE id = 'o-test'")
+        fleet.query("INSERT INTO certificate_profiles (id, name, requires_approval) VALUES ('prof-gated', 'gated', true)")
+        fleet.boss = Api(fleet.api_port, fleet.dir / "tls" / "api.pem", BOSS_KEY)
+        fleet.owner = Api(fleet.api_port, fleet.dir / "tls" / "api.pem", OWNER_KEY)
+        yield fleet
+    finally:
+        fleet.close()
+    assert not fleet.alarms, "\n".join(fleet.alarms)
+
+
+@pytest.fixture
+def certificate(stack, new_agent, unique):
+    """A certificate under the gated profile: (its id, its agent)."""
+    agent, _ = new_agent()
+    name = unique("cert")
+    stack.make_target(f"tgt-{name}", agent, stack.dir / name)
+    stack.make_certificate(name, [f"tgt-{name}"], certificate_profile_id="prof-gated")
+    return name, agent
+
+
+def renew(stack, name):
+    return stack.api.need("POST", f"/api/v1/certificates/{name}/renew")["job_id"]
+
+
+def request_of(stack, job):
+    return stack.query("SELECT id, state, requested_by, decided_by, decision_note FROM issuance_approval_requests WHERE job_id = %s",
+                       job)
+
+
+def events(stack, request):
+    return [r[0] for r in stack.query("SELECT action FROM audit_events WHERE resource_id = %s ORDER BY seq", request)]
+
+
+def status(stack, job):
+    return stack.query("SELECT status, last_error FROM jobs WHERE id = %s", job)[0]
+
+
+def test_every_path_waits(stack, certificate, unique):
+    name, agent = certificate
+    by_hand = renew(stack, name)
+    assert request_of(stack, by_hand)[0][1:3] == ("pending", "admin")
+    # Nothing passes it: not the agent's work, not a CSR sent all the same.
+    assert stack.query("SELECT id FROM agent_work(%s, 10)", agent) == []
+    assert stack.query("SELECT outcome FROM csr_submit(%s, %s, %s, 'csr', 'key')", agent, name, by_hand) == [("none",)]
+    assert stack.query("SELECT outcome FROM csr_submit(%s, %s, NULL, 'csr', 'key')", agent, name) == [("none",)]
+    assert status(stack, by_hand)[0] == "AwaitingApproval"
+    # The scan and bulk requests make their jobs in the same place.
+    scanned, bulk = unique("cert"), [unique("cert") for _ in range(5)]
+    for other in (scanned, *bulk):
+        stack.make_certificate(other, certificate_profile_id="prof-gated")
+    stack.query("UPDATE managed_certificates SET status = 'Active', expires_at = now() + interval '1 day', valid_from = now(), "
+                "renew_after = now() - interval '1 day' WHERE id = %s", scanned)
+    stack.query("SELECT * FROM duty_renewal_scan(100)")
+    stack.query("SELECT * FROM jobs_enqueue_issue(%s, 'admin', false, true)", bulk)
+    rows = stack.query("SELECT j.certificate_id, j.status, r.state, r.requested_by, r.profile_id FROM jobs j "
+                       "LEFT JOIN issuance_approval_requests r ON r.job_id = j.id WHERE j.certificate_id = ANY (%s)",
+                       [scanned, *bulk])
+    assert sorted(rows) == sorted([(scanned, "AwaitingApproval", "pending", "system", "prof-gated")] +
+                                  [(c, "AwaitingApproval", "pending", "admin", "prof-gated") for c in bulk])
+    # No second job, no second request.
+    stack.query("SELECT * FROM jobs_enqueue_issue(%s, 'admin', true, true)", bulk)
+    assert stack.value("SELECT count(*) FROM issuance_approval_requests WHERE certificate_id = ANY (%s)", bulk) == 5
+
+
+def test_a_profile_without_the_gate_makes_no_request(stack, unique):
+    name = unique("cert")
+    stack.make_certificate(name)
+    job = renew(stack, name)
+    assert status(stack, job)[0] == "AwaitingCSR" and request_of(stack, job) == []
+
+
+def test_a_second_person_approves(stack, certificate):
+    name, agent = certificate
+    job = renew(stack, name)
+    request = request_of(stack, job)[0][0]
+    seen = stack.api.need("GET", f"/api/v1/approvals/{request}")
+    assert {k: seen[k] for k in ("id", "kind", "certificate_id", "job_id", "profile_id", "requested_by", "state")} == {
+        "id": request, "kind": "cert_issuance", "certificate_id": name, "job_id": job, "profile_id": "prof-gated",
+        "requested_by": "admin", "state": "pending"}
+    assert "decided_by" not in seen
+    for path in (f"/api/v1/approvals/{request}/approve", f"/api/v1/jobs/{job}/approve"):
+        assert stack.api.post(path)[0] == 403
+        assert stack.owner.post(path)[0] == 403  # the certificate's owner by name, in other letters
+    assert status(stack, job)[0] == "AwaitingApproval"
+    answer = stack.boss.need("POST", f"/api/v1/approvals/{request}/approve", {"note": "fine"})
+    assert answer == {"id": request, "decided_by": "boss", "action": "approved"}
+    assert status(stack, job)[0] == "AwaitingCSR"
+    assert request_of(stack, job) == [(request, "approved", "admin", "boss", "fine")]
+    assert stack.query("SELECT id FROM agent_work(%s, 10)", agent) == [(job,)]
+    for verb in ("approve", "reject"):
+        assert stack.boss.post(f"/api/v1/approvals/{request}/{verb}")[0] == 409
+        code, reply = stack.boss.post(f"/api/v1/jobs/{job}/{verb}")
+        assert code == 400 and f"cannot {verb} job with status AwaitingCSR (must be AwaitingApproval)" in str(reply)
+    assert events(stack, request) == ["approval_requested", "approval_approved"]
+
+
+def test_a_job_that_has_its_csr_goes_to_the_queue(stack, certificate):
+    job = renew(stack, certificate[0])
+    stack.query("UPDATE jobs SET csr_pem = 'csr' WHERE id = %s", job)
+    assert stack.boss.need("POST", f"/api/v1/jobs/{job}/approve") == {"status": "job_approved"}
+    assert status(stack, job)[0] == "Pending"
+
+
+def test_a_rejection_cancels(stack, certificate):
+    job = renew(stack, certificate[0])
+    assert stack.boss.need("POST", f"/api/v1/jobs/{job}/reject", {"reason": "not this week"}) == {"status": "job_rejected"}
+    assert status(stack, job) == ("Cancelled", "rejected: not this week")
+    (request, state, *_, note), = request_of(stack, job)
+    assert (state, note) == ("rejected", "not this week")
+    assert events(stack, request) == ["approval_requested", "approval_rejected"]
+    assert stack.boss.post(f"/api/v1/jobs/{job}/reject")[0] == 400
+    # It may be asked for anew.
+    assert renew(stack, certificate[0]) != job
+
+
+def test_a_request_that_nobody_decides_expires(stack, certificate):
+    name, _ = certificate
+    old, young = renew(stack, name), None
+    stack.query("UPDATE jobs SET created_at = now() - interval '8 days' WHERE id = %s", old)
+    week, day = 7 * 86400000, 86400000
+    stack.query("SELECT duty_job_timeouts(%s, %s, 100)", day, week)
+    assert status(stack, old) == ("Cancelled", "nobody decided within the approval time limit")
+    (request, state, _, decided_by, note), = request_of(stack, old)
+    assert (state, decided_by, note) == ("expired", "system", "nobody decided within the approval time limit")
+    assert events(stack, request) == ["approval_requested", "approval_expired"]
+    assert stack.boss.post(f"/api/v1/approvals/{request}/approve")[0] == 409
+    young = renew(stack, name)
+    stack.query("SELECT duty_job_timeouts(%s, %s, 100)", day, week)
+    assert status(stack, young)[0] == "AwaitingApproval"
+
+
+def test_the_wait_for_the_csr_begins_with_the_approval(stack, certificate):
+    job = renew(stack, certificate[0])
+    stack.query("UPDATE jobs SET created_at = now() - interval '3 days', run_after = now() - interval '3 days' WHERE id = %s", job)
+    stack.boss.need("POST", f"/api/v1/jobs/{job}/approve")
+    stack.query("SELECT duty_job_timeouts(86400000, 604800000, 100)")
+    assert status(stack, job)[0] == "AwaitingCSR"
+    stack.query("UPDATE jobs SET run_after = now() - interval '2 days' WHERE id = %s", job)
+    stack.query("SELECT duty_job_timeouts(86400000, 604800000, 100)")
+    assert status(stack, job)[0] == "Failed"
+
+
+def test_a_job_that_ends_otherwise_takes_its_request_with_it(stack, certificate):
+    name, _ = certificate
+    job = renew(stack, name)
+    stack.api.need("POST", f"/api/v1/jobs/{job}/cancel", {})
+    assert request_of(stack, job)[0][1] == "expired"
+    job = renew(stack, name)
+    assert stack.api.call("DELETE", f"/api/v1/certificates/{name}")[0] == 204
+    assert request_of(stack, job)[0][1] == "expired"
+
+
+def test_unknown_ones(stack):
+    for verb in ("approve", "reject"):
+        assert stack.boss.post(f"/api/v1/approvals/ar-none/{verb}")[0] == 404
+        assert stack.boss.post(f"/api/v1/jobs/job-none/{verb}")[0] == 404
+    assert stack.api.get("/api/v1/approvals/ar-none")[0] == 404
+
+
+def test_the_list_and_the_command_line(stack, certificate):
+    name, _ = certificate
+    job = renew(stack, name)
+    request = request_of(stack, job)[0][0]
+    listed = stack.api.need("GET", f"/api/v1/approvals?state=Pending&certificate_id={name}")
+    assert set(listed) == {"data", "page", "per_page"} and [r["id"] for r in listed["data"]] == [request]
+    assert stack.api.need("GET", f"/api/v1/approvals?requested_by=nobody&certificate_id={name}")["data"] == []
+    shown = stack.cli("approvals", "list", "--certificate-id", name)
+    assert shown.returncode == 0 and request in shown.stdout and "pending" in shown.stdout
+    assert stack.cli("approvals", "approve", request).returncode == 4
+    done = stack.cli("approvals", "reject", request, "--note", 'says "no"', CERTCTL_API_KEY=BOSS_KEY)
+    assert (done.returncode, done.stdout) == (0, "rejected\n")
+    assert request_of(stack, job)[0][4] == 'says "no"'
+    assert stack.cli("approvals", "approve", request, CERTCTL_API_KEY=BOSS_KEY).returncode == 5
+
+
+# --- rows edited by hand ---
+
+NONSENSE = [
+    ("type = 'Validation'", "nothing runs jobs of type Validation"),
+    ("type = 'Deployment'", "it names no target"),
+    ("type = 'Deployment', target_id = (SELECT min(id) FROM deployment_targets)", "it names no version to install"),
+    ("certificate_id = NULL", "it names no certificate"),
+    ("issuer_id = NULL", "it names no issuer"),
+    ("status = 'Running', leased_by = 'nobody'", "it is Running without a lease"),
+    ("run_after = 'infinity'", "its run_after lies more than a year ahead"),
+    ("status = 'Pending', issuer_id = NULL, certificate_id = NULL, dedupe_key = NULL", "it names no certificate"),
+]
+
+
+@pytest.mark.parametrize(("edit", "why"), NONSENSE)
+def test_a_row_edited_into_nonsense_fails_and_says_why(stack, new_agent, unique, edit, why):
+    agent, _ = new_agent()
+    jobs = []
+    for _ in range(2):
+        name = unique("cert")
+        stack.make_target(f"tgt-{name}", agent, stack.dir / name)
+        stack.make_certificate(name, [f"tgt-{name}"])
+        jobs.append(renew(stack, name))
+    stack.query(f"UPDATE jobs SET {edit} WHERE id = %s", jobs[0])
+    stack.query("SELECT duty_job_timeouts(86400000, 604800000, 1000)")
+    assert status(stack, jobs[0]) == ("Failed", f"this job can never run: {why}")
+    # The one beside it goes on, and nothing is left to fail.
+    assert status(stack, jobs[1])[0] == "AwaitingCSR"
+    assert stack.query("SELECT jobs_fail_nonsense(1000)") == [(0,)]
+
+
+def test_a_wait_for_an_approval_nobody_was_asked_for(stack, certificate):
+    job = renew(stack, certificate[0])
+    stack.query("DELETE FROM issuance_approval_requests WHERE job_id = %s", job)
+    assert stack.boss.post(f"/api/v1/jobs/{job}/approve")[0] == 400
+    stack.query("SELECT jobs_fail_nonsense(1000)")
+    assert status(stack, job) == ("Cancelled", "this job can never run: nobody was asked for the approval that it waits for")
