@@ -348,6 +348,24 @@ nngsock_dial(struct nngsock *s, const struct bus_addr *addr, enum bus_link link,
 	return rv == 0 ? RC_OK : failed("dial", url, rv);
 }
 
+/* nng_stat_find_listener of nng 1.5 gives the first one whatever is asked. */
+static nng_stat *
+find_listener(nng_stat *in, uint64_t id)
+{
+	nng_stat *found = NULL, *its_id;
+
+	for (nng_stat *s = nng_stat_child(in); s && !found;
+	     s = nng_stat_next(s)) {
+		its_id = strcmp(nng_stat_name(s), "listener") == 0
+			     ? nng_stat_find(s, "id")
+			     : NULL;
+		if (its_id && nng_stat_value(its_id) == id)
+			return s;
+		found = find_listener(s, id);
+	}
+	return found;
+}
+
 uint64_t
 nngsock_refused(struct nngsock *s)
 {
@@ -356,7 +374,7 @@ nngsock_refused(struct nngsock *s)
 
 	if (s->listener.id == 0 || nng_stats_get(&all) != 0)
 		return 0;
-	of_listener = nng_stat_find_listener(all, s->listener);
+	of_listener = find_listener(all, s->listener.id);
 	auth = of_listener ? nng_stat_find(of_listener, "auth") : NULL;
 	if (auth)
 		s->refused = nng_stat_value(auth);

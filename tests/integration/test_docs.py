@@ -83,6 +83,27 @@ def test_files_that_are_named_exist():
             assert (ROOT / name).exists(), f"{page}: {name}"
 
 
+def test_certificates_of_the_bus_are_made_as_written(tmp_path):
+    lines = [line for line in shell_lines((ROOT / "docs/operator/workers.md").read_text()) if "bus-certs.sh" in line]
+    lines += re.findall(r"`(deploy/bus-certs.sh [^`]+)`", (ROOT / "docs/operator/workers.md").read_text())
+    assert len(lines) >= 4
+    for line in lines:
+        subprocess.run([ROOT / line.split()[0], *line.split()[1:]], check=True, cwd=tmp_path, env=clean_env(), capture_output=True)
+    hosts = {line.split()[3] for line in lines if line.split()[2] == "host"}
+    for host in hosts:
+        directory = tmp_path / "bus-certs" / host
+        assert (directory / "bus.key").stat().st_mode & 0o777 == 0o600
+        for purpose in ("sslserver", "sslclient"):
+            subprocess.run(["openssl", "verify", "-CAfile", directory / "ca.pem", "-purpose", purpose, directory / "bus.pem"],
+                           check=True, capture_output=True, env=clean_env())
+        text = subprocess.run(["openssl", "x509", "-in", directory / "bus.pem", "-noout", "-ext", "subjectAltName"], text=True,
+                              check=True, capture_output=True, env=clean_env()).stdout
+        assert f"DNS:{host}" in text
+    again = subprocess.run([ROOT / "deploy/bus-certs.sh", "bus-certs", "ca"], cwd=tmp_path, env=clean_env(), capture_output=True,
+                           text=True, check=False)
+    assert again.returncode != 0 and "exists" in again.stderr, "a second CA would cut everybody off"
+
+
 def test_the_diagram_is_the_tables():
     page = (ROOT / "docs/internals/jobs.md").read_text()
     printed = run("tools/job_fsm_diagram").stdout

@@ -229,11 +229,14 @@ class Fleet:
         self.api = None
         self._connections = threading.local()
         self.schedulers = []
+        # Several hosts (hosts.py): other bus addresses, and what goes with them.
+        self.bus = None
+        self.bus_env = {}
         self.alarms = []  # filled by close()
 
     # --- PostgreSQL ---
-    def start_postgres(self, keep=False, fsync="off", **settings):
-        """fsync is off by default: a killed process loses nothing by it."""
+    def start_postgres(self, keep=False, fsync="off", hba=(), **settings):
+        """fsync is off by default: a killed process loses nothing by it.  hba: more lines for pg_hba.conf."""
         bin_dir = pg_bin()
         self.pg_user = "postgres" if self.as_root else None
         self.pgdata = self.dir / "pg"
@@ -250,6 +253,8 @@ class Fleet:
             subprocess.run([bin_dir / "initdb", "-D", self.pgdata, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                             "--locale=C", "--no-sync"], check=True, stdout=log, stderr=log, env=clean_env(), cwd="/",
                            user=self.pg_user)
+        with open(self.pgdata / "pg_hba.conf", "a", encoding="ascii") as rules:
+            rules.writelines(f"{line}\n" for line in hba)
         options = {"listen_addresses": "", "unix_socket_directories": str(socket_dir), "max_connections": "200",
                    "shared_buffers": "128MB", "wal_compression": "lz4", "jit": "off", "max_wal_size": "1GB",
                    "fsync": fsync, "log_min_messages": "warning"} | {k: str(v) for k, v in settings.items()}
@@ -325,10 +330,10 @@ class Fleet:
 
     def _common(self, name, role):
         return {"CERTCTL_DATABASE_URL": self.url(role), "CERTCTL_LOG_FORMAT": "text", "CERTCTL_PROCESS_NAME": name,
-                "CERTCTL_BUS_URLS": ",".join(self.bus_urls())}
+                "CERTCTL_BUS_URLS": ",".join(self.bus_urls())} | self.bus_env
 
     def bus_urls(self, n=2):
-        return [f"ipc://{self.dir}/bus/s{i}" for i in range(1, n + 1)]
+        return self.bus or [f"ipc://{self.dir}/bus/s{i}" for i in range(1, n + 1)]
 
     def start_scheduler(self, i=1, keep=False, **env):
         name = f"scheduler-{i}"
@@ -336,9 +341,10 @@ class Fleet:
                           self._common(name, "certctl_scheduler") | {"CERTCTL_BUS_LISTEN_URL": self.bus_urls()[i - 1]} | env,
                           keep=keep)
 
-    def start_worker(self, i=1, keep=False, **env):
+    def start_worker(self, i=1, keep=False, prefix=(), **env):
+        """prefix: a command that ends as the worker, in another network."""
         name = f"worker-{i}"
-        return self.spawn(name, [BUILD / "worker" / "certctl-worker"], self._common(name, "certctl_worker") | {
+        return self.spawn(name, [*prefix, BUILD / "worker" / "certctl-worker"], self._common(name, "certctl_worker") | {
             "CERTCTL_CA_ENCRYPTION_KEY": CA_KEY, "CERTCTL_ISSUANCE_JOURNAL_DIR": str(self.dir / "journal")} | env, keep=keep)
 
     def make_tls(self):
