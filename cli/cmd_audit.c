@@ -1,0 +1,151 @@
+/*
+ * audit list, audit get, audit prove.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "cli/audit.h"
+#include "common/base/enc.h"
+#include "common/json/json.h"
+
+int
+cmd_audit_list(struct cli *c, int argc, char **argv)
+{
+	static const struct option options[] = {
+	    {"--category", "category"},
+	    {"--since", "since"},
+	    {"--until", "until"},
+	    {"--actor", "actor"},
+	    {"--action", "action"},
+	    {"--resource-type", "resource_type"},
+	    {"--resource-id", "resource_id"},
+	    {"--page", "page"},
+	    {"--per-page", "per_page"},
+	};
+	static const struct column columns[] = {
+	    {"TIME", "timestamp", COLUMN_TIME},
+	    {"ACTOR", "actor", COLUMN_TEXT},
+	    {"ACTION", "action", COLUMN_TEXT},
+	    {"RESOURCE", "resource_id", COLUMN_TEXT},
+	    {"ID", "id", COLUMN_TEXT},
+	};
+	const char *path = show_query(c, "/api/v1/audit", &argc, argv, options,
+	    ARRAY_LEN(options));
+	int exit_code = args_expect(argc, argv, 0, "");
+
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	return show_rows(c, path, columns, ARRAY_LEN(columns));
+}
+
+int
+cmd_audit_get(struct cli *c, int argc, char **argv)
+{
+	static const char *const members[] = {"id", "timestamp", "actor",
+	    "actor_type", "action", "resource_type", "resource_id",
+	    "event_category", "details"};
+	int exit_code = args_expect(argc, argv, 1, "the event's id");
+
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	return show_object(c,
+	    arena_printf(c->arena, "/api/v1/audit/%s",
+		client_escape(c, argv[0])),
+	    members, ARRAY_LEN(members));
+}
+
+/* --- prove --- */
+
+struct proof {
+	struct audit_row row;
+	struct audit_block block;
+	int64_t index;
+	uint8_t path[AUDIT_PATH_MAX][AUDIT_HASH];
+	size_t npath;
+};
+
+static bool
+read_path(struct cli *c, const struct cJSON *json, struct proof *p)
+{
+	const char **items;
+	rc r = json_str_list(c->arena, json, "path", AUDIT_PATH_MAX,
+	    (size_t)2 * AUDIT_HASH, &items, &p->npath);
+
+	for (size_t i = 0; r == RC_OK && i < p->npath; i++) {
+		r = strlen(items[i]) == (size_t)2 * AUDIT_HASH
+			? enc_unhex(items[i], p->path[i], AUDIT_HASH)
+			: RC_INVALID;
+	}
+	return r == RC_OK;
+}
+
+static bool
+read_proof(struct cli *c, const struct cJSON *json, struct proof *p)
+{
+	static const char *const index[] = {"leaf_index"};
+	const char *text;
+	rc r;
+
+	if (!audit_read_row(c->arena, json_get(json, "event"), &p->row) ||
+	    !audit_read_block(c->arena, json_get(json, "block"), &p->block) ||
+	    !audit_texts(c->arena, json, index, 1, &text) ||
+	    !read_path(c, json, p))
+		return false;
+	r = enc_parse_i64(text, 0, INT64_MAX, &p->index);
+	return r == RC_OK;
+}
+
+static bool
+holds(const struct proof *p)
+{
+	char root[2 * AUDIT_HASH + 1], block[2 * AUDIT_HASH + 1];
+	uint8_t hash[AUDIT_HASH];
+
+	if (!audit_path_root(p->row.leaf, (uint64_t)p->index,
+		(uint64_t)p->block.rows, p->path, p->npath, hash))
+		return false;
+	enc_hex(hash, AUDIT_HASH, root);
+	audit_block_hash(p->block.fields, hash);
+	enc_hex(hash, AUDIT_HASH, block);
+	return strcmp(root, p->block.fields[AUDIT_BLOCK_MERKLE_ROOT]) == 0 &&
+	       strcmp(block, p->block.hash) == 0;
+}
+
+int
+cmd_audit_prove(struct cli *c, int argc, char **argv)
+{
+	int exit_code = args_expect(argc, argv, 1, "the event's id");
+	struct proof p;
+	struct answer a;
+
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	a = client_call(c, "GET",
+	    arena_printf(c->arena, "/api/v1/audit/%s/proof",
+		client_escape(c, argv[0])),
+	    NULL);
+	exit_code = client_check(&a);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (!read_proof(c, a.json, &p)) {
+		fprintf(stderr, "certctl: the server's answer is no proof\n");
+		return EXIT_FAILED;
+	}
+	if (!holds(&p)) {
+		fprintf(stderr,
+		    "certctl: the event does not lead to its block: row, order "
+		    "or block was changed; certctl audit verify --from %" PRId64
+		    " names it\n",
+		    p.block.n);
+		return EXIT_FAILED;
+	}
+	fputs(a.text, stdout);
+	fprintf(stderr,
+	    "in block %" PRId64 ", hash %s\n"
+	    "check it with: check_audit_proof.py FILE HASH\n",
+	    p.block.n, p.block.hash);
+	return EXIT_DONE;
+}
