@@ -6,7 +6,6 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/base/enc.h"
 #include "common/base/mem.h"
@@ -209,55 +208,29 @@ certbuild_free(struct certbuild *b)
 	free(b);
 }
 
-static void
-put_digits(char *out, int n, int value)
+struct certbuild_issuer
+certbuild_issuer(const struct certbuild *b)
 {
-	for (int i = n - 1; i >= 0; i--, value /= 10)
-		out[i] = (char)('0' + value % 10);
-}
-
-/* UTCTime through 2049, GeneralizedTime from 2050: RFC 5280 4.1.2.5. */
-static rc
-put_time(struct der_out *w, int64_t unix_time)
-{
-	time_t t = (time_t)unix_time;
-	struct tm tm;
-	char text[15], *p = text;
-	int year;
-	bool utc;
-
-	if (!gmtime_r(&t, &tm))
-		return RC_INVALID;
-	year = tm.tm_year + 1900;
-	if (year < 1950 || year > 9999)
-		return RC_INVALID;
-	utc = year < 2050;
-	put_digits(text, 4, year);
-	put_digits(text + 4, 2, tm.tm_mon + 1);
-	put_digits(text + 6, 2, tm.tm_mday);
-	put_digits(text + 8, 2, tm.tm_hour);
-	put_digits(text + 10, 2, tm.tm_min);
-	put_digits(text + 12, 2, tm.tm_sec);
-	text[14] = 'Z';
-	p += utc ? 2 : 0;
-	der_put_value(w, utc ? DER_UTC_TIME : DER_GENERALIZED_TIME,
-	    (struct span){(const uint8_t *)p, (size_t)(text + 15 - p)});
-	return RC_OK;
+	return (struct certbuild_issuer){
+	    .name = b->issuer,
+	    .alg = b->alg->der,
+	    .aki_ext = b->aki,
+	    /* Without the extension all bits are set. */
+	    .may_sign_crls = (X509_get_key_usage(b->ca) & KU_CRL_SIGN) != 0,
+	};
 }
 
 static rc
 put_validity(struct der_out *w, const struct leaf_spec *spec)
 {
 	uint8_t *mark = der_mark(w);
-	rc code;
 
-	if (spec->not_after_unix <= spec->not_before_unix)
+	if (spec->not_after_unix <= spec->not_before_unix ||
+	    !der_put_time(w, spec->not_after_unix) ||
+	    !der_put_time(w, spec->not_before_unix))
 		return RC_INVALID;
-	code = put_time(w, spec->not_after_unix);
-	if (code == RC_OK)
-		code = put_time(w, spec->not_before_unix);
 	der_put_head(w, DER_SEQUENCE, mark);
-	return code;
+	return RC_OK;
 }
 
 /* A positive INTEGER of at most 20 octets: RFC 5280 4.1.2.2. */

@@ -39,9 +39,18 @@ struct leaf_spec {
 /* The to-be-signed bytes: the same spec gives the same bytes. */
 rc certbuild_tbs(struct certbuild *b, struct arena *a,
     const struct leaf_spec *spec, struct span *out_tbs) MUST_CHECK;
-/* The whole certificate, DER, over exactly these bytes. */
+/* The whole certificate or revocation list, DER, over exactly these bytes. */
 rc certbuild_sign(struct certbuild *b, struct arena *a, struct span tbs,
     struct span *out_der) MUST_CHECK;
+
+/* What a revocation list of this CA is made of; lasts as long as the CA. */
+struct certbuild_issuer {
+	struct span name;    /* its subject, DER */
+	struct span alg;     /* AlgorithmIdentifier of its signatures */
+	struct span aki_ext; /* a whole Extension */
+	bool may_sign_crls;  /* by its key usage */
+};
+struct certbuild_issuer certbuild_issuer(const struct certbuild *b);
 
 /* A self-signed root: ECDSA P-256, pathlen 0 absent, keyCertSign+cRLSign. */
 rc certbuild_root(const char *common_name, int64_t not_before_unix,

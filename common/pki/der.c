@@ -1,5 +1,7 @@
 #include "common/pki/der.h"
 
+#include <time.h>
+
 /* Longest length field read: 3 octets, 16 MiB. */
 #define LEN_OCTETS_MAX 3
 #define HEAD_MAX 6
@@ -275,6 +277,41 @@ der_put_value(struct der_out *w, uint8_t tag, struct span content)
 
 	der_put_span(w, content);
 	der_put_head(w, tag, mark);
+}
+
+static void
+put_digits(char *out, int n, int value)
+{
+	for (int i = n - 1; i >= 0; i--, value /= 10)
+		out[i] = (char)('0' + value % 10);
+}
+
+bool
+der_put_time(struct der_out *w, int64_t unix_time)
+{
+	time_t t = (time_t)unix_time;
+	struct tm tm;
+	char text[15], *p = text;
+	int year;
+	bool utc;
+
+	if (!gmtime_r(&t, &tm))
+		return false;
+	year = tm.tm_year + 1900;
+	if (year < 1950 || year > 9999)
+		return false;
+	utc = year < 2050;
+	put_digits(text, 4, year);
+	put_digits(text + 4, 2, tm.tm_mon + 1);
+	put_digits(text + 6, 2, tm.tm_mday);
+	put_digits(text + 8, 2, tm.tm_hour);
+	put_digits(text + 10, 2, tm.tm_min);
+	put_digits(text + 12, 2, tm.tm_sec);
+	text[14] = 'Z';
+	p += utc ? 2 : 0;
+	der_put_value(w, utc ? DER_UTC_TIME : DER_GENERALIZED_TIME,
+	    (struct span){(const uint8_t *)p, (size_t)(text + 15 - p)});
+	return true;
 }
 
 struct span

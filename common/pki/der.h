@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/attr.h"
 #include "common/pki/span.h"
 
 enum der_tag {
@@ -77,6 +78,9 @@ uint8_t *der_mark(const struct der_out *w);
 void der_put_head(struct der_out *w, uint8_t tag, const uint8_t *mark);
 /* One primitive element. */
 void der_put_value(struct der_out *w, uint8_t tag, struct span content);
+/* UTCTime through 2049, GeneralizedTime from 2050 (RFC 5280 section
+ * 4.1.2.5); false for what neither can say. */
+bool der_put_time(struct der_out *w, int64_t unix_time) MUST_CHECK;
 /* Empty when the buffer was too small. */
 struct span der_out_span(const struct der_out *w);
 

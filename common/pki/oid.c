@@ -13,6 +13,7 @@ const struct span oid_key_usage = OID("\x55\x1d\x0f");
 const struct span oid_san = OID("\x55\x1d\x11");
 const struct span oid_basic_constraints = OID("\x55\x1d\x13");
 const struct span oid_crl_points = OID("\x55\x1d\x1f");
+const struct span oid_crl_number = OID("\x55\x1d\x14");
 const struct span oid_aki = OID("\x55\x1d\x23");
 const struct span oid_ext_key_usage = OID("\x55\x1d\x25");
 const struct span oid_tls_feature = OID("\x2b\x06\x01\x05\x05\x07\x01\x18");

@@ -16,6 +16,7 @@ extern const struct span oid_key_usage;
 extern const struct span oid_san;
 extern const struct span oid_basic_constraints;
 extern const struct span oid_crl_points;
+extern const struct span oid_crl_number;
 extern const struct span oid_aki;
 extern const struct span oid_ext_key_usage;
 extern const struct span oid_tls_feature; /* RFC 7633 */
