@@ -7,6 +7,7 @@
 
 #include "apiserver/auth.h"
 #include "apiserver/authz.h"
+#include "apiserver/crlstore.h"
 #include "apiserver/handlers/agents/heartbeat.h"
 #include "apiserver/keyring.h"
 #include "apiserver/park.h"
@@ -33,6 +34,8 @@ static const struct route_area *const areas[] = {
     &routes_approvals,
     &routes_agents,
     &routes_config,
+    &routes_notifications,
+    &routes_pki,
 };
 
 static rc
@@ -212,6 +215,7 @@ api_new(struct loop *l, const struct cfg *cfg, struct api **out)
 	if (ret == RC_OK) {
 		a->auth = auth_new(l, a->keys);
 		a->authz = authz_new(l);
+		a->crls = crlstore_new(CRLSTORE_MAX_BYTES);
 		a->park = park_new(l, a->own_pool);
 		a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
 		ret = open_bus(a);
@@ -238,6 +242,7 @@ api_free(struct api *a)
 	db_pool_free(a->heartbeat_pool);
 	db_pool_free(a->own_pool);
 	authz_free(a->authz);
+	crlstore_free(a->crls);
 	auth_free(a->auth);
 	router_free(a->router);
 	keyring_free(a->keys);

@@ -22,6 +22,7 @@
 
 struct auth;
 struct authz;
+struct crlstore;
 struct heartbeats;
 struct keyring;
 struct park;
@@ -38,6 +39,7 @@ struct api {
 	struct keyring *keys;
 	struct auth *auth;
 	struct authz *authz;
+	struct crlstore *crls;
 	struct router *router;
 	struct park *park;
 	struct heartbeats *heartbeats;

@@ -234,6 +234,10 @@ read_headers(struct evhttp_request *wire, struct request *r)
 		} else if (strcasecmp(kv->key, "Authorization") == 0) {
 			nauthorizations++;
 			authorization = kv->value;
+		} else if (strcasecmp(kv->key, "If-None-Match") == 0 &&
+			   strlen(kv->value) < sizeof(r->if_none_match)) {
+			memcpy(r->if_none_match, kv->value,
+			    strlen(kv->value) + 1);
 		}
 	}
 	auth_read(authorization, &r->credential);

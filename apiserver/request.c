@@ -175,6 +175,12 @@ req_query_int(const struct op *op, const char *name, int64_t min, int64_t max,
 	return ret == RC_OK ? value : dflt;
 }
 
+bool
+req_has_tag(const struct op *op, const char *etag)
+{
+	return strcmp(req_of(op)->if_none_match, etag) == 0;
+}
+
 const char *
 req_body(const struct op *op, size_t *out_len)
 {
@@ -251,6 +257,21 @@ enum op_next
 reply_no_content(struct op *op)
 {
 	request_set_text(req_of(op), 204, NULL, "");
+	return op_done(op);
+}
+
+enum op_next
+reply_bytes(struct op *op, int status, const char *content_type,
+    const void *bytes, size_t len)
+{
+	struct request *r = req_of(op);
+
+	buf_reset(&r->reply);
+	buf_add(&r->reply, bytes, len);
+	if (!buf_ok(&r->reply))
+		return op_fail(op, RC_INTERNAL, "the answer is too large");
+	r->status = status;
+	r->content_type = content_type;
 	return op_done(op);
 }
 

@@ -53,6 +53,9 @@ const char *req_query(const struct op *op, const char *name);
 int64_t req_query_int(const struct op *op, const char *name, int64_t min,
     int64_t max, int64_t dflt);
 
+/* Whether the client has what this tag stands for. */
+bool req_has_tag(const struct op *op, const char *etag);
+
 /* The raw body; at most CERTCTL_MAX_BODY_SIZE bytes, checked before. */
 const char *req_body(const struct op *op, size_t *out_len);
 /*
@@ -73,6 +76,9 @@ enum op_next reply_json(struct op *op, int status);
 enum op_next reply_status(struct op *op, int status, const char *key,
     const char *value);
 enum op_next reply_no_content(struct op *op);
+/* A whole body of any type, copied; no newline is added. */
+enum op_next reply_bytes(struct op *op, int status, const char *content_type,
+    const void *bytes, size_t len);
 /* Another header on the reply to come. */
 void reply_header(struct op *op, const char *name, const char *value);
 

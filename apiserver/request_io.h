@@ -42,6 +42,7 @@ struct request {
 	const char *method; /* static */
 	char id[37];
 	struct credential credential;
+	char if_none_match[64]; /* "": none, or longer than a tag of ours */
 	struct path path;
 	struct route_match match;
 	const char *body;

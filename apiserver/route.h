@@ -46,6 +46,8 @@ extern const struct route_area routes_certificates;
 extern const struct route_area routes_jobs;
 extern const struct route_area routes_audit;
 extern const struct route_area routes_approvals; /* and jobs' approval */
+extern const struct route_area routes_notifications;
+extern const struct route_area routes_pki; /* revocation lists */
 extern const struct route_area routes_agents;
 extern const struct route_area
     routes_config; /* issuers, targets, teams, owners, policies */

@@ -25,6 +25,7 @@ static const struct kind {
 	bool ends_together;
 } kinds[] = {
     {"ca_init", ca_init_begin, false},
+    {"crl_build", crl_build_begin, false},
     /* Passes through scheduler, bus and worker and does nothing: to measure
      * them, and to try a deployment. */
     {"noop", NULL, true},

@@ -2,8 +2,12 @@
  * A lease of tasks: known and unknown kinds, success, failure, and a lease
  * that is lost while they run.
  */
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "common/base/enc.h"
 #include "tests/support/db_script.h"
 #include "tests/unit/check.h"
 #include "tests/unit/worker/rig.h"
@@ -56,6 +60,121 @@ test_ca_init_that_fails(void)
 	(void)start(r);
 	rig_run_until_ended(r);
 	CHECK_INT(r->code, RC_OK);
+	CHECK(db_script_is_done(r->pool));
+	rig_free(r);
+}
+
+#define CRL_LEASE "worker-1|7|task-1"
+#define CRL_HEAD "crl_number|this_update|snapshot|ca_fingerprint"
+#define CRL_ROWS "serial|revoked_at|reason"
+#define SERIAL(tail) "50000000000000000000000000000000000000" tail
+
+static void
+expect_crl_load(struct rig *r, const char *head, const char *rows)
+{
+	expect_load(r, "task-1|crl_build|iss-1|iss-1|{}");
+	db_script_expect(r->pool, Q_CRL_BEGIN, CRL_LEASE "|iss-1");
+	db_script_rows(r->pool, CRL_HEAD, head);
+	db_script_also(r->pool, Q_CRL_REVOCATIONS, CRL_LEASE);
+	db_script_rows(r->pool, CRL_ROWS, rows);
+}
+
+/* What was stored, for the test to read. */
+static void
+on_crl_store(void *arg, struct db_pool *p, const struct db_stmt *stmt)
+{
+	char *hex = arg;
+
+	snprintf(hex, 8192, "%s", stmt->params[3]);
+	CHECK_STR(stmt->params[2], "task-1");
+	CHECK_STR(stmt->params[4], "1800000005");
+	CHECK_STR(stmt->params[5], "1800000000");
+	CHECK_STR(stmt->params[6], "1800086400");
+	CHECK_STR(stmt->params[7], "2");
+	CHECK_INT(strlen(stmt->params[8]), 36);
+	CHECK_INT(strncmp(stmt->params[8], "W/\"", 3), 0);
+	CHECK_INT(strlen(stmt->params[9]), 64);
+	CHECK_STR(stmt->params[10], "5:5:");
+	db_script_rows(p, "outcome", "stored");
+}
+
+static void
+test_crl_build(void)
+{
+	char hex[8192] = "";
+	struct rig *r = rig_new();
+	uint8_t der[4096];
+	const uint8_t *at = der;
+	size_t len;
+	X509_CRL *crl;
+	X509_REVOKED *found;
+	ASN1_INTEGER *serial;
+
+	/* One stands there twice, with another reason. */
+	expect_crl_load(r, "1800000005|1800000000|5:5:|",
+	    SERIAL("01") "|1799990000|keyCompromise\n" SERIAL(
+		"01") "|1799990001|superseded\n" SERIAL("02") "|1799990002|"
+							      "unspecified");
+	db_script_on(r->pool, Q_CRL_STORE, on_crl_store, hex);
+	(void)start(r);
+	rig_run_until_ended(r);
+	CHECK_INT(r->code, RC_OK);
+	CHECK(db_script_is_done(r->pool));
+	len = (strlen(hex) - 2) / 2;
+	CHECK_INT(enc_unhex(hex + 2, der, len), RC_OK);
+	crl = d2i_X509_CRL(NULL, &at, (long)len);
+	CHECK(crl != NULL && at == der + len);
+	serial = s2i_ASN1_INTEGER(NULL, "0x" SERIAL("01"));
+	CHECK_INT(X509_CRL_get0_by_serial(crl, &found, serial), 1);
+	ASN1_INTEGER_free(serial);
+	CHECK_INT(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)), 2);
+	X509_CRL_free(crl);
+	rig_free(r);
+}
+
+static void
+test_crl_build_without_its_lease(void)
+{
+	struct rig *r = rig_new();
+
+	expect_crl_load(r, "", "");
+	db_script_expect(r->pool, Q_TASK_FAILED, CRL_LEASE "|*not ours*|f");
+	(void)start(r);
+	rig_run_until_ended(r);
+	CHECK_INT(r->code, RC_OK);
+	CHECK(db_script_is_done(r->pool));
+	rig_free(r);
+}
+
+static void
+test_crl_build_that_fails(void)
+{
+	struct rig *r = rig_new();
+
+	r->config = "{\"ca_key_path\":\"/x\"}";
+	expect_crl_load(r, "5|1800000000|5:5:|", "");
+	db_script_expect(r->pool, Q_CRL_FAILED,
+	    CRL_LEASE "|*|*both, or neither*");
+	db_script_expect(r->pool, Q_TASK_FAILED,
+	    CRL_LEASE "|*both, or neither*|f");
+	db_script_rows(r->pool, "status", "Pending");
+	(void)start(r);
+	rig_run_until_ended(r);
+	CHECK(db_script_is_done(r->pool));
+	rig_free(r);
+}
+
+static void
+test_crl_build_of_what_is_no_serial(void)
+{
+	struct rig *r = rig_new();
+
+	expect_crl_load(r, "5|1800000000|5:5:|", "five|1799990000|superseded");
+	db_script_expect(r->pool, Q_CRL_FAILED, CRL_LEASE "|*|*no number*");
+	db_script_expect(r->pool, Q_TASK_FAILED, CRL_LEASE "|*no number*|f");
+	db_script_rows(r->pool, "status", "Pending");
+	(void)start(r);
+	rig_run_until_ended(r);
 	CHECK(db_script_is_done(r->pool));
 	rig_free(r);
 }
@@ -171,6 +290,9 @@ test_lost_lease(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_ca_init), CHECK_ROW(test_ca_init_that_fails),
+    CHECK_ROW(test_crl_build), CHECK_ROW(test_crl_build_without_its_lease),
+    CHECK_ROW(test_crl_build_that_fails),
+    CHECK_ROW(test_crl_build_of_what_is_no_serial),
     CHECK_ROW(test_unknown_kind_fails_for_good_beside_a_good_one),
     CHECK_ROW(test_failure_is_written_until_it_is), CHECK_ROW(test_empty_lease),
     CHECK_ROW(test_those_that_end_together),

@@ -1,0 +1,113 @@
+/*
+ * Notifications: what was, is to be or could not be sent.
+ */
+#include "apiserver/handlers/notifications/notifications.h"
+
+#include <stdint.h>
+
+#include "apiserver/request.h"
+#include "apiserver/resources/page.h"
+#include "common/base/attr.h"
+
+static const struct field fields[] = {
+    {"id", FIELD_TEXT},
+    {"type", FIELD_TEXT},
+    {"certificate_id", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"channel", FIELD_TEXT},
+    {"recipient", FIELD_TEXT},
+    {"message", FIELD_TEXT},
+    {"sent_at", FIELD_TIME, FIELD_OMIT_EMPTY},
+    {"status", FIELD_TEXT},
+    {"error", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"retry_count", FIELD_INT},
+    {"next_retry_at", FIELD_TIME, FIELD_OMIT_EMPTY},
+    {"last_error", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"created_at", FIELD_TIME},
+    {"severity", FIELD_TEXT},
+    {"threshold_days", FIELD_INT, FIELD_OMIT_EMPTY},
+};
+
+struct listing {
+	int64_t page, per_page;
+};
+
+static op_step list_done;
+static op_step get_done;
+static op_step read_done;
+static op_step requeue_done;
+
+enum op_next
+notification_list(struct op *op)
+{
+	struct listing *l = op_state(op, sizeof(*l));
+
+	req_page(op, &l->page, &l->per_page);
+
+	const char *const params[] = {req_query(op, "status"),
+	    page_num(op, l->per_page),
+	    page_num(op, (l->page - 1) * l->per_page)};
+	const struct db_stmt stmts[] = {
+	    {Q_NOTIFICATION_LIST, ARRAY_LEN(params), params},
+	    {Q_NOTIFICATION_TOTAL, 1, params},
+	};
+	return op_batch(op, list_done, ARRAY_LEN(stmts), stmts);
+}
+
+static enum op_next
+list_done(struct op *op)
+{
+	const struct listing *l = op_state(op, sizeof(*l));
+
+	return page_reply(op, fields, ARRAY_LEN(fields), NULL, l->page,
+	    l->per_page);
+}
+
+static enum op_next
+not_found(struct op *op)
+{
+	return op_fail(op, RC_NOT_FOUND, "Notification not found");
+}
+
+enum op_next
+notification_get(struct op *op)
+{
+	return OP_QUERY(op, Q_NOTIFICATION_GET, get_done, req_param(op, "id"));
+}
+
+static enum op_next
+get_done(struct op *op)
+{
+	if (op_rows(op) == 0)
+		return not_found(op);
+	return page_reply_one(op, 200, fields, ARRAY_LEN(fields));
+}
+
+enum op_next
+notification_read(struct op *op)
+{
+	return OP_QUERY(op, Q_NOTIFICATION_READ, read_done,
+	    req_param(op, "id"));
+}
+
+static enum op_next
+read_done(struct op *op)
+{
+	if (op_rows(op) == 0)
+		return not_found(op);
+	return reply_status(op, 200, "status", "marked_as_read");
+}
+
+enum op_next
+notification_requeue(struct op *op)
+{
+	return OP_QUERY(op, Q_NOTIFICATION_REQUEUE, requeue_done,
+	    req_param(op, "id"));
+}
+
+static enum op_next
+requeue_done(struct op *op)
+{
+	if (op_rows(op) == 0)
+		return not_found(op);
+	return reply_status(op, 200, "status", "requeued");
+}

@@ -1,0 +1,106 @@
+/*
+ * GET /.well-known/pki/crl/{issuer}: the issuer's revocation list, as a
+ * worker made it.  Nothing is signed here; a list that is not there, or whose
+ * time is over, is asked for, and the client told to come back.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "apiserver/api.h"
+#include "apiserver/crlstore.h"
+#include "apiserver/handlers/pki/pki.h"
+#include "apiserver/request.h"
+
+#define LOCAL_TYPE "GenericCA"
+#define MAX_AGE_SECONDS 3600
+#define RETRY_SECONDS "2"
+
+static op_step crl_found;
+static op_step crl_body_found;
+static op_step crl_requested;
+
+struct crl_get {
+	int64_t left_s;
+};
+
+enum op_next
+crl_get_start(struct op *op)
+{
+	return OP_QUERY(op, Q_CRL_HEAD, crl_found, req_param(op, "issuer"));
+}
+
+/* Errors of these routes carry no request id. */
+static enum op_next
+refuse(struct op *op, int status, const char *error, const char *message)
+{
+	struct json_w *w = reply_writer(op);
+
+	json_w_open(w, '{');
+	json_w_kv(w, "error", error);
+	json_w_kv(w, "message", message);
+	json_w_close(w, '}');
+	return reply_json(op, status);
+}
+
+static enum op_next
+send_list(struct op *op, const char *etag, struct span der)
+{
+	const struct crl_get *g = op_state(op, sizeof(*g));
+	int64_t age = g->left_s < MAX_AGE_SECONDS ? g->left_s : MAX_AGE_SECONDS;
+
+	reply_header(op, "Cache-Control",
+	    op_printf(op, "public, max-age=%" PRId64 ", must-revalidate", age));
+	reply_header(op, "ETag", etag);
+	return reply_bytes(op, 200, "application/pkix-crl", der.p, der.len);
+}
+
+static enum op_next
+crl_found(struct op *op)
+{
+	struct crl_get *g = op_state(op, sizeof(*g));
+	const char *issuer = req_param(op, "issuer"), *etag;
+	struct span der;
+
+	if (op_rows(op) == 0)
+		return refuse(op, 404, "Not Found", "Issuer not found");
+	if (strcmp(op_text(op, 0, "type"), LOCAL_TYPE) != 0)
+		return refuse(op, 501, "Not Implemented",
+		    "this issuer's revocation list is published by its own CA");
+	if (op_is_null(op, 0, "etag"))
+		return OP_QUERY(op, Q_CRL_REQUEST, crl_requested, issuer);
+	g->left_s = op_i64(op, 0, "left_s");
+	if (g->left_s <= 0)
+		return OP_QUERY(op, Q_CRL_REQUEST, crl_requested, issuer);
+	etag = op_text(op, 0, "etag");
+	if (req_has_tag(op, etag)) {
+		reply_header(op, "ETag", etag);
+		return reply_bytes(op, 304, NULL, "", 0);
+	}
+	der = crlstore_get(req_api(op)->crls, issuer, etag);
+	if (der.len > 0)
+		return send_list(op, etag, der);
+	return OP_QUERY(op, Q_CRL_BODY, crl_body_found, issuer);
+}
+
+static enum op_next
+crl_body_found(struct op *op)
+{
+	struct span der = {NULL, 0};
+
+	if (op_rows(op) > 0)
+		der = crlstore_put(req_api(op)->crls, req_param(op, "issuer"),
+		    op_text(op, 0, "etag"), op_text(op, 0, "der"));
+	if (der.len == 0)
+		return refuse(op, 500, "Internal Server Error",
+		    "the list could not be read");
+	return send_list(op, op_text(op, 0, "etag"), der);
+}
+
+static enum op_next
+crl_requested(struct op *op)
+{
+	req_hint(op, 0, NULL, NULL);
+	reply_header(op, "Retry-After", RETRY_SECONDS);
+	return refuse(op, 503, "Service Unavailable",
+	    "the revocation list is being made; ask again in a few seconds");
+}

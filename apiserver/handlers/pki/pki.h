@@ -1,0 +1,13 @@
+/*
+ * pki: what anyone may ask of our CAs, and what their keepers see of it.
+ */
+#ifndef APISERVER_HANDLERS_PKI_PKI_H
+#define APISERVER_HANDLERS_PKI_PKI_H
+
+#include "common/op/op.h"
+
+/* The steps of routes.c. */
+op_step crl_get_start;
+op_step crl_cache_start;
+
+#endif

@@ -1,0 +1,37 @@
+-- Statements about alerts and notifications, of all processes.
+
+-- --- scheduler ---
+
+-- name: duty_expiry_alerts :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_expiry_alerts(led.n, $4::bool) d;
+
+-- --- API ---
+
+-- Newest sent first, what was not sent after that.
+-- name: notification_list :many
+SELECT n.id, n.type, n.certificate_id, n.channel, n.recipient, n.message, n.sent_at AT TIME ZONE 'UTC' AS sent_at, n.status,
+    n.error, n.retry_count, n.next_retry_at AT TIME ZONE 'UTC' AS next_retry_at, n.last_error,
+    n.created_at AT TIME ZONE 'UTC' AS created_at, n.severity, n.threshold_days
+FROM notification_events n
+WHERE ($1::text IS NULL OR n.status = $1)
+ORDER BY n.sent_at DESC NULLS LAST, n.id DESC
+LIMIT $2::bigint OFFSET $3::bigint;
+
+-- name: notification_total :one
+SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
+    SELECT 1 FROM notification_events n WHERE ($1::text IS NULL OR n.status = $1) LIMIT 10001) AS found) AS n;
+
+-- name: notification_get :many
+SELECT n.id, n.type, n.certificate_id, n.channel, n.recipient, n.message, n.sent_at AT TIME ZONE 'UTC' AS sent_at, n.status,
+    n.error, n.retry_count, n.next_retry_at AT TIME ZONE 'UTC' AS next_retry_at, n.last_error,
+    n.created_at AT TIME ZONE 'UTC' AS created_at, n.severity, n.threshold_days
+FROM notification_events n
+WHERE n.id = $1;
+
+-- name: notification_read :many
+UPDATE notification_events n SET status = 'read' WHERE n.id = $1 RETURNING n.id;
+
+-- name: notification_requeue :many
+UPDATE notification_events n SET status = 'pending', retry_count = 0, next_retry_at = NULL, last_error = NULL
+WHERE n.id = $1 RETURNING n.id;

@@ -1,0 +1,59 @@
+-- Statements about revocation lists, of all processes.
+
+-- --- scheduler ---
+
+-- name: duty_crl_refresh :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_crl_refresh(led.n, $4::bool) AS rows FROM led;
+
+-- --- worker: the first two share a transaction ---
+
+-- name: crl_begin :many
+SELECT b.crl_number, extract(epoch FROM b.this_update)::bigint AS this_update, b.snapshot::text AS snapshot,
+    coalesce(ca.fingerprint_sha256, '') AS ca_fingerprint
+FROM crl_begin($1, $2::bigint, $3) b
+LEFT JOIN ca_certificates ca ON ca.issuer_id = $4;
+
+-- name: crl_revocations :many
+SELECT r.serial, r.revoked_at, r.reason FROM crl_revocations($1, $2::bigint, $3) r;
+
+-- name: crl_store :one
+SELECT crl_store($1, $2::bigint, $3, $4::bytea, $5::bigint, to_timestamp($6::bigint), to_timestamp($7::bigint), $8::int, $9,
+    $10, $11::pg_snapshot, $12::int) AS outcome;
+
+-- name: crl_failed :exec
+SELECT crl_failed($1, $2::bigint, $3, $4::int, $5);
+
+-- --- API ---
+
+-- left_s: until the next one is to be there.
+-- name: crl_head :many
+SELECT i.type, k.etag, floor(extract(epoch FROM k.next_update - engine_now()))::bigint AS left_s
+FROM issuers i
+LEFT JOIN crl_cache k ON k.issuer_id = i.id
+WHERE i.id = $1;
+
+-- name: crl_body :many
+SELECT k.etag, encode(k.crl_der, 'hex') AS der FROM crl_cache k WHERE k.issuer_id = $1;
+
+-- name: crl_request :exec
+SELECT crl_request($1);
+
+-- name: crl_cache_list :many
+SELECT ca.issuer_id, k.issuer_id IS NOT NULL AS cache_present, k.crl_number, k.this_update AT TIME ZONE 'UTC' AS this_update,
+    k.next_update AT TIME ZONE 'UTC' AS next_update, k.generated_at AT TIME ZONE 'UTC' AS generated_at,
+    k.generation_duration_ms, k.revoked_count,
+    engine_now() > k.next_update OR crl_is_behind(ca.issuer_id, k.this_update, k.snapshot) AS is_stale,
+    (SELECT coalesce(json_agg(e.event), '[]') FROM (
+        SELECT json_strip_nulls(json_build_object(
+            'started_at', to_char(n.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'duration_ms', n.duration_ms, 'succeeded', n.succeeded, 'crl_number', n.crl_number,
+            'revoked_count', n.revoked_count, 'error', n.error)) AS event
+        FROM crl_generation_events n WHERE n.issuer_id = ca.issuer_id ORDER BY n.id DESC LIMIT 10) e)::text AS recent_events
+FROM ca_certificates ca
+LEFT JOIN crl_cache k ON k.issuer_id = ca.issuer_id
+ORDER BY ca.issuer_id
+LIMIT 1000;
+
+-- name: crl_now :one
+SELECT engine_now() AT TIME ZONE 'UTC' AS now;

@@ -1,0 +1,242 @@
+/*
+ * crl_build: makes the revocation list of an issuer whose CA is ours.
+ *
+ * Its number and the revocations are read in one transaction, so that of two
+ * lists the one with the higher number knows at least as much; the store
+ * keeps the higher one.  The task's row goes with the store.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/enc.h"
+#include "common/log/log.h"
+#include "common/pki/crl.h"
+#include "worker/kinds/kind.h"
+
+#define CA_POLL_MS 10
+#define VALIDITY_SECONDS (24 * 3600)
+#define ETAG_DIGITS 32 /* the first 16 octets of the digest */
+
+struct crl_build {
+	int64_t began_ms;
+	int64_t this_update, number;
+	const char *number_text, *this_text, *snapshot, *ca_fingerprint;
+	struct crl_entry *entries;
+	size_t n;
+	struct local_ca *ca; /* referenced until the op ends */
+	rc code;             /* of what failed */
+	const char *why;
+};
+
+static op_step crl_loaded;
+static op_step crl_make;
+static op_step crl_stored;
+static op_step crl_failure_noted;
+
+static struct crl_build *
+build_of(struct op *op)
+{
+	return op_state(op, sizeof(struct crl_build));
+}
+
+static const char *
+elapsed_text(struct op *op)
+{
+	return op_printf(op, "%" PRId64,
+	    clock_boot_ms() - build_of(op)->began_ms);
+}
+
+static void
+give_back(void *arg)
+{
+	struct crl_build *b = arg;
+
+	if (b->ca)
+		local_ca_unref(b->ca);
+}
+
+enum op_next
+crl_build_begin(struct op *op)
+{
+	struct task *t = op_owner(op);
+	struct crl_build *b = build_of(op);
+	const char *worker = lease_incarnation(t->env->lease);
+
+	if (t->issuer_id[0] == '\0')
+		return op_fail(op, RC_NOT_IMPLEMENTED,
+		    "the task names no issuer");
+	b->began_ms = clock_boot_ms();
+	arena_defer(op_arena(op), give_back, b);
+
+	const char *const lease[] = {worker, t->lease_text, t->id,
+	    t->issuer_id};
+	const struct db_stmt stmts[] = {
+	    {Q_CRL_BEGIN, 4, lease},
+	    {Q_CRL_REVOCATIONS, 3, lease},
+	};
+	return op_batch(op, crl_loaded, ARRAY_LEN(stmts), stmts);
+}
+
+static enum op_next
+fail(struct op *op, rc code, const char *why)
+{
+	struct task *t = op_owner(op);
+	struct crl_build *b = build_of(op);
+
+	b->code = code;
+	b->why = op_printf(op, "%s", why);
+	return OP_QUERY(op, Q_CRL_FAILED, crl_failure_noted,
+	    lease_incarnation(t->env->lease), t->lease_text, t->id,
+	    elapsed_text(op), b->why);
+}
+
+static enum op_next
+crl_failure_noted(struct op *op)
+{
+	const struct crl_build *b = build_of(op);
+
+	return op_fail(op, b->code, "%s", b->why);
+}
+
+/* --- the revocations --- */
+
+static rc
+read_entries(struct op *op, struct crl_build *b)
+{
+	const struct db_result *r = op_result(op, 1);
+	int serial = db_col(r, "serial"), at = db_col(r, "revoked_at"),
+	    reason = db_col(r, "reason");
+	size_t rows = db_nrows(r);
+	rc code;
+
+	b->entries =
+	    arena_alloc(op_arena(op), (rows + 1) * sizeof(*b->entries));
+	for (size_t i = 0; i < rows; i++) {
+		struct crl_entry *e = &b->entries[b->n];
+
+		code = enc_unhex(db_text(r, i, serial), e->serial,
+		    sizeof(e->serial));
+		if (code != RC_OK)
+			return code;
+		e->revoked_at_unix = db_i64(r, i, at);
+		e->reason = crl_reason(db_text(r, i, reason));
+		/* Written with and without leading zeros it may stand there
+		 * twice; the rows come by serial. */
+		if (b->n == 0 ||
+		    memcmp(e[-1].serial, e->serial, sizeof(e->serial)) != 0)
+			b->n++;
+	}
+	return RC_OK;
+}
+
+static enum op_next
+crl_loaded(struct op *op)
+{
+	struct crl_build *b = build_of(op);
+	const struct db_result *head = op_result(op, 0);
+
+	if (db_nrows(head) == 0)
+		return op_fail(op, RC_LEASE_LOST, "the task is not ours");
+	b->number_text = db_text(head, 0, db_col(head, "crl_number"));
+	b->number = db_i64(head, 0, db_col(head, "crl_number"));
+	b->this_text = db_text(head, 0, db_col(head, "this_update"));
+	b->this_update = db_i64(head, 0, db_col(head, "this_update"));
+	b->snapshot = db_text(head, 0, db_col(head, "snapshot"));
+	b->ca_fingerprint = db_text(head, 0, db_col(head, "ca_fingerprint"));
+	if (read_entries(op, b) != RC_OK)
+		return fail(op, RC_DATA, "a revoked serial is no number");
+	return op_goto(op, crl_make);
+}
+
+/* --- the list --- */
+
+static enum op_next
+refuse_list(struct op *op, rc code)
+{
+	const struct crl_build *b = build_of(op);
+
+	/* Trying again would not help the first of these. */
+	if (code == RC_FORBIDDEN)
+		return fail(op, RC_NOT_IMPLEMENTED,
+		    "the key usage of the CA's certificate has no cRLSign: "
+		    "give the sub-CA one that has");
+	if (code == RC_TOO_LARGE)
+		return fail(op, code,
+		    op_printf(op,
+			"%zu revoked certificates do not fit into a list of "
+			"16 MiB",
+			b->n));
+	return fail(op, code, "the revocation list could not be signed");
+}
+
+static enum op_next
+store(struct op *op, struct span der)
+{
+	struct task *t = op_owner(op);
+	struct crl_build *b = build_of(op);
+	char digest[65], *hex;
+
+	if (!lease_is_trusted(t->env->lease))
+		return op_fail(op, RC_LEASE_LOST,
+		    "the worker's own lease is too old");
+	enc_sha256_hex(der.p, der.len, digest);
+	hex = arena_alloc(op_arena(op), 2 * der.len + 3);
+	hex[0] = '\\';
+	hex[1] = 'x';
+	enc_hex(der.p, der.len, hex + 2);
+	return OP_QUERY(op, Q_CRL_STORE, crl_stored,
+	    lease_incarnation(t->env->lease), t->lease_text, t->id, hex,
+	    b->number_text, b->this_text,
+	    op_printf(op, "%" PRId64, b->this_update + VALIDITY_SECONDS),
+	    op_printf(op, "%zu", b->n),
+	    op_printf(op, "W/\"%.*s\"", ETAG_DIGITS, digest),
+	    b->ca->fingerprint, b->snapshot, elapsed_text(op));
+}
+
+static enum op_next
+crl_make(struct op *op)
+{
+	struct task *t = op_owner(op);
+	struct crl_build *b = build_of(op);
+	struct crl_spec spec = {
+	    .number = b->number,
+	    .this_update_unix = b->this_update,
+	    .next_update_unix = b->this_update + VALIDITY_SECONDS,
+	    .entries = b->entries,
+	    .n = b->n,
+	};
+	struct span tbs, der;
+	const char *why;
+	rc code;
+
+	code = local_ca_get(t->env->cas, t->issuer_id, b->ca_fingerprint,
+	    &b->ca, &why);
+	/* The database is asked once for the certificate it has: a root that
+	 * was made meanwhile is what is loaded now. */
+	b->ca_fingerprint = NULL;
+	if (code == RC_BUSY || code == RC_UNAVAILABLE || code == RC_TIMEOUT)
+		return op_sleep(op, CA_POLL_MS, crl_make);
+	if (code != RC_OK)
+		return fail(op, code, why);
+	code = crl_tbs(b->ca->builder, op_arena(op), &spec, &tbs);
+	if (code == RC_OK)
+		code = certbuild_sign(b->ca->builder, op_arena(op), tbs, &der);
+	if (code != RC_OK)
+		return refuse_list(op, code);
+	return store(op, der);
+}
+
+static enum op_next
+crl_stored(struct op *op)
+{
+	struct task *t = op_owner(op);
+	const struct crl_build *b = build_of(op);
+	const char *outcome = op_text(op, 0, "outcome");
+
+	if (strcmp(outcome, "lost") == 0)
+		return op_fail(op, RC_LEASE_LOST, "the task is not ours");
+	log_info("CRL-DONE", "issuer %s: number %s, %zu revoked, %s",
+	    t->issuer_id, b->number_text, b->n, outcome);
+	return op_done(op);
+}
