@@ -83,7 +83,8 @@ BEGIN
             WHERE j.issuer_id = l.issuer_id AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
                 AND j.run_after <= v_now
                 AND (j.run_after, j.id) >= (coalesce(w.low_after, '-infinity'), coalesce(w.low_id, ''))),
-        lane_allows(l, v_now), l.breaker_state, l.opened_until, l.last_error
+        CASE WHEN l.breaker_state <> 'closed' OR l.rate_per_s IS NOT NULL THEN lane_allows(l, v_now) END,
+        l.breaker_state, l.opened_until, l.last_error
     FROM lanes l
     JOIN issuers i ON i.id = l.issuer_id
     LEFT JOIN unnest(p_issuers, p_low_after, p_low_ids) AS w (issuer_id, low_after, low_id) ON w.issuer_id = l.issuer_id
@@ -663,7 +664,8 @@ LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
             THEN 'it is Running without a lease'
         WHEN j.status = 'AwaitingApproval' AND NOT EXISTS (SELECT 1 FROM issuance_approval_requests r
             WHERE r.job_id = j.id AND r.state = 'pending') THEN 'nobody was asked for the approval that it waits for'
-        WHEN j.run_after > engine_now() + interval '1 year' THEN 'its run_after lies more than a year ahead'
+        -- With a checkpoint it may be parked until a person decides.
+        WHEN j.checkpoint IS NULL AND j.run_after > engine_now() + interval '1 year' THEN 'its run_after lies more than a year ahead'
         END
 $$;
 

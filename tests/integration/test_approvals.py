@@ -224,6 +224,15 @@ def test_a_row_edited_into_nonsense_fails_and_says_why(stack, new_agent, unique,
     assert stack.query("SELECT jobs_fail_nonsense(1000)") == [(0,)]
 
 
+def test_a_job_parked_until_a_person_decides_is_no_nonsense(stack, new_agent, unique):
+    name = unique("cert")
+    stack.make_certificate(name)
+    job = renew(stack, name)
+    stack.query("""UPDATE jobs SET status = 'Pending', run_after = 'infinity', checkpoint = '{"state": "uncertain"}' WHERE id = %s""", job)
+    assert stack.query("SELECT jobs_fail_nonsense(1000)") == [(0,)]
+    assert status(stack, job)[0] == "Pending"
+
+
 def test_a_wait_for_an_approval_nobody_was_asked_for(stack, certificate):
     job = renew(stack, certificate[0])
     stack.query("DELETE FROM issuance_approval_requests WHERE job_id = %s", job)

@@ -35,8 +35,8 @@ struct listing {
 enum op_next
 approval_list(struct op *op)
 {
-	static const char *const states[] = {
-	    "pending", "approved", "rejected", "expired"};
+	static const char *const states[] = {"pending", "approved", "rejected",
+	    "expired"};
 	struct listing *l = op_state(op, sizeof(*l));
 	const char *state = req_query(op, "state"), *known = NULL;
 

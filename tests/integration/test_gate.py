@@ -1,0 +1,58 @@
+"""
+With everything running: an approved renewal goes its whole way, and a job row
+edited into nonsense stops nothing but itself.
+"""
+import pytest
+
+from fleet import API_KEY, Api, Fleet, wait_for
+
+BOSS_KEY = f"boss-{API_KEY}"
+
+
+@pytest.fixture(scope="module")
+def stack():
+    fleet = Fleet("gate")
+    try:
+        fleet.start_postgres(keep=True)
+        fleet.start_apiserver(keep=True, CERTCTL_API_KEYS_NAMED=f"admin:{API_KEY}:admin,boss:{BOSS_KEY}:admin")
+        fleet.query("INSERT INTO certificate_profiles (id, name, requires_approval) VALUES ('prof-gated', 'gated', true)")
+        yield fleet
+    finally:
+        fleet.close()
+    assert not fleet.alarms, "\n".join(fleet.alarms)
+
+
+@pytest.fixture(scope="module")
+def site(plane):
+    return plane.start_site("gated")
+
+
+def test_an_approved_renewal_is_served(plane, site):
+    plane.query("UPDATE managed_certificates SET certificate_profile_id = 'prof-gated' WHERE id = 'gated'")
+    job = plane.api.need("POST", "/api/v1/certificates/gated/renew")["job_id"]
+    assert plane.query("SELECT status, csr_pem FROM jobs WHERE id = %s", job) == [("AwaitingApproval", None)]
+    boss = Api(plane.api_port, plane.dir / "tls" / "api.pem", BOSS_KEY)
+    boss.need("POST", f"/api/v1/jobs/{job}/approve")
+    # Its agent, whose request for work was waiting, is told at once.
+    wait_for(lambda: plane.value("SELECT csr_pem IS NOT NULL FROM jobs WHERE id = %s", job), 10, "the agent's CSR")
+    assert plane.wait_job(job)[0] == "Completed"
+    site.wait_served(job)
+    plane.query("UPDATE managed_certificates SET certificate_profile_id = NULL WHERE id = 'gated'")
+
+
+@pytest.mark.parametrize(("edit", "why"), [
+    ("status = 'Pending', run_after = now()", "CSR"),
+    ("status = 'Pending', run_after = now(), csr_pem = 'no PEM at all', csr_key_sha256 = 'x'", "CSR"),
+    ("status = 'Pending', run_after = now(), csr_pem = 'x', certificate_id = NULL", ""),
+    ("status = 'Pending', run_after = now(), csr_pem = 'x', attempts = 99, deliveries = -5", ""),
+    ("status = 'Running', leased_by = 'nobody', lease_id = 1, attempt_until = now(), csr_pem = 'x'", ""),
+])
+def test_nonsense_stops_nothing_but_itself(plane, site, unique, edit, why):
+    name = unique("cert")
+    plane.make_certificate(name)
+    job = plane.api.need("POST", f"/api/v1/certificates/{name}/renew")["job_id"]
+    plane.query(f"UPDATE jobs SET {edit} WHERE id = %s", job)
+    wait_for(lambda: plane.value("SELECT status FROM jobs WHERE id = %s", job) == "Failed", 20, "the row to fail")
+    error = plane.value("SELECT last_error FROM jobs WHERE id = %s", job)
+    assert error and why in error
+    site.renew_and_wait()
