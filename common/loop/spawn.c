@@ -31,6 +31,7 @@ struct spawn {
 	struct timer *deadline;
 	spawn_done_fn *done; /* NULL once called or cancelled */
 	void *arg;
+	bool keep_end;
 	size_t len;
 	char output[OUTPUT_MAX + 1];
 };
@@ -75,6 +76,16 @@ stop_reading(struct spawn *s)
 	s->fd = -1;
 }
 
+/* The older half makes room, where it is the end that counts. */
+static void
+make_room(struct spawn *s)
+{
+	if (!s->keep_end || s->len < OUTPUT_MAX)
+		return;
+	s->len = OUTPUT_MAX / 2;
+	memmove(s->output, s->output + s->len, s->len);
+}
+
 /* Reads what is there; past the cap it is dropped so that the program is
  * never blocked on a full pipe.  At most a megabyte a turn. */
 static void
@@ -85,6 +96,7 @@ drain(struct spawn *s)
 	ssize_t n;
 
 	for (int i = 0; i < 256 && s->fd >= 0; i++) {
+		make_room(s);
 		room = OUTPUT_MAX - s->len;
 		if (room > 0)
 			n = read(s->fd, s->output + s->len, room);
@@ -174,12 +186,14 @@ on_deadline(void *arg)
 
 /* The environment without our own variables: some of them are secrets. */
 static const char **
-clean_environment(void)
+clean_environment(const char *const *more)
 {
 	const char **env;
 	size_t n = 0;
 
 	for (char **e = environ; e && *e; e++)
+		n++;
+	for (size_t i = 0; more && more[i]; i++)
 		n++;
 	env = mem_zalloc((n + 1) * sizeof(*env));
 	n = 0;
@@ -187,11 +201,14 @@ clean_environment(void)
 		if (strncmp(*e, "CERTCTL_", 8) != 0)
 			env[n++] = *e;
 	}
+	for (size_t i = 0; more && more[i]; i++)
+		env[n++] = more[i];
 	return env;
 }
 
 static int
-child_setup(posix_spawn_file_actions_t *fa, posix_spawnattr_t *at, int out)
+child_setup(posix_spawn_file_actions_t *fa, posix_spawnattr_t *at, int out,
+    bool stderr_only)
 {
 	sigset_t none, defaults;
 	int err;
@@ -201,7 +218,10 @@ child_setup(posix_spawn_file_actions_t *fa, posix_spawnattr_t *at, int out)
 	sigaddset(&defaults, SIGPIPE); /* ignored here, and that is inherited */
 	sigaddset(&defaults, SIGCHLD);
 	err = posix_spawn_file_actions_addopen(fa, 0, "/dev/null", O_RDONLY, 0);
-	if (!err)
+	if (!err && stderr_only)
+		err = posix_spawn_file_actions_addopen(fa, 1, "/dev/null",
+		    O_WRONLY, 0);
+	else if (!err)
 		err = posix_spawn_file_actions_adddup2(fa, out, 1);
 	if (!err)
 		err = posix_spawn_file_actions_adddup2(fa, out, 2);
@@ -221,11 +241,11 @@ child_setup(posix_spawn_file_actions_t *fa, posix_spawnattr_t *at, int out)
 }
 
 static int
-start_child(const char *const *argv, int out, pid_t *out_pid)
+start_child(const struct spawn_opts *opts, int out, pid_t *out_pid)
 {
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t at;
-	const char **env = clean_environment();
+	const char **env = clean_environment(opts->env);
 	int err;
 
 	err = posix_spawn_file_actions_init(&fa);
@@ -234,11 +254,11 @@ start_child(const char *const *argv, int out, pid_t *out_pid)
 	err = posix_spawnattr_init(&at);
 	if (err)
 		goto out_actions;
-	err = child_setup(&fa, &at, out);
+	err = child_setup(&fa, &at, out, opts->stderr_only);
 	/* POSIX promises that neither array is written to. */
 	if (!err)
-		err = posix_spawnp(out_pid, argv[0], &fa, &at,
-		    (char *const *)argv, (char *const *)env);
+		err = posix_spawnp(out_pid, opts->argv[0], &fa, &at,
+		    (char *const *)opts->argv, (char *const *)env);
 	posix_spawnattr_destroy(&at);
 out_actions:
 	posix_spawn_file_actions_destroy(&fa);
@@ -251,10 +271,19 @@ rc
 spawn_start(struct loop *l, const char *const *argv, int64_t timeout_ms,
     spawn_done_fn *done, void *arg, struct spawn **out)
 {
+	struct spawn_opts opts = {.argv = argv, .timeout_ms = timeout_ms};
+
+	return spawn_run(l, &opts, done, arg, out);
+}
+
+rc
+spawn_run(struct loop *l, const struct spawn_opts *opts, spawn_done_fn *done,
+    void *arg, struct spawn **out)
+{
 	struct spawn *s;
 	int fds[2], err;
 
-	if (!l->base || !argv[0] || pipe2(fds, O_CLOEXEC) < 0)
+	if (!l->base || !opts->argv[0] || pipe2(fds, O_CLOEXEC) < 0)
 		return RC_IO;
 	(void)fcntl(fds[0], F_SETFL, O_NONBLOCK); /* our end only */
 	s = mem_zalloc(sizeof(*s));
@@ -262,6 +291,7 @@ spawn_start(struct loop *l, const char *const *argv, int64_t timeout_ms,
 	s->fd = fds[0];
 	s->done = done;
 	s->arg = arg;
+	s->keep_end = opts->keep_end;
 	s->guest.leave = spawn_leave;
 	s->deadline = timer_new(l, on_deadline, s);
 	evsignal_assign(&s->on_child, l->base, SIGCHLD, on_child, s);
@@ -273,14 +303,14 @@ spawn_start(struct loop *l, const char *const *argv, int64_t timeout_ms,
 	    event_add(&s->on_output, NULL) < 0)
 		err = EIO;
 	else
-		err = start_child(argv, fds[1], &s->pid);
+		err = start_child(opts, fds[1], &s->pid);
 	close(fds[1]);
 	if (err) {
 		spawn_free(s);
 		return RC_IO;
 	}
 	LIST_INSERT_HEAD(&l->guests, &s->guest, entry);
-	timer_arm(s->deadline, timeout_ms);
+	timer_arm(s->deadline, opts->timeout_ms);
 	*out = s;
 	return RC_OK;
 }

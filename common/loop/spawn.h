@@ -2,11 +2,13 @@
  * spawn: run a program without a shell, bounded in time and output.
  *
  * posix_spawn, own process group, stdin from /dev/null, stdout and stderr
- * into one capture; at the deadline the whole group is killed.
+ * into one capture (or stderr alone); at the deadline the whole group is
+ * killed.
  */
 #ifndef COMMON_LOOP_SPAWN_H
 #define COMMON_LOOP_SPAWN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +30,20 @@ typedef void spawn_done_fn(void *arg, rc code, int exit_status,
  * started, and then done is not called. */
 rc spawn_start(struct loop *l, const char *const *argv, int64_t timeout_ms,
     spawn_done_fn *done, void *arg, struct spawn **out) MUST_CHECK;
+
+struct spawn_opts {
+	const char *const *argv; /* ends in NULL */
+	/* NAME=value texts, ending in NULL, beside what is inherited; NULL:
+	 * none.  Our own CERTCTL_ variables are never inherited. */
+	const char *const *env;
+	int64_t timeout_ms;
+	bool stderr_only; /* stdout goes to /dev/null */
+	bool keep_end;    /* the last 8 KiB of the output, not the first */
+};
+
+/* The same, with more said; what opts points at may go after the call. */
+rc spawn_run(struct loop *l, const struct spawn_opts *opts, spawn_done_fn *done,
+    void *arg, struct spawn **out) MUST_CHECK;
 /* Kills the group and forgets the callback. */
 void spawn_cancel(struct spawn *s);
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -323,7 +324,80 @@ children_of_others_are_not_reaped(void)
 	loop_free(loop);
 }
 
+static void
+run_opts(const struct spawn_opts *opts)
+{
+	struct spawn *s;
+	int left = 1;
+	rc ret;
+
+	ret = spawn_run(loop, opts, on_done, &left, &s);
+	CHECK_INT(ret, RC_OK);
+	ret = loop_run(loop);
+	CHECK_INT(ret, RC_OK);
+	CHECK_INT(last_code, RC_OK);
+}
+
+static void
+more_variables_go_along(void)
+{
+	const char *const argv[] = {"sh", "-c",
+	    "echo $CERTCTL_A-$B-$CERTCTL_SECRET", NULL};
+	const char *const env[] = {"CERTCTL_A=a b", "B=;", NULL};
+	struct spawn_opts opts = {
+	    .argv = argv,
+	    .env = env,
+	    .timeout_ms = 10000,
+	};
+
+	begin();
+	CHECK(setenv("CERTCTL_SECRET", "secret", 1) == 0);
+	run_opts(&opts);
+	CHECK(unsetenv("CERTCTL_SECRET") == 0);
+	CHECK_STR(last_output, "a b-;-\n");
+	loop_free(loop);
+}
+
+static void
+standard_output_may_be_left_out(void)
+{
+	const char *const argv[] = {"sh", "-c", "echo out; echo err >&2", NULL};
+	struct spawn_opts opts = {
+	    .argv = argv,
+	    .timeout_ms = 10000,
+	    .stderr_only = true,
+	};
+
+	begin();
+	run_opts(&opts);
+	CHECK_STR(last_output, "err\n");
+	loop_free(loop);
+}
+
+static void
+the_end_of_the_output_may_be_what_counts(void)
+{
+	const char *const argv[] = {"sh", "-c",
+	    "head -c 100000 /dev/zero | tr '\\0' x; echo the end", NULL};
+	struct spawn_opts opts = {
+	    .argv = argv,
+	    .timeout_ms = 10000,
+	    .keep_end = true,
+	};
+	size_t len;
+
+	begin();
+	run_opts(&opts);
+	len = strlen(last_output);
+	CHECK(len > 4000 && len <= 8192);
+	CHECK_STR(last_output + len - 9, "xthe end\n");
+	loop_free(loop);
+}
+
 CHECK_MAIN(CHECK_ROW(output_and_status_come_back),
+    CHECK_ROW(more_variables_go_along),
+    CHECK_ROW(standard_output_may_be_left_out),
+    CHECK_ROW(the_end_of_the_output_may_be_what_counts),
     CHECK_ROW(arguments_are_not_split_or_expanded),
     CHECK_ROW(death_by_signal_is_128_and_its_number),
     CHECK_ROW(what_cannot_start_is_said_at_once),
