@@ -28,6 +28,9 @@
 #define DB_WAIT_MS 30000
 #define RENEW_DEADLINE_MS 1000
 #define FINISH_MS 5000
+/* An order that is under way is worth waiting for: cut off, it is to be looked
+ * up, or parks until a person has. */
+#define FINISH_OUTSIDE_MS 60000
 
 static const struct cfg_key keys[] = {
 #define KEY CFG_KEY_ROW
@@ -117,6 +120,7 @@ static void
 on_stop_signal(void *arg)
 {
 	struct worker *w = arg;
+	int limit_ms = FINISH_MS;
 
 	if (w->is_stopping) {
 		log_warn("STOP", "asked twice: stopping at once");
@@ -124,9 +128,11 @@ on_stop_signal(void *arg)
 		return;
 	}
 	w->is_stopping = true;
+	if (slots_waiting(w->slots) > 0)
+		limit_ms = FINISH_OUTSIDE_MS;
 	log_info("STOP", "finishing %zu leases, at most %d s",
-	    slots_busy(w->slots), FINISH_MS / 1000);
-	slots_finish(w->slots, FINISH_MS, on_finished, w);
+	    slots_busy(w->slots), limit_ms / 1000);
+	slots_finish(w->slots, limit_ms, on_finished, w);
 }
 
 /* --- wiring --- */
@@ -247,6 +253,12 @@ make_parts(struct worker *w)
 	    .lease = w->lease,
 	    .bus = w->bus,
 	    .cas = w->cas,
+	    .issuer =
+		{
+		    .loop = w->loop,
+		    .script_dir = cfg_str(w->cfg, "script_issuer_dir"),
+		},
+	    .issuers = issuers_outside,
 	};
 }
 
@@ -258,6 +270,7 @@ make_slots(struct worker *w)
 	    .bus = w->bus,
 	    .incarnation = w->incarnation,
 	    .cap = (size_t)cfg_int(w->cfg, "worker_slots"),
+	    .waits_max = (size_t)cfg_int(w->cfg, "worker_outside_slots"),
 	    .start = on_grant,
 	    .arg = w,
 	};

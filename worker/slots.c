@@ -26,6 +26,7 @@ struct slot {
 	struct slots *slots;
 	struct op *op; /* NULL: free */
 	int64_t lease_id;
+	bool is_waiting; /* for somebody outside */
 };
 
 /* One request; freed when it is answered. */
@@ -38,7 +39,9 @@ struct ask {
 
 struct slots {
 	struct slots_opts o;
+	size_t n; /* slots: cap and waits_max */
 	size_t busy;
+	size_t waiting; /* of those */
 	bool is_open;
 	bool is_finishing;
 	bool must_tell;  /* the leader knows nothing of us yet */
@@ -48,11 +51,12 @@ struct slots {
 	struct timer *limit;
 	loop_fn *finished;
 	void *finished_arg;
-	struct slot slot[]; /* cap of them */
+	struct slot slot[]; /* n of them */
 };
 
 static void ask_now(struct slots *s);
 static void slot_ended(struct op *op, rc code, const char *message);
+static void slot_wait(void *owner, bool is_waiting);
 
 static void
 on_retry(void *arg)
@@ -80,7 +84,7 @@ write_request(struct slots *s, struct buf *b, size_t room)
 	json_w_kv_int(&w, "room", (int64_t)room);
 	json_w_key(&w, "holding");
 	json_w_open(&w, '[');
-	for (size_t i = 0; i < s->o.cap; i++)
+	for (size_t i = 0; i < s->n; i++)
 		if (s->slot[i].op)
 			json_w_int(&w, s->slot[i].lease_id);
 	json_w_close(&w, ']');
@@ -90,9 +94,9 @@ write_request(struct slots *s, struct buf *b, size_t room)
 static void
 grant_take(struct slots *s, const struct grant *g)
 {
-	struct slot_end end = {.on_end = slot_ended};
+	struct slot_end end = {.on_end = slot_ended, .on_wait = slot_wait};
 
-	for (size_t i = 0; i < s->o.cap; i++) {
+	for (size_t i = 0; i < s->n; i++) {
 		struct slot *slot = &s->slot[i];
 
 		if (slot->op)
@@ -144,7 +148,7 @@ drop_revoked(struct slots *s, const struct cJSON *list)
 	{
 		double id = cJSON_IsNumber(item) ? item->valuedouble : 0;
 
-		for (size_t i = 0; i < s->o.cap; i++)
+		for (size_t i = 0; i < s->n; i++)
 			if (s->slot[i].op && (double)s->slot[i].lease_id == id)
 				op_abort(s->slot[i].op, RC_LEASE_LOST);
 	}
@@ -244,10 +248,20 @@ ask_send(struct slots *s, size_t room)
 	return RC_OK;
 }
 
+/* Leases that came back from waiting may be more than there are slots. */
+static size_t
+room_now(const struct slots *s)
+{
+	size_t working = s->busy - s->waiting, left = s->n - s->busy;
+	size_t room = working < s->o.cap ? s->o.cap - working : 0;
+
+	return room < left ? room : left;
+}
+
 static void
 ask_now(struct slots *s)
 {
-	size_t room = s->o.cap - s->busy;
+	size_t room = room_now(s);
 	rc code;
 
 	timer_disarm(s->retry);
@@ -281,6 +295,27 @@ finish_if_idle(struct slots *s)
 }
 
 static void
+set_waiting(struct slot *slot, bool is_waiting)
+{
+	struct slots *s = slot->slots;
+
+	if (slot->is_waiting == is_waiting)
+		return;
+	slot->is_waiting = is_waiting;
+	s->waiting = is_waiting ? s->waiting + 1 : s->waiting - 1;
+}
+
+static void
+slot_wait(void *owner, bool is_waiting)
+{
+	struct slot *slot = owner;
+
+	set_waiting(slot, is_waiting);
+	if (is_waiting)
+		ask_now(slot->slots);
+}
+
+static void
 slot_ended(struct op *op, rc code, const char *message)
 {
 	struct slot *slot = op_owner(op);
@@ -291,6 +326,7 @@ slot_ended(struct op *op, rc code, const char *message)
 		    op_name(op), slot->lease_id, rc_name(code), message);
 	slot->op = NULL;
 	slot->lease_id = 0;
+	set_waiting(slot, false);
 	s->busy--;
 	finish_if_idle(s);
 	ask_now(s);
@@ -300,14 +336,16 @@ rc
 slots_new(const struct slots_opts *opts, struct slots **out)
 {
 	struct slots *s;
+	size_t n = opts->cap + opts->waits_max;
 
-	if (opts->cap < 1 || opts->cap > SLOTS_MAX)
+	if (opts->cap < 1 || n > SLOTS_MAX)
 		return RC_INVALID;
-	s = mem_zalloc(sizeof(*s) + opts->cap * sizeof(s->slot[0]));
+	s = mem_zalloc(sizeof(*s) + n * sizeof(s->slot[0]));
 	s->o = *opts;
+	s->n = n;
 	s->must_tell = true;
 	s->retry = timer_new(opts->loop, on_retry, s);
-	for (size_t i = 0; i < opts->cap; i++)
+	for (size_t i = 0; i < s->n; i++)
 		s->slot[i].slots = s;
 
 	*out = s;
@@ -317,7 +355,7 @@ slots_new(const struct slots_opts *opts, struct slots **out)
 static void
 abort_all(struct slots *s, rc code)
 {
-	for (size_t i = 0; i < s->o.cap; i++)
+	for (size_t i = 0; i < s->n; i++)
 		if (s->slot[i].op)
 			op_abort(s->slot[i].op, code);
 }
@@ -370,6 +408,12 @@ size_t
 slots_busy(const struct slots *s)
 {
 	return s->busy;
+}
+
+size_t
+slots_waiting(const struct slots *s)
+{
+	return s->waiting;
 }
 
 static void

@@ -2,12 +2,13 @@
  * slots: the leases this worker holds, and the asking for more.
  *
  * A slot holds one lease and the op that works on it, and is free again when
- * that op ends.  While a slot is free one request for work lies with the
- * leader, naming every lease that is held: the leader frees what it has in
- * its book and does not find there, so an answer that got lost costs no more
- * than the next request.  There is never a second request beside one that may
- * be answered with a lease: the answer could cross it, and the leader would
- * free what it has just given.
+ * that op ends.  An op that only waits for somebody outside says so and does
+ * not count meanwhile, so that a slow CA takes no slot from the others.  While
+ * a slot is free one request for work lies with the leader, naming every lease
+ * that is held: the leader frees what it has in its book and does not find
+ * there, so an answer that got lost costs no more than the next request.  There
+ * is never a second request beside one that may be answered with a lease: the
+ * answer could cross it, and the leader would free what it has just given.
  *
  * Call from the event loop only.
  */
@@ -37,6 +38,8 @@ struct grant {
 struct slot_end {
 	void (*on_end)(struct op *op, rc code, const char *message);
 	void *owner;
+	/* That it waits for somebody outside, or does no more. */
+	void (*on_wait)(void *owner, bool is_waiting);
 };
 
 struct slots_opts {
@@ -44,13 +47,14 @@ struct slots_opts {
 	struct bus_client *bus;
 	const char *incarnation; /* outlives the slots */
 	size_t cap;
+	size_t waits_max; /* leases that may wait outside, beside those */
 	/* Starts the op that works on the grant; it ends by `end`. */
 	struct op *(*start)(void *arg, const struct grant *g,
 	    const struct slot_end *end);
 	void *arg;
 };
 
-/* RC_INVALID unless 1 <= cap <= 1024. */
+/* RC_INVALID unless 1 <= cap, and cap + waits_max <= 1024. */
 rc slots_new(const struct slots_opts *opts, struct slots **out) MUST_CHECK;
 /* Ends what runs, with RC_CANCELLED.  The bus client must be gone already: a
  * reply that still came would find nobody.  NULL is a no-op. */
@@ -64,6 +68,8 @@ void slots_drop(struct slots *s);
 void slots_leader_changed(struct slots *s);
 
 size_t slots_busy(const struct slots *s);
+/* How many of those wait for somebody outside. */
+size_t slots_waiting(const struct slots *s);
 
 /* Asks for nothing more; done once all has ended, what still runs after
  * limit_ms being dropped.  Never called from inside this call. */

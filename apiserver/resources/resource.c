@@ -115,19 +115,33 @@ write_failed(struct op *op)
 	return reply_db_error(op, res->duplicate);
 }
 
+/* The body as the document for the statement. */
+static rc
+read_body(struct op *op, const struct resource *res, bool is_create,
+    const char **out_given, const char **out_why)
+{
+	const struct cJSON *body;
+	rc r;
+
+	r = req_json(op, false, &body, out_why);
+	if (r == RC_OK)
+		r = field_read(op_arena(op), res->fields, res->nfields, body,
+		    is_create, out_given, out_why);
+	if (r != RC_OK || res->check == NULL)
+		return r;
+	*out_why = res->check(op_arena(op), body, is_create);
+	return *out_why == NULL ? RC_OK : RC_INVALID;
+}
+
 enum op_next
 resource_create(struct op *op, const struct resource *res)
 {
 	struct resource_call *call = call_state(op);
-	const struct cJSON *body;
 	const char *why, *given;
 	rc r;
 
 	call->res = res;
-	r = req_json(op, false, &body, &why);
-	if (r == RC_OK)
-		r = field_read(op_arena(op), res->fields, res->nfields, body,
-		    true, &given, &why);
+	r = read_body(op, res, true, &given, &why);
 	if (r != RC_OK)
 		return op_fail(op, r, "%s", why);
 	op_catch(op, write_failed);
@@ -151,15 +165,11 @@ enum op_next
 resource_update(struct op *op, const struct resource *res)
 {
 	struct resource_call *call = call_state(op);
-	const struct cJSON *body;
 	const char *why, *given;
 	rc r;
 
 	call->res = res;
-	r = req_json(op, false, &body, &why);
-	if (r == RC_OK)
-		r = field_read(op_arena(op), res->fields, res->nfields, body,
-		    false, &given, &why);
+	r = read_body(op, res, false, &given, &why);
 	if (r != RC_OK)
 		return op_fail(op, r, "%s", why);
 	op_catch(op, write_failed);

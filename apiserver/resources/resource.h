@@ -24,6 +24,10 @@ struct resource {
 	const char *in_use;    /* 409 of a delete */
 	/* 400 of a write that found its noun but changed no row. */
 	const char *refused;
+	/* NULL, or why this body is refused, whose fields are each good by
+	 * themselves; may be NULL. */
+	const char *(
+	    *check)(struct arena *a, const struct cJSON *body, bool is_create);
 	/* After the commit of a create or an update; may be NULL. */
 	void (*changed)(struct op *op, const char *id);
 };

@@ -40,6 +40,37 @@ FROM issue_complete($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text
 SELECT s.job_id, s.status
 FROM issue_set_aside($1, $2::bigint, $3::text[], $4::text[], $5::text[]) s;
 
+-- --- issuing by a CA outside of the process ---
+
+-- state: what the checkpoint says of an order that may exist; '' for none.
+-- name: issue_outside_job :one
+SELECT i.type, coalesce(i.config, '{}')::text AS config, coalesce(j.checkpoint ->> 'state', '') AS state,
+    coalesce(j.checkpoint ->> 'order_reference', j.id) AS order_reference,
+    coalesce(pr.max_ttl_seconds, 0)::bigint AS max_ttl_seconds,
+    j.attempts + 1 >= j.max_attempts AS is_last
+FROM jobs j
+JOIN issuers i ON i.id = j.issuer_id
+LEFT JOIN managed_certificates c ON c.id = j.certificate_id
+LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
+WHERE j.leased_by = $1 AND j.lease_id = $2::bigint AND j.id = $3 AND j.status = 'Running';
+
+-- name: issue_placing :many
+SELECT p.outcome FROM issue_placing($1, $2::bigint, $3, $4::int, $5::int) p;
+
+-- name: issue_complete_outside :many
+SELECT c.job_id, c.agent_id
+FROM issue_complete_outside($1, $2::bigint, $3, $4, to_timestamp($5::bigint), to_timestamp($6::bigint), $7, $8, $9,
+    $10::int, $11) c;
+
+-- name: issue_outside_set_aside :many
+SELECT s.job_id, s.status
+FROM issue_outside_set_aside($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text[]) s;
+
+-- name: issuer_config :one
+SELECT i.type, coalesce(i.config, '{}')::text AS config
+FROM issuers i
+WHERE i.id = $1;
+
 -- --- CAs ---
 
 -- name: ca_load :one

@@ -63,7 +63,8 @@ def test_options_of_daemons_exist():
 
 def test_variables_exist():
     keys = set()
-    for path in [*ROOT.glob("*/cfg_keys.def"), *ROOT.glob("cli/*.c"), *ROOT.glob("common/**/*.[ch]")]:
+    for path in [*ROOT.glob("*/cfg_keys.def"), *ROOT.glob("cli/*.c"), *ROOT.glob("worker/issuers/*.c"),
+                 *ROOT.glob("common/**/*.[ch]")]:
         keys |= set(re.findall(r"CERTCTL_[A-Z0-9_]*[A-Z0-9]", path.read_text()))
     for page, name in said(r"(CERTCTL_[A-Z0-9_]*[A-Z0-9])"):
         assert name in keys | ABSENT or name.removesuffix("_FILE") in keys or any(k.startswith(name) for k in keys), f"{page}: {name}"

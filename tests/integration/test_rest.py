@@ -220,6 +220,32 @@ def test_issuer_types_and_configuration(api, stack, unique):
     assert api.get(path)[1]["config"] == {"validity_days": 7}
 
 
+def test_script_issuers(api, unique):
+    good = {"sign_script": "/etc/certctl/scripts/sign", "lookup_script": "/etc/certctl/scripts/look-up", "timeout_seconds": 600}
+    status, made = api.post(ISSUERS, {"name": unique("ca"), "type": "openssl", "config": good})
+    assert status == 201, made
+    assert (made["type"], made["config"]) == ("OpenSSL", good)
+    for change, words in (({"sign_script": None}, "sign_script is required"), ({"sign_script": ""}, "sign_script is required"),
+                          ({"sign_script": "sign"}, "absolute path"), ({"sign_script": "/a/../sign"}, "absolute path"),
+                          ({"sign_script": ["/sign"]}, "absolute path"), ({"lookup_script": "x"}, "lookup_script"),
+                          ({"revoke_script": "x"}, "revoke_script"), ({"crl_script": "x"}, "crl_script"),
+                          ({"timeout_seconds": 0}, "timeout_seconds"), ({"timeout_seconds": 601}, "timeout_seconds"),
+                          ({"ca_token": "s3cret"}, "ca_token")):
+        status, reply = api.post(ISSUERS, {"name": unique("ca"), "type": "OpenSSL", "config": good | change})
+        refused(reply, status, words)
+    status, reply = api.post(ISSUERS, {"name": unique("ca"), "type": "OpenSSL"})
+    refused(reply, status, "sign_script is required")
+    # Without its type the configuration says which it is.
+    path = f"{ISSUERS}/{made['id']}"
+    status, reply = api.call("PUT", path, {"config": good | {"timeout_seconds": 0}})
+    refused(reply, status, "timeout_seconds")
+    status, changed = api.call("PUT", path, {"config": good | {"timeout_seconds": 5}})
+    assert (status, changed["config"]["timeout_seconds"]) == (200, 5)
+    assert api.call("PUT", path, {"type": "OpenSSL", "name": made["name"], "config": good})[0] == 200
+    assert api.call("PUT", path, {"enabled": False})[0] == 200
+    assert api.call("PUT", path, {"type": "OpenSSL", "enabled": True})[0] == 200
+
+
 def test_stored_secrets_are_masked(api, stack, unique):
     issuer = unique("iss")
     stack.query("INSERT INTO issuers (id, name, type, config) VALUES (%s, %s, 'GenericCA', %s)", issuer, issuer, json.dumps(

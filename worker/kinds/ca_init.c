@@ -1,7 +1,8 @@
 /*
  * ca_init: makes or opens the CA of an issuer as soon as it is configured, so
  * that the first certificate need not wait and a mistake is seen at once: the
- * issuer's test status says how it went.
+ * issuer's test status says how it went.  Of a CA outside of the process only
+ * the configuration is looked at; nothing is ordered for a test.
  */
 #include "common/log/log.h"
 #include "worker/kinds/kind.h"
@@ -13,6 +14,7 @@ struct ca_init {
 	const char *why;
 };
 
+static op_step ca_init_known;
 static op_step ca_init_wait;
 static op_step ca_init_done;
 static op_step ca_init_failed;
@@ -33,7 +35,7 @@ ca_init_begin(struct op *op)
 		    "the task names no issuer");
 	/* Its configuration may be why the task was made. */
 	local_ca_forget(t->env->cas, t->issuer_id);
-	return op_goto(op, ca_init_wait);
+	return OP_QUERY(op, Q_ISSUER_CONFIG, ca_init_known, t->issuer_id);
 }
 
 static enum op_next
@@ -46,6 +48,36 @@ report_failure(struct op *op, rc code, const char *why)
 	c->why = op_printf(op, "%s", why);
 	return OP_QUERY(op, Q_TASK_CA_INIT_FAILED, ca_init_failed,
 	    lease_incarnation(t->env->lease), t->lease_text, t->id);
+}
+
+static enum op_next
+report_success(struct op *op)
+{
+	struct task *t = op_owner(op);
+
+	return OP_QUERY(op, Q_TASK_CA_INIT_DONE, ca_init_done,
+	    lease_incarnation(t->env->lease), t->lease_text, t->id);
+}
+
+static enum op_next
+ca_init_known(struct op *op)
+{
+	struct task *t = op_owner(op);
+	const struct issuer_ops *outside;
+	const char *why = "";
+	rc code;
+
+	if (!lease_is_trusted(t->env->lease))
+		return not_trusted(op);
+	if (op_rows(op) == 0)
+		return report_failure(op, RC_NOT_FOUND, "the issuer is gone");
+	outside = issuer_find(t->env->issuers, op_text(op, 0, "type"));
+	if (!outside)
+		return op_goto(op, ca_init_wait);
+	code = outside->check(&t->env->issuer, op_arena(op),
+	    op_text(op, 0, "config"), &why);
+	return code == RC_OK ? report_success(op)
+			     : report_failure(op, code, why);
 }
 
 static enum op_next
@@ -62,8 +94,7 @@ ca_init_wait(struct op *op)
 	switch (code) {
 	case RC_OK:
 		local_ca_unref(ca);
-		return OP_QUERY(op, Q_TASK_CA_INIT_DONE, ca_init_done,
-		    lease_incarnation(t->env->lease), t->lease_text, t->id);
+		return report_success(op);
 	case RC_BUSY:
 	case RC_UNAVAILABLE:
 	case RC_TIMEOUT:

@@ -1,8 +1,9 @@
 /*
  * issue_batch: one lease of issuance jobs, from its rows to their end.
  *
- * issue_local.c loads, checks, journals and signs; issue_finish.c stores what
- * was signed and ends or puts off the rest.  Every job has one fate, set
+ * issue_local.c loads, checks, journals and signs, and leaves what is for a CA
+ * outside to issue_outside.c; issue_finish.c stores what was signed and ends
+ * or puts off the rest.  Every job has one fate, set
  * once; a job that is still OPEN when the op ends was dropped with its lease.
  */
 #ifndef WORKER_KINDS_ISSUE_BATCH_H
@@ -10,6 +11,7 @@
 
 #include "common/op/op.h"
 #include "common/pki/certbuild.h"
+#include "common/pki/certresult.h"
 #include "common/pki/csr.h"
 #include "worker/kinds/kind.h"
 
@@ -27,6 +29,10 @@ enum issue_aside {
 	ASIDE_RETRY,   /* ours or our surroundings': later, attempts count */
 	ASIDE_RELEASE, /* nobody's: at once, nothing counts */
 	ASIDE_CANCEL,
+	/* of a CA outside */
+	ASIDE_REFUSE,    /* it refused: later, attempts count */
+	ASIDE_WRONG,     /* it sent another certificate: Failed */
+	ASIDE_UNCERTAIN, /* an order may exist: waits for a person */
 	ASIDE_KINDS
 };
 
@@ -49,6 +55,8 @@ struct issue_job {
 	enum issue_fate fate;
 	enum issue_aside aside;
 	const char *reason;
+	/* An order may exist outside: what the next attempt asks first. */
+	bool is_open;
 	const char *agent_id; /* STORED: whom a deployment may wait for */
 };
 
@@ -71,7 +79,11 @@ struct issue_batch {
 	const char *lease_text;
 	const char *worker;
 	const char *issuer_id;
-	struct local_ca *ca; /* given back when the op is freed */
+	struct local_ca *ca;              /* given back when the op is freed */
+	const struct issuer_ops *outside; /* NULL: the local CA */
+	struct outside *outside_state;    /* of issue_outside.c */
+	const struct certresult *result;  /* SIGNED outside: what it sent */
+	struct slot_end end;
 	size_t n;
 	struct issue_job *jobs; /* ascending id, by bytes */
 	size_t at;              /* where the next slice begins */
@@ -98,6 +110,10 @@ struct issue_batch {
 void issue_set(struct issue_job *j, enum issue_aside aside, const char *reason);
 /* Monotonic, for durations in the log. */
 int64_t issue_clock_us(void);
+/* False, and the job is ASIDE, unless its CSR can be used. */
+bool issue_read_csr(struct op *op, struct issue_job *j);
+/* The lease is for a CA outside, named by b->outside. */
+op_step issue_outside;
 /* All are SIGNED or ASIDE: stores, sets aside, tells, ends the op. */
 op_step issue_finish;
 

@@ -29,6 +29,9 @@ static const char *const aside_names[ASIDE_KINDS] = {
     [ASIDE_RETRY] = "retry",
     [ASIDE_RELEASE] = "release",
     [ASIDE_CANCEL] = "cancel",
+    [ASIDE_REFUSE] = "refuse",
+    [ASIDE_WRONG] = "wrong",
+    [ASIDE_UNCERTAIN] = "uncertain",
 };
 
 static op_step store_next;
@@ -82,6 +85,21 @@ issue_finish(struct op *op)
 	return store_next(op);
 }
 
+/* Serial and validity are the CA's, and come from the certificate. */
+static enum op_next
+store_outside(struct op *op, struct issue_batch *b)
+{
+	const struct certresult *c = b->result;
+
+	op_catch(op, store_failed);
+	return OP_QUERY(op, Q_ISSUE_COMPLETE_OUTSIDE, stored, b->worker,
+	    b->lease_text, b->todo[0]->id, c->info.serial_hex,
+	    op_printf(op, "%" PRId64, c->info.not_before_unix),
+	    op_printf(op, "%" PRId64, c->info.not_after_unix), c->leaf_pem,
+	    c->info.fingerprint_sha256, c->info.key_algorithm,
+	    op_printf(op, "%d", c->info.key_size), c->chain_pem);
+}
+
 static enum op_next
 store_send(struct op *op, struct issue_batch *b, struct issue_range r)
 {
@@ -120,6 +138,8 @@ store_next(struct op *op)
 		return aside_send(op);
 	}
 	ISSUE_TRUST_OR_RETURN(op, b);
+	if (b->outside)
+		return store_outside(op, b);
 	return store_send(op, b, b->ranges[b->nranges - 1]);
 }
 
@@ -329,9 +349,12 @@ log_end(const struct issue_batch *b)
 	    "back, %zu cancelled; ms: load %.1f verify %.1f journal %.1f "
 	    "sign %.1f complete %.1f",
 	    b->issuer_id, b->lease_text, fates[ISSUE_STORED],
-	    asides[ASIDE_FAIL], asides[ASIDE_RETRY], asides[ASIDE_RELEASE],
-	    asides[ASIDE_CANCEL], ms[PHASE_LOAD], ms[PHASE_CHECK],
-	    ms[PHASE_JOURNAL], ms[PHASE_SIGN], ms[PHASE_STORE]);
+	    asides[ASIDE_FAIL] + asides[ASIDE_WRONG],
+	    asides[ASIDE_RETRY] + asides[ASIDE_REFUSE] +
+		asides[ASIDE_UNCERTAIN],
+	    asides[ASIDE_RELEASE], asides[ASIDE_CANCEL], ms[PHASE_LOAD],
+	    ms[PHASE_CHECK], ms[PHASE_JOURNAL], ms[PHASE_SIGN],
+	    ms[PHASE_STORE]);
 	if (fates[ISSUE_LOST] > 0)
 		log_warn("BATCH-LOST",
 		    "%s lease %s: %zu jobs were not ours any more, nothing "
@@ -360,7 +383,8 @@ aside_send(struct op *op)
 {
 	struct issue_batch *b = op_state(op, sizeof(*b));
 	struct arena *a = op_arena(op);
-	const char **ids, **outcomes, **reasons;
+	const char **ids, **outcomes, **reasons, **open;
+	size_t nopen = 0;
 
 	collect(b, ISSUE_ASIDE);
 	if (b->ntodo == 0)
@@ -369,6 +393,7 @@ aside_send(struct op *op)
 	ids = arena_alloc(a, b->ntodo * sizeof(char *));
 	outcomes = arena_alloc(a, b->ntodo * sizeof(char *));
 	reasons = arena_alloc(a, b->ntodo * sizeof(char *));
+	open = arena_alloc(a, b->ntodo * sizeof(char *));
 	for (size_t i = 0; i < b->ntodo; i++) {
 		const struct issue_job *j = b->todo[i];
 
@@ -378,8 +403,16 @@ aside_send(struct op *op)
 		    b->is_plain && j->reason
 			? "it could not be issued; see the worker's log"
 			: j->reason;
+		if (j->is_open)
+			open[nopen++] = j->id;
 	}
 	op_catch(op, aside_failed);
+	if (b->outside)
+		return OP_QUERY(op, Q_ISSUE_OUTSIDE_SET_ASIDE, aside_done,
+		    b->worker, b->lease_text, db_text_array(a, ids, b->ntodo),
+		    db_text_array(a, outcomes, b->ntodo),
+		    db_text_array(a, reasons, b->ntodo),
+		    db_text_array(a, open, nopen));
 	return OP_QUERY(op, Q_ISSUE_SET_ASIDE, aside_done, b->worker,
 	    b->lease_text, db_text_array(a, ids, b->ntodo),
 	    db_text_array(a, outcomes, b->ntodo),

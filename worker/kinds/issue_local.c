@@ -151,6 +151,9 @@ issue_loaded(struct op *op)
 		return op_goto(op, issue_finish);
 	}
 	type = db_text(issuer, 0, db_col(issuer, "type"));
+	b->outside = issuer_find(b->env->issuers, type);
+	if (b->outside)
+		return op_goto(op, issue_outside);
 	if (strcmp(type, "GenericCA") != 0) {
 		set_all(b, ASIDE_FAIL,
 		    op_printf(op,
@@ -257,8 +260,8 @@ find_nonsense(const struct issue_job *j)
 	return NULL;
 }
 
-static rc
-read_csr(struct op *op, struct issue_job *j)
+bool
+issue_read_csr(struct op *op, struct issue_job *j)
 {
 	const char *why = "";
 	rc code;
@@ -268,14 +271,14 @@ read_csr(struct op *op, struct issue_job *j)
 	if (code != RC_OK) {
 		issue_set(j, ASIDE_FAIL,
 		    op_printf(op, "the CSR is not usable: %s", why));
-		return code;
+		return false;
 	}
 	code = csr_verify(&j->csr);
 	if (code != RC_OK)
 		issue_set(j, ASIDE_FAIL,
 		    "the CSR's signature does not verify: it was not made "
 		    "with the key it carries");
-	return code;
+	return code == RC_OK;
 }
 
 static void
@@ -332,8 +335,7 @@ check_job(struct op *op, struct issue_batch *b, struct issue_job *j,
 		issue_set(j, ASIDE_FAIL, why);
 		return;
 	}
-	code = read_csr(op, j);
-	if (code == RC_OK)
+	if (issue_read_csr(op, j))
 		build_tbs(op, b, j, rules);
 }
 
@@ -473,5 +475,6 @@ issue_local_start(const struct kind_env *env, const struct grant *g,
 	b->lease_text = op_printf(op, "%" PRId64, g->lease_id);
 	b->worker = lease_incarnation(env->lease);
 	b->issuer_id = arena_strdup(op_arena(op), g->issuer_id);
+	b->end = *end;
 	return op;
 }

@@ -13,6 +13,7 @@
 #include "common/db/db.h"
 #include "common/loop/loop.h"
 #include "common/op/op.h"
+#include "worker/issuers/issuer.h"
 #include "worker/issuers/local_ca.h"
 #include "worker/lease.h"
 #include "worker/slots.h"
@@ -28,9 +29,11 @@ struct kind_env { /* outlives every op */
 	struct lease *lease;
 	struct bus_client *bus;
 	struct local_cas *cas;
+	struct issuer_env issuer;                /* for connectors */
+	const struct issuer_ops *const *issuers; /* NULL at the end */
 };
 
-/* A batch of jobs of one issuer. */
+/* A batch of jobs of one issuer, the local CA or one outside. */
 struct op *issue_local_start(const struct kind_env *env, const struct grant *g,
     const struct slot_end *end);
 /* A batch of tasks of any kind. */

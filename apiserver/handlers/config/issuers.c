@@ -4,12 +4,15 @@
  */
 #include "apiserver/handlers/config/nouns.h"
 
+#include <cjson/cJSON.h>
+#include <string.h>
 #include <strings.h>
 
 #include "apiserver/handlers/config/check.h"
 #include "apiserver/request.h"
 #include "apiserver/resources/secretkey.h"
 #include "common/base/attr.h"
+#include "common/json/json.h"
 
 /* Every spelling that clients send; the types that no worker of this version
  * can run are known, so that the refusal can say so. */
@@ -24,7 +27,7 @@ static const struct issuer_word {
     {"acme", "ACME", false},
     {"stepca", "StepCA", false},
     {"step-ca", "StepCA", false},
-    {"openssl", "OpenSSL", false},
+    {"openssl", "OpenSSL", true},
     {"vaultpki", "VaultPKI", false},
     {"vault", "VaultPKI", false},
     {"digicert", "DigiCert", false},
@@ -46,11 +49,11 @@ issuer_type(struct arena *a, const char *text, const char **out_why)
 			return issuer_words[i].type;
 		*out_why = arena_printf(a,
 		    "%s is not supported by this version; it issues with "
-		    "GenericCA only",
+		    "GenericCA and OpenSSL only",
 		    issuer_words[i].type);
 		return NULL;
 	}
-	*out_why = "is an unsupported issuer type; use GenericCA";
+	*out_why = "is an unsupported issuer type; use GenericCA or OpenSSL";
 	return NULL;
 }
 
@@ -79,12 +82,52 @@ local_ca_check(struct arena *a, const struct cJSON *config)
 	return why;
 }
 
+/* A script of the operator's on the workers' hosts; whether it may run there
+ * the workers decide, see CERTCTL_SCRIPT_ISSUER_DIR. */
+static const char *
+openssl_check(struct arena *a, const struct cJSON *config)
+{
+	static const char *const scripts[] = {"revoke_script", "crl_script",
+	    "lookup_script"};
+	const char *why;
+
+	why = check_path(a, config, "sign_script", true);
+	for (size_t i = 0; why == NULL && i < ARRAY_LEN(scripts); i++)
+		why = check_path(a, config, scripts[i], false);
+	if (why == NULL)
+		why = check_int(a, config, "timeout_seconds", 1, 600);
+	if (why == NULL)
+		why = secretkey_refuse(a, config);
+	return why;
+}
+
+/* An update may leave the type out, and can't change it: then it is told by
+ * what only one of them has. */
+static const char *
+issuer_check(struct arena *a, const struct cJSON *body, bool is_create)
+{
+	const struct cJSON *config = json_get(body, "config");
+	const char *type = "", *why = NULL;
+	rc code;
+
+	code = json_str(body, "type", 255, &type);
+	if (code == RC_OK)
+		type = issuer_type(a, type, &why);
+	else if (cJSON_IsObject(config) && check_has(config, "sign_script"))
+		type = "OpenSSL";
+	if (type != NULL && strcmp(type, "OpenSSL") == 0)
+		return is_create || cJSON_IsObject(config)
+			   ? openssl_check(a, config)
+			   : NULL;
+	return cJSON_IsObject(config) ? local_ca_check(a, config) : NULL;
+}
+
 static const struct field issuer_fields[] = {
     {"id", FIELD_TEXT, FIELD_ID | FIELD_CREATE_ONLY | FIELD_EMPTY_ABSENT,
 	.max = 128},
     {"name", FIELD_TEXT, FIELD_REQUIRED, .max = 255},
     {"type", FIELD_TEXT, FIELD_REQUIRED, .max = 255, .convert = issuer_type},
-    {"config", FIELD_CONFIG, 0, .dflt = "{}", .check = local_ca_check},
+    {"config", FIELD_CONFIG, 0, .dflt = "{}"},
     {"enabled", FIELD_BOOL, 0},
     {"last_tested_at", FIELD_TIME, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
     {"test_status", FIELD_TEXT, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
@@ -116,5 +159,6 @@ const struct resource resource_issuers = {
     .duplicate = "An issuer with this name already exists",
     .in_use = "Cannot delete issuer: certificates are still using this "
 	      "issuer, or its CA key is kept; disable it instead",
+    .check = issuer_check,
     .changed = issuer_changed,
 };

@@ -207,6 +207,17 @@ on_ca_load(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 }
 
 static void
+on_issuer_config(void *arg, struct db_pool *p, const struct db_stmt *stmt)
+{
+	struct buf b;
+
+	buf_init(&b, 0);
+	put_row(&b, (const char *[]){rig->type, rig->config}, 2);
+	db_script_rows(p, "type|config", buf_cstr(&b));
+	buf_fini(&b);
+}
+
+static void
 on_root_store(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 {
 	const struct rig *f = rig->faster;
@@ -349,6 +360,7 @@ rig_new(void)
 	db_script_on(r->pool, Q_ISSUE_JOBS, on_jobs, NULL);
 	db_script_on(r->pool, Q_ISSUE_COMPLETE, on_complete, NULL);
 	db_script_on(r->pool, Q_ISSUE_SET_ASIDE, on_set_aside, NULL);
+	db_script_on(r->pool, Q_ISSUER_CONFIG, on_issuer_config, NULL);
 	db_script_on(r->pool, Q_CA_LOAD, on_ca_load, NULL);
 	db_script_on(r->pool, Q_CA_ROOT_STORE, on_root_store, NULL);
 	db_script_on(r->pool, Q_CA_CERTIFICATE_STORE, on_certificate_store,

@@ -85,6 +85,7 @@ work(struct op *op)
 }
 
 static void (*slots_on_end)(struct op *, rc, const char *);
+static void (*slots_on_wait)(void *, bool);
 
 static void
 on_end(struct op *op, rc code, const char *message)
@@ -108,6 +109,7 @@ start(void *arg, const struct grant *g, const struct slot_end *end)
 	};
 
 	slots_on_end = end->on_end;
+	slots_on_wait = end->on_wait;
 	t.grants[t.nops] = *g;
 	t.ops[t.nops] = op_start(&env, work);
 	return t.ops[t.nops++];
@@ -120,11 +122,12 @@ on_finished(void *arg)
 }
 
 static void
-rig_start(size_t cap)
+rig_start_with(size_t cap, size_t waits_max)
 {
 	struct slots_opts opts = {
 	    .incarnation = "worker-1",
 	    .cap = cap,
+	    .waits_max = waits_max,
 	    .start = start,
 	};
 	rc code;
@@ -135,6 +138,12 @@ rig_start(size_t cap)
 	opts.loop = t.loop;
 	code = slots_new(&opts, &t.slots);
 	CHECK_INT(code, RC_OK);
+}
+
+static void
+rig_start(size_t cap)
+{
+	rig_start_with(cap, 0);
 }
 
 static void
@@ -330,7 +339,44 @@ test_finish(void)
 	rig_stop();
 }
 
-CHECK_MAIN(CHECK_ROW(test_asks_when_trusted_and_again_after_a_lease),
+/* What waits outside takes no slot, up to a number of its own. */
+static void
+test_waiting_takes_no_slot(void)
+{
+	rig_start_with(1, 2);
+	slots_open(t.slots);
+	answer(0, REPLY(JOB("7"), ""));
+	CHECK_INT(t.nasks, 1);
+	slots_on_wait(op_owner(t.ops[0]), true);
+	CHECK_INT(slots_waiting(t.slots), 1);
+	CHECK_INT(t.nasks, 2);
+	CHECK_STR(t.asks[1].body,
+	    "{\"worker\":\"worker-1\",\"room\":1,\"holding\":[7]}");
+	answer(1, REPLY(JOB("8"), ""));
+	slots_on_wait(op_owner(t.ops[1]), true);
+	answer(2, REPLY(JOB("9"), ""));
+	/* All three are taken. */
+	slots_on_wait(op_owner(t.ops[2]), true);
+	CHECK_INT(slots_busy(t.slots), 3);
+	CHECK_INT(t.nasks, 3);
+	/* Two are back: more work than slots, and nothing is asked for. */
+	slots_on_wait(op_owner(t.ops[0]), false);
+	slots_on_wait(op_owner(t.ops[1]), false);
+	op_abort(t.ops[1], RC_OK);
+	CHECK_INT(t.nasks, 3);
+	op_abort(t.ops[0], RC_OK);
+	CHECK_INT(t.nasks, 4);
+	CHECK_STR(t.asks[3].body,
+	    "{\"worker\":\"worker-1\",\"room\":1,\"holding\":[9]}");
+	/* One that ends while it waits counts no more either. */
+	op_abort(t.ops[2], RC_OK);
+	CHECK_INT(slots_waiting(t.slots), 0);
+	CHECK_INT(slots_busy(t.slots), 0);
+	rig_stop();
+}
+
+CHECK_MAIN(CHECK_ROW(test_waiting_takes_no_slot),
+    CHECK_ROW(test_asks_when_trusted_and_again_after_a_lease),
     CHECK_ROW(test_empty_answers), CHECK_ROW(test_no_leader),
     CHECK_ROW(test_full_worker_tells_a_new_leader),
     CHECK_ROW(test_lost_trust_drops_all),

@@ -1,0 +1,92 @@
+/*
+ * issuer: a connector to a CA outside of this process.
+ *
+ * A connector is one file and one const struct of functions.  It knows how
+ * one CA is asked; it does not know jobs, leases or checkpoints (see
+ * kinds/issue_outside.c), and it does not judge what it was sent.  What it
+ * must know is whether an order may have come of a call that went wrong: of
+ * a definite refusal the job is simply tried again, of anything else the
+ * order is looked up first.
+ *
+ * Call from the event loop only.
+ */
+#ifndef WORKER_ISSUERS_ISSUER_H
+#define WORKER_ISSUERS_ISSUER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/loop/loop.h"
+#include "common/pki/csr.h"
+
+struct issuer_env { /* outlives every order */
+	struct loop *loop;
+	const char *script_dir; /* "": no script is run */
+};
+
+/* What is asked for.  All texts outlive the order. */
+struct issuer_order {
+	const char *reference; /* ours: the job's id */
+	const char *csr_pem;
+	const struct csr *csr;
+	int64_t max_ttl_s; /* 0: none */
+};
+
+enum issuer_verdict {
+	ISSUER_ISSUED,  /* pem is what was sent, as it came */
+	ISSUER_REFUSED, /* no order came of it, and none will */
+	ISSUER_UNSURE,  /* an order may have come of it */
+	/* of a look-up */
+	ISSUER_NO_ORDER,    /* the CA knows none of that reference */
+	ISSUER_UNREACHABLE, /* it did not say */
+};
+
+struct issuer_answer {
+	enum issuer_verdict verdict;
+	const char *pem; /* len bytes, foreign */
+	size_t len;
+	const char *words; /* the CA's own, fit to be shown; may be "" */
+};
+
+/* Called once, never from inside the call that asks.  What the answer points
+ * at lives in the order's arena. */
+typedef void issuer_answer_fn(void *arg, const struct issuer_answer *answer);
+
+struct issuer_ops {
+	const char *type; /* of issuers, as the API spells it */
+	/* Whether an issuer with this configuration (JSON) can be used here.
+	 * RC_INVALID with *out_why, for people. */
+	rc (*check)(const struct issuer_env *env, struct arena *a,
+	    const char *config, const char **out_why);
+	/*
+	 * Gets ready for one order: all that can fail before anything leaves.
+	 * *out lives in the arena, and what it started ends with it.
+	 * RC_INVALID (its configuration) or RC_IO with *out_why.
+	 */
+	rc (*open)(const struct issuer_env *env, struct arena *a,
+	    const char *config, const struct issuer_order *order, void **out,
+	    const char **out_why);
+	/* After so long an order is answered, one way or another. */
+	int64_t (*limit_ms)(const void *order);
+	bool (*can_look_up)(const void *order);
+	/* RC_OK: it is answered later.  Otherwise nothing has left. */
+	rc (*place)(void *order, issuer_answer_fn *done, void *arg);
+	/* By its reference; answered within ISSUER_LOOK_UP_MS. */
+	rc (*look_up)(void *order, issuer_answer_fn *done, void *arg);
+};
+
+#define ISSUER_LOOK_UP_MS 30000
+
+/* All that this worker knows, NULL at the end. */
+extern const struct issuer_ops *const issuers_outside[];
+extern const struct issuer_ops issuer_openssl;
+
+/* NULL when there is none of that type. */
+const struct issuer_ops *issuer_find(const struct issuer_ops *const *all,
+    const char *type);
+
+#endif

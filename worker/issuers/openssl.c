@@ -1,0 +1,507 @@
+/*
+ * The issuer of type OpenSSL: a script of the operator's signs.
+ *
+ *	sign_script <csr file> <certificate out file>
+ *	lookup_script <order reference> <certificate out file>
+ *
+ * No shell, a directory of its own for each run, a process group that is
+ * killed at the deadline.  The script runs below timeout(1), so that it also
+ * ends when this worker died: until then nobody else takes the job over, and
+ * afterwards no order of it can appear any more.
+ *
+ * Whoever may write issuers must not be able to choose what runs here, so
+ * scripts stand in one directory that the host's administrator names, and
+ * only he may have written them.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/enc.h"
+#include "common/json/json.h"
+#include "common/log/log.h"
+#include "common/loop/spawn.h"
+#include "common/pki/certresult.h"
+#include "worker/issuers/issuer.h"
+
+#define TIMEOUT_DEFAULT_S 30
+#define TIMEOUT_MAX_S 600
+#define PATH_BYTES_MAX 1024
+#define WORDS_MAX 200
+#define EXIT_NO_ORDER 3
+/* Exit statuses from here on are those of a signal. */
+#define EXIT_SIGNAL 128
+
+struct config {
+	const char *sign, *look_up; /* look_up "" for none */
+	int64_t timeout_s;
+};
+
+struct order { /* in the arena */
+	const struct issuer_env *env;
+	const struct issuer_order *o;
+	struct arena *a;
+	struct config config;
+	const char *dir, *csr_path, *cert_path;
+	struct spawn *spawn; /* NULL: nothing runs */
+	bool is_look_up;
+	issuer_answer_fn *done;
+	void *arg;
+};
+
+/* --- configuration --- */
+
+static rc
+read_path(struct arena *a, const struct cJSON *config, const char *name,
+    const char **out, const char **out_why)
+{
+	rc code = json_str(config, name, PATH_BYTES_MAX, out);
+
+	if (code == RC_NOT_FOUND)
+		return RC_OK;
+	if (code != RC_OK)
+		*out_why = arena_printf(a, "%s is not a path", name);
+	return code;
+}
+
+static rc
+read_config(struct arena *a, const char *text, struct config *out,
+    const char **out_why)
+{
+	struct config c = {"", "", TIMEOUT_DEFAULT_S};
+	const struct cJSON *object;
+	rc code;
+
+	code = json_parse(a, text, strlen(text), &object, out_why);
+	if (code == RC_OK)
+		code = read_path(a, object, "sign_script", &c.sign, out_why);
+	if (code == RC_OK)
+		code =
+		    read_path(a, object, "lookup_script", &c.look_up, out_why);
+	if (code != RC_OK)
+		return RC_INVALID;
+	code = json_int(object, "timeout_seconds", 1, TIMEOUT_MAX_S,
+	    &c.timeout_s);
+	if (code == RC_INVALID) {
+		*out_why = "timeout_seconds is not a whole number from 1 to "
+			   "600";
+		return RC_INVALID;
+	}
+	if (c.sign[0] == '\0') {
+		*out_why = "sign_script is missing";
+		return RC_INVALID;
+	}
+	*out = c;
+	return RC_OK;
+}
+
+/* --- which scripts may run --- */
+
+static bool
+is_safe_owner(const struct stat *st)
+{
+	return (st->st_uid == 0 || st->st_uid == geteuid()) &&
+	       (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+static const char *
+refuse_dir(struct arena *a, const char *dir)
+{
+	struct stat st;
+
+	if (dir[0] == '\0')
+		return "this worker runs no scripts: set "
+		       "CERTCTL_SCRIPT_ISSUER_DIR to the directory of the "
+		       "scripts that it may run";
+	if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode))
+		return arena_printf(a,
+		    "CERTCTL_SCRIPT_ISSUER_DIR: %s is not a directory on this "
+		    "worker's host",
+		    dir);
+	if (!is_safe_owner(&st))
+		return arena_printf(a,
+		    "CERTCTL_SCRIPT_ISSUER_DIR: %s must belong to root or the "
+		    "worker's user, and nobody else may write to it",
+		    dir);
+	return NULL;
+}
+
+/* Directly in the directory, by its name there; NULL when it is. */
+static const char *
+refuse_place(struct arena *a, const char *dir, const char *path)
+{
+	size_t len = strlen(dir);
+
+	while (len > 1 && dir[len - 1] == '/')
+		len--;
+	if (strncmp(path, dir, len) == 0 && path[len] == '/' &&
+	    path[len + 1] != '\0' && !strchr(path + len + 1, '/') &&
+	    strcmp(path + len + 1, "..") != 0)
+		return NULL;
+	return arena_printf(a,
+	    "%s does not lie directly in CERTCTL_SCRIPT_ISSUER_DIR (%s)", path,
+	    dir);
+}
+
+static const char *
+refuse_script(struct arena *a, const char *dir, const char *path)
+{
+	const char *why = refuse_place(a, dir, path);
+	struct stat st;
+
+	if (why)
+		return why;
+	if (lstat(path, &st) < 0)
+		return arena_printf(a, "%s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return arena_printf(a, "%s is not a regular file", path);
+	if (!is_safe_owner(&st))
+		return arena_printf(a,
+		    "%s must belong to root or the worker's user, and nobody "
+		    "else may write to it",
+		    path);
+	if (access(path, X_OK) < 0)
+		return arena_printf(a, "%s is not executable", path);
+	return NULL;
+}
+
+static rc
+read_and_check(const struct issuer_env *env, struct arena *a, const char *text,
+    struct config *out, const char **out_why)
+{
+	const char *why;
+	rc code;
+
+	code = read_config(a, text, out, out_why);
+	if (code != RC_OK)
+		return code;
+	why = refuse_dir(a, env->script_dir);
+	if (!why)
+		why = refuse_script(a, env->script_dir, out->sign);
+	if (!why && out->look_up[0] != '\0')
+		why = refuse_script(a, env->script_dir, out->look_up);
+	if (!why)
+		return RC_OK;
+	*out_why = why;
+	return RC_INVALID;
+}
+
+static rc
+script_check(const struct issuer_env *env, struct arena *a, const char *config,
+    const char **out_why)
+{
+	struct config c;
+
+	return read_and_check(env, a, config, &c, out_why);
+}
+
+/* --- files --- */
+
+static void
+remove_dir(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		(void)unlinkat(dirfd(d), e->d_name, 0); /* "." stays */
+	if (d)
+		closedir(d);
+	if (rmdir(path) < 0)
+		log_warn("SCRIPT-DIR", "%s stays: %s", path, strerror(errno));
+}
+
+static void
+order_end(void *arg)
+{
+	struct order *o = arg;
+
+	spawn_cancel(o->spawn);
+	remove_dir(o->dir);
+}
+
+static rc
+write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	size_t len = strlen(text);
+	ssize_t n;
+
+	if (fd < 0)
+		return RC_IO;
+	n = write(fd, text, len);
+	if (close(fd) < 0 || n < 0 || (size_t)n != len)
+		return RC_IO;
+	return RC_OK;
+}
+
+static rc
+make_files(struct order *o)
+{
+	const char *tmp = getenv("TMPDIR");
+	char *dir = arena_printf(o->a, "%s/certctl-order-XXXXXX",
+	    tmp && tmp[0] == '/' ? tmp : "/tmp");
+
+	if (!mkdtemp(dir)) /* of mode 0700 */
+		return RC_IO;
+	o->dir = dir;
+	arena_defer(o->a, order_end, o);
+	o->csr_path = arena_printf(o->a, "%s/request.pem", dir);
+	o->cert_path = arena_printf(o->a, "%s/certificate.pem", dir);
+	return write_file(o->csr_path, o->o->csr_pem);
+}
+
+static rc
+script_open(const struct issuer_env *env, struct arena *a, const char *config,
+    const struct issuer_order *order, void **out, const char **out_why)
+{
+	struct order *o = arena_alloc(a, sizeof(*o));
+	rc code;
+
+	o->env = env;
+	o->o = order;
+	o->a = a;
+	code = read_and_check(env, a, config, &o->config, out_why);
+	if (code != RC_OK)
+		return code;
+	code = make_files(o);
+	if (code != RC_OK) {
+		*out_why = arena_printf(a,
+		    "the files for the script cannot be written: %s",
+		    strerror(errno));
+		return code;
+	}
+	*out = o;
+	return RC_OK;
+}
+
+static int64_t
+script_limit_ms(const void *order)
+{
+	const struct order *o = order;
+
+	return o->config.timeout_s * 1000;
+}
+
+static bool
+script_can_look_up(const void *order)
+{
+	const struct order *o = order;
+
+	return o->config.look_up[0] != '\0';
+}
+
+/* What the script left, at most what a certificate and its chain may be, and
+ * a byte more, by which it is found to be too long.  Empty when there is
+ * none. */
+static const char *
+read_certificate(struct order *o, size_t *out_len)
+{
+	/* It may have put anything there: a link, a pipe. */
+	int fd = open(o->cert_path,
+	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char *text = arena_alloc(o->a, CERTRESULT_PEM_MAX + 2);
+	struct stat st;
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		while (n > 0 && len <= CERTRESULT_PEM_MAX) {
+			n = read(fd, text + len, CERTRESULT_PEM_MAX + 1 - len);
+			if (n > 0)
+				len += (size_t)n;
+		}
+	if (fd >= 0)
+		close(fd);
+	*out_len = len;
+	return text;
+}
+
+/* --- what it said --- */
+
+/* The last line that says anything, without what a terminal or a reader could
+ * be fooled with. */
+static char *
+last_line(struct arena *a, const char *output)
+{
+	size_t end = strlen(output), from;
+	char *line;
+
+	while (end > 0 && strchr(" \t\r\n", output[end - 1]))
+		end--;
+	from = end;
+	while (from > 0 && output[from - 1] != '\n')
+		from--;
+	if (end - from > WORDS_MAX)
+		end = from + WORDS_MAX;
+	line = arena_strndup(a, output + from, end - from);
+	for (char *p = line; *p; p++)
+		if (*p < ' ' || *p > '~' || *p == '"')
+			*p = *p == '"' ? '\'' : '?';
+	return line;
+}
+
+static const char *
+words(struct order *o, rc code, int exit_status, const char *output)
+{
+	const char *name = o->is_look_up ? "lookup_script" : "sign_script";
+	const char *line = last_line(o->a, output), *how;
+
+	if (code != RC_OK)
+		how = arena_printf(o->a, "%s did not end in time", name);
+	else if (exit_status > EXIT_SIGNAL)
+		how = arena_printf(o->a, "%s was ended by signal %d", name,
+		    exit_status - EXIT_SIGNAL);
+	else
+		how = arena_printf(o->a, "%s ended with status %d", name,
+		    exit_status);
+	return line[0] ? arena_printf(o->a, "%s: \"%s\"", how, line) : how;
+}
+
+/* A script that ended by itself, saying no and leaving nothing, has made no
+ * order.  Of every other end nobody can say. */
+static enum issuer_verdict
+judge_sign(rc code, int exit_status, size_t len)
+{
+	if (code != RC_OK || exit_status > EXIT_SIGNAL)
+		return ISSUER_UNSURE;
+	if (exit_status == 0)
+		return len > 0 ? ISSUER_ISSUED : ISSUER_UNSURE;
+	return len > 0 ? ISSUER_UNSURE : ISSUER_REFUSED;
+}
+
+static enum issuer_verdict
+judge_look_up(rc code, int exit_status, size_t len)
+{
+	if (code == RC_OK && exit_status == 0 && len > 0)
+		return ISSUER_ISSUED;
+	if (code == RC_OK && exit_status == EXIT_NO_ORDER)
+		return ISSUER_NO_ORDER;
+	return ISSUER_UNREACHABLE;
+}
+
+static void
+script_ended(void *arg, rc code, int exit_status, const char *output)
+{
+	struct order *o = arg;
+	struct issuer_answer answer = {0};
+
+	o->spawn = NULL;
+	answer.pem = read_certificate(o, &answer.len);
+	answer.verdict = o->is_look_up
+			     ? judge_look_up(code, exit_status, answer.len)
+			     : judge_sign(code, exit_status, answer.len);
+	answer.words = words(o, code, exit_status, output);
+	if (code == RC_OK && exit_status == 0 && answer.len == 0)
+		answer.words = arena_printf(o->a,
+		    "%s, and wrote no certificate", answer.words);
+	o->done(o->arg, &answer);
+}
+
+/* --- running it --- */
+
+static const char *
+join_names(struct order *o)
+{
+	const struct csr *c = o->o->csr;
+	const char *text = "";
+
+	for (size_t i = 0; i < c->nsans; i++)
+		text = arena_printf(o->a, "%s%s%s", text, i > 0 ? "," : "",
+		    c->sans[i].text);
+	return text;
+}
+
+static const char *const *
+make_env(struct order *o)
+{
+	const struct csr *c = o->o->csr;
+	const char **env = arena_alloc(o->a, 5 * sizeof(char *));
+	const char *cn = c->common_name ? c->common_name
+			 : c->nsans > 0 ? c->sans[0].text
+					: "";
+
+	env[0] = arena_printf(o->a, "CERTCTL_MAX_TTL_SECONDS=%" PRId64,
+	    o->o->max_ttl_s);
+	env[1] = arena_printf(o->a, "CERTCTL_COMMON_NAME=%s", cn);
+	env[2] = arena_printf(o->a, "CERTCTL_SANS=%s", join_names(o));
+	env[3] = arena_printf(o->a, "CERTCTL_ORDER_REFERENCE=%s",
+	    o->o->reference);
+	return env;
+}
+
+static rc
+run(struct order *o, const char *script, const char *argument, int64_t limit_ms,
+    issuer_answer_fn *done, void *arg)
+{
+	/* A second later than ours: it is for when we are gone. */
+	const char *limit =
+	    arena_printf(o->a, "%" PRId64, limit_ms / 1000 + 1);
+	const char *const argv[] = {"timeout", "-s", "KILL", limit, script,
+	    argument, o->cert_path, NULL};
+	struct spawn_opts opts = {
+	    .argv = argv,
+	    .env = make_env(o),
+	    .timeout_ms = limit_ms,
+	    .stderr_only = true,
+	    .keep_end = true,
+	};
+	rc code;
+
+	spawn_cancel(o->spawn);
+	o->done = done;
+	o->arg = arg;
+	code = spawn_run(o->env->loop, &opts, script_ended, o, &o->spawn);
+	if (code != RC_OK)
+		o->spawn = NULL;
+	return code;
+}
+
+/* What an earlier run left, whole or half, is not this one's. */
+static rc
+forget_certificate(const struct order *o)
+{
+	return unlink(o->cert_path) < 0 && errno != ENOENT ? RC_IO : RC_OK;
+}
+
+static rc
+script_place(void *order, issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+
+	if (forget_certificate(o) != RC_OK)
+		return RC_IO;
+	o->is_look_up = false;
+	return run(o, o->config.sign, o->csr_path, script_limit_ms(o), done,
+	    arg);
+}
+
+static rc
+script_look_up(void *order, issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+	int64_t limit_ms = script_limit_ms(o);
+
+	if (forget_certificate(o) != RC_OK)
+		return RC_IO;
+	o->is_look_up = true;
+	if (limit_ms > ISSUER_LOOK_UP_MS)
+		limit_ms = ISSUER_LOOK_UP_MS;
+	return run(o, o->config.look_up, o->o->reference, limit_ms, done, arg);
+}
+
+const struct issuer_ops issuer_openssl = {
+    .type = "OpenSSL",
+    .check = script_check,
+    .open = script_open,
+    .limit_ms = script_limit_ms,
+    .can_look_up = script_can_look_up,
+    .place = script_place,
+    .look_up = script_look_up,
+};

@@ -1,0 +1,386 @@
+/*
+ * One job of a CA outside of this process.
+ *
+ * The order is the promise.  The intent to place an order is committed before
+ * anything leaves, and until the order's time is over nobody else takes the
+ * job.  Whoever takes it then finds the intent and looks the order up by its
+ * reference, and adopts it; where the CA offers no look-up the job waits for
+ * a person.  So no order is ever placed twice, whoever dies when.
+ *
+ * While the CA works this op holds no slot of the worker (see slots.h): a
+ * slow CA costs nobody else anything.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/fault.h"
+#include "common/log/log.h"
+#include "worker/kinds/issue_batch.h"
+
+/* The request leaves so soon after the intent was sent to the database, or
+ * not at all. */
+#define SEND_MS 3000
+#define SEND_MARGIN_MS 1000
+/* What an answer may take beyond the limit, and what storing may. */
+#define ANSWER_SLACK_MS 2000
+#define STORE_MS 60000
+
+struct outside { /* beside the batch, in the arena */
+	struct op *op;
+	struct issue_job *job;
+	struct issuer_order order;
+	void *call;
+	int64_t intent_ms;  /* when the intent was sent to the database */
+	int64_t max_ttl_s;
+	bool was_placed;    /* by this attempt */
+	bool is_last;       /* attempts are used up by one more failure */
+	bool is_waiting;    /* the slot was told so */
+	bool has_answer;
+	struct issuer_answer answer; /* words in the arena */
+};
+
+static op_step outside_loaded;
+static op_step outside_place;
+static op_step outside_placed;
+static op_step outside_answered;
+static op_step outside_look_up;
+static op_step outside_looked;
+
+/* The state of the op is the batch; this hangs on it. */
+static struct outside *
+state(struct op *op)
+{
+	struct issue_batch *b = op_state(op, sizeof(*b));
+
+	return b->outside_state;
+}
+
+static struct issue_batch *
+batch(struct op *op)
+{
+	return op_state(op, sizeof(struct issue_batch));
+}
+
+static enum op_next
+aside(struct op *op, enum issue_aside aside, const char *reason)
+{
+	issue_set(state(op)->job, aside, reason);
+	return op_goto(op, issue_finish);
+}
+
+static void
+tell_waiting(struct op *op, bool is_waiting)
+{
+	struct issue_batch *b = batch(op);
+	struct outside *o = state(op);
+
+	if (o->is_waiting == is_waiting)
+		return;
+	o->is_waiting = is_waiting;
+	if (b->end.on_wait)
+		b->end.on_wait(b->end.owner, is_waiting);
+}
+
+/* --- loading --- */
+
+enum op_next
+issue_outside(struct op *op)
+{
+	struct issue_batch *b = batch(op);
+	struct outside *o = arena_alloc(op_arena(op), sizeof(*o));
+
+	/* The leader gives such a lane one job a lease; an issuer that was of
+	 * another type a moment ago may have got more. */
+	for (size_t i = 1; i < b->n; i++)
+		issue_set(&b->jobs[i], ASIDE_RELEASE, NULL);
+	o->op = op;
+	o->job = &b->jobs[0];
+	b->outside_state = o;
+	/* Until the database says what is known of an order. */
+	for (size_t i = 0; i < b->n; i++)
+		b->jobs[i].is_open = true;
+	return OP_QUERY(op, Q_ISSUE_OUTSIDE_JOB, outside_loaded, b->worker,
+	    b->lease_text, o->job->id);
+}
+
+static enum op_next
+uncertain(struct op *op, const char *words)
+{
+	const struct outside *o = state(op);
+
+	return aside(op, ASIDE_UNCERTAIN,
+	    op_printf(op,
+		"order uncertain: %s. The CA may have an order with the "
+		"reference %s, and nothing is ordered again before somebody "
+		"has looked: revoke there what was issued, if anything. Then "
+		"cancel this job (POST /api/v1/jobs/%s/cancel) and renew the "
+		"certificate",
+		words, o->order.reference, o->job->id));
+}
+
+/* Of an order that may exist the job may not simply end as Failed. */
+static enum op_next
+retry(struct op *op, const char *reason)
+{
+	const struct outside *o = state(op);
+
+	if (o->job->is_open && o->is_last)
+		return uncertain(op, reason);
+	return aside(op, ASIDE_RETRY, reason);
+}
+
+static enum op_next
+go_on(struct op *op, const char *order_state)
+{
+	const struct issue_batch *b = batch(op);
+	struct outside *o = state(op);
+
+	if (order_state[0] == '\0') {
+		o->job->is_open = false;
+		return op_goto(op, outside_place);
+	}
+	log_info("ORDER-OPEN", "%s: an order was being placed (%s)",
+	    o->job->id, order_state);
+	if (b->outside->can_look_up(o->call))
+		return op_goto(op, outside_look_up);
+	return uncertain(op, "the worker that placed it did not come back, and "
+			     "the issuer has no look-up (lookup_script)");
+}
+
+static enum op_next
+outside_loaded(struct op *op)
+{
+	struct issue_batch *b = batch(op);
+	struct outside *o = state(op);
+	const char *why = "", *order_state;
+	rc code;
+
+	if (op_rows(op) == 0) {
+		o->job->fate = ISSUE_LOST;
+		return op_goto(op, issue_finish);
+	}
+	order_state = op_text(op, 0, "state");
+	o->job->is_open = order_state[0] != '\0';
+	o->is_last = op_bool(op, 0, "is_last");
+	o->max_ttl_s = op_i64(op, 0, "max_ttl_seconds");
+	if (!o->job->csr_pem)
+		return aside(op, ASIDE_FAIL, "the job has no CSR");
+	if (!issue_read_csr(op, o->job))
+		return op_goto(op, issue_finish);
+	o->order = (struct issuer_order){
+	    .reference = op_text(op, 0, "order_reference"),
+	    .csr_pem = o->job->csr_pem,
+	    .csr = &o->job->csr,
+	    .max_ttl_s = o->max_ttl_s,
+	};
+	code = b->outside->open(&b->env->issuer, op_arena(op),
+	    op_text(op, 0, "config"), &o->order, &o->call, &why);
+	if (code != RC_OK)
+		return retry(op,
+		    op_printf(op, "the issuer cannot be used: %s", why));
+	op_extend(op,
+	    SEND_MS + b->outside->limit_ms(o->call) + ISSUER_LOOK_UP_MS +
+		STORE_MS);
+	return go_on(op, order_state);
+}
+
+/* --- placing --- */
+
+static enum op_next
+outside_place(struct op *op)
+{
+	struct issue_batch *b = batch(op);
+	struct outside *o = state(op);
+
+	if (o->job->is_cancelled || lease_is_cancelled(b->env->lease,
+					o->job->id))
+		return aside(op, ASIDE_CANCEL,
+		    "cancelled before it was ordered");
+	ISSUE_TRUST_OR_RETURN(op, b);
+	o->intent_ms = loop_now_ms(b->env->loop);
+	return OP_QUERY(op, Q_ISSUE_PLACING, outside_placed, b->worker,
+	    b->lease_text, o->job->id, op_printf(op, "%d", SEND_MS),
+	    op_printf(op, "%" PRId64,
+		b->outside->limit_ms(o->call) + ANSWER_SLACK_MS));
+}
+
+static void
+on_answer(void *arg, const struct issuer_answer *answer)
+{
+	struct outside *o = arg;
+
+	o->answer = *answer; /* its texts live in the op's arena, as it does */
+	o->has_answer = true;
+	op_wake(o->op);
+}
+
+static enum op_next
+outside_placed(struct op *op)
+{
+	struct issue_batch *b = batch(op);
+	struct outside *o = state(op);
+	int64_t took_ms = loop_now_ms(b->env->loop) - o->intent_ms;
+	rc code;
+
+	if (op_rows(op) == 0) {
+		o->job->fate = ISSUE_LOST;
+		return op_goto(op, issue_finish);
+	}
+	if (strcmp(op_text(op, 0, "outcome"), "placing") != 0)
+		return aside(op, ASIDE_CANCEL,
+		    "cancelled before it was ordered");
+	o->job->is_open = true;
+	fault_point("worker.outside.placing");
+	/* The last moment at which it is still certain that nothing left. */
+	ISSUE_TRUST_OR_RETURN(op, b);
+	if (took_ms > SEND_MS - SEND_MARGIN_MS) {
+		o->job->is_open = false;
+		return aside(op, ASIDE_RELEASE, NULL);
+	}
+	o->has_answer = false;
+	code = b->outside->place(o->call, on_answer, o);
+	if (code != RC_OK) {
+		o->job->is_open = false;
+		return aside(op, ASIDE_RETRY,
+		    op_printf(op, "the order could not be sent: %s",
+			rc_name(code)));
+	}
+	o->was_placed = true;
+	tell_waiting(op, true);
+	fault_point("worker.outside.sent");
+	return op_park(op, b->outside->limit_ms(o->call) + ANSWER_SLACK_MS,
+	    outside_answered);
+}
+
+/* --- what came back --- */
+
+static enum op_next
+wrong(struct op *op, const char *serial, const char *why)
+{
+	if (serial[0] == '\0')
+		return aside(op, ASIDE_WRONG,
+		    op_printf(op, "the CA's answer was refused: %s", why));
+	return aside(op, ASIDE_WRONG,
+	    op_printf(op,
+		"the CA's certificate was refused and not stored: %s; its "
+		"serial number is %s, revoke it at the CA",
+		why, serial));
+}
+
+static enum op_next
+accept(struct op *op)
+{
+	struct issue_batch *b = batch(op);
+	struct outside *o = state(op);
+	struct certresult *result = arena_alloc(op_arena(op), sizeof(*result));
+	struct certresult_rules rules = {
+	    .csr = &o->job->csr,
+	    .now_unix = clock_wall_us() / 1000000,
+	    .max_ttl_s = o->max_ttl_s,
+	};
+	const char *serial = "", *why = "";
+	rc code;
+
+	code = certresult_read(op_arena(op), &rules, o->answer.pem,
+	    o->answer.len, result, &serial, &why);
+	if (code != RC_OK)
+		return wrong(op, serial, why);
+	fault_point("worker.outside.answered");
+	b->result = result;
+	o->job->fate = ISSUE_SIGNED;
+	return op_goto(op, issue_finish);
+}
+
+static enum op_next
+outside_answered(struct op *op)
+{
+	struct issue_batch *b = batch(op);
+	struct outside *o = state(op);
+
+	tell_waiting(op, false);
+	if (!o->has_answer)
+		o->answer = (struct issuer_answer){
+		    .verdict = ISSUER_UNSURE,
+		    .words = "no answer came in time",
+		};
+	switch (o->answer.verdict) {
+	case ISSUER_ISSUED:
+		return accept(op);
+	case ISSUER_REFUSED:
+		o->job->is_open = false;
+		return aside(op, ASIDE_REFUSE,
+		    op_printf(op, "the CA refused: %s", o->answer.words));
+	case ISSUER_UNSURE:
+	case ISSUER_NO_ORDER:
+	case ISSUER_UNREACHABLE:
+		break;
+	}
+	log_warn("ORDER-UNSURE", "%s: %s", o->job->id, o->answer.words);
+	if (b->outside->can_look_up(o->call))
+		return op_goto(op, outside_look_up);
+	return uncertain(op, o->answer.words);
+}
+
+/* --- looking up --- */
+
+static enum op_next
+outside_look_up(struct op *op)
+{
+	struct issue_batch *b = batch(op);
+	struct outside *o = state(op);
+	rc code;
+
+	ISSUE_TRUST_OR_RETURN(op, b);
+	o->has_answer = false;
+	code = b->outside->look_up(o->call, on_answer, o);
+	if (code != RC_OK)
+		return retry(op,
+		    op_printf(op, "the order could not be looked up: %s",
+			rc_name(code)));
+	tell_waiting(op, true);
+	return op_park(op, ISSUER_LOOK_UP_MS + ANSWER_SLACK_MS, outside_looked);
+}
+
+static enum op_next
+no_order(struct op *op)
+{
+	struct outside *o = state(op);
+
+	/* It is kept open: what was on its way when its time was over is
+	 * looked for once more before anything is ordered again. */
+	if (o->was_placed)
+		return aside(op, ASIDE_RETRY,
+		    "the CA did not answer in time, and has no such order");
+	log_info("ORDER-NONE", "%s: the CA has no such order, it is placed",
+	    o->job->id);
+	return op_goto(op, outside_place);
+}
+
+static enum op_next
+outside_looked(struct op *op)
+{
+	struct outside *o = state(op);
+
+	tell_waiting(op, false);
+	if (!o->has_answer)
+		o->answer = (struct issuer_answer){
+		    .verdict = ISSUER_UNREACHABLE,
+		    .words = "no answer came in time",
+		};
+	switch (o->answer.verdict) {
+	case ISSUER_ISSUED:
+		log_info("ORDER-ADOPTED", "%s: %s", o->job->id,
+		    o->order.reference);
+		return accept(op);
+	case ISSUER_NO_ORDER:
+		return no_order(op);
+	case ISSUER_REFUSED:
+	case ISSUER_UNSURE:
+	case ISSUER_UNREACHABLE:
+		break;
+	}
+	return retry(op,
+	    op_printf(op, "the order could not be looked up: %s",
+		o->answer.words));
+}
