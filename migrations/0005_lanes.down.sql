@@ -347,6 +347,56 @@ BEGIN
     END IF;
     RETURN QUERY SELECT j.id, j.status::text FROM jobs j WHERE j.id = ANY (p_job_ids);
 END $$;
+CREATE OR REPLACE FUNCTION certificates_refresh(p_ids text[]) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_bitmapscan = off AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_n int;
+BEGIN
+    UPDATE managed_certificates c SET status = s.status, updated_at = v_now
+    FROM (
+        SELECT m.id, CASE
+            WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = m.id AND j.type IN ('Issuance', 'Renewal')
+                AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')) THEN 'RenewalInProgress'
+            WHEN m.expires_at IS NULL THEN CASE
+                WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = m.id AND j.status = 'Failed'
+                    AND j.type IN ('Issuance', 'Renewal')) THEN 'Failed' ELSE 'Pending' END
+            WHEN m.expires_at <= v_now THEN 'Expired'
+            WHEN m.expires_at <= v_now + least(make_interval(days => p.renewal_window_days),
+                (m.expires_at - coalesce(m.valid_from, '-infinity')) / 3) THEN 'Expiring'
+            ELSE 'Active' END AS status
+        FROM managed_certificates m JOIN renewal_policies p ON p.id = m.renewal_policy_id
+        WHERE m.id = ANY (p_ids) AND m.status NOT IN ('Revoked', 'Archived')
+    ) s
+    WHERE c.id = s.id AND c.status <> s.status AND c.status NOT IN ('Revoked', 'Archived');
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    RETURN v_n;
+END $$;
+CREATE OR REPLACE FUNCTION duty_certificate_status(p_limit int) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_ids text[];
+BEGIN
+    SELECT array_agg(d.id) INTO v_ids FROM (
+        (SELECT c.id FROM managed_certificates c WHERE c.status = 'RenewalInProgress'
+            AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = c.id AND j.type IN ('Issuance', 'Renewal')
+                AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')) LIMIT p_limit)
+        UNION ALL
+        (SELECT c.id FROM managed_certificates c WHERE c.expires_at <= v_now AND c.status IN ('Active', 'Expiring')
+            ORDER BY c.expires_at DESC LIMIT p_limit)
+        UNION ALL
+        (SELECT c.id FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id
+            WHERE c.status = 'Active' AND c.expires_at > v_now AND c.expires_at <= v_now + interval '365 days'
+                AND c.expires_at <= v_now + least(make_interval(days => p.renewal_window_days),
+                    (c.expires_at - coalesce(c.valid_from, '-infinity')) / 3)
+            ORDER BY c.expires_at LIMIT p_limit)) d;
+    IF v_ids IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM 1 FROM managed_certificates c WHERE c.id = ANY (v_ids) ORDER BY c.id FOR NO KEY UPDATE;
+    RETURN certificates_refresh(v_ids);
+END $$;
 DROP FUNCTION approval_decide(text, text, text, text, bool, text), jobs_fail_nonsense(int), job_nonsense(jobs);
 DROP TABLE issuance_approval_requests;
 DROP FUNCTION lane_allows(lanes, timestamptz), lane_tokens(lanes, timestamptz), lane_failed(text, bigint, text),

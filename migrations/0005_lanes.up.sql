@@ -639,6 +639,9 @@ BEGIN
             WHERE j.id = v_job.id;
     ELSIF outcome = 'rejected' THEN
         PERFORM job_finish(ARRAY[v_job.id], '{Cancelled}', ARRAY['rejected: ' || coalesce(v_note, 'no reason given')]);
+        -- The scan does not ask again before tomorrow.
+        UPDATE managed_certificates c SET renew_after = greatest(c.renew_after, v_now + interval '1 day')
+            WHERE c.id = v_request.certificate_id AND c.renew_after IS NOT NULL;
     END IF;
     RETURN QUERY SELECT outcome, v_request.id::text, v_request.state::text, v_job.status::text,
         CASE WHEN outcome = 'approved' AND NOT v_job.has_csr THEN v_job.agent_id END::text,
@@ -646,6 +649,64 @@ BEGIN
 END $$;
 
 -- --- rows that make no sense ---
+
+-- The status a certificate should have, from what is true of it.  Revoked and
+-- Archived are final.  One whose start of validity is unknown is Expiring by
+-- its policy's window alone (infinite times can't be subtracted: such a row
+-- failed whatever came to it).
+CREATE OR REPLACE FUNCTION certificates_refresh(p_ids text[]) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_bitmapscan = off AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_n int;
+BEGIN
+    UPDATE managed_certificates c SET status = s.status, updated_at = v_now
+    FROM (
+        SELECT m.id, CASE
+            WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = m.id AND j.type IN ('Issuance', 'Renewal')
+                AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')) THEN 'RenewalInProgress'
+            WHEN m.expires_at IS NULL THEN CASE
+                WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = m.id AND j.status = 'Failed'
+                    AND j.type IN ('Issuance', 'Renewal')) THEN 'Failed' ELSE 'Pending' END
+            WHEN m.expires_at <= v_now THEN 'Expired'
+            WHEN m.expires_at <= v_now + least(make_interval(days => p.renewal_window_days),
+                (m.expires_at - m.valid_from) / 3) THEN 'Expiring'
+            ELSE 'Active' END AS status
+        FROM managed_certificates m JOIN renewal_policies p ON p.id = m.renewal_policy_id
+        WHERE m.id = ANY (p_ids) AND m.status NOT IN ('Revoked', 'Archived')
+    ) s
+    WHERE c.id = s.id AND c.status <> s.status AND c.status NOT IN ('Revoked', 'Archived');
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    RETURN v_n;
+END $$;
+
+-- Certificates whose status no longer says what is true: expiring, expired,
+-- or in progress with no job.
+CREATE OR REPLACE FUNCTION duty_certificate_status(p_limit int) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_ids text[];
+BEGIN
+    SELECT array_agg(d.id) INTO v_ids FROM (
+        (SELECT c.id FROM managed_certificates c WHERE c.status = 'RenewalInProgress'
+            AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = c.id AND j.type IN ('Issuance', 'Renewal')
+                AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')) LIMIT p_limit)
+        UNION ALL
+        (SELECT c.id FROM managed_certificates c WHERE c.expires_at <= v_now AND c.status IN ('Active', 'Expiring')
+            ORDER BY c.expires_at DESC LIMIT p_limit)
+        UNION ALL
+        (SELECT c.id FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id
+            WHERE c.status = 'Active' AND c.expires_at > v_now AND c.expires_at <= v_now + interval '365 days'
+                AND c.expires_at <= v_now + least(make_interval(days => p.renewal_window_days),
+                    (c.expires_at - c.valid_from) / 3)
+            ORDER BY c.expires_at LIMIT p_limit)) d;
+    IF v_ids IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM 1 FROM managed_certificates c WHERE c.id = ANY (v_ids) ORDER BY c.id FOR NO KEY UPDATE;
+    RETURN certificates_refresh(v_ids);
+END $$;
 
 -- Why nobody can ever run this job (its row was edited by hand, or what it
 -- named was deleted); NULL: it makes sense.

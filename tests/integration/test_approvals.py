@@ -129,7 +129,13 @@ def test_a_rejection_cancels(stack, certificate):
     assert (state, note) == ("rejected", "not this week")
     assert events(stack, request) == ["approval_requested", "approval_rejected"]
     assert stack.boss.post(f"/api/v1/jobs/{job}/reject")[0] == 400
-    # It may be asked for anew.
+    # The scan waits a day, a person need not.
+    stack.query("UPDATE managed_certificates SET status = 'Active', expires_at = now() + interval '1 hour', "
+                "renew_after = now() - interval '1 hour' WHERE id = %s", certificate[0])
+    stack.boss.need("POST", f"/api/v1/jobs/{renew(stack, certificate[0])}/reject")
+    stack.query("SELECT * FROM duty_renewal_scan(100)")
+    assert stack.value("SELECT renew_after > now() + interval '23 hours' FROM managed_certificates WHERE id = %s", certificate[0])
+    assert stack.value("SELECT count(*) FROM jobs WHERE certificate_id = %s AND completed_at IS NULL", certificate[0]) == 0
     assert renew(stack, certificate[0]) != job
 
 
@@ -222,6 +228,18 @@ def test_a_row_edited_into_nonsense_fails_and_says_why(stack, new_agent, unique,
     # The one beside it goes on, and nothing is left to fail.
     assert status(stack, jobs[1])[0] == "AwaitingCSR"
     assert stack.query("SELECT jobs_fail_nonsense(1000)") == [(0,)]
+
+
+def test_a_certificate_whose_start_is_unknown(stack, unique):
+    name = unique("cert")
+    stack.make_certificate(name)
+    job = renew(stack, name)
+    stack.query("UPDATE managed_certificates SET expires_at = now() + interval '29 days', valid_from = NULL WHERE id = %s", name)
+    stack.api.need("POST", f"/api/v1/jobs/{job}/cancel", {})
+    assert stack.value("SELECT status FROM managed_certificates WHERE id = %s", name) == "Expiring"
+    stack.query("UPDATE managed_certificates SET status = 'Active' WHERE id = %s", name)
+    stack.query("SELECT duty_certificate_status(1000)")
+    assert stack.value("SELECT status FROM managed_certificates WHERE id = %s", name) == "Expiring"
 
 
 def test_a_job_parked_until_a_person_decides_is_no_nonsense(stack, new_agent, unique):
