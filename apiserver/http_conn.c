@@ -223,7 +223,7 @@ read_headers(struct evhttp_request *wire, struct request *r)
 	const struct evkeyvalq *headers =
 	    evhttp_request_get_input_headers(wire);
 	const char *authorization = NULL;
-	int nlengths = 0, nencodings = 0, nauthorizations = 0;
+	int nlengths = 0, nencodings = 0, nauthorizations = 0, nkeys = 0;
 	const struct evkeyval *kv;
 
 	TAILQ_FOREACH (kv, headers, next) {
@@ -238,10 +238,14 @@ read_headers(struct evhttp_request *wire, struct request *r)
 			   strlen(kv->value) < sizeof(r->if_none_match)) {
 			memcpy(r->if_none_match, kv->value,
 			    strlen(kv->value) + 1);
+		} else if (strcasecmp(kv->key, "Idempotency-Key") == 0) {
+			nkeys++;
+			(void)snprintf(r->idempotency_key,
+			    sizeof(r->idempotency_key), "%s", kv->value);
 		}
 	}
 	auth_read(authorization, &r->credential);
-	return nlengths + nencodings <= 1 && nauthorizations <= 1;
+	return nlengths + nencodings <= 1 && nauthorizations <= 1 && nkeys <= 1;
 }
 
 static void

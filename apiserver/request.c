@@ -14,7 +14,7 @@
 #include "common/log/log.h"
 
 enum {
-	REPLY_MAX = 64 * 1024 * 1024,
+	REPLY_MAX = 128 * 1024 * 1024,
 	IDS_AHEAD = 256, /* request ids whose random bytes are drawn at once */
 };
 
@@ -179,6 +179,27 @@ bool
 req_has_tag(const struct op *op, const char *etag)
 {
 	return strcmp(req_of(op)->if_none_match, etag) == 0;
+}
+
+rc
+req_idempotency_key(struct op *op, const char **out)
+{
+	const char *key = req_of(op)->idempotency_key;
+	size_t len = strlen(key);
+
+	*out = NULL;
+	if (len == 0)
+		return RC_OK;
+	if (len > REQUEST_KEY_MAX)
+		return RC_INVALID;
+	if (len >= 2 && key[0] == '"' && key[len - 1] == '"') {
+		key++;
+		len -= 2;
+	}
+	if (len == 0)
+		return RC_INVALID;
+	*out = arena_strndup(op_arena(op), key, len);
+	return RC_OK;
 }
 
 const char *

@@ -56,6 +56,12 @@ int64_t req_query_int(const struct op *op, const char *name, int64_t min,
 /* Whether the client has what this tag stands for. */
 bool req_has_tag(const struct op *op, const char *etag);
 
+/*
+ * The Idempotency-Key header without its quotes; NULL when there is none.
+ * RC_INVALID when it is empty or longer than 255 characters.
+ */
+rc req_idempotency_key(struct op *op, const char **out) MUST_CHECK;
+
 /* The raw body; at most CERTCTL_MAX_BODY_SIZE bytes, checked before. */
 const char *req_body(const struct op *op, size_t *out_len);
 /*

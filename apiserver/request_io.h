@@ -25,6 +25,7 @@
 struct conn; /* conn.h */
 
 #define REQUEST_HEADERS_MAX 8
+#define REQUEST_KEY_MAX 255
 
 struct request_header {
 	const char *name; /* static, or in the op's arena */
@@ -43,6 +44,7 @@ struct request {
 	char id[37];
 	struct credential credential;
 	char if_none_match[64]; /* "": none, or longer than a tag of ours */
+	char idempotency_key[REQUEST_KEY_MAX + 2]; /* longer: cut */
 	struct path path;
 	struct route_match match;
 	const char *body;

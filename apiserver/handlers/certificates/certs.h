@@ -5,6 +5,7 @@
 #ifndef APISERVER_HANDLERS_CERTIFICATES_CERTS_H
 #define APISERVER_HANDLERS_CERTIFICATES_CERTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "apiserver/resources/field.h"
@@ -29,6 +30,9 @@ op_step cert_write_failed;
 /* "Certificate not found". */
 enum op_next cert_not_found(struct op *op);
 
+/* Agents that have something to do hear of it; json: an array of their ids. */
+void cert_hint_agents(struct op *op, const char *json);
+
 op_step cert_list;
 op_step cert_create;
 op_step cert_get;
@@ -38,5 +42,12 @@ op_step cert_versions;
 op_step cert_targets;
 op_step cert_renew;
 op_step cert_deploy;
+op_step cert_revoke;
+op_step cert_bulk_renew;
+op_step cert_bulk_revoke;
+op_step cert_bulk_revoke_est;
+op_step cert_bulk_reassign;
+/* Whether the word is a reason a certificate may be revoked for. */
+bool cert_reason_is_valid(const char *reason);
 
 #endif

@@ -62,11 +62,9 @@ cert_update(struct op *op)
 	    given, page_actor(op), req_actor_type(op));
 }
 
-/* Agents that have a deployment to do by the change hear of it. */
-static void
-update_hint(struct op *op)
+void
+cert_hint_agents(struct op *op, const char *text)
 {
-	const char *text = op_text(op, 0, "agents");
 	const struct cJSON *agents;
 	const char *why;
 	const char **ids;
@@ -97,7 +95,7 @@ update_done(struct op *op)
 	if (strcmp(outcome, "final") == 0)
 		return op_fail(op, RC_CONFLICT,
 		    "the certificate is revoked or archived for good");
-	update_hint(op);
+	cert_hint_agents(op, op_text(op, 0, "agents"));
 	return OP_QUERY(op, Q_CERT_GET, update_read_back, req_param(op, "id"));
 }
 

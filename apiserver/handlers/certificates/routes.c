@@ -6,6 +6,10 @@
 #include "common/base/attr.h"
 
 #define CERTS "/api/v1/certificates"
+#define EST_CERTS "/api/v1/est/certificates"
+
+/* A bulk call ends before its client and its statement are given up. */
+#define BULK_MS 300000
 
 static const struct route rows[] = {
     {"GET", CERTS, ROUTE_PERMISSION, "cert.read", cert_list, 0},
@@ -21,6 +25,16 @@ static const struct route rows[] = {
 	0},
     {"POST", CERTS "/{id}/deploy", ROUTE_PERMISSION, "cert.edit", cert_deploy,
 	0},
+    {"POST", CERTS "/{id}/revoke", ROUTE_PERMISSION, "cert.revoke", cert_revoke,
+	0},
+    {"POST", CERTS "/bulk-renew", ROUTE_PERMISSION, "cert.issue",
+	cert_bulk_renew, BULK_MS},
+    {"POST", CERTS "/bulk-revoke", ROUTE_PERMISSION, "cert.bulk_revoke",
+	cert_bulk_revoke, BULK_MS},
+    {"POST", CERTS "/bulk-reassign", ROUTE_PERMISSION, "cert.edit",
+	cert_bulk_reassign, BULK_MS},
+    {"POST", EST_CERTS "/bulk-revoke", ROUTE_PERMISSION, "cert.bulk_revoke",
+	cert_bulk_revoke_est, BULK_MS},
 };
 
 const struct route_area routes_certificates = {rows, ARRAY_LEN(rows)};

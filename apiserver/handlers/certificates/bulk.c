@@ -1,0 +1,316 @@
+/*
+ * POST /certificates/bulk-renew, bulk-revoke, bulk-reassign and their EST
+ * variant.
+ *
+ * One statement decides, writes, audits and makes the answer (bulk_run), so
+ * that a hundred thousand certificates cost one round trip and no loop here.
+ * ?dry_run=true only counts.  With an Idempotency-Key the answer is kept with
+ * the effect, and a repetition gets it again.
+ */
+#include "apiserver/handlers/certificates/certs.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "apiserver/request.h"
+#include "apiserver/resources/page.h"
+#include "common/base/attr.h"
+#include "common/base/enc.h"
+
+enum {
+	MAX_ID = 255,
+	MAX_IDS = 1000000, /* more than any body holds */
+	MAX_REASON = 50,
+};
+
+/* Less than the route's deadline, so that the client hears how it ended. */
+#define PATIENCE "280s"
+
+#define OPTIONAL FIELD_EMPTY_ABSENT | FIELD_ID
+#define REQUIRED FIELD_REQUIRED | FIELD_EMPTY_ABSENT
+
+struct bulk {
+	const char *kind; /* as bulk_run knows it */
+	const char *criteria;
+	const char *wanted;
+	const char *const *ids; /* NULL: all that meet the criteria */
+	size_t nids;
+	const char *owner, *team;
+};
+
+static op_step bulk_done;
+static op_step bulk_failed;
+
+static const char *
+reason_convert(struct arena *a, const char *text, const char **out_why)
+{
+	(void)a;
+	if (cert_reason_is_valid(text))
+		return text;
+	*out_why = "must be one of unspecified, keyCompromise, caCompromise, "
+		   "affiliationChanged, superseded, cessationOfOperation, "
+		   "certificateHold, privilegeWithdrawn: invalid revocation "
+		   "reason";
+	return NULL;
+}
+
+static const struct field criteria_fields[] = {
+    {"profile_id", FIELD_TEXT, OPTIONAL, .max = MAX_ID},
+    {"owner_id", FIELD_TEXT, OPTIONAL, .max = MAX_ID},
+    {"agent_id", FIELD_TEXT, OPTIONAL, .max = MAX_ID},
+    {"issuer_id", FIELD_TEXT, OPTIONAL, .max = MAX_ID},
+    {"team_id", FIELD_TEXT, OPTIONAL, .max = MAX_ID},
+};
+
+static const struct field revoke_fields[] = {
+    {"reason", FIELD_TEXT, REQUIRED, .max = MAX_REASON,
+	.convert = reason_convert},
+};
+
+static const struct field reassign_fields[] = {
+    {"owner_id", FIELD_TEXT, REQUIRED | FIELD_ID, .max = MAX_ID},
+    {"team_id", FIELD_TEXT, OPTIONAL, .max = MAX_ID},
+};
+
+/* --- reading the request --- */
+
+static rc
+read_ids(struct op *op, const struct cJSON *body, struct bulk *b,
+    const char **out_why)
+{
+	const char **ids = NULL;
+	rc r;
+
+	r = json_str_list(op_arena(op), body, "certificate_ids", MAX_IDS,
+	    MAX_ID, &ids, &b->nids);
+	if (r == RC_INVALID) {
+		*out_why = "certificate_ids must be an array of certificates' "
+			   "ids";
+		return r;
+	}
+	if (r == RC_OK && b->nids > 0)
+		b->ids = ids;
+	return RC_OK;
+}
+
+static rc
+read_selection(struct op *op, const struct cJSON *body, struct bulk *b,
+    const char **out_why)
+{
+	rc r = field_read(op_arena(op), criteria_fields,
+	    ARRAY_LEN(criteria_fields), body, true, &b->criteria, out_why);
+
+	if (r == RC_OK)
+		r = read_ids(op, body, b, out_why);
+	if (r == RC_OK && b->ids == NULL && strcmp(b->criteria, "{}") == 0) {
+		*out_why = "at least one criterion is required: profile_id, "
+			   "owner_id, agent_id, issuer_id, team_id or "
+			   "certificate_ids";
+		r = RC_INVALID;
+	}
+	return r;
+}
+
+static rc
+read_reassign(struct op *op, const struct cJSON *body, struct bulk *b,
+    const char **out_why)
+{
+	rc r = read_ids(op, body, b, out_why);
+
+	if (r == RC_OK && b->ids == NULL) {
+		*out_why = "certificate_ids is required";
+		r = RC_INVALID;
+	}
+	if (r == RC_OK)
+		r = field_read(op_arena(op), reassign_fields,
+		    ARRAY_LEN(reassign_fields), body, true, &b->wanted,
+		    out_why);
+	if (r == RC_OK)
+		r = json_str(body, "owner_id", MAX_ID, &b->owner);
+	if (r == RC_OK)
+		IGNORE_RESULT(json_str(body, "team_id", MAX_ID, &b->team));
+	return r;
+}
+
+static bool
+is_dry_run(const struct op *op)
+{
+	const char *query = req_query(op, "dry_run");
+
+	return query != NULL &&
+	       (strcasecmp(query, "true") == 0 || strcmp(query, "1") == 0);
+}
+
+/* What must be the same for a repetition to be one. */
+static const char *
+request_hash(struct op *op)
+{
+	char *hash = arena_alloc(op_arena(op), 65);
+	const char *body, *text;
+	size_t len;
+
+	body = req_body(op, &len);
+	text = op_printf(op, "%s\n%.*s", op_name(op), (int)len, body);
+	enc_sha256_hex(text, strlen(text), hash);
+	return hash;
+}
+
+static enum op_next
+run(struct op *op, const struct bulk *b)
+{
+	const char *key, *ids = NULL;
+	const char *const patience[] = {PATIENCE};
+	rc r;
+
+	r = req_idempotency_key(op, &key);
+	if (r != RC_OK)
+		return op_fail(op, r,
+		    "Idempotency-Key must be 1 to 255 characters");
+	if (b->ids != NULL)
+		ids = db_text_array(op_arena(op), b->ids, b->nids);
+	{
+		const char *const params[] = {b->kind, b->criteria, ids,
+		    b->wanted, page_actor(op), req_actor_type(op),
+		    is_dry_run(op) ? "true" : "false", key,
+		    key != NULL ? request_hash(op) : NULL};
+		const struct db_stmt stmts[] = {
+		    {Q_BULK_PATIENCE, ARRAY_LEN(patience), patience},
+		    {Q_BULK_RUN, ARRAY_LEN(params), params},
+		};
+
+		op_catch(op, bulk_failed);
+		return op_batch(op, bulk_done, ARRAY_LEN(stmts), stmts);
+	}
+}
+
+/* The state of this op, and its body; NULL: the op has failed, *out_next. */
+static struct bulk *
+begin(struct op *op, const char *kind, const struct cJSON **out_body,
+    enum op_next *out_next)
+{
+	struct bulk *b = op_state(op, sizeof(*b));
+	const char *why;
+	rc r;
+
+	b->kind = kind;
+	b->criteria = b->wanted = "{}";
+	r = req_json(op, false, out_body, &why);
+	if (r == RC_OK)
+		return b;
+	*out_next = op_fail(op, r, "%s", why);
+	return NULL;
+}
+
+/* --- the routes --- */
+
+enum op_next
+cert_bulk_renew(struct op *op)
+{
+	const struct cJSON *body;
+	enum op_next ended;
+	const char *why;
+	struct bulk *b = begin(op, "renew", &body, &ended);
+	rc r;
+
+	if (b == NULL)
+		return ended;
+	r = read_selection(op, body, b, &why);
+	if (r != RC_OK)
+		return op_fail(op, r, "%s", why);
+	return run(op, b);
+}
+
+static enum op_next
+revoke(struct op *op, bool is_est)
+{
+	const struct cJSON *body;
+	enum op_next ended;
+	const char *why;
+	struct bulk *b = begin(op, "revoke", &body, &ended);
+	rc r;
+
+	if (b == NULL)
+		return ended;
+	r = field_read(op_arena(op), revoke_fields, ARRAY_LEN(revoke_fields),
+	    body, true, &b->wanted, &why);
+	if (r == RC_OK)
+		r = read_selection(op, body, b, &why);
+	if (r != RC_OK)
+		return op_fail(op, r, "%s", why);
+	if (is_est)
+		b->criteria = op_printf(op, "{\"source\":\"EST\"%s%s",
+		    b->criteria[1] == '}' ? "" : ",", b->criteria + 1);
+	return run(op, b);
+}
+
+enum op_next
+cert_bulk_revoke(struct op *op)
+{
+	return revoke(op, false);
+}
+
+enum op_next
+cert_bulk_revoke_est(struct op *op)
+{
+	return revoke(op, true);
+}
+
+enum op_next
+cert_bulk_reassign(struct op *op)
+{
+	const struct cJSON *body;
+	enum op_next ended;
+	const char *why;
+	struct bulk *b = begin(op, "reassign", &body, &ended);
+	rc r;
+
+	if (b == NULL)
+		return ended;
+	r = read_reassign(op, body, b, &why);
+	if (r != RC_OK)
+		return op_fail(op, r, "%s", why);
+	return run(op, b);
+}
+
+/* --- the answer --- */
+
+static enum op_next
+bulk_failed(struct op *op)
+{
+	const struct db_error *e = NULL;
+	const char *sqlstate;
+
+	(void)op_caught(op, &e); /* reply_db_error asks again */
+	sqlstate = e != NULL ? e->sqlstate : "";
+	if (strcmp(sqlstate, "54000") == 0)
+		return op_fail(op, RC_INVALID, "%s", e->message);
+	if (strcmp(sqlstate, "57014") == 0)
+		return op_fail(op, RC_TIMEOUT,
+		    "nothing was changed: it took longer than " PATIENCE
+		    "; select fewer certificates");
+	return reply_db_error(op, "");
+}
+
+static enum op_next
+bulk_done(struct op *op)
+{
+	const char *outcome = op_text(op, 0, "outcome");
+	const struct bulk *b = op_state(op, sizeof(*b));
+
+	if (strcmp(outcome, "owner") == 0)
+		return op_fail(op, RC_INVALID, "owner not found: %s", b->owner);
+	if (strcmp(outcome, "team") == 0)
+		return op_fail(op, RC_INVALID, "team not found: %s", b->team);
+	if (strcmp(outcome, "in_flight") == 0)
+		return op_fail(op, RC_CONFLICT,
+		    "a request with this Idempotency-Key is under way; wait "
+		    "for its end");
+	if (strcmp(outcome, "other_request") == 0)
+		return op_fail(op, RC_UNPROCESSABLE,
+		    "this Idempotency-Key was used for another request");
+	/* Many agents find their work at the look once a second. */
+	if (!op_is_null(op, 0, "agents"))
+		cert_hint_agents(op, op_text(op, 0, "agents"));
+	json_w_raw(reply_writer(op), op_text(op, 0, "body"));
+	return reply_json(op, 200);
+}

@@ -1,0 +1,69 @@
+/*
+ * POST /certificates/{id}/revoke, and the reasons a certificate may be
+ * revoked for.
+ */
+#include "apiserver/handlers/certificates/certs.h"
+
+#include <string.h>
+
+#include "apiserver/request.h"
+#include "apiserver/resources/page.h"
+#include "common/base/attr.h"
+
+enum { MAX_REASON = 50 };
+
+static op_step revoke_done;
+
+bool
+cert_reason_is_valid(const char *reason)
+{
+	/* RFC 5280's, without those that only a CRL uses. */
+	static const char *const reasons[] = {"unspecified", "keyCompromise",
+	    "caCompromise", "affiliationChanged", "superseded",
+	    "cessationOfOperation", "certificateHold", "privilegeWithdrawn"};
+
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		if (strcmp(reasons[i], reason) == 0)
+			return true;
+	}
+	return false;
+}
+
+enum op_next
+cert_revoke(struct op *op)
+{
+	const char *why, *reason = "unspecified";
+	const struct cJSON *body;
+	rc r;
+
+	r = req_json(op, true, &body, &why);
+	if (r != RC_OK)
+		return op_fail(op, r, "%s", why);
+	r = json_str(body, "reason", MAX_REASON, &reason);
+	if (reason[0] == '\0')
+		reason = "unspecified";
+	if (r == RC_INVALID || !cert_reason_is_valid(reason))
+		return op_fail(op, RC_INVALID, "invalid revocation reason");
+	return OP_QUERY(op, Q_CERT_REVOKE, revoke_done, req_param(op, "id"),
+	    reason, page_actor(op), req_actor_type(op));
+}
+
+static enum op_next
+revoke_done(struct op *op)
+{
+	const char *outcome;
+
+	if (op_rows(op) == 0)
+		return cert_not_found(op);
+	outcome = op_text(op, 0, "outcome");
+	if (strcmp(outcome, "already_revoked") == 0)
+		return op_fail(op, RC_INVALID,
+		    "certificate is already revoked");
+	if (strcmp(outcome, "archived") == 0)
+		return op_fail(op, RC_INVALID,
+		    "cannot revoke archived certificate");
+	if (strcmp(outcome, "no_version") == 0)
+		return op_fail(op, RC_NOT_FOUND,
+		    "the certificate has no version to revoke");
+	return reply_status(op, 200, "status", "revoked");
+}

@@ -1,0 +1,215 @@
+/*
+ * certs bulk-renew, bulk-revoke, bulk-reassign and revoke.
+ *
+ * Before anything is changed for many, the server counts what would be, and
+ * a person agrees: at the terminal, or by --yes.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "common/json/json.h"
+
+struct bulk {
+	const char *path;
+	const char *success;      /* member of the answer: total_... */
+	const char *done, *to_do; /* in words */
+	const struct option *options;
+	size_t noptions;
+};
+
+static const struct option renew_options[] = {
+    {"--agent-id", "agent_id"},
+    {"--issuer-id", "issuer_id"},
+    {"--owner-id", "owner_id"},
+    {"--profile-id", "profile_id"},
+    {"--team-id", "team_id"},
+};
+
+static const struct option revoke_options[] = {
+    {"--agent-id", "agent_id"},
+    {"--issuer-id", "issuer_id"},
+    {"--owner-id", "owner_id"},
+    {"--profile-id", "profile_id"},
+    {"--reason", "reason"},
+    {"--team-id", "team_id"},
+};
+
+static const struct option reassign_options[] = {
+    {"--owner-id", "owner_id"},
+    {"--team-id", "team_id"},
+};
+
+/* The options and the ids that are left, as the body. */
+static const char *
+make_body(struct cli *c, const struct bulk *b, int *argc, char **argv)
+{
+	CLEANUP(buf_fini) struct buf text;
+	bool has_reason = false;
+	struct json_w w;
+
+	buf_init(&text, 0);
+	json_w_init(&w, &text);
+	json_w_open(&w, '{');
+	for (size_t i = 0; i < b->noptions; i++) {
+		const char *value =
+		    args_option(argc, argv, b->options[i].flag);
+
+		if (value == NULL)
+			continue;
+		json_w_kv(&w, b->options[i].parameter, value);
+		if (strcmp(b->options[i].parameter, "reason") == 0)
+			has_reason = true;
+	}
+	if (b->options == revoke_options && !has_reason)
+		json_w_kv(&w, "reason", "unspecified");
+	if (*argc > 0) {
+		json_w_key(&w, "certificate_ids");
+		json_w_open(&w, '[');
+		for (int i = 0; i < *argc; i++)
+			json_w_str(&w, argv[i]);
+		json_w_close(&w, ']');
+	}
+	json_w_close(&w, '}');
+	return arena_strdup(c->arena, buf_cstr(&text));
+}
+
+static void
+print_counters(struct cli *c, const struct bulk *b, const struct cJSON *json,
+    const char *word)
+{
+	printf("%s matched, %s %s, %s skipped, %s failed\n",
+	    cell(c, json, "total_matched"), cell(c, json, b->success), word,
+	    cell(c, json, "total_skipped"), cell(c, json, "total_failed"));
+}
+
+/* EXIT_DONE when the person at the terminal says yes. */
+static int
+ask(void)
+{
+	char line[8];
+
+	if (!isatty(STDIN_FILENO)) {
+		fprintf(stderr, "certctl: nothing was changed; add --yes to go "
+				"on without being asked\n");
+		return EXIT_USAGE;
+	}
+	fputs("Go on? [y/N] ", stdout);
+	fflush(stdout);
+	if (fgets(line, sizeof(line), stdin) != NULL &&
+	    (line[0] == 'y' || line[0] == 'Y'))
+		return EXIT_DONE;
+	fprintf(stderr, "certctl: nothing was changed\n");
+	return EXIT_FAILED;
+}
+
+/* Counts what would be done, and shows it. */
+static int
+count(struct cli *c, const struct bulk *b, const char *body, bool is_asked)
+{
+	struct answer a = client_call(c, "POST",
+	    arena_printf(c->arena, "%s?dry_run=true", b->path), body);
+	int exit_code = client_check(&a);
+
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (c->as_json && is_asked)
+		fputs(a.text, stdout);
+	else if (!c->as_json)
+		print_counters(c, b, a.json, b->to_do);
+	return EXIT_DONE;
+}
+
+static int
+run(struct cli *c, const struct bulk *b, int argc, char **argv)
+{
+	bool is_dry = args_flag(&argc, argv, "--dry-run");
+	bool is_sure = args_flag(&argc, argv, "--yes");
+	const char *body = make_body(c, b, &argc, argv);
+	int64_t failed = 0;
+	struct answer a;
+	int exit_code;
+
+	if (argc > 0 && argv[0][0] == '-') {
+		fprintf(stderr,
+		    "certctl: \"%s\" is no option here; see "
+		    "certctl help\n",
+		    argv[0]);
+		return EXIT_USAGE;
+	}
+	if (is_dry || !is_sure) {
+		exit_code = count(c, b, body, is_dry);
+		if (exit_code == EXIT_DONE && !is_dry)
+			exit_code = ask();
+		if (exit_code != EXIT_DONE || is_dry)
+			return exit_code;
+	}
+	a = client_call(c, "POST", b->path, body);
+	exit_code = client_check(&a);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (c->as_json)
+		fputs(a.text, stdout);
+	else
+		print_counters(c, b, a.json, b->done);
+	IGNORE_RESULT(json_int(a.json, "total_failed", 0, INT64_MAX, &failed));
+	return failed > 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+int
+cmd_certs_bulk_renew(struct cli *c, int argc, char **argv)
+{
+	static const struct bulk b = {"/api/v1/certificates/bulk-renew",
+	    "total_enqueued", "enqueued", "to be enqueued", renew_options,
+	    ARRAY_LEN(renew_options)};
+
+	return run(c, &b, argc, argv);
+}
+
+int
+cmd_certs_bulk_revoke(struct cli *c, int argc, char **argv)
+{
+	static const struct bulk b = {"/api/v1/certificates/bulk-revoke",
+	    "total_revoked", "revoked", "to be revoked", revoke_options,
+	    ARRAY_LEN(revoke_options)};
+
+	return run(c, &b, argc, argv);
+}
+
+int
+cmd_certs_bulk_reassign(struct cli *c, int argc, char **argv)
+{
+	static const struct bulk b = {"/api/v1/certificates/bulk-reassign",
+	    "total_reassigned", "reassigned", "to be reassigned",
+	    reassign_options, ARRAY_LEN(reassign_options)};
+
+	return run(c, &b, argc, argv);
+}
+
+int
+cmd_certs_revoke(struct cli *c, int argc, char **argv)
+{
+	const char *reason = args_option(&argc, argv, "--reason");
+	CLEANUP(buf_fini) struct buf body;
+	struct json_w w;
+	struct answer a;
+	int exit_code;
+
+	buf_init(&body, 0);
+	exit_code = args_expect(argc, argv, 1, "the certificate's id");
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	json_w_init(&w, &body);
+	json_w_open(&w, '{');
+	json_w_kv_opt(&w, "reason", reason);
+	json_w_close(&w, '}');
+	a = client_call(c, "POST",
+	    arena_printf(c->arena, "/api/v1/certificates/%s/revoke",
+		client_escape(c, argv[0])),
+	    buf_cstr(&body));
+	exit_code = client_check(&a);
+	if (exit_code == EXIT_DONE)
+		printf("%s\n", c->as_json ? a.text : "revoked");
+	return exit_code;
+}

@@ -1,0 +1,386 @@
+"""
+Bulk renewal, revocation and reassignment: criteria, ids and both; every skip
+reason; repetition; many at once beside workers and agents.
+"""
+import concurrent.futures
+import hashlib
+import json
+import threading
+
+import psycopg2
+import pytest
+
+from fleet import API_KEY, wait_for
+
+CERTS = "/api/v1/certificates"
+RENEW, REVOKE, REASSIGN = f"{CERTS}/bulk-renew", f"{CERTS}/bulk-revoke", f"{CERTS}/bulk-reassign"
+EST_REVOKE = "/api/v1/est/certificates/bulk-revoke"
+VIEWER = f"viewer-{API_KEY}"
+ACTIVE = "('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')"
+
+
+@pytest.fixture(scope="module")
+def world(basics):
+    """Two owners and teams, an issuer that is off, an agent with a target."""
+    basics.query("INSERT INTO teams (id, name) VALUES ('t-other', 'Other team')")
+    basics.query("INSERT INTO owners (id, name, email, team_id) VALUES ('o-other', 'Other', 'other@example.test', 't-other')")
+    basics.query("INSERT INTO issuers (id, name, type, enabled) VALUES ('iss-off', 'Off', 'GenericCA', false)")
+    basics.query("INSERT INTO certificate_profiles (id, name) VALUES ('prof-a', 'A')")
+    basics.query("INSERT INTO certificate_profiles (id, name, requires_approval) VALUES ('prof-ask', 'Ask', true)")
+    basics.query("INSERT INTO agents (id, name, hostname, api_key_hash) SELECT 'ag-' || i, 'ag-' || i, 'h', 'x' FROM generate_series(1, 2) i")
+    basics.query("INSERT INTO deployment_targets (id, name, type, agent_id) SELECT 'tg-' || i, 'tg-' || i, 'NGINX', 'ag-' || i "
+                 "FROM generate_series(1, 2) i")
+    return basics
+
+
+@pytest.fixture
+def team(world, unique):
+    """A team of this test alone, so that its criterion meets nobody else's certificates."""
+    name = unique("t")
+    world.query("INSERT INTO teams (id, name) VALUES (%s, %s)", name, name)
+    return name
+
+
+def make(world, team, names, status="Active", **more):
+    columns = {"owner_id": "o-test", "issuer_id": "iss-local", "certificate_profile_id": None, "source": ""} | more
+    ids = [f"{team}-{n}" for n in names]
+    world.query("INSERT INTO managed_certificates (id, name, common_name, sans, owner_id, team_id, issuer_id, renewal_policy_id, "
+                "certificate_profile_id, source, status, expires_at, valid_from) SELECT n, n, n || '.example.test', "
+                "ARRAY[n || '.example.test'], %s, %s, %s, 'rp-default', %s, %s, %s, now() + interval '80 days', "
+                "now() - interval '10 days' FROM unnest(%s) n", columns["owner_id"], team, columns["issuer_id"],
+                columns["certificate_profile_id"], columns["source"], status, ids)
+    return ids
+
+
+def add_versions(world, ids, days=80, tag="a"):
+    world.query("INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256, "
+                "pem_chain, issuer_id, job_id) SELECT 'certver-' || n || %s, n, md5(n || %s), now() - interval '100 days', "
+                "now() + make_interval(days => %s), md5(n), '', 'iss-local', 'job-' || n FROM unnest(%s) n", tag, tag, days, ids)
+
+
+def call(world, path, body, status=200, **more):
+    got, reply = world.api.post(path, body, **more)
+    assert got == status, reply
+    return reply
+
+
+def counters(reply):
+    return {k.removeprefix("total_"): v for k, v in reply.items() if k.startswith("total_")}
+
+
+def states(world, ids):
+    return dict(world.query("SELECT id, status FROM managed_certificates WHERE id = ANY (%s)", ids))
+
+
+def last_event(world, action):
+    return world.query("SELECT actor, actor_type, resource_type, resource_id, details FROM audit_events WHERE action = %s "
+                       "ORDER BY seq DESC LIMIT 1", action)[0]
+
+
+# --- renew ---
+
+def test_renew_skips_what_the_contract_says(world, team):
+    ids = make(world, team, ["a", "b"])
+    for status in ("Archived", "Revoked", "Expired", "RenewalInProgress"):
+        make(world, team, [status], status=status)
+    make(world, team, ["off"], issuer_id="iss-off")
+    make(world, team, ["failed"], status="Failed")
+    reply = call(world, RENEW, {"team_id": team})
+    assert counters(reply) == {"matched": 8, "enqueued": 3, "skipped": 4, "failed": 1}
+    assert reply["errors"] == [{"certificate_id": f"{team}-off", "error": "the certificate's issuer is disabled"}]
+    jobs = {j["certificate_id"]: j["job_id"] for j in reply["enqueued_jobs"]}
+    assert set(jobs) == {*ids, f"{team}-failed"}
+    assert dict(world.query("SELECT certificate_id, id FROM jobs WHERE certificate_id = ANY (%s)", list(jobs))) == jobs
+    assert set(states(world, list(jobs)).values()) == {"RenewalInProgress"}
+    # natural idempotency, and lists that are left out when empty
+    again = call(world, RENEW, {"team_id": team})
+    assert counters(again) == {"matched": 8, "enqueued": 0, "skipped": 7, "failed": 1} and "enqueued_jobs" not in again
+
+
+def test_the_kind_and_state_of_the_jobs(world, team):
+    plain, ask = make(world, team, ["plain"]), make(world, team, ["ask"], certificate_profile_id="prof-ask")
+    fresh = make(world, team, ["fresh"], status="Pending")
+    world.query("UPDATE managed_certificates SET expires_at = NULL WHERE id = ANY (%s)", fresh)
+    call(world, RENEW, {"team_id": team})
+    rows = world.query("SELECT certificate_id, type, status FROM jobs WHERE certificate_id LIKE %s ORDER BY 1", f"{team}%")
+    assert rows == sorted([(plain[0], "Renewal", "AwaitingCSR"), (ask[0], "Renewal", "AwaitingApproval"),
+                           (fresh[0], "Issuance", "AwaitingCSR")])
+    assert world.query("SELECT certificate_id, state, requested_by FROM issuance_approval_requests WHERE certificate_id LIKE %s",
+                       f"{team}%") == [(ask[0], "pending", "admin")]
+
+
+def test_criteria_ids_and_both(world, team):
+    mine = make(world, team, ["a", "b", "c"])
+    other = make(world, team, ["d"], owner_id="o-other")
+    both = call(world, RENEW, {"owner_id": "o-other", "certificate_ids": [mine[0], other[0], "no-such", other[0]]})
+    assert counters(both) == {"matched": 1, "enqueued": 1, "skipped": 0, "failed": 0}
+    only = call(world, RENEW, {"certificate_ids": [mine[0], "no-such", "odd \"id\" {x}"]})
+    assert counters(only) == {"matched": 1, "enqueued": 1, "skipped": 0, "failed": 0}
+    every = call(world, RENEW, {"team_id": team, "owner_id": "o-test", "issuer_id": "iss-local"})
+    assert counters(every) == {"matched": 3, "enqueued": 2, "skipped": 1, "failed": 0}
+
+
+def test_profile_and_agent_criteria(world, team):
+    ids = make(world, team, ["a", "b"], certificate_profile_id="prof-a")
+    make(world, team, ["c"])
+    world.query("INSERT INTO certificate_target_mappings (certificate_id, target_id) VALUES (%s, 'tg-1'), (%s, 'tg-2')", ids[0], ids[0])
+    assert counters(call(world, f"{RENEW}?dry_run=true", {"team_id": team, "profile_id": "prof-a"}))["matched"] == 2
+    reply = call(world, RENEW, {"team_id": team, "agent_id": "ag-1"})
+    # one certificate, a job for each holder of a key
+    assert counters(reply) == {"matched": 1, "enqueued": 1, "skipped": 0, "failed": 0} and len(reply["enqueued_jobs"]) == 2
+    assert {r[0] for r in world.query("SELECT agent_id FROM jobs WHERE certificate_id = %s", ids[0])} == {"ag-1", "ag-2"}
+
+
+def test_one_event_and_its_list(world, team):
+    make(world, team, ["a", "b"])
+    before = world.value("SELECT count(*) FROM audit_events")
+    reply = call(world, RENEW, {"team_id": team})
+    assert world.value("SELECT count(*) FROM audit_events") == before + 1
+    actor, kind, resource, resource_id, details = last_event(world, "bulk_renewal_initiated")
+    assert (actor, kind, resource, resource_id) == ("admin", "APIKey", "certificate", "bulk")
+    assert details["criteria"] == {"team_id": team} and details["total_enqueued"] == 2
+    content = world.value("SELECT content FROM audit_attachments WHERE id = %s", details["attachment_id"])
+    assert json.loads(content) == reply["enqueued_jobs"]
+    assert hashlib.sha256(content.encode()).hexdigest() == details["attachment_sha256"]
+    for sql in ("UPDATE audit_attachments SET content = ''", "TRUNCATE audit_attachments"):
+        with pytest.raises(psycopg2.errors.CheckViolation):
+            world.query(sql)
+
+
+@pytest.mark.parametrize("path, body, words", [
+    (RENEW, {}, "at least one criterion"), (RENEW, {"certificate_ids": []}, "at least one criterion"),
+    (RENEW, {"team_id": ""}, "at least one criterion"), (RENEW, {"team_id": 7}, "team_id must be a string"),
+    (RENEW, {"team_id": "a b"}, "team_id must be"), (RENEW, {"certificate_ids": "x"}, "certificate_ids must be"),
+    (RENEW, {"certificate_ids": [1]}, "certificate_ids must be"),
+    (REVOKE, {"team_id": "t-test"}, "reason is required"), (REVOKE, {"team_id": "t-test", "reason": "boredom"}, "invalid revocation reason"),
+    (REVOKE, {"team_id": "t-test", "reason": "removeFromCRL"}, "invalid revocation reason"),
+    (REVOKE, {"reason": "superseded"}, "at least one criterion"), (EST_REVOKE, {"reason": "superseded"}, "at least one criterion"),
+    (REASSIGN, {"owner_id": "o-test"}, "certificate_ids is required"), (REASSIGN, {"certificate_ids": ["x"]}, "owner_id is required"),
+    (REASSIGN, {"certificate_ids": ["x"], "owner_id": "o-none"}, "owner not found: o-none"),
+    (REASSIGN, {"certificate_ids": ["x"], "owner_id": "o-test", "team_id": "t-none"}, "team not found: t-none"),
+])
+def test_what_is_refused(world, path, body, words):
+    reply = call(world, path, body, 400)
+    assert set(reply) == {"error", "message", "request_id"} and words in reply["message"], reply
+
+
+def test_bad_json(world):
+    status, reply = world.api.call("POST", RENEW, raw=b'{"team_id":')
+    assert status == 400 and "Invalid request body" in reply["message"]
+
+
+@pytest.mark.parametrize("path", [RENEW, REVOKE, REASSIGN, EST_REVOKE, f"{CERTS}/x/revoke"])
+def test_a_viewer_may_not(world, path):
+    call(world, path, {"team_id": "t-test", "reason": "superseded", "certificate_ids": ["x"], "owner_id": "o-test"}, 403, key=VIEWER)
+
+
+def test_an_operator_renews_but_does_not_bulk_revoke(world, team):
+    world.query("INSERT INTO actor_roles (id, actor_id, actor_type, role_id, tenant_id) VALUES ('ar-bulk', 'viewer', 'APIKey', "
+                "'r-operator', 't-default')")
+    try:
+        wait_for(lambda: world.api.post(RENEW, {"team_id": team}, key=VIEWER)[0] == 200, 10, "the grant to be seen")
+        call(world, REVOKE, {"team_id": team, "reason": "superseded"}, 403, key=VIEWER)
+    finally:
+        world.query("DELETE FROM actor_roles WHERE id = 'ar-bulk'")
+
+
+@pytest.mark.parametrize("path, more", [(RENEW, {}), (REVOKE, {"reason": "superseded"})])
+def test_dry_run_writes_nothing(world, team, path, more):
+    ids = make(world, team, ["a", "b"])
+    add_versions(world, ids)
+    make(world, team, ["gone"], status="Archived")
+    tables = ("jobs", "audit_events", "audit_attachments", "certificate_revocations", "idempotency_keys")
+    before = [world.value(f"SELECT count(*) FROM {t}") for t in tables]
+    dry = call(world, f"{path}?dry_run=true", {"team_id": team} | more, headers={"Idempotency-Key": f"dry-{team}"})
+    assert before == [world.value(f"SELECT count(*) FROM {t}") for t in tables]
+    assert set(states(world, ids).values()) == {"Active"} and "enqueued_jobs" not in dry
+    assert counters(call(world, path, {"team_id": team} | more)) == counters(dry)
+
+
+# --- idempotency keys ---
+
+@pytest.mark.parametrize("key", ["plain-{}", '"quoted-{}"'])
+def test_a_key_gets_the_same_answer_again(world, team, key):
+    headers = {"Idempotency-Key": key.format(team)}
+    make(world, team, ["a", "b"])
+    first = call(world, RENEW, {"team_id": team}, headers=headers)
+    assert counters(first)["enqueued"] == 2
+    events = world.value("SELECT count(*) FROM audit_events")
+    assert call(world, RENEW, {"team_id": team}, headers=headers) == first
+    assert world.value("SELECT count(*) FROM audit_events") == events
+    reply = call(world, RENEW, {"team_id": team, "owner_id": "o-test"}, 422, headers=headers)
+    assert "another request" in reply["message"]
+    call(world, REVOKE, {"team_id": team, "reason": "superseded"}, 422, headers=headers)
+    assert counters(call(world, RENEW, {"team_id": team}, headers={"Idempotency-Key": f"new-{team}"}))["skipped"] == 2
+
+
+def test_a_key_is_its_principals(world, team):
+    make(world, team, ["a"])
+    headers = {"Idempotency-Key": f"shared-{team}"}
+    call(world, RENEW, {"team_id": team}, headers=headers)
+    world.query("UPDATE idempotency_keys SET principal = 'APIKey somebody-else' WHERE key = %s", f"shared-{team}")
+    assert counters(call(world, RENEW, {"team_id": team}, headers=headers))["skipped"] == 1
+
+
+def test_a_refused_request_leaves_its_key_free(world, team, unique):
+    ids = make(world, team, ["a"])
+    headers = {"Idempotency-Key": unique("free")}
+    call(world, REASSIGN, {"certificate_ids": ids, "owner_id": "o-none"}, 400, headers=headers)
+    assert counters(call(world, REASSIGN, {"certificate_ids": ids, "owner_id": "o-other"}, headers=headers))["reassigned"] == 1
+
+
+@pytest.mark.parametrize("key", ["x" * 256, '""'])
+def test_keys_that_cannot_be(world, key):
+    call(world, RENEW, {"team_id": "t-test"}, 400, headers={"Idempotency-Key": key})
+
+
+def test_a_key_under_way_is_409(world, team):
+    ids = make(world, team, ["a"])
+    headers = {"Idempotency-Key": f"busy-{team}"}
+    holder = psycopg2.connect(host=str(world.socket_dir), user="postgres", dbname="certctl")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        try:
+            with holder.cursor() as c:
+                c.execute("SELECT 1 FROM managed_certificates WHERE id = %s FOR UPDATE", (ids[0],))
+            first = pool.submit(world.api.post, RENEW, {"team_id": team}, headers=headers)
+            wait_for(lambda: world.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                                         "AND query LIKE '%%bulk_run%%'"), 10, "the first request to wait for the lock")
+            assert "under way" in call(world, RENEW, {"team_id": team}, 409, headers=headers)["message"]
+        finally:
+            holder.close()
+        status, reply = first.result()
+    assert status == 200 and call(world, RENEW, {"team_id": team}, headers=headers) == reply
+
+
+# --- revoke ---
+
+def test_revoke_skips_and_records(world, team):
+    ids = make(world, team, ["a", "b"])
+    add_versions(world, ids)
+    add_versions(world, ids, days=5, tag="older")
+    add_versions(world, ids, days=-1, tag="expired")
+    for status in ("Archived", "Revoked"):
+        make(world, team, [status], status=status)
+    make(world, team, ["new"], status="Pending")
+    reply = call(world, REVOKE, {"team_id": team, "reason": "keyCompromise"})
+    assert counters(reply) == {"matched": 5, "revoked": 2, "skipped": 2, "failed": 1}
+    assert reply["errors"] == [{"certificate_id": f"{team}-new", "error": "the certificate has no version to revoke"}]
+    rows = world.query("SELECT status, revocation_reason, revoked_at IS NOT NULL FROM managed_certificates WHERE id = ANY (%s)", ids)
+    assert rows == [("Revoked", "keyCompromise", True)] * 2
+    # every version that has not expired, the newest or not
+    assert world.query("SELECT r.certificate_id, count(*), min(r.reason), min(r.revoked_by) FROM certificate_revocations r "
+                       "WHERE r.certificate_id = ANY (%s) GROUP BY 1 ORDER BY 1", ids) == [(i, 2, "keyCompromise", "admin") for i in ids]
+    for i in ids:
+        details = world.value("SELECT details FROM audit_events WHERE action = 'certificate_revoked' AND resource_id = %s", i)
+        assert details["reason"] == "keyCompromise" and len(details["serial_numbers"]) == 2
+    assert last_event(world, "bulk_revocation_initiated")[4]["total_revoked"] == 2
+    again = call(world, REVOKE, {"team_id": team, "reason": "keyCompromise"})
+    assert counters(again) == {"matched": 5, "revoked": 0, "skipped": 4, "failed": 1}
+
+
+def test_revoke_ends_what_waits_and_stops_what_runs(world, team):
+    ids = make(world, team, ["a", "b", "c"])
+    add_versions(world, ids)
+    world.query("INSERT INTO certificate_target_mappings (certificate_id, target_id, desired_version_id) VALUES (%s, 'tg-1', %s)",
+                ids[2], f"certver-{ids[2]}a")
+    call(world, RENEW, {"team_id": team, "certificate_ids": ids[:2]})
+    world.query("UPDATE jobs SET status = 'Running', leased_by = 'nobody', lease_id = 1 WHERE certificate_id = %s", ids[1])
+    world.query("INSERT INTO jobs (id, type, certificate_id, target_id, agent_id, dedupe_key, version_id) VALUES "
+                "(%s, 'Deployment', %s, 'tg-1', 'ag-1', %s, 'x')", f"job-{team}", ids[2], f"deploy:{ids[2]}:tg-1")
+    assert counters(call(world, REVOKE, {"team_id": team, "reason": "superseded"}))["revoked"] == 3
+    rows = dict((r[0], r[1:]) for r in world.query(
+        "SELECT certificate_id, status, cancel_requested_at IS NOT NULL, last_error FROM jobs WHERE certificate_id = ANY (%s)", ids))
+    assert rows == {ids[0]: ("Cancelled", False, "certificate revoked by admin"), ids[1]: ("Running", True, None),
+                    ids[2]: ("Cancelled", False, "certificate revoked by admin")}
+    assert world.query("SELECT desired_version_id FROM certificate_target_mappings WHERE certificate_id = %s", ids[2]) == [(None,)]
+
+
+def test_the_first_issuance_under_way_can_be_revoked(world, team):
+    ids = make(world, team, ["a"], status="Pending")
+    call(world, RENEW, {"certificate_ids": ids})
+    assert counters(call(world, REVOKE, {"certificate_ids": ids, "reason": "superseded"}))["revoked"] == 1
+    assert world.value("SELECT status FROM jobs WHERE certificate_id = %s", ids[0]) == "Cancelled"
+
+
+def test_est_meets_est_only(world, team):
+    est, plain = make(world, team, ["est"], source="EST"), make(world, team, ["plain"])
+    add_versions(world, est + plain)
+    reply = call(world, EST_REVOKE, {"certificate_ids": est + plain, "reason": "superseded"})
+    assert counters(reply) == {"matched": 1, "revoked": 1, "skipped": 0, "failed": 0}
+    assert states(world, est + plain) == {est[0]: "Revoked", plain[0]: "Active"}
+
+
+def test_one_certificate(world, team):
+    ids = make(world, team, ["a", "b"])
+    add_versions(world, ids)
+    archived, new = make(world, team, ["archived"], status="Archived"), make(world, team, ["new"], status="Pending")
+    assert call(world, f"{CERTS}/{ids[0]}/revoke", None) == {"status": "revoked"}
+    assert call(world, f"{CERTS}/{ids[1]}/revoke", {"reason": "keyCompromise"}) == {"status": "revoked"}
+    assert sorted(world.query("SELECT reason FROM certificate_revocations WHERE certificate_id = ANY (%s)", ids)) == [
+        ("keyCompromise",), ("unspecified",)]
+    assert "already revoked" in call(world, f"{CERTS}/{ids[0]}/revoke", {}, 400)["message"]
+    assert "archived" in call(world, f"{CERTS}/{archived[0]}/revoke", {}, 400)["message"]
+    assert "invalid revocation reason" in call(world, f"{CERTS}/{ids[0]}/revoke", {"reason": "superSeded"}, 400)["message"]
+    call(world, f"{CERTS}/{new[0]}/revoke", {}, 404)
+    call(world, f"{CERTS}/no-such/revoke", {}, 404)
+
+
+# --- reassign ---
+
+def test_reassign(world, team):
+    ids = make(world, team, ["a", "b"])
+    mine = make(world, team, ["c"], owner_id="o-other")
+    reply = call(world, REASSIGN, {"certificate_ids": [*ids, *mine, "no <such>", ids[0]], "owner_id": "o-other"})
+    assert counters(reply) == {"matched": 4, "reassigned": 2, "skipped": 1, "failed": 1}
+    assert reply["errors"] == [{"certificate_id": "no <such>", "error": "certificate not found"}]
+    details = last_event(world, "bulk_reassignment_initiated")[4]
+    assert world.value("SELECT content FROM audit_attachments WHERE id = %s", details["attachment_id"]) == ",".join(ids)
+    reply = call(world, REASSIGN, {"certificate_ids": ids, "owner_id": "o-other", "team_id": "t-other"})
+    assert counters(reply) == {"matched": 2, "reassigned": 2, "skipped": 0, "failed": 0}
+    assert world.query("SELECT DISTINCT owner_id, team_id FROM managed_certificates WHERE id = ANY (%s)", ids) == [("o-other", "t-other")]
+    reply = call(world, REASSIGN, {"certificate_ids": ids, "owner_id": "o-other", "team_id": "t-other"})
+    assert counters(reply) == {"matched": 2, "reassigned": 0, "skipped": 2, "failed": 0}
+
+
+# --- the command line ---
+
+def test_cli(world, team):
+    ids = make(world, team, ["a", "b"])
+    add_versions(world, ids)
+    done = world.cli("certs", "bulk-renew", "--team-id", team, "--dry-run")
+    assert done.returncode == 0 and "2 matched" in done.stdout and "2 to be enqueued" in done.stdout, done
+    done = world.cli("certs", "bulk-renew", "--team-id", team)
+    assert done.returncode == 2 and "--yes" in done.stderr, done
+    assert world.value("SELECT count(*) FROM jobs WHERE certificate_id = ANY (%s)", ids) == 0
+    done = world.cli("certs", "bulk-renew", "--team-id", team, "--yes")
+    assert done.returncode == 0 and "2 enqueued" in done.stdout, done
+    done = world.cli("certs", "bulk-reassign", *ids, "no-such", "--owner-id", "o-other", "--yes", "-o", "json")
+    assert done.returncode == 1 and json.loads(done.stdout)["total_failed"] == 1, done
+    done = world.cli("certs", "bulk-revoke", ids[0], "--reason", "superseded", "--yes")
+    assert done.returncode == 0 and "1 revoked" in done.stdout, done
+    done = world.cli("certs", "revoke", ids[1], "--reason", "keyCompromise")
+    assert done.returncode == 0 and done.stdout == "revoked\n", done
+    assert world.cli("certs", "bulk-renew", "--yes").returncode == 1
+    assert world.cli("certs", "revoke", "no-such").returncode == 3
+
+
+# --- many ---
+
+def test_twenty_thousand_in_one_call(world, team):
+    make(world, team, range(20000))
+    world.query("ANALYZE managed_certificates")
+    reply = call(world, RENEW, {"team_id": team})
+    assert counters(reply) == {"matched": 20000, "enqueued": 20000, "skipped": 0, "failed": 0}
+    assert len({j["job_id"] for j in reply["enqueued_jobs"]}) == 20000
+    assert world.value("SELECT count(*) FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id WHERE c.team_id = %s", team) == 20000
+    add_versions(world, [f"{team}-{i}" for i in range(20000)])
+    reply = call(world, REVOKE, {"team_id": team, "reason": "caCompromise"})
+    assert counters(reply)["revoked"] == 20000
+    assert world.value("SELECT count(*) FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id WHERE c.team_id = %s "
+                       f"AND j.status IN {ACTIVE}", team) == 0
+
+
+def test_a_body_full_of_ids(world, team):
+    ids = make(world, team, range(40000))
+    assert len(json.dumps(ids)) < 1 << 20
+    assert counters(call(world, REASSIGN, {"certificate_ids": ids, "owner_id": "o-other"}))["reassigned"] == 40000
