@@ -264,6 +264,19 @@ reply_json(struct op *op, int status)
 }
 
 enum op_next
+reply_lines(struct op *op, int status)
+{
+	struct request *r = req_of(op);
+
+	if (!buf_ok(&r->reply))
+		return op_fail(op, RC_INVALID,
+		    "the answer would be too large: ask for less at a time");
+	r->status = status;
+	r->content_type = "application/x-ndjson";
+	return op_done(op);
+}
+
+enum op_next
 reply_status(struct op *op, int status, const char *key, const char *value)
 {
 	struct json_w *w = reply_writer(op);

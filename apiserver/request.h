@@ -78,6 +78,8 @@ rc req_json(struct op *op, bool may_be_empty, const struct cJSON **out,
 struct json_w *reply_writer(struct op *op);
 /* Sends what was written to reply_writer, plus "\n". */
 enum op_next reply_json(struct op *op, int status);
+/* Sends what was written to reply_writer as lines of JSON. */
+enum op_next reply_lines(struct op *op, int status);
 /* {"key":"value"} with this status. */
 enum op_next reply_status(struct op *op, int status, const char *key,
     const char *value);

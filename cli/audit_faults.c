@@ -169,11 +169,10 @@ audit_name_faults(struct arena *a, const struct audit_block *b,
 			nfaults++;
 			r++;
 		} else if (r == nrows || marks[m].seq < rows[r].seq) {
-			told(arg,
-			    arena_printf(a,
-				"block %" PRId64 ": row missing: number "
-				"%" PRId64,
-				b->n, marks[m].seq));
+			told(arg, arena_printf(a,
+				      "block %" PRId64 ": row missing: number "
+				      "%" PRId64,
+				      b->n, marks[m].seq));
 			nfaults++;
 			m++;
 		} else {

@@ -25,7 +25,7 @@
 /* A place in the order of rows, and the page that begins there. */
 struct reader {
 	char epoch[24];
-	int64_t xid, seq; /* read up to here */
+	int64_t xid, seq;  /* read up to here */
 	int64_t ready_xid; /* all below are read, or come next */
 	int64_t end_xid;   /* nothing is left below; 0: there may be */
 	struct arena *arena;
@@ -251,27 +251,24 @@ verify_header(struct verify *v, struct arena *a, const struct audit_block *b)
 	audit_block_hash(b->fields, bytes);
 	enc_hex(bytes, AUDIT_HASH, hash);
 	if (b->n != v->last_n + 1)
-		told(v,
-		    arena_printf(a,
-			b->n == v->last_n + 2 ? "block missing: %" PRId64
-					      : "blocks missing: %" PRId64
-						" to %" PRId64,
-			v->last_n + 1, b->n - 1));
+		told(v, arena_printf(a,
+			    b->n == v->last_n + 2 ? "block missing: %" PRId64
+						  : "blocks missing: %" PRId64
+						    " to %" PRId64,
+			    v->last_n + 1, b->n - 1));
 	else if (strcmp(previous, v->last_hash) != 0)
 		told(v,
 		    arena_printf(a,
-			"block %" PRId64
-			": it does not follow block %" PRId64
+			"block %" PRId64 ": it does not follow block %" PRId64
 			"; one of them was replaced",
 			b->n, v->last_n));
 	else if (v->last_n > 0 &&
 		 strcmp(b->fields[AUDIT_BLOCK_EPOCH], v->last_epoch) == 0 &&
 		 b->from_xid != v->last_to_xid)
-		told(v,
-		    arena_printf(a,
-			"block %" PRId64
-			": it does not begin where block %" PRId64 " ends",
-			b->n, v->last_n));
+		told(v, arena_printf(a,
+			    "block %" PRId64
+			    ": it does not begin where block %" PRId64 " ends",
+			    b->n, v->last_n));
 	if (strcmp(hash, b->hash) != 0) {
 		told(v,
 		    arena_printf(a,
@@ -281,12 +278,11 @@ verify_header(struct verify *v, struct arena *a, const struct audit_block *b)
 		return false;
 	}
 	if (b->n == v->anchor_n && strcmp(hash, v->anchor_hash) != 0)
-		told(v,
-		    arena_printf(a,
-			"block %" PRId64
-			": it is not the one that was noted; the chain was "
-			"written anew",
-			b->n));
+		told(v, arena_printf(a,
+			    "block %" PRId64
+			    ": it is not the one that was noted; the chain was "
+			    "written anew",
+			    b->n));
 	return true;
 }
 
@@ -373,8 +369,8 @@ begin_after(struct verify *v, int64_t n)
 	struct audit_block b;
 
 	data = call_data(v, a,
-	    arena_printf(a,
-		"/api/v1/audit/blocks?after=%" PRId64 "&limit=1", n - 1));
+	    arena_printf(a, "/api/v1/audit/blocks?after=%" PRId64 "&limit=1",
+		n - 1));
 	if (!data)
 		return false;
 	if (!audit_read_block(a, data->child, &b) || b.n != n) {
@@ -504,11 +500,10 @@ static void
 verify_end(struct verify *v, int64_t known_n)
 {
 	if (v->nfaults < FAULTS_MAX && known_n > v->last_n)
-		told(v,
-		    arena_printf(v->cli->arena,
-			"blocks missing: %" PRId64 " to %" PRId64
-			", which there were",
-			v->last_n + 1, known_n));
+		told(v, arena_printf(v->cli->arena,
+			    "blocks missing: %" PRId64 " to %" PRId64
+			    ", which there were",
+			    v->last_n + 1, known_n));
 }
 
 static int

@@ -50,6 +50,25 @@ UNION ALL
 FROM (SELECT * FROM audit_events o WHERE $4::bool ORDER BY o.epoch DESC, o.xid DESC, o.seq DESC LIMIT 100000) AS e
 WHERE e.resource_id = $1 ORDER BY e.epoch DESC, e.xid DESC, e.seq DESC LIMIT 1);
 
+-- name: audit_export_range :one
+SELECT $2::timestamptz <= $1::timestamptz AS is_empty, $2::timestamptz - $1::timestamptz > interval '90 days' AS is_too_long,
+    to_char($1::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS from_date,
+    to_char($2::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS to_date;
+
+-- name: audit_export_rows :many
+SELECT e.id, e.actor, e.actor_type, e.action, e.resource_type, e.resource_id, coalesce(e.details, '{}') AS details,
+    e.timestamp AT TIME ZONE 'UTC' AS timestamp, e.event_category, e.epoch AS at_epoch, e.xid AS at_xid, e.seq AS at_seq
+FROM audit_events e
+WHERE e.timestamp >= $1::timestamptz AND e.timestamp < $2::timestamptz AND ($3::text IS NULL OR e.event_category = $3)
+    AND (e.epoch, e.xid, e.seq) > ($4::int, $5::xid8, $6::bigint)
+ORDER BY e.epoch, e.xid, e.seq
+LIMIT $7::bigint;
+
+-- name: audit_export_done :exec
+INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+VALUES ($1, $2, 'audit.export', 'audit', 'export',
+    jsonb_strip_nulls(jsonb_build_object('from', $3::text, 'to', $4::text, 'category', $5::text, 'rows', $6::bigint)), 'auth');
+
 -- The fields that are hashed, as they are hashed.
 -- name: audit_rows :many
 SELECT e.epoch::text AS epoch, e.xid::text AS xid, e.seq::text AS seq, audit_us(e.timestamp)::text AS timestamp_us, e.id,

@@ -30,6 +30,7 @@ DRAIN = 20000
 REST_CERTIFICATES = 10000
 IDLE_CONNECTIONS = 1000
 PLUGINS = (
+    "bench_audit",
     "bench_engine",
 )
 

@@ -2,9 +2,12 @@
 The audit trail over the API: lists and their filters, one event, and what a
 verifier reads.
 """
+import json
+
 import pytest
 
 import audit
+from fleet import API_KEY
 
 LIST = "/api/v1/audit"
 
@@ -95,7 +98,50 @@ def test_an_event_that_is_in_no_block_has_no_proof_yet(trail):
     assert status == 409 and "no block yet" in reply["message"]
 
 
+RANGE = "from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z"
+
+
+def export(fleet, query, **more):
+    return fleet.api.get(f"{LIST}/export?{query}", **more)
+
+
+def ninety_days(fleet):
+    return fleet.value("""SELECT to_char((now() - interval '80 days') AT TIME ZONE 'UTC', '"from="YYYY-MM-DD"T00:00:00Z"')
+        || to_char((now() + interval '1 day') AT TIME ZONE 'UTC', '"&to="YYYY-MM-DD"T00:00:00Z"')""")
+
+
+def test_an_export_is_lines_and_an_event_itself(trail):
+    audit.write(trail, 4100, "many")
+    status, text = export(trail, ninety_days(trail))
+    events = [json.loads(line) for line in text.splitlines()]
+    assert status == 200 and len(events) == 4104
+    assert len({e["id"] for e in events}) == 4104
+    assert events[0] == trail.api.need("GET", f"{LIST}/{events[0]['id']}")
+    event = trail.api.need("GET", LIST)["data"][0]
+    assert (event["action"], event["actor"], event["details"]["rows"]) == ("audit.export", "admin", 4104)
+    status, text = export(trail, ninety_days(trail) + "&limit=2001")
+    assert [json.loads(line) for line in text.splitlines()] == events[:2001]
+    assert len(export(trail, ninety_days(trail) + "&category=config")[1]["id"]) > 0  # one line is one object
+    assert export(trail, RANGE) == (200, None)
+
+
+@pytest.mark.parametrize("query", ["", "from=2020-01-01T00:00:00Z", "to=2020-01-01T00:00:00Z", RANGE + "&category=x",
+                                   "from=2020-01-01T00:00:00Z&to=2020-03-31T00:00:01Z", "from=2020-01-02T00:00:00Z&to=2020-01-01T00:00:00Z",
+                                   "from=2020-01-02&to=x"])
+def test_an_export_of_what_is_refused(trail, query):
+    status, reply = export(trail, query)
+    assert status == 400 and reply["message"]
+
+
+def test_reading_is_not_exporting(trail):
+    trail.query("INSERT INTO actor_roles (id, actor_id, actor_type, role_id, tenant_id) "
+                "VALUES ('ar-view', 'viewer', 'APIKey', 'r-viewer', 't-default') ON CONFLICT DO NOTHING")
+    key = f"viewer-{API_KEY}"
+    assert trail.api.get(LIST, key=key)[0] == 200
+    assert export(trail, RANGE, key=key)[0] == 403
+
+
 def test_who_may_read_it(trail):
-    for path in ("", "/seal", "/blocks", "/blocks/1/marks", "/rows", "/some", "/some/proof"):
+    for path in ("", "/seal", "/blocks", "/blocks/1/marks", "/rows", "/export", "/some", "/some/proof"):
         assert trail.api.get(LIST + path, key="")[0] == 401
         assert trail.api.get(LIST + path, key="nobody-0123456789abcdef0123456789abcdef")[0] == 401

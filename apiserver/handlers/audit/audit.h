@@ -31,6 +31,7 @@ bool audit_id_times(struct op *op, const char *id, const char **out_from,
 
 op_step audit_list;
 op_step audit_get;
+op_step audit_export;
 op_step audit_seal_state;
 op_step audit_blocks;
 op_step audit_block_marks;

@@ -9,6 +9,7 @@
 
 static const struct route rows[] = {
     {"GET", AUDIT, ROUTE_PERMISSION, "audit.read", audit_list, 0},
+    {"GET", AUDIT "/export", ROUTE_PERMISSION, "audit.export", audit_export, 0},
     {"GET", AUDIT "/seal", ROUTE_PERMISSION, "audit.read", audit_seal_state, 0},
     {"GET", AUDIT "/blocks", ROUTE_PERMISSION, "audit.read", audit_blocks, 0},
     {"GET", AUDIT "/blocks/{n}/marks", ROUTE_PERMISSION, "audit.read",

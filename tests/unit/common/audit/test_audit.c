@@ -155,8 +155,8 @@ every_leaf_has_a_path(void)
 			CHECK(audit_path_root(one, i, n, path, len, got));
 			CHECK(memcmp(got, want, sizeof(got)) == 0);
 			CHECK(!audit_path_root(one, i, n, path, len + 1, got));
-			CHECK(len == 0 || !audit_path_root(one, i, n, path,
-					      len - 1, got));
+			CHECK(len == 0 ||
+			      !audit_path_root(one, i, n, path, len - 1, got));
 			one[0] ^= 1;
 			CHECK(audit_path_root(one, i, n, path, len, got));
 			CHECK(memcmp(got, want, sizeof(got)) != 0);
