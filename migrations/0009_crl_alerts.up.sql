@@ -116,17 +116,19 @@ END $$;
 -- What goes into it, by serial.  A certificate that expired is kept for a
 -- week, so that it stands in a list made after its end (RFC 5280 section
 -- 3.3); those of less than an hour by a profile for such are left out.
+-- Whether a serial is a number is for the reader to see.
 CREATE FUNCTION crl_revocations(p_worker text, p_lease bigint, p_task text)
 RETURNS TABLE (serial text, revoked_at bigint, reason text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT lpad(lower(r.serial_number), 40, '0') AS serial, floor(extract(epoch FROM r.revoked_at))::bigint, r.reason
-    FROM tasks t
-    JOIN certificate_revocations r ON r.issuer_id = t.issuer_id AND r.serial_number ~ '^[0-9A-Fa-f]{1,40}$'
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET work_mem = '32MB' AS $$
+    SELECT lpad(lower(r.serial_number), 40, '0') COLLATE "C" AS serial, floor(extract(epoch FROM r.revoked_at))::bigint, r.reason
+    FROM certificate_revocations r
     LEFT JOIN certificate_versions v ON v.issuer_id = r.issuer_id AND v.serial_number = r.serial_number
     LEFT JOIN managed_certificates c ON c.id = r.certificate_id
     LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
-    WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
-        AND (v.not_after IS NULL OR v.not_after > engine_now() - interval '7 days')
+    WHERE r.issuer_id = (SELECT t.issuer_id FROM tasks t
+            WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running')
+        AND length(r.serial_number) <= 40
+        AND (v.not_after IS NULL OR v.not_after > (SELECT engine_now()) - interval '7 days')
         AND NOT (coalesce(p.allow_short_lived, false) AND coalesce(v.not_after - v.not_before < interval '1 hour', false))
     ORDER BY 1
 $$;

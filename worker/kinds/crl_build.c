@@ -6,6 +6,7 @@
  * keeps the higher one.  The task's row goes with the store.
  */
 #include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "common/base/clock.h"
@@ -23,7 +24,7 @@ struct crl_build {
 	int64_t this_update, number;
 	const char *number_text, *this_text, *snapshot, *ca_fingerprint;
 	struct crl_entry *entries;
-	size_t n;
+	size_t n, skipped;   /* skipped: what is no serial */
 	struct local_ca *ca; /* referenced until the op ends */
 	rc code;             /* of what failed */
 	const char *why;
@@ -101,24 +102,33 @@ crl_failure_noted(struct op *op)
 
 /* --- the revocations --- */
 
-static rc
+/* Nothing that stands in the table keeps the others out of the list. */
+static bool
+read_serial(const char *hex, uint8_t out[CRL_SERIAL_BYTES])
+{
+	static const uint8_t zero[CRL_SERIAL_BYTES];
+
+	return enc_unhex(hex, out, CRL_SERIAL_BYTES) == RC_OK &&
+	       memcmp(out, zero, CRL_SERIAL_BYTES) != 0;
+}
+
+static void
 read_entries(struct op *op, struct crl_build *b)
 {
 	const struct db_result *r = op_result(op, 1);
 	int serial = db_col(r, "serial"), at = db_col(r, "revoked_at"),
 	    reason = db_col(r, "reason");
 	size_t rows = db_nrows(r);
-	rc code;
 
 	b->entries =
 	    arena_alloc(op_arena(op), (rows + 1) * sizeof(*b->entries));
 	for (size_t i = 0; i < rows; i++) {
 		struct crl_entry *e = &b->entries[b->n];
 
-		code = enc_unhex(db_text(r, i, serial), e->serial,
-		    sizeof(e->serial));
-		if (code != RC_OK)
-			return code;
+		if (!read_serial(db_text(r, i, serial), e->serial)) {
+			b->skipped++;
+			continue;
+		}
 		e->revoked_at_unix = db_i64(r, i, at);
 		e->reason = crl_reason(db_text(r, i, reason));
 		/* Written with and without leading zeros it may stand there
@@ -127,7 +137,6 @@ read_entries(struct op *op, struct crl_build *b)
 		    memcmp(e[-1].serial, e->serial, sizeof(e->serial)) != 0)
 			b->n++;
 	}
-	return RC_OK;
 }
 
 static enum op_next
@@ -144,8 +153,7 @@ crl_loaded(struct op *op)
 	b->this_update = db_i64(head, 0, db_col(head, "this_update"));
 	b->snapshot = db_text(head, 0, db_col(head, "snapshot"));
 	b->ca_fingerprint = db_text(head, 0, db_col(head, "ca_fingerprint"));
-	if (read_entries(op, b) != RC_OK)
-		return fail(op, RC_DATA, "a revoked serial is no number");
+	read_entries(op, b);
 	return op_goto(op, crl_make);
 }
 
@@ -236,6 +244,11 @@ crl_stored(struct op *op)
 
 	if (strcmp(outcome, "lost") == 0)
 		return op_fail(op, RC_LEASE_LOST, "the task is not ours");
+	if (b->skipped > 0)
+		log_warn("CRL-SERIALS",
+		    "issuer %s: %zu rows of certificate_revocations are not "
+		    "in its list: their serials are no numbers",
+		    t->issuer_id, b->skipped);
 	log_info("CRL-DONE", "issuer %s: number %s, %zu revoked, %s",
 	    t->issuer_id, b->number_text, b->n, outcome);
 	return op_done(op);
