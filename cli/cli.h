@@ -66,6 +66,8 @@ int cmd_audit_get(struct cli *c, int argc, char **argv);
 int cmd_audit_list(struct cli *c, int argc, char **argv);
 int cmd_audit_prove(struct cli *c, int argc, char **argv);
 int cmd_audit_verify(struct cli *c, int argc, char **argv);
+int cmd_scheduler(struct cli *c, int argc, char **argv);
+int cmd_scheduler_run(struct cli *c, int argc, char **argv);
 int cmd_status(struct cli *c, int argc, char **argv);
 
 /* --- client.c --- */

@@ -45,6 +45,10 @@ const struct command commands[] = {
     {"jobs", "list",
 	"[--status S] [--type T] [--certificate-id ID] [--target-id ID]",
 	"jobs, newest first", cmd_jobs_list},
+    {"scheduler", "run", "DUTY [--wait] [--timeout S]",
+	"run a duty now; --wait follows it to its end", cmd_scheduler_run},
+    {"scheduler", NULL, "", "the duties: last run, outcome, next run",
+	cmd_scheduler},
     {"status", NULL, "", "every process, and whether all is well", cmd_status},
 };
 const size_t ncommands = ARRAY_LEN(commands);

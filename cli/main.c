@@ -19,8 +19,8 @@ help(FILE *to)
 	for (size_t i = 0; i < ncommands; i++) {
 		const struct command *m = &commands[i];
 
-		fprintf(to, "  %-7s %-7s %s\n                    %s\n", m->noun,
-		    m->verb ? m->verb : "", m->arguments, m->help);
+		fprintf(to, "  %-9s %-7s %s\n                      %s\n",
+		    m->noun, m->verb ? m->verb : "", m->arguments, m->help);
 	}
 	fputs("\noptions of every command:\n"
 	      "  -o json, --format json   print the API's answer\n"

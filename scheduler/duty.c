@@ -1,13 +1,13 @@
-#include "scheduler/duty.h"
+#include "scheduler/duty_int.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
-#include "common/bus/frame.h"
 #include "common/log/log.h"
 
 /* Requests to run now are looked for this often, and a failed look at the
@@ -17,28 +17,6 @@
 #define CROWDED_MS 50
 /* Past its bound a run may still say how far it came. */
 #define GRACE_MS 10000
-
-struct duty {
-	struct duties *all;
-	const struct duty_def *def;
-	int64_t interval_ms;
-	struct timer *timer;
-	struct op *op; /* the run, or NULL */
-	int64_t started_ms;
-	int64_t rows;
-	char term[24]; /* of the run */
-};
-
-struct duties {
-	struct duty_opts o;
-	bool is_on;
-	uint64_t term;
-	bool has_loaded; /* the table's ages, in this term */
-	struct timer *requests;
-	struct db_req *load;
-	size_t running;
-	struct duty *items; /* o.n of them */
-};
 
 static void on_due(void *arg);
 static void on_requests(void *arg);
@@ -56,6 +34,7 @@ duties_new(const struct duty_opts *opts)
 
 		d->all = ds;
 		d->def = &opts->table[i];
+		d->off = d->def->off ? d->def->off(&opts->settings) : NULL;
 		d->interval_ms = opts->interval_ms(opts->arg, d->def->interval);
 		d->timer = timer_new(opts->loop, on_due, d);
 	}
@@ -87,113 +66,34 @@ jittered(const struct duty *d)
 	return rand_jitter(d->interval_ms, DUTY_JITTER_PERCENT);
 }
 
+static void
+arm(struct duty *d, int64_t wait_ms)
+{
+	wait_ms = wait_ms > 0 ? wait_ms : 0;
+	d->due_ms = loop_now_ms(d->all->o.loop) + wait_ms;
+	timer_arm(d->timer, wait_ms);
+}
+
+static int64_t
+due_in_ms(const struct duty *d)
+{
+	int64_t ms = d->due_ms - loop_now_ms(d->all->o.loop);
+
+	return ms > 0 ? ms : 0;
+}
+
 /* --- one run --- */
 
 static op_step run_begun;
 
-static const struct duty *
-duty_of(const struct op *op)
-{
-	return op_owner(op);
-}
-
-const struct duty_opts *
-duty_opts(const struct op *op)
-{
-	return &duty_of(op)->all->o;
-}
-
-const char *
-duty_incarnation(const struct op *op)
-{
-	return duty_opts(op)->incarnation;
-}
-
-const char *
-duty_term(const struct op *op)
-{
-	return duty_of(op)->term;
-}
-
-void
-duty_add_rows(struct op *op, int64_t rows)
-{
-	struct duty *d = op_owner(op);
-
-	d->rows += rows;
-}
-
-int64_t
-duty_rows(const struct op *op)
-{
-	return duty_of(op)->rows;
-}
-
-int64_t
-duty_elapsed_ms(const struct op *op)
-{
-	return loop_now_ms(op_loop(op)) - duty_of(op)->started_ms;
-}
-
-static int64_t
-budget_ms(const struct duty *d)
-{
-	return d->def->timeout_ms > 0 ? d->def->timeout_ms : d->interval_ms;
-}
-
-int64_t
-duty_budget_ms(const struct op *op)
-{
-	return budget_ms(duty_of(op));
-}
-
-bool
-duty_is_over(const struct op *op)
-{
-	return duty_elapsed_ms(op) >= duty_budget_ms(op);
-}
-
-enum op_next
-duty_term_over(struct op *op)
-{
-	return op_fail(op, RC_LEASE_LOST, "the term is over");
-}
-
-enum op_next
-duty_next_chunk(struct op *op, int64_t chunk, op_step *again)
-{
-	int64_t n;
-
-	if (op_rows(op) == 0)
-		return duty_term_over(op);
-	n = op_i64(op, 0, "rows");
-	duty_add_rows(op, n);
-	if (n < chunk || duty_is_over(op))
-		return op_done(op);
-	return op_goto(op, again);
-}
-
-void
-duty_wake_agents(struct op *op, const char *agents)
-{
-	const struct duty_opts *o = duty_opts(op);
-	struct buf body;
-
-	if (strcmp(agents, "[]") == 0 || agents[0] == '\0')
-		return;
-	buf_init(&body, FRAME_BODY_MAX);
-	buf_printf(&body, "{\"agents\":%s}", agents);
-	/* Too many for one frame: agents look by themselves every second. */
-	if (buf_ok(&body))
-		o->publish(o->arg, buf_cstr(&body), body.len);
-	buf_fini(&body);
-}
-
 static enum op_next
 run_begin(struct op *op)
 {
+	const struct duty *d = op_owner(op);
+
 	return OP_QUERY(op, Q_DUTY_BEGIN, run_begun, duty_incarnation(op),
-	    duty_term(op), duty_of(op)->def->name);
+	    duty_term(op), d->def->name,
+	    op_printf(op, "%" PRId64, due_in_ms(d)));
 }
 
 static enum op_next
@@ -201,7 +101,7 @@ run_begun(struct op *op)
 {
 	if (op_rows(op) == 0)
 		return duty_term_over(op);
-	return op_goto(op, duty_of(op)->def->first);
+	return op_goto(op, ((const struct duty *)op_owner(op))->def->first);
 }
 
 static void
@@ -213,15 +113,18 @@ on_end_written(void *arg, struct db_outcome *o)
 }
 
 static void
-write_end(struct duty *d, rc code)
+write_end(struct duty *d, rc code, const char *message, int64_t ms)
 {
-	char rows[24];
+	struct arena *a = arena_new();
 	const char *params[] = {d->all->o.incarnation, d->term, d->def->name,
-	    rc_name(code), rows};
+	    rc_name(code), arena_printf(a, "%" PRId64, d->rows),
+	    arena_printf(a, "%" PRId64, ms),
+	    arena_printf(a, "%" PRId64, due_in_ms(d)),
+	    arena_printf(a, "%" PRId64, d->skipped), message};
 	struct db_stmt stmt = {Q_DUTY_END, ARRAY_LEN(params), params};
 
-	snprintf(rows, sizeof(rows), "%" PRId64, d->rows);
 	(void)db_submit(d->all->o.pool, &stmt, 1, on_end_written, NULL);
+	arena_free(a);
 }
 
 static void
@@ -246,7 +149,7 @@ on_end(struct op *op, rc code, const char *message)
 		leader_distrust(ds->o.leader, ds->term,
 		    "a duty found the term over");
 	else
-		write_end(d, code);
+		write_end(d, code, message, ms);
 }
 
 static void
@@ -256,13 +159,14 @@ run(struct duty *d)
 	struct op_env env = {
 	    .loop = ds->o.loop,
 	    .pool = ds->o.pool,
-	    .deadline_ms = budget_ms(d) + GRACE_MS,
+	    .deadline_ms = duty_bound_ms(d) + GRACE_MS,
 	    .name = d->def->name,
 	    .owner = d,
 	    .on_end = on_end,
 	};
 
 	d->rows = 0;
+	d->skipped = 0;
 	d->started_ms = loop_now_ms(ds->o.loop);
 	snprintf(d->term, sizeof(d->term), "%" PRIu64, ds->term);
 	ds->running++;
@@ -277,16 +181,19 @@ on_due(void *arg)
 
 	if (!ds->is_on || !leader_is_trusted(ds->o.leader))
 		return;
-	if (d->op) {
-		log_warn("DUTY-SKIPPED", "%s: the last run still goes on",
-		    d->def->name);
-	} else if (ds->running >= DUTY_RUNNING_MAX) {
+	if (!d->op && ds->running >= DUTY_RUNNING_MAX) {
+		/* It stays due: what is shown as late is late. */
 		timer_arm(d->timer, CROWDED_MS);
 		return;
+	}
+	arm(d, jittered(d));
+	if (d->op) {
+		d->skipped++;
+		log_warn("DUTY-SKIPPED", "%s: the last run still goes on",
+		    d->def->name);
 	} else {
 		run(d);
 	}
-	timer_arm(d->timer, jittered(d));
 }
 
 /* --- when each is due --- */
@@ -300,35 +207,43 @@ find(struct duties *ds, const char *name)
 	return NULL;
 }
 
-/* The first look of a term: when each duty is due, from when it last ran. */
+/*
+ * The first look of a term: each duty is due when the last leader would have
+ * run it, or an interval after its last run; at once when it never ran or
+ * when its run was cut off.
+ */
 static void
-plan(struct duties *ds, struct db_result *r)
+plan(struct duties *ds, const struct db_result *r)
 {
-	int name = db_col(r, "name"), age = db_col(r, "age_ms");
+	int name = db_col(r, "name"), age = db_col(r, "age_ms"),
+	    next = db_col(r, "next_ms");
 
 	for (size_t i = 0; i < ds->o.n; i++)
-		timer_arm(ds->items[i].timer, 0);
+		if (!ds->items[i].off)
+			arm(&ds->items[i], 0);
 	for (size_t i = 0; i < db_nrows(r); i++) {
 		struct duty *d = find(ds, db_text(r, i, name));
-		int64_t age_ms = db_i64(r, i, age), wait_ms;
+		int64_t age_ms = db_i64(r, i, age);
 
-		if (!d || age_ms < 0)
+		if (!d || d->off || age_ms < 0)
 			continue;
-		wait_ms = jittered(d) - age_ms;
-		timer_arm(d->timer, wait_ms > 0 ? wait_ms : 0);
+		if (db_is_null(r, i, next))
+			arm(d, jittered(d) - age_ms);
+		else
+			arm(d, db_i64(r, i, next));
 	}
 }
 
 static void
-run_requested(struct duties *ds, struct db_result *r)
+run_requested(struct duties *ds, const struct db_result *r)
 {
 	int name = db_col(r, "name"), requested = db_col(r, "is_requested");
 
 	for (size_t i = 0; i < db_nrows(r); i++) {
 		struct duty *d = find(ds, db_text(r, i, name));
 
-		if (d && !d->op && db_bool(r, i, requested))
-			timer_arm(d->timer, 0);
+		if (d && !d->off && !d->op && db_bool(r, i, requested))
+			arm(d, 0);
 	}
 }
 
@@ -336,6 +251,7 @@ static void
 on_load(void *arg, struct db_outcome *o)
 {
 	struct duties *ds = arg;
+	const struct db_result *r;
 
 	ds->load = NULL;
 	timer_arm(ds->requests, REQUESTS_MS);
@@ -344,10 +260,44 @@ on_load(void *arg, struct db_outcome *o)
 		    rc_name(o->code), o->error.message);
 		return;
 	}
+	r = o->results[o->nresults - 1];
 	if (!ds->has_loaded)
-		plan(ds, o->results[0]);
+		plan(ds, r);
 	ds->has_loaded = true;
-	run_requested(ds, o->results[0]);
+	run_requested(ds, r);
+}
+
+/* The table as this leader has it, for those who look at the rows. */
+static struct db_req *
+register_and_load(struct duties *ds)
+{
+	struct arena *a = arena_new();
+	size_t n = ds->o.n;
+	const char **names = arena_alloc(a, n * sizeof(*names));
+	const char **offs = arena_alloc(a, n * sizeof(*offs));
+	int64_t *intervals = arena_alloc(a, n * sizeof(*intervals));
+	int64_t *bounds = arena_alloc(a, n * sizeof(*bounds));
+	const char *params[6] = {ds->o.incarnation,
+	    arena_printf(a, "%" PRIu64, ds->term)};
+	struct db_stmt stmts[] = {{Q_DUTIES_REGISTER, 6, params},
+	    {Q_DUTY_ROWS, 0, NULL}};
+	struct db_req *req;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct duty *d = &ds->items[i];
+
+		names[i] = d->def->name;
+		offs[i] = d->off ? d->off : "";
+		intervals[i] = d->interval_ms;
+		bounds[i] = duty_bound_ms(d);
+	}
+	params[2] = db_text_array(a, names, n);
+	params[3] = db_i64_array(a, intervals, n);
+	params[4] = db_i64_array(a, bounds, n);
+	params[5] = db_text_array(a, offs, n);
+	req = db_submit(ds->o.pool, stmts, ARRAY_LEN(stmts), on_load, ds);
+	arena_free(a);
+	return req;
 }
 
 static void
@@ -356,8 +306,12 @@ on_requests(void *arg)
 	struct duties *ds = arg;
 	struct db_stmt stmt = {Q_DUTY_ROWS, 0, NULL};
 
-	if (ds->is_on && !ds->load)
+	if (!ds->is_on || ds->load)
+		return;
+	if (ds->has_loaded)
 		ds->load = db_submit(ds->o.pool, &stmt, 1, on_load, ds);
+	else
+		ds->load = register_and_load(ds);
 }
 
 void

@@ -3,10 +3,12 @@
  *
  * Each duty has an interval, moved by +-10 % at every tick, and a bound on
  * its run time.  A tick that finds the last run still going is skipped, and
- * missed ticks are not made up.  Start, end, outcome and rows are kept in the
- * duties table, so that a new leader goes on where the last one was and does
- * not run everything at once; a duty that never ran is due at once, and one
- * somebody asked for (duties.run_requested_at) within a second.
+ * missed ticks are not made up.  The duties table says of each when it ran,
+ * how that went and when it is due next, so that a new leader goes on where
+ * the last one was and does not run everything at once; a duty that never ran
+ * is due at once, and one somebody asked for (duties.run_requested_at) within
+ * a second.  One that its condition keeps off is in the table with the
+ * reason, and never runs.
  *
  * A run is an op; its first step gets the term from duty_params() and ends
  * with duty_term_over() when a statement answers with no row.
@@ -27,19 +29,25 @@
 /* Runs at once, so that dispatch keeps connections of the shared pool. */
 #define DUTY_RUNNING_MAX 2
 
-struct duty_def {
-	const char *name;
-	const char *interval; /* the configuration key it comes from */
-	int64_t timeout_ms;   /* of a run; 0: the interval */
-	op_step *first;
-};
-
 /* What the duties in duties/ need to know; durations in milliseconds. */
 struct duty_settings {
 	int64_t csr_timeout_ms;
 	int64_t approval_timeout_ms;
 	int64_t agent_offline_ms;
 	int64_t agent_rescue_ms;
+	/* How long history is kept; 0: for ever. */
+	int64_t job_retention_ms;
+	int64_t version_retention_ms;
+	int64_t audit_retention_ms;
+};
+
+struct duty_def {
+	const char *name;
+	const char *interval; /* the configuration key it comes from */
+	int64_t timeout_ms;   /* of a run; 0: the interval */
+	op_step *first;
+	/* NULL: always on.  Otherwise why it is off, or NULL when it is on. */
+	const char *(*off)(const struct duty_settings *settings);
 };
 
 struct duties; /* defined in duty.c */
@@ -91,6 +99,11 @@ enum op_next duty_term_over(struct op *op);
  * the chunk was full and time is left, else done.
  */
 enum op_next duty_next_chunk(struct op *op, int64_t chunk, op_step *again);
+/*
+ * The same for work that nobody waits for: one row "rows", "is_more", and a
+ * pause before the next chunk, so that most of the time is left to others.
+ */
+enum op_next duty_next_gently(struct op *op, op_step *again);
 /* Wakes these agents; agents is a JSON array. */
 void duty_wake_agents(struct op *op, const char *agents);
 

@@ -313,6 +313,9 @@ make_duties(struct scheduler *s)
 			cfg_int(c, "job_awaiting_approval_timeout"),
 		    .agent_offline_ms = cfg_int(c, "agent_offline_after"),
 		    .agent_rescue_ms = cfg_int(c, "agent_rescue_after"),
+		    .job_retention_ms = cfg_int(c, "job_retention"),
+		    .version_retention_ms = cfg_int(c, "version_retention"),
+		    .audit_retention_ms = cfg_int(c, "audit_retention"),
 		},
 	    .interval_ms = interval_ms,
 	    .publish = publish,
@@ -329,13 +332,36 @@ make_duties(struct scheduler *s)
 	s->duties = duties_new(&opts);
 }
 
+/* The audit trail tells of what the others removed: it is kept longest. */
+static rc
+check_retention(const struct cfg *c)
+{
+	static const char *const shorter[][2] = {
+	    {"job_retention", "CERTCTL_JOB_RETENTION"},
+	    {"version_retention", "CERTCTL_VERSION_RETENTION"},
+	};
+	int64_t audit_ms = cfg_int(c, "audit_retention");
+
+	for (size_t i = 0; audit_ms > 0 && i < ARRAY_LEN(shorter); i++) {
+		if (cfg_int(c, shorter[i][0]) <= audit_ms)
+			continue;
+		log_error("CONFIG",
+		    "CERTCTL_AUDIT_RETENTION is shorter than %s; the audit "
+		    "trail is kept longest: raise it, or lower the other",
+		    shorter[i][1]);
+		return RC_INVALID;
+	}
+	return RC_OK;
+}
+
 static rc
 scheduler_init(struct scheduler *s)
 {
-	rc code;
+	rc code = check_retention(s->cfg);
 
 	set_names(s);
-	code = loop_new(&s->loop);
+	if (code == RC_OK)
+		code = loop_new(&s->loop);
 	if (code == RC_OK)
 		code = loop_on_signal(s->loop, SIGTERM, on_signal, s);
 	if (code == RC_OK)

@@ -49,23 +49,32 @@ SELECT f.freed, f.failed FROM wanted CROSS JOIN LATERAL leases_free(wanted.incar
 
 -- --- duties ---
 
+-- name: duties_register :exec
+SELECT duties_register($1, $2::bigint, $3::text[], $4::bigint[], $5::bigint[], $6::text[]);
+
 -- age_ms: since the last start; -1: never, or a run that was cut off.
+-- next_ms: until the next run, as it was planned; NULL: it was not.
 -- name: duty_rows :many
 SELECT name, CASE WHEN last_finished_at >= last_started_at
     THEN greatest((extract(epoch FROM clock_timestamp() - last_started_at) * 1000)::bigint, 0) ELSE -1 END AS age_ms,
+    greatest((extract(epoch FROM next_run_at - clock_timestamp()) * 1000)::bigint, 0) AS next_ms,
     run_requested_at IS NOT NULL AS is_requested
 FROM duties;
 
 -- No row: the term is over.
 -- name: duty_begin :many
-INSERT INTO duties (name, last_started_at, last_outcome)
-SELECT $3, clock_timestamp(), 'running' WHERE leadership_is($2::bigint, $1)
+INSERT INTO duties (name, last_started_at, last_outcome, term, next_run_at)
+SELECT $3, clock_timestamp(), 'running', $2::bigint, clock_timestamp() + make_interval(secs => $4::bigint / 1000.0)
+WHERE leadership_is($2::bigint, $1)
 ON CONFLICT (name) DO UPDATE SET last_started_at = excluded.last_started_at, last_outcome = excluded.last_outcome,
-    run_requested_at = NULL
+    term = excluded.term, next_run_at = excluded.next_run_at, run_requested_at = NULL
 RETURNING name;
 
 -- name: duty_end :exec
-UPDATE duties SET last_finished_at = clock_timestamp(), last_outcome = $4, last_rows = $5::bigint
+UPDATE duties SET last_finished_at = clock_timestamp(), last_outcome = $4, last_rows = $5::bigint,
+    last_duration_ms = $6::bigint, next_run_at = clock_timestamp() + make_interval(secs => $7::bigint / 1000.0),
+    skipped = skipped + $8::bigint, last_error = $9, runs = runs + 1,
+    failures = failures + CASE WHEN $4 = 'ok' THEN 0 ELSE 1 END
 WHERE name = $3 AND leadership_is($2::bigint, $1);
 
 -- One chunk each.  No row: the term is over.  The chunk's size goes through
@@ -115,3 +124,19 @@ SELECT s.rows, s.is_behind, s.lag_ms FROM led CROSS JOIN LATERAL audit_seal(led.
 -- name: duty_audit_chain_verify :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT v.rows, v.is_at_end, v.fault, v.last_n, v.last_hash FROM led CROSS JOIN LATERAL audit_chain_verify(led.n) v;
+
+-- name: duty_short_lived_expiry :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_short_lived_expiry(led.n) AS rows FROM led;
+
+-- name: duty_job_retention :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_job_retention($4::bigint, led.n) d;
+
+-- name: duty_version_retention :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_version_retention($4::bigint, led.n) d;
+
+-- name: duty_audit_retention :many
+WITH led AS MATERIALIZED (SELECT $3::bigint AS n WHERE leadership_is($2::bigint, $1))
+SELECT d.outcome, d.partition FROM led CROSS JOIN LATERAL duty_audit_retention(led.n) d;

@@ -12,6 +12,12 @@ static const struct route rows[] = {
     {"GET", "/api/v1/auth/check", ROUTE_SIGNED_IN, NULL, auth_check_start, 0},
     {"GET", "/api/v1/admin/processes", ROUTE_PERMISSION, "metrics.read",
 	admin_processes_start, 0},
+    {"GET", "/api/v1/admin/scheduler", ROUTE_PERMISSION, "metrics.read",
+	admin_duties_start, 0},
+    /* The catalogue of permissions has none for the scheduler; this one of
+     * its administrators' is the nearest. */
+    {"POST", "/api/v1/admin/scheduler/run-now/{duty}", ROUTE_PERMISSION,
+	"crl.admin", admin_duty_run_start, 0},
 };
 
 const struct route_area routes_system = {rows, ARRAY_LEN(rows)};

@@ -13,5 +13,7 @@ op_step system_version_start;
 op_step auth_info_start;
 op_step auth_check_start;
 op_step admin_processes_start;
+op_step admin_duties_start;
+op_step admin_duty_run_start;
 
 #endif

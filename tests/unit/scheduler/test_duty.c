@@ -16,7 +16,13 @@ struct rig {
 	struct duties *duties;
 	const char *rows; /* of the duties table */
 	bool is_term_over;
-	int64_t run_ms; /* how long a run takes */
+	int registered;
+	char offs[256];  /* reasons, as they were registered */
+	char next[24];   /* planned, at the last begin */
+	char skips[24];  /* of the last end */
+	char error[256]; /* of the last end */
+	int chunks;      /* of the job retention, left */
+	int64_t run_ms;  /* how long a run takes */
 	int begun, ended, lost;
 	int64_t began_ms[512]; /* of the duty "one" */
 	char outcome[32];      /* of the last end */
@@ -57,7 +63,13 @@ static const struct duty_def scan[] = {
     {"renewal_scan", "one_interval", 0, duty_renewal_scan},
 };
 
+static const struct duty_def retention[] = {
+    {"job_retention", "one_interval", 20000, duty_job_retention,
+	duty_job_retention_off},
+};
+
 static int64_t interval_of_one;
+static int64_t retention_of_jobs = 720000;
 
 static int64_t
 interval_ms(void *arg, const char *key)
@@ -94,7 +106,26 @@ rule_hold(void *arg, struct db_pool *p, const struct db_stmt *s)
 static void
 rule_rows(void *arg, struct db_pool *p, const struct db_stmt *s)
 {
-	db_script_rows(p, "name|age_ms|is_requested", rig->rows);
+	db_script_rows(p, "name|age_ms|next_ms|is_requested", rig->rows);
+}
+
+static void
+rule_register(void *arg, struct db_pool *p, const struct db_stmt *s)
+{
+	CHECK_STR(s->params[0], "inc");
+	CHECK_STR(s->params[1], "4");
+	rig->registered++;
+	snprintf(rig->offs, sizeof(rig->offs), "%s", s->params[5]);
+	db_script_rows(p, "duties_register", "");
+}
+
+static void
+rule_retention(void *arg, struct db_pool *p, const struct db_stmt *s)
+{
+	CHECK_STR(s->params[2], "500");
+	CHECK_STR(s->params[3], "720000");
+	rig->chunks--;
+	db_script_rows(p, "rows|is_more", rig->chunks > 0 ? "400|t" : "7|f");
 }
 
 static void
@@ -105,6 +136,7 @@ rule_begin(void *arg, struct db_pool *p, const struct db_stmt *s)
 	if (strcmp(s->params[2], "one") == 0 && rig->begun < 512)
 		rig->began_ms[rig->begun] = loop_now_ms(rig->loop);
 	rig->begun++;
+	snprintf(rig->next, sizeof(rig->next), "%s", s->params[3]);
 	db_script_rows(p, "name", rig->is_term_over ? "" : s->params[2]);
 }
 
@@ -114,6 +146,8 @@ rule_end(void *arg, struct db_pool *p, const struct db_stmt *s)
 	rig->ended++;
 	snprintf(rig->outcome, sizeof(rig->outcome), "%s", s->params[3]);
 	rig->rows_ended = strtoll(s->params[4], NULL, 10);
+	snprintf(rig->skips, sizeof(rig->skips), "%s", s->params[7]);
+	snprintf(rig->error, sizeof(rig->error), "%s", s->params[8]);
 }
 
 static void
@@ -170,6 +204,7 @@ rig_start(struct rig *r, const struct duty_def *table, size_t n,
 	    .incarnation = "inc",
 	    .table = table,
 	    .n = n,
+	    .settings = {.job_retention_ms = retention_of_jobs},
 	    .interval_ms = interval_ms,
 	    .publish = publish,
 	    .full_look = full_look,
@@ -182,6 +217,8 @@ rig_start(struct rig *r, const struct duty_def *table, size_t n,
 	r->pool = db_script_new(r->loop);
 	db_script_on(r->pool, Q_LEADER_HOLD, rule_hold, NULL);
 	db_script_on(r->pool, Q_DUTY_ROWS, rule_rows, NULL);
+	db_script_on(r->pool, Q_DUTIES_REGISTER, rule_register, NULL);
+	db_script_on(r->pool, Q_DUTY_JOB_RETENTION, rule_retention, NULL);
 	db_script_on(r->pool, Q_DUTY_BEGIN, rule_begin, NULL);
 	db_script_on(r->pool, Q_DUTY_END, rule_end, NULL);
 	db_script_on(r->pool, Q_DUTY_RENEWAL_BUDGET, rule_budget, NULL);
@@ -227,11 +264,69 @@ a_new_leader_goes_on_where_the_last_was(void)
 	struct rig r;
 
 	/* It ran fifty minutes ago: due in four to sixteen. */
-	rig_start(&r, one, 1, HOUR, "one|3000000|f\nother|1|t");
+	rig_start(&r, one, 1, HOUR, "one|3000000|\\N|f\nother|1|5|t");
 	loop_sim_advance(r.loop, 239000);
 	CHECK_INT(r.begun, 0);
 	loop_sim_advance(r.loop, 722000);
 	CHECK_INT(r.begun, 1);
+	rig_end(&r);
+}
+
+/* What the last leader planned holds, however long ago the last run was. */
+static void
+a_planned_run_keeps_its_time(void)
+{
+	struct rig r;
+
+	rig_start(&r, one, 1, HOUR, "one|3590000|60000|f");
+	loop_sim_advance(r.loop, 59000);
+	CHECK_INT(r.begun, 0);
+	CHECK_INT(r.registered, 1);
+	loop_sim_advance(r.loop, 2000);
+	CHECK_INT(r.begun, 1);
+	CHECK_INT(r.registered, 1);
+	/* The next is an hour away, give or take a tenth. */
+	CHECK(strtoll(r.next, NULL, 10) >= HOUR * 9 / 10);
+	CHECK(strtoll(r.next, NULL, 10) <= HOUR * 11 / 10);
+	rig_end(&r);
+}
+
+static void
+one_that_is_off_says_why_and_never_runs(void)
+{
+	struct rig r;
+
+	retention_of_jobs = 0;
+	rig_start(&r, retention, 1, 1000, "job_retention|-1|\\N|t");
+	retention_of_jobs = 720000;
+	loop_sim_advance(r.loop, HOUR);
+	CHECK_INT(r.begun, 0);
+	CHECK(strstr(r.offs, "CERTCTL_JOB_RETENTION is 0"));
+	rig_end(&r);
+}
+
+/* With a pause between two chunks, and only as long as its bound. */
+static void
+what_can_wait_leaves_room_for_others(void)
+{
+	struct rig r;
+
+	rig_start(&r, retention, 1, HOUR, "");
+	r.chunks = 11;
+	loop_sim_advance(r.loop, 400);
+	CHECK_INT(r.ended, 0);
+	CHECK(r.chunks > 0);
+	loop_sim_advance(r.loop, 400);
+	CHECK_INT(r.ended, 1);
+	CHECK_INT(r.rows_ended, 10 * 400 + 7);
+	CHECK_STR(r.offs, "{\"\"}");
+	rig_end(&r);
+	rig_start(&r, retention, 1, HOUR, "");
+	r.chunks = 1000000;
+	loop_sim_advance(r.loop, 21000);
+	CHECK_INT(r.ended, 1);
+	CHECK_STR(r.outcome, "ok");
+	CHECK(1000000 - r.chunks > 300 && 1000000 - r.chunks <= 401);
 	rig_end(&r);
 }
 
@@ -240,7 +335,7 @@ an_overdue_one_runs_once(void)
 {
 	struct rig r;
 
-	rig_start(&r, one, 1, HOUR, "one|99999999|f");
+	rig_start(&r, one, 1, HOUR, "one|99999999|0|f");
 	loop_sim_advance(r.loop, 60000);
 	CHECK_INT(r.begun, 1);
 	rig_end(&r);
@@ -280,6 +375,7 @@ never_twice_at_the_same_time(void)
 	CHECK_INT(duties_running(r.duties), 1);
 	loop_sim_advance(r.loop, 1500);
 	CHECK_INT(r.ended, 1);
+	CHECK_STR(r.skips, "3");
 	CHECK_INT(r.begun, 2); /* missed ticks are not made up */
 	rig_end(&r);
 }
@@ -311,6 +407,7 @@ a_run_is_bounded(void)
 	loop_sim_advance(r.loop, 2000);
 	CHECK_INT(r.ended, 1);
 	CHECK_STR(r.outcome, "timeout");
+	CHECK(r.error[0]);
 	CHECK_INT(duties_running(r.duties), 0);
 	rig_end(&r);
 }
@@ -320,10 +417,10 @@ somebody_asked_for_it(void)
 {
 	struct rig r;
 
-	rig_start(&r, one, 1, HOUR, "one|10|f");
+	rig_start(&r, one, 1, HOUR, "one|10|3000000|f");
 	loop_sim_advance(r.loop, 5000);
 	CHECK_INT(r.begun, 0);
-	r.rows = "one|10|t";
+	r.rows = "one|10|3000000|t";
 	loop_sim_advance(r.loop, 1100);
 	CHECK_INT(r.begun, 1);
 	rig_end(&r);
@@ -411,6 +508,9 @@ a_scan_goes_past_what_is_skipped(void)
 
 CHECK_MAIN(CHECK_ROW(a_duty_that_never_ran_is_due_at_once),
     CHECK_ROW(a_new_leader_goes_on_where_the_last_was),
+    CHECK_ROW(a_planned_run_keeps_its_time),
+    CHECK_ROW(one_that_is_off_says_why_and_never_runs),
+    CHECK_ROW(what_can_wait_leaves_room_for_others),
     CHECK_ROW(an_overdue_one_runs_once),
     CHECK_ROW(every_tick_is_moved_a_little),
     CHECK_ROW(never_twice_at_the_same_time), CHECK_ROW(a_few_at_a_time),

@@ -1,0 +1,149 @@
+/*
+ * scheduler: the duties and how they are; scheduler run: one of them now, and
+ * with --wait until it has run.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <cjson/cJSON.h>
+
+#include "cli/cli.h"
+#include "common/base/clock.h"
+#include "common/base/enc.h"
+#include "common/json/json.h"
+
+#define LOOK_EVERY_MS 200
+#define WAIT_DEFAULT_S 120
+
+int
+cmd_scheduler(struct cli *c, int argc, char **argv)
+{
+	static const struct column columns[] = {
+	    {"DUTY", "name", COLUMN_TEXT},
+	    {"STATE", "state", COLUMN_TEXT},
+	    {"LAST RUN", "last_started_at", COLUMN_TIME},
+	    {"TOOK MS", "last_duration_ms", COLUMN_TEXT},
+	    {"OUTCOME", "last_outcome", COLUMN_TEXT},
+	    {"ROWS", "last_rows", COLUMN_TEXT},
+	    {"NEXT RUN", "next_run_at", COLUMN_TIME},
+	    {"LATE MS", "late_ms", COLUMN_TEXT},
+	    {"SKIPPED", "skipped", COLUMN_TEXT},
+	    {"FAILED", "failures", COLUMN_TEXT},
+	    {"LAST ERROR", "last_error", COLUMN_TEXT},
+	};
+	int exit_code = args_expect(argc, argv, 0, "");
+
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	return show_rows(c, "/api/v1/admin/scheduler", columns,
+	    ARRAY_LEN(columns));
+}
+
+static const struct cJSON *
+find_duty(const struct answer *a, const char *name)
+{
+	const struct cJSON *item;
+	const char *text;
+
+	cJSON_ArrayForEach(item, json_get(a->json, "data"))
+	{
+		if (json_str(item, "name", 128, &text) == RC_OK &&
+		    strcmp(text, name) == 0)
+			return item;
+	}
+	return NULL;
+}
+
+/* Whether the run that was asked for has ended: its start takes the request
+ * away and says running, in one statement. */
+static bool
+has_run(struct cli *c, const struct cJSON *duty)
+{
+	return json_get(duty, "run_requested_at") == NULL &&
+	       strcmp(cell(c, duty, "state"), "running") != 0;
+}
+
+static int
+tell_outcome(struct cli *c, const struct cJSON *duty)
+{
+	const char *outcome = cell(c, duty, "last_outcome");
+	bool is_good = strcmp(outcome, "ok") == 0;
+
+	if (c->as_json) {
+		printf("%s\n", json_text(c->arena, duty));
+	} else {
+		printf("%s: %s, %s rows in %s ms\n", cell(c, duty, "name"),
+		    outcome, cell(c, duty, "last_rows"),
+		    cell(c, duty, "last_duration_ms"));
+		if (!is_good)
+			fprintf(stderr, "certctl: %s\n",
+			    cell(c, duty, "last_error"));
+	}
+	return is_good ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int
+follow(struct cli *c, const char *name, int64_t deadline_ms)
+{
+	struct timespec pause = {0, LOOK_EVERY_MS * 1000000L};
+
+	for (;;) {
+		struct answer a =
+		    client_call(c, "GET", "/api/v1/admin/scheduler", NULL);
+		const struct cJSON *duty = find_duty(&a, name);
+
+		/* A restart is no failure of the duty. */
+		if (a.status != 0 && a.status < 500 && a.status != 200)
+			return client_check(&a);
+		if (duty && has_run(c, duty))
+			return tell_outcome(c, duty);
+		if (clock_boot_ms() > deadline_ms) {
+			fprintf(stderr,
+			    "certctl: %s has not ended yet; see certctl "
+			    "scheduler\n",
+			    name);
+			return EXIT_FAILED;
+		}
+		nanosleep(&pause, NULL);
+	}
+}
+
+int
+cmd_scheduler_run(struct cli *c, int argc, char **argv)
+{
+	bool wait = args_flag(&argc, argv, "--wait");
+	const char *timeout = args_option(&argc, argv, "--timeout");
+	int64_t seconds = WAIT_DEFAULT_S;
+	const char *note;
+	struct answer a;
+	int exit_code;
+
+	exit_code = args_expect(argc, argv, 1, "the duty's name");
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (timeout && enc_parse_i64(timeout, 1, 86400, &seconds) != RC_OK) {
+		fprintf(stderr, "certctl: --timeout takes seconds, 1 to "
+				"86400\n");
+		return EXIT_USAGE;
+	}
+	a = client_call(c, "POST",
+	    arena_printf(c->arena, "/api/v1/admin/scheduler/run-now/%s",
+		client_escape(c, argv[0])),
+	    NULL);
+	exit_code = client_check(&a);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (wait)
+		return follow(c, argv[0],
+		    clock_boot_ms() + seconds * 1000);
+	if (c->as_json) {
+		fputs(a.text, stdout);
+		return EXIT_DONE;
+	}
+	note = cell(c, a.json, "note");
+	printf("%s was asked for%s%s\n", argv[0],
+	    strcmp(note, "-") == 0 ? "" : ": ",
+	    strcmp(note, "-") == 0 ? "" : note);
+	return EXIT_DONE;
+}
