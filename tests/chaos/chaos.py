@@ -35,6 +35,7 @@ AGENTS = 3
 CERTIFICATES = 36
 JOBS_PER_KILL = 10
 WORKER_LOOKS = 200
+LOAD_PAUSE = 0.02  # of each of six threads: more would mostly be told that a renewal is under way
 RECOVERY_LIMIT = 30
 AGENT_PARALLEL = 8  # CERTCTL_AGENT_PARALLEL's default
 # What tells one hand-out of a job from the next.
@@ -273,7 +274,7 @@ def run(kills, seed, budget):
         chaos = Chaos(fleet, rng)
         pulse = fleet.api.need("POST", "/api/v1/agents", {"name": "pulse", "hostname": "pulse.example.test"})
         chaos.pulse = pulse["id"]
-        load = Load(fleet, names, seed)
+        load = Load(fleet, names, seed, pause=LOAD_PAUSE)
         done, told = 0, time.monotonic()
         while done < kills and time.monotonic() - started < budget:
             kind, process, how = chaos.victim()
@@ -327,6 +328,8 @@ def main():
     parser.add_argument("--seed", type=int, default=None, help="to choose the same victims again")
     parser.add_argument("--budget", type=int, default=None, help="seconds after which it gives up (default: 4 a kill, 600 at least)")
     arguments = parser.parse_args()
+    # Ended from outside it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1 << 30)
     sys.exit(run(arguments.kills, seed, arguments.budget or max(600, 4 * arguments.kills)))
 
