@@ -1,42 +1,15 @@
-#include "common/bus/bus.h"
+#include "common/bus/client_int.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <nng/nng.h>
 #include <uthash.h>
 
-#include "common/base/arena.h"
 #include "common/base/mem.h"
-#include "common/bus/nngsock.h"
-#include "common/json/json.h"
 #include "common/log/log.h"
 
 /* A leader not heard for this long is not followed any more. */
 #define BEAT_TRUST_MS 500
-#define BAD_LOG_EVERY_MS 1000
-/* No beat for this long: the connection may be one that the other side, or
- * what lies in between, has forgotten.  TCP would not find out for hours: a
- * subscriber never sends. */
-#define SILENCE_MS 5000
-/* Schedulers a client knows; a deployment has two or three. */
-#define PEER_MAX 16
-
-/* One scheduler address. */
-struct peer {
-	struct bus_client *client;
-	struct bus_addr addr;
-	struct nngsock *hint; /* all three NULL while they can't be made */
-	struct nngsock *work;
-	struct nngsock *events;
-	struct timer *silence; /* a look whether it was heard of late */
-	bool is_silent;        /* and was said to be */
-	int64_t heard_ms;      /* its last beat, or when it was dialled */
-	uint32_t work_pipe;    /* 0: not connected */
-	bool is_leading;       /* by its last beat */
-	uint64_t term;
-	int64_t beat_ms;
-};
 
 struct pending {
 	uint32_t id;
@@ -47,32 +20,6 @@ struct pending {
 	void *arg;
 	UT_hash_handle hh;
 };
-
-struct bus_client {
-	struct loop *loop;
-	const struct bus_client_ops *ops;
-	void *arg;
-	struct bus_tls tls;  /* copies */
-	struct timer *trust; /* the followed leader's beat grows too old */
-	struct peer *leader; /* NULL: none */
-	uint64_t term;       /* the leader's; 0: none */
-	struct pending *pending;
-	uint32_t last_id;
-	int64_t bad_logged_ms;
-	size_t n_peers;
-	struct peer peers[PEER_MAX];
-};
-
-static void
-log_bad(struct bus_client *c, const char *link, const char *what)
-{
-	int64_t now = loop_now_ms(c->loop);
-
-	if (now - c->bad_logged_ms < BAD_LOG_EVERY_MS)
-		return;
-	c->bad_logged_ms = now;
-	log_warn("BUS-BAD-FRAME", "%s link: %s", link, what);
-}
 
 /* --- requests under way --- */
 
@@ -92,12 +39,8 @@ on_request_timeout(void *arg)
 	pending_end(arg, RC_TIMEOUT, NULL);
 }
 
-/*
- * Ends with RC_PEER_GONE what is under way to peer (NULL: to all).  Requests
- * made by the callbacks meanwhile stay.
- */
-static void
-pending_end_all(struct bus_client *c, const struct peer *peer)
+void
+client_end_requests(struct bus_client *c, const struct peer *peer)
 {
 	struct pending *p, *next;
 	size_t n = HASH_COUNT(c->pending);
@@ -114,6 +57,17 @@ pending_end_all(struct bus_client *c, const struct peer *peer)
 	}
 }
 
+void
+client_take_reply(struct bus_client *c, const struct peer *peer, uint32_t id,
+    const struct frame *f)
+{
+	struct pending *p;
+
+	HASH_FIND(hh, c->pending, &id, sizeof(id), p);
+	if (p && p->peer == peer)
+		pending_end(p, RC_OK, f);
+}
+
 /* --- whom to follow --- */
 
 /* Only a scheduler that can also be asked is followed. */
@@ -124,8 +78,8 @@ is_usable(const struct peer *p, int64_t now)
 	       now - p->beat_ms <= BEAT_TRUST_MS;
 }
 
-static void
-elect(struct bus_client *c)
+void
+client_elect(struct bus_client *c)
 {
 	int64_t now = loop_now_ms(c->loop);
 	struct peer *best = NULL;
@@ -152,7 +106,7 @@ elect(struct bus_client *c)
 	    (unsigned long long)term);
 	c->leader = best;
 	c->term = term;
-	pending_end_all(c, NULL);
+	client_end_requests(c, NULL);
 	c->ops->on_leader(c->arg, term);
 }
 
@@ -165,97 +119,7 @@ on_trust_end(void *arg)
 	for (size_t i = 0; i < c->n_peers; i++)
 		if (c->peers[i].events)
 			nngsock_read(c->peers[i].events);
-	elect(c);
-}
-
-static void
-on_beat(struct peer *p, const struct frame *f)
-{
-	struct arena *a = arena_new();
-	const struct cJSON *beat;
-	const char *why;
-	bool is_leading = false;
-	rc code;
-
-	code = json_parse(a, f->body, f->body_len, &beat, &why);
-	if (code == RC_OK)
-		code = json_bool(beat, "leader", &is_leading);
-	arena_free(a);
-	if (code != RC_OK) {
-		log_bad(p->client, "events", "beat without \"leader\"");
-		return;
-	}
-	p->is_leading = is_leading && f->term > 0;
-	p->term = f->term;
-	p->beat_ms = loop_now_ms(p->client->loop);
-	p->heard_ms = p->beat_ms;
-	if (p->is_silent)
-		log_info("BUS-HEARD", "%s is heard again",
-		    p->addr.url[BUS_HINT]);
-	p->is_silent = false;
-	elect(p->client);
-}
-
-/* --- the links of one peer --- */
-
-static void
-on_events_msg(void *arg, nng_msg *m)
-{
-	struct peer *p = arg;
-	struct bus_client *c = p->client;
-	struct frame f;
-	rc code;
-
-	code = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
-	if (code != RC_OK)
-		log_bad(c, "events", "not a frame of this version, dropped");
-	else if (f.kind == FRAME_BEAT)
-		on_beat(p, &f);
-	else if (f.kind != FRAME_EVENT)
-		log_bad(c, "events", "unknown kind, dropped");
-	else if (p == c->leader)
-		c->ops->on_event(c->arg, &f);
-}
-
-static void
-on_work_pipe(void *arg, uint32_t pipe, bool is_up)
-{
-	struct peer *p = arg;
-
-	if (is_up) {
-		p->work_pipe = pipe;
-	} else if (p->work_pipe == pipe) {
-		p->work_pipe = 0;
-		pending_end_all(p->client, p);
-	}
-	elect(p->client);
-}
-
-static void
-on_work_msg(void *arg, nng_msg *m)
-{
-	struct peer *peer = arg;
-	struct bus_client *c = peer->client;
-	const uint8_t *head = nng_msg_header(m);
-	struct pending *p;
-	struct frame f;
-	uint32_t id = 0;
-	rc code;
-
-	if (nng_msg_header_len(m) != 4)
-		return;
-	for (int i = 0; i < 4; i++)
-		id = id << 8 | head[i];
-	id &= 0x7fffffff;
-	HASH_FIND(hh, c->pending, &id, sizeof(id), p);
-	if (!p || p->peer != peer)
-		return; /* too late */
-	code = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
-	if (code != RC_OK) {
-		log_bad(c, "work", "reply of another version");
-		f = (struct frame){.kind = FRAME_UNKNOWN, .request_id = id};
-	}
-	pending_end(p, RC_OK, &f);
+	client_elect(c);
 }
 
 /* --- what the owner calls --- */
@@ -269,19 +133,6 @@ bus_client_term(const struct bus_client *c)
 	return c->term;
 }
 
-static void
-send_hint(struct peer *p, const struct frame *f)
-{
-	rc code = RC_UNAVAILABLE;
-
-	if (p->hint)
-		code = nngsock_send(p->hint, NULL, 0, f);
-	/* A full queue is a scheduler that is away: the hint is lost, and
-	 * the scheduler looks at the tables by itself. */
-	if (code != RC_OK)
-		log_debug("BUS-HINT-LOST", "%s", rc_name(code));
-}
-
 void
 bus_client_hint(struct bus_client *c, const char *body, size_t len)
 {
@@ -293,11 +144,11 @@ bus_client_hint(struct bus_client *c, const char *body, size_t len)
 	};
 
 	if (f.term != 0) {
-		send_hint(c->leader, &f);
+		peer_hint(c->leader, &f);
 		return;
 	}
 	for (size_t i = 0; i < c->n_peers; i++)
-		send_hint(&c->peers[i], &f);
+		peer_hint(&c->peers[i], &f);
 }
 
 static uint32_t
@@ -344,86 +195,6 @@ bus_client_request(struct bus_client *c, const struct frame *f,
 
 /* --- construction --- */
 
-static const struct nngsock_ops hint_ops = {NULL, NULL};
-static const struct nngsock_ops work_ops = {
-    .on_msg = on_work_msg,
-    .on_pipe = on_work_pipe,
-};
-static const struct nngsock_ops events_ops = {.on_msg = on_events_msg};
-
-static rc
-peer_open(struct peer *p)
-{
-	struct bus_client *c = p->client;
-	rc code;
-
-	p->heard_ms = loop_now_ms(c->loop);
-	code = nngsock_new(c->loop, NNGSOCK_PUSH, &hint_ops, p, &p->hint);
-	if (code == RC_OK)
-		code =
-		    nngsock_new(c->loop, NNGSOCK_REQ, &work_ops, p, &p->work);
-	if (code == RC_OK)
-		code = nngsock_new(c->loop, NNGSOCK_SUB, &events_ops, p,
-		    &p->events);
-	if (code == RC_OK)
-		code = nngsock_dial(p->hint, &p->addr, BUS_HINT, &c->tls);
-	if (code == RC_OK)
-		code = nngsock_dial(p->work, &p->addr, BUS_WORK, &c->tls);
-	if (code == RC_OK)
-		code = nngsock_dial(p->events, &p->addr, BUS_EVENTS, &c->tls);
-	return code;
-}
-
-static void
-peer_close(struct peer *p)
-{
-	nngsock_free(p->hint);
-	nngsock_free(p->work);
-	nngsock_free(p->events);
-	p->hint = p->work = p->events = NULL;
-	p->work_pipe = 0;
-	p->is_leading = false;
-}
-
-/*
- * Connections between hosts are made anew, with the certificates as they are
- * on disk now; a socket file has nobody in between who could forget it.
- */
-static void
-on_silence(void *arg)
-{
-	struct peer *p = arg;
-	struct bus_client *c = p->client;
-	int64_t quiet_ms;
-	rc code;
-
-	if (p->events)
-		nngsock_read(p->events); /* it may be us who stood still */
-	quiet_ms = loop_now_ms(c->loop) - p->heard_ms;
-	if (quiet_ms < SILENCE_MS) {
-		timer_arm(p->silence, SILENCE_MS - quiet_ms);
-		return;
-	}
-	if (!p->is_silent)
-		log_warn("BUS-SILENT",
-		    "nothing heard of %s, trying on: is that scheduler up%s?",
-		    p->addr.url[BUS_HINT],
-		    p->addr.is_tls
-			? ", can it be reached, does its certificate name "
-			  "this host, are both certificates of one CA"
-			: "");
-	p->is_silent = true;
-	if (!p->addr.is_ipc) {
-		peer_close(p);
-		pending_end_all(c, p);
-		code = peer_open(p);
-		if (code != RC_OK)
-			peer_close(p); /* logged; the next look tries again */
-		elect(c);
-	}
-	timer_arm(p->silence, SILENCE_MS);
-}
-
 static rc
 add_peer(struct bus_client *c, const char *url)
 {
@@ -444,8 +215,6 @@ add_peer(struct bus_client *c, const char *url)
 	p = &c->peers[c->n_peers++];
 	p->client = c;
 	p->addr = addr;
-	p->silence = timer_new(c->loop, on_silence, p);
-	timer_arm(p->silence, SILENCE_MS);
 	return peer_open(p);
 }
 
@@ -474,7 +243,7 @@ bus_client_new(struct loop *l, const char *const *urls,
 		    .key_file = copy_or_null(tls->key_file),
 		};
 	c->trust = timer_new(l, on_trust_end, c);
-	c->bad_logged_ms = loop_now_ms(l) - BAD_LOG_EVERY_MS;
+	c->bad_logged_ms = INT64_MIN / 2; /* never */
 	for (size_t i = 0; urls[i]; i++) {
 		code = add_peer(c, urls[i]);
 		if (code != RC_OK)
@@ -497,7 +266,6 @@ bus_client_free(struct bus_client *c)
 	if (!c)
 		return;
 	for (size_t i = 0; i < c->n_peers; i++) {
-		timer_free(c->peers[i].silence);
 		peer_close(&c->peers[i]);
 	}
 	HASH_ITER (hh, c->pending, p, tmp) {

@@ -72,6 +72,7 @@ class Chaos:
         self.asked = Counter()  # who was asked to end, and how often
         self.missed = Counter()
         self.slow = []
+        self.is_over = False  # asked to end: the report comes at once
 
     # --- what a victim holds, while it is stopped; None: nothing.  Jobs with
     #     their state in one look: a statement that the victim sent before it
@@ -275,8 +276,9 @@ def run(kills, seed, budget):
         pulse = fleet.api.need("POST", "/api/v1/agents", {"name": "pulse", "hostname": "pulse.example.test"})
         chaos.pulse = pulse["id"]
         load = Load(fleet, names, seed, pause=LOAD_PAUSE)
+        signal.signal(signal.SIGTERM, lambda *_: setattr(chaos, "is_over", True))
         done, told = 0, time.monotonic()
-        while done < kills and time.monotonic() - started < budget:
+        while done < kills and time.monotonic() - started < budget and not chaos.is_over:
             kind, process, how = chaos.victim()
             # A worker holds a lease for milliseconds at a time: look again
             # until it does, or workers would hardly ever be hit.

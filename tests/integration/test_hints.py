@@ -84,7 +84,7 @@ def test_hints(plane, how):
     since = time.monotonic()
     load = Load(plane, plane.names, threads=3)
     try:
-        wait_for(lambda: done_since(plane, lease) >= 40, 40, "forty certificates")
+        wait_for(lambda: done_since(plane, lease) >= 25, 40, "certificates")
     finally:
         load.stop()
     wait_quiet(plane, 40)

@@ -61,6 +61,7 @@ class Relay:
                 upstream.connect(self.real + link)
             except OSError:
                 client.close()
+                upstream.close()
                 continue
             self.sockets += [client, upstream]
             threading.Thread(target=self._serve, args=(serve, client, upstream), daemon=True).start()

@@ -1,0 +1,64 @@
+/*
+ * client_int: what the two files of the bus's client share; nobody else
+ * includes it.  client.c knows whom to follow and what was asked;
+ * client_peer.c keeps the three links to one scheduler.
+ */
+#ifndef COMMON_BUS_CLIENT_INT_H
+#define COMMON_BUS_CLIENT_INT_H
+
+#include "common/bus/addr.h"
+#include "common/bus/bus.h"
+#include "common/bus/nngsock.h"
+
+/* Schedulers a client knows; a deployment has two or three. */
+#define PEER_MAX 16
+
+/* One scheduler address. */
+struct peer {
+	struct bus_client *client;
+	struct bus_addr addr;
+	struct nngsock *hint; /* all three NULL while they can't be made */
+	struct nngsock *work;
+	struct nngsock *events;
+	struct timer *silence; /* a look whether it was heard of late */
+	bool is_silent;        /* and was said to be */
+	int64_t heard_ms;      /* its last beat, or when it was dialled */
+	uint32_t work_pipe;    /* 0: not connected */
+	bool is_leading;       /* by its last beat */
+	uint64_t term;
+	int64_t beat_ms;
+};
+
+struct pending; /* defined in client.c */
+
+struct bus_client {
+	struct loop *loop;
+	const struct bus_client_ops *ops;
+	void *arg;
+	struct bus_tls tls;  /* copies */
+	struct timer *trust; /* the followed leader's beat grows too old */
+	struct peer *leader; /* NULL: none */
+	uint64_t term;       /* the leader's; 0: none */
+	struct pending *pending;
+	uint32_t last_id;
+	int64_t bad_logged_ms;
+	size_t n_peers;
+	struct peer peers[PEER_MAX];
+};
+
+/* --- client.c --- */
+void client_elect(struct bus_client *c);
+/* Ends with RC_PEER_GONE what is under way to peer (NULL: to all).  Requests
+ * made by the callbacks meanwhile stay. */
+void client_end_requests(struct bus_client *c, const struct peer *peer);
+/* One that nobody waits for any more is dropped. */
+void client_take_reply(struct bus_client *c, const struct peer *peer,
+    uint32_t id, const struct frame *f);
+
+/* --- client_peer.c --- */
+/* p's client and address are set.  Logged; p is to be closed in any case. */
+rc peer_open(struct peer *p) MUST_CHECK;
+void peer_close(struct peer *p);
+void peer_hint(struct peer *p, const struct frame *f);
+
+#endif

@@ -1,0 +1,218 @@
+#include "common/bus/client_int.h"
+
+#include <nng/nng.h>
+
+#include "common/base/arena.h"
+#include "common/json/json.h"
+#include "common/log/log.h"
+
+#define BAD_LOG_EVERY_MS 1000
+/* No beat for this long: the connection may be one that the other side, or
+ * what lies in between, has forgotten.  TCP would not find out for hours: a
+ * subscriber never sends. */
+#define SILENCE_MS 5000
+
+static void on_silence(void *arg);
+
+static void
+log_bad(struct bus_client *c, const char *link, const char *what)
+{
+	int64_t now = loop_now_ms(c->loop);
+
+	if (now - c->bad_logged_ms < BAD_LOG_EVERY_MS)
+		return;
+	c->bad_logged_ms = now;
+	log_warn("BUS-BAD-FRAME", "%s link: %s", link, what);
+}
+
+static void
+on_beat(struct peer *p, const struct frame *f)
+{
+	struct arena *a = arena_new();
+	const struct cJSON *beat;
+	const char *why;
+	bool is_leading = false;
+	rc code;
+
+	code = json_parse(a, f->body, f->body_len, &beat, &why);
+	if (code == RC_OK)
+		code = json_bool(beat, "leader", &is_leading);
+	arena_free(a);
+	if (code != RC_OK) {
+		log_bad(p->client, "events", "beat without \"leader\"");
+		return;
+	}
+	p->is_leading = is_leading && f->term > 0;
+	p->term = f->term;
+	p->beat_ms = loop_now_ms(p->client->loop);
+	p->heard_ms = p->beat_ms;
+	if (p->is_silent)
+		log_info("BUS-HEARD", "%s is heard again",
+		    p->addr.url[BUS_HINT]);
+	p->is_silent = false;
+	client_elect(p->client);
+}
+
+/* --- what arrives --- */
+
+static void
+on_events_msg(void *arg, nng_msg *m)
+{
+	struct peer *p = arg;
+	struct bus_client *c = p->client;
+	struct frame f;
+	rc code;
+
+	code = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
+	if (code != RC_OK)
+		log_bad(c, "events", "not a frame of this version, dropped");
+	else if (f.kind == FRAME_BEAT)
+		on_beat(p, &f);
+	else if (f.kind != FRAME_EVENT)
+		log_bad(c, "events", "unknown kind, dropped");
+	else if (p == c->leader)
+		c->ops->on_event(c->arg, &f);
+}
+
+static void
+on_work_pipe(void *arg, uint32_t pipe, bool is_up)
+{
+	struct peer *p = arg;
+
+	if (is_up) {
+		p->work_pipe = pipe;
+	} else if (p->work_pipe == pipe) {
+		p->work_pipe = 0;
+		client_end_requests(p->client, p);
+	}
+	client_elect(p->client);
+}
+
+static void
+on_work_msg(void *arg, nng_msg *m)
+{
+	struct peer *peer = arg;
+	struct bus_client *c = peer->client;
+	const uint8_t *head = nng_msg_header(m);
+	struct frame f;
+	uint32_t id = 0;
+	rc code;
+
+	if (nng_msg_header_len(m) != 4)
+		return;
+	for (int i = 0; i < 4; i++)
+		id = id << 8 | head[i];
+	id &= 0x7fffffff;
+	code = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
+	if (code != RC_OK) {
+		log_bad(c, "work", "reply of another version");
+		f = (struct frame){.kind = FRAME_UNKNOWN, .request_id = id};
+	}
+	client_take_reply(c, peer, id, &f);
+}
+
+static const struct nngsock_ops hint_ops = {NULL, NULL};
+static const struct nngsock_ops work_ops = {
+    .on_msg = on_work_msg,
+    .on_pipe = on_work_pipe,
+};
+static const struct nngsock_ops events_ops = {.on_msg = on_events_msg};
+
+/* --- the links --- */
+
+rc
+peer_open(struct peer *p)
+{
+	struct bus_client *c = p->client;
+	rc code;
+
+	p->heard_ms = loop_now_ms(c->loop);
+	if (!p->silence)
+		p->silence = timer_new(c->loop, on_silence, p);
+	timer_arm(p->silence, SILENCE_MS);
+	code = nngsock_new(c->loop, NNGSOCK_PUSH, &hint_ops, p, &p->hint);
+	if (code == RC_OK)
+		code =
+		    nngsock_new(c->loop, NNGSOCK_REQ, &work_ops, p, &p->work);
+	if (code == RC_OK)
+		code = nngsock_new(c->loop, NNGSOCK_SUB, &events_ops, p,
+		    &p->events);
+	if (code == RC_OK)
+		code = nngsock_dial(p->hint, &p->addr, BUS_HINT, &c->tls);
+	if (code == RC_OK)
+		code = nngsock_dial(p->work, &p->addr, BUS_WORK, &c->tls);
+	if (code == RC_OK)
+		code = nngsock_dial(p->events, &p->addr, BUS_EVENTS, &c->tls);
+	return code;
+}
+
+static void
+peer_unlink(struct peer *p)
+{
+	nngsock_free(p->hint);
+	nngsock_free(p->work);
+	nngsock_free(p->events);
+	p->hint = p->work = p->events = NULL;
+	p->work_pipe = 0;
+	p->is_leading = false;
+}
+
+void
+peer_close(struct peer *p)
+{
+	timer_free(p->silence);
+	p->silence = NULL;
+	peer_unlink(p);
+}
+
+/*
+ * Connections between hosts are made anew, with the certificates as they are
+ * on disk now; a socket file has nobody in between who could forget it.
+ */
+static void
+on_silence(void *arg)
+{
+	struct peer *p = arg;
+	struct bus_client *c = p->client;
+	int64_t quiet_ms;
+	rc code;
+
+	if (p->events)
+		nngsock_read(p->events); /* it may be us who stood still */
+	quiet_ms = loop_now_ms(c->loop) - p->heard_ms;
+	if (quiet_ms < SILENCE_MS) {
+		timer_arm(p->silence, SILENCE_MS - quiet_ms);
+		return;
+	}
+	if (!p->is_silent)
+		log_warn("BUS-SILENT",
+		    "nothing heard of %s, trying on: is that scheduler up%s?",
+		    p->addr.url[BUS_HINT],
+		    p->addr.is_tls
+			? ", can it be reached, does its certificate name "
+			  "this host, are both certificates of one CA"
+			: "");
+	p->is_silent = true;
+	if (!p->addr.is_ipc) {
+		peer_unlink(p);
+		client_end_requests(c, p);
+		code = peer_open(p);
+		if (code != RC_OK)
+			peer_unlink(p); /* logged; the next look tries again */
+		client_elect(c);
+	}
+	timer_arm(p->silence, SILENCE_MS);
+}
+
+void
+peer_hint(struct peer *p, const struct frame *f)
+{
+	rc code = RC_UNAVAILABLE;
+
+	if (p->hint)
+		code = nngsock_send(p->hint, NULL, 0, f);
+	/* A full queue is a scheduler that is away: the hint is lost, and
+	 * the scheduler looks at the tables by itself. */
+	if (code != RC_OK)
+		log_debug("BUS-HINT-LOST", "%s", rc_name(code));
+}
