@@ -1,5 +1,45 @@
 DROP FUNCTION tasks_done(text, bigint, text[]), tasks_claim(text, bigint, text, int, timestamptz, text),
-    tasks_due(timestamptz, text, bigint), tasks_batch(text);
+    tasks_due(timestamptz, text, bigint), tasks_batch(text), leases_free(text, bigint, text, bigint[], bigint);
+CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_holding bigint[])
+RETURNS TABLE (freed bigint, failed bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    v_ids text[];
+    v_dead text[];
+    v_failed text[];
+    v_task_n bigint;
+BEGIN
+    IF NOT leadership_is(p_term, p_incarnation) THEN
+        RAISE EXCEPTION 'term % of % is over', p_term, p_incarnation USING ERRCODE = 'CT001';
+    END IF;
+    SELECT array_agg(j.id), array_agg(j.id) FILTER (WHERE j.worker_died) INTO v_ids, v_dead FROM (
+        SELECT o.id, o.leased_by <> coalesce(p_worker, '') AS worker_died FROM jobs o
+        WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal')
+            AND CASE WHEN p_worker IS NULL THEN o.attempt_until < clock_timestamp()
+                    OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = o.leased_by AND w.lease_until > clock_timestamp())
+                ELSE o.leased_by = p_worker AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding)) END
+        FOR NO KEY UPDATE SKIP LOCKED) j;
+    IF p_worker IS NOT NULL AND p_holding IS NULL THEN
+        v_dead := v_ids; -- its pipe closed: the process is gone
+    END IF;
+    UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
+        deaths = j.deaths + CASE WHEN j.id = ANY (v_dead) THEN 1 ELSE 0 END
+    WHERE j.id = ANY (v_ids);
+    SELECT array_agg(j.id) INTO v_failed FROM jobs j WHERE j.id = ANY (v_dead) AND j.deaths >= 4;
+    IF v_failed IS NOT NULL THEN
+        PERFORM job_finish(v_failed, array_fill('Failed'::text, ARRAY[cardinality(v_failed)]),
+            array_fill('its workers died four times while running it'::text, ARRAY[cardinality(v_failed)]));
+    END IF;
+    UPDATE tasks t SET status = CASE WHEN t.deaths >= 3 THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
+        attempt_until = NULL, deaths = t.deaths + 1
+    WHERE t.status = 'Running'
+        AND CASE WHEN p_worker IS NULL THEN t.attempt_until < clock_timestamp()
+                OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = t.leased_by AND w.lease_until > clock_timestamp())
+            ELSE t.leased_by = p_worker AND (p_holding IS NULL OR t.lease_id <> ALL (p_holding)) END;
+    GET DIAGNOSTICS v_task_n = ROW_COUNT;
+    RETURN QUERY SELECT coalesce(cardinality(v_ids), 0) + v_task_n, coalesce(cardinality(v_failed), 0)::bigint;
+END $$;
 CREATE FUNCTION tasks_due() RETURNS TABLE (due bool, running bigint)
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT EXISTS (SELECT 1 FROM tasks WHERE status = 'Pending' AND run_after <= engine_now()),
@@ -83,8 +123,10 @@ FROM renewal_policies p
 WHERE c.renew_after IS NULL AND c.expires_at IS NOT NULL AND p.id = c.renewal_policy_id;
 DO $$
 BEGIN
-    REVOKE ALL ON FUNCTION duty_renewal_scan(int), tasks_due(), tasks_claim(text, bigint, text, int) FROM PUBLIC;
+    REVOKE ALL ON FUNCTION duty_renewal_scan(int), tasks_due(), tasks_claim(text, bigint, text, int),
+        leases_free(text, bigint, text, bigint[]) FROM PUBLIC;
     IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_scheduler') THEN
-        GRANT EXECUTE ON FUNCTION duty_renewal_scan(int), tasks_due(), tasks_claim(text, bigint, text, int) TO certctl_scheduler;
+        GRANT EXECUTE ON FUNCTION duty_renewal_scan(int), tasks_due(), tasks_claim(text, bigint, text, int),
+            leases_free(text, bigint, text, bigint[]) TO certctl_scheduler;
     END IF;
 END $$;

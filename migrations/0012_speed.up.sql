@@ -193,11 +193,73 @@ BEGIN
     RETURN QUERY SELECT v_lease, v_n, v_afters[v_n], v_ids[v_n], v_n = v_limit;
 END $$;
 
+-- Frees what nobody holds any more: what workers had whose lease is over, what
+-- is past its attempt's deadline, and (p_worker with p_holding given) leases a
+-- worker has by our book but does not name.  A job whose fourth worker died
+-- fails and says so.  Each case has a statement of its own: one for all of them
+-- walks everything that runs, and every request for work asks for this.
+-- p_low_lease: the oldest lease of tasks that may run.
+DROP FUNCTION leases_free(text, bigint, text, bigint[]);
+CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_holding bigint[],
+    p_low_lease bigint DEFAULT 0)
+RETURNS TABLE (freed bigint, failed bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    v_ids text[];
+    v_dead text[];
+    v_failed text[];
+    v_task_n bigint;
+BEGIN
+    IF NOT leadership_is(p_term, p_incarnation) THEN
+        RAISE EXCEPTION 'term % of % is over', p_term, p_incarnation USING ERRCODE = 'CT001';
+    END IF;
+    IF p_worker IS NULL THEN
+        SELECT array_agg(j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
+            WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND (o.attempt_until < clock_timestamp()
+                OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = o.leased_by AND w.lease_until > clock_timestamp()))
+            FOR NO KEY UPDATE SKIP LOCKED) j;
+    ELSE
+        SELECT array_agg(j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
+            WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND o.leased_by = p_worker
+                AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding))
+            FOR NO KEY UPDATE SKIP LOCKED) j;
+    END IF;
+    -- A worker that lives and names its leases lost their answers, no more.
+    IF p_worker IS NULL OR p_holding IS NULL THEN
+        v_dead := v_ids;
+    END IF;
+    UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
+        deaths = j.deaths + CASE WHEN j.id = ANY (v_dead) THEN 1 ELSE 0 END
+    WHERE j.id = ANY (v_ids);
+    SELECT array_agg(j.id) INTO v_failed FROM jobs j WHERE j.id = ANY (v_dead) AND j.deaths >= 4;
+    IF v_failed IS NOT NULL THEN
+        PERFORM job_finish(v_failed, array_fill('Failed'::text, ARRAY[cardinality(v_failed)]),
+            array_fill('its workers died four times while running it'::text, ARRAY[cardinality(v_failed)]));
+    END IF;
+    IF p_worker IS NULL THEN
+        UPDATE tasks t SET status = CASE WHEN t.deaths >= 3 THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
+            attempt_until = NULL, deaths = t.deaths + 1
+        WHERE t.status = 'Running' AND t.lease_id >= p_low_lease AND (t.attempt_until < clock_timestamp()
+            OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = t.leased_by AND w.lease_until > clock_timestamp()));
+    ELSE
+        UPDATE tasks t SET status = CASE WHEN t.deaths >= 3 THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
+            attempt_until = NULL, deaths = t.deaths + 1
+        WHERE t.status = 'Running' AND t.lease_id >= p_low_lease AND t.leased_by = p_worker
+            AND (p_holding IS NULL OR t.lease_id <> ALL (p_holding));
+    END IF;
+    GET DIAGNOSTICS v_task_n = ROW_COUNT;
+    RETURN QUERY SELECT coalesce(cardinality(v_ids), 0) + v_task_n, coalesce(cardinality(v_failed), 0)::bigint;
+END $$;
+
 -- The end of tasks that leave nothing behind, all of a lease in one statement.
+-- A join, for it is hashed; "= ANY (p_ids)" is searched from its beginning for
+-- each row unless the array is a constant.
 CREATE FUNCTION tasks_done(p_worker text, p_lease bigint, p_ids text[]) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
     WITH done AS (
-        DELETE FROM tasks t WHERE t.lease_id = p_lease AND t.leased_by = p_worker AND t.status = 'Running' AND t.id = ANY (p_ids)
+        DELETE FROM tasks t USING unnest(p_ids) AS u (id)
+        WHERE t.id = u.id AND t.lease_id = p_lease AND t.leased_by = p_worker AND t.status = 'Running'
         RETURNING 1)
     SELECT count(*) FROM done
 $$;
@@ -208,10 +270,11 @@ DECLARE
 BEGIN
     REVOKE ALL ON FUNCTION duty_renewal_scan(int), renewals_due(timestamptz, int), issuers_renew_after(), tasks_batch(text),
         tasks_due(timestamptz, text, bigint), tasks_claim(text, bigint, text, int, timestamptz, text),
-        tasks_done(text, bigint, text[]) FROM PUBLIC;
+        tasks_done(text, bigint, text[]), leases_free(text, bigint, text, bigint[], bigint) FROM PUBLIC;
     IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_scheduler') THEN
         GRANT EXECUTE ON FUNCTION duty_renewal_scan(int), tasks_due(timestamptz, text, bigint),
-            tasks_claim(text, bigint, text, int, timestamptz, text) TO certctl_scheduler;
+            tasks_claim(text, bigint, text, int, timestamptz, text), leases_free(text, bigint, text, bigint[], bigint)
+            TO certctl_scheduler;
     END IF;
     IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_worker') THEN
         GRANT EXECUTE ON FUNCTION tasks_done(text, bigint, text[]) TO certctl_worker;

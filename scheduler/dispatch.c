@@ -64,6 +64,7 @@ dispatch_start(struct dispatch *d, uint64_t term)
 	d->task_lease = d->low_lease = 0;
 	d->look_not_before_ms = now;
 	d->swept_full_ms = now - DISPATCH_FULL_MS;
+	d->look_every_ms = d->sweep_every_ms = DISPATCH_FULL_MS;
 	timer_arm(d->tick, 0);
 }
 
@@ -278,6 +279,16 @@ dispatch_on_pipe_closed(struct dispatch *d, uint32_t pipe)
 
 /* --- turns --- */
 
+int64_t
+dispatch_full_every(int64_t took_ms)
+{
+	int64_t every = took_ms * DISPATCH_FULL_SHARE;
+
+	if (every < DISPATCH_FULL_MS)
+		return DISPATCH_FULL_MS;
+	return every < DISPATCH_FULL_MAX_MS ? every : DISPATCH_FULL_MAX_MS;
+}
+
 static void
 hand_out(struct dispatch *d, int64_t now)
 {
@@ -307,7 +318,7 @@ wants_look(struct dispatch *d, int64_t now)
 {
 	if (d->look || now < d->look_not_before_ms)
 		return false;
-	if (d->must_look_full || now - d->looked_full_ms >= DISPATCH_FULL_MS)
+	if (d->must_look_full || now - d->looked_full_ms >= d->look_every_ms)
 		return true;
 	if (!d->must_look || !workers_next(&d->workers, now))
 		return false;
@@ -357,7 +368,7 @@ on_tick(void *arg)
 	answer_overdue(d, now);
 	if (!d->sweep)
 		dispatch_sweep_start(d,
-		    now - d->swept_full_ms >= DISPATCH_FULL_MS);
+		    now - d->swept_full_ms >= d->sweep_every_ms);
 	dispatch_turn(d);
 }
 

@@ -51,8 +51,8 @@ dispatch_free_start(struct dispatch *d, struct worker *w)
 	const char *term = arena_printf(a, "%" PRIu64, d->term);
 	const char *holding =
 	    w->is_gone ? NULL : db_i64_array(a, w->holding, w->nholding);
-	const char *params[] = {d->o.incarnation, term, w->incarnation,
-	    holding};
+	const char *params[] = {d->o.incarnation, term, w->incarnation, holding,
+	    arena_printf(a, "%" PRId64, d->low_lease)};
 	struct db_stmt stmt = {Q_SCHED_LEASES_FREE, ARRAY_LEN(params), params};
 
 	w->must_free = false;
@@ -70,6 +70,9 @@ on_sweep(void *arg, struct db_outcome *o)
 		dispatch_failed(d, "sweep", o);
 		return;
 	}
+	if (d->is_sweeping_full)
+		d->sweep_every_ms = dispatch_full_every(
+		    loop_now_ms(d->o.loop) - d->swept_full_ms);
 	note_freed(d, "workers whose lease is over", o->results[0]);
 	dispatch_turn(d);
 }
@@ -77,12 +80,15 @@ on_sweep(void *arg, struct db_outcome *o)
 void
 dispatch_sweep_start(struct dispatch *d, bool is_full)
 {
-	char term[24];
-	const char *params[] = {d->o.incarnation, term, is_full ? "t" : "f"};
+	char term[24], low[24];
+	const char *params[] = {d->o.incarnation, term, is_full ? "t" : "f",
+	    low};
 	struct db_stmt stmt = {Q_SCHED_LEASES_SWEEP, ARRAY_LEN(params), params};
 
+	d->is_sweeping_full = is_full;
 	if (is_full)
 		d->swept_full_ms = loop_now_ms(d->o.loop);
+	snprintf(low, sizeof(low), "%" PRId64, is_full ? 0 : d->low_lease);
 	snprintf(term, sizeof(term), "%" PRIu64, d->term);
 	d->sweep = db_submit(d->o.pool, &stmt, 1, on_sweep, d);
 }

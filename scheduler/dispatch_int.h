@@ -12,8 +12,12 @@
 #include "scheduler/workers.h"
 
 #define DISPATCH_TICK_MS 100
-/* A full look, and the sweep of all that runs. */
+/* A full look, and the sweep of all that runs: this often, and when a snapshot
+ * held somewhere makes them slow, so much more seldom that they take no more
+ * than a tenth of the time. */
 #define DISPATCH_FULL_MS 1000
+#define DISPATCH_FULL_MAX_MS 10000
+#define DISPATCH_FULL_SHARE 10
 /* While lanes are known to be due, others are looked for this often. */
 #define DISPATCH_BUSY_LOOK_MS 50
 /* A request that finds nothing is answered so after this long. */
@@ -44,6 +48,9 @@ struct dispatch {
 	struct db_req *look;
 	struct db_req *sweep;
 	bool is_looking_full;
+	bool is_sweeping_full;
+	int64_t look_every_ms;
+	int64_t sweep_every_ms;
 	int64_t look_lease;  /* task_lease when the look was sent */
 	int64_t task_lease;  /* the last lease of tasks handed out */
 	int64_t low_lease;   /* the oldest lease of tasks that may run */
@@ -59,6 +66,8 @@ struct dispatch {
 /* dispatch.c */
 /* Does all that can be done now; safe to call at any time. */
 void dispatch_turn(struct dispatch *d);
+/* How often to do in full what took so long. */
+int64_t dispatch_full_every(int64_t took_ms);
 /* Answers w's request; lease_id 0: nothing. */
 void dispatch_answer(struct dispatch *d, struct worker *w, int64_t lease_id,
     const struct lane *lane, int64_t count);

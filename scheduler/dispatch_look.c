@@ -30,10 +30,10 @@ tasks_row(struct dispatch *d, struct db_result *r)
 				     .is_due = db_bool(r, 0, db_col(r, "due")),
 				     .allows = LANE_ALLOWS_ALL,
 				 });
-	if (!d->is_looking_full)
-		return running;
-	lanes_look_first(d->lanes, LANE_TASKS, text_or_null(r, "first_after"),
-	    text_or_null(r, "first_id"));
+	if (d->is_looking_full)
+		lanes_look_first(d->lanes, LANE_TASKS,
+		    text_or_null(r, "first_after"),
+		    text_or_null(r, "first_id"));
 	/* Claims of tasks come one after the other: with none running, all
 	 * that will run is younger than the last when this was sent. */
 	d->low_lease = text_or_null(r, "low_lease")
@@ -101,6 +101,9 @@ on_look(void *arg, struct db_outcome *o)
 		dispatch_failed(d, "look", o);
 		return;
 	}
+	if (d->is_looking_full)
+		d->look_every_ms = dispatch_full_every(
+		    loop_now_ms(d->o.loop) - d->looked_full_ms);
 	running = lane_rows(d, o->results[0]);
 	running += tasks_row(d, o->results[1]);
 	lanes_look_end(d->lanes);
@@ -113,7 +116,7 @@ dispatch_look_start(struct dispatch *d)
 {
 	int64_t now = loop_now_ms(d->o.loop);
 	bool is_full =
-	    d->must_look_full || now - d->looked_full_ms >= DISPATCH_FULL_MS;
+	    d->must_look_full || now - d->looked_full_ms >= d->look_every_ms;
 	struct arena *a = arena_new();
 	struct lane_keys keys;
 	const struct lane *tasks = lanes_find(d->lanes, LANE_TASKS);

@@ -36,7 +36,7 @@ SELECT lease_id, claimed, last_after::text AS last_after, last_id, is_full
 FROM tasks_claim($1, $2::bigint, $3, $4::int, $5::timestamptz, $6);
 
 -- name: sched_leases_free :one
-SELECT freed, failed FROM leases_free($1, $2::bigint, $3, $4::bigint[]);
+SELECT freed, failed FROM leases_free($1, $2::bigint, $3, $4::bigint[], $5::bigint);
 
 -- Frees what dead workers held.  The walk over all that is running is spared
 -- unless a worker's lease ended just now or $3 asks for it.
@@ -45,7 +45,7 @@ WITH wanted AS MATERIALIZED (
     SELECT $1::text AS incarnation, $2::bigint AS term
     WHERE $3::bool OR EXISTS (SELECT 1 FROM workers w
         WHERE w.lease_until <= clock_timestamp() AND w.lease_until > clock_timestamp() - interval '2 seconds'))
-SELECT f.freed, f.failed FROM wanted CROSS JOIN LATERAL leases_free(wanted.incarnation, wanted.term, NULL, NULL) f;
+SELECT f.freed, f.failed FROM wanted CROSS JOIN LATERAL leases_free(wanted.incarnation, wanted.term, NULL, NULL, $4::bigint) f;
 
 -- --- duties ---
 

@@ -213,7 +213,7 @@ end
     def drain_local_ca(self):
         batch = 256
         csrs = self.csrs()
-        ours, raws = [], []
+        ours, raws, wal = [], [], []
         for _ in range(RUNS):
             with Fleet("bench") as fleet:
                 fleet.start_postgres(**BENCH_PG)
@@ -226,10 +226,11 @@ end
                 fleet.query("VACUUM ANALYZE")
                 fleet.query("CHECKPOINT")
                 self.make_jobs(fleet, DRAIN, csrs)
-                made = time.monotonic()
+                made, lsn = time.monotonic(), fleet.value("SELECT pg_current_wal_insert_lsn()")
                 wait_for(lambda: fleet.value("SELECT count(*) FROM jobs WHERE status = 'Completed'") >= DRAIN, 120, "the drain",
                          every=0.1)
                 ours.append(DRAIN / (time.monotonic() - made))
+                wal.append(fleet.value("SELECT (pg_current_wal_insert_lsn() - %s::pg_lsn)::float8", lsn) / 1024 / DRAIN)
                 pem = fleet.value("SELECT pem_chain FROM certificate_versions LIMIT 1").split("-----END CERTIFICATE-----")[0] + \
                     "-----END CERTIFICATE-----\n"
                 for name in ("scheduler-1", "worker-1", "worker-2", "apiserver"):
@@ -242,6 +243,8 @@ end
                 raws.append(self.drain_raw(fleet, pem, batch))
         self.add("drain_local_ca", statistics.median(ours), "cert/s", statistics.median(a / b for a, b in zip(ours, raws)), 0.35,
                  f"{DRAIN} certificates, 2 workers, batches of {batch}, 25 permits; raw SQL {statistics.median(raws):.0f}/s; target 7000")
+        self.add("wal_per_job_local_ca", statistics.median(wal), "KiB", None, 4, "claim and completion, without the insert of the job",
+                 at_most=True)
 
     # --- memory ---
     def memory(self):

@@ -4,11 +4,17 @@ collects the figures.
 """
 import re
 import statistics
+import threading
+import time
 
 from bench_common import BENCH_PG, RUNS, pss_kb
 from fleet import Fleet, wait_for
 
 DUE = 10000
+INVENTORY = 1000000
+DRAIN = 20000
+NOOPS = 100000
+HELD_DEAD = 500000
 
 
 # --- the renewal scan ---
@@ -71,7 +77,187 @@ def renewal_scan(bench, name, count):
               f"{count} certificates, {DUE} due, all enqueued in chunks of 1000; scheduler {before} -> {after} KB PSS", at_most=True)
 
 
+# --- no-op jobs ---
+
+def make_noops(fleet, count):
+    """Ids of some from every lease: what is looked at must cost nothing."""
+    return fleet.value("""
+        WITH made AS (INSERT INTO tasks (id, kind, subject, run_after) SELECT id_new('task'), 'noop', 'bench', clock_timestamp()
+            FROM generate_series(1, %s) RETURNING id)
+        SELECT array_agg(id) FROM (SELECT id, row_number() OVER () AS n FROM made) m WHERE n %% 500 = 0 OR n = %s""", count, count)
+
+
+def wal_at(fleet):
+    return fleet.value("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8")
+
+
+def drain(fleet, count):
+    """(noops/s, KiB of WAL each) through scheduler, bus and workers."""
+    fleet.query("CHECKPOINT")
+    some = make_noops(fleet, count)
+    wal, started = wal_at(fleet), time.monotonic()
+    wait_for(lambda: fleet.value("SELECT count(*) FROM tasks WHERE id = ANY (%s)", some) == 0, 120, "the drain", every=0.02)
+    took = time.monotonic() - started
+    wait_for(lambda: fleet.value("SELECT count(*) FROM tasks") == 0, 1, "the rest")
+    return count / took, (wal_at(fleet) - wal) / 1024 / count
+
+
+def drain_raw(fleet, count):
+    """The same claims and ends from two connections, and nothing else."""
+    fleet.query("UPDATE leadership SET term = term + 1, holder = 'raw', nonce = 'raw', expires_at = now() + interval '1 hour'")
+    term = fleet.value("SELECT term FROM leadership")
+    fleet.query("CHECKPOINT")
+    make_noops(fleet, count)
+
+    def work(worker):
+        key = ("-infinity", "")
+        while rows := fleet.query("SELECT lease_id, last_after::text, last_id FROM tasks_claim('raw', %s, %s, 1000, %s, %s)",
+                                  term, worker, *key):
+            lease, key = rows[0][0], rows[0][1:]
+            fleet.query("SELECT tasks_done(%s, %s, (SELECT array_agg(id) FROM tasks WHERE lease_id = %s AND leased_by = %s "
+                        "AND status = 'Running'))", worker, lease, lease, worker)
+
+    threads = []
+    for worker in ("raw-1", "raw-2"):
+        fleet.query("SELECT worker_renew(%s, %s, 'bench', 1, '', 1)", worker, worker)
+        fleet.query("UPDATE workers SET lease_until = now() + interval '1 hour' WHERE incarnation = %s", worker)
+        threads.append(threading.Thread(target=work, args=(worker,)))
+    started = time.monotonic()
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert fleet.value("SELECT count(*) FROM tasks") == 0
+    return count / (time.monotonic() - started)
+
+
+def start_engine(bench, fleet, **more):
+    fleet.start_postgres(**BENCH_PG)
+    bench.look_at_settings(fleet)
+    fleet.start_scheduler(1, CERTCTL_LOG_LEVEL="warn", **more)
+    for i in (1, 2):
+        fleet.start_worker(i, CERTCTL_LOG_LEVEL="warn")
+    drain(fleet, 1000)
+
+
+def stop_engine(fleet):
+    for name in ("scheduler-1", "worker-1", "worker-2"):
+        fleet.processes[name].stop()
+
+
+def drain_noop(bench):
+    ours, raws, wal = [], [], []
+    for _ in range(RUNS):
+        with Fleet("bench") as fleet:
+            start_engine(bench, fleet)
+            rate, kib = drain(fleet, NOOPS)
+            ours.append(rate)
+            wal.append(kib)
+            stop_engine(fleet)
+            raws.append(drain_raw(fleet, NOOPS))
+    bench.add("drain_noop", statistics.median(ours), "job/s", statistics.median(a / b for a, b in zip(ours, raws)), 0.35,
+              f"{NOOPS} no-ops, 2 workers, batches of 1000, 25 permits; raw SQL {statistics.median(raws):.0f}/s; target 40000")
+    bench.add("wal_per_job_noop", statistics.median(wal), "KiB", None, 1.8, "claim and end, without the insert", at_most=True)
+
+
+def make_dead(fleet, count):
+    """What draining count no-ops leaves while a snapshot is held."""
+    make_noops(fleet, count)
+    fleet.query("UPDATE tasks SET status = 'Running', leased_by = 'gone', lease_id = nextval('lease_seq'), "
+                "attempt_until = now() + interval '1 minute'")
+    fleet.query("DELETE FROM tasks")
+
+
+def drain_with_held_snapshot(bench):
+    free, held = [], []
+    for _ in range(RUNS):
+        with Fleet("bench") as fleet:
+            start_engine(bench, fleet)
+            free.append(drain(fleet, NOOPS)[0])
+            with fleet.admin() as other:
+                other.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                other.execute("SELECT count(*) FROM tasks")
+                make_dead(fleet, HELD_DEAD)
+                held.append(drain(fleet, NOOPS)[0])
+                other.execute("ROLLBACK")
+    bench.add("drain_with_held_snapshot", statistics.median(held), "job/s",
+              statistics.median(a / b for a, b in zip(held, free)), 0.8,
+              f"{NOOPS} no-ops, 2 workers, batches of 1000, 25 permits; a REPEATABLE READ snapshot keeps {2 * HELD_DEAD} dead rows "
+              f"of {HELD_DEAD} earlier jobs; without it {statistics.median(free):.0f}/s")
+
+
+# --- a million certificates ---
+
+def make_renewals(fleet, count, first, every, csrs):
+    """Renewals whose CSRs are in, spread over the inventory."""
+    fleet.query("UPDATE managed_certificates SET status = 'RenewalInProgress' "
+                "WHERE id IN (SELECT 'mc-' || (%s + i * %s) FROM generate_series(0, %s - 1) i)", first, every, count)
+    fleet.query("""
+        INSERT INTO jobs (id, type, certificate_id, status, issuer_id, dedupe_key, csr_pem, csr_key_sha256, scheduled_at)
+        SELECT id_new('job'), 'Renewal', c.id, 'Pending', 'iss-local', 'issue:' || c.id || ':', (%s::text[])[1 + i %% %s], '', now()
+        FROM generate_series(0, %s - 1) i, LATERAL (SELECT 'mc-' || (%s + i * %s) AS id) c""",
+                csrs, len(csrs), count, first, every)
+
+
+def drain_local_ca_1m(bench):
+    rates, wal, csrs = [], [], bench.csrs()
+    every = INVENTORY // DRAIN
+    with Fleet("bench") as fleet:
+        fleet.start_postgres(**BENCH_PG)
+        bench.look_at_settings(fleet)
+        fleet.start_plane(workers=2, CERTCTL_LOG_LEVEL="warn")
+        fleet.make_basics()
+        bench.make_certificates(fleet, INVENTORY)
+        fleet.query("VACUUM ANALYZE")
+        for run in range(RUNS):
+            fleet.query("CHECKPOINT")
+            make_renewals(fleet, DRAIN, 1 + run, every, csrs)
+            before, started = wal_at(fleet), time.monotonic()
+            wait_for(lambda n=run: fleet.value("SELECT count(*) FROM jobs WHERE status = 'Completed'") >= DRAIN * (n + 1), 120,
+                     "the drain", every=0.1)
+            rates.append(DRAIN / (time.monotonic() - started))
+            wal.append((wal_at(fleet) - before) / 1024 / DRAIN)
+    bench.add("drain_local_ca_1m", statistics.median(rates), "cert/s", None, None,
+              f"{DRAIN} renewals spread over {INVENTORY} certificates, 2 workers, batches of 256, 25 permits; "
+              f"{statistics.median(wal):.1f} KiB of WAL each; target 3000")
+
+
+# --- fail-over ---
+
+def leader(fleet):
+    return fleet.value("SELECT s.name FROM leadership l JOIN schedulers s ON s.incarnation = l.holder "
+                       "WHERE l.expires_at > clock_timestamp()")
+
+
+def failover(bench):
+    took = []
+    with Fleet("bench") as fleet:
+        fleet.start_postgres(**BENCH_PG)
+        bench.look_at_settings(fleet)
+        for i in (1, 2):
+            fleet.start_scheduler(i, CERTCTL_LOG_LEVEL="warn")
+        fleet.start_worker(1, CERTCTL_LOG_LEVEL="warn")
+        for _ in range(2 * RUNS):
+            name = wait_for(lambda: leader(fleet), 20, "a leader")
+            drain(fleet, 1000)
+            wait_for(lambda: fleet.value("SELECT count(DISTINCT name) FROM schedulers WHERE seen_at > "
+                                         "clock_timestamp() - interval '2 seconds'") == 2, 20, "two schedulers")
+            started = time.monotonic()
+            fleet.processes[name].kill()
+            make_noops(fleet, 1)
+            wait_for(lambda: not fleet.value("SELECT EXISTS (SELECT 1 FROM tasks)"), 30, "the next job", every=0.002)
+            took.append((time.monotonic() - started) * 1000)
+            fleet.start_scheduler(int(name[-1]), CERTCTL_LOG_LEVEL="warn")
+    bench.add("failover", statistics.median(took), "ms", None, 2000,
+              f"from SIGKILL of the leader to the next job committed, {len(took)} times, worst {max(took):.0f}; one standby",
+              at_most=True)
+
+
 ENTRIES = {
     "renewal_scan_100k": lambda bench: renewal_scan(bench, "renewal_scan_100k", 100000),
-    "renewal_scan_1m": lambda bench: renewal_scan(bench, "renewal_scan_1m", 1000000),
+    "renewal_scan_1m": lambda bench: renewal_scan(bench, "renewal_scan_1m", INVENTORY),
+    "drain_noop": drain_noop,
+    "drain_with_held_snapshot": drain_with_held_snapshot,
+    "drain_local_ca_1m": drain_local_ca_1m,
+    "failover": failover,
 }

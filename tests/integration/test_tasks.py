@@ -111,6 +111,22 @@ def test_only_the_lease_ends_its_tasks(queue):
     assert queue.held(second) == ["task-0002", "task-0003"]
 
 
+def test_freeing_leaves_what_the_worker_names(queue):
+    queue.add(*["noop"] * 4)
+    first, second = queue.claim(limit=1)[0], queue.claim(limit=1)[0]
+    other = queue.claim(limit=1, worker="w2")[0]
+    free = "SELECT freed FROM leases_free('leader', 7, %s, %s, %s)"
+    assert queue.value(free, "w1", [first], 0) == 1
+    assert (queue.held(first), queue.held(second), len(queue.held(other))) == (["task-0000"], [], 1)
+    # Nothing older than the oldest that may run is looked at.
+    assert queue.value(free, "w1", [], first + 1) == 0
+    assert queue.value(free, "w1", None, first) == 1
+    queue.q("UPDATE workers SET lease_until = clock_timestamp() WHERE incarnation = 'w2'")
+    assert queue.value(free, None, None, 0) == 1
+    queue.q("UPDATE workers SET lease_until = 'infinity' WHERE incarnation = 'w2'")
+    assert queue.value("SELECT count(*) FROM tasks WHERE status = 'Pending' AND lease_id IS NULL") == 4
+
+
 @pytest.mark.parametrize("why, sql", [
     ("the term is over", "UPDATE leadership SET term = 8"),
     ("another leads", "UPDATE leadership SET holder = 'other'")])
