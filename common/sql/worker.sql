@@ -47,7 +47,7 @@ FROM issue_set_aside($1, $2::bigint, $3::text[], $4::text[], $5::text[]) s;
 SELECT i.type, coalesce(i.config, '{}')::text AS config, coalesce(j.checkpoint ->> 'state', '') AS state,
     coalesce(j.checkpoint ->> 'order_reference', j.id) AS order_reference,
     coalesce(pr.max_ttl_seconds, 0)::bigint AS max_ttl_seconds,
-    j.attempts + 1 >= j.max_attempts AS is_last
+    j.attempts + 1 >= j.max_attempts AS is_last, floor(extract(epoch FROM engine_now()))::bigint AS now_unix
 FROM jobs j
 JOIN issuers i ON i.id = j.issuer_id
 LEFT JOIN managed_certificates c ON c.id = j.certificate_id

@@ -13,7 +13,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/log/log.h"
 #include "worker/kinds/issue_batch.h"
@@ -31,11 +30,13 @@ struct outside { /* beside the batch, in the arena */
 	struct issue_job *job;
 	struct issuer_order order;
 	void *call;
-	int64_t intent_ms;  /* when the intent was sent to the database */
+	int64_t intent_ms; /* when the intent was sent to the database */
 	int64_t max_ttl_s;
-	bool was_placed;    /* by this attempt */
-	bool is_last;       /* attempts are used up by one more failure */
-	bool is_waiting;    /* the slot was told so */
+	/* The database's time, and when that was: our own may jump. */
+	int64_t now_unix, now_ms;
+	bool was_placed; /* by this attempt */
+	bool is_last;    /* attempts are used up by one more failure */
+	bool is_waiting; /* the slot was told so */
 	bool has_answer;
 	struct issuer_answer answer; /* words in the arena */
 };
@@ -140,8 +141,8 @@ go_on(struct op *op, const char *order_state)
 		o->job->is_open = false;
 		return op_goto(op, outside_place);
 	}
-	log_info("ORDER-OPEN", "%s: an order was being placed (%s)",
-	    o->job->id, order_state);
+	log_info("ORDER-OPEN", "%s: an order was being placed (%s)", o->job->id,
+	    order_state);
 	if (b->outside->can_look_up(o->call))
 		return op_goto(op, outside_look_up);
 	return uncertain(op, "the worker that placed it did not come back, and "
@@ -164,6 +165,8 @@ outside_loaded(struct op *op)
 	o->job->is_open = order_state[0] != '\0';
 	o->is_last = op_bool(op, 0, "is_last");
 	o->max_ttl_s = op_i64(op, 0, "max_ttl_seconds");
+	o->now_unix = op_i64(op, 0, "now_unix");
+	o->now_ms = loop_now_ms(b->env->loop);
 	if (!o->job->csr_pem)
 		return aside(op, ASIDE_FAIL, "the job has no CSR");
 	if (!issue_read_csr(op, o->job))
@@ -179,9 +182,8 @@ outside_loaded(struct op *op)
 	if (code != RC_OK)
 		return retry(op,
 		    op_printf(op, "the issuer cannot be used: %s", why));
-	op_extend(op,
-	    SEND_MS + b->outside->limit_ms(o->call) + ISSUER_LOOK_UP_MS +
-		STORE_MS);
+	op_extend(op, SEND_MS + b->outside->limit_ms(o->call) +
+			  ISSUER_LOOK_UP_MS + STORE_MS);
 	return go_on(op, order_state);
 }
 
@@ -193,8 +195,8 @@ outside_place(struct op *op)
 	struct issue_batch *b = batch(op);
 	struct outside *o = state(op);
 
-	if (o->job->is_cancelled || lease_is_cancelled(b->env->lease,
-					o->job->id))
+	if (o->job->is_cancelled ||
+	    lease_is_cancelled(b->env->lease, o->job->id))
 		return aside(op, ASIDE_CANCEL,
 		    "cancelled before it was ordered");
 	ISSUE_TRUST_OR_RETURN(op, b);
@@ -276,7 +278,8 @@ accept(struct op *op)
 	struct certresult *result = arena_alloc(op_arena(op), sizeof(*result));
 	struct certresult_rules rules = {
 	    .csr = &o->job->csr,
-	    .now_unix = clock_wall_us() / 1000000,
+	    .now_unix =
+		o->now_unix + (loop_now_ms(b->env->loop) - o->now_ms) / 1000,
 	    .max_ttl_s = o->max_ttl_s,
 	};
 	const char *serial = "", *why = "";
@@ -380,7 +383,6 @@ outside_looked(struct op *op)
 	case ISSUER_UNREACHABLE:
 		break;
 	}
-	return retry(op,
-	    op_printf(op, "the order could not be looked up: %s",
-		o->answer.words));
+	return retry(op, op_printf(op, "the order could not be looked up: %s",
+			     o->answer.words));
 }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/base/clock.h"
 #include "common/pki/cert.h"
 #include "common/pki/certbuild.h"
 #include "tests/support/db_script.h"
@@ -13,11 +12,13 @@
 #include "tests/unit/worker/rig.h"
 
 #define LIMIT_MS 4000
+/* The database's time; what this host's clock says is of no account. */
+#define NOW 1900000000
 
 static struct {
 	struct rig *r;
 	/* the database */
-	const char *state; /* of the order, as the checkpoint says */
+	const char *state;   /* of the order, as the checkpoint says */
 	const char *outcome; /* of issue_placing; NULL: not ours any more */
 	int64_t placing_ms;  /* how long it takes */
 	bool is_last;
@@ -136,10 +137,12 @@ on_outside_job(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 {
 	char row[256];
 
-	snprintf(row, sizeof(row), "Fake|{}|%s|job-00|0|%s",
-	    t.state, t.is_last ? "t" : "f");
+	snprintf(row, sizeof(row), "Fake|{}|%s|job-00|0|%s|%d", t.state,
+	    t.is_last ? "t" : "f", NOW);
 	db_script_rows(p,
-	    "type|config|state|order_reference|max_ttl_seconds|is_last", row);
+	    "type|config|state|order_reference|max_ttl_seconds|is_last|"
+	    "now_unix",
+	    row);
 }
 
 static void
@@ -188,7 +191,7 @@ good_pem(struct arena *a, int64_t not_after_unix)
 {
 	struct leaf_spec spec = {
 	    .serial_hex = "5000000000000000000000000000000000000009",
-	    .not_before_unix = clock_wall_us() / 1000000 - 60,
+	    .not_before_unix = NOW - 60,
 	    .not_after_unix = not_after_unix,
 	};
 	struct certbuild *ca;
@@ -281,7 +284,7 @@ static void
 test_issued(void)
 {
 	struct arena *a = arena_new();
-	const char *pem = good_pem(a, clock_wall_us() / 1000000 + 86400);
+	const char *pem = good_pem(a, NOW + 86400);
 
 	begin();
 	t.placed = answer(ISSUER_ISSUED, pem, "");
@@ -303,8 +306,7 @@ test_wrong_certificate(void)
 	struct arena *a = arena_new();
 
 	begin();
-	t.placed = answer(ISSUER_ISSUED,
-	    good_pem(a, clock_wall_us() / 1000000 - 1), "");
+	t.placed = answer(ISSUER_ISSUED, good_pem(a, NOW - 1), "");
 	run();
 	check_aside("wrong", true, "it expired at");
 	CHECK(strstr(t.error, "serial number is 50000") != NULL);
@@ -362,8 +364,7 @@ test_open_order_is_adopted(void)
 	begin();
 	t.state = "placing";
 	t.can_look_up = true;
-	t.looked = answer(ISSUER_ISSUED,
-	    good_pem(a, clock_wall_us() / 1000000 + 86400), "");
+	t.looked = answer(ISSUER_ISSUED, good_pem(a, NOW + 86400), "");
 	/* Somebody wanted it cancelled, too late. */
 	t.r->jobs[0].is_cancelled = true;
 	run();
