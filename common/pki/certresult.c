@@ -110,8 +110,8 @@ read_names(struct reading *r, const GENERAL_NAMES *names, struct san **out,
 		return refuse(r, "it has more than 100 alternative names");
 	sans = arena_alloc(r->a, ((size_t)n + 1) * sizeof(*sans));
 	for (int i = 0; i < n; i++) {
-		rc code = read_name(r->a, sk_GENERAL_NAME_value(names, i),
-		    &sans[i]);
+		rc code =
+		    read_name(r->a, sk_GENERAL_NAME_value(names, i), &sans[i]);
 
 		if (code != RC_OK)
 			return refuse(r, "one of its alternative names is of a "
@@ -230,13 +230,11 @@ check_time(struct reading *r)
 	int64_t now = r->rules->now_unix, max = r->rules->max_ttl_s;
 
 	if (info->not_before_unix > now + CERTRESULT_SKEW_S)
-		return refuse(r,
-		    arena_printf(r->a, "it is not valid before %s",
-			when(r->a, info->not_before_unix)));
+		return refuse(r, arena_printf(r->a, "it is not valid before %s",
+				     when(r->a, info->not_before_unix)));
 	if (info->not_after_unix <= now)
-		return refuse(r,
-		    arena_printf(r->a, "it expired at %s",
-			when(r->a, info->not_after_unix)));
+		return refuse(r, arena_printf(r->a, "it expired at %s",
+				     when(r->a, info->not_after_unix)));
 	if (info->not_after_unix < now + CERTRESULT_LEFT_MIN_S)
 		return refuse(r,
 		    arena_printf(r->a, "it ends within a minute, at %s",

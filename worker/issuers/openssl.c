@@ -86,8 +86,8 @@ read_config(struct arena *a, const char *text, struct config *out,
 		    read_path(a, object, "lookup_script", &c.look_up, out_why);
 	if (code != RC_OK)
 		return RC_INVALID;
-	code = json_int(object, "timeout_seconds", 1, TIMEOUT_MAX_S,
-	    &c.timeout_s);
+	code =
+	    json_int(object, "timeout_seconds", 1, TIMEOUT_MAX_S, &c.timeout_s);
 	if (code == RC_INVALID) {
 		*out_why = "timeout_seconds is not a whole number from 1 to "
 			   "600";
@@ -304,8 +304,8 @@ static const char *
 read_certificate(struct order *o, size_t *out_len)
 {
 	/* It may have put anything there: a link, a pipe. */
-	int fd = open(o->cert_path,
-	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd =
+	    open(o->cert_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	char *text = arena_alloc(o->a, CERTRESULT_PEM_MAX + 2);
 	struct stat st;
 	size_t len = 0;
@@ -431,8 +431,8 @@ make_env(struct order *o)
 	    o->o->max_ttl_s);
 	env[1] = arena_printf(o->a, "CERTCTL_COMMON_NAME=%s", cn);
 	env[2] = arena_printf(o->a, "CERTCTL_SANS=%s", join_names(o));
-	env[3] = arena_printf(o->a, "CERTCTL_ORDER_REFERENCE=%s",
-	    o->o->reference);
+	env[3] =
+	    arena_printf(o->a, "CERTCTL_ORDER_REFERENCE=%s", o->o->reference);
 	return env;
 }
 
@@ -441,8 +441,7 @@ run(struct order *o, const char *script, const char *argument, int64_t limit_ms,
     issuer_answer_fn *done, void *arg)
 {
 	/* A second later than ours: it is for when we are gone. */
-	const char *limit =
-	    arena_printf(o->a, "%" PRId64, limit_ms / 1000 + 1);
+	const char *limit = arena_printf(o->a, "%" PRId64, limit_ms / 1000 + 1);
 	const char *const argv[] = {"timeout", "-s", "KILL", limit, script,
 	    argument, o->cert_path, NULL};
 	struct spawn_opts opts = {

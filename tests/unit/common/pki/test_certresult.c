@@ -36,12 +36,13 @@ pem_of(const char *kind, const char *cn, const char *sans, const char *basic)
 static struct csr
 request(const char *cn, const struct fixture_san *sans)
 {
-	const struct fixture_attr subject[] = {
-	    {NID_commonName, V_ASN1_UTF8STRING, cn, 0}, {0}};
+	const struct fixture_attr subject[] = {{NID_commonName,
+						   V_ASN1_UTF8STRING, cn, 0},
+	    {0}};
 	struct csr c;
 	const char *why = "";
-	char *pem = fixture_csr(a, fixture_key("P-256"), cn ? subject : NULL,
-	    sans);
+	char *pem =
+	    fixture_csr(a, fixture_key("P-256"), cn ? subject : NULL, sans);
 
 	CHECK_INT(fixture_parse(a, pem, &c, &why), RC_OK);
 	return c;
@@ -56,8 +57,8 @@ judge(const struct csr *c, const char *pem, int64_t now, int64_t max_ttl_s)
 	const char *serial = NULL, *why = NULL;
 	rc code;
 
-	code = certresult_read(a, &rules, pem, strlen(pem), &out, &serial,
-	    &why);
+	code =
+	    certresult_read(a, &rules, pem, strlen(pem), &out, &serial, &why);
 	CHECK(serial != NULL);
 	CHECK_INT(code == RC_OK, why == NULL);
 	return why;
@@ -105,10 +106,9 @@ test_taken_with_its_chain(void)
 static void
 test_names(void)
 {
-	static const struct fixture_san many[] = {
-	    {GEN_DNS, "demo.example", 0}, {GEN_IPADD, "\x7f\0\0\1", 4},
-	    {GEN_EMAIL, "a@demo.example", 0}, {GEN_URI, "spiffe://d/X", 0},
-	    {0}};
+	static const struct fixture_san many[] = {{GEN_DNS, "demo.example", 0},
+	    {GEN_IPADD, "\x7f\0\0\1", 4}, {GEN_EMAIL, "a@demo.example", 0},
+	    {GEN_URI, "spiffe://d/X", 0}, {0}};
 	static const struct {
 		bool many;
 		const char *cn, *sans, *why;
@@ -141,10 +141,10 @@ test_names(void)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct csr c = request("demo.example",
-		    rows[i].many ? many : demo);
-		char *pem = pem_of("P-256", rows[i].cn, rows[i].sans,
-		    "CA:FALSE");
+		struct csr c =
+		    request("demo.example", rows[i].many ? many : demo);
+		char *pem =
+		    pem_of("P-256", rows[i].cn, rows[i].sans, "CA:FALSE");
 
 		check_why(judge(&c, pem, NOW, 0), rows[i].why);
 	}
@@ -156,8 +156,9 @@ test_common_name_alone(void)
 {
 	struct csr c = request("demo.example", NULL);
 
-	check_why(judge(&c, pem_of("P-256", "demo.example",
-				"DNS:demo.example", "CA:FALSE"),
+	check_why(judge(&c,
+		      pem_of("P-256", "demo.example", "DNS:demo.example",
+			  "CA:FALSE"),
 		      NOW, 0),
 	    NULL);
 	check_why(judge(&c, pem_of("P-256", "demo.example", NULL, "CA:FALSE"),
@@ -181,8 +182,8 @@ test_time(void)
 	    {NOW, END - NOW - 301, "max_ttl_seconds"},
 	};
 	struct csr c = request("demo.example", demo);
-	char *pem = pem_of("P-256", "demo.example", "DNS:demo.example",
-	    "CA:FALSE");
+	char *pem =
+	    pem_of("P-256", "demo.example", "DNS:demo.example", "CA:FALSE");
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		check_why(judge(&c, pem, rows[i].now, rows[i].max_ttl_s),
@@ -193,16 +194,18 @@ static void
 test_other_certificates(void)
 {
 	struct csr c = request("demo.example", demo);
-	char *leaf = pem_of("P-256", "demo.example", "DNS:demo.example",
-	    "CA:FALSE");
+	char *leaf =
+	    pem_of("P-256", "demo.example", "DNS:demo.example", "CA:FALSE");
 	char *big = arena_alloc(a, CERTRESULT_PEM_MAX + 2), *text = leaf;
 
-	check_why(judge(&c, pem_of("P-384", "demo.example",
-				"DNS:demo.example", "CA:FALSE"),
+	check_why(judge(&c,
+		      pem_of("P-384", "demo.example", "DNS:demo.example",
+			  "CA:FALSE"),
 		      NOW, 0),
 	    "for another key");
-	check_why(judge(&c, pem_of("P-256", "demo.example",
-				"DNS:demo.example", "CA:TRUE"),
+	check_why(judge(&c,
+		      pem_of("P-256", "demo.example", "DNS:demo.example",
+			  "CA:TRUE"),
 		      NOW, 0),
 	    "a CA's certificate");
 	check_why(judge(&c, "", NOW, 0), "no certificate in it");
