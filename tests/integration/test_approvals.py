@@ -71,7 +71,7 @@ def test_every_path_waits(stack, certificate, unique):
     stack.query("UPDATE managed_certificates SET status = 'Active', expires_at = now() + interval '1 day', valid_from = now(), "
                 "renew_after = now() - interval '1 day' WHERE id = %s", scanned)
     stack.query("SELECT * FROM duty_renewal_scan(100)")
-    stack.query("SELECT * FROM jobs_enqueue_issue(%s, 'admin', false, true)", bulk)
+    stack.api.need("POST", "/api/v1/certificates/bulk-renew", {"certificate_ids": bulk})
     rows = stack.query("SELECT j.certificate_id, j.status, r.state, r.requested_by, r.profile_id FROM jobs j "
                        "LEFT JOIN issuance_approval_requests r ON r.job_id = j.id WHERE j.certificate_id = ANY (%s)",
                        [scanned, *bulk])
