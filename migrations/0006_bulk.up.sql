@@ -117,7 +117,8 @@ $$;
 -- Revokes these certificates: status, every unexpired version's serial, jobs
 -- that wait are cancelled, those that a worker runs are asked to stop (what
 -- one still completes is stored and its serial revoked by issue_complete), and
--- no target wants a version any more that it does not have.  Outcomes:
+-- no target wants a version any more that it neither has nor is getting.
+-- Outcomes:
 -- revoked, already_revoked, archived, no_version (none yet, and no job that
 -- could make one).  Unknown ids give no row.
 CREATE FUNCTION certificates_revoke(p_ids text[], p_reason text, p_actor text, p_actor_type text)
@@ -166,7 +167,10 @@ BEGIN
         WHERE j.certificate_id = ANY (v_ids) AND j.status = 'Running' AND j.type IN ('Issuance', 'Renewal')
             AND j.cancel_requested_at IS NULL;
     UPDATE certificate_target_mappings m SET desired_version_id = m.deployed_version_id
-        WHERE m.certificate_id = ANY (v_ids) AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id;
+        WHERE m.certificate_id = ANY (v_ids) AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id
+            -- What an agent is installing will be what the target has.
+            AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.status = 'Running'
+                AND j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id);
 
     RETURN QUERY SELECT c.id, CASE WHEN c.id = ANY (v_ids) THEN 'revoked' WHEN c.status = 'Revoked' THEN 'already_revoked'
             WHEN c.status = 'Archived' THEN 'archived' ELSE 'no_version' END

@@ -31,6 +31,7 @@ REST_CERTIFICATES = 10000
 IDLE_CONNECTIONS = 1000
 PLUGINS = (
     "bench_audit",
+    "bench_bulk",
     "bench_engine",
 )
 

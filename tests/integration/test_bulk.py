@@ -5,12 +5,13 @@ reason; repetition; many at once beside workers and agents.
 import concurrent.futures
 import hashlib
 import json
+import subprocess
 import threading
 
 import psycopg2
 import pytest
 
-from fleet import API_KEY, wait_for
+from fleet import API_KEY, clean_env, wait_for
 
 CERTS = "/api/v1/certificates"
 RENEW, REVOKE, REASSIGN = f"{CERTS}/bulk-renew", f"{CERTS}/bulk-revoke", f"{CERTS}/bulk-reassign"
@@ -384,3 +385,62 @@ def test_a_body_full_of_ids(world, team):
     ids = make(world, team, range(40000))
     assert len(json.dumps(ids)) < 1 << 20
     assert counters(call(world, REASSIGN, {"certificate_ids": ids, "owner_id": "o-other"}))["reassigned"] == 40000
+
+
+# --- beside workers and agents; last, since they take up every job above too ---
+
+def csr(world):
+    return subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                           world.dir / "csr.key", "-subj", "/CN=bulk.example.test", "-addext", "subjectAltName=DNS:bulk.example.test"],
+                          check=True, capture_output=True, text=True, env=clean_env()).stdout
+
+
+def feed(world, team, pem):
+    """What the agents do: their CSRs come in, their deployments are reported."""
+    world.query("UPDATE jobs SET status = 'Pending', csr_pem = %s, csr_key_sha256 = '', run_after = now() WHERE id IN (SELECT j.id "
+                "FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id WHERE c.team_id = %s AND j.status = 'AwaitingCSR' "
+                "ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED)", pem, team)
+    for (job,) in world.query("SELECT id FROM agent_work('ag-1', 50) WHERE type = 'Deployment'"):
+        world.query("SELECT job_report('ag-1', %s, 'Completed', '', NULL)", job)
+
+
+def test_beside_completions_and_reports(world, team):
+    ids = make(world, team, range(400))
+    world.query("INSERT INTO certificate_target_mappings (certificate_id, target_id) SELECT n, 'tg-1' FROM unnest(%s) n", ids[:100])
+    world.start_scheduler(keep=True)
+    world.start_worker(keep=True, CERTCTL_BATCH_SIZE="16")
+    pem, stop, statuses = csr(world), threading.Event(), []
+
+    def repeat(step):
+        while not stop.is_set():
+            step()
+
+    def ask(path, body):
+        return lambda: statuses.append(world.api.post(path, body)[0])
+
+    steps = [ask(RENEW, {"team_id": team}), ask(RENEW, {"certificate_ids": ids[::-1]}), lambda: feed(world, team, pem),
+             ask(REASSIGN, {"certificate_ids": ids, "owner_id": "o-other"}), ask(REASSIGN, {"certificate_ids": ids[::-1], "owner_id": "o-test"})]
+    done = "SELECT count(*) FROM certificate_versions v JOIN managed_certificates c ON c.id = v.certificate_id WHERE c.team_id = %s"
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        futures = [pool.submit(repeat, s) for s in steps]
+        try:
+            wait_for(lambda: world.value(done, team) > 800, 40, "every certificate to be renewed twice")
+            # Revoked while completions are under way.
+            reply = call(world, REVOKE, {"certificate_ids": ids[:200], "reason": "keyCompromise"})
+        finally:
+            stop.set()
+    for f in futures:
+        f.result()
+    assert reply["total_revoked"] == 200 and set(statuses) == {200}
+    assert world.value("SELECT deadlocks FROM pg_stat_database WHERE datname = 'certctl'") == 0
+
+    def is_idle():
+        feed(world, team, pem)
+        return not world.value("SELECT count(*) FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id "
+                               f"WHERE c.team_id = %s AND j.status IN {ACTIVE}", team)
+    wait_for(is_idle, 30, "the rest to end", every=0.1)
+    assert set(states(world, ids[:200]).values()) == {"Revoked"}
+    assert world.value("SELECT count(*) FROM certificate_versions v WHERE v.certificate_id = ANY (%s) AND NOT EXISTS (SELECT 1 FROM "
+                       "certificate_revocations r WHERE r.issuer_id = v.issuer_id AND r.serial_number = v.serial_number)", ids[:200]) == 0
+    assert world.value("SELECT count(*) FROM certificate_target_mappings WHERE certificate_id = ANY (%s) "
+                       "AND desired_version_id IS DISTINCT FROM deployed_version_id", ids[:200]) == 0

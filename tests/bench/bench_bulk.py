@@ -1,0 +1,47 @@
+"""
+bulk_renew_10k, bulk_renew_100k: one call over REST, beside a raw
+INSERT..SELECT of the very rows of jobs that it made.
+"""
+import statistics
+import time
+
+from bench_common import BENCH_PG, RUNS
+from fleet import Fleet
+
+
+def reset(fleet):
+    fleet.query("TRUNCATE jobs CASCADE")
+    fleet.query("UPDATE managed_certificates SET status = 'Active' WHERE status <> 'Active'")
+    fleet.query("VACUUM FULL managed_certificates")
+    fleet.query("VACUUM ANALYZE")
+    fleet.query("CHECKPOINT")
+
+
+def renew(bench, count):
+    ours, raws, size = [], [], 0
+    with Fleet("bench") as fleet:
+        fleet.start_postgres(**BENCH_PG)
+        bench.look_at_settings(fleet)
+        fleet.start_apiserver(CERTCTL_LOG_LEVEL="warn")
+        fleet.make_basics()
+        bench.make_certificates(fleet, count)
+        for _ in range(RUNS):
+            reset(fleet)
+            started = time.monotonic()
+            status, reply = fleet.api.call("POST", "/api/v1/certificates/bulk-renew", {"issuer_id": "iss-local"}, timeout=280)
+            ours.append(time.monotonic() - started)
+            assert status == 200 and reply["total_enqueued"] == count == len(reply["enqueued_jobs"]), reply
+            size = sum(len(j["certificate_id"]) + len(j["job_id"]) + 35 for j in reply["enqueued_jobs"])
+            fleet.query("DROP TABLE IF EXISTS made")
+            fleet.query("CREATE UNLOGGED TABLE made AS SELECT * FROM jobs")
+            reset(fleet)
+            started = time.monotonic()
+            fleet.query("INSERT INTO jobs SELECT * FROM made")
+            raws.append(time.monotonic() - started)
+    bench.add(f"bulk_renew_{count // 1000}k", count / statistics.median(ours), "cert/s",
+              statistics.median(r / o for r, o in zip(raws, ours)), 0.33,
+              f"{statistics.median(ours) * 1000:.0f} ms, raw INSERT..SELECT {statistics.median(raws) * 1000:.0f} ms, "
+              f"answer {size / 1e6:.1f} MB")
+
+
+ENTRIES = {"bulk_renew_10k": lambda bench: renew(bench, 10000), "bulk_renew_100k": lambda bench: renew(bench, 100000)}
