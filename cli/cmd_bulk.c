@@ -53,8 +53,7 @@ make_body(struct cli *c, const struct bulk *b, int *argc, char **argv)
 	json_w_init(&w, &text);
 	json_w_open(&w, '{');
 	for (size_t i = 0; i < b->noptions; i++) {
-		const char *value =
-		    args_option(argc, argv, b->options[i].flag);
+		const char *value = args_option(argc, argv, b->options[i].flag);
 
 		if (value == NULL)
 			continue;

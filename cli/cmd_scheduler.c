@@ -135,8 +135,7 @@ cmd_scheduler_run(struct cli *c, int argc, char **argv)
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (wait)
-		return follow(c, argv[0],
-		    clock_boot_ms() + seconds * 1000);
+		return follow(c, argv[0], clock_boot_ms() + seconds * 1000);
 	if (c->as_json) {
 		fputs(a.text, stdout);
 		return EXIT_DONE;

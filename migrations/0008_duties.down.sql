@@ -24,7 +24,7 @@ BEGIN
     RETURN certificates_refresh(v_ids);
 END $$;
 DROP FUNCTION duties_register(text, bigint, text[], bigint[], bigint[], text[]), duty_run_request(text, text, text),
-    duty_short_lived_expiry(int), profile_is_short_lived(bool, int), duty_job_retention(bigint, int),
+    duty_short_lived_expiry(int), duty_idempotency_cleanup(int), profile_is_short_lived(bool, int), duty_job_retention(bigint, int),
     duty_version_retention(bigint, int), duty_audit_retention(bigint), duty_mark_take(text), duty_mark_put(text, text[], int),
     id_bound(text, timestamptz);
 DROP TABLE duty_marks;

@@ -30,7 +30,7 @@ CREATE FUNCTION duties_register(p_incarnation text, p_term bigint, p_names text[
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     IF NOT leadership_is(p_term, p_incarnation) THEN
-        RETURN;
+        RAISE EXCEPTION 'term % of % is over', p_term, p_incarnation USING ERRCODE = 'CT001';
     END IF;
     DELETE FROM duties d WHERE d.name <> ALL (p_names);
     INSERT INTO duties (name, interval_ms, timeout_ms, off_reason)
@@ -133,13 +133,28 @@ BEGIN
         (SELECT c.id FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id
             WHERE c.status = 'Active' AND c.expires_at > v_now AND c.expires_at <= v_now + interval '365 days'
                 AND c.expires_at <= v_now + least(make_interval(days => p.renewal_window_days),
-                    (c.expires_at - coalesce(c.valid_from, '-infinity')) / 3)
+                    (c.expires_at - c.valid_from) / 3)
             ORDER BY c.expires_at LIMIT p_limit)) d;
     IF v_ids IS NULL THEN
         RETURN 0;
     END IF;
     PERFORM 1 FROM managed_certificates c WHERE c.id = ANY (v_ids) ORDER BY c.id FOR NO KEY UPDATE;
     RETURN certificates_refresh(v_ids);
+END $$;
+
+-- Answers kept for requests that are repeated with the same Idempotency-Key:
+-- a client that still repeats a day later has to look first.
+CREATE FUNCTION duty_idempotency_cleanup(p_limit int) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_n bigint;
+BEGIN
+    DELETE FROM idempotency_keys k USING (SELECT o.principal, o.key FROM idempotency_keys o
+        WHERE o.created_at < engine_now() - interval '24 hours'
+        ORDER BY o.created_at LIMIT p_limit FOR UPDATE SKIP LOCKED) d
+    WHERE k.principal = d.principal AND k.key = d.key;
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    RETURN v_n;
 END $$;
 
 -- --- retention ---
@@ -283,7 +298,7 @@ END $$;
 DO $$
 BEGIN
     REVOKE ALL ON FUNCTION duties_register(text, bigint, text[], bigint[], bigint[], text[]),
-        duty_run_request(text, text, text), profile_is_short_lived(bool, int), duty_short_lived_expiry(int),
+        duty_run_request(text, text, text), profile_is_short_lived(bool, int), duty_short_lived_expiry(int), duty_idempotency_cleanup(int),
         id_bound(text, timestamptz), duty_mark_take(text), duty_mark_put(text, text[], int),
         duty_job_retention(bigint, int), duty_version_retention(bigint, int), duty_audit_retention(bigint) FROM PUBLIC;
     IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_apiserver') THEN
@@ -291,7 +306,7 @@ BEGIN
     END IF;
     IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_scheduler') THEN
         GRANT EXECUTE ON FUNCTION duties_register(text, bigint, text[], bigint[], bigint[], text[]),
-            duty_short_lived_expiry(int), duty_job_retention(bigint, int), duty_version_retention(bigint, int),
+            duty_short_lived_expiry(int), duty_idempotency_cleanup(int), duty_job_retention(bigint, int), duty_version_retention(bigint, int),
             duty_audit_retention(bigint) TO certctl_scheduler;
     END IF;
 END $$;

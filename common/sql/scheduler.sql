@@ -129,6 +129,10 @@ SELECT v.rows, v.is_at_end, v.fault, v.last_n, v.last_hash FROM led CROSS JOIN L
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT duty_short_lived_expiry(led.n) AS rows FROM led;
 
+-- name: duty_idempotency_cleanup :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_idempotency_cleanup(led.n) AS rows FROM led;
+
 -- name: duty_job_retention :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_job_retention($4::bigint, led.n) d;

@@ -29,6 +29,7 @@ op_step duty_certificate_status;
 op_step duty_crl_behind;
 op_step duty_crl_refresh;
 op_step duty_expiry_alerts;
+op_step duty_idempotency_cleanup;
 op_step duty_job_backstop;
 op_step duty_job_retention;
 op_step duty_job_timeouts;

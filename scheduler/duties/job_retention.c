@@ -10,9 +10,9 @@ static op_step job_retention_done;
 const char *
 duty_job_retention_off(const struct duty_settings *s)
 {
-	return s->job_retention_ms > 0
-		   ? NULL
-		   : "CERTCTL_JOB_RETENTION is 0: finished jobs are kept for ever";
+	return s->job_retention_ms > 0 ? NULL
+				       : "CERTCTL_JOB_RETENTION is 0: finished "
+					 "jobs are kept for ever";
 }
 
 enum op_next

@@ -19,6 +19,8 @@ const struct duty_def duty_table[] = {
     {"crl_refresh", "crl_generation_interval", SECONDS(60), duty_crl_refresh},
     {"expiry_alerts", "expiry_alert_interval", SECONDS(300),
 	duty_expiry_alerts},
+    {"idempotency_cleanup", "idempotency_cleanup_interval", SECONDS(60),
+	duty_idempotency_cleanup},
     {"job_backstop", "job_processor_interval", SECONDS(10), duty_job_backstop},
     {"job_retention", "job_retention_interval", SECONDS(20), duty_job_retention,
 	duty_job_retention_off},

@@ -12,7 +12,8 @@ duty_version_retention_off(const struct duty_settings *s)
 {
 	return s->version_retention_ms > 0
 		   ? NULL
-		   : "CERTCTL_VERSION_RETENTION is 0: expired versions are kept for ever";
+		   : "CERTCTL_VERSION_RETENTION is 0: expired versions are "
+		     "kept for ever";
 }
 
 enum op_next

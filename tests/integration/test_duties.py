@@ -278,6 +278,14 @@ def test_failed_tasks_go_too(lonely):
     assert lonely.value("SELECT count(*) FROM tasks") == before - 1
 
 
+def test_kept_answers_go_after_a_day(lonely):
+    for key, hours in (("old", 25), ("fresh", 23)):
+        lonely.query("INSERT INTO idempotency_keys (principal, key, route, request_sha256, status, body, created_at) "
+                     "VALUES ('p', %s, '/', '', 200, '{}', clock_timestamp() - %s * interval '1 hour')", key, hours)
+    assert lonely.value("SELECT duty_idempotency_cleanup(1000)") == 1
+    assert [r[0] for r in lonely.query("SELECT key FROM idempotency_keys")] == ["fresh"]
+
+
 def test_chunks_are_bounded_and_meet_every_job(lonely):
     lonely.make_certificate("issued")
     lonely.query("UPDATE managed_certificates SET expires_at = clock_timestamp() + interval '60 days'")

@@ -314,3 +314,28 @@ def test_a_budget_leaves_the_local_ca_alone(basics, unique):
     lane.q("SELECT duty_renewal_budget()")
     assert lane.row(lane.held(lease)[0], "budget_over_at") == (None,)
     lane.aside(lease, "release")
+
+
+def died(lane, job, times):
+    """The worker that runs this job dies, so many times."""
+    for _ in range(times):
+        assert lane.claim()
+        lane.q("SELECT * FROM leases_free('leader', 7, 'w', NULL)")
+        lane.later(1)
+    return lane.row(job, "status, last_error, run_after = 'infinity', checkpoint ->> 'state'")
+
+
+def test_the_fourth_death_fails_a_job(lane):
+    job = lane.job()
+    assert died(lane, job, 3)[0] == "Pending"
+    status, error, *_ = died(lane, job, 1)
+    assert (status, error) == ("Failed", "its workers died four times while running it")
+
+
+def test_the_fourth_death_with_an_open_order_waits_for_a_person(lane):
+    job = lane.job(checkpoint=json.dumps({"state": "placing", "order_reference": "order-1"}))
+    status, error, is_parked, state = died(lane, job, 4)
+    assert (status, is_parked, state) == ("Pending", True, "uncertain")
+    assert "order-1" in error and "cancel this job" in error
+    assert lane.q("SELECT count(*) FROM audit_events WHERE action = 'renewal_job_order_uncertain' AND details ->> 'job_id' = %s",
+                  job)[0][0] == 1

@@ -59,7 +59,8 @@ export_begun(struct op *op)
 		return op_fail(op, RC_INVALID,
 		    "from and to may be 90 days apart at most");
 	reply_header(op, "Content-Disposition",
-	    op_printf(op, "attachment; filename=\"certctl-audit-%s_to_%s.ndjson\"",
+	    op_printf(op,
+		"attachment; filename=\"certctl-audit-%s_to_%s.ndjson\"",
 		op_text(op, 0, "from_date"), op_text(op, 0, "to_date")));
 	x->w = reply_writer(op);
 	return op_goto(op, export_chunk);

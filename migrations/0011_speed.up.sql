@@ -232,7 +232,27 @@ BEGIN
     UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
         deaths = j.deaths + CASE WHEN j.id = ANY (v_dead) THEN 1 ELSE 0 END
     WHERE j.id = ANY (v_ids);
-    SELECT array_agg(j.id) INTO v_failed FROM jobs j WHERE j.id = ANY (v_dead) AND j.deaths >= 4;
+    -- Jobs are locked here before certificates, so nothing may wait: one whose
+    -- certificate somebody holds runs alone once more.
+    SELECT array_agg(d.id) INTO v_failed FROM (SELECT j.id FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
+        WHERE j.id = ANY (v_dead) AND j.deaths >= 4 FOR NO KEY UPDATE OF c SKIP LOCKED) d;
+    IF v_failed IS NOT NULL THEN
+        -- Its order may exist at the CA still: a person decides, for the next
+        -- renewal would order a second time.
+        WITH parked AS (
+            UPDATE jobs j SET run_after = 'infinity', checkpoint = j.checkpoint || jsonb_build_object('state', 'uncertain'),
+                last_error = 'its workers died four times while order ' || coalesce(j.checkpoint ->> 'order_reference', j.id)
+                    || ' was under way, and it may exist at the CA: look there, then cancel this job and renew again'
+            WHERE j.id = ANY (v_failed) AND j.checkpoint ->> 'state' IN ('placing', 'uncertain')
+            RETURNING j.id, j.certificate_id, j.last_error
+        ), audited AS (
+            INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+            SELECT 'system', 'System', 'renewal_job_order_uncertain', 'certificate', coalesce(k.certificate_id, ''),
+                jsonb_build_object('job_id', k.id, 'error', k.last_error)
+            FROM parked k
+        )
+        SELECT array_agg(f.id) INTO v_failed FROM unnest(v_failed) AS f (id) WHERE f.id NOT IN (SELECT k.id FROM parked k);
+    END IF;
     IF v_failed IS NOT NULL THEN
         PERFORM job_finish(v_failed, array_fill('Failed'::text, ARRAY[cardinality(v_failed)]),
             array_fill('its workers died four times while running it'::text, ARRAY[cardinality(v_failed)]));
