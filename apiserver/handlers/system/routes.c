@@ -1,5 +1,6 @@
 /*
- * Routes of the server itself: probes, version, who am I, who runs.
+ * Routes of the server itself: probes, version, who am I, who runs,
+ * metrics.
  */
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/route.h"
@@ -18,6 +19,8 @@ static const struct route rows[] = {
      * its administrators' is the nearest. */
     {"POST", "/api/v1/admin/scheduler/run-now/{duty}", ROUTE_PERMISSION,
 	"crl.admin", admin_duty_run_start, 0},
+    {"GET", "/api/v1/metrics/prometheus", ROUTE_PERMISSION, "metrics.read",
+	metrics_prometheus_start, 0},
 };
 
 const struct route_area routes_system = {rows, ARRAY_LEN(rows)};

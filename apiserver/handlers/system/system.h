@@ -15,5 +15,6 @@ op_step auth_check_start;
 op_step admin_processes_start;
 op_step admin_duties_start;
 op_step admin_duty_run_start;
+op_step metrics_prometheus_start;
 
 #endif
