@@ -403,15 +403,15 @@ END $$;
 CREATE TRIGGER certificates_keep_window BEFORE UPDATE OF renew_after ON managed_certificates FOR EACH ROW
     WHEN (NEW.ari_for = NEW.expires_at AND NEW.renew_after IS NOT NULL) EXECUTE FUNCTION certificates_keep_window();
 
--- A CA may give certificates that are due when they come: whatever was
--- computed, a minute lies between two renewals.
+-- A CA may give certificates that are due when they come: then a minute lies
+-- between two renewals.  One that is merely short of life keeps its own time.
 CREATE FUNCTION certificates_renewal_floor() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.renew_after := NEW.last_renewal_at + interval '60 seconds';
     RETURN NEW;
 END $$;
 CREATE TRIGGER certificates_renewal_floor BEFORE UPDATE OF last_renewal_at ON managed_certificates FOR EACH ROW
-    WHEN (NEW.renew_after < NEW.last_renewal_at + interval '60 seconds')
+    WHEN (NEW.renew_after < NEW.last_renewal_at + interval '5 seconds')
     EXECUTE FUNCTION certificates_renewal_floor();
 
 DO $$
