@@ -88,7 +88,9 @@ def test_savepoints_keep_the_transactions_id(db):
 
 
 def test_eight_writers_while_the_scheduler_seals(db):
+    audit.write(db, 1)
     db.start_scheduler(CERTCTL_AUDIT_SEAL_INTERVAL="100ms")
+    wait_for(lambda: db.value("SELECT count(*) FROM audit_blocks WHERE rows > 0") == 1, 20, "the first block")
     errors = []
 
     def writer(number):
