@@ -38,7 +38,9 @@ CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);
 -- The one way to issuance and renewal jobs, for one certificate or a hundred
 -- thousand: see jobs_enqueue_issue.  Where the caller writes one event of its
 -- own for all of them, p_is_audited is false.  Ids are made from one reading
--- of the clock: a reading a row cost as much as finding the row.
+-- of the clock: a reading a row cost as much as finding the row.  No function
+-- around this one may set plan_cache_mode: the checks of the jobs' foreign keys
+-- would be planned anew for every row.
 CREATE FUNCTION jobs_enqueue(p_ids text[], p_actor text, p_actor_type text, p_force bool, p_allow_expired bool, p_is_audited bool)
 RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -47,7 +49,7 @@ DECLARE
     v_now timestamptz := engine_now();
     v_prefix text := 'job-' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || '000-';
 BEGIN
-    PERFORM 1 FROM managed_certificates c WHERE c.id = ANY (p_ids) ORDER BY c.id FOR NO KEY UPDATE;
+    PERFORM 1 FROM unnest(p_ids) AS u (id) JOIN managed_certificates c ON c.id = u.id ORDER BY c.id FOR NO KEY UPDATE OF c;
     RETURN QUERY
     WITH asked AS MATERIALIZED (
         SELECT v.id, v.issuer_id, v.profile_id, v.type, v.status, v.max_attempts, v.verdict, v.verdict = 'enqueued' AS is_wanted
@@ -61,11 +63,11 @@ BEGIN
                     WHEN c.status = 'RenewalInProgress' AND NOT p_force THEN 'in_progress'
                     WHEN NOT i.enabled THEN 'issuer_disabled'
                     ELSE 'enqueued' END AS verdict
-            FROM managed_certificates c
+            FROM (SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id)) g
+            JOIN managed_certificates c ON c.id = g.id
             JOIN issuers i ON i.id = c.issuer_id
             JOIN renewal_policies p ON p.id = c.renewal_policy_id
-            LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
-            WHERE c.id = ANY (p_ids)) v
+            LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id) v
     ), made AS (
         INSERT INTO jobs (id, type, certificate_id, agent_id, status, max_attempts, scheduled_at, created_at,
             run_after, issuer_id, dedupe_key, requested_by)
@@ -232,7 +234,7 @@ $$;
 CREATE FUNCTION certificates_bulk_renew(p_criteria jsonb, p_ids text[], p_actor text, p_actor_type text, p_is_dry bool)
 RETURNS TABLE (body text, agents text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
-SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
+SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
     v_matched bigint;
@@ -274,7 +276,7 @@ END $$;
 CREATE FUNCTION certificates_bulk_revoke(p_criteria jsonb, p_ids text[], p_reason text, p_actor text, p_actor_type text, p_is_dry bool)
 RETURNS TABLE (body text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
-SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
+SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
     v_matched bigint;
@@ -310,7 +312,7 @@ END $$;
 CREATE FUNCTION certificates_bulk_reassign(p_ids text[], p_owner text, p_team text, p_actor text, p_actor_type text, p_is_dry bool)
 RETURNS TABLE (outcome text, body text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
-SET plan_cache_mode = force_custom_plan SET work_mem = '64MB' AS $$
+SET work_mem = '64MB' AS $$
 #variable_conflict use_column
 DECLARE
     v_matched bigint;
