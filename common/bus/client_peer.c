@@ -195,6 +195,12 @@ on_silence(void *arg)
 	p->is_silent = true;
 	if (!p->addr.is_ipc) {
 		peer_unlink(p);
+		/* What this process holds comes back to others by its leases'
+		 * end, as after a kill. */
+		if (nngsock_is_stuck())
+			log_fatal("BUS-STUCK",
+			    "the messaging library makes no new connections; "
+			    "ending, so that a new process can");
 		client_end_requests(c, p);
 		code = peer_open(p);
 		if (code != RC_OK)

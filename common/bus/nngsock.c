@@ -1,11 +1,13 @@
 #include "common/bus/nngsock.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -32,6 +34,8 @@
  * present limit, which doubles. */
 #define RECONNECT_MIN_MS 20
 #define RECONNECT_MAX_MS 500
+/* Closing takes some milliseconds. */
+#define CLOSE_WAIT_S 2
 
 struct pipe_event {
 	struct pipe_event *next;
@@ -52,6 +56,7 @@ struct nngsock {
 	/* Pushed by nng's threads, newest first; taken whole by the loop.  A
 	 * list and not a pipe(2): it can't be full, so no event is lost. */
 	_Atomic(struct pipe_event *) pipe_events;
+	struct nngsock *next_left;
 };
 
 static const struct {
@@ -242,6 +247,57 @@ nngsock_new(struct loop *l, enum nngsock_role role,
 	return RC_OK;
 }
 
+/* --- the end --- */
+
+/*
+ * When a connection is closed here while a message is coming in, nng 1.5 may
+ * forget to end that receive (its pull request 1636).  The one thread that
+ * buries connections then waits for it for ever, and so does everybody who
+ * closes a socket.  Closing therefore runs on a thread that can be left
+ * behind.
+ */
+static atomic_bool is_stuck;
+/* What nng's threads may still use, to the end of the process. */
+static struct nngsock *left_behind;
+
+static void *
+close_it(void *arg)
+{
+	/* It only fails when closed already. */
+	(void)nng_close((nng_socket){.id = (uint32_t)(uintptr_t)arg});
+	return NULL;
+}
+
+/* Waits for the callbacks under way; none begins after true. */
+static bool
+close_in_time(nng_socket sock)
+{
+	struct timespec until;
+	pthread_t thread;
+
+	if (atomic_load(&is_stuck))
+		return false;
+	if (pthread_create(&thread, NULL, close_it,
+		(void *)(uintptr_t)sock.id) != 0) {
+		(void)close_it((void *)(uintptr_t)sock.id);
+		return true;
+	}
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += CLOSE_WAIT_S;
+	if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+		return true;
+	(void)pthread_detach(thread);
+	atomic_store(&is_stuck, true);
+	log_warn("BUS-STUCK", "nng does not end its connections any more");
+	return false;
+}
+
+bool
+nngsock_is_stuck(void)
+{
+	return atomic_load(&is_stuck);
+}
+
 void
 nngsock_free(struct nngsock *s)
 {
@@ -253,9 +309,11 @@ nngsock_free(struct nngsock *s)
 		event_free(s->recv_ev); /* before nng closes the descriptor */
 	if (s->wake_ev)
 		event_free(s->wake_ev);
-	/* Waits for the callbacks under way; none begins afterwards. */
-	if (s->is_open)
-		(void)nng_close(s->sock); /* only fails when closed already */
+	if (s->is_open && !close_in_time(s->sock)) {
+		s->next_left = left_behind;
+		left_behind = s;
+		return;
+	}
 	if (s->wake_fd >= 0)
 		(void)close(s->wake_fd);
 	e = atomic_exchange(&s->pipe_events, NULL);

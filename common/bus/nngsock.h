@@ -44,8 +44,12 @@ struct nngsock_ops {
 /* ops must outlive the socket. */
 rc nngsock_new(struct loop *l, enum nngsock_role role,
     const struct nngsock_ops *ops, void *arg, struct nngsock **out) MUST_CHECK;
-/* NULL is a no-op.  No callback runs any more. */
+/* NULL is a no-op.  No callback of the loop runs any more.  Takes 2 seconds
+ * at most; past them nng is stuck, and what it still uses is left to it. */
 void nngsock_free(struct nngsock *s);
+/* nng ends no connection of this process any more, and so makes none anew:
+ * only another process helps. */
+bool nngsock_is_stuck(void);
 
 /* Both log what went wrong.  RC_BUSY: the address is taken; RC_INVALID: the
  * TLS files; RC_IO.  Dialling goes on in the background, for ever. */
