@@ -7,9 +7,10 @@
 #include "common/log/log.h"
 
 #define BAD_LOG_EVERY_MS 1000
-/* No beat for this long: the connection may be one that the other side, or
- * what lies in between, has forgotten.  TCP would not find out for hours: a
- * subscriber never sends. */
+/* No beat, or no way to ask, for this long: a connection may be one that the
+ * other side, or what lies in between, has forgotten.  TCP would not find out
+ * for hours (a subscriber never sends), and nng waits without end for the
+ * other side's first words. */
 #define SILENCE_MS 5000
 
 static void on_silence(void *arg);
@@ -45,11 +46,13 @@ on_beat(struct peer *p, const struct frame *f)
 	p->is_leading = is_leading && f->term > 0;
 	p->term = f->term;
 	p->beat_ms = loop_now_ms(p->client->loop);
-	p->heard_ms = p->beat_ms;
-	if (p->is_silent)
-		log_info("BUS-HEARD", "%s is heard again",
-		    p->addr.url[BUS_HINT]);
-	p->is_silent = false;
+	if (p->work_pipe != 0) {
+		p->heard_ms = p->beat_ms;
+		if (p->is_silent)
+			log_info("BUS-HEARD", "%s is heard again",
+			    p->addr.url[BUS_HINT]);
+		p->is_silent = false;
+	}
 	client_elect(p->client);
 }
 
@@ -186,7 +189,9 @@ on_silence(void *arg)
 	}
 	if (!p->is_silent)
 		log_warn("BUS-SILENT",
-		    "nothing heard of %s, trying on: is that scheduler up%s?",
+		    "%s %s, trying on: is that scheduler up%s?",
+		    p->beat_ms > p->heard_ms ? "no way to ask"
+					     : "nothing heard of",
 		    p->addr.url[BUS_HINT],
 		    p->addr.is_tls
 			? ", can it be reached, does its certificate name "

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import ROOT, Fleet, clean_env, wait_for
+from fleet import ROOT, Fleet, Timeout, clean_env, wait_for
 from hosts import FIRST, SECOND, CannotMake, Hosts
 from load import Load, done_since, last_lease, make_certificates, wait_quiet
 
@@ -89,7 +89,10 @@ def signed_by(plane, i, after):
 
 def wait_signing(plane, i, n=5, seconds=30):
     lease = last_lease(plane)
-    wait_for(lambda: signed_by(plane, i, lease) >= n, seconds, f"worker-{i} to sign", every=0.05)
+    try:
+        wait_for(lambda: signed_by(plane, i, lease) >= n, seconds, f"worker-{i} to sign", every=0.05)
+    except Timeout as e:
+        raise Timeout(f"{e}; its log ends:\n{plane.processes[f'worker-{i}'].log()[-2000:]}") from None
 
 
 def has_gone_on(worker):

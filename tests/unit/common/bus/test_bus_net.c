@@ -15,8 +15,10 @@
 #include <netinet/in.h>
 #include <nng/nng.h>
 #include <nng/protocol/pipeline0/push.h>
+#include <nng/protocol/pubsub0/pub.h>
 #include <nng/protocol/reqrep0/req.h>
 
+#include "common/bus/addr.h"
 #include "tests/unit/check.h"
 #include "tests/unit/common/bus/rig.h"
 #include "tests/unit/common/bus/testcert.h"
@@ -378,6 +380,89 @@ test_silent_connection(void)
 	stop();
 }
 
+/* Beats from a scheduler whose port for requests takes connections and says
+ * nothing. */
+struct mute {
+	nng_socket events;
+	int work_fd;
+	int taken[2];
+	int n_taken;
+};
+
+static int
+listen_mute(int port)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	sin.sin_port = htons((uint16_t)port);
+	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0 &&
+	    listen(fd, 8) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static bool
+mute_start(struct mute *m)
+{
+	int port = free_port();
+	char events[64];
+
+	*m = (struct mute){.work_fd = listen_mute(port + BUS_WORK)};
+	if (m->work_fd < 0)
+		return false;
+	(void)snprintf(events, sizeof(events), "tcp://127.0.0.1:%d",
+	    port + BUS_EVENTS);
+	CHECK_INT(nng_pub0_open(&m->events), 0);
+	if (nng_listen(m->events, events, NULL, 0) != 0) {
+		nng_close(m->events);
+		close(m->work_fd);
+		return false;
+	}
+	(void)snprintf(url, sizeof(url), "tcp://127.0.0.1:%d", port);
+	return true;
+}
+
+static bool
+was_dialled_twice(void *arg)
+{
+	static const char beat[] =
+	    "CB\x01\x04\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x0f"
+	    "{\"leader\":true}";
+	struct mute *m = arg;
+	int fd = accept(m->work_fd, NULL, NULL);
+
+	CHECK_INT(nng_send(m->events, (char *)beat, sizeof(beat) - 1, 0), 0);
+	if (fd >= 0)
+		m->taken[m->n_taken++] = fd;
+	return m->n_taken == 2;
+}
+
+/* Beats alone do not make up for a scheduler that cannot be asked. */
+static void
+test_silent_work_link(void)
+{
+	const char *urls[] = {url, NULL};
+	struct mute m;
+	bool is_up = false;
+
+	start();
+	for (int i = 0; i < 20 && !is_up; i++)
+		is_up = mute_start(&m);
+	CHECK(is_up);
+	CHECK_INT(rig_client_start(&rig, &c, urls, NULL), RC_OK);
+	CHECK(rig_until(&rig, was_dialled_twice, &m, LONG_MS));
+	CHECK_INT(c.leaders, 0);
+	rig_client_stop(&c);
+	nng_close(m.events);
+	close(m.work_fd);
+	close(m.taken[0]);
+	close(m.taken[1]);
+	stop();
+}
+
 struct files {
 	char ca[128], cert[128], key[128];
 	struct bus_tls tls;
@@ -463,5 +548,6 @@ test_tls_refusals(void)
 CHECK_MAIN(CHECK_ROW(test_socket_modes), CHECK_ROW(test_stale_socket_file),
     CHECK_ROW(test_address_taken), CHECK_ROW(test_bad_configuration),
     CHECK_ROW(test_garbage_requests), CHECK_ROW(test_garbage_hints),
-    CHECK_ROW(test_tcp), CHECK_ROW(test_silent_connection), CHECK_ROW(test_tls),
+    CHECK_ROW(test_tcp), CHECK_ROW(test_silent_connection),
+    CHECK_ROW(test_silent_work_link), CHECK_ROW(test_tls),
     CHECK_ROW(test_tls_refusals))
