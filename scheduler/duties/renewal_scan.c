@@ -12,6 +12,11 @@
 
 #include "common/log/log.h"
 
+/* Rows one statement touches at most: what a chunk costs beside its rows is a
+ * commit, and who waits for one of its certificates waits a part of a second. */
+#define CHUNK 2500
+#define CHUNK_TEXT "2500"
+
 /* Past this many, "left" is a lower bound. */
 #define LEFT_MAX_TEXT "1000000"
 
@@ -66,7 +71,7 @@ static enum op_next
 scan_chunk(struct op *op)
 {
 	return OP_QUERY(op, Q_DUTY_RENEWAL_SCAN, scan_chunk_done,
-	    duty_incarnation(op), duty_term(op), DUTY_CHUNK_TEXT);
+	    duty_incarnation(op), duty_term(op), CHUNK_TEXT);
 }
 
 static enum op_next
@@ -85,7 +90,7 @@ scan_chunk_done(struct op *op)
 	duty_wake_agents(op, op_text(op, 0, "agents"));
 	/* What was seen and not due (no renewal by itself, or a job under way)
 	 * is not met again: a full chunk of it has others behind it. */
-	if (op_i64(op, 0, "seen") < DUTY_CHUNK)
+	if (op_i64(op, 0, "seen") < CHUNK)
 		return scan_complete(op, 0);
 	if (duty_is_over(op))
 		return OP_QUERY(op, Q_DUTY_RENEWALS_LEFT, scan_left,

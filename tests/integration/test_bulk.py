@@ -5,6 +5,7 @@ reason; repetition; many at once beside workers and agents.
 import concurrent.futures
 import hashlib
 import json
+import re
 import subprocess
 import threading
 
@@ -365,6 +366,13 @@ def test_cli(world, team):
     assert world.cli("certs", "revoke", "no-such").returncode == 3
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a b", "a/b", "a\n", "\na", "\u00e9", "a" * 129])
+def test_ids_need_no_escape_in_an_answer(world, name):
+    with pytest.raises(psycopg2.errors.CheckViolation, match="managed_certificates_id_check"):
+        world.query("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id) "
+                    "VALUES (%s, 'odd-id', 'x.example.test', 'o-test', 't-test', 'iss-local', 'rp-default')", name)
+
+
 # --- many ---
 
 def test_twenty_thousand_in_one_call(world, team):
@@ -379,6 +387,32 @@ def test_twenty_thousand_in_one_call(world, team):
     assert counters(reply)["revoked"] == 20000
     assert world.value("SELECT count(*) FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id WHERE c.team_id = %s "
                        f"AND j.status IN {ACTIVE}", team) == 0
+
+
+def test_no_array_of_ids_is_searched_for_each_row(world, team):
+    """Not by generic plans either, which is what a pooled connection comes to: "= ANY" only where an index takes it."""
+    ids = make(world, team, range(20))
+    add_versions(world, ids[:10])
+    due = make(world, team, ["due1", "due2"]) + make(world, team, ["off"], issuer_id="iss-off")
+    world.query("UPDATE managed_certificates SET renew_after = now() WHERE id = ANY (%s)", due)
+    plans = []
+    with world.admin() as c:
+        c.execute("LOAD 'auto_explain'")
+        c.execute("SELECT set_config('auto_explain.' || n, v, false) FROM (VALUES ('log_min_duration', '0'), ('log_verbose', 'on'), "
+                  "('log_nested_statements', 'on')) s (n, v)")
+        c.execute("SET plan_cache_mode = force_generic_plan")
+        c.execute("SET client_min_messages = log")
+        c.connection.notices = plans
+        c.execute("SELECT outcome, count(*) FROM certificates_revoke(%s, 'keyCompromise', 'admin', 'APIKey') GROUP BY 1 ORDER BY 1",
+                  (ids + ids[:3] + ["mc-unknown"],))
+        assert c.fetchall() == [("no_version", 10), ("revoked", 10)]
+        c.execute("SELECT due, enqueued, seen FROM duty_renewal_scan(1000)")
+        assert c.fetchone() == (2, 2, 3)
+    text = "\n".join(plans)
+    assert "Update on public.managed_certificates" in text and "unnest" in text
+    slow = [line.strip() for line in text.splitlines()
+            if re.match(r"\s+(Output|Filter|Join Filter|One-Time Filter): ", line) and re.search(r"= ANY \(\$", line)]
+    assert slow == []
 
 
 def test_a_body_full_of_ids(world, team):

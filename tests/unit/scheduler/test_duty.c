@@ -159,12 +159,11 @@ rule_budget(void *arg, struct db_pool *p, const struct db_stmt *s)
 static void
 rule_scan(void *arg, struct db_pool *p, const struct db_stmt *s)
 {
+	const char *n = rig->chunks_left > 0 ? s->params[2] : "1";
 	char row[64];
 
-	snprintf(row, sizeof(row), "%d|%lld|[\"agent-1\"]|%d",
-	    rig->chunks_left > 0 ? 1000 : 1,
-	    rig->chunks_left > 0 ? (long long)rig->chunk_enqueued : 1,
-	    rig->chunks_left > 0 ? 1000 : 1);
+	snprintf(row, sizeof(row), "%s|%lld|[\"agent-1\"]|%s", n,
+	    rig->chunks_left > 0 ? (long long)rig->chunk_enqueued : 1, n);
 	rig->chunks_left--;
 	db_script_rows(p, "due|enqueued|agents|seen", row);
 	db_script_after(p, rig->chunk_ms);
