@@ -44,4 +44,11 @@ void audit_name_faults(struct arena *a, const struct audit_block *b,
     struct audit_row *rows, size_t nrows, const uint8_t *marks, size_t nmarks,
     void (*told)(void *arg, const char *fault), void *arg);
 
+/* What is wrong with the list that a row says lies beside it; NULL when there
+ * is none or it is the one that was hashed.  *out_exit_code is that of a call
+ * that failed, else left alone.  Made in a. */
+const char *audit_attachment_fault(struct cli *c, struct arena *a,
+    const struct audit_block *b, const struct audit_row *row,
+    int *out_exit_code);
+
 #endif

@@ -208,6 +208,17 @@ free_rows(void *arg)
 }
 
 static void
+verify_attachment(struct verify *v, struct arena *a,
+    const struct audit_block *b, const struct audit_row *row)
+{
+	const char *fault =
+	    audit_attachment_fault(v->cli, a, b, row, &v->exit_code);
+
+	if (fault)
+		told(v, fault);
+}
+
+static void
 verify_rows(struct verify *v, struct arena *a, const struct audit_block *b)
 {
 	struct audit_row **rows = arena_alloc(a, sizeof(*rows));
@@ -225,8 +236,10 @@ verify_rows(struct verify *v, struct arena *a, const struct audit_block *b)
 			room = room ? 2 * room : 64;
 			*rows = mem_realloc(*rows, room, sizeof(**rows));
 		}
-		if (!next_row(v, a, b, &(*rows)[n]))
+		if (v->exit_code != EXIT_DONE ||
+		    !next_row(v, a, b, &(*rows)[n]))
 			break;
+		verify_attachment(v, a, b, &(*rows)[n]);
 		audit_tree_add(&t, (*rows)[n++].leaf);
 	}
 	if (v->exit_code != EXIT_DONE)

@@ -62,6 +62,7 @@ int cmd_approvals_list(struct cli *c, int argc, char **argv);
 int cmd_approvals_approve(struct cli *c, int argc, char **argv);
 int cmd_approvals_reject(struct cli *c, int argc, char **argv);
 int cmd_agents_list(struct cli *c, int argc, char **argv);
+int cmd_audit_attachment(struct cli *c, int argc, char **argv);
 int cmd_audit_get(struct cli *c, int argc, char **argv);
 int cmd_audit_list(struct cli *c, int argc, char **argv);
 int cmd_audit_prove(struct cli *c, int argc, char **argv);

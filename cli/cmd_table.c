@@ -9,6 +9,9 @@ const struct command commands[] = {
 	"requests for approval, newest first", cmd_approvals_list},
     {"approvals", "reject", "ID [--note TEXT]",
 	"cancel an issuance that waits for approval", cmd_approvals_reject},
+    {"audit", "attachment", "ID",
+	"the list beside a bulk call's event, its hash checked",
+	cmd_audit_attachment},
     {"audit", "get", "ID", "one event", cmd_audit_get},
     {"audit", "list",
 	"[--category C] [--since T] [--until T] [--actor A] [--action A] "

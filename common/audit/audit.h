@@ -29,8 +29,9 @@ enum audit_row_field {
 	AUDIT_ROW_XID,
 	AUDIT_ROW_SEQ,
 	AUDIT_ROW_TIMESTAMP_US,
-	AUDIT_ROW_ID
-	/* and what the names say */
+	AUDIT_ROW_ID,
+	/* and what the names say, up to */
+	AUDIT_ROW_DETAILS = AUDIT_ROW_FIELDS - 1
 };
 enum audit_block_field {
 	AUDIT_BLOCK_N,

@@ -139,6 +139,40 @@ def test_blocks_cut_off_after_the_server_had_seen_them(trail):
     assert verify(trail)["faults"] == ["blocks missing: 3 to 3, which there were"]
 
 
+@pytest.fixture
+def listed(trail):
+    """A bulk call's event in block 5, with its list beside it; the event's id."""
+    trail.query("DELETE FROM audit_attachments")
+    trail.query("SELECT bulk_audit('bulk_renewal_initiated', 'tester', 'APIKey', '{}', %s)", LISTED)
+    audit.seal(trail)
+    return trail.value("SELECT id FROM audit_events WHERE resource_id = 'bulk'")
+
+
+LISTED = '[{"certificate_id":"mc-1","job_id":"job-1"}]'
+
+
+def test_an_attachment_is_read_and_checked(trail, listed):
+    assert verify(trail)["faults"] == []
+    assert trail.query("SELECT fault FROM audit_chain_verify(1000)") == [(None,)]
+    done = trail.cli("audit", "attachment", listed)
+    assert (done.returncode, done.stdout) == (0, LISTED + "\n")
+    assert trail.cli("audit", "attachment", id_of(trail, trail.seqs[0][0])).returncode == 3
+    assert trail.cli("audit", "attachment", "audit-1").returncode == 3
+    assert trail.cli("audit", "attachment").returncode == 2
+
+
+@pytest.mark.parametrize("sql, fault", [("UPDATE audit_attachments SET content = '[]'", "changed"),
+                                        ("UPDATE audit_attachments SET content = '[]', sha256 = encode(sha256('[]'), 'hex')", "changed"),
+                                        ("DELETE FROM audit_attachments", "missing")])
+def test_an_attachment_that_was_tampered_with(trail, listed, sql, fault):
+    audit.tamper(trail, sql)
+    assert verify(trail)["faults"] == [f"block 5: attachment {fault}: of {listed}"]
+    assert trail.query("SELECT fault FROM audit_chain_verify(1000)") == [
+        (f"the attachment of {listed} in block 5 was changed or removed",)]
+    done = trail.cli("audit", "attachment", listed)
+    assert done.stdout == "" and done.returncode == (3 if fault == "missing" else 1)
+
+
 @pytest.mark.parametrize("arguments", [("--from", "x"), ("--from", "0"), ("--anchor", "4"), ("--anchor", "4:abc"), ("more",)])
 def test_wrong_usage(trail, arguments):
     assert trail.cli("audit", "verify", *arguments).returncode == 2

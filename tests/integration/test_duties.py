@@ -373,6 +373,15 @@ def test_a_sealed_month_goes_and_an_unsealed_one_stays(lonely):
     assert audit_retention(lonely) == ("none", "") and months(lonely) == names[2:]
 
 
+def test_lists_beside_events_go_with_their_month(lonely):
+    partition(lonely, datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc))
+    seal(lonely, "true")
+    for name, at in (("old", "2020-01-15"), ("at-its-end", "2020-01-31 23:59"), ("young", "2020-02-01")):
+        lonely.query("INSERT INTO audit_attachments (id, sha256, content, created_at) VALUES (%s, '', '[]', %s)", name, at + "Z")
+    assert audit_retention(lonely)[0] == "removed"
+    assert lonely.query("SELECT id FROM audit_attachments ORDER BY created_at") == [("at-its-end",), ("young",)]
+
+
 def test_removal_of_a_month_does_not_wait_for_a_writer(lonely):
     """Whoever waits for the table's lock holds up every writer behind it."""
     partition(lonely, datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc))

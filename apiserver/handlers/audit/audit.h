@@ -37,5 +37,6 @@ op_step audit_blocks;
 op_step audit_block_marks;
 op_step audit_rows;
 op_step audit_proof;
+op_step audit_attachment;
 
 #endif

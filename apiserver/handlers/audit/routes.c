@@ -16,6 +16,8 @@ static const struct route rows[] = {
 	audit_block_marks, 0},
     {"GET", AUDIT "/rows", ROUTE_PERMISSION, "audit.read", audit_rows, 0},
     {"GET", AUDIT "/{id}", ROUTE_PERMISSION, "audit.read", audit_get, 0},
+    {"GET", AUDIT "/{id}/attachment", ROUTE_PERMISSION, "audit.read",
+	audit_attachment, 0},
     {"GET", AUDIT "/{id}/proof", ROUTE_PERMISSION, "audit.read", audit_proof,
 	0},
 };
