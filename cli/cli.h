@@ -34,7 +34,8 @@ struct cli {
 	const char *ca_file; /* "" : the system's roots */
 	bool insecure;
 	bool as_json;
-	struct arena *arena; /* for the whole run */
+	const char *idempotency_key; /* NULL: none is sent */
+	struct arena *arena;         /* for the whole run */
 };
 
 /* One command: "certs renew". */

@@ -73,6 +73,10 @@ client_call(struct cli *c, const char *method, const char *path,
 		headers = curl_slist_append(headers,
 		    arena_printf(c->arena, "Authorization: Bearer %s",
 			c->api_key));
+	if (c->idempotency_key && strcmp(method, "POST") == 0)
+		headers = curl_slist_append(headers,
+		    arena_printf(c->arena, "Idempotency-Key: %s",
+			c->idempotency_key));
 	curl = prepare(c, method, url, body, headers, &reply);
 	code = curl ? curl_easy_perform(curl) : CURLE_FAILED_INIT;
 	if (code == CURLE_OK)

@@ -125,6 +125,7 @@ run(struct cli *c, const struct bulk *b, int argc, char **argv)
 {
 	bool is_dry = args_flag(&argc, argv, "--dry-run");
 	bool is_sure = args_flag(&argc, argv, "--yes");
+	const char *key = args_option(&argc, argv, "--idempotency-key");
 	const char *body = make_body(c, b, &argc, argv);
 	int64_t failed = 0;
 	struct answer a;
@@ -144,6 +145,7 @@ run(struct cli *c, const struct bulk *b, int argc, char **argv)
 		if (exit_code != EXIT_DONE || is_dry)
 			return exit_code;
 	}
+	c->idempotency_key = key;
 	a = client_call(c, "POST", b->path, body);
 	exit_code = client_check(&a);
 	if (exit_code != EXIT_DONE)

@@ -24,14 +24,18 @@ const struct command commands[] = {
 	"recompute the audit trail; names what was tampered with",
 	cmd_audit_verify},
     {"certs", "bulk-reassign",
-	"ID... --owner-id O [--team-id T] [--dry-run] [--yes]",
+	"ID... --owner-id O [--team-id T] [--dry-run] [--yes] "
+	"[--idempotency-key K]",
 	"give many certificates another owner", cmd_certs_bulk_reassign},
-    {"certs", "bulk-renew", "[ID...] [CRITERIA] [--dry-run] [--yes]",
-	"renew many; CRITERIA: --issuer-id, --owner-id, --team-id, "
-	"--profile-id, --agent-id",
+    {"certs", "bulk-renew",
+	"[ID...] [CRITERIA] [--dry-run] [--yes] [--idempotency-key K]",
+	"renew many, once however often it is run with that key; "
+	"CRITERIA: --issuer-id, --owner-id, --team-id, --profile-id, "
+	"--agent-id",
 	cmd_certs_bulk_renew},
     {"certs", "bulk-revoke",
-	"[ID...] [CRITERIA] [--reason R] [--dry-run] [--yes]",
+	"[ID...] [CRITERIA] [--reason R] [--dry-run] [--yes] "
+	"[--idempotency-key K]",
 	"revoke many; CRITERIA as for bulk-renew", cmd_certs_bulk_revoke},
     {"certs", "get", "ID", "one certificate", cmd_certs_get},
     {"certs", "list", "[--status S] [--page N] [--per-page N]", "certificates",

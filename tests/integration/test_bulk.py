@@ -354,8 +354,11 @@ def test_cli(world, team):
     done = world.cli("certs", "bulk-renew", "--team-id", team)
     assert done.returncode == 2 and "--yes" in done.stderr, done
     assert world.value("SELECT count(*) FROM jobs WHERE certificate_id = ANY (%s)", ids) == 0
-    done = world.cli("certs", "bulk-renew", "--team-id", team, "--yes")
-    assert done.returncode == 0 and "2 enqueued" in done.stdout, done
+    for _ in range(2):
+        done = world.cli("certs", "bulk-renew", "--team-id", team, "--yes", "--idempotency-key", "once")
+        assert done.returncode == 0 and "2 enqueued" in done.stdout, done
+    assert world.value("SELECT count(*) FROM jobs WHERE certificate_id = ANY (%s)", ids) == 2
+    assert world.cli("certs", "bulk-renew", ids[0], "--yes", "--idempotency-key", "once").returncode != 0, "another request"
     done = world.cli("certs", "bulk-reassign", *ids, "no-such", "--owner-id", "o-other", "--yes", "-o", "json")
     assert done.returncode == 1 and json.loads(done.stdout)["total_failed"] == 1, done
     done = world.cli("certs", "bulk-revoke", ids[0], "--reason", "superseded", "--yes")
