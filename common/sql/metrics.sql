@@ -21,7 +21,10 @@ ORDER BY d.name;
 -- A rate that is NULL is no limit, and no sample.
 -- name: metrics_lanes :many
 SELECT l.issuer_id AS issuer, l.cap AS lane_cap, (l.breaker_state <> 'closed')::int AS lane_breaker_open,
-    l.failures AS lane_failures, CASE WHEN l.rate_per_s < 'Infinity' THEN l.rate_per_s END AS lane_rate_per_second
+    l.failures AS lane_failures, CASE WHEN l.rate_per_s < 'Infinity' THEN l.rate_per_s END AS lane_rate_per_second,
+    (SELECT count(*) FROM (SELECT 1 FROM jobs j WHERE j.issuer_id = l.issuer_id AND j.status = 'Pending'
+            AND j.type IN ('Issuance', 'Renewal') AND j.run_after = 'infinity'
+        LIMIT 1000) AS u) AS lane_uncertain_jobs
 FROM lanes l
 ORDER BY l.issuer_id
 LIMIT 1000;

@@ -260,9 +260,12 @@ def test_killed_and_no_look_up_waits_for_a_person(plane, make_issuer, order):
     words = wait_parked(plane, job)
     assert words.startswith("order uncertain: ") and f"reference {job}" in words and f"/api/v1/jobs/{job}/cancel" in words
     assert issuer.calls() == [("sign", job)] and not versions(plane, name)
+    sample = f'certctl_lane_uncertain_jobs{{issuer="{issuer.id}"}}'
+    assert f"{sample} 1\n" in plane.api.get("/api/v1/metrics/prometheus")[1]
     # What the message says is what helps.
     assert plane.api.post(f"/api/v1/jobs/{job}/cancel")[0] == 200
     assert job_row(plane, job)[0] == "Cancelled"
+    assert f"{sample} 0\n" in plane.api.get("/api/v1/metrics/prometheus")[1]
     issuer.behave("answer")
     again = renew(plane, name)
     assert wait_status(plane, again, "Completed", "Failed") == ("Completed", None)

@@ -119,6 +119,7 @@ def test_a_duty_that_is_late(led):
 def test_lanes(led):
     assert sample(led, "lane_breaker_open", issuer="iss-local") == 0
     assert sample(led, "lane_rate_per_second", issuer="iss-local") is None
+    assert sample(led, "lane_uncertain_jobs", issuer="iss-local") == 0
     led.query("UPDATE lanes SET breaker_state = 'open', opened_until = 'infinity', failures = 5, cap = 3, rate_per_s = 0.5 "
               "WHERE issuer_id = 'iss-local'")
     assert [sample(led, f"lane_{s}", issuer="iss-local") for s in ("breaker_open", "failures", "cap", "rate_per_second")] == [

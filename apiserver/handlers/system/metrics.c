@@ -50,6 +50,10 @@ static const struct series all_series[] = {
 	{"issuer"}},
     {LANES, "lane_rate_per_second", "gauge",
 	"Jobs the lane may start a second; none for no limit.", {"issuer"}},
+    {LANES, "lane_uncertain_jobs", "gauge",
+	"Jobs that wait for a person to look for their order at the CA, "
+	"counted up to a thousand.",
+	{"issuer"}},
     {PROCESSES, "processes_alive", "gauge",
 	"Processes that the database heard of lately.", {"process"}},
     {JOBS, "jobs_waiting", "gauge",
