@@ -13,7 +13,8 @@
 #include "common/log/log.h"
 
 /* Rows one statement touches at most: what a chunk costs beside its rows is a
- * commit, and who waits for one of its certificates waits a part of a second. */
+ * commit, and who waits for one of its certificates waits a part of a second.
+ */
 #define CHUNK 2500
 #define CHUNK_TEXT "2500"
 
