@@ -16,7 +16,7 @@
 
 /* The migration this program was written for; a test compares it with the
  * directory. */
-#define MIGRATE_SCHEMA_VERSION "0013_attachments"
+#define MIGRATE_SCHEMA_VERSION "0014_wal"
 
 /* RC_UNAVAILABLE: no connection; RC_IO: a file; RC_DATA: the database refused
  * a statement.  The reason is printed to standard error. */

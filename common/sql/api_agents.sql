@@ -128,14 +128,16 @@ SELECT s.outcome, s.job_id, s.issuer_id FROM csr_submit($1, $2, $3, $4, $5) AS s
 -- $1 agent, $2 certificate, $3 job (NULL: the agent's running deployment, else
 -- its newest version of the certificate).
 -- name: agent_pickup :many
-SELECT v.id AS version_id, v.pem_chain, v.serial_number, v.fingerprint_sha256
+SELECT v.id AS version_id, v.pem_chain || coalesce(h.pem, '') AS pem_chain, v.serial_number, v.fingerprint_sha256
 FROM jobs j
 JOIN certificate_versions v ON v.id = j.version_id AND v.certificate_id = j.certificate_id
+LEFT JOIN certificate_chains h ON h.id = v.chain_id
 WHERE j.agent_id = $1 AND j.certificate_id = $2
     AND CASE WHEN $3::text IS NULL THEN j.type = 'Deployment' AND j.status = 'Running' ELSE j.id = $3 END
 UNION ALL
-(SELECT v.id, v.pem_chain, v.serial_number, v.fingerprint_sha256
+(SELECT v.id, v.pem_chain || coalesce(h.pem, ''), v.serial_number, v.fingerprint_sha256
 FROM certificate_versions v
+LEFT JOIN certificate_chains h ON h.id = v.chain_id
 WHERE $3::text IS NULL AND v.certificate_id = $2 AND v.key_holder = $1
 ORDER BY v.id DESC LIMIT 1)
 LIMIT 1;

@@ -173,9 +173,12 @@ SELECT certificate_archive($1, $2, $3) AS outcome;
 
 -- name: cert_versions :many
 SELECT v.id, v.certificate_id, v.serial_number, v.not_before AT TIME ZONE 'UTC' AS not_before,
-    v.not_after AT TIME ZONE 'UTC' AS not_after, v.fingerprint_sha256, v.pem_chain, v.csr_pem, v.key_algorithm, v.key_size,
+    v.not_after AT TIME ZONE 'UTC' AS not_after, v.fingerprint_sha256,
+    v.pem_chain || coalesce(h.pem, '') AS pem_chain, q.csr_pem, v.key_algorithm, v.key_size,
     v.created_at AT TIME ZONE 'UTC' AS created_at
 FROM certificate_versions v
+LEFT JOIN certificate_chains h ON h.id = v.chain_id
+LEFT JOIN certificate_requests q ON q.job_id = v.job_id
 WHERE v.certificate_id = $1
 ORDER BY v.id DESC
 LIMIT $2::bigint OFFSET $3::bigint;

@@ -23,12 +23,13 @@ WHERE i.id = $1;
 -- What a lease holds.  ca is the fingerprint of the CA's certificate that the
 -- serial was fixed for.
 -- name: issue_jobs :many
-SELECT j.id, j.csr_pem, j.serial_number,
+SELECT j.id, q.csr_pem, j.serial_number,
     floor(extract(epoch FROM j.not_before))::bigint AS not_before,
     floor(extract(epoch FROM j.not_after))::bigint AS not_after,
-    j.extensions ->> 'ca' AS ca, (j.extensions - 'ca')::text AS extensions,
+    encode(j.ca_sha256, 'hex') AS ca, j.extensions::text AS extensions,
     j.cancel_requested_at IS NOT NULL AS is_cancelled
 FROM jobs j
+LEFT JOIN certificate_requests q ON q.job_id = j.id
 WHERE j.leased_by = $1 AND j.lease_id = $2::bigint AND j.status = 'Running'
 ORDER BY j.id;
 

@@ -160,9 +160,12 @@ end
         """Renewals whose CSRs are in, and their certificates in progress."""
         fleet.query("UPDATE managed_certificates SET status = 'RenewalInProgress'")
         fleet.query("""
-            INSERT INTO jobs (id, type, certificate_id, status, issuer_id, dedupe_key, csr_pem, csr_key_sha256, scheduled_at)
-            SELECT id_new('job'), 'Renewal', 'mc-' || i, 'Pending', 'iss-local', 'issue:mc-' || i || ':', (%s::text[])[1 + i %% %s], '', now()
-            FROM generate_series(1, %s) i""", csrs, len(csrs), count)
+            WITH made AS (
+                INSERT INTO jobs (id, type, certificate_id, status, issuer_id, dedupe_key, scheduled_at)
+                SELECT id_new('job'), 'Renewal', 'mc-' || i, 'Pending', 'iss-local', 'issue:mc-' || i || ':', now()
+                FROM generate_series(1, %s) i RETURNING id)
+            INSERT INTO certificate_requests SELECT id, (%s::text[])[1 + row_number() OVER () %% %s], '' FROM made""",
+                    count, csrs, len(csrs))
 
     def csrs(self, n=64):
         from cryptography import x509
@@ -196,8 +199,9 @@ end
                 if not rows:
                     return
                 lease = rows[0][0]
-                jobs = fleet.query("SELECT id, csr_pem, serial_number, not_before, not_after FROM jobs WHERE leased_by = %s "
-                                   "AND lease_id = %s AND status = 'Running'", w, lease)
+                jobs = fleet.query("SELECT id, csr_pem, serial_number, not_before, not_after FROM jobs "
+                                   "JOIN certificate_requests ON job_id = id WHERE leased_by = %s AND lease_id = %s "
+                                   "AND status = 'Running'", w, lease)
                 ids = [j[0] for j in jobs]
                 fleet.query("SELECT count(*) FROM issue_complete(%s, %s, %s, %s, %s, %s, %s::int[], %s)", w, lease, ids, [pem] * len(ids),
                             [j[2] for j in jobs], ["ECDSA"] * len(ids), [256] * len(ids), pem)
@@ -236,7 +240,7 @@ end
                     "-----END CERTIFICATE-----\n"
                 for name in ("scheduler-1", "worker-1", "worker-2", "apiserver"):
                     fleet.processes[name].stop()
-                fleet.query("TRUNCATE jobs, certificate_versions, certificate_target_mappings CASCADE")
+                fleet.query("TRUNCATE jobs, certificate_requests, certificate_versions, certificate_target_mappings CASCADE")
                 fleet.query("VACUUM FULL managed_certificates")
                 fleet.query("VACUUM ANALYZE")
                 self.make_jobs(fleet, DRAIN, csrs)

@@ -193,10 +193,12 @@ def make_renewals(fleet, count, first, every, csrs):
     fleet.query("UPDATE managed_certificates SET status = 'RenewalInProgress' "
                 "WHERE id IN (SELECT 'mc-' || (%s + i * %s) FROM generate_series(0, %s - 1) i)", first, every, count)
     fleet.query("""
-        INSERT INTO jobs (id, type, certificate_id, status, issuer_id, dedupe_key, csr_pem, csr_key_sha256, scheduled_at)
-        SELECT id_new('job'), 'Renewal', c.id, 'Pending', 'iss-local', 'issue:' || c.id || ':', (%s::text[])[1 + i %% %s], '', now()
-        FROM generate_series(0, %s - 1) i, LATERAL (SELECT 'mc-' || (%s + i * %s) AS id) c""",
-                csrs, len(csrs), count, first, every)
+        WITH made AS (
+            INSERT INTO jobs (id, type, certificate_id, status, issuer_id, dedupe_key, scheduled_at)
+            SELECT id_new('job'), 'Renewal', c.id, 'Pending', 'iss-local', 'issue:' || c.id || ':', now()
+            FROM generate_series(0, %s - 1) i, LATERAL (SELECT 'mc-' || (%s + i * %s) AS id) c RETURNING id)
+        INSERT INTO certificate_requests SELECT id, (%s::text[])[1 + row_number() OVER () %% %s], '' FROM made""",
+                count, first, every, csrs, len(csrs))
 
 
 def drain_local_ca_1m(bench):

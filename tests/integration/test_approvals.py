@@ -116,7 +116,7 @@ def test_a_second_person_approves(stack, certificate):
 
 def test_a_job_that_has_its_csr_goes_to_the_queue(stack, certificate):
     job = renew(stack, certificate[0])
-    stack.query("UPDATE jobs SET csr_pem = 'csr' WHERE id = %s", job)
+    stack.query("INSERT INTO certificate_requests VALUES (%s, 'csr', '')", job)
     assert stack.boss.need("POST", f"/api/v1/jobs/{job}/approve") == {"status": "job_approved"}
     assert status(stack, job)[0] == "Pending"
 

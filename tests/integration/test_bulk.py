@@ -434,9 +434,10 @@ def csr(world):
 
 def feed(world, team, pem):
     """What the agents do: their CSRs come in, their deployments are reported."""
-    world.query("UPDATE jobs SET status = 'Pending', csr_pem = %s, csr_key_sha256 = '', run_after = now() WHERE id IN (SELECT j.id "
+    world.query("WITH fed AS (UPDATE jobs SET status = 'Pending', run_after = now() WHERE id IN (SELECT j.id "
                 "FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id WHERE c.team_id = %s AND j.status = 'AwaitingCSR' "
-                "ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED)", pem, team)
+                "ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED) RETURNING id) "
+                "INSERT INTO certificate_requests SELECT id, %s, '' FROM fed", team, pem)
     for (job,) in world.query("SELECT id FROM agent_work('ag-1', 50) WHERE type = 'Deployment'"):
         world.query("SELECT job_report('ag-1', %s, 'Completed', '', NULL)", job)
 

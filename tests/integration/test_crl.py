@@ -104,7 +104,8 @@ def test_an_empty_list_is_served(plane, lists):
 
 
 def test_a_revoked_certificate_is_refused(plane, site, lists):
-    serial, chain = plane.query("SELECT serial_number, pem_chain FROM certificate_versions WHERE certificate_id = 'demo'")[0]
+    serial, chain = plane.query("SELECT v.serial_number, v.pem_chain || c.pem FROM certificate_versions v "
+                                "JOIN certificate_chains c ON c.id = v.chain_id WHERE v.certificate_id = 'demo'")[0]
     lists.text()
     done = lists.verify(chain)
     assert done.returncode == 0, done.stderr

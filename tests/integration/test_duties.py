@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import re
 import subprocess
+import threading
 
 import psycopg2
 import pytest
@@ -331,6 +332,90 @@ def test_old_versions_go_and_needed_ones_stay(lonely):
     assert left == {versions[1], versions[2], *versions[5:], other, *quiet[1:], young}
     # a revocation goes with its version
     assert lonely.query("SELECT id FROM certificate_revocations") == [(f"rev-{versions[7]}",)]
+
+
+def test_a_csr_stays_as_long_as_its_job_or_its_version(lonely):
+    lonely.make_certificate("c1")
+    versions = [version(lonely, "c1", 1000 - 80 * i) for i in range(5)]
+    jobs = [job(lonely, "c1", "Completed", days=days) for days in (50, 50, 10)] + [job(lonely, "c1", "Cancelled", days=50)]
+    lonely.query("INSERT INTO certificate_requests SELECT id, 'csr of ' || id, 'x' FROM jobs")
+
+    def made(v, j):
+        lonely.query("UPDATE certificate_versions SET job_id = %s, id = 'certver' || substr(%s, 4) WHERE id = %s", j, j, v)
+
+    def left():
+        return {r[0] for r in lonely.query("SELECT job_id FROM certificate_requests")}
+    made(versions[4], jobs[0])  # one of the newest: it stays, its job goes
+    remove(lonely)
+    assert lonely.query("SELECT id FROM jobs") == [(jobs[2],)]
+    assert left() == {jobs[0], jobs[2]}, "that of a job without a version goes with it"
+    lonely.query("UPDATE certificate_versions SET job_id = %s WHERE id = %s", jobs[2], versions[0])
+    remove(lonely, "duty_version_retention", keep=400 * DAY)
+    assert lonely.value("SELECT count(*) FROM certificate_versions WHERE id = %s", versions[0]) == 0
+    assert left() == {jobs[0], jobs[2]}, "its job is there still"
+    remove(lonely, days=40)
+    assert left() == {jobs[0]}
+    lonely.query("UPDATE certificate_versions SET not_after = 'infinity'")
+    for _ in range(3):
+        version(lonely, "c1", 500)
+    lonely.query("UPDATE certificate_versions SET id = id_bound('certver', now() - interval '900 days') || '-x', not_after = now() - "
+                 "interval '800 days' WHERE job_id = %s", jobs[0])
+    remove(lonely, "duty_version_retention", keep=400 * DAY, days=1)
+    assert left() == set()
+
+
+def test_a_csr_goes_whichever_of_the_two_is_removed_last(lonely):
+    """Job and version are removed at the same time, and each sees the other still."""
+    lonely.make_certificate("c1")
+    one = job(lonely, "c1", "Completed", days=50)
+    v = version(lonely, "c1", 1000)
+    lonely.query("UPDATE certificate_versions SET job_id = %s, id = 'certver' || substr(%s, 4) WHERE id = %s", one, one, v)
+    lonely.query("INSERT INTO certificate_requests VALUES (%s, 'csr', 'x')", one)
+    first = psycopg2.connect(host=str(lonely.socket_dir), user="postgres", dbname="certctl")
+    with first.cursor() as c:
+        c.execute("DELETE FROM jobs WHERE id = %s", (one,))
+        c.execute("SELECT certificate_requests_forget(%s)", ([one],))
+        done = []
+
+        def second():
+            with session(lonely) as other:
+                other.execute("DELETE FROM certificate_versions WHERE job_id = %s", (one,))
+                done.append(ask(other, "SELECT certificate_requests_forget(%s)", [one]))
+        thread = threading.Thread(target=second)
+        thread.start()
+        wait_for(lambda: lonely.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == 1, 10, "the second to wait")
+        assert not done
+        first.commit()
+    first.close()
+    thread.join(10)
+    assert done and lonely.value("SELECT count(*) FROM certificate_requests") == 0
+
+
+def test_a_chain_stays_as_long_as_a_version_names_it(lonely):
+    lonely.make_certificate("c1")
+    old, new, other = (lonely.value("SELECT certificate_chain_keep(%s)", pem) for pem in ("old", "new", "other"))
+    assert lonely.value("SELECT certificate_chain_keep('old')") == old and len({old, new, other}) == 3
+    versions = [version(lonely, "c1", 1000 - 80 * i) for i in range(6)]
+    for v, chain in zip(versions, (old, old, new, new, new, new)):
+        lonely.query("UPDATE certificate_versions SET chain_id = %s WHERE id = %s", chain, v)
+
+    def left():
+        return {r[0] for r in lonely.query("SELECT id FROM certificate_chains")}
+    remove(lonely, "duty_version_retention", keep=400 * DAY, limit=1)
+    assert lonely.value("SELECT count(*) FROM certificate_versions") == 3
+    assert left() == {new, other}
+    with pytest.raises(psycopg2.errors.ForeignKeyViolation):
+        lonely.query("DELETE FROM certificate_chains WHERE id = %s", new)
+    # One that a completion has just looked up is left alone.
+    user = psycopg2.connect(host=str(lonely.socket_dir), user="postgres", dbname="certctl")
+    with user.cursor() as c:
+        c.execute("SELECT certificate_chain_keep('other')")
+        lonely.query("SELECT certificate_chains_forget(%s)", [new, other])
+        assert left() == {new, other}
+    user.rollback()
+    user.close()
+    lonely.query("SELECT certificate_chains_forget(%s)", [new, other])
+    assert left() == {new}
 
 
 def partition(fleet, month):

@@ -73,7 +73,8 @@ def test_the_key_is_the_agents_alone(plane, site):
     assert secret in [p.read_bytes() for p in keys.glob("*.key")]
     assert all(stat.S_IMODE(p.stat().st_mode) == 0o600 for p in keys.iterdir())
     # nowhere in the database
-    assert plane.value("SELECT count(*) FROM certificate_versions WHERE pem_chain LIKE '%%PRIVATE%%'") == 0
+    for table in ("certificate_versions", "certificate_chains", "certificate_requests"):
+        assert plane.value(f"SELECT count(*) FROM {table} t WHERE t::text LIKE '%%PRIVATE%%'") == 0
 
 
 def test_the_rows_say_what_happened(plane, site):

@@ -109,8 +109,8 @@ def skip_the_wait(plane, job):
 
 
 def versions(plane, certificate):
-    return plane.query("SELECT serial_number, pem_chain, not_after FROM certificate_versions WHERE certificate_id = %s ORDER BY id",
-                       certificate)
+    return plane.query("SELECT v.serial_number, v.pem_chain || c.pem, v.not_after FROM certificate_versions v "
+                       "JOIN certificate_chains c ON c.id = v.chain_id WHERE v.certificate_id = %s ORDER BY v.id", certificate)
 
 
 def test_it_issues_and_the_agent_installs(plane, make_issuer, order):

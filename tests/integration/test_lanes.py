@@ -36,8 +36,8 @@ class Lane:
         name = f"{self.issuer}-{self.jobs}"
         self.q("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id) "
                "VALUES (%s, %s, 'a.example.test', 'o-test', 't-test', %s, 'rp-default')", name, name, self.issuer)
-        row = {"id": f"job-{name}", "type": "Issuance", "certificate_id": name, "issuer_id": self.issuer, "csr_pem": "csr",
-               "run_after": START, "dedupe_key": f"issue:{name}:", "requested_by": "system"} | more
+        row = {"id": f"job-{name}", "type": "Issuance", "certificate_id": name, "issuer_id": self.issuer, "run_after": START,
+               "dedupe_key": f"issue:{name}:", "requested_by": "system"} | more
         self.q(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})", *row.values())
         return row["id"]
 

@@ -96,6 +96,51 @@ def test_one_down_and_up(server, database):
         assert schema(server, name) == first
 
 
+def test_requests_and_chains_move_and_come_back(server, database):
+    """0014: each CSR and the CA's fingerprint have a place of their own; the way back leaves what there was."""
+    url, name = database
+    back = f"--migrate-down={len(NAMES) - NAMES.index('0014_wal')}"
+    jobs = [("job-1", "Pending", "csr 1", "k1", "{\"ca\": \"ab12\"}"), ("job-2", "Completed", "csr 2", "k2",
+            "{\"ca\": \"ab12\", \"ekus\": [\"serverAuth\"]}"), ("job-3", "AwaitingCSR", None, None, None), ("job-4", "Pending", "csr 4", "k4", "{}")]
+    versions = [("certver-2", "job-2", "leaf 2, root", "csr 2"), ("certver-5", "job-5", "leaf 5, root", "csr 5"),
+                ("certver-6", "job-6", "leaf 6, root", None)]
+    assert run(url, "--migrate-only").returncode == 0
+    assert run(url, back).returncode == 0
+    with server.admin(name) as c:
+        c.execute("SET session_replication_role = replica")  # without the rows that these refer to
+        for j in jobs:
+            c.execute("INSERT INTO jobs (id, type, status, completed_at, not_before, csr_pem, csr_key_sha256, extensions) VALUES "
+                      "(%s, 'Renewal', %s, CASE WHEN %s = 'Completed' THEN now() END, CASE WHEN %s IS NOT NULL THEN now() END, "
+                      "%s, %s, %s)", (*j[:2], j[1], j[4], *j[2:]))
+        for v in versions:
+            c.execute("INSERT INTO certificate_versions (id, job_id, pem_chain, csr_pem, certificate_id, serial_number, not_before, "
+                      "not_after, fingerprint_sha256, issuer_id) VALUES (%s, %s, %s, %s, 'c', %s, now(), now(), '', 'i')",
+                      (*v, v[0]))
+    for _ in range(2):
+        assert run(url, "--migrate-only").returncode == 0
+        with server.admin(name) as c:
+            c.execute("SELECT * FROM certificate_requests ORDER BY job_id")
+            assert c.fetchall() == [("job-1", "csr 1", "k1"), ("job-2", "csr 2", "k2"), ("job-4", "csr 4", "k4"), ("job-5", "csr 5", "")]
+            c.execute("SELECT encode(ca_sha256, 'hex'), extensions::text FROM jobs ORDER BY id")
+            assert c.fetchall() == [("ab12", None), ("ab12", '{"ekus": ["serverAuth"]}'), (None, None), (None, None)]
+            c.execute("SELECT id, pem_chain, chain_id FROM certificate_versions ORDER BY id")
+            assert c.fetchall() == [(v[0], v[2], None) for v in versions]
+        assert run(url, back).returncode == 0
+        with server.admin(name) as c:
+            c.execute("SELECT id, status, csr_pem, csr_key_sha256, extensions::text FROM jobs ORDER BY id")
+            assert c.fetchall() == jobs
+            c.execute("SELECT id, job_id, pem_chain, csr_pem FROM certificate_versions ORDER BY id")
+            assert c.fetchall() == versions
+    assert run(url, "--migrate-only").returncode == 0
+    with server.admin(name) as c:
+        c.execute("SET session_replication_role = replica")
+        c.execute("UPDATE certificate_versions SET pem_chain = 'leaf 2', chain_id = certificate_chain_keep(', root') WHERE id = 'certver-2'")
+    assert run(url, back).returncode == 0
+    with server.admin(name) as c:
+        c.execute("SELECT id, job_id, pem_chain, csr_pem FROM certificate_versions ORDER BY id")
+        assert c.fetchall() == versions
+
+
 def test_two_at_once(server, database):
     url, name = database
     command = [BUILD / "apiserver" / "certctl-apiserver", "--migrate-only"]

@@ -690,6 +690,17 @@ def test_issuance(workers, api, stack, unique, new_agent):
     assert versions["total"] == 1 and version["id"] == done["version_id"] and len(version["serial_number"]) == 40
     assert version["pem_chain"].count("BEGIN CERTIFICATE") == 2 and "PRIVATE" not in json.dumps(version)
     assert version["csr_pem"].startswith("-----BEGIN CERTIFICATE REQUEST")
+    # stored apart, told together; a version from before holds all of it
+    leaf, chain = stack.query("SELECT v.pem_chain, c.pem FROM certificate_versions v JOIN certificate_chains c ON c.id = v.chain_id "
+                              "WHERE v.id = %s", version["id"])[0]
+    assert leaf.count("BEGIN CERTIFICATE") == 1 and version["pem_chain"] == leaf + chain
+    assert chain == stack.value("SELECT chain_pem FROM ca_certificates WHERE issuer_id = %s", made["issuer_id"])
+    pickup = f"/api/v1/agents/{agent}/certificates/{made['id']}"
+    assert api.get(pickup, key=key)[1]["certificate_pem"] == leaf + chain
+    assert api.get(f"{pickup}?job={job}", key=key)[1]["certificate_pem"] == leaf + chain
+    stack.query("UPDATE certificate_versions SET pem_chain = %s, chain_id = NULL WHERE id = %s", leaf + chain, version["id"])
+    assert api.get(f"{CERTS}/{made['id']}/versions")[1]["data"][0] == version
+    assert api.get(pickup, key=key)[1]["certificate_pem"] == leaf + chain
     assert (version["key_algorithm"], version["key_size"], version["not_after"]) == ("ECDSA", 256, cert["expires_at"])
 
     deployments = api.get(f"{JOBS}?certificate_id={made['id']}&type=Deployment")[1]["data"]

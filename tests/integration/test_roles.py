@@ -13,6 +13,8 @@ READERS = {
     "ca_certificates": {API, WORKER},
     "audit_events": {API},
     "leadership": {API, SCHEDULER},
+    "certificate_requests": {API, WORKER},
+    "certificate_chains": {API},
 }
 
 
@@ -61,6 +63,8 @@ def test_there_is_a_key_to_protect(used):
     "UPDATE certificate_versions SET pem_chain = ''", "DELETE FROM managed_certificates", "DELETE FROM audit_events",
     "UPDATE audit_events SET actor = 'x'", "TRUNCATE audit_events", "DROP TABLE jobs", "ALTER TABLE audit_events DISABLE TRIGGER ALL",
     "CREATE TABLE t (x int)", "SET ROLE postgres", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "INSERT INTO certificate_requests VALUES ('x', 'x', '')", "UPDATE certificate_requests SET csr_pem = ''",
+    "UPDATE certificate_chains SET pem = ''", "DELETE FROM certificate_chains", "SELECT certificate_chain_keep('x')",
     "SELECT pg_read_file('/etc/passwd')", "COPY teams TO PROGRAM 'true'", "SELECT leadership_hold('x', 'y', 1000)",
 ])
 def test_the_api_may_not(used, sql):
@@ -83,7 +87,8 @@ def test_the_scheduler_may_not(used, sql):
     "SELECT jobs_claim('', 1, '', 'iss-local', 1, '-infinity', '')", "SELECT leadership_hold('x', 'y', 1000)",
     "SELECT csr_submit('', '', NULL, '', '')", "SELECT jobs_enqueue_issue('{}', '', true, true)",
     "INSERT INTO certificate_versions DEFAULT VALUES", "UPDATE managed_certificates SET status = 'Active'",
-    "INSERT INTO audit_events (actor) VALUES ('x')", "CREATE TABLE t (x int)",
+    "INSERT INTO audit_events (actor) VALUES ('x')", "CREATE TABLE t (x int)", "UPDATE certificate_requests SET csr_pem = ''",
+    "SELECT certificate_chain_keep('x')", "SELECT certificate_chains_forget('{1}')", "SELECT certificate_requests_forget('{x}')",
 ])
 def test_a_worker_may_not(used, sql):
     assert refused(used, WORKER, sql)
