@@ -1,5 +1,7 @@
 ALTER TABLE jobs SET (fillfactor = 85);
 ALTER TABLE managed_certificates SET (fillfactor = 85);
+DROP INDEX jobs_certificate_id;
+CREATE INDEX jobs_certificate_id ON jobs (certificate_id, id);
 -- One UPDATE a table: a second one of the same row asks all foreign keys anew.
 ALTER TABLE jobs ADD COLUMN csr_pem text, ADD COLUMN csr_key_sha256 text;
 UPDATE jobs j SET csr_pem = r.csr_pem, csr_key_sha256 = r.key_sha256,
