@@ -94,6 +94,11 @@ ALTER TABLE managed_certificates SET (fillfactor = 60);
 DROP INDEX jobs_certificate_id;
 CREATE INDEX jobs_certificate_id ON jobs (certificate_id);
 
+-- A task without a key to be told apart by has no entry here, nor a new one for
+-- each of its states.
+ALTER TABLE tasks DROP CONSTRAINT tasks_dedupe_key_key;
+CREATE UNIQUE INDEX tasks_dedupe_key ON tasks (dedupe_key) WHERE dedupe_key IS NOT NULL;
+
 -- The CA's certificate that the serial was fixed for; 33 bytes, where hex in
 -- extensions, which are mostly empty otherwise, took 79.
 ALTER TABLE jobs ADD COLUMN ca_sha256 bytea;
@@ -101,6 +106,43 @@ UPDATE jobs j SET ca_sha256 = decode(j.extensions ->> 'ca', 'hex'), extensions =
     WHERE j.extensions IS NOT NULL;
 
 -- --- what reads and writes them ---
+
+-- A list is due when there is none, when half its life is over, when its CA
+-- has another certificate now, or when it is behind; the last alone is looked
+-- at often, but no list is made again before twenty times what making it took
+-- has passed.
+CREATE OR REPLACE FUNCTION duty_crl_refresh(p_limit int, p_only_behind bool) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_n bigint;
+BEGIN
+    INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
+    SELECT id_new('task'), 'crl_build', ca.issuer_id, 'crl:' || ca.issuer_id, ca.issuer_id, v_now, v_now
+    FROM ca_certificates ca
+    LEFT JOIN crl_cache k ON k.issuer_id = ca.issuer_id
+    WHERE ca.not_after > v_now
+        AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || ca.issuer_id)
+        AND CASE
+            WHEN k.issuer_id IS NULL THEN true
+            WHEN NOT p_only_behind AND (k.ca_fingerprint <> ca.fingerprint_sha256
+                OR v_now > k.this_update + (k.next_update - k.this_update) / 2) THEN true
+            WHEN v_now < k.generated_at + make_interval(secs => greatest(2, k.generation_duration_ms * 20 / 1000.0)) THEN false
+            ELSE crl_is_behind(ca.issuer_id, k.this_update, k.snapshot) END
+    ORDER BY ca.issuer_id LIMIT p_limit
+    ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    RETURN v_n;
+END $$;
+
+-- Somebody asked for a list that is not there.
+CREATE OR REPLACE FUNCTION crl_request(p_issuer text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
+    SELECT id_new('task'), 'crl_build', p_issuer, 'crl:' || p_issuer, p_issuer, engine_now(), engine_now()
+    WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || p_issuer)
+    ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
+$$;
 
 -- As before, with the CA's fingerprint in a column.
 CREATE OR REPLACE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,

@@ -279,7 +279,7 @@ made AS (
 queued AS (
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id)
     SELECT id_new('task'), 'ca_init', m.id, 'ca_init:' || m.id, m.id FROM made m
-    ON CONFLICT (dedupe_key) DO NOTHING
+    ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
 ),
 audited AS (
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
@@ -306,7 +306,7 @@ WITH changed AS (
 queued AS (
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id)
     SELECT id_new('task'), 'ca_init', m.id, 'ca_init:' || m.id, m.id FROM changed m WHERE $2::jsonb ? 'config'
-    ON CONFLICT (dedupe_key) DO NOTHING
+    ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
 ),
 audited AS (
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
