@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 
-from bench_common import BENCH_PG, RUNS, pss_kb  # first: it finds fleet
+from bench_common import BENCH_PG, RUNS, pss_kb, wait_completed  # first: it finds fleet
 from fleet import API_KEY, BUILD, ROOT, Fleet, clean_env, free_port, wait_for
 
 SECONDS = 4
@@ -232,8 +232,7 @@ end
                 fleet.query("CHECKPOINT")
                 self.make_jobs(fleet, DRAIN, csrs)
                 made, lsn = time.monotonic(), fleet.value("SELECT pg_current_wal_insert_lsn()")
-                wait_for(lambda: fleet.value("SELECT count(*) FROM jobs WHERE status = 'Completed'") >= DRAIN, 120, "the drain",
-                         every=0.1)
+                wait_completed(fleet, DRAIN)
                 ours.append(DRAIN / (time.monotonic() - made))
                 wal.append(fleet.value("SELECT (pg_current_wal_insert_lsn() - %s::pg_lsn)::float8", lsn) / 1024 / DRAIN)
                 pem = fleet.value("SELECT pem_chain FROM certificate_versions LIMIT 1").split("-----END CERTIFICATE-----")[0] + \

@@ -7,7 +7,7 @@ import statistics
 import threading
 import time
 
-from bench_common import BENCH_PG, RUNS, pss_kb
+from bench_common import BENCH_PG, RUNS, pss_kb, wait_completed
 from fleet import Fleet, wait_for
 
 DUE = 10000
@@ -215,8 +215,7 @@ def drain_local_ca_1m(bench):
             fleet.query("CHECKPOINT")
             make_renewals(fleet, DRAIN, 1 + run, every, csrs)
             before, started = wal_at(fleet), time.monotonic()
-            wait_for(lambda n=run: fleet.value("SELECT count(*) FROM jobs WHERE status = 'Completed'") >= DRAIN * (n + 1), 120,
-                     "the drain", every=0.1)
+            wait_completed(fleet, DRAIN * (run + 1))
             rates.append(DRAIN / (time.monotonic() - started))
             wal.append((wal_at(fleet) - before) / 1024 / DRAIN)
     bench.add("drain_local_ca_1m", statistics.median(rates), "cert/s", None, None,
