@@ -318,7 +318,8 @@ read_fields(struct op *op, struct beat *b, const char **out_why)
 
 	for (int f = 0; f < NFIELDS; f++)
 		b->fields[f] = "";
-	b->fields[ID] = req_param(op, "id");
+	/* The request may go before the op and its place in the queue do. */
+	b->fields[ID] = arena_strdup(op_arena(op), req_param(op, "id"));
 	ret = req_json(op, true, &body, &ignored);
 	if (ret != RC_OK)
 		return RC_OK;

@@ -195,7 +195,38 @@ test_client_gone(void)
 	fixture_fini(&f);
 }
 
+static void
+hang_up(void *arg)
+{
+	struct answer *a = arg;
+
+	op_abort(a->op, RC_PEER_GONE);
+}
+
+/* The request goes in the turn that read it, before the batch is made. */
+static void
+test_client_gone_at_once(void)
+{
+	struct answer a[2];
+	struct fixture f;
+
+	fixture_init(&f);
+	db_script_expect(f.db, Q_AGENTS_HEARTBEAT,
+	    "{\"ag-1\",\"ag-2\"}|{\"1\",\"2\"}|*|*|*|*");
+	db_script_affected(f.db, 1);
+	db_script_expect(f.db, Q_AGENTS_KNOWN, "{\"ag-1\",\"ag-2\"}");
+	db_script_rows(f.db, "id|is_retired", "ag-2|f");
+	beat(&f, "ag-2", "{\"version\":\"2\"}", &a[0]);
+	beat(&f, "ag-1", "{\"version\":\"1\"}", &a[1]);
+	loop_defer(f.api.loop, hang_up, &a[1]);
+	loop_sim_advance(f.api.loop, 0);
+	CHECK_INT(a[0].status, 200);
+	CHECK_INT(a[1].code, RC_PEER_GONE);
+	CHECK(db_script_is_done(f.db));
+	fixture_fini(&f);
+}
+
 CHECK_MAIN(CHECK_ROW(test_coalesces), CHECK_ROW(test_unknown_and_retired),
     CHECK_ROW(test_too_long), CHECK_ROW(test_two_in_flight),
     CHECK_ROW(test_deadlock), CHECK_ROW(test_database_away),
-    CHECK_ROW(test_client_gone))
+    CHECK_ROW(test_client_gone), CHECK_ROW(test_client_gone_at_once))
