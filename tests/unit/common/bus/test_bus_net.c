@@ -4,7 +4,7 @@
  */
 #include "common/bus/bus.h"
 
-#include <stdatomic.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -245,28 +245,12 @@ test_garbage_requests(void)
 	stop();
 }
 
-static atomic_int raw_pipes_closed;
-
-static void
-on_raw_pipe_closed(nng_pipe pipe, nng_pipe_ev ev, void *arg)
-{
-	atomic_fetch_add(&raw_pipes_closed, 1);
-}
-
-static bool
-has_raw_pipe_closed(void *arg)
-{
-	return atomic_load(&raw_pipes_closed) > 0;
-}
-
 static void
 test_garbage_hints(void)
 {
 	static const char good[] =
 	    "CB\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02{}";
-	char *big = calloc(1, FRAME_BODY_MAX + 4096);
 
-	CHECK(big);
 	start();
 	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
 	dial_raw(nng_push0_open, ".hint");
@@ -277,15 +261,7 @@ test_garbage_hints(void)
 	CHECK(rig_until(&rig, is_positive, &a.hints, LONG_MS));
 	CHECK_INT(a.hints, 1);
 	CHECK_STR(a.hint, "{}");
-	/* Over the limit: nng cuts the connection before it allocates. */
-	CHECK_INT(nng_pipe_notify(raw, NNG_PIPE_EV_REM_POST, on_raw_pipe_closed,
-		      NULL),
-	    0);
-	send_raw(big, FRAME_BODY_MAX + 4096);
-	CHECK(rig_until(&rig, has_raw_pipe_closed, NULL, LONG_MS));
-	CHECK_INT(a.hints, 1);
 	nng_close(raw);
-	free(big);
 	stop();
 }
 
@@ -545,9 +521,48 @@ test_tls_refusals(void)
 	stop();
 }
 
+/* What the server wrote is of no interest. */
+static bool
+is_cut(void *arg)
+{
+	char bytes[64];
+	ssize_t n;
+
+	do
+		n = recv(*(int *)arg, bytes, sizeof(bytes), MSG_DONTWAIT);
+	while (n > 0);
+	return n == 0 || errno == ECONNRESET;
+}
+
+/*
+ * Over the limit nng cuts the connection before it allocates.  That is where
+ * nng 1.5 may stop burying connections (see nngsock.c), and then nothing is
+ * closed in this process any more: this test comes last, and speaks for itself.
+ */
+static void
+test_too_large_hint(void)
+{
+	/* The protocol's greeting as a pusher, a message, its length. */
+	static const char bytes[] = "\0SP\0\0\x50\0\0"
+				    "\x01"
+				    "\0\0\0\0\0\x05\0\0";
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	start();
+	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
+	set_path(&sun, ".hint");
+	CHECK_INT(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	CHECK_INT(send(fd, bytes, sizeof(bytes) - 1, 0), sizeof(bytes) - 1);
+	CHECK(rig_until(&rig, is_cut, &fd, LONG_MS));
+	CHECK_INT(a.hints, 0);
+	close(fd);
+	stop();
+}
+
 CHECK_MAIN(CHECK_ROW(test_socket_modes), CHECK_ROW(test_stale_socket_file),
     CHECK_ROW(test_address_taken), CHECK_ROW(test_bad_configuration),
     CHECK_ROW(test_garbage_requests), CHECK_ROW(test_garbage_hints),
     CHECK_ROW(test_tcp), CHECK_ROW(test_silent_connection),
     CHECK_ROW(test_silent_work_link), CHECK_ROW(test_tls),
-    CHECK_ROW(test_tls_refusals))
+    CHECK_ROW(test_tls_refusals), CHECK_ROW(test_too_large_hint))
