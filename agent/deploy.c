@@ -17,8 +17,8 @@
 #include "common/base/fault.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
-#include "common/pki/cert.h"
-#include "common/pki/key.h"
+#include "common/pki/cert/cert.h"
+#include "common/pki/key/key.h"
 
 #define PROGRAM_MS 30000
 #define BUSY_RETRY_MS 100

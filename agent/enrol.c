@@ -15,7 +15,7 @@
 #include "common/base/fault.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
-#include "common/pki/csr.h"
+#include "common/pki/csr/csr.h"
 
 #define CALL_MS 30000
 #define SANS_MAX 100

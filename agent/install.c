@@ -15,7 +15,7 @@
 #include "common/base/fault.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
-#include "common/pki/cert.h"
+#include "common/pki/cert/cert.h"
 
 #define CERT_FILE "fullchain.pem"
 #define CHAIN_FILE "chain.pem"

@@ -12,7 +12,7 @@
 #include "agent/files.h"
 #include "common/base/fault.h"
 #include "common/log/log.h"
-#include "common/pki/key.h"
+#include "common/pki/key/key.h"
 
 #define KEY_MAX 16384
 #define VERSION_PREFIX "certver"

@@ -14,7 +14,7 @@
 
 #include "common/base/enc.h"
 #include "common/base/mem.h"
-#include "common/pki/cert.h"
+#include "common/pki/cert/cert.h"
 
 struct probe {
 	struct loop *loop;

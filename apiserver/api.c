@@ -5,15 +5,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "apiserver/auth.h"
-#include "apiserver/authz.h"
-#include "apiserver/crlstore.h"
+#include "apiserver/policy/auth.h"
+#include "apiserver/policy/authz.h"
+#include "apiserver/live/crlstore.h"
 #include "apiserver/handlers/agents/heartbeat.h"
-#include "apiserver/keyring.h"
-#include "apiserver/park.h"
-#include "apiserver/presence.h"
-#include "apiserver/request.h"
-#include "apiserver/route.h"
+#include "apiserver/policy/keyring.h"
+#include "apiserver/live/park.h"
+#include "apiserver/live/presence.h"
+#include "apiserver/edge/request.h"
+#include "apiserver/policy/route.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"

@@ -5,8 +5,8 @@
 #include <sys/resource.h>
 
 #include "apiserver/api.h"
-#include "apiserver/http_conn.h"
-#include "apiserver/tls.h"
+#include "apiserver/edge/http_conn.h"
+#include "apiserver/edge/tls.h"
 #include "common/base/enc.h"
 #include "common/cfg/cfg.h"
 #include "common/log/log.h"

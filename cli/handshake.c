@@ -4,7 +4,7 @@
 #include <openssl/ssl.h>
 
 #include "cli/cli.h"
-#include "common/pki/cert.h"
+#include "common/pki/cert/cert.h"
 
 static bool
 read_serial(SSL *ssl, char out[41])

@@ -16,7 +16,7 @@
 #include "common/log/log.h"
 #include "common/loop/loop.h"
 #include "common/migrate/migrate.h"
-#include "common/pki/seal.h"
+#include "common/pki/key/seal.h"
 #include "worker/issuers/local_ca.h"
 #include "worker/kinds/kind.h"
 #include "worker/lease.h"

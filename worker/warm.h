@@ -10,7 +10,7 @@
 
 #include "common/db/db.h"
 #include "common/loop/loop.h"
-#include "common/pki/seal.h"
+#include "common/pki/key/seal.h"
 
 struct warm_opts {
 	struct loop *loop;

@@ -1,6 +1,6 @@
 #include "apiserver/resources/page.h"
 
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 
 const char *
 page_num(struct op *op, int64_t n)

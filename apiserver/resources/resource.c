@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
 

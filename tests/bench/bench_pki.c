@@ -16,10 +16,10 @@
 
 #include "common/base/attr.h"
 #include "common/base/enc.h"
-#include "common/pki/cert.h"
-#include "common/pki/certbuild.h"
-#include "common/pki/csr.h"
-#include "common/pki/key.h"
+#include "common/pki/cert/cert.h"
+#include "common/pki/cert/certbuild.h"
+#include "common/pki/csr/csr.h"
+#include "common/pki/key/key.h"
 
 #define PASSES 5
 #define FROM 1800000000

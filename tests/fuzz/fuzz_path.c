@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "apiserver/path.h"
+#include "apiserver/policy/path.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"
 

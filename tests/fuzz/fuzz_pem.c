@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "common/base/arena.h"
-#include "common/pki/cert.h"
-#include "common/pki/key.h"
+#include "common/pki/cert/cert.h"
+#include "common/pki/key/key.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

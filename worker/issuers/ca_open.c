@@ -11,8 +11,8 @@
 #include "common/base/enc.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
-#include "common/pki/key.h"
-#include "common/pki/pem.h"
+#include "common/pki/key/key.h"
+#include "common/pki/asn1/pem.h"
 
 #define PEM_LABEL "CERTIFICATE"
 #define CHAIN_FILE_MAX ((size_t)256 * 1024)

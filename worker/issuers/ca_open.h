@@ -11,9 +11,9 @@
 #include "common/base/arena.h"
 #include "common/base/attr.h"
 #include "common/base/rc.h"
-#include "common/pki/cert.h"
-#include "common/pki/certbuild.h"
-#include "common/pki/seal.h"
+#include "common/pki/cert/cert.h"
+#include "common/pki/cert/certbuild.h"
+#include "common/pki/key/seal.h"
 
 /* The certificate of a CA with its key, both checked. */
 struct ca_material {

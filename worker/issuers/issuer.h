@@ -21,7 +21,7 @@
 #include "common/base/attr.h"
 #include "common/base/rc.h"
 #include "common/loop/loop.h"
-#include "common/pki/csr.h"
+#include "common/pki/csr/csr.h"
 
 struct issuer_env { /* outlives every order */
 	struct loop *loop;

@@ -17,9 +17,9 @@
 #include "common/base/rc.h"
 #include "common/db/db.h"
 #include "common/loop/loop.h"
-#include "common/pki/certbuild.h"
-#include "common/pki/journal.h"
-#include "common/pki/seal.h"
+#include "common/pki/cert/certbuild.h"
+#include "worker/issuers/journal.h"
+#include "common/pki/key/seal.h"
 
 struct local_cas; /* defined in local_ca.c */
 

@@ -27,7 +27,7 @@
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/loop/spawn.h"
-#include "common/pki/certresult.h"
+#include "common/pki/cert/certresult.h"
 #include "worker/issuers/issuer.h"
 
 #define TIMEOUT_DEFAULT_S 30

@@ -12,7 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/enc.h"
 #include "common/log/log.h"
-#include "common/pki/crl.h"
+#include "common/pki/cert/crl.h"
 #include "worker/kinds/kind.h"
 
 #define CA_POLL_MS 10

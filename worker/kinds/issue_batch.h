@@ -10,9 +10,9 @@
 #define WORKER_KINDS_ISSUE_BATCH_H
 
 #include "common/op/op.h"
-#include "common/pki/certbuild.h"
-#include "common/pki/certresult.h"
-#include "common/pki/csr.h"
+#include "common/pki/cert/certbuild.h"
+#include "common/pki/cert/certresult.h"
+#include "common/pki/csr/csr.h"
 #include "worker/kinds/kind.h"
 
 enum issue_fate {

@@ -16,7 +16,7 @@
 #include "common/base/fault.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
-#include "common/pki/cert.h"
+#include "common/pki/cert/cert.h"
 #include "worker/kinds/issue_batch.h"
 
 #define CA_POLL_MS 10

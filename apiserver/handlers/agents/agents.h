@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "common/base/attr.h"
 #include "common/base/rc.h"
 #include "common/json/json.h"

@@ -10,7 +10,7 @@
 
 #include "apiserver/handlers/agents/agents.h"
 #include "common/base/enc.h"
-#include "common/pki/csr.h"
+#include "common/pki/csr/csr.h"
 
 enum { ID_MAX = 128, SANS_MAX = 1000 };
 

@@ -6,7 +6,7 @@
 
 #include "apiserver/api.h"
 #include "apiserver/handlers/agents/agents.h"
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
 

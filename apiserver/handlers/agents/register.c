@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "apiserver/api.h"
-#include "apiserver/auth.h"
+#include "apiserver/policy/auth.h"
 #include "apiserver/handlers/agents/agents.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"

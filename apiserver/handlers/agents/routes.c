@@ -3,7 +3,7 @@
  */
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/handlers/agents/heartbeat.h"
-#include "apiserver/route.h"
+#include "apiserver/policy/route.h"
 
 #define AGENTS "/api/v1/agents"
 #define JOBS "/api/v1/jobs"

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "apiserver/api.h"
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 
 enum { NOTE_MAX = 2000 };

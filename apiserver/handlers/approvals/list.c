@@ -3,7 +3,7 @@
  */
 #include "apiserver/handlers/approvals/approvals.h"
 
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"

@@ -2,7 +2,7 @@
  * Routes of the approvals.
  */
 #include "apiserver/handlers/approvals/approvals.h"
-#include "apiserver/route.h"
+#include "apiserver/policy/route.h"
 #include "common/base/attr.h"
 
 #define APPROVALS "/api/v1/approvals"

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 
 static op_step attachment_done;
 

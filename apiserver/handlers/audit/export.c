@@ -7,7 +7,7 @@
 
 #include <inttypes.h>
 
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 
 enum {

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
 #include "apiserver/resources/wiretime.h"

@@ -2,7 +2,7 @@
  * Routes of the audit trail.
  */
 #include "apiserver/handlers/audit/audit.h"
-#include "apiserver/route.h"
+#include "apiserver/policy/route.h"
 #include "common/base/attr.h"
 
 #define AUDIT "/api/v1/audit"

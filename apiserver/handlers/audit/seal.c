@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
 #include "common/base/enc.h"

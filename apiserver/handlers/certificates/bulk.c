@@ -12,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
 #include "common/base/enc.h"

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 
 static op_step create_done;

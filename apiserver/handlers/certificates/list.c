@@ -13,7 +13,7 @@
 #include <strings.h>
 
 #include "apiserver/handlers/certificates/cursor.h"
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 #include "apiserver/resources/wiretime.h"
 #include "common/base/attr.h"

@@ -2,7 +2,7 @@
  * Routes of the certificates.
  */
 #include "apiserver/handlers/certificates/certs.h"
-#include "apiserver/route.h"
+#include "apiserver/policy/route.h"
 #include "common/base/attr.h"
 
 #define CERTS "/api/v1/certificates"

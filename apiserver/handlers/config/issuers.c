@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #include "apiserver/handlers/config/check.h"
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/resources/secretkey.h"
 #include "common/base/attr.h"
 #include "common/json/json.h"

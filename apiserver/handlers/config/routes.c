@@ -2,7 +2,7 @@
  * Routes of the configuration nouns.
  */
 #include "apiserver/handlers/config/nouns.h"
-#include "apiserver/route.h"
+#include "apiserver/policy/route.h"
 #include "common/base/attr.h"
 
 RESOURCE_STEPS(team, resource_teams)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "apiserver/api.h"
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 #include "common/base/clock.h"
 #include "common/base/enc.h"

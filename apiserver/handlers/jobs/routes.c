@@ -2,7 +2,7 @@
  * Routes of the jobs.
  */
 #include "apiserver/handlers/jobs/jobs.h"
-#include "apiserver/route.h"
+#include "apiserver/policy/route.h"
 #include "common/base/attr.h"
 
 #define JOBS "/api/v1/jobs"

@@ -2,7 +2,7 @@
  * Routes of the notifications.
  */
 #include "apiserver/handlers/notifications/notifications.h"
-#include "apiserver/route.h"
+#include "apiserver/policy/route.h"
 #include "common/base/attr.h"
 
 #define NOTIFICATIONS "/api/v1/notifications"

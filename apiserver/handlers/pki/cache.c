@@ -2,7 +2,7 @@
  * GET /api/v1/admin/crl/cache: the lists there are, and how making them went.
  */
 #include "apiserver/handlers/pki/pki.h"
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/resources/field.h"
 #include "apiserver/resources/wiretime.h"
 #include "common/base/attr.h"

@@ -2,7 +2,7 @@
  * Routes of the public key infrastructure.
  */
 #include "apiserver/handlers/pki/pki.h"
-#include "apiserver/route.h"
+#include "apiserver/policy/route.h"
 #include "common/base/attr.h"
 
 static const struct route rows[] = {

@@ -4,9 +4,9 @@
  */
 #include <string.h>
 
-#include "apiserver/authz.h"
+#include "apiserver/policy/authz.h"
 #include "apiserver/handlers/system/system.h"
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 
 static op_step check_done;
 

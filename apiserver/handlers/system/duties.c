@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "apiserver/handlers/system/system.h"
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 
 static const struct field duty_fields[] = {

@@ -7,7 +7,7 @@
  */
 #include "apiserver/api.h"
 #include "apiserver/handlers/system/system.h"
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 
 enum { PING_MS = 2000 };
 

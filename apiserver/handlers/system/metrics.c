@@ -6,7 +6,7 @@
  * unless it is NULL.
  */
 #include "apiserver/handlers/system/system.h"
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 #include "common/base/buf.h"
 
 #define PREFIX "certctl_"

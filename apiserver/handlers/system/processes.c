@@ -2,7 +2,7 @@
  * GET /api/v1/admin/processes: every process of every host, from their rows.
  */
 #include "apiserver/handlers/system/system.h"
-#include "apiserver/request.h"
+#include "apiserver/edge/request.h"
 
 enum { APISERVERS, SCHEDULERS, WORKERS, LEADER, DATABASE, NSTATEMENTS };
 

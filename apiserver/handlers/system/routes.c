@@ -3,7 +3,7 @@
  * metrics.
  */
 #include "apiserver/handlers/system/system.h"
-#include "apiserver/route.h"
+#include "apiserver/policy/route.h"
 
 static const struct route rows[] = {
     {"GET", "/health", ROUTE_PUBLIC, NULL, system_health_start, 0},

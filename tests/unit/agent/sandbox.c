@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "common/base/secret.h"
-#include "common/pki/cert.h"
-#include "common/pki/certbuild.h"
-#include "common/pki/key.h"
+#include "common/pki/cert/cert.h"
+#include "common/pki/cert/certbuild.h"
+#include "common/pki/key/key.h"
 
 static char dir[64];
 static struct arena *arena;

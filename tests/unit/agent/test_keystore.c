@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/pki/key.h"
+#include "common/pki/key/key.h"
 #include "tests/unit/agent/sandbox.h"
 #include "tests/unit/check.h"
 

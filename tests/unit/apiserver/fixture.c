@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "apiserver/auth.h"
-#include "apiserver/authz.h"
+#include "apiserver/policy/auth.h"
+#include "apiserver/policy/authz.h"
 #include "apiserver/handlers/agents/heartbeat.h"
-#include "apiserver/keyring.h"
-#include "apiserver/park.h"
+#include "apiserver/policy/keyring.h"
+#include "apiserver/live/park.h"
 
 static const char *const named[] = {"ops:k1:admin", "view:k2", NULL};
 static const char *const none[] = {NULL};

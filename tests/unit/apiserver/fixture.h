@@ -6,7 +6,7 @@
 #define TESTS_UNIT_APISERVER_FIXTURE_H
 
 #include "apiserver/api.h"
-#include "apiserver/request_io.h"
+#include "apiserver/edge/request_io.h"
 #include "tests/support/db_script.h"
 
 struct fixture {

@@ -11,8 +11,8 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/bus/bus.h"
-#include "common/pki/csr.h"
-#include "common/pki/key.h"
+#include "common/pki/csr/csr.h"
+#include "common/pki/key/key.h"
 #include "tests/support/db_script.h"
 #include "tests/unit/check.h"
 

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "common/pki/cert.h"
+#include "common/pki/cert/cert.h"
 #include "tests/support/db_script.h"
 #include "tests/unit/check.h"
 #include "tests/unit/worker/rig.h"

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "common/base/secret.h"
-#include "common/pki/cert.h"
-#include "common/pki/key.h"
+#include "common/pki/cert/cert.h"
+#include "common/pki/key/key.h"
 #include "tests/unit/check.h"
 #include "tests/unit/worker/rig.h"
 #include "worker/issuers/ca_open.h"

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/pki/cert.h"
-#include "common/pki/certbuild.h"
+#include "common/pki/cert/cert.h"
+#include "common/pki/cert/certbuild.h"
 #include "tests/support/db_script.h"
 #include "tests/unit/check.h"
 #include "tests/unit/worker/rig.h"

@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 #include "common/base/arena.h"
-#include "common/pki/csr.h"
+#include "common/pki/csr/csr.h"
 
 /* "P-256", "P-384", "P-521", "secp256k1", "RSA:2048", "ED25519", "X25519".
  * Made once per program and kept: the caller does not free it. */

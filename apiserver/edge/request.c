@@ -1,0 +1,384 @@
+#include "apiserver/edge/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "apiserver/api.h"
+#include "apiserver/edge/request_io.h"
+#include "common/base/clock.h"
+#include "common/base/enc.h"
+#include "common/base/mem.h"
+#include "common/base/rand.h"
+#include "common/log/log.h"
+
+enum {
+	REPLY_MAX = 128 * 1024 * 1024,
+	IDS_AHEAD = 256, /* request ids whose random bytes are drawn at once */
+};
+
+/* --- life --- */
+
+/* A UUID a request; the generator is asked once for many of them, since one
+ * question costs as much as the rest of a small request's bookkeeping. */
+static void
+next_id(char out[37])
+{
+	static uint8_t pool[IDS_AHEAD][16];
+	static size_t left;
+	char hex[33];
+	uint8_t *u;
+
+	if (left == 0) {
+		rand_bytes(pool, sizeof(pool));
+		left = IDS_AHEAD;
+	}
+	u = pool[--left];
+	u[6] = (uint8_t)((u[6] & 0x0f) | 0x40); /* RFC 9562 version 4 */
+	u[8] = (uint8_t)((u[8] & 0x3f) | 0x80);
+	enc_hex(u, 16, hex);
+	for (size_t i = 0, at = 0; i < 32; i++) {
+		if (i == 8 || i == 12 || i == 16 || i == 20)
+			out[at++] = '-';
+		out[at++] = hex[i];
+	}
+	out[36] = '\0';
+}
+
+struct request *
+request_new(struct api *api, struct conn *conn, const char *method,
+    const char *target)
+{
+	size_t len = strlen(target);
+	struct request *r = mem_zalloc(sizeof(*r) + len + 1);
+
+	memcpy(r->target, target, len + 1);
+	r->api = api;
+	r->conn = conn;
+	r->method = method;
+	r->body = "";
+	r->started_us = clock_wall_us();
+	r->principal.id = "";
+	next_id(r->id);
+	buf_init(&r->reply, REPLY_MAX);
+	return r;
+}
+
+void
+request_free(struct request *r)
+{
+	if (!r)
+		return;
+	buf_fini(&r->reply);
+	free(r);
+}
+
+void
+request_set_header(struct request *r, const char *name, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < r->nheaders; i++) {
+		if (strcasecmp(r->headers[i].name, name) == 0)
+			break;
+	}
+	if (i == REQUEST_HEADERS_MAX)
+		log_fatal("REQUEST-HEADERS", "no room for %s", name);
+	if (i == r->nheaders)
+		r->nheaders++;
+	r->headers[i] = (struct request_header){name, value};
+}
+
+void
+request_set_text(struct request *r, int status, const char *content_type,
+    const char *text)
+{
+	buf_reset(&r->reply);
+	buf_puts(&r->reply, text);
+	r->status = status;
+	r->content_type = content_type;
+}
+
+/* --- what handlers see --- */
+
+static struct request *
+req_of(const struct op *op)
+{
+	return op_owner(op);
+}
+
+struct api *
+req_api(const struct op *op)
+{
+	return req_of(op)->api;
+}
+
+const struct principal *
+req_principal(const struct op *op)
+{
+	return &req_of(op)->principal;
+}
+
+const char *
+req_actor_type(const struct op *op)
+{
+	switch (req_of(op)->principal.kind) {
+	case PRINCIPAL_API_KEY:
+		return "APIKey";
+	case PRINCIPAL_AGENT:
+		return "Agent";
+	case PRINCIPAL_BOOTSTRAP:
+	case PRINCIPAL_NONE:
+		break;
+	}
+	return "Anonymous";
+}
+
+const char *
+req_id(const struct op *op)
+{
+	return req_of(op)->id;
+}
+
+const char *
+req_param(const struct op *op, const char *name)
+{
+	const struct route_match *m = &req_of(op)->match;
+
+	for (size_t i = 0; i < m->nparams; i++) {
+		if (strcmp(m->params[i].name, name) == 0)
+			return m->params[i].value;
+	}
+	log_fatal("REQUEST-PARAM", "%s has no {%s}", m->route->pattern, name);
+}
+
+const char *
+req_query(const struct op *op, const char *name)
+{
+	const char *value = path_query(&req_of(op)->path, name);
+
+	return value && *value ? value : NULL;
+}
+
+int64_t
+req_query_int(const struct op *op, const char *name, int64_t min, int64_t max,
+    int64_t dflt)
+{
+	const char *text = req_query(op, name);
+	int64_t value;
+	rc ret;
+
+	if (!text)
+		return dflt;
+	ret = enc_parse_i64(text, min, max, &value);
+	return ret == RC_OK ? value : dflt;
+}
+
+bool
+req_has_tag(const struct op *op, const char *etag)
+{
+	return strcmp(req_of(op)->if_none_match, etag) == 0;
+}
+
+rc
+req_idempotency_key(struct op *op, const char **out)
+{
+	const char *key = req_of(op)->idempotency_key;
+	size_t len = strlen(key);
+
+	*out = NULL;
+	if (len == 0)
+		return RC_OK;
+	if (len > REQUEST_KEY_MAX)
+		return RC_INVALID;
+	if (len >= 2 && key[0] == '"' && key[len - 1] == '"') {
+		key++;
+		len -= 2;
+	}
+	if (len == 0)
+		return RC_INVALID;
+	*out = arena_strndup(op_arena(op), key, len);
+	return RC_OK;
+}
+
+const char *
+req_body(const struct op *op, size_t *out_len)
+{
+	*out_len = req_of(op)->body_len;
+	return req_of(op)->body;
+}
+
+rc
+req_json(struct op *op, bool may_be_empty, const struct cJSON **out,
+    const char **out_why)
+{
+	const struct request *r = req_of(op);
+	const char *body = r->body, *why = "";
+	size_t len = r->body_len;
+	rc ret;
+
+	if (len == 0 && may_be_empty) {
+		body = "{}";
+		len = 2;
+	}
+	if (len == 0) {
+		*out_why = "Invalid request body: it is empty";
+		return RC_INVALID;
+	}
+	ret = json_parse(op_arena(op), body, len, out, &why);
+	if (ret != RC_OK) {
+		*out_why = op_printf(op, "Invalid request body: %s", why);
+		return RC_INVALID;
+	}
+	if (!cJSON_IsObject(*out)) {
+		*out_why = "Invalid request body: it is not an object";
+		return RC_INVALID;
+	}
+	return RC_OK;
+}
+
+/* --- answers --- */
+
+struct json_w *
+reply_writer(struct op *op)
+{
+	struct request *r = req_of(op);
+
+	buf_reset(&r->reply);
+	json_w_init(&r->writer, &r->reply);
+	return &r->writer;
+}
+
+enum op_next
+reply_json(struct op *op, int status)
+{
+	struct request *r = req_of(op);
+
+	buf_putc(&r->reply, '\n');
+	if (!buf_ok(&r->reply))
+		return op_fail(op, RC_INTERNAL, "the answer is too large");
+	r->status = status;
+	r->content_type = "application/json";
+	return op_done(op);
+}
+
+enum op_next
+reply_lines(struct op *op, int status)
+{
+	struct request *r = req_of(op);
+
+	if (!buf_ok(&r->reply))
+		return op_fail(op, RC_INVALID,
+		    "the answer would be too large: ask for less at a time");
+	r->status = status;
+	r->content_type = "application/x-ndjson";
+	return op_done(op);
+}
+
+enum op_next
+reply_status(struct op *op, int status, const char *key, const char *value)
+{
+	struct json_w *w = reply_writer(op);
+
+	json_w_open(w, '{');
+	json_w_kv(w, key, value);
+	json_w_close(w, '}');
+	return reply_json(op, status);
+}
+
+enum op_next
+reply_no_content(struct op *op)
+{
+	request_set_text(req_of(op), 204, NULL, "");
+	return op_done(op);
+}
+
+enum op_next
+reply_bytes(struct op *op, int status, const char *content_type,
+    const void *bytes, size_t len)
+{
+	struct request *r = req_of(op);
+
+	buf_reset(&r->reply);
+	buf_add(&r->reply, bytes, len);
+	if (!buf_ok(&r->reply))
+		return op_fail(op, RC_INTERNAL, "the answer is too large");
+	r->status = status;
+	r->content_type = content_type;
+	return op_done(op);
+}
+
+void
+reply_header(struct op *op, const char *name, const char *value)
+{
+	request_set_header(req_of(op), name, arena_strdup(op_arena(op), value));
+}
+
+/* --- pieces --- */
+
+void
+req_page(const struct op *op, int64_t *out_page, int64_t *out_per_page)
+{
+	/* The page is bounded so that page * per_page cannot overflow. */
+	*out_page = req_query_int(op, "page", 1, 1000000000, 1);
+	*out_per_page = req_query_int(op, "per_page", 1, 500, 50);
+}
+
+enum op_next
+reply_db_error(struct op *op, const char *duplicate_text)
+{
+	const struct db_error *e = NULL;
+	rc code = op_caught(op, &e);
+
+	if (!e || !e->sqlstate[0])
+		return op_fail(op, code, "%s", "");
+	if (strcmp(e->sqlstate, "23505") == 0)
+		return op_fail(op, RC_CONFLICT, "%s", duplicate_text);
+	if (strcmp(e->sqlstate, "23503") == 0)
+		return op_fail(op, RC_INVALID,
+		    "a referenced object does not exist, or is still in use "
+		    "(%s)",
+		    e->constraint);
+	if (strcmp(e->sqlstate, "23514") == 0 ||
+	    strcmp(e->sqlstate, "23502") == 0)
+		return op_fail(op, RC_INVALID, "a value is not allowed (%s)",
+		    e->constraint);
+	if (strncmp(e->sqlstate, "22", 2) == 0)
+		return op_fail(op, RC_INVALID, "a value is not allowed");
+	return op_fail(op, code, "%s", "");
+}
+
+static void
+write_list(struct json_w *w, const char *key, const char *const *items)
+{
+	if (!items || !items[0])
+		return;
+	json_w_key(w, key);
+	json_w_open(w, '[');
+	for (size_t i = 0; items[i]; i++)
+		json_w_str(w, items[i]);
+	json_w_close(w, ']');
+}
+
+void
+req_hint(struct op *op, int njobs, const char *const *issuers,
+    const char *const *agents)
+{
+	struct buf b;
+	struct json_w w;
+
+	buf_init(&b, 128 * 1024);
+	json_w_init(&w, &b);
+	json_w_open(&w, '{');
+	json_w_kv_int(&w, "jobs", njobs);
+	write_list(&w, "issuers", issuers);
+	write_list(&w, "agents", agents);
+	json_w_close(&w, '}');
+	if (buf_ok(&b))
+		api_hint(req_api(op), b.data, b.len);
+	buf_fini(&b);
+	/* Ours need not wait for the way through the scheduler. */
+	for (size_t i = 0; agents && agents[i]; i++)
+		api_wake(req_api(op), API_TOPIC_AGENT, agents[i]);
+}

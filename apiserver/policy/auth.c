@@ -1,0 +1,136 @@
+#include "apiserver/policy/auth.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "apiserver/live/cache.h"
+#include "common/base/enc.h"
+#include "common/base/mem.h"
+
+enum {
+	KNOWN_MS = 5000,
+	UNKNOWN_MS = 1000,
+	/* A stranger fills the cache of unknown keys, not that of known ones.
+	 */
+	KNOWN_MAX = 65536,
+	UNKNOWN_MAX = 4096,
+	PRESENTED_MAX = 4096, /* bytes of a key we look at */
+};
+
+struct holder {
+	enum principal_kind kind;
+	bool is_admin;
+	bool is_retired;
+	char id[];
+};
+
+struct auth {
+	struct loop *loop;
+	const struct keyring *keys;
+	struct cache *known;
+	struct cache *unknown;
+};
+
+struct auth *
+auth_new(struct loop *l, const struct keyring *keys)
+{
+	struct auth *a = mem_zalloc(sizeof(*a));
+
+	a->loop = l;
+	a->keys = keys;
+	a->known = cache_new(KNOWN_MAX, free);
+	a->unknown = cache_new(UNKNOWN_MAX, NULL);
+	return a;
+}
+
+void
+auth_free(struct auth *a)
+{
+	if (!a)
+		return;
+	cache_free(a->known);
+	cache_free(a->unknown);
+	free(a);
+}
+
+void
+auth_read(const char *header, struct credential *out)
+{
+	size_t len;
+
+	out->form = AUTH_NONE;
+	if (!header)
+		return;
+	out->form = AUTH_MALFORMED;
+	if (strncmp(header, "Bearer ", 7) != 0)
+		return;
+	header += 7;
+	len = strnlen(header, PRESENTED_MAX + 1);
+	if (len == 0 || len > PRESENTED_MAX || strchr(header, ' '))
+		return;
+	out->form = AUTH_KEY;
+	enc_sha256_hex(header, len, out->hash);
+}
+
+rc
+auth_find(struct auth *a, const struct credential *c, struct auth_found *out)
+{
+	int64_t now_ms = loop_now_ms(a->loop);
+	struct principal *p = &out->principal;
+	const struct holder *h;
+
+	*out = (struct auth_found){0};
+	if (c->form != AUTH_KEY)
+		return RC_UNAUTHENTICATED;
+	if (keyring_find(a->keys, c->hash, &p->id, &p->is_admin)) {
+		p->kind = PRINCIPAL_API_KEY;
+		p->is_configured = true;
+		return RC_OK;
+	}
+	if (keyring_is_token(a->keys, c->hash)) {
+		p->kind = PRINCIPAL_BOOTSTRAP;
+		p->id = "agent-bootstrap";
+		return RC_OK;
+	}
+	h = cache_get(a->known, c->hash, now_ms);
+	if (h) {
+		p->kind = h->kind;
+		p->id = h->id;
+		p->is_admin = h->is_admin;
+		out->is_retired = h->is_retired;
+		return RC_OK;
+	}
+	return cache_get(a->unknown, c->hash, now_ms) ? RC_UNAUTHENTICATED
+						      : RC_BUSY;
+}
+
+void
+auth_learn(struct auth *a, const struct credential *c,
+    const struct db_result *result)
+{
+	static char mark; /* any address that is not NULL */
+	int64_t now_ms = loop_now_ms(a->loop);
+	const char *id;
+	struct holder *h;
+
+	if (db_nrows(result) == 0) {
+		cache_put(a->unknown, c->hash, &mark, now_ms, UNKNOWN_MS);
+		return;
+	}
+	id = db_text(result, 0, db_col(result, "id"));
+	h = mem_zalloc(sizeof(*h) + strlen(id) + 1);
+	h->kind = strcmp(db_text(result, 0, db_col(result, "kind")), "agent")
+		      ? PRINCIPAL_API_KEY
+		      : PRINCIPAL_AGENT;
+	h->is_admin = db_bool(result, 0, db_col(result, "is_admin"));
+	h->is_retired = db_bool(result, 0, db_col(result, "is_retired"));
+	memcpy(h->id, id, strlen(id) + 1);
+	cache_put(a->known, c->hash, h, now_ms, KNOWN_MS);
+}
+
+void
+auth_forget(struct auth *a, const char *hash)
+{
+	cache_drop(a->known, hash);
+	cache_drop(a->unknown, hash);
+}

@@ -1,0 +1,40 @@
+/*
+ * authz: may this principal do that?
+ *
+ * Administrators may do everything.  What others hold comes from actor_roles
+ * and role_permissions and is remembered for five seconds; agents' own keys
+ * hold the agent role.  Who is not found to hold a permission is refused.
+ */
+#ifndef APISERVER_POLICY_AUTHZ_H
+#define APISERVER_POLICY_AUTHZ_H
+
+#include "apiserver/edge/request.h"
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/db/db.h"
+#include "common/loop/loop.h"
+
+struct authz; /* defined in authz.c */
+
+struct authz *authz_new(struct loop *l);
+void authz_free(struct authz *z);
+
+/* The parameters of Q_AUTHZ_PERMISSIONS and Q_AUTH_ROLES. */
+struct authz_actor {
+	const char *id;
+	const char *type;
+	const char *fallback_role; /* NULL: none */
+};
+void authz_actor(const struct principal *p, struct authz_actor *out);
+
+/*
+ * id: the object the request names, or NULL; a grant limited to one issuer or
+ * profile counts on that one's own routes.  RC_OK: allowed; RC_FORBIDDEN;
+ * RC_BUSY: ask Q_AUTHZ_PERMISSIONS and tell authz_learn.
+ */
+rc authz_check(struct authz *z, const struct principal *p,
+    const char *permission, const char *id) MUST_CHECK;
+void authz_learn(struct authz *z, const struct principal *p,
+    const struct db_result *result);
+
+#endif

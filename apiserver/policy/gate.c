@@ -1,0 +1,337 @@
+/*
+ * gate: everything that is asked before a handler runs, in this order: is it
+ * a request, do we know the path and verb, is the body of a fair size, who
+ * asks, may they.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "apiserver/api.h"
+#include "apiserver/policy/authz.h"
+#include "apiserver/edge/http_conn.h"
+#include "apiserver/edge/request_io.h"
+#include "common/log/log.h"
+
+enum { DEADLINE_MS = 30000 };
+
+#define TEXT_PLAIN "text/plain; charset=utf-8"
+#define REALM "Bearer realm=\"certctl\""
+
+static op_step gate_credential;
+static op_step gate_looked_up;
+static op_step gate_lookup_failed;
+static op_step gate_permissions;
+static op_step gate_permissions_failed;
+
+/* --- refusals in the contract's words --- */
+
+static enum op_next
+refuse(struct op *op, int status, const char *content_type, const char *body)
+{
+	request_set_text(op_owner(op), status, content_type, body);
+	return op_done(op);
+}
+
+static enum op_next
+refuse_401(struct op *op, const char *body)
+{
+	struct request *r = op_owner(op);
+
+	if (r->match.route->access == ROUTE_REGISTER) {
+		render_error(r, 401, "invalid_or_missing_bootstrap_token");
+	} else {
+		request_set_text(r, 401, TEXT_PLAIN, body);
+	}
+	request_set_header(r, "WWW-Authenticate", REALM);
+	return op_done(op);
+}
+
+static enum op_next
+refuse_403(struct op *op)
+{
+	return refuse(op, 403, "application/json; charset=utf-8",
+	    "{\"error\":\"Insufficient permissions\"}");
+}
+
+/* A database that is busy or away is worth another try; for the rest the
+ * answer is no. */
+static enum op_next
+refuse_failed_lookup(struct op *op)
+{
+	const struct db_error *e = NULL;
+	rc code = op_caught(op, &e);
+
+	if (rc_is_retryable(code))
+		return op_fail(op, code, "%s", "");
+	log_error("AUTH-LOOKUP", "refused, since a lookup failed: %s",
+	    e ? e->message : rc_name(code));
+	return refuse(op, 500, "application/json; charset=utf-8",
+	    "{\"error\":\"Internal error\"}");
+}
+
+/* --- may they? --- */
+
+static enum op_next
+start_handler(struct op *op)
+{
+	struct request *r = op_owner(op);
+	const struct route *route = r->match.route;
+
+	for (size_t i = 0; i < r->match.nparams; i++) {
+		if (!path_id_is_valid(r->match.params[i].value))
+			return op_fail(op, RC_INVALID,
+			    "%s in the path is malformed",
+			    r->match.params[i].name);
+	}
+	return route->start(op);
+}
+
+/*
+ * An agent's own key acts for that agent and nothing else: on the routes
+ * below its own id, and where it reports what it verified (the statement
+ * there looks at the job's agent).  What the agent role could read of other
+ * certificates is for shared keys.
+ */
+static bool
+own_key_may_pass(const struct request *r)
+{
+	const struct route *route = r->match.route;
+
+	if (r->principal.kind != PRINCIPAL_AGENT)
+		return true;
+	switch (route->access) {
+	case ROUTE_PUBLIC:
+	case ROUTE_SIGNED_IN:
+		return true;
+	case ROUTE_AGENT:
+		for (size_t i = 0; i < r->match.nparams; i++) {
+			if (strcmp(r->match.params[i].name, "id") == 0)
+				return strcmp(r->match.params[i].value,
+					   r->principal.id) == 0;
+		}
+		return false;
+	case ROUTE_PERMISSION:
+		return strcmp(route->permission, "verification.run") == 0;
+	case ROUTE_REGISTER:
+		break;
+	}
+	return false;
+}
+
+static const char *
+path_id(const struct request *r)
+{
+	for (size_t i = 0; i < r->match.nparams; i++) {
+		if (strcmp(r->match.params[i].name, "id") == 0)
+			return r->match.params[i].value;
+	}
+	return NULL;
+}
+
+static enum op_next
+ask_permissions(struct op *op)
+{
+	const struct request *r = op_owner(op);
+	struct authz_actor actor;
+
+	authz_actor(&r->principal, &actor);
+	op_catch(op, gate_permissions_failed);
+	return OP_QUERY(op, Q_AUTHZ_PERMISSIONS, gate_permissions, actor.id,
+	    actor.type, actor.fallback_role);
+}
+
+static enum op_next
+check_permission(struct op *op)
+{
+	struct request *r = op_owner(op);
+	const struct route *route = r->match.route;
+	rc ret;
+
+	if (r->is_retired)
+		return op_fail(op, RC_GONE, "Agent has been retired");
+	if (r->principal.kind == PRINCIPAL_BOOTSTRAP)
+		return route->access == ROUTE_REGISTER
+			   ? start_handler(op)
+			   : refuse_401(op,
+				 "{\"error\":\"Invalid API key\"}\n");
+	if (!own_key_may_pass(r))
+		return refuse_403(op);
+	if (route->access == ROUTE_SIGNED_IN)
+		return start_handler(op);
+	ret = authz_check(r->api->authz, &r->principal, route->permission,
+	    path_id(r));
+	if (ret == RC_BUSY)
+		return ask_permissions(op);
+	return ret == RC_OK ? start_handler(op) : refuse_403(op);
+}
+
+/* --- who asks? --- */
+
+static void
+take_principal(struct request *r, const struct auth_found *found)
+{
+	r->principal = found->principal;
+	r->is_retired = found->is_retired;
+	(void)snprintf(r->principal_id, sizeof(r->principal_id), "%s",
+	    found->principal.id);
+	r->principal.id = r->principal_id;
+}
+
+static enum op_next
+gate_credential(struct op *op)
+{
+	struct request *r = op_owner(op);
+	struct auth_found found;
+	rc ret;
+
+	if (r->match.route->access == ROUTE_PUBLIC)
+		return start_handler(op);
+	if (r->credential.form == AUTH_NONE)
+		return refuse_401(op,
+		    "{\"error\":\"Authorization header required\"}\n");
+	if (r->credential.form == AUTH_MALFORMED)
+		return refuse_401(op,
+		    "{\"error\":\"Invalid Authorization header format, "
+		    "expected: Bearer <token>\"}\n");
+	ret = auth_find(r->api->auth, &r->credential, &found);
+	if (ret == RC_BUSY) {
+		op_catch(op, gate_lookup_failed);
+		return OP_QUERY(op, Q_AUTH_BY_HASH, gate_looked_up,
+		    r->credential.hash);
+	}
+	if (ret != RC_OK)
+		return refuse_401(op, "{\"error\":\"Invalid API key\"}\n");
+	take_principal(r, &found);
+	return check_permission(op);
+}
+
+static enum op_next
+gate_looked_up(struct op *op)
+{
+	struct request *r = op_owner(op);
+	struct auth_found found;
+	rc ret;
+
+	auth_learn(r->api->auth, &r->credential, op_result(op, 0));
+	ret = auth_find(r->api->auth, &r->credential, &found);
+	if (ret != RC_OK)
+		return refuse_401(op, "{\"error\":\"Invalid API key\"}\n");
+	take_principal(r, &found);
+	return check_permission(op);
+}
+
+static enum op_next
+gate_lookup_failed(struct op *op)
+{
+	return refuse_failed_lookup(op);
+}
+
+static enum op_next
+gate_permissions(struct op *op)
+{
+	struct request *r = op_owner(op);
+	rc ret;
+
+	authz_learn(r->api->authz, &r->principal, op_result(op, 0));
+	ret = authz_check(r->api->authz, &r->principal,
+	    r->match.route->permission, path_id(r));
+	return ret == RC_OK ? start_handler(op) : refuse_403(op);
+}
+
+static enum op_next
+gate_permissions_failed(struct op *op)
+{
+	return refuse_failed_lookup(op);
+}
+
+/* --- is it a request? --- */
+
+static void
+on_end(struct op *op, rc code, const char *message)
+{
+	struct request *r = op_owner(op);
+
+	if (code != RC_OK)
+		render_failure(r, code, message);
+	else if (r->status == 0)
+		log_fatal("REQUEST-UNANSWERED", "%s", op_name(op));
+	http_conn_reply(r);
+}
+
+static void
+answer_text(struct request *r, int status, const char *text)
+{
+	request_set_text(r, status, TEXT_PLAIN, text);
+	http_conn_reply(r);
+}
+
+static void
+answer_error(struct request *r, int status, const char *message)
+{
+	render_error(r, status, message);
+	http_conn_reply(r);
+}
+
+/* Cross-origin questions get the contract's 204 on what needs a key. */
+static bool
+is_options(const struct request *r)
+{
+	return strcmp(r->method, "OPTIONS") == 0 && r->path.nsegments > 2 &&
+	       strcmp(r->path.segments[0], "api") == 0 &&
+	       strcmp(r->path.segments[1], "v1") == 0 &&
+	       strcmp(r->path.segments[2], "version") != 0 &&
+	       (strcmp(r->path.segments[2], "auth") != 0 ||
+		   r->path.nsegments < 4 ||
+		   strcmp(r->path.segments[3], "info") != 0);
+}
+
+/* Whether it was routed; else it was answered and is gone. */
+static bool
+route_request(struct request *r)
+{
+	rc ret = path_parse(r->target, &r->path);
+
+	if (ret == RC_INVALID || ret == RC_TOO_LARGE) {
+		answer_error(r, 400, "the request target is malformed");
+		return false;
+	}
+	if (ret == RC_OK && is_options(r)) {
+		request_set_text(r, 204, NULL, "");
+		http_conn_reply(r);
+		return false;
+	}
+	if (ret == RC_OK)
+		ret = router_match(r->api->router, r->method, &r->path,
+		    &r->match);
+	if (ret == RC_METHOD) {
+		request_set_header(r, "Allow", r->match.allow);
+		answer_text(r, 405, "Method Not Allowed\n");
+	} else if (ret != RC_OK) {
+		answer_text(r, 404, "404 page not found\n");
+	}
+	return ret == RC_OK;
+}
+
+void
+request_run(struct request *r)
+{
+	const struct route *route;
+	struct op_env env = {
+	    .loop = r->api->loop,
+	    .pool = r->api->pool,
+	    .owner = r,
+	    .on_end = on_end,
+	};
+
+	if (!route_request(r))
+		return;
+	route = r->match.route;
+	if (r->body_len > r->api->max_body) {
+		r->must_close = true;
+		answer_error(r, 413, "the request body is too large");
+		return;
+	}
+	env.name = route->pattern;
+	env.deadline_ms = route->deadline_ms ? route->deadline_ms : DEADLINE_MS;
+	r->op = op_start(&env, gate_credential);
+}

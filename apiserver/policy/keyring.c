@@ -1,0 +1,147 @@
+#include "apiserver/policy/keyring.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/enc.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
+
+struct key {
+	char name[KEYRING_NAME_MAX + 1];
+	char hash[65];
+	bool is_admin;
+};
+
+struct keyring {
+	size_t n;
+	struct key *keys;
+	char token_hash[65]; /* "" for none */
+};
+
+/* NULL, or what is wrong. */
+static const char *
+check_new(const struct keyring *k, const struct key *made)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		if (strcmp(k->keys[i].hash, made->hash) == 0)
+			return "the same key stands there twice";
+		if (strcmp(k->keys[i].name, made->name) == 0 &&
+		    k->keys[i].is_admin != made->is_admin)
+			return "both keys of one name must be admin or "
+			       "neither";
+	}
+	return NULL;
+}
+
+static const char *
+add_key(struct keyring *k, const char *name, size_t name_len, const char *key,
+    size_t key_len, bool is_admin)
+{
+	struct key made = {.is_admin = is_admin};
+	const char *why;
+
+	if (name_len == 0 || name_len > KEYRING_NAME_MAX ||
+	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+			 "0123456789_-") < name_len)
+		return "the name must be 1 to 64 of A-Z a-z 0-9 _ -";
+	if (key_len == 0)
+		return "the key is empty";
+	memcpy(made.name, name, name_len);
+	enc_sha256_hex(key, key_len, made.hash);
+	why = check_new(k, &made);
+	if (why)
+		return why;
+	k->keys = mem_realloc(k->keys, k->n + 1, sizeof(made));
+	k->keys[k->n++] = made;
+	return NULL;
+}
+
+/* name:key[:admin] */
+static const char *
+add_named(struct keyring *k, const char *entry)
+{
+	const char *key = strchr(entry, ':'), *flag;
+	size_t name_len;
+
+	if (!key)
+		return "it is not name:key or name:key:admin";
+	name_len = (size_t)(key - entry);
+	key++;
+	flag = strchr(key, ':');
+	if (flag && strcmp(flag, ":admin") != 0)
+		return "it is not name:key or name:key:admin";
+	return add_key(k, entry, name_len, key,
+	    flag ? (size_t)(flag - key) : strlen(key), flag != NULL);
+}
+
+rc
+keyring_new(const char *const *named, const char *const *secrets,
+    const char *token, struct keyring **out)
+{
+	struct keyring *k = mem_zalloc(sizeof(*k));
+	char name[KEYRING_NAME_MAX];
+	const char *why = NULL;
+	size_t i;
+
+	for (i = 0; named && named[i] && !why; i++)
+		why = add_named(k, named[i]);
+	if (why)
+		log_error("AUTH-KEYS", "CERTCTL_API_KEYS_NAMED, entry %zu: %s",
+		    i, why);
+	for (i = 0; secrets && secrets[i] && !why; i++) {
+		(void)snprintf(name, sizeof(name), "legacy-key-%zu", i);
+		why = add_key(k, name, strlen(name), secrets[i],
+		    strlen(secrets[i]), true);
+		if (why)
+			log_error("AUTH-KEYS",
+			    "CERTCTL_AUTH_SECRET, entry %zu: %s", i + 1, why);
+	}
+	if (why) {
+		keyring_free(k);
+		return RC_INVALID;
+	}
+	if (token && *token)
+		enc_sha256_hex(token, strlen(token), k->token_hash);
+	*out = k;
+	return RC_OK;
+}
+
+void
+keyring_free(struct keyring *k)
+{
+	if (!k)
+		return;
+	free(k->keys);
+	free(k);
+}
+
+size_t
+keyring_size(const struct keyring *k)
+{
+	return k->n;
+}
+
+bool
+keyring_find(const struct keyring *k, const char *hash, const char **out_name,
+    bool *out_is_admin)
+{
+	const struct key *found = NULL;
+
+	for (size_t i = 0; i < k->n; i++) {
+		if (enc_equal_ct(k->keys[i].hash, hash))
+			found = &k->keys[i];
+	}
+	if (!found)
+		return false;
+	*out_name = found->name;
+	*out_is_admin = found->is_admin;
+	return true;
+}
+
+bool
+keyring_is_token(const struct keyring *k, const char *hash)
+{
+	return k->token_hash[0] && enc_equal_ct(k->token_hash, hash);
+}

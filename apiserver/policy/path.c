@@ -1,0 +1,114 @@
+#include "apiserver/policy/path.h"
+
+#include <string.h>
+
+#include "common/base/enc.h"
+
+/* In place; the result is never longer. */
+static bool
+decode(char *s, bool plus_is_blank)
+{
+	char *to = s;
+	bool is_plain = true;
+	int high, low;
+
+	for (const char *from = s; *from; from++) {
+		if (*from == '%') {
+			high = enc_hex_value(from[1]);
+			low = high < 0 ? -1 : enc_hex_value(from[2]);
+			if (low < 0 || (high == 0 && low == 0))
+				return false;
+			*to++ = (char)(high << 4 | low);
+			from += 2;
+			is_plain = false;
+		} else if (*from == '+' && plus_is_blank) {
+			*to++ = ' ';
+		} else {
+			*to++ = *from;
+		}
+	}
+	*to = '\0';
+	/* Without escapes it is ASCII, which was checked before. */
+	return is_plain || enc_is_utf8(s, (size_t)(to - s));
+}
+
+static void
+parse_query(char *query, struct path *out)
+{
+	char *pair, *value;
+
+	while ((pair = strsep(&query, "&"))) {
+		value = strchr(pair, '=');
+		if (value)
+			*value++ = '\0';
+		else
+			value = pair + strlen(pair);
+		if (!decode(pair, true) || !decode(value, true) || !*pair)
+			continue;
+		if (out->nquery == PATH_QUERY_MAX)
+			return;
+		out->query[out->nquery++] = (struct path_pair){pair, value};
+	}
+}
+
+/* The origin form that an absolute one contains; NULL when it is neither. */
+static char *
+origin_form(char *target)
+{
+	if (strncasecmp(target, "https://", 8) == 0)
+		return strchr(target + 8, '/');
+	if (strncasecmp(target, "http://", 7) == 0)
+		return strchr(target + 7, '/');
+	return *target == '/' ? target : NULL;
+}
+
+rc
+path_parse(char *target, struct path *out)
+{
+	char *query, *segment, *path;
+
+	out->nsegments = out->nquery = 0;
+	if (strnlen(target, PATH_TARGET_MAX + 1) > PATH_TARGET_MAX)
+		return RC_TOO_LARGE;
+	for (const char *p = target; *p; p++) {
+		if (*p <= ' ' || *p >= 0x7f || *p == '#')
+			return RC_INVALID;
+	}
+	path = origin_form(target);
+	if (!path)
+		return RC_INVALID;
+	query = strchr(path, '?');
+	if (query)
+		*query++ = '\0';
+	path++;
+	while ((segment = strsep(&path, "/"))) {
+		if (out->nsegments == PATH_SEGMENTS_MAX)
+			return RC_NOT_FOUND;
+		if (!decode(segment, false))
+			return RC_INVALID;
+		out->segments[out->nsegments++] = segment;
+	}
+	if (query)
+		parse_query(query, out);
+	return RC_OK;
+}
+
+const char *
+path_query(const struct path *p, const char *name)
+{
+	for (size_t i = 0; i < p->nquery; i++) {
+		if (strcmp(p->query[i].name, name) == 0)
+			return p->query[i].value;
+	}
+	return NULL;
+}
+
+bool
+path_id_is_valid(const char *id)
+{
+	size_t len = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				"abcdefghijklmnopqrstuvwxyz0123456789._:-");
+
+	return len >= 1 && len <= 128 && id[len] == '\0' &&
+	       strcmp(id, ".") != 0 && strcmp(id, "..") != 0;
+}

@@ -1,0 +1,45 @@
+/*
+ * path: a request target taken apart.
+ *
+ * Foreign bytes (fuzzed).  Works in place on a copy that the caller owns; all
+ * texts point into it.  What a query parameter says wrongly is ignored, as
+ * the contract asks; a path that is wrong is refused.
+ */
+#ifndef APISERVER_POLICY_PATH_H
+#define APISERVER_POLICY_PATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+
+#define PATH_TARGET_MAX 8192
+#define PATH_SEGMENTS_MAX 16
+#define PATH_QUERY_MAX 32
+
+struct path_pair {
+	const char *name;
+	const char *value;
+};
+
+struct path {
+	size_t nsegments;
+	const char *segments[PATH_SEGMENTS_MAX]; /* decoded */
+	size_t nquery;
+	struct path_pair query[PATH_QUERY_MAX]; /* decoded */
+};
+
+/*
+ * target: "/a/b?c=d", or the absolute form of it; changed in place.
+ * RC_INVALID: not a path, a byte that may not stand there, a bad percent
+ * escape, NUL or invalid UTF-8; RC_TOO_LARGE past PATH_TARGET_MAX;
+ * RC_NOT_FOUND: more segments than any route has.
+ */
+rc path_parse(char *target, struct path *out) MUST_CHECK;
+/* The first of that name; NULL when there is none. */
+const char *path_query(const struct path *p, const char *name);
+/* ^[A-Za-z0-9._:-]{1,128}$, and neither "." nor ".." */
+bool path_id_is_valid(const char *id);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * route: one static table of everything this process answers.
+ *
+ * Patterns are literal segments and {names}: "/api/v1/certificates/{id}".
+ * Each area exports its rows (handlers/<area>/routes.c); route.c joins them
+ * at start and refuses duplicates.  HEAD is not GET; a known path with
+ * another verb is 405 with Allow; an unknown path is 404, both text/plain.
+ */
+#ifndef APISERVER_POLICY_ROUTE_H
+#define APISERVER_POLICY_ROUTE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "apiserver/policy/path.h"
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/op/op.h"
+
+enum route_access {
+	ROUTE_PUBLIC,     /* no credential looked at */
+	ROUTE_PERMISSION, /* permission of the table */
+	ROUTE_SIGNED_IN,  /* any valid principal */
+	ROUTE_AGENT,      /* permission, and an agent's own key only with
+			   * {id} = its own id (403 otherwise) */
+	ROUTE_REGISTER    /* bootstrap token alone, or the permission */
+};
+
+struct route {
+	const char *method;
+	const char *pattern;
+	enum route_access access;
+	const char *permission; /* "cert.read"; NULL unless it is needed */
+	op_step *start;
+	int64_t deadline_ms; /* 0: the default of 30 s */
+};
+
+struct route_area {
+	const struct route *routes;
+	size_t n;
+};
+
+extern const struct route_area
+    routes_system; /* health, ready, version, auth info/check, admin */
+extern const struct route_area routes_certificates;
+extern const struct route_area routes_jobs;
+extern const struct route_area routes_audit;
+extern const struct route_area routes_approvals; /* and jobs' approval */
+extern const struct route_area routes_notifications;
+extern const struct route_area routes_pki; /* revocation lists */
+extern const struct route_area routes_agents;
+extern const struct route_area
+    routes_config; /* issuers, targets, teams, owners, policies */
+
+/* --- the joined table --- */
+
+#define ROUTE_PARAMS_MAX 4
+#define ROUTE_ALLOW_MAX 64
+
+struct router; /* defined in route.c */
+
+struct route_match {
+	const struct route *route;
+	size_t nparams;
+	struct path_pair params[ROUTE_PARAMS_MAX];
+	char allow[ROUTE_ALLOW_MAX]; /* set on RC_METHOD only */
+};
+
+/* The rows must outlive *out.  RC_CONFLICT: a method and pattern stand there
+ * twice; RC_INVALID: a pattern or its parameters cannot be used; logged. */
+rc router_new(const struct route_area *const *areas, size_t n,
+    struct router **out) MUST_CHECK;
+void router_free(struct router *r);
+/* RC_NOT_FOUND; RC_METHOD: the path is known, the method is not.  A literal
+ * segment wins over a parameter.  Parameters are not checked here, but are
+ * never empty. */
+rc router_match(const struct router *r, const char *method,
+    const struct path *p, struct route_match *out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,265 @@
+#include "common/pki/cert/leaf_ext.h"
+
+#include <string.h>
+
+#include "common/pki/key/alg.h"
+#include "common/pki/asn1/oid.h"
+
+#define KEY_ID_LEN 20
+
+/* Key usage bits as DER writes them: the first is the highest. */
+#define KU_SIGN 0x80
+#define KU_COMMIT 0x40
+#define KU_ENCIPHER 0x20
+
+#define PKIX_KP "\x06\x08\x2b\x06\x01\x05\x05\x07\x03"
+
+struct eku {
+	const char *name;
+	const char *der; /* 10 octets, with header */
+	bool tls;
+};
+
+/* In this order they stand in a certificate, whatever the order asked for:
+ * the same set gives the same bytes. */
+static const struct eku ekus[] = {
+    {"serverAuth", PKIX_KP "\x01", true},
+    {"clientAuth", PKIX_KP "\x02", true},
+    {"codeSigning", PKIX_KP "\x03", false},
+    {"emailProtection", PKIX_KP "\x04", false},
+    {"timeStamping", PKIX_KP "\x08", false},
+};
+enum { EKU_SERVER, EKU_CLIENT, EKU_CODE, EKU_EMAIL, EKU_TIME };
+#define EKU_DER_LEN 10
+
+static rc
+eku_mask(const char *const *names, unsigned *out)
+{
+	unsigned mask = 0;
+
+	for (; names && *names; names++) {
+		size_t i = 0;
+
+		while (i < ARRAY_LEN(ekus) && strcmp(ekus[i].name, *names))
+			i++;
+		if (i == ARRAY_LEN(ekus))
+			return RC_INVALID;
+		mask |= 1u << i;
+	}
+	*out = mask ? mask : 1u << EKU_SERVER | 1u << EKU_CLIENT;
+	return RC_OK;
+}
+
+void
+leaf_ext_wrap(struct der_out *w, struct span oid, bool critical,
+    const uint8_t *mark)
+{
+	static const uint8_t yes = 0xff;
+
+	der_put_head(w, DER_OCTET_STRING, mark);
+	if (critical)
+		der_put_value(w, DER_BOOLEAN, (struct span){&yes, 1});
+	der_put_value(w, DER_OID, oid);
+	der_put_head(w, DER_SEQUENCE, mark);
+}
+
+/*
+ * A leaf signs.  Encipherment is for RSA key exchange of TLS 1.2 alone: an
+ * elliptic-curve key cannot do it, and RFC 5480 section 3 forbids the bit.
+ */
+static void
+put_key_usage(struct der_out *w, unsigned mask, const struct csr *c)
+{
+	uint8_t *mark = der_mark(w), bits = KU_SIGN, unused = 7;
+	bool tls = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(ekus); i++)
+		tls = tls || (ekus[i].tls && (mask & 1u << i));
+	if (mask & 1u << EKU_EMAIL) {
+		bits |= KU_COMMIT;
+		unused = 6;
+	}
+	if (tls && strcmp(c->key_algorithm, ALG_RSA) == 0) {
+		bits |= KU_ENCIPHER;
+		unused = 5;
+	}
+	der_put_byte(w, bits);
+	der_put_byte(w, unused);
+	der_put_head(w, DER_BIT_STRING, mark);
+	leaf_ext_wrap(w, oid_key_usage, true, mark);
+}
+
+static void
+put_eku(struct der_out *w, unsigned mask)
+{
+	uint8_t *mark = der_mark(w);
+
+	for (size_t i = ARRAY_LEN(ekus); i > 0; i--) {
+		if (mask & 1u << (i - 1))
+			der_put(w, ekus[i - 1].der, EKU_DER_LEN);
+	}
+	der_put_head(w, DER_SEQUENCE, mark);
+	/* RFC 3161 section 2.3: critical when it is the only one. */
+	leaf_ext_wrap(w, oid_ext_key_usage, mask == 1u << EKU_TIME, mark);
+}
+
+/* An empty sequence: cA FALSE is the default, which DER leaves out. */
+static void
+put_basic_constraints(struct der_out *w)
+{
+	uint8_t *mark = der_mark(w);
+
+	der_put_head(w, DER_SEQUENCE, mark);
+	leaf_ext_wrap(w, oid_basic_constraints, true, mark);
+}
+
+rc
+leaf_ext_key_id(struct span spki, uint8_t out[20])
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	struct der top, inner;
+	struct span bits;
+	bool bad = false;
+	int ok;
+
+	der_init(&top, spki, &bad);
+	inner = der_enter(&top, DER_SEQUENCE);
+	(void)der_take(&inner, DER_SEQUENCE); /* the algorithm counts not */
+	bits = der_take_bits(&inner);
+	der_end(&inner);
+	der_end(&top);
+	if (bad)
+		return RC_INVALID;
+	ok = EVP_Digest(bits.p, bits.len, digest, NULL, alg_md(ALG_SHA1), NULL);
+	if (ok != 1)
+		return RC_CRYPTO;
+	memcpy(out, digest, KEY_ID_LEN);
+	return RC_OK;
+}
+
+static rc
+put_ski(struct der_out *w, struct span spki)
+{
+	uint8_t id[KEY_ID_LEN], *mark = der_mark(w);
+	rc code;
+
+	code = leaf_ext_key_id(spki, id);
+	if (code != RC_OK)
+		return code;
+	der_put_value(w, DER_OCTET_STRING, (struct span){id, sizeof(id)});
+	leaf_ext_wrap(w, oid_ski, false, mark);
+	return RC_OK;
+}
+
+static bool
+url_ok(const char *url)
+{
+	size_t len = strnlen(url, LEAF_CRL_URL_MAX + 1);
+
+	if (len < 1 || len > LEAF_CRL_URL_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (url[i] <= ' ' || url[i] >= 0x7f)
+			return false;
+	}
+	return strstr(url, "://") != NULL;
+}
+
+/* One DistributionPoint a URL. */
+static rc
+put_crl_points(struct der_out *w, const char *const *urls)
+{
+	uint8_t *mark = der_mark(w), *point;
+	size_t n = 0;
+
+	while (urls && urls[n] && n <= LEAF_CRL_URLS_MAX)
+		n++;
+	if (n == 0)
+		return RC_OK;
+	if (n > LEAF_CRL_URLS_MAX)
+		return RC_INVALID;
+	for (; n > 0; n--) {
+		const char *url = urls[n - 1];
+
+		if (!url_ok(url))
+			return RC_INVALID;
+		point = der_mark(w);
+		der_put(w, url, strlen(url));
+		der_put_head(w, DER_CONTEXT | 6, point);      /* URI */
+		der_put_head(w, DER_CONTEXT_CONS | 0, point); /* fullName */
+		der_put_head(w, DER_CONTEXT_CONS | 0, point); /* name */
+		der_put_head(w, DER_SEQUENCE, point);
+	}
+	der_put_head(w, DER_SEQUENCE, mark);
+	leaf_ext_wrap(w, oid_crl_points, false, mark);
+	return RC_OK;
+}
+
+static void
+put_must_staple(struct der_out *w)
+{
+	static const uint8_t status_request[] = {0x02, 0x01, 0x05};
+	uint8_t *mark = der_mark(w);
+
+	der_put(w, status_request, sizeof(status_request));
+	der_put_head(w, DER_SEQUENCE, mark);
+	leaf_ext_wrap(w, oid_tls_feature, false, mark);
+}
+
+/* Critical where the subject is empty: RFC 5280 section 4.2.1.6. */
+static rc
+put_san(struct der_out *w, const struct csr *c)
+{
+	uint8_t *mark = der_mark(w);
+	bool subject_empty = c->subject.len <= 2;
+
+	if (c->san.len == 0)
+		return subject_empty ? RC_INVALID : RC_OK;
+	der_put_span(w, c->san);
+	leaf_ext_wrap(w, oid_san, subject_empty, mark);
+	return RC_OK;
+}
+
+size_t
+leaf_ext_room(const struct leaf_spec *spec, struct span aki_ext)
+{
+	size_t room = 320 + spec->csr->san.len + aki_ext.len;
+	size_t n = 0;
+
+	while (spec->crl_urls && spec->crl_urls[n] && n < LEAF_CRL_URLS_MAX) {
+		room += strnlen(spec->crl_urls[n], LEAF_CRL_URL_MAX) + 32;
+		n++;
+	}
+	return room;
+}
+
+rc
+leaf_ext_put(struct der_out *w, const struct leaf_spec *spec,
+    struct span aki_ext)
+{
+	uint8_t *mark = der_mark(w);
+	unsigned mask;
+	rc code;
+
+	code = eku_mask(spec->ekus, &mask);
+	if (code != RC_OK)
+		return code;
+	/* Backwards, as der_out writes. */
+	if (spec->must_staple)
+		put_must_staple(w);
+	code = put_crl_points(w, spec->crl_urls);
+	if (code == RC_OK)
+		code = put_san(w, spec->csr);
+	if (code != RC_OK)
+		return code;
+	der_put_span(w, aki_ext);
+	code = put_ski(w, spec->csr->spki);
+	if (code != RC_OK)
+		return code;
+	put_basic_constraints(w);
+	put_eku(w, mask);
+	put_key_usage(w, mask, spec->csr);
+	der_put_head(w, DER_SEQUENCE, mark);
+	der_put_head(w, DER_CONTEXT_CONS | 3, mark);
+	return RC_OK;
+}

@@ -1,0 +1,31 @@
+/*
+ * leaf_ext: the extensions of a leaf certificate (RFC 5280 section 4.2).
+ */
+#ifndef COMMON_PKI_CERT_LEAF_EXT_H
+#define COMMON_PKI_CERT_LEAF_EXT_H
+
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/pki/cert/certbuild.h"
+#include "common/pki/asn1/der.h"
+
+#define LEAF_CRL_URLS_MAX 8
+#define LEAF_CRL_URL_MAX 1024
+
+/*
+ * In front of what w holds: [3] with key usage, extended key usage, basic
+ * constraints, SKI, the given AKI extension, alternative names, CRL
+ * distribution points and TLS feature.  RC_INVALID for an unknown extended
+ * key usage, a URL that is none, or a request without any name.
+ */
+rc leaf_ext_put(struct der_out *w, const struct leaf_spec *spec,
+    struct span aki_ext) MUST_CHECK;
+/* The room that leaf_ext_put needs at most. */
+size_t leaf_ext_room(const struct leaf_spec *spec, struct span aki_ext);
+/* One Extension in front of what w holds, around everything since mark. */
+void leaf_ext_wrap(struct der_out *w, struct span oid, bool critical,
+    const uint8_t *mark);
+/* SHA-1 over the key's bits: RFC 5280 section 4.2.1.2, method 1. */
+rc leaf_ext_key_id(struct span spki, uint8_t out[20]) MUST_CHECK;
+
+#endif

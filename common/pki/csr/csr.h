@@ -1,0 +1,64 @@
+/*
+ * csr: PKCS#10 requests (RFC 2986), read and made.
+ */
+#ifndef COMMON_PKI_CSR_CSR_H
+#define COMMON_PKI_CSR_CSR_H
+
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/pki/asn1/span.h"
+
+#define CSR_PEM_MAX 16384
+#define CSR_NAMES_MAX 100
+
+enum san_type { SAN_DNS, SAN_IP, SAN_EMAIL, SAN_URI };
+struct san {
+	enum san_type type;
+	const char *text; /* lower case for DNS; printed form for IP */
+};
+
+/* Spans point into der. */
+struct csr {
+	struct span der;
+	struct span tbs;     /* CertificationRequestInfo */
+	struct span subject; /* Name, with its header */
+	struct span spki;    /* SubjectPublicKeyInfo, with its header */
+	struct span san; /* GeneralNames value of the extension; may be empty */
+	struct span sig_alg; /* AlgorithmIdentifier */
+	struct span sig;     /* signature bits, without the unused-bits octet */
+	const char *common_name; /* NULL when the subject has none */
+	size_t nsans;
+	const struct san *sans;
+	const char *key_algorithm; /* "ECDSA", "RSA", "Ed25519" */
+	int key_size;
+};
+
+/*
+ * PEM ("CERTIFICATE REQUEST", also the old "NEW CERTIFICATE REQUEST") into
+ * fields, by our own small DER reader (fuzzed against OpenSSL's).  Everything
+ * lives in the arena.  RC_INVALID with *out_why for the client: not PEM, not
+ * DER, trailing bytes, unsafe names (control, bidi or zero-width characters),
+ * more than CSR_NAMES_MAX names, unsupported key, RSA under 2048 bits.
+ * The signature is not verified here.
+ */
+rc csr_parse(struct arena *a, const char *pem, size_t len, struct csr *out,
+    const char **out_why) MUST_CHECK;
+/* RC_INVALID when the self-signature does not verify. */
+rc csr_verify(const struct csr *c) MUST_CHECK;
+/* Every name (common name and SANs) is among the allowed ones, and every
+ * allowed one is there; case-insensitive.  RC_INVALID with *out_why. */
+rc csr_match_names(struct arena *a, const struct csr *c,
+    const char *common_name, const char *const *sans, size_t nsans,
+    const char **out_why) MUST_CHECK;
+/* A request for these names, signed by the key: PEM in the arena.  Text that
+ * parses as an address is an IP SAN, with '@' an e-mail, else DNS. */
+rc csr_make(struct arena *a, EVP_PKEY *key, const char *common_name,
+    const char *const *sans, size_t nsans, char **out_pem) MUST_CHECK;
+
+#endif

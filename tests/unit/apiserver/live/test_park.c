@@ -1,0 +1,170 @@
+#include "apiserver/live/park.h"
+
+#include "tests/unit/apiserver/fixture.h"
+#include "tests/unit/check.h"
+
+#include <stdlib.h>
+
+/* A handler that waits up to 10 s for its agent. */
+struct wait {
+	struct watch *watch;
+	int looks;
+	bool was_woken;
+};
+
+static int nlooks;   /* of the last op that answered */
+static bool is_late; /* an event comes between look and park */
+
+static op_step wait_look;
+
+static enum op_next
+wait_start(struct op *op)
+{
+	struct wait *w = op_state(op, sizeof(*w));
+
+	w->watch = api_watch(op, API_TOPIC_AGENT, req_param(op, "id"));
+	return wait_look(op);
+}
+
+static enum op_next
+wait_look(struct op *op)
+{
+	struct wait *w = op_state(op, sizeof(*w));
+
+	nlooks = ++w->looks;
+	if (is_late && w->looks == 1)
+		api_wake(req_api(op), API_TOPIC_AGENT, req_param(op, "id"));
+	if (w->looks == 1)
+		return api_park(op, w->watch, 10000, wait_look);
+	return reply_status(op, 200, "status",
+	    op_woken(op) || is_late ? "woken" : "late");
+}
+
+static const struct route route = {"GET", "/api/v1/agents/{id}/work",
+    ROUTE_AGENT, "agent.job.poll", wait_start, 0};
+
+static void
+wait_for(struct fixture *f, const char *id, struct answer *answer)
+{
+	char target[128];
+
+	(void)snprintf(target, sizeof(target), "/api/v1/agents/%s/work", id);
+	fixture_request(f, &route, "GET", target, "", answer);
+	loop_sim_advance(f->api.loop, 0);
+}
+
+static void
+on_event(struct fixture *f, const char *body)
+{
+	park_on_event(f->api.park, body, strlen(body));
+	loop_sim_advance(f->api.loop, 0);
+}
+
+static void
+test_bus(void)
+{
+	struct answer a, b;
+	struct fixture f;
+
+	fixture_init(&f);
+	is_late = false;
+	wait_for(&f, "ag-1", &a);
+	wait_for(&f, "ag-2", &b);
+	CHECK_INT(park_count(f.api.park), 2);
+	on_event(&f, "{\"agents\":[\"ag-3\"],\"finished\":[\"ag-1\"]}");
+	on_event(&f, "{\"agents\":5}");
+	on_event(&f, "not json");
+	CHECK_INT(a.status, 0);
+	on_event(&f, "{\"jobs\":1,\"agents\":[\"ag-2\",\"ag-1\"]}");
+	CHECK_INT(a.status, 200);
+	CHECK_INT(b.status, 200);
+	CHECK_STR(a.body, "{\"status\":\"woken\"}\n");
+	loop_sim_advance(f.api.loop, 0);
+	CHECK_INT(park_count(f.api.park), 0);
+	fixture_fini(&f);
+}
+
+/* The bus may lose all: one statement a second asks for everybody. */
+static void
+test_look(void)
+{
+	struct answer a, b;
+	struct fixture f;
+
+	fixture_init(&f);
+	is_late = false;
+	wait_for(&f, "ag-1", &a);
+	wait_for(&f, "ag-2", &b);
+	db_script_expect(f.db, Q_AGENTS_PARKED_WITH_WORK, "*ag-*,*ag-*");
+	db_script_rows(f.db, "id", "ag-2");
+	loop_sim_advance(f.api.loop, 1000);
+	CHECK_INT(a.status, 0);
+	CHECK_INT(b.status, 200);
+	CHECK(db_script_is_done(f.db));
+	op_abort(a.op, RC_PEER_GONE);
+	loop_sim_advance(f.api.loop, 0);
+	CHECK_INT(park_count(f.api.park), 0);
+	/* Nobody waits: nobody asks. */
+	loop_sim_advance(f.api.loop, 5000);
+	CHECK(db_script_is_done(f.db));
+	fixture_fini(&f);
+}
+
+static void
+answer_none(void *arg, struct db_pool *p, const struct db_stmt *stmt)
+{
+	db_script_rows(p, "id", "");
+}
+
+static void
+test_time_out(void)
+{
+	struct answer a;
+	struct fixture f;
+
+	fixture_init(&f);
+	is_late = false;
+	db_script_on(f.db, Q_AGENTS_PARKED_WITH_WORK, answer_none, NULL);
+	wait_for(&f, "ag-1", &a);
+	loop_sim_advance(f.api.loop, 9999);
+	CHECK_INT(a.status, 0);
+	loop_sim_advance(f.api.loop, 1);
+	CHECK_INT(a.status, 200);
+	CHECK_STR(a.body, "{\"status\":\"late\"}\n");
+	fixture_fini(&f);
+}
+
+/* What happens between the look and the wait is not slept through. */
+static void
+test_between(void)
+{
+	struct answer a;
+	struct fixture f;
+
+	fixture_init(&f);
+	is_late = true;
+	wait_for(&f, "ag-1", &a);
+	CHECK_INT(a.status, 200);
+	CHECK_INT(nlooks, 2);
+	fixture_fini(&f);
+}
+
+static void
+test_stop(void)
+{
+	struct answer a, b;
+	struct fixture f;
+
+	fixture_init(&f);
+	is_late = false;
+	wait_for(&f, "ag-1", &a);
+	api_stop(&f.api);
+	loop_sim_advance(f.api.loop, 0);
+	CHECK_INT(a.status, 200);
+	wait_for(&f, "ag-1", &b);
+	CHECK_INT(b.status, 503);
+	fixture_fini(&f);
+}
+
+CHECK_MAIN(CHECK_ROW(test_bus), CHECK_ROW(test_look), CHECK_ROW(test_time_out),
+    CHECK_ROW(test_between), CHECK_ROW(test_stop))

@@ -1,0 +1,151 @@
+#include "apiserver/policy/path.h"
+
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "tests/unit/check.h"
+
+/* Parses a copy; the caller's buffer keeps it alive. */
+static rc
+parse(const char *target, char copy[PATH_TARGET_MAX + 2], struct path *out)
+{
+	(void)snprintf(copy, PATH_TARGET_MAX + 2, "%s", target);
+	return path_parse(copy, out);
+}
+
+static void
+test_segments(void)
+{
+	char copy[PATH_TARGET_MAX + 2];
+	struct path p;
+
+	CHECK_INT(parse("/api/v1/jobs/j-1", copy, &p), RC_OK);
+	CHECK_INT(p.nsegments, 4);
+	CHECK_STR(p.segments[0], "api");
+	CHECK_STR(p.segments[3], "j-1");
+	CHECK_INT(p.nquery, 0);
+	/* A trailing slash is a segment more, not nothing. */
+	CHECK_INT(parse("/api/", copy, &p), RC_OK);
+	CHECK_INT(p.nsegments, 2);
+	CHECK_STR(p.segments[1], "");
+	CHECK_INT(parse("/", copy, &p), RC_OK);
+	CHECK_INT(p.nsegments, 1);
+	CHECK_INT(parse("/a//b", copy, &p), RC_OK);
+	CHECK_INT(p.nsegments, 3);
+	CHECK_STR(p.segments[1], "");
+}
+
+static void
+test_escapes(void)
+{
+	char copy[PATH_TARGET_MAX + 2];
+	struct path p;
+
+	CHECK_INT(parse("/a%2Fb/%c3%a4+", copy, &p), RC_OK);
+	CHECK_INT(p.nsegments, 2);
+	CHECK_STR(p.segments[0], "a/b");
+	CHECK_STR(p.segments[1], "\xc3\xa4+"); /* no blank in a path */
+	CHECK_INT(parse("/a%00b", copy, &p), RC_INVALID);
+	CHECK_INT(parse("/a%2", copy, &p), RC_INVALID);
+	CHECK_INT(parse("/a%", copy, &p), RC_INVALID);
+	CHECK_INT(parse("/a%zz", copy, &p), RC_INVALID);
+	CHECK_INT(parse("/a%ff", copy, &p), RC_INVALID);
+	CHECK_INT(parse("/a%c0%af", copy, &p), RC_INVALID); /* overlong */
+}
+
+static void
+test_refused(void)
+{
+	char copy[PATH_TARGET_MAX + 2], *big;
+	struct path p;
+
+	CHECK_INT(parse("", copy, &p), RC_INVALID);
+	CHECK_INT(parse("api", copy, &p), RC_INVALID);
+	CHECK_INT(parse("*", copy, &p), RC_INVALID);
+	CHECK_INT(parse("/a b", copy, &p), RC_INVALID);
+	CHECK_INT(parse("/a#b", copy, &p), RC_INVALID);
+	CHECK_INT(parse("/\xc3\xa4", copy, &p), RC_INVALID);
+	CHECK_INT(parse("/a\x7f", copy, &p), RC_INVALID);
+	CHECK_INT(parse("https://host", copy, &p), RC_INVALID);
+	CHECK_INT(parse("/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17", copy, &p),
+	    RC_NOT_FOUND);
+	big = mem_zalloc(PATH_TARGET_MAX + 2);
+	memset(big, '/', PATH_TARGET_MAX + 1);
+	CHECK_INT(path_parse(big, &p), RC_TOO_LARGE);
+	free(big);
+}
+
+static void
+test_absolute(void)
+{
+	char copy[PATH_TARGET_MAX + 2];
+	struct path p;
+
+	CHECK_INT(parse("https://host:1/a/b?c=d", copy, &p), RC_OK);
+	CHECK_INT(p.nsegments, 2);
+	CHECK_STR(p.segments[0], "a");
+	CHECK_STR(path_query(&p, "c"), "d");
+	CHECK_INT(parse("HTTP://host/x", copy, &p), RC_OK);
+	CHECK_STR(p.segments[0], "x");
+}
+
+static void
+test_query(void)
+{
+	char copy[PATH_TARGET_MAX + 2];
+	struct path p;
+
+	CHECK_INT(parse("/x?a=1&b=two+words&c=%26%3d&a=9&d&=e&f=", copy, &p),
+	    RC_OK);
+	CHECK_STR(path_query(&p, "a"), "1"); /* the first counts */
+	CHECK_STR(path_query(&p, "b"), "two words");
+	CHECK_STR(path_query(&p, "c"), "&=");
+	CHECK_STR(path_query(&p, "d"), "");
+	CHECK_STR(path_query(&p, "f"), "");
+	CHECK(path_query(&p, "") == NULL);
+	CHECK(path_query(&p, "z") == NULL);
+	/* What is wrong is left out, the rest stands. */
+	CHECK_INT(parse("/x?a=%zz&b=%00&c=%ff&d=4", copy, &p), RC_OK);
+	CHECK_INT(p.nquery, 1);
+	CHECK_STR(path_query(&p, "d"), "4");
+}
+
+static void
+test_query_is_bounded(void)
+{
+	char copy[PATH_TARGET_MAX + 2], many[1024] = "/x?";
+	struct path p;
+
+	for (int i = 0; i < 100; i++)
+		(void)snprintf(many + strlen(many), sizeof(many) - strlen(many),
+		    "q%d=1&", i);
+	CHECK_INT(parse(many, copy, &p), RC_OK);
+	CHECK_INT(p.nquery, PATH_QUERY_MAX);
+	CHECK(path_query(&p, "q31") != NULL);
+	CHECK(path_query(&p, "q32") == NULL);
+}
+
+static void
+test_ids(void)
+{
+	char long_id[130];
+
+	CHECK(path_id_is_valid("job-17-1"));
+	CHECK(path_id_is_valid("A.b_c:d-1"));
+	CHECK(!path_id_is_valid(""));
+	CHECK(!path_id_is_valid("."));
+	CHECK(!path_id_is_valid(".."));
+	CHECK(!path_id_is_valid("a/b"));
+	CHECK(!path_id_is_valid("a b"));
+	CHECK(!path_id_is_valid("a'b"));
+	memset(long_id, 'x', sizeof(long_id));
+	long_id[128] = '\0';
+	CHECK(path_id_is_valid(long_id));
+	long_id[128] = 'x';
+	long_id[129] = '\0';
+	CHECK(!path_id_is_valid(long_id));
+}
+
+CHECK_MAIN(CHECK_ROW(test_segments), CHECK_ROW(test_escapes),
+    CHECK_ROW(test_refused), CHECK_ROW(test_absolute), CHECK_ROW(test_query),
+    CHECK_ROW(test_query_is_bounded), CHECK_ROW(test_ids))

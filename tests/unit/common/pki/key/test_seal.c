@@ -1,0 +1,116 @@
+#include "common/pki/key/seal.h"
+
+#include "tests/unit/check.h"
+
+static const char pass[] = "0123456789abcdef0123456789abcdef";
+static const char place[] = "ca_keys:iss-local";
+static const char plain[] = "-----BEGIN PRIVATE KEY-----";
+
+static void
+test_passphrase(void)
+{
+	struct sealer *s = NULL;
+
+	CHECK_INT(sealer_new("", &s), RC_INVALID);
+	CHECK_INT(sealer_new(pass + 1, &s), RC_INVALID);
+	CHECK(s == NULL);
+	CHECK_INT(sealer_new(pass, &s), RC_OK);
+	sealer_free(s);
+	sealer_free(NULL);
+}
+
+static void
+opens(struct sealer *s, const uint8_t *blob, size_t len, const void *want,
+    size_t want_len)
+{
+	struct secret *out = NULL;
+
+	CHECK_INT(unseal(s, place, blob, len, &out), RC_OK);
+	CHECK_INT(secret_len(out), want_len);
+	CHECK(memcmp(secret_bytes(out), want, want_len) == 0);
+	secret_free(out);
+}
+
+static void
+test_round_trip(void)
+{
+	struct arena *a = arena_new();
+	struct sealer *s, *other;
+	uint8_t *blob, *again;
+	size_t len, again_len;
+
+	CHECK_INT(sealer_new(pass, &s), RC_OK);
+	CHECK_INT(sealer_new(pass, &other), RC_OK);
+	CHECK_INT(seal(s, a, place, plain, sizeof(plain), &blob, &len), RC_OK);
+	CHECK_INT(len, 1 + 16 + 12 + sizeof(plain) + 16);
+	CHECK_INT(blob[0], 3);
+	opens(s, blob, len, plain, sizeof(plain));
+	opens(other, blob, len, plain, sizeof(plain));
+	/* The same text twice: other bytes, the same salt. */
+	CHECK_INT(seal(other, a, place, plain, sizeof(plain), &again,
+		      &again_len),
+	    RC_OK);
+	CHECK(memcmp(blob + 1, again + 1, 16) == 0);
+	CHECK(memcmp(blob + 17, again + 17, 12) != 0);
+	CHECK(memcmp(blob + 29, again + 29, sizeof(plain)) != 0);
+	opens(s, again, again_len, plain, sizeof(plain));
+	CHECK_INT(seal(s, a, place, "", 0, &blob, &len), RC_OK);
+	opens(s, blob, len, "", 0);
+	sealer_free(s);
+	sealer_free(other);
+	arena_free(a);
+}
+
+static void
+test_tampering(void)
+{
+	struct arena *a = arena_new();
+	struct secret *out = NULL;
+	struct sealer *s, *other;
+	uint8_t *blob;
+	size_t len;
+
+	CHECK_INT(sealer_new(pass, &s), RC_OK);
+	CHECK_INT(seal(s, a, place, plain, sizeof(plain), &blob, &len), RC_OK);
+	for (size_t i = 0; i < len; i++) {
+		/* A changed salt derives another key, which takes long. */
+		if (i > 1 && i < 17)
+			continue;
+		blob[i] ^= 0x40;
+		CHECK_INT(unseal(s, place, blob, len, &out), RC_CRYPTO);
+		blob[i] ^= 0x40;
+	}
+	for (size_t n = 0; n < len; n++)
+		CHECK_INT(unseal(s, place, blob, n, &out), RC_CRYPTO);
+	CHECK_INT(unseal(s, "ca_keys:iss-other", blob, len, &out), RC_CRYPTO);
+	CHECK_INT(sealer_new("another passphrase of enough bytes", &other),
+	    RC_OK);
+	CHECK_INT(unseal(other, place, blob, len, &out), RC_CRYPTO);
+	CHECK(out == NULL);
+	opens(s, blob, len, plain, sizeof(plain));
+	sealer_free(s);
+	sealer_free(other);
+	arena_free(a);
+}
+
+static void
+test_size(void)
+{
+	static uint8_t big[1024 * 1024 + 1];
+	struct arena *a = arena_new();
+	struct sealer *s;
+	uint8_t *blob = NULL;
+	size_t len;
+
+	CHECK_INT(sealer_new(pass, &s), RC_OK);
+	CHECK_INT(seal(s, a, place, big, sizeof(big), &blob, &len),
+	    RC_TOO_LARGE);
+	CHECK(blob == NULL);
+	CHECK_INT(seal(s, a, place, big, sizeof(big) - 1, &blob, &len), RC_OK);
+	opens(s, blob, len, big, sizeof(big) - 1);
+	sealer_free(s);
+	arena_free(a);
+}
+
+CHECK_MAIN(CHECK_ROW(test_passphrase), CHECK_ROW(test_round_trip),
+    CHECK_ROW(test_tampering), CHECK_ROW(test_size))

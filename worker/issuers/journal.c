@@ -1,0 +1,293 @@
+#include "worker/issuers/journal.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+
+#define SERIAL_DIGITS 40
+#define SHA256_DIGITS 64
+#define ISSUER_ID_MAX 128
+#define TORN " torn\n"
+
+struct journal {
+	char *dir;
+	char *path;
+	int fd;
+	struct buf text; /* kept for its memory */
+};
+
+static bool
+is_file_name(const char *s)
+{
+	size_t len = strnlen(s, ISSUER_ID_MAX + 1);
+
+	if (len < 1 || len > ISSUER_ID_MAX || s[0] == '.')
+		return false;
+	for (; *s; s++) {
+		if (!isalnum((unsigned char)*s) && !strchr("-_.", *s))
+			return false;
+	}
+	return true;
+}
+
+/* The host's name with anything that is no part of a file name as '_'. */
+static void
+read_host(char *out, size_t len)
+{
+	if (gethostname(out, len) != 0)
+		(void)snprintf(out, len, "localhost");
+	out[len - 1] = '\0';
+	for (char *p = out; *p; p++) {
+		if (!isalnum((unsigned char)*p) && !strchr("-_.", *p))
+			*p = '_';
+	}
+}
+
+/* The name of a new file must survive a power cut as well as its lines. */
+static rc
+sync_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), failed;
+
+	if (fd < 0)
+		return RC_IO;
+	failed = fsync(fd);
+	(void)close(fd); /* nothing was written through it */
+	return failed ? RC_IO : RC_OK;
+}
+
+static rc
+open_file(struct journal *j)
+{
+	rc code;
+
+	j->fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	if (j->fd < 0)
+		return RC_IO;
+	code = sync_dir(j->dir);
+	if (code != RC_OK) {
+		(void)close(j->fd); /* nothing was written through it */
+		j->fd = -1;
+	}
+	return code;
+}
+
+rc
+journal_open(const char *dir, const char *issuer_id, struct journal **out)
+{
+	char host[HOST_NAME_MAX + 1], path[PATH_MAX];
+	struct journal *j;
+	rc code;
+	int n;
+
+	if (!is_file_name(issuer_id))
+		return RC_INVALID;
+	read_host(host, sizeof(host));
+	n = snprintf(path, sizeof(path), "%s/%s.%s.journal", dir, issuer_id,
+	    host);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return RC_INVALID;
+	j = mem_zalloc(sizeof(*j));
+	j->fd = -1;
+	j->dir = mem_strdup(dir);
+	j->path = mem_strdup(path);
+	buf_init(&j->text, 0);
+	code = open_file(j);
+	if (code != RC_OK) {
+		journal_close(j);
+		return code;
+	}
+
+	*out = j;
+	return RC_OK;
+}
+
+void
+journal_close(struct journal *j)
+{
+	if (!j)
+		return;
+	if (j->fd >= 0)
+		(void)close(j->fd); /* every append was synced */
+	buf_fini(&j->text);
+	mem_freep(&j->path);
+	mem_freep(&j->dir);
+	free(j);
+}
+
+static bool
+is_lower_hex(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (!(s[i] >= '0' && s[i] <= '9') &&
+		    !(s[i] >= 'a' && s[i] <= 'f'))
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_hex_of(const char *s, size_t len)
+{
+	return strnlen(s, len + 1) == len && is_lower_hex(s, len);
+}
+
+static bool
+is_job_id(const char *s, size_t len)
+{
+	if (len < 1 || len > JOURNAL_JOB_ID_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (!isgraph((unsigned char)s[i]))
+			return false;
+	}
+	return true;
+}
+
+static rc
+format(struct journal *j, size_t n, const struct journal_entry *entries)
+{
+	char now[32];
+
+	clock_format_rfc3339(clock_wall_us(), now);
+	for (size_t i = 0; i < n; i++) {
+		const struct journal_entry *e = &entries[i];
+		size_t id_len = strnlen(e->job_id, JOURNAL_JOB_ID_MAX + 1);
+
+		if (!is_hex_of(e->serial_hex, SERIAL_DIGITS) ||
+		    !is_hex_of(e->tbs_sha256_hex, SHA256_DIGITS) ||
+		    !is_job_id(e->job_id, id_len))
+			return RC_INVALID;
+		buf_puts(&j->text, now);
+		buf_putc(&j->text, ' ');
+		buf_puts(&j->text, e->serial_hex);
+		buf_putc(&j->text, ' ');
+		buf_puts(&j->text, e->tbs_sha256_hex);
+		buf_putc(&j->text, ' ');
+		buf_puts(&j->text, e->job_id);
+		buf_putc(&j->text, '\n');
+	}
+	return buf_ok(&j->text) ? RC_OK : RC_TOO_LARGE;
+}
+
+/*
+ * Looks at the file before each batch, not only at start: another worker may
+ * have died in between.  Without a lock on purpose, since a stopped process
+ * would keep it and stop the CA's other workers.  Opens the file again when
+ * somebody has removed it.
+ */
+static rc
+look_at_end(struct journal *j, bool *out_torn)
+{
+	struct stat st;
+	char last = '\n';
+	rc code;
+
+	if (fstat(j->fd, &st) != 0)
+		return RC_IO;
+	if (st.st_nlink == 0) {
+		(void)close(j->fd); /* every append was synced */
+		code = open_file(j);
+		if (code != RC_OK)
+			return code;
+		if (fstat(j->fd, &st) != 0)
+			return RC_IO;
+	}
+	if (st.st_size > 0 && pread(j->fd, &last, 1, st.st_size - 1) != 1)
+		return RC_IO;
+	*out_torn = last != '\n';
+	return RC_OK;
+}
+
+static rc
+write_once(struct journal *j)
+{
+	ssize_t n;
+
+	do
+		n = write(j->fd, j->text.data, j->text.len);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 || (size_t)n != j->text.len)
+		return RC_IO; /* a part: the next writer closes the line */
+	if (fdatasync(j->fd) != 0)
+		return RC_IO;
+	return RC_OK;
+}
+
+rc
+journal_append(struct journal *j, size_t n, const struct journal_entry *entries)
+{
+	bool torn = false;
+	rc code;
+
+	if (n == 0)
+		return RC_OK;
+	if (n > JOURNAL_BATCH_MAX)
+		return RC_INVALID;
+	if (j->fd < 0) {
+		code = open_file(j);
+		if (code != RC_OK)
+			return code;
+	}
+	code = look_at_end(j, &torn);
+	if (code != RC_OK)
+		return code;
+	buf_reset(&j->text);
+	if (torn)
+		buf_puts(&j->text, TORN);
+	code = format(j, n, entries);
+	if (code != RC_OK)
+		return code;
+	return write_once(j);
+}
+
+/* The next field, up to a space or the end; empty when there is none. */
+static bool
+take_field(const char **p, const char *end, char *out, size_t cap)
+{
+	const char *stop = memchr(*p, ' ', (size_t)(end - *p));
+	size_t len;
+
+	if (!stop)
+		stop = end;
+	len = (size_t)(stop - *p);
+	if (len < 1 || len >= cap)
+		return false;
+	memcpy(out, *p, len);
+	out[len] = '\0';
+	*p = stop < end ? stop + 1 : end;
+	return true;
+}
+
+rc
+journal_read_line(const char *line, size_t len, struct journal_line *out)
+{
+	const char *p = line, *end = line + len;
+	struct journal_line l;
+	bool whole;
+
+	whole =
+	    take_field(&p, end, l.time, sizeof(l.time)) &&
+	    take_field(&p, end, l.serial_hex, sizeof(l.serial_hex)) &&
+	    take_field(&p, end, l.tbs_sha256_hex, sizeof(l.tbs_sha256_hex)) &&
+	    take_field(&p, end, l.job_id, sizeof(l.job_id));
+	if (!whole || p != end || line[len - 1] == ' ')
+		return RC_INVALID;
+	if (!is_hex_of(l.serial_hex, SERIAL_DIGITS) ||
+	    !is_hex_of(l.tbs_sha256_hex, SHA256_DIGITS) ||
+	    !is_job_id(l.job_id, strlen(l.job_id)))
+		return RC_INVALID;
+
+	*out = l;
+	return RC_OK;
+}

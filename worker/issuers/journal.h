@@ -1,0 +1,62 @@
+/*
+ * journal: what a local CA signed, outside the database.
+ *
+ * One append-only file per CA and host, `<issuer id>.<host>.journal`, shared
+ * by the host's workers.  The signing function appends serial, hash of the
+ * to-be-signed bytes and job id, and only then signs: a certificate that
+ * exists is in the journal, whatever became of the worker or the database.
+ * The reverse does not hold, and need not: a line without a certificate is a
+ * signature that was never made.
+ *
+ * Each line is `<rfc3339> <serial> <sha256> <job id>\n`.  A batch is one
+ * write(2) with O_APPEND, so batches of several workers never interleave, and
+ * one fdatasync(2): the promise is "durable before the first signature of the
+ * batch", a sync for each line would promise nothing more and cost the
+ * disk's latency (milliseconds) for every certificate.
+ *
+ * A kill or a full disk may still cut a batch short.  It was not signed then.
+ * The next writer to find the file without a newline at its end writes
+ * " torn\n" first, so the cut line has not exactly four good fields, and
+ * readers leave it out (journal_read_line).
+ */
+#ifndef WORKER_ISSUERS_JOURNAL_H
+#define WORKER_ISSUERS_JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+
+#define JOURNAL_BATCH_MAX 4096
+#define JOURNAL_JOB_ID_MAX 128
+
+struct journal; /* defined in journal.c */
+
+struct journal_entry {
+	const char *serial_hex;     /* 40 lower-case hex digits */
+	const char *tbs_sha256_hex; /* 64 lower-case hex digits */
+	const char *job_id;         /* no white space */
+};
+
+/* dir exists.  RC_INVALID for an issuer id that is no file name; RC_IO. */
+rc journal_open(const char *dir, const char *issuer_id,
+    struct journal **out) MUST_CHECK;
+void journal_close(struct journal *j);
+/* All n lines are durable on RC_OK; else nothing may be signed.  RC_INVALID
+ * for a malformed entry (nothing was written); RC_IO. */
+rc journal_append(struct journal *j, size_t n,
+    const struct journal_entry *entries) MUST_CHECK;
+
+struct journal_line {
+	char time[32];
+	char serial_hex[41];
+	char tbs_sha256_hex[65];
+	char job_id[JOURNAL_JOB_ID_MAX + 1];
+};
+
+/* A line without its newline; RC_INVALID when it is not whole. */
+rc journal_read_line(const char *line, size_t len,
+    struct journal_line *out) MUST_CHECK;
+
+#endif
