@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/allow.h"
 #include "common/base/attr.h"
 #include "common/base/rc.h"
 #include "common/cfg/cfg.h"
@@ -22,7 +23,9 @@ struct agent {
 	struct loop *loop;
 	struct cfg *cfg;
 	struct http_out *http;
-	char *server_url; /* no trailing slash */
+	char *server_url;   /* no trailing slash */
+	struct allow allow; /* what targets may do on this host */
+	const char *own_dirs[3];
 	const char *name;
 	char hostname[256];
 	char id[129];      /* "" until registered */

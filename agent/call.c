@@ -180,11 +180,20 @@ enum op_next
 call_program(struct op *op, const char *const *argv, int64_t timeout_ms,
     op_step *next)
 {
+	/* Nothing of the agent's own surroundings steers a server's tools. */
+	static const char *const env[] = {"PATH=/usr/local/sbin:/usr/local/"
+					  "bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	    "LC_ALL=C.UTF-8", NULL};
 	struct agent_op *o = op_owner(op);
+	struct spawn_opts opts = {
+	    .argv = argv,
+	    .env = env,
+	    .env_only = true,
+	    .timeout_ms = timeout_ms,
+	};
 	rc r;
 
-	r = spawn_start(o->agent->loop, argv, timeout_ms, program_done, o,
-	    &o->spawn);
+	r = spawn_run(o->agent->loop, &opts, program_done, o, &o->spawn);
 	if (r != RC_OK) {
 		o->spawn = NULL;
 		o->output = (struct call_output){

@@ -57,6 +57,8 @@ bool call_is_in_doubt(const struct call_reply *reply);
  * *delay_ms is 0 before the first. */
 int64_t call_backoff(int64_t *delay_ms);
 
+/* With an environment of PATH and LC_ALL alone; argv[0] is absolute
+ * (allow.h). */
 enum op_next call_program(struct op *op, const char *const *argv,
     int64_t timeout_ms, op_step *next);
 const struct call_output *call_output(const struct op *op);

@@ -85,6 +85,9 @@ make_plan(struct op *op, struct deploy *d, const char **out_why)
 	if (r == RC_OK)
 		r = kind->plan(a, config, &d->plan, out_why);
 	if (r == RC_OK)
+		r = allow_plan(a, &agent_of(op)->allow, kind, &d->plan,
+		    out_why);
+	if (r == RC_OK)
 		r = install_paths_of(a, d->plan.cert_path, d->plan.key_path,
 		    d->plan.chain_path, &d->paths, out_why);
 	if (r != RC_OK)

@@ -161,6 +161,28 @@ check_url(struct agent *a)
 }
 
 static rc
+check_allow(struct agent *a)
+{
+	struct arena *scratch = arena_new();
+	const char *why = "";
+	rc r;
+
+	a->own_dirs[0] = cfg_str(a->cfg, "state_dir");
+	a->own_dirs[1] = cfg_str(a->cfg, "key_dir");
+	a->own_dirs[2] = NULL;
+	a->allow = (struct allow){
+	    .dirs = cfg_list(a->cfg, "agent_target_dirs"),
+	    .commands = cfg_list(a->cfg, "agent_commands"),
+	    .own_dirs = a->own_dirs,
+	};
+	r = allow_check(scratch, &a->allow, &why);
+	if (r != RC_OK)
+		log_error("CONFIG", "%s", why);
+	arena_free(scratch);
+	return r;
+}
+
+static rc
 agent_init(struct agent *a)
 {
 	const char *ca = cfg_str(a->cfg, "server_ca_bundle");
@@ -176,6 +198,8 @@ agent_init(struct agent *a)
 		snprintf(a->hostname, sizeof(a->hostname), "localhost");
 	a->name = name[0] ? name : a->hostname;
 	r = check_url(a);
+	if (r == RC_OK)
+		r = check_allow(a);
 	if (r == RC_OK)
 		r = open_dirs(a);
 	if (r == RC_OK)

@@ -32,6 +32,10 @@ struct target_plan {
 
 struct target_kind {
 	const char *type; /* the wire's spelling: "NGINX" */
+	/* What a host allows that says nothing else (allow.h); each list ends
+	 * in NULL. */
+	const char *const *dirs;
+	const char *const *commands;
 	/* RC_INVALID with *out_why for the report. */
 	rc (*plan)(struct arena *a, const struct cJSON *config,
 	    struct target_plan *out, const char **out_why);

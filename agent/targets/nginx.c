@@ -99,4 +99,18 @@ nginx_plan(struct arena *a, const struct cJSON *config, struct target_plan *out,
 	return RC_OK;
 }
 
-const struct target_kind target_nginx = {"NGINX", nginx_plan};
+static const char *const usual_dirs[] = {"/etc/certctl", "/etc/nginx",
+    "/etc/pki/tls", "/etc/ssl", NULL};
+
+/* With exact arguments: `nginx -c FILE` loads whatever FILE says. */
+static const char *const usual_commands[] = {"/usr/sbin/nginx -t",
+    "/usr/sbin/nginx -s reload", "/usr/bin/systemctl reload nginx",
+    "/bin/systemctl reload nginx", "/usr/local/sbin/nginx -t",
+    "/usr/local/sbin/nginx -s reload", NULL};
+
+const struct target_kind target_nginx = {
+    .type = "NGINX",
+    .dirs = usual_dirs,
+    .commands = usual_commands,
+    .plan = nginx_plan,
+};

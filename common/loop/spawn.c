@@ -186,18 +186,19 @@ on_deadline(void *arg)
 
 /* The environment without our own variables: some of them are secrets. */
 static const char **
-clean_environment(const char *const *more)
+clean_environment(const char *const *more, bool only_more)
 {
+	char **inherited = only_more ? NULL : environ;
 	const char **env;
 	size_t n = 0;
 
-	for (char **e = environ; e && *e; e++)
+	for (char **e = inherited; e && *e; e++)
 		n++;
 	for (size_t i = 0; more && more[i]; i++)
 		n++;
 	env = mem_zalloc((n + 1) * sizeof(*env));
 	n = 0;
-	for (char **e = environ; e && *e; e++) {
+	for (char **e = inherited; e && *e; e++) {
 		if (strncmp(*e, "CERTCTL_", 8) != 0)
 			env[n++] = *e;
 	}
@@ -245,7 +246,7 @@ start_child(const struct spawn_opts *opts, int out, pid_t *out_pid)
 {
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t at;
-	const char **env = clean_environment(opts->env);
+	const char **env = clean_environment(opts->env, opts->env_only);
 	int err;
 
 	err = posix_spawn_file_actions_init(&fa);

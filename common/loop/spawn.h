@@ -36,6 +36,7 @@ struct spawn_opts {
 	/* NAME=value texts, ending in NULL, beside what is inherited; NULL:
 	 * none.  Our own CERTCTL_ variables are never inherited. */
 	const char *const *env;
+	bool env_only; /* nothing is inherited */
 	int64_t timeout_ms;
 	bool stderr_only; /* stdout goes to /dev/null */
 	bool keep_end;    /* the last 8 KiB of the output, not the first */

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from stack import postgres, ports, prove, services, tls
-from stack.layout import CHECKOUT, Layout, clean_environment
+from stack.layout import CHECKOUT, Layout
 from stack.rest import Api
 from stack.ui import Log, StepFailed, Steps, wait_until
 
@@ -150,13 +150,11 @@ class Stack:
             reply = api.call("GET", "/api/v1/agents?per_page=500")[1]
             return next((a["id"] for a in reply.get("data") or [] if a["name"] == "local-agent"), None)
         agent = wait_until(agent_id, 30, self.steps, "the agent to register")
-        nginx = shutil.which("nginx", path=clean_environment()["PATH"])
-        conf = str(self.layout.nginx / "nginx.conf")
         site = self.layout.nginx / "site" / "current"
         config = {
             "cert_path": str(site / "fullchain.pem"), "key_path": str(site / "privkey.pem"),
-            "validate_command": [nginx, "-t", "-c", conf], "reload_command": [nginx, "-s", "reload", "-c", conf],
-            "host": "127.0.0.1", "port": self.state["nginx_port"], "server_name": prove.NAME}
+            "host": "127.0.0.1", "port": self.state["nginx_port"], "server_name": prove.NAME} | \
+            services.nginx_commands(self.layout)
         if not api.ensure("/api/v1/targets", {"id": "tgt-demo", "name": "local nginx", "type": "NGINX", "agent_id": agent,
                                               "config": config}):
             # The port may be another one than last time.

@@ -12,14 +12,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from fleet import Process, wait_for
+from fleet import Fleet, Process, wait_for
 
-PROOFS = {"CERTCTL_VERIFY_ATTEMPTS": "3"}
+AGENT = {"CERTCTL_VERIFY_ATTEMPTS": "3",
+         "CERTCTL_AGENT_COMMANDS": f"{Fleet.allowed_commands()},/usr/bin/sh *,/no/such/program"}
 
 
 @pytest.fixture(scope="module")
 def site(plane):
-    site = plane.start_site("demo", keep=True, agent_env=PROOFS)
+    site = plane.start_site("demo", keep=True, agent_env=AGENT)
     site.renew_and_wait()
     return site
 
@@ -120,13 +121,14 @@ def test_server_that_is_down_fails_the_proof(plane, site):
     ({"cert_path": "/c.pem"}, "key_path"),
     ({"cert_path": "c.pem", "key_path": "/k.pem"}, "absolute"),
     ({"cert_path": "/a/../c.pem", "key_path": "/k.pem"}, "absolute"),
-    ({"cert_path": "/same", "key_path": "/same"}, "different files"),
-    ({"cert_path": "/no/such/dir/c.pem", "key_path": "/no/such/dir/k.pem"}, "No such file"),
-    ({"cert_path": "/dev/null/c.pem", "key_path": "/dev/null/k.pem"}, "Not a directory"),
+    ({"cert_path": "DIR/same", "key_path": "DIR/same"}, "different files"),
+    ({"cert_path": "DIR/no/such/c.pem", "key_path": "DIR/no/such/k.pem"}, "No such file"),
+    ({"cert_path": "DIR/tls/api.pem/c.pem", "key_path": "DIR/tls/api.pem/k.pem"}, "Not a directory"),
 ])
 def test_odd_target_configuration(plane, site, unique, config, words):
     """Refused when it is stored, or said by the agent; never a crash."""
     target, name = unique("tgt"), unique("odd")
+    config = {key: value.replace("DIR", str(plane.dir)) for key, value in config.items()}
     status, reply = plane.api.post("/api/v1/targets", {
         "id": target, "name": target, "type": "NGINX", "agent_id": plane.processes["agent-1"].agent_id, "config": config})
     if status == 400:
@@ -138,6 +140,67 @@ def test_odd_target_configuration(plane, site, unique, config, words):
     deployment = wait_for(lambda: plane.value("SELECT id FROM jobs WHERE target_id = %s", target), 10, "a deployment")
     status, error = plane.wait_job(deployment)
     assert status == "Failed" and words in error
+
+
+# --- what the host allows ---
+
+@pytest.mark.parametrize("config, words", [
+    ({"validate_command": ["/usr/bin/touch", "MARK"]}, "does not allow validate_command"),
+    ({"reload_command": "touch MARK"}, "does not allow reload_command"),
+    ({"reload_command": ["/usr/bin/true", "--help"]}, "does not allow reload_command"),
+    ({"cert_path": "/etc/cron.d/odd", "key_path": "/etc/cron.d/odd.key"}, "does not allow cert_path /etc/cron.d/odd"),
+    ({"chain_path": "/etc/odd-chain.pem"}, "does not allow chain_path"),
+    ({"cert_path": "DIRevil/c.pem", "key_path": "DIRevil/k.pem"}, "does not allow cert_path"),
+    ({"cert_path": "DIR/agent-1/identity.json", "key_path": "DIR/agent-1/k.pem"}, "the agent's own directory"),
+    ({"cert_path": "DIR/out/c.pem", "key_path": "DIR/out/k.pem"}, "does not allow cert_path"),
+])
+def test_what_the_host_does_not_allow(plane, site, unique, tmp_path, config, words):
+    """Whoever edits a target gets no program run and no file written that the host does not know."""
+    target, name = unique("tgt"), unique("alien")
+    (plane.dir / "out").unlink(missing_ok=True)
+    os.symlink(tmp_path, plane.dir / "out")
+    identity = (plane.dir / "agent-1" / "identity.json").read_bytes()
+    mark = tmp_path / "mark"
+
+    def filled(value):
+        if isinstance(value, list):
+            return [filled(v) for v in value]
+        return value.replace("DIR", str(plane.dir)).replace("MARK", str(mark))
+    plane.make_target(target, plane.processes["agent-1"].agent_id, plane.dir / name,
+                      **{key: filled(value) for key, value in config.items()})
+    plane.make_certificate(name, [target])
+    plane.wait_job(plane.api.need("POST", f"/api/v1/certificates/{name}/renew")["job_id"])
+    deployment = wait_for(lambda: plane.value("SELECT id FROM jobs WHERE target_id = %s", target), 10, "a deployment")
+    status, error = plane.wait_job(deployment)
+    assert status == "Failed" and words in error and "this host" in error
+    # nothing was changed before it was refused
+    assert not mark.exists() and not list(tmp_path.iterdir()) and not list((plane.dir / name).iterdir())
+    assert not os.path.exists("/etc/cron.d/odd") and not os.path.lexists("/etc/odd-chain.pem")
+    assert (plane.dir / "agent-1" / "identity.json").read_bytes() == identity
+    assert not list((plane.dir / "agent-1" / "journal").iterdir())
+
+
+def test_programs_see_nothing_of_the_agent(plane, site):
+    config = plane.api.need("GET", "/api/v1/targets/tgt-demo")["config"]
+    shown = ["sh", "-c", "env; exit 3"]
+    plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config | {"reload_command": shown}})
+    try:
+        error = fail_deployment(site)
+    finally:
+        plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config})
+    names = {line.split("=")[0] for line in error.split("; the reload after")[0].split("status 3: ")[1].splitlines() if "=" in line}
+    assert {"PATH", "LC_ALL"} <= names <= {"PATH", "LC_ALL", "PWD", "SHLVL", "_"}
+    deploy(site)
+
+
+@pytest.mark.parametrize("variable, value", [
+    ("CERTCTL_AGENT_TARGET_DIRS", "etc/ssl"), ("CERTCTL_AGENT_TARGET_DIRS", "/etc/ssl/../x"), ("CERTCTL_AGENT_TARGET_DIRS", "/"),
+    ("CERTCTL_AGENT_COMMANDS", "nginx -t"), ("CERTCTL_AGENT_COMMANDS", "/usr/sbin/nginx,*"),
+])
+def test_odd_lists_do_not_start(plane, unique, variable, value):
+    agent = plane.start_agent(unique("agent-list"), wait=False, **{variable: value})
+    assert agent.wait_end() == 1
+    assert variable in agent.log() and "absolute path" in agent.log()
 
 
 # --- a full disk ---

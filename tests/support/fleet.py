@@ -380,6 +380,12 @@ class Fleet:
     def wait_ready(self):
         wait_for(lambda: self.api.get("/ready")[0] == 200, 20, "the API")
 
+    @staticmethod
+    def allowed_commands():
+        """Any arguments: each site has a configuration of its own."""
+        nginx = shutil.which("nginx", path=clean_env()["PATH"])
+        return f"{nginx} *,/usr/bin/true,/usr/bin/false"
+
     def start_agent(self, name="agent-1", keep=False, wait=True, **env):
         state = self.dir / name
         state.mkdir(exist_ok=True)
@@ -387,7 +393,8 @@ class Fleet:
             "CERTCTL_SERVER_URL": f"https://127.0.0.1:{self.api_port}", "CERTCTL_AGENT_NAME": name,
             "CERTCTL_SERVER_CA_BUNDLE_PATH": str(self.dir / "tls" / "api.pem"),
             "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP, "CERTCTL_AGENT_STATE_DIR": str(state),
-            "CERTCTL_KEY_DIR": str(state / "keys"), "CERTCTL_AGENT_START_SPREAD": "0s", "CERTCTL_LOG_FORMAT": "text"} | env,
+            "CERTCTL_KEY_DIR": str(state / "keys"), "CERTCTL_AGENT_TARGET_DIRS": str(self.dir),
+            "CERTCTL_AGENT_COMMANDS": self.allowed_commands(), "CERTCTL_AGENT_START_SPREAD": "0s", "CERTCTL_LOG_FORMAT": "text"} | env,
             keep=keep)
         if wait:
             process.agent_id = wait_for(lambda: self.value("SELECT id FROM agents WHERE name = %s", name), 20,

@@ -1,6 +1,7 @@
 """The supervisor: runit's runsvdir over one directory a process."""
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -156,6 +157,19 @@ def stop(layout, steps):
     return True
 
 
+def nginx_commands(layout):
+    """How the agent tests and reloads this nginx: field of the target -> argument vector."""
+    nginx = shutil.which("nginx", path=clean_environment()["PATH"])
+    conf = str(layout.nginx / "nginx.conf")
+    return {"validate_command": [nginx, "-t", "-c", conf], "reload_command": [nginx, "-s", "reload", "-c", conf]}
+
+
+def _listed(command):
+    """As an item of CERTCTL_AGENT_COMMANDS; an argument with a blank or comma has no spelling there."""
+    exact = not any(c in word for word in command for c in " \t,")
+    return " ".join(command) if exact else f"{command[0]} *"
+
+
 def definitions(layout, state, pg_bin):
     """name -> (command, environment, user): the whole stack in one place."""
     bus_urls = f"ipc://{layout.bus}/scheduler-1"
@@ -181,7 +195,9 @@ def definitions(layout, state, pg_bin):
             "CERTCTL_LOG_FORMAT": "text", "CERTCTL_SERVER_URL": f"https://127.0.0.1:{state['api_port']}",
             "CERTCTL_SERVER_CA_BUNDLE_PATH": str(layout.tls / "api-ca.pem"), "CERTCTL_AGENT_NAME": "local-agent",
             "CERTCTL_AGENT_BOOTSTRAP_TOKEN": layout.secret("agent_bootstrap_token"),
-            "CERTCTL_AGENT_START_SPREAD": "0s", "CERTCTL_AGENT_STATE_DIR": str(layout.agent), "CERTCTL_KEY_DIR": str(layout.agent / "keys")}, layout.user),
+            "CERTCTL_AGENT_START_SPREAD": "0s", "CERTCTL_AGENT_STATE_DIR": str(layout.agent),
+            "CERTCTL_KEY_DIR": str(layout.agent / "keys"), "CERTCTL_AGENT_TARGET_DIRS": str(layout.nginx / "site"),
+            "CERTCTL_AGENT_COMMANDS": ",".join(_listed(c) for c in nginx_commands(layout).values())}, layout.user),
         "nginx": (["nginx", "-c", layout.nginx / "nginx.conf", "-g", "daemon off;"], {}, layout.user),
     }
     for n in ("1", "2"):

@@ -359,6 +359,27 @@ more_variables_go_along(void)
 }
 
 static void
+nothing_may_be_inherited(void)
+{
+	const char *const argv[] = {"/usr/bin/env", NULL};
+	const char *const env[] = {"A=b", NULL};
+	struct spawn_opts opts = {
+	    .argv = argv,
+	    .env = env,
+	    .env_only = true,
+	    .timeout_ms = 10000,
+	};
+
+	begin();
+	run_opts(&opts);
+	CHECK_STR(last_output, "A=b\n");
+	opts.env = NULL;
+	run_opts(&opts);
+	CHECK_STR(last_output, "");
+	loop_free(loop);
+}
+
+static void
 standard_output_may_be_left_out(void)
 {
 	const char *const argv[] = {"sh", "-c", "echo out; echo err >&2", NULL};
@@ -395,7 +416,7 @@ the_end_of_the_output_may_be_what_counts(void)
 }
 
 CHECK_MAIN(CHECK_ROW(output_and_status_come_back),
-    CHECK_ROW(more_variables_go_along),
+    CHECK_ROW(more_variables_go_along), CHECK_ROW(nothing_may_be_inherited),
     CHECK_ROW(standard_output_may_be_left_out),
     CHECK_ROW(the_end_of_the_output_may_be_what_counts),
     CHECK_ROW(arguments_are_not_split_or_expanded),
