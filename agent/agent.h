@@ -30,8 +30,10 @@ struct agent {
 	char hostname[256];
 	char id[129];      /* "" until registered */
 	char api_key[513]; /* wiped at exit */
-	int key_dir_fd;    /* 0700, locked; keys are opened relative to it */
+	/* home.h: 0700, ours; -1 while not open. */
+	int key_dir_fd;
 	int journal_dir_fd;
+	int state_dir_fd;
 	bool is_retired; /* the server said 410: leave, status 0 */
 	bool is_stopping;
 	int exit_status;

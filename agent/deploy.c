@@ -219,6 +219,13 @@ stage_and_switch(struct op *op, struct work *w, struct deploy *d,
 	const char *target = arena_printf(a, "v/%s", d->j.version);
 	rc r;
 
+	r = keystore_hold(w->agent, d->j.version, d->paths.dir);
+	if (r != RC_OK) {
+		*out_why =
+		    op_printf(op, "cannot note where the key is used: %s",
+			r == RC_IO ? strerror(errno) : rc_name(r));
+		return r;
+	}
 	r = install_stage(a, &d->paths, d->j.version, pem, key_pem, out_why);
 	if (r == RC_OK)
 		r = install_adopt(a, &d->paths, out_why);

@@ -139,9 +139,10 @@ deploy_reported(struct op *op)
 		    w->job, w->certificate, w->target, d->failure);
 		return op_done(op);
 	}
-	keystore_installed(w->agent, d->j.version);
+	keystore_installed(w->agent, w->certificate, d->j.version);
 	install_prune(&d->paths, op_printf(op, "v/%s", d->j.version),
 	    d->j.previous, VERSIONS_KEPT);
+	keystore_release(w->agent, d->paths.dir);
 	log_info("DEPLOYED", "job %s certificate %s version %s target %s%s",
 	    w->job, w->certificate, d->j.version, w->target,
 	    d->plan.host ? ", proven by a handshake" : "");

@@ -69,7 +69,7 @@ make_csr(struct op *op, struct work *w, const char **out_pem,
 	r = csr_make(a, key, common_name, sans, n, &pem);
 	EVP_PKEY_free(key);
 	if (r == RC_OK) {
-		r = keystore_mark(w->agent, w->job, pem);
+		r = keystore_mark(w->agent, w->job, w->certificate, pem);
 		*out_why = op_printf(op, "cannot remember the request: %s",
 		    strerror(errno));
 		*out_pem = pem;

@@ -10,26 +10,6 @@
 #define PATH_CAP 4096
 
 rc
-files_open_private_dir(const char *path, int *out_fd)
-{
-	struct stat st;
-	int fd;
-
-	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		return RC_IO;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return RC_IO;
-	if (fstat(fd, &st) != 0 ||
-	    ((st.st_mode & 077) && fchmod(fd, 0700) != 0)) {
-		close(fd);
-		return RC_IO;
-	}
-	*out_fd = fd;
-	return RC_OK;
-}
-
-rc
 files_mkdir(const char *path, mode_t mode)
 {
 	if (mkdir(path, mode) == 0 || errno == EEXIST)

@@ -15,9 +15,6 @@
 #include "common/base/attr.h"
 #include "common/base/rc.h"
 
-/* Opens a private directory, made 0700 when missing and tightened to 0700
- * when others may enter it.  RC_IO with errno set. */
-rc files_open_private_dir(const char *path, int *out_fd) MUST_CHECK;
 /* Makes a directory with that mode unless it is there. */
 rc files_mkdir(const char *path, mode_t mode) MUST_CHECK;
 /* Writes name below dir_fd by way of a temporary file.  RC_IO with errno

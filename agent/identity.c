@@ -30,7 +30,7 @@
 #define RETRY_MAX_MS 30000
 
 static rc
-identity_save(struct agent *a, int dir_fd)
+identity_save(struct agent *a)
 {
 	struct json_w w;
 	struct buf b;
@@ -42,14 +42,14 @@ identity_save(struct agent *a, int dir_fd)
 	json_w_kv(&w, "api_key", a->api_key);
 	json_w_kv_opt(&w, "id", a->id);
 	json_w_close(&w, '}');
-	r = files_write(dir_fd, IDENTITY, b.data, b.len, 0600);
+	r = files_write(a->state_dir_fd, IDENTITY, b.data, b.len, 0600);
 	mem_wipe(b.data, b.len);
 	buf_fini(&b);
 	return r;
 }
 
 static rc
-identity_read(struct agent *a, int dir_fd)
+identity_read(struct agent *a)
 {
 	struct arena *scratch = arena_new();
 	const char *key, *id = "", *why;
@@ -58,7 +58,8 @@ identity_read(struct agent *a, int dir_fd)
 	size_t len = 0;
 	rc r;
 
-	r = files_read(scratch, dir_fd, IDENTITY, IDENTITY_MAX, &text, &len);
+	r = files_read(scratch, a->state_dir_fd, IDENTITY, IDENTITY_MAX, &text,
+	    &len);
 	if (r == RC_OK)
 		r = json_parse(scratch, text, len, &o, &why);
 	if (r == RC_OK)
@@ -76,14 +77,14 @@ identity_read(struct agent *a, int dir_fd)
 }
 
 static rc
-identity_make(struct agent *a, int dir_fd)
+identity_make(struct agent *a)
 {
 	uint8_t bytes[32];
 
 	rand_bytes(bytes, sizeof(bytes));
 	enc_hex(bytes, sizeof(bytes), a->api_key);
 	mem_wipe(bytes, sizeof(bytes));
-	return identity_save(a, dir_fd);
+	return identity_save(a);
 }
 
 rc
@@ -92,7 +93,6 @@ identity_load(struct agent *a, bool *out_registered)
 	const char *dir = cfg_str(a->cfg, "state_dir");
 	const char *id = cfg_str(a->cfg, "agent_id");
 	const char *key = cfg_str(a->cfg, "api_key");
-	int fd;
 	rc r;
 
 	if (id[0] && key[0]) {
@@ -107,15 +107,9 @@ identity_load(struct agent *a, bool *out_registered)
 				    "CERTCTL_AGENT_BOOTSTRAP_TOKEN");
 		return RC_INVALID;
 	}
-	r = files_open_private_dir(dir, &fd);
-	if (r != RC_OK) {
-		log_error("STATE-DIR", "%s: %s", dir, strerror(errno));
-		return r;
-	}
-	r = identity_read(a, fd);
+	r = identity_read(a);
 	if (r == RC_NOT_FOUND)
-		r = identity_make(a, fd);
-	close(fd);
+		r = identity_make(a);
 	if (r != RC_OK) {
 		log_error("IDENTITY",
 		    "%s/" IDENTITY " cannot be read or "
@@ -173,7 +167,6 @@ register_answered(struct op *op)
 	struct registration *g = agent_arg(op);
 	struct agent *a = g->agent;
 	const char *id;
-	int fd;
 	rc r;
 
 	fault_point("agent.register.after");
@@ -199,11 +192,7 @@ register_answered(struct op *op)
 		    reply->status, reply->error ? reply->error : "no id in it");
 	snprintf(a->id, sizeof(a->id), "%s", id);
 	memcpy(a->api_key, g->key, sizeof(a->api_key));
-	r = files_open_private_dir(cfg_str(a->cfg, "state_dir"), &fd);
-	if (r == RC_OK) {
-		r = identity_save(a, fd);
-		close(fd);
-	}
+	r = identity_save(a);
 	if (r != RC_OK) {
 		a->id[0] = '\0';
 		return op_fail(op, r, "cannot save the identity: %s",

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,13 +11,22 @@
 #include <unistd.h>
 
 #include "agent/files.h"
+#include "common/base/buf.h"
+#include "common/base/enc.h"
 #include "common/base/fault.h"
 #include "common/log/log.h"
 #include "common/pki/key/key.h"
 
+#define KEY ".key"
 #define KEY_MAX 16384
+#define MARK ".csr"
+#define MARK_MAX 65536
+#define MARK_RECENT_S (7 * 86400)
+#define HOLD ".in-"
+#define HOLD_LEN 20 /* with 16 digits */
+#define NAME_CAP 160
+#define JOB_PREFIX "job"
 #define VERSION_PREFIX "certver"
-#define MARK_AGE_S (7 * 86400)
 
 /* Ids come from the server and become file names. */
 static bool
@@ -30,11 +40,11 @@ is_file_name(const char *id)
 }
 
 static rc
-name_of(const char *job, const char *end, char out[160])
+name_of(const char *job, const char *end, char out[NAME_CAP])
 {
 	if (!is_file_name(job))
 		return RC_INVALID;
-	snprintf(out, 160, "%s%s", job, end);
+	snprintf(out, NAME_CAP, "%s%s", job, end);
 	return RC_OK;
 }
 
@@ -86,10 +96,10 @@ rc
 keystore_key(struct agent *a, const char *job, EVP_PKEY **out)
 {
 	struct secret *pem;
-	char name[160];
+	char name[NAME_CAP];
 	rc r;
 
-	r = name_of(job, ".key", name);
+	r = name_of(job, KEY, name);
 	if (r != RC_OK)
 		return r;
 	r = read_pem(a, name, &pem);
@@ -104,13 +114,14 @@ keystore_key(struct agent *a, const char *job, EVP_PKEY **out)
 
 /* "certver-x" -> "job-x" and an ending, as a file name. */
 static rc
-job_file_of_version(const char *version, const char *end, char out[160])
+job_file_of_version(const char *version, const char *end, char out[NAME_CAP])
 {
-	char job[160];
+	char job[NAME_CAP];
 
 	if (strncmp(version, VERSION_PREFIX "-", strlen(VERSION_PREFIX) + 1))
 		return RC_INVALID;
-	snprintf(job, sizeof(job), "job%s", version + strlen(VERSION_PREFIX));
+	snprintf(job, sizeof(job), JOB_PREFIX "%s",
+	    version + strlen(VERSION_PREFIX));
 	return name_of(job, end, out);
 }
 
@@ -118,81 +129,296 @@ rc
 keystore_pem_of_version(struct agent *a, const char *version,
     struct secret **out)
 {
-	char name[160];
+	char name[NAME_CAP];
 	rc r;
 
-	r = job_file_of_version(version, ".key", name);
+	r = job_file_of_version(version, KEY, name);
 	if (r != RC_OK)
 		return r;
 	return read_pem(a, name, out);
 }
 
+/* The mark's first line names the certificate; the request is for people. */
 rc
-keystore_mark(struct agent *a, const char *job, const char *csr_pem)
+keystore_mark(struct agent *a, const char *job, const char *certificate,
+    const char *csr_pem)
 {
-	char name[160];
+	char name[NAME_CAP];
+	struct buf b;
 	rc r;
 
-	r = name_of(job, ".csr", name);
+	r = name_of(job, MARK, name);
 	if (r != RC_OK)
 		return r;
-	return files_write(a->key_dir_fd, name, csr_pem, strlen(csr_pem), 0600);
+	buf_init(&b, 0);
+	buf_printf(&b, "%s\n%s", certificate, csr_pem);
+	r = files_write(a->key_dir_fd, name, b.data, b.len, 0600);
+	buf_fini(&b);
+	return r;
 }
 
-void
-keystore_installed(struct agent *a, const char *version)
+static void
+hold_ending(const char *dir, char out[HOLD_LEN + 1])
 {
-	char name[160];
+	char hash[65];
 
-	if (job_file_of_version(version, ".csr", name) == RC_OK &&
-	    files_remove(a->key_dir_fd, name) != RC_OK)
-		log_warn("KEY-MARK", "cannot remove %s: %s", name,
-		    strerror(errno));
+	enc_sha256_hex(dir, strlen(dir), hash);
+	snprintf(out, HOLD_LEN + 1, HOLD "%.16s", hash);
 }
 
-bool
-keystore_has_unfinished(struct agent *a)
+rc
+keystore_hold(struct agent *a, const char *version, const char *dir)
 {
-	time_t old = time(NULL) - MARK_AGE_S;
+	char name[NAME_CAP], ending[HOLD_LEN + 1];
+	rc r;
+
+	hold_ending(dir, ending);
+	r = job_file_of_version(version, ending, name);
+	if (r != RC_OK)
+		return r;
+	return files_write(a->key_dir_fd, name, dir, strlen(dir), 0600);
+}
+
+/* Calls fn for each file of the key directory. */
+static void
+each_file(struct agent *a,
+    void (*fn)(struct agent *a, const char *name, void *arg), void *arg)
+{
 	struct dirent *e;
-	struct stat st;
-	bool found = false;
 	DIR *d;
 	int fd;
 
 	fd = openat(a->key_dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return false;
+		return;
 	d = fdopendir(fd);
 	if (!d) {
 		close(fd);
-		return false;
+		return;
 	}
-	while (!found && (e = readdir(d)) != NULL) {
-		size_t n = strlen(e->d_name);
-
-		if (n <= 4 || strcmp(e->d_name + n - 4, ".csr") != 0 ||
-		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-			continue;
-		/* A job that was cancelled at the server leaves its mark. */
-		if (st.st_mtime < old)
-			(void)unlinkat(dirfd(d), e->d_name, 0);
-		else
-			found = true;
+	while ((e = readdir(d)) != NULL) {
+		if (e->d_name[0] != '.')
+			fn(a, e->d_name, arg);
 	}
 	closedir(d);
+}
+
+static bool
+ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n > m && strcmp(s + n - m, end) == 0;
+}
+
+static bool
+is_hold(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > HOLD_LEN &&
+	       memcmp(name + n - HOLD_LEN, HOLD, strlen(HOLD)) == 0;
+}
+
+static void
+remove_file(struct agent *a, const char *name)
+{
+	if (files_remove(a->key_dir_fd, name) != RC_OK)
+		log_warn("KEY-STORE", "cannot remove %s: %s", name,
+		    strerror(errno));
+}
+
+/* What still needs the key of one job. */
+struct needs {
+	const char *job;
+	size_t holds;
+	bool has_mark;
+};
+
+static void
+count_need(struct agent *a, const char *name, void *arg)
+{
+	struct needs *n = arg;
+	size_t len = strlen(n->job);
+
+	if (strncmp(name, n->job, len) != 0)
+		return;
+	if (strcmp(name + len, MARK) == 0)
+		n->has_mark = true;
+	else if (is_hold(name) && strlen(name) == len + HOLD_LEN)
+		n->holds++;
+}
+
+static struct needs
+needs_of(struct agent *a, const char *job)
+{
+	struct needs n = {.job = job};
+
+	each_file(a, count_need, &n);
+	return n;
+}
+
+static void
+remove_key(struct agent *a, const char *job)
+{
+	char name[NAME_CAP];
+
+	if (name_of(job, KEY, name) == RC_OK)
+		remove_file(a, name);
+}
+
+/* An older request of the same certificate.  The server has one under way at
+ * a time, so it ended without a certificate, or with one that was replaced
+ * before it came here. */
+struct successor {
+	const char *certificate;
+	char mark[NAME_CAP];
+	struct timespec since; /* when its own request was made */
+};
+
+static bool
+is_older(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec
+				      : a->tv_nsec < b->tv_nsec;
+}
+
+static bool
+is_mark_of(struct agent *a, const char *name, const char *certificate)
+{
+	struct arena *scratch = arena_new();
+	size_t len = 0, n = strlen(certificate);
+	char *text = NULL;
+	bool is_same;
+
+	is_same = files_read(scratch, a->key_dir_fd, name, MARK_MAX, &text,
+		      &len) == RC_OK &&
+		  len > n && memcmp(text, certificate, n) == 0 &&
+		  text[n] == '\n';
+	arena_free(scratch);
+	return is_same;
+}
+
+static void
+drop_older(struct agent *a, const char *name, void *arg)
+{
+	const struct successor *s = arg;
+	char job[NAME_CAP];
+	struct stat st;
+
+	if (!ends_with(name, MARK) || strcmp(name, s->mark) == 0 ||
+	    fstatat(a->key_dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    !is_older(&st.st_mtim, &s->since) ||
+	    !is_mark_of(a, name, s->certificate))
+		return;
+	snprintf(job, sizeof(job), "%.*s", (int)(strlen(name) - strlen(MARK)),
+	    name);
+	if (needs_of(a, job).holds == 0)
+		remove_key(a, job);
+	remove_file(a, name);
+}
+
+void
+keystore_installed(struct agent *a, const char *certificate,
+    const char *version)
+{
+	struct successor s = {.certificate = certificate};
+	struct stat st;
+
+	if (job_file_of_version(version, MARK, s.mark) != RC_OK)
+		return;
+	/* Without a mark this was done before. */
+	if (fstatat(a->key_dir_fd, s.mark, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return;
+	s.since = st.st_mtim;
+	each_file(a, drop_older, &s);
+	remove_file(a, s.mark);
+}
+
+/* Whether the versions of that directory can be seen and this is not one. */
+static bool
+is_gone(int versions_fd, const char *job)
+{
+	char version[NAME_CAP];
+	struct stat st;
+
+	snprintf(version, sizeof(version), VERSION_PREFIX "%s",
+	    job + strlen(JOB_PREFIX));
+	return fstatat(versions_fd, version, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
+	       errno == ENOENT;
+}
+
+struct release {
+	char ending[HOLD_LEN + 1];
+	int versions_fd;
+};
+
+static void
+release_one(struct agent *a, const char *name, void *arg)
+{
+	const struct release *l = arg;
+	char job[NAME_CAP];
+	struct needs needs;
+
+	if (!ends_with(name, l->ending) ||
+	    strncmp(name, JOB_PREFIX, strlen(JOB_PREFIX)) != 0)
+		return;
+	snprintf(job, sizeof(job), "%.*s", (int)(strlen(name) - HOLD_LEN),
+	    name);
+	if (!is_gone(l->versions_fd, job))
+		return;
+	needs = needs_of(a, job);
+	if (needs.holds == 1 && !needs.has_mark)
+		remove_key(a, job);
+	remove_file(a, name);
+}
+
+void
+keystore_release(struct agent *a, const char *dir)
+{
+	struct release l;
+	char path[PATH_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/v", dir) >= sizeof(path))
+		return;
+	/* A directory that can't be seen may come back with all it held. */
+	l.versions_fd =
+	    open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (l.versions_fd < 0)
+		return;
+	hold_ending(dir, l.ending);
+	each_file(a, release_one, &l);
+	close(l.versions_fd);
+}
+
+static void
+find_recent_mark(struct agent *a, const char *name, void *arg)
+{
+	bool *found = arg;
+	struct stat st;
+
+	if (ends_with(name, MARK) &&
+	    fstatat(a->key_dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_mtime >= time(NULL) - MARK_RECENT_S)
+		*found = true;
+}
+
+bool
+keystore_has_unfinished(struct agent *a)
+{
+	bool found = false;
+
+	each_file(a, find_recent_mark, &found);
 	return found;
 }
 
 void
 keystore_forget(struct agent *a, const char *job)
 {
-	char name[160];
+	char name[NAME_CAP];
 
-	if (name_of(job, ".csr", name) != RC_OK)
+	if (name_of(job, MARK, name) != RC_OK)
 		return;
-	IGNORE_RESULT(
-	    files_remove(a->key_dir_fd, name)); /* found again at a start */
-	if (name_of(job, ".key", name) == RC_OK)
-		IGNORE_RESULT(files_remove(a->key_dir_fd, name));
+	remove_key(a, job);
+	remove_file(a, name);
 }

@@ -2,27 +2,21 @@
  * certctl-agent: makes keys, asks for certificates, deploys them and proves
  * what is served, on the host it runs on.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
-#include "agent/files.h"
+#include "agent/home.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/op/op.h"
 
 #define STOP_CHECK_MS 50
 #define STOP_LIMIT_MS 5000
-#define LOCK_TRIES 50
-#define LOCK_PAUSE_US 100000
 
 static const struct cfg_key keys[] = {
 #define KEY CFG_KEY_ROW
@@ -90,55 +84,6 @@ begin(struct agent *a)
 	a->poll = poll_start(a);
 }
 
-/* One agent a key directory.  A predecessor that was killed may take a moment
- * to be gone. */
-static rc
-lock_dir(int fd, const char *path)
-{
-	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
-		if (errno != EWOULDBLOCK || i == LOCK_TRIES) {
-			log_error("KEY-DIR", "%s: %s", path,
-			    errno == EWOULDBLOCK
-				? "another agent uses this directory"
-				: strerror(errno));
-			return RC_BUSY;
-		}
-		(void)usleep(LOCK_PAUSE_US);
-	}
-	return RC_OK;
-}
-
-/* The state directory may be the key directory's parent: it goes first. */
-static rc
-open_dirs(struct agent *a)
-{
-	const char *key_dir = cfg_str(a->cfg, "key_dir");
-	const char *state_dir = cfg_str(a->cfg, "state_dir");
-	char path[PATH_MAX];
-	int fd;
-	rc r;
-
-	r = files_open_private_dir(state_dir, &fd);
-	if (r != RC_OK) {
-		log_error("STATE-DIR", "%s: %s", state_dir, strerror(errno));
-		return r;
-	}
-	close(fd);
-	r = files_open_private_dir(key_dir, &a->key_dir_fd);
-	if (r != RC_OK) {
-		log_error("KEY-DIR", "%s: %s", key_dir, strerror(errno));
-		return r;
-	}
-	r = lock_dir(a->key_dir_fd, key_dir);
-	if (r != RC_OK)
-		return r;
-	snprintf(path, sizeof(path), "%s/journal", state_dir);
-	r = files_open_private_dir(path, &a->journal_dir_fd);
-	if (r != RC_OK)
-		log_error("STATE-DIR", "%s: %s", path, strerror(errno));
-	return r;
-}
-
 static rc
 check_url(struct agent *a)
 {
@@ -201,7 +146,7 @@ agent_init(struct agent *a)
 	if (r == RC_OK)
 		r = check_allow(a);
 	if (r == RC_OK)
-		r = open_dirs(a);
+		r = home_open(a);
 	if (r == RC_OK)
 		r = loop_new(&a->loop);
 	if (r == RC_OK)
@@ -234,6 +179,7 @@ agent_fini(struct agent *a)
 	loop_free(a->loop);
 	mem_wipe(a->api_key, sizeof(a->api_key));
 	free(a->server_url);
+	home_close(a);
 	cfg_free(a->cfg);
 }
 
@@ -242,7 +188,8 @@ main(int argc, char **argv)
 {
 	struct agent a = {.exit_status = 0,
 	    .key_dir_fd = -1,
-	    .journal_dir_fd = -1};
+	    .journal_dir_fd = -1,
+	    .state_dir_fd = -1};
 	bool registered = false;
 	int status;
 	rc r;

@@ -193,6 +193,41 @@ def test_programs_see_nothing_of_the_agent(plane, site):
     deploy(site)
 
 
+def test_keys_go_with_the_last_version_that_needs_them(plane, site):
+    """Those of what stands on the host stay, the others' do not."""
+    for _ in range(4):
+        site.renew_and_wait()
+    keys = plane.dir / "agent-1" / "keys"
+
+    def kept():
+        versions = {p.name.removeprefix("certver") for p in (site.directory / "v").glob("certver*")}
+        mine = {v[0].removeprefix("certver") for v in plane.query("SELECT id FROM certificate_versions WHERE certificate_id = 'demo'")}
+        have = {p.name.removeprefix("job").removesuffix(".key") for p in keys.glob("job*.key")} & mine
+        return versions and len(mine) > len(versions) and have == versions
+    wait_for(kept, 10, "the keys of the installed versions alone")
+    held = {p.name.removeprefix("job").split(".in-")[0] for p in keys.glob("job*.in-*")}
+    assert {p.name.removeprefix("certver") for p in (site.directory / "v").glob("certver*")} <= held
+
+
+@pytest.mark.parametrize("which", ["state", "keys"])
+@pytest.mark.parametrize("spoil, words", [
+    (lambda d: d.chmod(0o755), "chmod 0700"),
+    (lambda d: (d / "somebodys").touch(), "somebodys"),
+])
+def test_directory_that_is_not_the_agents_is_refused(plane, unique, which, spoil, words):
+    state = plane.dir / unique("agent-home")
+    directory = {"state": state, "keys": state / "keys"}[which]
+    directory.mkdir(mode=0o700, parents=True)
+    state.chmod(0o700)
+    spoil(directory)
+    before = directory.stat().st_mode, sorted(directory.iterdir())
+    agent = plane.start_agent(state.name, wait=False)
+    assert agent.wait_end() == 1
+    assert words in agent.log() and str(directory) in agent.log()
+    assert (directory.stat().st_mode, sorted(directory.iterdir())) == before
+    assert not plane.query("SELECT 1 FROM agents WHERE name = %s", state.name)
+
+
 @pytest.mark.parametrize("variable, value", [
     ("CERTCTL_AGENT_TARGET_DIRS", "etc/ssl"), ("CERTCTL_AGENT_TARGET_DIRS", "/etc/ssl/../x"), ("CERTCTL_AGENT_TARGET_DIRS", "/"),
     ("CERTCTL_AGENT_COMMANDS", "nginx -t"), ("CERTCTL_AGENT_COMMANDS", "/usr/sbin/nginx,*"),

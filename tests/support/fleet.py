@@ -388,7 +388,7 @@ class Fleet:
 
     def start_agent(self, name="agent-1", keep=False, wait=True, **env):
         state = self.dir / name
-        state.mkdir(exist_ok=True)
+        state.mkdir(mode=0o700, exist_ok=True)
         process = self.spawn(name, [BUILD / "agent" / "certctl-agent"], {
             "CERTCTL_SERVER_URL": f"https://127.0.0.1:{self.api_port}", "CERTCTL_AGENT_NAME": name,
             "CERTCTL_SERVER_CA_BUNDLE_PATH": str(self.dir / "tls" / "api.pem"),

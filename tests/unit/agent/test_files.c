@@ -14,37 +14,6 @@
 #include "tests/unit/check.h"
 
 static void
-private_dir_is_made_and_tightened(void)
-{
-	int fd = -1;
-
-	(void)sandbox_new();
-	CHECK_INT(files_open_private_dir(sandbox_path("k"), &fd), RC_OK);
-	CHECK_INT(sandbox_mode("k"), 0700);
-	close(fd);
-	CHECK(chmod(sandbox_path("k"), 0755) == 0);
-	CHECK_INT(files_open_private_dir(sandbox_path("k"), &fd), RC_OK);
-	CHECK_INT(sandbox_mode("k"), 0700);
-	close(fd);
-}
-
-static void
-private_dir_is_no_file_and_no_link(void)
-{
-	int fd = -1;
-
-	(void)sandbox_new();
-	sandbox_put("file", "x");
-	CHECK_INT(files_open_private_dir(sandbox_path("file"), &fd), RC_IO);
-	CHECK_INT(errno, ENOTDIR);
-	CHECK(symlink("/tmp", sandbox_path("link")) == 0);
-	CHECK_INT(files_open_private_dir(sandbox_path("link"), &fd), RC_IO);
-	CHECK_INT(files_open_private_dir(sandbox_path("no/where"), &fd), RC_IO);
-	CHECK_INT(errno, ENOENT);
-	CHECK_INT(fd, -1);
-}
-
-static void
 write_replaces_whole(void)
 {
 	int fd;
@@ -188,9 +157,8 @@ mkdir_of_what_is_there_is_fine(void)
 	CHECK_INT(files_sync_dir(sandbox_path("no")), RC_IO);
 }
 
-CHECK_MAIN(CHECK_ROW(private_dir_is_made_and_tightened),
-    CHECK_ROW(private_dir_is_no_file_and_no_link),
-    CHECK_ROW(write_replaces_whole), CHECK_ROW(write_gets_past_leftovers),
+CHECK_MAIN(CHECK_ROW(write_replaces_whole),
+    CHECK_ROW(write_gets_past_leftovers),
     CHECK_ROW(write_that_does_not_fit_leaves_the_old),
     CHECK_ROW(write_refuses_long_names), CHECK_ROW(read_is_bounded_and_plain),
     CHECK_ROW(remove_of_nothing_is_fine), CHECK_ROW(symlink_replaces),

@@ -4,8 +4,10 @@
 #include "agent/keystore.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,13 +17,14 @@
 #include "tests/unit/check.h"
 
 static struct agent agent;
+static struct arena *a;
 
 static void
 begin(void)
 {
 	if (agent.key_dir_fd > 0)
 		close(agent.key_dir_fd);
-	(void)sandbox_new();
+	a = sandbox_new();
 	agent.key_dir_fd = sandbox_dir_fd("k");
 }
 
@@ -84,7 +87,7 @@ odd_jobs_make_no_file(void)
 	begin();
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		CHECK_INT(keystore_key(&agent, bad[i], &key), RC_INVALID);
-		CHECK_INT(keystore_mark(&agent, bad[i], "x"), RC_INVALID);
+		CHECK_INT(keystore_mark(&agent, bad[i], "c", "x"), RC_INVALID);
 		keystore_forget(&agent, bad[i]);
 	}
 	memset(longest, 'j', 129);
@@ -135,27 +138,174 @@ marks_tell_what_is_unfinished(void)
 	CHECK_INT(keystore_key(&agent, "job-1", &key), RC_OK);
 	EVP_PKEY_free(key);
 	CHECK(!keystore_has_unfinished(&agent));
-	CHECK_INT(keystore_mark(&agent, "job-1", "CSR"), RC_OK);
-	CHECK_STR(sandbox_get("k/job-1.csr"), "CSR");
+	CHECK_INT(keystore_mark(&agent, "job-1", "mc-1", "CSR"), RC_OK);
+	CHECK_STR(sandbox_get("k/job-1.csr"), "mc-1\nCSR");
 	CHECK(keystore_has_unfinished(&agent));
-	keystore_installed(&agent, "certver-1");
+	keystore_installed(&agent, "mc-1", "certver-1");
 	CHECK(!keystore_has_unfinished(&agent));
 	CHECK(sandbox_has("k/job-1.key"));
-	keystore_installed(&agent, "certver-1"); /* again is fine */
-	keystore_installed(&agent, "odd");
+	keystore_installed(&agent, "mc-1", "certver-1"); /* again is fine */
+	keystore_installed(&agent, "mc-1", "odd");
 }
 
 static void
-old_marks_go(void)
+old_marks_hurry_nobody(void)
 {
 	struct timeval t[2] = {{.tv_sec = time(NULL) - 8 * 86400},
 	    {.tv_sec = time(NULL) - 8 * 86400}};
 
 	begin();
-	CHECK_INT(keystore_mark(&agent, "job-1", "CSR"), RC_OK);
+	CHECK_INT(keystore_mark(&agent, "job-1", "mc-1", "CSR"), RC_OK);
 	CHECK(utimes(sandbox_path("k/job-1.csr"), t) == 0);
 	CHECK(!keystore_has_unfinished(&agent));
+	/* The CA may be slow: the key is needed all the same. */
+	CHECK_INT(sandbox_count("k"), 1);
+}
+
+static void
+enrol(const char *job, const char *certificate, time_t at)
+{
+	struct timeval t[2] = {{.tv_sec = at}, {.tv_sec = at}};
+	EVP_PKEY *key = NULL;
+
+	CHECK_INT(keystore_key(&agent, job, &key), RC_OK);
+	EVP_PKEY_free(key);
+	CHECK_INT(keystore_mark(&agent, job, certificate, "CSR"), RC_OK);
+	CHECK(utimes(sandbox_path(arena_printf(a, "k/%s.csr", job)), t) == 0);
+}
+
+static const char *
+site(const char *name)
+{
+	const char *path = sandbox_path(name);
+
+	(void)mkdir(path, 0755);
+	(void)mkdir(arena_printf(a, "%s/v", path), 0755);
+	return path;
+}
+
+/* As a deployment does it: hold, stage, prove. */
+static void
+install(const char *version, const char *certificate, const char *dir)
+{
+	CHECK_INT(keystore_hold(&agent, version, dir), RC_OK);
+	CHECK(mkdir(arena_printf(a, "%s/v/%s", dir, version), 0755) == 0);
+	keystore_installed(&agent, certificate, version);
+	keystore_release(&agent, dir);
+}
+
+static void
+prune(const char *version, const char *dir)
+{
+	CHECK(rmdir(arena_printf(a, "%s/v/%s", dir, version)) == 0);
+	keystore_release(&agent, dir);
+}
+
+static void
+a_key_goes_with_its_last_version(void)
+{
+	const char *one, *two;
+
+	begin();
+	one = site("one");
+	two = site("two");
+	enrol("job-1", "mc-1", 1000);
+	install("certver-1", "mc-1", one);
+	install("certver-1", "mc-1", two);
+	CHECK(!sandbox_has("k/job-1.csr"));
+	enrol("job-2", "mc-1", 2000);
+	install("certver-2", "mc-1", one);
+	CHECK(sandbox_has("k/job-1.key")); /* kept to swap back to */
+	prune("certver-1", one);
+	CHECK(sandbox_has("k/job-1.key")); /* the other serves it */
+	prune("certver-1", two);
+	CHECK(!sandbox_has("k/job-1.key"));
+	CHECK(sandbox_has("k/job-2.key"));
+	CHECK_INT(sandbox_count("k"), 2);
+}
+
+static void
+a_key_that_a_job_waits_for_stays(void)
+{
+	const char *one;
+
+	begin();
+	one = site("one");
+	/* Staged, not proven, and pruned by the next. */
+	enrol("job-1", "mc-1", 1000);
+	CHECK_INT(keystore_hold(&agent, "certver-1", one), RC_OK);
+	keystore_release(&agent, one);
+	CHECK(sandbox_has("k/job-1.key"));
+	CHECK(sandbox_has("k/job-1.csr"));
+	/* Another certificate's install, or an older one, says nothing. */
+	enrol("job-2", "mc-2", 2000);
+	enrol("job-3", "mc-1", 500);
+	install("certver-2", "mc-2", site("two"));
+	install("certver-3", "mc-1", site("three"));
+	CHECK(sandbox_has("k/job-1.key"));
+	CHECK(sandbox_has("k/job-1.csr"));
+}
+
+static void
+what_came_to_nothing_goes_with_its_successor(void)
+{
+	const char *one;
+
+	begin();
+	one = site("one");
+	enrol("job-1", "mc-1", 1000);
+	enrol("job-2", "mc-1", 2000);
+	CHECK_INT(keystore_hold(&agent, "certver-2", one), RC_OK);
+	CHECK(mkdir(sandbox_path("one/v/certver-2"), 0755) == 0);
+	enrol("job-3", "mc-1", 3000);
+	install("certver-3", "mc-1", one);
+	CHECK(!sandbox_has("k/job-1.key"));
+	CHECK(!sandbox_has("k/job-1.csr"));
+	CHECK(sandbox_has("k/job-2.key")); /* still stands in one/v */
+	CHECK(!sandbox_has("k/job-2.csr"));
+	prune("certver-2", one);
+	CHECK(!sandbox_has("k/job-2.key"));
+	CHECK_INT(sandbox_count("k"), 2);
+}
+
+/* A file system that is not mounted, say. */
+static void
+a_directory_that_is_away_loses_nothing(void)
+{
+	const char *one;
+
+	begin();
+	one = site("one");
+	enrol("job-1", "mc-1", 1000);
+	install("certver-1", "mc-1", one);
+	CHECK(rename(one, sandbox_path("away")) == 0);
+	keystore_release(&agent, one);
+	CHECK(symlink("away", one) == 0);
+	CHECK(sandbox_has("k/job-1.key"));
+	CHECK(unlink(one) == 0);
+	CHECK(rename(sandbox_path("away"), one) == 0);
+	keystore_release(&agent, one);
+	CHECK(sandbox_has("k/job-1.key"));
+	prune("certver-1", one);
 	CHECK_INT(sandbox_count("k"), 0);
+}
+
+/* What a crash between two steps leaves is found by the next install. */
+static void
+leftovers_of_a_crash_go(void)
+{
+	const char *one;
+
+	begin();
+	one = site("one");
+	enrol("job-1", "mc-1", 1000);
+	install("certver-1", "mc-1", one);
+	CHECK(rmdir(sandbox_path("one/v/certver-1")) == 0);
+	CHECK(unlink(sandbox_path("k/job-1.key")) == 0);
+	enrol("job-2", "mc-1", 2000);
+	install("certver-2", "mc-1", one);
+	CHECK_INT(sandbox_count("k"), 2);
+	CHECK(sandbox_has("k/job-2.key"));
 }
 
 static void
@@ -166,7 +316,7 @@ forgotten_is_gone(void)
 	begin();
 	CHECK_INT(keystore_key(&agent, "job-1", &key), RC_OK);
 	EVP_PKEY_free(key);
-	CHECK_INT(keystore_mark(&agent, "job-1", "CSR"), RC_OK);
+	CHECK_INT(keystore_mark(&agent, "job-1", "mc-1", "CSR"), RC_OK);
 	keystore_forget(&agent, "job-1");
 	CHECK_INT(sandbox_count("k"), 0);
 	keystore_forget(&agent, "job-1");
@@ -176,5 +326,9 @@ CHECK_MAIN(CHECK_ROW(a_job_has_one_key),
     CHECK_ROW(a_version_leads_to_its_jobs_key),
     CHECK_ROW(odd_jobs_make_no_file), CHECK_ROW(a_full_disk_leaves_nothing),
     CHECK_ROW(a_broken_key_is_an_error),
-    CHECK_ROW(marks_tell_what_is_unfinished), CHECK_ROW(old_marks_go),
-    CHECK_ROW(forgotten_is_gone))
+    CHECK_ROW(marks_tell_what_is_unfinished), CHECK_ROW(old_marks_hurry_nobody),
+    CHECK_ROW(a_key_goes_with_its_last_version),
+    CHECK_ROW(a_key_that_a_job_waits_for_stays),
+    CHECK_ROW(what_came_to_nothing_goes_with_its_successor),
+    CHECK_ROW(a_directory_that_is_away_loses_nothing),
+    CHECK_ROW(leftovers_of_a_crash_go), CHECK_ROW(forgotten_is_gone))

@@ -1,0 +1,290 @@
+#include "agent/home.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log/log.h"
+
+#define LOCK_TRIES 50
+#define LOCK_PAUSE_US 100000
+#define JOURNAL "journal"
+
+struct own_dir {
+	const char *code; /* of the log lines */
+	const char *variable;
+	const char *path;
+	/* Whether an agent puts a file of that name there; *out_is_proof: and
+	 * nobody else does. */
+	bool (*knows)(const struct own_dir *d, const char *name,
+	    bool *out_is_proof);
+	const char *key_dir;
+};
+
+static bool
+ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+static bool
+is_any_dirs(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+	       strcmp(name, "lost+found") == 0;
+}
+
+static bool
+knows_key(const struct own_dir *d, const char *name, bool *out_is_proof)
+{
+	bool is_job = strncmp(name, "job-", 4) == 0;
+
+	*out_is_proof =
+	    is_job && (ends_with(name, ".key") || ends_with(name, ".csr"));
+	return is_job;
+}
+
+/* The key directory usually lies below the state directory. */
+static bool
+leads_to_keys(const struct own_dir *d, const char *name)
+{
+	size_t n = strlen(d->path), m = strlen(name);
+	const char *rest = d->key_dir + n;
+
+	if (strncmp(d->key_dir, d->path, n) != 0)
+		return false;
+	rest += strspn(rest, "/");
+	return strncmp(rest, name, m) == 0 &&
+	       (rest[m] == '/' || rest[m] == '\0');
+}
+
+static bool
+knows_state(const struct own_dir *d, const char *name, bool *out_is_proof)
+{
+	*out_is_proof = strcmp(name, "identity.json") == 0;
+	return *out_is_proof || strcmp(name, "identity.json.tmp") == 0 ||
+	       strcmp(name, JOURNAL) == 0 || leads_to_keys(d, name) ||
+	       (strcmp(d->path, d->key_dir) == 0 &&
+		   knows_key(d, name, out_is_proof));
+}
+
+static rc
+check_content(const struct own_dir *d, int dir_fd)
+{
+	char stranger[NAME_MAX + 1] = "";
+	bool is_proven = false;
+	struct dirent *e;
+	DIR *dir;
+	int fd;
+
+	fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		log_error(d->code, "%s: %s", d->path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return RC_IO;
+	}
+	while (!is_proven && (e = readdir(dir)) != NULL) {
+		if (is_any_dirs(e->d_name) ||
+		    d->knows(d, e->d_name, &is_proven))
+			continue;
+		memcpy(stranger, e->d_name, strlen(e->d_name) + 1);
+	}
+	closedir(dir);
+	if (is_proven || !stranger[0])
+		return RC_OK;
+	log_error(d->code,
+	    "%s holds \"%s\" and nothing of an agent's: name a "
+	    "directory that is new or empty in %s",
+	    d->path, stranger, d->variable);
+	return RC_CONFLICT;
+}
+
+static rc
+check_owner(const struct own_dir *d, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0) {
+		log_error(d->code, "%s: %s", d->path, strerror(errno));
+		return RC_IO;
+	}
+	if (st.st_uid != geteuid()) {
+		log_error(d->code,
+		    "%s belongs to user %u and this agent runs as user %u: "
+		    "start it as that user, or name another directory in %s",
+		    d->path, (unsigned)st.st_uid, (unsigned)geteuid(),
+		    d->variable);
+		return RC_FORBIDDEN;
+	}
+	if (st.st_mode & 077) {
+		log_error(d->code,
+		    "%s has mode %04o, so others may have read it or put "
+		    "something there: look at what it holds, then chmod 0700 "
+		    "it, or name another directory in %s",
+		    d->path, (unsigned)st.st_mode & 07777, d->variable);
+		return RC_FORBIDDEN;
+	}
+	return RC_OK;
+}
+
+static int
+open_dir(const char *path)
+{
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static rc
+cannot_open(const struct own_dir *d)
+{
+	if (errno == ELOOP || errno == ENOTDIR)
+		log_error(d->code,
+		    "%s is no directory: name one, not a link to one, in %s",
+		    d->path, d->variable);
+	else
+		log_error(d->code, "%s: %s (%s)", d->path, strerror(errno),
+		    d->variable);
+	return RC_IO;
+}
+
+static rc
+take(const struct own_dir *d, int *out_fd)
+{
+	int fd;
+	rc r;
+
+	if (mkdir(d->path, 0700) != 0 && errno != EEXIST)
+		return cannot_open(d);
+	fd = open_dir(d->path);
+	if (fd < 0)
+		return cannot_open(d);
+	r = check_owner(d, fd);
+	if (r == RC_OK)
+		r = check_content(d, fd);
+	if (r != RC_OK) {
+		close(fd);
+		return r;
+	}
+	*out_fd = fd;
+	return RC_OK;
+}
+
+/* One agent a key directory.  A predecessor that was killed may take a moment
+ * to be gone. */
+static rc
+lock_dir(const struct own_dir *d, int fd)
+{
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+		if (errno != EWOULDBLOCK || i == LOCK_TRIES) {
+			log_error(d->code, "%s: %s", d->path,
+			    errno == EWOULDBLOCK
+				? "another agent uses this directory"
+				: strerror(errno));
+			return RC_BUSY;
+		}
+		(void)usleep(LOCK_PAUSE_US);
+	}
+	return RC_OK;
+}
+
+/* Below the state directory, which is ours by now. */
+static rc
+open_journal(struct agent *a, const struct own_dir *state)
+{
+	struct own_dir journal = *state;
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/" JOURNAL, state->path);
+	journal.path = path;
+	if (mkdirat(a->state_dir_fd, JOURNAL, 0700) != 0 && errno != EEXIST)
+		return cannot_open(&journal);
+	a->journal_dir_fd = openat(a->state_dir_fd, JOURNAL,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (a->journal_dir_fd < 0)
+		return cannot_open(&journal);
+	return check_owner(&journal, a->journal_dir_fd);
+}
+
+static void
+describe(const struct agent *a, struct own_dir *out_state,
+    struct own_dir *out_keys)
+{
+	const char *key_dir = cfg_str(a->cfg, "key_dir");
+
+	*out_state = (struct own_dir){"STATE-DIR", "CERTCTL_AGENT_STATE_DIR",
+	    cfg_str(a->cfg, "state_dir"), knows_state, key_dir};
+	*out_keys = (struct own_dir){"KEY-DIR", "CERTCTL_KEY_DIR", key_dir,
+	    knows_key, key_dir};
+	if (strcmp(out_state->path, key_dir) == 0)
+		out_keys->knows = knows_state;
+}
+
+/* The state directory may be the key directory's parent: it goes first. */
+rc
+home_open(struct agent *a)
+{
+	struct own_dir state, keys;
+	rc r;
+
+	describe(a, &state, &keys);
+	r = take(&state, &a->state_dir_fd);
+	if (r == RC_OK)
+		r = take(&keys, &a->key_dir_fd);
+	if (r == RC_OK)
+		r = lock_dir(&keys, a->key_dir_fd);
+	if (r == RC_OK)
+		r = open_journal(a, &state);
+	return r;
+}
+
+static rc
+check_one(const struct own_dir *d)
+{
+	int fd = open_dir(d->path);
+	rc r;
+
+	if (fd < 0)
+		return errno == ENOENT ? RC_OK : cannot_open(d);
+	r = check_owner(d, fd);
+	if (r == RC_OK)
+		r = check_content(d, fd);
+	close(fd);
+	return r;
+}
+
+rc
+home_check(const struct agent *a)
+{
+	struct own_dir state, keys;
+	rc r, s;
+
+	describe(a, &state, &keys);
+	r = check_one(&state);
+	s = check_one(&keys);
+	return r != RC_OK ? r : s;
+}
+
+static void
+close_one(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void
+home_close(struct agent *a)
+{
+	close_one(&a->key_dir_fd);
+	close_one(&a->journal_dir_fd);
+	close_one(&a->state_dir_fd);
+}
