@@ -6,6 +6,7 @@
 #include <cjson/cJSON.h>
 
 #include "agent/probe.h"
+#include "agent/stop.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
 #include "common/json/json.h"
@@ -103,7 +104,7 @@ api_done(void *arg, rc code, int status, const char *body, size_t len,
 		if (parsed != RC_OK)
 			o->reply.json = NULL;
 	}
-	if (code == RC_OK && status >= 400) {
+	if (code == RC_OK && status >= 300) {
 		const char *message = NULL;
 
 		if (o->reply.json)
@@ -113,7 +114,7 @@ api_done(void *arg, rc code, int status, const char *body, size_t len,
 		    status, message ? ": " : "", message ? message : "");
 	}
 	if (code == RC_OK && status == 410)
-		agent_retired(o->agent);
+		stop_retired(o->agent);
 	op_wake(o->op);
 }
 

@@ -131,7 +131,7 @@ deploy_claim_dir(struct op *op)
 
 	if (w->agent->is_stopping || w->agent->is_retired)
 		return op_done(op);
-	if (!poll_claim_dir(w, d->paths.dir)) {
+	if (!work_claim_dir(w, d->paths.dir)) {
 		op_extend(op, DEPLOY_STEP_LIMIT_MS);
 		return op_sleep(op, BUSY_RETRY_MS, deploy_claim_dir);
 	}

@@ -1,7 +1,5 @@
-/*
- * heartbeat: tells the server that this agent lives, and learns that it was
- * retired.
- */
+#include "agent/heartbeat.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>

@@ -1,10 +1,5 @@
-/*
- * identity: the agent's own key and id.
- *
- * The key is made and synced before its hash is registered, and registering
- * the same name and hash again gives the same agent; so a crash anywhere here
- * never makes two agents.  <state dir>/identity.json, 0600.
- */
+#include "agent/identity.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,6 +12,7 @@
 
 #include "agent/call.h"
 #include "agent/files.h"
+#include "agent/stop.h"
 #include "common/base/enc.h"
 #include "common/base/fault.h"
 #include "common/base/mem.h"
@@ -27,6 +23,7 @@
 #define IDENTITY "identity.json"
 #define IDENTITY_MAX 8192
 #define CALL_MS 30000
+#define RETRY_MIN_MS 200
 #define RETRY_MAX_MS 30000
 
 static rc
@@ -88,9 +85,41 @@ identity_make(struct agent *a)
 }
 
 rc
-identity_load(struct agent *a, bool *out_registered)
+identity_check(const struct agent *a)
+{
+	const char *id = cfg_str(a->cfg, "agent_id");
+	const char *key = cfg_str(a->cfg, "api_key");
+
+	if (!id[0] == !key[0])
+		return RC_OK;
+	log_error("CONFIG",
+	    "CERTCTL_AGENT_ID and CERTCTL_API_KEY go together and %s is "
+	    "empty: set both, or neither and CERTCTL_AGENT_BOOTSTRAP_TOKEN",
+	    id[0] ? "CERTCTL_API_KEY" : "CERTCTL_AGENT_ID");
+	return RC_INVALID;
+}
+
+static rc
+cannot_use(const struct agent *a, rc r)
 {
 	const char *dir = cfg_str(a->cfg, "state_dir");
+
+	if (r == RC_INVALID || r == RC_TOO_LARGE || r == RC_NOT_FOUND)
+		log_error("IDENTITY",
+		    "%s/" IDENTITY " is not what an agent wrote: bring it "
+		    "back from a copy; without one retire the agent %s at the "
+		    "server, remove the file and start again",
+		    dir, a->name);
+	else
+		log_error("IDENTITY",
+		    "%s/" IDENTITY " cannot be read or written: %s", dir,
+		    r == RC_IO ? strerror(errno) : rc_name(r));
+	return r;
+}
+
+rc
+identity_load(struct agent *a, bool *out_registered)
+{
 	const char *id = cfg_str(a->cfg, "agent_id");
 	const char *key = cfg_str(a->cfg, "api_key");
 	rc r;
@@ -101,22 +130,17 @@ identity_load(struct agent *a, bool *out_registered)
 		*out_registered = true;
 		return RC_OK;
 	}
-	if (id[0] || key[0]) {
-		log_error("CONFIG", "CERTCTL_AGENT_ID and CERTCTL_API_KEY go "
-				    "together: set both, or neither and "
-				    "CERTCTL_AGENT_BOOTSTRAP_TOKEN");
-		return RC_INVALID;
-	}
-	r = identity_read(a);
-	if (r == RC_NOT_FOUND)
-		r = identity_make(a);
-	if (r != RC_OK) {
-		log_error("IDENTITY",
-		    "%s/" IDENTITY " cannot be read or "
-		    "written: %s",
-		    dir, rc_name(r));
+	r = identity_check(a);
+	if (r != RC_OK)
 		return r;
-	}
+	if (faccessat(a->state_dir_fd, IDENTITY, F_OK, AT_SYMLINK_NOFOLLOW) !=
+		0 &&
+	    errno == ENOENT)
+		r = identity_make(a);
+	else
+		r = identity_read(a);
+	if (r != RC_OK)
+		return cannot_use(a, r);
 	*out_registered = a->id[0] != '\0';
 	return RC_OK;
 }
@@ -142,7 +166,7 @@ register_end(struct agent *a, void *arg)
 	if (ok && !a->is_stopping)
 		g->done(a);
 	else
-		agent_stop(a, 1);
+		stop_begin(a, 1);
 	free(g);
 }
 
@@ -151,7 +175,7 @@ register_again(struct op *op, const char *why)
 {
 	struct registration *g = agent_arg(op);
 
-	g->delay_ms = g->delay_ms ? g->delay_ms * 2 : 200;
+	g->delay_ms = g->delay_ms ? g->delay_ms * 2 : RETRY_MIN_MS;
 	if (g->delay_ms > RETRY_MAX_MS)
 		g->delay_ms = RETRY_MAX_MS;
 	log_warn("REGISTER-RETRY", "%s; again in %lld ms", why,
@@ -160,46 +184,93 @@ register_again(struct op *op, const char *why)
 	return op_sleep(op, rand_jitter(g->delay_ms, 20), register_ask);
 }
 
+/* It would be answered the same however often it is asked. */
 static enum op_next
-register_answered(struct op *op)
+register_refused(struct op *op, const char *why)
 {
-	const struct call_reply *reply = call_reply(op);
+	log_error("REGISTER-REFUSED", "%s", why);
+	return op_done(op); /* without an id the agent stops */
+}
+
+static enum op_next
+register_unauthenticated(struct op *op, const char *error)
+{
+	struct agent *a = agent_of(op);
+
+	if (!cfg_str(a->cfg, "bootstrap_token")[0])
+		return register_refused(op,
+		    op_printf(op,
+			"%s: this agent is not registered yet, and "
+			"%s takes a new one only with its bootstrap token: "
+			"set CERTCTL_AGENT_BOOTSTRAP_TOKEN (or _FILE) to the "
+			"server's, once; or CERTCTL_AGENT_ID and "
+			"CERTCTL_API_KEY of a registration made elsewhere",
+			error, a->server_url));
+	/* The server's may be about to be changed too. */
+	return register_again(op,
+	    op_printf(op,
+		"%s: check CERTCTL_AGENT_BOOTSTRAP_TOKEN, it must be the one "
+		"that the server has",
+		error));
+}
+
+static enum op_next
+register_keep(struct op *op, const char *id)
+{
 	struct registration *g = agent_arg(op);
 	struct agent *a = g->agent;
-	const char *id;
 	rc r;
 
-	fault_point("agent.register.after");
-	if (reply->code != RC_OK || reply->status >= 500 ||
-	    reply->status == 429)
-		return register_again(op, reply->error);
-	if (reply->status == 401 || reply->status == 403)
-		return register_again(op, op_printf(op,
-					      "%s: check "
-					      "CERTCTL_AGENT_BOOTSTRAP_TOKEN",
-					      reply->error));
-	if (reply->status == 409)
-		return op_fail(op, RC_CONFLICT,
-		    "the name %s belongs to "
-		    "another agent: choose one with CERTCTL_AGENT_NAME, or "
-		    "bring back that agent's state directory",
-		    a->name);
-	if ((reply->status != 200 && reply->status != 201) || !reply->json ||
-	    json_str(reply->json, "id", sizeof(a->id) - 1, &id) != RC_OK)
-		return op_fail(op, RC_INTERNAL,
-		    "the registration was "
-		    "answered %d: %s",
-		    reply->status, reply->error ? reply->error : "no id in it");
 	snprintf(a->id, sizeof(a->id), "%s", id);
 	memcpy(a->api_key, g->key, sizeof(a->api_key));
 	r = identity_save(a);
 	if (r != RC_OK) {
 		a->id[0] = '\0';
-		return op_fail(op, r, "cannot save the identity: %s",
-		    strerror(errno));
+		return register_refused(op,
+		    op_printf(op,
+			"registered as %s, but %s/" IDENTITY
+			" cannot be written: %s; mend that and start again, "
+			"it will be the same agent",
+			id, cfg_str(a->cfg, "state_dir"),
+			r == RC_IO ? strerror(errno) : rc_name(r)));
 	}
 	log_info("REGISTERED", "as %s, id %s", a->name, a->id);
 	return op_done(op);
+}
+
+static enum op_next
+register_answered(struct op *op)
+{
+	const struct call_reply *reply = call_reply(op);
+	struct agent *a = agent_of(op);
+	const char *id;
+
+	fault_point("agent.register.after");
+	if (reply->code != RC_OK || reply->status >= 500 ||
+	    reply->status == 408 || reply->status == 429)
+		return register_again(op, reply->error);
+	if (reply->status == 401 || reply->status == 403)
+		return register_unauthenticated(op, reply->error);
+	if (reply->status == 409)
+		return register_refused(op,
+		    op_printf(op,
+			"%s: the name %s belongs to another agent: choose one "
+			"with CERTCTL_AGENT_NAME, or bring back that agent's "
+			"state directory",
+			reply->error, a->name));
+	if (reply->status >= 300)
+		return register_refused(op,
+		    op_printf(op, "%s (registering as %s)", reply->error,
+			a->name));
+	if (!reply->json ||
+	    json_str(reply->json, "id", sizeof(a->id) - 1, &id) != RC_OK ||
+	    id[0] == '\0')
+		return register_refused(op,
+		    op_printf(op,
+			"%s answered %d without an id: is CERTCTL_SERVER_URL "
+			"that of a certctl server?",
+			a->server_url, reply->status));
+	return register_keep(op, id);
 }
 
 static enum op_next
@@ -239,6 +310,10 @@ identity_register(struct agent *a, void (*done)(struct agent *a))
 
 	g->agent = a;
 	g->done = done;
+	log_info("REGISTERING", "as %s at %s%s", a->name, a->server_url,
+	    cfg_str(a->cfg, "bootstrap_token")[0]
+		? ""
+		: ", without CERTCTL_AGENT_BOOTSTRAP_TOKEN");
 	memcpy(g->key, a->api_key, sizeof(g->key));
 	snprintf(a->api_key, sizeof(a->api_key), "%s",
 	    cfg_str(a->cfg, "bootstrap_token"));

@@ -10,13 +10,14 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/heartbeat.h"
 #include "agent/home.h"
+#include "agent/identity.h"
+#include "agent/poll.h"
+#include "agent/stop.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/op/op.h"
-
-#define STOP_CHECK_MS 50
-#define STOP_LIMIT_MS 5000
 
 static const struct cfg_key keys[] = {
 #define KEY CFG_KEY_ROW
@@ -24,56 +25,26 @@ static const struct cfg_key keys[] = {
 #undef KEY
 };
 
-static struct timer *stop_timer;
-static int64_t stop_deadline;
-
 static void
-stop_when_idle(void *arg)
+begin_stop(struct agent *a)
 {
-	struct agent *a = arg;
-
-	if (poll_is_idle(a->poll) || loop_now_ms(a->loop) > stop_deadline)
-		loop_stop(a->loop);
-	else
-		timer_arm(stop_timer, STOP_CHECK_MS);
-}
-
-void
-agent_stop(struct agent *a, int exit_status)
-{
-	if (a->is_stopping)
-		return;
-	a->is_stopping = true;
-	a->exit_status = exit_status;
 	heartbeat_stop(a->heartbeat);
 	poll_stop(a->poll);
-	stop_deadline = loop_now_ms(a->loop) + STOP_LIMIT_MS;
-	stop_timer = timer_new(a->loop, stop_when_idle, a);
-	timer_arm(stop_timer, 0);
 }
 
-static void
-leave_retired(void *arg)
+static bool
+is_idle(const struct agent *a)
 {
-	agent_stop(arg, 0);
+	return poll_is_idle(a->poll);
 }
 
-void
-agent_retired(struct agent *a)
-{
-	if (a->is_retired)
-		return;
-	log_info("RETIRED", "the server says this agent was retired; leaving");
-	a->is_retired = true;
-	/* The stop ends requests, and the caller is the callback of one. */
-	loop_defer(a->loop, leave_retired, a);
-}
+static const struct stop_hooks stop_hooks = {begin_stop, is_idle};
 
 static void
 on_signal(void *arg)
 {
 	log_info("STOPPING", "asked to stop");
-	agent_stop(arg, 0);
+	stop_begin(arg, 0);
 }
 
 static void
@@ -127,11 +98,29 @@ check_allow(struct agent *a)
 	return r;
 }
 
+/* What the configuration says, as far as no directory is needed. */
 static rc
-agent_init(struct agent *a)
+agent_configure(struct agent *a)
+{
+	const char *name = cfg_str(a->cfg, "agent_name");
+	rc url, allow, identity;
+
+	if (gethostname(a->hostname, sizeof(a->hostname) - 1) != 0)
+		snprintf(a->hostname, sizeof(a->hostname), "localhost");
+	a->name = name[0] ? name : a->hostname;
+	/* All of them, so that one start tells every mistake. */
+	url = check_url(a);
+	allow = check_allow(a);
+	identity = identity_check(a);
+	if (url != RC_OK)
+		return url;
+	return allow != RC_OK ? allow : identity;
+}
+
+static rc
+agent_connect(struct agent *a)
 {
 	const char *ca = cfg_str(a->cfg, "server_ca_bundle");
-	const char *name = cfg_str(a->cfg, "agent_name");
 	struct http_out_opts opts = {
 	    .ca_file = ca[0] ? ca : NULL,
 	    .insecure = cfg_bool(a->cfg, "server_insecure"),
@@ -139,31 +128,54 @@ agent_init(struct agent *a)
 	};
 	rc r;
 
-	if (gethostname(a->hostname, sizeof(a->hostname) - 1) != 0)
-		snprintf(a->hostname, sizeof(a->hostname), "localhost");
-	a->name = name[0] ? name : a->hostname;
-	r = check_url(a);
-	if (r == RC_OK)
-		r = check_allow(a);
-	if (r == RC_OK)
-		r = home_open(a);
-	if (r == RC_OK)
-		r = loop_new(&a->loop);
+	r = loop_new(&a->loop);
 	if (r == RC_OK)
 		r = loop_on_signal(a->loop, SIGTERM, on_signal, a);
 	if (r == RC_OK)
 		r = loop_on_signal(a->loop, SIGINT, on_signal, a);
-	if (r != RC_OK)
+	if (r != RC_OK) {
+		log_error("START", "no event loop: %s", rc_name(r));
 		return r;
+	}
+	a->stop = stop_new(a, &stop_hooks);
 	r = http_out_new(a->loop, &opts, &a->http);
 	if (r != RC_OK)
 		log_error("CONFIG",
-		    "cannot use CERTCTL_SERVER_CA_BUNDLE_PATH "
-		    "\"%s\"",
+		    "CERTCTL_SERVER_CA_BUNDLE_PATH \"%s\" cannot be read as "
+		    "PEM certificates",
 		    ca);
 	else if (opts.insecure)
 		log_warn("INSECURE", "the server's certificate is not checked");
 	return r;
+}
+
+static rc
+agent_init(struct agent *a, bool *out_registered)
+{
+	rc r;
+
+	r = agent_configure(a);
+	if (r == RC_OK)
+		r = home_open(a);
+	if (r == RC_OK)
+		r = agent_connect(a);
+	if (r == RC_OK)
+		r = identity_load(a, out_registered);
+	return r;
+}
+
+/* What a start would do, without making or changing anything. */
+static int
+agent_check(struct agent *a)
+{
+	rc configured = agent_configure(a);
+	rc home = home_check(a);
+	rc connected = agent_connect(a);
+
+	if (configured != RC_OK || home != RC_OK || connected != RC_OK)
+		return 1;
+	printf("certctl-agent: the configuration is good\n");
+	return 0;
 }
 
 /* What is still under way ends here as at a kill: the journals know. */
@@ -174,13 +186,47 @@ agent_fini(struct agent *a)
 		op_abort(a->registering, RC_CANCELLED);
 	heartbeat_free(a->heartbeat);
 	poll_free(a->poll);
-	timer_free(stop_timer);
+	stop_free(a->stop);
 	http_out_free(a->http);
 	loop_free(a->loop);
 	mem_wipe(a->api_key, sizeof(a->api_key));
 	free(a->server_url);
 	home_close(a);
 	cfg_free(a->cfg);
+}
+
+/* The check is the agent's own: it knows more than the table of variables. */
+static bool
+take_check(int *argc, char **argv)
+{
+	int n = 1;
+
+	for (int i = 1; i < *argc; i++) {
+		if (strcmp(argv[i], "--check-config") != 0)
+			argv[n++] = argv[i];
+	}
+	if (n == *argc)
+		return false;
+	argv[n] = NULL;
+	*argc = n;
+	return true;
+}
+
+static int
+agent_run(struct agent *a)
+{
+	bool registered = false;
+	rc r;
+
+	r = agent_init(a, &registered);
+	if (r != RC_OK)
+		return 1;
+	if (registered)
+		begin(a);
+	else
+		identity_register(a, begin);
+	r = loop_run(a->loop);
+	return r == RC_OK ? a->exit_status : 1;
 }
 
 int
@@ -190,9 +236,8 @@ main(int argc, char **argv)
 	    .key_dir_fd = -1,
 	    .journal_dir_fd = -1,
 	    .state_dir_fd = -1};
-	bool registered = false;
+	bool is_check = take_check(&argc, argv);
 	int status;
-	rc r;
 
 	if (cfg_main(argc, argv, "certctl-agent",
 		"Makes keys, deploys certificates and proves what is served.",
@@ -205,19 +250,9 @@ main(int argc, char **argv)
 	    : strcmp(cfg_str(a.cfg, "log_level"), "error") == 0 ? LOG_ERROR
 								: LOG_INFO,
 	    strcmp(cfg_str(a.cfg, "log_format"), "json") == 0);
-	r = agent_init(&a);
-	if (r == RC_OK)
-		r = identity_load(&a, &registered);
-	if (r != RC_OK) {
-		agent_fini(&a);
-		return 1;
-	}
-	if (registered)
-		begin(&a);
-	else
-		identity_register(&a, begin);
-	r = loop_run(a.loop);
+	status = is_check ? agent_check(&a) : agent_run(&a);
 	agent_fini(&a);
-	log_info("STOPPED", "status %d", a.exit_status);
-	return r == RC_OK ? a.exit_status : 1;
+	if (!is_check)
+		log_info("STOPPED", "status %d", status);
+	return status;
 }

@@ -1,11 +1,5 @@
-/*
- * poll: asks for work, parked at the server, and keeps what is in hand.
- *
- * Open install journals are resumed first.  An item that is in hand already
- * is not started twice, however often the server lists it; after an answer
- * that listed anything the next question waits a second or for the end of an
- * item, since the server would answer at once with the same items.
- */
+#include "agent/poll.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,78 +16,92 @@
 #include "common/log/log.h"
 
 #define CALL_SLACK_MS 15000
-#define IN_HAND_PAUSE_MS 1000
 #define WORK_LIMIT_MS 300000
+/* Between two questions when the first brought nothing new, unless the server
+ * parked it for as long. */
+#define PAUSE_MS 1000
+#define PAUSE_JITTER_PERCENT 20
+/* Between any two. */
+#define LEAST_MS 25
+/* A job that ended is not begun again for so long, and of how many that is
+ * remembered: more than can end in that time for good reason. */
+#define ENDED_MS 1000
+#define ENDED_MAX 256
+
+struct ended {
+	char job[129];
+	int64_t at_ms;
+};
 
 struct poll {
 	struct agent *agent;
 	struct timer *next;
 	struct op *asking; /* the request under way, or NULL */
-	struct work *in_hand;
-	int64_t n_in_hand;
+	struct work_list in_hand;
+	int64_t asked_ms; /* when the last question began */
 	int64_t backoff_ms;
-	int64_t pause_ms; /* before the next question, when nothing failed */
+	int64_t pause_ms; /* between that and the next */
 	bool has_answer;  /* of the question just over; else it timed out */
 	bool is_stopping;
+	struct ended ended[ENDED_MAX]; /* a ring */
+	size_t n_ended;
 };
 
+/* The next question begins so long after the last began, not before now. */
 static void
-poll_soon(struct poll *p, int64_t ms)
+ask_after(struct poll *p, int64_t ms)
 {
-	if (!p->is_stopping && !p->asking)
-		timer_arm(p->next, ms);
+	int64_t passed = loop_now_ms(p->agent->loop) - p->asked_ms;
+
+	if (p->is_stopping || p->asking)
+		return;
+	if (ms < LEAST_MS)
+		ms = LEAST_MS;
+	timer_arm(p->next, ms > passed ? ms - passed : 0);
 }
 
 static void
-work_done(struct agent *a, void *arg)
+remember_ended(struct poll *p, const char *job)
 {
-	struct work *w = arg, **link;
-	struct poll *p = w->poll;
+	struct ended *e = &p->ended[p->n_ended++ % ENDED_MAX];
 
-	for (link = &p->in_hand; *link; link = &(*link)->next) {
-		if (*link == w) {
-			*link = w->next;
-			p->n_in_hand--;
-			break;
-		}
-	}
-	/* What was not brought to its end is listed again at once. */
-	poll_soon(p, w->is_ended ? 0 : IN_HAND_PAUSE_MS);
-	free(w->item_json);
-	free(w->dir);
-	free(w);
+	snprintf(e->job, sizeof(e->job), "%s", job);
+	e->at_ms = loop_now_ms(p->agent->loop);
 }
 
+/* The server may list it once more before it knows. */
 static bool
-is_in_hand(const struct poll *p, const char *job)
+has_just_ended(const struct poll *p, const char *job)
 {
-	for (const struct work *w = p->in_hand; w; w = w->next) {
-		if (strcmp(w->job, job) == 0)
+	int64_t now = loop_now_ms(p->agent->loop);
+
+	for (size_t i = 0; i < ENDED_MAX; i++) {
+		if (p->ended[i].job[0] && p->ended[i].at_ms + ENDED_MS > now &&
+		    strcmp(p->ended[i].job, job) == 0)
 			return true;
 	}
 	return false;
 }
 
-bool
-poll_claim_dir(struct work *w, const char *dir)
+static void
+work_done(struct agent *a, void *arg)
 {
-	for (const struct work *o = w->poll->in_hand; o; o = o->next) {
-		if (o != w && o->dir && strcmp(o->dir, dir) == 0)
-			return false;
-	}
-	if (!w->dir)
-		w->dir = mem_strdup(dir);
-	return true;
+	struct work *w = arg;
+	struct poll *p = w->owner;
+
+	work_remove(w);
+	remember_ended(p, w->job);
+	/* What was not brought to its end is listed again at once. */
+	ask_after(p, w->is_ended ? 0 : p->pause_ms);
+	work_free(w);
 }
 
 static void
 work_start(struct poll *p, struct work *w)
 {
 	w->agent = p->agent;
-	w->poll = p;
-	w->next = p->in_hand;
-	p->in_hand = w;
-	p->n_in_hand++;
+	w->owner = p;
+	work_add(&p->in_hand, w);
 	w->op = agent_op_start(p->agent, w->is_deployment ? "deploy" : "enrol",
 	    WORK_LIMIT_MS, w->is_deployment ? deploy_start : enrol_start, w,
 	    work_done);
@@ -138,27 +146,27 @@ take_items(struct poll *p, struct arena *a, const struct cJSON *reply)
 	{
 		struct work *w;
 
-		if (p->n_in_hand >= most)
+		if (p->in_hand.n >= most)
 			break;
 		w = mem_zalloc(sizeof(*w));
-		if (work_read(a, item, w) != RC_OK || is_in_hand(p, w->job)) {
-			free(w->item_json);
-			free(w);
+		if (work_read(a, item, w) != RC_OK ||
+		    work_has_job(&p->in_hand, w->job) ||
+		    has_just_ended(p, w->job)) {
+			work_free(w);
 			continue;
 		}
 		work_start(p, w);
 	}
-	/* With something listed the server does not park the next question:
-	 * items in hand, and those not understood, would make a busy loop. */
-	p->pause_ms = cJSON_GetArraySize(jobs) > 0 ? IN_HAND_PAUSE_MS : 0;
 }
 
 static void
 poll_failed(struct poll *p, const char *why)
 {
-	p->pause_ms = call_backoff(&p->backoff_ms);
-	log_warn("POLL-FAILED", "%s; again in %lld ms", why,
-	    (long long)p->pause_ms);
+	int64_t wait = call_backoff(&p->backoff_ms);
+
+	/* From now, however long the question took. */
+	p->pause_ms = loop_now_ms(p->agent->loop) - p->asked_ms + wait;
+	log_warn("POLL-FAILED", "%s; again in %lld ms", why, (long long)wait);
 }
 
 static enum op_next
@@ -175,7 +183,10 @@ poll_answered(struct op *op)
 		    reply->error ? reply->error : "the answer is not JSON");
 		return op_done(op);
 	}
+	/* Also when it brought work: with something listed the server does
+	 * not park the next question, and the end of an item asks at once. */
 	p->backoff_ms = 0;
+	p->pause_ms = rand_jitter(PAUSE_MS, PAUSE_JITTER_PERCENT);
 	take_items(p, op_arena(op), reply->json);
 	return op_done(op);
 }
@@ -201,8 +212,8 @@ poll_asked(struct agent *a, void *arg)
 	if (p->is_stopping || a->is_retired)
 		return;
 	if (!p->has_answer)
-		p->pause_ms = call_backoff(&p->backoff_ms);
-	poll_soon(p, p->pause_ms);
+		poll_failed(p, "no answer in time");
+	ask_after(p, p->pause_ms);
 }
 
 static void
@@ -214,6 +225,7 @@ poll_next(void *arg)
 	if (p->asking || p->is_stopping)
 		return;
 	p->has_answer = false;
+	p->asked_ms = loop_now_ms(p->agent->loop);
 	limit = cfg_int(p->agent->cfg, "poll_wait") + 2 * CALL_SLACK_MS;
 	p->asking =
 	    agent_op_start(p->agent, "poll", limit, poll_ask, p, poll_asked);
@@ -279,8 +291,8 @@ poll_free(struct poll *p)
 	if (!p)
 		return;
 	poll_stop(p);
-	while (p->in_hand)
-		op_abort(p->in_hand->op, RC_CANCELLED);
+	while (p->in_hand.first)
+		op_abort(p->in_hand.first->op, RC_CANCELLED);
 	timer_free(p->next);
 	free(p);
 }
@@ -288,5 +300,5 @@ poll_free(struct poll *p)
 bool
 poll_is_idle(const struct poll *p)
 {
-	return !p || (!p->asking && !p->in_hand);
+	return !p || (!p->asking && !p->in_hand.first);
 }

@@ -1,19 +1,28 @@
 /*
- * work: one item of the agent's work, as the server gave it.
+ * work: the items of the agent's work that are in hand.
+ *
+ * Two items never write one directory at the same time.
  */
 #ifndef AGENT_WORK_H
 #define AGENT_WORK_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "agent/agent.h"
 #include "common/op/op.h"
 
-/* Owned by poll.c from the answer that named it until its op ended. */
+struct work_list {
+	struct work *first;
+	int64_t n;
+};
+
+/* In the list from the answer that named it until its op ended. */
 struct work {
 	struct agent *agent;
-	struct poll *poll;
+	struct work_list *list;
+	void *owner; /* of whoever started it */
 	struct op *op;
 	char job[129];
 	char certificate[129];
@@ -27,9 +36,15 @@ struct work {
 	struct work *next;
 };
 
-/* False while another item in hand writes that directory; else it is ours
- * until the op's end. */
-bool poll_claim_dir(struct work *w, const char *dir);
+/* Puts a work of the caller's making in front; the list frees nothing. */
+void work_add(struct work_list *list, struct work *w);
+void work_remove(struct work *w);
+/* Frees what it holds, and itself; NULL is a no-op. */
+void work_free(struct work *w);
+bool work_has_job(const struct work_list *list, const char *job);
+/* False while another item in hand writes that directory; else it is w's
+ * until its end. */
+bool work_claim_dir(struct work *w, const char *dir);
 
 /* First steps of the two kinds of work; op arg is the struct work. */
 op_step enrol_start;

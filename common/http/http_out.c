@@ -6,6 +6,8 @@
 
 #include <curl/curl.h>
 #include <event2/event.h>
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
 #include <utlist.h>
 
 #include "common/base/buf.h"
@@ -431,6 +433,18 @@ http_out_start(struct http_out *h, const struct http_request *req,
 
 /* --- construction --- */
 
+/* Found now, not at the first request: whether there is a root in it. */
+static bool
+has_roots(const char *ca_file)
+{
+	X509_STORE *store = X509_STORE_new();
+	bool ok = store && X509_STORE_load_file(store, ca_file) == 1;
+
+	X509_STORE_free(store);
+	ERR_clear_error();
+	return ok;
+}
+
 rc
 http_out_new(struct loop *l, const struct http_out_opts *opts,
     struct http_out **out)
@@ -443,6 +457,8 @@ http_out_new(struct loop *l, const struct http_out_opts *opts,
 			return RC_INTERNAL;
 		is_global_done = true;
 	}
+	if (opts->ca_file && !has_roots(opts->ca_file))
+		return RC_INVALID;
 	h = mem_zalloc(sizeof(*h));
 	h->loop = l;
 	h->is_insecure = opts->insecure;

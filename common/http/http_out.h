@@ -42,6 +42,8 @@ struct http_request {
 typedef void http_done_fn(void *arg, rc code, int status, const char *body,
     size_t len, const char *error);
 
+/* RC_INVALID: ca_file cannot be read or holds no PEM certificate; RC_INTERNAL.
+ */
 rc http_out_new(struct loop *l, const struct http_out_opts *opts,
     struct http_out **out) MUST_CHECK;
 /* Cancels what is under way; not from a callback. */

@@ -160,6 +160,23 @@ client_start(const char *ca, bool insecure)
 }
 
 static void
+roots_that_are_none_are_found_at_once(void)
+{
+	static const char *const bad[] = {"/no/such/file", "/etc/passwd",
+	    "/tmp", "/dev/null"};
+	struct http_out_opts opts = {0};
+	struct http_out *none = NULL;
+
+	CHECK_INT(loop_new(&loop), RC_OK);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		opts.ca_file = bad[i];
+		CHECK_INT(http_out_new(loop, &opts, &none), RC_INVALID);
+		CHECK(!none);
+	}
+	loop_free(loop);
+}
+
+static void
 start(void)
 {
 	server_start("localhost", TLS1_3_VERSION);
@@ -603,7 +620,8 @@ test_no_proxy(void)
 	unsetenv("ALL_PROXY");
 }
 
-CHECK_MAIN(CHECK_ROW(test_get), CHECK_ROW(test_post), CHECK_ROW(test_statuses),
+CHECK_MAIN(CHECK_ROW(roots_that_are_none_are_found_at_once),
+    CHECK_ROW(test_get), CHECK_ROW(test_post), CHECK_ROW(test_statuses),
     CHECK_ROW(test_connection_is_kept), CHECK_ROW(test_many_at_once),
     CHECK_ROW(test_reply_cap), CHECK_ROW(test_timeout),
     CHECK_ROW(test_nobody_listens), CHECK_ROW(test_unknown_ca),
