@@ -1,22 +1,21 @@
 /* certctl-apiserver: configuration, wiring, run. */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
-#include "apiserver/api.h"
+#include "apiserver/assemble.h"
 #include "apiserver/edge/http_conn.h"
 #include "apiserver/edge/tls.h"
+#include "apiserver/live/park.h"
 #include "common/base/enc.h"
-#include "common/cfg/cfg.h"
+#include "common/daemon/daemon.h"
+#include "common/daemon/parts.h"
 #include "common/log/log.h"
-#include "common/loop/loop.h"
 #include "common/migrate/migrate.h"
 
 enum {
 	STOP_PATIENCE_MS = 10000,
 	TLS_WATCH_MS = 5000,
-	DB_WAIT_MS = 30000,
 	FILES_KEPT = 256, /* descriptors that are no clients */
 };
 
@@ -32,8 +31,7 @@ static const char extra_help[] =
     "                  revert the last N migrations and end\n";
 
 struct server {
-	struct loop *loop;
-	struct cfg *cfg;
+	struct daemon *d;
 	struct api *api;
 	struct tls *tls;
 	struct http_server *http;
@@ -70,61 +68,7 @@ run_migrations(int argc, char **argv, const struct cfg *cfg, int *out_exit)
 	return true;
 }
 
-/* --- signals --- */
-
-static void
-on_drained(void *arg)
-{
-	struct server *s = arg;
-
-	loop_stop(s->loop);
-}
-
-static void
-on_stop(void *arg)
-{
-	struct server *s = arg;
-
-	log_info("STOP", "finishing what runs, for %d s at most",
-	    STOP_PATIENCE_MS / 1000);
-	http_server_stop(s->http, STOP_PATIENCE_MS, on_drained, s);
-	api_stop(s->api);
-}
-
-static void
-on_reload(void *arg)
-{
-	struct server *s = arg;
-
-	tls_reload(s->tls);
-}
-
-static rc
-hook_signals(struct server *s)
-{
-	rc ret;
-
-	ret = loop_on_signal(s->loop, SIGTERM, on_stop, s);
-	if (ret == RC_OK)
-		ret = loop_on_signal(s->loop, SIGINT, on_stop, s);
-	if (ret == RC_OK)
-		ret = loop_on_signal(s->loop, SIGHUP, on_reload, s);
-	return ret;
-}
-
 /* --- start --- */
-
-static enum log_level
-level_of(const char *name)
-{
-	if (strcmp(name, "debug") == 0)
-		return LOG_DEBUG;
-	if (strcmp(name, "warn") == 0)
-		return LOG_WARN;
-	if (strcmp(name, "error") == 0)
-		return LOG_ERROR;
-	return LOG_INFO;
-}
 
 /* As many connections as were asked for, or as the system lets us have. */
 static size_t
@@ -152,8 +96,8 @@ max_connections(const struct cfg *cfg)
 static rc
 open_tls(struct server *s)
 {
-	const char *cert = cfg_str(s->cfg, "server_tls_cert_path");
-	const char *key = cfg_str(s->cfg, "server_tls_key_path");
+	const char *cert = cfg_str(s->d->cfg, "server_tls_cert_path");
+	const char *key = cfg_str(s->d->cfg, "server_tls_key_path");
 	rc ret;
 
 	if (!*cert || !*key) {
@@ -163,34 +107,69 @@ open_tls(struct server *s)
 	}
 	ret = tls_new(cert, key, &s->tls);
 	if (ret == RC_OK)
-		tls_watch(s->tls, s->loop, TLS_WATCH_MS);
+		tls_watch(s->tls, s->d->loop, TLS_WATCH_MS);
 	return ret;
 }
 
 static rc
-server_open(struct server *s)
+prepare(void *self, struct daemon *d)
 {
+	struct server *s = self;
+	rc ret;
+
+	s->d = d;
+	ret = open_tls(s);
+	if (ret == RC_OK)
+		ret = api_new(d, &s->api);
+	return ret;
+}
+
+static rc
+start(void *self, struct daemon *d)
+{
+	struct server *s = self;
 	const struct http_server_opts opts = {
-	    .host = cfg_str(s->cfg, "server_host"),
-	    .port = (int)cfg_int(s->cfg, "server_port"),
-	    .max_conns = max_connections(s->cfg),
-	    .max_body = (size_t)cfg_int(s->cfg, "max_body_size"),
+	    .host = cfg_str(d->cfg, "server_host"),
+	    .port = (int)cfg_int(d->cfg, "server_port"),
+	    .max_conns = max_connections(d->cfg),
+	    .max_body = (size_t)cfg_int(d->cfg, "max_body_size"),
 	};
 	rc ret;
 
-	ret = loop_new(&s->loop);
+	ret = http_server_new(s->api, s->tls, &opts, &s->http);
 	if (ret == RC_OK)
-		ret = open_tls(s);
-	if (ret == RC_OK)
-		ret = api_new(s->loop, s->cfg, &s->api);
-	if (ret == RC_OK)
-		ret =
-		    migrate_check(cfg_str(s->cfg, "database_url"), DB_WAIT_MS);
-	if (ret == RC_OK)
-		ret = hook_signals(s);
-	if (ret == RC_OK)
-		ret = http_server_new(s->api, s->tls, &opts, &s->http);
+		log_info("STARTED", "%s %s serves %s", d->name, CERTCTL_VERSION,
+		    s->api->url);
 	return ret;
+}
+
+static void
+reload(void *self, struct daemon *d)
+{
+	struct server *s = self;
+
+	tls_reload(s->tls);
+}
+
+/* --- the end --- */
+
+static void
+on_drained(void *arg)
+{
+	struct server *s = arg;
+
+	loop_stop(s->d->loop);
+}
+
+static void
+stop(void *self, struct daemon *d)
+{
+	struct server *s = self;
+
+	log_info("FINISHING", "what runs is waited for, %d s at most",
+	    STOP_PATIENCE_MS / 1000);
+	http_server_stop(s->http, STOP_PATIENCE_MS, on_drained, s);
+	park_stop(s->api->park);
 }
 
 static void
@@ -200,50 +179,41 @@ on_settled(void *arg)
 }
 
 static void
-server_close(struct server *s)
+finish(void *self, struct daemon *d)
 {
-	rc ret = RC_OK;
+	struct server *s = self;
+	rc ret;
 
 	http_server_free(s->http);
 	/* Ops that were cut are freed on the next turn, and still know what
 	 * api owns. */
-	if (s->loop) {
-		loop_defer(s->loop, on_settled, s->loop);
-		ret = loop_run(s->loop);
-	}
+	loop_defer(d->loop, on_settled, d->loop);
+	ret = loop_run(d->loop);
 	if (ret != RC_OK)
 		log_error("LOOP", "the loop failed while stopping");
 	api_free(s->api);
 	tls_free(s->tls);
-	if (s->loop)
-		loop_free(s->loop);
-	cfg_free(s->cfg);
 }
 
 int
 main(int argc, char **argv)
 {
+	static const struct daemon_program program = {
+	    .process = "apiserver",
+	    .purpose = "the REST API of certctl, over HTTPS",
+	    .keys = keys,
+	    .nkeys = ARRAY_LEN(keys),
+	    .extra_help = extra_help,
+	    .name_key = "process_name",
+	    .command = run_migrations,
+	    .prepare = prepare,
+	    .wait = part_wait_for_schema,
+	    .open = start,
+	    .reload = reload,
+	    .stop = stop,
+	    .close = finish,
+	};
 	struct server s = {0};
-	int status;
-	rc ret;
 
-	if (cfg_main(argc, argv, "certctl-apiserver",
-		"the REST API of certctl, over HTTPS", keys, ARRAY_LEN(keys),
-		extra_help, &s.cfg, &status))
-		return status;
-	log_init("apiserver", level_of(cfg_str(s.cfg, "log_level")),
-	    strcmp(cfg_str(s.cfg, "log_format"), "json") == 0);
-	if (run_migrations(argc, argv, s.cfg, &status)) {
-		cfg_free(s.cfg);
-		return status;
-	}
-	ret = server_open(&s);
-	if (ret == RC_OK) {
-		log_info("START", "%s %s serves %s", s.api->name,
-		    CERTCTL_VERSION, s.api->url);
-		ret = loop_run(s.loop);
-		log_info("STOPPED", "%s", s.api->name);
-	}
-	server_close(&s);
-	return ret == RC_OK ? 0 : 1;
+	return daemon_main(argc, argv, &program, &s);
 }

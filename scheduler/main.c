@@ -2,19 +2,11 @@
  * certctl-scheduler: leads, or stands by to lead.  The leader hands due work
  * to workers and runs the duties.
  */
-#include <inttypes.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "common/base/rand.h"
 #include "common/bus/bus.h"
-#include "common/cfg/cfg.h"
-#include "common/db/db.h"
+#include "common/daemon/daemon.h"
+#include "common/daemon/parts.h"
 #include "common/log/log.h"
-#include "common/loop/loop.h"
-#include "common/migrate/migrate.h"
 #include "scheduler/beat.h"
 #include "scheduler/dispatch.h"
 #include "scheduler/duties/duties.h"
@@ -26,9 +18,6 @@
 #define STOP_LIMIT_MS 1000
 #define QUEUE_DEADLINE_MS 5000
 #define STATEMENT_TIMEOUT_MS 60000
-#define DB_WAIT_MS 30000
-/* A renewal that takes longer is worth nothing. */
-#define RENEWAL_TIMEOUT_MS 1000
 
 static const struct cfg_key keys[] = {
 #define KEY CFG_KEY_ROW
@@ -37,8 +26,7 @@ static const struct cfg_key keys[] = {
 };
 
 struct scheduler {
-	struct cfg *cfg;
-	struct loop *loop;
+	struct daemon *d;
 	struct db_pool *pool;        /* work */
 	struct db_pool *leader_pool; /* the leadership row, nothing else */
 	struct bus_server *bus;
@@ -46,12 +34,7 @@ struct scheduler {
 	struct dispatch *dispatch;
 	struct duties *duties;
 	struct beat *beat;
-	struct timer *stop_limit;
-	bool is_stopping;
-	char incarnation[64];
 	char nonce[37];
-	char host[256];
-	char name[300];
 };
 
 /* --- leadership --- */
@@ -116,7 +99,7 @@ interval_ms(void *arg, const char *key)
 {
 	const struct scheduler *s = arg;
 
-	return cfg_int(s->cfg, key);
+	return cfg_int(s->d->cfg, key);
 }
 
 static void
@@ -143,133 +126,58 @@ running(void *arg)
 	return dispatch_running(s->dispatch);
 }
 
-/* --- stopping --- */
-
-static void
-stop_now(void *arg)
-{
-	struct scheduler *s = arg;
-
-	loop_stop(s->loop);
-}
-
-static void
-on_signal(void *arg)
-{
-	struct scheduler *s = arg;
-
-	if (s->is_stopping)
-		return;
-	s->is_stopping = true;
-	log_info("STOPPING", "asked to stop");
-	timer_arm(s->stop_limit, STOP_LIMIT_MS);
-	leader_release(s->leader, stop_now, s);
-}
-
 /* --- wiring --- */
-
-static enum log_level
-log_level_of(const char *text)
-{
-	if (strcmp(text, "debug") == 0)
-		return LOG_DEBUG;
-	if (strcmp(text, "warn") == 0)
-		return LOG_WARN;
-	if (strcmp(text, "error") == 0)
-		return LOG_ERROR;
-	return LOG_INFO;
-}
-
-/* Who this start of this process is. */
-static void
-set_names(struct scheduler *s)
-{
-	const char *name = cfg_str(s->cfg, "process_name");
-
-	if (gethostname(s->host, sizeof(s->host) - 1) != 0)
-		snprintf(s->host, sizeof(s->host), "localhost");
-	if (name[0])
-		snprintf(s->name, sizeof(s->name), "%s", name);
-	else
-		snprintf(s->name, sizeof(s->name), "%s-%ld", s->host,
-		    (long)getpid());
-	rand_id("scheduler", s->incarnation);
-	rand_uuid(s->nonce);
-}
 
 static rc
 open_pools(struct scheduler *s)
 {
-	struct db_opts opts = {
-	    .url = cfg_str(s->cfg, "database_url"),
-	    .application_name = "certctl-scheduler",
-	    .max_conns = (size_t)cfg_int(s->cfg, "database_max_conns"),
+	const struct db_opts opts = {
+	    .max_conns = (size_t)cfg_int(s->d->cfg, "database_max_conns"),
 	    .queue_deadline_ms = QUEUE_DEADLINE_MS,
 	    .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
-	    .ignore_env = true,
 	};
-	rc code;
+	rc ret;
 
-	code = db_pool_new(s->loop, &opts, &s->pool);
-	if (code == RC_OK) {
-		opts.application_name = "certctl-scheduler leadership";
-		opts.max_conns = 1;
-		opts.queue_deadline_ms = RENEWAL_TIMEOUT_MS;
-		opts.statement_timeout_ms = RENEWAL_TIMEOUT_MS;
-		code = db_pool_new(s->loop, &opts, &s->leader_pool);
-	}
-	if (code != RC_OK)
-		log_error("CONFIG", "CERTCTL_DATABASE_URL cannot be used: %s",
-		    rc_name(code));
-	return code;
-}
-
-static const char *
-path_or_null(const struct cfg *c, const char *key)
-{
-	const char *path = cfg_str(c, key);
-
-	return path[0] ? path : NULL;
+	ret = part_pool(s->d, NULL, &opts, &s->pool);
+	if (ret == RC_OK)
+		ret = part_lease_pool(s->d, "leadership", &s->leader_pool);
+	return ret;
 }
 
 static rc
 open_bus(struct scheduler *s)
 {
-	const char *url = cfg_str(s->cfg, "bus_listen_url");
-	struct bus_tls tls = {
-	    .ca_file = path_or_null(s->cfg, "bus_ca"),
-	    .cert_file = path_or_null(s->cfg, "bus_cert"),
-	    .key_file = path_or_null(s->cfg, "bus_key"),
-	};
-	rc code;
+	const char *url = cfg_str(s->d->cfg, "bus_listen_url");
+	const struct bus_tls tls = part_bus_tls(s->d->cfg);
+	rc ret;
 
-	code = bus_server_new(s->loop, url, &tls, &bus_ops, s, &s->bus);
-	if (code != RC_OK)
+	ret = bus_server_new(s->d->loop, url, &tls, &bus_ops, s, &s->bus);
+	if (ret != RC_OK)
 		log_error("BUS-LISTEN", "CERTCTL_BUS_LISTEN_URL \"%s\": %s",
-		    url, rc_name(code));
-	return code;
+		    url, rc_name(ret));
+	return ret;
 }
 
 static void
 make_leader(struct scheduler *s)
 {
 	struct leader_opts leader = {
-	    .loop = s->loop,
+	    .loop = s->d->loop,
 	    .pool = s->leader_pool,
-	    .incarnation = s->incarnation,
+	    .incarnation = s->d->incarnation,
 	    .nonce = s->nonce,
 	    .on_lead = on_lead,
 	    .on_lost = on_lost,
 	    .arg = s,
 	};
 	struct beat_opts beat = {
-	    .loop = s->loop,
+	    .loop = s->d->loop,
 	    .pool = s->pool,
 	    .bus = s->bus,
-	    .incarnation = s->incarnation,
-	    .name = s->name,
-	    .host = s->host,
-	    .url = cfg_str(s->cfg, "bus_listen_url"),
+	    .incarnation = s->d->incarnation,
+	    .name = s->d->name,
+	    .host = s->d->host,
+	    .url = cfg_str(s->d->cfg, "bus_listen_url"),
 	};
 
 	s->leader = leader_new(&leader);
@@ -280,15 +188,15 @@ make_leader(struct scheduler *s)
 static void
 make_dispatch(struct scheduler *s)
 {
-	size_t batch = (size_t)cfg_int(s->cfg, "batch_size");
-	size_t limit = (size_t)cfg_int(s->cfg, "job_claim_limit");
+	size_t batch = (size_t)cfg_int(s->d->cfg, "batch_size");
+	size_t limit = (size_t)cfg_int(s->d->cfg, "job_claim_limit");
 	struct dispatch_opts opts = {
-	    .loop = s->loop,
+	    .loop = s->d->loop,
 	    .pool = s->pool,
 	    .leader = s->leader,
 	    .bus = s->bus,
-	    .incarnation = s->incarnation,
-	    .permits = (size_t)cfg_int(s->cfg, "renewal_concurrency"),
+	    .incarnation = s->d->incarnation,
+	    .permits = (size_t)cfg_int(s->d->cfg, "renewal_concurrency"),
 	    .batch = batch < limit ? batch : limit,
 	};
 
@@ -298,12 +206,12 @@ make_dispatch(struct scheduler *s)
 static void
 make_duties(struct scheduler *s)
 {
-	struct cfg *c = s->cfg;
+	struct cfg *c = s->d->cfg;
 	struct duty_opts opts = {
-	    .loop = s->loop,
+	    .loop = s->d->loop,
 	    .pool = s->pool,
 	    .leader = s->leader,
-	    .incarnation = s->incarnation,
+	    .incarnation = s->d->incarnation,
 	    .table = duty_table,
 	    .n = duty_table_n,
 	    .settings =
@@ -354,72 +262,89 @@ check_retention(const struct cfg *c)
 	return RC_OK;
 }
 
-static rc
-scheduler_init(struct scheduler *s)
-{
-	rc code = check_retention(s->cfg);
+/* --- the process --- */
 
-	set_names(s);
-	if (code == RC_OK)
-		code = loop_new(&s->loop);
-	if (code == RC_OK)
-		code = loop_on_signal(s->loop, SIGTERM, on_signal, s);
-	if (code == RC_OK)
-		code = loop_on_signal(s->loop, SIGINT, on_signal, s);
-	if (code == RC_OK)
-		code = open_pools(s);
-	if (code == RC_OK)
-		code = open_bus(s);
-	if (code != RC_OK)
-		return code;
-	s->stop_limit = timer_new(s->loop, stop_now, s);
+static rc
+prepare(void *self, struct daemon *d)
+{
+	struct scheduler *s = self;
+	rc ret;
+
+	s->d = d;
+	rand_uuid(s->nonce);
+	ret = check_retention(d->cfg);
+	if (ret == RC_OK)
+		ret = open_pools(s);
+	return ret;
+}
+
+static rc
+start(void *self, struct daemon *d)
+{
+	struct scheduler *s = self;
+	rc ret;
+
+	ret = open_bus(s);
+	if (ret != RC_OK)
+		return ret;
 	make_leader(s);
 	make_dispatch(s);
 	make_duties(s);
+	log_info("STARTED", "%s %s on %s", d->name, CERTCTL_VERSION,
+	    cfg_str(d->cfg, "bus_listen_url"));
+	beat_start(s->beat);
+	leader_start(s->leader);
 	return RC_OK;
 }
 
-/* Copes with what scheduler_init did not get to. */
 static void
-scheduler_fini(struct scheduler *s)
+on_released(void *arg)
 {
+	struct scheduler *s = arg;
+
+	loop_stop(s->d->loop);
+}
+
+static void
+stop(void *self, struct daemon *d)
+{
+	struct scheduler *s = self;
+
+	daemon_stop_within(d, STOP_LIMIT_MS);
+	leader_release(s->leader, on_released, s);
+}
+
+static void
+finish(void *self, struct daemon *d)
+{
+	struct scheduler *s = self;
+
 	duties_free(s->duties);
 	dispatch_free(s->dispatch);
 	beat_free(s->beat);
 	leader_free(s->leader);
-	timer_free(s->stop_limit);
 	bus_server_free(s->bus);
 	db_pool_free(s->leader_pool);
 	db_pool_free(s->pool);
-	loop_free(s->loop);
-	cfg_free(s->cfg);
 }
 
 int
 main(int argc, char **argv)
 {
+	static const struct daemon_program program = {
+	    .process = "scheduler",
+	    .purpose = "Hands due work to workers and runs the periodic "
+		       "duties.",
+	    .keys = keys,
+	    .nkeys = ARRAY_LEN(keys),
+	    .name_key = "process_name",
+	    .prepare = prepare,
+	    .wait = part_wait_for_schema,
+	    .open = start,
+	    .stop = stop,
+	    .close = finish,
+	};
 	struct scheduler s = {0};
-	int status;
-	rc code;
 
-	if (cfg_main(argc, argv, "certctl-scheduler",
-		"Hands due work to workers and runs the periodic duties.", keys,
-		ARRAY_LEN(keys), NULL, &s.cfg, &status))
-		return status;
-	log_init("scheduler", log_level_of(cfg_str(s.cfg, "log_level")),
-	    strcmp(cfg_str(s.cfg, "log_format"), "json") == 0);
-	/* Before signals are taken: until then a signal just ends us. */
-	code = migrate_check(cfg_str(s.cfg, "database_url"), DB_WAIT_MS);
-	if (code == RC_OK)
-		code = scheduler_init(&s);
-	if (code == RC_OK) {
-		log_info("STARTED", "%s on %s", s.name,
-		    cfg_str(s.cfg, "bus_listen_url"));
-		beat_start(s.beat);
-		leader_start(s.leader);
-		code = loop_run(s.loop);
-		log_info("STOPPED", "%s", rc_name(code));
-	}
-	scheduler_fini(&s);
-	return code == RC_OK ? 0 : 1;
+	return daemon_main(argc, argv, &program, &s);
 }

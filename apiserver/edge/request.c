@@ -6,6 +6,7 @@
 #include <cjson/cJSON.h>
 
 #include "apiserver/api.h"
+#include "apiserver/live/park.h"
 #include "apiserver/edge/request_io.h"
 #include "common/base/clock.h"
 #include "common/base/enc.h"
@@ -380,5 +381,5 @@ req_hint(struct op *op, int njobs, const char *const *issuers,
 	buf_fini(&b);
 	/* Ours need not wait for the way through the scheduler. */
 	for (size_t i = 0; agents && agents[i]; i++)
-		api_wake(req_api(op), API_TOPIC_AGENT, agents[i]);
+		park_wake(req_api(op)->park, PARK_AGENT, agents[i]);
 }

@@ -1,6 +1,5 @@
 #include "apiserver/live/park.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -29,14 +28,14 @@ struct watch {
 /* One id somebody waits for. */
 struct topic {
 	UT_hash_handle hh;
-	enum api_topic kind;
+	enum park_topic kind;
 	LIST_HEAD(, watch) watches;
 	char id[ID_MAX + 1];
 };
 
 struct look {
 	struct park *park;
-	enum api_topic kind;
+	enum park_topic kind;
 	struct db_req *req;
 };
 
@@ -44,9 +43,10 @@ struct park {
 	struct loop *loop;
 	struct db_pool *pool;
 	struct timer *tick;
-	struct topic *topics[API_TOPIC_COUNT];
-	struct look looks[API_TOPIC_COUNT];
+	struct topic *topics[PARK_COUNT];
+	struct look looks[PARK_COUNT];
 	size_t nwatches;
+	bool is_stopping; /* nothing parks any more */
 };
 
 static void on_tick(void *arg);
@@ -58,8 +58,8 @@ park_new(struct loop *l, struct db_pool *pool)
 
 	p->loop = l;
 	p->pool = pool;
-	for (int i = 0; i < API_TOPIC_COUNT; i++)
-		p->looks[i] = (struct look){p, (enum api_topic)i, NULL};
+	for (int i = 0; i < PARK_COUNT; i++)
+		p->looks[i] = (struct look){p, (enum park_topic)i, NULL};
 	p->tick = timer_new(l, on_tick, p);
 	timer_arm(p->tick, LOOK_MS);
 	return p;
@@ -70,7 +70,7 @@ park_free(struct park *p)
 {
 	if (!p)
 		return;
-	for (int i = 0; i < API_TOPIC_COUNT; i++)
+	for (int i = 0; i < PARK_COUNT; i++)
 		db_forget(p->looks[i].req);
 	timer_free(p->tick);
 	free(p);
@@ -85,7 +85,7 @@ park_count(const struct park *p)
 /* --- watches --- */
 
 static struct topic *
-find_topic(struct park *p, enum api_topic kind, const char *id)
+find_topic(struct park *p, enum park_topic kind, const char *id)
 {
 	struct topic *t;
 
@@ -111,7 +111,7 @@ end_watch(void *arg)
 }
 
 struct watch *
-park_watch(struct park *p, struct op *op, enum api_topic kind, const char *id)
+park_watch(struct park *p, struct op *op, enum park_topic kind, const char *id)
 {
 	struct topic *t = find_topic(p, kind, id);
 	struct watch *w;
@@ -138,6 +138,9 @@ park_watch(struct park *p, struct op *op, enum api_topic kind, const char *id)
 enum op_next
 park_wait(struct watch *w, int64_t max_ms, op_step *next)
 {
+	if (w->park->is_stopping)
+		return op_fail(w->op, RC_UNAVAILABLE,
+		    "this server is stopping; try again");
 	if (w->is_signalled) {
 		w->is_signalled = false;
 		return op_goto(w->op, next);
@@ -162,7 +165,7 @@ wake_topic(struct topic *t)
 }
 
 void
-park_wake(struct park *p, enum api_topic kind, const char *id)
+park_wake(struct park *p, enum park_topic kind, const char *id)
 {
 	struct topic *t = find_topic(p, kind, id);
 
@@ -171,20 +174,27 @@ park_wake(struct park *p, enum api_topic kind, const char *id)
 }
 
 void
-park_wake_all(struct park *p)
+park_stop(struct park *p)
 {
 	struct topic *t, *next;
 
-	for (int i = 0; i < API_TOPIC_COUNT; i++) {
+	p->is_stopping = true;
+	for (int i = 0; i < PARK_COUNT; i++) {
 		HASH_ITER (hh, p->topics[i], t, next)
 			wake_topic(t);
 	}
 }
 
+bool
+park_is_stopping(const struct park *p)
+{
+	return p->is_stopping;
+}
+
 /* --- the bus --- */
 
 static void
-wake_list(struct park *p, enum api_topic kind, struct arena *a,
+wake_list(struct park *p, enum park_topic kind, struct arena *a,
     const struct cJSON *event, const char *key)
 {
 	const char **ids;
@@ -211,8 +221,8 @@ park_on_event(struct park *p, const char *body, size_t len)
 	a = arena_new();
 	ret = json_parse(a, body, len, &event, &why);
 	if (ret == RC_OK) {
-		wake_list(p, API_TOPIC_AGENT, a, event, "agents");
-		wake_list(p, API_TOPIC_JOB, a, event, "finished");
+		wake_list(p, PARK_AGENT, a, event, "agents");
+		wake_list(p, PARK_JOB, a, event, "finished");
 	} else {
 		log_warn("BUS-EVENT", "an event was ignored: %s", why);
 	}
@@ -237,7 +247,7 @@ on_looked(void *arg, struct db_outcome *o)
 }
 
 static void
-look_at(struct park *p, enum api_topic kind, enum query q)
+look_at(struct park *p, enum park_topic kind, enum query q)
 {
 	struct look *look = &p->looks[kind];
 	size_t n = HASH_COUNT(p->topics[kind]), i = 0;
@@ -262,7 +272,7 @@ on_tick(void *arg)
 {
 	struct park *p = arg;
 
-	look_at(p, API_TOPIC_AGENT, Q_AGENTS_PARKED_WITH_WORK);
-	look_at(p, API_TOPIC_JOB, Q_JOBS_PARKED_FINISHED);
+	look_at(p, PARK_AGENT, Q_AGENTS_PARKED_WITH_WORK);
+	look_at(p, PARK_JOB, Q_JOBS_PARKED_FINISHED);
 	timer_arm(p->tick, LOOK_MS);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "common/daemon/daemon.h"
 #include "common/log/log.h"
 
 enum { EVERY_MS = 1000 };
@@ -34,8 +35,8 @@ on_tick(void *arg)
 	struct presence *p = arg;
 	const struct api *a = p->api;
 	char pid[16];
-	const char *params[] = {a->incarnation, a->name, a->host, pid, a->url,
-	    CERTCTL_VERSION};
+	const char *params[] = {a->daemon->incarnation, a->daemon->name,
+	    a->daemon->host, pid, a->url, CERTCTL_VERSION};
 	const struct db_stmt stmt = {Q_APISERVER_SEEN, ARRAY_LEN(params),
 	    params};
 

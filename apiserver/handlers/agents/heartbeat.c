@@ -1,331 +1,41 @@
 #include "apiserver/handlers/agents/heartbeat.h"
 
-#include <stdlib.h>
-#include <string.h>
-#include <sys/queue.h>
-
 #include "apiserver/api.h"
-#include "apiserver/handlers/agents/agents.h"
 #include "apiserver/edge/request.h"
-#include "common/base/mem.h"
-#include "common/log/log.h"
+#include "apiserver/handlers/agents/agents.h"
+#include "apiserver/live/heartbeats.h"
 
-enum {
-	IN_FLIGHT_MAX = 2,
-	BATCH_MAX = 2000,
-	TRIES_MAX = 5,
-	WAIT_MS = 20000,
-	NFIELDS = 6,
-};
+enum { WAIT_MS = 20000 };
 
-/* The columns of the statement, in its order. */
-enum { ID, VERSION, HOSTNAME, OS, ARCHITECTURE, IP_ADDRESS };
-
-static const int column_of[AGENT_NTEXTS] = {
-    [AGENT_HOSTNAME] = HOSTNAME,
-    [AGENT_OS] = OS,
-    [AGENT_ARCHITECTURE] = ARCHITECTURE,
-    [AGENT_IP] = IP_ADDRESS,
-    [AGENT_VERSION] = VERSION,
-};
-
-/* One request's heartbeat.  The texts live in the op's arena. */
-struct beat {
-	STAILQ_ENTRY(beat) entry;
-	struct heartbeats *owner;
-	struct op *op; /* NULL once the request is gone */
-	bool is_queued;
-	bool is_sent; /* a batch holds it */
-	bool is_done;
-	rc code;
-	uint64_t seq;
-	const char *fields[NFIELDS];
-};
-
-STAILQ_HEAD(beat_list, beat);
-
-struct batch {
-	struct heartbeats *owner;
-	struct arena *arena; /* the parameters, since ops may go */
-	size_t nbeats;
-	struct beat **beats; /* sorted by id */
-	size_t nids;         /* without doubles */
-	const char *params[NFIELDS];
-	struct db_req *req;
-	int tries;
-};
-
-struct heartbeats {
-	struct loop *loop;
-	struct db_pool *pool;
-	struct beat_list queue;
-	uint64_t seq;
-	bool is_pumping; /* pump runs on the next turn */
-	struct batch *in_flight[IN_FLIGHT_MAX];
+static const enum beat_field field_of[AGENT_NTEXTS] = {
+    [AGENT_HOSTNAME] = BEAT_HOSTNAME,
+    [AGENT_OS] = BEAT_OS,
+    [AGENT_ARCHITECTURE] = BEAT_ARCHITECTURE,
+    [AGENT_IP] = BEAT_IP_ADDRESS,
+    [AGENT_VERSION] = BEAT_VERSION,
 };
 
 static op_step beat_done;
 
-struct heartbeats *
-heartbeats_new(struct loop *l, struct db_pool *pool)
-{
-	struct heartbeats *h = mem_zalloc(sizeof(*h));
-
-	h->loop = l;
-	h->pool = pool;
-	STAILQ_INIT(&h->queue);
-	return h;
-}
-
-/* --- the end of beats and batches --- */
-
-/* The op's arena ends; its texts go with it. */
-static void
-end_beat(void *arg)
-{
-	struct beat *b = arg;
-
-	if (b->is_queued)
-		STAILQ_REMOVE(&b->owner->queue, b, beat, entry);
-	b->is_queued = false;
-	b->op = NULL;
-	if (!b->is_sent)
-		free(b);
-}
-
-static void
-free_batch(struct batch *batch)
-{
-	struct heartbeats *h = batch->owner;
-	struct beat *b;
-
-	for (size_t i = 0; i < batch->nbeats; i++) {
-		b = batch->beats[i];
-		b->is_sent = false;
-		if (!b->op)
-			free(b);
-	}
-	for (int i = 0; i < IN_FLIGHT_MAX; i++) {
-		if (h->in_flight[i] == batch)
-			h->in_flight[i] = NULL;
-	}
-	db_forget(batch->req);
-	arena_free(batch->arena);
-}
-
-void
-heartbeats_free(struct heartbeats *h)
-{
-	if (!h)
-		return;
-	for (int i = 0; i < IN_FLIGHT_MAX; i++) {
-		if (h->in_flight[i])
-			free_batch(h->in_flight[i]);
-	}
-	free(h);
-}
-
-static void
-tell_beat(struct beat *b, rc code)
-{
-	b->is_done = true;
-	b->code = code;
-	if (b->op)
-		op_wake(b->op);
-}
-
-/* --- a batch --- */
-
-static void pump_later(struct heartbeats *h);
-
-static void
-finish_batch(struct batch *batch, rc code)
-{
-	struct heartbeats *h = batch->owner;
-
-	for (size_t i = 0; i < batch->nbeats; i++) {
-		if (!batch->beats[i]->is_done)
-			tell_beat(batch->beats[i], code);
-	}
-	free_batch(batch);
-	if (!STAILQ_EMPTY(&h->queue))
-		pump_later(h);
-}
-
-/* Some ids are unknown or retired; the others were recorded. */
-static void
-on_known(void *arg, struct db_outcome *o)
-{
-	struct batch *batch = arg;
-	const struct db_result *r;
-	struct beat *b;
-	rc code;
-
-	batch->req = NULL;
-	if (o->code != RC_OK) {
-		finish_batch(batch, o->code);
-		return;
-	}
-	r = o->results[0];
-	for (size_t i = 0; i < batch->nbeats; i++) {
-		b = batch->beats[i];
-		if (!b->op)
-			continue;
-		code = RC_NOT_FOUND;
-		for (size_t k = 0; k < db_nrows(r) && code == RC_NOT_FOUND;
-		     k++) {
-			if (strcmp(db_text(r, k, 0), b->fields[ID]) == 0)
-				code = db_bool(r, k, 1) ? RC_GONE : RC_OK;
-		}
-		tell_beat(b, code);
-	}
-	finish_batch(batch, RC_OK);
-}
-
-static void send_batch(struct batch *batch);
-
-static void
-on_recorded(void *arg, struct db_outcome *o)
-{
-	struct batch *batch = arg;
-	const struct db_stmt known = {Q_AGENTS_KNOWN, 1, batch->params};
-
-	batch->req = NULL;
-	if (o->code == RC_BUSY && o->error.sqlstate[0] &&
-	    batch->tries < TRIES_MAX) {
-		/* A deadlock with somebody who locks several agents: nothing
-		 * was written, and the order is not ours to choose. */
-		send_batch(batch);
-	} else if (o->code != RC_OK) {
-		finish_batch(batch, o->code);
-	} else if (db_naffected(o->results[0]) == batch->nids) {
-		finish_batch(batch, RC_OK);
-	} else {
-		batch->req =
-		    db_submit(batch->owner->pool, &known, 1, on_known, batch);
-	}
-}
-
-static void
-send_batch(struct batch *batch)
-{
-	const struct db_stmt stmt = {Q_AGENTS_HEARTBEAT, NFIELDS,
-	    batch->params};
-
-	batch->tries++;
-	batch->req =
-	    db_submit(batch->owner->pool, &stmt, 1, on_recorded, batch);
-}
-
-static int
-compare_beats(const void *x, const void *y)
-{
-	const struct beat *a = *(struct beat *const *)x;
-	const struct beat *b = *(struct beat *const *)y;
-	int diff = strcmp(a->fields[ID], b->fields[ID]);
-
-	return diff != 0 ? diff : (a->seq > b->seq) - (a->seq < b->seq);
-}
-
-/* Of an agent's doubles the last text that says something counts. */
-static void
-make_params(struct batch *batch)
-{
-	struct arena *a = batch->arena;
-	const char **columns[NFIELDS], *text;
-	const struct beat *b;
-
-	for (int f = 0; f < NFIELDS; f++)
-		columns[f] = arena_alloc(a, batch->nbeats * sizeof(char *));
-	for (size_t i = 0; i < batch->nbeats; i++) {
-		b = batch->beats[i];
-		if (i == 0 || strcmp(b->fields[ID],
-				  batch->beats[i - 1]->fields[ID]) != 0) {
-			for (int f = 0; f < NFIELDS; f++)
-				columns[f][batch->nids] = "";
-			batch->nids++;
-		}
-		for (int f = 0; f < NFIELDS; f++) {
-			text = b->fields[f];
-			if (*text)
-				columns[f][batch->nids - 1] = text;
-		}
-	}
-	for (int f = 0; f < NFIELDS; f++)
-		batch->params[f] = db_text_array(a, columns[f], batch->nids);
-}
-
-static struct batch *
-make_batch(struct heartbeats *h)
-{
-	struct arena *a = arena_new();
-	struct batch *batch = arena_alloc(a, sizeof(*batch));
-	struct beat *b;
-	size_t n = 0;
-
-	STAILQ_FOREACH (b, &h->queue, entry) {
-		if (++n == BATCH_MAX)
-			break;
-	}
-	batch->owner = h;
-	batch->arena = a;
-	batch->beats = arena_alloc(a, n * sizeof(struct beat *));
-	while (batch->nbeats < n) {
-		b = STAILQ_FIRST(&h->queue);
-		STAILQ_REMOVE_HEAD(&h->queue, entry);
-		b->is_queued = false;
-		b->is_sent = true;
-		batch->beats[batch->nbeats++] = b;
-	}
-	qsort(batch->beats, n, sizeof(struct beat *), compare_beats);
-	make_params(batch);
-	return batch;
-}
-
-static void
-pump(void *arg)
-{
-	struct heartbeats *h = arg;
-
-	h->is_pumping = false;
-	for (int i = 0; i < IN_FLIGHT_MAX && !STAILQ_EMPTY(&h->queue); i++) {
-		if (h->in_flight[i])
-			continue;
-		h->in_flight[i] = make_batch(h);
-		send_batch(h->in_flight[i]);
-	}
-}
-
-/* On the next turn, so that all that this turn reads goes together. */
-static void
-pump_later(struct heartbeats *h)
-{
-	if (h->is_pumping)
-		return;
-	h->is_pumping = true;
-	loop_defer(h->loop, pump, h);
-}
-
-/* --- the request --- */
-
 /* A body that is no JSON is taken for an empty one, as the contract asks. */
 static rc
-read_fields(struct op *op, struct beat *b, const char **out_why)
+read_fields(struct op *op, const char *fields[BEAT_NFIELDS],
+    const char **out_why)
 {
 	const struct cJSON *body;
 	const char *ignored;
 	rc ret;
 
-	for (int f = 0; f < NFIELDS; f++)
-		b->fields[f] = "";
+	for (int f = 0; f < BEAT_NFIELDS; f++)
+		fields[f] = "";
 	/* The request may go before the op and its place in the queue do. */
-	b->fields[ID] = arena_strdup(op_arena(op), req_param(op, "id"));
+	fields[BEAT_ID] = arena_strdup(op_arena(op), req_param(op, "id"));
 	ret = req_json(op, true, &body, &ignored);
 	if (ret != RC_OK)
 		return RC_OK;
 	for (int i = 0; i < AGENT_NTEXTS; i++) {
 		ret = agent_text(op, body, &agent_texts[i],
-		    &b->fields[column_of[i]], out_why);
+		    &fields[field_of[i]], out_why);
 		if (ret != RC_OK)
 			return ret;
 	}
@@ -335,23 +45,14 @@ read_fields(struct op *op, struct beat *b, const char **out_why)
 enum op_next
 agent_heartbeat_start(struct op *op)
 {
-	struct heartbeats *h = req_api(op)->heartbeats;
-	struct beat *b = mem_zalloc(sizeof(*b));
 	struct beat **state = op_state(op, sizeof(*state));
-	const char *why;
+	const char *fields[BEAT_NFIELDS], *why;
 	rc ret;
 
-	b->owner = h;
-	b->op = op;
-	*state = b;
-	arena_defer(op_arena(op), end_beat, b);
-	ret = read_fields(op, b, &why);
+	ret = read_fields(op, fields, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
-	b->seq = ++h->seq;
-	b->is_queued = true;
-	STAILQ_INSERT_TAIL(&h->queue, b, entry);
-	pump_later(h);
+	*state = heartbeats_add(req_api(op)->heartbeats, op, fields);
 	return op_park(op, WAIT_MS, beat_done);
 }
 
@@ -359,15 +60,13 @@ static enum op_next
 beat_done(struct op *op)
 {
 	struct beat **state = op_state(op, sizeof(*state));
-	const struct beat *b = *state;
+	rc ret = beat_result(*state);
 
-	if (!b->is_done)
-		return op_fail(op, RC_TIMEOUT, "%s", "");
-	if (b->code == RC_NOT_FOUND)
+	if (ret == RC_NOT_FOUND)
 		return op_fail(op, RC_NOT_FOUND, "Agent not found");
-	if (b->code == RC_GONE)
+	if (ret == RC_GONE)
 		return op_fail(op, RC_GONE, "Agent has been retired");
-	if (b->code != RC_OK)
-		return op_fail(op, b->code, "%s", "");
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", "");
 	return reply_status(op, 200, "status", "heartbeat_recorded");
 }

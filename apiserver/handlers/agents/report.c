@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "apiserver/api.h"
+#include "apiserver/live/park.h"
 #include "apiserver/handlers/agents/agents.h"
 
 enum { STATUS_MAX = 50, ERROR_MAX = 4096, VERSION_MAX = 128 };
@@ -80,7 +81,7 @@ report_done(struct op *op)
 	if (strcmp(outcome, "updated") == 0) {
 		/* A newer version may wait for the same agent now. */
 		req_hint(op, 0, NULL, agents);
-		api_wake(req_api(op), API_TOPIC_JOB, req_param(op, "job_id"));
+		park_wake(req_api(op)->park, PARK_JOB, req_param(op, "job_id"));
 		return reply_status(op, 200, "status", "updated");
 	}
 	if (strcmp(outcome, "repeated") == 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "apiserver/api.h"
+#include "apiserver/live/park.h"
 #include "apiserver/handlers/agents/agents.h"
 #include "common/base/clock.h"
 #include "common/base/enc.h"
@@ -40,7 +41,8 @@ agent_work_start(struct op *op)
 		op_extend(op, wait_ms + ANSWER_MS);
 		k->until_ms = clock_boot_ms() + wait_ms;
 		/* Before the first look, so that nothing slips between. */
-		k->watch = api_watch(op, API_TOPIC_AGENT, req_param(op, "id"));
+		k->watch = park_watch(req_api(op)->park, op, PARK_AGENT,
+		    req_param(op, "id"));
 	}
 	return work_look(op);
 }
@@ -102,8 +104,9 @@ work_done(struct op *op)
 		return op_fail(op, RC_NOT_FOUND, "Agent not found");
 	if (db_bool(state, 0, db_col(state, "is_retired")))
 		return op_fail(op, RC_GONE, "Agent has been retired");
-	if (n == 0 && k->watch && left_ms > 0 && !req_api(op)->is_stopping)
-		return api_park(op, k->watch, left_ms, work_look);
+	if (n == 0 && k->watch && left_ms > 0 &&
+	    !park_is_stopping(req_api(op)->park))
+		return park_wait(k->watch, left_ms, work_look);
 	w = reply_writer(op);
 	json_w_open(w, '{');
 	json_w_key(w, "jobs");

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "apiserver/api.h"
+#include "apiserver/live/park.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 
@@ -127,7 +128,7 @@ decided(struct op *op)
 	tell(op);
 	if (d->is_by_job) {
 		if (!d->is_approval)
-			api_wake(req_api(op), API_TOPIC_JOB,
+			park_wake(req_api(op)->park, PARK_JOB,
 			    req_param(op, "id"));
 		return reply_status(op, 200, "status",
 		    d->is_approval ? "job_approved" : "job_rejected");

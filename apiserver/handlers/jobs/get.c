@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "apiserver/api.h"
+#include "apiserver/live/park.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 #include "common/base/clock.h"
@@ -42,7 +43,8 @@ job_get(struct op *op)
 			wait_ms = MAX_WAIT_MS;
 		op_extend(op, wait_ms + ANSWER_MS);
 		/* Before the first look, so that nothing slips between. */
-		jw->watch = api_watch(op, API_TOPIC_JOB, req_param(op, "id"));
+		jw->watch = park_watch(req_api(op)->park, op, PARK_JOB,
+		    req_param(op, "id"));
 		jw->until_ms = clock_boot_ms() + wait_ms;
 	}
 	return get_look(op);
@@ -72,7 +74,7 @@ get_done(struct op *op)
 		return op_fail(op, RC_NOT_FOUND, "Job not found");
 	if (jw->watch != NULL && left_ms > 0 &&
 	    !is_final(op_text(op, 0, "status")))
-		return api_park(op, jw->watch, left_ms, get_look);
+		return park_wait(jw->watch, left_ms, get_look);
 	return page_reply_one(op, 200, job_fields, job_nfields);
 }
 
@@ -103,6 +105,6 @@ cancel_done(struct op *op)
 	/* A worker that runs the job stops before the next outside effect. */
 	if (strcmp(outcome, "requested") == 0)
 		return reply_status(op, 200, "status", "job_cancel_requested");
-	api_wake(req_api(op), API_TOPIC_JOB, req_param(op, "id"));
+	park_wake(req_api(op)->park, PARK_JOB, req_param(op, "id"));
 	return reply_status(op, 200, "status", "job_cancelled");
 }

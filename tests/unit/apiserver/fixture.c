@@ -6,7 +6,7 @@
 
 #include "apiserver/policy/auth.h"
 #include "apiserver/policy/authz.h"
-#include "apiserver/handlers/agents/heartbeat.h"
+#include "apiserver/live/heartbeats.h"
 #include "apiserver/policy/keyring.h"
 #include "apiserver/live/park.h"
 

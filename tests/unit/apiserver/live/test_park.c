@@ -22,7 +22,8 @@ wait_start(struct op *op)
 {
 	struct wait *w = op_state(op, sizeof(*w));
 
-	w->watch = api_watch(op, API_TOPIC_AGENT, req_param(op, "id"));
+	w->watch =
+	    park_watch(req_api(op)->park, op, PARK_AGENT, req_param(op, "id"));
 	return wait_look(op);
 }
 
@@ -33,9 +34,9 @@ wait_look(struct op *op)
 
 	nlooks = ++w->looks;
 	if (is_late && w->looks == 1)
-		api_wake(req_api(op), API_TOPIC_AGENT, req_param(op, "id"));
+		park_wake(req_api(op)->park, PARK_AGENT, req_param(op, "id"));
 	if (w->looks == 1)
-		return api_park(op, w->watch, 10000, wait_look);
+		return park_wait(w->watch, 10000, wait_look);
 	return reply_status(op, 200, "status",
 	    op_woken(op) || is_late ? "woken" : "late");
 }
@@ -158,7 +159,7 @@ test_stop(void)
 	fixture_init(&f);
 	is_late = false;
 	wait_for(&f, "ag-1", &a);
-	api_stop(&f.api);
+	park_stop(f.api.park);
 	loop_sim_advance(f.api.loop, 0);
 	CHECK_INT(a.status, 200);
 	wait_for(&f, "ag-1", &b);

@@ -1,0 +1,206 @@
+#include "apiserver/assemble.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "apiserver/policy/auth.h"
+#include "apiserver/policy/authz.h"
+#include "apiserver/live/crlstore.h"
+#include "apiserver/live/heartbeats.h"
+#include "apiserver/policy/keyring.h"
+#include "apiserver/live/park.h"
+#include "apiserver/live/presence.h"
+#include "apiserver/policy/route.h"
+#include "common/base/mem.h"
+#include "common/daemon/parts.h"
+#include "common/log/log.h"
+
+enum {
+	QUEUE_MS = 2000, /* a request waits for a connection at most */
+	STATEMENT_MS = 20000,
+	HEARTBEAT_CONNS = 2,
+	OWN_CONNS = 1,
+};
+
+static const struct route_area *const areas[] = {
+    &routes_system,
+    &routes_certificates,
+    &routes_jobs,
+    &routes_audit,
+    &routes_approvals,
+    &routes_agents,
+    &routes_config,
+    &routes_notifications,
+    &routes_pki,
+};
+
+static rc
+open_keys(struct api *a)
+{
+	const char *token = cfg_str(a->cfg, "agent_bootstrap_token");
+	rc ret;
+
+	if (!*token && cfg_bool(a->cfg, "agent_bootstrap_token_deny_empty")) {
+		log_error("AUTH-BOOTSTRAP",
+		    "CERTCTL_AGENT_BOOTSTRAP_TOKEN is empty: set it, or set "
+		    "CERTCTL_AGENT_BOOTSTRAP_TOKEN_DENY_EMPTY=false");
+		return RC_INVALID;
+	}
+	ret = keyring_new(cfg_list(a->cfg, "api_keys_named"),
+	    cfg_list(a->cfg, "auth_secret"), token, &a->keys);
+	if (ret != RC_OK)
+		return ret;
+	if (keyring_size(a->keys) == 0) {
+		log_error("AUTH-KEYS",
+		    "nobody could sign in: set CERTCTL_API_KEYS_NAMED or "
+		    "CERTCTL_AUTH_SECRET");
+		return RC_INVALID;
+	}
+	return RC_OK;
+}
+
+/* Heartbeats lock agents in the order of their sorted ids, if the plan walks
+ * through the ids; a hash join would take them as they lie in the table, and
+ * two batches might wait for each other. */
+static const char walk_ids[] =
+    "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off";
+
+static rc
+open_pool(struct api *a, size_t conns, const char *settings,
+    struct db_pool **out)
+{
+	const struct db_opts opts = {
+	    .max_conns = conns,
+	    .queue_deadline_ms = QUEUE_MS,
+	    .statement_timeout_ms = STATEMENT_MS,
+	    .settings = settings,
+	};
+
+	return part_pool(a->daemon, NULL, &opts, out);
+}
+
+static rc
+open_pools(struct api *a)
+{
+	size_t all = (size_t)cfg_int(a->cfg, "database_max_conns");
+	rc ret;
+
+	ret = open_pool(a, all - HEARTBEAT_CONNS - OWN_CONNS, NULL, &a->pool);
+	if (ret == RC_OK)
+		ret =
+		    open_pool(a, HEARTBEAT_CONNS, walk_ids, &a->heartbeat_pool);
+	if (ret == RC_OK)
+		ret = open_pool(a, OWN_CONNS, NULL, &a->own_pool);
+	return ret;
+}
+
+/* --- the bus --- */
+
+static void
+on_event(void *arg, const struct frame *f)
+{
+	struct api *a = arg;
+
+	if (f->kind == FRAME_EVENT)
+		park_on_event(a->park, f->body, f->body_len);
+}
+
+static void
+on_leader(void *arg, uint64_t term)
+{
+	if (term)
+		log_info("BUS-LEADER", "following the leader of term %llu",
+		    (unsigned long long)term);
+	else
+		log_warn("BUS-LEADER",
+		    "no scheduler leads; work is accepted and waits for one");
+}
+
+static rc
+open_bus(struct api *a)
+{
+	static const struct bus_client_ops ops = {on_event, on_leader};
+	const char *const *urls = cfg_list(a->cfg, "bus_urls");
+	const struct bus_tls files = part_bus_tls(a->cfg);
+	rc ret;
+
+	if (!urls || !urls[0]) {
+		log_warn("BUS-NONE",
+		    "CERTCTL_BUS_URLS is empty: schedulers find work by "
+		    "looking once a second");
+		return RC_OK;
+	}
+	ret = bus_client_new(a->loop, urls, &files, &ops, a, &a->bus);
+	if (ret != RC_OK)
+		log_error("BUS-URLS", "CERTCTL_BUS_URLS cannot be used (%s)",
+		    rc_name(ret));
+	return ret;
+}
+
+/* --- life --- */
+
+static void
+make_url(struct api *a)
+{
+	const char *host = cfg_str(a->cfg, "server_host");
+
+	(void)snprintf(a->url, sizeof(a->url),
+	    strchr(host, ':') ? "https://[%s]:%d" : "https://%s:%d", host,
+	    (int)cfg_int(a->cfg, "server_port"));
+}
+
+rc
+api_new(const struct daemon *d, struct api **out)
+{
+	struct loop *l = d->loop;
+	const struct cfg *cfg = d->cfg;
+	struct api *a = mem_zalloc(sizeof(*a));
+	rc ret;
+
+	a->daemon = d;
+	a->loop = l;
+	a->cfg = cfg;
+	a->max_body = (size_t)cfg_int(cfg, "max_body_size");
+	make_url(a);
+	ret = open_keys(a);
+	if (ret == RC_OK)
+		ret = router_new(areas, ARRAY_LEN(areas), &a->router);
+	if (ret == RC_OK)
+		ret = open_pools(a);
+	if (ret == RC_OK) {
+		a->auth = auth_new(l, a->keys);
+		a->authz = authz_new(l);
+		a->crls = crlstore_new(CRLSTORE_MAX_BYTES);
+		a->park = park_new(l, a->own_pool);
+		a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
+		ret = open_bus(a);
+	}
+	if (ret != RC_OK) {
+		api_free(a);
+		return ret;
+	}
+	a->presence = presence_new(a);
+	*out = a;
+	return RC_OK;
+}
+
+void
+api_free(struct api *a)
+{
+	if (!a)
+		return;
+	presence_free(a->presence);
+	bus_client_free(a->bus);
+	heartbeats_free(a->heartbeats);
+	park_free(a->park);
+	db_pool_free(a->pool);
+	db_pool_free(a->heartbeat_pool);
+	db_pool_free(a->own_pool);
+	authz_free(a->authz);
+	crlstore_free(a->crls);
+	auth_free(a->auth);
+	router_free(a->router);
+	keyring_free(a->keys);
+	free(a);
+}

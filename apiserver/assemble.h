@@ -1,0 +1,19 @@
+/*
+ * assemble: makes the parts of the process and joins them.
+ *
+ * The only file that knows all parts; they know struct api alone.
+ */
+#ifndef APISERVER_ASSEMBLE_H
+#define APISERVER_ASSEMBLE_H
+
+#include "apiserver/api.h"
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/daemon/daemon.h"
+
+/* RC_INVALID or RC_IO after a log line.  d outlives *out. */
+rc api_new(const struct daemon *d, struct api **out) MUST_CHECK;
+/* No op may be under way.  NULL is a no-op. */
+void api_free(struct api *a);
+
+#endif

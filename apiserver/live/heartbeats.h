@@ -1,0 +1,43 @@
+/*
+ * heartbeats: many agents' signs of life, few statements.
+ *
+ * A heartbeat waits until one of at most two statements in flight is done;
+ * then all that wait go together, as one UPDATE from arrays, sorted by id and
+ * without doubles.  Each is answered after that statement's commit.  Nothing
+ * ever waits on a timer: with little to do a batch is one heartbeat.
+ */
+#ifndef APISERVER_LIVE_HEARTBEATS_H
+#define APISERVER_LIVE_HEARTBEATS_H
+
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/db/db.h"
+#include "common/loop/loop.h"
+#include "common/op/op.h"
+
+/* The columns of the statement, in its order. */
+enum beat_field {
+	BEAT_ID,
+	BEAT_VERSION,
+	BEAT_HOSTNAME,
+	BEAT_OS,
+	BEAT_ARCHITECTURE,
+	BEAT_IP_ADDRESS,
+	BEAT_NFIELDS
+};
+
+struct heartbeats; /* defined in heartbeats.c */
+struct beat;       /* defined in heartbeats.c */
+
+struct heartbeats *heartbeats_new(struct loop *l, struct db_pool *pool);
+/* No op may be waiting. */
+void heartbeats_free(struct heartbeats *h);
+/* The texts live in op's arena, "" where nothing was said.  Park op: it is
+ * woken at the end.  The beat ends with op. */
+struct beat *heartbeats_add(struct heartbeats *h, struct op *op,
+    const char *const fields[BEAT_NFIELDS]);
+/* RC_NOT_FOUND: no such agent; RC_GONE: it was retired; RC_TIMEOUT: nothing is
+ * known yet; else as the database said. */
+rc beat_result(const struct beat *b) MUST_CHECK;
+
+#endif

@@ -1,0 +1,154 @@
+#include "common/daemon/daemon.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/rand.h"
+#include "common/log/log.h"
+
+/* --- start --- */
+
+static enum log_level
+level_of(const char *name)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} levels[] = {
+	    {"debug", LOG_DEBUG},
+	    {"info", LOG_INFO},
+	    {"warn", LOG_WARN},
+	    {"error", LOG_ERROR},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+		if (strcmp(name, levels[i].name) == 0)
+			return levels[i].level;
+	}
+	log_fatal("CONFIG-LEVEL", "no such log level: %s", name);
+}
+
+static void
+make_names(struct daemon *d)
+{
+	const char *key = d->program->name_key;
+	const char *name = key ? cfg_str(d->cfg, key) : "";
+
+	if (gethostname(d->host, sizeof(d->host) - 1) != 0)
+		(void)snprintf(d->host, sizeof(d->host), "localhost");
+	if (name[0])
+		(void)snprintf(d->name, sizeof(d->name), "%s", name);
+	else
+		(void)snprintf(d->name, sizeof(d->name), "%s-%ld", d->host,
+		    (long)getpid());
+	rand_id(d->program->process, d->incarnation);
+}
+
+/* --- signals --- */
+
+static void
+end_loop(void *arg)
+{
+	struct daemon *d = arg;
+
+	loop_stop(d->loop);
+}
+
+static void
+on_stop(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->is_stopping) {
+		log_warn("STOPPING", "asked twice: stopping at once");
+		loop_stop(d->loop);
+		return;
+	}
+	d->is_stopping = true;
+	log_info("STOPPING", "asked to stop");
+	d->program->stop(d->self, d);
+}
+
+static void
+on_reload(void *arg)
+{
+	struct daemon *d = arg;
+
+	d->program->reload(d->self, d);
+}
+
+void
+daemon_stop_within(struct daemon *d, int64_t ms)
+{
+	if (!d->stop_limit)
+		d->stop_limit = timer_new(d->loop, end_loop, d);
+	timer_arm(d->stop_limit, ms);
+}
+
+static rc
+hook_signals(struct daemon *d)
+{
+	rc ret;
+
+	ret = loop_on_signal(d->loop, SIGTERM, on_stop, d);
+	if (ret == RC_OK)
+		ret = loop_on_signal(d->loop, SIGINT, on_stop, d);
+	if (ret == RC_OK && d->program->reload)
+		ret = loop_on_signal(d->loop, SIGHUP, on_reload, d);
+	return ret;
+}
+
+/* --- the whole --- */
+
+static rc
+serve(struct daemon *d)
+{
+	const struct daemon_program *p = d->program;
+	rc ret;
+
+	ret = loop_new(&d->loop);
+	if (ret == RC_OK && p->prepare)
+		ret = p->prepare(d->self, d);
+	/* Before signals are taken: until then a signal just ends us. */
+	if (ret == RC_OK && p->wait)
+		ret = p->wait(d->cfg);
+	if (ret == RC_OK)
+		ret = hook_signals(d);
+	if (ret == RC_OK)
+		ret = p->open(d->self, d);
+	if (ret == RC_OK) {
+		ret = loop_run(d->loop);
+		log_info("STOPPED", "%s: %s", d->name, rc_name(ret));
+	}
+	p->close(d->self, d);
+	timer_free(d->stop_limit);
+	loop_free(d->loop);
+	return ret;
+}
+
+int
+daemon_main(int argc, char **argv, const struct daemon_program *program,
+    void *self)
+{
+	struct daemon d = {.program = program, .self = self};
+	char title[64];
+	int status;
+	rc ret;
+
+	(void)snprintf(title, sizeof(title), "certctl-%s", program->process);
+	if (cfg_main(argc, argv, title, program->purpose, program->keys,
+		program->nkeys, program->extra_help, &d.cfg, &status))
+		return status;
+	log_init(program->process, level_of(cfg_str(d.cfg, "log_level")),
+	    strcmp(cfg_str(d.cfg, "log_format"), "json") == 0);
+	make_names(&d);
+	if (program->command && program->command(argc, argv, d.cfg, &status)) {
+		cfg_free(d.cfg);
+		return status;
+	}
+	ret = serve(&d);
+	cfg_free(d.cfg);
+	return ret == RC_OK ? d.exit_status : 1;
+}

@@ -1,0 +1,34 @@
+/*
+ * parts: what every process on the database and the bus opens alike.
+ *
+ * The keys database_url, bus_ca, bus_cert and bus_key are in the tables of all
+ * of them.
+ */
+#ifndef COMMON_DAEMON_PARTS_H
+#define COMMON_DAEMON_PARTS_H
+
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/bus/bus.h"
+#include "common/cfg/cfg.h"
+#include "common/daemon/daemon.h"
+#include "common/db/db.h"
+
+/* Waits for the database to answer, and refuses a schema that is too old; a
+ * daemon_program's wait. */
+rc part_wait_for_schema(const struct cfg *cfg) MUST_CHECK;
+/*
+ * A pool on CERTCTL_DATABASE_URL.  opts gives ceiling and time limits; its url
+ * and ignore_env are filled in here.  purpose, or NULL, is told to the database
+ * after the program's name.  The reason of a failure is logged.
+ */
+rc part_pool(const struct daemon *d, const char *purpose,
+    const struct db_opts *opts, struct db_pool **out) MUST_CHECK;
+/* A connection for one row that is renewed (a lease): an answer that takes
+ * longer than a second is worth nothing. */
+rc part_lease_pool(const struct daemon *d, const char *purpose,
+    struct db_pool **out) MUST_CHECK;
+/* The files of CERTCTL_BUS_*; the texts are cfg's. */
+struct bus_tls part_bus_tls(const struct cfg *cfg);
+
+#endif
