@@ -2,11 +2,10 @@
  * leader: the leadership row and how long this process may trust in it.
  *
  * Leadership is a row with a term, renewed every 250 ms and gone after one
- * second by the database's clock.  Local trust is shorter on purpose: it
- * counts from when the renewal was sent, by the boot clock, and ends 100 ms
- * before the lease, so a process that stood still distrusts itself before it
- * does anything else.  Whoever acts as the leader asks leader_is_trusted()
- * first; the database checks the term once more in each statement.
+ * second by the database's clock; trust in it ends 100 ms earlier
+ * (common/lease/tenure.h).  Whoever acts as the leader asks
+ * leader_is_trusted() first; the database checks the term once more in each
+ * statement.
  *
  * Call from the event loop only.  The pool is the leader's own, of one
  * connection, so that a renewal never queues behind work.
@@ -59,7 +58,7 @@ bool leader_check(struct leader *l);
 void leader_distrust(struct leader *l, uint64_t term, const char *why);
 
 /* Orderly stop: steps down, gives the leadership back so that a standby need
- * not wait, then calls done (also when that fails). */
+ * not wait, then calls done (also when that fails; within a second). */
 void leader_release(struct leader *l, loop_fn *done, void *arg);
 
 #endif

@@ -13,9 +13,6 @@
 #include "scheduler/duty.h"
 #include "scheduler/leader.h"
 
-/* An orderly stop waits so long for the database to take the leadership
- * back; after that the lease runs out by itself. */
-#define STOP_LIMIT_MS 1000
 #define QUEUE_DEADLINE_MS 5000
 #define STATEMENT_TIMEOUT_MS 60000
 
@@ -310,7 +307,6 @@ stop(void *self, struct daemon *d)
 {
 	struct scheduler *s = self;
 
-	daemon_stop_within(d, STOP_LIMIT_MS);
 	leader_release(s->leader, on_released, s);
 }
 

@@ -3,10 +3,9 @@
  *
  * The row says that this incarnation lives; it is renewed every 500 ms and
  * ends after 1.7 s by the database's clock, and with it every lease of work
- * that names this incarnation.  Local trust counts from when a renewal was
- * sent, by the boot clock, and is shorter: a process that was stopped wakes
- * up distrusting itself.  Whoever is about to sign, to send anything outside
- * or to commit asks lease_is_trusted() first.
+ * that names this incarnation.  How far it is trusted: common/lease/tenure.h.
+ * Whoever is about to sign, to send anything outside or to commit asks
+ * lease_is_trusted() first.
  *
  * Call from the event loop only.  The pool is the lease's own, of one
  * connection, so that a renewal never queues behind work.

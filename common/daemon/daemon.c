@@ -49,14 +49,6 @@ make_names(struct daemon *d)
 /* --- signals --- */
 
 static void
-end_loop(void *arg)
-{
-	struct daemon *d = arg;
-
-	loop_stop(d->loop);
-}
-
-static void
 on_stop(void *arg)
 {
 	struct daemon *d = arg;
@@ -77,14 +69,6 @@ on_reload(void *arg)
 	struct daemon *d = arg;
 
 	d->program->reload(d->self, d);
-}
-
-void
-daemon_stop_within(struct daemon *d, int64_t ms)
-{
-	if (!d->stop_limit)
-		d->stop_limit = timer_new(d->loop, end_loop, d);
-	timer_arm(d->stop_limit, ms);
 }
 
 static rc
@@ -123,7 +107,6 @@ serve(struct daemon *d)
 		log_info("STOPPED", "%s: %s", d->name, rc_name(ret));
 	}
 	p->close(d->self, d);
-	timer_free(d->stop_limit);
 	loop_free(d->loop);
 	return ret;
 }

@@ -10,7 +10,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "common/base/attr.h"
 #include "common/base/rc.h"
@@ -30,7 +29,6 @@ struct daemon {
 	char incarnation[64]; /* this start of this process, and no other */
 	int exit_status;      /* of an orderly end */
 	bool is_stopping;
-	struct timer *stop_limit; /* see daemon_stop_within */
 };
 
 /*
@@ -67,7 +65,5 @@ struct daemon_program {
 /* Runs the process; returns its exit status. */
 int daemon_main(int argc, char **argv, const struct daemon_program *program,
     void *self) MUST_CHECK;
-/* In stop: the loop ends after so long, whatever still runs. */
-void daemon_stop_within(struct daemon *d, int64_t ms);
 
 #endif

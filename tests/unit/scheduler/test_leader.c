@@ -270,6 +270,26 @@ an_orderly_stop_gives_it_back(void)
 	rig_end(&r);
 }
 
+/* A database that is gone does not keep a scheduler from stopping. */
+static void
+a_stop_without_an_answer(void)
+{
+	struct rig r;
+	bool released = false;
+
+	rig_start(&r);
+	expect(&r, "0|4|t");
+	loop_sim_advance(r.loop, 10);
+	db_script_expect(r.pool, Q_LEADER_RELEASE, "inc|nonce");
+	db_script_after(r.pool, -1);
+	leader_release(r.leader, on_released, &released);
+	loop_sim_advance(r.loop, 999);
+	CHECK(!released);
+	loop_sim_advance(r.loop, 1);
+	CHECK(released);
+	rig_end(&r);
+}
+
 CHECK_MAIN(CHECK_ROW(takes_and_renews), CHECK_ROW(trust_ends_before_the_lease),
     CHECK_ROW(an_answer_too_late_is_worth_nothing),
     CHECK_ROW(a_standby_comes_back_just_after_the_lease),
@@ -278,4 +298,5 @@ CHECK_MAIN(CHECK_ROW(takes_and_renews), CHECK_ROW(trust_ends_before_the_lease),
     CHECK_ROW(the_database_says_the_term_is_over),
     CHECK_ROW(a_stopped_process_distrusts_itself),
     CHECK_ROW(failures_do_not_end_the_tries),
-    CHECK_ROW(an_orderly_stop_gives_it_back))
+    CHECK_ROW(an_orderly_stop_gives_it_back),
+    CHECK_ROW(a_stop_without_an_answer))

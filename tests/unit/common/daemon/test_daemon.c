@@ -81,7 +81,7 @@ stop(void *self, struct daemon *d)
 	note(p, 's');
 	d->exit_status = 7;
 	if (p->ends_at_stop)
-		daemon_stop_within(d, 1);
+		loop_stop(d->loop);
 	else
 		CHECK_INT(raise(SIGINT), 0);
 }
