@@ -2,12 +2,10 @@
  * certctl-agent: makes keys, asks for certificates, deploys them and proves
  * what is served, on the host it runs on.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "agent/agent.h"
 #include "agent/heartbeat.h"
@@ -16,6 +14,7 @@
 #include "agent/poll.h"
 #include "agent/stop.h"
 #include "common/base/mem.h"
+#include "common/daemon/daemon.h"
 #include "common/log/log.h"
 #include "common/op/op.h"
 
@@ -39,13 +38,6 @@ is_idle(const struct agent *a)
 }
 
 static const struct stop_hooks stop_hooks = {begin_stop, is_idle};
-
-static void
-on_signal(void *arg)
-{
-	log_info("STOPPING", "asked to stop");
-	stop_begin(arg, 0);
-}
 
 static void
 begin(struct agent *a)
@@ -105,8 +97,6 @@ agent_configure(struct agent *a)
 	const char *name = cfg_str(a->cfg, "agent_name");
 	rc url, allow, identity;
 
-	if (gethostname(a->hostname, sizeof(a->hostname) - 1) != 0)
-		snprintf(a->hostname, sizeof(a->hostname), "localhost");
 	a->name = name[0] ? name : a->hostname;
 	/* All of them, so that one start tells every mistake. */
 	url = check_url(a);
@@ -128,15 +118,6 @@ agent_connect(struct agent *a)
 	};
 	rc r;
 
-	r = loop_new(&a->loop);
-	if (r == RC_OK)
-		r = loop_on_signal(a->loop, SIGTERM, on_signal, a);
-	if (r == RC_OK)
-		r = loop_on_signal(a->loop, SIGINT, on_signal, a);
-	if (r != RC_OK) {
-		log_error("START", "no event loop: %s", rc_name(r));
-		return r;
-	}
 	a->stop = stop_new(a, &stop_hooks);
 	r = http_out_new(a->loop, &opts, &a->http);
 	if (r != RC_OK)
@@ -149,110 +130,107 @@ agent_connect(struct agent *a)
 	return r;
 }
 
-static rc
-agent_init(struct agent *a, bool *out_registered)
+static void
+agent_take(struct agent *a, struct daemon *d)
 {
+	a->loop = d->loop;
+	a->cfg = d->cfg;
+	memcpy(a->hostname, d->host, sizeof(a->hostname));
+}
+
+static rc
+prepare(void *self, struct daemon *d)
+{
+	struct agent *a = self;
 	rc r;
 
+	umask(022);
+	agent_take(a, d);
 	r = agent_configure(a);
 	if (r == RC_OK)
 		r = home_open(a);
 	if (r == RC_OK)
 		r = agent_connect(a);
-	if (r == RC_OK)
-		r = identity_load(a, out_registered);
 	return r;
 }
 
 /* What a start would do, without making or changing anything. */
-static int
-agent_check(struct agent *a)
+static rc
+check(void *self, struct daemon *d)
 {
-	rc configured = agent_configure(a);
-	rc home = home_check(a);
-	rc connected = agent_connect(a);
+	struct agent *a = self;
+	rc configured, home, connected;
 
-	if (configured != RC_OK || home != RC_OK || connected != RC_OK)
-		return 1;
-	printf("certctl-agent: the configuration is good\n");
-	return 0;
+	agent_take(a, d);
+	configured = agent_configure(a);
+	home = home_check(a);
+	connected = agent_connect(a);
+	if (configured != RC_OK)
+		return configured;
+	return home != RC_OK ? home : connected;
+}
+
+static rc
+start(void *self, struct daemon *d)
+{
+	struct agent *a = self;
+	bool registered = false;
+	rc r;
+
+	r = identity_load(a, &registered);
+	if (r != RC_OK)
+		return r;
+	if (registered)
+		begin(a);
+	else
+		identity_register(a, begin);
+	return RC_OK;
+}
+
+static void
+stop(void *self, struct daemon *d)
+{
+	stop_begin(self, 0);
 }
 
 /* What is still under way ends here as at a kill: the journals know. */
 static void
-agent_fini(struct agent *a)
+finish(void *self, struct daemon *d)
 {
+	struct agent *a = self;
+
 	if (a->registering)
 		op_abort(a->registering, RC_CANCELLED);
 	heartbeat_free(a->heartbeat);
 	poll_free(a->poll);
 	stop_free(a->stop);
 	http_out_free(a->http);
-	loop_free(a->loop);
 	mem_wipe(a->api_key, sizeof(a->api_key));
 	free(a->server_url);
 	home_close(a);
-	cfg_free(a->cfg);
-}
-
-/* The check is the agent's own: it knows more than the table of variables. */
-static bool
-take_check(int *argc, char **argv)
-{
-	int n = 1;
-
-	for (int i = 1; i < *argc; i++) {
-		if (strcmp(argv[i], "--check-config") != 0)
-			argv[n++] = argv[i];
-	}
-	if (n == *argc)
-		return false;
-	argv[n] = NULL;
-	*argc = n;
-	return true;
-}
-
-static int
-agent_run(struct agent *a)
-{
-	bool registered = false;
-	rc r;
-
-	r = agent_init(a, &registered);
-	if (r != RC_OK)
-		return 1;
-	if (registered)
-		begin(a);
-	else
-		identity_register(a, begin);
-	r = loop_run(a->loop);
-	return r == RC_OK ? a->exit_status : 1;
+	d->exit_status = a->exit_status;
 }
 
 int
 main(int argc, char **argv)
 {
+	static const struct daemon_program program = {
+	    .process = "agent",
+	    .purpose = "Makes keys, deploys certificates and proves what is "
+		       "served.",
+	    .keys = keys,
+	    .nkeys = ARRAY_LEN(keys),
+	    .name_key = "agent_name",
+	    .prepare = prepare,
+	    .check = check,
+	    .open = start,
+	    .stop = stop,
+	    .close = finish,
+	};
 	struct agent a = {.exit_status = 0,
 	    .key_dir_fd = -1,
 	    .journal_dir_fd = -1,
 	    .state_dir_fd = -1};
-	bool is_check = take_check(&argc, argv);
-	int status;
 
-	if (cfg_main(argc, argv, "certctl-agent",
-		"Makes keys, deploys certificates and proves what is served.",
-		keys, ARRAY_LEN(keys), NULL, &a.cfg, &status))
-		return status;
-	umask(022);
-	log_init("agent",
-	    strcmp(cfg_str(a.cfg, "log_level"), "debug") == 0   ? LOG_DEBUG
-	    : strcmp(cfg_str(a.cfg, "log_level"), "warn") == 0  ? LOG_WARN
-	    : strcmp(cfg_str(a.cfg, "log_level"), "error") == 0 ? LOG_ERROR
-								: LOG_INFO,
-	    strcmp(cfg_str(a.cfg, "log_format"), "json") == 0);
-	status = is_check ? agent_check(&a) : agent_run(&a);
-	agent_fini(&a);
-	if (!is_check)
-		log_info("STOPPED", "status %d", status);
-	return status;
+	return daemon_main(argc, argv, &program, &a);
 }

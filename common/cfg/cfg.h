@@ -70,11 +70,12 @@ void cfg_print(const struct cfg *c);
 /*
  * The command line every daemon shares: --help, --version, --check-config,
  * --print-config.  Returns true when the process is to end now with
- * *out_exit; otherwise *out_cfg is loaded.  extra_help is appended to --help.
+ * *out_exit; otherwise *out_cfg is loaded, and *out_is_check says that it is
+ * to be checked and no more.  extra_help is appended to --help.
  */
 bool cfg_main(int argc, char **argv, const char *program, const char *purpose,
     const struct cfg_key *keys, size_t n, const char *extra_help,
-    struct cfg **out_cfg, int *out_exit);
+    struct cfg **out_cfg, bool *out_is_check, int *out_exit);
 
 #define CFG_KEY_ROW(name, env, type, dflt, min, max, flags, help) \
 	{#name, env, type, dflt, min, max, flags, help},

@@ -75,7 +75,7 @@ is_in_help(const char *extra_help, const char *arg)
 bool
 cfg_main(int argc, char **argv, const char *program, const char *purpose,
     const struct cfg_key *keys, size_t n, const char *extra_help,
-    struct cfg **out_cfg, int *out_exit)
+    struct cfg **out_cfg, bool *out_is_check, int *out_exit)
 {
 	bool check = false, print = false;
 	struct cfg *c;
@@ -109,15 +109,13 @@ cfg_main(int argc, char **argv, const char *program, const char *purpose,
 		*out_exit = EXIT_CONFIG;
 		return true;
 	}
-	if (print)
+	if (print) {
 		cfg_print(c);
-	else if (check)
-		(void)printf("%s: the configuration is good\n", program);
-	if (print || check) {
 		cfg_free(c);
 		*out_exit = EXIT_GOOD;
 		return true;
 	}
 	*out_cfg = c;
+	*out_is_check = check;
 	return false;
 }

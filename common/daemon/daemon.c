@@ -86,6 +86,25 @@ hook_signals(struct daemon *d)
 
 /* --- the whole --- */
 
+/* --check-config: makes what can be made without a database. */
+static rc
+check(struct daemon *d)
+{
+	const struct daemon_program *p = d->program;
+	rc (*hook)(void *, struct daemon *) = p->check ? p->check : p->prepare;
+	rc ret;
+
+	ret = loop_new(&d->loop);
+	if (ret == RC_OK && hook)
+		ret = hook(d->self, d);
+	p->close(d->self, d);
+	loop_free(d->loop);
+	if (ret == RC_OK)
+		(void)printf("certctl-%s: the configuration is good\n",
+		    p->process);
+	return ret;
+}
+
 static rc
 serve(struct daemon *d)
 {
@@ -117,21 +136,24 @@ daemon_main(int argc, char **argv, const struct daemon_program *program,
 {
 	struct daemon d = {.program = program, .self = self};
 	char title[64];
+	bool is_check;
 	int status;
 	rc ret;
 
 	(void)snprintf(title, sizeof(title), "certctl-%s", program->process);
 	if (cfg_main(argc, argv, title, program->purpose, program->keys,
-		program->nkeys, program->extra_help, &d.cfg, &status))
+		program->nkeys, program->extra_help, &d.cfg, &is_check,
+		&status))
 		return status;
 	log_init(program->process, level_of(cfg_str(d.cfg, "log_level")),
 	    strcmp(cfg_str(d.cfg, "log_format"), "json") == 0);
 	make_names(&d);
-	if (program->command && program->command(argc, argv, d.cfg, &status)) {
+	if (!is_check && program->command &&
+	    program->command(argc, argv, d.cfg, &status)) {
 		cfg_free(d.cfg);
 		return status;
 	}
-	ret = serve(&d);
+	ret = is_check ? check(&d) : serve(&d);
 	cfg_free(d.cfg);
 	return ret == RC_OK ? d.exit_status : 1;
 }

@@ -46,8 +46,11 @@ struct daemon_program {
 	 * done, and *out_exit is the status. */
 	bool (*command)(int argc, char **argv, const struct cfg *cfg,
 	    int *out_exit);
-	/* What can be found wrong before the database answers. */
+	/* What can be found wrong before the database answers; changes
+	 * nothing outside of the process, unless check stands in for it. */
 	rc (*prepare)(void *self, struct daemon *d);
+	/* What --check-config does; NULL: prepare. */
+	rc (*check)(void *self, struct daemon *d);
 	/* Waits for what must be there; a signal ends the process at once. */
 	rc (*wait)(const struct cfg *cfg);
 	/* The rest.  Says STARTED when all is well. */

@@ -188,9 +188,13 @@ test_options(void)
 	struct part p = {.ends_at_stop = true};
 
 	CHECK_INT(run(&p, "--own"), 5);
-	CHECK_INT(run(&p, "--check-config"), 0);
 	CHECK_INT(run(&p, "--unknown"), 2);
 	CHECK_STR(p.ran, "");
+	CHECK_INT(run(&p, "--check-config"), 0);
+	CHECK_STR(p.ran, "pc");
+	p = (struct part){.prepare_is = RC_INVALID};
+	CHECK_INT(run(&p, "--check-config"), 1);
+	CHECK_STR(p.ran, "pc");
 }
 
 CHECK_MAIN(CHECK_ROW(test_life), CHECK_ROW(test_second_signal),
