@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from stack import postgres, ports, prove, services, tls
+from stack import postgres, ports, prove, safe, services, tls
 from stack.layout import CHECKOUT, Layout
 from stack.rest import Api
 from stack.ui import Log, StepFailed, Steps, wait_until
@@ -23,18 +23,16 @@ class Lock:
     """One `make up` or `make down` at a time in a checkout."""
 
     def __init__(self, path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = open(path, "a+")
+        self.file = safe.open_own(path, os.O_RDWR, "r+b")
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self.file.seek(0)
-            print(f"Another run holds the lock ({self.file.read().strip() or 'starting'}); waiting for it.", flush=True)
+            who = self.file.read().decode(errors="replace").strip()
+            print(f"Another run holds the lock ({who or 'starting'}); waiting for it.", flush=True)
             fcntl.flock(self.file, fcntl.LOCK_EX)
         self.file.seek(0)
         self.file.truncate()
-        self.file.write(f"pid {os.getpid()}, {' '.join(sys.argv[1:])}")
-        self.file.flush()
+        self.file.write(f"pid {os.getpid()}, {' '.join(sys.argv[1:])}".encode())
 
 
 def build(log, steps):
@@ -46,6 +44,8 @@ def build(log, steps):
         if subprocess.run(argv, stdout=log.file, stderr=log.file, env=env, cwd=CHECKOUT, check=False).returncode != 0:
             raise StepFailed(f"{' '.join(argv[:2])} failed", "the compiler's words are in the log")
 
+    if BUILD.is_symlink() and BUILD.lstat().st_uid not in (0, os.geteuid()):
+        raise StepFailed(f"{BUILD} is a link that {safe.name_of(BUILD.lstat().st_uid)} made", f"look where it leads; rm {BUILD}")
     if not (BUILD / "build.ninja").exists():
         run("meson", "setup", str(BUILD))
     available = next(int(line.split()[1]) // 1024 for line in Path("/proc/meminfo").read_text().splitlines()
@@ -59,7 +59,9 @@ def build(log, steps):
 class Stack:
     def __init__(self):
         self.layout = Layout()
-        self.log = Log(self.layout.logs / "make-up.log")
+        self.layout.ensure_base()
+        log = self.layout.logs / "make-up.log"
+        self.log = Log(log, safe.open_own(log, os.O_WRONLY | os.O_APPEND))
         self.steps = Steps(self.log)
         self.pg_bin = None
         self.state = {}
@@ -233,8 +235,8 @@ Try next:
 
     def up(self):
         run = self.steps.run
-        run("build", build, self.log, self.steps)
         run("users", self.users)
+        run("build", build, self.log, self.steps)
         run("install", self.install)
         run("ports", self.ports)
         run("postgres", self.postgres)
@@ -267,8 +269,9 @@ Try next:
 
     def clean(self):
         self.down()
-        for path in (self.layout.base, self.layout.run, self.layout.outside, BUILD):
-            shutil.rmtree(path, ignore_errors=True)
+        for path in (self.layout.base, self.layout.run, self.layout.outside):
+            safe.remove_tree(path)
+        shutil.rmtree(BUILD, ignore_errors=True)
         (CHECKOUT / "certctl").unlink(missing_ok=True)
         print("Removed state, sockets, build and ./certctl. Packages stay installed.")
 
@@ -278,11 +281,16 @@ def main():
     if len(sys.argv) != 2 or sys.argv[1] not in verbs:
         sys.exit(f"usage: local_stack.py {'|'.join(verbs)}")
     verb = sys.argv[1]
+    os.umask(0o022)
     lock = None
-    if verb in ("up", "down", "clean"):
-        lock = Lock(CHECKOUT / ".local.lock")
-    getattr(Stack(), verb)()
+    try:
+        if verb in ("up", "down", "clean"):
+            lock = Lock(CHECKOUT / ".local.lock")
+        result = getattr(Stack(), verb)()
+    except StepFailed as e:
+        sys.exit(f"FAILED: {e.why}\n  To fix it: {e.fix}")
     del lock
+    return result
 
 
 if __name__ == "__main__":

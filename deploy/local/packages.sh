@@ -106,16 +106,16 @@ if [ ${#names[@]} -eq 0 ]; then
     exit 0
 fi
 self=$(readlink -f "$0")
-log=$(dirname "$self")/../../.local/log/packages.log
 line="apt-get install -y --no-install-recommends ${names[*]}"
 [ "$(id -u)" -eq 0 ] || line="sudo $line"
 echo "Missing packages; they are installed with: $line"
-mkdir -p "$(dirname "$log")"
+# Of a name that nobody can have made before; it goes when all went well.
+log=$(mktemp --tmpdir certctl-packages.XXXXXXXX.log)
 
 failed() {
     echo "FAILED at packages: $1"
     echo "  To fix it: $2"
-    echo "  Log: $(readlink -f "$log"); its last lines:"
+    echo "  Log: $log; its last lines:"
     tail -n 10 "$log" 2>/dev/null | sed 's/^/    /'
     exit 1
 }
@@ -141,4 +141,5 @@ while kill -0 "$apt" 2>/dev/null; do
     fi
 done
 wait "$apt" || failed 'apt-get did not succeed' 'see the log; is there a network? Or install by hand with the line above'
+rm -f "$log"
 printf '%7.1f s  %-12s %s\n' "$((SECONDS - started))" packages "${#names[@]} named, and what they need"

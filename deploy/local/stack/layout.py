@@ -9,6 +9,7 @@ import stat
 import subprocess
 from pathlib import Path
 
+from . import safe
 from .ui import StepFailed
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -49,7 +50,9 @@ class Layout:
         me = pwd.getpwuid(os.geteuid())
         self.pg_user = _user("postgres") if self.as_root else me
         self.user = _user("certctl") if self.as_root else me
-        if self.as_root and not self._checkout_can_be_entered():
+        # Nor may root's state lie where the checkout's owner could put
+        # something else in its place.
+        if self.as_root and not (self._checkout_can_be_entered() and safe.is_ours_alone(CHECKOUT)):
             self.base = self.outside
         # An ipc path holds about a hundred characters, so it is short.
         self.run = Path(f"/tmp/certctl-{os.geteuid()}-{key}")
@@ -115,41 +118,56 @@ class Layout:
                             "--shell", "/usr/sbin/nologin", "certctl"], check=True)
             self.user = _user("certctl")
 
-    def own(self, path, user, mode):
-        os.chmod(path, mode)
-        if self.as_root:
-            os.chown(path, user.pw_uid, user.pw_gid)
+    def _owners(self):
+        """Who may have what `make up` made: whoever runs it, and whom it starts processes as."""
+        users = (self.pg_user, self.user)
+        return {os.geteuid(), *(u.pw_uid for u in users if u)}
 
     def directory(self, path, user, mode):
-        path.mkdir(parents=True, exist_ok=True)
-        self.own(path, user, mode)
+        safe.make_dir(path, user.pw_uid, user.pw_gid, mode, self._owners())
         return path
+
+    def ensure_base(self):
+        """What every verb needs: the base and a place for its log."""
+        me = pwd.getpwuid(os.geteuid())
+        for path in (self.base, self.logs):
+            safe.make_dir(path, me.pw_uid, me.pw_gid, 0o755, {me.pw_uid})
 
     def ensure_directories(self):
         root = pwd.getpwuid(os.geteuid())
-        self.directory(self.base, root, 0o755)
-        if self.run.is_symlink() or (self.run.exists() and self.run.stat().st_uid != os.geteuid()):
-            raise StepFailed(f"{self.run} belongs to somebody else", f"remove it: rm -r {self.run}")
-        self.directory(self.run, root, 0o711 if self.as_root else 0o700)
+        self.ensure_base()
+        safe.make_dir(self.run, root.pw_uid, root.pw_gid, 0o711 if self.as_root else 0o700, {root.pw_uid})
         self.directory(self.pg_socket, self.pg_user, 0o711 if self.as_root else 0o700)
         self.directory(self.bus, self.user, 0o700)
-        self.directory(self.logs, root, 0o755)
-        self.directory(self.tls, self.user, 0o755)
+        self.directory(self.tls, root, 0o755)
         self.directory(self.env, root, 0o700)
+        self.directory(self.services, root, 0o755)
         self.directory(self.agent, self.user, 0o700)
-        self.directory(self.nginx, self.user, 0o755)
+        self.directory(self.nginx, root, 0o755)
+        for name in ("run", "site", "tmp"):
+            self.directory(self.nginx / name, self.user, 0o700)
         self.directory(self.base / "journal", self.user, 0o700)
 
     def write(self, path, text, user=None, mode=0o644):
-        """Whole or not at all."""
-        temp = path.with_name(path.name + ".tmp")
-        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w") as f:
-            f.write(text)
-        os.chmod(temp, mode)
-        if user and self.as_root:
-            os.chown(temp, user.pw_uid, user.pw_gid)
-        os.replace(temp, path)
+        """Whole or not at all; in directories of this user only."""
+        user = user or pwd.getpwuid(os.geteuid())
+        safe.write(path, text if isinstance(text, bytes) else text.encode(), user.pw_uid, user.pw_gid, mode)
+
+    def _run_as(self, user, script, path, text=""):
+        done = subprocess.run([*self.as_user(user), "sh", "-ec", script, "sh", path], input=text, capture_output=True, text=True,
+                              env=clean_environment(), cwd="/", check=False)
+        if done.returncode != 0:
+            raise StepFailed(f"{user.pw_name} cannot use {path}: {done.stderr.strip()}",
+                             "look at what it is; `make clean` starts over")
+        return done.stdout
+
+    def write_as(self, user, path, text):
+        """Into a directory of that user, as that user: whatever lies there is followed with no right of ours."""
+        self._run_as(user, 'umask 077; rm -f -- "$1.tmp"; cat >"$1.tmp"; mv -f -- "$1.tmp" "$1"', path, text)
+
+    def read_as(self, user, path):
+        """A file in a directory of that user, as that user; "" when there is none."""
+        return self._run_as(user, '{ [ ! -e "$1" ] && [ ! -L "$1" ]; } || cat -- "$1"', path)
 
     # --- what is remembered between runs ---
     def state(self):
@@ -163,13 +181,20 @@ class Layout:
         self.write(self.base / "state.json", json.dumps(state, indent=1) + "\n", mode=0o600)
         return state
 
+    @property
+    def secrets(self):
+        me = pwd.getpwuid(os.geteuid())
+        safe.make_dir(self.base / "secrets", me.pw_uid, me.pw_gid, 0o700, {me.pw_uid})
+        return self.base / "secrets"
+
     def secret(self, name, nbytes=32):
         """A secret made at first use and kept, 0600."""
-        path = self.base / "secrets" / name
-        if not path.exists():
-            self.directory(path.parent, pwd.getpwuid(os.geteuid()), 0o700)
-            self.write(path, secrets.token_hex(nbytes) + "\n", mode=0o600)
-        return path.read_text().strip()
+        path = self.secrets / name
+        text = safe.read_secret(path)
+        if text is None:
+            text = secrets.token_hex(nbytes)
+            self.write(path, text + "\n", mode=0o600)
+        return text.strip()
 
     def install(self, build):
         """Copies programs and migrations to where the service user can read them."""
@@ -188,7 +213,7 @@ class Layout:
                 changed.add(name)
         shutil.rmtree(self.migrations, ignore_errors=True)
         shutil.copytree(CHECKOUT / "migrations", self.migrations)
-        for path in [self.migrations, *self.migrations.iterdir()]:
+        for path in [self.migrations, *self.migrations.rglob("*")]:
             os.chmod(path, 0o755 if path.is_dir() else 0o644)
         return changed
 

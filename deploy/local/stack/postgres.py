@@ -22,13 +22,18 @@ def bin_dir():
     return max(found)[1]
 
 
+def _version(layout):
+    """What made the cluster; "" while there is none."""
+    return layout.read_as(layout.pg_user, layout.pgdata / "PG_VERSION").strip()
+
+
 def _bin_for(layout):
     """An existing cluster stays with the version that made it."""
-    version = layout.pgdata / "PG_VERSION"
-    if not version.exists():
+    version = _version(layout)
+    if not version:
         return bin_dir()
-    path = Path("/usr/lib/postgresql") / version.read_text().strip() / "bin"
-    if not (path / "postgres").exists():
+    path = Path("/usr/lib/postgresql") / version / "bin"
+    if not version.isdigit() or not (path / "postgres").exists():
         raise StepFailed(f"the cluster was made by PostgreSQL {path.parts[-2]}, which is not installed any more",
                          "install it again, or start over with `make clean`")
     return path
@@ -65,21 +70,21 @@ def initialise(layout, log):
     """Makes the cluster at first use; always rewrites its settings."""
     pg_bin = _bin_for(layout)
     user = layout.pg_user
-    if not (layout.pgdata / "PG_VERSION").exists():
-        layout.directory(layout.pgdata, user, 0o700)
+    layout.directory(layout.pgdata, user, 0o700)
+    if not _version(layout):
         r = subprocess.run([*layout.as_user(user), pg_bin / "initdb", "-D", layout.pgdata, "-U", "postgres", "-E", "UTF8",
                             "--locale=C", "--auth=reject"],
                            stdout=log.file, stderr=log.file, env=clean_environment(), cwd="/", check=False)
         if r.returncode != 0:
             raise StepFailed("initdb failed", "see the log; `make clean` starts over")
-    layout.write(layout.pgdata / "certctl.conf", settings(layout), user, 0o600)
-    layout.write(layout.pgdata / "pg_hba.conf",
-                 "local all postgres peer map=owner\nlocal certctl all scram-sha-256\n", user, 0o600)
-    layout.write(layout.pgdata / "pg_ident.conf", f"owner {user.pw_name} postgres\n", user, 0o600)
+    layout.write_as(user, layout.pgdata / "certctl.conf", settings(layout))
+    layout.write_as(user, layout.pgdata / "pg_hba.conf",
+                    "local all postgres peer map=owner\nlocal certctl all scram-sha-256\n")
+    layout.write_as(user, layout.pgdata / "pg_ident.conf", f"owner {user.pw_name} postgres\n")
     main = layout.pgdata / "postgresql.conf"
-    text = main.read_text()
+    text = layout.read_as(user, main)
     if "include 'certctl.conf'" not in text:
-        layout.write(main, text + "\ninclude 'certctl.conf'\n", user, 0o600)
+        layout.write_as(user, main, text + "\ninclude 'certctl.conf'\n")
     return pg_bin
 
 

@@ -207,7 +207,7 @@ def definitions(layout, state, pg_bin):
 
 
 NGINX_CONF = """# Made by `make up`: the server whose certificate certctl looks after.
-pid {dir}/nginx.pid;
+pid {dir}/run/nginx.pid;
 error_log {log} warn;
 worker_processes 1;
 events {{ worker_connections 128; }}
@@ -231,11 +231,10 @@ http {{
 
 
 def write_nginx(layout, port):
-    """nginx as the service user, everything it writes below its directory."""
+    """nginx as the service user, everything it writes below run/ and tmp/ of its directory."""
     def quoted(path):
         return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
-    layout.directory(layout.nginx / "tmp", layout.user, 0o700)
-    text = NGINX_CONF.replace("{dir}/", "\0").format(log=quoted(layout.nginx / "error.log"), port=port, dir="")
+    text = NGINX_CONF.replace("{dir}/", "\0").format(log=quoted(layout.nginx / "run" / "error.log"), port=port, dir="")
     lines = []
     for line in text.splitlines():
         if "\0" in line:
@@ -244,6 +243,6 @@ def write_nginx(layout, port):
         lines.append(line)
     path = layout.nginx / "nginx.conf"
     if not path.exists() or path.read_text() != "\n".join(lines) + "\n":
-        layout.write(path, "\n".join(lines) + "\n", layout.user)
+        layout.write(path, "\n".join(lines) + "\n")
         return True
     return False

@@ -1,6 +1,7 @@
 """The API's certificate, from a CA of its own, and nginx's first placeholder."""
-import os
 import subprocess
+import tempfile
+from pathlib import Path
 
 from .layout import clean_environment
 from .ui import StepFailed
@@ -21,44 +22,41 @@ def _still_good(path, log):
 
 def ensure_api(layout, log):
     """A ten-year CA once; a server certificate again when a week is left."""
-    ca_key, ca = layout.base / "secrets" / "api-ca.key", layout.tls / "api-ca.pem"
+    ca_key, ca = layout.secrets / "api-ca.key", layout.tls / "api-ca.pem"
     key, cert = layout.tls / "api.key", layout.tls / "api.pem"
-    layout.secret("api_key")
-    old = os.umask(0o077)
-    try:
+    # openssl writes where nobody else may, and what it made is moved from there.
+    with tempfile.TemporaryDirectory(dir=layout.secrets) as name:
+        made = Path(name)
         if not ca.exists():
             _openssl(log, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", 3650,
                      "-subj", "/CN=certctl local API CA", "-addext", "basicConstraints=critical,CA:TRUE",
-                     "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", ca_key, "-out", ca)
+                     "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", made / "ca.key", "-out", made / "ca.pem")
+            layout.write(ca_key, (made / "ca.key").read_bytes(), mode=0o600)
+            layout.write(ca, (made / "ca.pem").read_bytes())
         if not _still_good(cert, log):
-            request, extensions = layout.tls / "api.csr", layout.tls / "api.ext"
             _openssl(log, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                     "-subj", "/CN=localhost", "-keyout", key, "-out", request)
-            extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n"
-                                  "keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n")
-            _openssl(log, "x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial",
-                     "-days", 397, "-extfile", extensions, "-out", cert)
-            request.unlink()
-            extensions.unlink()
-    finally:
-        os.umask(old)
-    layout.own(ca, layout.user, 0o644)
-    layout.own(cert, layout.user, 0o644)
-    layout.own(key, layout.user, 0o600)
+                     "-subj", "/CN=localhost", "-keyout", made / "api.key", "-out", made / "api.csr")
+            (made / "api.ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n"
+                                          "keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n")
+            _openssl(log, "x509", "-req", "-in", made / "api.csr", "-CA", ca, "-CAkey", ca_key, "-CAserial", made / "serial",
+                     "-CAcreateserial", "-days", 397, "-extfile", made / "api.ext", "-out", made / "api.pem")
+            layout.write(key, (made / "api.key").read_bytes(), layout.user, 0o600)
+            layout.write(cert, (made / "api.pem").read_bytes())
+
+
+PLACEHOLDER = """umask 077
+[ ! -L "$1/current" ] || exit 0
+mkdir -p "$1/v/placeholder"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=placeholder \\
+    -keyout "$1/v/placeholder/privkey.pem" -out "$1/v/placeholder/fullchain.pem"
+chmod 644 "$1/v/placeholder/fullchain.pem"
+ln -s v/placeholder "$1/current"
+"""
 
 
 def ensure_placeholder(layout, log):
-    """nginx needs some pair to start with; the agent replaces it."""
-    site = layout.nginx / "site"
-    if (site / "current").is_symlink():
-        return
-    version = site / "v" / "placeholder"
-    for path in (site, site / "v", version):
-        layout.directory(path, layout.user, 0o700)
-    _openssl(log, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", 1,
-             "-subj", "/CN=placeholder", "-keyout", version / "privkey.pem", "-out", version / "fullchain.pem")
-    layout.own(version / "privkey.pem", layout.user, 0o600)
-    layout.own(version / "fullchain.pem", layout.user, 0o644)
-    os.symlink("v/placeholder", site / "current")
-    if layout.as_root:
-        os.lchown(site / "current", layout.user.pw_uid, layout.user.pw_gid)
+    """nginx needs some pair to start with; the agent replaces it.  Made as their user, whose directory it is."""
+    r = subprocess.run([*layout.as_user(layout.user), "sh", "-ec", PLACEHOLDER, "sh", layout.nginx / "site"],
+                       stdout=log.file, stderr=log.file, env=clean_environment(), cwd="/", check=False)
+    if r.returncode != 0:
+        raise StepFailed("no placeholder certificate could be made", "see the log")

@@ -16,10 +16,9 @@ class StepFailed(Exception):
 class Log:
     """The log file of a run: output of compilers, initdb and so on."""
 
-    def __init__(self, path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path, file):
         self.path = path
-        self.file = open(path, "ab", buffering=0)
+        self.file = file
 
     def note(self, text):
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
