@@ -34,8 +34,10 @@ duties_new(const struct duty_opts *opts)
 
 		d->all = ds;
 		d->def = &opts->table[i];
-		d->off = d->def->off ? d->def->off(&opts->settings) : NULL;
-		d->interval_ms = opts->interval_ms(opts->arg, d->def->interval);
+		if (d->def->needs &&
+		    opts->setting(opts->arg, d->def->needs) == 0)
+			d->off = d->def->why_off;
+		d->interval_ms = opts->setting(opts->arg, d->def->interval);
 		d->timer = timer_new(opts->loop, on_due, d);
 	}
 	return ds;

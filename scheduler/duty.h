@@ -29,16 +29,14 @@
 /* Runs at once, so that dispatch keeps connections of the shared pool. */
 #define DUTY_RUNNING_MAX 2
 
-/* What the duties in duties/ need to know; durations in milliseconds. */
-struct duty_settings {
-	int64_t csr_timeout_ms;
-	int64_t approval_timeout_ms;
-	int64_t agent_offline_ms;
-	int64_t agent_rescue_ms;
-	/* How long history is kept; 0: for ever. */
-	int64_t job_retention_ms;
-	int64_t version_retention_ms;
-	int64_t audit_retention_ms;
+#define DUTY_SETTINGS_MAX 2
+
+/* When a duty that is one statement runs it again. */
+enum duty_repeat {
+	DUTY_ONCE,
+	DUTY_WHILE_FULL, /* the count "rows" fills the chunk */
+	DUTY_WHILE_ANY,  /* "rows" is not 0 */
+	DUTY_GENTLY      /* "is_more", after a pause */
 };
 
 struct duty_def {
@@ -46,8 +44,16 @@ struct duty_def {
 	const char *interval; /* the configuration key it comes from */
 	int64_t timeout_ms;   /* of a run; 0: the interval */
 	op_step *first;
-	/* NULL: always on.  Otherwise why it is off, or NULL when it is on. */
-	const char *(*off)(const struct duty_settings *settings);
+	/* For duty_statement. */
+	enum query q;
+	int64_t chunk; /* rows at most; 0: the statement takes no number */
+	enum duty_repeat repeat;
+	bool wakes_agents;
+	const char *settings[DUTY_SETTINGS_MAX]; /* keys of durations */
+	/* The key of a duration that keeps the duty off while it is 0, and
+	 * what to say then; NULL: always on. */
+	const char *needs;
+	const char *why_off;
 };
 
 struct duties; /* defined in duty.c */
@@ -59,9 +65,8 @@ struct duty_opts {
 	const char *incarnation; /* outlives the duties */
 	const struct duty_def *table;
 	size_t n;
-	struct duty_settings settings;
-	/* The interval of that configuration key. */
-	int64_t (*interval_ms)(void *arg, const char *key);
+	/* The duration of that configuration key, in ms. */
+	int64_t (*setting)(void *arg, const char *key);
 	/* An event for everybody: {"agents":[...]}. */
 	void (*publish)(void *arg, const char *body, size_t len);
 	/* Look at every lane. */
@@ -81,6 +86,9 @@ size_t duties_running(const struct duties *ds);
 
 /* --- for the steps of a run --- */
 const struct duty_opts *duty_opts(const struct op *op);
+const struct duty_def *duty_def(const struct op *op);
+/* A duration of the configuration, ms. */
+int64_t duty_setting(const struct op *op, const char *key);
 /* The first two parameters of every statement: incarnation, term. */
 const char *duty_incarnation(const struct op *op);
 const char *duty_term(const struct op *op);
@@ -94,16 +102,6 @@ int64_t duty_budget_ms(const struct op *op);
 bool duty_is_over(const struct op *op);
 /* The end of a run whose statement found the term over. */
 enum op_next duty_term_over(struct op *op);
-/*
- * The usual step after a chunk whose one row is a count "rows": again when
- * the chunk was full and time is left, else done.
- */
-enum op_next duty_next_chunk(struct op *op, int64_t chunk, op_step *again);
-/*
- * The same for work that nobody waits for: one row "rows", "is_more", and a
- * pause before the next chunk, so that most of the time is left to others.
- */
-enum op_next duty_next_gently(struct op *op, op_step *again);
 /* Wakes these agents; agents is a JSON array. */
 void duty_wake_agents(struct op *op, const char *agents);
 

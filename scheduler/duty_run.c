@@ -1,14 +1,11 @@
 /*
- * What the steps of a run need: its parameters, its bound, its chunks.
+ * What the steps of a run need: its parameters, its bound, its count.
  */
 #include <string.h>
 
 #include "common/base/buf.h"
 #include "common/bus/frame.h"
 #include "scheduler/duty_int.h"
-
-/* Between two chunks of work that can wait. */
-#define GENTLE_MS 50
 
 static const struct duty *
 duty_of(const struct op *op)
@@ -20,6 +17,20 @@ const struct duty_opts *
 duty_opts(const struct op *op)
 {
 	return &duty_of(op)->all->o;
+}
+
+const struct duty_def *
+duty_def(const struct op *op)
+{
+	return duty_of(op)->def;
+}
+
+int64_t
+duty_setting(const struct op *op, const char *key)
+{
+	const struct duty_opts *o = duty_opts(op);
+
+	return o->setting(o->arg, key);
 }
 
 const char *
@@ -76,31 +87,6 @@ enum op_next
 duty_term_over(struct op *op)
 {
 	return op_fail(op, RC_LEASE_LOST, "the term is over");
-}
-
-enum op_next
-duty_next_chunk(struct op *op, int64_t chunk, op_step *again)
-{
-	int64_t n;
-
-	if (op_rows(op) == 0)
-		return duty_term_over(op);
-	n = op_i64(op, 0, "rows");
-	duty_add_rows(op, n);
-	if (n < chunk || duty_is_over(op))
-		return op_done(op);
-	return op_goto(op, again);
-}
-
-enum op_next
-duty_next_gently(struct op *op, op_step *again)
-{
-	if (op_rows(op) == 0)
-		return duty_term_over(op);
-	duty_add_rows(op, op_i64(op, 0, "rows"));
-	if (!op_bool(op, 0, "is_more") || duty_is_over(op))
-		return op_done(op);
-	return op_sleep(op, GENTLE_MS, again);
 }
 
 void

@@ -2,6 +2,8 @@
  * certctl-scheduler: leads, or stands by to lead.  The leader hands due work
  * to workers and runs the duties.
  */
+#include <string.h>
+
 #include "common/base/rand.h"
 #include "common/bus/bus.h"
 #include "common/daemon/daemon.h"
@@ -20,6 +22,9 @@ static const struct cfg_key keys[] = {
 #define KEY CFG_KEY_ROW
 #include "scheduler/cfg_keys.def"
 #undef KEY
+#define DUTY DUTY_KEY_ROW
+#include "scheduler/duties.def"
+#undef DUTY
 };
 
 struct scheduler {
@@ -92,11 +97,15 @@ static const struct bus_server_ops bus_ops = {
 /* --- what duties ask for --- */
 
 static int64_t
-interval_ms(void *arg, const char *key)
+setting(void *arg, const char *key)
 {
-	const struct scheduler *s = arg;
+	const struct cfg *c = ((const struct scheduler *)arg)->d->cfg;
 
-	return cfg_int(s->d->cfg, key);
+	/* With the threshold equal to the interval, one heartbeat that is
+	 * late would make an agent flap. */
+	if (strcmp(key, "agent_offline_after") == 0 && !cfg_is_set(c, key))
+		return cfg_int(c, DUTY_INTERVAL_KEY(agent_health)) * 3 / 2;
+	return cfg_int(c, key);
 }
 
 static void
@@ -203,7 +212,6 @@ make_dispatch(struct scheduler *s)
 static void
 make_duties(struct scheduler *s)
 {
-	struct cfg *c = s->d->cfg;
 	struct duty_opts opts = {
 	    .loop = s->d->loop,
 	    .pool = s->pool,
@@ -211,29 +219,13 @@ make_duties(struct scheduler *s)
 	    .incarnation = s->d->incarnation,
 	    .table = duty_table,
 	    .n = duty_table_n,
-	    .settings =
-		{
-		    .csr_timeout_ms = cfg_int(c, "job_awaiting_csr_timeout"),
-		    .approval_timeout_ms =
-			cfg_int(c, "job_awaiting_approval_timeout"),
-		    .agent_offline_ms = cfg_int(c, "agent_offline_after"),
-		    .agent_rescue_ms = cfg_int(c, "agent_rescue_after"),
-		    .job_retention_ms = cfg_int(c, "job_retention"),
-		    .version_retention_ms = cfg_int(c, "version_retention"),
-		    .audit_retention_ms = cfg_int(c, "audit_retention"),
-		},
-	    .interval_ms = interval_ms,
+	    .setting = setting,
 	    .publish = publish,
 	    .full_look = full_look,
 	    .running = running,
 	    .arg = s,
 	};
 
-	/* With the threshold equal to the interval, one heartbeat that is
-	 * late would make an agent flap. */
-	if (!cfg_is_set(c, "agent_offline_after"))
-		opts.settings.agent_offline_ms =
-		    cfg_int(c, "agent_health_check_interval") * 3 / 2;
 	s->duties = duties_new(&opts);
 }
 

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""Makes docs/reference/configuration.md from the cfg_keys.def of each daemon.
+"""Makes docs/reference/configuration.md from the cfg_keys.def of each daemon,
+and its intervals and the table of docs/operator/scheduler.md from
+scheduler/duties.def.
 
-  tools/cfgdoc.py          write the page
-  tools/cfgdoc.py --check  exit 1 when the committed page differs, or when a
+  tools/cfgdoc.py          write the pages
+  tools/cfgdoc.py --check  exit 1 when a committed page differs, or when a
                            table is not alphabetical or lacks help
 """
 import glob
@@ -11,6 +13,9 @@ import re
 import sys
 
 PAGE = "docs/reference/configuration.md"
+DUTIES = "scheduler/duties.def"
+DUTIES_PAGE = "docs/operator/scheduler.md"
+DUTIES_MARKS = ("<!-- Made by tools/cfgdoc.py from scheduler/duties.def; do not edit. -->\n", "<!-- End of what is made. -->\n")
 TOKEN = re.compile(r'"((?:\\.|[^"\\])*)"|([(),])|([^\s"(),]+)')
 # A string is matched first, so that the // of a URL is no comment.
 COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|/\*.*?\*/|//[^\n]*', re.S)
@@ -40,19 +45,19 @@ class Mistake(Exception):
     pass
 
 
-def arguments(path):
-    """The argument lists of the KEY(...) rows of one file; adjacent strings are joined, words are kept as (word,)."""
+def arguments(path, macro="KEY"):
+    """The argument lists of the KEY(...) or DUTY(...) rows of one file; adjacent strings are joined, words are kept as (word,)."""
     with open(path, encoding="utf-8") as f:
         text = COMMENT.sub(lambda m: m.group(1) or " ", f.read())
     rows, at = [], 0
-    for m in re.finditer(r"\bKEY\s*\(", text):
+    for m in re.finditer(rf"\b{macro}\s*\(", text):
         if m.start() < at:
-            raise Mistake(f"{path}: KEY inside of KEY")
+            raise Mistake(f"{path}: {macro} inside of {macro}")
         args, current, depth, at = [], [], 1, m.end()
         while depth:
             t = TOKEN.search(text, at)
             if not t:
-                raise Mistake(f"{path}: a KEY( is not closed")
+                raise Mistake(f"{path}: a {macro}( is not closed")
             at = t.end()
             depth += {"(": 1, ")": -1}.get(t.group(2), 0)
             if t.group(2) == "," and depth == 1 or depth == 0:
@@ -144,6 +149,26 @@ def check_table(path, rows):
             raise Mistake(f"{path}: {r[0]} has no help")
 
 
+def interval_keys(path):
+    """The rows of the duties' intervals, as DUTY_KEY_ROW makes them."""
+    return [[f"{name}_interval", env, "CFG_DURATION", dflt, low, high, "0", f"interval of the duty {name}: {does}"]
+            for name, env, dflt, low, high, _, _, does in arguments(path, "DUTY")]
+
+
+def duties_page():
+    """The operator's page with its table of duties made anew."""
+    with open(DUTIES_PAGE, encoding="utf-8") as f:
+        before, first, rest = f.read().partition(DUTIES_MARKS[0])
+    _, last, after = rest.partition(DUTIES_MARKS[1])
+    if not last:
+        raise Mistake(f"{DUTIES_PAGE}: the marks around the table of duties are gone")
+    table = "| Duty | Every | Variable | What one run does |\n|---|---|---|---|\n"
+    for name, env, dflt, _, _, _, _, does in arguments(DUTIES, "DUTY"):
+        does = re.sub(r"\bCERTCTL_[A-Z_]+|\b[A-Z][A-Za-z]+-[A-Z][A-Za-z]+\b|\b[a-z]+_[a-z_]+\b", lambda m: code(m.group()), does)
+        table += f"| {code(name)} | {dflt} | {code(env)} | {does} |\n"
+    return before + first + table + last + after
+
+
 def page():
     out = [HEAD]
     paths = {os.path.dirname(p): p for p in glob.glob("*/cfg_keys.def")}
@@ -152,6 +177,9 @@ def page():
         path = paths[directory]
         rows = arguments(path)
         check_table(path, rows)
+        if directory == os.path.dirname(DUTIES):
+            check_table(DUTIES, intervals := interval_keys(DUTIES))
+            rows = sorted(rows + intervals)
         out.append(f"\n## {TITLES.get(directory, directory)}\n\n"
                    "| Variable | Default | Allowed | Meaning |\n|---|---|---|---|\n")
         out += [row(path, r) + "\n" for r in rows]
@@ -161,26 +189,31 @@ def page():
 def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     try:
-        text = page()
+        pages = {PAGE: page(), DUTIES_PAGE: duties_page()}
     except Mistake as e:
         print(f"cfgdoc: {e}")
         return 1
     if sys.argv[1:] == ["--check"]:
-        try:
-            with open(PAGE, encoding="utf-8") as f:
-                same = f.read() == text
-        except FileNotFoundError:
-            same = False
-        if not same:
-            print(f"{PAGE}: differs from the tables: run tools/cfgdoc.py and commit the page")
-        return 0 if same else 1
+        stale = [path for path, text in pages.items() if content(path) != text]
+        for path in stale:
+            print(f"{path}: differs from the tables: run tools/cfgdoc.py and commit the page")
+        return 1 if stale else 0
     if sys.argv[1:]:
         print(__doc__.strip(), file=sys.stderr)
         return 2
-    os.makedirs(os.path.dirname(PAGE), exist_ok=True)
-    with open(PAGE, "w", encoding="utf-8") as f:
-        f.write(text)
+    for path, text in pages.items():
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
     return 0
+
+
+def content(path):
+    try:
+        with open(path, encoding="utf-8") as f:
+            return f.read()
+    except FileNotFoundError:
+        return None
 
 
 if __name__ == "__main__":

@@ -4,7 +4,11 @@
 
 -- name: duty_crl_refresh :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
-SELECT duty_crl_refresh(led.n, $4::bool) AS rows FROM led;
+SELECT duty_crl_refresh(led.n, false) AS rows FROM led;
+
+-- name: duty_crl_behind :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_crl_refresh(led.n, true) AS rows FROM led;
 
 -- --- worker: the first two share a transaction ---
 

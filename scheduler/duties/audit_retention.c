@@ -11,19 +11,10 @@
 
 static op_step audit_retention_done;
 
-const char *
-duty_audit_retention_off(const struct duty_settings *s)
-{
-	return s->audit_retention_ms > 0
-		   ? NULL
-		   : "CERTCTL_AUDIT_RETENTION is 0: audit events are kept for "
-		     "ever";
-}
-
 enum op_next
 duty_audit_retention(struct op *op)
 {
-	int64_t ms = duty_opts(op)->settings.audit_retention_ms;
+	int64_t ms = duty_setting(op, "audit_retention");
 
 	return OP_QUERY(op, Q_DUTY_AUDIT_RETENTION, audit_retention_done,
 	    duty_incarnation(op), duty_term(op), op_printf(op, "%" PRId64, ms));

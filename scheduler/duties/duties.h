@@ -1,5 +1,6 @@
 /*
- * duties: the table of all duties and their first steps, one file each.
+ * duties: the table of all duties (scheduler/duties.def), and the steps of
+ * those that are more than one statement, one file each.
  */
 #ifndef SCHEDULER_DUTIES_DUTIES_H
 #define SCHEDULER_DUTIES_DUTIES_H
@@ -13,35 +14,27 @@
  * waits for long. */
 #define DUTY_CHUNK 1000
 #define DUTY_CHUNK_TEXT "1000"
-
-/* Retention takes less at a time: nobody waits for it. */
-#define DUTY_GENTLE_TEXT "500"
+/* Less at a time: nobody waits for it. */
+#define DUTY_GENTLE_CHUNK 500
 
 extern const struct duty_def duty_table[];
 extern const size_t duty_table_n;
 
-op_step duty_agent_health;
-op_step duty_agent_rescue;
-op_step duty_audit_chain_verify;
-op_step duty_audit_sealing;
-op_step duty_audit_retention;
-op_step duty_certificate_status;
-op_step duty_crl_behind;
-op_step duty_crl_refresh;
-op_step duty_expiry_alerts;
-op_step duty_idempotency_cleanup;
-op_step duty_job_backstop;
-op_step duty_job_retention;
-op_step duty_job_timeouts;
-op_step duty_process_rows;
-op_step duty_redeploy;
-op_step duty_renewal_scan;
-op_step duty_short_lived_expiry;
-op_step duty_version_retention;
+/* The configuration key of a duty's interval, and its row in a table of keys.
+ */
+#define DUTY_INTERVAL_KEY(title) #title "_interval"
+#define DUTY_KEY_ROW(title, env, dflt, min, max, bound_s, how, does) \
+	{DUTY_INTERVAL_KEY(title), env, CFG_DURATION, dflt, min, max, 0, \
+	    "interval of the duty " #title ": " does},
 
-/* Why a duty of the table is off; NULL: it is on. */
-const char *duty_audit_retention_off(const struct duty_settings *s);
-const char *duty_job_retention_off(const struct duty_settings *s);
-const char *duty_version_retention_off(const struct duty_settings *s);
+/* The duty that is one statement. */
+op_step duty_statement;
+
+op_step duty_audit_chain_verify;
+op_step duty_audit_retention;
+op_step duty_audit_sealing;
+op_step duty_expiry_alerts;
+op_step duty_job_backstop;
+op_step duty_renewal_scan;
 
 #endif

@@ -64,17 +64,19 @@ static const struct duty_def scan[] = {
 };
 
 static const struct duty_def retention[] = {
-    {"job_retention", "one_interval", 20000, duty_job_retention,
-	duty_job_retention_off},
+    {"job_retention", "one_interval", 20000, duty_statement,
+	Q_DUTY_JOB_RETENTION, 500, DUTY_GENTLY, false, {"job_retention"},
+	"job_retention", "CERTCTL_JOB_RETENTION is 0"},
 };
 
 static int64_t interval_of_one;
 static int64_t retention_of_jobs = 720000;
 
 static int64_t
-interval_ms(void *arg, const char *key)
+setting(void *arg, const char *key)
 {
-	return interval_of_one;
+	return strcmp(key, "job_retention") == 0 ? retention_of_jobs
+						 : interval_of_one;
 }
 
 static void
@@ -203,8 +205,7 @@ rig_start(struct rig *r, const struct duty_def *table, size_t n,
 	    .incarnation = "inc",
 	    .table = table,
 	    .n = n,
-	    .settings = {.job_retention_ms = retention_of_jobs},
-	    .interval_ms = interval_ms,
+	    .setting = setting,
 	    .publish = publish,
 	    .full_look = full_look,
 	    .running = running,
