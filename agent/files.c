@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/file.h"
+
 #define PATH_CAP 4096
 
 rc
@@ -66,58 +68,18 @@ files_write(int dir_fd, const char *name, const void *bytes, size_t len,
 	return r;
 }
 
-static rc
-read_at(struct arena *a, int dir_fd, const char *name, int flags, size_t max,
-    char **out, size_t *out_len)
-{
-	struct stat st;
-	size_t got = 0;
-	ssize_t n;
-	char *text;
-	int fd;
-
-	/* O_NONBLOCK: a FIFO in its place must not hang the agent. */
-	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
-	if (fd < 0)
-		return errno == ENOENT ? RC_NOT_FOUND : RC_IO;
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return RC_IO;
-	}
-	if (st.st_size < 0 || (size_t)st.st_size > max) {
-		close(fd);
-		return RC_TOO_LARGE;
-	}
-	text = arena_alloc(a, (size_t)st.st_size + 1);
-	while (got < (size_t)st.st_size) {
-		n = read(fd, text + got, (size_t)st.st_size - got);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		got += (size_t)n;
-	}
-	close(fd);
-	if (got != (size_t)st.st_size)
-		return RC_IO;
-	*out = text;
-	if (out_len)
-		*out_len = got;
-	return RC_OK;
-}
-
 rc
 files_read(struct arena *a, int dir_fd, const char *name, size_t max,
     char **out, size_t *out_len)
 {
-	return read_at(a, dir_fd, name, O_NOFOLLOW, max, out, out_len);
+	return file_read_at(a, dir_fd, name, O_NOFOLLOW, max, out, out_len);
 }
 
 rc
 files_read_path(struct arena *a, const char *path, size_t max, char **out,
     size_t *out_len)
 {
-	return read_at(a, AT_FDCWD, path, 0, max, out, out_len);
+	return file_read(a, path, max, out, out_len);
 }
 
 rc

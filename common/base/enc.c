@@ -50,11 +50,28 @@ enc_unhex(const char *hex, uint8_t *out, size_t len)
 	return RC_OK;
 }
 
-char *
-enc_base64(struct arena *a, const uint8_t *in, size_t len)
+/* --- base64 --- */
+
+enum { BASE64_BAD, BASE64_PAD = 65, BASE64_SPACE };
+
+/* What each octet means, digits by their value plus one. */
+static const uint8_t *
+base64_meanings(void)
 {
-	char *out = arena_alloc(a, (len + 2) / 3 * 4 + 1);
-	char *p = out;
+	static uint8_t table[256];
+
+	if (table['='] == BASE64_PAD)
+		return table;
+	for (uint8_t i = 0; i < 64; i++)
+		table[(uint8_t)base64_digits[i]] = (uint8_t)(i + 1);
+	table[' '] = table['\t'] = table['\r'] = table['\n'] = BASE64_SPACE;
+	table['='] = BASE64_PAD;
+	return table;
+}
+
+char *
+enc_base64_put(char *p, const uint8_t *in, size_t len)
+{
 	uint32_t v;
 
 	for (; len >= 3; len -= 3, in += 3) {
@@ -73,59 +90,77 @@ enc_base64(struct arena *a, const uint8_t *in, size_t len)
 		*p++ = len == 2 ? base64_digits[v >> 6 & 63] : '=';
 		*p++ = '=';
 	}
-	*p = '\0';
+	return p;
+}
+
+char *
+enc_base64(struct arena *a, const uint8_t *in, size_t len)
+{
+	char *out = arena_alloc(a, (len + 2) / 3 * 4 + 1);
+
+	*enc_base64_put(out, in, len) = '\0';
 	return out;
 }
 
-static int
-base64_value(char c)
+/* Four characters at a time; padding, checked, only at the very end. */
+static rc
+unbase64(struct arena *a, const char *in, size_t len, bool may_have_spaces,
+    uint8_t **out, size_t *out_len)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	return c == '/' ? 63 : -1;
+	const uint8_t *meanings = base64_meanings();
+	uint8_t *bytes = arena_alloc(a, len / 4 * 3 + 4), *p = bytes;
+	unsigned n = 0, pads = 0;
+	uint32_t group = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		uint8_t m = meanings[(uint8_t)in[i]];
+
+		if (m == BASE64_SPACE && may_have_spaces)
+			continue;
+		if (pads > 0 && n == 0)
+			return RC_INVALID; /* more after the padded end */
+		if (m == BASE64_PAD && n >= 2) {
+			pads++;
+			m = 1;
+		} else if (m == BASE64_BAD || m >= BASE64_PAD || pads > 0) {
+			return RC_INVALID;
+		}
+		group = group << 6 | (uint32_t)(m - 1);
+		if (++n < 4)
+			continue;
+		*p++ = (uint8_t)(group >> 16);
+		*p++ = (uint8_t)(group >> 8);
+		*p++ = (uint8_t)group;
+		n = 0;
+		group = 0;
+	}
+	/* Bits under the padding are zero: one value, one text. */
+	for (unsigned i = 0; i < pads && n == 0; i++) {
+		if (*--p != 0)
+			return RC_INVALID;
+	}
+	if (n != 0)
+		return RC_INVALID;
+	*out = bytes;
+	*out_len = (size_t)(p - bytes);
+	return RC_OK;
 }
 
 rc
 enc_unbase64(struct arena *a, const char *in, size_t len, uint8_t **out,
     size_t *out_len)
 {
-	uint8_t *bytes, *p;
-	size_t pad = 0;
-	uint32_t v = 0;
-	int digit;
-
-	if (len % 4 != 0)
-		return RC_INVALID;
-	while (pad < 2 && pad < len && in[len - 1 - pad] == '=')
-		pad++;
-	p = bytes = arena_alloc(a, len / 4 * 3 + 1);
-	for (size_t i = 0; i < len; i++) {
-		digit = i < len - pad ? base64_value(in[i]) : 0;
-		if (digit < 0)
-			return RC_INVALID;
-		v = v << 6 | (uint32_t)digit;
-		if (i % 4 == 3) {
-			*p++ = (uint8_t)(v >> 16);
-			*p++ = (uint8_t)(v >> 8);
-			*p++ = (uint8_t)v;
-			/* bits under the padding: one value, one text */
-			if (i + 1 == len &&
-			    ((pad == 1 && (v & 0xff) != 0) ||
-				(pad == 2 && (v & 0xffff) != 0)))
-				return RC_INVALID;
-			v = 0;
-		}
-	}
-	*out = bytes;
-	*out_len = len / 4 * 3 - pad;
-	return RC_OK;
+	return unbase64(a, in, len, false, out, out_len);
 }
+
+rc
+enc_unbase64_lines(struct arena *a, const char *in, size_t len, uint8_t **out,
+    size_t *out_len)
+{
+	return unbase64(a, in, len, true, out, out_len);
+}
+
+/* --- numbers --- */
 
 rc
 enc_parse_i64(const char *s, int64_t min, int64_t max, int64_t *out)

@@ -20,8 +20,14 @@ int enc_hex_value(char c);
 rc enc_unhex(const char *hex, uint8_t *out, size_t len) MUST_CHECK;
 /* Standard alphabet with padding. */
 char *enc_base64(struct arena *a, const uint8_t *in, size_t len);
+/* The same at out, without a NUL: 4 bytes for every 3 begun.  Its end. */
+char *enc_base64_put(char *out, const uint8_t *in, size_t len);
+/* RC_INVALID for anything enc_base64 would not have written. */
 rc enc_unbase64(struct arena *a, const char *in, size_t len, uint8_t **out,
     size_t *out_len) MUST_CHECK;
+/* The same, with white space anywhere between the characters. */
+rc enc_unbase64_lines(struct arena *a, const char *in, size_t len,
+    uint8_t **out, size_t *out_len) MUST_CHECK;
 /* The whole string, decimal, within [min, max]; RC_INVALID otherwise. */
 rc enc_parse_i64(const char *s, int64_t min, int64_t max,
     int64_t *out) MUST_CHECK;

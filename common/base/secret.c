@@ -1,12 +1,12 @@
 #include "common/base/secret.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
 
@@ -49,33 +49,6 @@ secret_new_random(size_t len)
 	return s;
 }
 
-/* Reads up to cap bytes; RC_TOO_LARGE when there are more. */
-static rc
-read_all(int fd, uint8_t *out, size_t cap, size_t *out_len)
-{
-	size_t len = 0;
-	uint8_t more;
-	ssize_t n;
-
-	for (;;) {
-		if (len < cap)
-			n = read(fd, out + len, cap - len);
-		else
-			n = read(fd, &more, 1);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return RC_IO;
-		if (n == 0)
-			break;
-		if (len == cap)
-			return RC_TOO_LARGE;
-		len += (size_t)n;
-	}
-	*out_len = len;
-	return RC_OK;
-}
-
 rc
 secret_new_from_file(const char *path, struct secret **out)
 {
@@ -96,7 +69,7 @@ secret_new_from_file(const char *path, struct secret **out)
 	if (!S_ISREG(st.st_mode) || (st.st_mode & (S_IRWXO | S_IWGRP)) != 0)
 		goto out;
 	bytes = mem_zalloc(SECRET_FILE_MAX);
-	code = read_all(fd, bytes, SECRET_FILE_MAX, &len);
+	code = file_read_fd(fd, bytes, SECRET_FILE_MAX, &len);
 	if (code != RC_OK)
 		goto out;
 	if (len > 0 && bytes[len - 1] == '\n')

@@ -1,11 +1,10 @@
 #include "common/bus/buscert.h"
 
-#include <fcntl.h>
 #include <nng/nng.h>
 #include <nng/supplemental/tls/tls.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
 #include "common/log/log.h"
@@ -19,46 +18,29 @@ refuse(const char *file, const char *why)
 	return RC_INVALID;
 }
 
-/* The file's text in *out, to be given back with free(3). */
 static rc
-read_text(const char *file, char **out)
+read_text(struct arena *a, const char *file, char **out)
 {
-	char *text;
-	size_t len = 0;
-	ssize_t n;
-	int fd;
+	size_t len;
+	rc code;
 
-	fd = open(file, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return refuse(file, "cannot be opened");
-	text = mem_zalloc(CERT_FILE_MAX + 1);
-	for (;;) {
-		n = read(fd, text + len, CERT_FILE_MAX - len);
-		if (n <= 0 || len + (size_t)n >= CERT_FILE_MAX)
-			break;
-		len += (size_t)n;
-	}
-	(void)close(fd); /* read only: nothing to lose */
-	if (n != 0) {
-		mem_freep(&text);
-		return refuse(file, n < 0 ? "cannot be read" : "is too large");
-	}
-
-	*out = text;
+	code = file_read(a, file, CERT_FILE_MAX, out, &len);
+	if (code != RC_OK)
+		return refuse(file,
+		    code == RC_TOO_LARGE ? "is too large" : "cannot be read");
 	return RC_OK;
 }
 
 static rc
-set_own_cert(nng_tls_config *cfg, const struct bus_tls *files)
+set_own_cert(struct arena *a, nng_tls_config *cfg, const struct bus_tls *files)
 {
-	CLEANUP(mem_freep) char *cert = NULL;
 	struct secret *key = NULL;
-	char *key_text;
+	char *cert, *key_text;
 	size_t len;
 	rc code;
 	int rv;
 
-	code = read_text(files->cert_file, &cert);
+	code = read_text(a, files->cert_file, &cert);
 	if (code != RC_OK)
 		return code;
 	code = secret_new_from_file(files->key_file, &key);
@@ -80,13 +62,13 @@ set_own_cert(nng_tls_config *cfg, const struct bus_tls *files)
 }
 
 static rc
-set_ca(nng_tls_config *cfg, const struct bus_tls *files)
+set_ca(struct arena *a, nng_tls_config *cfg, const struct bus_tls *files)
 {
-	CLEANUP(mem_freep) char *ca = NULL;
+	char *ca;
 	rc code;
 	int rv;
 
-	code = read_text(files->ca_file, &ca);
+	code = read_text(a, files->ca_file, &ca);
 	if (code != RC_OK)
 		return code;
 	rv = nng_tls_config_ca_chain(cfg, ca, NULL);
@@ -100,6 +82,7 @@ buscert_load(const struct bus_tls *files, const char *host,
     struct nng_tls_config **out)
 {
 	nng_tls_config *cfg = NULL;
+	struct arena *a;
 	rc code;
 	int rv;
 
@@ -125,9 +108,11 @@ buscert_load(const struct bus_tls *files, const char *host,
 		log_error("BUS-TLS", "nng: %s", nng_strerror(rv));
 		code = RC_INTERNAL;
 	} else {
-		code = set_ca(cfg, files);
+		a = arena_new();
+		code = set_ca(a, cfg, files);
 		if (code == RC_OK)
-			code = set_own_cert(cfg, files);
+			code = set_own_cert(a, cfg, files);
+		arena_free(a);
 	}
 	if (code != RC_OK) {
 		nng_tls_config_free(cfg);

@@ -1,14 +1,13 @@
 #include "worker/issuers/ca_open.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/enc.h"
+#include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
 #include "common/pki/key/key.h"
@@ -152,41 +151,6 @@ ca_open_rows(struct arena *a, struct sealer *sealer, const char *issuer_id,
 
 /* --- the files of a sub-CA --- */
 
-static rc
-read_file(struct arena *a, const char *path, char **out, size_t *out_len)
-{
-	struct stat st;
-	size_t len = 0, cap;
-	ssize_t n = 0;
-	char *text;
-	int fd;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return RC_IO;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < 0 ||
-	    (uint64_t)st.st_size > CHAIN_FILE_MAX) {
-		close(fd);
-		return RC_TOO_LARGE;
-	}
-	cap = (size_t)st.st_size;
-	text = arena_alloc(a, cap + 1);
-	while (len < cap) {
-		n = read(fd, text + len, cap - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		len += (size_t)n;
-	}
-	close(fd);
-	if (n < 0)
-		return RC_IO;
-	*out = text;
-	*out_len = len;
-	return RC_OK;
-}
-
 /* All certificates of the file and nothing else of it: people keep keys and
  * notes beside them. */
 static rc
@@ -246,7 +210,7 @@ read_certificate(struct arena *a, const char *path, X509 **out,
 	size_t len;
 	rc code;
 
-	code = read_file(a, path, &text, &len);
+	code = file_read(a, path, CHAIN_FILE_MAX, &text, &len);
 	if (code != RC_OK)
 		return refuse(a, code, out_why, path,
 		    "cannot be read, or is larger than 256 KiB");

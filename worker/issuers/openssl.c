@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "common/base/enc.h"
+#include "common/base/file.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/loop/spawn.h"
@@ -297,30 +298,21 @@ script_can_look_up(const void *order)
 	return o->config.look_up[0] != '\0';
 }
 
-/* What the script left, at most what a certificate and its chain may be, and
- * a byte more, by which it is found to be too long.  Empty when there is
- * none. */
+/* What the script left; one that is larger than a certificate and its chain
+ * may be is that by its length alone.  Empty when there is none. */
 static const char *
 read_certificate(struct order *o, size_t *out_len)
 {
-	/* It may have put anything there: a link, a pipe. */
-	int fd =
-	    open(o->cert_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	char *text = arena_alloc(o->a, CERTRESULT_PEM_MAX + 2);
-	struct stat st;
-	size_t len = 0;
-	ssize_t n = 1;
+	char *text;
+	rc code;
 
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		while (n > 0 && len <= CERTRESULT_PEM_MAX) {
-			n = read(fd, text + len, CERTRESULT_PEM_MAX + 1 - len);
-			if (n > 0)
-				len += (size_t)n;
-		}
-	if (fd >= 0)
-		close(fd);
-	*out_len = len;
-	return text;
+	/* It may have put anything there: a link, a pipe. */
+	code = file_read_at(o->a, AT_FDCWD, o->cert_path, O_NOFOLLOW,
+	    CERTRESULT_PEM_MAX, &text, out_len);
+	if (code == RC_OK)
+		return text;
+	*out_len = code == RC_TOO_LARGE ? CERTRESULT_PEM_MAX + 1 : 0;
+	return arena_alloc(o->a, *out_len + 1);
 }
 
 /* --- what it said --- */

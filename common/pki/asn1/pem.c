@@ -2,29 +2,11 @@
 
 #include <string.h>
 
+#include "common/base/enc.h"
+
 #define LABEL_MAX 40
-#define LINE_CHARS 64
+#define LINE_BYTES 48 /* 64 characters */
 #define DASHES "-----"
-
-static const char b64[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx"
-			    "yz0123456789+/";
-
-enum { B64_BAD = 0x40, B64_SPACE, B64_PAD };
-
-/* What each octet means inside a body. */
-static uint8_t values[256];
-
-static void
-values_fill(void)
-{
-	if (values[0] != 0)
-		return;
-	memset(values, B64_BAD, sizeof(values));
-	for (uint8_t i = 0; i < 64; i++)
-		values[(uint8_t)b64[i]] = i;
-	values[' '] = values['\t'] = values['\r'] = values['\n'] = B64_SPACE;
-	values['='] = B64_PAD;
-}
 
 /* A line "-----BEGIN label-----" or END; NULL when there is none. */
 static const char *
@@ -55,70 +37,28 @@ find_line(const char *p, const char *end, const char *verb, const char *label,
 	return hit;
 }
 
-/* Base64 with white space between the characters, and strict padding. */
-static rc
-decode(struct arena *a, const char *p, const char *end, struct span *out)
-{
-	uint8_t *bytes = arena_alloc(a, (size_t)(end - p) / 4 * 3 + 4);
-	uint32_t group = 0;
-	unsigned n = 0, pads = 0;
-	size_t len = 0;
-	bool done = false; /* padded: only white space may follow */
-
-	for (; p < end; p++) {
-		uint8_t v = values[(uint8_t)*p];
-
-		if (v == B64_SPACE)
-			continue;
-		if (done)
-			return RC_INVALID;
-		if (v == B64_PAD && n >= 2) {
-			pads++;
-			v = 0;
-		} else if (v >= B64_BAD || pads > 0) {
-			return RC_INVALID;
-		}
-		group = group << 6 | v;
-		if (++n < 4)
-			continue;
-		bytes[len++] = (uint8_t)(group >> 16);
-		bytes[len++] = (uint8_t)(group >> 8);
-		bytes[len++] = (uint8_t)group;
-		n = 0;
-		group = 0;
-		if (pads > 0) {
-			/* The bits under the padding must be zero. */
-			if (bytes[len - 1] != 0 ||
-			    (pads == 2 && bytes[len - 2] != 0))
-				return RC_INVALID;
-			len -= pads;
-			done = true;
-		}
-	}
-	if (n != 0 || len == 0)
-		return RC_INVALID;
-
-	*out = (struct span){bytes, len};
-	return RC_OK;
-}
-
 rc
 pem_read(struct arena *a, const char *label, const char *pem, size_t len,
     struct span *out_der, struct span *out_rest)
 {
 	const char *end = pem + len, *begin, *body, *stop, *after;
+	size_t der_len;
+	uint8_t *der;
 	rc code;
 
-	values_fill();
 	begin = find_line(pem, end, "BEGIN ", label, &body);
 	if (!begin)
 		return RC_NOT_FOUND;
 	stop = find_line(body, end, "END ", label, &after);
 	if (!stop)
 		return RC_INVALID;
-	code = decode(a, body, stop, out_der);
+	code =
+	    enc_unbase64_lines(a, body, (size_t)(stop - body), &der, &der_len);
 	if (code != RC_OK)
 		return code;
+	if (der_len == 0)
+		return RC_INVALID;
+	*out_der = (struct span){der, der_len};
 	if (out_rest)
 		*out_rest = (struct span){(const uint8_t *)after,
 		    (size_t)(end - after)};
@@ -137,31 +77,19 @@ put_text(char *p, const char *s)
 char *
 pem_write(struct arena *a, const char *label, struct span der)
 {
-	size_t chars = (der.len + 2) / 3 * 4;
-	size_t total = chars + chars / LINE_CHARS + 2 * (strlen(label) + 24);
+	size_t lines = (der.len + LINE_BYTES - 1) / LINE_BYTES;
+	size_t total = (der.len + 2) / 3 * 4 + lines + 2 * (strlen(label) + 24);
 	char *text = arena_alloc(a, total), *p = text;
-	size_t column = 0;
 
 	p = put_text(put_text(put_text(p, DASHES "BEGIN "), label),
 	    DASHES "\n");
-	for (size_t i = 0; i < der.len; i += 3) {
+	for (size_t i = 0; i < der.len; i += LINE_BYTES) {
 		size_t left = der.len - i;
-		uint32_t v = (uint32_t)der.p[i] << 16;
 
-		v |= left > 1 ? (uint32_t)der.p[i + 1] << 8 : 0;
-		v |= left > 2 ? der.p[i + 2] : 0;
-		*p++ = b64[v >> 18];
-		*p++ = b64[v >> 12 & 63];
-		*p++ = left > 1 ? b64[v >> 6 & 63] : '=';
-		*p++ = left > 2 ? b64[v & 63] : '=';
-		column += 4;
-		if (column == LINE_CHARS) {
-			*p++ = '\n';
-			column = 0;
-		}
-	}
-	if (column != 0)
+		p = enc_base64_put(p, der.p + i,
+		    left < LINE_BYTES ? left : LINE_BYTES);
 		*p++ = '\n';
+	}
 	p = put_text(put_text(put_text(p, DASHES "END "), label), DASHES "\n");
 	*p = '\0';
 	return text;

@@ -90,6 +90,30 @@ test_base64_refused(void)
 }
 
 static void
+test_base64_lines(void)
+{
+	static const char *const bad[] = {"Zm9v\nZg",
+	    "Zg==\nZg==", "Z m=", "Zm9v\vZg==", "Z===", "====", "Zg==Zg=="};
+	struct arena *a = arena_new();
+	uint8_t *out;
+	size_t len;
+
+	CHECK_INT(enc_unbase64_lines(a, " Zm\t9v\r\nYg =\n= \n", 16, &out,
+		      &len),
+	    RC_OK);
+	CHECK_INT(len, 4);
+	CHECK(memcmp(out, "foob", 4) == 0);
+	CHECK_INT(enc_unbase64_lines(a, "\n ", 2, &out, &len), RC_OK);
+	CHECK_INT(len, 0);
+	CHECK_INT(enc_unbase64(a, "Zm9v\n", 5, &out, &len), RC_INVALID);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		CHECK_INT(enc_unbase64_lines(a, bad[i], strlen(bad[i]), &out,
+			      &len),
+		    RC_INVALID);
+	arena_free(a);
+}
+
+static void
 test_i64(void)
 {
 	static const char *const bad[] = {"", "-", "+1", " 1", "1 ", "1x",
@@ -185,5 +209,5 @@ test_utf8(void)
 
 CHECK_MAIN(CHECK_ROW(test_hex), CHECK_ROW(test_base64_known),
     CHECK_ROW(test_base64_round), CHECK_ROW(test_base64_refused),
-    CHECK_ROW(test_i64), CHECK_ROW(test_duration), CHECK_ROW(test_sha256),
-    CHECK_ROW(test_equal), CHECK_ROW(test_utf8))
+    CHECK_ROW(test_base64_lines), CHECK_ROW(test_i64), CHECK_ROW(test_duration),
+    CHECK_ROW(test_sha256), CHECK_ROW(test_equal), CHECK_ROW(test_utf8))
