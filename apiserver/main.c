@@ -26,9 +26,10 @@ static const struct cfg_key keys[] = {
 #undef KEY
 
 static const char extra_help[] =
-    "  --migrate-only  apply the migrations that are missing and end\n"
+    "  --migrate-only  bring the database to this version and end\n"
     "  --migrate-down=N\n"
-    "                  revert the last N migrations and end\n";
+    "                  revert the last N migrations and end; removes the\n"
+    "                  functions of every version\n";
 
 struct server {
 	struct daemon *d;
@@ -52,7 +53,7 @@ run_migrations(int argc, char **argv, const struct cfg *cfg, int *out_exit)
 	if (argc < 2)
 		return false;
 	if (strcmp(argv[1], "--migrate-only") == 0) {
-		ret = migrate_up(url, dir);
+		ret = migrate_up(url, dir, cfg_int(cfg, "database_code_grace"));
 	} else if (strncmp(argv[1], down, sizeof(down) - 1) == 0) {
 		ret = argv[1][sizeof(down) - 1] != '='
 			  ? RC_INVALID

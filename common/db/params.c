@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "code_gen.h" /* CODE_SCHEMA, made by tools/codeschema.py */
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/db/db_int.h"
@@ -86,7 +87,7 @@ session_options(const struct db_pool *p, const char *settings)
 	buf_printf(&b, "-c statement_timeout=%" PRId64,
 	    p->statement_timeout_ms);
 	buf_puts(&b, " -c idle_in_transaction_session_timeout=60000"
-		     " -c search_path=public,pg_catalog -c jit=off"
+		     " -c search_path=" CODE_SCHEMA ",public,pg_temp -c jit=off"
 		     " -c TimeZone=UTC -c DateStyle=ISO");
 	if (settings)
 		buf_printf(&b, " %s", settings);

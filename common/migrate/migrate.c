@@ -6,13 +6,12 @@
 #include <string.h>
 #include <time.h>
 
-#include <libpq-fe.h>
-
+#include "code_gen.h" /* CODE_SCHEMA, made by tools/codeschema.py */
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/migrate/migrate_files.h"
-#include "sql_gen.h"
+#include "common/migrate/migrate_int.h"
 
 enum { RETRY_MS = 100 };
 
@@ -55,38 +54,38 @@ first_line(const char *text)
 	return (int)strcspn(text, "\n");
 }
 
-static void
-complain(const char *what, const char *why)
+void
+migrate_complain(const char *what, const char *why)
 {
 	(void)fprintf(stderr, "migrate: %s: %.*s\n", what, first_line(why),
 	    why);
 }
 
-static PGresult *
-run(PGconn *pg, enum query q, const char *param)
+PGresult *
+migrate_run(PGconn *pg, enum query q, const char *param)
 {
 	return PQexecParams(pg, sql_statements[q].text,
 	    (int)sql_statements[q].nparams, NULL, param ? &param : NULL, NULL,
 	    NULL, 0);
 }
 
-static bool
-is_good(const PGresult *res)
+bool
+migrate_is_good(const PGresult *res)
 {
 	ExecStatusType status = PQresultStatus(res);
 
 	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 }
 
-static rc
-execute(PGconn *pg, enum query q, const char *param)
+rc
+migrate_execute(PGconn *pg, enum query q, const char *param)
 {
-	PGresult *res = run(pg, q, param);
-	bool good = is_good(res);
+	PGresult *res = migrate_run(pg, q, param);
+	bool good = migrate_is_good(res);
 
 	PQclear(res);
 	if (!good)
-		complain(sql_statements[q].name, PQerrorMessage(pg));
+		migrate_complain(sql_statements[q].name, PQerrorMessage(pg));
 	return good ? RC_OK : RC_DATA;
 }
 
@@ -99,21 +98,21 @@ apply_text(PGconn *pg, const char *name, const char *text, enum query book)
 	bool good;
 	rc ret;
 
-	ret = execute(pg, Q_MIGRATE_BEGIN, NULL);
+	ret = migrate_execute(pg, Q_MIGRATE_BEGIN, NULL);
 	if (ret != RC_OK)
 		return ret;
 	res = PQexec(pg, text); /* any number of statements */
-	good = is_good(res);
+	good = migrate_is_good(res);
 	PQclear(res);
 	if (!good) {
-		complain(name, PQerrorMessage(pg));
+		migrate_complain(name, PQerrorMessage(pg));
 		ret = RC_DATA;
 	} else {
-		ret = execute(pg, book, name);
+		ret = migrate_execute(pg, book, name);
 	}
 	if (ret == RC_OK)
-		return execute(pg, Q_MIGRATE_COMMIT, NULL);
-	(void)execute(pg, Q_MIGRATE_ROLLBACK,
+		return migrate_execute(pg, Q_MIGRATE_COMMIT, NULL);
+	(void)migrate_execute(pg, Q_MIGRATE_ROLLBACK,
 	    NULL); /* the first error counts */
 	return ret;
 }
@@ -127,7 +126,7 @@ apply_file(PGconn *pg, const char *dir, const char *name, bool is_up)
 
 	ret = migrate_read_file(dir, name, is_up, &text);
 	if (ret != RC_OK) {
-		complain(name, "its file cannot be read");
+		migrate_complain(name, "its file cannot be read");
 		return ret;
 	}
 	ret = apply_text(pg, name, text,
@@ -163,7 +162,7 @@ apply_missing(PGconn *pg, const char *dir, const PGresult *applied)
 
 	ret = migrate_list(dir, &names);
 	if (ret != RC_OK) {
-		complain(dir, "no migrations can be read there");
+		migrate_complain(dir, "no migrations can be read there");
 		return ret;
 	}
 	for (size_t i = 0; i < names.n && ret == RC_OK; i++) {
@@ -173,7 +172,7 @@ apply_missing(PGconn *pg, const char *dir, const PGresult *applied)
 		done++;
 	}
 	if (ret == RC_OK && done == 0)
-		(void)printf("migrate: nothing to do, %zu are applied\n",
+		(void)printf("migrate: all %zu migrations are applied\n",
 		    names.n);
 	migrate_names_fini(&names);
 	return ret;
@@ -192,69 +191,93 @@ revert_last(PGconn *pg, const char *dir, const PGresult *applied, int n)
 
 /* n < 0: up. */
 static rc
-migrate_locked(PGconn *pg, const char *dir, int n)
+migrate_locked(PGconn *pg, const char *dir, int n, int64_t grace_ms)
 {
 	PGresult *applied = NULL;
 	rc ret;
 
-	ret = execute(pg, Q_MIGRATE_TABLE, NULL);
+	ret = migrate_execute(pg, Q_MIGRATE_TABLE, NULL);
 	if (ret == RC_OK)
-		ret = execute(pg, Q_MIGRATE_TABLE_GRANT, NULL);
+		ret = migrate_execute(pg, Q_MIGRATE_TABLE_GRANT, NULL);
 	if (ret != RC_OK)
 		return ret;
-	applied = run(pg, Q_MIGRATE_APPLIED, NULL);
-	if (!is_good(applied)) {
-		complain("schema_migrations", PQerrorMessage(pg));
+	applied = migrate_run(pg, Q_MIGRATE_APPLIED, NULL);
+	if (!migrate_is_good(applied)) {
+		migrate_complain("schema_migrations", PQerrorMessage(pg));
 		ret = RC_DATA;
 	} else if (n < 0) {
 		ret = apply_missing(pg, dir, applied);
+		if (ret == RC_OK)
+			ret = migrate_code_up(pg, dir, grace_ms);
 	} else {
-		ret = revert_last(pg, dir, applied, n);
+		/* Functions know the tables' rows. */
+		ret = migrate_code_down(pg);
+		if (ret == RC_OK)
+			ret = revert_last(pg, dir, applied, n);
 	}
 	PQclear(applied);
 	return ret;
 }
 
 static rc
-migrate(const char *url, const char *dir, int n)
+migrate(const char *url, const char *dir, int n, int64_t grace_ms)
 {
 	PGconn *pg = connect_to(url);
 	rc ret = RC_UNAVAILABLE;
 
 	if (!pg || PQstatus(pg) != CONNECTION_OK) {
-		complain("database", pg ? PQerrorMessage(pg) : "out of memory");
+		migrate_complain("database",
+		    pg ? PQerrorMessage(pg) : "out of memory");
 	} else {
-		ret = execute(pg, Q_MIGRATE_LOCK, NULL);
+		ret = migrate_execute(pg, Q_MIGRATE_LOCK, NULL);
 		if (ret == RC_OK)
-			ret = migrate_locked(pg, dir, n);
+			ret = migrate_locked(pg, dir, n, grace_ms);
 		if (ret == RC_OK)
-			ret = execute(pg, Q_MIGRATE_UNLOCK, NULL);
+			ret = migrate_execute(pg, Q_MIGRATE_UNLOCK, NULL);
 	}
 	PQfinish(pg); /* which gives back the lock in any case */
 	return ret;
 }
 
 rc
-migrate_up(const char *url, const char *dir)
+migrate_up(const char *url, const char *dir, int64_t grace_ms)
 {
-	return migrate(url, dir, -1);
+	return migrate(url, dir, -1, grace_ms);
 }
 
 rc
 migrate_down(const char *url, const char *dir, int n)
 {
-	return n < 1 ? RC_INVALID : migrate(url, dir, n);
+	return n < 1 ? RC_INVALID : migrate(url, dir, n, 0);
 }
 
 /* --- the check at start --- */
 
 static rc
+check_code(PGconn *pg)
+{
+	bool is_there = false;
+	rc ret;
+
+	ret = migrate_code_check(pg, &is_there);
+	if (ret == RC_OK && !is_there) {
+		log_error("CODE-MISSING",
+		    "the functions of this version, " CODE_SCHEMA
+		    ", are not installed in this database; run "
+		    "certctl-apiserver --migrate-only of this version as its "
+		    "owner");
+		ret = RC_INVALID;
+	}
+	return ret;
+}
+
+static rc
 check_version(PGconn *pg)
 {
-	PGresult *applied = run(pg, Q_MIGRATE_APPLIED, NULL);
+	PGresult *applied = migrate_run(pg, Q_MIGRATE_APPLIED, NULL);
 	rc ret = RC_INVALID;
 
-	if (!is_good(applied))
+	if (!migrate_is_good(applied))
 		log_error("SCHEMA-MISSING",
 		    "this database has no schema of ours; run "
 		    "certctl-apiserver --migrate-only as its owner");
@@ -264,7 +287,7 @@ check_version(PGconn *pg)
 		    "certctl-apiserver --migrate-only as its owner",
 		    MIGRATE_SCHEMA_VERSION);
 	else
-		ret = RC_OK;
+		ret = check_code(pg);
 	PQclear(applied);
 	return ret;
 }

@@ -3,8 +3,10 @@
  *
  * Blocking, on a connection of its own, before any loop runs.  Files
  * NNNN_name.up.sql are applied in order, each in a transaction together with
- * its row in schema_migrations, under an advisory lock, so that several
- * processes may start it at once.  Progress is printed, one line a file.
+ * its row in schema_migrations; then the functions in code/ are installed in a
+ * schema of their own, beside those of other versions.  All under an advisory
+ * lock, so that several processes may start it at once.  Progress is printed,
+ * one line a step.
  */
 #ifndef COMMON_MIGRATE_MIGRATE_H
 #define COMMON_MIGRATE_MIGRATE_H
@@ -16,17 +18,22 @@
 
 /* The migration this program was written for; a test compares it with the
  * directory. */
-#define MIGRATE_SCHEMA_VERSION "0014_wal"
+#define MIGRATE_SCHEMA_VERSION "0004_roles"
 
-/* RC_UNAVAILABLE: no connection; RC_IO: a file; RC_DATA: the database refused
- * a statement.  The reason is printed to standard error. */
-rc migrate_up(const char *url, const char *dir) MUST_CHECK;
-/* Reverts the last n. */
+/*
+ * Functions of other versions that nothing used for grace_ms are removed.
+ * RC_UNAVAILABLE: no connection; RC_IO: a file; RC_CONFLICT: the files are
+ * another version's; RC_DATA: the database refused a statement.  The reason is
+ * printed to standard error.
+ */
+rc migrate_up(const char *url, const char *dir, int64_t grace_ms) MUST_CHECK;
+/* Removes the functions of every version and reverts the last n. */
 rc migrate_down(const char *url, const char *dir, int n) MUST_CHECK;
 /*
- * Whether the schema has what this program needs; a newer one will do.  Waits
+ * Whether the schema has what this program needs, its functions among it; a
+ * newer one will do.  Waits
  * up to wait_ms for the database to answer.  RC_UNAVAILABLE, or RC_INVALID
- * when the schema is too old; both after a log line that says what to do.
+ * when something is missing; both after a log line that says what to do.
  */
 rc migrate_check(const char *url, int64_t wait_ms) MUST_CHECK;
 

@@ -5,9 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/base/mem.h"
 
-enum { FILE_MAX = 4 * 1024 * 1024, NUMBER_LEN = 4, NAME_MAX_LEN = 100 };
+enum {
+	FILE_MAX = 4 * 1024 * 1024,
+	NUMBER_LEN = 4,
+	NAME_MAX_LEN = 100,
+	PATH_LEN = 4096
+};
 
 bool
 migrate_name_is_valid(const char *name, size_t len)
@@ -38,36 +44,68 @@ migrate_names_fini(struct migrate_names *names)
 	*names = (struct migrate_names){0};
 }
 
+/* Its name without the suffix, if it has that. */
 static void
-add_name(struct migrate_names *names, const char *file)
+add_name(struct migrate_names *names, const char *file, const char *suffix)
 {
-	static const char suffix[] = ".up.sql";
-	size_t len = strlen(file), tail = sizeof(suffix) - 1;
+	size_t len = strlen(file), tail = strlen(suffix);
 
-	if (len <= tail || strcmp(file + len - tail, suffix) != 0 ||
-	    !migrate_name_is_valid(file, len - tail))
+	if (file[0] == '.' || len <= tail ||
+	    strcmp(file + len - tail, suffix) != 0)
 		return;
 	names->items =
 	    mem_realloc(names->items, names->n + 1, sizeof(names->items[0]));
 	names->items[names->n++] = mem_strndup(file, len - tail);
 }
 
-rc
-migrate_list(const char *dir, struct migrate_names *out)
+static rc
+list_names(const char *dir, const char *suffix, struct migrate_names *out)
 {
 	struct migrate_names names = {0};
 	struct dirent *d;
 	DIR *handle = opendir(dir);
-	rc ret = RC_OK;
 
 	if (!handle)
 		return RC_IO;
 	while ((d = readdir(handle)))
-		add_name(&names, d->d_name);
+		add_name(&names, d->d_name, suffix);
 	(void)closedir(handle);
 	if (names.n == 0)
 		return RC_NOT_FOUND;
 	qsort(names.items, names.n, sizeof(names.items[0]), compare_names);
+	*out = names;
+	return RC_OK;
+}
+
+/* Others' files may lie there too. */
+static void
+keep_valid(struct migrate_names *names)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < names->n; i++) {
+		char *name = names->items[i];
+
+		if (migrate_name_is_valid(name, strlen(name)))
+			names->items[n++] = name;
+		else
+			free(name);
+	}
+	names->n = n;
+}
+
+rc
+migrate_list(const char *dir, struct migrate_names *out)
+{
+	struct migrate_names names = {0};
+	rc ret;
+
+	ret = list_names(dir, ".up.sql", &names);
+	if (ret != RC_OK)
+		return ret;
+	keep_valid(&names);
+	if (names.n == 0)
+		ret = RC_NOT_FOUND;
 	for (size_t i = 1; i < names.n; i++) {
 		if (strncmp(names.items[i - 1], names.items[i], NUMBER_LEN) ==
 		    0)
@@ -80,12 +118,42 @@ migrate_list(const char *dir, struct migrate_names *out)
 	return ret;
 }
 
+/* --- texts --- */
+
+static rc
+append_file(struct buf *b, const char *path)
+{
+	char part[16384];
+	FILE *f = fopen(path, "re");
+	size_t len;
+	bool is_bad;
+
+	if (!f)
+		return RC_IO;
+	while ((len = fread(part, 1, sizeof(part), f)) > 0)
+		buf_add(b, part, len);
+	is_bad = ferror(f) != 0;
+	(void)fclose(f);
+	if (is_bad)
+		return RC_IO;
+	return buf_ok(b) ? RC_OK : RC_TOO_LARGE;
+}
+
+/* The text, or nothing of it. */
+static rc
+take_text(struct buf *b, rc ret, char **out)
+{
+	if (ret == RC_OK)
+		*out = mem_strdup(buf_cstr(b));
+	buf_fini(b);
+	return ret;
+}
+
 rc
 migrate_read_file(const char *dir, const char *name, bool is_up, char **out)
 {
-	char path[4096], *text;
-	FILE *f;
-	size_t len;
+	char path[PATH_LEN];
+	struct buf b;
 	int n;
 
 	n = snprintf(path, sizeof(path), "%s/%s.%s.sql", dir, name,
@@ -93,18 +161,31 @@ migrate_read_file(const char *dir, const char *name, bool is_up, char **out)
 	if (n < 0 || (size_t)n >= sizeof(path) ||
 	    !migrate_name_is_valid(name, strlen(name)))
 		return RC_IO;
-	f = fopen(path, "re");
-	if (!f)
+	buf_init(&b, FILE_MAX);
+	return take_text(&b, append_file(&b, path), out);
+}
+
+rc
+migrate_read_code(const char *dir, char **out)
+{
+	struct migrate_names names = {0};
+	char path[PATH_LEN];
+	struct buf b;
+	rc ret;
+
+	if (snprintf(path, sizeof(path), "%s/code", dir) >= (int)sizeof(path))
 		return RC_IO;
-	text = mem_zalloc(FILE_MAX + 1);
-	len = fread(text, 1, FILE_MAX + 1, f);
-	n = ferror(f);
-	(void)fclose(f);
-	if (n || len > FILE_MAX) {
-		free(text);
-		return n ? RC_IO : RC_TOO_LARGE;
+	ret = list_names(path, ".sql", &names);
+	if (ret != RC_OK)
+		return ret;
+	buf_init(&b, FILE_MAX);
+	for (size_t i = 0; i < names.n && ret == RC_OK; i++) {
+		if (snprintf(path, sizeof(path), "%s/code/%s.sql", dir,
+			names.items[i]) >= (int)sizeof(path))
+			ret = RC_IO;
+		else
+			ret = append_file(&b, path);
 	}
-	text[len] = '\0';
-	*out = text;
-	return RC_OK;
+	migrate_names_fini(&names);
+	return take_text(&b, ret, out);
 }

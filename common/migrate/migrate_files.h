@@ -24,5 +24,8 @@ bool migrate_name_is_valid(const char *name, size_t len);
 /* The caller frees *out.  RC_IO; RC_TOO_LARGE past 4 MiB. */
 rc migrate_read_file(const char *dir, const char *name, bool is_up,
     char **out) MUST_CHECK;
+/* The functions: the text of dir/code/NN_area.sql, one after the other by name.
+ * The caller frees *out.  RC_IO; RC_NOT_FOUND: none; RC_TOO_LARGE. */
+rc migrate_read_code(const char *dir, char **out) MUST_CHECK;
 
 #endif

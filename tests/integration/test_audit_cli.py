@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 
-import psycopg2
 import pytest
 
 import audit
@@ -189,7 +188,7 @@ def test_verifying_while_rows_are_written_and_commit_late(stack):
     stop = threading.Event()
 
     def writer():
-        connection = psycopg2.connect(host=str(stack.socket_dir), user="certctl_apiserver", dbname="certctl")
+        connection = stack.connect("certctl_apiserver")
         with connection.cursor() as c:
             while not stop.is_set():
                 for i in range(3):

@@ -30,7 +30,7 @@ def db(cluster):
 
 
 def connect(fleet, role="postgres"):
-    return psycopg2.connect(host=str(fleet.socket_dir), user=role, dbname="certctl")
+    return fleet.connect(role)
 
 
 def start_row(fleet):

@@ -239,7 +239,7 @@ def test_keys_that_cannot_be(world, key):
 def test_a_key_under_way_is_409(world, team):
     ids = make(world, team, ["a"])
     headers = {"Idempotency-Key": f"busy-{team}"}
-    holder = psycopg2.connect(host=str(world.socket_dir), user="postgres", dbname="certctl")
+    holder = world.connect()
     with concurrent.futures.ThreadPoolExecutor() as pool:
         try:
             with holder.cursor() as c:

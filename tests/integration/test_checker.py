@@ -5,7 +5,6 @@ each sort, and nothing where there is nothing.
 import sys
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from fleet import wait_for
@@ -43,7 +42,7 @@ def quiet(plane):
 
 @pytest.fixture
 def world(plane, quiet):
-    connection = psycopg2.connect(host=str(plane.socket_dir), user="postgres", dbname="certctl")
+    connection = plane.connect()
     yield World(plane, connection.cursor(), quiet[1], checker.read_journals(plane.dir / "journal"))
     connection.rollback()
     connection.close()

@@ -5,7 +5,6 @@ commits when, never replaced by an older one, and served to anyone.
 import http.client
 import subprocess
 
-import psycopg2
 import pytest
 
 from fleet import clean_env, wait_for
@@ -132,7 +131,7 @@ def test_reasons_and_numbers(plane, site, lists):
 
 def test_what_commits_late_is_not_forgotten(plane, site, lists):
     late, other = f"{0x6001:040x}", f"{0x6002:040x}"
-    connection = psycopg2.connect(host=str(plane.socket_dir), user="postgres", dbname="certctl")
+    connection = plane.connect()
     with connection.cursor() as cursor:
         revoke(lambda sql, *p: cursor.execute(sql, p), late)
         # A list is made while it is open, so its time says nothing.

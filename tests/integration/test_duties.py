@@ -52,7 +52,7 @@ def duty(stack, name):
 @contextlib.contextmanager
 def session(fleet, days=0):
     """A cursor of a session whose clock is so many days ahead."""
-    connection = psycopg2.connect(host=str(fleet.socket_dir), user="postgres", dbname="certctl")
+    connection = fleet.connect()
     connection.autocommit = True
     with connection.cursor() as c:
         now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
@@ -370,7 +370,7 @@ def test_a_csr_goes_whichever_of_the_two_is_removed_last(lonely):
     v = version(lonely, "c1", 1000)
     lonely.query("UPDATE certificate_versions SET job_id = %s, id = 'certver' || substr(%s, 4) WHERE id = %s", one, one, v)
     lonely.query("INSERT INTO certificate_requests VALUES (%s, 'csr', 'x')", one)
-    first = psycopg2.connect(host=str(lonely.socket_dir), user="postgres", dbname="certctl")
+    first = lonely.connect()
     with first.cursor() as c:
         c.execute("DELETE FROM jobs WHERE id = %s", (one,))
         c.execute("SELECT certificate_requests_forget(%s)", ([one],))
@@ -406,7 +406,7 @@ def test_a_chain_stays_as_long_as_a_version_names_it(lonely):
     with pytest.raises(psycopg2.errors.ForeignKeyViolation):
         lonely.query("DELETE FROM certificate_chains WHERE id = %s", new)
     # One that a completion has just looked up is left alone.
-    user = psycopg2.connect(host=str(lonely.socket_dir), user="postgres", dbname="certctl")
+    user = lonely.connect()
     with user.cursor() as c:
         c.execute("SELECT certificate_chain_keep('other')")
         lonely.query("SELECT certificate_chains_forget(%s)", [new, other])
@@ -470,7 +470,7 @@ def test_removal_of_a_month_does_not_wait_for_a_writer(lonely):
     """Whoever waits for the table's lock holds up every writer behind it."""
     partition(lonely, datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc))
     seal(lonely, "true")
-    writer = psycopg2.connect(host=str(lonely.socket_dir), user="postgres", dbname="certctl")
+    writer = lonely.connect()
     with writer.cursor() as c:
         c.execute("INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id) VALUES ('a', 'System', 'x', 'x', 'x')")
         assert audit_retention(lonely) == ("busy", "audit_events_2020_01")

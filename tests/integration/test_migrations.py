@@ -1,13 +1,21 @@
 """
 Migrations: up, all down, up again to the same schema; two at once; a newer or
-an older schema than the program's.
+an older schema than the program's.  Functions: each stands once, and those of
+several versions stand side by side until nobody uses them.
 """
+import contextlib
+import re
+import shutil
 import subprocess
+import threading
 
+import psycopg2
 import pytest
 
-from fleet import BUILD, ROOT, clean_env, pg_bin, wait_for
+from fleet import BUILD, ROOT, clean_env, code_schema, pg_bin, wait_for
 
+CODE = code_schema()
+OTHER = "certctl_0123456789ab"
 NAMES = sorted(p.name.removesuffix(".up.sql") for p in (ROOT / "migrations").glob("*.up.sql"))
 
 
@@ -33,10 +41,10 @@ def database(server, unique):
         c.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def run(url, *arguments, directory=None):
+def run(url, *arguments, directory=None, **env):
     return subprocess.run([BUILD / "apiserver" / "certctl-apiserver", *arguments], text=True, capture_output=True, timeout=50,
                           cwd="/", check=False, env=clean_env() | {
-                              "CERTCTL_DATABASE_URL": url, "CERTCTL_DATABASE_MIGRATIONS_PATH": str(directory or ROOT / "migrations")})
+                              "CERTCTL_DATABASE_URL": url, "CERTCTL_DATABASE_MIGRATIONS_PATH": str(directory or ROOT / "migrations")} | env)
 
 
 def schema(server, name):
@@ -57,7 +65,7 @@ def objects(server, name):
         c.execute("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace UNION ALL SELECT proname FROM pg_proc p "
                   "WHERE pronamespace = 'public'::regnamespace AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = p.oid "
                   "AND d.deptype = 'e') UNION ALL SELECT typname FROM pg_type t WHERE typnamespace = 'public'::regnamespace "
-                  "AND typrelid = 0 AND typelem = 0")
+                  "AND typrelid = 0 AND typelem = 0 UNION ALL SELECT nspname FROM pg_namespace WHERE nspname ~ '^certctl_'")
         return sorted(r[0] for r in c.fetchall())
 
 
@@ -80,8 +88,9 @@ def test_up_down_up(server, database):
     assert [o for o in objects(server, name) if not o.startswith("schema_migrations")] == []
     assert run(url, "--migrate-only").returncode == 0
     assert schema(server, name) == first
-    # nothing to do is fine
-    assert run(url, "--migrate-only").returncode == 0
+    # nothing to do is fine, and said
+    done = run(url, "--migrate-only")
+    assert done.returncode == 0 and "are applied" in done.stdout and f"{CODE} are installed" in done.stdout
     assert applied(server, name) == NAMES
 
 
@@ -94,51 +103,6 @@ def test_one_down_and_up(server, database):
         assert applied(server, name) == NAMES[:-n]
         assert run(url, "--migrate-only").returncode == 0
         assert schema(server, name) == first
-
-
-def test_requests_and_chains_move_and_come_back(server, database):
-    """0014: each CSR and the CA's fingerprint have a place of their own; the way back leaves what there was."""
-    url, name = database
-    back = f"--migrate-down={len(NAMES) - NAMES.index('0014_wal')}"
-    jobs = [("job-1", "Pending", "csr 1", "k1", "{\"ca\": \"ab12\"}"), ("job-2", "Completed", "csr 2", "k2",
-            "{\"ca\": \"ab12\", \"ekus\": [\"serverAuth\"]}"), ("job-3", "AwaitingCSR", None, None, None), ("job-4", "Pending", "csr 4", "k4", "{}")]
-    versions = [("certver-2", "job-2", "leaf 2, root", "csr 2"), ("certver-5", "job-5", "leaf 5, root", "csr 5"),
-                ("certver-6", "job-6", "leaf 6, root", None)]
-    assert run(url, "--migrate-only").returncode == 0
-    assert run(url, back).returncode == 0
-    with server.admin(name) as c:
-        c.execute("SET session_replication_role = replica")  # without the rows that these refer to
-        for j in jobs:
-            c.execute("INSERT INTO jobs (id, type, status, completed_at, not_before, csr_pem, csr_key_sha256, extensions) VALUES "
-                      "(%s, 'Renewal', %s, CASE WHEN %s = 'Completed' THEN now() END, CASE WHEN %s IS NOT NULL THEN now() END, "
-                      "%s, %s, %s)", (*j[:2], j[1], j[4], *j[2:]))
-        for v in versions:
-            c.execute("INSERT INTO certificate_versions (id, job_id, pem_chain, csr_pem, certificate_id, serial_number, not_before, "
-                      "not_after, fingerprint_sha256, issuer_id) VALUES (%s, %s, %s, %s, 'c', %s, now(), now(), '', 'i')",
-                      (*v, v[0]))
-    for _ in range(2):
-        assert run(url, "--migrate-only").returncode == 0
-        with server.admin(name) as c:
-            c.execute("SELECT * FROM certificate_requests ORDER BY job_id")
-            assert c.fetchall() == [("job-1", "csr 1", "k1"), ("job-2", "csr 2", "k2"), ("job-4", "csr 4", "k4"), ("job-5", "csr 5", "")]
-            c.execute("SELECT encode(ca_sha256, 'hex'), extensions::text FROM jobs ORDER BY id")
-            assert c.fetchall() == [("ab12", None), ("ab12", '{"ekus": ["serverAuth"]}'), (None, None), (None, None)]
-            c.execute("SELECT id, pem_chain, chain_id FROM certificate_versions ORDER BY id")
-            assert c.fetchall() == [(v[0], v[2], None) for v in versions]
-        assert run(url, back).returncode == 0
-        with server.admin(name) as c:
-            c.execute("SELECT id, status, csr_pem, csr_key_sha256, extensions::text FROM jobs ORDER BY id")
-            assert c.fetchall() == jobs
-            c.execute("SELECT id, job_id, pem_chain, csr_pem FROM certificate_versions ORDER BY id")
-            assert c.fetchall() == versions
-    assert run(url, "--migrate-only").returncode == 0
-    with server.admin(name) as c:
-        c.execute("SET session_replication_role = replica")
-        c.execute("UPDATE certificate_versions SET pem_chain = 'leaf 2', chain_id = certificate_chain_keep(', root') WHERE id = 'certver-2'")
-    assert run(url, back).returncode == 0
-    with server.admin(name) as c:
-        c.execute("SELECT id, job_id, pem_chain, csr_pem FROM certificate_versions ORDER BY id")
-        assert c.fetchall() == versions
 
 
 def test_two_at_once(server, database):
@@ -154,8 +118,7 @@ def test_two_at_once(server, database):
 
 def test_a_migration_that_fails_leaves_nothing_of_it(server, database, tmp_path):
     url, name = database
-    for path in (ROOT / "migrations").glob("*.sql"):
-        (tmp_path / path.name).write_text(path.read_text())
+    shutil.copytree(ROOT / "migrations", tmp_path, dirs_exist_ok=True)
     (tmp_path / "9001_bad.up.sql").write_text("CREATE TABLE half (x int);\nSELECT 1 / 0;\n")
     (tmp_path / "9001_bad.down.sql").write_text("DROP TABLE half;\n")
     done = run(url, "--migrate-only", directory=tmp_path)
@@ -177,9 +140,17 @@ def test_no_database_and_no_directory(server, database, tmp_path):
     assert done.returncode == 1 and "none" in done.stderr
 
 
-def test_programs_refuse_an_old_schema(server, database):
+@pytest.mark.parametrize("what", ["nothing is there", "a migration is missing", "the functions are another version's"])
+def test_programs_refuse_an_old_schema(server, database, what):
     """And say what to do."""
     url, name = database
+    if what != "nothing is there":
+        assert run(url, "--migrate-only").returncode == 0
+    if what == "a migration is missing":
+        assert run(url, "--migrate-down=1").returncode == 0
+    elif what != "nothing is there":
+        with server.admin(name) as c:
+            c.execute(f"ALTER SCHEMA {CODE} RENAME TO {OTHER}")
     server.make_tls()
     env = clean_env() | {
         "CERTCTL_DATABASE_URL": url, "CERTCTL_SERVER_PORT": "1", "CERTCTL_AGENT_BOOTSTRAP_TOKEN": "x" * 40,
@@ -192,6 +163,7 @@ def test_programs_refuse_an_old_schema(server, database):
         done = subprocess.run([BUILD / program / f"certctl-{program}"], env=env, text=True, capture_output=True, timeout=45,
                               cwd="/", check=False)
         assert done.returncode != 0 and "--migrate-only" in done.stderr, (program, done)
+        assert ("CODE-MISSING" in done.stderr and CODE in done.stderr) == (what == "the functions are another version's")
 
 
 def test_a_newer_schema_will_do(server, database):
@@ -207,3 +179,209 @@ def test_a_newer_schema_will_do(server, database):
         assert process.stop() == 0
     finally:
         server.url = fleet_url
+
+
+# --- functions ---
+
+def definitions():
+    """(kind, name) of all that migrations/code makes."""
+    return [m.groups() for p in sorted((ROOT / "migrations" / "code").glob("*.sql"))
+            for m in re.finditer(r"^CREATE (?:OR REPLACE )?(FUNCTION|TRIGGER|VIEW|PROCEDURE) (\w+)", p.read_text(), re.M)]
+
+
+def test_each_function_stands_once():
+    made = definitions()
+    assert len(made) > 100 and sorted(set(made)) == sorted(made)
+    for path in (ROOT / "migrations").glob("*.sql"):
+        assert not re.search(r"\b(FUNCTION|TRIGGER|VIEW|PROCEDURE)\b", re.sub(r"--.*", "", path.read_text())), path
+    lines = sum(len(p.read_text().splitlines()) for p in (ROOT / "migrations").rglob("*.sql"))
+    assert lines < 4500
+
+
+def test_functions_with_more_than_one_statement_find_their_own_version(server, database):
+    """Whatever session a trigger runs in, and whoever calls: no plan is made twice for two paths, no name is found elsewhere."""
+    url, name = database
+    assert run(url, "--migrate-only").returncode == 0
+    with server.admin(name) as c:
+        c.execute("SELECT p.proname FROM pg_proc p WHERE p.pronamespace = %s::regnamespace AND (p.prosecdef OR p.prorettype = "
+                  "'trigger'::regtype) AND NOT coalesce(p.proconfig @> ARRAY[%s], false)", (CODE, f"search_path={CODE}, public, pg_temp"))
+        assert c.fetchall() == []
+        c.execute("SELECT count(*) FROM pg_proc p WHERE p.pronamespace = %s::regnamespace", (CODE,))
+        assert c.fetchone()[0] == sum(kind == "FUNCTION" for kind, _ in definitions())
+
+
+def statement(name):
+    """The text of one of common/sql/migrate.sql."""
+    text = (ROOT / "common" / "sql" / "migrate.sql").read_text()
+    return re.search(rf"^-- name: {name} :\w+$(.*?);\n(?:\n|\Z)", text, re.M | re.S).group(1)
+
+
+@contextlib.contextmanager
+def installing(server, name, schema_name):
+    """A cursor in the transaction that installs a version, without its text yet."""
+    connection = server.connect(database=name)
+    try:
+        with connection, connection.cursor() as c:
+            c.execute(statement("migrate_code_enter").replace("$1", "%(n)s"), {"n": schema_name})
+            c.execute(statement("migrate_code_make"))
+            yield c
+            c.execute(statement("migrate_code_prove"))
+            c.execute(statement("migrate_code_take_over"))
+            c.execute(statement("migrate_code_book").replace("$1", "%s"), (schema_name,))
+    finally:
+        connection.close()
+
+
+def install_other(server, name, schema_name=OTHER, change=lambda text: text):
+    """Another version than the program's, as its own --migrate-only would."""
+    text = "".join(p.read_text() for p in sorted((ROOT / "migrations" / "code").glob("*.sql")))
+    with installing(server, name, schema_name) as c:
+        c.execute(change(text))
+
+
+def leads_to(server, name):
+    """The schemas whose functions triggers and defaults call."""
+    with server.admin(name) as c:
+        c.execute("SELECT DISTINCT n.nspname FROM pg_depend d JOIN pg_proc p ON p.oid = d.refobjid AND d.refclassid = 'pg_proc'::regclass "
+                  "JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname ~ '^certctl_' AND d.classid <> 'pg_proc'::regclass")
+        return [r[0] for r in c.fetchall()]
+
+
+def installed(server, name):
+    with server.admin(name) as c:
+        c.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ '^certctl_' ORDER BY 1")
+        there = [r[0] for r in c.fetchall()]
+        c.execute("SELECT name FROM code_schemas ORDER BY 1")
+        assert [r[0] for r in c.fetchall()] == there
+        return there
+
+
+def age(server, name, schema_name, days):
+    with server.admin(name) as c:
+        c.execute("UPDATE code_schemas SET installed_at = now() - make_interval(days => %s) WHERE name = %s", (days, schema_name))
+
+
+def test_files_of_another_version_are_refused(server, database, tmp_path):
+    shutil.copytree(ROOT / "migrations", tmp_path, dirs_exist_ok=True)
+    with open(tmp_path / "code" / "01_base.sql", "a", encoding="ascii") as f:
+        f.write("-- one more line\n")
+    done = run(database[0], "--migrate-only", directory=tmp_path)
+    assert done.returncode == 1 and f"needs {CODE}" in done.stderr
+    assert installed(server, database[1]) == []
+    shutil.rmtree(tmp_path / "code")
+    done = run(database[0], "--migrate-only", directory=tmp_path)
+    assert done.returncode == 1 and "no functions" in done.stderr
+
+
+def test_two_versions_side_by_side(server, database):
+    url, name = database
+    assert run(url, "--migrate-only").returncode == 0
+    install_other(server, name, change=lambda text: text.replace("CREATE FUNCTION retry_wait(", "CREATE FUNCTION code_is_new() RETURNS int "
+                  "LANGUAGE sql AS 'SELECT 1';\nCREATE FUNCTION retry_wait("))
+    assert leads_to(server, name) == [OTHER] and installed(server, name) == [OTHER, CODE]
+    for path, has_it in ((CODE, False), (OTHER, True)):
+        connection = psycopg2.connect(host=str(server.socket_dir), user="postgres", dbname=name,
+                                      options=f"-c search_path={path},public,pg_temp")
+        with connection, connection.cursor() as c:
+            # the trigger and the default of the newer version work in either session, and each process tells its version
+            c.execute("INSERT INTO issuers (id, name, type) VALUES (%s, %s, 'GenericCA')", (path, path))
+            c.execute("SELECT count(*) FROM lanes WHERE issuer_id = %s", (path,))
+            assert c.fetchone() == (1,)
+            c.execute("INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id) VALUES ('a', 'System', 'b', 'c', 'd') "
+                      "RETURNING id LIKE 'audit-%%', epoch")
+            assert c.fetchone() == (True, 1)
+            c.execute("SELECT worker_renew(%s, 'w', 'h', 1, 'v', 1)", (path,))
+            c.execute("SELECT code FROM workers WHERE incarnation = %s", (path,))
+            assert c.fetchone() == (path,)
+            c.execute("SELECT to_regproc('code_is_new') IS NOT NULL")
+            assert c.fetchone() == (has_it,)
+        connection.close()
+    # back to the older program: its functions are there still, the newer triggers stay
+    done = run(url, "--migrate-only")
+    assert done.returncode == 0 and f"{CODE} are installed" in done.stdout
+    assert leads_to(server, name) == [OTHER]
+    assert run(url, "--migrate-down=1").returncode == 0
+    with server.admin(name) as c:
+        c.execute("SELECT count(*) FROM pg_namespace WHERE nspname ~ '^certctl_'")
+        assert c.fetchone() == (0,)
+
+
+def test_a_version_goes_when_nobody_uses_it(server, database):
+    url, name = database
+    install = lambda *more, **env: run(url, "--migrate-only", *more, **env)
+    assert install().returncode == 0
+    with server.admin(name) as c:
+        c.execute(f"ALTER SCHEMA {CODE} RENAME TO {OTHER}")
+        c.execute("UPDATE code_schemas SET name = %s", (OTHER,))
+        # a trigger that the newer version does not have
+        c.execute(f"CREATE TRIGGER of_old AFTER INSERT ON teams FOR EACH STATEMENT EXECUTE FUNCTION {OTHER}.row_counts_emptied()")
+    assert install().returncode == 0
+    assert installed(server, name) == [OTHER, CODE] and leads_to(server, name) == [CODE]
+    age(server, name, OTHER, 6)
+    assert install().returncode == 0 and installed(server, name) == [OTHER, CODE]
+    age(server, name, OTHER, 8)
+    for table, row in (("workers", "slots, lease_until) VALUES ('i', 'n', 'h', 1, %s, 1, now() - interval '1 s')"),
+                       ("schedulers", "url, seen_at) VALUES ('i', 'n', 'h', 1, %s, '', now() - interval '1 s')"),
+                       ("apiservers", "url, seen_at) VALUES ('i', 'n', 'h', 1, %s, '', now() - interval '1 s')")):
+        with server.admin(name) as c:
+            c.execute(f"INSERT INTO {table} (incarnation, name, host, pid, code, {row}", (OTHER,))
+            c.execute("UPDATE code_schemas SET last_used_at = NULL")
+        for grace in ("168h", "0s"):
+            assert install(CERTCTL_DATABASE_CODE_GRACE=grace).returncode == 0 and installed(server, name) == [OTHER, CODE], table
+        with server.admin(name) as c:
+            c.execute(f"DELETE FROM {table}")
+            # what used it is remembered
+            c.execute("SELECT last_used_at > now() - interval '1 minute' FROM code_schemas WHERE name = %s", (OTHER,))
+            assert c.fetchone() == (True,)
+    assert install().returncode == 0 and installed(server, name) == [OTHER, CODE]
+    with server.admin(name) as c:
+        c.execute("UPDATE code_schemas SET last_used_at = now() - interval '8 days'")
+    done = install()
+    assert done.returncode == 0 and f"removed functions {OTHER}" in done.stdout
+    assert installed(server, name) == [CODE]
+
+
+def test_the_version_that_triggers_lead_to_stays(server, database):
+    url, name = database
+    assert run(url, "--migrate-only").returncode == 0
+    install_other(server, name)
+    age(server, name, OTHER, 400)
+    assert run(url, "--migrate-only").returncode == 0
+    assert installed(server, name) == [OTHER, CODE] and leads_to(server, name) == [OTHER]
+
+
+def test_a_function_that_names_what_is_not_there_is_refused(server, database):
+    url, name = database
+    assert run(url, "--migrate-only").returncode == 0
+    with pytest.raises(psycopg2.Error, match="half_done.*no_such_table"), installing(server, name, OTHER) as c:
+        c.execute("CREATE FUNCTION half_done() RETURNS int LANGUAGE sql AS 'SELECT x FROM no_such_table'")
+    assert installed(server, name) == [CODE]
+
+
+def test_installing_waits_for_a_table_and_holds_up_nobody(server, database):
+    """A transaction that goes on keeps the triggers' tables; others must not queue behind the installation meanwhile."""
+    url, name = database
+    assert run(url, "--migrate-only").returncode == 0
+    with server.admin(name) as c:
+        c.execute(f"DROP SCHEMA {CODE} CASCADE")
+    holder = server.connect(database=name)
+    with holder.cursor() as c:
+        c.execute("INSERT INTO tenants (id, name) VALUES ('t', 't')")
+        c.execute("LOCK TABLE jobs IN ROW EXCLUSIVE MODE")
+    results = []
+    thread = threading.Thread(target=lambda: results.append(run(url, "--migrate-only")))
+    thread.start()
+    other = server.connect(database=name)
+    other.autocommit = True
+    with other.cursor() as c:
+        c.execute("SET statement_timeout = '500ms'")
+        for _ in range(10):
+            c.execute("DELETE FROM agents")
+            c.execute("DELETE FROM jobs")
+    assert thread.is_alive()
+    holder.commit()
+    thread.join(30)
+    assert results and results[0].returncode == 0, results
+    assert leads_to(server, name) == [CODE]
+    holder.close()
+    other.close()

@@ -4,7 +4,6 @@ spread, retries, and rows that must not stand in the way of others.
 """
 import threading
 
-import psycopg2
 import pytest
 
 DAY = 86400
@@ -198,7 +197,7 @@ def test_two_scans_at_once_make_each_job_once(scan):
     made = [0, 0]
 
     def run(i):
-        connection = psycopg2.connect(host=str(scan.stack.socket_dir), user="postgres", dbname="certctl")
+        connection = scan.stack.connect()
         with connection, connection.cursor() as c:
             c.execute("SELECT set_config('certctl.now', %s, false)", (NOW,))
             connection.commit()
@@ -222,7 +221,7 @@ def test_two_scans_at_once_make_each_job_once(scan):
 
 def test_a_scan_in_the_middle_of_another_skips_what_that_holds(scan):
     scan.certificates("mc", 30, 89 * DAY, DAY)
-    other = psycopg2.connect(host=str(scan.stack.socket_dir), user="postgres", dbname="certctl")
+    other = scan.stack.connect()
     with other.cursor() as c:
         c.execute("SELECT set_config('certctl.now', %s, false)", (NOW,))
         c.execute("SELECT enqueued FROM duty_renewal_scan(20)")

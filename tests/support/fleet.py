@@ -37,6 +37,11 @@ class Timeout(AssertionError):
     pass
 
 
+def code_schema(build=BUILD):
+    """The schema of the functions that a build calls."""
+    return (build / "migrations" / "code_gen.h").read_text().split('"')[1]
+
+
 def wait_for(test, seconds=20, what="a condition", every=0.01):
     deadline = time.monotonic() + seconds
     while True:
@@ -281,14 +286,19 @@ class Fleet:
 
     def database_is_up(self):
         try:
-            psycopg2.connect(host=str(self.socket_dir), user="postgres", dbname="postgres", connect_timeout=2).close()
+            self.connect(database="postgres", connect_timeout=2).close()
             return True
         except psycopg2.OperationalError:
             return False
 
+    def connect(self, role="postgres", database="certctl", connect_timeout=5):
+        """A session that finds functions as the programs do."""
+        return psycopg2.connect(host=str(self.socket_dir), user=role, dbname=database, connect_timeout=connect_timeout,
+                                options=f"-c search_path={code_schema()},public,pg_temp")
+
     @contextlib.contextmanager
     def admin(self, database="certctl"):
-        connection = psycopg2.connect(host=str(self.socket_dir), user="postgres", dbname=database, connect_timeout=5)
+        connection = self.connect(database=database)
         connection.autocommit = True
         try:
             with connection.cursor() as cursor:
@@ -302,8 +312,7 @@ class Fleet:
             connection = getattr(self._connections, "c", None)
             try:
                 if connection is None or connection.closed:
-                    connection = psycopg2.connect(host=str(self.socket_dir), user="postgres", dbname="certctl",
-                                                  connect_timeout=5)
+                    connection = self.connect()
                     connection.autocommit = True
                     self._connections.c = connection
                 with connection.cursor() as cursor:

@@ -1,6 +1,7 @@
 /*
  * Requests on a healthy server: transactions, order, deadlines, parameters.
  */
+#include "code_gen.h" /* CODE_SCHEMA */
 #include "common/base/clock.h"
 #include "common/db/db_int.h"
 #include "tests/unit/common/db/test_db.h"
@@ -453,7 +454,7 @@ sessions_have_our_settings(void)
 	static const char *const rows[][2] = {
 	    {"application_name", "test-db"}, {"statement_timeout", "20s"},
 	    {"idle_in_transaction_session_timeout", "1min"},
-	    {"search_path", "public,pg_catalog"}, {"jit", "off"},
+	    {"search_path", CODE_SCHEMA ",public,pg_temp"}, {"jit", "off"},
 	    {"TimeZone", "UTC"}, {"client_encoding", "UTF8"},
 	    {"work_mem", "5MB"}, /* the URL's own stay */
 	};

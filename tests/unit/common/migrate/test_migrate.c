@@ -1,8 +1,12 @@
 #include "common/migrate/migrate.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "code_gen.h"
+#include "common/base/enc.h"
 #include "common/migrate/migrate_files.h"
 #include "tests/unit/check.h"
 
@@ -111,5 +115,48 @@ test_version_is_the_last_file(void)
 	migrate_names_fini(&names);
 }
 
+/* By name, whatever the directory's order; other files do not count. */
+static void
+test_code_is_read_in_order(void)
+{
+	char path[128], *text = NULL;
+
+	(void)snprintf(path, sizeof(path), "%s/code", dir);
+	CHECK(mkdir(dir, 0700) == 0);
+	CHECK_INT(migrate_read_code(dir, &text), RC_IO);
+	CHECK(mkdir(path, 0700) == 0);
+	CHECK_INT(migrate_read_code(dir, &text), RC_NOT_FOUND);
+	put("code/02_b.sql", "SELECT 2;\n");
+	put("code/10_c.sql", "SELECT 3;\n");
+	put("code/01_a.sql", "SELECT 1;\n");
+	put("code/README.md", "");
+	put("code/.03_d.sql", "");
+	CHECK_INT(migrate_read_code(dir, &text), RC_OK);
+	CHECK_STR(text, "SELECT 1;\nSELECT 2;\nSELECT 3;\n");
+	free(text);
+	drop("code/01_a.sql");
+	drop("code/02_b.sql");
+	drop("code/10_c.sql");
+	drop("code/README.md");
+	drop("code/.03_d.sql");
+	CHECK(rmdir(path) == 0);
+	CHECK(rmdir(dir) == 0);
+}
+
+/* The name made at build time is that of the text read at run time. */
+static void
+test_code_schema_is_that_of_the_files(void)
+{
+	char hex[65], *text = NULL;
+
+	CHECK_INT(migrate_read_code(MIGRATIONS_DIR, &text), RC_OK);
+	enc_sha256_hex(text, strlen(text), hex);
+	free(text);
+	hex[12] = '\0';
+	CHECK_STR(CODE_SCHEMA + strlen("certctl_"), hex);
+}
+
 CHECK_MAIN(CHECK_ROW(test_names), CHECK_ROW(test_list), CHECK_ROW(test_read),
-    CHECK_ROW(test_clean), CHECK_ROW(test_version_is_the_last_file))
+    CHECK_ROW(test_clean), CHECK_ROW(test_version_is_the_last_file),
+    CHECK_ROW(test_code_is_read_in_order),
+    CHECK_ROW(test_code_schema_is_that_of_the_files))

@@ -2,20 +2,44 @@
 -- Merkle tree over its rows and the hash of the block before it.  Writers
 -- take no lock for it; docs/internals/audit.md has the rules and the format.
 
+-- --- the trail ---
+
+-- Partitions from this month to p_months ahead; there is no default one, so a
+-- row can never hide from retention.
+CREATE FUNCTION audit_partitions_ensure(p_months int) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_from date := date_trunc('month', engine_now() AT TIME ZONE 'UTC')::date;
+    v_name text;
+    v_made int := 0;
+BEGIN
+    FOR i IN -1..p_months LOOP
+        v_name := 'audit_events_' || to_char(v_from + make_interval(months => i), 'YYYY_MM');
+        IF to_regclass('public.' || v_name) IS NULL THEN
+            EXECUTE format('CREATE TABLE public.%I PARTITION OF audit_events FOR VALUES FROM (%L) TO (%L)', v_name,
+                ((v_from + make_interval(months => i))::timestamp AT TIME ZONE 'UTC'),
+                ((v_from + make_interval(months => i + 1))::timestamp AT TIME ZONE 'UTC'));
+            v_made := v_made + 1;
+        END IF;
+    END LOOP;
+    RETURN v_made;
+END $$;
+
+CREATE FUNCTION audit_refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    RAISE EXCEPTION 'audit_events is append-only' USING ERRCODE = 'check_violation';
+END $$;
+
+-- Removal is left to retention, which runs as the owner; nobody else may.
+CREATE FUNCTION audit_attachments_refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    RAISE EXCEPTION 'audit_attachments do not change' USING ERRCODE = 'check_violation';
+END $$;
+
 -- --- epochs ---
--- Transaction ids start again in another cluster, so ranges of them mean
--- something within an epoch only.  A new one begins when the newest epoch's
--- cluster is not this one: after a dump was restored elsewhere.  Epoch 0 are
--- the rows from before there were blocks.
-CREATE TABLE audit_epochs (
-    n int PRIMARY KEY,
-    system_identifier bigint NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
-INSERT INTO audit_epochs (n, system_identifier) SELECT 0, 0 UNION ALL SELECT 1, system_identifier FROM pg_control_system();
 
 CREATE FUNCTION audit_epoch_look() RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_system bigint := (SELECT c.system_identifier FROM pg_control_system() c);
     v_last audit_epochs;
@@ -29,70 +53,19 @@ BEGIN
     PERFORM set_config('certctl.audit_epoch', v_last.n::text, false);
     RETURN v_last.n;
 END $$;
+
 -- A session looks once: reading the control file costs as much as a row.
 CREATE FUNCTION audit_epoch() RETURNS int LANGUAGE sql VOLATILE AS $$
     SELECT coalesce(nullif(current_setting('certctl.audit_epoch', true), '')::int, audit_epoch_look())
 $$;
 
--- The key is the order of sealing, so that it costs no index of its own; it
--- is also the order of lists, newest first.  Times are looked for in ranges
--- of pages, which costs writers next to nothing.
-ALTER TABLE audit_events ADD COLUMN epoch int NOT NULL DEFAULT 0;
-ALTER TABLE audit_events ALTER COLUMN epoch SET DEFAULT audit_epoch();
-ALTER TABLE audit_events DROP CONSTRAINT audit_events_pkey;
-ALTER TABLE audit_events ADD PRIMARY KEY (epoch, xid, seq, timestamp);
-CREATE INDEX audit_events_timestamp ON audit_events USING brin (timestamp)
-    WITH (pages_per_range = 32, autosummarize = on);
-
--- --- blocks ---
-CREATE TABLE audit_blocks (
-    n bigint PRIMARY KEY,
-    epoch int NOT NULL REFERENCES audit_epochs (n),
-    from_xid xid8 NOT NULL, -- the horizon of the block before
-    to_xid xid8 NOT NULL, -- its own; not included
-    rows int NOT NULL,
-    oldest timestamptz NOT NULL, -- of its rows
-    newest timestamptz NOT NULL,
-    sealed_at timestamptz NOT NULL,
-    merkle_root bytea NOT NULL,
-    rows_hash bytea NOT NULL, -- of row_marks
-    previous_hash bytea NOT NULL,
-    hash bytea NOT NULL,
-    -- seq and the first 8 bytes of the leaf hash, 16 bytes a row:
-    -- what names the row when the root no longer fits.
-    row_marks bytea NOT NULL,
-    UNIQUE (epoch, to_xid)
-);
-ALTER TABLE audit_blocks ALTER COLUMN row_marks SET STORAGE EXTERNAL;
-
-CREATE FUNCTION audit_chain_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION audit_chain_refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'check_violation';
 END $$;
-CREATE TRIGGER audit_blocks_worm BEFORE UPDATE OR DELETE ON audit_blocks
-    FOR EACH ROW EXECUTE FUNCTION audit_chain_refuse_change();
-CREATE TRIGGER audit_blocks_worm_truncate BEFORE TRUNCATE ON audit_blocks
-    FOR EACH STATEMENT EXECUTE FUNCTION audit_chain_refuse_change();
-CREATE TRIGGER audit_epochs_worm BEFORE UPDATE OR DELETE ON audit_epochs
-    FOR EACH ROW EXECUTE FUNCTION audit_chain_refuse_change();
-CREATE TRIGGER audit_epochs_worm_truncate BEFORE TRUNCATE ON audit_epochs
-    FOR EACH STATEMENT EXECUTE FUNCTION audit_chain_refuse_change();
-
--- How far the duty that verifies has come; the first fault it met stays.
-CREATE TABLE audit_verification (
-    id int PRIMARY KEY DEFAULT 1 CHECK (id = 1),
-    next_n bigint NOT NULL DEFAULT 1,
-    rounds bigint NOT NULL DEFAULT 0, -- walks through all of history
-    blocks bigint NOT NULL DEFAULT 0, -- looked at, ever
-    rows bigint NOT NULL DEFAULT 0,
-    looked_at timestamptz,
-    broken_n bigint,
-    broken_what text,
-    broken_at timestamptz
-);
-INSERT INTO audit_verification DEFAULT VALUES;
 
 -- --- hashes ---
+
 CREATE FUNCTION audit_us(p_at timestamptz) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT (extract(epoch FROM p_at) * 1000000)::bigint
 $$;
@@ -117,6 +90,7 @@ CREATE FUNCTION audit_merkle_level(p_level bytea) RETURNS bytea LANGUAGE sql IMM
         || CASE WHEN octet_length(p_level) % 64 = 32 THEN substring(p_level FROM octet_length(p_level) - 31) ELSE ''::bytea END
     FROM generate_series(0, octet_length(p_level) / 64 - 1) AS i
 $$;
+
 CREATE FUNCTION audit_merkle_root(p_leaves bytea) RETURNS bytea LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     IF octet_length(p_leaves) = 0 THEN
@@ -127,6 +101,7 @@ BEGIN
     END LOOP;
     RETURN p_leaves;
 END $$;
+
 -- The siblings on the way from leaf p_index (from 0) to the root.
 CREATE FUNCTION audit_merkle_path(p_leaves bytea, p_index int) RETURNS text[] LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
@@ -167,7 +142,7 @@ $$;
 -- size near p_limit (the rows of one transaction stay together).  is_behind:
 -- there is more.  lag_ms: the age of the oldest row that must still wait.
 CREATE FUNCTION audit_seal(p_limit int) RETURNS TABLE (rows bigint, is_behind bool, lag_ms bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_last audit_blocks;
@@ -234,29 +209,31 @@ BEGIN
         coalesce(greatest((extract(epoch FROM clock_timestamp() - v_oldest) * 1000)::bigint, 0), 0);
 END $$;
 
+-- --- verifying ---
+
 -- Rows older than this may be gone: where the oldest partition begins.
 CREATE FUNCTION audit_kept_from() RETURNS timestamptz
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT min(substring(pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(''([^'']+)''\)')::timestamptz)
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'public.audit_events'::regclass
 $$;
+
 -- Whether every row older than that is in a block, and may be removed.
 CREATE FUNCTION audit_is_sealed_before(p_before timestamptz) RETURNS bool
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT NOT EXISTS (SELECT 1 FROM audit_events e WHERE e.timestamp < p_before AND (e.epoch, e.xid) >= (
         coalesce((SELECT b.epoch FROM audit_blocks b ORDER BY b.n DESC LIMIT 1), 0),
         coalesce((SELECT b.to_xid FROM audit_blocks b ORDER BY b.n DESC LIMIT 1), '0')))
 $$;
 
--- --- verifying ---
-
--- What is wrong with a block, or NULL; its rows are looked at unless some of
--- them are older than p_kept_from.
+-- What is wrong with a block, or NULL; its rows, and the lists beside bulk
+-- calls' events, are looked at unless some of them are older than p_kept_from.
 CREATE FUNCTION audit_block_fault(b audit_blocks, p_previous audit_blocks, p_kept_from timestamptz) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_now record;
+    v_id text;
 BEGIN
     IF b.n <> coalesce(p_previous.n, 0) + 1 THEN
         RETURN format('block %s is missing', coalesce(p_previous.n, 0) + 1);
@@ -276,6 +253,13 @@ BEGIN
     ELSIF audit_merkle_root(v_now.leaves) <> b.merkle_root THEN
         RETURN format('a row of block %s was changed', b.n);
     END IF;
+    SELECT e.id INTO v_id FROM audit_events e LEFT JOIN audit_attachments t ON t.id = e.details ->> 'attachment_id'
+        WHERE e.epoch = b.epoch AND e.xid >= b.from_xid AND e.xid < b.to_xid AND e.details ? 'attachment_sha256'
+            AND e.details ->> 'attachment_sha256' IS DISTINCT FROM encode(sha256(convert_to(t.content, 'UTF8')), 'hex')
+        LIMIT 1;
+    IF v_id IS NOT NULL THEN
+        RETURN format('the attachment of %s in block %s was changed or removed', v_id, b.n);
+    END IF;
     RETURN NULL;
 END $$;
 
@@ -283,7 +267,7 @@ END $$;
 -- at the first in the next call.  A loop over blocks: each is one statement.
 CREATE FUNCTION audit_chain_verify(p_rows int)
 RETURNS TABLE (rows bigint, is_at_end bool, fault text, last_n bigint, last_hash text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_kept_from timestamptz := audit_kept_from();
@@ -320,33 +304,53 @@ BEGIN
     RETURN QUERY SELECT v_rows, v_block.n IS NULL, v_first_fault, v_previous.n, encode(v_previous.hash, 'hex');
 END $$;
 
--- --- rights ---
-DO $$
+-- --- retention ---
+
+-- The oldest month of audit events, when all of it is older than the cut and
+-- sealed, with the lists beside them; a month that is empty needs no seal.
+-- Waits for the table's lock a moment only, since every writer of events would
+-- wait behind it.  Outcomes: removed, none (nothing is old enough), unsealed, busy.
+CREATE FUNCTION duty_audit_retention(p_keep_ms bigint) RETURNS TABLE (outcome text, partition text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '200ms' AS $$
 DECLARE
-    r text;
+    v_cut timestamptz := engine_now() - make_interval(secs => p_keep_ms / 1000.0);
+    v_name text;
+    v_until timestamptz;
+    v_first bigint;
+    v_last bigint;
+    v_is_sealed bool := false;
 BEGIN
-    REVOKE ALL ON FUNCTION audit_epoch_look(), audit_epoch(), audit_chain_refuse_change(), audit_us(timestamptz),
-        audit_leaf(audit_events), audit_merkle_level(bytea), audit_merkle_root(bytea), audit_merkle_path(bytea, int),
-        audit_rows_of(int, xid8, xid8), audit_block_hash(audit_blocks), audit_seal(int), audit_kept_from(),
-        audit_is_sealed_before(timestamptz), audit_block_fault(audit_blocks, audit_blocks, timestamptz),
-        audit_chain_verify(int) FROM PUBLIC;
-    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_apiserver') THEN
-        -- What orders and seals a row is never the writer's choice.
-        REVOKE INSERT ON audit_events FROM certctl_apiserver;
-        GRANT INSERT (actor, actor_type, action, resource_type, resource_id, details, event_category)
-            ON audit_events TO certctl_apiserver;
-        GRANT SELECT ON audit_epochs, audit_blocks, audit_verification TO certctl_apiserver;
-        GRANT EXECUTE ON FUNCTION audit_us(timestamptz), audit_leaf(audit_events), audit_merkle_level(bytea),
-            audit_merkle_path(bytea, int), audit_rows_of(int, xid8, xid8), audit_kept_from() TO certctl_apiserver;
+    SELECT c.relname INTO v_name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'audit_events'::regclass AND c.relname ~ '^audit_events_[0-9]{4}_[0-9]{2}$'
+        ORDER BY c.relname LIMIT 1;
+    v_until := (to_date(substr(v_name, 14), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC';
+    IF v_name IS NULL OR v_until > v_cut THEN
+        RETURN QUERY SELECT 'none', ''::text;
+        RETURN;
     END IF;
-    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_scheduler') THEN
-        GRANT EXECUTE ON FUNCTION audit_seal(int), audit_chain_verify(int), audit_is_sealed_before(timestamptz)
-            TO certctl_scheduler;
+    EXECUTE format('SELECT min(seq), max(seq) FROM %I', v_name) INTO v_first, v_last;
+    IF v_first IS NULL THEN
+        v_is_sealed := true;
+    ELSIF to_regprocedure('audit_is_sealed_before(timestamptz)') IS NOT NULL THEN
+        EXECUTE 'SELECT audit_is_sealed_before($1)' INTO v_is_sealed USING v_until;
     END IF;
-    -- Defaults of a column run as the calling role.
-    FOREACH r IN ARRAY '{certctl_apiserver,certctl_scheduler,certctl_worker}'::text[] LOOP
-        IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = r) THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION audit_epoch(), audit_epoch_look() TO %I', r);
-        END IF;
-    END LOOP;
+    IF v_is_sealed IS NOT TRUE THEN
+        RETURN QUERY SELECT 'unsealed', v_name;
+        RETURN;
+    END IF;
+    BEGIN
+        LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE;
+        EXECUTE format('ALTER TABLE audit_events DETACH PARTITION %I', v_name);
+        EXECUTE format('DROP TABLE %I', v_name);
+        -- A list is written just before its event, which may be of the next
+        -- month by then.
+        DELETE FROM audit_attachments t WHERE t.created_at < v_until - interval '1 day';
+    EXCEPTION WHEN lock_not_available THEN
+        RETURN QUERY SELECT 'busy', v_name;
+        RETURN;
+    END;
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+        VALUES ('system', 'System', 'audit_partition_removed', 'audit_partition', v_name,
+            jsonb_build_object('first_seq', v_first, 'last_seq', v_last, 'until', v_until), 'config');
+    RETURN QUERY SELECT 'removed', v_name;
 END $$;

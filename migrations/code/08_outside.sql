@@ -14,7 +14,7 @@
 -- is over: do not send).  No row: the job is not under this lease any more.
 CREATE FUNCTION issue_placing(p_worker text, p_lease bigint, p_job_id text, p_send_ms int, p_limit_ms int)
 RETURNS TABLE (outcome text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := clock_timestamp();
     v_send_before timestamptz := v_now + make_interval(secs => p_send_ms / 1000.0);
@@ -48,7 +48,7 @@ CREATE FUNCTION issue_complete_outside(p_worker text, p_lease bigint, p_job_id t
     p_not_before timestamptz, p_not_after timestamptz, p_pem text, p_fingerprint text, p_key_algorithm text,
     p_key_size int, p_chain text)
 RETURNS TABLE (job_id text, agent_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 BEGIN
     PERFORM jobs_lock(ARRAY[p_job_id]);
@@ -69,7 +69,7 @@ END $$;
 CREATE FUNCTION issue_outside_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[],
     p_errors text[], p_open text[])
 RETURNS TABLE (job_id text, status text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_parked text[];
@@ -111,16 +111,4 @@ BEGIN
         PERFORM lane_failed(v_issuer, p_lease, v_why);
     END IF;
     RETURN QUERY SELECT j.id, j.status::text FROM jobs j WHERE j.id = ANY (v_parked);
-END $$;
-
-DO $$
-BEGIN
-    REVOKE ALL ON FUNCTION issue_placing(text, bigint, text, int, int),
-        issue_complete_outside(text, bigint, text, text, timestamptz, timestamptz, text, text, text, int, text),
-        issue_outside_set_aside(text, bigint, text[], text[], text[], text[]) FROM PUBLIC;
-    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_worker') THEN
-        GRANT EXECUTE ON FUNCTION issue_placing(text, bigint, text, int, int),
-            issue_complete_outside(text, bigint, text, text, timestamptz, timestamptz, text, text, text, int, text),
-            issue_outside_set_aside(text, bigint, text[], text[], text[], text[]) TO certctl_worker;
-    END IF;
 END $$;

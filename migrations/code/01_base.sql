@@ -1,0 +1,95 @@
+-- What all other functions rest on: time, ids, spellings, and how many
+-- certificates there are.
+--
+-- The engine's rules are functions.  Each is called in a transaction of its
+-- own; lock order is certificates, then jobs, then the rest, ascending id.
+-- Most run with their owner's rights, so that a process holds no more than the
+-- right to call what it needs.  docs/internals/database.md says how they are
+-- installed and found.
+--
+-- Some switch bitmap scans off: on a table filled faster than it is analysed
+-- the planner believes the partial index on active jobs to be nearly empty,
+-- combines it with the index that finds the one row, and walks all of it for
+-- every certificate of a batch (eight times slower at twenty thousand jobs).
+-- Functions for many certificates join unnest(ids), which is hashed or looked
+-- up, where "= ANY (ids)" is searched from its beginning for each row.
+
+-- Time as the engine sees it.  Tests own the clock by setting certctl.now for
+-- a database; nothing else sets it.
+CREATE FUNCTION engine_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
+    SELECT coalesce(nullif(current_setting('certctl.now', true), '')::timestamptz, clock_timestamp())
+$$;
+
+-- "<prefix>-<unix nanoseconds>-<counter>", as the API's own ids.
+CREATE FUNCTION id_new(prefix text) RETURNS text LANGUAGE sql VOLATILE AS $$
+    SELECT prefix || '-' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || '000-' || nextval('id_seq')
+$$;
+
+-- Server-made ids hold the time they were made at: those made before p_at are
+-- below this one.
+CREATE FUNCTION id_bound(p_prefix text, p_at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_prefix || '-' || (extract(epoch FROM p_at) * 1000000)::bigint || '000'
+$$;
+
+-- Enumerated values are stored in one spelling; other letter cases that
+-- operators' SQL writes are folded to it, unknown words are refused by the
+-- CHECK of the column.
+CREATE FUNCTION enum_canonical(value text, spellings text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce((SELECT s FROM unnest(spellings) s WHERE lower(s) = lower(value)), value)
+$$;
+
+-- --- spelling ---
+
+CREATE FUNCTION certificates_canonical() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    NEW.status := enum_canonical(NEW.status,
+        '{Pending,Active,Expiring,Expired,RenewalInProgress,Failed,Revoked,Archived}');
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION agents_canonical() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    NEW.status := enum_canonical(NEW.status, '{Online,Offline,Degraded}');
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION jobs_canonical() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    NEW.status := enum_canonical(NEW.status,
+        '{Pending,AwaitingCSR,AwaitingApproval,Running,Completed,Failed,Cancelled}');
+    NEW.type := enum_canonical(NEW.type, '{Issuance,Renewal,Deployment,Validation}');
+    RETURN NEW;
+END $$;
+
+-- --- counters ---
+
+CREATE FUNCTION row_counts_added() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_n bigint;
+BEGIN
+    SELECT count(*) INTO v_n FROM fresh;
+    IF v_n > 0 THEN
+        UPDATE row_counts r SET n = r.n + v_n WHERE r.table_name = TG_TABLE_NAME AND r.shard = pg_backend_pid() % 16;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION row_counts_removed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_n bigint;
+BEGIN
+    SELECT count(*) INTO v_n FROM gone;
+    IF v_n > 0 THEN
+        UPDATE row_counts r SET n = r.n - v_n WHERE r.table_name = TG_TABLE_NAME AND r.shard = pg_backend_pid() % 16;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION row_counts_emptied() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE row_counts r SET n = 0 WHERE r.table_name = TG_TABLE_NAME;
+    RETURN NULL;
+END $$;

@@ -1,0 +1,423 @@
+-- A certificate: when its renewal falls due, its status, and what changes it.
+
+-- --- when renewal falls due ---
+
+-- notAfter - min(window, lifetime / 3), or the policy's percent of the
+-- lifetime; then later by a share of up to a tenth of that lead, taken from a
+-- hash of the id, so that certificates made together do not renew together.
+-- One expression, and STABLE as timestamptz arithmetic is: so it is inlined,
+-- which makes it twenty times cheaper in the completion of a batch.
+CREATE FUNCTION renew_after_of(p_id text, p_valid_from timestamptz, p_expires_at timestamptz,
+    p_window_days int, p_percent int) RETURNS timestamptz LANGUAGE sql STABLE AS $$
+    SELECT p_expires_at - (1 - 0.1::float8 * ((hashtext(p_id) & 65535) / 65536.0::float8)) * CASE
+        WHEN p_valid_from IS NULL THEN make_interval(days => p_window_days)
+        WHEN p_percent IS NOT NULL THEN (p_expires_at - p_valid_from) * ((100 - p_percent) / 100.0::float8)
+        ELSE least(make_interval(days => p_window_days), (p_expires_at - p_valid_from) / 3)
+    END
+$$;
+
+-- Somewhere in the window, by a hash of the id; at once when it is over.
+CREATE FUNCTION ari_renew_after(p_id text, p_start timestamptz, p_end timestamptz, p_now timestamptz) RETURNS timestamptz
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN p_end <= p_now THEN p_now
+        ELSE p_start + (p_end - p_start) * ((hashtext(p_id) & 65535) / 65536.0::float8) END
+$$;
+
+-- What a connector learnt from its CA.  Outcomes: set, unchanged (the time of
+-- the renewal stays, so that asking again never ends a back-off), unusable (no
+-- window, or one after the certificate's end: the policy goes on to decide),
+-- none (no version, or revoked or archived), unknown.
+CREATE FUNCTION certificate_ari_set(p_id text, p_start timestamptz, p_end timestamptz) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_certificate record;
+BEGIN
+    SELECT c.status, c.expires_at, c.ari_start, c.ari_end, c.ari_for, c.last_renewal_at INTO v_certificate
+        FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN 'unknown';
+    ELSIF v_certificate.expires_at IS NULL OR v_certificate.status IN ('Revoked', 'Archived') THEN
+        RETURN 'none';
+    ELSIF p_start IS NULL OR p_end IS NULL OR p_start >= p_end OR p_start >= v_certificate.expires_at THEN
+        RETURN 'unusable';
+    ELSIF v_certificate.ari_for = v_certificate.expires_at AND v_certificate.ari_start = p_start
+            AND v_certificate.ari_end = p_end THEN
+        RETURN 'unchanged';
+    END IF;
+    UPDATE managed_certificates c SET ari_start = p_start, ari_end = p_end, ari_for = c.expires_at,
+        renew_after = greatest(ari_renew_after(p_id, p_start, p_end, engine_now()), c.last_renewal_at + interval '60 seconds')
+    WHERE c.id = p_id;
+    RETURN 'set';
+END $$;
+
+CREATE FUNCTION certificates_renew_after() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    SELECT CASE WHEN NEW.ari_for = NEW.expires_at THEN ari_renew_after(NEW.id, NEW.ari_start, NEW.ari_end, engine_now())
+        ELSE renew_after_of(NEW.id, NEW.valid_from, NEW.expires_at, p.renewal_window_days, p.renewal_percent) END
+        INTO NEW.renew_after FROM renewal_policies p WHERE p.id = NEW.renewal_policy_id;
+    RETURN NEW;
+END $$;
+
+-- Whatever computes the time anew from the policy, the window goes on to
+-- decide; a back-off, and a certificate that is set aside, stay as they are.
+CREATE FUNCTION certificates_keep_window() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NEW.renew_after = (SELECT renew_after_of(NEW.id, NEW.valid_from, NEW.expires_at, p.renewal_window_days, p.renewal_percent)
+            FROM renewal_policies p WHERE p.id = NEW.renewal_policy_id) THEN
+        NEW.renew_after := ari_renew_after(NEW.id, NEW.ari_start, NEW.ari_end, engine_now());
+    END IF;
+    RETURN NEW;
+END $$;
+
+-- A CA may give certificates that are due when they come: then a minute lies
+-- between two renewals.  One that is merely short of life keeps its own time.
+CREATE FUNCTION certificates_renewal_floor() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    NEW.renew_after := NEW.last_renewal_at + interval '60 seconds';
+    RETURN NEW;
+END $$;
+
+-- A policy's new window, percentage or auto_renew reaches its certificates.
+-- Where auto_renew is off the scan sets them aside as they fall due.
+CREATE FUNCTION policies_renew_after() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM 1 FROM managed_certificates c WHERE c.renewal_policy_id = NEW.id AND c.expires_at IS NOT NULL
+        ORDER BY c.id FOR NO KEY UPDATE;
+    UPDATE managed_certificates c SET renew_after =
+        renew_after_of(c.id, c.valid_from, c.expires_at, NEW.renewal_window_days, NEW.renewal_percent)
+    WHERE c.renewal_policy_id = NEW.id AND c.expires_at IS NOT NULL;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION issuers_renew_after() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM 1 FROM managed_certificates c WHERE c.issuer_id = NEW.id AND c.renew_after IS NULL AND c.expires_at IS NOT NULL
+        AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') ORDER BY c.id FOR NO KEY UPDATE;
+    UPDATE managed_certificates c SET renew_after =
+        renew_after_of(c.id, c.valid_from, c.expires_at, p.renewal_window_days, p.renewal_percent)
+    FROM renewal_policies p
+    WHERE c.issuer_id = NEW.id AND c.renew_after IS NULL AND c.expires_at IS NOT NULL
+        AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') AND p.id = c.renewal_policy_id;
+    RETURN NULL;
+END $$;
+
+-- A profile makes short-lived certificates when it allows them and its
+-- lifetime is under an hour.
+CREATE FUNCTION profile_is_short_lived(p_allowed bool, p_max_ttl_seconds int) RETURNS bool
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_allowed AND p_max_ttl_seconds > 0 AND p_max_ttl_seconds < 3600
+$$;
+
+-- --- status ---
+
+-- The status a certificate should have, from what is true of it.  Revoked and
+-- Archived are final.  One whose start of validity is unknown is Expiring by
+-- its policy's window alone (infinite times can't be subtracted: such a row
+-- failed whatever came to it).
+CREATE FUNCTION certificates_refresh(p_ids text[]) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_n int;
+BEGIN
+    UPDATE managed_certificates c SET status = s.status, updated_at = v_now
+    FROM (
+        SELECT m.id, CASE
+            WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = m.id AND j.type IN ('Issuance', 'Renewal')
+                AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')) THEN 'RenewalInProgress'
+            WHEN m.expires_at IS NULL THEN CASE
+                WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = m.id AND j.status = 'Failed'
+                    AND j.type IN ('Issuance', 'Renewal')) THEN 'Failed' ELSE 'Pending' END
+            WHEN m.expires_at <= v_now THEN 'Expired'
+            WHEN m.expires_at <= v_now + least(make_interval(days => p.renewal_window_days),
+                (m.expires_at - m.valid_from) / 3) THEN 'Expiring'
+            ELSE 'Active' END AS status
+        FROM managed_certificates m JOIN renewal_policies p ON p.id = m.renewal_policy_id
+        WHERE m.id = ANY (p_ids) AND m.status NOT IN ('Revoked', 'Archived')
+    ) s
+    WHERE c.id = s.id AND c.status <> s.status AND c.status NOT IN ('Revoked', 'Archived');
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    RETURN v_n;
+END $$;
+
+-- --- CSRs and chains ---
+
+-- Forgets the CSRs of these jobs where neither the job nor its version is left.
+-- Whoever removes the one waits here for who is removing the other, and then
+-- sees it gone.
+CREATE FUNCTION certificate_requests_forget(p_job_ids text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM 1 FROM certificate_requests r WHERE r.job_id = ANY (p_job_ids) ORDER BY r.job_id FOR UPDATE;
+    DELETE FROM certificate_requests r
+    WHERE r.job_id = ANY (p_job_ids)
+        AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id)
+        AND NOT EXISTS (SELECT 1 FROM certificate_versions v WHERE v.id = 'certver' || substr(r.job_id, 4));
+END $$;
+
+-- The key of a chain, which stays until the caller's transaction ends.  Only
+-- the first certificate under a chain writes.
+CREATE FUNCTION certificate_chain_keep(p_pem text) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_sha256 bytea := sha256(convert_to(p_pem, 'UTF8'));
+    v_id int;
+BEGIN
+    SELECT c.id INTO v_id FROM certificate_chains c WHERE c.sha256 = v_sha256 FOR KEY SHARE;
+    IF NOT FOUND THEN
+        INSERT INTO certificate_chains AS c (sha256, pem) VALUES (v_sha256, p_pem)
+        ON CONFLICT (sha256) DO UPDATE SET created_at = c.created_at
+        RETURNING c.id INTO v_id;
+    END IF;
+    RETURN v_id;
+END $$;
+
+-- Forgets those of these chains that no version names.  One that is just being
+-- used stays.
+CREATE FUNCTION certificate_chains_forget(p_ids int[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_ids int[];
+BEGIN
+    SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM certificate_chains c
+        WHERE c.id = ANY (p_ids)
+            AND NOT EXISTS (SELECT 1 FROM certificate_versions v WHERE v.chain_id = c.id)
+        FOR UPDATE SKIP LOCKED) l;
+    -- Looked at again, now that nobody can begin to use them.
+    DELETE FROM certificate_chains c
+    WHERE c.id = ANY (v_ids) AND NOT EXISTS (SELECT 1 FROM certificate_versions v WHERE v.chain_id = c.id);
+END $$;
+
+-- --- revoking ---
+
+-- Revokes these certificates: status, every unexpired version's serial, jobs
+-- that wait are cancelled, those that a worker runs are asked to stop (what
+-- one still completes is stored and its serial revoked by issue_complete), and
+-- no target wants a version any more that it neither has nor is getting.
+-- Outcomes: revoked, already_revoked, archived, no_version (none yet, and no
+-- job that could make one).  Unknown ids give no row.  Every statement joins
+-- the ids; active jobs are walked at most once, also where the statistics say
+-- that there are hardly any.
+CREATE FUNCTION certificates_revoke(p_ids text[], p_reason text, p_actor text, p_actor_type text)
+RETURNS TABLE (certificate_id text, outcome text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+    v_asked text[];
+    v_ids text[];
+    v_jobs text[];
+BEGIN
+    SELECT array_agg(DISTINCT u.id) INTO v_asked FROM unnest(p_ids) AS u (id);
+    -- What is final needs no lock: it stays so.
+    SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM unnest(v_asked) AS u (id)
+        JOIN managed_certificates c ON c.id = u.id
+        WHERE c.status NOT IN ('Revoked', 'Archived') ORDER BY c.id FOR NO KEY UPDATE OF c) l;
+    PERFORM 1 FROM unnest(v_ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
+        WHERE j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running') ORDER BY j.id FOR NO KEY UPDATE OF j;
+    SELECT array_agg(u.id) INTO v_ids FROM unnest(v_ids) AS u (id)
+        WHERE EXISTS (SELECT 1 FROM certificate_versions v WHERE v.certificate_id = u.id)
+            OR u.id IN (SELECT j.certificate_id FROM unnest(v_ids) AS w (id) JOIN jobs j ON j.certificate_id = w.id
+                WHERE j.type IN ('Issuance', 'Renewal') AND j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running'));
+
+    UPDATE managed_certificates c SET status = 'Revoked', revoked_at = v_now, revocation_reason = p_reason, updated_at = v_now
+        FROM unnest(v_ids) AS u (id) WHERE c.id = u.id;
+    WITH listed AS (
+        INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, revoked_at, issuer_id)
+        SELECT id_new('rev'), v.certificate_id, v.serial_number, p_reason, p_actor, v_now, v.issuer_id
+        FROM unnest(v_ids) AS u (id) JOIN certificate_versions v ON v.certificate_id = u.id
+        WHERE v.not_after > v_now
+        ON CONFLICT DO NOTHING
+        RETURNING certificate_id, serial_number
+    )
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+    SELECT p_actor, p_actor_type, 'certificate_revoked', 'certificate', r.id,
+        jsonb_build_object('reason', p_reason, 'serial_numbers', coalesce(l.serials, '[]'))
+    FROM unnest(v_ids) AS r (id)
+    LEFT JOIN (SELECT n.certificate_id, jsonb_agg(n.serial_number) AS serials FROM listed n GROUP BY 1) l ON l.certificate_id = r.id
+    ORDER BY r.id;
+
+    SELECT array_agg(j.id ORDER BY j.id) INTO v_jobs FROM unnest(v_ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
+        WHERE j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval');
+    IF v_jobs IS NOT NULL THEN
+        PERFORM job_finish(v_jobs, array_fill('Cancelled'::text, ARRAY[cardinality(v_jobs)]),
+            array_fill('certificate revoked by ' || p_actor, ARRAY[cardinality(v_jobs)]));
+    END IF;
+    UPDATE jobs j SET cancel_requested_at = v_now FROM unnest(v_ids) AS u (id)
+        WHERE j.certificate_id = u.id AND j.status = 'Running' AND j.type IN ('Issuance', 'Renewal')
+            AND j.cancel_requested_at IS NULL;
+    UPDATE certificate_target_mappings m SET desired_version_id = m.deployed_version_id FROM unnest(v_ids) AS u (id)
+        WHERE m.certificate_id = u.id AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id
+            -- What an agent is installing will be what the target has.
+            AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.status = 'Running'
+                AND j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id);
+
+    RETURN QUERY SELECT c.id, CASE WHEN r.id IS NOT NULL THEN 'revoked' WHEN c.status = 'Revoked' THEN 'already_revoked'
+            WHEN c.status = 'Archived' THEN 'archived' ELSE 'no_version' END
+        FROM unnest(v_asked) AS u (id) JOIN managed_certificates c ON c.id = u.id
+        LEFT JOIN unnest(v_ids) AS r (id) ON r.id = c.id ORDER BY c.id;
+END $$;
+
+-- --- other changes ---
+
+-- DELETE on the wire: the row stays as Archived.  Jobs that wait are
+-- cancelled; one that a worker runs is asked to stop; a deployment that an
+-- agent installs runs to its end.  Outcomes: archived, repeated, unknown.
+CREATE FUNCTION certificate_archive(p_id text, p_actor text, p_actor_type text) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_status text;
+    v_ids text[];
+BEGIN
+    SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN 'unknown';
+    ELSIF v_status = 'Archived' THEN
+        RETURN 'repeated';
+    END IF;
+    UPDATE managed_certificates c SET status = 'Archived', updated_at = engine_now() WHERE c.id = p_id;
+    PERFORM 1 FROM jobs j WHERE j.certificate_id = p_id
+        AND j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running') ORDER BY j.id FOR NO KEY UPDATE;
+    SELECT array_agg(j.id ORDER BY j.id) INTO v_ids FROM jobs j
+        WHERE j.certificate_id = p_id AND j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval');
+    IF v_ids IS NOT NULL THEN
+        PERFORM job_finish(v_ids, array_fill('Cancelled'::text, ARRAY[cardinality(v_ids)]),
+            array_fill('certificate archived by ' || p_actor, ARRAY[cardinality(v_ids)]));
+    END IF;
+    UPDATE jobs j SET cancel_requested_at = engine_now()
+        WHERE j.certificate_id = p_id AND j.status = 'Running' AND j.type IN ('Issuance', 'Renewal')
+            AND j.cancel_requested_at IS NULL;
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        VALUES (p_actor, p_actor_type, 'certificate_archived', 'certificate', p_id,
+            jsonb_build_object('cancelled_jobs', coalesce(cardinality(v_ids), 0)));
+    RETURN 'archived';
+END $$;
+
+-- Deployment jobs on request, for one mapped target or for all, also where
+-- the target serves the wanted version already.  Outcomes, one row a target:
+-- enqueued, under_way; or a single row: unknown, archived, revoked,
+-- not_mapped, no_version, target_off.
+CREATE FUNCTION certificate_deploy(p_id text, p_target text, p_actor text, p_actor_type text)
+RETURNS TABLE (outcome text, job_id text, agent_id text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+    v_status text;
+    v_why text;
+BEGIN
+    SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
+    IF NOT FOUND OR v_status IN ('Archived', 'Revoked') THEN
+        RETURN QUERY SELECT coalesce(lower(v_status), 'unknown'), NULL::text, NULL::text;
+        RETURN;
+    END IF;
+    UPDATE certificate_target_mappings m SET desired_version_id = v.id
+    FROM deployment_targets t, LATERAL (SELECT o.id FROM certificate_versions o
+        WHERE o.certificate_id = p_id AND o.key_holder = t.agent_id ORDER BY o.id DESC LIMIT 1) v
+    WHERE m.certificate_id = p_id AND t.id = m.target_id AND m.desired_version_id IS NULL;
+    SELECT CASE WHEN count(*) = 0 THEN 'not_mapped'
+            WHEN count(*) FILTER (WHERE t.enabled AND t.retired_at IS NULL AND a.retired_at IS NULL) = 0 THEN 'target_off'
+            WHEN count(*) FILTER (WHERE m.desired_version_id IS NOT NULL
+                AND t.enabled AND t.retired_at IS NULL AND a.retired_at IS NULL) = 0 THEN 'no_version' END
+        INTO v_why
+    FROM certificate_target_mappings m
+    JOIN deployment_targets t ON t.id = m.target_id
+    JOIN agents a ON a.id = t.agent_id
+    WHERE m.certificate_id = p_id AND (p_target IS NULL OR m.target_id = p_target);
+    IF v_why IS NOT NULL THEN
+        RETURN QUERY SELECT v_why, NULL::text, NULL::text;
+        RETURN;
+    END IF;
+    UPDATE jobs j SET version_id = m.desired_version_id, run_after = v_now
+    FROM certificate_target_mappings m
+    WHERE m.certificate_id = p_id AND (p_target IS NULL OR m.target_id = p_target)
+        AND j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id AND j.status = 'Pending';
+    RETURN QUERY
+    WITH wanted AS MATERIALIZED (
+        SELECT m.target_id, t.agent_id, m.desired_version_id
+        FROM certificate_target_mappings m
+        JOIN deployment_targets t ON t.id = m.target_id AND t.enabled AND t.retired_at IS NULL
+        JOIN agents a ON a.id = t.agent_id AND a.retired_at IS NULL
+        WHERE m.certificate_id = p_id AND (p_target IS NULL OR m.target_id = p_target)
+            AND m.desired_version_id IS NOT NULL
+    ), made AS (
+        INSERT INTO jobs (id, type, certificate_id, target_id, agent_id, status, max_attempts, scheduled_at, created_at,
+            run_after, dedupe_key, version_id, requested_by)
+        SELECT id_new('job'), 'Deployment', p_id, w.target_id, w.agent_id, 'Pending', 1, v_now, v_now, v_now,
+            'deploy:' || p_id || ':' || w.target_id, w.desired_version_id, p_actor
+        FROM wanted w ORDER BY w.target_id
+        ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') DO NOTHING
+        RETURNING id, target_id
+    ), audited AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT p_actor, p_actor_type, 'deployment_triggered', 'certificate', p_id,
+            jsonb_build_object('job_ids', coalesce((SELECT jsonb_agg(made.id) FROM made), '[]'))
+    )
+    SELECT CASE WHEN made.id IS NULL THEN 'under_way' ELSE 'enqueued' END,
+        coalesce(made.id, (SELECT j.id FROM jobs j WHERE j.dedupe_key = 'deploy:' || p_id || ':' || w.target_id
+            AND j.status IN ('Pending', 'Running'))), w.agent_id::text
+    FROM wanted w LEFT JOIN made ON made.target_id = w.target_id
+    ORDER BY w.target_id;
+END $$;
+
+-- Merges what p_new names into a certificate.  A new set of targets cancels
+-- the waiting deployments of those that left; those that came get the newest
+-- version that their agent holds the key of, if there is one.  Outcomes:
+-- updated, unknown, final (its status is Revoked or Archived for good).
+CREATE FUNCTION certificate_merge(p_id text, p_new jsonb, p_actor text, p_actor_type text)
+RETURNS TABLE (outcome text, agents text[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+    v_status text;
+    v_ids text[];
+    v_agents text[] := '{}';
+BEGIN
+    SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT 'unknown', v_agents;
+        RETURN;
+    ELSIF v_status IN ('Revoked', 'Archived') AND p_new ? 'status' AND p_new ->> 'status' <> v_status THEN
+        RETURN QUERY SELECT 'final', v_agents;
+        RETURN;
+    END IF;
+    UPDATE managed_certificates c SET
+        name = coalesce(p_new ->> 'name', c.name),
+        common_name = coalesce(p_new ->> 'common_name', c.common_name),
+        sans = CASE WHEN p_new ? 'sans' THEN ARRAY(SELECT jsonb_array_elements_text(p_new -> 'sans')) ELSE c.sans END,
+        environment = coalesce(p_new ->> 'environment', c.environment),
+        owner_id = coalesce(p_new ->> 'owner_id', c.owner_id),
+        team_id = coalesce(p_new ->> 'team_id', c.team_id),
+        issuer_id = coalesce(p_new ->> 'issuer_id', c.issuer_id),
+        renewal_policy_id = coalesce(p_new ->> 'renewal_policy_id', c.renewal_policy_id),
+        certificate_profile_id = coalesce(p_new ->> 'certificate_profile_id', c.certificate_profile_id),
+        status = coalesce(p_new ->> 'status', c.status),
+        tags = coalesce(p_new -> 'tags', c.tags),
+        updated_at = v_now
+    WHERE c.id = p_id;
+    IF p_new ? 'target_ids' THEN
+        SELECT array_agg(j.id ORDER BY j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
+            WHERE o.certificate_id = p_id AND o.type = 'Deployment' AND o.status = 'Pending'
+                AND NOT p_new -> 'target_ids' ? o.target_id
+            ORDER BY o.id FOR NO KEY UPDATE) j;
+        IF v_ids IS NOT NULL THEN
+            PERFORM job_finish(v_ids, array_fill('Cancelled'::text, ARRAY[cardinality(v_ids)]),
+                array_fill('the target was taken off the certificate'::text, ARRAY[cardinality(v_ids)]));
+        END IF;
+        DELETE FROM certificate_target_mappings m WHERE m.certificate_id = p_id AND NOT p_new -> 'target_ids' ? m.target_id;
+        INSERT INTO certificate_target_mappings (certificate_id, target_id, desired_version_id)
+        SELECT p_id, w.target_id, (SELECT v.id FROM certificate_versions v JOIN deployment_targets t ON t.id = w.target_id
+            WHERE v.certificate_id = p_id AND v.key_holder = t.agent_id ORDER BY v.id DESC LIMIT 1)
+        FROM jsonb_array_elements_text(p_new -> 'target_ids') AS w (target_id)
+        ON CONFLICT DO NOTHING;
+        IF v_status NOT IN ('Revoked', 'Archived') THEN
+            SELECT coalesce(array_agg(DISTINCT f.agent_id), '{}') INTO v_agents
+            FROM deployments_fan_out(ARRAY[p_id], v_now) f;
+        END IF;
+    END IF;
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        VALUES (p_actor, p_actor_type, 'certificate_updated', 'certificate', p_id,
+            jsonb_build_object('fields', (SELECT coalesce(jsonb_agg(k), '[]') FROM jsonb_object_keys(p_new) k)));
+    RETURN QUERY SELECT 'updated', v_agents;
+END $$;

@@ -1,0 +1,182 @@
+-- From a wish to a job: issuances and renewals, the approval that some wait
+-- for, deployments.
+
+-- The one way to issuance and renewal jobs, for one certificate or a hundred
+-- thousand: see jobs_enqueue_issue.  Where the caller writes one event of its
+-- own for all of them, p_is_audited is false.  Ids are made from one reading
+-- of the clock: a reading a row cost as much as finding the row.  No function
+-- around this one may set plan_cache_mode: the checks of the jobs' foreign keys
+-- would be planned anew for every row.
+CREATE FUNCTION jobs_enqueue(p_ids text[], p_actor text, p_actor_type text, p_force bool, p_allow_expired bool, p_is_audited bool,
+    p_is_locked bool DEFAULT false)
+RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+    v_prefix text := 'job-' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || '000-';
+BEGIN
+    IF NOT p_is_locked THEN
+        PERFORM 1 FROM unnest(p_ids) AS u (id) JOIN managed_certificates c ON c.id = u.id ORDER BY c.id FOR NO KEY UPDATE OF c;
+    END IF;
+    RETURN QUERY
+    WITH asked AS MATERIALIZED (
+        SELECT v.id, v.issuer_id, v.profile_id, v.type, v.status, v.max_attempts, v.verdict, v.verdict = 'enqueued' AS is_wanted
+        FROM (SELECT c.id, c.issuer_id, c.certificate_profile_id AS profile_id,
+                CASE WHEN c.expires_at IS NULL THEN 'Issuance' ELSE 'Renewal' END AS type,
+                CASE WHEN pr.requires_approval THEN 'AwaitingApproval' ELSE 'AwaitingCSR' END AS status,
+                least(coalesce(p.max_retries, 3), 10) + 1 AS max_attempts,
+                CASE WHEN c.status = 'Archived' THEN 'archived'
+                    WHEN c.status = 'Revoked' THEN 'revoked'
+                    WHEN c.status = 'Expired' AND NOT p_allow_expired THEN 'expired'
+                    WHEN c.status = 'RenewalInProgress' AND NOT p_force THEN 'in_progress'
+                    WHEN NOT i.enabled THEN 'issuer_disabled'
+                    ELSE 'enqueued' END AS verdict
+            FROM (SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id)) g
+            JOIN managed_certificates c ON c.id = g.id
+            JOIN issuers i ON i.id = c.issuer_id
+            JOIN renewal_policies p ON p.id = c.renewal_policy_id
+            LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id) v
+    ), made AS (
+        INSERT INTO jobs (id, type, certificate_id, agent_id, status, max_attempts, scheduled_at, created_at,
+            run_after, issuer_id, dedupe_key, requested_by)
+        SELECT v_prefix || nextval('id_seq'), w.type, w.id, w.holder, w.status, w.max_attempts, v_now, v_now, v_now,
+            w.issuer_id, 'issue:' || w.id || ':' || coalesce(w.holder, ''), p_actor
+        FROM (SELECT DISTINCT a.id, t.agent_id AS holder, a.type, a.status, a.max_attempts, a.issuer_id
+            FROM asked a
+            LEFT JOIN (certificate_target_mappings m
+                JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL AND t.enabled)
+                ON m.certificate_id = a.id
+            WHERE a.is_wanted
+            ORDER BY a.id, t.agent_id) w
+        ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') DO NOTHING
+        RETURNING id, certificate_id, agent_id, status
+    ), requested AS (
+        INSERT INTO issuance_approval_requests (id, certificate_id, job_id, profile_id, requested_by, created_at, updated_at)
+        SELECT 'ar-' || gen_random_uuid(), n.certificate_id, n.id, a.profile_id, p_actor, v_now, v_now
+        FROM made n JOIN asked a ON a.id = n.certificate_id
+        WHERE n.status = 'AwaitingApproval'
+        RETURNING id, certificate_id, job_id
+    ), marked AS (
+        UPDATE managed_certificates c SET status = 'RenewalInProgress', updated_at = v_now
+        FROM (SELECT DISTINCT n.certificate_id FROM made n ORDER BY n.certificate_id) n
+        WHERE c.id = n.certificate_id AND c.status <> 'RenewalInProgress'
+    ), audited AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT p_actor, p_actor_type, 'renewal_job_created', 'certificate', n.certificate_id,
+            jsonb_build_object('job_id', n.id, 'agent_id', n.agent_id)
+        FROM made n WHERE p_is_audited
+        UNION ALL
+        SELECT p_actor, p_actor_type, 'approval_requested', 'approval', r.id,
+            jsonb_build_object('certificate_id', r.certificate_id, 'job_id', r.job_id)
+        FROM requested r
+    )
+    SELECT a.id, CASE WHEN a.is_wanted AND n.id IS NULL THEN 'in_progress' ELSE a.verdict END, n.id, n.agent_id::text
+    FROM asked a LEFT JOIN made n ON n.certificate_id = a.id
+    ORDER BY a.id, n.id;
+END $$;
+
+-- One issuance or renewal job a certificate and key holder, unless one is
+-- under way.  The key holders of a certificate are the agents of its targets;
+-- one without targets has none yet, and its job waits for a CSR all the same.
+-- Where the profile demands it the job waits for an approval first, and the
+-- request for it is made with the job.  Every path into issuance comes here.
+-- Says for every certificate asked for what became of it:
+--   enqueued, in_progress, archived, revoked, expired (unless p_allow_expired),
+--   issuer_disabled.  Unknown ids give no row.
+CREATE FUNCTION jobs_enqueue_issue(p_ids text[], p_requested_by text, p_force bool, p_allow_expired bool)
+RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT e.certificate_id, e.outcome, e.job_id, e.agent_id FROM jobs_enqueue(p_ids, p_requested_by,
+        CASE WHEN p_requested_by = 'system' THEN 'System' ELSE 'APIKey' END, p_force, p_allow_expired, true) AS e
+$$;
+
+-- --- approval ---
+
+-- A person's decision on a request, named by its id or by its job.  An
+-- approved job goes on (to its CSR, or to the queue when it has one), a
+-- rejected one is Cancelled.  Nobody decides what they asked for, nor for a
+-- certificate of their own.  Outcomes: approved, rejected, unknown, decided,
+-- self, owner, not_waiting; state and job_status are what they were before.
+CREATE FUNCTION approval_decide(p_id text, p_job text, p_actor text, p_actor_type text, p_approve bool, p_note text)
+RETURNS TABLE (outcome text, id text, state text, job_status text, agent_id text, issuer_id text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+    v_note text := nullif(p_note, '');
+    v_request record;
+    v_job record;
+BEGIN
+    SELECT r.id, r.job_id INTO v_request FROM issuance_approval_requests r
+        WHERE r.approval_kind = 'cert_issuance' AND (r.id = p_id OR (p_id IS NULL AND r.job_id = p_job))
+        ORDER BY r.created_at DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT CASE WHEN j.id IS NULL THEN 'unknown' ELSE 'not_waiting' END, NULL::text, NULL::text,
+                j.status::text, NULL::text, NULL::text
+            FROM (SELECT 1) one LEFT JOIN jobs j ON j.id = p_job AND p_id IS NULL;
+        RETURN;
+    END IF;
+    PERFORM jobs_lock(ARRAY[v_request.job_id]);
+    SELECT r.* INTO v_request FROM issuance_approval_requests r WHERE r.id = v_request.id FOR NO KEY UPDATE;
+    SELECT j.id, j.status, j.agent_id, j.issuer_id, o.name, o.email,
+            EXISTS (SELECT 1 FROM certificate_requests q WHERE q.job_id = j.id) AS has_csr INTO v_job
+        FROM jobs j LEFT JOIN managed_certificates c ON c.id = j.certificate_id LEFT JOIN owners o ON o.id = c.owner_id
+        WHERE j.id = v_request.job_id;
+    outcome := CASE
+        WHEN v_request.state <> 'pending' THEN 'decided'
+        WHEN v_job.status <> 'AwaitingApproval' THEN 'not_waiting'
+        WHEN p_actor = v_request.requested_by THEN 'self'
+        WHEN lower(p_actor) IN (lower(v_job.name), lower(v_job.email)) THEN 'owner'
+        WHEN p_approve THEN 'approved'
+        ELSE 'rejected' END;
+    IF outcome IN ('approved', 'rejected') THEN
+        UPDATE issuance_approval_requests r SET state = outcome, decided_by = p_actor, decided_at = v_now, updated_at = v_now,
+            decision_note = v_note
+        WHERE r.id = v_request.id;
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+            VALUES (p_actor, p_actor_type, 'approval_' || outcome, 'approval', v_request.id, jsonb_strip_nulls(jsonb_build_object(
+                'certificate_id', v_request.certificate_id, 'job_id', v_request.job_id,
+                'requested_by', v_request.requested_by, 'note', v_note)));
+    END IF;
+    IF outcome = 'approved' THEN
+        -- The wait for the CSR begins now, by run_after.
+        UPDATE jobs j SET status = CASE WHEN v_job.has_csr THEN 'Pending' ELSE 'AwaitingCSR' END, run_after = v_now
+            WHERE j.id = v_job.id;
+    ELSIF outcome = 'rejected' THEN
+        PERFORM job_finish(ARRAY[v_job.id], '{Cancelled}', ARRAY['rejected: ' || coalesce(v_note, 'no reason given')]);
+        -- The scan does not ask again before tomorrow.
+        UPDATE managed_certificates c SET renew_after = greatest(c.renew_after, v_now + interval '1 day')
+            WHERE c.id = v_request.certificate_id AND c.renew_after IS NOT NULL;
+    END IF;
+    RETURN QUERY SELECT outcome, v_request.id::text, v_request.state::text, v_job.status::text,
+        CASE WHEN outcome = 'approved' AND NOT v_job.has_csr THEN v_job.agent_id END::text,
+        CASE WHEN outcome = 'approved' AND v_job.has_csr THEN v_job.issuer_id END::text;
+END $$;
+
+-- --- deployments ---
+
+-- Deployments for mappings whose target should serve another version than it
+-- does.  A waiting deployment is moved on to the newest version instead.
+CREATE FUNCTION deployments_fan_out(p_certificate_ids text[], p_now timestamptz)
+RETURNS TABLE (job_id text, agent_id text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    INSERT INTO jobs (id, type, certificate_id, target_id, agent_id, status, max_attempts, scheduled_at, created_at,
+        run_after, dedupe_key, version_id)
+    SELECT id_new('job'), 'Deployment', m.certificate_id, m.target_id, t.agent_id, 'Pending', 1, p_now, p_now,
+        p_now, 'deploy:' || m.certificate_id || ':' || m.target_id, m.desired_version_id
+    FROM certificate_target_mappings m
+    JOIN deployment_targets t ON t.id = m.target_id AND t.enabled AND t.retired_at IS NULL
+    JOIN agents a ON a.id = t.agent_id AND a.retired_at IS NULL
+    WHERE m.certificate_id = ANY (p_certificate_ids)
+        AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.desired_version_id IS NOT NULL
+        AND m.deploy_after <= p_now
+    ORDER BY m.certificate_id, m.target_id
+    ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
+        DO UPDATE SET version_id = excluded.version_id
+        WHERE jobs.status = 'Pending' AND jobs.version_id IS DISTINCT FROM excluded.version_id
+    RETURNING id, agent_id;
+END $$;

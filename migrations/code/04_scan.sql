@@ -1,0 +1,123 @@
+-- What falls due by itself: renewals, and deployments that are behind.  What a
+-- tick costs follows from what is due, not from the inventory.
+
+-- Locks and names the certificates due by p_now.  A function of its own, for
+-- its settings: whatever the statistics say, the one right plan is a walk
+-- along the index of what is due, from its beginning.
+CREATE FUNCTION renewals_due(p_now timestamptz, p_limit int, OUT seen text[], OUT due text[])
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_sort = off AS $$
+    SELECT array_agg(d.id), array_agg(d.id) FILTER (WHERE p.auto_renew AND i.enabled)
+    FROM (SELECT c.id, c.renewal_policy_id, c.issuer_id FROM managed_certificates c
+        WHERE c.renew_after <= p_now AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+        ORDER BY c.renew_after LIMIT p_limit
+        FOR NO KEY UPDATE SKIP LOCKED) d
+    JOIN renewal_policies p ON p.id = d.renewal_policy_id
+    JOIN issuers i ON i.id = d.issuer_id
+$$;
+
+-- One chunk of certificates whose renewal falls due, oldest first.  Each row
+-- seen leaves the index that it was found by, so that no chunk meets it again
+-- whatever became of it.  seen: as many as p_limit, and there may be more.
+-- What jobs_enqueue made a job for is done: nothing else asks about it.
+CREATE FUNCTION duty_renewal_scan(p_limit int)
+RETURNS TABLE (due bigint, enqueued bigint, agents text[], seen bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_seen text[];
+    v_ids text[];
+    v_aside text[];
+    v_made text[];
+    v_rest text[]; -- those seen that got no job; usually none
+    v_enqueued bigint := 0;
+    v_agents text[];
+BEGIN
+    SELECT r.seen, r.due INTO v_seen, v_ids FROM renewals_due(v_now, p_limit) r;
+    IF v_seen IS NULL THEN
+        RETURN QUERY SELECT 0::bigint, 0::bigint, '{}'::text[], 0::bigint;
+        RETURN;
+    END IF;
+    -- Policy and issuer stay as they are until this commits, so that whoever
+    -- switches them on sees what was set aside.  One that is being changed now
+    -- is not waited for.
+    IF coalesce(cardinality(v_ids), 0) < cardinality(v_seen) THEN
+        SELECT array_agg(a.id) INTO v_aside FROM (SELECT c.id FROM unnest(v_seen) AS u (id)
+            JOIN managed_certificates c ON c.id = u.id
+            JOIN renewal_policies p ON p.id = c.renewal_policy_id
+            JOIN issuers i ON i.id = c.issuer_id
+            WHERE NOT (p.auto_renew AND i.enabled)
+            FOR SHARE OF p, i SKIP LOCKED) a;
+        UPDATE managed_certificates c SET renew_after = NULL FROM unnest(v_aside) AS a (id) WHERE c.id = a.id;
+    END IF;
+    IF v_ids IS NOT NULL THEN
+        SELECT count(e.job_id), array_agg(e.certificate_id) FILTER (WHERE e.job_id IS NOT NULL),
+            array_agg(DISTINCT e.agent_id) FILTER (WHERE e.agent_id IS NOT NULL)
+        INTO v_enqueued, v_made, v_agents
+        FROM jobs_enqueue(v_ids, 'system', 'System', false, true, true, true) e;
+    END IF;
+    SELECT array_agg(s.id) INTO v_rest FROM unnest(v_seen) AS s (id) WHERE s.id NOT IN (SELECT m.id FROM unnest(v_made) AS m (id));
+    IF v_rest IS NOT NULL THEN
+        -- One whose status was written by hand while a job is under way.
+        PERFORM certificates_refresh(array_agg(d.id)) FROM unnest(v_ids) AS d (id)
+            WHERE d.id IN (SELECT r.id FROM unnest(v_rest) AS r (id)) HAVING count(*) > 0;
+        -- What could not be enqueued for any other reason is looked at again
+        -- when a failed renewal would be.
+        UPDATE managed_certificates c SET renew_after = v_now + make_interval(secs => greatest(p.retry_interval_seconds, 60))
+        FROM unnest(v_rest) AS r (id), renewal_policies p
+        WHERE c.id = r.id AND c.renew_after <= v_now AND p.id = c.renewal_policy_id
+            AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed');
+    END IF;
+    RETURN QUERY SELECT coalesce(cardinality(v_ids), 0)::bigint, v_enqueued, coalesce(v_agents, '{}'),
+        cardinality(v_seen)::bigint;
+END $$;
+
+-- How many certificates a scan that ran out of time left, at most p_limit.
+CREATE FUNCTION renewals_left(p_limit int) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
+        JOIN renewal_policies p ON p.id = c.renewal_policy_id AND p.auto_renew
+        JOIN issuers i ON i.id = c.issuer_id AND i.enabled
+        WHERE c.renew_after <= engine_now() AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') LIMIT p_limit) d
+$$;
+
+-- --- a tick's budget ---
+
+-- A renewal tick's budget ends where the next tick begins: what the scan had
+-- started and still runs at an outside CA is asked to stop before its outside
+-- effect, or at its next checkpoint.  It comes back as Pending, nothing
+-- counted.  Batches of the local CA take moments and are left alone.
+CREATE FUNCTION duty_renewal_budget() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_n bigint;
+BEGIN
+    UPDATE jobs j SET budget_over_at = engine_now()
+    WHERE j.id IN (SELECT o.id FROM jobs o JOIN issuers i ON i.id = o.issuer_id
+        WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND o.requested_by = 'system'
+            AND o.budget_over_at IS NULL AND lower(i.type) <> 'genericca'
+        FOR NO KEY UPDATE OF o SKIP LOCKED);
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    RETURN v_n;
+END $$;
+
+CREATE FUNCTION duty_redeploy(p_limit int) RETURNS TABLE (rows bigint, agents text[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_ids text[];
+BEGIN
+    SELECT array_agg(d.certificate_id) INTO v_ids FROM (
+        SELECT c.id AS certificate_id FROM certificate_target_mappings m
+        JOIN managed_certificates c ON c.id = m.certificate_id AND c.status NOT IN ('Revoked', 'Archived')
+        JOIN certificate_versions v ON v.id = m.desired_version_id AND v.not_after > v_now
+        JOIN deployment_targets t ON t.id = m.target_id AND t.enabled AND t.retired_at IS NULL
+        JOIN agents a ON a.id = t.agent_id AND a.retired_at IS NULL
+        WHERE m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_after <= v_now
+            AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id
+                AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval'))
+        ORDER BY c.id LIMIT p_limit
+        FOR NO KEY UPDATE OF c SKIP LOCKED) d;
+    RETURN QUERY SELECT count(f.job_id), coalesce(array_agg(DISTINCT f.agent_id), '{}')
+        FROM deployments_fan_out(v_ids, v_now) f;
+END $$;

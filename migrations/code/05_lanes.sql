@@ -1,0 +1,77 @@
+-- The lanes of the issuers: room, rate and breaker.  Their state are rows, so
+-- that a new leader finds it as the old one left it.
+
+CREATE FUNCTION lanes_for_issuer() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO lanes (issuer_id) VALUES (NEW.id) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
+-- A bucket that holds what a second brings, one at least.
+CREATE FUNCTION lane_tokens(l lanes, p_now timestamptz) RETURNS double precision
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT CASE WHEN l.rate_at = '-infinity' THEN greatest(l.rate_per_s, 1)
+        ELSE least(greatest(l.rate_per_s, 1),
+            l.rate_tokens + greatest(extract(epoch FROM p_now - l.rate_at)::float8, 0) * l.rate_per_s) END
+$$;
+
+-- How many jobs a lane lets through now; NULL: as many as there are.
+CREATE FUNCTION lane_allows(l lanes, p_now timestamptz) RETURNS int
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT CASE
+        WHEN l.breaker_state = 'closed' AND l.rate_per_s IS NULL THEN NULL
+        WHEN l.breaker_state = 'open' AND l.opened_until > p_now THEN 0
+        WHEN l.breaker_state <> 'closed'
+            AND EXISTS (SELECT 1 FROM jobs j WHERE j.lease_id = l.trial_lease AND j.status = 'Running') THEN 0
+        ELSE least(CASE WHEN l.breaker_state <> 'closed' THEN 1 END, floor(lane_tokens(l, p_now))::int) END
+$$;
+
+-- One call to the issuer failed.  The fifth in a row opens the breaker for
+-- 30 s; the failure of the job let through after that opens it for twice as
+-- long, to ten minutes.  What was under way when it opened changes nothing.
+CREATE FUNCTION lane_failed(p_issuer text, p_lease bigint, p_error text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    UPDATE lanes l SET failures = l.failures + 1, last_error = p_error,
+        breaker_state = CASE WHEN o.is_opening THEN 'open' ELSE l.breaker_state END,
+        opened_until = CASE WHEN o.is_opening
+            THEN engine_now() + make_interval(secs => least(600, 30 * power(2, least(l.opens, 10)))) ELSE l.opened_until END,
+        opens = l.opens + CASE WHEN o.is_opening THEN 1 ELSE 0 END,
+        trial_lease = CASE WHEN o.is_opening THEN NULL ELSE l.trial_lease END
+    FROM (SELECT n.issuer_id, CASE WHEN n.breaker_state = 'closed' THEN n.failures + 1 >= n.failures_max
+            ELSE coalesce(n.trial_lease = p_lease, false) END AS is_opening
+        FROM lanes n WHERE n.issuer_id = p_issuer FOR NO KEY UPDATE) o
+    WHERE l.issuer_id = o.issuer_id
+$$;
+
+CREATE FUNCTION lane_succeeded(p_issuer text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    UPDATE lanes l SET failures = 0, opens = 0, breaker_state = 'closed', opened_until = NULL, trial_lease = NULL,
+        last_error = NULL
+    WHERE l.issuer_id = p_issuer
+$$;
+
+-- What the leader must know to hand out work: every lane that has a due job
+-- behind its low-water key, and how many batches each lane has running.
+CREATE FUNCTION lanes_due(p_issuers text[], p_low_after timestamptz[], p_low_ids text[])
+RETURNS TABLE (issuer_id text, issuer_type text, cap int, running bigint, due bool, allows int, breaker_state text,
+    opened_until timestamptz, last_error text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+BEGIN
+    RETURN QUERY
+    SELECT l.issuer_id, i.type::text, l.cap,
+        coalesce(r.n, 0),
+        i.enabled AND EXISTS (SELECT 1 FROM jobs j
+            WHERE j.issuer_id = l.issuer_id AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
+                AND j.run_after <= v_now
+                AND (j.run_after, j.id) >= (coalesce(w.low_after, '-infinity'), coalesce(w.low_id, ''))),
+        CASE WHEN l.breaker_state <> 'closed' OR l.rate_per_s IS NOT NULL THEN lane_allows(l, v_now) END,
+        l.breaker_state, l.opened_until, l.last_error
+    FROM lanes l
+    JOIN issuers i ON i.id = l.issuer_id
+    LEFT JOIN unnest(p_issuers, p_low_after, p_low_ids) AS w (issuer_id, low_after, low_id) ON w.issuer_id = l.issuer_id
+    LEFT JOIN (SELECT j.issuer_id, count(DISTINCT j.lease_id) AS n FROM jobs j
+        WHERE j.status = 'Running' AND j.type IN ('Issuance', 'Renewal') GROUP BY 1) r ON r.issuer_id = l.issuer_id;
+END $$;

@@ -1,0 +1,384 @@
+-- How a job ends, or goes on.  Every write of a worker is guarded by its lease.
+
+-- Locks the certificates of these jobs, then the jobs.
+CREATE FUNCTION jobs_lock(p_ids text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM 1 FROM managed_certificates c
+        WHERE c.id IN (SELECT j.certificate_id FROM jobs j WHERE j.id = ANY (p_ids)) ORDER BY c.id FOR NO KEY UPDATE;
+    PERFORM 1 FROM jobs j WHERE j.id = ANY (p_ids) ORDER BY j.id FOR NO KEY UPDATE;
+END $$;
+
+-- Every end of a job goes through here: final state, the certificates'
+-- statuses, and when the next try falls due.  The caller holds the locks on
+-- certificates and jobs and has checked that the job may end so.
+CREATE FUNCTION job_finish(p_ids text[], p_statuses text[], p_errors text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_certificates text[];
+BEGIN
+    WITH ended AS (
+        UPDATE jobs j SET status = e.status, last_error = coalesce(e.error, j.last_error), completed_at = v_now
+        FROM unnest(p_ids, p_statuses, p_errors) AS e (id, status, error)
+        WHERE j.id = e.id AND j.status NOT IN ('Completed', 'Failed', 'Cancelled')
+        RETURNING j.id, j.type, j.status, j.certificate_id, j.target_id, j.last_error, j.leased_by
+    ), audited AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT coalesce(e.leased_by, 'system'), CASE WHEN e.type = 'Deployment' THEN 'Agent' ELSE 'System' END,
+            CASE WHEN e.type = 'Deployment' THEN 'deployment_job_' ELSE 'renewal_job_' END || lower(e.status),
+            'certificate', coalesce(e.certificate_id, ''),
+            jsonb_strip_nulls(jsonb_build_object('job_id', e.id, 'target_id', e.target_id, 'error', e.last_error))
+        FROM ended e
+    )
+    SELECT array_agg(DISTINCT e.certificate_id) FILTER (WHERE e.type <> 'Deployment') INTO v_certificates FROM ended e;
+    IF p_statuses && '{Cancelled,Failed}'::text[] THEN
+        -- Nobody is asked any more about a job that has ended.
+        WITH over AS (
+            UPDATE issuance_approval_requests r SET state = 'expired', decided_by = 'system', decided_at = v_now, updated_at = v_now,
+                decision_note = j.last_error
+            FROM jobs j
+            WHERE r.job_id = ANY (p_ids) AND r.state = 'pending' AND j.id = r.job_id
+                AND j.status IN ('Completed', 'Failed', 'Cancelled')
+            RETURNING r.id, r.certificate_id, r.job_id, r.decision_note
+        )
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT 'system', 'System', 'approval_expired', 'approval', o.id, jsonb_strip_nulls(jsonb_build_object(
+            'certificate_id', o.certificate_id, 'job_id', o.job_id, 'reason', o.decision_note))
+        FROM over o;
+    END IF;
+    -- A renewal that failed is tried again, a minute later at the earliest.
+    UPDATE managed_certificates c SET renew_after = v_now + make_interval(secs => greatest(p.retry_interval_seconds, 60))
+    FROM renewal_policies p
+    WHERE c.id IN (SELECT j.certificate_id FROM jobs j WHERE j.id = ANY (p_ids) AND j.status = 'Failed' AND j.type <> 'Deployment')
+        AND p.id = c.renewal_policy_id AND c.expires_at IS NOT NULL;
+    IF v_certificates IS NOT NULL THEN
+        PERFORM certificates_refresh(v_certificates);
+    END IF;
+END $$;
+
+-- By a person.  Outcomes: cancelled, requested (a worker runs it and stops
+-- before the outside effect), running (an agent installs it), final, unknown.
+CREATE FUNCTION job_cancel(p_id text, p_actor text) RETURNS TABLE (outcome text, status text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_job record;
+BEGIN
+    PERFORM jobs_lock(ARRAY[p_id]);
+    SELECT j.status, j.type INTO v_job FROM jobs j WHERE j.id = p_id;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT 'unknown', NULL::text;
+    ELSIF v_job.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval') THEN
+        PERFORM job_finish(ARRAY[p_id], '{Cancelled}', ARRAY['cancelled by ' || p_actor]);
+        RETURN QUERY SELECT 'cancelled', 'Cancelled';
+    ELSIF v_job.status = 'Running' AND v_job.type <> 'Deployment' THEN
+        UPDATE jobs j SET cancel_requested_at = coalesce(j.cancel_requested_at, engine_now()) WHERE j.id = p_id;
+        RETURN QUERY SELECT 'requested', v_job.status::text;
+    ELSIF v_job.status = 'Running' THEN
+        RETURN QUERY SELECT 'running', v_job.status::text;
+    ELSE
+        RETURN QUERY SELECT 'final', v_job.status::text;
+    END IF;
+END $$;
+
+-- --- rows that make no sense ---
+
+-- Why nobody can ever run this job (its row was edited by hand, or what it
+-- named was deleted); NULL: it makes sense.
+CREATE FUNCTION job_nonsense(j jobs) RETURNS text
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT CASE
+        WHEN j.type = 'Validation' THEN 'nothing runs jobs of type Validation'
+        WHEN j.certificate_id IS NULL THEN 'it names no certificate'
+        WHEN j.type = 'Deployment' AND j.target_id IS NULL THEN 'it names no target'
+        WHEN j.type = 'Deployment' AND j.agent_id IS NULL THEN 'it names no agent'
+        WHEN j.type = 'Deployment' AND j.version_id IS NULL THEN 'it names no version to install'
+        WHEN j.type = 'Deployment' AND j.status IN ('AwaitingCSR', 'AwaitingApproval')
+            THEN 'a deployment never waits in ' || j.status
+        WHEN j.type <> 'Deployment' AND j.issuer_id IS NULL THEN 'it names no issuer'
+        WHEN j.type <> 'Deployment' AND j.status = 'Running' AND (j.lease_id IS NULL OR j.attempt_until IS NULL)
+            THEN 'it is Running without a lease'
+        WHEN j.status = 'AwaitingApproval' AND NOT EXISTS (SELECT 1 FROM issuance_approval_requests r
+            WHERE r.job_id = j.id AND r.state = 'pending') THEN 'nobody was asked for the approval that it waits for'
+        -- With a checkpoint it may be parked until a person decides.
+        WHEN j.checkpoint IS NULL AND j.run_after > engine_now() + interval '1 year' THEN 'its run_after lies more than a year ahead'
+        END
+$$;
+
+-- Ends such jobs with the reason.  The others are read, not touched.
+CREATE FUNCTION jobs_fail_nonsense(p_limit int) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_ids text[];
+    v_statuses text[];
+    v_errors text[];
+BEGIN
+    SELECT array_agg(n.id) INTO v_ids FROM (SELECT j.id FROM jobs j
+        WHERE j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') AND job_nonsense(j) IS NOT NULL
+        LIMIT p_limit) n;
+    IF v_ids IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM jobs_lock(v_ids);
+    SELECT array_agg(j.id), array_agg(CASE WHEN j.status = 'AwaitingApproval' THEN 'Cancelled' ELSE 'Failed' END),
+            array_agg('this job can never run: ' || job_nonsense(j))
+        INTO v_ids, v_statuses, v_errors
+    FROM jobs j
+    WHERE j.id = ANY (v_ids) AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
+        AND job_nonsense(j) IS NOT NULL;
+    IF v_ids IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM job_finish(v_ids, v_statuses, v_errors);
+    RETURN cardinality(v_ids);
+END $$;
+
+-- --- the certificates of local CAs ---
+
+-- Stores a local CA's root unless one is there; answers with the one that is.
+CREATE FUNCTION ca_root_store(p_issuer text, p_cert_pem text, p_fingerprint text, p_not_before timestamptz,
+    p_not_after timestamptz, p_key_sealed bytea)
+RETURNS TABLE (cert_pem text, chain_pem text, fingerprint_sha256 text, key_sealed text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+BEGIN
+    -- Two workers may race: the certificate's row decides, and the loser
+    -- waits here for the winner's commit.
+    INSERT INTO ca_certificates (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
+        VALUES (p_issuer, p_cert_pem, p_cert_pem, p_fingerprint, p_not_before, p_not_after) ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        INSERT INTO ca_keys (issuer_id, key_sealed) VALUES (p_issuer, p_key_sealed);
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category)
+            VALUES ('system', 'System', 'intermediate_ca_root_created', 'issuer', p_issuer, 'config');
+    END IF;
+    RETURN QUERY SELECT c.cert_pem, c.chain_pem, c.fingerprint_sha256, '\x' || encode(k.key_sealed, 'hex')
+        FROM ca_certificates c LEFT JOIN ca_keys k ON k.issuer_id = c.issuer_id WHERE c.issuer_id = p_issuer;
+END $$;
+
+-- Stores the certificate of a sub-CA that lives in files on the workers'
+-- hosts, and answers with the one that stands.  A newer one replaces an older,
+-- never the other way round, so that hosts whose files are replaced one after
+-- the other do not undo each other's; and never a root whose key is here.
+CREATE FUNCTION ca_certificate_store(p_issuer text, p_cert_pem text, p_chain_pem text, p_fingerprint text,
+    p_not_before timestamptz, p_not_after timestamptz)
+RETURNS TABLE (fingerprint_sha256 text, has_key bool)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+BEGIN
+    INSERT INTO ca_certificates AS c (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
+        VALUES (p_issuer, p_cert_pem, p_chain_pem, p_fingerprint, p_not_before, p_not_after)
+    ON CONFLICT (issuer_id) DO UPDATE SET cert_pem = excluded.cert_pem, chain_pem = excluded.chain_pem,
+            fingerprint_sha256 = excluded.fingerprint_sha256, not_before = excluded.not_before,
+            not_after = excluded.not_after, created_at = now()
+        WHERE (c.fingerprint_sha256, c.chain_pem) <> (excluded.fingerprint_sha256, excluded.chain_pem)
+            AND (c.not_before <= excluded.not_before OR c.not_after <= engine_now())
+            AND NOT EXISTS (SELECT 1 FROM ca_keys k WHERE k.issuer_id = p_issuer);
+    IF FOUND THEN
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+            VALUES ('system', 'System', 'issuer_ca_certificate_changed', 'issuer', p_issuer,
+                jsonb_build_object('fingerprint_sha256', p_fingerprint), 'config');
+    END IF;
+    RETURN QUERY SELECT c.fingerprint_sha256, EXISTS (SELECT 1 FROM ca_keys k WHERE k.issuer_id = p_issuer)
+        FROM ca_certificates c WHERE c.issuer_id = p_issuer;
+END $$;
+
+-- --- workers' writes ---
+
+-- Stores a batch of signed certificates: versions, certificates, jobs, the
+-- deployments that follow, audit; all or none.  Only jobs still under this
+-- lease of this worker count; the others are missing from the answer and
+-- nothing is written for them.  Called again, it writes nothing and answers with what is
+-- Completed under this lease: the lease id is the receipt.  The version of a
+-- certificate that was revoked or archived meanwhile is stored and its serial
+-- revoked. The chain
+-- is stored once, and the CSR stays where csr_submit put it.
+CREATE FUNCTION issue_complete(p_worker text, p_lease bigint, p_job_ids text[], p_pem text[], p_fingerprints text[],
+    p_key_algorithms text[], p_key_sizes int[], p_chain text)
+RETURNS TABLE (job_id text, agent_id text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+    v_dead text[]; -- certificates revoked or archived meanwhile; usually none
+    v_certificates text[];
+    v_jobs text[];
+    v_agents text[];
+    v_issuer text;
+    v_chain int;
+BEGIN
+    -- By the lease, whose rows lie together in their index, not one by one.
+    SELECT array_agg(l.id) FILTER (WHERE l.status IN ('Revoked', 'Archived')) INTO v_dead
+    FROM (SELECT c.id, c.status FROM managed_certificates c
+        WHERE c.id IN (SELECT j.certificate_id FROM jobs j
+            WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running' AND j.id = ANY (p_job_ids))
+        ORDER BY c.id FOR NO KEY UPDATE) l;
+    PERFORM 1 FROM jobs j
+        WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running' AND j.id = ANY (p_job_ids)
+        ORDER BY j.id FOR NO KEY UPDATE;
+    IF FOUND AND p_chain <> '' THEN
+        v_chain := certificate_chain_keep(p_chain);
+    END IF;
+
+    WITH done AS (
+        UPDATE jobs j SET status = 'Completed', completed_at = v_now, version_id = 'certver' || substr(j.id, 4), last_error = NULL
+        WHERE j.id = ANY (p_job_ids) AND j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running'
+        RETURNING j.id, j.type, j.certificate_id, j.issuer_id, j.agent_id, j.serial_number, j.not_before, j.not_after,
+            j.version_id
+    ), stored AS (
+        INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256,
+            pem_chain, created_at, key_algorithm, key_size, issuer_id, key_holder, job_id, chain_id)
+        SELECT d.version_id, d.certificate_id, d.serial_number, d.not_before, d.not_after, s.fingerprint,
+            s.pem, v_now, s.key_algorithm, s.key_size, d.issuer_id, coalesce(d.agent_id, ''), d.id, v_chain
+        FROM done d
+        JOIN unnest(p_job_ids, p_pem, p_fingerprints, p_key_algorithms, p_key_sizes)
+            AS s (job_id, pem, fingerprint, key_algorithm, key_size) ON s.job_id = d.id
+        RETURNING 1
+    ), current AS (
+        UPDATE managed_certificates c SET
+            status = CASE WHEN c.status IN ('Revoked', 'Archived') THEN c.status
+                WHEN EXISTS (SELECT 1 FROM jobs o WHERE o.certificate_id = c.id AND o.type IN ('Issuance', 'Renewal')
+                    AND o.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') AND o.id NOT IN (SELECT id FROM done))
+                    THEN 'RenewalInProgress' ELSE 'Active' END,
+            expires_at = d.not_after, valid_from = d.not_before, last_renewal_at = v_now, updated_at = v_now,
+            renew_after = renew_after_of(c.id, d.not_before, d.not_after, p.renewal_window_days, p.renewal_percent)
+        FROM done d, renewal_policies p
+        WHERE c.id = d.certificate_id AND p.id = c.renewal_policy_id
+        RETURNING 1
+    ), revoked AS (
+        INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
+        SELECT id_new('rev'), d.certificate_id, d.serial_number, coalesce(c.revocation_reason, 'cessationOfOperation'),
+            'system', d.issuer_id, d.id
+        FROM done d JOIN managed_certificates c ON c.id = d.certificate_id
+        WHERE v_dead IS NOT NULL AND d.certificate_id = ANY (v_dead)
+        ON CONFLICT DO NOTHING
+    ), wanted AS (
+        UPDATE certificate_target_mappings m SET desired_version_id = d.version_id, deploy_failures = 0, deploy_after = '-infinity'
+        FROM done d, deployment_targets t
+        WHERE m.certificate_id = d.certificate_id AND t.id = m.target_id AND t.agent_id = d.agent_id
+            AND (v_dead IS NULL OR d.certificate_id <> ALL (v_dead))
+    ), audited AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT p_worker, 'System', 'renewal_job_completed', 'certificate', d.certificate_id,
+            jsonb_build_object('job_id', d.id, 'serial_number', d.serial_number)
+        FROM done d
+    )
+    SELECT array_agg(d.certificate_id ORDER BY d.certificate_id), array_agg(d.id), array_agg(d.agent_id), min(d.issuer_id)
+        INTO v_certificates, v_jobs, v_agents, v_issuer
+    FROM done d WHERE (SELECT count(*) FROM stored) >= 0;
+
+    IF v_certificates IS NOT NULL THEN
+        -- With several key holders the certificate ends when the first of their
+        -- versions does.
+        UPDATE managed_certificates c SET expires_at = e.not_after, valid_from = e.not_before,
+            renew_after = least(c.renew_after, renew_after_of(c.id, e.not_before, e.not_after, p.renewal_window_days, p.renewal_percent))
+        FROM (
+            WITH shared AS MATERIALIZED (
+                SELECT m.certificate_id, array_agg(DISTINCT t.agent_id) AS holders
+                FROM certificate_target_mappings m
+                JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL
+                WHERE m.certificate_id = ANY (v_certificates)
+                GROUP BY 1 HAVING min(t.agent_id) <> max(t.agent_id))
+            SELECT DISTINCT ON (h.certificate_id) h.certificate_id, v.not_before, v.not_after
+            FROM shared h CROSS JOIN LATERAL unnest(h.holders) AS a (id)
+            CROSS JOIN LATERAL (SELECT o.not_before, o.not_after FROM certificate_versions o
+                WHERE o.certificate_id = h.certificate_id AND o.key_holder = a.id ORDER BY o.id DESC LIMIT 1) v
+            ORDER BY h.certificate_id, v.not_after) e, renewal_policies p
+        WHERE c.id = e.certificate_id AND p.id = c.renewal_policy_id AND e.not_after < c.expires_at;
+        PERFORM deployments_fan_out(v_certificates, v_now);
+        -- A success closes the breaker; a healthy lane's row is only read.
+        IF EXISTS (SELECT 1 FROM lanes l WHERE l.issuer_id = v_issuer AND (l.failures > 0 OR l.breaker_state <> 'closed')) THEN
+            PERFORM lane_succeeded(v_issuer);
+        END IF;
+    END IF;
+    RETURN QUERY SELECT n.job_id, n.agent_id FROM unnest(v_jobs, v_agents) AS n (job_id, agent_id);
+    IF coalesce(cardinality(v_jobs), 0) < cardinality(p_job_ids) THEN
+        RETURN QUERY SELECT j.id, j.agent_id::text FROM jobs j
+            WHERE j.id = ANY (p_job_ids) AND j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Completed'
+                AND (v_jobs IS NULL OR j.id <> ALL (v_jobs));
+    END IF;
+END $$;
+
+-- How long a job waits after its nth failure: the policy's interval, a minute
+-- at least, doubled each time to an hour, and a tenth more or less.
+CREATE FUNCTION retry_wait(p_interval_seconds int, p_attempts int) RETURNS interval
+LANGUAGE sql VOLATILE SET search_path FROM CURRENT AS $$
+    SELECT make_interval(secs => greatest(60, p_interval_seconds, least(3600,
+        greatest(60, p_interval_seconds) * power(2, least(p_attempts, 10)))) * (0.9 + random() * 0.2))
+$$;
+
+-- Ends or puts off jobs of a lease that made no certificate.  p_outcomes:
+--   fail     Failed, with the reason
+--   retry    a failure outside: the attempt counts, back-off, Failed when
+--            attempts are used up; a failure of the lane
+--   refuse   the CA answered and refused: as retry
+--   putoff   back-off, nothing counted; the third in a row counts an attempt
+--   release  Pending at once, nothing counted
+--   cancel   Cancelled; where only the tick's budget asked for it, as release
+CREATE FUNCTION issue_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[], p_errors text[])
+RETURNS TABLE (job_id text, status text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+    v_own text[];
+    v_outcomes text[];
+    v_reasons text[];
+    v_ids text[];
+    v_statuses text[];
+    v_errors text[];
+    v_issuer text;
+    v_why text;
+BEGIN
+    PERFORM jobs_lock(p_job_ids);
+    SELECT array_agg(j.id), array_agg(CASE
+            WHEN o.outcome = 'cancel' AND j.cancel_requested_at IS NULL AND j.budget_over_at IS NOT NULL THEN 'release'
+            WHEN o.outcome = 'putoff' AND j.putoffs >= 2 THEN 'putoff_counted'
+            ELSE o.outcome END), array_agg(o.error),
+            min(j.issuer_id), min(o.error) FILTER (WHERE o.outcome IN ('retry', 'refuse'))
+        INTO v_own, v_outcomes, v_reasons, v_issuer, v_why
+    FROM unnest(p_job_ids, p_outcomes, p_errors) AS o (id, outcome, error)
+    JOIN jobs j ON j.id = o.id
+    WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running';
+    SELECT array_agg(j.id), array_agg(CASE WHEN o.outcome = 'cancel' THEN 'Cancelled' ELSE 'Failed' END), array_agg(o.error)
+        INTO v_ids, v_statuses, v_errors
+    FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)
+    JOIN jobs j ON j.id = o.id
+    WHERE o.outcome IN ('fail', 'cancel')
+        OR (o.outcome IN ('retry', 'refuse', 'putoff_counted') AND j.attempts + 1 >= j.max_attempts);
+    UPDATE jobs j SET attempts = j.attempts + 1 FROM unnest(v_own, v_outcomes) AS o (id, outcome)
+        WHERE j.id = o.id AND o.outcome <> 'cancel' AND j.id = ANY (v_ids);
+    UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL, budget_over_at = NULL,
+        attempts = j.attempts + CASE WHEN o.outcome IN ('retry', 'refuse', 'putoff_counted') THEN 1 ELSE 0 END,
+        putoffs = CASE o.outcome WHEN 'putoff' THEN j.putoffs + 1 WHEN 'release' THEN j.putoffs ELSE 0 END,
+        last_error = CASE WHEN o.outcome = 'release' THEN j.last_error ELSE o.error END,
+        run_after = CASE WHEN o.outcome = 'release' THEN v_now
+            ELSE v_now + retry_wait(w.seconds, CASE WHEN o.outcome = 'putoff' THEN 0 ELSE j.attempts END) END
+    FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)
+    LEFT JOIN LATERAL (SELECT p.retry_interval_seconds AS seconds
+        FROM jobs n JOIN managed_certificates c ON c.id = n.certificate_id JOIN renewal_policies p ON p.id = c.renewal_policy_id
+        WHERE n.id = o.id) w ON true
+    WHERE j.id = o.id AND (v_ids IS NULL OR j.id <> ALL (v_ids));
+    IF v_ids IS NOT NULL THEN
+        PERFORM job_finish(v_ids, v_statuses, v_errors);
+    END IF;
+    IF 'retry' = ANY (v_outcomes) OR 'refuse' = ANY (v_outcomes) THEN
+        PERFORM lane_failed(v_issuer, p_lease, v_why);
+    END IF;
+    RETURN QUERY SELECT j.id, j.status::text FROM jobs j WHERE j.id = ANY (p_job_ids);
+END $$;
+
+-- Puts a job that waits for its CA to sleep: a row with a run_after and a
+-- checkpoint to go on from, no permit, no lease, nothing counted.  p_reason
+-- is shown to people (NULL: nothing is).  Outcomes: parked; lost (the lease is
+-- not this worker's any more, and nothing was written).
+CREATE FUNCTION issue_park(p_worker text, p_lease bigint, p_job_id text, p_checkpoint jsonb, p_wait_ms bigint, p_reason text)
+RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL, budget_over_at = NULL,
+        putoffs = 0, checkpoint = p_checkpoint, last_error = nullif(p_reason, ''),
+        -- A month at most: a slip of the unit must not park it for ever.
+        run_after = engine_now() + make_interval(secs => least(greatest(p_wait_ms, 0), 2592000000) / 1000.0)
+    WHERE j.id = p_job_id AND j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running';
+    RETURN CASE WHEN FOUND THEN 'parked' ELSE 'lost' END;
+END $$;

@@ -1,0 +1,183 @@
+-- The processes: who lives, who leads, who holds what.
+
+-- --- processes ---
+
+-- A worker's own row; its lease lasts 1.7 s and is renewed every 500 ms.
+-- Answers with the jobs among its leases that are to stop before the outside
+-- effect: somebody wants them cancelled, or their tick's budget is over.
+CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid int, p_version text, p_slots int)
+RETURNS TABLE (lease_until timestamptz, cancel_job_ids text[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := clock_timestamp();
+BEGIN
+    INSERT INTO workers (incarnation, name, host, pid, version, code, slots, lease_until)
+        VALUES (p_incarnation, p_name, p_host, p_pid, p_version, current_schema(), p_slots, v_now + interval '1.7 seconds')
+    ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, slots = excluded.slots;
+    RETURN QUERY SELECT v_now + interval '1.7 seconds', coalesce((SELECT array_agg(j.id) FROM jobs j
+        WHERE j.leased_by = p_incarnation AND j.status = 'Running' AND (j.cancel_requested_at IS NOT NULL OR j.budget_over_at IS NOT NULL)), '{}');
+END $$;
+
+-- A worker that stops on purpose gives everything back at once.
+CREATE FUNCTION worker_leave(p_incarnation text) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_n int;
+BEGIN
+    UPDATE workers SET lease_until = clock_timestamp() - interval '1 second' WHERE incarnation = p_incarnation;
+    UPDATE jobs SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL
+        WHERE leased_by = p_incarnation AND status = 'Running';
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    UPDATE tasks SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL
+        WHERE leased_by = p_incarnation AND status = 'Running';
+    RETURN v_n;
+END $$;
+
+CREATE FUNCTION scheduler_seen(p_incarnation text, p_name text, p_host text, p_pid int, p_url text, p_version text)
+RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    INSERT INTO schedulers (incarnation, name, host, pid, url, version, code)
+        VALUES (p_incarnation, p_name, p_host, p_pid, p_url, p_version, current_schema())
+    ON CONFLICT (incarnation) DO UPDATE SET seen_at = clock_timestamp();
+$$;
+
+CREATE FUNCTION apiserver_seen(p_incarnation text, p_name text, p_host text, p_pid int, p_url text, p_version text)
+RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    INSERT INTO apiservers (incarnation, name, host, pid, url, version, code)
+        VALUES (p_incarnation, p_name, p_host, p_pid, p_url, p_version, current_schema())
+    ON CONFLICT (incarnation) DO UPDATE SET seen_at = clock_timestamp();
+$$;
+
+-- Rows of processes that ended long ago.
+CREATE FUNCTION duty_process_rows() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_old timestamptz := clock_timestamp() - interval '1 hour';
+    v_n bigint := 0;
+    v_more bigint;
+BEGIN
+    PERFORM code_schemas_used();
+    DELETE FROM workers w WHERE w.lease_until < v_old
+        AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.leased_by = w.incarnation AND j.status = 'Running');
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    DELETE FROM schedulers s WHERE s.seen_at < v_old;
+    GET DIAGNOSTICS v_more = ROW_COUNT;
+    v_n := v_n + v_more;
+    DELETE FROM apiservers a WHERE a.seen_at < v_old;
+    GET DIAGNOSTICS v_more = ROW_COUNT;
+    PERFORM audit_partitions_ensure(13);
+    RETURN v_n + v_more;
+END $$;
+
+-- --- leadership ---
+
+-- Takes the free or expired leadership with a new term, or renews one's own.
+-- No row: somebody else leads.
+CREATE FUNCTION leadership_hold(p_incarnation text, p_nonce text, p_lease_ms int)
+RETURNS TABLE (term bigint, is_new bool)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_until timestamptz := v_now + make_interval(secs => p_lease_ms / 1000.0);
+BEGIN
+    RETURN QUERY UPDATE leadership l SET expires_at = v_until
+        WHERE l.id = 1 AND l.holder = p_incarnation AND l.nonce = p_nonce AND l.expires_at > v_now
+        RETURNING l.term, false;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    RETURN QUERY UPDATE leadership l SET term = l.term + 1, holder = p_incarnation, nonce = p_nonce, expires_at = v_until
+        WHERE l.id = 1 AND l.expires_at <= v_now
+        RETURNING l.term, true;
+END $$;
+
+CREATE FUNCTION leadership_release(p_incarnation text, p_nonce text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    UPDATE leadership SET expires_at = clock_timestamp() - interval '1 millisecond'
+        WHERE id = 1 AND holder = p_incarnation AND nonce = p_nonce;
+$$;
+
+CREATE FUNCTION leadership_is(p_term bigint, p_incarnation text) RETURNS bool
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT EXISTS (SELECT 1 FROM leadership l
+        WHERE l.id = 1 AND l.term = p_term AND l.holder = p_incarnation AND l.expires_at > clock_timestamp())
+$$;
+
+-- --- leases ---
+
+-- Frees what nobody holds any more: jobs of workers whose lease is over, of
+-- attempts past their deadline, and (p_worker with p_holding given) leases a
+-- worker has by our book but does not name.  A job whose fourth worker died
+-- fails and says so.
+CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_holding bigint[],
+    p_low_lease bigint DEFAULT 0)
+RETURNS TABLE (freed bigint, failed bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    v_ids text[];
+    v_dead text[];
+    v_failed text[];
+    v_task_n bigint;
+BEGIN
+    IF NOT leadership_is(p_term, p_incarnation) THEN
+        RAISE EXCEPTION 'term % of % is over', p_term, p_incarnation USING ERRCODE = 'CT001';
+    END IF;
+    IF p_worker IS NULL THEN
+        SELECT array_agg(j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
+            WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND (o.attempt_until < clock_timestamp()
+                OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = o.leased_by AND w.lease_until > clock_timestamp()))
+            FOR NO KEY UPDATE SKIP LOCKED) j;
+    ELSE
+        SELECT array_agg(j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
+            WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND o.leased_by = p_worker
+                AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding))
+            FOR NO KEY UPDATE SKIP LOCKED) j;
+    END IF;
+    -- A worker that lives and names its leases lost their answers, no more.
+    IF p_worker IS NULL OR p_holding IS NULL THEN
+        v_dead := v_ids;
+    END IF;
+    UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
+        deaths = j.deaths + CASE WHEN j.id = ANY (v_dead) THEN 1 ELSE 0 END
+    WHERE j.id = ANY (v_ids);
+    -- Jobs are locked here before certificates, so nothing may wait: one whose
+    -- certificate somebody holds runs alone once more.
+    SELECT array_agg(d.id) INTO v_failed FROM (SELECT j.id FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
+        WHERE j.id = ANY (v_dead) AND j.deaths >= 4 FOR NO KEY UPDATE OF c SKIP LOCKED) d;
+    IF v_failed IS NOT NULL THEN
+        -- Its order may exist at the CA still: a person decides, for the next
+        -- renewal would order a second time.
+        WITH parked AS (
+            UPDATE jobs j SET run_after = 'infinity', checkpoint = j.checkpoint || jsonb_build_object('state', 'uncertain'),
+                last_error = 'its workers died four times while order ' || coalesce(j.checkpoint ->> 'order_reference', j.id)
+                    || ' was under way, and it may exist at the CA: look there, then cancel this job and renew again'
+            WHERE j.id = ANY (v_failed) AND j.checkpoint ->> 'state' IN ('placing', 'uncertain')
+            RETURNING j.id, j.certificate_id, j.last_error
+        ), audited AS (
+            INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+            SELECT 'system', 'System', 'renewal_job_order_uncertain', 'certificate', coalesce(k.certificate_id, ''),
+                jsonb_build_object('job_id', k.id, 'error', k.last_error)
+            FROM parked k
+        )
+        SELECT array_agg(f.id) INTO v_failed FROM unnest(v_failed) AS f (id) WHERE f.id NOT IN (SELECT k.id FROM parked k);
+    END IF;
+    IF v_failed IS NOT NULL THEN
+        PERFORM job_finish(v_failed, array_fill('Failed'::text, ARRAY[cardinality(v_failed)]),
+            array_fill('its workers died four times while running it'::text, ARRAY[cardinality(v_failed)]));
+    END IF;
+    IF p_worker IS NULL THEN
+        UPDATE tasks t SET status = CASE WHEN t.deaths >= 3 THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
+            attempt_until = NULL, deaths = t.deaths + 1
+        WHERE t.status = 'Running' AND t.lease_id >= p_low_lease AND (t.attempt_until < clock_timestamp()
+            OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = t.leased_by AND w.lease_until > clock_timestamp()));
+    ELSE
+        UPDATE tasks t SET status = CASE WHEN t.deaths >= 3 THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
+            attempt_until = NULL, deaths = t.deaths + 1
+        WHERE t.status = 'Running' AND t.lease_id >= p_low_lease AND t.leased_by = p_worker
+            AND (p_holding IS NULL OR t.lease_id <> ALL (p_holding));
+    END IF;
+    GET DIAGNOSTICS v_task_n = ROW_COUNT;
+    RETURN QUERY SELECT coalesce(cardinality(v_ids), 0) + v_task_n, coalesce(cardinality(v_failed), 0)::bigint;
+END $$;

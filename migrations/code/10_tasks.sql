@@ -1,0 +1,81 @@
+-- The queue of tasks, all kinds in one.
+
+-- How many tasks of a kind one lease may hold.  Kinds that end in one
+-- statement for all of a lease gain by many; one that calls out is alone, so
+-- that it is not kept by its neighbours.
+CREATE FUNCTION tasks_batch(p_kind text) RETURNS int LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE p_kind WHEN 'noop' THEN 1000 ELSE 1 END
+$$;
+
+-- Whether a task is due, and how many leases of tasks are running.
+CREATE FUNCTION tasks_due(p_low_after timestamptz, p_low_id text, p_low_lease bigint)
+RETURNS TABLE (due bool, running bigint, first_after timestamptz, first_id text, low_lease bigint)
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_sort = off AS $$
+    SELECT f.id IS NOT NULL, r.n, f.run_after, f.id, r.low
+    FROM (SELECT count(DISTINCT t.lease_id) AS n, min(t.lease_id) AS low FROM tasks t
+        WHERE t.status = 'Running' AND t.lease_id >= p_low_lease) r
+    LEFT JOIN (SELECT t.id, t.run_after FROM tasks t
+        WHERE t.status = 'Pending' AND t.run_after <= engine_now() AND (t.run_after, t.id) >= (p_low_after, p_low_id)
+        ORDER BY t.run_after, t.id LIMIT 1) f ON true
+$$;
+
+-- Hands due tasks to a worker, as jobs_claim does jobs.
+CREATE FUNCTION tasks_claim(p_incarnation text, p_term bigint, p_worker text, p_limit int, p_low_after timestamptz,
+    p_low_id text)
+RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text, is_full bool)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_sort = off AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+    v_lease bigint;
+    v_kind text;
+    v_limit int;
+    v_rows tid[];
+    v_ids text[];
+    v_afters timestamptz[];
+    v_n bigint;
+BEGIN
+    IF NOT leadership_is(p_term, p_incarnation) THEN
+        RAISE EXCEPTION 'term % of % is over', p_term, p_incarnation USING ERRCODE = 'CT001';
+    END IF;
+    IF NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp()) THEN
+        RETURN;
+    END IF;
+    SELECT q.kind INTO v_kind FROM tasks q
+        WHERE q.status = 'Pending' AND q.run_after <= v_now AND (q.run_after, q.id) >= (p_low_after, p_low_id)
+        ORDER BY q.run_after, q.id LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    v_limit := least(p_limit, tasks_batch(v_kind));
+    -- The rows are locked, so they stay where they are.
+    SELECT array_agg(l.ctid), array_agg(l.id), array_agg(l.run_after) INTO v_rows, v_ids, v_afters
+    FROM (SELECT k.ctid, k.id, k.run_after, bool_or(k.kind <> v_kind) OVER (ORDER BY k.run_after, k.id) AS is_behind
+        FROM (SELECT q.ctid, q.id, q.run_after, q.kind FROM tasks q
+            WHERE q.status = 'Pending' AND q.run_after <= v_now AND (q.run_after, q.id) >= (p_low_after, p_low_id)
+            ORDER BY q.run_after, q.id LIMIT v_limit FOR NO KEY UPDATE SKIP LOCKED) k) l
+    WHERE NOT l.is_behind;
+    IF v_rows IS NULL THEN
+        RETURN; -- the first is just being changed by somebody: the next look
+    END IF;
+    v_lease := nextval('lease_seq');
+    UPDATE tasks t SET status = 'Running', lease_id = v_lease, leased_by = p_worker,
+        attempt_until = clock_timestamp() + interval '60 seconds', deliveries = t.deliveries + 1
+    WHERE t.ctid = ANY (v_rows);
+    v_n := cardinality(v_ids);
+    RETURN QUERY SELECT v_lease, v_n, v_afters[v_n], v_ids[v_n], v_n = v_limit;
+END $$;
+
+-- The end of tasks that leave nothing behind, all of a lease in one statement.
+-- A join, for it is hashed; "= ANY (p_ids)" is searched from its beginning for
+-- each row unless the array is a constant.
+CREATE FUNCTION tasks_done(p_worker text, p_lease bigint, p_ids text[]) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    WITH done AS (
+        DELETE FROM tasks t USING unnest(p_ids) AS u (id)
+        WHERE t.id = u.id AND t.lease_id = p_lease AND t.leased_by = p_worker AND t.status = 'Running'
+        RETURNING 1)
+    SELECT count(*) FROM done
+$$;

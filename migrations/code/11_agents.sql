@@ -1,0 +1,165 @@
+-- What agents ask and report.
+
+-- An agent's CSR for its waiting issuance.  Outcomes: accepted, repeated (the
+-- same key again), other_key (409), none (nothing waits), unknown_job.
+CREATE FUNCTION csr_submit(p_agent text, p_certificate text, p_job text, p_csr_pem text, p_key_sha256 text)
+RETURNS TABLE (outcome text, job_id text, issuer_id text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    v_job record;
+BEGIN
+    SELECT j.id, j.certificate_id INTO v_job FROM jobs j
+        WHERE (p_job IS NULL OR j.id = p_job) AND j.certificate_id = p_certificate AND j.agent_id = p_agent
+            AND j.type IN ('Issuance', 'Renewal')
+        ORDER BY j.id DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT CASE WHEN p_job IS NULL THEN 'none' ELSE 'unknown_job' END, NULL::text, NULL::text;
+        RETURN;
+    END IF;
+    PERFORM jobs_lock(ARRAY[v_job.id]);
+    SELECT j.id, j.status, j.issuer_id, r.key_sha256 INTO v_job
+        FROM jobs j LEFT JOIN certificate_requests r ON r.job_id = j.id WHERE j.id = v_job.id;
+    IF v_job.key_sha256 IS NOT NULL THEN
+        RETURN QUERY SELECT CASE WHEN v_job.key_sha256 = p_key_sha256 THEN 'repeated' ELSE 'other_key' END,
+            v_job.id::text, v_job.issuer_id::text;
+        RETURN;
+    END IF;
+    IF v_job.status <> 'AwaitingCSR' THEN
+        RETURN QUERY SELECT 'none', v_job.id::text, v_job.issuer_id::text;
+        RETURN;
+    END IF;
+    INSERT INTO certificate_requests (job_id, csr_pem, key_sha256) VALUES (v_job.id, p_csr_pem, p_key_sha256);
+    UPDATE jobs j SET status = 'Pending', run_after = engine_now()
+        WHERE j.id = v_job.id;
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        VALUES (p_agent, 'Agent', 'csr_submitted', 'certificate', p_certificate, jsonb_build_object('job_id', v_job.id));
+    RETURN QUERY SELECT 'accepted', v_job.id::text, v_job.issuer_id::text;
+END $$;
+
+-- What an agent has to do: its Pending deployments (they become Running), its
+-- own unfinished Running ones again, and the issuances that wait for its CSR.
+-- Writes nothing when there is nothing new.
+CREATE FUNCTION agent_work(p_agent text, p_limit int)
+RETURNS TABLE (id text, type text, certificate_id text, status text, common_name text, sans text[], target_id text,
+    target_type text, target_config jsonb, version_id text, serial_number text, fingerprint_sha256 text, not_after timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+BEGIN
+    IF EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = p_agent AND j.type = 'Deployment' AND j.status = 'Pending') THEN
+        UPDATE jobs j SET status = 'Running', leased_by = p_agent, started_at = coalesce(j.started_at, engine_now()),
+            deliveries = j.deliveries + 1
+        WHERE j.id IN (SELECT o.id FROM jobs o WHERE o.agent_id = p_agent AND o.type = 'Deployment' AND o.status = 'Pending'
+            AND o.run_after <= engine_now() ORDER BY o.id LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED);
+    END IF;
+    RETURN QUERY
+    SELECT j.id, j.type::text, j.certificate_id, j.status::text, c.common_name::text, c.sans, j.target_id,
+        t.type::text, t.config, j.version_id, v.serial_number::text, v.fingerprint_sha256::text, v.not_after
+    FROM jobs j
+    JOIN managed_certificates c ON c.id = j.certificate_id
+    LEFT JOIN deployment_targets t ON t.id = j.target_id
+    LEFT JOIN certificate_versions v ON v.id = j.version_id
+    WHERE j.agent_id = p_agent
+        AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running')))
+        AND j.status <> 'Pending'
+    ORDER BY j.id LIMIT p_limit;
+END $$;
+
+-- Which of these agents have something to fetch, or to hear: that they were
+-- retired.
+CREATE FUNCTION agents_with_work(p_agents text[]) RETURNS SETOF text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT a.id FROM unnest(p_agents) AS a (id)
+    WHERE EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = a.id
+            AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running'))))
+        OR EXISTS (SELECT 1 FROM agents g WHERE g.id = a.id AND g.retired_at IS NOT NULL)
+$$;
+
+-- An agent's report on its own job.  Idempotent by (job, version).  Outcomes:
+-- updated, repeated, contradiction (409), other_version (409), unknown,
+-- not_allowed (a state only the server may set, or a job not in hand).
+CREATE FUNCTION job_report(p_agent text, p_job text, p_status text, p_error text, p_version text)
+RETURNS TABLE (outcome text, status text, certificate_id text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+    v_job record;
+BEGIN
+    PERFORM jobs_lock(ARRAY[p_job]);
+    SELECT j.* INTO v_job FROM jobs j WHERE j.id = p_job AND j.agent_id = p_agent;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT 'unknown', NULL::text, NULL::text;
+        RETURN;
+    END IF;
+    IF p_version IS NOT NULL AND v_job.type = 'Deployment' AND v_job.version_id IS DISTINCT FROM p_version THEN
+        RETURN QUERY SELECT 'other_version', v_job.status::text, v_job.certificate_id::text;
+        RETURN;
+    END IF;
+    IF v_job.status IN ('Completed', 'Failed', 'Cancelled') THEN
+        RETURN QUERY SELECT CASE WHEN v_job.status = p_status THEN 'repeated' ELSE 'contradiction' END,
+            v_job.status::text, v_job.certificate_id::text;
+        RETURN;
+    END IF;
+    IF v_job.type <> 'Deployment' THEN
+        IF v_job.status = 'AwaitingCSR' AND p_status = 'Failed' THEN
+            PERFORM job_finish(ARRAY[p_job], '{Failed}', ARRAY[coalesce(nullif(p_error, ''), 'the agent could not make a key or CSR')]);
+            RETURN QUERY SELECT 'updated', 'Failed', v_job.certificate_id::text;
+        ELSE
+            RETURN QUERY SELECT 'not_allowed', v_job.status::text, v_job.certificate_id::text;
+        END IF;
+        RETURN;
+    END IF;
+    IF v_job.status <> 'Running' THEN
+        RETURN QUERY SELECT 'not_allowed', v_job.status::text, v_job.certificate_id::text;
+        RETURN;
+    END IF;
+    IF p_status = 'Running' THEN
+        RETURN QUERY SELECT 'repeated', v_job.status::text, v_job.certificate_id::text;
+        RETURN;
+    END IF;
+    IF p_status = 'Completed' AND v_job.verification_status = 'failed' THEN
+        RETURN QUERY SELECT 'contradiction', v_job.status::text, v_job.certificate_id::text;
+        RETURN;
+    END IF;
+    IF p_status = 'Completed' THEN
+        UPDATE jobs j SET verification_status = CASE WHEN j.verification_status = 'success' THEN 'success' ELSE 'skipped' END
+            WHERE j.id = p_job;
+        UPDATE certificate_target_mappings m SET deployed_version_id = v_job.version_id, deployed_at = v_now, deploy_failures = 0,
+            deploy_after = '-infinity'
+        WHERE m.certificate_id = v_job.certificate_id AND m.target_id = v_job.target_id;
+        UPDATE managed_certificates c SET last_deployment_at = v_now WHERE c.id = v_job.certificate_id;
+    ELSE
+        -- Deployed differs from desired still, so the redeploy duty comes
+        -- back to it: 30 s later, doubling to an hour.
+        UPDATE certificate_target_mappings m SET deploy_failures = m.deploy_failures + 1,
+            deploy_after = v_now + make_interval(secs => least(3600, 30 * power(2, least(m.deploy_failures, 7))))
+        WHERE m.certificate_id = v_job.certificate_id AND m.target_id = v_job.target_id
+            -- A newer version need not wait for what the older one did.
+            AND m.desired_version_id IS NOT DISTINCT FROM v_job.version_id;
+    END IF;
+    PERFORM job_finish(ARRAY[p_job], ARRAY[p_status], ARRAY[nullif(p_error, '')]);
+    -- A newer version may have come while this one was being installed.
+    PERFORM deployments_fan_out(ARRAY[v_job.certificate_id], v_now);
+    RETURN QUERY SELECT 'updated', p_status, v_job.certificate_id::text;
+END $$;
+
+-- What the agent's handshake saw.  Outcomes: stored, unknown, final.
+CREATE FUNCTION job_verify(p_agent text, p_job text, p_target text, p_verified bool, p_actual text, p_error text)
+RETURNS TABLE (outcome text, verified_at timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now();
+BEGIN
+    UPDATE jobs j SET verification_status = CASE WHEN p_verified THEN 'success' ELSE 'failed' END, verified_at = v_now,
+        verification_fingerprint = p_actual, verification_error = nullif(p_error, '')
+    WHERE j.id = p_job AND j.type = 'Deployment' AND (p_agent IS NULL OR j.agent_id = p_agent) AND j.target_id = p_target
+        AND j.status = 'Running';
+    IF FOUND THEN
+        RETURN QUERY SELECT 'stored', v_now;
+    ELSE
+        RETURN QUERY SELECT CASE WHEN count(*) > 0 THEN 'final' ELSE 'unknown' END, max(j.verified_at)
+        FROM jobs j WHERE j.id = p_job AND (p_agent IS NULL OR j.agent_id = p_agent) AND j.target_id = p_target;
+    END IF;
+END $$;

@@ -1,0 +1,134 @@
+-- Revocation lists: when one is due, and what reads and writes them.
+
+-- Whether an issuer's list lacks a revocation that was made up to an hour
+-- before it or any time after.  The hour bounds what numbers of another
+-- cluster, in a database that was restored, can make of it.
+CREATE FUNCTION crl_is_behind(p_issuer text, p_this_update timestamptz, p_snapshot pg_snapshot) RETURNS bool
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT EXISTS (SELECT 1 FROM certificate_revocations r
+        WHERE r.issuer_id = p_issuer AND r.created_at > p_this_update - interval '1 hour'
+            AND (r.created_at > p_this_update OR NOT pg_visible_in_snapshot(r.xid, p_snapshot)))
+$$;
+
+-- A list is due when there is none, when half its life is over, when its CA
+-- has another certificate now, or when it is behind; the last alone is looked
+-- at often, but no list is made again before twenty times what making it took
+-- has passed.
+CREATE FUNCTION duty_crl_refresh(p_limit int, p_only_behind bool) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_n bigint;
+BEGIN
+    INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
+    SELECT id_new('task'), 'crl_build', ca.issuer_id, 'crl:' || ca.issuer_id, ca.issuer_id, v_now, v_now
+    FROM ca_certificates ca
+    LEFT JOIN crl_cache k ON k.issuer_id = ca.issuer_id
+    WHERE ca.not_after > v_now
+        AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || ca.issuer_id)
+        AND CASE
+            WHEN k.issuer_id IS NULL THEN true
+            WHEN NOT p_only_behind AND (k.ca_fingerprint <> ca.fingerprint_sha256
+                OR v_now > k.this_update + (k.next_update - k.this_update) / 2) THEN true
+            WHEN v_now < k.generated_at + make_interval(secs => greatest(2, k.generation_duration_ms * 20 / 1000.0)) THEN false
+            ELSE crl_is_behind(ca.issuer_id, k.this_update, k.snapshot) END
+    ORDER BY ca.issuer_id LIMIT p_limit
+    ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    RETURN v_n;
+END $$;
+
+-- Somebody asked for a list that is not there.
+CREATE FUNCTION crl_request(p_issuer text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
+    SELECT id_new('task'), 'crl_build', p_issuer, 'crl:' || p_issuer, p_issuer, engine_now(), engine_now()
+    WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || p_issuer)
+    ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
+$$;
+
+-- The number of the list that a task is about to make.  It is the time, or
+-- one more than the last where that is more: so it also grows in a database
+-- that was put back to an older state.  The row is locked until the
+-- revocations were read in the same transaction, so that a list with a higher
+-- number never knows less.  No row: the lease is lost.
+CREATE FUNCTION crl_begin(p_worker text, p_lease bigint, p_task text)
+RETURNS TABLE (crl_number bigint, this_update timestamptz, snapshot pg_snapshot)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    v_issuer text;
+    v_now timestamptz := date_trunc('second', engine_now());
+    v_number bigint;
+BEGIN
+    SELECT t.issuer_id INTO v_issuer FROM tasks t
+        WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running';
+    IF v_issuer IS NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO crl_numbers AS n (issuer_id, last_number) VALUES (v_issuer, extract(epoch FROM v_now)::bigint)
+        ON CONFLICT (issuer_id) DO UPDATE SET last_number = greatest(n.last_number + 1, excluded.last_number)
+        RETURNING n.last_number INTO v_number;
+    RETURN QUERY SELECT v_number, v_now, pg_current_snapshot();
+END $$;
+
+-- What goes into it, by serial.  A certificate that expired is kept for a
+-- week, so that it stands in a list made after its end (RFC 5280 section
+-- 3.3); those of less than an hour by a profile for such are left out.
+-- Whether a serial is a number is for the reader to see.
+CREATE FUNCTION crl_revocations(p_worker text, p_lease bigint, p_task text)
+RETURNS TABLE (serial text, revoked_at bigint, reason text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET work_mem = '32MB' AS $$
+    SELECT lpad(lower(r.serial_number), 40, '0') COLLATE "C" AS serial, floor(extract(epoch FROM r.revoked_at))::bigint, r.reason
+    FROM certificate_revocations r
+    LEFT JOIN certificate_versions v ON v.issuer_id = r.issuer_id AND v.serial_number = r.serial_number
+    LEFT JOIN managed_certificates c ON c.id = r.certificate_id
+    LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
+    WHERE r.issuer_id = (SELECT t.issuer_id FROM tasks t
+            WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running')
+        AND length(r.serial_number) <= 40
+        AND (v.not_after IS NULL OR v.not_after > (SELECT engine_now()) - interval '7 days')
+        AND NOT (coalesce(p.allow_short_lived, false) AND coalesce(v.not_after - v.not_before < interval '1 hour', false))
+    ORDER BY 1
+$$;
+
+-- The task is done: its list is kept unless a later one stands there already.
+-- Outcomes: stored, older, lost.
+CREATE FUNCTION crl_store(p_worker text, p_lease bigint, p_task text, p_der bytea, p_number bigint, p_this timestamptz,
+    p_next timestamptz, p_revoked int, p_etag text, p_ca text, p_snapshot pg_snapshot, p_ms int) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_issuer text;
+    v_now timestamptz := engine_now();
+    v_stored bool;
+BEGIN
+    DELETE FROM tasks t
+        WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
+        RETURNING t.issuer_id INTO v_issuer;
+    IF v_issuer IS NULL THEN
+        RETURN 'lost';
+    END IF;
+    INSERT INTO crl_cache AS k (issuer_id, crl_der, crl_number, this_update, next_update, generated_at,
+        generation_duration_ms, revoked_count, etag, ca_fingerprint, snapshot)
+    VALUES (v_issuer, p_der, p_number, p_this, p_next, v_now, p_ms, p_revoked, p_etag, p_ca, p_snapshot)
+    ON CONFLICT (issuer_id) DO UPDATE SET crl_der = excluded.crl_der, crl_number = excluded.crl_number,
+        this_update = excluded.this_update, next_update = excluded.next_update, generated_at = excluded.generated_at,
+        generation_duration_ms = excluded.generation_duration_ms, revoked_count = excluded.revoked_count,
+        etag = excluded.etag, ca_fingerprint = excluded.ca_fingerprint, snapshot = excluded.snapshot, updated_at = v_now
+        WHERE k.crl_number < excluded.crl_number;
+    v_stored := FOUND;
+    INSERT INTO crl_generation_events (issuer_id, crl_number, duration_ms, revoked_count, started_at, succeeded, error)
+        VALUES (v_issuer, p_number, p_ms, p_revoked, v_now - make_interval(secs => p_ms / 1000.0), true,
+            CASE WHEN NOT v_stored THEN 'a later list stood there already' END);
+    DELETE FROM crl_generation_events e WHERE e.issuer_id = v_issuer AND e.started_at < v_now - interval '30 days';
+    RETURN CASE WHEN v_stored THEN 'stored' ELSE 'older' END;
+END $$;
+
+CREATE FUNCTION crl_failed(p_worker text, p_lease bigint, p_task text, p_ms int, p_error text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    INSERT INTO crl_generation_events (issuer_id, crl_number, duration_ms, revoked_count, started_at, succeeded, error)
+    SELECT t.issuer_id, 0, p_ms, 0, engine_now() - make_interval(secs => p_ms / 1000.0), false, p_error
+    FROM tasks t
+    WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
+        AND t.issuer_id IS NOT NULL
+$$;

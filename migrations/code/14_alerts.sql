@@ -1,0 +1,126 @@
+-- Alerts before certificates expire.
+
+-- A policy's thresholds; what is no number of days is passed over.
+CREATE FUNCTION thresholds_of(p_thresholds jsonb) RETURNS SETOF int LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN x.v ~ '^[0-9]{1,3}$' THEN x.v::int END
+    FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(p_thresholds) = 'array' THEN p_thresholds ELSE '[]' END) AS x (v)
+    WHERE x.v ~ '^[0-9]{1,3}$'
+$$;
+
+-- Alerts of these certificates, as far as they are due and were not made: one
+-- a channel, for the tightest threshold passed.  A threshold that lies before
+-- the certificate's validity began is never passed.
+CREATE FUNCTION expiry_alerts_make(p_ids text[], p_now timestamptz) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_n bigint;
+BEGIN
+    WITH due AS MATERIALIZED (
+        SELECT c.id, c.name, c.common_name, c.expires_at, c.owner_id, p.alert_channels, p.alert_severity_map, t.days
+        FROM managed_certificates c
+        JOIN renewal_policies p ON p.id = c.renewal_policy_id
+        CROSS JOIN LATERAL (SELECT min(d) AS days FROM thresholds_of(p.alert_thresholds_days) AS d
+            WHERE c.expires_at <= p_now + d * interval '24 hours'
+                AND (c.valid_from IS NULL OR c.valid_from < c.expires_at - d * interval '24 hours')) t
+        WHERE c.id = ANY (p_ids) AND c.status NOT IN ('Revoked', 'Archived') AND t.days IS NOT NULL
+    ), fresh AS (
+        INSERT INTO expiry_alerts AS a (certificate_id, expires_at, threshold_days, alerted_at)
+        SELECT d.id, d.expires_at, d.days, p_now FROM due d ORDER BY d.id
+        ON CONFLICT (certificate_id) DO UPDATE SET expires_at = excluded.expires_at,
+            threshold_days = excluded.threshold_days, alerted_at = excluded.alerted_at
+            WHERE a.expires_at <> excluded.expires_at OR a.threshold_days > excluded.threshold_days
+        RETURNING certificate_id
+    ), tiered AS (
+        SELECT d.*, coalesce(nullif(lower(d.alert_severity_map ->> d.days::text), ''),
+                CASE d.days WHEN 30 THEN 'informational' WHEN 14 THEN 'warning' WHEN 7 THEN 'warning' WHEN 0 THEN 'critical'
+                    ELSE 'informational' END) AS tier
+        FROM due d JOIN fresh f ON f.certificate_id = d.id
+    ), routed AS (
+        SELECT t.*, CASE WHEN t.tier IN ('informational', 'warning', 'critical') THEN t.tier ELSE 'informational' END AS severity,
+            CASE WHEN jsonb_typeof(t.alert_channels -> t.tier) = 'array' THEN t.alert_channels -> t.tier
+                ELSE '["Email"]' END AS channels
+        FROM tiered t
+    ), sent AS (
+        SELECT r.*, x.name AS given,
+            enum_canonical(x.name, '{Email,Webhook,Slack,Teams,PagerDuty,OpsGenie}') AS channel
+        FROM routed r CROSS JOIN LATERAL (SELECT DISTINCT e.name FROM jsonb_array_elements_text(r.channels) AS e (name)) x
+    ), made AS (
+        INSERT INTO notification_events (id, type, certificate_id, channel, recipient, message, created_at, severity, threshold_days)
+        SELECT DISTINCT ON (s.id, s.channel) id_new('notif'), 'ExpirationWarning', s.id, s.channel,
+            left(coalesce(nullif(o.email, ''), s.owner_id), 255),
+            format('Certificate %s (%s) %s on %s UTC [threshold:%s]', s.name, s.common_name,
+                CASE WHEN s.expires_at <= p_now THEN 'expired' ELSE format('expires in %s days,',
+                    floor(extract(epoch FROM s.expires_at - p_now) / 86400)) END,
+                to_char(s.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), s.days),
+            p_now, s.severity, s.days
+        FROM sent s LEFT JOIN owners o ON o.id = s.owner_id
+        WHERE s.channel IN ('Email', 'Webhook', 'Slack', 'Teams', 'PagerDuty', 'OpsGenie')
+        ORDER BY s.id, s.channel
+        RETURNING 1
+    ), skipped AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT 'system', 'System', 'expiration_alert_skipped_no_channels', 'certificate', r.id,
+            jsonb_build_object('threshold_days', r.days, 'severity', r.severity)
+        FROM routed r WHERE r.channels = '[]'
+        UNION ALL
+        SELECT 'system', 'System', 'expiration_alert_skipped_invalid_channel', 'certificate', s.id,
+            jsonb_build_object('threshold_days', s.days, 'severity', s.severity, 'channel', s.given)
+        FROM sent s WHERE s.channel NOT IN ('Email', 'Webhook', 'Slack', 'Teams', 'PagerDuty', 'OpsGenie')
+    )
+    SELECT count(*) INTO v_n FROM made;
+    RETURN v_n;
+END $$;
+
+-- One piece of a run.  What it looks at are the certificates whose distance
+-- to their end passed one of the thresholds in use since the last time, and
+-- those that were made since; so its cost follows what happens, not how many
+-- certificates there are.  Once a day, and when a policy was changed, it looks
+-- again at all that are within a threshold, for what was changed by hand.
+-- A piece ends where a window holds p_limit certificates.
+CREATE FUNCTION duty_expiry_alerts(p_limit int, p_is_first bool) RETURNS TABLE (rows bigint, is_more bool)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_state expiry_alert_state;
+    v_days int[];
+    v_from timestamptz;
+    v_to timestamptz;
+    v_made_from timestamptz;
+    v_made_to timestamptz;
+    v_ids text[];
+    -- Of what ended longer ago than this everybody knows.
+    v_known constant interval := '7 days';
+BEGIN
+    SELECT s.* INTO v_state FROM expiry_alert_state s FOR UPDATE;
+    SELECT coalesce(array_agg(DISTINCT d), '{}') INTO v_days
+        FROM renewal_policies p CROSS JOIN LATERAL thresholds_of(p.alert_thresholds_days) AS d;
+    v_from := v_state.crossed_to;
+    -- In a run of many pieces the overlap, for what commits late, is one.
+    v_made_from := v_state.created_to - CASE WHEN p_is_first THEN interval '10 minutes' ELSE interval '0' END;
+    IF p_is_first AND (v_state.full_at < v_now - interval '24 hours'
+            OR EXISTS (SELECT 1 FROM renewal_policies p WHERE p.updated_at > v_state.full_at)) THEN
+        v_state.full_at := v_now;
+        v_from := v_now - coalesce((SELECT max(d) FROM unnest(v_days) d), 0) * interval '24 hours' - v_known;
+        -- Those are all; the new ones need no look of their own.
+        v_made_from := v_now;
+        v_state.created_to := v_now;
+    END IF;
+    SELECT least(v_now, min((SELECT c.expires_at FROM managed_certificates c
+            WHERE c.expires_at > v_from + d * interval '24 hours' ORDER BY c.expires_at OFFSET p_limit LIMIT 1)
+        - d * interval '24 hours')) INTO v_to
+    FROM unnest(v_days) d;
+    v_to := coalesce(v_to, v_now);
+    v_made_to := least(v_now, (SELECT c.created_at FROM managed_certificates c
+        WHERE c.created_at > v_state.created_to ORDER BY c.created_at OFFSET p_limit LIMIT 1));
+    SELECT array_agg(f.id) INTO v_ids FROM (
+        SELECT c.id FROM unnest(v_days) d JOIN managed_certificates c
+            ON c.expires_at > greatest(v_from + d * interval '24 hours', v_now - v_known)
+                AND c.expires_at <= v_to + d * interval '24 hours'
+        UNION
+        SELECT c.id FROM managed_certificates c
+        WHERE c.created_at > v_made_from AND c.created_at <= v_made_to AND c.expires_at > v_now - v_known
+            AND c.expires_at <= v_now + (SELECT max(d) FROM unnest(v_days) d) * interval '24 hours') f;
+    UPDATE expiry_alert_state s SET crossed_to = v_to, created_to = v_made_to, full_at = v_state.full_at;
+    RETURN QUERY SELECT CASE WHEN v_ids IS NULL THEN 0 ELSE expiry_alerts_make(v_ids, v_now) END,
+        v_to < v_now OR v_made_to < v_now;
+END $$;

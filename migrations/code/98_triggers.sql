@@ -1,0 +1,84 @@
+-- What the tables call by themselves: defaults and triggers.  They are those of
+-- the code that was installed last, and serve the programs of every version that
+-- still runs.  Each pins its own search_path, so that it finds its own functions
+-- in whatever session it runs.
+--
+-- The locks are taken at once and held for moments; each is waited for so
+-- briefly that who waits for us meanwhile never waits long enough to be taken
+-- for a deadlock's victim.  Whoever installs this tries again.
+SET LOCAL lock_timeout = '100ms';
+LOCK TABLE managed_certificates, agents, jobs, issuers, renewal_policies, audit_blocks, audit_epochs
+    IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE audit_attachments, audit_events IN ACCESS EXCLUSIVE MODE;
+
+-- --- defaults ---
+
+ALTER TABLE audit_events ALTER COLUMN id SET DEFAULT id_new('audit'), ALTER COLUMN epoch SET DEFAULT audit_epoch();
+ALTER TABLE audit_attachments ALTER COLUMN id SET DEFAULT id_new('att');
+SELECT audit_partitions_ensure(13);
+
+-- --- spelling ---
+
+CREATE OR REPLACE TRIGGER certificates_canonical BEFORE INSERT OR UPDATE OF status ON managed_certificates FOR EACH ROW
+    WHEN (NEW.status NOT IN ('Pending', 'Active', 'Expiring', 'Expired', 'RenewalInProgress', 'Failed', 'Revoked', 'Archived'))
+    EXECUTE FUNCTION certificates_canonical();
+CREATE OR REPLACE TRIGGER agents_canonical BEFORE INSERT OR UPDATE OF status ON agents FOR EACH ROW
+    WHEN (NEW.status NOT IN ('Online', 'Offline', 'Degraded')) EXECUTE FUNCTION agents_canonical();
+CREATE OR REPLACE TRIGGER jobs_canonical BEFORE INSERT OR UPDATE OF status, type ON jobs FOR EACH ROW
+    WHEN (NEW.status NOT IN ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running', 'Completed', 'Failed', 'Cancelled')
+        OR NEW.type NOT IN ('Issuance', 'Renewal', 'Deployment', 'Validation'))
+    EXECUTE FUNCTION jobs_canonical();
+
+-- --- counters ---
+
+CREATE OR REPLACE TRIGGER managed_certificates_added AFTER INSERT ON managed_certificates
+    REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION row_counts_added();
+CREATE OR REPLACE TRIGGER managed_certificates_removed AFTER DELETE ON managed_certificates
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION row_counts_removed();
+CREATE OR REPLACE TRIGGER managed_certificates_emptied AFTER TRUNCATE ON managed_certificates
+    FOR EACH STATEMENT EXECUTE FUNCTION row_counts_emptied();
+
+-- --- when renewal falls due ---
+
+CREATE OR REPLACE TRIGGER certificates_renew_after BEFORE INSERT ON managed_certificates FOR EACH ROW
+    WHEN (NEW.expires_at IS NOT NULL AND NEW.renew_after IS NULL) EXECUTE FUNCTION certificates_renew_after();
+CREATE OR REPLACE TRIGGER certificates_renew_after_moved BEFORE UPDATE OF renewal_policy_id, issuer_id ON managed_certificates
+    FOR EACH ROW
+    WHEN (NEW.expires_at IS NOT NULL AND (NEW.renewal_policy_id <> OLD.renewal_policy_id
+        OR (NEW.issuer_id <> OLD.issuer_id AND NEW.renew_after IS NULL)))
+    EXECUTE FUNCTION certificates_renew_after();
+CREATE OR REPLACE TRIGGER certificates_keep_window BEFORE UPDATE OF renew_after ON managed_certificates FOR EACH ROW
+    WHEN (NEW.ari_for = NEW.expires_at AND NEW.renew_after IS NOT NULL) EXECUTE FUNCTION certificates_keep_window();
+CREATE OR REPLACE TRIGGER certificates_renewal_floor BEFORE UPDATE OF last_renewal_at ON managed_certificates FOR EACH ROW
+    WHEN (NEW.renew_after < NEW.last_renewal_at + interval '5 seconds')
+    EXECUTE FUNCTION certificates_renewal_floor();
+CREATE OR REPLACE TRIGGER policies_renew_after AFTER UPDATE OF renewal_window_days, renewal_percent, auto_renew ON renewal_policies
+    FOR EACH ROW
+    WHEN (OLD.renewal_window_days <> NEW.renewal_window_days OR OLD.renewal_percent IS DISTINCT FROM NEW.renewal_percent
+        OR (NEW.auto_renew AND NOT OLD.auto_renew))
+    EXECUTE FUNCTION policies_renew_after();
+CREATE OR REPLACE TRIGGER issuers_renew_after AFTER UPDATE OF enabled ON issuers FOR EACH ROW
+    WHEN (NEW.enabled AND NOT OLD.enabled) EXECUTE FUNCTION issuers_renew_after();
+
+-- --- lanes ---
+
+CREATE OR REPLACE TRIGGER issuers_lane AFTER INSERT ON issuers FOR EACH ROW EXECUTE FUNCTION lanes_for_issuer();
+
+-- --- what nobody may change ---
+
+CREATE OR REPLACE TRIGGER audit_events_worm_trigger BEFORE UPDATE OR DELETE ON audit_events
+    FOR EACH ROW EXECUTE FUNCTION audit_refuse_change();
+CREATE OR REPLACE TRIGGER audit_events_worm_truncate BEFORE TRUNCATE ON audit_events
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change();
+CREATE OR REPLACE TRIGGER audit_attachments_worm BEFORE UPDATE ON audit_attachments
+    FOR EACH ROW EXECUTE FUNCTION audit_attachments_refuse_change();
+CREATE OR REPLACE TRIGGER audit_attachments_worm_truncate BEFORE TRUNCATE ON audit_attachments
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_attachments_refuse_change();
+CREATE OR REPLACE TRIGGER audit_blocks_worm BEFORE UPDATE OR DELETE ON audit_blocks
+    FOR EACH ROW EXECUTE FUNCTION audit_chain_refuse_change();
+CREATE OR REPLACE TRIGGER audit_blocks_worm_truncate BEFORE TRUNCATE ON audit_blocks
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_chain_refuse_change();
+CREATE OR REPLACE TRIGGER audit_epochs_worm BEFORE UPDATE OR DELETE ON audit_epochs
+    FOR EACH ROW EXECUTE FUNCTION audit_chain_refuse_change();
+CREATE OR REPLACE TRIGGER audit_epochs_worm_truncate BEFORE TRUNCATE ON audit_epochs
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_chain_refuse_change();
