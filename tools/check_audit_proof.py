@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Checks what `certctl audit prove ID` wrote, with nothing but a known hash.
 
     check_audit_proof.py PROOF.json BLOCK_HASH

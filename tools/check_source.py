@@ -4,6 +4,7 @@
 Reads NUL-separated paths on standard input and prints `path:line: finding`.
 Exit status 1 when there is any; lines that start with `note:` do not count.
 """
+import ast
 import os
 import re
 import sys
@@ -22,6 +23,7 @@ MACHINE_PATH = re.compile(
 ASSIGN_IN_IF = re.compile(r"(?<![=!<>+\-*/%&|^])=(?!=)")
 TEXT_SUFFIXES = (".c", ".h", ".py", ".sh", ".sql", ".md", ".build", ".def", ".txt", ".yml", ".yaml", ".conf", ".json")
 DAEMONS = ("apiserver", "scheduler", "worker", "agent", "cli")
+FOREIGN_PYTHON = re.compile(r"(?<![\w/.-])python3\s+\S")
 FILE_LINES, FUNCTION_LINES = 600, 100
 
 found = 0
@@ -117,9 +119,38 @@ def check_script(path, source):
     lines = source.split("\n")
     if path.endswith(".sh") and not any(line.startswith("# ") for line in lines[1:3]):
         finding(path, 1, "script does not say what it is for")
+    # What stands first in PATH may be another Python, without the packages or slow to start.
+    if path.endswith(".sh"):
+        for number, line in enumerate(lines, 1):
+            if FOREIGN_PYTHON.search(line) and not line.lstrip().startswith("#"):
+                finding(path, number, "a script calls /usr/bin/python3")
+    if path.endswith(".py") and lines[0].startswith("#!") and lines[0] != "#!/usr/bin/python3":
+        finding(path, 1, "the first line names /usr/bin/python3")
     if path.endswith(".py") and os.path.basename(path) != "__init__.py":
         if not re.match(r'(#!.*\n)?(#.*\n)*r?"""', source):
             finding(path, 1, "module has no docstring")
+
+
+def always_true(test):
+    """An assert of this can't fail: what is never empty, a thing compared with itself, a count that is not negative."""
+    if isinstance(test, (ast.GeneratorExp, ast.Lambda, ast.JoinedStr)):
+        return True
+    if isinstance(test, (ast.Tuple, ast.List, ast.Constant)):
+        return bool(getattr(test, "elts", None) or getattr(test, "value", None))
+    if isinstance(test, ast.BoolOp):
+        return (any if isinstance(test.op, ast.Or) else all)(always_true(v) for v in test.values)
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        left, right = test.left, test.comparators[0]
+        counted = isinstance(left, ast.Call) and re.search(r"count|^len\(", ast.unparse(left), re.I)
+        not_negative = isinstance(test.ops[0], ast.GtE) and ast.unparse(right) == "0"
+        return ast.dump(left) == ast.dump(right) and isinstance(left, (ast.Name, ast.Attribute)) or bool(counted and not_negative)
+    return False
+
+
+def check_asserts(path, source):
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assert) and always_true(node.test):
+            finding(path, node.lineno, "this assert can't fail")
 
 
 def main():
@@ -135,6 +166,8 @@ def main():
         check_text(path, source)
         if path.endswith((".c", ".h")):
             check_c(path, source)
+        if path.endswith(".py"):
+            check_asserts(path, source)
         check_script(path, source)
     return 1 if found else 0
 

@@ -22,7 +22,7 @@ esac
 case $mode in
 check)
     git ls-files -z '*.c' '*.h' |
-        xargs -0 -r "$format" --style=file --dry-run -Werror
+        xargs -0 -r -n 50 -P "$(nproc)" "$format" --style=file --dry-run -Werror
     ;;
 fix)
     git ls-files -z '*.c' '*.h' | xargs -0 -r "$format" --style=file -i

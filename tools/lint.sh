@@ -15,7 +15,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # Ours only, each file once.
-python3 - "$build" "$root" "$work" "$pattern" <<'PY'
+/usr/bin/python3 - "$build" "$root" "$work" "$pattern" <<'PY'
 import json, os, sys
 build, root, work, pattern = sys.argv[1:]
 with open(build + "/compile_commands.json", encoding="utf-8") as f:
