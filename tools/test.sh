@@ -60,7 +60,8 @@ build() { # DIR OPTIONS...
 meson_tests() { # NAME DIR ARGUMENTS...
     local name=$1 dir=$2 log=$logs/$1.log from=$SECONDS ok bad
     shift 2
-    meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1
+    # More at once than there are cores: much of it only waits.
+    meson test -C "$dir" --no-rebuild --print-errorlogs --num-processes $((2 * $(nproc))) "$@" >"$log" 2>&1
     ok=$(number "$log" '^Ok: +[0-9]+')
     bad=$(($(number "$log" '^Fail: +[0-9]+') + $(number "$log" '^Timeout: +[0-9]+') + $(number "$log" '^Unexpected Pass: +[0-9]+')))
     # Nothing ran: that is a failure as well.
@@ -70,7 +71,7 @@ meson_tests() { # NAME DIR ARGUMENTS...
 
 pytests() { # NAME BUILD_DIR
     local name=$1 log=$logs/$1.log from=$SECONDS ok bad
-    BUILD_DIR=$2 /usr/bin/python3 -m pytest -q -n 2 --dist loadfile tests/integration >"$log" 2>&1
+    BUILD_DIR=$2 /usr/bin/python3 -m pytest -q -n $(($(nproc) + 1)) --dist loadfile tests/integration >"$log" 2>&1
     local status=$?
     ok=$(number "$log" '[0-9]+ passed')
     bad=$(($(number "$log" '[0-9]+ failed') + $(number "$log" '[0-9]+ error')))

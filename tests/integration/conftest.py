@@ -6,6 +6,7 @@ migrated, and an apiserver; the rest is started as the file needs it
 (start_scheduler, start_worker, start_agent, start_nginx of the fleet).  The
 build under test is named by BUILD_DIR.
 """
+import ctypes
 import itertools
 import os
 import signal
@@ -18,14 +19,47 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from fleet import BOOTSTRAP, BUILD, Fleet  # noqa: E402
 
 LIMIT_S = 60
+PR_SET_PDEATHSIG = 1
 LOG_LINES = 15
+LONGEST = ("test_hostile_ca", "test_hosts", "test_processes", "test_renewal", "test_bulk", "test_guard", "test_interrupted")
 # Of these every expected refusal logs lines.
 QUIET = {"initdb", "migrate", "postgres"}
 
 
+def pytest_configure(config):
+    """A worker of xdist ends with who started it, whatever ended that one."""
+    if hasattr(config, "workerinput"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def pytest_sessionstart(session):
+    """Who starts the workers makes the database that every fleet begins with."""
     if not (BUILD / "apiserver" / "certctl-apiserver").exists():
         pytest.exit(f"no certctl-apiserver below {BUILD}: build first, or set BUILD_DIR", 2)
+    if hasattr(session.config, "workerinput"):
+        Fleet.template = session.config.workerinput["template"]
+        return
+    made = session.config.made = Fleet("template")
+    made.start_postgres()
+    made.processes["postgres"].stop(signo=signal.SIGINT)
+    Fleet.template = made.pgdata
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    node.workerinput["template"] = str(Fleet.template)
+
+
+def pytest_sessionfinish(session):
+    made = getattr(session.config, "made", None)
+    if made is not None:
+        made.close()
+        assert not made.alarms, "\n".join(made.alarms)
+
+
+def pytest_collection_modifyitems(items):
+    """Files go to the workers in this order: one of these begun last would be waited for alone."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -93,7 +93,7 @@ def test_a_row_that_moved_to_another_block(trail):
 def test_a_changed_block(trail, column, value):
     audit.tamper(trail, f"UPDATE audit_blocks SET {column} = {value} WHERE n = 2")
     assert "block 2: block changed: its hash is not that of its fields" in verify(trail)["faults"]
-    assert all(f.startswith("block 2:") for f in verify(trail)["faults"])
+    assert {f.split(":")[0] for f in verify(trail)["faults"]} == {"block 2"}
 
 
 def test_a_missing_block(trail):
@@ -270,7 +270,9 @@ def test_a_proof_holds_for_every_row(trail, tmp_path):
         audit.write(trail, n)
         audit.seal(trail)
     hashes = dict(trail.query("SELECT n::text, encode(hash, 'hex') FROM audit_blocks"))
-    for (event,) in trail.query("SELECT id FROM audit_events WHERE seq > %s", trail.seqs[-1][-1]):
+    events = trail.query("SELECT id FROM audit_events WHERE seq > %s", trail.seqs[-1][-1])
+    assert len(events) >= 11
+    for (event,) in events:
         reply = trail.api.need("GET", f"/api/v1/audit/{event}/proof")
         (tmp_path / "p").write_text(json.dumps(reply))
         done = check(tmp_path / "p", hashes[reply["block"]["n"]])

@@ -25,9 +25,11 @@ def shell_lines(text):
 
 
 def said(pattern):
-    """[(page's name, match)] in code of every page."""
-    return [(p.relative_to(ROOT).as_posix(), m) for p in PAGES for line in
+    """[(page's name, match)] in code of every page; some page must say it."""
+    found = [(p.relative_to(ROOT).as_posix(), m) for p in PAGES for line in
             [*shell_lines(p.read_text()), *re.findall(r"`([^`\n]+)`", p.read_text())] for m in re.findall(pattern, line)]
+    assert found, pattern
+    return found
 
 
 def run(program, *arguments):
@@ -49,9 +51,7 @@ def test_commands_exist():
 
 def test_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    found = said(r"^make ([a-z-]+)")
-    assert found
-    for page, target in found:
+    for page, target in said(r"^make ([a-z-]+)"):
         assert target in targets, f"{page}: make {target}"
 
 

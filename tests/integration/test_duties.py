@@ -77,6 +77,7 @@ def test_every_duty_is_shown(led):
         if d["runs"] and d["state"] == "waiting":
             assert d["last_outcome"] == "ok" and d["last_duration_ms"] >= 0 and d["late_ms"] <= 5000 + d["interval_ms"], d
             assert d["next_run_at"] > d["last_started_at"], d
+    assert any(d["runs"] for d in shown)
 
 
 def test_one_that_is_off_says_why(led):
@@ -91,8 +92,10 @@ def test_run_now(led):
     events = led.value("SELECT count(*) FROM audit_events WHERE action = 'duty_run_requested'")
     status, reply = led.api.post("/api/v1/admin/scheduler/run-now/process_rows", {})
     assert status == 202 and reply["duty"] == "process_rows" and reply["status"] == "run_requested", reply
-    after = wait_for(lambda: (lambda d: d["runs"] > before["runs"] and d)(duty(led, "process_rows")), 5, "the run")
-    assert after["last_outcome"] == "ok" and "run_requested_at" not in after
+    # Its own first run may come before the one that was asked for.
+    after = wait_for(lambda: (lambda d: d["runs"] > before["runs"] and "run_requested_at" not in d and d)(duty(led, "process_rows")),
+                     5, "the run")
+    assert after["last_outcome"] == "ok"
     assert led.query("SELECT actor, resource_id FROM audit_events WHERE action = 'duty_run_requested' ORDER BY seq OFFSET %s",
                      events) == [("admin", "process_rows")]
 
@@ -177,8 +180,7 @@ def test_the_page_names_every_duty_and_variable():
     for name, variable in TABLE:
         assert re.search(rf"^\| `{name}` \| \d", page, re.M), f"docs/operator/scheduler.md: duty {name}"
         assert f"`{variable}`" in page, f"docs/operator/scheduler.md: {variable} of {name}"
-    for name in re.findall(r"^\| `([a-z_]+)` \| \d", page, re.M):
-        assert name in NAMES, f"docs/operator/scheduler.md: there is no duty {name}"
+    assert set(re.findall(r"^\| `([a-z_]+)` \| \d", page, re.M)) <= set(NAMES)
 
 
 # --- short-lived certificates ---
@@ -325,7 +327,7 @@ def test_old_versions_go_and_needed_ones_stay(lonely):
         lonely.query("INSERT INTO certificate_revocations (id, certificate_id, serial_number, revoked_by, issuer_id) SELECT 'rev-' || id, "
                      "certificate_id, serial_number, 'admin', issuer_id FROM certificate_versions WHERE id = %s", v)
     chunks = remove(lonely, "duty_version_retention", keep=400 * DAY, limit=3)
-    assert all(rows <= 3 for rows, _ in chunks)
+    assert chunks and all(rows <= 3 for rows, _ in chunks)
     left = {r[0] for r in lonely.query("SELECT id FROM certificate_versions")}
     # the newest three of each key holder, the served one, the one a job names
     assert left == {versions[1], versions[2], *versions[5:], other, *quiet[1:], young}

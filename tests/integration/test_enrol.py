@@ -218,5 +218,5 @@ def test_a_second_agent_gets_a_key_of_its_own(plane, site):
 def test_the_state_needs_no_root(plane, site):
     """What the processes wrote is private where it must be."""
     assert stat.S_IMODE(os.stat(plane.dir / "agent-1" / "identity.json").st_mode) == 0o600
-    for path in (plane.dir / "journal").iterdir():
-        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    journals = list((plane.dir / "journal").iterdir())
+    assert journals and not [path for path in journals if stat.S_IMODE(path.stat().st_mode) & 0o077]

@@ -4,6 +4,7 @@ and nginx, each in a directory of its own below a short temporary one.
 
 Nothing here sleeps to synchronise: wait_for() looks until it is true or the
 deadline passes.  keep=True restarts a process that ends, as a supervisor does.
+guard.py ends what is left of it, also when the test was killed.
 """
 import contextlib
 import http.client
@@ -21,6 +22,8 @@ import time
 from pathlib import Path
 
 import psycopg2
+
+from guard import Guard
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BUILD_DIR", ROOT / "build")).resolve()
@@ -121,9 +124,9 @@ class Process:
         if self.popen.poll() is None:
             self.signal(signo)
 
-    def stop(self, timeout=15):
+    def stop(self, timeout=15, signo=15):
         """Asks it to end; returns the exit status (kills it past timeout)."""
-        self.ask_to_stop()
+        self.ask_to_stop(signo)
         return self.wait_end(timeout)
 
     def wait_end(self, timeout=15):
@@ -221,8 +224,13 @@ class Site:
 
 
 class Fleet:
+    # A migrated data directory at rest, which start_postgres() copies instead
+    # of making one: conftest.py makes it once.
+    template = None
+
     def __init__(self, name="t"):
         self.dir = Path(tempfile.mkdtemp(prefix=f"cc-{name[:8]}-", dir="/tmp"))
+        self.guard = Guard(self.dir)
         self.is_closing = False
         self.processes = {}
         self.as_root = os.geteuid() == 0
@@ -254,10 +262,7 @@ class Fleet:
         if self.as_root:
             os.chown(socket_dir, entry.pw_uid, entry.pw_gid)
         self.socket_dir = socket_dir
-        with open(self.dir / "log" / "initdb.log", "wb") as log:
-            subprocess.run([bin_dir / "initdb", "-D", self.pgdata, "-U", "postgres", "-A", "trust", "-E", "UTF8",
-                            "--locale=C", "--no-sync"], check=True, stdout=log, stderr=log, env=clean_env(), cwd="/",
-                           user=self.pg_user)
+        self.make_cluster(bin_dir)
         with open(self.pgdata / "pg_hba.conf", "a", encoding="ascii") as rules:
             rules.writelines(f"{line}\n" for line in hba)
         options = {"listen_addresses": "", "unix_socket_directories": str(socket_dir), "max_connections": "200",
@@ -268,6 +273,19 @@ class Fleet:
             argv += ["-c", f"{key}={value}"]
         self.spawn("postgres", argv, {}, keep=keep, user=self.pg_user)
         wait_for(self.database_is_up, 30, "PostgreSQL", every=0.05)
+        if self.template is None:
+            self.make_database()
+
+    def make_cluster(self, bin_dir):
+        if self.template is not None:
+            subprocess.run(["cp", "-a", "--reflink=auto", f"{self.template}/.", self.pgdata], check=True, cwd="/")
+            return
+        with open(self.dir / "log" / "initdb.log", "wb") as log:
+            subprocess.run([bin_dir / "initdb", "-D", self.pgdata, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                            "--locale=C", "--no-sync"], check=True, stdout=log, stderr=log, env=clean_env(), cwd="/",
+                           user=self.pg_user)
+
+    def make_database(self):
         with self.admin("postgres") as c:
             for role in ("certctl_apiserver", "certctl_scheduler", "certctl_worker"):
                 c.execute(f"CREATE ROLE {role} LOGIN")
@@ -333,7 +351,8 @@ class Fleet:
 
     # --- processes ---
     def spawn(self, name, argv, env, keep=False, user=None):
-        process = Process(self, name, [str(a) for a in argv], clean_env() | env, keep=keep, user=user)
+        mark = {"TEST_FLEET": str(self.dir)}  # what guard.py knows it by
+        process = Process(self, name, [str(a) for a in argv], clean_env() | mark | env, keep=keep, user=user)
         self.processes[name] = process
         return process
 
@@ -532,8 +551,7 @@ http {{
             postgres.ask_to_stop(signal.SIGINT)
             postgres.wait_end(20)
         self.alarms = self.find_alarms()
-        if os.environ.get("KEEP_TEST_DIR") != "1":
-            shutil.rmtree(self.dir, ignore_errors=True)
+        self.guard.end()
 
     def __enter__(self):
         return self

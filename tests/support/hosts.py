@@ -3,10 +3,11 @@ Two hosts made of network namespaces with a cable between them.  The thread
 that enters the first one takes all that it starts along; what runs on the
 second one is started with on_second as its prefix.
 """
-import contextlib
 import ctypes
 import os
 import subprocess
+
+from guard import Guard
 
 CLONE_NEWNET = 0x40000000
 FIRST, SECOND = "10.77.0.1", "10.77.0.2"
@@ -34,6 +35,8 @@ class Hosts:
             raise CannotMake("network namespaces need root")
         self.first, self.second = (f"cc{os.getpid()}{side}" for side in "ab")
         self.cable = f"cc{os.getpid()}"  # its name in both; 15 characters at most
+        # As commands, for the case that close() is never reached.
+        self.guard = Guard(f"/tmp/{self.cable}-hosts", [["/usr/sbin/ip", "netns", "del", n] for n in (self.first, self.second)])
         self.home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
             for name in (self.first, self.second):
@@ -63,6 +66,4 @@ class Hosts:
     def close(self):
         move_to(f"/proc/self/fd/{self.home}")
         os.close(self.home)
-        for name in (self.first, self.second):
-            with contextlib.suppress(CannotMake):
-                ip("netns", "del", name)
+        self.guard.end()

@@ -5,7 +5,8 @@ usage: with_postgres.py COMMAND [ARGUMENT...]
 
 Makes a cluster in a temporary directory, listening on a Unix socket only,
 starts it, sets TEST_DATABASE_URL (and TEST_POSTGRES_CTL, a command that takes
-stop, start or restart), runs the command, and removes everything afterwards.
+stop, start or restart), runs the command, and removes everything afterwards,
+even when it is killed itself (guard.py).
 PostgreSQL refuses to run as root: as root it runs as the user postgres.  The
 exit status is the command's.  Settings are those of production where a test
 could see a difference; fsync is off, for nothing here outlives the test.
@@ -14,10 +15,11 @@ import glob
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
+
+from guard import Guard
 
 SETTINGS = """
 listen_addresses = ''
@@ -66,6 +68,7 @@ def main():
     as_user = []
     # Short: a socket's path holds about 100 characters.
     top = tempfile.mkdtemp(prefix="ctpg-", dir="/tmp")
+    guard = Guard(top)
     if os.geteuid() == 0:
         user = pwd.getpwnam("postgres")
         as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
@@ -76,19 +79,6 @@ def main():
     for name in [n for n in os.environ if n.startswith("PG")]:
         del os.environ[name]
 
-    def stop():
-        subprocess.run(as_user + [bindir + "/pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"],
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL, cwd="/", check=False)
-        shutil.rmtree(top, ignore_errors=True)
-
-    def on_signal(signo, frame):
-        raise SystemExit(128 + signo)
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGHUP, on_signal)
-    child = None
     try:
         open(log, "wb").close()
         os.chmod(log, 0o666)
@@ -103,17 +93,10 @@ def main():
         run([ctl, "start"], log)
         env = dict(os.environ, TEST_DATABASE_URL=f"postgresql:///postgres?host={top}&user=postgres",
                    TEST_POSTGRES_CTL=ctl)
-        child = subprocess.Popen(sys.argv[1:], env=env)
-        status = child.wait()
+        status = subprocess.run(sys.argv[1:], env=env, check=False).returncode
         sys.exit(status if status >= 0 else 128 - status)
     finally:
-        # A second signal must not cut the cleaning up short.
-        for signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(signo, signal.SIG_IGN)
-        if child and child.poll() is None:
-            child.kill()
-            child.wait()
-        stop()
+        guard.end()
 
 
 main()
