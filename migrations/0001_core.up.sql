@@ -200,13 +200,7 @@ CREATE TABLE managed_certificates (
     valid_from timestamptz,
     -- When renewal falls due; kept by renew_after_of() whenever what it
     -- depends on changes.
-    renew_after timestamptz,
-    -- The window that its CA suggests for a certificate (RFC 9773), and the end
-    -- of the version it was suggested for: once another version ends elsewhere
-    -- it means nothing any more, and nobody has to remove it.
-    ari_start timestamptz,
-    ari_end timestamptz,
-    ari_for timestamptz
+    renew_after timestamptz
 -- Room for the next states of a row on its page: one that stays there costs the
 -- log what changed, one that moves costs all of it and a lock.
 ) WITH (fillfactor = 60);

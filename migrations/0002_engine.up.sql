@@ -45,7 +45,6 @@ CREATE TABLE jobs (
     -- the engine's own
     issuer_id text REFERENCES issuers (id) ON DELETE RESTRICT,
     dedupe_key text,
-    priority smallint NOT NULL DEFAULT 0,
     run_after timestamptz NOT NULL DEFAULT now(),
     lease_id bigint, -- of the last hand-out; stays as a receipt
     leased_by text,
@@ -62,7 +61,6 @@ CREATE TABLE jobs (
     ca_sha256 bytea, -- of the CA's certificate: fixed with the serial
     requested_by text NOT NULL DEFAULT 'system',
     retry_of text,
-    putoffs int NOT NULL DEFAULT 0, -- in a row
     budget_over_at timestamptz, -- its tick's budget ended while it ran
     CONSTRAINT jobs_final_has_end CHECK ((status IN ('Completed', 'Failed', 'Cancelled')) = (completed_at IS NOT NULL)),
     CONSTRAINT jobs_running_has_holder CHECK (status <> 'Running' OR leased_by IS NOT NULL)

@@ -60,7 +60,7 @@ void op_extend(struct op *op, int64_t ms);
 
 /* --- the ways a step can end --- */
 enum op_next op_done(struct op *op);
-/* message is for people; internal details go to op_log_* instead. */
+/* message is for clients; internal details go to the log. */
 enum op_next op_fail(struct op *op, rc code, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 /* One statement, nparams text parameters (const char *, NULL is SQL NULL). */
@@ -86,7 +86,7 @@ enum op_next op_goto(struct op *op, op_step *next);
 void op_wake(struct op *op);
 bool op_woken(const struct op *op);
 /* Database errors go to this step instead of ending the op (once, for the
- * next wait only); the step reads op_db_error. */
+ * next wait only); the step reads op_caught. */
 void op_catch(struct op *op, op_step *handler);
 /* The failure that led to the op_catch step. */
 rc op_caught(const struct op *op, const struct db_error **out_error);

@@ -16,56 +16,10 @@ CREATE FUNCTION renew_after_of(p_id text, p_valid_from timestamptz, p_expires_at
     END
 $$;
 
--- Somewhere in the window, by a hash of the id; at once when it is over.
-CREATE FUNCTION ari_renew_after(p_id text, p_start timestamptz, p_end timestamptz, p_now timestamptz) RETURNS timestamptz
-LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN p_end <= p_now THEN p_now
-        ELSE p_start + (p_end - p_start) * ((hashtext(p_id) & 65535) / 65536.0::float8) END
-$$;
-
--- What a connector learnt from its CA.  Outcomes: set, unchanged (the time of
--- the renewal stays, so that asking again never ends a back-off), unusable (no
--- window, or one after the certificate's end: the policy goes on to decide),
--- none (no version, or revoked or archived), unknown.
-CREATE FUNCTION certificate_ari_set(p_id text, p_start timestamptz, p_end timestamptz) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_certificate record;
-BEGIN
-    SELECT c.status, c.expires_at, c.ari_start, c.ari_end, c.ari_for, c.last_renewal_at INTO v_certificate
-        FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RETURN 'unknown';
-    ELSIF v_certificate.expires_at IS NULL OR v_certificate.status IN ('Revoked', 'Archived') THEN
-        RETURN 'none';
-    ELSIF p_start IS NULL OR p_end IS NULL OR p_start >= p_end OR p_start >= v_certificate.expires_at THEN
-        RETURN 'unusable';
-    ELSIF v_certificate.ari_for = v_certificate.expires_at AND v_certificate.ari_start = p_start
-            AND v_certificate.ari_end = p_end THEN
-        RETURN 'unchanged';
-    END IF;
-    UPDATE managed_certificates c SET ari_start = p_start, ari_end = p_end, ari_for = c.expires_at,
-        renew_after = greatest(ari_renew_after(p_id, p_start, p_end, engine_now()), c.last_renewal_at + interval '60 seconds')
-    WHERE c.id = p_id;
-    RETURN 'set';
-END $$;
-
 CREATE FUNCTION certificates_renew_after() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    SELECT CASE WHEN NEW.ari_for = NEW.expires_at THEN ari_renew_after(NEW.id, NEW.ari_start, NEW.ari_end, engine_now())
-        ELSE renew_after_of(NEW.id, NEW.valid_from, NEW.expires_at, p.renewal_window_days, p.renewal_percent) END
+    SELECT renew_after_of(NEW.id, NEW.valid_from, NEW.expires_at, p.renewal_window_days, p.renewal_percent)
         INTO NEW.renew_after FROM renewal_policies p WHERE p.id = NEW.renewal_policy_id;
-    RETURN NEW;
-END $$;
-
--- Whatever computes the time anew from the policy, the window goes on to
--- decide; a back-off, and a certificate that is set aside, stay as they are.
-CREATE FUNCTION certificates_keep_window() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-    IF NEW.renew_after = (SELECT renew_after_of(NEW.id, NEW.valid_from, NEW.expires_at, p.renewal_window_days, p.renewal_percent)
-            FROM renewal_policies p WHERE p.id = NEW.renewal_policy_id) THEN
-        NEW.renew_after := ari_renew_after(NEW.id, NEW.ari_start, NEW.ari_end, engine_now());
-    END IF;
     RETURN NEW;
 END $$;
 

@@ -311,7 +311,6 @@ $$;
 --   retry    a failure outside: the attempt counts, back-off, Failed when
 --            attempts are used up; a failure of the lane
 --   refuse   the CA answered and refused: as retry
---   putoff   back-off, nothing counted; the third in a row counts an attempt
 --   release  Pending at once, nothing counted
 --   cancel   Cancelled; where only the tick's budget asked for it, as release
 CREATE FUNCTION issue_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[], p_errors text[])
@@ -332,7 +331,6 @@ BEGIN
     PERFORM jobs_lock(p_job_ids);
     SELECT array_agg(j.id), array_agg(CASE
             WHEN o.outcome = 'cancel' AND j.cancel_requested_at IS NULL AND j.budget_over_at IS NOT NULL THEN 'release'
-            WHEN o.outcome = 'putoff' AND j.putoffs >= 2 THEN 'putoff_counted'
             ELSE o.outcome END), array_agg(o.error),
             min(j.issuer_id), min(o.error) FILTER (WHERE o.outcome IN ('retry', 'refuse'))
         INTO v_own, v_outcomes, v_reasons, v_issuer, v_why
@@ -344,15 +342,13 @@ BEGIN
     FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)
     JOIN jobs j ON j.id = o.id
     WHERE o.outcome IN ('fail', 'cancel')
-        OR (o.outcome IN ('retry', 'refuse', 'putoff_counted') AND j.attempts + 1 >= j.max_attempts);
+        OR (o.outcome IN ('retry', 'refuse') AND j.attempts + 1 >= j.max_attempts);
     UPDATE jobs j SET attempts = j.attempts + 1 FROM unnest(v_own, v_outcomes) AS o (id, outcome)
         WHERE j.id = o.id AND o.outcome <> 'cancel' AND j.id = ANY (v_ids);
     UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL, budget_over_at = NULL,
-        attempts = j.attempts + CASE WHEN o.outcome IN ('retry', 'refuse', 'putoff_counted') THEN 1 ELSE 0 END,
-        putoffs = CASE o.outcome WHEN 'putoff' THEN j.putoffs + 1 WHEN 'release' THEN j.putoffs ELSE 0 END,
+        attempts = j.attempts + CASE WHEN o.outcome IN ('retry', 'refuse') THEN 1 ELSE 0 END,
         last_error = CASE WHEN o.outcome = 'release' THEN j.last_error ELSE o.error END,
-        run_after = CASE WHEN o.outcome = 'release' THEN v_now
-            ELSE v_now + retry_wait(w.seconds, CASE WHEN o.outcome = 'putoff' THEN 0 ELSE j.attempts END) END
+        run_after = CASE WHEN o.outcome = 'release' THEN v_now ELSE v_now + retry_wait(w.seconds, j.attempts) END
     FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)
     LEFT JOIN LATERAL (SELECT p.retry_interval_seconds AS seconds
         FROM jobs n JOIN managed_certificates c ON c.id = n.certificate_id JOIN renewal_policies p ON p.id = c.renewal_policy_id
@@ -365,20 +361,4 @@ BEGIN
         PERFORM lane_failed(v_issuer, p_lease, v_why);
     END IF;
     RETURN QUERY SELECT j.id, j.status::text FROM jobs j WHERE j.id = ANY (p_job_ids);
-END $$;
-
--- Puts a job that waits for its CA to sleep: a row with a run_after and a
--- checkpoint to go on from, no permit, no lease, nothing counted.  p_reason
--- is shown to people (NULL: nothing is).  Outcomes: parked; lost (the lease is
--- not this worker's any more, and nothing was written).
-CREATE FUNCTION issue_park(p_worker text, p_lease bigint, p_job_id text, p_checkpoint jsonb, p_wait_ms bigint, p_reason text)
-RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-BEGIN
-    UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL, budget_over_at = NULL,
-        putoffs = 0, checkpoint = p_checkpoint, last_error = nullif(p_reason, ''),
-        -- A month at most: a slip of the unit must not park it for ever.
-        run_after = engine_now() + make_interval(secs => least(greatest(p_wait_ms, 0), 2592000000) / 1000.0)
-    WHERE j.id = p_job_id AND j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running';
-    RETURN CASE WHEN FOUND THEN 'parked' ELSE 'lost' END;
 END $$;

@@ -47,8 +47,6 @@ CREATE OR REPLACE TRIGGER certificates_renew_after_moved BEFORE UPDATE OF renewa
     WHEN (NEW.expires_at IS NOT NULL AND (NEW.renewal_policy_id <> OLD.renewal_policy_id
         OR (NEW.issuer_id <> OLD.issuer_id AND NEW.renew_after IS NULL)))
     EXECUTE FUNCTION certificates_renew_after();
-CREATE OR REPLACE TRIGGER certificates_keep_window BEFORE UPDATE OF renew_after ON managed_certificates FOR EACH ROW
-    WHEN (NEW.ari_for = NEW.expires_at AND NEW.renew_after IS NOT NULL) EXECUTE FUNCTION certificates_keep_window();
 CREATE OR REPLACE TRIGGER certificates_renewal_floor BEFORE UPDATE OF last_renewal_at ON managed_certificates FOR EACH ROW
     WHEN (NEW.renew_after < NEW.last_renewal_at + interval '5 seconds')
     EXECUTE FUNCTION certificates_renewal_floor();

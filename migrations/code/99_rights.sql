@@ -10,7 +10,7 @@ BEGIN
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
     FOR r IN SELECT v.role, v.functions FROM (VALUES
         ('certctl_apiserver', '{
-            agent_work, agents_with_work, apiserver_seen, approval_decide, ari_renew_after, audit_epoch, audit_epoch_look,
+            agent_work, agents_with_work, apiserver_seen, approval_decide, audit_epoch, audit_epoch_look,
             audit_kept_from, audit_leaf, audit_merkle_level, audit_merkle_path, audit_rows_of, audit_us, bulk_run,
             certificate_archive, certificate_deploy, certificate_merge, certificates_revoke, crl_is_behind, crl_request,
             csr_submit, duty_run_request, engine_now, enum_canonical, id_new, job_cancel, job_report, job_verify,
@@ -23,8 +23,8 @@ BEGIN
             jobs_claim, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,
             scheduler_seen, tasks_claim, tasks_due}'),
         ('certctl_worker', '{
-            audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, certificate_ari_set, crl_begin, crl_failed,
-            crl_revocations, crl_store, engine_now, issue_complete, issue_complete_outside, issue_outside_set_aside, issue_park,
+            audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,
+            crl_revocations, crl_store, engine_now, issue_complete, issue_complete_outside, issue_outside_set_aside,
             issue_placing, issue_set_aside, tasks_done, worker_leave, worker_renew}')) AS v (role, functions) JOIN pg_roles p ON p.rolname = v.role
     LOOP
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), r.role);

@@ -3,13 +3,9 @@ Alerts before certificates expire: one a certificate, threshold and channel,
 the tightest only, again after a renewal, without walking the inventory; how
 they are listed; and when the renewals themselves fall due.
 """
-import datetime
-
 import pytest
 
 from fleet import wait_for
-
-UTC = datetime.timezone.utc
 
 
 @pytest.fixture(scope="module")
@@ -226,68 +222,6 @@ def test_notifications(clean):
 
 
 # --- when renewal falls due ---
-
-def due(site, name):
-    return site.value("SELECT renew_after FROM managed_certificates WHERE id = %s", name)
-
-
-def suggest(site, name, start, end):
-    return site.value("SELECT certificate_ari_set(%s, now() + %s * interval '1 day', now() + %s * interval '1 day')", name, start, end)
-
-
-def test_a_suggested_window_replaces_the_policy(clean):
-    for i in range(20):
-        make(clean, f"c-{i}", 80)
-        assert suggest(clean, f"c-{i}", 10, 12) == "set"
-    days = [r[0] for r in clean.query("SELECT extract(epoch FROM renew_after - now()) / 86400 FROM managed_certificates")]
-    assert all(9.99 < d < 12 for d in days) and max(days) - min(days) > 0.5
-    # It stays whatever the policy becomes, until another version is there.
-    before = due(clean, "c-0")
-    clean.query("UPDATE renewal_policies SET renewal_window_days = 31 WHERE id = 'rp-default'")
-    assert due(clean, "c-0") == before
-    clean.query("UPDATE managed_certificates SET renewal_policy_id = 'rp-loud' WHERE id = 'c-0'")
-    assert due(clean, "c-0") == before
-    clean.query("UPDATE issuers SET enabled = false WHERE id = 'iss-local'")
-    clean.query("UPDATE managed_certificates SET renew_after = NULL")
-    clean.query("UPDATE issuers SET enabled = true WHERE id = 'iss-local'")
-    assert due(clean, "c-0") == before
-    later = clean.value("UPDATE managed_certificates SET renew_after = now() + interval '1 hour' WHERE id = 'c-0' RETURNING renew_after")
-    assert due(clean, "c-0") == later
-    clean.query("UPDATE managed_certificates SET expires_at = expires_at + interval '1 day' WHERE id = 'c-0'")
-    clean.query("UPDATE renewal_policies SET renewal_window_days = 30 WHERE id = 'rp-default'")
-    clean.query("UPDATE managed_certificates SET renewal_policy_id = 'rp-default' WHERE id = 'c-0'")
-    assert due(clean, "c-0") > before + datetime.timedelta(days=30)
-
-
-def test_a_window_that_is_over_means_now(clean):
-    make(clean, "c", 80)
-    assert clean.value("SELECT due FROM duty_renewal_scan(10)") == 0
-    assert suggest(clean, "c", -3, -1) == "set"
-    assert clean.value("SELECT due FROM duty_renewal_scan(10)") == 1
-
-
-def test_what_is_no_window_changes_nothing(clean):
-    make(clean, "c", 80)
-    make(clean, "revoked", 80, status="Revoked")
-    before = due(clean, "c")
-    assert suggest(clean, "c", 12, 10) == "unusable"
-    assert suggest(clean, "c", 81, 90) == "unusable"
-    assert suggest(clean, "c", None, 10) == "unusable"
-    assert suggest(clean, "nobody", 1, 2) == "unknown"
-    assert suggest(clean, "revoked", 1, 2) == "none"
-    assert due(clean, "c") == before
-
-
-def test_asking_again_does_not_end_a_back_off(clean):
-    make(clean, "c", 80)
-    window = ("c", "2001-01-01", "2001-01-02")
-    ask = "SELECT certificate_ari_set(%s, %s::timestamptz, %s::timestamptz)"
-    assert clean.value(ask, *window) == "set"
-    clean.query("UPDATE managed_certificates SET renew_after = now() + interval '1 hour' WHERE id = 'c'")
-    before = due(clean, "c")
-    assert clean.value(ask, *window) == "unchanged"
-    assert due(clean, "c") == before
-
 
 @pytest.mark.parametrize("seconds,backdate", [(3600, 0), (90, 0), (15, 0), (1, 0), (3660, 3600), (3602, 3600)])
 def test_short_lives_never_loop(clean, seconds, backdate):

@@ -228,63 +228,20 @@ def test_the_policy_says_how_long_a_retry_waits(lane):
     assert 0.9 * 7200 <= wait <= 1.1 * 7200
 
 
-def test_the_third_putting_off_in_a_row_counts(lane):
-    job = lane.job(max_attempts=2)
-    seen = []
-    for _ in range(6):
-        lane.fail("putoff", "the CA is busy")
-        seen.append(lane.row(job, "status, attempts, putoffs"))
-        lane.later(7200)
-    assert seen == [("Pending", 0, 1), ("Pending", 0, 2), ("Pending", 1, 0),
-                    ("Pending", 1, 1), ("Pending", 1, 2), ("Failed", 2, 2)]
-    assert lane.state() == ("closed", 0, 0)
-
-
 def test_a_release_counts_nothing(lane):
     job = lane.job(max_attempts=1)
-    for _ in range(5):
-        lane.fail("putoff")
-        lane.later(7200)
-        for _ in range(3):
-            lane.fail("release", None)
-            assert lane.row(job, "status, attempts") == ("Pending", 0)
-        lane.q("UPDATE jobs SET putoffs = 0 WHERE id = %s", job)
+    for _ in range(15):
+        lane.fail("release", None)
+        assert lane.row(job, "status, attempts") == ("Pending", 0)
     assert lane.state() == ("closed", 0, 0)
-
-
-def test_parking(lane):
-    job = lane.job()
-    lease, _ = lane.claim()
-    park = "SELECT issue_park(%s, %s, %s, %s, 600000, 'order 17 is pending')"
-    assert lane.q(park, "other", lease, job, "{}") == [("lost",)]
-    assert lane.q(park, "w", lease + 1, job, "{}") == [("lost",)]
-    assert lane.q(park, "w", lease, job, json.dumps({"order": "17"})) == [("parked",)]
-    assert lane.row(job, "status, attempts, putoffs, checkpoint, leased_by, lease_id, attempt_until, last_error") == (
-        "Pending", 0, 0, {"order": "17"}, None, None, None, "order 17 is pending")
-    assert lane.q(park, "w", lease, job, "{}") == [("lost",)]
-    lane.later(599)
-    assert lane.claim() is None and lane.due()[0] is False
-    lane.later(2)
-    assert lane.claim()[1] == 1
-
-
-def test_parking_between_puts_off_is_not_in_a_row(lane):
-    job = lane.job(max_attempts=1)
-    for _ in range(4):
-        for _ in range(2):
-            lane.fail("putoff")
-            lane.later(3600)
-        lease, _ = lane.claim()
-        lane.q("SELECT issue_park('w', %s, %s, '{}', 0, NULL)", lease, job)
-    assert lane.row(job, "status, attempts") == ("Pending", 0)
 
 
 def test_a_lost_lease_changes_nothing(lane):
     job = lane.job()
     lease, _ = lane.claim()
-    for outcome in ("fail", "retry", "refuse", "putoff", "release", "cancel"):
+    for outcome in ("fail", "retry", "refuse", "release", "cancel"):
         lane.aside(lease + 1, outcome, jobs=[job])
-        assert lane.row(job, "status, attempts, putoffs, lease_id") == ("Running", 0, 0, lease)
+        assert lane.row(job, "status, attempts, lease_id") == ("Running", 0, lease)
     assert lane.state() == ("closed", 0, 0)
 
 
@@ -297,7 +254,7 @@ def test_the_end_of_a_budget_is_not_a_cancellation(lane):
     assert job in told and asked not in told
     lane.q("UPDATE workers SET lease_until = 'infinity' WHERE incarnation = 'w'")
     assert lane.aside(by_system, "cancel") == {job: "Pending"}
-    assert lane.row(job, "attempts, putoffs, last_error, budget_over_at") == (0, 0, None, None)
+    assert lane.row(job, "attempts, last_error, budget_over_at") == (0, None, None)
     again, _ = lane.claim()
     assert lane.held(again) == [job]
     # A person's word goes before the budget's.

@@ -385,3 +385,21 @@ def test_installing_waits_for_a_table_and_holds_up_nobody(server, database):
     assert leads_to(server, name) == [CODE]
     holder.close()
     other.close()
+
+
+def without_comments(path):
+    return re.sub(r"--.*", "", path.read_text())
+
+
+def test_every_function_has_a_caller():
+    """A statement of a program, another function, a trigger or a default: who may call a function is no caller."""
+    code = sorted((ROOT / "migrations" / "code").glob("*.sql"))
+    statements = sorted((ROOT / "common" / "sql").glob("*.sql"))
+    text = "\n".join(without_comments(p) for p in [*code, *statements] if p.name != "99_rights.sql")
+    called = set(re.findall(r"\b(\w+)\s*\(", re.sub(r"CREATE FUNCTION \w+", "", text)))
+    assert [name for kind, name in definitions() if kind == "FUNCTION" and name not in called] == []
+    # and every statement is named by a program
+    programs = "\n".join(p.read_text() for d in ("common", "apiserver", "scheduler", "worker") for e in ("c", "h", "def")
+                         for p in (ROOT / d).rglob(f"*.{e}"))
+    names = [m for p in statements for m in re.findall(r"^-- name: (\w+)", p.read_text(), re.M)]
+    assert [n for n in names if not re.search(rf"\bQ_{n.upper()}\b", programs)] == []
