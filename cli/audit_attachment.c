@@ -4,12 +4,13 @@
  * sealed.
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
 
+#include "cli/args.h"
 #include "cli/audit.h"
+#include "cli/out.h"
 #include "common/base/enc.h"
 #include "common/json/json.h"
 
@@ -70,7 +71,7 @@ audit_attachment_fault(struct cli *c, struct arena *a,
 		    "block %" PRId64 ": attachment missing: of %s", b->n,
 		    row->fields[AUDIT_ROW_ID]);
 	if (answer.status != 200) {
-		*out_exit_code = client_check(&answer);
+		*out_exit_code = client_check(c, &answer);
 		return NULL;
 	}
 	if (!is_of_hash(&answer, wanted))
@@ -81,34 +82,30 @@ audit_attachment_fault(struct cli *c, struct arena *a,
 }
 
 int
-cmd_audit_attachment(struct cli *c, int argc, char **argv)
+cmd_audit_attachment(struct cli *c)
 {
-	int exit_code = args_expect(argc, argv, 1, "the event's id");
 	struct answer event, list;
 	const char *wanted;
+	int exit_code;
 
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	event = client_call(c, "GET",
 	    arena_printf(c->arena, "/api/v1/audit/%s",
-		client_escape(c, argv[0])),
+		client_escape(c, args_word(c, 0))),
 	    NULL);
-	exit_code = client_check(&event);
+	exit_code = client_check(c, &event);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
-	list = call(c, argv[0]);
-	exit_code = client_check(&list);
+	list = call(c, args_word(c, 0));
+	exit_code = client_check(c, &list);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	wanted = wanted_hash(json_get(event.json, "details"));
 	if (!wanted || !is_of_hash(&list, wanted)) {
-		fprintf(stderr,
-		    "certctl: the attachment is not the one that the event "
-		    "names: one of them was changed; certctl audit verify "
-		    "says which\n");
+		out_error("the attachment is not the one that the event "
+			  "names: one of them was changed; certctl audit "
+			  "verify says which");
 		return EXIT_FAILED;
 	}
-	fputs(list.text, stdout);
-	fputc('\n', stdout);
+	out_json(list.text);
 	return EXIT_DONE;
 }

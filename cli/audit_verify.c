@@ -11,7 +11,9 @@
 
 #include <cjson/cJSON.h>
 
+#include "cli/args.h"
 #include "cli/audit.h"
+#include "cli/out.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"
 #include "common/json/json.h"
@@ -63,7 +65,7 @@ told(void *arg, const char *fault)
 	if (v->cli->as_json)
 		json_w_str(&v->json, fault);
 	else
-		printf("%s\n", fault);
+		out_print("%s\n", out_harmless(v->cli->arena, fault));
 }
 
 /* The answer's member "data"; NULL when the call failed. */
@@ -77,12 +79,12 @@ call_data(struct verify *v, struct arena *a, const char *path)
 	v->cli->arena = a;
 	answer = client_call(v->cli, "GET", path, NULL);
 	v->cli->arena = run;
-	v->exit_code = client_check(&answer);
+	v->exit_code = client_check_json(v->cli, &answer);
 	if (v->exit_code != EXIT_DONE)
 		return NULL;
 	data = json_get(answer.json, "data");
 	if (!data) {
-		fprintf(stderr, "certctl: the server's answer has no data\n");
+		out_error("the server's answer has no data");
 		v->exit_code = EXIT_FAILED;
 	}
 	return data;
@@ -124,7 +126,7 @@ next_row(struct verify *v, struct arena *a, const struct audit_block *b,
 	if (!r->next)
 		return false;
 	if (!audit_read_row(a, r->next, out)) {
-		fprintf(stderr, "certctl: the server's answer is no row\n");
+		out_error("the server's answer is no row");
 		v->exit_code = EXIT_FAILED;
 		return false;
 	}
@@ -343,8 +345,7 @@ read_blocks(struct verify *v, struct arena *a, struct audit_block *out)
 	cJSON_ArrayForEach(item, data)
 	{
 		if (n == BLOCKS_PAGE || !audit_read_block(a, item, &out[n])) {
-			fprintf(stderr,
-			    "certctl: the server's answer is no block\n");
+			out_error("the server's answer is no block");
 			v->exit_code = EXIT_FAILED;
 			return 0;
 		}
@@ -387,7 +388,7 @@ begin_after(struct verify *v, int64_t n)
 	if (!data)
 		return false;
 	if (!audit_read_block(a, data->child, &b) || b.n != n) {
-		fprintf(stderr, "certctl: there is no block %" PRId64 "\n", n);
+		out_error("there is no block %" PRId64, n);
 		v->exit_code = EXIT_NOT_FOUND;
 		return false;
 	}
@@ -412,7 +413,7 @@ read_state(struct verify *v, struct state *out)
 	struct answer a;
 
 	a = client_call(v->cli, "GET", "/api/v1/audit/seal", NULL);
-	v->exit_code = client_check(&a);
+	v->exit_code = client_check_json(v->cli, &a);
 	if (v->exit_code != EXIT_DONE)
 		return;
 	IGNORE_RESULT(json_str(a.json, "kept_from_us", 24, &kept));
@@ -430,23 +431,23 @@ static void
 print_end(const struct verify *v, int64_t unsealed)
 {
 	if (v->nfaults > FAULTS_MAX)
-		printf("and more; stopped after %d\n", FAULTS_MAX);
-	printf("%s: %" PRId64 " blocks, %" PRId64 " rows\n",
+		out_print("and more; stopped after %d\n", FAULTS_MAX);
+	out_print("%s: %" PRId64 " blocks, %" PRId64 " rows\n",
 	    v->nfaults ? "TAMPERED WITH" : "all is as it was sealed", v->blocks,
 	    v->rows);
 	if (v->removed_up_to > 0)
-		printf("rows of blocks up to %" PRId64
-		       " were removed by retention; of those only the chain "
-		       "was checked\n",
+		out_print("rows of blocks up to %" PRId64
+			  " were removed by retention; of those only the chain "
+			  "was checked\n",
 		    v->removed_up_to);
 	if (unsealed > 0)
-		printf("%s%" PRId64 " rows are in no block yet\n",
+		out_print("%s%" PRId64 " rows are in no block yet\n",
 		    unsealed > 10000 ? "more than " : "",
 		    unsealed > 10000 ? 10000 : unsealed);
 	if (v->last_n > 0)
-		printf("last block %" PRId64
-		       "; keep this elsewhere, for the next time:\n"
-		       "  --anchor %" PRId64 ":%s\n",
+		out_print("last block %" PRId64
+			  "; keep this elsewhere, for the next time:\n"
+			  "  --anchor %" PRId64 ":%s\n",
 		    v->last_n, v->last_n, v->last_hash);
 }
 
@@ -461,7 +462,7 @@ print_json(struct verify *v, int64_t unsealed)
 	json_w_kv_int(&v->json, "last_block", v->last_n);
 	json_w_kv(&v->json, "last_hash", v->last_hash);
 	json_w_close(&v->json, '}');
-	printf("%s\n", buf_cstr(&v->faults));
+	out_json(buf_cstr(&v->faults));
 }
 
 /* "12:<64 hex digits>" */
@@ -488,23 +489,22 @@ read_anchor(struct verify *v, char *text)
 }
 
 static int
-read_arguments(struct verify *v, int argc, char **argv, int64_t *out_from)
+read_arguments(struct verify *v, int64_t *out_from)
 {
-	const char *from = args_option(&argc, argv, "--from");
-	const char *anchor = args_option(&argc, argv, "--anchor");
+	const char *from = args_value(v->cli, "--from");
+	const char *anchor = args_value(v->cli, "--anchor");
 	rc r = from ? enc_parse_i64(from, 1, INT64_MAX, out_from) : RC_OK;
 
 	if (r != RC_OK) {
-		fprintf(stderr, "certctl: --from takes a block's number\n");
+		out_error("--from takes a block's number");
 		return EXIT_USAGE;
 	}
 	if (anchor && !read_anchor(v, arena_strdup(v->cli->arena, anchor))) {
-		fprintf(stderr,
-		    "certctl: --anchor takes NUMBER:HASH, as an earlier "
-		    "verify printed it\n");
+		out_error("--anchor takes NUMBER:HASH, as an earlier verify "
+			  "printed it");
 		return EXIT_USAGE;
 	}
-	return args_expect(argc, argv, 0, "");
+	return EXIT_DONE;
 }
 
 /* Blocks cut off at the end leave no gap; that there were more is known from
@@ -542,13 +542,13 @@ verify_all(struct verify *v, int64_t from)
 }
 
 int
-cmd_audit_verify(struct cli *c, int argc, char **argv)
+cmd_audit_verify(struct cli *c)
 {
 	struct verify v = {.cli = c};
 	int64_t from = 1;
 	int exit_code;
 
-	exit_code = read_arguments(&v, argc, argv, &from);
+	exit_code = read_arguments(&v, &from);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	memcpy(v.last_hash, ZERO_HASH, sizeof(v.last_hash));

@@ -16,6 +16,7 @@
 #include "common/base/attr.h"
 #include "common/base/buf.h"
 
+struct args; /* args.h */
 struct cJSON;
 
 enum exit_code {
@@ -36,41 +37,42 @@ struct cli {
 	bool as_json;
 	const char *idempotency_key; /* NULL: none is sent */
 	struct arena *arena;         /* for the whole run */
+	const struct args *args;     /* args.h */
 };
 
 /* One command: "certs renew". */
 struct command {
 	const char *noun;
-	const char *verb; /* NULL: the noun alone */
-	const char *arguments;
+	const char *verb;      /* NULL: the noun alone */
+	const char *arguments; /* the usage, and by it what is accepted */
 	const char *help;
-	int (*run)(struct cli *c, int argc, char **argv);
+	int (*run)(struct cli *c);
 };
 extern const struct command commands[];
 extern const size_t ncommands;
 
-int cmd_certs_list(struct cli *c, int argc, char **argv);
-int cmd_certs_get(struct cli *c, int argc, char **argv);
-int cmd_certs_renew(struct cli *c, int argc, char **argv);
-int cmd_certs_revoke(struct cli *c, int argc, char **argv);
-int cmd_certs_bulk_renew(struct cli *c, int argc, char **argv);
-int cmd_certs_bulk_revoke(struct cli *c, int argc, char **argv);
-int cmd_certs_bulk_reassign(struct cli *c, int argc, char **argv);
-int cmd_jobs_list(struct cli *c, int argc, char **argv);
-int cmd_jobs_get(struct cli *c, int argc, char **argv);
-int cmd_jobs_cancel(struct cli *c, int argc, char **argv);
-int cmd_approvals_list(struct cli *c, int argc, char **argv);
-int cmd_approvals_approve(struct cli *c, int argc, char **argv);
-int cmd_approvals_reject(struct cli *c, int argc, char **argv);
-int cmd_agents_list(struct cli *c, int argc, char **argv);
-int cmd_audit_attachment(struct cli *c, int argc, char **argv);
-int cmd_audit_get(struct cli *c, int argc, char **argv);
-int cmd_audit_list(struct cli *c, int argc, char **argv);
-int cmd_audit_prove(struct cli *c, int argc, char **argv);
-int cmd_audit_verify(struct cli *c, int argc, char **argv);
-int cmd_scheduler(struct cli *c, int argc, char **argv);
-int cmd_scheduler_run(struct cli *c, int argc, char **argv);
-int cmd_status(struct cli *c, int argc, char **argv);
+int cmd_certs_list(struct cli *c);
+int cmd_certs_get(struct cli *c);
+int cmd_certs_renew(struct cli *c);
+int cmd_certs_revoke(struct cli *c);
+int cmd_certs_bulk_renew(struct cli *c);
+int cmd_certs_bulk_revoke(struct cli *c);
+int cmd_certs_bulk_reassign(struct cli *c);
+int cmd_jobs_list(struct cli *c);
+int cmd_jobs_get(struct cli *c);
+int cmd_jobs_cancel(struct cli *c);
+int cmd_approvals_list(struct cli *c);
+int cmd_approvals_approve(struct cli *c);
+int cmd_approvals_reject(struct cli *c);
+int cmd_agents_list(struct cli *c);
+int cmd_audit_attachment(struct cli *c);
+int cmd_audit_get(struct cli *c);
+int cmd_audit_list(struct cli *c);
+int cmd_audit_prove(struct cli *c);
+int cmd_audit_verify(struct cli *c);
+int cmd_scheduler(struct cli *c);
+int cmd_scheduler_run(struct cli *c);
+int cmd_status(struct cli *c);
 
 /* --- client.c --- */
 struct answer {
@@ -81,8 +83,14 @@ struct answer {
 };
 struct answer client_call(struct cli *c, const char *method, const char *path,
     const char *body);
+/* The same, for a look that is repeated: the answer lives in *held until the
+ * next look, which frees it; NULL before the first.  The caller frees the
+ * last. */
+struct answer client_look(struct cli *c, const char *path, struct arena **held);
 /* Prints why and gives the exit code; EXIT_DONE for a 2xx. */
-int client_check(const struct answer *a);
+int client_check(const struct cli *c, const struct answer *a);
+/* The same, and a 2xx must hold JSON. */
+int client_check_json(const struct cli *c, const struct answer *a);
 /* Percent-encodes one path segment or query value. */
 const char *client_escape(struct cli *c, const char *text);
 
@@ -91,7 +99,7 @@ struct table;
 struct table *table_new(struct cli *c, size_t ncols, const char *const *heads);
 void table_row(struct table *t, const char *const *cells);
 void table_print(const struct table *t);
-/* Member as text for a cell; "-" when absent or empty. */
+/* Member as harmless text for a cell; "-" when absent or empty. */
 const char *cell(struct cli *c, const struct cJSON *object, const char *name);
 /* An RFC 3339 time as "2026-11-23 19:56:28", "-" when unset. */
 const char *cell_time(struct cli *c, const struct cJSON *object,
@@ -118,15 +126,11 @@ struct option {
 	const char *parameter;
 };
 /* path with a query made of the options that were given. */
-const char *show_query(struct cli *c, const char *path, int *argc, char **argv,
+const char *show_query(struct cli *c, const char *path,
     const struct option *options, size_t n);
-
-/* --- args.c: flags anywhere after the verb --- */
-/* --name value or --name=value; NULL when absent. */
-const char *args_option(int *argc, char **argv, const char *name);
-bool args_flag(int *argc, char **argv, const char *name);
-/* EXIT_USAGE with a message unless exactly want words are left. */
-int args_expect(int argc, char **argv, int want, const char *what);
+/* The answer to a command that changes something: as it came with -o json,
+ * else what. */
+int show_done(struct cli *c, const struct answer *a, const char *what);
 
 /* --- handshake.c --- */
 /* The serial a server shows (40 hex digits); false: no handshake. */

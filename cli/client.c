@@ -1,15 +1,16 @@
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <curl/curl.h>
 
 #include "cli/cli.h"
+#include "cli/out.h"
 #include "common/json/json.h"
 
 #define REPLY_MAX (64u * 1024 * 1024)
 #define CONNECT_SECONDS 10L
 #define CALL_SECONDS 90L
+/* How much of an error text that is no JSON is shown. */
+#define MESSAGE_MAX 2000
 
 static size_t
 on_data(char *bytes, size_t size, size_t n, void *arg)
@@ -32,6 +33,8 @@ prepare(struct cli *c, const char *method, const char *url, const char *body,
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	/* An id is never a way up. */
+	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
 	curl_easy_setopt(curl, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_3);
@@ -95,18 +98,44 @@ client_call(struct cli *c, const char *method, const char *path,
 	return a;
 }
 
+struct answer
+client_look(struct cli *c, const char *path, struct arena **held)
+{
+	struct arena *run = c->arena;
+	struct answer a;
+
+	arena_free(*held);
+	*held = arena_new();
+	c->arena = *held;
+	a = client_call(c, "GET", path, NULL);
+	c->arena = run;
+	return a;
+}
+
 int
-client_check(const struct answer *a)
+client_check_json(const struct cli *c, const struct answer *a)
+{
+	int exit_code = client_check(c, a);
+
+	if (exit_code != EXIT_DONE || a->json)
+		return exit_code;
+	out_error("%s answered %d with something that is no JSON object: is it "
+		  "a certctl server?",
+	    c->server, a->status);
+	return EXIT_FAILED;
+}
+
+int
+client_check(const struct cli *c, const struct answer *a)
 {
 	const char *message = NULL;
 
 	if (a->status >= 200 && a->status < 300)
 		return EXIT_DONE;
 	if (a->status == 0) {
-		fprintf(stderr,
-		    "certctl: %s\nIs the server up (make status), "
-		    "and are CERTCTL_SERVER_URL and "
-		    "CERTCTL_SERVER_CA_BUNDLE_PATH right?\n",
+		out_error("%s\nIs the server up (make status), and are "
+			  "CERTCTL_SERVER_URL and "
+			  "CERTCTL_SERVER_CA_BUNDLE_PATH right?",
 		    a->error);
 		return EXIT_UNREACHABLE;
 	}
@@ -114,10 +143,11 @@ client_check(const struct answer *a)
 	    (json_str(a->json, "message", 8192, &message) != RC_OK &&
 		json_str(a->json, "error", 8192, &message) != RC_OK))
 		message = a->text;
-	fprintf(stderr, "certctl: %s (%d)\n", message, a->status);
+	out_error("%.*s (%d)", MESSAGE_MAX, out_harmless(c->arena, message),
+	    a->status);
 	switch (a->status) {
 	case 401:
-		fprintf(stderr, "Set CERTCTL_API_KEY to a valid key.\n");
+		out_tell("Set CERTCTL_API_KEY to a valid key.\n");
 		return EXIT_NOT_ALLOWED;
 	case 403:
 		return EXIT_NOT_ALLOWED;

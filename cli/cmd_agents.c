@@ -1,7 +1,9 @@
+#include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 
 int
-cmd_agents_list(struct cli *c, int argc, char **argv)
+cmd_agents_list(struct cli *c)
 {
 	static const struct column columns[] = {
 	    {"ID", "id", COLUMN_TEXT},
@@ -11,11 +13,8 @@ cmd_agents_list(struct cli *c, int argc, char **argv)
 	    {"LAST HEARTBEAT", "last_heartbeat_at", COLUMN_TIME},
 	    {"VERSION", "version", COLUMN_TEXT},
 	};
-	bool retired = args_flag(&argc, argv, "--retired");
-	int exit_code = args_expect(argc, argv, 0, "");
+	bool retired = args_flag(c, "--retired");
 
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	return show_rows(c,
 	    retired ? "/api/v1/agents/retired?per_page=500"
 		    : "/api/v1/agents?per_page=500",

@@ -1,12 +1,13 @@
-#include <stdio.h>
 
 #include <cjson/cJSON.h>
 
+#include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 #include "common/json/json.h"
 
 int
-cmd_approvals_list(struct cli *c, int argc, char **argv)
+cmd_approvals_list(struct cli *c)
 {
 	static const struct option options[] = {
 	    {"--state", "state"},
@@ -24,27 +25,21 @@ cmd_approvals_list(struct cli *c, int argc, char **argv)
 	    {"DECIDED BY", "decided_by", COLUMN_TEXT},
 	    {"NOTE", "decision_note", COLUMN_TEXT},
 	};
-	const char *path = show_query(c, "/api/v1/approvals", &argc, argv,
-	    options, ARRAY_LEN(options));
-	int exit_code = args_expect(argc, argv, 0, "");
+	const char *path =
+	    show_query(c, "/api/v1/approvals", options, ARRAY_LEN(options));
 
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	return show_rows(c, path, columns, ARRAY_LEN(columns));
 }
 
 static int
-decide(struct cli *c, int argc, char **argv, const char *verb)
+decide(struct cli *c, const char *verb)
 {
-	const char *note = args_option(&argc, argv, "--note");
+	const char *note = args_value(c, "--note");
 	struct json_w w;
 	struct answer a;
 	struct buf body;
 	int exit_code;
 
-	exit_code = args_expect(argc, argv, 1, "the request's id");
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	buf_init(&body, 0);
 	json_w_init(&w, &body);
 	json_w_open(&w, '{');
@@ -52,25 +47,23 @@ decide(struct cli *c, int argc, char **argv, const char *verb)
 	json_w_close(&w, '}');
 	a = client_call(c, "POST",
 	    arena_printf(c->arena, "/api/v1/approvals/%s/%s",
-		client_escape(c, argv[0]), verb),
+		client_escape(c, args_word(c, 0)), verb),
 	    buf_cstr(&body));
 	buf_fini(&body);
-	exit_code = client_check(&a);
-	if (exit_code == EXIT_DONE && c->as_json)
-		fputs(a.text, stdout);
-	else if (exit_code == EXIT_DONE)
-		printf("%s\n", cell(c, a.json, "action"));
-	return exit_code;
+	exit_code = client_check_json(c, &a);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	return show_done(c, &a, cell(c, a.json, "action"));
 }
 
 int
-cmd_approvals_approve(struct cli *c, int argc, char **argv)
+cmd_approvals_approve(struct cli *c)
 {
-	return decide(c, argc, argv, "approve");
+	return decide(c, "approve");
 }
 
 int
-cmd_approvals_reject(struct cli *c, int argc, char **argv)
+cmd_approvals_reject(struct cli *c)
 {
-	return decide(c, argc, argv, "reject");
+	return decide(c, "reject");
 }

@@ -7,12 +7,14 @@
 
 #include <cjson/cJSON.h>
 
+#include "cli/args.h"
 #include "cli/audit.h"
+#include "cli/out.h"
 #include "common/base/enc.h"
 #include "common/json/json.h"
 
 int
-cmd_audit_list(struct cli *c, int argc, char **argv)
+cmd_audit_list(struct cli *c)
 {
 	static const struct option options[] = {
 	    {"--category", "category"},
@@ -32,28 +34,22 @@ cmd_audit_list(struct cli *c, int argc, char **argv)
 	    {"RESOURCE", "resource_id", COLUMN_TEXT},
 	    {"ID", "id", COLUMN_TEXT},
 	};
-	const char *path = show_query(c, "/api/v1/audit", &argc, argv, options,
-	    ARRAY_LEN(options));
-	int exit_code = args_expect(argc, argv, 0, "");
+	const char *path =
+	    show_query(c, "/api/v1/audit", options, ARRAY_LEN(options));
 
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	return show_rows(c, path, columns, ARRAY_LEN(columns));
 }
 
 int
-cmd_audit_get(struct cli *c, int argc, char **argv)
+cmd_audit_get(struct cli *c)
 {
 	static const char *const members[] = {"id", "timestamp", "actor",
 	    "actor_type", "action", "resource_type", "resource_id",
 	    "event_category", "details"};
-	int exit_code = args_expect(argc, argv, 1, "the event's id");
 
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	return show_object(c,
 	    arena_printf(c->arena, "/api/v1/audit/%s",
-		client_escape(c, argv[0])),
+		client_escape(c, args_word(c, 0))),
 	    members, ARRAY_LEN(members));
 }
 
@@ -115,37 +111,33 @@ holds(const struct proof *p)
 }
 
 int
-cmd_audit_prove(struct cli *c, int argc, char **argv)
+cmd_audit_prove(struct cli *c)
 {
-	int exit_code = args_expect(argc, argv, 1, "the event's id");
 	struct proof p;
 	struct answer a;
+	int exit_code;
 
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	a = client_call(c, "GET",
 	    arena_printf(c->arena, "/api/v1/audit/%s/proof",
-		client_escape(c, argv[0])),
+		client_escape(c, args_word(c, 0))),
 	    NULL);
-	exit_code = client_check(&a);
+	exit_code = client_check(c, &a);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (!read_proof(c, a.json, &p)) {
-		fprintf(stderr, "certctl: the server's answer is no proof\n");
+		out_error("the server's answer is no proof");
 		return EXIT_FAILED;
 	}
 	if (!holds(&p)) {
-		fprintf(stderr,
-		    "certctl: the event does not lead to its block: row, order "
-		    "or block was changed; certctl audit verify --from %" PRId64
-		    " names it\n",
+		out_error("the event does not lead to its block: row, order "
+			  "or block was changed; certctl audit verify --from "
+			  "%" PRId64 " names it",
 		    p.block.n);
 		return EXIT_FAILED;
 	}
-	fputs(a.text, stdout);
-	fprintf(stderr,
-	    "in block %" PRId64 ", hash %s\n"
-	    "check it with: check_audit_proof.py FILE HASH\n",
+	out_json(a.text);
+	out_tell("in block %" PRId64 ", hash %s\n"
+		 "check it with: check_audit_proof.py FILE HASH\n",
 	    p.block.n, p.block.hash);
 	return EXIT_DONE;
 }

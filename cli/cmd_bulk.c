@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 #include "common/json/json.h"
 
 struct bulk {
@@ -43,7 +45,7 @@ static const struct option reassign_options[] = {
 
 /* The options and the ids that are left, as the body. */
 static const char *
-make_body(struct cli *c, const struct bulk *b, int *argc, char **argv)
+make_body(struct cli *c, const struct bulk *b)
 {
 	CLEANUP(buf_fini) struct buf text;
 	bool has_reason = false;
@@ -53,7 +55,7 @@ make_body(struct cli *c, const struct bulk *b, int *argc, char **argv)
 	json_w_init(&w, &text);
 	json_w_open(&w, '{');
 	for (size_t i = 0; i < b->noptions; i++) {
-		const char *value = args_option(argc, argv, b->options[i].flag);
+		const char *value = args_value(c, b->options[i].flag);
 
 		if (value == NULL)
 			continue;
@@ -63,11 +65,11 @@ make_body(struct cli *c, const struct bulk *b, int *argc, char **argv)
 	}
 	if (b->options == revoke_options && !has_reason)
 		json_w_kv(&w, "reason", "unspecified");
-	if (*argc > 0) {
+	if (args_count(c) > 0) {
 		json_w_key(&w, "certificate_ids");
 		json_w_open(&w, '[');
-		for (int i = 0; i < *argc; i++)
-			json_w_str(&w, argv[i]);
+		for (size_t i = 0; i < args_count(c); i++)
+			json_w_str(&w, args_word(c, i));
 		json_w_close(&w, ']');
 	}
 	json_w_close(&w, '}');
@@ -78,9 +80,21 @@ static void
 print_counters(struct cli *c, const struct bulk *b, const struct cJSON *json,
     const char *word)
 {
-	printf("%s matched, %s %s, %s skipped, %s failed\n",
+	out_print("%s matched, %s %s, %s skipped, %s failed\n",
 	    cell(c, json, "total_matched"), cell(c, json, b->success), word,
 	    cell(c, json, "total_skipped"), cell(c, json, "total_failed"));
+}
+
+/* A 2xx that holds the counts; else it is told why not. */
+static int
+check_counts(const struct cli *c, const struct bulk *b, const struct answer *a)
+{
+	int exit_code = client_check_json(c, a);
+
+	if (exit_code != EXIT_DONE || json_get(a->json, b->success))
+		return exit_code;
+	out_error("the server's answer does not say how many");
+	return EXIT_FAILED;
 }
 
 /* EXIT_DONE when the person at the terminal says yes. */
@@ -90,16 +104,17 @@ ask(void)
 	char line[8];
 
 	if (!isatty(STDIN_FILENO)) {
-		fprintf(stderr, "certctl: nothing was changed; add --yes to go "
-				"on without being asked\n");
+		out_error("nothing was changed; add --yes to go on without "
+			  "being asked");
 		return EXIT_USAGE;
 	}
-	fputs("Go on? [y/N] ", stdout);
-	fflush(stdout);
+	out_print("Go on? [y/N] ");
+	if (!out_flush())
+		return EXIT_FAILED;
 	if (fgets(line, sizeof(line), stdin) != NULL &&
 	    (line[0] == 'y' || line[0] == 'Y'))
 		return EXIT_DONE;
-	fprintf(stderr, "certctl: nothing was changed\n");
+	out_error("nothing was changed");
 	return EXIT_FAILED;
 }
 
@@ -109,35 +124,28 @@ count(struct cli *c, const struct bulk *b, const char *body, bool is_asked)
 {
 	struct answer a = client_call(c, "POST",
 	    arena_printf(c->arena, "%s?dry_run=true", b->path), body);
-	int exit_code = client_check(&a);
+	int exit_code = check_counts(c, b, &a);
 
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (c->as_json && is_asked)
-		fputs(a.text, stdout);
+		out_json(a.text);
 	else if (!c->as_json)
 		print_counters(c, b, a.json, b->to_do);
 	return EXIT_DONE;
 }
 
 static int
-run(struct cli *c, const struct bulk *b, int argc, char **argv)
+run(struct cli *c, const struct bulk *b)
 {
-	bool is_dry = args_flag(&argc, argv, "--dry-run");
-	bool is_sure = args_flag(&argc, argv, "--yes");
-	const char *key = args_option(&argc, argv, "--idempotency-key");
-	const char *body = make_body(c, b, &argc, argv);
+	bool is_dry = args_flag(c, "--dry-run");
+	bool is_sure = args_flag(c, "--yes");
+	const char *key = args_value(c, "--idempotency-key");
+	const char *body = make_body(c, b);
 	int64_t failed = 0;
 	struct answer a;
 	int exit_code;
 
-	if (argc > 0 && argv[0][0] == '-') {
-		fprintf(stderr,
-		    "certctl: \"%s\" is no option here; see "
-		    "certctl help\n",
-		    argv[0]);
-		return EXIT_USAGE;
-	}
 	if (is_dry || !is_sure) {
 		exit_code = count(c, b, body, is_dry);
 		if (exit_code == EXIT_DONE && !is_dry)
@@ -147,11 +155,11 @@ run(struct cli *c, const struct bulk *b, int argc, char **argv)
 	}
 	c->idempotency_key = key;
 	a = client_call(c, "POST", b->path, body);
-	exit_code = client_check(&a);
+	exit_code = check_counts(c, b, &a);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (c->as_json)
-		fputs(a.text, stdout);
+		out_json(a.text);
 	else
 		print_counters(c, b, a.json, b->done);
 	IGNORE_RESULT(json_int(a.json, "total_failed", 0, INT64_MAX, &failed));
@@ -159,58 +167,53 @@ run(struct cli *c, const struct bulk *b, int argc, char **argv)
 }
 
 int
-cmd_certs_bulk_renew(struct cli *c, int argc, char **argv)
+cmd_certs_bulk_renew(struct cli *c)
 {
 	static const struct bulk b = {"/api/v1/certificates/bulk-renew",
 	    "total_enqueued", "enqueued", "to be enqueued", renew_options,
 	    ARRAY_LEN(renew_options)};
 
-	return run(c, &b, argc, argv);
+	return run(c, &b);
 }
 
 int
-cmd_certs_bulk_revoke(struct cli *c, int argc, char **argv)
+cmd_certs_bulk_revoke(struct cli *c)
 {
 	static const struct bulk b = {"/api/v1/certificates/bulk-revoke",
 	    "total_revoked", "revoked", "to be revoked", revoke_options,
 	    ARRAY_LEN(revoke_options)};
 
-	return run(c, &b, argc, argv);
+	return run(c, &b);
 }
 
 int
-cmd_certs_bulk_reassign(struct cli *c, int argc, char **argv)
+cmd_certs_bulk_reassign(struct cli *c)
 {
 	static const struct bulk b = {"/api/v1/certificates/bulk-reassign",
 	    "total_reassigned", "reassigned", "to be reassigned",
 	    reassign_options, ARRAY_LEN(reassign_options)};
 
-	return run(c, &b, argc, argv);
+	return run(c, &b);
 }
 
 int
-cmd_certs_revoke(struct cli *c, int argc, char **argv)
+cmd_certs_revoke(struct cli *c)
 {
-	const char *reason = args_option(&argc, argv, "--reason");
+	const char *reason = args_value(c, "--reason");
 	CLEANUP(buf_fini) struct buf body;
 	struct json_w w;
 	struct answer a;
 	int exit_code;
 
 	buf_init(&body, 0);
-	exit_code = args_expect(argc, argv, 1, "the certificate's id");
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	json_w_init(&w, &body);
 	json_w_open(&w, '{');
 	json_w_kv_opt(&w, "reason", reason);
 	json_w_close(&w, '}');
 	a = client_call(c, "POST",
 	    arena_printf(c->arena, "/api/v1/certificates/%s/revoke",
-		client_escape(c, argv[0])),
+		client_escape(c, args_word(c, 0))),
 	    buf_cstr(&body));
-	exit_code = client_check(&a);
-	if (exit_code == EXIT_DONE)
-		printf("%s\n", c->as_json ? a.text : "revoked");
-	return exit_code;
+	exit_code = client_check(c, &a);
+	return exit_code == EXIT_DONE ? show_done(c, &a, "revoked") : exit_code;
 }

@@ -1,7 +1,9 @@
+#include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 
 int
-cmd_certs_list(struct cli *c, int argc, char **argv)
+cmd_certs_list(struct cli *c)
 {
 	static const struct option options[] = {
 	    {"--status", "status"},
@@ -16,28 +18,22 @@ cmd_certs_list(struct cli *c, int argc, char **argv)
 	    {"LEFT", "expires_at", COLUMN_LEFT},
 	    {"ISSUER", "issuer_id", COLUMN_TEXT},
 	};
-	const char *path = show_query(c, "/api/v1/certificates", &argc, argv,
-	    options, ARRAY_LEN(options));
-	int exit_code = args_expect(argc, argv, 0, "");
+	const char *path =
+	    show_query(c, "/api/v1/certificates", options, ARRAY_LEN(options));
 
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	return show_rows(c, path, columns, ARRAY_LEN(columns));
 }
 
 int
-cmd_certs_get(struct cli *c, int argc, char **argv)
+cmd_certs_get(struct cli *c)
 {
 	static const char *const members[] = {"id", "name", "common_name",
 	    "sans", "status", "expires_at", "environment", "owner_id",
 	    "team_id", "issuer_id", "renewal_policy_id", "target_ids",
 	    "last_renewal_at", "last_deployment_at", "created_at"};
-	int exit_code = args_expect(argc, argv, 1, "the certificate's id");
 
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	return show_object(c,
 	    arena_printf(c->arena, "/api/v1/certificates/%s",
-		client_escape(c, argv[0])),
+		client_escape(c, args_word(c, 0))),
 	    members, ARRAY_LEN(members));
 }

@@ -1,9 +1,10 @@
-#include <stdio.h>
 
+#include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 
 int
-cmd_jobs_list(struct cli *c, int argc, char **argv)
+cmd_jobs_list(struct cli *c)
 {
 	static const struct option options[] = {
 	    {"--status", "status"},
@@ -22,48 +23,39 @@ cmd_jobs_list(struct cli *c, int argc, char **argv)
 	    {"CREATED", "created_at", COLUMN_TIME},
 	    {"ERROR", "last_error", COLUMN_TEXT},
 	};
-	const char *path = show_query(c, "/api/v1/jobs", &argc, argv, options,
-	    ARRAY_LEN(options));
-	int exit_code = args_expect(argc, argv, 0, "");
+	const char *path =
+	    show_query(c, "/api/v1/jobs", options, ARRAY_LEN(options));
 
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	return show_rows(c, path, columns, ARRAY_LEN(columns));
 }
 
 int
-cmd_jobs_get(struct cli *c, int argc, char **argv)
+cmd_jobs_get(struct cli *c)
 {
 	static const char *const members[] = {"id", "type", "status",
 	    "certificate_id", "target_id", "agent_id", "attempts",
 	    "max_attempts", "last_error", "created_at", "started_at",
 	    "completed_at", "verification_status", "verified_at",
 	    "verification_error"};
-	int exit_code = args_expect(argc, argv, 1, "the job's id");
 
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	return show_object(c,
 	    arena_printf(c->arena, "/api/v1/jobs/%s",
-		client_escape(c, argv[0])),
+		client_escape(c, args_word(c, 0))),
 	    members, ARRAY_LEN(members));
 }
 
 int
-cmd_jobs_cancel(struct cli *c, int argc, char **argv)
+cmd_jobs_cancel(struct cli *c)
 {
 	struct answer a;
 	int exit_code;
 
-	exit_code = args_expect(argc, argv, 1, "the job's id");
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	a = client_call(c, "POST",
 	    arena_printf(c->arena, "/api/v1/jobs/%s/cancel",
-		client_escape(c, argv[0])),
+		client_escape(c, args_word(c, 0))),
 	    "{}");
-	exit_code = client_check(&a);
-	if (exit_code == EXIT_DONE)
-		printf("%s\n", c->as_json ? a.text : "cancelled");
-	return exit_code;
+	exit_code = client_check(c, &a);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	return show_done(c, &a, "cancelled");
 }

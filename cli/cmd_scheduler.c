@@ -2,22 +2,22 @@
  * scheduler: the duties and how they are; scheduler run: one of them now, and
  * with --wait until it has run.
  */
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include <cjson/cJSON.h>
 
+#include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 #include "common/base/clock.h"
-#include "common/base/enc.h"
 #include "common/json/json.h"
 
 #define LOOK_EVERY_MS 200
 #define WAIT_DEFAULT_S 120
 
 int
-cmd_scheduler(struct cli *c, int argc, char **argv)
+cmd_scheduler(struct cli *c)
 {
 	static const struct column columns[] = {
 	    {"DUTY", "name", COLUMN_TEXT},
@@ -32,10 +32,7 @@ cmd_scheduler(struct cli *c, int argc, char **argv)
 	    {"FAILED", "failures", COLUMN_TEXT},
 	    {"LAST ERROR", "last_error", COLUMN_TEXT},
 	};
-	int exit_code = args_expect(argc, argv, 0, "");
 
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	return show_rows(c, "/api/v1/admin/scheduler", columns,
 	    ARRAY_LEN(columns));
 }
@@ -71,14 +68,13 @@ tell_outcome(struct cli *c, const struct cJSON *duty)
 	bool is_good = strcmp(outcome, "ok") == 0;
 
 	if (c->as_json) {
-		printf("%s\n", json_text(c->arena, duty));
+		out_json(json_text(c->arena, duty));
 	} else {
-		printf("%s: %s, %s rows in %s ms\n", cell(c, duty, "name"),
+		out_print("%s: %s, %s rows in %s ms\n", cell(c, duty, "name"),
 		    outcome, cell(c, duty, "last_rows"),
 		    cell(c, duty, "last_duration_ms"));
 		if (!is_good)
-			fprintf(stderr, "certctl: %s\n",
-			    cell(c, duty, "last_error"));
+			out_error("%s", cell(c, duty, "last_error"));
 	}
 	return is_good ? EXIT_DONE : EXIT_FAILED;
 }
@@ -87,62 +83,60 @@ static int
 follow(struct cli *c, const char *name, int64_t deadline_ms)
 {
 	struct timespec pause = {0, LOOK_EVERY_MS * 1000000L};
+	struct arena *held = NULL;
+	const struct cJSON *duty;
+	struct answer a;
+	int exit_code;
 
 	for (;;) {
-		struct answer a =
-		    client_call(c, "GET", "/api/v1/admin/scheduler", NULL);
-		const struct cJSON *duty = find_duty(&a, name);
-
+		a = client_look(c, "/api/v1/admin/scheduler", &held);
+		duty = find_duty(&a, name);
 		/* A restart is no failure of the duty. */
-		if (a.status != 0 && a.status < 500 && a.status != 200)
-			return client_check(&a);
-		if (duty && has_run(c, duty))
-			return tell_outcome(c, duty);
+		if (a.status != 0 && a.status < 500 && a.status != 200) {
+			exit_code = client_check(c, &a);
+			break;
+		}
+		if (duty && has_run(c, duty)) {
+			exit_code = tell_outcome(c, duty);
+			break;
+		}
 		if (clock_boot_ms() > deadline_ms) {
-			fprintf(stderr,
-			    "certctl: %s has not ended yet; see certctl "
-			    "scheduler\n",
+			out_error("%s has not ended yet; see certctl scheduler",
 			    name);
-			return EXIT_FAILED;
+			exit_code = EXIT_FAILED;
+			break;
 		}
 		nanosleep(&pause, NULL);
 	}
+	arena_free(held);
+	return exit_code;
 }
 
 int
-cmd_scheduler_run(struct cli *c, int argc, char **argv)
+cmd_scheduler_run(struct cli *c)
 {
-	bool wait = args_flag(&argc, argv, "--wait");
-	const char *timeout = args_option(&argc, argv, "--timeout");
+	bool wait = args_flag(c, "--wait");
 	int64_t seconds = WAIT_DEFAULT_S;
 	const char *note;
 	struct answer a;
 	int exit_code;
 
-	exit_code = args_expect(argc, argv, 1, "the duty's name");
+	exit_code = args_timeout(c, &seconds);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
-	if (timeout && enc_parse_i64(timeout, 1, 86400, &seconds) != RC_OK) {
-		fprintf(stderr, "certctl: --timeout takes seconds, 1 to "
-				"86400\n");
-		return EXIT_USAGE;
-	}
 	a = client_call(c, "POST",
 	    arena_printf(c->arena, "/api/v1/admin/scheduler/run-now/%s",
-		client_escape(c, argv[0])),
+		client_escape(c, args_word(c, 0))),
 	    NULL);
-	exit_code = client_check(&a);
+	exit_code = client_check(c, &a);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (wait)
-		return follow(c, argv[0], clock_boot_ms() + seconds * 1000);
-	if (c->as_json) {
-		fputs(a.text, stdout);
-		return EXIT_DONE;
-	}
+		return follow(c, args_word(c, 0),
+		    clock_boot_ms() + seconds * 1000);
 	note = cell(c, a.json, "note");
-	printf("%s was asked for%s%s\n", argv[0],
-	    strcmp(note, "-") == 0 ? "" : ": ",
-	    strcmp(note, "-") == 0 ? "" : note);
-	return EXIT_DONE;
+	return show_done(c, &a,
+	    arena_printf(c->arena, "%s was asked for%s%s", args_word(c, 0),
+		strcmp(note, "-") == 0 ? "" : ": ",
+		strcmp(note, "-") == 0 ? "" : note));
 }

@@ -3,12 +3,13 @@
  * the control plane as a whole is healthy: the API ready, a leader in its
  * term, and a worker alive.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
 
+#include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 #include "common/json/json.h"
 
 static bool
@@ -37,7 +38,7 @@ rows(struct cli *c, struct table *t, const struct cJSON *list, const char *kind)
 }
 
 int
-cmd_status(struct cli *c, int argc, char **argv)
+cmd_status(struct cli *c)
 {
 	static const char *const heads[] = {"PROCESS", "NAME", "HOST", "PID",
 	    "STATE", "STARTED", "VERSION"};
@@ -48,14 +49,11 @@ cmd_status(struct cli *c, int argc, char **argv)
 	struct table *t;
 	bool healthy;
 
-	exit_code = args_expect(argc, argv, 0, "");
-	if (exit_code != EXIT_DONE)
-		return exit_code;
 	ready = client_call(c, "GET", "/ready", NULL);
 	if (ready.status == 0)
-		return client_check(&ready);
+		return client_check(c, &ready);
 	a = client_call(c, "GET", "/api/v1/admin/processes", NULL);
-	exit_code = client_check(&a);
+	exit_code = client_check_json(c, &a);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	t = table_new(c, ARRAY_LEN(heads), heads);
@@ -72,14 +70,14 @@ cmd_status(struct cli *c, int argc, char **argv)
 	healthy = ready.status == 200 && apis > 0 && schedulers > 0 &&
 		  workers > 0 && term > 0 && expires_in_ms > 0;
 	if (c->as_json) {
-		fputs(a.text, stdout);
+		out_json(a.text);
 		return healthy ? EXIT_DONE : EXIT_UNREACHABLE;
 	}
 	table_print(t);
-	printf("\nleader     %s, term %s\n", cell(c, leader, "name"),
+	out_print("\nleader     %s, term %s\n", cell(c, leader, "name"),
 	    cell(c, leader, "term"));
-	printf("database   %s\n",
+	out_print("database   %s\n",
 	    ready.status == 200 ? "reachable" : "not reachable");
-	printf("%s\n", healthy ? "healthy" : "NOT healthy");
+	out_print("%s\n", healthy ? "healthy" : "NOT healthy");
 	return healthy ? EXIT_DONE : EXIT_UNREACHABLE;
 }

@@ -1,11 +1,16 @@
 #include "cli/cli.h"
 
+#define PAGE "[--page N] [--per-page N]"
+#define CRITERIA \
+	"[--agent-id ID] [--issuer-id ID] [--owner-id ID] [--profile-id ID] " \
+	"[--team-id ID]"
+
 const struct command commands[] = {
     {"agents", "list", "[--retired]", "the fleet's agents", cmd_agents_list},
     {"approvals", "approve", "ID [--note TEXT]",
 	"let an issuance that waits for approval go on", cmd_approvals_approve},
     {"approvals", "list",
-	"[--state S] [--certificate-id ID] [--requested-by NAME]",
+	"[--state S] [--certificate-id ID] [--requested-by NAME] " PAGE,
 	"requests for approval, newest first", cmd_approvals_list},
     {"approvals", "reject", "ID [--note TEXT]",
 	"cancel an issuance that waits for approval", cmd_approvals_reject},
@@ -15,7 +20,7 @@ const struct command commands[] = {
     {"audit", "get", "ID", "one event", cmd_audit_get},
     {"audit", "list",
 	"[--category C] [--since T] [--until T] [--actor A] [--action A] "
-	"[--resource-id ID]",
+	"[--resource-type T] [--resource-id ID] " PAGE,
 	"events, newest first", cmd_audit_list},
     {"audit", "prove", "ID",
 	"a proof that anybody can check that the event is in its block",
@@ -28,20 +33,18 @@ const struct command commands[] = {
 	"[--idempotency-key K]",
 	"give many certificates another owner", cmd_certs_bulk_reassign},
     {"certs", "bulk-renew",
-	"[ID...] [CRITERIA] [--dry-run] [--yes] [--idempotency-key K]",
-	"renew many, once however often it is run with that key; "
-	"CRITERIA: --issuer-id, --owner-id, --team-id, --profile-id, "
-	"--agent-id",
+	"[ID...] " CRITERIA " [--dry-run] [--yes] [--idempotency-key K]",
+	"renew many, once however often it is run with that key",
 	cmd_certs_bulk_renew},
     {"certs", "bulk-revoke",
-	"[ID...] [CRITERIA] [--reason R] [--dry-run] [--yes] "
+	"[ID...] " CRITERIA " [--reason R] [--dry-run] [--yes] "
 	"[--idempotency-key K]",
-	"revoke many; CRITERIA as for bulk-renew", cmd_certs_bulk_revoke},
+	"revoke many", cmd_certs_bulk_revoke},
     {"certs", "get", "ID", "one certificate", cmd_certs_get},
-    {"certs", "list", "[--status S] [--page N] [--per-page N]", "certificates",
-	cmd_certs_list},
+    {"certs", "list", "[--status S] " PAGE, "certificates", cmd_certs_list},
     {"certs", "renew", "ID [--wait] [--timeout S] [--force]",
-	"renew now; --wait follows it until it is served", cmd_certs_renew},
+	"renew now; --wait follows it until every target serves it",
+	cmd_certs_renew},
     {"certs", "revoke", "ID [--reason R]",
 	"revoke one; R: unspecified, keyCompromise, caCompromise, "
 	"affiliationChanged, superseded, cessationOfOperation, "
@@ -50,7 +53,7 @@ const struct command commands[] = {
     {"jobs", "cancel", "ID", "cancel a job that waits", cmd_jobs_cancel},
     {"jobs", "get", "ID", "one job", cmd_jobs_get},
     {"jobs", "list",
-	"[--status S] [--type T] [--certificate-id ID] [--target-id ID]",
+	"[--status S] [--type T] [--certificate-id ID] [--target-id ID] " PAGE,
 	"jobs, newest first", cmd_jobs_list},
     {"scheduler", "run", "DUTY [--wait] [--timeout S]",
 	"run a duty now; --wait follows it to its end", cmd_scheduler_run},

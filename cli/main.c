@@ -1,38 +1,39 @@
 /*
  * certctl: the command line over the REST API.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include <curl/curl.h>
 
+#include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 
 static void
-help(FILE *to)
+help(void)
 {
-	fputs("certctl - certificates that issue, renew and deploy "
-	      "themselves\n\nusage: certctl COMMAND [ARGUMENTS] [OPTIONS]\n\n",
-	    to);
+	out_print("certctl - certificates that issue, renew and deploy "
+		  "themselves\n\nusage: certctl COMMAND [ARGUMENTS] "
+		  "[OPTIONS]\n\n");
 	for (size_t i = 0; i < ncommands; i++) {
 		const struct command *m = &commands[i];
 
-		fprintf(to, "  %-9s %-7s %s\n                      %s\n",
-		    m->noun, m->verb ? m->verb : "", m->arguments, m->help);
+		out_print("  %s%s%s %s\n        %s\n", m->noun,
+		    m->verb ? " " : "", m->verb ? m->verb : "", m->arguments,
+		    m->help);
 	}
-	fputs("\noptions of every command:\n"
-	      "  -o json, --format json   print the API's answer\n"
-	      "  --server URL             CERTCTL_SERVER_URL "
-	      "(https://localhost:8443)\n"
-	      "  --api-key KEY            CERTCTL_API_KEY; the variable keeps "
-	      "it out of ps\n"
-	      "  --ca-bundle FILE         CERTCTL_SERVER_CA_BUNDLE_PATH\n"
-	      "  --insecure               skip verification of the server\n"
-	      "\nexit codes: 0 done, 1 failed, 2 usage, 3 not found, "
-	      "4 not allowed, 5 conflict, 6 unreachable\n",
-	    to);
+	out_print("\noptions of every command:\n"
+		  "  -o json, --format json   print the API's answer\n"
+		  "  --server URL             CERTCTL_SERVER_URL "
+		  "(https://localhost:8443)\n"
+		  "  --api-key KEY            CERTCTL_API_KEY; the variable "
+		  "keeps it out of ps\n"
+		  "  --ca-bundle FILE         CERTCTL_SERVER_CA_BUNDLE_PATH\n"
+		  "  --insecure               skip verification of the server\n"
+		  "\nexit codes: 0 done, 1 failed, 2 usage, 3 not found, "
+		  "4 not allowed, 5 conflict, 6 unreachable\n");
 }
 
 static const char *
@@ -43,88 +44,120 @@ setting(const char *given, const char *variable, const char *dflt)
 	return value && value[0] ? value : dflt;
 }
 
+/* Of -o and --format one; *out is left when neither is given. */
 static bool
-take_options(struct cli *c, int *argc, char **argv)
+read_format(const struct cli *c, bool *out_as_json)
 {
-	const char *format = args_option(argc, argv, "-o");
-	const char *insecure;
+	const char *o = args_value(c, "-o"), *f = args_value(c, "--format");
+	const char *format = o ? o : f;
 
-	if (!format)
-		format = args_option(argc, argv, "--format");
-	if (format && strcmp(format, "json") && strcmp(format, "table")) {
-		fprintf(stderr,
-		    "certctl: the format is json or table, not "
-		    "\"%s\"\n",
-		    format);
+	if (o && f) {
+		out_error("-o and --format are the same: give one");
 		return false;
 	}
-	c->as_json = format && strcmp(format, "json") == 0;
-	c->server = setting(args_option(argc, argv, "--server"),
-	    "CERTCTL_SERVER_URL", "https://localhost:8443");
-	c->api_key = setting(args_option(argc, argv, "--api-key"),
-	    "CERTCTL_API_KEY", "");
-	c->ca_file = setting(args_option(argc, argv, "--ca-bundle"),
-	    "CERTCTL_SERVER_CA_BUNDLE_PATH", "");
-	insecure = setting(NULL, "CERTCTL_SERVER_TLS_INSECURE_SKIP_VERIFY", "");
-	c->insecure = args_flag(argc, argv, "--insecure") ||
-		      strcasecmp(insecure, "true") == 0;
-	if (strncmp(c->server, "https://", 8) != 0) {
-		fprintf(stderr,
-		    "certctl: the server's URL is \"%s\"; it must "
-		    "begin with https://\n",
-		    c->server);
+	if (format && strcmp(format, "json") && strcmp(format, "table")) {
+		out_error("the format is json or table, not \"%s\"", format);
+		return false;
+	}
+	*out_as_json = format && strcmp(format, "json") == 0;
+	return true;
+}
+
+/* What becomes a line of a request must be one. */
+static bool
+is_line(const char *what, const char *value)
+{
+	for (const char *p = value; *p; p++) {
+		if ((unsigned char)*p >= ' ' && *p != 0x7f)
+			continue;
+		out_error("%s holds a control character (a line feed at its "
+			  "end?)",
+		    what);
 		return false;
 	}
 	return true;
 }
 
-static const struct command *
-find(int argc, char **argv)
+static bool
+take_settings(struct cli *c)
 {
-	for (size_t i = 0; i < ncommands; i++) {
-		const struct command *m = &commands[i];
+	const char *insecure =
+	    setting(NULL, "CERTCTL_SERVER_TLS_INSECURE_SKIP_VERIFY", "");
 
-		if (argc > 0 && strcmp(argv[0], m->noun) == 0 &&
-		    (!m->verb || (argc > 1 && strcmp(argv[1], m->verb) == 0)))
-			return m;
+	c->server = setting(args_value(c, "--server"), "CERTCTL_SERVER_URL",
+	    "https://localhost:8443");
+	c->api_key = setting(args_value(c, "--api-key"), "CERTCTL_API_KEY", "");
+	c->ca_file = setting(args_value(c, "--ca-bundle"),
+	    "CERTCTL_SERVER_CA_BUNDLE_PATH", "");
+	c->insecure =
+	    args_flag(c, "--insecure") || strcasecmp(insecure, "true") == 0;
+	if (!c->insecure && insecure[0] && strcasecmp(insecure, "false")) {
+		out_error("CERTCTL_SERVER_TLS_INSECURE_SKIP_VERIFY is true or "
+			  "false, not \"%s\"",
+		    insecure);
+		return false;
 	}
-	return NULL;
+	if (strncmp(c->server, "https://", 8) != 0) {
+		out_error("the server's URL is \"%s\"; it must begin with "
+			  "https://",
+		    c->server);
+		return false;
+	}
+	return read_format(c, &c->as_json) &&
+	       is_line("the API key", c->api_key) &&
+	       is_line("the server's URL", c->server);
+}
+
+static bool
+wants(const char *word, int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++) {
+		if (strcmp(argv[i], word) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+run(struct cli *c, int argc, char **argv)
+{
+	const struct command *m;
+	int exit_code;
+
+	exit_code = args_parse(c, commands, ncommands, argc, argv, &m);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (!take_settings(c))
+		return EXIT_USAGE;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
+		out_error("curl cannot be used");
+		return EXIT_FAILED;
+	}
+	exit_code = m->run(c);
+	curl_global_cleanup();
+	return exit_code;
 }
 
 int
 main(int argc, char **argv)
 {
 	struct cli c = {.as_json = false};
-	const struct command *m;
-	int skip, exit_code;
+	int exit_code = EXIT_DONE;
 
 	argc--;
 	argv++;
-	if (argc == 0 || strcmp(argv[0], "help") == 0 ||
-	    args_flag(&argc, argv, "--help") || args_flag(&argc, argv, "-h")) {
-		help(stdout);
-		return EXIT_DONE;
+	if (argc == 0 || wants("--help", argc, argv) ||
+	    wants("-h", argc, argv) ||
+	    (argc == 1 && strcmp(argv[0], "help") == 0)) {
+		help();
+	} else if (argc == 1 && strcmp(argv[0], "--version") == 0) {
+		out_print("certctl %s\n", CERTCTL_VERSION);
+	} else {
+		c.arena = arena_new();
+		exit_code = run(&c, argc, argv);
+		arena_free(c.arena);
 	}
-	if (args_flag(&argc, argv, "--version")) {
-		printf("certctl %s\n", CERTCTL_VERSION);
-		return EXIT_DONE;
-	}
-	if (!take_options(&c, &argc, argv))
-		return EXIT_USAGE;
-	m = find(argc, argv);
-	if (!m) {
-		fprintf(stderr, "certctl: there is no command \"%s%s%s\"\n\n",
-		    argc ? argv[0] : "", argc > 1 ? " " : "",
-		    argc > 1 ? argv[1] : "");
-		help(stderr);
-		return EXIT_USAGE;
-	}
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
-		return EXIT_FAILED;
-	c.arena = arena_new();
-	skip = m->verb ? 2 : 1;
-	exit_code = m->run(&c, argc - skip, argv + skip);
-	arena_free(c.arena);
-	curl_global_cleanup();
+	if (!out_flush() && exit_code == EXIT_DONE)
+		exit_code = EXIT_FAILED;
 	return exit_code;
 }

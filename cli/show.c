@@ -1,8 +1,8 @@
-#include <stdio.h>
-
 #include <cjson/cJSON.h>
 
+#include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/out.h"
 #include "common/json/json.h"
 
 #define COLUMNS_MAX 16
@@ -21,35 +21,50 @@ column_cell(struct cli *c, const struct column *col, const struct cJSON *item)
 	}
 }
 
-int
-show_rows(struct cli *c, const char *path, const struct column *cols, size_t n)
+static void
+print_rows(struct cli *c, const struct cJSON *data, const struct column *cols,
+    size_t n)
 {
 	const char *cells[COLUMNS_MAX];
 	const struct cJSON *item;
 	struct table *t;
-	struct answer a;
-	int exit_code;
 
-	a = client_call(c, "GET", path, NULL);
-	exit_code = client_check(&a);
-	if (exit_code != EXIT_DONE)
-		return exit_code;
-	if (c->as_json) {
-		fputs(a.text, stdout);
-		return EXIT_DONE;
-	}
 	for (size_t i = 0; i < n; i++)
 		cells[i] = cols[i].head;
 	t = table_new(c, n, cells);
-	cJSON_ArrayForEach(item, json_get(a.json, "data"))
+	cJSON_ArrayForEach(item, data)
 	{
 		for (size_t i = 0; i < n; i++)
 			cells[i] = column_cell(c, &cols[i], item);
 		table_row(t, cells);
 	}
 	table_print(t);
+}
+
+int
+show_rows(struct cli *c, const char *path, const struct column *cols, size_t n)
+{
+	const struct cJSON *data;
+	struct answer a;
+	int exit_code;
+
+	a = client_call(c, "GET", path, NULL);
+	exit_code = client_check_json(c, &a);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (c->as_json) {
+		out_json(a.text);
+		return EXIT_DONE;
+	}
+	data = json_get(a.json, "data");
+	/* null is how an empty list may come. */
+	if (!data || (!cJSON_IsArray(data) && !cJSON_IsNull(data))) {
+		out_error("the server's answer holds no list");
+		return EXIT_FAILED;
+	}
+	print_rows(c, data, cols, n);
 	if (json_get(a.json, "total"))
-		printf("%s in all\n", cell(c, a.json, "total"));
+		out_print("%s in all\n", cell(c, a.json, "total"));
 	return EXIT_DONE;
 }
 
@@ -61,26 +76,39 @@ show_object(struct cli *c, const char *path, const char *const *members,
 	int exit_code;
 
 	a = client_call(c, "GET", path, NULL);
-	exit_code = client_check(&a);
+	exit_code = client_check_json(c, &a);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (c->as_json) {
-		fputs(a.text, stdout);
+		out_json(a.text);
 		return EXIT_DONE;
 	}
 	for (size_t i = 0; i < n; i++)
-		printf("%-20s %s\n", members[i], cell(c, a.json, members[i]));
+		out_print("%-20s %s\n", members[i],
+		    cell(c, a.json, members[i]));
+	return EXIT_DONE;
+}
+
+int
+show_done(struct cli *c, const struct answer *a, const char *what)
+{
+	if (!c->as_json)
+		out_print("%s\n", what);
+	else if (a->json)
+		out_json(a->text);
+	else
+		out_json("{}"); /* done, without a word */
 	return EXIT_DONE;
 }
 
 const char *
-show_query(struct cli *c, const char *path, int *argc, char **argv,
-    const struct option *options, size_t n)
+show_query(struct cli *c, const char *path, const struct option *options,
+    size_t n)
 {
 	const char *out = path, *value;
 
 	for (size_t i = 0; i < n; i++) {
-		value = args_option(argc, argv, options[i].flag);
+		value = args_value(c, options[i].flag);
 		if (value)
 			out = arena_printf(c->arena, "%s%c%s=%s", out,
 			    out == path ? '?' : '&', options[i].parameter,

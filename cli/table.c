@@ -1,4 +1,3 @@
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -6,6 +5,7 @@
 #include <cjson/cJSON.h>
 
 #include "cli/cli.h"
+#include "cli/out.h"
 #include "common/base/mem.h"
 #include "common/json/json.h"
 
@@ -24,7 +24,7 @@ add(struct table *t, const char *const *cells)
 	t->cells =
 	    mem_realloc(t->cells, (t->nrows + 1) * t->ncols, sizeof(*t->cells));
 	for (size_t i = 0; i < t->ncols; i++) {
-		size_t n = strlen(cells[i]);
+		size_t n = out_width(cells[i]);
 
 		t->cells[t->nrows * t->ncols + i] = cells[i];
 		if (n > t->width[i])
@@ -68,9 +68,11 @@ table_print(const struct table *t)
 			const char *text = t->cells[r * t->ncols + i];
 
 			if (i + 1 == t->ncols)
-				printf("%s\n", text);
+				out_print("%s\n", text);
 			else
-				printf("%-*s  ", (int)t->width[i], text);
+				out_print("%s%*s", text,
+				    (int)(t->width[i] - out_width(text) + 2),
+				    "");
 		}
 	}
 }
@@ -83,8 +85,10 @@ cell(struct cli *c, const struct cJSON *object, const char *name)
 	if (!v || cJSON_IsNull(v))
 		return "-";
 	if (cJSON_IsString(v))
-		return v->valuestring[0] ? v->valuestring : "-";
-	return json_text(c->arena, v);
+		return v->valuestring[0]
+			   ? out_harmless(c->arena, v->valuestring)
+			   : "-";
+	return out_harmless(c->arena, json_text(c->arena, v));
 }
 
 static bool

@@ -1,0 +1,191 @@
+"""
+The command line against servers that mean harm, words it does not know, and a
+renewal of several targets.
+"""
+import http.server
+import json
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from fleet import BUILD, clean_env, free_port, wait_for
+
+ESC, RLO, CSI, ZWSP = "\x1b[2J\x1b[31m", "\u202e", "\u009b", "\u200b"
+HOSTILE = f"a{ESC}b{RLO}c{CSI}d{ZWSP}e\nhealthy"
+
+
+@pytest.fixture
+def hostile(fleet):
+    """hostile(status, body): a server that answers everything so; body is bytes or becomes JSON."""
+    servers = []
+
+    def start(status, body):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_one(self):
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                payload = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(payload)))
+                self.end_headers()
+                self.wfile.write(payload)
+
+            do_GET = do_POST = handle_one
+
+            def log_message(self, *_):
+                pass
+        fleet.make_tls()
+        fleet.api_port = free_port()
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", fleet.api_port), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(fleet.dir / "tls" / "api.pem", fleet.dir / "tls" / "api.key")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def is_harmless(text):
+    return all(c == "\n" or c.isprintable() for c in text)
+
+
+NAMES = ("id", "name", "hostname", "type", "status", "certificate_id", "last_error", "common_name", "issuer_id", "actor", "action",
+         "resource_id", "state", "requested_by", "decision_note", "details", "version", "note", "host")
+OBJECT = {n: HOSTILE for n in NAMES} | {"job_id": f"job-{HOSTILE}", "total": HOSTILE}
+
+
+@pytest.mark.parametrize("arguments", [
+    ["certs", "list"], ["certs", "get", "x"], ["jobs", "list"], ["jobs", "get", "x"], ["agents", "list"], ["agents", "list", "--retired"],
+    ["approvals", "list"], ["approvals", "approve", "x"], ["audit", "list"], ["audit", "get", "x"], ["scheduler"],
+    ["scheduler", "run", "x"], ["certs", "renew", "x"], ["certs", "revoke", "x"], ["jobs", "cancel", "x"],
+    ["certs", "bulk-renew", "x", "--dry-run"], ["status"], ["audit", "verify"], ["audit", "prove", "x"], ["audit", "attachment", "x"],
+])
+@pytest.mark.parametrize("status", [200, 400, 404])
+def test_foreign_text_is_harmless(fleet, hostile, arguments, status):
+    hostile(status, {"data": [OBJECT], "message": HOSTILE, "action": HOSTILE, "leader": OBJECT, "workers": [OBJECT],
+                     "total_matched": HOSTILE, "total_enqueued": HOSTILE, "faults": [HOSTILE]} | OBJECT)
+    done = fleet.cli(*arguments)
+    assert is_harmless(done.stdout + done.stderr)
+    assert "healthy" not in (done.stdout + done.stderr).splitlines()
+    if status != 200:
+        assert done.returncode not in (0, 2) and "\\x1b[2J" in done.stderr and "\\u202e" in done.stderr
+    done = fleet.cli(*arguments, "-o", "json")
+    assert is_harmless(done.stdout + done.stderr)
+    if status == 200 and arguments[0] != "audit" and arguments != ["scheduler", "run", "x"]:
+        assert json.loads(done.stdout)["message"] == HOSTILE
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>It works</html>", b"\x1b[2J", b"[]x", b"\xff\xfe{}", b'{"data": [1}'])
+def test_answer_that_is_no_json_is_no_success(fleet, hostile, body):
+    hostile(200, body)
+    for arguments in (["certs", "list"], ["certs", "list", "-o", "json"], ["certs", "get", "x"], ["certs", "renew", "x"],
+                      ["certs", "bulk-revoke", "x", "--yes"], ["status"], ["scheduler"]):
+        done = fleet.cli(*arguments)
+        assert done.returncode == 1 and "is it a certctl server?" in done.stderr, (arguments, done)
+        assert is_harmless(done.stdout + done.stderr) and not done.stdout
+
+
+@pytest.mark.parametrize("body", [b"\x1b]0;owned\x07", b"\xff" * 100000, b"x\r\ny"])
+def test_error_body_that_is_no_json_is_harmless(fleet, hostile, body):
+    hostile(500, body)
+    done = fleet.cli("certs", "list")
+    assert done.returncode == 1 and is_harmless(done.stderr) and len(done.stderr) < 5000
+
+
+def test_key_with_a_line_feed_makes_no_header(fleet, hostile):
+    hostile(200, {"data": []})
+    done = fleet.cli("certs", "list", CERTCTL_API_KEY="key\nX-Odd: 1")
+    assert done.returncode == 2 and "control character" in done.stderr
+    done = fleet.cli("certs", "bulk-renew", "x", "--yes", "--idempotency-key", "k\r\nX-Odd: 1")
+    assert done.returncode == 2 and "control character" in done.stderr
+
+
+def test_full_disk_is_no_success(fleet, hostile):
+    hostile(200, {"data": [], "total": 0})
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([BUILD / "cli" / "certctl", "certs", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+                              env=clean_env() | {"CERTCTL_SERVER_URL": f"https://127.0.0.1:{fleet.api_port}",
+                                                 "CERTCTL_SERVER_CA_BUNDLE_PATH": str(fleet.dir / "tls" / "api.pem")})
+    assert done.returncode == 1 and "standard output" in done.stderr
+
+
+# --- words ---
+
+@pytest.mark.parametrize("arguments", [
+    ["certs", "bulk-revoke", "words", "--dryrun", "--yes"], ["certs", "bulk-revoke", "words", "-yes"],
+    ["certs", "bulk-revoke", "words", "--", "--yes"], ["certs", "bulk-revoke", "words", "--yes", "--reason"],
+    ["certs", "bulk-revoke", "words", "--team-id", "--yes"], ["certs", "bulk-revoke", "words", "", "--yes"],
+    ["certs", "bulk-revoke", "words", "--yes", "--yes"], ["certs", "bulk-revoke", "words", "--yes=1"],
+    ["certs", "bulk-renew", "words", "--reason", "superseded", "--yes"], ["certs", "bulk-reassign", "words", "--issuer-id", "x", "--yes"],
+    ["certs", "bulk-revoke", "--team-id", "", "words", "--yes"], ["certs", "revoke", "words", "more"],
+    ["certs", "revoke", "words", "--force"], ["certs", "renew", "words", "--wait", "--dry-run"], ["certs", "revoke", "-words"],
+    ["certs", "renew", "words", "--timeout", "5"], ["certs", "revoke", "."], ["certs", "revoke", ".."],
+])
+def test_unknown_words_change_nothing(plane, arguments):
+    if not plane.value("SELECT 1 FROM managed_certificates WHERE id = 'words'"):
+        plane.make_certificate("words")
+    done = plane.cli(*arguments)
+    assert done.returncode == 2 and not done.stdout, done
+    assert done.stderr.startswith("certctl: ") and "\nusage: certctl certs " in done.stderr
+    assert plane.value("SELECT status FROM managed_certificates WHERE id = 'words'") != "Revoked"
+    assert plane.value("SELECT count(*) FROM jobs WHERE certificate_id = 'words'") == 0
+
+
+# --- renew --wait ---
+
+@pytest.fixture(scope="module")
+def many(plane):
+    """A certificate on two targets whose reloads can be made to fail."""
+    plane.start_agent()
+    agent = plane.processes["agent-1"].agent_id
+    for n in ("one", "two"):
+        plane.make_target(f"tgt-{n}", agent, plane.dir / n)
+    plane.make_certificate("many", ["tgt-one", "tgt-two"])
+    return plane
+
+
+def fail(plane, target, is_failing):
+    config = plane.api.need("GET", f"/api/v1/targets/{target}")["config"]
+    plane.api.need("PUT", f"/api/v1/targets/{target}",
+                   {"config": config | {"validate_command": ["false" if is_failing else "true"]}})
+
+
+def renew(plane, *more):
+    wait_for(lambda: plane.value("SELECT count(*) FROM jobs WHERE certificate_id = 'many' AND type <> 'Deployment' "
+                                 "AND completed_at IS NULL") == 0, 20, "earlier renewals")
+    return plane.cli("certs", "renew", "many", "--wait", "--timeout", "25", *more)
+
+
+def test_renewal_waits_for_every_target(many):
+    done = renew(many)
+    assert done.returncode == 0, done.stderr
+    assert "installed on 2 targets" in done.stdout and not done.stderr
+    done = renew(many, "-o", "json")
+    assert done.returncode == 0 and json.loads(done.stdout)["status"] == "Completed" and "installed on 2 targets" in done.stderr
+
+
+@pytest.mark.parametrize("bad", ["tgt-one", "tgt-two"])
+def test_renewal_fails_when_one_target_does(many, bad):
+    fail(many, bad, True)
+    try:
+        done = renew(many)
+    finally:
+        fail(many, bad, False)
+    other = {"tgt-one": "tgt-two", "tgt-two": "tgt-one"}[bad]
+    assert done.returncode == 1 and "installed" not in done.stdout, done
+    assert f"the deployment to {bad} " in done.stderr and "configuration test" in done.stderr
+    assert f"the deployment to {other} " not in done.stderr
+
+
+def test_renewal_without_targets_says_so(plane, many):
+    plane.make_certificate("bare")
+    plane.start_agent("agent-bare")
+    done = plane.cli("certs", "renew", "bare", "--wait", "--timeout", "2")
+    # nobody holds a key for it: it waits, and that is no success
+    assert done.returncode == 1

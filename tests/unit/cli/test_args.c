@@ -1,0 +1,249 @@
+/*
+ * test_args: a word that a command's usage does not name is refused before
+ * anything is done.
+ */
+#include "cli/args.h"
+
+#include <string.h>
+
+#include "tests/unit/check.h"
+#include "tests/unit/cli/capture.h"
+
+#define WORDS_MAX 16
+
+static const struct command all[] = {
+    {"duty", "run", "NAME [--wait] [--timeout S]", "", NULL},
+    {"duty", NULL, "", "", NULL},
+    {"many", "do", "[ID...] [--dry-run] [--yes] [--why TEXT]", "", NULL},
+    {"many", "give", "ID... --to ID [--yes]", "", NULL},
+    {"one", "get", "ID", "", NULL},
+    {"one", "list", "[--page N] [--per-page N]", "", NULL},
+};
+static struct cli cli;
+static const struct command *command;
+
+/* line is split at single blanks; "''" is an empty word. */
+static int
+parse(const char *line)
+{
+	char *argv[WORDS_MAX + 1], *text, *save = NULL;
+	int argc = 0, exit_code;
+
+	arena_free(cli.arena);
+	cli = (struct cli){.arena = arena_new()};
+	command = NULL;
+	text = arena_strdup(cli.arena, line);
+	for (char *w = strtok_r(text, " ", &save); w && argc < WORDS_MAX;
+	     w = strtok_r(NULL, " ", &save))
+		argv[argc++] = strcmp(w, "''") == 0 ? w + 2 : w;
+	argv[argc] = NULL;
+	capture_begin();
+	exit_code = args_parse(&cli, all, ARRAY_LEN(all), argc, argv, &command);
+	capture_end();
+	CHECK_STR(captured_out(), "");
+	if (exit_code == EXIT_DONE) {
+		CHECK(command && cli.args);
+		CHECK_STR(captured_err(), "");
+	} else {
+		CHECK_INT(exit_code, EXIT_USAGE);
+		CHECK(strncmp(captured_err(), "certctl: ", 9) == 0);
+		CHECK(strstr(captured_err(), "see certctl help\n"));
+	}
+	return exit_code;
+}
+
+static void
+words_and_options_come_in_any_order(void)
+{
+	static const char *const lines[] =
+	    {"many do a b --yes --why because -o json",
+		"-o json many do --yes --why because a b",
+		"many -o json do a --why=because b --yes",
+		"many do -o=json a --yes b --why because"};
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		CHECK_INT(parse(lines[i]), EXIT_DONE);
+		CHECK_STR(command->verb, "do");
+		CHECK_INT(args_count(&cli), 2);
+		CHECK_STR(args_word(&cli, 0), "a");
+		CHECK_STR(args_word(&cli, 1), "b");
+		CHECK(args_flag(&cli, "--yes"));
+		CHECK(!args_flag(&cli, "--dry-run"));
+		CHECK_STR(args_value(&cli, "--why"), "because");
+		CHECK_STR(args_value(&cli, "-o"), "json");
+		CHECK(!args_value(&cli, "--server"));
+	}
+}
+
+/* `certs bulk-revoke c1 --dryrun --yes` once revoked. */
+static void
+unknown_options_are_refused(void)
+{
+	static const char *const lines[] = {"many do a --dryrun --yes",
+	    "many do a --dry-ru", "many do a --dry-runs", "many do a -yes",
+	    "many do a --dry", "many do a -", "many do a --", "many do a -- b",
+	    "many do a -y", "many do a --DRY-RUN", "many do --to x",
+	    "one list --dry-run", "one list --page-per 5", "--dry-run many do",
+	    "--why x many do a", "one get a --page 1", "duty --wait", "--odd",
+	    "many do a --=x", "many do a --y=es", "one list --pag e=5"};
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		CHECK_INT(parse(lines[i]), EXIT_USAGE);
+		CHECK(strstr(captured_err(), "is no option here"));
+	}
+	(void)parse("many do a --dryrun --yes");
+	CHECK(strstr(captured_err(), "\"--dryrun\""));
+	CHECK(strstr(captured_err(), "usage: certctl many do [ID...]"));
+}
+
+static void
+values_are_neither_forgotten_nor_made_up(void)
+{
+	static const char *const lines[] = {"many do a --why", "many do --why",
+	    "many do a --why --yes", "many do a --why=", "many do a --why ''",
+	    "many give a --to --yes", "one list --page", "one list --page -1",
+	    "-o", "many do -o"};
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		CHECK_INT(parse(lines[i]), EXIT_USAGE);
+		CHECK(strstr(captured_err(), "needs a value"));
+	}
+	CHECK_INT(parse("many do a --why=-x"), EXIT_DONE);
+	CHECK_STR(args_value(&cli, "--why"), "-x");
+	CHECK_INT(parse("many do a --why=x=y"), EXIT_DONE);
+	CHECK_STR(args_value(&cli, "--why"), "x=y");
+	CHECK_INT(parse("many do a --yes=no"), EXIT_USAGE);
+	CHECK(strstr(captured_err(), "takes no value"));
+}
+
+static void
+an_option_counts_once(void)
+{
+	static const char *const lines[] = {"one list --page 1 --page 2",
+	    "one list --page=1 --page 2", "many do a --yes --yes",
+	    "-o json one get a -o table"};
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		CHECK_INT(parse(lines[i]), EXIT_USAGE);
+		CHECK(strstr(captured_err(), "given twice"));
+	}
+}
+
+static void
+words_are_counted(void)
+{
+	static const char *const few[] = {"one get", "duty run",
+	    "many give --to x"};
+	static const char *const many[] = {"one get a b", "one list a",
+	    "duty run a b", "duty runs", "duty a"};
+
+	for (size_t i = 0; i < ARRAY_LEN(few); i++) {
+		CHECK_INT(parse(few[i]), EXIT_USAGE);
+		CHECK(strstr(captured_err(), "missing"));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+		CHECK_INT(parse(many[i]), EXIT_USAGE);
+		CHECK(strstr(captured_err(), "not expected"));
+	}
+	CHECK_INT(parse("many do"), EXIT_DONE);
+	CHECK_INT(args_count(&cli), 0);
+	CHECK_INT(parse("many give a b c --to d"), EXIT_DONE);
+	CHECK_INT(args_count(&cli), 3);
+	CHECK_INT(parse("duty"), EXIT_DONE);
+	CHECK(!command->verb);
+	CHECK_INT(parse("duty run a --wait"), EXIT_DONE);
+	CHECK_STR(command->verb, "run");
+}
+
+static void
+words_that_name_no_object_are_refused(void)
+{
+	static const char *const lines[] = {"one get ''", "one get .",
+	    "one get ..", "many do a '' b"};
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		CHECK_INT(parse(lines[i]), EXIT_USAGE);
+		CHECK(strstr(captured_err(), "cannot be an id"));
+	}
+	CHECK_INT(parse("one get a-b.c"), EXIT_DONE);
+}
+
+static void
+commands_that_are_none_are_refused(void)
+{
+	static const char *const lines[] = {"", "one", "one bake", "two get a",
+	    "''", "get one", "one get-a", "-o json", "help one"};
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		CHECK_INT(parse(lines[i]), EXIT_USAGE);
+		CHECK(strstr(captured_err(), "there is no command"));
+	}
+}
+
+static void
+foreign_words_are_told_harmlessly(void)
+{
+	CHECK_INT(parse("one get a \x1b[31mred"), EXIT_USAGE);
+	CHECK(!strchr(captured_err(), '\x1b'));
+	CHECK(strstr(captured_err(), "\\x1b[31mred"));
+	CHECK(strstr(captured_err(), "control character"));
+	CHECK_INT(parse("many do a --why b\nc"), EXIT_USAGE);
+	CHECK_INT(parse("many do a --why=b\x7f"), EXIT_USAGE);
+	CHECK_INT(parse("one get a\rb"), EXIT_USAGE);
+}
+
+static void
+a_timeout_goes_with_a_wait(void)
+{
+	int64_t seconds = 7;
+	int exit_code;
+
+	CHECK_INT(parse("duty run a --wait"), EXIT_DONE);
+	CHECK_INT(args_timeout(&cli, &seconds), EXIT_DONE);
+	CHECK_INT(seconds, 7);
+	CHECK_INT(parse("duty run a --wait --timeout 9"), EXIT_DONE);
+	CHECK_INT(args_timeout(&cli, &seconds), EXIT_DONE);
+	CHECK_INT(seconds, 9);
+	for (size_t i = 0; i < 5; i++) {
+		static const char *const bad[] =
+		    {"duty run a --wait --timeout 0",
+			"duty run a --wait --timeout x",
+			"duty run a --wait --timeout 1s",
+			"duty run a --wait --timeout 86401",
+			"duty run a --timeout 5"};
+
+		CHECK_INT(parse(bad[i]), EXIT_DONE);
+		capture_begin();
+		exit_code = args_timeout(&cli, &seconds);
+		capture_end();
+		CHECK_INT(exit_code, EXIT_USAGE);
+		CHECK(strstr(captured_err(), "--timeout"));
+	}
+}
+
+/* Each option of the real table is read by its usage alone. */
+static void
+the_commands_usages_are_a_grammar(void)
+{
+	for (size_t i = 0; i < ncommands; i++) {
+		const struct command *m = &commands[i];
+
+		for (const char *p = m->arguments; *p; p++)
+			CHECK(*p >= ' ' && *p < 0x7f);
+		CHECK(!strstr(m->arguments, "  "));
+		for (size_t j = 0; j < i; j++)
+			CHECK(strcmp(m->noun, commands[j].noun) != 0 ||
+			      !m->verb || !commands[j].verb ||
+			      strcmp(m->verb, commands[j].verb) != 0);
+	}
+}
+
+CHECK_MAIN(CHECK_ROW(words_and_options_come_in_any_order),
+    CHECK_ROW(unknown_options_are_refused),
+    CHECK_ROW(values_are_neither_forgotten_nor_made_up),
+    CHECK_ROW(an_option_counts_once), CHECK_ROW(words_are_counted),
+    CHECK_ROW(words_that_name_no_object_are_refused),
+    CHECK_ROW(commands_that_are_none_are_refused),
+    CHECK_ROW(foreign_words_are_told_harmlessly),
+    CHECK_ROW(a_timeout_goes_with_a_wait),
+    CHECK_ROW(the_commands_usages_are_a_grammar))

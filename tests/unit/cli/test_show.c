@@ -1,0 +1,174 @@
+/*
+ * test_show: lists and objects as a table or as JSON; an answer that holds
+ * none is no empty list.
+ */
+#include <stdlib.h>
+
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/out.h"
+#include "common/json/json.h"
+#include "tests/unit/check.h"
+#include "tests/unit/cli/capture.h"
+
+static struct cli cli;
+static const char *answer;
+static int status;
+static char asked[256];
+
+/* --- a server that says what the test wants --- */
+
+struct answer
+client_call(struct cli *c, const char *method, const char *path,
+    const char *body)
+{
+	struct answer a = {.status = status, .text = answer};
+	const char *why = "";
+
+	(void)snprintf(asked, sizeof(asked), "%s %s", method, path);
+	if (json_parse(c->arena, answer, strlen(answer), &a.json, &why) !=
+	    RC_OK)
+		a.json = NULL;
+	return a;
+}
+
+int
+client_check(const struct cli *c, const struct answer *a)
+{
+	return a->status == 200 ? EXIT_DONE : EXIT_FAILED;
+}
+
+int
+client_check_json(const struct cli *c, const struct answer *a)
+{
+	return a->json ? client_check(c, a) : EXIT_FAILED;
+}
+
+const char *
+client_escape(struct cli *c, const char *text)
+{
+	return arena_printf(c->arena, "<%s>", text);
+}
+
+struct answer
+client_look(struct cli *c, const char *path, struct arena **held)
+{
+	abort(); /* nothing here looks twice */
+}
+
+static void
+begin(bool as_json, const char *text)
+{
+	arena_free(cli.arena);
+	cli = (struct cli){.as_json = as_json, .arena = arena_new()};
+	answer = text;
+	status = 200;
+}
+
+static int
+rows(bool as_json, const char *text)
+{
+	static const struct column columns[] = {
+	    {"ID", "id", COLUMN_TEXT},
+	    {"AT", "at", COLUMN_TIME},
+	};
+	int exit_code;
+
+	begin(as_json, text);
+	capture_begin();
+	exit_code = show_rows(&cli, "/x", columns, ARRAY_LEN(columns));
+	capture_end();
+	return exit_code;
+}
+
+static void
+a_list_is_a_table_and_its_total(void)
+{
+	CHECK_INT(rows(false, "{\"data\":[{\"id\":\"a\",\"at\":"
+			      "\"2026-01-02T03:04:05Z\"},{\"id\":\"b\\n\"}],"
+			      "\"total\":2}"),
+	    EXIT_DONE);
+	CHECK_STR(captured_out(),
+	    "ID   AT\na    2026-01-02 03:04:05\nb\\n  -\n2 in all\n");
+	CHECK_STR(asked, "GET /x");
+	CHECK_INT(rows(false, "{\"data\":[],\"total\":0}"), EXIT_DONE);
+	CHECK_STR(captured_out(), "ID  AT\n0 in all\n");
+}
+
+static void
+an_answer_without_a_list_is_a_failure(void)
+{
+	static const char *const bad[] = {"{}", "{\"data\":5}",
+	    "{\"data\":\"x\"}", "{\"total\":3}", "[1]", "", "<html>"};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		CHECK(rows(false, bad[i]) != EXIT_DONE);
+		CHECK_STR(captured_out(), "");
+	}
+}
+
+static void
+json_comes_as_it_is_but_harmless(void)
+{
+	CHECK_INT(rows(true, "{\"data\":[{\"id\":\"\xe2\x80\xae\"}]}"),
+	    EXIT_DONE);
+	CHECK_STR(captured_out(), "{\"data\":[{\"id\":\"\\u202e\"}]}\n");
+	CHECK(rows(true, "no JSON") != EXIT_DONE);
+	CHECK_STR(captured_out(), "");
+}
+
+static void
+an_object_is_a_line_a_member(void)
+{
+	static const char *const members[] = {"id", "note"};
+	int exit_code;
+
+	begin(false, "{\"id\":\"a\",\"note\":\"x\\ny: z\"}");
+	capture_begin();
+	exit_code = show_object(&cli, "/x", members, 2);
+	capture_end();
+	CHECK_INT(exit_code, EXIT_DONE);
+	CHECK_STR(captured_out(),
+	    "id                   a\nnote                 x\\ny: z\n");
+	status = 404;
+	capture_begin();
+	exit_code = show_object(&cli, "/x", members, 2);
+	capture_end();
+	CHECK_INT(exit_code, EXIT_FAILED);
+	CHECK_STR(captured_out(), "");
+}
+
+static void
+a_query_holds_what_was_given(void)
+{
+	static const struct command one[] = {
+	    {"x", "list", "[--a A] [--b B] [--c C]", "", NULL}};
+	static const struct option options[] = {{"--a", "aa"}, {"--b", "bb"},
+	    {"--c", "cc"}};
+	static char *argv[] = {"x", "list", "--c", "3", "--a=1 2", NULL};
+	const struct command *m;
+
+	begin(false, "");
+	CHECK_INT(args_parse(&cli, one, 1, 5, argv, &m), EXIT_DONE);
+	CHECK_STR(show_query(&cli, "/x", options, 3), "/x?aa=<1 2>&cc=<3>");
+}
+
+static void
+something_done_says_so(void)
+{
+	struct answer a = {.status = 204, .text = ""};
+
+	begin(false, "");
+	capture_begin();
+	CHECK_INT(show_done(&cli, &a, "revoked"), EXIT_DONE);
+	cli.as_json = true;
+	CHECK_INT(show_done(&cli, &a, "revoked"), EXIT_DONE);
+	capture_end();
+	CHECK_STR(captured_out(), "revoked\n{}\n");
+}
+
+CHECK_MAIN(CHECK_ROW(a_list_is_a_table_and_its_total),
+    CHECK_ROW(an_answer_without_a_list_is_a_failure),
+    CHECK_ROW(json_comes_as_it_is_but_harmless),
+    CHECK_ROW(an_object_is_a_line_a_member),
+    CHECK_ROW(a_query_holds_what_was_given), CHECK_ROW(something_done_says_so))
