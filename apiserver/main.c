@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 
 #include "apiserver/assemble.h"
-#include "apiserver/edge/http_conn.h"
+#include "apiserver/edge/http_server.h"
 #include "apiserver/edge/tls.h"
 #include "apiserver/live/park.h"
 #include "common/base/enc.h"
@@ -133,7 +133,10 @@ start(void *self, struct daemon *d)
 	    .host = cfg_str(d->cfg, "server_host"),
 	    .port = (int)cfg_int(d->cfg, "server_port"),
 	    .max_conns = max_connections(d->cfg),
-	    .max_body = (size_t)cfg_int(d->cfg, "max_body_size"),
+	    .max_per_address =
+		(size_t)cfg_int(d->cfg, "server_max_connections_per_address"),
+	    .max_body_memory = (size_t)cfg_int(d->cfg, "max_body_memory"),
+	    .trusted_proxies = cfg_list(d->cfg, "trusted_proxies"),
 	};
 	rc ret;
 

@@ -1,33 +1,35 @@
 #include "apiserver/edge/conn.h"
 
 #include <stdlib.h>
-#include <string.h>
+#include <sys/socket.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
+#include <event2/bufferevent_struct.h>
 #include <event2/event.h>
+#include <openssl/err.h>
 
 #include "common/base/mem.h"
 #include "common/log/log.h"
 
-enum { SWEEP_MS = 250 };
-
-/* struct conn.line_end: a header block ends in an empty line, with or without
- * carriage returns. */
-enum { IN_LINE, AFTER_NL, AFTER_NL_CR, BLANK_LINE };
+enum {
+	SWEEP_MS = 250,
+	/* Up to this much output is made one piece, so that it is one TLS
+	 * record. */
+	ONE_RECORD = 16 * 1024,
+};
 
 TAILQ_HEAD(conn_list, conn);
 
 struct conn_set {
 	struct loop *loop;
 	struct conn_limits limits;
-	loop_fn *on_gone;
-	void *arg;
+	const struct conn_ops *ops;
 	struct timer *sweep;
 	bool is_closing;
-	size_t n;
-	size_t nin[CONN_STATES];
+	size_t n; /* the dying among them */
+	size_t ndying;
 	/* All of one state have the same patience, so the first of a list is
 	 * the first that is due. */
 	struct conn_list lists[CONN_STATES];
@@ -36,15 +38,14 @@ struct conn_set {
 static void on_sweep(void *arg);
 
 struct conn_set *
-conn_set_new(struct loop *l, const struct conn_limits *limits, loop_fn *on_gone,
-    void *arg)
+conn_set_new(struct loop *l, const struct conn_limits *limits,
+    const struct conn_ops *ops)
 {
 	struct conn_set *s = mem_zalloc(sizeof(*s));
 
 	s->loop = l;
 	s->limits = *limits;
-	s->on_gone = on_gone;
-	s->arg = arg;
+	s->ops = ops;
 	for (int i = 0; i < CONN_STATES; i++)
 		TAILQ_INIT(&s->lists[i]);
 	s->sweep = timer_new(l, on_sweep, s);
@@ -67,13 +68,7 @@ conn_set_free(struct conn_set *s)
 size_t
 conn_set_count(const struct conn_set *s)
 {
-	return s->n;
-}
-
-size_t
-conn_set_in(const struct conn_set *s, enum conn_state state)
-{
-	return s->nin[state];
+	return s->n - s->ndying;
 }
 
 /* --- states --- */
@@ -92,6 +87,8 @@ patience_ms(const struct conn_limits *l, enum conn_state state)
 		return l->body_ms;
 	case CONN_WRITING:
 		return l->write_ms;
+	case CONN_LINGERING:
+		return l->linger_ms;
 	case CONN_RUNNING:
 	case CONN_DYING:
 	case CONN_STATES:
@@ -106,24 +103,9 @@ conn_move(struct conn *c, enum conn_state to)
 	struct conn_set *s = c->set;
 
 	TAILQ_REMOVE(&s->lists[c->state], c, entry);
-	s->nin[c->state]--;
 	c->state = to;
 	TAILQ_INSERT_TAIL(&s->lists[to], c, entry);
-	s->nin[to]++;
-	if (s->is_closing)
-		return;
 	c->due_ms = loop_now_ms(s->loop) + patience_ms(&s->limits, to);
-}
-
-void
-conn_kill(struct conn *c)
-{
-	if (c->state == CONN_DYING)
-		return;
-	conn_move(c, CONN_DYING);
-	/* evhttp frees the connection, whatever it was doing. */
-	bufferevent_trigger_event(c->bev, BEV_EVENT_READING | BEV_EVENT_TIMEOUT,
-	    0);
 }
 
 static void
@@ -135,9 +117,12 @@ expire(struct conn *c)
 		conn_move(c, CONN_IDLE);
 		return;
 	}
-	log_debug("HTTP-TIMEOUT", "a connection was closed in state %d",
+	log_debug("HTTP-TIMEOUT", "a connection was too slow in state %d",
 	    (int)c->state);
-	conn_kill(c);
+	if (c->state == CONN_HEAD || c->state == CONN_BODY)
+		c->set->ops->on_late(c);
+	else
+		conn_kill(c);
 }
 
 static void
@@ -177,146 +162,124 @@ conn_set_end_all(struct conn_set *s)
 		end_in(s, (enum conn_state)i);
 }
 
-/* --- what comes in --- */
+/* --- bytes --- */
 
-static int
-scan_lines(const char *p, size_t len, int at)
+struct evbuffer *
+conn_input(const struct conn *c)
 {
-	const char *end = p + len, *nl;
-
-	while (p < end) {
-		if (at == IN_LINE) {
-			nl = memchr(p, '\n', (size_t)(end - p));
-			if (!nl)
-				return IN_LINE;
-			p = nl + 1;
-			at = AFTER_NL;
-		} else if (*p == '\n') {
-			return BLANK_LINE;
-		} else {
-			at = at == AFTER_NL && *p == '\r' ? AFTER_NL_CR
-							  : IN_LINE;
-			p++;
-		}
-	}
-	return at;
+	return bufferevent_get_input(c->bev);
 }
 
-/* Looks at the buffer's last n bytes for the end of the headers. */
-static void
-scan_input(struct conn *c, struct evbuffer *in, size_t n)
+struct evbuffer *
+conn_output(const struct conn *c)
 {
-	struct evbuffer_iovec v[16];
-	struct evbuffer_ptr from;
-	int count;
-
-	if (evbuffer_ptr_set(in, &from, evbuffer_get_length(in) - n,
-		EVBUFFER_PTR_SET) < 0)
-		return;
-	count = evbuffer_peek(in, -1, &from, v, 16);
-	for (int i = 0; i < count && i < 16; i++) {
-		c->line_end =
-		    scan_lines(v[i].iov_base, v[i].iov_len, c->line_end);
-		if (c->line_end == BLANK_LINE) {
-			conn_move(c, CONN_BODY);
-			return;
-		}
-	}
-}
-
-static void
-on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
-{
-	struct conn *c = arg;
-
-	if (info->n_added == 0)
-		return;
-	if (c->state == CONN_NEW || c->state == CONN_IDLE) {
-		c->line_end = IN_LINE;
-		conn_move(c, CONN_HEAD);
-	}
-	if (c->state == CONN_HEAD)
-		scan_input(c, in, info->n_added);
+	return bufferevent_get_output(c->bev);
 }
 
 void
-conn_next(struct conn *c)
+conn_push(struct conn *c)
 {
-	struct evbuffer *in = bufferevent_get_input(c->bev);
-	size_t len = evbuffer_get_length(in);
+	struct evbuffer *out = conn_output(c);
 
-	if (len == 0) {
-		conn_move(c, CONN_IDLE);
-		return;
-	}
-	c->line_end = IN_LINE;
-	conn_move(c, CONN_HEAD);
-	scan_input(c, in, len);
+	if (evbuffer_get_length(out) <= ONE_RECORD)
+		(void)evbuffer_pullup(out, -1);
+	/* Without a trip through epoll to hear that the socket takes it. */
+	event_active(&c->bev->ev_write, EV_WRITE, 1);
+}
+
+static void
+on_read(struct bufferevent *bev, void *arg)
+{
+	struct conn *c = arg;
+	struct evbuffer *in = conn_input(c);
+
+	if (c->state == CONN_LINGERING)
+		(void)evbuffer_drain(in, evbuffer_get_length(in));
+	else if (c->state != CONN_DYING)
+		c->set->ops->on_input(c);
+}
+
+static void
+on_write(struct bufferevent *bev, void *arg)
+{
+	struct conn *c = arg;
+
+	if (c->state == CONN_WRITING)
+		c->set->ops->on_output(c);
+}
+
+/* The client has left; a request of a client that only closed its side for
+ * writing is not worth telling apart. */
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+	if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
+		conn_kill(arg);
+	ERR_clear_error();
 }
 
 /* --- life --- */
 
-static void
-on_session_freed(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx,
-    long argl, void *argp)
-{
-	struct conn *c = ptr;
-	struct conn_set *s;
-
-	if (!c)
-		return;
-	s = c->set;
-	TAILQ_REMOVE(&s->lists[c->state], c, entry);
-	s->nin[c->state]--;
-	s->n--;
-	free(c);
-	if (!s->is_closing)
-		s->on_gone(s->arg);
-	else if (s->n == 0)
-		free(s);
-}
-
-static int
-session_index(void)
-{
-	static int index = -1;
-
-	if (index < 0)
-		index =
-		    SSL_get_ex_new_index(0, NULL, NULL, NULL, on_session_freed);
-	if (index < 0)
-		log_fatal("CONN-INDEX", "OpenSSL has no index for us");
-	return index;
-}
-
-struct bufferevent *
-conn_new(struct conn_set *s, SSL *ssl)
+struct conn *
+conn_new(struct conn_set *s, SSL *ssl, int fd, const struct peer_addr *addr)
 {
 	struct conn *c = mem_zalloc(sizeof(*c));
 
 	c->set = s;
-	if (SSL_set_ex_data(ssl, session_index(), c) != 1)
-		log_fatal("CONN-MEMORY", "out of memory");
-	c->bev = bufferevent_openssl_socket_new(loop_base(s->loop), -1, ssl,
+	c->addr = *addr;
+	c->bev = bufferevent_openssl_socket_new(loop_base(s->loop), fd, ssl,
 	    BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
-	/* evhttp would go on without TLS if this were NULL. */
-	if (!c->bev ||
-	    !evbuffer_add_cb(bufferevent_get_input(c->bev), on_input, c))
+	if (!c->bev)
 		log_fatal("CONN-MEMORY", "out of memory");
 	bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, s->limits.max_input);
-	c->is_surplus = s->n >= s->limits.max_conns;
+	bufferevent_setwatermark(c->bev, EV_WRITE, s->limits.low_output, 0);
+	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
+	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	c->state = CONN_NEW;
 	c->due_ms = loop_now_ms(s->loop) + s->limits.new_ms;
 	TAILQ_INSERT_TAIL(&s->lists[CONN_NEW], c, entry);
-	s->nin[CONN_NEW]++;
 	s->n++;
-	return c->bev;
+	return c;
 }
 
-struct conn *
-conn_of(struct bufferevent *bev)
+static void
+conn_free(void *arg)
 {
-	return SSL_get_ex_data(bufferevent_openssl_get_ssl(bev),
-	    session_index());
+	struct conn *c = arg;
+	struct conn_set *s = c->set;
+
+	TAILQ_REMOVE(&s->lists[c->state], c, entry);
+	s->n--;
+	s->ndying--;
+	bufferevent_free(c->bev);
+	free(c);
+	if (s->is_closing && s->n == 0)
+		free(s);
+}
+
+void
+conn_kill(struct conn *c)
+{
+	struct conn_set *s = c->set;
+
+	if (c->state == CONN_DYING)
+		return;
+	conn_move(c, CONN_DYING);
+	s->ndying++;
+	bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+	s->ops->on_gone(c);
+	loop_defer(s->loop, conn_free, c);
+}
+
+void
+conn_linger(struct conn *c)
+{
+	struct evbuffer *in = conn_input(c);
+
+	conn_move(c, CONN_LINGERING);
+	(void)SSL_shutdown(bufferevent_openssl_get_ssl(c->bev));
+	ERR_clear_error();
+	(void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+	(void)evbuffer_drain(in, evbuffer_get_length(in));
 }

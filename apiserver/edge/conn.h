@@ -1,10 +1,11 @@
 /*
- * conn: one client's connection: what it is doing and until when.
+ * conn: one client's connection: its TLS session, what it is doing and until
+ * when.
  *
- * evhttp has one inactivity time-out, which a client resets with every byte;
- * here each state has a deadline of its own.  A conn is made with its TLS
- * session and ends with it, whoever frees that, so it can never outlive or
- * miss its connection.  Event loop only.
+ * Knows nothing of HTTP: what comes in and when output went out is told to
+ * conn_ops.  Each state has a deadline of its own that no trickle of bytes
+ * moves.  A conn is freed on the turn after it was told to go, never inside a
+ * callback.  Event loop only.
  */
 #ifndef APISERVER_EDGE_CONN_H
 #define APISERVER_EDGE_CONN_H
@@ -15,22 +16,25 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "apiserver/edge/http1.h"
+#include "apiserver/edge/peer.h"
 #include "common/loop/loop.h"
 
 struct bufferevent;
-struct evhttp_request;
-struct http_server;
+struct evbuffer;
+struct http_shared;
 struct request;
 struct conn_set; /* defined in conn.c */
 
 enum conn_state {
-	CONN_NEW,     /* accepted; handshake and first byte are to come */
-	CONN_IDLE,    /* between requests */
-	CONN_HEAD,    /* a request line and headers are coming in */
-	CONN_BODY,    /* their end was seen, the body is coming in */
-	CONN_RUNNING, /* the request is ours; it has its own deadline */
-	CONN_WRITING, /* the reply is going out */
-	CONN_DYING,   /* told to go */
+	CONN_NEW,       /* accepted; handshake and first byte are to come */
+	CONN_IDLE,      /* between requests */
+	CONN_HEAD,      /* a request line and headers are coming in */
+	CONN_BODY,      /* a body is coming in that was asked for */
+	CONN_RUNNING,   /* the request is ours; it has its own deadline */
+	CONN_WRITING,   /* a reply, or a piece of one, is going out */
+	CONN_LINGERING, /* said goodbye; what still comes is thrown away */
+	CONN_DYING,     /* told to go */
 	CONN_STATES
 };
 
@@ -40,46 +44,63 @@ struct conn {
 	struct bufferevent *bev;
 	enum conn_state state;
 	int64_t due_ms;
-	int line_end;    /* how far a blank line has been seen */
-	bool is_surplus; /* over the cap: every request is answered 503 */
-	/* http_conn's, both NULL unless a request is running */
-	struct request *request;
-	struct evhttp_request *wire;
-	bool is_hooked; /* its close callback is set */
-	struct http_server *server;
+	struct peer_addr addr; /* of the socket */
+	bool is_surplus;       /* over a cap: every request is answered 503 */
+	/* http_conn's */
+	struct http_shared *server;
+	struct http1_scan scan;  /* of the head that is coming in */
+	struct request *request; /* NULL unless one is running */
+	bool must_close;         /* after what is being written */
+};
+
+struct conn_ops {
+	/* There are bytes to read. */
+	void (*on_input)(struct conn *c);
+	/* Output went out, down to the low mark or further. */
+	void (*on_output)(struct conn *c);
+	/* A head or a body took too long; conn_kill unless there is more to
+	 * say. */
+	void (*on_late)(struct conn *c);
+	/* It ends, for whatever reason; once. */
+	void (*on_gone)(struct conn *c);
 };
 
 struct conn_limits {
-	size_t max_conns; /* beyond it conns are surplus */
 	size_t max_input; /* bytes read ahead of what was understood */
-	int64_t new_ms;   /* handshake */
+	size_t low_output;
+	int64_t new_ms; /* handshake */
 	int64_t idle_ms;
 	int64_t head_ms;
 	int64_t body_ms;
 	int64_t write_ms;
+	int64_t linger_ms;
 };
 
-/* on_gone is called whenever a conn ended. */
 struct conn_set *conn_set_new(struct loop *l, const struct conn_limits *limits,
-    loop_fn *on_gone, void *arg);
-/* The last conn takes it along; on_gone is not called any more. */
+    const struct conn_ops *ops);
+/* The last conn takes it along.  All must have been told to go. */
 void conn_set_free(struct conn_set *s);
+/* Those that are not dying. */
 size_t conn_set_count(const struct conn_set *s);
-size_t conn_set_in(const struct conn_set *s, enum conn_state state);
 /* Ends what waits for a client and does nothing else. */
 void conn_set_end_idle(struct conn_set *s);
 /* Ends all. */
 void conn_set_end_all(struct conn_set *s);
 
-/* A bufferevent for a connection yet to be accepted; owns ssl.  Never NULL.
- */
-struct bufferevent *conn_new(struct conn_set *s, SSL *ssl);
-struct conn *conn_of(struct bufferevent *bev);
+/* For an accepted socket; owns fd and ssl.  Never NULL. */
+struct conn *conn_new(struct conn_set *s, SSL *ssl, int fd,
+    const struct peer_addr *addr);
 /* Sets the state and its deadline. */
 void conn_move(struct conn *c, enum conn_state to);
-/* The reply is out: on to what the client may have sent meanwhile. */
-void conn_next(struct conn *c);
-/* Ends the connection as if it had timed out. */
+struct evbuffer *conn_input(const struct conn *c);
+struct evbuffer *conn_output(const struct conn *c);
+/* What stands in the output leaves in this turn. */
+void conn_push(struct conn *c);
+/* Ends our side once all is out, and the whole when the client has had the
+ * time to read it: closing at once with bytes unread would reset the
+ * connection and take the reply away. */
+void conn_linger(struct conn *c);
+/* Ends the connection. */
 void conn_kill(struct conn *c);
 
 #endif

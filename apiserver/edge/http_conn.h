@@ -1,43 +1,34 @@
 /*
- * http_conn: HTTP/1.1 over TLS: bytes in, requests out, replies back.
+ * http_conn: one connection's HTTP/1.1: bytes in, requests out, replies back.
  *
- * The only file that includes <event2/http.h>.  A request whose client goes
- * away loses its connection (request.conn) and its op is aborted; what it
- * still answers goes nowhere.  Event loop only.
+ * One request at a time; what a client sends ahead stays in the buffer, up to
+ * a cap.  A head is read whole and decides: what it says wrongly is answered
+ * and the connection ends, and a body is read only when the gate asks for it.
+ * A request whose client goes away loses its connection (request.conn) and
+ * its op is aborted; what it still answers goes nowhere.  Event loop only.
  */
 #ifndef APISERVER_EDGE_HTTP_CONN_H
 #define APISERVER_EDGE_HTTP_CONN_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include "common/base/attr.h"
-#include "common/base/rc.h"
-#include "common/loop/loop.h"
+#include "apiserver/edge/bodymem.h"
+#include "apiserver/edge/conn.h"
+#include "apiserver/edge/peer.h"
 
 struct api;
-struct request;
-struct tls;
-struct http_server; /* defined in http_conn.c */
 
-struct http_server_opts {
-	const char *host; /* an address, or a name that stands for one */
-	int port;
-	size_t max_conns;
-	size_t max_body;
+/* What the connections of a server share. */
+struct http_shared {
+	struct api *api;
+	struct bodymem *mem;
+	struct peer_nets *trusted;
+	bool is_stopping; /* each reply is its connection's last */
 };
 
-/* Listens.  RC_INVALID or RC_IO after a log line.  tls outlives *out. */
-rc http_server_new(struct api *api, struct tls *tls,
-    const struct http_server_opts *opts, struct http_server **out) MUST_CHECK;
-/* Ends all connections; the requests among them are aborted. */
-void http_server_free(struct http_server *s);
-/* Takes no more connections and finishes what runs, at most for patience_ms;
- * then drained is called, once. */
-void http_server_stop(struct http_server *s, int64_t patience_ms,
-    loop_fn *drained, void *arg);
-
-/* Sends what stands in r, if its client is still there, and frees r. */
-void http_conn_reply(struct request *r);
+/* Of conn_ops; all but on_gone, which the server wraps. */
+void http_conn_input(struct conn *c);
+void http_conn_output(struct conn *c);
+void http_conn_late(struct conn *c);
+/* The client is gone. */
+void http_conn_gone(struct conn *c);
 
 #endif

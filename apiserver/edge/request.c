@@ -16,6 +16,8 @@
 
 enum {
 	REPLY_MAX = 128 * 1024 * 1024,
+	REPLY_PIECE_MS = 30000, /* for making a piece of an answer */
+	REPLY_WAIT_MS = 300000,
 	IDS_AHEAD = 256, /* request ids whose random bytes are drawn at once */
 };
 
@@ -48,21 +50,29 @@ next_id(char out[37])
 }
 
 struct request *
-request_new(struct api *api, struct conn *conn, const char *method,
-    const char *target)
+request_new(struct api *api, const struct request_carrier *carrier,
+    struct conn *conn, const char *head, size_t len)
 {
-	size_t len = strlen(target);
 	struct request *r = mem_zalloc(sizeof(*r) + len + 1);
+	rc ret;
 
-	memcpy(r->target, target, len + 1);
 	r->api = api;
+	r->carrier = carrier;
 	r->conn = conn;
-	r->method = method;
-	r->body = "";
 	r->started_us = clock_wall_us();
 	r->principal.id = "";
 	next_id(r->id);
 	buf_init(&r->reply, REPLY_MAX);
+	memcpy(r->text, head, len);
+	ret = http1_parse(r->text, len, &r->head, &r->refusal);
+	if (ret != RC_OK) {
+		r->head =
+		    (struct http1_head){.method = "-", .must_close = true};
+		return r;
+	}
+	r->has_all = r->head.framing == HTTP1_NO_BODY ||
+		     (r->head.framing == HTTP1_LENGTH && r->head.length == 0);
+	auth_read(request_header(r, "Authorization"), &r->credential);
 	return r;
 }
 
@@ -71,8 +81,32 @@ request_free(struct request *r)
 {
 	if (!r)
 		return;
+	if (r->body_cap > 0)
+		bodymem_give(r->mem, r->body_cap);
+	free(r->body);
+	free(r->headers);
 	buf_fini(&r->reply);
 	free(r);
+}
+
+const char *
+request_header(const struct request *r, const char *name)
+{
+	for (size_t i = 0; i < r->head.nfields; i++) {
+		if (strcasecmp(r->head.fields[i].name, name) == 0)
+			return r->head.fields[i].value;
+	}
+	return NULL;
+}
+
+static bool
+is_header_value(const char *value)
+{
+	for (; *value; value++) {
+		if (!http1_is_value_char(*value))
+			return false;
+	}
+	return true;
 }
 
 void
@@ -80,14 +114,18 @@ request_set_header(struct request *r, const char *name, const char *value)
 {
 	size_t i;
 
+	if (!is_header_value(value)) {
+		log_warn("HTTP-HEADER", "%s was left out: its value is none",
+		    name);
+		return;
+	}
 	for (i = 0; i < r->nheaders; i++) {
 		if (strcasecmp(r->headers[i].name, name) == 0)
 			break;
 	}
-	if (i == REQUEST_HEADERS_MAX)
-		log_fatal("REQUEST-HEADERS", "no room for %s", name);
 	if (i == r->nheaders)
-		r->nheaders++;
+		r->headers = mem_realloc(r->headers, ++r->nheaders,
+		    sizeof(r->headers[0]));
 	r->headers[i] = (struct request_header){name, value};
 }
 
@@ -176,20 +214,48 @@ req_query_int(const struct op *op, const char *name, int64_t min, int64_t max,
 	return ret == RC_OK ? value : dflt;
 }
 
+const char *
+req_header(struct op *op, const char *name)
+{
+	const struct request *r = req_of(op);
+	const char *all = NULL;
+
+	for (size_t i = 0; i < r->head.nfields; i++) {
+		if (strcasecmp(r->head.fields[i].name, name) != 0)
+			continue;
+		all =
+		    all ? op_printf(op, "%s, %s", all, r->head.fields[i].value)
+			: r->head.fields[i].value;
+	}
+	return all;
+}
+
+const char *
+req_peer(struct op *op)
+{
+	struct request *r = req_of(op);
+
+	if (!r->peer_text[0])
+		peer_text(&r->peer, r->peer_text);
+	return r->peer_text;
+}
+
 bool
 req_has_tag(const struct op *op, const char *etag)
 {
-	return strcmp(req_of(op)->if_none_match, etag) == 0;
+	const char *tag = request_header(req_of(op), "If-None-Match");
+
+	return tag && strcmp(tag, etag) == 0;
 }
 
 rc
 req_idempotency_key(struct op *op, const char **out)
 {
-	const char *key = req_of(op)->idempotency_key;
-	size_t len = strlen(key);
+	const char *key = request_header(req_of(op), "Idempotency-Key");
+	size_t len = key ? strlen(key) : 0;
 
 	*out = NULL;
-	if (len == 0)
+	if (!key)
 		return RC_OK;
 	if (len > REQUEST_KEY_MAX)
 		return RC_INVALID;
@@ -206,8 +272,10 @@ req_idempotency_key(struct op *op, const char **out)
 const char *
 req_body(const struct op *op, size_t *out_len)
 {
-	*out_len = req_of(op)->body_len;
-	return req_of(op)->body;
+	const struct request *r = req_of(op);
+
+	*out_len = r->body_len;
+	return r->body ? r->body : "";
 }
 
 rc
@@ -215,7 +283,7 @@ req_json(struct op *op, bool may_be_empty, const struct cJSON **out,
     const char **out_why)
 {
 	const struct request *r = req_of(op);
-	const char *body = r->body, *why = "";
+	const char *body = r->body ? r->body : "", *why = "";
 	size_t len = r->body_len;
 	rc ret;
 
@@ -265,19 +333,6 @@ reply_json(struct op *op, int status)
 }
 
 enum op_next
-reply_lines(struct op *op, int status)
-{
-	struct request *r = req_of(op);
-
-	if (!buf_ok(&r->reply))
-		return op_fail(op, RC_INVALID,
-		    "the answer would be too large: ask for less at a time");
-	r->status = status;
-	r->content_type = "application/x-ndjson";
-	return op_done(op);
-}
-
-enum op_next
 reply_status(struct op *op, int status, const char *key, const char *value)
 {
 	struct json_w *w = reply_writer(op);
@@ -307,6 +362,64 @@ reply_bytes(struct op *op, int status, const char *content_type,
 		return op_fail(op, RC_INTERNAL, "the answer is too large");
 	r->status = status;
 	r->content_type = content_type;
+	return op_done(op);
+}
+
+/* --- answers in pieces --- */
+
+struct json_w *
+reply_begin(struct op *op, int status, const char *content_type)
+{
+	struct request *r = req_of(op);
+
+	r->status = status;
+	r->content_type = content_type;
+	return reply_writer(op);
+}
+
+/* A route with a longer deadline keeps what is left of it. */
+static void
+extend_for_piece(struct op *op)
+{
+	if (op_left_ms(op) < REPLY_PIECE_MS)
+		op_extend(op, REPLY_PIECE_MS);
+}
+
+static enum op_next
+piece_taken(struct op *op)
+{
+	if (!op_woken(op))
+		return op_fail(op, RC_TIMEOUT, "%s", "");
+	extend_for_piece(op);
+	return req_of(op)->next_piece(op);
+}
+
+enum op_next
+reply_piece(struct op *op, op_step *next)
+{
+	struct request *r = req_of(op);
+	rc ret;
+
+	if (!buf_ok(&r->reply))
+		return op_fail(op, RC_INTERNAL, "the answer is too large");
+	ret = r->carrier->send_piece(r);
+	r->is_pieces = true;
+	if (ret == RC_OK) {
+		extend_for_piece(op);
+		return op_goto(op, next);
+	}
+	/* The carrier's own patience with slow readers is shorter. */
+	if (op_left_ms(op) < 2 * REPLY_WAIT_MS)
+		op_extend(op, 2 * REPLY_WAIT_MS);
+	r->next_piece = next;
+	return op_park(op, REPLY_WAIT_MS, piece_taken);
+}
+
+enum op_next
+reply_end(struct op *op)
+{
+	if (!buf_ok(&req_of(op)->reply))
+		return op_fail(op, RC_INTERNAL, "the answer is too large");
 	return op_done(op);
 }
 

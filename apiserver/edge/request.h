@@ -53,6 +53,13 @@ const char *req_query(const struct op *op, const char *name);
 int64_t req_query_int(const struct op *op, const char *name, int64_t min,
     int64_t max, int64_t dflt);
 
+/* Any header by its name, in any case of letters, its values joined with ", "
+ * where it was repeated; NULL when there is none. */
+const char *req_header(struct op *op, const char *name);
+/* The client's address as text; behind a trusted proxy
+ * (CERTCTL_TRUSTED_PROXIES) the one that the proxy names. */
+const char *req_peer(struct op *op);
+
 /* Whether the client has what this tag stands for. */
 bool req_has_tag(const struct op *op, const char *etag);
 
@@ -78,8 +85,6 @@ rc req_json(struct op *op, bool may_be_empty, const struct cJSON **out,
 struct json_w *reply_writer(struct op *op);
 /* Sends what was written to reply_writer, plus "\n". */
 enum op_next reply_json(struct op *op, int status);
-/* Sends what was written to reply_writer as lines of JSON. */
-enum op_next reply_lines(struct op *op, int status);
 /* {"key":"value"} with this status. */
 enum op_next reply_status(struct op *op, int status, const char *key,
     const char *value);
@@ -87,7 +92,20 @@ enum op_next reply_no_content(struct op *op);
 /* A whole body of any type, copied; no newline is added. */
 enum op_next reply_bytes(struct op *op, int status, const char *content_type,
     const void *bytes, size_t len);
-/* Another header on the reply to come. */
+/*
+ * An answer in pieces, for what may be long.  reply_begin says how it starts
+ * and gives a writer; reply_piece sends what was written since, and next runs
+ * when the client has taken enough of it, with the op's deadline set anew: a
+ * slow reader holds its producer back, and one that is gone ends it.
+ * reply_end sends the rest.  An op that fails after the first piece cuts the
+ * connection, so that no client takes a part for the whole.
+ */
+struct json_w *reply_begin(struct op *op, int status, const char *content_type);
+enum op_next reply_piece(struct op *op, op_step *next);
+enum op_next reply_end(struct op *op);
+
+/* Another header on the reply to come.  API answers say "Cache-Control:
+ * no-store" unless this sets another. */
 void reply_header(struct op *op, const char *name, const char *value);
 
 /* --- pieces every handler of a list or a write uses --- */

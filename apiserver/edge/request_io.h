@@ -3,9 +3,10 @@
  * (bytes in and out), gate (may it run?), request (what handlers call) and
  * render_api (error bodies).  Handlers see request.h only.
  *
- * A request is made by http_conn and belongs to it until request_run; from
- * there it belongs to its op, and is freed once, when the op has ended and
- * its reply was handed back.  conn is NULL once the client is gone.
+ * A request is made by its carrier when the head is complete, and belongs to
+ * it until request_run; from there it belongs to its op, and is freed once,
+ * when the op has ended and its reply was handed back.  conn is NULL once the
+ * client is gone.
  */
 #ifndef APISERVER_EDGE_REQUEST_IO_H
 #define APISERVER_EDGE_REQUEST_IO_H
@@ -14,9 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "apiserver/edge/bodymem.h"
+#include "apiserver/edge/http1.h"
+#include "apiserver/edge/http1_chunks.h"
+#include "apiserver/edge/peer.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/policy/auth.h"
 #include "apiserver/policy/path.h"
-#include "apiserver/edge/request.h"
 #include "apiserver/policy/route.h"
 #include "common/base/buf.h"
 #include "common/json/json.h"
@@ -24,7 +29,6 @@
 
 struct conn; /* conn.h */
 
-#define REQUEST_HEADERS_MAX 8
 #define REQUEST_KEY_MAX 255
 
 struct request_header {
@@ -32,23 +36,48 @@ struct request_header {
 	const char *value;
 };
 
+/* Who carries requests: http_conn, or a test. */
+struct request_carrier {
+	/* Sends the answer, or the end of one that is sent in pieces, if the
+	 * client is still there, and frees r. */
+	void (*reply)(struct request *r);
+	/*
+	 * Reads the body, of r->max_body bytes at most.  RC_OK: it is here;
+	 * RC_BUSY: op_wake comes once it is, or once r->refusal says why not;
+	 * RC_INVALID: r->refusal.
+	 */
+	rc (*take_body)(struct request *r);
+	/* Sends what stands in r->reply as a piece of the answer.  RC_OK: on
+	 * with the next; RC_BUSY: op_wake comes when there is room for it. */
+	rc (*send_piece)(struct request *r);
+};
+
 struct request {
 	struct api *api;
+	const struct request_carrier *carrier;
 	struct conn *conn;
 	struct op *op; /* NULL before it started */
 	int64_t started_us;
 
-	/* What came in.  body points into http_conn's buffer, which lasts
-	 * until the reply was handed back or the client is gone. */
-	const char *method; /* static */
+	/* What came in; the texts point into text. */
+	struct http1_head head;
+	struct http1_error refusal; /* its status is 0: none */
 	char id[37];
+	struct peer_addr peer; /* the client, where a proxy's word is trusted */
+	char peer_text[PEER_TEXT_MAX];
 	struct credential credential;
-	char if_none_match[64]; /* "": none, or longer than a tag of ours */
-	char idempotency_key[REQUEST_KEY_MAX + 2]; /* longer: cut */
 	struct path path;
 	struct route_match match;
-	const char *body;
+
+	/* Its body, read once the gate lets it in. */
+	size_t max_body;
+	char *body; /* NULL: none, or not yet */
 	size_t body_len;
+	size_t body_cap; /* what mem was asked for */
+	uint64_t body_left;
+	struct http1_chunks chunks;
+	bool has_all; /* of the body, or there is none */
+	struct bodymem *mem;
 
 	/* Who asks; id points to principal_id. */
 	struct principal principal;
@@ -61,22 +90,31 @@ struct request {
 	struct buf reply;
 	struct json_w writer;
 	size_t nheaders;
-	struct request_header headers[REQUEST_HEADERS_MAX];
+	struct request_header *headers;
 	bool must_close;
+	bool is_pieces; /* a part of the answer is out already */
+	bool is_broken; /* and the rest will not come */
+	op_step *next_piece;
 
-	char target[]; /* path points in here */
+	char text[]; /* the head */
 };
 
-/* target: as it came; a copy is taken. */
-struct request *request_new(struct api *api, struct conn *conn,
-    const char *method, const char *target);
+/* head: as it came; a copy is taken, and taken apart.  r->refusal says what is
+ * wrong with it, if anything; then there is no more to it than its id. */
+struct request *request_new(struct api *api,
+    const struct request_carrier *carrier, struct conn *conn, const char *head,
+    size_t len);
 void request_free(struct request *r);
+/* The value of the first header of that name; NULL when there is none. */
+const char *request_header(const struct request *r, const char *name);
 
 /* --- answers outside of an op, and by the gate --- */
 
 /* A whole body of any type; no newline is added. */
 void request_set_text(struct request *r, int status, const char *content_type,
     const char *text);
+/* Replaces one of that name.  A value with a control character is left out,
+ * after a log line. */
 void request_set_header(struct request *r, const char *name, const char *value);
 
 /* --- render_api.c --- */
@@ -89,8 +127,9 @@ const char *render_reason(int status);
 
 /* --- gate.c --- */
 
-/* Routes, checks and starts it, or answers at once.  The reply comes through
- * http_conn_reply, perhaps before this returns. */
+/* Routes, checks and starts it, or answers at once; its body is read only
+ * when it may run.  The reply goes to the carrier, perhaps before this
+ * returns. */
 void request_run(struct request *r);
 
 #endif

@@ -1,18 +1,21 @@
 /*
- * gate: everything that is asked before a handler runs, in this order: is it
- * a request, do we know the path and verb, is the body of a fair size, who
- * asks, may they.
+ * gate: everything that is asked before a handler runs, in this order: do we
+ * know the path and verb, is the body of a fair size, who asks, may they.
+ * All of it by the headers alone; only then the body is read.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "apiserver/api.h"
 #include "apiserver/policy/authz.h"
-#include "apiserver/edge/http_conn.h"
 #include "apiserver/edge/request_io.h"
 #include "common/log/log.h"
 
-enum { DEADLINE_MS = 30000 };
+enum {
+	DEADLINE_MS = 30000,
+	/* For a body to come in; the carrier's own patience is shorter. */
+	BODY_MS = 60000,
+};
 
 #define TEXT_PLAIN "text/plain; charset=utf-8"
 #define REALM "Bearer realm=\"certctl\""
@@ -22,6 +25,7 @@ static op_step gate_looked_up;
 static op_step gate_lookup_failed;
 static op_step gate_permissions;
 static op_step gate_permissions_failed;
+static op_step gate_body;
 
 /* --- refusals in the contract's words --- */
 
@@ -71,11 +75,28 @@ refuse_failed_lookup(struct op *op)
 
 /* --- may they? --- */
 
+static int64_t
+deadline_ms(const struct route *route)
+{
+	return route->deadline_ms ? route->deadline_ms : DEADLINE_MS;
+}
+
+static enum op_next
+refuse_body(struct op *op)
+{
+	struct request *r = op_owner(op);
+
+	r->must_close = true;
+	render_error(r, r->refusal.status, r->refusal.why);
+	return op_done(op);
+}
+
+/* It may run: its body may come in. */
 static enum op_next
 start_handler(struct op *op)
 {
 	struct request *r = op_owner(op);
-	const struct route *route = r->match.route;
+	rc ret;
 
 	for (size_t i = 0; i < r->match.nparams; i++) {
 		if (!path_id_is_valid(r->match.params[i].value))
@@ -83,7 +104,28 @@ start_handler(struct op *op)
 			    "%s in the path is malformed",
 			    r->match.params[i].name);
 	}
-	return route->start(op);
+	if (r->has_all)
+		return r->match.route->start(op);
+	ret = r->carrier->take_body(r);
+	if (ret == RC_OK)
+		return r->match.route->start(op);
+	if (ret != RC_BUSY)
+		return refuse_body(op);
+	op_extend(op, BODY_MS);
+	return op_park(op, BODY_MS, gate_body);
+}
+
+static enum op_next
+gate_body(struct op *op)
+{
+	struct request *r = op_owner(op);
+
+	if (r->refusal.status != 0)
+		return refuse_body(op);
+	if (!r->has_all)
+		return op_fail(op, RC_TIMEOUT, "%s", "");
+	op_extend(op, deadline_ms(r->match.route));
+	return r->match.route->start(op);
 }
 
 /*
@@ -251,32 +293,35 @@ on_end(struct op *op, rc code, const char *message)
 {
 	struct request *r = op_owner(op);
 
-	if (code != RC_OK)
+	if (code != RC_OK && r->is_pieces)
+		r->is_broken = true;
+	else if (code != RC_OK)
 		render_failure(r, code, message);
 	else if (r->status == 0)
 		log_fatal("REQUEST-UNANSWERED", "%s", op_name(op));
-	http_conn_reply(r);
+	r->carrier->reply(r);
 }
 
 static void
 answer_text(struct request *r, int status, const char *text)
 {
 	request_set_text(r, status, TEXT_PLAIN, text);
-	http_conn_reply(r);
+	r->carrier->reply(r);
 }
 
 static void
 answer_error(struct request *r, int status, const char *message)
 {
 	render_error(r, status, message);
-	http_conn_reply(r);
+	r->carrier->reply(r);
 }
 
 /* Cross-origin questions get the contract's 204 on what needs a key. */
 static bool
 is_options(const struct request *r)
 {
-	return strcmp(r->method, "OPTIONS") == 0 && r->path.nsegments > 2 &&
+	return strcmp(r->head.method, "OPTIONS") == 0 &&
+	       r->path.nsegments > 2 &&
 	       strcmp(r->path.segments[0], "api") == 0 &&
 	       strcmp(r->path.segments[1], "v1") == 0 &&
 	       strcmp(r->path.segments[2], "version") != 0 &&
@@ -289,7 +334,7 @@ is_options(const struct request *r)
 static bool
 route_request(struct request *r)
 {
-	rc ret = path_parse(r->target, &r->path);
+	rc ret = path_parse(r->head.target, &r->path);
 
 	if (ret == RC_INVALID || ret == RC_TOO_LARGE) {
 		answer_error(r, 400, "the request target is malformed");
@@ -297,11 +342,11 @@ route_request(struct request *r)
 	}
 	if (ret == RC_OK && is_options(r)) {
 		request_set_text(r, 204, NULL, "");
-		http_conn_reply(r);
+		r->carrier->reply(r);
 		return false;
 	}
 	if (ret == RC_OK)
-		ret = router_match(r->api->router, r->method, &r->path,
+		ret = router_match(r->api->router, r->head.method, &r->path,
 		    &r->match);
 	if (ret == RC_METHOD) {
 		request_set_header(r, "Allow", r->match.allow);
@@ -326,12 +371,12 @@ request_run(struct request *r)
 	if (!route_request(r))
 		return;
 	route = r->match.route;
-	if (r->body_len > r->api->max_body) {
-		r->must_close = true;
+	r->max_body = route->access == ROUTE_PUBLIC ? 0 : r->api->max_body;
+	if (r->head.framing == HTTP1_LENGTH && r->head.length > r->max_body) {
 		answer_error(r, 413, "the request body is too large");
 		return;
 	}
 	env.name = route->pattern;
-	env.deadline_ms = route->deadline_ms ? route->deadline_ms : DEADLINE_MS;
+	env.deadline_ms = deadline_ms(route);
 	r->op = op_start(&env, gate_credential);
 }

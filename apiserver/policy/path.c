@@ -51,17 +51,6 @@ parse_query(char *query, struct path *out)
 	}
 }
 
-/* The origin form that an absolute one contains; NULL when it is neither. */
-static char *
-origin_form(char *target)
-{
-	if (strncasecmp(target, "https://", 8) == 0)
-		return strchr(target + 8, '/');
-	if (strncasecmp(target, "http://", 7) == 0)
-		return strchr(target + 7, '/');
-	return *target == '/' ? target : NULL;
-}
-
 rc
 path_parse(char *target, struct path *out)
 {
@@ -74,13 +63,12 @@ path_parse(char *target, struct path *out)
 		if (*p <= ' ' || *p >= 0x7f || *p == '#')
 			return RC_INVALID;
 	}
-	path = origin_form(target);
-	if (!path)
+	if (*target != '/')
 		return RC_INVALID;
+	path = target + 1;
 	query = strchr(path, '?');
 	if (query)
 		*query++ = '\0';
-	path++;
 	while ((segment = strsep(&path, "/"))) {
 		if (out->nsegments == PATH_SEGMENTS_MAX)
 			return RC_NOT_FOUND;

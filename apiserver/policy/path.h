@@ -31,7 +31,7 @@ struct path {
 };
 
 /*
- * target: "/a/b?c=d", or the absolute form of it; changed in place.
+ * target: "/a/b?c=d"; changed in place.
  * RC_INVALID: not a path, a byte that may not stand there, a bad percent
  * escape, NUL or invalid UTF-8; RC_TOO_LARGE past PATH_TARGET_MAX;
  * RC_NOT_FOUND: more segments than any route has.

@@ -62,7 +62,7 @@ export_begun(struct op *op)
 	    op_printf(op,
 		"attachment; filename=\"certctl-audit-%s_to_%s.ndjson\"",
 		op_text(op, 0, "from_date"), op_text(op, 0, "to_date")));
-	x->w = reply_writer(op);
+	x->w = reply_begin(op, 200, "application/x-ndjson");
 	return op_goto(op, export_chunk);
 }
 
@@ -107,5 +107,5 @@ export_chunk_done(struct op *op)
 static enum op_next
 export_done(struct op *op)
 {
-	return reply_lines(op, 200);
+	return reply_end(op);
 }

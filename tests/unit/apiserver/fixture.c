@@ -9,6 +9,7 @@
 #include "apiserver/live/heartbeats.h"
 #include "apiserver/policy/keyring.h"
 #include "apiserver/live/park.h"
+#include "common/base/mem.h"
 
 static const char *const named[] = {"ops:k1:admin", "view:k2", NULL};
 static const char *const none[] = {NULL};
@@ -67,6 +68,8 @@ on_end(struct op *op, rc code, const char *message)
 	request_free(r);
 }
 
+static const struct request_carrier no_carrier;
+
 /* {name} of the pattern takes the target's segment. */
 static void
 match_params(struct request *r, const struct route *route)
@@ -78,7 +81,7 @@ match_params(struct request *r, const struct route *route)
 
 	ret = router_new(areas, 1, &router);
 	if (ret == RC_OK)
-		ret = path_parse(r->target, &r->path);
+		ret = path_parse(r->head.target, &r->path);
 	if (ret == RC_OK)
 		ret = router_match(router, route->method, &r->path, &r->match);
 	if (ret != RC_OK)
@@ -92,6 +95,18 @@ match_params(struct request *r, const struct route *route)
 	router_free(router);
 }
 
+static struct request *
+new_request(struct fixture *f, const char *method, const char *target,
+    struct answer *answer)
+{
+	char head[1024];
+	int len = snprintf(head, sizeof(head),
+	    "%s %s HTTP/1.1\r\nHost: h\r\n\r\n", method, target);
+
+	return request_new(&f->api, &no_carrier, (struct conn *)(void *)answer,
+	    head, (size_t)len);
+}
+
 void
 fixture_request(struct fixture *f, const struct route *route,
     const char *method, const char *target, const char *body,
@@ -103,14 +118,13 @@ fixture_request(struct fixture *f, const struct route *route,
 	    .deadline_ms = 30000,
 	    .name = route->pattern,
 	    .on_end = on_end,
-	    .owner = request_new(&f->api, (struct conn *)(void *)answer, method,
-		target),
+	    .owner = new_request(f, method, target, answer),
 	};
 	struct request *r = env.owner;
 
 	*answer = (struct answer){0};
 	match_params(r, route);
-	r->body = body;
+	r->body = mem_strdup(body);
 	r->body_len = strlen(body);
 	r->principal = (struct principal){PRINCIPAL_API_KEY, "ops", true, true};
 	r->op = answer->op = op_start(&env, route->start);
