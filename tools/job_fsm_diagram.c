@@ -5,6 +5,8 @@
  *   job_fsm_diagram --values  VALUES (from, to) of the allowed changes, each
  *                             once, for a test that asks the database
  *   job_fsm_diagram --table   a markdown table of the rows with their notes
+ *   job_fsm_diagram --sql     migrations/code/98_triggers_jobs.sql: the
+ * triggers that refuse all else
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -68,6 +70,60 @@ print_values(const struct job_fsm_row *rows, size_t n)
 	(void)printf("\n");
 }
 
+/* --- the guard --- */
+
+static const char sql_head[] =
+    "-- What becomes of a job: made by tools/job_fsm_diagram --sql from\n"
+    "-- common/job/job_fsm.c; do not edit.  The conditions stand with the\n"
+    "-- triggers, so that an allowed change calls no function.\n"
+    "CREATE FUNCTION jobs_refuse_change() RETURNS trigger LANGUAGE plpgsql "
+    "SET search_path FROM CURRENT AS $$\n"
+    "BEGIN\n"
+    "    RAISE EXCEPTION 'a job that is % does not become %', "
+    "coalesce(OLD.status, 'none'), NEW.status\n"
+    "        USING ERRCODE = 'check_violation', "
+    "CONSTRAINT = 'jobs_fsm', TABLE = 'jobs', DETAIL = 'job ' || NEW.id;\n"
+    "END $$;\n\n";
+
+/* ('Pending', 'Running'): what one state may become. */
+static void
+print_targets(const struct job_fsm_row *rows, size_t n, enum job_state from)
+{
+	const char *comma = "(";
+
+	for (size_t i = 0; i < n; i++) {
+		if (rows[i].from != from || is_repeated(rows, i))
+			continue;
+		(void)printf("%s'%s'", comma, job_state_name(rows[i].to));
+		comma = ", ";
+	}
+	(void)printf(")");
+}
+
+static void
+print_sql(const struct job_fsm_row *rows, size_t n)
+{
+	(void)printf("%s", sql_head);
+	(void)printf("CREATE OR REPLACE TRIGGER jobs_fsm_made BEFORE INSERT ON "
+		     "jobs FOR EACH ROW\n    WHEN (NEW.status NOT IN ");
+	print_targets(rows, n, JOB_NONE);
+	(void)printf(
+	    ")\n    EXECUTE FUNCTION jobs_refuse_change();\n"
+	    "CREATE OR REPLACE TRIGGER jobs_fsm_moved BEFORE UPDATE OF "
+	    "status ON jobs FOR EACH ROW\n    WHEN (NEW.status <> "
+	    "OLD.status AND NOT CASE OLD.status\n");
+	for (int s = JOB_NONE + 1; s < JOB_STATE_COUNT; s++) {
+		if (job_state_is_final((enum job_state)s))
+			continue;
+		(void)printf("        WHEN '%s' THEN NEW.status IN ",
+		    job_state_name((enum job_state)s));
+		print_targets(rows, n, (enum job_state)s);
+		(void)printf("\n");
+	}
+	(void)printf("        ELSE false END)\n"
+		     "    EXECUTE FUNCTION jobs_refuse_change();\n");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -81,9 +137,11 @@ main(int argc, char **argv)
 		print_values(rows, n);
 	} else if (argc == 2 && strcmp(argv[1], "--table") == 0) {
 		print_table(rows, n);
+	} else if (argc == 2 && strcmp(argv[1], "--sql") == 0) {
+		print_sql(rows, n);
 	} else {
 		(void)fprintf(stderr,
-		    "usage: job_fsm_diagram [--values|--table]\n");
+		    "usage: job_fsm_diagram [--values|--table|--sql]\n");
 		return 2;
 	}
 	return 0;

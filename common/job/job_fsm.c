@@ -33,7 +33,6 @@ static const struct job_fsm_row rows[] = {
     {JOB_RUNNING, JOB_EV_RETRY, JOB_PENDING, "backs off by run_after"},
     {JOB_RUNNING, JOB_EV_RELEASE, JOB_PENDING,
 	"lease lost or budget's end; not counted"},
-    {JOB_RUNNING, JOB_EV_PARK_CSR, JOB_AWAITING_CSR, "another CSR is needed"},
     {JOB_RUNNING, JOB_EV_CANCEL, JOB_CANCELLED, "before the outside effect"},
 };
 

@@ -1,9 +1,10 @@
 /*
  * job_fsm: the life of a job as one table of plain rows.
  *
- * The table is the truth for the code, for the guards of the SQL functions
- * (a test compares them), for the tests and for the diagram in the docs.
- * JOB_NONE is the state before the row exists.  Read-only: any thread.
+ * The table is the truth: the triggers by which the database refuses every
+ * other change of a job's status are made from it (tools/job_fsm_diagram --sql
+ * makes migrations/code/98_triggers_jobs.sql), and so is the diagram in the
+ * docs.  JOB_NONE is the state before the row exists.  Read-only: any thread.
  */
 #ifndef COMMON_JOB_JOB_FSM_H
 #define COMMON_JOB_JOB_FSM_H
@@ -42,8 +43,7 @@
 	X(JOB_EV_COMPLETE, "complete") \
 	X(JOB_EV_FAIL, "fail") \
 	X(JOB_EV_RETRY, "retry") \
-	X(JOB_EV_RELEASE, "release") \
-	X(JOB_EV_PARK_CSR, "park_csr")
+	X(JOB_EV_RELEASE, "release")
 
 #define JOB_ENUM_STATE(code, name, final) code,
 enum job_state { JOB_STATE_TABLE(JOB_ENUM_STATE) JOB_STATE_COUNT };

@@ -222,7 +222,7 @@ def test_a_row_edited_into_nonsense_fails_and_says_why(stack, new_agent, unique,
         stack.make_target(f"tgt-{name}", agent, stack.dir / name)
         stack.make_certificate(name, [f"tgt-{name}"])
         jobs.append(renew(stack, name))
-    stack.query(f"UPDATE jobs SET {edit} WHERE id = %s", jobs[0])
+    stack.plant(f"UPDATE jobs SET {edit} WHERE id = %s", jobs[0])
     stack.query("SELECT duty_job_timeouts(86400000, 604800000, 1000)")
     assert status(stack, jobs[0]) == ("Failed", f"this job can never run: {why}")
     # The one beside it goes on, and nothing is left to fail.

@@ -286,7 +286,7 @@ def test_revoke_ends_what_waits_and_stops_what_runs(world, team):
     world.query("INSERT INTO certificate_target_mappings (certificate_id, target_id, desired_version_id) VALUES (%s, 'tg-1', %s)",
                 ids[2], f"certver-{ids[2]}a")
     call(world, RENEW, {"team_id": team, "certificate_ids": ids[:2]})
-    world.query("UPDATE jobs SET status = 'Running', leased_by = 'nobody', lease_id = 1 WHERE certificate_id = %s", ids[1])
+    world.plant("UPDATE jobs SET status = 'Running', leased_by = 'nobody', lease_id = 1 WHERE certificate_id = %s", ids[1])
     world.query("INSERT INTO jobs (id, type, certificate_id, target_id, agent_id, dedupe_key, version_id) VALUES "
                 "(%s, 'Deployment', %s, 'tg-1', 'ag-1', %s, 'x')", f"job-{team}", ids[2], f"deploy:{ids[2]}:tg-1")
     assert counters(call(world, REVOKE, {"team_id": team, "reason": "superseded"}))["revoked"] == 3

@@ -230,10 +230,10 @@ def job(fleet, certificate, status="Completed", kind="Renewal", days=0, **more):
     """A job that was made, and ended unless it is active, so many days ago."""
     row = {"type": kind, "certificate_id": certificate, "status": status, "issuer_id": "iss-local"} | more
     names = ", ".join(row)
-    return fleet.value(f"""INSERT INTO jobs (id, created_at, completed_at, {names})
+    return fleet.plant(f"""INSERT INTO jobs (id, created_at, completed_at, {names})
         SELECT id_bound('job', t.at) || '-' || nextval('id_seq'), t.at, CASE WHEN %s THEN t.at END, {', '.join(['%s'] * len(row))}
         FROM (SELECT clock_timestamp() - %s * interval '1 day' AS at) t RETURNING id""",
-                       status in ("Completed", "Failed", "Cancelled"), *row.values(), days)
+                       status in ("Completed", "Failed", "Cancelled"), *row.values(), days)[0][0]
 
 
 def remove(fleet, what="duty_job_retention", keep=30 * DAY, limit=500, days=0):
@@ -291,7 +291,7 @@ def test_kept_answers_go_after_a_day(lonely):
 def test_chunks_are_bounded_and_meet_every_job(lonely):
     lonely.make_certificate("issued")
     lonely.query("UPDATE managed_certificates SET expires_at = clock_timestamp() + interval '60 days'")
-    lonely.query("""INSERT INTO jobs (id, type, certificate_id, status, created_at, completed_at)
+    lonely.plant("""INSERT INTO jobs (id, type, certificate_id, status, created_at, completed_at)
         SELECT id_bound('job', t.at) || '-' || n, 'Renewal', 'issued', CASE WHEN n % 10 = 0 THEN 'AwaitingCSR' ELSE 'Completed' END,
             t.at, CASE WHEN n % 10 > 0 THEN t.at END
         FROM generate_series(1, 5000) n, LATERAL (SELECT clock_timestamp() - interval '40 days' - n * interval '1 minute' AS at) t""")

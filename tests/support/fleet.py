@@ -349,6 +349,13 @@ class Fleet:
         rows = self.query(sql, *parameters)
         return rows[0][0] if rows else None
 
+    def plant(self, sql, *parameters):
+        """What no program may write: past triggers and foreign keys."""
+        with self.admin() as c:
+            c.execute("SET session_replication_role = replica")
+            c.execute(sql, parameters or None)
+            return c.fetchall() if c.description else []
+
     # --- processes ---
     def spawn(self, name, argv, env, keep=False, user=None):
         mark = {"TEST_FLEET": str(self.dir)}  # what guard.py knows it by

@@ -14,15 +14,15 @@
 static const char *const expected[JOB_STATE_COUNT] = {
     /*                          events: create create_awaiting_csr
      * create_awaiting_approval approve approve_ready reject expire cancel
-     * csr timeout agent_fail claim complete fail retry release park_csr */
-    [JOB_NONE] = "PCA..............",
-    [JOB_PENDING] = ".......X...R.F...",
-    [JOB_RUNNING] = ".......X....DFPPC",
-    [JOB_AWAITING_CSR] = ".......XPFF......",
-    [JOB_AWAITING_APPROVAL] = "...CPXXX.........",
-    [JOB_COMPLETED] = ".................",
-    [JOB_FAILED] = ".................",
-    [JOB_CANCELLED] = ".................",
+     * csr timeout agent_fail claim complete fail retry release */
+    [JOB_NONE] = "PCA.............",
+    [JOB_PENDING] = ".......X...R.F..",
+    [JOB_RUNNING] = ".......X....DFPP",
+    [JOB_AWAITING_CSR] = ".......XPFF.....",
+    [JOB_AWAITING_APPROVAL] = "...CPXXX........",
+    [JOB_COMPLETED] = "................",
+    [JOB_FAILED] = "................",
+    [JOB_CANCELLED] = "................",
 };
 
 static char
@@ -99,7 +99,7 @@ test_names(void)
 	CHECK_INT(job_state_parse("none", &state), RC_INVALID);
 	CHECK_INT(job_state_parse("pending", &state), RC_INVALID);
 	CHECK_INT(job_state_parse("", &state), RC_INVALID);
-	CHECK_STR(job_event_name(JOB_EV_PARK_CSR), "park_csr");
+	CHECK_STR(job_event_name(JOB_EV_RELEASE), "release");
 	CHECK_STR(job_event_name(JOB_EVENT_COUNT), "?");
 }
 

@@ -1,0 +1,81 @@
+"""
+The database lets a job's status change as common/job/job_fsm.c says, and in no
+other way, whoever asks for it.
+"""
+import itertools
+import re
+import subprocess
+
+import psycopg2
+import pytest
+
+from fleet import BUILD, ROOT, clean_env
+
+STATES = ("Pending", "Running", "AwaitingCSR", "AwaitingApproval", "Completed", "Failed", "Cancelled")
+
+
+def printed(option):
+    return subprocess.run([BUILD / "tools" / "job_fsm_diagram", option], text=True, capture_output=True, check=True,
+                          env=clean_env()).stdout
+
+
+ALLOWED = set(re.findall(r"\('(\w+)', '(\w+)'\)", printed("--values")))
+
+
+@pytest.fixture(scope="module")
+def jobs(basics):
+    basics.make_certificate("c")
+    return basics
+
+
+def row(status):
+    """Columns that a job of that status must have."""
+    return {"id": "job-fsm", "type": "Renewal", "certificate_id": "c", "issuer_id": "iss-local", "status": status,
+            "completed_at": "2026-01-01" if status in ("Completed", "Failed", "Cancelled") else None, "leased_by": "w"}
+
+
+def insert(cursor, status):
+    values = row(status)
+    cursor.execute(f"INSERT INTO jobs ({', '.join(values)}) VALUES ({', '.join(['%s'] * len(values))})", list(values.values()))
+
+
+def is_refused(jobs, before, after):
+    connection = jobs.connect()
+    try:
+        with connection.cursor() as c:
+            if before != "none":
+                c.execute("SET session_replication_role = replica")
+                insert(c, before)
+                c.execute("SET session_replication_role = origin")
+            if before == "none":
+                insert(c, after)
+            else:
+                c.execute("UPDATE jobs SET status = %s, completed_at = %s WHERE id = 'job-fsm'", (after, row(after)["completed_at"]))
+    except psycopg2.errors.CheckViolation as e:
+        assert e.diag.constraint_name == "jobs_fsm" and "job-fsm" in e.diag.message_detail
+        return True
+    finally:
+        connection.rollback()
+        connection.close()
+    return False
+
+
+def test_the_guard_is_made_from_the_table():
+    assert (ROOT / "migrations" / "code" / "98_triggers_jobs.sql").read_text() == printed("--sql"), (
+        "make it anew: build/tools/job_fsm_diagram --sql > migrations/code/98_triggers_jobs.sql")
+
+
+def test_there_is_something_to_allow_and_to_refuse():
+    assert {("none", "Pending"), ("Pending", "Running"), ("Running", "Completed")} <= ALLOWED
+    assert 10 < len(ALLOWED) < 25 and {s for pair in ALLOWED for s in pair} == {"none", *STATES}
+
+
+@pytest.mark.parametrize("before,after", itertools.product(("none", *STATES), STATES))
+def test_every_change(jobs, before, after):
+    assert is_refused(jobs, before, after) == (before != after and (before, after) not in ALLOWED)
+
+
+def test_what_is_folded_is_judged_as_it_is_stored(jobs):
+    """Other letter cases of a status come from operators' SQL."""
+    assert is_refused(jobs, "none", "COMPLETED") and not is_refused(jobs, "none", "pending")
+    assert is_refused(jobs, "Completed", "RUNNING") and not is_refused(jobs, "Pending", "running")
