@@ -93,9 +93,9 @@ class Chaos:
         return self.fleet.value("SELECT l.term FROM leadership l JOIN schedulers s ON s.incarnation = l.holder "
                                 "WHERE s.pid = %s AND l.expires_at > clock_timestamp()", process.pid)
 
-    def held_apiserver(self, _process):
+    def held_apiserver(self, process):
         """Established connections: the agents' parked requests at least."""
-        port = f":{self.fleet.api_port:04X}"
+        port = f":{self.fleet.apis[process.name].port:04X}"
         lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
         return sum(1 for line in lines if line.split()[1].endswith(port) and line.split()[3] == "01") or None
 
@@ -116,21 +116,21 @@ class Chaos:
         except psycopg2.Error as e:
             return e
 
-    def recovered(self, kind, held, before):
+    def recovered(self, kind, process, held, before):
         try:
             if kind in ("worker", "agent"):
                 return self.moved_on(held)
             if kind == "scheduler":
                 return self.fleet.value("SELECT last_value FROM lease_seq") > before
             if kind == "apiserver":
-                return self.fleet.api.post(f"/api/v1/agents/{self.pulse}/heartbeat", {}, timeout=2)[0] == 200
+                return self.fleet.apis[process.name].post(f"/api/v1/agents/{self.pulse}/heartbeat", {}, timeout=2)[0] == 200
             return self.fleet.value("SELECT last_value FROM audit_seq") > before
         except psycopg2.Error:
             return False
 
-    def measure(self, kind, held, before, since, how):
+    def measure(self, kind, process, held, before, since, how):
         deadline = time.monotonic() + RECOVERY_LIMIT
-        while not self.recovered(kind, held, before):
+        while not self.recovered(kind, process, held, before):
             if time.monotonic() > deadline:
                 break
             time.sleep(0.01)
@@ -164,7 +164,7 @@ class Chaos:
             time.sleep(self.rng.uniform(0.2, 2.5))
             process.signal(signal.SIGCONT)
             since = time.monotonic()
-        self.measure(kind, held, before, since, how)
+        self.measure(kind, process, held, before, since, how)
         if how == "stop":
             # The others went on; now the sleeper wakes into a world that
             # has moved on, and must do no harm.
@@ -181,7 +181,7 @@ class Chaos:
         if how in ("fast", "immediate"):
             process.signal(signal.SIGINT if how == "fast" else signal.SIGQUIT)
             self.wait_started(process, starts)
-            return self.measure_postgres(held, how)
+            return self.measure_postgres(process, held, how)
         # The postmaster first, so that it can't fork while we look: a backend
         # that is left behind may wait for ever for a lock of one that is gone.
         process.signal(signal.SIGSTOP)
@@ -195,15 +195,15 @@ class Chaos:
             # All at once, or the postmaster alone: then the rest ends by itself.
             signal_all(pids if self.rng.random() < 0.5 else pids[:1], signal.SIGKILL)
             self.wait_started(process, starts)
-        return self.measure_postgres(held, how)
+        return self.measure_postgres(process, held, how)
 
     def wait_started(self, process, starts):
         wait_for(lambda: process.starts > starts and self.fleet.database_is_up(), 60, "PostgreSQL to start again")
 
-    def measure_postgres(self, held, how):
+    def measure_postgres(self, process, held, how):
         since = time.monotonic()
         before = self.fleet.value("SELECT last_value FROM audit_seq")
-        self.measure("postgres", held, before, since, how)
+        self.measure("postgres", process, held, before, since, how)
         return True
 
     def victim(self):

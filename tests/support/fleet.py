@@ -124,6 +124,11 @@ class Process:
         if self.popen.poll() is None:
             self.signal(signo)
 
+    def ask_to_restart(self):
+        """As a supervisor does; with keep set it comes back."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+
     def stop(self, timeout=15, signo=15):
         """Asks it to end; returns the exit status (kills it past timeout)."""
         self.ask_to_stop(signo)
@@ -146,6 +151,10 @@ class Process:
             wait_for(lambda: self.starts > starts, 10, f"{self.name} to start again")
         else:
             self.popen.wait(10)
+
+    def become(self, release):
+        """Of another release (upgrade.py) when it is started again; the caller ends it."""
+        self.argv = [str(release.program(self.argv[0])), *self.argv[1:]]
 
     def log(self):
         return self.log_path.read_text(errors="replace")
@@ -239,7 +248,8 @@ class Fleet:
             (self.dir / sub).mkdir()
         os.chmod(self.dir / "bus", 0o700)
         self.api_port = None
-        self.api = None
+        self.api = None  # of the first apiserver
+        self.apis = {}  # by the name of the process
         self._connections = threading.local()
         self.schedulers = []
         # Several hosts (hosts.py): other bus addresses, and what goes with them.
@@ -292,11 +302,11 @@ class Fleet:
             c.execute("CREATE DATABASE certctl")
         self.migrate()
 
-    def migrate(self, *arguments):
+    def migrate(self, *arguments, build=BUILD, root=ROOT):
         env = clean_env() | {"CERTCTL_DATABASE_URL": self.url("postgres"),
-                             "CERTCTL_DATABASE_MIGRATIONS_PATH": str(ROOT / "migrations")}
+                             "CERTCTL_DATABASE_MIGRATIONS_PATH": str(root / "migrations")}
         with open(self.dir / "log" / "migrate.log", "ab") as log:
-            subprocess.run([BUILD / "apiserver" / "certctl-apiserver", *(arguments or ("--migrate-only",))],
+            subprocess.run([build / "apiserver" / "certctl-apiserver", *(arguments or ("--migrate-only",))],
                            check=True, env=env, cwd="/", stdout=log, stderr=log)
 
     def url(self, role):
@@ -391,19 +401,22 @@ class Fleet:
                         "-keyout", tls / "api.key", "-out", tls / "api.pem"],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_env())
 
-    def start_apiserver(self, keep=False, wait=True, **env):
+    def start_apiserver(self, i=1, keep=False, wait=True, **env):
+        """The first is "apiserver" and keeps its port when it is started again; others are "apiserver-2", ..."""
         self.make_tls()
-        if self.api_port is None:
-            self.api_port = free_port()
-            self.api = Api(self.api_port, self.dir / "tls" / "api.pem")
-        process = self.spawn("apiserver", [BUILD / "apiserver" / "certctl-apiserver"],
-                             self._common("apiserver", "certctl_apiserver") | {
-            "CERTCTL_SERVER_PORT": str(self.api_port), "CERTCTL_SERVER_TLS_CERT_PATH": str(self.dir / "tls" / "api.pem"),
+        name = "apiserver" if i == 1 else f"apiserver-{i}"
+        if name not in self.apis:
+            self.apis[name] = Api(free_port(), self.dir / "tls" / "api.pem")
+        api = self.apis[name]
+        if i == 1:
+            self.api, self.api_port = api, api.port
+        process = self.spawn(name, [BUILD / "apiserver" / "certctl-apiserver"], self._common(name, "certctl_apiserver") | {
+            "CERTCTL_SERVER_PORT": str(api.port), "CERTCTL_SERVER_TLS_CERT_PATH": str(self.dir / "tls" / "api.pem"),
             "CERTCTL_SERVER_TLS_KEY_PATH": str(self.dir / "tls" / "api.key"),
             "CERTCTL_API_KEYS_NAMED": f"admin:{API_KEY}:admin,viewer:viewer-{API_KEY}",
             "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP} | env, keep=keep)
         if wait:
-            self.wait_ready()
+            self.wait_ready(api)
         return process
 
     def cli(self, *arguments, timeout=60, **env):
@@ -412,8 +425,8 @@ class Fleet:
             "CERTCTL_SERVER_URL": f"https://127.0.0.1:{self.api_port}", "CERTCTL_API_KEY": API_KEY,
             "CERTCTL_SERVER_CA_BUNDLE_PATH": str(self.dir / "tls" / "api.pem")} | clean_env() | env, check=False)
 
-    def wait_ready(self):
-        wait_for(lambda: self.api.get("/ready")[0] == 200, 20, "the API")
+    def wait_ready(self, api=None):
+        wait_for(lambda: (api or self.api).get("/ready")[0] == 200, 20, "the API")
 
     @staticmethod
     def allowed_commands():
@@ -454,18 +467,27 @@ class Fleet:
         self.api.need("POST", "/api/v1/issuers", {"id": "iss-local", "name": "Local CA", "type": "GenericCA",
                                                   "config": {"validity_days": 90} | issuer_config})
 
+    @staticmethod
+    def target(target, agent_id, directory, **config):
+        """A body of POST /api/v1/targets."""
+        return {"id": target, "name": target, "type": "NGINX", "agent_id": agent_id, "config": {
+            "cert_path": str(directory / "current" / "fullchain.pem"), "key_path": str(directory / "current" / "privkey.pem"),
+            "validate_command": ["true"], "reload_command": ["true"]} | config}
+
     def make_target(self, target, agent_id, directory, **config):
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        self.api.need("POST", "/api/v1/targets", {"id": target, "name": target, "type": "NGINX", "agent_id": agent_id, "config": {
-            "cert_path": str(directory / "current" / "fullchain.pem"), "key_path": str(directory / "current" / "privkey.pem"),
-            "validate_command": ["true"], "reload_command": ["true"]} | config})
+        self.api.need("POST", "/api/v1/targets", self.target(target, agent_id, directory, **config))
+
+    @staticmethod
+    def certificate(name, targets=(), **more):
+        """A body of POST /api/v1/certificates."""
+        return {"id": name, "name": name, "common_name": f"{name}.example.test", "sans": [f"{name}.example.test"],
+                "environment": "development", "owner_id": "o-test", "team_id": "t-test", "issuer_id": "iss-local",
+                "renewal_policy_id": "rp-default", "target_ids": list(targets)} | more
 
     def make_certificate(self, name, targets=(), **more):
-        return self.api.need("POST", "/api/v1/certificates", {
-            "id": name, "name": name, "common_name": f"{name}.example.test", "sans": [f"{name}.example.test"],
-            "environment": "development", "owner_id": "o-test", "team_id": "t-test", "issuer_id": "iss-local",
-            "renewal_policy_id": "rp-default", "target_ids": list(targets)} | more)
+        return self.api.need("POST", "/api/v1/certificates", self.certificate(name, targets, **more))
 
     def start_nginx(self, name="nginx", server_name="_", keep=False):
         """A real nginx over directory/current; (port, directory, config)."""

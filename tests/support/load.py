@@ -2,9 +2,11 @@
 A load of renewals: certificates over several agents, and threads that ask for
 renewals all the time and remember what was accepted.
 """
+import itertools
 import random
 import threading
 import time
+from collections import Counter
 
 from fleet import wait_for
 
@@ -23,20 +25,66 @@ class Load:
 
     def _run(self, rng):
         while not self.is_over:
-            name = rng.choice(self.names)
-            status, reply = self.fleet.api.post(f"/api/v1/certificates/{name}/renew", timeout=10)
-            if status == 202:
-                with self.lock:
-                    self.accepted += reply.get("job_ids") or [reply["job_id"]]
+            status = self.step(rng)
             if status == 0:
                 time.sleep(0.02)  # refused: the API is down just now
             else:
                 time.sleep(self.pause)
 
+    def step(self, rng):
+        return self.renew(self.fleet.api, rng.choice(self.names))
+
+    def renew(self, api, name):
+        status, reply = api.post(f"/api/v1/certificates/{name}/renew", timeout=10)
+        if status == 202:
+            with self.lock:
+                self.accepted += reply.get("job_ids") or [reply["job_id"]]
+        return status
+
     def stop(self):
         self.is_over = True
         for t in self.threads:
             t.join(30)
+
+
+class Traffic(Load):
+    """
+    Renewals, enrolments (a target, a certificate and its first issuance) and
+    heartbeats, over all apiservers; counts answers by status.
+    """
+
+    def __init__(self, fleet, names, agents, **more):
+        self.agents = agents
+        self.statuses = Counter()
+        self.numbers = itertools.count(1)
+        self.pulse = fleet.api.need("POST", "/api/v1/agents", {"name": "traffic", "hostname": "traffic.example.test"})["id"]
+        super().__init__(fleet, names, **more)
+
+    def step(self, rng):
+        api = rng.choice(list(self.fleet.apis.values()))
+        what = rng.choices((self.renew_any, self.enrol, self.heartbeat), (70, 10, 20))[0]
+        status = what(api, rng)
+        with self.lock:
+            self.statuses[status] += 1
+        return status
+
+    def renew_any(self, api, rng):
+        return self.renew(api, rng.choice(self.names))
+
+    def enrol(self, api, rng):
+        name = f"enrolled-{next(self.numbers)}"
+        directory = self.fleet.dir / "sites" / name
+        directory.mkdir(parents=True)
+        status, _ = api.post("/api/v1/targets", self.fleet.target(f"tgt-{name}", self.fleet.processes[rng.choice(self.agents)].agent_id,
+                                                                  directory), timeout=10)
+        if status == 201:
+            status, _ = api.post("/api/v1/certificates", self.fleet.certificate(name, [f"tgt-{name}"]), timeout=10)
+        if status == 201:
+            status = self.renew(api, name)
+        return status
+
+    def heartbeat(self, api, _rng):
+        return api.post(f"/api/v1/agents/{self.pulse}/heartbeat", {}, timeout=10)[0]
 
 
 def make_certificates(fleet, agents, count):
