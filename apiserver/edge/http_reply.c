@@ -77,7 +77,8 @@ static void
 put_head(struct buf *b, const struct request *r, const char *framing,
     const char *value)
 {
-	bool is_cacheable = false;
+	/* What a 304 says of caching would count for the stored answer. */
+	bool is_cacheable = r->status == 304;
 
 	put_status(b, r->status);
 	put_header(b, "Date", date_text());

@@ -96,26 +96,49 @@ arena_new(void)
 	return a;
 }
 
-void
-arena_free(struct arena *a)
+static void
+end_since(struct arena *a, const void *blocks, const void *deferred)
 {
 	struct deferred *d;
 	struct block *b;
 
-	if (a == NULL)
-		return;
 	/* One at a time: a deferred function may still use the arena. */
-	while (a->deferred != NULL) {
+	while (a->deferred != deferred) {
 		d = a->deferred;
 		a->deferred = d->next;
 		d->fn(d->p);
 	}
-	while (a->blocks != NULL) {
+	while (a->blocks != blocks) {
 		b = a->blocks;
 		a->blocks = b->next;
 		free(b);
 	}
+}
+
+void
+arena_free(struct arena *a)
+{
+	if (a == NULL)
+		return;
+	end_since(a, NULL, NULL);
 	give_back(a);
+}
+
+struct arena_mark
+arena_mark(const struct arena *a)
+{
+	return (struct arena_mark){a->blocks, a->deferred, a->cur, a->left,
+	    a->next_size, a->bytes};
+}
+
+void
+arena_rewind(struct arena *a, const struct arena_mark *mark)
+{
+	end_since(a, mark->blocks, mark->deferred);
+	a->cur = mark->cur;
+	a->left = mark->left;
+	a->next_size = mark->next_size;
+	a->bytes = mark->bytes;
 }
 
 static char *

@@ -30,6 +30,16 @@ char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
     PRINTF_LIKE(2, 0);
 /* fn(p) runs when the arena ends. */
 void arena_defer(struct arena *a, void (*fn)(void *), void *p);
+/* A point to go back to; the members are arena.c's. */
+struct arena_mark {
+	void *blocks, *deferred;
+	char *cur;
+	size_t left, next_size, bytes;
+};
+struct arena_mark arena_mark(const struct arena *a);
+/* Ends all that was allocated or deferred since the mark, as arena_free
+ * does: for work in rounds.  Older marks stay good, younger ones do not. */
+void arena_rewind(struct arena *a, const struct arena_mark *mark);
 /* Bytes held, for the metrics. */
 size_t arena_bytes(const struct arena *a);
 

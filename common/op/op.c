@@ -34,6 +34,7 @@ struct op {
 
 	void *state;
 	size_t state_size;
+	struct arena_mark mark; /* of op_mark */
 	bool woken;
 	struct db_req *req; /* in flight */
 	struct db_result **results;
@@ -472,6 +473,23 @@ op_state(struct op *op, size_t size)
 		    op->env.name, op->state_size, size);
 	}
 	return op->state;
+}
+
+void
+op_mark(struct op *op)
+{
+	op->mark = arena_mark(op->arena);
+}
+
+void
+op_rewind(struct op *op)
+{
+	if (!op->mark.cur)
+		log_fatal("OP-STEP", "%s: no mark", op->env.name);
+	op->results = NULL;
+	op->nresults = 0;
+	op->error = NULL;
+	arena_rewind(op->arena, &op->mark);
 }
 
 int64_t

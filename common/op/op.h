@@ -53,6 +53,13 @@ struct loop *op_loop(const struct op *op);
 struct db_pool *op_pool(const struct op *op);
 /* The op's own struct: zeroed at the first call, the same at each later one. */
 void *op_state(struct op *op, size_t size);
+/*
+ * For work in rounds: op_mark says that what the op has by now stays;
+ * op_rewind, at the end of a round, frees all that came since, results
+ * included, and with that what op_state does not hold by value.
+ */
+void op_mark(struct op *op);
+void op_rewind(struct op *op);
 /* Milliseconds left before the deadline, never negative. */
 int64_t op_left_ms(const struct op *op);
 /* Moves the deadline to ms from now: for parked requests. */

@@ -61,13 +61,17 @@ SELECT e.id, e.actor, e.actor_type, e.action, e.resource_type, e.resource_id, co
 FROM audit_events e
 WHERE e.timestamp >= $1::timestamptz AND e.timestamp < $2::timestamptz AND ($3::text IS NULL OR e.event_category = $3)
     AND (e.epoch, e.xid, e.seq) > ($4::int, $5::xid8, $6::bigint)
+    AND (e.epoch, e.xid) < ($7::int, $8::xid8)
 ORDER BY e.epoch, e.xid, e.seq
-LIMIT $7::bigint;
+LIMIT $9::bigint;
 
--- name: audit_export_done :exec
+-- At its begin, without a number of rows, and at its end with it.  What is written after the begin is not exported.
+-- name: audit_export_event :one
 INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
 VALUES ($1, $2, 'audit.export', 'audit', 'export',
-    jsonb_strip_nulls(jsonb_build_object('from', $3::text, 'to', $4::text, 'category', $5::text, 'rows', $6::bigint)), 'auth');
+    jsonb_strip_nulls(jsonb_build_object('from', $3::text, 'to', $4::text, 'category', $5::text, 'limit', $6::bigint, 'rows', $7::bigint)),
+    'auth')
+RETURNING epoch AS at_epoch, xid AS at_xid;
 
 -- The fields that are hashed, as they are hashed.
 -- name: audit_rows :many

@@ -3,11 +3,13 @@ The audit trail over the API: lists and their filters, one event, and what a
 verifier reads.
 """
 import json
+import time
 
 import pytest
 
 import audit
 from fleet import API_KEY
+from rawtls import RawTls
 
 LIST = "/api/v1/audit"
 
@@ -119,6 +121,8 @@ def test_an_export_is_lines_and_an_event_itself(trail):
     assert events[0] == trail.api.need("GET", f"{LIST}/{events[0]['id']}")
     event = trail.api.need("GET", LIST)["data"][0]
     assert (event["action"], event["actor"], event["details"]["rows"]) == ("audit.export", "admin", 4104)
+    event = trail.api.need("GET", LIST)["data"][1]  # written before anything left
+    assert event["action"] == "audit.export" and "rows" not in event["details"]
     status, text = export(trail, ninety_days(trail) + "&limit=2001")
     assert [json.loads(line) for line in text.splitlines()] == events[:2001]
     assert len(export(trail, ninety_days(trail) + "&category=config")[1]["id"]) > 0  # one line is one object
@@ -127,10 +131,47 @@ def test_an_export_is_lines_and_an_event_itself(trail):
 
 @pytest.mark.parametrize("query", ["", "from=2020-01-01T00:00:00Z", "to=2020-01-01T00:00:00Z", RANGE + "&category=x",
                                    "from=2020-01-01T00:00:00Z&to=2020-03-31T00:00:01Z", "from=2020-01-02T00:00:00Z&to=2020-01-01T00:00:00Z",
-                                   "from=2020-01-02&to=x"])
+                                   "from=2020-01-02&to=x", RANGE + "&limit=0", RANGE + "&limit=x"])
 def test_an_export_of_what_is_refused(trail, query):
     status, reply = export(trail, query)
     assert status == 400 and reply["message"]
+
+
+def rss_kb(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+
+def test_a_long_export_is_whole_and_waits_for_its_reader(trail):
+    """More lines than memory would hold for many readers; one that stops reading stops the reading of pages."""
+    audit.write(trail, 60000, "long")
+    pid = trail.processes["apiserver"].pid
+    request = (f"GET {LIST}/export?{ninety_days(trail)} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {API_KEY}\r\n"
+               "Connection: close\r\n\r\n")
+    before = rss_kb(pid)
+    readers = [RawTls(trail, 30) for _ in range(4)]
+    for c in readers:
+        c.send(request)
+    time.sleep(2)
+    assert rss_kb(pid) - before < 24 * 1024
+    slow, gone = readers[0], readers[1:]
+    for c in gone:
+        c.close()
+    while slow.receive():
+        assert rss_kb(pid) - before < 24 * 1024
+    head, _, rest = slow.rest.partition(b"\r\n\r\n")
+    assert b"Transfer-Encoding: chunked" in head and b"Connection: close" in head
+    lines, size = b"", None
+    while size != 0:
+        number, _, rest = rest.partition(b"\r\n")
+        size = int(number, 16)
+        lines += rest[:size]
+        assert rest[size:size + 2] == b"\r\n"
+        rest = rest[size + 2:]
+    slow.close()
+    assert rest == b"" and len({json.loads(line)["id"] for line in lines.splitlines()}) == len(lines.splitlines()) > 60000
+    assert trail.value("SELECT details->>'rows' FROM audit_events WHERE action = 'audit.export' AND details ? 'rows' "
+                       "ORDER BY timestamp DESC LIMIT 1") == str(len(lines.splitlines()))
 
 
 def test_reading_is_not_exporting(trail):

@@ -1,35 +1,68 @@
 /*
  * GET /audit/export: events of a time range, one JSON object a line, in the
- * order of sealing.  Read in chunks; the export is an event itself, written
- * before the answer leaves.
+ * order of sealing.
+ *
+ * All of them, unless a limit is asked for: a page is read when the client has
+ * taken the one before, so neither memory nor a long answer sets a bound.  The
+ * export is an event itself, written before anything leaves; a second one says
+ * how many rows were sent to the end.
  */
 #include "apiserver/handlers/audit/audit.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "common/base/enc.h"
 
 enum {
-	CHUNK = 2000,
-	LIMIT_MAX = 100000,
-	LIMIT_DEFAULT = 50000,
+	PAGE = 2000,
+	LIMIT_MAX = 1000000000,
 	CATEGORY = 0,
 	FROM,
-	TO
+	TO,
+	NUMBER_MAX = 24
+};
+
+/* Where a row stands in the order of sealing; kept over op_rewind. */
+struct position {
+	char epoch[NUMBER_MAX], xid[NUMBER_MAX], seq[NUMBER_MAX];
 };
 
 struct exporting {
 	const char *filters[AUDIT_FILTERS];
+	const char *limit; /* NULL: none */
 	int64_t left, done;
-	const char *epoch, *xid, *seq; /* of the last row read */
+	struct position last; /* row read */
+	struct position end;  /* our own event */
 	struct json_w *w;
 };
 
+static op_step export_begin;
 static op_step export_begun;
-static op_step export_chunk;
-static op_step export_chunk_done;
+static op_step export_page;
+static op_step export_page_done;
 static op_step export_done;
+
+static void
+set_number(char to[NUMBER_MAX], const char *text)
+{
+	(void)snprintf(to, NUMBER_MAX, "%s", text);
+}
+
+static bool
+read_limit(struct op *op, struct exporting *x)
+{
+	rc r;
+
+	x->left = INT64_MAX;
+	x->limit = req_query(op, "limit");
+	if (!x->limit)
+		return true;
+	r = enc_parse_i64(x->limit, 1, LIMIT_MAX, &x->left);
+	return r == RC_OK;
+}
 
 enum op_next
 audit_export(struct op *op)
@@ -42,17 +75,26 @@ audit_export(struct op *op)
 	if (!x->filters[FROM] || !x->filters[TO])
 		return op_fail(op, RC_INVALID,
 		    "from and to are required (RFC 3339)");
-	x->left = req_query_int(op, "limit", 1, LIMIT_MAX, LIMIT_DEFAULT);
-	x->epoch = x->xid = x->seq = "0";
-	return OP_QUERY(op, Q_AUDIT_EXPORT_RANGE, export_begun,
+	if (!read_limit(op, x))
+		return op_fail(op, RC_INVALID,
+		    "limit must be a number from 1 to %d", LIMIT_MAX);
+	return OP_QUERY(op, Q_AUDIT_EXPORT_RANGE, export_begin,
 	    x->filters[FROM], x->filters[TO]);
 }
 
 static enum op_next
-export_begun(struct op *op)
+write_event(struct op *op, const char *rows, op_step *next)
 {
-	struct exporting *x = op_state(op, sizeof(*x));
+	const struct exporting *x = op_state(op, sizeof(*x));
 
+	return OP_QUERY(op, Q_AUDIT_EXPORT_EVENT, next, page_actor(op),
+	    req_actor_type(op), x->filters[FROM], x->filters[TO],
+	    x->filters[CATEGORY], x->limit, rows);
+}
+
+static enum op_next
+export_begin(struct op *op)
+{
 	if (op_bool(op, 0, "is_empty"))
 		return op_fail(op, RC_INVALID, "to must be after from");
 	if (op_bool(op, 0, "is_too_long"))
@@ -62,23 +104,39 @@ export_begun(struct op *op)
 	    op_printf(op,
 		"attachment; filename=\"certctl-audit-%s_to_%s.ndjson\"",
 		op_text(op, 0, "from_date"), op_text(op, 0, "to_date")));
-	x->w = reply_begin(op, 200, "application/x-ndjson");
-	return op_goto(op, export_chunk);
+	return write_event(op, NULL, export_begun);
 }
 
 static enum op_next
-export_chunk(struct op *op)
+export_begun(struct op *op)
 {
 	struct exporting *x = op_state(op, sizeof(*x));
-	int64_t n = x->left < CHUNK ? x->left : CHUNK;
 
-	return OP_QUERY(op, Q_AUDIT_EXPORT_ROWS, export_chunk_done,
-	    x->filters[FROM], x->filters[TO], x->filters[CATEGORY], x->epoch,
-	    x->xid, x->seq, page_num(op, n));
+	set_number(x->end.epoch, op_text(op, 0, "at_epoch"));
+	set_number(x->end.xid, op_text(op, 0, "at_xid"));
+	set_number(x->last.epoch, "0");
+	set_number(x->last.xid, "0");
+	set_number(x->last.seq, "0");
+	x->w = reply_begin(op, 200, "application/x-ndjson");
+	op_mark(op);
+	return op_goto(op, export_page);
 }
 
 static enum op_next
-export_chunk_done(struct op *op)
+export_page(struct op *op)
+{
+	struct exporting *x = op_state(op, sizeof(*x));
+	int64_t n = x->left < PAGE ? x->left : PAGE;
+
+	op_rewind(op);
+	return OP_QUERY(op, Q_AUDIT_EXPORT_ROWS, export_page_done,
+	    x->filters[FROM], x->filters[TO], x->filters[CATEGORY],
+	    x->last.epoch, x->last.xid, x->last.seq, x->end.epoch, x->end.xid,
+	    page_num(op, n));
+}
+
+static enum op_next
+export_page_done(struct op *op)
 {
 	struct exporting *x = op_state(op, sizeof(*x));
 	struct field_rows fr;
@@ -93,15 +151,12 @@ export_chunk_done(struct op *op)
 	}
 	x->left -= (int64_t)n;
 	x->done += (int64_t)n;
-	if (n == CHUNK && x->left > 0) {
-		x->epoch = op_text(op, n - 1, "at_epoch");
-		x->xid = op_text(op, n - 1, "at_xid");
-		x->seq = op_text(op, n - 1, "at_seq");
-		return op_goto(op, export_chunk);
-	}
-	return OP_QUERY(op, Q_AUDIT_EXPORT_DONE, export_done, page_actor(op),
-	    req_actor_type(op), x->filters[FROM], x->filters[TO],
-	    x->filters[CATEGORY], page_num(op, x->done));
+	if (n < PAGE || x->left == 0)
+		return write_event(op, page_num(op, x->done), export_done);
+	set_number(x->last.epoch, op_text(op, n - 1, "at_epoch"));
+	set_number(x->last.xid, op_text(op, n - 1, "at_xid"));
+	set_number(x->last.seq, op_text(op, n - 1, "at_seq"));
+	return reply_piece(op, export_page);
 }
 
 static enum op_next

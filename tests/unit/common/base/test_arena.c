@@ -110,6 +110,43 @@ test_defer_in_defer(void)
 	CHECK_STR(order, "abc");
 }
 
+/* Rounds end what they made and keep what was there before. */
+static void
+test_rewind(void)
+{
+	struct arena *a = arena_new();
+	const char *kept = arena_strdup(a, "kept");
+	struct arena_mark mark;
+	size_t before;
+
+	norder = 0;
+	memset(order, 0, sizeof(order));
+	arena_defer(a, note, arena_strdup(a, "0"));
+	mark = arena_mark(a);
+	before = arena_bytes(a);
+	for (int round = 0; round < 100; round++) {
+		char *small = arena_alloc(a, 100), *large;
+
+		for (int i = 0; i < 100; i++)
+			CHECK_INT(small[i], 0);
+		memset(small, 'x', 100);
+		for (int i = 0; i < 50; i++)
+			memset(arena_alloc(a, 3000), 'y', 3000);
+		large = arena_alloc(a, 100000);
+		CHECK_INT(large[99999], 0);
+		if (round < 2)
+			arena_defer(a, note,
+			    arena_strdup(a, round == 0 ? "1" : "2"));
+		arena_rewind(a, &mark);
+		CHECK_INT(arena_bytes(a), before);
+	}
+	CHECK_STR(order, "12");
+	CHECK_STR(kept, "kept");
+	arena_free(a);
+	CHECK_STR(order, "120");
+}
+
 CHECK_MAIN(CHECK_ROW(test_zeroed_and_aligned),
     CHECK_ROW(test_objects_do_not_overlap), CHECK_ROW(test_strings),
-    CHECK_ROW(test_defer_reverse), CHECK_ROW(test_defer_in_defer))
+    CHECK_ROW(test_defer_reverse), CHECK_ROW(test_defer_in_defer),
+    CHECK_ROW(test_rewind))
