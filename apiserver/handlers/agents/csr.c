@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "apiserver/handlers/agents/agents.h"
+#include "apiserver/edge/outcome.h"
 #include "common/base/enc.h"
 #include "common/pki/csr/csr.h"
 
@@ -137,20 +138,22 @@ csr_context(struct op *op)
 static enum op_next
 csr_submitted(struct op *op)
 {
-	const char *outcome = op_text(op, 0, "outcome");
+	static const struct outcome refusals[] = {
+	    {"other_key", RC_CONFLICT,
+		"a CSR with another key was accepted for this job before"},
+	    {"unknown_job", RC_NOT_FOUND, "Job not found"},
+	};
 	const char *issuers[] = {op_text(op, 0, "issuer_id"), NULL};
+	enum op_next no;
 
-	if (strcmp(outcome, "accepted") == 0) {
+	if (outcome_refuses(op, refusals, ARRAY_LEN(refusals), &no))
+		return no;
+	if (outcome_is(op, "accepted")) {
 		req_hint(op, 1, issuers, NULL);
 		return reply_status(op, 202, "status", "csr_accepted");
 	}
-	if (strcmp(outcome, "repeated") == 0)
+	if (outcome_is(op, "repeated"))
 		return reply_status(op, 202, "status", "csr_accepted");
-	if (strcmp(outcome, "other_key") == 0)
-		return op_fail(op, RC_CONFLICT,
-		    "a CSR with another key was accepted for this job before");
-	if (strcmp(outcome, "unknown_job") == 0)
-		return op_fail(op, RC_NOT_FOUND, "Job not found");
 	return op_fail(op, RC_CONFLICT,
 	    "no job of this certificate waits for a CSR of this agent");
 }

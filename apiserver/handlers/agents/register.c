@@ -5,9 +5,9 @@
  * hash, and the same name and hash give the same agent.  Without a hash the
  * server makes the key and shows it once.
  */
-#include <string.h>
 
 #include "apiserver/api.h"
+#include "apiserver/edge/outcome.h"
 #include "apiserver/policy/auth.h"
 #include "apiserver/handlers/agents/agents.h"
 #include "common/base/enc.h"
@@ -159,23 +159,24 @@ reply_agent(struct op *op, int status)
 	return reply_json(op, status);
 }
 
+#define NAME_TAKEN "Agent with this name already exists"
+
 static enum op_next
 register_done(struct op *op)
 {
 	const struct registration *g = op_state(op, sizeof(*g));
-	const char *outcome;
+	static const struct outcome refusals[] = {
+	    {"other", RC_CONFLICT, NAME_TAKEN},
+	    {"retired", RC_GONE, "Agent has been retired"},
+	    {"key_taken", RC_CONFLICT, "this key is another agent's already"},
+	};
+	enum op_next no;
 
 	if (op_rows(op) == 0 && g->tries < TRIES)
 		return register_agent(op); /* somebody took it meanwhile */
-	outcome = op_rows(op) > 0 ? op_text(op, 0, "outcome") : "other";
-	if (strcmp(outcome, "created") == 0)
-		return reply_agent(op, 201);
-	if (strcmp(outcome, "same") == 0)
-		return reply_agent(op, 200);
-	if (strcmp(outcome, "retired") == 0)
-		return op_fail(op, RC_GONE, "Agent has been retired");
-	if (strcmp(outcome, "key_taken") == 0)
-		return op_fail(op, RC_CONFLICT,
-		    "this key is another agent's already");
-	return op_fail(op, RC_CONFLICT, "Agent with this name already exists");
+	if (op_rows(op) == 0)
+		return op_fail(op, RC_CONFLICT, "%s", NAME_TAKEN);
+	if (outcome_refuses(op, refusals, ARRAY_LEN(refusals), &no))
+		return no;
+	return reply_agent(op, outcome_is(op, "created") ? 201 : 200);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "apiserver/api.h"
+#include "apiserver/edge/outcome.h"
 #include "apiserver/live/park.h"
 #include "apiserver/handlers/agents/agents.h"
 
@@ -74,27 +75,27 @@ agent_report_start(struct op *op)
 static enum op_next
 report_done(struct op *op)
 {
-	const char *outcome = op_text(op, 0, "outcome");
-	const char *status = op_text(op, 0, "status");
+	static const struct outcome refusals[] = {
+	    {"unknown", RC_NOT_FOUND, "Job not found"},
+	    {"contradiction", RC_CONFLICT,
+		"this contradicts what is known of the job: it is ", "status"},
+	    {"other_version", RC_CONFLICT,
+		"the job installs another version of the certificate"},
+	};
 	const char *agents[] = {req_param(op, "id"), NULL};
+	enum op_next no;
 
-	if (strcmp(outcome, "updated") == 0) {
+	if (outcome_refuses(op, refusals, ARRAY_LEN(refusals), &no))
+		return no;
+	if (outcome_is(op, "updated")) {
 		/* A newer version may wait for the same agent now. */
 		req_hint(op, 0, NULL, agents);
 		park_wake(req_api(op)->park, PARK_JOB, req_param(op, "job_id"));
 		return reply_status(op, 200, "status", "updated");
 	}
-	if (strcmp(outcome, "repeated") == 0)
+	if (outcome_is(op, "repeated"))
 		return reply_status(op, 200, "status", "updated");
-	if (strcmp(outcome, "unknown") == 0)
-		return op_fail(op, RC_NOT_FOUND, "Job not found");
-	if (strcmp(outcome, "contradiction") == 0)
-		return op_fail(op, RC_CONFLICT,
-		    "this contradicts what is known of the job: it is %s",
-		    status);
-	if (strcmp(outcome, "other_version") == 0)
-		return op_fail(op, RC_CONFLICT,
-		    "the job installs another version of the certificate");
 	return op_fail(op, RC_CONFLICT,
-	    "a job that is %s cannot be reported so by an agent", status);
+	    "a job that is %s cannot be reported so by an agent",
+	    op_text(op, 0, "status"));
 }

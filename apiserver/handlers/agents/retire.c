@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "apiserver/handlers/agents/agents.h"
+#include "apiserver/edge/outcome.h"
 
 enum { REASON_MAX = 1000 };
 
@@ -73,18 +74,16 @@ reply_blocked(struct op *op)
 static enum op_next
 retire_done(struct op *op)
 {
-	const char *outcome;
 	struct json_w *w;
 
 	if (op_rows(op) == 0)
 		return op_fail(op, RC_NOT_FOUND, "Agent not found");
-	outcome = op_text(op, 0, "outcome");
-	if (strcmp(outcome, "already") == 0)
+	if (outcome_is(op, "already"))
 		return reply_no_content(op);
-	if (strcmp(outcome, "no_reason") == 0)
+	if (outcome_is(op, "no_reason"))
 		return op_fail(op, RC_INVALID,
 		    "force=true requires a non-empty reason");
-	if (strcmp(outcome, "blocked") == 0)
+	if (outcome_is(op, "blocked"))
 		return reply_blocked(op);
 	w = reply_writer(op);
 	json_w_open(w, '{');

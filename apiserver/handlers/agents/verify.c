@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "apiserver/handlers/agents/agents.h"
+#include "apiserver/edge/outcome.h"
 
 enum { ID_MAX = 128, FINGERPRINT_MAX = 128, ERROR_MAX = 4096 };
 
@@ -110,11 +111,9 @@ reply_stored(struct op *op)
 static enum op_next
 verify_done(struct op *op)
 {
-	const char *outcome = op_text(op, 0, "outcome");
-
-	if (strcmp(outcome, "stored") == 0)
+	if (outcome_is(op, "stored"))
 		return reply_stored(op);
-	if (strcmp(outcome, "unknown") == 0)
+	if (outcome_is(op, "unknown"))
 		return op_fail(op, RC_NOT_FOUND, "Job not found");
 	/* It has ended: the same report again is no news, another is. */
 	return OP_QUERY(op, Q_JOB_VERIFICATION, verify_compare,

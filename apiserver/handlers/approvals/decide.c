@@ -6,10 +6,10 @@
 #include "apiserver/handlers/approvals/approvals.h"
 
 #include <stdbool.h>
-#include <string.h>
 
 #include "apiserver/api.h"
 #include "apiserver/live/park.h"
+#include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 
@@ -72,26 +72,26 @@ job_reject(struct op *op)
 /* --- the answer --- */
 
 static enum op_next
-refuse(struct op *op, const struct decision *d, const char *outcome)
+refuse(struct op *op, const struct decision *d)
 {
 	const char *verb = d->is_approval ? "approve" : "reject";
 
-	if (strcmp(outcome, "unknown") == 0)
+	if (outcome_is(op, "unknown"))
 		return op_fail(op, RC_NOT_FOUND, "%s",
 		    d->is_by_job ? "Job not found"
 				 : "Approval request not found");
-	if (strcmp(outcome, "self") == 0)
+	if (outcome_is(op, "self"))
 		return op_fail(op, RC_FORBIDDEN,
 		    "you asked for this yourself: somebody else must %s it",
 		    verb);
-	if (strcmp(outcome, "owner") == 0)
+	if (outcome_is(op, "owner"))
 		return op_fail(op, RC_FORBIDDEN,
 		    "the certificate is yours: somebody else must %s it", verb);
 	if (d->is_by_job)
 		return op_fail(op, RC_INVALID,
 		    "cannot %s job with status %s (must be AwaitingApproval)",
 		    verb, op_text(op, 0, "job_status"));
-	if (strcmp(outcome, "decided") == 0)
+	if (outcome_is(op, "decided"))
 		return op_fail(op, RC_CONFLICT,
 		    "the request was decided already: it is %s",
 		    op_text(op, 0, "state"));
@@ -118,13 +118,11 @@ static enum op_next
 decided(struct op *op)
 {
 	const struct decision *d = op_state(op, sizeof(*d));
-	const char *outcome = op_text(op, 0, "outcome");
-	bool is_done = strcmp(outcome, "approved") == 0 ||
-		       strcmp(outcome, "rejected") == 0;
+	bool is_done = outcome_is(op, "approved") || outcome_is(op, "rejected");
 	struct json_w *w;
 
 	if (!is_done)
-		return refuse(op, d, outcome);
+		return refuse(op, d);
 	tell(op);
 	if (d->is_by_job) {
 		if (!d->is_approval)
@@ -137,7 +135,7 @@ decided(struct op *op)
 	json_w_open(w, '{');
 	json_w_kv(w, "id", op_text(op, 0, "id"));
 	json_w_kv(w, "decided_by", page_actor(op));
-	json_w_kv(w, "action", outcome);
+	json_w_kv(w, "action", op_text(op, 0, "outcome"));
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }

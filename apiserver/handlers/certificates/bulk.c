@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
@@ -294,20 +295,22 @@ bulk_failed(struct op *op)
 static enum op_next
 bulk_done(struct op *op)
 {
-	const char *outcome = op_text(op, 0, "outcome");
+	static const struct outcome refusals[] = {
+	    {"in_flight", RC_CONFLICT,
+		"a request with this Idempotency-Key is under way; wait for "
+		"its end"},
+	    {"other_request", RC_UNPROCESSABLE,
+		"this Idempotency-Key was used for another request"},
+	};
 	const struct bulk *b = op_state(op, sizeof(*b));
+	enum op_next no;
 
-	if (strcmp(outcome, "owner") == 0)
+	if (outcome_is(op, "owner"))
 		return op_fail(op, RC_INVALID, "owner not found: %s", b->owner);
-	if (strcmp(outcome, "team") == 0)
+	if (outcome_is(op, "team"))
 		return op_fail(op, RC_INVALID, "team not found: %s", b->team);
-	if (strcmp(outcome, "in_flight") == 0)
-		return op_fail(op, RC_CONFLICT,
-		    "a request with this Idempotency-Key is under way; wait "
-		    "for its end");
-	if (strcmp(outcome, "other_request") == 0)
-		return op_fail(op, RC_UNPROCESSABLE,
-		    "this Idempotency-Key was used for another request");
+	if (outcome_refuses(op, refusals, ARRAY_LEN(refusals), &no))
+		return no;
 	/* Many agents find their work at the look once a second. */
 	if (!op_is_null(op, 0, "agents"))
 		cert_hint_agents(op, op_text(op, 0, "agents"));

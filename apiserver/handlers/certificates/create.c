@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 
@@ -88,13 +89,15 @@ cert_hint_agents(struct op *op, const char *text)
 static enum op_next
 update_done(struct op *op)
 {
-	const char *outcome = op_text(op, 0, "outcome");
+	static const struct outcome refusals[] = {
+	    {"unknown", RC_NOT_FOUND, "Certificate not found"},
+	    {"final", RC_CONFLICT,
+		"the certificate is revoked or archived for good"},
+	};
+	enum op_next no;
 
-	if (strcmp(outcome, "unknown") == 0)
-		return cert_not_found(op);
-	if (strcmp(outcome, "final") == 0)
-		return op_fail(op, RC_CONFLICT,
-		    "the certificate is revoked or archived for good");
+	if (outcome_refuses(op, refusals, ARRAY_LEN(refusals), &no))
+		return no;
 	cert_hint_agents(op, op_text(op, 0, "agents"));
 	return OP_QUERY(op, Q_CERT_GET, update_read_back, req_param(op, "id"));
 }

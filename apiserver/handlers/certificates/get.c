@@ -3,9 +3,8 @@
  */
 #include "apiserver/handlers/certificates/certs.h"
 
-#include <string.h>
-
 #include "apiserver/handlers/config/nouns.h"
+#include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
@@ -115,7 +114,7 @@ cert_archive(struct op *op)
 static enum op_next
 archive_done(struct op *op)
 {
-	if (strcmp(op_text(op, 0, "outcome"), "unknown") == 0)
+	if (outcome_is(op, "unknown"))
 		return cert_not_found(op);
 	return reply_no_content(op);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
@@ -13,14 +14,7 @@
 static op_step renew_done;
 static op_step deploy_done;
 
-/* What each outcome of the SQL function answers; others are success. */
-struct refusal {
-	const char *outcome;
-	rc code;
-	const char *message;
-};
-
-static const struct refusal renew_refusals[] = {
+static const struct outcome renew_refusals[] = {
     {"archived", RC_INVALID, "cannot renew archived certificate"},
     {"expired", RC_INVALID,
 	"cannot renew expired certificate; reissue instead"},
@@ -29,7 +23,7 @@ static const struct refusal renew_refusals[] = {
     {"issuer_disabled", RC_CONFLICT, "the certificate's issuer is disabled"},
 };
 
-static const struct refusal deploy_refusals[] = {
+static const struct outcome deploy_refusals[] = {
     {"unknown", RC_NOT_FOUND, "Certificate not found"},
     {"archived", RC_INVALID, "cannot deploy archived certificate"},
     {"revoked", RC_INVALID, "cannot deploy revoked certificate"},
@@ -41,16 +35,6 @@ static const struct refusal deploy_refusals[] = {
     {"target_off", RC_CONFLICT,
 	"the target is disabled, or it or its agent is retired"},
 };
-
-static const struct refusal *
-refusal_of(const struct refusal *all, size_t n, const char *outcome)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (strcmp(all[i].outcome, outcome) == 0)
-			return &all[i];
-	}
-	return NULL;
-}
 
 /* The distinct agents of the rows hear that they have something to do. */
 static void
@@ -114,14 +98,12 @@ cert_renew(struct op *op)
 static enum op_next
 renew_done(struct op *op)
 {
-	const struct refusal *no;
+	enum op_next no;
 
 	if (op_rows(op) == 0)
 		return cert_not_found(op);
-	no = refusal_of(renew_refusals, ARRAY_LEN(renew_refusals),
-	    op_text(op, 0, "outcome"));
-	if (no != NULL)
-		return op_fail(op, no->code, "%s", no->message);
+	if (outcome_refuses(op, renew_refusals, ARRAY_LEN(renew_refusals), &no))
+		return no;
 	hint_agents(op);
 	return reply_jobs(op, "renewal_triggered");
 }
@@ -150,12 +132,11 @@ cert_deploy(struct op *op)
 static enum op_next
 deploy_done(struct op *op)
 {
-	const struct refusal *no;
+	enum op_next no;
 
-	no = refusal_of(deploy_refusals, ARRAY_LEN(deploy_refusals),
-	    op_text(op, 0, "outcome"));
-	if (no != NULL)
-		return op_fail(op, no->code, "%s", no->message);
+	if (outcome_refuses(op, deploy_refusals, ARRAY_LEN(deploy_refusals),
+		&no))
+		return no;
 	hint_agents(op);
 	return reply_jobs(op, "deployment_triggered");
 }

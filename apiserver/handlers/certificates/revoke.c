@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
@@ -51,19 +52,17 @@ cert_revoke(struct op *op)
 static enum op_next
 revoke_done(struct op *op)
 {
-	const char *outcome;
+	static const struct outcome refusals[] = {
+	    {"already_revoked", RC_INVALID, "certificate is already revoked"},
+	    {"archived", RC_INVALID, "cannot revoke archived certificate"},
+	    {"no_version", RC_NOT_FOUND,
+		"the certificate has no version to revoke"},
+	};
+	enum op_next no;
 
 	if (op_rows(op) == 0)
 		return cert_not_found(op);
-	outcome = op_text(op, 0, "outcome");
-	if (strcmp(outcome, "already_revoked") == 0)
-		return op_fail(op, RC_INVALID,
-		    "certificate is already revoked");
-	if (strcmp(outcome, "archived") == 0)
-		return op_fail(op, RC_INVALID,
-		    "cannot revoke archived certificate");
-	if (strcmp(outcome, "no_version") == 0)
-		return op_fail(op, RC_NOT_FOUND,
-		    "the certificate has no version to revoke");
+	if (outcome_refuses(op, refusals, ARRAY_LEN(refusals), &no))
+		return no;
 	return reply_status(op, 200, "status", "revoked");
 }

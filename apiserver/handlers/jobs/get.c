@@ -8,6 +8,7 @@
 
 #include "apiserver/api.h"
 #include "apiserver/live/park.h"
+#include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 #include "common/base/clock.h"
@@ -90,20 +91,20 @@ job_cancel(struct op *op)
 static enum op_next
 cancel_done(struct op *op)
 {
-	const char *outcome = op_text(op, 0, "outcome");
+	static const struct outcome refusals[] = {
+	    {"unknown", RC_NOT_FOUND, "Job not found"},
+	    {"final", RC_CONFLICT, "the job has ended already: it is ",
+		"status"},
+	    {"running", RC_CONFLICT,
+		"an agent is installing this deployment; it can't be "
+		"cancelled any more"},
+	};
+	enum op_next no;
 
-	if (strcmp(outcome, "unknown") == 0)
-		return op_fail(op, RC_NOT_FOUND, "Job not found");
-	if (strcmp(outcome, "final") == 0)
-		return op_fail(op, RC_CONFLICT,
-		    "the job has ended already: it is %s",
-		    op_text(op, 0, "status"));
-	if (strcmp(outcome, "running") == 0)
-		return op_fail(op, RC_CONFLICT,
-		    "an agent is installing this deployment; it can't be "
-		    "cancelled any more");
+	if (outcome_refuses(op, refusals, ARRAY_LEN(refusals), &no))
+		return no;
 	/* A worker that runs the job stops before the next outside effect. */
-	if (strcmp(outcome, "requested") == 0)
+	if (outcome_is(op, "requested"))
 		return reply_status(op, 200, "status", "job_cancel_requested");
 	park_wake(req_api(op)->park, PARK_JOB, req_param(op, "id"));
 	return reply_status(op, 200, "status", "job_cancelled");

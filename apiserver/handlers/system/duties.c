@@ -2,9 +2,9 @@
  * GET /api/v1/admin/scheduler: the duties, when each ran, how that went and
  * when it is due; POST .../run-now/{duty}: one of them, now.
  */
-#include <string.h>
 
 #include "apiserver/handlers/system/system.h"
+#include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 
@@ -67,16 +67,15 @@ static enum op_next
 run_done(struct op *op)
 {
 	const char *duty = req_param(op, "duty");
-	const char *outcome = op_text(op, 0, "outcome");
 	const char *detail = op_text(op, 0, "detail");
 
-	if (strcmp(outcome, "off") == 0)
+	if (outcome_is(op, "off"))
 		return op_fail(op, RC_CONFLICT, "%s is off: %s", duty, detail);
-	if (strcmp(outcome, "unknown") == 0 && detail[0] == '\0')
+	if (outcome_is(op, "unknown") && detail[0] == '\0')
 		return op_fail(op, RC_NOT_FOUND,
 		    "no scheduler has led yet, so no duty is known; start "
 		    "certctl-scheduler");
-	if (strcmp(outcome, "unknown") == 0)
+	if (outcome_is(op, "unknown"))
 		return op_fail(op, RC_NOT_FOUND,
 		    "there is no duty \"%s\"; there are %s", duty, detail);
 	return page_reply_one(op, 202, run_fields, ARRAY_LEN(run_fields));
