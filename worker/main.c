@@ -50,7 +50,7 @@ on_grant(void *arg, const struct grant *g, const struct slot_end *end)
 	struct worker *w = arg;
 
 	return g->is_tasks ? task_start(&w->env, g, end)
-			   : issue_local_start(&w->env, g, end);
+			   : issue_start(&w->env, g, end);
 }
 
 static void

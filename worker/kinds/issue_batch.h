@@ -1,10 +1,11 @@
 /*
  * issue_batch: one lease of issuance jobs, from its rows to their end.
  *
- * issue_local.c loads, checks, journals and signs, and leaves what is for a CA
- * outside to issue_outside.c; issue_finish.c stores what was signed and ends
- * or puts off the rest.  Every job has one fate, set
- * once; a job that is still OPEN when the op ends was dropped with its lease.
+ * issue_start.c reads issuer and jobs and hands them to the kind of CA:
+ * issue_local.c checks, journals and signs, issue_outside.c orders.
+ * issue_finish.c stores what was signed and ends or puts off the rest.  Every
+ * job has one fate, set once; a job that is still OPEN when the op ends was
+ * dropped with its lease.
  */
 #ifndef WORKER_KINDS_ISSUE_BATCH_H
 #define WORKER_KINDS_ISSUE_BATCH_H
@@ -79,10 +80,13 @@ struct issue_batch {
 	const char *lease_text;
 	const char *worker;
 	const char *issuer_id;
-	struct local_ca *ca;              /* given back when the op is freed */
-	const struct issuer_ops *outside; /* NULL: the local CA */
-	struct outside *outside_state;    /* of issue_outside.c */
-	const struct certresult *result;  /* SIGNED outside: what it sent */
+	/* of issue_local.c */
+	const char *ca_fingerprint; /* of the CA in its row */
+	struct local_ca *ca;        /* given back when the op is freed */
+	/* of issue_outside.c */
+	const struct issuer_ops *outside; /* the connector */
+	struct outside *outside_state;
+	const struct certresult *result; /* SIGNED outside: what it sent */
 	struct slot_end end;
 	size_t n;
 	struct issue_job *jobs; /* ascending id, by bytes */
@@ -108,11 +112,15 @@ struct issue_batch {
 	} while (0)
 
 void issue_set(struct issue_job *j, enum issue_aside aside, const char *reason);
+/* All that are OPEN. */
+void issue_set_all(struct issue_batch *b, enum issue_aside aside,
+    const char *reason);
 /* Monotonic, for durations in the log. */
 int64_t issue_clock_us(void);
 /* False, and the job is ASIDE, unless its CSR can be used. */
 bool issue_read_csr(struct op *op, struct issue_job *j);
-/* The lease is for a CA outside, named by b->outside. */
+/* The kinds of CA: the local one, and those outside, by b->outside. */
+op_step issue_local;
 op_step issue_outside;
 /* All are SIGNED or ASIDE: stores, sets aside, tells, ends the op. */
 op_step issue_finish;

@@ -1,16 +1,12 @@
 /*
- * A lease of one local CA's issuance jobs: load, check, journal, sign.
+ * A lease of one local CA's issuance jobs: check, journal, sign.
  *
  * The order is the promise: the serial was fixed by the claim, the journal
  * holds serial and hash of the to-be-signed bytes before the first signature
  * of the batch, and the same job gives the same bytes in every attempt.  Work
  * stops after a few milliseconds to let the loop renew the worker's lease.
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/base/enc.h"
 #include "common/base/fault.h"
@@ -31,38 +27,12 @@ struct leaf_rules {
 	const char *why; /* NULL: good */
 };
 
-static op_step issue_loaded;
 static op_step issue_wait_ca;
 static op_step issue_check;
 static op_step issue_journal;
 static op_step issue_sign;
 
-int64_t
-issue_clock_us(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
-void
-issue_set(struct issue_job *j, enum issue_aside aside, const char *reason)
-{
-	j->fate = ISSUE_ASIDE;
-	j->aside = aside;
-	j->reason = reason;
-}
-
-static void
-set_all(struct issue_batch *b, enum issue_aside aside, const char *reason)
-{
-	for (size_t i = 0; i < b->n; i++)
-		if (b->jobs[i].fate == ISSUE_OPEN)
-			issue_set(&b->jobs[i], aside, reason);
-}
-
-/* --- loading --- */
+/* --- the CA --- */
 
 static void
 give_back_ca(void *arg)
@@ -73,100 +43,18 @@ give_back_ca(void *arg)
 		local_ca_unref(b->ca);
 }
 
-static enum op_next
-issue_begin(struct op *op)
+enum op_next
+issue_local(struct op *op)
 {
 	struct issue_batch *b = op_state(op, sizeof(*b));
-	const char *jobs[] = {b->worker, b->lease_text};
-	const char *issuer[] = {b->issuer_id};
-	struct db_stmt stmts[] = {
-	    {Q_ISSUE_ISSUER, ARRAY_LEN(issuer), issuer},
-	    {Q_ISSUE_JOBS, ARRAY_LEN(jobs), jobs},
-	};
+	const char *why;
+	rc ret;
 
 	arena_defer(op_arena(op), give_back_ca, b);
-	b->began_us = issue_clock_us();
-	return op_batch(op, issue_loaded, ARRAY_LEN(stmts), stmts);
-}
-
-static const char *
-text_or_null(const struct db_result *r, size_t row, int col)
-{
-	return db_is_null(r, row, col) ? NULL : db_text(r, row, col);
-}
-
-static int
-by_id(const void *a, const void *b)
-{
-	const struct issue_job *x = a, *y = b;
-
-	return strcmp(x->id, y->id);
-}
-
-static void
-read_jobs(struct op *op, struct issue_batch *b, const struct db_result *r)
-{
-	const int id = db_col(r, "id"), csr = db_col(r, "csr_pem"),
-		  serial = db_col(r, "serial_number"), ca = db_col(r, "ca"),
-		  from = db_col(r, "not_before"), to = db_col(r, "not_after"),
-		  ext = db_col(r, "extensions"),
-		  cancelled = db_col(r, "is_cancelled");
-
-	b->n = db_nrows(r);
-	b->jobs = arena_alloc(op_arena(op), (b->n + 1) * sizeof(b->jobs[0]));
-	for (size_t i = 0; i < b->n; i++)
-		b->jobs[i] = (struct issue_job){
-		    .id = db_text(r, i, id),
-		    .csr_pem = text_or_null(r, i, csr),
-		    .serial_hex = text_or_null(r, i, serial),
-		    .ca = db_text(r, i, ca),
-		    .extensions = text_or_null(r, i, ext),
-		    .not_before_unix =
-			db_is_null(r, i, from) ? INT64_MAX : db_i64(r, i, from),
-		    .not_after_unix =
-			db_is_null(r, i, to) ? 0 : db_i64(r, i, to),
-		    .is_cancelled = db_bool(r, i, cancelled),
-		};
-	qsort(b->jobs, b->n, sizeof(b->jobs[0]), by_id);
-}
-
-static enum op_next
-issue_loaded(struct op *op)
-{
-	struct issue_batch *b = op_state(op, sizeof(*b));
-	struct db_result *issuer = op_result(op, 0);
-	const char *type, *why;
-	rc code;
-
-	b->phase_us[PHASE_LOAD] = issue_clock_us() - b->began_us;
-	read_jobs(op, b, op_result(op, 1));
-	if (b->n == 0) {
-		log_info("BATCH-EMPTY", "lease %s of %s holds nothing any more",
-		    b->lease_text, b->issuer_id);
-		return op_done(op);
-	}
-	fault_point("worker.loaded");
-	if (db_nrows(issuer) == 0) {
-		set_all(b, ASIDE_FAIL, "its issuer is gone");
-		return op_goto(op, issue_finish);
-	}
-	type = db_text(issuer, 0, db_col(issuer, "type"));
-	b->outside = issuer_find(b->env->issuers, type);
-	if (b->outside)
-		return op_goto(op, issue_outside);
-	if (strcmp(type, "GenericCA") != 0) {
-		set_all(b, ASIDE_FAIL,
-		    op_printf(op,
-			"issuers of type %s are not supported by this version",
-			type));
-		return op_goto(op, issue_finish);
-	}
-	code = local_ca_get(b->env->cas, b->issuer_id,
-	    db_text(issuer, 0, db_col(issuer, "ca_fingerprint")), &b->ca, &why);
+	ret = local_ca_get(b->env->cas, b->issuer_id, b->ca_fingerprint, &b->ca,
+	    &why);
 	/* Whatever else it says, it says again. */
-	if (code == RC_OK)
-		return op_goto(op, issue_check);
-	return op_goto(op, issue_wait_ca);
+	return op_goto(op, ret == RC_OK ? issue_check : issue_wait_ca);
 }
 
 static enum op_next
@@ -186,7 +74,7 @@ issue_wait_ca(struct op *op)
 	case RC_TIMEOUT:
 		return op_sleep(op, CA_POLL_MS, issue_wait_ca);
 	default:
-		set_all(b, ASIDE_RETRY,
+		issue_set_all(b, ASIDE_RETRY,
 		    op_printf(op, "the CA cannot be used: %s", why));
 		return op_goto(op, issue_finish);
 	}
@@ -258,27 +146,6 @@ find_nonsense(const struct issue_job *j)
 	    j->id[strcspn(j->id, " \t\r\n\v\f")] != '\0')
 		return "the job's id does not fit the issuance journal";
 	return NULL;
-}
-
-bool
-issue_read_csr(struct op *op, struct issue_job *j)
-{
-	const char *why = "";
-	rc code;
-
-	code = csr_parse(op_arena(op), j->csr_pem, strlen(j->csr_pem), &j->csr,
-	    &why);
-	if (code != RC_OK) {
-		issue_set(j, ASIDE_FAIL,
-		    op_printf(op, "the CSR is not usable: %s", why));
-		return false;
-	}
-	code = csr_verify(&j->csr);
-	if (code != RC_OK)
-		issue_set(j, ASIDE_FAIL,
-		    "the CSR's signature does not verify: it was not made "
-		    "with the key it carries");
-	return code == RC_OK;
 }
 
 static void
@@ -407,7 +274,7 @@ issue_journal(struct op *op)
 	if (code != RC_OK) {
 		log_error("JOURNAL", "issuer %s: %s, nothing is signed",
 		    b->issuer_id, rc_name(code));
-		set_all(b, ASIDE_RETRY,
+		issue_set_all(b, ASIDE_RETRY,
 		    "the issuance journal of this worker's host cannot be "
 		    "written (CERTCTL_ISSUANCE_JOURNAL_DIR; a full disk?)");
 		return op_goto(op, issue_finish);
@@ -453,28 +320,4 @@ issue_sign(struct op *op)
 		return op_goto(op, issue_sign);
 	fault_point("worker.signed");
 	return op_goto(op, issue_finish);
-}
-
-struct op *
-issue_local_start(const struct kind_env *env, const struct grant *g,
-    const struct slot_end *end)
-{
-	struct op_env op_env = {
-	    .loop = env->loop,
-	    .pool = env->pool,
-	    .deadline_ms = KIND_DEADLINE_MS,
-	    .name = "issue_local",
-	    .owner = end->owner,
-	    .on_end = end->on_end,
-	};
-	struct op *op = op_start(&op_env, issue_begin);
-	struct issue_batch *b = op_state(op, sizeof(*b));
-
-	b->env = env;
-	b->lease_id = g->lease_id;
-	b->lease_text = op_printf(op, "%" PRId64, g->lease_id);
-	b->worker = lease_incarnation(env->lease);
-	b->issuer_id = arena_strdup(op_arena(op), g->issuer_id);
-	b->end = *end;
-	return op;
 }

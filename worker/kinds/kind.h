@@ -34,7 +34,7 @@ struct kind_env { /* outlives every op */
 };
 
 /* A batch of jobs of one issuer, the local CA or one outside. */
-struct op *issue_local_start(const struct kind_env *env, const struct grant *g,
+struct op *issue_start(const struct kind_env *env, const struct grant *g,
     const struct slot_end *end);
 /* A batch of tasks of any kind. */
 struct op *task_start(const struct kind_env *env, const struct grant *g,

@@ -460,7 +460,7 @@ rig_issue(struct rig *r)
 	struct grant g = {.lease_id = 7, .issuer_id = "iss-1"};
 	struct slot_end end = rig_end(r);
 
-	(void)issue_local_start(&r->env, &g, &end);
+	(void)issue_start(&r->env, &g, &end);
 	rig_run_until_ended(r);
 }
 

@@ -254,7 +254,7 @@ run(void)
 	struct slot_end end = rig_end(t.r);
 
 	end.on_wait = on_wait;
-	(void)issue_local_start(&t.r->env, &g, &end);
+	(void)issue_start(&t.r->env, &g, &end);
 	rig_run_until_ended(t.r);
 	CHECK_INT(t.r->code, RC_OK);
 	CHECK(!t.is_waiting);
@@ -489,7 +489,7 @@ test_lost_trust(void)
 	slot_end.on_wait = on_wait;
 	t.placing_ms = 1900;
 	t.r->is_down = true;
-	(void)issue_local_start(&t.r->env, &g, &slot_end);
+	(void)issue_start(&t.r->env, &g, &slot_end);
 	rig_run_until_ended(t.r);
 	CHECK_INT(t.r->code, RC_LEASE_LOST);
 	CHECK_INT(t.placings, 1);
