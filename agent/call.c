@@ -128,6 +128,7 @@ call_api(struct op *op, const char *method, const char *path, const char *body,
 	    .url = op_printf(op, "%s%s", o->agent->server_url, path),
 	    .bearer = o->agent->api_key[0] ? o->agent->api_key : NULL,
 	    .body = body,
+	    .body_len = body ? strlen(body) : 0,
 	    .timeout_ms = timeout_ms,
 	    .max_reply = REPLY_MAX,
 	};

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <curl/curl.h>
 #include <event2/event.h>
@@ -12,12 +11,13 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
+#include "common/http/http_int.h"
 #include "common/log/log.h"
+#include "common/pki/cert/cert.h"
+#include "common/pki/key/key.h"
 
-#define CONNECT_TIMEOUT_MS 10000
-/* A CA file that was replaced is noticed within this time. */
-#define CA_CACHE_SECONDS 60L
-#define BEARER_MAX 8192
+/* Of an answer's head. */
+#define HEADER_BYTES_MAX (64 * 1024)
 
 /* One descriptor of curl's.  Reused, and freed with the http_out only: curl
  * gives descriptors up inside the very event that is running. */
@@ -25,33 +25,6 @@ struct watch {
 	struct http_out *owner;
 	struct event *ev;
 	struct watch *next; /* among the idle */
-};
-
-struct http_call {
-	struct http_out *owner;
-	CURL *easy;
-	struct curl_slist *headers;
-	char *body;
-	size_t body_len;
-	struct buf reply;
-	size_t max_reply;
-	bool is_too_large;
-	bool is_finishing; /* its done callback is running */
-	http_done_fn *done;
-	void *arg;
-	char error[CURL_ERROR_SIZE];
-	struct http_call *prev, *next;
-};
-
-struct http_out {
-	struct loop *loop;
-	CURLM *multi;
-	struct timer *timer;
-	struct watch *idle;
-	struct http_call *calls;
-	char *ca_file;
-	char *user_agent;
-	bool is_insecure;
 };
 
 /* --- the join of curl and libevent --- */
@@ -164,6 +137,31 @@ on_curl_write(char *data, size_t size, size_t n, void *arg)
 	return len;
 }
 
+/* curl keeps the headers itself; here they are only counted. */
+static size_t
+on_curl_header(char *data, size_t size, size_t n, void *arg)
+{
+	struct http_call *c = arg;
+
+	c->header_bytes += size * n;
+	if (c->header_bytes > HEADER_BYTES_MAX) {
+		c->is_too_large = true;
+		return 0; /* anything but the length ends the transfer */
+	}
+	return size * n;
+}
+
+const char *
+http_call_header(const struct http_call *c, const char *name)
+{
+	struct curl_header *h;
+
+	if (curl_easy_header(c->easy, name, 0, CURLH_HEADER, -1, &h) !=
+	    CURLHE_OK)
+		return NULL;
+	return h->value;
+}
+
 /* --- the end of a call --- */
 
 static void
@@ -209,6 +207,7 @@ code_of(const struct http_call *c, CURLcode result)
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_CERTPROBLEM:
 		return RC_CRYPTO;
 	case CURLE_OUT_OF_MEMORY:
 		return RC_INTERNAL;
@@ -275,118 +274,19 @@ http_call_cancel(struct http_call *c)
 
 /* --- the beginning of a call --- */
 
-static bool
-is_header_text(const char *s, size_t max)
-{
-	size_t len = strlen(s);
-
-	if (len > max)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
-			return false;
-	}
-	return true;
-}
-
-static bool
-is_method(const char *s)
-{
-	size_t len = strlen(s);
-
-	return len > 0 && len <= 16 &&
-	       strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == len;
-}
-
-static void
-add_header(struct http_call *c, const char *line)
-{
-	struct curl_slist *list;
-
-	list = curl_slist_append(c->headers, line);
-	if (!list)
-		log_fatal("HTTP-MEMORY", "curl has no memory");
-	c->headers = list;
-}
-
-static void
-set_headers(struct http_call *c, const struct http_request *req)
-{
-	struct buf line;
-
-	add_header(c, "Accept: application/json");
-	add_header(c, "Expect:"); /* no round trip before a large body */
-	if (req->body)
-		add_header(c, "Content-Type: application/json");
-	if (req->bearer) {
-		buf_init(&line, BEARER_MAX + 64);
-		buf_puts(&line, "Authorization: Bearer ");
-		buf_puts(&line, req->bearer);
-		add_header(c, buf_cstr(&line));
-		mem_wipe(line.data, line.len);
-		buf_fini(&line);
-	}
-}
-
-/* First error of a row of curl_easy_setopt calls. */
-#define SET(option, value) \
-	do { \
-		if (code == CURLE_OK) \
-			code = curl_easy_setopt(c->easy, (option), (value)); \
-	} while (0)
-
-/* What holds for every call. */
 static CURLcode
-set_policy(struct http_call *c, const struct http_out *h)
+hook(struct http_call *c)
 {
-	CURLcode code = CURLE_OK;
-	long verify = h->is_insecure ? 0L : 1L;
+	CURLcode code;
 
-	SET(CURLOPT_PROTOCOLS_STR, "https");
-	SET(CURLOPT_FOLLOWLOCATION, 0L);
-	SET(CURLOPT_PROXY, ""); /* also none from the environment */
-	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
-	SET(CURLOPT_SSL_VERIFYPEER, verify);
-	SET(CURLOPT_SSL_VERIFYHOST, verify * 2);
-	if (h->ca_file) {
-		SET(CURLOPT_CAINFO, h->ca_file);
-		SET(CURLOPT_CAPATH, NULL); /* this file and nothing else */
-	}
-	SET(CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);
-	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_QUICK_EXIT, 1L); /* a dead resolver stalls no clean-up */
-	if (h->user_agent)
-		SET(CURLOPT_USERAGENT, h->user_agent);
-	return code;
-}
-
-static CURLcode
-set_request(struct http_call *c, const struct http_request *req)
-{
-	CURLcode code = CURLE_OK;
-	int64_t connect_ms = req->timeout_ms < CONNECT_TIMEOUT_MS
-				 ? req->timeout_ms
-				 : CONNECT_TIMEOUT_MS;
-
-	SET(CURLOPT_URL, req->url);
-	SET(CURLOPT_PRIVATE, c);
-	SET(CURLOPT_ERRORBUFFER, c->error);
-	SET(CURLOPT_WRITEFUNCTION, on_curl_write);
-	SET(CURLOPT_WRITEDATA, c);
-	SET(CURLOPT_HTTPHEADER, c->headers);
-	SET(CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
-	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)req->max_reply);
-	if (c->body || strcmp(req->method, "POST") == 0) {
-		SET(CURLOPT_POSTFIELDS, c->body ? c->body : "");
-		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body_len);
-	}
-	if (strcmp(req->method, "HEAD") == 0)
-		SET(CURLOPT_NOBODY, 1L);
-	else
-		SET(CURLOPT_CUSTOMREQUEST, req->method);
+	code = curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_curl_write);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION,
+		    on_curl_header);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, c);
 	return code;
 }
 
@@ -397,10 +297,7 @@ http_out_start(struct http_out *h, const struct http_request *req,
 	struct http_call *c;
 	CURLcode code = CURLE_OUT_OF_MEMORY;
 
-	if (!is_method(req->method) || req->timeout_ms <= 0 ||
-	    req->timeout_ms > INT32_MAX || req->max_reply == 0 ||
-	    strncasecmp(req->url, "https://", 8) != 0 ||
-	    (req->bearer && !is_header_text(req->bearer, BEARER_MAX)))
+	if (!http_set_is_valid(req))
 		return RC_INVALID;
 
 	c = mem_zalloc(sizeof(*c));
@@ -409,16 +306,11 @@ http_out_start(struct http_out *h, const struct http_request *req,
 	c->arg = arg;
 	c->max_reply = req->max_reply;
 	buf_init(&c->reply, req->max_reply + 1);
-	if (req->body) {
-		c->body = mem_strdup(req->body);
-		c->body_len = strlen(c->body);
-	}
-	set_headers(c, req);
 	c->easy = curl_easy_init();
 	if (c->easy)
-		code = set_policy(c, h);
+		code = http_set_all(c, req);
 	if (code == CURLE_OK)
-		code = set_request(c, req);
+		code = hook(c);
 	if (code != CURLE_OK ||
 	    curl_multi_add_handle(h->multi, c->easy) != CURLM_OK) {
 		log_error("HTTP-START", "curl: %s", curl_easy_strerror(code));
@@ -433,7 +325,7 @@ http_out_start(struct http_out *h, const struct http_request *req,
 
 /* --- construction --- */
 
-/* Found now, not at the first request: whether there is a root in it. */
+/* What is wrong is found now, not at the first request. */
 static bool
 has_roots(const char *ca_file)
 {
@@ -443,6 +335,48 @@ has_roots(const char *ca_file)
 	X509_STORE_free(store);
 	ERR_clear_error();
 	return ok;
+}
+
+static bool
+is_certificate(const char *pem)
+{
+	X509 *x;
+	rc ret = cert_from_pem(pem, strlen(pem), &x);
+
+	if (ret == RC_OK)
+		X509_free(x);
+	return ret == RC_OK;
+}
+
+static bool
+is_pair(const char *cert_pem, const struct secret *key_pem)
+{
+	EVP_PKEY *key = NULL;
+	X509 *cert = NULL;
+	bool ok;
+	rc ret;
+
+	ret = cert_from_pem(cert_pem, strlen(cert_pem), &cert);
+	if (ret == RC_OK)
+		ret = key_from_pem(secret_bytes(key_pem), secret_len(key_pem),
+		    &key);
+	ok = ret == RC_OK && X509_check_private_key(cert, key) == 1;
+	EVP_PKEY_free(key);
+	X509_free(cert);
+	ERR_clear_error();
+	return ok;
+}
+
+static bool
+are_opts(const struct http_out_opts *o)
+{
+	if (o->ca_file && (o->ca_pem || !has_roots(o->ca_file)))
+		return false;
+	if (o->ca_pem && !is_certificate(o->ca_pem))
+		return false;
+	if (!o->cert_pem != !o->key_pem)
+		return false;
+	return !o->cert_pem || is_pair(o->cert_pem, o->key_pem);
 }
 
 rc
@@ -457,13 +391,21 @@ http_out_new(struct loop *l, const struct http_out_opts *opts,
 			return RC_INTERNAL;
 		is_global_done = true;
 	}
-	if (opts->ca_file && !has_roots(opts->ca_file))
+	if (!are_opts(opts))
 		return RC_INVALID;
 	h = mem_zalloc(sizeof(*h));
 	h->loop = l;
 	h->is_insecure = opts->insecure;
 	if (opts->ca_file)
 		h->ca_file = mem_strdup(opts->ca_file);
+	if (opts->ca_pem)
+		h->ca_pem = mem_strdup(opts->ca_pem);
+	if (opts->cert_pem) {
+		h->cert_pem = mem_strdup(opts->cert_pem);
+		h->key_pem = secret_new(secret_bytes(opts->key_pem),
+		    secret_len(opts->key_pem));
+	}
+	h->least_tls = opts->least_tls;
 	if (opts->user_agent)
 		h->user_agent = mem_strdup(opts->user_agent);
 	h->timer = timer_new(l, on_timer, h);
@@ -503,6 +445,9 @@ http_out_free(struct http_out *h)
 	}
 	timer_free(h->timer);
 	mem_freep(&h->ca_file);
+	mem_freep(&h->ca_pem);
+	mem_freep(&h->cert_pem);
+	secret_free(h->key_pem);
 	mem_freep(&h->user_agent);
 	free(h);
 }

@@ -241,6 +241,7 @@ call_url(const char *method, const char *url, const char *bearer,
 	    .url = url,
 	    .bearer = bearer,
 	    .body = body,
+	    .body_len = body ? strlen(body) : 0,
 	    .timeout_ms = timeout_ms,
 	    .max_reply = REPLY_MAX,
 	};

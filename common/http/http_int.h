@@ -1,0 +1,57 @@
+/*
+ * http_int: what http_out.c and http_set.c share; nobody else includes it.
+ */
+#ifndef COMMON_HTTP_HTTP_INT_H
+#define COMMON_HTTP_HTTP_INT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <curl/curl.h>
+
+#include "common/base/buf.h"
+#include "common/base/secret.h"
+#include "common/http/http_out.h"
+
+struct watch;
+
+struct http_call {
+	struct http_out *owner;
+	CURL *easy;
+	struct curl_slist *headers;
+	char *body;
+	size_t body_len;
+	struct buf reply;
+	size_t header_bytes; /* of the answer */
+	size_t max_reply;
+	bool is_too_large;
+	bool is_finishing; /* its done callback is running */
+	http_done_fn *done;
+	void *arg;
+	char error[CURL_ERROR_SIZE];
+	struct http_call *prev, *next;
+};
+
+struct http_out {
+	struct loop *loop;
+	CURLM *multi;
+	struct timer *timer;
+	struct watch *idle;
+	struct http_call *calls;
+	char *ca_file;
+	char *ca_pem;
+	char *cert_pem;         /* ours, as a client, or NULL */
+	struct secret *key_pem; /* its key */
+	enum http_tls least_tls;
+	char *user_agent;
+	bool is_insecure;
+};
+
+/* --- http_set.c --- */
+
+/* Whether a request keeps to what http_out_start asks of it. */
+bool http_set_is_valid(const struct http_request *req) MUST_CHECK;
+/* Headers, body, TLS and limits of a call whose easy handle is made. */
+CURLcode http_set_all(struct http_call *c, const struct http_request *req);
+
+#endif
