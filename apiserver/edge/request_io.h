@@ -28,6 +28,7 @@
 #include "common/op/op.h"
 
 struct conn; /* conn.h */
+struct request;
 
 #define REQUEST_KEY_MAX 255
 

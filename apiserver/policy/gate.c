@@ -99,7 +99,7 @@ start_handler(struct op *op)
 	rc ret;
 
 	for (size_t i = 0; i < r->match.nparams; i++) {
-		if (!path_id_is_valid(r->match.params[i].value))
+		if (!r->match.params[i].is_valid(r->match.params[i].value))
 			return op_fail(op, RC_INVALID,
 			    "%s in the path is malformed",
 			    r->match.params[i].name);

@@ -69,9 +69,12 @@ path_parse(char *target, struct path *out)
 	query = strchr(path, '?');
 	if (query)
 		*query++ = '\0';
-	while ((segment = strsep(&path, "/"))) {
-		if (out->nsegments == PATH_SEGMENTS_MAX)
-			return RC_NOT_FOUND;
+	while (path) {
+		segment = path;
+		if (out->nsegments < PATH_SEGMENTS_MAX - 1)
+			(void)strsep(&path, "/");
+		else
+			path = NULL;
 		if (!decode(segment, false))
 			return RC_INVALID;
 		out->segments[out->nsegments++] = segment;
@@ -91,6 +94,26 @@ path_query(const struct path *p, const char *name)
 	return NULL;
 }
 
+void
+path_join(struct path *p, size_t from)
+{
+	char *to = p->segments[from];
+	size_t len;
+
+	to += strlen(to);
+	/* Decoding only made them shorter, so they move to the left. */
+	for (size_t i = from + 1; i < p->nsegments; i++) {
+		*to++ = '/';
+		len = strlen(p->segments[i]);
+		memmove(to, p->segments[i], len);
+		to += len;
+	}
+	*to = '\0';
+	p->nsegments = from + 1;
+}
+
+/* --- parameters --- */
+
 bool
 path_id_is_valid(const char *id)
 {
@@ -99,4 +122,32 @@ path_id_is_valid(const char *id)
 
 	return len >= 1 && len <= 128 && id[len] == '\0' &&
 	       strcmp(id, ".") != 0 && strcmp(id, "..") != 0;
+}
+
+bool
+path_base64_is_valid(const char *text)
+{
+	size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "abcdefghijklmnopqrstuvwxyz0123456789+/");
+	size_t padding = strspn(text + len, "=");
+
+	return len >= 2 && text[len + padding] == '\0' && len % 4 != 1 &&
+	       (padding == 0 || (padding <= 2 && (len + padding) % 4 == 0));
+}
+
+bool
+path_file_is_valid(const char *text)
+{
+	size_t len;
+
+	if (strlen(text) > 255)
+		return false;
+	for (;; text += len + 1) {
+		len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				   "abcdefghijklmnopqrstuvwxyz0123456789._-");
+		if (len == 0 || text[0] == '.')
+			return false;
+		if (text[len] != '/')
+			return text[len] == '\0';
+	}
 }

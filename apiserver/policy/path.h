@@ -25,7 +25,9 @@ struct path_pair {
 
 struct path {
 	size_t nsegments;
-	const char *segments[PATH_SEGMENTS_MAX]; /* decoded */
+	/* Decoded; of more than that the last holds the rest, slashes and
+	 * all. */
+	char *segments[PATH_SEGMENTS_MAX];
 	size_t nquery;
 	struct path_pair query[PATH_QUERY_MAX]; /* decoded */
 };
@@ -33,13 +35,22 @@ struct path {
 /*
  * target: "/a/b?c=d"; changed in place.
  * RC_INVALID: not a path, a byte that may not stand there, a bad percent
- * escape, NUL or invalid UTF-8; RC_TOO_LARGE past PATH_TARGET_MAX;
- * RC_NOT_FOUND: more segments than any route has.
+ * escape, NUL or invalid UTF-8; RC_TOO_LARGE past PATH_TARGET_MAX.
  */
 rc path_parse(char *target, struct path *out) MUST_CHECK;
 /* The first of that name; NULL when there is none. */
 const char *path_query(const struct path *p, const char *name);
+/* Makes one segment of number from and all that follow, slashes between. */
+void path_join(struct path *p, size_t from);
+
+/* --- what a parameter of a path may be --- */
+
 /* ^[A-Za-z0-9._:-]{1,128}$, and neither "." nor ".." */
 bool path_id_is_valid(const char *id);
+/* RFC 4648 section 4, padded or not: what an OCSP request is in a GET. */
+bool path_base64_is_valid(const char *text);
+/* A file below a directory: names of [A-Za-z0-9._-] that do not begin with a
+ * point, slashes between; 255 characters at most. */
+bool path_file_is_valid(const char *text);
 
 #endif

@@ -7,13 +7,25 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 
+typedef bool check_fn(const char *value);
+
+static const struct {
+	const char *name;
+	check_fn *is_valid;
+} kinds[] = {
+    {"id", path_id_is_valid},
+    {"base64", path_base64_is_valid},
+    {"file", path_file_is_valid},
+};
+
 /* A row with its pattern taken apart. */
 struct entry {
 	const struct route *route;
 	char *text; /* the segments' memory */
 	size_t nsegments;
-	const char *segments[PATH_SEGMENTS_MAX]; /* without the braces */
-	bool is_param[PATH_SEGMENTS_MAX];
+	const char *segments[PATH_SEGMENTS_MAX]; /* of parameters: the name */
+	check_fn *params[PATH_SEGMENTS_MAX];     /* NULL: a literal */
+	bool has_tail; /* the last takes what follows, too */
 };
 
 /* Rows by their number of segments; in a bucket those whose literal comes
@@ -24,14 +36,43 @@ struct bucket {
 };
 
 struct router {
-	struct bucket buckets[PATH_SEGMENTS_MAX + 1];
+	struct bucket buckets[PATH_SEGMENTS_MAX];
+	struct bucket tails; /* the longest first */
 };
+
+/* "{name:kind...}", its braces among it. */
+static rc
+entry_add_param(struct entry *e, char *segment, size_t len)
+{
+	static const char dots[] = "...}";
+	size_t ndots = sizeof(dots) - 1;
+	const char *kind = "id";
+	char *colon;
+
+	segment[len - 1] = '\0';
+	if (len > ndots && strcmp(segment + len - ndots, "...") == 0) {
+		segment[len - ndots] = '\0';
+		e->has_tail = true;
+	}
+	colon = strchr(segment, ':');
+	if (colon) {
+		*colon = '\0';
+		kind = colon + 1;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (strcmp(kinds[i].name, kind) == 0)
+			e->params[e->nsegments] = kinds[i].is_valid;
+	}
+	e->segments[e->nsegments] = segment + 1;
+	return e->params[e->nsegments] && segment[1] ? RC_OK : RC_INVALID;
+}
 
 static rc
 entry_init(struct entry *e, const struct route *route)
 {
 	char *rest, *segment;
 	size_t nparams = 0, len;
+	rc ret;
 
 	*e = (struct entry){.route = route};
 	if (route->pattern[0] != '/')
@@ -39,31 +80,33 @@ entry_init(struct entry *e, const struct route *route)
 	e->text = mem_strdup(route->pattern + 1);
 	rest = e->text;
 	while ((segment = strsep(&rest, "/"))) {
-		if (e->nsegments == PATH_SEGMENTS_MAX)
+		if (e->nsegments == PATH_SEGMENTS_MAX - 1 || e->has_tail)
 			return RC_INVALID;
+		e->segments[e->nsegments] = segment;
 		len = strlen(segment);
 		if (len > 2 && segment[0] == '{' && segment[len - 1] == '}') {
-			segment[len - 1] = '\0';
-			segment++;
-			e->is_param[e->nsegments] = true;
-			if (++nparams > ROUTE_PARAMS_MAX)
+			ret = entry_add_param(e, segment, len);
+			if (ret != RC_OK || ++nparams > ROUTE_PARAMS_MAX)
 				return RC_INVALID;
 		}
-		e->segments[e->nsegments++] = segment;
+		e->nsegments++;
 	}
 	return RC_OK;
 }
 
-/* By pattern, literals before parameters; names of parameters do not count. */
+/* By pattern, the longest first, literals before parameters; names of
+ * parameters do not count. */
 static int
 compare_patterns(const struct entry *a, const struct entry *b)
 {
 	int diff;
 
+	if (a->nsegments != b->nsegments)
+		return a->nsegments < b->nsegments ? 1 : -1;
 	for (size_t i = 0; i < a->nsegments; i++) {
-		if (a->is_param[i] != b->is_param[i])
-			return a->is_param[i] ? 1 : -1;
-		if (a->is_param[i])
+		if (!a->params[i] != !b->params[i])
+			return a->params[i] ? 1 : -1;
+		if (a->params[i])
 			continue;
 		diff = strcmp(a->segments[i], b->segments[i]);
 		if (diff != 0)
@@ -95,7 +138,7 @@ add_row(struct router *r, const struct route *route)
 		free(e.text);
 		return RC_INVALID;
 	}
-	b = &r->buckets[e.nsegments];
+	b = e.has_tail ? &r->tails : &r->buckets[e.nsegments];
 	b->entries = mem_realloc(b->entries, b->n + 1, sizeof(e));
 	b->entries[b->n++] = e;
 	return RC_OK;
@@ -129,8 +172,10 @@ router_new(const struct route_area *const *areas, size_t n, struct router **out)
 		for (size_t j = 0; j < areas[i]->n && ret == RC_OK; j++)
 			ret = add_row(r, &areas[i]->routes[j]);
 	}
-	for (size_t i = 0; i <= PATH_SEGMENTS_MAX && ret == RC_OK; i++)
+	for (size_t i = 0; i < PATH_SEGMENTS_MAX && ret == RC_OK; i++)
 		ret = sort_bucket(&r->buckets[i]);
+	if (ret == RC_OK)
+		ret = sort_bucket(&r->tails);
 	if (ret != RC_OK) {
 		router_free(r);
 		return ret;
@@ -139,16 +184,22 @@ router_new(const struct route_area *const *areas, size_t n, struct router **out)
 	return RC_OK;
 }
 
+static void
+free_bucket(struct bucket *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		free(b->entries[i].text);
+	free(b->entries);
+}
+
 void
 router_free(struct router *r)
 {
 	if (!r)
 		return;
-	for (size_t i = 0; i <= PATH_SEGMENTS_MAX; i++) {
-		for (size_t j = 0; j < r->buckets[i].n; j++)
-			free(r->buckets[i].entries[j].text);
-		free(r->buckets[i].entries);
-	}
+	for (size_t i = 0; i < PATH_SEGMENTS_MAX; i++)
+		free_bucket(&r->buckets[i]);
+	free_bucket(&r->tails);
 	free(r);
 }
 
@@ -157,9 +208,8 @@ matches(const struct entry *e, const struct path *p)
 {
 	/* From the end: what routes have in common stands in front. */
 	for (size_t i = e->nsegments; i-- > 0;) {
-		if (e->is_param[i]
-			? p->segments[i][0] == '\0'
-			: strcmp(e->segments[i], p->segments[i]) != 0)
+		if (e->params[i] ? p->segments[i][0] == '\0'
+				 : strcmp(e->segments[i], p->segments[i]) != 0)
 			return false;
 	}
 	return true;
@@ -179,31 +229,53 @@ allow_add(char allow[ROUTE_ALLOW_MAX], const char *method)
 	memcpy(allow + at, method, len + 1);
 }
 
-rc
-router_match(const struct router *r, const char *method, const struct path *p,
-    struct route_match *out)
+static void
+take(const struct entry *e, struct path *p, struct route_match *out)
 {
-	const struct bucket *b = &r->buckets[p->nsegments];
+	if (e->has_tail)
+		path_join(p, e->nsegments - 1);
+	out->route = e->route;
+	out->nparams = 0;
+	for (size_t i = 0; i < e->nsegments; i++) {
+		if (e->params[i])
+			out->params[out->nparams++] =
+			    (struct route_param){e->segments[i], p->segments[i],
+				e->params[i]};
+	}
+}
+
+/* The row of a bucket that p and the method meet; NULL: none, and the methods
+ * that would do are added to allow. */
+static const struct entry *
+find(const struct bucket *b, const char *method, const struct path *p,
+    char allow[ROUTE_ALLOW_MAX])
+{
 	const struct entry *e;
 
-	out->allow[0] = '\0';
 	for (size_t i = 0; i < b->n; i++) {
 		e = &b->entries[i];
-		if (!matches(e, p))
+		if (e->nsegments > p->nsegments || !matches(e, p))
 			continue;
-		if (strcmp(e->route->method, method) != 0) {
-			allow_add(out->allow, e->route->method);
-			continue;
-		}
-		out->route = e->route;
-		out->nparams = 0;
-		for (size_t k = 0; k < e->nsegments; k++) {
-			if (e->is_param[k])
-				out->params[out->nparams++] =
-				    (struct path_pair){e->segments[k],
-					p->segments[k]};
-		}
-		return RC_OK;
+		if (strcmp(e->route->method, method) == 0)
+			return e;
+		allow_add(allow, e->route->method);
 	}
-	return out->allow[0] ? RC_METHOD : RC_NOT_FOUND;
+	return NULL;
+}
+
+rc
+router_match(const struct router *r, const char *method, struct path *p,
+    struct route_match *out)
+{
+	const struct entry *e = NULL;
+
+	out->allow[0] = '\0';
+	if (p->nsegments < PATH_SEGMENTS_MAX)
+		e = find(&r->buckets[p->nsegments], method, p, out->allow);
+	if (!e)
+		e = find(&r->tails, method, p, out->allow);
+	if (!e)
+		return out->allow[0] ? RC_METHOD : RC_NOT_FOUND;
+	take(e, p, out);
+	return RC_OK;
 }

@@ -1,7 +1,10 @@
 /*
  * route: one static table of everything this process answers.
  *
- * Patterns are literal segments and {names}: "/api/v1/certificates/{id}".
+ * Patterns are literal segments and parameters: "/api/v1/certificates/{id}".
+ * A parameter has a kind, which says what it may be: {id}, the same as
+ * {id:id}; {request:base64}; {path:file}.  With "..." at its end, which must be
+ * the pattern's, it takes the rest of the path: "/assets/{path:file...}".
  * Each area exports its rows (handlers/<area>/routes.c); route.c joins them
  * at start and refuses duplicates.  HEAD is not GET; a known path with
  * another verb is 405 with Allow; an unknown path is 404, both text/plain.
@@ -9,6 +12,7 @@
 #ifndef APISERVER_POLICY_ROUTE_H
 #define APISERVER_POLICY_ROUTE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,10 +63,16 @@ extern const struct route_area
 
 struct router; /* defined in route.c */
 
+struct route_param {
+	const char *name;
+	const char *value; /* not empty; not yet asked whether it is valid */
+	bool (*is_valid)(const char *value);
+};
+
 struct route_match {
 	const struct route *route;
 	size_t nparams;
-	struct path_pair params[ROUTE_PARAMS_MAX];
+	struct route_param params[ROUTE_PARAMS_MAX];
 	char allow[ROUTE_ALLOW_MAX]; /* set on RC_METHOD only */
 };
 
@@ -72,9 +82,9 @@ rc router_new(const struct route_area *const *areas, size_t n,
     struct router **out) MUST_CHECK;
 void router_free(struct router *r);
 /* RC_NOT_FOUND; RC_METHOD: the path is known, the method is not.  A literal
- * segment wins over a parameter.  Parameters are not checked here, but are
- * never empty. */
-rc router_match(const struct router *r, const char *method,
-    const struct path *p, struct route_match *out) MUST_CHECK;
+ * segment wins over a parameter, one segment over a tail.  Parameters are not
+ * checked here, but are never empty.  A tail is joined in p. */
+rc router_match(const struct router *r, const char *method, struct path *p,
+    struct route_match *out) MUST_CHECK;
 
 #endif

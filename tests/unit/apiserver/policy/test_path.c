@@ -67,12 +67,53 @@ test_refused(void)
 	CHECK_INT(parse("/\xc3\xa4", copy, &p), RC_INVALID);
 	CHECK_INT(parse("/a\x7f", copy, &p), RC_INVALID);
 	CHECK_INT(parse("https://host/x", copy, &p), RC_INVALID);
-	CHECK_INT(parse("/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17", copy, &p),
-	    RC_NOT_FOUND);
 	big = mem_zalloc(PATH_TARGET_MAX + 2);
 	memset(big, '/', PATH_TARGET_MAX + 1);
 	CHECK_INT(path_parse(big, &p), RC_TOO_LARGE);
 	free(big);
+}
+
+static void
+test_many_segments(void)
+{
+	char copy[PATH_TARGET_MAX + 2];
+	struct path p;
+
+	CHECK_INT(parse("/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/1%36/17//", copy,
+		      &p),
+	    RC_OK);
+	CHECK_INT(p.nsegments, PATH_SEGMENTS_MAX);
+	CHECK_STR(p.segments[14], "15");
+	CHECK_STR(p.segments[15], "16/17//");
+	path_join(&p, 12);
+	CHECK_INT(p.nsegments, 13);
+	CHECK_STR(p.segments[12], "13/14/15/16/17//");
+}
+
+static void
+test_kinds(void)
+{
+	CHECK(path_base64_is_valid("MEIwQDA+MDwwOjAJ/Q=="));
+	CHECK(path_base64_is_valid("MEIwQDA"));
+	CHECK(path_base64_is_valid("ab+/"));
+	CHECK(!path_base64_is_valid(""));
+	CHECK(!path_base64_is_valid("a"));
+	CHECK(!path_base64_is_valid("abcde"));
+	CHECK(!path_base64_is_valid("abc=="));
+	CHECK(!path_base64_is_valid("a==="));
+	CHECK(!path_base64_is_valid("ab=c"));
+	CHECK(!path_base64_is_valid("ab-_"));
+	CHECK(path_file_is_valid("app.js"));
+	CHECK(path_file_is_valid("js/app-1_2.min.js"));
+	CHECK(!path_file_is_valid(""));
+	CHECK(!path_file_is_valid("."));
+	CHECK(!path_file_is_valid("../x"));
+	CHECK(!path_file_is_valid("a/../x"));
+	CHECK(!path_file_is_valid("a/.hidden"));
+	CHECK(!path_file_is_valid("a//b"));
+	CHECK(!path_file_is_valid("a/"));
+	CHECK(!path_file_is_valid("/a"));
+	CHECK(!path_file_is_valid("a\\b"));
 }
 
 static void
@@ -133,5 +174,6 @@ test_ids(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_segments), CHECK_ROW(test_escapes),
-    CHECK_ROW(test_refused), CHECK_ROW(test_query),
+    CHECK_ROW(test_refused), CHECK_ROW(test_many_segments),
+    CHECK_ROW(test_kinds), CHECK_ROW(test_query),
     CHECK_ROW(test_query_is_bounded), CHECK_ROW(test_ids))

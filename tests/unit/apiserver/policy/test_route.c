@@ -21,9 +21,16 @@ static const struct route more_rows[] = {
     {"POST", "/api/v1/agents/{id}/jobs/{job_id}/status", ROUTE_AGENT,
 	"agent.job.complete", never, 0},
 };
+static const struct route tail_rows[] = {
+    {"GET", "/assets/{path:file...}", ROUTE_PUBLIC, NULL, never, 0},
+    {"GET", "/assets/version", ROUTE_PUBLIC, NULL, never, 0},
+    {"PUT", "/assets/{id}", ROUTE_PUBLIC, NULL, never, 0},
+    {"GET", "/ocsp/{issuer}/{request:base64...}", ROUTE_PUBLIC, NULL, never, 0},
+};
+static const struct route_area tails = {tail_rows, ARRAY_LEN(tail_rows)};
 static const struct route_area area = {rows, ARRAY_LEN(rows)};
 static const struct route_area more = {more_rows, ARRAY_LEN(more_rows)};
-static const struct route_area *const areas[] = {&area, &more};
+static const struct route_area *const areas[] = {&area, &more, &tails};
 
 static struct router *router;
 
@@ -41,7 +48,7 @@ match(const char *method, const char *target, struct route_match *out)
 static void
 test_new(void)
 {
-	CHECK_INT(router_new(areas, 2, &router), RC_OK);
+	CHECK_INT(router_new(areas, 3, &router), RC_OK);
 }
 
 static void
@@ -74,6 +81,38 @@ test_literal_wins(void)
 	/* Only {id} can be deleted, and "retired" may be an id. */
 	CHECK_INT(match("DELETE", "/api/v1/agents/retired", &m), RC_OK);
 	CHECK(m.route == &rows[4]);
+}
+
+static void
+test_tails(void)
+{
+	struct route_match m = {0};
+
+	CHECK_INT(match("GET", "/assets/js/app.js", &m), RC_OK);
+	CHECK(m.route == &tail_rows[0]);
+	CHECK_INT(m.nparams, 1);
+	CHECK_STR(m.params[0].name, "path");
+	CHECK_STR(m.params[0].value, "js/app.js");
+	CHECK(m.params[0].is_valid(m.params[0].value));
+	CHECK_INT(match("GET", "/assets/a/../../etc/passwd", &m), RC_OK);
+	CHECK(!m.params[0].is_valid(m.params[0].value));
+	CHECK_INT(match("GET", "/assets/version", &m), RC_OK);
+	CHECK(m.route == &tail_rows[1]);
+	CHECK_INT(match("GET", "/assets", &m), RC_NOT_FOUND);
+	CHECK_INT(match("GET", "/assets/", &m), RC_NOT_FOUND);
+	CHECK_INT(match("POST", "/assets/x", &m), RC_METHOD);
+	CHECK_STR(m.allow, "PUT, GET");
+	/* Whether the slashes of base64 are escaped or not. */
+	CHECK_INT(match("GET", "/ocsp/iss-1/MEI//QDA%2BMDw%2Fx+wMA%3D%3d", &m),
+	    RC_OK);
+	CHECK(m.route == &tail_rows[3]);
+	CHECK_STR(m.params[0].value, "iss-1");
+	CHECK_STR(m.params[1].value, "MEI//QDA+MDw/x+wMA==");
+	CHECK(m.params[1].is_valid(m.params[1].value));
+	CHECK_INT(match("GET", "/ocsp/i/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s",
+		      &m),
+	    RC_OK);
+	CHECK_STR(m.params[1].value, "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s");
 }
 
 static void
@@ -139,6 +178,16 @@ test_refused_tables(void)
 	const struct route params = {"GET", "/{a}/{b}/{c}/{d}/{e}",
 	    ROUTE_PUBLIC, NULL, never, 0};
 
+	const struct route no_kind = {"GET", "/a/{b:colour}", ROUTE_PUBLIC,
+	    NULL, never, 0};
+	const struct route no_name = {"GET", "/a/{:id}", ROUTE_PUBLIC, NULL,
+	    never, 0};
+	const struct route early_tail = {"GET", "/a/{b:file...}/c",
+	    ROUTE_PUBLIC, NULL, never, 0};
+
+	CHECK_INT(new_with(&no_kind, 1), RC_INVALID);
+	CHECK_INT(new_with(&no_name, 1), RC_INVALID);
+	CHECK_INT(new_with(&early_tail, 1), RC_INVALID);
 	CHECK_INT(new_with(twice, 2), RC_CONFLICT);
 	CHECK_INT(new_with(&relative, 1), RC_INVALID);
 	CHECK_INT(new_with(&no_start, 1), RC_INVALID);
@@ -147,6 +196,6 @@ test_refused_tables(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_new), CHECK_ROW(test_found),
-    CHECK_ROW(test_literal_wins), CHECK_ROW(test_not_found),
-    CHECK_ROW(test_method), CHECK_ROW(test_free),
+    CHECK_ROW(test_literal_wins), CHECK_ROW(test_tails),
+    CHECK_ROW(test_not_found), CHECK_ROW(test_method), CHECK_ROW(test_free),
     CHECK_ROW(test_refused_tables))
