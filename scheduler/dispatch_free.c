@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/base/arena.h"
+#include "common/job/job_words.h"
 #include "common/log/log.h"
 
 /* What came back lies behind the low-water keys. */
@@ -52,7 +53,7 @@ dispatch_free_start(struct dispatch *d, struct worker *w)
 	const char *holding =
 	    w->is_gone ? NULL : db_i64_array(a, w->holding, w->nholding);
 	const char *params[] = {d->o.incarnation, term, w->incarnation, holding,
-	    arena_printf(a, "%" PRId64, d->low_lease)};
+	    arena_printf(a, "%" PRId64, d->low_lease), JOB_WORDS_JSON};
 	struct db_stmt stmt = {Q_SCHED_LEASES_FREE, ARRAY_LEN(params), params};
 
 	w->must_free = false;
@@ -82,7 +83,7 @@ dispatch_sweep_start(struct dispatch *d, bool is_full)
 {
 	char term[24], low[24];
 	const char *params[] = {d->o.incarnation, term, is_full ? "t" : "f",
-	    low};
+	    low, JOB_WORDS_JSON};
 	struct db_stmt stmt = {Q_SCHED_LEASES_SWEEP, ARRAY_LEN(params), params};
 
 	d->is_sweeping_full = is_full;

@@ -54,6 +54,7 @@ struct duty_def {
 	 * what to say then; NULL: always on. */
 	const char *needs;
 	const char *why_off;
+	bool says; /* its last parameter are the words of job_words.h */
 };
 
 struct duties; /* defined in duty.c */

@@ -5,14 +5,16 @@
  *   job_fsm_diagram --values  VALUES (from, to) of the allowed changes, each
  *                             once, for a test that asks the database
  *   job_fsm_diagram --table   a markdown table of the rows with their notes
- *   job_fsm_diagram --sql     migrations/code/98_triggers_jobs.sql: the
- * triggers that refuse all else
+ *   job_fsm_diagram --sql     the triggers that refuse all else, for
+ *                             migrations/code/98_triggers_jobs.sql
+ *   job_fsm_diagram --words   the words of job_words.h, as they are passed
  */
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/job/job_fsm.h"
+#include "common/job/job_words.h"
 
 static const char *
 mermaid_name(enum job_state state)
@@ -139,9 +141,11 @@ main(int argc, char **argv)
 		print_table(rows, n);
 	} else if (argc == 2 && strcmp(argv[1], "--sql") == 0) {
 		print_sql(rows, n);
+	} else if (argc == 2 && strcmp(argv[1], "--words") == 0) {
+		(void)printf("%s\n", JOB_WORDS_JSON);
 	} else {
-		(void)fprintf(stderr,
-		    "usage: job_fsm_diagram [--values|--table|--sql]\n");
+		(void)fprintf(stderr, "usage: job_fsm_diagram "
+				      "[--values|--table|--sql|--words]\n");
 		return 2;
 	}
 	return 0;

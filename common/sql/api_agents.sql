@@ -143,7 +143,7 @@ ORDER BY v.id DESC LIMIT 1)
 LIMIT 1;
 
 -- name: job_report :one
-SELECT r.outcome, r.status, r.certificate_id FROM job_report($1, $2, $3, $4, $5) AS r;
+SELECT r.outcome, r.status, r.certificate_id FROM job_report($1, $2, $3, $4, $5, $6) AS r;
 
 -- $1 agent (NULL: any), $2 job, $3 target, $4 verified, $5 fingerprint seen,
 -- $6 error, $7 actor, $8 actor type.

@@ -23,4 +23,4 @@ WHERE r.id = $1;
 -- By its id ($1) or its job ($2).
 -- name: approval_decide :one
 SELECT d.outcome, d.id, d.state, d.job_status, d.agent_id, d.issuer_id
-FROM approval_decide($1, $2, $3, $4, $5::bool, $6) d;
+FROM approval_decide($1, $2, $3, $4, $5::bool, $6, $7) d;

@@ -6,8 +6,8 @@ SELECT set_config('statement_timeout', $1, true) AS statement_timeout;
 
 -- name: bulk_run :one
 SELECT b.outcome, b.body, array_to_json(b.agents) AS agents
-FROM bulk_run($1, $2::jsonb, $3::text[], $4::jsonb, $5, $6, $7::bool, $8, $9) AS b;
+FROM bulk_run($1, $2::jsonb, $3::text[], $4::jsonb, $5, $6, $7::bool, $8, $9, $10) AS b;
 
 -- No row: no such certificate.
 -- name: cert_revoke :one
-SELECT r.outcome FROM certificates_revoke(ARRAY[$1::text], $2, $3, $4) AS r;
+SELECT r.outcome FROM certificates_revoke(ARRAY[$1::text], $2, $3, $4, $5) AS r;

@@ -166,10 +166,10 @@ SELECT m.id, m.name, m.common_name, array_to_json(m.sans) AS sans, m.environment
 FROM made m;
 
 -- name: cert_merge :one
-SELECT r.outcome, array_to_json(r.agents) AS agents FROM certificate_merge($1, $2::jsonb, $3, $4) AS r;
+SELECT r.outcome, array_to_json(r.agents) AS agents FROM certificate_merge($1, $2::jsonb, $3, $4, $5) AS r;
 
 -- name: cert_archive :one
-SELECT certificate_archive($1, $2, $3) AS outcome;
+SELECT certificate_archive($1, $2, $3, $4) AS outcome;
 
 -- name: cert_versions :many
 SELECT v.id, v.certificate_id, v.serial_number, v.not_before AT TIME ZONE 'UTC' AS not_before,

@@ -36,7 +36,7 @@ SELECT lease_id, claimed, last_after::text AS last_after, last_id, is_full
 FROM tasks_claim($1, $2::bigint, $3, $4::int, $5::timestamptz, $6);
 
 -- name: sched_leases_free :one
-SELECT freed, failed FROM leases_free($1, $2::bigint, $3, $4::bigint[], $5::bigint);
+SELECT freed, failed FROM leases_free($1, $2::bigint, $3, $4::bigint[], $5::bigint, $6::jsonb);
 
 -- Frees what dead workers held.  The walk over all that is running is spared
 -- unless a worker's lease ended just now or $3 asks for it.
@@ -45,7 +45,7 @@ WITH wanted AS MATERIALIZED (
     SELECT $1::text AS incarnation, $2::bigint AS term
     WHERE $3::bool OR EXISTS (SELECT 1 FROM workers w
         WHERE w.lease_until <= clock_timestamp() AND w.lease_until > clock_timestamp() - interval '2 seconds'))
-SELECT f.freed, f.failed FROM wanted CROSS JOIN LATERAL leases_free(wanted.incarnation, wanted.term, NULL, NULL, $4::bigint) f;
+SELECT f.freed, f.failed FROM wanted CROSS JOIN LATERAL leases_free(wanted.incarnation, wanted.term, NULL, NULL, $4::bigint, $5::jsonb) f;
 
 -- --- duties ---
 
@@ -99,7 +99,7 @@ SELECT d.rows, to_json(d.agents)::text AS agents FROM led CROSS JOIN LATERAL dut
 
 -- name: duty_job_timeouts :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
-SELECT duty_job_timeouts($4::bigint, $5::bigint, led.n) AS rows FROM led;
+SELECT duty_job_timeouts($4::bigint, $5::bigint, led.n, $6::jsonb) AS rows FROM led;
 
 -- name: duty_agent_health :many
 WITH led AS MATERIALIZED (SELECT $3::bigint AS n WHERE leadership_is($2::bigint, $1))
@@ -107,7 +107,7 @@ SELECT duty_agent_health(led.n) AS rows FROM led;
 
 -- name: duty_agent_rescue :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
-SELECT duty_agent_rescue($4::bigint, led.n) AS rows FROM led;
+SELECT duty_agent_rescue($4::bigint, led.n, $5::jsonb) AS rows FROM led;
 
 -- name: duty_certificate_status :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))

@@ -149,10 +149,11 @@ END $$;
 -- one still completes is stored and its serial revoked by issue_complete), and
 -- no target wants a version any more that it neither has nor is getting.
 -- Outcomes: revoked, already_revoked, archived, no_version (none yet, and no
--- job that could make one).  Unknown ids give no row.  Every statement joins
+-- job that could make one).  Unknown ids give no row.  p_why is what their jobs
+-- end with.  Every statement joins
 -- the ids; active jobs are walked at most once, also where the statistics say
 -- that there are hardly any.
-CREATE FUNCTION certificates_revoke(p_ids text[], p_reason text, p_actor text, p_actor_type text)
+CREATE FUNCTION certificates_revoke(p_ids text[], p_reason text, p_actor text, p_actor_type text, p_why text)
 RETURNS TABLE (certificate_id text, outcome text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
@@ -195,7 +196,7 @@ BEGIN
         WHERE j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval');
     IF v_jobs IS NOT NULL THEN
         PERFORM job_finish(v_jobs, array_fill('Cancelled'::text, ARRAY[cardinality(v_jobs)]),
-            array_fill('certificate revoked by ' || p_actor, ARRAY[cardinality(v_jobs)]));
+            array_fill(p_why, ARRAY[cardinality(v_jobs)]));
     END IF;
     UPDATE jobs j SET cancel_requested_at = v_now FROM unnest(v_ids) AS u (id)
         WHERE j.certificate_id = u.id AND j.status = 'Running' AND j.type IN ('Issuance', 'Renewal')
@@ -216,8 +217,9 @@ END $$;
 
 -- DELETE on the wire: the row stays as Archived.  Jobs that wait are
 -- cancelled; one that a worker runs is asked to stop; a deployment that an
--- agent installs runs to its end.  Outcomes: archived, repeated, unknown.
-CREATE FUNCTION certificate_archive(p_id text, p_actor text, p_actor_type text) RETURNS text
+-- agent installs runs to its end.  p_why is what the cancelled end with.
+-- Outcomes: archived, repeated, unknown.
+CREATE FUNCTION certificate_archive(p_id text, p_actor text, p_actor_type text, p_why text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_status text;
@@ -236,7 +238,7 @@ BEGIN
         WHERE j.certificate_id = p_id AND j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval');
     IF v_ids IS NOT NULL THEN
         PERFORM job_finish(v_ids, array_fill('Cancelled'::text, ARRAY[cardinality(v_ids)]),
-            array_fill('certificate archived by ' || p_actor, ARRAY[cardinality(v_ids)]));
+            array_fill(p_why, ARRAY[cardinality(v_ids)]));
     END IF;
     UPDATE jobs j SET cancel_requested_at = engine_now()
         WHERE j.certificate_id = p_id AND j.status = 'Running' AND j.type IN ('Issuance', 'Renewal')
@@ -316,9 +318,10 @@ END $$;
 
 -- Merges what p_new names into a certificate.  A new set of targets cancels
 -- the waiting deployments of those that left; those that came get the newest
--- version that their agent holds the key of, if there is one.  Outcomes:
+-- version that their agent holds the key of, if there is one.  p_why_off is what
+-- the cancelled end with.  Outcomes:
 -- updated, unknown, final (its status is Revoked or Archived for good).
-CREATE FUNCTION certificate_merge(p_id text, p_new jsonb, p_actor text, p_actor_type text)
+CREATE FUNCTION certificate_merge(p_id text, p_new jsonb, p_actor text, p_actor_type text, p_why_off text)
 RETURNS TABLE (outcome text, agents text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -357,7 +360,7 @@ BEGIN
             ORDER BY o.id FOR NO KEY UPDATE) j;
         IF v_ids IS NOT NULL THEN
             PERFORM job_finish(v_ids, array_fill('Cancelled'::text, ARRAY[cardinality(v_ids)]),
-                array_fill('the target was taken off the certificate'::text, ARRAY[cardinality(v_ids)]));
+                array_fill(p_why_off, ARRAY[cardinality(v_ids)]));
         END IF;
         DELETE FROM certificate_target_mappings m WHERE m.certificate_id = p_id AND NOT p_new -> 'target_ids' ? m.target_id;
         INSERT INTO certificate_target_mappings (certificate_id, target_id, desired_version_id)

@@ -96,9 +96,9 @@ $$;
 -- A person's decision on a request, named by its id or by its job.  An
 -- approved job goes on (to its CSR, or to the queue when it has one), a
 -- rejected one is Cancelled.  Nobody decides what they asked for, nor for a
--- certificate of their own.  Outcomes: approved, rejected, unknown, decided,
+-- certificate of their own.  p_why is what a rejected job ends with.  Outcomes: approved, rejected, unknown, decided,
 -- self, owner, not_waiting; state and job_status are what they were before.
-CREATE FUNCTION approval_decide(p_id text, p_job text, p_actor text, p_actor_type text, p_approve bool, p_note text)
+CREATE FUNCTION approval_decide(p_id text, p_job text, p_actor text, p_actor_type text, p_approve bool, p_note text, p_why text)
 RETURNS TABLE (outcome text, id text, state text, job_status text, agent_id text, issuer_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -144,7 +144,7 @@ BEGIN
         UPDATE jobs j SET status = CASE WHEN v_job.has_csr THEN 'Pending' ELSE 'AwaitingCSR' END, run_after = v_now
             WHERE j.id = v_job.id;
     ELSIF outcome = 'rejected' THEN
-        PERFORM job_finish(ARRAY[v_job.id], '{Cancelled}', ARRAY['rejected: ' || coalesce(v_note, 'no reason given')]);
+        PERFORM job_finish(ARRAY[v_job.id], '{Cancelled}', ARRAY[p_why]);
         -- The scan does not ask again before tomorrow.
         UPDATE managed_certificates c SET renew_after = greatest(c.renew_after, v_now + interval '1 day')
             WHERE c.id = v_request.certificate_id AND c.renew_after IS NOT NULL;

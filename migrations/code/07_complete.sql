@@ -59,7 +59,8 @@ END $$;
 
 -- By a person.  Outcomes: cancelled, requested (a worker runs it and stops
 -- before the outside effect), running (an agent installs it), final, unknown.
-CREATE FUNCTION job_cancel(p_id text, p_actor text) RETURNS TABLE (outcome text, status text)
+-- p_why is what it ends with.
+CREATE FUNCTION job_cancel(p_id text, p_actor text, p_why text) RETURNS TABLE (outcome text, status text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_job record;
@@ -69,7 +70,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN QUERY SELECT 'unknown', NULL::text;
     ELSIF v_job.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval') THEN
-        PERFORM job_finish(ARRAY[p_id], '{Cancelled}', ARRAY['cancelled by ' || p_actor]);
+        PERFORM job_finish(ARRAY[p_id], '{Cancelled}', ARRAY[p_why]);
         RETURN QUERY SELECT 'cancelled', 'Cancelled';
     ELSIF v_job.status = 'Running' AND v_job.type <> 'Deployment' THEN
         UPDATE jobs j SET cancel_requested_at = coalesce(j.cancel_requested_at, engine_now()) WHERE j.id = p_id;
@@ -84,29 +85,35 @@ END $$;
 -- --- rows that make no sense ---
 
 -- Why nobody can ever run this job (its row was edited by hand, or what it
--- named was deleted); NULL: it makes sense.
+-- named was deleted), a word of common/job/job_words.h; NULL: it makes sense.
 CREATE FUNCTION job_nonsense(j jobs) RETURNS text
 LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT CASE
-        WHEN j.type = 'Validation' THEN 'nothing runs jobs of type Validation'
-        WHEN j.certificate_id IS NULL THEN 'it names no certificate'
-        WHEN j.type = 'Deployment' AND j.target_id IS NULL THEN 'it names no target'
-        WHEN j.type = 'Deployment' AND j.agent_id IS NULL THEN 'it names no agent'
-        WHEN j.type = 'Deployment' AND j.version_id IS NULL THEN 'it names no version to install'
+        WHEN j.type = 'Validation' THEN 'nonsense_validation'
+        WHEN j.certificate_id IS NULL THEN 'nonsense_no_certificate'
+        WHEN j.type = 'Deployment' AND j.target_id IS NULL THEN 'nonsense_no_target'
+        WHEN j.type = 'Deployment' AND j.agent_id IS NULL THEN 'nonsense_no_agent'
+        WHEN j.type = 'Deployment' AND j.version_id IS NULL THEN 'nonsense_no_version'
         WHEN j.type = 'Deployment' AND j.status IN ('AwaitingCSR', 'AwaitingApproval')
-            THEN 'a deployment never waits in ' || j.status
-        WHEN j.type <> 'Deployment' AND j.issuer_id IS NULL THEN 'it names no issuer'
+            THEN 'nonsense_waiting_deployment'
+        WHEN j.type <> 'Deployment' AND j.issuer_id IS NULL THEN 'nonsense_no_issuer'
         WHEN j.type <> 'Deployment' AND j.status = 'Running' AND (j.lease_id IS NULL OR j.attempt_until IS NULL)
-            THEN 'it is Running without a lease'
+            THEN 'nonsense_no_lease'
         WHEN j.status = 'AwaitingApproval' AND NOT EXISTS (SELECT 1 FROM issuance_approval_requests r
-            WHERE r.job_id = j.id AND r.state = 'pending') THEN 'nobody was asked for the approval that it waits for'
+            WHERE r.job_id = j.id AND r.state = 'pending') THEN 'nonsense_no_approval'
         -- With a checkpoint it may be parked until a person decides.
-        WHEN j.checkpoint IS NULL AND j.run_after > engine_now() + interval '1 year' THEN 'its run_after lies more than a year ahead'
+        WHEN j.checkpoint IS NULL AND j.run_after > engine_now() + interval '1 year' THEN 'nonsense_far_ahead'
         END
 $$;
 
+-- What ends a job, in the words of the program that called: p_words is the object
+-- made of common/job/job_words.h.  One placeholder is filled in.
+CREATE FUNCTION job_say(p_words jsonb, p_word text, p_placeholder text, p_value text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT replace(p_words ->> p_word, p_placeholder, coalesce(p_value, ''))
+$$;
+
 -- Ends such jobs with the reason.  The others are read, not touched.
-CREATE FUNCTION jobs_fail_nonsense(p_limit int) RETURNS bigint
+CREATE FUNCTION jobs_fail_nonsense(p_limit int, p_words jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_ids text[];
@@ -121,7 +128,7 @@ BEGIN
     END IF;
     PERFORM jobs_lock(v_ids);
     SELECT array_agg(j.id), array_agg(CASE WHEN j.status = 'AwaitingApproval' THEN 'Cancelled' ELSE 'Failed' END),
-            array_agg('this job can never run: ' || job_nonsense(j))
+            array_agg(job_say(p_words, job_nonsense(j), '{status}', j.status))
         INTO v_ids, v_statuses, v_errors
     FROM jobs j
     WHERE j.id = ANY (v_ids) AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')

@@ -109,9 +109,9 @@ $$;
 -- Frees what nobody holds any more: jobs of workers whose lease is over, of
 -- attempts past their deadline, and (p_worker with p_holding given) leases a
 -- worker has by our book but does not name.  A job whose fourth worker died
--- fails and says so.
+-- fails and says so, in the caller's words.
 CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_holding bigint[],
-    p_low_lease bigint DEFAULT 0)
+    p_low_lease bigint, p_words jsonb)
 RETURNS TABLE (freed bigint, failed bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 #variable_conflict use_column
@@ -151,8 +151,7 @@ BEGIN
         -- renewal would order a second time.
         WITH parked AS (
             UPDATE jobs j SET run_after = 'infinity', checkpoint = j.checkpoint || jsonb_build_object('state', 'uncertain'),
-                last_error = 'its workers died four times while order ' || coalesce(j.checkpoint ->> 'order_reference', j.id)
-                    || ' was under way, and it may exist at the CA: look there, then cancel this job and renew again'
+                last_error = job_say(p_words, 'workers_died_ordering', '{order}', coalesce(j.checkpoint ->> 'order_reference', j.id))
             WHERE j.id = ANY (v_failed) AND j.checkpoint ->> 'state' IN ('placing', 'uncertain')
             RETURNING j.id, j.certificate_id, j.last_error
         ), audited AS (
@@ -165,7 +164,7 @@ BEGIN
     END IF;
     IF v_failed IS NOT NULL THEN
         PERFORM job_finish(v_failed, array_fill('Failed'::text, ARRAY[cardinality(v_failed)]),
-            array_fill('its workers died four times while running it'::text, ARRAY[cardinality(v_failed)]));
+            array_fill(p_words ->> 'workers_died', ARRAY[cardinality(v_failed)]));
     END IF;
     IF p_worker IS NULL THEN
         UPDATE tasks t SET status = CASE WHEN t.deaths >= 3 THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,

@@ -78,7 +78,8 @@ $$;
 -- An agent's report on its own job.  Idempotent by (job, version).  Outcomes:
 -- updated, repeated, contradiction (409), other_version (409), unknown,
 -- not_allowed (a state only the server may set, or a job not in hand).
-CREATE FUNCTION job_report(p_agent text, p_job text, p_status text, p_error text, p_version text)
+-- p_why_no_csr: what an issuance ends with that failed without a word.
+CREATE FUNCTION job_report(p_agent text, p_job text, p_status text, p_error text, p_version text, p_why_no_csr text)
 RETURNS TABLE (outcome text, status text, certificate_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -103,7 +104,7 @@ BEGIN
     END IF;
     IF v_job.type <> 'Deployment' THEN
         IF v_job.status = 'AwaitingCSR' AND p_status = 'Failed' THEN
-            PERFORM job_finish(ARRAY[p_job], '{Failed}', ARRAY[coalesce(nullif(p_error, ''), 'the agent could not make a key or CSR')]);
+            PERFORM job_finish(ARRAY[p_job], '{Failed}', ARRAY[coalesce(nullif(p_error, ''), p_why_no_csr)]);
             RETURN QUERY SELECT 'updated', 'Failed', v_job.certificate_id::text;
         ELSE
             RETURN QUERY SELECT 'not_allowed', v_job.status::text, v_job.certificate_id::text;

@@ -93,7 +93,8 @@ BEGIN
         CASE WHEN cardinality(v_agents) <= 100 THEN v_agents END;
 END $$;
 
-CREATE FUNCTION certificates_bulk_revoke(p_criteria jsonb, p_ids text[], p_reason text, p_actor text, p_actor_type text, p_is_dry bool)
+CREATE FUNCTION certificates_bulk_revoke(p_criteria jsonb, p_ids text[], p_reason text, p_actor text, p_actor_type text, p_is_dry bool,
+    p_why text)
 RETURNS TABLE (body text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
 SET work_mem = '64MB' AS $$
@@ -120,7 +121,7 @@ BEGIN
             string_agg('{"certificate_id":"' || e.certificate_id || '","error":"the certificate has no version to revoke"}', ',')
                 FILTER (WHERE e.outcome = 'no_version')
         INTO v_done, v_failed, v_errors
-    FROM certificates_revoke(v_ids, p_reason, p_actor, p_actor_type) e;
+    FROM certificates_revoke(v_ids, p_reason, p_actor, p_actor_type, p_why) e;
     -- Each revocation has an event of its own, under its certificate.
     PERFORM bulk_audit('bulk_revocation_initiated', p_actor, p_actor_type, jsonb_build_object('criteria', p_criteria,
         'reason', p_reason, 'certificate_ids_given', cardinality(p_ids), 'total_matched', v_matched, 'total_revoked', v_done,
@@ -176,9 +177,9 @@ END $$;
 -- (body is the answer), in_flight (the same key's first request has not
 -- ended), other_request (the key was used for something else), owner and team
 -- (there is no such one).  An answer that would be too large for the API's
--- memory undoes all.
+-- memory undoes all.  p_why is what the jobs of revoked certificates end with.
 CREATE FUNCTION bulk_run(p_kind text, p_criteria jsonb, p_ids text[], p_wanted jsonb, p_actor text, p_actor_type text,
-    p_is_dry bool, p_key text, p_request_sha256 text)
+    p_is_dry bool, p_key text, p_request_sha256 text, p_why text)
 RETURNS TABLE (outcome text, body text, agents text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -206,7 +207,7 @@ BEGIN
         FROM certificates_bulk_renew(p_criteria, p_ids, p_actor, p_actor_type, p_is_dry) r;
     ELSIF p_kind = 'revoke' THEN
         SELECT r.body INTO v_body
-        FROM certificates_bulk_revoke(p_criteria, p_ids, p_wanted ->> 'reason', p_actor, p_actor_type, p_is_dry) r;
+        FROM certificates_bulk_revoke(p_criteria, p_ids, p_wanted ->> 'reason', p_actor, p_actor_type, p_is_dry, p_why) r;
     ELSE
         SELECT r.outcome, r.body INTO v_outcome, v_body
         FROM certificates_bulk_reassign(p_ids, p_wanted ->> 'owner_id', p_wanted ->> 'team_id', p_actor, p_actor_type, p_is_dry) r;

@@ -52,7 +52,7 @@ END $$;
 
 -- Waits that lasted too long: no CSR -> Failed, no decision -> Cancelled; then
 -- the jobs that nobody can ever run.
-CREATE FUNCTION duty_job_timeouts(p_csr_ms bigint, p_approval_ms bigint, p_limit int) RETURNS bigint
+CREATE FUNCTION duty_job_timeouts(p_csr_ms bigint, p_approval_ms bigint, p_limit int, p_words jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := engine_now();
@@ -66,13 +66,13 @@ BEGIN
             OR (o.status = 'AwaitingApproval' AND o.created_at < v_now - make_interval(secs => p_approval_ms / 1000.0))
         ORDER BY o.id LIMIT p_limit) j;
     IF v_ids IS NULL THEN
-        RETURN jobs_fail_nonsense(p_limit);
+        RETURN jobs_fail_nonsense(p_limit, p_words);
     END IF;
     PERFORM jobs_lock(v_ids);
     SELECT array_agg(j.id), array_agg(CASE j.status WHEN 'AwaitingCSR' THEN 'Failed' ELSE 'Cancelled' END),
-        array_agg(CASE WHEN j.status = 'AwaitingApproval' THEN 'nobody decided within the approval time limit'
-            WHEN j.agent_id IS NULL THEN 'no agent sent a CSR: the certificate has no target, so no agent holds its key; map it to a target'
-            ELSE 'agent ' || j.agent_id || ' sent no CSR within the time limit' END)
+        array_agg(CASE WHEN j.status = 'AwaitingApproval' THEN p_words ->> 'approval_timeout'
+            WHEN j.agent_id IS NULL THEN p_words ->> 'csr_timeout_no_holder'
+            ELSE job_say(p_words, 'csr_timeout', '{agent}', j.agent_id) END)
         INTO v_ids, v_statuses, v_errors
     FROM jobs j WHERE j.id = ANY (v_ids) AND j.status IN ('AwaitingCSR', 'AwaitingApproval');
     PERFORM job_finish(v_ids, v_statuses, v_errors);
@@ -101,7 +101,7 @@ END $$;
 
 -- Deployments in the hands of an agent that is gone: back to Pending when it
 -- is offline (it finds them when it returns), Failed when it was retired.
-CREATE FUNCTION duty_agent_rescue(p_offline_ms bigint, p_limit int) RETURNS bigint
+CREATE FUNCTION duty_agent_rescue(p_offline_ms bigint, p_limit int, p_words jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := engine_now();
@@ -116,7 +116,7 @@ BEGIN
     IF v_retired IS NOT NULL THEN
         PERFORM jobs_lock(v_retired);
         PERFORM job_finish(v_retired, array_fill('Failed'::text, ARRAY[cardinality(v_retired)]),
-            array_fill('its agent was retired'::text, ARRAY[cardinality(v_retired)]));
+            array_fill(p_words ->> 'agent_retired', ARRAY[cardinality(v_retired)]));
     END IF;
     SELECT array_agg(r.id) INTO v_ids FROM (SELECT j.id FROM jobs j JOIN agents a ON a.id = j.agent_id
         WHERE j.type = 'Deployment' AND j.status = 'Running' AND a.retired_at IS NULL

@@ -4,7 +4,7 @@ the job when it is refused or never comes.
 """
 import pytest
 
-from fleet import API_KEY, Api, Fleet
+from fleet import API_KEY, Api, Fleet, job_words
 
 BOSS_KEY = f"boss-{API_KEY}"
 OWNER_KEY = f"owner-{API_KEY}"
@@ -144,14 +144,14 @@ def test_a_request_that_nobody_decides_expires(stack, certificate):
     old, young = renew(stack, name), None
     stack.query("UPDATE jobs SET created_at = now() - interval '8 days' WHERE id = %s", old)
     week, day = 7 * 86400000, 86400000
-    stack.query("SELECT duty_job_timeouts(%s, %s, 100)", day, week)
+    stack.query("SELECT duty_job_timeouts(%s, %s, 100, %s)", day, week, job_words())
     assert status(stack, old) == ("Cancelled", "nobody decided within the approval time limit")
     (request, state, _, decided_by, note), = request_of(stack, old)
     assert (state, decided_by, note) == ("expired", "system", "nobody decided within the approval time limit")
     assert events(stack, request) == ["approval_requested", "approval_expired"]
     assert stack.boss.post(f"/api/v1/approvals/{request}/approve")[0] == 409
     young = renew(stack, name)
-    stack.query("SELECT duty_job_timeouts(%s, %s, 100)", day, week)
+    stack.query("SELECT duty_job_timeouts(%s, %s, 100, %s)", day, week, job_words())
     assert status(stack, young)[0] == "AwaitingApproval"
 
 
@@ -159,10 +159,10 @@ def test_the_wait_for_the_csr_begins_with_the_approval(stack, certificate):
     job = renew(stack, certificate[0])
     stack.query("UPDATE jobs SET created_at = now() - interval '3 days', run_after = now() - interval '3 days' WHERE id = %s", job)
     stack.boss.need("POST", f"/api/v1/jobs/{job}/approve")
-    stack.query("SELECT duty_job_timeouts(86400000, 604800000, 100)")
+    stack.query("SELECT duty_job_timeouts(86400000, 604800000, 100, %s)", job_words())
     assert status(stack, job)[0] == "AwaitingCSR"
     stack.query("UPDATE jobs SET run_after = now() - interval '2 days' WHERE id = %s", job)
-    stack.query("SELECT duty_job_timeouts(86400000, 604800000, 100)")
+    stack.query("SELECT duty_job_timeouts(86400000, 604800000, 100, %s)", job_words())
     assert status(stack, job)[0] == "Failed"
 
 
@@ -223,11 +223,11 @@ def test_a_row_edited_into_nonsense_fails_and_says_why(stack, new_agent, unique,
         stack.make_certificate(name, [f"tgt-{name}"])
         jobs.append(renew(stack, name))
     stack.plant(f"UPDATE jobs SET {edit} WHERE id = %s", jobs[0])
-    stack.query("SELECT duty_job_timeouts(86400000, 604800000, 1000)")
+    stack.query("SELECT duty_job_timeouts(86400000, 604800000, 1000, %s)", job_words())
     assert status(stack, jobs[0]) == ("Failed", f"this job can never run: {why}")
     # The one beside it goes on, and nothing is left to fail.
     assert status(stack, jobs[1])[0] == "AwaitingCSR"
-    assert stack.query("SELECT jobs_fail_nonsense(1000)") == [(0,)]
+    assert stack.query("SELECT jobs_fail_nonsense(1000, %s)", job_words()) == [(0,)]
 
 
 def test_a_certificate_whose_start_is_unknown(stack, unique):
@@ -247,7 +247,7 @@ def test_a_job_parked_until_a_person_decides_is_no_nonsense(stack, new_agent, un
     stack.make_certificate(name)
     job = renew(stack, name)
     stack.query("""UPDATE jobs SET status = 'Pending', run_after = 'infinity', checkpoint = '{"state": "uncertain"}' WHERE id = %s""", job)
-    assert stack.query("SELECT jobs_fail_nonsense(1000)") == [(0,)]
+    assert stack.query("SELECT jobs_fail_nonsense(1000, %s)", job_words()) == [(0,)]
     assert status(stack, job)[0] == "Pending"
 
 
@@ -255,5 +255,5 @@ def test_a_wait_for_an_approval_nobody_was_asked_for(stack, certificate):
     job = renew(stack, certificate[0])
     stack.query("DELETE FROM issuance_approval_requests WHERE job_id = %s", job)
     assert stack.boss.post(f"/api/v1/jobs/{job}/approve")[0] == 400
-    stack.query("SELECT jobs_fail_nonsense(1000)")
+    stack.query("SELECT jobs_fail_nonsense(1000, %s)", job_words())
     assert status(stack, job) == ("Cancelled", "this job can never run: nobody was asked for the approval that it waits for")

@@ -406,7 +406,7 @@ def test_no_array_of_ids_is_searched_for_each_row(world, team):
         c.execute("SET plan_cache_mode = force_generic_plan")
         c.execute("SET client_min_messages = log")
         c.connection.notices = plans
-        c.execute("SELECT outcome, count(*) FROM certificates_revoke(%s, 'keyCompromise', 'admin', 'APIKey') GROUP BY 1 ORDER BY 1",
+        c.execute("SELECT outcome, count(*) FROM certificates_revoke(%s, 'keyCompromise', 'admin', 'APIKey', 'why') GROUP BY 1 ORDER BY 1",
                   (ids + ids[:3] + ["mc-unknown"],))
         assert c.fetchall() == [("no_version", 10), ("revoked", 10)]
         c.execute("SELECT due, enqueued, seen FROM duty_renewal_scan(1000)")
@@ -439,7 +439,7 @@ def feed(world, team, pem):
                 "ORDER BY j.id FOR NO KEY UPDATE OF j SKIP LOCKED) RETURNING id) "
                 "INSERT INTO certificate_requests SELECT id, %s, '' FROM fed", team, pem)
     for (job,) in world.query("SELECT id FROM agent_work('ag-1', 50) WHERE type = 'Deployment'"):
-        world.query("SELECT job_report('ag-1', %s, 'Completed', '', NULL)", job)
+        world.query("SELECT job_report('ag-1', %s, 'Completed', '', NULL, 'why')", job)
 
 
 def test_beside_completions_and_reports(world, team):

@@ -3,13 +3,14 @@ The database lets a job's status change as common/job/job_fsm.c says, and in no
 other way, whoever asks for it.
 """
 import itertools
+import json
 import re
 import subprocess
 
 import psycopg2
 import pytest
 
-from fleet import BUILD, ROOT, clean_env
+from fleet import BUILD, ROOT, clean_env, job_words
 
 STATES = ("Pending", "Running", "AwaitingCSR", "AwaitingApproval", "Completed", "Failed", "Cancelled")
 
@@ -79,3 +80,14 @@ def test_what_is_folded_is_judged_as_it_is_stored(jobs):
     """Other letter cases of a status come from operators' SQL."""
     assert is_refused(jobs, "none", "COMPLETED") and not is_refused(jobs, "none", "pending")
     assert is_refused(jobs, "Completed", "RUNNING") and not is_refused(jobs, "Pending", "running")
+
+
+def test_words_are_those_that_sql_names():
+    """The sentences are C's: SQL has none, and names no word that is not there."""
+    words = json.loads(job_words())
+    assert words.pop("v") == 1 and len(words) > 10
+    text = "\n".join(re.sub(r"--.*", "", p.read_text()) for p in (ROOT / "migrations" / "code").glob("*.sql"))
+    named = set(re.findall(r"p_words ->> '(\w+)'", text)) | set(re.findall(r"job_say\(p_words, '(\w+)'", text)) | set(
+        re.findall(r"THEN '(nonsense_\w+)'", text))
+    assert named == set(words)
+    assert all(set(re.findall(r"\{(\w+)\}", s)) <= {"agent", "order", "status"} for s in words.values())

@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from fleet import job_words
+
 START = datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
 
 
@@ -259,7 +261,7 @@ def test_the_end_of_a_budget_is_not_a_cancellation(lane):
     assert lane.held(again) == [job]
     # A person's word goes before the budget's.
     lane.q("SELECT duty_renewal_budget()")
-    assert lane.q("SELECT outcome FROM job_cancel(%s, 'alice')", job) == [("requested",)]
+    assert lane.q("SELECT outcome FROM job_cancel(%s, 'alice', 'cancelled by alice')", job) == [("requested",)]
     assert lane.aside(again, "cancel") == {job: "Cancelled"}
     lane.aside(by_alice, "release")
 
@@ -277,7 +279,7 @@ def died(lane, job, times):
     """The worker that runs this job dies, so many times."""
     for _ in range(times):
         assert lane.claim()
-        lane.q("SELECT * FROM leases_free('leader', 7, 'w', NULL)")
+        lane.q("SELECT * FROM leases_free('leader', 7, 'w', NULL, 0, %s)", job_words())
         lane.later(1)
     return lane.row(job, "status, last_error, run_after = 'infinity', checkpoint ->> 'state'")
 

@@ -115,7 +115,7 @@ def test_freeing_leaves_what_the_worker_names(queue):
     queue.add(*["noop"] * 4)
     first, second = queue.claim(limit=1)[0], queue.claim(limit=1)[0]
     other = queue.claim(limit=1, worker="w2")[0]
-    free = "SELECT freed FROM leases_free('leader', 7, %s, %s, %s)"
+    free = "SELECT freed FROM leases_free('leader', 7, %s, %s, %s, '{}')"
     assert queue.value(free, "w1", [first], 0) == 1
     assert (queue.held(first), queue.held(second), len(queue.held(other))) == (["task-0000"], [], 1)
     # Nothing older than the oldest that may run is looked at.

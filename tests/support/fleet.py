@@ -45,6 +45,11 @@ def code_schema(build=BUILD):
     return (build / "migrations" / "code_gen.h").read_text().split('"')[1]
 
 
+def job_words():
+    """What the scheduler passes to the functions that end jobs by themselves: JSON, as the build has it."""
+    return subprocess.run([BUILD / "tools" / "job_fsm_diagram", "--words"], text=True, capture_output=True, check=True).stdout
+
+
 def wait_for(test, seconds=20, what="a condition", every=0.01):
     deadline = time.monotonic() + seconds
     while True:

@@ -69,7 +69,8 @@ agent_report_start(struct op *op)
 		    VERSION_MAX);
 	return OP_QUERY(op, Q_JOB_REPORT, report_done, req_param(op, "id"),
 	    req_param(op, "job_id"), status, read_error(op, body),
-	    version && *version ? version : NULL);
+	    version && *version ? version : NULL,
+	    "the agent could not make a key or CSR");
 }
 
 static enum op_next

@@ -42,7 +42,9 @@ decide(struct op *op, bool is_by_job, bool is_approval)
 	return OP_QUERY(op, Q_APPROVAL_DECIDE, decided,
 	    is_by_job ? NULL : req_param(op, "id"),
 	    is_by_job ? req_param(op, "id") : NULL, page_actor(op),
-	    req_actor_type(op), is_approval ? "true" : "false", note);
+	    req_actor_type(op), is_approval ? "true" : "false", note,
+	    op_printf(op, "rejected: %s",
+		note && *note ? note : "no reason given"));
 }
 
 enum op_next

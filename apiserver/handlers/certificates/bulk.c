@@ -173,7 +173,8 @@ run(struct op *op, const struct bulk *b)
 		const char *const params[] = {b->kind, b->criteria, ids,
 		    b->wanted, page_actor(op), req_actor_type(op),
 		    is_dry_run(op) ? "true" : "false", key,
-		    key != NULL ? request_hash(op) : NULL};
+		    key != NULL ? request_hash(op) : NULL,
+		    cert_why_revoked(op)};
 		const struct db_stmt stmts[] = {
 		    {Q_BULK_PATIENCE, ARRAY_LEN(patience), patience},
 		    {Q_BULK_RUN, ARRAY_LEN(params), params},

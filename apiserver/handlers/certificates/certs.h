@@ -49,5 +49,7 @@ op_step cert_bulk_revoke_est;
 op_step cert_bulk_reassign;
 /* Whether the word is a reason a certificate may be revoked for. */
 bool cert_reason_is_valid(const char *reason);
+/* What the jobs of a certificate end with that this op's caller revokes. */
+const char *cert_why_revoked(struct op *op);
 
 #endif

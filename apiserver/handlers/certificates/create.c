@@ -60,7 +60,8 @@ cert_update(struct op *op)
 		return ended;
 	op_catch(op, cert_write_failed);
 	return OP_QUERY(op, Q_CERT_MERGE, update_done, req_param(op, "id"),
-	    given, page_actor(op), req_actor_type(op));
+	    given, page_actor(op), req_actor_type(op),
+	    "the target was taken off the certificate");
 }
 
 void

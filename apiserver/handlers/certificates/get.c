@@ -108,7 +108,8 @@ enum op_next
 cert_archive(struct op *op)
 {
 	return OP_QUERY(op, Q_CERT_ARCHIVE, archive_done, req_param(op, "id"),
-	    page_actor(op), req_actor_type(op));
+	    page_actor(op), req_actor_type(op),
+	    op_printf(op, "certificate archived by %s", page_actor(op)));
 }
 
 static enum op_next

@@ -30,6 +30,12 @@ cert_reason_is_valid(const char *reason)
 	return false;
 }
 
+const char *
+cert_why_revoked(struct op *op)
+{
+	return op_printf(op, "certificate revoked by %s", page_actor(op));
+}
+
 enum op_next
 cert_revoke(struct op *op)
 {
@@ -46,7 +52,7 @@ cert_revoke(struct op *op)
 	if (r == RC_INVALID || !cert_reason_is_valid(reason))
 		return op_fail(op, RC_INVALID, "invalid revocation reason");
 	return OP_QUERY(op, Q_CERT_REVOKE, revoke_done, req_param(op, "id"),
-	    reason, page_actor(op), req_actor_type(op));
+	    reason, page_actor(op), req_actor_type(op), cert_why_revoked(op));
 }
 
 static enum op_next
