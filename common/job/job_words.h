@@ -2,9 +2,9 @@
  * job_words: why the engine ends a job by itself, for people.
  *
  * SQL decides and picks the word; the sentence is ours, and goes along with the
- * call as JSON, since it is stored by the same transaction.  {agent}, {order} and
- * {status} are filled in there.  A test compares the words with those that
- * migrations/code names.
+ * call as JSON, since it is stored by the same transaction.  %s is filled in
+ * there, by format(): the agent, the order or the status.  A test compares the
+ * words with those that migrations/code names.
  */
 #ifndef COMMON_JOB_JOB_WORDS_H
 #define COMMON_JOB_JOB_WORDS_H
@@ -15,15 +15,15 @@
 #define JOB_WORD_TABLE(X) \
 	X("agent_retired", "its agent was retired") \
 	X("approval_timeout", "nobody decided within the approval time limit") \
-	X("csr_timeout", "agent {agent} sent no CSR within the time limit") \
+	X("csr_timeout", "agent %s sent no CSR within the time limit") \
 	X("csr_timeout_no_holder", \
 	    "no agent sent a CSR: the certificate has no target, so no agent " \
 	    "holds its key; map it to a target") \
 	X("nonsense_far_ahead", \
 	    JOB_NONSENSE "its run_after lies more than a year ahead") \
 	X("nonsense_no_agent", JOB_NONSENSE "it names no agent") \
-	X("nonsense_no_approval", \
-	    JOB_NONSENSE "nobody was asked for the approval that it waits for") \
+	X("nonsense_no_approval", JOB_NONSENSE \
+	    "nobody was asked for the approval that it waits for") \
 	X("nonsense_no_certificate", JOB_NONSENSE "it names no certificate") \
 	X("nonsense_no_issuer", JOB_NONSENSE "it names no issuer") \
 	X("nonsense_no_lease", JOB_NONSENSE "it is Running without a lease") \
@@ -33,11 +33,12 @@
 	X("nonsense_validation", \
 	    JOB_NONSENSE "nothing runs jobs of type Validation") \
 	X("nonsense_waiting_deployment", \
-	    JOB_NONSENSE "a deployment never waits in {status}") \
+	    JOB_NONSENSE "a deployment never waits in %s") \
 	X("workers_died", "its workers died four times while running it") \
 	X("workers_died_ordering", \
-	    "its workers died four times while order {order} was under way, " \
-	    "and it may exist at the CA: look there, then cancel this job and " \
+	    "its workers died four times while order %s was under way, " \
+	    "and it may exist at the CA: look there, then cancel this job " \
+	    "and " \
 	    "renew again")
 
 #define JOB_WORD_MEMBER(word, sentence) ",\"" word "\":\"" sentence "\""

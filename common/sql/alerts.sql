@@ -4,7 +4,7 @@
 
 -- name: duty_expiry_alerts :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
-SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_expiry_alerts(led.n, $4::bool) d;
+SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_expiry_alerts(led.n, $4::bool, $5::jsonb) d;
 
 -- --- API ---
 

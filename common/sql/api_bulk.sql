@@ -6,7 +6,7 @@ SELECT set_config('statement_timeout', $1, true) AS statement_timeout;
 
 -- name: bulk_run :one
 SELECT b.outcome, b.body, array_to_json(b.agents) AS agents
-FROM bulk_run($1, $2::jsonb, $3::text[], $4::jsonb, $5, $6, $7::bool, $8, $9, $10) AS b;
+FROM bulk_run($1, $2::jsonb, $3::text[], $4::jsonb, $5, $6, $7::bool, $8, $9, $10, $11::jsonb) AS b;
 
 -- No row: no such certificate.
 -- name: cert_revoke :one

@@ -23,7 +23,7 @@ SELECT r.serial, r.revoked_at, r.reason FROM crl_revocations($1, $2::bigint, $3)
 
 -- name: crl_store :one
 SELECT crl_store($1, $2::bigint, $3, $4::bytea, $5::bigint, to_timestamp($6::bigint), to_timestamp($7::bigint), $8::int, $9,
-    $10, $11::pg_snapshot, $12::int) AS outcome;
+    $10, $11::pg_snapshot, $12::int, $13) AS outcome;
 
 -- name: crl_failed :exec
 SELECT crl_failed($1, $2::bigint, $3, $4::int, $5);

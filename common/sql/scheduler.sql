@@ -123,7 +123,7 @@ SELECT s.rows, s.is_behind, s.lag_ms FROM led CROSS JOIN LATERAL audit_seal(led.
 
 -- name: duty_audit_chain_verify :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
-SELECT v.rows, v.is_at_end, v.fault, v.last_n, v.last_hash FROM led CROSS JOIN LATERAL audit_chain_verify(led.n) v;
+SELECT v.rows, v.is_at_end, v.fault, v.last_n, v.last_hash FROM led CROSS JOIN LATERAL audit_chain_verify(led.n, $4::jsonb) v;
 
 -- name: duty_short_lived_expiry :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))

@@ -107,9 +107,10 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
 $$;
 
 -- What ends a job, in the words of the program that called: p_words is the object
--- made of common/job/job_words.h.  One placeholder is filled in.
-CREATE FUNCTION job_say(p_words jsonb, p_word text, p_placeholder text, p_value text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT replace(p_words ->> p_word, p_placeholder, coalesce(p_value, ''))
+-- made of common/job/job_words.h, and %s in it is p_value.
+-- Without a sentence the word itself.
+CREATE FUNCTION job_say(p_words jsonb, p_word text, p_value text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT coalesce(format(p_words ->> p_word, p_value), p_word)
 $$;
 
 -- Ends such jobs with the reason.  The others are read, not touched.
@@ -128,7 +129,7 @@ BEGIN
     END IF;
     PERFORM jobs_lock(v_ids);
     SELECT array_agg(j.id), array_agg(CASE WHEN j.status = 'AwaitingApproval' THEN 'Cancelled' ELSE 'Failed' END),
-            array_agg(job_say(p_words, job_nonsense(j), '{status}', j.status))
+            array_agg(job_say(p_words, job_nonsense(j), j.status))
         INTO v_ids, v_statuses, v_errors
     FROM jobs j
     WHERE j.id = ANY (v_ids) AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')

@@ -151,7 +151,7 @@ BEGIN
         -- renewal would order a second time.
         WITH parked AS (
             UPDATE jobs j SET run_after = 'infinity', checkpoint = j.checkpoint || jsonb_build_object('state', 'uncertain'),
-                last_error = job_say(p_words, 'workers_died_ordering', '{order}', coalesce(j.checkpoint ->> 'order_reference', j.id))
+                last_error = job_say(p_words, 'workers_died_ordering', coalesce(j.checkpoint ->> 'order_reference', j.id))
             WHERE j.id = ANY (v_failed) AND j.checkpoint ->> 'state' IN ('placing', 'uncertain')
             RETURNING j.id, j.certificate_id, j.last_error
         ), audited AS (
@@ -164,7 +164,7 @@ BEGIN
     END IF;
     IF v_failed IS NOT NULL THEN
         PERFORM job_finish(v_failed, array_fill('Failed'::text, ARRAY[cardinality(v_failed)]),
-            array_fill(p_words ->> 'workers_died', ARRAY[cardinality(v_failed)]));
+            array_fill(job_say(p_words, 'workers_died', NULL), ARRAY[cardinality(v_failed)]));
     END IF;
     IF p_worker IS NULL THEN
         UPDATE tasks t SET status = CASE WHEN t.deaths >= 3 THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,

@@ -51,7 +51,8 @@ $$;
 
 -- p_agents: the agents that have a CSR to make, at most a hundred (NULL: so
 -- many that they find it at their next look).
-CREATE FUNCTION certificates_bulk_renew(p_criteria jsonb, p_ids text[], p_actor text, p_actor_type text, p_is_dry bool)
+CREATE FUNCTION certificates_bulk_renew(p_criteria jsonb, p_ids text[], p_actor text, p_actor_type text, p_is_dry bool,
+    p_words jsonb)
 RETURNS TABLE (body text, agents text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
 SET work_mem = '64MB' AS $$
@@ -81,7 +82,7 @@ BEGIN
             count(*) FILTER (WHERE e.outcome = 'issuer_disabled'),
             string_agg('{"certificate_id":"' || e.certificate_id || '","job_id":"' || e.job_id || '"}', ',')
                 FILTER (WHERE e.job_id IS NOT NULL),
-            string_agg('{"certificate_id":"' || e.certificate_id || '","error":"the certificate''s issuer is disabled"}', ',')
+            string_agg('{"certificate_id":"' || e.certificate_id || '","error":' || (p_words -> 'issuer_disabled') || '}', ',')
                 FILTER (WHERE e.outcome = 'issuer_disabled'),
             array_agg(DISTINCT e.agent_id) FILTER (WHERE e.agent_id IS NOT NULL)
         INTO v_done, v_failed, v_jobs, v_errors, v_agents
@@ -94,7 +95,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION certificates_bulk_revoke(p_criteria jsonb, p_ids text[], p_reason text, p_actor text, p_actor_type text, p_is_dry bool,
-    p_why text)
+    p_why text, p_words jsonb)
 RETURNS TABLE (body text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
 SET work_mem = '64MB' AS $$
@@ -118,7 +119,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT count(*) FILTER (WHERE e.outcome = 'revoked'), count(*) FILTER (WHERE e.outcome = 'no_version'),
-            string_agg('{"certificate_id":"' || e.certificate_id || '","error":"the certificate has no version to revoke"}', ',')
+            string_agg('{"certificate_id":"' || e.certificate_id || '","error":' || (p_words -> 'no_version') || '}', ',')
                 FILTER (WHERE e.outcome = 'no_version')
         INTO v_done, v_failed, v_errors
     FROM certificates_revoke(v_ids, p_reason, p_actor, p_actor_type, p_why) e;
@@ -130,7 +131,8 @@ BEGIN
 END $$;
 
 -- outcome: done, or owner or team: there is no such one.
-CREATE FUNCTION certificates_bulk_reassign(p_ids text[], p_owner text, p_team text, p_actor text, p_actor_type text, p_is_dry bool)
+CREATE FUNCTION certificates_bulk_reassign(p_ids text[], p_owner text, p_team text, p_actor text, p_actor_type text, p_is_dry bool,
+    p_words jsonb)
 RETURNS TABLE (outcome text, body text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
 SET work_mem = '64MB' AS $$
@@ -150,7 +152,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT count(*), count(*) FILTER (WHERE c.id IS NULL),
-            string_agg('{"certificate_id":' || to_json(g.id) || ',"error":"certificate not found"}', ',' ORDER BY g.id)
+            string_agg('{"certificate_id":' || to_json(g.id) || ',"error":' || (p_words -> 'unknown') || '}', ',' ORDER BY g.id)
                 FILTER (WHERE c.id IS NULL),
             array_agg(c.id ORDER BY c.id) FILTER (WHERE c.owner_id <> p_owner OR c.team_id <> coalesce(p_team, c.team_id))
         INTO v_matched, v_failed, v_errors, v_ids
@@ -177,9 +179,11 @@ END $$;
 -- (body is the answer), in_flight (the same key's first request has not
 -- ended), other_request (the key was used for something else), owner and team
 -- (there is no such one).  An answer that would be too large for the API's
--- memory undoes all.  p_why is what the jobs of revoked certificates end with.
+-- memory undoes all.  p_why is what the jobs of revoked certificates end with,
+-- p_words what is said of a certificate that failed: issuer_disabled, no_version,
+-- unknown.
 CREATE FUNCTION bulk_run(p_kind text, p_criteria jsonb, p_ids text[], p_wanted jsonb, p_actor text, p_actor_type text,
-    p_is_dry bool, p_key text, p_request_sha256 text, p_why text)
+    p_is_dry bool, p_key text, p_request_sha256 text, p_why text, p_words jsonb)
 RETURNS TABLE (outcome text, body text, agents text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -204,16 +208,17 @@ BEGIN
     END IF;
     IF p_kind = 'renew' THEN
         SELECT r.body, r.agents INTO v_body, v_agents
-        FROM certificates_bulk_renew(p_criteria, p_ids, p_actor, p_actor_type, p_is_dry) r;
+        FROM certificates_bulk_renew(p_criteria, p_ids, p_actor, p_actor_type, p_is_dry, p_words) r;
     ELSIF p_kind = 'revoke' THEN
         SELECT r.body INTO v_body
-        FROM certificates_bulk_revoke(p_criteria, p_ids, p_wanted ->> 'reason', p_actor, p_actor_type, p_is_dry, p_why) r;
+        FROM certificates_bulk_revoke(p_criteria, p_ids, p_wanted ->> 'reason', p_actor, p_actor_type, p_is_dry, p_why, p_words) r;
     ELSE
         SELECT r.outcome, r.body INTO v_outcome, v_body
-        FROM certificates_bulk_reassign(p_ids, p_wanted ->> 'owner_id', p_wanted ->> 'team_id', p_actor, p_actor_type, p_is_dry) r;
+        FROM certificates_bulk_reassign(p_ids, p_wanted ->> 'owner_id', p_wanted ->> 'team_id', p_actor, p_actor_type, p_is_dry,
+            p_words) r;
     END IF;
     IF octet_length(v_body) > 125000000 THEN
-        RAISE EXCEPTION 'nothing was changed: the list of jobs would be longer than 125 MB; select fewer certificates'
+        RAISE EXCEPTION 'the answer has % bytes', octet_length(v_body)
             USING ERRCODE = 'program_limit_exceeded';
     END IF;
     IF p_key IS NOT NULL AND NOT p_is_dry AND v_outcome = 'done' THEN

@@ -93,9 +93,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET work_mem =
 $$;
 
 -- The task is done: its list is kept unless a later one stands there already.
--- Outcomes: stored, older, lost.
+-- Outcomes: stored, older (noted with p_why_older), lost.
 CREATE FUNCTION crl_store(p_worker text, p_lease bigint, p_task text, p_der bytea, p_number bigint, p_this timestamptz,
-    p_next timestamptz, p_revoked int, p_etag text, p_ca text, p_snapshot pg_snapshot, p_ms int) RETURNS text
+    p_next timestamptz, p_revoked int, p_etag text, p_ca text, p_snapshot pg_snapshot, p_ms int, p_why_older text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_issuer text;
@@ -119,7 +119,7 @@ BEGIN
     v_stored := FOUND;
     INSERT INTO crl_generation_events (issuer_id, crl_number, duration_ms, revoked_count, started_at, succeeded, error)
         VALUES (v_issuer, p_number, p_ms, p_revoked, v_now - make_interval(secs => p_ms / 1000.0), true,
-            CASE WHEN NOT v_stored THEN 'a later list stood there already' END);
+            CASE WHEN NOT v_stored THEN p_why_older END);
     DELETE FROM crl_generation_events e WHERE e.issuer_id = v_issuer AND e.started_at < v_now - interval '30 days';
     RETURN CASE WHEN v_stored THEN 'stored' ELSE 'older' END;
 END $$;

@@ -9,8 +9,9 @@ $$;
 
 -- Alerts of these certificates, as far as they are due and were not made: one
 -- a channel, for the tightest threshold passed.  A threshold that lies before
--- the certificate's validity began is never passed.
-CREATE FUNCTION expiry_alerts_make(p_ids text[], p_now timestamptz) RETURNS bigint
+-- the certificate's validity began is never passed.  p_words: the messages
+-- "expires" and "expired", of name, common name, end, threshold and days left.
+CREATE FUNCTION expiry_alerts_make(p_ids text[], p_now timestamptz, p_words jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_n bigint;
@@ -48,10 +49,9 @@ BEGIN
         INSERT INTO notification_events (id, type, certificate_id, channel, recipient, message, created_at, severity, threshold_days)
         SELECT DISTINCT ON (s.id, s.channel) id_new('notif'), 'ExpirationWarning', s.id, s.channel,
             left(coalesce(nullif(o.email, ''), s.owner_id), 255),
-            format('Certificate %s (%s) %s on %s UTC [threshold:%s]', s.name, s.common_name,
-                CASE WHEN s.expires_at <= p_now THEN 'expired' ELSE format('expires in %s days,',
-                    floor(extract(epoch FROM s.expires_at - p_now) / 86400)) END,
-                to_char(s.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), s.days),
+            format(p_words ->> CASE WHEN s.expires_at <= p_now THEN 'expired' ELSE 'expires' END, s.name, s.common_name,
+                to_char(s.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), s.days,
+                floor(extract(epoch FROM s.expires_at - p_now) / 86400)),
             p_now, s.severity, s.days
         FROM sent s LEFT JOIN owners o ON o.id = s.owner_id
         WHERE s.channel IN ('Email', 'Webhook', 'Slack', 'Teams', 'PagerDuty', 'OpsGenie')
@@ -77,7 +77,7 @@ END $$;
 -- certificates there are.  Once a day, and when a policy was changed, it looks
 -- again at all that are within a threshold, for what was changed by hand.
 -- A piece ends where a window holds p_limit certificates.
-CREATE FUNCTION duty_expiry_alerts(p_limit int, p_is_first bool) RETURNS TABLE (rows bigint, is_more bool)
+CREATE FUNCTION duty_expiry_alerts(p_limit int, p_is_first bool, p_words jsonb) RETURNS TABLE (rows bigint, is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := engine_now();
@@ -121,6 +121,6 @@ BEGIN
         WHERE c.created_at > v_made_from AND c.created_at <= v_made_to AND c.expires_at > v_now - v_known
             AND c.expires_at <= v_now + (SELECT max(d) FROM unnest(v_days) d) * interval '24 hours') f;
     UPDATE expiry_alert_state s SET crossed_to = v_to, created_to = v_made_to, full_at = v_state.full_at;
-    RETURN QUERY SELECT CASE WHEN v_ids IS NULL THEN 0 ELSE expiry_alerts_make(v_ids, v_now) END,
+    RETURN QUERY SELECT CASE WHEN v_ids IS NULL THEN 0 ELSE expiry_alerts_make(v_ids, v_now, p_words) END,
         v_to < v_now OR v_made_to < v_now;
 END $$;

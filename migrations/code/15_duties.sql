@@ -70,9 +70,9 @@ BEGIN
     END IF;
     PERFORM jobs_lock(v_ids);
     SELECT array_agg(j.id), array_agg(CASE j.status WHEN 'AwaitingCSR' THEN 'Failed' ELSE 'Cancelled' END),
-        array_agg(CASE WHEN j.status = 'AwaitingApproval' THEN p_words ->> 'approval_timeout'
-            WHEN j.agent_id IS NULL THEN p_words ->> 'csr_timeout_no_holder'
-            ELSE job_say(p_words, 'csr_timeout', '{agent}', j.agent_id) END)
+        array_agg(CASE WHEN j.status = 'AwaitingApproval' THEN job_say(p_words, 'approval_timeout', NULL)
+            WHEN j.agent_id IS NULL THEN job_say(p_words, 'csr_timeout_no_holder', NULL)
+            ELSE job_say(p_words, 'csr_timeout', j.agent_id) END)
         INTO v_ids, v_statuses, v_errors
     FROM jobs j WHERE j.id = ANY (v_ids) AND j.status IN ('AwaitingCSR', 'AwaitingApproval');
     PERFORM job_finish(v_ids, v_statuses, v_errors);
@@ -116,7 +116,7 @@ BEGIN
     IF v_retired IS NOT NULL THEN
         PERFORM jobs_lock(v_retired);
         PERFORM job_finish(v_retired, array_fill('Failed'::text, ARRAY[cardinality(v_retired)]),
-            array_fill(p_words ->> 'agent_retired', ARRAY[cardinality(v_retired)]));
+            array_fill(job_say(p_words, 'agent_retired', NULL), ARRAY[cardinality(v_retired)]));
     END IF;
     SELECT array_agg(r.id) INTO v_ids FROM (SELECT j.id FROM jobs j JOIN agents a ON a.id = j.agent_id
         WHERE j.type = 'Deployment' AND j.status = 'Running' AND a.retired_at IS NULL

@@ -227,45 +227,51 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
         coalesce((SELECT b.to_xid FROM audit_blocks b ORDER BY b.n DESC LIMIT 1), '0')))
 $$;
 
+-- A fault as the caller says it; one that it has no sentence for is named still.
+CREATE FUNCTION audit_say(p_words jsonb, p_word text, VARIADIC p_values text[]) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT coalesce(format(p_words ->> p_word, VARIADIC p_values), p_word)
+$$;
+
 -- What is wrong with a block, or NULL; its rows, and the lists beside bulk
 -- calls' events, are looked at unless some of them are older than p_kept_from.
-CREATE FUNCTION audit_block_fault(b audit_blocks, p_previous audit_blocks, p_kept_from timestamptz) RETURNS text
+-- p_words: the faults as sentences, of the block and what follows in each.
+CREATE FUNCTION audit_block_fault(b audit_blocks, p_previous audit_blocks, p_kept_from timestamptz, p_words jsonb) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_now record;
     v_id text;
 BEGIN
     IF b.n <> coalesce(p_previous.n, 0) + 1 THEN
-        RETURN format('block %s is missing', coalesce(p_previous.n, 0) + 1);
+        RETURN audit_say(p_words, 'missing', (coalesce(p_previous.n, 0) + 1)::text);
     ELSIF b.hash <> audit_block_hash(b) OR b.rows_hash <> sha256(b.row_marks) THEN
-        RETURN format('block %s was changed: its hash is not that of its fields', b.n);
+        RETURN audit_say(p_words, 'changed', b.n::text);
     ELSIF b.previous_hash <> coalesce(p_previous.hash, decode(repeat('00', 32), 'hex')) THEN
-        RETURN format('block %s does not follow block %s: one of them was replaced', b.n, b.n - 1);
+        RETURN audit_say(p_words, 'replaced', b.n::text, (b.n - 1)::text);
     ELSIF b.epoch = p_previous.epoch AND b.from_xid <> p_previous.to_xid THEN
-        RETURN format('block %s does not begin where block %s ends', b.n, b.n - 1);
+        RETURN audit_say(p_words, 'gap', b.n::text, (b.n - 1)::text);
     END IF;
     IF b.rows > 0 AND b.oldest < p_kept_from THEN
         RETURN NULL;
     END IF;
     SELECT * INTO v_now FROM audit_rows_of(b.epoch, b.from_xid, b.to_xid);
     IF v_now.rows <> b.rows THEN
-        RETURN format('block %s was sealed with %s rows and has %s', b.n, b.rows, v_now.rows);
+        RETURN audit_say(p_words, 'rows', b.n::text, b.rows::text, v_now.rows::text);
     ELSIF audit_merkle_root(v_now.leaves) <> b.merkle_root THEN
-        RETURN format('a row of block %s was changed', b.n);
+        RETURN audit_say(p_words, 'row', b.n::text);
     END IF;
     SELECT e.id INTO v_id FROM audit_events e LEFT JOIN audit_attachments t ON t.id = e.details ->> 'attachment_id'
         WHERE e.epoch = b.epoch AND e.xid >= b.from_xid AND e.xid < b.to_xid AND e.details ? 'attachment_sha256'
             AND e.details ->> 'attachment_sha256' IS DISTINCT FROM encode(sha256(convert_to(t.content, 'UTF8')), 'hex')
         LIMIT 1;
     IF v_id IS NOT NULL THEN
-        RETURN format('the attachment of %s in block %s was changed or removed', v_id, b.n);
+        RETURN audit_say(p_words, 'attachment', b.n::text, v_id);
     END IF;
     RETURN NULL;
 END $$;
 
 -- The next blocks, about p_rows rows of them; past the last it begins again
 -- at the first in the next call.  A loop over blocks: each is one statement.
-CREATE FUNCTION audit_chain_verify(p_rows int)
+CREATE FUNCTION audit_chain_verify(p_rows int, p_words jsonb)
 RETURNS TABLE (rows bigint, is_at_end bool, fault text, last_n bigint, last_hash text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -284,7 +290,7 @@ BEGIN
     LOOP
         SELECT * INTO v_block FROM audit_blocks b WHERE b.n >= v_state.next_n ORDER BY b.n LIMIT 1;
         EXIT WHEN NOT FOUND OR v_rows >= p_rows OR v_blocks >= p_rows;
-        v_fault := audit_block_fault(v_block, v_previous, v_kept_from);
+        v_fault := audit_block_fault(v_block, v_previous, v_kept_from, p_words);
         IF v_fault IS NOT NULL AND v_state.broken_n IS NULL THEN
             v_state.broken_n := v_block.n;
             v_state.broken_what := v_fault;

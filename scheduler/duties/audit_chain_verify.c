@@ -13,13 +13,25 @@
 /* Of one run; in a day, with the default interval, four times as many. */
 #define RUN_ROWS_MAX 2000000
 
+/* What may be wrong, by format(): the block, and what else is named. */
+static const char words[] =
+    "{\"missing\":\"block %s is missing\","
+    "\"changed\":\"block %s was changed: its hash is not that of its fields\","
+    "\"replaced\":\"block %s does not follow block %s: one of them was "
+    "replaced\","
+    "\"gap\":\"block %s does not begin where block %s ends\","
+    "\"rows\":\"block %s was sealed with %s rows and has %s\","
+    "\"row\":\"a row of block %s was changed\","
+    "\"attachment\":\"the attachment of %2$s in block %1$s was changed or "
+    "removed\"}";
+
 static op_step verify_chunk_done;
 
 enum op_next
 duty_audit_chain_verify(struct op *op)
 {
 	return OP_QUERY(op, Q_DUTY_AUDIT_CHAIN_VERIFY, verify_chunk_done,
-	    duty_incarnation(op), duty_term(op), CHUNK_ROWS_TEXT);
+	    duty_incarnation(op), duty_term(op), CHUNK_ROWS_TEXT, words);
 }
 
 static enum op_next

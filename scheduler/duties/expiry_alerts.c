@@ -4,6 +4,12 @@
  */
 #include "scheduler/duties/duties.h"
 
+/* The messages, by format(): name, common name, end, threshold, days left. */
+static const char words[] =
+    "{\"expires\":\"Certificate %1$s (%2$s) expires in %5$s days, on %3$s UTC "
+    "[threshold:%4$s]\",\"expired\":\"Certificate %1$s (%2$s) expired on %3$s "
+    "UTC [threshold:%4$s]\"}";
+
 static op_step alerts_next;
 static op_step alerts_done;
 
@@ -11,7 +17,8 @@ static enum op_next
 look(struct op *op, const char *is_first)
 {
 	return OP_QUERY(op, Q_DUTY_EXPIRY_ALERTS, alerts_done,
-	    duty_incarnation(op), duty_term(op), DUTY_CHUNK_TEXT, is_first);
+	    duty_incarnation(op), duty_term(op), DUTY_CHUNK_TEXT, is_first,
+	    words);
 }
 
 enum op_next

@@ -5,7 +5,9 @@ they are listed; and when the renewals themselves fall due.
 """
 import pytest
 
-from fleet import wait_for
+from fleet import duty_words, wait_for
+
+WORDS = duty_words("expiry_alerts")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def run(site, limit=1000):
     """A whole run of the duty; the alerts it made, and its pieces."""
     rows, pieces, more = 0, 0, True
     while more:
-        made, more = site.query("SELECT rows, is_more FROM duty_expiry_alerts(%s, %s)", limit, pieces == 0)[0]
+        made, more = site.query("SELECT rows, is_more FROM duty_expiry_alerts(%s, %s, %s)", limit, pieces == 0, WORDS)[0]
         rows, pieces = rows + made, pieces + 1
         assert pieces < 1000
     return rows, pieces

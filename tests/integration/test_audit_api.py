@@ -8,8 +8,10 @@ import time
 import pytest
 
 import audit
-from fleet import API_KEY
+from fleet import API_KEY, duty_words
 from rawtls import RawTls
+
+WORDS = duty_words("audit_chain_verify")
 
 LIST = "/api/v1/audit"
 
@@ -87,7 +89,7 @@ def test_how_far_sealing_has_come(trail):
     before = api.need("GET", f"{LIST}/seal")
     assert (before["last_block"], before["unsealed"]) == (0, 4) and before["lag_ms"] > 0
     audit.seal(trail)
-    trail.query("SELECT audit_chain_verify(100)")
+    trail.query("SELECT audit_chain_verify(100, %s)", WORDS)
     after = api.need("GET", f"{LIST}/seal")
     block = api.need("GET", f"{LIST}/blocks")["data"][-1]
     assert (after["last_block"], after["last_hash"]) == (1, block["hash"])

@@ -10,7 +10,9 @@ import threading
 import pytest
 
 import audit
-from fleet import ROOT, clean_env, wait_for
+from fleet import ROOT, clean_env, duty_words, wait_for
+
+WORDS = duty_words("audit_chain_verify")
 
 BLOCKS = 4
 ROWS = 6
@@ -133,7 +135,7 @@ def test_what_only_an_anchor_finds(trail):
 
 
 def test_blocks_cut_off_after_the_server_had_seen_them(trail):
-    trail.query("SELECT audit_chain_verify(18)")
+    trail.query("SELECT audit_chain_verify(18, %s)", WORDS)
     audit.tamper(trail, "DELETE FROM audit_blocks WHERE n > 2")
     assert verify(trail)["faults"] == ["blocks missing: 3 to 3, which there were"]
 
@@ -152,7 +154,7 @@ LISTED = '[{"certificate_id":"mc-1","job_id":"job-1"}]'
 
 def test_an_attachment_is_read_and_checked(trail, listed):
     assert verify(trail)["faults"] == []
-    assert trail.query("SELECT fault FROM audit_chain_verify(1000)") == [(None,)]
+    assert trail.query("SELECT fault FROM audit_chain_verify(1000, %s)", WORDS) == [(None,)]
     done = trail.cli("audit", "attachment", listed)
     assert (done.returncode, done.stdout) == (0, LISTED + "\n")
     assert trail.cli("audit", "attachment", id_of(trail, trail.seqs[0][0])).returncode == 3
@@ -166,7 +168,7 @@ def test_an_attachment_is_read_and_checked(trail, listed):
 def test_an_attachment_that_was_tampered_with(trail, listed, sql, fault):
     audit.tamper(trail, sql)
     assert verify(trail)["faults"] == [f"block 5: attachment {fault}: of {listed}"]
-    assert trail.query("SELECT fault FROM audit_chain_verify(1000)") == [
+    assert trail.query("SELECT fault FROM audit_chain_verify(1000, %s)", WORDS) == [
         (f"the attachment of {listed} in block 5 was changed or removed",)]
     done = trail.cli("audit", "attachment", listed)
     assert done.stdout == "" and done.returncode == (3 if fault == "missing" else 1)

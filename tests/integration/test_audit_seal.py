@@ -9,7 +9,9 @@ import pytest
 
 import audit
 from conftest import fleets
-from fleet import wait_for
+from fleet import duty_words, wait_for
+
+WORDS = duty_words("audit_chain_verify")
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +158,7 @@ def test_another_cluster_is_another_epoch(db):
     audit.seal(db)
     blocks = audit.check(db)
     assert [b[1] for b in blocks] == [1, 1, 2] and blocks[2][2] == "0" and int(blocks[2][3]) > int(xid)
-    assert db.query("SELECT fault FROM audit_chain_verify(1000)") == [(None,)]
+    assert db.query("SELECT fault FROM audit_chain_verify(1000, %s)", WORDS) == [(None,)]
 
 
 def test_ids_that_went_back_are_told(db):
@@ -210,7 +212,7 @@ def test_verifying_goes_on_where_it_was_and_round_again(db):
         audit.seal(db)
     seen = []
     for _ in range(4):
-        seen.append(db.query("SELECT rows, is_at_end, fault, last_n FROM audit_chain_verify(20)")[0])
+        seen.append(db.query("SELECT rows, is_at_end, fault, last_n FROM audit_chain_verify(20, %s)", WORDS)[0])
     assert seen == [(20, False, None, 2), (20, False, None, 4), (10, True, None, 5), (20, False, None, 2)]
     assert db.query("SELECT next_n, rounds, blocks, rows FROM audit_verification") == [(3, 1, 7, 70)]
 
@@ -226,9 +228,9 @@ def test_rows_that_retention_removed_are_no_fault(db):
     name = db.value("SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
                     "WHERE i.inhparent = 'audit_events'::regclass ORDER BY 1 LIMIT 1")
     db.query(f"ALTER TABLE audit_events DETACH PARTITION {name}")
-    assert db.query("SELECT is_at_end, fault FROM audit_chain_verify(1000)") == [(True, None)]
+    assert db.query("SELECT is_at_end, fault FROM audit_chain_verify(1000, %s)", WORDS) == [(True, None)]
     # The rows of blocks that are younger still count.
     audit.tamper(db, "DELETE FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)")
-    assert "has 1" in db.query("SELECT fault FROM audit_chain_verify(1000)")[0][0]
+    assert "has 1" in db.query("SELECT fault FROM audit_chain_verify(1000, %s)", WORDS)[0][0]
     db.query(f"ALTER TABLE {name} RENAME TO removed")
     db.query("SELECT audit_partitions_ensure(1)")

@@ -222,7 +222,7 @@ def task(plane, unique):
 
 def store(plane, task, number, worker="w-test", lease=99):
     return plane.value("SELECT crl_store(%s, %s, %s, '\\x00', %s, now(), now() + interval '1 day', 0, %s, 'f', "
-                       "pg_current_snapshot(), 1)", worker, lease, task, number, f"tag-{number}")
+                       "pg_current_snapshot(), 1, 'older')", worker, lease, task, number, f"tag-{number}")
 
 
 def test_a_lower_number_replaces_nothing(plane, task):

@@ -10,7 +10,7 @@ import subprocess
 import psycopg2
 import pytest
 
-from fleet import BUILD, ROOT, clean_env, job_words
+from fleet import BUILD, ROOT, clean_env, duty_words, job_words
 
 STATES = ("Pending", "Running", "AwaitingCSR", "AwaitingApproval", "Completed", "Failed", "Cancelled")
 
@@ -87,7 +87,18 @@ def test_words_are_those_that_sql_names():
     words = json.loads(job_words())
     assert words.pop("v") == 1 and len(words) > 10
     text = "\n".join(re.sub(r"--.*", "", p.read_text()) for p in (ROOT / "migrations" / "code").glob("*.sql"))
-    named = set(re.findall(r"p_words ->> '(\w+)'", text)) | set(re.findall(r"job_say\(p_words, '(\w+)'", text)) | set(
-        re.findall(r"THEN '(nonsense_\w+)'", text))
+    named = set(re.findall(r"job_say\(p_words, '(\w+)'", text)) | set(re.findall(r"THEN '(nonsense_\w+)'", text))
     assert named == set(words)
-    assert all(set(re.findall(r"\{(\w+)\}", s)) <= {"agent", "order", "status"} for s in words.values())
+    said = set(re.findall(r"audit_say\(p_words, '(\w+)'", text))
+    assert len(said) > 5 and said == set(json.loads(duty_words("audit_chain_verify")))
+    assert set(json.loads(duty_words("expiry_alerts"))) == {"expired", "expires"}
+    assert all(re.findall("%.?", s) in ([], ["%s"]) for s in words.values())
+
+
+def test_sql_says_nothing_to_people():
+    """A literal of several words is a sentence; what RAISE says is for who wrote the statement."""
+    for path in sorted((ROOT / "migrations" / "code").glob("*.sql")):
+        text = re.sub(r"RAISE EXCEPTION[^;]*;", "", re.sub(r"--.*", "", path.read_text()))
+        literals = re.findall(r"(interval )?'((?:[^'\n]|'')*)'", text)
+        found = {m for unit, s in literals if not unit for m in re.findall(r"[a-z']+(?: [a-z']+){2,}", s)}
+        assert not found, path

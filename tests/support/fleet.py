@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -43,6 +44,13 @@ class Timeout(AssertionError):
 def code_schema(build=BUILD):
     """The schema of the functions that a build calls."""
     return (build / "migrations" / "code_gen.h").read_text().split('"')[1]
+
+
+def duty_words(duty):
+    """What a duty passes to say in SQL: JSON, from its source."""
+    source = (ROOT / "scheduler" / "duties" / f"{duty}.c").read_text()
+    literals = re.findall(r'"((?:[^"\\]|\\.)*)"', re.search(r"words\[\] =\n(.*?);\n", source, re.S).group(1))
+    return "".join(literals).replace('\\"', '"')
 
 
 def job_words():

@@ -199,7 +199,8 @@ store(struct op *op, struct span der)
 	    op_printf(op, "%" PRId64, b->this_update + VALIDITY_SECONDS),
 	    op_printf(op, "%zu", b->n),
 	    op_printf(op, "W/\"%.*s\"", ETAG_DIGITS, digest),
-	    b->ca->fingerprint, b->snapshot, elapsed_text(op));
+	    b->ca->fingerprint, b->snapshot, elapsed_text(op),
+	    "a later list stood there already");
 }
 
 static enum op_next

@@ -27,6 +27,12 @@ enum {
 /* Less than the route's deadline, so that the client hears how it ended. */
 #define PATIENCE "280s"
 
+/* Of a certificate that failed, by bulk_run's word for why. */
+static const char words[] =
+    "{\"issuer_disabled\":\"the certificate's issuer is disabled\","
+    "\"no_version\":\"the certificate has no version to revoke\","
+    "\"unknown\":\"certificate not found\"}";
+
 #define OPTIONAL FIELD_EMPTY_ABSENT | FIELD_ID
 #define REQUIRED FIELD_REQUIRED | FIELD_EMPTY_ABSENT
 
@@ -173,8 +179,8 @@ run(struct op *op, const struct bulk *b)
 		const char *const params[] = {b->kind, b->criteria, ids,
 		    b->wanted, page_actor(op), req_actor_type(op),
 		    is_dry_run(op) ? "true" : "false", key,
-		    key != NULL ? request_hash(op) : NULL,
-		    cert_why_revoked(op)};
+		    key != NULL ? request_hash(op) : NULL, cert_why_revoked(op),
+		    words};
 		const struct db_stmt stmts[] = {
 		    {Q_BULK_PATIENCE, ARRAY_LEN(patience), patience},
 		    {Q_BULK_RUN, ARRAY_LEN(params), params},
@@ -285,7 +291,9 @@ bulk_failed(struct op *op)
 	(void)op_caught(op, &e); /* reply_db_error asks again */
 	sqlstate = e != NULL ? e->sqlstate : "";
 	if (strcmp(sqlstate, "54000") == 0)
-		return op_fail(op, RC_INVALID, "%s", e->message);
+		return op_fail(op, RC_INVALID,
+		    "nothing was changed: the list of jobs would be longer "
+		    "than 125 MB; select fewer certificates");
 	if (strcmp(sqlstate, "57014") == 0)
 		return op_fail(op, RC_TIMEOUT,
 		    "nothing was changed: it took longer than " PATIENCE
