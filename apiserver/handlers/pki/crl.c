@@ -42,8 +42,9 @@ refuse(struct op *op, int status, const char *error, const char *message)
 	return reply_json(op, status);
 }
 
-static enum op_next
-send_list(struct op *op, const char *etag, struct span der)
+/* The same with a list and with 304 (RFC 9110 section 15.4.5). */
+static void
+put_freshness(struct op *op, const char *etag)
 {
 	const struct crl_get *g = op_state(op, sizeof(*g));
 	int64_t age = g->left_s < MAX_AGE_SECONDS ? g->left_s : MAX_AGE_SECONDS;
@@ -51,6 +52,12 @@ send_list(struct op *op, const char *etag, struct span der)
 	reply_header(op, "Cache-Control",
 	    op_printf(op, "public, max-age=%" PRId64 ", must-revalidate", age));
 	reply_header(op, "ETag", etag);
+}
+
+static enum op_next
+send_list(struct op *op, const char *etag, struct span der)
+{
+	put_freshness(op, etag);
 	return reply_bytes(op, 200, "application/pkix-crl", der.p, der.len);
 }
 
@@ -73,7 +80,7 @@ crl_found(struct op *op)
 		return OP_QUERY(op, Q_CRL_REQUEST, crl_requested, issuer);
 	etag = op_text(op, 0, "etag");
 	if (req_has_tag(op, etag)) {
-		reply_header(op, "ETag", etag);
+		put_freshness(op, etag);
 		return reply_bytes(op, 304, NULL, "", 0);
 	}
 	der = crlstore_get(req_api(op)->crls, issuer, etag);
