@@ -138,13 +138,13 @@ beat_hint(struct beat *b, const struct frame *f)
 	struct arena *a;
 	const char *why;
 	bool is_object, is_work = false;
-	rc code;
+	rc ret;
 
 	if (!leader_check(b->o.leader))
 		return false;
 	a = arena_new();
-	code = json_parse(a, f->body, f->body_len, &body, &why);
-	is_object = code == RC_OK && cJSON_IsObject(body);
+	ret = json_parse(a, f->body, f->body_len, &body, &why);
+	is_object = ret == RC_OK && cJSON_IsObject(body);
 	/* Jobs that became due, or jobs that made room. */
 	if (is_object)
 		is_work = json_get(body, "jobs") || json_get(body, "issuers") ||

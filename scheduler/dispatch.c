@@ -201,17 +201,17 @@ read_request(struct arena *a, const struct frame *f, struct worker_request *out)
 	const struct cJSON *body;
 	const char *why;
 	int64_t room;
-	rc code;
+	rc ret;
 
-	code = json_parse(a, f->body, f->body_len, &body, &why);
-	if (code != RC_OK)
-		return code;
-	code = json_str(body, "worker", WORKER_NAME_MAX, &out->incarnation);
-	if (code != RC_OK || out->incarnation[0] == '\0')
+	ret = json_parse(a, f->body, f->body_len, &body, &why);
+	if (ret != RC_OK)
+		return ret;
+	ret = json_str(body, "worker", WORKER_NAME_MAX, &out->incarnation);
+	if (ret != RC_OK || out->incarnation[0] == '\0')
 		return RC_INVALID;
-	code = json_int(body, "room", 0, WORKER_ROOM_MAX, &room);
-	if (code != RC_OK)
-		return code;
+	ret = json_int(body, "room", 0, WORKER_ROOM_MAX, &room);
+	if (ret != RC_OK)
+		return ret;
 	out->room = (unsigned)room;
 	return read_holding(a, body, out);
 }
@@ -226,14 +226,14 @@ take_request(struct dispatch *d, struct arena *a, uint64_t reply_to,
 	    .now_ms = loop_now_ms(d->o.loop),
 	};
 	struct worker *w;
-	rc code;
+	rc ret;
 
-	code = read_request(a, f, &req);
-	if (code != RC_OK)
-		return code;
-	code = workers_ask(&d->workers, &req, &w);
-	if (code != RC_OK)
-		return code;
+	ret = read_request(a, f, &req);
+	if (ret != RC_OK)
+		return ret;
+	ret = workers_ask(&d->workers, &req, &w);
+	if (ret != RC_OK)
+		return ret;
 	w->owner = d;
 	return RC_OK;
 }
@@ -243,7 +243,7 @@ dispatch_on_request(struct dispatch *d, uint64_t reply_to, uint32_t pipe,
     const struct frame *f)
 {
 	struct arena *a;
-	rc code;
+	rc ret;
 
 	/* Also a leader that just woke up after a stop. */
 	if (!leader_check(d->o.leader) || !d->is_on) {
@@ -251,10 +251,10 @@ dispatch_on_request(struct dispatch *d, uint64_t reply_to, uint32_t pipe,
 		return;
 	}
 	a = arena_new();
-	code = take_request(d, a, reply_to, pipe, f);
+	ret = take_request(d, a, reply_to, pipe, f);
 	arena_free(a);
-	if (code != RC_OK) {
-		log_warn("DISPATCH-REQUEST", "refused: %s", rc_name(code));
+	if (ret != RC_OK) {
+		log_warn("DISPATCH-REQUEST", "refused: %s", rc_name(ret));
 		reply(d, reply_to, 0, NULL, 0);
 		return;
 	}

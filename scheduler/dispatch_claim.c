@@ -130,13 +130,13 @@ void
 dispatch_claim_start(struct dispatch *d, struct claim *c, struct worker *w,
     struct lane *lane)
 {
-	rc code;
+	rc ret;
 
 	/* The caller has seen that both are free. */
-	code = permits_take(&d->permits);
-	if (code == RC_OK)
-		code = lane_claim(lane);
-	if (code != RC_OK)
+	ret = permits_take(&d->permits);
+	if (ret == RC_OK)
+		ret = lane_claim(lane);
+	if (ret != RC_OK)
 		log_fatal("DISPATCH-CLAIM", "lane %s has no room",
 		    lane->issuer_id);
 	w->is_claiming = true;

@@ -119,13 +119,13 @@ lanes_find(struct lanes *ls, const char *issuer_id)
 rc
 lane_claim(struct lane *l)
 {
-	rc code;
+	rc ret;
 
 	if (l->is_claiming)
 		return RC_BUSY;
-	code = permits_take(&l->permits);
-	if (code != RC_OK)
-		return code;
+	ret = permits_take(&l->permits);
+	if (ret != RC_OK)
+		return ret;
 	l->is_claiming = true;
 	return RC_OK;
 }

@@ -117,20 +117,20 @@ grant_read(const struct cJSON *item, struct grant *out)
 {
 	const char *kind = "", *issuer = "";
 	int64_t id = 0;
-	rc code;
+	rc ret;
 
-	code = json_int(item, "id", 1, INT64_MAX, &id);
-	if (code == RC_OK)
-		code = json_str(item, "kind", 16, &kind);
-	if (code == RC_OK && kind[0] == 'j') {
-		code = json_str(item, "issuer_id", ISSUER_ID_MAX, &issuer);
-		if (code == RC_OK && issuer[0] == '\0')
-			code = RC_INVALID;
+	ret = json_int(item, "id", 1, INT64_MAX, &id);
+	if (ret == RC_OK)
+		ret = json_str(item, "kind", 16, &kind);
+	if (ret == RC_OK && kind[0] == 'j') {
+		ret = json_str(item, "issuer_id", ISSUER_ID_MAX, &issuer);
+		if (ret == RC_OK && issuer[0] == '\0')
+			ret = RC_INVALID;
 	}
-	if (code == RC_OK && kind[0] != 'j' && kind[0] != 't')
-		code = RC_NOT_IMPLEMENTED;
-	if (code != RC_OK)
-		return code;
+	if (ret == RC_OK && kind[0] != 'j' && kind[0] != 't')
+		ret = RC_NOT_IMPLEMENTED;
+	if (ret != RC_OK)
+		return ret;
 	*out = (struct grant){
 	    .lease_id = id,
 	    .is_tasks = kind[0] == 't',
@@ -164,12 +164,12 @@ take_reply(struct slots *s, const struct frame *f)
 	const char *why = "";
 	bool is_leader = false;
 	int n = 0;
-	rc code;
+	rc ret;
 
-	code = json_parse(a, f->body, f->body_len, &body, &why);
-	if (code == RC_OK)
-		code = json_bool(body, "leader", &is_leader);
-	if (code != RC_OK) {
+	ret = json_parse(a, f->body, f->body_len, &body, &why);
+	if (ret == RC_OK)
+		ret = json_bool(body, "leader", &is_leader);
+	if (ret != RC_OK) {
 		log_warn("WORK-REPLY", "not understood: %s, asking again", why);
 		arena_free(a);
 		return -1;
@@ -177,13 +177,13 @@ take_reply(struct slots *s, const struct frame *f)
 	drop_revoked(s, json_get(body, "revoked"));
 	cJSON_ArrayForEach(item, json_get(body, "leases"))
 	{
-		code = grant_read(item, &g);
-		if (code == RC_OK) {
+		ret = grant_read(item, &g);
+		if (ret == RC_OK) {
 			grant_take(s, &g);
 			n++;
 		} else {
 			log_warn("WORK-REPLY", "a lease is not understood: %s",
-			    rc_name(code));
+			    rc_name(ret));
 		}
 	}
 	arena_free(a);
@@ -227,7 +227,7 @@ ask_send(struct slots *s, size_t room)
 	struct frame f = {.kind = FRAME_WORK};
 	struct ask *ask = mem_zalloc(sizeof(*ask));
 	struct buf b;
-	rc code;
+	rc ret;
 
 	buf_init(&b, FRAME_BODY_MAX);
 	write_request(s, &b, room);
@@ -237,11 +237,11 @@ ask_send(struct slots *s, size_t room)
 	ask->slots = s;
 	ask->room = room;
 	ask->sent_ms = loop_now_ms(s->o.loop);
-	code = bus_client_request(s->o.bus, &f, ASK_TIMEOUT_MS, on_reply, ask);
+	ret = bus_client_request(s->o.bus, &f, ASK_TIMEOUT_MS, on_reply, ask);
 	buf_fini(&b);
-	if (code != RC_OK) {
+	if (ret != RC_OK) {
 		free(ask);
-		return code;
+		return ret;
 	}
 	LIST_INSERT_HEAD(&s->asks, ask, entry);
 	s->ask = ask;
@@ -262,7 +262,7 @@ static void
 ask_now(struct slots *s)
 {
 	size_t room = room_now(s);
-	rc code;
+	rc ret;
 
 	timer_disarm(s->retry);
 	if (!s->is_open || s->is_finishing)
@@ -275,8 +275,8 @@ ask_now(struct slots *s)
 			return;
 		s->ask = NULL;
 	}
-	code = ask_send(s, room);
-	if (code == RC_OK)
+	ret = ask_send(s, room);
+	if (ret == RC_OK)
 		s->must_tell = false;
 	else
 		back_off(s);

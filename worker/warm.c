@@ -31,13 +31,13 @@ derive(struct op *op, size_t row)
 	size_t len = strlen(hex) / 2;
 	uint8_t *blob = arena_alloc(op_arena(op), len + 1);
 	struct secret *key = NULL;
-	rc code;
+	rc ret;
 
-	code = enc_unhex(hex, blob, len);
-	if (code == RC_OK)
-		code = unseal(o->sealer, op_printf(op, "ca_keys:%s", issuer),
+	ret = enc_unhex(hex, blob, len);
+	if (ret == RC_OK)
+		ret = unseal(o->sealer, op_printf(op, "ca_keys:%s", issuer),
 		    blob, len, &key);
-	if (code != RC_OK)
+	if (ret != RC_OK)
 		log_error("CA-KEY",
 		    "the key of issuer %s does not open: is "
 		    "CERTCTL_CA_ENCRYPTION_KEY the one it was sealed under?",

@@ -238,7 +238,7 @@ enc_parse_duration_ms(const char *s, int64_t *out_ms)
 {
 	int64_t total = 0, whole, num, den, part;
 	const struct unit *unit;
-	rc code;
+	rc ret;
 
 	if (strcmp(s, "0") == 0) {
 		*out_ms = 0;
@@ -258,9 +258,9 @@ enc_parse_duration_ms(const char *s, int64_t *out_ms)
 		den = 1;
 		if (*s == '.') {
 			s++;
-			code = parse_fraction(&s, &num, &den);
-			if (code != RC_OK)
-				return code;
+			ret = parse_fraction(&s, &num, &den);
+			if (ret != RC_OK)
+				return ret;
 		}
 		unit = unit_at(s);
 		/* less than a millisecond would be dropped: refuse it */

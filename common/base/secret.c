@@ -55,7 +55,7 @@ secret_new_from_file(const char *path, struct secret **out)
 	struct stat st;
 	uint8_t *bytes = NULL;
 	size_t len = 0;
-	rc code = RC_IO;
+	rc ret = RC_IO;
 	int fd;
 
 	/* a FIFO must not stop the start: open without waiting, then refuse */
@@ -64,13 +64,13 @@ secret_new_from_file(const char *path, struct secret **out)
 		return RC_IO;
 	if (fstat(fd, &st) != 0)
 		goto out;
-	code = RC_INVALID;
+	ret = RC_INVALID;
 	/* A group may read it (mounted secrets are often 0440), not write. */
 	if (!S_ISREG(st.st_mode) || (st.st_mode & (S_IRWXO | S_IWGRP)) != 0)
 		goto out;
 	bytes = mem_zalloc(SECRET_FILE_MAX);
-	code = file_read_fd(fd, bytes, SECRET_FILE_MAX, &len);
-	if (code != RC_OK)
+	ret = file_read_fd(fd, bytes, SECRET_FILE_MAX, &len);
+	if (ret != RC_OK)
 		goto out;
 	if (len > 0 && bytes[len - 1] == '\n')
 		len--;
@@ -81,7 +81,7 @@ out:
 		free(bytes);
 	}
 	(void)close(fd); /* only read from */
-	return code;
+	return ret;
 }
 
 void

@@ -100,13 +100,13 @@ parse_tcp(const char *scheme, const char *hostport, struct bus_addr *out,
 	const char *port_text;
 	const char *open, *close;
 	int64_t port;
-	rc code;
+	rc ret;
 
-	code = split_host(hostport, out, &port_text);
-	if (code == RC_OK)
-		code = enc_parse_i64(port_text, 1, 65535 - BUS_LINK_COUNT + 1,
+	ret = split_host(hostport, out, &port_text);
+	if (ret == RC_OK)
+		ret = enc_parse_i64(port_text, 1, 65535 - BUS_LINK_COUNT + 1,
 		    &port);
-	if (code != RC_OK) {
+	if (ret != RC_OK) {
 		*out_why = "expected host:port with a host of at most 100 "
 			   "characters and a port from 1 to 65533 (the two "
 			   "ports after it are used as well)";
@@ -131,31 +131,31 @@ bus_addr_parse(const char *url, struct bus_addr *out, const char **out_why)
 {
 	struct bus_addr a;
 	const char *rest;
-	rc code;
+	rc ret;
 
 	memset(&a, 0, sizeof(a));
 	*out_why = "";
 	rest = after(url, "ipc://");
 	if (rest) {
-		code = parse_ipc(rest, &a, out_why);
+		ret = parse_ipc(rest, &a, out_why);
 		goto end;
 	}
 	rest = after(url, "tls+tcp://");
 	if (rest) {
 		a.is_tls = true;
-		code = parse_tcp("tls+tcp://", rest, &a, out_why);
+		ret = parse_tcp("tls+tcp://", rest, &a, out_why);
 		goto end;
 	}
 	rest = after(url, "tcp://");
 	if (rest) {
-		code = parse_tcp("tcp://", rest, &a, out_why);
+		ret = parse_tcp("tcp://", rest, &a, out_why);
 		goto end;
 	}
 	*out_why = "a bus address begins with ipc://, tls+tcp:// or, on "
 		   "loopback, tcp://";
 	return RC_INVALID;
 end:
-	if (code == RC_OK)
+	if (ret == RC_OK)
 		*out = a;
-	return code;
+	return ret;
 }

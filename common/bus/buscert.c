@@ -22,12 +22,12 @@ static rc
 read_text(struct arena *a, const char *file, char **out)
 {
 	size_t len;
-	rc code;
+	rc ret;
 
-	code = file_read(a, file, CERT_FILE_MAX, out, &len);
-	if (code != RC_OK)
+	ret = file_read(a, file, CERT_FILE_MAX, out, &len);
+	if (ret != RC_OK)
 		return refuse(file,
-		    code == RC_TOO_LARGE ? "is too large" : "cannot be read");
+		    ret == RC_TOO_LARGE ? "is too large" : "cannot be read");
 	return RC_OK;
 }
 
@@ -37,14 +37,14 @@ set_own_cert(struct arena *a, nng_tls_config *cfg, const struct bus_tls *files)
 	struct secret *key = NULL;
 	char *cert, *key_text;
 	size_t len;
-	rc code;
+	rc ret;
 	int rv;
 
-	code = read_text(a, files->cert_file, &cert);
-	if (code != RC_OK)
-		return code;
-	code = secret_new_from_file(files->key_file, &key);
-	if (code != RC_OK)
+	ret = read_text(a, files->cert_file, &cert);
+	if (ret != RC_OK)
+		return ret;
+	ret = secret_new_from_file(files->key_file, &key);
+	if (ret != RC_OK)
 		return refuse(files->key_file,
 		    "must be a key file that only its owner can read");
 
@@ -65,12 +65,12 @@ static rc
 set_ca(struct arena *a, nng_tls_config *cfg, const struct bus_tls *files)
 {
 	char *ca;
-	rc code;
+	rc ret;
 	int rv;
 
-	code = read_text(a, files->ca_file, &ca);
-	if (code != RC_OK)
-		return code;
+	ret = read_text(a, files->ca_file, &ca);
+	if (ret != RC_OK)
+		return ret;
 	rv = nng_tls_config_ca_chain(cfg, ca, NULL);
 	if (rv != 0)
 		return refuse(files->ca_file, "is not a PEM certificate");
@@ -83,7 +83,7 @@ buscert_load(const struct bus_tls *files, const char *host,
 {
 	nng_tls_config *cfg = NULL;
 	struct arena *a;
-	rc code;
+	rc ret;
 	int rv;
 
 	if (!files || !files->ca_file || !files->cert_file ||
@@ -106,17 +106,17 @@ buscert_load(const struct bus_tls *files, const char *host,
 		rv = nng_tls_config_server_name(cfg, host);
 	if (rv != 0) {
 		log_error("BUS-TLS", "nng: %s", nng_strerror(rv));
-		code = RC_INTERNAL;
+		ret = RC_INTERNAL;
 	} else {
 		a = arena_new();
-		code = set_ca(a, cfg, files);
-		if (code == RC_OK)
-			code = set_own_cert(a, cfg, files);
+		ret = set_ca(a, cfg, files);
+		if (ret == RC_OK)
+			ret = set_own_cert(a, cfg, files);
 		arena_free(a);
 	}
-	if (code != RC_OK) {
+	if (ret != RC_OK) {
 		nng_tls_config_free(cfg);
-		return code;
+		return ret;
 	}
 
 	*out = cfg;

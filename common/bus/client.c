@@ -170,16 +170,16 @@ bus_client_request(struct bus_client *c, const struct frame *f,
 	struct frame out = *f;
 	struct pending *p;
 	uint32_t id, head;
-	rc code;
+	rc ret;
 
 	if (bus_client_term(c) == 0)
 		return RC_UNAVAILABLE;
 	id = next_id(c);
 	out.request_id = id;
 	head = id | 0x80000000; /* ends the protocol's list of hops */
-	code = nngsock_send(c->leader->work, &head, 1, &out);
-	if (code != RC_OK)
-		return code == RC_TOO_LARGE ? code : RC_UNAVAILABLE;
+	ret = nngsock_send(c->leader->work, &head, 1, &out);
+	if (ret != RC_OK)
+		return ret == RC_TOO_LARGE ? ret : RC_UNAVAILABLE;
 
 	p = mem_zalloc(sizeof(*p));
 	p->id = id;
@@ -201,16 +201,16 @@ add_peer(struct bus_client *c, const char *url)
 	struct bus_addr addr;
 	struct peer *p;
 	const char *why;
-	rc code;
+	rc ret;
 
-	code = bus_addr_parse(url, &addr, &why);
-	if (code == RC_OK && c->n_peers == PEER_MAX) {
+	ret = bus_addr_parse(url, &addr, &why);
+	if (ret == RC_OK && c->n_peers == PEER_MAX) {
 		why = "more than 16 addresses";
-		code = RC_INVALID;
+		ret = RC_INVALID;
 	}
-	if (code != RC_OK) {
+	if (ret != RC_OK) {
 		log_error("BUS-ADDRESS", "%s: %s", url, why);
-		return code;
+		return ret;
 	}
 	p = &c->peers[c->n_peers++];
 	p->client = c;
@@ -230,7 +230,7 @@ bus_client_new(struct loop *l, const char *const *urls,
     struct bus_client **out)
 {
 	struct bus_client *c;
-	rc code = RC_INVALID; /* no address at all */
+	rc ret = RC_INVALID; /* no address at all */
 
 	c = mem_zalloc(sizeof(*c));
 	c->loop = l;
@@ -245,13 +245,13 @@ bus_client_new(struct loop *l, const char *const *urls,
 	c->trust = timer_new(l, on_trust_end, c);
 	c->bad_logged_ms = INT64_MIN / 2; /* never */
 	for (size_t i = 0; urls[i]; i++) {
-		code = add_peer(c, urls[i]);
-		if (code != RC_OK)
+		ret = add_peer(c, urls[i]);
+		if (ret != RC_OK)
 			break;
 	}
-	if (code != RC_OK) {
+	if (ret != RC_OK) {
 		bus_client_free(c);
-		return code;
+		return ret;
 	}
 
 	*out = c;

@@ -33,13 +33,13 @@ on_beat(struct peer *p, const struct frame *f)
 	const struct cJSON *beat;
 	const char *why;
 	bool is_leading = false;
-	rc code;
+	rc ret;
 
-	code = json_parse(a, f->body, f->body_len, &beat, &why);
-	if (code == RC_OK)
-		code = json_bool(beat, "leader", &is_leading);
+	ret = json_parse(a, f->body, f->body_len, &beat, &why);
+	if (ret == RC_OK)
+		ret = json_bool(beat, "leader", &is_leading);
 	arena_free(a);
-	if (code != RC_OK) {
+	if (ret != RC_OK) {
 		log_bad(p->client, "events", "beat without \"leader\"");
 		return;
 	}
@@ -64,10 +64,10 @@ on_events_msg(void *arg, nng_msg *m)
 	struct peer *p = arg;
 	struct bus_client *c = p->client;
 	struct frame f;
-	rc code;
+	rc ret;
 
-	code = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
-	if (code != RC_OK)
+	ret = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
+	if (ret != RC_OK)
 		log_bad(c, "events", "not a frame of this version, dropped");
 	else if (f.kind == FRAME_BEAT)
 		on_beat(p, &f);
@@ -99,15 +99,15 @@ on_work_msg(void *arg, nng_msg *m)
 	const uint8_t *head = nng_msg_header(m);
 	struct frame f;
 	uint32_t id = 0;
-	rc code;
+	rc ret;
 
 	if (nng_msg_header_len(m) != 4)
 		return;
 	for (int i = 0; i < 4; i++)
 		id = id << 8 | head[i];
 	id &= 0x7fffffff;
-	code = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
-	if (code != RC_OK) {
+	ret = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
+	if (ret != RC_OK) {
 		log_bad(c, "work", "reply of another version");
 		f = (struct frame){.kind = FRAME_UNKNOWN, .request_id = id};
 	}
@@ -127,26 +127,25 @@ rc
 peer_open(struct peer *p)
 {
 	struct bus_client *c = p->client;
-	rc code;
+	rc ret;
 
 	p->heard_ms = loop_now_ms(c->loop);
 	if (!p->silence)
 		p->silence = timer_new(c->loop, on_silence, p);
 	timer_arm(p->silence, SILENCE_MS);
-	code = nngsock_new(c->loop, NNGSOCK_PUSH, &hint_ops, p, &p->hint);
-	if (code == RC_OK)
-		code =
-		    nngsock_new(c->loop, NNGSOCK_REQ, &work_ops, p, &p->work);
-	if (code == RC_OK)
-		code = nngsock_new(c->loop, NNGSOCK_SUB, &events_ops, p,
+	ret = nngsock_new(c->loop, NNGSOCK_PUSH, &hint_ops, p, &p->hint);
+	if (ret == RC_OK)
+		ret = nngsock_new(c->loop, NNGSOCK_REQ, &work_ops, p, &p->work);
+	if (ret == RC_OK)
+		ret = nngsock_new(c->loop, NNGSOCK_SUB, &events_ops, p,
 		    &p->events);
-	if (code == RC_OK)
-		code = nngsock_dial(p->hint, &p->addr, BUS_HINT, &c->tls);
-	if (code == RC_OK)
-		code = nngsock_dial(p->work, &p->addr, BUS_WORK, &c->tls);
-	if (code == RC_OK)
-		code = nngsock_dial(p->events, &p->addr, BUS_EVENTS, &c->tls);
-	return code;
+	if (ret == RC_OK)
+		ret = nngsock_dial(p->hint, &p->addr, BUS_HINT, &c->tls);
+	if (ret == RC_OK)
+		ret = nngsock_dial(p->work, &p->addr, BUS_WORK, &c->tls);
+	if (ret == RC_OK)
+		ret = nngsock_dial(p->events, &p->addr, BUS_EVENTS, &c->tls);
+	return ret;
 }
 
 static void
@@ -178,7 +177,7 @@ on_silence(void *arg)
 	struct peer *p = arg;
 	struct bus_client *c = p->client;
 	int64_t quiet_ms;
-	rc code;
+	rc ret;
 
 	if (p->events)
 		nngsock_read(p->events); /* it may be us who stood still */
@@ -207,8 +206,8 @@ on_silence(void *arg)
 			    "the messaging library makes no new connections; "
 			    "ending, so that a new process can");
 		client_end_requests(c, p);
-		code = peer_open(p);
-		if (code != RC_OK)
+		ret = peer_open(p);
+		if (ret != RC_OK)
 			peer_unlink(p); /* logged; the next look tries again */
 		client_elect(c);
 	}
@@ -218,12 +217,12 @@ on_silence(void *arg)
 void
 peer_hint(struct peer *p, const struct frame *f)
 {
-	rc code = RC_UNAVAILABLE;
+	rc ret = RC_UNAVAILABLE;
 
 	if (p->hint)
-		code = nngsock_send(p->hint, NULL, 0, f);
+		ret = nngsock_send(p->hint, NULL, 0, f);
 	/* A full queue is a scheduler that is away: the hint is lost, and
 	 * the scheduler looks at the tables by itself. */
-	if (code != RC_OK)
-		log_debug("BUS-HINT-LOST", "%s", rc_name(code));
+	if (ret != RC_OK)
+		log_debug("BUS-HINT-LOST", "%s", rc_name(ret));
 }

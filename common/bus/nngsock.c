@@ -359,12 +359,12 @@ nngsock_listen(struct nngsock *s, const struct bus_addr *addr,
 	nng_tls_config *cfg = NULL;
 	nng_listener ln;
 	int rv;
-	rc code;
+	rc ret;
 
 	if (addr->is_tls) {
-		code = buscert_load(tls, NULL, &cfg);
-		if (code != RC_OK)
-			return code;
+		ret = buscert_load(tls, NULL, &cfg);
+		if (ret != RC_OK)
+			return ret;
 	}
 	rv = nng_listener_create(&ln, s->sock, url);
 	if (rv == 0 && cfg)
@@ -389,12 +389,12 @@ nngsock_dial(struct nngsock *s, const struct bus_addr *addr, enum bus_link link,
 	nng_tls_config *cfg = NULL;
 	nng_dialer d;
 	int rv;
-	rc code;
+	rc ret;
 
 	if (addr->is_tls) {
-		code = buscert_load(tls, addr->host, &cfg);
-		if (code != RC_OK)
-			return code;
+		ret = buscert_load(tls, addr->host, &cfg);
+		if (ret != RC_OK)
+			return ret;
 	}
 	rv = nng_dialer_create(&d, s->sock, url);
 	if (rv == 0 && cfg)
@@ -449,13 +449,13 @@ nngsock_send(struct nngsock *s, const uint32_t *head, size_t n_head,
 	struct buf b;
 	nng_msg *m = NULL;
 	int rv = 0;
-	rc code;
+	rc ret;
 
 	buf_init(&b, FRAME_HEADER_LEN + FRAME_BODY_MAX + 1);
-	code = frame_encode(f, &b);
-	if (code != RC_OK) {
+	ret = frame_encode(f, &b);
+	if (ret != RC_OK) {
 		buf_fini(&b);
-		return code;
+		return ret;
 	}
 	rv = nng_msg_alloc(&m, 0);
 	if (rv == 0)

@@ -49,10 +49,10 @@ on_hint_msg(void *arg, nng_msg *m)
 {
 	struct bus_server *s = arg;
 	struct frame f;
-	rc code;
+	rc ret;
 
-	code = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
-	if (code != RC_OK)
+	ret = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
+	if (ret != RC_OK)
 		log_bad(s, "hint", "not a frame of this version, dropped");
 	else if (f.kind != FRAME_HINT)
 		log_bad(s, "hint", "not a hint, dropped");
@@ -106,7 +106,7 @@ on_work_msg(void *arg, nng_msg *m)
 	struct peer_pipe *p;
 	uint64_t reply_to = 0;
 	struct frame f;
-	rc code;
+	rc ret;
 
 	/* Pipe and request id; more would mean a device in between. */
 	if (nng_msg_header_len(m) != 8) {
@@ -119,11 +119,11 @@ on_work_msg(void *arg, nng_msg *m)
 	if (!p)
 		return;
 
-	code = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
-	if (code != RC_OK || f.kind != FRAME_WORK) {
+	ret = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
+	if (ret != RC_OK || f.kind != FRAME_WORK) {
 		log_bad(s, "work",
-		    code == RC_OK ? "unknown kind, answered so"
-				  : "not a frame of this version, answered so");
+		    ret == RC_OK ? "unknown kind, answered so"
+				 : "not a frame of this version, answered so");
 		f = (struct frame){.kind = FRAME_UNKNOWN};
 		bus_server_reply(s, reply_to, &f);
 		return;
@@ -138,25 +138,25 @@ bus_server_reply(struct bus_server *s, uint64_t reply_to, const struct frame *f)
 	const uint32_t head[] = {(uint32_t)(reply_to >> 32),
 	    (uint32_t)reply_to};
 	struct frame reply = *f;
-	rc code;
+	rc ret;
 
 	/* The raw protocol sets the top bit; the peer's id is the rest. */
 	reply.request_id = reply_to & 0x7fffffff;
-	code = nngsock_send(s->work, head, ARRAY_LEN(head), &reply);
-	if (code != RC_OK)
+	ret = nngsock_send(s->work, head, ARRAY_LEN(head), &reply);
+	if (ret != RC_OK)
 		/* The peer's time limit and its next request mend it. */
-		log_warn("BUS-REPLY-LOST", "%s", rc_name(code));
+		log_warn("BUS-REPLY-LOST", "%s", rc_name(ret));
 }
 
 void
 bus_server_publish(struct bus_server *s, const struct frame *f)
 {
-	rc code;
+	rc ret;
 
-	code = nngsock_send(s->events, NULL, 0, f);
-	if (code != RC_OK)
+	ret = nngsock_send(s->events, NULL, 0, f);
+	if (ret != RC_OK)
 		log_warn("BUS-EVENT-LOST", "%s: %s", frame_kind_name(f->kind),
-		    rc_name(code));
+		    rc_name(ret));
 }
 
 /* Whoever is turned away shows up nowhere else. */
@@ -189,23 +189,22 @@ static rc
 open_links(struct bus_server *s, const struct bus_addr *addr,
     const struct bus_tls *tls)
 {
-	rc code;
+	rc ret;
 
-	code = nngsock_new(s->loop, NNGSOCK_PULL, &hint_ops, s, &s->hint);
-	if (code == RC_OK)
-		code =
-		    nngsock_new(s->loop, NNGSOCK_REP, &work_ops, s, &s->work);
-	if (code == RC_OK)
-		code = nngsock_new(s->loop, NNGSOCK_PUB, &events_ops, s,
+	ret = nngsock_new(s->loop, NNGSOCK_PULL, &hint_ops, s, &s->hint);
+	if (ret == RC_OK)
+		ret = nngsock_new(s->loop, NNGSOCK_REP, &work_ops, s, &s->work);
+	if (ret == RC_OK)
+		ret = nngsock_new(s->loop, NNGSOCK_PUB, &events_ops, s,
 		    &s->events);
 	/* Events last: a peer that hears beats can reach the other two. */
-	if (code == RC_OK)
-		code = nngsock_listen(s->hint, addr, BUS_HINT, tls);
-	if (code == RC_OK)
-		code = nngsock_listen(s->work, addr, BUS_WORK, tls);
-	if (code == RC_OK)
-		code = nngsock_listen(s->events, addr, BUS_EVENTS, tls);
-	return code;
+	if (ret == RC_OK)
+		ret = nngsock_listen(s->hint, addr, BUS_HINT, tls);
+	if (ret == RC_OK)
+		ret = nngsock_listen(s->work, addr, BUS_WORK, tls);
+	if (ret == RC_OK)
+		ret = nngsock_listen(s->events, addr, BUS_EVENTS, tls);
+	return ret;
 }
 
 rc
@@ -215,22 +214,22 @@ bus_server_new(struct loop *l, const char *url, const struct bus_tls *tls,
 	struct bus_server *s;
 	struct bus_addr addr;
 	const char *why;
-	rc code;
+	rc ret;
 
-	code = bus_addr_parse(url, &addr, &why);
-	if (code != RC_OK) {
+	ret = bus_addr_parse(url, &addr, &why);
+	if (ret != RC_OK) {
 		log_error("BUS-ADDRESS", "%s: %s", url, why);
-		return code;
+		return ret;
 	}
 	s = mem_zalloc(sizeof(*s));
 	s->loop = l;
 	s->ops = ops;
 	s->arg = arg;
 	s->bad_logged_ms = loop_now_ms(l) - BAD_LOG_EVERY_MS;
-	code = open_links(s, &addr, tls);
-	if (code != RC_OK) {
+	ret = open_links(s, &addr, tls);
+	if (ret != RC_OK) {
 		bus_server_free(s);
-		return code;
+		return ret;
 	}
 	if (addr.is_tls) {
 		s->refused = timer_new(l, on_refused_look, s);

@@ -78,25 +78,25 @@ load_file(const struct cfg_key *key, const char *path, struct cfg_value *v)
 {
 	struct secret *secret;
 	char *text;
-	rc code;
+	rc ret;
 
-	code = secret_new_from_file(path, &secret);
-	if (code != RC_OK)
-		return complain_file(key, path, code);
+	ret = secret_new_from_file(path, &secret);
+	if (ret != RC_OK)
+		return complain_file(key, path, ret);
 	text =
 	    mem_strndup((const char *)secret_bytes(secret), secret_len(secret));
-	code = strlen(text) == secret_len(secret) ? RC_OK : RC_INVALID;
-	if (code == RC_OK && *text == '\0')
-		code = RC_INVALID; /* an empty file is never meant */
-	if (code == RC_OK)
-		code = cfg_value_parse(key, text, v);
-	if (code != RC_OK)
-		code = complain(key, text);
+	ret = strlen(text) == secret_len(secret) ? RC_OK : RC_INVALID;
+	if (ret == RC_OK && *text == '\0')
+		ret = RC_INVALID; /* an empty file is never meant */
+	if (ret == RC_OK)
+		ret = cfg_value_parse(key, text, v);
+	if (ret != RC_OK)
+		ret = complain(key, text);
 	v->is_set = true;
 	mem_wipe(text, strlen(text));
 	free(text);
 	secret_free(secret);
-	return code;
+	return ret;
 }
 
 /* Empty is the same as absent, as the contract has it. */
@@ -113,7 +113,7 @@ load_default(const struct cfg_key *key, struct cfg_value *v)
 {
 	struct buf scratch;
 	const char *text;
-	rc code = RC_OK;
+	rc ret = RC_OK;
 
 	if ((key->flags & CFG_REQUIRED) != 0) {
 		(void)fprintf(stderr, "configuration: %s is not set: %s\n",
@@ -124,13 +124,13 @@ load_default(const struct cfg_key *key, struct cfg_value *v)
 	text = cfg_value_default(key, &scratch);
 	/* "" stands for nothing: "", 0, false, no items */
 	if (*text != '\0') {
-		code = cfg_value_parse(key, text, v);
+		ret = cfg_value_parse(key, text, v);
 	} else {
 		v->text = mem_strdup("");
 		v->list = mem_zalloc(sizeof(v->list[0]));
 	}
 	buf_fini(&scratch);
-	if (code != RC_OK) {
+	if (ret != RC_OK) {
 		(void)fprintf(stderr, "configuration: %s has a wrong default\n",
 		    key->env);
 		abort(); /* the table is ours */
@@ -144,7 +144,7 @@ load_key(const struct cfg_key *key, struct cfg_value *v)
 	const char *text = env_get(key->env);
 	const char *path = NULL;
 	char name[160];
-	rc code;
+	rc ret;
 
 	if (is_secret(key)) {
 		(void)snprintf(name, sizeof(name), "%s_FILE", key->env);
@@ -161,8 +161,8 @@ load_key(const struct cfg_key *key, struct cfg_value *v)
 	if (text == NULL)
 		return load_default(key, v);
 	v->is_set = true;
-	code = cfg_value_parse(key, text, v);
-	return code == RC_OK ? RC_OK : complain(key, text);
+	ret = cfg_value_parse(key, text, v);
+	return ret == RC_OK ? RC_OK : complain(key, text);
 }
 
 rc
@@ -170,16 +170,16 @@ cfg_load(const struct cfg_key *keys, size_t n, struct cfg **out)
 {
 	struct cfg *c;
 	rc worst = RC_OK;
-	rc code;
+	rc ret;
 
 	c = mem_zalloc(sizeof(*c) + n * sizeof(c->values[0]));
 	c->keys = keys;
 	c->n = n;
 	/* Goes on after a mistake: one start names them all. */
 	for (size_t i = 0; i < n; i++) {
-		code = load_key(&keys[i], &c->values[i]);
-		if (code != RC_OK)
-			worst = code;
+		ret = load_key(&keys[i], &c->values[i]);
+		if (ret != RC_OK)
+			worst = ret;
 	}
 	if (worst != RC_OK) {
 		cfg_free(c);

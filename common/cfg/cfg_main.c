@@ -79,7 +79,7 @@ cfg_main(int argc, char **argv, const char *program, const char *purpose,
 {
 	bool check = false, print = false;
 	struct cfg *c;
-	rc code;
+	rc ret;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0) {
@@ -104,8 +104,8 @@ cfg_main(int argc, char **argv, const char *program, const char *purpose,
 			return true;
 		}
 	}
-	code = cfg_load(keys, n, &c);
-	if (code != RC_OK) {
+	ret = cfg_load(keys, n, &c);
+	if (ret != RC_OK) {
 		*out_exit = EXIT_CONFIG;
 		return true;
 	}

@@ -52,7 +52,7 @@ parse_size(const char *text, int64_t min, int64_t max, int64_t *out)
 	int64_t unit = digits == strlen(text) ? 1 : 0;
 	char number[24];
 	int64_t value;
-	rc code;
+	rc ret;
 
 	if (digits == 0 || digits >= sizeof(number))
 		return RC_INVALID;
@@ -62,9 +62,9 @@ parse_size(const char *text, int64_t min, int64_t max, int64_t *out)
 	}
 	memcpy(number, text, digits);
 	number[digits] = '\0';
-	code = enc_parse_i64(number, 0, INT64_MAX, &value);
-	if (code != RC_OK)
-		return code;
+	ret = enc_parse_i64(number, 0, INT64_MAX, &value);
+	if (ret != RC_OK)
+		return ret;
 	if (unit == 0 || __builtin_mul_overflow(value, unit, &value) ||
 	    value < min || value > max)
 		return RC_INVALID;
@@ -76,11 +76,11 @@ static rc
 parse_duration(const char *text, int64_t min, int64_t max, int64_t *out)
 {
 	int64_t ms;
-	rc code;
+	rc ret;
 
-	code = enc_parse_duration_ms(text, &ms);
-	if (code != RC_OK)
-		return code;
+	ret = enc_parse_duration_ms(text, &ms);
+	if (ret != RC_OK)
+		return ret;
 	if (ms < min || ms > max)
 		return RC_INVALID;
 	*out = ms;

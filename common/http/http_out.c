@@ -219,22 +219,22 @@ code_of(const struct http_call *c, CURLcode result)
 static void
 call_finish(struct http_call *c, CURLcode result)
 {
-	rc code = code_of(c, result);
+	rc ret = code_of(c, result);
 	const char *error = NULL;
 	long status = 0;
 
 	(void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
 	call_detach(c);
-	if (code == RC_TOO_LARGE)
+	if (ret == RC_TOO_LARGE)
 		error = "the answer is larger than allowed";
-	else if (code != RC_OK)
+	else if (ret != RC_OK)
 		error = c->error[0] ? c->error : curl_easy_strerror(result);
 	c->is_finishing = true;
-	if (code == RC_OK)
-		c->done(c->arg, code, (int)status, buf_cstr(&c->reply),
+	if (ret == RC_OK)
+		c->done(c->arg, ret, (int)status, buf_cstr(&c->reply),
 		    c->reply.len, NULL);
 	else
-		c->done(c->arg, code, 0, "", 0, error);
+		c->done(c->arg, ret, 0, "", 0, error);
 	call_free(c);
 }
 

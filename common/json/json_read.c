@@ -22,11 +22,11 @@ json_parse(struct arena *a, const char *text, size_t len,
     const struct cJSON **out, const char **out_why)
 {
 	cJSON *value;
-	rc code;
+	rc ret;
 
-	code = json_scan(a, text, len, out_why);
-	if (code != RC_OK)
-		return code;
+	ret = json_scan(a, text, len, out_why);
+	if (ret != RC_OK)
+		return ret;
 	value = cJSON_ParseWithLength(text, len);
 	if (value == NULL) {
 		/* cJSON must take whatever the scanner takes */

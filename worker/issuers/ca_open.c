@@ -36,7 +36,7 @@ check_ca(struct arena *a, X509 *x, EVP_PKEY *key, const struct cert_info *info,
     const char *where, const char **out_why)
 {
 	int64_t now = clock_wall_us() / 1000000;
-	rc code;
+	rc ret;
 
 	if (X509_check_ca(x) != 1)
 		return refuse(a, RC_INVALID, out_why, where,
@@ -49,9 +49,9 @@ check_ca(struct arena *a, X509 *x, EVP_PKEY *key, const struct cert_info *info,
 		    "is not valid yet");
 	if (now >= info->not_after_unix)
 		return refuse(a, RC_INVALID, out_why, where, "has expired");
-	code = cert_match_key(x, key);
-	if (code != RC_OK)
-		return refuse(a, code, out_why, where,
+	ret = cert_match_key(x, key);
+	if (ret != RC_OK)
+		return refuse(a, ret, out_why, where,
 		    "does not belong to its private key");
 	return RC_OK;
 }
@@ -60,17 +60,17 @@ static rc
 open_pair(struct arena *a, X509 *x, EVP_PKEY *key, const char *where,
     struct ca_material *out, const char **out_why)
 {
-	rc code;
+	rc ret;
 
-	code = cert_read(a, x, &out->info);
-	if (code != RC_OK)
-		return refuse(a, code, out_why, where, "cannot be read");
-	code = check_ca(a, x, key, &out->info, where, out_why);
-	if (code != RC_OK)
-		return code;
-	code = certbuild_new(x, key, &out->builder);
-	if (code != RC_OK)
-		return refuse(a, code, out_why, where,
+	ret = cert_read(a, x, &out->info);
+	if (ret != RC_OK)
+		return refuse(a, ret, out_why, where, "cannot be read");
+	ret = check_ca(a, x, key, &out->info, where, out_why);
+	if (ret != RC_OK)
+		return ret;
+	ret = certbuild_new(x, key, &out->builder);
+	if (ret != RC_OK)
+		return refuse(a, ret, out_why, where,
 		    "cannot sign: its key is of a kind or size not supported, "
 		    "or does not belong to it");
 	return RC_OK;
@@ -83,16 +83,16 @@ unhex_sealed(struct arena *a, const char *text, uint8_t **out, size_t *out_len)
 {
 	size_t len = strlen(text);
 	uint8_t *blob;
-	rc code;
+	rc ret;
 
 	if (len < 2 || len % 2 != 0 || len > SEALED_MAX ||
 	    strncmp(text, "\\x", 2) != 0)
 		return RC_INVALID;
 	len = (len - 2) / 2;
 	blob = arena_alloc(a, len + 1);
-	code = enc_unhex(text + 2, blob, len);
-	if (code != RC_OK)
-		return code;
+	ret = enc_unhex(text + 2, blob, len);
+	if (ret != RC_OK)
+		return ret;
 	*out = blob;
 	*out_len = len;
 	return RC_OK;
@@ -106,19 +106,19 @@ open_key(struct arena *a, struct sealer *sealer, const char *issuer_id,
 	struct secret *pem;
 	uint8_t *blob;
 	size_t len;
-	rc code;
+	rc ret;
 
-	code = unhex_sealed(a, key_sealed, &blob, &len);
-	if (code == RC_OK)
-		code = unseal(sealer, aad, blob, len, &pem);
-	if (code != RC_OK)
+	ret = unhex_sealed(a, key_sealed, &blob, &len);
+	if (ret == RC_OK)
+		ret = unseal(sealer, aad, blob, len, &pem);
+	if (ret != RC_OK)
 		return refuse(a, RC_CRYPTO, out_why, "the CA's key",
 		    "does not open: CERTCTL_CA_ENCRYPTION_KEY is not the one "
 		    "it was sealed under, or the row was changed");
-	code = key_from_pem(secret_bytes(pem), secret_len(pem), out);
+	ret = key_from_pem(secret_bytes(pem), secret_len(pem), out);
 	secret_free(pem);
-	if (code != RC_OK)
-		return refuse(a, code, out_why, "the CA's key",
+	if (ret != RC_OK)
+		return refuse(a, ret, out_why, "the CA's key",
 		    "is not a private key");
 	return RC_OK;
 }
@@ -131,22 +131,22 @@ ca_open_rows(struct arena *a, struct sealer *sealer, const char *issuer_id,
 	static const char where[] = "the CA's certificate in the database";
 	EVP_PKEY *key;
 	X509 *x;
-	rc code;
+	rc ret;
 
-	code = open_key(a, sealer, issuer_id, key_sealed, &key, out_why);
-	if (code != RC_OK)
-		return code;
-	code = cert_from_pem(cert_pem, strlen(cert_pem), &x);
-	if (code != RC_OK) {
+	ret = open_key(a, sealer, issuer_id, key_sealed, &key, out_why);
+	if (ret != RC_OK)
+		return ret;
+	ret = cert_from_pem(cert_pem, strlen(cert_pem), &x);
+	if (ret != RC_OK) {
 		EVP_PKEY_free(key);
-		return refuse(a, code, out_why, where, "cannot be read");
+		return refuse(a, ret, out_why, where, "cannot be read");
 	}
-	code = open_pair(a, x, key, where, out, out_why);
+	ret = open_pair(a, x, key, where, out, out_why);
 	X509_free(x);
 	EVP_PKEY_free(key);
 	out->cert_pem = arena_strdup(a, cert_pem);
 	out->chain_pem = arena_strdup(a, chain_pem);
-	return code;
+	return ret;
 }
 
 /* --- the files of a sub-CA --- */
@@ -160,18 +160,18 @@ read_chain(struct arena *a, const char *text, size_t len,
 	const char *all = "";
 	struct span der, rest = {(const uint8_t *)text, len};
 	char *pem;
-	rc code;
+	rc ret;
 
 	for (;;) {
-		code = pem_read(a, PEM_LABEL, (const char *)rest.p, rest.len,
+		ret = pem_read(a, PEM_LABEL, (const char *)rest.p, rest.len,
 		    &der, &rest);
-		if (code == RC_NOT_FOUND && out->cert_pem)
+		if (ret == RC_NOT_FOUND && out->cert_pem)
 			break;
-		if (code != RC_OK)
-			return code;
-		code = cert_to_pem(a, der.p, der.len, &pem);
-		if (code != RC_OK)
-			return code;
+		if (ret != RC_OK)
+			return ret;
+		ret = cert_to_pem(a, der.p, der.len, &pem);
+		if (ret != RC_OK)
+			return ret;
 		if (!out->cert_pem)
 			out->cert_pem = pem;
 		all = arena_printf(a, "%s%s", all, pem);
@@ -185,19 +185,19 @@ read_key(struct arena *a, const char *path, EVP_PKEY **out,
     const char **out_why)
 {
 	struct secret *pem;
-	rc code;
+	rc ret;
 
-	code = secret_new_from_file(path, &pem);
-	if (code == RC_INVALID)
-		return refuse(a, code, out_why, path,
+	ret = secret_new_from_file(path, &pem);
+	if (ret == RC_INVALID)
+		return refuse(a, ret, out_why, path,
 		    "can be read by others: give it mode 0600");
-	if (code != RC_OK)
-		return refuse(a, code, out_why, path,
+	if (ret != RC_OK)
+		return refuse(a, ret, out_why, path,
 		    "cannot be read: it must be a file of this user");
-	code = key_from_pem(secret_bytes(pem), secret_len(pem), out);
+	ret = key_from_pem(secret_bytes(pem), secret_len(pem), out);
 	secret_free(pem);
-	if (code != RC_OK)
-		return refuse(a, code, out_why, path,
+	if (ret != RC_OK)
+		return refuse(a, ret, out_why, path,
 		    "is not a private key in PEM without a passphrase");
 	return RC_OK;
 }
@@ -208,17 +208,17 @@ read_certificate(struct arena *a, const char *path, X509 **out,
 {
 	char *text;
 	size_t len;
-	rc code;
+	rc ret;
 
-	code = file_read(a, path, CHAIN_FILE_MAX, &text, &len);
-	if (code != RC_OK)
-		return refuse(a, code, out_why, path,
+	ret = file_read(a, path, CHAIN_FILE_MAX, &text, &len);
+	if (ret != RC_OK)
+		return refuse(a, ret, out_why, path,
 		    "cannot be read, or is larger than 256 KiB");
-	code = read_chain(a, text, len, material);
-	if (code == RC_OK)
-		code = cert_from_pem(material->cert_pem,
+	ret = read_chain(a, text, len, material);
+	if (ret == RC_OK)
+		ret = cert_from_pem(material->cert_pem,
 		    strlen(material->cert_pem), out);
-	if (code != RC_OK)
+	if (ret != RC_OK)
 		return refuse(a, RC_INVALID, out_why, path,
 		    "is not a certificate in PEM");
 	return RC_OK;
@@ -230,21 +230,21 @@ ca_open_files(struct arena *a, const char *cert_path, const char *key_path,
 {
 	EVP_PKEY *key;
 	X509 *x;
-	rc code;
+	rc ret;
 
 	*out = (struct ca_material){0};
-	code = read_certificate(a, cert_path, &x, out, out_why);
-	if (code != RC_OK)
-		return code;
-	code = read_key(a, key_path, &key, out_why);
-	if (code != RC_OK) {
+	ret = read_certificate(a, cert_path, &x, out, out_why);
+	if (ret != RC_OK)
+		return ret;
+	ret = read_key(a, key_path, &key, out_why);
+	if (ret != RC_OK) {
 		X509_free(x);
-		return code;
+		return ret;
 	}
-	code = open_pair(a, x, key, cert_path, out, out_why);
+	ret = open_pair(a, x, key, cert_path, out, out_why);
 	X509_free(x);
 	EVP_PKEY_free(key);
-	return code;
+	return ret;
 }
 
 /* --- a new root --- */
@@ -255,18 +255,18 @@ root_pem(struct arena *a, X509 *x, struct ca_root *out)
 	unsigned char *der = NULL;
 	char *pem;
 	int len;
-	rc code;
+	rc ret;
 
-	code = cert_read(a, x, &out->info);
-	if (code != RC_OK)
-		return code;
+	ret = cert_read(a, x, &out->info);
+	if (ret != RC_OK)
+		return ret;
 	len = i2d_X509(x, &der);
 	if (len < 1)
 		return RC_CRYPTO;
-	code = cert_to_pem(a, der, (size_t)len, &pem);
+	ret = cert_to_pem(a, der, (size_t)len, &pem);
 	OPENSSL_free(der);
 	out->cert_pem = pem;
-	return code;
+	return ret;
 }
 
 static rc
@@ -278,16 +278,16 @@ root_seal(struct arena *a, struct sealer *sealer, const char *issuer_id,
 	uint8_t *blob;
 	char *hex;
 	size_t len;
-	rc code;
+	rc ret;
 
-	code = key_to_pem(key, &pem);
-	if (code != RC_OK)
-		return code;
-	code = seal(sealer, a, aad, secret_bytes(pem), secret_len(pem), &blob,
+	ret = key_to_pem(key, &pem);
+	if (ret != RC_OK)
+		return ret;
+	ret = seal(sealer, a, aad, secret_bytes(pem), secret_len(pem), &blob,
 	    &len);
 	secret_free(pem);
-	if (code != RC_OK)
-		return code;
+	if (ret != RC_OK)
+		return ret;
 	hex = arena_alloc(a, 2 * len + 3);
 	hex[0] = '\\';
 	hex[1] = 'x';
@@ -303,20 +303,20 @@ ca_make_root(struct arena *a, struct sealer *sealer, const char *issuer_id,
 	int64_t from = clock_wall_us() / 1000000 - ROOT_BACKDATE_SECONDS;
 	EVP_PKEY *key;
 	X509 *x;
-	rc code;
+	rc ret;
 
-	code = certbuild_root(common_name, from, from + ROOT_SECONDS, &x, &key);
-	if (code != RC_OK)
-		return refuse(a, code, out_why, "ca_common_name",
+	ret = certbuild_root(common_name, from, from + ROOT_SECONDS, &x, &key);
+	if (ret != RC_OK)
+		return refuse(a, ret, out_why, "ca_common_name",
 		    "is no name for a CA: 1 to 64 characters, none of them a "
 		    "control or direction character");
-	code = root_pem(a, x, out);
-	if (code == RC_OK)
-		code = root_seal(a, sealer, issuer_id, key, out);
+	ret = root_pem(a, x, out);
+	if (ret == RC_OK)
+		ret = root_seal(a, sealer, issuer_id, key, out);
 	X509_free(x);
 	EVP_PKEY_free(key);
-	if (code != RC_OK)
-		return refuse(a, code, out_why, "the new root",
+	if (ret != RC_OK)
+		return refuse(a, ret, out_why, "the new root",
 		    "could not be encoded");
 	return RC_OK;
 }

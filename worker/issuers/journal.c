@@ -69,17 +69,17 @@ sync_dir(const char *dir)
 static rc
 open_file(struct journal *j)
 {
-	rc code;
+	rc ret;
 
 	j->fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	if (j->fd < 0)
 		return RC_IO;
-	code = sync_dir(j->dir);
-	if (code != RC_OK) {
+	ret = sync_dir(j->dir);
+	if (ret != RC_OK) {
 		(void)close(j->fd); /* nothing was written through it */
 		j->fd = -1;
 	}
-	return code;
+	return ret;
 }
 
 rc
@@ -87,7 +87,7 @@ journal_open(const char *dir, const char *issuer_id, struct journal **out)
 {
 	char host[HOST_NAME_MAX + 1], path[PATH_MAX];
 	struct journal *j;
-	rc code;
+	rc ret;
 	int n;
 
 	if (!is_file_name(issuer_id))
@@ -102,10 +102,10 @@ journal_open(const char *dir, const char *issuer_id, struct journal **out)
 	j->dir = mem_strdup(dir);
 	j->path = mem_strdup(path);
 	buf_init(&j->text, 0);
-	code = open_file(j);
-	if (code != RC_OK) {
+	ret = open_file(j);
+	if (ret != RC_OK) {
 		journal_close(j);
-		return code;
+		return ret;
 	}
 
 	*out = j;
@@ -191,15 +191,15 @@ look_at_end(struct journal *j, bool *out_torn)
 {
 	struct stat st;
 	char last = '\n';
-	rc code;
+	rc ret;
 
 	if (fstat(j->fd, &st) != 0)
 		return RC_IO;
 	if (st.st_nlink == 0) {
 		(void)close(j->fd); /* every append was synced */
-		code = open_file(j);
-		if (code != RC_OK)
-			return code;
+		ret = open_file(j);
+		if (ret != RC_OK)
+			return ret;
 		if (fstat(j->fd, &st) != 0)
 			return RC_IO;
 	}
@@ -228,26 +228,26 @@ rc
 journal_append(struct journal *j, size_t n, const struct journal_entry *entries)
 {
 	bool torn = false;
-	rc code;
+	rc ret;
 
 	if (n == 0)
 		return RC_OK;
 	if (n > JOURNAL_BATCH_MAX)
 		return RC_INVALID;
 	if (j->fd < 0) {
-		code = open_file(j);
-		if (code != RC_OK)
-			return code;
+		ret = open_file(j);
+		if (ret != RC_OK)
+			return ret;
 	}
-	code = look_at_end(j, &torn);
-	if (code != RC_OK)
-		return code;
+	ret = look_at_end(j, &torn);
+	if (ret != RC_OK)
+		return ret;
 	buf_reset(&j->text);
 	if (torn)
 		buf_puts(&j->text, TORN);
-	code = format(j, n, entries);
-	if (code != RC_OK)
-		return code;
+	ret = format(j, n, entries);
+	if (ret != RC_OK)
+		return ret;
 	return write_once(j);
 }
 

@@ -74,15 +74,14 @@ static rc
 open_new(struct entry *e, const struct ca_material *m, struct open_ca **out)
 {
 	struct open_ca *o = mem_zalloc(sizeof(*o));
-	rc code;
+	rc ret;
 
 	o->refs = 1;
 	o->ca.builder = m->builder;
-	code =
-	    journal_open(e->cas->o.journal_dir, e->issuer_id, &o->ca.journal);
-	if (code != RC_OK) {
+	ret = journal_open(e->cas->o.journal_dir, e->issuer_id, &o->ca.journal);
+	if (ret != RC_OK) {
 		open_unref(o);
-		return code;
+		return ret;
 	}
 	o->chain_pem = mem_strdup(m->chain_pem);
 	o->ca.chain_pem = o->chain_pem;
@@ -197,12 +196,12 @@ load_done(struct op *op, struct load *ld)
 {
 	struct entry *e = ld->e;
 	struct open_ca *o;
-	rc code;
+	rc ret;
 
-	code = open_new(e, &ld->m, &o);
+	ret = open_new(e, &ld->m, &o);
 	ld->m.builder = NULL;
-	if (code != RC_OK)
-		return op_fail(op, code,
+	if (ret != RC_OK)
+		return op_fail(op, ret,
 		    "the issuance journal in %s cannot be opened",
 		    e->cas->o.journal_dir);
 	entry_drop_open(e);
@@ -229,14 +228,13 @@ load_sub(struct op *op, struct load *ld)
 {
 	struct ca_material *m = &ld->m;
 	const char *why = "";
-	rc code;
+	rc ret;
 
 	ca_stamp_take(ld->cert_path, &ld->cert_stamp);
 	ca_stamp_take(ld->key_path, &ld->key_stamp);
-	code =
-	    ca_open_files(op_arena(op), ld->cert_path, ld->key_path, m, &why);
-	if (code != RC_OK)
-		return op_fail(op, code, "%s", why);
+	ret = ca_open_files(op_arena(op), ld->cert_path, ld->key_path, m, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
 	return OP_QUERY(op, Q_CA_CERTIFICATE_STORE, load_sub_stored,
 	    ld->e->issuer_id, m->cert_pem, m->chain_pem,
 	    m->info.fingerprint_sha256,
@@ -271,18 +269,17 @@ static enum op_next
 load_root_from(struct op *op, struct load *ld)
 {
 	const char *why = "";
-	rc code;
+	rc ret;
 
 	if (op_is_null(op, 0, "key_sealed"))
 		return op_fail(op, RC_CONFLICT,
 		    "this issuer was a sub-CA from files, and its "
 		    "configuration names none (ca_cert_path, ca_key_path)");
-	code =
-	    ca_open_rows(op_arena(op), ld->e->cas->o.sealer, ld->e->issuer_id,
-		op_text(op, 0, "cert_pem"), op_text(op, 0, "chain_pem"),
-		op_text(op, 0, "key_sealed"), &ld->m, &why);
-	if (code != RC_OK)
-		return op_fail(op, code, "%s", why);
+	ret = ca_open_rows(op_arena(op), ld->e->cas->o.sealer, ld->e->issuer_id,
+	    op_text(op, 0, "cert_pem"), op_text(op, 0, "chain_pem"),
+	    op_text(op, 0, "key_sealed"), &ld->m, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
 	return load_done(op, ld);
 }
 
@@ -291,12 +288,12 @@ load_root_new(struct op *op, struct load *ld, const char *common_name)
 {
 	struct ca_root root;
 	const char *why = "";
-	rc code;
+	rc ret;
 
-	code = ca_make_root(op_arena(op), ld->e->cas->o.sealer,
-	    ld->e->issuer_id, common_name, &root, &why);
-	if (code != RC_OK)
-		return op_fail(op, code, "%s", why);
+	ret = ca_make_root(op_arena(op), ld->e->cas->o.sealer, ld->e->issuer_id,
+	    common_name, &root, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
 	return OP_QUERY(op, Q_CA_ROOT_STORE, load_root_stored, ld->e->issuer_id,
 	    root.cert_pem, root.info.fingerprint_sha256,
 	    op_printf(op, "%" PRId64, root.info.not_before_unix),
@@ -335,19 +332,19 @@ read_config(struct arena *a, const char *text, struct ca_config *out)
 	};
 	const struct cJSON *config;
 	const char *why;
-	rc code;
+	rc ret;
 
 	*out = (struct ca_config){"", "", ""};
-	code = json_parse(a, text, strlen(text), &config, &why);
-	for (size_t i = 0; code == RC_OK && i < ARRAY_LEN(fields); i++) {
-		code = json_str(config, fields[i].name, fields[i].max,
+	ret = json_parse(a, text, strlen(text), &config, &why);
+	for (size_t i = 0; ret == RC_OK && i < ARRAY_LEN(fields); i++) {
+		ret = json_str(config, fields[i].name, fields[i].max,
 		    fields[i].value);
-		if (code == RC_NOT_FOUND)
-			code = RC_OK;
+		if (ret == RC_NOT_FOUND)
+			ret = RC_OK;
 	}
 	if (out->common_name[0] == '\0')
 		out->common_name = DEFAULT_COMMON_NAME;
-	return code;
+	return ret;
 }
 
 static enum op_next
@@ -355,7 +352,7 @@ load_row(struct op *op)
 {
 	struct load *ld = op_state(op, sizeof(*ld));
 	struct ca_config config;
-	rc code;
+	rc ret;
 
 	if (op_rows(op) == 0)
 		return op_fail(op, RC_NOT_FOUND, "the issuer is gone");
@@ -366,8 +363,8 @@ load_row(struct op *op)
 		return op_fail(op, RC_NOT_IMPLEMENTED,
 		    "issuers of type %s are not supported by this worker",
 		    op_text(op, 0, "type"));
-	code = read_config(op_arena(op), op_text(op, 0, "config"), &config);
-	if (code != RC_OK)
+	ret = read_config(op_arena(op), op_text(op, 0, "config"), &config);
+	if (ret != RC_OK)
 		return op_fail(op, RC_INVALID,
 		    "the issuer's configuration is not as it should be: "
 		    "ca_cert_path, ca_key_path and ca_common_name are texts");

@@ -62,13 +62,13 @@ static rc
 read_path(struct arena *a, const struct cJSON *config, const char *name,
     const char **out, const char **out_why)
 {
-	rc code = json_str(config, name, PATH_BYTES_MAX, out);
+	rc ret = json_str(config, name, PATH_BYTES_MAX, out);
 
-	if (code == RC_NOT_FOUND)
+	if (ret == RC_NOT_FOUND)
 		return RC_OK;
-	if (code != RC_OK)
+	if (ret != RC_OK)
 		*out_why = arena_printf(a, "%s is not a path", name);
-	return code;
+	return ret;
 }
 
 static rc
@@ -77,19 +77,19 @@ read_config(struct arena *a, const char *text, struct config *out,
 {
 	struct config c = {"", "", TIMEOUT_DEFAULT_S};
 	const struct cJSON *object;
-	rc code;
+	rc ret;
 
-	code = json_parse(a, text, strlen(text), &object, out_why);
-	if (code == RC_OK)
-		code = read_path(a, object, "sign_script", &c.sign, out_why);
-	if (code == RC_OK)
-		code =
+	ret = json_parse(a, text, strlen(text), &object, out_why);
+	if (ret == RC_OK)
+		ret = read_path(a, object, "sign_script", &c.sign, out_why);
+	if (ret == RC_OK)
+		ret =
 		    read_path(a, object, "lookup_script", &c.look_up, out_why);
-	if (code != RC_OK)
+	if (ret != RC_OK)
 		return RC_INVALID;
-	code =
+	ret =
 	    json_int(object, "timeout_seconds", 1, TIMEOUT_MAX_S, &c.timeout_s);
-	if (code == RC_INVALID) {
+	if (ret == RC_INVALID) {
 		*out_why = "timeout_seconds is not a whole number from 1 to "
 			   "600";
 		return RC_INVALID;
@@ -177,11 +177,11 @@ read_and_check(const struct issuer_env *env, struct arena *a, const char *text,
     struct config *out, const char **out_why)
 {
 	const char *why;
-	rc code;
+	rc ret;
 
-	code = read_config(a, text, out, out_why);
-	if (code != RC_OK)
-		return code;
+	ret = read_config(a, text, out, out_why);
+	if (ret != RC_OK)
+		return ret;
 	why = refuse_dir(a, env->script_dir);
 	if (!why)
 		why = refuse_script(a, env->script_dir, out->sign);
@@ -263,20 +263,20 @@ script_open(const struct issuer_env *env, struct arena *a, const char *config,
     const struct issuer_order *order, void **out, const char **out_why)
 {
 	struct order *o = arena_alloc(a, sizeof(*o));
-	rc code;
+	rc ret;
 
 	o->env = env;
 	o->o = order;
 	o->a = a;
-	code = read_and_check(env, a, config, &o->config, out_why);
-	if (code != RC_OK)
-		return code;
-	code = make_files(o);
-	if (code != RC_OK) {
+	ret = read_and_check(env, a, config, &o->config, out_why);
+	if (ret != RC_OK)
+		return ret;
+	ret = make_files(o);
+	if (ret != RC_OK) {
 		*out_why = arena_printf(a,
 		    "the files for the script cannot be written: %s",
 		    strerror(errno));
-		return code;
+		return ret;
 	}
 	*out = o;
 	return RC_OK;
@@ -304,14 +304,14 @@ static const char *
 read_certificate(struct order *o, size_t *out_len)
 {
 	char *text;
-	rc code;
+	rc ret;
 
 	/* It may have put anything there: a link, a pipe. */
-	code = file_read_at(o->a, AT_FDCWD, o->cert_path, O_NOFOLLOW,
+	ret = file_read_at(o->a, AT_FDCWD, o->cert_path, O_NOFOLLOW,
 	    CERTRESULT_PEM_MAX, &text, out_len);
-	if (code == RC_OK)
+	if (ret == RC_OK)
 		return text;
-	*out_len = code == RC_TOO_LARGE ? CERTRESULT_PEM_MAX + 1 : 0;
+	*out_len = ret == RC_TOO_LARGE ? CERTRESULT_PEM_MAX + 1 : 0;
 	return arena_alloc(o->a, *out_len + 1);
 }
 
@@ -443,15 +443,15 @@ run(struct order *o, const char *script, const char *argument, int64_t limit_ms,
 	    .stderr_only = true,
 	    .keep_end = true,
 	};
-	rc code;
+	rc ret;
 
 	spawn_cancel(o->spawn);
 	o->done = done;
 	o->arg = arg;
-	code = spawn_run(o->env->loop, &opts, script_ended, o, &o->spawn);
-	if (code != RC_OK)
+	ret = spawn_run(o->env->loop, &opts, script_ended, o, &o->spawn);
+	if (ret != RC_OK)
 		o->spawn = NULL;
-	return code;
+	return ret;
 }
 
 /* What an earlier run left, whole or half, is not this one's. */

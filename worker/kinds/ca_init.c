@@ -65,7 +65,7 @@ ca_init_known(struct op *op)
 	struct task *t = op_owner(op);
 	const struct issuer_ops *outside;
 	const char *why = "";
-	rc code;
+	rc ret;
 
 	if (!lease_is_trusted(t->env->lease))
 		return not_trusted(op);
@@ -74,10 +74,9 @@ ca_init_known(struct op *op)
 	outside = issuer_find(t->env->issuers, op_text(op, 0, "type"));
 	if (!outside)
 		return op_goto(op, ca_init_wait);
-	code = outside->check(&t->env->issuer, op_arena(op),
+	ret = outside->check(&t->env->issuer, op_arena(op),
 	    op_text(op, 0, "config"), &why);
-	return code == RC_OK ? report_success(op)
-			     : report_failure(op, code, why);
+	return ret == RC_OK ? report_success(op) : report_failure(op, ret, why);
 }
 
 static enum op_next
@@ -86,12 +85,12 @@ ca_init_wait(struct op *op)
 	struct task *t = op_owner(op);
 	struct local_ca *ca;
 	const char *why;
-	rc code;
+	rc ret;
 
 	if (!lease_is_trusted(t->env->lease))
 		return not_trusted(op);
-	code = local_ca_get(t->env->cas, t->issuer_id, NULL, &ca, &why);
-	switch (code) {
+	ret = local_ca_get(t->env->cas, t->issuer_id, NULL, &ca, &why);
+	switch (ret) {
 	case RC_OK:
 		local_ca_unref(ca);
 		return report_success(op);
@@ -100,7 +99,7 @@ ca_init_wait(struct op *op)
 	case RC_TIMEOUT:
 		return op_sleep(op, CA_POLL_MS, ca_init_wait);
 	default:
-		return report_failure(op, code, why);
+		return report_failure(op, ret, why);
 	}
 }
 

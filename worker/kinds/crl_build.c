@@ -217,22 +217,22 @@ crl_make(struct op *op)
 	};
 	struct span tbs, der;
 	const char *why;
-	rc code;
+	rc ret;
 
-	code = local_ca_get(t->env->cas, t->issuer_id, b->ca_fingerprint,
-	    &b->ca, &why);
+	ret = local_ca_get(t->env->cas, t->issuer_id, b->ca_fingerprint, &b->ca,
+	    &why);
 	/* The database is asked once for the certificate it has: a root that
 	 * was made meanwhile is what is loaded now. */
 	b->ca_fingerprint = NULL;
-	if (code == RC_BUSY || code == RC_UNAVAILABLE || code == RC_TIMEOUT)
+	if (ret == RC_BUSY || ret == RC_UNAVAILABLE || ret == RC_TIMEOUT)
 		return op_sleep(op, CA_POLL_MS, crl_make);
-	if (code != RC_OK)
-		return fail(op, code, why);
-	code = crl_tbs(b->ca->builder, op_arena(op), &spec, &tbs);
-	if (code == RC_OK)
-		code = certbuild_sign(b->ca->builder, op_arena(op), tbs, &der);
-	if (code != RC_OK)
-		return refuse_list(op, code);
+	if (ret != RC_OK)
+		return fail(op, ret, why);
+	ret = crl_tbs(b->ca->builder, op_arena(op), &spec, &tbs);
+	if (ret == RC_OK)
+		ret = certbuild_sign(b->ca->builder, op_arena(op), tbs, &der);
+	if (ret != RC_OK)
+		return refuse_list(op, ret);
 	return store(op, der);
 }
 

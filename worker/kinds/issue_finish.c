@@ -216,9 +216,9 @@ store_failed(struct op *op)
 {
 	struct issue_batch *b = op_state(op, sizeof(*b));
 	const struct db_error *e;
-	rc code = op_caught(op, &e);
+	rc ret = op_caught(op, &e);
 
-	switch (code) {
+	switch (ret) {
 	case RC_DATA:
 	case RC_CONFLICT: /* 23505 */
 	case RC_INVALID:  /* 23503 */
@@ -240,7 +240,7 @@ store_failed(struct op *op)
 		return op_goto(op, store_next);
 	default:
 		log_error("BATCH-STORE", "lease %s: %s %s %s", b->lease_text,
-		    rc_name(code), e->sqlstate, e->message);
+		    rc_name(ret), e->sqlstate, e->message);
 		range_aside(b, ASIDE_RETRY,
 		    database_says(op, "it could not be stored", e));
 		return op_goto(op, store_next);
@@ -440,15 +440,15 @@ aside_failed(struct op *op)
 {
 	struct issue_batch *b = op_state(op, sizeof(*b));
 	const struct db_error *e;
-	rc code = op_caught(op, &e);
+	rc ret = op_caught(op, &e);
 
-	if (code == RC_UNAVAILABLE || code == RC_TIMEOUT)
+	if (ret == RC_UNAVAILABLE || ret == RC_TIMEOUT)
 		return op_sleep(op, rand_jitter(UNAVAILABLE_MS, 25),
 		    aside_send);
-	if (code == RC_BUSY && ++b->tries <= BUSY_TRIES)
+	if (ret == RC_BUSY && ++b->tries <= BUSY_TRIES)
 		return op_sleep(op,
 		    rand_jitter(BUSY_MS * (int64_t)b->tries, 50), aside_send);
-	if (code != RC_BUSY && !b->is_plain) {
+	if (ret != RC_BUSY && !b->is_plain) {
 		b->is_plain = true; /* a reason may be what is refused */
 		return op_goto(op, aside_send);
 	}

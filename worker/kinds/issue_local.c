@@ -62,11 +62,11 @@ issue_wait_ca(struct op *op)
 {
 	struct issue_batch *b = op_state(op, sizeof(*b));
 	const char *why;
-	rc code;
+	rc ret;
 
 	ISSUE_TRUST_OR_RETURN(op, b);
-	code = local_ca_get(b->env->cas, b->issuer_id, NULL, &b->ca, &why);
-	switch (code) {
+	ret = local_ca_get(b->env->cas, b->issuer_id, NULL, &b->ca, &why);
+	switch (ret) {
 	case RC_OK:
 		return op_goto(op, issue_check);
 	case RC_BUSY:
@@ -88,13 +88,13 @@ read_list(struct arena *a, const struct cJSON *object, const char *name,
 {
 	const char **items = NULL, **list;
 	size_t n = 0;
-	rc code;
+	rc ret;
 
-	code = json_str_list(a, object, name, max_items, max, &items, &n);
-	if (code == RC_NOT_FOUND)
+	ret = json_str_list(a, object, name, max_items, max, &items, &n);
+	if (ret == RC_NOT_FOUND)
 		n = 0;
-	else if (code != RC_OK)
-		return code;
+	else if (ret != RC_OK)
+		return ret;
 	list = arena_alloc(a, (n + 1) * sizeof(list[0]));
 	for (size_t i = 0; i < n; i++)
 		list[i] = items[i];
@@ -107,18 +107,18 @@ read_rules(struct arena *a, const char *text, struct leaf_rules *r)
 {
 	const struct cJSON *object;
 	const char *why;
-	rc code;
+	rc ret;
 
 	*r = (struct leaf_rules){.text = text};
-	code = json_parse(a, text, strlen(text), &object, &why);
-	if (code == RC_OK)
-		code = read_list(a, object, "ekus", EKUS_MAX, 64, &r->ekus);
-	if (code == RC_OK)
-		code = read_list(a, object, "crl_urls", URLS_MAX, 1024,
+	ret = json_parse(a, text, strlen(text), &object, &why);
+	if (ret == RC_OK)
+		ret = read_list(a, object, "ekus", EKUS_MAX, 64, &r->ekus);
+	if (ret == RC_OK)
+		ret = read_list(a, object, "crl_urls", URLS_MAX, 1024,
 		    &r->crl_urls);
-	if (code == RC_OK)
-		code = json_bool(object, "must_staple", &r->must_staple);
-	if (code != RC_OK && code != RC_NOT_FOUND)
+	if (ret == RC_OK)
+		ret = json_bool(object, "must_staple", &r->must_staple);
+	if (ret != RC_OK && ret != RC_NOT_FOUND)
 		r->why = "the profile's extended key usages, or the issuer's "
 			 "CRL distribution points, are not lists of texts "
 			 "(at most 16 and 8)";
@@ -161,10 +161,10 @@ build_tbs(struct op *op, struct issue_batch *b, struct issue_job *j,
 	    .must_staple = r->must_staple,
 	    .csr = &j->csr,
 	};
-	rc code;
+	rc ret;
 
-	code = certbuild_tbs(b->ca->builder, op_arena(op), &spec, &j->tbs);
-	if (code != RC_OK) {
+	ret = certbuild_tbs(b->ca->builder, op_arena(op), &spec, &j->tbs);
+	if (ret != RC_OK) {
 		issue_set(j, ASIDE_FAIL,
 		    "no certificate can be made of the CSR: it names nothing, "
 		    "or profile or issuer ask for a key usage or CRL URL that "
@@ -180,7 +180,7 @@ check_job(struct op *op, struct issue_batch *b, struct issue_job *j,
 {
 	const char *text = j->extensions ? j->extensions : "{}";
 	const char *why;
-	rc code;
+	rc ret;
 
 	if (j->is_cancelled || lease_is_cancelled(b->env->lease, j->id)) {
 		issue_set(j, ASIDE_CANCEL, "cancelled before it was signed");
@@ -233,7 +233,7 @@ append(struct issue_batch *b, struct arena *a)
 	struct journal_entry *entries =
 	    arena_alloc(a, JOURNAL_BATCH_MAX * sizeof(entries[0]));
 	size_t n = 0;
-	rc code = RC_OK;
+	rc ret = RC_OK;
 
 	for (size_t i = 0; i < b->n; i++) {
 		const struct issue_job *j = &b->jobs[i];
@@ -243,11 +243,11 @@ append(struct issue_batch *b, struct arena *a)
 		entries[n++] =
 		    (struct journal_entry){j->serial_hex, j->tbs_sha256, j->id};
 		if (n == JOURNAL_BATCH_MAX) {
-			code = journal_append(b->ca->journal, n, entries);
+			ret = journal_append(b->ca->journal, n, entries);
 			n = 0;
 		}
-		if (code != RC_OK)
-			return code;
+		if (ret != RC_OK)
+			return ret;
 	}
 	return n > 0 ? journal_append(b->ca->journal, n, entries) : RC_OK;
 }
@@ -257,7 +257,7 @@ issue_journal(struct op *op)
 {
 	struct issue_batch *b = op_state(op, sizeof(*b));
 	int64_t from_us = issue_clock_us();
-	rc code;
+	rc ret;
 
 	/* Now or never: from here on a certificate may exist. */
 	ISSUE_TRUST_OR_RETURN(op, b);
@@ -269,11 +269,11 @@ issue_journal(struct op *op)
 			issue_set(j, ASIDE_CANCEL,
 			    "cancelled before it was signed");
 	}
-	code = append(b, op_arena(op));
+	ret = append(b, op_arena(op));
 	b->phase_us[PHASE_JOURNAL] = issue_clock_us() - from_us;
-	if (code != RC_OK) {
+	if (ret != RC_OK) {
 		log_error("JOURNAL", "issuer %s: %s, nothing is signed",
-		    b->issuer_id, rc_name(code));
+		    b->issuer_id, rc_name(ret));
 		issue_set_all(b, ASIDE_RETRY,
 		    "the issuance journal of this worker's host cannot be "
 		    "written (CERTCTL_ISSUANCE_JOURNAL_DIR; a full disk?)");
@@ -288,14 +288,14 @@ sign_job(struct op *op, struct issue_batch *b, struct issue_job *j)
 {
 	struct span der;
 	char *pem;
-	rc code;
+	rc ret;
 
 	if (j->fate != ISSUE_OPEN)
 		return;
-	code = certbuild_sign(b->ca->builder, op_arena(op), j->tbs, &der);
-	if (code == RC_OK)
-		code = cert_to_pem(op_arena(op), der.p, der.len, &pem);
-	if (code != RC_OK) {
+	ret = certbuild_sign(b->ca->builder, op_arena(op), j->tbs, &der);
+	if (ret == RC_OK)
+		ret = cert_to_pem(op_arena(op), der.p, der.len, &pem);
+	if (ret != RC_OK) {
 		issue_set(j, ASIDE_RETRY, "the CA's key could not sign");
 		return;
 	}

@@ -155,7 +155,7 @@ outside_loaded(struct op *op)
 	struct issue_batch *b = batch(op);
 	struct outside *o = state(op);
 	const char *why = "", *order_state;
-	rc code;
+	rc ret;
 
 	if (op_rows(op) == 0) {
 		o->job->fate = ISSUE_LOST;
@@ -177,9 +177,9 @@ outside_loaded(struct op *op)
 	    .csr = &o->job->csr,
 	    .max_ttl_s = o->max_ttl_s,
 	};
-	code = b->outside->open(&b->env->issuer, op_arena(op),
+	ret = b->outside->open(&b->env->issuer, op_arena(op),
 	    op_text(op, 0, "config"), &o->order, &o->call, &why);
-	if (code != RC_OK)
+	if (ret != RC_OK)
 		return retry(op,
 		    op_printf(op, "the issuer cannot be used: %s", why));
 	op_extend(op, SEND_MS + b->outside->limit_ms(o->call) +
@@ -223,7 +223,7 @@ outside_placed(struct op *op)
 	struct issue_batch *b = batch(op);
 	struct outside *o = state(op);
 	int64_t took_ms = loop_now_ms(b->env->loop) - o->intent_ms;
-	rc code;
+	rc ret;
 
 	if (op_rows(op) == 0) {
 		o->job->fate = ISSUE_LOST;
@@ -241,12 +241,12 @@ outside_placed(struct op *op)
 		return aside(op, ASIDE_RELEASE, NULL);
 	}
 	o->has_answer = false;
-	code = b->outside->place(o->call, on_answer, o);
-	if (code != RC_OK) {
+	ret = b->outside->place(o->call, on_answer, o);
+	if (ret != RC_OK) {
 		o->job->is_open = false;
 		return aside(op, ASIDE_RETRY,
 		    op_printf(op, "the order could not be sent: %s",
-			rc_name(code)));
+			rc_name(ret)));
 	}
 	o->was_placed = true;
 	tell_waiting(op, true);
@@ -283,11 +283,11 @@ accept(struct op *op)
 	    .max_ttl_s = o->max_ttl_s,
 	};
 	const char *serial = "", *why = "";
-	rc code;
+	rc ret;
 
-	code = certresult_read(op_arena(op), &rules, o->answer.pem,
+	ret = certresult_read(op_arena(op), &rules, o->answer.pem,
 	    o->answer.len, result, &serial, &why);
-	if (code != RC_OK)
+	if (ret != RC_OK)
 		return wrong(op, serial, why);
 	fault_point("worker.outside.answered");
 	b->result = result;
@@ -332,15 +332,15 @@ outside_look_up(struct op *op)
 {
 	struct issue_batch *b = batch(op);
 	struct outside *o = state(op);
-	rc code;
+	rc ret;
 
 	ISSUE_TRUST_OR_RETURN(op, b);
 	o->has_answer = false;
-	code = b->outside->look_up(o->call, on_answer, o);
-	if (code != RC_OK)
+	ret = b->outside->look_up(o->call, on_answer, o);
+	if (ret != RC_OK)
 		return retry(op,
 		    op_printf(op, "the order could not be looked up: %s",
-			rc_name(code)));
+			rc_name(ret)));
 	tell_waiting(op, true);
 	return op_park(op, ISSUER_LOOK_UP_MS + ANSWER_SLACK_MS, outside_looked);
 }

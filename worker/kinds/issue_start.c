@@ -42,21 +42,21 @@ bool
 issue_read_csr(struct op *op, struct issue_job *j)
 {
 	const char *why = "";
-	rc code;
+	rc ret;
 
-	code = csr_parse(op_arena(op), j->csr_pem, strlen(j->csr_pem), &j->csr,
+	ret = csr_parse(op_arena(op), j->csr_pem, strlen(j->csr_pem), &j->csr,
 	    &why);
-	if (code != RC_OK) {
+	if (ret != RC_OK) {
 		issue_set(j, ASIDE_FAIL,
 		    op_printf(op, "the CSR is not usable: %s", why));
 		return false;
 	}
-	code = csr_verify(&j->csr);
-	if (code != RC_OK)
+	ret = csr_verify(&j->csr);
+	if (ret != RC_OK)
 		issue_set(j, ASIDE_FAIL,
 		    "the CSR's signature does not verify: it was not made "
 		    "with the key it carries");
-	return code == RC_OK;
+	return ret == RC_OK;
 }
 
 /* --- loading --- */

@@ -212,9 +212,9 @@ tasks_not_ended(struct op *op)
 {
 	struct tasks *ts = op_state(op, sizeof(*ts));
 	const struct db_error *e;
-	rc code = op_caught(op, &e);
+	rc ret = op_caught(op, &e);
 
-	if (is_worth_another_try(ts, code))
+	if (is_worth_another_try(ts, ret))
 		return op_sleep(op, rand_jitter(RETRY_MS, 25), tasks_end);
 	log_error("TASK-STUCK", "lease %s: its end can't be stored: %s %s",
 	    ts->lease_text, e->sqlstate, e->message);
@@ -266,9 +266,9 @@ tasks_not_written(struct op *op)
 {
 	struct tasks *ts = op_state(op, sizeof(*ts));
 	const struct db_error *e;
-	rc code = op_caught(op, &e);
+	rc ret = op_caught(op, &e);
 
-	if (is_worth_another_try(ts, code))
+	if (is_worth_another_try(ts, ret))
 		return op_sleep(op, rand_jitter(RETRY_MS, 25),
 		    tasks_write_failure);
 	log_error("TASK-STUCK", "%s: its failure can't be stored: %s %s",

@@ -44,7 +44,7 @@ pem_read(struct arena *a, const char *label, const char *pem, size_t len,
 	const char *end = pem + len, *begin, *body, *stop, *after;
 	size_t der_len;
 	uint8_t *der;
-	rc code;
+	rc ret;
 
 	begin = find_line(pem, end, "BEGIN ", label, &body);
 	if (!begin)
@@ -52,10 +52,10 @@ pem_read(struct arena *a, const char *label, const char *pem, size_t len,
 	stop = find_line(body, end, "END ", label, &after);
 	if (!stop)
 		return RC_INVALID;
-	code =
+	ret =
 	    enc_unbase64_lines(a, body, (size_t)(stop - body), &der, &der_len);
-	if (code != RC_OK)
-		return code;
+	if (ret != RC_OK)
+		return ret;
 	if (der_len == 0)
 		return RC_INVALID;
 	*out_der = (struct span){der, der_len};

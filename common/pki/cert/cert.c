@@ -21,13 +21,13 @@ cert_from_pem(const char *pem, size_t len, X509 **out)
 	struct arena *a;
 	const uint8_t *p;
 	X509 *x = NULL;
-	rc code;
+	rc ret;
 
 	if (len > BUNDLE_MAX)
 		return RC_INVALID;
 	a = arena_new();
-	code = pem_read(a, "CERTIFICATE", pem, len, &der, NULL);
-	if (code == RC_OK) {
+	ret = pem_read(a, "CERTIFICATE", pem, len, &der, NULL);
+	if (ret == RC_OK) {
 		p = der.p;
 		x = d2i_X509(NULL, &p, (long)der.len);
 		if (x && p != der.p + der.len) {
@@ -120,35 +120,35 @@ static rc
 read_fields(struct arena *a, X509 *x, struct cert_info *out)
 {
 	EVP_PKEY *key = X509_get0_pubkey(x);
-	rc code;
+	rc ret;
 
 	out->key_algorithm = key ? key_algorithm(key, &out->key_size) : "";
 	out->is_ca = (X509_get_extension_flags(x) & EXFLAG_CA) != 0;
-	code = cert_serial_hex(X509_get0_serialNumber(x), out->serial_hex);
-	if (code == RC_OK)
-		code = read_fingerprint(x, out->fingerprint_sha256);
-	if (code == RC_OK)
-		code = read_time(X509_get0_notBefore(x), &out->not_before_unix);
-	if (code == RC_OK)
-		code = read_time(X509_get0_notAfter(x), &out->not_after_unix);
-	if (code == RC_OK)
-		code = read_common_name(a, x, &out->common_name);
-	if (code == RC_OK)
-		code = read_issuer(a, x, &out->issuer_dn);
-	return code;
+	ret = cert_serial_hex(X509_get0_serialNumber(x), out->serial_hex);
+	if (ret == RC_OK)
+		ret = read_fingerprint(x, out->fingerprint_sha256);
+	if (ret == RC_OK)
+		ret = read_time(X509_get0_notBefore(x), &out->not_before_unix);
+	if (ret == RC_OK)
+		ret = read_time(X509_get0_notAfter(x), &out->not_after_unix);
+	if (ret == RC_OK)
+		ret = read_common_name(a, x, &out->common_name);
+	if (ret == RC_OK)
+		ret = read_issuer(a, x, &out->issuer_dn);
+	return ret;
 }
 
 rc
 cert_read(struct arena *a, X509 *x, struct cert_info *out)
 {
 	struct cert_info info = {0};
-	rc code;
+	rc ret;
 
-	code = read_fields(a, x, &info);
+	ret = read_fields(a, x, &info);
 	ERR_clear_error();
-	if (code == RC_OK)
+	if (ret == RC_OK)
 		*out = info;
-	return code;
+	return ret;
 }
 
 rc

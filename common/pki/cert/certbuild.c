@@ -74,11 +74,11 @@ load_aki(struct certbuild *b)
 	struct der_out w;
 	struct span id;
 	uint8_t computed[20], *mark;
-	rc code;
+	rc ret;
 
-	code = ca_key_id(b->ca, computed, &id);
-	if (code != RC_OK)
-		return code;
+	ret = ca_key_id(b->ca, computed, &id);
+	if (ret != RC_OK)
+		return ret;
 	der_out_init(&w, b->aki_room, sizeof(b->aki_room));
 	mark = der_mark(&w);
 	der_put_value(&w, DER_CONTEXT | 0, id);
@@ -152,12 +152,12 @@ probe(struct certbuild *b)
 	uint8_t sig[SIG_MAX];
 	size_t len = sizeof(sig);
 	EVP_MD_CTX *ctx;
-	rc code;
+	rc ret;
 	int ok = 0;
 
-	code = sign(b, (struct span){text, sizeof(text)}, sig, &len);
-	if (code != RC_OK)
-		return code;
+	ret = sign(b, (struct span){text, sizeof(text)}, sig, &len);
+	if (ret != RC_OK)
+		return ret;
 	ctx = EVP_MD_CTX_new();
 	if (ctx)
 		ok = EVP_DigestVerifyInit(ctx, NULL, alg_md(b->alg->md), NULL,
@@ -172,7 +172,7 @@ rc
 certbuild_new(X509 *ca, EVP_PKEY *key, struct certbuild **out)
 {
 	struct certbuild *b;
-	rc code = RC_INVALID;
+	rc ret = RC_INVALID;
 
 	if (can_sign_certificates(ca, key)) {
 		b = mem_zalloc(sizeof(*b));
@@ -180,20 +180,20 @@ certbuild_new(X509 *ca, EVP_PKEY *key, struct certbuild **out)
 		b->key = key;
 		(void)X509_up_ref(ca); /* only fails on a broken count */
 		(void)EVP_PKEY_up_ref(key);
-		code = load_issuer(b);
-		if (code == RC_OK)
-			code = load_aki(b);
-		if (code == RC_OK)
-			code = load_signer(b);
-		if (code == RC_OK)
-			code = probe(b);
-		if (code == RC_OK)
+		ret = load_issuer(b);
+		if (ret == RC_OK)
+			ret = load_aki(b);
+		if (ret == RC_OK)
+			ret = load_signer(b);
+		if (ret == RC_OK)
+			ret = probe(b);
+		if (ret == RC_OK)
 			*out = b;
 		else
 			certbuild_free(b);
 	}
 	ERR_clear_error();
-	return code;
+	return ret;
 }
 
 void
@@ -239,11 +239,11 @@ put_serial(struct der_out *w, const char *serial_hex)
 {
 	uint8_t bytes[SERIAL_BYTES];
 	size_t at = 0;
-	rc code;
+	rc ret;
 
-	code = enc_unhex(serial_hex, bytes, sizeof(bytes));
-	if (code != RC_OK)
-		return code;
+	ret = enc_unhex(serial_hex, bytes, sizeof(bytes));
+	if (ret != RC_OK)
+		return ret;
 	while (at < sizeof(bytes) && bytes[at] == 0)
 		at++;
 	if (at == sizeof(bytes))
@@ -263,22 +263,22 @@ put_tbs(struct certbuild *b, struct der_out *w, const struct leaf_spec *spec)
 {
 	static const uint8_t version_3[] = {0xa0, 0x03, 0x02, 0x01, 0x02};
 	uint8_t *mark = der_mark(w);
-	rc code;
+	rc ret;
 
 	/* Backwards, as der_out writes. */
-	code = leaf_ext_put(w, spec, b->aki);
-	if (code != RC_OK)
-		return code;
+	ret = leaf_ext_put(w, spec, b->aki);
+	if (ret != RC_OK)
+		return ret;
 	der_put_span(w, spec->csr->spki);
 	der_put_span(w, spec->csr->subject);
-	code = put_validity(w, spec);
-	if (code != RC_OK)
-		return code;
+	ret = put_validity(w, spec);
+	if (ret != RC_OK)
+		return ret;
 	der_put_span(w, b->issuer);
 	der_put_span(w, b->alg->der);
-	code = put_serial(w, spec->serial_hex);
-	if (code != RC_OK)
-		return code;
+	ret = put_serial(w, spec->serial_hex);
+	if (ret != RC_OK)
+		return ret;
 	der_put(w, version_3, sizeof(version_3));
 	der_put_head(w, DER_SEQUENCE, mark);
 	return RC_OK;
@@ -291,12 +291,12 @@ certbuild_tbs(struct certbuild *b, struct arena *a,
 	size_t room = 256 + b->issuer.len + spec->csr->subject.len +
 		      spec->csr->spki.len + leaf_ext_room(spec, b->aki);
 	struct der_out w;
-	rc code;
+	rc ret;
 
 	der_out_init(&w, arena_alloc(a, room), room);
-	code = put_tbs(b, &w, spec);
-	if (code != RC_OK)
-		return code;
+	ret = put_tbs(b, &w, spec);
+	if (ret != RC_OK)
+		return ret;
 	if (w.failed)
 		return RC_INTERNAL; /* leaf_ext_room is wrong */
 
@@ -311,11 +311,11 @@ certbuild_sign(struct certbuild *b, struct arena *a, struct span tbs,
 	size_t sig_len = SIG_MAX, room;
 	uint8_t sig[SIG_MAX], *mark;
 	struct der_out w;
-	rc code;
+	rc ret;
 
-	code = sign(b, tbs, sig, &sig_len);
-	if (code != RC_OK)
-		return code;
+	ret = sign(b, tbs, sig, &sig_len);
+	if (ret != RC_OK)
+		return ret;
 	room = tbs.len + sig_len + 64;
 	der_out_init(&w, arena_alloc(a, room), room);
 	mark = der_mark(&w);

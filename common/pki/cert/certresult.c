@@ -110,10 +110,10 @@ read_names(struct reading *r, const GENERAL_NAMES *names, struct san **out,
 		return refuse(r, "it has more than 100 alternative names");
 	sans = arena_alloc(r->a, ((size_t)n + 1) * sizeof(*sans));
 	for (int i = 0; i < n; i++) {
-		rc code =
+		rc ret =
 		    read_name(r->a, sk_GENERAL_NAME_value(names, i), &sans[i]);
 
-		if (code != RC_OK)
+		if (ret != RC_OK)
 			return refuse(r, "one of its alternative names is of a "
 					 "kind or form that was not asked for");
 	}
@@ -174,16 +174,16 @@ check_names(struct reading *r, X509 *x)
 	struct san *sans = NULL;
 	size_t n = 0;
 	int critical = -1;
-	rc code;
+	rc ret;
 
 	/* -1: there is none; otherwise NULL means twice, or not readable. */
 	names = X509_get_ext_d2i(x, NID_subject_alt_name, &critical, NULL);
 	if (!names && critical != -1)
 		return refuse(r, "its alternative names cannot be read");
-	code = read_names(r, names, &sans, &n);
+	ret = read_names(r, names, &sans, &n);
 	GENERAL_NAMES_free(names);
-	if (code != RC_OK)
-		return code;
+	if (ret != RC_OK)
+		return ret;
 	return compare_names(r, sans, n, r->out->info.common_name);
 }
 
@@ -258,21 +258,21 @@ static rc
 check_leaf(struct reading *r, X509 *x)
 {
 	struct cert_info *info = &r->out->info;
-	rc code;
+	rc ret;
 
-	code = cert_read(r->a, x, info);
-	if (code != RC_OK || is_zero(info->serial_hex))
+	ret = cert_read(r->a, x, info);
+	if (ret != RC_OK || is_zero(info->serial_hex))
 		return refuse(r, "its serial number, names or times cannot be "
 				 "read");
 	r->serial = arena_strdup(r->a, info->serial_hex);
 	if (info->is_ca)
 		return refuse(r, "it is a CA's certificate");
-	code = check_key(r, x);
-	if (code == RC_OK)
-		code = check_time(r);
-	if (code == RC_OK)
-		code = check_names(r, x);
-	return code;
+	ret = check_key(r, x);
+	if (ret == RC_OK)
+		ret = check_time(r);
+	if (ret == RC_OK)
+		ret = check_names(r, x);
+	return ret;
 }
 
 /* --- the text --- */
@@ -285,13 +285,13 @@ next_certificate(struct reading *r, struct span *rest, X509 **out_x,
 	struct span der = {0};
 	const uint8_t *p;
 	X509 *x;
-	rc code;
+	rc ret;
 
-	code = pem_read(r->a, "CERTIFICATE", (const char *)rest->p, rest->len,
+	ret = pem_read(r->a, "CERTIFICATE", (const char *)rest->p, rest->len,
 	    &der, rest);
-	if (code == RC_NOT_FOUND)
-		return code;
-	if (code != RC_OK)
+	if (ret == RC_NOT_FOUND)
+		return ret;
+	if (ret != RC_OK)
 		return refuse(r, "it is not PEM (CERTIFICATE)");
 	p = der.p;
 	x = d2i_X509(NULL, &p, (long)der.len);
@@ -310,14 +310,14 @@ read_chain(struct reading *r, struct span *rest)
 	const char *chain = "";
 	char *pem;
 	X509 *x;
-	rc code;
+	rc ret;
 
 	for (int n = 0;; n++) {
-		code = next_certificate(r, rest, &x, &pem);
-		if (code == RC_NOT_FOUND)
+		ret = next_certificate(r, rest, &x, &pem);
+		if (ret == RC_NOT_FOUND)
 			break;
-		if (code != RC_OK)
-			return code;
+		if (ret != RC_OK)
+			return ret;
 		X509_free(x);
 		if (n == CERTRESULT_CHAIN_MAX)
 			return refuse(r, "its chain has more than 8 "
@@ -334,19 +334,19 @@ read_all(struct reading *r, const char *pem, size_t len)
 	struct span rest = {(const uint8_t *)pem, len};
 	char *leaf;
 	X509 *x;
-	rc code;
+	rc ret;
 
 	if (len > CERTRESULT_PEM_MAX)
 		return refuse(r, "it is longer than 128 KiB");
-	code = next_certificate(r, &rest, &x, &leaf);
-	if (code == RC_NOT_FOUND)
+	ret = next_certificate(r, &rest, &x, &leaf);
+	if (ret == RC_NOT_FOUND)
 		return refuse(r, "there is no certificate in it (PEM)");
-	if (code != RC_OK)
-		return code;
-	code = check_leaf(r, x);
+	if (ret != RC_OK)
+		return ret;
+	ret = check_leaf(r, x);
 	X509_free(x);
 	r->out->leaf_pem = leaf;
-	return code == RC_OK ? read_chain(r, &rest) : code;
+	return ret == RC_OK ? read_chain(r, &rest) : ret;
 }
 
 rc
@@ -361,14 +361,14 @@ certresult_read(struct arena *a, const struct certresult_rules *rules,
 	    .out = &result,
 	    .serial = "",
 	};
-	rc code;
+	rc ret;
 
-	code = read_all(&r, pem, len);
+	ret = read_all(&r, pem, len);
 	ERR_clear_error();
 	*out_serial = r.serial;
-	if (code == RC_OK)
+	if (ret == RC_OK)
 		*out = result;
 	else
 		*out_why = r.why;
-	return code;
+	return ret;
 }

@@ -107,12 +107,12 @@ put_tbs(struct der_out *w, const struct certbuild_issuer *ca,
 {
 	static const uint8_t version_2 = 1;
 	uint8_t *mark = der_mark(w);
-	rc code;
+	rc ret;
 
 	put_extensions(w, ca, spec->number);
-	code = put_entries(w, spec);
-	if (code != RC_OK)
-		return code;
+	ret = put_entries(w, spec);
+	if (ret != RC_OK)
+		return ret;
 	if (!der_put_time(w, spec->next_update_unix) ||
 	    !der_put_time(w, spec->this_update_unix))
 		return RC_INVALID;
@@ -131,7 +131,7 @@ crl_tbs(const struct certbuild *b, struct arena *a, const struct crl_spec *spec,
 	size_t room =
 	    FIXED_ROOM + ca.name.len + ca.aki_ext.len + spec->n * ENTRY_ROOM;
 	struct der_out w;
-	rc code;
+	rc ret;
 
 	if (!ca.may_sign_crls)
 		return RC_FORBIDDEN;
@@ -139,9 +139,9 @@ crl_tbs(const struct certbuild *b, struct arena *a, const struct crl_spec *spec,
 	    spec->next_update_unix <= spec->this_update_unix)
 		return RC_INVALID;
 	der_out_init(&w, arena_alloc(a, room), room);
-	code = put_tbs(&w, &ca, spec);
-	if (code != RC_OK)
-		return code;
+	ret = put_tbs(&w, &ca, spec);
+	if (ret != RC_OK)
+		return ret;
 	/* There was room: what fails is a length past three octets. */
 	if (w.failed)
 		return RC_TOO_LARGE;

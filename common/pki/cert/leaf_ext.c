@@ -141,11 +141,11 @@ static rc
 put_ski(struct der_out *w, struct span spki)
 {
 	uint8_t id[KEY_ID_LEN], *mark = der_mark(w);
-	rc code;
+	rc ret;
 
-	code = leaf_ext_key_id(spki, id);
-	if (code != RC_OK)
-		return code;
+	ret = leaf_ext_key_id(spki, id);
+	if (ret != RC_OK)
+		return ret;
 	der_put_value(w, DER_OCTET_STRING, (struct span){id, sizeof(id)});
 	leaf_ext_wrap(w, oid_ski, false, mark);
 	return RC_OK;
@@ -239,23 +239,23 @@ leaf_ext_put(struct der_out *w, const struct leaf_spec *spec,
 {
 	uint8_t *mark = der_mark(w);
 	unsigned mask;
-	rc code;
+	rc ret;
 
-	code = eku_mask(spec->ekus, &mask);
-	if (code != RC_OK)
-		return code;
+	ret = eku_mask(spec->ekus, &mask);
+	if (ret != RC_OK)
+		return ret;
 	/* Backwards, as der_out writes. */
 	if (spec->must_staple)
 		put_must_staple(w);
-	code = put_crl_points(w, spec->crl_urls);
-	if (code == RC_OK)
-		code = put_san(w, spec->csr);
-	if (code != RC_OK)
-		return code;
+	ret = put_crl_points(w, spec->crl_urls);
+	if (ret == RC_OK)
+		ret = put_san(w, spec->csr);
+	if (ret != RC_OK)
+		return ret;
 	der_put_span(w, aki_ext);
-	code = put_ski(w, spec->csr->spki);
-	if (code != RC_OK)
-		return code;
+	ret = put_ski(w, spec->csr->spki);
+	if (ret != RC_OK)
+		return ret;
 	put_basic_constraints(w);
 	put_eku(w, mask);
 	put_key_usage(w, mask, spec->csr);

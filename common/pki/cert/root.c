@@ -82,14 +82,14 @@ certbuild_root(const char *common_name, int64_t not_before_unix,
 {
 	EVP_PKEY *key;
 	X509 *x;
-	rc code;
+	rc ret;
 
 	if (name_refuse_text(common_name, strlen(common_name)) ||
 	    not_after_unix <= not_before_unix)
 		return RC_INVALID;
-	code = key_new_p256(&key);
-	if (code != RC_OK)
-		return code;
+	ret = key_new_p256(&key);
+	if (ret != RC_OK)
+		return ret;
 	x = X509_new();
 	if (!x || !fill(x, key, common_name, not_before_unix, not_after_unix)) {
 		/* What is left to fail is a name longer than 64 letters. */

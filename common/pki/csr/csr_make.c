@@ -59,14 +59,14 @@ put_attributes(struct der_out *w, const struct request *r)
 {
 	static const uint8_t yes = 0xff;
 	uint8_t *attrs = der_mark(w), *names;
-	rc code;
+	rc ret;
 
 	if (r->nnames > 0) {
 		names = der_mark(w);
 		for (size_t i = r->nnames; i > 0; i--) {
-			code = put_name(w, r->names[i - 1]);
-			if (code != RC_OK)
-				return code;
+			ret = put_name(w, r->names[i - 1]);
+			if (ret != RC_OK)
+				return ret;
 		}
 		der_put_head(w, DER_SEQUENCE, names);
 		der_put_head(w, DER_OCTET_STRING, names);
@@ -103,11 +103,11 @@ put_info(struct der_out *w, const struct request *r)
 	static const uint8_t version = 0;
 	uint8_t *info = der_mark(w), *spki = NULL;
 	int spki_len;
-	rc code;
+	rc ret;
 
-	code = put_attributes(w, r);
-	if (code != RC_OK)
-		return code;
+	ret = put_attributes(w, r);
+	if (ret != RC_OK)
+		return ret;
 	spki_len = i2d_PUBKEY(r->key, &spki);
 	if (spki_len <= 0) {
 		ERR_clear_error();
@@ -145,19 +145,19 @@ build(const struct request *r, uint8_t *room, size_t cap, char **out_pem)
 	struct der_out w;
 	struct span info;
 	uint8_t *bits, *whole;
-	rc code;
+	rc ret;
 
 	/* The signed part first, in the lower half; then all of it. */
 	der_out_init(&w, room, cap / 2);
-	code = put_info(&w, r);
-	if (code != RC_OK)
-		return code;
+	ret = put_info(&w, r);
+	if (ret != RC_OK)
+		return ret;
 	info = der_out_span(&w);
 	if (info.len == 0)
 		return RC_TOO_LARGE;
-	code = sign(r, info, sig, &sig_len);
-	if (code != RC_OK)
-		return code;
+	ret = sign(r, info, sig, &sig_len);
+	if (ret != RC_OK)
+		return ret;
 
 	der_out_init(&w, room + cap / 2, cap - cap / 2);
 	bits = whole = der_mark(&w);

@@ -400,17 +400,17 @@ csr_parse(struct arena *a, const char *pem, size_t len, struct csr *out,
 	struct csr c = {0};
 	struct parse ps = {.a = a, .c = &c};
 	struct span rest = {0};
-	rc code;
+	rc ret;
 
 	if (len > CSR_PEM_MAX) {
 		*out_why = "the request is longer than 16384 bytes";
 		return RC_INVALID;
 	}
-	code = pem_read(a, "CERTIFICATE REQUEST", pem, len, &c.der, &rest);
-	if (code == RC_NOT_FOUND)
-		code = pem_read(a, "NEW CERTIFICATE REQUEST", pem, len, &c.der,
+	ret = pem_read(a, "CERTIFICATE REQUEST", pem, len, &c.der, &rest);
+	if (ret == RC_NOT_FOUND)
+		ret = pem_read(a, "NEW CERTIFICATE REQUEST", pem, len, &c.der,
 		    &rest);
-	if (code != RC_OK) {
+	if (ret != RC_OK) {
 		*out_why = "the request is not PEM (CERTIFICATE REQUEST)";
 		return RC_INVALID;
 	}

@@ -75,7 +75,7 @@ static rc
 verify(const struct csr *c, EVP_PKEY *key, const struct alg_sig *alg)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	rc code = RC_INVALID;
+	rc ret = RC_INVALID;
 	int ok;
 
 	if (!ctx)
@@ -85,9 +85,9 @@ verify(const struct csr *c, EVP_PKEY *key, const struct alg_sig *alg)
 		ok = EVP_DigestVerify(ctx, c->sig.p, c->sig.len, c->tbs.p,
 		    c->tbs.len);
 	if (ok == 1)
-		code = RC_OK;
+		ret = RC_OK;
 	EVP_MD_CTX_free(ctx);
-	return code;
+	return ret;
 }
 
 rc
@@ -95,15 +95,15 @@ csr_verify(const struct csr *c)
 {
 	const struct alg_sig *alg = alg_sig_find(c->sig_alg);
 	EVP_PKEY *key;
-	rc code = RC_INVALID;
+	rc ret = RC_INVALID;
 
 	if (!alg || strcmp(alg->key, c->key_algorithm) != 0)
 		return RC_INVALID;
 	key = key_of(c);
 	if (key)
-		code = verify(c, key, alg);
+		ret = verify(c, key, alg);
 	EVP_PKEY_free(key);
 	/* What OpenSSL says of foreign bytes is nobody's concern later. */
 	ERR_clear_error();
-	return code;
+	return ret;
 }

@@ -62,7 +62,7 @@ rc
 key_to_pem(const EVP_PKEY *key, struct secret **out)
 {
 	BIO *bio = BIO_new(BIO_s_secmem());
-	rc code = RC_CRYPTO;
+	rc ret = RC_CRYPTO;
 	char *text;
 	long len;
 	int ok;
@@ -73,11 +73,11 @@ key_to_pem(const EVP_PKEY *key, struct secret **out)
 	if (ok == 1) {
 		len = BIO_get_mem_data(bio, &text);
 		*out = secret_new(text, (size_t)len);
-		code = RC_OK;
+		ret = RC_OK;
 	}
 	BIO_free(bio); /* wipes: it is of the secure kind */
 	ERR_clear_error();
-	return code;
+	return ret;
 }
 
 const char *

@@ -141,13 +141,13 @@ seal(struct sealer *s, struct arena *a, const char *aad, const void *plain,
 {
 	const struct derived *d;
 	uint8_t *blob;
-	rc code;
+	rc ret;
 
 	if (len > PLAIN_MAX)
 		return RC_TOO_LARGE;
-	code = key_for_sealing(s, &d);
-	if (code != RC_OK)
-		return code;
+	ret = key_for_sealing(s, &d);
+	if (ret != RC_OK)
+		return ret;
 	blob = arena_alloc(a, HEAD_LEN + len + TAG_LEN);
 	blob[0] = VERSION;
 	memcpy(blob + 1, d->salt, SALT_LEN);
@@ -193,22 +193,22 @@ unseal(struct sealer *s, const char *aad, const uint8_t *blob, size_t len,
 	const struct derived *d;
 	uint8_t *plain;
 	size_t plain_len;
-	rc code;
+	rc ret;
 
 	if (len < HEAD_LEN + TAG_LEN || blob[0] != VERSION ||
 	    len > HEAD_LEN + PLAIN_MAX + TAG_LEN)
 		return RC_CRYPTO;
-	code = key_for(s, blob + 1, &d);
-	if (code != RC_OK)
-		return code;
+	ret = key_for(s, blob + 1, &d);
+	if (ret != RC_OK)
+		return ret;
 	plain_len = len - HEAD_LEN - TAG_LEN;
 	plain = mem_zalloc(plain_len + 1);
 	if (decrypt(s, d->key, aad, blob, plain, (int)plain_len))
 		*out = secret_new(plain, plain_len);
 	else
-		code = RC_CRYPTO;
+		ret = RC_CRYPTO;
 	mem_wipe(plain, plain_len);
 	free(plain);
 	ERR_clear_error();
-	return code;
+	return ret;
 }
