@@ -17,7 +17,7 @@ headers_alone() { # STATEMENTS HEADERS: lists of files; the enum of statements i
     xargs /usr/bin/python3 tools/sqlgen.py "$made/sql_gen.c" "$made/sql_gen.h" <"$1"
     # shellcheck disable=SC2086 # a list of words on purpose
     xargs -r -P "$(nproc)" -n 16 gcc -std=gnu11 -D_GNU_SOURCE -DCERTCTL_VERSION='"0"' -I. "-I$made" $cflags \
-        -fsyntax-only -x c <"$2" 2>>"$work/errors" || bad=1
+        -Werror -fsyntax-only -x c <"$2" 2>>"$work/errors" || bad=1
 }
 
 git ls-files '*.h' | while IFS= read -r header; do
