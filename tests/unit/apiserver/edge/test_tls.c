@@ -235,8 +235,8 @@ nobody_is_asked_for_a_passphrase(void)
 	make_spare("b.test");
 	f = fopen(spare_key, "w");
 	CHECK(made && f);
-	CHECK_INT(PEM_write_PrivateKey(f, made, EVP_aes_128_cbc(), NULL, 0, NULL,
-		      word),
+	CHECK_INT(PEM_write_PrivateKey(f, made, EVP_aes_128_cbc(), NULL, 0,
+		      NULL, word),
 	    1);
 	CHECK_INT(fclose(f), 0);
 	EVP_PKEY_free(made);
@@ -326,11 +326,9 @@ files_are_watched(void)
 	clean();
 }
 
-CHECK_MAIN(CHECK_ROW(only_tls_1_3_without_tickets),
-    CHECK_ROW(only_two_groups),
+CHECK_MAIN(CHECK_ROW(only_tls_1_3_without_tickets), CHECK_ROW(only_two_groups),
     CHECK_ROW(http_1_1_is_spoken_whatever_is_offered),
     CHECK_ROW(a_pair_that_is_none_does_not_start),
     CHECK_ROW(nobody_is_asked_for_a_passphrase),
     CHECK_ROW(a_connection_keeps_the_pair_it_began_with),
-    CHECK_ROW(a_bad_pair_leaves_the_old_one),
-    CHECK_ROW(files_are_watched))
+    CHECK_ROW(a_bad_pair_leaves_the_old_one), CHECK_ROW(files_are_watched))
