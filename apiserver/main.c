@@ -5,6 +5,7 @@
 
 #include "apiserver/assemble.h"
 #include "apiserver/edge/http_server.h"
+#include "apiserver/edge/peer.h"
 #include "apiserver/edge/tls.h"
 #include "apiserver/live/park.h"
 #include "common/base/enc.h"
@@ -35,6 +36,7 @@ struct server {
 	struct daemon *d;
 	struct api *api;
 	struct tls *tls;
+	struct peer_nets *trusted_proxies;
 	struct http_server *http;
 };
 
@@ -113,6 +115,21 @@ open_tls(struct server *s)
 }
 
 static rc
+read_proxies(struct server *s)
+{
+	const char *const *texts = cfg_list(s->d->cfg, "trusted_proxies");
+	const char *bad = "";
+	rc ret = peer_nets_new(texts, &s->trusted_proxies, &bad);
+
+	if (ret != RC_OK)
+		log_error("HTTP-PROXIES",
+		    "CERTCTL_TRUSTED_PROXIES: \"%s\" is neither an address nor "
+		    "a network such as 10.0.0.0/8",
+		    bad);
+	return ret;
+}
+
+static rc
 prepare(void *self, struct daemon *d)
 {
 	struct server *s = self;
@@ -120,6 +137,8 @@ prepare(void *self, struct daemon *d)
 
 	s->d = d;
 	ret = open_tls(s);
+	if (ret == RC_OK)
+		ret = read_proxies(s);
 	if (ret == RC_OK)
 		ret = api_new(d, &s->api);
 	return ret;
@@ -136,7 +155,7 @@ start(void *self, struct daemon *d)
 	    .max_per_address =
 		(size_t)cfg_int(d->cfg, "server_max_connections_per_address"),
 	    .max_body_memory = (size_t)cfg_int(d->cfg, "max_body_memory"),
-	    .trusted_proxies = cfg_list(d->cfg, "trusted_proxies"),
+	    .trusted_proxies = s->trusted_proxies,
 	};
 	rc ret;
 
@@ -197,6 +216,7 @@ finish(void *self, struct daemon *d)
 		log_error("LOOP", "the loop failed while stopping");
 	api_free(s->api);
 	tls_free(s->tls);
+	peer_nets_free(s->trusted_proxies);
 }
 
 int

@@ -29,7 +29,7 @@ log_request(const struct request *r)
 {
 	bool is_news = r->status >= 500 && r->conn && r->refusal.status == 0;
 	enum log_level level = is_news ? LOG_INFO : LOG_DEBUG;
-	char status[16], op[32], us[32];
+	char status[16], op[32], us[32], peer[PEER_TEXT_MAX];
 
 	if (!log_is_on(level))
 		return;
@@ -38,11 +38,12 @@ log_request(const struct request *r)
 	    (unsigned long long)(r->op ? op_id(r->op) : 0));
 	(void)snprintf(us, sizeof(us), "%lld",
 	    (long long)(clock_wall_us() - r->started_us));
+	peer_text(&r->peer, peer);
 	log_fields(level, "HTTP", r->conn ? "answered" : "client gone",
 	    "method", r->head.method, "route",
 	    r->match.route ? r->match.route->pattern : "-", "status", status,
 	    "us", us, "op", op, "request", r->id, "principal", r->principal.id,
-	    NULL);
+	    "peer", peer, NULL);
 }
 
 /* A body that nobody asked for.  It is skipped when it is here already; else
@@ -261,7 +262,6 @@ find_peer(const struct http_shared *s, struct request *r)
 	char all[HTTP1_HEAD_MAX];
 	size_t len = 0, n;
 
-	r->peer = r->conn->addr;
 	if (!peer_nets_have(s->trusted, &r->peer))
 		return;
 	for (size_t i = 0; i < r->head.nfields; i++) {
@@ -287,6 +287,7 @@ new_request(struct conn *c, const char *bytes, size_t len)
 	    request_new(c->server->api, &carrier, c, bytes, len);
 
 	r->mem = c->server->mem;
+	r->peer = c->addr;
 	c->request = r;
 	conn_move(c, CONN_RUNNING);
 	return r;

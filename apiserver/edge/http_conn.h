@@ -20,7 +20,7 @@ struct api;
 struct http_shared {
 	struct api *api;
 	struct bodymem *mem;
-	struct peer_nets *trusted;
+	const struct peer_nets *trusted;
 	bool is_stopping; /* each reply is its connection's last */
 };
 

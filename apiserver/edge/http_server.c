@@ -246,20 +246,6 @@ server_listen(struct http_server *s, const char *host, int port)
 
 /* --- life --- */
 
-static rc
-read_trusted(struct http_server *s, const char *const *texts)
-{
-	const char *bad = "";
-	rc ret = peer_nets_new(texts, &s->shared.trusted, &bad);
-
-	if (ret != RC_OK)
-		log_error("HTTP-PROXIES",
-		    "CERTCTL_TRUSTED_PROXIES: \"%s\" is neither an address nor "
-		    "a network such as 10.0.0.0/8",
-		    bad);
-	return ret;
-}
-
 rc
 http_server_new(struct api *api, struct tls *tls,
     const struct http_server_opts *opts, struct http_server **out)
@@ -281,6 +267,7 @@ http_server_new(struct api *api, struct tls *tls,
 
 	s->shared.api = api;
 	s->shared.mem = bodymem_new(api->loop, opts->max_body_memory);
+	s->shared.trusted = opts->trusted_proxies;
 	s->tls = tls;
 	s->max_conns = opts->max_conns;
 	s->max_per_address = opts->max_per_address;
@@ -288,9 +275,7 @@ http_server_new(struct api *api, struct tls *tls,
 	s->conns = conn_set_new(api->loop, &limits, &ops);
 	s->resume = timer_new(api->loop, on_resume, s);
 	s->patience = timer_new(api->loop, on_out_of_patience, s);
-	ret = read_trusted(s, opts->trusted_proxies);
-	if (ret == RC_OK)
-		ret = server_listen(s, opts->host, opts->port);
+	ret = server_listen(s, opts->host, opts->port);
 	if (ret != RC_OK) {
 		http_server_free(s);
 		return ret;
@@ -313,7 +298,6 @@ http_server_free(struct http_server *s)
 	timer_free(s->patience);
 	addrs_free(s->addrs);
 	bodymem_free(s->shared.mem);
-	peer_nets_free(s->shared.trusted);
 	free(s);
 }
 

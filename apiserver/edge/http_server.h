@@ -17,6 +17,7 @@
 #include "common/loop/loop.h"
 
 struct api;
+struct peer_nets;
 struct tls;
 struct http_server; /* defined in http_server.c */
 
@@ -26,8 +27,8 @@ struct http_server_opts {
 	size_t max_conns;
 	size_t max_per_address;
 	size_t max_body_memory;
-	/* Networks whose X-Forwarded-For is believed; NULL-terminated. */
-	const char *const *trusted_proxies;
+	/* Proxies whose X-Forwarded-For is believed; outlives the server. */
+	const struct peer_nets *trusted_proxies;
 };
 
 /* Listens.  RC_INVALID or RC_IO after a log line.  tls outlives *out. */

@@ -123,9 +123,9 @@ LEFT JOIN LATERAL audit_rows_of(b.epoch, b.from_xid, b.to_xid) AS r ON true
 LEFT JOIN LATERAL (SELECT count(*)::int AS leaf_index FROM audit_events o
     WHERE o.epoch = b.epoch AND o.xid >= b.from_xid AND (o.xid, o.seq) < (e.xid, e.seq)) AS i ON true;
 
--- The list that lies beside an event.
+-- The list that lies beside an event: characters of it from the first on.
 -- name: audit_attachment :many
-SELECT t.content
+SELECT substr(t.content, $4::int, $5::int) AS content
 FROM (SELECT o.details FROM audit_events o WHERE o.id = $1
     AND o.timestamp BETWEEN to_timestamp($2::bigint / 1000000.0) AND to_timestamp($3::bigint / 1000000.0) LIMIT 1) AS e
 JOIN audit_attachments t ON t.id = e.details ->> 'attachment_id';

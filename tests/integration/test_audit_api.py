@@ -176,6 +176,16 @@ def test_a_long_export_is_whole_and_waits_for_its_reader(trail):
                        "ORDER BY timestamp DESC LIMIT 1") == str(len(lines.splitlines()))
 
 
+@pytest.mark.parametrize("n", [1, 512 * 1024 - 1, 512 * 1024, 512 * 1024 + 1, 3 * 1024 * 1024])
+def test_a_long_attachment_comes_whole(trail, n):
+    """In pieces that end at characters, not bytes."""
+    content = ("é" + "0123456789" * 20) * (n // 201) + "x" * (n % 201)
+    trail.query("SELECT bulk_audit('bulk_renewal_initiated', 'tester', 'APIKey', '{}', %s)", content)
+    event = trail.value("SELECT id FROM audit_events WHERE resource_id = 'bulk' ORDER BY seq DESC LIMIT 1")
+    status, text = trail.api.get(f"{LIST}/{event}/attachment")
+    assert status == 200 and text == content
+
+
 def test_reading_is_not_exporting(trail):
     trail.query("INSERT INTO actor_roles (id, actor_id, actor_type, role_id, tenant_id) "
                 "VALUES ('ar-view', 'viewer', 'APIKey', 'r-viewer', 't-default') ON CONFLICT DO NOTHING")

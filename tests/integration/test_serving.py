@@ -1,0 +1,111 @@
+"""
+The life of the API process as clients see it: a new certificate without a
+restart, a stop that finishes what runs, clients that leave, proxies.
+"""
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from fleet import API_KEY, Fleet, clean_env, wait_for
+from rawtls import RawTls, ask
+
+HOST = "Host: localhost\r\n"
+HEALTH = f"GET /health HTTP/1.1\r\n{HOST}\r\n"
+AUTH = f"Authorization: Bearer {API_KEY}\r\n"
+
+
+@pytest.fixture(scope="module")
+def stack():
+    fleet = Fleet("serving")
+    try:
+        fleet.start_postgres(keep=True)
+        fleet.start_apiserver(CERTCTL_LOG_LEVEL="debug", CERTCTL_TRUSTED_PROXIES="127.0.0.0/8, 10.0.0.0/8")
+        yield fleet
+    finally:
+        fleet.close()
+    assert not fleet.alarms, "\n".join(fleet.alarms)
+
+
+def make_pair(directory, name):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", f"/CN={name}", "-keyout", directory / "next.key", "-out", directory / "next.pem"],
+                   check=True, capture_output=True, env=clean_env())
+
+
+def logged(stack, reply, what):
+    """A member of the log line of a request."""
+    found = wait_for(lambda: re.search(rf"request={reply[1]['x-request-id']}.*? {what}=\"?([^\s\"]*)", stack.processes["apiserver"].log()), 5,
+                     "the request's log line")
+    return found.group(1)
+
+
+def test_the_client_behind_a_proxy(stack):
+    assert logged(stack, ask(stack, HEALTH), "peer") == "127.0.0.1"
+    for said, peer in (("203.0.113.5", "203.0.113.5"), ("1.1.1.1, 203.0.113.5, 10.1.1.1", "203.0.113.5"), ("nonsense", "127.0.0.1")):
+        assert logged(stack, ask(stack, f"GET /health HTTP/1.1\r\n{HOST}X-Forwarded-For: {said}\r\n\r\n"), "peer") == peer
+    reply = ask(stack, f"GET /health HTTP/1.1\r\n{HOST}X-Forwarded-For: 203.0.113.5\r\nx-forwarded-for: 10.1.1.1\r\n\r\n")
+    assert logged(stack, reply, "peer") == "203.0.113.5"
+
+
+def test_a_client_that_leaves_ends_its_request(stack, new_agent):
+    agent, _ = new_agent()
+    with RawTls(stack) as c:
+        c.send(f"GET /api/v1/agents/{agent}/work?wait=30s HTTP/1.1\r\n{HOST}{AUTH}\r\n")
+        wait_for(lambda: ask(stack, HEALTH)[0] == 200, 5, "health")
+    wait_for(lambda: re.search(r'msg="client gone".*agents/\{id\}/work', stack.processes["apiserver"].log()), 5, "the request to end")
+
+
+def test_a_new_certificate_is_served_without_a_restart(stack):
+    tls = stack.dir / "tls"
+    old = (tls / "api.pem").read_bytes(), (tls / "api.key").read_bytes()
+    process = stack.processes["apiserver"]
+    serial = stack.served_serial(stack.api_port)
+    make_pair(tls, "next")
+    with RawTls(stack) as kept:
+        kept.send(HEALTH)
+        assert kept.reply()[0] == 200
+        # A key that does not fit is refused, and the old pair stays.
+        os.rename(tls / "next.key", tls / "api.key")
+        process.signal(signal.SIGHUP)
+        wait_for(lambda: "TLS-RELOAD-FAILED" in process.log(), 5, "the refusal")
+        assert stack.served_serial(stack.api_port) == serial
+        os.rename(tls / "next.pem", tls / "api.pem")
+        process.signal(signal.SIGHUP)
+        wait_for(lambda: stack.served_serial(stack.api_port) != serial, 10, "the new certificate")
+        kept.send(HEALTH)
+        assert kept.reply()[0] == 200
+    # Without a signal the files are looked at, too.
+    (tls / "api.key").write_bytes(old[1])
+    (tls / "api.pem").write_bytes(old[0])
+    wait_for(lambda: stack.served_serial(stack.api_port) == serial, 15, "the old certificate again")
+
+
+def test_a_stop_finishes_what_runs(stack):
+    process = stack.processes["apiserver"]
+    with RawTls(stack) as idle, RawTls(stack) as busy, RawTls(stack) as half:
+        for c in (idle, busy, half):
+            c.send(HEALTH)
+            assert c.reply()[0] == 200
+        body = '{"id":"t-last","name":"last"}'
+        busy.send(f"POST /api/v1/teams HTTP/1.1\r\n{HOST}{AUTH}Content-Length: {len(body)}\r\n\r\n{{")
+        half.send("GET /health HT")
+        process.ask_to_stop()
+        assert idle.ends()
+        busy.send(body[1:])
+        status, headers, _ = busy.reply()
+        assert status == 201 and headers["connection"] == "close" and busy.ends()
+        half.send("TP/1.1\r\n" + HOST + "\r\n")
+        status, headers, _ = half.reply()
+        assert status == 200 and headers["connection"] == "close" and half.ends()
+    assert process.wait_end(5) == 0
+    assert stack.value("SELECT count(*) FROM teams WHERE id = 't-last'") == 1
+
+
+@pytest.mark.parametrize("value", ["10.0.0.0/33", "proxy.example", "10.0.0.0/8, x"])
+def test_proxies_that_are_none_are_refused(stack, value):
+    process = stack.start_apiserver(wait=False, CERTCTL_TRUSTED_PROXIES=value)
+    assert process.wait_end(10) == 1
+    assert "CERTCTL_TRUSTED_PROXIES" in process.log() and value.split(", ")[-1] in process.log()
