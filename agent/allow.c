@@ -294,19 +294,20 @@ allow_plan(struct arena *a, const struct allow *w,
 {
 	const char **commands = expand(a, w->commands, kind->commands);
 	const char **dirs = expand(a, w->dirs, kind->dirs);
-	rc r;
+	rc ret;
 
-	r = check_path(a, w, dirs, "cert_path", plan->cert_path, out_why);
-	if (r == RC_OK)
-		r = check_path(a, w, dirs, "key_path", plan->key_path, out_why);
-	if (r == RC_OK && plan->chain_path)
-		r = check_path(a, w, dirs, "chain_path", plan->chain_path,
+	ret = check_path(a, w, dirs, "cert_path", plan->cert_path, out_why);
+	if (ret == RC_OK)
+		ret =
+		    check_path(a, w, dirs, "key_path", plan->key_path, out_why);
+	if (ret == RC_OK && plan->chain_path)
+		ret = check_path(a, w, dirs, "chain_path", plan->chain_path,
 		    out_why);
-	if (r == RC_OK)
-		r = check_command(a, commands, "validate_command",
+	if (ret == RC_OK)
+		ret = check_command(a, commands, "validate_command",
 		    plan->test_argv, out_why);
-	if (r == RC_OK)
-		r = check_command(a, commands, "reload_command",
+	if (ret == RC_OK)
+		ret = check_command(a, commands, "reload_command",
 		    plan->reload_argv, out_why);
-	return r;
+	return ret;
 }

@@ -132,11 +132,12 @@ call_api(struct op *op, const char *method, const char *path, const char *body,
 	    .timeout_ms = timeout_ms,
 	    .max_reply = REPLY_MAX,
 	};
-	rc r;
+	rc ret;
 
-	r = http_out_start(o->agent->http, &req, api_done, o, &o->http);
-	if (r != RC_OK)
-		return op_fail(op, r, "cannot start a request to %s", req.url);
+	ret = http_out_start(o->agent->http, &req, api_done, o, &o->http);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "cannot start a request to %s",
+		    req.url);
 	return op_park(op, timeout_ms + PARK_SLACK_MS, next);
 }
 
@@ -193,13 +194,13 @@ call_program(struct op *op, const char *const *argv, int64_t timeout_ms,
 	    .env_only = true,
 	    .timeout_ms = timeout_ms,
 	};
-	rc r;
+	rc ret;
 
-	r = spawn_run(o->agent->loop, &opts, program_done, o, &o->spawn);
-	if (r != RC_OK) {
+	ret = spawn_run(o->agent->loop, &opts, program_done, o, &o->spawn);
+	if (ret != RC_OK) {
 		o->spawn = NULL;
 		o->output = (struct call_output){
-		    .code = r,
+		    .code = ret,
 		    .text = op_printf(op, "cannot start %s", argv[0]),
 		};
 		return op_goto(op, next);
@@ -232,13 +233,13 @@ call_handshake(struct op *op, const char *host, int port,
     const char *server_name, int64_t timeout_ms, op_step *next)
 {
 	struct agent_op *o = op_owner(op);
-	rc r;
+	rc ret;
 
-	r = probe_start(o->agent->loop, host, port, server_name, timeout_ms,
+	ret = probe_start(o->agent->loop, host, port, server_name, timeout_ms,
 	    handshake_done, o, &o->probe);
-	if (r != RC_OK) {
+	if (ret != RC_OK) {
 		o->probe = NULL;
-		o->probed = (struct call_probe){.code = r,
+		o->probed = (struct call_probe){.code = ret,
 		    .error = "cannot start a handshake"};
 		return op_goto(op, next);
 	}

@@ -46,13 +46,13 @@ read_item(struct op *op, struct work *w, struct deploy *d, const char **out_why)
 {
 	struct arena *a = op_arena(op);
 	const struct cJSON *item, *config;
-	rc r;
+	rc ret;
 
 	if (w->is_resumed)
 		return install_journal_read(w->agent, a, w->target, &d->j);
-	r = json_parse(a, w->item_json, strlen(w->item_json), &item, out_why);
-	if (r != RC_OK)
-		return r;
+	ret = json_parse(a, w->item_json, strlen(w->item_json), &item, out_why);
+	if (ret != RC_OK)
+		return ret;
 	config = json_get(item, "target_config");
 	d->j.job = w->job;
 	d->j.certificate = w->certificate;
@@ -72,7 +72,7 @@ make_plan(struct op *op, struct deploy *d, const char **out_why)
 	const struct target_kind *kind = target_find(d->j.type);
 	struct arena *a = op_arena(op);
 	const struct cJSON *config;
-	rc r;
+	rc ret;
 
 	if (!kind) {
 		*out_why = op_printf(op,
@@ -81,17 +81,17 @@ make_plan(struct op *op, struct deploy *d, const char **out_why)
 		    d->j.type);
 		return RC_INVALID;
 	}
-	r = json_parse(a, d->j.config, strlen(d->j.config), &config, out_why);
-	if (r == RC_OK)
-		r = kind->plan(a, config, &d->plan, out_why);
-	if (r == RC_OK)
-		r = allow_plan(a, &agent_of(op)->allow, kind, &d->plan,
+	ret = json_parse(a, d->j.config, strlen(d->j.config), &config, out_why);
+	if (ret == RC_OK)
+		ret = kind->plan(a, config, &d->plan, out_why);
+	if (ret == RC_OK)
+		ret = allow_plan(a, &agent_of(op)->allow, kind, &d->plan,
 		    out_why);
-	if (r == RC_OK)
-		r = install_paths_of(a, d->plan.cert_path, d->plan.key_path,
+	if (ret == RC_OK)
+		ret = install_paths_of(a, d->plan.cert_path, d->plan.key_path,
 		    d->plan.chain_path, &d->paths, out_why);
-	if (r != RC_OK)
-		return r;
+	if (ret != RC_OK)
+		return ret;
 	d->paths.cert_mode = d->plan.cert_mode;
 	d->paths.key_mode = d->plan.key_mode;
 	return RC_OK;
@@ -103,12 +103,12 @@ deploy_start(struct op *op)
 	struct deploy *d = op_state(op, sizeof(*d));
 	struct work *w = agent_arg(op);
 	const char *why = "the install journal is not readable";
-	rc r;
+	rc ret;
 
 	d->seen = "";
 	d->prove_wait_ms = PROVE_RETRY_MIN_MS;
-	r = read_item(op, w, d, &why);
-	if (r != RC_OK && w->is_resumed) {
+	ret = read_item(op, w, d, &why);
+	if (ret != RC_OK && w->is_resumed) {
 		log_error("JOURNAL-BAD",
 		    "target %s: %s; removed, the server "
 		    "will give the job again",
@@ -116,9 +116,9 @@ deploy_start(struct op *op)
 		install_journal_clear(w->agent, w->target);
 		return op_done(op);
 	}
-	if (r == RC_OK)
-		r = make_plan(op, d, &why);
-	if (r != RC_OK)
+	if (ret == RC_OK)
+		ret = make_plan(op, d, &why);
+	if (ret != RC_OK)
 		return deploy_failed(op, why);
 	return op_goto(op, deploy_claim_dir);
 }
@@ -162,26 +162,26 @@ check_pair(struct op *op, struct deploy *d, const char *pem,
 	struct cert_info info;
 	EVP_PKEY *key;
 	X509 *x;
-	rc r;
+	rc ret;
 
 	*out_why = "the server's certificate is not readable";
-	r = cert_from_pem(pem, strlen(pem), &x);
-	if (r != RC_OK)
-		return r;
-	r = cert_read(op_arena(op), x, &info);
-	if (r == RC_OK)
-		r = key_from_pem(secret_bytes(key_pem), secret_len(key_pem),
+	ret = cert_from_pem(pem, strlen(pem), &x);
+	if (ret != RC_OK)
+		return ret;
+	ret = cert_read(op_arena(op), x, &info);
+	if (ret == RC_OK)
+		ret = key_from_pem(secret_bytes(key_pem), secret_len(key_pem),
 		    &key);
-	if (r != RC_OK) {
+	if (ret != RC_OK) {
 		X509_free(x);
-		return r;
+		return ret;
 	}
-	r = cert_match_key(x, key);
+	ret = cert_match_key(x, key);
 	EVP_PKEY_free(key);
 	X509_free(x);
 	*out_why = "the certificate is not for the key this agent holds";
 	d->j.fingerprint = arena_strdup(op_arena(op), info.fingerprint_sha256);
-	return r;
+	return ret;
 }
 
 /* What to go back to when the new version does not serve. */
@@ -191,13 +191,13 @@ find_previous(struct op *op, struct work *w, struct deploy *d,
 {
 	struct arena *a = op_arena(op);
 	struct install_journal old;
-	rc r;
+	rc ret;
 
-	r = install_current(a, &d->paths, &d->j.previous);
-	if (r != RC_OK) {
+	ret = install_current(a, &d->paths, &d->j.previous);
+	if (ret != RC_OK) {
 		*out_why = op_printf(op, "cannot read %s/current: %s",
 		    d->paths.dir, strerror(errno));
-		return r;
+		return ret;
 	}
 	if (strcmp(d->j.previous, target) != 0)
 		return RC_OK;
@@ -217,33 +217,33 @@ stage_and_switch(struct op *op, struct work *w, struct deploy *d,
 {
 	struct arena *a = op_arena(op);
 	const char *target = arena_printf(a, "v/%s", d->j.version);
-	rc r;
+	rc ret;
 
-	r = keystore_hold(w->agent, d->j.version, d->paths.dir);
-	if (r != RC_OK) {
+	ret = keystore_hold(w->agent, d->j.version, d->paths.dir);
+	if (ret != RC_OK) {
 		*out_why =
 		    op_printf(op, "cannot note where the key is used: %s",
-			r == RC_IO ? strerror(errno) : rc_name(r));
-		return r;
+			ret == RC_IO ? strerror(errno) : rc_name(ret));
+		return ret;
 	}
-	r = install_stage(a, &d->paths, d->j.version, pem, key_pem, out_why);
-	if (r == RC_OK)
-		r = install_adopt(a, &d->paths, out_why);
+	ret = install_stage(a, &d->paths, d->j.version, pem, key_pem, out_why);
+	if (ret == RC_OK)
+		ret = install_adopt(a, &d->paths, out_why);
 	fault_point("agent.install.staged");
-	if (r == RC_OK)
-		r = find_previous(op, w, d, target, out_why);
-	if (r != RC_OK)
-		return r;
-	r = install_journal_write(w->agent, &d->j);
-	if (r != RC_OK) {
+	if (ret == RC_OK)
+		ret = find_previous(op, w, d, target, out_why);
+	if (ret != RC_OK)
+		return ret;
+	ret = install_journal_write(w->agent, &d->j);
+	if (ret != RC_OK) {
 		*out_why = op_printf(op, "cannot write the install journal: %s",
-		    r == RC_IO ? strerror(errno) : rc_name(r));
-		return r;
+		    ret == RC_IO ? strerror(errno) : rc_name(ret));
+		return ret;
 	}
 	fault_point("agent.install.journalled");
-	r = install_switch(a, &d->paths, target, out_why);
+	ret = install_switch(a, &d->paths, target, out_why);
 	fault_point("agent.install.switched");
-	return r;
+	return ret;
 }
 
 static enum op_next
@@ -254,7 +254,7 @@ deploy_fetched(struct op *op)
 	struct work *w = agent_arg(op);
 	const char *pem = NULL, *version = NULL, *why = "";
 	struct secret *key_pem;
-	rc r;
+	rc ret;
 
 	if (w->agent->is_retired || w->agent->is_stopping)
 		return op_done(op);
@@ -268,17 +268,17 @@ deploy_fetched(struct op *op)
 				 : "the server's answer holds no certificate");
 	if (json_str(reply->json, "version_id", 128, &version) == RC_OK)
 		d->j.version = version;
-	r = keystore_pem_of_version(w->agent, d->j.version, &key_pem);
-	if (r != RC_OK)
+	ret = keystore_pem_of_version(w->agent, d->j.version, &key_pem);
+	if (ret != RC_OK)
 		return deploy_failed(op, op_printf(op,
 					     "this agent holds no "
 					     "private key for version %s",
 					     d->j.version));
-	r = check_pair(op, d, pem, key_pem, &why);
-	if (r == RC_OK)
-		r = stage_and_switch(op, w, d, pem, key_pem, &why);
+	ret = check_pair(op, d, pem, key_pem, &why);
+	if (ret == RC_OK)
+		ret = stage_and_switch(op, w, d, pem, key_pem, &why);
 	secret_free(key_pem);
-	if (r != RC_OK)
+	if (ret != RC_OK)
 		return deploy_failed(op, why);
 	return op_goto(op, deploy_test);
 }
@@ -289,12 +289,12 @@ deploy_test(struct op *op)
 	struct deploy *d = op_state(op, sizeof(*d));
 	const char *target = op_printf(op, "v/%s", d->j.version);
 	const char *why = "cannot read what is current";
-	rc r;
+	rc ret;
 
 	op_extend(op, DEPLOY_STEP_LIMIT_MS);
 	/* A resumed install may have died before or in its switch. */
-	r = install_switch(op_arena(op), &d->paths, target, &why);
-	if (r != RC_OK)
+	ret = install_switch(op_arena(op), &d->paths, target, &why);
+	if (ret != RC_OK)
 		return deploy_failed(op, why);
 	if (!d->plan.test_argv[0])
 		return op_goto(op, deploy_reload);

@@ -49,34 +49,34 @@ make_csr(struct op *op, struct work *w, const char **out_pem,
 	size_t n = 0;
 	EVP_PKEY *key;
 	char *pem;
-	rc r;
+	rc ret;
 
 	*out_why = "the work item is not as expected";
-	r = json_parse(a, w->item_json, strlen(w->item_json), &item, out_why);
-	if (r == RC_OK)
-		r = json_str(item, "common_name", 253, &common_name);
-	if (r != RC_OK)
-		return r;
-	r = json_str_list(a, item, "sans", SANS_MAX, 255, &sans, &n);
-	if (r == RC_INVALID)
-		return r;
-	r = keystore_key(w->agent, w->job, &key);
-	if (r != RC_OK) {
+	ret = json_parse(a, w->item_json, strlen(w->item_json), &item, out_why);
+	if (ret == RC_OK)
+		ret = json_str(item, "common_name", 253, &common_name);
+	if (ret != RC_OK)
+		return ret;
+	ret = json_str_list(a, item, "sans", SANS_MAX, 255, &sans, &n);
+	if (ret == RC_INVALID)
+		return ret;
+	ret = keystore_key(w->agent, w->job, &key);
+	if (ret != RC_OK) {
 		*out_why = op_printf(op, "cannot store the private key: %s",
-		    r == RC_IO ? strerror(errno) : rc_name(r));
-		return r;
+		    ret == RC_IO ? strerror(errno) : rc_name(ret));
+		return ret;
 	}
-	r = csr_make(a, key, common_name, sans, n, &pem);
+	ret = csr_make(a, key, common_name, sans, n, &pem);
 	EVP_PKEY_free(key);
-	if (r == RC_OK) {
-		r = keystore_mark(w->agent, w->job, w->certificate, pem);
+	if (ret == RC_OK) {
+		ret = keystore_mark(w->agent, w->job, w->certificate, pem);
 		*out_why = op_printf(op, "cannot remember the request: %s",
 		    strerror(errno));
 		*out_pem = pem;
 	} else {
 		*out_why = "the certificate's names do not make a CSR";
 	}
-	return r;
+	return ret;
 }
 
 enum op_next
@@ -87,10 +87,10 @@ enrol_start(struct op *op)
 	struct json_w json;
 	struct buf body;
 	const char *pem;
-	rc r;
+	rc ret;
 
-	r = make_csr(op, w, &pem, &e->failure);
-	if (r != RC_OK)
+	ret = make_csr(op, w, &pem, &e->failure);
+	if (ret != RC_OK)
 		return op_goto(op, enrol_report);
 	buf_init(&body, 0);
 	json_w_init(&json, &body);

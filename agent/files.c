@@ -43,7 +43,7 @@ files_write(int dir_fd, const char *name, const void *bytes, size_t len,
 {
 	char temp[512];
 	int fd, n, saved;
-	rc r;
+	rc ret;
 
 	n = snprintf(temp, sizeof(temp), "%s.tmp", name);
 	if (n < 0 || (size_t)n >= sizeof(temp))
@@ -53,19 +53,19 @@ files_write(int dir_fd, const char *name, const void *bytes, size_t len,
 	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return RC_IO;
-	r = write_all(fd, bytes, len);
-	if (r == RC_OK && fchmod(fd, mode) != 0)
-		r = RC_IO;
-	if (r == RC_OK && renameat(dir_fd, temp, dir_fd, name) != 0)
-		r = RC_IO;
-	if (r == RC_OK && fsync(dir_fd) != 0)
-		r = RC_IO;
+	ret = write_all(fd, bytes, len);
+	if (ret == RC_OK && fchmod(fd, mode) != 0)
+		ret = RC_IO;
+	if (ret == RC_OK && renameat(dir_fd, temp, dir_fd, name) != 0)
+		ret = RC_IO;
+	if (ret == RC_OK && fsync(dir_fd) != 0)
+		ret = RC_IO;
 	saved = errno;
 	close(fd);
-	if (r != RC_OK)
+	if (ret != RC_OK)
 		(void)unlinkat(dir_fd, temp, 0);
 	errno = saved;
-	return r;
+	return ret;
 }
 
 rc

@@ -160,19 +160,19 @@ static rc
 take(const struct own_dir *d, int *out_fd)
 {
 	int fd;
-	rc r;
+	rc ret;
 
 	if (mkdir(d->path, 0700) != 0 && errno != EEXIST)
 		return cannot_open(d);
 	fd = open_dir(d->path);
 	if (fd < 0)
 		return cannot_open(d);
-	r = check_owner(d, fd);
-	if (r == RC_OK)
-		r = check_content(d, fd);
-	if (r != RC_OK) {
+	ret = check_owner(d, fd);
+	if (ret == RC_OK)
+		ret = check_content(d, fd);
+	if (ret != RC_OK) {
 		close(fd);
-		return r;
+		return ret;
 	}
 	*out_fd = fd;
 	return RC_OK;
@@ -233,44 +233,44 @@ rc
 home_open(struct agent *a)
 {
 	struct own_dir state, keys;
-	rc r;
+	rc ret;
 
 	describe(a, &state, &keys);
-	r = take(&state, &a->state_dir_fd);
-	if (r == RC_OK)
-		r = take(&keys, &a->key_dir_fd);
-	if (r == RC_OK)
-		r = lock_dir(&keys, a->key_dir_fd);
-	if (r == RC_OK)
-		r = open_journal(a, &state);
-	return r;
+	ret = take(&state, &a->state_dir_fd);
+	if (ret == RC_OK)
+		ret = take(&keys, &a->key_dir_fd);
+	if (ret == RC_OK)
+		ret = lock_dir(&keys, a->key_dir_fd);
+	if (ret == RC_OK)
+		ret = open_journal(a, &state);
+	return ret;
 }
 
 static rc
 check_one(const struct own_dir *d)
 {
 	int fd = open_dir(d->path);
-	rc r;
+	rc ret;
 
 	if (fd < 0)
 		return errno == ENOENT ? RC_OK : cannot_open(d);
-	r = check_owner(d, fd);
-	if (r == RC_OK)
-		r = check_content(d, fd);
+	ret = check_owner(d, fd);
+	if (ret == RC_OK)
+		ret = check_content(d, fd);
 	close(fd);
-	return r;
+	return ret;
 }
 
 rc
 home_check(const struct agent *a)
 {
 	struct own_dir state, keys;
-	rc r, s;
+	rc ret, s;
 
 	describe(a, &state, &keys);
-	r = check_one(&state);
+	ret = check_one(&state);
 	s = check_one(&keys);
-	return r != RC_OK ? r : s;
+	return ret != RC_OK ? ret : s;
 }
 
 static void

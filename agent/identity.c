@@ -31,7 +31,7 @@ identity_save(struct agent *a)
 {
 	struct json_w w;
 	struct buf b;
-	rc r;
+	rc ret;
 
 	buf_init(&b, IDENTITY_MAX);
 	json_w_init(&w, &b);
@@ -39,10 +39,10 @@ identity_save(struct agent *a)
 	json_w_kv(&w, "api_key", a->api_key);
 	json_w_kv_opt(&w, "id", a->id);
 	json_w_close(&w, '}');
-	r = files_write(a->state_dir_fd, IDENTITY, b.data, b.len, 0600);
+	ret = files_write(a->state_dir_fd, IDENTITY, b.data, b.len, 0600);
 	mem_wipe(b.data, b.len);
 	buf_fini(&b);
-	return r;
+	return ret;
 }
 
 static rc
@@ -53,15 +53,15 @@ identity_read(struct agent *a)
 	const struct cJSON *o;
 	char *text = NULL;
 	size_t len = 0;
-	rc r;
+	rc ret;
 
-	r = files_read(scratch, a->state_dir_fd, IDENTITY, IDENTITY_MAX, &text,
-	    &len);
-	if (r == RC_OK)
-		r = json_parse(scratch, text, len, &o, &why);
-	if (r == RC_OK)
-		r = json_str(o, "api_key", sizeof(a->api_key) - 1, &key);
-	if (r == RC_OK) {
+	ret = files_read(scratch, a->state_dir_fd, IDENTITY, IDENTITY_MAX,
+	    &text, &len);
+	if (ret == RC_OK)
+		ret = json_parse(scratch, text, len, &o, &why);
+	if (ret == RC_OK)
+		ret = json_str(o, "api_key", sizeof(a->api_key) - 1, &key);
+	if (ret == RC_OK) {
 		/* Absent until the registration was answered. */
 		IGNORE_RESULT(json_str(o, "id", sizeof(a->id) - 1, &id));
 		snprintf(a->api_key, sizeof(a->api_key), "%s", key);
@@ -70,7 +70,7 @@ identity_read(struct agent *a)
 	if (text)
 		mem_wipe(text, len);
 	arena_free(scratch);
-	return r;
+	return ret;
 }
 
 static rc
@@ -122,7 +122,7 @@ identity_load(struct agent *a, bool *out_registered)
 {
 	const char *id = cfg_str(a->cfg, "agent_id");
 	const char *key = cfg_str(a->cfg, "api_key");
-	rc r;
+	rc ret;
 
 	if (id[0] && key[0]) {
 		snprintf(a->id, sizeof(a->id), "%s", id);
@@ -130,17 +130,17 @@ identity_load(struct agent *a, bool *out_registered)
 		*out_registered = true;
 		return RC_OK;
 	}
-	r = identity_check(a);
-	if (r != RC_OK)
-		return r;
+	ret = identity_check(a);
+	if (ret != RC_OK)
+		return ret;
 	if (faccessat(a->state_dir_fd, IDENTITY, F_OK, AT_SYMLINK_NOFOLLOW) !=
 		0 &&
 	    errno == ENOENT)
-		r = identity_make(a);
+		ret = identity_make(a);
 	else
-		r = identity_read(a);
-	if (r != RC_OK)
-		return cannot_use(a, r);
+		ret = identity_read(a);
+	if (ret != RC_OK)
+		return cannot_use(a, ret);
 	*out_registered = a->id[0] != '\0';
 	return RC_OK;
 }
@@ -219,12 +219,12 @@ register_keep(struct op *op, const char *id)
 {
 	struct registration *g = agent_arg(op);
 	struct agent *a = g->agent;
-	rc r;
+	rc ret;
 
 	snprintf(a->id, sizeof(a->id), "%s", id);
 	memcpy(a->api_key, g->key, sizeof(a->api_key));
-	r = identity_save(a);
-	if (r != RC_OK) {
+	ret = identity_save(a);
+	if (ret != RC_OK) {
 		a->id[0] = '\0';
 		return register_refused(op,
 		    op_printf(op,
@@ -232,7 +232,7 @@ register_keep(struct op *op, const char *id)
 			" cannot be written: %s; mend that and start again, "
 			"it will be the same agent",
 			id, cfg_str(a->cfg, "state_dir"),
-			r == RC_IO ? strerror(errno) : rc_name(r)));
+			ret == RC_IO ? strerror(errno) : rc_name(ret)));
 	}
 	log_info("REGISTERED", "as %s, id %s", a->name, a->id);
 	return op_done(op);

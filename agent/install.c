@@ -132,35 +132,35 @@ write_pair(const char *path, const struct install_paths *p,
 {
 	const char *chain = strstr(fullchain, PEM_END);
 	int fd;
-	rc r;
+	rc ret;
 
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return RC_IO;
-	r = files_write(fd, KEY_FILE, key, key_len, p->key_mode);
-	if (r == RC_OK)
-		r = files_write(fd, CERT_FILE, fullchain, strlen(fullchain),
+	ret = files_write(fd, KEY_FILE, key, key_len, p->key_mode);
+	if (ret == RC_OK)
+		ret = files_write(fd, CERT_FILE, fullchain, strlen(fullchain),
 		    p->cert_mode);
-	if (r == RC_OK && chain) {
+	if (ret == RC_OK && chain) {
 		chain += strlen(PEM_END);
 		chain += strspn(chain, "\r\n");
-		r = files_write(fd, CHAIN_FILE, chain, strlen(chain),
+		ret = files_write(fd, CHAIN_FILE, chain, strlen(chain),
 		    p->cert_mode);
 	}
 	close(fd);
-	return r;
+	return ret;
 }
 
 static rc
 make_dirs(struct arena *a, const struct install_paths *p, const char **out_why)
 {
-	rc r;
+	rc ret;
 
-	r = files_mkdir(p->dir, 0755);
-	if (r != RC_OK)
+	ret = files_mkdir(p->dir, 0755);
+	if (ret != RC_OK)
 		return fail(a, out_why, "cannot make", p->dir);
-	r = files_mkdir(in_dir(a, p, "v"), 0755);
-	if (r != RC_OK)
+	ret = files_mkdir(in_dir(a, p, "v"), 0755);
+	if (ret != RC_OK)
 		return fail(a, out_why, "cannot make", in_dir(a, p, "v"));
 	return RC_OK;
 }
@@ -173,37 +173,37 @@ stage(struct arena *a, const struct install_paths *p, const char *version,
 	const char *final = arena_printf(a, "%s/v/%s", p->dir, version);
 	const char *temp = arena_printf(a, "%s.tmp", final);
 	struct stat st;
-	rc r;
+	rc ret;
 
 	if (!is_version_name(version)) {
 		*out_why = arena_printf(a,
 		    "\"%s\" cannot be the name of a version", version);
 		return RC_INVALID;
 	}
-	r = make_dirs(a, p, out_why);
-	if (r != RC_OK)
-		return r;
+	ret = make_dirs(a, p, out_why);
+	if (ret != RC_OK)
+		return ret;
 	if (stat(final, &st) == 0)
 		return RC_OK; /* it was renamed into place whole */
 	remove_version(temp);
 	if (mkdir(temp, 0755) != 0)
 		return fail(a, out_why, "cannot make", temp);
-	r = write_pair(temp, p, fullchain, key, key_len);
-	if (r == RC_OK)
-		r = files_sync_dir(temp);
-	if (r != RC_OK) {
-		r = fail(a, out_why, "cannot write into", temp);
+	ret = write_pair(temp, p, fullchain, key, key_len);
+	if (ret == RC_OK)
+		ret = files_sync_dir(temp);
+	if (ret != RC_OK) {
+		ret = fail(a, out_why, "cannot write into", temp);
 		remove_version(temp);
-		return r;
+		return ret;
 	}
 	fault_point("agent.install.written");
 	if (rename(temp, final) != 0) {
-		r = fail(a, out_why, "cannot rename to", final);
+		ret = fail(a, out_why, "cannot rename to", final);
 		remove_version(temp);
-		return r;
+		return ret;
 	}
-	r = files_sync_dir(in_dir(a, p, "v"));
-	if (r != RC_OK)
+	ret = files_sync_dir(in_dir(a, p, "v"));
+	if (ret != RC_OK)
 		return fail(a, out_why, "cannot sync", in_dir(a, p, "v"));
 	return RC_OK;
 }
@@ -240,7 +240,7 @@ link_path(struct arena *a, const struct install_paths *p, const char *path,
 	const char *want = arena_printf(a, "%s/current/%s", p->dir, file);
 	char have[PATH_MAX];
 	ssize_t n;
-	rc r;
+	rc ret;
 
 	if (strcmp(path, want) == 0)
 		return RC_OK;
@@ -248,8 +248,8 @@ link_path(struct arena *a, const struct install_paths *p, const char *path,
 	if (n > 0 && (size_t)n == strlen(want) &&
 	    memcmp(have, want, (size_t)n) == 0)
 		return RC_OK;
-	r = files_symlink(want, path);
-	if (r != RC_OK)
+	ret = files_symlink(want, path);
+	if (ret != RC_OK)
 		return fail(a, out_why, "cannot link", path);
 	return RC_OK;
 }
@@ -257,16 +257,16 @@ link_path(struct arena *a, const struct install_paths *p, const char *path,
 static rc
 link_paths(struct arena *a, const struct install_paths *p, const char **out_why)
 {
-	rc r = RC_OK;
+	rc ret = RC_OK;
 
 	if (!p->is_direct) {
-		r = link_path(a, p, p->cert_path, CERT_FILE, out_why);
-		if (r == RC_OK)
-			r = link_path(a, p, p->key_path, KEY_FILE, out_why);
+		ret = link_path(a, p, p->cert_path, CERT_FILE, out_why);
+		if (ret == RC_OK)
+			ret = link_path(a, p, p->key_path, KEY_FILE, out_why);
 	}
-	if (r == RC_OK && p->chain_path)
-		r = link_path(a, p, p->chain_path, CHAIN_FILE, out_why);
-	return r;
+	if (ret == RC_OK && p->chain_path)
+		ret = link_path(a, p, p->chain_path, CHAIN_FILE, out_why);
+	return ret;
 }
 
 rc
@@ -276,12 +276,12 @@ install_adopt(struct arena *a, const struct install_paths *p,
 	const char *current;
 	char *cert, *key;
 	size_t cert_len, key_len;
-	rc r;
+	rc ret;
 
 	if (p->is_direct)
 		return RC_OK;
-	r = install_current(a, p, &current);
-	if (r != RC_OK)
+	ret = install_current(a, p, &current);
+	if (ret != RC_OK)
 		return fail(a, out_why, "cannot read", p->dir);
 	/* An adoption that was cut off between its two links: both must be
 	 * links before current moves, or the next version would be seen with
@@ -296,10 +296,10 @@ install_adopt(struct arena *a, const struct install_paths *p,
 		return RC_OK;
 	if (files_read_path(a, p->key_path, PAIR_MAX, &key, &key_len) != RC_OK)
 		return RC_OK;
-	r = stage(a, p, "adopted", cert, key, key_len, out_why);
+	ret = stage(a, p, "adopted", cert, key, key_len, out_why);
 	mem_wipe(key, key_len);
-	if (r != RC_OK)
-		return r;
+	if (ret != RC_OK)
+		return ret;
 	return install_switch(a, p, "v/adopted", out_why);
 }
 
@@ -307,10 +307,10 @@ rc
 install_switch(struct arena *a, const struct install_paths *p,
     const char *target, const char **out_why)
 {
-	rc r;
+	rc ret;
 
-	r = files_symlink(target, in_dir(a, p, "current"));
-	if (r != RC_OK)
+	ret = files_symlink(target, in_dir(a, p, "current"));
+	if (ret != RC_OK)
 		return fail(a, out_why, "cannot switch",
 		    in_dir(a, p, "current"));
 	return link_paths(a, p, out_why);
@@ -324,22 +324,22 @@ install_is_usable(struct arena *a, const struct install_paths *p,
 	char *pem;
 	size_t len;
 	X509 *x;
-	rc r;
+	rc ret;
 
 	if (target[0] == '\0' ||
 	    access(arena_printf(a, "%s/%s/" KEY_FILE, p->dir, target), F_OK))
 		return false;
-	r = files_read(a, AT_FDCWD,
+	ret = files_read(a, AT_FDCWD,
 	    arena_printf(a, "%s/%s/" CERT_FILE, p->dir, target), PAIR_MAX, &pem,
 	    &len);
-	if (r != RC_OK)
+	if (ret != RC_OK)
 		return false;
-	r = cert_from_pem(pem, len, &x);
-	if (r != RC_OK)
+	ret = cert_from_pem(pem, len, &x);
+	if (ret != RC_OK)
 		return false;
-	r = cert_read(a, x, &info);
+	ret = cert_read(a, x, &info);
 	X509_free(x);
-	return r == RC_OK && info.not_after_unix > clock_wall_us() / 1000000;
+	return ret == RC_OK && info.not_after_unix > clock_wall_us() / 1000000;
 }
 
 struct version {

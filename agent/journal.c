@@ -33,11 +33,11 @@ install_journal_write(struct agent *a, const struct install_journal *j)
 	char name[160];
 	struct json_w w;
 	struct buf b;
-	rc r;
+	rc ret;
 
-	r = file_name(j->target, name);
-	if (r != RC_OK)
-		return r;
+	ret = file_name(j->target, name);
+	if (ret != RC_OK)
+		return ret;
 	buf_init(&b, JOURNAL_MAX);
 	json_w_init(&w, &b);
 	json_w_open(&w, '{');
@@ -51,11 +51,11 @@ install_journal_write(struct agent *a, const struct install_journal *j)
 	json_w_kv(&w, "previous", j->previous);
 	json_w_kv_raw(&w, "config", j->config);
 	json_w_close(&w, '}');
-	r = buf_ok(&b)
-		? files_write(a->journal_dir_fd, name, b.data, b.len, 0600)
-		: RC_TOO_LARGE;
+	ret = buf_ok(&b)
+		  ? files_write(a->journal_dir_fd, name, b.data, b.len, 0600)
+		  : RC_TOO_LARGE;
 	buf_fini(&b);
-	return r;
+	return ret;
 }
 
 void
@@ -81,16 +81,16 @@ install_journal_read(struct agent *a, struct arena *arena, const char *target,
 	char name[160];
 	char *text;
 	size_t len;
-	rc r;
+	rc ret;
 
-	r = file_name(target, name);
-	if (r == RC_OK)
-		r = files_read(arena, a->journal_dir_fd, name, JOURNAL_MAX,
+	ret = file_name(target, name);
+	if (ret == RC_OK)
+		ret = files_read(arena, a->journal_dir_fd, name, JOURNAL_MAX,
 		    &text, &len);
-	if (r != RC_OK)
-		return r;
-	r = json_parse(arena, text, len, &o, &why);
-	if (r != RC_OK)
+	if (ret != RC_OK)
+		return ret;
+	ret = json_parse(arena, text, len, &o, &why);
+	if (ret != RC_OK)
 		return RC_INVALID;
 	config = json_get(o, "config");
 	if (json_str(o, "job", 128, &j.job) != RC_OK ||

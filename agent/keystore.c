@@ -54,15 +54,15 @@ read_pem(struct agent *a, const char *name, struct secret **out)
 	struct arena *scratch = arena_new();
 	char *text = NULL;
 	size_t len = 0;
-	rc r;
+	rc ret;
 
-	r = files_read(scratch, a->key_dir_fd, name, KEY_MAX, &text, &len);
-	if (r == RC_OK) {
+	ret = files_read(scratch, a->key_dir_fd, name, KEY_MAX, &text, &len);
+	if (ret == RC_OK) {
 		*out = secret_new(text, len);
 		OPENSSL_cleanse(text, len);
 	}
 	arena_free(scratch);
-	return r;
+	return ret;
 }
 
 static rc
@@ -70,22 +70,22 @@ make_key(struct agent *a, const char *name, EVP_PKEY **out)
 {
 	struct secret *pem;
 	EVP_PKEY *key;
-	rc r;
+	rc ret;
 
-	r = key_new_p256(&key);
-	if (r != RC_OK)
-		return r;
-	r = key_to_pem(key, &pem);
-	if (r != RC_OK) {
+	ret = key_new_p256(&key);
+	if (ret != RC_OK)
+		return ret;
+	ret = key_to_pem(key, &pem);
+	if (ret != RC_OK) {
 		EVP_PKEY_free(key);
-		return r;
+		return ret;
 	}
-	r = files_write(a->key_dir_fd, name, secret_bytes(pem), secret_len(pem),
-	    0600);
+	ret = files_write(a->key_dir_fd, name, secret_bytes(pem),
+	    secret_len(pem), 0600);
 	secret_free(pem);
-	if (r != RC_OK) {
+	if (ret != RC_OK) {
 		EVP_PKEY_free(key);
-		return r;
+		return ret;
 	}
 	fault_point("agent.key.stored");
 	*out = key;
@@ -97,19 +97,19 @@ keystore_key(struct agent *a, const char *job, EVP_PKEY **out)
 {
 	struct secret *pem;
 	char name[NAME_CAP];
-	rc r;
+	rc ret;
 
-	r = name_of(job, KEY, name);
-	if (r != RC_OK)
-		return r;
-	r = read_pem(a, name, &pem);
-	if (r == RC_NOT_FOUND)
+	ret = name_of(job, KEY, name);
+	if (ret != RC_OK)
+		return ret;
+	ret = read_pem(a, name, &pem);
+	if (ret == RC_NOT_FOUND)
 		return make_key(a, name, out);
-	if (r != RC_OK)
-		return r;
-	r = key_from_pem(secret_bytes(pem), secret_len(pem), out);
+	if (ret != RC_OK)
+		return ret;
+	ret = key_from_pem(secret_bytes(pem), secret_len(pem), out);
 	secret_free(pem);
-	return r;
+	return ret;
 }
 
 /* "certver-x" -> "job-x" and an ending, as a file name. */
@@ -130,11 +130,11 @@ keystore_pem_of_version(struct agent *a, const char *version,
     struct secret **out)
 {
 	char name[NAME_CAP];
-	rc r;
+	rc ret;
 
-	r = job_file_of_version(version, KEY, name);
-	if (r != RC_OK)
-		return r;
+	ret = job_file_of_version(version, KEY, name);
+	if (ret != RC_OK)
+		return ret;
 	return read_pem(a, name, out);
 }
 
@@ -145,16 +145,16 @@ keystore_mark(struct agent *a, const char *job, const char *certificate,
 {
 	char name[NAME_CAP];
 	struct buf b;
-	rc r;
+	rc ret;
 
-	r = name_of(job, MARK, name);
-	if (r != RC_OK)
-		return r;
+	ret = name_of(job, MARK, name);
+	if (ret != RC_OK)
+		return ret;
 	buf_init(&b, 0);
 	buf_printf(&b, "%s\n%s", certificate, csr_pem);
-	r = files_write(a->key_dir_fd, name, b.data, b.len, 0600);
+	ret = files_write(a->key_dir_fd, name, b.data, b.len, 0600);
 	buf_fini(&b);
-	return r;
+	return ret;
 }
 
 static void
@@ -170,12 +170,12 @@ rc
 keystore_hold(struct agent *a, const char *version, const char *dir)
 {
 	char name[NAME_CAP], ending[HOLD_LEN + 1];
-	rc r;
+	rc ret;
 
 	hold_ending(dir, ending);
-	r = job_file_of_version(version, ending, name);
-	if (r != RC_OK)
-		return r;
+	ret = job_file_of_version(version, ending, name);
+	if (ret != RC_OK)
+		return ret;
 	return files_write(a->key_dir_fd, name, dir, strlen(dir), 0600);
 }
 

@@ -73,7 +73,7 @@ check_allow(struct agent *a)
 {
 	struct arena *scratch = arena_new();
 	const char *why = "";
-	rc r;
+	rc ret;
 
 	a->own_dirs[0] = cfg_str(a->cfg, "state_dir");
 	a->own_dirs[1] = cfg_str(a->cfg, "key_dir");
@@ -83,11 +83,11 @@ check_allow(struct agent *a)
 	    .commands = cfg_list(a->cfg, "agent_commands"),
 	    .own_dirs = a->own_dirs,
 	};
-	r = allow_check(scratch, &a->allow, &why);
-	if (r != RC_OK)
+	ret = allow_check(scratch, &a->allow, &why);
+	if (ret != RC_OK)
 		log_error("CONFIG", "%s", why);
 	arena_free(scratch);
-	return r;
+	return ret;
 }
 
 /* What the configuration says, as far as no directory is needed. */
@@ -116,18 +116,18 @@ agent_connect(struct agent *a)
 	    .insecure = cfg_bool(a->cfg, "server_insecure"),
 	    .user_agent = "certctl-agent/" CERTCTL_VERSION,
 	};
-	rc r;
+	rc ret;
 
 	a->stop = stop_new(a, &stop_hooks);
-	r = http_out_new(a->loop, &opts, &a->http);
-	if (r != RC_OK)
+	ret = http_out_new(a->loop, &opts, &a->http);
+	if (ret != RC_OK)
 		log_error("CONFIG",
 		    "CERTCTL_SERVER_CA_BUNDLE_PATH \"%s\" cannot be read as "
 		    "PEM certificates",
 		    ca);
 	else if (opts.insecure)
 		log_warn("INSECURE", "the server's certificate is not checked");
-	return r;
+	return ret;
 }
 
 static void
@@ -142,16 +142,16 @@ static rc
 prepare(void *self, struct daemon *d)
 {
 	struct agent *a = self;
-	rc r;
+	rc ret;
 
 	umask(022);
 	agent_take(a, d);
-	r = agent_configure(a);
-	if (r == RC_OK)
-		r = home_open(a);
-	if (r == RC_OK)
-		r = agent_connect(a);
-	return r;
+	ret = agent_configure(a);
+	if (ret == RC_OK)
+		ret = home_open(a);
+	if (ret == RC_OK)
+		ret = agent_connect(a);
+	return ret;
 }
 
 /* What a start would do, without making or changing anything. */
@@ -175,11 +175,11 @@ start(void *self, struct daemon *d)
 {
 	struct agent *a = self;
 	bool registered = false;
-	rc r;
+	rc ret;
 
-	r = identity_load(a, &registered);
-	if (r != RC_OK)
-		return r;
+	ret = identity_load(a, &registered);
+	if (ret != RC_OK)
+		return ret;
 	if (registered)
 		begin(a);
 	else

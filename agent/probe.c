@@ -64,16 +64,16 @@ probe_read_leaf(struct probe *p)
 	X509 *leaf = SSL_get1_peer_certificate(ssl);
 	unsigned char *der = NULL;
 	int len;
-	rc r;
+	rc ret;
 
 	if (!leaf) {
 		probe_end(p, RC_IO, "the server showed no certificate");
 		return;
 	}
 	len = i2d_X509(leaf, &der);
-	r = cert_serial_hex(X509_get0_serialNumber(leaf), p->result.serial);
+	ret = cert_serial_hex(X509_get0_serialNumber(leaf), p->result.serial);
 	X509_free(leaf);
-	if (len <= 0 || r != RC_OK) {
+	if (len <= 0 || ret != RC_OK) {
 		OPENSSL_free(der);
 		probe_end(p, RC_IO, "the served certificate is not readable");
 		return;
@@ -151,7 +151,7 @@ probe_start(struct loop *l, const char *host, int port, const char *server_name,
 {
 	struct probe *p = mem_zalloc(sizeof(*p));
 	SSL *ssl;
-	rc r;
+	rc ret;
 
 	p->loop = l;
 	p->ctx = SSL_CTX_new(TLS_client_method());
@@ -181,10 +181,10 @@ probe_start(struct loop *l, const char *host, int port, const char *server_name,
 	bufferevent_openssl_set_allow_dirty_shutdown(p->bev, 1);
 	bufferevent_setcb(p->bev, NULL, NULL, probe_on_event, p);
 	p->deadline = timer_new(l, probe_on_deadline, p);
-	r = probe_connect(p, host, port);
-	if (r != RC_OK) {
+	ret = probe_connect(p, host, port);
+	if (ret != RC_OK) {
 		probe_free(p);
-		return r;
+		return ret;
 	}
 	p->done = done;
 	p->arg = arg;

@@ -44,16 +44,16 @@ target_command(struct arena *a, const struct cJSON *config, const char *field,
 	const struct cJSON *value = json_get(config, field);
 	const char **items;
 	size_t n;
-	rc r;
+	rc ret;
 
 	argv[0] = NULL;
 	if (!value || cJSON_IsNull(value))
 		return RC_NOT_FOUND;
 	if (cJSON_IsString(value))
 		return split(a, value->valuestring, argv, field, out_why);
-	r = json_str_list(a, config, field, TARGET_ARGS_MAX - 1, COMMAND_MAX,
+	ret = json_str_list(a, config, field, TARGET_ARGS_MAX - 1, COMMAND_MAX,
 	    &items, &n);
-	if (r != RC_OK || n == 0 || items[0][0] == '\0') {
+	if (ret != RC_OK || n == 0 || items[0][0] == '\0') {
 		*out_why = arena_printf(a,
 		    "%s is neither a string nor an "
 		    "array of 1 to %d strings, the first of them a program",

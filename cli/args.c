@@ -303,7 +303,7 @@ int
 args_timeout(const struct cli *c, int64_t *out_seconds)
 {
 	const char *text = args_value(c, "--timeout");
-	rc r;
+	rc ret;
 
 	if (!text)
 		return EXIT_DONE;
@@ -311,8 +311,8 @@ args_timeout(const struct cli *c, int64_t *out_seconds)
 		out_error("--timeout goes with --wait");
 		return usage_error(c->args);
 	}
-	r = enc_parse_i64(text, 1, TIMEOUT_MAX_S, out_seconds);
-	if (r == RC_OK)
+	ret = enc_parse_i64(text, 1, TIMEOUT_MAX_S, out_seconds);
+	if (ret == RC_OK)
 		return EXIT_DONE;
 	out_error("--timeout takes seconds, 1 to %d", TIMEOUT_MAX_S);
 	return usage_error(c->args);

@@ -31,9 +31,10 @@ static const char *
 wanted_hash(const struct cJSON *details)
 {
 	const char *hash = NULL;
-	rc r = json_str(details, SHA256_MEMBER, (size_t)2 * AUDIT_HASH, &hash);
+	rc ret =
+	    json_str(details, SHA256_MEMBER, (size_t)2 * AUDIT_HASH, &hash);
 
-	return r == RC_OK ? hash : NULL;
+	return ret == RC_OK ? hash : NULL;
 }
 
 static bool
@@ -55,12 +56,12 @@ audit_attachment_fault(struct cli *c, struct arena *a,
 	const struct cJSON *json;
 	const char *why, *wanted;
 	struct answer answer;
-	rc r;
+	rc ret;
 
 	if (!strstr(details, "\"" SHA256_MEMBER "\""))
 		return NULL;
-	r = json_parse(a, details, strlen(details), &json, &why);
-	wanted = r == RC_OK ? wanted_hash(json) : NULL;
+	ret = json_parse(a, details, strlen(details), &json, &why);
+	wanted = ret == RC_OK ? wanted_hash(json) : NULL;
 	if (!wanted)
 		return NULL;
 	c->arena = a;

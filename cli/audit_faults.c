@@ -35,9 +35,9 @@ audit_texts(struct arena *a, const struct cJSON *object,
 {
 	for (size_t i = 0; i < n; i++) {
 		const char *text = NULL;
-		rc r = json_str(object, names[i], TEXT_MAX, &text);
+		rc ret = json_str(object, names[i], TEXT_MAX, &text);
 
-		if (r != RC_OK)
+		if (ret != RC_OK)
 			return false;
 		out[i] = arena_strdup(a, text);
 	}
@@ -47,9 +47,9 @@ audit_texts(struct arena *a, const struct cJSON *object,
 static bool
 number(const char *text, int64_t *out)
 {
-	rc r = enc_parse_i64(text, 0, INT64_MAX, out);
+	rc ret = enc_parse_i64(text, 0, INT64_MAX, out);
 
-	return r == RC_OK;
+	return ret == RC_OK;
 }
 
 bool

@@ -169,15 +169,15 @@ name_faults(struct verify *v, struct arena *a, const struct audit_block *b,
 	struct answer answer;
 	uint8_t *marks;
 	size_t n;
-	rc r;
+	rc ret;
 
 	v->cli->arena = a;
 	answer = client_call(v->cli, "GET",
 	    arena_printf(a, "/api/v1/audit/blocks/%" PRId64 "/marks", b->n),
 	    NULL);
 	v->cli->arena = run;
-	r = json_str(answer.json, "row_marks", 64u * 1024 * 1024, &hex);
-	if (answer.status != 200 || r != RC_OK) {
+	ret = json_str(answer.json, "row_marks", 64u * 1024 * 1024, &hex);
+	if (answer.status != 200 || ret != RC_OK) {
 		told(v,
 		    arena_printf(a,
 			"block %" PRId64 ": its rows are not those that were "
@@ -187,9 +187,9 @@ name_faults(struct verify *v, struct arena *a, const struct audit_block *b,
 	}
 	n = strlen(hex) / 2;
 	marks = arena_alloc(a, n + 1);
-	r = enc_unhex(hex, marks, n);
+	ret = enc_unhex(hex, marks, n);
 	enc_sha256_hex(marks, n, hash);
-	if (r != RC_OK || n % AUDIT_MARK != 0 ||
+	if (ret != RC_OK || n % AUDIT_MARK != 0 ||
 	    strcmp(hash, b->fields[AUDIT_BLOCK_ROWS_HASH]) != 0) {
 		told(v,
 		    arena_printf(a,
@@ -471,21 +471,21 @@ read_anchor(struct verify *v, char *text)
 {
 	char *colon = strchr(text, ':');
 	uint8_t hash[AUDIT_HASH];
-	rc r = RC_INVALID;
+	rc ret = RC_INVALID;
 
 	if (colon && strlen(colon + 1) == (size_t)2 * AUDIT_HASH) {
 		*colon = '\0';
-		r = enc_parse_i64(text, 1, INT64_MAX, &v->anchor_n);
+		ret = enc_parse_i64(text, 1, INT64_MAX, &v->anchor_n);
 	}
-	if (r == RC_OK)
-		r = enc_unhex(colon + 1, hash, AUDIT_HASH);
-	if (r == RC_OK) {
+	if (ret == RC_OK)
+		ret = enc_unhex(colon + 1, hash, AUDIT_HASH);
+	if (ret == RC_OK) {
 		char *lower = arena_alloc(v->cli->arena, 2 * AUDIT_HASH + 1);
 
 		enc_hex(hash, AUDIT_HASH, lower);
 		v->anchor_hash = lower;
 	}
-	return r == RC_OK;
+	return ret == RC_OK;
 }
 
 static int
@@ -493,9 +493,9 @@ read_arguments(struct verify *v, int64_t *out_from)
 {
 	const char *from = args_value(v->cli, "--from");
 	const char *anchor = args_value(v->cli, "--anchor");
-	rc r = from ? enc_parse_i64(from, 1, INT64_MAX, out_from) : RC_OK;
+	rc ret = from ? enc_parse_i64(from, 1, INT64_MAX, out_from) : RC_OK;
 
-	if (r != RC_OK) {
+	if (ret != RC_OK) {
 		out_error("--from takes a block's number");
 		return EXIT_USAGE;
 	}

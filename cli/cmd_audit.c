@@ -67,15 +67,15 @@ static bool
 read_path(struct cli *c, const struct cJSON *json, struct proof *p)
 {
 	const char **items;
-	rc r = json_str_list(c->arena, json, "path", AUDIT_PATH_MAX,
+	rc ret = json_str_list(c->arena, json, "path", AUDIT_PATH_MAX,
 	    (size_t)2 * AUDIT_HASH, &items, &p->npath);
 
-	for (size_t i = 0; r == RC_OK && i < p->npath; i++) {
-		r = strlen(items[i]) == (size_t)2 * AUDIT_HASH
-			? enc_unhex(items[i], p->path[i], AUDIT_HASH)
-			: RC_INVALID;
+	for (size_t i = 0; ret == RC_OK && i < p->npath; i++) {
+		ret = strlen(items[i]) == (size_t)2 * AUDIT_HASH
+			  ? enc_unhex(items[i], p->path[i], AUDIT_HASH)
+			  : RC_INVALID;
 	}
-	return r == RC_OK;
+	return ret == RC_OK;
 }
 
 static bool
@@ -83,15 +83,15 @@ read_proof(struct cli *c, const struct cJSON *json, struct proof *p)
 {
 	static const char *const index[] = {"leaf_index"};
 	const char *text;
-	rc r;
+	rc ret;
 
 	if (!audit_read_row(c->arena, json_get(json, "event"), &p->row) ||
 	    !audit_read_block(c->arena, json_get(json, "block"), &p->block) ||
 	    !audit_texts(c->arena, json, index, 1, &text) ||
 	    !read_path(c, json, p))
 		return false;
-	r = enc_parse_i64(text, 0, INT64_MAX, &p->index);
-	return r == RC_OK;
+	ret = enc_parse_i64(text, 0, INT64_MAX, &p->index);
+	return ret == RC_OK;
 }
 
 static bool

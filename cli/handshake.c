@@ -10,13 +10,13 @@ static bool
 read_serial(SSL *ssl, char out[41])
 {
 	X509 *leaf = SSL_get1_peer_certificate(ssl);
-	rc r;
+	rc ret;
 
 	if (!leaf)
 		return false;
-	r = cert_serial_hex(X509_get0_serialNumber(leaf), out);
+	ret = cert_serial_hex(X509_get0_serialNumber(leaf), out);
 	X509_free(leaf);
-	return r == RC_OK;
+	return ret == RC_OK;
 }
 
 bool

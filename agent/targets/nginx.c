@@ -12,12 +12,12 @@ static rc
 want_path(struct arena *a, const struct cJSON *config, const char *field,
     const char **out, const char **out_why)
 {
-	rc r = json_str(config, field, PATH_BYTES, out);
+	rc ret = json_str(config, field, PATH_BYTES, out);
 
-	if (r == RC_OK && (*out)[0] == '/')
+	if (ret == RC_OK && (*out)[0] == '/')
 		return RC_OK;
 	*out_why = arena_printf(a, "the target's %s is %s", field,
-	    r == RC_NOT_FOUND ? "missing" : "not an absolute path");
+	    ret == RC_NOT_FOUND ? "missing" : "not an absolute path");
 	return RC_INVALID;
 }
 
@@ -26,14 +26,14 @@ want_mode(struct arena *a, const struct cJSON *config, const char *field,
     unsigned dflt, unsigned *out, const char **out_why)
 {
 	int64_t mode = dflt;
-	rc r = json_int(config, field, 0400, 0777, &mode);
+	rc ret = json_int(config, field, 0400, 0777, &mode);
 
-	if (r == RC_INVALID) {
+	if (ret == RC_INVALID) {
 		*out_why = arena_printf(a,
 		    "the target's %s is not a file "
 		    "mode (a number such as 416 for 0640)",
 		    field);
-		return r;
+		return ret;
 	}
 	*out = (unsigned)mode;
 	return RC_OK;
@@ -43,10 +43,10 @@ static rc
 want_command(struct arena *a, const struct cJSON *config, const char *field,
     const char *verb, const char **argv, const char **out_why)
 {
-	rc r = target_command(a, config, field, argv, out_why);
+	rc ret = target_command(a, config, field, argv, out_why);
 
-	if (r != RC_NOT_FOUND)
-		return r;
+	if (ret != RC_NOT_FOUND)
+		return ret;
 	argv[0] = "nginx";
 	argv[1] = verb[0] == 't' ? "-t" : "-s";
 	argv[2] = verb[0] == 't' ? NULL : verb;
@@ -60,25 +60,25 @@ nginx_plan(struct arena *a, const struct cJSON *config, struct target_plan *out,
 {
 	struct target_plan p = {0};
 	int64_t port = 443;
-	rc r;
+	rc ret;
 
-	r = want_path(a, config, "cert_path", &p.cert_path, out_why);
-	if (r == RC_OK)
-		r = want_path(a, config, "key_path", &p.key_path, out_why);
-	if (r == RC_OK)
-		r = want_mode(a, config, "cert_file_mode", 0644, &p.cert_mode,
+	ret = want_path(a, config, "cert_path", &p.cert_path, out_why);
+	if (ret == RC_OK)
+		ret = want_path(a, config, "key_path", &p.key_path, out_why);
+	if (ret == RC_OK)
+		ret = want_mode(a, config, "cert_file_mode", 0644, &p.cert_mode,
 		    out_why);
-	if (r == RC_OK)
-		r = want_mode(a, config, "key_file_mode", 0600, &p.key_mode,
+	if (ret == RC_OK)
+		ret = want_mode(a, config, "key_file_mode", 0600, &p.key_mode,
 		    out_why);
-	if (r == RC_OK)
-		r = want_command(a, config, "validate_command", "test",
+	if (ret == RC_OK)
+		ret = want_command(a, config, "validate_command", "test",
 		    p.test_argv, out_why);
-	if (r == RC_OK)
-		r = want_command(a, config, "reload_command", "reload",
+	if (ret == RC_OK)
+		ret = want_command(a, config, "reload_command", "reload",
 		    p.reload_argv, out_why);
-	if (r != RC_OK)
-		return r;
+	if (ret != RC_OK)
+		return ret;
 	/* The rest is optional; a wrong type counts as absent, for the server
 	 * checked the configuration when it was stored. */
 	if (json_str(config, "chain_path", PATH_BYTES, &p.chain_path) != RC_OK)

@@ -143,7 +143,7 @@ on_known(void *arg, struct db_outcome *o)
 	struct batch *batch = arg;
 	const struct db_result *r;
 	struct beat *b;
-	rc code;
+	rc ret;
 
 	batch->req = NULL;
 	if (o->code != RC_OK) {
@@ -155,13 +155,13 @@ on_known(void *arg, struct db_outcome *o)
 		b = batch->beats[i];
 		if (!b->op)
 			continue;
-		code = RC_NOT_FOUND;
-		for (size_t k = 0; k < db_nrows(r) && code == RC_NOT_FOUND;
+		ret = RC_NOT_FOUND;
+		for (size_t k = 0; k < db_nrows(r) && ret == RC_NOT_FOUND;
 		     k++) {
 			if (strcmp(db_text(r, k, 0), b->fields[ID]) == 0)
-				code = db_bool(r, k, 1) ? RC_GONE : RC_OK;
+				ret = db_bool(r, k, 1) ? RC_GONE : RC_OK;
 		}
-		tell_beat(b, code);
+		tell_beat(b, ret);
 	}
 	finish_batch(batch, RC_OK);
 }

@@ -63,12 +63,12 @@ static enum op_next
 refuse_failed_lookup(struct op *op)
 {
 	const struct db_error *e = NULL;
-	rc code = op_caught(op, &e);
+	rc ret = op_caught(op, &e);
 
-	if (rc_is_retryable(code))
-		return op_fail(op, code, "%s", "");
+	if (rc_is_retryable(ret))
+		return op_fail(op, ret, "%s", "");
 	log_error("AUTH-LOOKUP", "refused, since a lookup failed: %s",
-	    e ? e->message : rc_name(code));
+	    e ? e->message : rc_name(ret));
 	return refuse(op, 500, "application/json; charset=utf-8",
 	    "{\"error\":\"Internal error\"}");
 }

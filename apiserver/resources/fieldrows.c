@@ -85,10 +85,10 @@ put_config(struct arena *a, struct json_w *w, const char *text)
 {
 	const struct cJSON *config;
 	const char *why;
-	rc r;
+	rc ret;
 
-	r = json_parse(a, text, strlen(text), &config, &why);
-	if (r != RC_OK)
+	ret = json_parse(a, text, strlen(text), &config, &why);
+	if (ret != RC_OK)
 		/* An operator's SQL can store what we would refuse; nothing
 		 * of it is shown then. */
 		json_w_raw(w, "{}");

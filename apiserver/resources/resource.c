@@ -104,11 +104,11 @@ write_failed(struct op *op)
 	const struct resource *res = call_state(op)->res;
 	const struct db_error *error;
 	size_t len;
-	rc code;
+	rc ret;
 
-	code = op_caught(op, &error);
+	ret = op_caught(op, &error);
 	len = strlen(error->constraint);
-	if (code == RC_CONFLICT && len > 5 &&
+	if (ret == RC_CONFLICT && len > 5 &&
 	    strcmp(error->constraint + len - 5, "_pkey") == 0)
 		return op_fail(op, RC_CONFLICT,
 		    "%s with this id already exists", res->label);
@@ -121,14 +121,14 @@ read_body(struct op *op, const struct resource *res, bool is_create,
     const char **out_given, const char **out_why)
 {
 	const struct cJSON *body;
-	rc r;
+	rc ret;
 
-	r = req_json(op, false, &body, out_why);
-	if (r == RC_OK)
-		r = field_read(op_arena(op), res->fields, res->nfields, body,
+	ret = req_json(op, false, &body, out_why);
+	if (ret == RC_OK)
+		ret = field_read(op_arena(op), res->fields, res->nfields, body,
 		    is_create, out_given, out_why);
-	if (r != RC_OK || res->check == NULL)
-		return r;
+	if (ret != RC_OK || res->check == NULL)
+		return ret;
 	*out_why = res->check(op_arena(op), body, is_create);
 	return *out_why == NULL ? RC_OK : RC_INVALID;
 }
@@ -138,12 +138,12 @@ resource_create(struct op *op, const struct resource *res)
 {
 	struct resource_call *call = call_state(op);
 	const char *why, *given;
-	rc r;
+	rc ret;
 
 	call->res = res;
-	r = read_body(op, res, true, &given, &why);
-	if (r != RC_OK)
-		return op_fail(op, r, "%s", why);
+	ret = read_body(op, res, true, &given, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
 	op_catch(op, write_failed);
 	return OP_QUERY(op, res->create, create_done, given, page_actor(op),
 	    req_actor_type(op));
@@ -166,12 +166,12 @@ resource_update(struct op *op, const struct resource *res)
 {
 	struct resource_call *call = call_state(op);
 	const char *why, *given;
-	rc r;
+	rc ret;
 
 	call->res = res;
-	r = read_body(op, res, false, &given, &why);
-	if (r != RC_OK)
-		return op_fail(op, r, "%s", why);
+	ret = read_body(op, res, false, &given, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
 	op_catch(op, write_failed);
 	return OP_QUERY(op, res->update, update_done, req_param(op, "id"),
 	    given, page_actor(op), req_actor_type(op));
@@ -218,13 +218,13 @@ static enum op_next
 delete_failed(struct op *op)
 {
 	const struct db_error *error;
-	rc code;
+	rc ret;
 
-	code = op_caught(op, &error);
+	ret = op_caught(op, &error);
 	if (strcmp(error->sqlstate, "23503") == 0)
 		return op_fail(op, RC_CONFLICT, "%s",
 		    call_state(op)->res->in_use);
-	return op_fail(op, code, "The change could not be stored");
+	return op_fail(op, ret, "The change could not be stored");
 }
 
 static enum op_next

@@ -29,15 +29,15 @@ decide(struct op *op, bool is_by_job, bool is_approval)
 	const char *member = is_by_job ? "reason" : "note";
 	const char *note = NULL, *why;
 	const struct cJSON *body;
-	rc r;
+	rc ret;
 
 	*d = (struct decision){is_by_job, is_approval};
-	r = req_json(op, true, &body, &why);
-	if (r != RC_OK)
-		return op_fail(op, r, "%s", why);
-	r = json_str(body, member, NOTE_MAX, &note);
-	if (r == RC_INVALID)
-		return op_fail(op, r, "%s must be text of at most %d bytes",
+	ret = req_json(op, true, &body, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
+	ret = json_str(body, member, NOTE_MAX, &note);
+	if (ret == RC_INVALID)
+		return op_fail(op, ret, "%s must be text of at most %d bytes",
 		    member, NOTE_MAX);
 	return OP_QUERY(op, Q_APPROVAL_DECIDE, decided,
 	    is_by_job ? NULL : req_param(op, "id"),

@@ -54,14 +54,14 @@ set_number(char to[NUMBER_MAX], const char *text)
 static bool
 read_limit(struct op *op, struct exporting *x)
 {
-	rc r;
+	rc ret;
 
 	x->left = INT64_MAX;
 	x->limit = req_query(op, "limit");
 	if (!x->limit)
 		return true;
-	r = enc_parse_i64(x->limit, 1, LIMIT_MAX, &x->left);
-	return r == RC_OK;
+	ret = enc_parse_i64(x->limit, 1, LIMIT_MAX, &x->left);
+	return ret == RC_OK;
 }
 
 enum op_next

@@ -116,7 +116,7 @@ audit_id_times(struct op *op, const char *id, const char **out_from,
 	static const char prefix[] = "audit-";
 	char digits[ID_US_DIGITS + 1];
 	int64_t us;
-	rc r;
+	rc ret;
 
 	*out_from = *out_to = NULL;
 	if (strncmp(id, prefix, strlen(prefix)) != 0 ||
@@ -124,8 +124,8 @@ audit_id_times(struct op *op, const char *id, const char **out_from,
 		return false;
 	memcpy(digits, id + strlen(prefix), ID_US_DIGITS);
 	digits[ID_US_DIGITS] = '\0';
-	r = enc_parse_i64(digits, ID_SLACK_US, INT64_MAX, &us);
-	if (r != RC_OK)
+	ret = enc_parse_i64(digits, ID_SLACK_US, INT64_MAX, &us);
+	if (ret != RC_OK)
 		return false;
 	*out_from = page_num(op, us - ID_SLACK_US);
 	*out_to = page_num(op, us + ID_SLACK_US);

@@ -122,9 +122,9 @@ audit_block_marks(struct op *op)
 {
 	const char *n = req_param(op, "n");
 	int64_t value;
-	rc r = enc_parse_i64(n, 1, INT64_MAX, &value);
+	rc ret = enc_parse_i64(n, 1, INT64_MAX, &value);
 
-	if (r != RC_OK)
+	if (ret != RC_OK)
 		return op_fail(op, RC_INVALID,
 		    "the block must be a number from 1");
 	return OP_QUERY(op, Q_AUDIT_BLOCK_MARKS, marks_done, n);

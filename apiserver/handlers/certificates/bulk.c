@@ -86,16 +86,16 @@ read_ids(struct op *op, const struct cJSON *body, struct bulk *b,
     const char **out_why)
 {
 	const char **ids = NULL;
-	rc r;
+	rc ret;
 
-	r = json_str_list(op_arena(op), body, "certificate_ids", MAX_IDS,
+	ret = json_str_list(op_arena(op), body, "certificate_ids", MAX_IDS,
 	    MAX_ID, &ids, &b->nids);
-	if (r == RC_INVALID) {
+	if (ret == RC_INVALID) {
 		*out_why = "certificate_ids must be an array of certificates' "
 			   "ids";
-		return r;
+		return ret;
 	}
-	if (r == RC_OK && b->nids > 0)
+	if (ret == RC_OK && b->nids > 0)
 		b->ids = ids;
 	return RC_OK;
 }
@@ -104,39 +104,39 @@ static rc
 read_selection(struct op *op, const struct cJSON *body, struct bulk *b,
     const char **out_why)
 {
-	rc r = field_read(op_arena(op), criteria_fields,
+	rc ret = field_read(op_arena(op), criteria_fields,
 	    ARRAY_LEN(criteria_fields), body, true, &b->criteria, out_why);
 
-	if (r == RC_OK)
-		r = read_ids(op, body, b, out_why);
-	if (r == RC_OK && b->ids == NULL && strcmp(b->criteria, "{}") == 0) {
+	if (ret == RC_OK)
+		ret = read_ids(op, body, b, out_why);
+	if (ret == RC_OK && b->ids == NULL && strcmp(b->criteria, "{}") == 0) {
 		*out_why = "at least one criterion is required: profile_id, "
 			   "owner_id, agent_id, issuer_id, team_id or "
 			   "certificate_ids";
-		r = RC_INVALID;
+		ret = RC_INVALID;
 	}
-	return r;
+	return ret;
 }
 
 static rc
 read_reassign(struct op *op, const struct cJSON *body, struct bulk *b,
     const char **out_why)
 {
-	rc r = read_ids(op, body, b, out_why);
+	rc ret = read_ids(op, body, b, out_why);
 
-	if (r == RC_OK && b->ids == NULL) {
+	if (ret == RC_OK && b->ids == NULL) {
 		*out_why = "certificate_ids is required";
-		r = RC_INVALID;
+		ret = RC_INVALID;
 	}
-	if (r == RC_OK)
-		r = field_read(op_arena(op), reassign_fields,
+	if (ret == RC_OK)
+		ret = field_read(op_arena(op), reassign_fields,
 		    ARRAY_LEN(reassign_fields), body, true, &b->wanted,
 		    out_why);
-	if (r == RC_OK)
-		r = json_str(body, "owner_id", MAX_ID, &b->owner);
-	if (r == RC_OK)
+	if (ret == RC_OK)
+		ret = json_str(body, "owner_id", MAX_ID, &b->owner);
+	if (ret == RC_OK)
 		IGNORE_RESULT(json_str(body, "team_id", MAX_ID, &b->team));
-	return r;
+	return ret;
 }
 
 static bool
@@ -167,11 +167,11 @@ run(struct op *op, const struct bulk *b)
 {
 	const char *key, *ids = NULL;
 	const char *const patience[] = {PATIENCE};
-	rc r;
+	rc ret;
 
-	r = req_idempotency_key(op, &key);
-	if (r != RC_OK)
-		return op_fail(op, r,
+	ret = req_idempotency_key(op, &key);
+	if (ret != RC_OK)
+		return op_fail(op, ret,
 		    "Idempotency-Key must be 1 to 255 characters");
 	if (b->ids != NULL)
 		ids = db_text_array(op_arena(op), b->ids, b->nids);
@@ -198,14 +198,14 @@ begin(struct op *op, const char *kind, const struct cJSON **out_body,
 {
 	struct bulk *b = op_state(op, sizeof(*b));
 	const char *why;
-	rc r;
+	rc ret;
 
 	b->kind = kind;
 	b->criteria = b->wanted = "{}";
-	r = req_json(op, false, out_body, &why);
-	if (r == RC_OK)
+	ret = req_json(op, false, out_body, &why);
+	if (ret == RC_OK)
 		return b;
-	*out_next = op_fail(op, r, "%s", why);
+	*out_next = op_fail(op, ret, "%s", why);
 	return NULL;
 }
 
@@ -218,13 +218,13 @@ cert_bulk_renew(struct op *op)
 	enum op_next ended;
 	const char *why;
 	struct bulk *b = begin(op, "renew", &body, &ended);
-	rc r;
+	rc ret;
 
 	if (b == NULL)
 		return ended;
-	r = read_selection(op, body, b, &why);
-	if (r != RC_OK)
-		return op_fail(op, r, "%s", why);
+	ret = read_selection(op, body, b, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
 	return run(op, b);
 }
 
@@ -235,16 +235,16 @@ revoke(struct op *op, bool is_est)
 	enum op_next ended;
 	const char *why;
 	struct bulk *b = begin(op, "revoke", &body, &ended);
-	rc r;
+	rc ret;
 
 	if (b == NULL)
 		return ended;
-	r = field_read(op_arena(op), revoke_fields, ARRAY_LEN(revoke_fields),
+	ret = field_read(op_arena(op), revoke_fields, ARRAY_LEN(revoke_fields),
 	    body, true, &b->wanted, &why);
-	if (r == RC_OK)
-		r = read_selection(op, body, b, &why);
-	if (r != RC_OK)
-		return op_fail(op, r, "%s", why);
+	if (ret == RC_OK)
+		ret = read_selection(op, body, b, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
 	if (is_est)
 		b->criteria = op_printf(op, "{\"source\":\"EST\"%s%s",
 		    b->criteria[1] == '}' ? "" : ",", b->criteria + 1);
@@ -270,13 +270,13 @@ cert_bulk_reassign(struct op *op)
 	enum op_next ended;
 	const char *why;
 	struct bulk *b = begin(op, "reassign", &body, &ended);
-	rc r;
+	rc ret;
 
 	if (b == NULL)
 		return ended;
-	r = read_reassign(op, body, b, &why);
-	if (r != RC_OK)
-		return op_fail(op, r, "%s", why);
+	ret = read_reassign(op, body, b, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
 	return run(op, b);
 }
 

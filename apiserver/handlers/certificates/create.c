@@ -19,15 +19,15 @@ body_read(struct op *op, bool is_create, enum op_next *out_next)
 {
 	const struct cJSON *body;
 	const char *why, *given;
-	rc r;
+	rc ret;
 
-	r = req_json(op, false, &body, &why);
-	if (r == RC_OK)
-		r = field_read(op_arena(op), cert_body, cert_nbody, body,
+	ret = req_json(op, false, &body, &why);
+	if (ret == RC_OK)
+		ret = field_read(op_arena(op), cert_body, cert_nbody, body,
 		    is_create, &given, &why);
-	if (r == RC_OK)
+	if (ret == RC_OK)
 		return given;
-	*out_next = op_fail(op, r, "%s", why);
+	*out_next = op_fail(op, ret, "%s", why);
 	return NULL;
 }
 
@@ -71,14 +71,14 @@ cert_hint_agents(struct op *op, const char *text)
 	const char *why;
 	const char **ids;
 	size_t n;
-	rc r;
+	rc ret;
 
-	r = json_parse(op_arena(op), op_printf(op, "{\"a\":%s}", text),
+	ret = json_parse(op_arena(op), op_printf(op, "{\"a\":%s}", text),
 	    strlen(text) + 6, &agents, &why);
-	if (r == RC_OK)
-		r = json_str_list(op_arena(op), agents, "a", 1000, 128, &ids,
+	if (ret == RC_OK)
+		ret = json_str_list(op_arena(op), agents, "a", 1000, 128, &ids,
 		    &n);
-	if (r == RC_OK && n > 0) {
+	if (ret == RC_OK && n > 0) {
 		const char **list =
 		    arena_alloc(op_arena(op), (n + 1) * sizeof(const char *));
 

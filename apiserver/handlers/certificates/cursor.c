@@ -36,15 +36,15 @@ cursor_decode(struct arena *a, const char *text, const char **out_created_at,
 	char *copy, *plain, *colon;
 	uint8_t *raw;
 	size_t len = strlen(text), raw_len;
-	rc r;
+	rc ret;
 
 	if (len > MAX_CURSOR)
 		return false;
 	copy = arena_strdup(a, text);
 	swap_chars(copy, '-', '+');
 	swap_chars(copy, '_', '/');
-	r = enc_unbase64(a, copy, len, &raw, &raw_len);
-	if (r != RC_OK || memchr(raw, '\0', raw_len) != NULL)
+	ret = enc_unbase64(a, copy, len, &raw, &raw_len);
+	if (ret != RC_OK || memchr(raw, '\0', raw_len) != NULL)
 		return false;
 	plain = arena_strndup(a, (const char *)raw, raw_len);
 	colon = strrchr(plain, ':');

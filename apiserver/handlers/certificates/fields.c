@@ -193,10 +193,10 @@ cert_write_failed(struct op *op)
 	    "issuer_id", "renewal_policy_id", "certificate_profile_id",
 	    "target_id"};
 	const struct db_error *error;
-	rc code;
+	rc ret;
 
-	code = op_caught(op, &error);
-	if (code == RC_CONFLICT)
+	ret = op_caught(op, &error);
+	if (ret == RC_CONFLICT)
 		return op_fail(op, RC_CONFLICT,
 		    strstr(error->constraint, "_pkey") != NULL
 			? "A certificate with this id already exists"

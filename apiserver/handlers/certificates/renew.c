@@ -83,14 +83,14 @@ cert_renew(struct op *op)
 	const struct cJSON *body;
 	const char *why;
 	bool wish = false;
-	rc r;
+	rc ret;
 
-	r = req_json(op, true, &body, &why);
-	if (r != RC_OK)
-		return op_fail(op, r, "%s", why);
-	r = json_bool(body, "force", &wish);
-	if (r == RC_INVALID)
-		return op_fail(op, r, "force must be true or false");
+	ret = req_json(op, true, &body, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
+	ret = json_bool(body, "force", &wish);
+	if (ret == RC_INVALID)
+		return op_fail(op, ret, "force must be true or false");
 	return OP_QUERY(op, Q_CERT_RENEW, renew_done, req_param(op, "id"),
 	    page_actor(op), is_forced || wish ? "true" : "false");
 }
@@ -115,14 +115,14 @@ cert_deploy(struct op *op)
 {
 	const struct cJSON *body;
 	const char *why, *target = NULL;
-	rc r;
+	rc ret;
 
-	r = req_json(op, true, &body, &why);
-	if (r != RC_OK)
-		return op_fail(op, r, "%s", why);
-	r = json_str(body, "target_id", 128, &target);
-	if (r == RC_INVALID)
-		return op_fail(op, r, "target_id must be a target's id");
+	ret = req_json(op, true, &body, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
+	ret = json_str(body, "target_id", 128, &target);
+	if (ret == RC_INVALID)
+		return op_fail(op, ret, "target_id must be a target's id");
 	if (target != NULL && target[0] == '\0')
 		target = NULL;
 	return OP_QUERY(op, Q_CERT_DEPLOY, deploy_done, req_param(op, "id"),

@@ -41,15 +41,15 @@ cert_revoke(struct op *op)
 {
 	const char *why, *reason = "unspecified";
 	const struct cJSON *body;
-	rc r;
+	rc ret;
 
-	r = req_json(op, true, &body, &why);
-	if (r != RC_OK)
-		return op_fail(op, r, "%s", why);
-	r = json_str(body, "reason", MAX_REASON, &reason);
+	ret = req_json(op, true, &body, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
+	ret = json_str(body, "reason", MAX_REASON, &reason);
 	if (reason[0] == '\0')
 		reason = "unspecified";
-	if (r == RC_INVALID || !cert_reason_is_valid(reason))
+	if (ret == RC_INVALID || !cert_reason_is_valid(reason))
 		return op_fail(op, RC_INVALID, "invalid revocation reason");
 	return OP_QUERY(op, Q_CERT_REVOKE, revoke_done, req_param(op, "id"),
 	    reason, page_actor(op), req_actor_type(op), cert_why_revoked(op));

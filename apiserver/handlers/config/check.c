@@ -46,10 +46,10 @@ check_int(struct arena *a, const struct cJSON *config, const char *key,
     int64_t min, int64_t max)
 {
 	int64_t value;
-	rc r;
+	rc ret;
 
-	r = json_int(config, key, min, max, &value);
-	if (r == RC_INVALID)
+	ret = json_int(config, key, min, max, &value);
+	if (ret == RC_INVALID)
 		return arena_printf(a,
 		    "config.%s must be a whole number from %lld to %lld", key,
 		    (long long)min, (long long)max);

@@ -108,10 +108,10 @@ issuer_check(struct arena *a, const struct cJSON *body, bool is_create)
 {
 	const struct cJSON *config = json_get(body, "config");
 	const char *type = "", *why = NULL;
-	rc code;
+	rc ret;
 
-	code = json_str(body, "type", 255, &type);
-	if (code == RC_OK)
+	ret = json_str(body, "type", 255, &type);
+	if (ret == RC_OK)
 		type = issuer_type(a, type, &why);
 	else if (cJSON_IsObject(config) && check_has(config, "sign_script"))
 		type = "OpenSSL";

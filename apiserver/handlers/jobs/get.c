@@ -35,11 +35,11 @@ job_get(struct op *op)
 	struct job_wait *jw = op_state(op, sizeof(*jw));
 	const char *text = req_query(op, "wait");
 	int64_t wait_ms = 0;
-	rc r = RC_OK;
+	rc ret = RC_OK;
 
 	if (text != NULL)
-		r = enc_parse_duration_ms(text, &wait_ms);
-	if (r == RC_OK && wait_ms > 0) {
+		ret = enc_parse_duration_ms(text, &wait_ms);
+	if (ret == RC_OK && wait_ms > 0) {
 		if (wait_ms > MAX_WAIT_MS)
 			wait_ms = MAX_WAIT_MS;
 		op_extend(op, wait_ms + ANSWER_MS);
