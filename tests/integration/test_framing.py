@@ -160,6 +160,30 @@ def test_what_stands_behind_a_close_is_not_run(stack, unique):
     assert teams(stack, name) == 0
 
 
+@pytest.mark.parametrize("refused", ["POST /api/v1/teams", "POST /no/such/path", "TRACE /api/v1/teams", "POST /health"])
+@pytest.mark.parametrize("framing", ["length", "chunked", "length, all but a byte"])
+def test_the_body_of_a_refused_request_is_not_run(stack, unique, refused, framing):
+    """It looks like a request of somebody who may; only what stands behind it is one."""
+    name = unique("hidden")
+    hidden = plain(TEAM % (name, name))
+    fields, body = f"Content-Length: {len(hidden)}\r\n", hidden
+    if framing == "chunked":
+        fields, body = "Transfer-Encoding: chunked\r\n", f"{len(hidden):x}\r\n{hidden}\r\n0\r\n\r\n"
+    if framing == "length, all but a byte":
+        fields = f"Content-Length: {len(hidden) + 1}\r\n"
+    with RawTls(stack) as c:
+        c.send(f"{refused} HTTP/1.1\r\n{HOST}{fields}\r\n{body}")
+        status, headers, _ = c.reply()
+        assert status in (401, 404, 405, 413)
+        if headers.get("connection") == "close":
+            assert c.ends()
+        else:
+            assert framing == "length"
+            c.send(ASK + "\r\n")
+            assert c.reply()[0] == 200
+    assert teams(stack, name) == 0
+
+
 def test_http_1_0_is_answered_and_closed(stack):
     with RawTls(stack) as c:
         c.send("GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")

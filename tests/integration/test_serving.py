@@ -1,15 +1,12 @@
 """
-The life of the API process as clients see it: a new certificate without a
-restart, a stop that finishes what runs, clients that leave, proxies.
+The API process as its clients see it: a stop that finishes what runs, clients
+that leave, clients behind proxies.
 """
-import os
 import re
-import signal
-import subprocess
 
 import pytest
 
-from fleet import API_KEY, Fleet, clean_env, wait_for
+from fleet import API_KEY, Fleet, wait_for
 from rawtls import RawTls, ask
 
 HOST = "Host: localhost\r\n"
@@ -27,12 +24,6 @@ def stack():
     finally:
         fleet.close()
     assert not fleet.alarms, "\n".join(fleet.alarms)
-
-
-def make_pair(directory, name):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-subj", f"/CN={name}", "-keyout", directory / "next.key", "-out", directory / "next.pem"],
-                   check=True, capture_output=True, env=clean_env())
 
 
 def logged(stack, reply, what):
@@ -56,31 +47,6 @@ def test_a_client_that_leaves_ends_its_request(stack, new_agent):
         c.send(f"GET /api/v1/agents/{agent}/work?wait=30s HTTP/1.1\r\n{HOST}{AUTH}\r\n")
         wait_for(lambda: ask(stack, HEALTH)[0] == 200, 5, "health")
     wait_for(lambda: re.search(r'msg="client gone".*agents/\{id\}/work', stack.processes["apiserver"].log()), 5, "the request to end")
-
-
-def test_a_new_certificate_is_served_without_a_restart(stack):
-    tls = stack.dir / "tls"
-    old = (tls / "api.pem").read_bytes(), (tls / "api.key").read_bytes()
-    process = stack.processes["apiserver"]
-    serial = stack.served_serial(stack.api_port)
-    make_pair(tls, "next")
-    with RawTls(stack) as kept:
-        kept.send(HEALTH)
-        assert kept.reply()[0] == 200
-        # A key that does not fit is refused, and the old pair stays.
-        os.rename(tls / "next.key", tls / "api.key")
-        process.signal(signal.SIGHUP)
-        wait_for(lambda: "TLS-RELOAD-FAILED" in process.log(), 5, "the refusal")
-        assert stack.served_serial(stack.api_port) == serial
-        os.rename(tls / "next.pem", tls / "api.pem")
-        process.signal(signal.SIGHUP)
-        wait_for(lambda: stack.served_serial(stack.api_port) != serial, 10, "the new certificate")
-        kept.send(HEALTH)
-        assert kept.reply()[0] == 200
-    # Without a signal the files are looked at, too.
-    (tls / "api.key").write_bytes(old[1])
-    (tls / "api.pem").write_bytes(old[0])
-    wait_for(lambda: stack.served_serial(stack.api_port) == serial, 15, "the old certificate again")
 
 
 def test_a_stop_finishes_what_runs(stack):
