@@ -162,7 +162,8 @@ def leaders_statements():
 
 def try_statement(plane, sql, holder, term):
     """Rows that it gave or changed; -1: refused with CT001."""
-    values = {"int": "10", "bigint": "10", "bigint[]": "{}", "text[]": "{}", "text": "x", "timestamptz": "-infinity", "bool": "true", "": "x"}
+    values = {"int": "10", "bigint": "10", "bigint[]": "{}", "text[]": "{}", "text": "x", "timestamptz": "-infinity", "bool": "true", "jsonb": "{}",
+              "": "x"}
 
     def value(match):
         number, cast = match.group(1), match.group(2) or ""
