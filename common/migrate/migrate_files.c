@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/arena.h"
 #include "common/base/buf.h"
+#include "common/base/file.h"
 #include "common/base/mem.h"
 
 enum {
@@ -123,20 +125,20 @@ migrate_list(const char *dir, struct migrate_names *out)
 static rc
 append_file(struct buf *b, const char *path)
 {
-	char part[16384];
-	FILE *f = fopen(path, "re");
+	struct arena *a = arena_new();
+	char *text;
 	size_t len;
-	bool is_bad;
+	rc ret;
 
-	if (!f)
-		return RC_IO;
-	while ((len = fread(part, 1, sizeof(part), f)) > 0)
-		buf_add(b, part, len);
-	is_bad = ferror(f) != 0;
-	(void)fclose(f);
-	if (is_bad)
-		return RC_IO;
-	return buf_ok(b) ? RC_OK : RC_TOO_LARGE;
+	ret = file_read(a, path, FILE_MAX, &text, &len);
+	if (ret == RC_OK) {
+		buf_add(b, text, len);
+		ret = buf_ok(b) ? RC_OK : RC_TOO_LARGE;
+	} else if (ret == RC_NOT_FOUND) {
+		ret = RC_IO;
+	}
+	arena_free(a);
+	return ret;
 }
 
 /* The text, or nothing of it. */
