@@ -106,6 +106,10 @@ on_claim(void *arg, struct db_outcome *o)
 	dispatch_turn(d);
 }
 
+/* An attempt is over then, whatever its worker says.  An order at an outside CA
+ * sets a later end before its request leaves. */
+#define ATTEMPT_MS_TEXT "60000"
+
 static struct db_req *
 submit_claim(struct dispatch *d, struct claim *c, const struct lane *lane)
 {
@@ -113,9 +117,9 @@ submit_claim(struct dispatch *d, struct claim *c, const struct lane *lane)
 	const char *after = lane->low_after ? lane->low_after : "-infinity";
 	const char *id = lane->low_id ? lane->low_id : "";
 	const char *jobs[] = {d->o.incarnation, term, c->worker,
-	    lane->issuer_id, limit, after, id};
+	    lane->issuer_id, limit, after, id, ATTEMPT_MS_TEXT};
 	const char *tasks[] = {d->o.incarnation, term, c->worker, limit, after,
-	    id};
+	    id, ATTEMPT_MS_TEXT};
 	struct db_stmt stmt = {Q_SCHED_JOBS_CLAIM, ARRAY_LEN(jobs), jobs};
 
 	if (lane_is_tasks(lane))

@@ -54,7 +54,8 @@ struct duty_def {
 	 * what to say then; NULL: always on. */
 	const char *needs;
 	const char *why_off;
-	bool says; /* its last parameter are the words of job_words.h */
+	int64_t keep_ms; /* a parameter after the settings; 0: none */
+	bool says;       /* its last parameter are the words of job_words.h */
 };
 
 struct duties; /* defined in duty.c */

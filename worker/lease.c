@@ -11,11 +11,15 @@
 #define LEASE_RETRY_MS 100
 #define LEAVE_MS 2000
 
+/* Whoever trusts in it must stop before anybody else may take its work. */
+_Static_assert(LEASE_TRUST_MS < LEASE_MS, "trust outlives the lease");
+
 struct lease {
 	struct lease_opts o;
 	char pid[16];
 	char slots[16];
-	const char *params[6]; /* of a renewal; of the leave the first */
+	char lease_ms[12];
+	const char *params[7]; /* of a renewal; of the leave the first */
 	struct tenure *row;
 	char **cancelled; /* job ids */
 	size_t ncancelled;
@@ -131,6 +135,8 @@ lease_new(const struct lease_opts *opts)
 	l->params[3] = l->pid;
 	l->params[4] = l->o.version;
 	l->params[5] = l->slots;
+	(void)snprintf(l->lease_ms, sizeof(l->lease_ms), "%d", LEASE_MS);
+	l->params[6] = l->lease_ms;
 	l->row = make_row(l);
 	return l;
 }

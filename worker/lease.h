@@ -21,6 +21,7 @@
 #include "common/db/db.h"
 #include "common/loop/loop.h"
 
+#define LEASE_MS 1700 /* by the database's clock */
 #define LEASE_RENEW_MS 500
 #define LEASE_TRUST_MS 1500
 

@@ -29,11 +29,11 @@ FROM tasks_due($1::timestamptz, $2, $3::bigint);
 
 -- name: sched_jobs_claim :many
 SELECT lease_id, claimed, last_after::text AS last_after, last_id
-FROM jobs_claim($1, $2::bigint, $3, $4, $5::int, $6::timestamptz, $7);
+FROM jobs_claim($1, $2::bigint, $3, $4, $5::int, $6::timestamptz, $7, $8::int);
 
 -- name: sched_tasks_claim :many
 SELECT lease_id, claimed, last_after::text AS last_after, last_id, is_full
-FROM tasks_claim($1, $2::bigint, $3, $4::int, $5::timestamptz, $6);
+FROM tasks_claim($1, $2::bigint, $3, $4::int, $5::timestamptz, $6, $7::int);
 
 -- name: sched_leases_free :one
 SELECT freed, failed FROM leases_free($1, $2::bigint, $3, $4::bigint[], $5::bigint, $6::jsonb);
@@ -115,7 +115,7 @@ SELECT duty_certificate_status(led.n) AS rows FROM led;
 
 -- name: duty_process_rows :many
 WITH led AS MATERIALIZED (SELECT 1 AS n WHERE leadership_is($2::bigint, $1))
-SELECT duty_process_rows() AS rows FROM led;
+SELECT duty_process_rows($3::bigint) AS rows FROM led;
 
 -- name: duty_audit_sealing :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
@@ -131,7 +131,7 @@ SELECT duty_short_lived_expiry(led.n) AS rows FROM led;
 
 -- name: duty_idempotency_cleanup :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
-SELECT duty_idempotency_cleanup(led.n) AS rows FROM led;
+SELECT duty_idempotency_cleanup($4::bigint, led.n) AS rows FROM led;
 
 -- name: duty_job_retention :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))

@@ -6,7 +6,7 @@
 -- One row a job to be cancelled; one row with NULL when there is none.
 -- name: worker_renew :many
 SELECT u.id AS cancel_job_id
-FROM worker_renew($1, $2, $3, $4::int, $5, $6::int) r
+FROM worker_renew($1, $2, $3, $4::int, $5, $6::int, $7::int) r
 LEFT JOIN LATERAL unnest(r.cancel_job_ids) AS u (id) ON true;
 
 -- name: worker_leave :one

@@ -14,7 +14,7 @@ $$;
 -- stand over two different certificates.  A job that several workers died with
 -- runs alone.
 CREATE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,
-    p_low_after timestamptz, p_low_id text)
+    p_low_after timestamptz, p_low_id text, p_attempt_ms int)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
@@ -71,7 +71,7 @@ BEGIN
         ON CONFLICT DO NOTHING;
     WITH taken AS (
         UPDATE jobs j SET status = 'Running', lease_id = v_lease, leased_by = p_worker,
-            attempt_until = clock_timestamp() + interval '60 seconds', deliveries = j.deliveries + 1,
+            attempt_until = clock_timestamp() + make_interval(secs => p_attempt_ms / 1000.0), deliveries = j.deliveries + 1,
             budget_over_at = NULL,
             started_at = coalesce(j.started_at, v_now),
             serial_number = CASE WHEN f.is_fixed THEN j.serial_number ELSE serial_new(v_now) END,

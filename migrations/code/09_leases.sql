@@ -2,20 +2,21 @@
 
 -- --- processes ---
 
--- A worker's own row; its lease lasts 1.7 s and is renewed every 500 ms.
+-- A worker's own row, and its lease.
 -- Answers with the jobs among its leases that are to stop before the outside
 -- effect: somebody wants them cancelled, or their tick's budget is over.
-CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid int, p_version text, p_slots int)
+CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid int, p_version text, p_slots int,
+    p_lease_ms int)
 RETURNS TABLE (lease_until timestamptz, cancel_job_ids text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
-    v_now timestamptz := clock_timestamp();
+    v_until timestamptz := clock_timestamp() + make_interval(secs => p_lease_ms / 1000.0);
 BEGIN
     INSERT INTO workers (incarnation, name, host, pid, version, code, slots, lease_until)
-        VALUES (p_incarnation, p_name, p_host, p_pid, p_version, current_schema(), p_slots, v_now + interval '1.7 seconds')
+        VALUES (p_incarnation, p_name, p_host, p_pid, p_version, current_schema(), p_slots, v_until)
     ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, slots = excluded.slots;
-    RETURN QUERY SELECT v_now + interval '1.7 seconds', coalesce((SELECT array_agg(j.id) FROM jobs j
+    RETURN QUERY SELECT v_until, coalesce((SELECT array_agg(j.id) FROM jobs j
         WHERE j.leased_by = p_incarnation AND j.status = 'Running' AND (j.cancel_requested_at IS NOT NULL OR j.budget_over_at IS NOT NULL)), '{}');
 END $$;
 
@@ -48,11 +49,11 @@ RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     ON CONFLICT (incarnation) DO UPDATE SET seen_at = clock_timestamp();
 $$;
 
--- Rows of processes that ended long ago.
-CREATE FUNCTION duty_process_rows() RETURNS bigint
+-- Rows of processes that were last seen p_keep_ms ago.
+CREATE FUNCTION duty_process_rows(p_keep_ms bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    v_old timestamptz := clock_timestamp() - interval '1 hour';
+    v_old timestamptz := clock_timestamp() - make_interval(secs => p_keep_ms / 1000.0);
     v_n bigint := 0;
     v_more bigint;
 BEGIN

@@ -22,7 +22,7 @@ $$;
 
 -- Hands due tasks to a worker, as jobs_claim does jobs.
 CREATE FUNCTION tasks_claim(p_incarnation text, p_term bigint, p_worker text, p_limit int, p_low_after timestamptz,
-    p_low_id text)
+    p_low_id text, p_attempt_ms int)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text, is_full bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
@@ -62,7 +62,7 @@ BEGIN
     END IF;
     v_lease := nextval('lease_seq');
     UPDATE tasks t SET status = 'Running', lease_id = v_lease, leased_by = p_worker,
-        attempt_until = clock_timestamp() + interval '60 seconds', deliveries = t.deliveries + 1
+        attempt_until = clock_timestamp() + make_interval(secs => p_attempt_ms / 1000.0), deliveries = t.deliveries + 1
     WHERE t.ctid = ANY (v_rows);
     v_n := cardinality(v_ids);
     RETURN QUERY SELECT v_lease, v_n, v_afters[v_n], v_ids[v_n], v_n = v_limit;

@@ -196,13 +196,13 @@ END $$;
 
 -- Answers kept for requests that are repeated with the same Idempotency-Key:
 -- a client that still repeats a day later has to look first.
-CREATE FUNCTION duty_idempotency_cleanup(p_limit int) RETURNS bigint
+CREATE FUNCTION duty_idempotency_cleanup(p_keep_ms bigint, p_limit int) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_n bigint;
 BEGIN
     DELETE FROM idempotency_keys k USING (SELECT o.principal, o.key FROM idempotency_keys o
-        WHERE o.created_at < engine_now() - interval '24 hours'
+        WHERE o.created_at < engine_now() - make_interval(secs => p_keep_ms / 1000.0)
         ORDER BY o.created_at LIMIT p_limit FOR UPDATE SKIP LOCKED) d
     WHERE k.principal = d.principal AND k.key = d.key;
     GET DIAGNOSTICS v_n = ROW_COUNT;

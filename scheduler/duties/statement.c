@@ -15,7 +15,7 @@ enum op_next
 duty_statement(struct op *op)
 {
 	const struct duty_def *d = duty_def(op);
-	const char *params[4 + DUTY_SETTINGS_MAX];
+	const char *params[5 + DUTY_SETTINGS_MAX];
 	size_t n = 0;
 
 	params[n++] = duty_incarnation(op);
@@ -25,6 +25,8 @@ duty_statement(struct op *op)
 	for (int i = 0; i < DUTY_SETTINGS_MAX && d->settings[i]; i++)
 		params[n++] =
 		    op_printf(op, "%" PRId64, duty_setting(op, d->settings[i]));
+	if (d->keep_ms > 0)
+		params[n++] = op_printf(op, "%" PRId64, d->keep_ms);
 	if (d->says)
 		params[n++] = JOB_WORDS_JSON;
 	return op_query(op, d->q, statement_done, n, params);

@@ -1,5 +1,7 @@
 #include "scheduler/duties/duties.h"
 
+#define HOUR_MS INT64_C(3600000)
+
 #define RUN(query, n, how, ...) \
 	.first = duty_statement, .q = query, .chunk = n, .repeat = how, \
 	__VA_ARGS__

@@ -187,14 +187,14 @@ end
         fleet.query("UPDATE leadership SET term = term + 1, holder = 'raw', nonce = 'raw', expires_at = now() + interval '1 hour'")
         term = fleet.value("SELECT term FROM leadership")
         for w in ("raw-1", "raw-2"):
-            fleet.query("SELECT worker_renew(%s, %s, 'bench', 1, '', 1)", w, w)
+            fleet.query("SELECT worker_renew(%s, %s, 'bench', 1, '', 1, 1700)", w, w)
             fleet.query("UPDATE workers SET lease_until = now() + interval '1 hour' WHERE incarnation = %s", w)
         total = [0, 0]
 
         def work(i):
             w = f"raw-{i + 1}"
             while True:
-                rows = fleet.query("SELECT lease_id, claimed FROM jobs_claim('raw', %s, %s, 'iss-local', %s, '-infinity', '')",
+                rows = fleet.query("SELECT lease_id, claimed FROM jobs_claim('raw', %s, %s, 'iss-local', %s, '-infinity', '', 60000)",
                                    term, w, batch)
                 if not rows:
                     return

@@ -111,7 +111,7 @@ def drain_raw(fleet, count):
 
     def work(worker):
         key = ("-infinity", "")
-        while rows := fleet.query("SELECT lease_id, last_after::text, last_id FROM tasks_claim('raw', %s, %s, 1000, %s, %s)",
+        while rows := fleet.query("SELECT lease_id, last_after::text, last_id FROM tasks_claim('raw', %s, %s, 1000, %s, %s, 60000)",
                                   term, worker, *key):
             lease, key = rows[0][0], rows[0][1:]
             fleet.query("SELECT tasks_done(%s, %s, (SELECT array_agg(id) FROM tasks WHERE lease_id = %s AND leased_by = %s "
@@ -119,7 +119,7 @@ def drain_raw(fleet, count):
 
     threads = []
     for worker in ("raw-1", "raw-2"):
-        fleet.query("SELECT worker_renew(%s, %s, 'bench', 1, '', 1)", worker, worker)
+        fleet.query("SELECT worker_renew(%s, %s, 'bench', 1, '', 1, 1700)", worker, worker)
         fleet.query("UPDATE workers SET lease_until = now() + interval '1 hour' WHERE incarnation = %s", worker)
         threads.append(threading.Thread(target=work, args=(worker,)))
     started = time.monotonic()

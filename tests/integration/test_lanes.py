@@ -45,7 +45,7 @@ class Lane:
 
     def claim(self, limit=1):
         """(lease, how many), or None."""
-        rows = self.q("SELECT lease_id, claimed FROM jobs_claim('leader', 7, 'w', %s, %s, '-infinity', '')", self.issuer, limit)
+        rows = self.q("SELECT lease_id, claimed FROM jobs_claim('leader', 7, 'w', %s, %s, '-infinity', '', 60000)", self.issuer, limit)
         return rows[0] if rows else None
 
     def aside(self, lease, outcome, error="the CA is away", jobs=None):
@@ -252,7 +252,7 @@ def test_the_end_of_a_budget_is_not_a_cancellation(lane):
     by_system, by_alice = lane.claim()[0], lane.claim()[0]
     assert lane.held(by_system) == [job]
     assert lane.q("SELECT duty_renewal_budget()")[0][0] >= 1
-    told = lane.q("SELECT cancel_job_ids FROM worker_renew('w', 'w', 'h', 1, '', 1)")[0][0]
+    told = lane.q("SELECT cancel_job_ids FROM worker_renew('w', 'w', 'h', 1, '', 1, 1700)")[0][0]
     assert job in told and asked not in told
     lane.q("UPDATE workers SET lease_until = 'infinity' WHERE incarnation = 'w'")
     assert lane.aside(by_system, "cancel") == {job: "Pending"}

@@ -290,7 +290,7 @@ def test_two_versions_side_by_side(server, database):
             c.execute("INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id) VALUES ('a', 'System', 'b', 'c', 'd') "
                       "RETURNING id LIKE 'audit-%%', epoch")
             assert c.fetchone() == (True, 1)
-            c.execute("SELECT worker_renew(%s, 'w', 'h', 1, 'v', 1)", (path,))
+            c.execute("SELECT worker_renew(%s, 'w', 'h', 1, 'v', 1, 1700)", (path,))
             c.execute("SELECT code FROM workers WHERE incarnation = %s", (path,))
             assert c.fetchone() == (path,)
             c.execute("SELECT to_regproc('code_is_new') IS NOT NULL")

@@ -60,7 +60,7 @@ def test_there_is_a_key_to_protect(used):
 @pytest.mark.parametrize("sql", [
     "SELECT key_sealed FROM ca_keys", "COPY ca_keys TO STDOUT", "UPDATE ca_keys SET key_sealed = ''", "DELETE FROM ca_keys",
     "CREATE VIEW v AS SELECT * FROM ca_keys", "SELECT ca_root_store('iss-local', '', '', now(), now(), '')",
-    "SELECT jobs_claim('', 1, '', 'iss-local', 1, '-infinity', '')", "SELECT issue_complete('', 1, '{}', '{}', '{}', '{}', '{}', '')",
+    "SELECT jobs_claim('', 1, '', 'iss-local', 1, '-infinity', '', 60000)", "SELECT issue_complete('', 1, '{}', '{}', '{}', '{}', '{}', '')",
     "SELECT job_finish('{}', '{}', '{}')", "UPDATE jobs SET status = 'Completed'", "DELETE FROM jobs",
     "UPDATE certificate_versions SET pem_chain = ''", "DELETE FROM managed_certificates", "DELETE FROM audit_events",
     "UPDATE audit_events SET actor = 'x'", "TRUNCATE audit_events", "DROP TABLE jobs", "ALTER TABLE audit_events DISABLE TRIGGER ALL",
@@ -86,7 +86,7 @@ def test_the_scheduler_may_not(used, sql):
 @pytest.mark.parametrize("sql", [
     "SELECT * FROM api_keys", "SELECT * FROM agents", "UPDATE jobs SET status = 'Completed'", "DELETE FROM ca_keys",
     "UPDATE ca_keys SET key_sealed = ''", "INSERT INTO ca_certificates DEFAULT VALUES", "UPDATE issuers SET config = '{}'",
-    "SELECT jobs_claim('', 1, '', 'iss-local', 1, '-infinity', '')", "SELECT leadership_hold('x', 'y', 1000)",
+    "SELECT jobs_claim('', 1, '', 'iss-local', 1, '-infinity', '', 60000)", "SELECT leadership_hold('x', 'y', 1000)",
     "SELECT csr_submit('', '', NULL, '', '')", "SELECT jobs_enqueue_issue('{}', '', true, true)",
     "INSERT INTO certificate_versions DEFAULT VALUES", "UPDATE managed_certificates SET status = 'Active'",
     "INSERT INTO audit_events (actor) VALUES ('x')", "CREATE TABLE t (x int)", "UPDATE certificate_requests SET csr_pem = ''",

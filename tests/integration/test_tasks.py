@@ -27,7 +27,7 @@ class Queue:
 
     def claim(self, limit=1000, key=("-infinity", ""), worker="w1"):
         """(lease, how many, key behind it, full), or None."""
-        rows = self.q("SELECT lease_id, claimed, last_after::text, last_id, is_full FROM tasks_claim('leader', 7, %s, %s, %s, %s)",
+        rows = self.q("SELECT lease_id, claimed, last_after::text, last_id, is_full FROM tasks_claim('leader', 7, %s, %s, %s, %s, 60000)",
                       worker, limit, *key)
         return rows[0][:2] + (rows[0][2:4], rows[0][4]) if rows else None
 

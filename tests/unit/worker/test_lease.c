@@ -67,7 +67,7 @@ static void
 expect_renewal(struct rig *r, const char *cancel)
 {
 	db_script_expect(r->pool, Q_WORKER_RENEW,
-	    "worker-1|name|host|42|0.1|2");
+	    "worker-1|name|host|42|0.1|2|1700");
 	db_script_rows(r->pool, "cancel_job_id", cancel);
 }
 
