@@ -145,3 +145,13 @@ field_rows_put(const struct field_rows *fr, struct arena *a, struct json_w *w,
 	}
 	json_w_close(w, '}');
 }
+
+void
+field_rows_put_all(const struct field_rows *fr, struct arena *a,
+    struct json_w *w, size_t n)
+{
+	json_w_open(w, '[');
+	for (size_t i = 0; i < n; i++)
+		field_rows_put(fr, a, w, i);
+	json_w_close(w, ']');
+}

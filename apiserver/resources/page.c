@@ -35,10 +35,7 @@ page_reply(struct op *op, const struct field *fields, size_t n,
 	field_rows_init(&fr, rows, fields, n, only);
 	json_w_open(w, '{');
 	json_w_key(w, "data");
-	json_w_open(w, '[');
-	for (size_t i = 0; i < db_nrows(rows); i++)
-		field_rows_put(&fr, op_arena(op), w, i);
-	json_w_close(w, ']');
+	field_rows_put_all(&fr, op_arena(op), w, db_nrows(rows));
 	page_put_total(op, w, op_result(op, 1));
 	json_w_kv_int(w, "page", page);
 	json_w_kv_int(w, "per_page", per_page);

@@ -60,10 +60,7 @@ list_done(struct op *op)
 	field_rows_init(&fr, op_result(op, 0), fields, ARRAY_LEN(fields), NULL);
 	json_w_open(w, '{');
 	json_w_key(w, "data");
-	json_w_open(w, '[');
-	for (size_t i = 0; i < op_rows(op); i++)
-		field_rows_put(&fr, op_arena(op), w, i);
-	json_w_close(w, ']');
+	field_rows_put_all(&fr, op_arena(op), w, op_rows(op));
 	json_w_kv_int(w, "page", l->page);
 	json_w_kv_int(w, "per_page", l->per_page);
 	json_w_close(w, '}');

@@ -88,10 +88,7 @@ reply_data(struct op *op, const struct field *fields, size_t n)
 	field_rows_init(&fr, op_result(op, 0), fields, n, NULL);
 	json_w_open(w, '{');
 	json_w_key(w, "data");
-	json_w_open(w, '[');
-	for (size_t i = 0; i < op_rows(op); i++)
-		field_rows_put(&fr, op_arena(op), w, i);
-	json_w_close(w, ']');
+	field_rows_put_all(&fr, op_arena(op), w, op_rows(op));
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }

@@ -95,10 +95,7 @@ targets_done(struct op *op)
 	w = reply_writer(op);
 	json_w_open(w, '{');
 	json_w_key(w, "data");
-	json_w_open(w, '[');
-	for (size_t i = 0; i < n; i++)
-		field_rows_put(&fr, op_arena(op), w, i);
-	json_w_close(w, ']');
+	field_rows_put_all(&fr, op_arena(op), w, n);
 	json_w_kv_int(w, "total", (int64_t)n);
 	json_w_close(w, '}');
 	return reply_json(op, 200);

@@ -225,10 +225,7 @@ list_walk_done(struct op *op)
 	field_rows_init(&fr, rows, cert_fields, cert_nfields, l->only);
 	json_w_open(w, '{');
 	json_w_key(w, "data");
-	json_w_open(w, '[');
-	for (size_t i = 0; i < n; i++)
-		field_rows_put(&fr, op_arena(op), w, i);
-	json_w_close(w, ']');
+	field_rows_put_all(&fr, op_arena(op), w, n);
 	page_put_total(op, w, op_result(op, 1));
 	if (has_more)
 		json_w_kv(w, "next_cursor",
