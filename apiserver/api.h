@@ -22,9 +22,11 @@ struct authz;
 struct crlstore;
 struct daemon;
 struct heartbeats;
+struct limits;
 struct keyring;
 struct park;
 struct presence;
+struct refusals;
 struct router;
 
 struct api {
@@ -38,6 +40,8 @@ struct api {
 	struct auth *auth;
 	struct authz *authz;
 	struct crlstore *crls;
+	struct limits *limits;
+	struct refusals *refusals;
 	struct router *router;
 	struct park *park;
 	struct heartbeats *heartbeats;

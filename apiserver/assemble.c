@@ -9,6 +9,8 @@
 #include "apiserver/live/crlstore.h"
 #include "apiserver/live/heartbeats.h"
 #include "apiserver/policy/keyring.h"
+#include "apiserver/policy/limits.h"
+#include "apiserver/policy/refusals.h"
 #include "apiserver/live/park.h"
 #include "apiserver/live/presence.h"
 #include "apiserver/policy/route.h"
@@ -36,28 +38,53 @@ static const struct route_area *const areas[] = {
 };
 
 static rc
-open_keys(struct api *a)
+make_keys(const struct cfg *cfg, struct keyring **out)
 {
-	const char *token = cfg_str(a->cfg, "agent_bootstrap_token");
+	const char *token = cfg_str(cfg, "agent_bootstrap_token");
+	struct keyring *made = NULL;
 	rc ret;
 
-	if (!*token && cfg_bool(a->cfg, "agent_bootstrap_token_deny_empty")) {
+	if (!*token && cfg_bool(cfg, "agent_bootstrap_token_deny_empty")) {
 		log_error("AUTH-BOOTSTRAP",
 		    "CERTCTL_AGENT_BOOTSTRAP_TOKEN is empty: set it, or set "
 		    "CERTCTL_AGENT_BOOTSTRAP_TOKEN_DENY_EMPTY=false");
 		return RC_INVALID;
 	}
-	ret = keyring_new(cfg_list(a->cfg, "api_keys_named"),
-	    cfg_list(a->cfg, "auth_secret"), token, &a->keys);
+	ret = keyring_new(cfg_list(cfg, "api_keys_named"),
+	    cfg_list(cfg, "auth_secret"), token, &made);
 	if (ret != RC_OK)
 		return ret;
-	if (keyring_size(a->keys) == 0) {
+	if (keyring_size(made) == 0) {
+		keyring_free(made);
 		log_error("AUTH-KEYS",
 		    "nobody could sign in: set CERTCTL_API_KEYS_NAMED or "
 		    "CERTCTL_AUTH_SECRET");
 		return RC_INVALID;
 	}
+	*out = made;
 	return RC_OK;
+}
+
+void
+api_reload_keys(struct api *a)
+{
+	const struct daemon_program *program = a->daemon->program;
+	struct keyring *made = NULL;
+	struct cfg *cfg = NULL;
+	rc ret = cfg_load(program->keys, program->nkeys, &cfg);
+
+	if (ret == RC_OK)
+		ret = make_keys(cfg, &made);
+	cfg_free(cfg);
+	if (ret != RC_OK) {
+		log_error("AUTH-RELOAD", "the new keys cannot be used, the "
+					 "old ones stay");
+		return;
+	}
+	auth_set_keys(a->auth, made);
+	keyring_free(a->keys);
+	a->keys = made;
+	log_info("AUTH-RELOAD", "%zu API keys are in use", keyring_size(made));
 }
 
 /* Heartbeats lock agents in the order of their sorted ids, if the plan walks
@@ -163,7 +190,7 @@ api_new(const struct daemon *d, struct api **out)
 	a->cfg = cfg;
 	a->max_body = (size_t)cfg_int(cfg, "max_body_size");
 	make_url(a);
-	ret = open_keys(a);
+	ret = make_keys(cfg, &a->keys);
 	if (ret == RC_OK)
 		ret = router_new(areas, ARRAY_LEN(areas), &a->router);
 	if (ret == RC_OK)
@@ -171,6 +198,8 @@ api_new(const struct daemon *d, struct api **out)
 	if (ret == RC_OK) {
 		a->auth = auth_new(l, a->keys);
 		a->authz = authz_new(l);
+		a->limits = limits_new(l, cfg);
+		a->refusals = refusals_new(l, a->own_pool);
 		a->crls = crlstore_new(CRLSTORE_MAX_BYTES);
 		a->park = park_new(l, a->own_pool);
 		a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
@@ -194,6 +223,8 @@ api_free(struct api *a)
 	bus_client_free(a->bus);
 	heartbeats_free(a->heartbeats);
 	park_free(a->park);
+	refusals_free(a->refusals);
+	limits_free(a->limits);
 	db_pool_free(a->pool);
 	db_pool_free(a->heartbeat_pool);
 	db_pool_free(a->own_pool);

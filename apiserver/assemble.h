@@ -13,6 +13,9 @@
 
 /* RC_INVALID or RC_IO after a log line.  d outlives *out. */
 rc api_new(const struct daemon *d, struct api **out) MUST_CHECK;
+/* Reads the keys and the token anew, from files where the environment names
+ * such; the old ones stay when the new ones cannot be used. */
+void api_reload_keys(struct api *a);
 /* No op may be under way.  NULL is a no-op. */
 void api_free(struct api *a);
 

@@ -172,6 +172,7 @@ reload(void *self, struct daemon *d)
 	struct server *s = self;
 
 	tls_reload(s->tls);
+	api_reload_keys(s->api);
 }
 
 /* --- the end --- */

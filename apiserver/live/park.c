@@ -12,6 +12,9 @@
 enum {
 	LOOK_MS = 1000,
 	WATCHES_MAX = 20000,
+	/* An agent waits with one; a few more are left from links that broke
+	 * unseen. */
+	AGENT_WATCHES_MAX = 4,
 	ID_MAX = 128,
 	EVENT_IDS_MAX = 10000,
 };
@@ -30,6 +33,7 @@ struct topic {
 	UT_hash_handle hh;
 	enum park_topic kind;
 	LIST_HEAD(, watch) watches;
+	size_t n;
 	char id[ID_MAX + 1];
 };
 
@@ -103,6 +107,7 @@ end_watch(void *arg)
 
 	LIST_REMOVE(w, entry);
 	p->nwatches--;
+	t->n--;
 	if (LIST_EMPTY(&t->watches)) {
 		HASH_DEL(p->topics[t->kind], t);
 		free(t);
@@ -118,6 +123,8 @@ park_watch(struct park *p, struct op *op, enum park_topic kind, const char *id)
 
 	if (p->nwatches >= WATCHES_MAX || strlen(id) > ID_MAX)
 		return NULL;
+	if (kind == PARK_AGENT && t && t->n >= AGENT_WATCHES_MAX)
+		return NULL;
 	if (!t) {
 		t = mem_zalloc(sizeof(*t));
 		t->kind = kind;
@@ -131,6 +138,7 @@ park_watch(struct park *p, struct op *op, enum park_topic kind, const char *id)
 	w->op = op;
 	LIST_INSERT_HEAD(&t->watches, w, entry);
 	p->nwatches++;
+	t->n++;
 	arena_defer(op_arena(op), end_watch, w);
 	return w;
 }

@@ -30,7 +30,8 @@ void park_free(struct park *p);
 /*
  * From here on op hears of the topic: call it before looking for what is
  * waited for, and park_wait when it is not there yet; what happens in between
- * is not lost.  Ends with the op.  NULL when too many requests wait.
+ * is not lost.  Ends with the op.  NULL when too many requests wait, in
+ * all or for this agent.
  */
 struct watch *park_watch(struct park *p, struct op *op, enum park_topic topic,
     const char *id);

@@ -44,6 +44,12 @@ auth_new(struct loop *l, const struct keyring *keys)
 }
 
 void
+auth_set_keys(struct auth *a, const struct keyring *keys)
+{
+	a->keys = keys;
+}
+
+void
 auth_free(struct auth *a)
 {
 	if (!a)

@@ -37,6 +37,8 @@ struct auth_found {
 /* keys outlives auth. */
 struct auth *auth_new(struct loop *l, const struct keyring *keys);
 void auth_free(struct auth *a);
+/* Other keys from here on; they outlive auth, the old ones need not. */
+void auth_set_keys(struct auth *a, const struct keyring *keys);
 /* header: the Authorization header, or NULL. */
 void auth_read(const char *header, struct credential *out);
 /* RC_OK; RC_UNAUTHENTICATED: known not to be a key; RC_BUSY: only the

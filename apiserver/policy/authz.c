@@ -92,23 +92,11 @@ holds(const struct grants *g, const char *item)
 			       compare_items) != NULL;
 }
 
-/* Whether the object of this permission's routes can bear a scope. */
-static const char *
-scope_of(const char *permission)
-{
-	if (strncmp(permission, "issuer.", 7) == 0)
-		return "issuer";
-	if (strncmp(permission, "profile.", 8) == 0)
-		return "profile";
-	return NULL;
-}
-
 rc
 authz_check(struct authz *z, const struct principal *p, const char *permission,
-    const char *id)
+    const char *scope, const char *id)
 {
 	const struct grants *g;
-	const char *scope;
 	char text[GRANT_MAX > KEY_MAX ? GRANT_MAX : KEY_MAX];
 	int len;
 
@@ -122,7 +110,6 @@ authz_check(struct authz *z, const struct principal *p, const char *permission,
 		return RC_BUSY;
 	if (holds(g, permission))
 		return RC_OK;
-	scope = scope_of(permission);
 	if (!scope || !id)
 		return RC_FORBIDDEN;
 	len = snprintf(text, sizeof(text), "%s@%s:%s", permission, scope, id);

@@ -28,12 +28,12 @@ struct authz_actor {
 void authz_actor(const struct principal *p, struct authz_actor *out);
 
 /*
- * id: the object the request names, or NULL; a grant limited to one issuer or
- * profile counts on that one's own routes.  RC_OK: allowed; RC_FORBIDDEN;
+ * scope: "issuer" or "profile" where the request names one, id, and a grant
+ * limited to that one counts; else NULL.  RC_OK: allowed; RC_FORBIDDEN;
  * RC_BUSY: ask Q_AUTHZ_PERMISSIONS and tell authz_learn.
  */
 rc authz_check(struct authz *z, const struct principal *p,
-    const char *permission, const char *id) MUST_CHECK;
+    const char *permission, const char *scope, const char *id) MUST_CHECK;
 void authz_learn(struct authz *z, const struct principal *p,
     const struct db_result *result);
 

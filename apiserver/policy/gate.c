@@ -8,6 +8,8 @@
 
 #include "apiserver/api.h"
 #include "apiserver/policy/authz.h"
+#include "apiserver/policy/limits.h"
+#include "apiserver/policy/refusals.h"
 #include "apiserver/edge/request_io.h"
 #include "common/log/log.h"
 
@@ -36,11 +38,43 @@ refuse(struct op *op, int status, const char *content_type, const char *body)
 	return op_done(op);
 }
 
+/* Counted, for the log and the audit trail. */
+static void
+note_refusal(struct request *r, int status)
+{
+	char address[PEER_TEXT_MAX];
+
+	peer_text(&r->peer, address);
+	refusals_note(r->api->refusals, address, status, r->principal.id,
+	    r->head.method,
+	    r->match.route ? r->match.route->pattern : "(no route)");
+}
+
+static void
+set_429(struct request *r)
+{
+	note_refusal(r, 429);
+	request_set_text(r, 429, "application/json; charset=utf-8",
+	    "{\"error\":\"Rate limit exceeded\"}");
+	request_set_header(r, "Retry-After", "1");
+}
+
+static enum op_next
+refuse_429(struct op *op)
+{
+	set_429(op_owner(op));
+	return op_done(op);
+}
+
+/* Costs the address a token, too: who guesses keys is soon told to wait. */
 static enum op_next
 refuse_401(struct op *op, const char *body)
 {
 	struct request *r = op_owner(op);
 
+	if (!limits_take_address(r->api->limits, &r->peer))
+		return refuse_429(op);
+	note_refusal(r, 401);
 	if (r->match.route->access == ROUTE_REGISTER) {
 		render_error(r, 401, "invalid_or_missing_bootstrap_token");
 	} else {
@@ -53,6 +87,7 @@ refuse_401(struct op *op, const char *body)
 static enum op_next
 refuse_403(struct op *op)
 {
+	note_refusal(op_owner(op), 403);
 	return refuse(op, 403, "application/json; charset=utf-8",
 	    "{\"error\":\"Insufficient permissions\"}");
 }
@@ -130,9 +165,8 @@ gate_body(struct op *op)
 
 /*
  * An agent's own key acts for that agent and nothing else: on the routes
- * below its own id, and where it reports what it verified (the statement
- * there looks at the job's agent).  What the agent role could read of other
- * certificates is for shared keys.
+ * below its own id, and on those that are marked for it.  What the agent role
+ * could read of other certificates is for shared keys.
  */
 static bool
 own_key_may_pass(const struct request *r)
@@ -153,7 +187,7 @@ own_key_may_pass(const struct request *r)
 		}
 		return false;
 	case ROUTE_PERMISSION:
-		return strcmp(route->permission, "verification.run") == 0;
+		return route->is_for_own_keys;
 	case ROUTE_REGISTER:
 		break;
 	}
@@ -166,6 +200,20 @@ path_id(const struct request *r)
 	for (size_t i = 0; i < r->match.nparams; i++) {
 		if (strcmp(r->match.params[i].name, "id") == 0)
 			return r->match.params[i].value;
+	}
+	return NULL;
+}
+
+static const char *
+scope_of(const struct route *route)
+{
+	switch (route->scope) {
+	case ROUTE_ISSUER:
+		return "issuer";
+	case ROUTE_PROFILE:
+		return "profile";
+	case ROUTE_GLOBAL:
+		break;
 	}
 	return NULL;
 }
@@ -189,6 +237,8 @@ check_permission(struct op *op)
 	const struct route *route = r->match.route;
 	rc ret;
 
+	if (!limits_take_principal(r->api->limits, &r->principal))
+		return refuse_429(op);
 	if (r->is_retired)
 		return op_fail(op, RC_GONE, "Agent has been retired");
 	if (r->principal.kind == PRINCIPAL_BOOTSTRAP)
@@ -201,7 +251,7 @@ check_permission(struct op *op)
 	if (route->access == ROUTE_SIGNED_IN)
 		return start_handler(op);
 	ret = authz_check(r->api->authz, &r->principal, route->permission,
-	    path_id(r));
+	    scope_of(route), path_id(r));
 	if (ret == RC_BUSY)
 		return ask_permissions(op);
 	return ret == RC_OK ? start_handler(op) : refuse_403(op);
@@ -220,6 +270,17 @@ take_principal(struct request *r, const struct auth_found *found)
 }
 
 static enum op_next
+start_public(struct op *op)
+{
+	const struct request *r = op_owner(op);
+
+	if (r->match.route->rate == ROUTE_RATED &&
+	    !limits_take_address(r->api->limits, &r->peer))
+		return refuse_429(op);
+	return start_handler(op);
+}
+
+static enum op_next
 gate_credential(struct op *op)
 {
 	struct request *r = op_owner(op);
@@ -227,7 +288,7 @@ gate_credential(struct op *op)
 	rc ret;
 
 	if (r->match.route->access == ROUTE_PUBLIC)
-		return start_handler(op);
+		return start_public(op);
 	if (r->credential.form == AUTH_NONE)
 		return refuse_401(op,
 		    "{\"error\":\"Authorization header required\"}\n");
@@ -236,6 +297,8 @@ gate_credential(struct op *op)
 		    "{\"error\":\"Invalid Authorization header format, "
 		    "expected: Bearer <token>\"}\n");
 	ret = auth_find(r->api->auth, &r->credential, &found);
+	if (ret == RC_BUSY && !limits_has_address(r->api->limits, &r->peer))
+		return refuse_429(op);
 	if (ret == RC_BUSY) {
 		op_catch(op, gate_lookup_failed);
 		return OP_QUERY(op, Q_AUTH_BY_HASH, gate_looked_up,
@@ -276,7 +339,7 @@ gate_permissions(struct op *op)
 
 	authz_learn(r->api->authz, &r->principal, op_result(op, 0));
 	ret = authz_check(r->api->authz, &r->principal,
-	    r->match.route->permission, path_id(r));
+	    r->match.route->permission, scope_of(r->match.route), path_id(r));
 	return ret == RC_OK ? start_handler(op) : refuse_403(op);
 }
 
@@ -288,11 +351,26 @@ gate_permissions_failed(struct op *op)
 
 /* --- is it a request? --- */
 
+/* What a handler caught and could not mend; what nobody caught is the op's to
+ * tell.  The client hears of neither. */
+static void
+log_cause(const struct op *op, rc code)
+{
+	const struct db_error *e = NULL;
+
+	(void)op_caught(op, &e); /* e says it all */
+	if (rc_http_status(code) < 500 || !e->sqlstate[0])
+		return;
+	log_error("REQUEST-DB", "%s: statement %zu: %s %s", op_name(op),
+	    e->statement, e->sqlstate, e->message);
+}
+
 static void
 on_end(struct op *op, rc code, const char *message)
 {
 	struct request *r = op_owner(op);
 
+	log_cause(op, code);
 	if (code != RC_OK && r->is_pieces)
 		r->is_broken = true;
 	else if (code != RC_OK)
@@ -335,26 +413,32 @@ static bool
 route_request(struct request *r)
 {
 	rc ret = path_parse(r->head.target, &r->path);
+	bool options = ret == RC_OK && is_options(r);
 
+	if (ret == RC_OK && !options)
+		ret = router_match(r->api->router, r->head.method, &r->path,
+		    &r->match);
+	if (ret == RC_OK && !options)
+		return true;
+	if (!limits_take_address(r->api->limits, &r->peer)) {
+		set_429(r);
+		r->carrier->reply(r);
+		return false;
+	}
 	if (ret == RC_INVALID || ret == RC_TOO_LARGE) {
 		answer_error(r, 400, "the request target is malformed");
 		return false;
 	}
-	if (ret == RC_OK && is_options(r)) {
+	if (options) {
 		request_set_text(r, 204, NULL, "");
 		r->carrier->reply(r);
-		return false;
-	}
-	if (ret == RC_OK)
-		ret = router_match(r->api->router, r->head.method, &r->path,
-		    &r->match);
-	if (ret == RC_METHOD) {
+	} else if (ret == RC_METHOD) {
 		request_set_header(r, "Allow", r->match.allow);
 		answer_text(r, 405, "Method Not Allowed\n");
-	} else if (ret != RC_OK) {
+	} else {
 		answer_text(r, 404, "404 page not found\n");
 	}
-	return ret == RC_OK;
+	return false;
 }
 
 void

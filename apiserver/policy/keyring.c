@@ -20,6 +20,41 @@ struct keyring {
 	char token_hash[65]; /* "" for none */
 };
 
+enum {
+	LENGTH_MIN = 12,
+	LENGTH_GOOD = 24,
+	DIFFERENT_MIN = 6,
+};
+
+#define WEAK \
+	"it is too easy to guess: fewer than 12 characters, or few " \
+	"different ones; make one with: openssl rand -base64 32"
+
+/* Whether a key, or the token, may be used at all. */
+static bool
+is_strong(const char *key, size_t len)
+{
+	bool seen[256] = {false};
+	size_t different = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (!seen[(unsigned char)key[i]])
+			different++;
+		seen[(unsigned char)key[i]] = true;
+	}
+	return len >= LENGTH_MIN && different >= DIFFERENT_MIN;
+}
+
+static void
+warn_if_short(const char *what, size_t len)
+{
+	if (len < LENGTH_GOOD)
+		log_warn("AUTH-WEAK",
+		    "%s has fewer than %d characters; make a longer one with: "
+		    "openssl rand -base64 32",
+		    what, LENGTH_GOOD);
+}
+
 /* NULL, or what is wrong. */
 static const char *
 check_new(const struct keyring *k, const struct key *made)
@@ -48,6 +83,8 @@ add_key(struct keyring *k, const char *name, size_t name_len, const char *key,
 		return "the name must be 1 to 64 of A-Z a-z 0-9 _ -";
 	if (key_len == 0)
 		return "the key is empty";
+	if (!is_strong(key, key_len))
+		return WEAK;
 	memcpy(made.name, name, name_len);
 	enc_sha256_hex(key, key_len, made.hash);
 	why = check_new(k, &made);
@@ -55,6 +92,7 @@ add_key(struct keyring *k, const char *name, size_t name_len, const char *key,
 		return why;
 	k->keys = mem_realloc(k->keys, k->n + 1, sizeof(made));
 	k->keys[k->n++] = made;
+	warn_if_short(made.name, key_len);
 	return NULL;
 }
 
@@ -98,12 +136,19 @@ keyring_new(const char *const *named, const char *const *secrets,
 			log_error("AUTH-KEYS",
 			    "CERTCTL_AUTH_SECRET, entry %zu: %s", i + 1, why);
 	}
+	if (!why && token && *token && !is_strong(token, strlen(token))) {
+		why = WEAK;
+		log_error("AUTH-KEYS", "CERTCTL_AGENT_BOOTSTRAP_TOKEN: %s",
+		    why);
+	}
 	if (why) {
 		keyring_free(k);
 		return RC_INVALID;
 	}
-	if (token && *token)
+	if (token && *token) {
 		enc_sha256_hex(token, strlen(token), k->token_hash);
+		warn_if_short("CERTCTL_AGENT_BOOTSTRAP_TOKEN", strlen(token));
+	}
 	*out = k;
 	return RC_OK;
 }

@@ -22,7 +22,8 @@ struct keyring; /* defined in keyring.c */
  * named: "name:key" or "name:key:admin", NULL-terminated; one name with two
  * keys is a rotation under way.  secrets: keys that are admin, named
  * legacy-key-0 and so on.  token: "" for none.  RC_INVALID after a log line
- * that says which entry is wrong, never what stands in it.
+ * that says which entry is wrong or weak, never what stands in it; one that is
+ * short is warned of.
  */
 rc keyring_new(const char *const *named, const char *const *secrets,
     const char *token, struct keyring **out) MUST_CHECK;

@@ -30,6 +30,15 @@ enum route_access {
 	ROUTE_REGISTER    /* bootstrap token alone, or the permission */
 };
 
+enum route_rate {
+	ROUTE_RATED,   /* by principal; by address where none is known */
+	ROUTE_UNRATED, /* probes: must answer in any crowd */
+};
+
+/* What a grant that is limited to one issuer or profile is held against: the
+ * object {id} of the path. */
+enum route_scope { ROUTE_GLOBAL, ROUTE_ISSUER, ROUTE_PROFILE };
+
 struct route {
 	const char *method;
 	const char *pattern;
@@ -37,6 +46,11 @@ struct route {
 	const char *permission; /* "cert.read"; NULL unless it is needed */
 	op_step *start;
 	int64_t deadline_ms; /* 0: the default of 30 s */
+	enum route_rate rate;
+	enum route_scope scope;
+	/* An agent's own key may call it although no {id} is its own: the
+	 * statement behind it looks at whose job it is. */
+	bool is_for_own_keys;
 };
 
 struct route_area {

@@ -129,3 +129,9 @@ SELECT substr(t.content, $4::int, $5::int) AS content
 FROM (SELECT o.details FROM audit_events o WHERE o.id = $1
     AND o.timestamp BETWEEN to_timestamp($2::bigint / 1000000.0) AND to_timestamp($3::bigint / 1000000.0) LIMIT 1) AS e
 JOIN audit_attachments t ON t.id = e.details ->> 'attachment_id';
+
+-- What the gate refused, by address.
+-- name: audit_refusals :exec
+INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+SELECT 'anonymous', 'Anonymous', 'auth.refused', 'address', t.address, t.details::jsonb, 'auth'
+FROM unnest($1::text[], $2::text[]) AS t (address, details);

@@ -427,7 +427,7 @@ class Fleet:
             "CERTCTL_SERVER_PORT": str(api.port), "CERTCTL_SERVER_TLS_CERT_PATH": str(self.dir / "tls" / "api.pem"),
             "CERTCTL_SERVER_TLS_KEY_PATH": str(self.dir / "tls" / "api.key"),
             "CERTCTL_API_KEYS_NAMED": f"admin:{API_KEY}:admin,viewer:viewer-{API_KEY}",
-            "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP} | env, keep=keep)
+            "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP, "CERTCTL_RATE_LIMIT_ENABLED": "false"} | env, keep=keep)
         if wait:
             self.wait_ready(api)
         return process

@@ -27,7 +27,7 @@ static const struct route rows[] = {
     {"POST", AGENTS "/{id}/jobs/{job_id}/status", ROUTE_AGENT,
 	"agent.job.complete", agent_report_start, 0},
     {"POST", JOBS "/{id}/verify", ROUTE_PERMISSION, "verification.run",
-	job_verify_start, 0},
+	job_verify_start, .is_for_own_keys = true},
     {"GET", JOBS "/{id}/verification", ROUTE_PERMISSION, "verification.read",
 	job_verification_start, 0},
 };

@@ -6,8 +6,9 @@
 #include "apiserver/policy/route.h"
 
 static const struct route rows[] = {
-    {"GET", "/health", ROUTE_PUBLIC, NULL, system_health_start, 0},
-    {"GET", "/ready", ROUTE_PUBLIC, NULL, system_ready_start, 0},
+    {"GET", "/health", ROUTE_PUBLIC, NULL, system_health_start, 0,
+	ROUTE_UNRATED},
+    {"GET", "/ready", ROUTE_PUBLIC, NULL, system_ready_start, 0, ROUTE_UNRATED},
     {"GET", "/api/v1/version", ROUTE_PUBLIC, NULL, system_version_start, 0},
     {"GET", "/api/v1/auth/info", ROUTE_PUBLIC, NULL, auth_info_start, 0},
     {"GET", "/api/v1/auth/check", ROUTE_SIGNED_IN, NULL, auth_check_start, 0},

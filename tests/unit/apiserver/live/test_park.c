@@ -85,6 +85,28 @@ test_bus(void)
 	fixture_fini(&f);
 }
 
+/* The fifth of one agent may not wait; another agent's may. */
+static void
+test_crowd(void)
+{
+	struct fixture f;
+	struct answer crowd[4] = {{0}}, other = {0};
+
+	fixture_init(&f);
+	for (size_t i = 0; i < ARRAY_LEN(crowd); i++)
+		wait_for(&f, "ag-1", &crowd[i]);
+	wait_for(&f, "ag-2", &other);
+	CHECK_INT(park_count(f.api.park), 5);
+	CHECK(park_watch(f.api.park, NULL, PARK_AGENT, "ag-1") == NULL);
+	CHECK_INT(park_count(f.api.park), 5);
+	on_event(&f, "{\"agents\":[\"ag-1\",\"ag-2\"]}");
+	for (size_t i = 0; i < ARRAY_LEN(crowd); i++)
+		CHECK_INT(crowd[i].status, 200);
+	loop_sim_advance(f.api.loop, 0);
+	CHECK_INT(park_count(f.api.park), 0);
+	fixture_fini(&f);
+}
+
 /* The bus may lose all: one statement a second asks for everybody. */
 static void
 test_look(void)
@@ -167,5 +189,5 @@ test_stop(void)
 	fixture_fini(&f);
 }
 
-CHECK_MAIN(CHECK_ROW(test_bus), CHECK_ROW(test_look), CHECK_ROW(test_time_out),
-    CHECK_ROW(test_between), CHECK_ROW(test_stop))
+CHECK_MAIN(CHECK_ROW(test_bus), CHECK_ROW(test_crowd), CHECK_ROW(test_look),
+    CHECK_ROW(test_time_out), CHECK_ROW(test_between), CHECK_ROW(test_stop))

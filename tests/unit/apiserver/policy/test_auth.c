@@ -4,6 +4,15 @@
 #include "common/base/enc.h"
 #include "tests/unit/check.h"
 
+/* Long enough, each ends in its number. */
+#define K1 "abcdefghijklmnopqrstuvwx-1"
+#define K2 "abcdefghijklmnopqrstuvwx-2"
+#define K3 "abcdefghijklmnopqrstuvwx-3"
+#define K4 "abcdefghijklmnopqrstuvwx-4"
+#define S0 "abcdefghijklmnopqrstuvwx-s0"
+#define S1 "abcdefghijklmnopqrstuvwx-s1"
+#define TOKEN "abcdefghijklmnopqrstuvwx-token"
+
 static const char *const none[] = {NULL};
 
 static rc
@@ -17,21 +26,67 @@ keys_of(const char *entry, struct keyring **out)
 static void
 test_keyring_refuses(void)
 {
-	const char *const twice[] = {"a:k", "b:k", NULL};
-	const char *const mixed[] = {"a:k1:admin", "a:k2", NULL};
+	const char *const twice[] = {"a:" K1, "b:" K1, NULL};
+	const char *const mixed[] = {"a:" K1 ":admin", "a:" K2, NULL};
 	struct keyring *k = NULL;
 
 	CHECK_INT(keys_of("", &k), RC_INVALID);
 	CHECK_INT(keys_of("a", &k), RC_INVALID);
 	CHECK_INT(keys_of("a:", &k), RC_INVALID);
-	CHECK_INT(keys_of(":k", &k), RC_INVALID);
-	CHECK_INT(keys_of("a b:k", &k), RC_INVALID);
-	CHECK_INT(keys_of("a:k:", &k), RC_INVALID);
-	CHECK_INT(keys_of("a:k:root", &k), RC_INVALID);
+	CHECK_INT(keys_of(":" K1, &k), RC_INVALID);
+	CHECK_INT(keys_of("a b:" K1, &k), RC_INVALID);
+	CHECK_INT(keys_of("a:" K1 ":", &k), RC_INVALID);
+	CHECK_INT(keys_of("a:" K1 ":root", &k), RC_INVALID);
 	CHECK_INT(keys_of("a::admin", &k), RC_INVALID);
 	CHECK_INT(keyring_new(twice, none, "", &k), RC_INVALID);
 	CHECK_INT(keyring_new(mixed, none, "", &k), RC_INVALID);
 	CHECK(k == NULL);
+}
+
+static void
+test_weak_keys(void)
+{
+	const char *const secrets[] = {"short-one", NULL};
+	const char *const named[] = {"a:" K1, NULL};
+	struct keyring *k = NULL;
+
+	CHECK_INT(keys_of("a:abcdefghijk", &k), RC_INVALID);
+	CHECK_INT(keys_of("a:kkkkkkkkkkkkkkkkkkkkkkkkkkkk", &k), RC_INVALID);
+	CHECK_INT(keys_of("a:123123123123123123123123", &k), RC_INVALID);
+	CHECK_INT(keyring_new(NULL, secrets, "", &k), RC_INVALID);
+	CHECK_INT(keyring_new(named, none, "abcdefghijk", &k), RC_INVALID);
+	CHECK_INT(keyring_new(named, none, "aaaaaaaaaaaaaaaaa", &k),
+	    RC_INVALID);
+	CHECK(k == NULL);
+	/* Short, which is said, and good enough. */
+	CHECK_INT(keys_of("a:abcdefghijkl", &k), RC_OK);
+	keyring_free(k);
+}
+
+static void
+test_exchanged_keys(void)
+{
+	const char *const before[] = {"ops:" K1 ":admin", NULL};
+	const char *const after[] = {"ops:" K2 ":admin", NULL};
+	struct loop *l = loop_new_sim(1000);
+	struct keyring *k = NULL, *other = NULL;
+	struct auth_found f;
+	struct credential c;
+	struct auth *a;
+
+	CHECK_INT(keyring_new(before, none, "", &k), RC_OK);
+	CHECK_INT(keyring_new(after, none, "", &other), RC_OK);
+	a = auth_new(l, k);
+	auth_read("Bearer " K1, &c);
+	CHECK_INT(auth_find(a, &c, &f), RC_OK);
+	auth_set_keys(a, other);
+	keyring_free(k);
+	CHECK_INT(auth_find(a, &c, &f), RC_BUSY);
+	auth_read("Bearer " K2, &c);
+	CHECK_INT(auth_find(a, &c, &f), RC_OK);
+	auth_free(a);
+	keyring_free(other);
+	loop_free(l);
 }
 
 static bool
@@ -46,27 +101,27 @@ has(const struct keyring *k, const char *key, const char **name, bool *admin)
 static void
 test_keyring(void)
 {
-	const char *const named[] = {"ops:k1:admin", "ops:k2:admin",
-	    "view-1:k3", NULL};
-	const char *const secrets[] = {"s0", "s1", NULL};
+	const char *const named[] = {"ops:" K1 ":admin", "ops:" K2 ":admin",
+	    "view-1:" K3, NULL};
+	const char *const secrets[] = {S0, S1, NULL};
 	const char *name = NULL;
 	struct keyring *k = NULL;
 	bool admin = false;
 	char hash[65];
 
-	CHECK_INT(keyring_new(named, secrets, "tok", &k), RC_OK);
+	CHECK_INT(keyring_new(named, secrets, TOKEN, &k), RC_OK);
 	CHECK_INT(keyring_size(k), 5);
-	CHECK(has(k, "k2", &name, &admin) && admin);
+	CHECK(has(k, K2, &name, &admin) && admin);
 	CHECK_STR(name, "ops");
-	CHECK(has(k, "k3", &name, &admin) && !admin);
+	CHECK(has(k, K3, &name, &admin) && !admin);
 	CHECK_STR(name, "view-1");
-	CHECK(has(k, "s1", &name, &admin) && admin);
+	CHECK(has(k, S1, &name, &admin) && admin);
 	CHECK_STR(name, "legacy-key-1");
-	CHECK(!has(k, "k4", &name, &admin));
-	CHECK(!has(k, "k1:admin", &name, &admin));
-	enc_sha256_hex("tok", 3, hash);
+	CHECK(!has(k, K4, &name, &admin));
+	CHECK(!has(k, K1 ":admin", &name, &admin));
+	enc_sha256_hex(TOKEN, strlen(TOKEN), hash);
 	CHECK(keyring_is_token(k, hash));
-	CHECK(!has(k, "tok", &name, &admin));
+	CHECK(!has(k, TOKEN, &name, &admin));
 	keyring_free(k);
 	/* No token: nothing is one, not even the empty text. */
 	CHECK_INT(keyring_new(named, none, "", &k), RC_OK);
@@ -103,9 +158,9 @@ test_header(void)
 	memcpy(big, "Bearer ", 7);
 	big[sizeof(big) - 1] = '\0';
 	CHECK_INT(form_of(big), AUTH_MALFORMED);
-	auth_read("Bearer k1", &c);
+	auth_read("Bearer " K1, &c);
 	CHECK_INT(c.form, AUTH_KEY);
-	enc_sha256_hex("k1", 2, want);
+	enc_sha256_hex(K1, strlen(K1), want);
 	CHECK_STR(c.hash, want);
 }
 
@@ -121,22 +176,22 @@ find(struct auth *a, const char *header, struct auth_found *out)
 static void
 test_find(void)
 {
-	const char *const named[] = {"ops:k1:admin", "view:k2", NULL};
+	const char *const named[] = {"ops:" K1 ":admin", "view:" K2, NULL};
 	struct loop *l = loop_new_sim(1000);
 	struct keyring *k = NULL;
 	struct auth_found f;
 	struct auth *a;
 
-	CHECK_INT(keyring_new(named, none, "tok", &k), RC_OK);
+	CHECK_INT(keyring_new(named, none, TOKEN, &k), RC_OK);
 	a = auth_new(l, k);
 	CHECK_INT(find(a, NULL, &f), RC_UNAUTHENTICATED);
-	CHECK_INT(find(a, "Bearer k1", &f), RC_OK);
+	CHECK_INT(find(a, "Bearer " K1, &f), RC_OK);
 	CHECK_INT(f.principal.kind, PRINCIPAL_API_KEY);
 	CHECK(f.principal.is_admin);
 	CHECK_STR(f.principal.id, "ops");
-	CHECK_INT(find(a, "Bearer k2", &f), RC_OK);
+	CHECK_INT(find(a, "Bearer " K2, &f), RC_OK);
 	CHECK(!f.principal.is_admin);
-	CHECK_INT(find(a, "Bearer tok", &f), RC_OK);
+	CHECK_INT(find(a, "Bearer " TOKEN, &f), RC_OK);
 	CHECK_INT(f.principal.kind, PRINCIPAL_BOOTSTRAP);
 	CHECK(!f.principal.is_admin);
 	/* Only the database can tell. */
@@ -176,14 +231,17 @@ test_permissions(void)
 	struct loop *l = loop_new_sim(1000);
 	struct authz *z = authz_new(l);
 
-	CHECK_INT(authz_check(z, &admin, "cert.read", NULL), RC_OK);
-	CHECK_INT(authz_check(z, &key, "cert.read", NULL), RC_BUSY);
-	CHECK_INT(authz_check(z, &token, "cert.read", NULL), RC_FORBIDDEN);
-	CHECK_INT(authz_check(z, &nobody, "cert.read", NULL), RC_FORBIDDEN);
+	CHECK_INT(authz_check(z, &admin, "cert.read", NULL, NULL), RC_OK);
+	CHECK_INT(authz_check(z, &key, "cert.read", NULL, NULL), RC_BUSY);
+	CHECK_INT(authz_check(z, &token, "cert.read", NULL, NULL),
+	    RC_FORBIDDEN);
+	CHECK_INT(authz_check(z, &nobody, "cert.read", NULL, NULL),
+	    RC_FORBIDDEN);
 	authz_free(z);
 	loop_free(l);
 }
 
-CHECK_MAIN(CHECK_ROW(test_keyring_refuses), CHECK_ROW(test_keyring),
+CHECK_MAIN(CHECK_ROW(test_keyring_refuses), CHECK_ROW(test_weak_keys),
+    CHECK_ROW(test_exchanged_keys), CHECK_ROW(test_keyring),
     CHECK_ROW(test_header), CHECK_ROW(test_find), CHECK_ROW(test_actors),
     CHECK_ROW(test_permissions))

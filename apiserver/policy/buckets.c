@@ -1,0 +1,113 @@
+#include "apiserver/policy/buckets.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "common/base/mem.h"
+
+enum { PARTS = 1000 }; /* of a token: a rate of n a second is n a ms */
+
+struct bucket {
+	UT_hash_handle hh;
+	int64_t parts; /* as of used_ms */
+	int64_t used_ms;
+	char name[];
+};
+
+struct buckets {
+	struct buckets_opts opts;
+	struct bucket *all; /* the one used least lately first */
+};
+
+struct buckets *
+buckets_new(const struct buckets_opts *opts)
+{
+	struct buckets *b = mem_zalloc(sizeof(*b));
+
+	b->opts = *opts;
+	return b;
+}
+
+static void
+drop(struct buckets *b, struct bucket *one)
+{
+	HASH_DEL(b->all, one);
+	free(one);
+}
+
+void
+buckets_free(struct buckets *b)
+{
+	struct bucket *one, *next;
+
+	if (!b)
+		return;
+	HASH_ITER (hh, b->all, one, next)
+		drop(b, one);
+	free(b);
+}
+
+size_t
+buckets_count(const struct buckets *b)
+{
+	return HASH_COUNT(b->all);
+}
+
+static int64_t
+parts_now(const struct buckets *b, const struct bucket *one, int64_t now_ms)
+{
+	int64_t full = b->opts.burst * PARTS;
+	int64_t idle_ms = now_ms - one->used_ms;
+
+	if (idle_ms > full / b->opts.rate)
+		return full;
+	idle_ms = one->parts + idle_ms * b->opts.rate;
+	return idle_ms < full ? idle_ms : full;
+}
+
+bool
+buckets_has(const struct buckets *b, const char *name, int64_t now_ms)
+{
+	const struct bucket *one;
+
+	HASH_FIND_STR(b->all, name, one);
+	return !one || parts_now(b, one, now_ms) >= PARTS;
+}
+
+static struct bucket *
+add(struct buckets *b, const char *name, int64_t now_ms)
+{
+	size_t size = strlen(name) + 1;
+	struct bucket *one;
+
+	while (b->all && (HASH_COUNT(b->all) >= b->opts.max ||
+			     now_ms - b->all->used_ms > b->opts.ttl_ms))
+		drop(b, b->all);
+	one = mem_zalloc(sizeof(*one) + size);
+	memcpy(one->name, name, size);
+	one->parts = b->opts.burst * PARTS;
+	one->used_ms = now_ms;
+	HASH_ADD_STR(b->all, name, one);
+	return one;
+}
+
+bool
+buckets_take(struct buckets *b, const char *name, int64_t now_ms)
+{
+	struct bucket *one;
+
+	HASH_FIND_STR(b->all, name, one);
+	if (!one) {
+		one = add(b, name, now_ms);
+	} else { /* to the end of the line */
+		HASH_DEL(b->all, one);
+		HASH_ADD_STR(b->all, name, one);
+	}
+	one->parts = parts_now(b, one, now_ms);
+	one->used_ms = now_ms;
+	if (one->parts < PARTS)
+		return false;
+	one->parts -= PARTS;
+	return true;
+}

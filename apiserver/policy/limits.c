@@ -1,0 +1,94 @@
+#include "apiserver/policy/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "apiserver/policy/buckets.h"
+#include "common/base/mem.h"
+
+enum {
+	BUCKETS_MAX = 65536, /* about 150 bytes each */
+	NAME_MAX_BYTES = 300,
+};
+
+struct limits {
+	struct loop *loop;
+	bool is_on;
+	struct buckets *addresses;
+	struct buckets *principals;
+};
+
+struct limits *
+limits_new(struct loop *l, const struct cfg *cfg)
+{
+	struct limits *m = mem_zalloc(sizeof(*m));
+	struct buckets_opts opts = {
+	    .rate = cfg_int(cfg, "rate_limit_rps"),
+	    .burst = cfg_int(cfg, "rate_limit_burst"),
+	    .ttl_ms = cfg_int(cfg, "rate_limit_bucket_ttl"),
+	    .max = BUCKETS_MAX,
+	};
+	int64_t rate = cfg_int(cfg, "rate_limit_per_user_rps");
+	int64_t burst = cfg_int(cfg, "rate_limit_per_user_burst");
+
+	m->loop = l;
+	m->is_on = cfg_bool(cfg, "rate_limit_enabled");
+	m->addresses = buckets_new(&opts);
+	if (rate > 0)
+		opts.rate = rate;
+	if (burst > 0)
+		opts.burst = burst;
+	m->principals = buckets_new(&opts);
+	return m;
+}
+
+void
+limits_free(struct limits *m)
+{
+	if (!m)
+		return;
+	buckets_free(m->addresses);
+	buckets_free(m->principals);
+	free(m);
+}
+
+static void
+party_text(const struct peer_addr *a, char out[PEER_TEXT_MAX])
+{
+	const struct peer_addr party = peer_party(a);
+
+	peer_text(&party, out);
+}
+
+bool
+limits_take_address(struct limits *m, const struct peer_addr *a)
+{
+	char name[PEER_TEXT_MAX];
+
+	if (!m->is_on)
+		return true;
+	party_text(a, name);
+	return buckets_take(m->addresses, name, loop_now_ms(m->loop));
+}
+
+bool
+limits_has_address(const struct limits *m, const struct peer_addr *a)
+{
+	char name[PEER_TEXT_MAX];
+
+	if (!m->is_on)
+		return true;
+	party_text(a, name);
+	return buckets_has(m->addresses, name, loop_now_ms(m->loop));
+}
+
+bool
+limits_take_principal(struct limits *m, const struct principal *p)
+{
+	char name[NAME_MAX_BYTES];
+
+	if (!m->is_on)
+		return true;
+	(void)snprintf(name, sizeof(name), "%d %s", (int)p->kind, p->id);
+	return buckets_take(m->principals, name, loop_now_ms(m->loop));
+}

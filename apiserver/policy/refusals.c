@@ -1,0 +1,224 @@
+#include "apiserver/policy/refusals.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/arena.h"
+#include "common/base/mem.h"
+#include "common/json/json.h"
+#include "common/log/log.h"
+
+enum {
+	TICK_MS = 1000,
+	AUDIT_MS = 60000,
+	ADDRESSES_MAX = 64,
+	ADDRESS_MAX = 48,
+	ACTOR_MAX = 256,
+	ASKED_MAX = 160,
+};
+
+enum what { UNKNOWN_401, FORBIDDEN_403, LIMITED_429, NWHAT };
+static const char *const names[NWHAT] = {"unauthenticated", "forbidden",
+    "rate_limited"};
+
+struct entry {
+	char address[ADDRESS_MAX];
+	char actor[ACTOR_MAX];
+	char asked[ASKED_MAX];
+	int64_t to_log[NWHAT];
+	int64_t to_audit[NWHAT];
+	int64_t audited_ms;
+	bool is_audited;
+};
+
+struct refusals {
+	struct loop *loop;
+	struct db_pool *pool;
+	struct timer *tick;
+	struct db_req *req;
+	size_t n;
+	struct entry entries[ADDRESSES_MAX];
+	struct entry others;
+};
+
+static void on_tick(void *arg);
+
+struct refusals *
+refusals_new(struct loop *l, struct db_pool *pool)
+{
+	struct refusals *f = mem_zalloc(sizeof(*f));
+
+	f->loop = l;
+	f->pool = pool;
+	f->tick = timer_new(l, on_tick, f);
+	(void)snprintf(f->others.address, sizeof(f->others.address), "others");
+	return f;
+}
+
+void
+refusals_free(struct refusals *f)
+{
+	if (!f)
+		return;
+	db_forget(f->req);
+	timer_free(f->tick);
+	free(f);
+}
+
+/* --- counting --- */
+
+static struct entry *
+entry_of(struct refusals *f, const char *address)
+{
+	struct entry *e;
+
+	for (size_t i = 0; i < f->n; i++) {
+		if (strcmp(f->entries[i].address, address) == 0)
+			return &f->entries[i];
+	}
+	if (f->n == ADDRESSES_MAX)
+		return &f->others;
+	e = &f->entries[f->n++];
+	*e = (struct entry){0};
+	(void)snprintf(e->address, sizeof(e->address), "%s", address);
+	return e;
+}
+
+void
+refusals_note(struct refusals *f, const char *address, int status,
+    const char *actor, const char *method, const char *pattern)
+{
+	enum what what = status == 401   ? UNKNOWN_401
+			 : status == 403 ? FORBIDDEN_403
+					 : LIMITED_429;
+	struct entry *e = entry_of(f, address);
+
+	e->to_log[what]++;
+	e->to_audit[what]++;
+	(void)snprintf(e->actor, sizeof(e->actor), "%s", actor);
+	(void)snprintf(e->asked, sizeof(e->asked), "%s %s", method, pattern);
+	if (!timer_is_armed(f->tick))
+		timer_arm(f->tick, TICK_MS);
+}
+
+static bool
+has_any(const int64_t counts[NWHAT])
+{
+	return counts[UNKNOWN_401] + counts[FORBIDDEN_403] +
+		   counts[LIMITED_429] >
+	       0;
+}
+
+/* --- telling --- */
+
+static void
+tell(struct entry *e)
+{
+	if (!has_any(e->to_log))
+		return;
+	log_warn("REFUSED",
+	    "%s: 401 %lld times, 403 %lld times, 429 %lld times; last %s%s%s",
+	    e->address, (long long)e->to_log[UNKNOWN_401],
+	    (long long)e->to_log[FORBIDDEN_403],
+	    (long long)e->to_log[LIMITED_429], e->asked,
+	    e->actor[0] ? " by " : "", e->actor);
+	memset(e->to_log, 0, sizeof(e->to_log));
+}
+
+static bool
+is_due(const struct entry *e, int64_t now_ms)
+{
+	return has_any(e->to_audit) &&
+	       (!e->is_audited || now_ms - e->audited_ms >= AUDIT_MS);
+}
+
+static const char *
+details(struct arena *a, const struct entry *e)
+{
+	const char *text;
+	struct json_w w;
+	struct buf b;
+
+	buf_init(&b, 0);
+	json_w_init(&w, &b);
+	json_w_open(&w, '{');
+	for (int i = 0; i < NWHAT; i++)
+		json_w_kv_int(&w, names[i], e->to_audit[i]);
+	json_w_kv(&w, "last_actor", e->actor);
+	json_w_kv(&w, "last_request", e->asked);
+	json_w_close(&w, '}');
+	text = arena_strdup(a, buf_cstr(&b));
+	buf_fini(&b);
+	return text;
+}
+
+static void
+on_audited(void *arg, struct db_outcome *o)
+{
+	struct refusals *f = arg;
+
+	f->req = NULL;
+	if (o->code != RC_OK)
+		log_error("REFUSED-AUDIT",
+		    "refusals are missing in the audit trail (%s): %s %s",
+		    rc_name(o->code), o->error.sqlstate, o->error.message);
+}
+
+static void
+audit(struct refusals *f, int64_t now_ms)
+{
+	const char *addresses[ADDRESSES_MAX + 1], *texts[ADDRESSES_MAX + 1];
+	const char *params[2];
+	struct arena *a = arena_new();
+	size_t n = 0;
+
+	for (size_t i = 0; i <= f->n; i++) {
+		struct entry *e = i < f->n ? &f->entries[i] : &f->others;
+
+		if (!is_due(e, now_ms))
+			continue;
+		addresses[n] = e->address;
+		texts[n++] = details(a, e);
+		memset(e->to_audit, 0, sizeof(e->to_audit));
+		e->is_audited = true;
+		e->audited_ms = now_ms;
+	}
+	if (n > 0) {
+		params[0] = db_text_array(a, addresses, n);
+		params[1] = db_text_array(a, texts, n);
+		f->req = db_submit(f->pool,
+		    &(struct db_stmt){Q_AUDIT_REFUSALS, 2, params}, 1,
+		    on_audited, f);
+	}
+	arena_free(a);
+}
+
+/* Addresses that were silent for a minute make room. */
+static void
+forget(struct refusals *f, int64_t now_ms)
+{
+	for (size_t i = f->n; i-- > 0;) {
+		const struct entry *e = &f->entries[i];
+
+		if (e->is_audited && !has_any(e->to_audit) &&
+		    now_ms - e->audited_ms >= AUDIT_MS)
+			f->entries[i] = f->entries[--f->n];
+	}
+}
+
+static void
+on_tick(void *arg)
+{
+	struct refusals *f = arg;
+	int64_t now_ms = loop_now_ms(f->loop);
+
+	for (size_t i = 0; i < f->n; i++)
+		tell(&f->entries[i]);
+	tell(&f->others);
+	if (!f->req)
+		audit(f, now_ms);
+	forget(f, now_ms);
+	if (f->n > 0 || has_any(f->others.to_audit))
+		timer_arm(f->tick, TICK_MS);
+}

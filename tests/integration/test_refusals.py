@@ -1,0 +1,67 @@
+"""
+Who asks too often is told to wait, by address without a good key and by name
+with one; what is refused stands in the log and in the audit trail.
+"""
+import pytest
+
+from fleet import API_KEY, BOOTSTRAP, Api, Fleet, wait_for
+
+BURST = 20
+
+
+@pytest.fixture(scope="module")
+def stack():
+    fleet = Fleet("refusals")
+    try:
+        fleet.start_postgres(keep=True)
+        fleet.start_apiserver(keep=True, CERTCTL_RATE_LIMIT_ENABLED="true", CERTCTL_RATE_LIMIT_RPS="1",
+                              CERTCTL_RATE_LIMIT_BURST=str(BURST), CERTCTL_RATE_LIMIT_PER_USER_RPS="1000",
+                              CERTCTL_RATE_LIMIT_PER_USER_BURST="1000")
+        yield fleet
+    finally:
+        fleet.close()
+
+
+def api(stack, key):
+    return Api(stack.api_port, stack.dir / "tls" / "api.pem", key)
+
+
+def refusals(stack):
+    return stack.query("SELECT resource_id, sum((details->>'unauthenticated')::int), sum((details->>'rate_limited')::int),"
+                       " sum((details->>'forbidden')::int), max(details->>'last_actor') FROM audit_events"
+                       " WHERE action = 'auth.refused' GROUP BY 1")
+
+
+def test_what_is_forbidden_is_audited_with_its_name(stack):
+    status, _ = api(stack, f"viewer-{API_KEY}").post("/api/v1/teams", {"name": "x"})
+    assert status == 403
+    wait_for(lambda: refusals(stack) == [("127.0.0.1", 0, 0, 1, "viewer")], 10, "the audit event")
+
+
+def test_bad_keys_are_slowed_and_good_ones_are_not(stack):
+    wrong = api(stack, "no-such-key-0123456789")
+    seen = [wrong.get("/api/v1/teams")[0] for _ in range(2 * BURST)]
+    assert seen[0] == 401 and seen[-1] == 429 and set(seen) == {401, 429}
+    assert seen.count(401) >= BURST - 2  # a few tokens went for what came before
+    status, body = wrong.get("/api/v1/teams")[:2]
+    assert (status, body) == (429, {"error": "Rate limit exceeded"})
+    assert api(stack, "another-0123456789abc").get("/api/v1/version")[0] == 429
+    # The same address with a good key, and the probes, do not feel it.
+    assert {stack.api.get("/api/v1/teams")[0] for _ in range(2 * BURST)} == {200}
+    assert {wrong.get(path)[0] for path in ("/health", "/ready") for _ in range(BURST)} == {200}
+    log = stack.processes["apiserver"].log
+    wait_for(lambda: "code=REFUSED" in log(), 10, "a line in the log")
+    assert log().count("code=REFUSED") < 10  # one a second
+
+
+def test_a_fleet_behind_one_address_is_no_crowd(stack):
+    """Agents with keys of their own, while the address has no token left."""
+    wait_for(lambda: api(stack, BOOTSTRAP).post("/api/v1/agents", {"name": "f", "hostname": "f.example.test"})[0] == 201, 10, "an agent")
+    agent = stack.value("SELECT id FROM agents WHERE name = 'f'")
+    stack.query("UPDATE agents SET api_key_hash = encode(sha256(%s), 'hex') WHERE id = %s", b"agents-own-key-0123456789", agent)
+    own = api(stack, "agents-own-key-0123456789")
+    wait_for(lambda: own.post(f"/api/v1/agents/{agent}/heartbeat", {})[0] == 200, 10, "a heartbeat")
+    wrong = api(stack, "no-such-key-0123456789")
+    while wrong.get("/api/v1/teams")[0] != 429:
+        pass
+    assert {own.post(f"/api/v1/agents/{agent}/heartbeat", {})[0] for _ in range(2 * BURST)} == {200}
