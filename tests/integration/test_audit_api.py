@@ -8,12 +8,25 @@ import time
 import pytest
 
 import audit
-from fleet import API_KEY, duty_words
+from fleet import API_KEY, Fleet, duty_words
+from memory import MEASURED, rss_kb
 from rawtls import RawTls
 
 WORDS = duty_words("audit_chain_verify")
 
 LIST = "/api/v1/audit"
+
+
+@pytest.fixture(scope="module")
+def stack():
+    fleet = Fleet("audit_api")
+    try:
+        fleet.start_postgres(keep=True)
+        fleet.start_apiserver(keep=True, **MEASURED)
+        yield fleet
+    finally:
+        fleet.close()
+    assert not fleet.alarms, "\n".join(fleet.alarms)
 
 
 @pytest.fixture
@@ -137,11 +150,6 @@ def test_an_export_is_lines_and_an_event_itself(trail):
 def test_an_export_of_what_is_refused(trail, query):
     status, reply = export(trail, query)
     assert status == 400 and reply["message"]
-
-
-def rss_kb(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
 
 
 def test_a_long_export_is_whole_and_waits_for_its_reader(trail):
