@@ -4,9 +4,8 @@
  * fetch, stage, journal, switch, test, reload, prove, report, clear.  A crash
  * before the journal leaves nothing but a staged directory; after it, the
  * next start goes on at the configuration test.  A failure swaps back and
- * reloads, but never to an expired pair.
+ * reloads (deploy_back.c), but never to an expired pair.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -20,12 +19,9 @@
 #include "common/pki/cert/cert.h"
 #include "common/pki/key/key.h"
 
-#define PROGRAM_MS 30000
 #define BUSY_RETRY_MS 100
 #define PROOFS 2
 #define PROOF_PAUSE_MS 150
-#define PROVE_RETRY_MIN_MS 50
-#define PROVE_RETRY_MAX_MS 2000
 #define RELOADS_MAX 3
 #define RELOAD_RETRY_MS 500
 
@@ -38,7 +34,6 @@ static op_step deploy_prove;
 static op_step deploy_proved;
 static op_step deploy_tested;
 static op_step deploy_reloaded;
-static op_step deploy_swapped_back;
 
 /* What the server, or the journal of a cut-off install, says is to be done. */
 static rc
@@ -92,8 +87,9 @@ make_plan(struct op *op, struct deploy *d, const char **out_why)
 		    d->plan.chain_path, &d->paths, out_why);
 	if (ret != RC_OK)
 		return ret;
-	d->paths.cert_mode = d->plan.cert_mode;
-	d->paths.key_mode = d->plan.key_mode;
+	d->paths.cert = d->plan.cert;
+	d->paths.key = d->plan.key;
+	d->paths.chain = d->plan.chain;
 	return RC_OK;
 }
 
@@ -106,7 +102,7 @@ deploy_start(struct op *op)
 	rc ret;
 
 	d->seen = "";
-	d->prove_wait_ms = PROVE_RETRY_MIN_MS;
+	d->prove_wait_ms = DEPLOY_PROVE_WAIT_MS;
 	ret = read_item(op, w, d, &why);
 	if (ret != RC_OK && w->is_resumed) {
 		log_error("JOURNAL-BAD",
@@ -202,12 +198,10 @@ find_previous(struct op *op, struct work *w, struct deploy *d,
 	if (strcmp(d->j.previous, target) != 0)
 		return RC_OK;
 	/* Switched before.  An install that ran out of time still has its
-	 * journal; without one there is nothing to go back to. */
+	 * journal; without one it is what is served, and stays. */
 	if (install_journal_read(w->agent, a, w->target, &old) == RC_OK &&
 	    strcmp(old.version, d->j.version) == 0)
 		d->j.previous = old.previous;
-	else
-		d->j.previous = "";
 	return RC_OK;
 }
 
@@ -246,6 +240,22 @@ stage_and_switch(struct op *op, struct work *w, struct deploy *d,
 	return ret;
 }
 
+/* Nothing was tested yet: the paths show what they showed before. */
+static const char *
+undo(struct op *op, struct deploy *d, const char *why)
+{
+	const char *target = op_printf(op, "v/%s", d->j.version);
+	const char *previous = d->j.previous, *how = "";
+	struct arena *a = op_arena(op);
+
+	if (!previous && install_current(a, &d->paths, &previous) != RC_OK)
+		return why;
+	if (strcmp(previous, target) == 0 ||
+	    install_back(a, &d->paths, previous, &how) == RC_OK)
+		return why;
+	return op_printf(op, "%s; and swapping back failed: %s", why, how);
+}
+
 static enum op_next
 deploy_fetched(struct op *op)
 {
@@ -275,8 +285,11 @@ deploy_fetched(struct op *op)
 					     "private key for version %s",
 					     d->j.version));
 	ret = check_pair(op, d, pem, key_pem, &why);
-	if (ret == RC_OK)
+	if (ret == RC_OK) {
 		ret = stage_and_switch(op, w, d, pem, key_pem, &why);
+		if (ret != RC_OK)
+			why = undo(op, d, why);
+	}
 	secret_free(key_pem);
 	if (ret != RC_OK)
 		return deploy_failed(op, why);
@@ -293,63 +306,23 @@ deploy_test(struct op *op)
 
 	op_extend(op, DEPLOY_STEP_LIMIT_MS);
 	/* A resumed install may have died before or in its switch. */
-	ret = install_switch(op_arena(op), &d->paths, target, &why);
+	ret = install_adopt(op_arena(op), &d->paths, &why);
+	if (ret == RC_OK)
+		ret = install_switch(op_arena(op), &d->paths, target, &why);
 	if (ret != RC_OK)
-		return deploy_failed(op, why);
+		return deploy_failed(op, undo(op, d, why));
 	if (!d->plan.test_argv[0])
 		return op_goto(op, deploy_reload);
-	return call_program(op, d->plan.test_argv, PROGRAM_MS, deploy_tested);
-}
-
-/* NULL when the program ended with 0, else what to say. */
-static const char *
-program_failure(struct op *op, const char *what, const char *const *argv)
-{
-	const struct call_output *o = call_output(op);
-
-	if (o->code == RC_OK && o->exit_status == 0)
-		return NULL;
-	if (o->code == RC_TIMEOUT)
-		return op_printf(op, "%s (%s) did not end within %d s", what,
-		    argv[0], PROGRAM_MS / 1000);
-	if (o->code != RC_OK)
-		return op_printf(op, "%s: %s", what, o->text);
-	return op_printf(op, "%s (%s) ended with status %d: %s", what, argv[0],
-	    o->exit_status, o->text);
-}
-
-static enum op_next
-deploy_swap_back(struct op *op, const char *why)
-{
-	struct deploy *d = op_state(op, sizeof(*d));
-	const char *how = "";
-
-	d->failure = why;
-	if (!install_is_usable(op_arena(op), &d->paths, d->j.previous)) {
-		d->failure = op_printf(op,
-		    "%s; the pair before it is missing "
-		    "or expired, so the new one stays",
-		    why);
-		return deploy_failed(op, d->failure);
-	}
-	if (install_switch(op_arena(op), &d->paths, d->j.previous, &how) !=
-	    RC_OK) {
-		d->failure =
-		    op_printf(op, "%s; and swapping back failed: %s", why, how);
-		return deploy_failed(op, d->failure);
-	}
-	if (!d->plan.reload_argv[0])
-		return op_goto(op, deploy_swapped_back);
-	return call_program(op, d->plan.reload_argv, PROGRAM_MS,
-	    deploy_swapped_back);
+	return call_program(op, d->plan.test_argv, DEPLOY_PROGRAM_MS,
+	    deploy_tested);
 }
 
 static enum op_next
 deploy_tested(struct op *op)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
-	const char *why =
-	    program_failure(op, "the configuration test", d->plan.test_argv);
+	const char *why = deploy_program_failure(op, "the configuration test",
+	    d->plan.test_argv);
 
 	fault_point("agent.install.tested");
 	if (why)
@@ -362,9 +335,10 @@ deploy_reload(struct op *op)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
 
+	d->is_loaded = true;
 	if (!d->plan.reload_argv[0])
 		return op_goto(op, deploy_prove);
-	return call_program(op, d->plan.reload_argv, PROGRAM_MS,
+	return call_program(op, d->plan.reload_argv, DEPLOY_PROGRAM_MS,
 	    deploy_reloaded);
 }
 
@@ -373,7 +347,7 @@ deploy_reloaded(struct op *op)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
 	const char *why =
-	    program_failure(op, "the reload", d->plan.reload_argv);
+	    deploy_program_failure(op, "the reload", d->plan.reload_argv);
 
 	fault_point("agent.install.reloaded");
 	/* A server that is just starting again has no process to tell. */
@@ -382,23 +356,6 @@ deploy_reloaded(struct op *op)
 	if (why)
 		return deploy_swap_back(op, why);
 	return op_goto(op, deploy_prove);
-}
-
-/* What to ask the server for; NULL: nothing in particular. */
-static const char *
-server_name(struct op *op, const struct deploy *d)
-{
-	const char *name =
-	    d->plan.server_name ? d->plan.server_name : d->j.common_name;
-	unsigned char address[16];
-
-	/* A wildcard is no host name, and an address is never asked for. */
-	if (strncmp(name, "*.", 2) == 0)
-		return op_printf(op, "www%s", name + 1);
-	if (name[0] == '\0' || inet_pton(AF_INET, name, address) == 1 ||
-	    inet_pton(AF_INET6, name, address) == 1)
-		return NULL;
-	return name;
 }
 
 static enum op_next
@@ -414,7 +371,7 @@ deploy_prove(struct op *op)
 	op_extend(op, DEPLOY_STEP_LIMIT_MS);
 	d->probes++;
 	return call_handshake(op, d->plan.host, d->plan.port,
-	    server_name(op, d), cfg_int(w->agent->cfg, "verify_timeout"),
+	    deploy_server_name(op, d), cfg_int(w->agent->cfg, "verify_timeout"),
 	    deploy_proved);
 }
 
@@ -441,9 +398,9 @@ deploy_proved(struct op *op)
 	if (d->probes < cfg_int(w->agent->cfg, "verify_attempts")) {
 		int64_t wait = d->prove_wait_ms;
 
-		d->prove_wait_ms = wait * 2 < PROVE_RETRY_MAX_MS
+		d->prove_wait_ms = wait * 2 < DEPLOY_PROVE_WAIT_MAX_MS
 				       ? wait * 2
-				       : PROVE_RETRY_MAX_MS;
+				       : DEPLOY_PROVE_WAIT_MAX_MS;
 		return op_sleep(op, wait, deploy_prove);
 	}
 	d->is_proof_failure = true;
@@ -455,20 +412,4 @@ deploy_proved(struct op *op)
 		      d->plan.host, d->plan.port, d->seen, p->serial)
 		: op_printf(op, "no TLS handshake with %s:%d: %s", d->plan.host,
 		      d->plan.port, p->error));
-}
-
-static enum op_next
-deploy_swapped_back(struct op *op)
-{
-	struct deploy *d = op_state(op, sizeof(*d));
-	const char *why =
-	    d->plan.reload_argv[0]
-		? program_failure(op, "the reload after swapping back",
-		      d->plan.reload_argv)
-		: NULL;
-
-	fault_point("agent.install.swapped_back");
-	if (why)
-		d->failure = op_printf(op, "%s; %s", d->failure, why);
-	return deploy_failed(op, d->failure);
 }

@@ -1,6 +1,7 @@
 /*
- * deploy_int: what the two halves of a deployment share: deploy.c puts the
- * pair in place and proves it, deploy_report.c says how it ended.
+ * deploy_int: what the parts of a deployment share: deploy.c puts the
+ * pair in place and proves it, deploy_back.c goes back, deploy_report.c says
+ * how it ended.
  */
 #ifndef AGENT_DEPLOY_INT_H
 #define AGENT_DEPLOY_INT_H
@@ -16,6 +17,9 @@
 
 #define DEPLOY_CALL_MS 30000
 #define DEPLOY_STEP_LIMIT_MS 300000
+#define DEPLOY_PROGRAM_MS 30000
+#define DEPLOY_PROVE_WAIT_MS 50
+#define DEPLOY_PROVE_WAIT_MAX_MS 2000
 
 /* The op's state; its arg is the struct work. */
 struct deploy {
@@ -28,8 +32,17 @@ struct deploy {
 	int proofs;       /* in a row */
 	int64_t delay_ms; /* back-off of the call that is under way */
 	bool is_proof_failure;
+	bool is_loaded; /* the server was told to load the new pair */
+	const char *back_fingerprint; /* of the pair before it, or "" */
 };
 
+/* NULL when the last program ended with 0, else what to say. */
+const char *deploy_program_failure(struct op *op, const char *what,
+    const char *const *argv);
+/* What to ask the server for; NULL: nothing in particular. */
+const char *deploy_server_name(struct op *op, const struct deploy *d);
+/* The new pair does not serve: puts back what was before, reports why. */
+enum op_next deploy_swap_back(struct op *op, const char *why);
 /* Ends the work with this reason, unless there is one already: reports it. */
 enum op_next deploy_failed(struct op *op, const char *why);
 /* The answer to the last call leaves the matter open: step again, later. */

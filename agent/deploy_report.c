@@ -132,6 +132,8 @@ deploy_reported(struct op *op)
 	if (reply->status != 200)
 		log_warn("REPORT-REFUSED", "job %s: %s", w->job, reply->error);
 	w->is_ended = reply->status == 200;
+	if (!d->failure)
+		install_settle(op_arena(op), &d->paths);
 	if (w->dir) /* else the journal is another job's */
 		install_journal_clear(w->agent, w->target);
 	if (d->failure) {
@@ -140,8 +142,8 @@ deploy_reported(struct op *op)
 		return op_done(op);
 	}
 	keystore_installed(w->agent, w->certificate, d->j.version);
-	install_prune(&d->paths, op_printf(op, "v/%s", d->j.version),
-	    d->j.previous, VERSIONS_KEPT);
+	install_prune(op_arena(op), &d->paths,
+	    op_printf(op, "v/%s", d->j.version), d->j.previous, VERSIONS_KEPT);
 	keystore_release(w->agent, d->paths.dir);
 	log_info("DEPLOYED", "job %s certificate %s version %s target %s%s",
 	    w->job, w->certificate, d->j.version, w->target,

@@ -9,12 +9,10 @@
 
 #include "common/base/file.h"
 
-#define PATH_CAP 4096
-
 rc
-files_mkdir(const char *path, mode_t mode)
+files_mkdir(int dir_fd, const char *name, mode_t mode)
 {
-	if (mkdir(path, mode) == 0 || errno == EEXIST)
+	if (mkdirat(dir_fd, name, mode) == 0 || errno == EEXIST)
 		return RC_OK;
 	return RC_IO;
 }
@@ -91,43 +89,22 @@ files_remove(int dir_fd, const char *name)
 }
 
 rc
-files_sync_dir(const char *path)
+files_symlink(int dir_fd, const char *target, const char *name)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char temp[512];
 	int n, saved;
 
-	if (fd < 0)
-		return RC_IO;
-	n = fsync(fd);
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return n == 0 ? RC_OK : RC_IO;
-}
-
-rc
-files_symlink(const char *target, const char *link)
-{
-	char temp[PATH_CAP], dir[PATH_CAP];
-	char *slash;
-	int n;
-
-	n = snprintf(temp, sizeof(temp), "%s.new", link);
+	n = snprintf(temp, sizeof(temp), "%s.new", name);
 	if (n < 0 || (size_t)n >= sizeof(temp))
 		return RC_INVALID;
-	(void)unlink(temp); /* of a run that was cut off */
-	if (symlink(target, temp) != 0)
+	(void)unlinkat(dir_fd, temp, 0); /* of a run that was cut off */
+	if (symlinkat(target, dir_fd, temp) != 0)
 		return RC_IO;
-	if (rename(temp, link) != 0) {
-		n = errno;
-		(void)unlink(temp);
-		errno = n;
+	if (renameat(dir_fd, temp, dir_fd, name) != 0) {
+		saved = errno;
+		(void)unlinkat(dir_fd, temp, 0);
+		errno = saved;
 		return RC_IO;
 	}
-	memcpy(dir, link, strlen(link) + 1);
-	slash = strrchr(dir, '/');
-	if (!slash)
-		return RC_INVALID;
-	*slash = '\0';
-	return files_sync_dir(dir[0] ? dir : "/");
+	return fsync(dir_fd) == 0 ? RC_OK : RC_IO;
 }

@@ -16,7 +16,7 @@
 #include "common/base/rc.h"
 
 /* Makes a directory with that mode unless it is there. */
-rc files_mkdir(const char *path, mode_t mode) MUST_CHECK;
+rc files_mkdir(int dir_fd, const char *name, mode_t mode) MUST_CHECK;
 /* Writes name below dir_fd by way of a temporary file.  RC_IO with errno
  * set; nothing is left behind then. */
 rc files_write(int dir_fd, const char *name, const void *bytes, size_t len,
@@ -29,8 +29,7 @@ rc files_read_path(struct arena *a, const char *path, size_t max, char **out,
     size_t *out_len) MUST_CHECK;
 /* Gone is fine. */
 rc files_remove(int dir_fd, const char *name) MUST_CHECK;
-rc files_sync_dir(const char *path) MUST_CHECK;
-/* Points link at target by making link.new and renaming it. */
-rc files_symlink(const char *target, const char *link) MUST_CHECK;
+/* Points name at target by making name.new and renaming it. */
+rc files_symlink(int dir_fd, const char *target, const char *name) MUST_CHECK;
 
 #endif

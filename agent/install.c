@@ -11,20 +11,20 @@
 #include <unistd.h>
 
 #include "agent/files.h"
+#include "agent/install_int.h"
+#include "agent/look.h"
+#include "agent/safedir.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/pki/cert/cert.h"
 
-#define CERT_FILE "fullchain.pem"
-#define CHAIN_FILE "chain.pem"
-#define KEY_FILE "privkey.pem"
 #define PEM_END "-----END CERTIFICATE-----"
-#define PAIR_MAX (256 * 1024)
 
-static rc
-fail(struct arena *a, const char **out_why, const char *what, const char *path)
+rc
+install_fail(struct arena *a, const char **out_why, const char *what,
+    const char *path)
 {
 	*out_why = arena_printf(a, "%s %s: %s", what, path, strerror(errno));
 	return RC_IO;
@@ -65,8 +65,9 @@ install_paths_of(struct arena *a, const char *cert_path, const char *key_path,
 	struct install_paths p = {.cert_path = cert_path,
 	    .key_path = key_path,
 	    .chain_path = chain_path,
-	    .cert_mode = 0644,
-	    .key_mode = 0600};
+	    .cert = {.mode = -1},
+	    .key = {.mode = -1},
+	    .chain = {.mode = -1}};
 	char *dir;
 
 	if (!is_plain_absolute(cert_path) || !is_plain_absolute(key_path) ||
@@ -104,75 +105,126 @@ install_paths_of(struct arena *a, const char *cert_path, const char *key_path,
 	return RC_OK;
 }
 
-static const char *
-in_dir(struct arena *a, const struct install_paths *p, const char *rest)
+rc
+install_open(struct arena *a, const struct install_paths *p, int *out_fd,
+    const char **out_why)
 {
-	return arena_printf(a, "%s/%s", p->dir, rest);
+	return safedir_open(a, p->dir, out_fd, out_why);
 }
 
-static void
-remove_version(const char *path)
+/* Opens a directory below an open one, never by way of a link. */
+static int
+open_below(int dir_fd, const char *name)
 {
-	DIR *d = opendir(path);
-	struct dirent *e;
-
-	if (!d)
-		return;
-	while ((e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-			(void)unlinkat(dirfd(d), e->d_name, 0);
-	}
-	closedir(d);
-	(void)rmdir(path); /* what is left is said by the next write */
+	return openat(dir_fd, name,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 static rc
-write_pair(const char *path, const struct install_paths *p,
-    const char *fullchain, const void *key, size_t key_len)
+open_versions(struct arena *a, const struct install_paths *p, int *out_fd,
+    const char **out_why)
 {
-	const char *chain = strstr(fullchain, PEM_END);
-	int fd;
-	rc ret;
+	return safedir_open(a, arena_printf(a, "%s/v", p->dir), out_fd,
+	    out_why);
+}
 
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+void
+install_remove_version(int v_fd, const char *version)
+{
+	static const char *const ours[] = {KEY_FILE, CERT_FILE, CHAIN_FILE,
+	    KEY_FILE ".tmp", CERT_FILE ".tmp", CHAIN_FILE ".tmp"};
+	int fd = open_below(v_fd, version);
+
 	if (fd < 0)
-		return RC_IO;
-	ret = files_write(fd, KEY_FILE, key, key_len, p->key_mode);
-	if (ret == RC_OK)
-		ret = files_write(fd, CERT_FILE, fullchain, strlen(fullchain),
-		    p->cert_mode);
-	if (ret == RC_OK && chain) {
-		chain += strlen(PEM_END);
-		chain += strspn(chain, "\r\n");
-		ret = files_write(fd, CHAIN_FILE, chain, strlen(chain),
-		    p->cert_mode);
-	}
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		(void)unlinkat(fd, ours[i], 0); /* few of them are there */
 	close(fd);
-	return ret;
+	/* what is left is said by the next write */
+	(void)unlinkat(v_fd, version, AT_REMOVEDIR);
 }
 
 static rc
 make_dirs(struct arena *a, const struct install_paths *p, const char **out_why)
 {
+	const char *slash = strrchr(p->dir, '/');
+	const char *parent = slash == p->dir ? "/"
+					     : arena_strndup(a, p->dir,
+						   (size_t)(slash - p->dir));
+	int fd;
 	rc ret;
 
-	ret = files_mkdir(p->dir, 0755);
+	ret = safedir_open(a, parent, &fd, out_why);
 	if (ret != RC_OK)
-		return fail(a, out_why, "cannot make", p->dir);
-	ret = files_mkdir(in_dir(a, p, "v"), 0755);
+		return ret;
+	ret = files_mkdir(fd, slash + 1, 0755);
 	if (ret != RC_OK)
-		return fail(a, out_why, "cannot make", in_dir(a, p, "v"));
-	return RC_OK;
+		ret = install_fail(a, out_why, "cannot make", p->dir);
+	close(fd);
+	if (ret == RC_OK)
+		ret = install_open(a, p, &fd, out_why);
+	if (ret != RC_OK)
+		return ret;
+	ret = files_mkdir(fd, "v", 0755);
+	if (ret != RC_OK)
+		ret = install_fail(a, out_why, "cannot make v in", p->dir);
+	close(fd);
+	return ret;
 }
 
 static rc
-stage(struct arena *a, const struct install_paths *p, const char *version,
-    const char *fullchain, const void *key, size_t key_len,
-    const char **out_why)
+write_pair(struct arena *a, int fd, const struct install_paths *p,
+    const struct pair *pair, const char **out_why)
 {
-	const char *final = arena_printf(a, "%s/v/%s", p->dir, version);
-	const char *temp = arena_printf(a, "%s.tmp", final);
+	rc ret;
+
+	ret = look_write(a, fd, KEY_FILE, pair->key, pair->key_len, &p->key,
+	    p->key_path, 0600, out_why);
+	if (ret == RC_OK)
+		ret = look_write(a, fd, CERT_FILE, pair->fullchain,
+		    strlen(pair->fullchain), &p->cert, p->cert_path, 0644,
+		    out_why);
+	if (ret == RC_OK && pair->chain)
+		ret = look_write(a, fd, CHAIN_FILE, pair->chain,
+		    strlen(pair->chain), &p->chain, p->chain_path, 0644,
+		    out_why);
+	return ret;
+}
+
+static rc
+write_version(struct arena *a, int v_fd, const struct install_paths *p,
+    const char *version, const struct pair *pair, const char **out_why)
+{
+	const char *temp = arena_printf(a, "%s.tmp", version);
+	int fd;
+	rc ret;
+
+	install_remove_version(v_fd, temp);
+	if (mkdirat(v_fd, temp, 0755) != 0)
+		return install_fail(a, out_why, "cannot make", temp);
+	fd = open_below(v_fd, temp);
+	if (fd < 0)
+		return install_fail(a, out_why, "cannot open", temp);
+	ret = write_pair(a, fd, p, pair, out_why);
+	if (ret == RC_OK && fsync(fd) != 0)
+		ret = install_fail(a, out_why, "cannot sync", temp);
+	close(fd);
+	fault_point("agent.install.written");
+	if (ret == RC_OK && renameat(v_fd, temp, v_fd, version) != 0)
+		ret = install_fail(a, out_why, "cannot rename to", version);
+	if (ret != RC_OK)
+		install_remove_version(v_fd, temp);
+	if (ret == RC_OK && fsync(v_fd) != 0)
+		ret = install_fail(a, out_why, "cannot sync v in", p->dir);
+	return ret;
+}
+
+rc
+install_write_version(struct arena *a, const struct install_paths *p,
+    const char *version, const struct pair *pair, const char **out_why)
+{
 	struct stat st;
+	int v_fd;
 	rc ret;
 
 	if (!is_version_name(version)) {
@@ -181,31 +233,15 @@ stage(struct arena *a, const struct install_paths *p, const char *version,
 		return RC_INVALID;
 	}
 	ret = make_dirs(a, p, out_why);
-	if (ret != RC_OK)
-		return ret;
-	if (stat(final, &st) == 0)
-		return RC_OK; /* it was renamed into place whole */
-	remove_version(temp);
-	if (mkdir(temp, 0755) != 0)
-		return fail(a, out_why, "cannot make", temp);
-	ret = write_pair(temp, p, fullchain, key, key_len);
 	if (ret == RC_OK)
-		ret = files_sync_dir(temp);
-	if (ret != RC_OK) {
-		ret = fail(a, out_why, "cannot write into", temp);
-		remove_version(temp);
-		return ret;
-	}
-	fault_point("agent.install.written");
-	if (rename(temp, final) != 0) {
-		ret = fail(a, out_why, "cannot rename to", final);
-		remove_version(temp);
-		return ret;
-	}
-	ret = files_sync_dir(in_dir(a, p, "v"));
+		ret = open_versions(a, p, &v_fd, out_why);
 	if (ret != RC_OK)
-		return fail(a, out_why, "cannot sync", in_dir(a, p, "v"));
-	return RC_OK;
+		return ret;
+	/* One that is there was renamed into place whole. */
+	if (fstatat(v_fd, version, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		ret = write_version(a, v_fd, p, version, pair, out_why);
+	close(v_fd);
+	return ret;
 }
 
 rc
@@ -213,8 +249,16 @@ install_stage(struct arena *a, const struct install_paths *p,
     const char *version, const char *fullchain, const struct secret *key_pem,
     const char **out_why)
 {
-	return stage(a, p, version, fullchain, secret_bytes(key_pem),
-	    secret_len(key_pem), out_why);
+	const char *chain = strstr(fullchain, PEM_END);
+	struct pair pair = {.fullchain = fullchain,
+	    .key = (const char *)secret_bytes(key_pem),
+	    .key_len = secret_len(key_pem)};
+
+	if (chain) {
+		chain += strlen(PEM_END);
+		pair.chain = chain + strspn(chain, "\r\n");
+	}
+	return install_write_version(a, p, version, &pair, out_why);
 }
 
 rc
@@ -222,124 +266,115 @@ install_current(struct arena *a, const struct install_paths *p,
     const char **out)
 {
 	char target[PATH_MAX];
+	const char *why;
 	ssize_t n;
+	int fd;
+	rc ret;
 
-	n = readlink(in_dir(a, p, "current"), target, sizeof(target) - 1);
-	if (n < 0 && errno != ENOENT && errno != ENOTDIR)
+	ret = install_open(a, p, &fd, &why);
+	if (ret == RC_NOT_FOUND) {
+		*out = "";
+		return RC_OK;
+	}
+	if (ret != RC_OK)
+		return ret;
+	n = readlinkat(fd, "current", target, sizeof(target) - 1);
+	close(fd);
+	if (n < 0 && errno != ENOENT)
 		return RC_IO;
 	*out = n < 0 ? "" : arena_strndup(a, target, (size_t)n);
 	return RC_OK;
 }
 
-/* A configured path as a link to the file behind T/current.  A path that is
- * T/current/<file> itself needs none. */
-static rc
-link_path(struct arena *a, const struct install_paths *p, const char *path,
-    const char *file, const char **out_why)
+rc
+install_point(struct arena *a, const struct install_paths *p,
+    const char *target, const char **out_why)
 {
-	const char *want = arena_printf(a, "%s/current/%s", p->dir, file);
-	char have[PATH_MAX];
-	ssize_t n;
+	int fd;
 	rc ret;
 
-	if (strcmp(path, want) == 0)
-		return RC_OK;
-	n = readlink(path, have, sizeof(have) - 1);
-	if (n > 0 && (size_t)n == strlen(want) &&
-	    memcmp(have, want, (size_t)n) == 0)
-		return RC_OK;
-	ret = files_symlink(want, path);
+	ret = install_open(a, p, &fd, out_why);
 	if (ret != RC_OK)
-		return fail(a, out_why, "cannot link", path);
-	return RC_OK;
+		return ret;
+	ret = files_symlink(fd, target, "current");
+	if (ret != RC_OK)
+		ret = install_fail(a, out_why, "cannot switch current in",
+		    p->dir);
+	close(fd);
+	return ret;
 }
 
+/* The directory behind "v/<version>". */
 static rc
-link_paths(struct arena *a, const struct install_paths *p, const char **out_why)
+open_target(struct arena *a, const struct install_paths *p, const char *target,
+    int *out_fd, const char **out_why)
 {
-	rc ret = RC_OK;
+	int v_fd, fd;
+	rc ret;
 
-	if (!p->is_direct) {
-		ret = link_path(a, p, p->cert_path, CERT_FILE, out_why);
-		if (ret == RC_OK)
-			ret = link_path(a, p, p->key_path, KEY_FILE, out_why);
+	if (strncmp(target, "v/", 2) != 0 || !is_version_name(target + 2)) {
+		*out_why = arena_printf(a, "\"%s\" names no version", target);
+		return RC_INVALID;
 	}
-	if (ret == RC_OK && p->chain_path)
-		ret = link_path(a, p, p->chain_path, CHAIN_FILE, out_why);
+	ret = open_versions(a, p, &v_fd, out_why);
+	if (ret != RC_OK)
+		return ret;
+	fd = open_below(v_fd, target + 2);
+	if (fd < 0)
+		ret =
+		    install_fail(a, out_why, "cannot open version", target + 2);
+	close(v_fd);
+	if (ret == RC_OK)
+		*out_fd = fd;
 	return ret;
 }
 
 rc
-install_adopt(struct arena *a, const struct install_paths *p,
-    const char **out_why)
-{
-	const char *current;
-	char *cert, *key;
-	size_t cert_len, key_len;
-	rc ret;
-
-	if (p->is_direct)
-		return RC_OK;
-	ret = install_current(a, p, &current);
-	if (ret != RC_OK)
-		return fail(a, out_why, "cannot read", p->dir);
-	/* An adoption that was cut off between its two links: both must be
-	 * links before current moves, or the next version would be seen with
-	 * the old key. */
-	if (current[0] != '\0')
-		return link_paths(a, p, out_why);
-	/* A missing or an oversized file is not a pair to adopt; it is
-	 * replaced all the same, once the new version is current.  A link to
-	 * elsewhere is followed: what it serves now is what to go back to. */
-	if (files_read_path(a, p->cert_path, PAIR_MAX, &cert, &cert_len) !=
-	    RC_OK)
-		return RC_OK;
-	if (files_read_path(a, p->key_path, PAIR_MAX, &key, &key_len) != RC_OK)
-		return RC_OK;
-	ret = stage(a, p, "adopted", cert, key, key_len, out_why);
-	mem_wipe(key, key_len);
-	if (ret != RC_OK)
-		return ret;
-	return install_switch(a, p, "v/adopted", out_why);
-}
-
-rc
-install_switch(struct arena *a, const struct install_paths *p,
+install_check_whole(struct arena *a, const struct install_paths *p,
     const char *target, const char **out_why)
 {
+	int fd;
 	rc ret;
 
-	ret = files_symlink(target, in_dir(a, p, "current"));
+	ret = open_target(a, p, target, &fd, out_why);
 	if (ret != RC_OK)
-		return fail(a, out_why, "cannot switch",
-		    in_dir(a, p, "current"));
-	return link_paths(a, p, out_why);
+		return ret;
+	if (faccessat(fd, CERT_FILE, F_OK, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    faccessat(fd, KEY_FILE, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+		ret = install_fail(a, out_why, "not whole:", target);
+	close(fd);
+	return ret;
 }
 
 bool
 install_is_usable(struct arena *a, const struct install_paths *p,
-    const char *target)
+    const char *target, const char **out_fingerprint)
 {
 	struct cert_info info;
-	char *pem;
+	const char *why;
 	size_t len;
+	char *pem;
 	X509 *x;
 	rc ret;
+	int fd;
 
-	if (target[0] == '\0' ||
-	    access(arena_printf(a, "%s/%s/" KEY_FILE, p->dir, target), F_OK))
+	*out_fingerprint = "";
+	if (open_target(a, p, target, &fd, &why) != RC_OK)
 		return false;
-	ret = files_read(a, AT_FDCWD,
-	    arena_printf(a, "%s/%s/" CERT_FILE, p->dir, target), PAIR_MAX, &pem,
-	    &len);
-	if (ret != RC_OK)
-		return false;
-	ret = cert_from_pem(pem, len, &x);
+	ret = faccessat(fd, KEY_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0
+		  ? files_read(a, fd, CERT_FILE, PAIR_MAX, &pem, &len)
+		  : RC_NOT_FOUND;
+	close(fd);
+	if (ret == RC_OK)
+		ret = cert_from_pem(pem, len, &x);
 	if (ret != RC_OK)
 		return false;
 	ret = cert_read(a, x, &info);
 	X509_free(x);
-	return ret == RC_OK && info.not_after_unix > clock_wall_us() / 1000000;
+	if (ret != RC_OK)
+		return false;
+	*out_fingerprint = arena_strdup(a, info.fingerprint_sha256);
+	return info.not_after_unix > clock_wall_us() / 1000000;
 }
 
 struct version {
@@ -357,31 +392,31 @@ version_newer(const void *a, const void *b)
 	return strcmp(y->name, x->name);
 }
 
-void
-install_prune(const struct install_paths *p, const char *current,
-    const char *previous, size_t keep)
+/* Directories of versions; those of a run that was cut off are removed, for
+ * there is one caller a directory. */
+static size_t
+list_versions(int v_fd, struct version **out)
 {
 	struct version *all = NULL;
-	char path[PATH_MAX];
 	struct dirent *e;
 	struct stat st;
 	size_t n = 0;
-	DIR *d;
+	int fd = open_below(v_fd, ".");
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 
-	snprintf(path, sizeof(path), "%s/v", p->dir);
-	d = opendir(path);
-	if (!d)
-		return;
+	*out = NULL;
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
 	while ((e = readdir(d)) != NULL && n < 1000) {
 		if (e->d_name[0] == '.' ||
-		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
+		    fstatat(v_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
 		    !S_ISDIR(st.st_mode))
 			continue;
 		if (ends_with(e->d_name, ".tmp")) {
-			/* One caller a directory: of a run that was cut off. */
-			snprintf(path, sizeof(path), "%s/v/%s", p->dir,
-			    e->d_name);
-			remove_version(path);
+			install_remove_version(v_fd, e->d_name);
 			continue;
 		}
 		all = mem_realloc(all, n + 1, sizeof(*all));
@@ -389,16 +424,30 @@ install_prune(const struct install_paths *p, const char *current,
 		all[n++].made = st.st_mtim;
 	}
 	closedir(d);
+	*out = all;
+	return n;
+}
+
+void
+install_prune(struct arena *a, const struct install_paths *p,
+    const char *current, const char *previous, size_t keep)
+{
+	char link[NAME_MAX + 3];
+	struct version *all;
+	const char *why;
+	size_t n;
+	int v_fd;
+
+	if (open_versions(a, p, &v_fd, &why) != RC_OK)
+		return;
+	n = list_versions(v_fd, &all);
 	if (n > 1)
 		qsort(all, n, sizeof(*all), version_newer);
 	for (size_t i = keep; i < n; i++) {
-		char link[NAME_MAX + 3];
-
 		snprintf(link, sizeof(link), "v/%s", all[i].name);
-		if (strcmp(link, current) == 0 || strcmp(link, previous) == 0)
-			continue;
-		snprintf(path, sizeof(path), "%s/v/%s", p->dir, all[i].name);
-		remove_version(path);
+		if (strcmp(link, current) != 0 && strcmp(link, previous) != 0)
+			install_remove_version(v_fd, all[i].name);
 	}
 	free(all);
+	close(v_fd);
 }

@@ -8,8 +8,11 @@
  *   T/current -> v/<version>
  *
  * The server's configuration points at T/current/fullchain.pem and
- * T/current/privkey.pem, or at paths that are links to them (adopted once).
- * Everything is synced before the link moves.  One caller a directory.
+ * T/current/privkey.pem, or at paths that are links to them.  What stood at
+ * such a path is kept beside it as .certctl-orig-<name>, the very file, until
+ * a deployment has succeeded: until then install_back puts it back.
+ * Everything is synced before the link moves.  All work is done below
+ * directories opened by safedir.h.  One caller a directory.
  */
 #ifndef AGENT_INSTALL_H
 #define AGENT_INSTALL_H
@@ -18,6 +21,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "agent/target.h"
 #include "common/base/arena.h"
 #include "common/base/attr.h"
 #include "common/base/rc.h"
@@ -32,7 +36,7 @@ struct install_paths {
 	const char *key_path;
 	const char *chain_path; /* NULL: none wanted */
 	bool is_direct;         /* the configuration names T/current itself */
-	mode_t cert_mode, key_mode;
+	struct target_file cert, key, chain;
 };
 
 /* T and the rest from the configured paths; RC_INVALID with *out_why. */
@@ -47,20 +51,29 @@ rc install_stage(struct arena *a, const struct install_paths *p,
 /* What T/current names ("v/x"); "" when there is none. */
 rc install_current(struct arena *a, const struct install_paths *p,
     const char **out) MUST_CHECK;
-/* Files that stand at the configured paths become version "adopted" and are
- * replaced by links; done once, repeated without harm, and whole before
- * install_switch may move current on. */
+/* A pair that stands at the configured paths becomes version "adopted", and
+ * the paths become links.  RC_INVALID before anything changes when what
+ * stands there is no certificate with its key.  Repeated without harm, and
+ * whole before install_switch may move current on. */
 rc install_adopt(struct arena *a, const struct install_paths *p,
     const char **out_why) MUST_CHECK;
 /* T/current -> target ("v/<version>"), and the configured paths' links. */
 rc install_switch(struct arena *a, const struct install_paths *p,
     const char *target, const char **out_why) MUST_CHECK;
-/* Whether the pair behind target ("v/x") is there and not expired: only
- * such a pair may be rolled back to. */
+/* Undoes adoption and switch: current names previous again, or is gone when
+ * that is "", and the files that stood at the paths stand there again. */
+rc install_back(struct arena *a, const struct install_paths *p,
+    const char *previous, const char **out_why) MUST_CHECK;
+/* Lets go of the files that stood at the paths: there is no way back. */
+void install_settle(struct arena *a, const struct install_paths *p);
+bool install_is_adopted(const char *target);
+/* Whether the pair behind target ("v/x") is there, whole and not expired:
+ * only such a pair may be rolled back to.  Its certificate's fingerprint
+ * is told also of an expired one, "" when there is none. */
 bool install_is_usable(struct arena *a, const struct install_paths *p,
-    const char *target);
+    const char *target, const char **out_fingerprint);
 /* Removes all versions but current, previous and the newest keep. */
-void install_prune(const struct install_paths *p, const char *current,
-    const char *previous, size_t keep);
+void install_prune(struct arena *a, const struct install_paths *p,
+    const char *current, const char *previous, size_t keep);
 
 #endif

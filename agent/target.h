@@ -18,6 +18,12 @@ struct cJSON;
 
 #define TARGET_ARGS_MAX 32
 
+/* How a file is to be; what is not said is kept from the file before it. */
+struct target_file {
+	int mode;                  /* -1: not said */
+	const char *owner, *group; /* names or numbers; NULL: not said */
+};
+
 struct target_plan {
 	const char *cert_path;
 	const char *key_path;
@@ -27,7 +33,7 @@ struct target_plan {
 	const char *host;                         /* NULL: no handshake proof */
 	int port;
 	const char *server_name; /* NULL: the common name */
-	unsigned cert_mode, key_mode;
+	struct target_file cert, key, chain;
 };
 
 struct target_kind {

@@ -22,10 +22,28 @@ want_path(struct arena *a, const struct cJSON *config, const char *field,
 }
 
 static rc
-want_mode(struct arena *a, const struct cJSON *config, const char *field,
-    unsigned dflt, unsigned *out, const char **out_why)
+want_name(struct arena *a, const struct cJSON *config, const char *field,
+    const char **out, const char **out_why)
 {
-	int64_t mode = dflt;
+	rc ret = json_str(config, field, 64, out);
+
+	if (ret == RC_OK && (*out)[0] != '\0')
+		return RC_OK;
+	*out = NULL;
+	if (ret == RC_OK || ret == RC_NOT_FOUND)
+		return RC_OK;
+	*out_why = arena_printf(a,
+	    "the target's %s is not the name of a user or group", field);
+	return RC_INVALID;
+}
+
+/* <which>_file_mode, _owner, _group. */
+static rc
+want_file(struct arena *a, const struct cJSON *config, const char *which,
+    struct target_file *out, const char **out_why)
+{
+	const char *field = arena_printf(a, "%s_file_mode", which);
+	int64_t mode = -1;
 	rc ret = json_int(config, field, 0400, 0777, &mode);
 
 	if (ret == RC_INVALID) {
@@ -35,8 +53,14 @@ want_mode(struct arena *a, const struct cJSON *config, const char *field,
 		    field);
 		return ret;
 	}
-	*out = (unsigned)mode;
-	return RC_OK;
+	out->mode = (int)mode;
+	ret = want_name(a, config, arena_printf(a, "%s_file_owner", which),
+	    &out->owner, out_why);
+	if (ret == RC_OK)
+		ret = want_name(a, config,
+		    arena_printf(a, "%s_file_group", which), &out->group,
+		    out_why);
+	return ret;
 }
 
 static rc
@@ -66,11 +90,11 @@ nginx_plan(struct arena *a, const struct cJSON *config, struct target_plan *out,
 	if (ret == RC_OK)
 		ret = want_path(a, config, "key_path", &p.key_path, out_why);
 	if (ret == RC_OK)
-		ret = want_mode(a, config, "cert_file_mode", 0644, &p.cert_mode,
-		    out_why);
+		ret = want_file(a, config, "cert", &p.cert, out_why);
 	if (ret == RC_OK)
-		ret = want_mode(a, config, "key_file_mode", 0600, &p.key_mode,
-		    out_why);
+		ret = want_file(a, config, "key", &p.key, out_why);
+	if (ret == RC_OK)
+		ret = want_file(a, config, "chain", &p.chain, out_why);
 	if (ret == RC_OK)
 		ret = want_command(a, config, "validate_command", "test",
 		    p.test_argv, out_why);

@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 import checker  # noqa: E402
 
 # These are not on the way of a renewal that goes well; each has its own test.
-APART = {"agent.register.after", "agent.install.swapped_back", "worker.outside.placing", "worker.outside.sent",
+APART = {"agent.register.after", "agent.install.swapped_back", "agent.install.copied", "agent.install.linked",
+         "agent.install.given_back", "worker.outside.placing", "worker.outside.sent",
          "worker.outside.answered"}
 
 

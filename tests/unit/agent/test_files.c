@@ -130,31 +130,37 @@ remove_of_nothing_is_fine(void)
 static void
 symlink_replaces(void)
 {
+	int fd;
+
 	(void)sandbox_new();
-	sandbox_put("file", "x");
-	CHECK(symlink("old", sandbox_path("l.new")) == 0);
-	CHECK_INT(files_symlink("one", sandbox_path("l")), RC_OK);
-	CHECK_STR(sandbox_link("l"), "one");
-	CHECK_INT(files_symlink("two", sandbox_path("l")), RC_OK);
-	CHECK_STR(sandbox_link("l"), "two");
-	CHECK_INT(files_symlink("two", sandbox_path("file")), RC_OK);
-	CHECK_STR(sandbox_link("file"), "two");
-	CHECK(!sandbox_has("l.new"));
-	CHECK(mkdir(sandbox_path("dir"), 0700) == 0);
-	CHECK_INT(files_symlink("two", sandbox_path("dir")), RC_IO);
-	CHECK(!sandbox_has("dir.new"));
-	CHECK_INT(files_symlink("two", sandbox_path("no/l")), RC_IO);
+	fd = sandbox_dir_fd("d");
+	sandbox_put("d/file", "x");
+	CHECK(symlink("old", sandbox_path("d/l.new")) == 0);
+	CHECK_INT(files_symlink(fd, "one", "l"), RC_OK);
+	CHECK_STR(sandbox_link("d/l"), "one");
+	CHECK_INT(files_symlink(fd, "two", "l"), RC_OK);
+	CHECK_STR(sandbox_link("d/l"), "two");
+	CHECK_INT(files_symlink(fd, "two", "file"), RC_OK);
+	CHECK_STR(sandbox_link("d/file"), "two");
+	CHECK(!sandbox_has("d/l.new"));
+	CHECK_INT(files_mkdir(fd, "dir", 0700), RC_OK);
+	CHECK_INT(files_symlink(fd, "two", "dir"), RC_IO);
+	CHECK(!sandbox_has("d/dir.new"));
+	CHECK_INT(files_symlink(fd, "two", "no/l"), RC_IO);
+	close(fd);
 }
 
 static void
 mkdir_of_what_is_there_is_fine(void)
 {
+	int fd;
+
 	(void)sandbox_new();
-	CHECK_INT(files_mkdir(sandbox_path("d"), 0755), RC_OK);
-	CHECK_INT(files_mkdir(sandbox_path("d"), 0755), RC_OK);
-	CHECK_INT(files_mkdir(sandbox_path("no/d"), 0755), RC_IO);
-	CHECK_INT(files_sync_dir(sandbox_path("d")), RC_OK);
-	CHECK_INT(files_sync_dir(sandbox_path("no")), RC_IO);
+	fd = sandbox_dir_fd("d");
+	CHECK_INT(files_mkdir(fd, "e", 0755), RC_OK);
+	CHECK_INT(files_mkdir(fd, "e", 0755), RC_OK);
+	CHECK_INT(files_mkdir(fd, "no/d", 0755), RC_IO);
+	close(fd);
 }
 
 CHECK_MAIN(CHECK_ROW(write_replaces_whole),

@@ -4,6 +4,7 @@
 #include "agent/install.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -64,7 +65,7 @@ paths_of_a_direct_target(void)
 	direct();
 	CHECK(p.is_direct);
 	CHECK_STR(p.dir, sandbox_path("T"));
-	CHECK_INT(p.key_mode, 0600);
+	CHECK_INT(p.key.mode, -1);
 }
 
 static void
@@ -195,8 +196,8 @@ stage_into_a_missing_directory_says_so(void)
 	CHECK_INT(paths(sandbox_path("no/T/current/fullchain.pem"),
 		      sandbox_path("no/T/current/privkey.pem"), NULL),
 	    RC_OK);
-	CHECK_INT(stage("certver-1", LEAF, "KEY"), RC_IO);
-	CHECK(strstr(why, "cannot make"));
+	CHECK_INT(stage("certver-1", LEAF, "KEY"), RC_NOT_FOUND);
+	CHECK(strstr(why, "cannot open directory"));
 	CHECK(strstr(why, "No such file"));
 }
 
@@ -254,97 +255,276 @@ current_that_is_no_link_is_an_error(void)
 	CHECK(strstr(why, "cannot switch"));
 }
 
+/* The operator's pair at the two paths, with marks of its own. */
+static const char *old_cert, *old_key;
+static struct stat old_cert_stat, old_key_stat;
+
+static void
+with_a_pair(long not_after)
+{
+	struct timespec t[2] = {{.tv_sec = 1111}, {.tv_sec = 1111}};
+
+	with_files();
+	sandbox_pair(not_after, &old_cert, &old_key);
+	sandbox_put("etc/site.crt", old_cert);
+	sandbox_put("etc/site.key", old_key);
+	CHECK(chmod(sandbox_path("etc/site.crt"), 0604) == 0);
+	CHECK(chmod(sandbox_path("etc/site.key"), 0640) == 0);
+	if (geteuid() == 0)
+		CHECK(chown(sandbox_path("etc/site.key"), 0, 33) == 0);
+	CHECK(utimensat(AT_FDCWD, sandbox_path("etc/site.key"), t, 0) == 0);
+	CHECK(stat(sandbox_path("etc/site.crt"), &old_cert_stat) == 0);
+	CHECK(stat(sandbox_path("etc/site.key"), &old_key_stat) == 0);
+}
+
+static bool
+is_same_file(const char *name, const struct stat *want)
+{
+	struct stat st;
+
+	return lstat(sandbox_path(name), &st) == 0 &&
+	       st.st_ino == want->st_ino && st.st_mode == want->st_mode &&
+	       st.st_uid == want->st_uid && st.st_gid == want->st_gid &&
+	       st.st_mtim.tv_sec == want->st_mtim.tv_sec &&
+	       st.st_size == want->st_size;
+}
+
+static bool
+is_as_before(void)
+{
+	return is_same_file("etc/site.crt", &old_cert_stat) &&
+	       is_same_file("etc/site.key", &old_key_stat) &&
+	       !sandbox_has("etc/.certctl-orig-site.crt") &&
+	       !sandbox_has("etc/.certctl-orig-site.key");
+}
+
 static void
 adopt_keeps_the_old_pair(void)
 {
 	const char *current;
 
-	with_files();
-	sandbox_put("etc/site.crt", LEAF);
-	sandbox_put("etc/site.key", "OLD");
+	with_a_pair(FAR_AWAY);
 	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
 	CHECK_INT(install_current(a, &p, &current), RC_OK);
 	CHECK_STR(current, "v/adopted");
 	CHECK_STR(sandbox_link("etc/site.crt"),
 	    sandbox_path("etc/.certctl-site.crt/current/fullchain.pem"));
-	CHECK_STR(sandbox_get("etc/site.crt"), LEAF);
-	CHECK_STR(sandbox_get("etc/site.key"), "OLD");
+	CHECK_STR(sandbox_get("etc/site.crt"), old_cert);
+	CHECK_STR(sandbox_get("etc/site.key"), old_key);
 	/* again: nothing */
 	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
-	CHECK_STR(sandbox_get("etc/site.key"), "OLD");
+	CHECK_STR(sandbox_get("etc/site.key"), old_key);
 	/* the new version shows in both paths at once */
 	CHECK_INT(stage("two", ROOT, "NEW"), RC_OK);
 	CHECK_INT(install_switch(a, &p, "v/two", &why), RC_OK);
 	CHECK_STR(sandbox_get("etc/site.crt"), ROOT);
 	CHECK_STR(sandbox_get("etc/site.key"), "NEW");
+	install_settle(a, &p);
+	CHECK(!sandbox_has("etc/.certctl-orig-site.key"));
+	CHECK_STR(sandbox_get("etc/site.key"), "NEW");
 }
 
 static void
-adopt_follows_links_to_elsewhere(void)
+owner_and_mode_are_kept_from_what_stood_there(void)
+{
+	struct stat st;
+
+	with_a_pair(FAR_AWAY);
+	CHECK_INT(stage("two", ROOT, "NEW"), RC_OK);
+	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	CHECK_INT(install_switch(a, &p, "v/two", &why), RC_OK);
+	CHECK_INT(sandbox_mode("etc/site.key"), 0640);
+	CHECK_INT(sandbox_mode("etc/site.crt"), 0604);
+	CHECK(stat(sandbox_path("etc/site.key"), &st) == 0);
+	CHECK_INT(st.st_gid, old_key_stat.st_gid);
+	install_settle(a, &p);
+	/* and from that version on to the next */
+	CHECK_INT(stage("three", ROOT, "NEWER"), RC_OK);
+	CHECK_INT(sandbox_mode("etc/.certctl-site.crt/v/three/privkey.pem"),
+	    0640);
+	p.key.mode = 0400;
+	p.key.group = geteuid() == 0 ? "12345" : NULL;
+	CHECK_INT(stage("four", ROOT, "NEWEST"), RC_OK);
+	CHECK_INT(sandbox_mode("etc/.certctl-site.crt/v/four/privkey.pem"),
+	    0400);
+	CHECK(stat(sandbox_path("etc/.certctl-site.crt/v/four/privkey.pem"),
+		  &st) == 0);
+	CHECK(geteuid() != 0 || st.st_gid == 12345);
+	p.key.owner = "no-such-user-here";
+	CHECK_INT(stage("five", ROOT, "K"), RC_INVALID);
+	CHECK(strstr(why, "no user"));
+	CHECK(!sandbox_has("etc/.certctl-site.crt/v/five"));
+}
+
+static void
+a_failed_first_deployment_gives_the_files_back(void)
+{
+	with_a_pair(FAR_AWAY);
+	CHECK_INT(stage("two", ROOT, "NEW"), RC_OK);
+	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	CHECK_INT(install_switch(a, &p, "v/two", &why), RC_OK);
+	CHECK_INT(install_back(a, &p, "v/adopted", &why), RC_OK);
+	CHECK(is_as_before());
+	CHECK(!sandbox_has("etc/.certctl-site.crt/current"));
+	CHECK(!sandbox_has("etc/.certctl-site.crt/v/adopted"));
+	/* what the operator puts there then is what is adopted next */
+	sandbox_pair(FAR_AWAY, &old_cert, &old_key);
+	sandbox_put("etc/site.crt", old_cert);
+	sandbox_put("etc/site.key", old_key);
+	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	CHECK_STR(sandbox_get("etc/site.key"), old_key);
+}
+
+static void
+a_chain_made_by_hand_comes_back(void)
+{
+	with_a_pair(FAR_AWAY);
+	p.chain_path = sandbox_path("etc/ca.pem");
+	sandbox_put("etc/ca.pem", "by hand");
+	CHECK_INT(stage("two", ROOT, "NEW"), RC_OK);
+	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	CHECK_STR(sandbox_get("etc/ca.pem"), "by hand");
+	CHECK_INT(install_switch(a, &p, "v/two", &why), RC_OK);
+	CHECK_STR(sandbox_get("etc/ca.pem"), "");
+	CHECK_INT(install_back(a, &p, "v/adopted", &why), RC_OK);
+	CHECK_STR(sandbox_get("etc/ca.pem"), "by hand");
+	CHECK(!sandbox_link("etc/ca.pem"));
+	CHECK(is_as_before());
+}
+
+static void
+a_first_pair_is_taken_away_whole(void)
 {
 	with_files();
-	sandbox_put("archive1", LEAF);
-	sandbox_put("archive2", "OLD");
+	CHECK_INT(stage("one", ROOT, "NEW"), RC_OK);
+	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	CHECK_INT(install_switch(a, &p, "v/one", &why), RC_OK);
+	CHECK_STR(sandbox_get("etc/site.key"), "NEW");
+	CHECK_INT(install_back(a, &p, "", &why), RC_OK);
+	CHECK(!sandbox_has("etc/site.crt"));
+	CHECK(!sandbox_has("etc/site.key"));
+	CHECK(!sandbox_has("etc/.certctl-site.crt/current"));
+}
+
+static void
+adopt_follows_links_and_gives_them_back(void)
+{
+	with_files();
+	sandbox_pair(FAR_AWAY, &old_cert, &old_key);
+	sandbox_put("archive1", old_cert);
+	sandbox_put("archive2", old_key);
+	CHECK(chmod(sandbox_path("archive2"), 0600) == 0);
 	CHECK(symlink("../archive1", sandbox_path("etc/site.crt")) == 0);
 	CHECK(symlink("../archive2", sandbox_path("etc/site.key")) == 0);
 	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
 	CHECK_STR(sandbox_get("etc/.certctl-site.crt/v/adopted/fullchain.pem"),
-	    LEAF);
-	CHECK_STR(sandbox_get("etc/site.key"), "OLD");
-	CHECK_STR(sandbox_get("archive2"), "OLD");
+	    old_cert);
+	CHECK_INT(sandbox_mode("etc/site.key"), 0600);
+	CHECK_STR(sandbox_get("archive2"), old_key);
+	CHECK_INT(install_back(a, &p, "v/adopted", &why), RC_OK);
+	CHECK_STR(sandbox_link("etc/site.crt"), "../archive1");
+	CHECK_STR(sandbox_link("etc/site.key"), "../archive2");
 }
 
 static void
-adopt_of_nothing_or_half_is_nothing(void)
+what_is_no_pair_is_refused_untouched(void)
 {
-	with_files();
-	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	const char *other_cert, *other_key;
+
+	with_a_pair(FAR_AWAY);
+	CHECK(unlink(sandbox_path("etc/site.key")) == 0);
+	CHECK_INT(install_adopt(a, &p, &why), RC_INVALID);
+	CHECK(strstr(why, "no pair to go back to"));
+	CHECK(is_same_file("etc/site.crt", &old_cert_stat));
+	sandbox_put("etc/site.key", "rubbish");
+	CHECK_INT(install_adopt(a, &p, &why), RC_INVALID);
+	CHECK(strstr(why, "no private key"));
+	sandbox_pair(FAR_AWAY, &other_cert, &other_key);
+	sandbox_put("etc/site.key", other_key);
+	CHECK_INT(install_adopt(a, &p, &why), RC_INVALID);
+	CHECK(strstr(why, "is not that of the certificate"));
+	sandbox_put("etc/site.crt", "rubbish");
+	CHECK_INT(install_adopt(a, &p, &why), RC_INVALID);
+	CHECK(strstr(why, "no certificate"));
+	CHECK_STR(sandbox_get("etc/site.crt"), "rubbish");
+	CHECK_STR(sandbox_get("etc/site.key"), other_key);
 	CHECK(!sandbox_has("etc/.certctl-site.crt"));
-	sandbox_put("etc/site.crt", LEAF);
-	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
-	CHECK(!sandbox_has("etc/.certctl-site.crt"));
-	CHECK_INT(stage("one", ROOT, "NEW"), RC_OK);
-	CHECK_INT(install_switch(a, &p, "v/one", &why), RC_OK);
-	CHECK_STR(sandbox_get("etc/site.crt"), ROOT);
-	CHECK_STR(sandbox_get("etc/site.key"), "NEW");
 }
 
 /* A crash after current was set and before both paths were links. */
 static void
 adopt_that_was_cut_off_is_finished(void)
 {
-	with_files();
-	sandbox_put("etc/site.crt", LEAF);
-	sandbox_put("etc/site.key", "OLD");
+	with_a_pair(FAR_AWAY);
 	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
-	CHECK(unlink(sandbox_path("etc/site.key")) == 0);
-	sandbox_put("etc/site.key", "OLD");
+	CHECK(rename(sandbox_path("etc/.certctl-orig-site.key"),
+		  sandbox_path("etc/site.key")) == 0);
 	CHECK_INT(stage("two", ROOT, "NEW"), RC_OK);
 	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
 	CHECK(sandbox_link("etc/site.key") != NULL);
-	CHECK_STR(sandbox_get("etc/site.key"), "OLD");
+	CHECK_STR(sandbox_get("etc/site.key"), old_key);
 	CHECK_INT(install_switch(a, &p, "v/two", &why), RC_OK);
 	CHECK_STR(sandbox_get("etc/site.key"), "NEW");
+	CHECK_INT(install_back(a, &p, "v/adopted", &why), RC_OK);
+	CHECK(is_as_before());
+}
+
+static void
+directories_of_others_are_refused(void)
+{
+	with_a_pair(FAR_AWAY);
+	CHECK(chmod(sandbox_path("etc"), 0777) == 0);
+	CHECK_INT(stage("two", ROOT, "NEW"), RC_FORBIDDEN);
+	CHECK(strstr(why, "not safe to write in"));
+	CHECK(chmod(sandbox_path("etc"), 01777) == 0);
+	CHECK_INT(install_adopt(a, &p, &why), RC_FORBIDDEN);
+	CHECK(chmod(sandbox_path("etc"), 0755) == 0);
+	if (geteuid() != 0)
+		return;
+	CHECK(chown(sandbox_path("etc"), 65534, 65534) == 0);
+	CHECK_INT(stage("two", ROOT, "NEW"), RC_FORBIDDEN);
+	CHECK_INT(install_adopt(a, &p, &why), RC_FORBIDDEN);
+	CHECK(strstr(why, "user 65534"));
+	CHECK(is_as_before());
+	CHECK(!sandbox_has("etc/.certctl-site.crt"));
+}
+
+/* Its directory exchanged for a link to somebody's files: nothing there is
+ * read, written or deleted. */
+static void
+links_in_the_place_of_versions_lead_nowhere(void)
+{
+	direct();
+	CHECK(mkdir(sandbox_path("precious"), 0755) == 0);
+	sandbox_put("precious/privkey.pem", "PRECIOUS");
+	CHECK_INT(stage("one", LEAF, "K1"), RC_OK);
+	CHECK(symlink("../../precious", sandbox_path("T/v/two.tmp")) == 0);
+	CHECK(symlink("../../precious", sandbox_path("T/v/three")) == 0);
+	CHECK_INT(stage("two", LEAF, "K2"), RC_IO);
+	CHECK_INT(install_switch(a, &p, "v/three", &why), RC_IO);
+	install_prune(a, &p, "v/x", "v/y", 0);
+	CHECK_STR(sandbox_get("precious/privkey.pem"), "PRECIOUS");
+	CHECK(!sandbox_has("T/v/one"));
 }
 
 static void
 only_a_living_pair_is_usable(void)
 {
-	const char *cert, *key;
+	const char *cert, *key, *fp;
 
 	direct();
-	CHECK(!install_is_usable(a, &p, ""));
-	CHECK(!install_is_usable(a, &p, "v/none"));
+	CHECK(!install_is_usable(a, &p, "", &fp));
+	CHECK(!install_is_usable(a, &p, "v/none", &fp));
 	sandbox_pair(FAR_AWAY, &cert, &key);
 	CHECK_INT(stage("good", cert, key), RC_OK);
-	CHECK(install_is_usable(a, &p, "v/good"));
+	CHECK(install_is_usable(a, &p, "v/good", &fp));
 	sandbox_pair(LONG_AGO, &cert, &key);
 	CHECK_INT(stage("expired", cert, key), RC_OK);
-	CHECK(!install_is_usable(a, &p, "v/expired"));
+	CHECK(!install_is_usable(a, &p, "v/expired", &fp));
 	CHECK_INT(stage("garbage", "no PEM", key), RC_OK);
-	CHECK(!install_is_usable(a, &p, "v/garbage"));
+	CHECK(!install_is_usable(a, &p, "v/garbage", &fp));
 	CHECK(unlink(sandbox_path("T/v/good/privkey.pem")) == 0);
-	CHECK(!install_is_usable(a, &p, "v/good"));
+	CHECK(!install_is_usable(a, &p, "v/good", &fp));
 }
 
 static void
@@ -353,7 +533,7 @@ prune_keeps_what_is_needed(void)
 	char name[32];
 
 	direct();
-	install_prune(&p, "v/x", "v/y", 3); /* nothing there: nothing done */
+	install_prune(a, &p, "v/x", "v/y", 3); /* nothing there: nothing done */
 	for (int i = 1; i <= 7; i++) {
 		struct timeval t[2] = {{.tv_sec = 1000 + i},
 		    {.tv_sec = 1000 + i}};
@@ -366,7 +546,7 @@ prune_keeps_what_is_needed(void)
 	CHECK(mkdir(sandbox_path("T/v/v9.tmp"), 0755) == 0);
 	sandbox_put("T/v/v9.tmp/privkey.pem", "LEFT");
 	sandbox_put("T/v/file", "not ours");
-	install_prune(&p, "v/v1", "v/v2", 3);
+	install_prune(a, &p, "v/v1", "v/v2", 3);
 	CHECK(sandbox_has("T/v/v1/privkey.pem"));
 	CHECK(sandbox_has("T/v/v2/privkey.pem"));
 	CHECK(!sandbox_has("T/v/v3"));
@@ -389,8 +569,14 @@ CHECK_MAIN(CHECK_ROW(paths_of_a_direct_target), CHECK_ROW(paths_of_files),
     CHECK_ROW(switch_links_a_chain_beside_current),
     CHECK_ROW(current_that_is_no_link_is_an_error),
     CHECK_ROW(adopt_keeps_the_old_pair),
-    CHECK_ROW(adopt_follows_links_to_elsewhere),
-    CHECK_ROW(adopt_of_nothing_or_half_is_nothing),
+    CHECK_ROW(owner_and_mode_are_kept_from_what_stood_there),
+    CHECK_ROW(a_failed_first_deployment_gives_the_files_back),
+    CHECK_ROW(a_chain_made_by_hand_comes_back),
+    CHECK_ROW(a_first_pair_is_taken_away_whole),
+    CHECK_ROW(adopt_follows_links_and_gives_them_back),
+    CHECK_ROW(what_is_no_pair_is_refused_untouched),
+    CHECK_ROW(directories_of_others_are_refused),
+    CHECK_ROW(links_in_the_place_of_versions_lead_nowhere),
     CHECK_ROW(adopt_that_was_cut_off_is_finished),
     CHECK_ROW(only_a_living_pair_is_usable),
     CHECK_ROW(prune_keeps_what_is_needed))

@@ -158,8 +158,9 @@ nginx_has_defaults(void)
 	CHECK(!p.host);
 	CHECK_INT(p.port, 443);
 	CHECK(!p.server_name);
-	CHECK_INT(p.cert_mode, 0644);
-	CHECK_INT(p.key_mode, 0600);
+	CHECK_INT(p.cert.mode, -1);
+	CHECK_INT(p.key.mode, -1);
+	CHECK(!p.key.owner);
 }
 
 static void
@@ -170,6 +171,9 @@ nginx_takes_what_is_given(void)
 
 	CHECK_INT(plan("{\"cert_path\": \"/c\", \"key_path\": \"/k\","
 		       "\"chain_path\": \"/h\", \"key_file_mode\": 416,"
+		       "\"key_file_owner\": \"root\","
+		       "\"chain_file_group\": \"33\", \"cert_file_owner\": "
+		       "\"\","
 		       "\"validate_command\": \"true x\","
 		       "\"reload_command\": [\"true\"], \"hostname\": \"h\","
 		       "\"port\": 8443, \"server_name\": \"s\"}",
@@ -182,7 +186,10 @@ nginx_takes_what_is_given(void)
 	CHECK_STR(p.host, "h");
 	CHECK_INT(p.port, 8443);
 	CHECK_STR(p.server_name, "s");
-	CHECK_INT(p.key_mode, 0640);
+	CHECK_INT(p.key.mode, 0640);
+	CHECK_STR(p.key.owner, "root");
+	CHECK_STR(p.chain.group, "33");
+	CHECK(!p.cert.owner);
 }
 
 static void

@@ -1,0 +1,157 @@
+/*
+ * The way back of a deployment that failed: what was served before is put in
+ * place again, reloaded, and proven by a handshake like the way forward.
+ */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "agent/deploy_int.h"
+#include "common/base/fault.h"
+
+static op_step deploy_swapped_back;
+static op_step deploy_back_prove;
+static op_step deploy_back_proved;
+
+const char *
+deploy_program_failure(struct op *op, const char *what, const char *const *argv)
+{
+	const struct call_output *o = call_output(op);
+
+	if (o->code == RC_OK && o->exit_status == 0)
+		return NULL;
+	if (o->code == RC_TIMEOUT)
+		return op_printf(op, "%s (%s) did not end within %d s", what,
+		    argv[0], DEPLOY_PROGRAM_MS / 1000);
+	if (o->code != RC_OK)
+		return op_printf(op, "%s: %s", what, o->text);
+	return op_printf(op, "%s (%s) ended with status %d: %s", what, argv[0],
+	    o->exit_status, o->text);
+}
+
+const char *
+deploy_server_name(struct op *op, const struct deploy *d)
+{
+	const char *name =
+	    d->plan.server_name ? d->plan.server_name : d->j.common_name;
+	unsigned char address[16];
+
+	/* A wildcard is no host name, and an address is never asked for. */
+	if (strncmp(name, "*.", 2) == 0)
+		return op_printf(op, "www%s", name + 1);
+	if (name[0] == '\0' || inet_pton(AF_INET, name, address) == 1 ||
+	    inet_pton(AF_INET6, name, address) == 1)
+		return NULL;
+	return name;
+}
+
+/* Only to what is worth serving.  The operator's own files come back also
+ * when they have expired, as long as nothing was reloaded. */
+static bool
+may_go_back(struct op *op, struct deploy *d)
+{
+	const char *previous = d->j.previous;
+	bool is_usable = install_is_usable(op_arena(op), &d->paths, previous,
+	    &d->back_fingerprint);
+
+	if (d->is_loaded)
+		return is_usable;
+	return is_usable || previous[0] == '\0' || install_is_adopted(previous);
+}
+
+enum op_next
+deploy_swap_back(struct op *op, const char *why)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	const char *how = "";
+
+	d->failure = why;
+	if (strcmp(d->j.previous, op_printf(op, "v/%s", d->j.version)) == 0)
+		return deploy_failed(op, why); /* it stood there before */
+	if (!may_go_back(op, d)) {
+		install_settle(op_arena(op), &d->paths);
+		d->failure = op_printf(op,
+		    "%s; the pair before it is missing "
+		    "or expired, so the new one stays",
+		    why);
+		return deploy_failed(op, d->failure);
+	}
+	if (install_back(op_arena(op), &d->paths, d->j.previous, &how) !=
+	    RC_OK) {
+		d->failure =
+		    op_printf(op, "%s; and swapping back failed: %s", why, how);
+		return deploy_failed(op, d->failure);
+	}
+	if (d->j.previous[0] == '\0') {
+		d->failure = op_printf(op,
+		    "%s; nothing stood there before, so the new pair was taken "
+		    "away again",
+		    why);
+		return deploy_failed(op, d->failure);
+	}
+	if (!d->plan.reload_argv[0])
+		return op_goto(op, deploy_swapped_back);
+	return call_program(op, d->plan.reload_argv, DEPLOY_PROGRAM_MS,
+	    deploy_swapped_back);
+}
+
+static enum op_next
+deploy_swapped_back(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	const char *why =
+	    d->plan.reload_argv[0]
+		? deploy_program_failure(op, "the reload after swapping back",
+		      d->plan.reload_argv)
+		: NULL;
+
+	fault_point("agent.install.swapped_back");
+	if (why)
+		d->failure = op_printf(op, "%s; %s", d->failure, why);
+	/* Where the new pair was never loaded, what runs never changed. */
+	if (why || !d->is_loaded || !d->plan.host)
+		return deploy_failed(op, d->failure);
+	d->probes = 0;
+	d->prove_wait_ms = DEPLOY_PROVE_WAIT_MS;
+	return op_goto(op, deploy_back_prove);
+}
+
+static enum op_next
+deploy_back_prove(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	struct work *w = agent_arg(op);
+
+	if (w->agent->is_retired || w->agent->is_stopping)
+		return op_done(op); /* the journal stays open */
+	op_extend(op, DEPLOY_STEP_LIMIT_MS);
+	d->probes++;
+	return call_handshake(op, d->plan.host, d->plan.port,
+	    deploy_server_name(op, d), cfg_int(w->agent->cfg, "verify_timeout"),
+	    deploy_back_proved);
+}
+
+static enum op_next
+deploy_back_proved(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	const struct call_probe *p = call_probe(op);
+	struct work *w = agent_arg(op);
+
+	if (p->code == RC_OK &&
+	    strcmp(p->fingerprint, d->back_fingerprint) == 0)
+		return deploy_failed(op, d->failure);
+	if (d->probes < cfg_int(w->agent->cfg, "verify_attempts")) {
+		int64_t wait = d->prove_wait_ms;
+
+		d->prove_wait_ms *= 2;
+		if (d->prove_wait_ms > DEPLOY_PROVE_WAIT_MAX_MS)
+			d->prove_wait_ms = DEPLOY_PROVE_WAIT_MAX_MS;
+		return op_sleep(op, wait, deploy_back_prove);
+	}
+	d->failure = op_printf(op,
+	    "%s; swapped back, but %s:%d does not serve the pair before it "
+	    "either: %s",
+	    d->failure, d->plan.host, d->plan.port,
+	    p->code == RC_OK ? p->fingerprint : p->error);
+	return deploy_failed(op, d->failure);
+}
