@@ -37,6 +37,13 @@ static const struct route_area *const areas[] = {
     &routes_pki,
 };
 
+rc
+api_print_routes(const struct cfg *cfg)
+{
+	return routes_print(areas, ARRAY_LEN(areas),
+	    (size_t)cfg_int(cfg, "max_body_size"));
+}
+
 static rc
 make_keys(const struct cfg *cfg, struct keyring **out)
 {

@@ -16,6 +16,8 @@ rc api_new(const struct daemon *d, struct api **out) MUST_CHECK;
 /* Reads the keys and the token anew, from files where the environment names
  * such; the old ones stay when the new ones cannot be used. */
 void api_reload_keys(struct api *a);
+/* Every route, as JSON on standard output. */
+rc api_print_routes(const struct cfg *cfg) MUST_CHECK;
 /* No op may be under way.  NULL is a no-op. */
 void api_free(struct api *a);
 

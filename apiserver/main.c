@@ -30,7 +30,8 @@ static const char extra_help[] =
     "  --migrate-only  bring the database to this version and end\n"
     "  --migrate-down=N\n"
     "                  revert the last N migrations and end; removes the\n"
-    "                  functions of every version\n";
+    "                  functions of every version\n"
+    "  --print-routes  print every route and who may ask it, as JSON\n";
 
 struct server {
 	struct daemon *d;
@@ -40,11 +41,11 @@ struct server {
 	struct http_server *http;
 };
 
-/* --- migrations --- */
+/* --- what is no server --- */
 
-/* Whether an option asks for migrations instead of a server. */
+/* Whether an option asks for something else than a server. */
 static bool
-run_migrations(int argc, char **argv, const struct cfg *cfg, int *out_exit)
+run_command(int argc, char **argv, const struct cfg *cfg, int *out_exit)
 {
 	static const char down[] = "--migrate-down";
 	const char *url = cfg_str(cfg, "database_url");
@@ -64,6 +65,8 @@ run_migrations(int argc, char **argv, const struct cfg *cfg, int *out_exit)
 			ret = migrate_down(url, dir, (int)n);
 		else
 			(void)fprintf(stderr, "--migrate-down=N: how many?\n");
+	} else if (strcmp(argv[1], "--print-routes") == 0) {
+		ret = api_print_routes(cfg);
 	} else {
 		return false;
 	}
@@ -230,7 +233,7 @@ main(int argc, char **argv)
 	    .nkeys = ARRAY_LEN(keys),
 	    .extra_help = extra_help,
 	    .name_key = "process_name",
-	    .command = run_migrations,
+	    .command = run_command,
 	    .prepare = prepare,
 	    .wait = part_wait_for_schema,
 	    .open = start,

@@ -8,13 +8,18 @@
 #include "common/daemon/daemon.h"
 #include "common/log/log.h"
 
-enum { EVERY_MS = 1000 };
+enum {
+	EVERY_MS = 1000,
+	PATIENCE_MS = 3000, /* a row older than this is no sign of life */
+};
 
 struct presence {
 	struct api *api;
 	struct timer *tick;
 	struct db_req *req;
 	bool has_failed; /* said so */
+	int64_t seen_ms; /* when the row was written last; 0: never */
+	char why[64];    /* it was not the last time; "" when it was */
 };
 
 static void
@@ -27,6 +32,13 @@ on_seen(void *arg, struct db_outcome *o)
 		log_warn("PRESENCE", "our row was not refreshed (%s): %s",
 		    rc_name(o->code), o->error.message);
 	p->has_failed = o->code != RC_OK;
+	p->why[0] = '\0';
+	if (o->code == RC_OK)
+		p->seen_ms = loop_now_ms(p->api->loop);
+	else
+		(void)snprintf(p->why, sizeof(p->why), "%s%s%s",
+		    rc_name(o->code), o->error.sqlstate[0] ? ", SQLSTATE " : "",
+		    o->error.sqlstate);
 }
 
 static void
@@ -65,4 +77,18 @@ presence_free(struct presence *p)
 	db_forget(p->req);
 	timer_free(p->tick);
 	free(p);
+}
+
+const char *
+presence_trouble(const struct presence *p)
+{
+	int64_t now_ms = loop_now_ms(p->api->loop);
+
+	if (p->has_failed)
+		return p->why;
+	if (p->seen_ms == 0)
+		return "the database has not answered yet";
+	return now_ms - p->seen_ms <= PATIENCE_MS
+		   ? NULL
+		   : "no answer within three seconds";
 }

@@ -10,5 +10,8 @@ struct presence; /* defined in presence.c */
 
 struct presence *presence_new(struct api *api);
 void presence_free(struct presence *p);
+/* Whether a function that reads and writes works on the process's own
+ * connection: NULL, or why it did not a second ago. */
+const char *presence_trouble(const struct presence *p);
 
 #endif

@@ -14,7 +14,6 @@
 #include "common/log/log.h"
 
 enum {
-	DEADLINE_MS = 30000,
 	/* For a body to come in; the carrier's own patience is shorter. */
 	BODY_MS = 60000,
 };
@@ -110,12 +109,6 @@ refuse_failed_lookup(struct op *op)
 
 /* --- may they? --- */
 
-static int64_t
-deadline_ms(const struct route *route)
-{
-	return route->deadline_ms ? route->deadline_ms : DEADLINE_MS;
-}
-
 static enum op_next
 refuse_body(struct op *op)
 {
@@ -159,7 +152,7 @@ gate_body(struct op *op)
 		return refuse_body(op);
 	if (!r->has_all)
 		return op_fail(op, RC_TIMEOUT, "%s", "");
-	op_extend(op, deadline_ms(r->match.route));
+	op_extend(op, route_deadline_ms(r->match.route));
 	return r->match.route->start(op);
 }
 
@@ -455,12 +448,12 @@ request_run(struct request *r)
 	if (!route_request(r))
 		return;
 	route = r->match.route;
-	r->max_body = route->access == ROUTE_PUBLIC ? 0 : r->api->max_body;
+	r->max_body = route_max_body(route, r->api->max_body);
 	if (r->head.framing == HTTP1_LENGTH && r->head.length > r->max_body) {
 		answer_error(r, 413, "the request body is too large");
 		return;
 	}
 	env.name = route->pattern;
-	env.deadline_ms = deadline_ms(route);
+	env.deadline_ms = route_deadline_ms(route);
 	r->op = op_start(&env, gate_credential);
 }

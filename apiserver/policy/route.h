@@ -54,6 +54,7 @@ struct route {
 };
 
 struct route_area {
+	const char *name;
 	const struct route *routes;
 	size_t n;
 };
@@ -69,6 +70,14 @@ extern const struct route_area routes_pki; /* revocation lists */
 extern const struct route_area routes_agents;
 extern const struct route_area
     routes_config; /* issuers, targets, teams, owners, policies */
+
+int64_t route_deadline_ms(const struct route *route);
+/* Bytes of a request's body at most; configured: CERTCTL_MAX_BODY_SIZE. */
+size_t route_max_body(const struct route *route, size_t configured);
+/* All rows as a JSON array on standard output, for documents and tests.
+ * RC_IO when it could not be written. */
+rc routes_print(const struct route_area *const *areas, size_t n,
+    size_t configured_body) MUST_CHECK;
 
 /* --- the joined table --- */
 

@@ -32,4 +32,4 @@ static const struct route rows[] = {
 	job_verification_start, 0},
 };
 
-const struct route_area routes_agents = {rows, ARRAY_LEN(rows)};
+const struct route_area routes_agents = {"agents", rows, ARRAY_LEN(rows)};

@@ -22,4 +22,4 @@ static const struct route rows[] = {
 	job_reject, 0},
 };
 
-const struct route_area routes_approvals = {rows, ARRAY_LEN(rows)};
+const struct route_area routes_approvals = {"approvals", rows, ARRAY_LEN(rows)};

@@ -22,4 +22,4 @@ static const struct route rows[] = {
 	0},
 };
 
-const struct route_area routes_audit = {rows, ARRAY_LEN(rows)};
+const struct route_area routes_audit = {"audit", rows, ARRAY_LEN(rows)};

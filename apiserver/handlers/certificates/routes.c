@@ -37,4 +37,5 @@ static const struct route rows[] = {
 	cert_bulk_revoke_est, BULK_MS},
 };
 
-const struct route_area routes_certificates = {rows, ARRAY_LEN(rows)};
+const struct route_area routes_certificates = {"certificates", rows,
+    ARRAY_LEN(rows)};

@@ -31,4 +31,4 @@ static const struct route rows[] = {
     NOUN("/api/v1/targets", target, "target", ROUTE_GLOBAL),
 };
 
-const struct route_area routes_config = {rows, ARRAY_LEN(rows)};
+const struct route_area routes_config = {"config", rows, ARRAY_LEN(rows)};

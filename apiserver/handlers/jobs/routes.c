@@ -14,4 +14,4 @@ static const struct route rows[] = {
 	0},
 };
 
-const struct route_area routes_jobs = {rows, ARRAY_LEN(rows)};
+const struct route_area routes_jobs = {"jobs", rows, ARRAY_LEN(rows)};

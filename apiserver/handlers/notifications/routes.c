@@ -18,4 +18,5 @@ static const struct route rows[] = {
 	"notification.edit", notification_requeue, 0},
 };
 
-const struct route_area routes_notifications = {rows, ARRAY_LEN(rows)};
+const struct route_area routes_notifications = {"notifications", rows,
+    ARRAY_LEN(rows)};

@@ -12,4 +12,4 @@ static const struct route rows[] = {
 	crl_cache_start, 0},
 };
 
-const struct route_area routes_pki = {rows, ARRAY_LEN(rows)};
+const struct route_area routes_pki = {"pki", rows, ARRAY_LEN(rows)};

@@ -24,4 +24,4 @@ static const struct route rows[] = {
 	metrics_prometheus_start, 0},
 };
 
-const struct route_area routes_system = {rows, ARRAY_LEN(rows)};
+const struct route_area routes_system = {"system", rows, ARRAY_LEN(rows)};

@@ -75,7 +75,7 @@ static const struct request_carrier no_carrier;
 static void
 match_params(struct request *r, const struct route *route)
 {
-	const struct route_area area = {route, 1};
+	const struct route_area area = {"test", route, 1};
 	const struct route_area *areas[] = {&area};
 	struct router *router = NULL;
 	rc ret;

@@ -27,9 +27,10 @@ static const struct route tail_rows[] = {
     {"PUT", "/assets/{id}", ROUTE_PUBLIC, NULL, never, 0},
     {"GET", "/ocsp/{issuer}/{request:base64...}", ROUTE_PUBLIC, NULL, never, 0},
 };
-static const struct route_area tails = {tail_rows, ARRAY_LEN(tail_rows)};
-static const struct route_area area = {rows, ARRAY_LEN(rows)};
-static const struct route_area more = {more_rows, ARRAY_LEN(more_rows)};
+static const struct route_area tails = {"tails", tail_rows,
+    ARRAY_LEN(tail_rows)};
+static const struct route_area area = {"area", rows, ARRAY_LEN(rows)};
+static const struct route_area more = {"more", more_rows, ARRAY_LEN(more_rows)};
 static const struct route_area *const areas[] = {&area, &more, &tails};
 
 static struct router *router;
@@ -153,7 +154,7 @@ test_free(void)
 static rc
 new_with(const struct route *route, size_t n)
 {
-	const struct route_area one = {route, n};
+	const struct route_area one = {"one", route, n};
 	const struct route_area *list[] = {&one};
 	struct router *r = NULL;
 	rc ret = router_new(list, 1, &r);

@@ -1,0 +1,56 @@
+#!/usr/bin/python3
+"""Makes docs/reference/api.md from what certctl-apiserver --print-routes says.
+
+  tools/apidoc.py [BUILD_DIR]           write the page
+  tools/apidoc.py --check [BUILD_DIR]   exit 1 when the committed page differs
+"""
+import json
+import os
+import subprocess
+import sys
+
+PAGE = "docs/reference/api.md"
+HEAD = """# Routes of the API
+
+<!-- Made by tools/apidoc.py from certctl-apiserver --print-routes; do not edit. -->
+
+Who may ask what. *public*: no key is looked at. *signed-in*: any good key. *permission*: the key's roles hold it. *agent*: the same, and
+an agent's own key with its own id only. *register*: the bootstrap token, or the permission. A *scope* says that a grant limited to one
+such object counts there. *Own keys*: agents' own keys may ask. Probes are not rated ([security.md](../operator/security.md)).
+"""
+
+
+def page(routes):
+    text, area = HEAD, None
+    for r in routes:
+        if r["area"] != area:
+            area = r["area"]
+            text += (f"\n## {area}\n\n| Route | Who | Permission | Scope | Own keys | Body | Rated | Deadline |\n"
+                     "|---|---|---|---|---|---|---|---|\n")
+        cells = [f"`{r['method']} {r['pattern']}`", r["auth"], f"`{r['permission']}`" if r["permission"] else "", r["scope"],
+                 "yes" if r["own_keys"] else "", "none" if r["max_body"] == 0 else "`CERTCTL_MAX_BODY_SIZE`",
+                 "yes" if r["rate"] == "rated" else "no", f"{r['deadline_ms'] // 1000} s"]
+        text += "| " + " | ".join(cells) + " |\n"
+    return text
+
+
+def main(arguments):
+    check = "--check" in arguments
+    build = next((a for a in arguments if a != "--check"), "build")
+    program = os.path.join(build, "apiserver", "certctl-apiserver")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("CERTCTL_")}
+    done = subprocess.run([program, "--print-routes"], stdout=subprocess.PIPE, check=True, env=env)
+    made = page(json.loads(done.stdout))
+    if not check:
+        with open(PAGE, "w", encoding="utf-8") as f:
+            f.write(made)
+        return 0
+    with open(PAGE, encoding="utf-8") as f:
+        if f.read() == made:
+            return 0
+    print(f"{PAGE} is not what --print-routes says: run tools/apidoc.py", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
