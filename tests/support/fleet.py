@@ -137,8 +137,17 @@ class Process:
         if self.popen.poll() is None:
             self.signal(signo)
 
+    def listens(self):
+        """It has come so far that SIGTERM would not end it in the middle of starting."""
+        try:
+            text = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        except OSError:
+            return False
+        return any(int(line.split()[1], 16) >> signal.SIGTERM - 1 & 1 for line in text.splitlines() if line.startswith(("SigCgt", "SigBlk")))
+
     def ask_to_restart(self):
         """As a supervisor does; with keep set it comes back."""
+        wait_for(self.listens, 20, f"{self.name} to listen")
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
 

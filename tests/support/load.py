@@ -24,7 +24,7 @@ class Load:
             t.start()
 
     def _run(self, rng):
-        while not self.is_over:
+        while not self.is_over and not self.fleet.is_closing:
             status = self.step(rng)
             if status == 0:
                 time.sleep(0.02)  # refused: the API is down just now
@@ -74,7 +74,7 @@ class Traffic(Load):
     def enrol(self, api, rng):
         name = f"enrolled-{next(self.numbers)}"
         directory = self.fleet.dir / "sites" / name
-        directory.mkdir(parents=True)
+        directory.mkdir()  # beside those of make_certificates()
         status, _ = api.post("/api/v1/targets", self.fleet.target(f"tgt-{name}", self.fleet.processes[rng.choice(self.agents)].agent_id,
                                                                   directory), timeout=10)
         if status == 201:

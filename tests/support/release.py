@@ -5,12 +5,12 @@ column more and two functions that fill it, and built by the project's own build
 What is compiled already is copied along, and so only what holds the name of
 the code's schema is compiled again.
 """
+import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-from fleet import BUILD, ROOT, clean_env
+from fleet import BUILD, ROOT
 
 PROGRAMS = ("apiserver/certctl-apiserver", "scheduler/certctl-scheduler", "worker/certctl-worker", "agent/certctl-agent",
             "cli/certctl")
@@ -46,6 +46,8 @@ def copy(source, target):
 
 def make_next(directory):
     """The other release, below directory."""
+    # Debian's own tools first, as tools/build.sh does; a compiler's cache needs the rest.
+    env = os.environ | {"PATH": f"/usr/bin:/bin:{os.environ['PATH']}"}
     top = Path(directory) / "next"
     top.mkdir()
     for path in [ROOT / "meson.build", ROOT / "meson_options.txt", *(p.parent for p in ROOT.glob("*/meson.build"))]:
@@ -57,7 +59,7 @@ def make_next(directory):
             if path.name not in ("tests", "test-logs"):
                 copy(path, build)
     else:
-        subprocess.run(["/usr/bin/meson", "setup", build, top], check=True, stdout=subprocess.DEVNULL, env=clean_env())
+        subprocess.run(["meson", "setup", build, top], check=True, stdout=subprocess.DEVNULL, env=env)
     number = max(int(p.name[:4]) for p in (top / "migrations").glob("*.up.sql")) + 1
     (top / "migrations" / f"{number:04}_next.up.sql").write_text(TABLES, encoding="ascii")
     (top / "migrations" / f"{number:04}_next.down.sql").write_text("ALTER TABLE jobs DROP COLUMN release;\n", encoding="ascii")
@@ -67,8 +69,8 @@ def make_next(directory):
         assert text.count(before) == 1, f"{CHANGED} has changed, and with it must release.py: {before}"
         text = text.replace(before, after)
     changed.write_text(text, encoding="utf-8")
-    ninja = subprocess.run([shutil.which("ninja", path="/usr/bin:/bin"), "-C", build, *PROGRAMS], text=True, check=False,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=clean_env())
+    ninja = subprocess.run(["ninja", "-C", build, *PROGRAMS], text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           env=env)
     assert ninja.returncode == 0, ninja.stdout[-4000:]
     release = Release(top, build)
     assert release.code != THIS.code
