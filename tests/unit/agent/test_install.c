@@ -5,10 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/agent/sandbox.h"
@@ -507,6 +509,61 @@ links_in_the_place_of_versions_lead_nowhere(void)
 	CHECK(!sandbox_has("T/v/one"));
 }
 
+/* As a lesser user: his directory's entry is now ours, now a link of his. */
+static void
+flip_for_ever(const char *home)
+{
+	if (setgid(65534) != 0 || setuid(65534) != 0 || chdir(home) != 0)
+		_exit(1);
+	for (;;) {
+		(void)rename("site", "kept");
+		(void)symlink("../precious", "site");
+		(void)unlink("site");
+		(void)rename("kept", "site");
+	}
+}
+
+/* Needs a lesser user, so that it says more when run as root. */
+static void
+names_flipped_by_a_lesser_user_harm_nothing(void)
+{
+	int n_done = 0;
+	pid_t child;
+
+	a = sandbox_new();
+	CHECK(chmod(sandbox_path("."), 0755) == 0);
+	CHECK(mkdir(sandbox_path("precious"), 0755) == 0);
+	CHECK(mkdir(sandbox_path("precious/v"), 0755) == 0);
+	CHECK(mkdir(sandbox_path("precious/v/x"), 0755) == 0);
+	sandbox_put("precious/v/x/privkey.pem", "PRECIOUS");
+	CHECK(mkdir(sandbox_path("home"), 0755) == 0);
+	CHECK(mkdir(sandbox_path("home/site"), 0755) == 0);
+	CHECK_INT(paths(sandbox_path("home/site/current/fullchain.pem"),
+		      sandbox_path("home/site/current/privkey.pem"), NULL),
+	    RC_OK);
+	if (geteuid() != 0) {
+		CHECK(chmod(sandbox_path("home"), 0777) == 0);
+		CHECK_INT(stage("one", LEAF, "K1"), RC_FORBIDDEN);
+		return;
+	}
+	CHECK(chown(sandbox_path("home"), 65534, 65534) == 0);
+	child = fork();
+	CHECK(child >= 0);
+	if (child == 0)
+		flip_for_ever(sandbox_path("home"));
+	for (int i = 0; i < 2000; i++) {
+		n_done += stage("one", LEAF, "K1") == RC_OK ||
+			  install_switch(a, &p, "v/x", &why) == RC_OK;
+		install_prune(a, &p, "v/y", "v/z", 0);
+	}
+	CHECK(kill(child, SIGKILL) == 0);
+	CHECK(waitpid(child, NULL, 0) == child);
+	CHECK_INT(n_done, 0);
+	CHECK_INT(sandbox_count("precious"), 1);
+	CHECK_INT(sandbox_count("precious/v"), 1);
+	CHECK_STR(sandbox_get("precious/v/x/privkey.pem"), "PRECIOUS");
+}
+
 static void
 only_a_living_pair_is_usable(void)
 {
@@ -577,6 +634,7 @@ CHECK_MAIN(CHECK_ROW(paths_of_a_direct_target), CHECK_ROW(paths_of_files),
     CHECK_ROW(what_is_no_pair_is_refused_untouched),
     CHECK_ROW(directories_of_others_are_refused),
     CHECK_ROW(links_in_the_place_of_versions_lead_nowhere),
+    CHECK_ROW(names_flipped_by_a_lesser_user_harm_nothing),
     CHECK_ROW(adopt_that_was_cut_off_is_finished),
     CHECK_ROW(only_a_living_pair_is_usable),
     CHECK_ROW(prune_keeps_what_is_needed))
