@@ -132,7 +132,8 @@ class Upgrade:
         self.jobs = chaos.count_jobs(self.fleet)
         self.ended = dict(query("SELECT release, count(*) FROM jobs WHERE completed_at IS NOT NULL GROUP BY 1"))
         self.bad = [line for name in KINDS["apiserver"] for line in self.fleet.processes[name].log().splitlines()
-                    if "code=HTTP" in line and " status=5" in line]
+                    # Not yet ready is what /ready is asked for.
+                    if "code=HTTP" in line and " status=5" in line and "route=/ready " not in line]
         self.bad += [f"the load was answered {status} {n} times" for status, n in self.load.statuses.items() if status >= 500]
         failed = [f"{n} x {kind} failed: {error}" for kind, error, n in query(
             "SELECT type, last_error, count(*) FROM jobs WHERE status = 'Failed' GROUP BY 1, 2")]
