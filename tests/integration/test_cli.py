@@ -91,7 +91,8 @@ def test_answer_that_is_no_json_is_no_success(fleet, hostile, body):
         assert is_harmless(done.stdout + done.stderr) and not done.stdout
 
 
-@pytest.mark.parametrize("body", [b"\x1b]0;owned\x07", b"\xff" * 100000, b"x\r\ny"])
+# Named, for a test's name is in the environment of what it starts, where 128 KiB is the most.
+@pytest.mark.parametrize("body", [b"\x1b]0;owned\x07", b"\xff" * 100000, b"x\r\ny"], ids=["escape", "long", "lines"])
 def test_error_body_that_is_no_json_is_harmless(fleet, hostile, body):
     hostile(500, body)
     done = fleet.cli("certs", "list")

@@ -54,7 +54,7 @@ def test_nonsense_stops_nothing_but_itself(plane, site, unique, edit, csr, why):
     job = plane.api.need("POST", f"/api/v1/certificates/{name}/renew")["job_id"]
     if csr:
         plane.query("INSERT INTO certificate_requests VALUES (%s, %s, 'x')", job, csr)
-    plane.query(f"UPDATE jobs SET {edit} WHERE id = %s", job)
+    plane.plant(f"UPDATE jobs SET {edit} WHERE id = %s", job)
     wait_for(lambda: plane.value("SELECT status FROM jobs WHERE id = %s", job) == "Failed", 20, "the row to fail")
     error = plane.value("SELECT last_error FROM jobs WHERE id = %s", job)
     assert error and why in error
