@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/enc.h"
+#include "common/base/plain.h"
 
 /* In place; the result is never longer. */
 static bool
@@ -29,10 +30,10 @@ decode(char *s, bool plus_is_blank)
 	}
 	*to = '\0';
 	/* Without escapes it is ASCII, which was checked before. */
-	return is_plain || enc_is_utf8(s, (size_t)(to - s));
+	return is_plain || plain_is_line(s);
 }
 
-static void
+static rc
 parse_query(char *query, struct path *out)
 {
 	char *pair, *value;
@@ -43,12 +44,16 @@ parse_query(char *query, struct path *out)
 			*value++ = '\0';
 		else
 			value = pair + strlen(pair);
-		if (!decode(pair, true) || !decode(value, true) || !*pair)
+		if (!decode(pair, true) || !decode(value, true))
+			return RC_INVALID;
+		if (!*pair)
 			continue;
+		/* A filter that is left out would widen what is asked for. */
 		if (out->nquery == PATH_QUERY_MAX)
-			return;
+			return RC_INVALID;
 		out->query[out->nquery++] = (struct path_pair){pair, value};
 	}
+	return RC_OK;
 }
 
 rc
@@ -79,9 +84,7 @@ path_parse(char *target, struct path *out)
 			return RC_INVALID;
 		out->segments[out->nsegments++] = segment;
 	}
-	if (query)
-		parse_query(query, out);
-	return RC_OK;
+	return query ? parse_query(query, out) : RC_OK;
 }
 
 const char *
@@ -120,7 +123,7 @@ path_id_is_valid(const char *id)
 	size_t len = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				"abcdefghijklmnopqrstuvwxyz0123456789._:-");
 
-	return len >= 1 && len <= 128 && id[len] == '\0' &&
+	return len >= 1 && len <= 128 && id[len] == '\0' && id[0] != '-' &&
 	       strcmp(id, ".") != 0 && strcmp(id, "..") != 0;
 }
 

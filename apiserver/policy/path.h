@@ -2,8 +2,9 @@
  * path: a request target taken apart.
  *
  * Foreign bytes (fuzzed).  Works in place on a copy that the caller owns; all
- * texts point into it.  What a query parameter says wrongly is ignored, as
- * the contract asks; a path that is wrong is refused.
+ * texts point into it.  What can't be read is refused, in the path and in the
+ * query: a filter that were dropped would widen what is asked for.  A value
+ * that is read and makes no sense is the handlers' to judge.
  */
 #ifndef APISERVER_POLICY_PATH_H
 #define APISERVER_POLICY_PATH_H
@@ -35,7 +36,8 @@ struct path {
 /*
  * target: "/a/b?c=d"; changed in place.
  * RC_INVALID: not a path, a byte that may not stand there, a bad percent
- * escape, NUL or invalid UTF-8; RC_TOO_LARGE past PATH_TARGET_MAX.
+ * escape, a hidden character (common/base/plain), invalid UTF-8, more than
+ * PATH_QUERY_MAX parameters; RC_TOO_LARGE past PATH_TARGET_MAX.
  */
 rc path_parse(char *target, struct path *out) MUST_CHECK;
 /* The first of that name; NULL when there is none. */
@@ -45,7 +47,7 @@ void path_join(struct path *p, size_t from);
 
 /* --- what a parameter of a path may be --- */
 
-/* ^[A-Za-z0-9._:-]{1,128}$, and neither "." nor ".." */
+/* ^[A-Za-z0-9._:-]{1,128}$, not "-" first, and neither "." nor ".." */
 bool path_id_is_valid(const char *id);
 /* RFC 4648 section 4, padded or not: what an OCSP request is in a GET. */
 bool path_base64_is_valid(const char *text);

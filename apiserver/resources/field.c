@@ -8,6 +8,7 @@
 #include "apiserver/resources/secretkey.h"
 #include "apiserver/resources/wiretime.h"
 #include "common/base/buf.h"
+#include "common/base/plain.h"
 
 enum { MAX_TEXTS = 1000, MAX_INTS = 100, MAX_TAGS = 100 };
 
@@ -39,12 +40,20 @@ text_read(struct reading *r, const struct field *f, const char *text)
 			f->name, (long long)f->max);
 		return NULL;
 	}
-	if ((f->flags & FIELD_MULTILINE) == 0 && fieldtext_has_control(text)) {
-		(void)refused(r, f, "must not contain control characters");
+	if (!(f->flags & FIELD_MULTILINE ? plain_is_text(text)
+					 : plain_is_line(text))) {
+		(void)refused(r, f,
+		    "must not contain control characters or "
+		    "others that can't be seen");
+		return NULL;
+	}
+	if (text[0] != '\0' && plain_is_blank(text)) {
+		(void)refused(r, f, "must not be blank");
 		return NULL;
 	}
 	if ((f->flags & FIELD_ID) != 0 && !fieldtext_is_id(text)) {
-		(void)refused(r, f, "must be 1 to 128 of A-Z a-z 0-9 . _ -");
+		(void)refused(r, f,
+		    "must be 1 to 128 of A-Z a-z 0-9 . _ -, not - first");
 		return NULL;
 	}
 	if (f->convert == NULL)
@@ -132,6 +141,11 @@ tags_read(struct reading *r, const struct field *f, const struct cJSON *value)
 		    !fieldtext_fits(item->string, f->max))
 			return refused(r, f,
 			    "must be an object of strings, not too long");
+		if (!plain_is_line(item->valuestring) ||
+		    !plain_is_line(item->string))
+			return refused(r, f,
+			    "must not contain control characters or others "
+			    "that can't be seen");
 	}
 	json_w_kv_raw(&r->w, f->name, json_text(r->a, value));
 	return true;

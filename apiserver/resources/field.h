@@ -23,8 +23,10 @@
 struct cJSON;
 
 enum field_type {
-	FIELD_TEXT, /* min..max characters are 0..max */
-	FIELD_INT,  /* min..max */
+	/* At most max characters, none of them hidden (common/base/plain), and
+	 * some to be seen unless it is empty. */
+	FIELD_TEXT,
+	FIELD_INT, /* min..max */
 	FIELD_BOOL,
 	FIELD_TIME,   /* RFC 3339 */
 	FIELD_TEXTS,  /* array of strings, at most 1000, each at most max */
@@ -43,8 +45,8 @@ enum field_flag {
 	FIELD_EMPTY_ABSENT = 1 << 5, /* "" in a body means: not sent */
 	FIELD_ZERO_DEFAULT = 1 << 6, /* 0 or [] in a body means the default */
 	FIELD_CLEARABLE = 1 << 7,    /* an explicit null is passed on */
-	FIELD_MULTILINE = 1 << 8,    /* control characters are welcome */
-	FIELD_ID = 1 << 9            /* [A-Za-z0-9._-], at most 128 */
+	FIELD_MULTILINE = 1 << 8,    /* ends of lines are welcome */
+	FIELD_ID = 1 << 9            /* fieldtext_is_id */
 };
 
 struct field {

@@ -17,21 +17,11 @@ fieldtext_fits(const char *text, int64_t max)
 }
 
 bool
-fieldtext_has_control(const char *text)
-{
-	for (; *text != '\0'; text++) {
-		if ((unsigned char)*text < 0x20 || *text == 0x7F)
-			return true;
-	}
-	return false;
-}
-
-bool
 fieldtext_is_id(const char *text)
 {
 	size_t len = strlen(text);
 
-	if (len < 1 || len > 128 || strcmp(text, ".") == 0 ||
+	if (len < 1 || len > 128 || text[0] == '-' || strcmp(text, ".") == 0 ||
 	    strcmp(text, "..") == 0)
 		return false;
 	return strspn(text,

@@ -10,8 +10,7 @@
 
 /* At most max characters, not bytes, of valid UTF-8. */
 bool fieldtext_fits(const char *text, int64_t max);
-bool fieldtext_has_control(const char *text);
-/* 1..128 of A-Z a-z 0-9 . _ - and neither "." nor "..". */
+/* 1..128 of A-Z a-z 0-9 . _ -, not "-" first, and neither "." nor "..". */
 bool fieldtext_is_id(const char *text);
 /* Whether list, comma-separated, names this word. */
 bool fieldtext_names(const char *list, const char *word);

@@ -6,12 +6,7 @@
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
 
-enum {
-	/* What a list gives that asks for no page: these nouns are few, and
-	 * the contract's clients expect all of them. */
-	LIST_ALL = 10000,
-	MAX_FILTERS = 3
-};
+enum { MAX_FILTERS = 3 };
 
 struct resource_call {
 	const struct resource *res;
@@ -47,15 +42,11 @@ resource_list(struct op *op, const struct resource *res)
 	struct resource_call *call = call_state(op);
 	const char *params[2 + MAX_FILTERS];
 	size_t n = 0;
-	bool is_paged;
 
 	call->res = res;
-	is_paged =
-	    req_query(op, "page") != NULL || req_query(op, "per_page") != NULL;
 	req_page(op, &call->page, &call->per_page);
-	params[0] = page_num(op, is_paged ? call->per_page : LIST_ALL);
-	params[1] =
-	    page_num(op, is_paged ? (call->page - 1) * call->per_page : 0);
+	params[0] = page_num(op, call->per_page);
+	params[1] = page_num(op, (call->page - 1) * call->per_page);
 	for (; res->filters[n] != NULL; n++)
 		params[2 + n] = req_query(op, res->filters[n]);
 

@@ -174,6 +174,15 @@ BEGIN
     RETURN QUERY SELECT 'done', bulk_answer('total_reassigned', v_matched, v_done, v_failed, '', v_errors);
 END $$;
 
+-- Those of p_ids that no certificate has, as JSON without brackets; NULL: none.
+CREATE FUNCTION certificates_unknown(p_ids text[]) RETURNS text
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+    RETURN (SELECT string_agg(to_json(g.id)::text, ',' ORDER BY g.id)
+        FROM (SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id)) g
+        WHERE NOT EXISTS (SELECT 1 FROM managed_certificates c WHERE c.id = g.id));
+END $$;
+
 -- One bulk request, start to end: what its Idempotency-Key says, the effect,
 -- and the answer kept for the next time, in one transaction.  Outcomes: done
 -- (body is the answer), in_flight (the same key's first request has not
@@ -193,6 +202,7 @@ DECLARE
     v_outcome text := 'done';
     v_body text;
     v_agents text[];
+    v_unknown text;
 BEGIN
     IF p_key IS NOT NULL AND NOT p_is_dry THEN
         IF NOT pg_try_advisory_xact_lock(hashtextextended(v_principal || ' ' || p_key, 1)) THEN
@@ -216,6 +226,10 @@ BEGIN
         SELECT r.outcome, r.body INTO v_outcome, v_body
         FROM certificates_bulk_reassign(p_ids, p_wanted ->> 'owner_id', p_wanted ->> 'team_id', p_actor, p_actor_type, p_is_dry,
             p_words) r;
+    END IF;
+    v_unknown := certificates_unknown(p_ids);
+    IF v_unknown IS NOT NULL AND v_body IS NOT NULL THEN
+        v_body := left(v_body, -1) || ',"unknown_ids":[' || v_unknown || ']}';
     END IF;
     IF octet_length(v_body) > 125000000 THEN
         RAISE EXCEPTION 'the answer has % bytes', octet_length(v_body)

@@ -116,7 +116,7 @@ def test_criteria_ids_and_both(world, team):
     other = make(world, team, ["d"], owner_id="o-other")
     both = call(world, RENEW, {"owner_id": "o-other", "certificate_ids": [mine[0], other[0], "no-such", other[0]]})
     assert counters(both) == {"matched": 1, "enqueued": 1, "skipped": 0, "failed": 0}
-    only = call(world, RENEW, {"certificate_ids": [mine[0], "no-such", "odd \"id\" {x}"]})
+    only = call(world, RENEW, {"certificate_ids": [mine[0], "no-such", "none"]})
     assert counters(only) == {"matched": 1, "enqueued": 1, "skipped": 0, "failed": 0}
     every = call(world, RENEW, {"team_id": team, "owner_id": "o-test", "issuer_id": "iss-local"})
     assert counters(every) == {"matched": 3, "enqueued": 2, "skipped": 1, "failed": 0}
@@ -482,3 +482,19 @@ def test_beside_completions_and_reports(world, team):
                        "certificate_revocations r WHERE r.issuer_id = v.issuer_id AND r.serial_number = v.serial_number)", ids[:200]) == 0
     assert world.value("SELECT count(*) FROM certificate_target_mappings WHERE certificate_id = ANY (%s) "
                        "AND desired_version_id IS DISTINCT FROM deployed_version_id", ids[:200]) == 0
+
+
+def test_unknown_ids_are_named(world, team):
+    ids = make(world, team, ["a", "b"])
+    add_versions(world, ids)
+    given = [*ids, "mc-no-such", "mc-other", "mc-no-such"]
+    for path, more in ((RENEW, {}), (REVOKE, {"reason": "superseded"}), (REASSIGN, {"owner_id": "o-other"})):
+        for query in ("?dry_run=true", ""):
+            reply = world.api.need("POST", path + query, {"certificate_ids": given} | more)
+            assert reply["unknown_ids"] == ["mc-no-such", "mc-other"], reply
+            reply = world.api.need("POST", path + "?dry_run=true", {"certificate_ids": ids} | more)
+            assert "unknown_ids" not in reply, reply
+    for wrong in ("-rf", "--dryrun", "a b", "a\u200b", "a\nb", "..", ""):
+        for path, more in ((RENEW, {}), (REVOKE, {"reason": "superseded"}), (REASSIGN, {"owner_id": "o-other"})):
+            status, reply = world.api.post(path, {"certificate_ids": [*ids, wrong]} | more)
+            assert status == 400 and "certificate_ids" in reply["message"], (path, wrong, reply)

@@ -17,6 +17,10 @@ ZERO_TIME = "0001-01-01T00:00:00Z"
 VIEWER = f"viewer-{API_KEY}"
 
 
+# Controls of C0 and C1, what turns the writing direction, what takes no room, ends of lines of another kind.
+HIDDEN = "\u0001\u001b\u007f\u0085\u009b\u00ad\u061c\u200b\u200d\u200e\u2028\u2029\u202a\u202e\u2060\u2066\u2069\ufeff\U000e0041"
+
+
 def refused(reply, status, words, expected=400):
     """The contract's error body, and a message that says what is wrong."""
     assert status == expected, reply
@@ -66,6 +70,10 @@ def test_oversized_body_is_413(api):
     ({"name": ["a"]}, "name must be a string"),
     ({"name": "x" * 256}, "name must be 255 characters or fewer"),
     ({"name": "a\nb"}, "name must not contain control characters"),
+    *(({"name": f"a{c}b"}, "name must not contain control characters") for c in HIDDEN),
+    *(({"name": "a", "description": f"a{c}b"}, "description must not contain") for c in HIDDEN),
+    *(({"name": blank}, "name must not be blank") for blank in (" ", "\u00a0\u3000", "\u2800")),
+    ({"name": "a", "id": "-rf"}, "id must be"),
     ({"name": "a", "description": {}}, "description must be a string"),
     ({"name": "a", "id": "../etc"}, "id must be"),
     ({"name": "a", "id": "x" * 129}, "id must be"),
@@ -118,7 +126,25 @@ def test_one_of_many_equal_creates_wins(api, unique):
     assert sorted(answers) == [201] + [409] * 7
 
 
-def test_lists_page_only_when_asked(api, unique):
+def test_agents_say_who_they_are_in_plain_words(api, unique, new_agent):
+    good = {"name": unique("plain"), "hostname": "plain.example.test"}
+    bad = [({field: f"a{c}b"}, f"{field} must not contain") for c in HIDDEN
+           for field in ("name", "hostname", "os", "architecture", "ip_address", "version")]
+    bad += [({field: " \u00a0"}, f"{field} must not be blank") for field in ("name", "hostname", "os", "architecture", "version")]
+    bad += [({"hostname": name}, "hostname must be a host name") for name in ("256.1.1.1", "127.1", "*.1.2.3.4", "*.a.test", "xn--a", "a b", "-")]
+    bad += [({"ip_address": text}, "ip_address must be an IP address") for text in ("256.1.1.1", "127.1", "host")]
+    for change, words in bad:
+        status, reply = api.post("/api/v1/agents", good | change)
+        refused(reply, status, words)
+    agent, key = new_agent()
+    for change, words in bad:
+        if "name" not in change:
+            status, reply = api.post(f"/api/v1/agents/{agent}/heartbeat", change, key=key)
+            refused(reply, status, words)
+    assert api.get("/api/v1/agents/-rf")[0] in (400, 404)
+
+
+def test_lists_are_paged(api, unique):
     stem = unique("page")
     for i in range(5):
         assert api.post(TEAMS, {"name": f"{stem}-{i}"})[0] == 201
@@ -129,8 +155,12 @@ def test_lists_page_only_when_asked(api, unique):
     assert list(reply) == ["data", "total", "page", "per_page"]
     assert len(api.get(f"{TEAMS}?q={stem.upper()}")[1]["data"]) == 5
     assert api.get(f"{TEAMS}?q={stem}&page=9&per_page=2")[1]["data"] == []
+    assert api.get(f"{TEAMS}?q={stem}")[1]["per_page"] == 50
+    for i in range(5, 55):
+        assert api.post(TEAMS, {"name": f"{stem}-{i}"})[0] == 201
+    assert [len(api.get(f"{TEAMS}?q={stem}&page={page}")[1]["data"]) for page in (1, 2, 3)] == [50, 5, 0]
     # What can't be used counts as not said.
-    for query in ("per_page=501", "per_page=0", "per_page=x", "page=-1&per_page=%00"):
+    for query in ("per_page=501", "per_page=0", "per_page=x", "page=-1&per_page=-1"):
         assert api.get(f"{TEAMS}?q={stem}&{query}")[1]["per_page"] == 50
 
 
@@ -265,7 +295,7 @@ def test_targets(basics, api, stack, unique, new_agent):
     agent, _ = new_agent()
     good = {"cert_path": "/etc/ssl/a.pem", "key_path": "/etc/ssl/a.key", "validate_command": "nginx -t",
             "reload_command": ["nginx", "-s", "reload"], "host": "127.0.0.1", "port": 8443, "key_file_mode": 384,
-            "key_file_owner": "root", "own": "kept"}
+            "server_name": "xn--bcher-kva.example.test", "chain_file_mode": 420, "key_file_owner": "root", "key_file_group": "www-data"}
     status, made = api.post(TARGETS, {"name": "web", "type": "nginx", "agent_id": agent, "config": good})
     assert status == 201, made
     assert (made["type"], made["enabled"], made["config"]) == ("NGINX", True, good)
@@ -285,7 +315,11 @@ def test_targets(basics, api, stack, unique, new_agent):
             ({"reload_command": []}, "arguments"), ({"reload_command": ["a", 1]}, "arguments"),
             ({"reload_command": ["a"] * 40}, "arguments"), ({"reload_command": "x" * 1025}, "too long"),
             ({"port": 0}, "port"), ({"port": "443"}, "port"), ({"port": 65536}, "port"), ({"key_file_mode": 0o1777}, "key_file_mode"),
-            ({"host": "h" * 254}, "host"), ({"basic_password": "s3cret"}, "basic_password")):
+            ({"host": "h" * 254}, "host"), ({"host": "256.1.1.1"}, "host"), ({"hostname": "127.1"}, "hostname"),
+            ({"target": "*.example.test"}, "target"), ({"address": "a b"}, "address"), ({"server_name": "xn--a.test"}, "server_name"),
+            ({"cert_path": "/a\u202e"}, "cert_path"), ({"reload_command": "a\u200bb"}, "shell characters"),
+            *(({field: "www-data"}, f"config.{field} is not supported by this version") for field in (
+                "post_deploy_verify", "backup_retention", "backup_dir", "file_acl", "own")), ({"basic_password": "s3cret"}, "basic_password")):
         status, reply = api.post(TARGETS, {"name": unique(), "type": "NGINX", "agent_id": agent, "config": good | change})
         refused(reply, status, words)
     path = f"{TARGETS}/{made['id']}"
@@ -349,7 +383,8 @@ def test_good_common_names(basics, api, unique, name):
 
 @pytest.mark.parametrize("name", [
     "a..b", ".a", "a.", "-a.test", "a-.test", "a b", "a/b", "ä.test", "*", "a*.test", "*.*.test", "a,b", "<b>", "@a", "a@", "a@b@c",
-    "a\u202eb.test", "a\tb", "a" * 64 + ".test", "x." * 126 + "xy", "1.2.3.4/24", "a@-b", "::g"])
+    "a\u202eb.test", "a\tb", "256.1.1.1", "127.1", "*.1.2.3.4", "0x7f.1", "1.2.3.4.5", "xn--a.test", "xn--", "xn--abc-.test",
+    "a\u200bb.test", "a@256.1.1.1", "a@xn--a.test", "-", "a" * 64 + ".test", "x." * 126 + "xy", "1.2.3.4/24", "a@-b", "::g"])
 def test_bad_names(basics, api, unique, name):
     status, reply = api.post(CERTS, cert_body(unique(), common_name=name))
     refused(reply, status, "common_name")
@@ -367,6 +402,9 @@ def test_bad_names(basics, api, unique, name):
     ({"status": "Archived"}, "status", 400), ({"status": "nonsense"}, "status", 400), ({"source": "other"}, "source", 400),
     ({"environment": "e" * 51}, "environment must be 50", 400), ({"expires_at": "soon"}, "expires_at", 400),
     ({"expires_at": "2031-02-30T00:00:00Z"}, "expires_at", 400), ({"created_at": 5}, "created_at", 400),
+    ({"id": "-rf"}, "id must be", 400), ({"owner_id": "-x"}, "owner_id must be", 400), ({"target_ids": ["-x"]}, "target_ids must be", 400),
+    ({"name": " \u00a0"}, "name must not be blank", 400), ({"environment": "a\u0085"}, "environment must not contain", 400),
+    ({"tags": {"a": "\u202e"}}, "tags must not contain", 400), ({"tags": {"\u200b": "a"}}, "tags must not contain", 400),
     ({"id": "a b"}, "id must be", 400), ({"id": "a:b"}, "id must be", 400), ({"owner_id": 5}, "owner_id must be a string", 400),
     ({"common_name": "c" * 254}, "common_name must be 253", 400),
 ])
@@ -530,6 +568,10 @@ def test_hostile_queries_change_nothing(herd, api):
         assert status in (200, 400, 414), query
         status, _ = api.get(f"{TEAMS}?{query}")
         assert status in (200, 400, 414), query
+    # A filter that can't be read is refused, never dropped.
+    for value in ("%00", "a%00b", "%FF", "%C3%28", "%ED%A0%80", "%zz", "%0A", "%C2%85", "%E2%80%AE", "%E2%80%8B"):
+        for path in (CERTS, JOBS, TEAMS, TARGETS, "/api/v1/agents", "/api/v1/audit"):
+            assert api.get(f"{path}?q={value}&status={value}")[0] == 400, (path, value)
     assert api.get(f"{CERTS}?cursor=nonsense&page_size=1&fields=id")[1]["data"] == \
         api.get(f"{CERTS}?per_page=1&fields=id")[1]["data"]
 

@@ -4,6 +4,7 @@
 #ifndef APISERVER_HANDLERS_AGENTS_AGENTS_H
 #define APISERVER_HANDLERS_AGENTS_AGENTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "apiserver/edge/request.h"
@@ -18,12 +19,15 @@ struct cJSON;
 struct agent_text {
 	const char *name;
 	size_t max;
+	bool (*is_valid)(const char *text); /* NULL: any plain text */
+	const char *must_be;
 };
 enum { AGENT_HOSTNAME, AGENT_OS, AGENT_ARCHITECTURE, AGENT_IP, AGENT_VERSION };
 #define AGENT_NTEXTS 5
 extern const struct agent_text agent_texts[AGENT_NTEXTS];
 
-/* *out is "" when the member is absent.  RC_INVALID with *out_why. */
+/* *out is "" when the member is absent.  RC_INVALID with *out_why: it is too
+ * long, holds what can't be seen, is blank, or is not what it must be. */
 rc agent_text(struct op *op, const struct cJSON *body,
     const struct agent_text *text, const char **out,
     const char **out_why) MUST_CHECK;

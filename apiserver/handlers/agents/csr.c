@@ -10,6 +10,7 @@
 
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/edge/outcome.h"
+#include "apiserver/resources/fieldtext.h"
 #include "common/base/enc.h"
 #include "common/pki/csr/csr.h"
 
@@ -34,6 +35,8 @@ read_id(const struct cJSON *body, const char *name, const char **out)
 	ret = json_str(body, name, ID_MAX, out);
 	if (*out && !**out)
 		*out = NULL;
+	if (*out && !fieldtext_is_id(*out))
+		return RC_INVALID;
 	return ret == RC_INVALID ? ret : RC_OK;
 }
 
@@ -51,8 +54,7 @@ read_body(struct op *op, struct submission *s, const char **out_why)
 	ret = json_str(body, "csr_pem", CSR_PEM_MAX, &s->pem);
 	if (ret == RC_INVALID)
 		return ret;
-	*out_why = "certificate_id and job_id must be texts of 128 characters "
-		   "or fewer";
+	*out_why = "certificate_id and job_id must be ids";
 	ret = read_id(body, "certificate_id", &s->certificate);
 	if (ret == RC_OK)
 		ret = read_id(body, "job_id", &s->job);

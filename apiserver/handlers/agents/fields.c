@@ -1,10 +1,19 @@
 #include "apiserver/handlers/agents/agents.h"
 
+#include "common/base/hostname.h"
+#include "common/base/plain.h"
+
+static bool
+is_host(const char *text)
+{
+	return hostname_is_address(text) || hostname_is_valid(text, false);
+}
+
 const struct agent_text agent_texts[AGENT_NTEXTS] = {
-    [AGENT_HOSTNAME] = {"hostname", 255},
+    [AGENT_HOSTNAME] = {"hostname", 255, is_host, "a host name"},
     [AGENT_OS] = {"os", 100},
     [AGENT_ARCHITECTURE] = {"architecture", 100},
-    [AGENT_IP] = {"ip_address", 45},
+    [AGENT_IP] = {"ip_address", 45, hostname_is_address, "an IP address"},
     [AGENT_VERSION] = {"version", 50},
 };
 
@@ -16,10 +25,23 @@ agent_text(struct op *op, const struct cJSON *body,
 
 	*out = "";
 	ret = json_str(body, text->name, text->max, out);
-	if (ret != RC_INVALID)
+	if (ret == RC_INVALID)
+		*out_why = op_printf(op,
+		    "%s must be a text of %zu characters or fewer", text->name,
+		    text->max);
+	else if (!plain_is_line(*out))
+		*out_why = op_printf(op,
+		    "%s must not contain control characters or others that "
+		    "can't be seen",
+		    text->name);
+	else if (**out != '\0' && plain_is_blank(*out))
+		*out_why = op_printf(op, "%s must not be blank", text->name);
+	else if (**out != '\0' && text->is_valid != NULL &&
+		 !text->is_valid(*out))
+		*out_why =
+		    op_printf(op, "%s must be %s", text->name, text->must_be);
+	else
 		return RC_OK;
-	*out_why = op_printf(op, "%s must be a text of %zu characters or fewer",
-	    text->name, text->max);
 	return RC_INVALID;
 }
 

@@ -83,18 +83,16 @@ read_hash(struct op *op, const struct cJSON *body, struct registration *g,
 static rc
 read_body(struct op *op, struct registration *g, const char **out_why)
 {
+	static const struct agent_text name = {"name", NAME_MAX_LEN};
 	const struct cJSON *body;
 	rc ret;
 
 	ret = req_json(op, false, &body, out_why);
 	if (ret != RC_OK)
 		return ret;
-	g->name = "";
-	ret = json_str(body, "name", NAME_MAX_LEN, &g->name);
-	if (ret == RC_INVALID) {
-		*out_why = "name must be a text of 128 characters or fewer";
-		return RC_INVALID;
-	}
+	ret = agent_text(op, body, &name, &g->name, out_why);
+	if (ret != RC_OK)
+		return ret;
 	for (int i = 0; i < AGENT_NTEXTS; i++) {
 		ret = agent_text(op, body, &agent_texts[i], &g->texts[i],
 		    out_why);

@@ -8,6 +8,7 @@
 #include "apiserver/edge/outcome.h"
 #include "apiserver/live/park.h"
 #include "apiserver/handlers/agents/agents.h"
+#include "apiserver/resources/fieldtext.h"
 
 enum { STATUS_MAX = 50, ERROR_MAX = 4096, VERSION_MAX = 128 };
 
@@ -63,6 +64,9 @@ agent_report_start(struct op *op)
 		return op_fail(op, RC_INVALID,
 		    "status must be Running, Completed or Failed");
 	ret = json_str(body, "version_id", VERSION_MAX, &version);
+	if (version && *version && !fieldtext_is_id(version))
+		return op_fail(op, RC_INVALID,
+		    "version_id must be a version's id");
 	if (ret == RC_INVALID)
 		return op_fail(op, RC_INVALID,
 		    "version_id must be a text of %d characters or fewer",

@@ -6,6 +6,8 @@
 
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/edge/outcome.h"
+#include "apiserver/resources/fieldtext.h"
+#include "common/base/plain.h"
 
 enum { ID_MAX = 128, FINGERPRINT_MAX = 128, ERROR_MAX = 4096 };
 
@@ -49,6 +51,14 @@ read_report(struct op *op, struct report *v, const char **out_why)
 			    texts[i].name, texts[i].max);
 			return ret;
 		}
+	}
+	if (*v->target && !fieldtext_is_id(v->target)) {
+		*out_why = "target_id must be a target's id";
+		return RC_INVALID;
+	}
+	if (!plain_is_line(v->expected) || !plain_is_line(v->actual)) {
+		*out_why = "a fingerprint must be hex digits";
+		return RC_INVALID;
 	}
 	ret = json_bool(body, "verified", &v->is_verified);
 	if (ret == RC_INVALID)

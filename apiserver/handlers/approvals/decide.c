@@ -12,6 +12,7 @@
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "common/base/plain.h"
 
 enum { NOTE_MAX = 2000 };
 
@@ -36,9 +37,12 @@ decide(struct op *op, bool is_by_job, bool is_approval)
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
 	ret = json_str(body, member, NOTE_MAX, &note);
+	if (note != NULL && !plain_is_text(note))
+		ret = RC_INVALID;
 	if (ret == RC_INVALID)
-		return op_fail(op, ret, "%s must be text of at most %d bytes",
-		    member, NOTE_MAX);
+		return op_fail(op, ret,
+		    "%s must be plain text of at most %d bytes", member,
+		    NOTE_MAX);
 	return OP_QUERY(op, Q_APPROVAL_DECIDE, decided,
 	    is_by_job ? NULL : req_param(op, "id"),
 	    is_by_job ? req_param(op, "id") : NULL, page_actor(op),

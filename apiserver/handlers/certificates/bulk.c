@@ -14,6 +14,7 @@
 
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
 #include "common/base/enc.h"
@@ -95,7 +96,13 @@ read_ids(struct op *op, const struct cJSON *body, struct bulk *b,
 			   "ids";
 		return ret;
 	}
-	if (ret == RC_OK && b->nids > 0)
+	for (size_t i = 0; i < b->nids; i++) {
+		if (!fieldtext_is_id(ids[i])) {
+			*out_why = "certificate_ids holds what is no id";
+			return RC_INVALID;
+		}
+	}
+	if (b->nids > 0)
 		b->ids = ids;
 	return RC_OK;
 }

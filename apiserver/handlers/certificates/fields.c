@@ -1,57 +1,15 @@
 #include "apiserver/handlers/certificates/certs.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/fieldtext.h"
 #include "common/base/attr.h"
+#include "common/base/hostname.h"
 
 /* --- names --- */
 
-enum { MAX_HOST = 253, MAX_LABEL = 63, MAX_LOCAL_PART = 64 };
-
-/* A label without an edge of "-"; a "*" stands alone and first. */
-static bool
-is_label(const char *label, size_t len, bool is_first)
-{
-	static const char letters[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-	if (len == 1 && label[0] == '*')
-		return is_first;
-	if (len < 1 || len > MAX_LABEL || label[0] == '-' ||
-	    label[len - 1] == '-')
-		return false;
-	return strspn(label, letters) >= len;
-}
-
-static bool
-is_host(const char *text)
-{
-	const char *label = text;
-
-	if (strlen(text) > MAX_HOST || strcmp(text, "*") == 0)
-		return false;
-	for (;;) {
-		size_t len = strcspn(label, ".");
-
-		if (!is_label(label, len, label == text))
-			return false;
-		if (label[len] == '\0')
-			return true;
-		label += len + 1;
-	}
-}
-
-static bool
-is_ip(const char *text)
-{
-	unsigned char raw[16];
-
-	return inet_pton(AF_INET, text, raw) == 1 ||
-	       inet_pton(AF_INET6, text, raw) == 1;
-}
+enum { MAX_LOCAL_PART = 64 };
 
 static bool
 is_email(const char *text)
@@ -66,14 +24,15 @@ is_email(const char *text)
 		    strchr("\"(),:;<>[\\]", *p) != NULL)
 			return false;
 	}
-	return at[1] != '*' && is_host(at + 1);
+	return hostname_is_valid(at + 1, false);
 }
 
 const char *
 cert_name_check(struct arena *a, const char *text, const char **out_why)
 {
-	if (strchr(text, '@') != NULL ? is_email(text)
-				      : is_ip(text) || is_host(text))
+	if (strchr(text, '@') != NULL
+		? is_email(text)
+		: hostname_is_address(text) || hostname_is_valid(text, true))
 		return text;
 	*out_why = "must be a host name, an IP address or an e-mail address";
 	return NULL;
@@ -153,14 +112,14 @@ const size_t cert_nfields = ARRAY_LEN(cert_fields);
 
 const struct field cert_body[] = {
     {"common_name", FIELD_TEXT, FIELD_REQUIRED | FIELD_EMPTY_ABSENT,
-	.max = MAX_HOST, .convert = cert_name_check},
+	.max = HOSTNAME_MAX, .convert = cert_name_check},
     {"owner_id", FIELD_TEXT, REFERENCE, .max = 255},
     {"team_id", FIELD_TEXT, REFERENCE, .max = 255},
     {"issuer_id", FIELD_TEXT, REFERENCE, .max = 255},
     {"name", FIELD_TEXT, FIELD_REQUIRED | FIELD_EMPTY_ABSENT, .max = 255},
     {"renewal_policy_id", FIELD_TEXT, REFERENCE, .max = 255},
     {"id", FIELD_TEXT, ON_CREATE | FIELD_ID, .max = 128},
-    {"sans", FIELD_TEXTS, 0, .max = MAX_HOST, .convert = cert_name_check},
+    {"sans", FIELD_TEXTS, 0, .max = HOSTNAME_MAX, .convert = cert_name_check},
     {"environment", FIELD_TEXT, FIELD_EMPTY_ABSENT, .max = 50},
     {"certificate_profile_id", FIELD_TEXT, FIELD_EMPTY_ABSENT | FIELD_ID,
 	.max = 255},

@@ -8,6 +8,7 @@
 
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
 
@@ -121,10 +122,11 @@ cert_deploy(struct op *op)
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
 	ret = json_str(body, "target_id", 128, &target);
-	if (ret == RC_INVALID)
-		return op_fail(op, ret, "target_id must be a target's id");
 	if (target != NULL && target[0] == '\0')
 		target = NULL;
+	if (ret == RC_INVALID || (target != NULL && !fieldtext_is_id(target)))
+		return op_fail(op, RC_INVALID,
+		    "target_id must be a target's id");
 	return OP_QUERY(op, Q_CERT_DEPLOY, deploy_done, req_param(op, "id"),
 	    target, page_actor(op), req_actor_type(op));
 }

@@ -5,6 +5,8 @@
 #include <strings.h>
 
 #include "apiserver/resources/fieldtext.h"
+#include "common/base/hostname.h"
+#include "common/base/plain.h"
 #include "common/json/json.h"
 
 enum {
@@ -32,7 +34,7 @@ check_text(struct arena *a, const struct cJSON *config, const char *key,
 
 	if (!check_has(config, key))
 		return NULL;
-	if (!cJSON_IsString(item) || fieldtext_has_control(item->valuestring))
+	if (!cJSON_IsString(item) || !plain_is_line(item->valuestring))
 		return arena_printf(a, "config.%s must be a string", key);
 	if (!fieldtext_fits(item->valuestring, max))
 		return arena_printf(a,
@@ -53,6 +55,43 @@ check_int(struct arena *a, const struct cJSON *config, const char *key,
 		return arena_printf(a,
 		    "config.%s must be a whole number from %lld to %lld", key,
 		    (long long)min, (long long)max);
+	return NULL;
+}
+
+const char *
+check_host(struct arena *a, const struct cJSON *config, const char *key)
+{
+	const struct cJSON *item = json_get(config, key);
+
+	if (!check_has(config, key))
+		return NULL;
+	if (!cJSON_IsString(item) ||
+	    (!hostname_is_address(item->valuestring) &&
+		!hostname_is_valid(item->valuestring, false)))
+		return arena_printf(a,
+		    "config.%s must be a host name or an IP address", key);
+	return NULL;
+}
+
+const char *
+check_known(struct arena *a, const struct cJSON *config,
+    const char *const *known, size_t n)
+{
+	const struct cJSON *item;
+
+	cJSON_ArrayForEach(item, config)
+	{
+		size_t i = 0;
+
+		if (!check_has(config, item->string))
+			continue;
+		while (i < n && strcasecmp(known[i], item->string) != 0)
+			i++;
+		if (i == n)
+			return arena_printf(a,
+			    "config.%s is not supported by this version",
+			    plain_is_line(item->string) ? item->string : "?");
+	}
 	return NULL;
 }
 
@@ -78,7 +117,7 @@ check_path(struct arena *a, const struct cJSON *config, const char *key,
 			   : NULL;
 	path = cJSON_IsString(item) ? item->valuestring : "";
 	if (path[0] != '/' || path[strlen(path) - 1] == '/' || climbs(path) ||
-	    strlen(path) > MAX_PATH_BYTES || fieldtext_has_control(path))
+	    strlen(path) > MAX_PATH_BYTES || !plain_is_line(path))
 		return arena_printf(a,
 		    "config.%s must be the absolute path of a file", key);
 	return NULL;
@@ -97,7 +136,7 @@ check_arguments(struct arena *a, const struct cJSON *list, const char *key)
 	cJSON_ArrayForEach(item, list)
 	{
 		if (!cJSON_IsString(item) || item->valuestring[0] == '\0' ||
-		    fieldtext_has_control(item->valuestring))
+		    !plain_is_line(item->valuestring))
 			return arena_printf(a,
 			    "config.%s must be an array of arguments", key);
 		bytes += strlen(item->valuestring) + 1;
@@ -123,8 +162,7 @@ check_command(struct arena *a, const struct cJSON *config, const char *key)
 	text = item->valuestring;
 	if (strlen(text) > MAX_COMMAND_BYTES)
 		return arena_printf(a, "config.%s is too long", key);
-	if (strpbrk(text, ";|&$(){}<>\\\"'`") != NULL ||
-	    fieldtext_has_control(text))
+	if (strpbrk(text, ";|&$(){}<>\\\"'`") != NULL || !plain_is_line(text))
 		return arena_printf(a,
 		    "config.%s must not contain shell characters: no shell "
 		    "runs it; give an array of arguments instead",

@@ -6,6 +6,7 @@
 #define APISERVER_HANDLERS_CONFIG_CHECK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/base/arena.h"
@@ -27,6 +28,13 @@ const char *check_command(struct arena *a, const struct cJSON *config,
 /* An array of http and https addresses. */
 const char *check_urls(struct arena *a, const struct cJSON *config,
     const char *key);
+/* A host name, not a wildcard, or an IP address. */
+const char *check_host(struct arena *a, const struct cJSON *config,
+    const char *key);
+/* No member but these n, unless it says nothing (null, ""): what nothing obeys
+ * is not accepted. */
+const char *check_known(struct arena *a, const struct cJSON *config,
+    const char *const *known, size_t n);
 /* Whether the key is there and not null and not "". */
 bool check_has(const struct cJSON *config, const char *key);
 

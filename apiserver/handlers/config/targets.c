@@ -58,8 +58,15 @@ files_check(struct arena *a, const struct cJSON *config)
 static const char *
 nginx_check(struct arena *a, const struct cJSON *config)
 {
-	static const char *const hosts[] = {"host", "hostname", "address",
-	    "server_name"};
+	static const char *const hosts[] = {"host", "hostname", "target",
+	    "address", "server_name"};
+	/* What agent/targets/nginx.c obeys. */
+	static const char *const known[] = {"cert_path", "key_path",
+	    "chain_path", "cert_file_mode", "chain_file_mode", "key_file_mode",
+	    "cert_file_owner", "chain_file_owner", "key_file_owner",
+	    "cert_file_group", "chain_file_group", "key_file_group",
+	    "validate_command", "reload_command", "host", "hostname", "target",
+	    "address", "server_name", "port"};
 	const char *why;
 
 	why = files_check(a, config);
@@ -68,11 +75,13 @@ nginx_check(struct arena *a, const struct cJSON *config)
 	if (why == NULL)
 		why = check_command(a, config, "reload_command");
 	for (size_t i = 0; why == NULL && i < ARRAY_LEN(hosts); i++)
-		why = check_text(a, config, hosts[i], 253);
+		why = check_host(a, config, hosts[i]);
 	if (why == NULL)
 		why = check_int(a, config, "port", 1, 65535);
 	if (why == NULL)
 		why = secretkey_refuse(a, config);
+	if (why == NULL)
+		why = check_known(a, config, known, ARRAY_LEN(known));
 	return why;
 }
 

@@ -131,10 +131,26 @@ test_query(void)
 	CHECK_STR(path_query(&p, "f"), "");
 	CHECK(path_query(&p, "") == NULL);
 	CHECK(path_query(&p, "z") == NULL);
-	/* What is wrong is left out, the rest stands. */
-	CHECK_INT(parse("/x?a=%zz&b=%00&c=%ff&d=4", copy, &p), RC_OK);
-	CHECK_INT(p.nquery, 1);
-	CHECK_STR(path_query(&p, "d"), "4");
+}
+
+/* Nothing of a query is dropped: that would widen what is asked for. */
+static void
+test_query_is_read_or_refused(void)
+{
+	static const char *const refused[] = {"status=%00", "%00=1", "q=a%00b",
+	    "a=%zz", "a=%4", "a=%", "a=%ff", "a=%c3%28", "a=%ed%a0%80", "a=%0a",
+	    "a=%7f", "a=%c2%85", "a=%e2%80%ae", "a=%e2%80%8b", "a=%e2%80%a8",
+	    "a=%ef%bb%bf", "d=4&status=%00"};
+	char copy[PATH_TARGET_MAX + 2], target[64];
+	struct path p;
+
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		(void)snprintf(target, sizeof(target), "/x?%s", refused[i]);
+		CHECK_INT(parse(target, copy, &p), RC_INVALID);
+		(void)snprintf(target, sizeof(target), "/x/%s", refused[i]);
+		CHECK_INT(parse(target, copy, &p), RC_INVALID);
+	}
+	CHECK_INT(parse("/x?q=%c3%bc%e4%b8%ad", copy, &p), RC_OK);
 }
 
 static void
@@ -146,10 +162,11 @@ test_query_is_bounded(void)
 	for (int i = 0; i < 100; i++)
 		(void)snprintf(many + strlen(many), sizeof(many) - strlen(many),
 		    "q%d=1&", i);
+	CHECK_INT(parse(many, copy, &p), RC_INVALID);
+	*strstr(many, "&q32=") = '\0';
 	CHECK_INT(parse(many, copy, &p), RC_OK);
 	CHECK_INT(p.nquery, PATH_QUERY_MAX);
 	CHECK(path_query(&p, "q31") != NULL);
-	CHECK(path_query(&p, "q32") == NULL);
 }
 
 static void
@@ -162,6 +179,10 @@ test_ids(void)
 	CHECK(!path_id_is_valid(""));
 	CHECK(!path_id_is_valid("."));
 	CHECK(!path_id_is_valid(".."));
+	CHECK(!path_id_is_valid("-"));
+	CHECK(!path_id_is_valid("-rf"));
+	CHECK(!path_id_is_valid("--dry-run"));
+	CHECK(path_id_is_valid("a-"));
 	CHECK(!path_id_is_valid("a/b"));
 	CHECK(!path_id_is_valid("a b"));
 	CHECK(!path_id_is_valid("a'b"));
@@ -176,4 +197,5 @@ test_ids(void)
 CHECK_MAIN(CHECK_ROW(test_segments), CHECK_ROW(test_escapes),
     CHECK_ROW(test_refused), CHECK_ROW(test_many_segments),
     CHECK_ROW(test_kinds), CHECK_ROW(test_query),
-    CHECK_ROW(test_query_is_bounded), CHECK_ROW(test_ids))
+    CHECK_ROW(test_query_is_read_or_refused), CHECK_ROW(test_query_is_bounded),
+    CHECK_ROW(test_ids))

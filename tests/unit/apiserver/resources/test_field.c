@@ -93,7 +93,15 @@ test_faults(void)
 		const char *body, *why;
 	} rows[] = {
 	    {BODY("\"id\":\"a/b\""),
-		"id must be 1 to 128 of A-Z a-z 0-9 . _ -"},
+		"id must be 1 to 128 of A-Z a-z 0-9 . _ -, not - first"},
+	    {BODY("\"id\":\"-rf\""),
+		"id must be 1 to 128 of A-Z a-z 0-9 . _ -, not - first"},
+	    {BODY("\"tags\":{\"a\":\"\xe2\x80\xae\"}"),
+		"tags must not contain control characters or others that "
+		"can't be seen"},
+	    {BODY("\"tags\":{\"\\u0007\":\"b\"}"),
+		"tags must not contain control characters or others that "
+		"can't be seen"},
 	    {BODY("\"days\":366"), "days must be a whole number from 1 to 365"},
 	    {BODY("\"days\":1.5"), "days must be a whole number from 1 to 365"},
 	    {BODY("\"days\":\"5\""),
@@ -115,7 +123,17 @@ test_faults(void)
 	    {BODY("\"config\":[]"), "config must be an object"},
 	    {BODY("\"config\":{\"bad\":1}"), "config.bad is bad"},
 	    {"{\"name\":\"abcd\"}", "name must be 3 characters or fewer"},
-	    {"{\"name\":\"a\\n\"}", "name must not contain control characters"},
+	    {"{\"name\":\"a\\n\"}",
+		"name must not contain control characters or others that "
+		"can't be seen"},
+	    {"{\"name\":\"a\xe2\x80\x8b\"}",
+		"name must not contain control characters or others that "
+		"can't be seen"},
+	    {"{\"name\":\"a\xc2\x9b\"}",
+		"name must not contain control characters or others that "
+		"can't be seen"},
+	    {"{\"name\":\"  \"}", "name must not be blank"},
+	    {"{\"name\":\"\xc2\xa0\"}", "name must not be blank"},
 	    {"{\"name\":5}", "name must be a string"},
 	};
 
