@@ -14,10 +14,8 @@ struct range {
 /* Unicode's default ignorable code points and what else draws nothing or
  * turns what is drawn; the controls come first. */
 static const struct range hidden[] = {
-    {0x0000, 0x001F},
-    {0x007F, 0x009F},
-    {0x00AD, 0x00AD},   /* soft hyphen */
-    {0x034F, 0x034F},   /* grapheme joiner */
+    {0x0000, 0x001F}, {0x007F, 0x009F}, {0x00AD, 0x00AD}, /* soft hyphen */
+    {0x034F, 0x034F},                                     /* grapheme joiner */
     {0x061C, 0x061C},   /* Arabic letter mark */
     {0x115F, 0x1160},   /* Hangul fillers */
     {0x17B4, 0x17B5},   /* Khmer inherent vowels */

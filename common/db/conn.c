@@ -243,6 +243,10 @@ send_stmt(struct db_conn *c, struct db_req_stmt *s)
 	enum query q = s->stmt.q;
 	const char *name = sql_statements[q].name;
 
+	if (sql_statements[q].is_fresh)
+		return PQsendQueryParams(c->pg, sql_statements[q].text,
+			   (int)s->stmt.nparams, NULL, s->stmt.params, NULL,
+			   NULL, 0) != 0;
 	if (c->prepared[q] == DB_UNPREPARED) {
 		if (!PQsendPrepare(c->pg, name, sql_statements[q].text, 0,
 			NULL))

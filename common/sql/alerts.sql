@@ -9,7 +9,7 @@ SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_expiry_alerts(led.n, $
 -- --- API ---
 
 -- Newest sent first, what was not sent after that.
--- name: notification_list :many
+-- name: notification_list :many fresh
 SELECT n.id, n.type, n.certificate_id, n.channel, n.recipient, n.message, n.sent_at AT TIME ZONE 'UTC' AS sent_at, n.status,
     n.error, n.retry_count, n.next_retry_at AT TIME ZONE 'UTC' AS next_retry_at, n.last_error,
     n.created_at AT TIME ZONE 'UTC' AS created_at, n.severity, n.threshold_days
@@ -18,7 +18,7 @@ WHERE ($1::text IS NULL OR n.status = $1)
 ORDER BY n.sent_at DESC NULLS LAST, n.id DESC
 LIMIT $2::bigint OFFSET $3::bigint;
 
--- name: notification_total :one
+-- name: notification_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
     SELECT 1 FROM notification_events n WHERE ($1::text IS NULL OR n.status = $1) LIMIT 10001) AS found) AS n;
 

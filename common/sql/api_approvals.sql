@@ -1,6 +1,6 @@
 -- Statements of the API's approvals.
 
--- name: approval_list :many
+-- name: approval_list :many fresh
 SELECT r.id, r.approval_kind AS kind, r.certificate_id, r.job_id, r.profile_id, r.requested_by, r.state, r.decided_by,
     r.decided_at AT TIME ZONE 'UTC' AS decided_at, r.decision_note, r.metadata::text AS metadata,
     replace(encode(convert_to(r.payload::text, 'UTF8'), 'base64'), E'\n', '') AS payload,

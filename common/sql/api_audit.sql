@@ -2,7 +2,7 @@
 -- backwards: by epoch, transaction, number.
 
 -- Filters: category, since, until, actor, action, resource_type, resource_id.
--- name: audit_list :many
+-- name: audit_list :many fresh
 SELECT e.id, e.actor, e.actor_type, e.action, e.resource_type, e.resource_id, coalesce(e.details, '{}') AS details,
     e.timestamp AT TIME ZONE 'UTC' AS timestamp, e.event_category
 FROM audit_events e
@@ -23,7 +23,7 @@ FROM (SELECT count(*) AS n FROM (SELECT 1 FROM audit_events LIMIT 10001) AS foun
     (SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint AS n FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'public.audit_events'::regclass) AS s;
 
--- name: audit_list_total :one
+-- name: audit_list_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
     SELECT 1 FROM audit_events e
     WHERE ($1::text IS NULL OR e.event_category = $1)
@@ -55,7 +55,7 @@ SELECT $2::timestamptz <= $1::timestamptz AS is_empty, $2::timestamptz - $1::tim
     to_char($1::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS from_date,
     to_char($2::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS to_date;
 
--- name: audit_export_rows :many
+-- name: audit_export_rows :many fresh
 SELECT e.id, e.actor, e.actor_type, e.action, e.resource_type, e.resource_id, coalesce(e.details, '{}') AS details,
     e.timestamp AT TIME ZONE 'UTC' AS timestamp, e.event_category, e.epoch AS at_epoch, e.xid AS at_xid, e.seq AS at_seq
 FROM audit_events e

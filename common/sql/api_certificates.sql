@@ -46,7 +46,7 @@ LIMIT $1::bigint;
 -- not meant, so each call gets the plan of the query it stands for.  A
 -- certificate that was never issued counts as ending after all others.  The
 -- targets are looked up for the page only, outside the sort.
--- name: cert_search :many
+-- name: cert_search :many fresh
 SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
     c.renewal_policy_id,
     array_to_json(ARRAY(SELECT m.target_id FROM certificate_target_mappings m
@@ -97,7 +97,7 @@ LIMIT $13::bigint OFFSET $14::bigint) AS c;
 SELECT sum(r.n)::bigint AS total, false AS is_capped FROM row_counts r WHERE r.table_name = 'managed_certificates';
 
 -- The exact number of matches, up to the cap.
--- name: cert_search_total :one
+-- name: cert_search_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
     SELECT 1 FROM managed_certificates c
     WHERE ($1::text IS NULL OR c.status = $1)

@@ -10,7 +10,7 @@
 
 -- --- teams ---
 
--- name: team_list :many
+-- name: team_list :many fresh
 SELECT t.id, t.name, coalesce(t.description, '') AS description, t.created_at AT TIME ZONE 'UTC' AS created_at,
     t.updated_at AT TIME ZONE 'UTC' AS updated_at
 FROM teams t
@@ -18,7 +18,7 @@ WHERE ($3::text IS NULL OR strpos(lower(t.name), lower($3)) > 0)
 ORDER BY t.name, t.id
 LIMIT $1::bigint OFFSET $2::bigint;
 
--- name: team_total :one
+-- name: team_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
     SELECT 1 FROM teams t
     WHERE ($1::text IS NULL OR strpos(lower(t.name), lower($1)) > 0)
@@ -79,7 +79,7 @@ SELECT EXISTS (SELECT 1 FROM teams t WHERE t.id = $1) AS was_there, EXISTS (SELE
 
 -- --- owners ---
 
--- name: owner_list :many
+-- name: owner_list :many fresh
 SELECT o.id, o.name, o.email, o.team_id, o.created_at AT TIME ZONE 'UTC' AS created_at,
     o.updated_at AT TIME ZONE 'UTC' AS updated_at
 FROM owners o
@@ -88,7 +88,7 @@ WHERE ($3::text IS NULL OR strpos(lower(o.name), lower($3)) > 0)
 ORDER BY o.name, o.id
 LIMIT $1::bigint OFFSET $2::bigint;
 
--- name: owner_total :one
+-- name: owner_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
     SELECT 1 FROM owners o
     WHERE ($1::text IS NULL OR strpos(lower(o.name), lower($1)) > 0)
@@ -151,7 +151,7 @@ SELECT EXISTS (SELECT 1 FROM owners o WHERE o.id = $1) AS was_there, EXISTS (SEL
 
 -- --- renewal_policies ---
 
--- name: renewal_policy_list :many
+-- name: renewal_policy_list :many fresh
 SELECT p.id, p.name, p.renewal_window_days, p.auto_renew, p.max_retries, p.retry_interval_seconds,
     p.alert_thresholds_days, p.certificate_profile_id, p.created_at AT TIME ZONE 'UTC' AS created_at,
     p.updated_at AT TIME ZONE 'UTC' AS updated_at, p.alert_channels, p.alert_severity_map, p.renewal_percent
@@ -160,7 +160,7 @@ WHERE ($3::text IS NULL OR strpos(lower(p.name), lower($3)) > 0)
 ORDER BY p.name, p.id
 LIMIT $1::bigint OFFSET $2::bigint;
 
--- name: renewal_policy_total :one
+-- name: renewal_policy_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
     SELECT 1 FROM renewal_policies p
     WHERE ($1::text IS NULL OR strpos(lower(p.name), lower($1)) > 0)
@@ -246,7 +246,7 @@ SELECT EXISTS (SELECT 1 FROM renewal_policies p WHERE p.id = $1) AS was_there, E
 
 -- --- issuers ---
 
--- name: issuer_list :many
+-- name: issuer_list :many fresh
 SELECT i.id, i.name, i.type, i.config, i.enabled, i.last_tested_at AT TIME ZONE 'UTC' AS last_tested_at, i.test_status,
     i.source, i.created_at AT TIME ZONE 'UTC' AS created_at, i.updated_at AT TIME ZONE 'UTC' AS updated_at
 FROM issuers i
@@ -255,7 +255,7 @@ WHERE ($3::text IS NULL OR strpos(lower(i.name), lower($3)) > 0)
 ORDER BY i.name, i.id
 LIMIT $1::bigint OFFSET $2::bigint;
 
--- name: issuer_total :one
+-- name: issuer_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
     SELECT 1 FROM issuers i
     WHERE ($1::text IS NULL OR strpos(lower(i.name), lower($1)) > 0)
@@ -332,7 +332,7 @@ SELECT EXISTS (SELECT 1 FROM issuers i WHERE i.id = $1) AS was_there, EXISTS (SE
 
 -- --- deployment_targets ---
 
--- name: target_list :many
+-- name: target_list :many fresh
 SELECT t.id, t.name, t.type, t.agent_id, t.config, t.enabled, t.last_tested_at AT TIME ZONE 'UTC' AS last_tested_at,
     t.test_status, t.source, t.retired_at AT TIME ZONE 'UTC' AS retired_at, t.retired_reason,
     t.created_at AT TIME ZONE 'UTC' AS created_at, t.updated_at AT TIME ZONE 'UTC' AS updated_at
@@ -343,7 +343,7 @@ WHERE ($3::text IS NULL OR strpos(lower(t.name), lower($3)) > 0)
 ORDER BY t.name, t.id
 LIMIT $1::bigint OFFSET $2::bigint;
 
--- name: target_total :one
+-- name: target_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
     SELECT 1 FROM deployment_targets t
     WHERE ($1::text IS NULL OR strpos(lower(t.name), lower($1)) > 0)

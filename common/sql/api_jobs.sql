@@ -15,7 +15,7 @@ FROM (SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, 
 LIMIT $1::bigint;
 
 -- Newest first: ids contain the time they were made at.
--- name: job_list :many
+-- name: job_list :many fresh
 SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, j.last_error,
     coalesce(j.scheduled_at, j.created_at) AT TIME ZONE 'UTC' AS scheduled_at, j.started_at AT TIME ZONE 'UTC' AS started_at,
     j.completed_at AT TIME ZONE 'UTC' AS completed_at, j.created_at AT TIME ZONE 'UTC' AS created_at, j.verification_status,
@@ -36,7 +36,7 @@ SELECT CASE WHEN s.reltuples > 10000 THEN s.reltuples::bigint ELSE n.n END AS to
 FROM (SELECT r.reltuples FROM pg_class r WHERE r.oid = 'public.jobs'::regclass) AS s,
     LATERAL (SELECT count(*) AS n FROM (SELECT 1 FROM jobs j WHERE s.reltuples <= 10000 LIMIT 10001) AS found) AS n;
 
--- name: job_list_total :one
+-- name: job_list_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
     SELECT 1 FROM jobs j
     WHERE ($1::text IS NULL OR j.status = $1)

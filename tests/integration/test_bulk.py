@@ -332,9 +332,9 @@ def test_one_certificate(world, team):
 def test_reassign(world, team):
     ids = make(world, team, ["a", "b"])
     mine = make(world, team, ["c"], owner_id="o-other")
-    reply = call(world, REASSIGN, {"certificate_ids": [*ids, *mine, "no <such>", ids[0]], "owner_id": "o-other"})
+    reply = call(world, REASSIGN, {"certificate_ids": [*ids, *mine, "no-such", ids[0]], "owner_id": "o-other"})
     assert counters(reply) == {"matched": 4, "reassigned": 2, "skipped": 1, "failed": 1}
-    assert reply["errors"] == [{"certificate_id": "no <such>", "error": "certificate not found"}]
+    assert reply["errors"] == [{"certificate_id": "no-such", "error": "certificate not found"}]
     details = last_event(world, "bulk_reassignment_initiated")[4]
     assert world.value("SELECT content FROM audit_attachments WHERE id = %s", details["attachment_id"]) == ",".join(ids)
     reply = call(world, REASSIGN, {"certificate_ids": ids, "owner_id": "o-other", "team_id": "t-other"})

@@ -8,8 +8,9 @@ test_what_is_seen_passes(void)
 {
 	static const char *const good[] = {"", "a", "Web server 1",
 	    "\xc3\xbc\xc3\x9f", "\xe4\xb8\xad\xe6\x96\x87", "\xd7\xa9",
-	    "\xf0\x9f\x98\x80", "a\xc2\xa0"
-				"b"};
+	    "\xf0\x9f\x98\x80",
+	    "a\xc2\xa0"
+	    "b"};
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
 		CHECK(plain_is_line(good[i]));
@@ -21,14 +22,15 @@ static void
 test_what_is_hidden_does_not(void)
 {
 	static const char *const bad[] = {"\x01", "a\x1b[2J", "\x7f",
-	    "\xc2\x80", "\xc2\x9b"
-			"31m",
+	    "\xc2\x80",
+	    "\xc2\x9b"
+	    "31m",
 	    "\xc2\xad", "\xd8\x9c", "\xe1\xa0\x8e", "\xe2\x80\x8b",
 	    "\xe2\x80\x8d", "\xe2\x80\x8e", "\xe2\x80\x8f", "\xe2\x80\xa8",
 	    "\xe2\x80\xa9", "\xe2\x80\xaa", "\xe2\x80\xae", "\xe2\x81\xa0",
 	    "\xe2\x81\xa6", "\xe2\x81\xa9", "\xe3\x85\xa4", "\xef\xb8\x8f",
-	    "\xef\xbb\xbf", "\xf3\xa0\x80\x81", "\xff", "\xc3(",
-	    "\xed\xa0\x80", "\xc0\x80"};
+	    "\xef\xbb\xbf", "\xf3\xa0\x80\x81", "\xff", "\xc3(", "\xed\xa0\x80",
+	    "\xc0\x80"};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		CHECK(!plain_is_line(bad[i]));

@@ -11,6 +11,12 @@ SELECT $1::text AS a, $2::text AS b, $1 IS NULL AS a_null,
 -- name: t_number :one
 SELECT $1::bigint AS n;
 
+-- name: t_fresh :one fresh
+SELECT count(*) AS n FROM pg_prepared_statements p WHERE p.name = $1;
+
+-- name: t_kept :one
+SELECT count(*) AS n FROM pg_prepared_statements p WHERE p.name = $1;
+
 -- name: t_drop :exec
 DROP TABLE IF EXISTS t;
 

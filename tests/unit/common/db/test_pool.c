@@ -55,6 +55,24 @@ texts_and_nulls_arrive_as_they_are(void)
 	end();
 }
 
+/* How often this connection keeps a plan of the statement that asks. */
+static void
+fresh_statements_keep_no_plan(void)
+{
+	struct db_opts o = opts_default();
+	struct answer a;
+
+	o.max_conns = 1;
+	begin_with(&o);
+	for (int i = 0; i < 7; i++) {
+		CHECK_INT(ASK(&a, STMT(Q_T_FRESH, "t_fresh")), RC_OK);
+		CHECK_INT(i64_of(&a, "n"), 0);
+		CHECK_INT(ASK(&a, STMT(Q_T_KEPT, "t_kept")), RC_OK);
+		CHECK_INT(i64_of(&a, "n"), 1);
+	}
+	end();
+}
+
 static void
 parameters_are_copied(void)
 {
@@ -501,7 +519,8 @@ surplus_connections_close_when_idle(void)
 
 CHECK_MAIN(CHECK_ROW(one_statement_gives_its_row),
     CHECK_ROW(texts_and_nulls_arrive_as_they_are),
-    CHECK_ROW(parameters_are_copied), CHECK_ROW(batch_is_one_transaction),
+    CHECK_ROW(fresh_statements_keep_no_plan), CHECK_ROW(parameters_are_copied),
+    CHECK_ROW(batch_is_one_transaction),
     CHECK_ROW(failure_at_commit_is_a_failure),
     CHECK_ROW(failed_prepare_is_not_remembered_as_done),
     CHECK_ROW(prepare_behind_a_failure_is_made_again),
