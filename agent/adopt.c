@@ -78,6 +78,35 @@ spots_add(struct arena *a, const struct install_paths *p, struct spots *s,
 	return ret;
 }
 
+/* By way of a link two paths may be one, and taking the second over would
+ * throw away what was kept of the first. */
+static bool
+is_same_place(const struct spot *x, const struct spot *y)
+{
+	struct stat a, b;
+
+	return strcmp(x->name, y->name) == 0 && fstat(x->dir_fd, &a) == 0 &&
+	       fstat(y->dir_fd, &b) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+static rc
+check_places(struct arena *a, const struct spots *s, const char **out_why)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		for (size_t j = 0; j < i; j++) {
+			if (!is_same_place(&s->all[i], &s->all[j]))
+				continue;
+			*out_why = arena_printf(a,
+			    "%s and %s are the same file by way of a link; "
+			    "nothing was changed",
+			    s->all[j].path, s->all[i].path);
+			return RC_INVALID;
+		}
+	}
+	return RC_OK;
+}
+
 static rc
 spots_open(struct arena *a, const struct install_paths *p, struct spots *s,
     const char **out_why)
@@ -90,6 +119,8 @@ spots_open(struct arena *a, const struct install_paths *p, struct spots *s,
 		ret = spots_add(a, p, s, p->key_path, KEY_FILE, out_why);
 	if (ret == RC_OK)
 		ret = spots_add(a, p, s, p->chain_path, CHAIN_FILE, out_why);
+	if (ret == RC_OK)
+		ret = check_places(a, s, out_why);
 	if (ret != RC_OK)
 		spots_close(s);
 	return ret;
@@ -322,6 +353,75 @@ look_at_pair(struct arena *a, const struct install_paths *p,
 	return RC_OK;
 }
 
+/* Whether the first certificate of the chain is that of the certificate's
+ * issuer. */
+static bool
+has_issued(const char *chain, size_t chain_len, const char *cert,
+    size_t cert_len)
+{
+	X509 *issuer, *x;
+	bool is_same;
+
+	if (cert_from_pem(chain, chain_len, &issuer) != RC_OK)
+		return false;
+	if (cert_from_pem(cert, cert_len, &x) != RC_OK) {
+		X509_free(issuer);
+		return false;
+	}
+	is_same = X509_NAME_cmp(X509_get_subject_name(issuer),
+		      X509_get_issuer_name(x)) == 0;
+	X509_free(x);
+	X509_free(issuer);
+	return is_same;
+}
+
+/* A success lets go of what stood at chain_path, so it must be the chain of
+ * the pair, and not a configuration or the roots of the system. */
+static rc
+check_chain(struct arena *a, const struct install_paths *p,
+    const struct spots *s, const char **out_why)
+{
+	const struct spot *t = s->n > 0 ? &s->all[s->n - 1] : NULL;
+	size_t chain_len, cert_len;
+	char *chain, *cert;
+	rc ret;
+
+	if (!p->chain_path || !t || t->path != p->chain_path ||
+	    stands_at(t, t->name) != STANDS_OTHER)
+		return RC_OK;
+	ret = read_spot(a, p->chain_path, &chain, &chain_len, out_why);
+	if (ret != RC_OK || chain_len == 0)
+		return ret;
+	if (files_read_path(a, p->cert_path, PAIR_MAX, &cert, &cert_len) ==
+		RC_OK &&
+	    has_issued(chain, chain_len, cert, cert_len))
+		return RC_OK;
+	*out_why = arena_printf(a,
+	    "what stands at chain_path %s does not begin with the issuer of "
+	    "the certificate at cert_path; nothing was changed: move it away, "
+	    "or mend the target's paths",
+	    p->chain_path);
+	return RC_INVALID;
+}
+
+static rc
+look_at_current(struct arena *a, const struct install_paths *p,
+    const char **out, const char **out_why)
+{
+	rc ret = install_current(a, p, out);
+
+	if (ret == RC_CONFLICT)
+		*out_why = arena_printf(a,
+		    "the link %s/current is not one that certctl makes: it "
+		    "does not name v/<version>; it was not changed: name other "
+		    "paths",
+		    p->dir);
+	else if (ret != RC_OK)
+		ret = install_fail(a, out_why,
+		    "cannot read the link current in", p->dir);
+	return ret;
+}
+
 rc
 install_adopt(struct arena *a, const struct install_paths *p,
     const char **out_why)
@@ -331,22 +431,20 @@ install_adopt(struct arena *a, const struct install_paths *p,
 	struct spots s;
 	rc ret;
 
-	if (p->is_direct)
-		return RC_OK;
 	ret = spots_open(a, p, &s, out_why);
 	if (ret != RC_OK)
 		return ret;
-	ret = install_current(a, p, &current);
-	if (ret != RC_OK)
-		ret = install_fail(a, out_why, "cannot read", p->dir);
-	else
+	ret = look_at_current(a, p, &current, out_why);
+	if (ret == RC_OK)
+		ret = check_chain(a, p, &s, out_why);
+	if (ret == RC_OK && !p->is_direct)
 		ret = look_at_pair(a, p, &s, current, &is_copied, out_why);
 	spots_close(&s);
 	if (ret == RC_OK && is_copied)
 		ret = copy_pair(a, p, out_why);
 	/* Both must be links before current moves, or the next version would
 	 * be seen with the old key. */
-	if (ret == RC_OK && (is_copied || current[0] != '\0'))
+	if (ret == RC_OK && !p->is_direct && (is_copied || current[0] != '\0'))
 		ret = link_paths(a, p, out_why);
 	return ret;
 }

@@ -23,7 +23,7 @@ struct agent {
 	struct http_out *http;
 	char *server_url;   /* no trailing slash */
 	struct allow allow; /* what targets may do on this host */
-	const char *own_dirs[3];
+	const char *own_dirs[4];
 	const char *name;
 	char hostname[256];
 	char id[129];      /* "" until registered */

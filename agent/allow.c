@@ -157,6 +157,8 @@ is_in_own_dir(const struct allow *w, const char *path)
 	char real[PATH_MAX];
 
 	for (size_t i = 0; w->own_dirs[i]; i++) {
+		if (w->own_dirs[i][0] == '\0')
+			continue;
 		if (is_dir_or_below(path, w->own_dirs[i]) ||
 		    (realpath(w->own_dirs[i], real) &&
 			is_dir_or_below(path, real)))
@@ -184,7 +186,7 @@ static rc
 check_path(struct arena *a, const struct allow *w, const char *const *dirs,
     const char *field, const char *path, const char **out_why)
 {
-	char above[PATH_MAX];
+	char above[PATH_MAX], real[PATH_MAX];
 
 	if (!is_plain(path))
 		return refuse(out_why,
@@ -196,11 +198,12 @@ check_path(struct arena *a, const struct allow *w, const char *const *dirs,
 		return refuse(out_why,
 		    arena_printf(a, "cannot resolve the links of %s %s: %s",
 			field, path, strerror(errno)));
-	if (is_in_own_dir(w, path) || is_in_own_dir(w, above))
+	if (is_in_own_dir(w, path) || is_in_own_dir(w, above) ||
+	    (realpath(path, real) && is_in_own_dir(w, real)))
 		return refuse(out_why,
 		    arena_printf(a,
-			"this host does not allow %s %s: it lies in the "
-			"agent's own directory",
+			"this host does not allow %s %s: it is "
+			"in the agent's own directory or its CA bundle",
 			field, path));
 	if (is_in_dirs(dirs, path, above))
 		return RC_OK;
@@ -310,4 +313,12 @@ allow_plan(struct arena *a, const struct allow *w,
 		ret = check_command(a, commands, "reload_command",
 		    plan->reload_argv, out_why);
 	return ret;
+}
+
+rc
+allow_versions(struct arena *a, const struct allow *w,
+    const struct target_kind *kind, const char *dir, const char **out_why)
+{
+	return check_path(a, w, expand(a, w->dirs, kind->dirs),
+	    "the directory of versions", arena_printf(a, "%s/v", dir), out_why);
 }

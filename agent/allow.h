@@ -24,7 +24,8 @@ struct allow {
 	/* "program argument ...": a program by its absolute path with exactly
 	 * these arguments; a last word "*" stands for any. */
 	const char *const *commands;
-	/* Directories of the agent itself, where no target may lie. */
+	/* Directories and files of the agent itself, where no target may lie;
+	 * "" is none. */
 	const char *const *own_dirs;
 };
 
@@ -36,6 +37,11 @@ rc allow_check(struct arena *a, const struct allow *w,
  * say.  RC_FORBIDDEN with *out_why for the report. */
 rc allow_plan(struct arena *a, const struct allow *w,
     const struct target_kind *kind, struct target_plan *plan,
+    const char **out_why) MUST_CHECK;
+/* Whether the directory where that plan's versions are kept lies where its
+ * files may; RC_FORBIDDEN with *out_why. */
+rc allow_versions(struct arena *a, const struct allow *w,
+    const struct target_kind *kind, const char *dir,
     const char **out_why) MUST_CHECK;
 
 #endif

@@ -85,6 +85,9 @@ make_plan(struct op *op, struct deploy *d, const char **out_why)
 	if (ret == RC_OK)
 		ret = install_paths_of(a, d->plan.cert_path, d->plan.key_path,
 		    d->plan.chain_path, &d->paths, out_why);
+	if (ret == RC_OK)
+		ret = allow_versions(a, &agent_of(op)->allow, kind,
+		    d->paths.dir, out_why);
 	if (ret != RC_OK)
 		return ret;
 	d->paths.cert = d->plan.cert;

@@ -48,6 +48,12 @@ is_plain_absolute(const char *path)
 	       !ends_with(path, "/") && strlen(path) < INSTALL_PATH_MAX;
 }
 
+static bool
+is_reserved(const char *path)
+{
+	return strncmp(strrchr(path, '/'), "/.certctl-", 10) == 0;
+}
+
 /* The id becomes a directory's name. */
 static bool
 is_version_name(const char *s)
@@ -81,6 +87,12 @@ install_paths_of(struct arena *a, const char *cert_path, const char *key_path,
 			       strcmp(chain_path, key_path) == 0))) {
 		*out_why = "cert_path, key_path and chain_path must be "
 			   "different files";
+		return RC_INVALID;
+	}
+	if (is_reserved(cert_path) || is_reserved(key_path) ||
+	    (chain_path && is_reserved(chain_path))) {
+		*out_why = "names that begin with .certctl- are what the agent "
+			   "puts beside the files";
 		return RC_INVALID;
 	}
 	slash = strrchr(cert_path, '/');
@@ -283,6 +295,10 @@ install_current(struct arena *a, const struct install_paths *p,
 	if (n < 0 && errno != ENOENT)
 		return RC_IO;
 	*out = n < 0 ? "" : arena_strndup(a, target, (size_t)n);
+	/* Somebody's own "current", which leads to something of theirs. */
+	if (n >= 0 &&
+	    (strncmp(*out, "v/", 2) != 0 || !is_version_name(*out + 2)))
+		return RC_CONFLICT;
 	return RC_OK;
 }
 
@@ -392,6 +408,14 @@ version_newer(const void *a, const void *b)
 	return strcmp(y->name, x->name);
 }
 
+/* By its name: somebody may have a v of his own. */
+static bool
+is_ours(const char *name)
+{
+	return strncmp(name, "certver-", 8) == 0 ||
+	       strncmp(name, ADOPTED, strlen(ADOPTED)) == 0;
+}
+
 /* Directories of versions; those of a run that was cut off are removed, for
  * there is one caller a directory. */
 static size_t
@@ -411,7 +435,7 @@ list_versions(int v_fd, struct version **out)
 		return 0;
 	}
 	while ((e = readdir(d)) != NULL && n < 1000) {
-		if (e->d_name[0] == '.' ||
+		if (!is_ours(e->d_name) ||
 		    fstatat(v_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
 		    !S_ISDIR(st.st_mode))
 			continue;

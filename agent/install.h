@@ -48,12 +48,14 @@ rc install_paths_of(struct arena *a, const char *cert_path,
 rc install_stage(struct arena *a, const struct install_paths *p,
     const char *version, const char *fullchain, const struct secret *key_pem,
     const char **out_why) MUST_CHECK;
-/* What T/current names ("v/x"); "" when there is none. */
+/* What T/current names ("v/x"); "" when there is none.  RC_CONFLICT when it
+ * is not a link that we make. */
 rc install_current(struct arena *a, const struct install_paths *p,
     const char **out) MUST_CHECK;
 /* A pair that stands at the configured paths becomes version "adopted", and
  * the paths become links.  RC_INVALID before anything changes when what
- * stands there is no certificate with its key.  Repeated without harm, and
+ * stands there is no certificate with its key, or a chain that is not theirs,
+ * and RC_CONFLICT when current is somebody else's.  Repeated without harm, and
  * whole before install_switch may move current on. */
 rc install_adopt(struct arena *a, const struct install_paths *p,
     const char **out_why) MUST_CHECK;

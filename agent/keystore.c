@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/files.h"
+#include "agent/safedir.h"
 #include "common/base/buf.h"
 #include "common/base/enc.h"
 #include "common/base/fault.h"
@@ -376,15 +377,17 @@ release_one(struct agent *a, const char *name, void *arg)
 void
 keystore_release(struct agent *a, const char *dir)
 {
+	struct arena *scratch = arena_new();
 	struct release l;
-	char path[PATH_MAX];
+	const char *why;
+	rc ret;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/v", dir) >= sizeof(path))
-		return;
-	/* A directory that can't be seen may come back with all it held. */
-	l.versions_fd =
-	    open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (l.versions_fd < 0)
+	/* A directory that can't be seen, or that others may exchange, may
+	 * come back with all it held. */
+	ret = safedir_open(scratch, arena_printf(scratch, "%s/v", dir),
+	    &l.versions_fd, &why);
+	arena_free(scratch);
+	if (ret != RC_OK)
 		return;
 	hold_ending(dir, l.ending);
 	each_file(a, release_one, &l);

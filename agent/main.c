@@ -77,7 +77,8 @@ check_allow(struct agent *a)
 
 	a->own_dirs[0] = cfg_str(a->cfg, "state_dir");
 	a->own_dirs[1] = cfg_str(a->cfg, "key_dir");
-	a->own_dirs[2] = NULL;
+	a->own_dirs[2] = cfg_str(a->cfg, "server_ca_bundle");
+	a->own_dirs[3] = NULL;
 	a->allow = (struct allow){
 	    .dirs = cfg_list(a->cfg, "agent_target_dirs"),
 	    .commands = cfg_list(a->cfg, "agent_commands"),

@@ -123,7 +123,7 @@ def test_server_that_is_down_fails_the_proof(plane, site):
     ({"cert_path": "/a/../c.pem", "key_path": "/k.pem"}, "absolute"),
     ({"cert_path": "DIR/same", "key_path": "DIR/same"}, "different files"),
     ({"cert_path": "DIR/no/such/c.pem", "key_path": "DIR/no/such/k.pem"}, "No such file"),
-    ({"cert_path": "DIR/tls/api.pem/c.pem", "key_path": "DIR/tls/api.pem/k.pem"}, "Not a directory"),
+    ({"cert_path": "DIR/tls/api.key/c.pem", "key_path": "DIR/tls/api.key/k.pem"}, "Not a directory"),
 ])
 def test_odd_target_configuration(plane, site, unique, config, words):
     """Refused when it is stored, or said by the agent; never a crash."""
@@ -151,7 +151,8 @@ def test_odd_target_configuration(plane, site, unique, config, words):
     ({"cert_path": "/etc/cron.d/odd", "key_path": "/etc/cron.d/odd.key"}, "does not allow cert_path /etc/cron.d/odd"),
     ({"chain_path": "/etc/odd-chain.pem"}, "does not allow chain_path"),
     ({"cert_path": "DIRevil/c.pem", "key_path": "DIRevil/k.pem"}, "does not allow cert_path"),
-    ({"cert_path": "DIR/agent-1/identity.json", "key_path": "DIR/agent-1/k.pem"}, "the agent's own directory"),
+    ({"cert_path": "DIR/agent-1/identity.json", "key_path": "DIR/agent-1/k.pem"}, "in the agent's own directory or its CA bundle"),
+    ({"chain_path": "DIR/tls/api.pem"}, "in the agent's own directory or its CA bundle"),
     ({"cert_path": "DIR/out/c.pem", "key_path": "DIR/out/k.pem"}, "does not allow cert_path"),
 ])
 def test_what_the_host_does_not_allow(plane, site, unique, tmp_path, config, words):

@@ -13,7 +13,7 @@
 
 static const char *const by_default[] = {ALLOW_DEFAULT, NULL};
 static const char *const nothing[] = {NULL};
-static const char *own[2];
+static const char *own[4];
 static const char *dirs[3];
 static const char *commands[4];
 static const char *kind_dirs[2];
@@ -159,6 +159,41 @@ the_agents_own_directory_is_never_a_target(void)
 	CHECK(symlink("own", sandbox_path("in/alias")) == 0);
 	CHECK_INT(ask_path(sandbox_path("in/alias/x")), RC_FORBIDDEN);
 	CHECK_INT(ask_path(sandbox_path("in/owner/x")), RC_OK);
+}
+
+/* The roots it trusts the server by, say. */
+static void
+a_file_of_the_agents_is_never_a_target(void)
+{
+	begin();
+	own[1] = "";
+	own[2] = sandbox_path("in/roots.pem");
+	sandbox_put("in/roots.pem", "ROOTS");
+	CHECK(symlink("../in", sandbox_path("in/there")) == 0);
+	CHECK_INT(ask(), RC_OK);
+	plan.chain_path = own[2];
+	CHECK_INT(ask(), RC_FORBIDDEN);
+	CHECK(strstr(why, "the agent's own"));
+	plan.chain_path = sandbox_path("in/there/roots.pem");
+	CHECK_INT(ask(), RC_FORBIDDEN);
+	own[1] = NULL;
+}
+
+/* T/v and T/current are written too, above the files of a direct target. */
+static void
+versions_above_the_directory_are_refused(void)
+{
+	begin();
+	CHECK_INT(allow_versions(a, &allow, &kind, sandbox_path("in"), &why),
+	    RC_OK);
+	CHECK_INT(allow_versions(a, &allow, &kind,
+		      sandbox_path("in/.certctl-x"), &why),
+	    RC_OK);
+	CHECK(mkdir(sandbox_path("in/current"), 0755) == 0);
+	dirs[0] = sandbox_path("in/current");
+	CHECK_INT(allow_versions(a, &allow, &kind, sandbox_path("in"), &why),
+	    RC_FORBIDDEN);
+	CHECK(strstr(why, "TARGET_DIRS"));
 }
 
 static void
@@ -312,6 +347,8 @@ CHECK_MAIN(CHECK_ROW(paths_below_the_directories_are_allowed),
     CHECK_ROW(links_that_lead_out_are_refused),
     CHECK_ROW(directories_that_are_missing_allow_nothing),
     CHECK_ROW(the_agents_own_directory_is_never_a_target),
+    CHECK_ROW(a_file_of_the_agents_is_never_a_target),
+    CHECK_ROW(versions_above_the_directory_are_refused),
     CHECK_ROW(commands_match_exactly), CHECK_ROW(a_star_allows_any_arguments),
     CHECK_ROW(programs_come_by_their_listed_path),
     CHECK_ROW(the_kind_of_target_speaks_where_the_host_does_not),

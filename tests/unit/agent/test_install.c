@@ -382,14 +382,14 @@ a_chain_made_by_hand_comes_back(void)
 {
 	with_a_pair(FAR_AWAY);
 	p.chain_path = sandbox_path("etc/ca.pem");
-	sandbox_put("etc/ca.pem", "by hand");
+	sandbox_put("etc/ca.pem", old_cert);
 	CHECK_INT(stage("two", ROOT, "NEW"), RC_OK);
 	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
-	CHECK_STR(sandbox_get("etc/ca.pem"), "by hand");
+	CHECK_STR(sandbox_get("etc/ca.pem"), old_cert);
 	CHECK_INT(install_switch(a, &p, "v/two", &why), RC_OK);
 	CHECK_STR(sandbox_get("etc/ca.pem"), "");
 	CHECK_INT(install_back(a, &p, "v/adopted", &why), RC_OK);
-	CHECK_STR(sandbox_get("etc/ca.pem"), "by hand");
+	CHECK_STR(sandbox_get("etc/ca.pem"), old_cert);
 	CHECK(!sandbox_link("etc/ca.pem"));
 	CHECK(is_as_before());
 }
@@ -499,14 +499,16 @@ links_in_the_place_of_versions_lead_nowhere(void)
 	direct();
 	CHECK(mkdir(sandbox_path("precious"), 0755) == 0);
 	sandbox_put("precious/privkey.pem", "PRECIOUS");
-	CHECK_INT(stage("one", LEAF, "K1"), RC_OK);
-	CHECK(symlink("../../precious", sandbox_path("T/v/two.tmp")) == 0);
-	CHECK(symlink("../../precious", sandbox_path("T/v/three")) == 0);
-	CHECK_INT(stage("two", LEAF, "K2"), RC_IO);
-	CHECK_INT(install_switch(a, &p, "v/three", &why), RC_IO);
+	CHECK_INT(stage("certver-one", LEAF, "K1"), RC_OK);
+	CHECK(symlink("../../precious", sandbox_path("T/v/certver-two.tmp")) ==
+	      0);
+	CHECK(
+	    symlink("../../precious", sandbox_path("T/v/certver-three")) == 0);
+	CHECK_INT(stage("certver-two", LEAF, "K2"), RC_IO);
+	CHECK_INT(install_switch(a, &p, "v/certver-three", &why), RC_IO);
 	install_prune(a, &p, "v/x", "v/y", 0);
 	CHECK_STR(sandbox_get("precious/privkey.pem"), "PRECIOUS");
-	CHECK(!sandbox_has("T/v/one"));
+	CHECK(!sandbox_has("T/v/certver-one"));
 }
 
 /* As a lesser user: his directory's entry is now ours, now a link of his. */
@@ -595,23 +597,100 @@ prune_keeps_what_is_needed(void)
 		struct timeval t[2] = {{.tv_sec = 1000 + i},
 		    {.tv_sec = 1000 + i}};
 
-		snprintf(name, sizeof(name), "v%d", i);
+		snprintf(name, sizeof(name), "certver-%d", i);
 		CHECK_INT(stage(name, LEAF, "K"), RC_OK);
-		snprintf(name, sizeof(name), "T/v/v%d", i);
+		snprintf(name, sizeof(name), "T/v/certver-%d", i);
 		CHECK(utimes(sandbox_path(name), t) == 0);
 	}
-	CHECK(mkdir(sandbox_path("T/v/v9.tmp"), 0755) == 0);
-	sandbox_put("T/v/v9.tmp/privkey.pem", "LEFT");
+	CHECK(mkdir(sandbox_path("T/v/certver-9.tmp"), 0755) == 0);
+	sandbox_put("T/v/certver-9.tmp/privkey.pem", "LEFT");
 	sandbox_put("T/v/file", "not ours");
-	install_prune(a, &p, "v/v1", "v/v2", 3);
-	CHECK(sandbox_has("T/v/v1/privkey.pem"));
-	CHECK(sandbox_has("T/v/v2/privkey.pem"));
-	CHECK(!sandbox_has("T/v/v3"));
-	CHECK(!sandbox_has("T/v/v4"));
-	CHECK(sandbox_has("T/v/v5/privkey.pem"));
-	CHECK(sandbox_has("T/v/v7/privkey.pem"));
-	CHECK(!sandbox_has("T/v/v9.tmp"));
+	CHECK(mkdir(sandbox_path("T/v/theirs"), 0755) == 0);
+	sandbox_put("T/v/theirs/privkey.pem", "THEIRS");
+	CHECK(mkdir(sandbox_path("T/v/theirs.tmp"), 0755) == 0);
+	install_prune(a, &p, "v/certver-1", "v/certver-2", 3);
+	CHECK(sandbox_has("T/v/certver-1/privkey.pem"));
+	CHECK(sandbox_has("T/v/certver-2/privkey.pem"));
+	CHECK(!sandbox_has("T/v/certver-3"));
+	CHECK(!sandbox_has("T/v/certver-4"));
+	CHECK(sandbox_has("T/v/certver-5/privkey.pem"));
+	CHECK(sandbox_has("T/v/certver-7/privkey.pem"));
+	CHECK(!sandbox_has("T/v/certver-9.tmp"));
 	CHECK(sandbox_has("T/v/file"));
+	CHECK(sandbox_has("T/v/theirs/privkey.pem"));
+	CHECK(sandbox_has("T/v/theirs.tmp"));
+}
+
+/* As a release's "current" is. */
+static void
+a_current_of_somebody_else_stays(void)
+{
+	static const char *const theirs[] = {"releases/7", "/srv/x", "v",
+	    "v/../x", "v/a/b"};
+	const char *current;
+
+	for (size_t i = 0; i < ARRAY_LEN(theirs); i++) {
+		direct();
+		CHECK(mkdir(sandbox_path("T"), 0755) == 0);
+		CHECK(symlink(theirs[i], sandbox_path("T/current")) == 0);
+		CHECK_INT(install_current(a, &p, &current), RC_CONFLICT);
+		CHECK_INT(install_adopt(a, &p, &why), RC_CONFLICT);
+		CHECK(strstr(why, "not one that certctl makes"));
+		CHECK_STR(sandbox_link("T/current"), theirs[i]);
+	}
+}
+
+static void
+a_chain_that_is_not_the_pairs_is_refused(void)
+{
+	const char *other, *key;
+
+	with_a_pair(FAR_AWAY);
+	p.chain_path = sandbox_path("etc/nginx.conf");
+	sandbox_put("etc/nginx.conf", "http {}");
+	CHECK_INT(install_adopt(a, &p, &why), RC_INVALID);
+	CHECK(strstr(why, "chain_path"));
+	CHECK_STR(sandbox_get("etc/nginx.conf"), "http {}");
+	CHECK(is_as_before());
+	CHECK(unlink(sandbox_path("etc/nginx.conf")) == 0);
+	CHECK(mkfifo(sandbox_path("etc/nginx.conf"), 0600) == 0);
+	CHECK_INT(install_adopt(a, &p, &why), RC_INVALID);
+	CHECK(is_as_before());
+	/* roots, and no pair that they have to do with */
+	with_files();
+	sandbox_pair(FAR_AWAY, &other, &key);
+	p.chain_path = sandbox_path("etc/roots.pem");
+	sandbox_put("etc/roots.pem", other);
+	CHECK_INT(install_adopt(a, &p, &why), RC_INVALID);
+	CHECK_STR(sandbox_get("etc/roots.pem"), other);
+	direct();
+	p.chain_path = sandbox_path("roots.pem");
+	sandbox_put("roots.pem", other);
+	CHECK_INT(install_adopt(a, &p, &why), RC_INVALID);
+	CHECK_STR(sandbox_get("roots.pem"), other);
+}
+
+/* A combined file, named twice by way of a link. */
+static void
+one_file_by_two_paths_is_refused(void)
+{
+	const char *both;
+
+	with_files();
+	sandbox_pair(FAR_AWAY, &old_cert, &old_key);
+	both = arena_printf(a, "%s%s", old_cert, old_key);
+	sandbox_put("etc/both.pem", both);
+	CHECK(symlink("etc", sandbox_path("link")) == 0);
+	CHECK_INT(paths(sandbox_path("etc/both.pem"),
+		      sandbox_path("link/both.pem"), NULL),
+	    RC_OK);
+	CHECK_INT(install_adopt(a, &p, &why), RC_INVALID);
+	CHECK(strstr(why, "the same file"));
+	CHECK_STR(sandbox_get("etc/both.pem"), both);
+	CHECK(!sandbox_link("etc/both.pem"));
+	CHECK_INT(paths("/e/c", "/e/.certctl-orig-c", NULL), RC_INVALID);
+	CHECK_INT(paths("/e/.certctl-c", "/e/k", NULL), RC_INVALID);
+	CHECK_INT(paths("/e/c", "/e/k", "/e/.certctl-orig-k"), RC_INVALID);
 }
 
 CHECK_MAIN(CHECK_ROW(paths_of_a_direct_target), CHECK_ROW(paths_of_files),
@@ -637,4 +716,7 @@ CHECK_MAIN(CHECK_ROW(paths_of_a_direct_target), CHECK_ROW(paths_of_files),
     CHECK_ROW(names_flipped_by_a_lesser_user_harm_nothing),
     CHECK_ROW(adopt_that_was_cut_off_is_finished),
     CHECK_ROW(only_a_living_pair_is_usable),
-    CHECK_ROW(prune_keeps_what_is_needed))
+    CHECK_ROW(prune_keeps_what_is_needed),
+    CHECK_ROW(a_current_of_somebody_else_stays),
+    CHECK_ROW(a_chain_that_is_not_the_pairs_is_refused),
+    CHECK_ROW(one_file_by_two_paths_is_refused))
