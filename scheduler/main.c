@@ -256,12 +256,15 @@ check_retention(const struct cfg *c)
 static rc
 prepare(void *self, struct daemon *d)
 {
+	const struct bus_tls tls = part_bus_tls(d->cfg);
 	struct scheduler *s = self;
 	rc ret;
 
 	s->d = d;
 	rand_uuid(s->nonce);
 	ret = check_retention(d->cfg);
+	if (ret == RC_OK)
+		ret = bus_server_check(cfg_str(d->cfg, "bus_listen_url"), &tls);
 	if (ret == RC_OK)
 		ret = open_pools(s);
 	return ret;

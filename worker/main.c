@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/weak.h"
 #include "common/bus/bus.h"
 #include "common/daemon/daemon.h"
 #include "common/daemon/parts.h"
@@ -135,6 +136,17 @@ check_journal_dir(const char *path)
 	return RC_OK;
 }
 
+/* The CAs' keys rest on this one passphrase. */
+static rc
+check_passphrase(const char *text)
+{
+	if (weak_is_refused(text, strlen(text))) {
+		log_error("CONFIG", "CERTCTL_CA_ENCRYPTION_KEY: %s", WEAK_WHY);
+		return RC_INVALID;
+	}
+	return RC_OK;
+}
+
 static rc
 open_pools(struct worker *w)
 {
@@ -225,14 +237,19 @@ make_slots(struct worker *w)
 static rc
 prepare(void *self, struct daemon *d)
 {
+	const struct bus_tls tls = part_bus_tls(d->cfg);
 	struct worker *w = self;
 	rc ret;
 
 	w->d = d;
 	ret = check_journal_dir(cfg_str(d->cfg, "issuance_journal_dir"));
 	if (ret == RC_OK)
+		ret = check_passphrase(cfg_str(d->cfg, "ca_encryption_key"));
+	if (ret == RC_OK)
 		ret = sealer_new(cfg_str(d->cfg, "ca_encryption_key"),
 		    &w->sealer);
+	if (ret == RC_OK)
+		ret = bus_client_check(cfg_list(d->cfg, "bus_urls"), &tls);
 	if (ret == RC_OK)
 		ret = open_pools(w);
 	return ret;

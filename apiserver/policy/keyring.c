@@ -6,6 +6,7 @@
 
 #include "common/base/enc.h"
 #include "common/base/mem.h"
+#include "common/base/weak.h"
 #include "common/log/log.h"
 
 struct key {
@@ -20,39 +21,14 @@ struct keyring {
 	char token_hash[65]; /* "" for none */
 };
 
-enum {
-	LENGTH_MIN = 12,
-	LENGTH_GOOD = 24,
-	DIFFERENT_MIN = 6,
-};
-
-#define WEAK \
-	"it is too easy to guess: fewer than 12 characters, or few " \
-	"different ones; make one with: openssl rand -base64 32"
-
-/* Whether a key, or the token, may be used at all. */
-static bool
-is_strong(const char *key, size_t len)
-{
-	bool seen[256] = {false};
-	size_t different = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		if (!seen[(unsigned char)key[i]])
-			different++;
-		seen[(unsigned char)key[i]] = true;
-	}
-	return len >= LENGTH_MIN && different >= DIFFERENT_MIN;
-}
-
 static void
 warn_if_short(const char *what, size_t len)
 {
-	if (len < LENGTH_GOOD)
+	if (weak_is_short(len))
 		log_warn("AUTH-WEAK",
-		    "%s has fewer than %d characters; make a longer one with: "
-		    "openssl rand -base64 32",
-		    what, LENGTH_GOOD);
+		    "%s has fewer than %d characters; make a longer one "
+		    "with: " WEAK_REMEDY,
+		    what, WEAK_LENGTH_GOOD);
 }
 
 /* NULL, or what is wrong. */
@@ -83,8 +59,8 @@ add_key(struct keyring *k, const char *name, size_t name_len, const char *key,
 		return "the name must be 1 to 64 of A-Z a-z 0-9 _ -";
 	if (key_len == 0)
 		return "the key is empty";
-	if (!is_strong(key, key_len))
-		return WEAK;
+	if (weak_is_refused(key, key_len))
+		return WEAK_WHY;
 	memcpy(made.name, name, name_len);
 	enc_sha256_hex(key, key_len, made.hash);
 	why = check_new(k, &made);
@@ -136,8 +112,8 @@ keyring_new(const char *const *named, const char *const *secrets,
 			log_error("AUTH-KEYS",
 			    "CERTCTL_AUTH_SECRET, entry %zu: %s", i + 1, why);
 	}
-	if (!why && token && *token && !is_strong(token, strlen(token))) {
-		why = WEAK;
+	if (!why && token && *token && weak_is_refused(token, strlen(token))) {
+		why = WEAK_WHY;
 		log_error("AUTH-KEYS", "CERTCTL_AGENT_BOOTSTRAP_TOKEN: %s",
 		    why);
 	}

@@ -26,6 +26,15 @@ struct bus_tls { /* all NULL on ipc:// and loopback tcp:// */
 	const char *key_file;
 };
 
+/* --- before the start --- */
+
+/* What bus_server_new and bus_client_new would refuse of addresses and TLS
+ * files, without listening or dialling.  RC_INVALID, RC_NOT_IMPLEMENTED (no
+ * TLS in this nng): logged.  An address that is taken is not found. */
+rc bus_server_check(const char *url, const struct bus_tls *tls) MUST_CHECK;
+rc bus_client_check(const char *const *urls,
+    const struct bus_tls *tls) MUST_CHECK;
+
 /* --- the scheduler's side --- */
 struct bus_server; /* defined in server.c */
 

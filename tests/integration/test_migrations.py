@@ -155,7 +155,7 @@ def test_programs_refuse_an_old_schema(server, database, what):
     env = clean_env() | {
         "CERTCTL_DATABASE_URL": url, "CERTCTL_SERVER_PORT": "1", "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP,
         "CERTCTL_BUS_URLS": f"ipc://{server.dir}/bus/none", "CERTCTL_BUS_LISTEN_URL": f"ipc://{server.dir}/bus/none",
-        "CERTCTL_CA_ENCRYPTION_KEY": "x" * 40, "CERTCTL_ISSUANCE_JOURNAL_DIR": str(server.dir / "journal"),
+        "CERTCTL_CA_ENCRYPTION_KEY": "0123456789abcdef" * 2, "CERTCTL_ISSUANCE_JOURNAL_DIR": str(server.dir / "journal"),
         "CERTCTL_SERVER_TLS_CERT_PATH": str(server.dir / "tls" / "api.pem"),
         "CERTCTL_SERVER_TLS_KEY_PATH": str(server.dir / "tls" / "api.key"),
         "CERTCTL_API_KEYS_NAMED": f"admin:{API_KEY}:admin"}
