@@ -534,6 +534,8 @@ install_back(struct arena *a, const struct install_paths *p,
 	rc ret;
 
 	ret = spots_open(a, p, &s, out_why);
+	if (ret == RC_NOT_FOUND && is_first)
+		return RC_OK; /* nothing can have been put there */
 	if (ret != RC_OK)
 		return ret;
 	if (!is_first)

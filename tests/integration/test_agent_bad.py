@@ -140,6 +140,7 @@ def test_odd_target_configuration(plane, site, unique, config, words):
     deployment = wait_for(lambda: plane.value("SELECT id FROM jobs WHERE target_id = %s", target), 10, "a deployment")
     status, error = plane.wait_job(deployment)
     assert status == "Failed" and words in error
+    assert "swapping back" not in error  # nothing was changed
 
 
 # --- what the host allows ---

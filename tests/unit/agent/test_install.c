@@ -406,6 +406,11 @@ a_first_pair_is_taken_away_whole(void)
 	CHECK(!sandbox_has("etc/site.crt"));
 	CHECK(!sandbox_has("etc/site.key"));
 	CHECK(!sandbox_has("etc/.certctl-site.crt/current"));
+	/* where there is no directory, there is nothing to take away */
+	CHECK_INT(paths(sandbox_path("no/c"), sandbox_path("no/k"), NULL),
+	    RC_OK);
+	CHECK_INT(install_back(a, &p, "", &why), RC_OK);
+	CHECK_INT(install_back(a, &p, "v/one", &why), RC_NOT_FOUND);
 }
 
 static void
