@@ -71,7 +71,9 @@ void cfg_print(const struct cfg *c);
  * The command line every daemon shares: --help, --version, --check-config,
  * --print-config.  Returns true when the process is to end now with
  * *out_exit; otherwise *out_cfg is loaded, and *out_is_check says that it is
- * to be checked and no more.  extra_help is appended to --help.
+ * to be checked and no more.  --check-config also names on standard error
+ * every variable CERTCTL_... that no key reads.  extra_help is appended to
+ * --help.
  */
 bool cfg_main(int argc, char **argv, const char *program, const char *purpose,
     const struct cfg_key *keys, size_t n, const char *extra_help,

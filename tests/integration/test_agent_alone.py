@@ -125,6 +125,16 @@ def test_check_config_makes_nothing(fleet, check):
     assert not (fleet.dir / "state").exists()
 
 
+@pytest.mark.parametrize("program", ["apiserver", "scheduler", "worker", "agent"])
+def test_check_config_names_what_nobody_reads(program):
+    env = clean_env() | {"CERTCTL_TYPO": "1", "CERTCTL_LOG_LEVEL": "info", "CERTCTL_LOG_LEVEL_FILE": "/f", "CERTCTL_API_KEY_FILES": "/f"}
+    done = subprocess.run([BUILD / program / f"certctl-{program}", "--check-config"], text=True, capture_output=True, timeout=20,
+                          check=False, env=env)
+    named = [line for line in done.stderr.splitlines() if "means nothing" in line]
+    assert sorted(named) == [f"configuration: CERTCTL_{name} means nothing to certctl-{program}"
+                             for name in ("API_KEY_FILES", "LOG_LEVEL_FILE", "TYPO")]
+
+
 @pytest.mark.parametrize("env, words", [
     ({"CERTCTL_SERVER_URL": "http://localhost"}, "https://"),
     ({"CERTCTL_AGENT_TARGET_DIRS": "etc"}, "CERTCTL_AGENT_TARGET_DIRS"),

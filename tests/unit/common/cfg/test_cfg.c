@@ -325,6 +325,29 @@ test_main_options(void)
 }
 
 static void
+test_check_names_unread_variables(void)
+{
+	clear();
+	(void)setenv("CERTCTL_TYPO", "s3cret", 1);
+	(void)setenv("TEST_KEY_FILE", "/dev/null", 1);
+	run_main("--check-config", stderr);
+	CHECK(ended && code_out == 1); /* the file is no secret */
+	CHECK(
+	    strstr(said,
+		"configuration: CERTCTL_TYPO means nothing to prog\n") != NULL);
+	(void)unsetenv("TEST_KEY_FILE");
+	run_main("--check-config", stderr);
+	CHECK(!ended && is_check);
+	cfg_free(cfg);
+	CHECK_STR(said, "configuration: CERTCTL_TYPO means nothing to prog\n");
+	(void)unsetenv("CERTCTL_TYPO");
+	run_main("--check-config", stderr);
+	CHECK(!ended && is_check);
+	cfg_free(cfg);
+	CHECK_STR(said, "");
+}
+
+static void
 test_main_goes_on(void)
 {
 	clear();
@@ -341,4 +364,5 @@ test_main_goes_on(void)
 CHECK_MAIN(CHECK_ROW(test_defaults), CHECK_ROW(test_values),
     CHECK_ROW(test_refused), CHECK_ROW(test_all_mistakes),
     CHECK_ROW(test_secret_file), CHECK_ROW(test_print),
-    CHECK_ROW(test_main_options), CHECK_ROW(test_main_goes_on))
+    CHECK_ROW(test_main_options), CHECK_ROW(test_check_names_unread_variables),
+    CHECK_ROW(test_main_goes_on))
