@@ -4,7 +4,7 @@
  * fetch, stage, journal, switch, test, reload, prove, report, clear.  A crash
  * before the journal leaves nothing but a staged directory; after it, the
  * next start goes on at the configuration test.  A failure swaps back and
- * reloads (deploy_back.c), but never to an expired pair.
+ * reloads (deploy_back.c), but never to an expired or revoked pair.
  */
 #include <errno.h>
 #include <string.h>
@@ -208,9 +208,29 @@ find_previous(struct op *op, struct work *w, struct deploy *d,
 	return RC_OK;
 }
 
+/* The journal keeps it, for a resumed install asks the server nothing.  A
+ * server that does not list revoked pairs leaves it open. */
+static void
+note_revoked(struct op *op, struct deploy *d, const struct cJSON *revoked)
+{
+	const struct cJSON *one;
+	const char *fp;
+
+	IGNORE_RESULT(
+	    install_is_usable(op_arena(op), &d->paths, d->j.previous, &fp));
+	d->j.is_previous_revoked = false;
+	cJSON_ArrayForEach(one, revoked)
+	{
+		if (fp[0] && cJSON_IsString(one) &&
+		    strcmp(one->valuestring, fp) == 0)
+			d->j.is_previous_revoked = true;
+	}
+}
+
 static rc
 stage_and_switch(struct op *op, struct work *w, struct deploy *d,
-    const char *pem, const struct secret *key_pem, const char **out_why)
+    const char *pem, const struct secret *key_pem, const struct cJSON *revoked,
+    const char **out_why)
 {
 	struct arena *a = op_arena(op);
 	const char *target = arena_printf(a, "v/%s", d->j.version);
@@ -231,6 +251,7 @@ stage_and_switch(struct op *op, struct work *w, struct deploy *d,
 		ret = find_previous(op, w, d, target, out_why);
 	if (ret != RC_OK)
 		return ret;
+	note_revoked(op, d, revoked);
 	ret = install_journal_write(w->agent, &d->j);
 	if (ret != RC_OK) {
 		*out_why = op_printf(op, "cannot write the install journal: %s",
@@ -289,7 +310,8 @@ deploy_fetched(struct op *op)
 					     d->j.version));
 	ret = check_pair(op, d, pem, key_pem, &why);
 	if (ret == RC_OK) {
-		ret = stage_and_switch(op, w, d, pem, key_pem, &why);
+		ret = stage_and_switch(op, w, d, pem, key_pem,
+		    json_get(reply->json, "revoked_fingerprints"), &why);
 		if (ret != RC_OK)
 			why = undo(op, d, why);
 	}

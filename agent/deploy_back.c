@@ -53,6 +53,8 @@ may_go_back(struct op *op, struct deploy *d)
 	bool is_usable = install_is_usable(op_arena(op), &d->paths, previous,
 	    &d->back_fingerprint);
 
+	if (d->j.is_previous_revoked)
+		return false;
 	if (d->is_loaded)
 		return is_usable;
 	return is_usable || previous[0] == '\0' || install_is_adopted(previous);
@@ -70,9 +72,9 @@ deploy_swap_back(struct op *op, const char *why)
 	if (!may_go_back(op, d)) {
 		install_settle(op_arena(op), &d->paths);
 		d->failure = op_printf(op,
-		    "%s; the pair before it is missing "
-		    "or expired, so the new one stays",
-		    why);
+		    "%s; the pair before it is %s, so the new one stays", why,
+		    d->j.is_previous_revoked ? "revoked"
+					     : "missing or expired");
 		return deploy_failed(op, d->failure);
 	}
 	if (install_back(op_arena(op), &d->paths, d->j.previous, &how) !=

@@ -49,6 +49,7 @@ install_journal_write(struct agent *a, const struct install_journal *j)
 	json_w_kv(&w, "version", j->version);
 	json_w_kv(&w, "fingerprint", j->fingerprint);
 	json_w_kv(&w, "previous", j->previous);
+	json_w_kv_bool(&w, "previous_revoked", j->is_previous_revoked);
 	json_w_kv_raw(&w, "config", j->config);
 	json_w_close(&w, '}');
 	ret = buf_ok(&b)
@@ -101,6 +102,11 @@ install_journal_read(struct agent *a, struct arena *arena, const char *target,
 	    json_str(o, "version", 128, &j.version) != RC_OK ||
 	    json_str(o, "fingerprint", 64, &j.fingerprint) != RC_OK ||
 	    json_str(o, "previous", 255, &j.previous) != RC_OK || !config)
+		return RC_INVALID;
+	/* Absent in a journal of an agent that did not know of it. */
+	j.is_previous_revoked = false;
+	ret = json_bool(o, "previous_revoked", &j.is_previous_revoked);
+	if (ret != RC_OK && ret != RC_NOT_FOUND)
 		return RC_INVALID;
 	j.config = json_text(arena, config);
 	*out = j;

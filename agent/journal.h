@@ -7,14 +7,17 @@
 #ifndef AGENT_JOURNAL_H
 #define AGENT_JOURNAL_H
 
+#include <stdbool.h>
+
 #include "agent/agent.h"
 #include "common/base/arena.h"
 
 struct install_journal {
 	const char *job, *certificate, *target, *type, *common_name;
 	const char *version, *fingerprint;
-	const char *previous; /* what T/current named: "v/x", or "" */
-	const char *config;   /* the target's configuration, JSON text */
+	const char *previous;     /* what T/current named: "v/x", or "" */
+	bool is_previous_revoked; /* as the server said at the pickup */
+	const char *config;       /* the target's configuration, JSON text */
 };
 
 rc install_journal_write(struct agent *a,

@@ -142,6 +142,14 @@ WHERE $3::text IS NULL AND v.certificate_id = $2 AND v.key_holder = $1
 ORDER BY v.id DESC LIMIT 1)
 LIMIT 1;
 
+-- What of certificate $1 must not be served again: revoked and not expired.
+-- name: agent_pickup_revoked :many
+SELECT v.fingerprint_sha256
+FROM certificate_versions v
+JOIN certificate_revocations r ON r.issuer_id = v.issuer_id AND r.serial_number = v.serial_number
+WHERE v.certificate_id = $1 AND v.not_after > engine_now()
+ORDER BY v.id DESC LIMIT 100;
+
 -- name: job_report :one
 SELECT r.outcome, r.status, r.certificate_id FROM job_report($1, $2, $3, $4, $5, $6) AS r;
 

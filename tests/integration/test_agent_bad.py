@@ -83,6 +83,35 @@ def test_ignored_reload_is_found_out(plane, site):
     assert deploy(site) != before
 
 
+def revoke_deployed(plane):
+    """As a revocation would while a renewal is under way."""
+    plane.query("INSERT INTO certificate_revocations (id, certificate_id, serial_number, revoked_by, issuer_id) "
+                "SELECT 'rev-' || v.id, v.certificate_id, v.serial_number, 'test', v.issuer_id FROM certificate_versions v "
+                "JOIN certificate_target_mappings m ON m.deployed_version_id = v.id WHERE m.certificate_id = 'demo'")
+
+
+@pytest.mark.parametrize("which", ["configuration test", "handshake"])
+def test_revoked_pair_does_not_come_back(plane, site, which):
+    before, link = site.serial(), os.readlink(site.directory / "current")
+    revoke_deployed(plane)
+    conf = plane.dir / "nginx-demo" / "nginx.conf"
+    good = conf.read_text()
+    config = plane.api.need("GET", "/api/v1/targets/tgt-demo")["config"]
+    if which == "handshake":
+        plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config | {"reload_command": ["true"]}})
+    else:
+        conf.write_text(good + "no_such_directive on;\n")
+    try:
+        error = fail_deployment(site)
+    finally:
+        conf.write_text(good)
+        plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config})
+    assert "the pair before it is revoked, so the new one stays" in error
+    assert os.readlink(site.directory / "current") != link
+    assert not list((plane.dir / "agent-1" / "journal").iterdir())
+    assert deploy(site) != before
+
+
 @pytest.mark.parametrize("command, words", [
     (["false"], "ended with status 1"),
     (["sh", "-c", "echo broken for a reason; kill -9 $$"], "broken for a reason"),

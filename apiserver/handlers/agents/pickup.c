@@ -14,6 +14,7 @@ agent_pickup_start(struct op *op)
 	    req_query(op, "job")};
 	const struct db_stmt stmts[] = {
 	    {Q_AGENT_STATE, 1, &id},
+	    {Q_AGENT_PICKUP_REVOKED, 1, &params[1]},
 	    {Q_AGENT_PICKUP, ARRAY_LEN(params), params},
 	};
 
@@ -24,6 +25,8 @@ static enum op_next
 pickup_done(struct op *op)
 {
 	const struct db_result *state = op_result(op, 0);
+	const struct db_result *revoked = op_result(op, 1);
+	int col;
 	struct json_w *w;
 
 	if (db_nrows(state) == 0)
@@ -40,6 +43,12 @@ pickup_done(struct op *op)
 	json_w_kv(w, "serial_number", op_text(op, 0, "serial_number"));
 	json_w_kv(w, "fingerprint_sha256",
 	    op_text(op, 0, "fingerprint_sha256"));
+	json_w_key(w, "revoked_fingerprints");
+	json_w_open(w, '[');
+	col = db_col(revoked, "fingerprint_sha256");
+	for (size_t i = 0; i < db_nrows(revoked); i++)
+		json_w_str(w, db_text(revoked, i, col));
+	json_w_close(w, ']');
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/files.h"
 #include "tests/unit/agent/sandbox.h"
 #include "tests/unit/check.h"
 
@@ -52,6 +53,37 @@ what_was_written_is_read(void)
 	CHECK_STR(j.fingerprint, sample.fingerprint);
 	CHECK_STR(j.previous, sample.previous);
 	CHECK_STR(j.config, sample.config);
+}
+
+static void
+revoked_is_remembered_and_absent_is_unknown(void)
+{
+	static const char old[] =
+	    "{\"job\":\"j\",\"certificate\":\"c\",\"target\":\"tgt-1\","
+	    "\"type\":\"NGINX\",\"common_name\":\"a\",\"version\":\"v\","
+	    "\"fingerprint\":\"ab\",\"previous\":\"v/x\",\"config\":{}}";
+	static const char bad[] =
+	    "{\"job\":\"j\",\"certificate\":\"c\",\"target\":\"tgt-1\","
+	    "\"type\":\"NGINX\",\"common_name\":\"a\",\"version\":\"v\","
+	    "\"fingerprint\":\"ab\",\"previous\":\"v/x\",\"config\":{},"
+	    "\"previous_revoked\":\"no\"}";
+	struct install_journal j = sample;
+
+	begin();
+	j.is_previous_revoked = true;
+	CHECK_INT(install_journal_write(&agent, &j), RC_OK);
+	j.is_previous_revoked = false;
+	CHECK_INT(install_journal_read(&agent, a, "tgt-1", &j), RC_OK);
+	CHECK(j.is_previous_revoked);
+	CHECK_INT(files_write(agent.journal_dir_fd, "tgt-1.json", old,
+		      sizeof(old) - 1, 0600),
+	    RC_OK);
+	CHECK_INT(install_journal_read(&agent, a, "tgt-1", &j), RC_OK);
+	CHECK(!j.is_previous_revoked);
+	CHECK_INT(files_write(agent.journal_dir_fd, "tgt-1.json", bad,
+		      sizeof(bad) - 1, 0600),
+	    RC_OK);
+	CHECK_INT(install_journal_read(&agent, a, "tgt-1", &j), RC_INVALID);
 }
 
 static void
@@ -172,7 +204,8 @@ all_open_ones_are_listed(void)
 }
 
 CHECK_MAIN(CHECK_ROW(what_was_written_is_read),
-    CHECK_ROW(a_first_install_has_no_previous), CHECK_ROW(cleared_is_gone),
+    CHECK_ROW(revoked_is_remembered_and_absent_is_unknown),
+    CHECK_ROW(cleared_is_gone), CHECK_ROW(a_first_install_has_no_previous),
     CHECK_ROW(broken_ones_are_invalid), CHECK_ROW(odd_targets_make_no_file),
     CHECK_ROW(a_full_disk_keeps_the_old_one),
     CHECK_ROW(all_open_ones_are_listed))
