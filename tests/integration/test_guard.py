@@ -39,9 +39,15 @@ def owner_of(directory):
     return None
 
 
+def heed_signals():
+    """What a shell starts in the background ignores SIGINT, under nohup SIGHUP, and so does what that starts."""
+    for signo in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(signo, signal.SIG_DFL)
+
+
 def start(argv, **env):
     return subprocess.Popen([str(a) for a in argv], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL, start_new_session=True,
+                            stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=heed_signals,
                             env=os.environ | {"BUILD_DIR": str(BUILD), "PYTHONDONTWRITEBYTECODE": "1"} | env)
 
 
