@@ -9,36 +9,85 @@ rows).  Other comment lines inside are kept out of the text.
 call.  One with filters that may be absent must be: after five calls PostgreSQL
 may keep a plan for all values, which serves `$1 IS NULL` by searching the whole
 table, also when $1 is an id.
+
+A block `-- noun: team` stands for the six statements of a plain noun;
+sqlnoun.py says what is in it.
 """
 import re
 import sys
+
+import sqlnoun
 
 NAME = re.compile(r"^--\s*name:\s*([a-z][a-z0-9_]*)\s+:(one|many|exec)( fresh)?\s*$")
 OPTIONAL = re.compile(r"\$\d+(::\w+)? IS NULL OR\b")
 
 
-def read(paths):
-    statements = []
-    seen = {}
-    for path in paths:
-        current = None
+class Reader:
+    """Collects the statements of all files, written or made of a noun."""
+
+    def __init__(self):
+        self.statements = []
+        self.seen = {}
+        self.current = None  # the statement whose lines are being read
+        self.noun = None     # the noun whose description is being read
+
+    def open(self, name, kind, is_fresh, at, lines):
+        if name in self.seen:
+            sys.exit(f"{at}: {name} is also in {self.seen[name]}")
+        self.seen[name] = at
+        self.statements.append({"name": name, "kind": kind, "fresh": is_fresh, "lines": lines, "at": at})
+        return self.statements[-1]
+
+    def end_noun(self):
+        if self.noun:
+            self.noun.check()
+            for name, kind, is_fresh, text in self.noun.statements():
+                self.open(name, kind, is_fresh, self.noun.at, text.split("\n"))
+        self.noun = None
+
+    def line(self, line, at):
+        name, noun = NAME.match(line), sqlnoun.NOUN.match(line)
+        is_comment = line.lstrip().startswith("--")
+        if self.noun and (name or noun or not is_comment):
+            self.end_noun()
+        if name:
+            self.current = self.open(name.group(1), name.group(2), bool(name.group(3)), at, [])
+        elif noun:
+            self.current, self.noun = None, sqlnoun.Noun(noun.group(1), at)
+        elif self.noun:
+            self.noun.add(line, at)
+        elif line.startswith(("-- name:", "-- noun:")):
+            sys.exit(f"{at}: this names no statement and no noun")
+        elif is_comment:
+            return
+        elif self.current is not None:
+            self.current["lines"].append(line.rstrip())
+        elif line.strip():
+            sys.exit(f"{at}: text outside of a statement")
+
+    def file(self, path):
+        self.current = None
+        nouns = []
         with open(path, encoding="utf-8") as f:
             for number, line in enumerate(f, 1):
-                m = NAME.match(line)
-                if m:
-                    name = m.group(1)
-                    if name in seen:
-                        sys.exit(f"{path}:{number}: {name} is also in {seen[name]}")
-                    seen[name] = f"{path}:{number}"
-                    current = {"name": name, "kind": m.group(2), "fresh": bool(m.group(3)), "lines": [], "at": seen[name]}
-                    statements.append(current)
-                elif line.lstrip().startswith("--"):
-                    continue
-                elif current is not None:
-                    current["lines"].append(line.rstrip())
-                elif line.strip():
-                    sys.exit(f"{path}:{number}: text before the first -- name: line")
-    return statements
+                self.line(line, f"{path}:{number}")
+                if self.noun and self.noun not in nouns:
+                    nouns.append(self.noun)
+        self.end_noun()
+        for noun in nouns:
+            for verb in noun.written:
+                if not self.seen.get(f"{noun.name}_{verb}", "").startswith(path + ":"):
+                    sys.exit(f"{noun.at}: {noun.name}_{verb} is said to be written here, and is not")
+
+
+def read(paths):
+    reader = Reader()
+    try:
+        for path in paths:
+            reader.file(path)
+    except sqlnoun.Bad as bad:
+        sys.exit(str(bad))
+    return reader.statements
 
 
 def c_string(text):

@@ -1,0 +1,154 @@
+"""What tools/sqlgen.py makes of a noun, and which descriptions it refuses, with the line.
+
+    test_sqlgen.py PATH_OF_SQLGEN
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SQLGEN = os.path.abspath(sys.argv.pop(1))
+
+NOUN = """\
+-- noun: box
+--   table: boxes b
+--   id: id_new('box')
+--   column: name text create update
+--   column: size int create update nullable
+--   column: config json update masked
+--   column: seen_at time
+--   on create: config
+--     '{}'
+--   filter: name contains
+--   filter: size is
+--   held by: things.box_id
+--   audit: config
+"""
+
+GOLDEN = {
+    "box_list": (4, True, """
+        SELECT b.id, b.name, b.size, b.config, b.seen_at AT TIME ZONE 'UTC' AS seen_at FROM boxes b
+        WHERE ($3::text IS NULL OR strpos(lower(b.name), lower($3)) > 0) AND ($4::text IS NULL OR b.size = $4)
+        ORDER BY b.name, b.id LIMIT $1::bigint OFFSET $2::bigint"""),
+    "box_total": (2, True, """
+        SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
+        SELECT 1 FROM boxes b
+        WHERE ($1::text IS NULL OR strpos(lower(b.name), lower($1)) > 0) AND ($2::text IS NULL OR b.size = $2)
+        LIMIT 10001) AS found) AS n"""),
+    "box_get": (1, False, """
+        SELECT b.id, b.name, b.size, b.config, b.seen_at AT TIME ZONE 'UTC' AS seen_at FROM boxes b WHERE b.id = $1"""),
+    "box_create": (3, False, """
+        WITH given AS (SELECT $1::jsonb AS j), made AS (
+        INSERT INTO boxes (id, name, size, config)
+        SELECT coalesce(g.j ->> 'id', id_new('box')), g.j ->> 'name', (g.j ->> 'size')::int, '{}' FROM given g
+        RETURNING id, name, size, config, seen_at ), audited AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+        SELECT $2, $3, 'create_box', 'box', m.id, jsonb_build_object('name', m.name), 'config' FROM made m )
+        SELECT m.id, m.name, m.size, m.config, m.seen_at AT TIME ZONE 'UTC' AS seen_at FROM made m"""),
+    "box_update": (4, False, """
+        WITH changed AS ( UPDATE boxes b SET name = coalesce($2::jsonb ->> 'name', b.name),
+        size = CASE WHEN $2::jsonb ? 'size' THEN ($2::jsonb ->> 'size')::int ELSE b.size END,
+        config = CASE WHEN $2::jsonb ? 'config' THEN (SELECT coalesce(jsonb_object_agg(n.key,
+        CASE WHEN n.value = '"********"' THEN coalesce(b.config -> n.key, n.value) ELSE n.value END), '{}')
+        FROM jsonb_each($2::jsonb -> 'config') AS n) ELSE b.config END,
+        updated_at = engine_now() WHERE b.id = $1 RETURNING b.id, b.name, b.size, b.config, b.seen_at ), audited AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+        SELECT $3, $4, 'update_box', 'box', m.id, jsonb_build_object('fields',
+        (SELECT coalesce(jsonb_agg(k), '[]') FROM jsonb_object_keys($2::jsonb) AS k)), 'config' FROM changed m )
+        SELECT m.id, m.name, m.size, m.config, m.seen_at AT TIME ZONE 'UTC' AS seen_at FROM changed m"""),
+    "box_delete": (3, False, """
+        WITH removed AS ( DELETE FROM boxes b WHERE b.id = $1
+        AND NOT EXISTS (SELECT 1 FROM things h WHERE h.box_id = $1) RETURNING b.id, b.name ), audited AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+        SELECT $2, $3, 'delete_box', 'box', m.id, jsonb_build_object('name', m.name), 'config' FROM removed m )
+        SELECT EXISTS (SELECT 1 FROM boxes b WHERE b.id = $1) AS was_there, EXISTS (SELECT 1 FROM removed) AS is_gone"""),
+}
+
+# A line of NOUN, what stands there instead, the line that the refusal names and a word of it.
+REFUSED = [
+    ("--   audit: config\n", "", 1, "audit is missing"),
+    ("--   table: boxes b\n", "", 1, "table is missing"),
+    ("--   table: boxes b", "--   table: boxes", 2, "table can't be"),
+    ("--   audit: config", "--   colour: red", 13, "no key is called 'colour'"),
+    ("--   audit: config", "--   audit: config\n--   audit: auth", 14, "stands twice"),
+    ("--   audit: config", "-- audit: config", 13, "neither"),
+    ("--   column: seen_at time", "--   column: seen_at date", 7, "column can't be"),
+    ("--   column: seen_at time", "--   column: size int", 7, "stands twice"),
+    ("--   column: seen_at time", "--   column: seen_at time update", 7, "can't be update"),
+    ("--   column: seen_at time", "--   column: seen_at text masked", 7, "can't be masked"),
+    ("--   column: seen_at time", "--   column: seen_at text nullable", 7, "can't be nullable"),
+    ("--   column: name text", "--   column: label text", 1, "name and others"),
+    ("--   filter: size is", "--   filter: weight is", 11, "which is no column"),
+    ("--   filter: size is", "--   filter: size above", 11, "filter can't be"),
+    ("--   held by: things.box_id", "--   held by: things", 12, "held by can't be"),
+    ("--   on create: config", "--   on create: size", 8, "takes the body's too"),
+    ("--   audit: config", "--   audit: config\n--   written: get", 1, "box_get is said to be written here"),
+    ("--   audit: config", "--   audit: config\n--   written: fetch", 14, "written can't be"),
+    ("--   audit: config\n", "--   audit: config\n\n-- name: box_get :one\nSELECT 1;\n", 15, "box_get is also in"),
+    ("--   audit: config\n", "--   audit: config\nSELECT 1;\n", 14, "text outside of a statement"),
+    ("-- noun: box", "-- noun: Box", 1, "names no statement and no noun"),
+]
+
+
+def squeezed(text):
+    return re.sub(r"\s+", " ", text).strip()
+
+
+class Sqlgen(unittest.TestCase):
+    def setUp(self):
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        self.path = os.path.join(made.name, "nouns.sql")
+        self.out_c, self.out_h = os.path.join(made.name, "out.c"), os.path.join(made.name, "out.h")
+
+    def run_on(self, text):
+        with open(self.path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return subprocess.run(["/usr/bin/python3", "-B", SQLGEN, self.out_c, self.out_h, self.path],
+                              capture_output=True, text=True, check=False)
+
+    def made(self):
+        """name: (parameters, is fresh, text) of the table that was made."""
+        with open(self.out_c, encoding="utf-8") as f:
+            source = f.read()
+        out = {}
+        for m in re.finditer(r'^\{ "(\w+)", (\d+), (\w+),\n((?:\t".*"\n?)+) \},$', source, re.M):
+            lines = re.findall(r'^\t"(.*)\\n"', m.group(4), re.M)
+            text = "\n".join(lines).replace('\\"', '"').replace("\\\\", "\\")
+            out[m.group(1)] = int(m.group(2)), m.group(3) == "true", squeezed(text)
+        return out
+
+    def test_golden(self):
+        run = self.run_on(NOUN)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        made = self.made()
+        self.assertEqual(list(made), list(GOLDEN))
+        for name, (nparams, is_fresh, text) in GOLDEN.items():
+            self.assertEqual(made[name], (nparams, is_fresh, squeezed(text)), name)
+
+    def test_written_by_hand(self):
+        run = self.run_on(NOUN + "--   written: get\n\n-- name: box_get :one\nSELECT 'mine' WHERE $1 = 'x';\n")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        made = self.made()
+        self.assertEqual(sorted(made), sorted(GOLDEN))
+        self.assertEqual(made["box_get"], (1, False, "SELECT 'mine' WHERE $1 = 'x'"))
+
+    def test_refused(self):
+        for old, new, line, why in REFUSED:
+            with self.subTest(new=new):
+                self.assertIn(old, NOUN)
+                run = self.run_on(NOUN.replace(old, new, 1))
+                self.assertEqual(run.returncode, 1, run.stderr)
+                self.assertTrue(run.stderr.startswith(f"{self.path}:{line}: "), run.stderr)
+                self.assertIn(why, run.stderr)
+                self.assertFalse(os.path.exists(self.out_c))
+
+    def test_more_of_nothing(self):
+        run = self.run_on("-- noun: box\n--     more\n")
+        self.assertEqual(run.returncode, 1, run.stderr)
+        self.assertTrue(run.stderr.startswith(f"{self.path}:2: "), run.stderr)
+
+
+unittest.main()
