@@ -669,6 +669,7 @@ a_chain_that_is_not_the_pairs_is_refused(void)
 	CHECK_INT(install_adopt(a, &p, &why), RC_INVALID);
 	CHECK_STR(sandbox_get("etc/roots.pem"), other);
 	direct();
+	sandbox_pair(FAR_AWAY, &other, &key);
 	p.chain_path = sandbox_path("roots.pem");
 	sandbox_put("roots.pem", other);
 	CHECK_INT(install_adopt(a, &p, &why), RC_INVALID);
