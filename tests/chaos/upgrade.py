@@ -109,7 +109,11 @@ class Upgrade:
         """It runs that program, and says that it calls those functions."""
         process = self.fleet.processes[name]
         kind = next(k for k, names in KINDS.items() if name in names)
-        if os.readlink(f"/proc/{process.pid}/exe") != str(release.program(process.argv[0])):
+        try:
+            program = os.readlink(f"/proc/{process.pid}/exe")
+        except OSError:  # it ended just now, and is started again
+            return False
+        if program != str(release.program(process.argv[0])):
             return False
         return kind == "agent" or self.fleet.value(f"SELECT code FROM {ROWS[kind]} WHERE pid = %s", process.pid) == release.code
 
