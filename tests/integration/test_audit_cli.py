@@ -12,6 +12,9 @@ import pytest
 import audit
 from fleet import ROOT, clean_env, duty_words, wait_for
 
+# Rows are written as fast as they can be while all of them are verified: with sanitizers most of a minute.
+LIMIT_S = 150
+
 WORDS = duty_words("audit_chain_verify")
 
 BLOCKS = 4
