@@ -40,6 +40,11 @@ def fail_deployment(site, seconds=30):
     return error
 
 
+def wait_for_journal_cleared(plane):
+    """The agent removes its note once the report is answered, so after the job has ended."""
+    wait_for(lambda: not list((plane.dir / "agent-1" / "journal").iterdir()), 10, "the install journal to be cleared")
+
+
 def deploy(site):
     """What is wanted and not deployed yet, now; its serial."""
     site.fleet.api.need("POST", f"/api/v1/certificates/{site.name}/deploy")
@@ -63,7 +68,7 @@ def test_failed_config_test_keeps_the_old(plane, site):
         conf.write_text(good)
     assert 'unknown directive "no_such_directive"' in error and "configuration test" in error
     assert site.serial() == before and os.readlink(site.directory / "current") == link
-    assert not list((plane.dir / "agent-1" / "journal").iterdir())
+    wait_for_journal_cleared(plane)
     assert plane.value("SELECT status FROM managed_certificates WHERE id = 'demo'") == "Active"
     assert deploy(site) != before
 
@@ -108,7 +113,7 @@ def test_revoked_pair_does_not_come_back(plane, site, which):
         plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config})
     assert "the pair before it is revoked, so the new one stays" in error
     assert os.readlink(site.directory / "current") != link
-    assert not list((plane.dir / "agent-1" / "journal").iterdir())
+    wait_for_journal_cleared(plane)
     assert deploy(site) != before
 
 
@@ -208,7 +213,7 @@ def test_what_the_host_does_not_allow(plane, site, unique, tmp_path, config, wor
     assert not mark.exists() and not list(tmp_path.iterdir()) and not list((plane.dir / name).iterdir())
     assert not os.path.exists("/etc/cron.d/odd") and not os.path.lexists("/etc/odd-chain.pem")
     assert (plane.dir / "agent-1" / "identity.json").read_bytes() == identity
-    assert not list((plane.dir / "agent-1" / "journal").iterdir())
+    wait_for_journal_cleared(plane)
 
 
 def test_programs_see_nothing_of_the_agent(plane, site):

@@ -87,7 +87,7 @@ def test_the_rows_say_what_happened(plane, site):
     assert [a for a in actions if a in ("renewal_job_created", "csr_submitted", "renewal_job_completed",
                                         "deployment_job_completed")][:4] == \
         ["renewal_job_created", "csr_submitted", "renewal_job_completed", "deployment_job_completed"]
-    assert not list((plane.dir / "agent-1" / "journal").iterdir())
+    wait_for(lambda: not list((plane.dir / "agent-1" / "journal").iterdir()), 10, "the install journal to be cleared")
 
 
 def test_the_journal_holds_the_serial(plane, site):
