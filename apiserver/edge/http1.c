@@ -3,10 +3,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "apiserver/edge/authority.h"
+
 enum {
 	LENGTH_DIGITS = 18, /* fits 64 bits */
-	HOST_MAX = 255,
-	PORT_DIGITS = 5,
 };
 
 /* What is left of a head.  It ends in CR LF, and no class of characters
@@ -15,6 +15,8 @@ struct reader {
 	char *p;
 	char *end;
 	struct http1_error *error;
+	struct authority authority; /* of an absolute target */
+	unsigned scheme_port;       /* of that; 0: the target is a path */
 };
 
 rc
@@ -47,12 +49,6 @@ static bool
 is_digit(char c)
 {
 	return c >= '0' && c <= '9';
-}
-
-static bool
-is_alnum(char c)
-{
-	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 /* --- where it ends --- */
@@ -90,55 +86,24 @@ http1_scan(struct http1_scan *s, const char *bytes, size_t len, size_t *out_len,
 
 /* --- the first line --- */
 
-/* Whether [p, end) is host or host:port, as it stands in a URI. */
-static bool
-is_authority(const char *p, const char *end)
-{
-	const char *host = p;
-	size_t digits = 0;
-
-	if (p < end && *p == '[') {
-		p++;
-		while (p < end && (is_alnum(*p) || *p == ':' || *p == '.'))
-			p++;
-		if (p == end || *p != ']' || p == host + 1)
-			return false;
-		p++;
-	} else {
-		while (p < end &&
-		       (is_alnum(*p) || *p == '.' || *p == '-' || *p == '_'))
-			p++;
-	}
-	if (p == host || p - host > HOST_MAX)
-		return false;
-	if (p == end)
-		return true;
-	if (*p++ != ':')
-		return false;
-	while (p < end && is_digit(*p)) {
-		p++;
-		digits++;
-	}
-	return p == end && digits <= PORT_DIGITS;
-}
-
-/* The origin form that an absolute one contains. */
+/* The origin form that an absolute one contains; scheme: "https://". */
 static rc
-strip_authority(struct reader *r, char *rest, struct http1_head *out)
+strip_authority(struct reader *r, char *target, const char *scheme,
+    unsigned port, struct http1_head *out)
 {
+	char *rest = target + strlen(scheme);
 	size_t len = strcspn(rest, "/?");
 
-	if (!is_authority(rest, rest + len))
+	/* One to the left, where the scheme was: then there is room for the
+	 * "/" that a target may leave away. */
+	memmove(rest - 1, rest, len);
+	if (!authority_read(rest - 1, len, &r->authority))
 		return http1_refuse(r->error, 400,
 		    "the request target names no valid host");
-	if (rest[len] == '\0') {
-		out->target = rest + len - 1;
-		*out->target = '/';
-		return RC_OK;
-	}
-	if (rest[len] == '?')
-		rest[--len] = '/'; /* the authority was looked at */
+	r->scheme_port = port;
 	out->target = rest + len;
+	if (*out->target != '/')
+		*--out->target = '/';
 	return RC_OK;
 }
 
@@ -161,9 +126,9 @@ read_target(struct reader *r, struct http1_head *out)
 	    (strcmp(target, "*") == 0 && strcmp(out->method, "OPTIONS") == 0))
 		return RC_OK;
 	if (strncasecmp(target, "https://", 8) == 0)
-		return strip_authority(r, target + 8, out);
+		return strip_authority(r, target, "https://", 443, out);
 	if (strncasecmp(target, "http://", 7) == 0)
-		return strip_authority(r, target + 7, out);
+		return strip_authority(r, target, "http://", 80, out);
 	return http1_refuse(r->error, 400, "the request target is no path");
 }
 
@@ -322,13 +287,20 @@ static rc
 check_host(struct reader *r, const struct known *k,
     const struct http1_head *out)
 {
-	const char *host = k->value[HOST];
+	const char *text = k->value[HOST];
+	struct authority host;
 
-	if (!host && out->is_1_0)
+	if (!text && out->is_1_0)
 		return RC_OK;
-	if (!host || !is_authority(host, host + strlen(host)))
+	if (!text || !authority_read(text, strlen(text), &host))
 		return http1_refuse(r->error, 400,
 		    "Host is missing or malformed");
+	/* RFC 9112 section 3.2.2 lets the target win; whoever sends two is
+	 * believed neither. */
+	if (r->scheme_port != 0 &&
+	    !authority_is_same(&r->authority, &host, r->scheme_port))
+		return http1_refuse(r->error, 400,
+		    "Host and the request target name different hosts");
 	return RC_OK;
 }
 
@@ -361,7 +333,7 @@ rc
 http1_parse(char *head, size_t len, struct http1_head *out,
     struct http1_error *out_error)
 {
-	struct reader r = {head, head + len, out_error};
+	struct reader r = {.p = head, .end = head + len, .error = out_error};
 	struct known known = {0};
 	rc ret;
 

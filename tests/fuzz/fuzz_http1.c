@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "apiserver/edge/authority.h"
 #include "apiserver/edge/http1.h"
 #include "apiserver/edge/http1_chunks.h"
 #include "common/base/buf.h"
@@ -89,14 +90,27 @@ check_body(const char *bytes, size_t size)
 	buf_fini(&split.body);
 }
 
+/* What is accepted as a host is read as one by the strictest there is. */
+static void
+check_host(const char *value)
+{
+	struct authority a;
+
+	if (!authority_read(value, strlen(value), &a) || a.port > 65535 ||
+	    a.len == 0 || strpbrk(value, " @/?#%,\\\""))
+		abort();
+}
+
 static void
 check_field(const struct http1_field *f, int *hosts, int *framings)
 {
 	if (!*f->name || strpbrk(f->name, " \t\r\n:") ||
 	    strpbrk(f->value, "\r\n") || *f->value == ' ' || *f->value == '\t')
 		abort();
-	if (strcasecmp(f->name, "Host") == 0)
+	if (strcasecmp(f->name, "Host") == 0) {
+		check_host(f->value);
 		(*hosts)++;
+	}
 	if (strcasecmp(f->name, "Content-Length") == 0 ||
 	    strcasecmp(f->name, "Transfer-Encoding") == 0)
 		(*framings)++;

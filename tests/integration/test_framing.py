@@ -90,6 +90,10 @@ HEADS = {
     "no Host": ("GET /health HTTP/1.1\r\n\r\n", 400),
     "two Hosts": ("GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
     "a Host that is none": ("GET /health HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+    "a Host with a port that is none": ("GET /health HTTP/1.1\r\nHost: a:99999\r\n\r\n", 400),
+    "a Host with a user": ("GET /health HTTP/1.1\r\nHost: u@a\r\n\r\n", 400),
+    "a Host that is a mistyped address": ("GET /health HTTP/1.1\r\nHost: 256.1.1.1\r\n\r\n", 400),
+    "a target of another host": ("GET https://a/health HTTP/1.1\r\nHost: b\r\n\r\n", 400),
     "HTTP/0.9": ("GET /health HTTP/0.9\r\n" + HOST + "\r\n", 505),
     "HTTP/1.2": ("GET /health HTTP/1.2\r\n" + HOST + "\r\n", 505),
     "HTTP/2.0": ("GET /health HTTP/2.0\r\n" + HOST + "\r\n", 505),
@@ -193,7 +197,8 @@ def test_http_1_0_is_answered_and_closed(stack):
 
 
 def test_targets_with_a_host(stack):
-    assert ask(stack, f"GET https://localhost:1/health HTTP/1.1\r\n{HOST}\r\n")[0] == 200
+    assert ask(stack, f"GET https://localhost:443/health HTTP/1.1\r\n{HOST}\r\n")[0] == 200
+    assert ask(stack, "GET https://[::1]:8443/health HTTP/1.1\r\nHost: [::1]:8443\r\n\r\n")[0] == 200
     assert ask(stack, f"GET https://localhost?x=/health HTTP/1.1\r\n{HOST}\r\n")[0] == 404
     assert ask(stack, f"GET https://user@localhost/health HTTP/1.1\r\n{HOST}\r\n")[0] == 400
 
