@@ -20,8 +20,6 @@
 #include "common/pki/key/key.h"
 
 #define BUSY_RETRY_MS 100
-#define PROOFS 2
-#define PROOF_PAUSE_MS 150
 #define RELOADS_MAX 3
 #define RELOAD_RETRY_MS 500
 
@@ -30,10 +28,11 @@ static op_step deploy_fetch;
 static op_step deploy_fetched;
 static op_step deploy_test;
 static op_step deploy_reload;
-static op_step deploy_prove;
-static op_step deploy_proved;
 static op_step deploy_tested;
 static op_step deploy_reloaded;
+static op_step deploy_show;
+static op_step deploy_proven;
+static op_step deploy_not_proven;
 
 /* What the server, or the journal of a cut-off install, says is to be done. */
 static rc
@@ -105,7 +104,6 @@ deploy_start(struct op *op)
 	rc ret;
 
 	d->seen = "";
-	d->prove_wait_ms = DEPLOY_PROVE_WAIT_MS;
 	ret = read_item(op, w, d, &why);
 	if (ret != RC_OK && w->is_resumed) {
 		log_error("JOURNAL-BAD",
@@ -183,33 +181,46 @@ check_pair(struct op *op, struct deploy *d, const char *pem,
 	return ret;
 }
 
-/* What to go back to when the new version does not serve. */
+/* An install of this target that did not end (it ran out of time, say) still
+ * has its journal.  What it put there was never proven: what it was to replace
+ * is what to go back to, and what was known of that stays known. */
+static void
+take_from_unfinished(struct op *op, struct work *w, struct deploy *d)
+{
+	struct install_journal old;
+
+	if (install_journal_read(w->agent, op_arena(op), w->target, &old) !=
+		RC_OK ||
+	    strcmp(old.config, d->j.config) != 0)
+		return;
+	if (strcmp(d->j.previous, op_printf(op, "v/%s", old.version)) == 0)
+		d->j.previous = old.previous;
+	if (strcmp(d->j.previous, old.previous) != 0)
+		return;
+	d->j.is_previous_revoked = old.is_previous_revoked;
+	d->j.is_loaded = old.is_loaded;
+}
+
+/* What to go back to when the new version does not serve.  Where the new one
+ * stands already, and no journal knows better, that is what stays. */
 static rc
 find_previous(struct op *op, struct work *w, struct deploy *d,
-    const char *target, const char **out_why)
+    const char **out_why)
 {
-	struct arena *a = op_arena(op);
-	struct install_journal old;
 	rc ret;
 
-	ret = install_current(a, &d->paths, &d->j.previous);
+	ret = install_current(op_arena(op), &d->paths, &d->j.previous);
 	if (ret != RC_OK) {
 		*out_why = op_printf(op, "cannot read %s/current: %s",
 		    d->paths.dir, strerror(errno));
 		return ret;
 	}
-	if (strcmp(d->j.previous, target) != 0)
-		return RC_OK;
-	/* Switched before.  An install that ran out of time still has its
-	 * journal; without one it is what is served, and stays. */
-	if (install_journal_read(w->agent, a, w->target, &old) == RC_OK &&
-	    strcmp(old.version, d->j.version) == 0)
-		d->j.previous = old.previous;
+	take_from_unfinished(op, w, d);
 	return RC_OK;
 }
 
 /* The journal keeps it, for a resumed install asks the server nothing.  A
- * server that does not list revoked pairs leaves it open. */
+ * server that does not list revoked pairs leaves it as it was known. */
 static void
 note_revoked(struct op *op, struct deploy *d, const struct cJSON *revoked)
 {
@@ -218,7 +229,6 @@ note_revoked(struct op *op, struct deploy *d, const struct cJSON *revoked)
 
 	IGNORE_RESULT(
 	    install_is_usable(op_arena(op), &d->paths, d->j.previous, &fp));
-	d->j.is_previous_revoked = false;
 	cJSON_ArrayForEach(one, revoked)
 	{
 		if (fp[0] && cJSON_IsString(one) &&
@@ -248,7 +258,7 @@ stage_and_switch(struct op *op, struct work *w, struct deploy *d,
 		ret = install_adopt(a, &d->paths, out_why);
 	fault_point("agent.install.staged");
 	if (ret == RC_OK)
-		ret = find_previous(op, w, d, target, out_why);
+		ret = find_previous(op, w, d, out_why);
 	if (ret != RC_OK)
 		return ret;
 	note_revoked(op, d, revoked);
@@ -262,22 +272,6 @@ stage_and_switch(struct op *op, struct work *w, struct deploy *d,
 	ret = install_switch(a, &d->paths, target, out_why);
 	fault_point("agent.install.switched");
 	return ret;
-}
-
-/* Nothing was tested yet: the paths show what they showed before. */
-static const char *
-undo(struct op *op, struct deploy *d, const char *why)
-{
-	const char *target = op_printf(op, "v/%s", d->j.version);
-	const char *previous = d->j.previous, *how = "";
-	struct arena *a = op_arena(op);
-
-	if (!previous && install_current(a, &d->paths, &previous) != RC_OK)
-		return why;
-	if (strcmp(previous, target) == 0 ||
-	    install_back(a, &d->paths, previous, &how) == RC_OK)
-		return why;
-	return op_printf(op, "%s; and swapping back failed: %s", why, how);
 }
 
 static enum op_next
@@ -313,7 +307,7 @@ deploy_fetched(struct op *op)
 		ret = stage_and_switch(op, w, d, pem, key_pem,
 		    json_get(reply->json, "revoked_fingerprints"), &why);
 		if (ret != RC_OK)
-			why = undo(op, d, why);
+			why = deploy_undo(op, why);
 	}
 	secret_free(key_pem);
 	if (ret != RC_OK)
@@ -335,7 +329,7 @@ deploy_test(struct op *op)
 	if (ret == RC_OK)
 		ret = install_switch(op_arena(op), &d->paths, target, &why);
 	if (ret != RC_OK)
-		return deploy_failed(op, undo(op, d, why));
+		return deploy_failed(op, deploy_undo(op, why));
 	if (!d->plan.test_argv[0])
 		return op_goto(op, deploy_reload);
 	return call_program(op, d->plan.test_argv, DEPLOY_PROGRAM_MS,
@@ -359,10 +353,22 @@ static enum op_next
 deploy_reload(struct op *op)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
+	struct work *w = agent_arg(op);
 
-	d->is_loaded = true;
+	/* Durable before it happens: after a crash the way back is to be
+	 * proven too. */
+	if (!d->j.is_loaded) {
+		d->j.is_loaded = true;
+		if (install_journal_write(w->agent, &d->j) != RC_OK) {
+			d->j.is_loaded = false;
+			return deploy_swap_back(op,
+			    op_printf(op,
+				"cannot write the install journal: %s",
+				strerror(errno)));
+		}
+	}
 	if (!d->plan.reload_argv[0])
-		return op_goto(op, deploy_prove);
+		return op_goto(op, deploy_show);
 	return call_program(op, d->plan.reload_argv, DEPLOY_PROGRAM_MS,
 	    deploy_reloaded);
 }
@@ -380,54 +386,38 @@ deploy_reloaded(struct op *op)
 		return op_sleep(op, RELOAD_RETRY_MS, deploy_reload);
 	if (why)
 		return deploy_swap_back(op, why);
-	return op_goto(op, deploy_prove);
+	return op_goto(op, deploy_show);
 }
 
 static enum op_next
-deploy_prove(struct op *op)
+deploy_show(struct op *op)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
-	struct work *w = agent_arg(op);
 
 	if (!d->plan.host)
 		return op_goto(op, deploy_report);
-	if (w->agent->is_retired || w->agent->is_stopping)
-		return op_done(op); /* the journal stays open */
-	op_extend(op, DEPLOY_STEP_LIMIT_MS);
-	d->probes++;
-	return call_handshake(op, d->plan.host, d->plan.port,
-	    deploy_server_name(op, d), cfg_int(w->agent->cfg, "verify_timeout"),
-	    deploy_proved);
+	return deploy_prove(op, d->j.fingerprint, deploy_proven,
+	    deploy_not_proven);
 }
 
-/* A reloading server answers with the old pair for a moment, and then for a
- * tenth of a second with either (nginx lets both generations of its workers
- * listen): it is proven by two handshakes with that time between them. */
 static enum op_next
-deploy_proved(struct op *op)
+deploy_proven(struct op *op)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+
+	d->seen = d->proof.seen;
+	fault_point("agent.install.proved");
+	d->delay_ms = 0;
+	return op_goto(op, deploy_verify);
+}
+
+static enum op_next
+deploy_not_proven(struct op *op)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
 	const struct call_probe *p = call_probe(op);
-	struct work *w = agent_arg(op);
 
-	if (p->code == RC_OK)
-		d->seen = arena_strdup(op_arena(op), p->fingerprint);
-	if (p->code == RC_OK && strcmp(d->seen, d->j.fingerprint) == 0) {
-		if (++d->proofs < PROOFS)
-			return op_sleep(op, PROOF_PAUSE_MS, deploy_prove);
-		fault_point("agent.install.proved");
-		d->delay_ms = 0;
-		return op_goto(op, deploy_verify);
-	}
-	d->proofs = 0;
-	if (d->probes < cfg_int(w->agent->cfg, "verify_attempts")) {
-		int64_t wait = d->prove_wait_ms;
-
-		d->prove_wait_ms = wait * 2 < DEPLOY_PROVE_WAIT_MAX_MS
-				       ? wait * 2
-				       : DEPLOY_PROVE_WAIT_MAX_MS;
-		return op_sleep(op, wait, deploy_prove);
-	}
+	d->seen = d->proof.seen;
 	d->is_proof_failure = true;
 	return deploy_swap_back(op,
 	    p->code == RC_OK

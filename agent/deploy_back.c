@@ -2,15 +2,14 @@
  * The way back of a deployment that failed: what was served before is put in
  * place again, reloaded, and proven by a handshake like the way forward.
  */
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "agent/deploy_int.h"
 #include "common/base/fault.h"
 
 static op_step deploy_swapped_back;
-static op_step deploy_back_prove;
-static op_step deploy_back_proved;
+static op_step deploy_back_proven;
+static op_step deploy_back_not_proven;
 
 const char *
 deploy_program_failure(struct op *op, const char *what, const char *const *argv)
@@ -28,22 +27,6 @@ deploy_program_failure(struct op *op, const char *what, const char *const *argv)
 	    o->exit_status, o->text);
 }
 
-const char *
-deploy_server_name(struct op *op, const struct deploy *d)
-{
-	const char *name =
-	    d->plan.server_name ? d->plan.server_name : d->j.common_name;
-	unsigned char address[16];
-
-	/* A wildcard is no host name, and an address is never asked for. */
-	if (strncmp(name, "*.", 2) == 0)
-		return op_printf(op, "www%s", name + 1);
-	if (name[0] == '\0' || inet_pton(AF_INET, name, address) == 1 ||
-	    inet_pton(AF_INET6, name, address) == 1)
-		return NULL;
-	return name;
-}
-
 /* Only to what is worth serving.  The operator's own files come back also
  * when they have expired, as long as nothing was reloaded. */
 static bool
@@ -55,9 +38,40 @@ may_go_back(struct op *op, struct deploy *d)
 
 	if (d->j.is_previous_revoked)
 		return false;
-	if (d->is_loaded)
+	if (d->j.is_loaded)
 		return is_usable;
 	return is_usable || previous[0] == '\0' || install_is_adopted(previous);
+}
+
+static const char *
+stay(struct op *op, struct deploy *d, const char *why)
+{
+	install_settle(op_arena(op), &d->paths);
+	return op_printf(op,
+	    "%s; the pair before it is %s, so the new one stays", why,
+	    d->j.is_previous_revoked ? "revoked" : "missing or expired");
+}
+
+const char *
+deploy_undo(struct op *op, const char *why)
+{
+	struct deploy *d = op_state(op, sizeof(*d));
+	const char *target = op_printf(op, "v/%s", d->j.version);
+	const char *back, *how = "";
+	struct arena *a = op_arena(op);
+
+	if (install_current(a, &d->paths, &back) != RC_OK)
+		return why;
+	if (strcmp(back, target) == 0) {
+		back = d->j.previous;
+		if (!back || strcmp(back, target) == 0)
+			return why; /* it stood there before */
+		if (!may_go_back(op, d))
+			return stay(op, d, why);
+	}
+	if (install_back(a, &d->paths, back, &how) == RC_OK)
+		return why;
+	return op_printf(op, "%s; and swapping back failed: %s", why, how);
 }
 
 enum op_next
@@ -70,11 +84,7 @@ deploy_swap_back(struct op *op, const char *why)
 	if (strcmp(d->j.previous, op_printf(op, "v/%s", d->j.version)) == 0)
 		return deploy_failed(op, why); /* it stood there before */
 	if (!may_go_back(op, d)) {
-		install_settle(op_arena(op), &d->paths);
-		d->failure = op_printf(op,
-		    "%s; the pair before it is %s, so the new one stays", why,
-		    d->j.is_previous_revoked ? "revoked"
-					     : "missing or expired");
+		d->failure = stay(op, d, why);
 		return deploy_failed(op, d->failure);
 	}
 	if (install_back(op_arena(op), &d->paths, d->j.previous, &how) !=
@@ -110,46 +120,26 @@ deploy_swapped_back(struct op *op)
 	if (why)
 		d->failure = op_printf(op, "%s; %s", d->failure, why);
 	/* Where the new pair was never loaded, what runs never changed. */
-	if (why || !d->is_loaded || !d->plan.host)
+	if (why || !d->j.is_loaded || !d->plan.host)
 		return deploy_failed(op, d->failure);
-	d->probes = 0;
-	d->prove_wait_ms = DEPLOY_PROVE_WAIT_MS;
-	return op_goto(op, deploy_back_prove);
+	return deploy_prove(op, d->back_fingerprint, deploy_back_proven,
+	    deploy_back_not_proven);
 }
 
 static enum op_next
-deploy_back_prove(struct op *op)
+deploy_back_proven(struct op *op)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
-	struct work *w = agent_arg(op);
 
-	if (w->agent->is_retired || w->agent->is_stopping)
-		return op_done(op); /* the journal stays open */
-	op_extend(op, DEPLOY_STEP_LIMIT_MS);
-	d->probes++;
-	return call_handshake(op, d->plan.host, d->plan.port,
-	    deploy_server_name(op, d), cfg_int(w->agent->cfg, "verify_timeout"),
-	    deploy_back_proved);
+	return deploy_failed(op, d->failure);
 }
 
 static enum op_next
-deploy_back_proved(struct op *op)
+deploy_back_not_proven(struct op *op)
 {
 	struct deploy *d = op_state(op, sizeof(*d));
 	const struct call_probe *p = call_probe(op);
-	struct work *w = agent_arg(op);
 
-	if (p->code == RC_OK &&
-	    strcmp(p->fingerprint, d->back_fingerprint) == 0)
-		return deploy_failed(op, d->failure);
-	if (d->probes < cfg_int(w->agent->cfg, "verify_attempts")) {
-		int64_t wait = d->prove_wait_ms;
-
-		d->prove_wait_ms *= 2;
-		if (d->prove_wait_ms > DEPLOY_PROVE_WAIT_MAX_MS)
-			d->prove_wait_ms = DEPLOY_PROVE_WAIT_MAX_MS;
-		return op_sleep(op, wait, deploy_back_prove);
-	}
 	d->failure = op_printf(op,
 	    "%s; swapped back, but %s:%d does not serve the pair before it "
 	    "either: %s",

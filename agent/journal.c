@@ -50,6 +50,7 @@ install_journal_write(struct agent *a, const struct install_journal *j)
 	json_w_kv(&w, "fingerprint", j->fingerprint);
 	json_w_kv(&w, "previous", j->previous);
 	json_w_kv_bool(&w, "previous_revoked", j->is_previous_revoked);
+	json_w_kv_bool(&w, "loaded", j->is_loaded);
 	json_w_kv_raw(&w, "config", j->config);
 	json_w_close(&w, '}');
 	ret = buf_ok(&b)
@@ -70,6 +71,17 @@ install_journal_clear(struct agent *a, const char *target)
 		    "cannot remove %s: %s; the install is "
 		    "checked again at the next start",
 		    name, strerror(errno));
+}
+
+/* Absent in a journal of an agent that did not know of it. */
+static rc
+read_mark(const struct cJSON *o, const char *name, bool *out)
+{
+	rc ret;
+
+	*out = false;
+	ret = json_bool(o, name, out);
+	return ret == RC_NOT_FOUND ? RC_OK : ret;
 }
 
 rc
@@ -103,10 +115,8 @@ install_journal_read(struct agent *a, struct arena *arena, const char *target,
 	    json_str(o, "fingerprint", 64, &j.fingerprint) != RC_OK ||
 	    json_str(o, "previous", 255, &j.previous) != RC_OK || !config)
 		return RC_INVALID;
-	/* Absent in a journal of an agent that did not know of it. */
-	j.is_previous_revoked = false;
-	ret = json_bool(o, "previous_revoked", &j.is_previous_revoked);
-	if (ret != RC_OK && ret != RC_NOT_FOUND)
+	if (read_mark(o, "previous_revoked", &j.is_previous_revoked) != RC_OK ||
+	    read_mark(o, "loaded", &j.is_loaded) != RC_OK)
 		return RC_INVALID;
 	j.config = json_text(arena, config);
 	*out = j;

@@ -17,6 +17,7 @@ struct install_journal {
 	const char *version, *fingerprint;
 	const char *previous;     /* what T/current named: "v/x", or "" */
 	bool is_previous_revoked; /* as the server said at the pickup */
+	bool is_loaded;           /* the server was told to load the new pair */
 	const char *config;       /* the target's configuration, JSON text */
 };
 

@@ -70,16 +70,16 @@ revoked_is_remembered_and_absent_is_unknown(void)
 	struct install_journal j = sample;
 
 	begin();
-	j.is_previous_revoked = true;
+	j.is_previous_revoked = j.is_loaded = true;
 	CHECK_INT(install_journal_write(&agent, &j), RC_OK);
-	j.is_previous_revoked = false;
+	j.is_previous_revoked = j.is_loaded = false;
 	CHECK_INT(install_journal_read(&agent, a, "tgt-1", &j), RC_OK);
-	CHECK(j.is_previous_revoked);
+	CHECK(j.is_previous_revoked && j.is_loaded);
 	CHECK_INT(files_write(agent.journal_dir_fd, "tgt-1.json", old,
 		      sizeof(old) - 1, 0600),
 	    RC_OK);
 	CHECK_INT(install_journal_read(&agent, a, "tgt-1", &j), RC_OK);
-	CHECK(!j.is_previous_revoked);
+	CHECK(!j.is_previous_revoked && !j.is_loaded);
 	CHECK_INT(files_write(agent.journal_dir_fd, "tgt-1.json", bad,
 		      sizeof(bad) - 1, 0600),
 	    RC_OK);
