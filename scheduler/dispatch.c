@@ -1,21 +1,14 @@
 #include "scheduler/dispatch.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/base/arena.h"
 #include "common/base/mem.h"
-#include "common/json/json.h"
 #include "common/log/log.h"
 #include "scheduler/dispatch_int.h"
 
-#include <cjson/cJSON.h>
-
-/* What the database's functions raise when the term is over. */
-#define SQLSTATE_TERM_OVER "CT001"
-
 static void on_tick(void *arg);
+static void turn(struct dispatch *d);
 
 struct dispatch *
 dispatch_new(const struct dispatch_opts *opts)
@@ -23,6 +16,7 @@ dispatch_new(const struct dispatch_opts *opts)
 	struct dispatch *d = mem_zalloc(sizeof(*d));
 
 	d->o = *opts;
+	d->turn = turn;
 	permits_init(&d->permits, opts->permits);
 	d->lanes = lanes_new(opts->batch);
 	workers_init(&d->workers);
@@ -68,63 +62,6 @@ dispatch_start(struct dispatch *d, uint64_t term)
 	timer_arm(d->tick, 0);
 }
 
-/* --- answers --- */
-
-static void
-send_reply(struct dispatch *d, uint64_t reply_to, struct buf *body)
-{
-	struct frame f = {
-	    .kind = FRAME_WORK_REPLY,
-	    .term = d->is_on ? d->term : 0,
-	    .body = buf_cstr(body),
-	    .body_len = body->len,
-	};
-
-	bus_server_reply(d->o.bus, reply_to, &f);
-}
-
-static void
-write_lease(struct json_w *w, int64_t lease_id, const struct lane *lane,
-    int64_t count)
-{
-	json_w_open(w, '{');
-	json_w_kv_int(w, "id", lease_id);
-	json_w_kv(w, "kind", lane_is_tasks(lane) ? "task" : "job");
-	json_w_kv_opt(w, "issuer_id", lane->issuer_id);
-	json_w_kv_int(w, "count", count);
-	json_w_close(w, '}');
-}
-
-static void
-reply(struct dispatch *d, uint64_t reply_to, int64_t lease_id,
-    const struct lane *lane, int64_t count)
-{
-	struct json_w w;
-	struct buf body;
-
-	buf_init(&body, FRAME_BODY_MAX);
-	json_w_init(&w, &body);
-	json_w_open(&w, '{');
-	json_w_key(&w, "leases");
-	json_w_open(&w, '[');
-	if (lease_id != 0)
-		write_lease(&w, lease_id, lane, count);
-	json_w_close(&w, ']');
-	json_w_kv_raw(&w, "revoked", "[]");
-	json_w_kv_bool(&w, "leader", d->is_on);
-	json_w_close(&w, '}');
-	send_reply(d, reply_to, &body);
-	buf_fini(&body);
-}
-
-void
-dispatch_answer(struct dispatch *d, struct worker *w, int64_t lease_id,
-    const struct lane *lane, int64_t count)
-{
-	reply(d, w->reply_to, lease_id, lane, count);
-	worker_answered(w, lease_id);
-}
-
 void
 dispatch_stop(struct dispatch *d)
 {
@@ -143,78 +80,13 @@ dispatch_stop(struct dispatch *d)
 	 * next leader frees what no worker lists in its first request. */
 	HASH_ITER (hh, d->workers.by_name, w, tmp) {
 		if (w->is_asking)
-			reply(d, w->reply_to, 0, NULL, 0);
+			dispatch_reply(d, w->reply_to, 0, NULL, 0);
 	}
 	workers_fini(&d->workers);
 	lanes_reset(d->lanes);
 }
 
-void
-dispatch_failed(struct dispatch *d, const char *what,
-    const struct db_outcome *o)
-{
-	int64_t now = loop_now_ms(d->o.loop);
-
-	if (strcmp(o->error.sqlstate, SQLSTATE_TERM_OVER) == 0) {
-		leader_distrust(d->o.leader, d->term, o->error.message);
-		return;
-	}
-	if (now - d->failure_logged_ms < DISPATCH_LOG_EVERY_MS)
-		return;
-	d->failure_logged_ms = now;
-	log_warn("DISPATCH-FAILED", "%s: %s %s %s, trying again", what,
-	    rc_name(o->code), o->error.sqlstate, o->error.message);
-}
-
 /* --- requests --- */
-
-static rc
-read_holding(struct arena *a, const struct cJSON *body,
-    struct worker_request *out)
-{
-	const struct cJSON *list = json_get(body, "holding"), *item;
-	int64_t *ids;
-	size_t n = 0;
-
-	if (!list)
-		return RC_OK;
-	if (!cJSON_IsArray(list) ||
-	    cJSON_GetArraySize(list) > WORKER_HOLDING_MAX)
-		return RC_INVALID;
-	ids = arena_alloc(a, WORKER_HOLDING_MAX * sizeof(ids[0]));
-	cJSON_ArrayForEach(item, list)
-	{
-		/* json_parse has refused what a double cannot hold. */
-		if (!cJSON_IsNumber(item) || item->valuedouble < 1 ||
-		    item->valuedouble > 9007199254740991.0)
-			return RC_INVALID;
-		ids[n++] = (int64_t)item->valuedouble;
-	}
-	out->holding = ids;
-	out->nholding = n;
-	return RC_OK;
-}
-
-static rc
-read_request(struct arena *a, const struct frame *f, struct worker_request *out)
-{
-	const struct cJSON *body;
-	const char *why;
-	int64_t room;
-	rc ret;
-
-	ret = json_parse(a, f->body, f->body_len, &body, &why);
-	if (ret != RC_OK)
-		return ret;
-	ret = json_str(body, "worker", WORKER_NAME_MAX, &out->incarnation);
-	if (ret != RC_OK || out->incarnation[0] == '\0')
-		return RC_INVALID;
-	ret = json_int(body, "room", 0, WORKER_ROOM_MAX, &room);
-	if (ret != RC_OK)
-		return ret;
-	out->room = (unsigned)room;
-	return read_holding(a, body, out);
-}
 
 static rc
 take_request(struct dispatch *d, struct arena *a, uint64_t reply_to,
@@ -228,7 +100,7 @@ take_request(struct dispatch *d, struct arena *a, uint64_t reply_to,
 	struct worker *w;
 	rc ret;
 
-	ret = read_request(a, f, &req);
+	ret = dispatch_read_request(a, f, &req);
 	if (ret != RC_OK)
 		return ret;
 	ret = workers_ask(&d->workers, &req, &w);
@@ -247,7 +119,7 @@ dispatch_on_request(struct dispatch *d, uint64_t reply_to, uint32_t pipe,
 
 	/* Also a leader that just woke up after a stop. */
 	if (!leader_check(d->o.leader) || !d->is_on) {
-		reply(d, reply_to, 0, NULL, 0);
+		dispatch_reply(d, reply_to, 0, NULL, 0);
 		return;
 	}
 	a = arena_new();
@@ -255,11 +127,11 @@ dispatch_on_request(struct dispatch *d, uint64_t reply_to, uint32_t pipe,
 	arena_free(a);
 	if (ret != RC_OK) {
 		log_warn("DISPATCH-REQUEST", "refused: %s", rc_name(ret));
-		reply(d, reply_to, 0, NULL, 0);
+		dispatch_reply(d, reply_to, 0, NULL, 0);
 		return;
 	}
 	d->must_look = true;
-	dispatch_turn(d);
+	turn(d);
 }
 
 void
@@ -274,20 +146,10 @@ dispatch_on_pipe_closed(struct dispatch *d, uint32_t pipe)
 		return;
 	log_info("WORKER-GONE", "%s closed its connection, freeing its leases",
 	    w->incarnation);
-	dispatch_turn(d);
+	turn(d);
 }
 
 /* --- turns --- */
-
-int64_t
-dispatch_full_every(int64_t took_ms)
-{
-	int64_t every = took_ms * DISPATCH_FULL_SHARE;
-
-	if (every < DISPATCH_FULL_MS)
-		return DISPATCH_FULL_MS;
-	return every < DISPATCH_FULL_MAX_MS ? every : DISPATCH_FULL_MAX_MS;
-}
 
 static void
 hand_out(struct dispatch *d, int64_t now)
@@ -326,8 +188,9 @@ wants_look(struct dispatch *d, int64_t now)
 	       now - d->looked_ms >= DISPATCH_BUSY_LOOK_MS;
 }
 
-void
-dispatch_turn(struct dispatch *d)
+/* Does all that can be done now; safe to call at any time. */
+static void
+turn(struct dispatch *d)
 {
 	int64_t now = loop_now_ms(d->o.loop);
 	struct worker *w, *tmp;
@@ -369,21 +232,21 @@ on_tick(void *arg)
 	if (!d->sweep)
 		dispatch_sweep_start(d,
 		    now - d->swept_full_ms >= d->sweep_every_ms);
-	dispatch_turn(d);
+	turn(d);
 }
 
 void
 dispatch_poke(struct dispatch *d)
 {
 	d->must_look = true;
-	dispatch_turn(d);
+	turn(d);
 }
 
 void
 dispatch_full_look(struct dispatch *d)
 {
 	d->must_look_full = true;
-	dispatch_turn(d);
+	turn(d);
 }
 
 size_t

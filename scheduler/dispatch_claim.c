@@ -103,7 +103,7 @@ on_claim(void *arg, struct db_outcome *o)
 	slot_clear(&done);
 	if (o->code != RC_OK)
 		dispatch_failed(d, "claim", o);
-	dispatch_turn(d);
+	d->turn(d);
 }
 
 /* An attempt is over then, whatever its worker says.  An order at an outside CA

@@ -42,7 +42,7 @@ on_free(void *arg, struct db_outcome *o)
 	/* Unless it came back, or a claim for it ended, meanwhile. */
 	if (w->is_gone && !w->must_free && !w->is_claiming)
 		workers_remove(&d->workers, w);
-	dispatch_turn(d);
+	d->turn(d);
 }
 
 void
@@ -75,7 +75,7 @@ on_sweep(void *arg, struct db_outcome *o)
 		d->sweep_every_ms = dispatch_full_every(
 		    loop_now_ms(d->o.loop) - d->swept_full_ms);
 	note_freed(d, "workers whose lease is over", o->results[0]);
-	dispatch_turn(d);
+	d->turn(d);
 }
 
 void

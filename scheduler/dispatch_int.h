@@ -1,5 +1,8 @@
 /*
  * dispatch_int: what the files of dispatch share; nobody else includes it.
+ *
+ * dispatch.c takes turns and starts the statements of the others; when one has
+ * ended, they call turn.
  */
 #ifndef SCHEDULER_DISPATCH_INT_H
 #define SCHEDULER_DISPATCH_INT_H
@@ -38,6 +41,8 @@ struct claim { /* slot of a claim under way */
 
 struct dispatch {
 	struct dispatch_opts o;
+	/* Does all that can be done now; safe to call at any time. */
+	void (*turn)(struct dispatch *d);
 	bool is_on;
 	uint64_t term;
 	struct permits permits;
@@ -63,17 +68,23 @@ struct dispatch {
 	int64_t failure_logged_ms;
 };
 
-/* dispatch.c */
-/* Does all that can be done now; safe to call at any time. */
-void dispatch_turn(struct dispatch *d);
-/* How often to do in full what took so long. */
-int64_t dispatch_full_every(int64_t took_ms);
-/* Answers w's request; lease_id 0: nothing. */
+/* dispatch_wire.c */
+/* RC_INVALID.  What out points to is a's. */
+rc dispatch_read_request(struct arena *a, const struct frame *f,
+    struct worker_request *out) MUST_CHECK;
+/* lease_id 0: nothing, and lane may be NULL. */
+void dispatch_reply(struct dispatch *d, uint64_t reply_to, int64_t lease_id,
+    const struct lane *lane, int64_t count);
+/* Answers w's request, likewise. */
 void dispatch_answer(struct dispatch *d, struct worker *w, int64_t lease_id,
     const struct lane *lane, int64_t count);
+
+/* dispatch_outcome.c */
 /* Logs a failed statement; steps down when it says that the term is over. */
 void dispatch_failed(struct dispatch *d, const char *what,
     const struct db_outcome *o);
+/* How often to do in full what took so long. */
+int64_t dispatch_full_every(int64_t took_ms);
 
 /* dispatch_claim.c */
 /* A free slot, or NULL. */

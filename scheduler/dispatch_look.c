@@ -108,7 +108,7 @@ on_look(void *arg, struct db_outcome *o)
 	running += tasks_row(d, o->results[1]);
 	lanes_look_end(d->lanes);
 	permits_recount(&d->permits, running);
-	dispatch_turn(d);
+	d->turn(d);
 }
 
 void

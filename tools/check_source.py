@@ -78,6 +78,7 @@ def check_c(path, source):
     if path.endswith(".h") and not re.match(r"/\*\n \* [\w ,]+:", source):
         finding(path, 1, "header does not start with a comment `name: purpose`")
     check_includes(path, source)
+    check_order(path, source)
     check_size(path, code)
 
 
@@ -87,6 +88,26 @@ def check_includes(path, source):
         other = m.group(1)
         if other in DAEMONS and top != other and top in DAEMONS + ("common",):
             finding(path, line_of(source, m.start()), f"{top} must not include {other}")
+
+
+def common_order():
+    """The folders of common/, from those that call to those that are called, as its README lists them."""
+    with open("common/README.md", encoding="utf-8") as f:
+        table = f.read().split("\n## ")[0]
+    return re.findall(r"^\| `(\w+)/`", table, re.M)
+
+
+def check_order(path, source):
+    if not path.startswith("common/"):
+        return
+    order = common_order()
+    own = path.split("/")[1]
+    if own not in order:
+        finding(path, 1, f"common/README.md does not list {own}/")
+        return
+    for m in re.finditer(r'^#include "common/(\w+)/', source, re.M):
+        if m.group(1) in order[:order.index(own)]:
+            finding(path, line_of(source, m.start()), f"common/{own} calls no folder above it, as {m.group(1)} is")
 
 
 def check_size(path, code):

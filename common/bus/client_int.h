@@ -1,7 +1,8 @@
 /*
- * client_int: what the two files of the bus's client share; nobody else
- * includes it.  client.c knows whom to follow and what was asked;
- * client_peer.c keeps the three links to one scheduler.
+ * client_int: what the files of the bus's client share; nobody else includes
+ * it.  client.c makes and ends it, client_peer.c keeps the three links to one
+ * scheduler, client_follow.c knows whom to follow and what was asked; calls go
+ * in this order.
  */
 #ifndef COMMON_BUS_CLIENT_INT_H
 #define COMMON_BUS_CLIENT_INT_H
@@ -29,7 +30,7 @@ struct peer {
 	int64_t beat_ms;
 };
 
-struct pending; /* defined in client.c */
+struct pending; /* defined in client_follow.c */
 
 struct bus_client {
 	struct loop *loop;
@@ -46,13 +47,18 @@ struct bus_client {
 	struct peer peers[PEER_MAX];
 };
 
-/* --- client.c --- */
-void client_elect(struct bus_client *c);
+/* --- client_follow.c --- */
+void follow_init(struct bus_client *c);
+/* Requests under way are dropped without a word; call after the links are
+ * closed. */
+void follow_fini(struct bus_client *c);
+/* Chooses the leader anew, by what is known of the peers now. */
+void follow_elect(struct bus_client *c);
 /* Ends with RC_PEER_GONE what is under way to peer (NULL: to all).  Requests
  * made by the callbacks meanwhile stay. */
-void client_end_requests(struct bus_client *c, const struct peer *peer);
+void follow_end_requests(struct bus_client *c, const struct peer *peer);
 /* One that nobody waits for any more is dropped. */
-void client_take_reply(struct bus_client *c, const struct peer *peer,
+void follow_take_reply(struct bus_client *c, const struct peer *peer,
     uint32_t id, const struct frame *f);
 
 /* --- client_peer.c --- */

@@ -53,7 +53,7 @@ on_beat(struct peer *p, const struct frame *f)
 			    p->addr.url[BUS_HINT]);
 		p->is_silent = false;
 	}
-	client_elect(p->client);
+	follow_elect(p->client);
 }
 
 /* --- what arrives --- */
@@ -86,9 +86,9 @@ on_work_pipe(void *arg, uint32_t pipe, bool is_up)
 		p->work_pipe = pipe;
 	} else if (p->work_pipe == pipe) {
 		p->work_pipe = 0;
-		client_end_requests(p->client, p);
+		follow_end_requests(p->client, p);
 	}
-	client_elect(p->client);
+	follow_elect(p->client);
 }
 
 static void
@@ -111,7 +111,7 @@ on_work_msg(void *arg, nng_msg *m)
 		log_bad(c, "work", "reply of another version");
 		f = (struct frame){.kind = FRAME_UNKNOWN, .request_id = id};
 	}
-	client_take_reply(c, peer, id, &f);
+	follow_take_reply(c, peer, id, &f);
 }
 
 static const struct nngsock_ops hint_ops = {NULL, NULL};
@@ -205,11 +205,11 @@ on_silence(void *arg)
 			log_fatal("BUS-STUCK",
 			    "the messaging library makes no new connections; "
 			    "ending, so that a new process can");
-		client_end_requests(c, p);
+		follow_end_requests(c, p);
 		ret = peer_open(p);
 		if (ret != RC_OK)
 			peer_unlink(p); /* logged; the next look tries again */
-		client_elect(c);
+		follow_elect(c);
 	}
 	timer_arm(p->silence, SILENCE_MS);
 }

@@ -14,6 +14,19 @@
 
 static void conn_on_poll(evutil_socket_t fd, short what, void *arg);
 
+void
+db_conn_move(struct db_conn *c, enum db_conn_state to)
+{
+	struct db_pool *p = c->pool;
+
+	TAILQ_REMOVE(&p->conns[c->state], c, entry);
+	p->nconns[c->state]--;
+	c->state = to;
+	c->since_ms = loop_now_ms(p->loop);
+	TAILQ_INSERT_HEAD(&p->conns[to], c, entry);
+	p->nconns[to]++;
+}
+
 /* --- connecting --- */
 
 static void
@@ -31,7 +44,7 @@ conn_fail(struct db_conn *c, const char *why)
 	memcpy(text, why, len);
 	text[len] = '\0';
 	db_conn_close(c);
-	db_pool_connect_failed(c, text);
+	c->pool->on->failed(c, text);
 }
 
 static void
@@ -77,7 +90,7 @@ conn_established(struct db_conn *c)
 		return;
 	}
 	conn_watch(c, EV_READ | EV_PERSIST, conn_on_read);
-	db_pool_connected(c);
+	c->pool->on->connected(c);
 }
 
 static void
@@ -137,7 +150,7 @@ conn_begin(struct db_conn *c, const struct db_hosts *hosts)
 		values[n++] = hosts->port;
 	}
 	keys[n] = values[n] = NULL;
-	db_pool_move(c, DB_CONN_CONNECTING);
+	db_conn_move(c, DB_CONN_CONNECTING);
 	c->pg = PQconnectStartParams(keys, values, 0);
 	if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) {
 		conn_fail(c, c->pg ? NULL : "out of memory");
@@ -188,7 +201,7 @@ db_conn_close(struct db_conn *c)
 	}
 	PQfinish(c->pg); /* after its events: it closes the socket */
 	c->pg = NULL;
-	db_pool_move(c, DB_CONN_DEAD);
+	db_conn_move(c, DB_CONN_DEAD);
 }
 
 void
@@ -209,13 +222,10 @@ db_conn_lost(struct db_conn *c, const char *why)
 	struct db_req *r = c->req;
 
 	c->req = NULL;
-	if (r) {
+	if (r)
 		db_req_fail(r, c->at, "", why ? why : PQerrorMessage(c->pg));
-		db_pool_unserved(r, RC_UNAVAILABLE);
-	}
-	c->pool->resets++;
 	db_conn_close(c);
-	db_pool_later(c->pool);
+	c->pool->on->lost(c, r);
 }
 
 /* --- sending --- */
@@ -265,7 +275,7 @@ db_conn_send(struct db_conn *c, struct db_req *r)
 
 	c->req = r;
 	r->state = DB_REQ_SENT;
-	db_pool_move(c, DB_CONN_BUSY);
+	db_conn_move(c, DB_CONN_BUSY);
 	for (size_t i = 0; ok && i < r->nstmts; i++)
 		ok = send_stmt(c, &r->stmts[i]);
 	c->at = 0;
@@ -323,7 +333,7 @@ served(struct db_conn *c)
 		}
 	}
 	c->req = NULL;
-	db_pool_served(c, r);
+	c->pool->on->served(c, r);
 }
 
 static void

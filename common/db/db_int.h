@@ -3,8 +3,9 @@
  *
  * pool.c owns the queue and decides which connection serves whom; conn.c is
  * the only user of libpq's connection; req.c is one request's memory;
- * resolve.c turns host names into addresses.  A connection never calls back
- * into the requester: it hands its request to the pool, which does.
+ * resolve.c turns host names into addresses.  Calls go from the pool to the
+ * connection; what a connection has to tell goes through db_conn_ops.  It never
+ * calls back into the requester: it hands its request to the pool, which does.
  */
 #ifndef COMMON_DB_DB_INT_H
 #define COMMON_DB_DB_INT_H
@@ -97,15 +98,29 @@ struct db_conn {
 	uint8_t prepared[Q_COUNT]; /* enum db_prepared */
 };
 
-/* Starts to connect; the outcome is told through the pool. */
+/* What a connection tells its pool; it may be dead afterwards. */
+struct db_conn_ops {
+	void (*connected)(struct db_conn *c);
+	/* Dead already. */
+	void (*failed)(struct db_conn *c, const char *why);
+	/* r got all its answers, and the connection is without a request. */
+	void (*served)(struct db_conn *c, struct db_req *r);
+	/* Dead already.  r had not got all its answers; NULL: nothing was
+	 * asked. */
+	void (*lost)(struct db_conn *c, struct db_req *r);
+};
+
+/* Starts to connect; the outcome is told to the pool. */
 void db_conn_start(struct db_pool *p);
-/* The connection must be idle.  Failure ends r through the pool. */
+/* The one place where a connection changes state: moves lists and counts. */
+void db_conn_move(struct db_conn *c, enum db_conn_state to);
+/* The connection must be idle.  What becomes of r is told to the pool. */
 void db_conn_send(struct db_conn *c, struct db_req *r);
 /* Closes and marks dead; its request, if any, stays with the caller. */
 void db_conn_close(struct db_conn *c);
 /* Dead ones only. */
 void db_conn_free(struct db_conn *c);
-/* The server or the network let it down: ends its request as unavailable. */
+/* The server or the network let it down: closes it, and tells the pool. */
 void db_conn_lost(struct db_conn *c, const char *why);
 
 /* --- pool.c --- */
@@ -117,6 +132,7 @@ enum db_log_state { DB_LOG_NEVER, DB_LOG_UP, DB_LOG_DOWN };
 
 struct db_pool {
 	struct loop *loop;
+	const struct db_conn_ops *on; /* what its connections call */
 	size_t max_conns;
 	int64_t queue_deadline_ms;
 	int64_t statement_timeout_ms;
@@ -146,17 +162,6 @@ struct db_pool {
 	struct evdns_base *dns; /* made at the first look-up */
 	uint64_t requests, timeouts, resets;
 };
-
-/* The one place where a connection changes state: moves lists and counts. */
-void db_pool_move(struct db_conn *c, enum db_conn_state to);
-void db_pool_connected(struct db_conn *c);
-void db_pool_connect_failed(struct db_conn *c, const char *why);
-/* The request got all its answers. */
-void db_pool_served(struct db_conn *c, struct db_req *r);
-/* The request ends without them: told on the next turn. */
-void db_pool_unserved(struct db_req *r, rc code);
-/* Runs deliver, free and pump on the next turn. */
-void db_pool_later(struct db_pool *p);
 
 /* --- params.c --- */
 

@@ -26,24 +26,11 @@ pool_connecting(const struct db_pool *p)
 	return p->nconns[DB_CONN_RESOLVING] + p->nconns[DB_CONN_CONNECTING];
 }
 
-void
-db_pool_later(struct db_pool *p)
+static void
+pool_later(struct db_pool *p)
 {
 	if (!p->is_closing && !timer_is_armed(p->later))
 		timer_arm(p->later, 0);
-}
-
-void
-db_pool_move(struct db_conn *c, enum db_conn_state to)
-{
-	struct db_pool *p = c->pool;
-
-	TAILQ_REMOVE(&p->conns[c->state], c, entry);
-	p->nconns[c->state]--;
-	c->state = to;
-	c->since_ms = loop_now_ms(p->loop);
-	TAILQ_INSERT_HEAD(&p->conns[to], c, entry);
-	p->nconns[to]++;
 }
 
 /* --- connections --- */
@@ -103,8 +90,8 @@ on_retry(void *arg)
 	pool_grow(arg);
 }
 
-void
-db_pool_connected(struct db_conn *c)
+static void
+on_connected(struct db_conn *c)
 {
 	struct db_pool *p = c->pool;
 
@@ -113,14 +100,14 @@ db_pool_connected(struct db_conn *c)
 		log_info("DB-UP", "connected to PostgreSQL %d",
 		    PQserverVersion(c->pg) / 10000);
 	p->log_state = DB_LOG_UP;
-	db_pool_move(c, DB_CONN_IDLE);
+	db_conn_move(c, DB_CONN_IDLE);
 	if (!timer_is_armed(p->tick))
 		timer_arm(p->tick, DB_TICK_MS);
 	pool_pump(p);
 }
 
-void
-db_pool_connect_failed(struct db_conn *c, const char *why)
+static void
+on_failed(struct db_conn *c, const char *why)
 {
 	struct db_pool *p = c->pool;
 
@@ -135,8 +122,53 @@ db_pool_connect_failed(struct db_conn *c, const char *why)
 		    why);
 		p->log_state = DB_LOG_DOWN;
 	}
-	db_pool_later(p);
+	pool_later(p);
 }
+
+static void
+on_served(struct db_conn *c, struct db_req *r)
+{
+	struct db_pool *p = c->pool;
+
+	if (c->is_retiring) {
+		db_conn_close(c);
+		pool_later(p);
+	} else {
+		db_conn_move(c, DB_CONN_IDLE);
+		/* Those who wait go first, and the server works while the
+		 * callback does. */
+		pool_pump(p);
+	}
+	db_req_deliver(r);
+}
+
+/* The request ends without its answers: told on the next turn. */
+static void
+end_unserved(struct db_req *r, rc code)
+{
+	r->code = code;
+	r->state = DB_REQ_ENDED;
+	TAILQ_INSERT_TAIL(&r->pool->ended, r, entry);
+	pool_later(r->pool);
+}
+
+static void
+on_lost(struct db_conn *c, struct db_req *r)
+{
+	struct db_pool *p = c->pool;
+
+	p->resets++;
+	if (r)
+		end_unserved(r, RC_UNAVAILABLE);
+	pool_later(p);
+}
+
+static const struct db_conn_ops conn_ops = {
+    .connected = on_connected,
+    .failed = on_failed,
+    .served = on_served,
+    .lost = on_lost,
+};
 
 /* Closes what was idle for long, above a fifth of the ceiling; and what is
  * busy far beyond any statement's time, as a dead network leaves it. */
@@ -164,36 +196,10 @@ on_tick(void *arg)
 	}
 	if (pool_open(p) > 0)
 		timer_arm(p->tick, DB_TICK_MS);
-	db_pool_later(p);
+	pool_later(p);
 }
 
 /* --- requests --- */
-
-void
-db_pool_served(struct db_conn *c, struct db_req *r)
-{
-	struct db_pool *p = c->pool;
-
-	if (c->is_retiring) {
-		db_conn_close(c);
-		db_pool_later(p);
-	} else {
-		db_pool_move(c, DB_CONN_IDLE);
-		/* Those who wait go first, and the server works while the
-		 * callback does. */
-		pool_pump(p);
-	}
-	db_req_deliver(r);
-}
-
-void
-db_pool_unserved(struct db_req *r, rc code)
-{
-	r->code = code;
-	r->state = DB_REQ_ENDED;
-	TAILQ_INSERT_TAIL(&r->pool->ended, r, entry);
-	db_pool_later(r->pool);
-}
 
 static void
 free_dead(struct db_pool *p)
@@ -235,7 +241,7 @@ on_overdue(void *arg)
 		p->nqueued--;
 		p->timeouts++;
 		db_req_fail(r, 0, "", "no connection became free in time");
-		db_pool_unserved(r, RC_BUSY);
+		end_unserved(r, RC_BUSY);
 	}
 }
 
@@ -293,6 +299,7 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 		return RC_INVALID;
 	p = mem_zalloc(sizeof(*p));
 	p->loop = l;
+	p->on = &conn_ops;
 	p->max_conns = opts->max_conns;
 	p->queue_deadline_ms = opts->queue_deadline_ms;
 	p->statement_timeout_ms = opts->statement_timeout_ms;

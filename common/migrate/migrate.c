@@ -47,48 +47,6 @@ connect_to(const char *url)
 	return pg;
 }
 
-/* libpq's messages have several lines; the first says it. */
-static int
-first_line(const char *text)
-{
-	return (int)strcspn(text, "\n");
-}
-
-void
-migrate_complain(const char *what, const char *why)
-{
-	(void)fprintf(stderr, "migrate: %s: %.*s\n", what, first_line(why),
-	    why);
-}
-
-PGresult *
-migrate_run(PGconn *pg, enum query q, const char *param)
-{
-	return PQexecParams(pg, sql_statements[q].text,
-	    (int)sql_statements[q].nparams, NULL, param ? &param : NULL, NULL,
-	    NULL, 0);
-}
-
-bool
-migrate_is_good(const PGresult *res)
-{
-	ExecStatusType status = PQresultStatus(res);
-
-	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
-}
-
-rc
-migrate_execute(PGconn *pg, enum query q, const char *param)
-{
-	PGresult *res = migrate_run(pg, q, param);
-	bool good = migrate_is_good(res);
-
-	PQclear(res);
-	if (!good)
-		migrate_complain(sql_statements[q].name, PQerrorMessage(pg));
-	return good ? RC_OK : RC_DATA;
-}
-
 /* --- one file --- */
 
 static rc
@@ -112,8 +70,7 @@ apply_text(PGconn *pg, const char *name, const char *text, enum query book)
 	}
 	if (ret == RC_OK)
 		return migrate_execute(pg, Q_MIGRATE_COMMIT, NULL);
-	(void)migrate_execute(pg, Q_MIGRATE_ROLLBACK,
-	    NULL); /* the first error counts */
+	migrate_roll_back(pg);
 	return ret;
 }
 
@@ -299,10 +256,11 @@ log_unreachable(const PGconn *pg, bool is_last)
 
 	if (is_last)
 		log_error("DB-UNREACHABLE",
-		    "the database does not answer: %.*s", first_line(why), why);
+		    "the database does not answer: %.*s",
+		    migrate_first_line(why), why);
 	else
 		log_warn("DB-WAIT", "waiting for the database to answer: %.*s",
-		    first_line(why), why);
+		    migrate_first_line(why), why);
 }
 
 rc

@@ -115,8 +115,7 @@ install_once(PGconn *pg, const char *text)
 		ret = migrate_execute(pg, Q_MIGRATE_CODE_BOOK, CODE_SCHEMA);
 	if (ret == RC_OK)
 		return migrate_execute(pg, Q_MIGRATE_COMMIT, NULL);
-	(void)migrate_execute(pg, Q_MIGRATE_ROLLBACK,
-	    NULL); /* the first error counts */
+	migrate_roll_back(pg);
 	return ret;
 }
 
@@ -165,7 +164,7 @@ drop_unused(PGconn *pg, int64_t grace_ms)
 		}
 	}
 	if (ret != RC_OK)
-		(void)migrate_execute(pg, Q_MIGRATE_ROLLBACK, NULL);
+		migrate_roll_back(pg);
 	else
 		ret = migrate_execute(pg, Q_MIGRATE_COMMIT, NULL);
 	for (int i = 0; ret == RC_OK && i < PQntuples(res); i++)

@@ -1,5 +1,6 @@
 /*
- * migrate_int: what the files of the module know of each other.
+ * migrate_int: what the files of the module know of each other.  migrate.c
+ * calls migrate_code.c, and both migrate_run.c.
  */
 #ifndef COMMON_MIGRATE_MIGRATE_INT_H
 #define COMMON_MIGRATE_MIGRATE_INT_H
@@ -13,8 +14,11 @@
 #include "common/base/rc.h"
 #include "sql_gen.h" /* enum query: Q_*, made by tools/sqlgen.py */
 
-/* --- migrate.c --- */
+/* --- migrate_run.c --- */
 
+/* The length of a message's first line; libpq's have several, and the first
+ * says it. */
+int migrate_first_line(const char *text);
 /* One line to standard error. */
 void migrate_complain(const char *what, const char *why);
 /* param NULL: the statement has none.  The caller clears the result. */
@@ -22,6 +26,8 @@ PGresult *migrate_run(PGconn *pg, enum query q, const char *param);
 bool migrate_is_good(const PGresult *res);
 /* RC_DATA, after a word, when the database refuses it. */
 rc migrate_execute(PGconn *pg, enum query q, const char *param) MUST_CHECK;
+/* After a failure that was told: what goes wrong here is no news. */
+void migrate_roll_back(PGconn *pg);
 
 /* --- migrate_code.c --- */
 
