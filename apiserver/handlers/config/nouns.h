@@ -1,15 +1,14 @@
 /*
- * nouns: the descriptors of this directory.
+ * nouns: the descriptors of this directory, by the rows of nouns.def.
  */
 #ifndef APISERVER_HANDLERS_CONFIG_NOUNS_H
 #define APISERVER_HANDLERS_CONFIG_NOUNS_H
 
 #include "apiserver/resources/resource.h"
 
-extern const struct resource resource_teams;
-extern const struct resource resource_owners;
-extern const struct resource resource_policies;
-extern const struct resource resource_issuers;
-extern const struct resource resource_targets;
+#define NOUN(noun, file, path, permission, scope) \
+	extern const struct resource resource_##file;
+#include "apiserver/handlers/config/nouns.def"
+#undef NOUN
 
 #endif
