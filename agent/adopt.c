@@ -6,6 +6,7 @@
  * owner, mode and time stay what they are, and a crash shows the one or the
  * other.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -330,9 +331,11 @@ look_at_pair(struct arena *a, const struct install_paths *p,
     const struct spots *s, const char *current, bool *out_copy,
     const char **out_why)
 {
-	enum stands cert = stands_at(&s->all[0], s->all[0].name);
-	enum stands key = stands_at(&s->all[1], s->all[1].name);
+	enum stands cert, key;
 
+	assert(s->n >= 2); /* unless is_direct, neither is our own */
+	cert = stands_at(&s->all[0], s->all[0].name);
+	key = stands_at(&s->all[1], s->all[1].name);
 	*out_copy = false;
 	if (cert != STANDS_OTHER && key != STANDS_OTHER)
 		return RC_OK;

@@ -48,10 +48,12 @@ is_plain_absolute(const char *path)
 	       !ends_with(path, "/") && strlen(path) < INSTALL_PATH_MAX;
 }
 
+/* A file of ours, or anything in a directory of ours unless it is named as
+ * such. */
 static bool
-is_reserved(const char *path)
+is_reserved(const char *path, bool is_direct)
 {
-	return strncmp(strrchr(path, '/'), "/.certctl-", 10) == 0;
+	return strstr(is_direct ? strrchr(path, '/') : path, "/.certctl-");
 }
 
 /* The id becomes a directory's name. */
@@ -89,16 +91,18 @@ install_paths_of(struct arena *a, const char *cert_path, const char *key_path,
 			   "different files";
 		return RC_INVALID;
 	}
-	if (is_reserved(cert_path) || is_reserved(key_path) ||
-	    (chain_path && is_reserved(chain_path))) {
+	slash = strrchr(cert_path, '/');
+	p.is_direct = ends_with(cert_path, "/current/" CERT_FILE) &&
+		      ends_with(key_path, "/current/" KEY_FILE) &&
+		      strlen(cert_path) > strlen("/current/" CERT_FILE);
+	if (is_reserved(cert_path, p.is_direct) ||
+	    is_reserved(key_path, p.is_direct) ||
+	    (chain_path && is_reserved(chain_path, p.is_direct))) {
 		*out_why = "names that begin with .certctl- are what the agent "
 			   "puts beside the files";
 		return RC_INVALID;
 	}
-	slash = strrchr(cert_path, '/');
-	if (ends_with(cert_path, "/current/" CERT_FILE) &&
-	    ends_with(key_path, "/current/" KEY_FILE) &&
-	    strlen(cert_path) > strlen("/current/" CERT_FILE)) {
+	if (p.is_direct) {
 		dir = arena_strndup(a, cert_path,
 		    strlen(cert_path) - strlen("/current/" CERT_FILE));
 		if (strncmp(dir, key_path, strlen(dir)) != 0 ||
@@ -107,7 +111,6 @@ install_paths_of(struct arena *a, const char *cert_path, const char *key_path,
 				   "link of two different directories";
 			return RC_INVALID;
 		}
-		p.is_direct = true;
 	} else {
 		dir = arena_printf(a, "%.*s/.certctl-%s",
 		    (int)(slash - cert_path), cert_path, slash + 1);

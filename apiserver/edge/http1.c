@@ -176,7 +176,7 @@ read_length(struct reader *r, const char *value, struct http1_head *out)
 	size_t n = 0;
 
 	out->length = 0;
-	for (; is_digit(value[n]) && n <= LENGTH_DIGITS; n++)
+	for (; n <= LENGTH_DIGITS && is_digit(value[n]); n++)
 		out->length = out->length * 10 + (uint64_t)(value[n] - '0');
 	if (n == 0 || (value[n] != '\0' && !is_digit(value[n])))
 		return http1_refuse(r->error, 400,

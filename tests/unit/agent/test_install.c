@@ -116,6 +116,15 @@ odd_paths_are_refused(void)
 	CHECK_INT(paths("/a/current/fullchain.pem", "/ab/current/privkey.pem",
 		      NULL),
 	    RC_INVALID);
+	/* what the agent makes beside the files, at any depth */
+	CHECK_INT(paths("/c", "/.certctl-k", NULL), RC_INVALID);
+	CHECK(strstr(why, "begin with .certctl-"));
+	CHECK_INT(paths("/c", "/.certctl-c/current/privkey.pem", NULL),
+	    RC_INVALID);
+	CHECK(strstr(why, "begin with .certctl-"));
+	CHECK_INT(paths("/c", "/k", "/.certctl-c/current/chain.pem"),
+	    RC_INVALID);
+	CHECK(strstr(why, "begin with .certctl-"));
 }
 
 #define LEAF "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n"

@@ -45,8 +45,8 @@ what_a_terminal_obeys_is_shown(void)
 	CHECK_STR(harmless("\x9b"
 			   "2J"),
 	    "\\x9b2J");
-	for (char c = 1; c < ' '; c++) {
-		const char text[] = {c, '\0'};
+	for (int c = 1; c < ' '; c++) {
+		const char text[] = {(char)c, '\0'};
 		const char *shown = harmless(text);
 
 		for (; *shown; shown++)

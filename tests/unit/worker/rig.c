@@ -172,8 +172,8 @@ static void
 on_set_aside(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 {
 	struct arena *a = arena_new();
-	const char *ids[RIG_JOBS_MAX], *outcomes[RIG_JOBS_MAX],
-	    *errors[RIG_JOBS_MAX];
+	const char *ids[RIG_JOBS_MAX], *outcomes[RIG_JOBS_MAX] = {0},
+				       *errors[RIG_JOBS_MAX] = {0};
 	size_t n = items(a, stmt->params[2], ids);
 
 	(void)items(a, stmt->params[3], outcomes);

@@ -10,12 +10,12 @@ test_names(void)
 {
 	static const char *const good[] = {"a", "localhost", "a.example.test",
 	    "A.Example.TEST", "_dmarc.example.test", "1and1.test",
-	    "4.3.2.1.in-addr.arpa", "r3---sn.test", LABEL ".test",
+	    "4.3.2.1.in-addr.arpa", "r3---sn.test", (LABEL ".test"),
 	    "xn--bcher-kva.example", "XN--BCHER-KVA.example", "xn--fiqs8s",
 	    "www.xn--mgbh0fb.test"};
 	static const char *const bad[] = {"", ".", "a.", ".a", "a..b", "-a",
-	    "a-", "a.-b", "a b", "a/b", "a:1", LABEL "4.test", "\xc3\xbc.test",
-	    "a\n", "*"};
+	    "a-", "a.-b", "a b", "a/b", "a:1", (LABEL "4.test"),
+	    "\xc3\xbc.test", "a\n", "*"};
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
 		CHECK(hostname_is_valid(good[i], false));

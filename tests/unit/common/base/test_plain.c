@@ -9,8 +9,8 @@ test_what_is_seen_passes(void)
 	static const char *const good[] = {"", "a", "Web server 1",
 	    "\xc3\xbc\xc3\x9f", "\xe4\xb8\xad\xe6\x96\x87", "\xd7\xa9",
 	    "\xf0\x9f\x98\x80",
-	    "a\xc2\xa0"
-	    "b"};
+	    ("a\xc2\xa0"
+	     "b")};
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
 		CHECK(plain_is_line(good[i]));
@@ -23,8 +23,8 @@ test_what_is_hidden_does_not(void)
 {
 	static const char *const bad[] = {"\x01", "a\x1b[2J", "\x7f",
 	    "\xc2\x80",
-	    "\xc2\x9b"
-	    "31m",
+	    ("\xc2\x9b"
+	     "31m"),
 	    "\xc2\xad", "\xd8\x9c", "\xe1\xa0\x8e", "\xe2\x80\x8b",
 	    "\xe2\x80\x8d", "\xe2\x80\x8e", "\xe2\x80\x8f", "\xe2\x80\xa8",
 	    "\xe2\x80\xa9", "\xe2\x80\xaa", "\xe2\x80\xae", "\xe2\x81\xa0",
