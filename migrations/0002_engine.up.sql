@@ -293,15 +293,20 @@ INSERT INTO expiry_alert_state DEFAULT VALUES;
 
 -- --- requests that are repeated ---
 
--- Answers to requests that carried an Idempotency-Key, written with their
--- effect.
+-- What requests that carried an Idempotency-Key came to, written with their
+-- effect; lists are NULL where empty.
 CREATE TABLE idempotency_keys (
     principal text NOT NULL, -- actor type and id
     key text NOT NULL,
     route text NOT NULL,
     request_sha256 text NOT NULL,
-    status int NOT NULL,
-    body text NOT NULL,
+    matched bigint NOT NULL,
+    done bigint NOT NULL,
+    failed bigint NOT NULL,
+    certificate_ids text[], -- one for each of job_ids
+    job_ids text[],
+    failed_ids text[],
+    unknown_ids text[],
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (principal, key)
 );

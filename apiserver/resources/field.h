@@ -93,6 +93,9 @@ void field_rows_init(struct field_rows *fr, const struct db_result *result,
     const struct field *fields, size_t n, const char *only);
 void field_rows_put(const struct field_rows *fr, struct arena *a,
     struct json_w *w, size_t row);
+/* Without the braces, for an object with more in it. */
+void field_rows_put_members(const struct field_rows *fr, struct arena *a,
+    struct json_w *w, size_t row);
 /* A list of the first n rows. */
 void field_rows_put_all(const struct field_rows *fr, struct arena *a,
     struct json_w *w, size_t n);

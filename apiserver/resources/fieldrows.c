@@ -129,10 +129,9 @@ put_value(struct arena *a, struct json_w *w, enum field_type type,
 }
 
 void
-field_rows_put(const struct field_rows *fr, struct arena *a, struct json_w *w,
-    size_t row)
+field_rows_put_members(const struct field_rows *fr, struct arena *a,
+    struct json_w *w, size_t row)
 {
-	json_w_open(w, '{');
 	for (size_t i = 0; i < fr->n; i++) {
 		const struct field *f = fr->fields[i];
 		const char *text = db_text(fr->result, row, fr->cols[i]);
@@ -143,6 +142,14 @@ field_rows_put(const struct field_rows *fr, struct arena *a, struct json_w *w,
 		put_value(a, w, f->type, text,
 		    db_is_null(fr->result, row, fr->cols[i]));
 	}
+}
+
+void
+field_rows_put(const struct field_rows *fr, struct arena *a, struct json_w *w,
+    size_t row)
+{
+	json_w_open(w, '{');
+	field_rows_put_members(fr, a, w, row);
 	json_w_close(w, '}');
 }
 

@@ -43,21 +43,23 @@ SELECT k.etag, encode(k.crl_der, 'hex') AS der FROM crl_cache k WHERE k.issuer_i
 -- name: crl_request :exec
 SELECT crl_request($1);
 
+-- Both in the order of bytes, so that the one is read beside the other.
 -- name: crl_cache_list :many
 SELECT ca.issuer_id, k.issuer_id IS NOT NULL AS cache_present, k.crl_number, k.this_update AT TIME ZONE 'UTC' AS this_update,
     k.next_update AT TIME ZONE 'UTC' AS next_update, k.generated_at AT TIME ZONE 'UTC' AS generated_at,
     k.generation_duration_ms, k.revoked_count,
-    engine_now() > k.next_update OR crl_is_behind(ca.issuer_id, k.this_update, k.snapshot) AS is_stale,
-    (SELECT coalesce(json_agg(e.event), '[]') FROM (
-        SELECT json_strip_nulls(json_build_object(
-            'started_at', to_char(n.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-            'duration_ms', n.duration_ms, 'succeeded', n.succeeded, 'crl_number', n.crl_number,
-            'revoked_count', n.revoked_count, 'error', n.error)) AS event
-        FROM crl_generation_events n WHERE n.issuer_id = ca.issuer_id ORDER BY n.id DESC LIMIT 10) e)::text AS recent_events
+    engine_now() > k.next_update OR crl_is_behind(ca.issuer_id, k.this_update, k.snapshot) AS is_stale
 FROM ca_certificates ca
 LEFT JOIN crl_cache k ON k.issuer_id = ca.issuer_id
-ORDER BY ca.issuer_id
+ORDER BY ca.issuer_id COLLATE "C"
 LIMIT 1000;
+
+-- name: crl_cache_events :many
+SELECT ca.issuer_id, e.started_at AT TIME ZONE 'UTC' AS started_at, e.duration_ms, e.succeeded, e.crl_number, e.revoked_count, e.error
+FROM (SELECT c.issuer_id FROM ca_certificates c ORDER BY c.issuer_id COLLATE "C" LIMIT 1000) ca
+CROSS JOIN LATERAL (SELECT n.id, n.started_at, n.duration_ms, n.succeeded, n.crl_number, n.revoked_count, n.error
+    FROM crl_generation_events n WHERE n.issuer_id = ca.issuer_id ORDER BY n.id DESC LIMIT 10) e
+ORDER BY ca.issuer_id COLLATE "C", e.id DESC;
 
 -- name: crl_now :one
 SELECT engine_now() AT TIME ZONE 'UTC' AS now;

@@ -199,6 +199,28 @@ def test_dry_run_writes_nothing(world, team, path, more):
     assert counters(call(world, path, {"team_id": team} | more)) == counters(dry)
 
 
+def run_itself(world, kind, ids, most, dry=False):
+    return world.query("SELECT outcome, done FROM bulk_run(%s, '{}', %s, '{\"owner_id\": \"o-other\"}', 'admin', 'APIKey', %s, NULL, NULL, "
+                       "'why', %s)", kind, ids, dry, most)
+
+
+def test_what_would_not_fit_undoes_all(world, team):
+    ids = make(world, team, ["a", "b", "c"])
+    events = world.value("SELECT count(*) FROM audit_events")
+    with pytest.raises(psycopg2.errors.ProgramLimitExceeded):
+        run_itself(world, "renew", ids, 2)
+    with pytest.raises(psycopg2.errors.ProgramLimitExceeded):
+        run_itself(world, "reassign", [*ids, "none-1", "none-2"], 1)
+    assert set(states(world, ids).values()) == {"Active"} and world.value("SELECT count(*) FROM audit_events") == events
+    assert run_itself(world, "renew", ids, 3) == [("done", 3)]
+
+
+@pytest.mark.parametrize("kind", ["", "Renew", "archive", None])
+def test_an_unknown_kind_is_refused(world, kind):
+    with pytest.raises(psycopg2.errors.InvalidParameterValue):
+        run_itself(world, kind, ["x"], 10)
+
+
 # --- idempotency keys ---
 
 @pytest.mark.parametrize("key", ["plain-{}", '"quoted-{}"'])

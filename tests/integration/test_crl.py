@@ -196,6 +196,14 @@ def test_admin(plane, site, lists):
     row = next(r for r in reply["cache_rows"] if r["issuer_id"] == "iss-local")
     assert row["cache_present"] is True and row["crl_number"] > 0 and row["revoked_count"] >= 4
     assert row["recent_events"][0]["succeeded"] is True and row["recent_events"][0]["crl_number"] <= row["crl_number"]
+    for r in reply["cache_rows"]:
+        seconds = [e["started_at"][:19] for e in r["recent_events"]]
+        assert seconds == sorted(seconds, reverse=True)
+    counted = dict(plane.query("SELECT issuer_id, least(count(*), 10) FROM crl_generation_events GROUP BY 1"))
+    assert {r["issuer_id"]: len(r["recent_events"]) for r in reply["cache_rows"] if r["recent_events"]} == {
+        i: n for i, n in counted.items() if i in {r["issuer_id"] for r in reply["cache_rows"]}}
+    event = row["recent_events"][0]
+    assert set(event) == {"started_at", "duration_ms", "succeeded", "crl_number", "revoked_count"} and event["started_at"].endswith("Z")
     assert plane.api.get("/api/v1/admin/crl/cache", key="viewer-" + plane.api.key)[0] == 403
 
 

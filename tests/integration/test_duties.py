@@ -282,8 +282,8 @@ def test_failed_tasks_go_too(lonely):
 
 def test_kept_answers_go_after_a_day(lonely):
     for key, hours in (("old", 25), ("fresh", 23)):
-        lonely.query("INSERT INTO idempotency_keys (principal, key, route, request_sha256, status, body, created_at) "
-                     "VALUES ('p', %s, '/', '', 200, '{}', clock_timestamp() - %s * interval '1 hour')", key, hours)
+        lonely.query("INSERT INTO idempotency_keys (principal, key, route, request_sha256, matched, done, failed, created_at) "
+                     "VALUES ('p', %s, '/', '', 1, 1, 0, clock_timestamp() - %s * interval '1 hour')", key, hours)
     assert lonely.value("SELECT duty_idempotency_cleanup(86400000, 1000)") == 1
     assert [r[0] for r in lonely.query("SELECT key FROM idempotency_keys")] == ["fresh"]
 

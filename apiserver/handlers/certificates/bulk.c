@@ -2,18 +2,19 @@
  * POST /certificates/bulk-renew, bulk-revoke, bulk-reassign and their EST
  * variant.
  *
- * One statement decides, writes, audits and makes the answer (bulk_run), so
- * that a hundred thousand certificates cost one round trip and no loop here.
- * ?dry_run=true only counts.  With an Idempotency-Key the answer is kept with
- * the effect, and a repetition gets it again.
+ * One statement decides, writes and audits (bulk_run), so that a hundred
+ * thousand certificates cost one round trip.  ?dry_run=true only counts.  With
+ * an Idempotency-Key what the call came to is kept with the effect, and a
+ * repetition gets the same answer.
  */
-#include "apiserver/handlers/certificates/certs.h"
+#include "apiserver/handlers/certificates/bulk.h"
 
 #include <string.h>
 #include <strings.h>
 
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/handlers/certificates/certs.h"
 #include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
@@ -28,17 +29,21 @@ enum {
 /* Less than the route's deadline, so that the client hears how it ended. */
 #define PATIENCE "280s"
 
-/* Of a certificate that failed, by bulk_run's word for why. */
-static const char words[] =
-    "{\"issuer_disabled\":\"the certificate's issuer is disabled\","
-    "\"no_version\":\"the certificate has no version to revoke\","
-    "\"unknown\":\"certificate not found\"}";
+/* Certificates and jobs that an answer lists, about 125 MB of them. */
+#define MAX_LISTED "1500000"
+
+static const struct bulk_kind renewal = {"renew", "total_enqueued",
+    "the certificate's issuer is disabled"};
+static const struct bulk_kind revocation = {"revoke", "total_revoked",
+    "the certificate has no version to revoke"};
+static const struct bulk_kind reassignment = {"reassign", "total_reassigned",
+    "certificate not found"};
 
 #define OPTIONAL FIELD_EMPTY_ABSENT | FIELD_ID
 #define REQUIRED FIELD_REQUIRED | FIELD_EMPTY_ABSENT
 
 struct bulk {
-	const char *kind; /* as bulk_run knows it */
+	const struct bulk_kind *kind;
 	const char *criteria;
 	const char *wanted;
 	const char *const *ids; /* NULL: all that meet the criteria */
@@ -183,11 +188,11 @@ run(struct op *op, const struct bulk *b)
 	if (b->ids != NULL)
 		ids = db_text_array(op_arena(op), b->ids, b->nids);
 	{
-		const char *const params[] = {b->kind, b->criteria, ids,
+		const char *const params[] = {b->kind->word, b->criteria, ids,
 		    b->wanted, page_actor(op), req_actor_type(op),
 		    is_dry_run(op) ? "true" : "false", key,
 		    key != NULL ? request_hash(op) : NULL, cert_why_revoked(op),
-		    words};
+		    MAX_LISTED};
 		const struct db_stmt stmts[] = {
 		    {Q_BULK_PATIENCE, ARRAY_LEN(patience), patience},
 		    {Q_BULK_RUN, ARRAY_LEN(params), params},
@@ -200,8 +205,8 @@ run(struct op *op, const struct bulk *b)
 
 /* The state of this op, and its body; NULL: the op has failed, *out_next. */
 static struct bulk *
-begin(struct op *op, const char *kind, const struct cJSON **out_body,
-    enum op_next *out_next)
+begin(struct op *op, const struct bulk_kind *kind,
+    const struct cJSON **out_body, enum op_next *out_next)
 {
 	struct bulk *b = op_state(op, sizeof(*b));
 	const char *why;
@@ -224,7 +229,7 @@ cert_bulk_renew(struct op *op)
 	const struct cJSON *body;
 	enum op_next ended;
 	const char *why;
-	struct bulk *b = begin(op, "renew", &body, &ended);
+	struct bulk *b = begin(op, &renewal, &body, &ended);
 	rc ret;
 
 	if (b == NULL)
@@ -241,7 +246,7 @@ revoke(struct op *op, bool is_est)
 	const struct cJSON *body;
 	enum op_next ended;
 	const char *why;
-	struct bulk *b = begin(op, "revoke", &body, &ended);
+	struct bulk *b = begin(op, &revocation, &body, &ended);
 	rc ret;
 
 	if (b == NULL)
@@ -276,7 +281,7 @@ cert_bulk_reassign(struct op *op)
 	const struct cJSON *body;
 	enum op_next ended;
 	const char *why;
-	struct bulk *b = begin(op, "reassign", &body, &ended);
+	struct bulk *b = begin(op, &reassignment, &body, &ended);
 	rc ret;
 
 	if (b == NULL)
@@ -299,8 +304,8 @@ bulk_failed(struct op *op)
 	sqlstate = e != NULL ? e->sqlstate : "";
 	if (strcmp(sqlstate, "54000") == 0)
 		return op_fail(op, RC_INVALID,
-		    "nothing was changed: the list of jobs would be longer "
-		    "than 125 MB; select fewer certificates");
+		    "nothing was changed: the answer would list more "
+		    "than " MAX_LISTED " certificates or jobs; select fewer");
 	if (strcmp(sqlstate, "57014") == 0)
 		return op_fail(op, RC_TIMEOUT,
 		    "nothing was changed: it took longer than " PATIENCE
@@ -330,6 +335,5 @@ bulk_done(struct op *op)
 	/* Many agents find their work at the look once a second. */
 	if (!op_is_null(op, 0, "agents"))
 		cert_hint_agents(op, op_text(op, 0, "agents"));
-	json_w_raw(reply_writer(op), op_text(op, 0, "body"));
-	return reply_json(op, 200);
+	return bulk_answer(op, b->kind);
 }

@@ -2,6 +2,9 @@
  * GET /api/v1/admin/crl/cache: the lists there are, and how making them went.
  */
 #include "apiserver/handlers/pki/pki.h"
+
+#include <string.h>
+
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/field.h"
 #include "apiserver/resources/wiretime.h"
@@ -19,13 +22,20 @@ static const struct field present[] = {
     {"generation_duration_ms", FIELD_INT},
     {"revoked_count", FIELD_INT},
     {"is_stale", FIELD_BOOL},
-    {"recent_events", FIELD_OBJECT},
 };
 /* Without a list. */
 static const struct field absent[] = {
     {"issuer_id", FIELD_TEXT},
     {"cache_present", FIELD_BOOL},
-    {"recent_events", FIELD_OBJECT},
+};
+
+static const struct field event[] = {
+    {"started_at", FIELD_TIME},
+    {"duration_ms", FIELD_INT, FIELD_OMIT_EMPTY},
+    {"succeeded", FIELD_BOOL},
+    {"crl_number", FIELD_INT, FIELD_OMIT_EMPTY},
+    {"revoked_count", FIELD_INT, FIELD_OMIT_EMPTY},
+    {"error", FIELD_TEXT, FIELD_OMIT_EMPTY},
 };
 
 enum op_next
@@ -33,32 +43,69 @@ crl_cache_start(struct op *op)
 {
 	static const struct db_stmt stmts[] = {
 	    {Q_CRL_CACHE_LIST, 0, NULL},
+	    {Q_CRL_CACHE_EVENTS, 0, NULL},
 	    {Q_CRL_NOW, 0, NULL},
 	};
 
 	return op_batch(op, cache_listed, ARRAY_LEN(stmts), stmts);
 }
 
-static enum op_next
-cache_listed(struct op *op)
+/* Those of this issuer, from *next on, which moves behind them. */
+static void
+put_events(struct op *op, struct json_w *w, const struct field_rows *events,
+    const char *issuer, size_t *next)
+{
+	const struct db_result *rows = events->result;
+	int col = db_col(rows, "issuer_id");
+	int order;
+
+	json_w_key(w, "recent_events");
+	json_w_open(w, '[');
+	for (; *next < db_nrows(rows); (*next)++) {
+		order = strcmp(db_text(rows, *next, col), issuer);
+		if (order > 0)
+			break;
+		if (order == 0)
+			field_rows_put(events, op_arena(op), w, *next);
+	}
+	json_w_close(w, ']');
+}
+
+static void
+put_rows(struct op *op, struct json_w *w)
 {
 	const struct db_result *rows = op_result(op, 0);
-	const struct db_result *now = op_result(op, 1);
-	struct json_w *w = reply_writer(op);
-	struct field_rows with, without;
+	int is_present = db_col(rows, "cache_present");
+	int issuer = db_col(rows, "issuer_id");
+	struct field_rows with, without, events;
+	size_t next = 0;
 
 	field_rows_init(&with, rows, present, ARRAY_LEN(present), NULL);
 	field_rows_init(&without, rows, absent, ARRAY_LEN(absent), NULL);
-	json_w_open(w, '{');
+	field_rows_init(&events, op_result(op, 1), event, ARRAY_LEN(event),
+	    NULL);
 	json_w_key(w, "cache_rows");
 	json_w_open(w, '[');
-	for (size_t i = 0; i < db_nrows(rows); i++)
-		field_rows_put(db_bool(rows, i, db_col(rows, "cache_present"))
-				   ? &with
-				   : &without,
+	for (size_t i = 0; i < db_nrows(rows); i++) {
+		json_w_open(w, '{');
+		field_rows_put_members(db_bool(rows, i, is_present) ? &with
+								    : &without,
 		    op_arena(op), w, i);
+		put_events(op, w, &events, db_text(rows, i, issuer), &next);
+		json_w_close(w, '}');
+	}
 	json_w_close(w, ']');
 	json_w_kv_int(w, "row_count", (int64_t)db_nrows(rows));
+}
+
+static enum op_next
+cache_listed(struct op *op)
+{
+	const struct db_result *now = op_result(op, 2);
+	struct json_w *w = reply_writer(op);
+
+	json_w_open(w, '{');
+	put_rows(op, w);
 	json_w_key(w, "generated_at");
 	wiretime_put(w, db_text(now, 0, db_col(now, "now")));
 	json_w_close(w, '}');
