@@ -26,15 +26,9 @@ enum {
 };
 
 static const struct route_area *const areas[] = {
-    &routes_system,
-    &routes_certificates,
-    &routes_jobs,
-    &routes_audit,
-    &routes_approvals,
-    &routes_agents,
-    &routes_config,
-    &routes_notifications,
-    &routes_pki,
+#define AREA(name) &routes_##name,
+#include "apiserver/areas.def"
+#undef AREA
 };
 
 rc

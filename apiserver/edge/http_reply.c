@@ -9,6 +9,7 @@
 #include <event2/buffer.h>
 #include <event2/util.h>
 
+#include "apiserver/edge/reason.h"
 #include "apiserver/edge/request_io.h"
 #include "common/log/log.h"
 
@@ -61,7 +62,7 @@ put_status(struct buf *b, int status)
 	(void)snprintf(digits, sizeof(digits), "%d ", status);
 	buf_puts(b, "HTTP/1.1 ");
 	buf_puts(b, digits);
-	buf_puts(b, render_reason(status));
+	buf_puts(b, reason_of(status));
 	buf_puts(b, "\r\n");
 }
 

@@ -1,57 +1,54 @@
-/* render_api: one rc, one error body. */
-#include <string.h>
-
+/* render_api: errors as the contract's JSON. */
+#include "apiserver/edge/reason.h"
+#include "apiserver/edge/render.h"
 #include "apiserver/edge/request_io.h"
 
+#define TEXT "text/plain; charset=utf-8"
+#define JSON "application/json; charset=utf-8"
+
+/* The contract's words, types and newlines, each of them as it says. */
 static const struct {
 	int status;
-	const char *reason;
-} reasons[] = {
-    {200, "OK"},
-    {201, "Created"},
-    {202, "Accepted"},
-    {204, "No Content"},
-    {304, "Not Modified"},
-    {400, "Bad Request"},
-    {401, "Unauthorized"},
-    {403, "Forbidden"},
-    {404, "Not Found"},
-    {405, "Method Not Allowed"},
-    {408, "Request Timeout"},
-    {409, "Conflict"},
-    {410, "Gone"},
-    {413, "Request Entity Too Large"},
-    {414, "URI Too Long"},
-    {415, "Unsupported Media Type"},
-    {417, "Expectation Failed"},
-    {422, "Unprocessable Entity"},
-    {429, "Too Many Requests"},
-    {431, "Request Header Fields Too Large"},
-    {500, "Internal Server Error"},
-    {501, "Not Implemented"},
-    {503, "Service Unavailable"},
-    {505, "HTTP Version Not Supported"},
+	const char *content_type;
+	const char *body;
+} refusals[] = {
+    [REFUSAL_NO_KEY] = {401, TEXT,
+	"{\"error\":\"Authorization header required\"}\n"},
+    [REFUSAL_BAD_HEADER] = {401, TEXT,
+	"{\"error\":\"Invalid Authorization header format, "
+	"expected: Bearer <token>\"}\n"},
+    [REFUSAL_BAD_KEY] = {401, TEXT, "{\"error\":\"Invalid API key\"}\n"},
+    [REFUSAL_FORBIDDEN] = {403, JSON,
+	"{\"error\":\"Insufficient permissions\"}"},
+    [REFUSAL_NO_PATH] = {404, TEXT, "404 page not found\n"},
+    [REFUSAL_NO_METHOD] = {405, TEXT, "Method Not Allowed\n"},
+    [REFUSAL_RATE] = {429, JSON, "{\"error\":\"Rate limit exceeded\"}"},
+    [REFUSAL_LOOKUP] = {500, JSON, "{\"error\":\"Internal error\"}"},
 };
 
-const char *
-render_reason(int status)
+static void
+api_refuse(struct request *r, enum refusal why)
 {
-	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
-		if (reasons[i].status == status)
-			return reasons[i].reason;
-	}
-	return "Unknown";
+	int status = refusals[why].status;
+
+	request_set_text(r, status, refusals[why].content_type,
+	    refusals[why].body);
+	if (status == 401)
+		request_set_header(r, "WWW-Authenticate",
+		    "Bearer realm=\"certctl\"");
+	if (status == 429)
+		request_set_header(r, "Retry-After", "1");
 }
 
-void
-render_error(struct request *r, int status, const char *message)
+static void
+api_error(struct request *r, int status, const char *message)
 {
 	struct json_w *w = &r->writer;
 
 	buf_reset(&r->reply);
 	json_w_init(w, &r->reply);
 	json_w_open(w, '{');
-	json_w_kv(w, "error", render_reason(status));
+	json_w_kv(w, "error", reason_of(status));
 	json_w_kv(w, "message", message);
 	json_w_kv(w, "request_id", r->id);
 	json_w_close(w, '}');
@@ -62,27 +59,14 @@ render_error(struct request *r, int status, const char *message)
 		request_set_header(r, "Retry-After", "1");
 }
 
-/* What a client is told when we have nothing better to say. */
-static const char *
-generic_message(rc code, int status)
+static void
+register_refuse(struct request *r, enum refusal why)
 {
-	if (code == RC_TIMEOUT)
-		return "the request took too long; try again";
-	if (code == RC_BUSY)
-		return "the server is busy; try again";
-	if (status == 503)
-		return "the service is not available now; try again";
-	if (status >= 500)
-		return "internal error";
-	return rc_name(code);
+	api_refuse(r, why);
+	if (r->status == 401)
+		api_error(r, 401, "invalid_or_missing_bootstrap_token");
 }
 
-void
-render_failure(struct request *r, rc code, const char *message)
-{
-	int status = rc_http_status(code);
-
-	if (!message || !*message)
-		message = generic_message(code, status);
-	render_error(r, status, message);
-}
+const struct renderer render_api = {"api", api_refuse, api_error};
+const struct renderer render_register = {"register", register_refuse,
+    api_error};

@@ -1,7 +1,7 @@
 /*
  * request_io: the inside of a request, for the files that carry it: http_conn
  * (bytes in and out), gate (may it run?), request (what handlers call) and
- * render_api (error bodies).  Handlers see request.h only.
+ * the renderers (error bodies).  Handlers see request.h only.
  *
  * A request is made by its carrier when the head is complete, and belongs to
  * it until request_run; from there it belongs to its op, and is freed once,
@@ -19,6 +19,7 @@
 #include "apiserver/edge/http1.h"
 #include "apiserver/edge/http1_chunks.h"
 #include "apiserver/edge/peer.h"
+#include "apiserver/edge/render.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/policy/auth.h"
 #include "apiserver/policy/path.h"
@@ -117,14 +118,6 @@ void request_set_text(struct request *r, int status, const char *content_type,
 /* Replaces one of that name.  A value with a control character is left out,
  * after a log line. */
 void request_set_header(struct request *r, const char *name, const char *value);
-
-/* --- render_api.c --- */
-
-/* The contract's error body: {"error","message","request_id"}. */
-void render_error(struct request *r, int status, const char *message);
-/* For an op that ended with this code.  Says nothing of our inside. */
-void render_failure(struct request *r, rc code, const char *message);
-const char *render_reason(int status);
 
 /* --- gate.c --- */
 

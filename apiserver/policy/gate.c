@@ -1,7 +1,8 @@
 /*
  * gate: everything that is asked before a handler runs, in this order: do we
  * know the path and verb, is the body of a fair size, who asks, may they.
- * All of it by the headers alone; only then the body is read.
+ * All of it by the headers alone; only then the body is read.  What is asked
+ * of which route stands in the route table and nowhere here.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,9 +19,6 @@ enum {
 	BODY_MS = 60000,
 };
 
-#define TEXT_PLAIN "text/plain; charset=utf-8"
-#define REALM "Bearer realm=\"certctl\""
-
 static op_step gate_credential;
 static op_step gate_looked_up;
 static op_step gate_lookup_failed;
@@ -28,14 +26,7 @@ static op_step gate_permissions;
 static op_step gate_permissions_failed;
 static op_step gate_body;
 
-/* --- refusals in the contract's words --- */
-
-static enum op_next
-refuse(struct op *op, int status, const char *content_type, const char *body)
-{
-	request_set_text(op_owner(op), status, content_type, body);
-	return op_done(op);
-}
+/* --- refusals --- */
 
 /* Counted, for the log and the audit trail. */
 static void
@@ -49,46 +40,37 @@ note_refusal(struct request *r, int status)
 	    r->match.route ? r->match.route->pattern : "(no route)");
 }
 
-static void
-set_429(struct request *r)
+static enum op_next
+refuse(struct op *op, enum refusal why)
 {
-	note_refusal(r, 429);
-	request_set_text(r, 429, "application/json; charset=utf-8",
-	    "{\"error\":\"Rate limit exceeded\"}");
-	request_set_header(r, "Retry-After", "1");
+	render_refusal(op_owner(op), why);
+	return op_done(op);
 }
 
 static enum op_next
 refuse_429(struct op *op)
 {
-	set_429(op_owner(op));
-	return op_done(op);
+	note_refusal(op_owner(op), 429);
+	return refuse(op, REFUSAL_RATE);
 }
 
 /* Costs the address a token, too: who guesses keys is soon told to wait. */
 static enum op_next
-refuse_401(struct op *op, const char *body)
+refuse_401(struct op *op, enum refusal why)
 {
 	struct request *r = op_owner(op);
 
 	if (!limits_take_address(r->api->limits, &r->peer))
 		return refuse_429(op);
 	note_refusal(r, 401);
-	if (r->match.route->access == ROUTE_REGISTER) {
-		render_error(r, 401, "invalid_or_missing_bootstrap_token");
-	} else {
-		request_set_text(r, 401, TEXT_PLAIN, body);
-	}
-	request_set_header(r, "WWW-Authenticate", REALM);
-	return op_done(op);
+	return refuse(op, why);
 }
 
 static enum op_next
 refuse_403(struct op *op)
 {
 	note_refusal(op_owner(op), 403);
-	return refuse(op, 403, "application/json; charset=utf-8",
-	    "{\"error\":\"Insufficient permissions\"}");
+	return refuse(op, REFUSAL_FORBIDDEN);
 }
 
 /* A database that is busy or away is worth another try; for the rest the
@@ -103,8 +85,7 @@ refuse_failed_lookup(struct op *op)
 		return op_fail(op, ret, "%s", "");
 	log_error("AUTH-LOOKUP", "refused, since a lookup failed: %s",
 	    e ? e->message : rc_name(ret));
-	return refuse(op, 500, "application/json; charset=utf-8",
-	    "{\"error\":\"Internal error\"}");
+	return refuse(op, REFUSAL_LOOKUP);
 }
 
 /* --- may they? --- */
@@ -152,39 +133,8 @@ gate_body(struct op *op)
 		return refuse_body(op);
 	if (!r->has_all)
 		return op_fail(op, RC_TIMEOUT, "%s", "");
-	op_extend(op, route_deadline_ms(r->match.route));
+	op_extend(op, r->match.rules->deadline_ms);
 	return r->match.route->start(op);
-}
-
-/*
- * An agent's own key acts for that agent and nothing else: on the routes
- * below its own id, and on those that are marked for it.  What the agent role
- * could read of other certificates is for shared keys.
- */
-static bool
-own_key_may_pass(const struct request *r)
-{
-	const struct route *route = r->match.route;
-
-	if (r->principal.kind != PRINCIPAL_AGENT)
-		return true;
-	switch (route->access) {
-	case ROUTE_PUBLIC:
-	case ROUTE_SIGNED_IN:
-		return true;
-	case ROUTE_AGENT:
-		for (size_t i = 0; i < r->match.nparams; i++) {
-			if (strcmp(r->match.params[i].name, "id") == 0)
-				return strcmp(r->match.params[i].value,
-					   r->principal.id) == 0;
-		}
-		return false;
-	case ROUTE_PERMISSION:
-		return route->is_for_own_keys;
-	case ROUTE_REGISTER:
-		break;
-	}
-	return false;
 }
 
 static const char *
@@ -195,6 +145,33 @@ path_id(const struct request *r)
 			return r->match.params[i].value;
 	}
 	return NULL;
+}
+
+/*
+ * An agent's own key acts for that agent and nothing else: on the routes
+ * below its own id, and on those that are marked for it.  What the agent role
+ * could read of other certificates is for shared keys.
+ */
+static bool
+own_key_may_pass(const struct request *r)
+{
+	const char *id;
+
+	if (r->principal.kind != PRINCIPAL_AGENT)
+		return true;
+	switch (r->match.rules->access) {
+	case ROUTE_PUBLIC:
+	case ROUTE_SIGNED_IN:
+		return true;
+	case ROUTE_AGENT:
+		id = path_id(r);
+		return id && strcmp(id, r->principal.id) == 0;
+	case ROUTE_PERMISSION:
+		return r->match.route->is_for_own_keys;
+	case ROUTE_REGISTER:
+		break;
+	}
+	return false;
 }
 
 static const char *
@@ -223,25 +200,32 @@ ask_permissions(struct op *op)
 	    actor.type, actor.fallback_role);
 }
 
+static bool
+is_rated(const struct request *r)
+{
+	return r->match.rules->rate == ROUTE_RATED;
+}
+
 static enum op_next
 check_permission(struct op *op)
 {
 	struct request *r = op_owner(op);
 	const struct route *route = r->match.route;
+	enum route_access access = r->match.rules->access;
 	rc ret;
 
-	if (!limits_take_principal(r->api->limits, &r->principal))
+	if (is_rated(r) &&
+	    !limits_take_principal(r->api->limits, &r->principal))
 		return refuse_429(op);
 	if (r->is_retired)
 		return op_fail(op, RC_GONE, "Agent has been retired");
 	if (r->principal.kind == PRINCIPAL_BOOTSTRAP)
-		return route->access == ROUTE_REGISTER
+		return access == ROUTE_REGISTER
 			   ? start_handler(op)
-			   : refuse_401(op,
-				 "{\"error\":\"Invalid API key\"}\n");
+			   : refuse_401(op, REFUSAL_BAD_KEY);
 	if (!own_key_may_pass(r))
 		return refuse_403(op);
-	if (route->access == ROUTE_SIGNED_IN)
+	if (access == ROUTE_SIGNED_IN)
 		return start_handler(op);
 	ret = authz_check(r->api->authz, &r->principal, route->permission,
 	    scope_of(route), path_id(r));
@@ -267,8 +251,7 @@ start_public(struct op *op)
 {
 	const struct request *r = op_owner(op);
 
-	if (r->match.route->rate == ROUTE_RATED &&
-	    !limits_take_address(r->api->limits, &r->peer))
+	if (is_rated(r) && !limits_take_address(r->api->limits, &r->peer))
 		return refuse_429(op);
 	return start_handler(op);
 }
@@ -280,15 +263,12 @@ gate_credential(struct op *op)
 	struct auth_found found;
 	rc ret;
 
-	if (r->match.route->access == ROUTE_PUBLIC)
+	if (r->match.rules->access == ROUTE_PUBLIC)
 		return start_public(op);
 	if (r->credential.form == AUTH_NONE)
-		return refuse_401(op,
-		    "{\"error\":\"Authorization header required\"}\n");
+		return refuse_401(op, REFUSAL_NO_KEY);
 	if (r->credential.form == AUTH_MALFORMED)
-		return refuse_401(op,
-		    "{\"error\":\"Invalid Authorization header format, "
-		    "expected: Bearer <token>\"}\n");
+		return refuse_401(op, REFUSAL_BAD_HEADER);
 	ret = auth_find(r->api->auth, &r->credential, &found);
 	if (ret == RC_BUSY && !limits_has_address(r->api->limits, &r->peer))
 		return refuse_429(op);
@@ -298,7 +278,7 @@ gate_credential(struct op *op)
 		    r->credential.hash);
 	}
 	if (ret != RC_OK)
-		return refuse_401(op, "{\"error\":\"Invalid API key\"}\n");
+		return refuse_401(op, REFUSAL_BAD_KEY);
 	take_principal(r, &found);
 	return check_permission(op);
 }
@@ -313,7 +293,7 @@ gate_looked_up(struct op *op)
 	auth_learn(r->api->auth, &r->credential, op_result(op, 0));
 	ret = auth_find(r->api->auth, &r->credential, &found);
 	if (ret != RC_OK)
-		return refuse_401(op, "{\"error\":\"Invalid API key\"}\n");
+		return refuse_401(op, REFUSAL_BAD_KEY);
 	take_principal(r, &found);
 	return check_permission(op);
 }
@@ -373,87 +353,58 @@ on_end(struct op *op, rc code, const char *message)
 	r->carrier->reply(r);
 }
 
-static void
-answer_text(struct request *r, int status, const char *text)
-{
-	request_set_text(r, status, TEXT_PLAIN, text);
-	r->carrier->reply(r);
-}
-
-static void
-answer_error(struct request *r, int status, const char *message)
-{
-	render_error(r, status, message);
-	r->carrier->reply(r);
-}
-
-/* Cross-origin questions get the contract's 204 on what needs a key. */
 static bool
-is_options(const struct request *r)
+is_preflight(const struct request *r)
 {
-	return strcmp(r->head.method, "OPTIONS") == 0 &&
-	       r->path.nsegments > 2 &&
-	       strcmp(r->path.segments[0], "api") == 0 &&
-	       strcmp(r->path.segments[1], "v1") == 0 &&
-	       strcmp(r->path.segments[2], "version") != 0 &&
-	       (strcmp(r->path.segments[2], "auth") != 0 ||
-		   r->path.nsegments < 4 ||
-		   strcmp(r->path.segments[3], "info") != 0);
+	return strcmp(r->head.method, "OPTIONS") == 0 && r->match.rules &&
+	       r->match.rules->preflight == ROUTE_PREFLIGHT;
 }
 
-/* Whether it was routed; else it was answered and is gone. */
-static bool
-route_request(struct request *r)
+/* ret: why no route was found. */
+static void
+answer_unrouted(struct request *r, rc ret)
 {
-	rc ret = path_parse(r->head.target, &r->path);
-	bool options = ret == RC_OK && is_options(r);
-
-	if (ret == RC_OK && !options)
-		ret = router_match(r->api->router, r->head.method, &r->path,
-		    &r->match);
-	if (ret == RC_OK && !options)
-		return true;
 	if (!limits_take_address(r->api->limits, &r->peer)) {
-		set_429(r);
-		r->carrier->reply(r);
-		return false;
-	}
-	if (ret == RC_INVALID || ret == RC_TOO_LARGE) {
-		answer_error(r, 400, "the request target is malformed");
-		return false;
-	}
-	if (options) {
+		note_refusal(r, 429);
+		render_refusal(r, REFUSAL_RATE);
+	} else if (ret == RC_INVALID || ret == RC_TOO_LARGE) {
+		render_error(r, 400, "the request target is malformed");
+	} else if (is_preflight(r)) {
 		request_set_text(r, 204, NULL, "");
-		r->carrier->reply(r);
 	} else if (ret == RC_METHOD) {
 		request_set_header(r, "Allow", r->match.allow);
-		answer_text(r, 405, "Method Not Allowed\n");
+		render_refusal(r, REFUSAL_NO_METHOD);
 	} else {
-		answer_text(r, 404, "404 page not found\n");
+		render_refusal(r, REFUSAL_NO_PATH);
 	}
-	return false;
+	r->carrier->reply(r);
 }
 
 void
 request_run(struct request *r)
 {
-	const struct route *route;
 	struct op_env env = {
 	    .loop = r->api->loop,
 	    .pool = r->api->pool,
 	    .owner = r,
 	    .on_end = on_end,
 	};
+	rc ret = path_parse(r->head.target, &r->path);
 
-	if (!route_request(r))
-		return;
-	route = r->match.route;
-	r->max_body = route_max_body(route, r->api->max_body);
-	if (r->head.framing == HTTP1_LENGTH && r->head.length > r->max_body) {
-		answer_error(r, 413, "the request body is too large");
+	if (ret == RC_OK)
+		ret = router_match(r->api->router, r->head.method, &r->path,
+		    &r->match);
+	if (ret != RC_OK) {
+		answer_unrouted(r, ret);
 		return;
 	}
-	env.name = route->pattern;
-	env.deadline_ms = route_deadline_ms(route);
+	r->max_body = rules_max_body(r->match.rules, r->api->max_body);
+	if (r->head.framing == HTTP1_LENGTH && r->head.length > r->max_body) {
+		render_error(r, 413, "the request body is too large");
+		r->carrier->reply(r);
+		return;
+	}
+	env.name = r->match.route->pattern;
+	env.deadline_ms = r->match.rules->deadline_ms;
 	r->op = op_start(&env, gate_credential);
 }

@@ -21,7 +21,8 @@ static const struct {
 /* A row with its pattern taken apart. */
 struct entry {
 	const struct route *route;
-	char *text; /* the segments' memory */
+	struct route_rules rules; /* with its area's */
+	char *text;               /* the segments' memory */
 	size_t nsegments;
 	const char *segments[PATH_SEGMENTS_MAX]; /* of parameters: the name */
 	check_fn *params[PATH_SEGMENTS_MAX];     /* NULL: a literal */
@@ -38,6 +39,8 @@ struct bucket {
 struct router {
 	struct bucket buckets[PATH_SEGMENTS_MAX];
 	struct bucket tails; /* the longest first */
+	size_t nareas;
+	const struct route_area *const *areas;
 };
 
 /* "{name:kind...}", its braces among it. */
@@ -124,17 +127,54 @@ compare_entries(const void *x, const void *y)
 	return diff != 0 ? diff : strcmp(a->route->method, b->route->method);
 }
 
-static rc
-add_row(struct router *r, const struct route *route)
+static bool
+has_param(const struct entry *e, const char *name)
 {
+	for (size_t i = 0; i < e->nsegments; i++) {
+		if (e->params[i] && strcmp(e->segments[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Why a row may not be served; NULL: it may. */
+static const char *
+fault_of(const struct route_area *area, const struct entry *e)
+{
+	const struct route *route = e->route;
+	enum route_access access = e->rules.access;
+	bool needs_permission =
+	    access != ROUTE_PUBLIC && access != ROUTE_SIGNED_IN;
+
+	if (strncmp(route->pattern, area->prefix, strlen(area->prefix)) != 0)
+		return "it is not below its area's prefix";
+	if (!route->start)
+		return "nothing starts";
+	if (needs_permission != (route->permission != NULL))
+		return "its permission and who may ask do not agree";
+	if (!has_param(e, "id") &&
+	    (access == ROUTE_AGENT || route->scope != ROUTE_GLOBAL))
+		return "it has no {id} to ask about";
+	if (strcmp(route->method, "GET") != 0 && !route->audit)
+		return "it does not say what it leaves in the audit trail";
+	return NULL;
+}
+
+static rc
+add_row(struct router *r, const struct route_area *area,
+    const struct route *route)
+{
+	const char *fault = "its pattern cannot be used";
 	struct bucket *b;
 	struct entry e;
 	rc ret = entry_init(&e, route);
 
-	if (ret != RC_OK || !route->start ||
-	    (route->access == ROUTE_PERMISSION && !route->permission)) {
-		log_error("ROUTE-INVALID", "%s %s cannot be served",
-		    route->method, route->pattern);
+	e.rules = rules_of(&area->rules, &route->own);
+	if (ret == RC_OK)
+		fault = fault_of(area, &e);
+	if (fault) {
+		log_error("ROUTE-INVALID", "%s %s: %s", route->method,
+		    route->pattern, fault);
 		free(e.text);
 		return RC_INVALID;
 	}
@@ -162,16 +202,43 @@ sort_bucket(struct bucket *b)
 	return RC_OK;
 }
 
+/* number: the areas before it are good. */
+static rc
+add_area(struct router *r, const struct route_area *const *areas, size_t number)
+{
+	const struct route_area *area = areas[number];
+	size_t len = strlen(area->prefix);
+	rc ret = RC_OK;
+
+	if (!rules_are_whole(&area->rules) || area->prefix[0] != '/' ||
+	    area->prefix[len - 1] != '/') {
+		log_error("ROUTE-AREA", "%s does not say all of its rules",
+		    area->name);
+		return RC_INVALID;
+	}
+	for (size_t i = 0; i < number; i++) {
+		if (strcmp(areas[i]->prefix, area->prefix) == 0 &&
+		    !rules_are_equal(&areas[i]->rules, &area->rules)) {
+			log_error("ROUTE-AREA", "%s and %s share %s and differ",
+			    areas[i]->name, area->name, area->prefix);
+			return RC_CONFLICT;
+		}
+	}
+	for (size_t j = 0; j < area->n && ret == RC_OK; j++)
+		ret = add_row(r, area, &area->routes[j]);
+	return ret;
+}
+
 rc
 router_new(const struct route_area *const *areas, size_t n, struct router **out)
 {
 	struct router *r = mem_zalloc(sizeof(*r));
 	rc ret = RC_OK;
 
-	for (size_t i = 0; i < n && ret == RC_OK; i++) {
-		for (size_t j = 0; j < areas[i]->n && ret == RC_OK; j++)
-			ret = add_row(r, &areas[i]->routes[j]);
-	}
+	r->areas = areas;
+	r->nareas = n;
+	for (size_t i = 0; i < n && ret == RC_OK; i++)
+		ret = add_area(r, areas, i);
 	for (size_t i = 0; i < PATH_SEGMENTS_MAX && ret == RC_OK; i++)
 		ret = sort_bucket(&r->buckets[i]);
 	if (ret == RC_OK)
@@ -235,6 +302,7 @@ take(const struct entry *e, struct path *p, struct route_match *out)
 	if (e->has_tail)
 		path_join(p, e->nsegments - 1);
 	out->route = e->route;
+	out->rules = &e->rules;
 	out->nparams = 0;
 	for (size_t i = 0; i < e->nsegments; i++) {
 		if (e->params[i])
@@ -244,11 +312,11 @@ take(const struct entry *e, struct path *p, struct route_match *out)
 	}
 }
 
-/* The row of a bucket that p and the method meet; NULL: none, and the methods
- * that would do are added to allow. */
+/* The row of a bucket that p and the method meet; NULL: none, the methods that
+ * would do are added to out->allow, and the first of those rows rules. */
 static const struct entry *
 find(const struct bucket *b, const char *method, const struct path *p,
-    char allow[ROUTE_ALLOW_MAX])
+    struct route_match *out)
 {
 	const struct entry *e;
 
@@ -258,9 +326,46 @@ find(const struct bucket *b, const char *method, const struct path *p,
 			continue;
 		if (strcmp(e->route->method, method) == 0)
 			return e;
-		allow_add(allow, e->route->method);
+		allow_add(out->allow, e->route->method);
+		if (!out->rules)
+			out->rules = &e->rules;
 	}
 	return NULL;
+}
+
+/* Whether the path goes on behind this prefix. */
+static bool
+is_below(const char *prefix, const struct path *p)
+{
+	size_t len;
+
+	for (size_t i = 0; i < p->nsegments; i++) {
+		prefix++; /* the slash */
+		if (!*prefix)
+			return true;
+		len = strcspn(prefix, "/");
+		if (strlen(p->segments[i]) != len ||
+		    strncmp(p->segments[i], prefix, len) != 0)
+			return false;
+		prefix += len;
+	}
+	return false;
+}
+
+/* Of the area with the longest prefix. */
+static const struct route_rules *
+rules_of_area(const struct router *r, const struct path *p)
+{
+	const struct route_area *found = NULL;
+
+	for (size_t i = 0; i < r->nareas; i++) {
+		const struct route_area *area = r->areas[i];
+
+		if (is_below(area->prefix, p) &&
+		    (!found || strlen(area->prefix) > strlen(found->prefix)))
+			found = area;
+	}
+	return found ? &found->rules : NULL;
 }
 
 rc
@@ -270,12 +375,17 @@ router_match(const struct router *r, const char *method, struct path *p,
 	const struct entry *e = NULL;
 
 	out->allow[0] = '\0';
+	out->rules = NULL;
 	if (p->nsegments < PATH_SEGMENTS_MAX)
-		e = find(&r->buckets[p->nsegments], method, p, out->allow);
+		e = find(&r->buckets[p->nsegments], method, p, out);
 	if (!e)
-		e = find(&r->tails, method, p, out->allow);
-	if (!e)
-		return out->allow[0] ? RC_METHOD : RC_NOT_FOUND;
-	take(e, p, out);
-	return RC_OK;
+		e = find(&r->tails, method, p, out);
+	if (e) {
+		take(e, p, out);
+		return RC_OK;
+	}
+	if (out->allow[0])
+		return RC_METHOD;
+	out->rules = rules_of_area(r, p);
+	return RC_NOT_FOUND;
 }

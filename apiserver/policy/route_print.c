@@ -1,58 +1,49 @@
-/* The route table as data: what a row means, and all of it as JSON. */
+/* The route table as JSON. */
 #include <stdio.h>
+#include <string.h>
 
 #include "apiserver/policy/route.h"
 #include "common/base/buf.h"
 #include "common/json/json.h"
 
-enum { DEADLINE_MS = 30000 };
-
-static const char *const access_names[] = {
-    [ROUTE_PUBLIC] = "public",
-    [ROUTE_PERMISSION] = "permission",
-    [ROUTE_SIGNED_IN] = "signed-in",
-    [ROUTE_AGENT] = "agent",
-    [ROUTE_REGISTER] = "register",
-};
-static const char *const rate_names[] = {
-    [ROUTE_RATED] = "rated",
-    [ROUTE_UNRATED] = "unrated",
-};
 static const char *const scope_names[] = {
     [ROUTE_GLOBAL] = "global",
     [ROUTE_ISSUER] = "issuer",
     [ROUTE_PROFILE] = "profile",
 };
 
-int64_t
-route_deadline_ms(const struct route *route)
+static void
+print_words(struct json_w *w, const char *key, const char *words)
 {
-	return route->deadline_ms ? route->deadline_ms : DEADLINE_MS;
-}
+	char word[64];
+	size_t len;
 
-size_t
-route_max_body(const struct route *route, size_t configured)
-{
-	return route->access == ROUTE_PUBLIC ? 0 : configured;
+	json_w_key(w, key);
+	json_w_open(w, '[');
+	for (; *words; words += len + strspn(words + len, " ")) {
+		len = strcspn(words, " ");
+		(void)snprintf(word, sizeof(word), "%.*s", (int)len, words);
+		json_w_str(w, word);
+	}
+	json_w_close(w, ']');
 }
 
 static void
-print_route(struct json_w *w, const char *area, const struct route *route,
-    size_t configured_body)
+print_route(struct json_w *w, const struct route_area *area,
+    const struct route *route, size_t configured_body)
 {
+	const struct route_rules rules = rules_of(&area->rules, &route->own);
+
 	json_w_open(w, '{');
 	json_w_kv(w, "method", route->method);
 	json_w_kv(w, "pattern", route->pattern);
-	json_w_kv(w, "area", area);
-	json_w_kv(w, "auth", access_names[route->access]);
+	json_w_kv(w, "area", area->name);
+	rules_print(w, &rules, configured_body);
 	json_w_kv(w, "permission", route->permission ? route->permission : "");
 	json_w_kv(w, "scope", scope_names[route->scope]);
 	json_w_kv_bool(w, "own_keys",
-	    route->is_for_own_keys || route->access == ROUTE_AGENT);
-	json_w_kv(w, "rate", rate_names[route->rate]);
-	json_w_kv_int(w, "max_body",
-	    (int64_t)route_max_body(route, configured_body));
-	json_w_kv_int(w, "deadline_ms", route_deadline_ms(route));
+	    route->is_for_own_keys || rules.access == ROUTE_AGENT);
+	print_words(w, "audit", route->audit ? route->audit : "");
 	json_w_close(w, '}');
 }
 
@@ -69,7 +60,7 @@ routes_print(const struct route_area *const *areas, size_t n,
 	json_w_open(&w, '[');
 	for (size_t i = 0; i < n; i++) {
 		for (size_t j = 0; j < areas[i]->n; j++)
-			print_route(&w, areas[i]->name, &areas[i]->routes[j],
+			print_route(&w, areas[i], &areas[i]->routes[j],
 			    configured_body);
 	}
 	json_w_close(&w, ']');

@@ -33,5 +33,13 @@ WHERE n.id = $1;
 UPDATE notification_events n SET status = 'read' WHERE n.id = $1 RETURNING n.id;
 
 -- name: notification_requeue :many
-UPDATE notification_events n SET status = 'pending', retry_count = 0, next_retry_at = NULL, last_error = NULL
-WHERE n.id = $1 RETURNING n.id;
+WITH queued AS (
+    UPDATE notification_events n SET status = 'pending', retry_count = 0, next_retry_at = NULL, last_error = NULL
+    WHERE n.id = $1 RETURNING n.id, n.certificate_id, n.channel
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+    SELECT $2, $3, 'notification_requeued', 'notification', q.id,
+        jsonb_strip_nulls(jsonb_build_object('certificate_id', q.certificate_id, 'channel', q.channel))
+    FROM queued q
+)
+SELECT q.id FROM queued q;

@@ -55,4 +55,4 @@ FROM jobs j
 WHERE j.id = $1;
 
 -- name: job_cancel :one
-SELECT r.outcome, r.status FROM job_cancel($1, $2, $3) AS r;
+SELECT r.outcome, r.status FROM job_cancel($1, $2, $3, $4) AS r;

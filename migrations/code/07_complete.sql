@@ -60,26 +60,30 @@ END $$;
 -- By a person.  Outcomes: cancelled, requested (a worker runs it and stops
 -- before the outside effect), running (an agent installs it), final, unknown.
 -- p_why is what it ends with.
-CREATE FUNCTION job_cancel(p_id text, p_actor text, p_why text) RETURNS TABLE (outcome text, status text)
+CREATE FUNCTION job_cancel(p_id text, p_actor text, p_actor_type text, p_why text) RETURNS TABLE (outcome text, status text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_job record;
 BEGIN
     PERFORM jobs_lock(ARRAY[p_id]);
-    SELECT j.status, j.type INTO v_job FROM jobs j WHERE j.id = p_id;
-    IF NOT FOUND THEN
-        RETURN QUERY SELECT 'unknown', NULL::text;
-    ELSIF v_job.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval') THEN
-        PERFORM job_finish(ARRAY[p_id], '{Cancelled}', ARRAY[p_why]);
-        RETURN QUERY SELECT 'cancelled', 'Cancelled';
-    ELSIF v_job.status = 'Running' AND v_job.type <> 'Deployment' THEN
-        UPDATE jobs j SET cancel_requested_at = coalesce(j.cancel_requested_at, engine_now()) WHERE j.id = p_id;
-        RETURN QUERY SELECT 'requested', v_job.status::text;
-    ELSIF v_job.status = 'Running' THEN
-        RETURN QUERY SELECT 'running', v_job.status::text;
-    ELSE
-        RETURN QUERY SELECT 'final', v_job.status::text;
+    SELECT j.status, j.type, j.certificate_id INTO v_job FROM jobs j WHERE j.id = p_id;
+    outcome := CASE
+        WHEN NOT FOUND THEN 'unknown'
+        WHEN v_job.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval') THEN 'cancelled'
+        WHEN v_job.status = 'Running' AND v_job.type <> 'Deployment' THEN 'requested'
+        WHEN v_job.status = 'Running' THEN 'running'
+        ELSE 'final' END;
+    IF outcome IN ('cancelled', 'requested') THEN
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+            VALUES (p_actor, p_actor_type, 'job_cancel_requested', 'job', p_id,
+                jsonb_strip_nulls(jsonb_build_object('certificate_id', v_job.certificate_id, 'status', v_job.status)));
     END IF;
+    IF outcome = 'cancelled' THEN
+        PERFORM job_finish(ARRAY[p_id], '{Cancelled}', ARRAY[p_why]);
+    ELSIF outcome = 'requested' THEN
+        UPDATE jobs j SET cancel_requested_at = coalesce(j.cancel_requested_at, engine_now()) WHERE j.id = p_id;
+    END IF;
+    RETURN QUERY SELECT outcome, CASE WHEN outcome = 'cancelled' THEN 'Cancelled' ELSE v_job.status::text END;
 END $$;
 
 -- --- rows that make no sense ---

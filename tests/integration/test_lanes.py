@@ -261,7 +261,7 @@ def test_the_end_of_a_budget_is_not_a_cancellation(lane):
     assert lane.held(again) == [job]
     # A person's word goes before the budget's.
     lane.q("SELECT duty_renewal_budget()")
-    assert lane.q("SELECT outcome FROM job_cancel(%s, 'alice', 'cancelled by alice')", job) == [("requested",)]
+    assert lane.q("SELECT outcome FROM job_cancel(%s, 'alice', 'APIKey', 'cancelled by alice')", job) == [("requested",)]
     assert lane.aside(again, "cancel") == {job: "Cancelled"}
     lane.aside(by_alice, "release")
 

@@ -2,6 +2,7 @@
 Every route is asked with every kind of principal.  What must come of it is
 derived from the table that --print-routes prints and from the roles' grants.
 """
+import functools
 import hashlib
 import json
 import subprocess
@@ -89,6 +90,10 @@ def path_of(route, object_id):
     return "/".join(parts)
 
 
+def status_of(api, route, object_id="none-such"):
+    return api.call(route["method"], path_of(route, object_id), None if route["method"] == "GET" else {})[0]
+
+
 def test_the_table_is_whole():
     assert len(ROUTES) > 60
     assert len({(r["method"], r["pattern"]) for r in ROUTES}) == len(ROUTES)
@@ -97,6 +102,9 @@ def test_the_table_is_whole():
         assert r["auth"] != "agent" or "{id}" in r["pattern"], r
         assert r["scope"] == "global" or "{id}" in r["pattern"], r
         assert (r["max_body"] == 0) == (r["auth"] == "public") and r["deadline_ms"] > 0, r
+        # Whoever needs a key may be asked about from another origin, and all verbs of a path agree.
+        assert r["preflight"] == (r["auth"] != "public"), r
+        assert {o["preflight"] for o in ROUTES if o["pattern"] == r["pattern"]} == {r["preflight"]}, r
     # What nobody needs a key for, and no more than this.
     assert {r["pattern"] for r in ROUTES if r["auth"] == "public"} == {
         "/health", "/ready", "/api/v1/version", "/api/v1/auth/info", "/.well-known/pki/crl/{issuer}"}
@@ -110,12 +118,52 @@ def test_every_route(stack, grants, who):
     for route in ROUTES:
         for object_id in ids_of(route):
             want = expected(route, who, object_id, grants)
-            body = None if route["method"] == "GET" else {}
-            status = api.call(route["method"], path_of(route, object_id), body)[0]
+            status = status_of(api, route, object_id)
             passed = 200 <= status < 500 and status not in (401, 403, 405, 429)
             if status != want and not (want == 0 and passed):
                 wrong.append((route["method"], route["pattern"], object_id, want, status))
     assert not wrong
+
+
+def test_preflight(stack):
+    """Answered without a key, or as any method that the path does not have."""
+    api = Api(stack.api_port, stack.dir / "tls" / "api.pem", "")
+    for route in ROUTES:
+        path = path_of(route, "none-such")
+        for key in ("", "no-such-key"):
+            assert api.call("OPTIONS", path, key=key)[0] == (204 if route["preflight"] else 405), route
+    for path, want in (("/api/v1/no/such", 204), ("/api/v1/", 204), ("/api/v1", 404), ("/api/v10/x", 404), ("/no-such", 404), ("/", 404)):
+        assert (path, api.call("OPTIONS", path)[0]) == (path, want)
+
+
+@pytest.fixture(scope="module")
+def crowd(stack):
+    """An apiserver whose callers have a request a second each."""
+    stack.start_apiserver(2, keep=True, wait=False, CERTCTL_RATE_LIMIT_ENABLED="true", CERTCTL_RATE_LIMIT_RPS="1", CERTCTL_RATE_LIMIT_BURST="1",
+                          CERTCTL_API_KEYS_NAMED=f"admin:{API_KEY}:admin")
+    api = stack.apis["apiserver-2"]
+    stack.wait_ready(api)
+    return api
+
+
+def asked(once):
+    """What up to eight requests got, until one was refused."""
+    got = []
+    while len(got) < 8 and 429 not in got:
+        got.append(once())
+    return got
+
+
+def test_rates(crowd):
+    """Past the rate of its caller a rated route is 429, an unrated one never."""
+    wrong = []
+    for route in ROUTES:
+        got = asked(functools.partial(status_of, crowd, route))
+        if (429 in got) != (route["rate"] == "rated"):
+            wrong.append((route["method"], route["pattern"], got))
+    assert not wrong
+    assert 429 in asked(lambda: crowd.call("OPTIONS", "/api/v1/teams", key="")[0])
+    assert 429 in asked(lambda: crowd.call("GET", "/no/such/path", key="")[0])
 
 
 def test_every_permission_of_the_table_is_known(stack):

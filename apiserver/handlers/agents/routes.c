@@ -8,28 +8,31 @@
 #define AGENTS "/api/v1/agents"
 #define JOBS "/api/v1/jobs"
 
+#define OWN .own = {.access = ROUTE_AGENT}
+
 static const struct route rows[] = {
-    {"GET", AGENTS, ROUTE_PERMISSION, "agent.read", agent_list_start, 0},
-    {"POST", AGENTS, ROUTE_REGISTER, "agent.edit", agent_register_start, 0},
-    {"GET", AGENTS "/retired", ROUTE_PERMISSION, "agent.read",
-	agent_list_retired_start, 0},
-    {"GET", AGENTS "/{id}", ROUTE_PERMISSION, "agent.read", agent_get_start, 0},
-    {"DELETE", AGENTS "/{id}", ROUTE_PERMISSION, "agent.retire",
-	agent_retire_start, 0},
-    {"POST", AGENTS "/{id}/heartbeat", ROUTE_AGENT, "agent.heartbeat",
-	agent_heartbeat_start, 0},
-    {"GET", AGENTS "/{id}/work", ROUTE_AGENT, "agent.job.poll",
-	agent_work_start, 0},
-    {"POST", AGENTS "/{id}/csr", ROUTE_AGENT, "agent.job.poll", agent_csr_start,
-	0},
-    {"GET", AGENTS "/{id}/certificates/{cert_id}", ROUTE_AGENT, "cert.read",
-	agent_pickup_start, 0},
-    {"POST", AGENTS "/{id}/jobs/{job_id}/status", ROUTE_AGENT,
-	"agent.job.complete", agent_report_start, 0},
-    {"POST", JOBS "/{id}/verify", ROUTE_PERMISSION, "verification.run",
-	job_verify_start, .is_for_own_keys = true},
-    {"GET", JOBS "/{id}/verification", ROUTE_PERMISSION, "verification.read",
-	job_verification_start, 0},
+    {"GET", AGENTS, "agent.read", agent_list_start},
+    {"POST", AGENTS, "agent.edit", agent_register_start, "agent_registered",
+	.own = {.access = ROUTE_REGISTER, .renderer = &render_register}},
+    {"GET", AGENTS "/retired", "agent.read", agent_list_retired_start},
+    {"GET", AGENTS "/{id}", "agent.read", agent_get_start},
+    {"DELETE", AGENTS "/{id}", "agent.retire", agent_retire_start,
+	"agent_retired agent_retirement_cascaded"},
+    {"POST", AGENTS "/{id}/heartbeat", "agent.heartbeat", agent_heartbeat_start,
+	ROUTE_NO_EVENT, OWN},
+    {"GET", AGENTS "/{id}/work", "agent.job.poll", agent_work_start, NULL, OWN},
+    {"POST", AGENTS "/{id}/csr", "agent.job.poll", agent_csr_start,
+	"csr_submitted", OWN},
+    {"GET", AGENTS "/{id}/certificates/{cert_id}", "cert.read",
+	agent_pickup_start, NULL, OWN},
+    {"POST", AGENTS "/{id}/jobs/{job_id}/status", "agent.job.complete",
+	agent_report_start, "deployment_job_completed deployment_job_failed",
+	OWN},
+    {"POST", JOBS "/{id}/verify", "verification.run", job_verify_start,
+	"job_verification_success job_verification_failed",
+	.is_for_own_keys = true},
+    {"GET", JOBS "/{id}/verification", "verification.read",
+	job_verification_start},
 };
 
-const struct route_area routes_agents = {"agents", rows, ARRAY_LEN(rows)};
+const struct route_area routes_agents = ROUTE_API_AREA("agents", rows);

@@ -9,17 +9,16 @@
 #define JOBS "/api/v1/jobs"
 
 static const struct route rows[] = {
-    {"GET", APPROVALS, ROUTE_PERMISSION, "approval.read", approval_list, 0},
-    {"GET", APPROVALS "/{id}", ROUTE_PERMISSION, "approval.read", approval_get,
-	0},
-    {"POST", APPROVALS "/{id}/approve", ROUTE_PERMISSION, "approval.approve",
-	approval_approve, 0},
-    {"POST", APPROVALS "/{id}/reject", ROUTE_PERMISSION, "approval.reject",
-	approval_reject, 0},
-    {"POST", JOBS "/{id}/approve", ROUTE_PERMISSION, "approval.approve",
-	job_approve, 0},
-    {"POST", JOBS "/{id}/reject", ROUTE_PERMISSION, "approval.reject",
-	job_reject, 0},
+    {"GET", APPROVALS, "approval.read", approval_list},
+    {"GET", APPROVALS "/{id}", "approval.read", approval_get},
+    {"POST", APPROVALS "/{id}/approve", "approval.approve", approval_approve,
+	"approval_approved"},
+    {"POST", APPROVALS "/{id}/reject", "approval.reject", approval_reject,
+	"approval_rejected"},
+    {"POST", JOBS "/{id}/approve", "approval.approve", job_approve,
+	"approval_approved"},
+    {"POST", JOBS "/{id}/reject", "approval.reject", job_reject,
+	"approval_rejected"},
 };
 
-const struct route_area routes_approvals = {"approvals", rows, ARRAY_LEN(rows)};
+const struct route_area routes_approvals = ROUTE_API_AREA("approvals", rows);

@@ -8,18 +8,15 @@
 #define AUDIT "/api/v1/audit"
 
 static const struct route rows[] = {
-    {"GET", AUDIT, ROUTE_PERMISSION, "audit.read", audit_list, 0},
-    {"GET", AUDIT "/export", ROUTE_PERMISSION, "audit.export", audit_export, 0},
-    {"GET", AUDIT "/seal", ROUTE_PERMISSION, "audit.read", audit_seal_state, 0},
-    {"GET", AUDIT "/blocks", ROUTE_PERMISSION, "audit.read", audit_blocks, 0},
-    {"GET", AUDIT "/blocks/{n}/marks", ROUTE_PERMISSION, "audit.read",
-	audit_block_marks, 0},
-    {"GET", AUDIT "/rows", ROUTE_PERMISSION, "audit.read", audit_rows, 0},
-    {"GET", AUDIT "/{id}", ROUTE_PERMISSION, "audit.read", audit_get, 0},
-    {"GET", AUDIT "/{id}/attachment", ROUTE_PERMISSION, "audit.read",
-	audit_attachment, 0},
-    {"GET", AUDIT "/{id}/proof", ROUTE_PERMISSION, "audit.read", audit_proof,
-	0},
+    {"GET", AUDIT, "audit.read", audit_list},
+    {"GET", AUDIT "/export", "audit.export", audit_export, "audit.export"},
+    {"GET", AUDIT "/seal", "audit.read", audit_seal_state},
+    {"GET", AUDIT "/blocks", "audit.read", audit_blocks},
+    {"GET", AUDIT "/blocks/{n}/marks", "audit.read", audit_block_marks},
+    {"GET", AUDIT "/rows", "audit.read", audit_rows},
+    {"GET", AUDIT "/{id}", "audit.read", audit_get},
+    {"GET", AUDIT "/{id}/attachment", "audit.read", audit_attachment},
+    {"GET", AUDIT "/{id}/proof", "audit.read", audit_proof},
 };
 
-const struct route_area routes_audit = {"audit", rows, ARRAY_LEN(rows)};
+const struct route_area routes_audit = ROUTE_API_AREA("audit", rows);

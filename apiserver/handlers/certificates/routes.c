@@ -9,33 +9,35 @@
 #define EST_CERTS "/api/v1/est/certificates"
 
 /* A bulk call ends before its client and its statement are given up. */
-#define BULK_MS 300000
+#define BULK \
+	{ \
+		.deadline_ms = 300000 \
+	}
 
 static const struct route rows[] = {
-    {"GET", CERTS, ROUTE_PERMISSION, "cert.read", cert_list, 0},
-    {"POST", CERTS, ROUTE_PERMISSION, "cert.issue", cert_create, 0},
-    {"GET", CERTS "/{id}", ROUTE_PERMISSION, "cert.read", cert_get, 0},
-    {"PUT", CERTS "/{id}", ROUTE_PERMISSION, "cert.edit", cert_update, 0},
-    {"DELETE", CERTS "/{id}", ROUTE_PERMISSION, "cert.delete", cert_archive, 0},
-    {"GET", CERTS "/{id}/versions", ROUTE_PERMISSION, "cert.read",
-	cert_versions, 0},
-    {"GET", CERTS "/{id}/deployments", ROUTE_PERMISSION, "cert.read",
-	cert_targets, 0},
-    {"POST", CERTS "/{id}/renew", ROUTE_PERMISSION, "cert.issue", cert_renew,
-	0},
-    {"POST", CERTS "/{id}/deploy", ROUTE_PERMISSION, "cert.edit", cert_deploy,
-	0},
-    {"POST", CERTS "/{id}/revoke", ROUTE_PERMISSION, "cert.revoke", cert_revoke,
-	0},
-    {"POST", CERTS "/bulk-renew", ROUTE_PERMISSION, "cert.issue",
-	cert_bulk_renew, BULK_MS},
-    {"POST", CERTS "/bulk-revoke", ROUTE_PERMISSION, "cert.bulk_revoke",
-	cert_bulk_revoke, BULK_MS},
-    {"POST", CERTS "/bulk-reassign", ROUTE_PERMISSION, "cert.edit",
-	cert_bulk_reassign, BULK_MS},
-    {"POST", EST_CERTS "/bulk-revoke", ROUTE_PERMISSION, "cert.bulk_revoke",
-	cert_bulk_revoke_est, BULK_MS},
+    {"GET", CERTS, "cert.read", cert_list},
+    {"POST", CERTS, "cert.issue", cert_create, "certificate_created"},
+    {"GET", CERTS "/{id}", "cert.read", cert_get},
+    {"PUT", CERTS "/{id}", "cert.edit", cert_update, "certificate_updated"},
+    {"DELETE", CERTS "/{id}", "cert.delete", cert_archive,
+	"certificate_archived"},
+    {"GET", CERTS "/{id}/versions", "cert.read", cert_versions},
+    {"GET", CERTS "/{id}/deployments", "cert.read", cert_targets},
+    {"POST", CERTS "/{id}/renew", "cert.issue", cert_renew,
+	"renewal_job_created approval_requested"},
+    {"POST", CERTS "/{id}/deploy", "cert.edit", cert_deploy,
+	"deployment_triggered"},
+    {"POST", CERTS "/{id}/revoke", "cert.revoke", cert_revoke,
+	"certificate_revoked"},
+    {"POST", CERTS "/bulk-renew", "cert.issue", cert_bulk_renew,
+	"bulk_renewal_initiated approval_requested", .own = BULK},
+    {"POST", CERTS "/bulk-revoke", "cert.bulk_revoke", cert_bulk_revoke,
+	"bulk_revocation_initiated certificate_revoked", .own = BULK},
+    {"POST", CERTS "/bulk-reassign", "cert.edit", cert_bulk_reassign,
+	"bulk_reassignment_initiated", .own = BULK},
+    {"POST", EST_CERTS "/bulk-revoke", "cert.bulk_revoke", cert_bulk_revoke_est,
+	"bulk_revocation_initiated certificate_revoked", .own = BULK},
 };
 
-const struct route_area routes_certificates = {"certificates", rows,
-    ARRAY_LEN(rows)};
+const struct route_area routes_certificates =
+    ROUTE_API_AREA("certificates", rows);

@@ -5,23 +5,23 @@
 #include "apiserver/policy/route.h"
 #include "common/base/attr.h"
 
-#define NOUN(noun, file, path, perm, scope) \
+#define NOUN(noun, file, path, perm, in_scope) \
 	RESOURCE_STEPS(noun, resource_##file)
 #include "apiserver/handlers/config/nouns.def"
 #undef NOUN
 
 static const struct route rows[] = {
-#define NOUN(noun, file, path, perm, scope) \
-	{"GET", path, ROUTE_PERMISSION, perm ".read", noun##_list, 0}, \
-	    {"POST", path, ROUTE_PERMISSION, perm ".edit", noun##_create, 0}, \
-	    {"GET", path "/{id}", ROUTE_PERMISSION, perm ".read", noun##_get, \
-		0, ROUTE_RATED, scope}, \
-	    {"PUT", path "/{id}", ROUTE_PERMISSION, perm ".edit", \
-		noun##_update, 0, ROUTE_RATED, scope}, \
-	    {"DELETE", path "/{id}", ROUTE_PERMISSION, perm ".delete", \
-		noun##_delete, 0, ROUTE_RATED, scope},
+#define NOUN(noun, file, path, perm, in_scope) \
+	{"GET", path, perm ".read", noun##_list}, \
+	    {"POST", path, perm ".edit", noun##_create, "create_" #noun}, \
+	    {"GET", path "/{id}", perm ".read", noun##_get, \
+		.scope = (in_scope)}, \
+	    {"PUT", path "/{id}", perm ".edit", noun##_update, \
+		"update_" #noun, .scope = (in_scope)}, \
+	    {"DELETE", path "/{id}", perm ".delete", noun##_delete, \
+		"delete_" #noun, .scope = (in_scope)},
 #include "apiserver/handlers/config/nouns.def"
 #undef NOUN
 };
 
-const struct route_area routes_config = {"config", rows, ARRAY_LEN(rows)};
+const struct route_area routes_config = ROUTE_API_AREA("config", rows);

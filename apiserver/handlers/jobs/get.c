@@ -85,7 +85,8 @@ enum op_next
 job_cancel(struct op *op)
 {
 	return OP_QUERY(op, Q_JOB_CANCEL, cancel_done, req_param(op, "id"),
-	    page_actor(op), op_printf(op, "cancelled by %s", page_actor(op)));
+	    page_actor(op), req_actor_type(op),
+	    op_printf(op, "cancelled by %s", page_actor(op)));
 }
 
 static enum op_next

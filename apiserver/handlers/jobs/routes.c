@@ -8,10 +8,10 @@
 #define JOBS "/api/v1/jobs"
 
 static const struct route rows[] = {
-    {"GET", JOBS, ROUTE_PERMISSION, "job.read", job_list, 0},
-    {"GET", JOBS "/{id}", ROUTE_PERMISSION, "job.read", job_get, 0},
-    {"POST", JOBS "/{id}/cancel", ROUTE_PERMISSION, "job.cancel", job_cancel,
-	0},
+    {"GET", JOBS, "job.read", job_list},
+    {"GET", JOBS "/{id}", "job.read", job_get},
+    {"POST", JOBS "/{id}/cancel", "job.cancel", job_cancel,
+	"job_cancel_requested"},
 };
 
-const struct route_area routes_jobs = {"jobs", rows, ARRAY_LEN(rows)};
+const struct route_area routes_jobs = ROUTE_API_AREA("jobs", rows);

@@ -101,7 +101,7 @@ enum op_next
 notification_requeue(struct op *op)
 {
 	return OP_QUERY(op, Q_NOTIFICATION_REQUEUE, requeue_done,
-	    req_param(op, "id"));
+	    req_param(op, "id"), page_actor(op), req_actor_type(op));
 }
 
 static enum op_next

@@ -8,15 +8,13 @@
 #define NOTIFICATIONS "/api/v1/notifications"
 
 static const struct route rows[] = {
-    {"GET", NOTIFICATIONS, ROUTE_PERMISSION, "notification.read",
-	notification_list, 0},
-    {"GET", NOTIFICATIONS "/{id}", ROUTE_PERMISSION, "notification.read",
-	notification_get, 0},
-    {"POST", NOTIFICATIONS "/{id}/read", ROUTE_PERMISSION, "notification.read",
-	notification_read, 0},
-    {"POST", NOTIFICATIONS "/{id}/requeue", ROUTE_PERMISSION,
-	"notification.edit", notification_requeue, 0},
+    {"GET", NOTIFICATIONS, "notification.read", notification_list},
+    {"GET", NOTIFICATIONS "/{id}", "notification.read", notification_get},
+    {"POST", NOTIFICATIONS "/{id}/read", "notification.read", notification_read,
+	ROUTE_NO_EVENT},
+    {"POST", NOTIFICATIONS "/{id}/requeue", "notification.edit",
+	notification_requeue, "notification_requeued"},
 };
 
-const struct route_area routes_notifications = {"notifications", rows,
-    ARRAY_LEN(rows)};
+const struct route_area routes_notifications =
+    ROUTE_API_AREA("notifications", rows);

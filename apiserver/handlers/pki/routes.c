@@ -5,11 +5,23 @@
 #include "apiserver/policy/route.h"
 #include "common/base/attr.h"
 
+static const struct route public_rows[] = {
+    {"GET", "/.well-known/pki/crl/{issuer}", NULL, crl_get_start},
+};
 static const struct route rows[] = {
-    {"GET", "/.well-known/pki/crl/{issuer}", ROUTE_PUBLIC, NULL, crl_get_start,
-	0},
-    {"GET", "/api/v1/admin/crl/cache", ROUTE_PERMISSION, "crl.admin",
-	crl_cache_start, 0},
+    {"GET", "/api/v1/admin/crl/cache", "crl.admin", crl_cache_start},
 };
 
-const struct route_area routes_pki = {"pki", rows, ARRAY_LEN(rows)};
+const struct route_area routes_pki = {
+    .name = "pki",
+    .prefix = "/.well-known/pki/",
+    .rules = {.access = ROUTE_PUBLIC,
+	.renderer = &render_api,
+	.body = ROUTE_NO_BODY,
+	.rate = ROUTE_RATED,
+	.preflight = ROUTE_NO_PREFLIGHT,
+	.deadline_ms = 30000},
+    .routes = public_rows,
+    .n = ARRAY_LEN(public_rows),
+};
+const struct route_area routes_crl = ROUTE_API_AREA("crl", rows);

@@ -5,23 +5,44 @@
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/policy/route.h"
 
-static const struct route rows[] = {
-    {"GET", "/health", ROUTE_PUBLIC, NULL, system_health_start, 0,
-	ROUTE_UNRATED},
-    {"GET", "/ready", ROUTE_PUBLIC, NULL, system_ready_start, 0, ROUTE_UNRATED},
-    {"GET", "/api/v1/version", ROUTE_PUBLIC, NULL, system_version_start, 0},
-    {"GET", "/api/v1/auth/info", ROUTE_PUBLIC, NULL, auth_info_start, 0},
-    {"GET", "/api/v1/auth/check", ROUTE_SIGNED_IN, NULL, auth_check_start, 0},
-    {"GET", "/api/v1/admin/processes", ROUTE_PERMISSION, "metrics.read",
-	admin_processes_start, 0},
-    {"GET", "/api/v1/admin/scheduler", ROUTE_PERMISSION, "metrics.read",
-	admin_duties_start, 0},
-    /* The catalogue of permissions has none for the scheduler; this one of
-     * its administrators' is the nearest. */
-    {"POST", "/api/v1/admin/scheduler/run-now/{duty}", ROUTE_PERMISSION,
-	"crl.admin", admin_duty_run_start, 0},
-    {"GET", "/api/v1/metrics/prometheus", ROUTE_PERMISSION, "metrics.read",
-	metrics_prometheus_start, 0},
+#define PUBLIC \
+	{ \
+		.access = ROUTE_PUBLIC, .body = ROUTE_NO_BODY, \
+		.preflight = ROUTE_NO_PREFLIGHT \
+	}
+
+static const struct route probe_rows[] = {
+    {"GET", "/health", NULL, system_health_start},
+    {"GET", "/ready", NULL, system_ready_start},
 };
 
-const struct route_area routes_system = {"system", rows, ARRAY_LEN(rows)};
+/* Whatever lies outside of the other areas is theirs. */
+const struct route_area routes_probes = {
+    .name = "probes",
+    .prefix = "/",
+    .rules = {.access = ROUTE_PUBLIC,
+	.renderer = &render_api,
+	.body = ROUTE_NO_BODY,
+	.rate = ROUTE_UNRATED,
+	.preflight = ROUTE_NO_PREFLIGHT,
+	.deadline_ms = 30000},
+    .routes = probe_rows,
+    .n = ARRAY_LEN(probe_rows),
+};
+
+static const struct route rows[] = {
+    {"GET", "/api/v1/version", NULL, system_version_start, .own = PUBLIC},
+    {"GET", "/api/v1/auth/info", NULL, auth_info_start, .own = PUBLIC},
+    {"GET", "/api/v1/auth/check", NULL, auth_check_start,
+	.own = {.access = ROUTE_SIGNED_IN}},
+    {"GET", "/api/v1/admin/processes", "metrics.read", admin_processes_start},
+    {"GET", "/api/v1/admin/scheduler", "metrics.read", admin_duties_start},
+    /* The catalogue of permissions has none for the scheduler; this one of
+     * its administrators' is the nearest. */
+    {"POST", "/api/v1/admin/scheduler/run-now/{duty}", "crl.admin",
+	admin_duty_run_start, "duty_run_requested"},
+    {"GET", "/api/v1/metrics/prometheus", "metrics.read",
+	metrics_prometheus_start},
+};
+
+const struct route_area routes_system = ROUTE_API_AREA("system", rows);

@@ -47,6 +47,7 @@ fixture_fini(struct fixture *f)
 	loop_sim_advance(f->api.loop, 0); /* ops that ended are freed */
 	heartbeats_free(f->api.heartbeats);
 	park_free(f->api.park);
+	router_free(f->router);
 	authz_free(f->api.authz);
 	auth_free(f->api.auth);
 	keyring_free(f->api.keys);
@@ -73,27 +74,23 @@ static const struct request_carrier no_carrier;
 
 /* {name} of the pattern takes the target's segment. */
 static void
-match_params(struct request *r, const struct route *route)
+match_params(struct fixture *f, struct request *r, const struct route *route)
 {
-	const struct route_area area = {"test", route, 1};
-	const struct route_area *areas[] = {&area};
-	struct router *router = NULL;
-	rc ret;
+	rc ret = RC_OK;
 
-	ret = router_new(areas, 1, &router);
+	if (!f->router) {
+		f->area = (struct route_area)ROUTE_API_AREA("test", f->route);
+		f->route[0] = *route;
+		f->areas[0] = &f->area;
+		ret = router_new(f->areas, 1, &f->router);
+	}
 	if (ret == RC_OK)
 		ret = path_parse(r->head.target, &r->path);
 	if (ret == RC_OK)
-		ret = router_match(router, route->method, &r->path, &r->match);
+		ret =
+		    router_match(f->router, route->method, &r->path, &r->match);
 	if (ret != RC_OK)
 		abort();
-	/* Names lie in the router: keep the ones that are asked for. */
-	for (size_t i = 0; i < r->match.nparams; i++) {
-		r->match.params[i].name =
-		    strcmp(r->match.params[i].name, "id") == 0 ? "id"
-							       : "job_id";
-	}
-	router_free(router);
 }
 
 static struct request *
@@ -124,7 +121,7 @@ fixture_request(struct fixture *f, const struct route *route,
 	struct request *r = env.owner;
 
 	*answer = (struct answer){0};
-	match_params(r, route);
+	match_params(f, r, route);
 	r->body = mem_strdup(body);
 	r->body_len = strlen(body);
 	r->principal = (struct principal){PRINCIPAL_API_KEY, "ops", true, true};

@@ -12,6 +12,11 @@
 struct fixture {
 	struct api api;
 	struct db_pool *db; /* all three pools */
+	/* The one route that is asked for. */
+	struct route route[1];
+	struct route_area area;
+	const struct route_area *areas[1];
+	struct router *router;
 };
 
 void fixture_init(struct fixture *f);
@@ -24,7 +29,8 @@ struct answer {
 	struct op *op;
 };
 
-/* Starts the route's handler as the gate would.  answer outlives the op. */
+/* Starts the route's handler as the gate would, the same route in all calls
+ * of a fixture.  answer outlives the op. */
 void fixture_request(struct fixture *f, const struct route *route,
     const char *method, const char *target, const char *body,
     struct answer *answer);

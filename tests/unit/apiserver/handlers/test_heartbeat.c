@@ -4,7 +4,8 @@
 #include "tests/unit/check.h"
 
 static const struct route route = {"POST", "/api/v1/agents/{id}/heartbeat",
-    ROUTE_AGENT, "agent.heartbeat", agent_heartbeat_start, 0};
+    "agent.heartbeat", agent_heartbeat_start, ROUTE_NO_EVENT,
+    .own = {.access = ROUTE_AGENT}};
 
 static void
 beat(struct fixture *f, const char *id, const char *body, struct answer *answer)

@@ -42,7 +42,7 @@ wait_look(struct op *op)
 }
 
 static const struct route route = {"GET", "/api/v1/agents/{id}/work",
-    ROUTE_AGENT, "agent.job.poll", wait_start, 0};
+    "agent.job.poll", wait_start, .own = {.access = ROUTE_AGENT}};
 
 static void
 wait_for(struct fixture *f, const char *id, struct answer *answer)
