@@ -258,6 +258,16 @@ args_parse(struct cli *c, const struct command *all, size_t n, int argc,
 }
 
 static const struct given *
+find_given(const struct args *a, const char *name)
+{
+	for (size_t i = 0; i < a->noptions; i++) {
+		if (strcmp(a->options[i].name, name) == 0)
+			return &a->options[i];
+	}
+	return NULL;
+}
+
+static const struct given *
 look_up(const struct cli *c, const char *name, enum option_form form)
 {
 	const struct args *a = c->args;
@@ -266,11 +276,7 @@ look_up(const struct cli *c, const char *name, enum option_form form)
 	if (form_in(a->command->arguments, name, n) != form &&
 	    form_in(args_global, name, n) != form)
 		abort();
-	for (size_t i = 0; i < a->noptions; i++) {
-		if (strcmp(a->options[i].name, name) == 0)
-			return &a->options[i];
-	}
-	return NULL;
+	return find_given(a, name);
 }
 
 const char *
@@ -300,6 +306,15 @@ args_word(const struct cli *c, size_t i)
 }
 
 int
+args_goes_with(const struct cli *c, const char *option, const char *flag)
+{
+	if (!find_given(c->args, option) || args_flag(c, flag))
+		return EXIT_DONE;
+	out_error("%s goes with %s", option, flag);
+	return usage_error(c->args);
+}
+
+int
 args_timeout(const struct cli *c, int64_t *out_seconds)
 {
 	const char *text = args_value(c, "--timeout");
@@ -307,10 +322,8 @@ args_timeout(const struct cli *c, int64_t *out_seconds)
 
 	if (!text)
 		return EXIT_DONE;
-	if (!args_flag(c, "--wait")) {
-		out_error("--timeout goes with --wait");
-		return usage_error(c->args);
-	}
+	if (args_goes_with(c, "--timeout", "--wait") != EXIT_DONE)
+		return EXIT_USAGE;
 	ret = enc_parse_i64(text, 1, TIMEOUT_MAX_S, out_seconds);
 	if (ret == RC_OK)
 		return EXIT_DONE;

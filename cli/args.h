@@ -31,6 +31,8 @@ bool args_flag(const struct cli *c, const char *name);
 /* The words that are no options, without the command's own. */
 size_t args_count(const struct cli *c);
 const char *args_word(const struct cli *c, size_t i);
+/* EXIT_USAGE with a message when the option is given without that flag. */
+int args_goes_with(const struct cli *c, const char *option, const char *flag);
 /* --timeout, which goes with --wait alone; *out is its default before.
  * EXIT_USAGE with a message. */
 int args_timeout(const struct cli *c, int64_t *out_seconds);

@@ -80,6 +80,7 @@ struct answer {
 	const char *text;
 	const struct cJSON *json; /* NULL when it is not JSON */
 	const char *error;        /* when status is 0 */
+	int64_t retry_after_s;    /* 0: it was not said */
 };
 struct answer client_call(struct cli *c, const char *method, const char *path,
     const char *body);
@@ -87,10 +88,18 @@ struct answer client_call(struct cli *c, const char *method, const char *path,
  * next look, which frees it; NULL before the first.  The caller frees the
  * last. */
 struct answer client_look(struct cli *c, const char *path, struct arena **held);
+
+/* --- answer.c --- */
+/* Nothing that a later look could not find otherwise: no answer (a restart),
+ * a failure of the server, or too many calls. */
+bool client_is_passing(const struct answer *a);
 /* Prints why and gives the exit code; EXIT_DONE for a 2xx. */
 int client_check(const struct cli *c, const struct answer *a);
 /* The same, and a 2xx must hold JSON. */
 int client_check_json(const struct cli *c, const struct answer *a);
+/* The same, and "data" must be a list; null is an empty one. */
+int client_check_list(const struct cli *c, const struct answer *a,
+    const struct cJSON **out_data);
 /* Percent-encodes one path segment or query value. */
 const char *client_escape(struct cli *c, const char *text);
 
@@ -133,8 +142,9 @@ const char *show_query(struct cli *c, const char *path,
 int show_done(struct cli *c, const struct answer *a, const char *what);
 
 /* --- handshake.c --- */
-/* The serial a server shows (40 hex digits); false: no handshake. */
+/* The serial a server shows (40 hex digits); false: no handshake within that
+ * time. */
 bool handshake_serial(const char *host, int port, const char *server_name,
-    char out[41]);
+    int seconds, char out[41]);
 
 #endif

@@ -9,9 +9,6 @@
 #define REPLY_MAX (64u * 1024 * 1024)
 #define CONNECT_SECONDS 10L
 #define CALL_SECONDS 90L
-/* How much of an error text that is no JSON is shown. */
-#define MESSAGE_MAX 2000
-
 static size_t
 on_data(char *bytes, size_t size, size_t n, void *arg)
 {
@@ -56,6 +53,18 @@ prepare(struct cli *c, const char *method, const char *url, const char *body,
 	return curl;
 }
 
+static void
+read_head(CURL *curl, struct answer *a)
+{
+	curl_off_t seconds = 0;
+	long status = 0;
+
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &seconds);
+	a->status = (int)status;
+	a->retry_after_s = seconds;
+}
+
 struct answer
 client_call(struct cli *c, const char *method, const char *path,
     const char *body)
@@ -65,7 +74,6 @@ client_call(struct cli *c, const char *method, const char *path,
 	struct answer a = {.status = 0};
 	struct buf reply;
 	const char *why;
-	long status = 0;
 	CURLcode code;
 	CURL *curl;
 
@@ -83,13 +91,15 @@ client_call(struct cli *c, const char *method, const char *path,
 	curl = prepare(c, method, url, body, headers, &reply);
 	code = curl ? curl_easy_perform(curl) : CURLE_FAILED_INIT;
 	if (code == CURLE_OK)
-		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+		read_head(curl, &a);
 	else
 		a.error = arena_printf(c->arena, "%s: %s", c->server,
-		    curl_easy_strerror(code));
-	a.status = (int)status;
-	a.text = arena_strndup(c->arena, buf_cstr(&reply), reply.len);
-	if (status && reply.len > 0 &&
+		    buf_ok(&reply) ? curl_easy_strerror(code)
+				   : "the answer has no end");
+	/* Of an answer that was cut off nothing is shown. */
+	a.text = a.status ? arena_strndup(c->arena, buf_cstr(&reply), reply.len)
+			  : "";
+	if (a.status && reply.len > 0 &&
 	    json_parse(c->arena, a.text, reply.len, &a.json, &why) != RC_OK)
 		a.json = NULL;
 	buf_fini(&reply);
@@ -110,74 +120,4 @@ client_look(struct cli *c, const char *path, struct arena **held)
 	a = client_call(c, "GET", path, NULL);
 	c->arena = run;
 	return a;
-}
-
-int
-client_check_json(const struct cli *c, const struct answer *a)
-{
-	int exit_code = client_check(c, a);
-
-	if (exit_code != EXIT_DONE || a->json)
-		return exit_code;
-	out_error("%s answered %d with something that is no JSON object: is it "
-		  "a certctl server?",
-	    c->server, a->status);
-	return EXIT_FAILED;
-}
-
-int
-client_check(const struct cli *c, const struct answer *a)
-{
-	const char *message = NULL;
-
-	if (a->status >= 200 && a->status < 300)
-		return EXIT_DONE;
-	if (a->status == 0) {
-		out_error("%s\nIs the server up (make status), and are "
-			  "CERTCTL_SERVER_URL and "
-			  "CERTCTL_SERVER_CA_BUNDLE_PATH right?",
-		    a->error);
-		return EXIT_UNREACHABLE;
-	}
-	if (!a->json ||
-	    (json_str(a->json, "message", 8192, &message) != RC_OK &&
-		json_str(a->json, "error", 8192, &message) != RC_OK))
-		message = a->text;
-	out_error("%.*s (%d)", MESSAGE_MAX, out_harmless(c->arena, message),
-	    a->status);
-	switch (a->status) {
-	case 401:
-		out_tell("Set CERTCTL_API_KEY to a valid key.\n");
-		return EXIT_NOT_ALLOWED;
-	case 403:
-		return EXIT_NOT_ALLOWED;
-	case 404:
-		return EXIT_NOT_FOUND;
-	case 409:
-		return EXIT_CONFLICT;
-	case 503:
-		return EXIT_UNREACHABLE;
-	default:
-		return EXIT_FAILED;
-	}
-}
-
-const char *
-client_escape(struct cli *c, const char *text)
-{
-	struct buf b;
-	const char *out;
-
-	buf_init(&b, 0);
-	for (; *text; text++) {
-		if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX"
-			   "YZ0123456789-._~",
-			*text))
-			buf_putc(&b, *text);
-		else
-			buf_printf(&b, "%%%02X", (unsigned char)*text);
-	}
-	out = arena_strdup(c->arena, buf_cstr(&b));
-	buf_fini(&b);
-	return out;
 }

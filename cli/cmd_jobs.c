@@ -11,6 +11,7 @@ cmd_jobs_list(struct cli *c)
 	    {"--type", "type"},
 	    {"--certificate-id", "certificate_id"},
 	    {"--target-id", "target_id"},
+	    {"--version-id", "version_id"},
 	    {"--page", "page"},
 	    {"--per-page", "per_page"},
 	};

@@ -3,14 +3,13 @@
  * with --wait until it has run.
  */
 #include <string.h>
-#include <time.h>
 
 #include <cjson/cJSON.h>
 
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
-#include "common/base/clock.h"
+#include "cli/wait.h"
 #include "common/json/json.h"
 
 #define LOOK_EVERY_MS 200
@@ -80,36 +79,28 @@ tell_outcome(struct cli *c, const struct cJSON *duty)
 }
 
 static int
-follow(struct cli *c, const char *name, int64_t deadline_ms)
+follow(struct cli *c, const char *name, int64_t seconds)
 {
-	struct timespec pause = {0, LOOK_EVERY_MS * 1000000L};
-	struct arena *held = NULL;
+	int exit_code = EXIT_FAILED;
 	const struct cJSON *duty;
-	struct answer a;
-	int exit_code;
+	struct wait w;
 
-	for (;;) {
-		a = client_look(c, "/api/v1/admin/scheduler", &held);
-		duty = find_duty(&a, name);
-		/* A restart is no failure of the duty. */
-		if (a.status != 0 && a.status < 500 && a.status != 200) {
-			exit_code = client_check(c, &a);
-			break;
-		}
-		if (duty && has_run(c, duty)) {
+	wait_init(&w, c, seconds, LOOK_EVERY_MS);
+	do {
+		if (!wait_look(&w, "/api/v1/admin/scheduler"))
+			continue;
+		exit_code = client_check_json(c, &w.last);
+		duty = find_duty(&w.last, name);
+		if (exit_code == EXIT_DONE && duty && has_run(c, duty))
 			exit_code = tell_outcome(c, duty);
-			break;
-		}
-		if (clock_boot_ms() > deadline_ms) {
-			out_error("%s has not ended yet; see certctl scheduler",
-			    name);
-			exit_code = EXIT_FAILED;
-			break;
-		}
-		nanosleep(&pause, NULL);
-	}
-	arena_free(held);
-	return exit_code;
+		else if (exit_code == EXIT_DONE)
+			continue;
+		wait_fini(&w);
+		return exit_code;
+	} while (wait_pause(&w));
+	wait_fini(&w);
+	out_error("%s has not ended yet; see certctl scheduler", name);
+	return EXIT_FAILED;
 }
 
 int
@@ -132,8 +123,7 @@ cmd_scheduler_run(struct cli *c)
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (wait)
-		return follow(c, args_word(c, 0),
-		    clock_boot_ms() + seconds * 1000);
+		return follow(c, args_word(c, 0), seconds);
 	note = cell(c, a.json, "note");
 	return show_done(c, &a,
 	    arena_printf(c->arena, "%s was asked for%s%s", args_word(c, 0),

@@ -42,8 +42,10 @@ const struct command commands[] = {
 	"revoke many", cmd_certs_bulk_revoke},
     {"certs", "get", "ID", "one certificate", cmd_certs_get},
     {"certs", "list", "[--status S] " PAGE, "certificates", cmd_certs_list},
-    {"certs", "renew", "ID [--wait] [--timeout S] [--force]",
-	"renew now; --wait follows it until every target serves it",
+    {"certs", "renew", "ID [--wait] [--timeout S] [--handshake] [--force]",
+	"renew now; --wait follows it until every target has it, and says "
+	"which of them the agents saw serve it; --handshake looks from here "
+	"as well",
 	cmd_certs_renew},
     {"certs", "revoke", "ID [--reason R]",
 	"revoke one; R: unspecified, keyCompromise, caCompromise, "
@@ -53,7 +55,8 @@ const struct command commands[] = {
     {"jobs", "cancel", "ID", "cancel a job that waits", cmd_jobs_cancel},
     {"jobs", "get", "ID", "one job", cmd_jobs_get},
     {"jobs", "list",
-	"[--status S] [--type T] [--certificate-id ID] [--target-id ID] " PAGE,
+	"[--status S] [--type T] [--certificate-id ID] [--target-id ID] "
+	"[--version-id ID] " PAGE,
 	"jobs, newest first", cmd_jobs_list},
     {"scheduler", "run", "DUTY [--wait] [--timeout S]",
 	"run a duty now; --wait follows it to its end", cmd_scheduler_run},

@@ -6,6 +6,9 @@
 #include "cli/cli.h"
 #include "common/pki/cert/cert.h"
 
+/* Between two looks at a connection that is not there yet. */
+#define NAP_MS 20
+
 static bool
 read_serial(SSL *ssl, char out[41])
 {
@@ -21,7 +24,7 @@ read_serial(SSL *ssl, char out[41])
 
 bool
 handshake_serial(const char *host, int port, const char *server_name,
-    char out[41])
+    int seconds, char out[41])
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	bool ok = false;
@@ -42,8 +45,9 @@ handshake_serial(const char *host, int port, const char *server_name,
 		BIO_set_conn_hostname(bio, at);
 		if (ssl && server_name && server_name[0])
 			(void)SSL_set_tlsext_host_name(ssl, server_name);
-		ok = ssl && BIO_do_connect(bio) == 1 &&
-		     BIO_do_handshake(bio) == 1 && read_serial(ssl, out);
+		/* Through the chain: connection and handshake. */
+		ok = ssl && BIO_do_connect_retry(bio, seconds, NAP_MS) == 1 &&
+		     read_serial(ssl, out);
 		BIO_free_all(bio);
 	}
 	SSL_CTX_free(ctx);

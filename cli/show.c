@@ -49,18 +49,13 @@ show_rows(struct cli *c, const char *path, const struct column *cols, size_t n)
 	int exit_code;
 
 	a = client_call(c, "GET", path, NULL);
-	exit_code = client_check_json(c, &a);
+	exit_code = c->as_json ? client_check_json(c, &a)
+			       : client_check_list(c, &a, &data);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (c->as_json) {
 		out_json(a.text);
 		return EXIT_DONE;
-	}
-	data = json_get(a.json, "data");
-	/* null is how an empty list may come. */
-	if (!data || (!cJSON_IsArray(data) && !cJSON_IsNull(data))) {
-		out_error("the server's answer holds no list");
-		return EXIT_FAILED;
 	}
 	print_rows(c, data, cols, n);
 	if (json_get(a.json, "total"))

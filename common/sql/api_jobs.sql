@@ -26,8 +26,9 @@ WHERE ($1::text IS NULL OR j.status = $1)
     AND ($3::text IS NULL OR j.certificate_id = $3)
     AND ($4::text IS NULL OR j.target_id = $4)
     AND ($5::text IS NULL OR j.agent_id = $5)
+    AND ($6::text IS NULL OR j.version_id = $6)
 ORDER BY j.id DESC
-LIMIT $6::bigint OFFSET $7::bigint;
+LIMIT $7::bigint OFFSET $8::bigint;
 
 -- Of all jobs: exact while they are few, else the statistics' estimate.
 -- name: job_total :one
@@ -44,6 +45,7 @@ SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*
         AND ($3::text IS NULL OR j.certificate_id = $3)
         AND ($4::text IS NULL OR j.target_id = $4)
         AND ($5::text IS NULL OR j.agent_id = $5)
+        AND ($6::text IS NULL OR j.version_id = $6)
     LIMIT 10001) AS found) AS n;
 
 -- name: job_get :one

@@ -2,16 +2,13 @@
 An agent without a control plane: a server of the test's own that answers as it
 likes, and starts that are refused before any server is asked.
 """
-import http.server
-import json
-import ssl
 import subprocess
-import threading
 import time
 
 import pytest
 
 from fleet import BUILD, clean_env, free_port, wait_for
+from odd_server import odd_servers
 
 ITEM = {"id": "job-1", "type": "Issuance", "status": "AwaitingCSR", "certificate_id": "mc-1", "common_name": "a.test",
         "sans": ["a.test"]}
@@ -20,41 +17,8 @@ ITEM = {"id": "job-1", "type": "Issuance", "status": "AwaitingCSR", "certificate
 @pytest.fixture
 def serve(fleet):
     """serve(answer): answer(method, path) is (status, body); the list of what was asked."""
-    servers = []
-
-    def start(answer):
-        asked = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_one(self):
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                asked.append((self.command, self.path))
-                status, body = answer(self.command, self.path)
-                body = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_GET = do_POST = handle_one
-
-            def log_message(self, *_):
-                pass
-        fleet.make_tls()
-        fleet.api_port = free_port()
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", fleet.api_port), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(fleet.dir / "tls" / "api.pem", fleet.dir / "tls" / "api.key")
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return asked
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with odd_servers(fleet) as servers:
+        yield servers.serve
 
 
 def work(status, body):

@@ -2,15 +2,13 @@
 The command line against servers that mean harm, words it does not know, and a
 renewal of several targets.
 """
-import http.server
 import json
-import ssl
 import subprocess
-import threading
 
 import pytest
 
-from fleet import BUILD, clean_env, free_port, wait_for
+from fleet import BUILD, clean_env, wait_for
+from odd_server import odd_servers
 
 ESC, RLO, CSI, ZWSP = "\x1b[2J\x1b[31m", "\u202e", "\u009b", "\u200b"
 HOSTILE = f"a{ESC}b{RLO}c{CSI}d{ZWSP}e\nhealthy"
@@ -19,36 +17,8 @@ HOSTILE = f"a{ESC}b{RLO}c{CSI}d{ZWSP}e\nhealthy"
 @pytest.fixture
 def hostile(fleet):
     """hostile(status, body): a server that answers everything so; body is bytes or becomes JSON."""
-    servers = []
-
-    def start(status, body):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_one(self):
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                payload = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(payload)))
-                self.end_headers()
-                self.wfile.write(payload)
-
-            do_GET = do_POST = handle_one
-
-            def log_message(self, *_):
-                pass
-        fleet.make_tls()
-        fleet.api_port = free_port()
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", fleet.api_port), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(fleet.dir / "tls" / "api.pem", fleet.dir / "tls" / "api.key")
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with odd_servers(fleet) as servers:
+        yield lambda status, body: servers.serve(lambda method, path: (status, body))
 
 
 def is_harmless(text):
@@ -57,7 +27,7 @@ def is_harmless(text):
 
 NAMES = ("id", "name", "hostname", "type", "status", "certificate_id", "last_error", "common_name", "issuer_id", "actor", "action",
          "resource_id", "state", "requested_by", "decision_note", "details", "version", "note", "host")
-OBJECT = {n: HOSTILE for n in NAMES} | {"job_id": f"job-{HOSTILE}", "total": HOSTILE}
+OBJECT = {n: HOSTILE for n in NAMES} | {"job_id": f"job-{HOSTILE}", "job_ids": [f"job-{HOSTILE}"], "total": HOSTILE}
 
 
 @pytest.mark.parametrize("arguments", [
@@ -167,8 +137,11 @@ def test_renewal_waits_for_every_target(many):
     done = renew(many)
     assert done.returncode == 0, done.stderr
     assert "installed on 2 targets" in done.stdout and not done.stderr
+    # their targets name no host, so nobody made a handshake
+    assert "no handshake has checked that it is served: tgt-one, tgt-two" in done.stdout and "served on" not in done.stdout
     done = renew(many, "-o", "json")
-    assert done.returncode == 0 and json.loads(done.stdout)["status"] == "Completed" and "installed on 2 targets" in done.stderr
+    assert done.returncode == 0 and "installed on 2 targets" in done.stderr
+    assert [j["status"] for j in json.loads(done.stdout)["data"]] == ["Completed"]
 
 
 @pytest.mark.parametrize("bad", ["tgt-one", "tgt-two"])
@@ -179,7 +152,7 @@ def test_renewal_fails_when_one_target_does(many, bad):
     finally:
         fail(many, bad, False)
     other = {"tgt-one": "tgt-two", "tgt-two": "tgt-one"}[bad]
-    assert done.returncode == 1 and "installed" not in done.stdout, done
+    assert done.returncode == 1 and "installed on 1 of 2 targets" in done.stdout, done
     assert f"the deployment to {bad} " in done.stderr and "configuration test" in done.stderr
     assert f"the deployment to {other} " not in done.stderr
 

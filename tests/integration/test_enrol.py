@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from fleet import API_KEY, wait_for
 
-SERIAL = re.compile(r"^serial ([0-9a-f]{40}) -> ([0-9a-f]{40})$", re.M)
+SERIAL = re.compile(r":(?P<port>\d+) serves serial (?P<serial>[0-9a-f]{40})$", re.M)
 
 
 @pytest.fixture(scope="module")
@@ -117,12 +117,13 @@ def test_renewal_of_what_is_unknown_archived_or_misspelt(plane, site):
 
 def test_cli_renews_and_follows(plane, site):
     before = site.serial()
-    done = plane.cli("certs", "renew", "demo", "--wait")
+    done = plane.cli("certs", "renew", "demo", "--wait", "--handshake")
     assert done.returncode == 0, done.stderr
     for word in ("queued", "CSR", "signed", "installed", "served"):
         assert re.search(rf"^ *\d+\.\d\d s  .*{word}", done.stdout, re.M), done.stdout
-    old, new = SERIAL.search(done.stdout).groups()
-    assert old == before and new == site.serial() == site.versions()[-1]
+    shown = SERIAL.search(done.stdout)
+    assert before != shown["serial"] == site.serial() == site.versions()[-1] and int(shown["port"]) == site.port
+    assert "served on 1 target, as handshakes of the agents showed" in done.stdout
 
 
 def test_cli_renews_without_waiting(plane, site):

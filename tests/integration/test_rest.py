@@ -754,6 +754,8 @@ def test_issuance(workers, api, stack, unique, new_agent):
 
     deployments = api.get(f"{JOBS}?certificate_id={made['id']}&type=Deployment")[1]["data"]
     assert [(d["status"], d["target_id"], d["version_id"]) for d in deployments] == [("Pending", target, version["id"])]
+    assert api.get(f"{JOBS}?type=Deployment&version_id={version['id']}")[1]["data"] == deployments
+    assert api.get(f"{JOBS}?version_id=certver-none")[1]["total"] == 0
     status, reply = api.post(f"{CERTS}/{made['id']}/deploy", {"target_id": target})
     assert (status, reply["job_ids"]) == (202, [deployments[0]["id"]])  # the waiting one
     status, work = api.get(f"/api/v1/agents/{agent}/work", key=key)

@@ -10,7 +10,7 @@
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
 
-enum { N_FILTERS = 5 };
+enum { N_FILTERS = 6 };
 
 struct listing {
 	int64_t page, per_page;
@@ -70,6 +70,7 @@ job_list(struct op *op)
 	params[2] = req_query(op, "certificate_id");
 	params[3] = req_query(op, "target_id");
 	params[4] = req_query(op, "agent_id");
+	params[5] = req_query(op, "version_id");
 	for (size_t i = 0; i < N_FILTERS; i++)
 		is_filtered = is_filtered || params[i] != NULL;
 	params[N_FILTERS] = page_num(op, l->per_page);

@@ -2,67 +2,22 @@
  * test_show: lists and objects as a table or as JSON; an answer that holds
  * none is no empty list.
  */
-#include <stdlib.h>
-
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
-#include "common/json/json.h"
 #include "tests/unit/check.h"
 #include "tests/unit/cli/capture.h"
+#include "tests/unit/cli/scripted.h"
 
 static struct cli cli;
-static const char *answer;
-static int status;
-static char asked[256];
-
-/* --- a server that says what the test wants --- */
-
-struct answer
-client_call(struct cli *c, const char *method, const char *path,
-    const char *body)
-{
-	struct answer a = {.status = status, .text = answer};
-	const char *why = "";
-
-	(void)snprintf(asked, sizeof(asked), "%s %s", method, path);
-	if (json_parse(c->arena, answer, strlen(answer), &a.json, &why) !=
-	    RC_OK)
-		a.json = NULL;
-	return a;
-}
-
-int
-client_check(const struct cli *c, const struct answer *a)
-{
-	return a->status == 200 ? EXIT_DONE : EXIT_FAILED;
-}
-
-int
-client_check_json(const struct cli *c, const struct answer *a)
-{
-	return a->json ? client_check(c, a) : EXIT_FAILED;
-}
-
-const char *
-client_escape(struct cli *c, const char *text)
-{
-	return arena_printf(c->arena, "<%s>", text);
-}
-
-struct answer
-client_look(struct cli *c, const char *path, struct arena **held)
-{
-	abort(); /* nothing here looks twice */
-}
 
 static void
 begin(bool as_json, const char *text)
 {
 	arena_free(cli.arena);
 	cli = (struct cli){.as_json = as_json, .arena = arena_new()};
-	answer = text;
-	status = 200;
+	scripted_begin();
+	scripted_answer("GET /x", 200, text);
 }
 
 static int
@@ -90,7 +45,7 @@ a_list_is_a_table_and_its_total(void)
 	    EXIT_DONE);
 	CHECK_STR(captured_out(),
 	    "ID   AT\na    2026-01-02 03:04:05\nb\\n  -\n2 in all\n");
-	CHECK_STR(asked, "GET /x");
+	CHECK_STR(scripted_asked(0), "GET /x");
 	CHECK_INT(rows(false, "{\"data\":[],\"total\":0}"), EXIT_DONE);
 	CHECK_STR(captured_out(), "ID  AT\n0 in all\n");
 }
@@ -130,12 +85,14 @@ an_object_is_a_line_a_member(void)
 	CHECK_INT(exit_code, EXIT_DONE);
 	CHECK_STR(captured_out(),
 	    "id                   a\nnote                 x\\ny: z\n");
-	status = 404;
+	scripted_begin();
+	scripted_answer("GET /x", 404, "{\"message\":\"gone\"}");
 	capture_begin();
 	exit_code = show_object(&cli, "/x", members, 2);
 	capture_end();
-	CHECK_INT(exit_code, EXIT_FAILED);
+	CHECK_INT(exit_code, EXIT_NOT_FOUND);
 	CHECK_STR(captured_out(), "");
+	CHECK_STR(captured_err(), "certctl: gone (404)\n");
 }
 
 static void
@@ -150,7 +107,7 @@ a_query_holds_what_was_given(void)
 
 	begin(false, "");
 	CHECK_INT(args_parse(&cli, one, 1, 5, argv, &m), EXIT_DONE);
-	CHECK_STR(show_query(&cli, "/x", options, 3), "/x?aa=<1 2>&cc=<3>");
+	CHECK_STR(show_query(&cli, "/x", options, 3), "/x?aa=1%202&cc=3");
 }
 
 static void

@@ -1,0 +1,37 @@
+/*
+ * wait: what --wait does, a look again and again until it shows the end or
+ * the time is over.
+ *
+ * A server that restarts, fails or asks for patience is no failure of what is
+ * waited for: such an answer is passed over, and Retry-After is obeyed.
+ */
+#ifndef CLI_WAIT_H
+#define CLI_WAIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli/cli.h"
+
+struct wait {
+	struct cli *cli;
+	int64_t started_ms, deadline_ms;
+	int64_t pause_ms;   /* between two looks; may be changed at any time */
+	struct answer last; /* in held */
+	struct arena *held;
+};
+
+void wait_init(struct wait *w, struct cli *c, int64_t seconds,
+    int64_t pause_ms);
+void wait_fini(struct wait *w);
+/* One look into w->last.  False: it says nothing now, wait_pause and look
+ * again.  True: an answer, or a refusal to tell with client_check. */
+bool wait_look(struct wait *w, const char *path) MUST_CHECK;
+/* Pauses, after a passing answer as long as that one asked.  False: the time
+ * is over. */
+bool wait_pause(const struct wait *w) MUST_CHECK;
+/* A line of progress with the seconds since the beginning; on standard error
+ * when standard output holds JSON. */
+void wait_tell(const struct wait *w, const char *what);
+
+#endif
