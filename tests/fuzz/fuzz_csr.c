@@ -138,6 +138,7 @@ issue(struct arena *a, const struct csr *c)
 	    .csr = c,
 	};
 	struct span tbs, der;
+	GENERAL_NAMES *names;
 	const uint8_t *p;
 	X509 *x;
 	rc code;
@@ -149,6 +150,15 @@ issue(struct arena *a, const struct csr *c)
 	p = der.p;
 	x = d2i_X509(NULL, &p, (long)der.len);
 	must(x && p == der.p + der.len, "OpenSSL refuses the certificate");
+	names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+	must((size_t)sk_GENERAL_NAME_num(names) == c->nnames,
+	    "another number of names in the certificate");
+	for (size_t i = 0; i < c->nnames; i++)
+		compare_san(&c->names[i], sk_GENERAL_NAME_value(names, (int)i));
+	must(X509_NAME_entry_count(X509_get_subject_name(x)) ==
+		 (c->leaf_common_name ? 1 : 0),
+	    "more in the subject than a common name");
+	GENERAL_NAMES_free(names);
 	X509_free(x);
 }
 

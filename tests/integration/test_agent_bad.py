@@ -458,12 +458,19 @@ def hand(plane, unique):
     return reply["id"], reply["api_key"], job
 
 
-def make_csr(key=None, cn="hand.example.test", sans=("hand.example.test", "www.hand.example.test")):
-    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cn)]))
+def make_csr(key=None, cn="hand.example.test", sans=("hand.example.test", "www.hand.example.test"), more=()):
+    """more: what else the subject says, (OID, text) each."""
+    subject = [x509.NameAttribute(oid, text) for oid, text in [*more, (NameOID.COMMON_NAME, cn)]]
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
     if sans:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in sans]), False)
     request = builder.sign(key or ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
     return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def private_key():
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
 
 
 def with_bad_signature():
@@ -491,6 +498,10 @@ def cut_short():
     (lambda: make_csr(cn="evil.example.test"), "evil.example.test"),
     (lambda: make_csr(sans=("hand.example.test", "*.example.test")), "*.example.test"),
     (lambda: make_csr(sans=("hand.example.test", "192.0.2.1")), "192.0.2.1"),
+    (lambda: make_csr(cn="Some Device"), "must be one of the alternative names"),
+    (lambda: private_key() + make_csr(), "never a private key"),
+    (lambda: make_csr() + private_key(), "followed by other text"),
+    (lambda: "a note\n" + make_csr(), "in front"),
     (lambda: "-----BEGIN CERTIFICATE REQUEST-----\n" + "A" * 60000 + "\n-----END CERTIFICATE REQUEST-----\n", "csr_pem"),
 ])
 def test_bad_csr_is_a_clear_400(plane, hand, csr, words):
@@ -535,9 +546,14 @@ def test_good_csr_again_and_another_key(plane, hand):
     """Last: the job leaves AwaitingCSR."""
     agent, key, job = hand
     path, private = f"/api/v1/agents/{agent}/csr", ec.generate_private_key(ec.SECP256R1())
-    body = {"csr_pem": make_csr(private), "certificate_id": "hand", "job_id": job}
+    subject = [(NameOID.ORGANIZATION_NAME, "system:masters"), (NameOID.ORGANIZATIONAL_UNIT_NAME, "Root"),
+               (NameOID.USER_ID, "0"), (NameOID.EMAIL_ADDRESS, "root@example.test"), (NameOID.COUNTRY_NAME, "DE")]
+    pem = make_csr(private, cn="Hand.example.test", sans=("www.hand.example.test", "WWW.hand.example.test"), more=subject)
+    body = {"csr_pem": "\ufeff\r\n" + pem.replace("\n", "\r\n") + "\n", "certificate_id": "hand", "job_id": job}
     status, reply = plane.api.call("POST", path, body, key=key)
     assert status == 202, reply
+    # kept is the block alone, in one spelling
+    assert plane.value("SELECT csr_pem FROM certificate_requests WHERE job_id = %s", job) == pem
     # the answer was lost, says the agent, and signs the request anew with the same key
     status, reply = plane.api.call("POST", path, body | {"csr_pem": make_csr(private)}, key=key)
     assert status == 202, reply
@@ -551,7 +567,12 @@ def test_good_csr_again_and_another_key(plane, hand):
     assert [w["type"] for w in work] == ["Deployment"]
     deployment = work[0]["id"]
     status, reply = plane.api.call("GET", f"/api/v1/agents/{agent}/certificates/hand?job={deployment}", key=key)
-    assert status == 200 and x509.load_pem_x509_certificate(reply["certificate_pem"].encode())
+    assert status == 200
+    leaf = x509.load_pem_x509_certificate(reply["certificate_pem"].encode())
+    # the subject is the common name and nothing that the requester made up; each name stands once
+    assert leaf.subject.rfc4514_string() == "CN=hand.example.test"
+    assert leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName) == \
+        ["hand.example.test", "www.hand.example.test"]
     report = f"/api/v1/agents/{agent}/jobs/{deployment}/status"
     assert plane.api.call("POST", report, {"status": "Melted"}, key=key)[0] == 400
     assert plane.api.call("POST", report, {}, key=key)[0] == 400

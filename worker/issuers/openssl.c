@@ -404,9 +404,9 @@ join_names(struct order *o)
 	const struct csr *c = o->o->csr;
 	const char *text = "";
 
-	for (size_t i = 0; i < c->nsans; i++)
+	for (size_t i = 0; i < c->nnames; i++)
 		text = arena_printf(o->a, "%s%s%s", text, i > 0 ? "," : "",
-		    c->sans[i].text);
+		    c->names[i].text);
 	return text;
 }
 
@@ -415,9 +415,7 @@ make_env(struct order *o)
 {
 	const struct csr *c = o->o->csr;
 	const char **env = arena_alloc(o->a, 5 * sizeof(char *));
-	const char *cn = c->common_name ? c->common_name
-			 : c->nsans > 0 ? c->sans[0].text
-					: "";
+	const char *cn = c->common_name ? c->common_name : c->names[0].text;
 
 	env[0] = arena_printf(o->a, "CERTCTL_MAX_TTL_SECONDS=%" PRId64,
 	    o->o->max_ttl_s);

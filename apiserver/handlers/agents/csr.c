@@ -12,6 +12,7 @@
 #include "apiserver/edge/outcome.h"
 #include "apiserver/resources/fieldtext.h"
 #include "common/base/enc.h"
+#include "common/pki/asn1/pem.h"
 #include "common/pki/csr/csr.h"
 
 enum { ID_MAX = 128, SANS_MAX = 1000 };
@@ -133,8 +134,10 @@ csr_context(struct op *op)
 		return op_fail(op, RC_INVALID,
 		    "csr_pem: its signature does not verify");
 	enc_sha256_hex(s->csr.spki.p, s->csr.spki.len, key_hash);
+	/* The block alone is kept, in one spelling. */
 	return OP_QUERY(op, Q_CSR_SUBMIT, csr_submitted, agent, s->certificate,
-	    s->job, s->pem, key_hash);
+	    s->job, pem_write(op_arena(op), "CERTIFICATE REQUEST", s->csr.der),
+	    key_hash);
 }
 
 static enum op_next

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/enc.h"
+#include "common/pki/asn1/oid.h"
 
 /* One character of text that is known to be UTF-8. */
 static uint32_t
@@ -171,4 +172,83 @@ name_print_ip(const uint8_t *addr, size_t addr_len, char *out)
 	/* 46 bytes hold any address, so there is nothing to fail. */
 	(void)inet_ntop(addr_len == 4 ? AF_INET : AF_INET6, addr, out,
 	    INET6_ADDRSTRLEN);
+}
+
+void
+name_fill_text(struct arena *a, struct span text, struct san *out)
+{
+	char *s = arena_strndup(a, (const char *)text.p, text.len);
+
+	for (char *p = s; out->type == SAN_DNS && *p; p++) {
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	}
+	out->text = s;
+	out->octets = (struct span){(const uint8_t *)s, text.len};
+}
+
+void
+name_fill_address(struct arena *a, struct span octets, struct san *out)
+{
+	uint8_t *copy = arena_alloc(a, octets.len);
+	char ip[INET6_ADDRSTRLEN];
+
+	memcpy(copy, octets.p, octets.len);
+	name_print_ip(octets.p, octets.len, ip);
+	out->type = SAN_IP;
+	out->text = arena_strdup(a, ip);
+	out->octets = (struct span){copy, octets.len};
+}
+
+const char *
+name_read(struct arena *a, const char *text, struct san *out)
+{
+	uint8_t addr[16];
+	size_t len = 0;
+	const char *why;
+
+	out->type = name_classify(text, addr, &len);
+	if (out->type == SAN_IP) {
+		name_fill_address(a, (struct span){addr, len}, out);
+		return NULL;
+	}
+	why = name_refuse_san(out->type, text, strlen(text));
+	if (!why)
+		name_fill_text(a, span_of_text(text), out);
+	return why;
+}
+
+const struct san *
+name_find(const struct san *list, size_t n, const struct san *name)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].type == name->type &&
+		    span_equal(list[i].octets, name->octets))
+			return &list[i];
+	}
+	return NULL;
+}
+
+void
+name_put(struct der_out *w, const struct san *name)
+{
+	static const uint8_t numbers[] =
+	    {[SAN_EMAIL] = 1, [SAN_DNS] = 2, [SAN_URI] = 6, [SAN_IP] = 7};
+
+	der_put_value(w, (uint8_t)(DER_CONTEXT | numbers[name->type]),
+	    name->octets);
+}
+
+void
+name_put_subject(struct der_out *w, const char *common_name)
+{
+	uint8_t *mark = der_mark(w);
+
+	if (common_name) {
+		der_put_value(w, DER_UTF8, span_of_text(common_name));
+		der_put_value(w, DER_OID, oid_common_name);
+		der_put_head(w, DER_SEQUENCE, mark);
+		der_put_head(w, DER_SET, mark);
+	}
+	der_put_head(w, DER_SEQUENCE, mark);
 }

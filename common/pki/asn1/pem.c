@@ -7,6 +7,7 @@
 #define LABEL_MAX 40
 #define LINE_BYTES 48 /* 64 characters */
 #define DASHES "-----"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* some editors write it */
 
 /* A line "-----BEGIN label-----" or END; NULL when there is none. */
 static const char *
@@ -38,14 +39,17 @@ find_line(const char *p, const char *end, const char *verb, const char *label,
 }
 
 rc
-pem_read(struct arena *a, const char *label, const char *pem, size_t len,
-    struct span *out_der, struct span *out_rest)
+pem_find(struct arena *a, const char *label, const char *pem, size_t len,
+    struct span *out_der, struct span *out_before, struct span *out_rest)
 {
 	const char *end = pem + len, *begin, *body, *stop, *after;
 	size_t der_len;
 	uint8_t *der;
 	rc ret;
 
+	if (len >= strlen(BYTE_ORDER_MARK) &&
+	    memcmp(pem, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+		pem += strlen(BYTE_ORDER_MARK);
 	begin = find_line(pem, end, "BEGIN ", label, &body);
 	if (!begin)
 		return RC_NOT_FOUND;
@@ -59,10 +63,24 @@ pem_read(struct arena *a, const char *label, const char *pem, size_t len,
 	if (der_len == 0)
 		return RC_INVALID;
 	*out_der = (struct span){der, der_len};
-	if (out_rest)
-		*out_rest = (struct span){(const uint8_t *)after,
-		    (size_t)(end - after)};
+	*out_before =
+	    (struct span){(const uint8_t *)pem, (size_t)(begin - pem)};
+	*out_rest =
+	    (struct span){(const uint8_t *)after, (size_t)(end - after)};
 	return RC_OK;
+}
+
+rc
+pem_read(struct arena *a, const char *label, const char *pem, size_t len,
+    struct span *out_der, struct span *out_rest)
+{
+	struct span before, rest;
+	rc ret;
+
+	ret = pem_find(a, label, pem, len, out_der, &before, &rest);
+	if (ret == RC_OK && out_rest)
+		*out_rest = rest;
+	return ret;
 }
 
 static char *

@@ -20,4 +20,10 @@ span_equal(struct span a, struct span b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
 }
 
+static inline struct span
+span_of_text(const char *s)
+{
+	return (struct span){(const uint8_t *)s, strlen(s)};
+}
+
 #endif

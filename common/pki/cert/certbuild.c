@@ -14,6 +14,7 @@
 #include "common/pki/asn1/der.h"
 #include "common/pki/key/key.h"
 #include "common/pki/cert/leaf_ext.h"
+#include "common/pki/asn1/name.h"
 #include "common/pki/asn1/oid.h"
 
 #define SERIAL_BYTES 20
@@ -269,8 +270,8 @@ put_tbs(struct certbuild *b, struct der_out *w, const struct leaf_spec *spec)
 	ret = leaf_ext_put(w, spec, b->aki);
 	if (ret != RC_OK)
 		return ret;
-	der_put_span(w, spec->csr->spki);
-	der_put_span(w, spec->csr->subject);
+	der_put_span(w, spec->csr->leaf_spki);
+	name_put_subject(w, spec->csr->leaf_common_name);
 	ret = put_validity(w, spec);
 	if (ret != RC_OK)
 		return ret;
@@ -288,8 +289,8 @@ rc
 certbuild_tbs(struct certbuild *b, struct arena *a,
     const struct leaf_spec *spec, struct span *out_tbs)
 {
-	size_t room = 256 + b->issuer.len + spec->csr->subject.len +
-		      spec->csr->spki.len + leaf_ext_room(spec, b->aki);
+	size_t room = 256 + b->issuer.len + CSR_COMMON_NAME_MAX +
+		      spec->csr->leaf_spki.len + leaf_ext_room(spec, b->aki);
 	struct der_out w;
 	rc ret;
 

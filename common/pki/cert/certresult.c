@@ -34,25 +34,12 @@ same_name(enum san_type type, const char *a, const char *b)
 }
 
 static bool
-csr_has(const struct csr *c, enum san_type type, const char *text)
+list_has(const struct san *list, size_t n, enum san_type type, const char *text)
 {
-	for (size_t i = 0; i < c->nsans; i++)
-		if (c->sans[i].type == type &&
-		    same_name(type, c->sans[i].text, text))
+	for (size_t i = 0; i < n; i++)
+		if (list[i].type == type && same_name(type, list[i].text, text))
 			return true;
 	return false;
-}
-
-/* The common name of a request counts as the name it looks like. */
-static bool
-is_csr_common_name(const struct csr *c, enum san_type type, const char *text)
-{
-	uint8_t addr[16];
-	size_t len = 0;
-
-	return c->common_name &&
-	       name_classify(c->common_name, addr, &len) == type &&
-	       same_name(type, c->common_name, text);
 }
 
 /* RC_INVALID for a kind of name that no request of ours can hold. */
@@ -122,15 +109,6 @@ read_names(struct reading *r, const GENERAL_NAMES *names, struct san **out,
 	return RC_OK;
 }
 
-static bool
-list_has(const struct san *list, size_t n, enum san_type type, const char *text)
-{
-	for (size_t i = 0; i < n; i++)
-		if (list[i].type == type && same_name(type, list[i].text, text))
-			return true;
-	return false;
-}
-
 /* What clients look at are the alternative names: a name of the request that
  * stands in the certificate's common name alone would be of no use. */
 static rc
@@ -142,25 +120,18 @@ compare_names(struct reading *r, const struct san *sans, size_t n,
 	size_t len = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (!csr_has(c, sans[i].type, sans[i].text) &&
-		    !is_csr_common_name(c, sans[i].type, sans[i].text))
+		if (!list_has(c->names, c->nnames, sans[i].type, sans[i].text))
 			return refuse(r,
 			    arena_printf(r->a,
 				"it names %s, which was not asked for",
 				sans[i].text));
-	for (size_t i = 0; i < c->nsans; i++)
-		if (!list_has(sans, n, c->sans[i].type, c->sans[i].text))
+	for (size_t i = 0; i < c->nnames; i++)
+		if (!list_has(sans, n, c->names[i].type, c->names[i].text))
 			return refuse(r,
 			    arena_printf(r->a,
 				"%s is not among its alternative names",
-				c->sans[i].text));
-	if (c->nsans == 0 &&
-	    !list_has(sans, n, name_classify(c->common_name, addr, &len),
-		c->common_name))
-		return refuse(r, "the common name that was asked for is not "
-				 "among its alternative names");
+				c->names[i].text));
 	if (common_name[0] == '\0' ||
-	    (c->common_name && strcasecmp(c->common_name, common_name) == 0) ||
 	    list_has(sans, n, name_classify(common_name, addr, &len),
 		common_name))
 		return RC_OK;

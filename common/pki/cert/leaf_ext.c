@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/pki/key/alg.h"
+#include "common/pki/asn1/name.h"
 #include "common/pki/asn1/oid.h"
 
 #define KEY_ID_LEN 20
@@ -207,25 +208,24 @@ put_must_staple(struct der_out *w)
 }
 
 /* Critical where the subject is empty: RFC 5280 section 4.2.1.6. */
-static rc
+static void
 put_san(struct der_out *w, const struct csr *c)
 {
 	uint8_t *mark = der_mark(w);
-	bool subject_empty = c->subject.len <= 2;
 
-	if (c->san.len == 0)
-		return subject_empty ? RC_INVALID : RC_OK;
-	der_put_span(w, c->san);
-	leaf_ext_wrap(w, oid_san, subject_empty, mark);
-	return RC_OK;
+	for (size_t i = c->nnames; i > 0; i--)
+		name_put(w, &c->names[i - 1]);
+	der_put_head(w, DER_SEQUENCE, mark);
+	leaf_ext_wrap(w, oid_san, !c->leaf_common_name, mark);
 }
 
 size_t
 leaf_ext_room(const struct leaf_spec *spec, struct span aki_ext)
 {
-	size_t room = 320 + spec->csr->san.len + aki_ext.len;
-	size_t n = 0;
+	size_t room = 320 + aki_ext.len, n = 0;
 
+	for (size_t i = 0; i < spec->csr->nnames; i++)
+		room += spec->csr->names[i].octets.len + 8;
 	while (spec->crl_urls && spec->crl_urls[n] && n < LEAF_CRL_URLS_MAX) {
 		room += strnlen(spec->crl_urls[n], LEAF_CRL_URL_MAX) + 32;
 		n++;
@@ -248,12 +248,11 @@ leaf_ext_put(struct der_out *w, const struct leaf_spec *spec,
 	if (spec->must_staple)
 		put_must_staple(w);
 	ret = put_crl_points(w, spec->crl_urls);
-	if (ret == RC_OK)
-		ret = put_san(w, spec->csr);
 	if (ret != RC_OK)
 		return ret;
+	put_san(w, spec->csr);
 	der_put_span(w, aki_ext);
-	ret = put_ski(w, spec->csr->spki);
+	ret = put_ski(w, spec->csr->leaf_spki);
 	if (ret != RC_OK)
 		return ret;
 	put_basic_constraints(w);

@@ -14,63 +14,31 @@
 #include "common/pki/asn1/oid.h"
 #include "common/pki/asn1/pem.h"
 
-/* RFC 5280 appendix A: ub-common-name.  A longer name stands in the
- * alternative names only. */
-#define COMMON_NAME_MAX 64
 #define SIG_MAX 2048
 
 struct request {
 	struct arena *a;
 	EVP_PKEY *key;
 	const struct alg_sig *alg;
-	const char *common_name; /* "" when none goes into the subject */
-	const char **names;      /* all alternative names */
+	const char *common_name; /* NULL: the subject is empty */
+	struct san *names;       /* each once */
 	size_t nnames;
 };
 
-static struct span
-span_of_text(const char *s)
-{
-	return (struct span){(const uint8_t *)s, strlen(s)};
-}
-
-static rc
-put_name(struct der_out *w, const char *text)
-{
-	static const uint8_t tags[] =
-	    {[SAN_EMAIL] = 1, [SAN_DNS] = 2, [SAN_URI] = 6, [SAN_IP] = 7};
-	enum san_type type;
-	struct span value;
-	uint8_t addr[16];
-	size_t addr_len = 0;
-
-	type = name_classify(text, addr, &addr_len);
-	value =
-	    type == SAN_IP ? (struct span){addr, addr_len} : span_of_text(text);
-	if (type != SAN_IP && name_refuse_san(type, text, value.len))
-		return RC_INVALID;
-	der_put_value(w, (uint8_t)(DER_CONTEXT | tags[type]), value);
-	return RC_OK;
-}
-
 /* attributes [0] { extensionRequest { { subjectAltName } } } */
-static rc
+static void
 put_attributes(struct der_out *w, const struct request *r)
 {
 	static const uint8_t yes = 0xff;
 	uint8_t *attrs = der_mark(w), *names;
-	rc ret;
 
 	if (r->nnames > 0) {
 		names = der_mark(w);
-		for (size_t i = r->nnames; i > 0; i--) {
-			ret = put_name(w, r->names[i - 1]);
-			if (ret != RC_OK)
-				return ret;
-		}
+		for (size_t i = r->nnames; i > 0; i--)
+			name_put(w, &r->names[i - 1]);
 		der_put_head(w, DER_SEQUENCE, names);
 		der_put_head(w, DER_OCTET_STRING, names);
-		if (!r->common_name[0])
+		if (!r->common_name)
 			der_put_value(w, DER_BOOLEAN, (struct span){&yes, 1});
 		der_put_value(w, DER_OID, oid_san);
 		der_put_head(w, DER_SEQUENCE, names);
@@ -80,21 +48,6 @@ put_attributes(struct der_out *w, const struct request *r)
 		der_put_head(w, DER_SEQUENCE, names);
 	}
 	der_put_head(w, DER_CONTEXT_CONS | 0, attrs);
-	return RC_OK;
-}
-
-static void
-put_subject(struct der_out *w, const char *common_name)
-{
-	uint8_t *name = der_mark(w);
-
-	if (common_name[0]) {
-		der_put_value(w, DER_UTF8, span_of_text(common_name));
-		der_put_value(w, DER_OID, oid_common_name);
-		der_put_head(w, DER_SEQUENCE, name);
-		der_put_head(w, DER_SET, name);
-	}
-	der_put_head(w, DER_SEQUENCE, name);
 }
 
 static rc
@@ -103,11 +56,8 @@ put_info(struct der_out *w, const struct request *r)
 	static const uint8_t version = 0;
 	uint8_t *info = der_mark(w), *spki = NULL;
 	int spki_len;
-	rc ret;
 
-	ret = put_attributes(w, r);
-	if (ret != RC_OK)
-		return ret;
+	put_attributes(w, r);
 	spki_len = i2d_PUBKEY(r->key, &spki);
 	if (spki_len <= 0) {
 		ERR_clear_error();
@@ -115,7 +65,7 @@ put_info(struct der_out *w, const struct request *r)
 	}
 	der_put(w, spki, (size_t)spki_len);
 	OPENSSL_free(spki);
-	put_subject(w, r->common_name);
+	name_put_subject(w, r->common_name);
 	der_put_value(w, DER_INTEGER, (struct span){&version, 1});
 	der_put_head(w, DER_SEQUENCE, info);
 	return RC_OK;
@@ -173,28 +123,26 @@ build(const struct request *r, uint8_t *room, size_t cap, char **out_pem)
 	return RC_OK;
 }
 
-/* The alternative names, and the common name where it names a host. */
-static void
+/* The common name first, then the others, each once. */
+static rc
 gather(struct request *r, const char *cn, const char *const *sans, size_t nsans)
 {
-	uint8_t addr[16];
-	size_t addr_len;
-	enum san_type type;
-	bool listed = false;
+	struct san name;
 
-	r->names = arena_alloc(r->a, (nsans + 1) * sizeof(*r->names));
-	for (size_t i = 0; i < nsans; i++) {
-		r->names[r->nnames++] = sans[i];
-		listed = listed || strcasecmp(sans[i], cn) == 0;
+	r->names = arena_alloc(r->a, (nsans + 1) * sizeof(r->names[0]));
+	for (size_t i = 0; i <= nsans; i++) {
+		const char *text = i == 0 ? cn : sans[i - 1];
+
+		if (!text || (i == 0 && !*text))
+			continue;
+		if (name_read(r->a, text, &name))
+			return RC_INVALID;
+		if (!name_find(r->names, r->nnames, &name))
+			r->names[r->nnames++] = name;
+		if (i == 0 && strlen(name.text) <= CSR_COMMON_NAME_MAX)
+			r->common_name = name.text;
 	}
-	if (listed || !cn[0])
-		return;
-	type = name_classify(cn, addr, &addr_len);
-	if (type != SAN_IP && name_refuse_san(type, cn, strlen(cn)))
-		return; /* a person's or a device's name */
-	memmove(r->names + 1, r->names, r->nnames * sizeof(*r->names));
-	r->names[0] = cn;
-	r->nnames++;
+	return r->nnames > 0 && r->nnames <= CSR_NAMES_MAX ? RC_OK : RC_INVALID;
 }
 
 rc
@@ -202,22 +150,17 @@ csr_make(struct arena *a, EVP_PKEY *key, const char *common_name,
     const char *const *sans, size_t nsans, char **out_pem)
 {
 	struct request r = {.a = a, .key = key};
-	const char *cn = common_name ? common_name : "";
 	size_t cap = 4096;
+	rc ret;
 
-	if (nsans > CSR_NAMES_MAX)
-		return RC_INVALID;
 	r.alg = alg_sig_for(key);
-	if (!r.alg)
+	if (!r.alg || nsans > CSR_NAMES_MAX)
 		return RC_INVALID;
-	if (cn[0] && name_refuse_common_name(cn, strlen(cn)))
-		return RC_INVALID;
-	gather(&r, cn, sans, nsans);
-	r.common_name = strlen(cn) <= COMMON_NAME_MAX ? cn : "";
-	if (!r.common_name[0] && r.nnames == 0)
-		return RC_INVALID;
+	ret = gather(&r, common_name, sans, nsans);
+	if (ret != RC_OK)
+		return ret;
 	for (size_t i = 0; i < r.nnames; i++)
-		cap += 2 * (strlen(r.names[i]) + 16);
+		cap += 2 * (r.names[i].octets.len + 16);
 	cap += 2 * (size_t)EVP_PKEY_get_size(key) + SIG_MAX;
 	return build(&r, arena_alloc(a, cap), cap, out_pem);
 }

@@ -37,11 +37,27 @@ static const struct alg_sig sigs[] = {
     {BYTES("\x30\x05\x06\x03\x2b\x65\x70"), ALG_ED25519, ALG_MD_NONE},
 };
 
+/* RFC 4055 section 2.1: the parameters of RSA's identifiers are NULL, and
+ * their absence is to be accepted. */
+static bool
+is_same(struct span known, struct span der)
+{
+	static const uint8_t null[] = {0x05, 0x00};
+
+	if (span_equal(known, der))
+		return true;
+	return known.len == der.len + sizeof(null) && der.len > 2 &&
+	       memcmp(known.p + der.len, null, sizeof(null)) == 0 &&
+	       der.p[0] == known.p[0] &&
+	       der.p[1] + sizeof(null) == known.p[1] &&
+	       memcmp(known.p + 2, der.p + 2, der.len - 2) == 0;
+}
+
 const struct alg_key *
 alg_key_find(struct span der)
 {
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		if (span_equal(keys[i].der, der))
+		if (is_same(keys[i].der, der))
 			return &keys[i];
 	}
 	return NULL;
@@ -51,7 +67,7 @@ const struct alg_sig *
 alg_sig_find(struct span der)
 {
 	for (size_t i = 0; i < ARRAY_LEN(sigs); i++) {
-		if (span_equal(sigs[i].der, der))
+		if (is_same(sigs[i].der, der))
 			return &sigs[i];
 	}
 	return NULL;

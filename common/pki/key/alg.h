@@ -35,7 +35,8 @@ struct alg_sig {
 	enum alg_md md;
 };
 
-/* NULL when it is none of ours. */
+/* NULL when it is none of ours.  RSA's are also found without their NULL;
+ * what is found has it. */
 const struct alg_key *alg_key_find(struct span der);
 const struct alg_sig *alg_sig_find(struct span der);
 /* What a key of this kind signs with; NULL when none. */

@@ -167,8 +167,7 @@ check_fields(struct env *e, const char *ca_kind)
 	EVP_PKEY *ca_key = fixture_key(ca_kind);
 	struct cert_info info;
 	unsigned char *der = NULL;
-	int len, want = NID_ecdsa_with_SHA256, critical;
-	struct span san;
+	int len, want = NID_ecdsa_with_SHA256;
 
 	if (EVP_PKEY_is_a(ca_key, "RSA"))
 		want = NID_sha256WithRSAEncryption;
@@ -187,17 +186,12 @@ check_fields(struct env *e, const char *ca_kind)
 	CHECK_STR(info.common_name, "www.example.com");
 	CHECK_STR(info.issuer_dn, "CN=Test CA");
 	CHECK(!info.is_ca);
-	len = i2d_X509_NAME(X509_get_subject_name(e->leaf), &der);
-	CHECK(len > 0 &&
-	      span_equal(e->csr.subject, (struct span){der, (size_t)len}));
-	OPENSSL_free(der);
-	der = NULL;
 	len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(e->leaf), &der);
 	CHECK(len > 0 &&
 	      span_equal(e->csr.spki, (struct span){der, (size_t)len}));
 	OPENSSL_free(der);
-	san = ext_value(e->leaf, NID_subject_alt_name, &critical);
-	CHECK(!critical && span_equal(san, e->csr.san));
+	CHECK(ext_is(e->leaf, NID_subject_alt_name, 0,
+	    "30:11:82:0F:77:77:77:2E:65:78:61:6D:70:6C:65:2E:63:6F:6D"));
 	CHECK(ext_is(e->leaf, NID_basic_constraints, 1, "30:00"));
 	check_key_ids(e);
 }
@@ -338,17 +332,107 @@ test_empty_subject(void)
 {
 	static const struct fixture_san sans[] = {{GEN_DNS, "a.example"}, {0}};
 	struct env e;
-	struct span v;
-	int critical;
 
 	env_start(&e, "P-256");
 	env_csr(&e, fixture_csr(e.a, fixture_key("P-256"), NULL, sans));
 	env_issue(&e);
-	v = ext_value(e.leaf, NID_subject_alt_name, &critical);
-	CHECK(critical && span_equal(v, e.csr.san));
+	CHECK(ext_is(e.leaf, NID_subject_alt_name, 1,
+	    "30:0B:82:09:61:2E:65:78:61:6D:70:6C:65"));
+	CHECK_INT(X509_NAME_entry_count(X509_get_subject_name(e.leaf)), 0);
 	CHECK_INT(verify_at(&e, FROM, X509_PURPOSE_SSL_SERVER), X509_V_OK);
-	e.csr.san = (struct span){NULL, 0};
-	CHECK_INT(certbuild_tbs(e.b, e.a, &e.spec, &v), RC_INVALID);
+	env_stop(&e);
+}
+
+static void
+check_subject(struct env *e, const char *want)
+{
+	const X509_NAME *name = X509_get_subject_name(e->leaf);
+	const X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, 0);
+	const ASN1_STRING *text = X509_NAME_ENTRY_get_data(entry);
+
+	CHECK_INT(X509_NAME_entry_count(name), 1);
+	CHECK_INT(OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry)),
+	    NID_commonName);
+	CHECK_INT(ASN1_STRING_type(text), V_ASN1_UTF8STRING);
+	CHECK_STR((const char *)ASN1_STRING_get0_data(text), want);
+}
+
+/* Whatever else a request says of its subject is the requester's word: with
+ * O=system:masters and clientAuth it is an administrator of a Kubernetes. */
+static void
+test_foreign_subject(void)
+{
+	static const struct fixture_attr subject[] = {
+	    {NID_organizationName, V_ASN1_UTF8STRING, "system:masters"},
+	    {NID_organizationalUnitName, V_ASN1_UTF8STRING, "Root"},
+	    {NID_userId, V_ASN1_UTF8STRING, "0"},
+	    {NID_pkcs9_emailAddress, V_ASN1_IA5STRING, "root@a.example"},
+	    {NID_countryName, V_ASN1_PRINTABLESTRING, "DE"},
+	    {NID_commonName, V_ASN1_PRINTABLESTRING, "Host-1.example"},
+	    {0},
+	};
+	static const struct fixture_san sans[] = {{GEN_DNS, "b.example"},
+	    {GEN_DNS, "B.example"}, {0}};
+	struct env e;
+
+	env_start(&e, "P-256");
+	env_csr(&e, fixture_csr(e.a, fixture_key("P-256"), subject, sans));
+	env_issue(&e);
+	check_subject(&e, "host-1.example");
+	CHECK(ext_is(e.leaf, NID_subject_alt_name, 0,
+	    "30:1B:82:0E:68:6F:73:74:2D:31:2E:65:78:61:6D:70:6C:65:82:09:62:"
+	    "2E:65:78:61:6D:70:6C:65"));
+	CHECK_INT(verify_at(&e, FROM, X509_PURPOSE_SSL_CLIENT), X509_V_OK);
+	env_stop(&e);
+}
+
+/* A request as some devices write it; the signature's identifier is not
+ * signed. */
+static char *
+rsa_without_null(struct arena *a, EVP_PKEY *key, const char *dns)
+{
+	const struct fixture_san sans[] = {{GEN_DNS, dns}, {0}};
+	X509_REQ *req = fixture_req(key, NULL, sans);
+	X509_ALGOR *alg;
+	const X509_ALGOR *sig_alg;
+	char *pem;
+
+	X509_PUBKEY_get0_param(NULL, NULL, NULL, &alg,
+	    X509_REQ_get_X509_PUBKEY(req));
+	CHECK_INT(X509_ALGOR_set0(alg, OBJ_nid2obj(NID_rsaEncryption),
+		      V_ASN1_UNDEF, NULL),
+	    1);
+	CHECK(X509_REQ_sign(req, key, EVP_sha256()) > 0);
+	X509_REQ_get0_signature(req, NULL, &sig_alg);
+	CHECK_INT(X509_ALGOR_set0((X509_ALGOR *)(uintptr_t)sig_alg,
+		      OBJ_nid2obj(NID_sha256WithRSAEncryption), V_ASN1_UNDEF,
+		      NULL),
+	    1);
+	pem = fixture_pem(a, req);
+	X509_REQ_free(req);
+	return pem;
+}
+
+/* The identifiers of a request's key and signature without their NULL
+ * (RFC 4055 sections 1.2 and 2.1): accepted, and mended in the leaf. */
+static void
+test_rsa_without_null(void)
+{
+	EVP_PKEY *key = fixture_key("RSA:2048");
+	struct env e;
+	struct csr whole;
+
+	env_start(&e, "P-256");
+	env_csr(&e, fixture_simple(e.a, key, "a.example", NULL));
+	whole = e.csr;
+	env_csr(&e, rsa_without_null(e.a, key, "a.example"));
+	CHECK_INT(csr_verify(&e.csr), RC_OK);
+	CHECK_INT(e.csr.spki.len, whole.spki.len - 2);
+	CHECK(span_equal(e.csr.leaf_spki, whole.spki));
+	CHECK_INT(e.csr.sig_alg.len, whole.sig_alg.len - 2);
+	env_issue(&e);
+	CHECK_INT(cert_match_key(e.leaf, key), RC_OK);
+	CHECK_INT(verify_at(&e, FROM, X509_PURPOSE_SSL_SERVER), X509_V_OK);
 	env_stop(&e);
 }
 
@@ -630,6 +714,7 @@ test_root_refused(void)
 
 CHECK_MAIN(CHECK_ROW(test_leaf), CHECK_ROW(test_usages),
     CHECK_ROW(test_optional_extensions), CHECK_ROW(test_empty_subject),
+    CHECK_ROW(test_foreign_subject), CHECK_ROW(test_rsa_without_null),
     CHECK_ROW(test_times), CHECK_ROW(test_serials), CHECK_ROW(test_same_bytes),
     CHECK_ROW(test_bad_specs), CHECK_ROW(test_room), CHECK_ROW(test_ca_refused),
     CHECK_ROW(test_ca_key_ids), CHECK_ROW(test_root),

@@ -81,9 +81,7 @@ test_make_edges(void)
 
 	make(a, key, "b.example", listed, 2, &c);
 	CHECK_INT(c.nsans, 2); /* not listed twice */
-	make(a, key, "Some Device", listed, 2, &c);
-	CHECK_STR(c.common_name, "Some Device");
-	CHECK_INT(c.nsans, 2); /* no host's name */
+	CHECK_INT(csr_make(a, key, "Some Device", listed, 2, &pem), RC_INVALID);
 	make(a, key, NULL, listed, 2, &c);
 	CHECK(c.common_name == NULL);
 

@@ -73,19 +73,6 @@ compare(const struct csr *c, X509_REQ *req, EVP_PKEY *key)
 }
 
 static void
-compare_sans(const struct csr *c, X509_REQ *req)
-{
-	STACK_OF(X509_EXTENSION) *exts = X509_REQ_get_extensions(req);
-	int at = X509v3_get_ext_by_NID(exts, NID_subject_alt_name, -1);
-	X509_EXTENSION *ext = X509v3_get_ext(exts, at);
-	ASN1_OCTET_STRING *value = X509_EXTENSION_get_data(ext);
-
-	CHECK_INT(c->san.len, ASN1_STRING_length(value));
-	CHECK(memcmp(c->san.p, ASN1_STRING_get0_data(value), c->san.len) == 0);
-	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
-}
-
-static void
 test_fields(void)
 {
 	const char *why = NULL;
@@ -99,7 +86,6 @@ test_fields(void)
 		CHECK_INT(fixture_parse(a, fixture_pem(a, req), &c, &why),
 		    RC_OK);
 		compare(&c, req, key);
-		compare_sans(&c, req);
 		CHECK_STR(c.common_name, "Www.Example.com");
 		CHECK_INT(c.nsans, 6);
 		CHECK_INT(csr_verify(&c), RC_OK);
@@ -136,7 +122,8 @@ test_names(void)
 	pem = fixture_simple(a, fixture_key("P-256"), "a.example", NULL);
 	CHECK_INT(fixture_parse(a, pem, &c, &why), RC_OK);
 	CHECK_INT(c.nsans, 0);
-	CHECK_INT(c.san.len, 0);
+	CHECK_INT(c.nnames, 1);
+	CHECK_STR(c.names[0].text, "a.example");
 	CHECK_STR(c.common_name, "a.example");
 	arena_free(a);
 }
@@ -237,21 +224,74 @@ test_subjects_refused(void)
 	memset(longer, 'a', 254);
 	longer[254] = '\0';
 	cn_refused(a, V_ASN1_UTF8STRING, longer, "253");
+	/* Whole labels of other letters are no mixture, but no DNS name. */
+	cn_refused(a, V_ASN1_UTF8STRING, "\xd0\xbf\xd1\x80\xd0\xb8.example",
+	    "must be one of the alternative names");
+	cn_refused(a, V_ASN1_UTF8STRING, "Some Device", "must be one of");
 	arena_free(a);
 }
 
+/* What a certificate carries: each name once, and the common name as one of
+ * them. */
 static void
-test_subject_accepted(void)
+test_leaf_names(void)
 {
+	static const struct fixture_san twice[] = {{GEN_DNS, "A.example"},
+	    {GEN_DNS, "a.EXAMPLE"}, {GEN_IPADD, "\x0a\x00\x00\x01", 4},
+	    {GEN_DNS, "10.0.0.1.example"}, {GEN_DNS, "a.example"}, {0}};
+	static const char *const want[] = {"10.0.0.1", "a.example",
+	    "10.0.0.1.example"};
+	const struct fixture_attr address[] = {{NID_commonName,
+						   V_ASN1_UTF8STRING,
+						   "10.0.0.1"},
+	    {0}};
+	static const struct fixture_san dns[] = {{GEN_DNS, "a.example"}, {0}};
 	struct arena *a = arena_new();
+	EVP_PKEY *key = fixture_key("P-256");
 	const char *why = NULL;
+	char name[80];
 	struct csr c;
-	/* One label of other letters throughout is no mixture. */
-	char *pem = fixture_simple(a, fixture_key("P-256"),
-	    "\xd0\xbf\xd1\x80\xd0\xb8.example", NULL);
 
-	CHECK_INT(fixture_parse(a, pem, &c, &why), RC_OK);
-	CHECK_STR(c.common_name, "\xd0\xbf\xd1\x80\xd0\xb8.example");
+	CHECK_INT(fixture_parse(a, fixture_csr(a, key, address, twice), &c,
+		      &why),
+	    RC_OK);
+	CHECK_STR(c.leaf_common_name, "10.0.0.1");
+	CHECK_INT(c.nnames, 3);
+	CHECK_STR(c.names[0].text, "a.example");
+	CHECK_STR(c.names[1].text, want[0]);
+	CHECK_INT(c.names[1].octets.len, 4);
+	CHECK_STR(c.names[2].text, want[2]);
+
+	/* Not listed: in front. */
+	CHECK_INT(fixture_parse(a, fixture_csr(a, key, address, dns), &c, &why),
+	    RC_OK);
+	CHECK_INT(c.nnames, 2);
+	CHECK_STR(c.names[0].text, want[0]);
+	CHECK_INT(c.names[0].type, SAN_IP);
+	CHECK_STR(c.names[1].text, want[1]);
+
+	CHECK_INT(fixture_parse(a, fixture_csr(a, key, full_subject, NULL), &c,
+		      &why),
+	    RC_OK);
+	CHECK_STR(c.leaf_common_name, "www.example.com");
+	CHECK_INT(c.nnames, 1);
+
+	/* 64 characters fit a common name, 65 do not. */
+	memset(name, 'a', sizeof(name));
+	name[60] = '.';
+	for (size_t len = 64; len <= 65; len++) {
+		name[len] = '\0';
+		CHECK_INT(fixture_parse(a, fixture_simple(a, key, name, NULL),
+			      &c, &why),
+		    RC_OK);
+		CHECK_INT(c.nnames, 1);
+		CHECK_STR(c.names[0].text, name);
+		if (len == 64)
+			CHECK_STR(c.leaf_common_name, name);
+		else
+			CHECK(c.leaf_common_name == NULL);
+		name[len] = 'a';
+	}
 	arena_free(a);
 }
 
@@ -334,10 +374,16 @@ test_pem_forms(void)
 	struct csr c, d;
 
 	CHECK_INT(fixture_parse(a, pem, &c, &why), RC_OK);
-	CHECK_INT(fixture_parse(a, arena_printf(a, "Some text\n%s \r\n", pem),
-		      &d, &why),
+	CHECK_INT(fixture_parse(a,
+		      arena_printf(a, "\xef\xbb\xbf \r\n%s \r\n", pem), &d,
+		      &why),
 	    RC_OK);
 	CHECK(span_equal(c.der, d.der));
+	refused(a, arena_printf(a, "Some text\n%s", pem), "in front");
+	refused(a,
+	    arena_printf(a, "%s%s",
+		fixture_wrap(a, "PRIVATE KEY", (const uint8_t *)"x", 1), pem),
+	    "never a private key");
 	CHECK_INT(fixture_parse(a,
 		      fixture_wrap(a, "NEW CERTIFICATE REQUEST", c.der.p,
 			  c.der.len),
@@ -451,7 +497,7 @@ test_verify_in_turn(void)
 
 CHECK_MAIN(CHECK_ROW(test_fields), CHECK_ROW(test_names),
     CHECK_ROW(test_keys_refused), CHECK_ROW(test_subjects_refused),
-    CHECK_ROW(test_subject_accepted), CHECK_ROW(test_sans_refused),
+    CHECK_ROW(test_leaf_names), CHECK_ROW(test_sans_refused),
     CHECK_ROW(test_san_count), CHECK_ROW(test_pem_forms),
     CHECK_ROW(test_mutations), CHECK_ROW(test_point_off_curve),
     CHECK_ROW(test_verify_in_turn))
