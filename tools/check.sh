@@ -40,5 +40,6 @@ if [ -s "$work/errors" ]; then
 fi
 
 /usr/bin/python3 tools/cfgdoc.py --check || bad=1
+/usr/bin/python3 tools/rolesdoc.py --check || bad=1
 [ $bad -eq 0 ] && echo "check: all rules hold"
 exit $bad

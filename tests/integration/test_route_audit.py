@@ -1,0 +1,237 @@
+"""
+What the route table says a route leaves in the audit trail is what it leaves:
+each that names an event is asked until all of its events were seen, and no
+other leaves any.
+"""
+import itertools
+
+import pytest
+
+from fleet import API_KEY, BOOTSTRAP, Api, Fleet
+from test_rest import make_csr
+from test_routes import ROUTES, path_of
+
+BOSS = f"boss-{API_KEY}"
+NOUNS = {
+    "teams": {},
+    "owners": {"email": "o@example.test", "team_id": "t-test"},
+    "renewal-policies": {},
+    "issuers": {"type": "GenericCA", "config": {"validity_days": 90}},
+    "targets": {"type": "NGINX", "config": {"cert_path": "/c/f", "key_path": "/c/k"}},
+}
+
+
+class World:
+    """What the routes are asked about; every object is made for one request."""
+
+    def __init__(self, fleet):
+        self.fleet, self.numbers = fleet, itertools.count()
+        self.admin = fleet.api
+        self.boss = Api(fleet.api_port, fleet.dir / "tls" / "api.pem", BOSS)
+        self.agent = Api(fleet.api_port, fleet.dir / "tls" / "api.pem")
+        agent = self.register()
+        self.agent_id, self.agent.key = agent["id"], agent["api_key"]
+
+    def name(self, what):
+        return f"{what}-{next(self.numbers)}"
+
+    def certificate(self, **more):
+        name = self.name("cert")
+        self.fleet.make_certificate(name, **more)
+        return name
+
+    def issued(self, **more):
+        name = self.certificate(**more)
+        self.fleet.query("INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256,"
+                         " pem_chain, issuer_id, job_id, key_holder) VALUES ('v-' || %s, %s, md5(%s), now(), now() + interval '80 days',"
+                         " md5(%s), '', 'iss-local', 'x', %s)", name, name, name, name, self.agent_id)
+        self.fleet.query("UPDATE managed_certificates SET status = 'Active', expires_at = now() + interval '80 days' WHERE id = %s", name)
+        return name
+
+    def target(self, agent=None):
+        name = self.name("tgt")
+        self.fleet.make_target(name, agent or self.agent_id, self.fleet.dir / name)
+        return name
+
+    def renewal(self, **more):
+        """A job that waits: for the agent's request, or for an approval."""
+        return self.admin.need("POST", f"/api/v1/certificates/{self.certificate(**more)}/renew")["job_id"]
+
+    def gated(self):
+        job = self.renewal(certificate_profile_id="prof-gated")
+        return job, self.fleet.value("SELECT id FROM issuance_approval_requests WHERE job_id = %s", job)
+
+    def deployment(self):
+        """(job, target) in the agent's hands."""
+        target = self.target()
+        name = self.issued(target_ids=[target])
+        job = self.name("job")
+        self.fleet.plant("INSERT INTO jobs (id, type, certificate_id, target_id, agent_id, dedupe_key, version_id, status, leased_by)"
+                         f" VALUES (%s, 'Deployment', '{name}', '{target}', '{self.agent_id}', 'deploy:{name}:{target}', 'v-{name}',"
+                         f" 'Running', '{self.agent_id}')", job)
+        return job, target
+
+    def register(self):
+        status, agent = self.admin.call("POST", "/api/v1/agents", {"name": self.name("agent"), "hostname": "h.example.test"}, key=BOOTSTRAP)
+        assert status == 201, agent
+        return agent
+
+    def other(self):
+        """An agent with nothing to do."""
+        return self.register()["id"]
+
+    def noun(self, noun):
+        """A body of one more."""
+        return {"name": self.name("noun")} | NOUNS[noun] | ({"agent_id": self.agent_id} if noun == "targets" else {})
+
+    def csr(self):
+        """(who, path, body) of a request for a certificate that waits for it."""
+        name = self.certificate(target_ids=[self.target()])
+        job = self.admin.need("POST", f"/api/v1/certificates/{name}/renew")["job_id"]
+        return self.agent, f"/api/v1/agents/{self.agent_id}/csr", {
+            "certificate_id": name, "job_id": job, "csr_pem": make_csr(f"{name}.example.test")}
+
+    def verification(self, is_verified):
+        job, target = self.deployment()
+        seen = {"expected_fingerprint": "ab", "actual_fingerprint": "ab"} if is_verified else {"error": "no answer"}
+        return self.agent, f"/api/v1/jobs/{job}/verify", {"target_id": target, "verified": is_verified} | seen
+
+    def running(self):
+        job = self.renewal()
+        self.fleet.plant("UPDATE jobs SET status = 'Running', leased_by = 'nobody', lease_id = 1 WHERE id = %s", job)
+        return job
+
+    def est_revocation(self):
+        name = self.issued()
+        self.fleet.query("UPDATE managed_certificates SET source = 'EST' WHERE id = %s", name)
+        return self.admin, "/api/v1/est/certificates/bulk-revoke", {"certificate_ids": [name], "reason": "superseded"}
+
+    def duty(self):
+        name = self.name("duty")
+        self.fleet.query("INSERT INTO duties (name) VALUES (%s)", name)
+        return name
+
+    def notification(self):
+        name = self.name("notif")
+        self.fleet.query("INSERT INTO notification_events (id, type, channel, recipient, message, status) VALUES"
+                         " (%s, 'ExpirationWarning', 'Email', 'o@example.test', 'x', 'dead')", name)
+        return name
+
+
+def nouns():
+    for noun in NOUNS:
+        path = f"/api/v1/{noun}"
+
+        def made(w, noun=noun, path=path):
+            return w.admin.need("POST", path, w.noun(noun))["id"]
+        yield ("POST", path), [lambda w, noun=noun, path=path: (w.admin, path, w.noun(noun))]
+        yield ("PUT", f"{path}/{{id}}"), [lambda w, path=path, made=made: (w.admin, f"{path}/{made(w)}", {"name": w.name("noun")})]
+        yield ("DELETE", f"{path}/{{id}}"), [lambda w, path=path, made=made: (w.admin, f"{path}/{made(w)}", None)]
+
+
+CERTS, JOBS, AGENTS = "/api/v1/certificates", "/api/v1/jobs", "/api/v1/agents"
+# For each route: what is made ready, and then asked: (who, path, body).
+CASES = dict(nouns()) | {
+    ("POST", AGENTS): [lambda w: (w.admin, AGENTS, {"name": w.name("agent"), "hostname": "h.example.test"})],
+    ("DELETE", f"{AGENTS}/{{id}}"): [
+        lambda w: (w.admin, f"{AGENTS}/{w.other()}", None),
+        lambda w: (w.admin, f"{AGENTS}/{(a := w.other(), w.target(a))[0]}?force=true&reason=gone", None)],
+    ("POST", f"{AGENTS}/{{id}}/heartbeat"): [lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/heartbeat", {})],
+    ("POST", f"{AGENTS}/{{id}}/csr"): [lambda w: w.csr()],
+    ("POST", f"{AGENTS}/{{id}}/jobs/{{job_id}}/status"): [
+        lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/jobs/{w.deployment()[0]}/status", {"status": "Completed"}),
+        lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/jobs/{w.deployment()[0]}/status", {"status": "Failed", "error": "no"})],
+    ("POST", f"{JOBS}/{{id}}/verify"): [lambda w, ok=ok: w.verification(ok) for ok in (True, False)],
+    ("POST", f"{JOBS}/{{id}}/cancel"): [
+        lambda w: (w.admin, f"{JOBS}/{w.renewal()}/cancel", {}),
+        lambda w: (w.admin, f"{JOBS}/{w.running()}/cancel", {})],
+    ("POST", f"{JOBS}/{{id}}/approve"): [lambda w: (w.boss, f"{JOBS}/{w.gated()[0]}/approve", {})],
+    ("POST", f"{JOBS}/{{id}}/reject"): [lambda w: (w.boss, f"{JOBS}/{w.gated()[0]}/reject", {"reason": "no"})],
+    ("POST", "/api/v1/approvals/{id}/approve"): [lambda w: (w.boss, f"/api/v1/approvals/{w.gated()[1]}/approve", {})],
+    ("POST", "/api/v1/approvals/{id}/reject"): [lambda w: (w.boss, f"/api/v1/approvals/{w.gated()[1]}/reject", {})],
+    ("POST", CERTS): [lambda w: (w.admin, CERTS, w.fleet.certificate(w.name("cert")))],
+    ("PUT", f"{CERTS}/{{id}}"): [lambda w: (w.admin, f"{CERTS}/{w.certificate()}", {"environment": "production"})],
+    ("DELETE", f"{CERTS}/{{id}}"): [lambda w: (w.admin, f"{CERTS}/{w.certificate()}", None)],
+    ("POST", f"{CERTS}/{{id}}/renew"): [
+        lambda w: (w.admin, f"{CERTS}/{w.certificate()}/renew", {}),
+        lambda w: (w.admin, f"{CERTS}/{w.certificate(certificate_profile_id='prof-gated')}/renew", {})],
+    ("POST", f"{CERTS}/{{id}}/deploy"): [lambda w: (w.admin, f"{CERTS}/{w.issued(target_ids=[w.target()])}/deploy", {})],
+    ("POST", f"{CERTS}/{{id}}/revoke"): [lambda w: (w.admin, f"{CERTS}/{w.issued()}/revoke", {"reason": "superseded"})],
+    ("POST", f"{CERTS}/bulk-renew"): [
+        lambda w: (w.admin, f"{CERTS}/bulk-renew", {"certificate_ids": [w.issued()]}),
+        lambda w: (w.admin, f"{CERTS}/bulk-renew", {"certificate_ids": [w.issued(certificate_profile_id="prof-gated")]})],
+    ("POST", f"{CERTS}/bulk-revoke"): [
+        lambda w: (w.admin, f"{CERTS}/bulk-revoke", {"certificate_ids": [w.issued()], "reason": "superseded"})],
+    ("POST", f"{CERTS}/bulk-reassign"): [
+        lambda w: (w.admin, f"{CERTS}/bulk-reassign", {"certificate_ids": [w.issued()], "owner_id": "o-other"})],
+    ("POST", "/api/v1/est/certificates/bulk-revoke"): [lambda w: w.est_revocation()],
+    ("POST", "/api/v1/notifications/{id}/read"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/read", {})],
+    ("POST", "/api/v1/notifications/{id}/requeue"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/requeue", {})],
+    ("POST", "/api/v1/admin/scheduler/run-now/{duty}"): [lambda w: (w.admin, f"/api/v1/admin/scheduler/run-now/{w.duty()}", {})],
+    ("GET", "/api/v1/audit/export"): [
+        lambda w: (w.admin, "/api/v1/audit/export?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z", None)],
+}
+
+
+@pytest.fixture(scope="module")
+def world():
+    fleet = Fleet("routeaudit")
+    try:
+        fleet.start_postgres(keep=True)
+        fleet.start_apiserver(keep=True, CERTCTL_API_KEYS_NAMED=f"admin:{API_KEY}:admin,boss:{BOSS}:admin")
+        fleet.make_basics()
+        fleet.query("INSERT INTO owners (id, name, email, team_id) VALUES ('o-other', 'Other', 'other@example.test', 't-test')")
+        fleet.query("INSERT INTO certificate_profiles (id, name, requires_approval) VALUES ('prof-gated', 'gated', true)")
+        yield World(fleet)
+    finally:
+        fleet.close()
+
+
+def left_by(world, who, call):
+    """What call leaves under that name, in the order it was written."""
+    before = world.fleet.value("SELECT coalesce(max(seq), 0) FROM audit_events")
+    call()
+    return [a for a, in world.fleet.query("SELECT action FROM audit_events WHERE seq > %s AND actor = %s ORDER BY seq", before, who)]
+
+
+def name_of(world, api):
+    return {world.admin.key: "admin", world.boss.key: "boss"}.get(api.key, world.agent_id)
+
+
+def test_there_is_a_case_for_each():
+    assert set(CASES) == {(r["method"], r["pattern"]) for r in ROUTES if r["method"] != "GET" or r["audit"]}
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if r["method"] != "GET" or r["audit"]],
+                         ids=lambda r: f"{r['method']} {r['pattern']}")
+def test_what_a_route_leaves(world, route):
+    seen = set()
+    for case in CASES[route["method"], route["pattern"]]:
+        api, path, body = case(world)
+
+        def ask(api=api, path=path, body=body):
+            status, reply = api.call(route["method"], path, body)
+            assert 200 <= status < 300, (path, status, reply)
+        left = set(left_by(world, name_of(world, api), ask))
+        assert bool(left) == bool(route["audit"])
+        seen |= left
+    assert seen == set(route["audit"])
+
+
+def test_reading_leaves_nothing(world):
+    def read():
+        for route in ROUTES:
+            if route["method"] == "GET" and not route["audit"]:
+                for object_id in ("none-such", world.agent_id, "iss-local", "o-test"):
+                    assert world.admin.call("GET", path_of(route, object_id))[0] in (200, 204, 400, 404), route
+    assert left_by(world, "admin", read) == []
+
+
+def test_what_is_refused_leaves_nothing(world):
+    """Every case again, for objects that are not there or with a body that says nothing."""
+    def ask():
+        for route in ROUTES:
+            if route["method"] != "GET":
+                status, reply = world.admin.call(route["method"], path_of(route, "none-such"), {"no": "such field"})
+                assert 400 <= status < 500 or not route["audit"], (route, status, reply)
+    assert left_by(world, "admin", ask) == []
