@@ -35,6 +35,8 @@ with secrets masked, and `--help` prints the table of that daemon.
 - A *secret* may also come from a file: set the variable's name with `_FILE` behind it to a path.
   The file must not be readable by others, nor writable by its group; one newline at its end is dropped.
 - Durations are numbers with units, `1h30m`, `250ms`; the units are `h`, `m`, `s`, `ms`.
+- Numbers are whole, unless the table says *number*: those may have three decimals, `0.5`.
+- What is marked *refused* is known to other software of this kind; setting it refuses the start, since nobody would obey it.
 - Sizes are bytes, or numbers with `KiB`, `MiB`, `GiB`, `TiB`.
 - Lists are separated by commas; blanks around items and empty items are dropped.
 - Switches take `true`, `yes`, `on`, `1` or `false`, `no`, `off`, `0`.
@@ -103,6 +105,10 @@ def number(path, name, text):
     return eval(text)  # digits and operators only, checked above
 
 
+def thousandths(n):
+    return f"{n // 1000}.{n % 1000:03d}".rstrip("0").rstrip(".")
+
+
 def code(text):
     return "`" + text.replace("|", "\\|") + "`"
 
@@ -114,6 +120,7 @@ def row(path, args):
         "CFG_STRING": f"text, {low} to {high} bytes",
         "CFG_PATH": f"path, {low} to {high} bytes",
         "CFG_INT": f"{low} to {high}",
+        "CFG_DECIMAL": f"number, {thousandths(low)} to {thousandths(high)}",
         "CFG_BOOL": "`true`, `false`",
         "CFG_DURATION": f"duration, {duration(low)} to {duration(high)}",
         "CFG_SIZE": f"size, {size(low)} to {size(high)}",
@@ -124,6 +131,8 @@ def row(path, args):
         raise Mistake(f"{path}: {name}: unknown type {kind}")
     if kind == "CFG_ENUM":
         dflt = dflt.split("|")[0]
+    if "CFG_REFUSED" in flags:
+        allowed = "*refused*"
     if "CFG_REQUIRED" in flags:
         dflt = "*required*"
     else:

@@ -21,7 +21,7 @@ enum refusal {
 	REFUSAL_FORBIDDEN,  /* 403 */
 	REFUSAL_NO_PATH,    /* 404 */
 	REFUSAL_NO_METHOD,  /* 405; Allow is set already */
-	REFUSAL_RATE,       /* 429 */
+	REFUSAL_RATE,       /* 429; Retry-After is set already */
 	REFUSAL_LOOKUP      /* 500: who asks, or may, could not be found out */
 };
 

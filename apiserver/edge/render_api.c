@@ -36,8 +36,6 @@ api_refuse(struct request *r, enum refusal why)
 	if (status == 401)
 		request_set_header(r, "WWW-Authenticate",
 		    "Bearer realm=\"certctl\"");
-	if (status == 429)
-		request_set_header(r, "Retry-After", "1");
 }
 
 static void

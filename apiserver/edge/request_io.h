@@ -34,7 +34,7 @@ struct request;
 #define REQUEST_KEY_MAX 255
 
 struct request_header {
-	const char *name; /* static, or in the op's arena */
+	const char *name; /* lives as long as the request */
 	const char *value;
 };
 
@@ -93,6 +93,7 @@ struct request {
 	struct json_w writer;
 	size_t nheaders;
 	struct request_header *headers;
+	char retry_after[24]; /* what that header says of a 429 */
 	bool must_close;
 	bool is_pieces; /* a part of the answer is out already */
 	bool is_broken; /* and the rest will not come */

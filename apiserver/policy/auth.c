@@ -8,7 +8,9 @@
 #include "common/base/mem.h"
 
 enum {
-	KNOWN_MS = 5000,
+	FRESH_MS = 5000,
+	/* What was good an hour ago probably is. */
+	KNOWN_MS = 3600000,
 	UNKNOWN_MS = 1000,
 	/* A stranger fills the cache of unknown keys, not that of known ones.
 	 */
@@ -18,6 +20,7 @@ enum {
 };
 
 struct holder {
+	int64_t fresh_until_ms; /* then the database is asked again */
 	enum principal_kind kind;
 	bool is_admin;
 	bool is_retired;
@@ -99,7 +102,7 @@ auth_find(struct auth *a, const struct credential *c, struct auth_found *out)
 		return RC_OK;
 	}
 	h = cache_get(a->known, c->hash, now_ms);
-	if (h) {
+	if (h && now_ms < h->fresh_until_ms) {
 		p->kind = h->kind;
 		p->id = h->id;
 		p->is_admin = h->is_admin;
@@ -108,6 +111,13 @@ auth_find(struct auth *a, const struct credential *c, struct auth_found *out)
 	}
 	return cache_get(a->unknown, c->hash, now_ms) ? RC_UNAUTHENTICATED
 						      : RC_BUSY;
+}
+
+bool
+auth_was_good(struct auth *a, const struct credential *c)
+{
+	return c->form == AUTH_KEY &&
+	       cache_get(a->known, c->hash, loop_now_ms(a->loop)) != NULL;
 }
 
 void
@@ -120,11 +130,13 @@ auth_learn(struct auth *a, const struct credential *c,
 	struct holder *h;
 
 	if (db_nrows(result) == 0) {
+		cache_drop(a->known, c->hash);
 		cache_put(a->unknown, c->hash, &mark, now_ms, UNKNOWN_MS);
 		return;
 	}
 	id = db_text(result, 0, db_col(result, "id"));
 	h = mem_zalloc(sizeof(*h) + strlen(id) + 1);
+	h->fresh_until_ms = now_ms + FRESH_MS;
 	h->kind = strcmp(db_text(result, 0, db_col(result, "kind")), "agent")
 		      ? PRINCIPAL_API_KEY
 		      : PRINCIPAL_AGENT;

@@ -2,9 +2,10 @@
  * auth: a presented credential becomes a principal.
  *
  * Keys of the environment answer at once.  Keys of the database (api_keys and
- * agents' own) are looked up by their SHA-256 and remembered for five
- * seconds, unknown ones for one; so a key that was revoked works that long at
- * most.  Call from the event loop only.
+ * agents' own) are looked up by their SHA-256 and believed for five seconds,
+ * unknown ones for one; so a key that was revoked works that long at most.
+ * That a key was good is remembered for an hour: its next look-up is no
+ * guess.  Call from the event loop only.
  */
 #ifndef APISERVER_POLICY_AUTH_H
 #define APISERVER_POLICY_AUTH_H
@@ -45,6 +46,8 @@ void auth_read(const char *header, struct credential *out);
  * database knows: ask Q_AUTH_BY_HASH and tell auth_learn. */
 rc auth_find(struct auth *a, const struct credential *c,
     struct auth_found *out) MUST_CHECK;
+/* Whether the key was one when it was looked up last, an hour ago at most. */
+bool auth_was_good(struct auth *a, const struct credential *c);
 /* result: of Q_AUTH_BY_HASH. */
 void auth_learn(struct auth *a, const struct credential *c,
     const struct db_result *result);

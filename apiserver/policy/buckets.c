@@ -6,7 +6,8 @@
 
 #include "common/base/mem.h"
 
-enum { PARTS = 1000 }; /* of a token: a rate of n a second is n a ms */
+/* Of a token: a rate of n thousandths a second is n parts a ms. */
+enum { PARTS = 1000000 };
 
 struct bucket {
 	UT_hash_handle hh;
@@ -20,12 +21,21 @@ struct buckets {
 	struct bucket *all; /* the one used least lately first */
 };
 
+static int64_t
+full_parts(const struct buckets *b)
+{
+	return b->opts.burst * PARTS;
+}
+
 struct buckets *
 buckets_new(const struct buckets_opts *opts)
 {
 	struct buckets *b = mem_zalloc(sizeof(*b));
 
 	b->opts = *opts;
+	/* Forgetting one earlier would make it full earlier. */
+	if (b->opts.ttl_ms < full_parts(b) / b->opts.rate)
+		b->opts.ttl_ms = full_parts(b) / b->opts.rate;
 	return b;
 }
 
@@ -57,7 +67,7 @@ buckets_count(const struct buckets *b)
 static int64_t
 parts_now(const struct buckets *b, const struct bucket *one, int64_t now_ms)
 {
-	int64_t full = b->opts.burst * PARTS;
+	int64_t full = full_parts(b);
 	int64_t idle_ms = now_ms - one->used_ms;
 
 	if (idle_ms > full / b->opts.rate)
@@ -75,6 +85,17 @@ buckets_has(const struct buckets *b, const char *name, int64_t now_ms)
 	return !one || parts_now(b, one, now_ms) >= PARTS;
 }
 
+int64_t
+buckets_wait_ms(const struct buckets *b, const char *name, int64_t now_ms)
+{
+	const struct bucket *one;
+	int64_t missing;
+
+	HASH_FIND_STR(b->all, name, one);
+	missing = one ? PARTS - parts_now(b, one, now_ms) : 0;
+	return missing > 0 ? (missing + b->opts.rate - 1) / b->opts.rate : 0;
+}
+
 static struct bucket *
 add(struct buckets *b, const char *name, int64_t now_ms)
 {
@@ -86,7 +107,7 @@ add(struct buckets *b, const char *name, int64_t now_ms)
 		drop(b, b->all);
 	one = mem_zalloc(sizeof(*one) + size);
 	memcpy(one->name, name, size);
-	one->parts = b->opts.burst * PARTS;
+	one->parts = full_parts(b);
 	one->used_ms = now_ms;
 	HASH_ADD_STR(b->all, name, one);
 	return one;

@@ -2,7 +2,8 @@
  * buckets: token buckets by name, of one rate and size.
  *
  * Their number is bounded: what was used least lately leaves first, and what
- * was idle for the time to live leaves by itself; one that comes back is full.
+ * was idle for the time to live, and is full again, leaves by itself; one that
+ * comes back is full.
  * Event loop only.
  */
 #ifndef APISERVER_POLICY_BUCKETS_H
@@ -15,7 +16,7 @@
 struct buckets; /* defined in buckets.c */
 
 struct buckets_opts {
-	int64_t rate;  /* tokens a second */
+	int64_t rate;  /* thousandths of a token a second */
 	int64_t burst; /* tokens of a full one */
 	int64_t ttl_ms;
 	size_t max; /* buckets */
@@ -27,6 +28,9 @@ void buckets_free(struct buckets *b);
 bool buckets_has(const struct buckets *b, const char *name, int64_t now_ms);
 /* Takes a token; false: there is none. */
 bool buckets_take(struct buckets *b, const char *name, int64_t now_ms);
+/* Until there will be one; 0: there is. */
+int64_t buckets_wait_ms(const struct buckets *b, const char *name,
+    int64_t now_ms);
 size_t buckets_count(const struct buckets *b);
 
 #endif

@@ -40,6 +40,17 @@ note_refusal(struct request *r, int status)
 	    r->match.route ? r->match.route->pattern : "(no route)");
 }
 
+/* Of the principal, or of the address while nobody is known. */
+static void
+render_429(struct request *r)
+{
+	(void)snprintf(r->retry_after, sizeof(r->retry_after), "%lld",
+	    (long long)limits_wait_s(r->api->limits, &r->peer, &r->principal));
+	note_refusal(r, 429);
+	request_set_header(r, "Retry-After", r->retry_after);
+	render_refusal(r, REFUSAL_RATE);
+}
+
 static enum op_next
 refuse(struct op *op, enum refusal why)
 {
@@ -50,8 +61,8 @@ refuse(struct op *op, enum refusal why)
 static enum op_next
 refuse_429(struct op *op)
 {
-	note_refusal(op_owner(op), 429);
-	return refuse(op, REFUSAL_RATE);
+	render_429(op_owner(op));
+	return op_done(op);
 }
 
 /* Costs the address a token, too: who guesses keys is soon told to wait. */
@@ -270,7 +281,9 @@ gate_credential(struct op *op)
 	if (r->credential.form == AUTH_MALFORMED)
 		return refuse_401(op, REFUSAL_BAD_HEADER);
 	ret = auth_find(r->api->auth, &r->credential, &found);
-	if (ret == RC_BUSY && !limits_has_address(r->api->limits, &r->peer))
+	/* Whoever guesses behind the same address starves no good key. */
+	if (ret == RC_BUSY && !auth_was_good(r->api->auth, &r->credential) &&
+	    !limits_has_address(r->api->limits, &r->peer))
 		return refuse_429(op);
 	if (ret == RC_BUSY) {
 		op_catch(op, gate_lookup_failed);
@@ -365,8 +378,7 @@ static void
 answer_unrouted(struct request *r, rc ret)
 {
 	if (!limits_take_address(r->api->limits, &r->peer)) {
-		note_refusal(r, 429);
-		render_refusal(r, REFUSAL_RATE);
+		render_429(r);
 	} else if (ret == RC_INVALID || ret == RC_TOO_LARGE) {
 		render_error(r, 400, "the request target is malformed");
 	} else if (is_preflight(r)) {

@@ -82,6 +82,12 @@ limits_has_address(const struct limits *m, const struct peer_addr *a)
 	return buckets_has(m->addresses, name, loop_now_ms(m->loop));
 }
 
+static void
+principal_text(const struct principal *p, char out[NAME_MAX_BYTES])
+{
+	(void)snprintf(out, NAME_MAX_BYTES, "%d %s", (int)p->kind, p->id);
+}
+
 bool
 limits_take_principal(struct limits *m, const struct principal *p)
 {
@@ -89,6 +95,23 @@ limits_take_principal(struct limits *m, const struct principal *p)
 
 	if (!m->is_on)
 		return true;
-	(void)snprintf(name, sizeof(name), "%d %s", (int)p->kind, p->id);
+	principal_text(p, name);
 	return buckets_take(m->principals, name, loop_now_ms(m->loop));
+}
+
+int64_t
+limits_wait_s(const struct limits *m, const struct peer_addr *a,
+    const struct principal *p)
+{
+	bool is_known = p->kind != PRINCIPAL_NONE;
+	char name[NAME_MAX_BYTES];
+	int64_t ms;
+
+	if (is_known)
+		principal_text(p, name);
+	else
+		party_text(a, name);
+	ms = buckets_wait_ms(is_known ? m->principals : m->addresses, name,
+	    loop_now_ms(m->loop));
+	return ms > 1000 ? (ms + 999) / 1000 : 1;
 }

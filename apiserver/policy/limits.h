@@ -25,5 +25,9 @@ bool limits_take_address(struct limits *m, const struct peer_addr *a);
 bool limits_has_address(const struct limits *m, const struct peer_addr *a);
 /* One request of a known principal. */
 bool limits_take_principal(struct limits *m, const struct principal *p);
+/* Whole seconds, at least one, until what was refused is worth another try: of
+ * the principal, or of the address when nobody is known. */
+int64_t limits_wait_s(const struct limits *m, const struct peer_addr *a,
+    const struct principal *p);
 
 #endif

@@ -146,6 +146,11 @@ load_key(const struct cfg_key *key, struct cfg_value *v)
 	char name[160];
 	rc ret;
 
+	if (text != NULL && (key->flags & CFG_REFUSED) != 0) {
+		(void)fprintf(stderr, "configuration: %s is refused: %s\n",
+		    key->env, key->help);
+		return RC_INVALID;
+	}
 	if (is_secret(key)) {
 		(void)snprintf(name, sizeof(name), "%s_FILE", key->env);
 		path = env_get(name);
@@ -226,7 +231,8 @@ int64_t
 cfg_int(const struct cfg *c, const char *name)
 {
 	return find(c, name,
-	    1U << CFG_INT | 1U << CFG_SIZE | 1U << CFG_DURATION)
+	    1U << CFG_INT | 1U << CFG_DECIMAL | 1U << CFG_SIZE |
+		1U << CFG_DURATION)
 	    ->number;
 }
 
@@ -254,6 +260,8 @@ cfg_print(const struct cfg *c)
 	const char *text;
 
 	for (size_t i = 0; i < c->n; i++) {
+		if ((c->keys[i].flags & CFG_REFUSED) != 0)
+			continue;
 		text = c->values[i].text;
 		if (is_secret(&c->keys[i]) && *text != '\0')
 			text = "********";

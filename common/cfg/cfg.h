@@ -11,8 +11,8 @@
  *   KEY(database_url, "CERTCTL_DATABASE_URL", CFG_STRING, "", 1, 4096,
  *       CFG_SECRET | CFG_REQUIRED, "libpq URL of the database")
  * min and max are the length for strings and lists, the value for numbers,
- * and milliseconds for durations.  CFG_ENUM: the default is "a|b|c", the
- * first is the default.
+ * thousandths for decimals, and milliseconds for durations.  CFG_ENUM: the
+ * default is "a|b|c", the first is the default.
  */
 #ifndef COMMON_CFG_CFG_H
 #define COMMON_CFG_CFG_H
@@ -27,6 +27,7 @@
 enum cfg_type {
 	CFG_STRING,
 	CFG_INT,
+	CFG_DECIMAL, /* "0.5", three decimals at most; stored in thousandths */
 	CFG_BOOL,
 	CFG_DURATION, /* "1h30m"; stored in milliseconds */
 	CFG_SIZE,     /* "64MiB" or bytes */
@@ -36,7 +37,10 @@ enum cfg_type {
 };
 enum cfg_flag {
 	CFG_SECRET = 1, /* masked when printed; may come from NAME_FILE */
-	CFG_REQUIRED = 2
+	CFG_REQUIRED = 2,
+	/* A name that others know and that means nothing here: refused with
+	 * its help as the reason. */
+	CFG_REFUSED = 4
 };
 
 struct cfg_key {
@@ -59,7 +63,8 @@ rc cfg_load(const struct cfg_key *keys, size_t n, struct cfg **out) MUST_CHECK;
 void cfg_free(struct cfg *c);
 /* An unknown name or a wrong type is our bug and aborts. */
 const char *cfg_str(const struct cfg *c, const char *name);
-int64_t cfg_int(const struct cfg *c, const char *name); /* INT, SIZE, ms */
+int64_t cfg_int(const struct cfg *c,
+    const char *name); /* INT, SIZE, ms, thousandths of a DECIMAL */
 bool cfg_bool(const struct cfg *c, const char *name);
 /* CFG_LIST: the items, NULL-terminated, owned by c. */
 const char *const *cfg_list(const struct cfg *c, const char *name);

@@ -14,6 +14,10 @@ print_key(const struct cfg_key *key)
 	struct buf dflt, rule;
 	const char *text;
 
+	if ((key->flags & CFG_REFUSED) != 0) {
+		(void)printf("  %s\n      refused: %s\n", key->env, key->help);
+		return;
+	}
 	buf_init(&dflt, 0);
 	buf_init(&rule, 0);
 	text = cfg_value_default(key, &dflt);

@@ -45,6 +45,33 @@ parse_bool(const char *text, bool *out)
 	return RC_INVALID;
 }
 
+/* "12" or "0.5", to thousandths. */
+static rc
+parse_decimal(const char *text, int64_t min, int64_t max, int64_t *out)
+{
+	size_t whole = strspn(text, "0123456789"), decimals = 0;
+	int64_t value = 0;
+
+	if (whole == 0 || whole > 15)
+		return RC_INVALID;
+	if (text[whole] == '.') {
+		decimals = strspn(text + whole + 1, "0123456789");
+		if (decimals < 1 || decimals > 3)
+			return RC_INVALID;
+	}
+	if (text[whole + (decimals ? 1 + decimals : 0)] != '\0')
+		return RC_INVALID;
+	for (size_t i = 0; i < whole; i++)
+		value = value * 10 + (text[i] - '0');
+	for (size_t i = 1; i <= 3; i++)
+		value =
+		    value * 10 + (i <= decimals ? text[whole + i] - '0' : 0);
+	if (value < min || value > max)
+		return RC_INVALID;
+	*out = value;
+	return RC_OK;
+}
+
 static rc
 parse_size(const char *text, int64_t min, int64_t max, int64_t *out)
 {
@@ -184,6 +211,8 @@ cfg_value_parse(const struct cfg_key *key, const char *text,
 		return parse_text(key, text);
 	case CFG_INT:
 		return enc_parse_i64(text, key->min, key->max, &v->number);
+	case CFG_DECIMAL:
+		return parse_decimal(text, key->min, key->max, &v->number);
 	case CFG_BOOL:
 		return parse_bool(text, &v->truth);
 	case CFG_DURATION:
@@ -250,6 +279,19 @@ put_duration(struct buf *b, int64_t ms)
 }
 
 static void
+put_decimal(struct buf *b, int64_t thousandths)
+{
+	int rest = (int)(thousandths % 1000), digits = 3;
+
+	buf_printf(b, "%lld", (long long)(thousandths / 1000));
+	if (rest == 0)
+		return;
+	for (; rest % 10 == 0; rest /= 10)
+		digits--;
+	buf_printf(b, ".%0*d", digits, rest);
+}
+
+static void
 put_size(struct buf *b, int64_t bytes)
 {
 	for (size_t i = 0; i < ARRAY_LEN(size_units); i++) {
@@ -277,6 +319,13 @@ cfg_value_rule(const struct cfg_key *key, struct buf *out)
 		break;
 	case CFG_INT:
 		buf_printf(out, "a whole number from %lld to %lld", min, max);
+		break;
+	case CFG_DECIMAL:
+		buf_puts(out, "a number such as 12 or 0.5, from ");
+		put_decimal(out, min);
+		buf_puts(out, " to ");
+		put_decimal(out, max);
+		buf_puts(out, ", with three decimals at most");
 		break;
 	case CFG_BOOL:
 		buf_puts(out, "true or false");

@@ -2,8 +2,11 @@
 Who asks too often is told to wait, by address without a good key and by name
 with one; what is refused stands in the log and in the audit trail.
 """
+import time
+
 import pytest
 
+import rawtls
 from fleet import API_KEY, BOOTSTRAP, Api, Fleet, wait_for
 
 BURST = 20
@@ -65,3 +68,25 @@ def test_a_fleet_behind_one_address_is_no_crowd(stack):
     while wrong.get("/api/v1/teams")[0] != 429:
         pass
     assert {own.post(f"/api/v1/agents/{agent}/heartbeat", {})[0] for _ in range(2 * BURST)} == {200}
+    # Nor when the key is looked up anew, which it is every five seconds.
+    seen, end = set(), time.monotonic() + 6
+    while time.monotonic() < end:
+        assert wrong.get("/api/v1/teams")[0] in (401, 429)
+        seen.add(own.post(f"/api/v1/agents/{agent}/heartbeat", {})[0])
+    assert seen == {200}
+
+
+def test_who_waits_is_told_how_long():
+    """At half a request a second, two seconds; and fractions are obeyed."""
+    fleet = Fleet("halfrate")
+    try:
+        fleet.start_postgres(keep=True)
+        fleet.start_apiserver(keep=True, CERTCTL_RATE_LIMIT_ENABLED="true", CERTCTL_RATE_LIMIT_RPS="0.5", CERTCTL_RATE_LIMIT_BURST="2",
+                              CERTCTL_RATE_LIMIT_PER_USER_RPS="0.25", CERTCTL_RATE_LIMIT_PER_USER_BURST="1")
+        ask = "GET /api/v1/teams HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n"
+        replies = [rawtls.ask(fleet, ask % "no-such-key-0123456789")[:2] for _ in range(4)]
+        assert [status for status, _ in replies][::3] == [401, 429] and replies[-1][1]["retry-after"] == "2"
+        replies = [rawtls.ask(fleet, ask % f"viewer-{API_KEY}")[:2] for _ in range(3)]
+        assert replies[-1][0] == 429 and replies[-1][1]["retry-after"] == "4"
+    finally:
+        fleet.close()

@@ -7,7 +7,7 @@
 static void
 test_rate(void)
 {
-	const struct buckets_opts opts = {2, 3, 60000, 10};
+	const struct buckets_opts opts = {2000, 3, 60000, 10};
 	struct buckets *b = buckets_new(&opts);
 
 	for (int i = 0; i < 3; i++)
@@ -30,7 +30,7 @@ test_rate(void)
 static void
 test_bound(void)
 {
-	const struct buckets_opts opts = {1, 1, 60000, 10};
+	const struct buckets_opts opts = {1000, 1, 60000, 10};
 	struct buckets *b = buckets_new(&opts);
 	char name[16];
 
@@ -47,4 +47,46 @@ test_bound(void)
 	buckets_free(b);
 }
 
-CHECK_MAIN(CHECK_ROW(test_rate), CHECK_ROW(test_bound))
+/* Half a token a second, and a thousandth. */
+static void
+test_fractions(void)
+{
+	const struct buckets_opts half = {500, 1, 60000, 10};
+	const struct buckets_opts least = {1, 1, 60000, 10};
+	struct buckets *b = buckets_new(&half);
+
+	CHECK_INT(buckets_wait_ms(b, "a", 0), 0);
+	CHECK(buckets_take(b, "a", 0));
+	CHECK_INT(buckets_wait_ms(b, "a", 0), 2000);
+	for (int64_t ms = 100; ms < 2000; ms += 100)
+		CHECK(!buckets_take(b, "a", ms));
+	CHECK_INT(buckets_wait_ms(b, "a", 1999), 1);
+	CHECK(buckets_take(b, "a", 2000));
+	CHECK(!buckets_take(b, "a", 3999));
+	buckets_free(b);
+	b = buckets_new(&least);
+	CHECK(buckets_take(b, "a", 0));
+	CHECK(!buckets_take(b, "a", 999999));
+	CHECK(buckets_take(b, "a", 1000000));
+	buckets_free(b);
+}
+
+/* A bucket that fills slower than it is forgotten would fill by that. */
+static void
+test_not_full_by_being_forgotten(void)
+{
+	const struct buckets_opts opts = {500, 100, 60000, 10};
+	struct buckets *b = buckets_new(&opts);
+
+	for (int i = 0; i < 100; i++)
+		CHECK(buckets_take(b, "a", 0));
+	CHECK(buckets_take(b, "b", 100000));
+	CHECK_INT(buckets_count(b), 2);
+	for (int i = 0; i < 50; i++)
+		CHECK(buckets_take(b, "a", 100000));
+	CHECK(!buckets_take(b, "a", 100000));
+	buckets_free(b);
+}
+
+CHECK_MAIN(CHECK_ROW(test_rate), CHECK_ROW(test_bound),
+    CHECK_ROW(test_fractions), CHECK_ROW(test_not_full_by_being_forgotten))

@@ -17,8 +17,11 @@ static const struct cfg_key keys[] = {
     {"hosts", "TEST_HOSTS", CFG_LIST, "a, b", 0, 3, 0, "Some hosts"},
     {"key", "TEST_KEY", CFG_STRING, "", 4, 100, CFG_SECRET, "A key"},
     {"port", "TEST_PORT", CFG_INT, "8443", 1, 65535, 0, "A port"},
+    {"rate", "TEST_RATE", CFG_DECIMAL, "2.5", 1, 1000250, 0, "A rate"},
     {"room", "TEST_ROOM", CFG_SIZE, "1MiB", 1024, 1073741824, 0, "Room"},
     {"state", "TEST_STATE", CFG_PATH, "/var/lib/x", 1, 50, 0, "A directory"},
+    {"sweep", "TEST_SWEEP", CFG_STRING, "", 0, 0, CFG_REFUSED,
+	"nothing is swept"},
     {"url", "TEST_URL", CFG_STRING, "", 1, 20, CFG_REQUIRED, "The URL"},
     {"wait", "TEST_WAIT", CFG_DURATION, "1h30m", 1000, 7200000, 0, "A wait"},
 };
@@ -86,6 +89,7 @@ test_defaults(void)
 	CHECK(list[2] == NULL);
 	CHECK_STR(cfg_str(cfg, "key"), "");
 	CHECK_INT(cfg_int(cfg, "port"), 8443);
+	CHECK_INT(cfg_int(cfg, "rate"), 2500);
 	CHECK_INT(cfg_int(cfg, "room"), 1048576);
 	CHECK_STR(cfg_str(cfg, "state"), "/var/lib/x");
 	CHECK_INT(cfg_int(cfg, "wait"), 5400000);
@@ -106,6 +110,7 @@ test_values(void)
 	(void)setenv("TEST_HOSTS", " x y ,, z,\t", 1);
 	(void)setenv("TEST_KEY", "hush", 1);
 	(void)setenv("TEST_PORT", "65535", 1);
+	(void)setenv("TEST_RATE", "0.5", 1);
 	(void)setenv("TEST_ROOM", "64KiB", 1);
 	(void)setenv("TEST_WAIT", "2h", 1);
 	(void)setenv("TEST_STATE", "", 1); /* empty is absent */
@@ -118,6 +123,7 @@ test_values(void)
 	CHECK(list[2] == NULL);
 	CHECK_STR(cfg_str(cfg, "key"), "hush");
 	CHECK_INT(cfg_int(cfg, "port"), 65535);
+	CHECK_INT(cfg_int(cfg, "rate"), 500);
 	CHECK_INT(cfg_int(cfg, "room"), 65536);
 	CHECK_INT(cfg_int(cfg, "wait"), 7200000);
 	CHECK_STR(cfg_str(cfg, "state"), "/var/lib/x");
@@ -140,6 +146,17 @@ test_refused(void)
 	    {"TEST_PORT", "65536", "a whole number from 1 to 65535"},
 	    {"TEST_PORT", "84x", "a whole number from 1 to 65535"},
 	    {"TEST_PORT", "84 ", "a whole number from 1 to 65535"},
+	    {"TEST_RATE", "0", "from 0.001 to 1000.25"},
+	    {"TEST_RATE", "1000.251", "from 0.001 to 1000.25"},
+	    {"TEST_RATE", "0.0005", "three decimals"},
+	    {"TEST_RATE", ".5", "from 0.001"},
+	    {"TEST_RATE", "1.", "from 0.001"},
+	    {"TEST_RATE", "1e3", "from 0.001"},
+	    {"TEST_RATE", "+1", "from 0.001"},
+	    {"TEST_RATE", "-1", "from 0.001"},
+	    {"TEST_RATE", "1,5", "from 0.001"},
+	    {"TEST_RATE", "1.5x", "from 0.001"},
+	    {"TEST_RATE", "99999999999999999999", "from 0.001"},
 	    {"TEST_ROOM", "1023", "from 1KiB to 1GiB"},
 	    {"TEST_ROOM", "2GiB", "from 1KiB to 1GiB"},
 	    {"TEST_ROOM", "1MB", "from 1KiB to 1GiB"},
@@ -170,6 +187,38 @@ test_refused(void)
 	CHECK_STR(said,
 	    "configuration: TEST_PORT=\"0\" is refused: it must be a whole "
 	    "number from 1 to 65535\n");
+}
+
+static void
+test_decimals(void)
+{
+	static const struct {
+		const char *text;
+		int64_t thousandths;
+	} good[] = {{"1", 1000}, {"1.0", 1000}, {"007.25", 7250}, {"0.001", 1},
+	    {"0.010", 10}, {"1000.25", 1000250}};
+
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		clear();
+		(void)setenv("TEST_RATE", good[i].text, 1);
+		CHECK_INT(load(), RC_OK);
+		CHECK_INT(cfg_int(cfg, "rate"), good[i].thousandths);
+		cfg_free(cfg);
+	}
+}
+
+/* Known to others, and obeyed by nobody here. */
+static void
+test_refused_names(void)
+{
+	clear();
+	(void)setenv("TEST_SWEEP", "5m", 1);
+	CHECK_INT(load(), RC_INVALID);
+	CHECK_STR(said,
+	    "configuration: TEST_SWEEP is refused: nothing is swept\n");
+	(void)setenv("TEST_SWEEP", "", 1);
+	CHECK_INT(load(), RC_OK);
+	cfg_free(cfg);
 }
 
 static void
@@ -257,6 +306,7 @@ test_print(void)
 	CHECK_INT(with_stream(stdout, do_print), RC_OK);
 	CHECK(strstr(said, "TEST_KEY=********\n") != NULL);
 	CHECK(strstr(said, "hush") == NULL);
+	CHECK(strstr(said, "TEST_SWEEP") == NULL);
 	CHECK(strstr(said, "TEST_PORT=8443  # default\n") != NULL);
 	CHECK(strstr(said, "TEST_URL=http://x\n") != NULL);
 	cfg_free(cfg);
@@ -299,6 +349,7 @@ test_main_options(void)
 	CHECK(strstr(said, "--migrate-only  only migrate\n") != NULL);
 	CHECK(strstr(said, "TEST_KEY (secret; or _FILE)") != NULL);
 	CHECK(strstr(said, "default 1h30m") != NULL);
+	CHECK(strstr(said, "refused: nothing is swept") != NULL);
 	run_main("--version", stdout);
 	CHECK(ended && code_out == 0);
 	CHECK_STR(said, "prog " CERTCTL_VERSION "\n");
