@@ -1,9 +1,9 @@
 /*
  * args: the words of the command line, checked before anything is done.
  *
- * A command's usage text is its grammar: "ID... --owner-id O [--dry-run]"
- * takes one id or more, one option with a value and one without.  What it
- * does not name is refused, so a mistyped option can't become an id.
+ * A command's usage text is its grammar (usage.h).  What it does not name is
+ * refused, so a mistyped option can't become an id; so are words that hold
+ * what nobody sees.
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H

@@ -1,6 +1,17 @@
 #include "cli/cli.h"
 
-#define PAGE "[--page N] [--per-page N]"
+#define PAGE "[--page 1..1000000000] [--per-page 1..500]"
+#define TIMEOUT "[--timeout 1..86400]"
+#define REASON \
+	"[--reason unspecified|keyCompromise|caCompromise|" \
+	"affiliationChanged|superseded|cessationOfOperation|" \
+	"certificateHold|privilegeWithdrawn]"
+#define CERT_STATUS \
+	"[--status Pending|Active|Expiring|Expired|RenewalInProgress|Failed|" \
+	"Revoked|Archived]"
+#define JOB_STATUS \
+	"[--status Pending|AwaitingCSR|AwaitingApproval|Running|Completed|" \
+	"Failed|Cancelled]"
 #define CRITERIA \
 	"[--agent-id ID] [--issuer-id ID] [--owner-id ID] [--profile-id ID] " \
 	"[--team-id ID]"
@@ -10,7 +21,8 @@ const struct command commands[] = {
     {"approvals", "approve", "ID [--note TEXT]",
 	"let an issuance that waits for approval go on", cmd_approvals_approve},
     {"approvals", "list",
-	"[--state S] [--certificate-id ID] [--requested-by NAME] " PAGE,
+	"[--state pending|approved|rejected|expired] [--certificate-id ID] "
+	"[--requested-by NAME] " PAGE,
 	"requests for approval, newest first", cmd_approvals_list},
     {"approvals", "reject", "ID [--note TEXT]",
 	"cancel an issuance that waits for approval", cmd_approvals_reject},
@@ -19,7 +31,8 @@ const struct command commands[] = {
 	cmd_audit_attachment},
     {"audit", "get", "ID", "one event", cmd_audit_get},
     {"audit", "list",
-	"[--category C] [--since T] [--until T] [--actor A] [--action A] "
+	"[--category cert_lifecycle|auth|config] [--since T] [--until T] "
+	"[--actor A] [--action A] "
 	"[--resource-type T] [--resource-id ID] " PAGE,
 	"events, newest first", cmd_audit_list},
     {"audit", "prove", "ID",
@@ -37,28 +50,25 @@ const struct command commands[] = {
 	"renew many, once however often it is run with that key",
 	cmd_certs_bulk_renew},
     {"certs", "bulk-revoke",
-	"[ID...] " CRITERIA " [--reason R] [--dry-run] [--yes] "
+	"[ID...] " CRITERIA " " REASON " [--dry-run] [--yes] "
 	"[--idempotency-key K]",
 	"revoke many", cmd_certs_bulk_revoke},
     {"certs", "get", "ID", "one certificate", cmd_certs_get},
-    {"certs", "list", "[--status S] " PAGE, "certificates", cmd_certs_list},
-    {"certs", "renew", "ID [--wait] [--timeout S] [--handshake] [--force]",
+    {"certs", "list", CERT_STATUS " " PAGE, "certificates", cmd_certs_list},
+    {"certs", "renew", "ID [--wait] " TIMEOUT " [--handshake] [--force]",
 	"renew now; --wait follows it until every target has it, and says "
 	"which of them the agents saw serve it; --handshake looks from here "
 	"as well",
 	cmd_certs_renew},
-    {"certs", "revoke", "ID [--reason R]",
-	"revoke one; R: unspecified, keyCompromise, caCompromise, "
-	"affiliationChanged, superseded, cessationOfOperation, "
-	"certificateHold, privilegeWithdrawn",
-	cmd_certs_revoke},
+    {"certs", "revoke", "ID " REASON, "revoke one", cmd_certs_revoke},
     {"jobs", "cancel", "ID", "cancel a job that waits", cmd_jobs_cancel},
     {"jobs", "get", "ID", "one job", cmd_jobs_get},
     {"jobs", "list",
-	"[--status S] [--type T] [--certificate-id ID] [--target-id ID] "
-	"[--version-id ID] " PAGE,
+	JOB_STATUS " [--type Issuance|Renewal|Deployment|Validation] "
+		   "[--certificate-id ID] [--target-id ID] "
+		   "[--version-id ID] " PAGE,
 	"jobs, newest first", cmd_jobs_list},
-    {"scheduler", "run", "DUTY [--wait] [--timeout S]",
+    {"scheduler", "run", "DUTY [--wait] " TIMEOUT,
 	"run a duty now; --wait follows it to its end", cmd_scheduler_run},
     {"scheduler", NULL, "", "the duties: last run, outcome, next run",
 	cmd_scheduler},

@@ -10,6 +10,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "common/base/plain.h"
 
 static void
 help(void)
@@ -55,10 +56,6 @@ read_format(const struct cli *c, bool *out_as_json)
 		out_error("-o and --format are the same: give one");
 		return false;
 	}
-	if (format && strcmp(format, "json") && strcmp(format, "table")) {
-		out_error("the format is json or table, not \"%s\"", format);
-		return false;
-	}
 	*out_as_json = format && strcmp(format, "json") == 0;
 	return true;
 }
@@ -67,15 +64,12 @@ read_format(const struct cli *c, bool *out_as_json)
 static bool
 is_line(const char *what, const char *value)
 {
-	for (const char *p = value; *p; p++) {
-		if ((unsigned char)*p >= ' ' && *p != 0x7f)
-			continue;
-		out_error("%s holds a control character (a line feed at its "
-			  "end?)",
-		    what);
-		return false;
-	}
-	return true;
+	if (plain_is_line(value))
+		return true;
+	out_error("%s holds a control character (a line feed at its end?), one "
+		  "that can't be seen, or bytes that are no UTF-8",
+	    what);
+	return false;
 }
 
 static bool

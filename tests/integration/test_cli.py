@@ -3,6 +3,7 @@ The command line against servers that mean harm, words it does not know, and a
 renewal of several targets.
 """
 import json
+import re
 import subprocess
 
 import pytest
@@ -106,6 +107,54 @@ def test_unknown_words_change_nothing(plane, arguments):
     assert done.stderr.startswith("certctl: ") and "\nusage: certctl certs " in done.stderr
     assert plane.value("SELECT status FROM managed_certificates WHERE id = 'words'") != "Revoked"
     assert plane.value("SELECT count(*) FROM jobs WHERE certificate_id = 'words'") == 0
+
+
+def commands():
+    """Words of a command and its usage, for each of certctl help."""
+    lines = subprocess.run([BUILD / "cli" / "certctl", "help"], text=True, capture_output=True, check=True).stdout.splitlines()
+    found = []
+    for line in (line for line in lines if line.startswith("  ") and line[2].isalpha()):
+        first = re.match(r"[a-z -]*[a-z](?= |$)", line.strip())[0]
+        found.append((first.split(), line.strip().removeprefix(first).strip()))
+    return found
+
+
+def test_no_command_takes_words_it_does_not_know(fleet, hostile):
+    asked = hostile(200, {"data": []})
+    known = commands()
+    assert len(known) >= 22 and ["certs", "bulk-revoke"] in [words for words, _ in known]
+    for words, usage in known:
+        ids = ["x"] * len(re.findall(r"(?:^| )(?:ID|DUTY)\b", re.sub(r"\[.*?\]|--\S+ \S+", "", usage)))
+        needed = [w for w in re.findall(r"(?:^|[^[])(--\S+ [A-Z])", usage) for w in w.split()]
+        for more in (["--dryrun"], ["--"], ["-"], ["--yes=1"], [""], ["-x"], ["--odd", "x"], ["--odd=x"], ["--insecure", "--insecure"],
+                     ["--insecure=1"], ["--server"], ["-o"], ["-o", "xml"], ["--format="], ["-o", "json", "-o", "json"],
+                     [f"x{RLO}"], [f"x{CSI}"], [f"x{ZWSP}"], [f"--api-key=k{ZWSP}"], ["--page", "0"], ["--per-page", "501"],
+                     ["--status", "Odd"], ["--timeout", "0"], ["--reason", "bored"], ["-o", "json", "--format", "json"]):
+            done = fleet.cli(*words, *ids, *needed, *more)
+            assert done.returncode == 2 and done.stderr.startswith("certctl: ") and not done.stdout, (words, more, done)
+            assert is_harmless(done.stderr)
+    assert asked == []
+
+
+@pytest.mark.parametrize("words, table, column", [
+    (["certs", "list"], "managed_certificates", "status"), (["jobs", "list"], "jobs", "status"), (["jobs", "list"], "jobs", "type"),
+    (["approvals", "list"], "issuance_approval_requests", "state"), (["audit", "list"], "audit_events", "category"),
+])
+def test_words_of_options_are_those_the_database_knows(stack, words, table, column):
+    usage = dict((tuple(w), u) for w, u in commands())[tuple(words)]
+    said = set(re.search(rf"--{column} (\S+)\]", usage)[1].split("|"))
+    check = stack.value("SELECT string_agg(pg_get_constraintdef(oid), ' ') FROM pg_constraint WHERE conrelid = %s::regclass "
+                        "AND contype = 'c' AND pg_get_constraintdef(oid) LIKE '%%' || %s || '%%'", table, column)
+    assert said == set(re.findall(r"'(\w+)'::", check)), check
+
+
+def test_reasons_are_those_the_server_knows(plane):
+    usage = dict((tuple(w), u) for w, u in commands())["certs", "bulk-revoke"]
+    reasons = re.search(r"--reason (\S+)\]", usage)[1].split("|")
+    assert len(reasons) == 8
+    for reason in reasons:
+        done = plane.cli("certs", "bulk-revoke", "none", "--dry-run", "--reason", reason.upper())
+        assert done.returncode == 0, done.stderr
 
 
 # --- renew --wait ---

@@ -12,12 +12,13 @@
 #define WORDS_MAX 16
 
 static const struct command all[] = {
-    {"duty", "run", "NAME [--wait] [--timeout S]", "", NULL},
+    {"duty", "run", "NAME [--wait] [--timeout 1..86400]", "", NULL},
     {"duty", NULL, "", "", NULL},
     {"many", "do", "[ID...] [--dry-run] [--yes] [--why TEXT]", "", NULL},
     {"many", "give", "ID... --to ID [--yes]", "", NULL},
     {"one", "get", "ID", "", NULL},
-    {"one", "list", "[--page N] [--per-page N]", "", NULL},
+    {"one", "list", "[--page N] [--per-page 1..500] [--state on|isOff]", "",
+	NULL},
 };
 static struct cli cli;
 static const struct command *command;
@@ -102,7 +103,7 @@ values_are_neither_forgotten_nor_made_up(void)
 	static const char *const lines[] = {"many do a --why", "many do --why",
 	    "many do a --why --yes", "many do a --why=", "many do a --why ''",
 	    "many give a --to --yes", "one list --page", "one list --page -1",
-	    "-o", "many do -o"};
+	    "one list --per-page -1", "-o", "many do -o"};
 
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		CHECK_INT(parse(lines[i]), EXIT_USAGE);
@@ -192,6 +193,72 @@ foreign_words_are_told_harmlessly(void)
 	CHECK_INT(parse("one get a\rb"), EXIT_USAGE);
 }
 
+/* C1, marks of direction, zero width, and bytes that are no text. */
+static void
+what_nobody_sees_is_refused_everywhere(void)
+{
+	static const char *const hidden[] = {"\xc2\x9b"
+					     "2J",
+	    "\xc2\x85", "\xe2\x80\xae", "\xe2\x81\xa6", "\xd8\x9c",
+	    "\xe2\x80\x8b", "\xef\xbb\xbf", "\xc2\xad", "\xe2\x80\xa8",
+	    "\xf3\xa0\x81\x81", "\xff", "\xc0\xaf", "\x9b", "\x1b", "\x7f"};
+	static const char *const lines[] = {"one get a%s", "one get %sa",
+	    "many do a b%sc", "many do --why=x%s", "many do --why %sx a",
+	    "many give a --to b%s", "one%s get a", "one g%set a",
+	    "-o js%son one get a", "--api-key=k%s one get a",
+	    "--server https://%sx one get a", "one list --state=o%sn"};
+	char line[128];
+
+	for (size_t i = 0; i < ARRAY_LEN(hidden); i++) {
+		for (size_t j = 0; j < ARRAY_LEN(lines); j++) {
+			(void)snprintf(line, sizeof(line), lines[j], hidden[i]);
+			CHECK_INT(parse(line), EXIT_USAGE);
+			CHECK(strstr(captured_err(), "can't be seen"));
+			CHECK(!strstr(captured_err(), hidden[i]));
+		}
+	}
+	CHECK_INT(parse("many do K\xc3\xb6ln --why \xe6\x97\xa5"), EXIT_DONE);
+}
+
+static void
+values_are_of_their_range(void)
+{
+	static const char *const bad[] = {"0", "501", "-1", "1e2", "+5", "0x5",
+	    "99999999999999999999", "five", "1..5", "5.0"};
+	char line[128];
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		(void)snprintf(line, sizeof(line), "one list --per-page=%s",
+		    bad[i]);
+		CHECK_INT(parse(line), EXIT_USAGE);
+		CHECK(strstr(captured_err(), "--per-page takes 1..500, not"));
+	}
+	CHECK_INT(parse("one list --per-page 1"), EXIT_DONE);
+	CHECK_INT(parse("one list --per-page=500"), EXIT_DONE);
+	CHECK_STR(args_value(&cli, "--per-page"), "500");
+}
+
+static void
+values_are_of_their_words(void)
+{
+	static const char *const bad[] = {"of", "o", "onn", "on|isOff", "|",
+	    "isOf", "isOff]", "off"};
+	char line[128];
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		(void)snprintf(line, sizeof(line), "one list --state=%s",
+		    bad[i]);
+		CHECK_INT(parse(line), EXIT_USAGE);
+		CHECK(strstr(captured_err(), "--state takes on|isOff, not"));
+	}
+	CHECK_INT(parse("one list --state isoff"), EXIT_DONE);
+	CHECK_STR(args_value(&cli, "--state"), "isOff");
+	CHECK_INT(parse("-o XML one get a"), EXIT_USAGE);
+	CHECK(strstr(captured_err(), "-o takes json|table, not"));
+	CHECK_INT(parse("--format JSON one get a"), EXIT_DONE);
+	CHECK_STR(args_value(&cli, "--format"), "json");
+}
+
 static void
 a_timeout_goes_with_a_wait(void)
 {
@@ -204,21 +271,15 @@ a_timeout_goes_with_a_wait(void)
 	CHECK_INT(parse("duty run a --wait --timeout 9"), EXIT_DONE);
 	CHECK_INT(args_timeout(&cli, &seconds), EXIT_DONE);
 	CHECK_INT(seconds, 9);
-	for (size_t i = 0; i < 5; i++) {
-		static const char *const bad[] =
-		    {"duty run a --wait --timeout 0",
-			"duty run a --wait --timeout x",
-			"duty run a --wait --timeout 1s",
-			"duty run a --wait --timeout 86401",
-			"duty run a --timeout 5"};
-
-		CHECK_INT(parse(bad[i]), EXIT_DONE);
-		capture_begin();
-		exit_code = args_timeout(&cli, &seconds);
-		capture_end();
-		CHECK_INT(exit_code, EXIT_USAGE);
-		CHECK(strstr(captured_err(), "--timeout"));
-	}
+	CHECK_INT(parse("duty run a --timeout 5"), EXIT_DONE);
+	capture_begin();
+	exit_code = args_timeout(&cli, &seconds);
+	capture_end();
+	CHECK_INT(exit_code, EXIT_USAGE);
+	CHECK(strstr(captured_err(), "--timeout goes with --wait"));
+	CHECK_INT(parse("duty run a --wait --timeout 86401"), EXIT_USAGE);
+	CHECK_INT(parse("duty run a --wait --timeout 0"), EXIT_USAGE);
+	CHECK_INT(parse("duty run a --wait --timeout 1s"), EXIT_USAGE);
 }
 
 /* Each option of the real table is read by its usage alone. */
@@ -245,5 +306,7 @@ CHECK_MAIN(CHECK_ROW(words_and_options_come_in_any_order),
     CHECK_ROW(words_that_name_no_object_are_refused),
     CHECK_ROW(commands_that_are_none_are_refused),
     CHECK_ROW(foreign_words_are_told_harmlessly),
+    CHECK_ROW(what_nobody_sees_is_refused_everywhere),
+    CHECK_ROW(values_are_of_their_range), CHECK_ROW(values_are_of_their_words),
     CHECK_ROW(a_timeout_goes_with_a_wait),
     CHECK_ROW(the_commands_usages_are_a_grammar))
