@@ -40,6 +40,7 @@ CREATE TABLE owners (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX owners_team_id ON owners (team_id);
+CREATE INDEX owners_name ON owners (name, id); -- the order of the list
 
 CREATE TABLE certificate_profiles (
     id text PRIMARY KEY,
@@ -145,6 +146,9 @@ CREATE TABLE agents (
     retired_reason text
 ) WITH (fillfactor = 50);
 CREATE INDEX agents_api_key_hash ON agents (api_key_hash);
+-- The order of the two lists; heartbeats change neither.
+CREATE INDEX agents_registered_at ON agents (registered_at, id) WHERE retired_at IS NULL;
+CREATE INDEX agents_retired_at ON agents (retired_at, id) WHERE retired_at IS NOT NULL;
 
 CREATE TABLE agent_group_members (
     agent_group_id text NOT NULL REFERENCES agent_groups (id) ON DELETE CASCADE,
@@ -171,6 +175,7 @@ CREATE TABLE deployment_targets (
     retired_reason text,
     UNIQUE (agent_id, name)
 );
+CREATE INDEX deployment_targets_name ON deployment_targets (name, id); -- the order of the list
 
 CREATE TABLE managed_certificates (
     -- A regular expression that counts would be an automaton of as many

@@ -268,7 +268,8 @@ CREATE TABLE notification_events (
     severity text NOT NULL DEFAULT 'informational' CHECK (severity IN ('informational', 'warning', 'critical')),
     threshold_days int
 );
-CREATE INDEX notification_events_sent_at ON notification_events (sent_at DESC NULLS LAST, id DESC);
+-- The order of the list, newest sent first.
+CREATE INDEX notification_events_sent_at ON notification_events ((coalesce(sent_at, '-infinity')) DESC, id DESC);
 CREATE INDEX notification_events_certificate_id ON notification_events (certificate_id, id);
 
 -- The tightest threshold that was alerted for the end a certificate has now:

@@ -8,7 +8,8 @@ rows).  Other comment lines inside are kept out of the text.
 `-- name: job_list :many fresh` is planned at every call, for the values of that
 call.  One with filters that may be absent must be: after five calls PostgreSQL
 may keep a plan for all values, which serves `$1 IS NULL` by searching the whole
-table, also when $1 is an id.
+table, also when $1 is an id.  One that skips rows must be too: a plan for any
+number of them is one for a tenth of the table.
 
 A block `-- noun: team` stands for the six statements of a plain noun;
 sqlnoun.py says what is in it.
@@ -20,6 +21,7 @@ import sqlnoun
 
 NAME = re.compile(r"^--\s*name:\s*([a-z][a-z0-9_]*)\s+:(one|many|exec)( fresh)?\s*$")
 OPTIONAL = re.compile(r"\$\d+(::\w+)? IS NULL OR\b")
+SKIPPING = re.compile(r"\bOFFSET \$", re.I)
 
 
 class Reader:
@@ -108,6 +110,8 @@ def main():
         text = text[:-1]
         if OPTIONAL.search(text) and not s["fresh"]:
             sys.exit(f"{s['at']}: {s['name']} has a filter that may be absent, so it must be fresh")
+        if SKIPPING.search(text) and not s["fresh"]:
+            sys.exit(f"{s['at']}: {s['name']} skips rows, how many its plan would not know, so it must be fresh")
         nparams = max([int(n) for n in re.findall(r"\$(\d+)", text)] or [0])
         names.append("Q_" + s["name"].upper())
         rows.append(

@@ -151,9 +151,9 @@ class Noun:
     def returning(self, prefix):
         return ", ".join(prefix + name for name in ("id", *self.columns))
 
-    def filters(self, first):
-        """The WHERE of the list, its parameters numbered from first."""
-        out = []
+    def filters(self, first, *more):
+        """The WHERE of the list, its parameters numbered from first, and more of it."""
+        out = list(more)
         for number, (value, _) in enumerate(self.of["filter"], first):
             name, how = value.split()
             column = f"{self.alias}.{name}"
@@ -197,8 +197,14 @@ class Noun:
         return self.one(key) + ",\n" if self.one(key) else ""
 
     def list(self):
-        return (f"SELECT {self.shown(self.alias)}\nFROM {self.one('table')}{self.filters(3)}\n"
-                f"ORDER BY {self.alias}.name, {self.alias}.id\nLIMIT $1::bigint OFFSET $2::bigint;")
+        """The rows are looked up once the page's are known, so that an offset walks an index."""
+        a = self.alias
+        walked = f"($3::text IS NULL OR ({a}.name, {a}.id) > ($3, $4::text))"
+        return (f"SELECT {self.shown(a)}\nFROM (\n"
+                f"    SELECT p.id, row_number() OVER () AS at FROM (\n    SELECT {a}.id FROM {self.one('table')}"
+                f"{self.filters(5, walked)}\n"
+                f"    ORDER BY {a}.name, {a}.id\n    LIMIT $1::bigint OFFSET $2::bigint) AS p) AS k\n"
+                f"JOIN {self.one('table')} ON {a}.id = k.id\nORDER BY k.at;")
 
     def total(self):
         return (f"SELECT least(n.n, {TOTAL_CAP}) AS total, n.n > {TOTAL_CAP} AS is_capped "

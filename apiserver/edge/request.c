@@ -431,14 +431,6 @@ reply_header(struct op *op, const char *name, const char *value)
 
 /* --- pieces --- */
 
-void
-req_page(const struct op *op, int64_t *out_page, int64_t *out_per_page)
-{
-	/* The page is bounded so that page * per_page cannot overflow. */
-	*out_page = req_query_int(op, "page", 1, 1000000000, 1);
-	*out_per_page = req_query_int(op, "per_page", 1, 500, 50);
-}
-
 enum op_next
 reply_db_error(struct op *op, const char *duplicate_text)
 {

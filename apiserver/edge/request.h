@@ -110,8 +110,6 @@ void reply_header(struct op *op, const char *name, const char *value);
 
 /* --- pieces every handler of a list or a write uses --- */
 
-/* page and per_page by the contract's rules (1.6). */
-void req_page(const struct op *op, int64_t *out_page, int64_t *out_per_page);
 /* Ends the op for a failed write: a unique violation is 409 with
  * duplicate_text, a foreign key 400 naming the column, a check 400, the rest
  * by op_caught.  Use as the body of an op_catch step. */

@@ -1,6 +1,11 @@
 #include "apiserver/resources/page.h"
 
+#include <assert.h>
+#include <string.h>
+
 #include "apiserver/edge/request.h"
+
+enum { SIZE_DEFAULT = 50, SIZE_MAX_ROWS = 500, PAGE_NUMBER_MAX = 1000000000 };
 
 const char *
 page_num(struct op *op, int64_t n)
@@ -16,6 +21,63 @@ page_actor(const struct op *op)
 	return p != NULL && p->id != NULL ? p->id : "anonymous";
 }
 
+/* --- what is asked for --- */
+
+static const char *
+walk_read(struct op *op, const char *cursor, struct page *p)
+{
+	if (p->page > 1)
+		return "page and cursor do not go together";
+	/* One row more than the answer tells whether there is a next one. */
+	p->params[0] = page_num(op, p->size + 1);
+	p->params[1] = "0";
+	(void)cursor_decode(op_arena(op), cursor, p->keys, p->nkeys,
+	    p->params + 2); /* what is none stands for the start */
+	return NULL;
+}
+
+const char *
+page_read(struct op *op, const struct cursor_key *keys, size_t nkeys,
+    struct page *out)
+{
+	const char *cursor = req_query(op, "cursor");
+
+	assert(nkeys <= CURSOR_KEYS_MAX);
+	*out = (struct page){.keys = keys, .nkeys = nkeys};
+	out->nparams = 2 + nkeys;
+	out->page = req_query_int(op, "page", 1, PAGE_NUMBER_MAX, 1);
+	out->per_page =
+	    req_query_int(op, "per_page", 1, SIZE_MAX_ROWS, SIZE_DEFAULT);
+	out->size =
+	    req_query_int(op, "page_size", 1, SIZE_MAX_ROWS, out->per_page);
+	out->is_walk = cursor != NULL;
+	if (out->is_walk)
+		return walk_read(op, cursor, out);
+	if (out->page * out->size > PAGE_DEPTH_MAX)
+		return op_printf(op,
+		    "pages end at row %d: walk further with cursor=start "
+		    "and the next_cursor of each answer",
+		    PAGE_DEPTH_MAX);
+	out->params[0] = page_num(op, out->size);
+	out->params[1] = page_num(op, (out->page - 1) * out->size);
+	return NULL;
+}
+
+size_t
+page_params(const struct page *p, const char **params)
+{
+	memcpy(params, p->params, p->nparams * sizeof(p->params[0]));
+	return p->nparams;
+}
+
+bool
+page_is_first(const struct page *p)
+{
+	return p->page == 1 && p->params[2] == NULL;
+}
+
+/* --- the answer --- */
+
 void
 page_put_total(struct op *op, struct json_w *w, const struct db_result *total)
 {
@@ -24,21 +86,60 @@ page_put_total(struct op *op, struct json_w *w, const struct db_result *total)
 		json_w_kv_bool(w, "total_is_estimate", true);
 }
 
+/* A key as the cursor spells it: times are UTC, in PostgreSQL's style or the
+ * wire's. */
+static const char *
+key_of(struct op *op, const struct cursor_key *key,
+    const struct db_result *rows, size_t row)
+{
+	const char *value = db_text(rows, row, db_col(rows, key->column));
+	char *time;
+
+	if (key->type != CURSOR_TIME || strchr(value, ' ') == NULL)
+		return value;
+	time = op_printf(op, "%sZ", value);
+	*strchr(time, ' ') = 'T';
+	return time;
+}
+
+static void
+put_next(struct op *op, struct json_w *w, const struct page *p,
+    const struct db_result *rows, size_t last)
+{
+	const char *values[CURSOR_KEYS_MAX];
+
+	for (size_t i = 0; i < p->nkeys; i++)
+		values[i] = key_of(op, &p->keys[i], rows, last);
+	json_w_kv(w, "next_cursor",
+	    cursor_encode(op_arena(op), values, p->nkeys));
+}
+
 enum op_next
-page_reply(struct op *op, const struct field *fields, size_t n,
-    const char *only, int64_t page, int64_t per_page)
+page_reply(struct op *op, const struct page *p, const struct field *fields,
+    size_t n, const char *only, const struct db_result *total)
 {
 	const struct db_result *rows = op_result(op, 0);
 	struct json_w *w = reply_writer(op);
+	size_t nrows = db_nrows(rows);
+	bool has_more = nrows > (size_t)p->size;
 	struct field_rows fr;
 
+	if (has_more)
+		nrows = (size_t)p->size;
 	field_rows_init(&fr, rows, fields, n, only);
 	json_w_open(w, '{');
 	json_w_key(w, "data");
-	field_rows_put_all(&fr, op_arena(op), w, db_nrows(rows));
-	page_put_total(op, w, op_result(op, 1));
-	json_w_kv_int(w, "page", page);
-	json_w_kv_int(w, "per_page", per_page);
+	field_rows_put_all(&fr, op_arena(op), w, nrows);
+	if (total != NULL)
+		page_put_total(op, w, total);
+	if (has_more)
+		put_next(op, w, p, rows, nrows - 1);
+	if (p->is_walk) {
+		json_w_kv_int(w, "page_size", p->size);
+	} else {
+		json_w_kv_int(w, "page", p->page);
+		json_w_kv_int(w, "per_page", p->per_page);
+	}
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }

@@ -1,5 +1,11 @@
 /*
- * page: the list envelope of the contract, and who a change is booked to.
+ * page: a list in pages: what the client asks for, the parameters of the
+ * statement, the envelope of the answer; and who a change is booked to.
+ *
+ * Two forms of one order.  ?page=&per_page= counts rows from the start, so its
+ * cost grows with the depth, and it ends at PAGE_DEPTH_MAX rows.  ?cursor= goes
+ * on behind the row whose keys it holds, at the same cost anywhere; any text
+ * that is no cursor stands for the start.
  */
 #ifndef APISERVER_RESOURCES_PAGE_H
 #define APISERVER_RESOURCES_PAGE_H
@@ -8,8 +14,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "apiserver/resources/cursor.h"
 #include "apiserver/resources/field.h"
 #include "common/op/op.h"
+
+/* Rows that may be counted to find a page's end. */
+enum { PAGE_DEPTH_MAX = 100000 };
+
+/* A page being asked for; lives as long as its op. */
+struct page {
+	int64_t page, per_page;
+	int64_t size; /* rows of an answer: ?page_size=, else per_page */
+	bool is_walk; /* the cursor form */
+	const struct cursor_key *keys;
+	size_t nkeys;
+	/* Of the statement: limit, offset, and the keys to go on behind, each
+	 * NULL at the start. */
+	const char *params[2 + CURSOR_KEYS_MAX];
+	size_t nparams;
+};
 
 /* Numbers as parameters, in the op's arena. */
 const char *page_num(struct op *op, int64_t n);
@@ -18,12 +41,26 @@ const char *page_num(struct op *op, int64_t n);
 const char *page_actor(const struct op *op);
 
 /*
- * {"data":[...],"total":n,"page":p,"per_page":k} from a batch of two: the rows
- * and their total (columns total, is_capped).  A total that is an estimate or
- * the cap of the count adds "total_is_estimate":true.
+ * Reads the query.  keys: the list's order, unique as a whole, columns of its
+ * rows; they outlive the op.  NULL, or why it is refused.
  */
-enum op_next page_reply(struct op *op, const struct field *fields, size_t n,
-    const char *only, int64_t page, int64_t per_page);
+const char *page_read(struct op *op, const struct cursor_key *keys,
+    size_t nkeys, struct page *out);
+/* Copies the parameters; how many they are. */
+size_t page_params(const struct page *p, const char **params);
+/* Whether it begins where the list does. */
+bool page_is_first(const struct page *p);
+
+/*
+ * {"data":[...],"total":n,"page":p,"per_page":k}, or for a walk
+ * {"data":[...],"total":n,"next_cursor":"...","page_size":k}, the cursor only
+ * when there is more.  The rows are the first result of the op; total has the
+ * columns total and is_capped, or is NULL for a list that says none.  A total
+ * that is an estimate or the cap of the count adds "total_is_estimate":true.
+ */
+enum op_next page_reply(struct op *op, const struct page *p,
+    const struct field *fields, size_t n, const char *only,
+    const struct db_result *total);
 /* "total":n and, where it is one, "total_is_estimate":true. */
 void page_put_total(struct op *op, struct json_w *w,
     const struct db_result *total);

@@ -6,11 +6,17 @@
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
 
-enum { MAX_FILTERS = 3 };
+/* Of the list of any noun. */
+static const struct cursor_key by_name[] = {
+    {"name", CURSOR_TEXT},
+    {"id", CURSOR_ID},
+};
+
+enum { MAX_FILTERS = 3, NOUN_PARAMS = 2 + ARRAY_LEN(by_name) };
 
 struct resource_call {
 	const struct resource *res;
-	int64_t page, per_page;
+	struct page page;
 };
 
 static op_step list_done;
@@ -40,19 +46,20 @@ enum op_next
 resource_list(struct op *op, const struct resource *res)
 {
 	struct resource_call *call = call_state(op);
-	const char *params[2 + MAX_FILTERS];
+	const char *params[NOUN_PARAMS + MAX_FILTERS], *why;
 	size_t n = 0;
 
 	call->res = res;
-	req_page(op, &call->page, &call->per_page);
-	params[0] = page_num(op, call->per_page);
-	params[1] = page_num(op, (call->page - 1) * call->per_page);
+	why = page_read(op, by_name, ARRAY_LEN(by_name), &call->page);
+	if (why != NULL)
+		return op_fail(op, RC_INVALID, "%s", why);
+	(void)page_params(&call->page, params);
 	for (; res->filters[n] != NULL; n++)
-		params[2 + n] = req_query(op, res->filters[n]);
+		params[NOUN_PARAMS + n] = req_query(op, res->filters[n]);
 
 	const struct db_stmt stmts[] = {
-	    {res->list, 2 + n, params},
-	    {res->total, n, params + 2},
+	    {res->list, NOUN_PARAMS + n, params},
+	    {res->total, n, params + NOUN_PARAMS},
 	};
 	return op_batch(op, list_done, ARRAY_LEN(stmts), stmts);
 }
@@ -62,8 +69,8 @@ list_done(struct op *op)
 {
 	struct resource_call *call = call_state(op);
 
-	return page_reply(op, call->res->fields, call->res->nfields, NULL,
-	    call->page, call->per_page);
+	return page_reply(op, &call->page, call->res->fields,
+	    call->res->nfields, NULL, op_result(op, 1));
 }
 
 /* --- get --- */

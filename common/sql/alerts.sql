@@ -8,14 +8,16 @@ SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_expiry_alerts(led.n, $
 
 -- --- API ---
 
--- Newest sent first, what was not sent after that.
+-- Newest sent first, what was not sent after that; order_at is that order.
 -- name: notification_list :many fresh
 SELECT n.id, n.type, n.certificate_id, n.channel, n.recipient, n.message, n.sent_at AT TIME ZONE 'UTC' AS sent_at, n.status,
     n.error, n.retry_count, n.next_retry_at AT TIME ZONE 'UTC' AS next_retry_at, n.last_error,
-    n.created_at AT TIME ZONE 'UTC' AS created_at, n.severity, n.threshold_days
+    n.created_at AT TIME ZONE 'UTC' AS created_at, n.severity, n.threshold_days,
+    coalesce(n.sent_at, '-infinity') AT TIME ZONE 'UTC' AS order_at
 FROM notification_events n
 WHERE ($1::text IS NULL OR n.status = $1)
-ORDER BY n.sent_at DESC NULLS LAST, n.id DESC
+    AND ($4::timestamptz IS NULL OR (coalesce(n.sent_at, '-infinity'), n.id) < ($4::timestamptz, $5::text))
+ORDER BY coalesce(n.sent_at, '-infinity') DESC, n.id DESC
 LIMIT $2::bigint OFFSET $3::bigint;
 
 -- name: notification_total :one fresh

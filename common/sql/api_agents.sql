@@ -36,7 +36,7 @@ WHERE a.name = $1
 UNION ALL
 SELECT 'key_taken', '', '', '', '', NULL, NULL, '', '', '', '', NULL, NULL FROM taken;
 
--- name: agent_list :many
+-- name: agent_list :many fresh
 SELECT a.id, a.name, a.hostname, a.status,
     to_char(a.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_heartbeat_at,
     to_char(a.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS registered_at,
@@ -44,10 +44,11 @@ SELECT a.id, a.name, a.hostname, a.status,
     to_char(a.retired_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS retired_at, a.retired_reason
 FROM agents a
 WHERE a.retired_at IS NULL
+    AND ($3::timestamptz IS NULL OR (a.registered_at, a.id) < ($3::timestamptz, $4::text))
 ORDER BY a.registered_at DESC, a.id DESC
 LIMIT $1::bigint OFFSET $2::bigint;
 
--- name: agent_list_retired :many
+-- name: agent_list_retired :many fresh
 SELECT a.id, a.name, a.hostname, a.status,
     to_char(a.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_heartbeat_at,
     to_char(a.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS registered_at,
@@ -55,15 +56,13 @@ SELECT a.id, a.name, a.hostname, a.status,
     to_char(a.retired_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS retired_at, a.retired_reason
 FROM agents a
 WHERE a.retired_at IS NOT NULL
+    AND ($3::timestamptz IS NULL OR (a.retired_at, a.id) < ($3::timestamptz, $4::text))
 ORDER BY a.retired_at DESC, a.id DESC
 LIMIT $1::bigint OFFSET $2::bigint;
 
--- Exact up to ten thousand, then the statistics' estimate.
--- name: agent_total :one
-SELECT CASE WHEN n.n <= 10000 THEN n.n
-    ELSE greatest(10001, (SELECT c.reltuples::bigint FROM pg_class c WHERE c.oid = 'public.agents'::regclass)) END AS total
-FROM (SELECT count(*) AS n FROM (
-    SELECT 1 FROM agents a WHERE (a.retired_at IS NOT NULL) = $1::bool LIMIT 10001) AS bounded) AS n;
+-- name: agent_total :one fresh
+SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
+    SELECT 1 FROM agents a WHERE (a.retired_at IS NOT NULL) = $1::bool LIMIT 10001) AS found) AS n;
 
 -- name: agent_get :many
 SELECT a.id, a.name, a.hostname, a.status,

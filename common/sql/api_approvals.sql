@@ -9,6 +9,7 @@ FROM issuance_approval_requests r
 WHERE ($1::text IS NULL OR r.state = $1)
     AND ($2::text IS NULL OR r.certificate_id = $2)
     AND ($3::text IS NULL OR r.requested_by = $3)
+    AND ($6::timestamptz IS NULL OR (r.created_at, r.id) < ($6::timestamptz, $7::text))
 ORDER BY r.created_at DESC, r.id DESC
 LIMIT $4::bigint OFFSET $5::bigint;
 

@@ -4,7 +4,7 @@
 -- Filters: category, since, until, actor, action, resource_type, resource_id.
 -- name: audit_list :many fresh
 SELECT e.id, e.actor, e.actor_type, e.action, e.resource_type, e.resource_id, coalesce(e.details, '{}') AS details,
-    e.timestamp AT TIME ZONE 'UTC' AS timestamp, e.event_category
+    e.timestamp AT TIME ZONE 'UTC' AS timestamp, e.event_category, e.epoch AS at_epoch, e.xid AS at_xid, e.seq AS at_seq
 FROM audit_events e
 WHERE ($1::text IS NULL OR e.event_category = $1)
     AND ($2::timestamptz IS NULL OR e.timestamp >= $2)
@@ -13,6 +13,7 @@ WHERE ($1::text IS NULL OR e.event_category = $1)
     AND ($5::text IS NULL OR e.action = $5)
     AND ($6::text IS NULL OR e.resource_type = $6)
     AND ($7::text IS NULL OR e.resource_id = $7)
+    AND ($10::bigint IS NULL OR (e.epoch, e.xid, e.seq) < ($10::bigint, $11::xid8, $12::bigint))
 ORDER BY e.epoch DESC, e.xid DESC, e.seq DESC
 LIMIT $8::bigint OFFSET $9::bigint;
 

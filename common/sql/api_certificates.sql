@@ -73,24 +73,24 @@ WHERE ($1::text IS NULL OR c.status = $1)
     AND ($11::timestamptz IS NULL OR c.updated_at > $11)
     AND ($12::text IS NULL OR strpos(lower(c.name), lower($12)) > 0 OR strpos(lower(c.common_name), lower($12)) > 0
         OR strpos(lower(c.id), lower($12)) > 0)
-    AND ($17::timestamptz IS NULL OR (c.created_at, c.id) > ($17::timestamptz, $18::text))
+    AND ($15::timestamptz IS NULL OR (c.created_at, c.id) > ($15::timestamptz, $16::text))
 ORDER BY
-    CASE WHEN $15::text = 'expires_at' AND NOT $16::bool THEN c.expires_at END,
-    CASE WHEN $15::text = 'expires_at' AND $16::bool THEN c.expires_at END DESC,
-    CASE WHEN $15::text = 'updated_at' AND NOT $16::bool THEN c.updated_at END,
-    CASE WHEN $15::text = 'updated_at' AND $16::bool THEN c.updated_at END DESC,
-    CASE WHEN $15::text = 'common_name' AND NOT $16::bool THEN c.common_name END,
-    CASE WHEN $15::text = 'common_name' AND $16::bool THEN c.common_name END DESC,
-    CASE WHEN $15::text = 'name' AND NOT $16::bool THEN c.name END,
-    CASE WHEN $15::text = 'name' AND $16::bool THEN c.name END DESC,
-    CASE WHEN $15::text = 'status' AND NOT $16::bool THEN c.status END,
-    CASE WHEN $15::text = 'status' AND $16::bool THEN c.status END DESC,
-    CASE WHEN $15::text = 'environment' AND NOT $16::bool THEN c.environment END,
-    CASE WHEN $15::text = 'environment' AND $16::bool THEN c.environment END DESC,
-    CASE WHEN NOT $16::bool THEN c.created_at END,
-    CASE WHEN $16::bool THEN c.created_at END DESC,
-    CASE WHEN NOT $16::bool THEN c.id END,
-    CASE WHEN $16::bool THEN c.id END DESC
+    CASE WHEN $17::text = 'expires_at' AND NOT $18::bool THEN c.expires_at END,
+    CASE WHEN $17::text = 'expires_at' AND $18::bool THEN c.expires_at END DESC,
+    CASE WHEN $17::text = 'updated_at' AND NOT $18::bool THEN c.updated_at END,
+    CASE WHEN $17::text = 'updated_at' AND $18::bool THEN c.updated_at END DESC,
+    CASE WHEN $17::text = 'common_name' AND NOT $18::bool THEN c.common_name END,
+    CASE WHEN $17::text = 'common_name' AND $18::bool THEN c.common_name END DESC,
+    CASE WHEN $17::text = 'name' AND NOT $18::bool THEN c.name END,
+    CASE WHEN $17::text = 'name' AND $18::bool THEN c.name END DESC,
+    CASE WHEN $17::text = 'status' AND NOT $18::bool THEN c.status END,
+    CASE WHEN $17::text = 'status' AND $18::bool THEN c.status END DESC,
+    CASE WHEN $17::text = 'environment' AND NOT $18::bool THEN c.environment END,
+    CASE WHEN $17::text = 'environment' AND $18::bool THEN c.environment END DESC,
+    CASE WHEN NOT $18::bool THEN c.created_at END,
+    CASE WHEN $18::bool THEN c.created_at END DESC,
+    CASE WHEN NOT $18::bool THEN c.id END,
+    CASE WHEN $18::bool THEN c.id END DESC
 LIMIT $13::bigint OFFSET $14::bigint) AS c;
 
 -- name: cert_total :one
@@ -171,7 +171,7 @@ SELECT r.outcome, array_to_json(r.agents) AS agents FROM certificate_merge($1, $
 -- name: cert_archive :one
 SELECT certificate_archive($1, $2, $3, $4) AS outcome;
 
--- name: cert_versions :many
+-- name: cert_versions :many fresh
 SELECT v.id, v.certificate_id, v.serial_number, v.not_before AT TIME ZONE 'UTC' AS not_before,
     v.not_after AT TIME ZONE 'UTC' AS not_after, v.fingerprint_sha256,
     v.pem_chain || coalesce(h.pem, '') AS pem_chain, q.csr_pem, v.key_algorithm, v.key_size,
@@ -180,6 +180,7 @@ FROM certificate_versions v
 LEFT JOIN certificate_chains h ON h.id = v.chain_id
 LEFT JOIN certificate_requests q ON q.job_id = v.job_id
 WHERE v.certificate_id = $1
+    AND ($4::text IS NULL OR v.id < $4)
 ORDER BY v.id DESC
 LIMIT $2::bigint OFFSET $3::bigint;
 

@@ -1,7 +1,8 @@
 -- Statements of the plain nouns: teams, owners, renewal policies, issuers,
 -- targets.  tools/sqlnoun.py makes them of these descriptions and says what may
 -- stand in one.  Every noun has the same six, in the same parameters:
---   list    limit, offset, then the filters of its descriptor
+--   list    limit, offset, name and id of the row to go on behind (NULL: the
+--           start), then the filters of its descriptor
 --   total   the filters
 --   get     id
 --   create  the checked body, actor, actor type

@@ -11,7 +11,7 @@ FROM (SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, 
         j.verified_at AT TIME ZONE 'UTC' AS verified_at, j.verification_error, j.verification_fingerprint, j.version_id
     FROM jobs j
     ORDER BY j.id DESC
-    LIMIT 500) AS p
+    LIMIT 501) AS p
 LIMIT $1::bigint;
 
 -- Newest first: ids contain the time they were made at.
@@ -27,6 +27,7 @@ WHERE ($1::text IS NULL OR j.status = $1)
     AND ($4::text IS NULL OR j.target_id = $4)
     AND ($5::text IS NULL OR j.agent_id = $5)
     AND ($6::text IS NULL OR j.version_id = $6)
+    AND ($9::text IS NULL OR j.id < $9)
 ORDER BY j.id DESC
 LIMIT $7::bigint OFFSET $8::bigint;
 

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "apiserver/edge/request.h"
+#include "apiserver/resources/field.h"
 #include "common/base/attr.h"
 #include "common/base/rc.h"
 #include "common/json/json.h"
@@ -32,6 +33,9 @@ rc agent_text(struct op *op, const struct cJSON *body,
     const struct agent_text *text, const char **out,
     const char **out_why) MUST_CHECK;
 
+/* The object as it is answered. */
+extern const struct field agent_fields[];
+extern const size_t agent_nfields;
 /* The members of an agent object, from row of the last query; the caller
  * opens and closes it. */
 void agent_write(struct op *op, struct json_w *w, size_t row);

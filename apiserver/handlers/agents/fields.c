@@ -45,21 +45,31 @@ agent_text(struct op *op, const struct cJSON *body,
 	return RC_INVALID;
 }
 
-static void
-write_opt(struct op *op, struct json_w *w, size_t row, const char *name)
-{
-	json_w_kv_opt(w, name, op_text(op, row, name));
-}
+/* The statements write these times as the wire has them. */
+const struct field agent_fields[] = {
+    {"id", FIELD_TEXT},
+    {"name", FIELD_TEXT},
+    {"hostname", FIELD_TEXT},
+    {"status", FIELD_TEXT},
+    {"registered_at", FIELD_TEXT},
+    {"os", FIELD_TEXT},
+    {"architecture", FIELD_TEXT},
+    {"ip_address", FIELD_TEXT},
+    {"version", FIELD_TEXT},
+    {"last_heartbeat_at", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"retired_at", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"retired_reason", FIELD_TEXT, FIELD_OMIT_EMPTY},
+};
+const size_t agent_nfields = ARRAY_LEN(agent_fields);
 
 void
 agent_write(struct op *op, struct json_w *w, size_t row)
 {
-	static const char *const always[] = {"id", "name", "hostname", "status",
-	    "registered_at", "os", "architecture", "ip_address", "version"};
+	for (size_t i = 0; i < agent_nfields; i++) {
+		const struct field *f = &agent_fields[i];
+		const char *text = op_text(op, row, f->name);
 
-	for (size_t i = 0; i < ARRAY_LEN(always); i++)
-		json_w_kv(w, always[i], op_text(op, row, always[i]));
-	write_opt(op, w, row, "last_heartbeat_at");
-	write_opt(op, w, row, "retired_at");
-	write_opt(op, w, row, "retired_reason");
+		if (*text || (f->flags & FIELD_OMIT_EMPTY) == 0)
+			json_w_kv(w, f->name, text);
+	}
 }

@@ -28,8 +28,9 @@ static const struct field fields[] = {
 static op_step list_done;
 static op_step get_done;
 
-struct listing {
-	int64_t page, per_page;
+static const struct cursor_key newest_first[] = {
+    {"created_at", CURSOR_TIME},
+    {"id", CURSOR_ID},
 };
 
 enum op_next
@@ -37,34 +38,27 @@ approval_list(struct op *op)
 {
 	static const char *const states[] = {"pending", "approved", "rejected",
 	    "expired"};
-	struct listing *l = op_state(op, sizeof(*l));
-	const char *state = req_query(op, "state"), *known = NULL;
+	struct page *p = op_state(op, sizeof(*p));
+	const char *state = req_query(op, "state"), *known = NULL, *why;
 
-	req_page(op, &l->page, &l->per_page);
+	why = page_read(op, newest_first, ARRAY_LEN(newest_first), p);
+	if (why != NULL)
+		return op_fail(op, RC_INVALID, "%s", why);
 	if (state != NULL)
 		known = fieldtext_canonical(states, ARRAY_LEN(states), state);
 	return OP_QUERY(op, Q_APPROVAL_LIST, list_done,
 	    known != NULL ? known : state, req_query(op, "certificate_id"),
-	    req_query(op, "requested_by"), page_num(op, l->per_page),
-	    page_num(op, (l->page - 1) * l->per_page));
+	    req_query(op, "requested_by"), p->params[0], p->params[1],
+	    p->params[2], p->params[3]);
 }
 
 /* This list has no total. */
 static enum op_next
 list_done(struct op *op)
 {
-	const struct listing *l = op_state(op, sizeof(*l));
-	struct json_w *w = reply_writer(op);
-	struct field_rows fr;
+	const struct page *p = op_state(op, sizeof(*p));
 
-	field_rows_init(&fr, op_result(op, 0), fields, ARRAY_LEN(fields), NULL);
-	json_w_open(w, '{');
-	json_w_key(w, "data");
-	field_rows_put_all(&fr, op_arena(op), w, op_rows(op));
-	json_w_kv_int(w, "page", l->page);
-	json_w_kv_int(w, "per_page", l->per_page);
-	json_w_close(w, '}');
-	return reply_json(op, 200);
+	return page_reply(op, p, fields, ARRAY_LEN(fields), NULL, NULL);
 }
 
 enum op_next

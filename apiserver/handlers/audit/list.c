@@ -17,15 +17,18 @@ enum {
 	CATEGORY,
 	SINCE,
 	UNTIL,
-	N_LIST = AUDIT_FILTERS + 2,
+	N_LIST = AUDIT_FILTERS + 5,
 	/* Digits of an id's time that are microseconds. */
 	ID_US_DIGITS = 16
 };
 /* An event's id and its time are taken one after the other. */
 #define ID_SLACK_US INT64_C(10000000)
 
-struct listing {
-	int64_t page, per_page;
+/* Of sealing, backwards. */
+static const struct cursor_key newest_first[] = {
+    {"at_epoch", CURSOR_INT},
+    {"at_xid", CURSOR_INT},
+    {"at_seq", CURSOR_INT},
 };
 
 const struct field audit_fields[] = {
@@ -71,7 +74,7 @@ audit_filters_read(struct op *op, const char *since, const char *until,
 enum op_next
 audit_list(struct op *op)
 {
-	struct listing *l = op_state(op, sizeof(*l));
+	struct page *p = op_state(op, sizeof(*p));
 	const char *params[N_LIST];
 	bool is_filtered = false;
 	const char *why;
@@ -79,11 +82,12 @@ audit_list(struct op *op)
 	why = audit_filters_read(op, "since", "until", params);
 	if (why)
 		return op_fail(op, RC_INVALID, "%s", why);
-	req_page(op, &l->page, &l->per_page);
+	why = page_read(op, newest_first, ARRAY_LEN(newest_first), p);
+	if (why)
+		return op_fail(op, RC_INVALID, "%s", why);
 	for (size_t i = 0; i < AUDIT_FILTERS; i++)
 		is_filtered = is_filtered || params[i] != NULL;
-	params[AUDIT_FILTERS] = page_num(op, l->per_page);
-	params[AUDIT_FILTERS + 1] = page_num(op, (l->page - 1) * l->per_page);
+	(void)page_params(p, params + AUDIT_FILTERS);
 
 	const struct db_stmt stmts[] = {
 	    {Q_AUDIT_LIST, ARRAY_LEN(params), params},
@@ -98,13 +102,13 @@ audit_list(struct op *op)
 static enum op_next
 list_done(struct op *op)
 {
-	const struct listing *l = op_state(op, sizeof(*l));
+	const struct page *p = op_state(op, sizeof(*p));
 	const struct db_result *range = op_result(op, 2);
 
 	if (db_bool(range, 0, db_col(range, "is_empty")))
 		return op_fail(op, RC_INVALID, "until must be after since");
-	return page_reply(op, audit_fields, audit_nfields, NULL, l->page,
-	    l->per_page);
+	return page_reply(op, p, audit_fields, audit_nfields, NULL,
+	    op_result(op, 1));
 }
 
 /* --- one event --- */

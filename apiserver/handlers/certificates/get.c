@@ -9,9 +9,7 @@
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
 
-struct versions {
-	int64_t page, per_page;
-};
+static const struct cursor_key newest_first[] = {{"id", CURSOR_ID}};
 
 static const struct field version_fields[] = {
     {"id", FIELD_TEXT},
@@ -49,16 +47,17 @@ get_done(struct op *op)
 enum op_next
 cert_versions(struct op *op)
 {
-	struct versions *v = op_state(op, sizeof(*v));
-	const char *params[3];
+	struct page *p = op_state(op, sizeof(*p));
+	const char *params[4], *why;
 
-	req_page(op, &v->page, &v->per_page);
+	why = page_read(op, newest_first, ARRAY_LEN(newest_first), p);
+	if (why != NULL)
+		return op_fail(op, RC_INVALID, "%s", why);
 	params[0] = req_param(op, "id");
-	params[1] = page_num(op, v->per_page);
-	params[2] = page_num(op, (v->page - 1) * v->per_page);
+	(void)page_params(p, params + 1);
 
 	const struct db_stmt stmts[] = {
-	    {Q_CERT_VERSIONS, 3, params},
+	    {Q_CERT_VERSIONS, ARRAY_LEN(params), params},
 	    {Q_CERT_VERSIONS_TOTAL, 1, params},
 	};
 	return op_batch(op, versions_done, ARRAY_LEN(stmts), stmts);
@@ -67,10 +66,10 @@ cert_versions(struct op *op)
 static enum op_next
 versions_done(struct op *op)
 {
-	const struct versions *v = op_state(op, sizeof(*v));
+	const struct page *p = op_state(op, sizeof(*p));
 
-	return page_reply(op, version_fields, ARRAY_LEN(version_fields), NULL,
-	    v->page, v->per_page);
+	return page_reply(op, p, version_fields, ARRAY_LEN(version_fields),
+	    NULL, op_result(op, 1));
 }
 
 enum op_next

@@ -12,9 +12,7 @@
 
 enum { N_FILTERS = 6 };
 
-struct listing {
-	int64_t page, per_page;
-};
+static const struct cursor_key newest_first[] = {{"id", CURSOR_ID}};
 
 const struct field job_fields[] = {
     {"id", FIELD_TEXT},
@@ -59,11 +57,13 @@ job_list(struct op *op)
 	    "AwaitingApproval", "Running", "Completed", "Failed", "Cancelled"};
 	static const char *const types[] = {"Issuance", "Renewal", "Deployment",
 	    "Validation"};
-	struct listing *l = op_state(op, sizeof(*l));
-	const char *params[N_FILTERS + 2];
+	struct page *p = op_state(op, sizeof(*p));
+	const char *params[N_FILTERS + 3], *why;
 	bool is_filtered = false;
 
-	req_page(op, &l->page, &l->per_page);
+	why = page_read(op, newest_first, ARRAY_LEN(newest_first), p);
+	if (why != NULL)
+		return op_fail(op, RC_INVALID, "%s", why);
 	params[0] =
 	    folded(req_query(op, "status"), statuses, ARRAY_LEN(statuses));
 	params[1] = folded(req_query(op, "type"), types, ARRAY_LEN(types));
@@ -73,11 +73,10 @@ job_list(struct op *op)
 	params[5] = req_query(op, "version_id");
 	for (size_t i = 0; i < N_FILTERS; i++)
 		is_filtered = is_filtered || params[i] != NULL;
-	params[N_FILTERS] = page_num(op, l->per_page);
-	params[N_FILTERS + 1] = page_num(op, (l->page - 1) * l->per_page);
+	(void)page_params(p, params + N_FILTERS);
 
 	const struct db_stmt stmts[] = {
-	    is_filtered || l->page > 1
+	    is_filtered || !page_is_first(p)
 		? (struct db_stmt){Q_JOB_LIST, ARRAY_LEN(params), params}
 		: (struct db_stmt){Q_JOB_PAGE, 1, params + N_FILTERS},
 	    is_filtered ? (struct db_stmt){Q_JOB_LIST_TOTAL, N_FILTERS, params}
@@ -89,8 +88,8 @@ job_list(struct op *op)
 static enum op_next
 list_done(struct op *op)
 {
-	const struct listing *l = op_state(op, sizeof(*l));
+	const struct page *p = op_state(op, sizeof(*p));
 
-	return page_reply(op, job_fields, job_nfields, NULL, l->page,
-	    l->per_page);
+	return page_reply(op, p, job_fields, job_nfields, NULL,
+	    op_result(op, 1));
 }

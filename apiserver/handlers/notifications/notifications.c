@@ -27,8 +27,9 @@ static const struct field fields[] = {
     {"threshold_days", FIELD_INT, FIELD_OMIT_EMPTY},
 };
 
-struct listing {
-	int64_t page, per_page;
+static const struct cursor_key newest_first[] = {
+    {"order_at", CURSOR_TIME},
+    {"id", CURSOR_ID},
 };
 
 static op_step list_done;
@@ -39,13 +40,15 @@ static op_step requeue_done;
 enum op_next
 notification_list(struct op *op)
 {
-	struct listing *l = op_state(op, sizeof(*l));
+	struct page *p = op_state(op, sizeof(*p));
+	const char *params[5], *why;
 
-	req_page(op, &l->page, &l->per_page);
+	why = page_read(op, newest_first, ARRAY_LEN(newest_first), p);
+	if (why != NULL)
+		return op_fail(op, RC_INVALID, "%s", why);
+	params[0] = req_query(op, "status");
+	(void)page_params(p, params + 1);
 
-	const char *const params[] = {req_query(op, "status"),
-	    page_num(op, l->per_page),
-	    page_num(op, (l->page - 1) * l->per_page)};
 	const struct db_stmt stmts[] = {
 	    {Q_NOTIFICATION_LIST, ARRAY_LEN(params), params},
 	    {Q_NOTIFICATION_TOTAL, 1, params},
@@ -56,10 +59,10 @@ notification_list(struct op *op)
 static enum op_next
 list_done(struct op *op)
 {
-	const struct listing *l = op_state(op, sizeof(*l));
+	const struct page *p = op_state(op, sizeof(*p));
 
-	return page_reply(op, fields, ARRAY_LEN(fields), NULL, l->page,
-	    l->per_page);
+	return page_reply(op, p, fields, ARRAY_LEN(fields), NULL,
+	    op_result(op, 1));
 }
 
 static enum op_next

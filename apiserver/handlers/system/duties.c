@@ -52,8 +52,11 @@ admin_duties_start(struct op *op)
 static enum op_next
 duties_done(struct op *op)
 {
-	return page_reply(op, duty_fields, ARRAY_LEN(duty_fields), NULL, 1,
-	    (int64_t)db_nrows(op_result(op, 0)));
+	int64_t n = (int64_t)db_nrows(op_result(op, 0));
+	const struct page all = {.page = 1, .per_page = n, .size = n};
+
+	return page_reply(op, &all, duty_fields, ARRAY_LEN(duty_fields), NULL,
+	    op_result(op, 1));
 }
 
 enum op_next

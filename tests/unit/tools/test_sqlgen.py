@@ -28,10 +28,13 @@ NOUN = """\
 """
 
 GOLDEN = {
-    "box_list": (4, True, """
-        SELECT b.id, b.name, b.size, b.config, b.seen_at AT TIME ZONE 'UTC' AS seen_at FROM boxes b
-        WHERE ($3::text IS NULL OR strpos(lower(b.name), lower($3)) > 0) AND ($4::text IS NULL OR b.size = $4)
-        ORDER BY b.name, b.id LIMIT $1::bigint OFFSET $2::bigint"""),
+    "box_list": (6, True, """
+        SELECT b.id, b.name, b.size, b.config, b.seen_at AT TIME ZONE 'UTC' AS seen_at FROM (
+        SELECT p.id, row_number() OVER () AS at FROM ( SELECT b.id FROM boxes b
+        WHERE ($3::text IS NULL OR (b.name, b.id) > ($3, $4::text))
+        AND ($5::text IS NULL OR strpos(lower(b.name), lower($5)) > 0) AND ($6::text IS NULL OR b.size = $6)
+        ORDER BY b.name, b.id LIMIT $1::bigint OFFSET $2::bigint) AS p) AS k
+        JOIN boxes b ON b.id = k.id ORDER BY k.at"""),
     "box_total": (2, True, """
         SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
         SELECT 1 FROM boxes b
@@ -144,6 +147,12 @@ class Sqlgen(unittest.TestCase):
                 self.assertTrue(run.stderr.startswith(f"{self.path}:{line}: "), run.stderr)
                 self.assertIn(why, run.stderr)
                 self.assertFalse(os.path.exists(self.out_c))
+
+    def test_a_kept_plan_may_not_skip_rows(self):
+        for more in ("OFFSET $1", "offset $1::bigint"):
+            run = self.run_on(f"-- name: far :many\nSELECT id FROM boxes ORDER BY id {more};\n")
+            self.assertIn("must be fresh", run.stderr)
+        self.assertEqual(self.run_on("-- name: far :many fresh\nSELECT id FROM boxes ORDER BY id OFFSET $1;\n").returncode, 0)
 
     def test_more_of_nothing(self):
         run = self.run_on("-- noun: box\n--     more\n")

@@ -1,0 +1,287 @@
+"""
+Every list: both forms of paging give the same rows in the same order, totals
+say when they are estimates, and no call makes the next one search a table.
+"""
+import base64
+import json
+import re
+import subprocess
+import urllib.parse
+
+import pytest
+
+from fleet import BUILD, ROOT, code_schema
+from test_statements import statements
+
+LIMIT_S = 240
+ROWS = 30_000
+FEW = 700
+V1 = "/api/v1"
+# A list: its table, and filters that an index serves.
+LISTS = {
+    f"{V1}/certificates": ("managed_certificates", ["expires_before=2020-01-01", "created_after=2100-01-01T00:00:00Z"]),
+    f"{V1}/certificates/mc-1/versions": ("certificate_versions", []),
+    f"{V1}/jobs": ("jobs", ["certificate_id=mc-7", "target_id=tgt-1", "status=Running", "certificate_id=nobody"]),
+    f"{V1}/agents": ("agents", []),
+    f"{V1}/agents/retired": ("agents", []),
+    f"{V1}/audit": ("audit_events", ["since=2100-01-01T00:00:00Z"]),
+    f"{V1}/approvals": ("issuance_approval_requests", ["certificate_id=mc-7"]),
+    f"{V1}/notifications": ("notification_events", []),
+    f"{V1}/teams": ("teams", []),
+    f"{V1}/owners": ("owners", ["team_id=t-nobody"]),
+    f"{V1}/renewal-policies": ("renewal_policies", []),
+    f"{V1}/issuers": ("issuers", []),
+    f"{V1}/targets": ("deployment_targets", ["agent_id=agent-7", "agent_id=nobody"]),
+}
+# As long as the table of duties; and walks by number, with a limit.
+BOUNDED = {f"{V1}/admin/scheduler", f"{V1}/audit/blocks", f"{V1}/audit/rows"}
+BIG = ("managed_certificates", "certificate_versions", "jobs", "agents", "deployment_targets", "notification_events", "owners",
+       "issuance_approval_requests")
+
+# Names with what a cursor parts its keys by, and times that many rows share.
+SEED = """
+INSERT INTO teams (id, name) SELECT 't-' || i, 'team: ' || i FROM generate_series(1, {few}) i;
+INSERT INTO owners (id, name, email, team_id) SELECT 'o-' || i, 'owner: ' || i % 100, '', 't-1' FROM generate_series(1, {rows}) i;
+INSERT INTO issuers (id, name, type) SELECT 'iss-' || i, 'issuer: ' || i, 'GenericCA' FROM generate_series(1, {few}) i;
+INSERT INTO renewal_policies (id, name, renewal_window_days)
+    SELECT 'rp-' || i, 'policy ä: ' || i, 30 FROM generate_series(1, {few}) i;
+INSERT INTO certificate_profiles (id, name) VALUES ('prof-1', 'profile');
+INSERT INTO agents (id, name, hostname, registered_at, api_key_hash, retired_at)
+    SELECT 'agent-' || i, 'agent ' || i, 'h', now() - i / 7 * interval '1 s', md5(i::text),
+        CASE WHEN i % 10 = 0 THEN now() - i / 70 * interval '1 s' END FROM generate_series(1, {rows}) i;
+INSERT INTO deployment_targets (id, name, type, agent_id, config)
+    SELECT 'tgt-' || i, 'target: ' || md5(i::text), 'NGINX', 'agent-' || i, '{{}}' FROM generate_series(1, {rows}) i;
+INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, expires_at,
+        created_at)
+    SELECT 'mc-' || i, 'cert ' || md5(i::text), 'h' || i || '.example.com', 'o-' || i, 't-1', 'iss-1', 'rp-1', 'Active',
+        now() + i * interval '1 s', now() - i / 5 * interval '1 s' FROM generate_series(1, {rows}) i;
+UPDATE row_counts SET n = {rows} WHERE table_name = 'managed_certificates' AND shard = 0;
+INSERT INTO certificate_versions (id, job_id, certificate_id, serial_number, fingerprint_sha256, pem_chain, not_before, not_after,
+        issuer_id)
+    SELECT 'certver-' || i, 'job-' || i, 'mc-' || CASE WHEN i <= {few} THEN 1 ELSE i END, to_hex(i), '', '', now(), now(), 'iss-1'
+    FROM generate_series(1, {rows}) i;
+INSERT INTO jobs (id, type, certificate_id, status, completed_at, issuer_id)
+    SELECT 'job-' || i, 'Renewal', 'mc-' || i, 'Completed', now(), 'iss-1' FROM generate_series(1, {rows}) i;
+INSERT INTO issuance_approval_requests (id, certificate_id, job_id, profile_id, requested_by, state, created_at, decided_at, decided_by)
+    SELECT 'ar-' || i, 'mc-' || i, 'job-' || i, 'prof-1', 'x', 'approved', now() - i / 4 * interval '1 s', now(), 'y'
+    FROM generate_series(1, {rows}) i;
+INSERT INTO notification_events (id, type, certificate_id, channel, recipient, message, sent_at)
+    SELECT 'notif-' || i, 'RenewalFailure', 'mc-1', 'Email', 'r', 'm', CASE WHEN i % 2 = 0 THEN now() - i / 9 * interval '1 s' END
+    FROM generate_series(1, {rows}) i;
+INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id)
+    SELECT 'a', 'User', 'certificate_created', 'certificate', 'mc-' || i FROM generate_series(1, {rows}) i;
+"""
+
+
+@pytest.fixture(scope="module")
+def seeded(stack):
+    """A stack whose apiserver has one connection for requests, so what happens to its plans happens to every call."""
+    with stack.admin() as c:
+        c.execute("SET session_replication_role = replica")
+        c.execute(SEED.format(rows=ROWS, few=FEW))
+    with stack.admin() as c:
+        c.execute("SET maintenance_work_mem = '64MB'")
+        c.execute("VACUUM ANALYZE")
+    stack.processes["apiserver"].stop()
+    stack.start_apiserver(keep=True, CERTCTL_DATABASE_MAX_CONNS="4")
+    return stack
+
+
+def page(api, path, **query):
+    status, reply = api.get(f"{path}?{urllib.parse.urlencode(query)}")
+    assert status == 200, (path, query, status, reply)
+    return reply
+
+
+def walk(api, path, size, **query):
+    """The rows of a walk, and how many answers they came in."""
+    rows, pages, cursor = [], 0, "start"
+    while cursor:
+        reply = page(api, path, cursor=cursor, page_size=size, **query)
+        assert reply["page_size"] == size and "page" not in reply and "per_page" not in reply
+        assert len(reply["data"]) == size or "next_cursor" not in reply
+        rows += reply["data"]
+        pages += 1
+        cursor = reply.get("next_cursor")
+    return rows, pages
+
+
+def test_every_list_is_in_this_file(seeded):
+    routes = json.loads(subprocess.run([BUILD / "apiserver" / "certctl-apiserver", "--print-routes"], text=True,
+                                       capture_output=True, check=True).stdout)
+    found = set()
+    for route in routes:
+        path = route["pattern"].replace("/certificates/{id}/versions", "/certificates/mc-1/versions")
+        if route["method"] != "GET" or "{" in path:
+            continue
+        _, reply = seeded.api.get(path)
+        if isinstance(reply, dict) and isinstance(reply.get("data"), list):
+            found.add(path)
+    assert found == set(LISTS) | BOUNDED
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_both_forms_agree(seeded, path):
+    walked, pages = walk(seeded.api, path, 500)
+    ids = [row["id"] for row in walked]
+    assert len(set(ids)) == len(ids) >= FEW and pages == -(-len(ids) // 500)
+    first = page(seeded.api, path)
+    assert len(first["data"]) == first["per_page"] == 50 and "next_cursor" not in first
+    for number in (1, 2, len(ids) // 350 + 1):
+        at = (number - 1) * 350
+        assert [r["id"] for r in page(seeded.api, path, page=number, per_page=350)["data"]] == ids[at:at + 350]
+    assert page(seeded.api, path, page=len(ids) // 500 + 2, per_page=500)["data"] == []
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_total_is_the_number_of_rows_or_says_that_it_is_none(seeded, path):
+    reply = page(seeded.api, path, per_page=1)
+    table, _ = LISTS[path]
+    if path.endswith("/approvals"):
+        assert "total" not in reply  # the contract's
+        return
+    counted = {"versions": "WHERE certificate_id = 'mc-1'", "agents": "WHERE retired_at IS NULL",
+               "retired": "WHERE retired_at IS NOT NULL"}.get(path.rpartition("/")[2], "")
+    rows = seeded.value(f"SELECT count(*) FROM {table} {counted}")
+    if reply.get("total_is_estimate"):
+        assert rows > 10_000 and reply["total"] >= 10_000
+    else:
+        assert reply["total"] == rows
+    assert page(seeded.api, path, cursor="start", per_page=1)["total"] == reply["total"]
+
+
+def test_filtered_walks(seeded):
+    api = seeded.api
+    for path, query, wanted in ((f"{V1}/targets", {"q": "TARGET: 0"}, None), (f"{V1}/owners", {"q": "owner: 7"}, ROWS // 100 * 11),
+                                (f"{V1}/certificates", {"q": "h77"}, None), (f"{V1}/audit", {"resource_id": "mc-77"}, 1),
+                                (f"{V1}/jobs", {"certificate_id": "mc-77"}, 1), (f"{V1}/notifications", {"status": "dead"}, 0),
+                                (f"{V1}/approvals", {"state": "approved"}, ROWS)):
+        rows, _ = walk(api, path, 500, **query)
+        reply = page(api, path, **query)
+        wanted = reply["total"] if wanted is None else wanted
+        assert len({r["id"] for r in rows}) == len(rows) == wanted, path
+        assert [r["id"] for r in rows[:50]] == [r["id"] for r in reply["data"]]
+
+
+def test_rows_that_come_and_go_meanwhile(seeded):
+    """A walk shows each row that was there all the time, once."""
+    path, seen = f"{V1}/teams", []
+    reply = page(seeded.api, path, cursor="start", page_size=100)
+    while True:
+        seen += [r["id"] for r in reply["data"]]
+        seeded.query("INSERT INTO teams (id, name) VALUES (%s, %s)", f"t-new-{len(seen)}", f"aaa {len(seen)}")
+        seeded.query("DELETE FROM teams WHERE id = %s AND id <> 't-1'", seen[-1])
+        if "next_cursor" not in reply:
+            break
+        reply = page(seeded.api, path, cursor=reply["next_cursor"], page_size=100)
+    seeded.query("DELETE FROM teams WHERE id LIKE 't-new-%%' AND id <> 't-1'")
+    assert len(set(seen)) == len(seen) == FEW
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_what_is_refused_and_what_starts_anew(seeded, path):
+    api = seeded.api
+    for query in ("page=2001&per_page=50", "page=201&per_page=500", "page=100001&per_page=1", "page=1000000000"):
+        status, reply = api.get(f"{path}?{query}")
+        assert status == 400 and "cursor=start" in reply["message"], (query, reply)
+    assert api.get(f"{path}?page=2000&per_page=50")[0] == 200
+    assert api.get(f"{path}?page=2&cursor=start")[0] == 400
+    start = [r["id"] for r in page(api, path, cursor="start")["data"]]
+    for plain in (b"", b"x:y", b"1:2:3:4:5", b"2026-11-28T00:00:00Z:", b"99999999999999999999:1:1", b"\xff:1", b"a\x00:b"):
+        cursor = base64.urlsafe_b64encode(plain).decode() or "="
+        status, reply = api.get(f"{path}?cursor={urllib.parse.quote(cursor)}")
+        assert status == 200, (plain, status, reply)
+        if not path.endswith(("teams", "owners", "policies", "issuers", "targets", "jobs", "versions")):
+            assert [r["id"] for r in reply["data"]] == start  # where any text is a name, it may stand for one
+
+
+def test_a_walk_is_not_sorted(seeded):
+    for sort in ("name", "-createdAt"):
+        status, reply = seeded.api.get(f"{V1}/certificates?cursor=start&sort={sort}")
+        assert status == 400 and "sort" in reply["message"]
+    assert seeded.api.get(f"{V1}/certificates?cursor=start&sort=createdAt")[0] == 200
+
+
+# --- plans ---
+
+def nodes(plan, below=()):
+    """Every node with what stands above it."""
+    yield plan, below
+    for child in plan.get("Plans", ()):
+        yield from nodes(child, (*below, plan["Node Type"]))
+
+
+def walked_tables(plan, big=BIG):
+    """The big tables that a plan walks, but for those whose rows it counts up to a limit."""
+    found = set()
+    for node, above in nodes(plan):
+        counted = [n for n in above if n != "Append"][-2:] == ["Aggregate", "Limit"]
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"] in big and not counted:
+            found.add(node["Relation Name"])
+    return found
+
+
+def explained(stack):
+    """(text, plan) of what the apiserver asked, as auto_explain wrote them."""
+    log = (stack.dir / "log" / "postgres.log").read_text(encoding="utf-8", errors="replace")
+    for match in re.finditer(r"LOG:  duration: \S+ ms  plan:\n((?:\t.*\n)+)", log):
+        said = json.loads(match.group(1))
+        yield said["Query Text"], said["Plan"]
+
+
+def test_far_calls_do_not_change_the_plans_of_near_ones(seeded):
+    """The apiserver's one connection is asked for far and odd pages first; every plan of the near ones is looked at."""
+    api = seeded.api
+    with seeded.admin() as c:
+        c.execute("ALTER ROLE certctl_apiserver SET session_preload_libraries = 'auto_explain'")
+        c.execute("ALTER ROLE certctl_apiserver SET auto_explain.log_format = 'json'")
+        c.execute("ALTER ROLE certctl_apiserver SET auto_explain.log_min_duration = 0")
+    seeded.processes["apiserver"].stop()
+    seeded.start_apiserver(keep=True, CERTCTL_DATABASE_MAX_CONNS="4")
+    for path, (_, filters) in LISTS.items():
+        for n in range(7):
+            page(api, path, page=100_000 // 500, per_page=500)
+            page(api, path, page=100_000 // (n + 1), per_page=n + 1)
+            for odd in [*filters, "status=nonsense", "q=nothing-is-called-so", "type=none"]:
+                assert api.get(f"{path}?{odd}&page=150&per_page=500")[0] == 200
+    far = sum(1 for _ in explained(seeded))
+    asked = 0
+    for path, (_, filters) in LISTS.items():
+        last = page(api, path, cursor="start").get("next_cursor", "start")
+        for query in ["", "page=2", f"cursor={urllib.parse.quote(last)}", "cursor=start", *filters]:
+            assert api.get(f"{path}?{query}")[0] == 200
+            asked += 1
+    near = list(explained(seeded))[far:]
+    assert len(near) >= 2 * asked - len(LISTS)
+    month = seeded.value("SELECT tableoid::regclass::text FROM audit_events LIMIT 1")
+    for text, plan in near:
+        assert not walked_tables(plan, (*BIG, month)), text
+
+
+def test_no_kept_plan_walks_a_table(seeded):
+    """Of the API's statements that are prepared: the plan for all values, and the one chosen after far and odd ones."""
+    names = set()
+    for path in [*(ROOT / "common" / "sql").glob("api_*.sql"), ROOT / "common" / "sql" / "alerts.sql"]:
+        text = path.read_text(encoding="utf-8")
+        names |= set(re.findall(r"^-- name: (\w+) :\w+$", text, re.M))
+        names |= {f"{noun}_{verb}" for noun in re.findall(r"^-- noun: (\w+)$", text, re.M) for verb in ("get", "update")}
+        # A delete asks whether a certificate names the noun; an index of each such column would cost every renewal.
+    with seeded.admin() as c:
+        c.execute(f"SET search_path = {code_schema()}, public")
+        found, asked = {}, 0
+        for name, (nparams, text) in statements().items():
+            if name not in names or not text.startswith(("SELECT", "WITH")):
+                continue
+            c.execute(f"PREPARE {name} AS {text}")
+            call = f"EXPLAIN (FORMAT JSON) EXECUTE {name}" + (f"({', '.join(['NULL'] * nparams)})" if nparams else "")
+            c.execute("SET plan_cache_mode = force_generic_plan")
+            c.execute(call)
+            bad = walked_tables(c.fetchone()[0][0]["Plan"])
+            c.execute("SET plan_cache_mode = auto")
+            for _ in range(7):
+                c.execute(call)
+            bad |= walked_tables(c.fetchone()[0][0]["Plan"])
+            asked += 1
+            if bad:
+                found[name] = bad
+    assert not found and asked > 40, (found, asked)
