@@ -18,7 +18,6 @@
 #include "common/pki/csr/csr.h"
 
 #define CALL_MS 30000
-#define SANS_MAX 100
 
 struct enrol {
 	const char *body;
@@ -57,7 +56,7 @@ make_csr(struct op *op, struct work *w, const char **out_pem,
 		ret = json_str(item, "common_name", 253, &common_name);
 	if (ret != RC_OK)
 		return ret;
-	ret = json_str_list(a, item, "sans", SANS_MAX, 255, &sans, &n);
+	ret = json_str_list(a, item, "sans", CSR_SANS_MAX, 255, &sans, &n);
 	if (ret == RC_INVALID)
 		return ret;
 	ret = keystore_key(w->agent, w->job, &key);

@@ -67,13 +67,15 @@ text_read(struct reading *r, const struct field *f, const char *text)
 static bool
 texts_read(struct reading *r, const struct field *f, const struct cJSON *value)
 {
+	size_t max = f->max_items > 0 ? f->max_items : MAX_TEXTS;
 	const struct cJSON *item;
 	const char *text;
 
 	if (!cJSON_IsArray(value))
 		return refused(r, f, "must be an array of strings");
-	if (cJSON_GetArraySize(value) > MAX_TEXTS)
-		return refused(r, f, "has too many members");
+	if ((size_t)cJSON_GetArraySize(value) > max)
+		return refused(r, f,
+		    arena_printf(r->a, "has more than %zu members", max));
 	json_w_key(&r->w, f->name);
 	json_w_open(&r->w, '[');
 	cJSON_ArrayForEach(item, value)

@@ -29,7 +29,8 @@ enum field_type {
 	FIELD_INT, /* min..max */
 	FIELD_BOOL,
 	FIELD_TIME,   /* RFC 3339 */
-	FIELD_TEXTS,  /* array of strings, at most 1000, each at most max */
+	FIELD_TEXTS,  /* array of strings, at most max_items (0: 1000), each at
+		       * most  max */
 	FIELD_INTS,   /* array of whole numbers min..max, at most 100 */
 	FIELD_TAGS,   /* object of strings */
 	FIELD_OBJECT, /* object, kept as it is */
@@ -62,6 +63,7 @@ struct field {
 	    *convert)(struct arena *a, const char *text, const char **out_why);
 	/* NULL, or why this object is refused. */
 	const char *(*check)(struct arena *a, const struct cJSON *object);
+	size_t max_items; /* of a list of texts; 0: 1000 */
 };
 
 enum {

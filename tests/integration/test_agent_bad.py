@@ -445,6 +445,29 @@ def test_retired_agents_jobs_end(plane, unique):
     assert plane.query("SELECT status FROM jobs WHERE id = %s", job)[0][0] in ("AwaitingCSR", "Failed", "Cancelled")
 
 
+def test_as_many_names_as_there_may_be(plane, site, unique):
+    """A hundred and the common name, each as long as names get: through row, key, request, leaf and server."""
+    def long_name(i):
+        return ".".join([f"{i:03}" + "a" * 60, "b" * 63, "c" * 63, "d" * 61])
+    names = [long_name(i) for i in range(100)]
+    assert len(names[0]) == 253
+    target, name = unique("tgt"), unique("many")
+    directory = plane.dir / name
+    plane.make_target(target, plane.processes["agent-1"].agent_id, directory, reload_command=["true"], validate_command=["true"])
+    plane.make_certificate(name, [target], common_name="many.example.test", sans=names)
+    status, reply = plane.api.call("PUT", f"/api/v1/certificates/{name}", {"sans": names + ["one.more.example.test"]})
+    assert status == 400 and "sans has more than 100 members" in reply["message"], reply
+    job = plane.api.need("POST", f"/api/v1/certificates/{name}/renew")["job_id"]
+    assert plane.wait_job(job)[0] == "Completed"
+    deployment = wait_for(lambda: plane.value("SELECT id FROM jobs WHERE target_id = %s AND type = 'Deployment'", target), 10, "a deployment")
+    assert plane.wait_job(deployment)[0] == "Completed"
+    pem = (directory / "current" / "fullchain.pem").read_bytes()
+    leaf = x509.load_pem_x509_certificate(pem)
+    assert leaf.subject.rfc4514_string() == "CN=many.example.test"
+    assert leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName) == \
+        ["many.example.test", *names]
+
+
 # --- by hand, with a key of one's own ---
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@
 #include "common/pki/asn1/pem.h"
 #include "common/pki/csr/csr.h"
 
-enum { ID_MAX = 128, SANS_MAX = 1000 };
+enum { ID_MAX = 128 };
 
 struct submission {
 	const char *pem;
@@ -50,7 +50,7 @@ read_body(struct op *op, struct submission *s, const char **out_why)
 	ret = req_json(op, false, &body, out_why);
 	if (ret != RC_OK)
 		return ret;
-	*out_why = "csr_pem must be a text of 16384 characters or fewer";
+	*out_why = "csr_pem must be a text of 49152 characters or fewer";
 	s->pem = "";
 	ret = json_str(body, "csr_pem", CSR_PEM_MAX, &s->pem);
 	if (ret == RC_INVALID)
@@ -98,8 +98,8 @@ check_names(struct op *op, const struct csr *csr, const char **out_why)
 	*out_why = "the certificate's names cannot be read";
 	ret = json_parse(op_arena(op), text, strlen(text), &doc, out_why);
 	if (ret == RC_OK)
-		ret = json_str_list(op_arena(op), doc, "sans", SANS_MAX, 512,
-		    &sans, &n);
+		ret = json_str_list(op_arena(op), doc, "sans", CSR_SANS_MAX,
+		    512, &sans, &n);
 	if (ret != RC_OK)
 		return ret;
 	return csr_match_names(op_arena(op), csr, op_text(op, 0, "common_name"),

@@ -6,6 +6,7 @@
 #include "apiserver/resources/fieldtext.h"
 #include "common/base/attr.h"
 #include "common/base/hostname.h"
+#include "common/pki/csr/csr.h"
 
 /* --- names --- */
 
@@ -119,7 +120,8 @@ const struct field cert_body[] = {
     {"name", FIELD_TEXT, FIELD_REQUIRED | FIELD_EMPTY_ABSENT, .max = 255},
     {"renewal_policy_id", FIELD_TEXT, REFERENCE, .max = 255},
     {"id", FIELD_TEXT, ON_CREATE | FIELD_ID, .max = 128},
-    {"sans", FIELD_TEXTS, 0, .max = HOSTNAME_MAX, .convert = cert_name_check},
+    {"sans", FIELD_TEXTS, 0, .max = HOSTNAME_MAX, .max_items = CSR_SANS_MAX,
+	.convert = cert_name_check},
     {"environment", FIELD_TEXT, FIELD_EMPTY_ABSENT, .max = 50},
     {"certificate_profile_id", FIELD_TEXT, FIELD_EMPTY_ABSENT | FIELD_ID,
 	.max = 255},

@@ -94,7 +94,7 @@ read_names(struct reading *r, const GENERAL_NAMES *names, struct san **out,
 	struct san *sans;
 
 	if (n > CSR_NAMES_MAX)
-		return refuse(r, "it has more than 100 alternative names");
+		return refuse(r, "it has more than 101 alternative names");
 	sans = arena_alloc(r->a, ((size_t)n + 1) * sizeof(*sans));
 	for (int i = 0; i < n; i++) {
 		rc ret =

@@ -14,8 +14,10 @@
 #include "common/base/rc.h"
 #include "common/pki/asn1/span.h"
 
-#define CSR_PEM_MAX 16384
-#define CSR_NAMES_MAX 100
+/* The one limit of names, from the certificate's row to its leaf. */
+#define CSR_SANS_MAX 100
+#define CSR_NAMES_MAX (CSR_SANS_MAX + 1) /* and the common name */
+#define CSR_PEM_MAX 49152 /* that many of 253 bytes, with the longest key */
 /* ub-common-name of RFC 5280 appendix A. */
 #define CSR_COMMON_NAME_MAX 64
 

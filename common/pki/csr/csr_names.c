@@ -65,7 +65,7 @@ csr_read_sans(struct csr_reading *r, struct span value)
 		return;
 	}
 	if (n > CSR_NAMES_MAX) {
-		csr_refuse(r, "the request has more than 100 names");
+		csr_refuse(r, "the request has more than 101 names");
 		return;
 	}
 	sans = arena_alloc(r->a, n * sizeof(*sans));
@@ -107,7 +107,7 @@ csr_settle_names(struct csr_reading *r)
 		csr_refuse(r, "the request has neither a common name nor an "
 			      "alternative name");
 	if (n > CSR_NAMES_MAX)
-		csr_refuse(r, "the request has more than 100 names");
+		csr_refuse(r, "the request has more than 101 names");
 	c->names = names;
 	c->nnames = n;
 }

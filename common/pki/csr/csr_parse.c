@@ -337,7 +337,7 @@ csr_parse(struct arena *a, const char *pem, size_t len, struct csr *out,
 	struct csr_reading r = {.a = a, .c = &c};
 
 	if (len > CSR_PEM_MAX) {
-		*out_why = "the request is longer than 16384 bytes";
+		*out_why = "the request is longer than 49152 bytes";
 		return RC_INVALID;
 	}
 	r.why = unwrap(&r, pem, len);

@@ -110,6 +110,32 @@ test_make_edges(void)
 	arena_free(a);
 }
 
+/* As many names as there may be, each as long as one may be, fit with the
+ * longest key: what 8192 bits take more than 2048, twice, as base64. */
+static void
+test_longest(void)
+{
+	const int more = 2 * (8192 - 2048) / 8 * 65 / 48;
+	struct arena *a = arena_new();
+	const char *sans[CSR_SANS_MAX];
+	const char *why = NULL;
+	char *pem, fill[60];
+	struct csr c;
+
+	memset(fill, 'a', sizeof(fill));
+	for (int i = 0; i < CSR_SANS_MAX; i++)
+		sans[i] = arena_printf(a, "%03d%.*s.%.*s.%.*s.%.*s.example", i,
+		    60, fill, 60, fill, 60, fill, 59, fill);
+	CHECK_INT(strlen(sans[0]), 253);
+	CHECK_INT(csr_make(a, fixture_key("RSA:2048"), "a.example", sans,
+		      CSR_SANS_MAX, &pem),
+	    RC_OK);
+	CHECK_INT(csr_parse(a, pem, strlen(pem), &c, &why), RC_OK);
+	CHECK_INT(c.nnames, CSR_NAMES_MAX);
+	CHECK((int)strlen(pem) + more <= CSR_PEM_MAX);
+	arena_free(a);
+}
+
 static void
 mismatch(struct arena *a, const struct csr *c, const char *cn,
     const char *const *sans, size_t n, const char *want)
@@ -172,4 +198,4 @@ test_match_types(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_make), CHECK_ROW(test_make_edges),
-    CHECK_ROW(test_match), CHECK_ROW(test_match_types))
+    CHECK_ROW(test_longest), CHECK_ROW(test_match), CHECK_ROW(test_match_types))

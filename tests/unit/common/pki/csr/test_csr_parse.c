@@ -352,7 +352,7 @@ test_san_count(void)
 		sans[i].type = GEN_DNS;
 		sans[i].bytes = arena_printf(a, "h%d.example", i);
 	}
-	refused(a, fixture_csr(a, key, NULL, sans), "more than 100");
+	refused(a, fixture_csr(a, key, NULL, sans), "more than 101");
 	sans[CSR_NAMES_MAX].bytes = NULL;
 	CHECK_INT(fixture_parse(a, fixture_csr(a, key, NULL, sans), &c, &why),
 	    RC_OK);
@@ -400,7 +400,7 @@ test_pem_forms(void)
 	refused(a, pem, "not PEM");
 	memset(big, ' ', CSR_PEM_MAX + 1);
 	CHECK_INT(csr_parse(a, big, CSR_PEM_MAX + 1, &c, &why), RC_INVALID);
-	CHECK_STR(why, "the request is longer than 16384 bytes");
+	CHECK_STR(why, "the request is longer than 49152 bytes");
 	arena_free(a);
 }
 
