@@ -8,6 +8,7 @@
 #include "apiserver/edge/peer.h"
 #include "apiserver/edge/tls.h"
 #include "apiserver/live/park.h"
+#include "apiserver/policy/refusals.h"
 #include "common/base/enc.h"
 #include "common/daemon/daemon.h"
 #include "common/daemon/parts.h"
@@ -16,6 +17,7 @@
 
 enum {
 	STOP_PATIENCE_MS = 10000,
+	FLUSH_PATIENCE_MS = 2000,
 	TLS_WATCH_MS = 5000,
 	FILES_KEPT = 256, /* descriptors that are no clients */
 };
@@ -181,11 +183,19 @@ reload(void *self, struct daemon *d)
 /* --- the end --- */
 
 static void
-on_drained(void *arg)
+on_flushed(void *arg)
 {
 	struct server *s = arg;
 
 	loop_stop(s->d->loop);
+}
+
+static void
+on_drained(void *arg)
+{
+	struct server *s = arg;
+
+	refusals_flush(s->api->refusals, FLUSH_PATIENCE_MS, on_flushed, s);
 }
 
 static void

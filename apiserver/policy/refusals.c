@@ -32,17 +32,30 @@ struct entry {
 	bool is_audited;
 };
 
+/* Kept until the database has it. */
+struct sent {
+	char address[ADDRESS_MAX];
+	int64_t counts[NWHAT];
+};
+
 struct refusals {
 	struct loop *loop;
 	struct db_pool *pool;
 	struct timer *tick;
-	struct db_req *req;
 	size_t n;
 	struct entry entries[ADDRESSES_MAX];
 	struct entry others;
+	struct db_req *req;
+	size_t nsent; /* with req */
+	struct sent sent[ADDRESSES_MAX + 1];
+	struct timer *patience; /* of a flush */
+	loop_fn *flushed;       /* NULL: nobody waits for one */
+	void *flushed_arg;
 };
 
 static void on_tick(void *arg);
+static void on_out_of_patience(void *arg);
+static void flush_on(struct refusals *f, rc last);
 
 struct refusals *
 refusals_new(struct loop *l, struct db_pool *pool)
@@ -52,18 +65,9 @@ refusals_new(struct loop *l, struct db_pool *pool)
 	f->loop = l;
 	f->pool = pool;
 	f->tick = timer_new(l, on_tick, f);
+	f->patience = timer_new(l, on_out_of_patience, f);
 	(void)snprintf(f->others.address, sizeof(f->others.address), "others");
 	return f;
-}
-
-void
-refusals_free(struct refusals *f)
-{
-	if (!f)
-		return;
-	db_forget(f->req);
-	timer_free(f->tick);
-	free(f);
 }
 
 /* --- counting --- */
@@ -77,7 +81,7 @@ entry_of(struct refusals *f, const char *address)
 		if (strcmp(f->entries[i].address, address) == 0)
 			return &f->entries[i];
 	}
-	if (f->n == ADDRESSES_MAX)
+	if (f->n == ADDRESSES_MAX || strcmp(f->others.address, address) == 0)
 		return &f->others;
 	e = &f->entries[f->n++];
 	*e = (struct entry){0};
@@ -102,12 +106,17 @@ refusals_note(struct refusals *f, const char *address, int status,
 		timer_arm(f->tick, TICK_MS);
 }
 
+static int64_t
+sum(const int64_t counts[NWHAT])
+{
+	return counts[UNKNOWN_401] + counts[FORBIDDEN_403] +
+	       counts[LIMITED_429];
+}
+
 static bool
 has_any(const int64_t counts[NWHAT])
 {
-	return counts[UNKNOWN_401] + counts[FORBIDDEN_403] +
-		   counts[LIMITED_429] >
-	       0;
+	return sum(counts) > 0;
 }
 
 /* --- telling --- */
@@ -124,6 +133,14 @@ tell(struct entry *e)
 	    (long long)e->to_log[LIMITED_429], e->asked,
 	    e->actor[0] ? " by " : "", e->actor);
 	memset(e->to_log, 0, sizeof(e->to_log));
+}
+
+static void
+tell_all(struct refusals *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		tell(&f->entries[i]);
+	tell(&f->others);
 }
 
 static bool
@@ -153,40 +170,69 @@ details(struct arena *a, const struct entry *e)
 	return text;
 }
 
+/* An answer that got lost may mean that the event is there: then they count
+ * twice, which is the lesser evil. */
+static void
+count_again(struct refusals *f)
+{
+	for (size_t i = 0; i < f->nsent; i++) {
+		struct entry *e = entry_of(f, f->sent[i].address);
+
+		for (int what = 0; what < NWHAT; what++)
+			e->to_audit[what] += f->sent[i].counts[what];
+	}
+}
+
 static void
 on_audited(void *arg, struct db_outcome *o)
 {
 	struct refusals *f = arg;
 
 	f->req = NULL;
-	if (o->code != RC_OK)
+	if (o->code != RC_OK) {
+		count_again(f);
 		log_error("REFUSED-AUDIT",
-		    "refusals are missing in the audit trail (%s): %s %s",
+		    "refusals were not written to the audit trail, trying "
+		    "again in a minute (%s): %s %s",
 		    rc_name(o->code), o->error.sqlstate, o->error.message);
+	}
+	f->nsent = 0;
+	if (f->flushed)
+		flush_on(f, o->code);
 }
 
 static void
-audit(struct refusals *f, int64_t now_ms)
+put_sent(struct refusals *f, struct entry *e, int64_t now_ms)
+{
+	struct sent *s = &f->sent[f->nsent++];
+
+	memcpy(s->address, e->address, sizeof(s->address));
+	memcpy(s->counts, e->to_audit, sizeof(s->counts));
+	memset(e->to_audit, 0, sizeof(e->to_audit));
+	e->is_audited = true;
+	e->audited_ms = now_ms;
+}
+
+/* No request is under way.  All, or those whose time has come. */
+static void
+audit(struct refusals *f, int64_t now_ms, bool all)
 {
 	const char *addresses[ADDRESSES_MAX + 1], *texts[ADDRESSES_MAX + 1];
 	const char *params[2];
 	struct arena *a = arena_new();
-	size_t n = 0;
 
 	for (size_t i = 0; i <= f->n; i++) {
 		struct entry *e = i < f->n ? &f->entries[i] : &f->others;
 
-		if (!is_due(e, now_ms))
+		if (!(all ? has_any(e->to_audit) : is_due(e, now_ms)))
 			continue;
-		addresses[n] = e->address;
-		texts[n++] = details(a, e);
-		memset(e->to_audit, 0, sizeof(e->to_audit));
-		e->is_audited = true;
-		e->audited_ms = now_ms;
+		addresses[f->nsent] = e->address;
+		texts[f->nsent] = details(a, e);
+		put_sent(f, e, now_ms);
 	}
-	if (n > 0) {
-		params[0] = db_text_array(a, addresses, n);
-		params[1] = db_text_array(a, texts, n);
+	if (f->nsent > 0) {
+		params[0] = db_text_array(a, addresses, f->nsent);
+		params[1] = db_text_array(a, texts, f->nsent);
 		f->req = db_submit(f->pool,
 		    &(struct db_stmt){Q_AUDIT_REFUSALS, 2, params}, 1,
 		    on_audited, f);
@@ -213,12 +259,71 @@ on_tick(void *arg)
 	struct refusals *f = arg;
 	int64_t now_ms = loop_now_ms(f->loop);
 
-	for (size_t i = 0; i < f->n; i++)
-		tell(&f->entries[i]);
-	tell(&f->others);
+	tell_all(f);
 	if (!f->req)
-		audit(f, now_ms);
+		audit(f, now_ms, false);
 	forget(f, now_ms);
 	if (f->n > 0 || has_any(f->others.to_audit))
 		timer_arm(f->tick, TICK_MS);
+}
+
+/* --- the end --- */
+
+static void
+end_flush(struct refusals *f)
+{
+	timer_disarm(f->patience);
+	loop_defer(f->loop, f->flushed, f->flushed_arg);
+	f->flushed = NULL;
+}
+
+/* last: how the last write ended. */
+static void
+flush_on(struct refusals *f, rc last)
+{
+	if (last == RC_OK)
+		audit(f, loop_now_ms(f->loop), true);
+	if (!f->req)
+		end_flush(f);
+}
+
+static void
+on_out_of_patience(void *arg)
+{
+	end_flush(arg);
+}
+
+void
+refusals_flush(struct refusals *f, int64_t patience_ms, loop_fn *done,
+    void *arg)
+{
+	f->flushed = done;
+	f->flushed_arg = arg;
+	tell_all(f);
+	timer_arm(f->patience, patience_ms);
+	if (!f->req)
+		flush_on(f, RC_OK);
+}
+
+void
+refusals_free(struct refusals *f)
+{
+	int64_t missing = 0;
+
+	if (!f)
+		return;
+	tell_all(f);
+	for (size_t i = 0; i <= f->n; i++)
+		missing +=
+		    sum(i < f->n ? f->entries[i].to_audit : f->others.to_audit);
+	for (size_t i = 0; i < f->nsent; i++)
+		missing += sum(f->sent[i].counts);
+	if (missing > 0)
+		log_warn("REFUSED-AUDIT",
+		    "%lld refusals are missing in the audit trail",
+		    (long long)missing);
+	db_forget(f->req);
+	timer_free(f->tick);
+	timer_free(f->patience);
+	free(f);
 }

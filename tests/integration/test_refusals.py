@@ -76,6 +76,23 @@ def test_a_fleet_behind_one_address_is_no_crowd(stack):
     assert seen == {200}
 
 
+def test_a_process_that_ends_writes_what_is_left():
+    """The first is audited at once; those after it would be within a minute."""
+    fleet = Fleet("lastwords")
+    try:
+        fleet.start_postgres(keep=True)
+        process = fleet.start_apiserver()
+        wrong = api(fleet, "no-such-key-0123456789")
+        assert wrong.get("/api/v1/teams")[0] == 401
+        wait_for(lambda: refusals(fleet), 10, "the audit event")
+        assert [wrong.get("/api/v1/teams")[0] for _ in range(5)] == 5 * [401]
+        assert process.stop() == 0
+        assert refusals(fleet)[0][1] == 6
+        assert "are missing in the audit trail" not in process.log()
+    finally:
+        fleet.close()
+
+
 def test_who_waits_is_told_how_long():
     """At half a request a second, two seconds; and fractions are obeyed."""
     fleet = Fleet("halfrate")
