@@ -103,6 +103,7 @@ open_pool(struct api *a, size_t conns, const char *settings,
 	    .queue_deadline_ms = QUEUE_MS,
 	    .statement_timeout_ms = STATEMENT_MS,
 	    .settings = settings,
+	    .is_eager = true,
 	};
 
 	return part_pool(a->daemon, NULL, &opts, out);

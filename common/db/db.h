@@ -33,6 +33,7 @@ struct db_opts {
 	int64_t statement_timeout_ms; /* 0: none */
 	bool ignore_env;              /* drop inherited PG* variables */
 	const char *settings; /* "-c name=value ..." for sessions, or NULL */
+	bool is_eager;        /* connects before there is a request */
 };
 
 /* One statement.  Parameters are text (PostgreSQL's input syntax); a NULL
@@ -85,8 +86,13 @@ struct db_stats {
 	uint64_t requests, timeouts, resets;
 };
 void db_pool_stats(const struct db_pool *p, struct db_stats *out);
-/* A connection is up, or the last attempt did not fail. */
-bool db_pool_is_healthy(const struct db_pool *p);
+/*
+ * NULL, or why a request would not be served now: there is no connection and
+ * the last attempt failed, or there was none yet; or requests waited in vain,
+ * and none was served for three seconds since.  One that is busy but serves is
+ * all right.  Static text.
+ */
+const char *db_pool_trouble(const struct db_pool *p);
 
 /* --- results --- */
 size_t db_nrows(const struct db_result *r);

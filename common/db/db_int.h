@@ -25,8 +25,9 @@ enum {
 	DB_CONNECTING_MAX = 4,   /* attempts at a time while all is well */
 	DB_IDLE_MS = 60000,      /* surplus connections close after that */
 	DB_TICK_MS = 5000,
-	DB_STUCK_MS = 10000, /* past the statement timeouts: not alive */
-	DB_PARAMS_MAX = 64,  /* connection parameters */
+	DB_STALLED_MS = 3000, /* without a request served: not well */
+	DB_STUCK_MS = 10000,  /* past the statement timeouts: not alive */
+	DB_PARAMS_MAX = 64,   /* connection parameters */
 };
 
 /* --- req.c --- */
@@ -157,6 +158,9 @@ struct db_pool {
 	struct timer *tick;    /* closes surplus and stuck connections */
 	int64_t backoff_ms;    /* 0: the last attempt did not fail */
 	int64_t retry_at_ms;
+	/* When a request had waited in vain, and none was served since; 0. */
+	int64_t stalled_ms;
+	bool is_eager;
 	bool is_closing;
 	enum db_log_state log_state;
 	struct evdns_base *dns; /* made at the first look-up */

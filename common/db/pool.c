@@ -47,7 +47,8 @@ wants_conn(const struct db_pool *p)
 		return false;
 	if (p->nqueued > connecting)
 		return true;
-	return open + connecting == 0 && p->log_state != DB_LOG_NEVER;
+	return open + connecting == 0 &&
+	       (p->is_eager || p->log_state != DB_LOG_NEVER);
 }
 
 static void
@@ -96,6 +97,7 @@ on_connected(struct db_conn *c)
 	struct db_pool *p = c->pool;
 
 	p->backoff_ms = 0;
+	p->stalled_ms = 0;
 	if (p->log_state != DB_LOG_UP)
 		log_info("DB-UP", "connected to PostgreSQL %d",
 		    PQserverVersion(c->pg) / 10000);
@@ -130,6 +132,7 @@ on_served(struct db_conn *c, struct db_req *r)
 {
 	struct db_pool *p = c->pool;
 
+	p->stalled_ms = 0;
 	if (c->is_retiring) {
 		db_conn_close(c);
 		pool_later(p);
@@ -240,6 +243,8 @@ on_overdue(void *arg)
 		TAILQ_REMOVE(&p->queue, r, entry);
 		p->nqueued--;
 		p->timeouts++;
+		if (p->stalled_ms == 0)
+			p->stalled_ms = now_ms;
 		db_req_fail(r, 0, "", "no connection became free in time");
 		end_unserved(r, RC_BUSY);
 	}
@@ -303,6 +308,7 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 	p->max_conns = opts->max_conns;
 	p->queue_deadline_ms = opts->queue_deadline_ms;
 	p->statement_timeout_ms = opts->statement_timeout_ms;
+	p->is_eager = opts->is_eager;
 	TAILQ_INIT(&p->queue);
 	TAILQ_INIT(&p->ended);
 	for (int i = 0; i < DB_CONN_NSTATES; i++)
@@ -316,6 +322,8 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 		db_pool_free(p);
 		return ret;
 	}
+	if (p->is_eager)
+		pool_later(p);
 	*out = p;
 	return RC_OK;
 }
@@ -385,8 +393,16 @@ db_pool_stats(const struct db_pool *p, struct db_stats *out)
 	};
 }
 
-bool
-db_pool_is_healthy(const struct db_pool *p)
+const char *
+db_pool_trouble(const struct db_pool *p)
 {
-	return pool_open(p) > 0 || p->backoff_ms == 0;
+	if (pool_open(p) == 0 && p->backoff_ms > 0)
+		return "no connection can be made";
+	if (p->is_eager && p->log_state == DB_LOG_NEVER)
+		return "no connection was made yet";
+	if (p->stalled_ms != 0 &&
+	    loop_now_ms(p->loop) - p->stalled_ms >= DB_STALLED_MS)
+		return "no connection is free, and none has served a request "
+		       "for three seconds";
+	return NULL;
 }

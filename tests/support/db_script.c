@@ -482,11 +482,11 @@ db_pool_stats(const struct db_pool *p, struct db_stats *out)
 	};
 }
 
-bool
-db_pool_is_healthy(const struct db_pool *p)
+const char *
+db_pool_trouble(const struct db_pool *p)
 {
 	(void)p;
-	return true;
+	return NULL;
 }
 
 size_t

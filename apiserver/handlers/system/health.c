@@ -1,10 +1,11 @@
 /*
  * GET /health, /ready, /api/v1/version.
  *
- * Health says that the process answers, and asks nobody.  Ready says
- * whether our row, written every second on the process's own connection by a
- * function that reads and writes, could be: a question costs nothing, and a
- * pool full of slow requests does not make it say no.
+ * Health says that the process answers, and asks nobody.  Ready says whether
+ * our row, written every second on the process's own connection by a function
+ * that reads and writes, could be, and whether the pools of requests and of
+ * heartbeats serve, by their own books: a question costs nothing and takes no
+ * connection, and a pool that is merely busy does not make it say no.
  */
 #include "apiserver/api.h"
 #include "apiserver/handlers/system/system.h"
@@ -19,16 +20,41 @@ system_health_start(struct op *op)
 
 /* --- ready --- */
 
+/* NULL, or what would fail a request; *out_where says where. */
+static const char *
+trouble_of(const struct api *a, const char **out_where)
+{
+	const struct {
+		const char *where;
+		const char *why;
+	} all[] = {
+	    {"the process's own connection", presence_trouble(a->presence)},
+	    {"the pool of requests", db_pool_trouble(a->pool)},
+	    {"the pool of heartbeats", db_pool_trouble(a->heartbeat_pool)},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		*out_where = all[i].where;
+		if (all[i].why)
+			return all[i].why;
+	}
+	return NULL;
+}
+
 enum op_next
 system_ready_start(struct op *op)
 {
 	const struct api *a = req_api(op);
-	const char *trouble = presence_trouble(a->presence);
+	const char *where, *trouble = trouble_of(a, &where);
 	struct json_w *w = reply_writer(op);
 
 	json_w_open(w, '{');
 	json_w_kv(w, "status", trouble ? "db_unavailable" : "ready");
-	json_w_kv(w, trouble ? "error" : "db", trouble ? trouble : "reachable");
+	if (trouble)
+		json_w_kv(w, "error",
+		    arena_printf(op_arena(op), "%s: %s", where, trouble));
+	else
+		json_w_kv(w, "db", "reachable");
 	/* Without a leader work is accepted and waits. */
 	json_w_kv(w, "scheduler", api_has_leader(a) ? "leading" : "absent");
 	json_w_close(w, '}');

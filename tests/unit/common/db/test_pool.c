@@ -272,6 +272,73 @@ queue_deadline_answers_busy(void)
 }
 
 static void
+eager_pool_connects_unasked(void)
+{
+	struct db_opts o = opts_default();
+	struct db_stats st;
+
+	o.is_eager = true;
+	begin_with(&o);
+	CHECK(db_pool_trouble(pool) != NULL);
+	for (int i = 0; i < 100 && db_pool_trouble(pool); i++)
+		wait_ms(20);
+	CHECK(db_pool_trouble(pool) == NULL);
+	db_pool_stats(pool, &st);
+	CHECK_INT(st.open, 1);
+	CHECK_INT(st.requests, 0);
+	end();
+}
+
+/* Requests that wait in vain are no trouble while others are served. */
+static void
+busy_pool_is_no_trouble(void)
+{
+	struct db_opts o = opts_default();
+	struct answer slow[8], late;
+	struct db_stats st;
+
+	o.max_conns = 1;
+	o.queue_deadline_ms = 4500;
+	begin_with(&o);
+	for (size_t i = 0; i < ARRAY_LEN(slow); i++)
+		SEND(&slow[i], STMT(Q_T_SLEEP, "0.7"));
+	for (int i = 0; i < 52; i++) {
+		wait_ms(100);
+		CHECK(db_pool_trouble(pool) == NULL);
+	}
+	db_pool_stats(pool, &st);
+	CHECK(st.timeouts > 0);
+	CHECK_INT(ASK(&late, STMT0(Q_PING)), RC_OK);
+	end();
+}
+
+static void
+stalled_pool_is_trouble(void)
+{
+	struct db_opts o = opts_default();
+	struct answer slow, late, later;
+
+	o.max_conns = 1;
+	o.queue_deadline_ms = 100;
+	begin_with(&o);
+	SEND(&slow, STMT(Q_T_SLEEP, "4"));
+	wait_ms(200);
+	SEND(&late, STMT0(Q_PING));
+	wait_ms(200);
+	CHECK_INT(late.code, RC_BUSY);
+	CHECK(db_pool_trouble(pool) == NULL); /* not for long enough */
+	wait_ms(3000);
+	CHECK(db_pool_trouble(pool) != NULL);
+	SEND(&later, STMT0(Q_PING)); /* nor is that one served */
+	wait_ms(200);
+	CHECK(db_pool_trouble(pool) != NULL);
+	while (slow.calls == 0)
+		wait_ms(50);
+	CHECK(db_pool_trouble(pool) == NULL);
+	end();
+}
+
+static void
 statement_timeout_ends_the_statement_only(void)
 {
 	struct db_opts o = opts_default();
@@ -528,6 +595,8 @@ CHECK_MAIN(CHECK_ROW(one_statement_gives_its_row),
     CHECK_ROW(requests_share_the_connections_in_order),
     CHECK_ROW(slow_requests_get_connections_up_to_the_ceiling),
     CHECK_ROW(queue_deadline_answers_busy),
+    CHECK_ROW(eager_pool_connects_unasked), CHECK_ROW(busy_pool_is_no_trouble),
+    CHECK_ROW(stalled_pool_is_trouble),
     CHECK_ROW(statement_timeout_ends_the_statement_only),
     CHECK_ROW(errors_map_to_codes),
     CHECK_ROW(forgotten_requests_do_not_call_back),

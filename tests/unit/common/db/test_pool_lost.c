@@ -152,12 +152,12 @@ requests_wait_for_a_server_that_is_down(void)
 	struct db_stats st;
 
 	begin_with(&o);
-	CHECK(db_pool_is_healthy(pool)); /* nothing failed yet */
+	CHECK(db_pool_trouble(pool) == NULL); /* nothing failed yet */
 	CHECK_INT(ASK(&a, STMT0(Q_PING)), RC_OK);
-	CHECK(db_pool_is_healthy(pool));
+	CHECK(db_pool_trouble(pool) == NULL);
 	server("stop");
 	wait_ms(300);
-	CHECK(!db_pool_is_healthy(pool)); /* found out by itself */
+	CHECK(db_pool_trouble(pool) != NULL); /* found out by itself */
 	SEND(&waits, STMT0(Q_PING));
 	wait_ms(300);
 	CHECK_INT(waits.calls, 0);
@@ -165,7 +165,7 @@ requests_wait_for_a_server_that_is_down(void)
 	if (waits.calls == 0)
 		run_until(1);
 	CHECK_INT(waits.code, RC_OK);
-	CHECK(db_pool_is_healthy(pool));
+	CHECK(db_pool_trouble(pool) == NULL);
 	db_pool_stats(pool, &st);
 	CHECK_INT(st.timeouts, 0);
 	end();
@@ -180,11 +180,11 @@ health_returns_without_a_request(void)
 	CHECK_INT(ASK(&a, STMT0(Q_PING)), RC_OK);
 	server("stop");
 	wait_ms(300);
-	CHECK(!db_pool_is_healthy(pool));
+	CHECK(db_pool_trouble(pool) != NULL);
 	server("start");
-	for (int i = 0; i < 100 && !db_pool_is_healthy(pool); i++)
+	for (int i = 0; i < 100 && db_pool_trouble(pool); i++)
 		wait_ms(50);
-	CHECK(db_pool_is_healthy(pool));
+	CHECK(db_pool_trouble(pool) == NULL);
 	end();
 }
 
@@ -202,7 +202,7 @@ waiting_for_a_server_that_is_down_ends_as_busy(void)
 	CHECK_INT(ASK(&a, STMT0(Q_PING)), RC_BUSY);
 	CHECK(loop_now_ms(loop) - start_ms >= 199);
 	CHECK(loop_now_ms(loop) - start_ms < 2000);
-	CHECK(!db_pool_is_healthy(pool));
+	CHECK(db_pool_trouble(pool) != NULL);
 	end();
 }
 
