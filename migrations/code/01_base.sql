@@ -11,6 +11,9 @@
 -- the planner believes the partial index on active jobs to be nearly empty,
 -- combines it with the index that finds the one row, and walks all of it for
 -- every certificate of a batch (eight times slower at twenty thousand jobs).
+-- Some switch sequential scans off too: a session keeps the plan that it made
+-- while the table was empty, and walked all jobs for each worker's renewal of
+-- its lease and for each look at the lanes.
 -- Functions for many certificates join unnest(ids), which is hashed or looked
 -- up, where "= ANY (ids)" is searched from its beginning for each row.
 

@@ -55,7 +55,8 @@ $$;
 CREATE FUNCTION lanes_due(p_issuers text[], p_low_after timestamptz[], p_low_ids text[])
 RETURNS TABLE (issuer_id text, issuer_type text, cap int, running bigint, due bool, allows int, breaker_state text,
     opened_until timestamptz, last_error text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off
+    SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();

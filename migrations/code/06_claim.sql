@@ -1,9 +1,13 @@
 -- Handing out jobs.
 
--- 40 hex digits: a fixed leading 5 (so the number is positive and never
--- padded), eleven digits of unix milliseconds, 112 random bits.
-CREATE FUNCTION serial_new(p_now timestamptz) RETURNS text LANGUAGE sql VOLATILE AS $$
-    SELECT '5' || lpad(to_hex((extract(epoch FROM p_now) * 1000)::bigint), 11, '0') || encode(gen_random_bytes(14), 'hex')
+-- A serial has 40 hex digits: a fixed leading 5 (so the number is positive and
+-- never padded), eleven digits of unix milliseconds, 112 random bits.
+CREATE FUNCTION serial_start(p_now timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT '5' || lpad(to_hex((extract(epoch FROM p_now) * 1000)::bigint), 11, '0')
+$$;
+
+CREATE FUNCTION serial_new(p_start text) RETURNS text LANGUAGE sql VOLATILE AS $$
+    SELECT p_start || encode(gen_random_bytes(14), 'hex')
 $$;
 
 -- Hands one lane's due jobs to a worker, as one lease: one running batch, one
@@ -16,15 +20,13 @@ $$;
 CREATE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,
     p_low_after timestamptz, p_low_id text, p_attempt_ms int)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off
+    SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
-    v_lease bigint;
-    v_ids text[];
-    v_alone bigint; -- place of the first job that is to run alone
-    v_last_after timestamptz;
-    v_last_id text;
+    v_lease bigint := nextval('lease_seq');
+    v_all record; -- what is the same for all jobs, so that it is not made for each
     v_lane lanes;
     v_is_held bool; -- a rate or a breaker decides how much may go
     v_limit int := p_limit;
@@ -46,64 +48,61 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    SELECT array_agg(p.id ORDER BY p.place), min(p.place) FILTER (WHERE p.deaths >= 3)
-        INTO v_ids, v_alone
-    FROM (SELECT r.id, r.deaths, row_number() OVER (ORDER BY r.run_after, r.id) AS place
-        FROM (SELECT j.id, j.run_after, j.deaths FROM jobs j
+    SELECT coalesce((i.config ->> 'validity_seconds')::bigint, (i.config ->> 'validity_days')::bigint * 86400, 7776000) AS validity,
+            nullif(jsonb_strip_nulls(jsonb_build_object('crl_urls', i.config -> 'crl_distribution_point_urls')), '{}') AS extensions,
+            coalesce(ca.not_after, 'infinity') AS ca_not_after, decode(ca.fingerprint_sha256, 'hex') AS ca_sha256,
+            serial_start(v_now) AS serial_start, date_trunc('second', v_now) AS not_before,
+            clock_timestamp() + make_interval(secs => p_attempt_ms / 1000.0) AS attempt_until
+        INTO v_all
+    FROM issuers i LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id
+    WHERE i.id = p_issuer;
+    WITH picked AS MATERIALIZED (
+        SELECT r.*, row_number() OVER (ORDER BY r.run_after, r.id) AS place
+        FROM (SELECT j.id, j.run_after, j.certificate_id, j.deaths, j.serial_number, j.ca_sha256,
+                coalesce(j.not_before >= v_now - interval '1 hour', false)
+                    AND j.ca_sha256 IS NOT DISTINCT FROM v_all.ca_sha256 AS is_fixed
+            FROM jobs j
             WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
                 AND j.run_after <= v_now AND (j.run_after, j.id) >= (p_low_after, p_low_id)
             ORDER BY j.run_after, j.id LIMIT v_limit
-            FOR NO KEY UPDATE SKIP LOCKED) r) p;
-    IF v_ids IS NULL THEN
+            FOR NO KEY UPDATE SKIP LOCKED) r
+    ), going AS MATERIALIZED (
+        SELECT p.* FROM picked p
+        WHERE p.place < greatest(2, coalesce((SELECT min(o.place) FROM picked o WHERE o.deaths >= 3), p_limit + 1))
+    ), written_off AS (
+        INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
+        SELECT id_new('rev'), g.certificate_id, g.serial_number, 'superseded', 'system', p_issuer, g.id
+        FROM going g
+        -- Nothing is ever signed under a serial that was fixed without a CA.
+        WHERE NOT g.is_fixed AND g.serial_number IS NOT NULL AND g.ca_sha256 IS NOT NULL
+        ON CONFLICT DO NOTHING
+    ), taken AS (
+        UPDATE jobs j SET status = 'Running', lease_id = v_lease, leased_by = p_worker,
+            attempt_until = v_all.attempt_until, deliveries = j.deliveries + 1, budget_over_at = NULL,
+            started_at = coalesce(j.started_at, v_now),
+            serial_number = CASE WHEN g.is_fixed THEN j.serial_number ELSE serial_new(v_all.serial_start) END,
+            not_before = CASE WHEN g.is_fixed THEN j.not_before ELSE v_all.not_before END,
+            not_after = CASE WHEN g.is_fixed THEN j.not_after ELSE
+                least(v_all.not_before + make_interval(secs => least(v_all.validity, nullif(pr.max_ttl_seconds, 0))), v_all.ca_not_after) END,
+            extensions = CASE WHEN g.is_fixed THEN j.extensions WHEN pr.id IS NULL THEN v_all.extensions
+                ELSE nullif(coalesce(v_all.extensions, '{}') || jsonb_strip_nulls(jsonb_build_object('ekus', pr.allowed_ekus,
+                    'must_staple', nullif(pr.must_staple, false))), '{}') END,
+            ca_sha256 = v_all.ca_sha256
+        FROM going g
+        LEFT JOIN managed_certificates c ON c.id = g.certificate_id
+        LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
+        WHERE j.id = g.id
+        RETURNING j.run_after, j.id, g.place)
+    SELECT count(*) OVER (), t.run_after, t.id INTO claimed, last_after, last_id
+    FROM taken t ORDER BY t.place DESC LIMIT 1;
+    IF NOT FOUND THEN
         RETURN;
     END IF;
-    IF v_alone IS NOT NULL THEN
-        v_ids := v_ids[1:greatest(v_alone - 1, 1)];
-    END IF;
-    v_lease := nextval('lease_seq');
-    INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
-        SELECT id_new('rev'), j.certificate_id, j.serial_number, 'superseded', 'system', j.issuer_id, j.id
-        FROM jobs j LEFT JOIN ca_certificates ca ON ca.issuer_id = j.issuer_id
-        -- Nothing is ever signed under a serial that was fixed without a CA.
-        WHERE j.id = ANY (v_ids) AND j.serial_number IS NOT NULL AND j.ca_sha256 IS NOT NULL
-            AND (j.not_before < v_now - interval '1 hour'
-                OR j.ca_sha256 IS DISTINCT FROM decode(ca.fingerprint_sha256, 'hex'))
-        ON CONFLICT DO NOTHING;
-    WITH taken AS (
-        UPDATE jobs j SET status = 'Running', lease_id = v_lease, leased_by = p_worker,
-            attempt_until = clock_timestamp() + make_interval(secs => p_attempt_ms / 1000.0), deliveries = j.deliveries + 1,
-            budget_over_at = NULL,
-            started_at = coalesce(j.started_at, v_now),
-            serial_number = CASE WHEN f.is_fixed THEN j.serial_number ELSE serial_new(v_now) END,
-            not_before = CASE WHEN f.is_fixed THEN j.not_before ELSE date_trunc('second', v_now) END,
-            not_after = CASE WHEN f.is_fixed THEN j.not_after ELSE
-                least(date_trunc('second', v_now) + make_interval(secs => f.validity), f.ca_not_after) END,
-            extensions = CASE WHEN f.is_fixed THEN j.extensions ELSE f.extensions END,
-            ca_sha256 = f.ca_sha256
-        FROM (SELECT o.id, o.not_before IS NOT NULL AND o.not_before >= v_now - interval '1 hour'
-                    AND o.ca_sha256 IS NOT DISTINCT FROM decode(ca.fingerprint_sha256, 'hex') AS is_fixed,
-                least(coalesce((i.config ->> 'validity_seconds')::bigint, (i.config ->> 'validity_days')::bigint * 86400, 7776000),
-                    nullif(pr.max_ttl_seconds, 0)) AS validity,
-                coalesce(ca.not_after, 'infinity') AS ca_not_after,
-                decode(ca.fingerprint_sha256, 'hex') AS ca_sha256,
-                nullif(jsonb_strip_nulls(jsonb_build_object('ekus', pr.allowed_ekus,
-                    'must_staple', nullif(coalesce(pr.must_staple, false), false),
-                    'crl_urls', i.config -> 'crl_distribution_point_urls')), '{}') AS extensions
-            FROM jobs o
-            JOIN issuers i ON i.id = o.issuer_id
-            LEFT JOIN managed_certificates c ON c.id = o.certificate_id
-            LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
-            LEFT JOIN ca_certificates ca ON ca.issuer_id = o.issuer_id
-            WHERE o.id = ANY (v_ids)) f
-        WHERE j.id = f.id
-        RETURNING j.id)
-    SELECT count(*) INTO claimed FROM taken;
     IF v_is_held THEN
         UPDATE lanes l SET rate_tokens = lane_tokens(l, v_now) - claimed, rate_at = v_now,
             breaker_state = CASE WHEN l.breaker_state = 'closed' THEN 'closed' ELSE 'half_open' END,
             trial_lease = CASE WHEN l.breaker_state = 'closed' THEN NULL ELSE v_lease END
         WHERE l.issuer_id = p_issuer;
     END IF;
-    SELECT j.run_after, j.id INTO v_last_after, v_last_id FROM jobs j WHERE j.id = v_ids[cardinality(v_ids)];
-    RETURN QUERY SELECT v_lease, claimed, v_last_after, v_last_id;
+    RETURN QUERY SELECT v_lease, claimed, last_after, last_id;
 END $$;

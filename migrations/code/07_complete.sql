@@ -207,7 +207,8 @@ END $$;
 CREATE FUNCTION issue_complete(p_worker text, p_lease bigint, p_job_ids text[], p_pem text[], p_fingerprints text[],
     p_key_algorithms text[], p_key_sizes int[], p_chain text)
 RETURNS TABLE (job_id text, agent_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off
+    SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
@@ -218,14 +219,18 @@ DECLARE
     v_issuer text;
     v_chain int;
 BEGIN
-    -- By the lease, whose rows lie together in their index, not one by one.
+    -- By the lease, whose rows lie together in their index, not one by one.  IS
+    -- TRUE keeps the list a hash that each row is looked up in: the planner
+    -- expects one row and would walk the list for each instead.
     SELECT array_agg(l.id) FILTER (WHERE l.status IN ('Revoked', 'Archived')) INTO v_dead
     FROM (SELECT c.id, c.status FROM managed_certificates c
         WHERE c.id IN (SELECT j.certificate_id FROM jobs j
-            WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running' AND j.id = ANY (p_job_ids))
+            WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running'
+                AND (j.id IN (SELECT i.id FROM unnest(p_job_ids) AS i (id))) IS TRUE)
         ORDER BY c.id FOR NO KEY UPDATE) l;
     PERFORM 1 FROM jobs j
-        WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running' AND j.id = ANY (p_job_ids)
+        WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running'
+            AND (j.id IN (SELECT i.id FROM unnest(p_job_ids) AS i (id))) IS TRUE
         ORDER BY j.id FOR NO KEY UPDATE;
     IF FOUND AND p_chain <> '' THEN
         v_chain := certificate_chain_keep(p_chain);
@@ -233,7 +238,8 @@ BEGIN
 
     WITH done AS (
         UPDATE jobs j SET status = 'Completed', completed_at = v_now, version_id = 'certver' || substr(j.id, 4), last_error = NULL
-        WHERE j.id = ANY (p_job_ids) AND j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running'
+        WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running'
+            AND (j.id IN (SELECT i.id FROM unnest(p_job_ids) AS i (id))) IS TRUE
         RETURNING j.id, j.type, j.certificate_id, j.issuer_id, j.agent_id, j.serial_number, j.not_before, j.not_after,
             j.version_id
     ), stored AS (

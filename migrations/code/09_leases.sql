@@ -8,7 +8,8 @@
 CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid int, p_version text, p_slots int,
     p_lease_ms int)
 RETURNS TABLE (lease_until timestamptz, cancel_job_ids text[])
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off
+    SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     v_until timestamptz := clock_timestamp() + make_interval(secs => p_lease_ms / 1000.0);

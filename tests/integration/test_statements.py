@@ -44,3 +44,31 @@ def test_every_statement_can_be_prepared(cursor):
         cursor.execute(f"PREPARE {name} AS {text}")
     cursor.execute("SELECT name, cardinality(parameter_types) FROM pg_prepared_statements")
     assert dict(cursor.fetchall()) == {name: nparams for name, (nparams, _) in texts.items()}
+
+
+def test_no_plan_kept_from_an_empty_table_walks_it(cursor):
+    """Sessions plan while there is no job yet, and keep those plans while a hundred thousand come in."""
+    calls = {
+        "worker_renew('w', 'w', 'h', 1, '', 1, 60000)": "jobs_leased",
+        "lanes_due('{}', '{}', '{}')": "jobs_leased",
+        "jobs_claim('s', 1, 'w', 'iss-walk', 256, '-infinity', '', 60000)": "jobs_queue",
+        "issue_complete('w', 1, '{j}', '{p}', '{f}', '{a}', '{1}', '')": "jobs_leased",
+        "leases_free('s', 1, 'w', '{}', 0, '{}')": "jobs_leased",
+        "leases_free('s', 1, NULL, NULL, 0, '{}')": "jobs_leased",
+        "tasks_due('-infinity', '', 0)": "tasks_queue",
+        "tasks_claim('s', 1, 'w', 256, '-infinity', '', 60000)": "tasks_queue",
+    }
+    cursor.execute("INSERT INTO issuers (id, name, type) VALUES ('iss-walk', 'walk', 'GenericCA')")
+    cursor.execute("UPDATE leadership SET term = 1, holder = 's', expires_at = 'infinity'")
+    cursor.execute("VACUUM ANALYZE jobs, tasks, managed_certificates")
+    cursor.execute("LOAD 'auto_explain'")
+    cursor.execute("SELECT set_config('auto_explain.' || n, v, false) FROM (VALUES ('log_min_duration', '0'), "
+                   "('log_nested_statements', 'on')) s (n, v)")
+    cursor.execute("SET client_min_messages = log")
+    cursor.connection.notices = plans = []
+    for call, index in calls.items():
+        plans.clear()
+        cursor.execute(f"SELECT * FROM {call}")
+        text = "".join(plans)
+        assert f"using {index}" in text, call
+        assert not re.findall(r"Seq Scan on (?:jobs|tasks|managed_certificates)\b", text), call
