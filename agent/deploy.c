@@ -246,6 +246,9 @@ stage_and_switch(struct op *op, struct work *w, struct deploy *d,
 	const char *target = arena_printf(a, "v/%s", d->j.version);
 	rc ret;
 
+	ret = install_check(a, &d->paths, out_why);
+	if (ret != RC_OK)
+		return ret;
 	ret = keystore_hold(w->agent, d->j.version, d->paths.dir);
 	if (ret != RC_OK) {
 		*out_why =

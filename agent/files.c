@@ -74,13 +74,6 @@ files_read(struct arena *a, int dir_fd, const char *name, size_t max,
 }
 
 rc
-files_read_path(struct arena *a, const char *path, size_t max, char **out,
-    size_t *out_len)
-{
-	return file_read(a, path, max, out, out_len);
-}
-
-rc
 files_remove(int dir_fd, const char *name)
 {
 	if (unlinkat(dir_fd, name, 0) != 0 && errno != ENOENT)
@@ -88,16 +81,23 @@ files_remove(int dir_fd, const char *name)
 	return fsync(dir_fd) == 0 ? RC_OK : RC_IO;
 }
 
-rc
-files_symlink(int dir_fd, const char *target, const char *name)
+static bool
+is_link(int dir_fd, const char *name)
 {
-	char temp[512];
-	int n, saved;
+	struct stat st;
 
-	n = snprintf(temp, sizeof(temp), "%s.new", name);
-	if (n < 0 || (size_t)n >= sizeof(temp))
-		return RC_INVALID;
-	(void)unlinkat(dir_fd, temp, 0); /* of a run that was cut off */
+	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISLNK(st.st_mode);
+}
+
+rc
+files_symlink(int dir_fd, const char *target, const char *name,
+    const char *temp)
+{
+	int saved;
+
+	if (is_link(dir_fd, temp) && unlinkat(dir_fd, temp, 0) != 0)
+		return RC_IO;
 	if (symlinkat(target, dir_fd, temp) != 0)
 		return RC_IO;
 	if (renameat(dir_fd, temp, dir_fd, name) != 0) {

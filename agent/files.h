@@ -24,12 +24,11 @@ rc files_write(int dir_fd, const char *name, const void *bytes, size_t len,
 /* RC_NOT_FOUND, RC_TOO_LARGE, RC_IO; NUL-terminated, in the arena. */
 rc files_read(struct arena *a, int dir_fd, const char *name, size_t max,
     char **out, size_t *out_len) MUST_CHECK;
-/* The file behind path, links followed; otherwise as files_read. */
-rc files_read_path(struct arena *a, const char *path, size_t max, char **out,
-    size_t *out_len) MUST_CHECK;
 /* Gone is fine. */
 rc files_remove(int dir_fd, const char *name) MUST_CHECK;
-/* Points name at target by making name.new and renaming it. */
-rc files_symlink(int dir_fd, const char *target, const char *name) MUST_CHECK;
+/* Points name at target by making the link temp and renaming it.  A link temp
+ * of a run that was cut off is replaced, anything else there is EEXIST. */
+rc files_symlink(int dir_fd, const char *target, const char *name,
+    const char *temp) MUST_CHECK;
 
 #endif

@@ -135,15 +135,15 @@ open_below(int dir_fd, const char *name)
 	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-static rc
-open_versions(struct arena *a, const struct install_paths *p, int *out_fd,
-    const char **out_why)
+rc
+install_open_versions(struct arena *a, const struct install_paths *p,
+    int *out_fd, const char **out_why)
 {
 	return safedir_open(a, arena_printf(a, "%s/v", p->dir), out_fd,
 	    out_why);
 }
 
-void
+rc
 install_remove_version(int v_fd, const char *version)
 {
 	static const char *const ours[] = {KEY_FILE, CERT_FILE, CHAIN_FILE,
@@ -151,12 +151,12 @@ install_remove_version(int v_fd, const char *version)
 	int fd = open_below(v_fd, version);
 
 	if (fd < 0)
-		return;
+		return errno == ENOENT ? RC_OK : RC_IO;
 	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
 		(void)unlinkat(fd, ours[i], 0); /* few of them are there */
 	close(fd);
-	/* what is left is said by the next write */
-	(void)unlinkat(v_fd, version, AT_REMOVEDIR);
+	/* which fails while any file is left */
+	return unlinkat(v_fd, version, AT_REMOVEDIR) == 0 ? RC_OK : RC_IO;
 }
 
 static rc
@@ -194,15 +194,15 @@ write_pair(struct arena *a, int fd, const struct install_paths *p,
 	rc ret;
 
 	ret = look_write(a, fd, KEY_FILE, pair->key, pair->key_len, &p->key,
-	    p->key_path, 0600, out_why);
+	    p->key_path, pair->key_look, 0600, out_why);
 	if (ret == RC_OK)
 		ret = look_write(a, fd, CERT_FILE, pair->fullchain,
-		    strlen(pair->fullchain), &p->cert, p->cert_path, 0644,
-		    out_why);
+		    strlen(pair->fullchain), &p->cert, p->cert_path,
+		    pair->cert_look, 0644, out_why);
 	if (ret == RC_OK && pair->chain)
 		ret = look_write(a, fd, CHAIN_FILE, pair->chain,
-		    strlen(pair->chain), &p->chain, p->chain_path, 0644,
-		    out_why);
+		    strlen(pair->chain), &p->chain, p->chain_path,
+		    pair->chain_look, 0644, out_why);
 	return ret;
 }
 
@@ -214,8 +214,8 @@ write_version(struct arena *a, int v_fd, const struct install_paths *p,
 	int fd;
 	rc ret;
 
-	install_remove_version(v_fd, temp);
-	if (mkdirat(v_fd, temp, 0755) != 0)
+	if (install_remove_version(v_fd, temp) != RC_OK ||
+	    mkdirat(v_fd, temp, 0755) != 0)
 		return install_fail(a, out_why, "cannot make", temp);
 	fd = open_below(v_fd, temp);
 	if (fd < 0)
@@ -227,18 +227,35 @@ write_version(struct arena *a, int v_fd, const struct install_paths *p,
 	fault_point("agent.install.written");
 	if (ret == RC_OK && renameat(v_fd, temp, v_fd, version) != 0)
 		ret = install_fail(a, out_why, "cannot rename to", version);
-	if (ret != RC_OK)
-		install_remove_version(v_fd, temp);
+	if (ret != RC_OK) /* what is left goes before the next */
+		IGNORE_RESULT(install_remove_version(v_fd, temp));
 	if (ret == RC_OK && fsync(v_fd) != 0)
 		ret = install_fail(a, out_why, "cannot sync v in", p->dir);
 	return ret;
+}
+
+static bool
+has_both(int fd)
+{
+	return faccessat(fd, CERT_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       faccessat(fd, KEY_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool
+is_whole(int v_fd, const char *version)
+{
+	int fd = open_below(v_fd, version);
+	bool is_so = fd >= 0 && has_both(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return is_so;
 }
 
 rc
 install_write_version(struct arena *a, const struct install_paths *p,
     const char *version, const struct pair *pair, const char **out_why)
 {
-	struct stat st;
 	int v_fd;
 	rc ret;
 
@@ -249,12 +266,18 @@ install_write_version(struct arena *a, const struct install_paths *p,
 	}
 	ret = make_dirs(a, p, out_why);
 	if (ret == RC_OK)
-		ret = open_versions(a, p, &v_fd, out_why);
+		ret = install_open_versions(a, p, &v_fd, out_why);
 	if (ret != RC_OK)
 		return ret;
-	/* One that is there was renamed into place whole. */
-	if (fstatat(v_fd, version, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		ret = write_version(a, v_fd, p, version, pair, out_why);
+	/* One that is there was renamed into place whole; half of one is left
+	 * of a removal that was cut off. */
+	if (!is_whole(v_fd, version)) {
+		ret = install_remove_version(v_fd, version);
+		if (ret == RC_OK)
+			ret = write_version(a, v_fd, p, version, pair, out_why);
+		else
+			ret = install_fail(a, out_why, "cannot make", version);
+	}
 	close(v_fd);
 	return ret;
 }
@@ -305,6 +328,12 @@ install_current(struct arena *a, const struct install_paths *p,
 	return RC_OK;
 }
 
+bool
+install_is_adopted(const char *target)
+{
+	return strcmp(target, "v/" ADOPTED) == 0;
+}
+
 rc
 install_point(struct arena *a, const struct install_paths *p,
     const char *target, const char **out_why)
@@ -315,7 +344,7 @@ install_point(struct arena *a, const struct install_paths *p,
 	ret = install_open(a, p, &fd, out_why);
 	if (ret != RC_OK)
 		return ret;
-	ret = files_symlink(fd, target, "current");
+	ret = files_symlink(fd, target, "current", ".certctl-new");
 	if (ret != RC_OK)
 		ret = install_fail(a, out_why, "cannot switch current in",
 		    p->dir);
@@ -335,7 +364,7 @@ open_target(struct arena *a, const struct install_paths *p, const char *target,
 		*out_why = arena_printf(a, "\"%s\" names no version", target);
 		return RC_INVALID;
 	}
-	ret = open_versions(a, p, &v_fd, out_why);
+	ret = install_open_versions(a, p, &v_fd, out_why);
 	if (ret != RC_OK)
 		return ret;
 	fd = open_below(v_fd, target + 2);
@@ -358,8 +387,7 @@ install_check_whole(struct arena *a, const struct install_paths *p,
 	ret = open_target(a, p, target, &fd, out_why);
 	if (ret != RC_OK)
 		return ret;
-	if (faccessat(fd, CERT_FILE, F_OK, AT_SYMLINK_NOFOLLOW) != 0 ||
-	    faccessat(fd, KEY_FILE, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+	if (!has_both(fd))
 		ret = install_fail(a, out_why, "not whole:", target);
 	close(fd);
 	return ret;
@@ -443,7 +471,7 @@ list_versions(int v_fd, struct version **out)
 		    !S_ISDIR(st.st_mode))
 			continue;
 		if (ends_with(e->d_name, ".tmp")) {
-			install_remove_version(v_fd, e->d_name);
+			IGNORE_RESULT(install_remove_version(v_fd, e->d_name));
 			continue;
 		}
 		all = mem_realloc(all, n + 1, sizeof(*all));
@@ -465,7 +493,7 @@ install_prune(struct arena *a, const struct install_paths *p,
 	size_t n;
 	int v_fd;
 
-	if (open_versions(a, p, &v_fd, &why) != RC_OK)
+	if (install_open_versions(a, p, &v_fd, &why) != RC_OK)
 		return;
 	n = list_versions(v_fd, &all);
 	if (n > 1)
@@ -473,7 +501,9 @@ install_prune(struct arena *a, const struct install_paths *p,
 	for (size_t i = keep; i < n; i++) {
 		snprintf(link, sizeof(link), "v/%s", all[i].name);
 		if (strcmp(link, current) != 0 && strcmp(link, previous) != 0)
-			install_remove_version(v_fd, all[i].name);
+			/* what is left is pruned by the next */
+			IGNORE_RESULT(
+			    install_remove_version(v_fd, all[i].name));
 	}
 	free(all);
 	close(v_fd);

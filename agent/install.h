@@ -52,6 +52,9 @@ rc install_stage(struct arena *a, const struct install_paths *p,
  * is not a link that we make. */
 rc install_current(struct arena *a, const struct install_paths *p,
     const char **out) MUST_CHECK;
+/* Whether install_adopt would be refused; changes nothing. */
+rc install_check(struct arena *a, const struct install_paths *p,
+    const char **out_why) MUST_CHECK;
 /* A pair that stands at the configured paths becomes version "adopted", and
  * the paths become links.  RC_INVALID before anything changes when what
  * stands there is no certificate with its key, or a chain that is not theirs,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/files.h"
+#include "agent/safedir.h"
 
 struct look {
 	uid_t uid;
@@ -93,15 +94,44 @@ failed:
 	return RC_IO;
 }
 
+/* That of the file which path leads to; *out is left alone when there is
+ * none. */
+static rc
+find_look(struct arena *a, const char *path, struct look *out,
+    const char **out_why)
+{
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+	int fd, n;
+	rc ret;
+
+	ret = safedir_open(a,
+	    slash == path ? "/"
+			  : arena_strndup(a, path, (size_t)(slash - path)),
+	    &fd, out_why);
+	if (ret != RC_OK)
+		return ret == RC_NOT_FOUND ? RC_OK : ret;
+	n = fstatat(fd, slash + 1, &st, 0);
+	if (n != 0 && errno != ENOENT) {
+		*out_why = arena_printf(a, "cannot look at %s: %s", path,
+		    strerror(errno));
+		ret = RC_IO;
+	}
+	close(fd);
+	if (n == 0 && S_ISREG(st.st_mode))
+		*out = (struct look){st.st_uid, st.st_gid, st.st_mode & 0777};
+	return ret;
+}
+
 rc
 look_write(struct arena *a, int dir_fd, const char *name, const void *bytes,
-    size_t len, const struct target_file *want, const char *path, mode_t mode,
-    const char **out_why)
+    size_t len, const struct target_file *want, const char *path,
+    const struct stat *like, mode_t mode, const char **out_why)
 {
 	struct stat st;
 	struct look l;
-	int fd;
 	rc ret;
+	int fd;
 
 	ret = files_write(dir_fd, name, bytes, len, 0600);
 	fd = ret == RC_OK
@@ -116,11 +146,15 @@ look_write(struct arena *a, int dir_fd, const char *name, const void *bytes,
 		return RC_IO;
 	}
 	l = (struct look){st.st_uid, st.st_gid, mode};
-	if (path && stat(path, &st) == 0 && S_ISREG(st.st_mode))
-		l = (struct look){st.st_uid, st.st_gid, st.st_mode & 0777};
+	if (like)
+		l = (struct look){like->st_uid, like->st_gid,
+		    like->st_mode & 0777};
+	else if (path)
+		ret = find_look(a, path, &l, out_why);
 	if (want->mode >= 0)
 		l.mode = (mode_t)want->mode;
-	ret = find_owner(a, want, &l, out_why);
+	if (ret == RC_OK)
+		ret = find_owner(a, want, &l, out_why);
 	if (ret == RC_OK)
 		ret = give(a, fd, path ? path : name, &l, out_why);
 	close(fd);

@@ -179,6 +179,21 @@ a_host_that_forbids_it_stays_as_it_is(void)
 	CHECK_INT(rig_count("GET", "/api/v1/agents/a-1/certificates/"), 0);
 }
 
+/* Before anything is made beside it. */
+static void
+what_is_no_pair_is_refused_untouched(void)
+{
+	begin();
+	CHECK(unlink(sandbox_path("etc/site.key")) == 0);
+	site_deploy("1");
+	CHECK_STR(site_status(), "Failed");
+	CHECK(strstr(site_error(), "there is no pair to go back to"));
+	CHECK_STR(sandbox_get("etc/site.crt"), old_cert);
+	CHECK_INT(sandbox_count("etc"), 1);
+	CHECK_INT(sandbox_count("state/keys"), 1);
+	CHECK_INT(site->tests + site->reloads, 0);
+}
+
 static void
 doubt_is_met_by_asking_again(void)
 {
@@ -314,6 +329,7 @@ CHECK_MAIN(CHECK_ROW(a_new_pair_is_tested_loaded_proven_and_told),
     CHECK_ROW(a_reload_that_fails_is_tried_again),
     CHECK_ROW(what_the_server_answers_is_checked),
     CHECK_ROW(a_host_that_forbids_it_stays_as_it_is),
+    CHECK_ROW(what_is_no_pair_is_refused_untouched),
     CHECK_ROW(doubt_is_met_by_asking_again),
     CHECK_ROW(a_retirement_in_the_middle_leaves_the_journal),
     CHECK_ROW(a_stop_while_it_is_proven_leaves_the_journal),
