@@ -1,8 +1,9 @@
 /*
  * gate: everything that is asked before a handler runs, in this order: do we
- * know the path and verb, is the body of a fair size, who asks, may they.
- * All of it by the headers alone; only then the body is read.  What is asked
- * of which route stands in the route table and nowhere here.
+ * know the path and verb, who asks, how often, may they, does the path say
+ * what it may, is the body of a fair size.  All of it by the headers alone;
+ * only then the body is read.  What is asked of which route stands in the
+ * route table and nowhere here.
  */
 #include <stdio.h>
 #include <string.h>
@@ -123,6 +124,10 @@ start_handler(struct op *op)
 			return op_fail(op, RC_INVALID,
 			    "%s in the path is malformed",
 			    r->match.params[i].name);
+	}
+	if (r->head.framing == HTTP1_LENGTH && r->head.length > r->max_body) {
+		render_error(r, 413, "the request body is too large");
+		return op_done(op);
 	}
 	if (r->has_all)
 		return r->match.route->start(op);
@@ -411,11 +416,6 @@ request_run(struct request *r)
 		return;
 	}
 	r->max_body = rules_max_body(r->match.rules, r->api->max_body);
-	if (r->head.framing == HTTP1_LENGTH && r->head.length > r->max_body) {
-		render_error(r, 413, "the request body is too large");
-		r->carrier->reply(r);
-		return;
-	}
 	env.name = r->match.route->pattern;
 	env.deadline_ms = r->match.rules->deadline_ms;
 	r->op = op_start(&env, gate_credential);

@@ -11,8 +11,8 @@
 #include "apiserver/live/park.h"
 #include "common/base/mem.h"
 
-static const char *const named[] = {"ops:abcdefghijklmnopqrstuvwx-1:admin",
-    NULL};
+static const char *const named[] = {"ops:" FIXTURE_ADMIN_KEY ":admin",
+    "reader:" FIXTURE_READER_KEY, NULL};
 static const char *const none[] = {NULL};
 
 /* The fixture's requests end here, not in http_conn. */
@@ -32,7 +32,7 @@ fixture_init(struct fixture *f)
 	f->db = db_script_new(f->api.loop);
 	f->api.pool = f->api.heartbeat_pool = f->api.own_pool = f->db;
 	f->api.max_body = 1024;
-	ret = keyring_new(named, none, "", &f->api.keys);
+	ret = keyring_new(named, none, FIXTURE_TOKEN, &f->api.keys);
 	if (ret != RC_OK)
 		abort();
 	f->api.auth = auth_new(f->api.loop, f->api.keys);

@@ -9,6 +9,11 @@
 #include "apiserver/edge/request_io.h"
 #include "tests/support/db_script.h"
 
+/* The keys of ops, an administrator, and of reader; the bootstrap token. */
+#define FIXTURE_ADMIN_KEY "abcdefghijklmnopqrstuvwx-1"
+#define FIXTURE_READER_KEY "abcdefghijklmnopqrstuvwx-2"
+#define FIXTURE_TOKEN "abcdefghijklmnopqrstuvwx-token"
+
 struct fixture {
 	struct api api;
 	struct db_pool *db; /* all three pools */
