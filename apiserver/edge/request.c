@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"
+#include "common/base/plain.h"
 #include "common/base/rand.h"
 #include "common/log/log.h"
 
@@ -263,7 +264,7 @@ req_idempotency_key(struct op *op, const char **out)
 		key++;
 		len -= 2;
 	}
-	if (len == 0)
+	if (len == 0 || !plain_is_line(key))
 		return RC_INVALID;
 	*out = arena_strndup(op_arena(op), key, len);
 	return RC_OK;
@@ -279,7 +280,7 @@ req_body(const struct op *op, size_t *out_len)
 }
 
 rc
-req_json(struct op *op, bool may_be_empty, const struct cJSON **out,
+req_json_any(struct op *op, bool may_be_empty, const struct cJSON **out,
     const char **out_why)
 {
 	const struct request *r = req_of(op);
@@ -305,6 +306,54 @@ req_json(struct op *op, bool may_be_empty, const struct cJSON **out,
 		return RC_INVALID;
 	}
 	return RC_OK;
+}
+
+/*
+ * What of a value hides something: NULL for nothing, else the path of the
+ * member below it ("" for the value itself, or for a member whose name can't
+ * be shown).  json_parse bounds the depth.
+ */
+static const char *
+find_hidden(struct op *op, const struct cJSON *value)
+{
+	const struct cJSON *item;
+	const char *below;
+
+	if (cJSON_IsString(value))
+		return plain_is_text(value->valuestring) ? NULL : "";
+	cJSON_ArrayForEach(item, value)
+	{
+		if (item->string != NULL && !plain_is_line(item->string))
+			return "";
+		below = find_hidden(op, item);
+		if (below == NULL)
+			continue;
+		if (item->string == NULL)
+			return below;
+		return op_printf(op, "%s%s%s", item->string, *below ? "." : "",
+		    below);
+	}
+	return NULL;
+}
+
+rc
+req_json(struct op *op, bool may_be_empty, const struct cJSON **out,
+    const char **out_why)
+{
+	const char *name;
+	rc ret;
+
+	ret = req_json_any(op, may_be_empty, out, out_why);
+	if (ret != RC_OK)
+		return ret;
+	name = find_hidden(op, *out);
+	if (name == NULL)
+		return RC_OK;
+	*out_why = op_printf(op,
+	    "%s must not contain control characters or others that can't be "
+	    "seen",
+	    *name ? name : "a member's name");
+	return RC_INVALID;
 }
 
 /* --- answers --- */

@@ -74,9 +74,15 @@ const char *req_body(const struct op *op, size_t *out_len);
 /*
  * The body as a JSON object.  RC_INVALID: *out_why is the message for the
  * client ("Invalid request body: ...").  An empty body gives an empty object
- * when may_be_empty.
+ * when may_be_empty.  Every text in it, whether anybody reads it or not, is
+ * one that plain_is_text accepts, and every member's name plain_is_line.
  */
 rc req_json(struct op *op, bool may_be_empty, const struct cJSON **out,
+    const char **out_why) MUST_CHECK;
+
+/* The same, texts unchecked: for bodies of which some must be taken whatever
+ * they hold.  The caller checks or cleans each that it reads. */
+rc req_json_any(struct op *op, bool may_be_empty, const struct cJSON **out,
     const char **out_why) MUST_CHECK;
 
 /* --- answers --- */

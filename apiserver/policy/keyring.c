@@ -53,10 +53,11 @@ add_key(struct keyring *k, const char *name, size_t name_len, const char *key,
 	struct key made = {.is_admin = is_admin};
 	const char *why;
 
-	if (name_len == 0 || name_len > KEYRING_NAME_MAX ||
+	if (name_len == 0 || name_len > KEYRING_NAME_MAX || name[0] == '-' ||
 	    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 			 "0123456789_-") < name_len)
-		return "the name must be 1 to 64 of A-Z a-z 0-9 _ -";
+		return "the name must be 1 to 64 of A-Z a-z 0-9 _ -, not - "
+		       "first";
 	if (key_len == 0)
 		return "the key is empty";
 	if (weak_is_refused(key, key_len))

@@ -74,6 +74,21 @@ next(const char **text)
 	return c;
 }
 
+bool
+plain_is_hidden(uint32_t c)
+{
+	/* Nearly all of every text, and bodies are long. */
+	if (c >= 0x20 && c < 0x7F)
+		return false;
+	return is_within(hidden, ARRAY_LEN(hidden), c);
+}
+
+static bool
+is_layout(uint32_t c)
+{
+	return c == '\t' || c == '\n' || c == '\r';
+}
+
 static bool
 shows_all(const char *text, bool may_have_lines)
 {
@@ -82,9 +97,9 @@ shows_all(const char *text, bool may_have_lines)
 	while (*text != '\0') {
 		uint32_t c = next(&text);
 
-		if (may_have_lines && (c == '\t' || c == '\n' || c == '\r'))
+		if (may_have_lines && is_layout(c))
 			continue;
-		if (is_within(hidden, ARRAY_LEN(hidden), c))
+		if (plain_is_hidden(c))
 			return false;
 	}
 	return true;
@@ -100,6 +115,38 @@ bool
 plain_is_text(const char *text)
 {
 	return shows_all(text, true);
+}
+
+/* Bytes of the character that text begins with, 0 when they are none. */
+static size_t
+char_bytes(const char *text)
+{
+	unsigned char lead = (unsigned char)text[0];
+	size_t n = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+
+	return strnlen(text, n) == n && enc_is_utf8(text, n) ? n : 0;
+}
+
+void
+plain_clean(char *text)
+{
+	const char *from = text;
+	char *to = text;
+
+	while (*from != '\0') {
+		const char *at = from;
+		size_t n = char_bytes(from);
+		uint32_t c = n > 0 ? next(&at) : 0;
+
+		if (n > 0 && (is_layout(c) || !plain_is_hidden(c))) {
+			memmove(to, from, n);
+			to += n;
+		} else {
+			*to++ = '?';
+		}
+		from += n > 0 ? n : 1;
+	}
+	*to = '\0';
 }
 
 bool

@@ -9,6 +9,7 @@
 #define COMMON_BASE_PLAIN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * Valid UTF-8 without control characters (C0, DEL, C1), line and paragraph
@@ -18,6 +19,14 @@
 bool plain_is_line(const char *text);
 /* The same, but that tabs and ends of lines are welcome. */
 bool plain_is_text(const char *text);
+/* Whether the character can't be seen, or turns what is shown; a control. */
+bool plain_is_hidden(uint32_t c);
+/*
+ * For texts of others that are to be kept whatever they hold, such as what a
+ * program wrote before it failed: shows each character that plain_is_text
+ * would refuse, and each byte that is no UTF-8, as "?".  In place.
+ */
+void plain_clean(char *text);
 /* Nothing but white space of any script, or nothing at all. */
 bool plain_is_blank(const char *text);
 

@@ -6,6 +6,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
+#include "common/base/plain.h"
 #include "common/base/secret.h"
 #include "common/cfg/cfg_value.h"
 
@@ -24,22 +25,25 @@ is_secret(const struct cfg_key *key)
 	return (key->flags & CFG_SECRET) != 0;
 }
 
-/* The value as an error message may show it: quoted, controls masked. */
+/* The value as an error message may show it: quoted, and what can't be seen
+ * masked. */
 static void
 put_shown(struct buf *b, const struct cfg_key *key, const char *text)
 {
 	size_t len = strlen(text);
+	char shown[SHOWN_MAX + 1];
 
 	if (is_secret(key)) {
 		buf_printf(b, " (a secret of %zu bytes)", len);
 		return;
 	}
-	buf_puts(b, "=\"");
-	for (size_t i = 0; i < len && i < SHOWN_MAX; i++)
-		buf_putc(b, (unsigned char)text[i] < ' ' || text[i] == 0x7f
-				? '?'
-				: text[i]);
-	buf_puts(b, len > SHOWN_MAX ? "...\"" : "\"");
+	(void)snprintf(shown, sizeof(shown), "%s", text);
+	plain_clean(shown);
+	for (char *p = shown; *p != '\0'; p++) {
+		if (*p < ' ' && *p >= 0)
+			*p = '?'; /* the message is one line */
+	}
+	buf_printf(b, "=\"%s%s\"", shown, len > SHOWN_MAX ? "..." : "");
 }
 
 static rc

@@ -6,6 +6,7 @@
 
 #include "common/base/enc.h"
 #include "common/base/mem.h"
+#include "common/base/plain.h"
 
 static const struct {
 	const char *name;
@@ -177,10 +178,13 @@ parse_list(const struct cfg_key *key, const char *text, struct cfg_value *v)
 	if ((int64_t)n < key->min || (int64_t)n > key->max ||
 	    !is_clean(v->text))
 		return RC_INVALID;
+	if ((key->flags & CFG_SECRET) == 0 && !plain_is_text(v->text))
+		return RC_INVALID;
 	return RC_OK;
 }
 
-/* No control characters: a stray newline in a URL or path is a mistake. */
+/* Names go to tables and logs, and what can't be seen in a URL or a path is a
+ * mistake.  A secret may be anything, a PEM text too. */
 static rc
 parse_text(const struct cfg_key *key, const char *text)
 {
@@ -190,11 +194,11 @@ parse_text(const struct cfg_key *key, const char *text)
 		return RC_INVALID;
 	if (!enc_is_utf8(text, len))
 		return RC_INVALID;
+	if ((key->flags & CFG_SECRET) == 0)
+		return plain_is_line(text) ? RC_OK : RC_INVALID;
 	for (; *text != '\0'; text++) {
-		/* a secret may be a PEM text */
-		if (*text == '\n' && (key->flags & CFG_SECRET) != 0)
-			continue;
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
+		if (*text != '\n' &&
+		    ((unsigned char)*text < ' ' || *text == 0x7f))
 			return RC_INVALID;
 	}
 	return RC_OK;

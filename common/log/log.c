@@ -11,6 +11,7 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/enc.h"
+#include "common/base/plain.h"
 
 /* Longer values are cut: a stranger's text must not fill the disk. */
 #define LOG_TEXT_MAX ((size_t)8192)
@@ -54,10 +55,27 @@ char_len(const char *s, size_t left)
 	return n <= left && enc_is_utf8(s, n) ? n : 0;
 }
 
+/* A character of n > 1 bytes. */
+static void
+put_wide(struct buf *b, const char *s, size_t n)
+{
+	uint32_t c = (uint8_t)s[0] & (0x7fU >> n);
+
+	for (size_t i = 1; i < n; i++)
+		c = c << 6 | ((uint8_t)s[i] & 0x3fU);
+	if (!plain_is_hidden(c))
+		buf_add(b, s, n);
+	else if (c < 0x10000)
+		buf_printf(b, "\\u%04x", c);
+	else
+		buf_printf(b, "\\u%04x\\u%04x", 0xd7c0 + (c >> 10),
+		    0xdc00 + (c & 0x3ff));
+}
+
 /*
- * One character that may forge a line or steer a terminal, escaped: C0 and
- * C1 controls, quotes and backslashes, and bytes that are no UTF-8.  Returns
- * the bytes used.
+ * One character; what may forge a line, steer a terminal or hide is escaped:
+ * controls, what can't be seen or turns the writing, quotes and backslashes,
+ * and bytes that are no UTF-8.  Returns the bytes used.
  */
 static size_t
 put_char(struct buf *b, const char *s, size_t left)
@@ -82,10 +100,10 @@ put_char(struct buf *b, const char *s, size_t left)
 		buf_puts(b, "\\t");
 	else if (c < 0x20 || c == 0x7f)
 		buf_printf(b, as_json ? "\\u%04x" : "\\x%02x", c);
-	else if (c == 0xc2 && (uint8_t)s[1] < 0xa0)
-		buf_printf(b, "\\u%04x", (uint8_t)s[1]);
+	else if (c < 0x80)
+		buf_putc(b, (char)c);
 	else
-		buf_add(b, s, n);
+		put_wide(b, s, n);
 	return n;
 }
 

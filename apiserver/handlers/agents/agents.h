@@ -33,6 +33,15 @@ rc agent_text(struct op *op, const struct cJSON *body,
     const struct agent_text *text, const char **out,
     const char **out_why) MUST_CHECK;
 
+/*
+ * The member error of a report: what a program said, or the other side of a
+ * handshake.  A report must not fail for it, so it is cut where it is too long,
+ * and what can't be seen is shown as "?".  "" when there is none.
+ * RC_INVALID, with *out_why: it is no text.
+ */
+rc agent_error_text(struct op *op, const struct cJSON *body, const char **out,
+    const char **out_why) MUST_CHECK;
+
 /* The object as it is answered. */
 extern const struct field agent_fields[];
 extern const size_t agent_nfields;

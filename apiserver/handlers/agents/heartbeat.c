@@ -17,7 +17,8 @@ static const enum beat_field field_of[AGENT_NTEXTS] = {
 
 static op_step beat_done;
 
-/* A body that is no JSON is taken for an empty one, as the contract asks. */
+/* A body that is no JSON is taken for an empty one, as the contract asks; a
+ * member that hides something is refused by agent_text. */
 static rc
 read_fields(struct op *op, const char *fields[BEAT_NFIELDS],
     const char **out_why)
@@ -30,7 +31,7 @@ read_fields(struct op *op, const char *fields[BEAT_NFIELDS],
 		fields[f] = "";
 	/* The request may go before the op and its place in the queue do. */
 	fields[BEAT_ID] = arena_strdup(op_arena(op), req_param(op, "id"));
-	ret = req_json(op, true, &body, &ignored);
+	ret = req_json_any(op, true, &body, &ignored);
 	if (ret != RC_OK)
 		return RC_OK;
 	for (int i = 0; i < AGENT_NTEXTS; i++) {

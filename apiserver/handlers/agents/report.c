@@ -9,28 +9,35 @@
 #include "apiserver/live/park.h"
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/resources/fieldtext.h"
+#include "common/base/plain.h"
 
 enum { STATUS_MAX = 50, ERROR_MAX = 4096, VERSION_MAX = 128 };
 
 static op_step report_done;
 
-/* Longer error texts are cut: a report must not fail for its length. */
-static const char *
-read_error(struct op *op, const struct cJSON *body)
+rc
+agent_error_text(struct op *op, const struct cJSON *body, const char **out,
+    const char **out_why)
 {
 	const char *text = "";
+	char *kept;
 	size_t len;
 	rc ret;
 
 	ret = json_str(body, "error", 1 << 20, &text);
-	if (ret != RC_OK)
-		return "";
-	len = strlen(text);
-	if (len <= ERROR_MAX)
-		return text;
-	for (len = ERROR_MAX; len > 0 && (text[len] & 0xc0) == 0x80;)
-		len--; /* not inside a character */
-	return arena_strndup(op_arena(op), text, len);
+	if (ret == RC_INVALID) {
+		*out_why = "error must be a text";
+		return ret;
+	}
+	len = strnlen(text, ERROR_MAX + 1);
+	if (len > ERROR_MAX) {
+		for (len = ERROR_MAX; len > 0 && (text[len] & 0xc0) == 0x80;)
+			len--; /* not inside a character */
+	}
+	kept = arena_strndup(op_arena(op), text, len);
+	plain_clean(kept);
+	*out = kept;
+	return RC_OK;
 }
 
 /* The job states an agent may report, in their spelling. */
@@ -50,10 +57,10 @@ enum op_next
 agent_report_start(struct op *op)
 {
 	const struct cJSON *body;
-	const char *why, *given = "", *status, *version = NULL;
+	const char *why, *given = "", *status, *version = NULL, *error;
 	rc ret;
 
-	ret = req_json(op, false, &body, &why);
+	ret = req_json_any(op, false, &body, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
 	ret = json_str(body, "status", STATUS_MAX, &given);
@@ -71,8 +78,11 @@ agent_report_start(struct op *op)
 		return op_fail(op, RC_INVALID,
 		    "version_id must be a text of %d characters or fewer",
 		    VERSION_MAX);
+	ret = agent_error_text(op, body, &error, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
 	return OP_QUERY(op, Q_JOB_REPORT, report_done, req_param(op, "id"),
-	    req_param(op, "job_id"), status, read_error(op, body),
+	    req_param(op, "job_id"), status, error,
 	    version && *version ? version : NULL,
 	    "the agent could not make a key or CSR");
 }

@@ -9,7 +9,7 @@
 #include "apiserver/resources/fieldtext.h"
 #include "common/base/plain.h"
 
-enum { ID_MAX = 128, FINGERPRINT_MAX = 128, ERROR_MAX = 4096 };
+enum { ID_MAX = 128, FINGERPRINT_MAX = 128 };
 
 struct report {
 	const char *target;
@@ -34,12 +34,11 @@ read_report(struct op *op, struct report *v, const char **out_why)
 	    {"target_id", ID_MAX, &v->target},
 	    {"expected_fingerprint", FINGERPRINT_MAX, &v->expected},
 	    {"actual_fingerprint", FINGERPRINT_MAX, &v->actual},
-	    {"error", ERROR_MAX, &v->error},
 	};
 	const struct cJSON *body;
 	rc ret;
 
-	ret = req_json(op, false, &body, out_why);
+	ret = req_json_any(op, false, &body, out_why);
 	if (ret != RC_OK)
 		return ret;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -52,6 +51,9 @@ read_report(struct op *op, struct report *v, const char **out_why)
 			return ret;
 		}
 	}
+	ret = agent_error_text(op, body, &v->error, out_why);
+	if (ret != RC_OK)
+		return ret;
 	if (*v->target && !fieldtext_is_id(v->target)) {
 		*out_why = "target_id must be a target's id";
 		return RC_INVALID;

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "apiserver/resources/fieldtext.h"
+#include "apiserver/resources/secretkey.h"
 #include "common/base/hostname.h"
 #include "common/base/plain.h"
 #include "common/json/json.h"
@@ -73,6 +74,14 @@ check_host(struct arena *a, const struct cJSON *config, const char *key)
 	return NULL;
 }
 
+/* The mask of a secret that was stored before: an update keeps it. */
+static bool
+is_kept_secret(const struct cJSON *item)
+{
+	return cJSON_IsString(item) && secretkey_is(item->string) &&
+	       strcmp(item->valuestring, SECRETKEY_MASK) == 0;
+}
+
 const char *
 check_known(struct arena *a, const struct cJSON *config,
     const char *const *known, size_t n)
@@ -83,7 +92,7 @@ check_known(struct arena *a, const struct cJSON *config,
 	{
 		size_t i = 0;
 
-		if (!check_has(config, item->string))
+		if (!check_has(config, item->string) || is_kept_secret(item))
 			continue;
 		while (i < n && strcasecmp(known[i], item->string) != 0)
 			i++;

@@ -60,6 +60,9 @@ issuer_type(struct arena *a, const char *text, const char **out_why)
 static const char *
 local_ca_check(struct arena *a, const struct cJSON *config)
 {
+	static const char *const known[] = {"ca_common_name", "validity_days",
+	    "validity_seconds", "ca_cert_path", "ca_key_path",
+	    "crl_distribution_point_urls"};
 	const char *why;
 
 	why = check_text(a, config, "ca_common_name", 64);
@@ -75,6 +78,8 @@ local_ca_check(struct arena *a, const struct cJSON *config)
 		why = check_urls(a, config, "crl_distribution_point_urls");
 	if (why == NULL)
 		why = secretkey_refuse(a, config);
+	if (why == NULL)
+		why = check_known(a, config, known, ARRAY_LEN(known));
 	if (why == NULL && check_has(config, "ca_cert_path") !=
 			       check_has(config, "ca_key_path"))
 		why = "config.ca_cert_path and config.ca_key_path go together: "
@@ -89,6 +94,8 @@ openssl_check(struct arena *a, const struct cJSON *config)
 {
 	static const char *const scripts[] = {"revoke_script", "crl_script",
 	    "lookup_script"};
+	static const char *const known[] = {"sign_script", "revoke_script",
+	    "crl_script", "lookup_script", "timeout_seconds"};
 	const char *why;
 
 	why = check_path(a, config, "sign_script", true);
@@ -98,6 +105,8 @@ openssl_check(struct arena *a, const struct cJSON *config)
 		why = check_int(a, config, "timeout_seconds", 1, 600);
 	if (why == NULL)
 		why = secretkey_refuse(a, config);
+	if (why == NULL)
+		why = check_known(a, config, known, ARRAY_LEN(known));
 	return why;
 }
 

@@ -6,24 +6,44 @@
 #include "apiserver/handlers/config/nouns.h"
 
 #include <cjson/cJSON.h>
+#include <string.h>
 
+#include "apiserver/resources/fieldtext.h"
 #include "common/base/attr.h"
+#include "common/base/enc.h"
+
+enum { MAX_DAYS = 365 };
+
+static const char *const tiers[] = {"informational", "warning", "critical"};
 
 /* {tier: [channel, ...]} */
 static const char *
 channels_check(struct arena *a, const struct cJSON *object)
 {
+	static const char *const channels[] = {"Email", "Webhook", "Slack",
+	    "Teams", "PagerDuty", "OpsGenie"};
 	const struct cJSON *tier, *channel;
 
 	cJSON_ArrayForEach(tier, object)
 	{
+		const char *known =
+		    fieldtext_canonical(tiers, ARRAY_LEN(tiers), tier->string);
+
+		if (known == NULL || strcmp(known, tier->string) != 0)
+			return arena_printf(a,
+			    "alert_channels.%s is no tier: use informational, "
+			    "warning, critical",
+			    tier->string);
 		if (!cJSON_IsArray(tier))
 			return "alert_channels must hold arrays of channels";
 		cJSON_ArrayForEach(channel, tier)
 		{
-			if (!cJSON_IsString(channel))
+			if (!cJSON_IsString(channel) ||
+			    fieldtext_canonical(channels, ARRAY_LEN(channels),
+				channel->valuestring) == NULL)
 				return "alert_channels must hold arrays of "
-				       "channels";
+				       "channels: Email, Webhook, Slack, "
+				       "Teams, PagerDuty, OpsGenie";
 		}
 	}
 	return NULL;
@@ -34,11 +54,22 @@ static const char *
 severity_check(struct arena *a, const struct cJSON *object)
 {
 	const struct cJSON *tier;
+	int64_t days;
+	rc ret;
 
 	cJSON_ArrayForEach(tier, object)
 	{
-		if (!cJSON_IsString(tier))
-			return "alert_severity_map must hold names of tiers";
+		ret = enc_parse_i64(tier->string, 0, MAX_DAYS, &days);
+		if (ret != RC_OK)
+			return arena_printf(a,
+			    "alert_severity_map.%s is no number of days from "
+			    "0 to %d",
+			    tier->string, MAX_DAYS);
+		if (!cJSON_IsString(tier) ||
+		    fieldtext_canonical(tiers, ARRAY_LEN(tiers),
+			tier->valuestring) == NULL)
+			return "alert_severity_map must hold names of tiers: "
+			       "informational, warning, critical";
 	}
 	return NULL;
 }

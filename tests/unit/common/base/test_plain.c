@@ -1,5 +1,7 @@
 #include "common/base/plain.h"
 
+#include <stdio.h>
+
 #include "common/base/attr.h"
 #include "tests/unit/check.h"
 
@@ -48,6 +50,29 @@ test_only_texts_have_lines(void)
 }
 
 static void
+test_cleaned(void)
+{
+	static const struct {
+		const char *given, *kept;
+	} rows[] = {
+	    {"", ""},
+	    {"plain\r\n\ttext \xc3\xbc", "plain\r\n\ttext \xc3\xbc"},
+	    {"\x1b[31mred", "?[31mred"},
+	    {"\xe2\x80\xae\xe2\x80\x8b\xc2\x85\x01", "????"},
+	    {"a\xff\xc3(\xe2\x80", "a??(??"},
+	    {"\xf0\x9f\x98\x80\xf3\xa0\x81\x81", "\xf0\x9f\x98\x80?"},
+	};
+	char text[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		(void)snprintf(text, sizeof(text), "%s", rows[i].given);
+		plain_clean(text);
+		CHECK_STR(text, rows[i].kept);
+		CHECK(plain_is_text(text));
+	}
+}
+
+static void
 test_blank(void)
 {
 	static const char *const blank[] = {"", " ", " \t\n", "\xc2\xa0",
@@ -61,4 +86,5 @@ test_blank(void)
 
 CHECK_MAIN(CHECK_ROW(test_what_is_seen_passes),
     CHECK_ROW(test_what_is_hidden_does_not),
-    CHECK_ROW(test_only_texts_have_lines), CHECK_ROW(test_blank))
+    CHECK_ROW(test_only_texts_have_lines), CHECK_ROW(test_cleaned),
+    CHECK_ROW(test_blank))

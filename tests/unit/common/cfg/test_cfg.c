@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/plain.h"
 #include "tests/unit/check.h"
 
 static const struct cfg_key keys[] = {
@@ -142,6 +143,10 @@ test_refused(void)
 	    {"TEST_HOSTS", "a,b,c,d", "a comma-separated list of 0 to 3"},
 	    {"TEST_HOSTS", "a,b\nc", "a comma-separated list"},
 	    {"TEST_HOSTS", "a,\xff", "a comma-separated list"},
+	    {"TEST_HOSTS", "a,b\xe2\x80\x8b", "a comma-separated list"},
+	    {"TEST_STATE", "/a\xe2\x80\xae", "a path of 1 to 50 bytes"},
+	    {"TEST_URL", "a\xc2\x85z", "text of 1 to 20 bytes"},
+	    {"TEST_URL", "a\tb", "text of 1 to 20 bytes"},
 	    {"TEST_PORT", "0", "a whole number from 1 to 65535"},
 	    {"TEST_PORT", "65536", "a whole number from 1 to 65535"},
 	    {"TEST_PORT", "84x", "a whole number from 1 to 65535"},
@@ -179,6 +184,7 @@ test_refused(void)
 		CHECK(strncmp(said, "configuration: ", 15) == 0);
 		CHECK(strstr(said, bad[i].env) != NULL);
 		CHECK(strstr(said, bad[i].why) != NULL);
+		CHECK(plain_is_text(said));
 		CHECK(strchr(said, '\n') == said + strlen(said) - 1);
 	}
 	clear();

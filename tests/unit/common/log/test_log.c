@@ -101,6 +101,21 @@ test_forged(void)
 	    "\\xff \xc3\xa9 \\xe2\\x82\"\n");
 }
 
+/* What turns the writing or takes no room, in both formats. */
+static void
+test_hidden(void)
+{
+	static const char said[] = "a\xe2\x80\xae\xe2\x80\x8b\xc2\xad"
+				   "\xf3\xa0\x81\x81\xf0\x9f\x98\x80z";
+
+	for (int as_json = 0; as_json < 2; as_json++) {
+		begin(LOG_INFO, as_json == 1);
+		log_info("A", "%s", said);
+		CHECK(strstr(captured(), "a\\u202e\\u200b\\u00ad\\udb40\\udc41"
+					 "\xf0\x9f\x98\x80z") != NULL);
+	}
+}
+
 static void
 test_json(void)
 {
@@ -183,6 +198,6 @@ test_fatal_aborts(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_logfmt), CHECK_ROW(test_level),
-    CHECK_ROW(test_fields), CHECK_ROW(test_forged), CHECK_ROW(test_json),
-    CHECK_ROW(test_long), CHECK_ROW(test_errno_kept),
+    CHECK_ROW(test_fields), CHECK_ROW(test_forged), CHECK_ROW(test_hidden),
+    CHECK_ROW(test_json), CHECK_ROW(test_long), CHECK_ROW(test_errno_kept),
     CHECK_ROW(test_fatal_aborts))
