@@ -2,7 +2,7 @@
 # meson's (meson.build); this file only calls scripts.
 
 PACKAGES := deploy/local/packages.sh
-STACK := /usr/bin/python3 deploy/local/local_stack.py
+STACK := /usr/bin/python3 -B deploy/local/local_stack.py
 
 .PHONY: help up down status logs clean build test chaos upgrade bench lint format
 

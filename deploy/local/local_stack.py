@@ -2,18 +2,20 @@
 """The local stack: local_stack.py up|down|status|logs|clean (called by make)."""
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+# As root in another user's checkout nothing is written there.
+sys.dont_write_bytecode = True
 
 from stack import postgres, ports, prove, safe, services, tls
 from stack.layout import CHECKOUT, Layout
 from stack.rest import Api
 from stack.ui import Log, StepFailed, Steps, wait_until
 
-BUILD = CHECKOUT / "build"
+CLI_MARK = "# Made by `make up`: the command line with this stack's URL, key and CA."
 OWNER = {"id": "o-demo", "name": "Demo owner", "email": "owner@example.test", "team_id": "t-demo"}
 ISSUER = {"id": "iss-local", "name": "Local CA", "type": "GenericCA",
           "config": {"ca_common_name": "certctl local CA", "validity_days": 90}}
@@ -35,7 +37,7 @@ class Lock:
         self.file.write(f"pid {os.getpid()}, {' '.join(sys.argv[1:])}".encode())
 
 
-def build(log, steps):
+def build(layout, log, steps):
     env = dict(os.environ)
     # /usr/bin first: meson and compilers are Debian's, whatever PATH holds.
     env["PATH"] = "/usr/bin:/bin:" + env.get("PATH", "")
@@ -44,21 +46,22 @@ def build(log, steps):
         if subprocess.run(argv, stdout=log.file, stderr=log.file, env=env, cwd=CHECKOUT, check=False).returncode != 0:
             raise StepFailed(f"{' '.join(argv[:2])} failed", "the compiler's words are in the log")
 
-    if BUILD.is_symlink() and BUILD.lstat().st_uid not in (0, os.geteuid()):
-        raise StepFailed(f"{BUILD} is a link that {safe.name_of(BUILD.lstat().st_uid)} made", f"look where it leads; rm {BUILD}")
-    if not (BUILD / "build.ninja").exists():
-        run("meson", "setup", str(BUILD))
+    directory = layout.build
+    if os.path.lexists(directory) and directory.lstat().st_uid not in (0, os.geteuid()):
+        raise StepFailed(f"{directory} was made by {safe.name_of(directory.lstat().st_uid)}", f"look at what it is; rm -r {directory}")
+    if not (directory / "build.ninja").exists():
+        run("meson", "setup", str(directory))
     available = next(int(line.split()[1]) // 1024 for line in Path("/proc/meminfo").read_text().splitlines()
                      if line.startswith("MemAvailable:"))
     jobs = 1 if available < 1500 else os.cpu_count() or 1
     steps.waiting(f"the compiler ({jobs} at a time)")
-    run("ninja", "-C", str(BUILD), f"-j{jobs}")
+    run("ninja", "-C", str(directory), f"-j{jobs}")
     return f"5 programs, {jobs} at a time"
 
 
 class Stack:
-    def __init__(self):
-        self.layout = Layout()
+    def __init__(self, layout):
+        self.layout = layout
         self.layout.ensure_base()
         log = self.layout.logs / "make-up.log"
         self.log = Log(log, safe.open_own(log, os.O_WRONLY | os.O_APPEND))
@@ -76,7 +79,7 @@ class Stack:
         return f"PostgreSQL runs as {self.layout.pg_user.pw_name}, the rest as {self.layout.user.pw_name}{where}"
 
     def install(self):
-        changed = self.layout.install(BUILD)
+        changed = self.layout.install(self.layout.build)
         self.restart |= {name for name, program in services.PROGRAM.items() if program in changed}
         return str(self.layout.bin)
 
@@ -88,9 +91,10 @@ class Stack:
             port = state.get(key)
             if port and (service in running or ports.is_free(port)):
                 continue
-            port, who = ports.choose(port or wanted, taken=[v for k, v in state.items() if k.endswith("_port") and k != key])
+            asked = port or wanted
+            port, who = ports.choose(asked, taken=[v for k, v in state.items() if k.endswith("_port") and k != key])
             if who:
-                told.append(f"{wanted} is held by {who}, so {port}")
+                told.append(f"{asked} is held by {who}, so {port}")
             state[key] = port
         self.state = self.layout.remember(api_port=state["api_port"], nginx_port=state["nginx_port"])
         return "; ".join(told) or f"API {state['api_port']}, nginx {state['nginx_port']}"
@@ -111,7 +115,7 @@ class Stack:
                 self.restart.add(name)
         services.supervise(self.layout)
         services.start(self.layout, "postgres", self.steps)
-        postgres.wait_ready(self.layout, self.pg_bin, self.steps)
+        postgres.wait_ready(self.layout, self.pg_bin, self.steps, lambda: services.pids(self.layout).get("postgres"))
         postgres.create_database(self.layout, self.pg_bin)
         return f"PostgreSQL {self.pg_bin.parts[-2]}, socket only"
 
@@ -186,7 +190,7 @@ class Stack:
 
         def look():
             version = self.newest_version()
-            seen = version and prove.key_matches(version["pem_chain"], key) and \
+            seen = version and prove.key_matches(version["pem_chain"], key, self.layout.as_user(self.layout.user)) and \
                 prove.served(self.state["nginx_port"], version["pem_chain"])
             if version and not seen and not asked_again and time.monotonic() - started > 5:
                 # An earlier deployment failed (nginx was down, say) and waits
@@ -199,21 +203,24 @@ class Stack:
         return "one TLS handshake"
 
     def cli(self):
-        """./certctl, which knows URL, key and CA."""
+        """The command that knows URL, key and CA: ./certctl, but in the state where the checkout is another user's."""
         env = self.layout.base / "cli.env"
         self.layout.write(env, f"CERTCTL_SERVER_URL=https://127.0.0.1:{self.state['api_port']}\n"
                           f"CERTCTL_SERVER_CA_BUNDLE_PATH={self.layout.tls / 'api-ca.pem'}\n"
                           f"CERTCTL_API_KEY={self.layout.secret('api_key')}\n", mode=0o600)
         def quoted(path):
             return "'" + str(path).replace("'", "'\\''") + "'"
-        self.layout.write(CHECKOUT / "certctl", f"""#!/bin/sh
-# Made by `make up`: the command line with this stack's URL, key and CA.
+        self.layout.write(self.layout.cli, f"""#!/bin/sh
+{CLI_MARK}
 while IFS='=' read -r name value; do
     export "$name=$value"
 done <{quoted(env)}
 exec {quoted(self.layout.bin / 'certctl')} "$@"
 """, mode=0o755)
-        return "./certctl"
+        return self.command()
+
+    def command(self):
+        return "./certctl" if self.layout.cli.parent == CHECKOUT else str(self.layout.cli)
 
     def epilogue(self):
         port, nginx = self.state["api_port"], self.state["nginx_port"]
@@ -224,19 +231,19 @@ API    https://127.0.0.1:{port}
 Key    {self.layout.base}/secrets/api_key (name local-admin)
 CA     {self.layout.tls}/api-ca.pem
 Users  {self.users()}
-Disk   {postgres.size_mb(self.layout.base) + postgres.size_mb(BUILD):.0f} MB
+Disk   {postgres.size_mb(self.layout.base) + postgres.size_mb(self.layout.build):.0f} MB
 
 Try next:
-  ./certctl certs list
+  {self.command()} certs list
   openssl s_client -connect 127.0.0.1:{nginx} -servername {prove.NAME} </dev/null 2>/dev/null | openssl x509 -noout -serial -enddate
-  ./certctl certs renew demo --wait
-  ./certctl status
+  {self.command()} certs renew demo --wait
+  {self.command()} status
   make chaos KILLS=20""")
 
     def up(self):
         run = self.steps.run
         run("users", self.users)
-        run("build", build, self.log, self.steps)
+        run("build", build, self.layout, self.log, self.steps)
         run("install", self.install)
         run("ports", self.ports)
         run("postgres", self.postgres)
@@ -254,9 +261,9 @@ Try next:
         pids = services.pids(self.layout)
         for name in services.ORDER:
             print(f"{name:<12} {'up, pid ' + str(pids[name]) if name in pids else 'down'}")
-        if "apiserver" in pids and (CHECKOUT / "certctl").exists():
+        if "apiserver" in pids and self.layout.cli.exists():
             sys.stdout.flush()
-            return subprocess.run([CHECKOUT / "certctl", "status"], check=False).returncode
+            return subprocess.run([self.layout.cli, "status"], check=False).returncode
         return 0 if len(pids) == len(services.ORDER) else 1
 
     def logs(self):
@@ -269,11 +276,10 @@ Try next:
 
     def clean(self):
         self.down()
-        for path in (self.layout.base, self.layout.run, self.layout.outside):
+        safe.remove_own(self.layout.cli, CLI_MARK)
+        for path in (self.layout.build, self.layout.base, self.layout.run, self.layout.outside):
             safe.remove_tree(path)
-        shutil.rmtree(BUILD, ignore_errors=True)
-        (CHECKOUT / "certctl").unlink(missing_ok=True)
-        print("Removed state, sockets, build and ./certctl. Packages stay installed.")
+        print("What was ours is removed: state, sockets, build and the command. Packages stay installed.")
 
 
 def main():
@@ -284,11 +290,14 @@ def main():
     os.umask(0o022)
     lock = None
     try:
+        layout = Layout()
         if verb in ("up", "down", "clean"):
-            lock = Lock(CHECKOUT / ".local.lock")
-        result = getattr(Stack(), verb)()
+            lock = Lock(layout.lock)
+        result = getattr(Stack(layout), verb)()
     except StepFailed as e:
         sys.exit(f"FAILED: {e.why}\n  To fix it: {e.fix}")
+    except OSError as e:
+        sys.exit(f"FAILED: {e}\n  To fix it: see to what it names (room on the disk, rights), then run it again; it goes on where it was")
     del lock
     return result
 

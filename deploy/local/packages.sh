@@ -59,34 +59,56 @@ missing() {
     done < <(group "$1")
 }
 
+# Both say who made them: this process, by its number and when it began.  The
+# policy ends with its maker, so one that was killed holds no service back.
+began=$(cut -d' ' -f22 "/proc/$$/stat")
+mark="Made by certctl's deploy/local/packages.sh"
 policy=/usr/sbin/policy-rc.d
 cluster_dir=/etc/postgresql-common/createcluster.d
 cluster_conf=$cluster_dir/zz-certctl-none.conf
+lock=/run/certctl-packages.lock
 made_policy=''
 made_dir=''
+# Whether that file is one of ours, of this run or of one that was killed.
+is_ours() {
+    [ -f "$1" ] && [ ! -L "$1" ] && grep -qF "$mark" "$1"
+}
 # shellcheck disable=SC2317,SC2329 # called by the trap
 undo() {
     [ -z "$made_policy" ] || rm -f "$policy"
-    rm -f "$cluster_conf"
+    ! is_ours "$cluster_conf" || rm -f "$cluster_conf"
     [ -z "$made_dir" ] || rmdir "$cluster_dir" 2>/dev/null || :
+}
+
+write_policy() {
+    cat >"$policy.new" <<EOF
+#!/bin/sh
+# $mark: no service starts while process $$ installs.
+[ "\$(cut -d' ' -f22 /proc/$$/stat 2>/dev/null)" != $began ] || exit 101
+exit 0
+EOF
+    chmod 755 "$policy.new"
+    mv -f "$policy.new" $policy
 }
 
 # Runs as root: apt with services and clusters held back.
 install_as_root() {
+    # One after the other: the first to end would take the policy away.
+    exec 9>"$lock"
+    flock 9
     trap undo EXIT
-    if [ ! -e $policy ]; then
-        printf '#!/bin/sh\nexit 101\n' >$policy
-        chmod 755 $policy
+    if [ ! -e $policy ] || is_ours $policy; then
+        write_policy
         made_policy=yes
     fi
     if [ ! -d $cluster_dir ]; then
         mkdir -p $cluster_dir
         made_dir=yes
     fi
-    echo 'create_main_cluster = false' >$cluster_conf
+    printf '# %s\ncreate_main_cluster = false\n' "$mark" >$cluster_conf
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -q update
-    apt-get -q install -y --no-install-recommends "$@"
+    apt-get -q update 9>&-
+    apt-get -q install -y --no-install-recommends "$@" 9>&-
 }
 
 [ $# -ge 1 ] || usage

@@ -16,59 +16,9 @@ from pathlib import Path
 import pytest
 
 from fleet import ROOT, clean_env
+from local_checkout import IS_ROOT, NOBODY, Checkout, as_root
 
-NOBODY = pwd.getpwnam("nobody")
-IS_ROOT = os.geteuid() == 0
-as_root = pytest.mark.skipif(not IS_ROOT, reason="only root can make what another user has")
 USERS = [None, NOBODY] if IS_ROOT else [None]
-
-
-class Checkout:
-    def __init__(self, name, user=None):
-        self.home = Path(tempfile.mkdtemp(prefix=f"cc-{name}-", dir="/tmp"))
-        self.home.chmod(0o755)
-        self.dir = self.home / "checkout"
-        self.user = user
-        shutil.copytree(ROOT / "deploy" / "local", self.dir / "deploy" / "local", ignore=shutil.ignore_patterns("__pycache__"))
-        (self.dir / "migrations").mkdir()
-        self.give(user)
-        self.places = set()
-        self.act_as(user)
-
-    def act_as(self, user):
-        """Who runs things from here on."""
-        self.user = user
-        script = "from stack.layout import Layout; l = Layout(); print(l.base, l.run, l.outside, sep='\\n')"
-        self.base, self.run_dir, self.outside = map(Path, self.python(script).stdout.split())
-        self.places |= {self.run_dir, self.outside}
-
-    def give(self, user):
-        for path in [self.home, self.dir, *self.dir.rglob("*")]:
-            if user and IS_ROOT:
-                os.chown(path, user.pw_uid, user.pw_gid)
-
-    def _run(self, *argv, user=None):
-        user = user or self.user
-        prefix = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"] if user else []
-        return subprocess.run([*prefix, "/usr/bin/python3", "-B", *argv], text=True, capture_output=True, timeout=30, check=False,
-                              env=clean_env() | {"HOME": "/nonexistent"}, cwd=self.dir / "deploy" / "local")
-
-    def python(self, script, user=None):
-        return self._run("-c", script, user=user)
-
-    def verb(self, verb, user=None):
-        return self._run("local_stack.py", verb, user=user)
-
-    def prepared(self):
-        """All directories made, as `up` does first."""
-        return self.python("import os; os.umask(0o022)\nfrom stack.layout import Layout\nl = Layout(); l.ensure_user(); "
-                           "l.ensure_directories(); print(l.secret('api_key'))")
-
-    def remove(self):
-        for path in (self.home, *self.places):
-            if path.is_symlink():
-                path.unlink()
-            shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture
@@ -212,6 +162,53 @@ def test_a_directory_that_others_may_write_to_is_refused(checkout):
     assert checkout.prepared().returncode == 0
 
 
+@pytest.mark.parametrize("name", ["a,b", "a$b", 'a"b', "a\\b", "a\nb", "a\x1bb", "a\u202eb"])
+def test_a_path_that_would_be_read_as_another_is_refused(tmp_path, name):
+    directory = tmp_path / name
+    shutil.copytree(ROOT / "deploy" / "local", directory / "deploy" / "local", ignore=shutil.ignore_patterns("__pycache__"))
+    for verb in ("up", "clean"):
+        done = subprocess.run(["/usr/bin/python3", "-B", directory / "deploy" / "local" / "local_stack.py", verb], text=True,
+                              capture_output=True, timeout=30, check=False, env=clean_env())
+        refused(done, "the path of this checkout holds")
+    assert sorted(p.name for p in directory.iterdir()) == ["deploy"]
+
+
+@as_root
+def test_an_account_that_logs_in_is_not_taken_over(new_checkout):
+    script = ("from stack import layout; import pwd; was = layout._user\n"
+              "def user(n): u = was('root'); return u if n == 'certctl' else was(n)\n"
+              "layout._user = user; layout.Layout().ensure_user()")
+    done = new_checkout().python(script)
+    assert done.returncode != 0 and "the user certctl logs in" in done.stderr
+
+
+def test_a_checkout_that_is_closed_to_its_user_is_told(new_checkout):
+    checkout = new_checkout(NOBODY if IS_ROOT else None)  # nothing is closed to root
+    checkout.dir.chmod(0o555)
+    for verb in ("up", "down", "clean", "status"):
+        refused(checkout.verb(verb))
+    checkout.dir.chmod(0o755)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "5"])
+def test_state_that_is_not_its_own_is_told(checkout, text):
+    assert checkout.prepared().returncode == 0
+    done = checkout.python(f"from stack.layout import Layout; l = Layout(); l.write(l.base / 'state.json', {text!r}); l.state()")
+    assert done.returncode != 0 and "is not what `make up` wrote" in done.stderr
+
+
+def test_clean_leaves_what_is_not_ours(checkout):
+    assert checkout.prepared().returncode == 0
+    (checkout.dir / "certctl").write_text("#!/bin/sh\necho a script of mine\n")
+    elsewhere = checkout.home / "elsewhere"
+    (elsewhere / "kept").mkdir(parents=True)
+    (checkout.dir / "build").symlink_to(elsewhere)
+    done = checkout.verb("clean")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("is not ours and stays") == 2
+    assert (checkout.dir / "certctl").read_text().endswith("mine\n") and (elsewhere / "kept").is_dir()
+
+
 def test_a_secret_that_others_may_read_is_refused(checkout):
     assert checkout.prepared().returncode == 0
     (checkout.base / "secrets" / "api_key").chmod(0o644)
@@ -296,3 +293,55 @@ def test_root_follows_no_link_of_the_users_it_serves(new_checkout, tmp_path):
     # nothing that root writes lies in a directory of theirs
     for name in ("tls", "nginx", "env", "services", "secrets", "log"):
         assert (checkout.base / name).lstat().st_uid == 0
+
+
+# --- packages ---
+
+# /usr/sbin, /etc/postgresql-common and /run of its own, and an apt-get that
+# tells what a package's scripts would find there.
+HOST = """
+set -eu
+mount -t tmpfs none "$1"
+mkdir "$1/upper" "$1/work" "$1/bin"
+mount -t overlay none -o "lowerdir=/usr/sbin,upperdir=$1/upper,workdir=$1/work" /usr/sbin
+mount -t tmpfs none /etc/postgresql-common
+mount -t tmpfs none /run
+rm -f /usr/sbin/policy-rc.d
+cat >"$1/bin/apt-get" <<'EOF'
+#!/bin/sh
+[ "$2" = install ] || exit 0
+/usr/sbin/policy-rc.d && echo allowed || echo "held back: $?"
+cat /etc/postgresql-common/createcluster.d/*
+[ ! -e /run/kill ] || kill -9 $PPID
+EOF
+chmod 755 "$1/bin/apt-get"
+PATH=$1/bin:$PATH
+install() { "$2" --as-root some-package || echo "ended: $?"; }
+left() { ls /usr/sbin/policy-rc.d /etc/postgresql-common/createcluster.d 2>&1 || :; }
+"""
+
+
+def on_a_host(tmp_path, script):
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", HOST + script, "sh", tmp_path, ROOT / "deploy" / "local" / "packages.sh"],
+                          text=True, capture_output=True, timeout=30, check=False, env=clean_env())
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@as_root
+def test_packages_hold_services_back_while_apt_runs(tmp_path):
+    output = on_a_host(tmp_path, 'install "$@"; left')
+    assert output.count("held back: 101") == 1 and "create_main_cluster = false" in output
+    assert output.count("No such file or directory") == 2, output
+    # what the host has stays
+    output = on_a_host(tmp_path, "printf '#!/bin/sh\\nexit 104\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d\n"
+                                 "mkdir /etc/postgresql-common/createcluster.d; touch /etc/postgresql-common/createcluster.d/mine\n"
+                                 'install "$@"; left')
+    assert "held back: 104" in output and "/usr/sbin/policy-rc.d\n" in output and output.endswith("mine\n")
+
+
+@as_root
+def test_packages_that_were_killed_hold_nothing_back_for_good(tmp_path):
+    output = on_a_host(tmp_path, 'touch /run/kill; install "$@"; /usr/sbin/policy-rc.d && echo "free again"; rm /run/kill; install "$@"; left')
+    assert output.count("held back: 101") == 2 and "ended: 137" in output and "free again" in output
+    assert "policy-rc.d': No such file or directory" in output and output.endswith("createcluster.d:\n"), output

@@ -38,11 +38,21 @@ def _can_enter(path, user):
     return True
 
 
+def _check_spelling(path):
+    """What some program that the path is given to would read as something else."""
+    odd = next((c for c in path if c in ",$\\\"" or not c.isprintable()), None)
+    if odd:
+        shown = path.encode("unicode_escape", "backslashreplace").decode()
+        raise StepFailed(f"the path of this checkout holds {ascii(odd)}, which a list or a configuration can't hold: {shown}",
+                         "move it to a plainer path")
+
+
 class Layout:
     """All state is below self.base; sockets are below self.run."""
 
     def __init__(self):
         self.as_root = os.geteuid() == 0
+        _check_spelling(str(CHECKOUT))
         key = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]
         self.key = key
         self.outside = Path(f"/var/tmp/certctl-{key}")
@@ -54,6 +64,11 @@ class Layout:
         # something else in its place.
         if self.as_root and not (self._checkout_can_be_entered() and safe.is_ours_alone(CHECKOUT)):
             self.base = self.outside
+        # Nor does root write anything else where that owner could put a link.
+        self.is_foreign = self.as_root and not safe.is_ours_alone(CHECKOUT)
+        self.build = self.base / "build" if self.is_foreign else CHECKOUT / "build"
+        self.cli = self.base / "certctl" if self.is_foreign else CHECKOUT / "certctl"
+        self.lock = Path(f"/run/certctl-{key}.lock") if self.is_foreign else CHECKOUT / ".local.lock"
         # An ipc path holds about a hundred characters, so it is short.
         self.run = Path(f"/tmp/certctl-{os.geteuid()}-{key}")
 
@@ -114,9 +129,14 @@ class Layout:
         if self.pg_user is None:
             raise StepFailed("there is no user postgres", "install the package postgresql")
         if self.user is None:
-            subprocess.run(["useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent",
-                            "--shell", "/usr/sbin/nologin", "certctl"], check=True)
+            done = subprocess.run(["useradd", "--system", "--no-create-home", "--home-dir", "/nonexistent",
+                                   "--shell", "/usr/sbin/nologin", "certctl"], capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise StepFailed(f"the system user certctl could not be made: {done.stderr.strip()}", "make it, then try again")
             self.user = _user("certctl")
+        if not self.user.pw_shell.endswith(("/nologin", "/false")):
+            raise StepFailed(f"the user certctl logs in ({self.user.pw_shell}), so `make up` did not make it and gives it no secrets",
+                             "run as a user of yours, or give that account another name")
 
     def _owners(self):
         """Who may have what `make up` made: whoever runs it, and whom it starts processes as."""
@@ -172,9 +192,14 @@ class Layout:
     # --- what is remembered between runs ---
     def state(self):
         try:
-            return json.loads((self.base / "state.json").read_text())
+            state = json.loads((self.base / "state.json").read_text())
         except FileNotFoundError:
             return {}
+        except ValueError:
+            state = None
+        if not isinstance(state, dict):
+            raise StepFailed(f"{self.base / 'state.json'} is not what `make up` wrote", "rm it; ports are chosen anew")
+        return state
 
     def remember(self, **values):
         state = self.state() | values

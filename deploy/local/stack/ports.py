@@ -3,6 +3,10 @@ import os
 import socket
 from pathlib import Path
 
+from .ui import StepFailed
+
+TRIES = 1000
+
 
 def is_free(port):
     with socket.socket() as s:
@@ -37,11 +41,34 @@ def holder(port):
     return "another process"
 
 
+def _reserve(port):
+    """
+    Held until this process ends, by when its server listens: of two `make up`
+    at the same time one finds the port reserved.  None: somebody has it.
+    """
+    s = socket.socket(socket.AF_UNIX)
+    try:
+        s.bind(f"\0certctl-port-{port}")
+    except OSError:
+        s.close()
+        return None
+    return s
+
+
+_reserved = []
+
+
 def choose(wanted, taken=()):
     """The wanted port, or the next free one; and who held the wanted one."""
-    if wanted not in taken and is_free(wanted):
-        return wanted, None
-    port = wanted + 1
-    while port in taken or not is_free(port):
-        port += 1
-    return port, holder(wanted)
+    who = None
+    for port in range(wanted, min(wanted + TRIES, 65536)):
+        # Reserved before it is looked at: who had it before listens by now.
+        reservation = _reserve(port) if port not in taken else None
+        if reservation and is_free(port):
+            _reserved.append(reservation)
+            return port, who
+        if reservation:
+            reservation.close()
+        if port == wanted:
+            who = holder(wanted) if not is_free(wanted) else "another run"
+    raise StepFailed(f"no port from {wanted} on is free", "`ss -ltnp` shows who has them")

@@ -1,12 +1,15 @@
 """The private PostgreSQL cluster: a socket only, roles with their own passwords."""
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 from .layout import clean_environment
 from .ui import StepFailed, wait_until
 
+# A server that recovers after a crash starts once.
+STARTS = 4
 ROLES = ("certctl_apiserver", "certctl_scheduler", "certctl_worker")
 
 
@@ -66,17 +69,32 @@ full_page_writes = on
 """
 
 
+def _make_cluster(layout, pg_bin, log):
+    """Whole or not at all: initdb that was killed leaves what looks like a cluster."""
+    made = layout.base / "pg.new"
+    if os.path.lexists(made):
+        shutil.rmtree(made)
+    layout.directory(made, layout.pg_user, 0o700)
+    r = subprocess.run([*layout.as_user(layout.pg_user), pg_bin / "initdb", "-D", made, "-U", "postgres", "-E", "UTF8",
+                        "--locale=C", "--auth=reject"],
+                       stdout=log.file, stderr=log.file, env=clean_environment(), cwd="/", check=False)
+    if r.returncode != 0:
+        raise StepFailed("initdb failed", "see the log; `make clean` starts over")
+    os.rename(made, layout.pgdata)
+
+
 def initialise(layout, log):
     """Makes the cluster at first use; always rewrites its settings."""
     pg_bin = _bin_for(layout)
     user = layout.pg_user
+    if layout.pgdata.is_dir() and not layout.pgdata.is_symlink() and not any(layout.pgdata.iterdir()):
+        layout.pgdata.rmdir()
+    if not os.path.lexists(layout.pgdata):
+        _make_cluster(layout, pg_bin, log)
     layout.directory(layout.pgdata, user, 0o700)
     if not _version(layout):
-        r = subprocess.run([*layout.as_user(user), pg_bin / "initdb", "-D", layout.pgdata, "-U", "postgres", "-E", "UTF8",
-                            "--locale=C", "--auth=reject"],
-                           stdout=log.file, stderr=log.file, env=clean_environment(), cwd="/", check=False)
-        if r.returncode != 0:
-            raise StepFailed("initdb failed", "see the log; `make clean` starts over")
+        raise StepFailed(f"{layout.pgdata} holds no PostgreSQL cluster",
+                         "look at what it is; `make clean` starts over, without what the database held")
     layout.write_as(user, layout.pgdata / "certctl.conf", settings(layout))
     layout.write_as(user, layout.pgdata / "pg_hba.conf",
                     "local all postgres peer map=owner\nlocal certctl all scram-sha-256\n")
@@ -101,9 +119,27 @@ def _psql(layout, pg_bin, database, sql):
     return r.returncode, r.stdout.strip(), r.stderr.strip()
 
 
-def wait_ready(layout, pg_bin, steps):
-    wait_until(lambda: _psql(layout, pg_bin, "postgres", "SELECT 1;")[0] == 0, 60, steps,
-               f"PostgreSQL on {layout.pg_socket}")
+def wait_ready(layout, pg_bin, steps, pid):
+    """pid() is that of the server that runs now, or None."""
+    seen = set()
+
+    def look():
+        if _psql(layout, pg_bin, "postgres", "SELECT 1;")[0] == 0:
+            return True
+        seen.add(pid())
+        if len(seen - {None}) > STARTS:
+            raise StepFailed(f"PostgreSQL ends as soon as it has started: {_last_line(layout)}",
+                             "`make logs` shows all it said; `make clean` starts over, without what the database held")
+        return False
+    wait_until(look, 60, steps, f"PostgreSQL on {layout.pg_socket}")
+
+
+def _last_line(layout):
+    try:
+        lines = (layout.logs / "postgres" / "current").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    return next((line for line in reversed(lines) if "FATAL" in line or "PANIC" in line), lines[-1] if lines else "it said nothing")
 
 
 def create_database(layout, pg_bin):

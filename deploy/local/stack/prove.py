@@ -2,7 +2,6 @@
 import socket
 import ssl
 import subprocess
-import tempfile
 
 NAME = "demo.certctl.test"
 
@@ -37,11 +36,12 @@ def served(port, chain_pem):
             "not_after": certificate["notAfter"]}
 
 
-def key_matches(certificate_pem, key_file):
-    """Whether a key file belongs to a certificate, by their public halves."""
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as f:
-        f.write(certificate_pem)
-        f.flush()
-        a = subprocess.run(["openssl", "x509", "-in", f.name, "-noout", "-pubkey"], capture_output=True, check=False)
-        b = subprocess.run(["openssl", "pkey", "-in", str(key_file), "-pubout"], capture_output=True, check=False)
+def key_matches(certificate_pem, key_file, as_user=()):
+    """Whether a key file belongs to a certificate, by their public halves; as_user: how to become who may read it."""
+    a = subprocess.run(["openssl", "x509", "-noout", "-pubkey"], input=certificate_pem, capture_output=True, text=True, check=False)
+    try:
+        b = subprocess.run([*as_user, "openssl", "pkey", "-in", str(key_file), "-pubout"], stdin=subprocess.DEVNULL,
+                           capture_output=True, text=True, cwd="/", timeout=10, check=False)
+    except subprocess.TimeoutExpired:
+        return False
     return a.returncode == 0 and b.returncode == 0 and a.stdout == b.stdout

@@ -22,6 +22,14 @@ def name_of(uid):
         return f"user {uid}"
 
 
+def _owner_of(path):
+    """Of what is there, or of the directory that nothing may be made in."""
+    try:
+        return name_of(os.lstat(path).st_uid)
+    except OSError:
+        return name_of(os.lstat(path.parent).st_uid)
+
+
 def _refuse(path, what):
     remove = f"rm -r {path}" if os.geteuid() == 0 else f"rm -r {path} (as root, if you may not)"
     raise StepFailed(f"{path} {what}, so `make up` did not make it and takes nothing from it",
@@ -35,7 +43,7 @@ def _open_dir(name, path, dir_fd=None):
         if e.errno in (errno.ELOOP, errno.ENOTDIR):
             _refuse(path, "is not a directory" if not os.path.islink(path) else "is a link")
         if e.errno == errno.EACCES:
-            _refuse(path, f"belongs to {name_of(os.lstat(path).st_uid)} and is closed to you")
+            _refuse(path, f"belongs to {_owner_of(path)} and is closed to you")
         raise
 
 
@@ -104,7 +112,7 @@ def _open_file(path, flags, mode=0o600):
         if e.errno == errno.ELOOP:
             _refuse(path, "is a link")
         if e.errno == errno.EACCES:
-            _refuse(path, f"belongs to {name_of(os.lstat(path).st_uid)}")
+            _refuse(path, f"is closed to you: it belongs to {_owner_of(path)}")
         raise
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
@@ -149,6 +157,18 @@ def remove_tree(path):
         return False
     shutil.rmtree(path)
     return True
+
+
+def remove_own(path, mark):
+    """A file of this user's whose text holds the mark; anything else stays and is said."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and mark.encode() in path.read_bytes():
+        path.unlink()
+    else:
+        print(f"{path} is not ours and stays.", flush=True)
 
 
 def is_ours_alone(path):

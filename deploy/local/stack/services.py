@@ -4,11 +4,11 @@ import shlex
 import shutil
 import signal
 import subprocess
-import time
+from pathlib import Path
 
 from . import postgres
 from .layout import clean_environment
-from .ui import wait_until
+from .ui import StepFailed, wait_until
 
 # In the order they start; stopped the other way round.
 ORDER = ("postgres", "scheduler", "worker-1", "worker-2", "apiserver", "nginx", "agent")
@@ -21,7 +21,7 @@ def _run_script(layout, name, command, user):
     in a process group of its own whose number finish knows."""
     words = ["env", "-i", f"PATH={clean_environment()['PATH']}", "LC_ALL=C.UTF-8", "chpst", "-P", "-e", str(layout.env / name)]
     if layout.as_root:
-        words += ["-u", f"{user.pw_name}:{user.pw_name}"]
+        words += ["-u", f":{user.pw_uid}:{user.pw_gid}"]
     words += [str(w) for w in command]
     return "#!/bin/sh\nexec 2>&1\necho $$ >group\ncd /\nexec " + " ".join(shlex.quote(w) for w in words) + "\n"
 
@@ -70,27 +70,34 @@ def define(layout, name, command, environment, user):
 
 
 def _pid(layout):
-    """runsvdir's pid if it runs and is ours."""
-    pid = layout.state().get("runsvdir_pid")
-    if not pid:
-        return None
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as f:
-            words = f.read().split(b"\0")
-    except OSError:
-        return None
-    return pid if str(layout.services).encode() in words else None
+    """The pid of our runsvdir, found by what it is: a run that was killed may not have noted it."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            is_ours = process.stat().st_uid == os.geteuid()
+        except OSError:
+            continue
+        if is_ours and words[0].endswith(b"runsvdir") and words[1:3] == [b"-P", os.fsencode(layout.services)]:
+            return int(process.name)
+    return None
 
 
 def supervise(layout):
     """Starts runsvdir, detached from the shell, unless it runs."""
     if _pid(layout):
-        return False
+        return
     # Control pipes left by a reboot or a kill -9 name nobody.
-    log = open(layout.logs / "runsvdir.log", "ab")
-    process = subprocess.Popen(["runsvdir", "-P", str(layout.services)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                               env=clean_environment(), cwd="/", start_new_session=True)
-    layout.remember(runsvdir_pid=process.pid)
+    with open(layout.logs / "runsvdir.log", "ab") as log:
+        subprocess.Popen(["runsvdir", "-P", str(layout.services)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                         env=clean_environment(), cwd="/", start_new_session=True)
+
+
+def is_supervised(layout, name):
+    """Whether a runsv listens to the service's pipe, which outlives it."""
+    try:
+        os.close(os.open(layout.services / name / "supervise" / "ok", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError:
+        return False
     return True
 
 
@@ -107,7 +114,7 @@ def is_up(layout, name):
 
 def start(layout, name, steps):
     """runsvdir looks for new services every five seconds."""
-    wait_until(lambda: (layout.services / name / "supervise" / "ok").exists() and sv(layout, "up", name)[0],
+    wait_until(lambda: is_supervised(layout, name) and sv(layout, "up", name)[0],
                20, steps, f"the supervisor to start {name}", every=0.1)
 
 
@@ -122,6 +129,8 @@ def pids(layout):
     found = {}
     for name in ORDER:
         path = layout.services / name / "supervise" / "pid"
+        if not is_supervised(layout, name):
+            continue
         try:
             text = path.read_text().strip()
         except OSError:
@@ -131,35 +140,46 @@ def pids(layout):
     return found
 
 
+def _gone(pid):
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass
+    return not os.path.exists(f"/proc/{pid}")
+
+
+def _end_strays(layout, steps):
+    """What outlived its runsvdir."""
+    for name in reversed(ORDER):
+        if is_supervised(layout, name):
+            sv(layout, "exit", name)
+            wait_until(lambda: not is_supervised(layout, name), 20, steps, f"the supervisor of {name} to end")
+
+
 def stop(layout, steps):
     """Everything down in reverse order, the database last and at once."""
     pid = _pid(layout)
-    if not pid:
-        return False
-    for name in reversed(ORDER):
-        if not (layout.services / name / "supervise" / "ok").exists():
-            continue
+    names = [name for name in reversed(ORDER) if is_supervised(layout, name)]
+    for name in names:
         steps.waiting(f"{name} to stop")
         if name == "postgres":
             # INT is PostgreSQL's fast shutdown; a plain TERM would wait for
             # every client to leave by itself.
             sv(layout, "interrupt", name)
         sv(layout, "down", name)
-    os.kill(pid, signal.SIGHUP)
-    deadline = time.monotonic() + 10
-    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
-        try:
-            os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            pass
-        time.sleep(0.05)
-    layout.remember(runsvdir_pid=None)
-    return True
+        wait_until(lambda: not is_up(layout, name), 20, steps, f"{name} to stop", every=0.2)
+    if pid:
+        os.kill(pid, signal.SIGHUP)
+        wait_until(lambda: _gone(pid), 20, steps, "the supervisor to end")
+    _end_strays(layout, steps)
+    return bool(pid or names)
 
 
 def nginx_commands(layout):
     """How the agent tests and reloads this nginx: field of the target -> argument vector."""
     nginx = shutil.which("nginx", path=clean_environment()["PATH"])
+    if not nginx:
+        raise StepFailed("nginx is not found", "install the package nginx")
     conf = str(layout.nginx / "nginx.conf")
     return {"validate_command": [nginx, "-t", "-c", conf], "reload_command": [nginx, "-s", "reload", "-c", conf]}
 

@@ -1,4 +1,5 @@
 """What `make up` prints: one line a step, and who it waits for when it waits."""
+import contextlib
 import sys
 import threading
 import time
@@ -22,7 +23,8 @@ class Log:
 
     def note(self, text):
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self.file.write(f"{stamp} {text}\n".encode())
+        with contextlib.suppress(OSError):  # a full disk: what fails by it says so itself
+            self.file.write(f"{stamp} {text}\n".encode())
 
     def tail(self, lines=10):
         with open(self.path, "rb") as f:

@@ -1,0 +1,227 @@
+"""
+`make up` to its proof, and what it must stand: paths that are hard to spell,
+being killed after any step, supervisors that are killed, two at the same time,
+a port that is taken, a host without a name, a full disk.  The programs are
+those of BUILD_DIR, so its build step finds them made.
+"""
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fleet import BUILD, ROOT, clean_env, free_port, wait_for
+from local_checkout import IS_ROOT, NOBODY, Checkout, as_root
+
+LIMIT_S = 240
+STEPS = ("users", "build", "install", "ports", "postgres", "migrate", "processes", "cli", "objects", "proof")
+
+# Runs a verb; after the step that is named it kills itself.
+RUN = """
+import os, sys
+import local_stack
+from stack import ports, ui
+local_stack.build = lambda *_: "given"
+verb, last, api, nginx = sys.argv[1:5]
+was = ui.Steps.run
+def run(self, name, function, *args):
+    result = was(self, name, function, *args)
+    if name == last:
+        os.kill(os.getpid(), 9)
+    return result
+ui.Steps.run = run
+choose = ports.choose
+ports.choose = lambda wanted, taken=(): choose({8443: int(api), 9443: int(nginx)}.get(wanted, wanted), taken)
+sys.argv = ["local_stack.py", verb]
+sys.exit(local_stack.main())
+"""
+
+
+class Running(Checkout):
+    """A checkout with the programs, on ports of its own."""
+
+    def __init__(self, name, user=None):
+        super().__init__(name, user)
+        shutil.rmtree(self.dir / "migrations")
+        shutil.copytree(ROOT / "migrations", self.dir / "migrations")
+        for program in ("apiserver/certctl-apiserver", "scheduler/certctl-scheduler", "worker/certctl-worker", "agent/certctl-agent",
+                        "cli/certctl"):
+            (self.dir / "build" / program).parent.mkdir(parents=True)
+            shutil.copy(BUILD / program, self.dir / "build" / program)
+        self.give(user)
+        self.ports = [free_port(), free_port()]
+
+    def start(self, verb, last="", prefix=()):
+        return subprocess.Popen([*prefix, *self.prefix(), "/usr/bin/python3", "-B", "-c", RUN, verb, last, *map(str, self.ports)], text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=clean_env() | {"HOME": "/nonexistent"},
+                                cwd=self.dir / "deploy" / "local")
+
+    def run(self, verb, last="", prefix=()):
+        process = self.start(verb, last, prefix)
+        try:
+            output = process.communicate(timeout=120)[0]
+        finally:
+            process.kill()
+        return process.returncode, output
+
+    def processes(self):
+        """pid -> command, of what runs below this checkout's state."""
+        found = {}
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if any(os.fsencode(self.base) in word for word in words) or words[0].startswith(b"runsv") and self.supervises(process):
+                found[int(process.name)] = words
+        return found
+
+    def supervises(self, process):
+        try:
+            return str(self.base) in os.readlink(process / "cwd")
+        except OSError:
+            return False
+
+    def remove(self):
+        for _ in range(50):
+            left = self.processes()
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            if not left:
+                break
+        super().remove()
+
+
+@pytest.fixture
+def new_running():
+    made = []
+
+    def make(name="up", user=None):
+        made.append(Running(name, user))
+        return made[-1]
+    yield make
+    for running in made:
+        running.remove()
+
+
+def is_up(running, done):
+    code, output = done
+    assert code == 0 and "Proved: https://127.0.0.1:" in output and "Traceback" not in output, output
+    assert f"API    https://127.0.0.1:{running.ports[0]}" in output
+    return output
+
+
+def is_gone(running):
+    wait_for(lambda: not running.processes(), 10, "everything to end")
+    for path in (running.base, running.run_dir, running.outside, running.dir / "certctl", running.dir / "build"):
+        assert not os.path.lexists(path), path
+
+
+@pytest.mark.parametrize("user", [None, NOBODY] if IS_ROOT else [None], ids=lambda u: u.pw_name if u else "me")
+def test_up_killed_after_every_step_goes_on(new_running, user):
+    """In a directory whose name has blanks, quotes, other scripts, and a hundred characters more than a socket's path may have."""
+    running = new_running("it's ü & (日本) #1;%s " + "x" * 120, user)
+    umask = ["sh", "-c", f'umask {"002" if user else "077"}; exec "$@"', "sh"]
+    for step in STEPS:
+        code, output = running.run("up", step, prefix=umask)
+        assert code == -signal.SIGKILL and f" {step} " in output.splitlines()[-1] + " ", output
+    first = is_up(running, running.run("up"))
+    assert "after" in first
+    key = (running.base / "secrets" / "api_key").read_bytes()
+    # a supervisor that is killed leaves its children, which are found again
+    supervisor = next(pid for pid, words in running.processes().items() if words[0].endswith(b"runsvdir"))
+    os.kill(supervisor, signal.SIGKILL)
+    is_up(running, running.run("up"))
+    assert sum(words[0].endswith(b"runsvdir") for words in running.processes().values()) == 1
+    supervisor = next(pid for pid, words in running.processes().items() if words[0].endswith(b"runsvdir"))
+    os.kill(supervisor, signal.SIGKILL)
+    code, output = running.run("down")
+    assert code == 0 and "stopped" in output and not running.processes(), output
+    code, output = running.run("status")
+    assert code == 1 and "up, pid" not in output
+    is_up(running, running.run("up"))
+    assert (running.base / "secrets" / "api_key").read_bytes() == key
+    assert running.run("clean")[0] == 0
+    is_gone(running)
+
+
+def test_two_at_the_same_time_use_other_ports(new_running):
+    one, two = new_running("one"), new_running("two")
+    two.ports = one.ports
+    started = [r.start("up") for r in (one, two)]
+    outputs = [p.communicate(timeout=200)[0] for p in started]
+    assert [p.returncode for p in started] == [0, 0], outputs
+    assert sum("is held by" in output for output in outputs) >= 1
+    said = [next(line.split()[1] for line in output.splitlines() if line.startswith("API ")) for output in outputs]
+    assert len(set(said)) == 2
+    assert one.run("clean")[0] == 0
+    is_gone(one)
+    assert two.run("status")[0] == 0
+
+
+def test_half_made_cluster_is_made_anew_and_a_broken_one_told(new_running):
+    running = new_running()
+    assert running.run("up", "ports")[0] == -signal.SIGKILL
+    half = running.base / "pg.new"
+    half.mkdir()
+    (half / "PG_VERSION").write_text("15\n")
+    is_up(running, running.run("up"))
+    assert not half.exists()
+    assert running.run("down")[0] == 0
+    (running.base / "pg" / "global" / "pg_control").write_bytes(b"\0" * 8192)
+    code, output = running.run("up")
+    assert code == 1 and "FAILED at postgres: PostgreSQL ends as soon as it has started: " in output and "incompatible" in output, output
+    assert running.run("down")[0] == 0
+    shutil.rmtree(running.base / "pg" / "global")
+    (running.base / "pg" / "PG_VERSION").unlink()
+    code, output = running.run("up")
+    assert code == 1 and "holds no PostgreSQL cluster" in output and "To fix it:" in output, output
+    assert running.run("clean")[0] == 0
+    is_gone(running)
+
+
+def test_port_that_is_taken_is_left_alone(new_running):
+    running = new_running()
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", running.ports[0]))
+        s.listen()
+        code, output = running.run("up", "ports")
+        assert code == -signal.SIGKILL and f" is held by python3 (pid {os.getpid()}), so " in output, output
+    wanted = running.python("from stack import ports\ntry: ports.choose(65535, taken=[65535])\nexcept ports.StepFailed as e: print(e)")
+    assert "no port from 65535 on is free" in wanted.stdout
+
+
+@as_root
+def test_host_without_a_name_is_enough(new_running):
+    running = new_running()
+    is_up(running, running.run("up", prefix=["unshare", "--uts", "sh", "-c", 'hostname no-such-host.invalid; exec "$@"', "sh"]))
+    assert running.run("clean")[0] == 0
+
+
+def test_full_disk_is_told_and_got_over(new_running):
+    running = new_running()
+    for room in (0, 1000, 100_000, 2_000_000):
+        code, output = running.run("up", prefix=["prlimit", f"--fsize={room}", "--"])
+        assert code == 1 and "FAILED" in output and "To fix it:" in output and "Traceback" not in output, output
+        running.run("down")
+    is_up(running, running.run("up"))
+    assert running.run("clean")[0] == 0
+    is_gone(running)
+
+
+@as_root
+def test_root_writes_nothing_into_another_users_checkout(new_running):
+    running = new_running(user=NOBODY)
+    running.act_as(None)
+    shutil.copytree(running.dir / "build", running.outside / "build", symlinks=True)
+    before = {p: p.lstat().st_mtime_ns for p in [running.dir, *running.dir.rglob("*")]}
+    is_up(running, running.run("up"))
+    assert {p: p.lstat().st_mtime_ns for p in [running.dir, *running.dir.rglob("*")]} == before
+    assert running.run("status")[0] == 0 and running.run("clean")[0] == 0
+    assert {p: p.lstat().st_mtime_ns for p in [running.dir, *running.dir.rglob("*")]} == before
+    assert not running.outside.exists() and not running.run_dir.exists()
