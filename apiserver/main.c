@@ -9,6 +9,7 @@
 #include "apiserver/edge/tls.h"
 #include "apiserver/live/park.h"
 #include "apiserver/policy/refusals.h"
+#include "common/base/attr.h"
 #include "common/base/enc.h"
 #include "common/daemon/daemon.h"
 #include "common/daemon/parts.h"
@@ -32,7 +33,8 @@ static const char extra_help[] =
     "  --migrate-only  bring the database to this version and end\n"
     "  --migrate-down=N\n"
     "                  revert the last N migrations and end; removes the\n"
-    "                  functions of every version\n"
+    "                  functions of every version, so not while programs run\n"
+    "  --force         behind --migrate-down: although programs run\n"
     "  --print-routes  print every route and who may ask it, as JSON\n";
 
 struct server {
@@ -45,33 +47,83 @@ struct server {
 
 /* --- what is no server --- */
 
+static rc
+run_up(const struct cfg *cfg, const char *value, bool is_forced)
+{
+	(void)value;
+	(void)is_forced;
+	return migrate_up(cfg_str(cfg, "database_url"),
+	    cfg_str(cfg, "database_migrations_path"),
+	    cfg_int(cfg, "database_code_grace"));
+}
+
+static rc
+run_down(const struct cfg *cfg, const char *value, bool is_forced)
+{
+	int64_t n;
+	rc ret;
+
+	ret = enc_parse_i64(value, 1, 10000, &n);
+	if (ret != RC_OK) {
+		(void)fprintf(stderr, "--migrate-down=N: how many?\n");
+		return ret;
+	}
+	return migrate_down(cfg_str(cfg, "database_url"),
+	    cfg_str(cfg, "database_migrations_path"), (int)n, is_forced);
+}
+
+static rc
+run_print_routes(const struct cfg *cfg, const char *value, bool is_forced)
+{
+	(void)value;
+	(void)is_forced;
+	return api_print_routes(cfg);
+}
+
+static const struct command {
+	const char *option; /* with a value where it ends in "=" */
+	bool may_be_forced;
+	rc (*run)(const struct cfg *cfg, const char *value, bool is_forced);
+} commands[] = {
+    {"--migrate-only", false, run_up},
+    {"--migrate-down=", true, run_down},
+    {"--print-routes", false, run_print_routes},
+};
+
+static const struct command *
+find_command(const char *arg)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		const char *option = commands[i].option;
+		size_t len = strlen(option);
+
+		if (strncmp(arg, option, len) == 0 &&
+		    (arg[len] == '\0' || option[len - 1] == '='))
+			return &commands[i];
+	}
+	return NULL;
+}
+
 /* Whether an option asks for something else than a server. */
 static bool
 run_command(int argc, char **argv, const struct cfg *cfg, int *out_exit)
 {
-	static const char down[] = "--migrate-down";
-	const char *url = cfg_str(cfg, "database_url");
-	const char *dir = cfg_str(cfg, "database_migrations_path");
-	int64_t n;
-	rc ret;
+	const struct command *c;
+	bool is_forced;
+	rc ret = RC_INVALID;
 
 	if (argc < 2)
 		return false;
-	if (strcmp(argv[1], "--migrate-only") == 0) {
-		ret = migrate_up(url, dir, cfg_int(cfg, "database_code_grace"));
-	} else if (strncmp(argv[1], down, sizeof(down) - 1) == 0) {
-		ret = argv[1][sizeof(down) - 1] != '='
-			  ? RC_INVALID
-			  : enc_parse_i64(argv[1] + sizeof(down), 1, 10000, &n);
-		if (ret == RC_OK)
-			ret = migrate_down(url, dir, (int)n);
-		else
-			(void)fprintf(stderr, "--migrate-down=N: how many?\n");
-	} else if (strcmp(argv[1], "--print-routes") == 0) {
-		ret = api_print_routes(cfg);
-	} else {
-		return false;
-	}
+	c = find_command(argv[1]);
+	is_forced = c && c->may_be_forced && argc > 2 &&
+		    strcmp(argv[2], "--force") == 0;
+	if (c && argc == (is_forced ? 3 : 2))
+		ret = c->run(cfg, argv[1] + strlen(c->option), is_forced);
+	else
+		(void)fprintf(stderr,
+		    "certctl-apiserver: \"%s\" cannot stand here; see "
+		    "--help\n",
+		    argv[c ? (is_forced ? 3 : 2) : 1]);
 	*out_exit = ret == RC_OK ? 0 : 1;
 	return true;
 }

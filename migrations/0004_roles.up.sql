@@ -1,4 +1,4 @@
--- Who may do what: the roles of people and keys, and the rights of each process.
+-- The roles and permissions of people and keys.
 
 CREATE TABLE roles (
     id text PRIMARY KEY,
@@ -159,47 +159,3 @@ INSERT INTO role_permissions (role_id, permission_id)
     JOIN (VALUES ('r-admin', 'A'), ('r-operator', 'O'), ('r-cli', 'C'), ('r-mcp', 'M'), ('r-viewer', 'V'),
         ('r-agent', 'G'), ('r-auditor', 'U')) AS r (id, letter) ON strpos(g.held_by, r.letter) > 0;
 DROP TABLE grants;
-
--- --- rights ---
-
--- Least rights for each process; what it may call stands with the functions.
--- The roles are made by whoever runs the cluster (see
--- docs/operator/database.md); a role that does not exist is skipped, so that a
--- single-role database works too.
-DO $$
-DECLARE
-    r text;
-BEGIN
-    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_apiserver') THEN
-        GRANT SELECT ON tenants, teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers, lanes,
-            ca_certificates, agents, agent_group_members, deployment_targets, managed_certificates, certificate_versions,
-            certificate_requests, certificate_chains, certificate_target_mappings, certificate_revocations, row_counts, jobs, tasks,
-            issuance_approval_requests, workers, schedulers, apiservers, leadership, duties, crl_cache, crl_generation_events,
-            notification_events, roles, permissions, role_permissions, actor_roles, api_keys, audit_events, audit_attachments,
-            audit_epochs, audit_blocks, audit_verification TO certctl_apiserver;
-        GRANT INSERT, UPDATE, DELETE ON teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers, agents,
-            agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys TO certctl_apiserver;
-        GRANT INSERT, UPDATE ON managed_certificates, certificate_revocations TO certctl_apiserver;
-        GRANT INSERT ON tasks, lanes TO certctl_apiserver;
-        -- What orders and seals a row is never the writer's choice.
-        GRANT INSERT (actor, actor_type, action, resource_type, resource_id, details, event_category)
-            ON audit_events TO certctl_apiserver;
-        GRANT UPDATE (status, retry_count, next_retry_at, last_error) ON notification_events TO certctl_apiserver;
-        GRANT USAGE ON id_seq, lease_seq, audit_seq, role_permissions_id_seq TO certctl_apiserver;
-    END IF;
-    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_scheduler') THEN
-        GRANT SELECT ON leadership, duties, lanes, workers, schedulers TO certctl_scheduler;
-        GRANT INSERT, UPDATE ON duties TO certctl_scheduler;
-    END IF;
-    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'certctl_worker') THEN
-        GRANT SELECT ON jobs, tasks, issuers, ca_certificates, ca_keys, managed_certificates, certificate_profiles,
-            certificate_requests TO certctl_worker;
-        GRANT DELETE, UPDATE ON tasks TO certctl_worker;
-        GRANT UPDATE (test_status, last_tested_at) ON issuers TO certctl_worker;
-    END IF;
-    FOREACH r IN ARRAY '{certctl_apiserver,certctl_scheduler,certctl_worker}'::text[] LOOP
-        IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = r) THEN
-            EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', r);
-        END IF;
-    END LOOP;
-END $$;

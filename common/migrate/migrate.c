@@ -12,6 +12,7 @@
 #include "common/log/log.h"
 #include "common/migrate/migrate_files.h"
 #include "common/migrate/migrate_int.h"
+#include "common/policy/policy.h"
 
 enum { RETRY_MS = 100 };
 
@@ -146,9 +147,61 @@ revert_last(PGconn *pg, const char *dir, const PGresult *applied, int n)
 	return ret;
 }
 
-/* n < 0: up. */
+/* Programs call the functions that are about to go.  RC_CONFLICT: some live,
+ * and were named. */
 static rc
-migrate_locked(PGconn *pg, const char *dir, int n, int64_t grace_ms)
+refuse_beside_programs(PGconn *pg)
+{
+	char alive_s[16];
+	PGresult *res = migrate_run(pg, Q_MIGRATE_HAS_PROCESSES, NULL);
+	rc ret = RC_OK;
+
+	if (migrate_is_good(res) && PQgetvalue(res, 0, 0)[0] == 't') {
+		PQclear(res);
+		(void)snprintf(alive_s, sizeof(alive_s), "%d", POLICY_ALIVE);
+		res = migrate_run(pg, Q_MIGRATE_PROCESSES, alive_s);
+		for (int i = 0; i < PQntuples(res); i++) {
+			(void)fprintf(stderr,
+			    "migrate: %s %s on %s (process %s) is running\n",
+			    PQgetvalue(res, i, 0), PQgetvalue(res, i, 1),
+			    PQgetvalue(res, i, 2), PQgetvalue(res, i, 3));
+			ret = RC_CONFLICT;
+		}
+	}
+	if (!migrate_is_good(res)) {
+		migrate_complain("processes", PQerrorMessage(pg));
+		ret = RC_DATA;
+	}
+	PQclear(res);
+	if (ret == RC_CONFLICT)
+		migrate_complain("nothing was reverted",
+		    "it would take the functions away from these programs; "
+		    "stop them, or add --force");
+	return ret;
+}
+
+static rc
+take_down(PGconn *pg, const char *dir, const PGresult *applied, int n,
+    bool is_forced)
+{
+	rc ret = is_forced ? RC_OK : refuse_beside_programs(pg);
+
+	/* Functions know the tables' rows. */
+	if (ret == RC_OK)
+		ret = migrate_code_down(pg);
+	return ret == RC_OK ? revert_last(pg, dir, applied, n) : ret;
+}
+
+/* What is asked of the database; n_down 0: up. */
+struct wish {
+	const char *dir;
+	int64_t grace_ms;
+	int n_down;
+	bool is_forced;
+};
+
+static rc
+migrate_locked(PGconn *pg, const struct wish *wish)
 {
 	PGresult *applied = NULL;
 	rc ret;
@@ -162,22 +215,20 @@ migrate_locked(PGconn *pg, const char *dir, int n, int64_t grace_ms)
 	if (!migrate_is_good(applied)) {
 		migrate_complain("schema_migrations", PQerrorMessage(pg));
 		ret = RC_DATA;
-	} else if (n < 0) {
-		ret = apply_missing(pg, dir, applied);
+	} else if (wish->n_down == 0) {
+		ret = apply_missing(pg, wish->dir, applied);
 		if (ret == RC_OK)
-			ret = migrate_code_up(pg, dir, grace_ms);
+			ret = migrate_code_up(pg, wish->dir, wish->grace_ms);
 	} else {
-		/* Functions know the tables' rows. */
-		ret = migrate_code_down(pg);
-		if (ret == RC_OK)
-			ret = revert_last(pg, dir, applied, n);
+		ret = take_down(pg, wish->dir, applied, wish->n_down,
+		    wish->is_forced);
 	}
 	PQclear(applied);
 	return ret;
 }
 
 static rc
-migrate(const char *url, const char *dir, int n, int64_t grace_ms)
+migrate(const char *url, const struct wish *wish)
 {
 	PGconn *pg = connect_to(url);
 	rc ret = RC_UNAVAILABLE;
@@ -188,7 +239,7 @@ migrate(const char *url, const char *dir, int n, int64_t grace_ms)
 	} else {
 		ret = migrate_execute(pg, Q_MIGRATE_LOCK, NULL);
 		if (ret == RC_OK)
-			ret = migrate_locked(pg, dir, n, grace_ms);
+			ret = migrate_locked(pg, wish);
 		if (ret == RC_OK)
 			ret = migrate_execute(pg, Q_MIGRATE_UNLOCK, NULL);
 	}
@@ -199,13 +250,19 @@ migrate(const char *url, const char *dir, int n, int64_t grace_ms)
 rc
 migrate_up(const char *url, const char *dir, int64_t grace_ms)
 {
-	return migrate(url, dir, -1, grace_ms);
+	const struct wish wish = {.dir = dir, .grace_ms = grace_ms};
+
+	return migrate(url, &wish);
 }
 
 rc
-migrate_down(const char *url, const char *dir, int n)
+migrate_down(const char *url, const char *dir, int n, bool is_forced)
 {
-	return n < 1 ? RC_INVALID : migrate(url, dir, n, 0);
+	const struct wish wish = {.dir = dir,
+	    .n_down = n,
+	    .is_forced = is_forced};
+
+	return n < 1 ? RC_INVALID : migrate(url, &wish);
 }
 
 /* --- the check at start --- */

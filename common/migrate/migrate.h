@@ -11,6 +11,7 @@
 #ifndef COMMON_MIGRATE_MIGRATE_H
 #define COMMON_MIGRATE_MIGRATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/attr.h"
@@ -27,8 +28,10 @@
  * printed to standard error.
  */
 rc migrate_up(const char *url, const char *dir, int64_t grace_ms) MUST_CHECK;
-/* Removes the functions of every version and reverts the last n. */
-rc migrate_down(const char *url, const char *dir, int n) MUST_CHECK;
+/* Removes the functions of every version and reverts the last n.  Unless it is
+ * forced, RC_CONFLICT where programs live in this database, each named. */
+rc migrate_down(const char *url, const char *dir, int n,
+    bool is_forced) MUST_CHECK;
 /*
  * Whether the schema has what this program needs, its functions among it; a
  * newer one will do.  Waits

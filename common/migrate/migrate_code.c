@@ -141,32 +141,57 @@ install(PGconn *pg, const char *text)
 	return ret;
 }
 
-/* --- removing --- */
+/* --- with what is installed --- */
 
+/* One statement in a transaction that finds the functions of this program; the
+ * caller clears *out_result. */
 static rc
-drop_unused(PGconn *pg, int64_t grace_ms)
+run_installed(PGconn *pg, enum query q, const char *param,
+    PGresult **out_result)
 {
-	char grace[32];
-	PGresult *res = NULL;
 	rc ret;
 
-	(void)snprintf(grace, sizeof(grace), "%" PRId64, grace_ms);
+	*out_result = NULL;
 	ret = migrate_execute(pg, Q_MIGRATE_BEGIN, NULL);
 	if (ret != RC_OK)
 		return ret;
 	ret = migrate_execute(pg, Q_MIGRATE_CODE_ENTER, CODE_SCHEMA);
 	if (ret == RC_OK) {
-		res = migrate_run(pg, Q_MIGRATE_CODE_DROP_UNUSED, grace);
-		if (!migrate_is_good(res)) {
-			migrate_complain("unused functions",
+		*out_result = migrate_run(pg, q, param);
+		if (!migrate_is_good(*out_result)) {
+			migrate_complain(sql_statements[q].name,
 			    PQerrorMessage(pg));
 			ret = RC_DATA;
 		}
 	}
-	if (ret != RC_OK)
-		migrate_roll_back(pg);
-	else
-		ret = migrate_execute(pg, Q_MIGRATE_COMMIT, NULL);
+	if (ret == RC_OK)
+		return migrate_execute(pg, Q_MIGRATE_COMMIT, NULL);
+	(void)migrate_execute(pg, Q_MIGRATE_ROLLBACK,
+	    NULL); /* the first error counts */
+	return ret;
+}
+
+/* For roles that were made since the installation. */
+static rc
+grant_rights(PGconn *pg)
+{
+	PGresult *res;
+	rc ret;
+
+	ret = run_installed(pg, Q_MIGRATE_CODE_GRANT, NULL, &res);
+	PQclear(res);
+	return ret;
+}
+
+static rc
+drop_unused(PGconn *pg, int64_t grace_ms)
+{
+	char grace[32];
+	PGresult *res;
+	rc ret;
+
+	(void)snprintf(grace, sizeof(grace), "%" PRId64, grace_ms);
+	ret = run_installed(pg, Q_MIGRATE_CODE_DROP_UNUSED, grace, &res);
 	for (int i = 0; ret == RC_OK && i < PQntuples(res); i++)
 		(void)printf("migrate: removed functions %s, unused\n",
 		    PQgetvalue(res, i, 0));
@@ -185,11 +210,13 @@ migrate_code_up(PGconn *pg, const char *dir, int64_t grace_ms)
 	if (ret != RC_OK)
 		return ret;
 	ret = migrate_code_check(pg, &is_there);
-	if (ret == RC_OK && is_there)
+	if (ret == RC_OK && is_there) {
 		(void)printf(
 		    "migrate: functions " CODE_SCHEMA " are installed\n");
-	else if (ret == RC_OK)
+		ret = grant_rights(pg);
+	} else if (ret == RC_OK) {
 		ret = install(pg, text);
+	}
 	free(text);
 	return ret == RC_OK ? drop_unused(pg, grace_ms) : ret;
 }

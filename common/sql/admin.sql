@@ -6,7 +6,7 @@
 SELECT a.incarnation, a.name, a.host, a.pid, a.url, a.version,
     to_char(a.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS started_at,
     to_char(a.seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS seen_at,
-    a.seen_at > clock_timestamp() - interval '5 seconds' AS alive
+    a.seen_at > clock_timestamp() - policy_alive() AS alive
 FROM apiservers a
 ORDER BY a.started_at, a.incarnation
 LIMIT 1000;
@@ -15,7 +15,7 @@ LIMIT 1000;
 SELECT s.incarnation, s.name, s.host, s.pid, s.url, s.version,
     to_char(s.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS started_at,
     to_char(s.seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS seen_at,
-    s.seen_at > clock_timestamp() - interval '5 seconds' AS alive
+    s.seen_at > clock_timestamp() - policy_alive() AS alive
 FROM schedulers s
 ORDER BY s.started_at, s.incarnation
 LIMIT 1000;

@@ -52,7 +52,7 @@ FROM (SELECT * FROM audit_events o WHERE $4::bool ORDER BY o.epoch DESC, o.xid D
 WHERE e.resource_id = $1 ORDER BY e.epoch DESC, e.xid DESC, e.seq DESC LIMIT 1);
 
 -- name: audit_export_range :one
-SELECT $2::timestamptz <= $1::timestamptz AS is_empty, $2::timestamptz - $1::timestamptz > interval '90 days' AS is_too_long,
+SELECT $2::timestamptz <= $1::timestamptz AS is_empty, $2::timestamptz - $1::timestamptz > policy_audit_export() AS is_too_long,
     to_char($1::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS from_date,
     to_char($2::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS to_date;
 

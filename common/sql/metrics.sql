@@ -32,8 +32,8 @@ LIMIT 1000;
 -- name: metrics_processes :many
 SELECT p.process, p.processes_alive
 FROM (SELECT 'apiserver' AS process, count(*) AS processes_alive
-        FROM apiservers a WHERE a.seen_at > clock_timestamp() - interval '5 seconds'
-    UNION ALL SELECT 'scheduler', count(*) FROM schedulers s WHERE s.seen_at > clock_timestamp() - interval '5 seconds'
+        FROM apiservers a WHERE a.seen_at > clock_timestamp() - policy_alive()
+    UNION ALL SELECT 'scheduler', count(*) FROM schedulers s WHERE s.seen_at > clock_timestamp() - policy_alive()
     UNION ALL SELECT 'worker', count(*) FROM workers w WHERE w.lease_until > clock_timestamp()) AS p
 ORDER BY p.process;
 

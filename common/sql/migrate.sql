@@ -92,8 +92,26 @@ END $$;
 -- name: migrate_code_book :exec
 INSERT INTO public.code_schemas (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET installed_at = clock_timestamp();
 
+-- name: migrate_code_grant :exec
+SELECT rights_grant();
+
 -- name: migrate_code_drop_unused :many
 SELECT d.name FROM code_schemas_drop_unused($1::bigint) AS d (name);
+
+-- name: migrate_has_processes :one
+SELECT count(*) = 3 AS is_there FROM pg_class c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relname IN ('workers', 'schedulers', 'apiservers');
+
+-- $1: seconds that a process without a lease counts as living after it was seen.
+-- name: migrate_processes :many
+SELECT 'worker' AS program, w.name, w.host, w.pid FROM public.workers w WHERE w.lease_until > clock_timestamp()
+UNION ALL
+SELECT 'scheduler', s.name, s.host, s.pid FROM public.schedulers s
+WHERE s.seen_at > clock_timestamp() - make_interval(secs => $1::int)
+UNION ALL
+SELECT 'apiserver', a.name, a.host, a.pid FROM public.apiservers a
+WHERE a.seen_at > clock_timestamp() - make_interval(secs => $1::int)
+ORDER BY 1, 2, 3, 4;
 
 -- Triggers and defaults go with them.
 -- name: migrate_code_drop_all :exec

@@ -44,7 +44,7 @@ SELECT freed, failed FROM leases_free($1, $2::bigint, $3, $4::bigint[], $5::bigi
 WITH wanted AS MATERIALIZED (
     SELECT $1::text AS incarnation, $2::bigint AS term
     WHERE $3::bool OR EXISTS (SELECT 1 FROM workers w
-        WHERE w.lease_until <= clock_timestamp() AND w.lease_until > clock_timestamp() - interval '2 seconds'))
+        WHERE w.lease_until <= clock_timestamp() AND w.lease_until > clock_timestamp() - policy_sweep()))
 SELECT f.freed, f.failed FROM wanted CROSS JOIN LATERAL leases_free(wanted.incarnation, wanted.term, NULL, NULL, $4::bigint, $5::jsonb) f;
 
 -- --- duties ---

@@ -114,8 +114,7 @@ SELECT tasks_done($1, $2::bigint, $3::text[]) AS done;
 UPDATE tasks t SET attempts = t.attempts + 1, last_error = $4, leased_by = NULL, lease_id = NULL, attempt_until = NULL,
     status = CASE WHEN $5::bool OR t.attempts + 1 >= t.max_attempts THEN 'Failed' ELSE 'Pending' END,
     dedupe_key = CASE WHEN $5::bool OR t.attempts + 1 >= t.max_attempts THEN NULL ELSE t.dedupe_key END,
-    run_after = clock_timestamp()
-        + make_interval(secs => least(3600, 2 * power(2, t.attempts)) * (0.9 + random() * 0.2))
+    run_after = clock_timestamp() + jittered(back_off(policy_task_first(), policy_task_most(), t.attempts))
 WHERE t.leased_by = $1 AND t.lease_id = $2::bigint AND t.id = $3 AND t.status = 'Running'
 RETURNING t.status;
 

@@ -34,12 +34,37 @@ CREATE FUNCTION id_bound(p_prefix text, p_at timestamptz) RETURNS text LANGUAGE 
     SELECT p_prefix || '-' || (extract(epoch FROM p_at) * 1000000)::bigint || '000'
 $$;
 
+-- The wait after the p_n-th failure (from 0): twice as long each time.
+CREATE FUNCTION back_off(p_first interval, p_most interval, p_n int) RETURNS interval LANGUAGE sql IMMUTABLE AS $$
+    SELECT greatest(p_first, least(p_most, p_first * power(2, least(p_n, 20))))
+$$;
+
+-- A little more or less, so that what failed together does not come back together.
+CREATE FUNCTION jittered(p_wait interval) RETURNS interval LANGUAGE sql VOLATILE AS $$
+    SELECT p_wait * (1 + policy_jitter() * (2 * random() - 1))
+$$;
+
+-- Days of 24 hours, whatever the session's time zone.
+CREATE FUNCTION days(p_n int) RETURNS interval LANGUAGE sql IMMUTABLE AS $$
+    SELECT make_interval(hours => 24 * p_n)
+$$;
+
 -- Enumerated values are stored in one spelling; other letter cases that
 -- operators' SQL writes are folded to it, unknown words are refused by the
 -- CHECK of the column.
 CREATE FUNCTION enum_canonical(value text, spellings text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce((SELECT s FROM unnest(spellings) s WHERE lower(s) = lower(value)), value)
 $$;
+
+-- Refuses what a program says by words of which one is unknown, or by lists that
+-- do not belong together: taken for another word it would do harm in silence.
+CREATE FUNCTION words_check(p_words text[], p_known text[], p_ids text[]) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF cardinality(p_words) IS DISTINCT FROM cardinality(p_ids) OR NOT p_words <@ p_known THEN
+        RAISE EXCEPTION 'the words are %, for % ids; known are %', p_words, cardinality(p_ids), p_known
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+END $$;
 
 -- --- spelling ---
 

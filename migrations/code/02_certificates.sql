@@ -2,17 +2,17 @@
 
 -- --- when renewal falls due ---
 
--- notAfter - min(window, lifetime / 3), or the policy's percent of the
+-- notAfter - min(window, a part of the lifetime), or the policy's percent of the
 -- lifetime; then later by a share of up to a tenth of that lead, taken from a
 -- hash of the id, so that certificates made together do not renew together.
 -- One expression, and STABLE as timestamptz arithmetic is: so it is inlined,
 -- which makes it twenty times cheaper in the completion of a batch.
 CREATE FUNCTION renew_after_of(p_id text, p_valid_from timestamptz, p_expires_at timestamptz,
     p_window_days int, p_percent int) RETURNS timestamptz LANGUAGE sql STABLE AS $$
-    SELECT p_expires_at - (1 - 0.1::float8 * ((hashtext(p_id) & 65535) / 65536.0::float8)) * CASE
+    SELECT p_expires_at - (1 - policy_lead_spread() * ((hashtext(p_id) & 65535) / 65536.0::float8)) * CASE
         WHEN p_valid_from IS NULL THEN make_interval(days => p_window_days)
         WHEN p_percent IS NOT NULL THEN (p_expires_at - p_valid_from) * ((100 - p_percent) / 100.0::float8)
-        ELSE least(make_interval(days => p_window_days), (p_expires_at - p_valid_from) / 3)
+        ELSE least(make_interval(days => p_window_days), (p_expires_at - p_valid_from) / policy_lead_part())
     END
 $$;
 
@@ -27,7 +27,7 @@ END $$;
 -- between two renewals.  One that is merely short of life keeps its own time.
 CREATE FUNCTION certificates_renewal_floor() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    NEW.renew_after := NEW.last_renewal_at + interval '60 seconds';
+    NEW.renew_after := NEW.last_renewal_at + policy_renewal_floor();
     RETURN NEW;
 END $$;
 
@@ -56,10 +56,10 @@ BEGIN
 END $$;
 
 -- A profile makes short-lived certificates when it allows them and its
--- lifetime is under an hour.
+-- lifetime is short.
 CREATE FUNCTION profile_is_short_lived(p_allowed bool, p_max_ttl_seconds int) RETURNS bool
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT p_allowed AND p_max_ttl_seconds > 0 AND p_max_ttl_seconds < 3600
+    SELECT p_allowed AND p_max_ttl_seconds > 0 AND make_interval(secs => p_max_ttl_seconds) < policy_short_lived()
 $$;
 
 -- --- status ---
@@ -84,7 +84,7 @@ BEGIN
                     AND j.type IN ('Issuance', 'Renewal')) THEN 'Failed' ELSE 'Pending' END
             WHEN m.expires_at <= v_now THEN 'Expired'
             WHEN m.expires_at <= v_now + least(make_interval(days => p.renewal_window_days),
-                (m.expires_at - m.valid_from) / 3) THEN 'Expiring'
+                (m.expires_at - m.valid_from) / policy_lead_part()) THEN 'Expiring'
             ELSE 'Active' END AS status
         FROM managed_certificates m JOIN renewal_policies p ON p.id = m.renewal_policy_id
         WHERE m.id = ANY (p_ids) AND m.status NOT IN ('Revoked', 'Archived')

@@ -25,7 +25,7 @@ BEGIN
         FROM (SELECT c.id, c.issuer_id, c.certificate_profile_id AS profile_id,
                 CASE WHEN c.expires_at IS NULL THEN 'Issuance' ELSE 'Renewal' END AS type,
                 CASE WHEN pr.requires_approval THEN 'AwaitingApproval' ELSE 'AwaitingCSR' END AS status,
-                least(coalesce(p.max_retries, 3), 10) + 1 AS max_attempts,
+                least(coalesce(p.max_retries, policy_retries()), policy_retries_most()) + 1 AS max_attempts,
                 CASE WHEN c.status = 'Archived' THEN 'archived'
                     WHEN c.status = 'Revoked' THEN 'revoked'
                     WHEN c.status = 'Expired' AND NOT p_allow_expired THEN 'expired'
@@ -145,8 +145,8 @@ BEGIN
             WHERE j.id = v_job.id;
     ELSIF outcome = 'rejected' THEN
         PERFORM job_finish(ARRAY[v_job.id], '{Cancelled}', ARRAY[p_why]);
-        -- The scan does not ask again before tomorrow.
-        UPDATE managed_certificates c SET renew_after = greatest(c.renew_after, v_now + interval '1 day')
+        -- The scan does not ask again at once.
+        UPDATE managed_certificates c SET renew_after = greatest(c.renew_after, v_now + policy_approval_rejected())
             WHERE c.id = v_request.certificate_id AND c.renew_after IS NOT NULL;
     END IF;
     RETURN QUERY SELECT outcome, v_request.id::text, v_request.state::text, v_job.status::text,

@@ -63,7 +63,7 @@ BEGIN
             WHERE d.id IN (SELECT r.id FROM unnest(v_rest) AS r (id)) HAVING count(*) > 0;
         -- What could not be enqueued for any other reason is looked at again
         -- when a failed renewal would be.
-        UPDATE managed_certificates c SET renew_after = v_now + make_interval(secs => greatest(p.retry_interval_seconds, 60))
+        UPDATE managed_certificates c SET renew_after = v_now + greatest(policy_retry_least(), make_interval(secs => p.retry_interval_seconds))
         FROM unnest(v_rest) AS r (id), renewal_policies p
         WHERE c.id = r.id AND c.renew_after <= v_now AND p.id = c.renewal_policy_id
             AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed');

@@ -26,15 +26,15 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
         ELSE least(CASE WHEN l.breaker_state <> 'closed' THEN 1 END, floor(lane_tokens(l, p_now))::int) END
 $$;
 
--- One call to the issuer failed.  The fifth in a row opens the breaker for
--- 30 s; the failure of the job let through after that opens it for twice as
--- long, to ten minutes.  What was under way when it opened changes nothing.
+-- One call to the issuer failed.  The fifth in a row opens the breaker; the
+-- failure of the job let through after that opens it for twice as long, to a
+-- limit.  What was under way when it opened changes nothing.
 CREATE FUNCTION lane_failed(p_issuer text, p_lease bigint, p_error text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     UPDATE lanes l SET failures = l.failures + 1, last_error = p_error,
         breaker_state = CASE WHEN o.is_opening THEN 'open' ELSE l.breaker_state END,
         opened_until = CASE WHEN o.is_opening
-            THEN engine_now() + make_interval(secs => least(600, 30 * power(2, least(l.opens, 10)))) ELSE l.opened_until END,
+            THEN engine_now() + back_off(policy_breaker_first(), policy_breaker_most(), l.opens) ELSE l.opened_until END,
         opens = l.opens + CASE WHEN o.is_opening THEN 1 ELSE 0 END,
         trial_lease = CASE WHEN o.is_opening THEN NULL ELSE l.trial_lease END
     FROM (SELECT n.issuer_id, CASE WHEN n.breaker_state = 'closed' THEN n.failures + 1 >= n.failures_max

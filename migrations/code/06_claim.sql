@@ -13,7 +13,7 @@ $$;
 -- Hands one lane's due jobs to a worker, as one lease: one running batch, one
 -- permit.  The leader's term and the worker's lease are checked by the same
 -- transaction.  Serial and validity are fixed here, before anything is
--- signed.  One fixed over an hour ago, or for another certificate of the CA, is
+-- signed.  One fixed too long ago, or for another certificate of the CA, is
 -- written off (recorded as revoked) and fixed anew: the same serial must never
 -- stand over two different certificates.  A job that several workers died with
 -- runs alone.
@@ -48,7 +48,8 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    SELECT coalesce((i.config ->> 'validity_seconds')::bigint, (i.config ->> 'validity_days')::bigint * 86400, 7776000) AS validity,
+    SELECT coalesce(make_interval(secs => (i.config ->> 'validity_seconds')::bigint), days((i.config ->> 'validity_days')::int),
+                policy_validity()) AS validity,
             nullif(jsonb_strip_nulls(jsonb_build_object('crl_urls', i.config -> 'crl_distribution_point_urls')), '{}') AS extensions,
             coalesce(ca.not_after, 'infinity') AS ca_not_after, decode(ca.fingerprint_sha256, 'hex') AS ca_sha256,
             serial_start(v_now) AS serial_start, date_trunc('second', v_now) AS not_before,
@@ -59,7 +60,7 @@ BEGIN
     WITH picked AS MATERIALIZED (
         SELECT r.*, row_number() OVER (ORDER BY r.run_after, r.id) AS place
         FROM (SELECT j.id, j.run_after, j.certificate_id, j.deaths, j.serial_number, j.ca_sha256,
-                coalesce(j.not_before >= v_now - interval '1 hour', false)
+                coalesce(j.not_before >= v_now - policy_serial_age(), false)
                     AND j.ca_sha256 IS NOT DISTINCT FROM v_all.ca_sha256 AS is_fixed
             FROM jobs j
             WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
@@ -68,7 +69,7 @@ BEGIN
             FOR NO KEY UPDATE SKIP LOCKED) r
     ), going AS MATERIALIZED (
         SELECT p.* FROM picked p
-        WHERE p.place < greatest(2, coalesce((SELECT min(o.place) FROM picked o WHERE o.deaths >= 3), p_limit + 1))
+        WHERE p.place < greatest(2, coalesce((SELECT min(o.place) FROM picked o WHERE o.deaths >= policy_deaths_alone()), p_limit + 1))
     ), written_off AS (
         INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
         SELECT id_new('rev'), g.certificate_id, g.serial_number, 'superseded', 'system', p_issuer, g.id
@@ -83,7 +84,7 @@ BEGIN
             serial_number = CASE WHEN g.is_fixed THEN j.serial_number ELSE serial_new(v_all.serial_start) END,
             not_before = CASE WHEN g.is_fixed THEN j.not_before ELSE v_all.not_before END,
             not_after = CASE WHEN g.is_fixed THEN j.not_after ELSE
-                least(v_all.not_before + make_interval(secs => least(v_all.validity, nullif(pr.max_ttl_seconds, 0))), v_all.ca_not_after) END,
+                least(v_all.not_before + least(v_all.validity, make_interval(secs => nullif(pr.max_ttl_seconds, 0))), v_all.ca_not_after) END,
             extensions = CASE WHEN g.is_fixed THEN j.extensions WHEN pr.id IS NULL THEN v_all.extensions
                 ELSE nullif(coalesce(v_all.extensions, '{}') || jsonb_strip_nulls(jsonb_build_object('ekus', pr.allowed_ekus,
                     'must_staple', nullif(pr.must_staple, false))), '{}') END,

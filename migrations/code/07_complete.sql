@@ -18,6 +18,7 @@ DECLARE
     v_now timestamptz := engine_now();
     v_certificates text[];
 BEGIN
+    PERFORM words_check(p_statuses, '{Completed,Failed,Cancelled}', p_ids);
     WITH ended AS (
         UPDATE jobs j SET status = e.status, last_error = coalesce(e.error, j.last_error), completed_at = v_now
         FROM unnest(p_ids, p_statuses, p_errors) AS e (id, status, error)
@@ -47,8 +48,8 @@ BEGIN
             'certificate_id', o.certificate_id, 'job_id', o.job_id, 'reason', o.decision_note))
         FROM over o;
     END IF;
-    -- A renewal that failed is tried again, a minute later at the earliest.
-    UPDATE managed_certificates c SET renew_after = v_now + make_interval(secs => greatest(p.retry_interval_seconds, 60))
+    -- A renewal that failed is tried again.
+    UPDATE managed_certificates c SET renew_after = v_now + greatest(policy_retry_least(), make_interval(secs => p.retry_interval_seconds))
     FROM renewal_policies p
     WHERE c.id IN (SELECT j.certificate_id FROM jobs j WHERE j.id = ANY (p_ids) AND j.status = 'Failed' AND j.type <> 'Deployment')
         AND p.id = c.renewal_policy_id AND c.expires_at IS NOT NULL;
@@ -106,7 +107,7 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
         WHEN j.status = 'AwaitingApproval' AND NOT EXISTS (SELECT 1 FROM issuance_approval_requests r
             WHERE r.job_id = j.id AND r.state = 'pending') THEN 'nonsense_no_approval'
         -- With a checkpoint it may be parked until a person decides.
-        WHEN j.checkpoint IS NULL AND j.run_after > engine_now() + interval '1 year' THEN 'nonsense_far_ahead'
+        WHEN j.checkpoint IS NULL AND j.run_after > engine_now() + policy_far_ahead() THEN 'nonsense_far_ahead'
         END
 $$;
 
@@ -316,12 +317,11 @@ BEGIN
     END IF;
 END $$;
 
--- How long a job waits after its nth failure: the policy's interval, a minute
--- at least, doubled each time to an hour, and a tenth more or less.
+-- How long a job waits after its nth failure: by the policy's interval.
 CREATE FUNCTION retry_wait(p_interval_seconds int, p_attempts int) RETURNS interval
 LANGUAGE sql VOLATILE SET search_path FROM CURRENT AS $$
-    SELECT make_interval(secs => greatest(60, p_interval_seconds, least(3600,
-        greatest(60, p_interval_seconds) * power(2, least(p_attempts, 10)))) * (0.9 + random() * 0.2))
+    SELECT jittered(back_off(greatest(policy_retry_least(), make_interval(secs => p_interval_seconds)), policy_retry_most(),
+        p_attempts))
 $$;
 
 -- Ends or puts off jobs of a lease that made no certificate.  p_outcomes:
@@ -331,6 +331,7 @@ $$;
 --   refuse   the CA answered and refused: as retry
 --   release  Pending at once, nothing counted
 --   cancel   Cancelled; where only the tick's budget asked for it, as release
+-- Another word is refused, with all of the call.
 CREATE FUNCTION issue_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[], p_errors text[])
 RETURNS TABLE (job_id text, status text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
@@ -346,6 +347,7 @@ DECLARE
     v_issuer text;
     v_why text;
 BEGIN
+    PERFORM words_check(p_outcomes, '{fail,retry,refuse,release,cancel}', p_job_ids);
     PERFORM jobs_lock(p_job_ids);
     SELECT array_agg(j.id), array_agg(CASE
             WHEN o.outcome = 'cancel' AND j.cancel_requested_at IS NULL AND j.budget_over_at IS NOT NULL THEN 'release'

@@ -37,7 +37,7 @@ BEGIN
             'limit_ms', p_limit_ms),
         run_after = engine_now() + (v_over - v_now),
         -- Time to look the order up, and to store what came of it.
-        attempt_until = v_over + interval '90 seconds'
+        attempt_until = v_over + policy_attempt_slack()
     WHERE j.id = p_job_id;
     RETURN QUERY SELECT 'placing';
 END $$;
@@ -79,6 +79,7 @@ DECLARE
     v_outcomes text[];
     v_errors text[];
 BEGIN
+    PERFORM words_check(p_outcomes, '{fail,retry,refuse,release,cancel,wrong,uncertain}', p_job_ids);
     PERFORM jobs_lock(p_job_ids);
     SELECT min(j.issuer_id), min(o.error) INTO v_issuer, v_why
         FROM unnest(p_job_ids, p_outcomes, p_errors) AS o (id, outcome, error)

@@ -27,7 +27,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_n int;
 BEGIN
-    UPDATE workers SET lease_until = clock_timestamp() - interval '1 second' WHERE incarnation = p_incarnation;
+    UPDATE workers SET lease_until = clock_timestamp() WHERE incarnation = p_incarnation;
     UPDATE jobs SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL
         WHERE leased_by = p_incarnation AND status = 'Running';
     GET DIAGNOSTICS v_n = ROW_COUNT;
@@ -67,7 +67,7 @@ BEGIN
     v_n := v_n + v_more;
     DELETE FROM apiservers a WHERE a.seen_at < v_old;
     GET DIAGNOSTICS v_more = ROW_COUNT;
-    PERFORM audit_partitions_ensure(13);
+    PERFORM audit_partitions_ensure();
     RETURN v_n + v_more;
 END $$;
 
@@ -96,7 +96,7 @@ END $$;
 
 CREATE FUNCTION leadership_release(p_incarnation text, p_nonce text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-    UPDATE leadership SET expires_at = clock_timestamp() - interval '1 millisecond'
+    UPDATE leadership SET expires_at = clock_timestamp()
         WHERE id = 1 AND holder = p_incarnation AND nonce = p_nonce;
 $$;
 
@@ -110,8 +110,8 @@ $$;
 
 -- Frees what nobody holds any more: jobs of workers whose lease is over, of
 -- attempts past their deadline, and (p_worker with p_holding given) leases a
--- worker has by our book but does not name.  A job whose fourth worker died
--- fails and says so, in the caller's words.
+-- worker has by our book but does not name.  A job that too many workers died
+-- with fails and says so, in the caller's words.
 CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_holding bigint[],
     p_low_lease bigint, p_words jsonb)
 RETURNS TABLE (freed bigint, failed bigint)
@@ -147,7 +147,7 @@ BEGIN
     -- Jobs are locked here before certificates, so nothing may wait: one whose
     -- certificate somebody holds runs alone once more.
     SELECT array_agg(d.id) INTO v_failed FROM (SELECT j.id FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
-        WHERE j.id = ANY (v_dead) AND j.deaths >= 4 FOR NO KEY UPDATE OF c SKIP LOCKED) d;
+        WHERE j.id = ANY (v_dead) AND j.deaths >= policy_deaths_most() FOR NO KEY UPDATE OF c SKIP LOCKED) d;
     IF v_failed IS NOT NULL THEN
         -- Its order may exist at the CA still: a person decides, for the next
         -- renewal would order a second time.
@@ -169,12 +169,12 @@ BEGIN
             array_fill(job_say(p_words, 'workers_died', NULL), ARRAY[cardinality(v_failed)]));
     END IF;
     IF p_worker IS NULL THEN
-        UPDATE tasks t SET status = CASE WHEN t.deaths >= 3 THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
+        UPDATE tasks t SET status = CASE WHEN t.deaths + 1 >= policy_deaths_most() THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
             attempt_until = NULL, deaths = t.deaths + 1
         WHERE t.status = 'Running' AND t.lease_id >= p_low_lease AND (t.attempt_until < clock_timestamp()
             OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = t.leased_by AND w.lease_until > clock_timestamp()));
     ELSE
-        UPDATE tasks t SET status = CASE WHEN t.deaths >= 3 THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
+        UPDATE tasks t SET status = CASE WHEN t.deaths + 1 >= policy_deaths_most() THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
             attempt_until = NULL, deaths = t.deaths + 1
         WHERE t.status = 'Running' AND t.lease_id >= p_low_lease AND t.leased_by = p_worker
             AND (p_holding IS NULL OR t.lease_id <> ALL (p_holding));

@@ -87,6 +87,7 @@ DECLARE
     v_now timestamptz := engine_now();
     v_job record;
 BEGIN
+    PERFORM words_check(ARRAY[p_status], '{Running,Completed,Failed}', ARRAY[p_job]);
     PERFORM jobs_lock(ARRAY[p_job]);
     SELECT j.* INTO v_job FROM jobs j WHERE j.id = p_job AND j.agent_id = p_agent;
     IF NOT FOUND THEN
@@ -132,9 +133,9 @@ BEGIN
         UPDATE managed_certificates c SET last_deployment_at = v_now WHERE c.id = v_job.certificate_id;
     ELSE
         -- Deployed differs from desired still, so the redeploy duty comes
-        -- back to it: 30 s later, doubling to an hour.
+        -- back to it.
         UPDATE certificate_target_mappings m SET deploy_failures = m.deploy_failures + 1,
-            deploy_after = v_now + make_interval(secs => least(3600, 30 * power(2, least(m.deploy_failures, 7))))
+            deploy_after = v_now + back_off(policy_deploy_first(), policy_deploy_most(), m.deploy_failures)
         WHERE m.certificate_id = v_job.certificate_id AND m.target_id = v_job.target_id
             -- A newer version need not wait for what the older one did.
             AND m.desired_version_id IS NOT DISTINCT FROM v_job.version_id;

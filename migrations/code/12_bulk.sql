@@ -3,8 +3,8 @@
 
 -- What a call comes to.  certificate_ids are those that it changed, in a renewal
 -- one for each of job_ids; failed_ids those that it could not, where it names
--- them.  agents: those that have a CSR to make, at most a hundred (NULL: so many
--- that they find it at their next look).
+-- them.  agents: those that have a CSR to make (NULL: so many that they find it
+-- at their next look).
 CREATE TYPE bulk_result AS (
     matched bigint,
     done bigint,
@@ -65,7 +65,7 @@ BEGIN
             array_agg(DISTINCT e.agent_id) FILTER (WHERE e.agent_id IS NOT NULL)
         INTO v.done, v.failed, v.certificate_ids, v.job_ids, v.failed_ids, v.agents
     FROM jobs_enqueue(v_ids, p_actor, p_actor_type, false, false, false) e;
-    v.agents := CASE WHEN cardinality(v.agents) > 100 THEN NULL ELSE coalesce(v.agents, '{}') END;
+    v.agents := CASE WHEN cardinality(v.agents) > policy_hinted_agents() THEN NULL ELSE coalesce(v.agents, '{}') END;
     RETURN v;
 END $$;
 

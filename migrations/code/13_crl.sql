@@ -1,19 +1,19 @@
 -- Revocation lists: when one is due, and what reads and writes them.
 
--- Whether an issuer's list lacks a revocation that was made up to an hour
--- before it or any time after.  The hour bounds what numbers of another
+-- Whether an issuer's list lacks a revocation that was made shortly before it or
+-- any time after.  The overlap bounds what numbers of another
 -- cluster, in a database that was restored, can make of it.
 CREATE FUNCTION crl_is_behind(p_issuer text, p_this_update timestamptz, p_snapshot pg_snapshot) RETURNS bool
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT EXISTS (SELECT 1 FROM certificate_revocations r
-        WHERE r.issuer_id = p_issuer AND r.created_at > p_this_update - interval '1 hour'
+        WHERE r.issuer_id = p_issuer AND r.created_at > p_this_update - policy_crl_overlap()
             AND (r.created_at > p_this_update OR NOT pg_visible_in_snapshot(r.xid, p_snapshot)))
 $$;
 
 -- A list is due when there is none, when half its life is over, when its CA
 -- has another certificate now, or when it is behind; the last alone is looked
--- at often, but no list is made again before twenty times what making it took
--- has passed.
+-- at often, but no list is made again before many times what making it took has
+-- passed.
 CREATE FUNCTION duty_crl_refresh(p_limit int, p_only_behind bool) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -29,8 +29,8 @@ BEGIN
         AND CASE
             WHEN k.issuer_id IS NULL THEN true
             WHEN NOT p_only_behind AND (k.ca_fingerprint <> ca.fingerprint_sha256
-                OR v_now > k.this_update + (k.next_update - k.this_update) / 2) THEN true
-            WHEN v_now < k.generated_at + make_interval(secs => greatest(2, k.generation_duration_ms * 20 / 1000.0)) THEN false
+                OR v_now > k.this_update + (k.next_update - k.this_update) / policy_crl_life_part()) THEN true
+            WHEN v_now < k.generated_at + greatest(policy_crl_rest(), make_interval(secs => k.generation_duration_ms * policy_crl_rest_factor() / 1000.0)) THEN false
             ELSE crl_is_behind(ca.issuer_id, k.this_update, k.snapshot) END
     ORDER BY ca.issuer_id LIMIT p_limit
     ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
@@ -72,9 +72,9 @@ BEGIN
     RETURN QUERY SELECT v_number, v_now, pg_current_snapshot();
 END $$;
 
--- What goes into it, by serial.  A certificate that expired is kept for a
--- week, so that it stands in a list made after its end (RFC 5280 section
--- 3.3); those of less than an hour by a profile for such are left out.
+-- What goes into it, by serial.  A certificate that expired is kept for a while,
+-- so that it stands in a list made after its end (RFC 5280 section 3.3);
+-- short-lived ones by a profile for such are left out.
 -- Whether a serial is a number is for the reader to see.
 CREATE FUNCTION crl_revocations(p_worker text, p_lease bigint, p_task text)
 RETURNS TABLE (serial text, revoked_at bigint, reason text)
@@ -87,8 +87,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET work_mem =
     WHERE r.issuer_id = (SELECT t.issuer_id FROM tasks t
             WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running')
         AND length(r.serial_number) <= 40
-        AND (v.not_after IS NULL OR v.not_after > (SELECT engine_now()) - interval '7 days')
-        AND NOT (coalesce(p.allow_short_lived, false) AND coalesce(v.not_after - v.not_before < interval '1 hour', false))
+        AND (v.not_after IS NULL OR v.not_after > (SELECT engine_now()) - policy_crl_expired())
+        AND NOT (coalesce(p.allow_short_lived, false) AND coalesce(v.not_after - v.not_before < policy_short_lived(), false))
     ORDER BY 1
 $$;
 
@@ -120,7 +120,7 @@ BEGIN
     INSERT INTO crl_generation_events (issuer_id, crl_number, duration_ms, revoked_count, started_at, succeeded, error)
         VALUES (v_issuer, p_number, p_ms, p_revoked, v_now - make_interval(secs => p_ms / 1000.0), true,
             CASE WHEN NOT v_stored THEN p_why_older END);
-    DELETE FROM crl_generation_events e WHERE e.issuer_id = v_issuer AND e.started_at < v_now - interval '30 days';
+    DELETE FROM crl_generation_events e WHERE e.issuer_id = v_issuer AND e.started_at < v_now - policy_crl_events();
     RETURN CASE WHEN v_stored THEN 'stored' ELSE 'older' END;
 END $$;
 

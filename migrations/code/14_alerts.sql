@@ -21,8 +21,8 @@ BEGIN
         FROM managed_certificates c
         JOIN renewal_policies p ON p.id = c.renewal_policy_id
         CROSS JOIN LATERAL (SELECT min(d) AS days FROM thresholds_of(p.alert_thresholds_days) AS d
-            WHERE c.expires_at <= p_now + d * interval '24 hours'
-                AND (c.valid_from IS NULL OR c.valid_from < c.expires_at - d * interval '24 hours')) t
+            WHERE c.expires_at <= p_now + days(d)
+                AND (c.valid_from IS NULL OR c.valid_from < c.expires_at - days(d))) t
         WHERE c.id = ANY (p_ids) AND c.status NOT IN ('Revoked', 'Archived') AND t.days IS NOT NULL
     ), fresh AS (
         INSERT INTO expiry_alerts AS a (certificate_id, expires_at, threshold_days, alerted_at)
@@ -33,8 +33,7 @@ BEGIN
         RETURNING certificate_id
     ), tiered AS (
         SELECT d.*, coalesce(nullif(lower(d.alert_severity_map ->> d.days::text), ''),
-                CASE d.days WHEN 30 THEN 'informational' WHEN 14 THEN 'warning' WHEN 7 THEN 'warning' WHEN 0 THEN 'critical'
-                    ELSE 'informational' END) AS tier
+                policy_alert_tiers() ->> d.days::text, 'informational') AS tier
         FROM due d JOIN fresh f ON f.certificate_id = d.id
     ), routed AS (
         SELECT t.*, CASE WHEN t.tier IN ('informational', 'warning', 'critical') THEN t.tier ELSE 'informational' END AS severity,
@@ -74,7 +73,7 @@ END $$;
 -- One piece of a run.  What it looks at are the certificates whose distance
 -- to their end passed one of the thresholds in use since the last time, and
 -- those that were made since; so its cost follows what happens, not how many
--- certificates there are.  Once a day, and when a policy was changed, it looks
+-- certificates there are.  Now and then, and when a policy was changed, it looks
 -- again at all that are within a threshold, for what was changed by hand.
 -- A piece ends where a window holds p_limit certificates.
 CREATE FUNCTION duty_expiry_alerts(p_limit int, p_is_first bool, p_words jsonb) RETURNS TABLE (rows bigint, is_more bool)
@@ -88,38 +87,36 @@ DECLARE
     v_made_from timestamptz;
     v_made_to timestamptz;
     v_ids text[];
-    -- Of what ended longer ago than this everybody knows.
-    v_known constant interval := '7 days';
 BEGIN
     SELECT s.* INTO v_state FROM expiry_alert_state s FOR UPDATE;
     SELECT coalesce(array_agg(DISTINCT d), '{}') INTO v_days
         FROM renewal_policies p CROSS JOIN LATERAL thresholds_of(p.alert_thresholds_days) AS d;
     v_from := v_state.crossed_to;
     -- In a run of many pieces the overlap, for what commits late, is one.
-    v_made_from := v_state.created_to - CASE WHEN p_is_first THEN interval '10 minutes' ELSE interval '0' END;
-    IF p_is_first AND (v_state.full_at < v_now - interval '24 hours'
+    v_made_from := v_state.created_to - policy_alert_overlap() * p_is_first::int;
+    IF p_is_first AND (v_state.full_at < v_now - policy_alert_full()
             OR EXISTS (SELECT 1 FROM renewal_policies p WHERE p.updated_at > v_state.full_at)) THEN
         v_state.full_at := v_now;
-        v_from := v_now - coalesce((SELECT max(d) FROM unnest(v_days) d), 0) * interval '24 hours' - v_known;
+        v_from := v_now - days(coalesce((SELECT max(d) FROM unnest(v_days) d), 0)) - policy_alert_known();
         -- Those are all; the new ones need no look of their own.
         v_made_from := v_now;
         v_state.created_to := v_now;
     END IF;
     SELECT least(v_now, min((SELECT c.expires_at FROM managed_certificates c
-            WHERE c.expires_at > v_from + d * interval '24 hours' ORDER BY c.expires_at OFFSET p_limit LIMIT 1)
-        - d * interval '24 hours')) INTO v_to
+            WHERE c.expires_at > v_from + days(d) ORDER BY c.expires_at OFFSET p_limit LIMIT 1)
+        - days(d))) INTO v_to
     FROM unnest(v_days) d;
     v_to := coalesce(v_to, v_now);
     v_made_to := least(v_now, (SELECT c.created_at FROM managed_certificates c
         WHERE c.created_at > v_state.created_to ORDER BY c.created_at OFFSET p_limit LIMIT 1));
     SELECT array_agg(f.id) INTO v_ids FROM (
         SELECT c.id FROM unnest(v_days) d JOIN managed_certificates c
-            ON c.expires_at > greatest(v_from + d * interval '24 hours', v_now - v_known)
-                AND c.expires_at <= v_to + d * interval '24 hours'
+            ON c.expires_at > greatest(v_from + days(d), v_now - policy_alert_known())
+                AND c.expires_at <= v_to + days(d)
         UNION
         SELECT c.id FROM managed_certificates c
-        WHERE c.created_at > v_made_from AND c.created_at <= v_made_to AND c.expires_at > v_now - v_known
-            AND c.expires_at <= v_now + (SELECT max(d) FROM unnest(v_days) d) * interval '24 hours') f;
+        WHERE c.created_at > v_made_from AND c.created_at <= v_made_to AND c.expires_at > v_now - policy_alert_known()
+            AND c.expires_at <= v_now + days((SELECT max(d) FROM unnest(v_days) d))) f;
     UPDATE expiry_alert_state s SET crossed_to = v_to, created_to = v_made_to, full_at = v_state.full_at;
     RETURN QUERY SELECT CASE WHEN v_ids IS NULL THEN 0 ELSE expiry_alerts_make(v_ids, v_now, p_words) END,
         v_to < v_now OR v_made_to < v_now;

@@ -144,14 +144,14 @@ BEGIN
         (SELECT c.id FROM managed_certificates c
             LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
             WHERE c.expires_at <= v_now AND c.status IN ('Active', 'Expiring')
-                AND NOT (c.expires_at > v_now - interval '5 minutes'
+                AND NOT (c.expires_at > v_now - policy_short_lived_grace()
                     AND coalesce(profile_is_short_lived(p.allow_short_lived, p.max_ttl_seconds), false))
             ORDER BY c.expires_at DESC LIMIT p_limit)
         UNION ALL
         (SELECT c.id FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id
-            WHERE c.status = 'Active' AND c.expires_at > v_now AND c.expires_at <= v_now + interval '365 days'
+            WHERE c.status = 'Active' AND c.expires_at > v_now AND c.expires_at <= v_now + policy_expiring_most()
                 AND c.expires_at <= v_now + least(make_interval(days => p.renewal_window_days),
-                    (c.expires_at - c.valid_from) / 3)
+                    (c.expires_at - c.valid_from) / policy_lead_part())
             ORDER BY c.expires_at LIMIT p_limit)) d;
     IF v_ids IS NULL THEN
         RETURN 0;
@@ -160,8 +160,8 @@ BEGIN
     RETURN certificates_refresh(v_ids);
 END $$;
 
--- Short-lived certificates that ended since the last look, and ten minutes
--- before it: one that was in renewal then may have come out of it.
+-- Short-lived certificates that ended since the last look, and shortly before
+-- it: one that was in renewal then may have come out of it.
 CREATE FUNCTION duty_short_lived_expiry(p_limit int) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -170,7 +170,7 @@ DECLARE
     v_n bigint;
 BEGIN
     INSERT INTO duty_marks (name) VALUES ('short_lived_expiry') ON CONFLICT DO NOTHING;
-    SELECT m.low_at - interval '10 minutes' INTO v_from FROM duty_marks m WHERE m.name = 'short_lived_expiry' FOR UPDATE;
+    SELECT m.low_at - policy_short_lived_overlap() INTO v_from FROM duty_marks m WHERE m.name = 'short_lived_expiry' FOR UPDATE;
     WITH ended AS (
         UPDATE managed_certificates c SET status = 'Expired', updated_at = v_now
         WHERE c.id IN (SELECT o.id FROM managed_certificates o
@@ -211,7 +211,7 @@ END $$;
 
 -- What is old lies at the beginning of the primary key and no index is needed
 -- to find it.  A walk goes on from its mark, looks at p_limit rows, and starts
--- over an hour after the last pass began.
+-- over some time after the last pass began.
 CREATE FUNCTION duty_mark_take(p_name text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -220,8 +220,8 @@ DECLARE
 BEGIN
     INSERT INTO duty_marks (name) VALUES (p_name) ON CONFLICT DO NOTHING;
     UPDATE duty_marks m SET
-        low_id = CASE WHEN m.is_done AND m.low_at <= v_now - interval '1 hour' THEN '' ELSE m.low_id END,
-        low_at = CASE WHEN m.is_done AND m.low_at <= v_now - interval '1 hour' THEN v_now ELSE m.low_at END
+        low_id = CASE WHEN m.is_done AND m.low_at <= v_now - policy_walk_pause() THEN '' ELSE m.low_id END,
+        low_at = CASE WHEN m.is_done AND m.low_at <= v_now - policy_walk_pause() THEN v_now ELSE m.low_at END
         WHERE m.name = p_name RETURNING m.low_id INTO v_low;
     RETURN v_low;
 END $$;
@@ -268,7 +268,7 @@ BEGIN
 END $$;
 
 -- Versions that ended before the cut, with the revocations of their serials and
--- the CSRs and chains that nothing needs any more, except the newest three of a
+-- the CSRs and chains that nothing needs any more, except the newest few of a
 -- certificate and key holder, what a target serves or should serve, and what a
 -- job still names.
 CREATE FUNCTION duty_version_retention(p_keep_ms bigint, p_limit int) RETURNS TABLE (rows bigint, is_more bool)
@@ -287,7 +287,7 @@ BEGIN
         DELETE FROM certificate_versions d WHERE d.id IN (SELECT v.id FROM certificate_versions v
             WHERE v.id = ANY (v_ids) AND v.not_after < v_cut
                 AND (SELECT count(*) FROM (SELECT 1 FROM certificate_versions n
-                    WHERE n.certificate_id = v.certificate_id AND n.key_holder = v.key_holder AND n.id > v.id LIMIT 3) k) = 3
+                    WHERE n.certificate_id = v.certificate_id AND n.key_holder = v.key_holder AND n.id > v.id LIMIT policy_versions_kept()) k) = policy_versions_kept()
                 AND NOT EXISTS (SELECT 1 FROM certificate_target_mappings m WHERE m.certificate_id = v.certificate_id
                     AND v.id IN (m.desired_version_id, m.deployed_version_id))
                 AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = v.certificate_id AND j.version_id = v.id

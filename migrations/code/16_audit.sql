@@ -4,16 +4,16 @@
 
 -- --- the trail ---
 
--- Partitions from this month to p_months ahead; there is no default one, so a
+-- Partitions from last month to some months ahead; there is no default one, so a
 -- row can never hide from retention.
-CREATE FUNCTION audit_partitions_ensure(p_months int) RETURNS int
+CREATE FUNCTION audit_partitions_ensure() RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_from date := date_trunc('month', engine_now() AT TIME ZONE 'UTC')::date;
     v_name text;
     v_made int := 0;
 BEGIN
-    FOR i IN -1..p_months LOOP
+    FOR i IN -1..policy_audit_months() LOOP
         v_name := 'audit_events_' || to_char(v_from + make_interval(months => i), 'YYYY_MM');
         IF to_regclass('public.' || v_name) IS NULL THEN
             EXECUTE format('CREATE TABLE public.%I PARTITION OF audit_events FOR VALUES FROM (%L) TO (%L)', v_name,
@@ -329,7 +329,7 @@ BEGIN
     SELECT c.relname INTO v_name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'audit_events'::regclass AND c.relname ~ '^audit_events_[0-9]{4}_[0-9]{2}$'
         ORDER BY c.relname LIMIT 1;
-    v_until := (to_date(substr(v_name, 14), 'YYYY_MM') + interval '1 month') AT TIME ZONE 'UTC';
+    v_until := (to_date(substr(v_name, 14), 'YYYY_MM') + make_interval(months => 1)) AT TIME ZONE 'UTC';
     IF v_name IS NULL OR v_until > v_cut THEN
         RETURN QUERY SELECT 'none', ''::text;
         RETURN;
@@ -350,7 +350,7 @@ BEGIN
         EXECUTE format('DROP TABLE %I', v_name);
         -- A list is written just before its event, which may be of the next
         -- month by then.
-        DELETE FROM audit_attachments t WHERE t.created_at < v_until - interval '1 day';
+        DELETE FROM audit_attachments t WHERE t.created_at < v_until - policy_attachment_slack();
     EXCEPTION WHEN lock_not_available THEN
         RETURN QUERY SELECT 'busy', v_name;
         RETURN;

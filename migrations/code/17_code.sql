@@ -14,13 +14,13 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     WHERE s.name = u.code AND (s.last_used_at IS NULL OR s.last_used_at < u.at);
 $$;
 
--- Removes the schemas that no process used for p_grace_ms, nor was seen by in the
--- last ten seconds.  One that a trigger or a default still leads to stays, and so
+-- Removes the schemas that no process used for p_grace_ms, nor was seen by just
+-- now.  One that a trigger or a default still leads to stays, and so
 -- does this one.
 CREATE FUNCTION code_schemas_drop_unused(p_grace_ms bigint) RETURNS SETOF text
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
-    v_cut timestamptz := clock_timestamp() - greatest(make_interval(secs => p_grace_ms / 1000.0), interval '10 seconds');
+    v_cut timestamptz := clock_timestamp() - greatest(make_interval(secs => p_grace_ms / 1000.0), policy_code_grace());
     v_name text;
 BEGIN
     PERFORM code_schemas_used();

@@ -15,7 +15,7 @@ LOCK TABLE audit_attachments, audit_events IN ACCESS EXCLUSIVE MODE;
 
 ALTER TABLE audit_events ALTER COLUMN id SET DEFAULT id_new('audit'), ALTER COLUMN epoch SET DEFAULT audit_epoch();
 ALTER TABLE audit_attachments ALTER COLUMN id SET DEFAULT id_new('att');
-SELECT audit_partitions_ensure(13);
+SELECT audit_partitions_ensure();
 
 -- --- spelling ---
 
@@ -48,7 +48,7 @@ CREATE OR REPLACE TRIGGER certificates_renew_after_moved BEFORE UPDATE OF renewa
         OR (NEW.issuer_id <> OLD.issuer_id AND NEW.renew_after IS NULL)))
     EXECUTE FUNCTION certificates_renew_after();
 CREATE OR REPLACE TRIGGER certificates_renewal_floor BEFORE UPDATE OF last_renewal_at ON managed_certificates FOR EACH ROW
-    WHEN (NEW.renew_after < NEW.last_renewal_at + interval '5 seconds')
+    WHEN (NEW.renew_after < NEW.last_renewal_at + policy_renewal_floor_below())
     EXECUTE FUNCTION certificates_renewal_floor();
 CREATE OR REPLACE TRIGGER policies_renew_after AFTER UPDATE OF renewal_window_days, renewal_percent, auto_renew ON renewal_policies
     FOR EACH ROW

@@ -1,11 +1,15 @@
--- Who may call what: nobody but the owner, and each process what it needs.  The
+-- Who may do what: nobody but the owner, and each process what it needs.  The
 -- default of a column runs as who writes the row, a trigger's function needs no
--- right.  Roles that do not exist are skipped, so that a single-role database
--- works too.
-DO $$
+-- right.  The roles are made by whoever runs the cluster; those that do not exist
+-- are skipped, so that a single-role database works too.  Every --migrate-only
+-- comes by here, for roles that were made since.
+CREATE FUNCTION rights_grant() RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     r record;
     f text;
+    -- Constants, and what statements reckon with them.
+    v_common text[] := ARRAY(SELECT p.proname FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace
+        AND p.proname ~ '^policy_') || '{back_off, days, engine_now, jittered}';
 BEGIN
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
     FOR r IN SELECT v.role, v.functions FROM (VALUES
@@ -13,23 +17,50 @@ BEGIN
             agent_work, agents_with_work, apiserver_seen, approval_decide, audit_epoch, audit_epoch_look,
             audit_kept_from, audit_leaf, audit_merkle_level, audit_merkle_path, audit_rows_of, audit_us, bulk_run,
             certificate_archive, certificate_deploy, certificate_merge, certificates_revoke, crl_is_behind, crl_request,
-            csr_submit, duty_run_request, engine_now, enum_canonical, id_new, job_cancel, job_report, job_verify,
+            csr_submit, duty_run_request, enum_canonical, id_new, job_cancel, job_report, job_verify,
             jobs_enqueue_issue, renew_after_of}'),
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
             duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_certificate_status, duty_crl_refresh,
             duty_expiry_alerts, duty_idempotency_cleanup, duty_job_retention, duty_job_timeouts, duty_process_rows,
-            duty_redeploy, duty_renewal_budget, duty_renewal_scan, duty_short_lived_expiry, duty_version_retention, engine_now,
+            duty_redeploy, duty_renewal_budget, duty_renewal_scan, duty_short_lived_expiry, duty_version_retention,
             jobs_claim, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,
             scheduler_seen, tasks_claim, tasks_due}'),
         ('certctl_worker', '{
             audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,
-            crl_revocations, crl_store, engine_now, issue_complete, issue_complete_outside, issue_outside_set_aside,
-            issue_placing, issue_set_aside, tasks_done, worker_leave, worker_renew}')) AS v (role, functions) JOIN pg_roles p ON p.rolname = v.role
+            crl_revocations, crl_store, issue_complete, issue_complete_outside, issue_outside_set_aside,
+            issue_placing, issue_set_aside, tasks_done, worker_leave, worker_renew}')) AS v (role, functions)
+        JOIN pg_roles p ON p.rolname = v.role
     LOOP
-        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), r.role);
-        FOREACH f IN ARRAY r.functions::text[] LOOP
+        EXECUTE format('GRANT USAGE ON SCHEMA %I, public TO %I', current_schema(), r.role);
+        FOREACH f IN ARRAY v_common || r.functions::text[] LOOP
             EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%I TO %I', current_schema(), f, r.role);
         END LOOP;
     END LOOP;
+    FOR r IN SELECT v.role, v.may, v.relations FROM (VALUES
+        ('certctl_apiserver', 'SELECT', 'tenants, teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers, lanes,
+            ca_certificates, agents, agent_group_members, deployment_targets, managed_certificates, certificate_versions,
+            certificate_requests, certificate_chains, certificate_target_mappings, certificate_revocations, row_counts, jobs, tasks,
+            issuance_approval_requests, workers, schedulers, apiservers, leadership, duties, crl_cache, crl_generation_events,
+            notification_events, roles, permissions, role_permissions, actor_roles, api_keys, audit_events, audit_attachments,
+            audit_epochs, audit_blocks, audit_verification'),
+        ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers,
+            agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys'),
+        ('certctl_apiserver', 'INSERT, UPDATE', 'managed_certificates, certificate_revocations'),
+        ('certctl_apiserver', 'INSERT', 'tasks, lanes'),
+        -- What orders and seals a row is never the writer's choice.
+        ('certctl_apiserver', 'INSERT (actor, actor_type, action, resource_type, resource_id, details, event_category)', 'audit_events'),
+        ('certctl_apiserver', 'UPDATE (status, retry_count, next_retry_at, last_error)', 'notification_events'),
+        ('certctl_apiserver', 'USAGE', 'SEQUENCE id_seq, lease_seq, audit_seq, role_permissions_id_seq'),
+        ('certctl_scheduler', 'SELECT', 'leadership, duties, lanes, workers, schedulers'),
+        ('certctl_scheduler', 'INSERT, UPDATE', 'duties'),
+        ('certctl_worker', 'SELECT', 'jobs, tasks, issuers, ca_certificates, ca_keys, managed_certificates, certificate_profiles,
+            certificate_requests'),
+        ('certctl_worker', 'DELETE, UPDATE', 'tasks'),
+        ('certctl_worker', 'UPDATE (test_status, last_tested_at)', 'issuers')) AS v (role, may, relations)
+        JOIN pg_roles p ON p.rolname = v.role
+    LOOP
+        EXECUTE format('GRANT %s ON %s TO %I', r.may, r.relations, r.role);
+    END LOOP;
 END $$;
+SELECT rights_grant();

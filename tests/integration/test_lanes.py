@@ -4,10 +4,12 @@ own: breaker, rate, parking, what an outcome counts, a tick's budget.
 """
 import datetime
 import json
+import re
 
+import psycopg2
 import pytest
 
-from fleet import job_words
+from fleet import ROOT, job_words
 
 START = datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
 
@@ -108,6 +110,37 @@ def test_a_breaker_opens_and_closes(lane):
     assert lane.state() == ("closed", 0, 0)
     assert lane.due()[1] is None and lane.claim(8)[1] >= 2
     assert lane.q("SELECT last_error, opened_until FROM lanes WHERE issuer_id = %s", lane.issuer) == [(None, None)]
+
+
+@pytest.mark.parametrize("call", [
+    "issue_set_aside('w', {lease}, ARRAY['{job}'], ARRAY[{word}], '{{x}}')",
+    "issue_outside_set_aside('w', {lease}, ARRAY['{job}'], ARRAY[{word}], '{{x}}', '{{}}')",
+    "job_finish(ARRAY['{job}'], ARRAY[{word}], '{{x}}')", "job_report('ag', '{job}', {word}, '', NULL, 'x')"])
+@pytest.mark.parametrize("word", ["'Retry'", "'parked'", "''", "NULL", "'Pending'"])
+def test_an_unknown_word_is_refused(lane, call, word):
+    """Taken for a back-off, it put jobs off that counted nothing and so never ended."""
+    job = lane.job()
+    lease, _ = lane.claim()
+    before = lane.row(job, "status, attempts, run_after, lease_id, last_error"), lane.state()
+    with pytest.raises(psycopg2.errors.InvalidParameterValue):
+        lane.q("SELECT * FROM " + call.format(lease=lease, job=job, word=f"{word}::text"))
+    assert (lane.row(job, "status, attempts, run_after, lease_id, last_error"), lane.state()) == before
+
+
+def test_lists_that_do_not_belong_together_are_refused(lane):
+    job = lane.job()
+    lease, _ = lane.claim()
+    for words in ([], ["release", "fail"], None):
+        with pytest.raises(psycopg2.errors.InvalidParameterValue):
+            lane.q("SELECT * FROM issue_set_aside('w', %s, %s, %s, '{x,y}')", lease, [job], words)
+    assert lane.row(job, "status") == ("Running",)
+
+
+def test_the_worker_has_the_words_that_sql_knows():
+    table = re.search(r"aside_names\[ASIDE_KINDS\] = \{(.*?)\};", (ROOT / "worker/kinds/issue_finish.c").read_text(), re.S).group(1)
+    text = (ROOT / "migrations/code/08_outside.sql").read_text()
+    known = re.search(r"words_check\(p_outcomes, '\{(.*?)\}'", text).group(1).split(",")
+    assert len(known) == 7 and sorted(re.findall(r'"(\w+)"', table)) == sorted(known)
 
 
 def test_an_open_breaker_waits_twice_as_long_each_time(lane):

@@ -127,6 +127,105 @@ def test_a_migration_that_fails_leaves_nothing_of_it(server, database, tmp_path)
     assert "half" not in objects(server, name)
 
 
+def test_down_is_refused_beside_programs(server, database):
+    """Each that lives is named, and nothing is touched; those that ended are no matter."""
+    url, name = database
+    assert run(url, "--migrate-only").returncode == 0
+    with server.admin(name) as c:
+        for table, column in (("workers", "lease_until"), ("schedulers", "seen_at"), ("apiservers", "seen_at")):
+            urls = "" if table == "workers" else ", url"
+            value = "" if table == "workers" else ", ''"
+            for incarnation, ago in (("lives", "-1 second" if table == "workers" else "1 second"), ("ended", "20 seconds")):
+                c.execute(f"INSERT INTO {table} (incarnation, name, host, pid, {column}{urls}) VALUES (%s, %s, 'host-a', 77, "
+                          f"clock_timestamp() - %s::interval{value})", (incarnation, f"{table}-{incarnation}", ago))
+        # The worker's lease goes on for the length of the test.
+        c.execute("UPDATE workers SET lease_until = clock_timestamp() + interval '1 hour' WHERE incarnation = 'lives'")
+    before = schema(server, name)
+    done = run(url, "--migrate-down=1")
+    assert done.returncode == 1 and "worker workers-lives on host-a (process 77) is running" in done.stderr, done.stderr
+    assert "ended" not in done.stderr and "--force" in done.stderr and "stop them" in done.stderr
+    assert schema(server, name) == before and applied(server, name) == NAMES and installed(server, name) == [CODE]
+    done = run(url, "--migrate-down=1", "--force")
+    assert done.returncode == 0, done.stderr
+    assert applied(server, name) == NAMES[:-1]
+    # Where some tables are gone already there is nobody to ask for.
+    done = run(url, f"--migrate-down={len(NAMES)}", "--force")
+    assert done.returncode == 0 and applied(server, name) == []
+    assert run(url, "--migrate-down=1").returncode == 0
+
+
+def test_down_names_the_programs_that_run(server, database):
+    url, name = database
+    assert run(url, "--migrate-only").returncode == 0
+    server.make_tls()
+    fleet_url = server.url
+    server.url = lambda role: f"postgresql://{role}@/{name}?host={server.socket_dir}"
+    try:
+        process = server.start_apiserver()
+        with server.admin(name) as c:
+            def is_booked():
+                c.execute("SELECT count(*) FROM apiservers")
+                return c.fetchone()[0] == 1
+            wait_for(is_booked, 10, "the apiserver's row")
+        done = run(url, "--migrate-down=1")
+        assert done.returncode == 1 and "apiserver " in done.stderr and "is running" in done.stderr, done
+        assert server.api.get("/ready")[0] == 200
+        assert process.stop() == 0
+    finally:
+        server.url = fleet_url
+
+
+@pytest.mark.parametrize("arguments", [("--force",), ("--migrate-only", "--force"), ("--migrate-only=1",), ("--force", "--migrate-down=1"),
+                                       ("--migrate-down=1", "--force", "--force"), ("--migrate-only", "--migrate-down=1")])
+def test_options_that_do_not_belong_there_are_refused(server, database, arguments):
+    done = run(database[0], *arguments)
+    assert done.returncode != 0 and done.stderr and objects(server, database[1]) == []
+
+
+@pytest.fixture
+def late_role(server):
+    """The roles of the programs are there in every cluster; here one of them is made late."""
+    role = "certctl_scheduler"
+    with server.admin("postgres") as c:
+        c.execute(f"ALTER ROLE {role} RENAME TO {role}_away")
+    yield role
+    with server.admin("postgres") as c:
+        c.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+        assert c.fetchone() is None
+        c.execute(f"ALTER ROLE {role}_away RENAME TO {role}")
+
+
+def test_a_role_that_is_made_later_gets_its_rights(server, database, late_role):
+    url, name = database
+
+    def as_role(sql):
+        connection = server.connect(late_role, database=name)
+        try:
+            with connection.cursor() as c:
+                c.execute(f"SET search_path = {CODE}, public; {sql}")
+        finally:
+            connection.close()
+
+    assert run(url, "--migrate-only").returncode == 0
+    try:
+        with server.admin(name) as c:
+            c.execute(f"CREATE ROLE {late_role} LOGIN")
+        for sql in ("SELECT leadership_is(1, 'x')", "SELECT count(*) FROM duties"):
+            with pytest.raises(psycopg2.Error):
+                as_role(sql)
+        done = run(url, "--migrate-only")
+        assert done.returncode == 0 and "are applied" in done.stdout and f"{CODE} are installed" in done.stdout, done
+        for sql in ("SELECT leadership_is(1, 'x')", "SELECT count(*) FROM duties", "SELECT policy_sweep()"):
+            as_role(sql)
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            as_role("SELECT count(*) FROM ca_keys")
+    finally:
+        with server.admin(name) as c:
+            c.execute(f"DROP OWNED BY {late_role}")
+        with server.admin("postgres") as c:
+            c.execute(f"DROP ROLE {late_role}")
+
+
 @pytest.mark.parametrize("option", ["--migrate-down=0", "--migrate-down=x", "--migrate-down", "--migrate-down=-1"])
 def test_odd_numbers_are_refused(database, option):
     done = run(database[0], option)
@@ -300,7 +399,7 @@ def test_two_versions_side_by_side(server, database):
     done = run(url, "--migrate-only")
     assert done.returncode == 0 and f"{CODE} are installed" in done.stdout
     assert leads_to(server, name) == [OTHER]
-    assert run(url, "--migrate-down=1").returncode == 0
+    assert run(url, "--migrate-down=1", "--force").returncode == 0
     with server.admin(name) as c:
         c.execute("SELECT count(*) FROM pg_namespace WHERE nspname ~ '^certctl_'")
         assert c.fetchone() == (0,)
@@ -391,13 +490,28 @@ def without_comments(path):
     return re.sub(r"--.*", "", path.read_text())
 
 
+def calls_of(text):
+    return set(re.findall(r"\b(\w+)\s*\(", text))
+
+
 def test_every_function_has_a_caller():
-    """A statement of a program, another function, a trigger or a default: who may call a function is no caller."""
-    code = sorted((ROOT / "migrations" / "code").glob("*.sql"))
+    """A statement of a program, a trigger, a default, or a function that has one: who may call a function is no caller, nor is
+    a function that nobody calls, nor a function itself."""
     statements = sorted((ROOT / "common" / "sql").glob("*.sql"))
-    text = "\n".join(without_comments(p) for p in [*code, *statements] if p.name != "99_rights.sql")
-    called = set(re.findall(r"\b(\w+)\s*\(", re.sub(r"CREATE FUNCTION \w+", "", text)))
-    assert [name for kind, name in definitions() if kind == "FUNCTION" and name not in called] == []
+    roots, bodies = calls_of("\n".join(without_comments(p) for p in statements)), {}
+    for path in sorted((ROOT / "migrations" / "code").glob("*.sql")):
+        for piece in re.split(r"^(?=CREATE |ALTER |SELECT |DO |SET |LOCK )", without_comments(path), flags=re.M):
+            made = re.match(r"CREATE FUNCTION (\w+)", piece)
+            if made:
+                bodies[made.group(1)] = calls_of(piece[made.end():])
+            else:
+                roots |= calls_of(piece)
+    assert sorted(bodies) == sorted(name for kind, name in definitions() if kind == "FUNCTION")
+    alive, new = set(), roots & set(bodies)
+    while new:
+        alive |= new
+        new = {c for name in new for c in bodies[name]} & set(bodies) - alive
+    assert set(bodies) - alive == set()
     # and every statement is named by a program
     programs = "\n".join(p.read_text() for d in ("common", "apiserver", "scheduler", "worker") for e in ("c", "h", "def")
                          for p in (ROOT / d).rglob(f"*.{e}"))

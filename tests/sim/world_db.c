@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/policy/policy.h"
 #include "tests/sim/world.h"
 #include "tests/support/db_script.h"
 
@@ -169,17 +170,18 @@ lane_allows(const struct world *w, const struct sim_issuer *is)
 static void
 lane_failed(struct world *w, struct sim_issuer *is, int64_t lease)
 {
-	int64_t wait = 30000;
+	const int64_t most = POLICY_BREAKER_MOST * 1000;
+	int64_t wait = POLICY_BREAKER_FIRST * 1000;
 
 	is->failures++;
 	if (is->breaker == LANE_CLOSED ? is->failures < 5
 				       : is->trial_lease != lease)
 		return;
-	for (int i = 0; i < is->opens && wait < 600000; i++)
+	for (int i = 0; i < is->opens && wait < most; i++)
 		wait *= 2;
 	is->breaker = LANE_OPEN;
 	is->opens++;
-	is->opened_until_ms = w->now_ms + (wait < 600000 ? wait : 600000);
+	is->opened_until_ms = w->now_ms + (wait < most ? wait : most);
 	is->trial_lease = 0;
 }
 

@@ -15,6 +15,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 #include "common/base/enc.h"
+#include "common/policy/policy.h"
 
 enum {
 	PAGE = 2000,
@@ -99,7 +100,8 @@ export_begin(struct op *op)
 		return op_fail(op, RC_INVALID, "to must be after from");
 	if (op_bool(op, 0, "is_too_long"))
 		return op_fail(op, RC_INVALID,
-		    "from and to may be 90 days apart at most");
+		    "from and to may be %d days apart at most",
+		    POLICY_AUDIT_EXPORT / 86400);
 	reply_header(op, "Content-Disposition",
 	    op_printf(op,
 		"attachment; filename=\"certctl-audit-%s_to_%s.ndjson\"",

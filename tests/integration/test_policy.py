@@ -1,0 +1,117 @@
+"""
+The engine's times and counts have one home, common/policy/policy.def: SQL gets
+them from there, and has no others.
+"""
+import re
+import subprocess
+
+import psycopg2
+import pytest
+
+from fleet import BUILD, ROOT, Fleet, code_schema
+
+MADE = ROOT / "migrations" / "code" / "00_policy.sql"
+TEXTS = sorted([*(ROOT / "migrations" / "code").glob("*.sql"), *(ROOT / "common" / "sql").glob("*.sql")])
+# Numbers that are no policy: units, sizes of formats and of columns.  A rule that
+# stands in a number of its own belongs into policy.def.
+UNITS = {"0", "1", "2", "1000", "1000.0", "1000000"}
+FORMATS = {
+    "01_base.sql": {"16", "20", "24"},  # shards of a counter; 2^20 is long enough; hours of a day
+    "02_certificates.sql": {"65535", "65536.0", "100", "100.0", "4"},  # share of a hash; percent
+    "06_claim.sql": {"11", "14"},  # the digits of a serial
+    "07_complete.sql": {"4"},  # of 'certver' || substr(id, 4)
+    "13_crl.sql": {"40"},  # digits of a serial
+    "14_alerts.sql": {"255", "86400"},  # a column's width; seconds of a day
+    "16_audit.sql": {"8", "14", "31", "32", "64"},  # the tree of hashes; digits of a name
+}
+
+
+def code(path):
+    """Without comments, literals, the names of parameters, and settings of functions, which measurements chose."""
+    text = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
+    text = re.sub(r"\bSET (?:LOCAL )?\w+ = '[^']*'", "", text)
+    return text
+
+
+def numbers(path):
+    text = re.sub(r"'(?:[^']|'')*'", "''", code(path))
+    return set(re.findall(r"(?<![\w$.])\d+(?:\.\d+)?(?![\w.])", text))
+
+
+def policies():
+    return re.findall(r"^([A-Z]+)\((\w+), ([^\n]*?), \"([^\n]*)\"\)$", (ROOT / "common/policy/policy.def").read_text(), re.M)
+
+
+def test_sql_is_made_from_the_table():
+    made = subprocess.run([BUILD / "tools" / "policy_sql"], text=True, check=True, capture_output=True).stdout
+    assert MADE.read_text() == made, "make it anew: build/tools/policy_sql > migrations/code/00_policy.sql"
+
+
+def test_the_table_is_in_order_and_says_what_each_is():
+    names = [name for _, name, _, _ in policies()]
+    assert len(names) > 40 and names == sorted(set(names)) and all(len(what) > 8 for *_, what in policies())
+
+
+@pytest.mark.parametrize("path", [p for p in TEXTS if p != MADE], ids=lambda p: p.name)
+def test_no_policy_stands_elsewhere(path):
+    text = code(path)
+    assert re.findall(r"\binterval\s*'[^']*'|'[^']*'::interval", text, re.I) == []
+    assert re.findall(r"make_interval\((?:secs|mins|hours|days|weeks|years) => [\d.]+\)", text) == []
+    if "code" in path.parts:
+        assert numbers(path) - UNITS == FORMATS.get(path.name, set())
+
+
+def test_every_policy_is_used():
+    text = "\n".join(code(p) for p in TEXTS if p != MADE)
+    assert {name.lower() for _, name, _, _ in policies()} == set(re.findall(r"\bpolicy_(\w+)\(\)", text))
+
+
+@pytest.fixture(scope="module")
+def db():
+    fleet = Fleet("policy")
+    try:
+        fleet.start_postgres()
+        with fleet.admin("certctl") as c:
+            c.execute(f"SET search_path = {code_schema()}, public")
+            yield c
+    finally:
+        fleet.close()
+
+
+def value(db, sql, *parameters):
+    db.execute(sql, parameters)
+    return db.fetchone()[0]
+
+
+def test_the_planner_sees_constants(db):
+    """No call is left in a plan: they cost nothing, and an index is found by them."""
+    db.execute("EXPLAIN (VERBOSE) SELECT c.id FROM managed_certificates c WHERE c.expires_at <= now() + policy_expiring_most() "
+               "AND c.renew_after < now() + back_off(policy_retry_least(), policy_retry_most(), 3)")
+    plan = "\n".join(r[0] for r in db.fetchall())
+    assert "8760:00:00" in plan and "policy_" not in plan and "back_off" not in plan, plan
+
+
+def test_waits_double_up_to_their_limit(db):
+    waits = [value(db, "SELECT extract(epoch FROM back_off('30 seconds', '10 minutes', %s))::int", n) for n in range(8)]
+    assert waits == [30, 60, 120, 240, 480, 600, 600, 600]
+    assert value(db, "SELECT extract(epoch FROM back_off('30 seconds', '10 minutes', 2147483647))") == 600
+    # A policy's interval that is longer than the limit holds.
+    assert value(db, "SELECT extract(epoch FROM back_off('2 hours', '1 hour', 5))") == 7200
+
+
+def test_chance_is_bounded(db):
+    least, most = (value(db, f"SELECT {f}(extract(epoch FROM jittered('100 seconds'))) FROM generate_series(1, 2000)") for f in ("min", "max"))
+    assert 90 <= least < 92 and 108 < most <= 110
+
+
+@pytest.mark.parametrize("role", ["certctl_apiserver", "certctl_scheduler", "certctl_worker"])
+def test_every_program_may_reckon_with_them(db, role):
+    db.execute(f"SET ROLE {role}")
+    try:
+        for _, name, _, _ in policies():
+            assert value(db, f"SELECT policy_{name.lower()}()") is not None
+        assert value(db, "SELECT jittered(back_off(policy_task_first(), policy_task_most(), 2)) > interval '7 seconds'")
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            db.execute("SELECT lane_succeeded('x')")
+    finally:
+        db.execute("RESET ROLE")
