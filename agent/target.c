@@ -4,7 +4,11 @@
 
 #include "common/base/attr.h"
 
-static const struct target_kind *const kinds[] = {&target_nginx};
+static const struct target_kind *const kinds[] = {
+#define TARGET(name) &target_##name,
+#include "agent/targets.def"
+#undef TARGET
+};
 
 const struct target_kind *
 target_find(const char *type)

@@ -47,7 +47,9 @@ struct target_kind {
 	    struct target_plan *out, const char **out_why);
 };
 
-extern const struct target_kind target_nginx;
+#define TARGET(name) extern const struct target_kind target_##name;
+#include "agent/targets.def"
+#undef TARGET
 
 /* NULL when this agent has no such kind. */
 const struct target_kind *target_find(const char *type);

@@ -3,7 +3,9 @@
 #include <string.h>
 
 const struct issuer_ops *const issuers_outside[] = {
-    &issuer_openssl,
+#define ISSUER(name) &issuer_##name,
+#include "worker/issuers/issuers.def"
+#undef ISSUER
     NULL,
 };
 

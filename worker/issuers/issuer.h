@@ -83,7 +83,9 @@ struct issuer_ops {
 
 /* All that this worker knows, NULL at the end. */
 extern const struct issuer_ops *const issuers_outside[];
-extern const struct issuer_ops issuer_openssl;
+#define ISSUER(name) extern const struct issuer_ops issuer_##name;
+#include "worker/issuers/issuers.def"
+#undef ISSUER
 
 /* NULL when there is none of that type. */
 const struct issuer_ops *issuer_find(const struct issuer_ops *const *all,
