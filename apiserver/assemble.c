@@ -151,8 +151,6 @@ open_bus(struct api *a)
 {
 	static const struct bus_client_ops ops = {on_event, on_leader};
 	const char *const *urls = cfg_list(a->cfg, "bus_urls");
-	const struct bus_tls files = part_bus_tls(a->cfg);
-	rc ret;
 
 	if (!urls || !urls[0]) {
 		log_warn("BUS-NONE",
@@ -160,11 +158,7 @@ open_bus(struct api *a)
 		    "looking once a second");
 		return RC_OK;
 	}
-	ret = bus_client_new(a->loop, urls, &files, &ops, a, &a->bus);
-	if (ret != RC_OK)
-		log_error("BUS-URLS", "CERTCTL_BUS_URLS cannot be used (%s)",
-		    rc_name(ret));
-	return ret;
+	return part_bus_client(a->daemon, &ops, a, &a->bus);
 }
 
 /* --- life --- */

@@ -15,7 +15,6 @@
 #include "scheduler/duty.h"
 #include "scheduler/leader.h"
 
-#define QUEUE_DEADLINE_MS 5000
 #define STATEMENT_TIMEOUT_MS 60000
 
 static const struct cfg_key keys[] = {
@@ -135,22 +134,6 @@ running(void *arg)
 /* --- wiring --- */
 
 static rc
-open_pools(struct scheduler *s)
-{
-	const struct db_opts opts = {
-	    .max_conns = (size_t)cfg_int(s->d->cfg, "database_max_conns"),
-	    .queue_deadline_ms = QUEUE_DEADLINE_MS,
-	    .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
-	};
-	rc ret;
-
-	ret = part_pool(s->d, NULL, &opts, &s->pool);
-	if (ret == RC_OK)
-		ret = part_lease_pool(s->d, "leadership", &s->leader_pool);
-	return ret;
-}
-
-static rc
 open_bus(struct scheduler *s)
 {
 	const char *url = cfg_str(s->d->cfg, "bus_listen_url");
@@ -266,7 +249,8 @@ prepare(void *self, struct daemon *d)
 	if (ret == RC_OK)
 		ret = bus_server_check(cfg_str(d->cfg, "bus_listen_url"), &tls);
 	if (ret == RC_OK)
-		ret = open_pools(s);
+		ret = part_work_pools(d, STATEMENT_TIMEOUT_MS, "leadership",
+		    &s->pool, &s->leader_pool);
 	return ret;
 }
 

@@ -18,7 +18,6 @@
 #include "worker/slots.h"
 #include "worker/warm.h"
 
-#define QUEUE_DEADLINE_MS 5000
 #define STATEMENT_TIMEOUT_MS 30000
 #define FINISH_MS 5000
 /* An order that is under way is worth waiting for: cut off, it is to be looked
@@ -147,35 +146,6 @@ check_passphrase(const char *text)
 	return RC_OK;
 }
 
-static rc
-open_pools(struct worker *w)
-{
-	const struct db_opts opts = {
-	    .max_conns = (size_t)cfg_int(w->d->cfg, "database_max_conns"),
-	    .queue_deadline_ms = QUEUE_DEADLINE_MS,
-	    .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
-	};
-	rc ret;
-
-	ret = part_pool(w->d, NULL, &opts, &w->pool);
-	if (ret == RC_OK)
-		ret = part_lease_pool(w->d, "lease", &w->lease_pool);
-	return ret;
-}
-
-static rc
-open_bus(struct worker *w)
-{
-	static const struct bus_client_ops ops = {
-	    .on_event = on_event,
-	    .on_leader = on_leader,
-	};
-	const struct bus_tls tls = part_bus_tls(w->d->cfg);
-
-	return bus_client_new(w->d->loop, cfg_list(w->d->cfg, "bus_urls"), &tls,
-	    &ops, w, &w->bus);
-}
-
 static void
 make_parts(struct worker *w)
 {
@@ -251,7 +221,8 @@ prepare(void *self, struct daemon *d)
 	if (ret == RC_OK)
 		ret = bus_client_check(cfg_list(d->cfg, "bus_urls"), &tls);
 	if (ret == RC_OK)
-		ret = open_pools(w);
+		ret = part_work_pools(d, STATEMENT_TIMEOUT_MS, "lease",
+		    &w->pool, &w->lease_pool);
 	return ret;
 }
 
@@ -267,10 +238,11 @@ on_warm(void *arg)
 static rc
 start(void *self, struct daemon *d)
 {
+	static const struct bus_client_ops bus_ops = {on_event, on_leader};
 	struct worker *w = self;
 	rc ret;
 
-	ret = open_bus(w);
+	ret = part_bus_client(d, &bus_ops, w, &w->bus);
 	if (ret != RC_OK)
 		return ret;
 	make_parts(w);

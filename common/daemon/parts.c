@@ -6,7 +6,8 @@
 #include "common/migrate/migrate.h"
 
 #define DB_WAIT_MS 30000
-#define LEASE_TIMEOUT_MS 1000
+#define WORK_QUEUE_MS 5000
+#define ROW_TIMEOUT_MS 1000
 
 rc
 part_wait_for_schema(const struct cfg *cfg)
@@ -35,16 +36,23 @@ part_pool(const struct daemon *d, const char *purpose,
 }
 
 rc
-part_lease_pool(const struct daemon *d, const char *purpose,
-    struct db_pool **out)
+part_work_pools(const struct daemon *d, int64_t statement_timeout_ms,
+    const char *row, struct db_pool **out_work, struct db_pool **out_row)
 {
-	const struct db_opts opts = {
-	    .max_conns = 1,
-	    .queue_deadline_ms = LEASE_TIMEOUT_MS,
-	    .statement_timeout_ms = LEASE_TIMEOUT_MS,
+	const struct db_opts work = {
+	    .max_conns = (size_t)cfg_int(d->cfg, "database_max_conns"),
+	    .queue_deadline_ms = WORK_QUEUE_MS,
+	    .statement_timeout_ms = statement_timeout_ms,
 	};
+	const struct db_opts one = {
+	    .max_conns = 1,
+	    .queue_deadline_ms = ROW_TIMEOUT_MS,
+	    .statement_timeout_ms = ROW_TIMEOUT_MS,
+	};
+	rc ret;
 
-	return part_pool(d, purpose, &opts, out);
+	ret = part_pool(d, NULL, &work, out_work);
+	return ret == RC_OK ? part_pool(d, row, &one, out_row) : ret;
 }
 
 static const char *
@@ -63,4 +71,19 @@ part_bus_tls(const struct cfg *cfg)
 	    .cert_file = path_or_null(cfg, "bus_cert"),
 	    .key_file = path_or_null(cfg, "bus_key"),
 	};
+}
+
+rc
+part_bus_client(const struct daemon *d, const struct bus_client_ops *ops,
+    void *arg, struct bus_client **out)
+{
+	const struct bus_tls tls = part_bus_tls(d->cfg);
+	rc ret;
+
+	ret = bus_client_new(d->loop, cfg_list(d->cfg, "bus_urls"), &tls, ops,
+	    arg, out);
+	if (ret != RC_OK)
+		log_error("BUS-URLS", "CERTCTL_BUS_URLS cannot be used (%s)",
+		    rc_name(ret));
+	return ret;
 }
