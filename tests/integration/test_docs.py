@@ -4,6 +4,8 @@ make targets, options, variables, files, the diagram of the job states.
 """
 import re
 import subprocess
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -119,3 +121,30 @@ def test_daemons_explain_themselves(daemon):
     done = run(program, "--version")
     assert done.returncode == 0 and re.search(r"\d+\.\d+\.\d+", done.stdout)
     assert run(program, "--no-such-option").returncode != 0
+
+
+def named_paths(page):
+    """What stands in backticks like a file or folder, as patterns of paths."""
+    for token in re.findall(r"`([^`\n]+)`", page):
+        if re.fullmatch(r"[\w./*<>\[\]-]+", token) and re.search(r"/|\.(c|h|def|py|sh|md|sql|txt|\[ch\])$", token):
+            token = token.replace(".[ch]", ".[ch]*").replace("NNNN", "[0-9]*").replace("NN", "[0-9]*")
+            yield re.sub(r"<\w+>", "*", token)
+
+
+def suits(path, pattern):
+    """Whether path is the file, is in the folder, or is named without its suffix."""
+    if pattern.endswith("/"):
+        return fnmatchcase(path, pattern + "*")
+    return fnmatchcase(path, pattern) or fnmatchcase(path.rsplit(".", 1)[0], pattern.removesuffix(".[ch]*").rsplit(".", 1)[0])
+
+
+@pytest.mark.parametrize("readme", [n for n in TRACKED if n.endswith("/README.md")])
+def test_a_folder_s_readme_names_the_files_that_are_there(readme):
+    folder = PurePosixPath(readme).parent
+    patterns = list(named_paths((ROOT / readme).read_text(encoding="utf-8")))
+    inside = [str(PurePosixPath(n).relative_to(folder)) for n in TRACKED if n.startswith(f"{folder}/")]
+    gone = [p for p in patterns if not any(suits(n, p) or suits(n, "*/" + p) for n in inside + TRACKED)]
+    assert not gone, f"{readme} names what is not there"
+    words = patterns + re.findall(r"`([\w./-]+)`", (ROOT / readme).read_text(encoding="utf-8"))
+    untold = [n for n in inside if n.endswith((".c", ".def", ".sh", ".py", ".sql")) and not any(suits(n, w) for w in words)]
+    assert not untold, f"{readme} does not say what these are for"
