@@ -8,7 +8,8 @@
 #include "common/base/enc.h"
 #include "common/base/plain.h"
 
-const char args_global[] =
+/* What every command takes as well. */
+static const char args_global[] =
     "[-o json|table] [--format json|table] [--server URL] [--api-key KEY] "
     "[--ca-bundle FILE] [--insecure]";
 

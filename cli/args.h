@@ -14,9 +14,6 @@
 
 #include "cli/cli.h"
 
-/* What every command takes as well. */
-extern const char args_global[];
-
 /* Reads argv (without the program's name) by commands; the arguments live in
  * the arena of c, and c->args is set.  EXIT_USAGE with a message when
  * anything is not as the usage says. */

@@ -40,12 +40,6 @@ dispatch_free(struct dispatch *d)
 }
 
 void
-dispatch_set_bus(struct dispatch *d, struct bus_server *bus)
-{
-	d->o.bus = bus;
-}
-
-void
 dispatch_start(struct dispatch *d, uint64_t term)
 {
 	int64_t now = loop_now_ms(d->o.loop);

@@ -27,7 +27,7 @@ struct dispatch_opts {
 	struct loop *loop;
 	struct db_pool *pool;
 	struct leader *leader;
-	struct bus_server *bus;  /* may be set later: dispatch_set_bus */
+	struct bus_server *bus;
 	const char *incarnation; /* outlives the dispatch */
 	size_t permits;          /* CERTCTL_RENEWAL_CONCURRENCY */
 	size_t batch;            /* jobs a lease of the local CA */
@@ -35,7 +35,6 @@ struct dispatch_opts {
 
 struct dispatch *dispatch_new(const struct dispatch_opts *opts);
 void dispatch_free(struct dispatch *d);
-void dispatch_set_bus(struct dispatch *d, struct bus_server *bus);
 
 /* Leadership began: all that is known is counted anew from rows. */
 void dispatch_start(struct dispatch *d, uint64_t term);

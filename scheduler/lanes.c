@@ -166,8 +166,9 @@ lane_claim_empty(struct lane *l, bool is_due)
 
 /* --- looks --- */
 
-void
-lanes_forget_keys(struct lanes *ls)
+/* What came back lies behind the keys: look from the beginning. */
+static void
+forget_keys(struct lanes *ls)
 {
 	for (size_t i = 0; i < ls->n; i++)
 		if (!lane_is_tasks(ls->items[i]))
@@ -181,7 +182,7 @@ lanes_look_begin(struct lanes *ls, bool is_full, struct arena *a,
 	size_t bytes = (ls->n + 1) * sizeof(char *);
 
 	if (is_full)
-		lanes_forget_keys(ls);
+		forget_keys(ls);
 	out->n = 0;
 	out->issuer_ids = arena_alloc(a, bytes);
 	out->low_afters = arena_alloc(a, bytes);

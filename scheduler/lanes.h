@@ -99,7 +99,5 @@ void lanes_look_first(struct lanes *ls, const char *issuer_id,
     const char *low_after, const char *low_id);
 /* Its end: lanes it did not name are gone. */
 void lanes_look_end(struct lanes *ls);
-/* What came back lies behind the keys: look from the beginning. */
-void lanes_forget_keys(struct lanes *ls);
 
 #endif

@@ -81,12 +81,6 @@ bodymem_give(struct bodymem *m, size_t bytes)
 	look_at_peak(m);
 }
 
-size_t
-bodymem_held(const struct bodymem *m)
-{
-	return m->held;
-}
-
 void
 bodymem_note_more(struct bodymem *m, size_t bytes)
 {

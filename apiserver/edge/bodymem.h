@@ -24,7 +24,6 @@ void bodymem_free(struct bodymem *m);
 /* RC_BUSY: that would pass the ceiling. */
 rc bodymem_take(struct bodymem *m, size_t bytes) MUST_CHECK;
 void bodymem_give(struct bodymem *m, size_t bytes);
-size_t bodymem_held(const struct bodymem *m);
 /* Other memory that comes and goes with clients: counts for the peak, not for
  * the ceiling. */
 void bodymem_note_more(struct bodymem *m, size_t bytes);

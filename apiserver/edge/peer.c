@@ -63,12 +63,6 @@ peer_text(const struct peer_addr *a, char out[PEER_TEXT_MAX])
 		(void)inet_ntop(AF_INET6, a->bytes, out, PEER_TEXT_MAX);
 }
 
-bool
-peer_equal(const struct peer_addr *a, const struct peer_addr *b)
-{
-	return memcmp(a, b, sizeof(*a)) == 0;
-}
-
 struct peer_addr
 peer_party(const struct peer_addr *a)
 {

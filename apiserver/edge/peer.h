@@ -31,7 +31,6 @@ struct peer_nets; /* defined in peer.c */
 struct peer_addr peer_of_socket(const struct sockaddr *sa);
 /* IPv4 in its own form. */
 void peer_text(const struct peer_addr *a, char out[PEER_TEXT_MAX]);
-bool peer_equal(const struct peer_addr *a, const struct peer_addr *b);
 /* What one party holds usually: an IPv4 address, the /64 of an IPv6 one. */
 struct peer_addr peer_party(const struct peer_addr *a);
 

@@ -50,6 +50,17 @@ next_id(char out[37])
 	out[36] = '\0';
 }
 
+/* The value of the first header of that name; NULL when there is none. */
+static const char *
+header(const struct request *r, const char *name)
+{
+	for (size_t i = 0; i < r->head.nfields; i++) {
+		if (strcasecmp(r->head.fields[i].name, name) == 0)
+			return r->head.fields[i].value;
+	}
+	return NULL;
+}
+
 struct request *
 request_new(struct api *api, const struct request_carrier *carrier,
     struct conn *conn, const char *head, size_t len)
@@ -73,7 +84,7 @@ request_new(struct api *api, const struct request_carrier *carrier,
 	}
 	r->has_all = r->head.framing == HTTP1_NO_BODY ||
 		     (r->head.framing == HTTP1_LENGTH && r->head.length == 0);
-	auth_read(request_header(r, "Authorization"), &r->credential);
+	auth_read(header(r, "Authorization"), &r->credential);
 	return r;
 }
 
@@ -88,16 +99,6 @@ request_free(struct request *r)
 	free(r->headers);
 	buf_fini(&r->reply);
 	free(r);
-}
-
-const char *
-request_header(const struct request *r, const char *name)
-{
-	for (size_t i = 0; i < r->head.nfields; i++) {
-		if (strcasecmp(r->head.fields[i].name, name) == 0)
-			return r->head.fields[i].value;
-	}
-	return NULL;
 }
 
 static bool
@@ -176,12 +177,6 @@ req_actor_type(const struct op *op)
 }
 
 const char *
-req_id(const struct op *op)
-{
-	return req_of(op)->id;
-}
-
-const char *
 req_param(const struct op *op, const char *name)
 {
 	const struct route_match *m = &req_of(op)->match;
@@ -244,7 +239,7 @@ req_peer(struct op *op)
 bool
 req_has_tag(const struct op *op, const char *etag)
 {
-	const char *tag = request_header(req_of(op), "If-None-Match");
+	const char *tag = header(req_of(op), "If-None-Match");
 
 	return tag && strcmp(tag, etag) == 0;
 }
@@ -252,7 +247,7 @@ req_has_tag(const struct op *op, const char *etag)
 rc
 req_idempotency_key(struct op *op, const char **out)
 {
-	const char *key = request_header(req_of(op), "Idempotency-Key");
+	const char *key = header(req_of(op), "Idempotency-Key");
 	size_t len = key ? strlen(key) : 0;
 
 	*out = NULL;

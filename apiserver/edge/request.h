@@ -40,8 +40,6 @@ struct api *req_api(const struct op *op);
 const struct principal *req_principal(const struct op *op);
 /* "APIKey", "Agent", "Anonymous": for audit_events.actor_type. */
 const char *req_actor_type(const struct op *op);
-/* The UUID sent back as X-Request-ID. */
-const char *req_id(const struct op *op);
 
 /* A path parameter by its name in the route's pattern, percent-decoded and
  * checked against ^[A-Za-z0-9._:-]{1,128}$ before the handler starts. */

@@ -40,15 +40,6 @@ secret_new(const void *bytes, size_t len)
 	return s;
 }
 
-struct secret *
-secret_new_random(size_t len)
-{
-	struct secret *s = secret_alloc(len);
-
-	rand_bytes(s->bytes, len);
-	return s;
-}
-
 rc
 secret_new_from_file(const char *path, struct secret **out)
 {

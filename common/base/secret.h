@@ -14,8 +14,6 @@ struct secret; /* defined in secret.c */
 
 /* A copy of the bytes. */
 struct secret *secret_new(const void *bytes, size_t len);
-/* len random bytes. */
-struct secret *secret_new_random(size_t len);
 /* A file's bytes less one trailing newline; RC_INVALID when it can be read
  * by others, RC_IO, RC_TOO_LARGE past 64 KiB. */
 rc secret_new_from_file(const char *path, struct secret **out) MUST_CHECK;

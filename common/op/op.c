@@ -456,12 +456,6 @@ op_loop(const struct op *op)
 	return op->env.loop;
 }
 
-struct db_pool *
-op_pool(const struct op *op)
-{
-	return op->env.pool;
-}
-
 void *
 op_state(struct op *op, size_t size)
 {

@@ -50,7 +50,6 @@ const char *op_name(const struct op *op);
 uint64_t op_id(const struct op *op);
 struct arena *op_arena(struct op *op);
 struct loop *op_loop(const struct op *op);
-struct db_pool *op_pool(const struct op *op);
 /* The op's own struct: zeroed at the first call, the same at each later one. */
 void *op_state(struct op *op, size_t size);
 /*

@@ -18,10 +18,6 @@ extern const size_t cert_nfields;
 extern const struct field cert_body[];
 extern const size_t cert_nbody;
 
-/* A host name (a wildcard as its first label is fine), an IP address or an
- * e-mail address: gives it back, or NULL and why. */
-const char *cert_name_check(struct arena *a, const char *text,
-    const char **out_why);
 /* The canonical spelling, or NULL. */
 const char *cert_status_canonical(const char *text);
 

@@ -28,8 +28,10 @@ is_email(const char *text)
 	return hostname_is_valid(at + 1, false);
 }
 
-const char *
-cert_name_check(struct arena *a, const char *text, const char **out_why)
+/* A host name (a wildcard as its first label is fine), an IP address or an
+ * e-mail address: gives it back, or NULL and why. */
+static const char *
+name_check(struct arena *a, const char *text, const char **out_why)
 {
 	if (strchr(text, '@') != NULL
 		? is_email(text)
@@ -113,7 +115,7 @@ const size_t cert_nfields = ARRAY_LEN(cert_fields);
 
 const struct field cert_body[] = {
     {"common_name", FIELD_TEXT, FIELD_REQUIRED | FIELD_EMPTY_ABSENT,
-	.max = HOSTNAME_MAX, .convert = cert_name_check},
+	.max = HOSTNAME_MAX, .convert = name_check},
     {"owner_id", FIELD_TEXT, REFERENCE, .max = 255},
     {"team_id", FIELD_TEXT, REFERENCE, .max = 255},
     {"issuer_id", FIELD_TEXT, REFERENCE, .max = 255},
@@ -121,7 +123,7 @@ const struct field cert_body[] = {
     {"renewal_policy_id", FIELD_TEXT, REFERENCE, .max = 255},
     {"id", FIELD_TEXT, ON_CREATE | FIELD_ID, .max = 128},
     {"sans", FIELD_TEXTS, 0, .max = HOSTNAME_MAX, .max_items = CSR_SANS_MAX,
-	.convert = cert_name_check},
+	.convert = name_check},
     {"environment", FIELD_TEXT, FIELD_EMPTY_ABSENT, .max = 50},
     {"certificate_profile_id", FIELD_TEXT, FIELD_EMPTY_ABSENT | FIELD_ID,
 	.max = 255},

@@ -194,29 +194,3 @@ cert_serial_hex(const ASN1_INTEGER *serial, char out[41])
 	enc_hex(bytes, SERIAL_BYTES, out);
 	return RC_OK;
 }
-
-/* Past the zeros in front; an empty text is no number. */
-static const char *
-significant(const char *s)
-{
-	if (!s || !*s)
-		return NULL;
-	while (*s == '0')
-		s++;
-	return s;
-}
-
-bool
-cert_serial_equal(const char *a, const char *b)
-{
-	a = significant(a);
-	b = significant(b);
-	if (!a || !b)
-		return false;
-	for (; *a && *b; a++, b++) {
-		if (enc_hex_value(*a) < 0 ||
-		    enc_hex_value(*a) != enc_hex_value(*b))
-			return false;
-	}
-	return !*a && !*b;
-}

@@ -34,7 +34,5 @@ rc cert_to_pem(struct arena *a, const uint8_t *der, size_t len,
 rc cert_match_key(X509 *x, EVP_PKEY *key) MUST_CHECK;
 /* 40 lower-case digits of a serial; RC_INVALID past 20 octets. */
 rc cert_serial_hex(const ASN1_INTEGER *serial, char out[41]) MUST_CHECK;
-/* Equal as numbers, whatever the padding and letter case. */
-bool cert_serial_equal(const char *a, const char *b);
 
 #endif

@@ -114,8 +114,9 @@ put_basic_constraints(struct der_out *w)
 	leaf_ext_wrap(w, oid_basic_constraints, true, mark);
 }
 
-rc
-leaf_ext_key_id(struct span spki, uint8_t out[20])
+/* SHA-1 over the key's bits: RFC 5280 section 4.2.1.2, method 1. */
+static rc
+key_id(struct span spki, uint8_t out[KEY_ID_LEN])
 {
 	uint8_t digest[EVP_MAX_MD_SIZE];
 	struct der top, inner;
@@ -144,7 +145,7 @@ put_ski(struct der_out *w, struct span spki)
 	uint8_t id[KEY_ID_LEN], *mark = der_mark(w);
 	rc ret;
 
-	ret = leaf_ext_key_id(spki, id);
+	ret = key_id(spki, id);
 	if (ret != RC_OK)
 		return ret;
 	der_put_value(w, DER_OCTET_STRING, (struct span){id, sizeof(id)});

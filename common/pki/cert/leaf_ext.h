@@ -25,7 +25,5 @@ size_t leaf_ext_room(const struct leaf_spec *spec, struct span aki_ext);
 /* One Extension in front of what w holds, around everything since mark. */
 void leaf_ext_wrap(struct der_out *w, struct span oid, bool critical,
     const uint8_t *mark);
-/* SHA-1 over the key's bits: RFC 5280 section 4.2.1.2, method 1. */
-rc leaf_ext_key_id(struct span spki, uint8_t out[20]) MUST_CHECK;
 
 #endif

@@ -98,8 +98,9 @@ new_request(struct fixture *f, const char *method, const char *target,
     struct answer *answer)
 {
 	char head[1024];
-	int len = snprintf(head, sizeof(head),
-	    "%s %s HTTP/1.1\r\nHost: h\r\n\r\n", method, target);
+	int len =
+	    snprintf(head, sizeof(head), "%s %s HTTP/1.1\r\nHost: h\r\n%s\r\n",
+		method, target, f->fields ? f->fields : "");
 
 	return request_new(&f->api, &no_carrier, (struct conn *)(void *)answer,
 	    head, (size_t)len);

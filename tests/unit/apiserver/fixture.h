@@ -17,6 +17,7 @@
 struct fixture {
 	struct api api;
 	struct db_pool *db; /* all three pools */
+	const char *fields; /* lines of the next requests' heads, or NULL */
 	/* The one route that is asked for. */
 	struct route route[1];
 	struct route_area area;

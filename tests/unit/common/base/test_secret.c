@@ -43,18 +43,6 @@ test_copy(void)
 }
 
 static void
-test_random(void)
-{
-	struct secret *a = secret_new_random(32);
-	struct secret *b = secret_new_random(32);
-
-	CHECK_INT(secret_len(a), 32);
-	CHECK(memcmp(secret_bytes(a), secret_bytes(b), 32) != 0);
-	secret_free(a);
-	secret_free(b);
-}
-
-static void
 test_file(void)
 {
 	struct secret *s = NULL;
@@ -116,6 +104,5 @@ test_teardown(void)
 	CHECK(rmdir(dir) == 0);
 }
 
-CHECK_MAIN(CHECK_ROW(test_setup), CHECK_ROW(test_copy), CHECK_ROW(test_random),
-    CHECK_ROW(test_file), CHECK_ROW(test_file_refused),
-    CHECK_ROW(test_teardown))
+CHECK_MAIN(CHECK_ROW(test_setup), CHECK_ROW(test_copy), CHECK_ROW(test_file),
+    CHECK_ROW(test_file_refused), CHECK_ROW(test_teardown))

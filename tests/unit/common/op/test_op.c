@@ -135,7 +135,6 @@ steps_run_in_order_and_never_at_once(void)
 	CHECK_STR(trace, ""); /* starts on the next turn */
 	CHECK_STR(op_name(op), "test");
 	CHECK(op_owner(op) == &ends);
-	CHECK(op_pool(op) == pool);
 	CHECK(op_loop(op) == loop);
 	CHECK(op_arena(op) != NULL);
 	loop_sim_advance(loop, 0);

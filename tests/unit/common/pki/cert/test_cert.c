@@ -185,20 +185,6 @@ test_serial_hex(void)
 	CHECK_INT(hex_of("-5", hex), RC_INVALID);
 }
 
-static void
-test_serial_equal(void)
-{
-	CHECK(cert_serial_equal("00ab", "AB"));
-	CHECK(cert_serial_equal("0", "000"));
-	CHECK(!cert_serial_equal("ab", "ac"));
-	CHECK(!cert_serial_equal("ab", "ab0"));
-	CHECK(!cert_serial_equal("ab", ""));
-	CHECK(!cert_serial_equal("", ""));
-	CHECK(!cert_serial_equal(NULL, "1"));
-	CHECK(!cert_serial_equal("xy", "xy"));
-}
-
 CHECK_MAIN(CHECK_ROW(test_read), CHECK_ROW(test_pem),
     CHECK_ROW(test_pem_lengths), CHECK_ROW(test_trailing_der),
-    CHECK_ROW(test_match_key), CHECK_ROW(test_serial_hex),
-    CHECK_ROW(test_serial_equal))
+    CHECK_ROW(test_match_key), CHECK_ROW(test_serial_hex))
