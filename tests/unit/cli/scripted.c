@@ -2,6 +2,7 @@
 
 #include <err.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/args.h"

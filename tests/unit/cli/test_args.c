@@ -211,7 +211,10 @@ what_nobody_sees_is_refused_everywhere(void)
 
 	for (size_t i = 0; i < ARRAY_LEN(hidden); i++) {
 		for (size_t j = 0; j < ARRAY_LEN(lines); j++) {
-			(void)snprintf(line, sizeof(line), lines[j], hidden[i]);
+			const char *at = strstr(lines[j], "%s");
+
+			(void)snprintf(line, sizeof(line), "%.*s%s%s",
+			    (int)(at - lines[j]), lines[j], hidden[i], at + 2);
 			CHECK_INT(parse(line), EXIT_USAGE);
 			CHECK(strstr(captured_err(), "can't be seen"));
 			CHECK(!strstr(captured_err(), hidden[i]));

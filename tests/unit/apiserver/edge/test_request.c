@@ -30,14 +30,14 @@ look(struct op *op)
 static void
 test_headers_and_peer(void)
 {
-	static const struct route route = {"GET", "/look", ROUTE_PERMISSION,
-	    "cert.read", look, 0};
+	static const struct route route = {"GET", "/api/v1/look", "cert.read",
+	    look};
 	struct fixture f;
 	struct answer answer;
 
 	fixture_init(&f);
 	f.fields = "X-Word: one\r\nx-word: two\r\n";
-	fixture_request(&f, &route, "GET", "/look", "", &answer);
+	fixture_request(&f, &route, "GET", "/api/v1/look", "", &answer);
 	loop_sim_advance(f.api.loop, 0);
 	CHECK_INT(answer.status, 204);
 	CHECK_STR(repeated, "one, two");

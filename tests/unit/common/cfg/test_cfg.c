@@ -422,4 +422,5 @@ CHECK_MAIN(CHECK_ROW(test_defaults), CHECK_ROW(test_values),
     CHECK_ROW(test_refused), CHECK_ROW(test_all_mistakes),
     CHECK_ROW(test_secret_file), CHECK_ROW(test_print),
     CHECK_ROW(test_main_options), CHECK_ROW(test_check_names_unread_variables),
-    CHECK_ROW(test_main_goes_on))
+    CHECK_ROW(test_main_goes_on), CHECK_ROW(test_decimals),
+    CHECK_ROW(test_refused_names))
