@@ -78,8 +78,9 @@ page_is_first(const struct page *p)
 
 /* --- the answer --- */
 
-void
-page_put_total(struct op *op, struct json_w *w, const struct db_result *total)
+/* "total":n and, where it is one, "total_is_estimate":true. */
+static void
+put_total(struct op *op, struct json_w *w, const struct db_result *total)
 {
 	json_w_kv_int(w, "total", db_i64(total, 0, db_col(total, "total")));
 	if (db_bool(total, 0, db_col(total, "is_capped")))
@@ -131,7 +132,7 @@ page_reply(struct op *op, const struct page *p, const struct field *fields,
 	json_w_key(w, "data");
 	field_rows_put_all(&fr, op_arena(op), w, nrows);
 	if (total != NULL)
-		page_put_total(op, w, total);
+		put_total(op, w, total);
 	if (has_more)
 		put_next(op, w, p, rows, nrows - 1);
 	if (p->is_walk) {

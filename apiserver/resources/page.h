@@ -61,9 +61,6 @@ bool page_is_first(const struct page *p);
 enum op_next page_reply(struct op *op, const struct page *p,
     const struct field *fields, size_t n, const char *only,
     const struct db_result *total);
-/* "total":n and, where it is one, "total_is_estimate":true. */
-void page_put_total(struct op *op, struct json_w *w,
-    const struct db_result *total);
 /* Row 0 of the last result as the whole reply. */
 enum op_next page_reply_one(struct op *op, int status,
     const struct field *fields, size_t n);
