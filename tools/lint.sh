@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs clang-tidy and cppcheck over what a build directory compiles.
+# Runs clang-tidy and cppcheck over what a build directory compiles, and looks for
+# functions that nobody calls.
 #   tools/lint.sh BUILD_DIR [PATTERN]   only paths that contain PATTERN
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -57,5 +58,6 @@ cppcheck --include="$work/macros.h" \
     2>"$work/cpp" || bad=1
 sed "s|^[^:]*${root#/}/||" "$work/cpp" | sort -u
 
+[ -n "$pattern" ] || /usr/bin/python3 "$root/tools/check_unused.py" "$build"/*/libcertctl_*.a || bad=1
 [ $bad -eq 0 ] && echo "lint: nothing found"
 exit $bad
