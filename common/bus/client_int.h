@@ -25,6 +25,7 @@ struct peer {
 	bool is_silent;        /* and was said to be */
 	int64_t heard_ms;      /* its last beat, or when it was dialled */
 	uint32_t work_pipe;    /* 0: not connected */
+	bool has_dialled_all;  /* not work alone */
 	bool is_leading;       /* by its last beat */
 	uint64_t term;
 	int64_t beat_ms;

@@ -14,6 +14,7 @@
 #define SILENCE_MS 5000
 
 static void on_silence(void *arg);
+static void dial_rest(struct peer *p);
 
 static void
 log_bad(struct bus_client *c, const char *link, const char *what)
@@ -84,6 +85,7 @@ on_work_pipe(void *arg, uint32_t pipe, bool is_up)
 
 	if (is_up) {
 		p->work_pipe = pipe;
+		dial_rest(p);
 	} else if (p->work_pipe == pipe) {
 		p->work_pipe = 0;
 		follow_end_requests(p->client, p);
@@ -123,6 +125,25 @@ static const struct nngsock_ops events_ops = {.on_msg = on_events_msg};
 
 /* --- the links --- */
 
+/*
+ * Each try to reach a scheduler that is away costs nng's threads a millisecond
+ * or two, some six a second and link.  So one link tries, and the others are
+ * made when it is there.
+ */
+static void
+dial_rest(struct peer *p)
+{
+	const struct bus_tls *tls = &p->client->tls;
+	rc ret;
+
+	if (p->has_dialled_all)
+		return;
+	ret = nngsock_dial(p->hint, &p->addr, BUS_HINT, tls);
+	if (ret == RC_OK)
+		ret = nngsock_dial(p->events, &p->addr, BUS_EVENTS, tls);
+	p->has_dialled_all = ret == RC_OK; /* if not: see on_silence */
+}
+
 rc
 peer_open(struct peer *p)
 {
@@ -140,11 +161,7 @@ peer_open(struct peer *p)
 		ret = nngsock_new(c->loop, NNGSOCK_SUB, &events_ops, p,
 		    &p->events);
 	if (ret == RC_OK)
-		ret = nngsock_dial(p->hint, &p->addr, BUS_HINT, &c->tls);
-	if (ret == RC_OK)
 		ret = nngsock_dial(p->work, &p->addr, BUS_WORK, &c->tls);
-	if (ret == RC_OK)
-		ret = nngsock_dial(p->events, &p->addr, BUS_EVENTS, &c->tls);
 	return ret;
 }
 
@@ -156,6 +173,7 @@ peer_unlink(struct peer *p)
 	nngsock_free(p->events);
 	p->hint = p->work = p->events = NULL;
 	p->work_pipe = 0;
+	p->has_dialled_all = false;
 	p->is_leading = false;
 }
 
@@ -169,7 +187,9 @@ peer_close(struct peer *p)
 
 /*
  * Connections between hosts are made anew, with the certificates as they are
- * on disk now; a socket file has nobody in between who could forget it.
+ * on disk now.  A socket file has nobody in between who could forget it: there
+ * it is enough that one link tries where none is connected, and all where one
+ * is.
  */
 static void
 on_silence(void *arg)
@@ -197,7 +217,7 @@ on_silence(void *arg)
 			  "this host, are both certificates of one CA"
 			: "");
 	p->is_silent = true;
-	if (!p->addr.is_ipc) {
+	if (!p->addr.is_ipc || p->has_dialled_all != (p->work_pipe != 0)) {
 		peer_unlink(p);
 		/* What this process holds comes back to others by its leases'
 		 * end, as after a kill. */

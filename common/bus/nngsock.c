@@ -30,8 +30,8 @@
 /* A raw header of the request protocol rides in front of the frame. */
 #define MSG_MAX (FRAME_HEADER_LEN + FRAME_BODY_MAX + 16)
 /* A scheduler that was restarted is back within a few of the first tries; one
- * that stays away costs a dozen tries a second.  nng waits at random up to the
- * present limit, which doubles. */
+ * that stays away costs some six tries a second and link.  nng waits at random
+ * up to the present limit, which doubles. */
 #define RECONNECT_MIN_MS 20
 #define RECONNECT_MAX_MS 500
 /* Closing takes some milliseconds. */

@@ -2,7 +2,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "tests/unit/check.h"
@@ -395,6 +399,59 @@ test_client_first(void)
 	stop_all();
 }
 
+/* A listener in place of a link of server a, which answers nothing. */
+static int
+listen_as(const char *suffix, struct sockaddr_un *at)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	*at = (struct sockaddr_un){.sun_family = AF_UNIX};
+	CHECK((size_t)snprintf(at->sun_path, sizeof(at->sun_path), "%s%s",
+		  url_a + strlen("ipc://"), suffix) < sizeof(at->sun_path));
+	CHECK_INT(bind(fd, (struct sockaddr *)at, sizeof(*at)), 0);
+	CHECK_INT(listen(fd, 16), 0);
+	return fd;
+}
+
+/* Two of the links, while the third finds nobody: each is tried twice a
+ * second at least where it is tried at all. */
+static void
+check_one_link_tries(int64_t ms)
+{
+	struct sockaddr_un at[2];
+	int fds[2] = {listen_as(".hint", &at[0]), listen_as(".events", &at[1])};
+
+	rig_pass(&rig, ms);
+	for (int i = 0; i < 2; i++) {
+		CHECK_INT(accept(fds[i], NULL, NULL), -1);
+		CHECK_INT(close(fds[i]), 0);
+		CHECK_INT(unlink(at[i].sun_path), 0);
+	}
+}
+
+static void
+test_one_link_tries(void)
+{
+	const char *urls[] = {url_a, NULL};
+
+	CHECK(rig_init(&rig));
+	rig_url(&rig, "a", url_a);
+	CHECK_INT(rig_client_start(&rig, &c, urls, NULL), RC_OK);
+	check_one_link_tries(1200);
+	CHECK_INT(rig_server_start(&rig, &a, url_a, NULL, 1, true), RC_OK);
+	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
+
+	/* All three were connected; after some seconds one tries again. */
+	rig_server_stop(&a);
+	rig_pass(&rig, 6000);
+	check_one_link_tries(1200);
+	CHECK_INT(rig_server_start(&rig, &a, url_a, NULL, 2, true), RC_OK);
+	CHECK(rig_follows(&rig, &c, 2, LONG_MS));
+	bus_client_hint(c.bus, "{}", 2);
+	CHECK(rig_until(&rig, is_positive, &a.hints, LONG_MS));
+	stop_all();
+}
+
 /* Asks again from within the callback that ended the first request. */
 static struct rig_reply again;
 static rc again_code;
@@ -436,4 +493,4 @@ CHECK_MAIN(CHECK_ROW(test_hint), CHECK_ROW(test_hint_to_all_without_leader),
     CHECK_ROW(test_leader_steps_down), CHECK_ROW(test_pipe_closed),
     CHECK_ROW(test_request_of_closed_pipe), CHECK_ROW(test_server_gone),
     CHECK_ROW(test_timeout_and_late_reply), CHECK_ROW(test_client_first),
-    CHECK_ROW(test_request_from_callback))
+    CHECK_ROW(test_one_link_tries), CHECK_ROW(test_request_from_callback))
