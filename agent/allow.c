@@ -290,6 +290,17 @@ check_command(struct arena *a, const char *const *commands, const char *field,
 		field, joined(a, argv, " "), joined(a, commands, ", ")));
 }
 
+const struct safedir_bounds *
+allow_bounds(struct arena *a, const struct allow *w,
+    const struct target_kind *kind)
+{
+	struct safedir_bounds *b = arena_alloc(a, sizeof(*b));
+
+	b->within = expand(a, w->dirs, kind->dirs);
+	b->without = w->own_dirs;
+	return b;
+}
+
 rc
 allow_plan(struct arena *a, const struct allow *w,
     const struct target_kind *kind, struct target_plan *plan,

@@ -9,6 +9,7 @@
 #ifndef AGENT_ALLOW_H
 #define AGENT_ALLOW_H
 
+#include "agent/safedir.h"
 #include "agent/target.h"
 #include "common/base/arena.h"
 #include "common/base/attr.h"
@@ -32,6 +33,10 @@ struct allow {
 /* Whether the lists are well formed; RC_INVALID with *out_why. */
 rc allow_check(struct arena *a, const struct allow *w,
     const char **out_why) MUST_CHECK;
+/* The same as bounds of what is then opened, for a path may lead elsewhere by
+ * then.  As long-lived as the arena. */
+const struct safedir_bounds *allow_bounds(struct arena *a,
+    const struct allow *w, const struct target_kind *kind);
 /* Whether this host allows the plan of a target of that kind.  Programs
  * become the absolute paths they are allowed by, so that no search path has a
  * say.  RC_FORBIDDEN with *out_why for the report. */

@@ -89,6 +89,7 @@ make_plan(struct op *op, struct deploy *d, const char **out_why)
 		    d->paths.dir, out_why);
 	if (ret != RC_OK)
 		return ret;
+	d->paths.bounds = allow_bounds(a, &agent_of(op)->allow, kind);
 	d->paths.cert = d->plan.cert;
 	d->paths.key = d->plan.key;
 	d->paths.chain = d->plan.chain;

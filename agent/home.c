@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/safedir.h"
+#include "common/base/arena.h"
 #include "common/log/log.h"
 
 #define LOCK_TRIES 50
@@ -137,12 +139,6 @@ check_owner(const struct own_dir *d, int fd)
 	return RC_OK;
 }
 
-static int
-open_dir(const char *path)
-{
-	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-}
-
 static rc
 cannot_open(const struct own_dir *d)
 {
@@ -156,17 +152,70 @@ cannot_open(const struct own_dir *d)
 	return RC_IO;
 }
 
+/* Where the directory stands: who can change that can exchange it, whatever
+ * its own mode.  RC_NOT_FOUND is not logged. */
+static rc
+open_above(const struct own_dir *d, int *out_fd, char out_name[NAME_MAX + 1])
+{
+	struct arena *a = arena_new();
+	const char *name, *why = "";
+	rc ret;
+
+	ret = safedir_open_above(a, d->path, out_fd, &name, &why);
+	if (ret == RC_OK && strlen(name) > NAME_MAX) {
+		close(*out_fd);
+		why = "its name is too long";
+		ret = RC_INVALID;
+	}
+	if (ret == RC_OK)
+		memcpy(out_name, name, strlen(name) + 1);
+	else if (ret != RC_NOT_FOUND)
+		log_error(d->code,
+		    "%s cannot be used: %s; mend that, or name "
+		    "another directory in %s",
+		    d->path, why, d->variable);
+	arena_free(a);
+	return ret;
+}
+
+static int
+open_dir(int above_fd, const char *name)
+{
+	return openat(above_fd, name,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static rc
+has_nothing_above(const struct own_dir *d)
+{
+	log_error(d->code,
+	    "%s: the directory above it does not exist: make "
+	    "it, or name another in %s",
+	    d->path, d->variable);
+	return RC_NOT_FOUND;
+}
+
 static rc
 take(const struct own_dir *d, int *out_fd)
 {
-	int fd;
+	char name[NAME_MAX + 1];
+	int above_fd, fd;
 	rc ret;
 
-	if (mkdir(d->path, 0700) != 0 && errno != EEXIST)
-		return cannot_open(d);
-	fd = open_dir(d->path);
+	ret = open_above(d, &above_fd, name);
+	if (ret == RC_NOT_FOUND)
+		return has_nothing_above(d);
+	if (ret != RC_OK)
+		return ret;
+	if (mkdirat(above_fd, name, 0700) != 0 && errno != EEXIST)
+		fd = -1;
+	else
+		fd = open_dir(above_fd, name);
 	if (fd < 0)
-		return cannot_open(d);
+		ret = cannot_open(d);
+	close(above_fd);
+	if (ret != RC_OK)
+		return ret;
 	ret = check_owner(d, fd);
 	if (ret == RC_OK)
 		ret = check_content(d, fd);
@@ -246,14 +295,41 @@ home_open(struct agent *a)
 	return ret;
 }
 
-static rc
-check_one(const struct own_dir *d)
+static bool
+is_right_below(const char *path, const char *dir)
 {
-	int fd = open_dir(d->path);
+	size_t n = strlen(dir);
+
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
+	if (strncmp(path, dir, n) != 0 || path[n] != '/')
+		return false;
+	path += n + strspn(path + n, "/");
+	return path[strcspn(path, "/")] == '\0' ||
+	       path[strcspn(path, "/") + 1] == '\0';
+}
+
+/* made: a directory that a start would have made by then, or NULL. */
+static rc
+check_one(const struct own_dir *d, const char *made)
+{
+	char name[NAME_MAX + 1];
+	int above_fd, fd;
 	rc ret;
 
+	ret = open_above(d, &above_fd, name);
+	if (ret == RC_NOT_FOUND)
+		return made && is_right_below(d->path, made)
+			   ? RC_OK
+			   : has_nothing_above(d);
+	if (ret != RC_OK)
+		return ret;
+	fd = open_dir(above_fd, name);
 	if (fd < 0)
-		return errno == ENOENT ? RC_OK : cannot_open(d);
+		ret = errno == ENOENT ? RC_OK : cannot_open(d);
+	close(above_fd);
+	if (fd < 0)
+		return ret;
 	ret = check_owner(d, fd);
 	if (ret == RC_OK)
 		ret = check_content(d, fd);
@@ -268,8 +344,8 @@ home_check(const struct agent *a)
 	rc ret, s;
 
 	describe(a, &state, &keys);
-	ret = check_one(&state);
-	s = check_one(&keys);
+	ret = check_one(&state, NULL);
+	s = check_one(&keys, ret == RC_OK ? state.path : NULL);
 	return ret != RC_OK ? ret : s;
 }
 

@@ -6,7 +6,8 @@
  *
  * One that is missing is made.  One that is there is taken only when nobody
  * else could have prepared it: never a link, of this user, closed to others,
- * and empty or holding what an agent puts there.  Nothing is made to fit.
+ * and empty or holding what an agent puts there; and only where nobody else
+ * can exchange it, at any of the names above it.  Nothing is made to fit.
  */
 #ifndef AGENT_HOME_H
 #define AGENT_HOME_H

@@ -124,7 +124,7 @@ rc
 install_open(struct arena *a, const struct install_paths *p, int *out_fd,
     const char **out_why)
 {
-	return safedir_open(a, p->dir, out_fd, out_why);
+	return safedir_open_within(a, p->dir, p->bounds, out_fd, out_why);
 }
 
 /* Opens a directory below an open one, never by way of a link. */
@@ -139,8 +139,8 @@ rc
 install_open_versions(struct arena *a, const struct install_paths *p,
     int *out_fd, const char **out_why)
 {
-	return safedir_open(a, arena_printf(a, "%s/v", p->dir), out_fd,
-	    out_why);
+	return safedir_open_within(a, arena_printf(a, "%s/v", p->dir),
+	    p->bounds, out_fd, out_why);
 }
 
 rc
@@ -159,8 +159,9 @@ install_remove_version(int v_fd, const char *version)
 	return unlinkat(v_fd, version, AT_REMOVEDIR) == 0 ? RC_OK : RC_IO;
 }
 
+/* T where it is missing, for its parent need not lie within the bounds. */
 static rc
-make_dirs(struct arena *a, const struct install_paths *p, const char **out_why)
+make_dir(struct arena *a, const struct install_paths *p, const char **out_why)
 {
 	const char *slash = strrchr(p->dir, '/');
 	const char *parent = slash == p->dir ? "/"
@@ -169,15 +170,28 @@ make_dirs(struct arena *a, const struct install_paths *p, const char **out_why)
 	int fd;
 	rc ret;
 
-	ret = safedir_open(a, parent, &fd, out_why);
+	ret = safedir_open_within(a, parent, p->bounds, &fd, out_why);
 	if (ret != RC_OK)
 		return ret;
 	ret = files_mkdir(fd, slash + 1, 0755);
 	if (ret != RC_OK)
 		ret = install_fail(a, out_why, "cannot make", p->dir);
 	close(fd);
-	if (ret == RC_OK)
-		ret = install_open(a, p, &fd, out_why);
+	return ret;
+}
+
+static rc
+make_dirs(struct arena *a, const struct install_paths *p, const char **out_why)
+{
+	int fd;
+	rc ret;
+
+	ret = install_open(a, p, &fd, out_why);
+	if (ret == RC_NOT_FOUND) {
+		ret = make_dir(a, p, out_why);
+		if (ret == RC_OK)
+			ret = install_open(a, p, &fd, out_why);
+	}
 	if (ret != RC_OK)
 		return ret;
 	ret = files_mkdir(fd, "v", 0755);

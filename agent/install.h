@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "agent/safedir.h"
 #include "agent/target.h"
 #include "common/base/arena.h"
 #include "common/base/attr.h"
@@ -36,6 +37,7 @@ struct install_paths {
 	const char *key_path;
 	const char *chain_path; /* NULL: none wanted */
 	bool is_direct;         /* the configuration names T/current itself */
+	const struct safedir_bounds *bounds; /* NULL: anywhere */
 	struct target_file cert, key, chain;
 };
 

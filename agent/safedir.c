@@ -119,22 +119,30 @@ step(struct walk *w)
 	return RC_OK;
 }
 
-rc
-safedir_open(struct arena *a, const char *path, int *out_fd,
+/* As far as path goes; the end may be a sticky directory when is_above. */
+static rc
+walk(struct walk *w, bool is_above)
+{
+	rc ret;
+
+	ret = enter(w, AT_FDCWD, "/");
+	w->rest += strspn(w->rest, "/");
+	while (ret == RC_OK && w->rest[0] != '\0') {
+		ret = step(w);
+		w->rest += strspn(w->rest, "/");
+	}
+	return ret == RC_OK ? check(w, !is_above, false) : ret;
+}
+
+static rc
+open_walked(struct arena *a, const char *path, bool is_above, int *out_fd,
     const char **out_why)
 {
 	struct walk w = {.a = a, .path = path, .fd = -1, .rest = path};
 	int fd = -1;
 	rc ret;
 
-	ret = enter(&w, AT_FDCWD, "/");
-	w.rest += strspn(w.rest, "/");
-	while (ret == RC_OK && w.rest[0] != '\0') {
-		ret = step(&w);
-		w.rest += strspn(w.rest, "/");
-	}
-	if (ret == RC_OK)
-		ret = check(&w, true, false);
+	ret = walk(&w, is_above);
 	if (ret == RC_OK) {
 		fd = openat(w.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
@@ -144,6 +152,113 @@ safedir_open(struct arena *a, const char *path, int *out_fd,
 		close(w.fd);
 	if (ret != RC_OK) {
 		*out_why = w.why;
+		return ret;
+	}
+	*out_fd = fd;
+	return RC_OK;
+}
+
+rc
+safedir_open(struct arena *a, const char *path, int *out_fd,
+    const char **out_why)
+{
+	return open_walked(a, path, false, out_fd, out_why);
+}
+
+rc
+safedir_open_above(struct arena *a, const char *path, int *out_fd,
+    const char **out_name, const char **out_why)
+{
+	size_t n = strlen(path), start;
+
+	while (n > 0 && path[n - 1] == '/')
+		n--;
+	for (start = n; start > 0 && path[start - 1] != '/';)
+		start--;
+	if (path[0] != '/' || n == 0) {
+		*out_why = "it is not the absolute path of a directory";
+		return RC_INVALID;
+	}
+	*out_name = arena_strndup(a, path + start, n - start);
+	return open_walked(a, arena_strndup(a, path, start), true, out_fd,
+	    out_why);
+}
+
+/* Whether one of the directories is that one. */
+static bool
+is_among(const char *const *dirs, const struct stat *st)
+{
+	struct stat one;
+
+	for (size_t i = 0; dirs[i]; i++) {
+		if (dirs[i][0] != '\0' && stat(dirs[i], &one) == 0 &&
+		    one.st_dev == st->st_dev && one.st_ino == st->st_ino)
+			return true;
+	}
+	return false;
+}
+
+/* From that directory up to the root, by what is open and no name. */
+static rc
+check_bounds(int dir_fd, const struct safedir_bounds *b, bool *out_is_within)
+{
+	struct stat st, above;
+	int fd, up;
+
+	*out_is_within = false;
+	fd = openat(dir_fd, ".", DIR_FLAGS);
+	if (fd < 0 || fstat(fd, &st) != 0)
+		goto failed;
+	for (;;) {
+		if (is_among(b->without, &st)) {
+			*out_is_within = false;
+			break;
+		}
+		*out_is_within |= is_among(b->within, &st);
+		up = openat(fd, "..", DIR_FLAGS);
+		if (up < 0)
+			goto failed;
+		close(fd);
+		fd = up;
+		if (fstat(fd, &above) != 0)
+			goto failed;
+		if (above.st_dev == st.st_dev && above.st_ino == st.st_ino)
+			break;
+		st = above;
+	}
+	close(fd);
+	return RC_OK;
+failed:
+	if (fd >= 0)
+		close(fd);
+	return RC_IO;
+}
+
+rc
+safedir_open_within(struct arena *a, const char *path,
+    const struct safedir_bounds *b, int *out_fd, const char **out_why)
+{
+	bool is_within = true;
+	int fd;
+	rc ret;
+
+	ret = safedir_open(a, path, &fd, out_why);
+	if (ret != RC_OK)
+		return ret;
+	if (b)
+		ret = check_bounds(fd, b, &is_within);
+	if (ret != RC_OK) {
+		*out_why = arena_printf(a, "cannot tell where %s lies: %s",
+		    path, strerror(errno));
+	} else if (!is_within) {
+		*out_why = arena_printf(a,
+		    "this host does not allow directory %s: it leads to where "
+		    "CERTCTL_AGENT_TARGET_DIRS does not",
+		    path);
+		ret = RC_FORBIDDEN;
+	}
+	if (ret != RC_OK) {
+		close(fd);
 		return ret;
 	}
 	*out_fd = fd;

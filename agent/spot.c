@@ -38,10 +38,10 @@ spots_add(struct arena *a, const struct install_paths *p, struct spots *s,
 	t->name = slash + 1;
 	t->orig = arena_printf(a, ".certctl-orig-%s", t->name);
 	t->temp = arena_printf(a, ".certctl-new-%s", t->name);
-	ret = safedir_open(a,
+	ret = safedir_open_within(a,
 	    slash == path ? "/"
 			  : arena_strndup(a, path, (size_t)(slash - path)),
-	    &t->dir_fd, out_why);
+	    p->bounds, &t->dir_fd, out_why);
 	if (ret == RC_OK)
 		s->n++;
 	return ret;

@@ -139,7 +139,68 @@ links_and_files_are_refused(void)
 	CHECK_INT(home_open(&agent), RC_IO);
 	CHECK_INT(sandbox_count("real"), 0);
 	CHECK_INT(open_with(sandbox_path("no/where"), sandbox_path("k")),
-	    RC_IO);
+	    RC_NOT_FOUND);
+}
+
+/* Whoever can write above it can put another in its place. */
+static void
+parents_of_others_are_refused(void)
+{
+	static const char *const names[] = {"p", "p/q"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *state, *keys;
+
+		begin();
+		CHECK(mkdir(sandbox_path("p"), 0755) == 0);
+		CHECK(mkdir(sandbox_path("p/q"), 0755) == 0);
+		state = sandbox_path("p/q/s");
+		keys = sandbox_path("p/q/s/keys");
+		CHECK(chmod(sandbox_path(names[i]), 0775) == 0);
+		CHECK_INT(open_with(state, keys), RC_FORBIDDEN);
+		CHECK_INT(open_with(sandbox_path("s"), keys), RC_FORBIDDEN);
+		CHECK(!sandbox_has("p/q/s"));
+		CHECK(chmod(sandbox_path(names[i]), 0757) == 0);
+		CHECK_INT(open_with(state, keys), RC_FORBIDDEN);
+		/* as /tmp is, where nobody can */
+		CHECK(chmod(sandbox_path(names[i]), 01777) == 0);
+		CHECK_INT(open_with(state, keys), RC_OK);
+		if (geteuid() != 0)
+			continue;
+		CHECK(chmod(sandbox_path(names[i]), 0755) == 0);
+		CHECK(chown(sandbox_path(names[i]), 65534, 65534) == 0);
+		CHECK_INT(open_with(state, keys), RC_FORBIDDEN);
+	}
+}
+
+static void
+a_link_above_is_followed_where_nobody_can_move_it(void)
+{
+	begin();
+	CHECK(mkdir(sandbox_path("real"), 0755) == 0);
+	CHECK(symlink("real", sandbox_path("l")) == 0);
+	CHECK_INT(open_with(sandbox_path("l/s"), sandbox_path("l/s/keys")),
+	    RC_OK);
+	CHECK(sandbox_has("real/s/keys"));
+	CHECK(mkdir(sandbox_path("open"), 0700) == 0);
+	CHECK(chmod(sandbox_path("open"), 01777) == 0);
+	CHECK(symlink("../real", sandbox_path("open/l")) == 0);
+	CHECK_INT(open_with(sandbox_path("open/l/s"),
+		      sandbox_path("open/l/s/keys")),
+	    RC_FORBIDDEN);
+}
+
+static void
+odd_paths_are_refused(void)
+{
+	static const char *const odd[] = {"s", "./s", "/", "//"};
+
+	begin();
+	CHECK(chdir(sandbox_path(".")) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(odd); i++)
+		CHECK(open_with(odd[i], sandbox_path("keys")) != RC_OK);
+	CHECK(chdir("/") == 0);
+	CHECK_INT(sandbox_count("."), 0);
 }
 
 static void
@@ -187,6 +248,8 @@ a_deep_key_directory_is_known(void)
 CHECK_MAIN(CHECK_ROW(missing_ones_are_made), CHECK_ROW(a_check_makes_nothing),
     CHECK_ROW(modes_of_others_are_refused_and_left),
     CHECK_ROW(another_owner_is_refused), CHECK_ROW(links_and_files_are_refused),
-    CHECK_ROW(contents_of_others_are_refused),
+    CHECK_ROW(parents_of_others_are_refused),
+    CHECK_ROW(a_link_above_is_followed_where_nobody_can_move_it),
+    CHECK_ROW(odd_paths_are_refused), CHECK_ROW(contents_of_others_are_refused),
     CHECK_ROW(one_directory_may_be_both),
     CHECK_ROW(a_deep_key_directory_is_known))
