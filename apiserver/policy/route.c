@@ -127,6 +127,16 @@ compare_entries(const void *x, const void *y)
 	return diff != 0 ? diff : strcmp(a->route->method, b->route->method);
 }
 
+struct route_rules
+route_resolve(const struct route_area *area, const struct route *route)
+{
+	struct route_rules all = rules_of(&area->rules, &route->own);
+
+	if (!route->own.body && strcmp(route->method, "GET") == 0)
+		all.body = ROUTE_NO_BODY;
+	return all;
+}
+
 static bool
 has_param(const struct entry *e, const char *name)
 {
@@ -169,7 +179,7 @@ add_row(struct router *r, const struct route_area *area,
 	struct entry e;
 	rc ret = entry_init(&e, route);
 
-	e.rules = rules_of(&area->rules, &route->own);
+	e.rules = route_resolve(area, route);
 	if (ret == RC_OK)
 		fault = fault_of(area, &e);
 	if (fault) {

@@ -75,6 +75,9 @@ struct route_area {
 #include "apiserver/areas.def"
 #undef AREA
 
+/* The rules of a row of area.  GET has no body, unless the row says so. */
+struct route_rules route_resolve(const struct route_area *area,
+    const struct route *route);
 /* All rows as a JSON array on standard output, for documents and tests.
  * RC_IO when it could not be written. */
 rc routes_print(const struct route_area *const *areas, size_t n,

@@ -32,7 +32,7 @@ static void
 print_route(struct json_w *w, const struct route_area *area,
     const struct route *route, size_t configured_body)
 {
-	const struct route_rules rules = rules_of(&area->rules, &route->own);
+	const struct route_rules rules = route_resolve(area, route);
 
 	json_w_open(w, '{');
 	json_w_kv(w, "method", route->method);

@@ -30,7 +30,7 @@ enum route_rate {
 
 enum route_body {
 	ROUTE_BODY = 1, /* CERTCTL_MAX_BODY_SIZE */
-	ROUTE_NO_BODY,
+	ROUTE_NO_BODY,  /* none at all, rather than one that nobody reads */
 };
 
 /* What OPTIONS gets, without a key being looked at. */

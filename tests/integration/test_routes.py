@@ -102,7 +102,8 @@ def test_the_table_is_whole():
         assert bool(r["permission"]) == (r["auth"] not in ("public", "signed-in")), r
         assert r["auth"] != "agent" or "{id}" in r["pattern"], r
         assert r["scope"] == "global" or "{id}" in r["pattern"], r
-        assert (r["max_body"] == 0) == (r["auth"] == "public") and r["deadline_ms"] > 0, r
+        assert (r["max_body"] == 0) == (r["auth"] == "public" or r["method"] == "GET") and r["deadline_ms"] > 0, r
+        assert r["renderer"] == ("register" if r["auth"] == "register" else "api"), r
         # Whoever needs a key may be asked about from another origin, and all verbs of a path agree.
         assert r["preflight"] == (r["auth"] != "public"), r
         assert {o["preflight"] for o in ROUTES if o["pattern"] == r["pattern"]} == {r["preflight"]}, r
@@ -124,6 +125,16 @@ def test_every_route(stack, grants, who):
             if status != want and not (want == 0 and passed):
                 wrong.append((route["method"], route["pattern"], object_id, want, status))
     assert not wrong
+
+
+def test_bodies(stack):
+    """What takes none refuses one, by its length or by its first chunk, and what takes one does not."""
+    api = Api(stack.api_port, stack.dir / "tls" / "api.pem")
+    for route in ROUTES:
+        for headers in ({}, {"Transfer-Encoding": "chunked"}):
+            raw = "2\r\n{}\r\n0\r\n\r\n" if headers else "{}"
+            status = api.call(route["method"], path_of(route, "none-such"), raw=raw, headers=headers)[0]
+            assert (status == 413) == (route["max_body"] == 0), (route, headers, status)
 
 
 def test_preflight(stack):

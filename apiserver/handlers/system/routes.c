@@ -7,8 +7,7 @@
 
 #define PUBLIC \
 	{ \
-		.access = ROUTE_PUBLIC, .body = ROUTE_NO_BODY, \
-		.preflight = ROUTE_NO_PREFLIGHT \
+		.access = ROUTE_PUBLIC, .preflight = ROUTE_NO_PREFLIGHT \
 	}
 
 static const struct route probe_rows[] = {

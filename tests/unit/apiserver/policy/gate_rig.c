@@ -63,6 +63,36 @@ static const struct route open_rows[] = {
     {"GET", "/open", NULL, answer},
 };
 
+static const struct route other_rows[] = {
+    {"GET", "/other/things", "thing.read", answer},
+    {"POST", "/other/things", "thing.edit", answer, ROUTE_NO_EVENT},
+    {"GET", "/other/broken", "thing.read", break_down},
+};
+
+static void
+say(struct request *r, int status, const char *what, int number)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%s %d", what, number);
+	request_set_text(r, status, "other", text);
+}
+
+static void
+other_refuse(struct request *r, enum refusal why)
+{
+	say(r, 499, "refusal", (int)why);
+}
+
+static void
+other_error(struct request *r, int status, const char *message)
+{
+	say(r, 499, "error", status);
+}
+
+static const struct renderer render_other = {"other", other_refuse,
+    other_error};
+
 static const struct route_area api_area = ROUTE_API_AREA("api", rows);
 static const struct route_area open_area = {
     .name = "open",
@@ -76,7 +106,20 @@ static const struct route_area open_area = {
     .routes = open_rows,
     .n = ARRAY_LEN(open_rows),
 };
-static const struct route_area *const areas[] = {&open_area, &api_area};
+static const struct route_area other_area = {
+    .name = "other",
+    .prefix = "/other/",
+    .rules = {.access = ROUTE_PERMISSION,
+	.renderer = &render_other,
+	.body = ROUTE_BODY,
+	.rate = ROUTE_RATED,
+	.preflight = ROUTE_NO_PREFLIGHT,
+	.deadline_ms = 1000},
+    .routes = other_rows,
+    .n = ARRAY_LEN(other_rows),
+};
+static const struct route_area *const areas[] = {&open_area, &api_area,
+    &other_area};
 
 /* --- the rig --- */
 

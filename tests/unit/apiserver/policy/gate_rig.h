@@ -30,6 +30,9 @@
  *   POST /agents                    register, agent.edit
  *   GET /agents/{id}/work           agent, agent.job.poll
  *   POST /jobs/{id}/verify          verification.run, own keys
+ *   and below /other/, whose errors another renderer writes, as "refusal 3" and
+ *   "error 413", of type "other":
+ *   GET, POST /things, GET /broken  as above
  * Each answers with who asked and with the body.
  */
 struct rig {

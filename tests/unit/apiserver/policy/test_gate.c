@@ -135,6 +135,11 @@ test_a_body_that_does_not_come(void)
 	loop_sim_advance(g.f.api.loop, 61000);
 	CHECK_INT(x.status, 503);
 	CHECK_STR(x.retry_after, "1");
+	/* Whoever else wakes it has no body for it either. */
+	CHECK_INT(ask("POST", THINGS, OPS, 5), 0);
+	op_wake(x.r->op);
+	loop_sim_advance(g.f.api.loop, 0);
+	CHECK_INT(x.status, 503);
 	CHECK_INT(g.nstarted, 0);
 	end();
 }
@@ -180,6 +185,7 @@ test_public_routes(void)
 	CHECK_INT(g.left_ms, 30000);
 	CHECK_INT(ask("GET", "/open", NULL, 1), 413);
 	CHECK_INT(ask("GET", "/api/v1/version", OPS, 1), 413);
+	CHECK_INT(ask("GET", THINGS, OPS, 1), 413); /* no GET has one */
 	CHECK_INT(x.nasked, 0);
 	end();
 }

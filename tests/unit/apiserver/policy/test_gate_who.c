@@ -300,6 +300,63 @@ test_a_handlers_failure_is_its_own(void)
 	end();
 }
 
+/* --- how it looks --- */
+
+static void
+check_other(const char *method, const char *path, const char *key,
+    const char *body)
+{
+	rig_ask(&g, &x, method, path, key,
+	    strcmp(method, "POST") == 0 ? RIG_MAX_BODY + 1 : 0);
+	CHECK_INT(x.status, 499);
+	CHECK_STR(x.type, "other");
+	CHECK_STR(x.body, body);
+}
+
+static void
+check_other_refuses(const char *method, const char *path, const char *key,
+    enum refusal why)
+{
+	char body[32];
+
+	(void)snprintf(body, sizeof(body), "refusal %d", (int)why);
+	check_other(method, path, key, body);
+}
+
+/* All that is told below an area's prefix, its renderer tells. */
+static void
+test_another_renderer(void)
+{
+	begin();
+	check_other_refuses("GET", "/other/no", NULL, REFUSAL_NO_PATH);
+	check_other_refuses("OPTIONS", "/other/no", NULL, REFUSAL_NO_PATH);
+	check_other_refuses("DELETE", "/other/things", NULL, REFUSAL_NO_METHOD);
+	CHECK_STR(x.allow, "GET, POST");
+	check_other_refuses("GET", "/other/things", NULL, REFUSAL_NO_KEY);
+	rig_expect_no_key(&g, "nobodys-key");
+	check_other_refuses("GET", "/other/things", "nobodys-key",
+	    REFUSAL_BAD_KEY);
+	rig_ask_with(&g, &x, "Basic eDp5", "/other/things");
+	CHECK_STR(x.type, "other");
+	db_script_expect(g.f.db, Q_AUTHZ_PERMISSIONS, NULL);
+	db_script_error(g.f.db, "42P01", "no such table", NULL);
+	check_other_refuses("GET", "/other/things", READER, REFUSAL_LOOKUP);
+	rig_expect_grants(&g, "reader|*|*", "");
+	check_other_refuses("GET", "/other/things", READER, REFUSAL_FORBIDDEN);
+	check_other("POST", "/other/things", OPS, "error 413");
+	db_script_expect(g.f.db, Q_JOB_GET, NULL);
+	db_script_code(g.f.db, RC_BUSY);
+	check_other("GET", "/other/broken", OPS, "error 503");
+	CHECK_INT(ask("GET", "/other", NULL), 404);
+	end();
+	rig_init(&g, 1);
+	CHECK_INT(ask("GET", "/other/things", OPS), 200);
+	check_other_refuses("GET", "/other/things", OPS, REFUSAL_RATE);
+	check_other_refuses("GET", "/other/no", NULL, REFUSAL_NO_PATH);
+	check_other_refuses("GET", "/other/no", NULL, REFUSAL_RATE);
+	rig_fini(&g);
+}
+
 CHECK_MAIN(CHECK_ROW(test_words_of_401), CHECK_ROW(test_an_administrator),
     CHECK_ROW(test_a_configured_key_holds_its_roles),
     CHECK_ROW(test_a_stored_key_holds_no_more),
@@ -310,4 +367,5 @@ CHECK_MAIN(CHECK_ROW(test_words_of_401), CHECK_ROW(test_an_administrator),
     CHECK_ROW(test_an_agents_role_counts_too), CHECK_ROW(test_a_retired_agent),
     CHECK_ROW(test_nobody_can_say_who_asks),
     CHECK_ROW(test_nobody_can_say_whether_they_may),
-    CHECK_ROW(test_a_handlers_failure_is_its_own))
+    CHECK_ROW(test_a_handlers_failure_is_its_own),
+    CHECK_ROW(test_another_renderer))

@@ -175,6 +175,9 @@ test_a_row_overrides_its_area(void)
 	struct route_match m = {0};
 
 	CHECK_INT(match("GET", "/api/v1/agents", &m), RC_OK);
+	CHECK(!rules_are_equal(m.rules, &area.rules));
+	CHECK_INT(m.rules->body, ROUTE_NO_BODY); /* of a GET */
+	CHECK_INT(match("DELETE", "/api/v1/agents/x", &m), RC_OK);
 	CHECK(rules_are_equal(m.rules, &area.rules));
 	CHECK_INT(match("POST", "/api/v1/agents", &m), RC_OK);
 	CHECK_INT(m.rules->access, ROUTE_REGISTER);
