@@ -14,11 +14,14 @@ SELECT n.id, n.type, n.certificate_id, n.channel, n.recipient, n.message, n.sent
     n.error, n.retry_count, n.next_retry_at AT TIME ZONE 'UTC' AS next_retry_at, n.last_error,
     n.created_at AT TIME ZONE 'UTC' AS created_at, n.severity, n.threshold_days,
     coalesce(n.sent_at, '-infinity') AT TIME ZONE 'UTC' AS order_at
+FROM (SELECT p.id, row_number() OVER () AS at FROM (SELECT n.id
 FROM notification_events n
 WHERE ($1::text IS NULL OR n.status = $1)
     AND ($4::timestamptz IS NULL OR (coalesce(n.sent_at, '-infinity'), n.id) < ($4::timestamptz, $5::text))
 ORDER BY coalesce(n.sent_at, '-infinity') DESC, n.id DESC
-LIMIT $2::bigint OFFSET $3::bigint;
+LIMIT $2::bigint OFFSET $3::bigint) AS p) AS k
+JOIN notification_events n ON n.id = k.id
+ORDER BY k.at;
 
 -- name: notification_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (

@@ -44,8 +44,8 @@ LIMIT $1::bigint;
 
 -- Everything else.  The planner folds what is NULL and the sort keys that are
 -- not meant, so each call gets the plan of the query it stands for.  A
--- certificate that was never issued counts as ending after all others.  The
--- targets are looked up for the page only, outside the sort.
+-- certificate that was never issued counts as ending after all others.  What is
+-- sorted and skipped are keys; rows and targets are looked up for the page only.
 -- name: cert_search :many fresh
 SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
     c.renewal_policy_id,
@@ -55,9 +55,7 @@ SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment
     c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
     c.revoked_at AT TIME ZONE 'UTC' AS revoked_at, c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at,
     c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source
-FROM (SELECT c.id, c.name, c.common_name, c.sans, c.environment, c.owner_id, c.team_id, c.issuer_id, c.renewal_policy_id,
-    c.certificate_profile_id, c.status, c.expires_at, c.tags, c.last_renewal_at, c.last_deployment_at, c.revoked_at,
-    c.revocation_reason, c.created_at, c.updated_at, c.source
+FROM (SELECT p.id, row_number() OVER () AS at FROM (SELECT c.id
 FROM managed_certificates c
 WHERE ($1::text IS NULL OR c.status = $1)
     AND ($2::text IS NULL OR c.environment = $2)
@@ -91,7 +89,9 @@ ORDER BY
     CASE WHEN $18::bool THEN c.created_at END DESC,
     CASE WHEN NOT $18::bool THEN c.id END,
     CASE WHEN $18::bool THEN c.id END DESC
-LIMIT $13::bigint OFFSET $14::bigint) AS c;
+LIMIT $13::bigint OFFSET $14::bigint) AS p) AS k
+JOIN managed_certificates c ON c.id = k.id
+ORDER BY k.at;
 
 -- name: cert_total :one
 SELECT sum(r.n)::bigint AS total, false AS is_capped FROM row_counts r WHERE r.table_name = 'managed_certificates';

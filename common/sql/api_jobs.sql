@@ -14,12 +14,14 @@ FROM (SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, 
     LIMIT 501) AS p
 LIMIT $1::bigint;
 
--- Newest first: ids contain the time they were made at.
+-- Newest first: ids contain the time they were made at.  What is skipped are
+-- keys; rows are looked up for the page only.
 -- name: job_list :many fresh
 SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, j.last_error,
     coalesce(j.scheduled_at, j.created_at) AT TIME ZONE 'UTC' AS scheduled_at, j.started_at AT TIME ZONE 'UTC' AS started_at,
     j.completed_at AT TIME ZONE 'UTC' AS completed_at, j.created_at AT TIME ZONE 'UTC' AS created_at, j.verification_status,
     j.verified_at AT TIME ZONE 'UTC' AS verified_at, j.verification_error, j.verification_fingerprint, j.version_id
+FROM (SELECT p.id, row_number() OVER () AS at FROM (SELECT j.id
 FROM jobs j
 WHERE ($1::text IS NULL OR j.status = $1)
     AND ($2::text IS NULL OR j.type = $2)
@@ -29,7 +31,9 @@ WHERE ($1::text IS NULL OR j.status = $1)
     AND ($6::text IS NULL OR j.version_id = $6)
     AND ($9::text IS NULL OR j.id < $9)
 ORDER BY j.id DESC
-LIMIT $7::bigint OFFSET $8::bigint;
+LIMIT $7::bigint OFFSET $8::bigint) AS p) AS k
+JOIN jobs j ON j.id = k.id
+ORDER BY k.at;
 
 -- Of all jobs: exact while they are few, else the statistics' estimate.
 -- name: job_total :one

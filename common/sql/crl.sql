@@ -52,7 +52,7 @@ SELECT ca.issuer_id, k.issuer_id IS NOT NULL AS cache_present, k.crl_number, k.t
 FROM ca_certificates ca
 LEFT JOIN crl_cache k ON k.issuer_id = ca.issuer_id
 ORDER BY ca.issuer_id COLLATE "C"
-LIMIT 1000;
+LIMIT 1001;
 
 -- name: crl_cache_events :many
 SELECT ca.issuer_id, e.started_at AT TIME ZONE 'UTC' AS started_at, e.duration_ms, e.succeeded, e.crl_number, e.revoked_count, e.error

@@ -10,6 +10,8 @@
 #include "apiserver/resources/wiretime.h"
 #include "common/base/attr.h"
 
+enum { MAX_ROWS = 1000 }; /* the statement asks for one more */
+
 static op_step cache_listed;
 
 static const struct field present[] = {
@@ -78,15 +80,17 @@ put_rows(struct op *op, struct json_w *w)
 	int is_present = db_col(rows, "cache_present");
 	int issuer = db_col(rows, "issuer_id");
 	struct field_rows with, without, events;
-	size_t next = 0;
+	size_t next = 0, n = db_nrows(rows);
 
+	if (n > MAX_ROWS)
+		n = MAX_ROWS;
 	field_rows_init(&with, rows, present, ARRAY_LEN(present), NULL);
 	field_rows_init(&without, rows, absent, ARRAY_LEN(absent), NULL);
 	field_rows_init(&events, op_result(op, 1), event, ARRAY_LEN(event),
 	    NULL);
 	json_w_key(w, "cache_rows");
 	json_w_open(w, '[');
-	for (size_t i = 0; i < db_nrows(rows); i++) {
+	for (size_t i = 0; i < n; i++) {
 		json_w_open(w, '{');
 		field_rows_put_members(db_bool(rows, i, is_present) ? &with
 								    : &without,
@@ -95,7 +99,9 @@ put_rows(struct op *op, struct json_w *w)
 		json_w_close(w, '}');
 	}
 	json_w_close(w, ']');
-	json_w_kv_int(w, "row_count", (int64_t)db_nrows(rows));
+	json_w_kv_int(w, "row_count", (int64_t)n);
+	if (db_nrows(rows) > n)
+		json_w_kv_bool(w, "is_cut", true);
 }
 
 static enum op_next
