@@ -44,6 +44,11 @@ CREATE FUNCTION jittered(p_wait interval) RETURNS interval LANGUAGE sql VOLATILE
     SELECT p_wait * (1 + policy_jitter() * (2 * random() - 1))
 $$;
 
+-- Programs give times in milliseconds.
+CREATE FUNCTION ms(p_n bigint) RETURNS interval LANGUAGE sql IMMUTABLE AS $$
+    SELECT make_interval(secs => p_n / 1000.0)
+$$;
+
 -- Days of 24 hours, whatever the session's time zone.
 CREATE FUNCTION days(p_n int) RETURNS interval LANGUAGE sql IMMUTABLE AS $$
     SELECT make_interval(hours => 24 * p_n)

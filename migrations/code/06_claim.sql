@@ -53,7 +53,7 @@ BEGIN
             nullif(jsonb_strip_nulls(jsonb_build_object('crl_urls', i.config -> 'crl_distribution_point_urls')), '{}') AS extensions,
             coalesce(ca.not_after, 'infinity') AS ca_not_after, decode(ca.fingerprint_sha256, 'hex') AS ca_sha256,
             serial_start(v_now) AS serial_start, date_trunc('second', v_now) AS not_before,
-            clock_timestamp() + make_interval(secs => p_attempt_ms / 1000.0) AS attempt_until
+            clock_timestamp() + ms(p_attempt_ms) AS attempt_until
         INTO v_all
     FROM issuers i LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id
     WHERE i.id = p_issuer;

@@ -17,8 +17,8 @@ RETURNS TABLE (outcome text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := clock_timestamp();
-    v_send_before timestamptz := v_now + make_interval(secs => p_send_ms / 1000.0);
-    v_over timestamptz := v_send_before + make_interval(secs => p_limit_ms / 1000.0);
+    v_send_before timestamptz := v_now + ms(p_send_ms);
+    v_over timestamptz := v_send_before + ms(p_limit_ms);
     v_cancelled bool;
 BEGIN
     SELECT j.cancel_requested_at IS NOT NULL OR j.budget_over_at IS NOT NULL INTO v_cancelled FROM jobs j

@@ -12,7 +12,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmap
     SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
-    v_until timestamptz := clock_timestamp() + make_interval(secs => p_lease_ms / 1000.0);
+    v_until timestamptz := clock_timestamp() + ms(p_lease_ms);
 BEGIN
     INSERT INTO workers (incarnation, name, host, pid, version, code, slots, lease_until)
         VALUES (p_incarnation, p_name, p_host, p_pid, p_version, current_schema(), p_slots, v_until)
@@ -54,7 +54,7 @@ $$;
 CREATE FUNCTION duty_process_rows(p_keep_ms bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    v_old timestamptz := clock_timestamp() - make_interval(secs => p_keep_ms / 1000.0);
+    v_old timestamptz := clock_timestamp() - ms(p_keep_ms);
     v_n bigint := 0;
     v_more bigint;
 BEGIN
@@ -81,7 +81,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := clock_timestamp();
-    v_until timestamptz := v_now + make_interval(secs => p_lease_ms / 1000.0);
+    v_until timestamptz := v_now + ms(p_lease_ms);
 BEGIN
     RETURN QUERY UPDATE leadership l SET expires_at = v_until
         WHERE l.id = 1 AND l.holder = p_incarnation AND l.nonce = p_nonce AND l.expires_at > v_now
@@ -168,17 +168,12 @@ BEGIN
         PERFORM job_finish(v_failed, array_fill('Failed'::text, ARRAY[cardinality(v_failed)]),
             array_fill(job_say(p_words, 'workers_died', NULL), ARRAY[cardinality(v_failed)]));
     END IF;
-    IF p_worker IS NULL THEN
-        UPDATE tasks t SET status = CASE WHEN t.deaths + 1 >= policy_deaths_most() THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
-            attempt_until = NULL, deaths = t.deaths + 1
-        WHERE t.status = 'Running' AND t.lease_id >= p_low_lease AND (t.attempt_until < clock_timestamp()
-            OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = t.leased_by AND w.lease_until > clock_timestamp()));
-    ELSE
-        UPDATE tasks t SET status = CASE WHEN t.deaths + 1 >= policy_deaths_most() THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
-            attempt_until = NULL, deaths = t.deaths + 1
-        WHERE t.status = 'Running' AND t.lease_id >= p_low_lease AND t.leased_by = p_worker
-            AND (p_holding IS NULL OR t.lease_id <> ALL (p_holding));
-    END IF;
+    UPDATE tasks t SET status = CASE WHEN t.deaths + 1 >= policy_deaths_most() THEN 'Failed' ELSE 'Pending' END, leased_by = NULL,
+        lease_id = NULL, attempt_until = NULL, deaths = t.deaths + 1
+    WHERE t.status = 'Running' AND t.lease_id >= p_low_lease AND CASE WHEN p_worker IS NOT NULL
+        THEN t.leased_by = p_worker AND (p_holding IS NULL OR t.lease_id <> ALL (p_holding))
+        ELSE t.attempt_until < clock_timestamp() OR NOT EXISTS (SELECT 1 FROM workers w
+            WHERE w.incarnation = t.leased_by AND w.lease_until > clock_timestamp()) END;
     GET DIAGNOSTICS v_task_n = ROW_COUNT;
     RETURN QUERY SELECT coalesce(cardinality(v_ids), 0) + v_task_n, coalesce(cardinality(v_failed), 0)::bigint;
 END $$;

@@ -62,7 +62,7 @@ BEGIN
     END IF;
     v_lease := nextval('lease_seq');
     UPDATE tasks t SET status = 'Running', lease_id = v_lease, leased_by = p_worker,
-        attempt_until = clock_timestamp() + make_interval(secs => p_attempt_ms / 1000.0), deliveries = t.deliveries + 1
+        attempt_until = clock_timestamp() + ms(p_attempt_ms), deliveries = t.deliveries + 1
     WHERE t.ctid = ANY (v_rows);
     v_n := cardinality(v_ids);
     RETURN QUERY SELECT v_lease, v_n, v_afters[v_n], v_ids[v_n], v_n = v_limit;

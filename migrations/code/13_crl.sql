@@ -30,7 +30,7 @@ BEGIN
             WHEN k.issuer_id IS NULL THEN true
             WHEN NOT p_only_behind AND (k.ca_fingerprint <> ca.fingerprint_sha256
                 OR v_now > k.this_update + (k.next_update - k.this_update) / policy_crl_life_part()) THEN true
-            WHEN v_now < k.generated_at + greatest(policy_crl_rest(), make_interval(secs => k.generation_duration_ms * policy_crl_rest_factor() / 1000.0)) THEN false
+            WHEN v_now < k.generated_at + greatest(policy_crl_rest(), ms(k.generation_duration_ms::bigint * policy_crl_rest_factor())) THEN false
             ELSE crl_is_behind(ca.issuer_id, k.this_update, k.snapshot) END
     ORDER BY ca.issuer_id LIMIT p_limit
     ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
@@ -118,7 +118,7 @@ BEGIN
         WHERE k.crl_number < excluded.crl_number;
     v_stored := FOUND;
     INSERT INTO crl_generation_events (issuer_id, crl_number, duration_ms, revoked_count, started_at, succeeded, error)
-        VALUES (v_issuer, p_number, p_ms, p_revoked, v_now - make_interval(secs => p_ms / 1000.0), true,
+        VALUES (v_issuer, p_number, p_ms, p_revoked, v_now - ms(p_ms), true,
             CASE WHEN NOT v_stored THEN p_why_older END);
     DELETE FROM crl_generation_events e WHERE e.issuer_id = v_issuer AND e.started_at < v_now - policy_crl_events();
     RETURN CASE WHEN v_stored THEN 'stored' ELSE 'older' END;
@@ -127,7 +127,7 @@ END $$;
 CREATE FUNCTION crl_failed(p_worker text, p_lease bigint, p_task text, p_ms int, p_error text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     INSERT INTO crl_generation_events (issuer_id, crl_number, duration_ms, revoked_count, started_at, succeeded, error)
-    SELECT t.issuer_id, 0, p_ms, 0, engine_now() - make_interval(secs => p_ms / 1000.0), false, p_error
+    SELECT t.issuer_id, 0, p_ms, 0, engine_now() - ms(p_ms), false, p_error
     FROM tasks t
     WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
         AND t.issuer_id IS NOT NULL

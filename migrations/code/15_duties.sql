@@ -61,9 +61,9 @@ DECLARE
     v_errors text[];
 BEGIN
     SELECT array_agg(j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
-        WHERE (o.status = 'AwaitingCSR' AND o.created_at < v_now - make_interval(secs => p_csr_ms / 1000.0)
-                AND o.run_after < v_now - make_interval(secs => p_csr_ms / 1000.0))
-            OR (o.status = 'AwaitingApproval' AND o.created_at < v_now - make_interval(secs => p_approval_ms / 1000.0))
+        WHERE (o.status = 'AwaitingCSR' AND o.created_at < v_now - ms(p_csr_ms)
+                AND o.run_after < v_now - ms(p_csr_ms))
+            OR (o.status = 'AwaitingApproval' AND o.created_at < v_now - ms(p_approval_ms))
         ORDER BY o.id LIMIT p_limit) j;
     IF v_ids IS NULL THEN
         RETURN jobs_fail_nonsense(p_limit, p_words);
@@ -88,7 +88,7 @@ BEGIN
     WITH gone AS (
         UPDATE agents a SET status = 'Offline'
         WHERE a.id IN (SELECT o.id FROM agents o WHERE o.status = 'Online' AND o.retired_at IS NULL
-            AND coalesce(o.last_heartbeat_at, o.registered_at) < v_now - make_interval(secs => p_stale_ms / 1000.0)
+            AND coalesce(o.last_heartbeat_at, o.registered_at) < v_now - ms(p_stale_ms)
             ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED)
         RETURNING a.id
     ), audited AS (
@@ -120,7 +120,7 @@ BEGIN
     END IF;
     SELECT array_agg(r.id) INTO v_ids FROM (SELECT j.id FROM jobs j JOIN agents a ON a.id = j.agent_id
         WHERE j.type = 'Deployment' AND j.status = 'Running' AND a.retired_at IS NULL
-            AND coalesce(a.last_heartbeat_at, a.registered_at) < v_now - make_interval(secs => p_offline_ms / 1000.0)
+            AND coalesce(a.last_heartbeat_at, a.registered_at) < v_now - ms(p_offline_ms)
         ORDER BY j.id LIMIT p_limit FOR NO KEY UPDATE OF j SKIP LOCKED) r;
     UPDATE jobs SET status = 'Pending', leased_by = NULL WHERE id = ANY (v_ids);
     GET DIAGNOSTICS v_n = ROW_COUNT;
@@ -202,17 +202,18 @@ DECLARE
     v_n bigint;
 BEGIN
     DELETE FROM idempotency_keys k USING (SELECT o.principal, o.key FROM idempotency_keys o
-        WHERE o.created_at < engine_now() - make_interval(secs => p_keep_ms / 1000.0)
+        WHERE o.created_at < engine_now() - ms(p_keep_ms)
         ORDER BY o.created_at LIMIT p_limit FOR UPDATE SKIP LOCKED) d
     WHERE k.principal = d.principal AND k.key = d.key;
     GET DIAGNOSTICS v_n = ROW_COUNT;
     RETURN v_n;
 END $$;
 
--- What is old lies at the beginning of the primary key and no index is needed
--- to find it.  A walk goes on from its mark, looks at p_limit rows, and starts
--- over some time after the last pass began.
-CREATE FUNCTION duty_mark_take(p_name text) RETURNS text
+-- The next rows of a table whose ids hold a time before p_cut: what is old lies at the
+-- beginning of the primary key and no index is needed to find it.  A walk goes on
+-- from its mark, looks at p_limit rows, and starts over some time after the last
+-- pass began.
+CREATE FUNCTION duty_walk(p_name text, p_table text, p_prefix text, p_cut timestamptz, p_limit int, OUT ids text[], OUT is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := engine_now();
@@ -223,15 +224,11 @@ BEGIN
         low_id = CASE WHEN m.is_done AND m.low_at <= v_now - policy_walk_pause() THEN '' ELSE m.low_id END,
         low_at = CASE WHEN m.is_done AND m.low_at <= v_now - policy_walk_pause() THEN v_now ELSE m.low_at END
         WHERE m.name = p_name RETURNING m.low_id INTO v_low;
-    RETURN v_low;
+    EXECUTE format('SELECT array_agg(w.id ORDER BY w.id) FROM (SELECT t.id FROM %I t WHERE t.id > $1 AND t.id < $2 '
+        'ORDER BY t.id LIMIT $3) w', p_table) INTO ids USING v_low, id_bound(p_prefix, p_cut), p_limit;
+    is_more := coalesce(cardinality(ids), 0) >= p_limit;
+    UPDATE duty_marks m SET low_id = coalesce(ids[cardinality(ids)], m.low_id), is_done = NOT is_more WHERE m.name = p_name;
 END $$;
-
-CREATE FUNCTION duty_mark_put(p_name text, p_walked text[], p_limit int) RETURNS bool
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-    UPDATE duty_marks m SET low_id = coalesce(p_walked[cardinality(p_walked)], m.low_id),
-        is_done = coalesce(cardinality(p_walked), 0) < p_limit
-        WHERE m.name = p_name RETURNING NOT m.is_done
-$$;
 
 -- Final jobs that ended before the cut, with the CSRs of those that made no
 -- version, and tasks that failed before it.  The newest failure of a
@@ -239,15 +236,14 @@ $$;
 CREATE FUNCTION duty_job_retention(p_keep_ms bigint, p_limit int) RETURNS TABLE (rows bigint, is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    v_cut timestamptz := engine_now() - make_interval(secs => p_keep_ms / 1000.0);
-    v_low text := duty_mark_take('job_retention');
+    v_cut timestamptz := engine_now() - ms(p_keep_ms);
     v_ids text[];
+    v_is_more bool;
     v_gone text[];
     v_jobs bigint;
     v_tasks bigint;
 BEGIN
-    SELECT array_agg(w.id ORDER BY w.id) INTO v_ids FROM (SELECT j.id FROM jobs j
-        WHERE j.id > v_low AND j.id < id_bound('job', v_cut) ORDER BY j.id LIMIT p_limit) w;
+    SELECT w.ids, w.is_more INTO v_ids, v_is_more FROM duty_walk('job_retention', 'jobs', 'job', v_cut, p_limit) w;
     WITH gone AS (
         DELETE FROM jobs j WHERE j.id IN (SELECT o.id FROM jobs o
         WHERE o.id = ANY (v_ids) AND o.status IN ('Completed', 'Failed', 'Cancelled') AND o.completed_at < v_cut
@@ -264,7 +260,7 @@ BEGIN
         WHERE o.id < id_bound('task', v_cut) AND o.status = 'Failed' AND o.created_at < v_cut
         ORDER BY o.id LIMIT p_limit FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS v_tasks = ROW_COUNT;
-    RETURN QUERY SELECT v_jobs + v_tasks, duty_mark_put('job_retention', v_ids, p_limit) OR v_tasks = p_limit;
+    RETURN QUERY SELECT v_jobs + v_tasks, v_is_more OR v_tasks = p_limit;
 END $$;
 
 -- Versions that ended before the cut, with the revocations of their serials and
@@ -274,15 +270,15 @@ END $$;
 CREATE FUNCTION duty_version_retention(p_keep_ms bigint, p_limit int) RETURNS TABLE (rows bigint, is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    v_cut timestamptz := engine_now() - make_interval(secs => p_keep_ms / 1000.0);
-    v_low text := duty_mark_take('version_retention');
+    v_cut timestamptz := engine_now() - ms(p_keep_ms);
     v_ids text[];
+    v_is_more bool;
     v_jobs text[];
     v_chains int[];
     v_n bigint;
 BEGIN
-    SELECT array_agg(w.id ORDER BY w.id) INTO v_ids FROM (SELECT v.id FROM certificate_versions v
-        WHERE v.id > v_low AND v.id < id_bound('certver', v_cut) ORDER BY v.id LIMIT p_limit) w;
+    SELECT w.ids, w.is_more INTO v_ids, v_is_more
+    FROM duty_walk('version_retention', 'certificate_versions', 'certver', v_cut, p_limit) w;
     WITH gone AS (
         DELETE FROM certificate_versions d WHERE d.id IN (SELECT v.id FROM certificate_versions v
             WHERE v.id = ANY (v_ids) AND v.not_after < v_cut
@@ -301,5 +297,5 @@ BEGIN
     SELECT count(*), array_agg(g.job_id), array_agg(DISTINCT g.chain_id) INTO v_n, v_jobs, v_chains FROM gone g;
     PERFORM certificate_requests_forget(v_jobs);
     PERFORM certificate_chains_forget(v_chains);
-    RETURN QUERY SELECT v_n, duty_mark_put('version_retention', v_ids, p_limit);
+    RETURN QUERY SELECT v_n, v_is_more;
 END $$;

@@ -319,7 +319,7 @@ END $$;
 CREATE FUNCTION duty_audit_retention(p_keep_ms bigint) RETURNS TABLE (outcome text, partition text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '200ms' AS $$
 DECLARE
-    v_cut timestamptz := engine_now() - make_interval(secs => p_keep_ms / 1000.0);
+    v_cut timestamptz := engine_now() - ms(p_keep_ms);
     v_name text;
     v_until timestamptz;
     v_first bigint;

@@ -20,7 +20,7 @@ $$;
 CREATE FUNCTION code_schemas_drop_unused(p_grace_ms bigint) RETURNS SETOF text
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
-    v_cut timestamptz := clock_timestamp() - greatest(make_interval(secs => p_grace_ms / 1000.0), policy_code_grace());
+    v_cut timestamptz := clock_timestamp() - greatest(ms(p_grace_ms), policy_code_grace());
     v_name text;
 BEGIN
     PERFORM code_schemas_used();
