@@ -100,11 +100,11 @@ identity_check(const struct agent *a)
 }
 
 static rc
-cannot_use(const struct agent *a, rc r)
+cannot_use(const struct agent *a, rc ret)
 {
 	const char *dir = cfg_str(a->cfg, "state_dir");
 
-	if (r == RC_INVALID || r == RC_TOO_LARGE || r == RC_NOT_FOUND)
+	if (ret == RC_INVALID || ret == RC_TOO_LARGE || ret == RC_NOT_FOUND)
 		log_error("IDENTITY",
 		    "%s/" IDENTITY " is not what an agent wrote: bring it "
 		    "back from a copy; without one retire the agent %s at the "
@@ -113,8 +113,8 @@ cannot_use(const struct agent *a, rc r)
 	else
 		log_error("IDENTITY",
 		    "%s/" IDENTITY " cannot be read or written: %s", dir,
-		    r == RC_IO ? strerror(errno) : rc_name(r));
-	return r;
+		    ret == RC_IO ? strerror(errno) : rc_name(ret));
+	return ret;
 }
 
 rc

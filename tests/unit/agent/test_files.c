@@ -51,7 +51,7 @@ static void
 write_that_does_not_fit_leaves_the_old(void)
 {
 	char big[8192];
-	rc r;
+	rc ret;
 	int fd;
 
 	(void)sandbox_new();
@@ -60,9 +60,9 @@ write_that_does_not_fit_leaves_the_old(void)
 	CHECK_INT(files_write(fd, "f", "old", 3, 0600), RC_OK);
 	sandbox_limit_writes(1000);
 	errno = 0;
-	r = files_write(fd, "f", big, sizeof(big), 0600);
+	ret = files_write(fd, "f", big, sizeof(big), 0600);
 	sandbox_limit_writes(0);
-	CHECK_INT(r, RC_IO);
+	CHECK_INT(ret, RC_IO);
 	CHECK_INT(errno, EFBIG);
 	CHECK_STR(sandbox_get("d/f"), "old");
 	CHECK_INT(sandbox_count("d"), 1);

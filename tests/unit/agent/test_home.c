@@ -33,7 +33,7 @@ begin(void)
 static rc
 open_with(const char *state, const char *key)
 {
-	rc r;
+	rc ret;
 
 	home_close(&agent);
 	cfg_free(agent.cfg);
@@ -42,10 +42,10 @@ open_with(const char *state, const char *key)
 	    setenv("HOME_TEST_KEYS", key, 1) != 0)
 		err(1, "setenv");
 	CHECK_INT(cfg_load(keys, ARRAY_LEN(keys), &agent.cfg), RC_OK);
-	r = home_check(&agent);
-	if (r != RC_OK) {
-		CHECK_INT(home_open(&agent), r);
-		return r;
+	ret = home_check(&agent);
+	if (ret != RC_OK) {
+		CHECK_INT(home_open(&agent), ret);
+		return ret;
 	}
 	return home_open(&agent);
 }

@@ -55,10 +55,10 @@ static rc
 stage(const char *version, const char *chain, const char *key)
 {
 	struct secret *pem = secret_new(key, strlen(key));
-	rc r = install_stage(a, &p, version, chain, pem, &why);
+	rc ret = install_stage(a, &p, version, chain, pem, &why);
 
 	secret_free(pem);
-	return r;
+	return ret;
 }
 
 static void
@@ -183,16 +183,16 @@ static void
 stage_without_room_leaves_nothing(void)
 {
 	char big[8192];
-	rc r;
+	rc ret;
 
 	direct();
 	CHECK_INT(stage("certver-1", LEAF, "KEY"), RC_OK);
 	memset(big, 'x', sizeof(big) - 1);
 	big[sizeof(big) - 1] = '\0';
 	sandbox_limit_writes(1000);
-	r = stage("certver-2", big, "KEY");
+	ret = stage("certver-2", big, "KEY");
 	sandbox_limit_writes(0);
-	CHECK_INT(r, RC_IO);
+	CHECK_INT(ret, RC_IO);
 	CHECK(strstr(why, "cannot write into"));
 	CHECK(strstr(why, strerror(EFBIG)));
 	CHECK_INT(sandbox_count("T/v"), 1);

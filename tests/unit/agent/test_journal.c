@@ -162,7 +162,7 @@ a_full_disk_keeps_the_old_one(void)
 {
 	struct install_journal j = sample;
 	char config[9000];
-	rc r;
+	rc ret;
 
 	begin();
 	CHECK_INT(install_journal_write(&agent, &sample), RC_OK);
@@ -174,9 +174,9 @@ a_full_disk_keeps_the_old_one(void)
 	j.config = config;
 	j.version = "certver-2";
 	sandbox_limit_writes(2000);
-	r = install_journal_write(&agent, &j);
+	ret = install_journal_write(&agent, &j);
 	sandbox_limit_writes(0);
-	CHECK_INT(r, RC_IO);
+	CHECK_INT(ret, RC_IO);
 	CHECK_INT(sandbox_count("j"), 1);
 	CHECK_INT(install_journal_read(&agent, a, "tgt-1", &j), RC_OK);
 	CHECK_STR(j.version, "certver-1");

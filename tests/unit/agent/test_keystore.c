@@ -100,14 +100,14 @@ static void
 a_full_disk_leaves_nothing(void)
 {
 	EVP_PKEY *key = NULL;
-	rc r;
+	rc ret;
 
 	begin();
 	sandbox_limit_writes(100);
 	errno = 0;
-	r = keystore_key(&agent, "job-1", &key);
+	ret = keystore_key(&agent, "job-1", &key);
 	sandbox_limit_writes(0);
-	CHECK_INT(r, RC_IO);
+	CHECK_INT(ret, RC_IO);
 	CHECK_INT(errno, EFBIG);
 	CHECK(!key);
 	CHECK_INT(sandbox_count("k"), 0);

@@ -11,10 +11,10 @@ config(const char *text)
 {
 	const struct cJSON *out;
 	const char *why;
-	rc r;
+	rc ret;
 
-	r = json_parse(arena, text, strlen(text), &out, &why);
-	CHECK_INT(r, RC_OK);
+	ret = json_parse(arena, text, strlen(text), &out, &why);
+	CHECK_INT(ret, RC_OK);
 	return out;
 }
 

@@ -41,15 +41,15 @@ read_body(const char *body, bool is_create)
 {
 	const struct cJSON *json;
 	const char *why = "", *out = "";
-	rc r;
+	rc ret;
 
 	arena_free(arena);
 	arena = arena_new();
-	r = json_parse(arena, body, strlen(body), &json, &why);
-	CHECK_INT(r, RC_OK);
-	r = field_read(arena, table, ARRAY_LEN(table), json, is_create, &out,
+	ret = json_parse(arena, body, strlen(body), &json, &why);
+	CHECK_INT(ret, RC_OK);
+	ret = field_read(arena, table, ARRAY_LEN(table), json, is_create, &out,
 	    &why);
-	return r == RC_OK ? out : why;
+	return ret == RC_OK ? out : why;
 }
 
 static void

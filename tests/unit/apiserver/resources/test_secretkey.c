@@ -25,10 +25,10 @@ parsed(struct arena *a, const char *text)
 {
 	const struct cJSON *out;
 	const char *why;
-	rc r;
+	rc ret;
 
-	r = json_parse(a, text, strlen(text), &out, &why);
-	CHECK_INT(r, RC_OK);
+	ret = json_parse(a, text, strlen(text), &out, &why);
+	CHECK_INT(ret, RC_OK);
 	return out;
 }
 
