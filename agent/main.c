@@ -2,7 +2,6 @@
  * certctl-agent: makes keys, asks for certificates, deploys them and proves
  * what is served, on the host it runs on.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -11,7 +11,6 @@
 
 #include "cli/audit.h"
 #include "common/base/enc.h"
-#include "common/base/mem.h"
 #include "common/json/json.h"
 
 #define TEXT_MAX (1024u * 1024)

@@ -1,6 +1,5 @@
 #include "cli/args.h"
 #include "cli/cli.h"
-#include "cli/out.h"
 
 int
 cmd_agents_list(struct cli *c)

@@ -1,7 +1,6 @@
 #include "apiserver/edge/http_conn.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <event2/buffer.h>

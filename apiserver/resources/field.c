@@ -2,7 +2,6 @@
 
 #include <cjson/cJSON.h>
 #include <string.h>
-#include <strings.h>
 
 #include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/secretkey.h"

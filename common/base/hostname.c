@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <idn2.h>
-#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 

@@ -8,7 +8,6 @@
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
-#include "common/base/rand.h"
 
 #define SECRET_FILE_MAX ((size_t)64 * 1024)
 

@@ -8,7 +8,6 @@
 #include <cjson/cJSON.h>
 
 #include "common/base/enc.h"
-#include "common/base/mem.h"
 #include "common/json/json_scan.h"
 
 static void

@@ -8,7 +8,6 @@
 
 #include "code_gen.h" /* CODE_SCHEMA, made by tools/codeschema.py */
 #include "common/base/clock.h"
-#include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/migrate/migrate_files.h"
 #include "common/migrate/migrate_int.h"

@@ -1,6 +1,5 @@
 #include "worker/issuers/ca_open.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <string.h>
@@ -8,7 +7,6 @@
 #include "common/base/clock.h"
 #include "common/base/enc.h"
 #include "common/base/file.h"
-#include "common/base/mem.h"
 #include "common/base/secret.h"
 #include "common/pki/key/key.h"
 #include "common/pki/asn1/pem.h"

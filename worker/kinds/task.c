@@ -6,7 +6,6 @@
  * are used up.
  */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/rand.h"

@@ -5,7 +5,6 @@
 #include "apiserver/handlers/config/nouns.h"
 
 #include <cjson/cJSON.h>
-#include <strings.h>
 
 #include "apiserver/handlers/config/check.h"
 #include "apiserver/resources/fieldtext.h"

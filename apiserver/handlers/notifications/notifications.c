@@ -3,8 +3,6 @@
  */
 #include "apiserver/handlers/notifications/notifications.h"
 
-#include <stdint.h>
-
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"

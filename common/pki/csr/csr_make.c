@@ -6,7 +6,6 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/pki/key/alg.h"
 #include "common/pki/asn1/der.h"

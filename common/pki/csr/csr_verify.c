@@ -8,7 +8,6 @@
  */
 #include "common/pki/csr/csr.h"
 
-#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
 #include <string.h>

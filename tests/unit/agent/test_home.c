@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/base/mem.h"
 #include "common/log/log.h"
 #include "tests/unit/agent/sandbox.h"
 #include "tests/unit/check.h"

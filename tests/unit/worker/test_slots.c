@@ -3,7 +3,6 @@
  * is asked again, and that a lease is never started twice or lost sight of.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/bus/bus.h"

@@ -1,8 +1,6 @@
 #include "apiserver/edge/http1.h"
 #include "apiserver/edge/http1_chunks.h"
 
-#include <stdlib.h>
-
 #include "tests/unit/check.h"
 
 static char text[HTTP1_HEAD_MAX + 1024];

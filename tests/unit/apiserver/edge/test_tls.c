@@ -4,7 +4,6 @@
  */
 #include "apiserver/edge/tls.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

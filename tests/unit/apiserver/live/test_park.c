@@ -3,8 +3,6 @@
 #include "tests/unit/apiserver/fixture.h"
 #include "tests/unit/check.h"
 
-#include <stdlib.h>
-
 /* A handler that waits up to 10 s for its agent. */
 struct wait {
 	struct watch *watch;

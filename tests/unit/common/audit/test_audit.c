@@ -1,7 +1,5 @@
 #include "common/audit/audit.h"
 
-#include <stdio.h>
-
 #include <openssl/sha.h>
 
 #include "common/base/attr.h"

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
-#include "common/base/mem.h"
 #include "common/http/http_out.h"
 #include "tests/unit/check.h"
 #include "tests/unit/common/bus/testcert.h"

@@ -3,7 +3,6 @@
 #include <openssl/bn.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-#include <stdlib.h>
 
 #include "common/base/attr.h"
 #include "common/pki/key/key.h"

@@ -4,7 +4,6 @@
 #include "common/pki/cert/crl.h"
 
 #include <openssl/x509v3.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/check.h"

@@ -5,7 +5,6 @@
 #include "common/pki/csr/csr.h"
 
 #include <openssl/pem.h>
-#include <stdlib.h>
 
 #include "common/base/attr.h"
 #include "tests/unit/check.h"

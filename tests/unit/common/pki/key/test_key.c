@@ -1,7 +1,6 @@
 #include "common/pki/key/key.h"
 
 #include <openssl/pem.h>
-#include <stdlib.h>
 
 #include "common/base/attr.h"
 #include "tests/unit/check.h"
