@@ -166,8 +166,7 @@ run_installed(PGconn *pg, enum query q, const char *param,
 	}
 	if (ret == RC_OK)
 		return migrate_execute(pg, Q_MIGRATE_COMMIT, NULL);
-	(void)migrate_execute(pg, Q_MIGRATE_ROLLBACK,
-	    NULL); /* the first error counts */
+	migrate_roll_back(pg);
 	return ret;
 }
 

@@ -180,7 +180,6 @@ check_job(struct op *op, struct issue_batch *b, struct issue_job *j,
 {
 	const char *text = j->extensions ? j->extensions : "{}";
 	const char *why;
-	rc ret;
 
 	if (j->is_cancelled || lease_is_cancelled(b->env->lease, j->id)) {
 		issue_set(j, ASIDE_CANCEL, "cancelled before it was signed");
