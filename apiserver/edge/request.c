@@ -6,8 +6,8 @@
 #include <cjson/cJSON.h>
 
 #include "apiserver/api.h"
-#include "apiserver/live/park.h"
 #include "apiserver/edge/request_io.h"
+#include "apiserver/live/park.h"
 #include "common/base/clock.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"

@@ -12,8 +12,8 @@
 
 #include <stdbool.h>
 
-#include "apiserver/policy/keyring.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/policy/keyring.h"
 #include "common/base/attr.h"
 #include "common/base/rc.h"
 #include "common/loop/loop.h"

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "apiserver/api.h"
+#include "apiserver/edge/request_io.h"
 #include "apiserver/policy/authz.h"
 #include "apiserver/policy/limits.h"
 #include "apiserver/policy/refusals.h"
-#include "apiserver/edge/request_io.h"
 #include "common/log/log.h"
 
 enum {

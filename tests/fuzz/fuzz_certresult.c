@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "common/base/arena.h"
-#include "common/pki/cert/certresult.h"
 #include "common/pki/asn1/pem.h"
+#include "common/pki/cert/certresult.h"
 
 #define NOW 1800000000 /* within the corpus's certificates */
 

@@ -13,9 +13,9 @@
 #include <strings.h>
 
 #include "common/base/arena.h"
+#include "common/pki/asn1/pem.h"
 #include "common/pki/cert/certbuild.h"
 #include "common/pki/csr/csr.h"
-#include "common/pki/asn1/pem.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

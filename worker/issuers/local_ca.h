@@ -18,8 +18,8 @@
 #include "common/db/db.h"
 #include "common/loop/loop.h"
 #include "common/pki/cert/certbuild.h"
-#include "worker/issuers/journal.h"
 #include "common/pki/key/seal.h"
+#include "worker/issuers/journal.h"
 
 struct local_cas; /* defined in local_ca.c */
 

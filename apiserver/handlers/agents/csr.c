@@ -8,8 +8,8 @@
  */
 #include <string.h>
 
-#include "apiserver/handlers/agents/agents.h"
 #include "apiserver/edge/outcome.h"
+#include "apiserver/handlers/agents/agents.h"
 #include "apiserver/resources/fieldtext.h"
 #include "common/base/enc.h"
 #include "common/pki/asn1/pem.h"

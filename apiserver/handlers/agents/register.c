@@ -8,8 +8,8 @@
 
 #include "apiserver/api.h"
 #include "apiserver/edge/outcome.h"
-#include "apiserver/policy/auth.h"
 #include "apiserver/handlers/agents/agents.h"
+#include "apiserver/policy/auth.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"

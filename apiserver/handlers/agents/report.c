@@ -6,8 +6,8 @@
 
 #include "apiserver/api.h"
 #include "apiserver/edge/outcome.h"
-#include "apiserver/live/park.h"
 #include "apiserver/handlers/agents/agents.h"
+#include "apiserver/live/park.h"
 #include "apiserver/resources/fieldtext.h"
 #include "common/base/plain.h"
 

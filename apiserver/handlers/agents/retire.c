@@ -3,8 +3,8 @@
  */
 #include <string.h>
 
-#include "apiserver/handlers/agents/agents.h"
 #include "apiserver/edge/outcome.h"
+#include "apiserver/handlers/agents/agents.h"
 
 enum { REASON_MAX = 1000 };
 

@@ -4,8 +4,8 @@
  */
 #include <string.h>
 
-#include "apiserver/handlers/agents/agents.h"
 #include "apiserver/edge/outcome.h"
+#include "apiserver/handlers/agents/agents.h"
 #include "apiserver/resources/fieldtext.h"
 #include "common/base/plain.h"
 

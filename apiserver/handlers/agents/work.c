@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "apiserver/api.h"
-#include "apiserver/live/park.h"
 #include "apiserver/handlers/agents/agents.h"
+#include "apiserver/live/park.h"
 #include "common/base/clock.h"
 #include "common/base/enc.h"
 

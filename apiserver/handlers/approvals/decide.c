@@ -8,9 +8,9 @@
 #include <stdbool.h>
 
 #include "apiserver/api.h"
-#include "apiserver/live/park.h"
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/live/park.h"
 #include "apiserver/resources/page.h"
 #include "common/base/plain.h"
 

@@ -3,9 +3,9 @@
  */
 #include "apiserver/handlers/certificates/certs.h"
 
-#include "apiserver/handlers/config/nouns.h"
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/handlers/config/nouns.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"
 

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "apiserver/handlers/config/check.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/handlers/config/check.h"
 #include "apiserver/resources/secretkey.h"
 #include "common/base/attr.h"
 #include "common/json/json.h"

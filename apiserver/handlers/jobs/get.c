@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "apiserver/api.h"
-#include "apiserver/live/park.h"
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/live/park.h"
 #include "apiserver/resources/page.h"
 #include "common/base/clock.h"
 #include "common/base/enc.h"

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "apiserver/api.h"
-#include "apiserver/live/crlstore.h"
-#include "apiserver/handlers/pki/pki.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/handlers/pki/pki.h"
+#include "apiserver/live/crlstore.h"
 
 #define LOCAL_TYPE "GenericCA"
 #define MAX_AGE_SECONDS 3600

@@ -4,9 +4,9 @@
  */
 #include <string.h>
 
-#include "apiserver/policy/authz.h"
-#include "apiserver/handlers/system/system.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/handlers/system/system.h"
+#include "apiserver/policy/authz.h"
 
 static op_step check_done;
 

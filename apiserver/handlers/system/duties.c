@@ -3,9 +3,9 @@
  * when it is due; POST .../run-now/{duty}: one of them, now.
  */
 
-#include "apiserver/handlers/system/system.h"
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/handlers/system/system.h"
 #include "apiserver/resources/page.h"
 
 static const struct field duty_fields[] = {

@@ -8,9 +8,9 @@
  * connection, and a pool that is merely busy does not make it say no.
  */
 #include "apiserver/api.h"
+#include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/live/presence.h"
-#include "apiserver/edge/request.h"
 
 enum op_next
 system_health_start(struct op *op)

@@ -5,8 +5,8 @@
  * A series is a column of a statement, of the same name; a row is a sample,
  * unless it is NULL.
  */
-#include "apiserver/handlers/system/system.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/handlers/system/system.h"
 #include "common/base/buf.h"
 
 #define PREFIX "certctl_"

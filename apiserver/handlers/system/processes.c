@@ -1,8 +1,8 @@
 /*
  * GET /api/v1/admin/processes: every process of every host, from their rows.
  */
-#include "apiserver/handlers/system/system.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/handlers/system/system.h"
 
 enum { APISERVERS, SCHEDULERS, WORKERS, LEADER, DATABASE, NSTATEMENTS };
 

@@ -7,9 +7,9 @@
 #include <time.h>
 
 #include "common/base/enc.h"
+#include "common/pki/asn1/pem.h"
 #include "common/pki/key/alg.h"
 #include "common/pki/key/key.h"
-#include "common/pki/asn1/pem.h"
 
 #define BUNDLE_MAX (256 * 1024)
 #define SERIAL_BYTES 20

@@ -9,13 +9,13 @@
 
 #include "common/base/enc.h"
 #include "common/base/mem.h"
-#include "common/pki/key/alg.h"
-#include "common/pki/cert/cert.h"
 #include "common/pki/asn1/der.h"
-#include "common/pki/key/key.h"
-#include "common/pki/cert/leaf_ext.h"
 #include "common/pki/asn1/name.h"
 #include "common/pki/asn1/oid.h"
+#include "common/pki/cert/cert.h"
+#include "common/pki/cert/leaf_ext.h"
+#include "common/pki/key/alg.h"
+#include "common/pki/key/key.h"
 
 #define SERIAL_BYTES 20
 #define AKI_ROOM 128

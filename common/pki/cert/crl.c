@@ -4,8 +4,8 @@
 #include <strings.h>
 
 #include "common/pki/asn1/der.h"
-#include "common/pki/cert/leaf_ext.h"
 #include "common/pki/asn1/oid.h"
+#include "common/pki/cert/leaf_ext.h"
 
 /* An entry with its headers: serial of 21 octets, GeneralizedTime, reason. */
 #define ENTRY_ROOM 64

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "common/pki/key/alg.h"
 #include "common/pki/asn1/name.h"
 #include "common/pki/asn1/oid.h"
+#include "common/pki/key/alg.h"
 
 #define KEY_ID_LEN 20
 

@@ -6,8 +6,8 @@
 
 #include "common/base/attr.h"
 #include "common/base/rc.h"
-#include "common/pki/cert/certbuild.h"
 #include "common/pki/asn1/der.h"
+#include "common/pki/cert/certbuild.h"
 
 #define LEAF_CRL_URLS_MAX 8
 #define LEAF_CRL_URL_MAX 1024

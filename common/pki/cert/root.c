@@ -11,9 +11,9 @@
 #include <time.h>
 
 #include "common/base/rand.h"
+#include "common/pki/asn1/name.h"
 #include "common/pki/key/alg.h"
 #include "common/pki/key/key.h"
-#include "common/pki/asn1/name.h"
 
 #define SERIAL_BYTES 20
 

@@ -7,11 +7,11 @@
 #include <openssl/x509.h>
 #include <string.h>
 
-#include "common/pki/key/alg.h"
 #include "common/pki/asn1/der.h"
 #include "common/pki/asn1/name.h"
 #include "common/pki/asn1/oid.h"
 #include "common/pki/asn1/pem.h"
+#include "common/pki/key/alg.h"
 
 #define SIG_MAX 2048
 

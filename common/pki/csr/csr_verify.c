@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "common/base/attr.h"
-#include "common/pki/key/alg.h"
 #include "common/pki/asn1/der.h"
+#include "common/pki/key/alg.h"
 
 struct curve {
 	int size;

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apiserver/live/heartbeats.h"
+#include "apiserver/live/park.h"
 #include "apiserver/policy/auth.h"
 #include "apiserver/policy/authz.h"
-#include "apiserver/live/heartbeats.h"
 #include "apiserver/policy/keyring.h"
-#include "apiserver/live/park.h"
 #include "common/base/mem.h"
 
 static const char *const named[] = {"ops:" FIXTURE_ADMIN_KEY ":admin",
