@@ -105,7 +105,7 @@ what_only_looks_like_a_file_is_refused(void)
 static void
 what_is_too_large_is_refused(void)
 {
-	size_t n = strlen(cert);
+	size_t n;
 	char *many;
 	int fd;
 

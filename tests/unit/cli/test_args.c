@@ -197,8 +197,8 @@ foreign_words_are_told_harmlessly(void)
 static void
 what_nobody_sees_is_refused_everywhere(void)
 {
-	static const char *const hidden[] = {"\xc2\x9b"
-					     "2J",
+	static const char *const hidden[] = {("\xc2\x9b"
+					      "2J"),
 	    "\xc2\x85", "\xe2\x80\xae", "\xe2\x81\xa6", "\xd8\x9c",
 	    "\xe2\x80\x8b", "\xef\xbb\xbf", "\xc2\xad", "\xe2\x80\xa8",
 	    "\xf3\xa0\x81\x81", "\xff", "\xc0\xaf", "\x9b", "\x1b", "\x7f"};
