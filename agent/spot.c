@@ -132,8 +132,9 @@ spot_look(const struct spot *t, enum stands *out)
 	return look_at(t, t->name, out);
 }
 
-rc
-spot_look_kept(const struct spot *t, enum stands *out)
+/* What is kept of it, likewise. */
+static rc
+look_kept(const struct spot *t, enum stands *out)
 {
 	return look_at(t, t->orig, out);
 }
@@ -288,7 +289,7 @@ spot_give_back(const struct spot *t, bool is_first)
 
 	ret = spot_look(t, &stands);
 	if (ret == RC_OK)
-		ret = spot_look_kept(t, &kept);
+		ret = look_kept(t, &kept);
 	if (ret != RC_OK)
 		return ret;
 	if (kept == STANDS_OURS || (kept == STANDS_OTHER && is_one_file(t)))

@@ -51,9 +51,8 @@ void spots_close(struct spots *s);
 /* That of this configured path; NULL when it is none. */
 const struct spot *spots_find(const struct spots *s, const char *path);
 
-/* What stands at the path now, or is kept of it; RC_IO with errno. */
+/* What stands at the path now; RC_IO with errno. */
 rc spot_look(const struct spot *t, enum stands *out) MUST_CHECK;
-rc spot_look_kept(const struct spot *t, enum stands *out) MUST_CHECK;
 /* The file that the path leads to, links followed, and its look, both of one
  * open file.  RC_NOT_FOUND; RC_INVALID with *out_why for what is no regular
  * file, too large or not readable. */

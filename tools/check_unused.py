@@ -44,7 +44,7 @@ def main():
     words = words_of_sources()
     unused = sorted((where, name) for name, where in given.items() if name not in needed and len(words.get(name, ())) < 2)
     for where, name in unused:
-        print(f"{where.removesuffix('.o')}: nobody else uses {name}")
+        print(f"{Path(where).stem}: nobody else uses {name}")
     return 1 if unused else 0
 
 
