@@ -8,6 +8,8 @@
 #define DB_WAIT_MS 30000
 #define WORK_QUEUE_MS 5000
 #define ROW_TIMEOUT_MS 1000
+/* Past that time: a silent connection is replaced within the lease's life. */
+#define ROW_SILENCE_MS 200
 
 rc
 part_wait_for_schema(const struct cfg *cfg)
@@ -28,6 +30,7 @@ part_pool(const struct daemon *d, const char *purpose,
 	full.url = cfg_str(d->cfg, "database_url");
 	full.application_name = title;
 	full.ignore_env = true;
+	full.connect_timeout_ms = cfg_int(d->cfg, "database_connect_timeout");
 	ret = db_pool_new(d->loop, &full, out);
 	if (ret != RC_OK)
 		log_error("CONFIG", "CERTCTL_DATABASE_URL cannot be used: %s",
@@ -48,6 +51,7 @@ part_work_pools(const struct daemon *d, int64_t statement_timeout_ms,
 	    .max_conns = 1,
 	    .queue_deadline_ms = ROW_TIMEOUT_MS,
 	    .statement_timeout_ms = ROW_TIMEOUT_MS,
+	    .silence_ms = ROW_SILENCE_MS,
 	};
 	rc ret;
 

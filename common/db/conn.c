@@ -1,5 +1,5 @@
 /*
- * One connection: connecting, sending a request, taking its results.
+ * One connection that is up: sending a request, taking its results.
  *
  * Pipeline mode is on for good.  A request goes out as [Prepare] Execute ...
  * Sync, so that its statements are one implicit transaction; results come in
@@ -12,7 +12,8 @@
 #include "common/db/db_int.h"
 #include "common/log/log.h"
 
-static void conn_on_poll(evutil_socket_t fd, short what, void *arg);
+static void conn_on_read(evutil_socket_t fd, short what, void *arg);
+static void conn_on_write(evutil_socket_t fd, short what, void *arg);
 
 void
 db_conn_move(struct db_conn *c, enum db_conn_state to)
@@ -27,43 +28,8 @@ db_conn_move(struct db_conn *c, enum db_conn_state to)
 	p->nconns[to]++;
 }
 
-/* --- connecting --- */
-
-static void
-conn_fail(struct db_conn *c, const char *why)
-{
-	char text[256];
-	size_t len;
-
-	if (!why)
-		why = PQerrorMessage(c->pg);
-	/* The message dies with the connection; one line is enough. */
-	len = strcspn(why, "\r\n");
-	if (len >= sizeof(text))
-		len = sizeof(text) - 1;
-	memcpy(text, why, len);
-	text[len] = '\0';
-	db_conn_close(c);
-	c->pool->on->failed(c, text);
-}
-
-static void
-conn_on_notice(void *arg, const PGresult *res)
-{
-	struct db_conn *c = arg;
-	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-
-	/* A FATAL while nothing is asked comes as a notice: the server is
-	 * shutting down or cuts us off, so nothing more is sent here. */
-	if (state && strncmp(state, "57P", 3) == 0)
-		c->is_retiring = true;
-}
-
-static void conn_on_read(evutil_socket_t fd, short what, void *arg);
-static void conn_on_write(evutil_socket_t fd, short what, void *arg);
-
-static void
-conn_watch(struct db_conn *c, short what, event_callback_fn cb)
+void
+db_conn_watch(struct db_conn *c, short what, event_callback_fn cb)
 {
 	struct event_base *base = loop_base(c->pool->loop);
 
@@ -81,126 +47,29 @@ conn_watch(struct db_conn *c, short what, event_callback_fn cb)
 		log_fatal("DB-EVENT", "event_add failed");
 }
 
-static void
-conn_established(struct db_conn *c)
+void
+db_conn_listen(struct db_conn *c)
 {
-	timer_disarm(c->connect_limit);
-	if (PQsetnonblocking(c->pg, 1) != 0 || !PQenterPipelineMode(c->pg)) {
-		conn_fail(c, NULL);
-		return;
-	}
-	conn_watch(c, EV_READ | EV_PERSIST, conn_on_read);
-	c->pool->on->connected(c);
-}
-
-static void
-conn_step(struct db_conn *c, PostgresPollingStatusType status)
-{
-	switch (status) {
-	case PGRES_POLLING_READING:
-		conn_watch(c, EV_READ, conn_on_poll);
-		break;
-	case PGRES_POLLING_WRITING:
-		conn_watch(c, EV_WRITE, conn_on_poll);
-		break;
-	case PGRES_POLLING_OK:
-		conn_established(c);
-		break;
-	case PGRES_POLLING_FAILED:
-	case PGRES_POLLING_ACTIVE:
-	default:
-		conn_fail(c, NULL);
-	}
-}
-
-static void
-conn_on_poll(evutil_socket_t fd, short what, void *arg)
-{
-	struct db_conn *c = arg;
-
-	conn_step(c, PQconnectPoll(c->pg));
-}
-
-static void
-conn_on_connect_limit(void *arg)
-{
-	conn_fail(arg, "no answer in time");
-}
-
-static void
-conn_begin(struct db_conn *c, const struct db_hosts *hosts)
-{
-	struct db_pool *p = c->pool;
-	const char *keys[DB_PARAMS_MAX + 1], *values[DB_PARAMS_MAX + 1];
-	size_t n = 0;
-
-	for (size_t i = 0; p->keys[i]; i++) {
-		if (hosts && (strcmp(p->keys[i], "host") == 0 ||
-				 strcmp(p->keys[i], "port") == 0))
-			continue;
-		keys[n] = p->keys[i];
-		values[n++] = p->values[i];
-	}
-	if (hosts) {
-		keys[n] = "host";
-		values[n++] = hosts->host;
-		keys[n] = "hostaddr";
-		values[n++] = hosts->hostaddr;
-		keys[n] = "port";
-		values[n++] = hosts->port;
-	}
-	keys[n] = values[n] = NULL;
-	db_conn_move(c, DB_CONN_CONNECTING);
-	c->pg = PQconnectStartParams(keys, values, 0);
-	if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) {
-		conn_fail(c, c->pg ? NULL : "out of memory");
-		return;
-	}
-	(void)PQsetNoticeReceiver(c->pg, conn_on_notice, c);
-	/* As if the last poll had said so; libpq's manual. */
-	conn_step(c, PGRES_POLLING_WRITING);
-}
-
-static void
-conn_on_resolved(void *arg, const struct db_hosts *hosts)
-{
-	struct db_conn *c = arg;
-
-	if (c->state != DB_CONN_RESOLVING)
-		return; /* given up in the meantime */
-	if (hosts)
-		conn_begin(c, hosts);
-	else
-		conn_fail(c, "the host name was not found");
+	db_conn_watch(c, EV_READ | EV_PERSIST, conn_on_read);
 }
 
 void
-db_conn_start(struct db_pool *p)
-{
-	struct db_conn *c = mem_zalloc(sizeof(*c));
-
-	c->pool = p;
-	c->state = DB_CONN_RESOLVING;
-	TAILQ_INSERT_HEAD(&p->conns[c->state], c, entry);
-	p->nconns[c->state]++;
-	c->connect_limit = timer_new(p->loop, conn_on_connect_limit, c);
-	timer_arm(c->connect_limit, DB_CONNECT_MS);
-	if (db_resolve_is_needed(p))
-		c->resolve = db_resolve_start(p, conn_on_resolved, c);
-	else
-		conn_begin(c, NULL);
-}
-
-void
-db_conn_close(struct db_conn *c)
+db_conn_disconnect(struct db_conn *c)
 {
 	timer_disarm(c->connect_limit);
 	if (c->has_events) {
 		event_del(&c->on_read);
 		event_del(&c->on_write);
+		c->has_events = false;
 	}
 	PQfinish(c->pg); /* after its events: it closes the socket */
 	c->pg = NULL;
+}
+
+void
+db_conn_close(struct db_conn *c)
+{
+	db_conn_disconnect(c);
 	db_conn_move(c, DB_CONN_DEAD);
 }
 
@@ -213,6 +82,7 @@ db_conn_free(struct db_conn *c)
 	p->nconns[c->state]--;
 	db_resolve_free(c->resolve);
 	timer_free(c->connect_limit);
+	buf_fini(&c->why);
 	free(c);
 }
 

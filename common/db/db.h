@@ -31,7 +31,12 @@ struct db_opts {
 	size_t max_conns;             /* 1..1000 */
 	int64_t queue_deadline_ms;    /* wait for a connection at most */
 	int64_t statement_timeout_ms; /* 0: none */
-	bool ignore_env;              /* drop inherited PG* variables */
+	/* For one address; 0: 1.5 s.  The URL's connect_timeout wins. */
+	int64_t connect_timeout_ms;
+	/* A connection without an answer this long past its statements' time
+	 * is given up; 0: 10 s. */
+	int64_t silence_ms;
+	bool ignore_env;      /* drop inherited PG* variables */
 	const char *settings; /* "-c name=value ..." for sessions, or NULL */
 	bool is_eager;        /* connects before there is a request */
 };

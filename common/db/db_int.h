@@ -1,11 +1,12 @@
 /*
  * db_int: what the files of the pool know of each other.
  *
- * pool.c owns the queue and decides which connection serves whom; conn.c is
- * the only user of libpq's connection; req.c is one request's memory;
- * resolve.c turns host names into addresses.  Calls go from the pool to the
- * connection; what a connection has to tell goes through db_conn_ops.  It never
- * calls back into the requester: it hands its request to the pool, which does.
+ * pool.c owns the queue and decides which connection serves whom; connect.c
+ * gets a connection, trying one address after the other, and conn.c uses it;
+ * req.c is one request's memory; resolve.c turns host names into addresses.
+ * Calls go from the pool to the connection; what a connection has to tell goes
+ * through db_conn_ops.  It never calls back into the requester: it hands its
+ * request to the pool, which does.
  */
 #ifndef COMMON_DB_DB_INT_H
 #define COMMON_DB_DB_INT_H
@@ -16,18 +17,23 @@
 #include <event2/event_struct.h>
 #include <libpq-fe.h>
 
+#include "common/base/buf.h"
 #include "common/db/db.h"
 
 enum {
-	DB_CONNECT_MS = 5000, /* one attempt, all addresses together */
+	DB_CONNECT_MS = 1500, /* one address, where nobody says otherwise */
 	DB_BACKOFF_MIN_MS = 50,
 	DB_BACKOFF_MAX_MS = 800, /* a second with the jitter */
 	DB_CONNECTING_MAX = 4,   /* attempts at a time while all is well */
 	DB_IDLE_MS = 60000,      /* surplus connections close after that */
 	DB_TICK_MS = 5000,
-	DB_STALLED_MS = 3000, /* without a request served: not well */
-	DB_STUCK_MS = 10000,  /* past the statement timeouts: not alive */
-	DB_PARAMS_MAX = 64,   /* connection parameters */
+	DB_STALLED_MS = 3000,  /* without a request served: not well */
+	DB_SILENCE_MS = 10000, /* past the statement timeouts: not alive */
+	DB_PARAMS_MAX = 64,    /* connection parameters */
+	DB_HOSTS_MAX = 16,     /* of a URL */
+	DB_ADDRS_MAX = 8,      /* of one name */
+	DB_ADDR_SIZE = 46,     /* an address as text */
+	DB_WHY_MAX = 4096,
 };
 
 /* --- req.c --- */
@@ -91,6 +97,11 @@ struct db_conn {
 	struct event on_write;
 	struct timer *connect_limit;
 	struct db_resolve *resolve;
+	size_t host;       /* in pool->hosts; being tried, or connected to */
+	size_t hosts_left; /* to try, this one among them */
+	char addrs[DB_ADDRS_MAX][DB_ADDR_SIZE]; /* "" where libpq needs none */
+	size_t naddrs, addr;
+	struct buf why;            /* what failed so far */
 	struct db_req *req;        /* the one in flight when busy */
 	size_t at;                 /* statement whose results come next */
 	bool at_prepare;           /* and its Prepare comes before */
@@ -111,8 +122,6 @@ struct db_conn_ops {
 	void (*lost)(struct db_conn *c, struct db_req *r);
 };
 
-/* Starts to connect; the outcome is told to the pool. */
-void db_conn_start(struct db_pool *p);
 /* The one place where a connection changes state: moves lists and counts. */
 void db_conn_move(struct db_conn *c, enum db_conn_state to);
 /* The connection must be idle.  What becomes of r is told to the pool. */
@@ -123,11 +132,29 @@ void db_conn_close(struct db_conn *c);
 void db_conn_free(struct db_conn *c);
 /* The server or the network let it down: closes it, and tells the pool. */
 void db_conn_lost(struct db_conn *c, const char *why);
+/* What connect.c needs of the socket: one event at a time; from now on for
+ * results; no socket any more. */
+void db_conn_watch(struct db_conn *c, short what, event_callback_fn cb);
+void db_conn_listen(struct db_conn *c);
+void db_conn_disconnect(struct db_conn *c);
+
+/* --- connect.c --- */
+
+/* Starts to connect, with the pool's next host first; the outcome is told to
+ * the pool. */
+void db_conn_start(struct db_pool *p);
 
 /* --- pool.c --- */
 
 TAILQ_HEAD(db_req_list, db_req);
 TAILQ_HEAD(db_conn_list, db_conn);
+
+/* One entry of the URL's lists; NULL where it says nothing. */
+struct db_host {
+	char *host;
+	char *addr; /* its hostaddr */
+	char *port;
+};
 
 enum db_log_state { DB_LOG_NEVER, DB_LOG_UP, DB_LOG_DOWN };
 
@@ -137,9 +164,14 @@ struct db_pool {
 	size_t max_conns;
 	int64_t queue_deadline_ms;
 	int64_t statement_timeout_ms;
+	int64_t connect_timeout_ms; /* of one address */
+	int64_t silence_ms;         /* past the statement timeouts: not alive */
 
-	/* What PQconnectStartParams gets; the host parameters are replaced
-	 * by those of resolve.c when a name was looked up. */
+	struct db_host hosts[DB_HOSTS_MAX];
+	size_t nhosts;     /* at least 1 */
+	size_t first_host; /* where the next attempt begins */
+
+	/* What PQconnectStartParams gets besides the host. */
 	PQconninfoOption *url;
 	char *options;
 	char *application_name;
@@ -163,14 +195,17 @@ struct db_pool {
 	bool is_eager;
 	bool is_closing;
 	enum db_log_state log_state;
+	char server[256];       /* the last one connected to, for the log */
 	struct evdns_base *dns; /* made at the first look-up */
+	TAILQ_HEAD(, db_resolve) lookups; /* that it has not answered */
 	uint64_t requests, timeouts, resets;
 };
 
 /* --- params.c --- */
 
-/* Fills keys and values from the URL and what every session of ours needs.
- * RC_INVALID when the URL cannot be parsed. */
+/* Fills hosts, keys and values from the URL and what every session of ours
+ * needs.  RC_INVALID when the URL cannot be parsed, its lists do not fit
+ * together, or it asks for a server that takes no writes. */
 rc db_params_init(struct db_pool *p, const struct db_opts *opts) MUST_CHECK;
 void db_params_fini(struct db_pool *p);
 const char *db_params_get(const struct db_pool *p, const char *key);
@@ -179,20 +214,17 @@ const char *db_params_get(const struct db_pool *p, const char *key);
 
 struct db_resolve; /* defined in resolve.c */
 
-/* Lists as libpq takes them, one entry an address. */
-struct db_hosts {
-	const char *host;
-	const char *hostaddr;
-	const char *port;
-};
-/* Called once, not from inside db_resolve_start; NULL: no host was found. */
-typedef void db_resolve_fn(void *arg, const struct db_hosts *hosts);
+/* Called once, not from inside db_resolve_start; n 0: it was not found. */
+typedef void db_resolve_fn(void *arg, const char (*addrs)[DB_ADDR_SIZE],
+    size_t n);
 
-/* Whether connecting would make libpq look up a name, which blocks. */
-bool db_resolve_is_needed(const struct db_pool *p);
-struct db_resolve *db_resolve_start(struct db_pool *p, db_resolve_fn *done,
-    void *arg);
+/* Whether connecting to it would make libpq look up a name, which blocks. */
+bool db_resolve_is_needed(const char *host);
+struct db_resolve *db_resolve_start(struct db_pool *p, const char *host,
+    db_resolve_fn *done, void *arg);
 /* Forgets the callback; also needed after it was called.  NULL: no-op. */
 void db_resolve_free(struct db_resolve *r);
+/* At the pool's end: nobody waits any more. */
+void db_resolve_end(struct db_pool *p);
 
 #endif

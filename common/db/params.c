@@ -13,7 +13,7 @@
 #include "common/base/mem.h"
 #include "common/db/db_int.h"
 
-enum { OPTIONS_MAX = 4096, ENV_NAME_MAX = 64 };
+enum { OPTIONS_MAX = 4096, ENV_NAME_MAX = 64, CONNECT_TIMEOUT_MAX_S = 3600 };
 
 /* Used where the URL says nothing. */
 static const struct {
@@ -65,7 +65,7 @@ put(struct db_pool *p, const char *key, const char *value)
 
 	while (p->keys[n] && strcmp(p->keys[n], key) != 0)
 		n++;
-	/* Three are kept free for the host lists of resolve.c. */
+	/* Three are kept free for the host of connect.c. */
 	if (n + 3 >= DB_PARAMS_MAX)
 		return RC_INVALID;
 	p->keys[n] = key;
@@ -97,20 +97,129 @@ session_options(const struct db_pool *p, const char *settings)
 	return text;
 }
 
+/* --- hosts --- */
+
+/* How many entries a comma list has; an empty one counts as one. */
+static size_t
+count(const char *list)
+{
+	size_t n = 1;
+
+	for (const char *p = list; *p; p++)
+		n += *p == ',';
+	return n;
+}
+
+/* The entry at this place, of a list that may be one for all; NULL for none
+ * or an empty one. */
+static char *
+entry(const char *list, size_t at, size_t n)
+{
+	size_t len;
+
+	if (!list)
+		return NULL;
+	for (size_t i = 0; n > 1 && i < at; i++)
+		list += strcspn(list, ",") + 1;
+	len = strcspn(list, ",");
+	return len > 0 ? mem_strndup(list, len) : NULL;
+}
+
+/* As libpq pairs them: an address for each host, one port for all or each. */
+static rc
+read_hosts(struct db_pool *p, const char *hosts, const char *addrs,
+    const char *ports)
+{
+	size_t nhosts = hosts ? count(hosts) : 0;
+	size_t naddrs = addrs ? count(addrs) : 0;
+	size_t nports = ports ? count(ports) : 0;
+	size_t n = nhosts > naddrs ? nhosts : naddrs;
+
+	if (n < 1)
+		n = 1;
+	if ((hosts && addrs && nhosts != naddrs) || n > DB_HOSTS_MAX ||
+	    (nports > 1 && nports != n))
+		return RC_INVALID;
+	for (size_t i = 0; i < n; i++) {
+		p->hosts[i].host = entry(hosts, i, nhosts);
+		p->hosts[i].addr = entry(addrs, i, naddrs);
+		p->hosts[i].port = entry(ports, i, nports);
+	}
+	p->nhosts = n;
+	return RC_OK;
+}
+
+/* Every session must be able to write; where there is a choice, libpq looks
+ * whether it is.  A standby is never what is wanted. */
+static rc
+check_session_attrs(struct db_pool *p)
+{
+	static const char *const fit[] = {"any", "read-write", "primary"};
+	const char *attrs = db_params_get(p, "target_session_attrs");
+
+	if (!attrs)
+		return p->nhosts > 1
+			   ? put(p, "target_session_attrs", "read-write")
+			   : RC_OK;
+	for (size_t i = 0; i < ARRAY_LEN(fit); i++) {
+		if (strcmp(attrs, fit[i]) == 0)
+			return RC_OK;
+	}
+	return RC_INVALID;
+}
+
+/* Seconds in the URL; libpq takes what is not positive for no limit. */
+static void
+read_connect_timeout(struct db_pool *p, const struct db_opts *opts)
+{
+	const char *text = db_params_get(p, "connect_timeout");
+	long seconds = text ? strtol(text, NULL, 10) : 0;
+
+	p->connect_timeout_ms = opts->connect_timeout_ms > 0
+				    ? opts->connect_timeout_ms
+				    : DB_CONNECT_MS;
+	if (seconds > 0 && seconds <= CONNECT_TIMEOUT_MAX_S)
+		p->connect_timeout_ms = seconds * 1000;
+}
+
+/* --- all of it --- */
+
+/* The URL's, but for those that connect.c gives one by one. */
+static rc
+read_url(struct db_pool *p)
+{
+	const char *hosts = NULL, *addrs = NULL, *ports = NULL;
+	rc ret = RC_OK;
+
+	for (PQconninfoOption *o = p->url; o->keyword && ret == RC_OK; o++) {
+		if (!o->val || !o->val[0])
+			continue;
+		if (strcmp(o->keyword, "host") == 0)
+			hosts = o->val;
+		else if (strcmp(o->keyword, "hostaddr") == 0)
+			addrs = o->val;
+		else if (strcmp(o->keyword, "port") == 0)
+			ports = o->val;
+		else
+			ret = put(p, o->keyword, o->val);
+	}
+	if (ret == RC_OK)
+		ret = read_hosts(p, hosts, addrs, ports);
+	return ret == RC_OK ? check_session_attrs(p) : ret;
+}
+
 rc
 db_params_init(struct db_pool *p, const struct db_opts *opts)
 {
-	rc ret = RC_OK;
+	rc ret;
 
 	if (opts->ignore_env)
 		drop_environment();
 	p->url = PQconninfoParse(opts->url, NULL);
 	if (!p->url)
 		return RC_INVALID; /* the text would quote the URL */
-	for (PQconninfoOption *o = p->url; o->keyword && ret == RC_OK; o++) {
-		if (o->val && o->val[0])
-			ret = put(p, o->keyword, o->val);
-	}
+	ret = read_url(p);
+	read_connect_timeout(p, opts);
 	for (size_t i = 0; i < ARRAY_LEN(params_defaults); i++) {
 		const char *key = params_defaults[i].key;
 
@@ -139,6 +248,11 @@ db_params_fini(struct db_pool *p)
 			mem_wipe(o->val, strlen(o->val));
 	}
 	PQconninfoFree(p->url);
+	for (size_t i = 0; i < p->nhosts; i++) {
+		free(p->hosts[i].host);
+		free(p->hosts[i].addr);
+		free(p->hosts[i].port);
+	}
 	free(p->options);
 	free(p->application_name);
 }

@@ -5,14 +5,16 @@
  * and close.  Callbacks of requesters run from the loop only: at once for a
  * request that was served, on the next turn for one that was not.
  */
+#include <stdio.h>
 #include <stdlib.h>
-
-#include <event2/dns.h>
+#include <string.h>
 
 #include "common/base/mem.h"
 #include "common/base/rand.h"
 #include "common/db/db_int.h"
 #include "common/log/log.h"
+
+#define READ_ONLY "25006" /* read_only_sql_transaction */
 
 static size_t
 pool_open(const struct db_pool *p)
@@ -24,6 +26,15 @@ static size_t
 pool_connecting(const struct db_pool *p)
 {
 	return p->nconns[DB_CONN_RESOLVING] + p->nconns[DB_CONN_CONNECTING];
+}
+
+/* Often enough for the patience with silence. */
+static int64_t
+tick_ms(const struct db_pool *p)
+{
+	int64_t ms = p->silence_ms / 2;
+
+	return ms < DB_TICK_MS ? ms : DB_TICK_MS;
 }
 
 static void
@@ -91,6 +102,23 @@ on_retry(void *arg)
 	pool_grow(arg);
 }
 
+/* Which server it is now, when that is news. */
+static void
+tell_server(struct db_pool *p, const struct db_conn *c)
+{
+	const char *addr = PQhostaddr(c->pg);
+	char server[sizeof(p->server)];
+
+	(void)snprintf(server, sizeof(server), "%s port %s%s%s%s",
+	    PQhost(c->pg), PQport(c->pg), addr && addr[0] ? " (" : "",
+	    addr ? addr : "", addr && addr[0] ? ")" : "");
+	if (p->log_state != DB_LOG_UP || strcmp(server, p->server) != 0)
+		log_info("DB-UP", "connected to PostgreSQL %d at %s",
+		    PQserverVersion(c->pg) / 10000, server);
+	p->log_state = DB_LOG_UP;
+	memcpy(p->server, server, sizeof(p->server));
+}
+
 static void
 on_connected(struct db_conn *c)
 {
@@ -98,13 +126,10 @@ on_connected(struct db_conn *c)
 
 	p->backoff_ms = 0;
 	p->stalled_ms = 0;
-	if (p->log_state != DB_LOG_UP)
-		log_info("DB-UP", "connected to PostgreSQL %d",
-		    PQserverVersion(c->pg) / 10000);
-	p->log_state = DB_LOG_UP;
+	tell_server(p, c);
 	db_conn_move(c, DB_CONN_IDLE);
 	if (!timer_is_armed(p->tick))
-		timer_arm(p->tick, DB_TICK_MS);
+		timer_arm(p->tick, tick_ms(p));
 	pool_pump(p);
 }
 
@@ -127,12 +152,27 @@ on_failed(struct db_conn *c, const char *why)
 	pool_later(p);
 }
 
+/* The server takes no writes any more, so none of the sessions with it is of
+ * use, however well it still reads. */
+static void
+retire_all(struct db_pool *p)
+{
+	struct db_conn *c;
+
+	TAILQ_FOREACH (c, &p->conns[DB_CONN_BUSY], entry)
+		c->is_retiring = true;
+	while ((c = TAILQ_FIRST(&p->conns[DB_CONN_IDLE])))
+		db_conn_close(c);
+}
+
 static void
 on_served(struct db_conn *c, struct db_req *r)
 {
 	struct db_pool *p = c->pool;
 
 	p->stalled_ms = 0;
+	if (r->error && strcmp(r->error->sqlstate, READ_ONLY) == 0)
+		retire_all(p);
 	if (c->is_retiring) {
 		db_conn_close(c);
 		pool_later(p);
@@ -193,12 +233,12 @@ on_tick(void *arg)
 	     c && p->statement_timeout_ms > 0; c = next) {
 		next = TAILQ_NEXT(c, entry);
 		limit_ms = p->statement_timeout_ms * (int64_t)c->req->nstmts +
-			   DB_STUCK_MS;
+			   p->silence_ms;
 		if (now_ms - c->since_ms > limit_ms)
 			db_conn_lost(c, "no answer in time");
 	}
 	if (pool_open(p) > 0)
-		timer_arm(p->tick, DB_TICK_MS);
+		timer_arm(p->tick, tick_ms(p));
 	pool_later(p);
 }
 
@@ -300,7 +340,8 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 
 	if (!loop_base(l) || !opts->url || !opts->url[0] ||
 	    opts->max_conns < 1 || opts->max_conns > 1000 ||
-	    opts->queue_deadline_ms < 1 || opts->statement_timeout_ms < 0)
+	    opts->queue_deadline_ms < 1 || opts->statement_timeout_ms < 0 ||
+	    opts->connect_timeout_ms < 0 || opts->silence_ms < 0)
 		return RC_INVALID;
 	p = mem_zalloc(sizeof(*p));
 	p->loop = l;
@@ -309,8 +350,10 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 	p->queue_deadline_ms = opts->queue_deadline_ms;
 	p->statement_timeout_ms = opts->statement_timeout_ms;
 	p->is_eager = opts->is_eager;
+	p->silence_ms = opts->silence_ms > 0 ? opts->silence_ms : DB_SILENCE_MS;
 	TAILQ_INIT(&p->queue);
 	TAILQ_INIT(&p->ended);
+	TAILQ_INIT(&p->lookups);
 	for (int i = 0; i < DB_CONN_NSTATES; i++)
 		TAILQ_INIT(&p->conns[i]);
 	p->later = timer_new(l, on_later, p);
@@ -370,8 +413,7 @@ db_pool_free(struct db_pool *p)
 			db_conn_close(c);
 	}
 	free_dead(p);
-	if (p->dns)
-		evdns_base_free(p->dns, 0);
+	db_resolve_end(p);
 	timer_free(p->later);
 	timer_free(p->overdue);
 	timer_free(p->retry);

@@ -85,3 +85,6 @@ SELECT t_raise($1) AS never;
 
 -- name: t_wide :many
 SELECT n, repeat('x', 1000) AS filler FROM generate_series(1, $1::int) AS s(n);
+
+-- name: t_set :one
+SELECT set_config($1, $2, false) AS value;

@@ -1,13 +1,8 @@
 /*
  * The pool when the server, the network or the configuration fails it.
  */
-#include <arpa/inet.h>
 #include <event2/event.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/db/db_int.h"
 #include "tests/unit/common/db/test_db.h"
@@ -216,7 +211,7 @@ dead_network_is_noticed(void)
 	SEND(&a, STMT(Q_T_SLEEP, "10"));
 	wait_ms(20);
 	/* Far beyond what the statement timeout allows. */
-	clock_set_fake(clock_boot_ms() + 20000 + DB_STUCK_MS + 100,
+	clock_set_fake(clock_boot_ms() + 20000 + DB_SILENCE_MS + 100,
 	    clock_wall_us());
 	timer_arm(pool->tick, 0);
 	run_until(1);
@@ -224,147 +219,6 @@ dead_network_is_noticed(void)
 	CHECK_INT(a.code, RC_UNAVAILABLE);
 	CHECK_INT(ASK(&a, STMT0(Q_PING)), RC_OK);
 	end();
-}
-
-/* --- names --- */
-
-static char startup[512];
-static int accepted;
-
-static void
-on_startup(evutil_socket_t fd, short what, void *arg)
-{
-	ssize_t n = recv(fd, startup, sizeof(startup) - 1, 0);
-
-	startup[n > 0 ? n : 0] = '\0';
-	close(fd); /* not a database after all */
-}
-
-static void
-on_accept(evutil_socket_t fd, short what, void *arg)
-{
-	int c = accept(fd, NULL, NULL);
-
-	if (c < 0)
-		return;
-	accepted++;
-	if (event_base_once(loop_base(loop), c, EV_READ, on_startup, NULL,
-		NULL) < 0)
-		close(c);
-}
-
-static void
-names_are_looked_up_without_libpq(void)
-{
-	struct sockaddr_in at = {.sin_family = AF_INET};
-	socklen_t len = sizeof(at);
-	struct db_opts o = opts_default();
-	struct answer a;
-	struct event *ev;
-	char url[256];
-	int fd;
-
-	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	fd = socket(AF_INET, SOCK_STREAM, 0);
-	CHECK(bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
-	CHECK(listen(fd, 8) == 0);
-	CHECK(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
-	/* A list: a name, an address, one port for both. */
-	(void)snprintf(url, sizeof(url),
-	    "host=localhost,127.0.0.1 port=%d user=u dbname=d sslmode=disable",
-	    ntohs(at.sin_port));
-	o.url = url;
-	o.queue_deadline_ms = 1000;
-	begin_with(&o);
-	CHECK(db_resolve_is_needed(pool));
-	ev = event_new(loop_base(loop), fd, EV_READ | EV_PERSIST, on_accept,
-	    NULL);
-	CHECK(ev && event_add(ev, NULL) == 0);
-	accepted = 0;
-	CHECK_INT(ASK(&a, STMT0(Q_PING)), RC_BUSY);
-	CHECK(accepted >= 2);           /* both entries, and again */
-	CHECK_STR(startup + 8, "user"); /* length, version, parameters */
-	event_free(ev);
-	close(fd);
-	end();
-}
-
-static void
-on_hosts(void *arg, const struct db_hosts *hosts)
-{
-	struct buf *b = arg;
-
-	if (hosts)
-		buf_printf(b, "%s %s %s", hosts->host, hosts->hostaddr,
-		    hosts->port);
-	else
-		buf_puts(b, "none");
-	loop_stop(loop);
-}
-
-static void
-resolves_to(const char *url, const char *want)
-{
-	struct db_opts o = opts_default();
-	struct db_resolve *r;
-	struct buf b;
-	rc ret;
-
-	o.url = url;
-	begin_with(&o);
-	buf_init(&b, 4096);
-	r = db_resolve_start(pool, on_hosts, &b);
-	CHECK_STR(buf_cstr(&b), "");
-	ret = loop_run(loop);
-	CHECK_INT(ret, RC_OK);
-	CHECK_STR(buf_cstr(&b), want);
-	db_resolve_free(r);
-	buf_fini(&b);
-	end();
-}
-
-static void
-host_lists_keep_their_ports(void)
-{
-	resolves_to("host=127.0.0.1,::1,/run/x port=1,2,3",
-	    "127.0.0.1,::1,/run/x 127.0.0.1,::1, 1,2,3");
-	resolves_to("host=127.0.0.1,127.0.0.2 port=5",
-	    "127.0.0.1,127.0.0.2 127.0.0.1,127.0.0.2 5,5");
-	resolves_to("host=127.0.0.1,127.0.0.2",
-	    "127.0.0.1,127.0.0.2 127.0.0.1,127.0.0.2 ,");
-}
-
-static void
-addresses_and_sockets_need_no_look_up(void)
-{
-	static const char *const urls[] = {"host=/run/postgresql",
-	    "host=127.0.0.1", "host=::1,10.0.0.1", "dbname=x",
-	    "host=name hostaddr=127.0.0.1"};
-	struct db_opts o = opts_default();
-
-	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
-		o.url = urls[i];
-		begin_with(&o);
-		CHECK(!db_resolve_is_needed(pool));
-		end();
-	}
-	o.url = "host=10.0.0.1,db.example.org";
-	begin_with(&o);
-	CHECK(db_resolve_is_needed(pool));
-	end();
-}
-
-static void
-pool_may_end_before_a_name_is_known(void)
-{
-	struct db_opts o = opts_default();
-	struct answer a;
-
-	o.url = "host=name.invalid";
-	begin_with(&o);
-	SEND(&a, STMT0(Q_PING));
-	end();
-	CHECK_INT(a.code, RC_CANCELLED);
 }
 
 CHECK_MAIN(CHECK_ROW(wrong_options_are_refused),
@@ -376,8 +230,4 @@ CHECK_MAIN(CHECK_ROW(wrong_options_are_refused),
     CHECK_ROW(requests_wait_for_a_server_that_is_down),
     CHECK_ROW(health_returns_without_a_request),
     CHECK_ROW(waiting_for_a_server_that_is_down_ends_as_busy),
-    CHECK_ROW(dead_network_is_noticed),
-    CHECK_ROW(names_are_looked_up_without_libpq),
-    CHECK_ROW(host_lists_keep_their_ports),
-    CHECK_ROW(addresses_and_sockets_need_no_look_up),
-    CHECK_ROW(pool_may_end_before_a_name_is_known))
+    CHECK_ROW(dead_network_is_noticed))
