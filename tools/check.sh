@@ -39,6 +39,8 @@ if [ -s "$work/errors" ]; then
     grep -E 'error' "$work/errors" | head -n 20 | sed 's/^/    /'
 fi
 
+git ls-files -z 'tests/*.py' | xargs -0 /usr/bin/python3 tools/check_asserts.py || bad=1
+
 /usr/bin/python3 tools/cfgdoc.py --check || bad=1
 /usr/bin/python3 tools/rolesdoc.py --check || bad=1
 [ $bad -eq 0 ] && echo "check: all rules hold"

@@ -97,9 +97,12 @@ def test_words_are_those_that_sql_names():
 
 def test_sql_says_nothing_to_people():
     """A literal of several words is a sentence; what RAISE says is for who wrote the statement."""
-    for path in sorted((ROOT / "migrations" / "code").glob("*.sql")):
+    paths = sorted((ROOT / "migrations" / "code").glob("*.sql"))
+    assert len(paths) > 10
+    for path in paths:
         text = re.sub(r"RAISE EXCEPTION[^;]*;", "", re.sub(r"--.*", "", path.read_text()))
         literals = re.findall(r"(interval )?'((?:[^'\n]|'')*)'", text)
+        assert literals, path
         found = {m for unit, s in literals if not unit for m in re.findall(r"[a-z']+(?: [a-z']+){2,}", s)}
         assert not found, path
 
@@ -107,9 +110,11 @@ def test_sql_says_nothing_to_people():
 def test_sql_makes_no_answer():
     """JSON for clients is C's; SQL writes it into columns, and gives back what a column holds, here a
     target's configuration, or one array."""
-    for path in sorted((ROOT / "common" / "sql").glob("*.sql")):
-        for name, text in re.findall(r"^-- name: (\w+)(.*?);$", path.read_text(), re.M | re.S):
-            assert "INSERT INTO audit_events" in text or not re.search(r"jsonb?_(?:build|agg|object|strip)|row_to_json", text), name
+    statements = [found for path in sorted((ROOT / "common" / "sql").glob("*.sql"))
+                  for found in re.findall(r"^-- name: (\w+)(.*?);$", path.read_text(), re.M | re.S)]
+    assert len(statements) > 80
+    for name, text in statements:
+        assert "INSERT INTO audit_events" in text or not re.search(r"jsonb?_(?:build|agg|object|strip)|row_to_json", text), name
     code = "\n".join(re.sub(r"--.*", "", p.read_text()) for p in sorted((ROOT / "migrations" / "code").glob("*.sql")))
     returning = re.findall(r"CREATE FUNCTION (\w+)\([^$]*?\bRETURNS ((?:[^$](?!LANGUAGE))*)", code)
     assert len(returning) > 100

@@ -31,9 +31,10 @@ def test_it_renews_by_itself_twice(plane):
     assert rows[0][0] == "Issuance" and rows[0][1] != "system"
     assert [r[:2] for r in rows[1:3]] == [("Renewal", "system")] * 2
     # never too early and never after the end
-    for not_after, next_from in plane.query(
-            "SELECT not_after, lead(not_before) OVER (ORDER BY id) FROM certificate_versions "
-            "WHERE certificate_id = 'short' ORDER BY id LIMIT 2"):
+    lives = plane.query("SELECT not_after, lead(not_before) OVER (ORDER BY id) FROM certificate_versions "
+                        "WHERE certificate_id = 'short' ORDER BY id LIMIT 2")
+    assert len(lives) == 2
+    for not_after, next_from in lives:
         assert 0 < (not_after - next_from).total_seconds() <= LIFETIME_S / 3 + 1
     # no gap: what was served was always valid
     assert plane.value("SELECT count(*) FROM jobs WHERE status = 'Failed'") == 0
