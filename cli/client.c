@@ -9,18 +9,36 @@
 #define REPLY_MAX (64u * 1024 * 1024)
 #define CONNECT_SECONDS 10L
 #define CALL_SECONDS 90L
+struct reply {
+	struct buf body;
+	bool has_head; /* to its end; without, curl takes what came for all */
+};
+
 static size_t
 on_data(char *bytes, size_t size, size_t n, void *arg)
 {
-	struct buf *b = arg;
+	struct reply *r = arg;
 
-	buf_add(b, bytes, size * n);
-	return buf_ok(b) ? size * n : 0;
+	buf_add(&r->body, bytes, size * n);
+	return buf_ok(&r->body) ? size * n : 0;
+}
+
+/* A line of a head, of which an interim answer has one too, or of a trailer. */
+static size_t
+on_head(char *bytes, size_t size, size_t n, void *arg)
+{
+	struct reply *r = arg;
+
+	if (n >= 5 && memcmp(bytes, "HTTP/", 5) == 0)
+		r->has_head = false;
+	else if (bytes[0] == '\n' || bytes[0] == '\r')
+		r->has_head = true;
+	return size * n;
 }
 
 static CURL *
 prepare(struct cli *c, const char *method, const char *url, const char *body,
-    struct curl_slist *headers, struct buf *reply)
+    struct curl_slist *headers, struct reply *reply)
 {
 	CURL *curl = curl_easy_init();
 
@@ -39,6 +57,8 @@ prepare(struct cli *c, const char *method, const char *url, const char *body,
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, CALL_SECONDS);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
+	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_head);
+	curl_easy_setopt(curl, CURLOPT_HEADERDATA, reply);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "certctl/" CERTCTL_VERSION);
 	if (body)
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
@@ -53,6 +73,16 @@ prepare(struct cli *c, const char *method, const char *url, const char *body,
 	return curl;
 }
 
+static const char *
+find_fault(const struct reply *r, CURLcode code)
+{
+	if (!buf_ok(&r->body))
+		return "the answer has no end";
+	if (code != CURLE_OK)
+		return curl_easy_strerror(code);
+	return r->has_head ? NULL : "the answer is cut off";
+}
+
 static void
 read_head(CURL *curl, struct answer *a)
 {
@@ -62,7 +92,18 @@ read_head(CURL *curl, struct answer *a)
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &seconds);
 	a->status = (int)status;
-	a->retry_after_s = seconds;
+	a->retry_after_s = seconds > 0 ? seconds : 0;
+}
+
+static void
+read_body(struct cli *c, const struct buf *body, struct answer *a)
+{
+	const char *why;
+
+	a->text = arena_strndup(c->arena, buf_cstr(body), body->len);
+	if (body->len > 0 &&
+	    json_parse(c->arena, a->text, body->len, &a->json, &why) != RC_OK)
+		a->json = NULL;
 }
 
 struct answer
@@ -72,12 +113,12 @@ client_call(struct cli *c, const char *method, const char *path,
 	const char *url = arena_printf(c->arena, "%s%s", c->server, path);
 	struct curl_slist *headers = NULL;
 	struct answer a = {.status = 0};
-	struct buf reply;
+	struct reply reply = {.has_head = false};
 	const char *why;
 	CURLcode code;
 	CURL *curl;
 
-	buf_init(&reply, REPLY_MAX);
+	buf_init(&reply.body, REPLY_MAX);
 	headers = curl_slist_append(headers, "Accept: application/json");
 	headers = curl_slist_append(headers, "Content-Type: application/json");
 	if (c->api_key[0])
@@ -90,19 +131,16 @@ client_call(struct cli *c, const char *method, const char *path,
 			c->idempotency_key));
 	curl = prepare(c, method, url, body, headers, &reply);
 	code = curl ? curl_easy_perform(curl) : CURLE_FAILED_INIT;
-	if (code == CURLE_OK)
+	why = find_fault(&reply, code);
+	if (why) {
+		/* Of an answer that was cut off nothing is shown. */
+		a.error = arena_printf(c->arena, "%s: %s", c->server, why);
+		a.text = "";
+	} else {
 		read_head(curl, &a);
-	else
-		a.error = arena_printf(c->arena, "%s: %s", c->server,
-		    buf_ok(&reply) ? curl_easy_strerror(code)
-				   : "the answer has no end");
-	/* Of an answer that was cut off nothing is shown. */
-	a.text = a.status ? arena_strndup(c->arena, buf_cstr(&reply), reply.len)
-			  : "";
-	if (a.status && reply.len > 0 &&
-	    json_parse(c->arena, a.text, reply.len, &a.json, &why) != RC_OK)
-		a.json = NULL;
-	buf_fini(&reply);
+		read_body(c, &reply.body, &a);
+	}
+	buf_fini(&reply.body);
 	curl_slist_free_all(headers);
 	curl_easy_cleanup(curl);
 	return a;
