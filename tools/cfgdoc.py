@@ -118,6 +118,8 @@ def row(path, args):
     low, high = number(path, name, low), number(path, name, high)
     allowed = {
         "CFG_STRING": f"text, {low} to {high} bytes",
+        "CFG_NAME": f"name, {low} to {high} bytes",
+        "CFG_ID": f"id, {low} to {high} of A-Z a-z 0-9 . _ -",
         "CFG_PATH": f"path, {low} to {high} bytes",
         "CFG_INT": f"{low} to {high}",
         "CFG_DECIMAL": f"number, {thousandths(low)} to {thousandths(high)}",

@@ -227,7 +227,9 @@ find(const struct cfg *c, const char *name, unsigned types)
 const char *
 cfg_str(const struct cfg *c, const char *name)
 {
-	return find(c, name, 1U << CFG_STRING | 1U << CFG_ENUM | 1U << CFG_PATH)
+	return find(c, name,
+	    1U << CFG_STRING | 1U << CFG_NAME | 1U << CFG_ID | 1U << CFG_ENUM |
+		1U << CFG_PATH)
 	    ->text;
 }
 

@@ -26,6 +26,8 @@
 
 enum cfg_type {
 	CFG_STRING,
+	CFG_NAME, /* a text that people read; not blank, not "-" first */
+	CFG_ID,   /* A-Z a-z 0-9 . _ -, not "." or "-" first */
 	CFG_INT,
 	CFG_DECIMAL, /* "0.5", three decimals at most; stored in thousandths */
 	CFG_BOOL,

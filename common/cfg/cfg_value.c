@@ -204,6 +204,31 @@ parse_text(const struct cfg_key *key, const char *text)
 	return RC_OK;
 }
 
+/* What "-" begins with, a command line would take for an option. */
+static rc
+parse_name(const struct cfg_key *key, const char *text)
+{
+	rc ret = parse_text(key, text);
+
+	if (ret != RC_OK || text[0] == '\0')
+		return ret;
+	return text[0] == '-' || plain_is_blank(text) ? RC_INVALID : RC_OK;
+}
+
+static rc
+parse_id(const struct cfg_key *key, const char *text)
+{
+	rc ret = parse_text(key, text);
+
+	if (ret != RC_OK || text[0] == '\0')
+		return ret;
+	if (text[0] == '-' || text[0] == '.' ||
+	    text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			      "abcdefghijklmnopqrstuvwxyz0123456789._-")])
+		return RC_INVALID;
+	return RC_OK;
+}
+
 rc
 cfg_value_parse(const struct cfg_key *key, const char *text,
     struct cfg_value *v)
@@ -213,6 +238,10 @@ cfg_value_parse(const struct cfg_key *key, const char *text,
 	case CFG_STRING:
 	case CFG_PATH:
 		return parse_text(key, text);
+	case CFG_NAME:
+		return parse_name(key, text);
+	case CFG_ID:
+		return parse_id(key, text);
 	case CFG_INT:
 		return enc_parse_i64(text, key->min, key->max, &v->number);
 	case CFG_DECIMAL:
@@ -317,6 +346,16 @@ cfg_value_rule(const struct cfg_key *key, struct buf *out)
 	switch (key->type) {
 	case CFG_STRING:
 		buf_printf(out, "text of %lld to %lld bytes", min, max);
+		break;
+	case CFG_NAME:
+		buf_printf(out,
+		    "a name of %lld to %lld bytes, not blank, not - first", min,
+		    max);
+		break;
+	case CFG_ID:
+		buf_printf(out,
+		    "%lld to %lld of A-Z a-z 0-9 . _ -, not . or - first", min,
+		    max);
 		break;
 	case CFG_PATH:
 		buf_printf(out, "a path of %lld to %lld bytes", min, max);
