@@ -257,6 +257,25 @@ is_same_command(const char *listed, const char *const *argv)
 	}
 }
 
+/* A program that others can change is theirs to choose, and not the host's.
+ * The absence of one is said when it is started. */
+static rc
+check_program(struct arena *a, const char *field, const char *program,
+    const char **out_why)
+{
+	const char *why = "";
+	rc ret;
+
+	ret = safedir_check_program(a, program, &why);
+	if (ret == RC_OK || ret == RC_NOT_FOUND)
+		return RC_OK;
+	return refuse(out_why,
+	    arena_printf(a,
+		"%s would run %s, which others than root and this agent's user "
+		"could change: %s",
+		field, program, why));
+}
+
 static rc
 check_command(struct arena *a, const char *const *commands, const char *field,
     const char **argv, const char **out_why)
@@ -266,12 +285,12 @@ check_command(struct arena *a, const char *const *commands, const char *field,
 	if (!argv[0])
 		return RC_OK;
 	for (size_t i = 0; commands[i]; i++) {
-		const char *path;
+		const char *item = commands[i], *path;
+		size_t n = next_word(&item);
 
 		if (!is_same_command(commands[i], argv))
 			continue;
-		path =
-		    arena_strndup(a, commands[i], strcspn(commands[i], " \t"));
+		path = arena_strndup(a, item, n);
 		/* Of several places the first that has it; of none the first,
 		 * whose absence is then said. */
 		if (!found || access(path, X_OK) == 0)
@@ -281,7 +300,7 @@ check_command(struct arena *a, const char *const *commands, const char *field,
 	}
 	if (found) {
 		argv[0] = found;
-		return RC_OK;
+		return check_program(a, field, found, out_why);
 	}
 	return refuse(out_why,
 	    arena_printf(a,

@@ -23,6 +23,7 @@ struct enrol {
 	const char *body;
 	int64_t delay_ms;
 	const char *failure;
+	bool is_in_doubt; /* whether a post has arrived that was not answered */
 };
 
 /* Answers that will not change however often the CSR is posted. */
@@ -147,9 +148,19 @@ enrol_posted(struct op *op)
 	}
 	/* Doubt: the same key again, for an earlier post may have arrived.
 	 * Only a refusal of the CSR itself is final. */
-	if (reply->code != RC_OK || !is_refusal(reply->status))
+	if (reply->code != RC_OK || !is_refusal(reply->status)) {
+		e->is_in_doubt = true;
 		return enrol_again(op, "CSR-RETRY", enrol_post);
+	}
 	e->failure = reply->error;
+	if (e->is_in_doubt) {
+		/* An earlier post may have been accepted, before the names
+		 * were edited, say: its key is needed then.  A job that waits
+		 * still is listed again. */
+		log_warn("CSR-REFUSED", "job %s: %s; its key is kept", w->job,
+		    reply->error);
+		return op_done(op);
+	}
 	if (reply->status == 404 || reply->status == 409) {
 		/* The job went on without us. */
 		log_warn("CSR-REFUSED", "job %s: %s", w->job, reply->error);
@@ -197,7 +208,9 @@ enrol_reported(struct op *op)
 		return enrol_again(op, "REPORT-RETRY", enrol_report);
 	if (reply->status != 200)
 		log_warn("REPORT-REFUSED", "job %s: %s", w->job, reply->error);
-	/* The job is over, and with it the use of its key. */
-	keystore_forget(w->agent, w->job);
+	/* The job is over, and with it the use of its key, unless the server
+	 * knows more of it than we do. */
+	if (reply->status == 200)
+		keystore_forget(w->agent, w->job);
 	return op_done(op);
 }

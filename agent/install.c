@@ -201,22 +201,33 @@ make_dirs(struct arena *a, const struct install_paths *p, const char **out_why)
 	return ret;
 }
 
+/* What a copy is to look like is never the target's to say: whoever edits
+ * targets would read the host's keys. */
+static const struct target_file *
+wanted(const struct target_file *want, const struct stat *look)
+{
+	static const struct target_file as_it_was = {.mode = -1};
+
+	return look ? &as_it_was : want;
+}
+
 static rc
 write_pair(struct arena *a, int fd, const struct install_paths *p,
     const struct pair *pair, const char **out_why)
 {
 	rc ret;
 
-	ret = look_write(a, fd, KEY_FILE, pair->key, pair->key_len, &p->key,
-	    p->key_path, pair->key_look, 0600, out_why);
+	ret = look_write(a, fd, KEY_FILE, pair->key, pair->key_len,
+	    wanted(&p->key, pair->key_look), p->key_path, pair->key_look, 0600,
+	    out_why);
 	if (ret == RC_OK)
 		ret = look_write(a, fd, CERT_FILE, pair->fullchain,
-		    strlen(pair->fullchain), &p->cert, p->cert_path,
-		    pair->cert_look, 0644, out_why);
+		    strlen(pair->fullchain), wanted(&p->cert, pair->cert_look),
+		    p->cert_path, pair->cert_look, 0644, out_why);
 	if (ret == RC_OK && pair->chain)
 		ret = look_write(a, fd, CHAIN_FILE, pair->chain,
-		    strlen(pair->chain), &p->chain, p->chain_path,
-		    pair->chain_look, 0644, out_why);
+		    strlen(pair->chain), wanted(&p->chain, pair->chain_look),
+		    p->chain_path, pair->chain_look, 0644, out_why);
 	return ret;
 }
 

@@ -422,6 +422,7 @@ keystore_forget(struct agent *a, const char *job)
 
 	if (name_of(job, MARK, name) != RC_OK)
 		return;
-	remove_key(a, job);
+	if (needs_of(a, job).holds == 0)
+		remove_key(a, job);
 	remove_file(a, name);
 }

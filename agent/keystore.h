@@ -43,7 +43,8 @@ void keystore_installed(struct agent *a, const char *certificate,
 /* After the versions of that directory were pruned: gives up the holds of
  * those that are gone, and the keys that nothing needs any more. */
 void keystore_release(struct agent *a, const char *dir);
-/* A job that ended without a certificate: its key is of no more use. */
+/* A job that ended without a certificate: its key is of no more use, unless
+ * a version of it stands somewhere after all. */
 void keystore_forget(struct agent *a, const char *job);
 /* Whether any enrolment of the last week is unfinished. */
 bool keystore_has_unfinished(struct agent *a);

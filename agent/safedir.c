@@ -264,3 +264,69 @@ safedir_open_within(struct arena *a, const char *path,
 	*out_fd = fd;
 	return RC_OK;
 }
+
+/* *path: where a link in that directory leads. */
+static rc
+follow_program(struct arena *a, int dir_fd, const char *name, const char **path,
+    const char **out_why)
+{
+	const char *slash = strrchr(*path, '/');
+	char target[PATH_MAX];
+	ssize_t n;
+
+	n = readlinkat(dir_fd, name, target, sizeof(target) - 1);
+	if (n < 0) {
+		*out_why = arena_printf(a, "cannot read the link %s: %s", *path,
+		    strerror(errno));
+		return RC_IO;
+	}
+	*path = target[0] == '/'
+		    ? arena_strndup(a, target, (size_t)n)
+		    : arena_printf(a, "%.*s/%.*s", (int)(slash - *path), *path,
+			  (int)n, target);
+	return RC_OK;
+}
+
+/* *path becomes what a link leads to, or NULL for what is none and safe. */
+static rc
+check_one_program(struct arena *a, const char **path, const char **out_why)
+{
+	const char *name;
+	struct stat st;
+	int fd;
+	rc ret;
+
+	ret = safedir_open_above(a, *path, &fd, &name, out_why);
+	if (ret != RC_OK)
+		return ret;
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+		ret = errno == ENOENT ? RC_NOT_FOUND : RC_IO;
+		*out_why = arena_printf(a, "cannot look at %s: %s", *path,
+		    strerror(errno));
+	} else if (S_ISLNK(st.st_mode)) {
+		ret = follow_program(a, fd, name, path, out_why);
+	} else if ((st.st_uid != 0 && st.st_uid != geteuid()) ||
+		   (st.st_mode & 022) != 0) {
+		ret = RC_FORBIDDEN;
+		*out_why = arena_printf(a, "%s is of user %u with mode %04o",
+		    *path, (unsigned)st.st_uid, (unsigned)(st.st_mode & 07777));
+	} else {
+		*path = NULL;
+	}
+	close(fd);
+	return ret;
+}
+
+rc
+safedir_check_program(struct arena *a, const char *path, const char **out_why)
+{
+	rc ret = RC_OK;
+
+	for (int i = 0; path && ret == RC_OK && i < LINKS_MAX; i++)
+		ret = check_one_program(a, &path, out_why);
+	if (path && ret == RC_OK) {
+		*out_why = "its links lead in a circle";
+		ret = RC_IO;
+	}
+	return ret;
+}

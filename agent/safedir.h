@@ -37,5 +37,10 @@ rc safedir_open_within(struct arena *a, const char *path,
  * absolute. */
 rc safedir_open_above(struct arena *a, const char *path, int *out_fd,
     const char **out_name, const char **out_why) MUST_CHECK;
+/* Whether nobody else can change the program at path, which may be a link:
+ * as for directories, on each way that leads to it.  RC_NOT_FOUND,
+ * RC_FORBIDDEN, RC_IO with *out_why. */
+rc safedir_check_program(struct arena *a, const char *path,
+    const char **out_why) MUST_CHECK;
 
 #endif

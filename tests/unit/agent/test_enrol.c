@@ -160,6 +160,37 @@ a_report_is_repeated_until_it_is_heard(void)
 	CHECK_INT(rig_count("POST", CSR), 1);
 }
 
+/* The first post may have been accepted, and its answer lost. */
+static void
+a_refusal_after_doubt_leaves_the_key(void)
+{
+	static const int refusals[] = {400, 404, 409, 422};
+
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		begin(NAMES, 0);
+		rig_pass(1);
+		list_nothing();
+		rig_answer("POST", CSR, refusals[i], "{}", 0);
+		rig_pass(60000);
+		CHECK_INT(rig_count("POST", CSR), 2);
+		CHECK_INT(rig_count("POST", STATUS), 0);
+		CHECK(sandbox_has("state/keys/job-1.key"));
+		CHECK(sandbox_has("state/keys/job-1.csr"));
+	}
+}
+
+static void
+a_report_that_is_refused_leaves_the_key(void)
+{
+	begin(NAMES, 422);
+	rig_answer("POST", STATUS, 409, "{}", 0);
+	rig_pass(1);
+	list_nothing();
+	rig_pass(60000);
+	CHECK_INT(rig_count("POST", STATUS), 1);
+	CHECK(sandbox_has("state/keys/job-1.key"));
+}
+
 static void
 odd_items_fail_with_words(void)
 {
@@ -209,6 +240,8 @@ CHECK_MAIN(CHECK_ROW(a_request_is_sent_once_its_key_is_kept),
     CHECK_ROW(a_job_that_went_on_without_us_leaves_no_key),
     CHECK_ROW(a_refusal_is_reported_and_leaves_no_key),
     CHECK_ROW(a_report_is_repeated_until_it_is_heard),
+    CHECK_ROW(a_refusal_after_doubt_leaves_the_key),
+    CHECK_ROW(a_report_that_is_refused_leaves_the_key),
     CHECK_ROW(odd_items_fail_with_words),
     CHECK_ROW(a_full_disk_fails_the_job_with_words),
     CHECK_ROW(a_stop_leaves_key_and_mark_for_the_next_start))

@@ -319,6 +319,12 @@ forgotten_is_gone(void)
 	keystore_forget(&agent, "job-1");
 	CHECK_INT(sandbox_count("k"), 0);
 	keystore_forget(&agent, "job-1");
+	/* but not what stands somewhere */
+	CHECK_INT(keystore_key(&agent, "job-1", &key), RC_OK);
+	EVP_PKEY_free(key);
+	CHECK_INT(keystore_hold(&agent, "certver-1", "/etc/site"), RC_OK);
+	keystore_forget(&agent, "job-1");
+	CHECK(sandbox_has("k/job-1.key"));
 }
 
 CHECK_MAIN(CHECK_ROW(a_job_has_one_key),

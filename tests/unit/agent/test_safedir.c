@@ -195,9 +195,76 @@ above_is_where_the_last_name_stands(void)
 	    RC_FORBIDDEN);
 }
 
+static rc
+program(const char *name)
+{
+	return safedir_check_program(a, sandbox_path(name), &why);
+}
+
+static void
+programs_that_others_can_change_are_told(void)
+{
+	begin();
+	sandbox_put("in/p", "#!/bin/true");
+	CHECK(chmod(sandbox_path("in/p"), 0755) == 0);
+	CHECK_INT(program("in/p"), RC_OK);
+	CHECK_INT(program("in/none"), RC_NOT_FOUND);
+	CHECK_INT(program("none/p"), RC_NOT_FOUND);
+	CHECK(symlink("../in/p", sandbox_path("out/l")) == 0);
+	CHECK(symlink(sandbox_path("out/l"), sandbox_path("in/l")) == 0);
+	CHECK_INT(program("in/l"), RC_OK);
+	CHECK(symlink("circle", sandbox_path("in/circle")) == 0);
+	CHECK_INT(program("in/circle"), RC_IO);
+	/* the file, its directory, and that of a link on the way */
+	CHECK(chmod(sandbox_path("in/p"), 0775) == 0);
+	CHECK_INT(program("in/p"), RC_FORBIDDEN);
+	CHECK(strstr(why, "mode 0775"));
+	CHECK_INT(program("in/l"), RC_FORBIDDEN);
+	CHECK(chmod(sandbox_path("in/p"), 0755) == 0);
+	CHECK(chmod(sandbox_path("in"), 0775) == 0);
+	CHECK_INT(program("in/p"), RC_FORBIDDEN);
+	CHECK(chmod(sandbox_path("in"), 0755) == 0);
+	CHECK(chmod(sandbox_path("out"), 0777) == 0);
+	CHECK_INT(program("in/l"), RC_FORBIDDEN);
+	CHECK_INT(program("in/p"), RC_OK);
+	if (geteuid() != 0)
+		return;
+	CHECK(chown(sandbox_path("in/p"), 65534, 65534) == 0);
+	CHECK_INT(program("in/p"), RC_FORBIDDEN);
+	CHECK(strstr(why, "user 65534"));
+}
+
+/* Listed by the host, and still not run. */
+static void
+a_listed_program_of_others_is_refused(void)
+{
+	static const char *const none[] = {NULL};
+	static const struct target_kind kind = {.type = "TEST",
+	    .dirs = none,
+	    .commands = none};
+	const char *commands[] = {NULL, NULL};
+	struct allow w = {within, commands, without};
+	struct target_plan plan = {0};
+
+	begin();
+	sandbox_put("in/p", "#!/bin/true");
+	CHECK(chmod(sandbox_path("in/p"), 0755) == 0);
+	commands[0] = sandbox_path("in/p");
+	plan.cert_path = sandbox_path("in/site.crt");
+	plan.key_path = sandbox_path("in/site.key");
+	plan.reload_argv[0] = "p";
+	CHECK_INT(allow_plan(a, &w, &kind, &plan, &why), RC_OK);
+	CHECK_STR(plan.reload_argv[0], sandbox_path("in/p"));
+	CHECK(chmod(sandbox_path("in/p"), 0777) == 0);
+	CHECK_INT(allow_plan(a, &w, &kind, &plan, &why), RC_FORBIDDEN);
+	CHECK(strstr(why, "reload_command would run"));
+}
+
 CHECK_MAIN(CHECK_ROW(bounds_hold_for_what_is_opened),
     CHECK_ROW(lists_that_name_nothing_allow_nothing),
     CHECK_ROW(a_listed_link_is_where_it_leads),
     CHECK_ROW(a_link_swapped_after_the_question_leads_nowhere),
     CHECK_ROW(a_listed_directory_may_hold_the_versions),
-    CHECK_ROW(above_is_where_the_last_name_stands))
+    CHECK_ROW(above_is_where_the_last_name_stands),
+    CHECK_ROW(programs_that_others_can_change_are_told),
+    CHECK_ROW(a_listed_program_of_others_is_refused))

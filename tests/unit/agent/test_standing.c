@@ -245,9 +245,31 @@ a_copy_looks_as_what_was_read(void)
 	spots_close(&s);
 }
 
+/* Whoever edits targets does not get to read the host's keys. */
+static void
+a_copy_never_looks_as_the_target_says(void)
+{
+	struct secret *pem;
+
+	begin();
+	CHECK(chmod(sandbox_path("etc/site.key"), 0600) == 0);
+	p.key.mode = 0644;
+	if (geteuid() == 0)
+		p.key.owner = "65534";
+	CHECK_INT(install_adopt(a, &p, &why), RC_OK);
+	CHECK_INT(sandbox_mode("etc/.certctl-site.crt/v/adopted/privkey.pem"),
+	    0600);
+	pem = secret_new(key, strlen(key));
+	CHECK_INT(install_stage(a, &p, "certver-1", cert, pem, &why), RC_OK);
+	secret_free(pem);
+	CHECK_INT(sandbox_mode("etc/.certctl-site.crt/v/certver-1/privkey.pem"),
+	    0644);
+}
+
 CHECK_MAIN(CHECK_ROW(what_only_looks_like_a_file_is_refused),
     CHECK_ROW(what_is_too_large_is_refused), CHECK_ROW(odd_bytes_are_refused),
     CHECK_ROW(a_combined_file_stays_when_the_other_path_is_mistyped),
     CHECK_ROW(other_names_of_a_file_are_left_alone),
     CHECK_ROW(half_a_version_is_made_whole),
-    CHECK_ROW(a_copy_looks_as_what_was_read))
+    CHECK_ROW(a_copy_looks_as_what_was_read),
+    CHECK_ROW(a_copy_never_looks_as_the_target_says))
