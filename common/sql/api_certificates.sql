@@ -199,7 +199,7 @@ WHERE c.id = $1
 ORDER BY t.id;
 
 -- name: cert_renew :many
-SELECT r.outcome, r.job_id, r.agent_id FROM jobs_enqueue_issue(ARRAY[$1::text], $2, $3::bool, false) AS r;
+SELECT r.outcome, r.job_id, r.agent_id FROM jobs_enqueue(ARRAY[$1::text], $2, $3, $4::bool, false, true) AS r;
 
 -- name: cert_deploy :many
 SELECT r.outcome, r.job_id, r.agent_id FROM certificate_deploy($1, $2, $3, $4) AS r;

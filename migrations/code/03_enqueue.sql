@@ -1,12 +1,19 @@
 -- From a wish to a job: issuances and renewals, the approval that some wait
 -- for, deployments.
 
--- The one way to issuance and renewal jobs, for one certificate or a hundred
--- thousand: see jobs_enqueue_issue.  Where the caller writes one event of its
--- own for all of them, p_is_audited is false.  Ids are made from one reading
--- of the clock: a reading a row cost as much as finding the row.  No function
--- around this one may set plan_cache_mode: the checks of the jobs' foreign keys
--- would be planned anew for every row.
+-- One issuance or renewal job a certificate and key holder, unless one is
+-- under way.  The key holders of a certificate are the agents of its targets;
+-- one without targets has none yet, and its job waits for a CSR all the same.
+-- Where the profile demands it the job waits for an approval first, and the
+-- request for it is made with the job.  Every path into issuance comes here, for one
+-- certificate or a hundred thousand.  Says for every certificate asked for what
+-- became of it:
+--   enqueued, in_progress, archived, revoked, expired (unless p_allow_expired),
+--   issuer_disabled.  Unknown ids give no row.
+-- Where the caller writes one event of its own for all of them, p_is_audited is
+-- false.  Ids are made from one reading of the clock: a reading a row cost as much
+-- as finding the row.  No function around this one may set plan_cache_mode: the
+-- checks of the jobs' foreign keys would be planned anew for every row.
 CREATE FUNCTION jobs_enqueue(p_ids text[], p_actor text, p_actor_type text, p_force bool, p_allow_expired bool, p_is_audited bool,
     p_is_locked bool DEFAULT false)
 RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
@@ -75,21 +82,6 @@ BEGIN
     FROM asked a LEFT JOIN made n ON n.certificate_id = a.id
     ORDER BY a.id, n.id;
 END $$;
-
--- One issuance or renewal job a certificate and key holder, unless one is
--- under way.  The key holders of a certificate are the agents of its targets;
--- one without targets has none yet, and its job waits for a CSR all the same.
--- Where the profile demands it the job waits for an approval first, and the
--- request for it is made with the job.  Every path into issuance comes here.
--- Says for every certificate asked for what became of it:
---   enqueued, in_progress, archived, revoked, expired (unless p_allow_expired),
---   issuer_disabled.  Unknown ids give no row.
-CREATE FUNCTION jobs_enqueue_issue(p_ids text[], p_requested_by text, p_force bool, p_allow_expired bool)
-RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-    SELECT e.certificate_id, e.outcome, e.job_id, e.agent_id FROM jobs_enqueue(p_ids, p_requested_by,
-        CASE WHEN p_requested_by = 'system' THEN 'System' ELSE 'APIKey' END, p_force, p_allow_expired, true) AS e
-$$;
 
 -- --- approval ---
 

@@ -18,7 +18,7 @@ BEGIN
             audit_kept_from, audit_leaf, audit_merkle_level, audit_merkle_path, audit_rows_of, audit_us, bulk_run,
             certificate_archive, certificate_deploy, certificate_merge, certificates_revoke, crl_is_behind, crl_request,
             csr_submit, duty_run_request, enum_canonical, id_new, job_cancel, job_report, job_verify,
-            jobs_enqueue_issue, renew_after_of}'),
+            jobs_enqueue, renew_after_of}'),
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
             duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_certificate_status, duty_crl_refresh,

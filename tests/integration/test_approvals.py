@@ -78,8 +78,17 @@ def test_every_path_waits(stack, certificate, unique):
     assert sorted(rows) == sorted([(scanned, "AwaitingApproval", "pending", "system", "prof-gated")] +
                                   [(c, "AwaitingApproval", "pending", "admin", "prof-gated") for c in bulk])
     # No second job, no second request.
-    stack.query("SELECT * FROM jobs_enqueue_issue(%s, 'admin', true, true)", bulk)
+    stack.query("SELECT * FROM jobs_enqueue(%s, 'admin', 'APIKey', true, true, true)", bulk)
     assert stack.value("SELECT count(*) FROM issuance_approval_requests WHERE certificate_id = ANY (%s)", bulk) == 5
+
+
+def test_the_trail_names_who_asked(stack, unique):
+    """By kind too: a key may be called as the engine is."""
+    name = unique("cert")
+    stack.make_certificate(name)
+    stack.query("SELECT * FROM jobs_enqueue(%s, 'system', 'APIKey', false, false, true)", [name])
+    assert stack.query("SELECT actor, actor_type FROM audit_events WHERE action = 'renewal_job_created' AND resource_id = %s",
+                       name) == [("system", "APIKey")]
 
 
 def test_a_profile_without_the_gate_makes_no_request(stack, unique):

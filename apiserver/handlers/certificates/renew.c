@@ -93,7 +93,8 @@ cert_renew(struct op *op)
 	if (ret == RC_INVALID)
 		return op_fail(op, ret, "force must be true or false");
 	return OP_QUERY(op, Q_CERT_RENEW, renew_done, req_param(op, "id"),
-	    page_actor(op), is_forced || wish ? "true" : "false");
+	    page_actor(op), req_actor_type(op),
+	    is_forced || wish ? "true" : "false");
 }
 
 static enum op_next
