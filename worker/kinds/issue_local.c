@@ -13,11 +13,11 @@
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/pki/cert/cert.h"
+#include "common/pki/cert/leaf_ext.h"
 #include "worker/kinds/issue_batch.h"
 
 #define CA_POLL_MS 10
 #define EKUS_MAX 16
-#define URLS_MAX 8
 
 /* What the profile asks for; the same for most jobs of a batch. */
 struct leaf_rules {
@@ -114,8 +114,8 @@ read_rules(struct arena *a, const char *text, struct leaf_rules *r)
 	if (ret == RC_OK)
 		ret = read_list(a, object, "ekus", EKUS_MAX, 64, &r->ekus);
 	if (ret == RC_OK)
-		ret = read_list(a, object, "crl_urls", URLS_MAX, 1024,
-		    &r->crl_urls);
+		ret = read_list(a, object, "crl_urls", LEAF_CRL_URLS_MAX,
+		    LEAF_CRL_URL_MAX, &r->crl_urls);
 	if (ret == RC_OK)
 		ret = json_bool(object, "must_staple", &r->must_staple);
 	if (ret != RC_OK && ret != RC_NOT_FOUND)

@@ -9,14 +9,9 @@
 #include "common/base/hostname.h"
 #include "common/base/plain.h"
 #include "common/json/json.h"
+#include "common/pki/cert/leaf_ext.h"
 
-enum {
-	MAX_PATH_BYTES = 1024,
-	MAX_COMMAND_BYTES = 1024,
-	MAX_ARGUMENTS = 31,
-	MAX_URLS = 16,
-	MAX_URL_BYTES = 2048
-};
+enum { MAX_PATH_BYTES = 1024, MAX_COMMAND_BYTES = 1024, MAX_ARGUMENTS = 31 };
 
 bool
 check_has(const struct cJSON *config, const char *key)
@@ -192,7 +187,8 @@ is_url(const char *text)
 		rest = text + 8;
 	else
 		return false;
-	if (rest[0] == '\0' || rest[0] == '/' || strlen(text) > MAX_URL_BYTES)
+	if (rest[0] == '\0' || rest[0] == '/' ||
+	    strlen(text) > LEAF_CRL_URL_MAX)
 		return false;
 	for (const char *p = text; *p != '\0'; p++) {
 		if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7F ||
@@ -210,15 +206,18 @@ check_urls(struct arena *a, const struct cJSON *config, const char *key)
 
 	if (!check_has(config, key))
 		return NULL;
-	if (!cJSON_IsArray(item) || cJSON_GetArraySize(item) > MAX_URLS)
+	if (!cJSON_IsArray(item) ||
+	    cJSON_GetArraySize(item) > LEAF_CRL_URLS_MAX)
 		return arena_printf(a,
-		    "config.%s must be an array of addresses", key);
+		    "config.%s must be an array of at most %d addresses", key,
+		    LEAF_CRL_URLS_MAX);
 	cJSON_ArrayForEach(url, item)
 	{
 		if (!cJSON_IsString(url) || !is_url(url->valuestring))
 			return arena_printf(a,
-			    "config.%s must hold http:// or https:// addresses",
-			    key);
+			    "config.%s must hold http:// or https:// addresses "
+			    "of %d bytes or fewer",
+			    key, LEAF_CRL_URL_MAX);
 	}
 	return NULL;
 }

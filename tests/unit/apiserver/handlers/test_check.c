@@ -2,6 +2,7 @@
 
 #include "common/base/attr.h"
 #include "common/json/json.h"
+#include "common/pki/cert/leaf_ext.h"
 #include "tests/unit/check.h"
 
 static struct arena *arena;
@@ -66,6 +67,20 @@ test_paths(void)
 	arena_free(arena);
 }
 
+/* n addresses of this many bytes. */
+static const struct cJSON *
+urls(int n, int bytes)
+{
+	const char *text = "", *fill = "http://crl.example.test/";
+
+	for (int len = (int)strlen(fill); len < bytes; len++)
+		fill = arena_printf(arena, "%sx", fill);
+	for (int i = 0; i < n; i++)
+		text = arena_printf(arena, "%s%s\"%s\"", text, i > 0 ? "," : "",
+		    fill);
+	return config(arena_printf(arena, "{\"c\":[%s]}", text));
+}
+
 static void
 test_urls(void)
 {
@@ -79,6 +94,11 @@ test_urls(void)
 	CHECK(URLS("[\"http://a b\"]") != NULL);
 	CHECK(URLS("[\"http://a/\xc3\xbc\"]") != NULL);
 	CHECK(URLS("[5]") != NULL);
+	/* As many and as long as worker and leaf take: one limit. */
+	CHECK(check_urls(arena, urls(LEAF_CRL_URLS_MAX, LEAF_CRL_URL_MAX),
+		  "c") == NULL);
+	CHECK(check_urls(arena, urls(LEAF_CRL_URLS_MAX + 1, 30), "c") != NULL);
+	CHECK(check_urls(arena, urls(1, LEAF_CRL_URL_MAX + 1), "c") != NULL);
 	arena_free(arena);
 }
 
