@@ -135,15 +135,23 @@ check_journal_dir(const char *path)
 	return RC_OK;
 }
 
-/* The CAs' keys rest on this one passphrase. */
+/* The CAs' keys rest on this one passphrase.  A weak one may be what they were
+ * sealed under before it was asked for a better one. */
 static rc
-check_passphrase(const char *text)
+make_sealer(struct worker *w)
 {
-	if (weak_is_refused(text, strlen(text))) {
-		log_error("CONFIG", "CERTCTL_CA_ENCRYPTION_KEY: %s", WEAK_WHY);
-		return RC_INVALID;
-	}
-	return RC_OK;
+	rc ret =
+	    sealer_new(cfg_str(w->d->cfg, "ca_encryption_key"), &w->sealer);
+
+	if (ret != RC_OK)
+		log_error("CONFIG", "CERTCTL_CA_ENCRYPTION_KEY: %s",
+		    rc_name(ret));
+	else if (sealer_is_weak(w->sealer))
+		log_warn("CA-PASSPHRASE",
+		    "CERTCTL_CA_ENCRYPTION_KEY opens the keys that were sealed "
+		    "under it, and no new CA is made: %s",
+		    WEAK_WHY);
+	return ret;
 }
 
 static void
@@ -212,18 +220,14 @@ prepare(void *self, struct daemon *d)
 	rc ret;
 
 	w->d = d;
+	/* All of them: one start tells every mistake. */
 	ret = check_journal_dir(cfg_str(d->cfg, "issuance_journal_dir"));
-	if (ret == RC_OK)
-		ret = check_passphrase(cfg_str(d->cfg, "ca_encryption_key"));
-	if (ret == RC_OK)
-		ret = sealer_new(cfg_str(d->cfg, "ca_encryption_key"),
-		    &w->sealer);
-	if (ret == RC_OK)
-		ret = bus_client_check(cfg_list(d->cfg, "bus_urls"), &tls);
-	if (ret == RC_OK)
-		ret = part_work_pools(d, STATEMENT_TIMEOUT_MS, "lease",
-		    &w->pool, &w->lease_pool);
-	return ret;
+	ret = rc_first(ret, make_sealer(w));
+	ret =
+	    rc_first(ret, bus_client_check(cfg_list(d->cfg, "bus_urls"), &tls));
+	return rc_first(ret,
+	    part_work_pools(d, STATEMENT_TIMEOUT_MS, "lease", &w->pool,
+		&w->lease_pool));
 }
 
 static void

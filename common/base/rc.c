@@ -38,6 +38,12 @@ rc_http_status(rc code)
 	return rc_row(code)->http;
 }
 
+rc
+rc_first(rc a, rc b)
+{
+	return a != RC_OK ? a : b;
+}
+
 bool
 rc_is_retryable(rc code)
 {

@@ -47,6 +47,9 @@ typedef enum rc { RC_TABLE(RC_ENUM) RC_COUNT } rc;
 const char *rc_name(rc code);
 /* The HTTP status of the code, 200..599. */
 int rc_http_status(rc code);
+/* a, unless it is RC_OK: of several checks that all are made, the first that
+ * failed. */
+rc rc_first(rc a, rc b);
 /* Whether the same call may succeed when it is made again later. */
 bool rc_is_retryable(rc code);
 

@@ -8,6 +8,7 @@
 #include "common/base/enc.h"
 #include "common/base/file.h"
 #include "common/base/secret.h"
+#include "common/base/weak.h"
 #include "common/pki/key/key.h"
 #include "common/pki/asn1/pem.h"
 
@@ -303,6 +304,9 @@ ca_make_root(struct arena *a, struct sealer *sealer, const char *issuer_id,
 	X509 *x;
 	rc ret;
 
+	if (sealer_is_weak(sealer))
+		return refuse(a, RC_INVALID, out_why,
+		    "CERTCTL_CA_ENCRYPTION_KEY:", WEAK_WHY);
 	ret = certbuild_root(common_name, from, from + ROOT_SECONDS, &x, &key);
 	if (ret != RC_OK)
 		return refuse(a, ret, out_why, "ca_common_name",

@@ -7,6 +7,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/rand.h"
+#include "common/base/weak.h"
 
 #define VERSION 0x03
 #define SALT_LEN 16
@@ -27,6 +28,7 @@ struct derived {
 
 struct sealer {
 	struct secret *passphrase;
+	bool is_weak;
 	EVP_CIPHER *aes;
 	size_t n;
 	size_t next; /* the entry to replace when all are in use */
@@ -43,6 +45,7 @@ sealer_new(const char *passphrase, struct sealer **out)
 		return RC_INVALID;
 	s = mem_zalloc(sizeof(*s));
 	s->passphrase = secret_new(passphrase, len);
+	s->is_weak = weak_is_refused(passphrase, len);
 	s->aes = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	if (!s->aes) {
 		sealer_free(s);
@@ -63,6 +66,12 @@ sealer_free(struct sealer *s)
 	secret_free(s->passphrase);
 	mem_wipe(s, sizeof(*s));
 	free(s);
+}
+
+bool
+sealer_is_weak(const struct sealer *s)
+{
+	return s->is_weak;
 }
 
 /* The entry of this salt; derived (a few tenths of a second) when new. */
@@ -145,6 +154,8 @@ seal(struct sealer *s, struct arena *a, const char *aad, const void *plain,
 
 	if (len > PLAIN_MAX)
 		return RC_TOO_LARGE;
+	if (s->is_weak)
+		return RC_INVALID;
 	ret = key_for_sealing(s, &d);
 	if (ret != RC_OK)
 		return ret;

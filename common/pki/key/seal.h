@@ -8,6 +8,7 @@
 #ifndef COMMON_PKI_KEY_SEAL_H
 #define COMMON_PKI_KEY_SEAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,7 +22,11 @@ struct sealer; /* defined in seal.c */
 /* RC_INVALID unless the passphrase has 32 bytes or more. */
 rc sealer_new(const char *passphrase, struct sealer **out) MUST_CHECK;
 void sealer_free(struct sealer *s);
-/* aad binds the blob to its place ("ca_keys:iss-local"). */
+/* Whether the passphrase is too easy to guess (common/base/weak): it opens
+ * what was sealed under it before that was asked, and seals nothing more. */
+bool sealer_is_weak(const struct sealer *s);
+/* RC_INVALID under a weak passphrase.  aad binds the blob to its place
+ * ("ca_keys:iss-local"). */
 rc seal(struct sealer *s, struct arena *a, const char *aad, const void *plain,
     size_t len, uint8_t **out, size_t *out_len) MUST_CHECK;
 /* RC_CRYPTO: wrong passphrase, wrong place, or changed bytes. */

@@ -122,6 +122,24 @@ test_root_is_made_once_and_read_back(void)
 	rig_free(r);
 }
 
+static void
+test_no_root_under_a_weak_passphrase(void)
+{
+	struct arena *a = arena_new();
+	struct ca_root root = {0};
+	const char *why = "";
+	struct sealer *weak;
+
+	CHECK_INT(sealer_new("ababababababababababababababababab", &weak),
+	    RC_OK);
+	CHECK_INT(ca_make_root(a, weak, "iss-1", "My CA", &root, &why),
+	    RC_INVALID);
+	CHECK(strstr(why, "CERTCTL_CA_ENCRYPTION_KEY: it is too easy") != NULL);
+	CHECK(root.key_sealed == NULL);
+	sealer_free(weak);
+	arena_free(a);
+}
+
 /* Between our look and our store another worker stored its root. */
 static void
 test_the_faster_root_counts(void)
@@ -344,6 +362,7 @@ test_leaf_certificate_is_no_ca(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_root_is_made_once_and_read_back),
+    CHECK_ROW(test_no_root_under_a_weak_passphrase),
     CHECK_ROW(test_the_faster_root_counts),
     CHECK_ROW(test_changed_rows_are_refused), CHECK_ROW(test_bad_configuration),
     CHECK_ROW(test_sub_ca_and_its_chain),

@@ -34,6 +34,15 @@ test_every_row(void)
 }
 
 static void
+test_first(void)
+{
+	CHECK_INT(rc_first(RC_OK, RC_OK), RC_OK);
+	CHECK_INT(rc_first(RC_OK, RC_IO), RC_IO);
+	CHECK_INT(rc_first(RC_INVALID, RC_OK), RC_INVALID);
+	CHECK_INT(rc_first(RC_INVALID, RC_IO), RC_INVALID);
+}
+
+static void
 test_outside(void)
 {
 	CHECK_STR(rc_name(RC_COUNT), "internal");
@@ -42,4 +51,4 @@ test_outside(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_known), CHECK_ROW(test_every_row),
-    CHECK_ROW(test_outside))
+    CHECK_ROW(test_first), CHECK_ROW(test_outside))

@@ -112,5 +112,35 @@ test_size(void)
 	arena_free(a);
 }
 
+/* Sealed before anybody asked for a better passphrase: it opens, and nothing
+ * more comes under it. */
+static void
+test_weak_passphrase(void)
+{
+	static const char weak[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+	static const uint8_t old[] = {0x03, 0x00, 0x01, 0x02, 0x03, 0x04, 0x05,
+	    0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x64,
+	    0x65, 0x66, 0x67, 0x68, 0x69, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f,
+	    0x87, 0xfa, 0x30, 0xd9, 0x8a, 0x7d, 0x4c, 0x62, 0x02, 0x6c, 0x1d,
+	    0x6d, 0x80, 0xe5, 0xaf, 0x57, 0xeb, 0xf6, 0x83, 0xaa};
+	struct arena *a = arena_new();
+	struct sealer *s;
+	uint8_t *blob = NULL;
+	size_t len;
+
+	CHECK_INT(sealer_new(pass, &s), RC_OK);
+	CHECK(!sealer_is_weak(s));
+	sealer_free(s);
+	CHECK_INT(sealer_new(weak, &s), RC_OK);
+	CHECK(sealer_is_weak(s));
+	opens(s, old, sizeof(old), "kept", 4);
+	CHECK_INT(seal(s, a, place, plain, sizeof(plain), &blob, &len),
+	    RC_INVALID);
+	CHECK(blob == NULL);
+	sealer_free(s);
+	arena_free(a);
+}
+
 CHECK_MAIN(CHECK_ROW(test_passphrase), CHECK_ROW(test_round_trip),
-    CHECK_ROW(test_tampering), CHECK_ROW(test_size))
+    CHECK_ROW(test_tampering), CHECK_ROW(test_size),
+    CHECK_ROW(test_weak_passphrase))
