@@ -43,27 +43,29 @@ make_keys(const struct cfg *cfg, struct keyring **out)
 {
 	const char *token = cfg_str(cfg, "agent_bootstrap_token");
 	struct keyring *made = NULL;
-	rc ret;
+	rc all = RC_OK, ret;
 
 	if (!*token && cfg_bool(cfg, "agent_bootstrap_token_deny_empty")) {
 		log_error("AUTH-BOOTSTRAP",
 		    "CERTCTL_AGENT_BOOTSTRAP_TOKEN is empty: set it, or set "
 		    "CERTCTL_AGENT_BOOTSTRAP_TOKEN_DENY_EMPTY=false");
-		return RC_INVALID;
+		all = RC_INVALID;
 	}
 	ret = keyring_new(cfg_list(cfg, "api_keys_named"),
 	    cfg_list(cfg, "auth_secret"), token, &made);
 	if (ret != RC_OK)
 		return ret;
 	if (keyring_size(made) == 0) {
-		keyring_free(made);
 		log_error("AUTH-KEYS",
 		    "nobody could sign in: set CERTCTL_API_KEYS_NAMED or "
 		    "CERTCTL_AUTH_SECRET");
-		return RC_INVALID;
+		all = RC_INVALID;
 	}
-	*out = made;
-	return RC_OK;
+	if (all == RC_OK)
+		*out = made;
+	else
+		keyring_free(made);
+	return all;
 }
 
 void
@@ -186,25 +188,22 @@ api_new(const struct daemon *d, struct api **out)
 	a->cfg = cfg;
 	a->max_body = (size_t)cfg_int(cfg, "max_body_size");
 	make_url(a);
+	/* All of them: one start tells every mistake. */
 	ret = make_keys(cfg, &a->keys);
-	if (ret == RC_OK)
-		ret = router_new(areas, ARRAY_LEN(areas), &a->router);
-	if (ret == RC_OK)
-		ret = open_pools(a);
-	if (ret == RC_OK) {
-		a->auth = auth_new(l, a->keys);
-		a->authz = authz_new(l);
-		a->limits = limits_new(l, cfg);
-		a->refusals = refusals_new(l, a->own_pool);
-		a->crls = crlstore_new(CRLSTORE_MAX_BYTES);
-		a->park = park_new(l, a->own_pool);
-		a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
-		ret = open_bus(a);
-	}
+	ret = rc_first(ret, router_new(areas, ARRAY_LEN(areas), &a->router));
+	ret = rc_first(ret, open_pools(a));
+	ret = rc_first(ret, open_bus(a));
 	if (ret != RC_OK) {
 		api_free(a);
 		return ret;
 	}
+	a->auth = auth_new(l, a->keys);
+	a->authz = authz_new(l);
+	a->limits = limits_new(l, cfg);
+	a->refusals = refusals_new(l, a->own_pool);
+	a->crls = crlstore_new(CRLSTORE_MAX_BYTES);
+	a->park = park_new(l, a->own_pool);
+	a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
 	a->presence = presence_new(a);
 	*out = a;
 	return RC_OK;

@@ -193,12 +193,10 @@ prepare(void *self, struct daemon *d)
 	rc ret;
 
 	s->d = d;
+	/* All of them: one start tells every mistake. */
 	ret = open_tls(s);
-	if (ret == RC_OK)
-		ret = read_proxies(s);
-	if (ret == RC_OK)
-		ret = api_new(d, &s->api);
-	return ret;
+	ret = rc_first(ret, read_proxies(s));
+	return rc_first(ret, api_new(d, &s->api));
 }
 
 static rc

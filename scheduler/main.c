@@ -221,6 +221,7 @@ check_retention(const struct cfg *c)
 	    {"version_retention", "CERTCTL_VERSION_RETENTION"},
 	};
 	int64_t audit_ms = cfg_int(c, "audit_retention");
+	rc ret = RC_OK;
 
 	for (size_t i = 0; audit_ms > 0 && i < ARRAY_LEN(shorter); i++) {
 		if (cfg_int(c, shorter[i][0]) <= audit_ms)
@@ -229,9 +230,9 @@ check_retention(const struct cfg *c)
 		    "CERTCTL_AUDIT_RETENTION is shorter than %s; the audit "
 		    "trail is kept longest: raise it, or lower the other",
 		    shorter[i][1]);
-		return RC_INVALID;
+		ret = RC_INVALID;
 	}
-	return RC_OK;
+	return ret;
 }
 
 /* --- the process --- */
@@ -245,13 +246,12 @@ prepare(void *self, struct daemon *d)
 
 	s->d = d;
 	rand_uuid(s->nonce);
+	/* All of them: one start tells every mistake. */
 	ret = check_retention(d->cfg);
-	if (ret == RC_OK)
-		ret = bus_server_check(cfg_str(d->cfg, "bus_listen_url"), &tls);
-	if (ret == RC_OK)
-		ret = part_work_pools(d, STATEMENT_TIMEOUT_MS, "leadership",
-		    &s->pool, &s->leader_pool);
-	return ret;
+	ret = rc_first(ret,
+	    bus_server_check(cfg_str(d->cfg, "bus_listen_url"), &tls));
+	return rc_first(ret, part_work_pools(d, STATEMENT_TIMEOUT_MS,
+				 "leadership", &s->pool, &s->leader_pool));
 }
 
 static rc

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Makes docs/reference/configuration.md from the cfg_keys.def of each daemon,
+common/cfg/names.def (every variable that some program reads),
 and its intervals and the table of docs/operator/scheduler.md from
 scheduler/duties.def.
 
@@ -12,6 +13,7 @@ import os
 import re
 import sys
 
+NAMES = "common/cfg/names.def"
 PAGE = "docs/reference/configuration.md"
 DUTIES = "scheduler/duties.def"
 DUTIES_PAGE = "docs/operator/scheduler.md"
@@ -31,6 +33,20 @@ Every daemon is configured by environment variables. An empty variable counts as
 outside its range refuses the start with a message that names variable, value and range; nothing
 falls back silently. `--check-config` tries a configuration, `--print-config` shows what is in force
 with secrets masked, and `--help` prints the table of that daemon.
+
+`--check-config` tells all mistakes at once: first every value that is out of its range, and when there
+is none, all that a start would find wrong with what the values name. It names each variable
+`CERTCTL_...` that the daemon does not read, with the program it is for or the name that was probably meant.
+
+| Exit status | Of `--check-config` |
+|---|---|
+| 0 | the configuration is good |
+| 1 | a start would be refused |
+| 2 | an option is unknown |
+| 3 | it would start, but a variable means nothing to any program: it is mistyped, or from another release |
+
+A start does not refuse what means nothing, so that a release can be rolled back under the newer one's
+environment; it warns of it (`CONFIG-UNREAD`).
 
 - A *secret* may also come from a file: set the variable's name with `_FILE` behind it to a path.
   The file must not be readable by others, nor writable by its group; one newline at its end is dropped.
@@ -180,6 +196,24 @@ def duties_page():
     return before + first + table + last + after
 
 
+def names():
+    """Every variable and the programs that read it, for cfg_unread.c."""
+    readers = {}
+    for path in glob.glob("*/cfg_keys.def"):
+        directory = os.path.dirname(path)
+        rows = arguments(path) + (interval_keys(DUTIES) if directory == os.path.dirname(DUTIES) else [])
+        for row_ in rows:
+            if "CFG_REFUSED" in row_[6]:
+                continue
+            for name in [row_[1]] + ([row_[1] + "_FILE"] if "CFG_SECRET" in row_[6] else []):
+                readers.setdefault(name, set()).add(TITLES.get(directory, directory))
+    with open("cli/main.c", encoding="utf-8") as f:
+        for name in re.findall(r'"(CERTCTL_[A-Z_]+)"', f.read()):
+            readers.setdefault(name, set()).add(TITLES["cli"])
+    return "/* Made by tools/cfgdoc.py from the tables of all programs; do not edit. */\n" + "".join(
+        f'NAME("{name}", "{", ".join(sorted(readers[name]))}")\n' for name in sorted(readers))
+
+
 def page():
     out = [HEAD]
     paths = {os.path.dirname(p): p for p in glob.glob("*/cfg_keys.def")}
@@ -200,7 +234,7 @@ def page():
 def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     try:
-        pages = {PAGE: page(), DUTIES_PAGE: duties_page()}
+        pages = {PAGE: page(), DUTIES_PAGE: duties_page(), NAMES: names()}
     except Mistake as e:
         print(f"cfgdoc: {e}")
         return 1

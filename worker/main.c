@@ -225,9 +225,8 @@ prepare(void *self, struct daemon *d)
 	ret = rc_first(ret, make_sealer(w));
 	ret =
 	    rc_first(ret, bus_client_check(cfg_list(d->cfg, "bus_urls"), &tls));
-	return rc_first(ret,
-	    part_work_pools(d, STATEMENT_TIMEOUT_MS, "lease", &w->pool,
-		&w->lease_pool));
+	return rc_first(ret, part_work_pools(d, STATEMENT_TIMEOUT_MS, "lease",
+				 &w->pool, &w->lease_pool));
 }
 
 static void

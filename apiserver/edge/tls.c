@@ -106,22 +106,29 @@ static SSL_CTX *
 ctx_load(const char *cert_path, const char *key_path)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	bool is_good = ctx && ctx_settings(ctx);
 
-	if (!ctx || !ctx_settings(ctx)) {
+	if (!is_good) {
 		log_error("TLS-SETUP", "no TLS context: %s", ssl_reason());
-	} else if (SSL_CTX_use_certificate_chain_file(ctx, cert_path) != 1) {
+		SSL_CTX_free(ctx);
+		return NULL;
+	}
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert_path) != 1) {
 		log_error("TLS-CERT", "certificate %s: %s", cert_path,
 		    ssl_reason());
-	} else if (SSL_CTX_use_PrivateKey_file(ctx, key_path,
-		       SSL_FILETYPE_PEM) != 1) {
-		/* OpenSSL also compares it with the certificate here. */
+		is_good = false;
+	}
+	/* OpenSSL also compares it with the certificate here. */
+	if (SSL_CTX_use_PrivateKey_file(ctx, key_path, SSL_FILETYPE_PEM) != 1) {
 		log_error("TLS-KEY", "key %s: %s", key_path, ssl_reason());
-	} else if (SSL_CTX_check_private_key(ctx) != 1) {
+		is_good = false;
+	} else if (is_good && SSL_CTX_check_private_key(ctx) != 1) {
 		log_error("TLS-PAIR", "key %s is not that of %s: %s", key_path,
 		    cert_path, ssl_reason());
-	} else {
-		return ctx;
+		is_good = false;
 	}
+	if (is_good)
+		return ctx;
 	SSL_CTX_free(ctx);
 	return NULL;
 }

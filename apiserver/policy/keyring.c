@@ -91,36 +91,43 @@ add_named(struct keyring *k, const char *entry)
 	    flag ? (size_t)(flag - key) : strlen(key), flag != NULL);
 }
 
+/* why: NULL when all is well. */
+static void
+complain(const char *variable, size_t i, const char *why, rc *out)
+{
+	if (!why)
+		return;
+	log_error("AUTH-KEYS", "%s, entry %zu: %s", variable, i + 1, why);
+	*out = RC_INVALID;
+}
+
 rc
 keyring_new(const char *const *named, const char *const *secrets,
     const char *token, struct keyring **out)
 {
 	struct keyring *k = mem_zalloc(sizeof(*k));
 	char name[KEYRING_NAME_MAX];
-	const char *why = NULL;
-	size_t i;
+	rc ret = RC_OK;
 
-	for (i = 0; named && named[i] && !why; i++)
-		why = add_named(k, named[i]);
-	if (why)
-		log_error("AUTH-KEYS", "CERTCTL_API_KEYS_NAMED, entry %zu: %s",
-		    i, why);
-	for (i = 0; secrets && secrets[i] && !why; i++) {
+	/* Goes on after a mistake: one start names them all. */
+	for (size_t i = 0; named && named[i]; i++)
+		complain("CERTCTL_API_KEYS_NAMED", i, add_named(k, named[i]),
+		    &ret);
+	for (size_t i = 0; secrets && secrets[i]; i++) {
 		(void)snprintf(name, sizeof(name), "legacy-key-%zu", i);
-		why = add_key(k, name, strlen(name), secrets[i],
-		    strlen(secrets[i]), true);
-		if (why)
-			log_error("AUTH-KEYS",
-			    "CERTCTL_AUTH_SECRET, entry %zu: %s", i + 1, why);
+		complain("CERTCTL_AUTH_SECRET", i,
+		    add_key(k, name, strlen(name), secrets[i],
+			strlen(secrets[i]), true),
+		    &ret);
 	}
-	if (!why && token && *token && weak_is_refused(token, strlen(token))) {
-		why = WEAK_WHY;
+	if (token && *token && weak_is_refused(token, strlen(token))) {
+		ret = RC_INVALID;
 		log_error("AUTH-KEYS", "CERTCTL_AGENT_BOOTSTRAP_TOKEN: %s",
-		    why);
+		    WEAK_WHY);
 	}
-	if (why) {
+	if (ret != RC_OK) {
 		keyring_free(k);
-		return RC_INVALID;
+		return ret;
 	}
 	if (token && *token) {
 		enc_sha256_hex(token, strlen(token), k->token_hash);

@@ -41,7 +41,7 @@ fault_point(const char *name)
 	int fd;
 
 	if (!is_known) {
-		path = getenv("CERTCTL_FAULT_FILE");
+		path = getenv(FAULT_VARIABLE);
 		is_known = true;
 	}
 	if (!path)

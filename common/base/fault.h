@@ -10,6 +10,8 @@
 #ifndef COMMON_BASE_FAULT_H
 #define COMMON_BASE_FAULT_H
 
+#define FAULT_VARIABLE "CERTCTL_FAULT_FILE"
+
 void fault_point(const char *name);
 
 #endif

@@ -74,12 +74,13 @@ rc
 bus_client_check(const char *const *urls, const struct bus_tls *tls)
 {
 	struct bus_addr addr;
-	rc ret = RC_OK;
+	rc all = RC_OK, ret;
 
-	for (size_t i = 0; urls[i] && ret == RC_OK; i++) {
+	for (size_t i = 0; urls[i]; i++) {
 		ret = parse(urls[i], &addr);
 		if (ret == RC_OK)
 			ret = check_tls(&addr, tls, addr.host);
+		all = rc_first(all, ret);
 	}
-	return ret;
+	return all;
 }

@@ -74,13 +74,23 @@ const char *const *cfg_list(const struct cfg *c, const char *name);
 bool cfg_is_set(const struct cfg *c, const char *name);
 void cfg_print(const struct cfg *c);
 
+/* line: "CERTCTL_X means nothing to ...".  is_unknown: nor to any other. */
+typedef void cfg_unread_fn(const char *line, bool is_unknown);
+/*
+ * Names every variable CERTCTL_... of the environment that no key reads, and
+ * the program that it is for, or what was probably meant.  say may be NULL.
+ * Returns how many of them no program of ours reads: those are mistakes, while
+ * programs of one host may share an environment.
+ */
+size_t cfg_unread(const char *program, const struct cfg_key *keys, size_t n,
+    cfg_unread_fn *say);
+
 /*
  * The command line every daemon shares: --help, --version, --check-config,
  * --print-config.  Returns true when the process is to end now with
  * *out_exit; otherwise *out_cfg is loaded, and *out_is_check says that it is
- * to be checked and no more.  --check-config also names on standard error
- * every variable CERTCTL_... that no key reads.  extra_help is appended to
- * --help.
+ * to be checked and no more.  --check-config also tells standard error of
+ * cfg_unread.  extra_help is appended to --help.
  */
 bool cfg_main(int argc, char **argv, const char *program, const char *purpose,
     const struct cfg_key *keys, size_t n, const char *extra_help,

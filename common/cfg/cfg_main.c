@@ -1,6 +1,5 @@
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/cfg/cfg.h"
@@ -77,38 +76,10 @@ is_in_help(const char *extra_help, const char *arg)
 	return false;
 }
 
-/* name: of a variable, up to its "=". */
-static bool
-is_read(const struct cfg_key *keys, size_t n, const char *name, size_t len)
-{
-	for (size_t i = 0; i < n; i++) {
-		size_t own = strlen(keys[i].env);
-
-		if (len < own || strncmp(name, keys[i].env, own) != 0)
-			continue;
-		if (len == own)
-			return true;
-		if ((keys[i].flags & CFG_SECRET) != 0 && len == own + 5 &&
-		    strncmp(name + own, "_FILE", 5) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* A mistyped name would be obeyed by nobody and noticed by nobody.  It is no
- * mistake by itself: programs of one host may share an environment. */
 static void
-name_unread(const char *program, const struct cfg_key *keys, size_t n)
+print_unread(const char *line, bool is_unknown)
 {
-	for (char **e = environ; e && *e; e++) {
-		size_t len = strcspn(*e, "=");
-
-		if (strncmp(*e, "CERTCTL_", 8) == 0 &&
-		    !is_read(keys, n, *e, len))
-			(void)fprintf(stderr,
-			    "configuration: %.*s means nothing to %s\n",
-			    (int)len, *e, program);
-	}
+	(void)fprintf(stderr, "configuration: %s\n", line);
 }
 
 bool
@@ -144,7 +115,7 @@ cfg_main(int argc, char **argv, const char *program, const char *purpose,
 		}
 	}
 	if (check)
-		name_unread(program, keys, n);
+		(void)cfg_unread(program, keys, n, print_unread);
 	ret = cfg_load(keys, n, &c);
 	if (ret != RC_OK) {
 		*out_exit = EXIT_CONFIG;

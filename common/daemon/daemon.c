@@ -8,6 +8,8 @@
 #include "common/base/rand.h"
 #include "common/log/log.h"
 
+enum { EXIT_REFUSED = 1, EXIT_UNREAD = 3 };
+
 /* --- start --- */
 
 static enum log_level
@@ -28,6 +30,13 @@ level_of(const char *name)
 			return levels[i].level;
 	}
 	log_fatal("CONFIG-LEVEL", "no such log level: %s", name);
+}
+
+static void
+warn_unread(const char *line, bool is_unknown)
+{
+	if (is_unknown)
+		log_warn("CONFIG-UNREAD", "%s", line);
 }
 
 static void
@@ -86,11 +95,13 @@ hook_signals(struct daemon *d)
 
 /* --- the whole --- */
 
-/* --check-config: makes what can be made without a database. */
-static rc
-check(struct daemon *d)
+/* --check-config: makes what can be made without a database.  Returns the exit
+ * status. */
+static int
+check(struct daemon *d, const char *title)
 {
 	const struct daemon_program *p = d->program;
+	size_t nunknown = cfg_unread(title, p->keys, p->nkeys, NULL);
 	rc (*hook)(void *, struct daemon *) = p->check ? p->check : p->prepare;
 	rc ret;
 
@@ -99,10 +110,16 @@ check(struct daemon *d)
 		ret = hook(d->self, d);
 	p->close(d->self, d);
 	loop_free(d->loop);
-	if (ret == RC_OK)
-		(void)printf("certctl-%s: the configuration is good\n",
-		    p->process);
-	return ret;
+	if (ret != RC_OK)
+		return EXIT_REFUSED;
+	if (nunknown > 0) {
+		(void)printf("%s: would start, but of the environment %zu "
+			     "variables mean nothing\n",
+		    title, nunknown);
+		return EXIT_UNREAD;
+	}
+	(void)printf("%s: the configuration is good\n", title);
+	return 0;
 }
 
 static rc
@@ -138,7 +155,6 @@ daemon_main(int argc, char **argv, const struct daemon_program *program,
 	char title[64];
 	bool is_check;
 	int status;
-	rc ret;
 
 	(void)snprintf(title, sizeof(title), "certctl-%s", program->process);
 	if (cfg_main(argc, argv, title, program->purpose, program->keys,
@@ -153,7 +169,13 @@ daemon_main(int argc, char **argv, const struct daemon_program *program,
 		cfg_free(d.cfg);
 		return status;
 	}
-	ret = is_check ? check(&d) : serve(&d);
+	if (is_check) {
+		status = check(&d, title);
+	} else {
+		(void)cfg_unread(title, program->keys, program->nkeys,
+		    warn_unread);
+		status = serve(&d) == RC_OK ? d.exit_status : EXIT_REFUSED;
+	}
 	cfg_free(d.cfg);
-	return ret == RC_OK ? d.exit_status : 1;
+	return status;
 }

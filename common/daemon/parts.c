@@ -81,11 +81,13 @@ rc
 part_bus_client(const struct daemon *d, const struct bus_client_ops *ops,
     void *arg, struct bus_client **out)
 {
+	const char *const *urls = cfg_list(d->cfg, "bus_urls");
 	const struct bus_tls tls = part_bus_tls(d->cfg);
 	rc ret;
 
-	ret = bus_client_new(d->loop, cfg_list(d->cfg, "bus_urls"), &tls, ops,
-	    arg, out);
+	ret = bus_client_check(urls, &tls);
+	if (ret == RC_OK)
+		ret = bus_client_new(d->loop, urls, &tls, ops, arg, out);
 	if (ret != RC_OK)
 		log_error("BUS-URLS", "CERTCTL_BUS_URLS cannot be used (%s)",
 		    rc_name(ret));

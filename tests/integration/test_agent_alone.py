@@ -91,12 +91,22 @@ def test_check_config_makes_nothing(fleet, check):
 
 @pytest.mark.parametrize("program", ["apiserver", "scheduler", "worker", "agent"])
 def test_check_config_names_what_nobody_reads(program):
-    env = clean_env() | {"CERTCTL_TYPO": "1", "CERTCTL_LOG_LEVEL": "info", "CERTCTL_LOG_LEVEL_FILE": "/f", "CERTCTL_API_KEY_FILES": "/f"}
+    env = clean_env() | {"CERTCTL_TYPO": "1", "CERTCTL_FAULT_FILE": "/f", "CERTCTL_LOG_LEVEL": "info", "CERTCTL_LOG_LEVEL_FILE": "/f", "CERTCTL_API_KEY_FILES": "/f"}
     done = subprocess.run([BUILD / program / f"certctl-{program}", "--check-config"], text=True, capture_output=True, timeout=20,
                           check=False, env=env)
     named = [line for line in done.stderr.splitlines() if "means nothing" in line]
-    assert sorted(named) == [f"configuration: CERTCTL_{name} means nothing to certctl-{program}"
-                             for name in ("API_KEY_FILES", "LOG_LEVEL_FILE", "TYPO")]
+    assert sorted(named) == [f"configuration: CERTCTL_{name} means nothing to certctl-{program}, nor to any other program{hint}"
+                             for name, hint in (("API_KEY_FILES", "; did you mean CERTCTL_API_KEY_FILE?"), ("LOG_LEVEL_FILE", ""), ("TYPO", ""))]
+
+
+def test_a_mistyped_name_is_no_good_configuration(check):
+    """Another program's variable is told of and no mistake."""
+    done = check(CERTCTL_WORKER_SLOTS=8)
+    assert done.returncode == 0 and "CERTCTL_WORKER_SLOTS means nothing to certctl-agent; it is for certctl-worker" in done.stderr
+    done = check(CERTCTL_AGENT_PARALEL=8)
+    assert done.returncode == 3 and "is good" not in done.stdout and "did you mean CERTCTL_AGENT_PARALLEL?" in done.stderr
+    done = check(CERTCTL_AGENT_PARALEL=8, CERTCTL_SERVER_URL="http://localhost")
+    assert done.returncode == 1
 
 
 @pytest.mark.parametrize("env, words", [

@@ -1,9 +1,9 @@
-"""--check-config of scheduler and worker fails where a start would fail, and leaves nothing behind."""
+"""--check-config of apiserver, scheduler and worker fails where a start would fail, and leaves nothing behind."""
 import subprocess
 
 import pytest
 
-from tests.support.fleet import BUILD, CA_KEY, clean_env
+from tests.support.fleet import API_KEY, BOOTSTRAP, BUILD, CA_KEY, clean_env
 
 URL = "postgresql://nobody@127.0.0.1:1/none"
 
@@ -16,6 +16,9 @@ def check(program, env):
 @pytest.fixture
 def good(tmp_path):
     return {
+        "apiserver": {
+            "CERTCTL_DATABASE_URL": URL, "CERTCTL_API_KEYS_NAMED": f"admin:{API_KEY}:admin", "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP,
+            "CERTCTL_SERVER_TLS_CERT_PATH": "/nowhere", "CERTCTL_SERVER_TLS_KEY_PATH": "/nowhere"},
         "scheduler": {"CERTCTL_DATABASE_URL": URL, "CERTCTL_BUS_LISTEN_URL": f"ipc://{tmp_path}/bus"},
         "worker": {"CERTCTL_DATABASE_URL": URL, "CERTCTL_BUS_URLS": f"ipc://{tmp_path}/bus", "CERTCTL_CA_ENCRYPTION_KEY": CA_KEY,
                    "CERTCTL_ISSUANCE_JOURNAL_DIR": str(tmp_path)}}
@@ -36,10 +39,47 @@ def test_a_good_one_leaves_nothing(good, program, tmp_path):
     ("worker", "CERTCTL_BUS_URLS", "nonsense", "nonsense"),
     ("worker", "CERTCTL_BUS_URLS", "tcp://192.0.2.1:7400", "192.0.2.1"),
     ("worker", "CERTCTL_BUS_URLS", "tls+tcp://sched:7400", "CERTCTL_BUS_"),
-    ("worker", "CERTCTL_CA_ENCRYPTION_KEY", "x" * 40, "openssl rand"),
     ("worker", "CERTCTL_ISSUANCE_JOURNAL_DIR", "/nowhere/at/all", "/nowhere/at/all"),
 ])
 def test_what_a_start_would_refuse(good, program, name, value, word):
     done = check(program, good[program] | {name: value})
     assert done.returncode != 0 and word in done.stderr, done
     assert "the configuration is good" not in done.stdout
+
+
+EVERY = {
+    "apiserver": ({"CERTCTL_API_KEYS_NAMED": "odd,a:short", "CERTCTL_AUTH_SECRET": "weak", "CERTCTL_AGENT_BOOTSTRAP_TOKEN": "token",
+                   "CERTCTL_SERVER_TLS_CERT_PATH": "/no/cert", "CERTCTL_SERVER_TLS_KEY_PATH": "/no/key",
+                   "CERTCTL_TRUSTED_PROXIES": "10.0.0.0/99", "CERTCTL_BUS_URLS": "nonsense,tcp://192.0.2.1:7400",
+                   "CERTCTL_DATABASE_URL": "postgres://[", "CERTCTL_RATE_LIMIT_RSP": "1"},
+                  ["_NAMED, entry 1", "_NAMED, entry 2", "AUTH_SECRET, entry 1", "BOOTSTRAP_TOKEN", "/no/cert", "/no/key", "10.0.0.0/99",
+                   "nonsense", "192.0.2.1", "CERTCTL_DATABASE_URL", "did you mean CERTCTL_RATE_LIMIT_RPS?"]),
+    "scheduler": ({"CERTCTL_AUDIT_RETENTION": "48h", "CERTCTL_JOB_RETENTION": "72h", "CERTCTL_VERSION_RETENTION": "72h",
+                   "CERTCTL_BUS_LISTEN_URL": "nonsense", "CERTCTL_DATABASE_URL": "postgres://["},
+                  ["CERTCTL_JOB_RETENTION", "CERTCTL_VERSION_RETENTION", "nonsense", "CERTCTL_DATABASE_URL"]),
+    "worker": ({"CERTCTL_ISSUANCE_JOURNAL_DIR": "/nowhere", "CERTCTL_BUS_URLS": "nonsense,tcp://192.0.2.1:7400",
+                "CERTCTL_DATABASE_URL": "postgres://["},
+               ["/nowhere", "nonsense", "192.0.2.1", "CERTCTL_DATABASE_URL"]),
+}
+
+
+@pytest.mark.parametrize("program", EVERY)
+def test_every_mistake_is_told_at_once(good, program):
+    bad, words = EVERY[program]
+    done = check(program, good[program] | bad)
+    assert done.returncode == 1 and not [w for w in words if w not in done.stderr], done.stderr
+
+
+def test_a_weak_passphrase_is_warned_of(good):
+    """It may be what the CA's key lies under; no new one comes under it."""
+    done = check("worker", good["worker"] | {"CERTCTL_CA_ENCRYPTION_KEY": "x" * 40})
+    assert done.returncode == 0 and "CA-PASSPHRASE" in done.stderr and "openssl rand" in done.stderr
+    assert "CA-PASSPHRASE" not in check("worker", good["worker"]).stderr
+
+
+@pytest.mark.parametrize("name, value", [
+    ("CERTCTL_RATE_LIMIT_BACKEND", "postgres"), ("CERTCTL_RATE_LIMIT_JANITOR_INTERVAL", "5m"), ("CERTCTL_RATE_LIMIT_RPS", "0"),
+    ("CERTCTL_OCSP_RATE_LIMIT_PER_IP_MIN", "1000"), ("CERTCTL_CERT_EXPORT_RATE_LIMIT_PER_ACTOR_HR", "50")])
+def test_rates_that_nothing_obeys(good, name, value):
+    done = check("apiserver", good["apiserver"] | {name: value})
+    assert done.returncode == 1 and f"configuration: {name}" in done.stderr and "is refused" in done.stderr

@@ -395,24 +395,107 @@ test_main_options(void)
 static void
 test_check_names_unread_variables(void)
 {
+	static const char typo[] = "configuration: CERTCTL_NONSENSE means "
+				   "nothing to prog, nor to any other "
+				   "program\n";
+
 	clear();
-	(void)setenv("CERTCTL_TYPO", "s3cret", 1);
+	(void)setenv("CERTCTL_NONSENSE", "s3cret", 1);
 	(void)setenv("TEST_KEY_FILE", "/dev/null", 1);
 	run_main("--check-config", stderr);
 	CHECK(ended && code_out == 1); /* the file is no secret */
-	CHECK(
-	    strstr(said,
-		"configuration: CERTCTL_TYPO means nothing to prog\n") != NULL);
+	CHECK(strstr(said, typo) != NULL);
 	(void)unsetenv("TEST_KEY_FILE");
 	run_main("--check-config", stderr);
 	CHECK(!ended && is_check);
 	cfg_free(cfg);
-	CHECK_STR(said, "configuration: CERTCTL_TYPO means nothing to prog\n");
-	(void)unsetenv("CERTCTL_TYPO");
+	CHECK_STR(said, typo);
+	(void)unsetenv("CERTCTL_NONSENSE");
 	run_main("--check-config", stderr);
 	CHECK(!ended && is_check);
 	cfg_free(cfg);
 	CHECK_STR(said, "");
+}
+
+static char line_said[1000];
+static bool line_is_unknown;
+
+static void
+take_line(const char *line, bool is_unknown)
+{
+	(void)snprintf(line_said, sizeof(line_said), "%s", line);
+	line_is_unknown = is_unknown;
+}
+
+/* How many are mistakes, with this one variable set; line_said is about it. */
+static size_t
+unread(const char *name)
+{
+	size_t n;
+
+	line_said[0] = '\0';
+	(void)setenv(name, "s3cret", 1);
+	n = cfg_unread("prog", keys, ARRAY_LEN(keys), take_line);
+	CHECK_INT(cfg_unread("prog", keys, ARRAY_LEN(keys), NULL), n);
+	(void)unsetenv(name);
+	CHECK(strstr(line_said, "s3cret") == NULL);
+	return n;
+}
+
+/* A program's own are known by its table, others' by the list of all. */
+static void
+test_unread_is_told_apart(void)
+{
+	clear();
+	CHECK_INT(unread("PATH_OF_SOMEBODY"), 0);
+	CHECK_STR(line_said, "");
+	CHECK_INT(unread("CERTCTL_WORKER_SLOTS"), 0);
+	CHECK_STR(line_said,
+	    "CERTCTL_WORKER_SLOTS means nothing to prog; it is for "
+	    "certctl-worker");
+	CHECK(!line_is_unknown);
+	CHECK_INT(unread("CERTCTL_CA_ENCRYPTION_KEY_FILE"), 0);
+	CHECK(!line_is_unknown);
+	/* Obeyed by all. */
+	CHECK_INT(unread("CERTCTL_FAULT_FILE"), 0);
+	CHECK_STR(line_said, "");
+	/* Known to others, obeyed by nobody. */
+	CHECK_INT(unread("CERTCTL_RATE_LIMIT_JANITOR_INTERVAL"), 1);
+	CHECK(line_is_unknown);
+	/* Only a secret comes from a file. */
+	CHECK_INT(unread("CERTCTL_WORKER_SLOTS_FILE"), 1);
+}
+
+static void
+test_what_was_meant(void)
+{
+	static const struct {
+		const char *name, *meant;
+	} typos[] = {
+	    {"CERTCTL_RATE_LIMIT_RSP", "CERTCTL_RATE_LIMIT_RPS"},
+	    {"CERTCTL_RATE_LIMT_RPS", "CERTCTL_RATE_LIMIT_RPS"},
+	    {"CERTCTL_LOG_LEVELS", "CERTCTL_LOG_LEVEL"},
+	    {"CERTCTL_DATABASE_URI", "CERTCTL_DATABASE_URL"},
+	    {"CERTCTL_API_KEY_FILES", "CERTCTL_API_KEY_FILE"},
+	};
+	char big[300];
+
+	clear();
+	for (size_t i = 0; i < ARRAY_LEN(typos); i++) {
+		CHECK_INT(unread(typos[i].name), 1);
+		CHECK(line_is_unknown);
+		(void)snprintf(big, sizeof(big), "; did you mean %s?",
+		    typos[i].meant);
+		CHECK(strstr(line_said, big) != NULL);
+	}
+	CHECK_INT(unread("CERTCTL_"), 1);
+	CHECK(strstr(line_said, "did you mean") == NULL);
+	CHECK_INT(unread("CERTCTL_SOMETHING_ELSE"), 1);
+	CHECK(strstr(line_said, "did you mean") == NULL);
+	memset(big, 'X', sizeof(big));
+	memcpy(big, "CERTCTL_", 8);
+	big[sizeof(big) - 1] = '\0';
+	CHECK_INT(unread(big), 1);
 }
 
 static void
@@ -430,8 +513,9 @@ test_main_goes_on(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_defaults), CHECK_ROW(test_values),
-    CHECK_ROW(test_refused), CHECK_ROW(test_all_mistakes),
+    CHECK_ROW(test_refused), CHECK_ROW(test_decimals),
+    CHECK_ROW(test_refused_names), CHECK_ROW(test_all_mistakes),
     CHECK_ROW(test_secret_file), CHECK_ROW(test_print),
     CHECK_ROW(test_main_options), CHECK_ROW(test_check_names_unread_variables),
-    CHECK_ROW(test_main_goes_on), CHECK_ROW(test_decimals),
-    CHECK_ROW(test_refused_names))
+    CHECK_ROW(test_unread_is_told_apart), CHECK_ROW(test_what_was_meant),
+    CHECK_ROW(test_main_goes_on))

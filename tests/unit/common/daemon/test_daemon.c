@@ -195,6 +195,16 @@ test_options(void)
 	p = (struct part){.prepare_is = RC_INVALID};
 	CHECK_INT(run(&p, "--check-config"), 1);
 	CHECK_STR(p.ran, "pc");
+	/* What means nothing is no good configuration, and no bar to a
+	 * start. */
+	CHECK_INT(setenv("CERTCTL_NONSENSE", "1", 1), 0);
+	p = (struct part){.ends_at_stop = true};
+	CHECK_INT(run(&p, "--check-config"), 3);
+	p = (struct part){.prepare_is = RC_INVALID};
+	CHECK_INT(run(&p, "--check-config"), 1);
+	p = (struct part){.ends_at_stop = true};
+	CHECK_INT(run(&p, NULL), 7);
+	CHECK_INT(unsetenv("CERTCTL_NONSENSE"), 0);
 }
 
 CHECK_MAIN(CHECK_ROW(test_life), CHECK_ROW(test_second_signal),
