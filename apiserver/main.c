@@ -210,6 +210,8 @@ start(void *self, struct daemon *d)
 	    .max_per_address =
 		(size_t)cfg_int(d->cfg, "server_max_connections_per_address"),
 	    .max_body_memory = (size_t)cfg_int(d->cfg, "max_body_memory"),
+	    .head_ms = cfg_int(d->cfg, "server_head_timeout"),
+	    .body_ms = cfg_int(d->cfg, "server_body_timeout"),
 	    .trusted_proxies = s->trusted_proxies,
 	};
 	rc ret;

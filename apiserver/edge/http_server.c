@@ -24,10 +24,7 @@
 #include "common/log/log.h"
 
 enum {
-	NEW_MS = 5000,
 	IDLE_MS = 60000,
-	HEAD_MS = 5000,
-	BODY_MS = 30000,
 	WRITE_MS = 120000,
 	LINGER_MS = 2000,
 	/* Of a streamed answer so much waits for a slow reader. */
@@ -252,13 +249,13 @@ http_server_new(struct api *api, struct tls *tls,
 {
 	static const struct conn_ops ops = {http_conn_input, http_conn_output,
 	    http_conn_late, on_gone};
-	static const struct conn_limits limits = {
+	const struct conn_limits limits = {
 	    .max_input = HTTP1_HEAD_MAX,
 	    .low_output = LOW_OUTPUT,
-	    .new_ms = NEW_MS,
+	    .new_ms = opts->head_ms,
 	    .idle_ms = IDLE_MS,
-	    .head_ms = HEAD_MS,
-	    .body_ms = BODY_MS,
+	    .head_ms = opts->head_ms,
+	    .body_ms = opts->body_ms,
 	    .write_ms = WRITE_MS,
 	    .linger_ms = LINGER_MS,
 	};

@@ -27,6 +27,8 @@ struct http_server_opts {
 	size_t max_conns;
 	size_t max_per_address;
 	size_t max_body_memory;
+	int64_t head_ms; /* for a handshake, and for a head */
+	int64_t body_ms;
 	/* Proxies whose X-Forwarded-For is believed; outlives the server. */
 	const struct peer_nets *trusted_proxies;
 };

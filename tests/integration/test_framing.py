@@ -4,10 +4,12 @@ in the contract's form and ends the connection, and what comes behind it on
 the same connection is never run.
 """
 import json
+import socket
+import time
 
 import pytest
 
-from fleet import API_KEY
+from fleet import API_KEY, wait_for
 from rawtls import RawTls, ask, check_error
 
 HOST = "Host: localhost\r\n"
@@ -152,6 +154,27 @@ def test_requests_sent_ahead_are_answered_in_order(stack, unique):
             status, _, body = c.reply()
             assert status == 201 and json.loads(body)["name"] == name
             assert c.reply()[0] == 200
+
+
+@pytest.mark.parametrize("how", ["FIN", "close_notify and FIN"])
+def test_a_client_that_ends_its_side_is_gone(stack, how):
+    """Held up in its statement, the request ends with its client, long before the statement's time is up."""
+    with stack.connect() as held, held.cursor() as cursor, RawTls(stack, 15) as c:
+        cursor.execute("LOCK TABLE teams IN ACCESS EXCLUSIVE MODE")
+        c.send(ASK.replace("/api/v1/auth/check", "/api/v1/teams") + "\r\n")
+        wait_for(lambda: stack.value("SELECT count(*) FROM pg_locks WHERE NOT granted") > 0, 10, "the request to wait")
+        began = time.monotonic()
+        if how == "FIN":
+            socket.socket.shutdown(c.tls, socket.SHUT_WR)
+            assert c.ends()
+        else:
+            try:
+                assert c.tls.unwrap().recv(1) == b""
+            except OSError as e:
+                assert "APPLICATION_DATA" not in str(e), "it was answered"
+        assert time.monotonic() - began < 10
+        held.rollback()
+    assert ask(stack, ASK + "\r\n")[0] == 200
 
 
 def test_what_stands_behind_a_close_is_not_run(stack, unique):
