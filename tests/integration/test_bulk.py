@@ -4,6 +4,7 @@ reason; repetition; many at once beside workers and agents.
 """
 import concurrent.futures
 import hashlib
+import http.client
 import json
 import re
 import subprocess
@@ -13,6 +14,7 @@ import psycopg2
 import pytest
 
 from fleet import API_KEY, clean_env, wait_for
+from rawtls import RawTls
 
 CERTS = "/api/v1/certificates"
 RENEW, REVOKE, REASSIGN = f"{CERTS}/bulk-renew", f"{CERTS}/bulk-revoke", f"{CERTS}/bulk-reassign"
@@ -504,6 +506,48 @@ def test_beside_completions_and_reports(world, team):
                        "certificate_revocations r WHERE r.issuer_id = v.issuer_id AND r.serial_number = v.serial_number)", ids[:200]) == 0
     assert world.value("SELECT count(*) FROM certificate_target_mappings WHERE certificate_id = ANY (%s) "
                        "AND desired_version_id IS DISTINCT FROM deployed_version_id", ids[:200]) == 0
+
+
+def answer(world, path, body):
+    """(headers in small letters, JSON) of a call, as it came."""
+    connection = http.client.HTTPSConnection("127.0.0.1", world.api.port, context=world.api.context, timeout=60)
+    try:
+        connection.request("POST", path, json.dumps(body), {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"})
+        response = connection.getresponse()
+        assert response.status == 200
+        return {k.lower(): v for k, v in response.getheaders()}, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def test_a_long_answer_comes_in_pieces(world, team):
+    """All lists whole and in order, whichever a piece ends in; a short one has its length."""
+    ids = make(world, team, [f"{i:04}-" + 80 * "x" for i in range(1500)])
+    off = make(world, team, [f"off-{i:04}" for i in range(1500)], issuer_id="iss-off")
+    unknown = [f"mc-none-{i:04}-" + 50 * "y" for i in range(3000)]
+    headers, reply = answer(world, RENEW, {"certificate_ids": ids + off + unknown})
+    assert headers["transfer-encoding"] == "chunked" and "content-length" not in headers
+    assert sorted(j["certificate_id"] for j in reply["enqueued_jobs"]) == ids
+    assert len({j["job_id"] for j in reply["enqueued_jobs"]}) == len(ids) == reply["total_enqueued"]
+    assert sorted(e["certificate_id"] for e in reply["errors"]) == off and {len(e) for e in reply["errors"]} == {2}
+    assert reply["unknown_ids"] == unknown
+    headers, reply = answer(world, f"{RENEW}?dry_run=true", {"certificate_ids": ids[:3] + unknown[:3]})
+    assert int(headers["content-length"]) > 0 and reply["unknown_ids"] == unknown[:3]
+
+
+def test_a_client_that_reads_no_long_answer_holds_nobody_up(world, team):
+    unknown = [f"mc-none-{i:05}-" + 100 * "z" for i in range(7000)]
+    body = json.dumps({"certificate_ids": unknown})
+    with RawTls(world) as c:
+        c.send(f"POST {RENEW}?dry_run=true HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {API_KEY}\r\n"
+               f"Content-Length: {len(body)}\r\n\r\n{body}")
+        while b"\r\n\r\n" not in c.rest:
+            assert c.receive()
+        assert world.api.get("/api/v1/teams")[0] == 200
+        assert c.rest.startswith(b"HTTP/1.1 200 ") and b"chunked" in c.rest
+        while not c.rest.endswith(b"\r\n0\r\n\r\n"):
+            assert c.receive(), "the connection ended inside of the answer"
+        assert c.rest.count(b"mc-none-") == len(unknown)
 
 
 def test_unknown_ids_are_named(world, team):

@@ -42,15 +42,6 @@ static const struct bulk_kind reassignment = {"reassign", "total_reassigned",
 #define OPTIONAL FIELD_EMPTY_ABSENT | FIELD_ID
 #define REQUIRED FIELD_REQUIRED | FIELD_EMPTY_ABSENT
 
-struct bulk {
-	const struct bulk_kind *kind;
-	const char *criteria;
-	const char *wanted;
-	const char *const *ids; /* NULL: all that meet the criteria */
-	size_t nids;
-	const char *owner, *team;
-};
-
 static op_step bulk_done;
 static op_step bulk_failed;
 
@@ -335,5 +326,5 @@ bulk_done(struct op *op)
 	/* Many agents find their work at the look once a second. */
 	if (!op_is_null(op, 0, "agents"))
 		cert_hint_agents(op, op_text(op, 0, "agents"));
-	return bulk_answer(op, b->kind);
+	return bulk_answer(op);
 }

@@ -5,6 +5,9 @@
 #ifndef APISERVER_HANDLERS_CERTIFICATES_BULK_H
 #define APISERVER_HANDLERS_CERTIFICATES_BULK_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "common/op/op.h"
 
 struct bulk_kind {
@@ -13,7 +16,31 @@ struct bulk_kind {
 	const char *fault; /* what is said of each certificate that failed */
 };
 
-/* The op of a call whose bulk_run ended with "done": its row as the reply. */
-enum op_next bulk_answer(struct op *op, const struct bulk_kind *kind);
+/* What an answer lists. */
+enum { BULK_JOBS, BULK_FAULTS, BULK_UNKNOWN, BULK_LISTS };
+
+/* The part of an answer that is not written yet. */
+struct bulk_lists {
+	struct json_w *w;
+	const char *ids[BULK_LISTS]; /* commas between them; NULL: no list */
+	const char *job_ids;         /* beside those of BULK_JOBS */
+	int at;
+	bool is_open; /* the list at which we are */
+};
+
+/* The state of the ops of all bulk routes. */
+struct bulk {
+	const struct bulk_kind *kind;
+	const char *criteria;
+	const char *wanted;
+	const char *const *ids; /* NULL: all that meet the criteria */
+	size_t nids;
+	const char *owner, *team;
+	struct bulk_lists lists;
+};
+
+/* The op of a call whose bulk_run ended with "done": its row as the reply,
+ * in pieces when that is long. */
+enum op_next bulk_answer(struct op *op);
 
 #endif
