@@ -25,6 +25,14 @@ class Lock:
     """One `make up` or `make down` at a time in a checkout."""
 
     def __init__(self, path):
+        while not self._take(path):
+            pass
+        self.file.seek(0)
+        self.file.truncate()
+        self.file.write(f"pid {os.getpid()}, {' '.join(sys.argv[1:])}".encode())
+
+    def _take(self, path):
+        """False: whoever held it removed it (clean), and a third may hold the next one."""
         self.file = safe.open_own(path, os.O_RDWR, "r+b")
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -32,9 +40,7 @@ class Lock:
             who = self.file.read().decode(errors="replace").strip()
             print(f"Another run holds the lock ({who or 'starting'}); waiting for it.", flush=True)
             fcntl.flock(self.file, fcntl.LOCK_EX)
-        self.file.seek(0)
-        self.file.truncate()
-        self.file.write(f"pid {os.getpid()}, {' '.join(sys.argv[1:])}".encode())
+        return os.path.lexists(path) and os.path.samestat(os.fstat(self.file.fileno()), os.lstat(path))
 
 
 def build(layout, log, steps):
@@ -279,6 +285,7 @@ Try next:
         safe.remove_own(self.layout.cli, CLI_MARK)
         for path in (self.layout.build, self.layout.base, self.layout.run, self.layout.outside):
             safe.remove_tree(path)
+        self.layout.lock.unlink()
         print("What was ours is removed: state, sockets, build and the command. Packages stay installed.")
 
 

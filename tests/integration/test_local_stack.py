@@ -79,7 +79,23 @@ def test_clean_removes_all_of_it(checkout):
     assert checkout.prepared().returncode == 0
     done = checkout.verb("clean")
     assert done.returncode == 0, done.stderr
-    assert not checkout.base.exists() and not checkout.run_dir.exists() and not checkout.outside.exists()
+    for path in (checkout.base, checkout.run_dir, checkout.outside, checkout.lock):
+        assert not path.exists()
+
+
+def test_who_waited_for_a_lock_that_was_removed_takes_the_next(checkout):
+    """Of clean, an up that waited for it, and a third, only one goes on."""
+    script = ("import fcntl, os, sys, pathlib, local_stack; sys.argv = ['x', 'up']\n"
+              "path = pathlib.Path(%r)\n"
+              "first = local_stack.Lock(path)\n"
+              "flock = fcntl.flock\n"
+              "def late(file, how):\n"
+              "    fcntl.flock = flock; path.unlink(); os.close(first.file.fileno()); flock(file, how)\n"
+              "fcntl.flock = late\n"
+              "second = local_stack.Lock(path)\n"
+              "print(os.path.samestat(os.fstat(second.file.fileno()), path.stat()))")
+    done = checkout.python(script % str(checkout.lock))
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_two_side_by_side_share_nothing(new_checkout):

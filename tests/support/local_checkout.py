@@ -33,9 +33,9 @@ class Checkout:
     def act_as(self, user):
         """Who runs things from here on."""
         self.user = user
-        script = "from stack.layout import Layout; l = Layout(); print(l.base, l.run, l.outside, sep='\\n')"
-        self.base, self.run_dir, self.outside = map(Path, self.python(script).stdout.splitlines())
-        self.places |= {self.run_dir, self.outside}
+        script = "from stack.layout import Layout; l = Layout(); print(l.base, l.run, l.outside, l.lock, sep='\\n')"
+        self.base, self.run_dir, self.outside, self.lock = map(Path, self.python(script).stdout.splitlines())
+        self.places |= {self.run_dir, self.outside, self.lock}
 
     def give(self, user):
         for path in [self.home, self.dir, *self.dir.rglob("*")]:
@@ -64,6 +64,6 @@ class Checkout:
 
     def remove(self):
         for path in (self.home, *self.places):
-            if path.is_symlink():
+            if path.is_symlink() or path.is_file():
                 path.unlink()
             shutil.rmtree(path, ignore_errors=True)
