@@ -340,7 +340,7 @@ keystore_installed(struct agent *a, const char *certificate,
 static bool
 is_gone(int versions_fd, const char *job)
 {
-	char version[NAME_CAP];
+	char version[sizeof(VERSION_PREFIX) + NAME_CAP];
 	struct stat st;
 
 	snprintf(version, sizeof(version), VERSION_PREFIX "%s",

@@ -78,6 +78,7 @@ def check_c(path, source):
     if path.endswith(".h") and not re.match(r"/\*\n \* [\w ,]+:", source):
         finding(path, 1, "header does not start with a comment `name: purpose`")
     check_includes(path, source)
+    check_include_order(path, source)
     check_order(path, source)
     check_size(path, code)
 
@@ -88,6 +89,14 @@ def check_includes(path, source):
         other = m.group(1)
         if other in DAEMONS and top != other and top in DAEMONS + ("common",):
             finding(path, line_of(source, m.start()), f"{top} must not include {other}")
+
+
+def check_include_order(path, source):
+    for m in re.finditer(r'(?:^#include ["<][^">]+[">].*\n){2,}', source, re.M):
+        lines = m.group(0).splitlines()
+        names = [re.search(r'["<]([^">]+)', line).group(1) for line in lines]
+        if names != sorted(names) and len({line[:len('#include "')] for line in lines}) == 1:
+            print(f"note: {path}:{line_of(source, m.start())}: the includes of a group stand in order")
 
 
 def common_order():

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs clang-tidy and cppcheck over what a build directory compiles, and looks for
-# functions that nobody calls.
+# Refuses warnings, runs clang-tidy and cppcheck over what a build directory
+# compiles, and looks for functions that nobody calls.
 #   tools/lint.sh BUILD_DIR [PATTERN]   only paths that contain PATTERN
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -14,6 +14,15 @@ build=$(cd "$build" && pwd)
 bad=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+
+# What the compiler warns of fails, in a build directory of its own, so that files
+# compiled before are looked at too.
+strict=$build-strict
+if [ -z "$pattern" ]; then
+    [ -e "$strict/build.ninja" ] || meson setup "$strict" "$root" --werror >/dev/null
+    ninja -C "$strict" all meson-test-prereq >"$work/strict" 2>&1 || bad=1
+    grep -E '(warning|error):' "$work/strict" || true
+fi
 
 # Ours only, each file once.
 /usr/bin/python3 - "$build" "$root" "$work" "$pattern" <<'PY'

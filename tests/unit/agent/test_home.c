@@ -148,27 +148,27 @@ parents_of_others_are_refused(void)
 	static const char *const names[] = {"p", "p/q"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		const char *state, *keys;
+		const char *state, *key_dir;
 
 		begin();
 		CHECK(mkdir(sandbox_path("p"), 0755) == 0);
 		CHECK(mkdir(sandbox_path("p/q"), 0755) == 0);
 		state = sandbox_path("p/q/s");
-		keys = sandbox_path("p/q/s/keys");
+		key_dir = sandbox_path("p/q/s/keys");
 		CHECK(chmod(sandbox_path(names[i]), 0775) == 0);
-		CHECK_INT(open_with(state, keys), RC_FORBIDDEN);
-		CHECK_INT(open_with(sandbox_path("s"), keys), RC_FORBIDDEN);
+		CHECK_INT(open_with(state, key_dir), RC_FORBIDDEN);
+		CHECK_INT(open_with(sandbox_path("s"), key_dir), RC_FORBIDDEN);
 		CHECK(!sandbox_has("p/q/s"));
 		CHECK(chmod(sandbox_path(names[i]), 0757) == 0);
-		CHECK_INT(open_with(state, keys), RC_FORBIDDEN);
+		CHECK_INT(open_with(state, key_dir), RC_FORBIDDEN);
 		/* as /tmp is, where nobody can */
 		CHECK(chmod(sandbox_path(names[i]), 01777) == 0);
-		CHECK_INT(open_with(state, keys), RC_OK);
+		CHECK_INT(open_with(state, key_dir), RC_OK);
 		if (geteuid() != 0)
 			continue;
 		CHECK(chmod(sandbox_path(names[i]), 0755) == 0);
 		CHECK(chown(sandbox_path(names[i]), 65534, 65534) == 0);
-		CHECK_INT(open_with(state, keys), RC_FORBIDDEN);
+		CHECK_INT(open_with(state, key_dir), RC_FORBIDDEN);
 	}
 }
 
