@@ -3,6 +3,8 @@
 # compiles, and looks for functions that nobody calls.
 #   tools/lint.sh BUILD_DIR [PATTERN]   only paths that contain PATTERN
 set -eu
+# As tools/build.sh does.
+export PATH="/usr/bin:/bin:$PATH"
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=${1:-}
 pattern=${2:-}
