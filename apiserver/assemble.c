@@ -4,15 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "apiserver/policy/auth.h"
-#include "apiserver/policy/authz.h"
 #include "apiserver/live/crlstore.h"
 #include "apiserver/live/heartbeats.h"
+#include "apiserver/live/park.h"
+#include "apiserver/live/presence.h"
+#include "apiserver/policy/auth.h"
+#include "apiserver/policy/authz.h"
 #include "apiserver/policy/keyring.h"
 #include "apiserver/policy/limits.h"
 #include "apiserver/policy/refusals.h"
-#include "apiserver/live/park.h"
-#include "apiserver/live/presence.h"
 #include "apiserver/policy/route.h"
 #include "common/base/mem.h"
 #include "common/daemon/parts.h"

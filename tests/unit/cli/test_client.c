@@ -236,8 +236,8 @@ an_answer_that_is_cut_off_is_none(void)
 {
 	static const char *const replies[] = {"",
 	    "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"a\":17}",
-	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-	    "8\r\n{\"a\":17}\r\n",
+	    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	     "8\r\n{\"a\":17}\r\n"),
 	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}",
 	    "HTTP/1.1 200 OK\r\nContent-Le",
 	    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX: y\r\n",

@@ -84,7 +84,7 @@ real_host(void)
 	static char dir[256];
 	const char *url = getenv("TEST_DATABASE_URL"), *from;
 
-	from = strstr(url, "host=");
+	from = url ? strstr(url, "host=") : NULL;
 	CHECK(from != NULL);
 	(void)snprintf(dir, sizeof(dir), "%.*s", (int)strcspn(from + 5, "&"),
 	    from + 5);
