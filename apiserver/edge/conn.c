@@ -187,6 +187,19 @@ conn_push(struct conn *c)
 	event_active(&c->bev->ev_write, EV_WRITE, 1);
 }
 
+/* Reading stops at max_input, which may be in the middle of a TLS record.  Its
+ * rest lies in the SSL, where no epoll tells of it: once there is room again we
+ * have to go on by ourselves. */
+static void
+on_room(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct conn *c = arg;
+
+	if (info->n_deleted > 0 && c->state != CONN_DYING &&
+	    SSL_pending(bufferevent_openssl_get_ssl(c->bev)) > 0)
+		event_active(&c->bev->ev_read, EV_READ, 1);
+}
+
 static void
 on_read(struct bufferevent *bev, void *arg)
 {
@@ -235,6 +248,7 @@ conn_new(struct conn_set *s, SSL *ssl, int fd, const struct peer_addr *addr)
 	bufferevent_setwatermark(c->bev, EV_READ, 0, s->limits.max_input);
 	bufferevent_setwatermark(c->bev, EV_WRITE, s->limits.low_output, 0);
 	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
+	(void)evbuffer_add_cb(conn_input(c), on_room, c);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	c->state = CONN_NEW;
 	c->due_ms = loop_now_ms(s->loop) + s->limits.new_ms;

@@ -156,6 +156,14 @@ def test_requests_sent_ahead_are_answered_in_order(stack, unique):
             assert c.reply()[0] == 200
 
 
+def test_more_is_sent_ahead_than_is_read_ahead(stack):
+    """Reading stops inside of a TLS record, and goes on without another byte from the socket."""
+    n = 400
+    with RawTls(stack) as c:
+        c.send((ASK + "\r\n") * n)
+        assert [c.reply()[0] for _ in range(n)] == [200] * n
+
+
 @pytest.mark.parametrize("how", ["FIN", "close_notify and FIN"])
 def test_a_client_that_ends_its_side_is_gone(stack, how):
     """Held up in its statement, the request ends with its client, long before the statement's time is up."""
