@@ -196,6 +196,9 @@ prepare(void *self, struct daemon *d)
 	/* All of them: one start tells every mistake. */
 	ret = open_tls(s);
 	ret = rc_first(ret, read_proxies(s));
+	ret = rc_first(ret,
+	    http_server_check_address(cfg_str(d->cfg, "server_host"),
+		(int)cfg_int(d->cfg, "server_port")));
 	return rc_first(ret, api_new(d, &s->api));
 }
 

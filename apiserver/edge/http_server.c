@@ -186,7 +186,7 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd,
 /* --- the listener --- */
 
 static int
-listen_on(const struct addrinfo *ai)
+bind_to(const struct addrinfo *ai)
 {
 	int fd, on = 1;
 
@@ -199,8 +199,7 @@ listen_on(const struct addrinfo *ai)
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 &&
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0 &&
-	    bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 &&
-	    listen(fd, BACKLOG) == 0)
+	    bind(fd, ai->ai_addr, ai->ai_addrlen) == 0)
 		return fd;
 	on = errno;
 	close(fd);
@@ -209,14 +208,24 @@ listen_on(const struct addrinfo *ai)
 }
 
 static rc
-server_listen(struct http_server *s, const char *host, int port)
+failed_listen(const char *host, int port)
+{
+	log_error("HTTP-LISTEN",
+	    "CERTCTL_SERVER_HOST: cannot listen on %s port %d: %s", host, port,
+	    strerror(errno));
+	return RC_IO;
+}
+
+/* *out: a socket that is bound; with RC_BUSY, to a port that others have,
+ * there is none, and nothing was logged. */
+static rc
+bound_socket(const char *host, int port, int *out)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC,
 	    .ai_socktype = SOCK_STREAM,
 	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	struct addrinfo *ai = NULL;
 	char service[16];
-	int fd;
 
 	(void)snprintf(service, sizeof(service), "%d", port);
 	if (getaddrinfo(host, service, &hints, &ai) != 0) {
@@ -224,12 +233,27 @@ server_listen(struct http_server *s, const char *host, int port)
 		    "CERTCTL_SERVER_HOST \"%s\" is no address of ours", host);
 		return RC_INVALID;
 	}
-	fd = listen_on(ai);
+	*out = bind_to(ai);
 	freeaddrinfo(ai);
-	if (fd < 0) {
-		log_error("HTTP-LISTEN", "cannot listen on %s port %d: %s",
-		    host, port, strerror(errno));
-		return RC_IO;
+	if (*out >= 0)
+		return RC_OK;
+	return errno == EADDRINUSE ? RC_BUSY : failed_listen(host, port);
+}
+
+static rc
+server_listen(struct http_server *s, const char *host, int port)
+{
+	int fd = -1;
+	rc ret = bound_socket(host, port, &fd);
+
+	if (ret == RC_BUSY)
+		return failed_listen(host, port);
+	if (ret != RC_OK)
+		return ret;
+	if (listen(fd, BACKLOG) != 0) {
+		ret = failed_listen(host, port);
+		close(fd);
+		return ret;
 	}
 	s->listener = evconnlistener_new(loop_base(loop_of(s)), on_accept, s,
 	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
@@ -239,6 +263,18 @@ server_listen(struct http_server *s, const char *host, int port)
 	}
 	evconnlistener_set_error_cb(s->listener, on_accept_error);
 	return RC_OK;
+}
+
+rc
+http_server_check_address(const char *host, int port)
+{
+	int fd = -1;
+	rc ret = bound_socket(host, port, &fd);
+
+	if (fd >= 0)
+		close(fd);
+	/* Who has the port may be the process that the next one replaces. */
+	return ret == RC_BUSY ? RC_OK : ret;
 }
 
 /* --- life --- */

@@ -33,6 +33,9 @@ struct http_server_opts {
 	const struct peer_nets *trusted_proxies;
 };
 
+/* Whether host and port could be listened on but for others who have the port;
+ * RC_INVALID or RC_IO after a log line.  Blocks while a name is looked up. */
+rc http_server_check_address(const char *host, int port) MUST_CHECK;
 /* Listens.  RC_INVALID or RC_IO after a log line.  tls outlives *out. */
 rc http_server_new(struct api *api, struct tls *tls,
     const struct http_server_opts *opts, struct http_server **out) MUST_CHECK;

@@ -1,4 +1,5 @@
 """--check-config of apiserver, scheduler and worker fails where a start would fail, and leaves nothing behind."""
+import socket
 import subprocess
 
 import pytest
@@ -45,6 +46,19 @@ def test_what_a_start_would_refuse(good, program, name, value, word):
     done = check(program, good[program] | {name: value})
     assert done.returncode != 0 and word in done.stderr, done
     assert "the configuration is good" not in done.stdout
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:80", "192.0.2.1", "no.such.invalid", "[::1]"])
+def test_an_address_that_is_not_ours(good, host):
+    done = check("apiserver", good["apiserver"] | {"CERTCTL_SERVER_HOST": host})
+    assert done.returncode == 1 and "CERTCTL_SERVER_HOST" in done.stderr and host in done.stderr, done
+    assert "CERTCTL_SERVER_HOST" not in check("apiserver", good["apiserver"] | {"CERTCTL_SERVER_HOST": "localhost"}).stderr
+
+
+def test_a_port_that_the_running_process_has_is_good(good):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        assert "CERTCTL_SERVER_HOST" not in check("apiserver", good["apiserver"] | {"CERTCTL_SERVER_PORT": port}).stderr
 
 
 EVERY = {
