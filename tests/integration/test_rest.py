@@ -336,6 +336,9 @@ def test_targets(basics, api, stack, unique, new_agent):
             ({"port": 0}, "port"), ({"port": "443"}, "port"), ({"port": 65536}, "port"), ({"key_file_mode": 0o1777}, "key_file_mode"),
             ({"host": "h" * 254}, "host"), ({"host": "256.1.1.1"}, "host"), ({"hostname": "127.1"}, "hostname"),
             ({"target": "*.example.test"}, "target"), ({"address": "a b"}, "address"), ({"server_name": "xn--a.test"}, "server_name"),
+            ({"cert_path": "/a//b"}, "cert_path"), ({"chain_path": "/a/./b"}, "chain_path"), ({"key_path": "/a/."}, "key_path"),
+            ({"key_path": "/etc/ssl/a.pem"}, "two files"), ({"chain_path": "/etc/ssl/a.key"}, "two files"),
+            ({"host": "a.example", "hostname": "b.example"}, "give one"), ({"target": "a.example", "address": "::1"}, "give one"),
             ({"cert_path": "/a\u202e"}, "cert_path"), ({"reload_command": "a\u200bb"}, "can't be seen"),
             *(({field: "www-data"}, f"config.{field} is not supported by this version") for field in (
                 "post_deploy_verify", "backup_retention", "backup_dir", "file_acl", "own")), ({"basic_password": "s3cret"}, "basic_password")):

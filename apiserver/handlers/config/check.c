@@ -99,12 +99,15 @@ check_known(struct arena *a, const struct cJSON *config,
 	return NULL;
 }
 
+/* One spelling a path, as agents and workers ask for it. */
 static bool
-climbs(const char *path)
+is_spelt_oddly(const char *path)
 {
 	size_t len = strlen(path);
 
-	return strstr(path, "/../") != NULL ||
+	return strstr(path, "//") != NULL || strstr(path, "/./") != NULL ||
+	       strstr(path, "/../") != NULL ||
+	       (len >= 2 && strcmp(path + len - 2, "/.") == 0) ||
 	       (len >= 3 && strcmp(path + len - 3, "/..") == 0);
 }
 
@@ -120,10 +123,13 @@ check_path(struct arena *a, const struct cJSON *config, const char *key,
 			   ? arena_printf(a, "config.%s is required", key)
 			   : NULL;
 	path = cJSON_IsString(item) ? item->valuestring : "";
-	if (path[0] != '/' || path[strlen(path) - 1] == '/' || climbs(path) ||
-	    strlen(path) > MAX_PATH_BYTES || !plain_is_line(path))
+	if (path[0] != '/' || path[strlen(path) - 1] == '/' ||
+	    is_spelt_oddly(path) || strlen(path) > MAX_PATH_BYTES ||
+	    !plain_is_line(path))
 		return arena_printf(a,
-		    "config.%s must be the absolute path of a file", key);
+		    "config.%s must be the absolute path of a file, without "
+		    "//, . or ..",
+		    key);
 	return NULL;
 }
 

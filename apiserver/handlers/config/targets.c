@@ -4,12 +4,15 @@
  */
 #include "apiserver/handlers/config/nouns.h"
 
+#include <string.h>
+
 #include <cjson/cJSON.h>
 
 #include "apiserver/handlers/config/check.h"
 #include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/secretkey.h"
 #include "common/base/attr.h"
+#include "common/json/json.h"
 
 static const char *
 target_type(struct arena *a, const char *text, const char **out_why)
@@ -32,6 +35,41 @@ target_type(struct arena *a, const char *text, const char **out_why)
 	return NULL;
 }
 
+/* An agent makes each path a link of its own. */
+static const char *
+distinct_check(struct arena *a, const struct cJSON *config, const char *one,
+    const char *other)
+{
+	const struct cJSON *x = json_get(config, one);
+	const struct cJSON *y = json_get(config, other);
+
+	if (cJSON_IsString(x) && cJSON_IsString(y) && *x->valuestring != '\0' &&
+	    strcmp(x->valuestring, y->valuestring) == 0)
+		return arena_printf(a,
+		    "config.%s and config.%s must be two files", one, other);
+	return NULL;
+}
+
+/* An agent obeys the first of them only. */
+static const char *
+one_host_check(struct arena *a, const struct cJSON *config)
+{
+	static const char *const hosts[] = {"host", "hostname", "target",
+	    "address"};
+	const char *first = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+		if (!check_has(config, hosts[i]))
+			continue;
+		if (first != NULL)
+			return arena_printf(a,
+			    "config.%s and config.%s say the same: give one",
+			    first, hosts[i]);
+		first = hosts[i];
+	}
+	return NULL;
+}
+
 static const char *
 files_check(struct arena *a, const struct cJSON *config)
 {
@@ -47,6 +85,12 @@ files_check(struct arena *a, const struct cJSON *config)
 		why = check_path(a, config, "key_path", true);
 	if (why == NULL)
 		why = check_path(a, config, "chain_path", false);
+	if (why == NULL)
+		why = distinct_check(a, config, "cert_path", "key_path");
+	if (why == NULL)
+		why = distinct_check(a, config, "cert_path", "chain_path");
+	if (why == NULL)
+		why = distinct_check(a, config, "key_path", "chain_path");
 	for (size_t i = 0; why == NULL && i < ARRAY_LEN(modes); i++)
 		why = check_int(a, config, modes[i], 0400, 0777);
 	for (size_t i = 0; why == NULL && i < ARRAY_LEN(owners); i++)
@@ -75,6 +119,8 @@ nginx_check(struct arena *a, const struct cJSON *config)
 		why = check_command(a, config, "reload_command");
 	for (size_t i = 0; why == NULL && i < ARRAY_LEN(hosts); i++)
 		why = check_host(a, config, hosts[i]);
+	if (why == NULL)
+		why = one_host_check(a, config);
 	if (why == NULL)
 		why = check_int(a, config, "port", 1, 65535);
 	if (why == NULL)
