@@ -75,6 +75,18 @@ peer_party(const struct peer_addr *a)
 
 /* --- networks --- */
 
+/* Bits behind the prefix are a mistake: 10.0.0.1/8 may mean the one address or
+ * the network. */
+static bool
+is_network(const struct net *n)
+{
+	for (unsigned i = n->bits; i < 128; i++) {
+		if (n->addr.bytes[i / 8] & 0x80U >> i % 8)
+			return false;
+	}
+	return true;
+}
+
 static bool
 parse_net(const char *text, struct net *out)
 {
@@ -93,12 +105,13 @@ parse_net(const char *text, struct net *out)
 	most = strchr(copy, ':') ? 128 : 32;
 	bits = most;
 	if (slash) {
-		ret = enc_parse_i64(slash + 1, 0, most, &bits);
+		/* Not 0: who trusts everybody knows nobody's address. */
+		ret = enc_parse_i64(slash + 1, 1, most, &bits);
 		if (ret != RC_OK)
 			return false;
 	}
 	out->bits = (unsigned)(bits + 128 - most);
-	return true;
+	return is_network(out);
 }
 
 rc

@@ -19,6 +19,7 @@ enum {
 	REPLY_MAX = 128 * 1024 * 1024,
 	REPLY_PIECE_MS = 30000, /* for making a piece of an answer */
 	REPLY_WAIT_MS = 300000,
+	WAIT_MAX_MS = 60000,
 	IDS_AHEAD = 256, /* request ids whose random bytes are drawn at once */
 };
 
@@ -208,6 +209,24 @@ req_query_int(const struct op *op, const char *name, int64_t min, int64_t max,
 		return dflt;
 	ret = enc_parse_i64(text, min, max, &value);
 	return ret == RC_OK ? value : dflt;
+}
+
+rc
+req_wait(const struct op *op, int64_t *out_ms, const char **out_why)
+{
+	const char *text = req_query(op, "wait");
+	rc ret = RC_OK;
+
+	*out_ms = 0;
+	if (text)
+		ret = enc_parse_duration_ms(text, out_ms);
+	if (ret != RC_OK || *out_ms < 0) {
+		*out_why = "wait must be a duration, such as 30s";
+		return RC_INVALID;
+	}
+	if (*out_ms > WAIT_MAX_MS)
+		*out_ms = WAIT_MAX_MS;
+	return RC_OK;
 }
 
 const char *

@@ -51,6 +51,11 @@ const char *req_query(const struct op *op, const char *name);
 int64_t req_query_int(const struct op *op, const char *name, int64_t min,
     int64_t max, int64_t dflt);
 
+/* The query's "wait", 0 when absent, a minute at most.  RC_INVALID: it is no
+ * duration, and *out_why says so to the client. */
+rc req_wait(const struct op *op, int64_t *out_ms,
+    const char **out_why) MUST_CHECK;
+
 /* Any header by its name, in any case of letters, its values joined with ", "
  * where it was repeated; NULL when there is none. */
 const char *req_header(struct op *op, const char *name);

@@ -384,6 +384,10 @@ answer_unrouted(struct request *r, rc ret)
 {
 	if (!limits_take_address(r->api->limits, &r->peer)) {
 		render_429(r);
+	} else if (strcmp(r->head.target, "*") == 0) {
+		/* Of the server as a whole (RFC 9110 section 9.3.7); the
+		 * reader takes it from OPTIONS alone. */
+		request_set_text(r, 204, NULL, "");
 	} else if (ret == RC_INVALID || ret == RC_TOO_LARGE) {
 		render_error(r, 400, "the request target is malformed");
 	} else if (is_preflight(r)) {

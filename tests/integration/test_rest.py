@@ -339,6 +339,8 @@ def test_targets(basics, api, stack, unique, new_agent):
             ({"cert_path": "/a//b"}, "cert_path"), ({"chain_path": "/a/./b"}, "chain_path"), ({"key_path": "/a/."}, "key_path"),
             ({"key_path": "/etc/ssl/a.pem"}, "two files"), ({"chain_path": "/etc/ssl/a.key"}, "two files"),
             ({"host": "a.example", "hostname": "b.example"}, "give one"), ({"target": "a.example", "address": "::1"}, "give one"),
+            *(({field: text}, f"config.{field} must be the name or number") for field in ("cert_file_owner", "key_file_group")
+              for text in ("a b", "-x", "root:root", "a/b")),
             ({"cert_path": "/a\u202e"}, "cert_path"), ({"reload_command": "a\u200bb"}, "can't be seen"),
             *(({field: "www-data"}, f"config.{field} is not supported by this version") for field in (
                 "post_deploy_verify", "backup_retention", "backup_dir", "file_acl", "own")), ({"basic_password": "s3cret"}, "basic_password")):
@@ -417,7 +419,7 @@ def test_bad_names(basics, api, unique, name):
 @pytest.mark.parametrize("change, words, expected", [
     ({"owner_id": "o-nobody"}, "owner_id", 400), ({"team_id": "t-nobody"}, "team_id", 400),
     ({"issuer_id": "iss-nobody"}, "issuer_id", 400), ({"renewal_policy_id": "rp-nobody"}, "renewal_policy_id", 400),
-    ({"certificate_profile_id": "prof-nobody"}, "certificate_profile_id", 400), ({"target_ids": ["tgt-nobody"]}, "target_id", 400),
+    ({"certificate_profile_id": "prof-nobody"}, "certificate_profile_id", 400), ({"target_ids": ["tgt-nobody"]}, "target_ids: what it refers to", 400),
     ({"target_ids": "x"}, "target_ids", 400), ({"target_ids": [1]}, "target_ids", 400), ({"sans": "x"}, "sans", 400),
     ({"sans": [""]}, "sans", 400), ({"sans": [None]}, "sans", 400), ({"sans": ["a.test"] * 1001}, "sans", 400),
     ({"tags": ["x"]}, "tags", 400), ({"tags": {"a": 1}}, "tags", 400), ({"name": "n" * 256}, "name must be 255", 400),
@@ -691,7 +693,8 @@ def test_wait_for_a_job(basics, api, unique):
     started = time.monotonic()
     assert api.get(f"{JOBS}/{job}?wait=30s")[1]["status"] == "Cancelled"
     assert time.monotonic() - started < 5
-    assert api.get(f"{JOBS}/{job}?wait=nonsense")[0] == 200
+    for wait in ("nonsense", "-1s", "5"):
+        refused(*reversed(api.get(f"{JOBS}/{job}?wait={wait}")), "wait must be a duration")
 
 
 # --- who may ---
@@ -747,6 +750,8 @@ def test_issuance(workers, api, stack, unique, new_agent):
     name = unique("iss")
     made = api.post(CERTS, cert_body(name, target_ids=[target]))[1]
     job = api.post(f"{CERTS}/{made['id']}/renew")[1]["job_id"]
+    status, reply = api.get(f"/api/v1/agents/{agent}/work?wait=soon", key=key)
+    refused(reply, status, "wait must be a duration")
     status, work = api.get(f"/api/v1/agents/{agent}/work", key=key)
     assert (status, work["count"], work["jobs"][0]["id"], work["jobs"][0]["status"]) == (200, 1, job, "AwaitingCSR")
     status, reply = api.post(f"/api/v1/agents/{agent}/csr", {"csr_pem": make_csr(made["common_name"]), "certificate_id": made["id"],

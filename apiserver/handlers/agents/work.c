@@ -8,10 +8,8 @@
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/live/park.h"
 #include "common/base/clock.h"
-#include "common/base/enc.h"
 
 enum {
-	WAIT_MAX_MS = 60000,
 	ANSWER_MS = 10000, /* for the last look after the wait */
 };
 
@@ -29,15 +27,14 @@ enum op_next
 agent_work_start(struct op *op)
 {
 	struct work *k = op_state(op, sizeof(*k));
-	const char *text = req_query(op, "wait");
-	int64_t wait_ms = 0;
-	rc ret = RC_INVALID;
+	const char *why;
+	int64_t wait_ms;
+	rc ret;
 
-	if (text)
-		ret = enc_parse_duration_ms(text, &wait_ms);
-	if (ret == RC_OK && wait_ms > 0) {
-		if (wait_ms > WAIT_MAX_MS)
-			wait_ms = WAIT_MAX_MS;
+	ret = req_wait(op, &wait_ms, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
+	if (wait_ms > 0) {
 		op_extend(op, wait_ms + ANSWER_MS);
 		k->until_ms = clock_boot_ms() + wait_ms;
 		/* Before the first look, so that nothing slips between. */

@@ -152,9 +152,11 @@ enum op_next
 cert_write_failed(struct op *op)
 {
 	/* Constraint to the field it speaks for. */
-	static const char *const references[] = {"owner_id", "team_id",
-	    "issuer_id", "renewal_policy_id", "certificate_profile_id",
-	    "target_id"};
+	static const char *const references[][2] = {{"owner_id", "owner_id"},
+	    {"team_id", "team_id"}, {"issuer_id", "issuer_id"},
+	    {"renewal_policy_id", "renewal_policy_id"},
+	    {"certificate_profile_id", "certificate_profile_id"},
+	    {"target_id", "target_ids"}};
 	const struct db_error *error;
 	rc ret;
 
@@ -167,10 +169,10 @@ cert_write_failed(struct op *op)
 	if (strcmp(error->sqlstate, "23503") != 0)
 		return reply_db_error(op, "The certificate already exists");
 	for (size_t i = 0; i < ARRAY_LEN(references); i++) {
-		if (strstr(error->constraint, references[i]) != NULL)
+		if (strstr(error->constraint, references[i][0]) != NULL)
 			return op_fail(op, RC_INVALID,
 			    "%s: what it refers to does not exist",
-			    references[i]);
+			    references[i][1]);
 	}
 	return op_fail(op, RC_INVALID, "A reference does not exist");
 }

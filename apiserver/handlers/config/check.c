@@ -11,7 +11,12 @@
 #include "common/json/json.h"
 #include "common/pki/cert/leaf_ext.h"
 
-enum { MAX_PATH_BYTES = 1024, MAX_COMMAND_BYTES = 1024, MAX_ARGUMENTS = 31 };
+enum {
+	MAX_PATH_BYTES = 1024,
+	MAX_COMMAND_BYTES = 1024,
+	MAX_ARGUMENTS = 31,
+	MAX_ACCOUNT = 64
+};
 
 bool
 check_has(const struct cJSON *config, const char *key)
@@ -36,6 +41,23 @@ check_text(struct arena *a, const struct cJSON *config, const char *key,
 		return arena_printf(a,
 		    "config.%s must be %lld characters or fewer", key,
 		    (long long)max);
+	return NULL;
+}
+
+const char *
+check_account(struct arena *a, const struct cJSON *config, const char *key)
+{
+	const char *why = check_text(a, config, key, MAX_ACCOUNT), *text;
+
+	if (why != NULL || !check_has(config, key))
+		return why;
+	text = json_get(config, key)->valuestring;
+	/* What no passwd(5) can hold, and what only looks like an option. */
+	if (text[0] == '-' || strpbrk(text, " :/,") != NULL)
+		return arena_printf(a,
+		    "config.%s must be the name or number of one user or "
+		    "group",
+		    key);
 	return NULL;
 }
 

@@ -25,6 +25,9 @@ const char *check_path(struct arena *a, const struct cJSON *config,
  * contract, or an array of arguments. */
 const char *check_command(struct arena *a, const struct cJSON *config,
     const char *key);
+/* The name or number of a user or group of some host. */
+const char *check_account(struct arena *a, const struct cJSON *config,
+    const char *key);
 /* An array of http and https addresses, as many and as long as a leaf takes
  * for its revocation lists. */
 const char *check_urls(struct arena *a, const struct cJSON *config,

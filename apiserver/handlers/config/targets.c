@@ -94,7 +94,7 @@ files_check(struct arena *a, const struct cJSON *config)
 	for (size_t i = 0; why == NULL && i < ARRAY_LEN(modes); i++)
 		why = check_int(a, config, modes[i], 0400, 0777);
 	for (size_t i = 0; why == NULL && i < ARRAY_LEN(owners); i++)
-		why = check_text(a, config, owners[i], 64);
+		why = check_account(a, config, owners[i]);
 	return why;
 }
 

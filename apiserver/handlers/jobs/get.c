@@ -12,10 +12,8 @@
 #include "apiserver/live/park.h"
 #include "apiserver/resources/page.h"
 #include "common/base/clock.h"
-#include "common/base/enc.h"
 
 enum {
-	MAX_WAIT_MS = 60000,
 	/* What is left for the last look after the wait. */
 	ANSWER_MS = 10000
 };
@@ -33,15 +31,14 @@ enum op_next
 job_get(struct op *op)
 {
 	struct job_wait *jw = op_state(op, sizeof(*jw));
-	const char *text = req_query(op, "wait");
-	int64_t wait_ms = 0;
-	rc ret = RC_OK;
+	const char *why;
+	int64_t wait_ms;
+	rc ret;
 
-	if (text != NULL)
-		ret = enc_parse_duration_ms(text, &wait_ms);
-	if (ret == RC_OK && wait_ms > 0) {
-		if (wait_ms > MAX_WAIT_MS)
-			wait_ms = MAX_WAIT_MS;
+	ret = req_wait(op, &wait_ms, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
+	if (wait_ms > 0) {
 		op_extend(op, wait_ms + ANSWER_MS);
 		/* Before the first look, so that nothing slips between. */
 		jw->watch = park_watch(req_api(op)->park, op, PARK_JOB,

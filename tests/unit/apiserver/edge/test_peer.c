@@ -95,6 +95,11 @@ test_bad_networks(void)
 	check_bad("10.0.0/8");
 	check_bad("::/129");
 	check_bad("proxy.example");
+	check_bad("10.0.0.1/8");
+	check_bad("192.0.2.129/25");
+	check_bad("2001:db8::1/32");
+	check_bad("0.0.0.0/0");
+	check_bad("::/0");
 }
 
 static const char *

@@ -71,6 +71,8 @@ test_preflight(void)
 	CHECK_INT(ask("OPTIONS", "/health", NULL, 0), 405);
 	CHECK_INT(ask("OPTIONS", "/no/such", NULL, 0), 404);
 	CHECK_INT(ask("OPTIONS", "/api/v1", NULL, 0), 404);
+	CHECK_INT(ask("OPTIONS", "*", NULL, 0), 204);
+	CHECK_STR(x.body, "");
 	CHECK_INT(g.nstarted, 0);
 	end();
 }
