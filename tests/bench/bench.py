@@ -141,10 +141,12 @@ end
 
     @staticmethod
     def pgbench(fleet, sql, clients):
-        from fleet import pg_bin
+        from fleet import code_schema, pg_bin
+        # As the programs' sessions: a default may call what lies in the functions' schema.
+        env = clean_env() | {"PGOPTIONS": f"-c search_path={code_schema()},public,pg_temp"}
         out = subprocess.run([pg_bin() / "pgbench", "-h", fleet.socket_dir, "-U", "postgres", "-n", "-M", "prepared",
                               "-c", str(clients), "-j", "2", "-T", str(SECONDS), "-f", sql, "certctl"],
-                             capture_output=True, text=True, env=clean_env(), check=True).stdout
+                             capture_output=True, text=True, env=env, check=True).stdout
         return next(float(line.split()[2]) for line in out.splitlines() if line.startswith("tps"))
 
     # --- drain_local_ca ---
