@@ -2,6 +2,7 @@
 An agent without a control plane: a server of the test's own that answers as it
 likes, and starts that are refused before any server is asked.
 """
+import os
 import subprocess
 import time
 
@@ -117,7 +118,7 @@ def test_a_mistyped_name_is_no_good_configuration(check):
     ({"CERTCTL_API_KEY": "k"}, "CERTCTL_AGENT_ID is empty"),
     ({"CERTCTL_SERVER_CA_BUNDLE_PATH": "/no/such/file"}, "CERTCTL_SERVER_CA_BUNDLE_PATH"),
     ({"CERTCTL_SERVER_CA_BUNDLE_PATH": "/etc/passwd"}, "CERTCTL_SERVER_CA_BUNDLE_PATH"),
-    ({"CERTCTL_AGENT_STATE_DIR": "/etc"}, "/etc has mode 0755"),
+    ({"CERTCTL_AGENT_STATE_DIR": "/etc"}, "/etc has mode 0755" if os.getuid() == 0 else "/etc belongs to user 0"),
     ({"CERTCTL_KEY_DIR": "/etc/passwd"}, "no directory"),
     ({"CERTCTL_AGENT_PARALLEL": "0"}, "CERTCTL_AGENT_PARALLEL"),
 ])

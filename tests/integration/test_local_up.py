@@ -6,6 +6,7 @@ those of BUILD_DIR, so its build step finds them made.
 """
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import BUILD, ROOT, clean_env, free_port, wait_for
+from fleet import BUILD, ROOT, clean_env, wait_for
 from local_checkout import IS_ROOT, NOBODY, Checkout, as_root
 
 LIMIT_S = 240
@@ -41,6 +42,22 @@ sys.exit(local_stack.main())
 """
 
 
+def port_with_room():
+    """
+    One that is free, with free ones behind it for who finds it taken.  Below
+    those that the kernel hands out, so that no other test gets one of them.
+    """
+    def is_room(port):
+        for at in range(port, port + 8):
+            with socket.socket() as s:
+                try:
+                    s.bind(("127.0.0.1", at))
+                except OSError:
+                    return False
+        return True
+    return next(port for port in iter(lambda: random.randrange(10000, 30000), None) if is_room(port))
+
+
 class Running(Checkout):
     """A checkout with the programs, on ports of its own."""
 
@@ -53,7 +70,7 @@ class Running(Checkout):
             (self.dir / "build" / program).parent.mkdir(parents=True)
             shutil.copy(BUILD / program, self.dir / "build" / program)
         self.give(user)
-        self.ports = [free_port(), free_port()]
+        self.ports = [port_with_room(), port_with_room()]
 
     def start(self, verb, last="", prefix=()):
         return subprocess.Popen([*prefix, *self.prefix(), "/usr/bin/python3", "-B", "-c", RUN, verb, last, *map(str, self.ports)], text=True,
@@ -154,7 +171,7 @@ def test_two_at_the_same_time_use_other_ports(new_running):
     two.ports = one.ports
     started = [r.start("up") for r in (one, two)]
     outputs = [p.communicate(timeout=200)[0] for p in started]
-    assert [p.returncode for p in started] == [0, 0], outputs
+    assert [p.returncode for p in started] == [0, 0], "\n".join(outputs)
     assert sum("is held by" in output for output in outputs) >= 1
     said = [next(line.split()[1] for line in output.splitlines() if line.startswith("API ")) for output in outputs]
     assert len(set(said)) == 2

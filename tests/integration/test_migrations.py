@@ -12,7 +12,7 @@ import threading
 import psycopg2
 import pytest
 
-from fleet import API_KEY, BOOTSTRAP, BUILD, ROOT, clean_env, code_schema, pg_bin, wait_for
+from fleet import API_KEY, BOOTSTRAP, BUILD, ROOT, clean_env, code_schema, free_port, pg_bin, wait_for
 
 CODE = code_schema()
 OTHER = "certctl_0123456789ab"
@@ -252,7 +252,7 @@ def test_programs_refuse_an_old_schema(server, database, what):
             c.execute(f"ALTER SCHEMA {CODE} RENAME TO {OTHER}")
     server.make_tls()
     env = clean_env() | {
-        "CERTCTL_DATABASE_URL": url, "CERTCTL_SERVER_PORT": "1", "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP,
+        "CERTCTL_DATABASE_URL": url, "CERTCTL_SERVER_PORT": str(free_port()), "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP,
         "CERTCTL_BUS_URLS": f"ipc://{server.dir}/bus/none", "CERTCTL_BUS_LISTEN_URL": f"ipc://{server.dir}/bus/none",
         "CERTCTL_CA_ENCRYPTION_KEY": "0123456789abcdef" * 2, "CERTCTL_ISSUANCE_JOURNAL_DIR": str(server.dir / "journal"),
         "CERTCTL_SERVER_TLS_CERT_PATH": str(server.dir / "tls" / "api.pem"),
