@@ -9,8 +9,8 @@
 #include "common/base/file.h"
 #include "common/base/secret.h"
 #include "common/base/weak.h"
-#include "common/pki/key/key.h"
 #include "common/pki/asn1/pem.h"
+#include "common/pki/key/key.h"
 
 #define PEM_LABEL "CERTIFICATE"
 #define CHAIN_FILE_MAX ((size_t)256 * 1024)
