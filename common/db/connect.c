@@ -6,11 +6,11 @@
  * attempt for ever, and each new one would begin with it again.  So it is
  * given one address at a time, and the pool remembers which host comes next.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/mem.h"
 #include "common/db/db_int.h"
-#include "common/log/log.h"
 
 static void conn_on_poll(evutil_socket_t fd, short what, void *arg);
 static void begin_host(struct db_conn *c);
@@ -38,17 +38,13 @@ static void
 note_own(struct db_conn *c, const char *why)
 {
 	const struct db_host *h = host_of(c);
+	const char *addr = c->addr < c->naddrs ? c->addrs[c->addr] : "";
 	char text[512];
 
 	(void)snprintf(text, sizeof(text),
 	    "connection to server at \"%s\"%s%s%s, port %s failed: %s",
-	    h->host   ? h->host
-	    : h->addr ? h->addr
-		      : "",
-	    c->addr < c->naddrs && c->addrs[c->addr][0] ? " (" : "",
-	    c->addr < c->naddrs ? c->addrs[c->addr] : "",
-	    c->addr < c->naddrs && c->addrs[c->addr][0] ? ")" : "",
-	    h->port ? h->port : "5432", why);
+	    h->host ? h->host : addr, addr[0] ? " (" : "", addr,
+	    addr[0] ? ")" : "", h->port ? h->port : "5432", why);
 	note(c, text);
 }
 

@@ -114,6 +114,15 @@ def stack(request):
 
 
 @pytest.fixture(scope="module")
+def cursor(request):
+    """The owner's session with a database of this version, and no process beside it."""
+    for fleet in fleets(request.module.__name__.removeprefix("test_")):
+        fleet.start_postgres()
+        with fleet.admin() as c:
+            yield c
+
+
+@pytest.fixture(scope="module")
 def plane(stack):
     """stack with a scheduler, a worker, and the objects every certificate needs."""
     stack.start_scheduler(keep=True)

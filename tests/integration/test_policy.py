@@ -8,7 +8,7 @@ import subprocess
 import psycopg2
 import pytest
 
-from fleet import BUILD, ROOT, Fleet, code_schema
+from fleet import BUILD, ROOT
 
 MADE = ROOT / "migrations" / "code" / "00_policy.sql"
 TEXTS = sorted([*(ROOT / "migrations" / "code").glob("*.sql"), *(ROOT / "common" / "sql").glob("*.sql")])
@@ -66,52 +66,40 @@ def test_every_policy_is_used():
     assert {name.lower() for _, name, _, _ in policies()} == set(re.findall(r"\bpolicy_(\w+)\(\)", text))
 
 
-@pytest.fixture(scope="module")
-def db():
-    fleet = Fleet("policy")
-    try:
-        fleet.start_postgres()
-        with fleet.admin("certctl") as c:
-            c.execute(f"SET search_path = {code_schema()}, public")
-            yield c
-    finally:
-        fleet.close()
+def value(cursor, sql, *parameters):
+    cursor.execute(sql, parameters)
+    return cursor.fetchone()[0]
 
 
-def value(db, sql, *parameters):
-    db.execute(sql, parameters)
-    return db.fetchone()[0]
-
-
-def test_the_planner_sees_constants(db):
+def test_the_planner_sees_constants(cursor):
     """No call is left in a plan: they cost nothing, and an index is found by them."""
-    db.execute("EXPLAIN (VERBOSE) SELECT c.id FROM managed_certificates c WHERE c.expires_at <= now() + policy_expiring_most() "
+    cursor.execute("EXPLAIN (VERBOSE) SELECT c.id FROM managed_certificates c WHERE c.expires_at <= now() + policy_expiring_most() "
                "AND c.renew_after < now() + back_off(policy_retry_least(), policy_retry_most(), 3)")
-    plan = "\n".join(r[0] for r in db.fetchall())
+    plan = "\n".join(r[0] for r in cursor.fetchall())
     assert "8760:00:00" in plan and "policy_" not in plan and "back_off" not in plan, plan
 
 
-def test_waits_double_up_to_their_limit(db):
-    waits = [value(db, "SELECT extract(epoch FROM back_off('30 seconds', '10 minutes', %s))::int", n) for n in range(8)]
+def test_waits_double_up_to_their_limit(cursor):
+    waits = [value(cursor, "SELECT extract(epoch FROM back_off('30 seconds', '10 minutes', %s))::int", n) for n in range(8)]
     assert waits == [30, 60, 120, 240, 480, 600, 600, 600]
-    assert value(db, "SELECT extract(epoch FROM back_off('30 seconds', '10 minutes', 2147483647))") == 600
+    assert value(cursor, "SELECT extract(epoch FROM back_off('30 seconds', '10 minutes', 2147483647))") == 600
     # A policy's interval that is longer than the limit holds.
-    assert value(db, "SELECT extract(epoch FROM back_off('2 hours', '1 hour', 5))") == 7200
+    assert value(cursor, "SELECT extract(epoch FROM back_off('2 hours', '1 hour', 5))") == 7200
 
 
-def test_chance_is_bounded(db):
-    least, most = (value(db, f"SELECT {f}(extract(epoch FROM jittered('100 seconds'))) FROM generate_series(1, 2000)") for f in ("min", "max"))
+def test_chance_is_bounded(cursor):
+    least, most = (value(cursor, f"SELECT {f}(extract(epoch FROM jittered('100 seconds'))) FROM generate_series(1, 2000)") for f in ("min", "max"))
     assert 90 <= least < 92 and 108 < most <= 110
 
 
 @pytest.mark.parametrize("role", ["certctl_apiserver", "certctl_scheduler", "certctl_worker"])
-def test_every_program_may_reckon_with_them(db, role):
-    db.execute(f"SET ROLE {role}")
+def test_every_program_may_reckon_with_them(cursor, role):
+    cursor.execute(f"SET ROLE {role}")
     try:
         for _, name, _, _ in policies():
-            assert value(db, f"SELECT policy_{name.lower()}()") is not None
-        assert value(db, "SELECT jittered(back_off(policy_task_first(), policy_task_most(), 2)) > interval '7 seconds'")
+            assert value(cursor, f"SELECT policy_{name.lower()}()") is not None
+        assert value(cursor, "SELECT jittered(back_off(policy_task_first(), policy_task_most(), 2)) > interval '7 seconds'")
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-            db.execute("SELECT lane_succeeded('x')")
+            cursor.execute("SELECT lane_succeeded('x')")
     finally:
-        db.execute("RESET ROLE")
+        cursor.execute("RESET ROLE")

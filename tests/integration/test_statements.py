@@ -4,9 +4,7 @@ that PostgreSQL can plan over this tree's tables and functions.
 """
 import re
 
-import pytest
-
-from fleet import BUILD, Fleet, code_schema
+from fleet import BUILD
 
 ROW = re.compile(r'^\{ "(\w+)", (\d+), \w+,\n((?:\t".*"\n?)+) \},$', re.M)
 PLANNED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "VALUES")
@@ -21,18 +19,6 @@ def statements():
         if text.startswith(PLANNED):
             found[name] = int(nparams), text
     return found
-
-
-@pytest.fixture(scope="module")
-def cursor():
-    fleet = Fleet("statements")
-    try:
-        fleet.start_postgres()
-        with fleet.admin("certctl") as c:
-            c.execute(f"SET search_path = {code_schema()}, public")
-            yield c
-    finally:
-        fleet.close()
 
 
 def test_every_statement_can_be_prepared(cursor):
