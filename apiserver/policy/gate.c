@@ -378,20 +378,27 @@ is_preflight(const struct request *r)
 	       r->match.rules->preflight == ROUTE_PREFLIGHT;
 }
 
+/* A preflight, or OPTIONS of the server as a whole (RFC 9110 section 9.3.7),
+ * which is no path; the reader takes "*" from OPTIONS alone. */
+static bool
+gets_options(const struct request *r, bool is_malformed)
+{
+	return is_malformed ? strcmp(r->head.target, "*") == 0
+			    : is_preflight(r);
+}
+
 /* ret: why no route was found. */
 static void
 answer_unrouted(struct request *r, rc ret)
 {
+	bool is_malformed = ret == RC_INVALID || ret == RC_TOO_LARGE;
+
 	if (!limits_take_address(r->api->limits, &r->peer)) {
 		render_429(r);
-	} else if (strcmp(r->head.target, "*") == 0) {
-		/* Of the server as a whole (RFC 9110 section 9.3.7); the
-		 * reader takes it from OPTIONS alone. */
+	} else if (gets_options(r, is_malformed)) {
 		request_set_text(r, 204, NULL, "");
-	} else if (ret == RC_INVALID || ret == RC_TOO_LARGE) {
+	} else if (is_malformed) {
 		render_error(r, 400, "the request target is malformed");
-	} else if (is_preflight(r)) {
-		request_set_text(r, 204, NULL, "");
 	} else if (ret == RC_METHOD) {
 		request_set_header(r, "Allow", r->match.allow);
 		render_refusal(r, REFUSAL_NO_METHOD);
