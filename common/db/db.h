@@ -5,9 +5,10 @@
  * opened as needed up to the ceiling, prepared statements are made on first
  * use, and libpq's pipeline mode carries a request's statements in one round
  * trip.  A request with several statements is one transaction: all commit or
- * none (they share one Sync).  A lost connection is reset with back-off; a
- * request that was in flight then ends with RC_UNAVAILABLE and its outcome is
- * unknown.  Call from the event loop only.
+ * none (they share one Sync).  One that the server undid for a deadlock's sake
+ * is asked again a few times before that is told.  A lost connection is reset
+ * with back-off; a request that was in flight then ends with RC_UNAVAILABLE and
+ * its outcome is unknown.  Call from the event loop only.
  */
 #ifndef COMMON_DB_DB_H
 #define COMMON_DB_DB_H
@@ -89,6 +90,7 @@ void db_results_keep(struct db_outcome *o, struct arena *a);
 struct db_stats {
 	size_t open, busy, queued;
 	uint64_t requests, timeouts, resets;
+	uint64_t retries; /* of requests that the server undid */
 };
 void db_pool_stats(const struct db_pool *p, struct db_stats *out);
 /*

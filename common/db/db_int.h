@@ -3,7 +3,8 @@
  *
  * pool.c owns the queue and decides which connection serves whom; connect.c
  * gets a connection, trying one address after the other, and conn.c uses it;
- * req.c is one request's memory; resolve.c turns host names into addresses.
+ * req.c is one request's memory; again.c keeps those that are asked again;
+ * resolve.c turns host names into addresses.
  * Calls go from the pool to the connection; what a connection has to tell goes
  * through db_conn_ops.  It never calls back into the requester: it hands its
  * request to the pool, which does.
@@ -41,6 +42,7 @@ enum {
 enum db_req_state {
 	DB_REQ_QUEUED,
 	DB_REQ_SENT,
+	DB_REQ_PAUSING,    /* on pool->again, until it is asked again */
 	DB_REQ_ENDED,      /* on pool->ended, told on the next turn */
 	DB_REQ_DELIVERING, /* its callback runs */
 };
@@ -52,6 +54,8 @@ struct db_req {
 	db_done_fn *done; /* NULL when forgotten */
 	void *arg;
 	int64_t queue_until_ms;
+	unsigned tries; /* that the server undid */
+	int64_t again_at_ms;
 	rc code;
 	struct db_error *error; /* NULL until something failed */
 	size_t nstmts;
@@ -65,6 +69,8 @@ struct db_req {
 /* A copy of all, in one block. */
 struct db_req *db_req_new(const struct db_stmt *stmts, size_t nstmts);
 void db_req_free(struct db_req *r);
+/* As it was before it was sent. */
+void db_req_reset(struct db_req *r);
 /* Keeps the first error only: what follows it is its consequence. */
 void db_req_fail(struct db_req *r, size_t statement, const char *sqlstate,
     const char *message);
@@ -72,6 +78,15 @@ void db_req_fail_result(struct db_req *r, size_t statement,
     const PGresult *res);
 /* Calls the requester, unless it forgot, and frees the request. */
 void db_req_deliver(struct db_req *r);
+
+/* --- again.c --- */
+
+/* Whether the server undid all of it, so that asking again may help. */
+bool db_again_is_wanted(const struct db_req *r);
+/* Keeps it for a moment; pool->again_timer fires when one is due. */
+void db_again_add(struct db_req *r);
+/* The next one that is due; NULL: none, and the timer is armed for the rest. */
+struct db_req *db_again_take_due(struct db_pool *p);
 
 /* --- conn.c --- */
 
@@ -180,6 +195,7 @@ struct db_pool {
 
 	struct db_req_list queue;
 	struct db_req_list ended;
+	struct db_req_list again;
 	size_t nqueued;
 	struct db_conn_list conns[DB_CONN_NSTATES];
 	size_t nconns[DB_CONN_NSTATES];
@@ -187,8 +203,9 @@ struct db_pool {
 	struct timer *later;   /* deliver, free, pump: on the next turn */
 	struct timer *overdue; /* the queue's first deadline */
 	struct timer *retry;   /* end of the back-off */
-	struct timer *tick;    /* closes surplus and stuck connections */
-	int64_t backoff_ms;    /* 0: the last attempt did not fail */
+	struct timer *again_timer;
+	struct timer *tick; /* closes surplus and stuck connections */
+	int64_t backoff_ms; /* 0: the last attempt did not fail */
 	int64_t retry_at_ms;
 	/* When a request had waited in vain, and none was served since; 0. */
 	int64_t stalled_ms;
@@ -198,7 +215,7 @@ struct db_pool {
 	char server[256];       /* the last one connected to, for the log */
 	struct evdns_base *dns; /* made at the first look-up */
 	TAILQ_HEAD(, db_resolve) lookups; /* that it has not answered */
-	uint64_t requests, timeouts, resets;
+	uint64_t requests, timeouts, resets, retries;
 };
 
 /* --- params.c --- */

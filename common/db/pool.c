@@ -182,7 +182,10 @@ on_served(struct db_conn *c, struct db_req *r)
 		 * callback does. */
 		pool_pump(p);
 	}
-	db_req_deliver(r);
+	if (db_again_is_wanted(r))
+		db_again_add(r);
+	else
+		db_req_deliver(r);
 }
 
 /* The request ends without its answers: told on the next turn. */
@@ -290,6 +293,30 @@ on_overdue(void *arg)
 	}
 }
 
+static void
+enqueue(struct db_pool *p, struct db_req *r)
+{
+	r->state = DB_REQ_QUEUED;
+	r->queue_until_ms = loop_now_ms(p->loop) + p->queue_deadline_ms;
+	TAILQ_INSERT_TAIL(&p->queue, r, entry);
+	p->nqueued++;
+	if (p->is_closing)
+		return; /* db_pool_free ends it */
+	pool_pump(p);
+	if (p->nqueued > 0 && !timer_is_armed(p->overdue))
+		timer_arm(p->overdue, p->queue_deadline_ms);
+}
+
+static void
+on_again(void *arg)
+{
+	struct db_pool *p = arg;
+	struct db_req *r;
+
+	while ((r = db_again_take_due(p)))
+		enqueue(p, r);
+}
+
 struct db_req *
 db_submit(struct db_pool *p, const struct db_stmt *stmts, size_t nstmts,
     db_done_fn *done, void *arg)
@@ -302,15 +329,8 @@ db_submit(struct db_pool *p, const struct db_stmt *stmts, size_t nstmts,
 	r->pool = p;
 	r->done = done;
 	r->arg = arg;
-	r->queue_until_ms = loop_now_ms(p->loop) + p->queue_deadline_ms;
-	TAILQ_INSERT_TAIL(&p->queue, r, entry);
-	p->nqueued++;
 	p->requests++;
-	if (p->is_closing)
-		return r; /* db_pool_free ends it */
-	pool_pump(p);
-	if (p->nqueued > 0 && !timer_is_armed(p->overdue))
-		timer_arm(p->overdue, p->queue_deadline_ms);
+	enqueue(p, r);
 	return r;
 }
 
@@ -323,10 +343,14 @@ db_forget(struct db_req *r)
 		return;
 	p = r->pool;
 	r->done = NULL;
-	if (r->state != DB_REQ_QUEUED)
+	if (r->state == DB_REQ_QUEUED) {
+		TAILQ_REMOVE(&p->queue, r, entry);
+		p->nqueued--;
+	} else if (r->state == DB_REQ_PAUSING) {
+		TAILQ_REMOVE(&p->again, r, entry);
+	} else {
 		return; /* freed when its answer is in */
-	TAILQ_REMOVE(&p->queue, r, entry);
-	p->nqueued--;
+	}
 	db_req_free(r);
 }
 
@@ -353,12 +377,14 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 	p->silence_ms = opts->silence_ms > 0 ? opts->silence_ms : DB_SILENCE_MS;
 	TAILQ_INIT(&p->queue);
 	TAILQ_INIT(&p->ended);
+	TAILQ_INIT(&p->again);
 	TAILQ_INIT(&p->lookups);
 	for (int i = 0; i < DB_CONN_NSTATES; i++)
 		TAILQ_INIT(&p->conns[i]);
 	p->later = timer_new(l, on_later, p);
 	p->overdue = timer_new(l, on_overdue, p);
 	p->retry = timer_new(l, on_retry, p);
+	p->again_timer = timer_new(l, on_again, p);
 	p->tick = timer_new(l, on_tick, p);
 	ret = db_params_init(p, opts);
 	if (ret != RC_OK) {
@@ -381,7 +407,10 @@ take_any(struct db_pool *p)
 		TAILQ_REMOVE(&p->ended, r, entry);
 		return r;
 	}
-	if (c) {
+	r = TAILQ_FIRST(&p->again);
+	if (r) {
+		TAILQ_REMOVE(&p->again, r, entry);
+	} else if (c) {
 		r = c->req;
 		c->req = NULL;
 		db_conn_close(c);
@@ -417,6 +446,7 @@ db_pool_free(struct db_pool *p)
 	timer_free(p->later);
 	timer_free(p->overdue);
 	timer_free(p->retry);
+	timer_free(p->again_timer);
 	timer_free(p->tick);
 	db_params_fini(p);
 	free(p);
@@ -432,6 +462,7 @@ db_pool_stats(const struct db_pool *p, struct db_stats *out)
 	    .requests = p->requests,
 	    .timeouts = p->timeouts,
 	    .resets = p->resets,
+	    .retries = p->retries,
 	};
 }
 

@@ -78,6 +78,19 @@ db_req_free(struct db_req *r)
 	free(r);
 }
 
+void
+db_req_reset(struct db_req *r)
+{
+	for (size_t i = 0; i < r->nstmts; i++) {
+		PQclear(r->results[i]);
+		r->results[i] = NULL;
+		r->stmts[i].has_prepare = false;
+	}
+	free(r->error);
+	r->error = NULL;
+	r->code = RC_OK;
+}
+
 static void
 copy_text(char *to, size_t size, const char *from)
 {

@@ -88,3 +88,18 @@ SELECT n, repeat('x', 1000) AS filler FROM generate_series(1, $1::int) AS s(n);
 
 -- name: t_set :one
 SELECT set_config($1, $2, false) AS value;
+
+-- name: t_flaky_make :exec
+CREATE OR REPLACE FUNCTION t_flaky(state text, times int) RETURNS int LANGUAGE plpgsql AS
+'DECLARE n int := nextval(''t_flaky_n''); BEGIN
+IF n <= times THEN RAISE EXCEPTION USING ERRCODE = state, MESSAGE = ''raised''; END IF;
+RETURN n; END';
+
+-- name: t_flaky_count :exec
+CREATE SEQUENCE IF NOT EXISTS t_flaky_n;
+
+-- name: t_flaky_reset :one
+SELECT setval('t_flaky_n', 1, false) AS n;
+
+-- name: t_flaky :one
+SELECT t_flaky($1, $2::int) AS n;
