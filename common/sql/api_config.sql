@@ -66,6 +66,10 @@
 --     FROM (SELECT 'rp-' || left(regexp_replace(replace(lower(g.j ->> 'name'), ' ', '-'), '[^a-z0-9-]', '', 'g'), 61)
 --     AS slug) AS b) AS s
 
+-- A changed configuration is tested, whatever became of the test before: one that
+-- waits for another try need not, and one under way is taken from its worker, since
+-- what it finds is true of the old one.
+
 -- noun: issuer
 --   table: issuers i
 --   id: id_new('issuer')
@@ -90,9 +94,10 @@
 --     SELECT id_new('task'), 'ca_init', m.id, 'ca_init:' || m.id, m.id FROM made m
 --     ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING)
 --   update step: queued AS (
---     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id)
+--     INSERT INTO tasks AS t (id, kind, subject, dedupe_key, issuer_id)
 --     SELECT id_new('task'), 'ca_init', m.id, 'ca_init:' || m.id, m.id FROM changed m WHERE $2::jsonb ? 'config'
---     ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING)
+--     ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO UPDATE SET status = 'Pending', leased_by = NULL,
+--       lease_id = NULL, attempt_until = NULL, attempts = 0, deaths = 0, run_after = excluded.run_after)
 
 -- noun: target
 --   table: deployment_targets t

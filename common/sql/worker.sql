@@ -118,20 +118,9 @@ UPDATE tasks t SET attempts = t.attempts + 1, last_error = $4, leased_by = NULL,
 WHERE t.leased_by = $1 AND t.lease_id = $2::bigint AND t.id = $3 AND t.status = 'Running'
 RETURNING t.status;
 
--- The CA of an issuer is there, or is not: its test says so, and the task
--- that was to make it is done.
+-- The CA of an issuer is there, or is not.
 -- name: task_ca_init_done :many
-WITH done AS (
-    DELETE FROM tasks t
-    WHERE t.leased_by = $1 AND t.lease_id = $2::bigint AND t.id = $3 AND t.status = 'Running'
-    RETURNING t.issuer_id
-), tested AS (
-    UPDATE issuers i SET test_status = 'success', last_tested_at = engine_now()
-    FROM done d WHERE i.id = d.issuer_id
-)
-SELECT d.issuer_id FROM done d;
+SELECT e.issuer_id FROM task_ca_init_end($1, $2::bigint, $3, 'success') AS e (issuer_id);
 
--- name: task_ca_init_failed :exec
-UPDATE issuers i SET test_status = 'failed', last_tested_at = engine_now()
-WHERE EXISTS (SELECT 1 FROM tasks t
-    WHERE t.leased_by = $1 AND t.lease_id = $2::bigint AND t.id = $3 AND t.status = 'Running' AND t.issuer_id = i.id);
+-- name: task_ca_init_failed :many
+SELECT e.issuer_id FROM task_ca_init_end($1, $2::bigint, $3, 'failed') AS e (issuer_id);

@@ -28,11 +28,14 @@ DECLARE
     v_n int;
 BEGIN
     UPDATE workers SET lease_until = clock_timestamp() WHERE incarnation = p_incarnation;
+    PERFORM 1 FROM jobs j WHERE j.leased_by = p_incarnation AND j.status = 'Running' ORDER BY j.id FOR NO KEY UPDATE;
     UPDATE jobs SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL
         WHERE leased_by = p_incarnation AND status = 'Running';
     GET DIAGNOSTICS v_n = ROW_COUNT;
+    -- One that somebody holds is just being ended or freed.
     UPDATE tasks SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL
-        WHERE leased_by = p_incarnation AND status = 'Running';
+        WHERE id IN (SELECT t.id FROM tasks t WHERE t.leased_by = p_incarnation AND t.status = 'Running'
+            FOR NO KEY UPDATE SKIP LOCKED);
     RETURN v_n;
 END $$;
 
@@ -170,10 +173,12 @@ BEGIN
     END IF;
     UPDATE tasks t SET status = CASE WHEN t.deaths + 1 >= policy_deaths_most() THEN 'Failed' ELSE 'Pending' END, leased_by = NULL,
         lease_id = NULL, attempt_until = NULL, deaths = t.deaths + 1
-    WHERE t.status = 'Running' AND t.lease_id >= p_low_lease AND CASE WHEN p_worker IS NOT NULL
-        THEN t.leased_by = p_worker AND (p_holding IS NULL OR t.lease_id <> ALL (p_holding))
-        ELSE t.attempt_until < clock_timestamp() OR NOT EXISTS (SELECT 1 FROM workers w
-            WHERE w.incarnation = t.leased_by AND w.lease_until > clock_timestamp()) END;
+    WHERE t.id IN (SELECT o.id FROM tasks o WHERE o.status = 'Running' AND o.lease_id >= p_low_lease
+        AND CASE WHEN p_worker IS NOT NULL
+            THEN o.leased_by = p_worker AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding))
+            ELSE o.attempt_until < clock_timestamp() OR NOT EXISTS (SELECT 1 FROM workers w
+                WHERE w.incarnation = o.leased_by AND w.lease_until > clock_timestamp()) END
+        FOR NO KEY UPDATE SKIP LOCKED);
     GET DIAGNOSTICS v_task_n = ROW_COUNT;
     RETURN QUERY SELECT coalesce(cardinality(v_ids), 0) + v_task_n, coalesce(cardinality(v_failed), 0)::bigint;
 END $$;

@@ -79,3 +79,28 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = 
         RETURNING 1)
     SELECT count(*) FROM done
 $$;
+
+-- What the test of an issuer's configuration found: success, by which the task is
+-- done, or failed; then task_failed follows.  The issuer is locked first, as
+-- by who changes it; then it is seen whether the task is this worker's still.
+-- No row: it is not, and nothing was written.
+CREATE FUNCTION task_ca_init_end(p_worker text, p_lease bigint, p_task text, p_status text) RETURNS SETOF text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_issuer text;
+BEGIN
+    PERFORM words_check(ARRAY[p_status], '{success,failed}', ARRAY[p_task]);
+    SELECT i.id INTO v_issuer FROM issuers i
+        WHERE i.id = (SELECT t.issuer_id FROM tasks t WHERE t.id = p_task) FOR NO KEY UPDATE;
+    IF p_status = 'success' THEN
+        DELETE FROM tasks t WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running';
+    ELSE
+        PERFORM 1 FROM tasks t WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
+            FOR NO KEY UPDATE;
+    END IF;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    RETURN QUERY UPDATE issuers i SET test_status = p_status, last_tested_at = engine_now()
+        WHERE i.id = v_issuer RETURNING i.id;
+END $$;

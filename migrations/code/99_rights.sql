@@ -29,7 +29,7 @@ BEGIN
         ('certctl_worker', '{
             audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,
             crl_revocations, crl_store, issue_complete, issue_complete_outside, issue_outside_set_aside,
-            issue_placing, issue_set_aside, tasks_done, worker_leave, worker_renew}')) AS v (role, functions)
+            issue_placing, issue_set_aside, task_ca_init_end, tasks_done, worker_leave, worker_renew}')) AS v (role, functions)
         JOIN pg_roles p ON p.rolname = v.role
     LOOP
         EXECUTE format('GRANT USAGE ON SCHEMA %I, public TO %I', current_schema(), r.role);
@@ -48,6 +48,7 @@ BEGIN
             agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys'),
         ('certctl_apiserver', 'INSERT, UPDATE', 'managed_certificates, certificate_revocations'),
         ('certctl_apiserver', 'INSERT', 'tasks, lanes'),
+        ('certctl_apiserver', 'UPDATE (status, leased_by, lease_id, attempt_until, attempts, deaths, run_after)', 'tasks'),
         -- What orders and seals a row is never the writer's choice.
         ('certctl_apiserver', 'INSERT (actor, actor_type, action, resource_type, resource_id, details, event_category)', 'audit_events'),
         ('certctl_apiserver', 'UPDATE (status, retry_count, next_retry_at, last_error)', 'notification_events'),
@@ -56,8 +57,7 @@ BEGIN
         ('certctl_scheduler', 'INSERT, UPDATE', 'duties'),
         ('certctl_worker', 'SELECT', 'jobs, tasks, issuers, ca_certificates, ca_keys, managed_certificates, certificate_profiles,
             certificate_requests'),
-        ('certctl_worker', 'DELETE, UPDATE', 'tasks'),
-        ('certctl_worker', 'UPDATE (test_status, last_tested_at)', 'issuers')) AS v (role, may, relations)
+        ('certctl_worker', 'DELETE, UPDATE', 'tasks')) AS v (role, may, relations)
         JOIN pg_roles p ON p.rolname = v.role
     LOOP
         EXECUTE format('GRANT %s ON %s TO %I', r.may, r.relations, r.role);
