@@ -1,7 +1,7 @@
 /*
- * status: every process of every host, from the rows they keep, and whether
- * the control plane as a whole is healthy: the API ready, a leader in its
- * term, and a worker alive.
+ * status: every process of every host, from the rows they keep; what is not as
+ * it should be, worst first, with what to do about it; and so whether the
+ * whole is healthy: the API ready, and no condition that is more than a notice.
  */
 #include <string.h>
 
@@ -18,11 +18,10 @@ is_alive(const struct cJSON *item)
 	return cJSON_IsTrue(json_get(item, "alive"));
 }
 
-static int
+static void
 rows(struct cli *c, struct table *t, const struct cJSON *list, const char *kind)
 {
 	const struct cJSON *item;
-	int alive = 0;
 
 	cJSON_ArrayForEach(item, list)
 	{
@@ -32,52 +31,100 @@ rows(struct cli *c, struct table *t, const struct cJSON *list, const char *kind)
 		    cell_time(c, item, "started_at"), cell(c, item, "version")};
 
 		table_row(t, cells);
-		alive += is_alive(item);
 	}
-	return alive;
+}
+
+static void
+print_processes(struct cli *c, const struct cJSON *processes)
+{
+	static const char *const heads[] = {"PROCESS", "NAME", "HOST", "PID",
+	    "STATE", "STARTED", "VERSION"};
+	struct table *t = table_new(c, ARRAY_LEN(heads), heads);
+	const struct cJSON *leader = json_get(processes, "leader");
+
+	rows(c, t, json_get(processes, "apiservers"), "apiserver");
+	rows(c, t, json_get(processes, "schedulers"), "scheduler");
+	rows(c, t, json_get(processes, "workers"), "worker");
+	table_print(t);
+	out_print("\nleader     %s, term %s\n", cell(c, leader, "name"),
+	    cell(c, leader, "term"));
+}
+
+/* "certificate_expired (critical): 3, mc-1 and others" and what follows. */
+static void
+print_condition(struct cli *c, const struct cJSON *item)
+{
+	bool is_capped = cJSON_IsTrue(json_get(item, "count_is_capped"));
+	const char *subject = cell(c, item, "subject");
+	const char *count = cell(c, item, "count");
+
+	out_print("\n%-8s   %s", cell(c, item, "severity"),
+	    cell(c, item, "what"));
+	if (strcmp(subject, "-") != 0)
+		out_print(": %s", subject);
+	if (strcmp(count, "1") != 0)
+		out_print(" (the oldest of %s%s)", count,
+		    is_capped ? " or more" : "");
+	out_print("\n           %s since %s: %s\n", cell(c, item, "name"),
+	    cell_time(c, item, "since"), cell(c, item, "detail"));
+	out_print("           %s\n", cell(c, item, "advice"));
+}
+
+static void
+print_all(struct cli *c, const struct answer *ready,
+    const struct cJSON *processes, const struct cJSON *conditions)
+{
+	const struct cJSON *item;
+
+	print_processes(c, processes);
+	out_print("database   %s\n",
+	    ready->status == 200 ? "reachable" : cell(c, ready->json, "error"));
+	cJSON_ArrayForEach(item, json_get(conditions, "data"))
+	    print_condition(c, item);
+}
+
+/* What the two calls answered, as one object. */
+static void
+print_json(struct cli *c, const struct cJSON *processes,
+    const struct cJSON *conditions, bool healthy)
+{
+	struct cJSON *all = cJSON_Duplicate(processes, true);
+	struct cJSON *list =
+	    cJSON_Duplicate(json_get(conditions, "data"), true);
+
+	if (list && !cJSON_AddItemToObject(all, "conditions", list))
+		cJSON_Delete(list);
+	(void)cJSON_AddBoolToObject(all, "healthy", healthy);
+	out_json(json_text(c->arena, all));
+	cJSON_Delete(all);
 }
 
 int
 cmd_status(struct cli *c)
 {
-	static const char *const heads[] = {"PROCESS", "NAME", "HOST", "PID",
-	    "STATE", "STARTED", "VERSION"};
-	const struct cJSON *leader;
-	int exit_code, apis, schedulers, workers;
-	int64_t term = 0, expires_in_ms = 0;
-	struct answer ready, a;
-	struct table *t;
+	struct answer ready, processes, conditions;
+	const struct cJSON *list;
+	int exit_code;
 	bool healthy;
 
 	ready = client_call(c, "GET", "/ready", NULL);
 	if (ready.status == 0)
 		return client_check(c, &ready);
-	a = client_call(c, "GET", "/api/v1/admin/processes", NULL);
-	exit_code = client_check_json(c, &a);
+	processes = client_call(c, "GET", "/api/v1/admin/processes", NULL);
+	exit_code = client_check_json(c, &processes);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
-	t = table_new(c, ARRAY_LEN(heads), heads);
-	apis = rows(c, t, json_get(a.json, "apiservers"), "apiserver");
-	schedulers = rows(c, t, json_get(a.json, "schedulers"), "scheduler");
-	workers = rows(c, t, json_get(a.json, "workers"), "worker");
-	leader = json_get(a.json, "leader");
-	/* Absent: nobody leads. */
-	if (leader) {
-		IGNORE_RESULT(json_int(leader, "term", 0, INT64_MAX, &term));
-		IGNORE_RESULT(json_int(leader, "expires_in_ms", 0, INT64_MAX,
-		    &expires_in_ms));
-	}
-	healthy = ready.status == 200 && apis > 0 && schedulers > 0 &&
-		  workers > 0 && term > 0 && expires_in_ms > 0;
+	conditions = client_call(c, "GET", "/api/v1/admin/conditions", NULL);
+	exit_code = client_check_list(c, &conditions, &list);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	healthy = ready.status == 200 &&
+		  cJSON_IsTrue(json_get(conditions.json, "healthy"));
 	if (c->as_json) {
-		out_json(a.text);
-		return healthy ? EXIT_DONE : EXIT_UNREACHABLE;
+		print_json(c, processes.json, conditions.json, healthy);
+	} else {
+		print_all(c, &ready, processes.json, conditions.json);
+		out_print("\n%s\n", healthy ? "healthy" : "NOT healthy");
 	}
-	table_print(t);
-	out_print("\nleader     %s, term %s\n", cell(c, leader, "name"),
-	    cell(c, leader, "term"));
-	out_print("database   %s\n",
-	    ready.status == 200 ? "reachable" : "not reachable");
-	out_print("%s\n", healthy ? "healthy" : "NOT healthy");
-	return healthy ? EXIT_DONE : EXIT_UNREACHABLE;
+	return healthy ? EXIT_DONE : EXIT_FAILED;
 }

@@ -213,6 +213,7 @@ CREATE INDEX managed_certificates_created_at ON managed_certificates (created_at
 CREATE INDEX managed_certificates_expires_at ON managed_certificates (expires_at);
 CREATE INDEX managed_certificates_renew_after ON managed_certificates (renew_after)
     WHERE status IN ('Active', 'Expiring', 'Expired', 'Failed');
+CREATE INDEX managed_certificates_failed ON managed_certificates (updated_at) WHERE status = 'Failed';
 CREATE INDEX managed_certificates_in_progress ON managed_certificates (id) WHERE status = 'RenewalInProgress';
 CREATE INDEX managed_certificates_renewal_policy_id ON managed_certificates (renewal_policy_id);
 -- Certificates that nothing renews by itself (their policy says so, or their

@@ -17,6 +17,10 @@
 #define CROWDED_MS 50
 /* Past its bound a run may still say how far it came. */
 #define GRACE_MS 10000
+/* A run that failed is repeated after so long, and twice as long each time, but
+ * no later than its next tick. */
+#define RETRY_MS 5000
+#define RETRY_DOUBLINGS_MAX 12
 
 static void on_due(void *arg);
 static void on_requests(void *arg);
@@ -129,6 +133,20 @@ write_end(struct duty *d, rc code, const char *message, int64_t ms)
 	arena_free(a);
 }
 
+/* An hour is long to wait for what a restart of the database cut off. */
+static void
+try_again_soon(struct duty *d)
+{
+	int64_t wait_ms;
+
+	if (d->failures < RETRY_DOUBLINGS_MAX)
+		d->failures++;
+	wait_ms = rand_jitter((int64_t)RETRY_MS << (d->failures - 1),
+	    DUTY_JITTER_PERCENT);
+	if (wait_ms < due_in_ms(d))
+		arm(d, wait_ms);
+}
+
 static void
 on_end(struct op *op, rc code, const char *message)
 {
@@ -138,13 +156,16 @@ on_end(struct op *op, rc code, const char *message)
 
 	d->op = NULL;
 	ds->running--;
-	if (code == RC_OK)
+	if (code == RC_OK) {
 		log_debug("DUTY", "%s: %" PRId64 " rows in %" PRId64 " ms",
 		    d->def->name, d->rows, ms);
-	else
+		d->failures = 0;
+	} else if (ds->is_on) {
+		try_again_soon(d);
 		log_warn("DUTY-FAILED",
-		    "%s: %s %s after %" PRId64 " ms, next at its next tick",
-		    d->def->name, rc_name(code), message, ms);
+		    "%s: %s %s after %" PRId64 " ms, again in %" PRId64 " ms",
+		    d->def->name, rc_name(code), message, ms, due_in_ms(d));
+	}
 	if (!ds->is_on)
 		return;
 	if (code == RC_LEASE_LOST)

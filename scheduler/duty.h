@@ -3,7 +3,8 @@
  *
  * Each duty has an interval, moved by +-10 % at every tick, and a bound on
  * its run time.  A tick that finds the last run still going is skipped, and
- * missed ticks are not made up.  The duties table says of each when it ran,
+ * missed ticks are not made up; one that failed is repeated soon, and later
+ * each time.  The duties table says of each when it ran,
  * how that went and when it is due next, so that a new leader goes on where
  * the last one was and does not run everything at once; a duty that never ran
  * is due at once, and one somebody asked for (duties.run_requested_at) within

@@ -43,5 +43,6 @@ git ls-files -z 'tests/*.py' | xargs -0 /usr/bin/python3 tools/check_asserts.py 
 
 /usr/bin/python3 tools/cfgdoc.py --check || bad=1
 /usr/bin/python3 tools/rolesdoc.py --check || bad=1
+/usr/bin/python3 tools/conditionsdoc.py --check || bad=1
 [ $bad -eq 0 ] && echo "check: all rules hold"
 exit $bad

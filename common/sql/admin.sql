@@ -44,24 +44,15 @@ SELECT current_setting('server_version') AS version, current_database() AS name,
     pg_database_size(current_database()) AS size_bytes,
     (SELECT count(*) FROM pg_stat_activity a WHERE a.datname = current_database()) AS connections;
 
--- Every duty of the leader's table.  It is late when its planned run is past
--- by more than five seconds and a tenth of its interval, whoever is to blame;
--- a run of a term that is over was cut off.
+-- Every duty of the leader's table; a run of a term that is over was cut off.
 -- name: admin_duties :many
 SELECT d.name, CASE WHEN d.off_reason <> '' THEN 'off' WHEN d.is_running THEN 'running'
-        WHEN d.late_ms > 5000 + d.interval_ms / 10 THEN 'late' ELSE 'waiting' END AS state,
+        WHEN duty_is_late(d.late_ms, d.interval_ms) THEN 'late' ELSE 'waiting' END AS state,
     d.off_reason, d.interval_ms, d.timeout_ms, d.last_started_at AT TIME ZONE 'UTC' AS last_started_at,
-    d.last_finished_at AT TIME ZONE 'UTC' AS last_finished_at, d.last_duration_ms,
-    CASE WHEN d.last_outcome = 'running' AND NOT d.is_running THEN 'interrupted' ELSE d.last_outcome END AS last_outcome,
-    d.last_error, d.last_rows, d.due_at AT TIME ZONE 'UTC' AS next_run_at,
-    CASE WHEN d.is_running THEN 0 ELSE d.late_ms END AS late_ms, d.runs, d.failures, d.skipped,
+    d.last_finished_at AT TIME ZONE 'UTC' AS last_finished_at, d.last_duration_ms, d.outcome AS last_outcome,
+    d.last_error, d.last_rows, d.due_at AT TIME ZONE 'UTC' AS next_run_at, d.late_ms, d.runs, d.failures, d.skipped,
     d.run_requested_at AT TIME ZONE 'UTC' AS run_requested_at
-FROM (SELECT o.*, p.due_at, coalesce(greatest((extract(epoch FROM clock_timestamp() - p.due_at) * 1000)::bigint, 0), 0) AS late_ms,
-        o.last_outcome = 'running' AND o.term = l.term AND l.expires_at > clock_timestamp() AS is_running
-    FROM duties o
-    JOIN leadership l ON l.id = 1
-    CROSS JOIN LATERAL (SELECT CASE WHEN o.off_reason = ''
-        THEN coalesce(o.next_run_at, o.last_started_at + make_interval(secs => o.interval_ms / 1000.0)) END AS due_at) p) d
+FROM duties_now d
 ORDER BY d.name;
 
 -- name: admin_duties_total :one
@@ -72,3 +63,12 @@ SELECT $1::text AS duty, r.outcome, 'run_requested' AS status, r.requested_at AT
     CASE WHEN r.outcome = 'running' THEN 'it runs now, and again as soon as this run has ended'
         WHEN NOT l.expires_at > clock_timestamp() THEN 'no scheduler leads; it runs when one does' ELSE '' END AS note
 FROM duty_run_request($1, $2, $3) r JOIN leadership l ON l.id = 1;
+
+-- What is not as it should be: of each kind how many there are (a hundred: or
+-- more), and the oldest.
+-- name: admin_conditions :many
+SELECT c.name, c.count, c.subject, to_char(c.since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS since, c.detail
+FROM (SELECT DISTINCT ON (o.name) o.name, o.subject, o.since, o.detail, count(*) OVER (PARTITION BY o.name) AS count
+    FROM conditions o
+    ORDER BY o.name, o.since, o.subject) c
+ORDER BY c.name;

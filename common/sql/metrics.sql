@@ -1,21 +1,13 @@
 -- What a monitor scrapes: a column that is a series is named as the series is.
 -- Nothing here counts without a bound.
 
--- Late and interrupted as in admin_duties.
 -- name: metrics_duties :many
-SELECT d.name AS duty, CASE WHEN d.last_outcome = 'running' AND NOT d.is_running THEN 'interrupted' ELSE d.last_outcome END AS outcome,
-    CASE WHEN d.last_outcome <> '' THEN (d.last_outcome = 'ok')::int END AS duty_last_outcome,
+SELECT d.name AS duty, d.outcome, CASE WHEN d.last_outcome <> '' THEN (d.last_outcome = 'ok')::int END AS duty_last_outcome,
     round(extract(epoch FROM d.last_started_at), 3) AS duty_last_start_timestamp_seconds,
     round(d.last_duration_ms / 1000.0, 3) AS duty_last_duration_seconds, d.last_rows AS duty_last_rows,
-    round(extract(epoch FROM d.due_at), 3) AS duty_next_run_timestamp_seconds,
-    CASE WHEN d.is_running OR d.due_at IS NULL THEN 0
-        ELSE round(greatest(extract(epoch FROM clock_timestamp() - d.due_at), 0), 3) END AS duty_late_seconds,
+    round(extract(epoch FROM d.due_at), 3) AS duty_next_run_timestamp_seconds, round(d.late_ms / 1000.0, 3) AS duty_late_seconds,
     d.runs AS duty_runs_total, d.failures AS duty_failures_total, d.skipped AS duty_skipped_total
-FROM (SELECT o.*, o.last_outcome = 'running' AND o.term = l.term AND l.expires_at > clock_timestamp() AS is_running,
-        CASE WHEN o.off_reason = ''
-            THEN coalesce(o.next_run_at, o.last_started_at + make_interval(secs => o.interval_ms / 1000.0)) END AS due_at
-    FROM duties o
-    JOIN leadership l ON l.id = 1) d
+FROM duties_now d
 ORDER BY d.name;
 
 -- A rate that is NULL is no limit, and no sample.
@@ -55,16 +47,23 @@ FROM (SELECT 'Pending' AS status, 'issuance' AS type, (SELECT count(*) FROM (SEL
         GROUP BY s.status) AS w
 ORDER BY w.status, w.type;
 
--- The lag as in audit_seal_state: the age of the oldest event in no block.
+-- One sample for each name, with 0 for what is not so.
+-- name: metrics_conditions :many
+SELECT n.condition, n.severity, count(c.name) AS condition_count,
+    round(extract(epoch FROM min(c.since)), 3) AS condition_since_timestamp_seconds
+FROM unnest(string_to_array($1, ' '), string_to_array($2, ' ')) AS n (condition, severity)
+LEFT JOIN conditions c ON c.name = n.condition
+WHERE n.condition <> ''
+GROUP BY n.condition, n.severity
+ORDER BY n.condition;
+
 -- name: metrics_totals :one
 SELECT l.term AS leader_term, (l.expires_at > clock_timestamp())::int AS leader_alive,
     (SELECT sum(r.n)::bigint FROM row_counts r WHERE r.table_name = 'managed_certificates') AS certificate_total,
-    coalesce((SELECT round(greatest(extract(epoch FROM clock_timestamp() - e.timestamp), 0), 3) FROM audit_events e
-        WHERE (e.epoch, e.xid) >= (coalesce(b.epoch, 0), coalesce(b.to_xid, '0'))
-        ORDER BY e.epoch, e.xid, e.seq LIMIT 1), 0) AS audit_sealing_lag_seconds,
+    round(u.lag_s, 3) AS audit_sealing_lag_seconds,
     v.rounds AS audit_chain_verify_total, (v.broken_n IS NOT NULL)::int AS audit_chain_break_detected_total,
     round(extract(epoch FROM v.looked_at), 3) AS audit_chain_last_verified_at
 FROM leadership l
 CROSS JOIN audit_verification v
-LEFT JOIN LATERAL (SELECT * FROM audit_blocks o ORDER BY o.n DESC LIMIT 1) AS b ON true
+CROSS JOIN audit_unsealed u
 WHERE l.id = 1;

@@ -13,6 +13,11 @@ CREATE FUNCTION policy_audit_months() RETURNS int LANGUAGE sql IMMUTABLE AS $$ S
 CREATE FUNCTION policy_breaker_first() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '30 seconds' $$;
 CREATE FUNCTION policy_breaker_most() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '10 minutes' $$;
 CREATE FUNCTION policy_code_grace() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '10 seconds' $$;
+CREATE FUNCTION policy_condition_approval() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '1 hours' $$;
+CREATE FUNCTION policy_condition_audit() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '60 seconds' $$;
+CREATE FUNCTION policy_condition_end() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '14 hours' $$;
+CREATE FUNCTION policy_condition_job() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '15 minutes' $$;
+CREATE FUNCTION policy_condition_renewal() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '6 hours' $$;
 CREATE FUNCTION policy_crl_events() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '30 hours' $$;
 CREATE FUNCTION policy_crl_expired() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '7 hours' $$;
 CREATE FUNCTION policy_crl_life_part() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 2 $$;

@@ -17,7 +17,7 @@ BEGIN
             agent_work, agents_with_work, apiserver_seen, approval_decide, audit_epoch, audit_epoch_look,
             audit_kept_from, audit_leaf, audit_merkle_level, audit_merkle_path, audit_rows_of, audit_us, bulk_run,
             certificate_archive, certificate_deploy, certificate_merge, certificates_revoke, crl_is_behind, crl_request,
-            csr_submit, duty_run_request, enum_canonical, id_new, job_cancel, job_report, job_verify,
+            csr_submit, duty_is_late, duty_run_request, enum_canonical, id_new, job_cancel, job_report, job_verify,
             jobs_enqueue, renew_after_of}'),
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
@@ -43,7 +43,7 @@ BEGIN
             certificate_requests, certificate_chains, certificate_target_mappings, certificate_revocations, row_counts, jobs, tasks,
             issuance_approval_requests, workers, schedulers, apiservers, leadership, duties, crl_cache, crl_generation_events,
             notification_events, roles, permissions, role_permissions, actor_roles, api_keys, audit_events, audit_attachments,
-            audit_epochs, audit_blocks, audit_verification'),
+            audit_epochs, audit_blocks, audit_verification, audit_unsealed, conditions, duties_now'),
         ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers,
             agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys'),
         ('certctl_apiserver', 'INSERT, UPDATE', 'managed_certificates, certificate_revocations'),

@@ -344,7 +344,7 @@ def leads_to(server, name):
     """The schemas whose functions triggers and defaults call."""
     with server.admin(name) as c:
         c.execute("SELECT DISTINCT n.nspname FROM pg_depend d JOIN pg_proc p ON p.oid = d.refobjid AND d.refclassid = 'pg_proc'::regclass "
-                  "JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname ~ '^certctl_' AND d.classid <> 'pg_proc'::regclass")
+                  "JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname ~ '^certctl_' AND d.classid <> ALL ('{pg_proc,pg_rewrite}'::regclass[])")
         return [r[0] for r in c.fetchall()]
 
 

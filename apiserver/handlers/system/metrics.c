@@ -12,7 +12,7 @@
 #define PREFIX "certctl_"
 #define TEXT_FORMAT "text/plain; version=0.0.4; charset=utf-8"
 
-enum { DUTIES, LANES, PROCESSES, JOBS, TOTALS, NSTATEMENTS };
+enum { DUTIES, LANES, PROCESSES, JOBS, CONDITIONS, TOTALS, NSTATEMENTS };
 enum { LABELS_MAX = 2 };
 
 struct series {
@@ -58,6 +58,12 @@ static const struct series all_series[] = {
 	"Processes that the database heard of lately.", {"process"}},
     {JOBS, "jobs_waiting", "gauge",
 	"Jobs that wait, counted among ten thousand rows.", {"status", "type"}},
+    {CONDITIONS, "condition_count", "gauge",
+	"How often a condition is true, counted up to a hundred; "
+	"docs/operator/conditions.md says what to do.",
+	{"condition", "severity"}},
+    {CONDITIONS, "condition_since_timestamp_seconds", "gauge",
+	"Since when the oldest is, Unix time.", {"condition", "severity"}},
     {TOTALS, "leader_term", "gauge", "The term of the leading scheduler.",
 	{NULL}},
     {TOTALS, "leader_alive", "gauge", "1 while a scheduler leads.", {NULL}},
@@ -77,11 +83,13 @@ static op_step metrics_done;
 enum op_next
 metrics_prometheus_start(struct op *op)
 {
-	static const struct db_stmt stmts[NSTATEMENTS] = {
+	const char *const names[] = {conditions_names, conditions_severities};
+	const struct db_stmt stmts[NSTATEMENTS] = {
 	    [DUTIES] = {Q_METRICS_DUTIES, 0, NULL},
 	    [LANES] = {Q_METRICS_LANES, 0, NULL},
 	    [PROCESSES] = {Q_METRICS_PROCESSES, 0, NULL},
 	    [JOBS] = {Q_METRICS_JOBS, 0, NULL},
+	    [CONDITIONS] = {Q_METRICS_CONDITIONS, ARRAY_LEN(names), names},
 	    [TOTALS] = {Q_METRICS_TOTALS, 0, NULL},
 	};
 

@@ -35,6 +35,7 @@ static const struct route rows[] = {
     {"GET", "/api/v1/auth/check", NULL, auth_check_start,
 	.own = {.access = ROUTE_SIGNED_IN}},
     {"GET", "/api/v1/admin/processes", "metrics.read", admin_processes_start},
+    {"GET", "/api/v1/admin/conditions", "metrics.read", admin_conditions_start},
     {"GET", "/api/v1/admin/scheduler", "metrics.read", admin_duties_start},
     /* The catalogue of permissions has none for the scheduler; this one of
      * its administrators' is the nearest. */

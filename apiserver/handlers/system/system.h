@@ -13,8 +13,14 @@ op_step system_version_start;
 op_step auth_info_start;
 op_step auth_check_start;
 op_step admin_processes_start;
+op_step admin_conditions_start;
 op_step admin_duties_start;
 op_step admin_duty_run_start;
 op_step metrics_prometheus_start;
+
+/* The names of apiserver/conditions.def, each followed by a blank, and the
+ * severity of each likewise. */
+extern const char *const conditions_names;
+extern const char *const conditions_severities;
 
 #endif

@@ -16,6 +16,7 @@ struct rig {
 	struct duties *duties;
 	const char *rows; /* of the duties table */
 	bool is_term_over;
+	bool is_away; /* the database, for what a duty asks of it */
 	int registered;
 	char offs[256];  /* reasons, as they were registered */
 	char next[24];   /* planned, at the last begin */
@@ -126,6 +127,10 @@ rule_retention(void *arg, struct db_pool *p, const struct db_stmt *s)
 {
 	CHECK_STR(s->params[2], "500");
 	CHECK_STR(s->params[3], "720000");
+	if (rig->is_away) {
+		db_script_error(p, "08006", "the server is gone", NULL);
+		return;
+	}
 	rig->chunks--;
 	db_script_rows(p, "rows|is_more", rig->chunks > 0 ? "400|t" : "7|f");
 }
@@ -330,6 +335,35 @@ what_can_wait_leaves_room_for_others(void)
 	rig_end(&r);
 }
 
+/* Not an hour later; and what goes on failing is left more and more alone. */
+static void
+one_that_failed_runs_again_soon(void)
+{
+	struct rig r;
+	int begun;
+
+	rig_start(&r, retention, 1, HOUR, "");
+	r.is_away = true;
+	loop_sim_advance(r.loop, 4400);
+	CHECK_INT(r.begun, 1);
+	CHECK_STR(r.outcome, "unavailable");
+	loop_sim_advance(r.loop, 1200);
+	CHECK_INT(r.begun, 2);
+	loop_sim_advance(r.loop, HOUR);
+	begun = r.begun;
+	CHECK(begun > 8 && begun < 14);
+	loop_sim_advance(r.loop, 10 * HOUR);
+	CHECK(r.begun - begun >= 9 && r.begun - begun <= 12);
+	r.is_away = false;
+	r.chunks = 1;
+	loop_sim_advance(r.loop, 2 * HOUR);
+	CHECK_STR(r.outcome, "ok");
+	begun = r.begun;
+	loop_sim_advance(r.loop, 10 * HOUR);
+	CHECK(r.begun - begun >= 9 && r.begun - begun <= 12);
+	rig_end(&r);
+}
+
 static void
 an_overdue_one_runs_once(void)
 {
@@ -511,6 +545,7 @@ CHECK_MAIN(CHECK_ROW(a_duty_that_never_ran_is_due_at_once),
     CHECK_ROW(a_planned_run_keeps_its_time),
     CHECK_ROW(one_that_is_off_says_why_and_never_runs),
     CHECK_ROW(what_can_wait_leaves_room_for_others),
+    CHECK_ROW(one_that_failed_runs_again_soon),
     CHECK_ROW(an_overdue_one_runs_once),
     CHECK_ROW(every_tick_is_moved_a_little),
     CHECK_ROW(never_twice_at_the_same_time), CHECK_ROW(a_few_at_a_time),

@@ -1,0 +1,108 @@
+/*
+ * GET /api/v1/admin/conditions: what is not as it should be, worst first, with
+ * the oldest of each kind; `certctl status` prints it.
+ */
+#include <string.h>
+
+#include "apiserver/edge/request.h"
+#include "apiserver/handlers/system/system.h"
+
+#define CRITICAL "critical"
+#define WARNING "warning"
+#define NOTICE "notice"
+
+/* Rows of a kind that the view gives at most. */
+#define SHOWN_MAX 100
+
+struct condition {
+	const char *name;
+	const char *severity;
+	const char *what;
+	const char *advice;
+};
+
+#define CONDITION(name, severity, what, advice) {#name, severity, what, advice},
+static const struct condition conditions[] = {
+#include "apiserver/conditions.def"
+};
+#undef CONDITION
+
+#define CONDITION(name, severity, what, advice) #name " "
+const char *const conditions_names =
+#include "apiserver/conditions.def"
+    "";
+#undef CONDITION
+#define CONDITION(name, severity, what, advice) severity " "
+const char *const conditions_severities =
+#include "apiserver/conditions.def"
+    "";
+#undef CONDITION
+
+static op_step conditions_done;
+
+enum op_next
+admin_conditions_start(struct op *op)
+{
+	return OP_QUERY0(op, Q_ADMIN_CONDITIONS, conditions_done);
+}
+
+/* The row of that name, or the number of rows. */
+static size_t
+find_row(const struct db_result *r, const char *name)
+{
+	size_t n = db_nrows(r), row = 0;
+
+	while (row < n && strcmp(db_text(r, row, db_col(r, "name")), name) != 0)
+		row++;
+	return row;
+}
+
+static void
+write_condition(struct json_w *w, const struct condition *c,
+    const struct db_result *r, size_t row)
+{
+	int64_t count = db_i64(r, row, db_col(r, "count"));
+
+	json_w_open(w, '{');
+	json_w_kv(w, "name", c->name);
+	json_w_kv(w, "severity", c->severity);
+	json_w_kv(w, "what", c->what);
+	json_w_kv_int(w, "count", count);
+	json_w_kv_bool(w, "count_is_capped", count >= SHOWN_MAX);
+	json_w_kv(w, "subject", db_text(r, row, db_col(r, "subject")));
+	if (!db_is_null(r, row, db_col(r, "since")))
+		json_w_kv(w, "since", db_text(r, row, db_col(r, "since")));
+	json_w_kv(w, "detail", db_text(r, row, db_col(r, "detail")));
+	json_w_kv(w, "advice", c->advice);
+	json_w_close(w, '}');
+}
+
+static enum op_next
+conditions_done(struct op *op)
+{
+	const struct db_result *r = op_result(op, 0);
+	struct json_w *w = reply_writer(op);
+	size_t found = 0, bad = 0;
+
+	json_w_open(w, '{');
+	json_w_key(w, "data");
+	json_w_open(w, '[');
+	for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
+		size_t row = find_row(r, conditions[i].name);
+
+		if (row == db_nrows(r))
+			continue;
+		write_condition(w, &conditions[i], r, row);
+		found++;
+		bad += strcmp(conditions[i].severity, NOTICE) != 0;
+	}
+	json_w_close(w, ']');
+	json_w_kv_int(w, "total", (int64_t)found);
+	json_w_kv_bool(w, "healthy", bad == 0);
+	json_w_close(w, '}');
+	/* One that nobody described is not left out in silence. */
+	if (found != db_nrows(r))
+		return op_fail(op, RC_INTERNAL,
+		    "the database tells of a condition that has no words");
+	return reply_json(op, 200);
+}

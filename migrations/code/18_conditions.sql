@@ -1,0 +1,156 @@
+-- What is not as it should be, now: the rows that `certctl status`, the metrics
+-- and the alert rules tell of.  What each means and what to do about it stands in
+-- apiserver/conditions.def, under the same name.
+--
+-- Every part reads a bounded number of rows, by an index or of a small table,
+-- whatever there is; one with a hundred rows may have more.
+
+-- The duties and how late each is: its planned run is past, whoever is to blame.
+CREATE VIEW duties_now AS
+SELECT o.*, p.due_at, p.is_running,
+    CASE WHEN p.is_running THEN 0
+        ELSE coalesce(greatest((extract(epoch FROM clock_timestamp() - p.due_at) * 1000)::bigint, 0), 0) END AS late_ms,
+    CASE WHEN o.last_outcome = 'running' AND NOT p.is_running THEN 'interrupted' ELSE o.last_outcome END AS outcome
+FROM duties o
+JOIN leadership l ON l.id = 1
+CROSS JOIN LATERAL (SELECT o.last_outcome = 'running' AND o.term = l.term AND l.expires_at > clock_timestamp() AS is_running,
+    CASE WHEN o.off_reason = ''
+        THEN coalesce(o.next_run_at, o.last_started_at + make_interval(secs => o.interval_ms / 1000.0)) END AS due_at) p;
+
+-- Not by a moment's load: more than five seconds and a tenth of its interval.
+CREATE FUNCTION duty_is_late(p_late_ms bigint, p_interval_ms bigint) RETURNS bool LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_late_ms > 5000 + p_interval_ms / 10
+$$;
+
+-- The age of the oldest event of the trail that no block seals yet.
+CREATE VIEW audit_unsealed AS
+SELECT coalesce((SELECT greatest(extract(epoch FROM clock_timestamp() - e.timestamp), 0) FROM audit_events e
+    WHERE (e.epoch, e.xid) >= (coalesce(b.epoch, 0), coalesce(b.to_xid, '0'))
+    ORDER BY e.epoch, e.xid, e.seq LIMIT 1), 0) AS lag_s
+FROM (SELECT 1) one
+LEFT JOIN LATERAL (SELECT * FROM audit_blocks o ORDER BY o.n DESC LIMIT 1) AS b ON true;
+
+-- --- the parts; since: NULL where nobody knows ---
+
+CREATE VIEW conditions_processes AS
+SELECT 'no_leader' AS name, '' AS subject, nullif(l.expires_at, '-infinity') AS since, 'the last term is ' || l.term AS detail
+FROM leadership l WHERE l.id = 1 AND l.expires_at <= clock_timestamp()
+UNION ALL
+SELECT 'no_worker', '', (SELECT max(w.lease_until) FROM workers w), 'no worker holds its lease'
+WHERE NOT EXISTS (SELECT 1 FROM workers w WHERE w.lease_until > clock_timestamp())
+UNION ALL
+SELECT 'duty_failing', d.name, d.last_finished_at, d.last_error
+FROM duties d
+WHERE d.off_reason = '' AND CASE d.last_outcome WHEN 'running' THEN d.last_error <> '' ELSE d.last_outcome NOT IN ('', 'ok') END
+UNION ALL
+SELECT 'duty_late', d.name, d.due_at, 'due and not begun'
+FROM duties_now d JOIN leadership l ON l.id = 1
+WHERE duty_is_late(d.late_ms, d.interval_ms) AND l.expires_at > clock_timestamp()
+UNION ALL
+SELECT 'audit_unsealed', '', clock_timestamp() - make_interval(secs => u.lag_s), 'the oldest event that no block seals'
+FROM audit_unsealed u WHERE u.lag_s > extract(epoch FROM policy_condition_audit())
+UNION ALL
+SELECT 'audit_broken', v.broken_n::text, v.broken_at, v.broken_what
+FROM audit_verification v WHERE v.broken_n IS NOT NULL;
+
+CREATE VIEW conditions_issuers AS
+(SELECT 'lane_stopped' AS name, l.issuer_id AS subject, NULL::timestamptz AS since,
+    CASE WHEN l.cap = 0 THEN 'the cap of its lane is 0' ELSE coalesce(l.last_error, 'its breaker is ' || l.breaker_state) END AS detail
+FROM lanes l JOIN issuers i ON i.id = l.issuer_id
+WHERE i.enabled AND (l.cap = 0 OR l.breaker_state <> 'closed')
+ORDER BY l.issuer_id LIMIT 100)
+UNION ALL
+(SELECT 'issuer_failing', i.id, i.last_tested_at, 'its test failed'
+FROM issuers i WHERE i.enabled AND i.test_status = 'failed'
+ORDER BY i.last_tested_at LIMIT 100)
+UNION ALL
+(SELECT CASE WHEN ca.not_after <= engine_now() THEN 'ca_ended' ELSE 'ca_ending' END, ca.issuer_id,
+    CASE WHEN ca.not_after <= engine_now() THEN ca.not_after ELSE ca.not_after - (ca.not_after - ca.not_before) / 3 END,
+    'its certificate ends at ' || to_char(ca.not_after AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
+FROM ca_certificates ca JOIN issuers i ON i.id = ca.issuer_id
+WHERE i.enabled AND engine_now() > ca.not_after - (ca.not_after - ca.not_before) / 3
+ORDER BY ca.not_after LIMIT 100)
+UNION ALL
+(SELECT 'crl_ended', k.issuer_id, k.next_update, 'its next update is past'
+FROM crl_cache k JOIN ca_certificates ca ON ca.issuer_id = k.issuer_id
+WHERE k.next_update <= engine_now() AND ca.not_after > engine_now()
+ORDER BY k.next_update LIMIT 100)
+UNION ALL
+(SELECT 'task_failed', t.subject, t.created_at, t.kind || ': ' || coalesce(t.last_error, '')
+FROM tasks t WHERE t.status = 'Failed'
+ORDER BY t.id LIMIT 100);
+
+-- Jobs that wait, by what they wait for.
+CREATE VIEW conditions_jobs AS
+(SELECT 'order_uncertain' AS name, j.id AS subject, j.created_at AS since, coalesce(j.last_error, '') AS detail
+FROM lanes l CROSS JOIN LATERAL (SELECT o.* FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
+        AND o.type IN ('Issuance', 'Renewal') AND o.run_after = 'infinity'
+    ORDER BY o.id LIMIT 100) j
+ORDER BY j.created_at LIMIT 100)
+UNION ALL
+(SELECT 'job_not_taken', l.issuer_id, j.run_after, 'since then the oldest job of its lane is due'
+FROM lanes l CROSS JOIN LATERAL (SELECT o.run_after FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
+        AND o.type IN ('Issuance', 'Renewal')
+    ORDER BY o.run_after, o.id LIMIT 1) j
+WHERE j.run_after < engine_now() - policy_condition_job()
+ORDER BY j.run_after LIMIT 100)
+UNION ALL
+(SELECT 'agent_needed', a.id, coalesce(a.last_heartbeat_at, a.registered_at),
+    CASE WHEN a.retired_at IS NULL THEN 'it was last heard of then' ELSE 'it is retired' END || ', and work waits for it: ' || j.id
+FROM agents a CROSS JOIN LATERAL (SELECT o.id FROM jobs o WHERE o.agent_id = a.id AND (o.status = 'AwaitingCSR'
+        OR (o.type = 'Deployment' AND o.status IN ('Pending', 'Running')))
+    ORDER BY o.id LIMIT 1) j
+WHERE a.status = 'Offline' OR a.retired_at IS NOT NULL
+ORDER BY 3 LIMIT 100)
+UNION ALL
+(SELECT CASE j.status WHEN 'AwaitingCSR' THEN 'csr_missing' ELSE 'approval_waiting' END, j.id, j.created_at, 'certificate ' || j.certificate_id
+FROM (SELECT o.* FROM jobs o WHERE o.status IN ('AwaitingCSR', 'AwaitingApproval')
+        AND o.created_at < engine_now() - policy_condition_job()
+    ORDER BY o.created_at LIMIT 1000) j
+WHERE j.created_at < engine_now() - CASE j.status WHEN 'AwaitingCSR' THEN policy_condition_job() ELSE policy_condition_approval() END
+ORDER BY j.created_at LIMIT 100)
+UNION ALL
+(SELECT 'agent_silent', a.id, coalesce(a.last_heartbeat_at, a.registered_at), a.hostname
+FROM agents a WHERE a.status = 'Offline' AND a.retired_at IS NULL
+ORDER BY 3 LIMIT 100);
+
+-- What is served, or is about to be.
+CREATE VIEW conditions_certificates AS
+(SELECT CASE WHEN m.deploy_failures > 0 THEN 'deployment_failing' ELSE 'deployment_late' END AS name, m.certificate_id AS subject,
+    v.created_at AS since, 'target ' || m.target_id
+        || CASE WHEN m.deploy_failures > 0 THEN ': ' || m.deploy_failures || ' deployments failed' ELSE ' serves another version' END AS detail
+FROM (SELECT o.* FROM certificate_target_mappings o WHERE o.desired_version_id IS DISTINCT FROM o.deployed_version_id
+    ORDER BY o.deploy_after LIMIT 1000) m
+JOIN certificate_versions v ON v.id = m.desired_version_id
+WHERE m.deploy_failures > 0 OR v.created_at < engine_now() - policy_condition_job()
+ORDER BY v.created_at LIMIT 100)
+UNION ALL
+(SELECT 'certificate_expired', c.id, c.expires_at, c.common_name
+FROM (SELECT o.* FROM managed_certificates o WHERE o.expires_at <= engine_now() AND o.expires_at > engine_now() - policy_alert_known()
+    ORDER BY o.expires_at DESC LIMIT 1000) c
+WHERE c.status NOT IN ('Revoked', 'Archived')
+ORDER BY c.expires_at LIMIT 100)
+UNION ALL
+(SELECT 'renewal_overdue', c.id, c.renew_after, c.common_name
+FROM managed_certificates c WHERE c.renew_after < engine_now() - policy_condition_renewal()
+    AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+ORDER BY c.renew_after LIMIT 100)
+UNION ALL
+(SELECT 'certificate_failed', c.id, c.updated_at, c.common_name
+FROM managed_certificates c WHERE c.status = 'Failed'
+ORDER BY c.updated_at LIMIT 100)
+UNION ALL
+(SELECT 'never_renewed', c.id, c.expires_at, c.common_name || ' ends then, and '
+    || CASE WHEN i.enabled THEN 'its policy does not renew by itself' ELSE 'its issuer is switched off' END
+FROM (SELECT o.* FROM managed_certificates o WHERE o.renew_after IS NULL AND o.expires_at IS NOT NULL
+        AND o.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+    ORDER BY o.issuer_id, o.renewal_policy_id LIMIT 1000) c
+JOIN issuers i ON i.id = c.issuer_id
+WHERE c.expires_at > engine_now() AND c.expires_at < engine_now() + policy_condition_end()
+ORDER BY c.expires_at LIMIT 100);
+
+CREATE VIEW conditions AS
+SELECT * FROM conditions_processes
+UNION ALL SELECT * FROM conditions_issuers
+UNION ALL SELECT * FROM conditions_jobs
+UNION ALL SELECT * FROM conditions_certificates;

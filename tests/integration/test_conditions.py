@@ -1,0 +1,178 @@
+"""
+What certctl status, the metrics and the alert rules tell of: each condition is
+made true, told of by all of them with its severity and its oldest subject, and
+goes away with its cause; asking costs the same with many certificates.
+"""
+import json
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from fleet import ROOT, Fleet
+
+TABLE = dict(re.findall(r"^CONDITION\((\w+), (\w+),", (ROOT / "apiserver/conditions.def").read_text(), re.M))
+PATH = "/api/v1/admin/conditions"
+MANY = 20_000
+BUFFERS_MAX = 3000
+
+LEADS = "UPDATE leadership SET term = 1, holder = 'nobody', expires_at = clock_timestamp() + interval '1 hour'"
+LIVES = ("INSERT INTO workers (incarnation, name, host, pid, lease_until) VALUES ('w', 'w', 'h', 1, clock_timestamp() + interval '1 hour') "
+         "ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until")
+CERTIFICATE = ("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, "
+               "valid_from, expires_at, renew_after, updated_at) VALUES ('mc-x', 'mc-x', 'x.example.test', 'o-test', 't-test', "
+               "'iss-local', 'rp-default', '{}', now() - interval '60 days', now() + interval '{}', {}, now() - interval '1 hour')")
+ACTIVE = CERTIFICATE.format("Active", "60 days", "now() + interval '30 days'")
+JOB = ("INSERT INTO jobs (id, type, certificate_id, issuer_id, agent_id, status, run_after, created_at, dedupe_key, leased_by) "
+       "VALUES ('job-x', '{}', 'mc-x', 'iss-local', 'agent-x', '{}', {}, now() - interval '2 days', 'x', '{}')")
+AGENT = ("INSERT INTO agents (id, name, hostname, status, api_key_hash, last_heartbeat_at) "
+         "VALUES ('agent-x', 'agent-x', 'x', '{}', 'x', now() - interval '1 day')")
+ONLINE = AGENT.format("Online")
+CA = ("INSERT INTO ca_certificates (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after) "
+      "VALUES ('iss-local', 'x', 'x', 'x', now() - interval '70 days', now() + interval '{}')")
+CRL = ("INSERT INTO crl_cache (issuer_id, crl_der, crl_number, this_update, next_update, generation_duration_ms, revoked_count, etag, "
+       "ca_fingerprint, snapshot) VALUES ('iss-local', 'x', 1, now() - interval '8 days', now() - interval '1 day', 1, 0, 'x', 'x', "
+       "pg_current_snapshot())")
+DUTY = ("INSERT INTO duties (name, interval_ms, last_started_at, last_finished_at, last_outcome, last_error, next_run_at) "
+        "VALUES ('sweep', 60000, now() - interval '1 hour', now() - interval '1 hour', '{}', '{}', now() + interval '{}')")
+MAPPED = ("INSERT INTO certificate_target_mappings (certificate_id, target_id, desired_version_id, deploy_failures) "
+          "VALUES ('mc-x', 'tgt-x', 'certver-x', {})")
+VERSION = ("INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256, pem_chain, "
+           "created_at, issuer_id, job_id) VALUES ('certver-x', 'mc-x', '1', now(), now() + interval '9 days', 'x', 'x', "
+           "now() - interval '1 hour', 'iss-local', 'job-x')")
+TASK = ("INSERT INTO tasks (id, kind, subject, issuer_id, status, last_error) "
+        "VALUES ('task-x', 'issuer_test', 'iss-local', 'iss-local', 'Failed', 'it broke')")
+
+# Of each: what makes it true, and the subject it is told with.
+SCENES = {
+    "no_leader": (["UPDATE leadership SET expires_at = clock_timestamp() - interval '1 second'"], ""),
+    "no_worker": (["UPDATE workers SET lease_until = clock_timestamp() - interval '1 second'"], ""),
+    "audit_broken": (["UPDATE audit_verification SET broken_n = 7, broken_what = 'a row differs', broken_at = now()"], "7"),
+    "certificate_expired": ([CERTIFICATE.format("Expired", "-1 day", "now() + interval '1 day'")], "mc-x"),
+    "ca_ended": ([CA.format("-1 second")], "iss-local"),
+    "crl_ended": ([CA.format("200 days"), CRL], "iss-local"),
+    "deployment_failing": ([ACTIVE, VERSION, MAPPED.format(2)], "mc-x"),
+    "deployment_late": ([ACTIVE, VERSION, MAPPED.format(0)], "mc-x"),
+    "lane_stopped": (["UPDATE lanes SET breaker_state = 'open', opened_until = now() + interval '1 hour', last_error = 'no answer'"],
+                     "iss-local"),
+    "order_uncertain": ([ACTIVE, ONLINE, JOB.format("Renewal", "Pending", "'infinity'", ""),
+                         "UPDATE jobs SET last_error = 'look for x at the CA'"], "job-x"),
+    "issuer_failing": (["UPDATE issuers SET test_status = 'failed', last_tested_at = now()"], "iss-local"),
+    "ca_ending": ([CA.format("30 days")], "iss-local"),
+    "certificate_failed": ([CERTIFICATE.format("Failed", "60 days", "now() + interval '1 day'")], "mc-x"),
+    "renewal_overdue": ([CERTIFICATE.format("Active", "20 days", "now() - interval '7 hours'")], "mc-x"),
+    "never_renewed": ([CERTIFICATE.format("Active", "5 days", "NULL")], "mc-x"),
+    "agent_needed": ([ACTIVE, AGENT.format("Offline"), "UPDATE agents SET retired_at = now()",
+                      JOB.format("Deployment", "Pending", "now()", "")], "agent-x"),
+    "csr_missing": ([ACTIVE, ONLINE, JOB.format("Renewal", "AwaitingCSR", "now()", "")], "job-x"),
+    "approval_waiting": ([ACTIVE, ONLINE, JOB.format("Renewal", "AwaitingApproval", "now()", "")], "job-x"),
+    "job_not_taken": ([ACTIVE, ONLINE, JOB.format("Renewal", "Pending", "now() - interval '1 hour'", "")], "iss-local"),
+    "duty_failing": ([DUTY.format("data", "division by zero", "1 minute")], "sweep"),
+    "duty_late": ([DUTY.format("ok", "", "-1 minute")], "sweep"),
+    "audit_unsealed": (["INSERT INTO audit_events (id, epoch, actor, actor_type, action, resource_type, resource_id, timestamp) "
+                        "VALUES ('old', (SELECT max(n) FROM audit_epochs), 'system', 'System', 'x', 'x', 'x', "
+                        "clock_timestamp() - interval '5 minutes')"], ""),
+    "task_failed": ([TASK], "iss-local"),
+    "agent_silent": ([AGENT.format("Offline")], "agent-x"),
+}
+
+
+@pytest.fixture
+def calm(basics: Fleet):
+    """Nothing is wrong; no process changes what a test plants."""
+    basics.plant("DELETE FROM jobs; DELETE FROM tasks; DELETE FROM certificate_target_mappings; DELETE FROM certificate_versions; "
+                 "DELETE FROM managed_certificates; DELETE FROM agents; DELETE FROM crl_cache; DELETE FROM ca_certificates; "
+                 "DELETE FROM duties; UPDATE audit_verification SET broken_n = NULL; DELETE FROM audit_events WHERE id = 'old'; "
+                 "UPDATE lanes SET breaker_state = 'closed', last_error = NULL, cap = 8; UPDATE issuers SET test_status = 'success'")
+    basics.plant(LEADS)
+    basics.plant(LIVES)
+    basics.query("SELECT audit_seal(10000)")
+    return basics
+
+
+def told(fleet):
+    """{name: what is told of it}, and whether that is well."""
+    reply = fleet.api.need("GET", PATH)
+    assert reply["total"] == len(reply["data"])
+    return {c["name"]: c for c in reply["data"]}, reply["healthy"]
+
+
+def counted(fleet):
+    """{name: (severity, count)} of the metrics."""
+    text = fleet.api.get("/api/v1/metrics/prometheus")[1]
+    return {name: (severity, int(n)) for name, severity, n in
+            re.findall(r'^certctl_condition_count\{condition="(\w+)",severity="(\w+)"\} (\d+)$', text, re.M)}
+
+
+def test_every_condition_has_a_scene_words_and_an_alert():
+    view = (ROOT / "migrations/code/18_conditions.sql").read_text()
+    assert set(SCENES) == set(TABLE)
+    assert set(re.findall(r"'([a-z]+(?:_[a-z]+)+)'", view)) == set(TABLE)
+    alerts = yaml.safe_load((ROOT / "deploy/prometheus/certctl.rules.yml").read_text())["groups"][0]["rules"]
+    exprs = {re.findall(r'condition="(\w+)"', a["expr"])[0]: a["labels"]["severity"] for a in alerts if "condition=" in a["expr"]}
+    assert exprs == {name: severity.lower() for name, severity in TABLE.items() if severity != "NOTICE"}
+
+
+def test_nothing_is_wrong(calm):
+    assert told(calm) == ({}, True)
+    assert counted(calm) == {name: (severity.lower(), 0) for name, severity in TABLE.items()}
+    done = calm.cli("status")
+    assert done.returncode == 0 and done.stdout.endswith("\nhealthy\n"), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(SCENES))
+def test_it_is_told_of(calm, name):
+    statements, subject = SCENES[name]
+    for statement in statements:
+        calm.plant(statement)
+    found, healthy = told(calm)
+    assert set(found) == {name}, found
+    condition = found[name]
+    severity = TABLE[name].lower()
+    assert condition["severity"] == severity and condition["subject"] == subject and condition["count"] == 1, condition
+    assert condition["what"] and condition["detail"] and condition["advice"] and not condition["count_is_capped"], condition
+    assert healthy == (severity == "notice")
+    assert {n: c for n, c in counted(calm).items() if c[1]} == {name: (severity, 1)}
+    done = calm.cli("status")
+    assert done.returncode == (0 if healthy else 1), done.stdout + done.stderr
+    for words in (severity, condition["what"], condition["detail"], condition["advice"]):
+        assert words in done.stdout, done.stdout
+    assert done.stdout.endswith("\nhealthy\n" if healthy else "\nNOT healthy\n")
+    reply = json.loads(calm.cli("status", "-o", "json").stdout)
+    assert reply["healthy"] == healthy and [c["name"] for c in reply["conditions"]] == [name] and reply["workers"]
+
+
+def test_many_are_counted_to_a_bound(calm):
+    calm.plant("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, "
+               "valid_from, expires_at, renew_after, updated_at) SELECT 'mc-' || g, 'mc-' || g, 'x.example.test', 'o-test', 't-test', "
+               "'iss-local', 'rp-default', 'Failed', now() - interval '9 days', now() + interval '60 days', now() + interval '9 days', "
+               "now() - g * interval '1 minute' FROM generate_series(1, 300) g")
+    found, _ = told(calm)
+    condition = found["certificate_failed"]
+    assert condition["count"] == 100 and condition["count_is_capped"] and condition["subject"] == "mc-300", condition
+    assert "the oldest of 100 or more" in calm.cli("status").stdout
+
+
+def test_asking_costs_the_same_with_many_certificates(calm):
+    """Also just after they came, before the planner knows of them."""
+    calm.plant("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, "
+               "valid_from, expires_at, renew_after) SELECT 'mc-' || g, 'mc-' || g, 'x.example.test', 'o-test', 't-test', 'iss-local', "
+               f"'rp-default', 'Active', now(), now() + interval '60 days', now() + interval '30 days' FROM generate_series(1, {MANY}) g")
+    calm.plant("INSERT INTO jobs (id, type, certificate_id, issuer_id, status, completed_at, dedupe_key) "
+               f"SELECT 'job-' || g, 'Renewal', 'mc-' || g, 'iss-local', 'Completed', now(), g FROM generate_series(1, {MANY}) g")
+    for known in (False, True):
+        if known:
+            calm.query("ANALYZE managed_certificates, jobs")
+        plan = calm.query("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM conditions")[0][0][0]["Plan"]
+        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < BUFFERS_MAX, json.dumps(plan)[:20000]
+
+
+def test_a_reader_may_ask_and_nobody_else(calm, new_agent):
+    assert calm.api.get(PATH, key="")[0] == 401
+    assert calm.api.get(PATH, key=new_agent()[1])[0] == 403
+
+
+def test_the_page_and_the_rules_are_made_of_the_table():
+    done = subprocess.run([ROOT / "tools" / "conditionsdoc.py", "--check"], text=True, capture_output=True, timeout=20, check=False)
+    assert done.returncode == 0, done.stderr
