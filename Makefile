@@ -4,7 +4,7 @@
 PACKAGES := deploy/local/packages.sh
 STACK := /usr/bin/python3 -B deploy/local/local_stack.py
 
-.PHONY: help up down status logs clean build test chaos upgrade bench lint format
+.PHONY: help up down status logs clean build test chaos failover upgrade bench lint format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ chaos: ## kill and stop processes at random under load: make chaos KILLS=200
 	@$(PACKAGES) test
 	@tools/build.sh
 	@/usr/bin/python3 tests/chaos/chaos.py --kills $(or $(KILLS),20)
+
+failover: ## move the database under load, scenario after scenario: make failover SCENARIO=killed
+	@$(PACKAGES) test
+	@tools/build.sh
+	@/usr/bin/python3 tests/chaos/failover.py $(SCENARIO)
 
 upgrade: ## upgrade process by process and back, under load and kills: make upgrade KILLS=200
 	@$(PACKAGES) test

@@ -276,14 +276,19 @@ class Fleet:
         self.apis = {}  # by the name of the process
         self._connections = threading.local()
         self.schedulers = []
+        # Several database hosts (pair.py), as the daemons are told them.
+        self.url_hosts = None
         # Several hosts (hosts.py): other bus addresses, and what goes with them.
         self.bus = None
         self.bus_env = {}
         self.alarms = []  # filled by close()
 
     # --- PostgreSQL ---
-    def start_postgres(self, keep=False, fsync="off", hba=(), **settings):
-        """fsync is off by default: a killed process loses nothing by it.  hba: more lines for pg_hba.conf."""
+    def start_postgres(self, keep=False, fsync="off", hba=(), prefix=(), **settings):
+        """
+        fsync is off by default: a killed process loses nothing by it.  hba: more lines for pg_hba.conf; prefix: a command
+        of root that ends as PostgreSQL, in another network.
+        """
         bin_dir = pg_bin()
         self.pg_user = "postgres" if self.as_root else None
         self.pgdata = self.dir / "pg"
@@ -305,7 +310,12 @@ class Fleet:
         argv = [str(bin_dir / "postgres"), "-D", str(self.pgdata)]
         for key, value in options.items():
             argv += ["-c", f"{key}={value}"]
-        self.spawn("postgres", argv, {}, keep=keep, user=self.pg_user)
+        self.postgres_argv = argv
+        if prefix:
+            as_user = ["/usr/bin/setpriv", f"--reuid={self.pg_user}", f"--regid={self.pg_user}", "--clear-groups"]
+            self.spawn("postgres", [*prefix, *as_user, *argv], {}, keep=keep)
+        else:
+            self.spawn("postgres", argv, {}, keep=keep, user=self.pg_user)
         wait_for(self.database_is_up, 30, "PostgreSQL", every=0.05)
         if self.template is None:
             self.make_database()
@@ -334,7 +344,7 @@ class Fleet:
                            check=True, env=env, cwd="/", stdout=log, stderr=log)
 
     def url(self, role):
-        return f"postgresql://{role}@/certctl?host={self.socket_dir}"
+        return f"postgresql://{role}@/certctl?host={','.join(self.url_hosts or [str(self.socket_dir)])}"
 
     def database_is_up(self):
         try:
@@ -378,6 +388,10 @@ class Fleet:
                 self._connections.c = None
                 if attempt == 2:
                     raise
+
+    def forget_connections(self):
+        """The next query of each thread connects anew, to another server."""
+        self._connections = threading.local()
 
     def value(self, sql, *parameters):
         rows = self.query(sql, *parameters)
@@ -594,15 +608,16 @@ http {{
 
     def close(self):
         self.is_closing = True
-        others = [p for n, p in self.processes.items() if n != "postgres"]
+        servers = [p for n, p in self.processes.items() if n in ("postgres", "standby")]
+        others = [p for p in self.processes.values() if p not in servers]
         for process in others:
             process.ask_to_stop()
         for process in others:
             process.wait_end()
-        postgres = self.processes.get("postgres")
-        if postgres:
-            postgres.ask_to_stop(signal.SIGINT)
-            postgres.wait_end(20)
+        # An immediate end of a standby: the primary would wait for it.
+        for process in reversed(servers):
+            process.ask_to_stop(signal.SIGQUIT if process.name == "standby" else signal.SIGINT)
+            process.wait_end(20)
         self.alarms = self.find_alarms()
         self.guard.end()
 

@@ -1,0 +1,125 @@
+#!/usr/bin/python3
+"""
+Moves the database under a load of renewals, one scenario after the other, each
+with a control plane, a primary and a synchronous standby of its own; then
+counts losses and doubles (checker.py).  Prints a line for each:
+
+    failover: scenario=killed jobs=N lost=0 doubled=0 next_commit_s=X next_certificate_s=X
+
+Seconds run from when the database could be written again (the promotion, or the
+standby's return) until the API answered a write, and until the next certificate
+was stored that was handed out after it.  The exit status is 1 when anything was
+lost or doubled, or does not go on at all.
+"""
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"), str(Path(__file__).resolve().parent)]
+import checker  # noqa: E402
+from fleet import Fleet, Timeout, wait_for  # noqa: E402
+from load import Load, done_since, last_lease, make_certificates, wait_quiet  # noqa: E402
+from pair import Pair  # noqa: E402
+
+AGENTS = ["agent-1", "agent-2"]
+CERTIFICATES = 24
+ALIVE_S = 60  # that it goes on at all
+LOAD_PAUSE = 0.02
+
+
+class Scene:
+    """A control plane under load whose database moves."""
+
+    def __init__(self, fleet, name, certificates=CERTIFICATES):
+        self.fleet, self.name, self.certificates = fleet, name, certificates
+        self.pair = None
+        self.load = None
+        self.teams = 0
+        self.next_commit_s = self.next_certificate_s = None
+
+    def begin(self, **env):
+        """With the pair made and the load running."""
+        fleet = self.fleet
+        fleet.start_plane(keep=True, schedulers=2, workers=2, CERTCTL_BATCH_SIZE="8", **env)
+        fleet.make_basics()
+        for name in AGENTS:
+            fleet.start_agent(name, keep=True)
+        self.load = Load(fleet, make_certificates(fleet, AGENTS, self.certificates), pause=LOAD_PAUSE)
+        self.wait_work()
+
+    def wait_work(self, n=10):
+        lease = last_lease(self.fleet)
+        wait_for(lambda: done_since(self.fleet, lease) >= n, ALIVE_S, "certificates under load", every=0.02)
+
+    def commits(self):
+        """Whether the API answers a write of a new client."""
+        self.teams += 1
+        return self.fleet.api.post("/api/v1/teams", {"id": f"t-{self.teams}", "name": f"Team {self.teams}"}, timeout=1)[0] == 201
+
+    def measure(self, since):
+        lease = last_lease(self.fleet)
+        wait_for(self.commits, ALIVE_S, "the next commit")
+        self.next_commit_s = time.monotonic() - since
+        wait_for(lambda: done_since(self.fleet, lease), ALIVE_S, "the next certificate")
+        self.next_certificate_s = time.monotonic() - since
+
+    def end(self):
+        """(lost, doubled), after all of the work came to its end."""
+        self.wait_work()
+        self.load.stop()
+        wait_quiet(self.fleet, 120)
+        return checker.check(self.fleet.query, self.load.accepted, self.fleet.dir / "journal")
+
+
+def killed(scene):
+    """The primary is killed, and the standby promoted."""
+    scene.fleet.start_postgres(fsync="on")
+    scene.pair = Pair(scene.fleet, synchronous=True)
+    scene.begin()
+    scene.pair.primary.kill()
+    scene.pair.promote()
+    scene.measure(time.monotonic())
+
+
+SCENARIOS = {f.__name__.replace("_", "-"): f for f in (killed,)}
+
+
+def play(name, certificates=CERTIFICATES):
+    """One scenario; (its line, what was lost, what was doubled)."""
+    with Fleet(name) as fleet:
+        scene = Scene(fleet, name, certificates)
+        SCENARIOS[name](scene)
+        lost, doubled = scene.end()
+        jobs = len(scene.load.accepted)
+    for alarm in fleet.alarms:
+        lost.append(f"a process died: {alarm}")
+    line = (f"failover: scenario={name} jobs={jobs} lost={len(lost)} doubled={len(doubled)} "
+            f"next_commit_s={scene.next_commit_s:.1f} next_certificate_s={scene.next_certificate_s:.1f}")
+    return line, lost, doubled
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Move the database under load; count losses and doubles.")
+    parser.add_argument("scenario", nargs="*", choices=[[], *SCENARIOS], help="default: all")
+    arguments = parser.parse_args()
+    # Ended from outside it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    status = 0
+    for name in arguments.scenario or SCENARIOS:
+        try:
+            line, lost, doubled = play(name)
+        except Timeout as e:
+            line, lost, doubled = f"failover: scenario={name} failed: {e}", [str(e)], []
+        for what in lost:
+            print("lost:", what)
+        for what in doubled:
+            print("doubled:", what)
+        print(line, flush=True)
+        status |= bool(lost or doubled)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""
+The scenarios of `make failover`, each with a database of its own that moves
+under load; how long it takes is printed, and for a quiet machine to judge.
+"""
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
+import failover  # noqa: E402
+
+LIMIT_S = 300
+
+
+@pytest.mark.parametrize("name", list(failover.SCENARIOS))
+def test_database_moves(name):
+    line, lost, doubled = failover.play(name, certificates=8)
+    print(line)
+    assert (lost, doubled) == ([], [])
