@@ -19,7 +19,7 @@
 enum {
 	STOP_PATIENCE_MS = 10000,
 	FLUSH_PATIENCE_MS = 2000,
-	TLS_WATCH_MS = 5000,
+	TLS_WATCH_MS = 1000,
 	FILES_KEPT = 256, /* descriptors that are no clients */
 };
 

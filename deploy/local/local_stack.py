@@ -162,51 +162,93 @@ class Stack:
             reply = api.call("GET", "/api/v1/agents?per_page=500")[1]
             return next((a["id"] for a in reply.get("data") or [] if a["name"] == "local-agent"), None)
         agent = wait_until(agent_id, 30, self.steps, "the agent to register")
-        site = self.layout.nginx / "site" / "current"
-        config = {
-            "cert_path": str(site / "fullchain.pem"), "key_path": str(site / "privkey.pem"),
-            "host": "127.0.0.1", "port": self.state["nginx_port"], "server_name": prove.NAME} | \
-            services.nginx_commands(self.layout)
-        if not api.ensure("/api/v1/targets", {"id": "tgt-demo", "name": "local nginx", "type": "NGINX", "agent_id": agent,
-                                              "config": config}):
-            # The port may be another one than last time.
-            stored = api.need("GET", "/api/v1/targets/tgt-demo")["config"]
-            if any(stored.get(k) != v for k, v in config.items()):
-                api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config})
-        api.ensure("/api/v1/certificates", {
-            "id": "demo", "name": "demo", "common_name": prove.NAME, "sans": [prove.NAME], "environment": "development",
-            "owner_id": "o-demo", "team_id": "t-demo", "issuer_id": "iss-local", "renewal_policy_id": "rp-default",
-            "target_ids": ["tgt-demo"]})
-        return "team, owner, issuer, target, certificate demo, all through the REST API"
+        self.target("tgt-demo", "local nginx", agent, self.layout.nginx / "site",
+                    {"port": self.state["nginx_port"], "server_name": prove.NAME} | services.nginx_commands(self.layout))
+        self.certificate("demo", "iss-local", [prove.NAME], "tgt-demo")
+        api.ensure("/api/v1/issuers", {"id": "iss-api", "name": "API CA", "type": "GenericCA", "config": {
+            "ca_cert_path": str(self.layout.api_ca / "api-ca.pem"), "ca_key_path": str(self.layout.api_ca / "api-ca.key"),
+            "validity_days": 90}})
+        self.target("tgt-api", "local API", agent, self.layout.api_site, {
+            "port": self.state["api_port"], "server_name": "localhost", "validate_command": services.NOTHING,
+            "reload_command": services.NOTHING})
+        self.certificate("api", "iss-api", ["localhost", "127.0.0.1"], "tgt-api")
+        return "team, owner, issuers, targets, certificates demo and api, all through the REST API"
 
-    def newest_version(self):
-        reply = self.api().call("GET", "/api/v1/certificates/demo/versions?per_page=1")[1]
+    def target(self, target, name, agent, directory, config):
+        """What the agent deploys to; the port may be another one than last time."""
+        api = self.api()
+        site = directory / "current"
+        config = {"cert_path": str(site / "fullchain.pem"), "key_path": str(site / "privkey.pem"), "host": "127.0.0.1"} | config
+        if not api.ensure("/api/v1/targets", {"id": target, "name": name, "type": "NGINX", "agent_id": agent, "config": config}):
+            stored = api.need("GET", f"/api/v1/targets/{target}")["config"]
+            if any(stored.get(k) != v for k, v in config.items()):
+                api.need("PUT", f"/api/v1/targets/{target}", {"config": config})
+
+    def certificate(self, name, issuer, names, target):
+        self.api().ensure("/api/v1/certificates", {
+            "id": name, "name": name, "common_name": names[0], "sans": names, "environment": "development",
+            "owner_id": "o-demo", "team_id": "t-demo", "issuer_id": issuer, "renewal_policy_id": "rp-default", "target_ids": [target]})
+
+    def newest_version(self, name):
+        reply = self.api().call("GET", f"/api/v1/certificates/{name}/versions?per_page=1")[1]
         return (reply.get("data") or [None])[0]
 
-    def prove(self):
-        api = self.api()
-        started = time.monotonic()
-        if not self.newest_version():
-            status, reply = api.call("POST", "/api/v1/certificates/demo/renew")
-            if status not in (202, 409):
-                raise StepFailed(f"the request for the certificate answered {status}: {reply}", "`make logs` says more")
+    def ask(self, name):
+        """For a certificate's first version."""
+        status, reply = self.api().call("POST", f"/api/v1/certificates/{name}/renew")
+        if status not in (202, 409):
+            raise StepFailed(f"the request for the certificate {name} answered {status}: {reply}", "`make logs` says more")
 
-        key = self.layout.nginx / "site" / "current" / "privkey.pem"
-        asked_again = []
+    def await_served(self, name, port, host, directory, since):
+        """Until the port serves the newest version, made since then, whose key lies in the directory; what was seen."""
+        started, asked_again = time.monotonic(), []
+        key = directory / "current" / "privkey.pem"
 
         def look():
-            version = self.newest_version()
-            seen = version and prove.key_matches(version["pem_chain"], key, self.layout.as_user(self.layout.user)) and \
-                prove.served(self.state["nginx_port"], version["pem_chain"])
-            if version and not seen and not asked_again and time.monotonic() - started > 5:
+            version = self.newest_version(name)
+            if not version or version["created_at"] < since:
+                return None
+            seen = prove.key_matches(version["pem_chain"], key, self.layout.as_user(self.layout.user)) and \
+                prove.served(port, version["pem_chain"], host)
+            if not seen and not asked_again and time.monotonic() - started > 5:
                 # An earlier deployment failed (nginx was down, say) and waits
                 # for its back-off; a person would ask for it now.
-                asked_again.append(api.call("POST", "/api/v1/certificates/demo/deploy"))
+                asked_again.append(self.api().call("POST", f"/api/v1/certificates/{name}/deploy"))
             return seen
-        seen = wait_until(look, 60, self.steps, "nginx to have and serve the newest certificate", every=0.1)
-        self.proof = (f"Proved: https://127.0.0.1:{self.state['nginx_port']} serves serial {seen['serial']}, issued by "
+        return wait_until(look, 60, self.steps, f"{host} to be served with its newest certificate", every=0.1)
+
+    def prove(self):
+        """That a certificate issued today, valid and not revoked, is what nginx serves."""
+        started, today = time.monotonic(), time.strftime("%Y-%m-%d", time.gmtime())
+        status = self.api().need("GET", "/api/v1/certificates/demo")["status"]
+        if status in ("Revoked", "Archived"):
+            raise StepFailed(f"the certificate demo is {status.lower()}, so nothing is proved by it",
+                             "`make clean` and `make up` begin anew")
+        if not self.newest_version("api"):
+            self.ask("api")
+        old = self.newest_version("demo")
+        if not old or old["created_at"] < today:
+            self.ask("demo")
+        seen = self.await_served("demo", self.state["nginx_port"], prove.NAME, self.layout.nginx / "site", today)
+        self.await_served("api", self.state["api_port"], "localhost", self.layout.api_site, "")
+        self.proof = (f"Proved: https://127.0.0.1:{self.state['nginx_port']} serves serial {seen['serial']}, issued today by "
                       f"{seen['issuer']}, key matches, chain verifies, after {time.monotonic() - started:.1f} s")
         return "one TLS handshake"
+
+    def health(self):
+        """What certctl status says once everything has had a moment."""
+        api = self.api()
+        found = []
+
+        def look():
+            found[:] = api.need("GET", "/api/v1/admin/conditions")["data"]
+            return all(c["severity"] == "notice" for c in found)
+        try:
+            wait_until(look, 15, self.steps, "everything to be well")
+        except StepFailed:
+            worst = found[0]
+            return f"NOT healthy, and {self.command()} status says more: {worst['what']} ({worst['subject']} {worst['detail']})"
+        return "healthy"
 
     def cli(self):
         """The command that knows URL, key and CA: ./certctl, but in the state where the checkout is another user's."""
@@ -258,6 +300,7 @@ Try next:
         run("cli", self.cli)
         run("objects", self.objects)
         run("proof", self.prove)
+        run("health", self.health)
         self.epilogue()
 
     def down(self):

@@ -19,7 +19,7 @@ from fleet import BUILD, ROOT, clean_env, wait_for
 from local_checkout import IS_ROOT, NOBODY, Checkout, as_root
 
 LIMIT_S = 240
-STEPS = ("users", "build", "install", "ports", "postgres", "migrate", "processes", "cli", "objects", "proof")
+STEPS = ("users", "build", "install", "ports", "postgres", "migrate", "processes", "cli", "objects", "proof", "health")
 
 # Runs a verb; after the step that is named it kills itself.
 RUN = """
@@ -164,6 +164,58 @@ def test_up_killed_after_every_step_goes_on(new_running, user):
     assert (running.base / "secrets" / "api_key").read_bytes() == key
     assert running.run("clean")[0] == 0
     is_gone(running)
+
+
+def served_serial(port, name):
+    """What a server there shows now, as openssl prints it."""
+    shown = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", name], input="", text=True,
+                           capture_output=True, check=False, timeout=20, env=clean_env()).stdout
+    return subprocess.run(["openssl", "x509", "-noout", "-serial"], input=shown, text=True, capture_output=True, check=True).stdout
+
+
+SQL = """
+from stack import postgres
+from stack.layout import Layout
+layout = Layout()
+print(postgres._psql(layout, postgres._bin_for(layout), "certctl", {sql!r}))
+"""
+
+
+def test_the_proof_is_of_today_and_of_what_is_not_revoked(new_running):
+    running = new_running()
+    output = is_up(running, running.run("up"))
+    assert " healthy\n" in output and running.run("status")[0] == 0
+    port = next(line.split()[1] for line in output.splitlines() if line.startswith("Proved: ")).split(":")[2]
+    first = served_serial(port, "demo.certctl.test")
+    is_up(running, running.run("up"))
+    assert served_serial(port, "demo.certctl.test") == first
+    aged = running.python(SQL.format(sql="UPDATE certificate_versions SET created_at = created_at - interval '1 day';"))
+    assert aged.returncode == 0 and aged.stdout.startswith("(0,"), aged.stdout + aged.stderr
+    is_up(running, running.run("up"))
+    assert served_serial(port, "demo.certctl.test") != first
+    revoked = subprocess.run([*running.prefix(), running.dir / "certctl", "certs", "revoke", "demo"], text=True, capture_output=True, check=False)
+    assert revoked.returncode == 0, revoked.stderr
+    code, output = running.run("up")
+    assert code == 1 and "FAILED at proof: the certificate demo is revoked" in output and "Proved" not in output, output
+    assert running.run("clean")[0] == 0
+
+
+def test_the_api_s_own_certificate_is_the_product_s(new_running):
+    """Deployed by the agent, taken without a restart, renewed as any other."""
+    running = new_running()
+    is_up(running, running.run("up"))
+    before = served_serial(running.ports[0], "localhost")
+    pids = set(running.processes())
+    command = [*running.prefix(), running.dir / "certctl"]
+    done = subprocess.run([*command, "certs", "renew", "api", "--wait"], text=True, capture_output=True, check=False, timeout=90)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert served_serial(running.ports[0], "localhost") != before and pids & set(running.processes())
+    # one that is about to end is not waited for: whoever starts the stack could not speak to it
+    assert running.run("down")[0] == 0
+    for path in (running.base / "api-site" / "current").glob("*.pem"):
+        path.unlink()
+    is_up(running, running.run("up"))
+    assert running.run("clean")[0] == 0
 
 
 def test_two_at_the_same_time_use_other_ports(new_running):

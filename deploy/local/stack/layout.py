@@ -106,6 +106,16 @@ class Layout:
         return self.base / "tls"
 
     @property
+    def api_ca(self):
+        """Of the API's CA what workers read: they sign the API's certificate."""
+        return self.base / "api-ca"
+
+    @property
+    def api_site(self):
+        """Where the agent deploys the API's certificate."""
+        return self.base / "api-site"
+
+    @property
     def env(self):
         return self.base / "env"
 
@@ -163,6 +173,8 @@ class Layout:
         self.directory(self.env, root, 0o700)
         self.directory(self.services, root, 0o755)
         self.directory(self.agent, self.user, 0o700)
+        self.directory(self.api_ca, self.user, 0o700)
+        self.directory(self.api_site, self.user, 0o700)
         self.directory(self.nginx, root, 0o755)
         for name in ("run", "site", "tmp"):
             self.directory(self.nginx / name, self.user, 0o700)
@@ -173,7 +185,8 @@ class Layout:
         user = user or pwd.getpwuid(os.geteuid())
         safe.write(path, text if isinstance(text, bytes) else text.encode(), user.pw_uid, user.pw_gid, mode)
 
-    def _run_as(self, user, script, path, text=""):
+    def run_as(self, user, script, path, text=""):
+        """A shell script as that user, with the path as $1 and the text to read; what it printed."""
         done = subprocess.run([*self.as_user(user), "sh", "-ec", script, "sh", path], input=text, capture_output=True, text=True,
                               env=clean_environment(), cwd="/", check=False)
         if done.returncode != 0:
@@ -183,11 +196,11 @@ class Layout:
 
     def write_as(self, user, path, text):
         """Into a directory of that user, as that user: whatever lies there is followed with no right of ours."""
-        self._run_as(user, 'umask 077; rm -f -- "$1.tmp"; cat >"$1.tmp"; mv -f -- "$1.tmp" "$1"', path, text)
+        self.run_as(user, 'umask 077; rm -f -- "$1.tmp"; cat >"$1.tmp"; mv -f -- "$1.tmp" "$1"', path, text)
 
     def read_as(self, user, path):
         """A file in a directory of that user, as that user; "" when there is none."""
-        return self._run_as(user, '{ [ ! -e "$1" ] && [ ! -L "$1" ]; } || cat -- "$1"', path)
+        return self.run_as(user, '{ [ ! -e "$1" ] && [ ! -L "$1" ]; } || cat -- "$1"', path)
 
     # --- what is remembered between runs ---
     def state(self):

@@ -11,7 +11,7 @@ def _pems(bundle):
     return [part.strip() + "\n" + end + "\n" for part in bundle.split(end) if "BEGIN CERTIFICATE" in part]
 
 
-def served(port, chain_pem):
+def served(port, chain_pem, name=NAME):
     """
     What the port serves, checked against the chain's own CA: serial, issuer.
     The handshake itself proves that the server holds the certificate's key.
@@ -24,7 +24,7 @@ def served(port, chain_pem):
     context.load_verify_locations(cadata="".join(pems[1:]))
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as raw:
-            with context.wrap_socket(raw, server_hostname=NAME) as tls:
+            with context.wrap_socket(raw, server_hostname=name) as tls:
                 certificate = tls.getpeercert()
                 der = tls.getpeercert(binary_form=True)
     except (OSError, ssl.SSLError):

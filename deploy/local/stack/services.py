@@ -184,6 +184,10 @@ def nginx_commands(layout):
     return {"validate_command": [nginx, "-t", "-c", conf], "reload_command": [nginx, "-s", "reload", "-c", conf]}
 
 
+# The apiserver looks at its files by itself.
+NOTHING = ["/usr/bin/true"]
+
+
 def _listed(command):
     """As an item of CERTCTL_AGENT_COMMANDS; an argument with a blank or comma has no spelling there."""
     exact = not any(c in word for word in command for c in " \t,")
@@ -207,7 +211,8 @@ def definitions(layout, state, pg_bin):
                               CERTCTL_PROCESS_NAME="scheduler-1"), layout.user),
         "apiserver": ([layout.bin / "certctl-apiserver"], certctl(
             "certctl_apiserver", CERTCTL_SERVER_HOST="127.0.0.1", CERTCTL_SERVER_PORT=str(state["api_port"]),
-            CERTCTL_SERVER_TLS_CERT_PATH=str(layout.tls / "api.pem"), CERTCTL_SERVER_TLS_KEY_PATH=str(layout.tls / "api.key"),
+            CERTCTL_SERVER_TLS_CERT_PATH=str(layout.api_site / "current" / "fullchain.pem"),
+            CERTCTL_SERVER_TLS_KEY_PATH=str(layout.api_site / "current" / "privkey.pem"),
             CERTCTL_API_KEYS_NAMED=f"local-admin:{layout.secret('api_key')}:admin",
             CERTCTL_AGENT_BOOTSTRAP_TOKEN=layout.secret("agent_bootstrap_token"),
             CERTCTL_PROCESS_NAME="apiserver-1"), layout.user),
@@ -216,8 +221,8 @@ def definitions(layout, state, pg_bin):
             "CERTCTL_SERVER_CA_BUNDLE_PATH": str(layout.tls / "api-ca.pem"), "CERTCTL_AGENT_NAME": "local-agent",
             "CERTCTL_AGENT_BOOTSTRAP_TOKEN": layout.secret("agent_bootstrap_token"),
             "CERTCTL_AGENT_START_SPREAD": "0s", "CERTCTL_AGENT_STATE_DIR": str(layout.agent),
-            "CERTCTL_KEY_DIR": str(layout.agent / "keys"), "CERTCTL_AGENT_TARGET_DIRS": str(layout.nginx / "site"),
-            "CERTCTL_AGENT_COMMANDS": ",".join(_listed(c) for c in nginx_commands(layout).values())}, layout.user),
+            "CERTCTL_KEY_DIR": str(layout.agent / "keys"), "CERTCTL_AGENT_TARGET_DIRS": f"{layout.nginx / 'site'},{layout.api_site}",
+            "CERTCTL_AGENT_COMMANDS": ",".join(_listed(c) for c in [*nginx_commands(layout).values(), NOTHING])}, layout.user),
         "nginx": (["nginx", "-c", layout.nginx / "nginx.conf", "-g", "daemon off;"], {}, layout.user),
     }
     for n in ("1", "2"):

@@ -16,32 +16,52 @@ def _openssl(log, *args):
 
 def _still_good(path, log):
     return path.exists() and subprocess.run(
-        ["openssl", "x509", "-in", path, "-noout", "-checkend", str(7 * 86400)],
+        ["openssl", "x509", "-in", path, "-noout", "-checkend", str(86400)],
         stdout=log.file, stderr=log.file, env=clean_environment(), check=False).returncode == 0
 
 
+def _make_ca(layout, log, made):
+    _openssl(log, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", 3650,
+             "-subj", "/CN=certctl local API CA", "-addext", "basicConstraints=critical,CA:TRUE",
+             "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", made / "ca.key", "-out", made / "ca.pem")
+    layout.write(layout.secrets / "api-ca.key", (made / "ca.key").read_bytes(), mode=0o600)
+    layout.write(layout.tls / "api-ca.pem", (made / "ca.pem").read_bytes())
+
+
+# As their user: a pair of which the agent makes the next.
+FIRST = """umask 077
+mkdir -p "$1/v/first"
+cat >"$1/v/first/both.pem"
+openssl pkey -in "$1/v/first/both.pem" -out "$1/v/first/privkey.pem"
+sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' "$1/v/first/both.pem" >"$1/v/first/fullchain.pem"
+rm "$1/v/first/both.pem"
+ln -sfn v/first "$1/current"
+"""
+
+
 def ensure_api(layout, log):
-    """A ten-year CA once; a server certificate again when a week is left."""
+    """
+    A ten-year CA once, and a server certificate to begin with, for a week: the
+    product renews it.  Made anew where what is served is about to end all the same.
+    """
     ca_key, ca = layout.secrets / "api-ca.key", layout.tls / "api-ca.pem"
-    key, cert = layout.tls / "api.key", layout.tls / "api.pem"
     # openssl writes where nobody else may, and what it made is moved from there.
     with tempfile.TemporaryDirectory(dir=layout.secrets) as name:
         made = Path(name)
         if not ca.exists():
-            _openssl(log, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", 3650,
-                     "-subj", "/CN=certctl local API CA", "-addext", "basicConstraints=critical,CA:TRUE",
-                     "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", made / "ca.key", "-out", made / "ca.pem")
-            layout.write(ca_key, (made / "ca.key").read_bytes(), mode=0o600)
-            layout.write(ca, (made / "ca.pem").read_bytes())
-        if not _still_good(cert, log):
+            _make_ca(layout, log, made)
+        for path in (ca, ca_key):
+            layout.write_as(layout.user, layout.api_ca / path.name, path.read_text())
+        served = made / "served.pem"
+        served.write_text(layout.read_as(layout.user, layout.api_site / "current" / "fullchain.pem"))
+        if not _still_good(served, log):
             _openssl(log, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                      "-subj", "/CN=localhost", "-keyout", made / "api.key", "-out", made / "api.csr")
             (made / "api.ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n"
                                           "keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n")
             _openssl(log, "x509", "-req", "-in", made / "api.csr", "-CA", ca, "-CAkey", ca_key, "-CAserial", made / "serial",
-                     "-CAcreateserial", "-days", 397, "-extfile", made / "api.ext", "-out", made / "api.pem")
-            layout.write(key, (made / "api.key").read_bytes(), layout.user, 0o600)
-            layout.write(cert, (made / "api.pem").read_bytes())
+                     "-CAcreateserial", "-days", 7, "-extfile", made / "api.ext", "-out", made / "api.pem")
+            layout.run_as(layout.user, FIRST, layout.api_site, (made / "api.key").read_text() + (made / "api.pem").read_text())
 
 
 PLACEHOLDER = """umask 077
