@@ -40,11 +40,11 @@ FROM (SELECT 'Pending' AS status, 'issuance' AS type, (SELECT count(*) FROM (SEL
     UNION ALL SELECT 'Pending', 'deployment', (SELECT count(*) FROM (SELECT j.status, j.type FROM jobs j
             WHERE j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running'))
             ORDER BY j.agent_id, j.id LIMIT 10000) AS q WHERE q.type = 'Deployment' AND q.status = 'Pending')
-    UNION ALL SELECT s.status, 'issuance', count(q.status)
-        FROM (VALUES ('AwaitingCSR'), ('AwaitingApproval')) AS s (status)
-        LEFT JOIN (SELECT j.status FROM jobs j WHERE j.status IN ('AwaitingCSR', 'AwaitingApproval')
-            ORDER BY j.created_at LIMIT 10000) AS q ON q.status = s.status
-        GROUP BY s.status) AS w
+    UNION ALL SELECT s.status, 'issuance', (SELECT count(*) FROM (SELECT 1 FROM jobs j
+            WHERE j.status IN ('AwaitingCSR', 'AwaitingApproval') AND j.status = s.status
+            ORDER BY CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END, j.id
+            LIMIT 10000) AS q)
+        FROM (VALUES ('AwaitingCSR'), ('AwaitingApproval')) AS s (status)) AS w
 ORDER BY w.status, w.type;
 
 -- One sample for each name, with 0 for what is not so.

@@ -28,9 +28,9 @@ CREATE FUNCTION policy_deaths_alone() RETURNS int LANGUAGE sql IMMUTABLE AS $$ S
 CREATE FUNCTION policy_deaths_most() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 4 $$;
 CREATE FUNCTION policy_deploy_first() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '30 seconds' $$;
 CREATE FUNCTION policy_deploy_most() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '1 hours' $$;
-CREATE FUNCTION policy_expiring_most() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '365 hours' $$;
 CREATE FUNCTION policy_far_ahead() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '365 hours' $$;
 CREATE FUNCTION policy_hinted_agents() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 100 $$;
+CREATE FUNCTION policy_in_progress_looked() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 250 $$;
 CREATE FUNCTION policy_jitter() RETURNS float8 LANGUAGE sql IMMUTABLE AS $$ SELECT 10 / 100.0::float8 $$;
 CREATE FUNCTION policy_lead_part() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 3 $$;
 CREATE FUNCTION policy_lead_spread() RETURNS float8 LANGUAGE sql IMMUTABLE AS $$ SELECT 10 / 100.0::float8 $$;

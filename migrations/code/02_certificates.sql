@@ -16,6 +16,20 @@ CREATE FUNCTION renew_after_of(p_id text, p_valid_from timestamptz, p_expires_at
     END
 $$;
 
+-- When a certificate begins to be Expiring: its policy's window, a part of its
+-- lifetime at most, before its end.
+CREATE FUNCTION expiring_at_of(p_valid_from timestamptz, p_expires_at timestamptz, p_window_days int) RETURNS timestamptz
+LANGUAGE sql STABLE AS $$
+    SELECT p_expires_at - least(make_interval(days => p_window_days), (p_expires_at - p_valid_from) / policy_lead_part())
+$$;
+
+CREATE FUNCTION certificates_expiring_at() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    SELECT expiring_at_of(NEW.valid_from, NEW.expires_at, p.renewal_window_days) INTO NEW.expiring_at
+    FROM renewal_policies p WHERE p.id = NEW.renewal_policy_id;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION certificates_renew_after() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     SELECT renew_after_of(NEW.id, NEW.valid_from, NEW.expires_at, p.renewal_window_days, p.renewal_percent)
@@ -67,9 +81,12 @@ $$;
 -- The status a certificate should have, from what is true of it.  Revoked and
 -- Archived are final.  One whose start of validity is unknown is Expiring by
 -- its policy's window alone (infinite times can't be subtracted: such a row
--- failed whatever came to it).
+-- failed whatever came to it).  All jobs of a certificate are read, for they are
+-- few: asked for the active ones, the planner may walk an index of all active
+-- jobs for each certificate, where statistics say that it is empty.
 CREATE FUNCTION certificates_refresh(p_ids text[]) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_n int;
@@ -77,16 +94,15 @@ BEGIN
     UPDATE managed_certificates c SET status = s.status, updated_at = v_now
     FROM (
         SELECT m.id, CASE
-            WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = m.id AND j.type IN ('Issuance', 'Renewal')
-                AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')) THEN 'RenewalInProgress'
-            WHEN m.expires_at IS NULL THEN CASE
-                WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = m.id AND j.status = 'Failed'
-                    AND j.type IN ('Issuance', 'Renewal')) THEN 'Failed' ELSE 'Pending' END
+            WHEN k.is_active THEN 'RenewalInProgress'
+            WHEN m.expires_at IS NULL THEN CASE WHEN k.has_failed THEN 'Failed' ELSE 'Pending' END
             WHEN m.expires_at <= v_now THEN 'Expired'
-            WHEN m.expires_at <= v_now + least(make_interval(days => p.renewal_window_days),
-                (m.expires_at - m.valid_from) / policy_lead_part()) THEN 'Expiring'
+            WHEN expiring_at_of(m.valid_from, m.expires_at, p.renewal_window_days) <= v_now THEN 'Expiring'
             ELSE 'Active' END AS status
         FROM managed_certificates m JOIN renewal_policies p ON p.id = m.renewal_policy_id
+        CROSS JOIN LATERAL (SELECT bool_or(j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')) AS is_active,
+                bool_or(j.status = 'Failed') AS has_failed
+            FROM jobs j WHERE j.certificate_id = m.id AND j.type IN ('Issuance', 'Renewal')) k
         WHERE m.id = ANY (p_ids) AND m.status NOT IN ('Revoked', 'Archived')
     ) s
     WHERE c.id = s.id AND c.status <> s.status AND c.status NOT IN ('Revoked', 'Archived');

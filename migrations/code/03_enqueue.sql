@@ -152,7 +152,7 @@ END $$;
 -- does.  A waiting deployment is moved on to the newest version instead.
 CREATE FUNCTION deployments_fan_out(p_certificate_ids text[], p_now timestamptz)
 RETURNS TABLE (job_id text, agent_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
@@ -162,8 +162,9 @@ BEGIN
         p_now, 'deploy:' || m.certificate_id || ':' || m.target_id, m.desired_version_id
     FROM certificate_target_mappings m
     JOIN deployment_targets t ON t.id = m.target_id AND t.enabled AND t.retired_at IS NULL
-    JOIN agents a ON a.id = t.agent_id AND a.retired_at IS NULL
     WHERE m.certificate_id = ANY (p_certificate_ids)
+        -- Looked up, for a join may begin with all agents.
+        AND (SELECT a.retired_at IS NULL FROM agents a WHERE a.id = t.agent_id)
         AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.desired_version_id IS NOT NULL
         AND m.deploy_after <= p_now
     ORDER BY m.certificate_id, m.target_id

@@ -74,7 +74,7 @@ END $$;
 
 -- How many certificates a scan that ran out of time left, at most p_limit.
 CREATE FUNCTION renewals_left(p_limit int) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
     SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
         JOIN renewal_policies p ON p.id = c.renewal_policy_id AND p.auto_renew
         JOIN issuers i ON i.id = c.issuer_id AND i.enabled
@@ -88,7 +88,7 @@ $$;
 -- effect, or at its next checkpoint.  It comes back as Pending, nothing
 -- counted.  Batches of the local CA take moments and are left alone.
 CREATE FUNCTION duty_renewal_budget() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_n bigint;
 BEGIN
@@ -101,23 +101,34 @@ BEGIN
     RETURN v_n;
 END $$;
 
+-- Locks and names certificates with a target that should serve another version
+-- and for which no deployment is under way.  What is behind comes first whatever
+-- the statistics say; what belongs to it is looked up, not joined.
+CREATE FUNCTION deployments_behind(p_now timestamptz, p_limit int) RETURNS text[]
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+    WITH behind AS MATERIALIZED (
+        SELECT m.certificate_id FROM certificate_target_mappings m
+        WHERE m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_after <= p_now
+            AND (SELECT v.not_after > p_now FROM certificate_versions v WHERE v.id = m.desired_version_id)
+            AND (SELECT t.enabled AND t.retired_at IS NULL AND (SELECT a.retired_at IS NULL FROM agents a WHERE a.id = t.agent_id)
+                FROM deployment_targets t WHERE t.id = m.target_id)
+            AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id
+                AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval'))
+    )
+    SELECT array_agg(d.certificate_id) FROM (
+        SELECT c.id AS certificate_id FROM behind b
+        JOIN managed_certificates c ON c.id = b.certificate_id AND c.status NOT IN ('Revoked', 'Archived')
+        ORDER BY c.id LIMIT p_limit
+        FOR NO KEY UPDATE OF c SKIP LOCKED) d
+$$;
+
 CREATE FUNCTION duty_redeploy(p_limit int) RETURNS TABLE (rows bigint, agents text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := engine_now();
-    v_ids text[];
+    v_ids text[] := deployments_behind(v_now, p_limit);
 BEGIN
-    SELECT array_agg(d.certificate_id) INTO v_ids FROM (
-        SELECT c.id AS certificate_id FROM certificate_target_mappings m
-        JOIN managed_certificates c ON c.id = m.certificate_id AND c.status NOT IN ('Revoked', 'Archived')
-        JOIN certificate_versions v ON v.id = m.desired_version_id AND v.not_after > v_now
-        JOIN deployment_targets t ON t.id = m.target_id AND t.enabled AND t.retired_at IS NULL
-        JOIN agents a ON a.id = t.agent_id AND a.retired_at IS NULL
-        WHERE m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_after <= v_now
-            AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id
-                AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval'))
-        ORDER BY c.id LIMIT p_limit
-        FOR NO KEY UPDATE OF c SKIP LOCKED) d;
     RETURN QUERY SELECT count(f.job_id), coalesce(array_agg(DISTINCT f.agent_id), '{}')
         FROM deployments_fan_out(v_ids, v_now) f;
 END $$;

@@ -118,17 +118,69 @@ CREATE FUNCTION job_say(p_words jsonb, p_word text, p_value text) RETURNS text L
     SELECT coalesce(format(p_words ->> p_word, p_value), p_word)
 $$;
 
--- Ends such jobs with the reason.  The others are read, not touched.
+-- Active jobs that may make no sense, without a walk through those that do:
+-- what the index of such rows holds, what lies far ahead in the indexes by time,
+-- and the next few of those that wait for an approval.  Whatever the statistics
+-- say, each is a walk along its index from its beginning.
+CREATE FUNCTION jobs_suspect(p_limit int, p_far timestamptz, p_since timestamptz, p_id text)
+RETURNS TABLE (id text, since timestamptz, is_walked bool)
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_sort = off AS $$
+    (SELECT j.id, NULL::timestamptz, false FROM jobs j
+    WHERE j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
+        AND (j.type = 'Validation' OR j.certificate_id IS NULL
+            OR (j.type = 'Deployment' AND (j.target_id IS NULL OR j.agent_id IS NULL OR j.version_id IS NULL
+                OR j.status IN ('AwaitingCSR', 'AwaitingApproval')))
+            OR (j.type <> 'Deployment' AND (j.issuer_id IS NULL OR (j.status = 'Running' AND (j.lease_id IS NULL OR j.attempt_until IS NULL))))
+            OR (j.checkpoint IS NULL AND j.run_after = 'infinity'))
+    ORDER BY j.id LIMIT p_limit)
+    UNION ALL
+    (SELECT f.id, NULL, false FROM lanes l CROSS JOIN LATERAL (SELECT j.id FROM jobs j
+        WHERE j.issuer_id = l.issuer_id AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
+            AND j.run_after > p_far AND j.run_after < 'infinity'
+        ORDER BY j.run_after LIMIT p_limit) f)
+    UNION ALL
+    (SELECT j.id, NULL, false FROM jobs j
+    WHERE j.type = 'Deployment' AND j.status = 'Pending' AND j.run_after > j.created_at AND j.run_after > p_far
+    ORDER BY j.run_after LIMIT p_limit)
+    UNION ALL
+    (SELECT j.id, NULL, false FROM jobs j
+    WHERE j.status = 'AwaitingCSR'
+        AND CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END > p_far
+    ORDER BY CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END LIMIT p_limit)
+    UNION ALL
+    (SELECT j.id, j.created_at, true FROM jobs j
+    WHERE j.status = 'AwaitingApproval'
+        AND (CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END, j.id) > (p_since, p_id)
+    ORDER BY CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END, j.id
+    LIMIT policy_in_progress_looked())
+$$;
+
+-- Ends such jobs with the reason.
 CREATE FUNCTION jobs_fail_nonsense(p_limit int, p_words jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
+    v_mark duty_marks;
     v_ids text[];
+    v_walked text[];
+    v_since timestamptz[];
     v_statuses text[];
     v_errors text[];
 BEGIN
-    SELECT array_agg(n.id) INTO v_ids FROM (SELECT j.id FROM jobs j
-        WHERE j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') AND job_nonsense(j) IS NOT NULL
-        LIMIT p_limit) n;
+    INSERT INTO duty_marks (name) VALUES ('jobs_nonsense') ON CONFLICT DO NOTHING;
+    SELECT m.* INTO v_mark FROM duty_marks m WHERE m.name = 'jobs_nonsense' FOR UPDATE;
+    SELECT array_agg(s.id), array_agg(s.id) FILTER (WHERE s.is_walked), array_agg(s.since) FILTER (WHERE s.is_walked)
+        INTO v_ids, v_walked, v_since
+    FROM jobs_suspect(p_limit, engine_now() + policy_far_ahead(), v_mark.low_at, v_mark.low_id) s;
+    -- The end of those that wait for an approval: the next look begins anew.
+    IF coalesce(cardinality(v_walked), 0) < policy_in_progress_looked() THEN
+        UPDATE duty_marks m SET low_at = '-infinity', low_id = '' WHERE m.name = 'jobs_nonsense' AND m.low_id <> '';
+    ELSE
+        UPDATE duty_marks m SET low_at = v_since[cardinality(v_since)], low_id = v_walked[cardinality(v_walked)]
+            WHERE m.name = 'jobs_nonsense';
+    END IF;
+    SELECT array_agg(n.id) INTO v_ids FROM (SELECT DISTINCT j.id FROM unnest(v_ids) AS u (id) JOIN jobs j ON j.id = u.id
+        WHERE j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') AND job_nonsense(j) IS NOT NULL) n;
     IF v_ids IS NULL THEN
         RETURN 0;
     END IF;
@@ -259,7 +311,8 @@ BEGIN
                     AND o.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') AND o.id NOT IN (SELECT id FROM done))
                     THEN 'RenewalInProgress' ELSE 'Active' END,
             expires_at = d.not_after, valid_from = d.not_before, last_renewal_at = v_now, updated_at = v_now,
-            renew_after = renew_after_of(c.id, d.not_before, d.not_after, p.renewal_window_days, p.renewal_percent)
+            renew_after = renew_after_of(c.id, d.not_before, d.not_after, p.renewal_window_days, p.renewal_percent),
+            expiring_at = expiring_at_of(d.not_before, d.not_after, p.renewal_window_days)
         FROM done d, renewal_policies p
         WHERE c.id = d.certificate_id AND p.id = c.renewal_policy_id
         RETURNING 1

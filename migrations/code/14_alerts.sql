@@ -77,7 +77,7 @@ END $$;
 -- again at all that are within a threshold, for what was changed by hand.
 -- A piece ends where a window holds p_limit certificates.
 CREATE FUNCTION duty_expiry_alerts(p_limit int, p_is_first bool, p_words jsonb) RETURNS TABLE (rows bigint, is_more bool)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_state expiry_alert_state;
@@ -103,7 +103,8 @@ BEGIN
         v_state.created_to := v_now;
     END IF;
     SELECT least(v_now, min((SELECT c.expires_at FROM managed_certificates c
-            WHERE c.expires_at > v_from + days(d) ORDER BY c.expires_at OFFSET p_limit LIMIT 1)
+            WHERE c.expires_at > v_from + days(d) AND c.expires_at <= v_now + days(d)
+            ORDER BY c.expires_at OFFSET p_limit LIMIT 1)
         - days(d))) INTO v_to
     FROM unnest(v_days) d;
     v_to := coalesce(v_to, v_now);
@@ -114,8 +115,10 @@ BEGIN
             ON c.expires_at > greatest(v_from + days(d), v_now - policy_alert_known())
                 AND c.expires_at <= v_to + days(d)
         UNION
-        SELECT c.id FROM managed_certificates c
-        WHERE c.created_at > v_made_from AND c.created_at <= v_made_to AND c.expires_at > v_now - policy_alert_known()
+        -- Found by when they were made, whatever the planner thinks of their ends.
+        SELECT c.id FROM (SELECT n.id, n.expires_at FROM managed_certificates n
+            WHERE n.created_at > v_made_from AND n.created_at <= v_made_to ORDER BY n.created_at OFFSET 0) c
+        WHERE c.expires_at > v_now - policy_alert_known()
             AND c.expires_at <= v_now + days((SELECT max(d) FROM unnest(v_days) d))) f;
     UPDATE expiry_alert_state s SET crossed_to = v_to, created_to = v_made_to, full_at = v_state.full_at;
     RETURN QUERY SELECT CASE WHEN v_ids IS NULL THEN 0 ELSE expiry_alerts_make(v_ids, v_now, p_words) END,

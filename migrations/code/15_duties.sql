@@ -50,6 +50,17 @@ END $$;
 
 -- --- repairs ---
 
+-- Those that wait in that state since before p_before, the longest first.
+CREATE FUNCTION jobs_overdue(p_status text, p_before timestamptz, p_limit int) RETURNS text[]
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_sort = off AS $$
+    SELECT array_agg(o.id) FROM (SELECT j.id FROM jobs j
+        WHERE j.status IN ('AwaitingCSR', 'AwaitingApproval') AND j.status = p_status
+            AND CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END < p_before
+        ORDER BY CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END, j.id
+        LIMIT p_limit) o
+$$;
+
 -- Waits that lasted too long: no CSR -> Failed, no decision -> Cancelled; then
 -- the jobs that nobody can ever run.
 CREATE FUNCTION duty_job_timeouts(p_csr_ms bigint, p_approval_ms bigint, p_limit int, p_words jsonb) RETURNS bigint
@@ -60,11 +71,8 @@ DECLARE
     v_statuses text[];
     v_errors text[];
 BEGIN
-    SELECT array_agg(j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
-        WHERE (o.status = 'AwaitingCSR' AND o.created_at < v_now - ms(p_csr_ms)
-                AND o.run_after < v_now - ms(p_csr_ms))
-            OR (o.status = 'AwaitingApproval' AND o.created_at < v_now - ms(p_approval_ms))
-        ORDER BY o.id LIMIT p_limit) j;
+    v_ids := jobs_overdue('AwaitingCSR', v_now - ms(p_csr_ms), p_limit)
+        || jobs_overdue('AwaitingApproval', v_now - ms(p_approval_ms), p_limit);
     IF v_ids IS NULL THEN
         RETURN jobs_fail_nonsense(p_limit, p_words);
     END IF;
@@ -99,71 +107,125 @@ BEGIN
     RETURN v_n;
 END $$;
 
+-- Jobs that wait for or run on agents that were retired, or silent since
+-- p_stale_before; locks nothing.  The agents that have work are picked out of its
+-- index one by one, so that those who have none are not looked at.
+CREATE FUNCTION jobs_of_agents_gone(p_stale_before timestamptz, p_limit int, OUT retired text[], OUT silent text[])
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
+    WITH RECURSIVE busy AS (
+        (SELECT j.agent_id FROM jobs j
+        WHERE (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running'))) AND j.agent_id IS NOT NULL
+        ORDER BY j.agent_id LIMIT 1)
+        UNION ALL
+        SELECT n.agent_id FROM busy b CROSS JOIN LATERAL (SELECT j.agent_id FROM jobs j
+            WHERE (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running'))) AND j.agent_id > b.agent_id
+            ORDER BY j.agent_id LIMIT 1) n
+    ), gone AS MATERIALIZED (
+        SELECT a.id, a.retired_at IS NOT NULL AS is_retired FROM busy b JOIN agents a ON a.id = b.agent_id
+        WHERE a.retired_at IS NOT NULL OR coalesce(a.last_heartbeat_at, a.registered_at) < p_stale_before
+    )
+    SELECT array_agg(f.id) FILTER (WHERE f.is_retired), array_agg(f.id) FILTER (WHERE NOT f.is_retired)
+    FROM (SELECT w.id, g.is_retired FROM gone g CROSS JOIN LATERAL (SELECT j.id FROM jobs j
+            WHERE j.agent_id = g.id AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running')))
+                AND (g.is_retired OR (j.type = 'Deployment' AND j.status = 'Running'))
+            ORDER BY j.agent_id, j.id LIMIT p_limit) w
+        LIMIT p_limit) f
+$$;
+
 -- Deployments in the hands of an agent that is gone: back to Pending when it
 -- is offline (it finds them when it returns), Failed when it was retired.
 CREATE FUNCTION duty_agent_rescue(p_offline_ms bigint, p_limit int, p_words jsonb) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_ids text[];
+    v_silent text[];
     v_retired text[];
     v_n bigint;
 BEGIN
-    SELECT array_agg(r.id) INTO v_retired FROM (SELECT j.id FROM jobs j JOIN agents a ON a.id = j.agent_id
-        WHERE a.retired_at IS NOT NULL
-            AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running')))
-        ORDER BY j.id LIMIT p_limit) r;
+    SELECT g.retired, g.silent INTO v_retired, v_silent FROM jobs_of_agents_gone(v_now - ms(p_offline_ms), p_limit) g;
     IF v_retired IS NOT NULL THEN
         PERFORM jobs_lock(v_retired);
         PERFORM job_finish(v_retired, array_fill('Failed'::text, ARRAY[cardinality(v_retired)]),
             array_fill(job_say(p_words, 'agent_retired', NULL), ARRAY[cardinality(v_retired)]));
     END IF;
-    SELECT array_agg(r.id) INTO v_ids FROM (SELECT j.id FROM jobs j JOIN agents a ON a.id = j.agent_id
-        WHERE j.type = 'Deployment' AND j.status = 'Running' AND a.retired_at IS NULL
-            AND coalesce(a.last_heartbeat_at, a.registered_at) < v_now - ms(p_offline_ms)
-        ORDER BY j.id LIMIT p_limit FOR NO KEY UPDATE OF j SKIP LOCKED) r;
+    IF v_silent IS NULL THEN
+        RETURN coalesce(cardinality(v_retired), 0);
+    END IF;
+    SELECT array_agg(r.id) INTO v_ids FROM (SELECT j.id FROM jobs j
+        WHERE j.id = ANY (v_silent) AND j.type = 'Deployment' AND j.status = 'Running'
+        ORDER BY j.id FOR NO KEY UPDATE SKIP LOCKED) r;
     UPDATE jobs SET status = 'Pending', leased_by = NULL WHERE id = ANY (v_ids);
     GET DIAGNOSTICS v_n = ROW_COUNT;
     RETURN v_n + coalesce(cardinality(v_retired), 0);
 END $$;
 
--- Certificates whose status no longer says what is true: expiring, expired,
--- or in progress with no job.  Short-lived ones that ended just now are left to
--- duty_short_lived_expiry, which says so in the audit trail.
+-- Certificates whose status the clock changes by p_now, the earliest first.
+-- Short-lived ones that ended just now are left to duty_short_lived_expiry,
+-- which says so in the audit trail.
+CREATE FUNCTION certificates_status_due(p_now timestamptz, p_limit int) RETURNS text[]
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_sort = off AS $$
+    SELECT array_agg(d.id) FROM (SELECT c.id FROM managed_certificates c
+        LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
+        WHERE c.status IN ('Active', 'Expiring')
+            AND CASE c.status WHEN 'Active' THEN least(c.expiring_at, c.expires_at) ELSE c.expires_at END <= p_now
+            AND NOT (c.expires_at <= p_now AND c.expires_at > p_now - policy_short_lived_grace()
+                AND coalesce(profile_is_short_lived(p.allow_short_lived, p.max_ttl_seconds), false))
+        ORDER BY CASE c.status WHEN 'Active' THEN least(c.expiring_at, c.expires_at) ELSE c.expires_at END LIMIT p_limit) d
+$$;
+
+-- The next certificates in renewal behind p_low, and those among them that no job
+-- renews.  All jobs of each are read, as certificates_refresh does.
+CREATE FUNCTION certificates_in_progress(p_low text, p_limit int, OUT seen text[], OUT idle text[])
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_sort = off AS $$
+    SELECT array_agg(w.id), array_agg(w.id) FILTER (WHERE NOT coalesce((
+        SELECT bool_or(j.type IN ('Issuance', 'Renewal') AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval'))
+        FROM jobs j WHERE j.certificate_id = w.id), false))
+    FROM (SELECT c.id FROM managed_certificates c WHERE c.status = 'RenewalInProgress' AND c.id > p_low
+        ORDER BY c.id LIMIT p_limit) w
+$$;
+
+-- Certificates whose status no longer says what is true: expiring, expired, or
+-- in progress with no job.  The clock's changes are found by their index.  Who is
+-- in progress is walked, some at each look and round again; a look that finds
+-- one with no job is followed by the next at once.  What is just held by
+-- somebody is left to a later look.
 CREATE FUNCTION duty_certificate_status(p_limit int) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now();
+    v_low text;
+    v_seen text[];
+    v_idle text[];
     v_ids text[];
 BEGIN
-    SELECT array_agg(d.id) INTO v_ids FROM (
-        (SELECT c.id FROM managed_certificates c WHERE c.status = 'RenewalInProgress'
-            AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = c.id AND j.type IN ('Issuance', 'Renewal')
-                AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')) LIMIT p_limit)
-        UNION ALL
-        (SELECT c.id FROM managed_certificates c
-            LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
-            WHERE c.expires_at <= v_now AND c.status IN ('Active', 'Expiring')
-                AND NOT (c.expires_at > v_now - policy_short_lived_grace()
-                    AND coalesce(profile_is_short_lived(p.allow_short_lived, p.max_ttl_seconds), false))
-            ORDER BY c.expires_at DESC LIMIT p_limit)
-        UNION ALL
-        (SELECT c.id FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id
-            WHERE c.status = 'Active' AND c.expires_at > v_now AND c.expires_at <= v_now + policy_expiring_most()
-                AND c.expires_at <= v_now + least(make_interval(days => p.renewal_window_days),
-                    (c.expires_at - c.valid_from) / policy_lead_part())
-            ORDER BY c.expires_at LIMIT p_limit)) d;
+    INSERT INTO duty_marks (name) VALUES ('certificate_status') ON CONFLICT DO NOTHING;
+    SELECT m.low_id INTO v_low FROM duty_marks m WHERE m.name = 'certificate_status' FOR UPDATE;
+    SELECT p.seen, p.idle INTO v_seen, v_idle FROM certificates_in_progress(v_low, policy_in_progress_looked()) p;
+    UPDATE duty_marks m SET low_id = n.id
+        FROM (SELECT CASE WHEN cardinality(v_seen) = policy_in_progress_looked() THEN v_seen[cardinality(v_seen)] ELSE '' END AS id) n
+        WHERE m.name = 'certificate_status' AND m.low_id <> n.id;
+    v_ids := certificates_status_due(v_now, p_limit) || v_idle;
     IF v_ids IS NULL THEN
         RETURN 0;
     END IF;
-    PERFORM 1 FROM managed_certificates c WHERE c.id = ANY (v_ids) ORDER BY c.id FOR NO KEY UPDATE;
+    SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM managed_certificates c WHERE c.id = ANY (v_ids)
+        ORDER BY c.id FOR NO KEY UPDATE SKIP LOCKED) l;
+    -- One whose policy changed, and that has not followed yet.
+    UPDATE managed_certificates c SET expiring_at = expiring_at_of(c.valid_from, c.expires_at, p.renewal_window_days)
+        FROM renewal_policies p
+        WHERE c.id = ANY (v_ids) AND p.id = c.renewal_policy_id AND c.status = 'Active'
+            AND c.expiring_at IS DISTINCT FROM expiring_at_of(c.valid_from, c.expires_at, p.renewal_window_days);
     RETURN certificates_refresh(v_ids);
 END $$;
 
 -- Short-lived certificates that ended since the last look, and shortly before
 -- it: one that was in renewal then may have come out of it.
 CREATE FUNCTION duty_short_lived_expiry(p_limit int) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_from timestamptz;

@@ -103,12 +103,15 @@ FROM agents a CROSS JOIN LATERAL (SELECT o.id FROM jobs o WHERE o.agent_id = a.i
 WHERE a.status = 'Offline' OR a.retired_at IS NOT NULL
 ORDER BY 3 LIMIT 100)
 UNION ALL
-(SELECT CASE j.status WHEN 'AwaitingCSR' THEN 'csr_missing' ELSE 'approval_waiting' END, j.id, j.created_at, 'certificate ' || j.certificate_id
-FROM (SELECT o.* FROM jobs o WHERE o.status IN ('AwaitingCSR', 'AwaitingApproval')
-        AND o.created_at < engine_now() - policy_condition_job()
-    ORDER BY o.created_at LIMIT 1000) j
-WHERE j.created_at < engine_now() - CASE j.status WHEN 'AwaitingCSR' THEN policy_condition_job() ELSE policy_condition_approval() END
-ORDER BY j.created_at LIMIT 100)
+(SELECT w.name, j.id, j.since, 'certificate ' || j.certificate_id
+FROM (VALUES ('AwaitingCSR', 'csr_missing', policy_condition_job()), ('AwaitingApproval', 'approval_waiting', policy_condition_approval()))
+    AS w (status, name, patience)
+CROSS JOIN LATERAL (SELECT o.id, o.certificate_id, CASE o.status WHEN 'AwaitingCSR' THEN greatest(o.created_at, o.run_after) ELSE o.created_at END AS since
+    FROM jobs o WHERE o.status IN ('AwaitingCSR', 'AwaitingApproval') AND o.status = w.status
+        AND CASE o.status WHEN 'AwaitingCSR' THEN greatest(o.created_at, o.run_after) ELSE o.created_at END < engine_now() - w.patience
+    ORDER BY CASE o.status WHEN 'AwaitingCSR' THEN greatest(o.created_at, o.run_after) ELSE o.created_at END, o.id
+    LIMIT 100) j
+ORDER BY j.since LIMIT 100)
 UNION ALL
 (SELECT 'agent_silent', a.id, coalesce(a.last_heartbeat_at, a.registered_at), a.hostname
 FROM agents a WHERE a.status = 'Offline' AND a.retired_at IS NULL

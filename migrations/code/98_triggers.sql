@@ -47,6 +47,14 @@ CREATE OR REPLACE TRIGGER certificates_renew_after_moved BEFORE UPDATE OF renewa
     WHEN (NEW.expires_at IS NOT NULL AND (NEW.renewal_policy_id <> OLD.renewal_policy_id
         OR (NEW.issuer_id <> OLD.issuer_id AND NEW.renew_after IS NULL)))
     EXECUTE FUNCTION certificates_renew_after();
+-- Who writes expiring_at itself is left alone.
+CREATE OR REPLACE TRIGGER certificates_expiring_at BEFORE INSERT ON managed_certificates FOR EACH ROW
+    WHEN (NEW.expires_at IS NOT NULL AND NEW.expiring_at IS NULL) EXECUTE FUNCTION certificates_expiring_at();
+CREATE OR REPLACE TRIGGER certificates_expiring_at_moved BEFORE UPDATE OF renewal_policy_id, valid_from, expires_at ON managed_certificates
+    FOR EACH ROW
+    WHEN (NEW.expiring_at IS NOT DISTINCT FROM OLD.expiring_at AND (NEW.renewal_policy_id <> OLD.renewal_policy_id
+        OR NEW.valid_from IS DISTINCT FROM OLD.valid_from OR NEW.expires_at IS DISTINCT FROM OLD.expires_at))
+    EXECUTE FUNCTION certificates_expiring_at();
 CREATE OR REPLACE TRIGGER certificates_renewal_floor BEFORE UPDATE OF last_renewal_at ON managed_certificates FOR EACH ROW
     WHEN (NEW.renew_after < NEW.last_renewal_at + policy_renewal_floor_below())
     EXECUTE FUNCTION certificates_renewal_floor();

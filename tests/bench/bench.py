@@ -33,6 +33,7 @@ PLUGINS = (
     "bench_audit",
     "bench_bulk",
     "bench_engine",
+    "bench_idle",
 )
 
 

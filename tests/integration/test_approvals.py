@@ -218,6 +218,10 @@ NONSENSE = [
     ("issuer_id = NULL", "it names no issuer"),
     ("status = 'Running', leased_by = 'nobody'", "it is Running without a lease"),
     ("run_after = 'infinity'", "its run_after lies more than a year ahead"),
+    ("run_after = now() + interval '2 years'", "its run_after lies more than a year ahead"),
+    ("status = 'Pending', run_after = now() + interval '2 years'", "its run_after lies more than a year ahead"),
+    ("type = 'Deployment', target_id = 'target', version_id = 'version', status = 'Pending', run_after = now() + interval '2 years'",
+     "its run_after lies more than a year ahead"),
     ("status = 'Pending', issuer_id = NULL, certificate_id = NULL, dedupe_key = NULL", "it names no certificate"),
 ]
 

@@ -65,7 +65,7 @@ SCENES = {
     "never_renewed": ([CERTIFICATE.format("Active", "5 days", "NULL")], "mc-x"),
     "agent_needed": ([ACTIVE, AGENT.format("Offline"), "UPDATE agents SET retired_at = now()",
                       JOB.format("Deployment", "Pending", "now()", "")], "agent-x"),
-    "csr_missing": ([ACTIVE, ONLINE, JOB.format("Renewal", "AwaitingCSR", "now()", "")], "job-x"),
+    "csr_missing": ([ACTIVE, ONLINE, JOB.format("Renewal", "AwaitingCSR", "now() - interval '1 hour'", "")], "job-x"),
     "approval_waiting": ([ACTIVE, ONLINE, JOB.format("Renewal", "AwaitingApproval", "now()", "")], "job-x"),
     "job_not_taken": ([ACTIVE, ONLINE, JOB.format("Renewal", "Pending", "now() - interval '1 hour'", "")], "iss-local"),
     "duty_failing": ([DUTY.format("data", "division by zero", "1 minute")], "sweep"),

@@ -66,6 +66,33 @@ def ask(c, sql, *parameters):
     return c.fetchall()
 
 
+def test_one_of_many_in_renewal_without_a_job_is_found(lonely):
+    """Some are looked at in each run, from where the last one ended."""
+    lonely.query("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status) "
+                 "SELECT 'mc-' || i, 'mc-' || i, 'x', 'o-test', 't-test', 'iss-local', 'rp-default', 'RenewalInProgress' "
+                 "FROM generate_series(1000, 1999) i")
+    lonely.query("INSERT INTO jobs (id, type, certificate_id, issuer_id) SELECT 'job-' || id, 'Issuance', id, 'iss-local' "
+                 "FROM managed_certificates WHERE id <> 'mc-1900'")
+    for _ in range(2):
+        found = [lonely.value("SELECT duty_certificate_status(1000)") for _ in range(5)]
+        assert sorted(found) == [0, 0, 0, 0, 1]
+        assert lonely.query("SELECT id FROM managed_certificates WHERE status <> 'RenewalInProgress'") == [("mc-1900",)]
+        lonely.query("UPDATE managed_certificates SET status = 'RenewalInProgress'")
+
+
+def test_what_somebody_holds_does_not_keep_the_others(lonely):
+    lonely.query("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, "
+                 "expires_at, valid_from) SELECT 'mc-' || i, 'mc-' || i, 'x', 'o-test', 't-test', 'iss-local', 'rp-default', 'Active', "
+                 "now() - interval '1 hour', now() - interval '90 days' FROM generate_series(1, 3) i")
+    with lonely.admin() as other:
+        other.execute("BEGIN")
+        other.execute("SELECT 1 FROM managed_certificates WHERE id = 'mc-2' FOR UPDATE")
+        lonely.query("SET statement_timeout = '20s'")
+        assert lonely.value("SELECT duty_certificate_status(1000)") == 2
+        other.execute("ROLLBACK")
+    assert lonely.value("SELECT duty_certificate_status(1000)") == 1
+
+
 # --- what an administrator sees ---
 
 def test_every_duty_is_shown(led):
