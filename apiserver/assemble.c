@@ -93,11 +93,15 @@ api_reload_keys(struct api *a)
 /* Heartbeats lock agents in the order of their sorted ids, if the plan walks
  * through the ids; a hash join would take them as they lie in the table, and
  * two batches might wait for each other. */
-static const char walk_ids[] =
-    "-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off";
+static const struct db_setting walk_ids[] = {
+    {"enable_hashjoin", "off"},
+    {"enable_mergejoin", "off"},
+    {"enable_seqscan", "off"},
+    {NULL, NULL},
+};
 
 static rc
-open_pool(struct api *a, size_t conns, const char *settings,
+open_pool(struct api *a, size_t conns, const struct db_setting *settings,
     struct db_pool **out)
 {
 	const struct db_opts opts = {

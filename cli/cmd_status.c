@@ -70,6 +70,20 @@ print_condition(struct cli *c, const struct cJSON *item)
 	out_print("           %s\n", cell(c, item, "advice"));
 }
 
+/* Why it is not ready, or what is wrong although it is. */
+static void
+print_database(struct cli *c, const struct answer *ready)
+{
+	const char *warning = cell(c, ready->json, "db_warning");
+
+	if (ready->status != 200)
+		out_print("database   %s\n", cell(c, ready->json, "error"));
+	else if (strcmp(warning, "-") != 0)
+		out_print("database   reachable, but %s\n", warning);
+	else
+		out_print("database   reachable\n");
+}
+
 static void
 print_all(struct cli *c, const struct answer *ready,
     const struct cJSON *processes, const struct cJSON *conditions)
@@ -77,8 +91,7 @@ print_all(struct cli *c, const struct answer *ready,
 	const struct cJSON *item;
 
 	print_processes(c, processes);
-	out_print("database   %s\n",
-	    ready->status == 200 ? "reachable" : cell(c, ready->json, "error"));
+	print_database(c, ready);
 	cJSON_ArrayForEach(item, json_get(conditions, "data"))
 	    print_condition(c, item);
 }
@@ -118,7 +131,7 @@ cmd_status(struct cli *c)
 	exit_code = client_check_list(c, &conditions, &list);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
-	healthy = ready.status == 200 &&
+	healthy = ready.status == 200 && !json_get(ready.json, "db_warning") &&
 		  cJSON_IsTrue(json_get(conditions.json, "healthy"));
 	if (c->as_json) {
 		print_json(c, processes.json, conditions.json, healthy);

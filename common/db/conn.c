@@ -54,9 +54,25 @@ db_conn_listen(struct db_conn *c)
 }
 
 void
+db_session_reset(struct db_conn *c)
+{
+	struct db_session *s = &c->session;
+
+	timer_disarm(s->ask);
+	for (size_t i = 0; i < ARRAY_LEN(s->results); i++) {
+		PQclear(s->results[i]);
+		s->results[i] = NULL;
+	}
+	s->nresults = s->nsyncs = s->nwanted = 0;
+	s->has_result = false;
+	s->then = NULL;
+}
+
+void
 db_conn_disconnect(struct db_conn *c)
 {
 	timer_disarm(c->connect_limit);
+	db_session_reset(c);
 	if (c->has_events) {
 		event_del(&c->on_read);
 		event_del(&c->on_write);
@@ -82,6 +98,7 @@ db_conn_free(struct db_conn *c)
 	p->nconns[c->state]--;
 	db_resolve_free(c->resolve);
 	timer_free(c->connect_limit);
+	timer_free(c->session.ask);
 	buf_fini(&c->why);
 	free(c);
 }
@@ -176,13 +193,15 @@ next_command(struct db_conn *c)
 	c->at_prepare = c->at < r->nstmts && r->stmts[c->at].has_prepare;
 }
 
-/* The plan was made before a migration, or somebody deallocated it. */
+/* The plan was made before a migration, somebody deallocated it, or what was
+ * one session a moment ago is another now. */
 static bool
 is_stale_plan(const struct db_conn *c, const struct db_req *r)
 {
 	size_t i = r->error->statement;
 
-	if (strcmp(r->error->sqlstate, "26000") == 0)
+	if (strcmp(r->error->sqlstate, "26000") == 0 ||
+	    strcmp(r->error->sqlstate, "42P05") == 0)
 		return true;
 	return strcmp(r->error->sqlstate, "0A000") == 0 && i < r->nstmts &&
 	       !r->stmts[i].has_prepare;

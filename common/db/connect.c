@@ -115,20 +115,52 @@ conn_on_notice(void *arg, const PGresult *res)
 	 * shutting down or cuts us off, so nothing more is sent here. */
 	if (state && strncmp(state, "57P", 3) == 0)
 		c->is_retiring = true;
+	if (state && strcmp(state, "57P05") == 0 && c->session.nwanted == 0)
+		c->session.has_died = true; /* session.c asked for it */
 }
+
+static void
+session_ready(struct db_conn *c)
+{
+	timer_disarm(c->connect_limit);
+	db_session_reset(c);
+	c->pool->first_host = c->host;
+	db_conn_listen(c);
+	c->pool->on->connected(c);
+}
+
+static void
+session_pass(struct db_conn *c, enum db_refusal refusal, const char *why)
+{
+	if (refusal != DB_REFUSED_NOT)
+		c->refusal = refusal;
+	note_own(c, why ? why : db_refusal_words(refusal));
+	next_address(c);
+}
+
+static void
+session_again(struct db_conn *c)
+{
+	db_conn_disconnect(c);
+	begin_address(c);
+}
+
+static const struct db_session_ops session_ops = {
+    .ready = session_ready,
+    .pass = session_pass,
+    .again = session_again,
+};
 
 static void
 established(struct db_conn *c)
 {
-	timer_disarm(c->connect_limit);
 	if (PQsetnonblocking(c->pg, 1) != 0 || !PQenterPipelineMode(c->pg)) {
-		note(c, PQerrorMessage(c->pg));
-		fail(c);
+		session_pass(c, DB_REFUSED_NOT, PQerrorMessage(c->pg));
 		return;
 	}
-	c->pool->first_host = c->host;
-	db_conn_listen(c);
-	c->pool->on->connected(c);
+	/* The log-in took its time; what follows has the same. */
+	timer_arm(c->connect_limit, c->pool->connect_timeout_ms);
+	db_session_start(c, &session_ops);
 }
 
 static void
@@ -187,6 +219,7 @@ begin_address(struct db_conn *c)
 	keys[n] = values[n] = NULL;
 	timer_arm(c->connect_limit, p->connect_timeout_ms);
 	db_conn_move(c, DB_CONN_CONNECTING);
+	c->is_retiring = false;
 	c->pg = PQconnectStartParams(keys, values, 0);
 	if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) {
 		note(c, c->pg ? PQerrorMessage(c->pg) : "out of memory");
@@ -248,6 +281,7 @@ db_conn_start(struct db_pool *p)
 	TAILQ_INSERT_HEAD(&p->conns[c->state], c, entry);
 	p->nconns[c->state]++;
 	c->connect_limit = timer_new(p->loop, on_limit, c);
+	c->session.ask = timer_new(p->loop, db_session_on_ask, c);
 	buf_init(&c->why, DB_WHY_MAX);
 	c->host = p->first_host;
 	c->hosts_left = p->nhosts;

@@ -26,6 +26,11 @@
 struct db_pool; /* defined in pool.c */
 struct db_req;  /* defined in pool.c */
 
+/* A setting of PostgreSQL, for a session. */
+struct db_setting {
+	const char *name, *value;
+};
+
 struct db_opts {
 	const char *url;              /* libpq URL or key=value string */
 	const char *application_name; /* shown in pg_stat_activity */
@@ -37,9 +42,10 @@ struct db_opts {
 	/* A connection without an answer this long past its statements' time
 	 * is given up; 0: 10 s. */
 	int64_t silence_ms;
-	bool ignore_env;      /* drop inherited PG* variables */
-	const char *settings; /* "-c name=value ..." for sessions, or NULL */
-	bool is_eager;        /* connects before there is a request */
+	bool ignore_env; /* drop inherited PG* variables */
+	/* For sessions, ended by one without a name; NULL: none but ours. */
+	const struct db_setting *settings;
+	bool is_eager; /* connects before there is a request */
 };
 
 /* One statement.  Parameters are text (PostgreSQL's input syntax); a NULL
@@ -100,6 +106,12 @@ void db_pool_stats(const struct db_pool *p, struct db_stats *out);
  * all right.  Static text.
  */
 const char *db_pool_trouble(const struct db_pool *p);
+/*
+ * NULL, or what is wrong with the server or a pooler in front of it, and what
+ * to do, as found when a connection was tried last; those that are open may
+ * serve all the same.  Static text.
+ */
+const char *db_pool_warning(const struct db_pool *p);
 
 /* --- results --- */
 size_t db_nrows(const struct db_result *r);

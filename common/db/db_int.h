@@ -2,9 +2,9 @@
  * db_int: what the files of the pool know of each other.
  *
  * pool.c owns the queue and decides which connection serves whom; connect.c
- * gets a connection, trying one address after the other, and conn.c uses it;
- * req.c is one request's memory; again.c keeps those that are asked again;
- * resolve.c turns host names into addresses.
+ * gets a connection, trying one address after the other, session.c makes it a
+ * session of ours, and conn.c uses it; req.c is one request's memory; again.c
+ * keeps those that are asked again; resolve.c turns host names into addresses.
  * Calls go from the pool to the connection; what a connection has to tell goes
  * through db_conn_ops.  It never calls back into the requester: it hands its
  * request to the pool, which does.
@@ -31,6 +31,7 @@ enum {
 	DB_STALLED_MS = 3000,  /* without a request served: not well */
 	DB_SILENCE_MS = 10000, /* past the statement timeouts: not alive */
 	DB_PARAMS_MAX = 64,    /* connection parameters */
+	DB_SETTINGS_MAX = 16,  /* of a session */
 	DB_HOSTS_MAX = 16,     /* of a URL */
 	DB_ADDRS_MAX = 8,      /* of one name */
 	DB_ADDR_SIZE = 46,     /* an address as text */
@@ -101,6 +102,40 @@ enum db_conn_state {
 
 enum db_prepared { DB_UNPREPARED, DB_PREPARE_SENT, DB_PREPARED };
 
+/* What is wrong with a server that answers, and would not mend by itself. */
+enum db_refusal {
+	DB_REFUSED_NOT,
+	DB_REFUSED_MODE,     /* a pooler mixes sessions */
+	DB_REFUSED_UNCLEAN,  /* a pooler leaves them dirty */
+	DB_REFUSED_SETTINGS, /* they do not keep what they are told */
+	DB_REFUSALS
+};
+
+struct db_conn;
+
+/* What session.c found. */
+struct db_session_ops {
+	void (*ready)(struct db_conn *c);
+	/* Not with this address; why NULL: the refusal's words. */
+	void (
+	    *pass)(struct db_conn *c, enum db_refusal refusal, const char *why);
+	/* To be connected once more. */
+	void (*again)(struct db_conn *c);
+};
+
+/* What session.c knows while it asks. */
+struct db_session {
+	const struct db_session_ops *on;
+	void (*then)(struct db_conn *c); /* when all is answered */
+	size_t nwanted, nsyncs, nresults;
+	PGresult *results[2];
+	bool has_result;
+	bool is_dirty, is_to_die, has_died;
+	int pid; /* of the one that is to die */
+	int64_t wait_ms;
+	struct timer *ask;
+};
+
 struct db_conn {
 	TAILQ_ENTRY(db_conn) entry; /* in pool->conns[state] */
 	struct db_pool *pool;
@@ -116,7 +151,10 @@ struct db_conn {
 	size_t hosts_left; /* to try, this one among them */
 	char addrs[DB_ADDRS_MAX][DB_ADDR_SIZE]; /* "" where libpq needs none */
 	size_t naddrs, addr;
-	struct buf why;            /* what failed so far */
+	struct buf why;          /* what failed so far */
+	enum db_refusal refusal; /* the last there was */
+	struct db_session session;
+	bool is_pooled;
 	struct db_req *req;        /* the one in flight when busy */
 	size_t at;                 /* statement whose results come next */
 	bool at_prepare;           /* and its Prepare comes before */
@@ -152,12 +190,22 @@ void db_conn_lost(struct db_conn *c, const char *why);
 void db_conn_watch(struct db_conn *c, short what, event_callback_fn cb);
 void db_conn_listen(struct db_conn *c);
 void db_conn_disconnect(struct db_conn *c);
+/* What session.c asked is forgotten. */
+void db_session_reset(struct db_conn *c);
 
 /* --- connect.c --- */
 
 /* Starts to connect, with the pool's next host first; the outcome is told to
  * the pool. */
 void db_conn_start(struct db_pool *p);
+/* --- session.c --- */
+
+/* Logged in and in pipeline mode; ends in one call of these. */
+void db_session_start(struct db_conn *c, const struct db_session_ops *on);
+/* Its timer's. */
+void db_session_on_ask(void *arg);
+/* Static; NULL for DB_REFUSED_NOT. */
+const char *db_refusal_words(enum db_refusal refusal);
 
 /* --- pool.c --- */
 
@@ -169,6 +217,7 @@ struct db_host {
 	char *host;
 	char *addr; /* its hostaddr */
 	char *port;
+	bool keeps_sessions; /* a pooler, and that was proved */
 };
 
 enum db_log_state { DB_LOG_NEVER, DB_LOG_UP, DB_LOG_DOWN };
@@ -188,8 +237,10 @@ struct db_pool {
 
 	/* What PQconnectStartParams gets besides the host. */
 	PQconninfoOption *url;
-	char *options;
 	char *application_name;
+	size_t nsettings;
+	char *setting_names; /* arrays, as PostgreSQL writes them */
+	char *setting_values;
 	const char *keys[DB_PARAMS_MAX + 1];
 	const char *values[DB_PARAMS_MAX + 1];
 
@@ -212,8 +263,9 @@ struct db_pool {
 	bool is_eager;
 	bool is_closing;
 	enum db_log_state log_state;
-	char server[256];       /* the last one connected to, for the log */
-	struct evdns_base *dns; /* made at the first look-up */
+	enum db_refusal refusal; /* of the last attempt */
+	char server[256];        /* the last one connected to, for the log */
+	struct evdns_base *dns;  /* made at the first look-up */
 	TAILQ_HEAD(, db_resolve) lookups; /* that it has not answered */
 	uint64_t requests, timeouts, resets, retries;
 };

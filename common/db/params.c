@@ -9,11 +9,21 @@
 #include <unistd.h>
 
 #include "code_gen.h" /* CODE_SCHEMA, made by tools/codeschema.py */
-#include "common/base/buf.h"
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/db/db_int.h"
+#include "common/log/log.h"
 
-enum { OPTIONS_MAX = 4096, ENV_NAME_MAX = 64, CONNECT_TIMEOUT_MAX_S = 3600 };
+enum { ENV_NAME_MAX = 64, CONNECT_TIMEOUT_MAX_S = 3600 };
+
+/* Of every session, besides the time limit of its statements. */
+static const struct db_setting settings_all[] = {
+    {"idle_in_transaction_session_timeout", "60000"},
+    {"search_path", CODE_SCHEMA ",public,pg_temp"},
+    {"jit", "off"},
+    {"TimeZone", "UTC"},
+    {"DateStyle", "ISO"},
+};
 
 /* Used where the URL says nothing. */
 static const struct {
@@ -73,28 +83,31 @@ put(struct db_pool *p, const char *key, const char *value)
 	return RC_OK;
 }
 
-/* What the URL's own options say stays, ours come after it and win. */
-static char *
-session_options(const struct db_pool *p, const char *settings)
+/* Told to each session by SET, not by the start-up packet: a pooler refuses
+ * that, or drops it without a word.  They win over the URL's own options. */
+static void
+put_settings(struct db_pool *p, const struct db_opts *opts)
 {
-	const char *theirs = db_params_get(p, "options");
-	struct buf b;
-	char *text = NULL;
+	const char *names[DB_SETTINGS_MAX], *values[DB_SETTINGS_MAX];
+	struct arena *a = arena_new();
+	size_t n = 0;
 
-	buf_init(&b, OPTIONS_MAX);
-	if (theirs)
-		buf_printf(&b, "%s ", theirs);
-	buf_printf(&b, "-c statement_timeout=%" PRId64,
-	    p->statement_timeout_ms);
-	buf_puts(&b, " -c idle_in_transaction_session_timeout=60000"
-		     " -c search_path=" CODE_SCHEMA ",public,pg_temp -c jit=off"
-		     " -c TimeZone=UTC -c DateStyle=ISO");
-	if (settings)
-		buf_printf(&b, " %s", settings);
-	if (buf_ok(&b))
-		text = mem_strdup(buf_cstr(&b));
-	buf_fini(&b);
-	return text;
+	names[n] = "statement_timeout";
+	values[n++] = arena_printf(a, "%" PRId64, p->statement_timeout_ms);
+	for (size_t i = 0; i < ARRAY_LEN(settings_all); i++) {
+		names[n] = settings_all[i].name;
+		values[n++] = settings_all[i].value;
+	}
+	for (const struct db_setting *s = opts->settings; s && s->name; s++) {
+		if (n >= DB_SETTINGS_MAX)
+			log_fatal("DB-SETTINGS", "too many for a session");
+		names[n] = s->name;
+		values[n++] = s->value;
+	}
+	p->nsettings = n;
+	p->setting_names = mem_strdup(db_text_array(a, names, n));
+	p->setting_values = mem_strdup(db_text_array(a, values, n));
+	arena_free(a);
 }
 
 /* --- hosts --- */
@@ -226,13 +239,9 @@ db_params_init(struct db_pool *p, const struct db_opts *opts)
 		if (ret == RC_OK && !db_params_get(p, key))
 			ret = put(p, key, params_defaults[i].value);
 	}
-	p->options = session_options(p, opts->settings);
-	if (!p->options)
-		return RC_INVALID;
+	put_settings(p, opts);
 	p->application_name = mem_strdup(
 	    opts->application_name ? opts->application_name : "certctl");
-	if (ret == RC_OK)
-		ret = put(p, "options", p->options);
 	if (ret == RC_OK)
 		ret = put(p, "application_name", p->application_name);
 	if (ret == RC_OK)
@@ -253,6 +262,7 @@ db_params_fini(struct db_pool *p)
 		free(p->hosts[i].addr);
 		free(p->hosts[i].port);
 	}
-	free(p->options);
+	free(p->setting_names);
+	free(p->setting_values);
 	free(p->application_name);
 }

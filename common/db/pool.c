@@ -58,6 +58,9 @@ wants_conn(const struct db_pool *p)
 		return false;
 	if (p->nqueued > connecting)
 		return true;
+	/* So that it is noticed when it was mended. */
+	if (p->refusal != DB_REFUSED_NOT && connecting == 0)
+		return true;
 	return open + connecting == 0 &&
 	       (p->is_eager || p->log_state != DB_LOG_NEVER);
 }
@@ -126,11 +129,31 @@ on_connected(struct db_conn *c)
 
 	p->backoff_ms = 0;
 	p->stalled_ms = 0;
+	p->refusal = DB_REFUSED_NOT;
 	tell_server(p, c);
 	db_conn_move(c, DB_CONN_IDLE);
 	if (!timer_is_armed(p->tick))
 		timer_arm(p->tick, tick_ms(p));
 	pool_pump(p);
+}
+
+static void
+tell_failure(struct db_pool *p, const struct db_conn *c, const char *why)
+{
+	bool is_down = pool_open(p) == 0;
+
+	/* It will not mend by itself, so it is told also while others serve. */
+	if (c->refusal != DB_REFUSED_NOT && c->refusal != p->refusal)
+		log_error("DB-REFUSED", "%s; trying again until it is mended",
+		    why);
+	else if (is_down && p->log_state != DB_LOG_DOWN)
+		log_warn("DB-DOWN",
+		    "cannot connect to PostgreSQL: %s; trying again until it "
+		    "answers",
+		    why);
+	p->refusal = c->refusal;
+	if (is_down)
+		p->log_state = DB_LOG_DOWN;
 }
 
 static void
@@ -142,13 +165,7 @@ on_failed(struct db_conn *c, const char *why)
 	if (p->backoff_ms > DB_BACKOFF_MAX_MS)
 		p->backoff_ms = DB_BACKOFF_MAX_MS;
 	p->retry_at_ms = loop_now_ms(p->loop) + rand_jitter(p->backoff_ms, 25);
-	if (pool_open(p) == 0 && p->log_state != DB_LOG_DOWN) {
-		log_warn("DB-DOWN",
-		    "cannot connect to PostgreSQL: %s; trying again until it "
-		    "answers",
-		    why);
-		p->log_state = DB_LOG_DOWN;
-	}
+	tell_failure(p, c, why);
 	pool_later(p);
 }
 
@@ -165,6 +182,13 @@ retire_all(struct db_pool *p)
 		db_conn_close(c);
 }
 
+/* A statement that we prepared is not there, or one that we did not. */
+static bool
+is_anothers(const char *sqlstate)
+{
+	return strcmp(sqlstate, "26000") == 0 || strcmp(sqlstate, "42P05") == 0;
+}
+
 static void
 on_served(struct db_conn *c, struct db_req *r)
 {
@@ -173,6 +197,10 @@ on_served(struct db_conn *c, struct db_req *r)
 	p->stalled_ms = 0;
 	if (r->error && strcmp(r->error->sqlstate, READ_ONLY) == 0)
 		retire_all(p);
+	if (r->error && c->is_pooled && is_anothers(r->error->sqlstate)) {
+		p->hosts[c->host].keeps_sessions = false; /* proved anew */
+		retire_all(p);
+	}
 	if (c->is_retiring) {
 		db_conn_close(c);
 		pool_later(p);
@@ -469,8 +497,10 @@ db_pool_stats(const struct db_pool *p, struct db_stats *out)
 const char *
 db_pool_trouble(const struct db_pool *p)
 {
+	const char *words = db_refusal_words(p->refusal);
+
 	if (pool_open(p) == 0 && p->backoff_ms > 0)
-		return "no connection can be made";
+		return words ? words : "no connection can be made";
 	if (p->is_eager && p->log_state == DB_LOG_NEVER)
 		return "no connection was made yet";
 	if (p->stalled_ms != 0 &&
@@ -478,4 +508,10 @@ db_pool_trouble(const struct db_pool *p)
 		return "no connection is free, and none has served a request "
 		       "for three seconds";
 	return NULL;
+}
+
+const char *
+db_pool_warning(const struct db_pool *p)
+{
+	return db_refusal_words(p->refusal);
 }

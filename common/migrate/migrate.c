@@ -232,6 +232,28 @@ migrate_locked(PGconn *pg, const struct wish *wish)
 	return ret;
 }
 
+/* The lock is the session's, and a pooler may give it to somebody else.  It is
+ * told by the process that serves us: the log-in named another. */
+static rc
+refuse_pooler(PGconn *pg)
+{
+	PGresult *res = migrate_run(pg, Q_SESSION_PID, NULL);
+	rc ret = RC_OK;
+
+	if (!migrate_is_good(res)) {
+		migrate_complain("database", PQerrorMessage(pg));
+		ret = RC_DATA;
+	} else if (strtol(PQgetvalue(res, 0, 0), NULL, 10) !=
+		   PQbackendPID(pg)) {
+		migrate_complain("database",
+		    "there is a pooler in between; migrations need "
+		    "PostgreSQL itself");
+		ret = RC_INVALID;
+	}
+	PQclear(res);
+	return ret;
+}
+
 static rc
 migrate(const char *url, const struct wish *wish)
 {
@@ -242,7 +264,9 @@ migrate(const char *url, const struct wish *wish)
 		migrate_complain("database",
 		    pg ? PQerrorMessage(pg) : "out of memory");
 	} else {
-		ret = migrate_execute(pg, Q_MIGRATE_LOCK, NULL);
+		ret = refuse_pooler(pg);
+		if (ret == RC_OK)
+			ret = migrate_execute(pg, Q_MIGRATE_LOCK, NULL);
 		if (ret == RC_OK)
 			ret = migrate_locked(pg, wish);
 		if (ret == RC_OK)

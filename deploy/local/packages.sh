@@ -16,7 +16,7 @@ RUN=(gcc libc6-dev make meson ninja-build pkg-config python3
     nginx runit procps iproute2)
 TEST=(python3-pytest python3-pytest-xdist python3-psycopg2 python3-cryptography python3-yaml
     clang clang-format clang-tidy cppcheck libclang-rt-14-dev llvm
-    valgrind wrk curl git faketime)
+    valgrind wrk curl git faketime pgbouncer)
 
 usage() {
     echo "usage: packages.sh run|test|list GROUP" >&2

@@ -489,6 +489,13 @@ db_pool_trouble(const struct db_pool *p)
 	return NULL;
 }
 
+const char *
+db_pool_warning(const struct db_pool *p)
+{
+	(void)p;
+	return NULL;
+}
+
 size_t
 db_nrows(const struct db_result *r)
 {

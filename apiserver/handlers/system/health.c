@@ -28,9 +28,9 @@ trouble_of(const struct api *a, const char **out_where)
 		const char *where;
 		const char *why;
 	} all[] = {
-	    {"the process's own connection", presence_trouble(a->presence)},
 	    {"the pool of requests", db_pool_trouble(a->pool)},
 	    {"the pool of heartbeats", db_pool_trouble(a->heartbeat_pool)},
+	    {"the process's own connection", presence_trouble(a->presence)},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
@@ -39,6 +39,17 @@ trouble_of(const struct api *a, const char **out_where)
 			return all[i].why;
 	}
 	return NULL;
+}
+
+/* What somebody has to mend, whether or not requests are served yet. */
+static const char *
+warning_of(const struct api *a)
+{
+	const char *words = db_pool_warning(a->pool);
+
+	if (!words)
+		words = db_pool_warning(a->heartbeat_pool);
+	return words ? words : db_pool_warning(a->own_pool);
 }
 
 enum op_next
@@ -55,6 +66,8 @@ system_ready_start(struct op *op)
 		    arena_printf(op_arena(op), "%s: %s", where, trouble));
 	else
 		json_w_kv(w, "db", "reachable");
+	if (warning_of(a))
+		json_w_kv(w, "db_warning", warning_of(a));
 	/* Without a leader work is accepted and waits. */
 	json_w_kv(w, "scheduler", api_has_leader(a) ? "leading" : "absent");
 	json_w_close(w, '}');

@@ -1,0 +1,319 @@
+/*
+ * What is connected becomes a session of ours: it is told our settings, asked
+ * whether it has them, and, behind a pooler, whether it stays ours.
+ *
+ * Settings go by SET, for poolers refuse or drop what the start-up packet says.
+ * They are read back in a transaction of its own, in the same round trip.
+ *
+ * A pooler is known by the process that the server names: it is another than
+ * the one that the log-in named.  One that gives each transaction another
+ * session looks like one that does not, as long as nobody else uses it; so the
+ * first session through it is told to die when idle.  Where sessions are kept
+ * our connection ends with it; where they are not, the pooler hands out another
+ * one in its place, and our connection lives.  Either is a proof, and neither
+ * needs a limit of time.  Heard while a question is on its way, its end is
+ * none.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/db/db_int.h"
+#include "common/log/log.h"
+
+enum { FIRST_WAIT_MS = 20, LONGEST_WAIT_MS = 400 };
+
+static const char *const refusal_words[DB_REFUSALS] = {
+    [DB_REFUSED_NOT] = NULL,
+    [DB_REFUSED_MODE] =
+	"the pooler there gives each transaction another session (pool_mode "
+	"transaction or statement): set pool_mode = session, or connect to "
+	"PostgreSQL directly",
+    [DB_REFUSED_UNCLEAN] =
+	"the pooler there hands on sessions as others left them: set "
+	"server_reset_query = DISCARD ALL",
+    [DB_REFUSED_SETTINGS] =
+	"the session there does not keep our settings (time limits, "
+	"search_path): connect to PostgreSQL directly",
+};
+
+const char *
+db_refusal_words(enum db_refusal refusal)
+{
+	return refusal_words[refusal];
+}
+
+static void session_on_event(evutil_socket_t fd, short what, void *arg);
+
+/* --- asking --- */
+
+static void
+watch(struct db_conn *c, bool is_flushed)
+{
+	db_conn_watch(c, (short)(EV_READ | (is_flushed ? 0 : EV_WRITE)),
+	    session_on_event);
+}
+
+static void
+lost(struct db_conn *c)
+{
+	if (!c->session.is_to_die || !c->session.has_died) {
+		c->session.on->pass(c, DB_REFUSED_NOT, PQerrorMessage(c->pg));
+	} else if (c->session.is_dirty) {
+		c->session.on->pass(c, DB_REFUSED_UNCLEAN, NULL);
+	} else {
+		c->pool->hosts[c->host].keeps_sessions = true;
+		c->session.on->again(c);
+	}
+}
+
+static bool
+put_query(struct db_conn *c, enum query q, int n, const char *const *params)
+{
+	return PQsendQueryParams(c->pg, sql_statements[q].text, n, NULL, params,
+		   NULL, NULL, 0) &&
+	       PQpipelineSync(c->pg);
+}
+
+/* What was put goes out; then is called with as many results. */
+static void
+await(struct db_conn *c, bool ok, size_t n, void (*then)(struct db_conn *))
+{
+	int left = ok ? PQflush(c->pg) : -1;
+
+	db_session_reset(c);
+	c->session.nwanted = n;
+	c->session.then = then;
+	if (left < 0)
+		lost(c);
+	else
+		watch(c, left == 0);
+}
+
+/* --- is it one session? --- */
+
+static int
+pid_of(const PGresult *res)
+{
+	int col = PQfnumber(res, "pid");
+
+	return PQntuples(res) > 0
+		   ? (int)strtol(PQgetvalue(res, 0, col), NULL, 10)
+		   : 0;
+}
+
+static void
+still_lives(struct db_conn *c)
+{
+	struct db_session *s = &c->session;
+
+	if (pid_of(s->results[0]) != s->pid) {
+		c->session.on->pass(c, DB_REFUSED_MODE, NULL);
+		return;
+	}
+	if (s->wait_ms < LONGEST_WAIT_MS)
+		s->wait_ms *= 2;
+	timer_arm(s->ask, s->wait_ms);
+	watch(c, true);
+}
+
+void
+db_session_on_ask(void *arg)
+{
+	struct db_conn *c = arg;
+
+	await(c, put_query(c, Q_SESSION_PID, 0, NULL), 1, still_lives);
+}
+
+static void
+is_to_die(struct db_conn *c)
+{
+	struct db_session *s = &c->session;
+
+	s->is_to_die = true;
+	s->pid = pid_of(s->results[0]);
+	if (s->wait_ms == 0)
+		s->wait_ms = FIRST_WAIT_MS;
+	timer_arm(s->ask, s->wait_ms);
+	watch(c, true);
+}
+
+/* --- is it as we want it? --- */
+
+static bool
+has_settings(const PGresult *told, const PGresult *found, size_t n)
+{
+	int shown = PQfnumber(found, "shown");
+
+	if (PQntuples(told) != (int)n || PQntuples(found) != (int)n)
+		return false;
+	for (int i = 0; i < (int)n; i++) {
+		if (strcmp(PQgetvalue(told, i, PQfnumber(told, "shown")),
+			PQgetvalue(found, i, shown)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* libpq looks for itself, but believes what a pooler remembers. */
+static bool
+is_unwanted_standby(const struct db_conn *c, const PGresult *look)
+{
+	const char *attrs = db_params_get(c->pool, "target_session_attrs");
+	const char *is = PQgetvalue(look, 0, PQfnumber(look, "is_read_only"));
+
+	return attrs && strcmp(attrs, "read-write") == 0 && is[0] == 't';
+}
+
+/* Only a session that somebody else had before us has prepared statements. */
+static bool
+is_dirty(const PGresult *look)
+{
+	return strcmp(PQgetvalue(look, 0, PQfnumber(look, "left_behind")),
+		   "0") != 0;
+}
+
+static void
+looked(struct db_conn *c)
+{
+	const PGresult *told = c->session.results[0];
+	const PGresult *look = c->session.results[1];
+
+	if (pid_of(told) != pid_of(look)) {
+		c->session.on->pass(c, DB_REFUSED_MODE, NULL);
+		return;
+	}
+	if (!has_settings(told, look, c->pool->nsettings)) {
+		c->session.on->pass(c, DB_REFUSED_SETTINGS, NULL);
+		return;
+	}
+	if (is_unwanted_standby(c, look)) {
+		c->session.on->pass(c, DB_REFUSED_NOT, "session is read-only");
+		return;
+	}
+	c->session.is_dirty = is_dirty(look);
+	c->is_pooled = pid_of(look) != PQbackendPID(c->pg);
+	if (c->session.is_dirty ||
+	    (c->is_pooled && !c->pool->hosts[c->host].keeps_sessions))
+		await(c, put_query(c, Q_SESSION_DIE, 0, NULL), 1, is_to_die);
+	else
+		c->session.on->ready(c);
+}
+
+void
+db_session_start(struct db_conn *c, const struct db_session_ops *on)
+{
+	const char *const set[] = {c->pool->setting_names,
+	    c->pool->setting_values};
+	bool ok;
+
+	c->session.on = on;
+	c->session.is_to_die = c->session.has_died = false;
+	ok = put_query(c, Q_SESSION_SET, 2, set) &&
+	     put_query(c, Q_SESSION_LOOK, 1, set);
+	await(c, ok, 2, looked);
+}
+
+/* --- answers --- */
+
+/*
+ * It ended just as it was asked whether it lives: either kind of pooler lets us
+ * hear of that, so it proves nothing.
+ */
+static void
+ask_again(struct db_conn *c)
+{
+	struct db_session *s = &c->session;
+
+	if (s->wait_ms < LONGEST_WAIT_MS)
+		s->wait_ms *= 2;
+	c->session.on->again(c);
+}
+
+static void
+answered_badly(struct db_conn *c, const PGresult *res)
+{
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+	if (c->session.has_died)
+		lost(c);
+	else if (c->session.is_to_die && state && strcmp(state, "57P05") == 0)
+		ask_again(c);
+	else
+		c->session.on->pass(c, DB_REFUSED_NOT,
+		    PQresultErrorMessage(res));
+}
+
+/* Takes over res; false: that was the end of it. */
+static bool
+take(struct db_conn *c, PGresult *res)
+{
+	struct db_session *s = &c->session;
+
+	s->has_result = true;
+	switch (PQresultStatus(res)) {
+	case PGRES_TUPLES_OK:
+		if (s->nresults < ARRAY_LEN(s->results)) {
+			s->results[s->nresults++] = res;
+			return true;
+		}
+		break;
+	case PGRES_PIPELINE_SYNC:
+		s->has_result = false; /* no NULL follows */
+		s->nsyncs++;
+		break;
+	default:
+		answered_badly(c, res);
+		PQclear(res);
+		return false;
+	}
+	PQclear(res);
+	return true;
+}
+
+/* False: it ended, or waits for something else now. */
+static bool
+take_results(struct db_conn *c)
+{
+	struct db_session *s = &c->session;
+	PGresult *res;
+
+	while (s->nsyncs < s->nwanted && !PQisBusy(c->pg)) {
+		res = PQgetResult(c->pg);
+		if (res) {
+			if (!take(c, res))
+				return false;
+		} else if (s->has_result) {
+			s->has_result = false;
+		} else {
+			lost(c); /* two in a row */
+			return false;
+		}
+	}
+	if (s->nwanted == 0 || s->nsyncs < s->nwanted)
+		return true;
+	if (s->nresults < s->nwanted) {
+		lost(c);
+		return false;
+	}
+	s->nwanted = 0; /* nothing is asked while it decides */
+	s->then(c);
+	return false;
+}
+
+static void
+session_on_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct db_conn *c = arg;
+	bool is_alive = PQconsumeInput(c->pg) != 0;
+	int left = is_alive ? PQflush(c->pg) : 0;
+
+	/* Last words are read all the same. */
+	if (c->session.nwanted == 0)
+		(void)PQisBusy(c->pg); /* parses: the notice receiver */
+	else if (!take_results(c))
+		return;
+	if (!is_alive || left < 0 || PQstatus(c->pg) == CONNECTION_BAD)
+		lost(c);
+	else
+		watch(c, left == 0);
+}
