@@ -29,7 +29,8 @@ part() {
     printf '%-18s %4d passed, %d failed%s  %4d s\n' "$1" "$4" "$5" \
         "$([ "$6" -eq 0 ] || echo ", $6 skipped")" "$3"
     passed=$((passed + $4)) failed=$((failed + $5)) skipped=$((skipped + $6))
-    [ "$5" -eq 0 ] || tail -n 40 "$2" | sed 's/^/    /'
+    # Nobody may be left to look into the log afterwards.
+    [ "$5" -eq 0 ] || tail -n 200 "$2" | sed 's/^/    /'
 }
 
 # One command, one test.
