@@ -237,12 +237,8 @@ absent_read(struct reading *r, const struct field *f, const struct cJSON *value)
 }
 
 static bool
-one_read(struct reading *r, const struct field *f, const struct cJSON *body)
+value_read(struct reading *r, const struct field *f, const struct cJSON *value)
 {
-	const struct cJSON *value = json_get(body, f->name);
-
-	if (is_absent(f, value))
-		return absent_read(r, f, value);
 	switch (f->type) {
 	case FIELD_TEXTS:
 		return texts_read(r, f, value);
@@ -256,6 +252,33 @@ one_read(struct reading *r, const struct field *f, const struct cJSON *body)
 	default:
 		return scalar_read(r, f, value);
 	}
+}
+
+/* Into a document of its own, which nobody reads. */
+static bool
+claim_read(struct reading *r, const struct field *f, const struct cJSON *value)
+{
+	CLEANUP(buf_fini) struct buf b;
+	struct json_w kept = r->w;
+	bool is_good;
+
+	buf_init(&b, 0);
+	json_w_init(&r->w, &b);
+	json_w_open(&r->w, '{');
+	is_good = value_read(r, f, value);
+	r->w = kept;
+	return is_good;
+}
+
+static bool
+one_read(struct reading *r, const struct field *f, const struct cJSON *body)
+{
+	const struct cJSON *value = json_get(body, f->name);
+
+	if (is_absent(f, value))
+		return absent_read(r, f, value);
+	return (f->flags & FIELD_CLAIM) != 0 ? claim_read(r, f, value)
+					     : value_read(r, f, value);
 }
 
 rc

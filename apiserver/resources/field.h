@@ -47,7 +47,8 @@ enum field_flag {
 	FIELD_ZERO_DEFAULT = 1 << 6, /* 0 or [] in a body means the default */
 	FIELD_CLEARABLE = 1 << 7,    /* an explicit null is passed on */
 	FIELD_MULTILINE = 1 << 8,    /* ends of lines are welcome */
-	FIELD_ID = 1 << 9            /* fieldtext_is_id */
+	FIELD_ID = 1 << 9,           /* fieldtext_is_id */
+	FIELD_CLAIM = 1 << 10 /* checked, and never believed: not stored */
 };
 
 struct field {

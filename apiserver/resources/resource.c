@@ -40,6 +40,16 @@ not_found(struct op *op, const struct resource *res)
 	return op_fail(op, RC_NOT_FOUND, "%s not found", res->label);
 }
 
+static enum op_next
+reply_one(struct op *op, int status, const struct resource *res)
+{
+	struct warnings ws = {0};
+
+	if (res->warn != NULL)
+		res->warn(op, &ws);
+	return warn_reply_one(op, status, res->fields, res->nfields, &ws);
+}
+
 /* --- list --- */
 
 enum op_next
@@ -91,7 +101,7 @@ get_done(struct op *op)
 
 	if (op_rows(op) == 0)
 		return not_found(op, res);
-	return page_reply_one(op, 200, res->fields, res->nfields);
+	return reply_one(op, 200, res);
 }
 
 /* --- create and update --- */
@@ -156,7 +166,7 @@ create_done(struct op *op)
 		return op_fail(op, RC_INVALID, "%s", res->refused);
 	if (res->changed != NULL)
 		res->changed(op, op_text(op, 0, "id"));
-	return page_reply_one(op, 201, res->fields, res->nfields);
+	return reply_one(op, 201, res);
 }
 
 enum op_next
@@ -185,7 +195,7 @@ update_done(struct op *op)
 		    req_param(op, "id"));
 	if (res->changed != NULL)
 		res->changed(op, op_text(op, 0, "id"));
-	return page_reply_one(op, 200, res->fields, res->nfields);
+	return reply_one(op, 200, res);
 }
 
 /* The update met no row: is the noun missing, or what the body names? */

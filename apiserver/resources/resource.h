@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "apiserver/resources/field.h"
+#include "apiserver/resources/warn.h"
 #include "common/op/op.h"
 #include "sql_gen.h"
 
@@ -30,6 +31,9 @@ struct resource {
 	    *check)(struct arena *a, const struct cJSON *body, bool is_create);
 	/* After the commit of a create or an update; may be NULL. */
 	void (*changed)(struct op *op, const char *id);
+	/* What a client should know of row 0, the noun as it is answered when
+	 * it is made, changed or asked for by itself; may be NULL. */
+	void (*warn)(struct op *op, struct warnings *ws);
 };
 
 enum op_next resource_list(struct op *op, const struct resource *res);

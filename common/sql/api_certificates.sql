@@ -124,24 +124,22 @@ SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment
     c.certificate_profile_id, c.status, c.expires_at AT TIME ZONE 'UTC' AS expires_at, c.tags,
     c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
     c.revoked_at AT TIME ZONE 'UTC' AS revoked_at, c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at,
-    c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source
+    c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source,
+    (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = c.renewal_policy_id) AS auto_renew
 FROM managed_certificates c
 WHERE c.id = $1;
 
--- The row, its targets and the audit event, or none of them.
+-- The row, its targets and the audit event, or none of them.  What has happened to
+-- a certificate (status, times) is never taken from the body.
 -- name: cert_create :one
 WITH given AS (SELECT $1::jsonb AS j),
 made AS (
     INSERT INTO managed_certificates (id, name, common_name, sans, environment, owner_id, team_id, issuer_id,
-        renewal_policy_id, certificate_profile_id, status, expires_at, tags, source, last_renewal_at, last_deployment_at,
-        created_at, updated_at)
+        renewal_policy_id, certificate_profile_id, tags, source, created_at, updated_at)
     SELECT coalesce(g.j ->> 'id', id_new('cert')), g.j ->> 'name', g.j ->> 'common_name',
         ARRAY(SELECT jsonb_array_elements_text(g.j -> 'sans')), coalesce(g.j ->> 'environment', ''), g.j ->> 'owner_id',
         g.j ->> 'team_id', g.j ->> 'issuer_id', g.j ->> 'renewal_policy_id', g.j ->> 'certificate_profile_id',
-        coalesce(g.j ->> 'status', 'Pending'), (g.j ->> 'expires_at')::timestamptz, coalesce(g.j -> 'tags', '{}'),
-        coalesce(g.j ->> 'source', ''), (g.j ->> 'last_renewal_at')::timestamptz,
-        (g.j ->> 'last_deployment_at')::timestamptz, coalesce((g.j ->> 'created_at')::timestamptz, engine_now()),
-        coalesce((g.j ->> 'updated_at')::timestamptz, engine_now())
+        coalesce(g.j -> 'tags', '{}'), coalesce(g.j ->> 'source', ''), engine_now(), engine_now()
     FROM given g
     RETURNING id, name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id,
         certificate_profile_id, status, expires_at, tags, last_renewal_at, last_deployment_at, revoked_at,
@@ -162,7 +160,8 @@ SELECT m.id, m.name, m.common_name, array_to_json(m.sans) AS sans, m.environment
     m.certificate_profile_id, m.status, m.expires_at AT TIME ZONE 'UTC' AS expires_at, m.tags,
     m.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, m.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
     m.revoked_at AT TIME ZONE 'UTC' AS revoked_at, m.revocation_reason, m.created_at AT TIME ZONE 'UTC' AS created_at,
-    m.updated_at AT TIME ZONE 'UTC' AS updated_at, m.source
+    m.updated_at AT TIME ZONE 'UTC' AS updated_at, m.source,
+    (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = m.renewal_policy_id) AS auto_renew
 FROM made m;
 
 -- name: cert_merge :one

@@ -335,8 +335,9 @@ END $$;
 -- Merges what p_new names into a certificate.  A new set of targets cancels
 -- the waiting deployments of those that left; those that came get the newest
 -- version that their agent holds the key of, if there is one.  p_why_off is what
--- the cancelled end with.  Outcomes:
--- updated, unknown, final (its status is Revoked or Archived for good).
+-- the cancelled end with.  A status is never taken from a client: it follows from
+-- what has happened.  Outcomes: updated, unknown, final (its status is Revoked or Archived
+-- for good), act (the status is what another call brings about).
 CREATE FUNCTION certificate_merge(p_id text, p_new jsonb, p_actor text, p_actor_type text, p_why_off text)
 RETURNS TABLE (outcome text, agents text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -354,6 +355,9 @@ BEGIN
     ELSIF v_status IN ('Revoked', 'Archived') AND p_new ? 'status' AND p_new ->> 'status' <> v_status THEN
         RETURN QUERY SELECT 'final', v_agents;
         RETURN;
+    ELSIF p_new ->> 'status' IN ('Revoked', 'Archived', 'RenewalInProgress') AND p_new ->> 'status' <> v_status THEN
+        RETURN QUERY SELECT 'act', v_agents;
+        RETURN;
     END IF;
     UPDATE managed_certificates c SET
         name = coalesce(p_new ->> 'name', c.name),
@@ -365,7 +369,6 @@ BEGIN
         issuer_id = coalesce(p_new ->> 'issuer_id', c.issuer_id),
         renewal_policy_id = coalesce(p_new ->> 'renewal_policy_id', c.renewal_policy_id),
         certificate_profile_id = coalesce(p_new ->> 'certificate_profile_id', c.certificate_profile_id),
-        status = coalesce(p_new ->> 'status', c.status),
         tags = coalesce(p_new -> 'tags', c.tags),
         updated_at = v_now
     WHERE c.id = p_id;

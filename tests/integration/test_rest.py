@@ -379,15 +379,62 @@ def test_certificate_as_created(basics, api, stack, unique):
     refused(reply, status, "not found", 404)
 
 
-def test_certificate_imported(basics, api, unique):
-    """As the command line's import sends it."""
+def test_what_a_client_says_is_not_what_is_so(basics, api, stack, unique):
+    """As the command line's import sends it: taken, and nothing of it believed."""
+    claims = {"expires_at": "2031-02-03T04:05:06.789+01:00", "created_at": "2020-01-01T00:00:00Z",
+              "updated_at": "2020-01-01T00:00:00Z", "last_renewal_at": "2020-01-01T00:00:00Z",
+              "last_deployment_at": "2020-01-01T00:00:00Z"}
     status, made = api.post(CERTS, cert_body(unique("imp"), status="active", environment="imported", serial_number="1",
-                                             expires_at="2031-02-03T04:05:06.789+01:00", tags={"a<b": "ü&"}, source="api",
-                                             created_at="2020-01-01T00:00:00Z", last_renewal_at=ZERO_TIME))
+                                             tags={"a<b": "ü&"}, source="api", **claims))
     assert status == 201, made
-    assert (made["status"], made["expires_at"], made["tags"], made["source"], made["created_at"]) == (
-        "Active", "2031-02-03T03:05:06.789Z", {"a<b": "ü&"}, "API", "2020-01-01T00:00:00Z")
-    assert "last_renewal_at" not in made
+    assert (made["status"], made["expires_at"], made["tags"], made["source"]) == ("Pending", ZERO_TIME, {"a<b": "ü&"}, "API")
+    assert "last_renewal_at" not in made and "last_deployment_at" not in made
+    assert min(made["created_at"], made["updated_at"]) > "2026"
+    warnings = made.pop("warnings")
+    assert [w.split()[0] for w in warnings] == [*claims, "status"] and warnings[-1].endswith("Pending")
+    assert api.get(f"{CERTS}/{made['id']}") == (200, made)
+    # What is not said is no cause for a warning.
+    status, quiet = api.post(CERTS, cert_body(unique("imp"), last_renewal_at=ZERO_TIME, status="Pending", expires_at=None))
+    assert status == 201 and "warnings" not in quiet
+    # The same of an issued one, whatever it is called.
+    stack.plant("UPDATE managed_certificates SET status = 'Active', expires_at = now() + interval '90 days', valid_from = now() "
+                "WHERE id = %s", made["id"])
+    path = f"{CERTS}/{made['id']}"
+    for word in ("Expired", "Pending", "Failed", "Expiring"):
+        status, changed = api.call("PUT", path, {"status": word} | claims)
+        assert status == 200 and changed["status"] == "Active", changed
+        assert len(changed["warnings"]) == 1 and changed["warnings"][0].endswith("it is Active")
+        assert changed["created_at"] == made["created_at"] and changed["expires_at"] > "2026"
+    # An object that was read may be written back.
+    status, again = api.call("PUT", path, api.get(path)[1])
+    assert status == 200 and again["status"] == "Active" and "warnings" not in again
+    stack.query("DELETE FROM managed_certificates WHERE id = %s", made["id"])
+
+
+@pytest.mark.parametrize("noun, body, claims", [
+    (ISSUERS, {"type": "local"}, {"test_status": "success", "last_tested_at": "2020-01-01T00:00:00Z", "source": "env"}),
+    (POLICIES, {"auto_renew": True}, {}), ("/api/v1/teams", {}, {})])
+def test_what_a_client_says_of_other_nouns(basics, api, unique, noun, body, claims):
+    claims = claims | {"created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z"}
+    status, made = api.post(noun, {"name": unique()} | body | claims)
+    assert status == 201, made
+    status, changed = api.call("PUT", f"{noun}/{made['id']}", claims)
+    assert status == 200, changed
+    for member, claimed in claims.items():
+        assert claimed not in (made.get(member), changed.get(member)), member
+    assert api.call("DELETE", f"{noun}/{made['id']}")[0] == 204
+
+
+def test_a_policy_that_never_renews_says_so(basics, api, unique):
+    status, policy = api.post(POLICIES, {"name": unique("manual")})
+    assert status == 201 and "auto_renew is false" in policy["warnings"][0]
+    assert "auto_renew is false" in api.get(f"{POLICIES}/{policy['id']}")[1]["warnings"][0]
+    status, made = api.post(CERTS, cert_body(unique("manual"), renewal_policy_id=policy["id"]))
+    assert status == 201 and "nothing renews this certificate" in made["warnings"][0]
+    status, policy = api.call("PUT", f"{POLICIES}/{policy['id']}", {"auto_renew": True})
+    assert status == 200 and "warnings" not in policy
+    status, changed = api.call("PUT", f"{CERTS}/{made['id']}", {"environment": "x"})
+    assert status == 200 and "warnings" not in changed
 
 
 def test_required_fields_in_the_contracts_order(basics, api, unique):
@@ -423,7 +470,7 @@ def test_bad_names(basics, api, unique, name):
     ({"target_ids": "x"}, "target_ids", 400), ({"target_ids": [1]}, "target_ids", 400), ({"sans": "x"}, "sans", 400),
     ({"sans": [""]}, "sans", 400), ({"sans": [None]}, "sans", 400), ({"sans": ["a.test"] * 1001}, "sans", 400),
     ({"tags": ["x"]}, "tags", 400), ({"tags": {"a": 1}}, "tags", 400), ({"name": "n" * 256}, "name must be 255", 400),
-    ({"status": "Archived"}, "status", 400), ({"status": "nonsense"}, "status", 400), ({"source": "other"}, "source", 400),
+    ({"status": "nonsense"}, "status", 400), ({"source": "other"}, "source", 400),
     ({"environment": "e" * 51}, "environment must be 50", 400), ({"expires_at": "soon"}, "expires_at", 400),
     ({"expires_at": "2031-02-30T00:00:00Z"}, "expires_at", 400), ({"created_at": 5}, "created_at", 400),
     ({"id": "-rf"}, "id must be", 400), ({"owner_id": "-x"}, "owner_id must be", 400), ({"target_ids": ["-x"]}, "target_ids must be", 400),
@@ -666,7 +713,8 @@ def test_many_renewals_at_once_make_one_job(basics, api, stack, unique):
 
 
 def test_renew_says_why_not(basics, api, stack, unique):
-    made = api.post(CERTS, cert_body(unique("exp"), status="Expired", expires_at="2021-01-01T00:00:00Z"))[1]
+    made = api.post(CERTS, cert_body(unique("exp")))[1]
+    stack.plant("UPDATE managed_certificates SET status = 'Expired', expires_at = '2021-01-01' WHERE id = %s", made["id"])
     status, reply = api.post(f"{CERTS}/{made['id']}/renew")
     refused(reply, status, "cannot renew expired certificate; reissue instead")
     issuer = api.post(ISSUERS, {"name": unique("off"), "type": "local"})[1]

@@ -47,7 +47,9 @@ read_body(struct op *op, struct submission *s, const char **out_why)
 	const struct cJSON *body;
 	rc ret;
 
-	ret = req_json(op, false, &body, out_why);
+	/* A byte-order mark in front of the PEM is skipped; what is kept of the
+	 * text is its block, written anew. */
+	ret = req_json_any(op, false, &body, out_why);
 	if (ret != RC_OK)
 		return ret;
 	*out_why = "csr_pem must be a text of 49152 characters or fewer";

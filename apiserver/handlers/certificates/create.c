@@ -1,13 +1,25 @@
 /*
  * POST /certificates and PUT /certificates/{id}.
+ *
+ * A body may say what has happened to the certificate (status, times), as an
+ * import does.  It is never believed; the answer shows what is so, and its
+ * "warnings" say in words what was not taken and what the certificate lacks.
  */
 #include "apiserver/handlers/certificates/certs.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/warn.h"
+#include "apiserver/resources/wiretime.h"
+
+/* What the op remembers of the body. */
+struct cert_write {
+	const struct cJSON *body;
+};
 
 static op_step create_done;
 static op_step update_done;
@@ -22,9 +34,13 @@ body_read(struct op *op, bool is_create, enum op_next *out_next)
 	rc ret;
 
 	ret = req_json(op, false, &body, &why);
-	if (ret == RC_OK)
+	if (ret == RC_OK) {
+		struct cert_write *cw = op_state(op, sizeof(*cw));
+
+		cw->body = body;
 		ret = field_read(op_arena(op), cert_body, cert_nbody, body,
 		    is_create, &given, &why);
+	}
 	if (ret == RC_OK)
 		return given;
 	*out_next = op_fail(op, ret, "%s", why);
@@ -44,10 +60,52 @@ cert_create(struct op *op)
 	    req_actor_type(op));
 }
 
+/* --- the answer --- */
+
+static void
+warn_claims(struct op *op, struct warnings *ws, bool is_create)
+{
+	const struct cert_write *cw = op_state(op, sizeof(*cw));
+	const char *status = "", *is = op_text(op, 0, "status");
+
+	for (size_t i = 0; is_create && i < cert_nbody; i++) {
+		const char *name = cert_body[i].name, *time = "";
+
+		if ((cert_body[i].flags & FIELD_CLAIM) == 0)
+			continue;
+		(void)json_str(cw->body, name, 64, &time);
+		if (*time != '\0' && strcmp(time, WIRETIME_ZERO) != 0)
+			warn_add(op, ws,
+			    "%s is not taken from a client: it says what has "
+			    "happened here",
+			    name);
+	}
+	(void)json_str(cw->body, "status", 64, &status);
+	if (*status != '\0' && strcasecmp(status, is) != 0)
+		warn_add(op, ws,
+		    "status is not taken from a client: by what has happened "
+		    "here it is %s",
+		    is);
+}
+
+/* The certificate, and what its owner should know. */
+static enum op_next
+reply_written(struct op *op, int status, bool is_create)
+{
+	struct warnings ws = {0};
+
+	warn_claims(op, &ws, is_create);
+	if (!op_bool(op, 0, "auto_renew"))
+		warn_add(op, &ws,
+		    "nothing renews this certificate by itself: auto_renew of "
+		    "its renewal policy is false");
+	return warn_reply_one(op, status, cert_fields, cert_nfields, &ws);
+}
+
 static enum op_next
 create_done(struct op *op)
 {
-	return page_reply_one(op, 201, cert_fields, cert_nfields);
+	return reply_written(op, 201, true);
 }
 
 enum op_next
@@ -94,6 +152,9 @@ update_done(struct op *op)
 	    {"unknown", RC_NOT_FOUND, "Certificate not found"},
 	    {"final", RC_CONFLICT,
 		"the certificate is revoked or archived for good"},
+	    {"act", RC_INVALID,
+		"status can't be set to this: renew, revoke or delete the "
+		"certificate"},
 	};
 	enum op_next no;
 
@@ -108,5 +169,5 @@ update_read_back(struct op *op)
 {
 	if (op_rows(op) == 0)
 		return cert_not_found(op);
-	return page_reply_one(op, 200, cert_fields, cert_nfields);
+	return reply_written(op, 200, false);
 }

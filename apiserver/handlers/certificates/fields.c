@@ -52,22 +52,13 @@ cert_status_canonical(const char *text)
 	return fieldtext_canonical(all, ARRAY_LEN(all), text);
 }
 
-/* What a client may say.  The others are what has happened: a renewal that
- * nobody runs or a revocation that no CRL shows would be lies. */
 static const char *
 status_convert(struct arena *a, const char *text, const char **out_why)
 {
-	static const char *const settable[] = {"Pending", "Active", "Expiring",
-	    "Expired", "Failed"};
-	const char *status =
-	    fieldtext_canonical(settable, ARRAY_LEN(settable), text);
+	const char *status = cert_status_canonical(text);
 
 	if (status == NULL)
-		*out_why =
-		    cert_status_canonical(text) != NULL
-			? "can't be set to this: renew, revoke or delete the "
-			  "certificate"
-			: "is not a certificate status";
+		*out_why = "is not a certificate status";
 	return status;
 }
 
@@ -112,6 +103,8 @@ const size_t cert_nfields = ARRAY_LEN(cert_fields);
 
 #define REFERENCE FIELD_REQUIRED | FIELD_EMPTY_ABSENT | FIELD_ID
 #define ON_CREATE FIELD_CREATE_ONLY | FIELD_EMPTY_ABSENT
+/* What has happened: clients may say so, as an import does. */
+#define CLAIM ON_CREATE | FIELD_CLAIM
 
 const struct field cert_body[] = {
     {"common_name", FIELD_TEXT, FIELD_REQUIRED | FIELD_EMPTY_ABSENT,
@@ -132,11 +125,11 @@ const struct field cert_body[] = {
 	.convert = status_convert},
     {"target_ids", FIELD_TEXTS, FIELD_ID, .max = 128},
     {"source", FIELD_TEXT, ON_CREATE, .max = 50, .convert = source_convert},
-    {"expires_at", FIELD_TIME, ON_CREATE},
-    {"created_at", FIELD_TIME, ON_CREATE},
-    {"updated_at", FIELD_TIME, ON_CREATE},
-    {"last_renewal_at", FIELD_TIME, ON_CREATE},
-    {"last_deployment_at", FIELD_TIME, ON_CREATE},
+    {"expires_at", FIELD_TIME, CLAIM},
+    {"created_at", FIELD_TIME, CLAIM},
+    {"updated_at", FIELD_TIME, CLAIM},
+    {"last_renewal_at", FIELD_TIME, CLAIM},
+    {"last_deployment_at", FIELD_TIME, CLAIM},
 };
 const size_t cert_nbody = ARRAY_LEN(cert_body);
 

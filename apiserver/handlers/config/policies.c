@@ -93,6 +93,15 @@ static const struct field policy_fields[] = {
     {"renewal_percent", FIELD_INT, FIELD_CLEARABLE | FIELD_OMIT_EMPTY, 1, 99},
 };
 
+static void
+policy_warn(struct op *op, struct warnings *ws)
+{
+	if (!op_bool(op, 0, "auto_renew"))
+		warn_add(op, ws,
+		    "auto_renew is false: certificates of this policy end "
+		    "unless somebody renews them by hand");
+}
+
 const struct resource resource_policies = {
     .label = "Renewal policy",
     .fields = policy_fields,
@@ -105,5 +114,6 @@ const struct resource resource_policies = {
     .update = Q_RENEWAL_POLICY_UPDATE,
     .remove = Q_RENEWAL_POLICY_DELETE,
     .duplicate = "A renewal policy with that name already exists",
+    .warn = policy_warn,
     .in_use = "Renewal policy is still referenced by managed certificates",
 };

@@ -1,0 +1,38 @@
+#include "apiserver/resources/warn.h"
+
+#include <assert.h>
+#include <stdarg.h>
+
+#include "apiserver/edge/request.h"
+
+void
+warn_add(struct op *op, struct warnings *ws, const char *fmt, ...)
+{
+	va_list ap;
+
+	assert(ws->n < WARN_MAX);
+	va_start(ap, fmt);
+	ws->texts[ws->n++] = arena_vprintf(op_arena(op), fmt, ap);
+	va_end(ap);
+}
+
+enum op_next
+warn_reply_one(struct op *op, int status, const struct field *fields, size_t n,
+    const struct warnings *ws)
+{
+	struct json_w *w = reply_writer(op);
+	struct field_rows fr;
+
+	field_rows_init(&fr, op_result(op, 0), fields, n, NULL);
+	json_w_open(w, '{');
+	field_rows_put_members(&fr, op_arena(op), w, 0);
+	if (ws->n > 0) {
+		json_w_key(w, "warnings");
+		json_w_open(w, '[');
+		for (size_t i = 0; i < ws->n; i++)
+			json_w_str(w, ws->texts[i]);
+		json_w_close(w, ']');
+	}
+	json_w_close(w, '}');
+	return reply_json(op, status);
+}
