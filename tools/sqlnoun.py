@@ -14,6 +14,7 @@ further goes on with the value before it.
                             the secrets that come back as stars (json).
   shown: description coalesce({}, '')
                             how an answer shows the column, {} in these lines
+  also: is_new ({}.at > x)  what an answer shows beside its columns; {} is the row
   on create: enabled true   what the column is made with instead of the body's
   on update: name upper({}) what it is changed to instead of the body's
   filter: name contains     of the list, in the parameters' order: contains or is
@@ -41,6 +42,7 @@ VALUES = {
     "id": r".+",
     "column": rf"{WORD} (text|int|bool|json|time)( (create|update|nullable|masked))*",
     "shown": rf"{WORD}\s+.+",
+    "also": rf"{WORD}\s+.+",
     "on create": rf"{WORD}\s+.+",
     "on update": rf"{WORD}\s+.+",
     "filter": rf"{WORD} (contains|is)",
@@ -146,6 +148,9 @@ class Noun:
                 out.append(f"{plain} AT TIME ZONE 'UTC' AS {name}")
             else:
                 out.append(plain)
+        for value, _ in self.of["also"]:
+            name, expression = value.split(None, 1)
+            out.append(f"{expression.replace('{}', alias)} AS {name}")
         return ", ".join(out)
 
     def returning(self, prefix):

@@ -55,6 +55,8 @@
 --   column: alert_channels json update
 --   column: alert_severity_map json update
 --   column: renewal_percent int create update nullable
+--   also: change_pending (SELECT true FROM policy_changes k WHERE k.policy_id = {}.id)
+--   also: certificates_behind (SELECT k.total - k.done FROM policy_changes k WHERE k.policy_id = {}.id)
 --   on create: alert_channels coalesce(g.j -> 'alert_channels', '{}')
 --   on create: alert_severity_map coalesce(g.j -> 'alert_severity_map', '{}')
 --   filter: name contains

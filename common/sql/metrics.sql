@@ -21,6 +21,14 @@ FROM lanes l
 ORDER BY l.issuer_id
 LIMIT 1000;
 
+-- Policies whose certificates follow a change; no sample until they are counted.
+-- name: metrics_policies :many
+SELECT k.policy_id AS policy, k.total - k.done AS policy_change_certificates,
+    round(greatest(extract(epoch FROM clock_timestamp() - k.changed_at), 0), 3) AS policy_change_age_seconds
+FROM policy_changes k
+ORDER BY k.policy_id
+LIMIT 1000;
+
 -- name: metrics_processes :many
 SELECT p.process, p.processes_alive
 FROM (SELECT 'apiserver' AS process, count(*) AS processes_alive

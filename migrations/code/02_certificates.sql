@@ -45,30 +45,6 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- A policy's new window, percentage or auto_renew reaches its certificates.
--- Where auto_renew is off the scan sets them aside as they fall due.
-CREATE FUNCTION policies_renew_after() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-    PERFORM 1 FROM managed_certificates c WHERE c.renewal_policy_id = NEW.id AND c.expires_at IS NOT NULL
-        ORDER BY c.id FOR NO KEY UPDATE;
-    UPDATE managed_certificates c SET renew_after =
-        renew_after_of(c.id, c.valid_from, c.expires_at, NEW.renewal_window_days, NEW.renewal_percent)
-    WHERE c.renewal_policy_id = NEW.id AND c.expires_at IS NOT NULL;
-    RETURN NULL;
-END $$;
-
-CREATE FUNCTION issuers_renew_after() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-    PERFORM 1 FROM managed_certificates c WHERE c.issuer_id = NEW.id AND c.renew_after IS NULL AND c.expires_at IS NOT NULL
-        AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') ORDER BY c.id FOR NO KEY UPDATE;
-    UPDATE managed_certificates c SET renew_after =
-        renew_after_of(c.id, c.valid_from, c.expires_at, p.renewal_window_days, p.renewal_percent)
-    FROM renewal_policies p
-    WHERE c.issuer_id = NEW.id AND c.renew_after IS NULL AND c.expires_at IS NOT NULL
-        AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') AND p.id = c.renewal_policy_id;
-    RETURN NULL;
-END $$;
-
 -- A profile makes short-lived certificates when it allows them and its
 -- lifetime is short.
 CREATE FUNCTION profile_is_short_lived(p_allowed bool, p_max_ttl_seconds int) RETURNS bool

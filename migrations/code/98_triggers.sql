@@ -58,13 +58,10 @@ CREATE OR REPLACE TRIGGER certificates_expiring_at_moved BEFORE UPDATE OF renewa
 CREATE OR REPLACE TRIGGER certificates_renewal_floor BEFORE UPDATE OF last_renewal_at ON managed_certificates FOR EACH ROW
     WHEN (NEW.renew_after < NEW.last_renewal_at + policy_renewal_floor_below())
     EXECUTE FUNCTION certificates_renewal_floor();
-CREATE OR REPLACE TRIGGER policies_renew_after AFTER UPDATE OF renewal_window_days, renewal_percent, auto_renew ON renewal_policies
+CREATE OR REPLACE TRIGGER policies_changed AFTER UPDATE OF renewal_window_days, renewal_percent ON renewal_policies
     FOR EACH ROW
-    WHEN (OLD.renewal_window_days <> NEW.renewal_window_days OR OLD.renewal_percent IS DISTINCT FROM NEW.renewal_percent
-        OR (NEW.auto_renew AND NOT OLD.auto_renew))
-    EXECUTE FUNCTION policies_renew_after();
-CREATE OR REPLACE TRIGGER issuers_renew_after AFTER UPDATE OF enabled ON issuers FOR EACH ROW
-    WHEN (NEW.enabled AND NOT OLD.enabled) EXECUTE FUNCTION issuers_renew_after();
+    WHEN (OLD.renewal_window_days <> NEW.renewal_window_days OR OLD.renewal_percent IS DISTINCT FROM NEW.renewal_percent)
+    EXECUTE FUNCTION policies_changed();
 
 -- --- lanes ---
 

@@ -159,6 +159,16 @@ def test_jobs_that_wait_and_certificates(led):
     assert families["certctl_certificate_total"][1] == {(): 3}
 
 
+def test_a_policy_that_certificates_follow(led):
+    # A horizon that is never reached: the duty leaves the row alone.
+    led.query("INSERT INTO policy_changes (policy_id, changed_at, horizon, total, done) "
+              "VALUES ('rp-default', clock_timestamp() - interval '90 seconds', '9223372036854775807', 40, 30)")
+    families = scrape(led)
+    led.query("DELETE FROM policy_changes")
+    assert families["certctl_policy_change_certificates"][1] == {(("policy", "rp-default"),): 10}
+    assert families["certctl_policy_change_age_seconds"][1][(("policy", "rp-default"),)] >= 90
+
+
 def test_the_audit_trail(led):
     led.query("UPDATE audit_verification SET rounds = 4, broken_n = 2, broken_what = 'x', looked_at = to_timestamp(1700000000)")
     families = scrape(led)

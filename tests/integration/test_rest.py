@@ -181,6 +181,21 @@ def test_owner_belongs_to_a_team(basics, api, unique):
     assert api.call("DELETE", f"{OWNERS}/{made['id']}")[0] == 204
 
 
+def test_a_policy_says_that_certificates_follow_its_change(stack, api, unique):
+    path = f"{POLICIES}/{api.post(POLICIES, {'name': unique('policy')})[1]['id']}"
+    assert "change_pending" not in api.get(path)[1]
+    assert api.call("PUT", path, {"renewal_window_days": 7})[0] == 200
+    shown = api.get(path)[1]
+    assert shown["change_pending"] is True and "certificates_behind" not in shown
+    policy = path.rsplit("/", 1)[1]
+    stack.query("UPDATE policy_changes SET total = 40, done = 30 WHERE policy_id = %s", policy)
+    assert api.get(path)[1]["certificates_behind"] == 10
+    # Who writes what they read takes nothing with it.
+    assert api.call("PUT", path, shown)[0] == 200
+    wait_for(lambda: stack.query("SELECT rows, is_more FROM duty_policy_changes(500)") == [(0, False)], 20, "the walk")
+    assert not {"change_pending", "certificates_behind"} & set(api.get(path)[1])
+
+
 def test_policy_defaults_and_bounds(api, unique):
     name = unique("My Policy!")
     status, made = api.post(POLICIES, {"name": name, "renewal_window_days": 0, "alert_thresholds_days": []})

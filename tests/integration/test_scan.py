@@ -48,6 +48,26 @@ class Scan:
             if seen < limit:
                 return made, chunks
 
+    def follow(self, limit=500):
+        """Certificates follow what changed, as the duty does it; (certificates, chunks)."""
+        done = chunks = 0
+        while True:
+            rows, is_more = self.stack.query("SELECT rows, is_more FROM duty_policy_changes(%s)", limit)[0]
+            done, chunks = done + rows, chunks + 1
+            assert chunks < 100, "the walk never ends"
+            if not is_more:
+                return done, chunks
+
+    def window(self, days, policy="rp-default"):
+        self.stack.query("UPDATE renewal_policies SET renewal_window_days = %s WHERE id = %s", days, policy)
+
+    def wrong(self):
+        """Certificates whose times are not those of their policy."""
+        return self.stack.value(
+            "SELECT count(*) FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id WHERE c.expiring_at IS DISTINCT FROM "
+            "expiring_at_of(c.valid_from, c.expires_at, p.renewal_window_days) OR c.renew_after IS DISTINCT FROM "
+            "renew_after_of(c.id, c.valid_from, c.expires_at, p.renewal_window_days, p.renewal_percent)")
+
     def in_progress(self):
         return {r[0] for r in self.stack.query("SELECT id FROM managed_certificates WHERE status = 'RenewalInProgress'")}
 
@@ -59,7 +79,9 @@ class Scan:
 @pytest.fixture
 def scan(basics):
     basics.query("TRUNCATE managed_certificates CASCADE")
-    return Scan(basics)
+    basics.query("DELETE FROM policy_changes")
+    yield Scan(basics)
+    basics.query("UPDATE renewal_policies SET renewal_window_days = 30 WHERE id = 'rp-default'")
 
 
 def test_the_window_decides_up_to_a_third_of_the_lifetime(scan):
@@ -89,9 +111,9 @@ def test_the_spread_is_the_same_each_time_and_within_a_tenth(scan):
     for tenth in range(10):
         n = sum(tenth * 0.3 * DAY <= s < (tenth + 1) * 0.3 * DAY for s in first.values())
         assert 60 <= n <= 140, (tenth, n)
-    scan.stack.query("UPDATE managed_certificates SET renew_after = NULL")
-    scan.stack.query("UPDATE renewal_policies SET renewal_window_days = 29 WHERE id = 'rp-default'")
-    scan.stack.query("UPDATE renewal_policies SET renewal_window_days = 30 WHERE id = 'rp-default'")
+    for days in (29, 30):
+        scan.window(days)
+        scan.follow()
     assert dict(scan.stack.query(share)) == first
     scan.clock(1.5 * DAY)
     made, _ = scan.tick(100)
@@ -129,11 +151,116 @@ def test_what_nothing_renews_does_not_stand_in_the_way(scan):
     assert scan.tick() == (0, 1)
     # ... and each comes back when what kept it is switched on.
     scan.stack.query("UPDATE issuers SET enabled = true WHERE id = 'iss-off'")
+    assert scan.follow() == (2500, 6)
     assert scan.tick()[0] == 2500
     scan.stack.query("UPDATE managed_certificates SET renewal_policy_id = 'rp-default' WHERE id = 'hand1'")
     assert scan.tick()[0] == 1
+    assert scan.follow() == (0, 1)
     scan.stack.query("UPDATE renewal_policies SET auto_renew = true WHERE id = 'rp-hand'")
+    assert scan.follow() == (2499, 6)
     assert scan.tick()[0] == 2499
+
+
+# --- a policy that changes ---
+
+def test_a_policy_changes_at_the_cost_of_its_row(scan):
+    scan.certificates("mc", 5000, 70 * DAY, 20 * DAY)
+    with scan.stack.admin() as c:
+        c.execute("BEGIN")
+        c.execute("UPDATE renewal_policies SET renewal_window_days = 7 WHERE id = 'rp-default'")
+        c.execute("SELECT pg_stat_get_xact_tuples_updated('managed_certificates'::regclass)")
+        assert c.fetchone() == (0,), "certificates were written by the request"
+        c.execute("COMMIT")
+
+
+def test_certificates_follow_in_chunks_and_are_counted(scan):
+    scan.policy("rp-other")
+    scan.certificates("mc", 2000, 70 * DAY, 20 * DAY, status="Expiring")
+    scan.certificates("other", 100, 70 * DAY, 20 * DAY, "rp-other")
+    scan.window(7)
+    behind = []
+    while scan.stack.value("SELECT is_more FROM duty_policy_changes(500)"):
+        behind.append(scan.stack.value("SELECT total - done FROM policy_changes"))
+    assert behind == [2000, 1500, 1000, 500, 1] and scan.wrong() == 0
+    assert not scan.stack.value("SELECT EXISTS (SELECT 1 FROM policy_changes)")
+    # What they say of themselves follows too.
+    assert scan.stack.query("SELECT DISTINCT status FROM managed_certificates WHERE id LIKE 'mc%%'") == [("Active",)]
+    # Few among many are found at once.
+    scan.window(9, "rp-other")
+    assert scan.follow() == (100, 2)
+    assert scan.wrong() == 0
+
+
+def test_the_scan_does_not_renew_by_a_time_that_no_longer_holds(scan):
+    scan.certificates("mc", 1200, 70 * DAY, 20 * DAY)
+    scan.certificates("near", 300, 85 * DAY, 5 * DAY)
+    scan.window(7)
+    # Neither before the walk nor in its middle.
+    scan.stack.query("SELECT duty_policy_changes(500)")
+    scan.stack.query("SELECT duty_policy_changes(500)")
+    made, _ = scan.tick(100)
+    assert (made, {name[:4] for name in scan.in_progress()}) == (300, {"near"})
+    scan.follow()
+    assert scan.tick(100) == (0, 1)
+
+
+def test_a_policy_that_changes_again_in_the_middle(scan):
+    scan.certificates("mc", 2000, 70 * DAY, 20 * DAY)
+    for days in (7, 14, 21):
+        scan.window(days)
+        for _ in range(3):
+            assert scan.stack.value("SELECT is_more FROM duty_policy_changes(500)")
+        assert scan.wrong() == 1000
+    scan.follow()
+    assert scan.wrong() == 0
+
+
+def test_a_walk_that_is_cut_off_goes_on(scan):
+    scan.certificates("mc", 2000, 70 * DAY, 20 * DAY)
+    scan.window(7)
+    for _ in range(3):
+        with scan.stack.admin() as c:
+            c.execute("SELECT duty_policy_changes(500)")
+            c.execute("BEGIN")
+            c.execute("SELECT duty_policy_changes(500)")
+            c.execute("ROLLBACK")
+    scan.follow()
+    assert scan.wrong() == 0
+
+
+def test_a_certificate_that_somebody_holds_follows_later(scan):
+    scan.certificates("mc", 2000, 70 * DAY, 20 * DAY)
+    scan.window(7)
+    with scan.stack.admin() as c:
+        c.execute("BEGIN")
+        c.execute("SELECT 1 FROM managed_certificates WHERE id IN ('mc1', 'mc700') FOR UPDATE")
+        scan.stack.query("SET statement_timeout = '20s'")
+        scan.follow()
+        assert scan.wrong() == 2
+        scan.follow()
+        assert scan.stack.value("SELECT count(*) FROM policy_changes") == 1
+        c.execute("ROLLBACK")
+    scan.follow()
+    assert scan.wrong() == 0 and not scan.stack.value("SELECT EXISTS (SELECT 1 FROM policy_changes)")
+
+
+def test_what_was_written_by_the_old_policy_and_commits_late(scan):
+    """Its transaction read the window before it changed, and ends after the walk could have passed it."""
+    scan.certificates("mc", 10, 70 * DAY, 20 * DAY)
+    with scan.stack.admin() as c:
+        c.execute("BEGIN")
+        c.execute("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, "
+                  "valid_from, expires_at) VALUES ('late', 'late', 'x', 'o-test', 't-test', 'iss-local', 'rp-default', 'Active', "
+                  "now() - interval '70 days', now() + interval '20 days')")
+        scan.window(7)
+        scan.follow()
+        assert scan.stack.value("SELECT count(*) FROM policy_changes") == 1
+        c.execute("COMMIT")
+    scan.follow()
+    assert scan.wrong() == 0 and not scan.stack.value("SELECT EXISTS (SELECT 1 FROM policy_changes)")
+
+
+# --- what else the scan meets ---
 
 
 def test_a_certificate_moved_off_a_disabled_issuer_is_found(scan):

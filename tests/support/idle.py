@@ -25,6 +25,7 @@ RUNS = {
     "job_backstop": {},  # asks the dispatcher, not the database
     "job_retention": {"duty_job_retention": f"{LED}, '500', '{720 * HOUR}'"},
     "job_timeouts": {"duty_job_timeouts": f"{LED}, '1000', '{24 * HOUR}', '{168 * HOUR}', '{{}}'"},
+    "policy_changes": {"duty_policy_changes": f"{LED}, '500'"},
     "process_rows": {"duty_process_rows": f"{LED}, '{HOUR}'"},
     "redeploy": {"duty_redeploy": f"{LED}, '1000'"},
     "renewal_scan": {"duty_renewal_budget": LED, "duty_renewal_scan": f"{LED}, '2500'"},

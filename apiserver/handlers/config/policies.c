@@ -91,6 +91,9 @@ static const struct field policy_fields[] = {
     {"alert_channels", FIELD_OBJECT, 0, .check = channels_check},
     {"alert_severity_map", FIELD_OBJECT, 0, .check = severity_check},
     {"renewal_percent", FIELD_INT, FIELD_CLEARABLE | FIELD_OMIT_EMPTY, 1, 99},
+    /* While certificates follow a change; how many have to, once counted. */
+    {"change_pending", FIELD_BOOL, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
+    {"certificates_behind", FIELD_INT, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
 };
 
 static void

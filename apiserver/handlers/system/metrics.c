@@ -12,7 +12,16 @@
 #define PREFIX "certctl_"
 #define TEXT_FORMAT "text/plain; version=0.0.4; charset=utf-8"
 
-enum { DUTIES, LANES, PROCESSES, JOBS, CONDITIONS, TOTALS, NSTATEMENTS };
+enum {
+	DUTIES,
+	LANES,
+	POLICIES,
+	PROCESSES,
+	JOBS,
+	CONDITIONS,
+	TOTALS,
+	NSTATEMENTS
+};
 enum { LABELS_MAX = 2 };
 
 struct series {
@@ -54,6 +63,12 @@ static const struct series all_series[] = {
 	"Jobs that wait for a person to look for their order at the CA, "
 	"counted up to a thousand.",
 	{"issuer"}},
+    {POLICIES, "policy_change_certificates", "gauge",
+	"Certificates that have not followed a change of their policy yet.",
+	{"policy"}},
+    {POLICIES, "policy_change_age_seconds", "gauge",
+	"How long ago a policy changed that certificates have not followed.",
+	{"policy"}},
     {PROCESSES, "processes_alive", "gauge",
 	"Processes that the database heard of lately.", {"process"}},
     {JOBS, "jobs_waiting", "gauge",
@@ -87,6 +102,7 @@ metrics_prometheus_start(struct op *op)
 	const struct db_stmt stmts[NSTATEMENTS] = {
 	    [DUTIES] = {Q_METRICS_DUTIES, 0, NULL},
 	    [LANES] = {Q_METRICS_LANES, 0, NULL},
+	    [POLICIES] = {Q_METRICS_POLICIES, 0, NULL},
 	    [PROCESSES] = {Q_METRICS_PROCESSES, 0, NULL},
 	    [JOBS] = {Q_METRICS_JOBS, 0, NULL},
 	    [CONDITIONS] = {Q_METRICS_CONDITIONS, ARRAY_LEN(names), names},
