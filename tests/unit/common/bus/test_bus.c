@@ -14,6 +14,9 @@
 
 /* Generous: a loaded machine must not fail a test. */
 #define LONG_MS 10000
+/* What is quicker than silence is told from it by the quickest of some tries:
+ * any single one may be late on a busy machine. */
+enum { SILENCE_MS = 500, SOON_MS = 400, TRIES = 20 };
 
 static bool
 is_positive(void *arg)
@@ -265,16 +268,22 @@ test_silent_leader(void)
 	stop_all();
 }
 
+/* By its word, not by silence: sooner at least once, also on a busy machine. */
 static void
 test_leader_steps_down(void)
 {
-	int64_t start;
+	int64_t start, took_ms = SILENCE_MS;
 
 	start_one();
-	start = clock_boot_ms();
-	a.is_leading = false;
-	CHECK(rig_follows(&rig, &c, 0, LONG_MS));
-	CHECK(clock_boot_ms() - start < 450); /* by its word, not by silence */
+	for (int i = 0; i < TRIES && took_ms >= SOON_MS; i++) {
+		a.is_leading = true;
+		CHECK(rig_follows(&rig, &c, 1, LONG_MS));
+		start = clock_boot_ms();
+		a.is_leading = false;
+		CHECK(rig_follows(&rig, &c, 0, LONG_MS));
+		took_ms = clock_boot_ms() - start;
+	}
+	CHECK(took_ms < SOON_MS);
 	stop_all();
 }
 
@@ -331,26 +340,39 @@ test_request_of_closed_pipe(void)
 	stop_all();
 }
 
-/* The process dies: its requests end at once, not at the next beat missed. */
-static void
-test_server_gone(void)
+/* Asks, and the server goes with the request; how long that takes. */
+static int64_t
+time_to_its_end(void)
 {
 	struct rig_reply reply;
 	int64_t start;
 
-	start_one();
 	CHECK_INT(rig_ask(&c, "{}", LONG_MS, &reply), RC_OK);
 	CHECK(rig_until(&rig, is_positive, &a.n_asked, LONG_MS));
 	start = clock_boot_ms();
 	rig_server_stop(&a);
 	CHECK(rig_until(&rig, is_positive, &reply.calls, LONG_MS));
 	CHECK_INT(reply.code, RC_PEER_GONE);
-	CHECK(clock_boot_ms() - start < 400);
 	CHECK_INT(c.term, 0);
+	return clock_boot_ms() - start;
+}
 
-	/* And it comes back on the same address. */
-	CHECK_INT(rig_server_start(&rig, &a, url_a, NULL, 2, true), RC_OK);
-	CHECK(rig_follows(&rig, &c, 2, LONG_MS));
+/* The process dies: its requests end at once, not at the next beat missed; and
+ * it comes back on the same address. */
+static void
+test_server_gone(void)
+{
+	int64_t took_ms = SILENCE_MS;
+	struct rig_reply reply;
+
+	start_one();
+	for (uint64_t i = 0; i < TRIES && took_ms >= SOON_MS; i++) {
+		took_ms = time_to_its_end();
+		CHECK_INT(rig_server_start(&rig, &a, url_a, NULL, 2 + i, true),
+		    RC_OK);
+		CHECK(rig_follows(&rig, &c, 2 + i, LONG_MS));
+	}
+	CHECK(took_ms < SOON_MS);
 	CHECK_INT(rig_ask(&c, "{}", LONG_MS, &reply), RC_OK);
 	CHECK(rig_until(&rig, is_positive, &a.n_asked, LONG_MS));
 	stop_all();

@@ -54,6 +54,18 @@ ALTER TABLE t ADD COLUMN more text;
 -- name: t_sleep :one
 SELECT pg_sleep($1::float8) IS NULL AS slept;
 
+-- name: t_meet_make :exec
+CREATE OR REPLACE FUNCTION t_meet(n int) RETURNS int LANGUAGE plpgsql AS
+'BEGIN
+PERFORM pg_advisory_lock_shared(4711, pg_backend_pid());
+WHILE (SELECT count(*) FROM pg_locks WHERE locktype = ''advisory'' AND classid = 4711) < n LOOP
+PERFORM pg_sleep(0.01);
+END LOOP;
+RETURN n; END';
+
+-- name: t_meet :one
+SELECT t_meet($1::int) AS n;
+
 -- name: t_pid :one
 SELECT pg_backend_pid() AS pid;
 
