@@ -15,7 +15,8 @@ SOURCE = "apiserver/conditions.def"
 PAGE = "docs/operator/conditions.md"
 RULES = "deploy/prometheus/certctl.rules.yml"
 BEGIN, END = f"<!-- Made by tools/conditionsdoc.py from {SOURCE}; do not edit. -->\n", "<!-- End of what is made. -->\n"
-ROW = re.compile(r'^CONDITION\((\w+), (CRITICAL|WARNING|NOTICE), ("(?:[^"\\]|\\.)*"), ("(?:[^"\\]|\\.)*")\)$', re.M)
+TEXT = r'("(?:[^"\\]|\\.)*")'
+ROW = re.compile(rf"^CONDITION\((\w+), (CRITICAL|WARNING|NOTICE), {TEXT}, {TEXT}, {TEXT}\)$", re.M)
 # A moment's state is no alert; what stands still is one sooner than what may mend itself.
 WAIT = {"critical": "2m", "warning": "15m"}
 
@@ -28,7 +29,7 @@ def read(name):
 def conditions():
     """[(name, severity, what it is, what to do)]"""
     text = read(SOURCE)
-    rows = [(name, severity.lower(), json.loads(what), json.loads(advice)) for name, severity, what, advice in ROW.findall(text)]
+    rows = [(name, severity.lower(), json.loads(what), json.loads(advice)) for name, severity, what, _, advice in ROW.findall(text)]
     if len(rows) != len(re.findall(r"^CONDITION\(", text, re.M)):
         raise SystemExit(f"{SOURCE}: a line cannot be read")
     return rows

@@ -21,6 +21,12 @@ FROM lanes l
 ORDER BY l.issuer_id
 LIMIT 1000;
 
+-- name: metrics_cas :many
+SELECT ca.issuer_id AS issuer, extract(epoch FROM ca.not_after)::bigint AS ca_not_after_timestamp_seconds
+FROM ca_certificates ca
+ORDER BY ca.issuer_id
+LIMIT 1000;
+
 -- Policies whose certificates follow a change; no sample until they are counted.
 -- name: metrics_policies :many
 SELECT k.policy_id AS policy, k.total - k.done AS policy_change_certificates,

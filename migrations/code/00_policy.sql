@@ -10,6 +10,8 @@ CREATE FUNCTION policy_attachment_slack() RETURNS interval LANGUAGE sql IMMUTABL
 CREATE FUNCTION policy_attempt_slack() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '90 seconds' $$;
 CREATE FUNCTION policy_audit_export() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '90 hours' $$;
 CREATE FUNCTION policy_audit_months() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 13 $$;
+CREATE FUNCTION policy_backdate() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '5 minutes' $$;
+CREATE FUNCTION policy_backdate_part() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 10 $$;
 CREATE FUNCTION policy_breaker_first() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '30 seconds' $$;
 CREATE FUNCTION policy_breaker_most() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '10 minutes' $$;
 CREATE FUNCTION policy_code_grace() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '10 seconds' $$;

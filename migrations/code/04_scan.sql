@@ -5,14 +5,17 @@
 -- that have not followed yet are due by what it says now, else stale.  A function
 -- of its own, for its settings: whatever the statistics say, the one right plan
 -- is a walk along the index of what is due, from its beginning.
-CREATE FUNCTION renewals_due(p_now timestamptz, p_limit int, OUT seen text[], OUT due text[], OUT stale text[])
+--
+-- cut: what ends with its CA, whose renewal would end no later.
+CREATE FUNCTION renewals_due(p_now timestamptz, p_limit int, OUT seen text[], OUT due text[], OUT stale text[], OUT cut text[])
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
     SELECT array_agg(d.id),
-        array_agg(d.id) FILTER (WHERE p.auto_renew AND i.enabled AND (k.policy_id IS NULL
+        array_agg(d.id) FILTER (WHERE p.auto_renew AND i.enabled AND NOT coalesce(d.expires_at >= ca.not_after, false) AND (k.policy_id IS NULL
             OR renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent) <= p_now)),
         array_agg(d.id) FILTER (WHERE k.policy_id IS NOT NULL
-            AND renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent) > p_now)
+            AND renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent) > p_now),
+        array_agg(d.id) FILTER (WHERE d.expires_at >= ca.not_after)
     FROM (SELECT c.id, c.renewal_policy_id, c.issuer_id, c.valid_from, c.expires_at FROM managed_certificates c
         WHERE c.renew_after <= p_now AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
         ORDER BY c.renew_after LIMIT p_limit
@@ -20,6 +23,7 @@ SET enable_sort = off AS $$
     JOIN renewal_policies p ON p.id = d.renewal_policy_id
     JOIN issuers i ON i.id = d.issuer_id
     LEFT JOIN policy_changes k ON k.policy_id = d.renewal_policy_id
+    LEFT JOIN ca_certificates ca ON ca.issuer_id = d.issuer_id
 $$;
 
 -- One chunk of certificates whose renewal falls due, oldest first.  Each row
@@ -34,13 +38,14 @@ DECLARE
     v_seen text[];
     v_ids text[];
     v_stale text[];
+    v_cut text[];
     v_aside text[];
     v_made text[];
     v_rest text[]; -- those seen that got no job; usually none
     v_enqueued bigint := 0;
     v_agents text[];
 BEGIN
-    SELECT r.seen, r.due, r.stale INTO v_seen, v_ids, v_stale FROM renewals_due(v_now, p_limit) r;
+    SELECT r.seen, r.due, r.stale, r.cut INTO v_seen, v_ids, v_stale, v_cut FROM renewals_due(v_now, p_limit) r;
     IF v_seen IS NULL THEN
         RETURN QUERY SELECT 0::bigint, 0::bigint, '{}'::text[], 0::bigint;
         RETURN;
@@ -48,6 +53,8 @@ BEGIN
     IF v_stale IS NOT NULL THEN
         PERFORM certificates_retime(v_stale);
     END IF;
+    -- Until the CA is another: see ca_certificate_store.
+    UPDATE managed_certificates c SET renew_after = 'infinity' FROM unnest(v_cut) AS u (id) WHERE c.id = u.id;
     IF coalesce(cardinality(v_ids), 0) < cardinality(v_seen) THEN
         SELECT array_agg(a.id) INTO v_aside FROM (SELECT c.id FROM unnest(v_seen) AS u (id)
             JOIN managed_certificates c ON c.id = u.id

@@ -51,8 +51,8 @@ BEGIN
     SELECT coalesce(make_interval(secs => (i.config ->> 'validity_seconds')::bigint), days((i.config ->> 'validity_days')::int),
                 policy_validity()) AS validity,
             nullif(jsonb_strip_nulls(jsonb_build_object('crl_urls', i.config -> 'crl_distribution_point_urls')), '{}') AS extensions,
-            coalesce(ca.not_after, 'infinity') AS ca_not_after, decode(ca.fingerprint_sha256, 'hex') AS ca_sha256,
-            serial_start(v_now) AS serial_start, date_trunc('second', v_now) AS not_before,
+            coalesce(ca.not_before, '-infinity') AS ca_not_before, coalesce(ca.not_after, 'infinity') AS ca_not_after, decode(ca.fingerprint_sha256, 'hex') AS ca_sha256,
+            serial_start(v_now) AS serial_start, date_trunc('second', v_now) AS now_s,
             clock_timestamp() + ms(p_attempt_ms) AS attempt_until
         INTO v_all
     FROM issuers i LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id
@@ -60,7 +60,7 @@ BEGIN
     WITH picked AS MATERIALIZED (
         SELECT r.*, row_number() OVER (ORDER BY r.run_after, r.id) AS place
         FROM (SELECT j.id, j.run_after, j.certificate_id, j.deaths, j.serial_number, j.ca_sha256,
-                coalesce(j.not_before >= v_now - policy_serial_age(), false)
+                coalesce(j.not_before >= v_now - policy_serial_age() - policy_backdate(), false)
                     AND j.ca_sha256 IS NOT DISTINCT FROM v_all.ca_sha256 AS is_fixed
             FROM jobs j
             WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
@@ -82,9 +82,8 @@ BEGIN
             attempt_until = v_all.attempt_until, deliveries = j.deliveries + 1, budget_over_at = NULL,
             started_at = coalesce(j.started_at, v_now),
             serial_number = CASE WHEN g.is_fixed THEN j.serial_number ELSE serial_new(v_all.serial_start) END,
-            not_before = CASE WHEN g.is_fixed THEN j.not_before ELSE v_all.not_before END,
-            not_after = CASE WHEN g.is_fixed THEN j.not_after ELSE
-                least(v_all.not_before + least(v_all.validity, make_interval(secs => nullif(pr.max_ttl_seconds, 0))), v_all.ca_not_after) END,
+            not_before = CASE WHEN g.is_fixed THEN j.not_before ELSE f.not_before END,
+            not_after = CASE WHEN g.is_fixed THEN j.not_after ELSE least(f.not_before + f.validity - interval '1 second', v_all.ca_not_after) END,
             extensions = CASE WHEN g.is_fixed THEN j.extensions WHEN pr.id IS NULL THEN v_all.extensions
                 ELSE nullif(coalesce(v_all.extensions, '{}') || jsonb_strip_nulls(jsonb_build_object('ekus', pr.allowed_ekus,
                     'must_staple', nullif(pr.must_staple, false))), '{}') END,
@@ -92,6 +91,12 @@ BEGIN
         FROM going g
         LEFT JOIN managed_certificates c ON c.id = g.certificate_id
         LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
+        -- For clocks that are behind it begins before now, short ones less so;
+        -- its whole lifetime stays what was ordered, both ends included (RFC
+        -- 5280 section 4.1.2.5).
+        CROSS JOIN LATERAL (SELECT v.validity, greatest(v_all.ca_not_before,
+                v_all.now_s - date_trunc('second', least(policy_backdate(), v.validity / policy_backdate_part()))) AS not_before
+            FROM (SELECT least(v_all.validity, make_interval(secs => nullif(pr.max_ttl_seconds, 0))) AS validity) v) f
         WHERE j.id = g.id
         RETURNING j.run_after, j.id, g.place)
     SELECT count(*) OVER (), t.run_after, t.id INTO claimed, last_after, last_id

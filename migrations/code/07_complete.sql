@@ -242,6 +242,11 @@ BEGIN
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
             VALUES ('system', 'System', 'issuer_ca_certificate_changed', 'issuer', p_issuer,
                 jsonb_build_object('fingerprint_sha256', p_fingerprint), 'config');
+        -- What ended with the CA before falls due at its time: certificates
+        -- follow as they follow a policy.
+        INSERT INTO policy_changes (policy_id) SELECT p.id FROM renewal_policies p ORDER BY p.id
+        ON CONFLICT (policy_id) DO UPDATE SET changed_at = clock_timestamp(), horizon = NULL, low_id = '', again_id = NULL,
+            total = NULL, done = 0;
     END IF;
     RETURN QUERY SELECT c.fingerprint_sha256, EXISTS (SELECT 1 FROM ca_keys k WHERE k.issuer_id = p_issuer)
         FROM ca_certificates c WHERE c.issuer_id = p_issuer;

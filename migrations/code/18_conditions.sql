@@ -30,48 +30,48 @@ SELECT coalesce((SELECT greatest(extract(epoch FROM clock_timestamp() - e.timest
 FROM (SELECT 1) one
 LEFT JOIN LATERAL (SELECT * FROM audit_blocks o ORDER BY o.n DESC LIMIT 1) AS b ON true;
 
--- --- the parts; since: NULL where nobody knows ---
+-- --- the parts; since: NULL where nobody knows, detail: what the words there name ---
 
 CREATE VIEW conditions_processes AS
-SELECT 'no_leader' AS name, '' AS subject, nullif(l.expires_at, '-infinity') AS since, 'the last term is ' || l.term AS detail
+SELECT 'no_leader' AS name, '' AS subject, nullif(l.expires_at, '-infinity') AS since, l.term::text AS detail
 FROM leadership l WHERE l.id = 1 AND l.expires_at <= clock_timestamp()
 UNION ALL
-SELECT 'no_worker', '', (SELECT max(w.lease_until) FROM workers w), 'no worker holds its lease'
+SELECT 'no_worker', '', (SELECT max(w.lease_until) FROM workers w), ''
 WHERE NOT EXISTS (SELECT 1 FROM workers w WHERE w.lease_until > clock_timestamp())
 UNION ALL
 SELECT 'duty_failing', d.name, d.last_finished_at, d.last_error
 FROM duties d
 WHERE d.off_reason = '' AND CASE d.last_outcome WHEN 'running' THEN d.last_error <> '' ELSE d.last_outcome NOT IN ('', 'ok') END
 UNION ALL
-SELECT 'duty_late', d.name, d.due_at, 'due and not begun'
+SELECT 'duty_late', d.name, d.due_at, ''
 FROM duties_now d JOIN leadership l ON l.id = 1
 WHERE duty_is_late(d.late_ms, d.interval_ms) AND l.expires_at > clock_timestamp()
 UNION ALL
-SELECT 'audit_unsealed', '', clock_timestamp() - make_interval(secs => u.lag_s), 'the oldest event that no block seals'
+SELECT 'audit_unsealed', '', clock_timestamp() - make_interval(secs => u.lag_s), ''
 FROM audit_unsealed u WHERE u.lag_s > extract(epoch FROM policy_condition_audit())
 UNION ALL
 SELECT 'audit_broken', v.broken_n::text, v.broken_at, v.broken_what
 FROM audit_verification v WHERE v.broken_n IS NOT NULL;
 
 CREATE VIEW conditions_issuers AS
-(SELECT 'lane_stopped' AS name, l.issuer_id AS subject, NULL::timestamptz AS since,
-    CASE WHEN l.cap = 0 THEN 'the cap of its lane is 0' ELSE coalesce(l.last_error, 'its breaker is ' || l.breaker_state) END AS detail
+(SELECT CASE WHEN l.cap = 0 THEN 'lane_closed' ELSE 'lane_stopped' END AS name, l.issuer_id AS subject, NULL::timestamptz AS since,
+    coalesce(l.last_error, l.breaker_state) AS detail
 FROM lanes l JOIN issuers i ON i.id = l.issuer_id
 WHERE i.enabled AND (l.cap = 0 OR l.breaker_state <> 'closed')
 ORDER BY l.issuer_id LIMIT 100)
 UNION ALL
-(SELECT 'issuer_failing', i.id, i.last_tested_at, 'its test failed'
+(SELECT 'issuer_failing', i.id, i.last_tested_at, ''
 FROM issuers i WHERE i.enabled AND i.test_status = 'failed'
 ORDER BY i.last_tested_at LIMIT 100)
 UNION ALL
 (SELECT CASE WHEN ca.not_after <= engine_now() THEN 'ca_ended' ELSE 'ca_ending' END, ca.issuer_id,
     CASE WHEN ca.not_after <= engine_now() THEN ca.not_after ELSE ca.not_after - (ca.not_after - ca.not_before) / 3 END,
-    'its certificate ends at ' || to_char(ca.not_after AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
+    to_char(ca.not_after AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
 FROM ca_certificates ca JOIN issuers i ON i.id = ca.issuer_id
 WHERE i.enabled AND engine_now() > ca.not_after - (ca.not_after - ca.not_before) / 3
 ORDER BY ca.not_after LIMIT 100)
 UNION ALL
-(SELECT 'crl_ended', k.issuer_id, k.next_update, 'its next update is past'
+(SELECT 'crl_ended', k.issuer_id, k.next_update, ''
 FROM crl_cache k JOIN ca_certificates ca ON ca.issuer_id = k.issuer_id
 WHERE k.next_update <= engine_now() AND ca.not_after > engine_now()
 ORDER BY k.next_update LIMIT 100)
@@ -88,22 +88,21 @@ FROM lanes l CROSS JOIN LATERAL (SELECT o.* FROM jobs o WHERE o.issuer_id = l.is
     ORDER BY o.id LIMIT 100) j
 ORDER BY j.created_at LIMIT 100)
 UNION ALL
-(SELECT 'job_not_taken', l.issuer_id, j.run_after, 'since then the oldest job of its lane is due'
+(SELECT 'job_not_taken', l.issuer_id, j.run_after, ''
 FROM lanes l CROSS JOIN LATERAL (SELECT o.run_after FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
         AND o.type IN ('Issuance', 'Renewal')
     ORDER BY o.run_after, o.id LIMIT 1) j
 WHERE j.run_after < engine_now() - policy_condition_job()
 ORDER BY j.run_after LIMIT 100)
 UNION ALL
-(SELECT 'agent_needed', a.id, coalesce(a.last_heartbeat_at, a.registered_at),
-    CASE WHEN a.retired_at IS NULL THEN 'it was last heard of then' ELSE 'it is retired' END || ', and work waits for it: ' || j.id
+(SELECT 'agent_needed', a.id, coalesce(a.last_heartbeat_at, a.registered_at), j.id
 FROM agents a CROSS JOIN LATERAL (SELECT o.id FROM jobs o WHERE o.agent_id = a.id AND (o.status = 'AwaitingCSR'
         OR (o.type = 'Deployment' AND o.status IN ('Pending', 'Running')))
     ORDER BY o.id LIMIT 1) j
 WHERE a.status = 'Offline' OR a.retired_at IS NOT NULL
 ORDER BY 3 LIMIT 100)
 UNION ALL
-(SELECT w.name, j.id, j.since, 'certificate ' || j.certificate_id
+(SELECT w.name, j.id, j.since, j.certificate_id
 FROM (VALUES ('AwaitingCSR', 'csr_missing', policy_condition_job()), ('AwaitingApproval', 'approval_waiting', policy_condition_approval()))
     AS w (status, name, patience)
 CROSS JOIN LATERAL (SELECT o.id, o.certificate_id, CASE o.status WHEN 'AwaitingCSR' THEN greatest(o.created_at, o.run_after) ELSE o.created_at END AS since
@@ -120,8 +119,7 @@ ORDER BY 3 LIMIT 100);
 -- What is served, or is about to be.
 CREATE VIEW conditions_certificates AS
 (SELECT CASE WHEN m.deploy_failures > 0 THEN 'deployment_failing' ELSE 'deployment_late' END AS name, m.certificate_id AS subject,
-    v.created_at AS since, 'target ' || m.target_id
-        || CASE WHEN m.deploy_failures > 0 THEN ': ' || m.deploy_failures || ' deployments failed' ELSE ' serves another version' END AS detail
+    v.created_at AS since, m.target_id AS detail
 FROM (SELECT o.* FROM certificate_target_mappings o WHERE o.desired_version_id IS DISTINCT FROM o.deployed_version_id
     ORDER BY o.deploy_after LIMIT 1000) m
 JOIN certificate_versions v ON v.id = m.desired_version_id
@@ -143,12 +141,14 @@ UNION ALL
 FROM managed_certificates c WHERE c.status = 'Failed'
 ORDER BY c.updated_at LIMIT 100)
 UNION ALL
-(SELECT 'never_renewed', c.id, c.expires_at, c.common_name || ' ends then, and '
-    || CASE WHEN i.enabled THEN 'its policy does not renew by itself' ELSE 'its issuer is switched off' END
+(SELECT 'ends_with_ca', c.id, c.expires_at, c.common_name
+FROM managed_certificates c WHERE c.renew_after = 'infinity' AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+ORDER BY c.renew_after LIMIT 100)
+UNION ALL
+(SELECT 'never_renewed', c.id, c.expires_at, c.common_name
 FROM (SELECT o.* FROM managed_certificates o WHERE o.renew_after IS NULL AND o.expires_at IS NOT NULL
         AND o.status IN ('Active', 'Expiring', 'Expired', 'Failed')
     ORDER BY o.issuer_id, o.renewal_policy_id LIMIT 1000) c
-JOIN issuers i ON i.id = c.issuer_id
 WHERE c.expires_at > engine_now() AND c.expires_at < engine_now() + policy_condition_end()
 ORDER BY c.expires_at LIMIT 100);
 

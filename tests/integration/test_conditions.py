@@ -56,6 +56,8 @@ SCENES = {
     "deployment_late": ([ACTIVE, VERSION, MAPPED.format(0)], "mc-x"),
     "lane_stopped": (["UPDATE lanes SET breaker_state = 'open', opened_until = now() + interval '1 hour', last_error = 'no answer'"],
                      "iss-local"),
+    "lane_closed": (["UPDATE lanes SET cap = 0"], "iss-local"),
+    "ends_with_ca": ([CERTIFICATE.format("Active", "5 days", "'infinity'")], "mc-x"),
     "order_uncertain": ([ACTIVE, ONLINE, JOB.format("Renewal", "Pending", "'infinity'", ""),
                          "UPDATE jobs SET last_error = 'look for x at the CA'"], "job-x"),
     "issuer_failing": (["UPDATE issuers SET test_status = 'failed', last_tested_at = now()"], "iss-local"),

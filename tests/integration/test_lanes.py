@@ -88,6 +88,43 @@ def lane(basics, unique):
     return Lane(basics, unique("iss"))
 
 
+SECOND = datetime.timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("ttl, before_s", [(90 * 86400, 300), (3600, 300), (600, 60), (30, 3), (5, 0)])
+def test_a_lifetime_begins_a_little_earlier_and_is_no_longer_than_ordered(lane, ttl, before_s):
+    """Both of its ends belong to it."""
+    lane.q("UPDATE issuers SET config = jsonb_build_object('validity_seconds', %s) WHERE id = %s", ttl, lane.issuer)
+    lane.later(0.7)
+    job = lane.job()
+    assert lane.claim()[1] == 1
+    begins, ends = lane.row(job, "not_before, not_after")
+    assert begins == START - before_s * SECOND
+    assert ends == begins + (ttl - 1) * SECOND
+
+
+def test_no_certificate_begins_before_its_ca_nor_ends_after_it(lane):
+    lane.q("SELECT * FROM ca_certificate_store(%s, 'pem', 'pem', 'aa', %s, %s)", lane.issuer, START - 100 * SECOND,
+           START + datetime.timedelta(days=20))
+    job = lane.job()
+    assert lane.claim()[1] == 1
+    assert lane.row(job, "not_before, not_after") == (START - 100 * SECOND, START + datetime.timedelta(days=20))
+
+
+def test_a_serial_is_kept_for_the_hour_it_was_fixed_for(lane):
+    """However much earlier its certificate begins."""
+    job = lane.job()
+    first = None
+    for seconds, same in ((0, True), (3590, True), (20, False)):
+        lane.later(seconds)
+        lease, _ = lane.claim()
+        fixed = lane.row(job, "serial_number, not_before, not_after")
+        assert (first in (None, fixed)) == same, seconds
+        first = first or fixed
+        lane.aside(lease, "release", None)
+        lane.q("UPDATE jobs SET run_after = %s WHERE id = %s", START, job)
+
+
 def test_a_breaker_opens_and_closes(lane):
     for _ in range(8):
         lane.job()

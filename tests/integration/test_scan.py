@@ -161,6 +161,31 @@ def test_what_nothing_renews_does_not_stand_in_the_way(scan):
     assert scan.tick()[0] == 2499
 
 
+def store_ca(scan, issuer, fingerprint, begins, ends):
+    scan.stack.query("SELECT * FROM ca_certificate_store(%s, 'pem', 'pem', %s, %s::timestamptz + %s * interval '1 day', "
+                     "%s::timestamptz + %s * interval '1 day')", issuer, fingerprint, NOW, begins, NOW, ends)
+
+
+def test_what_its_ca_s_end_cuts_off_is_renewed_under_the_next_ca_only(scan):
+    """Else it would be renewed again and again, ever sooner, and end at the same time."""
+    scan.issuer("iss-ending")
+    scan.clock(0)
+    store_ca(scan, "iss-ending", "aa", -300, 5)
+    scan.certificates("cut", 3, 60 * DAY, 5 * DAY, issuer="iss-ending")
+    scan.certificates("short", 2, 87 * DAY, 3 * DAY, issuer="iss-ending")
+    assert scan.tick()[0] == 2
+    assert scan.in_progress() == {"short1", "short2"}
+    assert scan.tick() == (0, 1)
+    assert scan.stack.value("SELECT count(*) FROM managed_certificates WHERE renew_after = 'infinity'") == 3
+    # the same CA again changes nothing, a longer one does
+    store_ca(scan, "iss-ending", "aa", -300, 5)
+    assert scan.tick()[0] == 0
+    store_ca(scan, "iss-ending", "bb", -1, 900)
+    while scan.stack.value("SELECT is_more FROM duty_policy_changes(500)"):
+        pass
+    assert scan.tick()[0] == 3
+
+
 # --- a policy that changes ---
 
 def test_a_policy_changes_at_the_cost_of_its_row(scan):

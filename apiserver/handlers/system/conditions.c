@@ -18,21 +18,23 @@ struct condition {
 	const char *name;
 	const char *severity;
 	const char *what;
+	const char *detail; /* {}: the view's */
 	const char *advice;
 };
 
-#define CONDITION(name, severity, what, advice) {#name, severity, what, advice},
+#define CONDITION(name, severity, what, detail, advice) \
+	{#name, severity, what, detail, advice},
 static const struct condition conditions[] = {
 #include "apiserver/conditions.def"
 };
 #undef CONDITION
 
-#define CONDITION(name, severity, what, advice) #name " "
+#define CONDITION(name, severity, what, detail, advice) #name " "
 const char *const conditions_names =
 #include "apiserver/conditions.def"
     "";
 #undef CONDITION
-#define CONDITION(name, severity, what, advice) severity " "
+#define CONDITION(name, severity, what, detail, advice) severity " "
 const char *const conditions_severities =
 #include "apiserver/conditions.def"
     "";
@@ -57,8 +59,19 @@ find_row(const struct db_result *r, const char *name)
 	return row;
 }
 
+static const char *
+detail_of(struct arena *a, const struct condition *c, const char *found)
+{
+	const char *at = strstr(c->detail, "{}");
+
+	if (!at)
+		return c->detail;
+	return arena_printf(a, "%.*s%s%s", (int)(at - c->detail), c->detail,
+	    found, at + 2);
+}
+
 static void
-write_condition(struct json_w *w, const struct condition *c,
+write_condition(struct op *op, struct json_w *w, const struct condition *c,
     const struct db_result *r, size_t row)
 {
 	int64_t count = db_i64(r, row, db_col(r, "count"));
@@ -72,7 +85,8 @@ write_condition(struct json_w *w, const struct condition *c,
 	json_w_kv(w, "subject", db_text(r, row, db_col(r, "subject")));
 	if (!db_is_null(r, row, db_col(r, "since")))
 		json_w_kv(w, "since", db_text(r, row, db_col(r, "since")));
-	json_w_kv(w, "detail", db_text(r, row, db_col(r, "detail")));
+	json_w_kv(w, "detail",
+	    detail_of(op_arena(op), c, db_text(r, row, db_col(r, "detail"))));
 	json_w_kv(w, "advice", c->advice);
 	json_w_close(w, '}');
 }
@@ -92,7 +106,7 @@ conditions_done(struct op *op)
 
 		if (row == db_nrows(r))
 			continue;
-		write_condition(w, &conditions[i], r, row);
+		write_condition(op, w, &conditions[i], r, row);
 		found++;
 		bad += strcmp(conditions[i].severity, NOTICE) != 0;
 	}

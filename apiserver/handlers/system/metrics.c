@@ -15,6 +15,7 @@
 enum {
 	DUTIES,
 	LANES,
+	CAS,
 	POLICIES,
 	PROCESSES,
 	JOBS,
@@ -63,6 +64,10 @@ static const struct series all_series[] = {
 	"Jobs that wait for a person to look for their order at the CA, "
 	"counted up to a thousand.",
 	{"issuer"}},
+    {CAS, "ca_not_after_timestamp_seconds", "gauge",
+	"When the certificate of the issuer's CA ends, Unix time; none for a "
+	"CA whose certificate is not here.",
+	{"issuer"}},
     {POLICIES, "policy_change_certificates", "gauge",
 	"Certificates that have not followed a change of their policy yet.",
 	{"policy"}},
@@ -102,6 +107,7 @@ metrics_prometheus_start(struct op *op)
 	const struct db_stmt stmts[NSTATEMENTS] = {
 	    [DUTIES] = {Q_METRICS_DUTIES, 0, NULL},
 	    [LANES] = {Q_METRICS_LANES, 0, NULL},
+	    [CAS] = {Q_METRICS_CAS, 0, NULL},
 	    [POLICIES] = {Q_METRICS_POLICIES, 0, NULL},
 	    [PROCESSES] = {Q_METRICS_PROCESSES, 0, NULL},
 	    [JOBS] = {Q_METRICS_JOBS, 0, NULL},
