@@ -53,27 +53,47 @@ beat_start(struct beat *b)
 	timer_arm(b->seen_tick, 0);
 }
 
-void
-beat_now(struct beat *b)
+/* What is true at this moment; its body lies in body. */
+static struct frame
+make_beat(const struct beat *b, struct buf *body)
 {
 	bool is_leading = leader_is_trusted(b->o.leader);
 	struct json_w w;
-	struct buf body;
-	struct frame f;
 
-	buf_init(&body, FRAME_BODY_MAX);
-	json_w_init(&w, &body);
+	buf_init(body, FRAME_BODY_MAX);
+	json_w_init(&w, body);
 	json_w_open(&w, '{');
 	json_w_kv_bool(&w, "leader", is_leading);
 	json_w_kv(&w, "name", b->o.name);
 	json_w_close(&w, '}');
-	f = (struct frame){
+	return (struct frame){
 	    .kind = FRAME_BEAT,
 	    .term = is_leading ? leader_term(b->o.leader) : 0,
-	    .body = buf_cstr(&body),
-	    .body_len = body.len,
+	    .body = buf_cstr(body),
+	    .body_len = body->len,
 	};
+}
+
+void
+beat_now(struct beat *b)
+{
+	struct buf body;
+	struct frame f = make_beat(b, &body);
+
 	bus_server_publish(b->o.bus, &f);
+	buf_fini(&body);
+}
+
+void
+beat_hello(struct beat *b, uint64_t reply_to)
+{
+	struct buf body;
+	struct frame f;
+
+	/* After a stop this may be the first thing that runs. */
+	(void)leader_check(b->o.leader); /* the beat says what came of it */
+	f = make_beat(b, &body);
+	bus_server_reply(b->o.bus, reply_to, &f);
 	buf_fini(&body);
 }
 

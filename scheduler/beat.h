@@ -38,6 +38,8 @@ void beat_free(struct beat *b);
 void beat_start(struct beat *b);
 /* A beat at once: leadership began or ended. */
 void beat_now(struct beat *b);
+/* The same as the answer to one that just connected. */
+void beat_hello(struct beat *b, uint64_t reply_to);
 /* An event of the leader to all peers. */
 void beat_publish(struct beat *b, const char *body, size_t len);
 /*

@@ -87,10 +87,19 @@ on_pipe_closed(void *arg, uint32_t pipe)
 	dispatch_on_pipe_closed(s->dispatch, pipe);
 }
 
+static void
+on_hello(void *arg, uint64_t reply_to)
+{
+	struct scheduler *s = arg;
+
+	beat_hello(s->beat, reply_to);
+}
+
 static const struct bus_server_ops bus_ops = {
     .on_hint = on_hint,
     .on_request = on_request,
     .on_pipe_closed = on_pipe_closed,
+    .on_hello = on_hello,
 };
 
 /* --- what duties ask for --- */

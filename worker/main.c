@@ -70,12 +70,6 @@ on_lost(void *arg)
 }
 
 static void
-on_event(void *arg, const struct frame *f)
-{
-	/* What others did is nothing to a worker: the leader hands it out. */
-}
-
-static void
 on_leader(void *arg, uint64_t term)
 {
 	struct worker *w = arg;
@@ -241,7 +235,8 @@ on_warm(void *arg)
 static rc
 start(void *self, struct daemon *d)
 {
-	static const struct bus_client_ops bus_ops = {on_event, on_leader};
+	/* What others did is nothing to a worker: the leader hands it out. */
+	static const struct bus_client_ops bus_ops = {.on_leader = on_leader};
 	struct worker *w = self;
 	rc ret;
 

@@ -3,53 +3,19 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <openssl/err.h>
 
 #include "common/base/mem.h"
 #include "common/log/log.h"
-
-/* What tells one state of a file from another; a rename changes the inode
- * even within the same second. */
-struct stamp {
-	struct timespec mtime;
-	ino_t inode;
-	off_t size;
-};
+#include "common/loop/filewatch.h"
 
 struct tls {
 	char *cert_path;
 	char *key_path;
 	SSL_CTX *ctx;
-	struct stamp cert;
-	struct stamp key;
-	struct loop *loop;
-	struct timer *watch;
-	int64_t every_ms;
+	struct filewatch *files;
 };
-
-static struct stamp
-stamp_of(const char *path)
-{
-	struct stamp s = {0};
-	struct stat st;
-
-	if (stat(path, &st) == 0) {
-		s.mtime = st.st_mtim;
-		s.inode = st.st_ino;
-		s.size = st.st_size;
-	}
-	return s;
-}
-
-static bool
-stamp_equal(const struct stamp *a, const struct stamp *b)
-{
-	return a->mtime.tv_sec == b->mtime.tv_sec &&
-	       a->mtime.tv_nsec == b->mtime.tv_nsec && a->inode == b->inode &&
-	       a->size == b->size;
-}
 
 static const char *
 ssl_reason(void)
@@ -136,12 +102,12 @@ ctx_load(const char *cert_path, const char *key_path)
 rc
 tls_new(const char *cert_path, const char *key_path, struct tls **out)
 {
+	const char *const paths[] = {cert_path, key_path};
 	struct tls *t = mem_zalloc(sizeof(*t));
 
 	t->cert_path = mem_strdup(cert_path);
 	t->key_path = mem_strdup(key_path);
-	t->cert = stamp_of(cert_path);
-	t->key = stamp_of(key_path);
+	t->files = filewatch_new(paths, ARRAY_LEN(paths));
 	t->ctx = ctx_load(cert_path, key_path);
 	if (!t->ctx) {
 		tls_free(t);
@@ -156,7 +122,7 @@ tls_free(struct tls *t)
 {
 	if (!t)
 		return;
-	timer_free(t->watch);
+	filewatch_free(t->files);
 	SSL_CTX_free(t->ctx);
 	free(t->cert_path);
 	free(t->key_path);
@@ -178,9 +144,7 @@ tls_reload(struct tls *t)
 {
 	SSL_CTX *ctx;
 
-	/* Taken before reading: what changes meanwhile is seen again. */
-	t->cert = stamp_of(t->cert_path);
-	t->key = stamp_of(t->key_path);
+	filewatch_note(t->files);
 	ctx = ctx_load(t->cert_path, t->key_path);
 	if (!ctx) {
 		log_warn("TLS-RELOAD-FAILED",
@@ -194,21 +158,13 @@ tls_reload(struct tls *t)
 }
 
 static void
-on_watch(void *arg)
+on_change(void *arg)
 {
-	struct tls *t = arg;
-	struct stamp cert = stamp_of(t->cert_path);
-	struct stamp key = stamp_of(t->key_path);
-
-	if (!stamp_equal(&cert, &t->cert) || !stamp_equal(&key, &t->key))
-		tls_reload(t);
-	timer_arm(t->watch, t->every_ms);
+	tls_reload(arg);
 }
 
 void
 tls_watch(struct tls *t, struct loop *l, int64_t every_ms)
 {
-	t->every_ms = every_ms;
-	t->watch = timer_new(l, on_watch, t);
-	timer_arm(t->watch, every_ms);
+	filewatch_start(t->files, l, every_ms, on_change, t);
 }

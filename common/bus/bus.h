@@ -45,6 +45,9 @@ struct bus_server_ops {
 	void (*on_request)(void *arg, uint64_t reply_to, uint32_t pipe,
 	    const struct frame *f);
 	void (*on_pipe_closed)(void *arg, uint32_t pipe);
+	/* Somebody connected: answer with a beat (bus_server_reply), so that
+	 * it need not wait for the next. */
+	void (*on_hello)(void *arg, uint64_t reply_to);
 };
 
 /* RC_INVALID: the address or the TLS files are wrong; RC_BUSY: somebody
@@ -55,8 +58,8 @@ rc bus_server_new(struct loop *l, const char *url, const struct bus_tls *tls,
     struct bus_server **out) MUST_CHECK;
 /* Not from a callback of the bus. */
 void bus_server_free(struct bus_server *s);
-/* Once for each request; FRAME_WORK is the only kind that arrives, others the
- * bus answers itself.  request_id of f is filled in.  A reply to a peer that
+/* Once for each request or hello; of other kinds none arrives, the bus answers
+ * those itself.  request_id of f is filled in.  A reply to a peer that
  * is gone is dropped, and so are those past 64 unread by one peer. */
 void bus_server_reply(struct bus_server *s, uint64_t reply_to,
     const struct frame *f);
@@ -66,7 +69,9 @@ void bus_server_publish(struct bus_server *s, const struct frame *f);
 struct bus_client; /* defined in client.c */
 
 struct bus_client_ops {
-	/* Events of the leader we follow. */
+	/* Events of the leader we follow, none of which is missed from
+	 * on_leader on.  NULL: not wanted; then a leader is followed as soon
+	 * as it can be asked. */
 	void (*on_event)(void *arg, const struct frame *f);
 	/* The leader changed; term 0: none known (no beat for 500 ms, or the
 	 * connection for requests to it closed). */

@@ -2,11 +2,13 @@
 
 #include <nng/nng.h>
 #include <nng/supplemental/tls/tls.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/base/secret.h"
+#include "common/bus/certlife.h"
 #include "common/log/log.h"
 
 #define CERT_FILE_MAX (256 * 1024)
@@ -58,6 +60,10 @@ set_own_cert(struct arena *a, nng_tls_config *cfg, const struct bus_tls *files)
 	if (rv != 0)
 		return refuse(files->cert_file,
 		    "is not a PEM certificate with the key in the key file");
+	/* mbedTLS takes any two, and every handshake would fail. */
+	if (!certlife_is_pair(files))
+		return refuse(files->key_file,
+		    "is not the key of the certificate");
 	return RC_OK;
 }
 
@@ -121,4 +127,31 @@ buscert_load(const struct bus_tls *files, const char *host,
 
 	*out = cfg;
 	return RC_OK;
+}
+
+static char *
+copy_or_null(const char *s)
+{
+	return s ? mem_strdup(s) : NULL;
+}
+
+void
+buscert_files_copy(const struct bus_tls *files, struct bus_tls *out)
+{
+	*out = (struct bus_tls){0};
+	if (!files)
+		return;
+	*out = (struct bus_tls){
+	    .ca_file = copy_or_null(files->ca_file),
+	    .cert_file = copy_or_null(files->cert_file),
+	    .key_file = copy_or_null(files->key_file),
+	};
+}
+
+void
+buscert_files_free(struct bus_tls *copy)
+{
+	free((char *)copy->ca_file);
+	free((char *)copy->cert_file);
+	free((char *)copy->key_file);
 }

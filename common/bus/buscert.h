@@ -26,4 +26,8 @@ struct nng_tls_config;
 rc buscert_load(const struct bus_tls *files, const char *host,
     struct nng_tls_config **out) MUST_CHECK;
 
+/* Copies of the texts, each NULL where it is; files may be NULL. */
+void buscert_files_copy(const struct bus_tls *files, struct bus_tls *out);
+void buscert_files_free(struct bus_tls *copy);
+
 #endif

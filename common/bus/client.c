@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/bus/buscert.h"
 #include "common/log/log.h"
 
 void
@@ -49,10 +50,23 @@ add_peer(struct bus_client *c, const char *url)
 	return peer_open(p);
 }
 
-static char *
-copy_or_null(const char *s)
+static void
+on_new_cert(void *arg)
 {
-	return s ? mem_strdup(s) : NULL;
+	struct bus_client *c = arg;
+
+	for (size_t i = 0; i < c->n_peers; i++)
+		if (c->peers[i].addr.is_tls)
+			peer_set_tls(&c->peers[i]);
+}
+
+static void
+watch_cert(struct bus_client *c)
+{
+	for (size_t i = 0; i < c->n_peers && !c->cert; i++)
+		if (c->peers[i].addr.is_tls)
+			c->cert =
+			    certwatch_new(c->loop, &c->tls, on_new_cert, c);
 }
 
 rc
@@ -67,12 +81,7 @@ bus_client_new(struct loop *l, const char *const *urls,
 	c->loop = l;
 	c->ops = ops;
 	c->arg = arg;
-	if (tls)
-		c->tls = (struct bus_tls){
-		    .ca_file = copy_or_null(tls->ca_file),
-		    .cert_file = copy_or_null(tls->cert_file),
-		    .key_file = copy_or_null(tls->key_file),
-		};
+	buscert_files_copy(tls, &c->tls);
 	follow_init(c);
 	c->bad_logged_ms = INT64_MIN / 2; /* never */
 	for (size_t i = 0; urls[i]; i++) {
@@ -84,6 +93,7 @@ bus_client_new(struct loop *l, const char *const *urls,
 		bus_client_free(c);
 		return ret;
 	}
+	watch_cert(c);
 
 	*out = c;
 	return RC_OK;
@@ -97,8 +107,7 @@ bus_client_free(struct bus_client *c)
 	for (size_t i = 0; i < c->n_peers; i++)
 		peer_close(&c->peers[i]);
 	follow_fini(c);
-	free((char *)c->tls.ca_file);
-	free((char *)c->tls.cert_file);
-	free((char *)c->tls.key_file);
+	certwatch_free(c->cert);
+	buscert_files_free(&c->tls);
 	free(c);
 }

@@ -132,6 +132,7 @@ bus_client_term(const struct bus_client *c)
 
 /* --- asking it --- */
 
+/* 0 is a hello's. */
 static uint32_t
 next_id(struct bus_client *c)
 {
@@ -140,7 +141,7 @@ next_id(struct bus_client *c)
 	do {
 		c->last_id = (c->last_id + 1) & 0x7fffffff;
 		HASH_FIND(hh, c->pending, &c->last_id, sizeof(c->last_id), p);
-	} while (p);
+	} while (p || c->last_id == 0);
 	return c->last_id;
 }
 

@@ -9,6 +9,7 @@
 
 #include "common/bus/addr.h"
 #include "common/bus/bus.h"
+#include "common/bus/certwatch.h"
 #include "common/bus/nngsock.h"
 
 /* Schedulers a client knows; a deployment has two or three. */
@@ -37,10 +38,11 @@ struct bus_client {
 	struct loop *loop;
 	const struct bus_client_ops *ops;
 	void *arg;
-	struct bus_tls tls;  /* copies */
-	struct timer *trust; /* the followed leader's beat grows too old */
-	struct peer *leader; /* NULL: none */
-	uint64_t term;       /* the leader's; 0: none */
+	struct bus_tls tls;     /* copies */
+	struct certwatch *cert; /* NULL without TLS */
+	struct timer *trust;    /* the followed leader's beat grows too old */
+	struct peer *leader;    /* NULL: none */
+	uint64_t term;          /* the leader's; 0: none */
 	struct pending *pending;
 	uint32_t last_id;
 	int64_t bad_logged_ms;
@@ -66,6 +68,9 @@ void follow_take_reply(struct bus_client *c, const struct peer *peer,
 /* p's client and address are set.  Logged; p is to be closed in any case. */
 rc peer_open(struct peer *p) MUST_CHECK;
 void peer_close(struct peer *p);
+/* The certificate's files changed: what is dialled from now on shows what they
+ * hold now.  Connections that are there stay. */
+void peer_set_tls(struct peer *p);
 void peer_hint(struct peer *p, const struct frame *f);
 
 #endif

@@ -1,8 +1,10 @@
 #include "common/bus/client_int.h"
 
 #include <nng/nng.h>
+#include <nng/supplemental/tls/tls.h>
 
 #include "common/base/arena.h"
+#include "common/bus/buscert.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
 
@@ -12,6 +14,9 @@
  * for hours (a subscriber never sends), and nng waits without end for the
  * other side's first words. */
 #define SILENCE_MS 5000
+
+/* In the place of a request's id; see next_id of client_follow.c. */
+#define HELLO_ID 0
 
 static void on_silence(void *arg);
 static void dial_rest(struct peer *p);
@@ -74,8 +79,25 @@ on_events_msg(void *arg, nng_msg *m)
 		on_beat(p, &f);
 	else if (f.kind != FRAME_EVENT)
 		log_bad(c, "events", "unknown kind, dropped");
-	else if (p == c->leader)
+	else if (p == c->leader && c->ops->on_event)
 		c->ops->on_event(c->arg, &f);
+}
+
+/*
+ * Whether it leads is asked at once: its next beat comes up to 100 ms after
+ * the link for events is there as well.  The answer carries id 0, which no
+ * request has.  Who wants events follows once he would hear them.
+ */
+static void
+say_hello(struct peer *p)
+{
+	const struct frame hello = {.kind = FRAME_HELLO};
+	const uint32_t head = HELLO_ID | 0x80000000;
+	rc ret;
+
+	ret = nngsock_send(p->work, &head, 1, &hello);
+	if (ret != RC_OK) /* its beats say it too */
+		log_debug("BUS-HELLO-LOST", "%s", rc_name(ret));
 }
 
 static void
@@ -85,6 +107,7 @@ on_work_pipe(void *arg, uint32_t pipe, bool is_up)
 
 	if (is_up) {
 		p->work_pipe = pipe;
+		say_hello(p);
 		dial_rest(p);
 	} else if (p->work_pipe == pipe) {
 		p->work_pipe = 0;
@@ -113,7 +136,10 @@ on_work_msg(void *arg, nng_msg *m)
 		log_bad(c, "work", "reply of another version");
 		f = (struct frame){.kind = FRAME_UNKNOWN, .request_id = id};
 	}
-	follow_take_reply(c, peer, id, &f);
+	if (id != HELLO_ID)
+		follow_take_reply(c, peer, id, &f);
+	else if (f.kind == FRAME_BEAT && !c->ops->on_event)
+		on_beat(peer, &f);
 }
 
 static const struct nngsock_ops hint_ops = {NULL, NULL};
@@ -125,6 +151,15 @@ static const struct nngsock_ops events_ops = {.on_msg = on_events_msg};
 
 /* --- the links --- */
 
+/* NULL without TLS. */
+static rc
+load_tls(const struct peer *p, nng_tls_config **out)
+{
+	if (!p->addr.is_tls)
+		return RC_OK;
+	return buscert_load(&p->client->tls, p->addr.host, out);
+}
+
 /*
  * Each try to reach a scheduler that is away costs nng's threads a millisecond
  * or two, some six a second and link.  So one link tries, and the others are
@@ -133,14 +168,18 @@ static const struct nngsock_ops events_ops = {.on_msg = on_events_msg};
 static void
 dial_rest(struct peer *p)
 {
-	const struct bus_tls *tls = &p->client->tls;
+	nng_tls_config *cfg = NULL;
 	rc ret;
 
 	if (p->has_dialled_all)
 		return;
-	ret = nngsock_dial(p->hint, &p->addr, BUS_HINT, tls);
+	ret = load_tls(p, &cfg);
 	if (ret == RC_OK)
-		ret = nngsock_dial(p->events, &p->addr, BUS_EVENTS, tls);
+		ret = nngsock_dial(p->hint, &p->addr, BUS_HINT, cfg);
+	if (ret == RC_OK)
+		ret = nngsock_dial(p->events, &p->addr, BUS_EVENTS, cfg);
+	if (cfg)
+		nng_tls_config_free(cfg);  /* the sockets hold their own */
 	p->has_dialled_all = ret == RC_OK; /* if not: see on_silence */
 }
 
@@ -148,6 +187,7 @@ rc
 peer_open(struct peer *p)
 {
 	struct bus_client *c = p->client;
+	nng_tls_config *cfg = NULL;
 	rc ret;
 
 	p->heard_ms = loop_now_ms(c->loop);
@@ -161,8 +201,25 @@ peer_open(struct peer *p)
 		ret = nngsock_new(c->loop, NNGSOCK_SUB, &events_ops, p,
 		    &p->events);
 	if (ret == RC_OK)
-		ret = nngsock_dial(p->work, &p->addr, BUS_WORK, &c->tls);
+		ret = load_tls(p, &cfg);
+	if (ret == RC_OK)
+		ret = nngsock_dial(p->work, &p->addr, BUS_WORK, cfg);
+	if (cfg)
+		nng_tls_config_free(cfg); /* the socket holds its own */
 	return ret;
+}
+
+void
+peer_set_tls(struct peer *p)
+{
+	nng_tls_config *cfg = NULL;
+
+	if (!p->work || load_tls(p, &cfg) != RC_OK)
+		return; /* dialled anew by on_silence; or logged */
+	nngsock_set_tls(p->hint, cfg);
+	nngsock_set_tls(p->work, cfg);
+	nngsock_set_tls(p->events, cfg);
+	nng_tls_config_free(cfg); /* the sockets hold their own */
 }
 
 static void

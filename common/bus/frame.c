@@ -9,6 +9,7 @@ static const char *const kind_names[FRAME_KIND_COUNT] = {
     [FRAME_WORK_REPLY] = "work-reply",
     [FRAME_BEAT] = "beat",
     [FRAME_EVENT] = "event",
+    [FRAME_HELLO] = "hello",
 };
 
 static uint64_t

@@ -31,10 +31,13 @@ enum frame_kind {
 	/* REP: {"leases":[{"id":..,"kind":"job"|"task","issuer_id":..,
 	 * "count":n}],"revoked":[lease ids],"leader":bool}. */
 	FRAME_WORK_REPLY = 3,
-	/* PUB: {"leader":bool,"name":..}: every 100 ms from every scheduler. */
+	/* PUB: {"leader":bool,"name":..}: every 100 ms from every scheduler.
+	 * REP, to a hello: the same, at once. */
 	FRAME_BEAT = 4,
 	/* PUB: the body of a hint, passed on to apiservers and workers. */
 	FRAME_EVENT = 5,
+	/* REQ, to every scheduler whose work link just came up: no body. */
+	FRAME_HELLO = 6,
 	FRAME_KIND_COUNT
 };
 

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,7 +22,7 @@
 #include <nng/supplemental/tls/tls.h>
 
 #include "common/base/mem.h"
-#include "common/bus/buscert.h"
+#include "common/bus/nnglisten.h"
 #include "common/log/log.h"
 
 /* Messages handed over in one turn; the descriptor stays readable, so that
@@ -48,8 +49,11 @@ struct nngsock {
 	void *arg;
 	nng_socket sock;
 	bool is_open;
-	nng_listener listener; /* id 0: none */
-	uint64_t refused;      /* of the listener's statistics, as last read */
+	struct nnglisten *listen; /* NULL: it does not */
+	nng_dialer dialer;        /* id 0: none */
+	/* The one in use, and the one before: a handshake of nng's threads may
+	 * be about to take its own reference. */
+	nng_tls_config *tls[2];
 	struct event *recv_ev;
 	struct event *wake_ev;
 	int wake_fd;
@@ -74,6 +78,23 @@ static const struct {
 };
 
 /* --- on nng's threads --- */
+
+/*
+ * nng 1.5 takes EPIPE, which is what a Unix socket says of a peer that
+ * connected and went at once, for the end of its own listener: from then on
+ * connections are taken and greeted, and nothing is ever read from them.  A
+ * reset is to it what it is, the fault of that peer.  This function stands in
+ * the place of the C library's for the whole process.
+ */
+__attribute__((visibility("default"))) ssize_t
+sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	ssize_t n = (ssize_t)syscall(SYS_sendmsg, fd, msg, flags);
+
+	if (n < 0 && errno == EPIPE)
+		errno = ECONNRESET;
+	return n;
+}
 
 static void
 push_pipe_event(nng_pipe pipe, nng_pipe_ev ev, void *arg)
@@ -310,10 +331,16 @@ nngsock_free(struct nngsock *s)
 	if (s->wake_ev)
 		event_free(s->wake_ev);
 	if (s->is_open && !close_in_time(s->sock)) {
+		nnglisten_free(s->listen);
+		s->listen = NULL;
 		s->next_left = left_behind;
 		left_behind = s;
 		return;
 	}
+	nnglisten_free(s->listen);
+	for (size_t i = 0; i < ARRAY_LEN(s->tls); i++)
+		if (s->tls[i])
+			nng_tls_config_free(s->tls[i]);
 	if (s->wake_fd >= 0)
 		(void)close(s->wake_fd);
 	e = atomic_exchange(&s->pipe_events, NULL);
@@ -328,116 +355,80 @@ nngsock_free(struct nngsock *s)
 
 /* --- addresses --- */
 
-/* 0600; 0660 where the directory is shared with a group. */
-static int
-ipc_mode(const char *url)
+static void
+hold_tls(struct nngsock *s, nng_tls_config *cfg)
 {
-	CLEANUP(mem_freep) char *dir = mem_strdup(url + strlen("ipc://"));
-	struct stat st;
-	char *slash = strrchr(dir, '/');
-
-	if (slash)
-		slash[slash == dir ? 1 : 0] = '\0';
-	if (stat(dir, &st) != 0)
-		return 0600;
-	return st.st_mode & 0070 ? 0660 : 0600;
-}
-
-static rc
-failed(const char *verb, const char *url, int rv)
-{
-	log_error("BUS-SOCKET", "cannot %s %s: %s", verb, url,
-	    nng_strerror(rv));
-	return rv == NNG_EADDRINUSE ? RC_BUSY : RC_IO;
+	if (!cfg)
+		return;
+	nng_tls_config_hold(cfg);
+	if (s->tls[1])
+		nng_tls_config_free(s->tls[1]);
+	s->tls[1] = s->tls[0];
+	s->tls[0] = cfg;
 }
 
 rc
 nngsock_listen(struct nngsock *s, const struct bus_addr *addr,
-    enum bus_link link, const struct bus_tls *tls)
+    enum bus_link link, struct nng_tls_config *cfg)
 {
-	const char *url = addr->url[link];
-	nng_tls_config *cfg = NULL;
-	nng_listener ln;
-	int rv;
 	rc ret;
 
-	if (addr->is_tls) {
-		ret = buscert_load(tls, NULL, &cfg);
-		if (ret != RC_OK)
-			return ret;
-	}
-	rv = nng_listener_create(&ln, s->sock, url);
-	if (rv == 0 && cfg)
-		rv = nng_listener_set_ptr(ln, NNG_OPT_TLS_CONFIG, cfg);
-	if (rv == 0 && addr->is_ipc)
-		rv = nng_listener_set_int(ln, NNG_OPT_IPC_PERMISSIONS,
-		    ipc_mode(url));
-	if (rv == 0)
-		rv = nng_listener_start(ln, 0);
-	if (rv == 0)
-		s->listener = ln;
-	if (cfg)
-		nng_tls_config_free(cfg); /* the listener holds its own */
-	return rv == 0 ? RC_OK : failed("listen on", url, rv);
+	ret = nnglisten_new(s->sock, addr, link, cfg, &s->listen);
+	if (ret == RC_OK)
+		hold_tls(s, cfg);
+	return ret;
 }
 
 rc
 nngsock_dial(struct nngsock *s, const struct bus_addr *addr, enum bus_link link,
-    const struct bus_tls *tls)
+    struct nng_tls_config *cfg)
 {
 	const char *url = addr->url[link];
-	nng_tls_config *cfg = NULL;
 	nng_dialer d;
 	int rv;
-	rc ret;
 
-	if (addr->is_tls) {
-		ret = buscert_load(tls, addr->host, &cfg);
-		if (ret != RC_OK)
-			return ret;
-	}
 	rv = nng_dialer_create(&d, s->sock, url);
 	if (rv == 0 && cfg)
 		rv = nng_dialer_set_ptr(d, NNG_OPT_TLS_CONFIG, cfg);
 	if (rv == 0)
 		rv = nng_dialer_start(d, NNG_FLAG_NONBLOCK);
-	if (cfg)
-		nng_tls_config_free(cfg); /* the dialer holds its own */
-	return rv == 0 ? RC_OK : failed("dial", url, rv);
+	if (rv != 0) {
+		log_error("BUS-SOCKET", "cannot dial %s: %s", url,
+		    nng_strerror(rv));
+		return RC_IO;
+	}
+	s->dialer = d;
+	hold_tls(s, cfg);
+	return RC_OK;
 }
 
-/* nng_stat_find_listener of nng 1.5 gives the first one whatever is asked. */
-static nng_stat *
-find_listener(nng_stat *in, uint64_t id)
+void
+nngsock_set_tls(struct nngsock *s, struct nng_tls_config *cfg)
 {
-	nng_stat *found = NULL, *its_id;
+	rc ret = RC_OK;
+	int rv = 0;
 
-	for (nng_stat *s = nng_stat_child(in); s && !found;
-	     s = nng_stat_next(s)) {
-		its_id = strcmp(nng_stat_name(s), "listener") == 0
-			     ? nng_stat_find(s, "id")
-			     : NULL;
-		if (its_id && nng_stat_value(its_id) == id)
-			return s;
-		found = find_listener(s, id);
-	}
-	return found;
+	if (s->listen)
+		ret = nnglisten_set_tls(s->listen, cfg);
+	if (s->dialer.id != 0)
+		rv = nng_dialer_set_ptr(s->dialer, NNG_OPT_TLS_CONFIG, cfg);
+	if (rv != 0)
+		log_error("BUS-TLS", "nng: %s", nng_strerror(rv));
+	if (ret == RC_OK && rv == 0)
+		hold_tls(s, cfg);
+}
+
+void
+nngsock_look(struct nngsock *s)
+{
+	if (s->listen)
+		nnglisten_look(s->listen);
 }
 
 uint64_t
 nngsock_refused(struct nngsock *s)
 {
-	nng_stat *all, *of_listener, *auth;
-	uint64_t before = s->refused;
-
-	if (s->listener.id == 0 || nng_stats_get(&all) != 0)
-		return 0;
-	of_listener = find_listener(all, s->listener.id);
-	auth = of_listener ? nng_stat_find(of_listener, "auth") : NULL;
-	if (auth)
-		s->refused = nng_stat_value(auth);
-	nng_stats_free(all);
-	return s->refused - before;
+	return s->listen ? nnglisten_refused(s->listen) : 0;
 }
 
 /* --- sending --- */

@@ -21,6 +21,7 @@
 #include "common/loop/loop.h"
 
 struct nng_msg;
+struct nng_tls_config;
 struct nngsock; /* defined in nngsock.c */
 
 enum nngsock_role {
@@ -51,13 +52,18 @@ void nngsock_free(struct nngsock *s);
  * only another process helps. */
 bool nngsock_is_stuck(void);
 
-/* Both log what went wrong.  RC_BUSY: the address is taken; RC_INVALID: the
- * TLS files; RC_IO.  Dialling goes on in the background, for ever. */
+/* Both log what went wrong.  cfg: of buscert_load, NULL without TLS; held for
+ * as long as it is needed.  RC_BUSY: the address is taken; RC_IO.  Dialling
+ * goes on in the background, for ever. */
 rc nngsock_listen(struct nngsock *s, const struct bus_addr *addr,
-    enum bus_link link, const struct bus_tls *tls) MUST_CHECK;
+    enum bus_link link, struct nng_tls_config *cfg) MUST_CHECK;
 rc nngsock_dial(struct nngsock *s, const struct bus_addr *addr,
-    enum bus_link link, const struct bus_tls *tls) MUST_CHECK;
-
+    enum bus_link link, struct nng_tls_config *cfg) MUST_CHECK;
+/* For handshakes from now on (a listener has the next one prepared with the
+ * former); connections that are there stay.  cfg is held. */
+void nngsock_set_tls(struct nngsock *s, struct nng_tls_config *cfg);
+/* A listening socket: that its socket file still leads to it (nnglisten.h). */
+void nngsock_look(struct nngsock *s);
 /* How many peers the listener refused for their certificate since the last
  * call: nng says it in its statistics only. */
 uint64_t nngsock_refused(struct nngsock *s);

@@ -4,14 +4,17 @@
 #include <string.h>
 
 #include <nng/nng.h>
+#include <nng/supplemental/tls/tls.h>
 #include <uthash.h>
 
 #include "common/base/mem.h"
+#include "common/bus/buscert.h"
+#include "common/bus/certwatch.h"
 #include "common/bus/nngsock.h"
 #include "common/log/log.h"
 
 #define BAD_LOG_EVERY_MS 1000
-#define REFUSED_LOOK_MS 2000
+#define LOOK_MS 1000
 
 /* A live connection to the work socket. */
 struct peer_pipe {
@@ -28,7 +31,9 @@ struct bus_server {
 	struct nngsock *work;
 	struct nngsock *events;
 	struct peer_pipe *pipes;
-	struct timer *refused; /* the next look; NULL without TLS */
+	struct timer *look;     /* at what may have changed around us */
+	struct bus_tls tls;     /* copies */
+	struct certwatch *cert; /* NULL without TLS */
 	int64_t bad_logged_ms;
 };
 
@@ -120,6 +125,10 @@ on_work_msg(void *arg, nng_msg *m)
 		return;
 
 	ret = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
+	if (ret == RC_OK && f.kind == FRAME_HELLO) {
+		s->ops->on_hello(s->arg, reply_to);
+		return;
+	}
 	if (ret != RC_OK || f.kind != FRAME_WORK) {
 		log_bad(s, "work",
 		    ret == RC_OK ? "unknown kind, answered so"
@@ -161,9 +170,8 @@ bus_server_publish(struct bus_server *s, const struct frame *f)
 
 /* Whoever is turned away shows up nowhere else. */
 static void
-on_refused_look(void *arg)
+tell_refused(struct bus_server *s)
 {
-	struct bus_server *s = arg;
 	uint64_t n;
 
 	n = nngsock_refused(s->hint) + nngsock_refused(s->work) +
@@ -175,7 +183,33 @@ on_refused_look(void *arg)
 		    "your workers or apiservers, give it a certificate of "
 		    "that CA",
 		    (unsigned long long)n);
-	timer_arm(s->refused, REFUSED_LOOK_MS);
+}
+
+static void
+on_look(void *arg)
+{
+	struct bus_server *s = arg;
+
+	timer_arm(s->look, LOOK_MS);
+	if (s->cert)
+		tell_refused(s);
+	nngsock_look(s->hint);
+	nngsock_look(s->work);
+	nngsock_look(s->events);
+}
+
+static void
+on_new_cert(void *arg)
+{
+	struct bus_server *s = arg;
+	nng_tls_config *cfg = NULL;
+
+	if (buscert_load(&s->tls, NULL, &cfg) != RC_OK)
+		return; /* logged; the former stays in use */
+	nngsock_set_tls(s->hint, cfg);
+	nngsock_set_tls(s->work, cfg);
+	nngsock_set_tls(s->events, cfg);
+	nng_tls_config_free(cfg); /* the sockets hold their own */
 }
 
 static const struct nngsock_ops hint_ops = {.on_msg = on_hint_msg};
@@ -186,12 +220,16 @@ static const struct nngsock_ops work_ops = {
 static const struct nngsock_ops events_ops = {NULL, NULL};
 
 static rc
-open_links(struct bus_server *s, const struct bus_addr *addr,
-    const struct bus_tls *tls)
+open_links(struct bus_server *s, const struct bus_addr *addr)
 {
-	rc ret;
+	nng_tls_config *cfg = NULL;
+	rc ret = RC_OK;
 
-	ret = nngsock_new(s->loop, NNGSOCK_PULL, &hint_ops, s, &s->hint);
+	if (addr->is_tls)
+		ret = buscert_load(&s->tls, NULL, &cfg);
+	if (ret == RC_OK)
+		ret =
+		    nngsock_new(s->loop, NNGSOCK_PULL, &hint_ops, s, &s->hint);
 	if (ret == RC_OK)
 		ret = nngsock_new(s->loop, NNGSOCK_REP, &work_ops, s, &s->work);
 	if (ret == RC_OK)
@@ -199,11 +237,13 @@ open_links(struct bus_server *s, const struct bus_addr *addr,
 		    &s->events);
 	/* Events last: a peer that hears beats can reach the other two. */
 	if (ret == RC_OK)
-		ret = nngsock_listen(s->hint, addr, BUS_HINT, tls);
+		ret = nngsock_listen(s->hint, addr, BUS_HINT, cfg);
 	if (ret == RC_OK)
-		ret = nngsock_listen(s->work, addr, BUS_WORK, tls);
+		ret = nngsock_listen(s->work, addr, BUS_WORK, cfg);
 	if (ret == RC_OK)
-		ret = nngsock_listen(s->events, addr, BUS_EVENTS, tls);
+		ret = nngsock_listen(s->events, addr, BUS_EVENTS, cfg);
+	if (cfg)
+		nng_tls_config_free(cfg); /* the sockets hold their own */
 	return ret;
 }
 
@@ -226,15 +266,16 @@ bus_server_new(struct loop *l, const char *url, const struct bus_tls *tls,
 	s->ops = ops;
 	s->arg = arg;
 	s->bad_logged_ms = loop_now_ms(l) - BAD_LOG_EVERY_MS;
-	ret = open_links(s, &addr, tls);
+	buscert_files_copy(tls, &s->tls);
+	ret = open_links(s, &addr);
 	if (ret != RC_OK) {
 		bus_server_free(s);
 		return ret;
 	}
-	if (addr.is_tls) {
-		s->refused = timer_new(l, on_refused_look, s);
-		timer_arm(s->refused, REFUSED_LOOK_MS);
-	}
+	if (addr.is_tls)
+		s->cert = certwatch_new(l, &s->tls, on_new_cert, s);
+	s->look = timer_new(l, on_look, s);
+	timer_arm(s->look, LOOK_MS);
 
 	*out = s;
 	return RC_OK;
@@ -247,7 +288,8 @@ bus_server_free(struct bus_server *s)
 
 	if (!s)
 		return;
-	timer_free(s->refused);
+	timer_free(s->look);
+	certwatch_free(s->cert);
 	nngsock_free(s->hint);
 	nngsock_free(s->work);
 	nngsock_free(s->events);
@@ -255,5 +297,6 @@ bus_server_free(struct bus_server *s)
 		HASH_DEL(s->pipes, p);
 		free(p);
 	}
+	buscert_files_free(&s->tls);
 	free(s);
 }

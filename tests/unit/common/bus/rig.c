@@ -131,15 +131,34 @@ on_pipe_closed(void *arg, uint32_t pipe)
 		s->closed[s->n_closed++] = pipe;
 }
 
-static void
-on_beat_due(void *arg)
+static struct frame
+beat_of(const struct rig_server *s)
 {
-	struct rig_server *s = arg;
 	struct frame f = {.kind = FRAME_BEAT, .term = s->term};
 
 	f.body = s->is_leading ? "{\"leader\":true}" : "{\"leader\":false}";
 	f.body_len = strlen(f.body);
+	return f;
+}
+
+static void
+on_hello(void *arg, uint64_t reply_to)
+{
+	struct rig_server *s = arg;
+	struct frame f = beat_of(s);
+
+	s->hellos++;
 	if (s->term != 0)
+		bus_server_reply(s->bus, reply_to, &f);
+}
+
+static void
+on_beat_due(void *arg)
+{
+	struct rig_server *s = arg;
+	struct frame f = beat_of(s);
+
+	if (s->term != 0 && !s->is_mute)
 		bus_server_publish(s->bus, &f);
 	timer_arm(s->beat, BEAT_MS);
 }
@@ -148,6 +167,7 @@ static const struct bus_server_ops server_ops = {
     .on_hint = on_hint,
     .on_request = on_request,
     .on_pipe_closed = on_pipe_closed,
+    .on_hello = on_hello,
 };
 
 rc
@@ -226,6 +246,16 @@ rig_client_start(struct rig *r, struct rig_client *c, const char *const *urls,
 {
 	memset(c, 0, sizeof(*c));
 	return bus_client_new(r->loop, urls, tls, &client_ops, c, &c->bus);
+}
+
+rc
+rig_client_start_deaf(struct rig *r, struct rig_client *c,
+    const char *const *urls)
+{
+	static const struct bus_client_ops ops = {.on_leader = on_leader};
+
+	memset(c, 0, sizeof(*c));
+	return bus_client_new(r->loop, urls, NULL, &ops, c, &c->bus);
 }
 
 void

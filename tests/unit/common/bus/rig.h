@@ -41,6 +41,8 @@ struct rig_server {
 	struct timer *beat;
 	uint64_t term; /* 0: no beats at all */
 	bool is_leading;
+	bool is_mute; /* answers a hello, and publishes no beats */
+	int hellos;
 	int hints;
 	char hint[64];
 	struct asked asked[RIG_ASKED_MAX];
@@ -66,6 +68,9 @@ struct rig_client {
 
 rc rig_client_start(struct rig *r, struct rig_client *c,
     const char *const *urls, const struct bus_tls *tls);
+/* One that wants no events. */
+rc rig_client_start_deaf(struct rig *r, struct rig_client *c,
+    const char *const *urls);
 void rig_client_stop(struct rig_client *c);
 /* Whether c follows term. */
 bool rig_follows(struct rig *r, struct rig_client *c, uint64_t term,

@@ -1,6 +1,6 @@
 /*
- * The bus at its edges: addresses that are taken or stale, who may connect,
- * foreign bytes, TCP and TLS.
+ * The bus at its edges: who is told what at once, who may connect, foreign
+ * bytes, TCP and TLS.
  */
 #include "common/bus/bus.h"
 
@@ -16,7 +16,9 @@
 #include <nng/protocol/pipeline0/push.h>
 #include <nng/protocol/pubsub0/pub.h>
 #include <nng/protocol/reqrep0/req.h>
+#include <openssl/ssl.h>
 
+#include "common/base/enc.h"
 #include "common/bus/addr.h"
 #include "tests/unit/check.h"
 #include "tests/unit/common/bus/rig.h"
@@ -51,35 +53,6 @@ stop(void)
 	rig_fini(&rig);
 }
 
-static mode_t
-mode_of(const char *suffix)
-{
-	char path[256];
-	struct stat st;
-
-	(void)snprintf(path, sizeof(path), "%s%s", url + 6, suffix);
-	if (stat(path, &st) != 0)
-		return 0;
-	return st.st_mode & 07777;
-}
-
-static void
-test_socket_modes(void)
-{
-	start();
-	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
-	CHECK_INT(mode_of(".hint"), 0600);
-	CHECK_INT(mode_of(".work"), 0600);
-	CHECK_INT(mode_of(".events"), 0600);
-	rig_server_stop(&a);
-	CHECK_INT(chmod(rig.dir, 0770), 0);
-	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
-	CHECK_INT(mode_of(".hint"), 0660);
-	CHECK_INT(mode_of(".work"), 0660);
-	CHECK_INT(mode_of(".events"), 0660);
-	stop();
-}
-
 static void
 set_path(struct sockaddr_un *sun, const char *suffix)
 {
@@ -90,64 +63,27 @@ set_path(struct sockaddr_un *sun, const char *suffix)
 	memcpy(sun->sun_path, path, strlen(path) + 1);
 }
 
-/* A Unix socket that was never nng's, at the address's path with suffix. */
-static int
-listen_unix(const char *suffix)
-{
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	set_path(&sun, suffix);
-	CHECK(fd >= 0);
-	CHECK_INT(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
-	CHECK_INT(listen(fd, 5), 0);
-	return fd;
-}
-
-/* What kill -9 leaves behind: a path that nobody listens on. */
+/* Who connects is told the leader without waiting for a beat; who wants events
+ * only once he would hear them. */
 static void
-test_stale_socket_file(void)
+test_told_at_once(void)
 {
 	const char *urls[] = {url, NULL};
 
 	start();
-	CHECK_INT(close(listen_unix(".hint")), 0);
-	CHECK_INT(close(listen_unix(".work")), 0);
-	CHECK_INT(close(listen_unix(".events")), 0);
-	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
+	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 7, true), RC_OK);
+	a.is_mute = true;
+	CHECK_INT(rig_client_start_deaf(&rig, &c, urls), RC_OK);
+	CHECK(rig_follows(&rig, &c, 7, LONG_MS));
+	CHECK_INT(a.hellos, 1);
+	rig_client_stop(&c);
 	CHECK_INT(rig_client_start(&rig, &c, urls, NULL), RC_OK);
-	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
-	stop();
-}
-
-static bool
-can_connect(const char *suffix)
-{
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	int rv;
-
-	set_path(&sun, suffix);
-	rv = connect(fd, (struct sockaddr *)&sun, sizeof(sun));
-	(void)close(fd);
-	return rv == 0;
-}
-
-/* Somebody listens on one of the three: he keeps it, and nothing of ours
- * stays on the others. */
-static void
-test_address_taken(void)
-{
-	int fd;
-
-	start();
-	fd = listen_unix(".events");
-	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_BUSY);
-	CHECK(can_connect(".events"));
-	CHECK(!can_connect(".hint"));
-	CHECK(!can_connect(".work"));
-	CHECK_INT(close(fd), 0);
-	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
+	a.hellos = 0;
+	CHECK(rig_until(&rig, is_positive, &a.hellos, LONG_MS));
+	rig_pass(&rig, 200);
+	CHECK_INT(c.leaders, 0);
+	a.is_mute = false;
+	CHECK(rig_follows(&rig, &c, 7, LONG_MS));
 	stop();
 }
 
@@ -471,6 +407,91 @@ test_tls(void)
 	stop();
 }
 
+static int
+connect_tcp(void)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+	const struct timeval limit = {.tv_sec = LONG_MS / 1000};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int64_t port = 0;
+
+	CHECK_INT(enc_parse_i64(strrchr(url, ':') + 1, 1, 65535, &port), RC_OK);
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	sin.sin_port = htons((uint16_t)port);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* Whether the listener shows a certificate of the CA in this file.  It then
+ * turns a stranger away, who shows none. */
+static bool
+is_served(void *arg)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = SSL_new(ctx);
+	int fd = connect_tcp();
+	bool is_good = false;
+	X509 *shown;
+
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	if (fd >= 0 && SSL_CTX_load_verify_file(ctx, arg) == 1 &&
+	    SSL_set_fd(ssl, fd) == 1) {
+		(void)SSL_connect(ssl);
+		shown = SSL_get1_peer_certificate(ssl);
+		is_good = shown && SSL_get_verify_result(ssl) == X509_V_OK;
+		X509_free(shown);
+	}
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	if (fd >= 0)
+		close(fd);
+	return is_good;
+}
+
+/* New files of the same names, of another CA; whoever is connected stays, and
+ * whoever comes with the new ones is let in. */
+static void
+test_tls_reload(void)
+{
+	const char *urls[] = {url, NULL};
+	static struct rig_client before;
+	struct rig_reply reply;
+	struct files f, next;
+
+	start();
+	make_files(&f, "bus", "localhost");
+	start_tcp("tls+tcp://localhost:", &f.tls);
+	CHECK_INT(rig_client_start(&rig, &before, urls, &f.tls), RC_OK);
+	CHECK(rig_follows(&rig, &before, 1, LONG_MS));
+
+	/* Half of it is not used: the key is another's. */
+	make_files(&next, "next", "localhost");
+	CHECK_INT(rename(next.key, f.key), 0);
+	rig_pass(&rig, 2500); /* longer than from one look to the next */
+	CHECK(is_served(f.ca));
+	CHECK(is_served(f.ca));
+
+	CHECK_INT(rename(next.cert, f.cert), 0);
+	CHECK_INT(rename(next.ca, f.ca), 0);
+	CHECK(rig_until(&rig, is_served, f.ca, LONG_MS));
+	CHECK_INT(rig_client_start(&rig, &c, urls, &f.tls), RC_OK);
+	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
+	rig_client_stop(&c);
+	CHECK_INT(before.leaders, 1);
+	CHECK_INT(rig_ask(&before, "{}", LONG_MS, &reply), RC_OK);
+	CHECK(rig_until(&rig, is_positive, &a.n_asked, LONG_MS));
+
+	/* The dialler too shows the new one when it has to dial again. */
+	rig_server_stop(&a);
+	CHECK_INT(rig_server_start(&rig, &a, url, &f.tls, 2, true), RC_OK);
+	CHECK(rig_follows(&rig, &before, 2, LONG_MS));
+	rig_client_stop(&before);
+	stop();
+}
+
 static void
 check_refused(const struct bus_tls *tls)
 {
@@ -559,9 +580,9 @@ test_too_large_hint(void)
 	stop();
 }
 
-CHECK_MAIN(CHECK_ROW(test_socket_modes), CHECK_ROW(test_stale_socket_file),
-    CHECK_ROW(test_address_taken), CHECK_ROW(test_bad_configuration),
+CHECK_MAIN(CHECK_ROW(test_told_at_once), CHECK_ROW(test_bad_configuration),
     CHECK_ROW(test_garbage_requests), CHECK_ROW(test_garbage_hints),
     CHECK_ROW(test_tcp), CHECK_ROW(test_silent_connection),
     CHECK_ROW(test_silent_work_link), CHECK_ROW(test_tls),
-    CHECK_ROW(test_tls_refusals), CHECK_ROW(test_too_large_hint))
+    CHECK_ROW(test_tls_reload), CHECK_ROW(test_tls_refusals),
+    CHECK_ROW(test_too_large_hint))
