@@ -147,7 +147,8 @@ class Chaos:
             return self.strike_postgres(process, how)
         process.signal(signal.SIGSTOP)
         held = held_of(process)
-        if held is None:
+        # One that has just been started would end of SIGTERM, not by it.
+        if held is None or how == "term" and not process.listens():
             process.signal(signal.SIGCONT)
             self.missed[kind] += 1
             return False

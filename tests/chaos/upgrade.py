@@ -36,6 +36,7 @@ ENDS = {"worker": "type <> 'Deployment'", "apiserver": "type = 'Deployment'"}
 ROWS = {"apiserver": "apiservers", "scheduler": "schedulers", "worker": "workers"}
 CERTIFICATES = 24
 LOOKS = 200
+ENOUGH_S = 60  # for what takes one or two; on a busy machine with sanitizers more than twenty
 
 
 class Kills(chaos.Chaos):
@@ -100,8 +101,8 @@ class Upgrade:
         process.become(release)
         self.kills.asked[name] += 1
         process.ask_to_restart()
-        wait_for(lambda: process.starts > starts, 30, f"{name} to start again")
-        wait_for(lambda: self.is_of(name, release), 20, f"{name} to be of {release.code}")
+        wait_for(lambda: process.starts > starts, ENOUGH_S, f"{name} to start again")
+        wait_for(lambda: self.is_of(name, release), ENOUGH_S, f"{name} to be of {release.code}")
         self.now[name] = release
         self.replaced += 1
 
@@ -124,7 +125,7 @@ class Upgrade:
                 since = self.fleet.value("SELECT clock_timestamp()")
                 wait_for(lambda: self.fleet.value(
                     f"SELECT count(DISTINCT release IS NULL) FROM jobs WHERE {jobs} AND status = 'Completed' AND completed_at > %s",
-                    since) == 2, 20, f"both releases to end jobs through a {kind}")
+                    since) == 2, ENOUGH_S, f"both releases to end jobs through a {kind}")
 
     # --- the end ---
     def finish(self):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from fleet import BOOTSTRAP, BUILD, Fleet  # noqa: E402
+from fleet import BOOTSTRAP, BUILD, PATIENCE, Fleet  # noqa: E402
 
 LIMIT_S = 60
 PR_SET_PDEATHSIG = 1
@@ -78,7 +78,7 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(autouse=True)
 def time_limit(request):
     """No test may hang the run.  A module whose tests take long says LIMIT_S itself."""
-    limit = getattr(request.module, "LIMIT_S", LIMIT_S)
+    limit = getattr(request.module, "LIMIT_S", LIMIT_S) * PATIENCE
 
     def late(*_):
         raise TimeoutError(f"the test took longer than {limit} s")

@@ -14,7 +14,7 @@ sys.path.append(str(ROOT / "tests" / "chaos"))
 import upgrade  # noqa: E402
 
 KILLS = 6
-LIMIT_S = 150  # ten seconds, and with sanitizers on a busy machine forty
+LIMIT_S = 150  # ten seconds, and with sanitizers on a busy machine a hundred
 
 
 @pytest.fixture(scope="module")

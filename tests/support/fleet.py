@@ -39,6 +39,17 @@ ALARMS = ("Sanitizer", "runtime error:", "Assertion", "free():", "malloc():", "c
           "deadlock detected")
 
 
+def is_sanitized(build=BUILD):
+    path = build / "meson-info" / "intro-buildoptions.json"
+    options = json.loads(path.read_text()) if path.exists() else []
+    return any(o["name"] == "b_sanitize" and o["value"] != "none" for o in options)
+
+
+# Sanitizers make all of it slower by some times: limits that only keep a test from
+# hanging are that much longer then.  Without them they tell quick from slow.
+PATIENCE = 3 if is_sanitized() else 1
+
+
 class Timeout(AssertionError):
     pass
 
@@ -61,6 +72,7 @@ def job_words():
 
 
 def wait_for(test, seconds=20, what="a condition", every=0.01):
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while True:
         result = test()
@@ -160,7 +172,7 @@ class Process:
 
     def wait_end(self, timeout=15):
         try:
-            return self.popen.wait(timeout)
+            return self.popen.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self.popen.kill()
             return self.popen.wait()
