@@ -27,7 +27,7 @@
 #include "scheduler/leader.h"
 
 #define DUTY_JITTER_PERCENT 10
-/* Runs at once, so that dispatch keeps connections of the shared pool. */
+/* Runs at once; the pool of duties has a connection for each. */
 #define DUTY_RUNNING_MAX 2
 
 #define DUTY_SETTINGS_MAX 2
@@ -63,7 +63,8 @@ struct duties; /* defined in duty.c */
 
 struct duty_opts {
 	struct loop *loop;
-	struct db_pool *pool;
+	struct db_pool
+	    *pool; /* theirs alone: one that ends what is forgotten */
 	struct leader *leader;
 	const char *incarnation; /* outlives the duties */
 	const struct duty_def *table;

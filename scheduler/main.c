@@ -16,6 +16,9 @@
 #include "scheduler/leader.h"
 
 #define STATEMENT_TIMEOUT_MS 60000
+#define DUTY_QUEUE_MS 5000
+/* Beside those of the runs: how they ended, and the table's own look. */
+#define DUTY_CONNS_MORE 2
 
 static const struct cfg_key keys[] = {
 #define KEY CFG_KEY_ROW
@@ -28,7 +31,8 @@ static const struct cfg_key keys[] = {
 
 struct scheduler {
 	struct daemon *d;
-	struct db_pool *pool;        /* work */
+	struct db_pool *pool;        /* handing out, and what it commits */
+	struct db_pool *duty_pool;   /* duties, which may take minutes */
 	struct db_pool *leader_pool; /* the leadership row, nothing else */
 	struct bus_server *bus;
 	struct leader *leader;
@@ -206,7 +210,7 @@ make_duties(struct scheduler *s)
 {
 	struct duty_opts opts = {
 	    .loop = s->d->loop,
-	    .pool = s->pool,
+	    .pool = s->duty_pool,
 	    .leader = s->leader,
 	    .incarnation = s->d->incarnation,
 	    .table = duty_table,
@@ -246,6 +250,22 @@ check_retention(const struct cfg *c)
 
 /* --- the process --- */
 
+/* Of their own: whatever duties do, handing out has its connections.  A run
+ * that is given up is broken off in the database as well, so that those of
+ * terms that are over never hold what the next needs. */
+static rc
+open_duty_pool(struct scheduler *s)
+{
+	const struct db_opts opts = {
+	    .max_conns = DUTY_RUNNING_MAX + DUTY_CONNS_MORE,
+	    .queue_deadline_ms = DUTY_QUEUE_MS,
+	    .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+	    .ends_forgotten = true,
+	};
+
+	return part_pool(s->d, "duties", &opts, &s->duty_pool);
+}
+
 static rc
 prepare(void *self, struct daemon *d)
 {
@@ -259,8 +279,9 @@ prepare(void *self, struct daemon *d)
 	ret = check_retention(d->cfg);
 	ret = rc_first(ret,
 	    bus_server_check(cfg_str(d->cfg, "bus_listen_url"), &tls));
-	return rc_first(ret, part_work_pools(d, STATEMENT_TIMEOUT_MS,
-				 "leadership", &s->pool, &s->leader_pool));
+	ret = rc_first(ret, part_work_pools(d, STATEMENT_TIMEOUT_MS,
+				"leadership", &s->pool, &s->leader_pool));
+	return rc_first(ret, open_duty_pool(s));
 }
 
 static rc
@@ -309,6 +330,7 @@ finish(void *self, struct daemon *d)
 	leader_free(s->leader);
 	bus_server_free(s->bus);
 	db_pool_free(s->leader_pool);
+	db_pool_free(s->duty_pool);
 	db_pool_free(s->pool);
 }
 

@@ -46,6 +46,8 @@ struct db_opts {
 	/* For sessions, ended by one without a name; NULL: none but ours. */
 	const struct db_setting *settings;
 	bool is_eager; /* connects before there is a request */
+	/* What is forgotten is not wanted: its statement is ended too. */
+	bool ends_forgotten;
 };
 
 /* One statement.  Parameters are text (PostgreSQL's input syntax); a NULL
@@ -87,7 +89,9 @@ void db_pool_free(struct db_pool *p);
 /* done is called exactly once, never from inside this call. */
 struct db_req *db_submit(struct db_pool *p, const struct db_stmt *stmts,
     size_t nstmts, db_done_fn *done, void *arg);
-/* Forgets the callback.  A statement already sent still runs. */
+/* Forgets the callback.  A statement already sent still runs, unless the pool
+ * ends what is forgotten: then its connection is closed, and the server breaks
+ * it off within a second. */
 void db_forget(struct db_req *r);
 
 /* Moves the results to the arena's lifetime. */

@@ -226,6 +226,7 @@ struct db_pool {
 	struct loop *loop;
 	const struct db_conn_ops *on; /* what its connections call */
 	size_t max_conns;
+	bool ends_forgotten;
 	int64_t queue_deadline_ms;
 	int64_t statement_timeout_ms;
 	int64_t connect_timeout_ms; /* of one address */

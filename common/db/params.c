@@ -98,6 +98,12 @@ put_settings(struct db_pool *p, const struct db_opts *opts)
 		names[n] = settings_all[i].name;
 		values[n++] = settings_all[i].value;
 	}
+	/* A closed connection ends its statement so soon, as no request for
+	 * a cancellation does without another connection. */
+	if (opts->ends_forgotten) {
+		names[n] = "client_connection_check_interval";
+		values[n++] = "1s";
+	}
 	for (const struct db_setting *s = opts->settings; s && s->name; s++) {
 		if (n >= DB_SETTINGS_MAX)
 			log_fatal("DB-SETTINGS", "too many for a session");

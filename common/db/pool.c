@@ -362,6 +362,24 @@ db_submit(struct db_pool *p, const struct db_stmt *stmts, size_t nstmts,
 	return r;
 }
 
+/* Its statement's, with it. */
+static void
+close_conn_of(struct db_req *r)
+{
+	struct db_pool *p = r->pool;
+	struct db_conn *c;
+
+	TAILQ_FOREACH (c, &p->conns[DB_CONN_BUSY], entry) {
+		if (c->req == r)
+			break;
+	}
+	if (!c)
+		return;
+	db_conn_close(c);
+	db_req_free(r);
+	pool_later(p);
+}
+
 void
 db_forget(struct db_req *r)
 {
@@ -377,7 +395,9 @@ db_forget(struct db_req *r)
 	} else if (r->state == DB_REQ_PAUSING) {
 		TAILQ_REMOVE(&p->again, r, entry);
 	} else {
-		return; /* freed when its answer is in */
+		if (r->state == DB_REQ_SENT && p->ends_forgotten)
+			close_conn_of(r);
+		return; /* else freed when its answer is in */
 	}
 	db_req_free(r);
 }
@@ -402,6 +422,7 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 	p->queue_deadline_ms = opts->queue_deadline_ms;
 	p->statement_timeout_ms = opts->statement_timeout_ms;
 	p->is_eager = opts->is_eager;
+	p->ends_forgotten = opts->ends_forgotten;
 	p->silence_ms = opts->silence_ms > 0 ? opts->silence_ms : DB_SILENCE_MS;
 	TAILQ_INIT(&p->queue);
 	TAILQ_INIT(&p->ended);

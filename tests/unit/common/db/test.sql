@@ -66,6 +66,9 @@ RETURN n; END';
 -- name: t_meet :one
 SELECT t_meet($1::int) AS n;
 
+-- name: t_sleeping :one
+SELECT count(*) AS n FROM pg_stat_activity a WHERE a.state = 'active' AND a.query LIKE 'SELECT pg_sleep%';
+
 -- name: t_pid :one
 SELECT pg_backend_pid() AS pid;
 

@@ -181,6 +181,36 @@ forgotten_requests_do_not_call_back(void)
 }
 
 static void
+what_is_forgotten_ends_where_the_pool_says_so(void)
+{
+	struct db_opts o = opts_default();
+	struct answer flying, queued, after;
+	struct db_req *r1, *r2;
+	int looks = 300;
+
+	o.max_conns = 2;
+	o.statement_timeout_ms = 0;
+	o.ends_forgotten = true;
+	begin_with(&o);
+	r1 = SEND(&flying, STMT(Q_T_SLEEP, "600"));
+	CHECK_INT(ASK(&after, STMT0(Q_PING)), RC_OK);
+	do {
+		CHECK_INT(ASK(&after, STMT0(Q_T_SLEEPING)), RC_OK);
+	} while (i64_of(&after, "n") == 0);
+	r2 = SEND(&queued, STMT0(Q_PING));
+	db_forget(r2);
+	db_forget(r1);
+	do {
+		wait_ms(100);
+		CHECK_INT(ASK(&after, STMT0(Q_T_SLEEPING)), RC_OK);
+	} while (i64_of(&after, "n") > 0 && --looks > 0);
+	CHECK_INT(i64_of(&after, "n"), 0);
+	CHECK_INT(flying.calls, 0);
+	CHECK_INT(queued.calls, 0);
+	end();
+}
+
+static void
 on_ask_again(void *arg, struct db_outcome *o)
 {
 	static const struct db_stmt ping = STMT0(Q_PING);
@@ -275,5 +305,6 @@ CHECK_MAIN(CHECK_ROW(requests_share_the_connections_in_order),
     CHECK_ROW(eager_pool_connects_unasked), CHECK_ROW(busy_pool_is_no_trouble),
     CHECK_ROW(stalled_pool_is_trouble),
     CHECK_ROW(forgotten_requests_do_not_call_back),
+    CHECK_ROW(what_is_forgotten_ends_where_the_pool_says_so),
     CHECK_ROW(callbacks_may_ask_again), CHECK_ROW(free_cancels_what_is_left),
     CHECK_ROW(surplus_connections_close_when_idle))
