@@ -1,4 +1,6 @@
 DROP TABLE policy_changes;
+DROP INDEX tasks_failed;
+ALTER TABLE tasks DROP CONSTRAINT tasks_failed_has_no_key;
 DROP INDEX jobs_deployments_later;
 DROP INDEX jobs_nonsense;
 CREATE INDEX jobs_waiting ON jobs (created_at) WHERE status IN ('AwaitingCSR', 'AwaitingApproval');

@@ -26,6 +26,12 @@ CREATE INDEX IF NOT EXISTS jobs_nonsense ON jobs (id)
 CREATE INDEX IF NOT EXISTS jobs_deployments_later ON jobs (run_after)
     WHERE type = 'Deployment' AND status = 'Pending' AND run_after > created_at;
 
+-- A task that failed keeps no like one from being made; when that may be is its
+-- run_after.
+UPDATE tasks SET dedupe_key = NULL WHERE status = 'Failed';
+ALTER TABLE tasks ADD CONSTRAINT tasks_failed_has_no_key CHECK (status <> 'Failed' OR dedupe_key IS NULL);
+CREATE INDEX IF NOT EXISTS tasks_failed ON tasks (issuer_id, kind) WHERE status = 'Failed';
+
 -- Policies whose window or percentage changed, and how far their certificates
 -- have followed.
 CREATE TABLE policy_changes (

@@ -171,14 +171,22 @@ BEGIN
         PERFORM job_finish(v_failed, array_fill('Failed'::text, ARRAY[cardinality(v_failed)]),
             array_fill(job_say(p_words, 'workers_died', NULL), ARRAY[cardinality(v_failed)]));
     END IF;
-    UPDATE tasks t SET status = CASE WHEN t.deaths + 1 >= policy_deaths_most() THEN 'Failed' ELSE 'Pending' END, leased_by = NULL,
-        lease_id = NULL, attempt_until = NULL, deaths = t.deaths + 1
-    WHERE t.id IN (SELECT o.id FROM tasks o WHERE o.status = 'Running' AND o.lease_id >= p_low_lease
+    -- Of a worker that lives and names its leases no death is counted here either.
+    -- What fails gives its dedupe key free: a like one may be made after a rest.
+    UPDATE tasks t SET status = CASE WHEN n.is_over THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
+        attempt_until = NULL, deaths = n.deaths,
+        dedupe_key = CASE WHEN n.is_over THEN NULL ELSE t.dedupe_key END,
+        run_after = CASE WHEN n.is_over THEN engine_now() + policy_task_rest() ELSE t.run_after END,
+        last_error = CASE WHEN n.is_over THEN job_say(p_words, 'workers_died', NULL) ELSE t.last_error END
+    FROM (SELECT f.id, f.deaths + f.died AS deaths, f.died > 0 AND f.deaths + f.died >= policy_deaths_most() AS is_over
+        FROM (SELECT o.id, o.deaths, CASE WHEN p_worker IS NULL OR p_holding IS NULL THEN 1 ELSE 0 END AS died
+        FROM tasks o WHERE o.status = 'Running' AND o.lease_id >= p_low_lease
         AND CASE WHEN p_worker IS NOT NULL
             THEN o.leased_by = p_worker AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding))
             ELSE o.attempt_until < clock_timestamp() OR NOT EXISTS (SELECT 1 FROM workers w
                 WHERE w.incarnation = o.leased_by AND w.lease_until > clock_timestamp()) END
-        FOR NO KEY UPDATE SKIP LOCKED);
+        FOR NO KEY UPDATE SKIP LOCKED) f) n
+    WHERE t.id = n.id;
     GET DIAGNOSTICS v_task_n = ROW_COUNT;
     RETURN QUERY SELECT coalesce(cardinality(v_ids), 0) + v_task_n, coalesce(cardinality(v_failed), 0)::bigint;
 END $$;

@@ -10,10 +10,18 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
             AND (r.created_at > p_this_update OR NOT pg_visible_in_snapshot(r.xid, p_snapshot)))
 $$;
 
+-- Whether the task of a list failed for good so lately that the next is not made
+-- yet.
+CREATE FUNCTION crl_rests(p_issuer text, p_now timestamptz) RETURNS bool
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT EXISTS (SELECT 1 FROM tasks f
+        WHERE f.issuer_id = p_issuer AND f.kind = 'crl_build' AND f.status = 'Failed' AND f.run_after > p_now)
+$$;
+
 -- A list is due when there is none, when half its life is over, when its CA
 -- has another certificate now, or when it is behind; the last alone is looked
 -- at often, but no list is made again before many times what making it took has
--- passed.
+-- passed, nor while one rests that failed.
 CREATE FUNCTION duty_crl_refresh(p_limit int, p_only_behind bool) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -26,6 +34,7 @@ BEGIN
     LEFT JOIN crl_cache k ON k.issuer_id = ca.issuer_id
     WHERE ca.not_after > v_now
         AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || ca.issuer_id)
+        AND NOT crl_rests(ca.issuer_id, v_now)
         AND CASE
             WHEN k.issuer_id IS NULL THEN true
             WHEN NOT p_only_behind AND (k.ca_fingerprint <> ca.fingerprint_sha256
@@ -44,6 +53,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
     SELECT id_new('task'), 'crl_build', p_issuer, 'crl:' || p_issuer, p_issuer, engine_now(), engine_now()
     WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || p_issuer)
+        AND NOT crl_rests(p_issuer, engine_now())
     ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
 $$;
 
@@ -108,6 +118,8 @@ BEGIN
     IF v_issuer IS NULL THEN
         RETURN 'lost';
     END IF;
+    -- What failed before it is over now, and no more to be told of.
+    DELETE FROM tasks f WHERE f.issuer_id = v_issuer AND f.kind = 'crl_build' AND f.status = 'Failed';
     INSERT INTO crl_cache AS k (issuer_id, crl_der, crl_number, this_update, next_update, generated_at,
         generation_duration_ms, revoked_count, etag, ca_fingerprint, snapshot)
     VALUES (v_issuer, p_der, p_number, p_this, p_next, v_now, p_ms, p_revoked, p_etag, p_ca, p_snapshot)

@@ -2,6 +2,7 @@
 The queue of tasks, against PostgreSQL: what shares a lease, the low-water key,
 who may end what; and a noop's way through scheduler, bus and worker.
 """
+import psycopg2
 import pytest
 
 from fleet import wait_for
@@ -125,6 +126,45 @@ def test_freeing_leaves_what_the_worker_names(queue):
     assert queue.value(free, None, None, 0) == 1
     queue.q("UPDATE workers SET lease_until = 'infinity' WHERE incarnation = 'w2'")
     assert queue.value("SELECT count(*) FROM tasks WHERE status = 'Pending' AND lease_id IS NULL") == 4
+
+
+def free(queue, worker=None, holding=None):
+    queue.q("SELECT leases_free('leader', 7, %s, %s, 0, '{}')", worker, holding)
+
+
+def test_a_lost_reply_of_a_living_worker_is_no_death(queue):
+    queue.add("ca_init")
+    for _ in range(6):
+        assert queue.claim()
+        free(queue, "w1", [])
+    assert queue.q("SELECT status, deaths FROM tasks") == [("Pending", 0)]
+
+
+def test_a_list_whose_workers_died_is_made_again_after_a_rest(queue, stack):
+    """The task that failed keeps no key, and goes once a list was made."""
+    queue.q("INSERT INTO issuers (id, name, type) VALUES ('iss-crl', 'crl', 'GenericCA') ON CONFLICT DO NOTHING")
+    queue.q("INSERT INTO ca_certificates (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after) "
+            "VALUES ('iss-crl', '', '', 'f', now(), 'infinity') ON CONFLICT DO NOTHING")
+    mine = "SELECT status, dedupe_key FROM tasks WHERE issuer_id = 'iss-crl' ORDER BY id"
+    assert queue.value("SELECT duty_crl_refresh(10, false)") == 1
+    for _ in range(4):
+        assert queue.claim()
+        free(queue, "w1")
+    assert queue.q(mine) == [("Failed", None)]
+    for _ in range(2):
+        assert queue.value("SELECT duty_crl_refresh(10, false)") == 0
+        queue.q("SELECT crl_request('iss-crl')")
+    assert queue.q(mine) == [("Failed", None)]
+    queue.q("UPDATE tasks SET run_after = now() - interval '1 second'")
+    assert queue.value("SELECT duty_crl_refresh(10, false)") == 1
+    assert queue.q(mine) == [("Failed", None), ("Pending", "crl:iss-crl")]
+    lease = queue.claim()[0]
+    task = queue.held(lease)[0]
+    assert queue.value("SELECT crl_store('w1', %s, %s, '', 1, now(), now() + interval '7 days', 0, '', 'f', pg_current_snapshot(), 1, '')",
+                       lease, task) == "stored"
+    assert queue.q(mine) == []
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        queue.q("INSERT INTO tasks (id, kind, subject, dedupe_key, status) VALUES ('task-x', 'noop', 'x', 'k', 'Failed')")
 
 
 @pytest.mark.parametrize("why, sql", [
