@@ -50,6 +50,7 @@ CREATE FUNCTION policy_short_lived_overlap() RETURNS interval LANGUAGE sql IMMUT
 CREATE FUNCTION policy_sweep() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '2 seconds' $$;
 CREATE FUNCTION policy_task_first() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '2 seconds' $$;
 CREATE FUNCTION policy_task_most() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '1 hours' $$;
+CREATE FUNCTION policy_task_rest() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '10 minutes' $$;
 CREATE FUNCTION policy_validity() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '90 hours' $$;
 CREATE FUNCTION policy_versions_kept() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 3 $$;
 CREATE FUNCTION policy_walk_pause() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '1 hours' $$;
