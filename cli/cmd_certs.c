@@ -17,6 +17,7 @@ cmd_certs_list(struct cli *c)
 	    {"EXPIRES", "expires_at", COLUMN_TIME},
 	    {"LEFT", "expires_at", COLUMN_LEFT},
 	    {"ISSUER", "issuer_id", COLUMN_TEXT},
+	    {"REASON", "reason", COLUMN_TEXT},
 	};
 	const char *path =
 	    show_query(c, "/api/v1/certificates", options, ARRAY_LEN(options));
@@ -28,7 +29,7 @@ int
 cmd_certs_get(struct cli *c)
 {
 	static const char *const members[] = {"id", "name", "common_name",
-	    "sans", "status", "expires_at", "environment", "owner_id",
+	    "sans", "status", "reason", "expires_at", "environment", "owner_id",
 	    "team_id", "issuer_id", "renewal_policy_id", "target_ids",
 	    "last_renewal_at", "last_deployment_at", "created_at"};
 

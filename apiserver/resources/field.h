@@ -65,6 +65,8 @@ struct field {
 	/* NULL, or why this object is refused. */
 	const char *(*check)(struct arena *a, const struct cJSON *object);
 	size_t max_items; /* of a list of texts; 0: 1000 */
+	/* Makes of a stored word, which is not empty, what is answered. */
+	const char *(*say)(struct arena *a, const char *stored);
 };
 
 enum {

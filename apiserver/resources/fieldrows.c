@@ -138,6 +138,8 @@ field_rows_put_members(const struct field_rows *fr, struct arena *a,
 
 		if ((f->flags & FIELD_OMIT_EMPTY) != 0 && text[0] == '\0')
 			continue;
+		if (f->say != NULL && text[0] != '\0')
+			text = f->say(a, text);
 		put_key(fr, w, i);
 		put_value(a, w, f->type, text,
 		    db_is_null(fr->result, row, fr->cols[i]));

@@ -23,10 +23,15 @@ static const struct job_fsm_row rows[] = {
     {JOB_AWAITING_CSR, JOB_EV_AGENT_FAIL, JOB_FAILED,
 	"the agent cannot make a key"},
     {JOB_AWAITING_CSR, JOB_EV_CANCEL, JOB_CANCELLED, "by a person"},
+    {JOB_AWAITING_CSR, JOB_EV_ANEW_APPROVAL, JOB_AWAITING_APPROVAL,
+	"another order than was approved"},
 
     {JOB_PENDING, JOB_EV_CLAIM, JOB_RUNNING, "leased to a worker or agent"},
     {JOB_PENDING, JOB_EV_CANCEL, JOB_CANCELLED, "by a person"},
     {JOB_PENDING, JOB_EV_FAIL, JOB_FAILED, "makes no sense, or agent gone"},
+    {JOB_PENDING, JOB_EV_ANEW, JOB_AWAITING_CSR, "the order changed"},
+    {JOB_PENDING, JOB_EV_ANEW_APPROVAL, JOB_AWAITING_APPROVAL,
+	"the order changed, and is to be approved"},
 
     {JOB_RUNNING, JOB_EV_COMPLETE, JOB_COMPLETED, "result in the same commit"},
     {JOB_RUNNING, JOB_EV_FAIL, JOB_FAILED, "attempts used up, or hopeless"},
@@ -34,6 +39,10 @@ static const struct job_fsm_row rows[] = {
     {JOB_RUNNING, JOB_EV_RELEASE, JOB_PENDING,
 	"lease lost or budget's end; not counted"},
     {JOB_RUNNING, JOB_EV_CANCEL, JOB_CANCELLED, "before the outside effect"},
+    {JOB_RUNNING, JOB_EV_ANEW, JOB_AWAITING_CSR,
+	"the order changed while it was signed"},
+    {JOB_RUNNING, JOB_EV_ANEW_APPROVAL, JOB_AWAITING_APPROVAL,
+	"the same, and is to be approved"},
 };
 
 #define JOB_STATE_NAME(code, name, final) [code] = name,

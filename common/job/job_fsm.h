@@ -43,7 +43,9 @@
 	X(JOB_EV_COMPLETE, "complete") \
 	X(JOB_EV_FAIL, "fail") \
 	X(JOB_EV_RETRY, "retry") \
-	X(JOB_EV_RELEASE, "release")
+	X(JOB_EV_RELEASE, "release") \
+	X(JOB_EV_ANEW, "anew") \
+	X(JOB_EV_ANEW_APPROVAL, "anew_approval")
 
 #define JOB_ENUM_STATE(code, name, final) code,
 enum job_state { JOB_STATE_TABLE(JOB_ENUM_STATE) JOB_STATE_COUNT };

@@ -122,7 +122,8 @@ WHERE a.id = $1
     AND EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = c.id AND j.agent_id = a.id AND j.type IN ('Issuance', 'Renewal'));
 
 -- name: csr_submit :one
-SELECT s.outcome, s.job_id, s.issuer_id FROM csr_submit($1, $2, $3, $4, $5) AS s;
+SELECT s.outcome, s.job_id, s.issuer_id FROM csr_submit($1, $2, $3, $4, $5, $6,
+    ARRAY(SELECT jsonb_array_elements_text($7::jsonb))) AS s;
 
 -- $1 agent, $2 certificate, $3 job (NULL: the agent's running deployment, else
 -- its newest version of the certificate).

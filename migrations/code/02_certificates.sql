@@ -86,6 +86,97 @@ BEGIN
     RETURN v_n;
 END $$;
 
+-- --- what was ordered ---
+
+-- The names, the issuer or the profile changed: what was issued before is renewed
+-- by the next scan.
+CREATE FUNCTION certificates_renewal_wanted() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NEW.expires_at IS NOT NULL THEN
+        NEW.renewal_wanted := CASE WHEN NEW.issuer_id <> OLD.issuer_id THEN 'issuer_changed'
+            WHEN NEW.certificate_profile_id IS DISTINCT FROM OLD.certificate_profile_id THEN 'profile_changed'
+            ELSE 'names_changed' END;
+        NEW.renew_after := engine_now();
+    END IF;
+    RETURN NEW;
+END $$;
+
+-- Jobs on their way begin anew (jobs_begin_anew): at once, or, where a worker runs
+-- one, when it comes back.  One whose order may exist at a CA outside goes on, and
+-- is followed by another.
+CREATE FUNCTION certificates_ordered_anew() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM 1 FROM jobs j WHERE j.certificate_id = NEW.id AND j.type IN ('Issuance', 'Renewal')
+        AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') ORDER BY j.id FOR NO KEY UPDATE;
+    UPDATE jobs j SET is_stale = true, status = j.status
+    WHERE j.certificate_id = NEW.id AND j.type IN ('Issuance', 'Renewal')
+        AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval');
+    RETURN NULL;
+END $$;
+
+-- A job whose certificate was changed is another order: its CSR goes, a serial
+-- that may have been signed is written off, and what was approved is approved
+-- again.
+CREATE FUNCTION jobs_begin_anew() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    v_now timestamptz := engine_now();
+    v_new record;
+BEGIN
+    IF NEW.serial_number IS NOT NULL AND NEW.ca_sha256 IS NOT NULL THEN
+        INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
+            VALUES (id_new('rev'), NEW.certificate_id, NEW.serial_number, 'superseded', 'system', NEW.issuer_id, NEW.id)
+            ON CONFLICT DO NOTHING;
+    END IF;
+    DELETE FROM certificate_requests r WHERE r.job_id = NEW.id;
+    WITH over AS (
+        UPDATE issuance_approval_requests r SET state = 'expired', decided_by = 'system', decided_at = v_now, updated_at = v_now
+        WHERE r.job_id = NEW.id AND r.state = 'pending' RETURNING r.id
+    )
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+    SELECT 'system', 'System', 'approval_expired', 'approval', o.id,
+        jsonb_build_object('certificate_id', NEW.certificate_id, 'job_id', NEW.id, 'reason', 'order_changed')
+    FROM over o;
+    SELECT c.issuer_id, c.certificate_profile_id AS profile_id, coalesce(p.requires_approval, false) AS is_approved INTO v_new
+        FROM managed_certificates c LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
+        WHERE c.id = NEW.certificate_id;
+    NEW.issuer_id := v_new.issuer_id;
+    NEW.status := CASE WHEN v_new.is_approved THEN 'AwaitingApproval' ELSE 'AwaitingCSR' END;
+    IF v_new.is_approved THEN
+        INSERT INTO issuance_approval_requests (id, certificate_id, job_id, profile_id, requested_by, created_at, updated_at)
+            VALUES ('ar-' || gen_random_uuid(), NEW.certificate_id, NEW.id, v_new.profile_id, NEW.requested_by, v_now, v_now);
+    END IF;
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        VALUES ('system', 'System', 'renewal_job_begun_anew', 'certificate', NEW.certificate_id, jsonb_strip_nulls(
+            jsonb_build_object('job_id', NEW.id, 'status', NEW.status, 'serial_number', NEW.serial_number)));
+    NEW.is_stale := false;
+    NEW.serial_number := NULL;
+    NEW.not_before := NULL;
+    NEW.not_after := NULL;
+    NEW.extensions := NULL;
+    NEW.ca_sha256 := NULL;
+    NEW.lease_id := NULL;
+    NEW.leased_by := NULL;
+    NEW.attempt_until := NULL;
+    NEW.budget_over_at := NULL;
+    NEW.run_after := v_now;
+    RETURN NEW;
+END $$;
+
+-- What an operator should know of a certificate beside its status, a word of
+-- apiserver/handlers/certificates/reason.c, with the agent behind a colon where there
+-- is one.
+CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE c.status WHEN 'Revoked' THEN NULL WHEN 'Archived' THEN NULL WHEN 'RenewalInProgress' THEN coalesce(
+        (SELECT CASE WHEN j.agent_id IS NULL THEN 'no_target'
+                WHEN a.retired_at IS NOT NULL THEN 'agent_retired:' || a.id
+                WHEN a.status = 'Offline' THEN 'agent_offline:' || a.id END
+            FROM jobs j LEFT JOIN agents a ON a.id = j.agent_id
+            WHERE j.certificate_id = c.id AND j.type IN ('Issuance', 'Renewal') AND j.status = 'AwaitingCSR'
+            ORDER BY (j.agent_id IS NULL OR a.retired_at IS NOT NULL OR a.status = 'Offline') DESC, j.id LIMIT 1),
+        c.renewal_wanted)
+        ELSE c.renewal_wanted END
+$$;
+
 -- --- CSRs and chains ---
 
 -- Forgets the CSRs of these jobs where neither the job nor its version is left.
@@ -363,6 +454,15 @@ BEGIN
             WHERE v.certificate_id = p_id AND v.key_holder = t.agent_id ORDER BY v.id DESC LIMIT 1)
         FROM jsonb_array_elements_text(p_new -> 'target_ids') AS w (target_id)
         ON CONFLICT DO NOTHING;
+        -- A job that waited for want of a target is now its agent's.
+        UPDATE jobs j SET agent_id = h.agent_id, dedupe_key = 'issue:' || p_id || ':' || h.agent_id, run_after = v_now
+        FROM (SELECT min(t.agent_id) AS agent_id FROM certificate_target_mappings m
+            JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL AND t.enabled
+            WHERE m.certificate_id = p_id) h
+        WHERE j.certificate_id = p_id AND j.dedupe_key = 'issue:' || p_id || ':'
+            AND j.status IN ('AwaitingCSR', 'AwaitingApproval') AND h.agent_id IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.dedupe_key = 'issue:' || p_id || ':' || h.agent_id
+                AND o.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval'));
         IF v_status NOT IN ('Revoked', 'Archived') THEN
             SELECT coalesce(array_agg(DISTINCT f.agent_id), '{}') INTO v_agents
             FROM deployments_fan_out(ARRAY[p_id], v_now) f;
@@ -371,5 +471,8 @@ BEGIN
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         VALUES (p_actor, p_actor_type, 'certificate_updated', 'certificate', p_id,
             jsonb_build_object('fields', (SELECT coalesce(jsonb_agg(k), '[]') FROM jsonb_object_keys(p_new) k)));
+    -- Whoever is to make a CSR, perhaps for other names now.
+    SELECT v_agents || coalesce(array_agg(DISTINCT j.agent_id), '{}') INTO v_agents FROM jobs j
+        WHERE j.certificate_id = p_id AND j.status = 'AwaitingCSR' AND j.agent_id IS NOT NULL;
     RETURN QUERY SELECT 'updated', v_agents;
 END $$;

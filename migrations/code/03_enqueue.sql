@@ -83,6 +83,41 @@ BEGIN
     ORDER BY a.id, n.id;
 END $$;
 
+-- For one certificate, by a person.  With p_force an open job goes that waits for
+-- the CSR of somebody who won't send it: an agent that is offline or retired, or that
+-- is no agent of the certificate's targets any more.  p_why is what it ends with.  Answers as
+-- jobs_enqueue.
+CREATE FUNCTION certificate_renew(p_id text, p_actor text, p_actor_type text, p_force bool, p_why text)
+RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    v_holders text[];
+    v_alive text[];
+    v_ids text[];
+BEGIN
+    PERFORM 1 FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
+    IF p_force THEN
+        SELECT array_agg(a.id), array_agg(a.id) FILTER (WHERE a.status <> 'Offline' AND a.retired_at IS NULL)
+            INTO v_holders, v_alive
+        FROM certificate_target_mappings m
+        JOIN deployment_targets t ON t.id = m.target_id AND t.enabled AND t.retired_at IS NULL
+        JOIN agents a ON a.id = t.agent_id
+        WHERE m.certificate_id = p_id;
+        SELECT array_agg(l.id) INTO v_ids FROM (SELECT j.id FROM jobs j
+            WHERE j.certificate_id = p_id AND j.type IN ('Issuance', 'Renewal') AND j.status = 'AwaitingCSR'
+                AND v_holders IS NOT NULL AND j.agent_id = ANY (v_alive) IS NOT TRUE
+                AND EXISTS (SELECT 1 FROM issuers i JOIN managed_certificates c ON c.issuer_id = i.id WHERE c.id = p_id AND i.enabled)
+            ORDER BY j.id FOR NO KEY UPDATE) l;
+        IF v_ids IS NOT NULL THEN
+            PERFORM job_finish(v_ids, array_fill('Cancelled'::text, ARRAY[cardinality(v_ids)]),
+                array_fill(p_why, ARRAY[cardinality(v_ids)]));
+        END IF;
+    END IF;
+    RETURN QUERY SELECT e.certificate_id, e.outcome, e.job_id, e.agent_id
+        FROM jobs_enqueue(ARRAY[p_id], p_actor, p_actor_type, p_force, v_ids IS NOT NULL, true, true) e;
+END $$;
+
 -- --- approval ---
 
 -- A person's decision on a request, named by its id or by its job.  An

@@ -6,17 +6,18 @@
 -- of its own, for its settings: whatever the statistics say, the one right plan
 -- is a walk along the index of what is due, from its beginning.
 --
--- cut: what ends with its CA, whose renewal would end no later.
+-- cut: what ends with its CA, whose renewal would end no later.  One that was issued
+-- otherwise than its row asks is due whatever its time.
 CREATE FUNCTION renewals_due(p_now timestamptz, p_limit int, OUT seen text[], OUT due text[], OUT stale text[], OUT cut text[])
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
     SELECT array_agg(d.id),
-        array_agg(d.id) FILTER (WHERE p.auto_renew AND i.enabled AND NOT coalesce(d.expires_at >= ca.not_after, false) AND (k.policy_id IS NULL
-            OR renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent) <= p_now)),
-        array_agg(d.id) FILTER (WHERE k.policy_id IS NOT NULL
+        array_agg(d.id) FILTER (WHERE p.auto_renew AND i.enabled AND (d.is_wanted
+            OR NOT coalesce(d.expires_at >= ca.not_after, false) AND (k.policy_id IS NULL OR renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent) <= p_now))),
+        array_agg(d.id) FILTER (WHERE NOT d.is_wanted AND k.policy_id IS NOT NULL
             AND renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent) > p_now),
-        array_agg(d.id) FILTER (WHERE d.expires_at >= ca.not_after)
-    FROM (SELECT c.id, c.renewal_policy_id, c.issuer_id, c.valid_from, c.expires_at FROM managed_certificates c
+        array_agg(d.id) FILTER (WHERE NOT d.is_wanted AND d.expires_at >= ca.not_after)
+    FROM (SELECT c.id, c.renewal_policy_id, c.issuer_id, c.valid_from, c.expires_at, c.renewal_wanted IS NOT NULL AS is_wanted FROM managed_certificates c
         WHERE c.renew_after <= p_now AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
         ORDER BY c.renew_after LIMIT p_limit
         FOR NO KEY UPDATE SKIP LOCKED) d

@@ -257,7 +257,9 @@ END $$;
 -- Stores a batch of signed certificates: versions, certificates, jobs, the
 -- deployments that follow, audit; all or none.  Only jobs still under this
 -- lease of this worker count; the others are missing from the answer and
--- nothing is written for them.  Called again, it writes nothing and answers with what is
+-- nothing is written for them; nor for those whose certificate was changed since
+-- their CSR came: they begin anew, but for an order at a CA outside, which is stored
+-- and followed by another.  Called again, it writes nothing and answers with what is
 -- Completed under this lease: the lease id is the receipt.  The version of a
 -- certificate that was revoked or archived meanwhile is stored and its serial
 -- revoked. The chain
@@ -276,6 +278,8 @@ DECLARE
     v_agents text[];
     v_issuer text;
     v_chain int;
+    v_n bigint;
+    v_stale text[]; -- of certificates that are to be otherwise by now; usually none
 BEGIN
     -- By the lease, whose rows lie together in their index, not one by one.  IS
     -- TRUE keeps the list a hash that each row is looked up in: the planner
@@ -286,11 +290,15 @@ BEGIN
             WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running'
                 AND (j.id IN (SELECT i.id FROM unnest(p_job_ids) AS i (id))) IS TRUE)
         ORDER BY c.id FOR NO KEY UPDATE) l;
-    PERFORM 1 FROM jobs j
+    SELECT count(*), array_agg(l.id) FILTER (WHERE l.is_stale) INTO v_n, v_stale
+    FROM (SELECT j.id, j.is_stale AND j.checkpoint IS NULL AS is_stale FROM jobs j
         WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running'
             AND (j.id IN (SELECT i.id FROM unnest(p_job_ids) AS i (id))) IS TRUE
-        ORDER BY j.id FOR NO KEY UPDATE;
-    IF FOUND AND p_chain <> '' THEN
+        ORDER BY j.id FOR NO KEY UPDATE) l;
+    IF v_stale IS NOT NULL THEN
+        UPDATE jobs j SET status = 'Pending' WHERE j.id = ANY (v_stale); -- and from there, by jobs_begin_anew
+    END IF;
+    IF v_n > coalesce(cardinality(v_stale), 0) AND p_chain <> '' THEN
         v_chain := certificate_chain_keep(p_chain);
     END IF;
 
@@ -299,7 +307,7 @@ BEGIN
         WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running'
             AND (j.id IN (SELECT i.id FROM unnest(p_job_ids) AS i (id))) IS TRUE
         RETURNING j.id, j.type, j.certificate_id, j.issuer_id, j.agent_id, j.serial_number, j.not_before, j.not_after,
-            j.version_id
+            j.version_id, j.is_stale
     ), stored AS (
         INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256,
             pem_chain, created_at, key_algorithm, key_size, issuer_id, key_holder, job_id, chain_id)
@@ -316,7 +324,9 @@ BEGIN
                     AND o.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') AND o.id NOT IN (SELECT id FROM done))
                     THEN 'RenewalInProgress' ELSE 'Active' END,
             expires_at = d.not_after, valid_from = d.not_before, last_renewal_at = v_now, updated_at = v_now,
-            renew_after = renew_after_of(c.id, d.not_before, d.not_after, p.renewal_window_days, p.renewal_percent),
+            renew_after = CASE WHEN d.is_stale THEN v_now
+                ELSE renew_after_of(c.id, d.not_before, d.not_after, p.renewal_window_days, p.renewal_percent) END,
+            renewal_wanted = CASE WHEN d.is_stale THEN coalesce(c.renewal_wanted, 'names_changed') END,
             expiring_at = expiring_at_of(d.not_before, d.not_after, p.renewal_window_days)
         FROM done d, renewal_policies p
         WHERE c.id = d.certificate_id AND p.id = c.renewal_policy_id

@@ -1,8 +1,10 @@
 -- What agents ask and report.
 
 -- An agent's CSR for its waiting issuance.  Outcomes: accepted, repeated (the
--- same key again), other_key (409), none (nothing waits), unknown_job.
-CREATE FUNCTION csr_submit(p_agent text, p_certificate text, p_job text, p_csr_pem text, p_key_sha256 text)
+-- same key again), other_key (409), none (nothing waits), unknown_job, changed
+-- (the CSR was checked against names that are the certificate's no more).
+CREATE FUNCTION csr_submit(p_agent text, p_certificate text, p_job text, p_csr_pem text, p_key_sha256 text,
+    p_common_name text, p_sans text[])
 RETURNS TABLE (outcome text, job_id text, issuer_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -27,6 +29,11 @@ BEGIN
     END IF;
     IF v_job.status <> 'AwaitingCSR' THEN
         RETURN QUERY SELECT 'none', v_job.id::text, v_job.issuer_id::text;
+        RETURN;
+    END IF;
+    IF NOT EXISTS (SELECT 1 FROM managed_certificates c WHERE c.id = p_certificate AND c.common_name = p_common_name
+        AND coalesce(c.sans, '{}') = p_sans) THEN
+        RETURN QUERY SELECT 'changed', v_job.id::text, v_job.issuer_id::text;
         RETURN;
     END IF;
     INSERT INTO certificate_requests (job_id, csr_pem, key_sha256) VALUES (v_job.id, p_csr_pem, p_key_sha256);

@@ -33,7 +33,9 @@ BEGIN
     WITH timed AS (
         UPDATE managed_certificates c SET renew_after = n.renew_after, expiring_at = n.expiring_at
         FROM (SELECT m.id, expiring_at_of(m.valid_from, m.expires_at, p.renewal_window_days) AS expiring_at,
-                CASE WHEN m.renew_after IS NOT NULL OR (p.auto_renew AND i.enabled)
+                CASE WHEN m.renewal_wanted IS NOT NULL
+                    THEN coalesce(m.renew_after, CASE WHEN p.auto_renew AND i.enabled THEN v_now END)
+                    WHEN m.renew_after IS NOT NULL OR (p.auto_renew AND i.enabled)
                     THEN renew_after_of(m.id, m.valid_from, m.expires_at, p.renewal_window_days, p.renewal_percent) END AS renew_after
             FROM unnest(v_ids) AS u (id)
             JOIN managed_certificates m ON m.id = u.id

@@ -29,6 +29,24 @@ CREATE OR REPLACE TRIGGER jobs_canonical BEFORE INSERT OR UPDATE OF status, type
         OR NEW.type NOT IN ('Issuance', 'Renewal', 'Deployment', 'Validation'))
     EXECUTE FUNCTION jobs_canonical();
 
+-- --- what was ordered ---
+
+-- By its name the last of the triggers that set renew_after; jobs_begin_anew is by
+-- its name before the one that checks a job's status.
+CREATE OR REPLACE TRIGGER certificates_renewal_wanted BEFORE UPDATE OF common_name, sans, issuer_id, certificate_profile_id
+    ON managed_certificates FOR EACH ROW
+    WHEN (NEW.common_name <> OLD.common_name OR NEW.sans IS DISTINCT FROM OLD.sans OR NEW.issuer_id <> OLD.issuer_id
+        OR NEW.certificate_profile_id IS DISTINCT FROM OLD.certificate_profile_id)
+    EXECUTE FUNCTION certificates_renewal_wanted();
+CREATE OR REPLACE TRIGGER certificates_ordered_anew AFTER UPDATE OF common_name, sans, issuer_id, certificate_profile_id
+    ON managed_certificates FOR EACH ROW
+    WHEN (NEW.common_name <> OLD.common_name OR NEW.sans IS DISTINCT FROM OLD.sans OR NEW.issuer_id <> OLD.issuer_id
+        OR NEW.certificate_profile_id IS DISTINCT FROM OLD.certificate_profile_id)
+    EXECUTE FUNCTION certificates_ordered_anew();
+CREATE OR REPLACE TRIGGER jobs_begin_anew BEFORE UPDATE OF status ON jobs FOR EACH ROW
+    WHEN (NEW.is_stale AND NEW.checkpoint IS NULL AND NEW.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval'))
+    EXECUTE FUNCTION jobs_begin_anew();
+
 -- --- counters ---
 
 CREATE OR REPLACE TRIGGER managed_certificates_added AFTER INSERT ON managed_certificates

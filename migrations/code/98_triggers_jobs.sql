@@ -12,9 +12,9 @@ CREATE OR REPLACE TRIGGER jobs_fsm_made BEFORE INSERT ON jobs FOR EACH ROW
     EXECUTE FUNCTION jobs_refuse_change();
 CREATE OR REPLACE TRIGGER jobs_fsm_moved BEFORE UPDATE OF status ON jobs FOR EACH ROW
     WHEN (NEW.status <> OLD.status AND NOT CASE OLD.status
-        WHEN 'Pending' THEN NEW.status IN ('Running', 'Cancelled', 'Failed')
-        WHEN 'Running' THEN NEW.status IN ('Completed', 'Failed', 'Pending', 'Cancelled')
-        WHEN 'AwaitingCSR' THEN NEW.status IN ('Pending', 'Failed', 'Cancelled')
+        WHEN 'Pending' THEN NEW.status IN ('Running', 'Cancelled', 'Failed', 'AwaitingCSR', 'AwaitingApproval')
+        WHEN 'Running' THEN NEW.status IN ('Completed', 'Failed', 'Pending', 'Cancelled', 'AwaitingCSR', 'AwaitingApproval')
+        WHEN 'AwaitingCSR' THEN NEW.status IN ('Pending', 'Failed', 'Cancelled', 'AwaitingApproval')
         WHEN 'AwaitingApproval' THEN NEW.status IN ('AwaitingCSR', 'Pending', 'Cancelled')
         ELSE false END)
     EXECUTE FUNCTION jobs_refuse_change();

@@ -61,8 +61,8 @@ def test_every_path_waits(stack, certificate, unique):
     assert request_of(stack, by_hand)[0][1:3] == ("pending", "admin")
     # Nothing passes it: not the agent's work, not a CSR sent all the same.
     assert stack.query("SELECT id FROM agent_work(%s, 10)", agent) == []
-    assert stack.query("SELECT outcome FROM csr_submit(%s, %s, %s, 'csr', 'key')", agent, name, by_hand) == [("none",)]
-    assert stack.query("SELECT outcome FROM csr_submit(%s, %s, NULL, 'csr', 'key')", agent, name) == [("none",)]
+    assert stack.query("SELECT outcome FROM csr_submit(%s, %s, %s, 'csr', 'key', '', '{}')", agent, name, by_hand) == [("none",)]
+    assert stack.query("SELECT outcome FROM csr_submit(%s, %s, NULL, 'csr', 'key', '', '{}')", agent, name) == [("none",)]
     assert status(stack, by_hand)[0] == "AwaitingApproval"
     # The scan and bulk requests make their jobs in the same place.
     scanned, bulk = unique("cert"), [unique("cert") for _ in range(5)]

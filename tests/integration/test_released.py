@@ -44,7 +44,7 @@ def test_the_release_before_finds_all_it_names(cursor):
 
 
 @pytest.mark.parametrize("migration, words", [
-    ("ALTER TABLE jobs DROP COLUMN last_error", "column jobs.last_error is gone"),
+    ("ALTER TABLE certificate_requests DROP COLUMN csr_pem", "column certificate_requests.csr_pem is gone"),
     ("ALTER TABLE jobs RENAME COLUMN last_error TO error", "column jobs.last_error is gone"),
     ("ALTER TABLE notification_events RENAME TO notifications", "table notification_events is gone"),
     ("DROP TABLE crl_generation_events", "table crl_generation_events is gone"),

@@ -76,7 +76,7 @@ def test_the_api_may_not(used, sql):
 @pytest.mark.parametrize("sql", [
     "SELECT * FROM managed_certificates", "SELECT * FROM jobs", "SELECT * FROM api_keys", "UPDATE jobs SET status = 'Completed'",
     "SELECT ca_root_store('iss-local', '', '', now(), now(), '')", "SELECT issue_complete('', 1, '{}', '{}', '{}', '{}', '{}', '')",
-    "SELECT csr_submit('', '', NULL, '', '')", "INSERT INTO audit_events (actor) VALUES ('x')", "DELETE FROM workers",
+    "SELECT csr_submit('', '', NULL, '', '', '', '{}')", "INSERT INTO audit_events (actor) VALUES ('x')", "DELETE FROM workers",
     "UPDATE leadership SET term = 99", "CREATE TABLE t (x int)",
 ])
 def test_the_scheduler_may_not(used, sql):
@@ -87,7 +87,7 @@ def test_the_scheduler_may_not(used, sql):
     "SELECT * FROM api_keys", "SELECT * FROM agents", "UPDATE jobs SET status = 'Completed'", "DELETE FROM ca_keys",
     "UPDATE ca_keys SET key_sealed = ''", "INSERT INTO ca_certificates DEFAULT VALUES", "UPDATE issuers SET config = '{}'",
     "SELECT jobs_claim('', 1, '', 'iss-local', 1, '-infinity', '', 60000)", "SELECT leadership_hold('x', 'y', 1000)",
-    "SELECT csr_submit('', '', NULL, '', '')", "SELECT jobs_enqueue('{}', '', '', true, true, true)",
+    "SELECT csr_submit('', '', NULL, '', '', '', '{}')", "SELECT jobs_enqueue('{}', '', '', true, true, true)",
     "INSERT INTO certificate_versions DEFAULT VALUES", "UPDATE managed_certificates SET status = 'Active'",
     "INSERT INTO audit_events (actor) VALUES ('x')", "CREATE TABLE t (x int)", "UPDATE certificate_requests SET csr_pem = ''",
     "SELECT certificate_chain_keep('x')", "SELECT certificate_chains_forget('{1}')", "SELECT certificate_requests_forget('{x}')",

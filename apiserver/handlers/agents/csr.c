@@ -139,7 +139,7 @@ csr_context(struct op *op)
 	/* The block alone is kept, in one spelling. */
 	return OP_QUERY(op, Q_CSR_SUBMIT, csr_submitted, agent, s->certificate,
 	    s->job, pem_write(op_arena(op), "CERTIFICATE REQUEST", s->csr.der),
-	    key_hash);
+	    key_hash, op_text(op, 0, "common_name"), op_text(op, 0, "sans"));
 }
 
 static enum op_next
@@ -149,6 +149,9 @@ csr_submitted(struct op *op)
 	    {"other_key", RC_CONFLICT,
 		"a CSR with another key was accepted for this job before"},
 	    {"unknown_job", RC_NOT_FOUND, "Job not found"},
+	    {"changed", RC_CONFLICT,
+		"the certificate's names have just been changed: ask for the "
+		"work again"},
 	};
 	const char *issuers[] = {op_text(op, 0, "issuer_id"), NULL};
 	enum op_next no;

@@ -53,6 +53,22 @@ hint_agents(struct op *op)
 		req_hint(op, 0, NULL, agents);
 }
 
+/* A job without an agent waits until the certificate gets a target. */
+static void
+warn_no_agent(struct op *op, struct json_w *w)
+{
+	for (size_t i = 0; i < op_rows(op); i++) {
+		if (op_is_null(op, i, "job_id") ||
+		    !op_is_null(op, i, "agent_id"))
+			continue;
+		json_w_key(w, "warnings");
+		json_w_open(w, '[');
+		json_w_str(w, cert_reason_say(op_arena(op), "no_target"));
+		json_w_close(w, ']');
+		return;
+	}
+}
+
 /* {"status":word,"job_id":first,"job_ids":[all]} */
 static enum op_next
 reply_jobs(struct op *op, const char *word)
@@ -69,6 +85,7 @@ reply_jobs(struct op *op, const char *word)
 			json_w_str(w, op_text(op, i, "job_id"));
 	}
 	json_w_close(w, ']');
+	warn_no_agent(op, w);
 	json_w_close(w, '}');
 	return reply_json(op, 202);
 }
@@ -94,7 +111,8 @@ cert_renew(struct op *op)
 		return op_fail(op, ret, "force must be true or false");
 	return OP_QUERY(op, Q_CERT_RENEW, renew_done, req_param(op, "id"),
 	    page_actor(op), req_actor_type(op),
-	    is_forced || wish ? "true" : "false");
+	    is_forced || wish ? "true" : "false",
+	    op_printf(op, "another renewal was forced by %s", page_actor(op)));
 }
 
 static enum op_next

@@ -14,15 +14,16 @@
 static const char *const expected[JOB_STATE_COUNT] = {
     /*                          events: create create_awaiting_csr
      * create_awaiting_approval approve approve_ready reject expire cancel
-     * csr timeout agent_fail claim complete fail retry release */
-    [JOB_NONE] = "PCA.............",
-    [JOB_PENDING] = ".......X...R.F..",
-    [JOB_RUNNING] = ".......X....DFPP",
-    [JOB_AWAITING_CSR] = ".......XPFF.....",
-    [JOB_AWAITING_APPROVAL] = "...CPXXX........",
-    [JOB_COMPLETED] = "................",
-    [JOB_FAILED] = "................",
-    [JOB_CANCELLED] = "................",
+     * csr timeout agent_fail claim complete fail retry release anew
+     * anew_approval */
+    [JOB_NONE] = "PCA...............",
+    [JOB_PENDING] = ".......X...R.F..CA",
+    [JOB_RUNNING] = ".......X....DFPPCA",
+    [JOB_AWAITING_CSR] = ".......XPFF......A",
+    [JOB_AWAITING_APPROVAL] = "...CPXXX..........",
+    [JOB_COMPLETED] = "..................",
+    [JOB_FAILED] = "..................",
+    [JOB_CANCELLED] = "..................",
 };
 
 static char

@@ -1,0 +1,2 @@
+ALTER TABLE jobs DROP COLUMN is_stale;
+ALTER TABLE managed_certificates DROP COLUMN renewal_wanted;

@@ -1,0 +1,204 @@
+"""
+What is signed is what the certificate's row asks for, also when the row changes
+while a job is on its way; and what waits for something says for what.
+"""
+import pytest
+
+from test_agent_bad import make_csr
+
+CERTS = "/api/v1/certificates"
+
+
+@pytest.fixture(scope="module")
+def world(basics):
+    """Two agents that nobody runs, and a target of each."""
+    basics.agents = []
+    for i in (1, 2):
+        made = basics.api.need("POST", "/api/v1/agents", {"name": f"hand-{i}", "hostname": "h.example.test"})
+        basics.agents.append((made["id"], made["api_key"]))
+        basics.make_target(f"tgt-{i}", made["id"], basics.dir / f"orders-{i}")
+    basics.api.need("POST", "/api/v1/issuers", {"id": "iss-other", "name": "Other", "type": "GenericCA"})
+    basics.query("INSERT INTO certificate_profiles (id, name, requires_approval) VALUES ('prof-asked', 'asked', true), "
+                 "('prof-free', 'free', false)")
+    return basics
+
+
+def order(world, name, csr=True, **more):
+    """A certificate and its job, which has a CSR."""
+    if not world.query("SELECT 1 FROM managed_certificates WHERE id = %s", name):
+        world.make_certificate(name, **{"targets": ["tgt-1"]} | more)
+    job = world.api.need("POST", f"{CERTS}/{name}/renew")["job_id"]
+    if csr:
+        status, reply = submit(world, name, job)
+        assert status == 202, reply
+    return job
+
+
+def submit(world, name, job, names=None):
+    agent, key = world.agents[0]
+    names = names or [f"{name}.example.test"]
+    return world.api.call("POST", f"/api/v1/agents/{agent}/csr", {
+        "csr_pem": make_csr(cn=names[0], sans=names), "certificate_id": name, "job_id": job}, key=key)
+
+
+def claim(world, job):
+    """As a worker's: Running under lease 77, with a serial that may be signed by now."""
+    world.plant("UPDATE jobs SET status = 'Running', leased_by = 'w', lease_id = 77, attempt_until = now() + interval '1 minute', "
+                "serial_number = 'S-' || id, not_before = now(), not_after = now() + interval '90 days', ca_sha256 = '\\x00' "
+                "WHERE id = %s", job)
+
+
+def complete(world, *jobs):
+    n = len(jobs)
+    return [r[0] for r in world.query("SELECT job_id FROM issue_complete('w', 77, %s, %s, %s, %s, %s, '')", list(jobs), ["pem"] * n,
+                                      [f"f-{j}" for j in jobs], ["ECDSA"] * n, [256] * n)]
+
+
+def state(world, job):
+    return world.query("SELECT j.status, j.serial_number, j.issuer_id, j.is_stale, EXISTS (SELECT 1 FROM certificate_requests r "
+                       "WHERE r.job_id = j.id) FROM jobs j WHERE j.id = %s", job)[0]
+
+
+CHANGES = [{"sans": ["new.example.test"]}, {"common_name": "new.example.test"}, {"issuer_id": "iss-other"},
+           {"certificate_profile_id": "prof-free"}]
+
+
+@pytest.mark.parametrize("n", range(len(CHANGES)))
+def test_a_job_that_waits_to_be_signed_begins_anew(world, n):
+    name = f"waits-{n}"
+    job = order(world, name)
+    assert state(world, job)[0] == "Pending"
+    world.api.need("PUT", f"{CERTS}/{name}", {"tags": {"a": "b"}, "environment": "x", "sans": [f"{name}.example.test"]})
+    assert state(world, job)[0] == "Pending"  # nothing that is signed
+    world.api.need("PUT", f"{CERTS}/{name}", CHANGES[n])
+    assert state(world, job) == ("AwaitingCSR", None, CHANGES[n].get("issuer_id", "iss-local"), False, False)
+    row = world.query("SELECT common_name, sans FROM managed_certificates WHERE id = %s", name)[0]
+    names = list(dict.fromkeys([row[0], *row[1]]))
+    if n < 2:
+        assert submit(world, name, job)[0] == 400  # the old names
+    assert submit(world, name, job, names)[0] == 202
+    assert state(world, job)[0] == "Pending"
+
+
+@pytest.mark.parametrize("n", range(len(CHANGES)))
+def test_what_was_signed_for_another_order_is_not_stored(world, n):
+    name = f"signed-{n}"
+    job, other = order(world, name), order(world, f"beside-{n}")
+    claim(world, job)
+    claim(world, other)
+    world.api.need("PUT", f"{CERTS}/{name}", CHANGES[n])
+    assert state(world, job)[0] == "Running"
+    assert complete(world, job, other) == [other]
+    assert state(world, job) == ("AwaitingCSR", None, CHANGES[n].get("issuer_id", "iss-local"), False, False)
+    assert world.query("SELECT count(*) FROM certificate_versions WHERE certificate_id = %s", name) == [(0,)]
+    # The serial that stands over the old names never counts as good.
+    assert world.query("SELECT issuer_id, reason, job_id FROM certificate_revocations WHERE serial_number = %s", f"S-{job}") == [
+        ("iss-local", "superseded", job)]
+    assert world.api.get(f"{CERTS}/{name}")[1]["status"] == "RenewalInProgress"
+    assert world.api.get(f"{CERTS}/beside-{n}")[1]["status"] == "Active"
+
+
+def test_one_that_comes_back_unsigned_begins_anew(world):
+    jobs = [order(world, f"back-{i}") for i in range(2)]
+    for job in jobs:
+        claim(world, job)
+        world.api.need("PUT", f"{CERTS}/back-{jobs.index(job)}", CHANGES[0])
+    world.query("SELECT * FROM issue_set_aside('w', 77, %s, '{release}', '{x}')", jobs[:1])
+    world.query("SELECT worker_leave('w')")
+    assert [state(world, job)[0] for job in jobs] == ["AwaitingCSR"] * 2
+
+
+def test_an_order_at_a_ca_outside_is_kept_and_followed(world):
+    job = order(world, "outside")
+    claim(world, job)
+    world.query("UPDATE jobs SET checkpoint = '{\"state\": \"placing\"}' WHERE id = %s", job)
+    world.api.need("PUT", f"{CERTS}/outside", CHANGES[0])
+    assert complete(world, job) == [job]
+    cert = world.api.get(f"{CERTS}/outside")[1]
+    assert cert["status"] == "Active" and cert["needs_renewal"] is True and "were changed" in cert["reason"]
+    assert world.value("SELECT renew_after < now() + interval '2 minutes' FROM managed_certificates WHERE id = 'outside'")
+
+
+def test_an_active_certificate_is_renewed_by_the_scan(world):
+    for n, change in enumerate(CHANGES):
+        name = f"active-{n}"
+        job = order(world, name)
+        claim(world, job)
+        assert complete(world, job) == [job]
+        before = world.api.get(f"{CERTS}/{name}")[1]
+        assert before["status"] == "Active" and "needs_renewal" not in before and "reason" not in before
+        world.api.need("PUT", f"{CERTS}/{name}", change)
+        cert = world.api.get(f"{CERTS}/{name}")[1]
+        word = ("names", "names", "issuer", "profile")[n]
+        assert cert["needs_renewal"] is True and cert["reason"].startswith(f"its {word} ")
+        assert [c.get("reason") for c in world.api.get(f"{CERTS}?q={name}")[1]["data"]] == [cert["reason"]]
+        world.query("SELECT * FROM duty_renewal_scan(1000)")
+        job = world.value("SELECT id FROM jobs WHERE certificate_id = %s AND status = 'AwaitingCSR'", name)
+        assert job, name
+        names = list(dict.fromkeys([cert["common_name"], *cert["sans"]]))
+        assert submit(world, name, job, names)[0] == 202
+        claim(world, job)
+        assert complete(world, job) == [job]
+        cert = world.api.get(f"{CERTS}/{name}")[1]
+        assert cert["status"] == "Active" and "needs_renewal" not in cert and "reason" not in cert
+
+
+def test_what_was_approved_is_approved_again(world):
+    name = "approved"
+    job = order(world, name, csr=False, certificate_profile_id="prof-asked")
+    first = world.value("SELECT id FROM issuance_approval_requests WHERE job_id = %s", job)
+    decide = "SELECT outcome FROM approval_decide(%s, NULL, 'boss', 'APIKey', true, '', '')"
+    # Changed while somebody looks at it.
+    world.api.need("PUT", f"{CERTS}/{name}", CHANGES[0])
+    assert world.value(decide, first) == "decided" and state(world, job)[0] == "AwaitingApproval"
+    pending = "SELECT id FROM issuance_approval_requests WHERE job_id = %s AND state = 'pending'"
+    assert world.value(decide, world.value(pending, job)) == "approved"
+    assert submit(world, name, job, [f"{name}.example.test", "new.example.test"])[0] == 202
+    # Changed after it was approved.
+    world.api.need("PUT", f"{CERTS}/{name}", {"sans": ["root.example.test"]})
+    assert state(world, job)[0] == "AwaitingApproval" and world.value(pending, job)
+    claim(world, job)
+    world.api.need("PUT", f"{CERTS}/{name}", {"sans": ["other.example.test"]})
+    assert complete(world, job) == [] and state(world, job)[0] == "AwaitingApproval"
+
+
+def test_a_csr_checked_against_other_names_is_refused(world):
+    job = order(world, "raced", csr=False)
+    agent = world.agents[0][0]
+    assert world.query("SELECT outcome FROM csr_submit(%s, 'raced', %s, 'pem', 'k', 'raced.example.test', '{old.example.test}')",
+                       agent, job) == [("changed",)]
+    assert state(world, job)[0] == "AwaitingCSR"
+
+
+# --- what waits says for what ---
+
+def test_without_a_target_the_reason_is_told_and_a_target_helps(world):
+    world.make_certificate("homeless")
+    reply = world.api.need("POST", f"{CERTS}/homeless/renew")
+    assert "map it to a target" in reply["warnings"][0]
+    assert "it has no target" in world.api.get(f"{CERTS}/homeless")[1]["reason"]
+    assert "it has no target" in world.api.get(f"{CERTS}?q=homeless")[1]["data"][0]["reason"]
+    world.api.need("PUT", f"{CERTS}/homeless", {"target_ids": ["tgt-1"]})
+    assert world.query("SELECT agent_id, status FROM jobs WHERE id = %s", reply["job_id"]) == [(world.agents[0][0], "AwaitingCSR")]
+    assert submit(world, "homeless", reply["job_id"])[0] == 202
+
+
+def test_force_overrides_a_job_that_waits_for_a_dead_agent(world):
+    agent = world.agents[0][0]
+    job = order(world, "forced", csr=False)
+    world.query("UPDATE agents SET status = 'Online' WHERE id = %s", agent)
+    assert world.api.post(f"{CERTS}/forced/renew?force=true")[0] == 409  # it lives
+    world.query("UPDATE agents SET status = 'Offline' WHERE id = %s", agent)
+    assert agent in world.api.get(f"{CERTS}/forced")[1]["reason"]
+    assert world.api.post(f"{CERTS}/forced/renew")[0] == 409
+    again = world.api.need("POST", f"{CERTS}/forced/renew?force=true")["job_id"]
+    assert again != job
+    assert world.query("SELECT status, last_error FROM jobs WHERE id = %s", job) == [("Cancelled", "another renewal was forced by admin")]
+    # Another host takes its place.
+    world.api.need("PUT", f"{CERTS}/forced", {"target_ids": ["tgt-2"]})
+    moved = world.api.need("POST", f"{CERTS}/forced/renew?force=true")["job_id"]
+    assert world.query("SELECT agent_id, status FROM jobs WHERE id IN (%s, %s) ORDER BY id", again, moved) == [
+        (agent, "Cancelled"), (world.agents[1][0], "AwaitingCSR")]
+    # A force does not throw away what is being signed.
+    busy = order(world, "busy")
+    assert world.api.post(f"{CERTS}/busy/renew?force=true")[0] == 409 and state(world, busy)[0] == "Pending"
