@@ -60,7 +60,8 @@ FROM lanes l JOIN issuers i ON i.id = l.issuer_id
 WHERE i.enabled AND (l.cap = 0 OR l.breaker_state <> 'closed')
 ORDER BY l.issuer_id LIMIT 100)
 UNION ALL
-(SELECT 'issuer_failing', i.id, i.last_tested_at, ''
+(SELECT 'issuer_failing', i.id, i.last_tested_at,
+    coalesce((SELECT t.last_error FROM tasks t WHERE t.dedupe_key = 'ca_init:' || i.id), '')
 FROM issuers i WHERE i.enabled AND i.test_status = 'failed'
 ORDER BY i.last_tested_at LIMIT 100)
 UNION ALL

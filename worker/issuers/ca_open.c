@@ -11,6 +11,7 @@
 #include "common/base/weak.h"
 #include "common/pki/asn1/pem.h"
 #include "common/pki/key/key.h"
+#include "worker/issuers/ca_proof.h"
 
 #define PEM_LABEL "CERTIFICATE"
 #define CHAIN_FILE_MAX ((size_t)256 * 1024)
@@ -55,10 +56,12 @@ check_ca(struct arena *a, X509 *x, EVP_PKEY *key, const struct cert_info *info,
 	return RC_OK;
 }
 
+/* out->chain_pem is there. */
 static rc
 open_pair(struct arena *a, X509 *x, EVP_PKEY *key, const char *where,
     struct ca_material *out, const char **out_why)
 {
+	const char *why = "";
 	rc ret;
 
 	ret = cert_read(a, x, &out->info);
@@ -72,7 +75,12 @@ open_pair(struct arena *a, X509 *x, EVP_PKEY *key, const char *where,
 		return refuse(a, ret, out_why, where,
 		    "cannot sign: its key is of a kind or size not supported, "
 		    "or does not belong to it");
-	return RC_OK;
+	ret = ca_proof(a, out->builder, out->chain_pem, &why);
+	if (ret == RC_OK)
+		return RC_OK;
+	certbuild_free(out->builder);
+	out->builder = NULL;
+	return refuse(a, ret, out_why, where, why);
 }
 
 /* --- the rows of a root --- */
@@ -140,11 +148,11 @@ ca_open_rows(struct arena *a, struct sealer *sealer, const char *issuer_id,
 		EVP_PKEY_free(key);
 		return refuse(a, ret, out_why, where, "cannot be read");
 	}
+	out->cert_pem = arena_strdup(a, cert_pem);
+	out->chain_pem = arena_strdup(a, chain_pem);
 	ret = open_pair(a, x, key, where, out, out_why);
 	X509_free(x);
 	EVP_PKEY_free(key);
-	out->cert_pem = arena_strdup(a, cert_pem);
-	out->chain_pem = arena_strdup(a, chain_pem);
 	return ret;
 }
 

@@ -57,6 +57,7 @@ open_unref(struct open_ca *o)
 	if (!o || --o->refs > 0)
 		return;
 	certbuild_free(o->ca.builder);
+	ca_names_free(o->ca.names);
 	journal_close(o->ca.journal);
 	free(o->chain_pem);
 	free(o);
@@ -78,7 +79,10 @@ open_new(struct entry *e, const struct ca_material *m, struct open_ca **out)
 
 	o->refs = 1;
 	o->ca.builder = m->builder;
-	ret = journal_open(e->cas->o.journal_dir, e->issuer_id, &o->ca.journal);
+	ret = ca_names_new(m->chain_pem, &o->ca.names);
+	if (ret == RC_OK)
+		ret = journal_open(e->cas->o.journal_dir, e->issuer_id,
+		    &o->ca.journal);
 	if (ret != RC_OK) {
 		open_unref(o);
 		return ret;

@@ -19,6 +19,7 @@
 #include "common/loop/loop.h"
 #include "common/pki/cert/certbuild.h"
 #include "common/pki/key/seal.h"
+#include "worker/issuers/ca_proof.h"
 #include "worker/issuers/journal.h"
 
 struct local_cas; /* defined in local_ca.c */
@@ -27,8 +28,9 @@ struct local_cas; /* defined in local_ca.c */
 struct local_ca {
 	struct certbuild *builder;
 	struct journal *journal;
-	const char *chain_pem; /* what is sent with a leaf */
-	char fingerprint[65];  /* of the CA's certificate */
+	struct ca_names *names; /* what leaves may be called; NULL: all */
+	const char *chain_pem;  /* what is sent with a leaf */
+	char fingerprint[65];   /* of the CA's certificate */
 	int64_t not_before_unix;
 	int64_t not_after_unix;
 };

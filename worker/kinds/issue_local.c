@@ -201,7 +201,11 @@ check_job(struct op *op, struct issue_batch *b, struct issue_job *j,
 		issue_set(j, ASIDE_FAIL, why);
 		return;
 	}
-	if (issue_read_csr(op, j))
+	if (!issue_read_csr(op, j))
+		return;
+	if (ca_names_allow(b->ca->names, &j->csr, &why) != RC_OK)
+		issue_set(j, ASIDE_FAIL, why);
+	else
 		build_tbs(op, b, j, rules);
 }
 

@@ -59,6 +59,41 @@ use_files(struct rig *r, char config[512])
 	r->config = config;
 }
 
+/* Another certificate of the sub's key, signed by the root. */
+static void
+sign_pair(struct pair *sub, const struct pair *root)
+{
+	struct arena *a = arena_new();
+	BIO *in = BIO_new_mem_buf(root->key, -1);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, NULL, NULL);
+	unsigned char *der = NULL;
+	X509 *x, *above;
+	char *pem;
+	rc code;
+	int len;
+
+	code = cert_from_pem(sub->cert, strlen(sub->cert), &x);
+	CHECK_INT(code, RC_OK);
+	code = cert_from_pem(root->cert, strlen(root->cert), &above);
+	CHECK_INT(code, RC_OK);
+	/* Two CAs of one name are told apart by their keys. */
+	CHECK(
+	    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "O",
+		MBSTRING_ASC, (const unsigned char *)"below", -1, -1, 0) == 1);
+	CHECK(X509_set_issuer_name(x, X509_get_subject_name(above)) == 1);
+	CHECK(X509_sign(x, key, EVP_sha256()) > 0);
+	len = i2d_X509(x, &der);
+	code = cert_to_pem(a, der, (size_t)len, &pem);
+	CHECK_INT(code, RC_OK);
+	snprintf(sub->cert, sizeof(sub->cert), "%s", pem);
+	OPENSSL_free(der);
+	X509_free(x);
+	X509_free(above);
+	EVP_PKEY_free(key);
+	BIO_free(in);
+	arena_free(a);
+}
+
 /* As a batch does: ask, wait, ask again. */
 static rc
 get(struct rig *r, const char *fingerprint, struct local_ca **out,
@@ -214,6 +249,7 @@ test_sub_ca_and_its_chain(void)
 	use_files(r, config);
 	make_pair(&sub, now - 100, now + 86400);
 	make_pair(&root, now - 200, now + 86400);
+	sign_pair(&sub, &root);
 	snprintf(both, sizeof(both), "notes\n%s%s%s", sub.cert, sub.key,
 	    root.cert);
 	(void)rig_write(r, "ca.pem", both);
