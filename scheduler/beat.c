@@ -58,6 +58,7 @@ static struct frame
 make_beat(const struct beat *b, struct buf *body)
 {
 	bool is_leading = leader_is_trusted(b->o.leader);
+	int64_t cert_ends = bus_server_cert_ends_unix(b->o.bus);
 	struct json_w w;
 
 	buf_init(body, FRAME_BODY_MAX);
@@ -65,6 +66,8 @@ make_beat(const struct beat *b, struct buf *body)
 	json_w_open(&w, '{');
 	json_w_kv_bool(&w, "leader", is_leading);
 	json_w_kv(&w, "name", b->o.name);
+	if (cert_ends != 0)
+		json_w_kv_int(&w, "cert_ends", cert_ends);
 	json_w_close(&w, '}');
 	return (struct frame){
 	    .kind = FRAME_BEAT,

@@ -64,6 +64,8 @@ void bus_server_free(struct bus_server *s);
 void bus_server_reply(struct bus_server *s, uint64_t reply_to,
     const struct frame *f);
 void bus_server_publish(struct bus_server *s, const struct frame *f);
+/* When the listener's certificate ends, seconds since 1970; 0 without TLS. */
+int64_t bus_server_cert_ends_unix(const struct bus_server *s);
 
 /* --- the side of apiservers and workers --- */
 struct bus_client; /* defined in client.c */
@@ -87,6 +89,10 @@ rc bus_client_new(struct loop *l, const char *const *urls,
 void bus_client_free(struct bus_client *c);
 /* The term of the leader whose beat was heard within 500 ms, else 0. */
 uint64_t bus_client_term(const struct bus_client *c);
+/* When certificates of the bus end, seconds since 1970: our own (address NULL),
+ * then each scheduler's that said so in its last beat.  Nothing without TLS. */
+typedef void bus_cert_fn(void *arg, const char *address, int64_t ends_unix);
+void bus_client_certs(const struct bus_client *c, bus_cert_fn *fn, void *arg);
 /* A hint to the leader (to every scheduler when none is known); never
  * blocks, may be lost. */
 void bus_client_hint(struct bus_client *c, const char *body, size_t len);

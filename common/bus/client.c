@@ -25,6 +25,17 @@ bus_client_hint(struct bus_client *c, const char *body, size_t len)
 		peer_hint(&c->peers[i], &f);
 }
 
+void
+bus_client_certs(const struct bus_client *c, bus_cert_fn *fn, void *arg)
+{
+	if (c->cert && certwatch_ends_unix(c->cert) != 0)
+		fn(arg, NULL, certwatch_ends_unix(c->cert));
+	for (size_t i = 0; i < c->n_peers; i++)
+		if (c->peers[i].cert_ends_unix != 0)
+			fn(arg, c->peers[i].addr.url[BUS_HINT],
+			    c->peers[i].cert_ends_unix);
+}
+
 /* --- construction --- */
 
 static rc

@@ -30,6 +30,7 @@ struct peer {
 	bool is_leading;       /* by its last beat */
 	uint64_t term;
 	int64_t beat_ms;
+	int64_t cert_ends_unix; /* by its last beat; 0: not said */
 };
 
 struct pending; /* defined in client_follow.c */

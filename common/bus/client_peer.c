@@ -39,18 +39,23 @@ on_beat(struct peer *p, const struct frame *f)
 	const struct cJSON *beat;
 	const char *why;
 	bool is_leading = false;
+	int64_t cert_ends = 0;
 	rc ret;
 
 	ret = json_parse(a, f->body, f->body_len, &beat, &why);
 	if (ret == RC_OK)
 		ret = json_bool(beat, "leader", &is_leading);
+	/* Not said without TLS. */
+	if (ret == RC_OK && json_get(beat, "cert_ends"))
+		ret = json_int(beat, "cert_ends", 0, INT64_MAX, &cert_ends);
 	arena_free(a);
 	if (ret != RC_OK) {
-		log_bad(p->client, "events", "beat without \"leader\"");
+		log_bad(p->client, "events", "beat is not as it should be");
 		return;
 	}
 	p->is_leading = is_leading && f->term > 0;
 	p->term = f->term;
+	p->cert_ends_unix = cert_ends;
 	p->beat_ms = loop_now_ms(p->client->loop);
 	if (p->work_pipe != 0) {
 		p->heard_ms = p->beat_ms;

@@ -168,6 +168,12 @@ bus_server_publish(struct bus_server *s, const struct frame *f)
 		    rc_name(ret));
 }
 
+int64_t
+bus_server_cert_ends_unix(const struct bus_server *s)
+{
+	return s->cert ? certwatch_ends_unix(s->cert) : 0;
+}
+
 /* Whoever is turned away shows up nowhere else. */
 static void
 tell_refused(struct bus_server *s)

@@ -5,6 +5,7 @@ others are on the second.  The bus is tls+tcp:// with certificates made by
 deploy/bus-certs.sh.
 """
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -111,6 +112,14 @@ def test_without_certificate_it_does_not_start(plane):
     worker = join(plane, 20, CERTCTL_BUS_CERT="", CERTCTL_BUS_KEY="")
     assert worker.popen.wait(20) != 0
     assert "tls+tcp:// needs CERTCTL_BUS_CA, CERTCTL_BUS_CERT and CERTCTL_BUS_KEY" in worker.log()
+
+
+def test_metrics_tell_when_the_certificates_end(plane):
+    out = subprocess.run(["openssl", "x509", "-noout", "-enddate", "-in", plane.certs / FIRST / "bus.pem"], check=True,
+                         capture_output=True, text=True, env=clean_env()).stdout
+    ends = ssl.cert_time_to_seconds(out.strip().removeprefix("notAfter="))
+    want = {f'certctl_bus_certificate_not_after_timestamp_seconds{{listener="{who}"}} {ends}' for who in ["", *plane.bus[:2]]}
+    wait_for(lambda: want <= set(plane.api.get("/api/v1/metrics/prometheus")[1].split("\n")), 20, "each certificate's end")
 
 
 def test_plain_tcp_between_hosts_is_refused(plane):

@@ -3,8 +3,12 @@
  * text format 0.0.4 of Prometheus.
  *
  * A series is a column of a statement, of the same name; a row is a sample,
- * unless it is NULL.
+ * unless it is NULL.  The ends of the bus's certificates are what this process
+ * knows by itself.
  */
+#include <inttypes.h>
+
+#include "apiserver/api.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
 #include "common/base/buf.h"
@@ -98,6 +102,8 @@ static const struct series all_series[] = {
 	"When verification last looked at a block, Unix time.", {NULL}},
 };
 
+#define BUS_CERT PREFIX "bus_certificate_not_after_timestamp_seconds"
+
 static op_step metrics_done;
 
 enum op_next
@@ -167,6 +173,27 @@ put_series(struct buf *b, const struct series *s, const struct db_result *r)
 	}
 }
 
+static void
+put_bus_cert(void *arg, const char *address, int64_t ends_unix)
+{
+	struct buf *b = arg;
+
+	buf_puts(b, BUS_CERT "{");
+	put_label(b, "listener", address ? address : "");
+	buf_printf(b, "} %" PRId64 "\n", ends_unix);
+}
+
+/* What no table holds. */
+static void
+put_bus_certs(struct buf *b, const struct api *a)
+{
+	buf_puts(b, "# HELP " BUS_CERT " When a certificate of the bus ends, "
+		    "Unix time: the listener's, or this apiserver's own.\n"
+		    "# TYPE " BUS_CERT " gauge\n");
+	if (a->bus)
+		bus_client_certs(a->bus, put_bus_cert, b);
+}
+
 static enum op_next
 metrics_done(struct op *op)
 {
@@ -177,6 +204,7 @@ metrics_done(struct op *op)
 	for (size_t i = 0; i < ARRAY_LEN(all_series); i++)
 		put_series(&b, &all_series[i],
 		    op_result(op, (size_t)all_series[i].statement));
+	put_bus_certs(&b, req_api(op));
 	if (buf_ok(&b))
 		next = reply_bytes(op, 200, TEXT_FORMAT, b.data, b.len);
 	else
