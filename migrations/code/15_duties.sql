@@ -274,7 +274,8 @@ END $$;
 -- The next rows of a table whose ids hold a time before p_cut: what is old lies at the
 -- beginning of the primary key and no index is needed to find it.  A walk goes on
 -- from its mark, looks at p_limit rows, and starts over some time after the last
--- pass began.
+-- pass began.  A run goes on while it finds rows to remove, and else leaves the rest
+-- to the next, so that it costs little where much has to stay.
 CREATE FUNCTION duty_walk(p_name text, p_table text, p_prefix text, p_cut timestamptz, p_limit int, OUT ids text[], OUT is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -322,7 +323,7 @@ BEGIN
         WHERE o.id < id_bound('task', v_cut) AND o.status = 'Failed' AND o.created_at < v_cut
         ORDER BY o.id LIMIT p_limit FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS v_tasks = ROW_COUNT;
-    RETURN QUERY SELECT v_jobs + v_tasks, v_is_more OR v_tasks = p_limit;
+    RETURN QUERY SELECT v_jobs + v_tasks, (v_is_more AND v_jobs > 0) OR v_tasks = p_limit;
 END $$;
 
 -- Versions that ended before the cut, with the revocations of their serials and
@@ -359,5 +360,5 @@ BEGIN
     SELECT count(*), array_agg(g.job_id), array_agg(DISTINCT g.chain_id) INTO v_n, v_jobs, v_chains FROM gone g;
     PERFORM certificate_requests_forget(v_jobs);
     PERFORM certificate_chains_forget(v_chains);
-    RETURN QUERY SELECT v_n, v_is_more;
+    RETURN QUERY SELECT v_n, v_is_more AND v_n > 0;
 END $$;

@@ -14,8 +14,8 @@
  * waits for long. */
 #define DUTY_CHUNK 1000
 #define DUTY_CHUNK_TEXT "1000"
-/* Less at a time: nobody waits for it. */
-#define DUTY_GENTLE_CHUNK 500
+/* Less at a time: nobody waits for it, and most of it may have to stay. */
+#define DUTY_GENTLE_CHUNK 150
 
 extern const struct duty_def duty_table[];
 extern const size_t duty_table_n;

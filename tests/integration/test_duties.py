@@ -264,10 +264,10 @@ def job(fleet, certificate, status="Completed", kind="Renewal", days=0, **more):
 
 
 def remove(fleet, what="duty_job_retention", keep=30 * DAY, limit=500, days=0):
-    """[(rows, is_more)] of chunks until it says that nothing is left."""
+    """[(rows, is_more)] of chunks, run after run, until the pass has met its end."""
     chunks = []
     with session(fleet, days) as c:
-        while not chunks or chunks[-1][1]:
+        while not chunks or chunks[-1][1] or not ask(c, "SELECT is_done FROM duty_marks WHERE name = %s", what.removeprefix("duty_"))[0][0]:
             chunks += ask(c, f"SELECT rows, is_more FROM {what}(%s, %s)", keep, limit)
             assert len(chunks) < 1000
     return chunks

@@ -23,14 +23,14 @@ RUNS = {
     "expiry_alerts": {"duty_expiry_alerts": f"{LED}, '1000', 't', '{{\"expires\": \"x\", \"expired\": \"x\"}}'"},
     "idempotency_cleanup": {"duty_idempotency_cleanup": f"{LED}, '1000', '{24 * HOUR}'"},
     "job_backstop": {},  # asks the dispatcher, not the database
-    "job_retention": {"duty_job_retention": f"{LED}, '500', '{720 * HOUR}'"},
+    "job_retention": {"duty_job_retention": f"{LED}, '150', '{720 * HOUR}'"},
     "job_timeouts": {"duty_job_timeouts": f"{LED}, '1000', '{24 * HOUR}', '{168 * HOUR}', '{{}}'"},
     "policy_changes": {"duty_policy_changes": f"{LED}, '500'"},
     "process_rows": {"duty_process_rows": f"{LED}, '{HOUR}'"},
     "redeploy": {"duty_redeploy": f"{LED}, '1000'"},
     "renewal_scan": {"duty_renewal_budget": LED, "duty_renewal_scan": f"{LED}, '2500'"},
     "short_lived_expiry": {"duty_short_lived_expiry": f"{LED}, '1000'"},
-    "version_retention": {"duty_version_retention": f"{LED}, '500', '{9600 * HOUR}'"},
+    "version_retention": {"duty_version_retention": f"{LED}, '150', '{9600 * HOUR}'"},
 }
 # Chunks in which all that an inventory gives to do is done.
 SETTLED_AFTER = 200
@@ -115,7 +115,8 @@ class Session:
         self.connection.close()
 
     def run(self, duty):
-        """(ms, buffers) of a run."""
+        """(ms, buffers) of a run; one that walks a table begins at its start, with all that stays before it."""
+        self.cursor.execute("UPDATE duty_marks SET low_id = '', low_at = '-infinity', is_done = true WHERE name LIKE '%retention'")
         ms = buffers = 0
         for name, parameters in RUNS[duty].items():
             self.cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING off, FORMAT json) EXECUTE {name}({parameters})")
