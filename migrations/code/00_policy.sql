@@ -17,9 +17,13 @@ CREATE FUNCTION policy_breaker_most() RETURNS interval LANGUAGE sql IMMUTABLE AS
 CREATE FUNCTION policy_code_grace() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '10 seconds' $$;
 CREATE FUNCTION policy_condition_approval() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '1 hours' $$;
 CREATE FUNCTION policy_condition_audit() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '60 seconds' $$;
+CREATE FUNCTION policy_condition_ca_part() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 3 $$;
 CREATE FUNCTION policy_condition_end() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '14 hours' $$;
 CREATE FUNCTION policy_condition_job() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '15 minutes' $$;
+CREATE FUNCTION policy_condition_late() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '5 seconds' $$;
+CREATE FUNCTION policy_condition_late_part() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 10 $$;
 CREATE FUNCTION policy_condition_renewal() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '6 hours' $$;
+CREATE FUNCTION policy_condition_rows() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 100 $$;
 CREATE FUNCTION policy_crl_events() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '30 hours' $$;
 CREATE FUNCTION policy_crl_expired() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '7 hours' $$;
 CREATE FUNCTION policy_crl_life_part() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 2 $$;

@@ -83,7 +83,7 @@ BEGIN
             started_at = coalesce(j.started_at, v_now),
             serial_number = CASE WHEN g.is_fixed THEN j.serial_number ELSE serial_new(v_all.serial_start) END,
             not_before = CASE WHEN g.is_fixed THEN j.not_before ELSE f.not_before END,
-            not_after = CASE WHEN g.is_fixed THEN j.not_after ELSE least(f.not_before + f.validity - interval '1 second', v_all.ca_not_after) END,
+            not_after = CASE WHEN g.is_fixed THEN j.not_after ELSE least(f.not_before + f.validity - ms(1000), v_all.ca_not_after) END,
             extensions = CASE WHEN g.is_fixed THEN j.extensions WHEN pr.id IS NULL THEN v_all.extensions
                 ELSE nullif(coalesce(v_all.extensions, '{}') || jsonb_strip_nulls(jsonb_build_object('ekus', pr.allowed_ekus,
                     'must_staple', nullif(pr.must_staple, false))), '{}') END,

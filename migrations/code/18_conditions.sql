@@ -3,7 +3,7 @@
 -- apiserver/conditions.def, under the same name.
 --
 -- Every part reads a bounded number of rows, by an index or of a small table,
--- whatever there is; one with a hundred rows may have more.
+-- whatever there is; one with policy_condition_rows() may have more.
 
 -- The duties and how late each is: its planned run is past, whoever is to blame.
 CREATE VIEW duties_now AS
@@ -17,9 +17,9 @@ CROSS JOIN LATERAL (SELECT o.last_outcome = 'running' AND o.term = l.term AND l.
     CASE WHEN o.off_reason = ''
         THEN coalesce(o.next_run_at, o.last_started_at + make_interval(secs => o.interval_ms / 1000.0)) END AS due_at) p;
 
--- Not by a moment's load: more than five seconds and a tenth of its interval.
+-- Not by a moment's load: more than some seconds and a part of its interval.
 CREATE FUNCTION duty_is_late(p_late_ms bigint, p_interval_ms bigint) RETURNS bool LANGUAGE sql IMMUTABLE AS $$
-    SELECT p_late_ms > 5000 + p_interval_ms / 10
+    SELECT p_late_ms > (extract(epoch FROM policy_condition_late()) * 1000)::bigint + p_interval_ms / policy_condition_late_part()
 $$;
 
 -- The age of the oldest event of the trail that no block seals yet.
@@ -58,50 +58,50 @@ CREATE VIEW conditions_issuers AS
     coalesce(l.last_error, l.breaker_state) AS detail
 FROM lanes l JOIN issuers i ON i.id = l.issuer_id
 WHERE i.enabled AND (l.cap = 0 OR l.breaker_state <> 'closed')
-ORDER BY l.issuer_id LIMIT 100)
+ORDER BY l.issuer_id LIMIT policy_condition_rows())
 UNION ALL
 (SELECT 'issuer_failing', i.id, i.last_tested_at,
     coalesce((SELECT t.last_error FROM tasks t WHERE t.dedupe_key = 'ca_init:' || i.id), '')
 FROM issuers i WHERE i.enabled AND i.test_status = 'failed'
-ORDER BY i.last_tested_at LIMIT 100)
+ORDER BY i.last_tested_at LIMIT policy_condition_rows())
 UNION ALL
 (SELECT CASE WHEN ca.not_after <= engine_now() THEN 'ca_ended' ELSE 'ca_ending' END, ca.issuer_id,
-    CASE WHEN ca.not_after <= engine_now() THEN ca.not_after ELSE ca.not_after - (ca.not_after - ca.not_before) / 3 END,
+    CASE WHEN ca.not_after <= engine_now() THEN ca.not_after ELSE ca.not_after - (ca.not_after - ca.not_before) / policy_condition_ca_part() END,
     to_char(ca.not_after AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
 FROM ca_certificates ca JOIN issuers i ON i.id = ca.issuer_id
-WHERE i.enabled AND engine_now() > ca.not_after - (ca.not_after - ca.not_before) / 3
-ORDER BY ca.not_after LIMIT 100)
+WHERE i.enabled AND engine_now() > ca.not_after - (ca.not_after - ca.not_before) / policy_condition_ca_part()
+ORDER BY ca.not_after LIMIT policy_condition_rows())
 UNION ALL
 (SELECT 'crl_ended', k.issuer_id, k.next_update, ''
 FROM crl_cache k JOIN ca_certificates ca ON ca.issuer_id = k.issuer_id
 WHERE k.next_update <= engine_now() AND ca.not_after > engine_now()
-ORDER BY k.next_update LIMIT 100)
+ORDER BY k.next_update LIMIT policy_condition_rows())
 UNION ALL
 (SELECT 'task_failed', t.subject, t.created_at, t.kind || ': ' || coalesce(t.last_error, '')
 FROM tasks t WHERE t.status = 'Failed'
-ORDER BY t.id LIMIT 100);
+ORDER BY t.id LIMIT policy_condition_rows());
 
 -- Jobs that wait, by what they wait for.
 CREATE VIEW conditions_jobs AS
 (SELECT 'order_uncertain' AS name, j.id AS subject, j.created_at AS since, coalesce(j.last_error, '') AS detail
 FROM lanes l CROSS JOIN LATERAL (SELECT o.* FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
         AND o.type IN ('Issuance', 'Renewal') AND o.run_after = 'infinity'
-    ORDER BY o.id LIMIT 100) j
-ORDER BY j.created_at LIMIT 100)
+    ORDER BY o.id LIMIT policy_condition_rows()) j
+ORDER BY j.created_at LIMIT policy_condition_rows())
 UNION ALL
 (SELECT 'job_not_taken', l.issuer_id, j.run_after, ''
 FROM lanes l CROSS JOIN LATERAL (SELECT o.run_after FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
         AND o.type IN ('Issuance', 'Renewal')
     ORDER BY o.run_after, o.id LIMIT 1) j
 WHERE j.run_after < engine_now() - policy_condition_job()
-ORDER BY j.run_after LIMIT 100)
+ORDER BY j.run_after LIMIT policy_condition_rows())
 UNION ALL
 (SELECT 'agent_needed', a.id, coalesce(a.last_heartbeat_at, a.registered_at), j.id
 FROM agents a CROSS JOIN LATERAL (SELECT o.id FROM jobs o WHERE o.agent_id = a.id AND (o.status = 'AwaitingCSR'
         OR (o.type = 'Deployment' AND o.status IN ('Pending', 'Running')))
     ORDER BY o.id LIMIT 1) j
 WHERE a.status = 'Offline' OR a.retired_at IS NOT NULL
-ORDER BY 3 LIMIT 100)
+ORDER BY coalesce(a.last_heartbeat_at, a.registered_at) LIMIT policy_condition_rows())
 UNION ALL
 (SELECT w.name, j.id, j.since, j.certificate_id
 FROM (VALUES ('AwaitingCSR', 'csr_missing', policy_condition_job()), ('AwaitingApproval', 'approval_waiting', policy_condition_approval()))
@@ -110,12 +110,12 @@ CROSS JOIN LATERAL (SELECT o.id, o.certificate_id, CASE o.status WHEN 'AwaitingC
     FROM jobs o WHERE o.status IN ('AwaitingCSR', 'AwaitingApproval') AND o.status = w.status
         AND CASE o.status WHEN 'AwaitingCSR' THEN greatest(o.created_at, o.run_after) ELSE o.created_at END < engine_now() - w.patience
     ORDER BY CASE o.status WHEN 'AwaitingCSR' THEN greatest(o.created_at, o.run_after) ELSE o.created_at END, o.id
-    LIMIT 100) j
-ORDER BY j.since LIMIT 100)
+    LIMIT policy_condition_rows()) j
+ORDER BY j.since LIMIT policy_condition_rows())
 UNION ALL
 (SELECT 'agent_silent', a.id, coalesce(a.last_heartbeat_at, a.registered_at), a.hostname
 FROM agents a WHERE a.status = 'Offline' AND a.retired_at IS NULL
-ORDER BY 3 LIMIT 100);
+ORDER BY coalesce(a.last_heartbeat_at, a.registered_at) LIMIT policy_condition_rows());
 
 -- What is served, or is about to be.
 CREATE VIEW conditions_certificates AS
@@ -125,33 +125,33 @@ FROM (SELECT o.* FROM certificate_target_mappings o WHERE o.desired_version_id I
     ORDER BY o.deploy_after LIMIT 1000) m
 JOIN certificate_versions v ON v.id = m.desired_version_id
 WHERE m.deploy_failures > 0 OR v.created_at < engine_now() - policy_condition_job()
-ORDER BY v.created_at LIMIT 100)
+ORDER BY v.created_at LIMIT policy_condition_rows())
 UNION ALL
 (SELECT 'certificate_expired', c.id, c.expires_at, c.common_name
 FROM (SELECT o.* FROM managed_certificates o WHERE o.expires_at <= engine_now() AND o.expires_at > engine_now() - policy_alert_known()
     ORDER BY o.expires_at DESC LIMIT 1000) c
 WHERE c.status NOT IN ('Revoked', 'Archived')
-ORDER BY c.expires_at LIMIT 100)
+ORDER BY c.expires_at LIMIT policy_condition_rows())
 UNION ALL
 (SELECT 'renewal_overdue', c.id, c.renew_after, c.common_name
 FROM managed_certificates c WHERE c.renew_after < engine_now() - policy_condition_renewal()
     AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
-ORDER BY c.renew_after LIMIT 100)
+ORDER BY c.renew_after LIMIT policy_condition_rows())
 UNION ALL
 (SELECT 'certificate_failed', c.id, c.updated_at, c.common_name
 FROM managed_certificates c WHERE c.status = 'Failed'
-ORDER BY c.updated_at LIMIT 100)
+ORDER BY c.updated_at LIMIT policy_condition_rows())
 UNION ALL
 (SELECT 'ends_with_ca', c.id, c.expires_at, c.common_name
 FROM managed_certificates c WHERE c.renew_after = 'infinity' AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
-ORDER BY c.renew_after LIMIT 100)
+ORDER BY c.renew_after LIMIT policy_condition_rows())
 UNION ALL
 (SELECT 'never_renewed', c.id, c.expires_at, c.common_name
 FROM (SELECT o.* FROM managed_certificates o WHERE o.renew_after IS NULL AND o.expires_at IS NOT NULL
         AND o.status IN ('Active', 'Expiring', 'Expired', 'Failed')
     ORDER BY o.issuer_id, o.renewal_policy_id LIMIT 1000) c
 WHERE c.expires_at > engine_now() AND c.expires_at < engine_now() + policy_condition_end()
-ORDER BY c.expires_at LIMIT 100);
+ORDER BY c.expires_at LIMIT policy_condition_rows());
 
 CREATE VIEW conditions AS
 SELECT * FROM conditions_processes

@@ -7,12 +7,11 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
 
+#include "common/policy/policy.h"
+
 #define CRITICAL "critical"
 #define WARNING "warning"
 #define NOTICE "notice"
-
-/* Rows of a kind that the view gives at most. */
-#define SHOWN_MAX 100
 
 struct condition {
 	const char *name;
@@ -81,7 +80,7 @@ write_condition(struct op *op, struct json_w *w, const struct condition *c,
 	json_w_kv(w, "severity", c->severity);
 	json_w_kv(w, "what", c->what);
 	json_w_kv_int(w, "count", count);
-	json_w_kv_bool(w, "count_is_capped", count >= SHOWN_MAX);
+	json_w_kv_bool(w, "count_is_capped", count >= POLICY_CONDITION_ROWS);
 	json_w_kv(w, "subject", db_text(r, row, db_col(r, "subject")));
 	if (!db_is_null(r, row, db_col(r, "since")))
 		json_w_kv(w, "since", db_text(r, row, db_col(r, "since")));
