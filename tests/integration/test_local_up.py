@@ -125,6 +125,11 @@ def new_running():
         running.remove()
 
 
+def is_done(done):
+    code, output = done
+    assert code == 0, output
+
+
 def is_up(running, done):
     code, output = done
     assert code == 0 and "Proved: https://127.0.0.1:" in output and "Traceback" not in output, output
@@ -162,7 +167,7 @@ def test_up_killed_after_every_step_goes_on(new_running, user):
     assert code == 1 and "up, pid" not in output
     is_up(running, running.run("up"))
     assert (running.base / "secrets" / "api_key").read_bytes() == key
-    assert running.run("clean")[0] == 0
+    is_done(running.run("clean"))
     is_gone(running)
 
 
@@ -197,7 +202,7 @@ def test_the_proof_is_of_today_and_of_what_is_not_revoked(new_running):
     assert revoked.returncode == 0, revoked.stderr
     code, output = running.run("up")
     assert code == 1 and "FAILED at proof: the certificate demo is revoked" in output and "Proved" not in output, output
-    assert running.run("clean")[0] == 0
+    is_done(running.run("clean"))
 
 
 def test_the_api_s_own_certificate_is_the_product_s(new_running):
@@ -211,11 +216,11 @@ def test_the_api_s_own_certificate_is_the_product_s(new_running):
     assert done.returncode == 0, done.stdout + done.stderr
     assert served_serial(running.ports[0], "localhost") != before and pids & set(running.processes())
     # one that is about to end is not waited for: whoever starts the stack could not speak to it
-    assert running.run("down")[0] == 0
+    is_done(running.run("down"))
     for path in (running.base / "api-site" / "current").glob("*.pem"):
         path.unlink()
     is_up(running, running.run("up"))
-    assert running.run("clean")[0] == 0
+    is_done(running.run("clean"))
 
 
 def test_two_at_the_same_time_use_other_ports(new_running):
@@ -227,7 +232,7 @@ def test_two_at_the_same_time_use_other_ports(new_running):
     assert sum("is held by" in output for output in outputs) >= 1
     said = [next(line.split()[1] for line in output.splitlines() if line.startswith("API ")) for output in outputs]
     assert len(set(said)) == 2
-    assert one.run("clean")[0] == 0
+    is_done(one.run("clean"))
     is_gone(one)
     assert two.run("status")[0] == 0
 
@@ -240,16 +245,16 @@ def test_half_made_cluster_is_made_anew_and_a_broken_one_told(new_running):
     (half / "PG_VERSION").write_text("15\n")
     is_up(running, running.run("up"))
     assert not half.exists()
-    assert running.run("down")[0] == 0
+    is_done(running.run("down"))
     (running.base / "pg" / "global" / "pg_control").write_bytes(b"\0" * 8192)
     code, output = running.run("up")
     assert code == 1 and "FAILED at postgres: PostgreSQL ends as soon as it has started: " in output and "incompatible" in output, output
-    assert running.run("down")[0] == 0
+    is_done(running.run("down"))
     shutil.rmtree(running.base / "pg" / "global")
     (running.base / "pg" / "PG_VERSION").unlink()
     code, output = running.run("up")
     assert code == 1 and "holds no PostgreSQL cluster" in output and "To fix it:" in output, output
-    assert running.run("clean")[0] == 0
+    is_done(running.run("clean"))
     is_gone(running)
 
 
@@ -269,7 +274,7 @@ def test_port_that_is_taken_is_left_alone(new_running):
 def test_host_without_a_name_is_enough(new_running):
     running = new_running()
     is_up(running, running.run("up", prefix=["unshare", "--uts", "sh", "-c", 'hostname no-such-host.invalid; exec "$@"', "sh"]))
-    assert running.run("clean")[0] == 0
+    is_done(running.run("clean"))
 
 
 def test_full_disk_is_told_and_got_over(new_running):
@@ -279,7 +284,7 @@ def test_full_disk_is_told_and_got_over(new_running):
         assert code == 1 and "FAILED" in output and "To fix it:" in output and "Traceback" not in output, output
         running.run("down")
     is_up(running, running.run("up"))
-    assert running.run("clean")[0] == 0
+    is_done(running.run("clean"))
     is_gone(running)
 
 
@@ -291,6 +296,7 @@ def test_root_writes_nothing_into_another_users_checkout(new_running):
     before = {p: p.lstat().st_mtime_ns for p in [running.dir, *running.dir.rglob("*")]}
     is_up(running, running.run("up"))
     assert {p: p.lstat().st_mtime_ns for p in [running.dir, *running.dir.rglob("*")]} == before
-    assert running.run("status")[0] == 0 and running.run("clean")[0] == 0
+    assert running.run("status")[0] == 0
+    is_done(running.run("clean"))
     assert {p: p.lstat().st_mtime_ns for p in [running.dir, *running.dir.rglob("*")]} == before
     assert not running.outside.exists() and not running.run_dir.exists()

@@ -6,7 +6,6 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
-
 #include "common/policy/policy.h"
 
 #define CRITICAL "critical"

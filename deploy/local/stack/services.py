@@ -148,12 +148,16 @@ def _gone(pid):
     return not os.path.exists(f"/proc/{pid}")
 
 
+# A busy machine may take long over what needs a second.
+STOP_S = 60
+
+
 def _end_strays(layout, steps):
     """What outlived its runsvdir."""
     for name in reversed(ORDER):
         if is_supervised(layout, name):
             sv(layout, "exit", name)
-            wait_until(lambda: not is_supervised(layout, name), 20, steps, f"the supervisor of {name} to end")
+            wait_until(lambda: not is_supervised(layout, name), STOP_S, steps, f"the supervisor of {name} to end")
 
 
 def stop(layout, steps):
@@ -167,10 +171,10 @@ def stop(layout, steps):
             # every client to leave by itself.
             sv(layout, "interrupt", name)
         sv(layout, "down", name)
-        wait_until(lambda: not is_up(layout, name), 20, steps, f"{name} to stop", every=0.2)
+        wait_until(lambda: not is_up(layout, name), STOP_S, steps, f"{name} to stop", every=0.2)
     if pid:
         os.kill(pid, signal.SIGHUP)
-        wait_until(lambda: _gone(pid), 20, steps, "the supervisor to end")
+        wait_until(lambda: _gone(pid), STOP_S, steps, "the supervisor to end")
     _end_strays(layout, steps)
     return bool(pid or names)
 
