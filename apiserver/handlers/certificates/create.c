@@ -67,21 +67,23 @@ warn_claims(struct op *op, struct warnings *ws, bool is_create)
 {
 	const struct cert_write *cw = op_state(op, sizeof(*cw));
 	const char *status = "", *is = op_text(op, 0, "status");
+	rc ret;
 
 	for (size_t i = 0; is_create && i < cert_nbody; i++) {
 		const char *name = cert_body[i].name, *time = "";
 
 		if ((cert_body[i].flags & FIELD_CLAIM) == 0)
 			continue;
-		(void)json_str(cw->body, name, 64, &time);
-		if (*time != '\0' && strcmp(time, WIRETIME_ZERO) != 0)
+		ret = json_str(cw->body, name, 64, &time);
+		if (ret == RC_OK && *time != '\0' &&
+		    strcmp(time, WIRETIME_ZERO) != 0)
 			warn_add(op, ws,
 			    "%s is not taken from a client: it says what has "
 			    "happened here",
 			    name);
 	}
-	(void)json_str(cw->body, "status", 64, &status);
-	if (*status != '\0' && strcasecmp(status, is) != 0)
+	ret = json_str(cw->body, "status", 64, &status);
+	if (ret == RC_OK && *status != '\0' && strcasecmp(status, is) != 0)
 		warn_add(op, ws,
 		    "status is not taken from a client: by what has happened "
 		    "here it is %s",
