@@ -421,7 +421,9 @@ def test_no_array_of_ids_is_searched_for_each_row(world, team):
     ids = make(world, team, range(20))
     add_versions(world, ids[:10])
     due = make(world, team, ["due1", "due2"]) + make(world, team, ["off"], issuer_id="iss-off")
-    world.query("UPDATE managed_certificates SET renew_after = now() WHERE id = ANY (%s)", due)
+    # Due by their policy as well: a policy that was changed is asked.
+    world.query("UPDATE managed_certificates SET renew_after = now(), valid_from = now() - interval '89 days', "
+                "expires_at = now() + interval '1 day' WHERE id = ANY (%s)", due)
     plans = []
     with world.admin() as c:
         c.execute("LOAD 'auto_explain'")
