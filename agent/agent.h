@@ -32,7 +32,8 @@ struct agent {
 	int key_dir_fd;
 	int journal_dir_fd;
 	int state_dir_fd;
-	bool is_retired; /* the server said 410: leave, status 0 */
+	bool told_unknown; /* logged that the server does not know us */
+	bool is_retired;   /* the server said 410: leave, status 0 */
 	bool is_stopping;
 	int exit_status;
 	struct stop *stop;

@@ -119,14 +119,14 @@ api_done(void *arg, rc code, int status, const char *body, size_t len,
 }
 
 enum op_next
-call_api(struct op *op, const char *method, const char *path, const char *body,
-    int64_t timeout_ms, op_step *next)
+call_api_as(struct op *op, const char *bearer, const char *method,
+    const char *path, const char *body, int64_t timeout_ms, op_step *next)
 {
 	struct agent_op *o = op_owner(op);
 	struct http_request req = {
 	    .method = method,
 	    .url = op_printf(op, "%s%s", o->agent->server_url, path),
-	    .bearer = o->agent->api_key[0] ? o->agent->api_key : NULL,
+	    .bearer = bearer[0] ? bearer : NULL,
 	    .body = body,
 	    .body_len = body ? strlen(body) : 0,
 	    .timeout_ms = timeout_ms,
@@ -139,6 +139,14 @@ call_api(struct op *op, const char *method, const char *path, const char *body,
 		return op_fail(op, ret, "cannot start a request to %s",
 		    req.url);
 	return op_park(op, timeout_ms + PARK_SLACK_MS, next);
+}
+
+enum op_next
+call_api(struct op *op, const char *method, const char *path, const char *body,
+    int64_t timeout_ms, op_step *next)
+{
+	return call_api_as(op, agent_of(op)->api_key, method, path, body,
+	    timeout_ms, next);
 }
 
 const struct call_reply *

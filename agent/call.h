@@ -49,6 +49,9 @@ void *agent_arg(const struct op *op);
 /* path starts with "/"; body is JSON or NULL. */
 enum op_next call_api(struct op *op, const char *method, const char *path,
     const char *body, int64_t timeout_ms, op_step *next);
+/* The same with another credential than the agent's own; "" for none. */
+enum op_next call_api_as(struct op *op, const char *bearer, const char *method,
+    const char *path, const char *body, int64_t timeout_ms, op_step *next);
 const struct call_reply *call_reply(const struct op *op);
 /* Nothing came back, or nothing that settles the matter (no credit just now,
  * a server in trouble): the same call again, later. */

@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 
 #include "agent/call.h"
+#include "agent/identity.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
 #include "common/json/json.h"
@@ -61,6 +62,12 @@ heartbeat_answered(struct op *op)
 	if (h->failures++ == 0)
 		log_warn("HEARTBEAT-FAILED", "%s",
 		    reply->error ? reply->error : "unexpected answer");
+	/* A key that is nobody's, or another id's since a return whose answer
+	 * was lost, or an id that is gone. */
+	if (reply->code == RC_OK &&
+	    (reply->status == 401 || reply->status == 403 ||
+		reply->status == 404))
+		identity_return(h->agent);
 	return op_done(op);
 }
 

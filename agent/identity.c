@@ -148,7 +148,7 @@ identity_load(struct agent *a, bool *out_registered)
 struct registration {
 	struct agent *agent;
 	void (*done)(struct agent *a);
-	char key[513]; /* while the bootstrap token is the bearer */
+	bool is_return; /* of an agent that runs, and goes on whatever comes */
 	int64_t delay_ms;
 };
 
@@ -158,16 +158,30 @@ static void
 register_end(struct agent *a, void *arg)
 {
 	struct registration *g = arg;
-	bool ok = a->id[0] != '\0';
 
 	a->registering = NULL;
-	memcpy(a->api_key, g->key, sizeof(a->api_key));
-	mem_wipe(g->key, sizeof(g->key));
-	if (ok && !a->is_stopping)
-		g->done(a);
-	else
-		stop_begin(a, 1);
+	if (!g->is_return) {
+		if (a->id[0] != '\0' && !a->is_stopping)
+			g->done(a);
+		else
+			stop_begin(a, 1);
+	}
 	free(g);
+}
+
+/* It runs: the next heartbeat that is refused asks again. */
+static enum op_next
+return_failed(struct op *op, const char *why)
+{
+	struct agent *a = agent_of(op);
+
+	if (!a->told_unknown)
+		log_error("RETURN-FAILED",
+		    "%s does not know this agent any more, and did not take "
+		    "it again: %s",
+		    a->server_url, why);
+	a->told_unknown = true;
+	return op_done(op);
 }
 
 static enum op_next
@@ -175,6 +189,8 @@ register_again(struct op *op, const char *why)
 {
 	struct registration *g = agent_arg(op);
 
+	if (g->is_return)
+		return return_failed(op, why);
 	g->delay_ms = g->delay_ms ? g->delay_ms * 2 : RETRY_MIN_MS;
 	if (g->delay_ms > RETRY_MAX_MS)
 		g->delay_ms = RETRY_MAX_MS;
@@ -188,6 +204,10 @@ register_again(struct op *op, const char *why)
 static enum op_next
 register_refused(struct op *op, const char *why)
 {
+	const struct registration *g = agent_arg(op);
+
+	if (g->is_return)
+		return return_failed(op, why);
 	log_error("REGISTER-REFUSED", "%s", why);
 	return op_done(op); /* without an id the agent stops */
 }
@@ -219,13 +239,14 @@ register_keep(struct op *op, const char *id)
 {
 	struct registration *g = agent_arg(op);
 	struct agent *a = g->agent;
+	char former[sizeof(a->id)];
 	rc ret;
 
+	memcpy(former, a->id, sizeof(former));
 	snprintf(a->id, sizeof(a->id), "%s", id);
-	memcpy(a->api_key, g->key, sizeof(a->api_key));
 	ret = identity_save(a);
 	if (ret != RC_OK) {
-		a->id[0] = '\0';
+		memcpy(a->id, former, sizeof(a->id));
 		return register_refused(op,
 		    op_printf(op,
 			"registered as %s, but %s/" IDENTITY
@@ -234,7 +255,14 @@ register_keep(struct op *op, const char *id)
 			id, cfg_str(a->cfg, "state_dir"),
 			ret == RC_IO ? strerror(errno) : rc_name(ret)));
 	}
-	log_info("REGISTERED", "as %s, id %s", a->name, a->id);
+	a->told_unknown = false;
+	if (g->is_return)
+		log_warn("RETURNED",
+		    "registered again as %s, id %s (it was %s): the server's "
+		    "database did not know it any more",
+		    a->name, a->id, former);
+	else
+		log_info("REGISTERED", "as %s, id %s", a->name, a->id);
 	return op_done(op);
 }
 
@@ -276,8 +304,7 @@ register_answered(struct op *op)
 static enum op_next
 register_ask(struct op *op)
 {
-	struct registration *g = agent_arg(op);
-	struct agent *a = g->agent;
+	struct agent *a = agent_of(op);
 	struct utsname u;
 	char hash[65];
 	struct json_w w;
@@ -286,7 +313,7 @@ register_ask(struct op *op)
 
 	if (uname(&u) != 0)
 		memset(&u, 0, sizeof(u));
-	enc_sha256_hex(g->key, strlen(g->key), hash);
+	enc_sha256_hex(a->api_key, strlen(a->api_key), hash);
 	buf_init(&b, 0);
 	json_w_init(&w, &b);
 	json_w_open(&w, '{');
@@ -299,24 +326,46 @@ register_ask(struct op *op)
 	json_w_close(&w, '}');
 	body = arena_strdup(op_arena(op), buf_cstr(&b));
 	buf_fini(&b);
-	return call_api(op, "POST", "/api/v1/agents", body, CALL_MS,
-	    register_answered);
+	return call_api_as(op, cfg_str(a->cfg, "bootstrap_token"), "POST",
+	    "/api/v1/agents", body, CALL_MS, register_answered);
+}
+
+static void
+register_begin(struct agent *a, bool is_return, void (*done)(struct agent *a))
+{
+	struct registration *g = mem_zalloc(sizeof(*g));
+
+	g->agent = a;
+	g->is_return = is_return;
+	g->done = done;
+	a->registering = agent_op_start(a, "register", 2 * CALL_MS,
+	    register_ask, g, register_end);
 }
 
 void
 identity_register(struct agent *a, void (*done)(struct agent *a))
 {
-	struct registration *g = mem_zalloc(sizeof(*g));
-
-	g->agent = a;
-	g->done = done;
 	log_info("REGISTERING", "as %s at %s%s", a->name, a->server_url,
 	    cfg_str(a->cfg, "bootstrap_token")[0]
 		? ""
 		: ", without CERTCTL_AGENT_BOOTSTRAP_TOKEN");
-	memcpy(g->key, a->api_key, sizeof(g->key));
-	snprintf(a->api_key, sizeof(a->api_key), "%s",
-	    cfg_str(a->cfg, "bootstrap_token"));
-	a->registering = agent_op_start(a, "register", 2 * CALL_MS,
-	    register_ask, g, register_end);
+	register_begin(a, false, done);
+}
+
+void
+identity_return(struct agent *a)
+{
+	if (a->registering || a->is_stopping || a->is_retired)
+		return;
+	if (cfg_str(a->cfg, "agent_id")[0]) {
+		if (!a->told_unknown)
+			log_error("RETURN-FAILED",
+			    "%s refuses CERTCTL_API_KEY for CERTCTL_AGENT_ID: "
+			    "if its database was restored, register this "
+			    "agent again and set both",
+			    a->server_url);
+		a->told_unknown = true;
+		return;
+	}
+	register_begin(a, true, NULL);
 }

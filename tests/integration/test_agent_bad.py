@@ -415,6 +415,52 @@ def test_name_of_another_agent_is_refused(plane, site, unique):
     assert "belongs to another agent" in agent.log()
 
 
+# A database from before an agent does not have its row.
+
+def start_working(plane, name):
+    agent = plane.start_agent(name, CERTCTL_AGENT_HEARTBEAT_INTERVAL="1s")
+    wait_for(lambda: "code=STARTED" in agent.log(), 20, "the agent to work")
+    return agent
+
+
+def test_agent_that_the_database_forgot_finds_its_way_back(plane, unique):
+    agent = start_working(plane, unique("agent-back"))
+    key = plane.value("SELECT api_key_hash FROM agents WHERE id = %s", agent.agent_id)
+    plane.query("DELETE FROM agents WHERE id = %s", agent.agent_id)
+    wait_for(lambda: "code=HEARTBEAT-OK" in agent.log(), 60, "a heartbeat after the return")
+    assert "code=RETURNED" in agent.log() and agent.popen.poll() is None
+    new = plane.value("SELECT id FROM agents WHERE name = %s AND api_key_hash = %s", agent.name, key)
+    assert new and new != agent.agent_id
+    # Known from now on, also after a restart.
+    assert agent.stop() == 0
+    agent.start()
+    wait_for(lambda: f"agent {new} of" in agent.log(), 20, "the new id in its log")
+    assert agent.stop() == 0
+
+
+@pytest.mark.parametrize("env, taken, words", [
+    ({}, True, "belongs to another agent"),
+    ({"CERTCTL_AGENT_BOOTSTRAP_TOKEN": ""}, False, "set CERTCTL_AGENT_BOOTSTRAP_TOKEN"),
+], ids=["another-has-its-name", "no-token"])
+def test_agent_that_may_not_come_back_says_so_and_takes_nothing(plane, unique, env, taken, words):
+    name = unique("agent-gone")
+    agent = start_working(plane, name)
+    if env:
+        assert agent.stop() == 0
+        agent.env |= env
+        agent.start()
+        wait_for(lambda: agent.log().count("code=STARTED") == 2, 20, "the agent to work without a token")
+    if taken:
+        plane.query("UPDATE agents SET api_key_hash = repeat('0', 64) WHERE id = %s", agent.agent_id)
+    else:
+        plane.query("DELETE FROM agents WHERE id = %s", agent.agent_id)
+    wait_for(lambda: "code=RETURN-FAILED" in agent.log(), 60, "the refusal in its log")
+    assert words in agent.log() and agent.popen.poll() is None
+    rows = plane.query("SELECT id, api_key_hash FROM agents WHERE name = %s", name)
+    assert [tuple(r) for r in rows] == ([(agent.agent_id, "0" * 64)] if taken else [])
+    assert agent.stop() == 0
+
+
 def test_retired_agent_leaves_with_status_0(plane, unique):
     name = unique("agent-retired")
     agent = plane.start_agent(name)

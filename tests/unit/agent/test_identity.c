@@ -146,6 +146,78 @@ a_full_disk_keeps_the_key_for_the_next_start(void)
 	CHECK_STR(agent->api_key, key);
 }
 
+/* Registered, and the server has forgotten it. */
+static void
+lose(const char *const *settings, int status, const char *body)
+{
+	begin(with_token, 201, "{\"id\":\"a-7\"}");
+	if (settings) {
+		agent = rig_new(settings);
+		snprintf(agent->id, sizeof(agent->id), "a-7");
+	}
+	rig_answer("POST", AGENTS, status, body, 0);
+	identity_return(agent);
+	rig_pass(10);
+}
+
+static void
+an_agent_the_server_forgot_registers_the_same_key_again(void)
+{
+	char first[1024], key[sizeof(agent->api_key)];
+	bool is_registered = false;
+
+	begin(with_token, 201, "{\"id\":\"a-7\"}");
+	snprintf(first, sizeof(first), "%s", rig_last("POST", AGENTS)->body);
+	memcpy(key, agent->api_key, sizeof(key));
+	rig_answer("POST", AGENTS, 201, "{\"id\":\"a-9\"}", 100);
+	identity_return(agent);
+	identity_return(agent);
+	/* Whatever else is asked meanwhile is asked with its own key. */
+	CHECK_STR(agent->api_key, key);
+	rig_pass(200);
+	CHECK_INT(rig_count("POST", AGENTS), 2);
+	CHECK_STR(rig_last("POST", AGENTS)->body, first);
+	CHECK_STR(rig_last("POST", AGENTS)->bearer, "token");
+	CHECK_STR(agent->id, "a-9");
+	CHECK_INT(n_done, 1);
+	agent->id[0] = agent->api_key[0] = '\0';
+	CHECK_INT(identity_load(agent, &is_registered), RC_OK);
+	CHECK_STR(agent->id, "a-9");
+	CHECK_STR(agent->api_key, key);
+}
+
+static void
+a_return_that_is_refused_stops_nobody(void)
+{
+	static const int refusals[] = {0, 400, 401, 403, 404, 409, 500, 503};
+
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		lose(NULL, refusals[i], "{}");
+		rig_pass(60000);
+		CHECK_INT(rig_count("POST", AGENTS), 2);
+		CHECK(!agent->is_stopping);
+		CHECK(agent->told_unknown);
+		CHECK_STR(agent->id, "a-7");
+		rig_answer("POST", AGENTS, 200, "{\"id\":\"a-9\"}", 0);
+		identity_return(agent);
+		rig_pass(10);
+		CHECK_STR(agent->id, "a-9");
+		CHECK(!agent->told_unknown);
+	}
+}
+
+static void
+an_identity_of_the_configuration_is_not_replaced(void)
+{
+	static const char *const both[] = {"CERTCTL_AGENT_ID=a-7",
+	    "CERTCTL_API_KEY=k", TOKEN, NULL};
+
+	lose(both, 201, "{\"id\":\"a-9\"}");
+	CHECK_INT(rig_count("POST", AGENTS), 0);
+	CHECK_STR(agent->id, "a-7");
+	CHECK(agent->told_unknown);
+}
+
 static void
 a_file_that_is_not_an_identity_is_refused_and_kept(void)
 {
@@ -192,5 +264,8 @@ CHECK_MAIN(CHECK_ROW(a_registration_is_kept),
     CHECK_ROW(a_refusal_ends_with_status_1),
     CHECK_ROW(a_server_that_wants_no_token_gets_none),
     CHECK_ROW(a_full_disk_keeps_the_key_for_the_next_start),
+    CHECK_ROW(an_agent_the_server_forgot_registers_the_same_key_again),
+    CHECK_ROW(a_return_that_is_refused_stops_nobody),
+    CHECK_ROW(an_identity_of_the_configuration_is_not_replaced),
     CHECK_ROW(a_file_that_is_not_an_identity_is_refused_and_kept),
     CHECK_ROW(half_an_identity_is_refused))
