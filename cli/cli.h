@@ -70,6 +70,7 @@ int cmd_audit_get(struct cli *c);
 int cmd_audit_list(struct cli *c);
 int cmd_audit_prove(struct cli *c);
 int cmd_audit_verify(struct cli *c);
+int cmd_recover(struct cli *c);
 int cmd_scheduler(struct cli *c);
 int cmd_scheduler_run(struct cli *c);
 int cmd_status(struct cli *c);

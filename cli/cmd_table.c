@@ -68,6 +68,10 @@ const struct command commands[] = {
 		   "[--certificate-id ID] [--target-id ID] "
 		   "[--version-id ID] " PAGE,
 	"jobs, newest first", cmd_jobs_list},
+    {"recover", NULL, "[--apply]",
+	"after a restore: what the journals hold and the database does not; "
+	"--apply revokes and renews it",
+	cmd_recover},
     {"scheduler", "run", "DUTY [--wait] " TIMEOUT,
 	"run a duty now; --wait follows it to its end", cmd_scheduler_run},
     {"scheduler", NULL, "", "the duties: last run, outcome, next run",

@@ -20,6 +20,7 @@ struct leader {
 	uint64_t term;        /* we lead in, or led in last */
 	uint64_t term_on_row; /* by the last answer */
 	bool is_new;          /* the last answer gave it to us */
+	bool told_behind;     /* that the database is older than journals */
 	char lease[16];
 	const char *params[3]; /* of a renewal; of the release the first two */
 };
@@ -51,6 +52,18 @@ leader_distrust(struct leader *l, uint64_t term, const char *why)
 
 /* --- what the row's tenure tells --- */
 
+static const char *
+tell_behind(struct leader *l)
+{
+	if (!l->told_behind)
+		log_error("DATABASE-BEHIND",
+		    "a worker's journal has certificates that the database "
+		    "does not know: it is older than they are; nobody leads "
+		    "until certctl recover");
+	l->told_behind = true;
+	return "the database is older than what was issued";
+}
+
 static void
 read_answer(void *arg, const struct db_result *r, struct tenure_answer *out)
 {
@@ -63,6 +76,10 @@ read_answer(void *arg, const struct db_result *r, struct tenure_answer *out)
 	}
 	if (db_is_null(r, 0, db_col(r, "term"))) {
 		out->why = "somebody else leads";
+		if (db_bool(r, 0, db_col(r, "is_behind")))
+			out->why = tell_behind(l);
+		else
+			l->told_behind = false;
 		left_ms = db_i64(r, 0, db_col(r, "left_ms"));
 		if (left_ms >= 0 && left_ms < out->retry_ms)
 			out->retry_ms =

@@ -12,6 +12,7 @@
 #include "common/daemon/parts.h"
 #include "common/log/log.h"
 #include "common/pki/key/seal.h"
+#include "worker/behind.h"
 #include "worker/issuers/local_ca.h"
 #include "worker/kinds/kind.h"
 #include "worker/lease.h"
@@ -39,6 +40,7 @@ struct worker {
 	struct bus_client *bus;
 	struct local_cas *cas;
 	struct slots *slots;
+	struct op *behind; /* the look at the journals; NULL: over */
 	struct kind_env env;
 };
 
@@ -224,12 +226,30 @@ prepare(void *self, struct daemon *d)
 }
 
 static void
+on_looked(void *arg)
+{
+	struct worker *w = arg;
+
+	w->behind = NULL;
+	if (!w->d->is_stopping)
+		lease_start(w->lease);
+}
+
+static void
 on_warm(void *arg)
 {
 	struct worker *w = arg;
 
-	if (!w->d->is_stopping)
-		lease_start(w->lease);
+	if (w->d->is_stopping)
+		return;
+	w->behind = behind_start(&(struct behind_opts){
+	    .loop = w->d->loop,
+	    .pool = w->pool,
+	    .journal_dir = cfg_str(w->d->cfg, "issuance_journal_dir"),
+	    .host = w->d->host,
+	    .done = on_looked,
+	    .arg = w,
+	});
 }
 
 static rc
@@ -266,6 +286,8 @@ finish(void *self, struct daemon *d)
 	struct worker *w = self;
 	struct bus_client *bus = w->bus;
 
+	if (w->behind)
+		op_abort(w->behind, RC_CANCELLED);
 	w->env.bus = NULL;
 	bus_client_free(bus);
 	slots_free(w->slots);

@@ -64,6 +64,22 @@ SELECT $1::text AS duty, r.outcome, 'run_requested' AS status, r.requested_at AT
         WHEN NOT l.expires_at > clock_timestamp() THEN 'no scheduler leads; it runs when one does' ELSE '' END AS note
 FROM duty_run_request($1, $2, $3) r JOIN leadership l ON l.id = 1;
 
+-- What is unknown to the database, and what certctl recover would do with it.
+-- name: admin_recovery :many
+SELECT r.issuer_id, r.serial_number, r.job_id, coalesce(nullif(r.certificate_id, ''), r.journalled_certificate) AS certificate_id,
+    r.certificate_id <> '' AS is_certificate_known, r.journalled_at AT TIME ZONE 'UTC' AS journalled_at, r.host, r.outcome
+FROM recovery r
+ORDER BY r.journalled_at, r.serial_number
+LIMIT 1000;
+
+-- name: admin_recovery_total :one
+SELECT count(*) AS total, false AS is_capped FROM recovery;
+
+-- name: admin_recover :one
+SELECT r.serials, r.revoked, r.unknown_issuer, r.renewed, r.gap_from AT TIME ZONE 'UTC' AS gap_from,
+    r.gap_to AT TIME ZONE 'UTC' AS gap_to
+FROM recover($1, $2) r;
+
 -- What is not as it should be: of each kind how many there are (a hundred: or
 -- more), and the oldest.
 -- name: admin_conditions :many

@@ -6,7 +6,7 @@
 -- left_ms: how long the lease that was found still lasts, for a standby to
 -- come back just after it.
 -- name: leader_hold :one
-SELECT s.left_ms, h.term, h.is_new
+SELECT s.left_ms, h.term, h.is_new, h.term IS NULL AND journal_is_ahead() AS is_behind
 FROM (SELECT ceil(extract(epoch FROM greatest(l.expires_at, clock_timestamp()) - clock_timestamp()) * 1000)::bigint AS left_ms
     FROM leadership l WHERE l.id = 1) s
 LEFT JOIN leadership_hold($1, $2, $3::int) h ON true;

@@ -12,6 +12,10 @@ LEFT JOIN LATERAL unnest(r.cancel_job_ids) AS u (id) ON true;
 -- name: worker_leave :one
 SELECT worker_leave($1) AS freed;
 
+-- Lines of the journal of that name: how many the database does not know.
+-- name: journal_check :one
+SELECT journal_check($1, $2, $3::bigint[], $4::text[], $5::text[], $6::text[]) AS ahead;
+
 -- --- issuing ---
 
 -- name: issue_issuer :one
@@ -26,7 +30,7 @@ WHERE i.id = $1;
 SELECT j.id, q.csr_pem, j.serial_number,
     floor(extract(epoch FROM j.not_before))::bigint AS not_before,
     floor(extract(epoch FROM j.not_after))::bigint AS not_after,
-    encode(j.ca_sha256, 'hex') AS ca, j.extensions::text AS extensions,
+    encode(j.ca_sha256, 'hex') AS ca, j.extensions::text AS extensions, j.certificate_id,
     j.cancel_requested_at IS NOT NULL AS is_cancelled
 FROM jobs j
 LEFT JOIN certificate_requests q ON q.job_id = j.id

@@ -38,6 +38,7 @@ CREATE FUNCTION policy_far_ahead() RETURNS interval LANGUAGE sql IMMUTABLE AS $$
 CREATE FUNCTION policy_hinted_agents() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 100 $$;
 CREATE FUNCTION policy_in_progress_looked() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 250 $$;
 CREATE FUNCTION policy_jitter() RETURNS float8 LANGUAGE sql IMMUTABLE AS $$ SELECT 10 / 100.0::float8 $$;
+CREATE FUNCTION policy_journal_fresh() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '1 hours' $$;
 CREATE FUNCTION policy_lead_part() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 3 $$;
 CREATE FUNCTION policy_lead_spread() RETURNS float8 LANGUAGE sql IMMUTABLE AS $$ SELECT 10 / 100.0::float8 $$;
 CREATE FUNCTION policy_noop_batch() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 1000 $$;

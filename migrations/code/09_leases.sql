@@ -77,7 +77,7 @@ END $$;
 -- --- leadership ---
 
 -- Takes the free or expired leadership with a new term, or renews one's own.
--- No row: somebody else leads.
+-- No row: somebody else leads, or nobody may (20_recover.sql).
 CREATE FUNCTION leadership_hold(p_incarnation text, p_nonce text, p_lease_ms int)
 RETURNS TABLE (term bigint, is_new bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -86,6 +86,9 @@ DECLARE
     v_now timestamptz := clock_timestamp();
     v_until timestamptz := v_now + ms(p_lease_ms);
 BEGIN
+    IF journal_is_ahead() THEN
+        RETURN;
+    END IF;
     RETURN QUERY UPDATE leadership l SET expires_at = v_until
         WHERE l.id = 1 AND l.holder = p_incarnation AND l.nonce = p_nonce AND l.expires_at > v_now
         RETURNING l.term, false;

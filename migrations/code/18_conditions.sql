@@ -39,6 +39,10 @@ UNION ALL
 SELECT 'no_worker', '', (SELECT max(w.lease_until) FROM workers w), ''
 WHERE NOT EXISTS (SELECT 1 FROM workers w WHERE w.lease_until > clock_timestamp())
 UNION ALL
+(SELECT 'database_behind', a.serial_number, a.journalled_at, a.issuer_id
+FROM journal_ahead a WHERE a.settled_at IS NULL
+ORDER BY a.journalled_at LIMIT 100)
+UNION ALL
 SELECT 'duty_failing', d.name, d.last_finished_at, d.last_error
 FROM duties d
 WHERE d.off_reason = '' AND CASE d.last_outcome WHEN 'running' THEN d.last_error <> '' ELSE d.last_outcome NOT IN ('', 'ok') END

@@ -19,18 +19,18 @@ BEGIN
             certificate_archive, certificate_deploy, certificate_merge, certificate_reason, certificate_renew, certificates_revoke,
             crl_is_behind, crl_request, csr_submit, duty_is_late, duty_run_request, enum_canonical, expiring_at_of, id_new, job_cancel,
             job_report, job_verify,
-            jobs_enqueue, renew_after_of}'),
+            jobs_enqueue, recover, renew_after_of}'),
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
             duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_certificate_status, duty_crl_refresh,
             duty_expiry_alerts, duty_idempotency_cleanup, duty_job_retention, duty_job_timeouts, duty_policy_changes, duty_process_rows,
             duty_redeploy, duty_renewal_budget, duty_renewal_scan, duty_short_lived_expiry, duty_version_retention,
-            jobs_claim, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,
+            journal_is_ahead, jobs_claim, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,
             scheduler_seen, tasks_claim, tasks_due}'),
         ('certctl_worker', '{
             audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,
             crl_revocations, crl_store, issue_complete, issue_complete_outside, issue_outside_set_aside,
-            issue_placing, issue_set_aside, task_ca_init_end, tasks_done, worker_leave, worker_renew}')) AS v (role, functions)
+            issue_placing, issue_set_aside, journal_check, task_ca_init_end, tasks_done, worker_leave, worker_renew}')) AS v (role, functions)
         JOIN pg_roles p ON p.rolname = v.role
     LOOP
         EXECUTE format('GRANT USAGE ON SCHEMA %I, public TO %I', current_schema(), r.role);
@@ -44,7 +44,7 @@ BEGIN
             certificate_requests, certificate_chains, certificate_target_mappings, certificate_revocations, row_counts, jobs, tasks,
             policy_changes, issuance_approval_requests, workers, schedulers, apiservers, leadership, duties, crl_cache, crl_generation_events,
             notification_events, roles, permissions, role_permissions, actor_roles, api_keys, audit_events, audit_attachments,
-            audit_epochs, audit_blocks, audit_verification, audit_unsealed, conditions, duties_now'),
+            audit_epochs, audit_blocks, audit_verification, audit_unsealed, conditions, duties_now, recovery'),
         ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers,
             agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys'),
         ('certctl_apiserver', 'INSERT, UPDATE', 'managed_certificates, certificate_revocations'),
@@ -54,7 +54,7 @@ BEGIN
         ('certctl_apiserver', 'INSERT (actor, actor_type, action, resource_type, resource_id, details, event_category)', 'audit_events'),
         ('certctl_apiserver', 'UPDATE (status, retry_count, next_retry_at, last_error)', 'notification_events'),
         ('certctl_apiserver', 'USAGE', 'SEQUENCE id_seq, lease_seq, audit_seq, role_permissions_id_seq'),
-        ('certctl_scheduler', 'SELECT', 'leadership, duties, lanes, workers, schedulers'),
+        ('certctl_scheduler', 'SELECT', 'journal_ahead, leadership, duties, lanes, workers, schedulers'),
         ('certctl_scheduler', 'INSERT, UPDATE', 'duties'),
         ('certctl_worker', 'SELECT', 'jobs, tasks, issuers, ca_certificates, ca_keys, managed_certificates, certificate_profiles,
             certificate_requests'),

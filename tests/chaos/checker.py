@@ -20,7 +20,7 @@ def read_journals(directory):
         # What follows the last newline was cut off, and never signed.
         for line in path.read_text(errors="replace").split("\n")[:-1]:
             fields = line.split()
-            if len(fields) == 4 and len(fields[1]) == 40 and len(fields[2]) == 64 and fields[3].startswith("job-"):
+            if len(fields) in (4, 5) and len(fields[1]) == 40 and len(fields[2]) == 64 and fields[3].startswith("job-"):
                 entries.append((fields[1], fields[2], fields[3]))
     return entries
 

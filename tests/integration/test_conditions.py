@@ -47,6 +47,8 @@ TASK = ("INSERT INTO tasks (id, kind, subject, issuer_id, status, last_error) "
 # Of each: what makes it true, and the subject it is told with.
 SCENES = {
     "no_leader": (["UPDATE leadership SET expires_at = clock_timestamp() - interval '1 second'"], ""),
+    "database_behind": (["INSERT INTO journal_ahead (issuer_id, serial_number, job_id, journalled_at, host) "
+                         "VALUES ('iss-local', '5a', 'job-9', now(), 'h')"], "5a"),
     "no_worker": (["UPDATE workers SET lease_until = clock_timestamp() - interval '1 second'"], ""),
     "audit_broken": (["UPDATE audit_verification SET broken_n = 7, broken_what = 'a row differs', broken_at = now()"], "7"),
     "certificate_expired": ([CERTIFICATE.format("Expired", "-1 day", "now() + interval '1 day'")], "mc-x"),
@@ -83,7 +85,8 @@ SCENES = {
 @pytest.fixture
 def calm(basics: Fleet):
     """Nothing is wrong; no process changes what a test plants."""
-    basics.plant("DELETE FROM jobs; DELETE FROM tasks; DELETE FROM certificate_target_mappings; DELETE FROM certificate_versions; "
+    basics.plant("DELETE FROM journal_ahead; "
+                 "DELETE FROM jobs; DELETE FROM tasks; DELETE FROM certificate_target_mappings; DELETE FROM certificate_versions; "
                  "DELETE FROM managed_certificates; DELETE FROM agents; DELETE FROM crl_cache; DELETE FROM ca_certificates; "
                  "DELETE FROM duties; UPDATE audit_verification SET broken_n = NULL; DELETE FROM audit_events WHERE id = 'old'; "
                  "UPDATE lanes SET breaker_state = 'closed', last_error = NULL, cap = 8; UPDATE issuers SET test_status = 'success'")

@@ -106,6 +106,12 @@ class World:
         self.fleet.query("UPDATE managed_certificates SET source = 'EST' WHERE id = %s", name)
         return self.admin, "/api/v1/est/certificates/bulk-revoke", {"certificate_ids": [name], "reason": "superseded"}
 
+    def ahead(self):
+        """A serial of a journal that the database does not know."""
+        self.fleet.plant("INSERT INTO journal_ahead (issuer_id, serial_number, job_id, journalled_at, host) "
+                         "VALUES ('iss-local', '5a', 'job-gone', now(), 'h')")
+        return self.admin, "/api/v1/admin/recovery", {}
+
     def duty(self):
         name = self.name("duty")
         self.fleet.query("INSERT INTO duties (name) VALUES (%s)", name)
@@ -168,6 +174,7 @@ CASES = dict(nouns()) | {
     ("POST", "/api/v1/notifications/{id}/read"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/read", {})],
     ("POST", "/api/v1/notifications/{id}/requeue"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/requeue", {})],
     ("POST", "/api/v1/admin/scheduler/run-now/{duty}"): [lambda w: (w.admin, f"/api/v1/admin/scheduler/run-now/{w.duty()}", {})],
+    ("POST", "/api/v1/admin/recovery"): [lambda w: w.ahead()],
     ("GET", "/api/v1/audit/export"): [
         lambda w: (w.admin, "/api/v1/audit/export?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z", None)],
 }

@@ -16,7 +16,8 @@ CLEANED = {("POST", "/api/v1/agents/{id}/heartbeat"), ("POST", "/api/v1/agents/{
            ("POST", "/api/v1/jobs/{id}/verify"), ("POST", "/api/v1/agents/{id}/csr")}
 # Routes that read no body.
 BODILESS = {("POST", "/api/v1/jobs/{id}/cancel"), ("POST", "/api/v1/notifications/{id}/read"),
-            ("POST", "/api/v1/notifications/{id}/requeue"), ("POST", "/api/v1/admin/scheduler/run-now/{duty}")}
+            ("POST", "/api/v1/notifications/{id}/requeue"), ("POST", "/api/v1/admin/scheduler/run-now/{duty}"),
+            ("POST", "/api/v1/admin/recovery")}
 WRITES = [r for r in ROUTES if r["method"] in ("POST", "PUT", "PATCH")]
 READING = [r for r in WRITES if (r["method"], r["pattern"]) not in CLEANED | BODILESS]
 

@@ -42,7 +42,7 @@ rule_hold(void *arg, struct db_pool *p, const struct db_stmt *st)
 		left = 0;
 	if (strcmp(w->holder, st->params[0]) == 0 && left > 0) {
 		w->expires_ms = w->now_ms + 1000;
-		snprintf(row, sizeof(row), "%" PRId64 "|%" PRIu64 "|f", left,
+		snprintf(row, sizeof(row), "%" PRId64 "|%" PRIu64 "|f|f", left,
 		    w->term);
 	} else if (left == 0) {
 		w->term++;
@@ -50,11 +50,11 @@ rule_hold(void *arg, struct db_pool *p, const struct db_stmt *st)
 		w->led_ms = w->now_ms;
 		snprintf(w->holder, sizeof(w->holder), "%s", st->params[0]);
 		w->expires_ms = w->now_ms + 1000;
-		snprintf(row, sizeof(row), "0|%" PRIu64 "|t", w->term);
+		snprintf(row, sizeof(row), "0|%" PRIu64 "|t|f", w->term);
 	} else {
-		snprintf(row, sizeof(row), "%" PRId64 "|\\N|\\N", left);
+		snprintf(row, sizeof(row), "%" PRId64 "|\\N|\\N|f", left);
 	}
-	db_script_rows(p, "left_ms|term|is_new", row);
+	db_script_rows(p, "left_ms|term|is_new|is_behind", row);
 	db_script_after(p, w->late_holds_ms + world_rand(w, 3));
 }
 

@@ -17,7 +17,8 @@
 #define SERIAL_DIGITS 40
 #define SHA256_DIGITS 64
 #define ISSUER_ID_MAX 128
-#define TORN " torn\n"
+#define TORN " torn torn torn\n"
+#define NO_ID "-"
 
 struct journal {
 	char *dir;
@@ -154,6 +155,13 @@ is_job_id(const char *s, size_t len)
 	return true;
 }
 
+static const char *
+id_or_none(const char *s)
+{
+	return s && is_job_id(s, strnlen(s, JOURNAL_JOB_ID_MAX + 1)) ? s
+								     : NO_ID;
+}
+
 static rc
 format(struct journal *j, size_t n, const struct journal_entry *entries)
 {
@@ -175,6 +183,8 @@ format(struct journal *j, size_t n, const struct journal_entry *entries)
 		buf_puts(&j->text, e->tbs_sha256_hex);
 		buf_putc(&j->text, ' ');
 		buf_puts(&j->text, e->job_id);
+		buf_putc(&j->text, ' ');
+		buf_puts(&j->text, id_or_none(e->certificate_id));
 		buf_putc(&j->text, '\n');
 	}
 	return buf_ok(&j->text) ? RC_OK : RC_TOO_LARGE;
@@ -281,8 +291,15 @@ journal_read_line(const char *line, size_t len, struct journal_line *out)
 	    take_field(&p, end, l.serial_hex, sizeof(l.serial_hex)) &&
 	    take_field(&p, end, l.tbs_sha256_hex, sizeof(l.tbs_sha256_hex)) &&
 	    take_field(&p, end, l.job_id, sizeof(l.job_id));
+	l.certificate_id[0] = '\0';
+	if (whole && p != end)
+		whole = take_field(&p, end, l.certificate_id,
+			    sizeof(l.certificate_id)) &&
+			is_job_id(l.certificate_id, strlen(l.certificate_id));
 	if (!whole || p != end || line[len - 1] == ' ')
 		return RC_INVALID;
+	if (strcmp(l.certificate_id, NO_ID) == 0)
+		l.certificate_id[0] = '\0';
 	if (!is_hex_of(l.serial_hex, SERIAL_DIGITS) ||
 	    !is_hex_of(l.tbs_sha256_hex, SHA256_DIGITS) ||
 	    !is_job_id(l.job_id, strlen(l.job_id)))

@@ -8,15 +8,16 @@
  * The reverse does not hold, and need not: a line without a certificate is a
  * signature that was never made.
  *
- * Each line is `<rfc3339> <serial> <sha256> <job id>\n`.  A batch is one
- * write(2) with O_APPEND, so batches of several workers never interleave, and
- * one fdatasync(2): the promise is "durable before the first signature of the
- * batch", a sync for each line would promise nothing more and cost the
+ * Each line is `<rfc3339> <serial> <sha256> <job id> <certificate id>\n`, and
+ * "-" where the last is no word; older lines end with the job's id.  A batch is
+ * one write(2) with O_APPEND, so batches of several workers never interleave,
+ * and one fdatasync(2): the promise is "durable before the first signature of
+ * the batch", a sync for each line would promise nothing more and cost the
  * disk's latency (milliseconds) for every certificate.
  *
  * A kill or a full disk may still cut a batch short.  It was not signed then.
  * The next writer to find the file without a newline at its end writes
- * " torn\n" first, so the cut line has not exactly four good fields, and
+ * " torn torn torn\n" first, so the cut line never has good fields, and
  * readers leave it out (journal_read_line).
  */
 #ifndef WORKER_ISSUERS_JOURNAL_H
@@ -37,6 +38,7 @@ struct journal_entry {
 	const char *serial_hex;     /* 40 lower-case hex digits */
 	const char *tbs_sha256_hex; /* 64 lower-case hex digits */
 	const char *job_id;         /* no white space */
+	const char *certificate_id; /* NULL: unknown */
 };
 
 /* dir exists.  RC_INVALID for an issuer id that is no file name; RC_IO. */
@@ -53,6 +55,7 @@ struct journal_line {
 	char serial_hex[41];
 	char tbs_sha256_hex[65];
 	char job_id[JOURNAL_JOB_ID_MAX + 1];
+	char certificate_id[JOURNAL_JOB_ID_MAX + 1]; /* "": not said */
 };
 
 /* A line without its newline; RC_INVALID when it is not whole. */

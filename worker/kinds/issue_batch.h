@@ -44,6 +44,7 @@ struct issue_job {
 	const char *serial_hex; /* NULL: none */
 	const char *ca;         /* fingerprint the serial was fixed for */
 	const char *extensions; /* JSON text */
+	const char *certificate_id;
 	int64_t not_before_unix, not_after_unix;
 	bool is_cancelled;
 	/* made of it, in the arena */

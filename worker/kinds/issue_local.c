@@ -243,8 +243,8 @@ append(struct issue_batch *b, struct arena *a)
 
 		if (j->fate != ISSUE_OPEN)
 			continue;
-		entries[n++] =
-		    (struct journal_entry){j->serial_hex, j->tbs_sha256, j->id};
+		entries[n++] = (struct journal_entry){j->serial_hex,
+		    j->tbs_sha256, j->id, j->certificate_id};
 		if (n == JOURNAL_BATCH_MAX) {
 			ret = journal_append(b->ca->journal, n, entries);
 			n = 0;

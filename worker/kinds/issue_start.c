@@ -50,6 +50,7 @@ read_jobs(struct op *op, struct issue_batch *b, const struct db_result *r)
 		  serial = db_col(r, "serial_number"), ca = db_col(r, "ca"),
 		  from = db_col(r, "not_before"), to = db_col(r, "not_after"),
 		  ext = db_col(r, "extensions"),
+		  certificate = db_col(r, "certificate_id"),
 		  cancelled = db_col(r, "is_cancelled");
 
 	b->n = db_nrows(r);
@@ -61,6 +62,7 @@ read_jobs(struct op *op, struct issue_batch *b, const struct db_result *r)
 		    .serial_hex = text_or_null(r, i, serial),
 		    .ca = db_text(r, i, ca),
 		    .extensions = text_or_null(r, i, ext),
+		    .certificate_id = text_or_null(r, i, certificate),
 		    .not_before_unix =
 			db_is_null(r, i, from) ? INT64_MAX : db_i64(r, i, from),
 		    .not_after_unix =

@@ -41,6 +41,9 @@ static const struct route rows[] = {
      * its administrators' is the nearest. */
     {"POST", "/api/v1/admin/scheduler/run-now/{duty}", "crl.admin",
 	admin_duty_run_start, "duty_run_requested"},
+    {"GET", "/api/v1/admin/recovery", "metrics.read", admin_recovery_start},
+    {"POST", "/api/v1/admin/recovery", "crl.admin", admin_recover_start,
+	"database_recovered"},
     {"GET", "/api/v1/metrics/prometheus", "metrics.read",
 	metrics_prometheus_start},
 };

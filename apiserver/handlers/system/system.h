@@ -16,6 +16,8 @@ op_step admin_processes_start;
 op_step admin_conditions_start;
 op_step admin_duties_start;
 op_step admin_duty_run_start;
+op_step admin_recovery_start;
+op_step admin_recover_start;
 op_step metrics_prometheus_start;
 
 /* The names of apiserver/conditions.def, each followed by a blank, and the

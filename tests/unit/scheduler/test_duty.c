@@ -103,7 +103,7 @@ running(void *arg)
 static void
 rule_hold(void *arg, struct db_pool *p, const struct db_stmt *s)
 {
-	db_script_rows(p, "left_ms|term|is_new", "500|4|f");
+	db_script_rows(p, "left_ms|term|is_new|is_behind", "500|4|f|f");
 }
 
 static void

@@ -1,10 +1,12 @@
 #include "scheduler/leader.h"
 
+#include <stdio.h>
+
 #include "common/loop/loop_int.h"
 #include "tests/support/db_script.h"
 #include "tests/unit/check.h"
 
-#define COLS "left_ms|term|is_new"
+#define COLS "left_ms|term|is_new|is_behind"
 #define HOLD "inc|nonce|1000"
 
 struct rig {
@@ -62,8 +64,11 @@ rig_end(struct rig *r)
 static void
 expect(struct rig *r, const char *row)
 {
+	char full[64];
+
+	(void)snprintf(full, sizeof(full), "%s|f", row);
 	db_script_expect(r->pool, Q_LEADER_HOLD, HOLD);
-	db_script_rows(r->pool, COLS, row);
+	db_script_rows(r->pool, COLS, full);
 }
 
 static void
@@ -147,7 +152,7 @@ static void
 count_tries(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 {
 	++*(int *)arg;
-	db_script_rows(p, COLS, "900|\\N|\\N");
+	db_script_rows(p, COLS, "900|\\N|\\N|f");
 }
 
 static void

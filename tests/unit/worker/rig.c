@@ -109,12 +109,12 @@ on_jobs(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 		    (const char *[]){j->id, j->csr_pem, j->serial,
 			j->not_before, j->not_after,
 			j->ca ? j->ca : or_null(rig->fingerprint),
-			j->extensions, j->is_cancelled ? "t" : "f"},
-		    8);
+			j->extensions, "mc-1", j->is_cancelled ? "t" : "f"},
+		    9);
 	}
 	db_script_rows(p,
 	    "id|csr_pem|serial_number|not_before|not_after|ca|extensions|"
-	    "is_cancelled",
+	    "certificate_id|is_cancelled",
 	    buf_cstr(&b));
 	buf_fini(&b);
 }

@@ -19,7 +19,7 @@
 
 static const struct journal_entry two[] = {{SERIAL, HASH, "job-1"},
     {SERIAL, HASH, "job-2"}};
-#define LINE(job) NOW " " SERIAL " " HASH " " job "\n"
+#define LINE(job) NOW " " SERIAL " " HASH " " job " -\n"
 
 static char dir[64], path[PATH_MAX];
 
@@ -175,7 +175,7 @@ test_full_disk(void)
 	text = content();
 	CHECK(strncmp(text, LINE("job-1"), strlen(LINE("job-1"))) == 0);
 	text += strlen(LINE("job-1"));
-	CHECK_STR(strchr(text, '\n') - 5, " torn\n" LINE("job-2"));
+	CHECK_STR(strchr(text, '\n') - 15, " torn torn torn\n" LINE("job-2"));
 	CHECK_INT(journal_read_line(text, (size_t)(strchr(text, '\n') - text),
 		      &l),
 	    RC_INVALID);
@@ -220,6 +220,7 @@ static void
 test_read_line(void)
 {
 	static const char good[] = NOW " " SERIAL " " HASH " job-1";
+	static const char whole[] = NOW " " SERIAL " " HASH " job-1 mc-1";
 	struct journal_line l;
 
 	CHECK_INT(journal_read_line(good, strlen(good), &l), RC_OK);
@@ -227,6 +228,18 @@ test_read_line(void)
 	CHECK_STR(l.serial_hex, SERIAL);
 	CHECK_STR(l.tbs_sha256_hex, HASH);
 	CHECK_STR(l.job_id, "job-1");
+	CHECK_STR(l.certificate_id, "");
+	CHECK_INT(journal_read_line(whole, strlen(whole), &l), RC_OK);
+	CHECK_STR(l.job_id, "job-1");
+	CHECK_STR(l.certificate_id, "mc-1");
+	/* Wherever a line was cut, what closes it makes it no line. */
+	for (size_t n = 0; n < strlen(whole); n++) {
+		char cut[256];
+		int len = snprintf(cut, sizeof(cut), "%.*s torn torn torn",
+		    (int)n, whole);
+
+		CHECK_INT(journal_read_line(cut, (size_t)len, &l), RC_INVALID);
+	}
 	for (size_t n = 0; n < strlen(good) - 4; n++)
 		CHECK_INT(journal_read_line(good, n, &l), RC_INVALID);
 	CHECK_INT(journal_read_line(NOW " " SERIAL " " HASH " job-1 ",

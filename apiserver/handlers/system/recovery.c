@@ -1,0 +1,69 @@
+/*
+ * GET /api/v1/admin/recovery: what the workers' journals hold and the database
+ * does not, and what would be done with each; POST: does it (20_recover.sql).
+ */
+
+#include "apiserver/edge/request.h"
+#include "apiserver/handlers/system/system.h"
+#include "apiserver/resources/page.h"
+
+static const struct field ahead_fields[] = {
+    {"issuer_id", FIELD_TEXT},
+    {"serial_number", FIELD_TEXT},
+    {"job_id", FIELD_TEXT},
+    {"certificate_id", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"is_certificate_known", FIELD_BOOL},
+    {"journalled_at", FIELD_TIME},
+    {"host", FIELD_TEXT},
+    {"outcome", FIELD_TEXT},
+};
+
+static const struct field done_fields[] = {
+    {"serials", FIELD_INT},
+    {"revoked", FIELD_INT},
+    {"unknown_issuer", FIELD_INT},
+    {"renewed", FIELD_INT},
+    {"gap_from", FIELD_TIME, FIELD_OMIT_EMPTY},
+    {"gap_to", FIELD_TIME, FIELD_OMIT_EMPTY},
+};
+
+static op_step recovery_done;
+static op_step recover_done;
+
+enum op_next
+admin_recovery_start(struct op *op)
+{
+	static const struct db_stmt stmts[] = {
+	    {Q_ADMIN_RECOVERY, 0, NULL},
+	    {Q_ADMIN_RECOVERY_TOTAL, 0, NULL},
+	};
+
+	return op_batch(op, recovery_done, ARRAY_LEN(stmts), stmts);
+}
+
+static enum op_next
+recovery_done(struct op *op)
+{
+	int64_t n = (int64_t)db_nrows(op_result(op, 0));
+	const struct page all = {.page = 1, .per_page = n, .size = n};
+
+	return page_reply(op, &all, ahead_fields, ARRAY_LEN(ahead_fields), NULL,
+	    op_result(op, 1));
+}
+
+enum op_next
+admin_recover_start(struct op *op)
+{
+	return OP_QUERY(op, Q_ADMIN_RECOVER, recover_done, page_actor(op),
+	    req_actor_type(op));
+}
+
+static enum op_next
+recover_done(struct op *op)
+{
+	if (op_i64(op, 0, "serials") == 0)
+		return op_fail(op, RC_CONFLICT,
+		    "there is nothing to recover: the database knows all that "
+		    "the workers' journals hold");
+	return page_reply_one(op, 200, done_fields, ARRAY_LEN(done_fields));
+}

@@ -1,0 +1,65 @@
+/*
+ * recover: what was issued and the restored database does not know.  It only
+ * shows unless --apply is given.
+ */
+#include <cjson/cJSON.h>
+
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/out.h"
+
+#define PATH "/api/v1/admin/recovery"
+
+/* No journal holds these. */
+static void
+tell_unknown(void)
+{
+	out_tell("Not to be known from the journals: revocations, approvals, "
+		 "API keys, agents, targets, policies and certificates that "
+		 "were made or changed since the backup; see "
+		 "docs/operator/runbooks/postgres-backup.md.");
+}
+
+static int
+show(struct cli *c)
+{
+	static const struct column columns[] = {
+	    {"ISSUER", "issuer_id", COLUMN_TEXT},
+	    {"SERIAL", "serial_number", COLUMN_TEXT},
+	    {"CERTIFICATE", "certificate_id", COLUMN_TEXT},
+	    {"KNOWN", "is_certificate_known", COLUMN_TEXT},
+	    {"ISSUED", "journalled_at", COLUMN_TIME},
+	    {"HOST", "host", COLUMN_TEXT},
+	    {"WOULD", "outcome", COLUMN_TEXT},
+	};
+	int exit_code = show_rows(c, PATH, columns, ARRAY_LEN(columns));
+
+	if (exit_code == EXIT_DONE) {
+		tell_unknown();
+		out_tell("Nothing was changed; --apply does it.");
+	}
+	return exit_code;
+}
+
+int
+cmd_recover(struct cli *c)
+{
+	struct answer a;
+	int exit_code;
+
+	if (!args_flag(c, "--apply"))
+		return show(c);
+	a = client_call(c, "POST", PATH, NULL);
+	exit_code = client_check(c, &a);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	tell_unknown();
+	return show_done(c, &a,
+	    arena_printf(c->arena,
+		"%s serials were unknown: %s revoked, %s of unknown issuers; "
+		"%s certificates are renewed; the gap is from %s to %s",
+		cell(c, a.json, "serials"), cell(c, a.json, "revoked"),
+		cell(c, a.json, "unknown_issuer"), cell(c, a.json, "renewed"),
+		cell_time(c, a.json, "gap_from"),
+		cell_time(c, a.json, "gap_to")));
+}
