@@ -21,6 +21,7 @@
 enum {
 	QUEUE_MS = 2000, /* a request waits for a connection at most */
 	STATEMENT_MS = 20000,
+	COMMIT_WAIT_MS = 5000,
 	HEARTBEAT_CONNS = 2,
 	OWN_CONNS = 1,
 };
@@ -108,6 +109,7 @@ open_pool(struct api *a, size_t conns, const struct db_setting *settings,
 	    .max_conns = conns,
 	    .queue_deadline_ms = QUEUE_MS,
 	    .statement_timeout_ms = STATEMENT_MS,
+	    .commit_wait_ms = COMMIT_WAIT_MS,
 	    .settings = settings,
 	    .is_eager = true,
 	};

@@ -11,9 +11,13 @@ may keep a plan for all values, which serves `$1 IS NULL` by searching the whole
 table, also when $1 is an id.  One that skips rows must be too: a plan for any
 number of them is one for a tenth of the table.
 
+The table also says which statements only read: nothing in them writes, nor in
+the functions of --code=DIR that they call.  Such a one has no commit to wait for.
+
 A block `-- noun: team` stands for the six statements of a plain noun;
 sqlnoun.py says what is in it.
 """
+import glob
 import re
 import sys
 
@@ -22,6 +26,9 @@ import sqlnoun
 NAME = re.compile(r"^--\s*name:\s*([a-z][a-z0-9_]*)\s+:(one|many|exec)( fresh)?\s*$")
 OPTIONAL = re.compile(r"\$\d+(::\w+)? IS NULL OR\b")
 SKIPPING = re.compile(r"\bOFFSET \$", re.I)
+WRITING = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|TRUNCATE|CREATE|DROP|ALTER|LOCK|COPY|GRANT|CALL|EXECUTE|DO|FOR SHARE|FOR KEY SHARE"
+                     r"|nextval|setval)\b", re.I)
+FUNCTION = re.compile(r"^CREATE (?:OR REPLACE )?FUNCTION (\w+)\(.*?\bAS (\$\w*\$)(.*?)\2", re.M | re.S)
 
 
 class Reader:
@@ -92,6 +99,29 @@ def read(paths):
     return reader.statements
 
 
+def writes(text, writers):
+    return bool(WRITING.search(text)) or any(name in writers for name in re.findall(r"\b(\w+)\(", text))
+
+
+def writing_functions(directory):
+    """Names of those that write, themselves or by calling another."""
+    bodies = {}
+    for path in sorted(glob.glob(directory + "/*.sql")):
+        with open(path, encoding="utf-8") as f:
+            for name, _, body in FUNCTION.findall(f.read()):
+                bodies[name] = bodies.get(name, "") + re.sub(r"--.*", "", body)
+    found = set()
+    while True:
+        more = {name for name, body in bodies.items() if name not in found and writes(body, found)}
+        if not more:
+            return found
+        found |= more
+
+
+def c_bool(value):
+    return "true" if value else "false"
+
+
 def c_string(text):
     out = []
     for line in text.split("\n"):
@@ -101,6 +131,7 @@ def c_string(text):
 
 def main():
     out_c, out_h, paths = sys.argv[1], sys.argv[2], sys.argv[3:]
+    writers = writing_functions(paths.pop(0).split("=", 1)[1]) if paths[0].startswith("--code=") else set()
     statements = read(paths)
     rows, names = [], []
     for s in statements:
@@ -115,7 +146,7 @@ def main():
         nparams = max([int(n) for n in re.findall(r"\$(\d+)", text)] or [0])
         names.append("Q_" + s["name"].upper())
         rows.append(
-            '{ "%s", %d, %s,\n%s },' % (s["name"], nparams, "true" if s["fresh"] else "false", c_string(text)))
+            '{ "%s", %d, %s, %s,\n%s },' % (s["name"], nparams, c_bool(s["fresh"]), c_bool(not writes(text, writers)), c_string(text)))
     with open(out_h, "w", encoding="utf-8") as f:
         f.write("/* Made by tools/sqlgen.py from common/sql; do not edit. */\n"
                 "#ifndef SQL_GEN_H\n#define SQL_GEN_H\n\n#include <stdbool.h>\n#include <stddef.h>\n\n"
@@ -124,7 +155,7 @@ def main():
             f.write(f"\t{n},\n")
         f.write("\tQ_COUNT\n};\n\n"
                 "struct sql_statement {\n\tconst char *name;\n\tsize_t nparams;\n"
-                "\tbool is_fresh; /* planned at every call */\n\tconst char *text;\n};\n"
+                "\tbool is_fresh; /* planned at every call */\n\tbool is_read; /* writes nothing */\n\tconst char *text;\n};\n"
                 "extern const struct sql_statement sql_statements[Q_COUNT];\n\n#endif\n")
     with open(out_c, "w", encoding="utf-8") as f:
         f.write("/* Made by tools/sqlgen.py from common/sql; do not edit. */\n"

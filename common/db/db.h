@@ -8,7 +8,9 @@
  * none (they share one Sync).  One that the server undid for a deadlock's sake
  * is asked again a few times before that is told.  A lost connection is reset
  * with back-off; a request that was in flight then ends with RC_UNAVAILABLE and
- * its outcome is unknown.  Call from the event loop only.
+ * its outcome is unknown.  While commits wait for a synchronous standby, what
+ * may write stays queued, and what only reads goes on.  Call from the event
+ * loop only.
  */
 #ifndef COMMON_DB_DB_H
 #define COMMON_DB_DB_H
@@ -34,7 +36,8 @@ struct db_setting {
 struct db_opts {
 	const char *url;              /* libpq URL or key=value string */
 	const char *application_name; /* shown in pg_stat_activity */
-	size_t max_conns;             /* 1..1000 */
+	/* 1..1000; and one more while it must ask why others are silent. */
+	size_t max_conns;
 	int64_t queue_deadline_ms;    /* wait for a connection at most */
 	int64_t statement_timeout_ms; /* 0: none */
 	/* For one address; 0: 1.5 s.  The URL's connect_timeout wins. */
@@ -42,6 +45,9 @@ struct db_opts {
 	/* A connection without an answer this long past its statements' time
 	 * is given up; 0: 10 s. */
 	int64_t silence_ms;
+	/* When a commit has waited for a standby this long, who asked is told
+	 * RC_UNAVAILABLE, its outcome unknown; 0: when it is over. */
+	int64_t commit_wait_ms;
 	bool ignore_env; /* drop inherited PG* variables */
 	/* For sessions, ended by one without a name; NULL: none but ours. */
 	const struct db_setting *settings;
@@ -100,11 +106,13 @@ void db_results_keep(struct db_outcome *o, struct arena *a);
 struct db_stats {
 	size_t open, busy, queued;
 	uint64_t requests, timeouts, resets;
+	size_t waiting;   /* sessions whose commit waits for a standby */
 	uint64_t retries; /* of requests that the server undid */
 };
 void db_pool_stats(const struct db_pool *p, struct db_stats *out);
 /*
- * NULL, or why a request would not be served now: there is no connection and
+ * NULL, or why a request would not be served now: commits wait for a standby;
+ * there is no connection and
  * the last attempt failed, or there was none yet; or requests waited in vain,
  * and none was served for three seconds since.  One that is busy but serves is
  * all right.  Static text.

@@ -1,13 +1,14 @@
 /*
  * db_int: what the files of the pool know of each other.
  *
- * pool.c owns the queue and decides which connection serves whom; connect.c
- * gets a connection, trying one address after the other, session.c makes it a
- * session of ours, and conn.c uses it; req.c is one request's memory; again.c
- * keeps those that are asked again; resolve.c turns host names into addresses.
- * Calls go from the pool to the connection; what a connection has to tell goes
- * through db_conn_ops.  It never calls back into the requester: it hands its
- * request to the pool, which does.
+ * queue.c keeps what waits; pool.c decides which connection serves whom;
+ * connect.c gets a connection, trying one address after the other, session.c
+ * makes it a session of ours, and conn.c uses it; req.c is one request's
+ * memory; again.c keeps those that are asked again; waits.c knows whose commit
+ * waits for a standby; resolve.c turns host names into addresses. Calls go from
+ * the pool to the connection; what a connection has to tell goes through
+ * db_conn_ops.  It never calls back into the requester: it hands its request to
+ * the pool, which does.
  */
 #ifndef COMMON_DB_DB_INT_H
 #define COMMON_DB_DB_INT_H
@@ -54,6 +55,9 @@ struct db_req {
 	enum db_req_state state;
 	db_done_fn *done; /* NULL when forgotten */
 	void *arg;
+	bool is_write;
+	bool is_look;    /* asks what others wait for, ahead of all */
+	uint64_t number; /* in the order of their queueing */
 	int64_t queue_until_ms;
 	unsigned tries; /* that the server undid */
 	int64_t again_at_ms;
@@ -155,11 +159,15 @@ struct db_conn {
 	enum db_refusal refusal; /* the last there was */
 	struct db_session session;
 	bool is_pooled;
-	struct db_req *req;        /* the one in flight when busy */
-	size_t at;                 /* statement whose results come next */
-	bool at_prepare;           /* and its Prepare comes before */
-	bool has_result;           /* of the current command */
-	bool is_retiring;          /* closes when its request is done */
+	int backend_pid;    /* the server's, whatever a pooler says */
+	struct db_req *req; /* the one in flight when busy */
+	size_t at;          /* statement whose results come next */
+	bool at_prepare;    /* and its Prepare comes before */
+	bool has_result;    /* of the current command */
+	bool is_retiring;   /* closes when its request is done */
+	bool is_writing;    /* what is in flight may write */
+	bool is_waiting;    /* executed; its commit waits for a standby */
+	int64_t alive_ms;   /* when the server last said so; 0 */
 	uint8_t prepared[Q_COUNT]; /* enum db_prepared */
 };
 
@@ -192,6 +200,28 @@ void db_conn_listen(struct db_conn *c);
 void db_conn_disconnect(struct db_conn *c);
 /* What session.c asked is forgotten. */
 void db_session_reset(struct db_conn *c);
+
+/* --- queue.c --- */
+
+/* How many of so many sessions may be used for what may write. */
+size_t db_queue_max_writing(size_t max_conns);
+bool db_queue_may_write(const struct db_pool *p);
+size_t db_queue_sendable(const struct db_pool *p);
+/* NULL: none is queued. */
+struct db_req *db_queue_first(const struct db_pool *p);
+/* The one that the next free connection serves; NULL: none may be sent. */
+struct db_req *db_queue_next(const struct db_pool *p);
+void db_queue_take(struct db_req *r);
+void db_queue_add(struct db_pool *p, struct db_req *r);
+
+/* --- waits.c --- */
+
+/* c was sent something, and is looked after until it has answered. */
+void db_waits_begin(struct db_conn *c);
+/* It does not wait any more: answered, or gone. */
+void db_waits_end(struct db_conn *c);
+/* Of pool->look. */
+void db_waits_look(void *pool);
 
 /* --- connect.c --- */
 
@@ -245,17 +275,26 @@ struct db_pool {
 	const char *keys[DB_PARAMS_MAX + 1];
 	const char *values[DB_PARAMS_MAX + 1];
 
-	struct db_req_list queue;
+	struct db_req_list queue[2]; /* what reads; what may write */
+	size_t nqueued[2];
 	struct db_req_list ended;
 	struct db_req_list again;
-	size_t nqueued;
 	struct db_conn_list conns[DB_CONN_NSTATES];
 	size_t nconns[DB_CONN_NSTATES];
+	size_t max_writing; /* sessions for what may write */
+	size_t nwriting;
+
+	size_t nwaiting;        /* for a standby */
+	int64_t waiting_ms;     /* since when, if any */
+	int64_t commit_wait_ms; /* then who asked is told; 0: never */
+	bool is_looking;
+	int64_t looked_ms;
 
 	struct timer *later;   /* deliver, free, pump: on the next turn */
 	struct timer *overdue; /* the queue's first deadline */
 	struct timer *retry;   /* end of the back-off */
 	struct timer *again_timer;
+	struct timer *look; /* at those that do not answer */
 	struct timer *tick; /* closes surplus and stuck connections */
 	int64_t backoff_ms; /* 0: the last attempt did not fail */
 	int64_t retry_at_ms;
@@ -268,7 +307,7 @@ struct db_pool {
 	char server[256];        /* the last one connected to, for the log */
 	struct evdns_base *dns;  /* made at the first look-up */
 	TAILQ_HEAD(, db_resolve) lookups; /* that it has not answered */
-	uint64_t requests, timeouts, resets, retries;
+	uint64_t queued, requests, timeouts, resets, retries;
 };
 
 /* --- params.c --- */

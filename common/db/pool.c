@@ -53,10 +53,11 @@ wants_conn(const struct db_pool *p)
 {
 	size_t connecting = pool_connecting(p), open = pool_open(p);
 	size_t limit = p->backoff_ms > 0 ? 1 : DB_CONNECTING_MAX;
+	size_t ceiling = p->max_conns + p->is_looking;
 
-	if (connecting >= limit || open + connecting >= p->max_conns)
+	if (connecting >= limit || open + connecting >= ceiling)
 		return false;
-	if (p->nqueued > connecting)
+	if (db_queue_sendable(p) > connecting)
 		return true;
 	/* So that it is noticed when it was mended. */
 	if (p->refusal != DB_REFUSED_NOT && connecting == 0)
@@ -89,11 +90,10 @@ pool_pump(struct db_pool *p)
 
 	for (;;) {
 		c = TAILQ_FIRST(&p->conns[DB_CONN_IDLE]);
-		r = TAILQ_FIRST(&p->queue);
+		r = db_queue_next(p);
 		if (!c || !r)
 			break;
-		TAILQ_REMOVE(&p->queue, r, entry);
-		p->nqueued--;
+		db_queue_take(r);
 		db_conn_send(c, r);
 	}
 	pool_grow(p);
@@ -128,13 +128,19 @@ on_connected(struct db_conn *c)
 	struct db_pool *p = c->pool;
 
 	p->backoff_ms = 0;
-	p->stalled_ms = 0;
+	if (!p->is_looking)
+		p->stalled_ms = 0;
 	p->refusal = DB_REFUSED_NOT;
 	tell_server(p, c);
 	db_conn_move(c, DB_CONN_IDLE);
 	if (!timer_is_armed(p->tick))
 		timer_arm(p->tick, tick_ms(p));
 	pool_pump(p);
+	/* Made for a look that another one has served meanwhile. */
+	if (c->state == DB_CONN_IDLE && pool_open(p) > p->max_conns) {
+		db_conn_close(c);
+		pool_later(p);
+	}
 }
 
 static void
@@ -194,14 +200,15 @@ on_served(struct db_conn *c, struct db_req *r)
 {
 	struct db_pool *p = c->pool;
 
-	p->stalled_ms = 0;
+	if (!r->is_look)
+		p->stalled_ms = 0;
 	if (r->error && strcmp(r->error->sqlstate, READ_ONLY) == 0)
 		retire_all(p);
 	if (r->error && c->is_pooled && is_anothers(r->error->sqlstate)) {
 		p->hosts[c->host].keeps_sessions = false; /* proved anew */
 		retire_all(p);
 	}
-	if (c->is_retiring) {
+	if (c->is_retiring || pool_open(p) > p->max_conns) {
 		db_conn_close(c);
 		pool_later(p);
 	} else {
@@ -244,14 +251,27 @@ static const struct db_conn_ops conn_ops = {
     .lost = on_lost,
 };
 
-/* Closes what was idle for long, above a fifth of the ceiling; and what is
- * busy far beyond any statement's time, as a dead network leaves it. */
+/* Busy far beyond any statement's time, as a dead network leaves it; what the
+ * server knows to be there is not. */
+static bool
+is_silent(const struct db_conn *c)
+{
+	const struct db_pool *p = c->pool;
+	int64_t heard_ms = c->alive_ms > 0 ? c->alive_ms : c->since_ms;
+
+	return loop_now_ms(p->loop) - heard_ms >
+	       p->statement_timeout_ms * (int64_t)c->req->nstmts +
+		   p->silence_ms;
+}
+
+/* Closes what was idle for long, above a fifth of the ceiling, and what is
+ * silent. */
 static void
 on_tick(void *arg)
 {
 	struct db_pool *p = arg;
 	size_t floor = p->max_conns / 5 > 1 ? p->max_conns / 5 : 1;
-	int64_t now_ms = loop_now_ms(p->loop), limit_ms;
+	int64_t now_ms = loop_now_ms(p->loop);
 	struct db_conn *c, *next;
 
 	while (pool_open(p) > floor) {
@@ -263,9 +283,7 @@ on_tick(void *arg)
 	for (c = TAILQ_FIRST(&p->conns[DB_CONN_BUSY]);
 	     c && p->statement_timeout_ms > 0; c = next) {
 		next = TAILQ_NEXT(c, entry);
-		limit_ms = p->statement_timeout_ms * (int64_t)c->req->nstmts +
-			   p->silence_ms;
-		if (now_ms - c->since_ms > limit_ms)
+		if (is_silent(c))
 			db_conn_lost(c, "no answer in time");
 	}
 	if (pool_open(p) > 0)
@@ -298,7 +316,23 @@ on_later(void *arg)
 	}
 }
 
-/* All requests have the same patience, so the queue's first is due first. */
+static void
+expire(struct db_req *r)
+{
+	struct db_pool *p = r->pool;
+	bool is_held = r->is_write && p->nwaiting > 0;
+
+	db_queue_take(r);
+	p->timeouts += !r->is_look;
+	if (p->stalled_ms == 0 && !is_held && !r->is_look)
+		p->stalled_ms = loop_now_ms(p->loop);
+	db_req_fail(r, 0, "",
+	    is_held ? "commits wait for a synchronous standby"
+		    : "no connection became free in time");
+	end_unserved(r, RC_BUSY);
+}
+
+/* All requests have the same patience, so the first queued is due first. */
 static void
 on_overdue(void *arg)
 {
@@ -306,32 +340,23 @@ on_overdue(void *arg)
 	int64_t now_ms = loop_now_ms(p->loop);
 	struct db_req *r;
 
-	while ((r = TAILQ_FIRST(&p->queue))) {
+	while ((r = db_queue_first(p))) {
 		if (r->queue_until_ms > now_ms) {
 			timer_arm(p->overdue, r->queue_until_ms - now_ms);
 			break;
 		}
-		TAILQ_REMOVE(&p->queue, r, entry);
-		p->nqueued--;
-		p->timeouts++;
-		if (p->stalled_ms == 0)
-			p->stalled_ms = now_ms;
-		db_req_fail(r, 0, "", "no connection became free in time");
-		end_unserved(r, RC_BUSY);
+		expire(r);
 	}
 }
 
 static void
 enqueue(struct db_pool *p, struct db_req *r)
 {
-	r->state = DB_REQ_QUEUED;
-	r->queue_until_ms = loop_now_ms(p->loop) + p->queue_deadline_ms;
-	TAILQ_INSERT_TAIL(&p->queue, r, entry);
-	p->nqueued++;
+	db_queue_add(p, r);
 	if (p->is_closing)
 		return; /* db_pool_free ends it */
 	pool_pump(p);
-	if (p->nqueued > 0 && !timer_is_armed(p->overdue))
+	if (db_queue_first(p) && !timer_is_armed(p->overdue))
 		timer_arm(p->overdue, p->queue_deadline_ms);
 }
 
@@ -390,8 +415,7 @@ db_forget(struct db_req *r)
 	p = r->pool;
 	r->done = NULL;
 	if (r->state == DB_REQ_QUEUED) {
-		TAILQ_REMOVE(&p->queue, r, entry);
-		p->nqueued--;
+		db_queue_take(r);
 	} else if (r->state == DB_REQ_PAUSING) {
 		TAILQ_REMOVE(&p->again, r, entry);
 	} else {
@@ -419,12 +443,15 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 	p->loop = l;
 	p->on = &conn_ops;
 	p->max_conns = opts->max_conns;
+	p->max_writing = db_queue_max_writing(opts->max_conns);
+	p->commit_wait_ms = opts->commit_wait_ms;
 	p->queue_deadline_ms = opts->queue_deadline_ms;
 	p->statement_timeout_ms = opts->statement_timeout_ms;
 	p->is_eager = opts->is_eager;
 	p->ends_forgotten = opts->ends_forgotten;
 	p->silence_ms = opts->silence_ms > 0 ? opts->silence_ms : DB_SILENCE_MS;
-	TAILQ_INIT(&p->queue);
+	TAILQ_INIT(&p->queue[false]);
+	TAILQ_INIT(&p->queue[true]);
 	TAILQ_INIT(&p->ended);
 	TAILQ_INIT(&p->again);
 	TAILQ_INIT(&p->lookups);
@@ -434,6 +461,7 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 	p->overdue = timer_new(l, on_overdue, p);
 	p->retry = timer_new(l, on_retry, p);
 	p->again_timer = timer_new(l, on_again, p);
+	p->look = timer_new(l, db_waits_look, p);
 	p->tick = timer_new(l, on_tick, p);
 	ret = db_params_init(p, opts);
 	if (ret != RC_OK) {
@@ -464,11 +492,9 @@ take_any(struct db_pool *p)
 		c->req = NULL;
 		db_conn_close(c);
 	} else {
-		r = TAILQ_FIRST(&p->queue);
-		if (r) {
-			TAILQ_REMOVE(&p->queue, r, entry);
-			p->nqueued--;
-		}
+		r = db_queue_first(p);
+		if (r)
+			db_queue_take(r);
 	}
 	if (r)
 		r->code = RC_CANCELLED;
@@ -496,6 +522,7 @@ db_pool_free(struct db_pool *p)
 	timer_free(p->overdue);
 	timer_free(p->retry);
 	timer_free(p->again_timer);
+	timer_free(p->look);
 	timer_free(p->tick);
 	db_params_fini(p);
 	free(p);
@@ -507,7 +534,8 @@ db_pool_stats(const struct db_pool *p, struct db_stats *out)
 	*out = (struct db_stats){
 	    .open = pool_open(p),
 	    .busy = p->nconns[DB_CONN_BUSY],
-	    .queued = p->nqueued,
+	    .queued = p->nqueued[false] + p->nqueued[true],
+	    .waiting = p->nwaiting,
 	    .requests = p->requests,
 	    .timeouts = p->timeouts,
 	    .resets = p->resets,
@@ -520,6 +548,8 @@ db_pool_trouble(const struct db_pool *p)
 {
 	const char *words = db_refusal_words(p->refusal);
 
+	if (p->nwaiting > 0)
+		return "commits wait for a synchronous standby";
 	if (pool_open(p) == 0 && p->backoff_ms > 0)
 		return words ? words : "no connection can be made";
 	if (p->is_eager && p->log_state == DB_LOG_NEVER)

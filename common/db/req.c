@@ -52,6 +52,8 @@ db_req_new(const struct db_stmt *stmts, size_t nstmts)
 		check_stmt(&stmts[i]);
 		r->stmts[i].stmt = stmts[i];
 		r->stmts[i].stmt.params = params;
+		r->is_look |= stmts[i].q == Q_DB_SESSIONS;
+		r->is_write |= !sql_statements[stmts[i].q].is_read;
 		for (size_t j = 0; j < stmts[i].nparams; j++, params++) {
 			const char *from = stmts[i].params[j];
 			size_t size;

@@ -191,7 +191,8 @@ looked(struct db_conn *c)
 		return;
 	}
 	c->session.is_dirty = is_dirty(look);
-	c->is_pooled = pid_of(look) != PQbackendPID(c->pg);
+	c->backend_pid = pid_of(look);
+	c->is_pooled = c->backend_pid != PQbackendPID(c->pg);
 	if (c->session.is_dirty ||
 	    (c->is_pooled && !c->pool->hosts[c->host].keeps_sessions))
 		await(c, put_query(c, Q_SESSION_DIE, 0, NULL), 1, is_to_die);

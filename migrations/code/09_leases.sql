@@ -2,6 +2,16 @@
 
 -- --- processes ---
 
+-- Whether a sign of life of ours outlives the server is no matter: what it lets
+-- us do is guarded by lease and term.  So it does not wait for a standby.
+CREATE FUNCTION commit_locally() RETURNS void
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF current_setting('synchronous_commit') <> 'off' THEN
+        PERFORM set_config('synchronous_commit', 'local', true);
+    END IF;
+END $$;
+
 -- A worker's own row, and its lease.
 -- Answers with the jobs among its leases that are to stop before the outside
 -- effect: somebody wants them cancelled, or their tick's budget is over.
@@ -14,6 +24,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmap
 DECLARE
     v_until timestamptz := clock_timestamp() + ms(p_lease_ms);
 BEGIN
+    PERFORM commit_locally();
     INSERT INTO workers (incarnation, name, host, pid, version, code, slots, lease_until)
         VALUES (p_incarnation, p_name, p_host, p_pid, p_version, current_schema(), p_slots, v_until)
     ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, slots = excluded.slots;
@@ -41,6 +52,7 @@ END $$;
 
 CREATE FUNCTION scheduler_seen(p_incarnation text, p_name text, p_host text, p_pid int, p_url text, p_version text)
 RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT commit_locally();
     INSERT INTO schedulers (incarnation, name, host, pid, url, version, code)
         VALUES (p_incarnation, p_name, p_host, p_pid, p_url, p_version, current_schema())
     ON CONFLICT (incarnation) DO UPDATE SET seen_at = clock_timestamp();
@@ -93,6 +105,7 @@ BEGIN
         WHERE l.id = 1 AND l.holder = p_incarnation AND l.nonce = p_nonce AND l.expires_at > v_now
         RETURNING l.term, false;
     IF FOUND THEN
+        PERFORM commit_locally();
         RETURN;
     END IF;
     RETURN QUERY UPDATE leadership l SET term = l.term + 1, holder = p_incarnation, nonce = p_nonce, expires_at = v_until

@@ -58,6 +58,11 @@ class Scene:
         self.teams += 1
         return self.fleet.api.post("/api/v1/teams", {"id": f"t-{self.teams}", "name": f"Team {self.teams}"}, timeout=1)[0] == 201
 
+    @staticmethod
+    def need(is_so, what):
+        if not is_so:
+            raise Timeout(what)
+
     def measure(self, since):
         lease = last_lease(self.fleet)
         wait_for(self.commits, ALIVE_S, "the next commit")
@@ -83,7 +88,43 @@ def killed(scene):
     scene.measure(time.monotonic())
 
 
-SCENARIOS = {f.__name__.replace("_", "-"): f for f in (killed,)}
+# Sessions of all pools: the API's 50, and of two schedulers and two workers 5 each;
+# each pool may have one more that asks what the others wait for.
+CEILING = 50 + 3 + 4 * (5 + 2)
+GONE_S = 10
+
+
+def check_waiting(scene):
+    """What is seen while commits wait: said, steadily; bounded; and reads go on."""
+    fleet = scene.fleet
+
+    def says_so():
+        status, reply = fleet.api.get("/ready", timeout=5)
+        return status == 503 and "standby" in reply["error"]
+    wait_for(says_so, 10, "/ready to say that commits wait for a standby")
+    until = time.monotonic() + GONE_S
+    while time.monotonic() < until:
+        status, reply = fleet.api.get("/api/v1/certificates?per_page=5", timeout=5)
+        scene.need(status == 200, f"a GET was answered {status} {reply}")
+        scene.need(says_so(), f"/ready says {fleet.api.get('/ready')}")
+        sessions = fleet.value("SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'certctl_%'")
+        scene.need(sessions <= CEILING, f"{sessions} sessions, more than {CEILING}")
+        time.sleep(0.1)
+
+
+def standby_gone(scene):
+    """The synchronous standby falls silent, and is back after a while."""
+    scene.fleet.start_postgres(fsync="on")
+    pair = Pair(scene.fleet, synchronous=True)
+    scene.begin()
+    pair.standby.freeze()
+    check_waiting(scene)
+    pair.standby.thaw()
+    scene.measure(time.monotonic())
+    wait_for(lambda: scene.fleet.api.get("/ready")[0] == 200, 10, "/ready to say that it is")
+
+
+SCENARIOS = {f.__name__.replace("_", "-"): f for f in (killed, standby_gone)}
 
 
 def play(name, certificates=CERTIFICATES):

@@ -6,7 +6,7 @@ import re
 
 from fleet import BUILD
 
-ROW = re.compile(r'^\{ "(\w+)", (\d+), \w+,\n((?:\t".*"\n?)+) \},$', re.M)
+ROW = re.compile(r'^\{ "(\w+)", (\d+), \w+, \w+,\n((?:\t".*"\n?)+) \},$', re.M)
 PLANNED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "VALUES")
 
 

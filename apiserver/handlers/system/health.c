@@ -20,6 +20,23 @@ system_health_start(struct op *op)
 
 /* --- ready --- */
 
+/* One pool's word is enough: they all write to the same server. */
+static const char *
+standby_trouble(const struct api *a)
+{
+	const struct db_pool *const pools[] = {a->pool, a->heartbeat_pool,
+	    a->own_pool};
+	struct db_stats st;
+
+	for (size_t i = 0; i < ARRAY_LEN(pools); i++) {
+		db_pool_stats(pools[i], &st);
+		if (st.waiting > 0)
+			return "commits wait for a synchronous standby; what "
+			       "only reads is served";
+	}
+	return NULL;
+}
+
 /* NULL, or what would fail a request; *out_where says where. */
 static const char *
 trouble_of(const struct api *a, const char **out_where)
@@ -28,6 +45,7 @@ trouble_of(const struct api *a, const char **out_where)
 		const char *where;
 		const char *why;
 	} all[] = {
+	    {"the database", standby_trouble(a)},
 	    {"the pool of requests", db_pool_trouble(a->pool)},
 	    {"the pool of heartbeats", db_pool_trouble(a->heartbeat_pool)},
 	    {"the process's own connection", presence_trouble(a->presence)},

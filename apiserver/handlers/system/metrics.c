@@ -194,6 +194,29 @@ put_bus_certs(struct buf *b, const struct api *a)
 		bus_client_certs(a->bus, put_bus_cert, b);
 }
 
+/* Of this process; no row knows them. */
+static void
+put_waiting(struct buf *b, const struct api *a)
+{
+	static const char name[] = PREFIX "database_commits_waiting";
+	const struct {
+		const char *name;
+		const struct db_pool *pool;
+	} pools[] = {{"requests", a->pool}, {"heartbeats", a->heartbeat_pool},
+	    {"own", a->own_pool}};
+	struct db_stats st;
+
+	buf_printf(b,
+	    "# HELP %s Sessions of this process whose commit waits for a "
+	    "synchronous standby.\n# TYPE %s gauge\n",
+	    name, name);
+	for (size_t i = 0; i < ARRAY_LEN(pools); i++) {
+		db_pool_stats(pools[i].pool, &st);
+		buf_printf(b, "%s{pool=\"%s\"} %zu\n", name, pools[i].name,
+		    st.waiting);
+	}
+}
+
 static enum op_next
 metrics_done(struct op *op)
 {
@@ -205,6 +228,7 @@ metrics_done(struct op *op)
 		put_series(&b, &all_series[i],
 		    op_result(op, (size_t)all_series[i].statement));
 	put_bus_certs(&b, req_api(op));
+	put_waiting(&b, req_api(op));
 	if (buf_ok(&b))
 		next = reply_bytes(op, 200, TEXT_FORMAT, b.data, b.len);
 	else

@@ -99,6 +99,20 @@ def squeezed(text):
     return re.sub(r"\s+", " ", text).strip()
 
 
+FUNCTIONS = """\
+CREATE FUNCTION far() RETURNS void LANGUAGE sql AS $$ SELECT near(); $$;
+CREATE FUNCTION near() RETURNS void LANGUAGE plpgsql AS $b$ BEGIN UPDATE boxes SET size = 1; END $b$;
+CREATE FUNCTION looks() RETURNS int LANGUAGE sql AS $$
+    -- This is no UPDATE.
+    SELECT 1; $$;
+"""
+
+# A statement, and whether it only reads.
+READS = [("SELECT updated_at, locked FROM boxes", True), ("SELECT looks()", True), ("SELECT near()", False), ("SELECT far()", False),
+         ("SELECT id FROM boxes FOR NO KEY UPDATE", False), ("SELECT id FROM boxes FOR SHARE", False),
+         ("WITH gone AS (DELETE FROM boxes RETURNING id) SELECT id FROM gone", False), ("SELECT nextval('ids')", False)]
+
+
 class Sqlgen(unittest.TestCase):
     def setUp(self):
         made = tempfile.TemporaryDirectory()
@@ -106,10 +120,10 @@ class Sqlgen(unittest.TestCase):
         self.path = os.path.join(made.name, "nouns.sql")
         self.out_c, self.out_h = os.path.join(made.name, "out.c"), os.path.join(made.name, "out.h")
 
-    def run_on(self, text):
+    def run_on(self, text, *options):
         with open(self.path, "w", encoding="utf-8") as f:
             f.write(text)
-        return subprocess.run(["/usr/bin/python3", "-B", SQLGEN, self.out_c, self.out_h, self.path],
+        return subprocess.run(["/usr/bin/python3", "-B", SQLGEN, self.out_c, self.out_h, *options, self.path],
                               capture_output=True, text=True, check=False)
 
     def made(self):
@@ -117,7 +131,7 @@ class Sqlgen(unittest.TestCase):
         with open(self.out_c, encoding="utf-8") as f:
             source = f.read()
         out = {}
-        for m in re.finditer(r'^\{ "(\w+)", (\d+), (\w+),\n((?:\t".*"\n?)+) \},$', source, re.M):
+        for m in re.finditer(r'^\{ "(\w+)", (\d+), (\w+), \w+,\n((?:\t".*"\n?)+) \},$', source, re.M):
             lines = re.findall(r'^\t"(.*)\\n"', m.group(4), re.M)
             text = "\n".join(lines).replace('\\"', '"').replace("\\\\", "\\")
             out[m.group(1)] = int(m.group(2)), m.group(3) == "true", squeezed(text)
@@ -130,6 +144,17 @@ class Sqlgen(unittest.TestCase):
         self.assertEqual(list(made), list(GOLDEN))
         for name, (nparams, is_fresh, text) in GOLDEN.items():
             self.assertEqual(made[name], (nparams, is_fresh, squeezed(text)), name)
+
+    def test_what_only_reads(self):
+        code = os.path.join(os.path.dirname(self.path), "code")
+        os.mkdir(code)
+        with open(os.path.join(code, "1.sql"), "w", encoding="utf-8") as f:
+            f.write(FUNCTIONS)
+        run = self.run_on("".join(f"-- name: s{n} :one\n{text};\n" for n, (text, _) in enumerate(READS)), "--code=" + code)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        with open(self.out_c, encoding="utf-8") as f:
+            made = re.findall(r'^\{ "s\d+", 0, false, (\w+),$', f.read(), re.M)
+        self.assertEqual(made, ["true" if reads else "false" for _, reads in READS])
 
     def test_written_by_hand(self):
         run = self.run_on(NOUN + "--   written: get\n\n-- name: box_get :one\nSELECT 'mine' WHERE $1 = 'x';\n")

@@ -118,3 +118,20 @@ SELECT setval('t_flaky_n', 1, false) AS n;
 
 -- name: t_flaky :one
 SELECT t_flaky($1, $2::int) AS n;
+
+-- As common/sql has it: the pool's own.
+-- name: db_sessions :many
+SELECT a.pid, coalesce(a.wait_event = 'SyncRep', false) AS is_waiting
+FROM pg_stat_activity a WHERE a.pid = ANY($1::int[]) AND a.state <> 'idle';
+
+-- name: t_standby_nobody :exec
+ALTER SYSTEM SET synchronous_standby_names = 'nobody';
+
+-- name: t_standby_none :exec
+ALTER SYSTEM SET synchronous_standby_names = '';
+
+-- name: t_reload :one
+SELECT pg_reload_conf() AS reloaded;
+
+-- name: t_backends :one
+SELECT count(*)::int AS n FROM pg_stat_activity WHERE application_name = $1;
