@@ -24,7 +24,7 @@ db_conn_move(struct db_conn *c, enum db_conn_state to)
 	p->nconns[c->state]--;
 	p->nwriting -= c->is_writing;
 	c->is_writing = false;
-	db_waits_end(c);
+	p->on->ended(c);
 	c->state = to;
 	c->since_ms = loop_now_ms(p->loop);
 	TAILQ_INSERT_HEAD(&p->conns[to], c, entry);
@@ -169,7 +169,7 @@ db_conn_send(struct db_conn *c, struct db_req *r)
 	c->is_writing = r->is_write;
 	c->pool->nwriting += r->is_write;
 	c->alive_ms = 0;
-	db_waits_begin(c);
+	c->pool->on->sent(c);
 	for (size_t i = 0; ok && i < r->nstmts; i++)
 		ok = send_stmt(c, &r->stmts[i]);
 	c->at = 0;

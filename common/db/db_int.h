@@ -178,6 +178,9 @@ struct db_conn_ops {
 	void (*failed)(struct db_conn *c, const char *why);
 	/* r got all its answers, and the connection is without a request. */
 	void (*served)(struct db_conn *c, struct db_req *r);
+	/* It was sent a request; and it has none any more. */
+	void (*sent)(struct db_conn *c);
+	void (*ended)(struct db_conn *c);
 	/* Dead already.  r had not got all its answers; NULL: nothing was
 	 * asked. */
 	void (*lost)(struct db_conn *c, struct db_req *r);
@@ -220,8 +223,11 @@ void db_queue_add(struct db_pool *p, struct db_req *r);
 void db_waits_begin(struct db_conn *c);
 /* It does not wait any more: answered, or gone. */
 void db_waits_end(struct db_conn *c);
-/* Of pool->look. */
-void db_waits_look(void *pool);
+/* Pids of those to ask about, as an array in SQL's text; false: none, or it is
+ * under way.  Arms pool->look anew. */
+bool db_waits_for_whom(struct db_pool *p, struct buf *out_pids);
+/* The answer; arg is the pool. */
+void db_waits_looked(void *arg, struct db_outcome *o);
 
 /* --- connect.c --- */
 

@@ -16,6 +16,8 @@
 
 #define READ_ONLY "25006" /* read_only_sql_transaction */
 
+enum { PIDS_MAX_SIZE = 16384 }; /* a thousand numbers */
+
 static size_t
 pool_open(const struct db_pool *p)
 {
@@ -248,6 +250,8 @@ static const struct db_conn_ops conn_ops = {
     .connected = on_connected,
     .failed = on_failed,
     .served = on_served,
+    .sent = db_waits_begin,
+    .ended = db_waits_end,
     .lost = on_lost,
 };
 
@@ -426,6 +430,22 @@ db_forget(struct db_req *r)
 	db_req_free(r);
 }
 
+static void
+on_look(void *arg)
+{
+	struct db_pool *p = arg;
+	const char *params[1];
+	const struct db_stmt stmt = {Q_DB_SESSIONS, 1, params};
+	struct buf pids;
+
+	buf_init(&pids, PIDS_MAX_SIZE);
+	if (db_waits_for_whom(p, &pids)) {
+		params[0] = buf_cstr(&pids);
+		(void)db_submit(p, &stmt, 1, db_waits_looked, p);
+	}
+	buf_fini(&pids);
+}
+
 /* --- the pool --- */
 
 rc
@@ -461,7 +481,7 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 	p->overdue = timer_new(l, on_overdue, p);
 	p->retry = timer_new(l, on_retry, p);
 	p->again_timer = timer_new(l, on_again, p);
-	p->look = timer_new(l, db_waits_look, p);
+	p->look = timer_new(l, on_look, p);
 	p->tick = timer_new(l, on_tick, p);
 	ret = db_params_init(p, opts);
 	if (ret != RC_OK) {

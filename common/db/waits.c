@@ -19,10 +19,8 @@
 #include "common/db/db_int.h"
 #include "common/log/log.h"
 
-enum {
-	LOOK_MS = 1000,        /* an answer that takes longer is looked after */
-	PIDS_MAX_SIZE = 16384, /* a thousand numbers */
-};
+/* An answer that takes longer is looked after. */
+enum { LOOK_MS = 1000 };
 
 static int64_t
 look_ms(const struct db_pool *p)
@@ -120,8 +118,8 @@ find_by_pid(const struct db_pool *p, int64_t pid)
 	return NULL;
 }
 
-static void
-on_looked(void *arg, struct db_outcome *o)
+void
+db_waits_looked(void *arg, struct db_outcome *o)
 {
 	struct db_pool *p = arg;
 	const struct db_result *r;
@@ -141,38 +139,25 @@ on_looked(void *arg, struct db_outcome *o)
 		tell(c);
 }
 
-static void
-start_look(struct db_pool *p)
+bool
+db_waits_for_whom(struct db_pool *p, struct buf *out_pids)
 {
 	int64_t now_ms = loop_now_ms(p->loop);
 	struct db_conn *c;
-	struct buf pids;
-	const char *params[1];
-	const struct db_stmt stmt = {Q_DB_SESSIONS, 1, params};
 
-	buf_init(&pids, PIDS_MAX_SIZE);
-	TAILQ_FOREACH (c, &p->conns[DB_CONN_BUSY], entry) {
-		if (now_ms - c->since_ms >= look_ms(p))
-			buf_printf(&pids, "%c%d", pids.len > 0 ? ',' : '{',
-			    c->backend_pid);
-	}
-	if (pids.len > 0) {
-		buf_putc(&pids, '}');
-		p->looked_ms = now_ms;
-		params[0] = buf_cstr(&pids);
-		p->is_looking = true; /* before: it may be one too many */
-		(void)db_submit(p, &stmt, 1, on_looked, p);
-	}
-	buf_fini(&pids);
-}
-
-void
-db_waits_look(void *arg)
-{
-	struct db_pool *p = arg;
-
-	if (!p->is_looking)
-		start_look(p);
 	if (p->nconns[DB_CONN_BUSY] > 0)
 		timer_arm(p->look, look_ms(p) / 2);
+	if (p->is_looking)
+		return false;
+	TAILQ_FOREACH (c, &p->conns[DB_CONN_BUSY], entry) {
+		if (now_ms - c->since_ms >= look_ms(p))
+			buf_printf(out_pids, "%c%d",
+			    out_pids->len > 0 ? ',' : '{', c->backend_pid);
+	}
+	if (out_pids->len == 0)
+		return false;
+	buf_putc(out_pids, '}');
+	p->looked_ms = now_ms;
+	p->is_looking = true;
+	return true;
 }

@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"), str(Path(__file__).resolve().parent)]
 import checker  # noqa: E402
 from fleet import Fleet, Timeout, wait_for  # noqa: E402
+from hosts import FIRST, SECOND, CannotMake, Hosts  # noqa: E402
 from load import Load, done_since, last_lease, make_certificates, wait_quiet  # noqa: E402
 from pair import Pair  # noqa: E402
 
@@ -124,15 +125,47 @@ def standby_gone(scene):
     wait_for(lambda: scene.fleet.api.get("/ready")[0] == 200, 10, "/ready to say that it is")
 
 
-SCENARIOS = {f.__name__.replace("_", "-"): f for f in (killed, standby_gone)}
+def read_only(scene):
+    """The primary is turned read-only in place, its sessions stay open, and the standby is promoted."""
+    scene.fleet.start_postgres(fsync="on")
+    pair = Pair(scene.fleet, synchronous=True)
+    scene.begin()
+    pair.primary.set(default_transaction_read_only="on")
+    wait_for(lambda: scene.fleet.api.get("/ready")[0] == 503, 20, "/ready to say that nothing can be written")
+    pair.promote()
+    scene.measure(time.monotonic())
+
+
+def silent(scene):
+    """The primary's host is cut off, without a word to anybody, and the standby promoted."""
+    fleet, hosts = scene.fleet, Hosts()
+    try:
+        fleet.start_postgres(fsync="on", prefix=hosts.on_second, listen_addresses=SECOND, hba=[f"host all all {FIRST}/32 trust"])
+        pair = Pair(fleet, synchronous=True, listen=FIRST)
+        fleet.url_hosts = [SECOND, FIRST]
+        scene.begin()
+        hosts.silence()
+        pair.promote()
+        scene.measure(time.monotonic())
+        # A process that is started now finds the other host as well.
+        since = time.monotonic()
+        fleet.start_apiserver(2)
+        print(f"failover: scenario=silent: a new apiserver was ready after {time.monotonic() - since:.1f} s")
+        lost_and_doubled = scene.end()
+    finally:
+        fleet.close()
+        hosts.close()
+    return lost_and_doubled
+
+
+SCENARIOS = {f.__name__.replace("_", "-"): f for f in (killed, silent, read_only, standby_gone)}
 
 
 def play(name, certificates=CERTIFICATES):
     """One scenario; (its line, what was lost, what was doubled)."""
     with Fleet(name) as fleet:
         scene = Scene(fleet, name, certificates)
-        SCENARIOS[name](scene)
-        lost, doubled = scene.end()
+        lost, doubled = SCENARIOS[name](scene) or scene.end()
         jobs = len(scene.load.accepted)
     for alarm in fleet.alarms:
         lost.append(f"a process died: {alarm}")
@@ -151,6 +184,9 @@ def main():
     for name in arguments.scenario or SCENARIOS:
         try:
             line, lost, doubled = play(name)
+        except CannotMake as e:
+            print(f"failover: scenario={name} skipped: {e}")
+            continue
         except Timeout as e:
             line, lost, doubled = f"failover: scenario={name} failed: {e}", [str(e)], []
         for what in lost:

@@ -9,12 +9,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 import failover  # noqa: E402
+from hosts import CannotMake  # noqa: E402
 
 LIMIT_S = 300
 
 
 @pytest.mark.parametrize("name", list(failover.SCENARIOS))
 def test_database_moves(name):
-    line, lost, doubled = failover.play(name, certificates=8)
+    try:
+        line, lost, doubled = failover.play(name, certificates=8)
+    except CannotMake as e:
+        pytest.skip(f"no network namespaces here: {e}")
     print(line)
     assert (lost, doubled) == ([], [])

@@ -60,6 +60,11 @@ class Hosts:
         """Pulls the cable; nobody is told that a connection ended."""
         ip("-n", self.first, "link", "set", self.cable, "down")
 
+    def silence(self):
+        """The second host falls silent as seen from the first, which still finds its cable plugged in."""
+        ip("-n", self.second, "addr", "flush", "dev", self.cable)
+        ip("-n", self.first, "neigh", "replace", SECOND, "lladdr", "02:00:00:00:00:01", "dev", self.cable)
+
     def mend(self):
         ip("-n", self.first, "link", "set", self.cable, "up")
 
