@@ -89,9 +89,10 @@ def killed(scene):
     scene.measure(time.monotonic())
 
 
-# Sessions of all pools: the API's 50, and of two schedulers and two workers 5 each;
-# each pool may have one more that asks what the others wait for.
-CEILING = 50 + 3 + 4 * (5 + 2)
+# Sessions of all pools: the API's 50, of each of two schedulers 4, 4 for duties and 1
+# for the leadership, of each of two workers 4 and 1 for its lease; each pool may have
+# one more that asks what the others wait for.
+CEILING = (50 + 3) + 2 * (9 + 3) + 2 * (5 + 2)
 GONE_S = 10
 
 
