@@ -14,6 +14,7 @@ cmd_certs_list(struct cli *c)
 	    {"ID", "id", COLUMN_TEXT},
 	    {"COMMON NAME", "common_name", COLUMN_TEXT},
 	    {"STATUS", "status", COLUMN_TEXT},
+	    {"DEPLOYED", "deployment_status", COLUMN_TEXT},
 	    {"EXPIRES", "expires_at", COLUMN_TIME},
 	    {"LEFT", "expires_at", COLUMN_LEFT},
 	    {"ISSUER", "issuer_id", COLUMN_TEXT},
@@ -29,9 +30,10 @@ int
 cmd_certs_get(struct cli *c)
 {
 	static const char *const members[] = {"id", "name", "common_name",
-	    "sans", "status", "reason", "expires_at", "environment", "owner_id",
-	    "team_id", "issuer_id", "renewal_policy_id", "target_ids",
-	    "last_renewal_at", "last_deployment_at", "created_at"};
+	    "sans", "status", "deployment_status", "reason", "expires_at",
+	    "environment", "owner_id", "team_id", "issuer_id",
+	    "renewal_policy_id", "target_ids", "last_renewal_at",
+	    "last_deployment_at", "created_at"};
 
 	return show_object(c,
 	    arena_printf(c->arena, "/api/v1/certificates/%s",

@@ -8,7 +8,7 @@
 -- name: cert_page :many
 SELECT p.id, p.name, p.common_name, p.sans, p.environment, p.owner_id, p.team_id, p.issuer_id, p.renewal_policy_id,
     p.target_ids, p.certificate_profile_id, p.status, p.expires_at, p.tags, p.last_renewal_at, p.last_deployment_at,
-    p.revoked_at, p.revocation_reason, p.created_at, p.updated_at, p.source, p.needs_renewal, p.reason
+    p.revoked_at, p.revocation_reason, p.created_at, p.updated_at, p.source, p.needs_renewal, p.deployment_status, p.reason
 FROM (SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
         c.renewal_policy_id,
         array_to_json(ARRAY(SELECT m.target_id FROM certificate_target_mappings m
@@ -17,7 +17,8 @@ FROM (SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.envir
         c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at,
         c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at, c.revoked_at AT TIME ZONE 'UTC' AS revoked_at,
         c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at, c.updated_at AT TIME ZONE 'UTC' AS updated_at,
-        c.source, CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_reason(c) AS reason
+        c.source, CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_deployment(c.id) AS deployment_status,
+        certificate_reason(c) AS reason
     FROM managed_certificates c
     ORDER BY c.created_at, c.id
     LIMIT 501) AS p
@@ -26,7 +27,7 @@ LIMIT $1::bigint;
 -- name: cert_page_after :many
 SELECT p.id, p.name, p.common_name, p.sans, p.environment, p.owner_id, p.team_id, p.issuer_id, p.renewal_policy_id,
     p.target_ids, p.certificate_profile_id, p.status, p.expires_at, p.tags, p.last_renewal_at, p.last_deployment_at,
-    p.revoked_at, p.revocation_reason, p.created_at, p.updated_at, p.source, p.needs_renewal, p.reason
+    p.revoked_at, p.revocation_reason, p.created_at, p.updated_at, p.source, p.needs_renewal, p.deployment_status, p.reason
 FROM (SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
         c.renewal_policy_id,
         array_to_json(ARRAY(SELECT m.target_id FROM certificate_target_mappings m
@@ -35,7 +36,8 @@ FROM (SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.envir
         c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at,
         c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at, c.revoked_at AT TIME ZONE 'UTC' AS revoked_at,
         c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at, c.updated_at AT TIME ZONE 'UTC' AS updated_at,
-        c.source, CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_reason(c) AS reason
+        c.source, CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_deployment(c.id) AS deployment_status,
+        certificate_reason(c) AS reason
     FROM managed_certificates c
     WHERE (c.created_at, c.id) > ($2::timestamptz, $3::text)
     ORDER BY c.created_at, c.id
@@ -55,7 +57,8 @@ SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment
     c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
     c.revoked_at AT TIME ZONE 'UTC' AS revoked_at, c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at,
     c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source,
-    CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_reason(c) AS reason
+    CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_deployment(c.id) AS deployment_status,
+        certificate_reason(c) AS reason
 FROM (SELECT p.id, row_number() OVER () AS at FROM (SELECT c.id
 FROM managed_certificates c
 WHERE ($1::text IS NULL OR c.status = $1)
@@ -126,7 +129,8 @@ SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment
     c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
     c.revoked_at AT TIME ZONE 'UTC' AS revoked_at, c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at,
     c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source,
-    CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_reason(c) AS reason,
+    CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_deployment(c.id) AS deployment_status,
+        certificate_reason(c) AS reason,
     (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = c.renewal_policy_id) AS auto_renew
 FROM managed_certificates c
 WHERE c.id = $1;
@@ -162,7 +166,7 @@ SELECT m.id, m.name, m.common_name, array_to_json(m.sans) AS sans, m.environment
     m.certificate_profile_id, m.status, m.expires_at AT TIME ZONE 'UTC' AS expires_at, m.tags,
     m.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, m.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
     m.revoked_at AT TIME ZONE 'UTC' AS revoked_at, m.revocation_reason, m.created_at AT TIME ZONE 'UTC' AS created_at,
-    m.updated_at AT TIME ZONE 'UTC' AS updated_at, m.source, NULL::bool AS needs_renewal, NULL::text AS reason,
+    m.updated_at AT TIME ZONE 'UTC' AS updated_at, m.source, NULL::bool AS needs_renewal, NULL::text AS deployment_status, NULL::text AS reason,
     (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = m.renewal_policy_id) AS auto_renew
 FROM made m;
 

@@ -162,9 +162,18 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- Whether its targets serve what they should: deployed, pending, failed (of some
+-- the last deployment did); NULL: there is nothing to serve.
+CREATE FUNCTION certificate_deployment(p_id text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_failures > 0) THEN 'failed'
+        WHEN bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id) THEN 'pending'
+        WHEN bool_or(m.desired_version_id IS NOT NULL) THEN 'deployed' END
+    FROM certificate_target_mappings m WHERE m.certificate_id = p_id
+$$;
+
 -- What an operator should know of a certificate beside its status, a word of
--- apiserver/handlers/certificates/reason.c, with the agent behind a colon where there
--- is one.
+-- apiserver/handlers/certificates/reason.c, with the agent or target behind a colon
+-- where there is one.
 CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE c.status WHEN 'Revoked' THEN NULL WHEN 'Archived' THEN NULL WHEN 'RenewalInProgress' THEN coalesce(
         (SELECT CASE WHEN j.agent_id IS NULL THEN 'no_target'
@@ -174,7 +183,9 @@ CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE
             WHERE j.certificate_id = c.id AND j.type IN ('Issuance', 'Renewal') AND j.status = 'AwaitingCSR'
             ORDER BY (j.agent_id IS NULL OR a.retired_at IS NOT NULL OR a.status = 'Offline') DESC, j.id LIMIT 1),
         c.renewal_wanted)
-        ELSE c.renewal_wanted END
+        ELSE coalesce(c.renewal_wanted, (SELECT 'deployment_failing:' || m.target_id FROM certificate_target_mappings m
+            WHERE m.certificate_id = c.id AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_failures > 0
+            ORDER BY m.target_id LIMIT 1)) END
 $$;
 
 -- --- CSRs and chains ---

@@ -148,6 +148,26 @@ def test_it_is_told_of(calm, name):
     assert reply["healthy"] == healthy and [c["name"] for c in reply["conditions"]] == [name] and reply["workers"]
 
 
+def test_a_certificate_says_what_became_of_its_deployments(calm):
+    """Beside the status, which is of the certificate: it may be Active and served nowhere."""
+    def seen():
+        one = calm.api.need("GET", "/api/v1/certificates/mc-x")
+        listed = calm.api.need("GET", "/api/v1/certificates?q=mc-x")["data"][0]
+        assert {k: listed.get(k) for k in ("deployment_status", "reason")} == {k: one.get(k) for k in ("deployment_status", "reason")}
+        return one["status"], one.get("deployment_status"), one.get("reason")
+    calm.plant(ACTIVE)
+    assert seen() == ("Active", None, None)
+    calm.plant(VERSION)
+    calm.plant(MAPPED.format(0))
+    assert seen() == ("Active", "pending", None)
+    calm.plant("UPDATE certificate_target_mappings SET deploy_failures = 1")
+    status, deployment, reason = seen()
+    assert (status, deployment) == ("Active", "failed") and "target tgt-x failed" in reason
+    assert "failed" in calm.cli("certs", "list").stdout and "tgt-x" in calm.cli("certs", "get", "mc-x").stdout
+    calm.plant("UPDATE certificate_target_mappings SET deployed_version_id = desired_version_id")
+    assert seen() == ("Active", "deployed", None)
+
+
 def test_many_are_counted_to_a_bound(calm):
     calm.plant("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, "
                "valid_from, expires_at, renew_after, updated_at) SELECT 'mc-' || g, 'mc-' || g, 'x.example.test', 'o-test', 't-test', "

@@ -99,6 +99,7 @@ const struct field cert_fields[] = {
     {"updated_at", FIELD_TIME},
     {"source", FIELD_TEXT, FIELD_OMIT_EMPTY},
     {"needs_renewal", FIELD_BOOL, FIELD_OMIT_EMPTY},
+    {"deployment_status", FIELD_TEXT, FIELD_OMIT_EMPTY},
     {"reason", FIELD_TEXT, FIELD_OMIT_EMPTY, .say = cert_reason_say},
 };
 const size_t cert_nfields = ARRAY_LEN(cert_fields);

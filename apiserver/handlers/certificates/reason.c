@@ -10,7 +10,7 @@
 
 static const struct {
 	const char *word;
-	const char *before; /* of the agent, where the word names one */
+	const char *before; /* of what the word names, an agent or target */
 	const char *after;
 } sentences[] = {
     {"names_changed",
@@ -33,6 +33,8 @@ static const struct {
 	", which is offline"},
     {"agent_retired", "its renewal waits for the CSR of agent ",
 	", which is retired; map it to another target and renew with force"},
+    {"deployment_failing", "its last deployment to target ",
+	" failed; the job's last error says why, and it is tried again"},
 };
 
 const char *
