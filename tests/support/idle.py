@@ -33,7 +33,7 @@ RUNS = {
     "version_retention": {"duty_version_retention": f"{LED}, '150', '{9600 * HOUR}'"},
 }
 # Chunks in which all that an inventory gives to do is done.
-SETTLED_AFTER = 200
+SETTLED_AFTER = 1000
 
 
 def statement(name):
@@ -46,12 +46,13 @@ def make_inventory(cursor, count, in_progress):
     """
     count certificates of mixed lifetimes, each with a version, a finished job
     and, every tenth, a target that serves it; none is due for anything.  One in
-    twenty expired long ago and is set aside.  in_progress more are in renewal,
-    their jobs waiting for a CSR or in the queue.
+    twenty expired long ago, and nothing renews it by itself.  in_progress more
+    are in renewal, their jobs waiting for a CSR or in the queue.
     """
     cursor.execute("INSERT INTO teams (id, name) VALUES ('t-test', 'x')")
     cursor.execute("INSERT INTO owners (id, name, email, team_id) VALUES ('o-test', 'x', 'x', 't-test')")
     cursor.execute("INSERT INTO issuers (id, name, type) VALUES ('iss-local', 'x', 'GenericCA')")
+    cursor.execute("INSERT INTO renewal_policies (id, name, renewal_window_days, auto_renew) VALUES ('rp-hand', 'x', 30, false)")
     cursor.execute("INSERT INTO ca_certificates (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after) "
                    "VALUES ('iss-local', '', '', 'f', now(), 'infinity')")
     cursor.execute("INSERT INTO crl_cache (issuer_id, crl_der, crl_number, this_update, next_update, generation_duration_ms, "
@@ -66,8 +67,9 @@ def make_inventory(cursor, count, in_progress):
     cursor.execute("""
         INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, valid_from,
             expires_at, renew_after, expiring_at, created_at)
-        SELECT 'mc-' || i, 'mc-' || i, 'x.example.test', 'o-test', 't-test', 'iss-local', 'rp-default',
-            CASE WHEN i %% 20 = 0 THEN 'Expired' ELSE 'Active' END, t.valid_from, t.expires_at,
+        SELECT 'mc-' || i, 'mc-' || i, 'x.example.test', 'o-test', 't-test', 'iss-local',
+            CASE WHEN i %% 20 = 0 THEN 'rp-hand' ELSE 'rp-default' END, CASE WHEN i %% 20 = 0 THEN 'Expired' ELSE 'Active' END,
+            t.valid_from, t.expires_at,
             CASE WHEN i %% 20 <> 0 THEN renew_after_of('mc-' || i, t.valid_from, t.expires_at, 30, NULL) END,
             expiring_at_of(t.valid_from, t.expires_at, 30), t.valid_from
         FROM generate_series(1, %s) i
