@@ -28,7 +28,8 @@ rows(struct cli *c, struct table *t, const struct cJSON *list, const char *kind)
 		const char *const cells[] = {kind, cell(c, item, "name"),
 		    cell(c, item, "host"), cell(c, item, "pid"),
 		    is_alive(item) ? "alive" : "gone",
-		    cell_time(c, item, "started_at"), cell(c, item, "version")};
+		    cell_time(c, item, "started_at"), cell(c, item, "version"),
+		    cell(c, item, "server")};
 
 		table_row(t, cells);
 	}
@@ -38,7 +39,7 @@ static void
 print_processes(struct cli *c, const struct cJSON *processes)
 {
 	static const char *const heads[] = {"PROCESS", "NAME", "HOST", "PID",
-	    "STATE", "STARTED", "VERSION"};
+	    "STATE", "STARTED", "VERSION", "DATABASE SERVER"};
 	struct table *t = table_new(c, ARRAY_LEN(heads), heads);
 	const struct cJSON *leader = json_get(processes, "leader");
 
@@ -81,7 +82,8 @@ print_database(struct cli *c, const struct answer *ready)
 	else if (strcmp(warning, "-") != 0)
 		out_print("database   reachable, but %s\n", warning);
 	else
-		out_print("database   reachable\n");
+		out_print("database   reachable: %s\n",
+		    cell(c, ready->json, "db_server"));
 }
 
 static void

@@ -105,11 +105,13 @@ check(struct daemon *d, const char *title)
 	rc (*hook)(void *, struct daemon *) = p->check ? p->check : p->prepare;
 	rc ret;
 
+	d->home = db_home_new();
 	ret = loop_new(&d->loop);
 	if (ret == RC_OK && hook)
 		ret = hook(d->self, d);
 	p->close(d->self, d);
 	loop_free(d->loop);
+	db_home_free(d->home);
 	if (ret != RC_OK)
 		return EXIT_REFUSED;
 	if (nunknown > 0) {
@@ -128,6 +130,7 @@ serve(struct daemon *d)
 	const struct daemon_program *p = d->program;
 	rc ret;
 
+	d->home = db_home_new();
 	ret = loop_new(&d->loop);
 	if (ret == RC_OK && p->prepare)
 		ret = p->prepare(d->self, d);
@@ -144,6 +147,7 @@ serve(struct daemon *d)
 	}
 	p->close(d->self, d);
 	loop_free(d->loop);
+	db_home_free(d->home);
 	return ret;
 }
 

@@ -14,6 +14,7 @@
 #include "common/base/attr.h"
 #include "common/base/rc.h"
 #include "common/cfg/cfg.h"
+#include "common/db/home.h"
 #include "common/loop/loop.h"
 
 struct daemon_program;
@@ -24,6 +25,7 @@ struct daemon {
 	void *self;
 	struct cfg *cfg;
 	struct loop *loop;
+	struct db_home *home; /* the database server that it is with */
 	char host[256];
 	char name[320];       /* CERTCTL_PROCESS_NAME, else host-pid */
 	char incarnation[64]; /* this start of this process, and no other */

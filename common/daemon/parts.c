@@ -30,6 +30,7 @@ part_pool(const struct daemon *d, const char *purpose,
 	full.url = cfg_str(d->cfg, "database_url");
 	full.application_name = title;
 	full.ignore_env = true;
+	full.home = d->home;
 	full.connect_timeout_ms = cfg_int(d->cfg, "database_connect_timeout");
 	ret = db_pool_new(d->loop, &full, out);
 	if (ret != RC_OK)

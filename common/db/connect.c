@@ -115,8 +115,8 @@ conn_on_notice(void *arg, const PGresult *res)
 	 * shutting down or cuts us off, so nothing more is sent here. */
 	if (state && strncmp(state, "57P", 3) == 0)
 		c->is_retiring = true;
-	if (state && strcmp(state, "57P05") == 0 && c->session.nwanted == 0)
-		c->session.has_died = true; /* session.c asked for it */
+	if (state && strcmp(state, "57P05") == 0)
+		db_session_died(c); /* it was asked for */
 }
 
 static void
@@ -158,6 +158,7 @@ established(struct db_conn *c)
 		session_pass(c, DB_REFUSED_NOT, PQerrorMessage(c->pg));
 		return;
 	}
+	(void)PQsetErrorVerbosity(c->pg, PQERRORS_DEFAULT);
 	/* The log-in took its time; what follows has the same. */
 	timer_arm(c->connect_limit, c->pool->connect_timeout_ms);
 	db_session_start(c, &session_ops);
@@ -179,6 +180,8 @@ step(struct db_conn *c, PostgresPollingStatusType status)
 	case PGRES_POLLING_FAILED:
 	case PGRES_POLLING_ACTIVE:
 	default:
+		if (strstr(PQerrorMessage(c->pg), ":  58P01: "))
+			c->refusal = DB_REFUSED_FILES;
 		note(c, PQerrorMessage(c->pg));
 		next_address(c);
 	}
@@ -227,6 +230,9 @@ begin_address(struct db_conn *c)
 		return;
 	}
 	(void)PQsetNoticeReceiver(c->pg, conn_on_notice, c);
+	/* The SQLSTATE of a refused log-in is told in the text or not at all.
+	 */
+	(void)PQsetErrorVerbosity(c->pg, PQERRORS_VERBOSE);
 	/* As if the last poll had said so; libpq's manual. */
 	step(c, PGRES_POLLING_WRITING);
 }

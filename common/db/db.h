@@ -25,6 +25,7 @@
 #include "common/loop/loop.h"
 #include "sql_gen.h" /* enum query: Q_*, made by tools/sqlgen.py */
 
+struct db_home; /* home.h */
 struct db_pool; /* defined in pool.c */
 struct db_req;  /* defined in pool.c */
 
@@ -54,6 +55,7 @@ struct db_opts {
 	bool is_eager; /* connects before there is a request */
 	/* What is forgotten is not wanted: its statement is ended too. */
 	bool ends_forgotten;
+	struct db_home *home; /* shared by a process's pools; NULL: none */
 };
 
 /* One statement.  Parameters are text (PostgreSQL's input syntax); a NULL

@@ -21,6 +21,7 @@
 
 #include "common/base/buf.h"
 #include "common/db/db.h"
+#include "common/db/home.h"
 
 enum {
 	DB_CONNECT_MS = 1500, /* one address, where nobody says otherwise */
@@ -112,6 +113,8 @@ enum db_refusal {
 	DB_REFUSED_MODE,     /* a pooler mixes sessions */
 	DB_REFUSED_UNCLEAN,  /* a pooler leaves them dirty */
 	DB_REFUSED_SETTINGS, /* they do not keep what they are told */
+	DB_REFUSED_SERVER,   /* another than the process is with */
+	DB_REFUSED_FILES,    /* its programs were replaced while it ran */
 	DB_REFUSALS
 };
 
@@ -130,13 +133,13 @@ struct db_session_ops {
 /* What session.c knows while it asks. */
 struct db_session {
 	const struct db_session_ops *on;
-	void (*then)(struct db_conn *c); /* when all is answered */
-	size_t nwanted, nsyncs, nresults;
-	PGresult *results[2];
+	void (*then)(struct db_conn *c);  /* when all is answered */
+	size_t nwanted, nsyncs, nresults; /* nwanted: of nsyncs */
+	PGresult *results[3];
 	bool has_result;
 	bool is_dirty, is_to_die, has_died;
 	int pid; /* of the one that is to die */
-	int64_t wait_ms;
+	int64_t wait_ms, told_ms;
 	struct timer *ask;
 };
 
@@ -229,6 +232,45 @@ bool db_waits_for_whom(struct db_pool *p, struct buf *out_pids);
 /* The answer; arg is the pool. */
 void db_waits_looked(void *arg, struct db_outcome *o);
 
+/* --- tell.c --- */
+
+/* Which server it is now, when that is news. */
+void db_tell_server(struct db_pool *p, const struct db_conn *c);
+/* It will not mend by itself, so it is told also while others serve. */
+void db_tell_refusal(struct db_pool *p, enum db_refusal refusal,
+    const char *why);
+/* is_down: no other connection is open. */
+void db_tell_failure(const struct db_conn *c, bool is_down, const char *why);
+
+/* --- sqlstate.c --- */
+
+/* A library that a backend loads is gone or another, as after an upgrade of
+ * the package beneath a server that runs. */
+bool db_is_files_replaced(const char *sqlstate, const char *message);
+
+/* --- home.c --- */
+
+/* What a session says of its server. */
+struct db_seen {
+	char host[320]; /* "db1 port 5432" */
+	char system[24];
+	int timeline;
+	char started[48]; /* the server, as text */
+	int64_t lsn;      /* all before it is durable there */
+	char known[256];  /* timelines that its data was on: an array */
+};
+
+/* Ends every session of a pool at once. */
+typedef void db_home_leave_fn(void *arg);
+void db_home_join(struct db_home *h, db_home_leave_fn *leave, void *arg);
+void db_home_part(struct db_home *h, const void *arg);
+/* ", system 7300, timeline 2" */
+void db_home_identity(const struct db_home *h, char *text, size_t size);
+/* Whether a session with that server may be used; if it is another than until
+ * now, the pools have left that when this returns.  False: why says it. */
+bool db_home_admits(struct db_home *h, const struct db_seen *s, char *why,
+    size_t size) MUST_CHECK;
+
 /* --- connect.c --- */
 
 /* Starts to connect, with the pool's next host first; the outcome is told to
@@ -238,6 +280,8 @@ void db_conn_start(struct db_pool *p);
 
 /* Logged in and in pipeline mode; ends in one call of these. */
 void db_session_start(struct db_conn *c, const struct db_session_ops *on);
+/* The server's notice that it ends the session. */
+void db_session_died(struct db_conn *c);
 /* Its timer's. */
 void db_session_on_ask(void *arg);
 /* Static; NULL for DB_REFUSED_NOT. */
@@ -310,6 +354,7 @@ struct db_pool {
 	bool is_closing;
 	enum db_log_state log_state;
 	enum db_refusal refusal; /* of the last attempt */
+	struct db_home *home;    /* NULL: any server will do */
 	char server[256];        /* the last one connected to, for the log */
 	struct evdns_base *dns;  /* made at the first look-up */
 	TAILQ_HEAD(, db_resolve) lookups; /* that it has not answered */

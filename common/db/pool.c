@@ -107,23 +107,6 @@ on_retry(void *arg)
 	pool_grow(arg);
 }
 
-/* Which server it is now, when that is news. */
-static void
-tell_server(struct db_pool *p, const struct db_conn *c)
-{
-	const char *addr = PQhostaddr(c->pg);
-	char server[sizeof(p->server)];
-
-	(void)snprintf(server, sizeof(server), "%s port %s%s%s%s",
-	    PQhost(c->pg), PQport(c->pg), addr && addr[0] ? " (" : "",
-	    addr ? addr : "", addr && addr[0] ? ")" : "");
-	if (p->log_state != DB_LOG_UP || strcmp(server, p->server) != 0)
-		log_info("DB-UP", "connected to PostgreSQL %d at %s",
-		    PQserverVersion(c->pg) / 10000, server);
-	p->log_state = DB_LOG_UP;
-	memcpy(p->server, server, sizeof(p->server));
-}
-
 static void
 on_connected(struct db_conn *c)
 {
@@ -133,7 +116,7 @@ on_connected(struct db_conn *c)
 	if (!p->is_looking)
 		p->stalled_ms = 0;
 	p->refusal = DB_REFUSED_NOT;
-	tell_server(p, c);
+	db_tell_server(p, c);
 	db_conn_move(c, DB_CONN_IDLE);
 	if (!timer_is_armed(p->tick))
 		timer_arm(p->tick, tick_ms(p));
@@ -146,25 +129,6 @@ on_connected(struct db_conn *c)
 }
 
 static void
-tell_failure(struct db_pool *p, const struct db_conn *c, const char *why)
-{
-	bool is_down = pool_open(p) == 0;
-
-	/* It will not mend by itself, so it is told also while others serve. */
-	if (c->refusal != DB_REFUSED_NOT && c->refusal != p->refusal)
-		log_error("DB-REFUSED", "%s; trying again until it is mended",
-		    why);
-	else if (is_down && p->log_state != DB_LOG_DOWN)
-		log_warn("DB-DOWN",
-		    "cannot connect to PostgreSQL: %s; trying again until it "
-		    "answers",
-		    why);
-	p->refusal = c->refusal;
-	if (is_down)
-		p->log_state = DB_LOG_DOWN;
-}
-
-static void
 on_failed(struct db_conn *c, const char *why)
 {
 	struct db_pool *p = c->pool;
@@ -173,7 +137,7 @@ on_failed(struct db_conn *c, const char *why)
 	if (p->backoff_ms > DB_BACKOFF_MAX_MS)
 		p->backoff_ms = DB_BACKOFF_MAX_MS;
 	p->retry_at_ms = loop_now_ms(p->loop) + rand_jitter(p->backoff_ms, 25);
-	tell_failure(p, c, why);
+	db_tell_failure(c, pool_open(p) == 0, why);
 	pool_later(p);
 }
 
@@ -186,6 +150,20 @@ retire_all(struct db_pool *p)
 
 	TAILQ_FOREACH (c, &p->conns[DB_CONN_BUSY], entry)
 		c->is_retiring = true;
+	while ((c = TAILQ_FIRST(&p->conns[DB_CONN_IDLE])))
+		db_conn_close(c);
+}
+
+/* The process goes to another server: what is still asked of this one has an
+ * unknown outcome. */
+static void
+leave_server(void *arg)
+{
+	struct db_pool *p = arg;
+	struct db_conn *c;
+
+	while ((c = TAILQ_FIRST(&p->conns[DB_CONN_BUSY])))
+		db_conn_lost(c, "the process goes to another server");
 	while ((c = TAILQ_FIRST(&p->conns[DB_CONN_IDLE])))
 		db_conn_close(c);
 }
@@ -209,6 +187,11 @@ on_served(struct db_conn *c, struct db_req *r)
 	if (r->error && c->is_pooled && is_anothers(r->error->sqlstate)) {
 		p->hosts[c->host].keeps_sessions = false; /* proved anew */
 		retire_all(p);
+	}
+	if (r->error &&
+	    db_is_files_replaced(r->error->sqlstate, r->error->message)) {
+		db_tell_refusal(p, DB_REFUSED_FILES, r->error->message);
+		c->is_retiring = true; /* others may have loaded it before */
 	}
 	if (c->is_retiring || pool_open(p) > p->max_conns) {
 		db_conn_close(c);
@@ -469,6 +452,7 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 	p->statement_timeout_ms = opts->statement_timeout_ms;
 	p->is_eager = opts->is_eager;
 	p->ends_forgotten = opts->ends_forgotten;
+	p->home = opts->home;
 	p->silence_ms = opts->silence_ms > 0 ? opts->silence_ms : DB_SILENCE_MS;
 	TAILQ_INIT(&p->queue[false]);
 	TAILQ_INIT(&p->queue[true]);
@@ -488,6 +472,8 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 		db_pool_free(p);
 		return ret;
 	}
+	if (p->home)
+		db_home_join(p->home, leave_server, p);
 	if (p->is_eager)
 		pool_later(p);
 	*out = p;
@@ -529,6 +515,8 @@ db_pool_free(struct db_pool *p)
 
 	if (!p)
 		return;
+	if (p->home)
+		db_home_part(p->home, p);
 	p->is_closing = true; /* what is asked from now on ends here too */
 	while ((r = take_any(p)))
 		db_req_deliver(r);

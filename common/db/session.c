@@ -14,13 +14,14 @@
  * needs a limit of time.  Heard while a question is on its way, its end is
  * none.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/db/db_int.h"
 #include "common/log/log.h"
 
-enum { FIRST_WAIT_MS = 20, LONGEST_WAIT_MS = 400 };
+enum { DIES_MS = 50, FIRST_WAIT_MS = 100, LONGEST_WAIT_MS = 400 };
 
 static const char *const refusal_words[DB_REFUSALS] = {
     [DB_REFUSED_NOT] = NULL,
@@ -31,6 +32,11 @@ static const char *const refusal_words[DB_REFUSALS] = {
     [DB_REFUSED_UNCLEAN] =
 	"the pooler there hands on sessions as others left them: set "
 	"server_reset_query = DISCARD ALL",
+    [DB_REFUSED_SERVER] =
+	"another server answers than the one this process is with, such as an "
+	"old primary that came back: see that it takes no writes",
+    [DB_REFUSED_FILES] =
+	"the server's files were replaced under it: restart PostgreSQL",
     [DB_REFUSED_SETTINGS] =
 	"the session there does not keep our settings (time limits, "
 	"search_path): connect to PostgreSQL directly",
@@ -53,11 +59,24 @@ watch(struct db_conn *c, bool is_flushed)
 	    session_on_event);
 }
 
+/* It ended in a way that proves nothing. */
+static void
+ask_again(struct db_conn *c)
+{
+	struct db_session *s = &c->session;
+
+	if (s->wait_ms < LONGEST_WAIT_MS)
+		s->wait_ms *= 2;
+	c->session.on->again(c);
+}
+
 static void
 lost(struct db_conn *c)
 {
-	if (!c->session.is_to_die || !c->session.has_died) {
+	if (!c->session.is_to_die) {
 		c->session.on->pass(c, DB_REFUSED_NOT, PQerrorMessage(c->pg));
+	} else if (!c->session.has_died) {
+		ask_again(c);
 	} else if (c->session.is_dirty) {
 		c->session.on->pass(c, DB_REFUSED_UNCLEAN, NULL);
 	} else {
@@ -70,8 +89,13 @@ static bool
 put_query(struct db_conn *c, enum query q, int n, const char *const *params)
 {
 	return PQsendQueryParams(c->pg, sql_statements[q].text, n, NULL, params,
-		   NULL, NULL, 0) &&
-	       PQpipelineSync(c->pg);
+		   NULL, NULL, 0) != 0;
+}
+
+static bool
+put_alone(struct db_conn *c, enum query q, int n, const char *const *params)
+{
+	return put_query(c, q, n, params) && PQpipelineSync(c->pg);
 }
 
 /* What was put goes out; then is called with as many results. */
@@ -121,7 +145,17 @@ db_session_on_ask(void *arg)
 {
 	struct db_conn *c = arg;
 
-	await(c, put_query(c, Q_SESSION_PID, 0, NULL), 1, still_lives);
+	await(c, put_alone(c, Q_SESSION_PID, 0, NULL), 1, still_lives);
+}
+
+void
+db_session_died(struct db_conn *c)
+{
+	struct db_session *s = &c->session;
+
+	if (s->is_to_die && s->nwanted == 0 &&
+	    loop_now_ms(c->pool->loop) - s->told_ms >= DIES_MS / 2)
+		s->has_died = true;
 }
 
 static void
@@ -130,6 +164,8 @@ is_to_die(struct db_conn *c)
 	struct db_session *s = &c->session;
 
 	s->is_to_die = true;
+	s->told_ms = loop_now_ms(c->pool->loop);
+	(void)PQisBusy(c->pg); /* parses what came with the answer */
 	s->pid = pid_of(s->results[0]);
 	if (s->wait_ms == 0)
 		s->wait_ms = FIRST_WAIT_MS;
@@ -164,6 +200,43 @@ is_unwanted_standby(const struct db_conn *c, const PGresult *look)
 	return attrs && strcmp(attrs, "read-write") == 0 && is[0] == 't';
 }
 
+/* --- is it the server we are with? --- */
+
+static void
+server_name(const struct db_conn *c, char *name, size_t size)
+{
+	(void)snprintf(name, size, "%s port %s", PQhost(c->pg), PQport(c->pg));
+}
+
+static void
+copy_column(char *to, size_t size, const PGresult *res, const char *column)
+{
+	(void)snprintf(to, size, "%s",
+	    PQgetvalue(res, 0, PQfnumber(res, column)));
+}
+
+static bool
+is_at_home(const struct db_conn *c, char *why, size_t size)
+{
+	const PGresult *met = c->session.results[2];
+	struct db_seen s = {0};
+
+	if (!c->pool->home)
+		return true;
+	if (!met || PQntuples(met) != 1) {
+		(void)snprintf(why, size, "it does not say which it is");
+		return false;
+	}
+	server_name(c, s.host, sizeof(s.host));
+	copy_column(s.system, sizeof(s.system), met, "system_identifier");
+	copy_column(s.started, sizeof(s.started), met, "started_at");
+	copy_column(s.known, sizeof(s.known), met, "known_timelines");
+	s.timeline = (int)strtol(PQgetvalue(met, 0, PQfnumber(met, "timeline")),
+	    NULL, 10);
+	s.lsn = strtoll(PQgetvalue(met, 0, PQfnumber(met, "lsn")), NULL, 10);
+	return db_home_admits(c->pool->home, &s, why, size);
+}
+
 /* Only a session that somebody else had before us has prepared statements. */
 static bool
 is_dirty(const PGresult *look)
@@ -177,6 +250,7 @@ looked(struct db_conn *c)
 {
 	const PGresult *told = c->session.results[0];
 	const PGresult *look = c->session.results[1];
+	char why[512];
 
 	if (pid_of(told) != pid_of(look)) {
 		c->session.on->pass(c, DB_REFUSED_MODE, NULL);
@@ -190,12 +264,16 @@ looked(struct db_conn *c)
 		c->session.on->pass(c, DB_REFUSED_NOT, "session is read-only");
 		return;
 	}
+	if (!is_at_home(c, why, sizeof(why))) {
+		c->session.on->pass(c, DB_REFUSED_SERVER, why);
+		return;
+	}
 	c->session.is_dirty = is_dirty(look);
 	c->backend_pid = pid_of(look);
 	c->is_pooled = c->backend_pid != PQbackendPID(c->pg);
 	if (c->session.is_dirty ||
 	    (c->is_pooled && !c->pool->hosts[c->host].keeps_sessions))
-		await(c, put_query(c, Q_SESSION_DIE, 0, NULL), 1, is_to_die);
+		await(c, put_alone(c, Q_SESSION_DIE, 0, NULL), 1, is_to_die);
 	else
 		c->session.on->ready(c);
 }
@@ -205,40 +283,33 @@ db_session_start(struct db_conn *c, const struct db_session_ops *on)
 {
 	const char *const set[] = {c->pool->setting_names,
 	    c->pool->setting_values};
+	char host[sizeof(((struct db_seen *)NULL)->host)];
+	const char *const meet[] = {host};
 	bool ok;
 
 	c->session.on = on;
 	c->session.is_to_die = c->session.has_died = false;
-	ok = put_query(c, Q_SESSION_SET, 2, set) &&
+	server_name(c, host, sizeof(host));
+	ok = put_alone(c, Q_SESSION_SET, 2, set) &&
 	     put_query(c, Q_SESSION_LOOK, 1, set);
-	await(c, ok, 2, looked);
+	if (ok && c->pool->home)
+		ok = put_query(c, Q_SERVER_MEET, 1, meet);
+	await(c, ok && PQpipelineSync(c->pg), 2, looked);
 }
 
 /* --- answers --- */
-
-/*
- * It ended just as it was asked whether it lives: either kind of pooler lets us
- * hear of that, so it proves nothing.
- */
-static void
-ask_again(struct db_conn *c)
-{
-	struct db_session *s = &c->session;
-
-	if (s->wait_ms < LONGEST_WAIT_MS)
-		s->wait_ms *= 2;
-	c->session.on->again(c);
-}
 
 static void
 answered_badly(struct db_conn *c, const PGresult *res)
 {
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
-	if (c->session.has_died)
+	if (db_is_files_replaced(state,
+		PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY)))
+		c->session.on->pass(c, DB_REFUSED_FILES,
+		    PQresultErrorMessage(res));
+	else if (c->session.is_to_die)
 		lost(c);
-	else if (c->session.is_to_die && state && strcmp(state, "57P05") == 0)
-		ask_again(c);
 	else
 		c->session.on->pass(c, DB_REFUSED_NOT,
 		    PQresultErrorMessage(res));
@@ -292,7 +363,7 @@ take_results(struct db_conn *c)
 	}
 	if (s->nwanted == 0 || s->nsyncs < s->nwanted)
 		return true;
-	if (s->nresults < s->nwanted) {
+	if (s->nresults < s->nwanted) { /* at least one each */
 		lost(c);
 		return false;
 	}

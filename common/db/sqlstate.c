@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "common/base/attr.h"
-#include "common/db/db.h"
+#include "common/db/db_int.h"
 
 static const struct {
 	const char *prefix; /* the first match counts */
@@ -33,4 +33,17 @@ db_rc_of_sqlstate(const char *sqlstate)
 			return sqlstate_table[i].code;
 	}
 	return RC_INTERNAL;
+}
+
+/* 58P01 also tells of a table's file that is gone, which is worse. */
+bool
+db_is_files_replaced(const char *sqlstate, const char *message)
+{
+	static const char table[] = "could not open file";
+	static const char library[] = "could not load library";
+
+	if (message && strncmp(message, library, strlen(library)) == 0)
+		return true;
+	return sqlstate && strcmp(sqlstate, "58P01") == 0 && message &&
+	       strncmp(message, table, strlen(table)) != 0;
 }

@@ -19,7 +19,7 @@
 
 /* The migration this program was written for; a test compares it with the
  * directory. */
-#define MIGRATE_SCHEMA_VERSION "0007_journal_ahead"
+#define MIGRATE_SCHEMA_VERSION "0008_servers"
 
 /*
  * Functions of other versions that nothing used for grace_ms are removed.

@@ -3,7 +3,7 @@
 -- refreshed every second.
 
 -- name: admin_apiservers :many
-SELECT a.incarnation, a.name, a.host, a.pid, a.url, a.version,
+SELECT a.incarnation, a.name, a.host, a.pid, a.url, a.version, a.server,
     to_char(a.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS started_at,
     to_char(a.seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS seen_at,
     a.seen_at > clock_timestamp() - policy_alive() AS alive
@@ -12,7 +12,7 @@ ORDER BY a.started_at, a.incarnation
 LIMIT 1000;
 
 -- name: admin_schedulers :many
-SELECT s.incarnation, s.name, s.host, s.pid, s.url, s.version,
+SELECT s.incarnation, s.name, s.host, s.pid, s.url, s.version, s.server,
     to_char(s.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS started_at,
     to_char(s.seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS seen_at,
     s.seen_at > clock_timestamp() - policy_alive() AS alive
@@ -21,7 +21,7 @@ ORDER BY s.started_at, s.incarnation
 LIMIT 1000;
 
 -- name: admin_workers :many
-SELECT w.incarnation, w.name, w.host, w.pid, w.version, w.slots,
+SELECT w.incarnation, w.name, w.host, w.pid, w.version, w.slots, w.server,
     to_char(w.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS started_at,
     to_char(w.lease_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS lease_until,
     w.lease_until > clock_timestamp() AS alive

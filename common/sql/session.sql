@@ -12,9 +12,13 @@ SELECT s.name, current_setting(s.name, true) AS shown, pg_backend_pid() AS pid,
     pg_is_in_recovery() OR current_setting('transaction_read_only')::bool AS is_read_only
 FROM unnest($1::text[]) WITH ORDINALITY AS s (name, at) ORDER BY s.at;
 
--- The session ends by itself as soon as nothing is asked of it.
+-- The session ends by itself when nothing is asked of it for so many ms (session.c).
 -- name: session_die :one
-SELECT set_config('idle_session_timeout', '1', false) AS shown, pg_backend_pid() AS pid;
+SELECT set_config('idle_session_timeout', '50', false) AS shown, pg_backend_pid() AS pid;
 
 -- name: session_pid :one
 SELECT pg_backend_pid() AS pid;
+
+-- $1: the server as the URL has it.
+-- name: server_meet :one
+SELECT m.system_identifier, m.timeline, m.started_at, m.lsn, m.known_timelines FROM server_meet($1) m;

@@ -120,6 +120,11 @@ class Stack:
             if services.define(self.layout, name, command, environment, user):
                 self.restart.add(name)
         services.supervise(self.layout)
+        running = services.pids(self.layout).get("postgres")
+        if running and postgres.is_replaced(running):
+            # Its new sessions fail until it is started anew.
+            self.steps.waiting("PostgreSQL to restart: its package was upgraded")
+            services.restart(self.layout, "postgres")
         services.start(self.layout, "postgres", self.steps)
         postgres.wait_ready(self.layout, self.pg_bin, self.steps, lambda: services.pids(self.layout).get("postgres"))
         postgres.create_database(self.layout, self.pg_bin)

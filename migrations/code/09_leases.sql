@@ -25,9 +25,9 @@ DECLARE
     v_until timestamptz := clock_timestamp() + ms(p_lease_ms);
 BEGIN
     PERFORM commit_locally();
-    INSERT INTO workers (incarnation, name, host, pid, version, code, slots, lease_until)
-        VALUES (p_incarnation, p_name, p_host, p_pid, p_version, current_schema(), p_slots, v_until)
-    ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, slots = excluded.slots;
+    INSERT INTO workers (incarnation, name, host, pid, version, code, slots, lease_until, server)
+        VALUES (p_incarnation, p_name, p_host, p_pid, p_version, current_schema(), p_slots, v_until, server_name())
+    ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, slots = excluded.slots, server = excluded.server;
     RETURN QUERY SELECT v_until, coalesce((SELECT array_agg(j.id) FROM jobs j
         WHERE j.leased_by = p_incarnation AND j.status = 'Running' AND (j.cancel_requested_at IS NOT NULL OR j.budget_over_at IS NOT NULL)), '{}');
 END $$;
@@ -53,16 +53,16 @@ END $$;
 CREATE FUNCTION scheduler_seen(p_incarnation text, p_name text, p_host text, p_pid int, p_url text, p_version text)
 RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT commit_locally();
-    INSERT INTO schedulers (incarnation, name, host, pid, url, version, code)
-        VALUES (p_incarnation, p_name, p_host, p_pid, p_url, p_version, current_schema())
-    ON CONFLICT (incarnation) DO UPDATE SET seen_at = clock_timestamp();
+    INSERT INTO schedulers (incarnation, name, host, pid, url, version, code, server)
+        VALUES (p_incarnation, p_name, p_host, p_pid, p_url, p_version, current_schema(), server_name())
+    ON CONFLICT (incarnation) DO UPDATE SET seen_at = clock_timestamp(), server = excluded.server;
 $$;
 
 CREATE FUNCTION apiserver_seen(p_incarnation text, p_name text, p_host text, p_pid int, p_url text, p_version text)
 RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-    INSERT INTO apiservers (incarnation, name, host, pid, url, version, code)
-        VALUES (p_incarnation, p_name, p_host, p_pid, p_url, p_version, current_schema())
-    ON CONFLICT (incarnation) DO UPDATE SET seen_at = clock_timestamp();
+    INSERT INTO apiservers (incarnation, name, host, pid, url, version, code, server)
+        VALUES (p_incarnation, p_name, p_host, p_pid, p_url, p_version, current_schema(), server_name())
+    ON CONFLICT (incarnation) DO UPDATE SET seen_at = clock_timestamp(), server = excluded.server;
 $$;
 
 -- Rows of processes that were last seen p_keep_ms ago.

@@ -9,7 +9,7 @@ DECLARE
     f text;
     -- Constants, and what statements reckon with them.
     v_common text[] := ARRAY(SELECT p.proname FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace
-        AND p.proname ~ '^policy_') || '{back_off, days, engine_now, jittered}';
+        AND p.proname ~ '^policy_') || '{back_off, days, engine_now, jittered, server_meet}';
 BEGIN
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
     FOR r IN SELECT v.role, v.functions FROM (VALUES

@@ -10,6 +10,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -348,6 +349,26 @@ def on_a_host(tmp_path, script):
 
 
 @as_root
+def test_a_server_whose_files_were_replaced_is_known(tmp_path):
+    """As a package's upgrade does it: another file under the same name."""
+    program = tmp_path / "server"
+    shutil.copy("/usr/bin/sleep", program)
+    script = "import sys; sys.path.insert(0, sys.argv[1]); from stack import postgres; print(postgres.is_replaced(int(sys.argv[2])))"
+
+    def is_replaced():
+        return subprocess.run([sys.executable, "-c", script, ROOT / "deploy" / "local", str(server.pid)], text=True, check=True,
+                              capture_output=True, env=clean_env()).stdout.strip()
+    with subprocess.Popen([program, "600"]) as server:
+        try:
+            assert is_replaced() == "False"
+            shutil.copy("/usr/bin/sleep", tmp_path / "new")
+            os.rename(tmp_path / "new", program)
+            assert is_replaced() == "True"
+        finally:
+            server.kill()
+    assert is_replaced() == "False"
+
+
 def test_packages_hold_services_back_while_apt_runs(tmp_path):
     output = on_a_host(tmp_path, 'install "$@"; left')
     assert output.count("held back: 101") == 1 and "create_main_cluster = false" in output

@@ -11,6 +11,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/live/presence.h"
+#include "common/daemon/daemon.h"
 
 enum op_next
 system_health_start(struct op *op)
@@ -86,6 +87,7 @@ system_ready_start(struct op *op)
 		json_w_kv(w, "db", "reachable");
 	if (warning_of(a))
 		json_w_kv(w, "db_warning", warning_of(a));
+	json_w_kv(w, "db_server", db_home_text(a->daemon->home));
 	/* Without a leader work is accepted and waits. */
 	json_w_kv(w, "scheduler", api_has_leader(a) ? "leading" : "absent");
 	json_w_close(w, '}');

@@ -71,9 +71,9 @@ static enum op_next
 processes_done(struct op *op)
 {
 	static const char *const server[] = {"incarnation", "name", "host",
-	    "url", "version", "started_at", "seen_at", NULL};
+	    "url", "version", "server", "started_at", "seen_at", NULL};
 	static const char *const worker[] = {"incarnation", "name", "host",
-	    "version", "started_at", "lease_until", NULL};
+	    "version", "server", "started_at", "lease_until", NULL};
 	static const char *const leader[] = {"name", "holder", NULL};
 	static const char *const database[] = {"version", "name", "now",
 	    "started_at", NULL};

@@ -13,6 +13,14 @@ STARTS = 4
 ROLES = ("certctl_apiserver", "certctl_scheduler", "certctl_worker")
 
 
+def is_replaced(pid):
+    """Whether a server's program was taken away or replaced since it started, as an upgrade of its package does."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe").endswith(" (deleted)")
+    except OSError:
+        return False  # it ended, or is not ours to look at
+
+
 def bin_dir():
     """The newest PostgreSQL from 15 on."""
     found = []

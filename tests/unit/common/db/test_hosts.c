@@ -20,10 +20,29 @@ struct mute {
 	int fd;
 	int port;
 	int accepted;
-	bool hangs_up; /* at the first word; else it never says anything */
+	bool hangs_up;    /* at the first word; else it never says anything */
+	const char *says; /* SQLSTATE and message of a refused log-in */
 	struct event *ev;
 	int clients[32];
 };
+
+/* "58P01message" as PostgreSQL says it before it ends. */
+static void
+refuse(int fd, const char *says)
+{
+	char text[256], packet[300];
+	int len;
+
+	len = snprintf(text, sizeof(text), "SFATAL%cVFATAL%cC%.5s%cM%s", 0, 0,
+	    says, 0, says + 5);
+	packet[0] = 'E';
+	packet[1] = packet[2] = 0;
+	packet[3] = (char)((len + 6) / 256);
+	packet[4] = (char)((len + 6) % 256);
+	memcpy(packet + 5, text, (size_t)len);
+	packet[5 + len] = packet[6 + len] = 0;
+	CHECK(send(fd, packet, (size_t)len + 7, MSG_NOSIGNAL) == len + 7);
+}
 
 static void
 on_accept(evutil_socket_t fd, short what, void *arg)
@@ -33,6 +52,8 @@ on_accept(evutil_socket_t fd, short what, void *arg)
 
 	CHECK(c >= 0 && m->accepted < 32);
 	m->clients[m->accepted++] = c;
+	if (m->says)
+		refuse(c, m->says);
 	if (m->hangs_up)
 		shutdown(c, SHUT_RDWR);
 }
@@ -54,7 +75,7 @@ bound(int type, int *out_port)
 static void
 mute_open(struct mute *m)
 {
-	*m = (struct mute){.hangs_up = m->hangs_up};
+	*m = (struct mute){.hangs_up = m->hangs_up, .says = m->says};
 	m->fd = bound(SOCK_STREAM, &m->port);
 	CHECK(listen(m->fd, 8) == 0);
 }
@@ -183,6 +204,33 @@ hosts_that_hang_up_or_refuse_are_passed_over(void)
 	mute_close(&m);
 	close(fd);
 	end();
+}
+
+/* Told by name, for it does not mend by itself. */
+static void
+replaced_files_are_named(void)
+{
+	struct mute m = {.says = "58P01could not access file \"x\""};
+	struct db_opts o = opts_default();
+	struct answer a;
+	char url[128];
+
+	mute_open(&m);
+	(void)snprintf(url, sizeof(url),
+	    "host=127.0.0.1 port=%d user=u dbname=d sslmode=disable", m.port);
+	o.url = url;
+	o.queue_deadline_ms = 4 * TRY_MS;
+	begin_with(&o);
+	mute_listen(&m);
+	CHECK_INT(ASK(&a, STMT0(Q_PING)), RC_BUSY);
+	CHECK(strstr(db_pool_trouble(pool), "restart PostgreSQL") != NULL);
+	CHECK_STR(db_pool_warning(pool), db_pool_trouble(pool));
+	mute_close(&m);
+	end();
+	/* A table's file that is gone is another matter. */
+	CHECK(!db_is_files_replaced("58P01", "could not open file \"base/1\""));
+	CHECK(db_is_files_replaced("58P01", "could not access file \"x\""));
+	CHECK(db_is_files_replaced("XX000", "could not load library \"x\""));
 }
 
 static void
@@ -362,7 +410,7 @@ pool_may_end_before_a_name_is_known(void)
 CHECK_MAIN(CHECK_ROW(silent_host_costs_one_limit),
     CHECK_ROW(all_silent_are_named),
     CHECK_ROW(hosts_that_hang_up_or_refuse_are_passed_over),
-    CHECK_ROW(unknown_name_is_passed_over),
+    CHECK_ROW(replaced_files_are_named), CHECK_ROW(unknown_name_is_passed_over),
     CHECK_ROW(silent_name_server_costs_one_limit),
     CHECK_ROW(limit_of_the_url_wins),
     CHECK_ROW(read_only_sessions_are_given_up),

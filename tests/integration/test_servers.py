@@ -1,0 +1,120 @@
+"""
+A process stays with one database server, says with which, and goes to another
+only where that is the same data further on; and what is wrong with a server that
+answers is said in words.
+"""
+import contextlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from fleet import Fleet, wait_for
+from load import Load, done_since, last_lease, make_certificates, wait_quiet
+from pair import Pair
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
+import checker  # noqa: E402
+
+LIMIT_S = 300
+PROGRAMS = ("apiserver", "scheduler-1", "worker-1")
+REFUSED = "another server answers than the one this process is with"
+FILES = "the server's files were replaced under it: restart PostgreSQL"
+
+
+@pytest.fixture
+def plane():
+    fleet = Fleet("servers")
+    try:
+        fleet.start_postgres()
+        yield fleet
+    finally:
+        fleet.close()
+    assert not fleet.alarms, "\n".join(fleet.alarms)
+
+
+def written(server):
+    """What the programs write all the time, as one server has it."""
+    return server.query("SELECT (SELECT max(seen_at) FROM apiservers), (SELECT max(seen_at) FROM schedulers), "
+                        "(SELECT max(lease_until) FROM workers), (SELECT count(*) FROM jobs)", database="certctl")
+
+
+def wait_on_timeline(plane, timeline, seconds=40):
+    def are_there():
+        processes = plane.api.get("/api/v1/admin/processes")[1]
+        alive = [p for kind in ("apiservers", "schedulers", "workers") for p in (processes or {}).get(kind, []) if p["alive"]]
+        return len(alive) == len(PROGRAMS) and all(p["server"].endswith(f"timeline {timeline}") for p in alive)
+    wait_for(are_there, seconds, f"every process to be on timeline {timeline}", every=0.1)
+
+
+def wait_renewed(plane, load, n=10, seconds=40):
+    lease = last_lease(plane)
+    wait_for(lambda: done_since(plane, lease) >= n, seconds, "certificates", every=0.05)
+
+
+def test_an_old_primary_that_comes_back_is_refused(plane):
+    pair = Pair(plane)
+    system = pair.primary.query("SELECT system_identifier::text FROM pg_control_system()")[0][0]
+    plane.start_plane(keep=False)
+    plane.make_basics()
+    plane.start_agent()
+    names = make_certificates(plane, ["agent-1"], 8)
+    assert plane.api.get("/ready")[1]["db_server"].endswith(f"system {system}, timeline 1")
+    assert f"system {system}, timeline 1" in plane.processes["worker-1"].log()
+    wait_on_timeline(plane, 1)
+    wait_quiet(plane)
+    wait_for(lambda: pair.primary.query("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) < 4096 FROM pg_stat_replication")[0][0],
+             30, "the standby to have it all", every=0.05)
+
+    # The primary is silent, its standby is promoted: everybody goes there.
+    pair.primary.freeze()
+    pair.promote()
+    wait_on_timeline(plane, 2)
+    load = Load(plane, names, threads=2)
+    wait_renewed(plane, load)
+    for name in PROGRAMS:
+        wait_for(lambda n=name: "code=DB-PROMOTED" in plane.processes[n].log(), 20, f"{name} to say where it went")
+
+    # It comes back and takes writes, and for a while it is the only one that answers.
+    pair.primary.thaw()
+    wait_for(lambda: pair.primary.query("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'certctl-%%'")[0][0] == 0,
+             40, "the sessions of before to end", every=0.1)
+    before = written(pair.primary)
+    assert not pair.primary.query("SELECT pg_is_in_recovery()")[0][0]
+    pair.standby.kill()
+    for name in PROGRAMS:
+        wait_for(lambda n=name: REFUSED in plane.processes[n].log(), 40, f"{name} to refuse the old primary")
+        assert "it is an old primary" in plane.processes[name].log()
+    wait_for(lambda: plane.api.get("/ready")[0] == 503 and REFUSED in plane.api.get("/ready")[1]["error"], 20, "/ready's words")
+    assert written(pair.primary) == before
+
+    pair.standby.start()
+    wait_on_timeline(plane, 2)
+    wait_for(lambda: "db_warning" not in plane.api.get("/ready")[1], 30, "the warning to end")
+    wait_renewed(plane, load)
+    done = plane.cli("status")
+    assert f"system {system}, timeline 2" in done.stdout
+    load.stop()
+    wait_quiet(plane)
+    assert checker.check(plane.query, load.accepted, plane.dir / "journal") == ([], [])
+    assert written(pair.primary) == before
+
+
+def test_replaced_files_are_named(plane):
+    """New sessions find the library of PL/pgSQL gone; those that loaded it go on."""
+    plane.start_plane()
+    plane.make_basics()
+    move = "UPDATE pg_proc SET probin = replace(probin, %s, %s) WHERE proname LIKE 'plpgsql%%'"
+    with contextlib.closing(plane.connect()) as c, c.cursor() as cursor:
+        cursor.execute(move, ("$libdir/plpgsql", "$libdir/plpgsql-that-was"))
+        c.commit()
+        # One has to be made anew.
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity "
+                       "WHERE application_name = 'certctl-apiserver' AND state = 'idle' ORDER BY backend_start LIMIT 1) s")
+        wait_for(lambda: plane.api.get("/ready")[1].get("db_warning") == FILES, 20, "/ready to name it")
+        assert "code=DB-REFUSED" in plane.processes["apiserver"].log() and FILES in plane.processes["apiserver"].log()
+        done = plane.cli("status")
+        assert done.returncode != 0 and FILES in done.stdout + done.stderr
+        cursor.execute(move, ("$libdir/plpgsql-that-was", "$libdir/plpgsql"))
+        c.commit()
+    wait_for(lambda: plane.api.get("/ready")[0] == 200 and "db_warning" not in plane.api.get("/ready")[1], 20, "it to be mended")
