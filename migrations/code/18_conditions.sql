@@ -41,7 +41,7 @@ WHERE NOT EXISTS (SELECT 1 FROM workers w WHERE w.lease_until > clock_timestamp(
 UNION ALL
 (SELECT 'database_behind', a.serial_number, a.journalled_at, a.issuer_id
 FROM journal_ahead a WHERE a.settled_at IS NULL
-ORDER BY a.journalled_at LIMIT 100)
+ORDER BY a.journalled_at LIMIT policy_condition_rows())
 UNION ALL
 SELECT 'duty_failing', d.name, d.last_finished_at, d.last_error
 FROM duties d
