@@ -127,12 +127,17 @@ cmd_status(struct cli *c)
 		return client_check(c, &ready);
 	processes = client_call(c, "GET", "/api/v1/admin/processes", NULL);
 	exit_code = client_check_json(c, &processes);
-	if (exit_code != EXIT_DONE)
+	if (exit_code != EXIT_DONE) {
+		/* What it knows without the database may say why. */
+		print_database(c, &ready);
 		return exit_code;
+	}
 	conditions = client_call(c, "GET", "/api/v1/admin/conditions", NULL);
 	exit_code = client_check_list(c, &conditions, &list);
-	if (exit_code != EXIT_DONE)
+	if (exit_code != EXIT_DONE) {
+		print_database(c, &ready);
 		return exit_code;
+	}
 	healthy = ready.status == 200 && !json_get(ready.json, "db_warning") &&
 		  cJSON_IsTrue(json_get(conditions.json, "healthy"));
 	if (c->as_json) {
