@@ -86,6 +86,20 @@ print_database(struct cli *c, const struct answer *ready)
 		    cell(c, ready->json, "db_server"));
 }
 
+/* What /ready knows, where nothing else was answered. */
+static void
+tell_database(struct cli *c, const struct answer *ready)
+{
+	static const char *const members[] = {"error", "db_warning"};
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		const char *why = cell(c, ready->json, members[i]);
+
+		if (strcmp(why, "-") != 0)
+			out_error("the database: %s", why);
+	}
+}
+
 static void
 print_all(struct cli *c, const struct answer *ready,
     const struct cJSON *processes, const struct cJSON *conditions)
@@ -129,13 +143,13 @@ cmd_status(struct cli *c)
 	exit_code = client_check_json(c, &processes);
 	if (exit_code != EXIT_DONE) {
 		/* What it knows without the database may say why. */
-		print_database(c, &ready);
+		tell_database(c, &ready);
 		return exit_code;
 	}
 	conditions = client_call(c, "GET", "/api/v1/admin/conditions", NULL);
 	exit_code = client_check_list(c, &conditions, &list);
 	if (exit_code != EXIT_DONE) {
-		print_database(c, &ready);
+		tell_database(c, &ready);
 		return exit_code;
 	}
 	healthy = ready.status == 200 && !json_get(ready.json, "db_warning") &&

@@ -68,7 +68,7 @@ def test_every_path_waits(stack, certificate, unique):
     scanned, bulk = unique("cert"), [unique("cert") for _ in range(5)]
     for other in (scanned, *bulk):
         stack.make_certificate(other, certificate_profile_id="prof-gated")
-    stack.query("UPDATE managed_certificates SET status = 'Active', expires_at = now() + interval '1 day', valid_from = now(), "
+    stack.query("UPDATE managed_certificates SET status = 'Active', expires_at = now() + interval '1 day', valid_from = now() - interval '29 days', "
                 "renew_after = now() - interval '1 day' WHERE id = %s", scanned)
     stack.query("SELECT * FROM duty_renewal_scan(100)")
     stack.api.need("POST", "/api/v1/certificates/bulk-renew", {"certificate_ids": bulk})

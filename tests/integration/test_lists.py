@@ -34,7 +34,7 @@ LISTS = {
     f"{V1}/targets": ("deployment_targets", ["agent_id=agent-7", "agent_id=nobody"]),
 }
 # As long as the table of duties; and walks by number, with a limit.
-BOUNDED = {f"{V1}/admin/conditions", f"{V1}/admin/scheduler", f"{V1}/audit/blocks", f"{V1}/audit/rows"}
+BOUNDED = {f"{V1}/admin/conditions", f"{V1}/admin/recovery", f"{V1}/admin/scheduler", f"{V1}/audit/blocks", f"{V1}/audit/rows"}
 BIG = ("managed_certificates", "certificate_versions", "jobs", "agents", "deployment_targets", "notification_events", "owners",
        "issuance_approval_requests")
 

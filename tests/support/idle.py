@@ -38,7 +38,7 @@ SETTLED_AFTER = 1000
 
 def statement(name):
     source = (BUILD / "common" / "sql" / "sql_gen.c").read_text(encoding="utf-8")
-    rows = re.search(rf'^\{{ "{name}", \d+, \w+,\n((?:\t".*"\n?)+) \}},$', source, re.M).group(1)
+    rows = re.search(rf'^\{{ "{name}", \d+(?:, \w+)+,\n((?:\t".*"\n?)+) \}},$', source, re.M).group(1)
     return "\n".join(re.findall(r'^\t"(.*)\\n"', rows, re.M)).replace('\\"', '"').replace("\\\\", "\\")
 
 
