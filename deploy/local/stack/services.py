@@ -115,7 +115,7 @@ def is_up(layout, name):
 def start(layout, name, steps):
     """runsvdir looks for new services every five seconds."""
     wait_until(lambda: is_supervised(layout, name) and sv(layout, "up", name)[0],
-               20, steps, f"the supervisor to start {name}", every=0.1)
+               60, steps, f"the supervisor to start {name}", every=0.1)
 
 
 def restart(layout, name):
