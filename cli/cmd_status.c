@@ -51,7 +51,7 @@ print_processes(struct cli *c, const struct cJSON *processes)
 	    cell(c, leader, "term"));
 }
 
-/* "certificate_expired (critical): 3, mc-1 and others" and what follows. */
+/* Three lines: what it is and of what, since when and why, what to do. */
 static void
 print_condition(struct cli *c, const struct cJSON *item)
 {

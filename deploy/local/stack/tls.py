@@ -51,7 +51,9 @@ def ensure_api(layout, log):
         if not ca.exists():
             _make_ca(layout, log, made)
         for path in (ca, ca_key):
-            layout.write_as(layout.user, layout.api_ca / path.name, path.read_text())
+            # Workers load a CA anew whose files were written.
+            if layout.read_as(layout.user, layout.api_ca / path.name) != path.read_text():
+                layout.write_as(layout.user, layout.api_ca / path.name, path.read_text())
         served = made / "served.pem"
         served.write_text(layout.read_as(layout.user, layout.api_site / "current" / "fullchain.pem"))
         if not _still_good(served, log):
