@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet import BUILD, ROOT, Fleet, clean_env, wait_for
+from conftest import fleets
+from fleet import BUILD, ROOT, clean_env, wait_for
 from load import Load, make_certificates, wait_quiet
 from pooler import Pooler
 
@@ -21,13 +22,9 @@ UNCLEAN = "set server_reset_query = DISCARD ALL"
 
 @pytest.fixture(scope="module")
 def plane():
-    fleet = Fleet("pooler")
-    try:
+    for fleet in fleets("pooler"):
         fleet.start_postgres()
         yield fleet
-    finally:
-        fleet.close()
-    assert not fleet.alarms, "\n".join(fleet.alarms)
 
 
 def start_all(plane, pooler):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet import Fleet, wait_for
+from conftest import fleets
+from fleet import wait_for
 from load import Load, done_since, last_lease, make_certificates, wait_quiet
 from pair import Pair
 
@@ -24,13 +25,9 @@ FILES = "the server's files were replaced under it: restart PostgreSQL"
 
 @pytest.fixture
 def plane():
-    fleet = Fleet("servers")
-    try:
+    for fleet in fleets("servers"):
         fleet.start_postgres()
         yield fleet
-    finally:
-        fleet.close()
-    assert not fleet.alarms, "\n".join(fleet.alarms)
 
 
 def written(server):
