@@ -92,8 +92,20 @@ CREATE TABLE renewal_policies (
     -- min(window, lifetime / 3) where it is set.
     renewal_percent int CHECK (renewal_percent BETWEEN 1 AND 99)
 );
-INSERT INTO renewal_policies (id, name, renewal_window_days, auto_renew, max_retries, retry_interval_seconds)
-    VALUES ('rp-default', 'default', 30, true, 3, 60);
+INSERT INTO renewal_policies (id, name, renewal_window_days) VALUES ('rp-default', 'default', 30);
+
+-- Policies whose window or percentage changed, and how far their certificates
+-- have followed.
+CREATE TABLE policy_changes (
+    policy_id text PRIMARY KEY REFERENCES renewal_policies (id) ON DELETE CASCADE,
+    changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- A transaction below this may have read the policy as it was; NULL: not looked yet.
+    horizon xid8,
+    low_id text NOT NULL DEFAULT '', -- the certificates up to here have followed
+    again_id text, -- but for some behind this one, which somebody held
+    total bigint, -- certificates of the policy when it began
+    done bigint NOT NULL DEFAULT 0
+);
 
 CREATE TABLE issuers (
     id text PRIMARY KEY,
@@ -205,7 +217,11 @@ CREATE TABLE managed_certificates (
     valid_from timestamptz,
     -- When renewal falls due; kept by renew_after_of() whenever what it
     -- depends on changes.
-    renew_after timestamptz
+    renew_after timestamptz,
+    expiring_at timestamptz, -- when it begins to be Expiring; kept by expiring_at_of() likewise
+    -- Why the newest version is not what the row asks for: names_changed, issuer_changed,
+    -- profile_changed; NULL: it is.
+    renewal_wanted text
 -- Room for the next states of a row on its page: one that stays there costs the
 -- log what changed, one that moves costs all of it and a lock.
 ) WITH (fillfactor = 60);
@@ -214,6 +230,10 @@ CREATE INDEX managed_certificates_expires_at ON managed_certificates (expires_at
 CREATE INDEX managed_certificates_renew_after ON managed_certificates (renew_after)
     WHERE status IN ('Active', 'Expiring', 'Expired', 'Failed');
 CREATE INDEX managed_certificates_failed ON managed_certificates (updated_at) WHERE status = 'Failed';
+-- When the clock changes the status next.
+CREATE INDEX managed_certificates_status_due ON managed_certificates
+    ((CASE status WHEN 'Active' THEN least(expiring_at, expires_at) ELSE expires_at END))
+    WHERE status IN ('Active', 'Expiring');
 CREATE INDEX managed_certificates_in_progress ON managed_certificates (id) WHERE status = 'RenewalInProgress';
 CREATE INDEX managed_certificates_renewal_policy_id ON managed_certificates (renewal_policy_id);
 -- Certificates that nothing renews by itself (their policy says so, or their
@@ -285,7 +305,7 @@ CREATE INDEX certificate_target_mappings_behind ON certificate_target_mappings (
 
 CREATE TABLE certificate_revocations (
     id text PRIMARY KEY,
-    certificate_id text NOT NULL REFERENCES managed_certificates (id),
+    certificate_id text REFERENCES managed_certificates (id), -- NULL: nobody knows it any more
     serial_number text NOT NULL,
     reason varchar(50) NOT NULL DEFAULT 'unspecified',
     revoked_by text NOT NULL,

@@ -62,6 +62,7 @@ CREATE TABLE jobs (
     requested_by text NOT NULL DEFAULT 'system',
     retry_of text,
     budget_over_at timestamptz, -- its tick's budget ended while it ran
+    is_stale bool NOT NULL DEFAULT false, -- the certificate's names, issuer or profile changed since it got its CSR
     CONSTRAINT jobs_final_has_end CHECK ((status IN ('Completed', 'Failed', 'Cancelled')) = (completed_at IS NOT NULL)),
     CONSTRAINT jobs_running_has_holder CHECK (status <> 'Running' OR leased_by IS NOT NULL)
 -- Room for its next states, as in managed_certificates; a job that waits is half
@@ -74,7 +75,21 @@ CREATE INDEX jobs_queue ON jobs (issuer_id, run_after, id)
 CREATE INDEX jobs_leased ON jobs (leased_by, lease_id) WHERE status = 'Running';
 CREATE INDEX jobs_agent ON jobs (agent_id, id)
     WHERE status = 'AwaitingCSR' OR (type = 'Deployment' AND status IN ('Pending', 'Running'));
-CREATE INDEX jobs_waiting ON jobs (created_at) WHERE status IN ('AwaitingCSR', 'AwaitingApproval');
+-- Since when a job waits for its CSR or for an approval.
+CREATE INDEX jobs_waiting_since ON jobs
+    (status, (CASE status WHEN 'AwaitingCSR' THEN greatest(created_at, run_after) ELSE created_at END), id)
+    WHERE status IN ('AwaitingCSR', 'AwaitingApproval');
+-- Active jobs that nobody can ever run: empty, but for rows edited by hand.
+CREATE INDEX jobs_nonsense ON jobs (id)
+    WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
+        AND (type = 'Validation' OR certificate_id IS NULL
+            OR (type = 'Deployment' AND (target_id IS NULL OR agent_id IS NULL OR version_id IS NULL
+                OR status IN ('AwaitingCSR', 'AwaitingApproval')))
+            OR (type <> 'Deployment' AND (issuer_id IS NULL OR (status = 'Running' AND (lease_id IS NULL OR attempt_until IS NULL))))
+            OR (checkpoint IS NULL AND run_after = 'infinity'));
+-- Deployments that were put off.
+CREATE INDEX jobs_deployments_later ON jobs (run_after)
+    WHERE type = 'Deployment' AND status = 'Pending' AND run_after > created_at;
 CREATE INDEX jobs_target_id ON jobs (target_id) WHERE target_id IS NOT NULL;
 -- A certificate's jobs are few and sorted quickly, and each state of a job is a
 -- new entry: without the job's id it is half as long.
@@ -98,11 +113,30 @@ CREATE TABLE tasks (
     attempt_until timestamptz,
     deliveries int NOT NULL DEFAULT 0,
     deaths int NOT NULL DEFAULT 0,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- One that failed keeps no like one from being made; when that may be is its run_after.
+    CONSTRAINT tasks_failed_has_no_key CHECK (status <> 'Failed' OR dedupe_key IS NULL)
 );
+CREATE INDEX tasks_failed ON tasks (issuer_id, kind) WHERE status = 'Failed';
 CREATE INDEX tasks_queue ON tasks (run_after, id) WHERE status = 'Pending';
 CREATE INDEX tasks_leased ON tasks (lease_id, leased_by) WHERE status = 'Running';
 CREATE UNIQUE INDEX tasks_dedupe_key ON tasks (dedupe_key) WHERE dedupe_key IS NOT NULL;
+
+-- Certificates that a worker's issuance journal has and the database does not:
+-- it is from before them.  docs/operator/runbooks/postgres-backup.md
+CREATE TABLE journal_ahead (
+    issuer_id text NOT NULL, -- by the journal's name; it may be unknown too
+    serial_number text NOT NULL,
+    job_id text NOT NULL,
+    certificate_id text NOT NULL DEFAULT '', -- '': the line does not say
+    journalled_at timestamptz NOT NULL,
+    host text NOT NULL,
+    noticed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    settled_at timestamptz, -- certctl recover
+    settled_as text,
+    PRIMARY KEY (issuer_id, serial_number)
+);
+CREATE INDEX journal_ahead_open ON journal_ahead (journalled_at) WHERE settled_at IS NULL;
 
 -- --- approval ---
 
@@ -140,6 +174,7 @@ CREATE TABLE workers (
     version text NOT NULL DEFAULT '',
     code text NOT NULL DEFAULT '', -- the schema whose functions it calls
     slots int NOT NULL DEFAULT 1,
+    server text NOT NULL DEFAULT '', -- the database server that it is with, in words
     started_at timestamptz NOT NULL DEFAULT now(),
     lease_until timestamptz NOT NULL
 ) WITH (fillfactor = 50);
@@ -152,6 +187,7 @@ CREATE TABLE schedulers (
     url text NOT NULL,
     version text NOT NULL DEFAULT '',
     code text NOT NULL DEFAULT '', -- the schema whose functions it calls
+    server text NOT NULL DEFAULT '', -- the database server that it is with, in words
     started_at timestamptz NOT NULL DEFAULT now(),
     seen_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
@@ -164,9 +200,19 @@ CREATE TABLE apiservers (
     url text NOT NULL,
     version text NOT NULL DEFAULT '',
     code text NOT NULL DEFAULT '', -- the schema whose functions it calls
+    server text NOT NULL DEFAULT '', -- the database server that it is with, in words
     started_at timestamptz NOT NULL DEFAULT now(),
     seen_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
+
+-- Which servers this data has been on: a system identifier and each timeline that
+-- somebody wrote in.  A promoted standby has the rows of the server it follows.
+CREATE TABLE database_servers (
+    system_identifier text NOT NULL,
+    timeline int NOT NULL,
+    first_seen_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (system_identifier, timeline)
+);
 
 -- One row: who leads, in which term, until when.  The nonce tells one start
 -- of a leader from another.

@@ -1,7 +1,7 @@
 /*
  * audit: the hashes by which the audit trail is sealed.
  *
- * SQL seals (migrations/0007_audit.up.sql), this verifies; the format is in
+ * SQL seals (migrations/code/16_audit.sql), this verifies; the format is in
  * docs/internals/audit.md.  Fields are texts in the order of the name tables,
  * none NULL.  Hashes are SHA-256.
  */

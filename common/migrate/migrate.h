@@ -19,7 +19,7 @@
 
 /* The migration this program was written for; a test compares it with the
  * directory. */
-#define MIGRATE_SCHEMA_VERSION "0008_servers"
+#define MIGRATE_SCHEMA_VERSION "0004_roles"
 
 /*
  * Functions of other versions that nothing used for grace_ms are removed.
