@@ -152,6 +152,24 @@ tags_read(struct reading *r, const struct field *f, const struct cJSON *value)
 	return true;
 }
 
+/* What says nothing is not kept: no reader need know of it. */
+static void
+config_put(struct reading *r, const struct field *f, const struct cJSON *config)
+{
+	const struct cJSON *item;
+
+	json_w_key(&r->w, f->name);
+	json_w_open(&r->w, '{');
+	cJSON_ArrayForEach(item, config)
+	{
+		if (cJSON_IsNull(item) ||
+		    (cJSON_IsString(item) && item->valuestring[0] == '\0'))
+			continue;
+		json_w_kv_raw(&r->w, item->string, json_text(r->a, item));
+	}
+	json_w_close(&r->w, '}');
+}
+
 static bool
 object_read(struct reading *r, const struct field *f, const struct cJSON *value)
 {
@@ -160,7 +178,10 @@ object_read(struct reading *r, const struct field *f, const struct cJSON *value)
 	r->why = f->check != NULL ? f->check(r->a, value) : NULL;
 	if (r->why != NULL)
 		return false;
-	json_w_kv_raw(&r->w, f->name, json_text(r->a, value));
+	if (f->type == FIELD_CONFIG)
+		config_put(r, f, value);
+	else
+		json_w_kv_raw(&r->w, f->name, json_text(r->a, value));
 	return true;
 }
 

@@ -34,7 +34,8 @@ enum field_type {
 	FIELD_INTS,   /* array of whole numbers min..max, at most 100 */
 	FIELD_TAGS,   /* object of strings */
 	FIELD_OBJECT, /* object, kept as it is */
-	FIELD_CONFIG  /* object, kept; secrets masked on the way out */
+	FIELD_CONFIG  /* object, kept but for members that say nothing
+		       * (null, ""); secrets masked on the way out */
 };
 
 enum field_flag {

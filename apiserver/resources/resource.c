@@ -23,6 +23,7 @@ static op_step list_done;
 static op_step get_done;
 static op_step write_failed;
 static op_step create_done;
+static op_step update_of_type;
 static op_step update_done;
 static op_step update_looked;
 static op_step delete_failed;
@@ -123,10 +124,10 @@ write_failed(struct op *op)
 	return reply_db_error(op, res->duplicate);
 }
 
-/* The body as the document for the statement. */
+/* The body as the document for the statement; type: see struct resource. */
 static rc
 read_body(struct op *op, const struct resource *res, bool is_create,
-    const char **out_given, const char **out_why)
+    const char *type, const char **out_given, const char **out_why)
 {
 	const struct cJSON *body;
 	rc ret;
@@ -137,7 +138,7 @@ read_body(struct op *op, const struct resource *res, bool is_create,
 		    is_create, out_given, out_why);
 	if (ret != RC_OK || res->check == NULL)
 		return ret;
-	*out_why = res->check(op_arena(op), body, is_create);
+	*out_why = res->check(op_arena(op), body, type);
 	return *out_why == NULL ? RC_OK : RC_INVALID;
 }
 
@@ -149,7 +150,7 @@ resource_create(struct op *op, const struct resource *res)
 	rc ret;
 
 	call->res = res;
-	ret = read_body(op, res, true, &given, &why);
+	ret = read_body(op, res, true, NULL, &given, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
 	op_catch(op, write_failed);
@@ -169,20 +170,39 @@ create_done(struct op *op)
 	return reply_one(op, 201, res);
 }
 
-enum op_next
-resource_update(struct op *op, const struct resource *res)
+static enum op_next
+update(struct op *op, const char *type)
 {
-	struct resource_call *call = call_state(op);
+	const struct resource *res = call_state(op)->res;
 	const char *why, *given;
 	rc ret;
 
-	call->res = res;
-	ret = read_body(op, res, false, &given, &why);
+	ret = read_body(op, res, false, type, &given, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
 	op_catch(op, write_failed);
 	return OP_QUERY(op, res->update, update_done, req_param(op, "id"),
 	    given, page_actor(op), req_actor_type(op));
+}
+
+enum op_next
+resource_update(struct op *op, const struct resource *res)
+{
+	struct resource_call *call = call_state(op);
+
+	call->res = res;
+	if (res->check == NULL)
+		return update(op, NULL);
+	return OP_QUERY(op, res->get, update_of_type, req_param(op, "id"));
+}
+
+/* What a body may say depends on what it changes. */
+static enum op_next
+update_of_type(struct op *op)
+{
+	if (op_rows(op) == 0)
+		return not_found(op, call_state(op)->res);
+	return update(op, op_text(op, 0, "type"));
 }
 
 static enum op_next

@@ -26,9 +26,10 @@ struct resource {
 	/* 400 of a write that found its noun but changed no row. */
 	const char *refused;
 	/* NULL, or why this body is refused, whose fields are each good by
-	 * themselves; may be NULL. */
-	const char *(
-	    *check)(struct arena *a, const struct cJSON *body, bool is_create);
+	 * themselves; type: of the noun that it changes, NULL for a create.
+	 * May be NULL. */
+	const char *(*check)(struct arena *a, const struct cJSON *body,
+	    const char *type);
 	/* After the commit of a create or an update; may be NULL. */
 	void (*changed)(struct op *op, const char *id);
 	/* What a client should know of row 0, the noun as it is answered when

@@ -299,8 +299,27 @@ def test_script_issuers(api, unique):
         refused(reply, status, words)
     status, reply = api.post(ISSUERS, {"name": unique("ca"), "type": "OpenSSL"})
     refused(reply, status, "sign_script is required")
-    # Without its type the configuration says which it is.
+    # Nothing of another connector, however little it says, and in no other spelling.
+    status, quiet = api.post(ISSUERS, {"name": unique("ca"), "type": "OpenSSL", "config": good | {"validity_days": "", "note": None}})
+    assert (status, quiet["config"]) == (201, good)
+    for more, words in (({"validity_days": "90d"}, "config.validity_days is not supported"),
+                        ({"Timeout_Seconds": 5, "timeout_seconds": None}, "Invalid request body"),
+                        ({"Lookup_Script": "/x", "lookup_script": None}, "Invalid request body"),
+                        ({"Revoke_Script": "/x"}, "config.Revoke_Script is not supported")):
+        status, reply = api.post(ISSUERS, {"name": unique("ca"), "type": "OpenSSL", "config": good | more})
+        refused(reply, status, words)
+    # What an update may say follows from the type that is stored, with or without its own.
     path = f"{ISSUERS}/{made['id']}"
+    for body, words in (({"config": {"validity_days": 30}}, "sign_script is required"),
+                        ({"config": {}}, "sign_script is required"),
+                        ({"config": good | {"validity_days": 90}}, "config.validity_days is not supported"),
+                        ({"type": "GenericCA", "config": {"validity_days": 30}}, "type is OpenSSL and can't be changed"),
+                        ({"type": "local"}, "type is OpenSSL and can't be changed")):
+        status, reply = api.call("PUT", path, body)
+        refused(reply, status, words)
+    assert api.get(path)[1]["config"] == good
+    status, reply = api.call("PUT", f"{ISSUERS}/iss-no-such", {"config": {}})
+    refused(reply, status, "Issuer not found", 404)
     status, reply = api.call("PUT", path, {"config": good | {"timeout_seconds": 0}})
     refused(reply, status, "timeout_seconds")
     status, changed = api.call("PUT", path, {"config": good | {"timeout_seconds": 5}})

@@ -111,7 +111,7 @@ check_known(struct arena *a, const struct cJSON *config,
 
 		if (!check_has(config, item->string) || is_kept_secret(item))
 			continue;
-		while (i < n && strcasecmp(known[i], item->string) != 0)
+		while (i < n && strcmp(known[i], item->string) != 0)
 			i++;
 		if (i == n)
 			return arena_printf(a,

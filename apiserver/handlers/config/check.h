@@ -35,8 +35,8 @@ const char *check_urls(struct arena *a, const struct cJSON *config,
 /* A host name, not a wildcard, or an IP address. */
 const char *check_host(struct arena *a, const struct cJSON *config,
     const char *key);
-/* No member but these n, unless it says nothing (null, "") or is the mask of a
- * stored secret: what nothing obeys is not accepted. */
+/* No member but these n, in this spelling, unless it says nothing (null, "") or
+ * is the mask of a stored secret: what nothing obeys is not accepted. */
 const char *check_known(struct arena *a, const struct cJSON *config,
     const char *const *known, size_t n);
 /* Whether the key is there and not null and not "". */

@@ -10,7 +10,7 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/config/check.h"
-#include "apiserver/resources/secretkey.h"
+#include "apiserver/handlers/config/configkeys.h"
 #include "common/base/attr.h"
 #include "common/json/json.h"
 
@@ -57,78 +57,33 @@ issuer_type(struct arena *a, const char *text, const char **out_why)
 	return NULL;
 }
 
+/*
+ * The stored type decides, for an update can't change it.  A worker's script
+ * directory is not looked at here: whether a script may run, the workers
+ * decide, see CERTCTL_SCRIPT_ISSUER_DIR.
+ */
 static const char *
-local_ca_check(struct arena *a, const struct cJSON *config)
+issuer_check(struct arena *a, const struct cJSON *body, const char *stored_type)
 {
-	static const char *const known[] = {"ca_common_name", "validity_days",
-	    "validity_seconds", "ca_cert_path", "ca_key_path",
-	    "crl_distribution_point_urls"};
-	const char *why;
+	const struct cJSON *config = json_get(body, "config");
+	const char *type = stored_type, *text = "", *why = NULL;
 
-	why = check_text(a, config, "ca_common_name", 64);
-	if (why == NULL)
-		why = check_int(a, config, "validity_days", 1, 3650);
-	if (why == NULL)
-		why = check_int(a, config, "validity_seconds", 1, 315360000);
-	if (why == NULL)
-		why = check_path(a, config, "ca_cert_path", false);
-	if (why == NULL)
-		why = check_path(a, config, "ca_key_path", false);
-	if (why == NULL)
-		why = check_urls(a, config, "crl_distribution_point_urls");
-	if (why == NULL)
-		why = secretkey_refuse(a, config);
-	if (why == NULL)
-		why = check_known(a, config, known, ARRAY_LEN(known));
+	if (json_str(body, "type", 255, &text) == RC_OK && text[0] != '\0')
+		type = issuer_type(a, text, &why);
+	if (type == NULL)
+		return NULL; /* told of by the field */
+	if (stored_type != NULL && strcmp(type, stored_type) != 0)
+		return arena_printf(a,
+		    "type is %s and can't be changed: make another issuer",
+		    stored_type);
+	if (stored_type != NULL && !cJSON_IsObject(config))
+		return NULL;
+	why = configkeys_check(a, type, config);
 	if (why == NULL && check_has(config, "ca_cert_path") !=
 			       check_has(config, "ca_key_path"))
 		why = "config.ca_cert_path and config.ca_key_path go together: "
 		      "give both or neither";
 	return why;
-}
-
-/* A script of the operator's on the workers' hosts; whether it may run there
- * the workers decide, see CERTCTL_SCRIPT_ISSUER_DIR. */
-static const char *
-openssl_check(struct arena *a, const struct cJSON *config)
-{
-	static const char *const scripts[] = {"revoke_script", "crl_script",
-	    "lookup_script"};
-	static const char *const known[] = {"sign_script", "revoke_script",
-	    "crl_script", "lookup_script", "timeout_seconds"};
-	const char *why;
-
-	why = check_path(a, config, "sign_script", true);
-	for (size_t i = 0; why == NULL && i < ARRAY_LEN(scripts); i++)
-		why = check_path(a, config, scripts[i], false);
-	if (why == NULL)
-		why = check_int(a, config, "timeout_seconds", 1, 600);
-	if (why == NULL)
-		why = secretkey_refuse(a, config);
-	if (why == NULL)
-		why = check_known(a, config, known, ARRAY_LEN(known));
-	return why;
-}
-
-/* An update may leave the type out, and can't change it: then it is told by
- * what only one of them has. */
-static const char *
-issuer_check(struct arena *a, const struct cJSON *body, bool is_create)
-{
-	const struct cJSON *config = json_get(body, "config");
-	const char *type = "", *why = NULL;
-	rc ret;
-
-	ret = json_str(body, "type", 255, &type);
-	if (ret == RC_OK)
-		type = issuer_type(a, type, &why);
-	else if (cJSON_IsObject(config) && check_has(config, "sign_script"))
-		type = "OpenSSL";
-	if (type != NULL && strcmp(type, "OpenSSL") == 0)
-		return is_create || cJSON_IsObject(config)
-			   ? openssl_check(a, config)
-			   : NULL;
-	return cJSON_IsObject(config) ? local_ca_check(a, config) : NULL;
 }
 
 static const struct field issuer_fields[] = {

@@ -9,8 +9,8 @@
 #include <cjson/cJSON.h>
 
 #include "apiserver/handlers/config/check.h"
+#include "apiserver/handlers/config/configkeys.h"
 #include "apiserver/resources/fieldtext.h"
-#include "apiserver/resources/secretkey.h"
 #include "common/base/attr.h"
 #include "common/json/json.h"
 
@@ -71,63 +71,17 @@ one_host_check(struct arena *a, const struct cJSON *config)
 }
 
 static const char *
-files_check(struct arena *a, const struct cJSON *config)
+nginx_check(struct arena *a, const struct cJSON *config)
 {
-	static const char *const modes[] = {"cert_file_mode", "chain_file_mode",
-	    "key_file_mode"};
-	static const char *const owners[] = {"cert_file_owner",
-	    "chain_file_owner", "key_file_owner", "cert_file_group",
-	    "chain_file_group", "key_file_group"};
-	const char *why;
+	const char *why = configkeys_check(a, "NGINX", config);
 
-	why = check_path(a, config, "cert_path", true);
-	if (why == NULL)
-		why = check_path(a, config, "key_path", true);
-	if (why == NULL)
-		why = check_path(a, config, "chain_path", false);
 	if (why == NULL)
 		why = distinct_check(a, config, "cert_path", "key_path");
 	if (why == NULL)
 		why = distinct_check(a, config, "cert_path", "chain_path");
 	if (why == NULL)
 		why = distinct_check(a, config, "key_path", "chain_path");
-	for (size_t i = 0; why == NULL && i < ARRAY_LEN(modes); i++)
-		why = check_int(a, config, modes[i], 0400, 0777);
-	for (size_t i = 0; why == NULL && i < ARRAY_LEN(owners); i++)
-		why = check_account(a, config, owners[i]);
-	return why;
-}
-
-static const char *
-nginx_check(struct arena *a, const struct cJSON *config)
-{
-	static const char *const hosts[] = {"host", "hostname", "target",
-	    "address", "server_name"};
-	/* What agent/targets/nginx.c obeys. */
-	static const char *const known[] = {"cert_path", "key_path",
-	    "chain_path", "cert_file_mode", "chain_file_mode", "key_file_mode",
-	    "cert_file_owner", "chain_file_owner", "key_file_owner",
-	    "cert_file_group", "chain_file_group", "key_file_group",
-	    "validate_command", "reload_command", "host", "hostname", "target",
-	    "address", "server_name", "port"};
-	const char *why;
-
-	why = files_check(a, config);
-	if (why == NULL)
-		why = check_command(a, config, "validate_command");
-	if (why == NULL)
-		why = check_command(a, config, "reload_command");
-	for (size_t i = 0; why == NULL && i < ARRAY_LEN(hosts); i++)
-		why = check_host(a, config, hosts[i]);
-	if (why == NULL)
-		why = one_host_check(a, config);
-	if (why == NULL)
-		why = check_int(a, config, "port", 1, 65535);
-	if (why == NULL)
-		why = secretkey_refuse(a, config);
-	if (why == NULL)
-		why = check_known(a, config, known, ARRAY_LEN(known));
-	return why;
+	return why == NULL ? one_host_check(a, config) : why;
 }
 
 static const struct field target_fields[] = {
