@@ -2,10 +2,11 @@
 # Installs what is missing of a group of Debian packages, and nothing else.
 #
 #   packages.sh run      to build and run (make up)
-#   packages.sh test     also what the tests need (make test)
+#   packages.sh test     also what the tests need (make test): with it what Debian
+#                        has not, by tools/venv.sh
 #   packages.sh list G   prints the names, one a line
 #
-# With everything present neither apt nor sudo runs.  While apt runs, new
+# With everything present neither apt, sudo nor pip runs.  While apt runs, new
 # packages may start no service and create no database cluster: both settings
 # are made before and taken back after, whatever happens.
 set -euo pipefail
@@ -16,7 +17,7 @@ RUN=(gcc libc6-dev make meson ninja-build pkg-config python3
     nginx runit procps iproute2)
 TEST=(python3-pytest python3-pytest-xdist python3-psycopg2 python3-cryptography python3-yaml
     clang clang-format clang-tidy cppcheck libclang-rt-14-dev llvm
-    valgrind wrk curl git faketime pgbouncer)
+    valgrind wrk curl git faketime pgbouncer golang-go python3-venv)
 
 usage() {
     echo "usage: packages.sh run|test|list GROUP" >&2
@@ -124,8 +125,13 @@ if [ "$1" = --as-root ]; then
 fi
 
 mapfile -t names < <(missing "$1")
-if [ ${#names[@]} -eq 0 ]; then
+# The last step, whether apt had something to do or not.
+finish() {
+    [ "$1" != test ] || exec "$(dirname "$0")/../../tools/venv.sh"
     exit 0
+}
+if [ ${#names[@]} -eq 0 ]; then
+    finish "$1"
 fi
 self=$(readlink -f "$0")
 line="apt-get install -y --no-install-recommends ${names[*]}"
@@ -165,3 +171,4 @@ done
 wait "$apt" || failed 'apt-get did not succeed' 'see the log; is there a network? Or install by hand with the line above'
 rm -f "$log"
 printf '%7.1f s  %-12s %s\n' "$((SECONDS - started))" packages "${#names[@]} named, and what they need"
+finish "$1"

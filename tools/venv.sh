@@ -1,0 +1,17 @@
+#!/bin/bash
+# Makes build-venv/, the Python packages that a test needs and Debian has not:
+# those of tests/support/lint/requirements.txt, each pinned by its hash.  With
+# them in place nothing is asked of the network.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+wanted=tests/support/lint/requirements.txt
+dir=build-venv
+# Written last, so a half-made one is made again.
+! cmp -s "$wanted" "$dir/made-from" || exit 0
+rm -rf "$dir"
+/usr/bin/python3 -m venv "$dir"
+if ! "$dir/bin/pip" --quiet --disable-pip-version-check install --no-deps --only-binary :all: --require-hashes -r "$wanted"; then
+    echo "FAILED at venv: pip could not install $wanted (the reason stands above); the certificates' lint test needs it" >&2
+    exit 1
+fi
+cp "$wanted" "$dir/made-from"
