@@ -102,6 +102,7 @@ run_part() {
     style)
         step check tools/check.sh
         step format tools/format.sh check
+        step unused bash -c '/usr/bin/python3 tools/check_unused.py build/*/libcertctl_*.a'
         ;;
     units) meson_tests units build ;;
     asan)

@@ -211,7 +211,6 @@ void db_session_reset(struct db_conn *c);
 
 /* How many of so many sessions may be used for what may write. */
 size_t db_queue_max_writing(size_t max_conns);
-bool db_queue_may_write(const struct db_pool *p);
 size_t db_queue_sendable(const struct db_pool *p);
 /* NULL: none is queued. */
 struct db_req *db_queue_first(const struct db_pool *p);

@@ -19,8 +19,8 @@ db_queue_max_writing(size_t max_conns)
 }
 
 /* While commits wait for a standby, another would only wait beside them. */
-bool
-db_queue_may_write(const struct db_pool *p)
+static bool
+may_write(const struct db_pool *p)
 {
 	return p->nwaiting == 0 && p->nwriting < p->max_writing;
 }
@@ -29,7 +29,7 @@ db_queue_may_write(const struct db_pool *p)
 size_t
 db_queue_sendable(const struct db_pool *p)
 {
-	size_t room = db_queue_may_write(p) ? p->max_writing - p->nwriting : 0;
+	size_t room = may_write(p) ? p->max_writing - p->nwriting : 0;
 
 	return p->nqueued[false] +
 	       (p->nqueued[true] < room ? p->nqueued[true] : room);
@@ -50,8 +50,7 @@ struct db_req *
 db_queue_next(const struct db_pool *p)
 {
 	struct db_req *r = TAILQ_FIRST(&p->queue[false]);
-	struct db_req *w =
-	    db_queue_may_write(p) ? TAILQ_FIRST(&p->queue[true]) : NULL;
+	struct db_req *w = may_write(p) ? TAILQ_FIRST(&p->queue[true]) : NULL;
 
 	/* The one above the ceiling serves the look only. */
 	if (r && r->is_look)
