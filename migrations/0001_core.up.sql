@@ -18,8 +18,7 @@ CREATE TABLE tenants (
     id text PRIMARY KEY,
     name text NOT NULL,
     description text NOT NULL DEFAULT '',
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO tenants (id, name) VALUES ('t-default', 'default');
 
@@ -27,17 +26,14 @@ CREATE TABLE teams (
     id text PRIMARY KEY,
     name varchar(255) NOT NULL UNIQUE,
     description text,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE owners (
     id text PRIMARY KEY,
-    name varchar(255) NOT NULL,
-    email varchar(255) NOT NULL,
+    name varchar(255) NOT NULL, email varchar(255) NOT NULL,
     team_id text NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX owners_team_id ON owners (team_id);
 CREATE INDEX owners_name ON owners (name, id); -- the order of the list
@@ -53,8 +49,7 @@ CREATE TABLE certificate_profiles (
     spiffe_uri_pattern varchar(512) DEFAULT '',
     allow_short_lived bool NOT NULL DEFAULT false,
     enabled bool NOT NULL DEFAULT true,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
     required_csr_attributes jsonb NOT NULL DEFAULT '[]',
     must_staple bool NOT NULL DEFAULT false,
     acme_auth_mode text NOT NULL DEFAULT 'trust_authenticated' CHECK (acme_auth_mode IN ('trust_authenticated', 'challenge')),
@@ -70,8 +65,7 @@ CREATE TABLE agent_groups (
     match_ip_cidr varchar(45) DEFAULT '',
     match_version varchar(50) DEFAULT '',
     enabled bool NOT NULL DEFAULT true,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE renewal_policies (
@@ -79,15 +73,12 @@ CREATE TABLE renewal_policies (
     name varchar(255) NOT NULL UNIQUE,
     renewal_window_days int NOT NULL,
     auto_renew bool NOT NULL DEFAULT true,
-    max_retries int NOT NULL DEFAULT 3,
-    retry_interval_seconds int NOT NULL DEFAULT 60,
+    max_retries int NOT NULL DEFAULT 3, retry_interval_seconds int NOT NULL DEFAULT 60,
     alert_thresholds_days jsonb NOT NULL DEFAULT '[30, 14, 7, 0]',
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
     certificate_profile_id text REFERENCES certificate_profiles (id) ON DELETE SET NULL,
     agent_group_id text REFERENCES agent_groups (id) ON DELETE SET NULL,
-    alert_channels jsonb NOT NULL DEFAULT '{}',
-    alert_severity_map jsonb NOT NULL DEFAULT '{}',
+    alert_channels jsonb NOT NULL DEFAULT '{}', alert_severity_map jsonb NOT NULL DEFAULT '{}',
     -- Percent of the lifetime after which a certificate is due; replaces
     -- min(window, lifetime / 3) where it is set.
     renewal_percent int CHECK (renewal_percent BETWEEN 1 AND 99)
@@ -113,8 +104,7 @@ CREATE TABLE issuers (
     type varchar(255) NOT NULL,
     config jsonb, -- what the API may show: secrets masked
     enabled bool NOT NULL DEFAULT true,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
     encrypted_config bytea, -- secrets, sealed to the workers
     last_tested_at timestamptz,
     test_status text NOT NULL DEFAULT 'untested' CHECK (test_status IN ('untested', 'success', 'failed')),
@@ -129,8 +119,7 @@ CREATE TABLE ca_certificates (
     cert_pem text NOT NULL,
     chain_pem text NOT NULL, -- what is sent with a leaf
     fingerprint_sha256 text NOT NULL,
-    not_before timestamptz NOT NULL,
-    not_after timestamptz NOT NULL,
+    not_before timestamptz NOT NULL, not_after timestamptz NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -150,12 +139,9 @@ CREATE TABLE agents (
     last_heartbeat_at timestamptz,
     registered_at timestamptz NOT NULL DEFAULT now(),
     api_key_hash varchar(255) NOT NULL,
-    os varchar(100) DEFAULT '',
-    architecture varchar(100) DEFAULT '',
-    ip_address varchar(45) DEFAULT '',
-    version varchar(50) DEFAULT '',
-    retired_at timestamptz,
-    retired_reason text
+    os varchar(100) DEFAULT '', architecture varchar(100) DEFAULT '',
+    ip_address varchar(45) DEFAULT '', version varchar(50) DEFAULT '',
+    retired_at timestamptz, retired_reason text
 ) WITH (fillfactor = 50);
 CREATE INDEX agents_api_key_hash ON agents (api_key_hash);
 -- The order of the two lists; heartbeats change neither.
@@ -177,14 +163,12 @@ CREATE TABLE deployment_targets (
     agent_id text NOT NULL REFERENCES agents (id) ON DELETE RESTRICT,
     config jsonb,
     enabled bool NOT NULL DEFAULT true,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
     encrypted_config bytea,
     last_tested_at timestamptz,
     test_status text NOT NULL DEFAULT 'untested' CHECK (test_status IN ('untested', 'success', 'failed')),
     source text NOT NULL DEFAULT 'database',
-    retired_at timestamptz,
-    retired_reason text,
+    retired_at timestamptz, retired_reason text,
     UNIQUE (agent_id, name)
 );
 CREATE INDEX deployment_targets_name ON deployment_targets (name, id); -- the order of the list
@@ -193,8 +177,7 @@ CREATE TABLE managed_certificates (
     -- A regular expression that counts would be an automaton of as many
     -- states, made anew for each row that is written.
     id text PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 128 AND id !~ '[^A-Za-z0-9._-]' AND id NOT IN ('.', '..')),
-    name varchar(255) NOT NULL UNIQUE,
-    common_name varchar(255) NOT NULL,
+    name varchar(255) NOT NULL UNIQUE, common_name varchar(255) NOT NULL,
     sans text[] DEFAULT '{}',
     environment varchar(50),
     owner_id text NOT NULL REFERENCES owners (id) ON DELETE RESTRICT,
@@ -205,13 +188,10 @@ CREATE TABLE managed_certificates (
         CHECK (status IN ('Pending', 'Active', 'Expiring', 'Expired', 'RenewalInProgress', 'Failed', 'Revoked', 'Archived')),
     expires_at timestamptz,
     tags jsonb NOT NULL DEFAULT '{}',
-    last_renewal_at timestamptz,
-    last_deployment_at timestamptz,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
+    last_renewal_at timestamptz, last_deployment_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
     certificate_profile_id text REFERENCES certificate_profiles (id) ON DELETE SET NULL,
-    revoked_at timestamptz,
-    revocation_reason varchar(50),
+    revoked_at timestamptz, revocation_reason varchar(50),
     source text NOT NULL DEFAULT '',
     -- Start of the validity that expires_at ends; NULL when unknown.
     valid_from timestamptz,
@@ -259,13 +239,11 @@ CREATE TABLE certificate_versions (
     id text PRIMARY KEY,
     certificate_id text NOT NULL REFERENCES managed_certificates (id) ON DELETE CASCADE,
     serial_number varchar(255) NOT NULL,
-    not_before timestamptz NOT NULL,
-    not_after timestamptz NOT NULL,
+    not_before timestamptz NOT NULL, not_after timestamptz NOT NULL,
     fingerprint_sha256 varchar(255) NOT NULL,
     pem_chain text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
-    key_algorithm varchar(50) DEFAULT '',
-    key_size int DEFAULT 0,
+    key_algorithm varchar(50) DEFAULT '', key_size int DEFAULT 0,
     issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE RESTRICT,
     key_holder text NOT NULL DEFAULT '',
     job_id text NOT NULL,
@@ -292,11 +270,8 @@ CREATE TABLE certificate_requests (
 CREATE TABLE certificate_target_mappings (
     certificate_id text NOT NULL REFERENCES managed_certificates (id) ON DELETE CASCADE,
     target_id text NOT NULL REFERENCES deployment_targets (id) ON DELETE CASCADE,
-    desired_version_id text,
-    deployed_version_id text,
-    deployed_at timestamptz,
-    deploy_failures int NOT NULL DEFAULT 0,
-    deploy_after timestamptz NOT NULL DEFAULT '-infinity',
+    desired_version_id text, deployed_version_id text, deployed_at timestamptz,
+    deploy_failures int NOT NULL DEFAULT 0, deploy_after timestamptz NOT NULL DEFAULT '-infinity',
     PRIMARY KEY (certificate_id, target_id)
 );
 CREATE INDEX certificate_target_mappings_target_id ON certificate_target_mappings (target_id);
@@ -308,8 +283,7 @@ CREATE TABLE certificate_revocations (
     certificate_id text REFERENCES managed_certificates (id), -- NULL: nobody knows it any more
     serial_number text NOT NULL,
     reason varchar(50) NOT NULL DEFAULT 'unspecified',
-    revoked_by text NOT NULL,
-    revoked_at timestamptz NOT NULL DEFAULT now(),
+    revoked_by text NOT NULL, revoked_at timestamptz NOT NULL DEFAULT now(),
     issuer_id text REFERENCES issuers (id),
     issuer_notified bool NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -326,9 +300,7 @@ CREATE INDEX certificate_revocations_created_at ON certificate_revocations (issu
 -- shards by backend, so that writers in different sessions do not wait for each
 -- other's commit; the sum is the count.
 CREATE TABLE row_counts (
-    table_name text NOT NULL,
-    shard int NOT NULL,
-    n bigint NOT NULL,
+    table_name text NOT NULL, shard int NOT NULL, n bigint NOT NULL,
     PRIMARY KEY (table_name, shard)
 ) WITH (fillfactor = 30);
 INSERT INTO row_counts (table_name, shard, n) SELECT 'managed_certificates', s, 0 FROM generate_series(0, 15) AS s;

@@ -30,18 +30,13 @@ CREATE TABLE jobs (
     agent_id text REFERENCES agents (id) ON DELETE SET NULL, -- key holder, or who deploys
     status varchar(50) NOT NULL DEFAULT 'Pending' CHECK (status IN
         ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running', 'Completed', 'Failed', 'Cancelled')),
-    attempts int NOT NULL DEFAULT 0,
-    max_attempts int NOT NULL DEFAULT 3,
+    attempts int NOT NULL DEFAULT 0, max_attempts int NOT NULL DEFAULT 3,
     last_error text,
     deployment_result jsonb,
-    scheduled_at timestamptz,
-    started_at timestamptz,
-    completed_at timestamptz,
+    scheduled_at timestamptz, started_at timestamptz, completed_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
-    verification_status text DEFAULT 'pending',
-    verified_at timestamptz,
-    verification_fingerprint text,
-    verification_error text,
+    verification_status text DEFAULT 'pending', verified_at timestamptz,
+    verification_fingerprint text, verification_error text,
     -- the engine's own
     issuer_id text REFERENCES issuers (id) ON DELETE RESTRICT,
     dedupe_key text,
@@ -55,8 +50,7 @@ CREATE TABLE jobs (
     checkpoint jsonb,
     version_id text, -- issuance: what it made; deployment: what it installs
     serial_number text, -- fixed before the first signature, the same in every attempt
-    not_before timestamptz,
-    not_after timestamptz,
+    not_before timestamptz, not_after timestamptz,
     extensions jsonb, -- ekus, must_staple, crl_urls: fixed with the serial
     ca_sha256 bytea, -- of the CA's certificate: fixed with the serial
     requested_by text NOT NULL DEFAULT 'system',
@@ -98,21 +92,15 @@ CREATE INDEX jobs_certificate_id ON jobs (certificate_id);
 -- All other work of workers; deleted when done, never shown as jobs.
 CREATE TABLE tasks (
     id text PRIMARY KEY,
-    kind text NOT NULL,
-    subject text NOT NULL,
-    dedupe_key text,
+    kind text NOT NULL, subject text NOT NULL, dedupe_key text,
     issuer_id text REFERENCES issuers (id) ON DELETE CASCADE,
     payload jsonb NOT NULL DEFAULT '{}',
     status text NOT NULL DEFAULT 'Pending' CHECK (status IN ('Pending', 'Running', 'Failed')),
-    attempts int NOT NULL DEFAULT 0,
-    max_attempts int NOT NULL DEFAULT 10,
+    attempts int NOT NULL DEFAULT 0, max_attempts int NOT NULL DEFAULT 10,
     last_error text,
     run_after timestamptz NOT NULL DEFAULT now(),
-    lease_id bigint,
-    leased_by text,
-    attempt_until timestamptz,
-    deliveries int NOT NULL DEFAULT 0,
-    deaths int NOT NULL DEFAULT 0,
+    lease_id bigint, leased_by text, attempt_until timestamptz,
+    deliveries int NOT NULL DEFAULT 0, deaths int NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
     -- One that failed keeps no like one from being made; when that may be is its run_after.
     CONSTRAINT tasks_failed_has_no_key CHECK (status <> 'Failed' OR dedupe_key IS NULL)
@@ -147,12 +135,9 @@ CREATE TABLE issuance_approval_requests (
     profile_id text NOT NULL REFERENCES certificate_profiles (id) ON DELETE RESTRICT,
     requested_by text NOT NULL,
     state varchar(20) NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'approved', 'rejected', 'expired')),
-    decided_by text,
-    decided_at timestamptz,
-    decision_note text,
+    decided_by text, decided_at timestamptz, decision_note text,
     metadata jsonb NOT NULL DEFAULT '{}',
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
     approval_kind text NOT NULL DEFAULT 'cert_issuance' CHECK (approval_kind IN ('cert_issuance', 'profile_edit')),
     payload jsonb,
     CONSTRAINT approvals_decided CHECK ((state = 'pending') = (decided_by IS NULL) AND (state = 'pending') = (decided_at IS NULL)),
@@ -168,9 +153,7 @@ CREATE INDEX issuance_approval_requests_created_at ON issuance_approval_requests
 
 CREATE TABLE workers (
     incarnation text PRIMARY KEY,
-    name text NOT NULL,
-    host text NOT NULL,
-    pid int NOT NULL,
+    name text NOT NULL, host text NOT NULL, pid int NOT NULL,
     version text NOT NULL DEFAULT '',
     code text NOT NULL DEFAULT '', -- the schema whose functions it calls
     slots int NOT NULL DEFAULT 1,
@@ -181,36 +164,26 @@ CREATE TABLE workers (
 
 CREATE TABLE schedulers (
     incarnation text PRIMARY KEY,
-    name text NOT NULL,
-    host text NOT NULL,
-    pid int NOT NULL,
-    url text NOT NULL,
-    version text NOT NULL DEFAULT '',
+    name text NOT NULL, host text NOT NULL, pid int NOT NULL,
+    url text NOT NULL, version text NOT NULL DEFAULT '',
     code text NOT NULL DEFAULT '', -- the schema whose functions it calls
     server text NOT NULL DEFAULT '', -- the database server that it is with, in words
-    started_at timestamptz NOT NULL DEFAULT now(),
-    seen_at timestamptz NOT NULL DEFAULT now()
+    started_at timestamptz NOT NULL DEFAULT now(), seen_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
 
 CREATE TABLE apiservers (
     incarnation text PRIMARY KEY,
-    name text NOT NULL,
-    host text NOT NULL,
-    pid int NOT NULL,
-    url text NOT NULL,
-    version text NOT NULL DEFAULT '',
+    name text NOT NULL, host text NOT NULL, pid int NOT NULL,
+    url text NOT NULL, version text NOT NULL DEFAULT '',
     code text NOT NULL DEFAULT '', -- the schema whose functions it calls
     server text NOT NULL DEFAULT '', -- the database server that it is with, in words
-    started_at timestamptz NOT NULL DEFAULT now(),
-    seen_at timestamptz NOT NULL DEFAULT now()
+    started_at timestamptz NOT NULL DEFAULT now(), seen_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
 
 -- Which servers this data has been on: a system identifier and each timeline that
 -- somebody wrote in.  A promoted standby has the rows of the server it follows.
 CREATE TABLE database_servers (
-    system_identifier text NOT NULL,
-    timeline int NOT NULL,
-    first_seen_at timestamptz NOT NULL DEFAULT now(),
+    system_identifier text NOT NULL, timeline int NOT NULL, first_seen_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (system_identifier, timeline)
 );
 
@@ -219,8 +192,7 @@ CREATE TABLE database_servers (
 CREATE TABLE leadership (
     id int PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     term bigint NOT NULL,
-    holder text NOT NULL,
-    nonce text NOT NULL,
+    holder text NOT NULL, nonce text NOT NULL,
     expires_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 INSERT INTO leadership (term, holder, nonce, expires_at) VALUES (0, '', '', '-infinity');
@@ -230,20 +202,15 @@ INSERT INTO leadership (term, holder, nonce, expires_at) VALUES (0, '', '', '-in
 -- When each duty last ran, so that a new leader does not run all at once.
 CREATE TABLE duties (
     name text PRIMARY KEY,
-    last_started_at timestamptz,
-    last_finished_at timestamptz,
-    last_outcome text NOT NULL DEFAULT '',
-    last_rows bigint NOT NULL DEFAULT 0,
+    last_started_at timestamptz, last_finished_at timestamptz,
+    last_outcome text NOT NULL DEFAULT '', last_rows bigint NOT NULL DEFAULT 0,
     run_requested_at timestamptz,
     term bigint NOT NULL DEFAULT 0, -- in which the last run began
-    interval_ms bigint NOT NULL DEFAULT 0,
-    timeout_ms bigint NOT NULL DEFAULT 0,
+    interval_ms bigint NOT NULL DEFAULT 0, timeout_ms bigint NOT NULL DEFAULT 0,
     off_reason text NOT NULL DEFAULT '', -- empty: it runs
     next_run_at timestamptz,
-    last_duration_ms bigint,
-    last_error text NOT NULL DEFAULT '',
-    runs bigint NOT NULL DEFAULT 0,
-    failures bigint NOT NULL DEFAULT 0,
+    last_duration_ms bigint, last_error text NOT NULL DEFAULT '',
+    runs bigint NOT NULL DEFAULT 0, failures bigint NOT NULL DEFAULT 0,
     skipped bigint NOT NULL DEFAULT 0 -- ticks, while a run went on
 );
 
@@ -252,8 +219,7 @@ CREATE TABLE duties (
 -- them (or their remains) again until its next pass.
 CREATE TABLE duty_marks (
     name text PRIMARY KEY,
-    low_id text NOT NULL DEFAULT '',
-    low_at timestamptz NOT NULL DEFAULT '-infinity',
+    low_id text NOT NULL DEFAULT '', low_at timestamptz NOT NULL DEFAULT '-infinity',
     is_done bool NOT NULL DEFAULT true -- the pass met its end
 );
 
@@ -266,10 +232,8 @@ CREATE TABLE crl_cache (
     this_update timestamptz NOT NULL,
     next_update timestamptz NOT NULL,
     generated_at timestamptz NOT NULL DEFAULT now(),
-    generation_duration_ms int NOT NULL,
-    revoked_count int NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
+    generation_duration_ms int NOT NULL, revoked_count int NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
     etag text NOT NULL,
     ca_fingerprint text NOT NULL, -- of the certificate whose key signed it
     snapshot pg_snapshot NOT NULL -- which revocations it can know of
@@ -279,13 +243,9 @@ ALTER TABLE crl_cache ALTER COLUMN crl_der SET STORAGE EXTERNAL;
 
 CREATE TABLE crl_generation_events (
     id bigint PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY,
-    issuer_id text NOT NULL,
-    crl_number bigint NOT NULL,
-    duration_ms int NOT NULL,
-    revoked_count int NOT NULL,
+    issuer_id text NOT NULL, crl_number bigint NOT NULL, duration_ms int NOT NULL, revoked_count int NOT NULL,
     started_at timestamptz NOT NULL DEFAULT now(),
-    succeeded bool NOT NULL,
-    error text
+    succeeded bool NOT NULL, error text
 );
 CREATE INDEX crl_generation_events_issuer_id ON crl_generation_events (issuer_id, id);
 
@@ -307,9 +267,7 @@ CREATE TABLE notification_events (
     sent_at timestamptz,
     status varchar(50) NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'sent', 'failed', 'dead', 'read')),
     error text,
-    retry_count int NOT NULL DEFAULT 0,
-    next_retry_at timestamptz,
-    last_error text,
+    retry_count int NOT NULL DEFAULT 0, next_retry_at timestamptz, last_error text,
     created_at timestamptz NOT NULL DEFAULT now(),
     severity text NOT NULL DEFAULT 'informational' CHECK (severity IN ('informational', 'warning', 'critical')),
     threshold_days int
@@ -322,8 +280,7 @@ CREATE INDEX notification_events_certificate_id ON notification_events (certific
 -- the rule that no alert is made twice, and that a new end alerts anew.
 CREATE TABLE expiry_alerts (
     certificate_id text PRIMARY KEY REFERENCES managed_certificates (id) ON DELETE CASCADE,
-    expires_at timestamptz NOT NULL,
-    threshold_days int NOT NULL,
+    expires_at timestamptz NOT NULL, threshold_days int NOT NULL,
     alerted_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 80);
 
@@ -347,13 +304,9 @@ CREATE TABLE idempotency_keys (
     key text NOT NULL,
     route text NOT NULL,
     request_sha256 text NOT NULL,
-    matched bigint NOT NULL,
-    done bigint NOT NULL,
-    failed bigint NOT NULL,
+    matched bigint NOT NULL, done bigint NOT NULL, failed bigint NOT NULL,
     certificate_ids text[], -- one for each of job_ids
-    job_ids text[],
-    failed_ids text[],
-    unknown_ids text[],
+    job_ids text[], failed_ids text[], unknown_ids text[],
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (principal, key)
 );

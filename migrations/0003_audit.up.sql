@@ -5,12 +5,8 @@ CREATE SEQUENCE audit_seq;
 
 CREATE TABLE audit_events (
     id text NOT NULL, -- by default from id_new
-    actor varchar(255) NOT NULL,
-    actor_type varchar(50) NOT NULL,
-    action varchar(255) NOT NULL,
-    resource_type varchar(255) NOT NULL,
-    resource_id varchar(255) NOT NULL,
-    details jsonb,
+    actor varchar(255) NOT NULL, actor_type varchar(50) NOT NULL, action varchar(255) NOT NULL,
+    resource_type varchar(255) NOT NULL, resource_id varchar(255) NOT NULL, details jsonb,
     timestamp timestamptz NOT NULL DEFAULT clock_timestamp(),
     event_category text NOT NULL DEFAULT 'cert_lifecycle' CHECK (event_category IN ('cert_lifecycle', 'auth', 'config')),
     -- The order and the horizon by which blocks are sealed.
@@ -56,8 +52,7 @@ CREATE TABLE audit_blocks (
     sealed_at timestamptz NOT NULL,
     merkle_root bytea NOT NULL,
     rows_hash bytea NOT NULL, -- of row_marks
-    previous_hash bytea NOT NULL,
-    hash bytea NOT NULL,
+    previous_hash bytea NOT NULL, hash bytea NOT NULL,
     -- seq and the first 8 bytes of the leaf hash, 16 bytes a row:
     -- what names the row when the root no longer fits.
     row_marks bytea NOT NULL,
@@ -73,8 +68,6 @@ CREATE TABLE audit_verification (
     blocks bigint NOT NULL DEFAULT 0, -- looked at, ever
     rows bigint NOT NULL DEFAULT 0,
     looked_at timestamptz,
-    broken_n bigint,
-    broken_what text,
-    broken_at timestamptz
+    broken_n bigint, broken_what text, broken_at timestamptz
 );
 INSERT INTO audit_verification DEFAULT VALUES;

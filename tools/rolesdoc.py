@@ -27,7 +27,8 @@ def statement(sql, begin):
 def roles_of(sql):
     """[(id, name, description)], and {permission: letters of the roles that hold it}, {id: letter}."""
     roles = re.findall(r"\('(r-[a-z]+)', '[^']*', '([^']*)', '([^']*)'\)", statement(sql, "INSERT INTO roles "))
-    grants = dict(re.findall(r"\('([a-z_.]+)', '([A-Z]+)'\)", statement(sql, "INSERT INTO grants VALUES")))
+    lists = re.findall(r"\('([A-Z]+)', '\{([a-z_.,\s]+)\}'\)", statement(sql, "INSERT INTO grants VALUES"))
+    grants = {name: held_by for held_by, names in lists for name in re.split(r",\s*", names)}
     letters = dict(re.findall(r"\('(r-[a-z]+)', '([A-Z])'\)", statement(sql, "INSERT INTO role_permissions ")))
     if not grants or {r[0] for r in roles} != set(letters) or set("".join(grants.values())) != set(letters.values()):
         raise SystemExit(f"{MIGRATION}: its roles and grants cannot be read")

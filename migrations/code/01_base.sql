@@ -1,21 +1,15 @@
 -- What all other functions rest on: time, ids, spellings, and how many
 -- certificates there are.
 --
--- The engine's rules are functions.  Each is called in a transaction of its
--- own; lock order is certificates, then jobs, then the rest, ascending id.
--- Most run with their owner's rights, so that a process holds no more than the
--- right to call what it needs.  docs/internals/database.md says how they are
--- installed and found.
+-- Most functions run with their owner's rights, so that a process holds no more than
+-- the right to call what it needs; docs/internals/database.md has the order of locks.
 --
--- Some switch bitmap scans off: on a table filled faster than it is analysed
--- the planner believes the partial index on active jobs to be nearly empty,
--- combines it with the index that finds the one row, and walks all of it for
--- every certificate of a batch (eight times slower at twenty thousand jobs).
--- Some switch sequential scans off too: a session keeps the plan that it made
--- while the table was empty, and walked all jobs for each worker's renewal of
--- its lease and for each look at the lanes.
--- Functions for many certificates join unnest(ids), which is hashed or looked
--- up, where "= ANY (ids)" is searched from its beginning for each row.
+-- Some switch bitmap scans off: on a table filled faster than it is analysed the planner
+-- believes the partial index on active jobs to be nearly empty and walks all of it for
+-- every certificate of a batch (eight times slower at twenty thousand jobs).  Some switch
+-- sequential scans off too: a session keeps the plan that it made while the table was
+-- empty.  Functions for many certificates join unnest(ids), which is hashed or looked up,
+-- where "= ANY (ids)" is searched from its beginning for each row.
 
 -- Time as the engine sees it.  Tests own the clock by setting certctl.now for
 -- a database; nothing else sets it.
@@ -73,56 +67,27 @@ END $$;
 
 -- --- spelling ---
 
-CREATE FUNCTION certificates_canonical() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+-- The words of a status, and where there is one of a type, are the trigger's arguments.
+CREATE FUNCTION row_canonical() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    NEW.status := enum_canonical(NEW.status,
-        '{Pending,Active,Expiring,Expired,RenewalInProgress,Failed,Revoked,Archived}');
-    RETURN NEW;
-END $$;
-
-CREATE FUNCTION agents_canonical() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-    NEW.status := enum_canonical(NEW.status, '{Online,Offline,Degraded}');
-    RETURN NEW;
-END $$;
-
-CREATE FUNCTION jobs_canonical() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-    NEW.status := enum_canonical(NEW.status,
-        '{Pending,AwaitingCSR,AwaitingApproval,Running,Completed,Failed,Cancelled}');
-    NEW.type := enum_canonical(NEW.type, '{Issuance,Renewal,Deployment,Validation}');
+    NEW.status := enum_canonical(NEW.status, TG_ARGV[0]::text[]);
+    IF TG_NARGS > 1 THEN
+        NEW.type := enum_canonical(NEW.type, TG_ARGV[1]::text[]);
+    END IF;
     RETURN NEW;
 END $$;
 
 -- --- counters ---
 
-CREATE FUNCTION row_counts_added() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_n bigint;
+-- moved: the rows that came or went.
+CREATE FUNCTION row_counts_keep() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    SELECT count(*) INTO v_n FROM fresh;
-    IF v_n > 0 THEN
-        UPDATE row_counts r SET n = r.n + v_n WHERE r.table_name = TG_TABLE_NAME AND r.shard = pg_backend_pid() % 16;
+    IF TG_OP = 'TRUNCATE' THEN
+        UPDATE row_counts r SET n = 0 WHERE r.table_name = TG_TABLE_NAME;
+    ELSE
+        UPDATE row_counts r SET n = r.n + m.n
+            FROM (SELECT CASE TG_OP WHEN 'INSERT' THEN count(*) ELSE -count(*) END AS n FROM moved) m
+            WHERE r.table_name = TG_TABLE_NAME AND r.shard = pg_backend_pid() % 16 AND m.n <> 0;
     END IF;
-    RETURN NULL;
-END $$;
-
-CREATE FUNCTION row_counts_removed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_n bigint;
-BEGIN
-    SELECT count(*) INTO v_n FROM gone;
-    IF v_n > 0 THEN
-        UPDATE row_counts r SET n = r.n - v_n WHERE r.table_name = TG_TABLE_NAME AND r.shard = pg_backend_pid() % 16;
-    END IF;
-    RETURN NULL;
-END $$;
-
-CREATE FUNCTION row_counts_emptied() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-BEGIN
-    UPDATE row_counts r SET n = 0 WHERE r.table_name = TG_TABLE_NAME;
     RETURN NULL;
 END $$;

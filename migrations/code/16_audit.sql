@@ -25,15 +25,10 @@ BEGIN
     RETURN v_made;
 END $$;
 
+-- Removal is left to retention, which runs as the owner; nobody else may.
 CREATE FUNCTION audit_refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    RAISE EXCEPTION 'audit_events is append-only' USING ERRCODE = 'check_violation';
-END $$;
-
--- Removal is left to retention, which runs as the owner; nobody else may.
-CREATE FUNCTION audit_attachments_refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-    RAISE EXCEPTION 'audit_attachments do not change' USING ERRCODE = 'check_violation';
+    RAISE EXCEPTION '% is append-only', TG_ARGV[0] USING ERRCODE = 'check_violation';
 END $$;
 
 -- --- epochs ---
@@ -58,11 +53,6 @@ END $$;
 CREATE FUNCTION audit_epoch() RETURNS int LANGUAGE sql VOLATILE AS $$
     SELECT coalesce(nullif(current_setting('certctl.audit_epoch', true), '')::int, audit_epoch_look())
 $$;
-
-CREATE FUNCTION audit_chain_refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'check_violation';
-END $$;
 
 -- --- hashes ---
 

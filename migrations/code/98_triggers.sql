@@ -21,13 +21,14 @@ SELECT audit_partitions_ensure();
 
 CREATE OR REPLACE TRIGGER certificates_canonical BEFORE INSERT OR UPDATE OF status ON managed_certificates FOR EACH ROW
     WHEN (NEW.status NOT IN ('Pending', 'Active', 'Expiring', 'Expired', 'RenewalInProgress', 'Failed', 'Revoked', 'Archived'))
-    EXECUTE FUNCTION certificates_canonical();
+    EXECUTE FUNCTION row_canonical('{Pending,Active,Expiring,Expired,RenewalInProgress,Failed,Revoked,Archived}');
 CREATE OR REPLACE TRIGGER agents_canonical BEFORE INSERT OR UPDATE OF status ON agents FOR EACH ROW
-    WHEN (NEW.status NOT IN ('Online', 'Offline', 'Degraded')) EXECUTE FUNCTION agents_canonical();
+    WHEN (NEW.status NOT IN ('Online', 'Offline', 'Degraded')) EXECUTE FUNCTION row_canonical('{Online,Offline,Degraded}');
 CREATE OR REPLACE TRIGGER jobs_canonical BEFORE INSERT OR UPDATE OF status, type ON jobs FOR EACH ROW
     WHEN (NEW.status NOT IN ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running', 'Completed', 'Failed', 'Cancelled')
         OR NEW.type NOT IN ('Issuance', 'Renewal', 'Deployment', 'Validation'))
-    EXECUTE FUNCTION jobs_canonical();
+    EXECUTE FUNCTION row_canonical('{Pending,AwaitingCSR,AwaitingApproval,Running,Completed,Failed,Cancelled}',
+        '{Issuance,Renewal,Deployment,Validation}');
 
 -- --- what was ordered ---
 
@@ -50,11 +51,11 @@ CREATE OR REPLACE TRIGGER jobs_begin_anew BEFORE UPDATE OF status ON jobs FOR EA
 -- --- counters ---
 
 CREATE OR REPLACE TRIGGER managed_certificates_added AFTER INSERT ON managed_certificates
-    REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION row_counts_added();
+    REFERENCING NEW TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION row_counts_keep();
 CREATE OR REPLACE TRIGGER managed_certificates_removed AFTER DELETE ON managed_certificates
-    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION row_counts_removed();
+    REFERENCING OLD TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION row_counts_keep();
 CREATE OR REPLACE TRIGGER managed_certificates_emptied AFTER TRUNCATE ON managed_certificates
-    FOR EACH STATEMENT EXECUTE FUNCTION row_counts_emptied();
+    FOR EACH STATEMENT EXECUTE FUNCTION row_counts_keep();
 
 -- --- when renewal falls due ---
 
@@ -87,19 +88,14 @@ CREATE OR REPLACE TRIGGER issuers_lane AFTER INSERT ON issuers FOR EACH ROW EXEC
 
 -- --- what nobody may change ---
 
+-- A statement that names a partition meets the trigger of the rows only.
 CREATE OR REPLACE TRIGGER audit_events_worm_trigger BEFORE UPDATE OR DELETE ON audit_events
-    FOR EACH ROW EXECUTE FUNCTION audit_refuse_change();
+    FOR EACH ROW EXECUTE FUNCTION audit_refuse_change('audit_events');
 CREATE OR REPLACE TRIGGER audit_events_worm_truncate BEFORE TRUNCATE ON audit_events
-    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change();
-CREATE OR REPLACE TRIGGER audit_attachments_worm BEFORE UPDATE ON audit_attachments
-    FOR EACH ROW EXECUTE FUNCTION audit_attachments_refuse_change();
-CREATE OR REPLACE TRIGGER audit_attachments_worm_truncate BEFORE TRUNCATE ON audit_attachments
-    FOR EACH STATEMENT EXECUTE FUNCTION audit_attachments_refuse_change();
-CREATE OR REPLACE TRIGGER audit_blocks_worm BEFORE UPDATE OR DELETE ON audit_blocks
-    FOR EACH ROW EXECUTE FUNCTION audit_chain_refuse_change();
-CREATE OR REPLACE TRIGGER audit_blocks_worm_truncate BEFORE TRUNCATE ON audit_blocks
-    FOR EACH STATEMENT EXECUTE FUNCTION audit_chain_refuse_change();
-CREATE OR REPLACE TRIGGER audit_epochs_worm BEFORE UPDATE OR DELETE ON audit_epochs
-    FOR EACH ROW EXECUTE FUNCTION audit_chain_refuse_change();
-CREATE OR REPLACE TRIGGER audit_epochs_worm_truncate BEFORE TRUNCATE ON audit_epochs
-    FOR EACH STATEMENT EXECUTE FUNCTION audit_chain_refuse_change();
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change('audit_events');
+CREATE OR REPLACE TRIGGER audit_attachments_worm BEFORE UPDATE OR TRUNCATE ON audit_attachments
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change('audit_attachments');
+CREATE OR REPLACE TRIGGER audit_blocks_worm BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_blocks
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change('audit_blocks');
+CREATE OR REPLACE TRIGGER audit_epochs_worm BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_epochs
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change('audit_epochs');

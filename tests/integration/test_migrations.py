@@ -415,7 +415,7 @@ def test_a_version_goes_when_nobody_uses_it(server, database):
         c.execute(f"ALTER SCHEMA {CODE} RENAME TO {OTHER}")
         c.execute("UPDATE code_schemas SET name = %s", (OTHER,))
         # a trigger that the newer version does not have
-        c.execute(f"CREATE TRIGGER of_old AFTER INSERT ON teams FOR EACH STATEMENT EXECUTE FUNCTION {OTHER}.row_counts_emptied()")
+        c.execute(f"CREATE TRIGGER of_old AFTER INSERT ON teams FOR EACH STATEMENT EXECUTE FUNCTION {OTHER}.lanes_for_issuer()")
     assert install().returncode == 0
     assert installed(server, name) == [OTHER, CODE] and leads_to(server, name) == [CODE]
     age(server, name, OTHER, 6)
