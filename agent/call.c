@@ -10,7 +10,7 @@
 #include "common/base/mem.h"
 #include "common/base/rand.h"
 #include "common/json/json.h"
-#include "common/log/log.h"
+#include "common/log/log_peer.h"
 #include "common/loop/spawn.h"
 
 struct agent_op {
@@ -46,8 +46,8 @@ agent_op_end(struct op *op, rc code, const char *message)
 	if (o->probe)
 		probe_cancel(o->probe);
 	if (code != RC_OK && code != RC_CANCELLED)
-		log_warn("AGENT-OP-FAILED", "%s: %s: %s", op_name(op),
-		    rc_name(code), message);
+		log_peer(LOG_WARN, "AGENT-OP-FAILED", op_name(op), "%s: %s: %s",
+		    op_name(op), rc_name(code), message);
 	if (o->done)
 		o->done(o->agent, o->arg);
 	free(o);

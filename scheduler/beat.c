@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
+#include "common/log/log_peer.h"
 
 struct beat {
 	struct beat_opts o;
@@ -155,8 +156,9 @@ beat_publish(struct beat *b, const char *body, size_t len)
 }
 
 bool
-beat_hint(struct beat *b, const struct frame *f)
+beat_hint(struct beat *b, uint32_t pipe, const struct frame *f)
 {
+	char peer[BUS_PEER_TEXT_MAX];
 	const struct cJSON *body;
 	struct arena *a;
 	const char *why;
@@ -175,7 +177,9 @@ beat_hint(struct beat *b, const struct frame *f)
 			  json_get(body, "tables");
 	arena_free(a);
 	if (!is_object) {
-		log_warn("HINT", "not a JSON object, dropped");
+		bus_peer_text(pipe, peer);
+		log_peer(LOG_WARN, "HINT", peer,
+		    "%s: not a JSON object, dropped", peer);
 		return false;
 	}
 	beat_publish(b, f->body, f->body_len);

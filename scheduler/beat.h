@@ -46,6 +46,6 @@ void beat_publish(struct beat *b, const char *body, size_t len);
  * A hint of a peer: passed on when we lead and it is a JSON object.  True
  * when it may mean work for the dispatcher.
  */
-bool beat_hint(struct beat *b, const struct frame *f);
+bool beat_hint(struct beat *b, uint32_t pipe, const struct frame *f);
 
 #endif

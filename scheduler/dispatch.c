@@ -4,7 +4,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/mem.h"
-#include "common/log/log.h"
+#include "common/log/log_peer.h"
 #include "scheduler/dispatch_int.h"
 
 static void on_tick(void *arg);
@@ -108,6 +108,7 @@ void
 dispatch_on_request(struct dispatch *d, uint64_t reply_to, uint32_t pipe,
     const struct frame *f)
 {
+	char peer[BUS_PEER_TEXT_MAX];
 	struct arena *a;
 	rc ret;
 
@@ -120,7 +121,9 @@ dispatch_on_request(struct dispatch *d, uint64_t reply_to, uint32_t pipe,
 	ret = take_request(d, a, reply_to, pipe, f);
 	arena_free(a);
 	if (ret != RC_OK) {
-		log_warn("DISPATCH-REQUEST", "refused: %s", rc_name(ret));
+		bus_peer_text(pipe, peer);
+		log_peer(LOG_WARN, "DISPATCH-REQUEST", peer, "%s: refused: %s",
+		    peer, rc_name(ret));
 		dispatch_reply(d, reply_to, 0, NULL, 0);
 		return;
 	}
@@ -138,8 +141,8 @@ dispatch_on_pipe_closed(struct dispatch *d, uint32_t pipe)
 	w = workers_gone(&d->workers, pipe);
 	if (!w)
 		return;
-	log_info("WORKER-GONE", "%s closed its connection, freeing its leases",
-	    w->incarnation);
+	log_peer(LOG_INFO, "WORKER-GONE", w->incarnation,
+	    "%s closed its connection, freeing its leases", w->incarnation);
 	turn(d);
 }
 

@@ -5,7 +5,7 @@
 
 #include "common/base/arena.h"
 #include "common/job/job_words.h"
-#include "common/log/log.h"
+#include "common/log/log_peer.h"
 
 /* What came back lies behind the low-water keys. */
 static void
@@ -19,7 +19,7 @@ note_freed(struct dispatch *d, const char *whose, struct db_result *r)
 	failed = db_i64(r, 0, db_col(r, "failed"));
 	if (freed == 0)
 		return;
-	log_warn("LEASES-FREED",
+	log_peer(LOG_WARN, "LEASES-FREED", whose,
 	    "%s: %" PRId64 " waiting again, %" PRId64 " of them given up",
 	    whose, freed - failed, failed);
 	d->must_look_full = true;

@@ -67,11 +67,11 @@ on_lost(void *arg)
 /* --- the bus --- */
 
 static void
-on_hint(void *arg, const struct frame *f)
+on_hint(void *arg, uint32_t pipe, const struct frame *f)
 {
 	struct scheduler *s = arg;
 
-	if (beat_hint(s->beat, f))
+	if (beat_hint(s->beat, pipe, f))
 		dispatch_poke(s->dispatch);
 }
 

@@ -12,6 +12,7 @@
 #include "common/base/rand.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
+#include "common/log/log_peer.h"
 
 #define SLOTS_MAX 1024
 #define ISSUER_ID_MAX 256
@@ -108,8 +109,8 @@ grant_take(struct slots *s, const struct grant *g)
 		return;
 	}
 	/* The next request does not list it, and so gives it back. */
-	log_warn("LEASE-SURPLUS", "lease %" PRId64 " with no slot free",
-	    g->lease_id);
+	log_peer(LOG_WARN, "LEASE-SURPLUS", "",
+	    "lease %" PRId64 " with no slot free", g->lease_id);
 }
 
 static rc
@@ -170,7 +171,8 @@ take_reply(struct slots *s, const struct frame *f)
 	if (ret == RC_OK)
 		ret = json_bool(body, "leader", &is_leader);
 	if (ret != RC_OK) {
-		log_warn("WORK-REPLY", "not understood: %s, asking again", why);
+		log_peer(LOG_WARN, "WORK-REPLY", "",
+		    "not understood: %s, asking again", why);
 		arena_free(a);
 		return -1;
 	}
@@ -182,8 +184,8 @@ take_reply(struct slots *s, const struct frame *f)
 			grant_take(s, &g);
 			n++;
 		} else {
-			log_warn("WORK-REPLY", "a lease is not understood: %s",
-			    rc_name(ret));
+			log_peer(LOG_WARN, "WORK-REPLY", "lease",
+			    "a lease is not understood: %s", rc_name(ret));
 		}
 	}
 	arena_free(a);
@@ -322,8 +324,9 @@ slot_ended(struct op *op, rc code, const char *message)
 	struct slots *s = slot->slots;
 
 	if (code != RC_OK)
-		log_warn("WORK-DROPPED", "%s, lease %" PRId64 ": %s %s",
-		    op_name(op), slot->lease_id, rc_name(code), message);
+		log_peer(LOG_WARN, "WORK-DROPPED", op_name(op),
+		    "%s, lease %" PRId64 ": %s %s", op_name(op), slot->lease_id,
+		    rc_name(code), message);
 	slot->op = NULL;
 	slot->lease_id = 0;
 	set_waiting(slot, false);

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
+#include "common/log/log_peer.h"
 
 enum {
 	/* Memory for a chunked body is asked for in steps. */
@@ -38,11 +39,11 @@ log_request(const struct request *r)
 	(void)snprintf(us, sizeof(us), "%lld",
 	    (long long)(clock_wall_us() - r->started_us));
 	peer_text(&r->peer, peer);
-	log_fields(level, "HTTP", r->conn ? "answered" : "client gone",
-	    "method", r->head.method, "route",
-	    r->match.route ? r->match.route->pattern : "-", "status", status,
-	    "us", us, "op", op, "request", r->id, "principal", r->principal.id,
-	    "peer", peer, NULL);
+	log_peer_fields(level, "HTTP", peer,
+	    r->conn ? "answered" : "client gone", "method", r->head.method,
+	    "route", r->match.route ? r->match.route->pattern : "-", "status",
+	    status, "us", us, "op", op, "request", r->id, "principal",
+	    r->principal.id, "peer", peer, NULL);
 }
 
 /* A body that nobody asked for.  It is skipped when it is here already; else
@@ -67,8 +68,9 @@ send_reply(struct conn *c, struct request *r)
 {
 	c->request = NULL;
 	if (r->is_broken) {
-		log_warn("HTTP-BROKEN", "an answer was cut off: %s (%s)",
-		    r->match.route->pattern, r->id);
+		log_peer(LOG_WARN, "HTTP-BROKEN", r->match.route->pattern,
+		    "an answer was cut off: %s (%s)", r->match.route->pattern,
+		    r->id);
 		conn_kill(c);
 		return;
 	}

@@ -21,7 +21,7 @@
 #include "apiserver/edge/peer.h"
 #include "apiserver/edge/tls.h"
 #include "common/base/mem.h"
-#include "common/log/log.h"
+#include "common/log/log_peer.h"
 
 enum {
 	IDLE_MS = 60000,
@@ -37,7 +37,6 @@ enum {
 	BACKLOG = 4096,
 	/* What an idle connection takes, its TLS session included. */
 	CONN_BYTES = 20 * 1024,
-	TELL_AGAIN_MS = 10000,
 };
 
 struct http_server {
@@ -50,7 +49,6 @@ struct http_server {
 	struct evconnlistener *listener; /* NULL once it stopped */
 	struct timer *resume;            /* accepts again */
 	struct timer *patience;          /* for what runs when stopping */
-	int64_t told_ms; /* when an address over its cap was logged */
 	loop_fn *drained;
 	void *drained_arg;
 };
@@ -126,22 +124,18 @@ on_accept_error(struct evconnlistener *listener, void *arg)
 {
 	struct http_server *s = arg;
 
-	log_warn("HTTP-ACCEPT", "accept: %s; pausing for %d ms",
+	log_peer(LOG_WARN, "HTTP-ACCEPT", "", "accept: %s; pausing for %d ms",
 	    strerror(EVUTIL_SOCKET_ERROR()), ACCEPT_PAUSE_MS);
 	pause_accepting(s);
 }
 
 static void
-tell_address(struct http_server *s, const struct peer_addr *addr, size_t n)
+tell_address(const struct peer_addr *addr, size_t n)
 {
-	int64_t now_ms = loop_now_ms(loop_of(s));
 	char text[PEER_TEXT_MAX];
 
-	if (s->told_ms != 0 && now_ms - s->told_ms < TELL_AGAIN_MS)
-		return;
-	s->told_ms = now_ms;
 	peer_text(addr, text);
-	log_warn("HTTP-ADDRESS",
+	log_peer(LOG_WARN, "HTTP-ADDRESS", text,
 	    "%s holds %zu connections; more of it are refused", text, n - 1);
 }
 
@@ -154,7 +148,7 @@ is_over_address(struct http_server *s, const struct peer_addr *addr, size_t n,
 	*out_cut = false;
 	if (n <= s->max_per_address || peer_nets_have(s->shared.trusted, addr))
 		return false;
-	tell_address(s, addr, n);
+	tell_address(addr, n);
 	*out_cut = n > s->max_per_address + SURPLUS_PER_ADDRESS;
 	return true;
 }

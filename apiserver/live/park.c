@@ -7,7 +7,7 @@
 
 #include "common/base/mem.h"
 #include "common/json/json.h"
-#include "common/log/log.h"
+#include "common/log/log_peer.h"
 
 enum {
 	LOOK_MS = 1000,
@@ -232,7 +232,8 @@ park_on_event(struct park *p, const char *body, size_t len)
 		wake_list(p, PARK_AGENT, a, event, "agents");
 		wake_list(p, PARK_JOB, a, event, "finished");
 	} else {
-		log_warn("BUS-EVENT", "an event was ignored: %s", why);
+		log_peer(LOG_WARN, "BUS-EVENT", "", "an event was ignored: %s",
+		    why);
 	}
 	arena_free(a);
 }

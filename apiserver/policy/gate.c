@@ -14,6 +14,7 @@
 #include "apiserver/policy/limits.h"
 #include "apiserver/policy/refusals.h"
 #include "common/log/log.h"
+#include "common/log/log_peer.h"
 
 enum {
 	/* For a body to come in; the carrier's own patience is shorter. */
@@ -95,7 +96,8 @@ refuse_failed_lookup(struct op *op)
 
 	if (rc_is_retryable(ret))
 		return op_fail(op, ret, "%s", "");
-	log_error("AUTH-LOOKUP", "refused, since a lookup failed: %s",
+	log_peer(LOG_ERROR, "AUTH-LOOKUP", "",
+	    "refused, since a lookup failed: %s",
 	    e ? e->message : rc_name(ret));
 	return refuse(op, REFUSAL_LOOKUP);
 }
@@ -352,8 +354,9 @@ log_cause(const struct op *op, rc code)
 	(void)op_caught(op, &e); /* e says it all */
 	if (rc_http_status(code) < 500 || !e->sqlstate[0])
 		return;
-	log_error("REQUEST-DB", "%s: statement %zu: %s %s", op_name(op),
-	    e->statement, e->sqlstate, e->message);
+	log_peer(LOG_ERROR, "REQUEST-DB", op_name(op),
+	    "%s: statement %zu: %s %s", op_name(op), e->statement, e->sqlstate,
+	    e->message);
 }
 
 static void

@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
+#include "common/log/log_peer.h"
 
 enum {
 	TICK_MS = 1000,
@@ -26,7 +27,6 @@ struct entry {
 	char address[ADDRESS_MAX];
 	char actor[ACTOR_MAX];
 	char asked[ASKED_MAX];
-	int64_t to_log[NWHAT];
 	int64_t to_audit[NWHAT];
 	int64_t audited_ms;
 	bool is_audited;
@@ -98,10 +98,11 @@ refusals_note(struct refusals *f, const char *address, int status,
 					 : LIMITED_429;
 	struct entry *e = entry_of(f, address);
 
-	e->to_log[what]++;
 	e->to_audit[what]++;
 	(void)snprintf(e->actor, sizeof(e->actor), "%s", actor);
 	(void)snprintf(e->asked, sizeof(e->asked), "%s %s", method, pattern);
+	log_peer(LOG_WARN, "REFUSED", address, "%s: %d for %s%s%s", address,
+	    status, e->asked, actor[0] ? " by " : "", actor);
 	if (!timer_is_armed(f->tick))
 		timer_arm(f->tick, TICK_MS);
 }
@@ -120,28 +121,6 @@ has_any(const int64_t counts[NWHAT])
 }
 
 /* --- telling --- */
-
-static void
-tell(struct entry *e)
-{
-	if (!has_any(e->to_log))
-		return;
-	log_warn("REFUSED",
-	    "%s: 401 %lld times, 403 %lld times, 429 %lld times; last %s%s%s",
-	    e->address, (long long)e->to_log[UNKNOWN_401],
-	    (long long)e->to_log[FORBIDDEN_403],
-	    (long long)e->to_log[LIMITED_429], e->asked,
-	    e->actor[0] ? " by " : "", e->actor);
-	memset(e->to_log, 0, sizeof(e->to_log));
-}
-
-static void
-tell_all(struct refusals *f)
-{
-	for (size_t i = 0; i < f->n; i++)
-		tell(&f->entries[i]);
-	tell(&f->others);
-}
 
 static bool
 is_due(const struct entry *e, int64_t now_ms)
@@ -259,7 +238,6 @@ on_tick(void *arg)
 	struct refusals *f = arg;
 	int64_t now_ms = loop_now_ms(f->loop);
 
-	tell_all(f);
 	if (!f->req)
 		audit(f, now_ms, false);
 	forget(f, now_ms);
@@ -299,7 +277,6 @@ refusals_flush(struct refusals *f, int64_t patience_ms, loop_fn *done,
 {
 	f->flushed = done;
 	f->flushed_arg = arg;
-	tell_all(f);
 	timer_arm(f->patience, patience_ms);
 	if (!f->req)
 		flush_on(f, RC_OK);
@@ -312,7 +289,6 @@ refusals_free(struct refusals *f)
 
 	if (!f)
 		return;
-	tell_all(f);
 	for (size_t i = 0; i <= f->n; i++)
 		missing +=
 		    sum(i < f->n ? f->entries[i].to_audit : f->others.to_audit);

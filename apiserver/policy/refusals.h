@@ -1,7 +1,7 @@
 /*
  * refusals: what the gate refuses (401, 403, 429), told and audited.
  *
- * Once a second a log line for each address with what it was refused; and an
+ * A log line for each address with what it was refused, limited; and an
  * audit event, the first at once, the next a minute later with the count of
  * all since, so that a flood fills neither; what the database did not take is
  * counted again.  64 addresses are told apart; what comes from more counts as

@@ -20,11 +20,17 @@
 #include "common/bus/frame.h"
 #include "common/loop/loop.h"
 
+enum { BUS_PEER_TEXT_MAX = 64 };
+
 struct bus_tls { /* all NULL on ipc:// and loopback tcp:// */
 	const char *ca_file;
 	const char *cert_file;
 	const char *key_file;
 };
+
+/* Who is at the other end of a connection, for the log: "pid 17", an address,
+ * or "a peer that is gone". */
+void bus_peer_text(uint32_t pipe, char out[BUS_PEER_TEXT_MAX]);
 
 /* --- before the start --- */
 
@@ -39,7 +45,7 @@ rc bus_client_check(const char *const *urls,
 struct bus_server; /* defined in server.c */
 
 struct bus_server_ops {
-	void (*on_hint)(void *arg, const struct frame *f);
+	void (*on_hint)(void *arg, uint32_t pipe, const struct frame *f);
 	/* Answer later with bus_server_reply(reply_to); pipe names the peer's
 	 * connection.  f is valid during the call only. */
 	void (*on_request)(void *arg, uint64_t reply_to, uint32_t pipe,

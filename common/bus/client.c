@@ -94,7 +94,6 @@ bus_client_new(struct loop *l, const char *const *urls,
 	c->arg = arg;
 	buscert_files_copy(tls, &c->tls);
 	follow_init(c);
-	c->bad_logged_ms = INT64_MIN / 2; /* never */
 	for (size_t i = 0; urls[i]; i++) {
 		ret = add_peer(c, urls[i]);
 		if (ret != RC_OK)

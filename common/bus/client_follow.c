@@ -5,7 +5,7 @@
 #include <uthash.h>
 
 #include "common/base/mem.h"
-#include "common/log/log.h"
+#include "common/log/log_peer.h"
 
 /* A leader not heard for this long is not followed any more. */
 #define BEAT_TRUST_MS 500
@@ -101,8 +101,8 @@ follow_elect(struct bus_client *c)
 	term = best ? best->term : 0;
 	if (best == c->leader && term == c->term)
 		return;
-	log_info("BUS-LEADER", "term %llu -> %llu", (unsigned long long)c->term,
-	    (unsigned long long)term);
+	log_peer(LOG_INFO, "BUS-LEADER", "", "term %llu -> %llu",
+	    (unsigned long long)c->term, (unsigned long long)term);
 	c->leader = best;
 	c->term = term;
 	follow_end_requests(c, NULL);

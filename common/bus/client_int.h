@@ -46,7 +46,6 @@ struct bus_client {
 	uint64_t term;          /* the leader's; 0: none */
 	struct pending *pending;
 	uint32_t last_id;
-	int64_t bad_logged_ms;
 	size_t n_peers;
 	struct peer peers[PEER_MAX];
 };

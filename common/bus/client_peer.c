@@ -7,8 +7,8 @@
 #include "common/bus/buscert.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
+#include "common/log/log_peer.h"
 
-#define BAD_LOG_EVERY_MS 1000
 /* No beat, or no way to ask, for this long: a connection may be one that the
  * other side, or what lies in between, has forgotten.  TCP would not find out
  * for hours (a subscriber never sends), and nng waits without end for the
@@ -22,14 +22,12 @@ static void on_silence(void *arg);
 static void dial_rest(struct peer *p);
 
 static void
-log_bad(struct bus_client *c, const char *link, const char *what)
+log_bad(const struct peer *p, const char *link, const char *what)
 {
-	int64_t now = loop_now_ms(c->loop);
+	const char *at = p->addr.url[BUS_HINT];
 
-	if (now - c->bad_logged_ms < BAD_LOG_EVERY_MS)
-		return;
-	c->bad_logged_ms = now;
-	log_warn("BUS-BAD-FRAME", "%s link: %s", link, what);
+	log_peer(LOG_WARN, "BUS-BAD-FRAME", at, "%s link, %s: %s", link, at,
+	    what);
 }
 
 static void
@@ -50,7 +48,7 @@ on_beat(struct peer *p, const struct frame *f)
 		ret = json_int(beat, "cert_ends", 0, INT64_MAX, &cert_ends);
 	arena_free(a);
 	if (ret != RC_OK) {
-		log_bad(p->client, "events", "beat is not as it should be");
+		log_bad(p, "events", "beat is not as it should be");
 		return;
 	}
 	p->is_leading = is_leading && f->term > 0;
@@ -79,11 +77,11 @@ on_events_msg(void *arg, nng_msg *m)
 
 	ret = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
 	if (ret != RC_OK)
-		log_bad(c, "events", "not a frame of this version, dropped");
+		log_bad(p, "events", "not a frame of this version, dropped");
 	else if (f.kind == FRAME_BEAT)
 		on_beat(p, &f);
 	else if (f.kind != FRAME_EVENT)
-		log_bad(c, "events", "unknown kind, dropped");
+		log_bad(p, "events", "unknown kind, dropped");
 	else if (p == c->leader && c->ops->on_event)
 		c->ops->on_event(c->arg, &f);
 }
@@ -138,7 +136,7 @@ on_work_msg(void *arg, nng_msg *m)
 	id &= 0x7fffffff;
 	ret = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
 	if (ret != RC_OK) {
-		log_bad(c, "work", "reply of another version");
+		log_bad(peer, "work", "reply of another version");
 		f = (struct frame){.kind = FRAME_UNKNOWN, .request_id = id};
 	}
 	if (id != HELLO_ID)

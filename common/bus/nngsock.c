@@ -1,8 +1,10 @@
 #include "common/bus/nngsock.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -178,6 +180,33 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	n = read(fd, &count, sizeof(count));
 	(void)n; /* the list says what there is */
 	nngsock_read_pipes(arg);
+}
+
+uint32_t
+nngsock_pipe_of(struct nng_msg *m)
+{
+	return (uint32_t)nng_msg_get_pipe(m).id;
+}
+
+void
+bus_peer_text(uint32_t pipe, char out[BUS_PEER_TEXT_MAX])
+{
+	const nng_pipe p = {.id = pipe};
+	nng_sockaddr at;
+	uint64_t pid;
+
+	(void)snprintf(out, BUS_PEER_TEXT_MAX, "a peer that is gone");
+	if (nng_pipe_get_uint64(p, NNG_OPT_IPC_PEER_PID, &pid) == 0)
+		(void)snprintf(out, BUS_PEER_TEXT_MAX, "pid %llu",
+		    (unsigned long long)pid);
+	if (nng_pipe_get_addr(p, NNG_OPT_REMADDR, &at) != 0)
+		return;
+	if (at.s_family == NNG_AF_INET)
+		(void)inet_ntop(AF_INET, &at.s_in.sa_addr, out,
+		    BUS_PEER_TEXT_MAX);
+	else if (at.s_family == NNG_AF_INET6)
+		(void)inet_ntop(AF_INET6, at.s_in6.sa_addr, out,
+		    BUS_PEER_TEXT_MAX);
 }
 
 /* --- construction --- */

@@ -52,6 +52,9 @@ void nngsock_free(struct nngsock *s);
  * only another process helps. */
 bool nngsock_is_stuck(void);
 
+/* The connection that a message came by, which may be gone; 0: none. */
+uint32_t nngsock_pipe_of(struct nng_msg *m);
+
 /* Both log what went wrong.  cfg: of buscert_load, NULL without TLS; held for
  * as long as it is needed.  RC_BUSY: the address is taken; RC_IO.  Dialling
  * goes on in the background, for ever. */

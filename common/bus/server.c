@@ -11,9 +11,8 @@
 #include "common/bus/buscert.h"
 #include "common/bus/certwatch.h"
 #include "common/bus/nngsock.h"
-#include "common/log/log.h"
+#include "common/log/log_peer.h"
 
-#define BAD_LOG_EVERY_MS 1000
 #define LOOK_MS 1000
 
 /* A live connection to the work socket. */
@@ -34,35 +33,33 @@ struct bus_server {
 	struct timer *look;     /* at what may have changed around us */
 	struct bus_tls tls;     /* copies */
 	struct certwatch *cert; /* NULL without TLS */
-	int64_t bad_logged_ms;
 };
 
-/* A peer can send these without end: one line a second is enough. */
 static void
-log_bad(struct bus_server *s, const char *link, const char *what)
+log_bad(uint32_t pipe, const char *link, const char *what)
 {
-	int64_t now = loop_now_ms(s->loop);
+	char peer[BUS_PEER_TEXT_MAX];
 
-	if (now - s->bad_logged_ms < BAD_LOG_EVERY_MS)
-		return;
-	s->bad_logged_ms = now;
-	log_warn("BUS-BAD-FRAME", "%s link: %s", link, what);
+	bus_peer_text(pipe, peer);
+	log_peer(LOG_WARN, "BUS-BAD-FRAME", peer, "%s link, %s: %s", link, peer,
+	    what);
 }
 
 static void
 on_hint_msg(void *arg, nng_msg *m)
 {
 	struct bus_server *s = arg;
+	uint32_t pipe = nngsock_pipe_of(m);
 	struct frame f;
 	rc ret;
 
 	ret = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
 	if (ret != RC_OK)
-		log_bad(s, "hint", "not a frame of this version, dropped");
+		log_bad(pipe, "hint", "not a frame of this version, dropped");
 	else if (f.kind != FRAME_HINT)
-		log_bad(s, "hint", "not a hint, dropped");
+		log_bad(pipe, "hint", "not a hint, dropped");
 	else
-		s->ops->on_hint(s->arg, &f);
+		s->ops->on_hint(s->arg, pipe, &f);
 }
 
 static void
@@ -115,7 +112,8 @@ on_work_msg(void *arg, nng_msg *m)
 
 	/* Pipe and request id; more would mean a device in between. */
 	if (nng_msg_header_len(m) != 8) {
-		log_bad(s, "work", "came through a device, dropped");
+		log_bad(nngsock_pipe_of(m), "work",
+		    "came through a device, dropped");
 		return;
 	}
 	for (int i = 0; i < 8; i++)
@@ -130,7 +128,7 @@ on_work_msg(void *arg, nng_msg *m)
 		return;
 	}
 	if (ret != RC_OK || f.kind != FRAME_WORK) {
-		log_bad(s, "work",
+		log_bad(p->pipe, "work",
 		    ret == RC_OK ? "unknown kind, answered so"
 				 : "not a frame of this version, answered so");
 		f = (struct frame){.kind = FRAME_UNKNOWN};
@@ -139,6 +137,16 @@ on_work_msg(void *arg, nng_msg *m)
 	}
 	p->has_asked = true;
 	s->ops->on_request(s->arg, reply_to, p->pipe, &f);
+}
+
+static void
+log_reply_lost(uint32_t pipe, rc code)
+{
+	char peer[BUS_PEER_TEXT_MAX];
+
+	bus_peer_text(pipe, peer);
+	log_peer(LOG_WARN, "BUS-REPLY-LOST", peer, "%s: %s", peer,
+	    rc_name(code));
 }
 
 void
@@ -154,7 +162,7 @@ bus_server_reply(struct bus_server *s, uint64_t reply_to, const struct frame *f)
 	ret = nngsock_send(s->work, head, ARRAY_LEN(head), &reply);
 	if (ret != RC_OK)
 		/* The peer's time limit and its next request mend it. */
-		log_warn("BUS-REPLY-LOST", "%s", rc_name(ret));
+		log_reply_lost(head[0], ret);
 }
 
 void
@@ -164,8 +172,8 @@ bus_server_publish(struct bus_server *s, const struct frame *f)
 
 	ret = nngsock_send(s->events, NULL, 0, f);
 	if (ret != RC_OK)
-		log_warn("BUS-EVENT-LOST", "%s: %s", frame_kind_name(f->kind),
-		    rc_name(ret));
+		log_peer(LOG_WARN, "BUS-EVENT-LOST", frame_kind_name(f->kind),
+		    "%s: %s", frame_kind_name(f->kind), rc_name(ret));
 }
 
 int64_t
@@ -271,7 +279,6 @@ bus_server_new(struct loop *l, const char *url, const struct bus_tls *tls,
 	s->loop = l;
 	s->ops = ops;
 	s->arg = arg;
-	s->bad_logged_ms = loop_now_ms(l) - BAD_LOG_EVERY_MS;
 	buscert_files_copy(tls, &s->tls);
 	ret = open_links(s, &addr);
 	if (ret != RC_OK) {

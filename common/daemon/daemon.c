@@ -7,6 +7,7 @@
 
 #include "common/base/rand.h"
 #include "common/log/log.h"
+#include "common/log/log_peer.h"
 
 enum { EXIT_REFUSED = 1, EXIT_UNREAD = 3 };
 
@@ -93,6 +94,38 @@ hook_signals(struct daemon *d)
 	return ret;
 }
 
+/* --- lines that peers cause --- */
+
+static void
+on_held(void *arg)
+{
+	struct daemon *d = arg;
+
+	timer_arm(d->peer_lines, LOG_PEER_EVERY_MS);
+}
+
+static void
+on_peer_lines(void *arg)
+{
+	if (log_peer_flush(false))
+		on_held(arg);
+}
+
+static void
+open_peer_lines(struct daemon *d)
+{
+	d->peer_lines = timer_new(d->loop, on_peer_lines, d);
+	log_peer_on_held(on_held, d);
+}
+
+static void
+close_peer_lines(struct daemon *d)
+{
+	log_peer_on_held(NULL, NULL);
+	timer_free(d->peer_lines);
+	(void)log_peer_flush(true); /* nothing stays */
+}
+
 /* --- the whole --- */
 
 /* --check-config: makes what can be made without a database.  Returns the exit
@@ -132,6 +165,8 @@ serve(struct daemon *d)
 
 	d->home = db_home_new();
 	ret = loop_new(&d->loop);
+	if (ret == RC_OK)
+		open_peer_lines(d);
 	if (ret == RC_OK && p->prepare)
 		ret = p->prepare(d->self, d);
 	/* Before signals are taken: until then a signal just ends us. */
@@ -146,6 +181,7 @@ serve(struct daemon *d)
 		log_info("STOPPED", "%s: %s", d->name, rc_name(ret));
 	}
 	p->close(d->self, d);
+	close_peer_lines(d);
 	loop_free(d->loop);
 	db_home_free(d->home);
 	return ret;

@@ -31,6 +31,7 @@ struct daemon {
 	char incarnation[64]; /* this start of this process, and no other */
 	int exit_status;      /* of an orderly end */
 	bool is_stopping;
+	struct timer *peer_lines; /* writes those that were held back */
 };
 
 /*

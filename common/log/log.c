@@ -12,10 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/enc.h"
 #include "common/base/plain.h"
-
-/* Longer values are cut: a stranger's text must not fill the disk. */
-#define LOG_TEXT_MAX ((size_t)8192)
-#define LOG_FIELD_MAX ((size_t)1024)
+#include "common/log/log_int.h"
 
 /* Set once by log_init, before other threads exist. */
 static char process_name[64] = "certctl";
@@ -155,8 +152,15 @@ put_field(struct buf *b, const char *key, const char *value, size_t max)
 		put_quoted(b, value, max);
 }
 
+void
+log_put_field(struct buf *fields, const char *key, const char *value)
+{
+	put_field(fields, key, value, LOG_FIELD_MAX);
+}
+
 static void
-put_head(struct buf *b, const char *level, const char *code, const char *text)
+put_head(struct buf *b, const char *level, const char *code, const char *text,
+    size_t max)
 {
 	char ts[32];
 
@@ -165,12 +169,18 @@ put_head(struct buf *b, const char *level, const char *code, const char *text)
 	put_field(b, "level", level, LOG_FIELD_MAX);
 	put_field(b, "proc", process_name, LOG_FIELD_MAX);
 	put_field(b, "code", code, LOG_FIELD_MAX);
-	put_field(b, "msg", text, LOG_TEXT_MAX);
+	put_field(b, "msg", text, max);
 }
 
-/* The whole line in one write, so that lines of processes never mix. */
-static void
-put_line(const struct buf *fields)
+void
+log_put_head(struct buf *fields, enum log_level level, const char *code,
+    const char *text, size_t max)
+{
+	put_head(fields, level_names[level], code, text, max);
+}
+
+void
+log_put_line(const struct buf *fields)
 {
 	struct buf line;
 	const char *p;
@@ -209,8 +219,8 @@ write_text(const char *level, const char *code, const char *fmt, va_list ap)
 	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
 		text[0] = '\0';
 	buf_init(&b, 0);
-	put_head(&b, level, code, text);
-	put_line(&b);
+	put_head(&b, level, code, text, LOG_TEXT_MAX);
+	log_put_line(&b);
 	buf_fini(&b);
 	errno = saved;
 }
@@ -238,7 +248,7 @@ log_fields(enum log_level level, const char *code, const char *text, ...)
 	if (!log_is_on(level))
 		return;
 	buf_init(&b, 0);
-	put_head(&b, level_names[level], code, text);
+	log_put_head(&b, level, code, text, LOG_TEXT_MAX);
 	va_start(ap, text);
 	for (;;) {
 		key = va_arg(ap, const char *);
@@ -248,7 +258,7 @@ log_fields(enum log_level level, const char *code, const char *text, ...)
 		put_field(&b, key, value != NULL ? value : "", LOG_FIELD_MAX);
 	}
 	va_end(ap);
-	put_line(&b);
+	log_put_line(&b);
 	buf_fini(&b);
 	errno = saved;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/log/log.h"
+#include "common/log/log_peer.h"
 #include "common/op/op_int.h"
 
 static void op_resume(struct op *op, op_step *step);
@@ -246,9 +247,9 @@ static void
 log_db_error(const struct op *op, rc code, const struct db_error *e)
 {
 	if (code == RC_INTERNAL || code == RC_DATA)
-		log_error("OP-DB", "%s (op %" PRIu64 "): statement %zu: %s %s",
-		    op->env.name, op->id, e->statement, e->sqlstate,
-		    e->message);
+		log_peer(LOG_ERROR, "OP-DB", op->env.name,
+		    "%s (op %" PRIu64 "): statement %zu: %s %s", op->env.name,
+		    op->id, e->statement, e->sqlstate, e->message);
 	else
 		log_debug("OP-DB", "%s (op %" PRIu64 "): statement %zu: %s %s",
 		    op->env.name, op->id, e->statement, e->sqlstate,

@@ -162,7 +162,7 @@ deliver(struct sim_sched *s, const struct inbox_item *in)
 		break;
 	case IN_HINT:
 		f.kind = FRAME_HINT;
-		if (beat_hint(s->beat, &f))
+		if (beat_hint(s->beat, 0, &f))
 			dispatch_poke(s->dispatch);
 		break;
 	}

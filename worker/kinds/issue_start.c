@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/base/fault.h"
-#include "common/log/log.h"
+#include "common/log/log_peer.h"
 #include "worker/kinds/issue_batch.h"
 
 static op_step issue_loaded;
@@ -82,8 +82,9 @@ issue_loaded(struct op *op)
 	b->phase_us[PHASE_LOAD] = issue_clock_us() - b->began_us;
 	read_jobs(op, b, op_result(op, 1));
 	if (b->n == 0) {
-		log_info("BATCH-EMPTY", "lease %s of %s holds nothing any more",
-		    b->lease_text, b->issuer_id);
+		log_peer(LOG_INFO, "BATCH-EMPTY", b->issuer_id,
+		    "lease %s of %s holds nothing any more", b->lease_text,
+		    b->issuer_id);
 		return op_done(op);
 	}
 	fault_point("worker.loaded");

@@ -100,7 +100,7 @@ rig_pass(struct rig *r, int64_t ms)
 /* --- server --- */
 
 static void
-on_hint(void *arg, const struct frame *f)
+on_hint(void *arg, uint32_t pipe, const struct frame *f)
 {
 	struct rig_server *s = arg;
 
