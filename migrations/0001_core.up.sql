@@ -3,6 +3,7 @@
 -- by id is ordering by age and no second index is needed for it.
 
 CREATE EXTENSION IF NOT EXISTS pgcrypto;
+CREATE EXTENSION IF NOT EXISTS btree_gist;
 
 CREATE SEQUENCE id_seq;
 
@@ -277,6 +278,17 @@ CREATE TABLE certificate_target_mappings (
 CREATE INDEX certificate_target_mappings_target_id ON certificate_target_mappings (target_id);
 CREATE INDEX certificate_target_mappings_behind ON certificate_target_mappings (deploy_after)
     WHERE desired_version_id IS DISTINCT FROM deployed_version_id;
+
+-- The files that a certificate's targets write: no other certificate has them.
+CREATE TABLE target_files (
+    certificate_id text NOT NULL,
+    target_id text NOT NULL,
+    agent_id text NOT NULL,
+    path text NOT NULL,
+    PRIMARY KEY (certificate_id, target_id, path),
+    FOREIGN KEY (certificate_id, target_id) REFERENCES certificate_target_mappings ON DELETE CASCADE,
+    CONSTRAINT target_files_taken EXCLUDE USING gist (path WITH =, agent_id WITH =, certificate_id WITH <>)
+);
 
 CREATE TABLE certificate_revocations (
     id text PRIMARY KEY,

@@ -4,6 +4,7 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/taken.h"
 #include "common/base/attr.h"
 
 /* Of the list of any noun. */
@@ -17,6 +18,8 @@ enum { MAX_FILTERS = 3, NOUN_PARAMS = 2 + ARRAY_LEN(by_name) };
 struct resource_call {
 	const struct resource *res;
 	struct page page;
+	const char *id;    /* NULL: a new one */
+	const char *given; /* the checked body */
 };
 
 static op_step list_done;
@@ -115,6 +118,9 @@ write_failed(struct op *op)
 	size_t len;
 	rc ret;
 
+	if (taken_is(op))
+		return taken_reply(op, res->taken, call_state(op)->id,
+		    call_state(op)->given);
 	ret = op_caught(op, &error);
 	len = strlen(error->constraint);
 	if (ret == RC_CONFLICT && len > 5 &&
@@ -146,16 +152,16 @@ enum op_next
 resource_create(struct op *op, const struct resource *res)
 {
 	struct resource_call *call = call_state(op);
-	const char *why, *given;
+	const char *why;
 	rc ret;
 
 	call->res = res;
-	ret = read_body(op, res, true, NULL, &given, &why);
+	ret = read_body(op, res, true, NULL, &call->given, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
 	op_catch(op, write_failed);
-	return OP_QUERY(op, res->create, create_done, given, page_actor(op),
-	    req_actor_type(op));
+	return OP_QUERY(op, res->create, create_done, call->given,
+	    page_actor(op), req_actor_type(op));
 }
 
 static enum op_next
@@ -173,16 +179,16 @@ create_done(struct op *op)
 static enum op_next
 update(struct op *op, const char *type)
 {
-	const struct resource *res = call_state(op)->res;
-	const char *why, *given;
+	struct resource_call *call = call_state(op);
+	const char *why;
 	rc ret;
 
-	ret = read_body(op, res, false, type, &given, &why);
+	ret = read_body(op, call->res, false, type, &call->given, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
 	op_catch(op, write_failed);
-	return OP_QUERY(op, res->update, update_done, req_param(op, "id"),
-	    given, page_actor(op), req_actor_type(op));
+	return OP_QUERY(op, call->res->update, update_done, call->id,
+	    call->given, page_actor(op), req_actor_type(op));
 }
 
 enum op_next
@@ -191,9 +197,10 @@ resource_update(struct op *op, const struct resource *res)
 	struct resource_call *call = call_state(op);
 
 	call->res = res;
+	call->id = req_param(op, "id");
 	if (res->check == NULL)
 		return update(op, NULL);
-	return OP_QUERY(op, res->get, update_of_type, req_param(op, "id"));
+	return OP_QUERY(op, res->get, update_of_type, call->id);
 }
 
 /* What a body may say depends on what it changes. */

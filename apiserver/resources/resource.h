@@ -23,6 +23,8 @@ struct resource {
 	enum query list, total, get, create, update, remove;
 	const char *duplicate; /* 409 of a name that is taken */
 	const char *in_use;    /* 409 of a delete */
+	/* Who has a file of a target (taken.h); asked for no other noun. */
+	enum query taken;
 	/* 400 of a write that found its noun but changed no row. */
 	const char *refused;
 	/* NULL, or why this body is refused, whose fields are each good by

@@ -170,6 +170,26 @@ SELECT m.id, m.name, m.common_name, array_to_json(m.sans) AS sans, m.environment
     (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = m.renewal_policy_id) AS auto_renew
 FROM made m;
 
+-- Who has a file that these targets ($2) would write for a certificate ($1; NULL: a
+-- new one), or that a target ($1) would write with what it is to become ($2).
+-- name: cert_files_taken :many fresh
+SELECT f.path, f.certificate_id, f.target_id
+FROM jsonb_array_elements_text($2::jsonb -> 'target_ids') AS w (target_id)
+JOIN deployment_targets t ON t.id = w.target_id
+CROSS JOIN LATERAL target_paths(t.config) AS p (path)
+JOIN target_files f ON f.path = p.path AND f.agent_id = t.agent_id AND f.certificate_id IS DISTINCT FROM $1::text
+ORDER BY f.path, f.target_id LIMIT 1;
+
+-- name: target_files_taken :many fresh
+SELECT f.path, f.certificate_id, f.target_id
+FROM deployment_targets t
+JOIN certificate_target_mappings m ON m.target_id = t.id
+CROSS JOIN LATERAL target_paths(coalesce($2::jsonb -> 'config', t.config)) AS p (path)
+JOIN target_files f ON f.path = p.path AND f.agent_id = coalesce($2::jsonb ->> 'agent_id', t.agent_id)
+    AND f.certificate_id <> m.certificate_id
+WHERE t.id = $1::text
+ORDER BY f.path, f.target_id LIMIT 1;
+
 -- name: cert_merge :one
 SELECT r.outcome, array_to_json(r.agents) AS agents FROM certificate_merge($1, $2::jsonb, $3, $4, $5) AS r;
 

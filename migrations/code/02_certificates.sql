@@ -188,6 +188,34 @@ CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE
             ORDER BY m.target_id LIMIT 1)) END
 $$;
 
+-- --- the files of targets ---
+
+-- A certificate of a directory of versions has the path that the directory is for.
+CREATE FUNCTION target_paths(p_config jsonb) RETURNS SETOF text LANGUAGE sql IMMUTABLE AS $$
+    SELECT DISTINCT regexp_replace(e.value, '/\.certctl-([^/]+)/current/fullchain\.pem$', '/\1') FROM jsonb_each_text(p_config) e
+    WHERE e.key IN ('cert_path', 'key_path', 'chain_path', 'pem_path') AND e.value <> ''
+$$;
+
+-- A target that was given to a certificate, or is another now, takes its files.
+CREATE FUNCTION target_files_take() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_new jsonb := to_jsonb(NEW);
+    v_target text := coalesce(v_new ->> 'target_id', v_new ->> 'id');
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        PERFORM 1 FROM certificate_target_mappings m JOIN managed_certificates c ON c.id = m.certificate_id
+            WHERE m.target_id = v_target ORDER BY c.id FOR NO KEY UPDATE OF c;
+        DELETE FROM target_files f USING certificate_target_mappings m
+            WHERE m.target_id = v_target AND f.certificate_id = m.certificate_id AND f.target_id = v_target;
+    END IF;
+    INSERT INTO target_files (certificate_id, target_id, agent_id, path)
+    SELECT c.id, t.id, t.agent_id, p.path FROM deployment_targets t JOIN certificate_target_mappings m ON m.target_id = t.id
+    JOIN managed_certificates c ON c.id = m.certificate_id AND c.status NOT IN ('Revoked', 'Archived')
+    CROSS JOIN LATERAL target_paths(t.config) AS p (path)
+    WHERE t.id = v_target AND t.retired_at IS NULL AND m.certificate_id = coalesce(v_new ->> 'certificate_id', m.certificate_id);
+    RETURN NULL;
+END $$;
+
 -- --- CSRs and chains ---
 
 -- Forgets the CSRs of these jobs where neither the job nor its version is left.
@@ -271,6 +299,7 @@ BEGIN
 
     UPDATE managed_certificates c SET status = 'Revoked', revoked_at = v_now, revocation_reason = p_reason, updated_at = v_now
         FROM unnest(v_ids) AS u (id) WHERE c.id = u.id;
+    DELETE FROM target_files f USING unnest(v_ids) AS u (id) WHERE f.certificate_id = u.id;
     WITH listed AS (
         INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, revoked_at, issuer_id)
         SELECT id_new('rev'), v.certificate_id, v.serial_number, p_reason, p_actor, v_now, v.issuer_id
@@ -326,6 +355,7 @@ BEGIN
         RETURN 'repeated';
     END IF;
     UPDATE managed_certificates c SET status = 'Archived', updated_at = engine_now() WHERE c.id = p_id;
+    DELETE FROM target_files f WHERE f.certificate_id = p_id;
     PERFORM 1 FROM jobs j WHERE j.certificate_id = p_id
         AND j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running') ORDER BY j.id FOR NO KEY UPDATE;
     SELECT array_agg(j.id ORDER BY j.id) INTO v_ids FROM jobs j

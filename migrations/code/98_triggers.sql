@@ -7,7 +7,7 @@
 -- briefly that who waits for us meanwhile never waits long enough to be taken
 -- for a deadlock's victim.  Whoever installs this tries again.
 SET LOCAL lock_timeout = '100ms';
-LOCK TABLE managed_certificates, agents, jobs, issuers, renewal_policies, audit_blocks, audit_epochs
+LOCK TABLE managed_certificates, agents, certificate_target_mappings, deployment_targets, jobs, issuers, renewal_policies, audit_blocks, audit_epochs
     IN SHARE ROW EXCLUSIVE MODE;
 LOCK TABLE audit_attachments, audit_events IN ACCESS EXCLUSIVE MODE;
 
@@ -47,6 +47,14 @@ CREATE OR REPLACE TRIGGER certificates_ordered_anew AFTER UPDATE OF common_name,
 CREATE OR REPLACE TRIGGER jobs_begin_anew BEFORE UPDATE OF status ON jobs FOR EACH ROW
     WHEN (NEW.is_stale AND NEW.checkpoint IS NULL AND NEW.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval'))
     EXECUTE FUNCTION jobs_begin_anew();
+
+-- --- the files of targets ---
+
+CREATE OR REPLACE TRIGGER target_files_take AFTER INSERT ON certificate_target_mappings FOR EACH ROW
+    EXECUTE FUNCTION target_files_take();
+CREATE OR REPLACE TRIGGER target_files_retake AFTER UPDATE OF config, agent_id, retired_at ON deployment_targets FOR EACH ROW
+    WHEN (NEW.config IS DISTINCT FROM OLD.config OR NEW.agent_id <> OLD.agent_id OR NEW.retired_at IS DISTINCT FROM OLD.retired_at)
+    EXECUTE FUNCTION target_files_take();
 
 -- --- counters ---
 

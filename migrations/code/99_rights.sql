@@ -19,7 +19,7 @@ BEGIN
             certificate_archive, certificate_deploy, certificate_deployment, certificate_merge, certificate_reason, certificate_renew, certificates_revoke,
             crl_is_behind, crl_request, csr_submit, duty_is_late, duty_run_request, enum_canonical, expiring_at_of, id_new, job_cancel,
             job_report, job_verify,
-            jobs_enqueue, recover, renew_after_of}'),
+            jobs_enqueue, recover, renew_after_of, target_paths}'),
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
             duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_certificate_status, duty_crl_refresh,
@@ -41,7 +41,7 @@ BEGIN
     FOR r IN SELECT v.role, v.may, v.relations FROM (VALUES
         ('certctl_apiserver', 'SELECT', 'tenants, teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers, lanes,
             ca_certificates, agents, agent_group_members, deployment_targets, managed_certificates, certificate_versions,
-            certificate_requests, certificate_chains, certificate_target_mappings, certificate_revocations, row_counts, jobs, tasks,
+            certificate_requests, certificate_chains, certificate_target_mappings, target_files, certificate_revocations, row_counts, jobs, tasks,
             policy_changes, issuance_approval_requests, workers, schedulers, apiservers, leadership, duties, crl_cache, crl_generation_events,
             notification_events, roles, permissions, role_permissions, actor_roles, api_keys, audit_events, audit_attachments,
             audit_epochs, audit_blocks, audit_verification, audit_unsealed, conditions, duties_now, recovery'),

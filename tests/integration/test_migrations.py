@@ -65,7 +65,7 @@ def objects(server, name):
         c.execute("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace UNION ALL SELECT proname FROM pg_proc p "
                   "WHERE pronamespace = 'public'::regnamespace AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = p.oid "
                   "AND d.deptype = 'e') UNION ALL SELECT typname FROM pg_type t WHERE typnamespace = 'public'::regnamespace "
-                  "AND typrelid = 0 AND typelem = 0 UNION ALL SELECT nspname FROM pg_namespace WHERE nspname ~ '^certctl_'")
+                  "AND typrelid = 0 AND typelem = 0 AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = t.oid AND d.deptype = 'e') UNION ALL SELECT nspname FROM pg_namespace WHERE nspname ~ '^certctl_'")
         return sorted(r[0] for r in c.fetchall())
 
 

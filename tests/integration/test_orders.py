@@ -26,7 +26,8 @@ def world(basics):
 def order(world, name, csr=True, **more):
     """A certificate and its job, which has a CSR."""
     if not world.query("SELECT 1 FROM managed_certificates WHERE id = %s", name):
-        world.make_certificate(name, **{"targets": ["tgt-1"]} | more)
+        world.make_target(f"tgt-{name}", world.agents[0][0], world.dir / name)
+        world.make_certificate(name, [f"tgt-{name}"], **more)
     job = world.api.need("POST", f"{CERTS}/{name}/renew")["job_id"]
     if csr:
         status, reply = submit(world, name, job)

@@ -13,14 +13,18 @@
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/taken.h"
 #include "apiserver/resources/warn.h"
 #include "apiserver/resources/wiretime.h"
 
 /* What the op remembers of the body. */
 struct cert_write {
 	const struct cJSON *body;
+	const char *given;
+	const char *id; /* NULL: a new one */
 };
 
+static op_step write_failed;
 static op_step create_done;
 static op_step update_done;
 static op_step update_read_back;
@@ -29,22 +33,29 @@ static op_step update_read_back;
 static const char *
 body_read(struct op *op, bool is_create, enum op_next *out_next)
 {
-	const struct cJSON *body;
-	const char *why, *given;
+	struct cert_write *cw = op_state(op, sizeof(*cw));
+	const char *why;
 	rc ret;
 
-	ret = req_json(op, false, &body, &why);
-	if (ret == RC_OK) {
-		struct cert_write *cw = op_state(op, sizeof(*cw));
-
-		cw->body = body;
-		ret = field_read(op_arena(op), cert_body, cert_nbody, body,
-		    is_create, &given, &why);
-	}
+	cw->id = is_create ? NULL : req_param(op, "id");
+	ret = req_json(op, false, &cw->body, &why);
 	if (ret == RC_OK)
-		return given;
+		ret = field_read(op_arena(op), cert_body, cert_nbody, cw->body,
+		    is_create, &cw->given, &why);
+	if (ret == RC_OK)
+		return cw->given;
 	*out_next = op_fail(op, ret, "%s", why);
 	return NULL;
+}
+
+static enum op_next
+write_failed(struct op *op)
+{
+	const struct cert_write *cw = op_state(op, sizeof(*cw));
+
+	if (taken_is(op))
+		return taken_reply(op, Q_CERT_FILES_TAKEN, cw->id, cw->given);
+	return cert_write_failed(op);
 }
 
 enum op_next
@@ -55,7 +66,7 @@ cert_create(struct op *op)
 
 	if (given == NULL)
 		return ended;
-	op_catch(op, cert_write_failed);
+	op_catch(op, write_failed);
 	return OP_QUERY(op, Q_CERT_CREATE, create_done, given, page_actor(op),
 	    req_actor_type(op));
 }
@@ -118,7 +129,7 @@ cert_update(struct op *op)
 
 	if (given == NULL)
 		return ended;
-	op_catch(op, cert_write_failed);
+	op_catch(op, write_failed);
 	return OP_QUERY(op, Q_CERT_MERGE, update_done, req_param(op, "id"),
 	    given, page_actor(op), req_actor_type(op),
 	    "the target was taken off the certificate");

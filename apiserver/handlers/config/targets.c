@@ -115,6 +115,7 @@ const struct resource resource_targets = {
     .duplicate = "The agent has a target with this name already",
     .in_use = "Cannot delete target: certificates are still mapped to "
 	      "this target",
+    .taken = Q_TARGET_FILES_TAKEN,
     .refused = "referenced agent does not exist or is retired, or "
 	       "certificates keep the target with its agent",
 };
