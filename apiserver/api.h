@@ -22,6 +22,7 @@ struct authz;
 struct crlstore;
 struct daemon;
 struct heartbeats;
+struct faults;
 struct limits;
 struct keyring;
 struct park;
@@ -46,6 +47,7 @@ struct api {
 	struct park *park;
 	struct heartbeats *heartbeats;
 	struct presence *presence;
+	struct faults *faults;
 	size_t max_body;
 	const struct daemon *daemon; /* who we are */
 	char url[300];

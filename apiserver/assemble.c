@@ -7,6 +7,7 @@
 #include "apiserver/live/crlstore.h"
 #include "apiserver/live/heartbeats.h"
 #include "apiserver/live/park.h"
+#include "apiserver/live/faults.h"
 #include "apiserver/live/presence.h"
 #include "apiserver/policy/auth.h"
 #include "apiserver/policy/authz.h"
@@ -211,6 +212,7 @@ api_new(const struct daemon *d, struct api **out)
 	a->park = park_new(l, a->own_pool);
 	a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
 	a->presence = presence_new(a);
+	a->faults = faults_new(a);
 	*out = a;
 	return RC_OK;
 }
@@ -220,6 +222,7 @@ api_free(struct api *a)
 {
 	if (!a)
 		return;
+	faults_free(a->faults);
 	presence_free(a->presence);
 	bus_client_free(a->bus);
 	heartbeats_free(a->heartbeats);

@@ -109,15 +109,16 @@ struct db_stats {
 	size_t open, busy, queued;
 	uint64_t requests, timeouts, resets;
 	size_t waiting;   /* sessions whose commit waits for a standby */
+	bool is_full;     /* its disk: a request failed for want of room */
 	uint64_t retries; /* of requests that the server undid */
 };
 void db_pool_stats(const struct db_pool *p, struct db_stats *out);
 /*
  * NULL, or why a request would not be served now: commits wait for a standby;
- * there is no connection and
- * the last attempt failed, or there was none yet; or requests waited in vain,
- * and none was served for three seconds since.  One that is busy but serves is
- * all right.  Static text.
+ * something failed for want of room within four seconds; there is no
+ * connection and the last attempt failed, or there was none yet; or requests
+ * waited in vain, and none was served for three seconds since.  One that is
+ * busy but serves is all right.  Static text.
  */
 const char *db_pool_trouble(const struct db_pool *p);
 /*

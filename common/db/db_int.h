@@ -5,7 +5,8 @@
  * connect.c gets a connection, trying one address after the other, session.c
  * makes it a session of ours, and conn.c uses it; req.c is one request's
  * memory; again.c keeps those that are asked again; waits.c knows whose commit
- * waits for a standby; resolve.c turns host names into addresses. Calls go from
+ * waits for a standby; room.c remembers that the server's disk is full;
+ * resolve.c turns host names into addresses. Calls go from
  * the pool to the connection; what a connection has to tell goes through
  * db_conn_ops.  It never calls back into the requester: it hands its request to
  * the pool, which does.
@@ -231,6 +232,13 @@ bool db_waits_for_whom(struct db_pool *p, struct buf *out_pids);
 /* The answer; arg is the pool. */
 void db_waits_looked(void *arg, struct db_outcome *o);
 
+/* --- room.c --- */
+
+/* r was answered, or lost with what it was told until then. */
+void db_room_heed(struct db_pool *p, const struct db_req *r);
+/* Whether something failed for want of room a moment ago. */
+bool db_room_is_short(const struct db_pool *p);
+
 /* --- tell.c --- */
 
 /* Which server it is now, when that is news. */
@@ -349,6 +357,7 @@ struct db_pool {
 	int64_t retry_at_ms;
 	/* When a request had waited in vain, and none was served since; 0. */
 	int64_t stalled_ms;
+	int64_t full_ms; /* when its disk was full last; 0 */
 	bool is_eager;
 	bool is_closing;
 	enum db_log_state log_state;

@@ -182,6 +182,7 @@ on_served(struct db_conn *c, struct db_req *r)
 
 	if (!r->is_look)
 		p->stalled_ms = 0;
+	db_room_heed(p, r);
 	if (r->error && strcmp(r->error->sqlstate, READ_ONLY) == 0)
 		retire_all(p);
 	if (r->error && c->is_pooled && is_anothers(r->error->sqlstate)) {
@@ -224,8 +225,10 @@ on_lost(struct db_conn *c, struct db_req *r)
 	struct db_pool *p = c->pool;
 
 	p->resets++;
-	if (r)
+	if (r) {
+		db_room_heed(p, r);
 		end_unserved(r, RC_UNAVAILABLE);
+	}
 	pool_later(p);
 }
 
@@ -544,6 +547,7 @@ db_pool_stats(const struct db_pool *p, struct db_stats *out)
 	    .busy = p->nconns[DB_CONN_BUSY],
 	    .queued = p->nqueued[false] + p->nqueued[true],
 	    .waiting = p->nwaiting,
+	    .is_full = db_room_is_short(p),
 	    .requests = p->requests,
 	    .timeouts = p->timeouts,
 	    .resets = p->resets,
@@ -560,6 +564,8 @@ db_pool_trouble(const struct db_pool *p)
 		return "commits wait for a synchronous standby";
 	if (pool_open(p) == 0 && p->backoff_ms > 0)
 		return words ? words : "no connection can be made";
+	if (db_room_is_short(p))
+		return "the database's disk is full";
 	if (p->is_eager && p->log_state == DB_LOG_NEVER)
 		return "no connection was made yet";
 	if (p->stalled_ms != 0 &&

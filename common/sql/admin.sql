@@ -81,10 +81,12 @@ SELECT r.serials, r.revoked, r.unknown_issuer, r.renewed, r.gap_from AT TIME ZON
 FROM recover($1, $2) r;
 
 -- What is not as it should be: of each kind how many there are (a hundred: or
--- more), and the oldest.
+-- more), and the oldest; $1 to $3: what the asking process knows beside them.
 -- name: admin_conditions :many
 SELECT c.name, c.count, c.subject, to_char(c.since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS since, c.detail
 FROM (SELECT DISTINCT ON (o.name) o.name, o.subject, o.since, o.detail, count(*) OVER (PARTITION BY o.name) AS count
-    FROM conditions o
+    FROM (SELECT * FROM conditions
+        UNION ALL SELECT f.name, '', to_timestamp(f.since_ms / 1000.0), f.detail
+        FROM unnest($1::text[], $2::bigint[], $3::text[]) AS f (name, since_ms, detail)) o
     ORDER BY o.name, o.since, o.subject) c
 ORDER BY c.name;

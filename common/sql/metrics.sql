@@ -61,12 +61,15 @@ FROM (SELECT 'Pending' AS status, 'issuance' AS type, (SELECT count(*) FROM (SEL
         FROM (VALUES ('AwaitingCSR'), ('AwaitingApproval')) AS s (status)) AS w
 ORDER BY w.status, w.type;
 
--- One sample for each name, with 0 for what is not so.
+-- One sample for each name, with 0 for what is not so; $3 to $5: what the asking
+-- process knows beside the view.
 -- name: metrics_conditions :many
 SELECT n.condition, n.severity, count(c.name) AS condition_count,
     round(extract(epoch FROM min(c.since)), 3) AS condition_since_timestamp_seconds
 FROM unnest(string_to_array($1, ' '), string_to_array($2, ' ')) AS n (condition, severity)
-LEFT JOIN conditions c ON c.name = n.condition
+LEFT JOIN (SELECT o.name, o.since FROM conditions o
+    UNION ALL SELECT f.name, to_timestamp(f.since_ms / 1000.0)
+    FROM unnest($3::text[], $4::bigint[], $5::text[]) AS f (name, since_ms, detail)) c ON c.name = n.condition
 WHERE n.condition <> ''
 GROUP BY n.condition, n.severity
 ORDER BY n.condition;

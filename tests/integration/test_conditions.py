@@ -3,6 +3,7 @@ What certctl status, the metrics and the alert rules tell of: each condition is
 made true, told of by all of them with its severity and its oldest subject, and
 goes away with its cause; asking costs the same with many certificates.
 """
+import contextlib
 import json
 import re
 import subprocess
@@ -10,7 +11,7 @@ import subprocess
 import pytest
 import yaml
 
-from fleet import ROOT, Fleet
+from fleet import ROOT, Fleet, wait_for
 
 TABLE = dict(re.findall(r"^CONDITION\((\w+), (\w+),", (ROOT / "apiserver/conditions.def").read_text(), re.M))
 PATH = "/api/v1/admin/conditions"
@@ -82,6 +83,51 @@ SCENES = {
 }
 
 
+# What no row says, but the process that asks finds: each is true inside.
+
+@contextlib.contextmanager
+def no_room(fleet):
+    """As a full disk is told; test_full_disk.py has a real one."""
+    with fleet.admin() as c:
+        c.execute("CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS "
+                  "$$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$")
+        c.execute("CREATE TRIGGER no_room BEFORE UPDATE ON apiservers FOR EACH ROW EXECUTE FUNCTION no_room()")
+    try:
+        yield
+    finally:
+        with fleet.admin() as c:
+            c.execute("DROP FUNCTION no_room() CASCADE")
+
+
+@contextlib.contextmanager
+def no_standby(fleet):
+    with fleet.admin() as c:
+        try:
+            c.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+            c.execute("SELECT pg_reload_conf()")
+            yield
+        finally:
+            c.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            c.execute("SELECT pg_reload_conf()")
+
+
+@contextlib.contextmanager
+def replaced_files(fleet):
+    """The session for the process's own row is made anew, and finds the library of PL/pgSQL gone; others loaded it before."""
+    move = "UPDATE pg_proc SET probin = replace(probin, %s, %s) WHERE proname LIKE 'plpgsql%%'"
+    with fleet.admin() as c:
+        c.execute(move, ("$libdir/plpgsql", "$libdir/plpgsql-that-was"))
+        c.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'certctl_apiserver' "
+                  "AND query ~ 'apiserver_seen|generate_series'")
+        try:
+            yield
+        finally:
+            c.execute(move, ("$libdir/plpgsql-that-was", "$libdir/plpgsql"))
+
+
+FOUND = {"database_full": no_room, "commits_waiting": no_standby, "database_warning": replaced_files}
+
+
 @pytest.fixture
 def calm(basics: Fleet):
     """Nothing is wrong; no process changes what a test plants."""
@@ -112,8 +158,9 @@ def counted(fleet):
 
 def test_every_condition_has_a_scene_words_and_an_alert():
     view = (ROOT / "migrations/code/18_conditions.sql").read_text()
-    assert set(SCENES) == set(TABLE)
-    assert set(re.findall(r"'([a-z]+(?:_[a-z]+)+)'", view)) == set(TABLE)
+    own = re.findall(r'^    \{"(\w+)", \w+\},$', (ROOT / "apiserver/live/faults.c").read_text(), re.M)
+    assert set(SCENES) | set(FOUND) == set(TABLE) and set(own) == set(FOUND)
+    assert set(re.findall(r"'([a-z]+(?:_[a-z]+)+)'", view)) == set(SCENES)
     alerts = yaml.safe_load((ROOT / "deploy/prometheus/certctl.rules.yml").read_text())["groups"][0]["rules"]
     exprs = {re.findall(r'condition="(\w+)"', a["expr"])[0]: a["labels"]["severity"] for a in alerts if "condition=" in a["expr"]}
     assert exprs == {name: severity.lower() for name, severity in TABLE.items() if severity != "NOTICE"}
@@ -131,6 +178,21 @@ def test_it_is_told_of(calm, name):
     statements, subject = SCENES[name]
     for statement in statements:
         calm.plant(statement)
+    check_told(calm, name, subject)
+
+
+@pytest.mark.parametrize("name", sorted(FOUND))
+def test_what_the_process_finds_is_told_of(calm, name):
+    """Beside what the view says, until it is over."""
+    with FOUND[name](calm):
+        wait_for(lambda: name in told(calm)[0], 30, f"{name} to be told")
+        check_told(calm, name, "")
+    wait_for(lambda: told(calm) == ({}, True) and calm.api.get("/ready")[0] == 200, 30, f"{name} to be over")
+    done = calm.cli("status")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def check_told(calm, name, subject):
     found, healthy = told(calm)
     assert set(found) == {name}, found
     condition = found[name]

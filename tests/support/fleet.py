@@ -296,7 +296,7 @@ class Fleet:
         self.alarms = []  # filled by close()
 
     # --- PostgreSQL ---
-    def start_postgres(self, keep=False, fsync="off", hba=(), prefix=(), **settings):
+    def start_postgres(self, keep=False, fsync="off", hba=(), prefix=(), env=None, **settings):
         """
         fsync is off by default: a killed process loses nothing by it.  hba: more lines for pg_hba.conf; prefix: a command
         of root that ends as PostgreSQL, in another network.
@@ -325,9 +325,9 @@ class Fleet:
         self.postgres_argv = argv
         if prefix:
             as_user = ["/usr/bin/setpriv", f"--reuid={self.pg_user}", f"--regid={self.pg_user}", "--clear-groups"]
-            self.spawn("postgres", [*prefix, *as_user, *argv], {}, keep=keep)
+            self.spawn("postgres", [*prefix, *as_user, *argv], env or {}, keep=keep)
         else:
-            self.spawn("postgres", argv, {}, keep=keep, user=self.pg_user)
+            self.spawn("postgres", argv, env or {}, keep=keep, user=self.pg_user)
         wait_for(self.database_is_up, 30, "PostgreSQL", every=0.05)
         if self.template is None:
             self.make_database()

@@ -6,6 +6,7 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
+#include "apiserver/live/faults.h"
 #include "common/policy/policy.h"
 
 #define CRITICAL "critical"
@@ -43,7 +44,11 @@ static op_step conditions_done;
 enum op_next
 admin_conditions_start(struct op *op)
 {
-	return OP_QUERY0(op, Q_ADMIN_CONDITIONS, conditions_done);
+	const char *params[FAULTS_NPARAMS];
+
+	faults_params(req_api(op)->faults, op_arena(op), params);
+	return op_query(op, Q_ADMIN_CONDITIONS, conditions_done,
+	    ARRAY_LEN(params), params);
 }
 
 /* The row of that name, or the number of rows. */

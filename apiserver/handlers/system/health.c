@@ -5,11 +5,13 @@
  * our row, written every second on the process's own connection by a function
  * that reads and writes, could be, and whether the pools of requests and of
  * heartbeats serve, by their own books: a question costs nothing and takes no
- * connection, and a pool that is merely busy does not make it say no.
+ * connection, and a pool that is merely busy does not make it say no.  What
+ * fails all that writes (faults.h) comes first.
  */
 #include "apiserver/api.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
+#include "apiserver/live/faults.h"
 #include "apiserver/live/presence.h"
 #include "common/daemon/daemon.h"
 
@@ -21,23 +23,6 @@ system_health_start(struct op *op)
 
 /* --- ready --- */
 
-/* One pool's word is enough: they all write to the same server. */
-static const char *
-standby_trouble(const struct api *a)
-{
-	const struct db_pool *const pools[] = {a->pool, a->heartbeat_pool,
-	    a->own_pool};
-	struct db_stats st;
-
-	for (size_t i = 0; i < ARRAY_LEN(pools); i++) {
-		db_pool_stats(pools[i], &st);
-		if (st.waiting > 0)
-			return "commits wait for a synchronous standby; what "
-			       "only reads is served";
-	}
-	return NULL;
-}
-
 /* NULL, or what would fail a request; *out_where says where. */
 static const char *
 trouble_of(const struct api *a, const char **out_where)
@@ -46,7 +31,7 @@ trouble_of(const struct api *a, const char **out_where)
 		const char *where;
 		const char *why;
 	} all[] = {
-	    {"the database", standby_trouble(a)},
+	    {"the database", faults_trouble(a)},
 	    {"the pool of requests", db_pool_trouble(a->pool)},
 	    {"the pool of heartbeats", db_pool_trouble(a->heartbeat_pool)},
 	    {"the process's own connection", presence_trouble(a->presence)},
@@ -58,17 +43,6 @@ trouble_of(const struct api *a, const char **out_where)
 			return all[i].why;
 	}
 	return NULL;
-}
-
-/* What somebody has to mend, whether or not requests are served yet. */
-static const char *
-warning_of(const struct api *a)
-{
-	const char *words = db_pool_warning(a->pool);
-
-	if (!words)
-		words = db_pool_warning(a->heartbeat_pool);
-	return words ? words : db_pool_warning(a->own_pool);
 }
 
 enum op_next
@@ -85,8 +59,8 @@ system_ready_start(struct op *op)
 		    arena_printf(op_arena(op), "%s: %s", where, trouble));
 	else
 		json_w_kv(w, "db", "reachable");
-	if (warning_of(a))
-		json_w_kv(w, "db_warning", warning_of(a));
+	if (faults_warning(a))
+		json_w_kv(w, "db_warning", faults_warning(a));
 	json_w_kv(w, "db_server", db_home_text(a->daemon->home));
 	/* Without a leader work is accepted and waits. */
 	json_w_kv(w, "scheduler", api_has_leader(a) ? "leading" : "absent");

@@ -11,6 +11,7 @@
 #include "apiserver/api.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
+#include "apiserver/live/faults.h"
 #include "common/base/buf.h"
 
 #define PREFIX "certctl_"
@@ -109,7 +110,8 @@ static op_step metrics_done;
 enum op_next
 metrics_prometheus_start(struct op *op)
 {
-	const char *const names[] = {conditions_names, conditions_severities};
+	const char *names[2 + FAULTS_NPARAMS] = {conditions_names,
+	    conditions_severities};
 	const struct db_stmt stmts[NSTATEMENTS] = {
 	    [DUTIES] = {Q_METRICS_DUTIES, 0, NULL},
 	    [LANES] = {Q_METRICS_LANES, 0, NULL},
@@ -121,6 +123,7 @@ metrics_prometheus_start(struct op *op)
 	    [TOTALS] = {Q_METRICS_TOTALS, 0, NULL},
 	};
 
+	faults_params(req_api(op)->faults, op_arena(op), &names[2]);
 	return op_batch(op, metrics_done, NSTATEMENTS, stmts);
 }
 
