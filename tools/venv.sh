@@ -10,8 +10,9 @@ dir=build-venv
 ! cmp -s "$wanted" "$dir/made-from" || exit 0
 rm -rf "$dir"
 /usr/bin/python3 -m venv "$dir"
-if ! "$dir/bin/pip" --quiet --disable-pip-version-check install --no-deps --only-binary :all: --require-hashes -r "$wanted"; then
-    echo "FAILED at venv: pip could not install $wanted (the reason stands above); the certificates' lint test needs it" >&2
+if ! "$dir/bin/pip" --quiet --disable-pip-version-check --retries 1 --timeout 30 install --no-deps --only-binary :all: --require-hashes -r "$wanted"; then
+    rm -rf "$dir"
+    echo "FAILED at venv: pip could not install $wanted (the reason stands above)" >&2
     exit 1
 fi
 cp "$wanted" "$dir/made-from"

