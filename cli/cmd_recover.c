@@ -31,6 +31,7 @@ show(struct cli *c)
 	    {"ISSUED", "journalled_at", COLUMN_TIME},
 	    {"HOST", "host", COLUMN_TEXT},
 	    {"WOULD", "outcome", COLUMN_TEXT},
+	    {"REASON", "reason", COLUMN_TEXT},
 	};
 	int exit_code = show_rows(c, PATH, columns, ARRAY_LEN(columns));
 
@@ -50,15 +51,22 @@ cmd_recover(struct cli *c)
 	if (!args_flag(c, "--apply"))
 		return show(c);
 	a = client_call(c, "POST", PATH, NULL);
+	if (a.status == 409) { /* done already, by whomever */
+		out_tell("There is nothing to recover: the database knows all "
+			 "that the workers' journals hold.");
+		return EXIT_DONE;
+	}
 	exit_code = client_check(c, &a);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	tell_unknown();
 	return show_done(c, &a,
 	    arena_printf(c->arena,
-		"%s serials were unknown: %s revoked, %s of unknown issuers; "
+		"%s serials were unknown: %s put back, %s with their "
+		"certificate made again, %s revoked, %s of unknown issuers; "
 		"%s certificates are renewed; the gap is from %s to %s",
-		cell(c, a.json, "serials"), cell(c, a.json, "revoked"),
+		cell(c, a.json, "serials"), cell(c, a.json, "reentered"),
+		cell(c, a.json, "recreated"), cell(c, a.json, "revoked"),
 		cell(c, a.json, "unknown_issuer"), cell(c, a.json, "renewed"),
 		cell_time(c, a.json, "gap_from"),
 		cell_time(c, a.json, "gap_to")));

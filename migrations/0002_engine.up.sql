@@ -117,6 +117,7 @@ CREATE TABLE journal_ahead (
     serial_number text NOT NULL,
     job_id text NOT NULL,
     certificate_id text NOT NULL DEFAULT '', -- '': the line does not say
+    leaf jsonb, -- the certificate itself; NULL: the journal does not hold it
     journalled_at timestamptz NOT NULL,
     host text NOT NULL,
     noticed_at timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -12,7 +12,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/op/op.h"
-#include "worker/issuers/journal.h"
+#include "worker/issuers/journal_leaf.h"
 
 #define SUFFIX ".journal"
 /* Some 600 lines, and far more than one may be long. */
@@ -32,7 +32,7 @@ struct behind {
 	/* the lines of one part */
 	size_t n;
 	const char *times[LINES_MAX], *serials[LINES_MAX], *jobs[LINES_MAX],
-	    *certificates[LINES_MAX];
+	    *certificates[LINES_MAX], *leaves[LINES_MAX];
 };
 
 static op_step look_part;
@@ -87,15 +87,18 @@ list_files(struct op *op, struct behind *b)
 		(void)closedir(dir);
 }
 
-/* Seconds as text; NULL for what is no time. */
+/* Milliseconds as text; NULL for what is no time. */
 static const char *
 read_time(struct op *op, const char *text)
 {
 	struct tm tm = {0};
+	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
 
-	if (!strptime(text, "%Y-%m-%dT%H:%M:%S", &tm))
+	if (!rest)
 		return NULL;
-	return op_printf(op, "%" PRId64, (int64_t)timegm(&tm));
+	return op_printf(op, "%" PRId64,
+	    (int64_t)timegm(&tm) * 1000 +
+		(*rest == '.' ? (int64_t)(strtod(rest, NULL) * 1000) : 0));
 }
 
 static void
@@ -113,6 +116,8 @@ take_line(struct op *op, struct behind *b, const char *line, size_t len)
 	b->serials[b->n] = arena_strdup(op_arena(op), l.serial_hex);
 	b->jobs[b->n] = arena_strdup(op_arena(op), l.job_id);
 	b->certificates[b->n] = arena_strdup(op_arena(op), l.certificate_id);
+	if (journal_leaf_json(op_arena(op), &l, &b->leaves[b->n]) != RC_OK)
+		b->leaves[b->n] = "null";
 	b->n++;
 }
 
@@ -193,7 +198,8 @@ look_part(struct op *op)
 	return OP_QUERY(op, Q_JOURNAL_CHECK, look_answered, b->o->host, name,
 	    db_text_array(a, b->times, b->n),
 	    db_text_array(a, b->serials, b->n), db_text_array(a, b->jobs, b->n),
-	    db_text_array(a, b->certificates, b->n));
+	    db_text_array(a, b->certificates, b->n),
+	    db_text_array(a, b->leaves, b->n));
 }
 
 static enum op_next

@@ -67,7 +67,8 @@ FROM duty_run_request($1, $2, $3) r JOIN leadership l ON l.id = 1;
 -- What is unknown to the database, and what certctl recover would do with it.
 -- name: admin_recovery :many
 SELECT r.issuer_id, r.serial_number, r.job_id, coalesce(nullif(r.certificate_id, ''), r.journalled_certificate) AS certificate_id,
-    r.certificate_id <> '' AS is_certificate_known, r.journalled_at AT TIME ZONE 'UTC' AS journalled_at, r.host, r.outcome
+    r.certificate_id <> '' AS is_certificate_known, r.journalled_at AT TIME ZONE 'UTC' AS journalled_at, r.host, r.outcome,
+    coalesce($1::jsonb ->> r.why, r.why) AS reason
 FROM recovery r
 ORDER BY r.journalled_at, r.serial_number
 LIMIT 1000;
@@ -76,9 +77,9 @@ LIMIT 1000;
 SELECT count(*) AS total, false AS is_capped FROM recovery;
 
 -- name: admin_recover :one
-SELECT r.serials, r.revoked, r.unknown_issuer, r.renewed, r.gap_from AT TIME ZONE 'UTC' AS gap_from,
+SELECT r.serials, r.reentered, r.recreated, r.revoked, r.unknown_issuer, r.renewed, r.gap_from AT TIME ZONE 'UTC' AS gap_from,
     r.gap_to AT TIME ZONE 'UTC' AS gap_to
-FROM recover($1, $2) r;
+FROM recover($1, $2, $3) r;
 
 -- What is not as it should be: of each kind how many there are (a hundred: or
 -- more), and the oldest; $1 to $3: what the asking process knows beside them.

@@ -14,7 +14,7 @@ SELECT worker_leave($1) AS freed;
 
 -- Lines of the journal of that name: how many the database does not know.
 -- name: journal_check :one
-SELECT journal_check($1, $2, $3::bigint[], $4::text[], $5::text[], $6::text[]) AS ahead;
+SELECT journal_check($1, $2, $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[]::jsonb[]) AS ahead;
 
 -- --- issuing ---
 
@@ -25,15 +25,21 @@ LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id
 WHERE i.id = $1;
 
 -- What a lease holds.  ca is the fingerprint of the CA's certificate that the
--- serial was fixed for.
+-- serial was fixed for, row what recovery makes of a certificate that the
+-- database does not know.
 -- name: issue_jobs :many
 SELECT j.id, q.csr_pem, j.serial_number,
     floor(extract(epoch FROM j.not_before))::bigint AS not_before,
     floor(extract(epoch FROM j.not_after))::bigint AS not_after,
     encode(j.ca_sha256, 'hex') AS ca, j.extensions::text AS extensions, j.certificate_id,
-    j.cancel_requested_at IS NOT NULL AS is_cancelled
+    j.cancel_requested_at IS NOT NULL AS is_cancelled, j.agent_id,
+    jsonb_build_object('name', c.name, 'common_name', c.common_name, 'sans', c.sans, 'environment', c.environment,
+        'owner_id', c.owner_id, 'team_id', c.team_id, 'renewal_policy_id', c.renewal_policy_id,
+        'certificate_profile_id', c.certificate_profile_id, 'targets', ARRAY(SELECT m.target_id
+            FROM certificate_target_mappings m WHERE m.certificate_id = c.id))::text AS row
 FROM jobs j
 LEFT JOIN certificate_requests q ON q.job_id = j.id
+LEFT JOIN managed_certificates c ON c.id = j.certificate_id
 WHERE j.leased_by = $1 AND j.lease_id = $2::bigint AND j.status = 'Running'
 ORDER BY j.id;
 

@@ -123,6 +123,7 @@ CREATE FUNCTION leadership_is(p_term bigint, p_incarnation text) RETURNS bool
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT EXISTS (SELECT 1 FROM leadership l
         WHERE l.id = 1 AND l.term = p_term AND l.holder = p_incarnation AND l.expires_at > clock_timestamp())
+        AND NOT journal_is_ahead()
 $$;
 
 -- --- leases ---

@@ -8,7 +8,7 @@
 -- database was copied, unless retention has removed its job: so only what is
 -- fresh counts, or whose job has a number that the database has not given yet.
 CREATE FUNCTION journal_check(p_host text, p_journal text, p_at bigint[], p_serials text[], p_jobs text[],
-    p_certificates text[])
+    p_certificates text[], p_leaves jsonb[])
 RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
@@ -18,19 +18,19 @@ DECLARE
     v_n bigint;
 BEGIN
     WITH ahead AS (
-        SELECT DISTINCT ON (l.serial) l.serial, l.job, l.certificate, to_timestamp(l.at) AS at
-        FROM unnest(p_at, p_serials, p_jobs, p_certificates) AS l (at, serial, job, certificate)
-        WHERE (to_timestamp(l.at) > engine_now() - policy_journal_fresh() OR substring(l.job FROM '^job-\d+-(\d{1,18})$')::bigint > v_last)
+        SELECT DISTINCT ON (l.serial) l.serial, l.job, l.certificate, to_timestamp(l.at / 1000.0) AS at, nullif(l.leaf, 'null') AS leaf
+        FROM unnest(p_at, p_serials, p_jobs, p_certificates, p_leaves) AS l (at, serial, job, certificate, leaf)
+        WHERE (to_timestamp(l.at / 1000.0) > engine_now() - policy_journal_fresh() OR substring(l.job FROM '^job-\d+-(\d{1,18})$')::bigint > v_last)
             AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = l.job AND j.serial_number = l.serial)
             AND NOT EXISTS (SELECT 1 FROM certificate_versions v WHERE v.issuer_id = v_issuer AND v.serial_number = l.serial)
             AND NOT EXISTS (SELECT 1 FROM certificate_revocations r WHERE r.issuer_id = v_issuer AND r.serial_number = l.serial)
             AND NOT EXISTS (SELECT 1 FROM journal_ahead a
                 WHERE a.issuer_id = v_issuer AND a.serial_number = l.serial AND a.settled_at IS NOT NULL)
-        ORDER BY l.serial, l.at
+        ORDER BY l.serial, l.leaf = 'null', l.at
     ), kept AS (
-        INSERT INTO journal_ahead (issuer_id, serial_number, job_id, certificate_id, journalled_at, host)
-        SELECT v_issuer, a.serial, a.job, a.certificate, a.at, p_host FROM ahead a
-        ON CONFLICT DO NOTHING
+        INSERT INTO journal_ahead AS o (issuer_id, serial_number, job_id, certificate_id, journalled_at, host, leaf)
+        SELECT v_issuer, a.serial, a.job, a.certificate, a.at, p_host, a.leaf FROM ahead a
+        ON CONFLICT (issuer_id, serial_number) DO UPDATE SET leaf = excluded.leaf WHERE o.leaf IS NULL AND o.settled_at IS NULL
     )
     SELECT count(*) INTO v_n FROM ahead;
     RETURN v_n;
@@ -40,50 +40,120 @@ CREATE FUNCTION journal_is_ahead() RETURNS bool LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT 1 FROM journal_ahead a WHERE a.settled_at IS NULL)
 $$;
 
--- What certctl recover does with each.  revoke: its serial is revoked, and its
--- certificate, where it is known, renewed.  unknown_issuer: nothing can be done
--- here, as issuer and CA key are from after the backup too.
+-- What certctl recover does with each: reenter (the version goes back to its
+-- certificate), recreate (and the certificate's row too), revoke (why: for want of
+-- what; its certificate, where it is known, is renewed), unknown_issuer (nothing
+-- can be done here, as issuer and CA key are from after the backup too).
 CREATE VIEW recovery AS
-SELECT a.issuer_id, a.serial_number, a.job_id, a.journalled_at, a.host,
-    CASE WHEN EXISTS (SELECT 1 FROM managed_certificates c WHERE c.id = a.certificate_id) THEN a.certificate_id ELSE '' END AS certificate_id,
-    a.certificate_id AS journalled_certificate,
-    CASE WHEN EXISTS (SELECT 1 FROM issuers i WHERE i.id = a.issuer_id) THEN 'revoke' ELSE 'unknown_issuer' END AS outcome
-FROM journal_ahead a WHERE a.settled_at IS NULL;
+SELECT a.issuer_id, a.serial_number, a.job_id, a.journalled_at, a.host, a.leaf, coalesce(c.id, '') AS certificate_id,
+    a.certificate_id AS journalled_certificate, w.why,
+    CASE WHEN w.why = 'unknown_issuer' THEN w.why WHEN w.why <> '' THEN 'revoke' WHEN c.id IS NULL THEN 'recreate' ELSE 'reenter' END AS outcome
+FROM journal_ahead a
+LEFT JOIN managed_certificates c ON c.id = a.certificate_id
+LEFT JOIN ca_certificates ca ON ca.issuer_id = a.issuer_id
+CROSS JOIN jsonb_populate_record(NULL::managed_certificates, a.leaf -> 'row') n
+CROSS JOIN LATERAL (SELECT CASE
+    WHEN NOT EXISTS (SELECT 1 FROM issuers i WHERE i.id = a.issuer_id) THEN 'unknown_issuer'
+    WHEN a.leaf IS NULL THEN 'no_leaf'
+    WHEN ca.fingerprint_sha256 IS DISTINCT FROM a.leaf ->> 'ca' THEN 'other_ca'
+    WHEN EXISTS (SELECT 1 FROM certificate_versions v WHERE v.id = 'certver' || substr(a.job_id, 4))
+        OR EXISTS (SELECT 1 FROM journal_ahead o WHERE o.job_id = a.job_id AND o.settled_at IS NULL
+            AND (o.journalled_at, o.serial_number) > (a.journalled_at, a.serial_number)) THEN 'superseded'
+    WHEN c.status IN ('Revoked', 'Archived') THEN 'ended'
+    WHEN c.id IS NULL AND NOT (EXISTS (SELECT 1 FROM owners o WHERE o.id = n.owner_id) AND EXISTS (SELECT 1 FROM teams t WHERE t.id = n.team_id)
+        AND EXISTS (SELECT 1 FROM renewal_policies p WHERE p.id = n.renewal_policy_id)) THEN 'no_row'
+    WHEN c.id IS NULL AND EXISTS (SELECT 1 FROM managed_certificates o WHERE o.name = n.name) THEN 'name_taken'
+    ELSE '' END AS why) w
+WHERE a.settled_at IS NULL;
 
--- Does it, all in one transaction, and answers with the counts.
-CREATE FUNCTION recover(p_actor text, p_actor_type text)
-RETURNS TABLE (serials bigint, revoked bigint, unknown_issuer bigint, renewed bigint, gap_from timestamptz, gap_to timestamptz)
+-- Does it, all in one transaction, and answers with the counts.  p_why: what a
+-- job ends with whose certificate is put back.
+CREATE FUNCTION recover(p_actor text, p_actor_type text, p_why text)
+RETURNS TABLE (serials bigint, reentered bigint, recreated bigint, revoked bigint, unknown_issuer bigint, renewed bigint,
+    gap_from timestamptz, gap_to timestamptz)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
-    v_serials text[];
+    v_certificates text[];
+    v_jobs text[];
 BEGIN
-    -- Workers may bring more while we work: those stay for the next time.
+    -- One at a time.  Workers may bring more while we work: those stay for the next.
+    PERFORM pg_advisory_xact_lock(hashtextextended('certctl.recover', 0));
     PERFORM 1 FROM managed_certificates c WHERE c.id IN (SELECT r.certificate_id FROM recovery r) ORDER BY c.id FOR NO KEY UPDATE;
-    SELECT array_agg(a.serial_number) INTO v_serials FROM (SELECT o.serial_number FROM journal_ahead o
-        WHERE o.settled_at IS NULL ORDER BY o.issuer_id, o.serial_number FOR NO KEY UPDATE) a;
-    SELECT count(*), count(*) FILTER (WHERE r.outcome = 'revoke'), count(*) FILTER (WHERE r.outcome = 'unknown_issuer'),
-            min(r.journalled_at), max(r.journalled_at)
-        INTO serials, revoked, unknown_issuer, gap_from, gap_to
-    FROM recovery r WHERE r.serial_number = ANY (v_serials);
+    CREATE TEMP TABLE recovering ON COMMIT DROP AS SELECT r.*, n.name, n.common_name, n.sans, n.environment, n.owner_id, n.team_id,
+            n.renewal_policy_id, (SELECT p.id FROM certificate_profiles p WHERE p.id = n.certificate_profile_id) AS profile_id,
+            'certver' || substr(r.job_id, 4) AS version_id, r.leaf ->> 'agent' AS key_holder,
+            to_timestamp((r.leaf ->> 'from')::bigint) AS not_before, to_timestamp((r.leaf ->> 'to')::bigint) AS not_after
+        FROM recovery r CROSS JOIN jsonb_populate_record(NULL::managed_certificates, r.leaf -> 'row') n;
+    SELECT count(*), count(*) FILTER (WHERE r.outcome = 'reenter'), count(*) FILTER (WHERE r.outcome = 'recreate'),
+            count(*) FILTER (WHERE r.outcome = 'revoke'), count(*) FILTER (WHERE r.outcome = 'unknown_issuer'),
+            min(r.journalled_at), max(r.journalled_at),
+            array_agg(DISTINCT r.journalled_certificate) FILTER (WHERE r.outcome IN ('reenter', 'recreate'))
+        INTO serials, reentered, recreated, revoked, unknown_issuer, gap_from, gap_to, v_certificates
+    FROM recovering r;
+
+    -- A job of before the backup that made its certificate after it, and its serial of before.
+    SELECT array_agg(j.id) INTO v_jobs FROM jobs j JOIN recovering r ON r.job_id = j.id
+        WHERE r.outcome = 'reenter' AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval');
+    IF v_jobs IS NOT NULL THEN
+        PERFORM jobs_lock(v_jobs);
+        PERFORM job_finish(v_jobs, array_fill('Cancelled'::text, ARRAY[cardinality(v_jobs)]), array_fill(p_why, ARRAY[cardinality(v_jobs)]));
+    END IF;
+    INSERT INTO managed_certificates (id, name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id,
+            certificate_profile_id)
+        SELECT DISTINCT ON (r.journalled_certificate) r.journalled_certificate, r.name, r.common_name, r.sans, r.environment, r.owner_id,
+            r.team_id, r.issuer_id, r.renewal_policy_id, r.profile_id
+        FROM recovering r WHERE r.outcome = 'recreate' ORDER BY r.journalled_certificate, r.version_id DESC;
+    INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256, pem_chain,
+            created_at, key_algorithm, key_size, issuer_id, key_holder, job_id, chain_id)
+        SELECT r.version_id, r.journalled_certificate, r.serial_number, r.not_before, r.not_after, r.leaf ->> 'fingerprint',
+            r.leaf ->> 'pem', r.journalled_at, r.leaf ->> 'algorithm', (r.leaf ->> 'size')::int, r.issuer_id, r.key_holder, r.job_id,
+            certificate_chain_keep(ca.chain_pem)
+        FROM recovering r JOIN ca_certificates ca ON ca.issuer_id = r.issuer_id WHERE r.outcome IN ('reenter', 'recreate');
+    -- What was ordered last is what the newest certificate says; first, as a changed order asks for a renewal.
+    CREATE TEMP TABLE recovered ON COMMIT DROP AS SELECT DISTINCT ON (r.journalled_certificate) r.*
+        FROM recovering r WHERE r.outcome IN ('reenter', 'recreate') ORDER BY r.journalled_certificate, r.version_id DESC;
+    UPDATE managed_certificates c SET common_name = r.common_name, sans = r.sans, issuer_id = r.issuer_id,
+            certificate_profile_id = coalesce(r.profile_id, c.certificate_profile_id)
+        FROM recovered r WHERE c.id = r.journalled_certificate;
+    UPDATE managed_certificates c SET expires_at = r.not_after, valid_from = r.not_before, last_renewal_at = r.journalled_at, updated_at = v_now,
+            renewal_wanted = NULL, renew_after = renew_after_of(c.id, r.not_before, r.not_after, p.renewal_window_days, p.renewal_percent)
+        FROM recovered r, renewal_policies p WHERE c.id = r.journalled_certificate AND p.id = c.renewal_policy_id;
+    INSERT INTO certificate_target_mappings (certificate_id, target_id)
+        SELECT r.journalled_certificate, t.id FROM recovered r JOIN deployment_targets t ON r.leaf -> 'row' -> 'targets' ? t.id
+        WHERE t.retired_at IS NULL
+        ON CONFLICT DO NOTHING;
+    UPDATE certificate_target_mappings m SET desired_version_id = r.version_id, deploy_failures = 0, deploy_after = '-infinity'
+        FROM (SELECT DISTINCT ON (o.journalled_certificate, o.key_holder) o.* FROM recovering o WHERE o.outcome IN ('reenter', 'recreate')
+            ORDER BY o.journalled_certificate, o.key_holder, o.version_id DESC) r, deployment_targets t
+        WHERE m.certificate_id = r.journalled_certificate AND t.id = m.target_id AND t.agent_id = r.key_holder;
+    PERFORM certificates_refresh(v_certificates);
+    PERFORM deployments_fan_out(v_certificates, v_now);
+
     UPDATE managed_certificates c SET renew_after = v_now
-        WHERE c.id IN (SELECT r.certificate_id FROM recovery r WHERE r.serial_number = ANY (v_serials))
-            AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed');
+        WHERE c.id IN (SELECT r.certificate_id FROM recovering r WHERE r.outcome = 'revoke' AND r.why <> 'superseded')
+            AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') AND c.id <> ALL (coalesce(v_certificates, '{}'));
     GET DIAGNOSTICS renewed = ROW_COUNT;
     INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
         SELECT id_new('rev'), nullif(r.certificate_id, ''), r.serial_number, 'superseded', p_actor, r.issuer_id, r.job_id
-        FROM recovery r WHERE r.outcome = 'revoke' AND r.serial_number = ANY (v_serials) ORDER BY r.issuer_id, r.serial_number
+        FROM (SELECT o.certificate_id, o.serial_number, o.issuer_id, o.job_id FROM recovering o WHERE o.outcome = 'revoke'
+            UNION SELECT j.certificate_id, j.serial_number, j.issuer_id, j.id FROM jobs j
+            WHERE j.id = ANY (v_jobs) AND j.serial_number IS NOT NULL) r
+        ORDER BY r.issuer_id, r.serial_number
         ON CONFLICT DO NOTHING;
-    UPDATE journal_ahead a SET settled_at = v_now, settled_as = r.outcome
-        FROM recovery r
-        WHERE r.issuer_id = a.issuer_id AND r.serial_number = a.serial_number AND a.serial_number = ANY (v_serials)
-            AND a.settled_at IS NULL;
+    UPDATE journal_ahead a SET settled_at = v_now, settled_as = r.outcome, leaf = NULL
+        FROM recovering r WHERE r.issuer_id = a.issuer_id AND r.serial_number = a.serial_number AND a.settled_at IS NULL;
     IF serials > 0 THEN
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+            SELECT p_actor, p_actor_type, 'certificate_reentered', 'certificate', r.journalled_certificate,
+                jsonb_build_object('serial_number', r.serial_number, 'job_id', r.job_id, 'outcome', r.outcome)
+            FROM recovering r WHERE r.outcome IN ('reenter', 'recreate');
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
             VALUES (p_actor, p_actor_type, 'database_recovered', 'database', '', jsonb_build_object('serials', serials,
-                'revoked', revoked, 'unknown_issuer', unknown_issuer, 'renewed', renewed, 'gap_from', gap_from, 'gap_to', gap_to),
-                'config');
+                'reentered', reentered, 'recreated', recreated, 'revoked', revoked, 'unknown_issuer', unknown_issuer,
+                'renewed', renewed, 'gap_from', gap_from, 'gap_to', gap_to), 'config');
     END IF;
+    DROP TABLE recovering, recovered;
     RETURN NEXT;
 END $$;

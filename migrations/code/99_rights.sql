@@ -57,7 +57,7 @@ BEGIN
         ('certctl_scheduler', 'SELECT', 'journal_ahead, leadership, duties, lanes, workers, schedulers'),
         ('certctl_scheduler', 'INSERT, UPDATE', 'duties'),
         ('certctl_worker', 'SELECT', 'jobs, tasks, issuers, ca_certificates, ca_keys, managed_certificates, certificate_profiles,
-            certificate_requests'),
+            certificate_requests, certificate_target_mappings'),
         ('certctl_worker', 'DELETE, UPDATE', 'tasks')) AS v (role, may, relations)
         JOIN pg_roles p ON p.rolname = v.role
     LOOP

@@ -20,6 +20,7 @@ def read_journals(directory):
         # What follows the last newline was cut off, and never signed.
         for line in path.read_text(errors="replace").split("\n")[:-1]:
             fields = line.split()
+            # With nine it is the line that brings the certificate, after the first.
             if len(fields) in (4, 5) and len(fields[1]) == 40 and len(fields[2]) == 64 and fields[3].startswith("job-"):
                 entries.append((fields[1], fields[2], fields[3]))
     return entries
@@ -38,6 +39,8 @@ def find_lost(query, accepted, journal):
         lost.append(f"job {job} is Completed without a version")
     known = {(r[0], r[1]) for r in query("SELECT id, serial_number FROM jobs WHERE serial_number IS NOT NULL")}
     known |= {(r[0], r[1]) for r in query("SELECT job_id, serial_number FROM certificate_revocations WHERE job_id IS NOT NULL")}
+    # Put back by a recovery: its job is not known any more.
+    known |= {(r[0], r[1]) for r in query("SELECT job_id, serial_number FROM certificate_versions")}
     for serial, _, job in journal:
         if (job, serial) not in known:
             lost.append(f"serial {serial} was journalled for job {job}, which has no record of it")

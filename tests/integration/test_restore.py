@@ -1,8 +1,9 @@
 """
 A restore from an older base backup, by docs/operator/runbooks/postgres-backup.md:
 what the restored database does not know is noticed by the journals, nobody leads
-until certctl recover, and then every serial is known, agents that came after the
-backup are back, and each site serves what the database says.
+until certctl recover, and then every serial is known: put back where the journal
+has the certificate, revoked where it has not.  Agents that came after the backup
+are back, and each site serves what the database says.
 """
 import shutil
 import signal
@@ -43,6 +44,13 @@ def restore(fleet, base):
             wait_for(fleet.database_is_up, PATIENCE_S, "the restored database", every=0.05)
 
 
+def forget_leaf(fleet, serial):
+    """As a journal from before it held certificates, or one that a power cut took the end of."""
+    for path in (fleet.dir / "journal").glob("*.journal"):
+        path.write_text("".join(line for line in path.read_text().splitlines(True)
+                                if line.split()[1] != serial or len(line.split()) < 9))
+
+
 def unknown_serials(fleet):
     serials = [e[0] for e in checker.read_journals(fleet.dir / "journal")]
     known = {r[0] for r in fleet.query("SELECT serial_number FROM certificate_versions UNION "
@@ -50,25 +58,54 @@ def unknown_serials(fleet):
     return [s for s in serials if s not in known]
 
 
-@pytest.fixture(scope="module")
-def world():
-    """A plane that was restored from before two renewals and one agent with its certificate."""
-    with Fleet("restore") as fleet:
+class World:
+    """
+    A plane that was restored from before: two renewals of demo, one of bare whose
+    certificate its journal does not have, one of open whose job was there already, and
+    an agent with its certificate.
+    """
+
+    def __init__(self, fleet):
+        self.fleet = fleet
         fleet.start_plane()
         fleet.make_basics()
         beat = {"CERTCTL_AGENT_HEARTBEAT_INTERVAL": "1s"}
-        site = fleet.start_site(agent_env=beat)
-        site.renew_and_wait(PATIENCE_S)
+        self.site = fleet.start_site(agent_env=beat)
+        self.bare = fleet.start_site("bare", agent="agent-2", agent_env=beat)
+        self.open = fleet.start_site("open", agent="agent-3", agent_env=beat)
+        for site in (self.site, self.bare, self.open):
+            site.renew_and_wait(PATIENCE_S)
+        fleet.processes["worker-1"].stop(timeout=PATIENCE_S)
+        self.open_job = self.open.renew()
         base = back_up(fleet)
+        fleet.processes["worker-1"].start()
+        self.open_serial = self.open.wait_served(self.open_job, PATIENCE_S)
         late = fleet.start_site("late", agent="agent-late", agent_env=beat)
-        lost = [renewed.renew_and_wait(PATIENCE_S) for renewed in (late, site, site)]
+        self.late_serial = late.renew_and_wait(PATIENCE_S)
+        self.demo_serials = [self.site.renew_and_wait(PATIENCE_S) for _ in range(2)]
+        self.bare_serial = self.bare.renew_and_wait(PATIENCE_S)
+        self.lost = sorted([self.open_serial, self.late_serial, *self.demo_serials, self.bare_serial])
         assert unknown_serials(fleet) == []
+        self.pems = self.pems_now()
+        forget_leaf(fleet, self.bare_serial)
         restore(fleet, base)
-        yield fleet, site, sorted(lost)
+
+    def pems_now(self):
+        """{serial: what of the version's row a recovery puts back}"""
+        return {r[0]: r[1:] for r in self.fleet.query(
+            "SELECT v.serial_number, v.id, v.certificate_id, v.pem_chain, c.pem, v.fingerprint_sha256, v.not_before, v.not_after, "
+            "v.key_algorithm, v.key_size, v.issuer_id, v.key_holder, v.job_id "
+            "FROM certificate_versions v LEFT JOIN certificate_chains c ON c.id = v.chain_id")}
+
+
+@pytest.fixture(scope="module")
+def world():
+    with Fleet("restore") as fleet:
+        yield World(fleet)
 
 
 def test_it_is_noticed_and_nobody_leads(world):
-    fleet, _, lost = world
+    fleet, lost = world.fleet, world.lost
     wait_for(lambda: "code=DATABASE-BEHIND" in fleet.processes["worker-1"].log(), PATIENCE_S, "the worker to notice")
     wait_for(lambda: "code=DATABASE-BEHIND" in fleet.processes["scheduler-1"].log(), PATIENCE_S, "the scheduler to wait")
     assert sorted(unknown_serials(fleet)) == lost
@@ -79,47 +116,82 @@ def test_it_is_noticed_and_nobody_leads(world):
 
 
 def test_a_dry_run_shows_and_changes_nothing(world):
-    fleet, _, lost = world
+    fleet, lost = world.fleet, world.lost
     done = fleet.cli("recover")
     assert done.returncode == 0 and all(serial in done.stdout for serial in lost), done.stderr
-    assert "revoke" in done.stdout and "Nothing was changed" in done.stdout + done.stderr
+    would = {r["serial_number"]: (r["outcome"], r.get("reason", "")) for r in fleet.api.need("GET", "/api/v1/admin/recovery")["data"]}
+    assert would == {world.bare_serial: ("revoke", "the journal does not hold the certificate"),
+                     world.late_serial: ("recreate", ""), world.open_serial: ("reenter", ""),
+                     **{serial: ("reenter", "") for serial in world.demo_serials}}
+    assert "the journal does not hold" in done.stdout and "Nothing was changed" in done.stdout + done.stderr
     assert sorted(unknown_serials(fleet)) == lost
     wait_for(lambda: fleet.value("SELECT expires_at <= clock_timestamp() FROM leadership"), PATIENCE_S, "nobody to lead")
 
 
 def test_recover_settles_it_and_work_goes_on(world):
-    fleet, site, lost = world
-    served = site.serial()
-    assert served in lost and served not in site.versions()
+    fleet = world.fleet
+    assert world.site.serial() == world.demo_serials[-1] and world.bare.serial() == world.bare_serial
+    before = fleet.value("SELECT count(*) FROM managed_certificates")
     done = fleet.cli("recover", "--apply")
-    assert done.returncode == 0 and "3 serials were unknown: 3 revoked" in done.stdout, done.stderr
-    assert unknown_serials(fleet) == []
-    assert sorted(r[0] for r in fleet.query("SELECT serial_number FROM certificate_revocations")) == lost
-    # A serial whose certificate is gone too names none.
-    assert sorted(r[0] for r in fleet.query("SELECT coalesce(certificate_id, '') FROM certificate_revocations")) == ["", "demo", "demo"]
+    assert done.returncode == 0, done.stderr
+    assert "5 serials were unknown: 3 put back, 1 with their certificate made again, 1 revoked" in done.stdout
+    assert unknown_serials(fleet) == [] and fleet.value("SELECT count(*) FROM managed_certificates") == before + 1
+    assert fleet.query("SELECT serial_number, certificate_id FROM certificate_revocations") == [(world.bare_serial, "bare")]
     wait_for(lambda: fleet.value("SELECT expires_at > clock_timestamp() FROM leadership"), PATIENCE_S, "a leader")
+
+
+def test_what_was_put_back_is_as_it_was(world):
+    fleet = world.fleet
+    now = world.pems_now()
+    for serial in (*world.demo_serials, world.open_serial, world.late_serial):
+        assert now[serial] == world.pems[serial]
+    rows = {r[0]: r[1:] for r in fleet.query("SELECT c.id, c.status, v.serial_number, c.expires_at = v.not_after, c.common_name = c.id "
+                                             "FROM managed_certificates c JOIN LATERAL (SELECT * FROM certificate_versions o "
+                                             "WHERE o.certificate_id = c.id ORDER BY o.id DESC LIMIT 1) v ON true")}
+    for name, serial in (("demo", world.demo_serials[-1]), ("open", world.open_serial), ("late", world.late_serial)):
+        assert rows[name][:3] == ("Active", serial, True), (name, rows[name])
+    job = fleet.query("SELECT status, last_error FROM jobs WHERE id = %s", world.open_job)[0]
+    assert job[0] == "Cancelled" and "put the certificate that it made back" in job[1]
+
+
+def test_each_site_serves_what_the_database_says(world):
+    fleet = world.fleet
     fleet.api.need("POST", "/api/v1/admin/scheduler/run-now/renewal_scan")
-    wait_for(lambda: len(site.versions()) == 2 and site.serial() == site.versions()[-1], PATIENCE_S,
-             "the site to serve what the database says")
+    wait_for(lambda: len(world.bare.versions()) == 2 and world.bare.serial() == world.bare.versions()[-1], PATIENCE_S,
+             "the site of the revoked certificate to be renewed")
+    wait_for(lambda: fleet.value("SELECT count(*) FROM certificate_target_mappings WHERE desired_version_id IS DISTINCT FROM "
+                                 "deployed_version_id") == 0, PATIENCE_S, "every target to have what is desired")
+    for site, serial in ((world.site, world.demo_serials[-1]), (world.open, world.open_serial)):
+        assert site.serial() == serial == site.versions()[-1]
+
+
+def test_recover_again_changes_nothing(world):
+    fleet = world.fleet
+    before = fleet.query("SELECT count(*), max(xmin::text::bigint) FROM certificate_versions"), fleet.value("SELECT max(seq) FROM audit_events "
+                                                                                                 "WHERE action = 'database_recovered'")
+    done = fleet.cli("recover", "--apply")
+    assert done.returncode == 0 and "nothing to recover" in done.stdout + done.stderr
+    assert before == (fleet.query("SELECT count(*), max(xmin::text::bigint) FROM certificate_versions"), fleet.value(
+        "SELECT max(seq) FROM audit_events WHERE action = 'database_recovered'"))
 
 
 def test_the_agent_from_after_the_backup_is_back(world):
-    fleet, _, _ = world
+    fleet = world.fleet
     wait_for(lambda: "code=RETURNED" in fleet.processes["agent-late"].log(), PATIENCE_S, "the late agent")
-    wait_for(lambda: fleet.value("SELECT count(*) FROM agents WHERE status = 'Online' AND last_heartbeat_at > now() - interval '10 s'") == 2,
-             PATIENCE_S, "heartbeats of both")
+    wait_for(lambda: fleet.value("SELECT count(*) FROM agents WHERE status = 'Online' AND last_heartbeat_at > now() - interval '10 s'") == 4,
+             PATIENCE_S, "heartbeats of all")
 
 
 def test_the_audit_trail_names_the_gap_and_verifies(world):
-    fleet, _, _ = world
+    fleet = world.fleet
     details = fleet.value("SELECT details FROM audit_events WHERE action = 'database_recovered'")
-    assert (details["serials"], details["revoked"], details["renewed"]) == (3, 3, 1) and details["gap_from"] <= details["gap_to"]
+    assert [details[k] for k in ("serials", "reentered", "recreated", "revoked", "renewed")] == [5, 3, 1, 1, 1] and details["gap_from"] <= details["gap_to"]
     wait_for(lambda: fleet.value("SELECT lag_s FROM audit_unsealed") < 60 and fleet.cli("audit", "verify").returncode == 0,
              PATIENCE_S, "the audit trail to verify", every=1)
 
 
 def test_another_start_finds_nothing(world):
-    fleet, _, _ = world
+    fleet = world.fleet
     worker = fleet.processes["worker-1"]
     before = worker.log().count("code=DATABASE-BEHIND")
     worker.stop()

@@ -12,6 +12,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/enc.h"
 #include "common/base/mem.h"
 
 #define SERIAL_DIGITS 40
@@ -19,6 +20,7 @@
 #define ISSUER_ID_MAX 128
 #define TORN " torn torn torn\n"
 #define NO_ID "-"
+#define BASE64_PART ((size_t)768) /* encoded at once; whole threes */
 
 struct journal {
 	char *dir;
@@ -163,28 +165,76 @@ id_or_none(const char *s)
 }
 
 static rc
+format_entry(struct buf *text, const char *now, const struct journal_entry *e)
+{
+	size_t id_len = strnlen(e->job_id, JOURNAL_JOB_ID_MAX + 1);
+	const char *const fields[] = {now, e->serial_hex, e->tbs_sha256_hex,
+	    e->job_id};
+
+	if (!is_hex_of(e->serial_hex, SERIAL_DIGITS) ||
+	    !is_hex_of(e->tbs_sha256_hex, SHA256_DIGITS) ||
+	    !is_job_id(e->job_id, id_len))
+		return RC_INVALID;
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		buf_puts(text, fields[i]);
+		buf_putc(text, ' ');
+	}
+	buf_puts(text, id_or_none(e->certificate_id));
+	return RC_OK;
+}
+
+static rc
 format(struct journal *j, size_t n, const struct journal_entry *entries)
 {
 	char now[32];
+	rc ret;
 
 	clock_format_rfc3339(clock_wall_us(), now);
 	for (size_t i = 0; i < n; i++) {
-		const struct journal_entry *e = &entries[i];
-		size_t id_len = strnlen(e->job_id, JOURNAL_JOB_ID_MAX + 1);
+		ret = format_entry(&j->text, now, &entries[i]);
+		if (ret != RC_OK)
+			return ret;
+		buf_putc(&j->text, '\n');
+	}
+	return buf_ok(&j->text) ? RC_OK : RC_TOO_LARGE;
+}
 
-		if (!is_hex_of(e->serial_hex, SERIAL_DIGITS) ||
-		    !is_hex_of(e->tbs_sha256_hex, SHA256_DIGITS) ||
-		    !is_job_id(e->job_id, id_len))
+static void
+put_base64(struct buf *text, const void *in, size_t len)
+{
+	const uint8_t *p = in, *stop = p + len;
+	char part[BASE64_PART / 3 * 4];
+	size_t n;
+
+	buf_putc(text, ' ');
+	for (; p < stop; p += n) {
+		n = (size_t)(stop - p);
+		if (n > BASE64_PART)
+			n = BASE64_PART;
+		buf_add(text, part,
+		    (size_t)(enc_base64_put(part, p, n) - part));
+	}
+}
+
+static rc
+format_leaves(struct journal *j, size_t n, const struct journal_leaf *leaves)
+{
+	char now[32];
+	rc ret;
+
+	clock_format_rfc3339(clock_wall_us(), now);
+	for (size_t i = 0; i < n; i++) {
+		const struct journal_leaf *l = &leaves[i];
+
+		ret = format_entry(&j->text, now, &l->entry);
+		if (ret != RC_OK || !is_hex_of(l->ca_sha256_hex, SHA256_DIGITS))
 			return RC_INVALID;
-		buf_puts(&j->text, now);
 		buf_putc(&j->text, ' ');
-		buf_puts(&j->text, e->serial_hex);
+		buf_puts(&j->text, id_or_none(l->agent_id));
 		buf_putc(&j->text, ' ');
-		buf_puts(&j->text, e->tbs_sha256_hex);
-		buf_putc(&j->text, ' ');
-		buf_puts(&j->text, e->job_id);
-		buf_putc(&j->text, ' ');
-		buf_puts(&j->text, id_or_none(e->certificate_id));
+		buf_puts(&j->text, l->ca_sha256_hex);
+		put_base64(&j->text, l->der, l->der_len);
+		put_base64(&j->text, l->row, strlen(l->row));
 		buf_putc(&j->text, '\n');
 	}
 	return buf_ok(&j->text) ? RC_OK : RC_TOO_LARGE;
@@ -227,23 +277,17 @@ write_once(struct journal *j)
 	do
 		n = write(j->fd, j->text.data, j->text.len);
 	while (n < 0 && errno == EINTR);
-	if (n < 0 || (size_t)n != j->text.len)
-		return RC_IO; /* a part: the next writer closes the line */
-	if (fdatasync(j->fd) != 0)
-		return RC_IO;
-	return RC_OK;
+	/* a part: the next writer closes the line */
+	return n < 0 || (size_t)n != j->text.len ? RC_IO : RC_OK;
 }
 
-rc
-journal_append(struct journal *j, size_t n, const struct journal_entry *entries)
+/* The file is there, and the text begins with what closes a torn line. */
+static rc
+begin(struct journal *j)
 {
 	bool torn = false;
 	rc ret;
 
-	if (n == 0)
-		return RC_OK;
-	if (n > JOURNAL_BATCH_MAX)
-		return RC_INVALID;
 	if (j->fd < 0) {
 		ret = open_file(j);
 		if (ret != RC_OK)
@@ -255,10 +299,44 @@ journal_append(struct journal *j, size_t n, const struct journal_entry *entries)
 	buf_reset(&j->text);
 	if (torn)
 		buf_puts(&j->text, TORN);
-	ret = format(j, n, entries);
-	if (ret != RC_OK)
-		return ret;
-	return write_once(j);
+	return RC_OK;
+}
+
+rc
+journal_append(struct journal *j, size_t n, const struct journal_entry *entries)
+{
+	rc ret;
+
+	if (n == 0)
+		return RC_OK;
+	if (n > JOURNAL_BATCH_MAX)
+		return RC_INVALID;
+	ret = begin(j);
+	if (ret == RC_OK)
+		ret = format(j, n, entries);
+	if (ret == RC_OK)
+		ret = write_once(j);
+	if (ret == RC_OK && fdatasync(j->fd) != 0)
+		ret = RC_IO;
+	return ret;
+}
+
+rc
+journal_append_leaves(struct journal *j, size_t n,
+    const struct journal_leaf *leaves)
+{
+	rc ret;
+
+	if (n == 0)
+		return RC_OK;
+	if (n > JOURNAL_BATCH_MAX)
+		return RC_INVALID;
+	ret = begin(j);
+	if (ret == RC_OK)
+		ret = format_leaves(j, n, leaves);
+	if (ret == RC_OK)
+		ret = write_once(j);
+	return ret;
 }
 
 /* The next field, up to a space or the end; empty when there is none. */
@@ -279,11 +357,51 @@ take_field(const char **p, const char *end, char *out, size_t cap)
 	return true;
 }
 
+static bool
+is_base64(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (!isalnum((unsigned char)s[i]) && !strchr("+/=", s[i]))
+			return false;
+	}
+	return len > 0 && len % 4 == 0;
+}
+
+/* What follows the certificate's id in a line that has the certificate. */
+static bool
+take_leaf(const char **p, const char *end, struct journal_line *l)
+{
+	const char *stop;
+
+	if (!take_field(p, end, l->agent_id, sizeof(l->agent_id)) ||
+	    !take_field(p, end, l->ca_sha256_hex, sizeof(l->ca_sha256_hex)) ||
+	    !is_hex_of(l->ca_sha256_hex, SHA256_DIGITS))
+		return false;
+	stop = memchr(*p, ' ', (size_t)(end - *p));
+	if (!stop)
+		return false;
+	l->leaf = *p;
+	l->leaf_len = (size_t)(stop - *p);
+	l->row = stop + 1;
+	l->row_len = (size_t)(end - l->row);
+	*p = end;
+	return is_base64(l->leaf, l->leaf_len) && is_base64(l->row, l->row_len);
+}
+
+/* "" for "-"; false for what is no id. */
+static bool
+read_id(char *id)
+{
+	if (strcmp(id, NO_ID) == 0)
+		id[0] = '\0';
+	return id[0] == '\0' || is_job_id(id, strlen(id));
+}
+
 rc
 journal_read_line(const char *line, size_t len, struct journal_line *out)
 {
 	const char *p = line, *end = line + len;
-	struct journal_line l;
+	struct journal_line l = {0};
 	bool whole;
 
 	whole =
@@ -291,18 +409,17 @@ journal_read_line(const char *line, size_t len, struct journal_line *out)
 	    take_field(&p, end, l.serial_hex, sizeof(l.serial_hex)) &&
 	    take_field(&p, end, l.tbs_sha256_hex, sizeof(l.tbs_sha256_hex)) &&
 	    take_field(&p, end, l.job_id, sizeof(l.job_id));
-	l.certificate_id[0] = '\0';
 	if (whole && p != end)
 		whole = take_field(&p, end, l.certificate_id,
-			    sizeof(l.certificate_id)) &&
-			is_job_id(l.certificate_id, strlen(l.certificate_id));
+		    sizeof(l.certificate_id));
+	if (whole && p != end)
+		whole = take_leaf(&p, end, &l);
 	if (!whole || p != end || line[len - 1] == ' ')
 		return RC_INVALID;
-	if (strcmp(l.certificate_id, NO_ID) == 0)
-		l.certificate_id[0] = '\0';
 	if (!is_hex_of(l.serial_hex, SERIAL_DIGITS) ||
 	    !is_hex_of(l.tbs_sha256_hex, SHA256_DIGITS) ||
-	    !is_job_id(l.job_id, strlen(l.job_id)))
+	    !is_job_id(l.job_id, strlen(l.job_id)) ||
+	    !read_id(l.certificate_id) || !read_id(l.agent_id))
 		return RC_INVALID;
 
 	*out = l;

@@ -9,11 +9,19 @@
  * signature that was never made.
  *
  * Each line is `<rfc3339> <serial> <sha256> <job id> <certificate id>\n`, and
- * "-" where the last is no word; older lines end with the job's id.  A batch is
- * one write(2) with O_APPEND, so batches of several workers never interleave,
- * and one fdatasync(2): the promise is "durable before the first signature of
- * the batch", a sync for each line would promise nothing more and cost the
- * disk's latency (milliseconds) for every certificate.
+ * "-" where the last is no word; older lines end with the job's id.  Once a
+ * batch is signed, and before it is stored, a second line a certificate
+ * follows, with ` <agent id> <CA's sha256> <certificate> <row>` behind the same
+ * fields: the leaf's DER, and as JSON what certificates' row it belongs to,
+ * both in base64. It lets recovery put the certificate back (certctl recover).
+ * Nobody waits for it to be synced, the next batch's sync takes it along: a
+ * certificate that a power cut has taken from the journal is known by its first
+ * line, and revoked. A program from before such lines leaves them out.
+ *
+ * A batch is one write(2) with O_APPEND, so batches of several workers never
+ * interleave, and one fdatasync(2): the promise is "durable before the first
+ * signature of the batch", a sync for each line would promise nothing more and
+ * cost the disk's latency (milliseconds) for every certificate.
  *
  * A kill or a full disk may still cut a batch short.  It was not signed then.
  * The next writer to find the file without a newline at its end writes
@@ -25,6 +33,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/attr.h"
 #include "common/base/rc.h"
@@ -41,6 +50,16 @@ struct journal_entry {
 	const char *certificate_id; /* NULL: unknown */
 };
 
+/* What was made of an entry; all last as long as the call. */
+struct journal_leaf {
+	struct journal_entry entry;
+	const char *agent_id;      /* who has its key; NULL: unknown */
+	const char *ca_sha256_hex; /* of the CA's certificate */
+	const uint8_t *der;
+	size_t der_len;
+	const char *row; /* JSON object */
+};
+
 /* dir exists.  RC_INVALID for an issuer id that is no file name; RC_IO. */
 rc journal_open(const char *dir, const char *issuer_id,
     struct journal **out) MUST_CHECK;
@@ -49,6 +68,10 @@ void journal_close(struct journal *j);
  * for a malformed entry (nothing was written); RC_IO. */
 rc journal_append(struct journal *j, size_t n,
     const struct journal_entry *entries) MUST_CHECK;
+/* Their certificates.  RC_INVALID, RC_TOO_LARGE, RC_IO: some may be missing,
+ * and are known by their first lines still. */
+rc journal_append_leaves(struct journal *j, size_t n,
+    const struct journal_leaf *leaves) MUST_CHECK;
 
 struct journal_line {
 	char time[32];
@@ -56,6 +79,11 @@ struct journal_line {
 	char tbs_sha256_hex[65];
 	char job_id[JOURNAL_JOB_ID_MAX + 1];
 	char certificate_id[JOURNAL_JOB_ID_MAX + 1]; /* "": not said */
+	/* of a line with the certificate; "" and 0 in others */
+	char agent_id[JOURNAL_JOB_ID_MAX + 1];
+	char ca_sha256_hex[65];
+	const char *leaf, *row; /* base64, in the line itself */
+	size_t leaf_len, row_len;
 };
 
 /* A line without its newline; RC_INVALID when it is not whole. */

@@ -45,12 +45,15 @@ struct issue_job {
 	const char *ca;         /* fingerprint the serial was fixed for */
 	const char *extensions; /* JSON text */
 	const char *certificate_id;
+	const char *key_holder; /* agent; NULL: unknown */
+	const char *row;        /* of the certificate, JSON for the journal */
 	int64_t not_before_unix, not_after_unix;
 	bool is_cancelled;
 	/* made of it, in the arena */
 	struct csr csr;
 	struct span tbs;
 	char tbs_sha256[65];
+	struct span der;
 	const char *pem;
 	char fingerprint[65];
 

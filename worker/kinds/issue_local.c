@@ -230,6 +230,13 @@ issue_check(struct op *op)
 
 /* --- journal and signature --- */
 
+static struct journal_entry
+entry_of(const struct issue_job *j)
+{
+	return (struct journal_entry){j->serial_hex, j->tbs_sha256, j->id,
+	    j->certificate_id};
+}
+
 static rc
 append(struct issue_batch *b, struct arena *a)
 {
@@ -243,8 +250,7 @@ append(struct issue_batch *b, struct arena *a)
 
 		if (j->fate != ISSUE_OPEN)
 			continue;
-		entries[n++] = (struct journal_entry){j->serial_hex,
-		    j->tbs_sha256, j->id, j->certificate_id};
+		entries[n++] = entry_of(j);
 		if (n == JOURNAL_BATCH_MAX) {
 			ret = journal_append(b->ca->journal, n, entries);
 			n = 0;
@@ -303,8 +309,40 @@ sign_job(struct op *op, struct issue_batch *b, struct issue_job *j)
 		return;
 	}
 	enc_sha256_hex(der.p, der.len, j->fingerprint);
+	j->der = der;
 	j->pem = pem;
 	j->fate = ISSUE_SIGNED;
+}
+
+/* They are good without: a recovery revokes what it can't put back. */
+static void
+keep_leaves(struct issue_batch *b, struct arena *a)
+{
+	struct journal_leaf *leaves =
+	    arena_alloc(a, JOURNAL_BATCH_MAX * sizeof(leaves[0]));
+	size_t n = 0;
+	rc ret = RC_OK;
+
+	for (size_t i = 0; i < b->n && ret == RC_OK; i++) {
+		const struct issue_job *j = &b->jobs[i];
+
+		if (j->fate != ISSUE_SIGNED)
+			continue;
+		leaves[n++] = (struct journal_leaf){entry_of(j), j->key_holder,
+		    b->ca->fingerprint, j->der.p, j->der.len, j->row};
+		if (n == JOURNAL_BATCH_MAX) {
+			ret = journal_append_leaves(b->ca->journal, n, leaves);
+			n = 0;
+		}
+	}
+	if (ret == RC_OK)
+		ret = journal_append_leaves(b->ca->journal, n, leaves);
+	if (ret != RC_OK)
+		log_warn("JOURNAL-LEAVES",
+		    "issuer %s: %s; after a restore from an older backup "
+		    "certctl recover revokes these certificates instead of "
+		    "putting them back",
+		    b->issuer_id, rc_name(ret));
 }
 
 static enum op_next
@@ -321,6 +359,7 @@ issue_sign(struct op *op)
 	b->phase_us[PHASE_SIGN] += us;
 	if (b->at < b->n)
 		return op_goto(op, issue_sign);
+	keep_leaves(b, op_arena(op));
 	fault_point("worker.signed");
 	return op_goto(op, issue_finish);
 }

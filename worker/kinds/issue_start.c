@@ -51,6 +51,7 @@ read_jobs(struct op *op, struct issue_batch *b, const struct db_result *r)
 		  from = db_col(r, "not_before"), to = db_col(r, "not_after"),
 		  ext = db_col(r, "extensions"),
 		  certificate = db_col(r, "certificate_id"),
+		  holder = db_col(r, "agent_id"), row = db_col(r, "row"),
 		  cancelled = db_col(r, "is_cancelled");
 
 	b->n = db_nrows(r);
@@ -63,6 +64,8 @@ read_jobs(struct op *op, struct issue_batch *b, const struct db_result *r)
 		    .ca = db_text(r, i, ca),
 		    .extensions = text_or_null(r, i, ext),
 		    .certificate_id = text_or_null(r, i, certificate),
+		    .key_holder = text_or_null(r, i, holder),
+		    .row = db_text(r, i, row),
 		    .not_before_unix =
 			db_is_null(r, i, from) ? INT64_MAX : db_i64(r, i, from),
 		    .not_after_unix =

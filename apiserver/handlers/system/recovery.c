@@ -7,6 +7,25 @@
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/resources/page.h"
 
+/* What a job of before the backup ends with whose certificate is put back. */
+#define JOB_PUT_BACK \
+	"the database was restored from before this job's end; certctl " \
+	"recover put the certificate that it made back from a worker's " \
+	"journal"
+
+/* Why a serial is not put back, by the words of the view recovery. */
+#define WHY_WORDS_JSON \
+	"{\"unknown_issuer\":\"its issuer is unknown to the database\"," \
+	"\"no_leaf\":\"the journal does not hold the certificate\"," \
+	"\"other_ca\":\"it was signed by another certificate of the CA " \
+	"than the database has\"," \
+	"\"superseded\":\"its job made another certificate later\"," \
+	"\"ended\":\"its certificate is revoked or archived\"," \
+	"\"no_row\":\"its certificate is unknown to the database, and " \
+	"so is its owner, team or renewal policy\"," \
+	"\"name_taken\":\"its certificate is unknown to the database, " \
+	"and another has its name\"}"
+
 static const struct field ahead_fields[] = {
     {"issuer_id", FIELD_TEXT},
     {"serial_number", FIELD_TEXT},
@@ -16,10 +35,13 @@ static const struct field ahead_fields[] = {
     {"journalled_at", FIELD_TIME},
     {"host", FIELD_TEXT},
     {"outcome", FIELD_TEXT},
+    {"reason", FIELD_TEXT, FIELD_OMIT_EMPTY},
 };
 
 static const struct field done_fields[] = {
     {"serials", FIELD_INT},
+    {"reentered", FIELD_INT},
+    {"recreated", FIELD_INT},
     {"revoked", FIELD_INT},
     {"unknown_issuer", FIELD_INT},
     {"renewed", FIELD_INT},
@@ -33,8 +55,9 @@ static op_step recover_done;
 enum op_next
 admin_recovery_start(struct op *op)
 {
+	static const char *const words[] = {WHY_WORDS_JSON};
 	static const struct db_stmt stmts[] = {
-	    {Q_ADMIN_RECOVERY, 0, NULL},
+	    {Q_ADMIN_RECOVERY, 1, words},
 	    {Q_ADMIN_RECOVERY_TOTAL, 0, NULL},
 	};
 
@@ -55,7 +78,7 @@ enum op_next
 admin_recover_start(struct op *op)
 {
 	return OP_QUERY(op, Q_ADMIN_RECOVER, recover_done, page_actor(op),
-	    req_actor_type(op));
+	    req_actor_type(op), JOB_PUT_BACK);
 }
 
 static enum op_next

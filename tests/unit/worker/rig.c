@@ -109,12 +109,13 @@ on_jobs(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 		    (const char *[]){j->id, j->csr_pem, j->serial,
 			j->not_before, j->not_after,
 			j->ca ? j->ca : or_null(rig->fingerprint),
-			j->extensions, "mc-1", j->is_cancelled ? "t" : "f"},
-		    9);
+			j->extensions, "mc-1", j->is_cancelled ? "t" : "f",
+			"agent-1", "{\"name\": \"demo\"}"},
+		    11);
 	}
 	db_script_rows(p,
 	    "id|csr_pem|serial_number|not_before|not_after|ca|extensions|"
-	    "certificate_id|is_cancelled",
+	    "certificate_id|is_cancelled|agent_id|row",
 	    buf_cstr(&b));
 	buf_fini(&b);
 }
@@ -473,33 +474,47 @@ open_journal(const struct rig *r)
 	return fopen(path, "r");
 }
 
+/* The nth line with, or without, a certificate; false when there is none. */
+static bool
+find_line(const struct rig *r, bool with_leaf, size_t n,
+    struct journal_line *out)
+{
+	static char line[8192]; /* what *out points into */
+	FILE *f = open_journal(r);
+	bool found = false;
+	rc code;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		code = journal_read_line(line, strcspn(line, "\n"), out);
+		CHECK_INT(code, RC_OK);
+		found = (out->leaf != NULL) == with_leaf && n-- == 0;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
 size_t
 rig_journal_lines(const struct rig *r)
 {
-	FILE *f = open_journal(r);
-	char line[512];
+	struct journal_line line;
 	size_t n = 0;
 
-	while (f && fgets(line, sizeof(line), f))
+	while (find_line(r, false, n, &line))
 		n++;
-	if (f)
-		fclose(f);
 	return n;
 }
 
 void
 rig_journal_line(const struct rig *r, size_t n, struct journal_line *out)
 {
-	FILE *f = open_journal(r);
-	char line[512];
-	rc code;
+	CHECK(find_line(r, false, n, out));
+}
 
-	CHECK(f != NULL);
-	for (size_t i = 0; i <= n; i++)
-		CHECK(fgets(line, sizeof(line), f) != NULL);
-	fclose(f);
-	code = journal_read_line(line, strcspn(line, "\n"), out);
-	CHECK_INT(code, RC_OK);
+bool
+rig_journal_leaf(const struct rig *r, size_t n, struct journal_line *out)
+{
+	return find_line(r, true, n, out);
 }
 
 const char *

@@ -71,9 +71,12 @@ void rig_issue(struct rig *r);
 struct slot_end rig_end(struct rig *r);
 void rig_run_until_ended(struct rig *r);
 struct rig_job *rig_find(struct rig *r, const char *id);
-/* Lines in the issuance journal, and the n-th from 0. */
+/* Lines in the issuance journal without certificates, and the n-th from 0;
+ * *out is good until the next. */
 size_t rig_journal_lines(const struct rig *r);
 void rig_journal_line(const struct rig *r, size_t n, struct journal_line *out);
+/* Of the lines with certificates; false when there are no more. */
+bool rig_journal_leaf(const struct rig *r, size_t n, struct journal_line *out);
 /* A CSR for demo.example: PEM, made once. */
 const char *rig_csr(void);
 /* Writes a file of mode 0600 under dir; gives its path (static buffer). */

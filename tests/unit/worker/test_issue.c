@@ -4,10 +4,12 @@
  */
 #include <string.h>
 
+#include "common/json/json.h"
 #include "common/pki/cert/cert.h"
 #include "tests/support/db_script.h"
 #include "tests/unit/check.h"
 #include "tests/unit/worker/rig.h"
+#include "worker/issuers/journal_leaf.h"
 
 /* The CA exists before the batch comes. */
 static struct rig *
@@ -326,6 +328,36 @@ test_repeated_attempt_journals_the_same_hash(void)
 	rig_free(r);
 }
 
+/* What recovery reads of the journal is what was stored. */
+static void
+test_journal_keeps_the_certificate(void)
+{
+	struct rig *r = rig_with_ca(2);
+	struct arena *a = arena_new();
+	const struct cJSON *object;
+	const char *json = NULL, *why, *text;
+	struct journal_line line;
+
+	rig_issue(r);
+	CHECK(rig_journal_leaf(r, 1, &line));
+	CHECK_STR(line.job_id, "job-01");
+	CHECK_STR(line.agent_id, "agent-1");
+	CHECK_STR(line.ca_sha256_hex, r->fingerprint);
+	CHECK_INT(journal_leaf_json(a, &line, &json), RC_OK);
+	CHECK_INT(json_parse(a, json, strlen(json), &object, &why), RC_OK);
+	CHECK_INT(json_str(object, "pem", 4096, &text), RC_OK);
+	CHECK_STR(text, r->jobs[1].pem);
+	CHECK_INT(json_str(object, "algorithm", 16, &text), RC_OK);
+	CHECK_STR(text, "ECDSA");
+	/* A certificate at another's line is no certificate. */
+	line.tbs_sha256_hex[0] ^= 1;
+	CHECK_INT(journal_leaf_json(a, &line, &json), RC_INVALID);
+	rig_journal_line(r, 1, &line);
+	CHECK_INT(journal_leaf_json(a, &line, &json), RC_NOT_FOUND);
+	arena_free(a);
+	rig_free(r);
+}
+
 CHECK_MAIN(CHECK_ROW(test_signs_and_stores),
     CHECK_ROW(test_bad_rows_fail_alone),
     CHECK_ROW(test_cancelled_before_signing),
@@ -339,4 +371,5 @@ CHECK_MAIN(CHECK_ROW(test_signs_and_stores),
     CHECK_ROW(test_unknown_failure_is_put_off),
     CHECK_ROW(test_other_issuer_types_fail),
     CHECK_ROW(test_unusable_ca_puts_off), CHECK_ROW(test_empty_lease),
-    CHECK_ROW(test_repeated_attempt_journals_the_same_hash))
+    CHECK_ROW(test_repeated_attempt_journals_the_same_hash),
+    CHECK_ROW(test_journal_keeps_the_certificate))

@@ -247,6 +247,52 @@ test_read_line(void)
 	    RC_INVALID);
 }
 
+static void
+test_leaves(void)
+{
+	static const uint8_t der[1000] = {0x30};
+	const struct journal_leaf leaf = {{SERIAL, HASH, "job-1", "mc-1"},
+	    "agent-1", HASH, der, sizeof(der), "{\"name\":\"demo\"}"};
+	struct journal_leaf bad = leaf;
+	struct journal_line l;
+	struct journal *j;
+	char *text;
+	size_t len;
+
+	start();
+	CHECK_INT(journal_open(dir, "iss-local", &j), RC_OK);
+	CHECK_INT(journal_append_leaves(j, 0, NULL), RC_OK);
+	CHECK_INT(journal_append_leaves(j, 1, &leaf), RC_OK);
+	bad.ca_sha256_hex = "12";
+	CHECK_INT(journal_append_leaves(j, 1, &bad), RC_INVALID);
+	put("half a line");
+	CHECK_INT(journal_append_leaves(j, 1, &leaf), RC_OK);
+	journal_close(j);
+	text = content();
+	len = strcspn(text, "\n");
+	CHECK_INT(journal_read_line(text, len, &l), RC_OK);
+	CHECK_STR(l.serial_hex, SERIAL);
+	CHECK_STR(l.certificate_id, "mc-1");
+	CHECK_STR(l.agent_id, "agent-1");
+	CHECK_STR(l.ca_sha256_hex, HASH);
+	CHECK_INT(l.leaf_len, 1336);
+	CHECK(strncmp(l.leaf, "MAAA", 4) == 0);
+	CHECK(strncmp(l.row, "eyJuYW1lIjoiZGVtbyJ9", l.row_len) == 0);
+	/* Cut anywhere it is no such line, or the first kind of it. */
+	for (size_t n = 0; n < len; n++) {
+		if (journal_read_line(text, n, &l) == RC_OK)
+			CHECK(!l.leaf || l.row_len % 4 == 0);
+	}
+	CHECK_INT(journal_read_line(text, 250, &l), RC_INVALID);
+	text += len + 1;
+	CHECK(strncmp(text, "half a line torn torn torn\n", 27) == 0);
+	text += 27;
+	CHECK_INT(journal_read_line(text, strcspn(text, "\n"), &l), RC_OK);
+	CHECK_INT(l.leaf_len, 1336);
+	stop();
+}
+
 CHECK_MAIN(CHECK_ROW(test_append), CHECK_ROW(test_partial_line),
     CHECK_ROW(test_removed), CHECK_ROW(test_full_disk),
-    CHECK_ROW(test_bad_entries), CHECK_ROW(test_read_line))
+    CHECK_ROW(test_bad_entries), CHECK_ROW(test_read_line),
+    CHECK_ROW(test_leaves))
