@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/base/mem.h"
+#include "common/job/job_words.h"
 #include "common/log/log.h"
 
 struct claim *
@@ -46,6 +47,15 @@ claim_empty(struct dispatch *d, struct worker *w, struct lane *lane,
 	d->must_look = true;
 	if (w)
 		w->rest_until_ms = loop_now_ms(d->o.loop) + DISPATCH_REST_MS;
+}
+
+/* What is stored of the lane's issuer or of a job of it can't be used: no fault
+ * of the worker, nor of the other lanes. */
+static void
+claim_refused(struct dispatch *d, struct lane *lane, size_t limit)
+{
+	permits_give(&d->permits);
+	lane_claim_refused(lane, limit);
 }
 
 static void
@@ -93,10 +103,12 @@ on_claim(void *arg, struct db_outcome *o)
 	c->issuer_id = NULL;
 	if (w)
 		w->is_claiming = false;
-	if (o->code != RC_OK)
+	if (o->code == RC_DATA)
+		claim_refused(d, lane, done.limit);
+	else if (o->code != RC_OK)
 		claim_empty(d, w, lane, true);
 	else if (db_nrows(o->results[0]) == 0)
-		claim_empty(d, w, lane, false);
+		claim_empty(d, lane_is_careful(lane) ? NULL : w, lane, false);
 	else
 		claim_full(d, &done, w, lane, o->results[0]);
 	slot_clear(&done);
@@ -119,8 +131,13 @@ submit_claim(struct dispatch *d, struct claim *c, const struct lane *lane)
 	    lane->issuer_id, limit, after, id, ATTEMPT_MS_TEXT};
 	const char *tasks[] = {d->o.incarnation, term, c->worker, limit, after,
 	    id, ATTEMPT_MS_TEXT};
+	const char *alone[] = {d->o.incarnation, term, c->worker,
+	    lane->issuer_id, after, id, ATTEMPT_MS_TEXT, JOB_WORDS_JSON};
 	struct db_stmt stmt = {Q_SCHED_JOBS_CLAIM, ARRAY_LEN(jobs), jobs};
 
+	if (lane_is_careful(lane))
+		stmt = (struct db_stmt){Q_SCHED_JOBS_CLAIM_ALONE,
+		    ARRAY_LEN(alone), alone};
 	if (lane_is_tasks(lane))
 		stmt = (struct db_stmt){Q_SCHED_TASKS_CLAIM, ARRAY_LEN(tasks),
 		    tasks};

@@ -9,6 +9,10 @@
 /* The issuer that signs by itself: one permit for a whole batch. */
 #define TYPE_LOCAL_CA "GenericCA"
 
+/* So many claims in a row that brought nothing though jobs are due (somebody
+ * holds their rows), and the lane rests until the next full look. */
+#define EMPTY_MAX 2
+
 struct lanes {
 	size_t batch;
 	size_t n;
@@ -70,9 +74,19 @@ lane_is_tasks(const struct lane *l)
 size_t
 lane_limit(const struct lane *l)
 {
-	if (l->allows == LANE_ALLOWS_ALL || (size_t)l->allows > l->batch)
-		return l->batch;
+	size_t limit = l->batch;
+
+	if (l->at_most > 0 && l->at_most < limit)
+		limit = l->at_most;
+	if (l->allows == LANE_ALLOWS_ALL || (size_t)l->allows > limit)
+		return limit;
 	return (size_t)l->allows;
+}
+
+bool
+lane_is_careful(const struct lane *l)
+{
+	return l->at_most == 1 && !lane_is_tasks(l);
 }
 
 /* --- turns --- */
@@ -80,7 +94,8 @@ lane_limit(const struct lane *l)
 static bool
 has_work(const struct lane *l)
 {
-	return l->is_due && l->allows != 0 && permits_left(&l->permits) > 0;
+	return l->is_due && l->nempty < EMPTY_MAX && l->allows != 0 &&
+	       permits_left(&l->permits) > 0;
 }
 
 struct lane *
@@ -145,6 +160,8 @@ lane_claimed(struct lane *l, int64_t n, bool is_full, const char *low_after,
     const char *low_id)
 {
 	l->is_claiming = false;
+	l->nempty = 0;
+	l->at_most = l->at_most * 2 < l->batch ? l->at_most * 2 : 0;
 	/* What a half-open or paced lane let through is let through once. */
 	if (l->allows != LANE_ALLOWS_ALL)
 		l->allows = n < l->allows ? l->allows - n : 0;
@@ -159,9 +176,23 @@ void
 lane_claim_empty(struct lane *l, bool is_due)
 {
 	l->is_claiming = false;
+	if (!is_due)
+		l->nempty++;
 	l->is_due = is_due || l->is_moved;
 	l->is_moved = false;
 	permits_give(&l->permits);
+}
+
+void
+lane_claim_refused(struct lane *l, size_t n)
+{
+	/* One alone that can't even be set aside: at the next full look. */
+	bool is_stuck = lane_is_careful(l) && n == 1;
+
+	l->at_most = n > 1 ? n / 2 : 1;
+	lane_claim_empty(l, true);
+	if (is_stuck)
+		l->nempty = EMPTY_MAX;
 }
 
 /* --- looks --- */
@@ -191,6 +222,8 @@ lanes_look_begin(struct lanes *ls, bool is_full, struct arena *a,
 		struct lane *l = ls->items[i];
 
 		l->is_seen = false;
+		if (is_full)
+			l->nempty = 0;
 		permits_mark(&l->permits);
 		if (!l->low_after || lane_is_tasks(l))
 			continue;

@@ -41,6 +41,9 @@ struct lane { /* read; change it through the functions only */
 	int64_t allows; /* so many jobs may go now; LANE_ALLOWS_ALL */
 	bool is_claiming;
 	bool is_seen; /* by the look under way */
+	/* A claim was refused for its data: at most so many; 0: all. */
+	size_t at_most;
+	unsigned nempty; /* claims in a row that brought nothing */
 	struct permits permits;
 	bool is_moved;   /* the key, while a claim was under way */
 	char *low_after; /* NULL: from the beginning */
@@ -73,6 +76,11 @@ void lane_claimed(struct lane *l, int64_t n, bool is_full,
     const char *low_after, const char *low_id);
 /* It brought nothing, or failed (and then the lane stays due). */
 void lane_claim_empty(struct lane *l, bool is_due);
+/* It asked for n and was refused for what is stored of one of them: the next
+ * asks for half; one alone is set aside by lane_is_careful's claim. */
+void lane_claim_refused(struct lane *l, size_t n);
+/* The next claim is for one job, which is set aside if it is refused. */
+bool lane_is_careful(const struct lane *l);
 
 /* A look is sent; the keys to send with it, n of each, in the arena. */
 struct lane_keys {

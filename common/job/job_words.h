@@ -34,6 +34,9 @@
 	    JOB_NONSENSE "nothing runs jobs of type Validation") \
 	X("nonsense_waiting_deployment", \
 	    JOB_NONSENSE "a deployment never waits in %s") \
+	X("refused_data", \
+	    "the database refuses what is stored of it, its profile or its " \
+	    "issuer's configuration: %s") \
 	X("workers_died", "its workers died four times while running it") \
 	X("workers_died_ordering", \
 	    "its workers died four times while order %s was under way, " \

@@ -5,7 +5,7 @@
 SELECT p.id, p.type, p.certificate_id, p.target_id, p.agent_id, p.status, p.attempts, p.max_attempts, p.last_error,
     p.scheduled_at, p.started_at, p.completed_at, p.created_at, p.verification_status, p.verified_at, p.verification_error,
     p.verification_fingerprint, p.version_id
-FROM (SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, j.last_error,
+FROM (SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, job_why(j) AS last_error,
         coalesce(j.scheduled_at, j.created_at) AT TIME ZONE 'UTC' AS scheduled_at, j.started_at AT TIME ZONE 'UTC' AS started_at,
         j.completed_at AT TIME ZONE 'UTC' AS completed_at, j.created_at AT TIME ZONE 'UTC' AS created_at, j.verification_status,
         j.verified_at AT TIME ZONE 'UTC' AS verified_at, j.verification_error, j.verification_fingerprint, j.version_id
@@ -17,7 +17,7 @@ LIMIT $1::bigint;
 -- Newest first: ids contain the time they were made at.  What is skipped are
 -- keys; rows are looked up for the page only.
 -- name: job_list :many fresh
-SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, j.last_error,
+SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, job_why(j) AS last_error,
     coalesce(j.scheduled_at, j.created_at) AT TIME ZONE 'UTC' AS scheduled_at, j.started_at AT TIME ZONE 'UTC' AS started_at,
     j.completed_at AT TIME ZONE 'UTC' AS completed_at, j.created_at AT TIME ZONE 'UTC' AS created_at, j.verification_status,
     j.verified_at AT TIME ZONE 'UTC' AS verified_at, j.verification_error, j.verification_fingerprint, j.version_id
@@ -54,7 +54,7 @@ SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*
     LIMIT 10001) AS found) AS n;
 
 -- name: job_get :one
-SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, j.last_error,
+SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, job_why(j) AS last_error,
     coalesce(j.scheduled_at, j.created_at) AT TIME ZONE 'UTC' AS scheduled_at, j.started_at AT TIME ZONE 'UTC' AS started_at,
     j.completed_at AT TIME ZONE 'UTC' AS completed_at, j.created_at AT TIME ZONE 'UTC' AS created_at, j.verification_status,
     j.verified_at AT TIME ZONE 'UTC' AS verified_at, j.verification_error, j.verification_fingerprint, j.version_id

@@ -31,6 +31,10 @@ FROM tasks_due($1::timestamptz, $2, $3::bigint);
 SELECT lease_id, claimed, last_after::text AS last_after, last_id
 FROM jobs_claim($1, $2::bigint, $3, $4, $5::int, $6::timestamptz, $7, $8::int);
 
+-- name: sched_jobs_claim_alone :many
+SELECT lease_id, claimed, last_after::text AS last_after, last_id
+FROM jobs_claim_alone($1, $2::bigint, $3, $4, $5::timestamptz, $6, $7::int, $8::jsonb);
+
 -- name: sched_tasks_claim :many
 SELECT lease_id, claimed, last_after::text AS last_after, last_id, is_full
 FROM tasks_claim($1, $2::bigint, $3, $4::int, $5::timestamptz, $6, $7::int);

@@ -29,8 +29,8 @@ WHERE i.id = $1;
 -- database does not know.
 -- name: issue_jobs :many
 SELECT j.id, q.csr_pem, j.serial_number,
-    floor(extract(epoch FROM j.not_before))::bigint AS not_before,
-    floor(extract(epoch FROM j.not_after))::bigint AS not_after,
+    CASE WHEN isfinite(j.not_before) THEN floor(extract(epoch FROM j.not_before))::bigint END AS not_before,
+    CASE WHEN isfinite(j.not_after) THEN floor(extract(epoch FROM j.not_after))::bigint END AS not_after,
     encode(j.ca_sha256, 'hex') AS ca, j.extensions::text AS extensions, j.certificate_id,
     j.cancel_requested_at IS NOT NULL AS is_cancelled, j.agent_id,
     jsonb_build_object('name', c.name, 'common_name', c.common_name, 'sans', c.sans, 'environment', c.environment,

@@ -50,6 +50,12 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     WHERE l.issuer_id = p_issuer
 $$;
 
+-- Why a job is not done: its own last error, or what stopped its lane.
+CREATE FUNCTION job_why(j jobs) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT coalesce(j.last_error, CASE j.status WHEN 'Pending' THEN (SELECT l.last_error FROM lanes l
+        WHERE l.issuer_id = j.issuer_id AND l.breaker_state <> 'closed') END)
+$$;
+
 -- What the leader must know to hand out work: every lane that has a due job
 -- behind its low-water key, and how many batches each lane has running.
 CREATE FUNCTION lanes_due(p_issuers text[], p_low_after timestamptz[], p_low_ids text[])

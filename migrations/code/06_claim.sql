@@ -112,3 +112,35 @@ BEGIN
     END IF;
     RETURN QUERY SELECT v_lease, claimed, last_after, last_id;
 END $$;
+
+-- The first due job of a lane whose claim was refused for what is stored of it
+-- (class 22 or 23): it is handed out alone, or set aside with the database's words
+-- as after a failure of its CA, so that the lane and its other jobs go on.
+CREATE FUNCTION jobs_claim_alone(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_low_after timestamptz,
+    p_low_id text, p_attempt_ms int, p_words jsonb)
+RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    v_job record;
+    v_lease bigint := nextval('lease_seq');
+    v_why text;
+BEGIN
+    SELECT j.id, j.run_after INTO v_job FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
+        WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
+            AND j.run_after <= engine_now() AND (j.run_after, j.id) >= (p_low_after, p_low_id)
+        ORDER BY j.run_after, j.id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    BEGIN
+        RETURN QUERY SELECT c.lease_id, c.claimed, c.last_after, c.last_id FROM jobs_claim(p_incarnation, p_term, p_worker,
+            p_issuer, 1, v_job.run_after, v_job.id, p_attempt_ms) c;
+        RETURN;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        v_why := job_say(p_words, 'refused_data', SQLERRM);
+    END;
+    UPDATE jobs j SET status = 'Running', lease_id = v_lease, leased_by = p_worker WHERE j.id = v_job.id;
+    UPDATE lanes l SET trial_lease = v_lease WHERE l.issuer_id = p_issuer AND l.breaker_state <> 'closed';
+    PERFORM issue_set_aside(p_worker, v_lease, ARRAY[v_job.id], '{retry}', ARRAY[v_why]);
+END $$;

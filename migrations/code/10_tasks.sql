@@ -93,6 +93,7 @@ BEGIN
     SELECT i.id INTO v_issuer FROM issuers i
         WHERE i.id = (SELECT t.issuer_id FROM tasks t WHERE t.id = p_task) FOR NO KEY UPDATE;
     IF p_status = 'success' THEN
+        PERFORM lane_succeeded(v_issuer); -- its jobs need not wait for the next try
         DELETE FROM tasks t WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running';
     ELSE
         PERFORM 1 FROM tasks t WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'

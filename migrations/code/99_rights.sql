@@ -18,14 +18,14 @@ BEGIN
             audit_kept_from, audit_leaf, audit_merkle_level, audit_merkle_path, audit_rows_of, audit_us, bulk_run,
             certificate_archive, certificate_deploy, certificate_deployment, certificate_merge, certificate_reason, certificate_renew, certificates_revoke,
             crl_is_behind, crl_request, csr_submit, duty_is_late, duty_run_request, enum_canonical, expiring_at_of, id_new, job_cancel,
-            job_report, job_verify,
+            job_report, job_verify, job_why,
             jobs_enqueue, recover, renew_after_of, target_paths}'),
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
             duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_certificate_status, duty_crl_refresh,
             duty_expiry_alerts, duty_idempotency_cleanup, duty_job_retention, duty_job_timeouts, duty_policy_changes, duty_process_rows,
             duty_redeploy, duty_renewal_budget, duty_renewal_scan, duty_short_lived_expiry, duty_version_retention,
-            journal_is_ahead, jobs_claim, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,
+            journal_is_ahead, jobs_claim, jobs_claim_alone, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,
             scheduler_seen, tasks_claim, tasks_due}'),
         ('certctl_worker', '{
             audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,

@@ -50,6 +50,12 @@ class Lane:
         rows = self.q("SELECT lease_id, claimed FROM jobs_claim('leader', 7, 'w', %s, %s, '-infinity', '', 60000)", self.issuer, limit)
         return rows[0] if rows else None
 
+    def claim_alone(self):
+        """(lease, how many), or None: its first job was set aside, or there is none."""
+        rows = self.q("SELECT lease_id, claimed FROM jobs_claim_alone('leader', 7, 'w', %s, '-infinity', '', 60000, %s)", self.issuer,
+                      job_words())
+        return rows[0] if rows else None
+
     def aside(self, lease, outcome, error="the CA is away", jobs=None):
         ids = jobs or self.held(lease)
         return dict(self.q("SELECT job_id, status FROM issue_set_aside('w', %s, %s, %s, %s)", lease, ids,
@@ -368,3 +374,51 @@ def test_the_fourth_death_with_an_open_order_waits_for_a_person(lane):
     assert "order-1" in error and "cancel this job" in error
     assert lane.q("SELECT count(*) FROM audit_events WHERE action = 'renewal_job_order_uncertain' AND details ->> 'job_id' = %s",
                   job)[0][0] == 1
+
+
+def test_a_bad_configuration_is_a_failure_of_its_lane_in_words(lane):
+    lane.q("UPDATE issuers SET config = %s WHERE id = %s", json.dumps({"validity_days": "90d"}), lane.issuer)
+    jobs = [lane.job() for _ in range(6)]
+    for n, job in enumerate(jobs[:5], 1):
+        assert lane.claim_alone() is None
+        status, attempts, error = lane.row(job, "status, attempts, last_error")
+        assert (status, attempts) == ("Pending", 1) and 'type integer: "90d"' in error and "configuration" in error
+        assert lane.state()[1] == n
+    assert lane.state()[0] == "open" and lane.due() == (True, 0)
+    # Whoever waits behind it says why, though nobody tried it.
+    assert lane.row(jobs[5], "attempts, last_error") == (0, None)
+    status, shown = lane.stack.api.get(f"/api/v1/jobs/{jobs[5]}")
+    assert status == 200 and '"90d"' in shown["last_error"]
+    assert [j["last_error"] for j in lane.stack.api.get(f"/api/v1/jobs?certificate_id={lane.issuer}-6")[1]["data"]] == [shown["last_error"]]
+    # One is tried after the rest, and a longer one follows.
+    assert lane.claim_alone() is None and lane.row(jobs[5], "attempts") == (0,)
+    lane.later(31)
+    assert lane.claim_alone() is None and lane.row(jobs[5], "attempts") == (1,)
+    assert lane.state() == ("open", 6, 2)
+    lane.q("UPDATE issuers SET config = '{}' WHERE id = %s", lane.issuer)
+    lane.later(61)
+    lease, n = lane.claim_alone()
+    assert n == 1
+    lane.complete(lease)
+    assert lane.state() == ("closed", 0, 0)
+
+
+def test_one_bad_job_is_set_aside_and_the_others_go(lane):
+    bad, good = lane.job(), lane.job()
+    lane.stack.plant("ALTER TABLE jobs ADD CONSTRAINT no_such_job CHECK (id <> %s OR status <> 'Running' OR deliveries = 0)", bad)
+    try:
+        assert lane.claim_alone() is None
+        status, attempts, error = lane.row(bad, "status, attempts, last_error")
+        assert (status, attempts) == ("Pending", 1) and "no_such_job" in error
+        lease, n = lane.claim_alone()
+        assert n == 1 and lane.held(lease) == [good]
+    finally:
+        lane.stack.plant("ALTER TABLE jobs DROP CONSTRAINT no_such_job")
+
+
+def test_what_somebody_holds_is_passed_over(lane):
+    held, free = lane.job(), lane.job()
+    with lane.stack.connect() as other, other.cursor() as c:
+        c.execute("SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", (held,))
+        lease, n = lane.claim_alone()
+        assert n == 1 and lane.held(lease) == [free]

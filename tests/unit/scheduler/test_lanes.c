@@ -271,7 +271,71 @@ a_paced_lane_uses_up_its_tokens(void)
 	lanes_free(ls);
 }
 
-CHECK_MAIN(CHECK_ROW(an_open_lane_is_passed_over),
+static void
+a_refused_claim_asks_for_less(void)
+{
+	struct lanes *ls = three_lanes();
+	struct lane *a = lanes_find(ls, "iss-a"), *b = lanes_find(ls, "iss-b");
+
+	for (size_t n = 256; n > 1; n /= 2) {
+		CHECK_INT(lane_limit(a), n);
+		CHECK(!lane_is_careful(a));
+		CHECK(lane_claim(a) == RC_OK);
+		lane_claim_refused(a, n);
+		CHECK(a->is_due);
+	}
+	CHECK_INT(lane_limit(a), 1);
+	CHECK(lane_is_careful(a));
+	/* One went, so more may. */
+	CHECK(lane_claim(a) == RC_OK);
+	lane_claimed(a, 1, true, "2026-01-01", "job-1");
+	CHECK_INT(lane_limit(a), 2);
+	CHECK(!lane_is_careful(a));
+	/* A lane of single jobs is careful at once, and small no longer than
+	 * until one went. */
+	CHECK(lane_claim(b) == RC_OK);
+	lane_claim_refused(b, 1);
+	CHECK(lane_is_careful(b) && lane_limit(b) == 1);
+	CHECK(lane_claim(b) == RC_OK);
+	lane_claimed(b, 1, true, "2026-01-01", "job-1");
+	CHECK(!lane_is_careful(b));
+	lanes_free(ls);
+}
+
+static void
+a_lane_that_brings_nothing_rests_until_a_full_look(void)
+{
+	struct lanes *ls = three_lanes();
+	struct lane *a = lanes_find(ls, "iss-a");
+	struct arena *arena = arena_new();
+	struct lane_keys keys;
+
+	for (size_t i = 0; i < 2; i++) {
+		CHECK(lane_claim(a) == RC_OK);
+		lane_claim_empty(a, false);
+		look(ls, false, &keys, arena);
+		row(ls, "iss-a", "GenericCA", 2, true);
+	}
+	for (size_t i = 0; i < 4; i++)
+		CHECK(lanes_next(ls) != a);
+	look(ls, true, &keys, arena);
+	row(ls, "iss-a", "GenericCA", 2, true);
+	while (lanes_next(ls) != a) {
+	}
+	/* One that can't even set its job aside rests likewise. */
+	for (size_t i = 0; i < 2; i++) {
+		CHECK(lane_claim(a) == RC_OK);
+		lane_claim_refused(a, 1);
+	}
+	for (size_t i = 0; i < 4; i++)
+		CHECK(lanes_next(ls) != a);
+	arena_free(arena);
+	lanes_free(ls);
+}
+
+CHECK_MAIN(CHECK_ROW(a_refused_claim_asks_for_less),
+    CHECK_ROW(a_lane_that_brings_nothing_rests_until_a_full_look),
+    CHECK_ROW(an_open_lane_is_passed_over),
     CHECK_ROW(a_half_open_lane_lets_one_through),
     CHECK_ROW(a_paced_lane_uses_up_its_tokens), CHECK_ROW(lanes_take_turns),
     CHECK_ROW(batches_are_for_the_local_ca), CHECK_ROW(one_claim_a_lane),
