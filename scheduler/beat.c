@@ -9,6 +9,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/mem.h"
+#include "common/bus/origin.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/log/log_peer.h"
@@ -67,6 +68,7 @@ make_beat(const struct beat *b, struct buf *body)
 	json_w_open(&w, '{');
 	json_w_kv_bool(&w, "leader", is_leading);
 	json_w_kv(&w, "name", b->o.name);
+	origin_write(&w, b->o.home);
 	if (cert_ends != 0)
 		json_w_kv_int(&w, "cert_ends", cert_ends);
 	json_w_close(&w, '}');
@@ -88,12 +90,36 @@ beat_now(struct beat *b)
 	buf_fini(&body);
 }
 
+/* With whom it is; the hello of an older release says nothing. */
+static void
+look_at_hello(struct beat *b, uint32_t pipe, const struct frame *f)
+{
+	char peer[BUS_PEER_TEXT_MAX], why[ORIGIN_WHY_MAX];
+	const struct cJSON *body;
+	struct arena *a;
+	const char *what;
+	rc ret;
+
+	if (f->body_len == 0)
+		return;
+	a = arena_new();
+	bus_peer_text(pipe, peer);
+	ret = json_parse(a, f->body, f->body_len, &body, &what);
+	if (ret != RC_OK)
+		log_peer(LOG_WARN, "HELLO", peer, "%s: %s", peer, what);
+	else if (!origin_is_ours(b->o.home, body, peer, why))
+		log_peer(LOG_WARN, "BUS-OTHER-SERVER", peer, "%s", why);
+	arena_free(a);
+}
+
 void
-beat_hello(struct beat *b, uint64_t reply_to)
+beat_hello(struct beat *b, uint64_t reply_to, uint32_t pipe,
+    const struct frame *hello)
 {
 	struct buf body;
 	struct frame f;
 
+	look_at_hello(b, pipe, hello);
 	/* After a stop this may be the first thing that runs. */
 	(void)leader_check(b->o.leader); /* the beat says what came of it */
 	f = make_beat(b, &body);

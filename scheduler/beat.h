@@ -31,6 +31,7 @@ struct beat_opts { /* texts outlive the beat */
 	const char *name;
 	const char *host;
 	const char *url;
+	struct db_home *home; /* NULL: not told of */
 };
 
 struct beat *beat_new(const struct beat_opts *opts);
@@ -38,8 +39,10 @@ void beat_free(struct beat *b);
 void beat_start(struct beat *b);
 /* A beat at once: leadership began or ended. */
 void beat_now(struct beat *b);
-/* The same as the answer to one that just connected. */
-void beat_hello(struct beat *b, uint64_t reply_to);
+/* The same as the answer to one that just connected, or that went to another
+ * database server. */
+void beat_hello(struct beat *b, uint64_t reply_to, uint32_t pipe,
+    const struct frame *hello);
 /* An event of the leader to all peers. */
 void beat_publish(struct beat *b, const char *body, size_t len);
 /*

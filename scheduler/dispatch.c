@@ -4,6 +4,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/mem.h"
+#include "common/bus/origin.h"
 #include "common/log/log_peer.h"
 #include "scheduler/dispatch_int.h"
 
@@ -82,10 +83,13 @@ dispatch_stop(struct dispatch *d)
 
 /* --- requests --- */
 
+/* why: words, if it is refused for what the worker is. */
 static rc
 take_request(struct dispatch *d, struct arena *a, uint64_t reply_to,
-    uint32_t pipe, const struct frame *f)
+    uint32_t pipe, const struct frame *f, char why[ORIGIN_WHY_MAX])
 {
+	char peer[BUS_PEER_TEXT_MAX];
+	const struct cJSON *body;
 	struct worker_request req = {
 	    .pipe = pipe,
 	    .reply_to = reply_to,
@@ -94,9 +98,12 @@ take_request(struct dispatch *d, struct arena *a, uint64_t reply_to,
 	struct worker *w;
 	rc ret;
 
-	ret = dispatch_read_request(a, f, &req);
+	ret = dispatch_read_request(a, f, &req, &body);
 	if (ret != RC_OK)
 		return ret;
+	bus_peer_text(pipe, peer);
+	if (!origin_is_ours(d->o.home, body, peer, why))
+		return RC_FORBIDDEN;
 	ret = workers_ask(&d->workers, &req, &w);
 	if (ret != RC_OK)
 		return ret;
@@ -108,7 +115,7 @@ void
 dispatch_on_request(struct dispatch *d, uint64_t reply_to, uint32_t pipe,
     const struct frame *f)
 {
-	char peer[BUS_PEER_TEXT_MAX];
+	char peer[BUS_PEER_TEXT_MAX], why[ORIGIN_WHY_MAX] = "";
 	struct arena *a;
 	rc ret;
 
@@ -118,13 +125,13 @@ dispatch_on_request(struct dispatch *d, uint64_t reply_to, uint32_t pipe,
 		return;
 	}
 	a = arena_new();
-	ret = take_request(d, a, reply_to, pipe, f);
+	ret = take_request(d, a, reply_to, pipe, f, why);
 	arena_free(a);
 	if (ret != RC_OK) {
 		bus_peer_text(pipe, peer);
 		log_peer(LOG_WARN, "DISPATCH-REQUEST", peer, "%s: refused: %s",
-		    peer, rc_name(ret));
-		dispatch_reply(d, reply_to, 0, NULL, 0);
+		    peer, why[0] ? why : rc_name(ret));
+		dispatch_refuse(d, reply_to, why[0] ? why : rc_name(ret));
 		return;
 	}
 	d->must_look = true;

@@ -31,6 +31,7 @@ struct dispatch_opts {
 	const char *incarnation; /* outlives the dispatch */
 	size_t permits;          /* CERTCTL_RENEWAL_CONCURRENCY */
 	size_t batch;            /* jobs a lease of the local CA */
+	struct db_home *home;    /* workers of another are refused; NULL */
 };
 
 struct dispatch *dispatch_new(const struct dispatch_opts *opts);

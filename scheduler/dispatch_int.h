@@ -69,12 +69,14 @@ struct dispatch {
 };
 
 /* dispatch_wire.c */
-/* RC_INVALID.  What out points to is a's. */
+/* RC_INVALID.  What out points to is a's, and so is the body. */
 rc dispatch_read_request(struct arena *a, const struct frame *f,
-    struct worker_request *out) MUST_CHECK;
+    struct worker_request *out, const struct cJSON **out_body) MUST_CHECK;
 /* lease_id 0: nothing, and lane may be NULL. */
 void dispatch_reply(struct dispatch *d, uint64_t reply_to, int64_t lease_id,
     const struct lane *lane, int64_t count);
+/* Nothing, and why. */
+void dispatch_refuse(struct dispatch *d, uint64_t reply_to, const char *why);
 /* Answers w's request, likewise. */
 void dispatch_answer(struct dispatch *d, struct worker *w, int64_t lease_id,
     const struct lane *lane, int64_t count);

@@ -38,7 +38,7 @@ read_holding(struct arena *a, const struct cJSON *body,
 
 rc
 dispatch_read_request(struct arena *a, const struct frame *f,
-    struct worker_request *out)
+    struct worker_request *out, const struct cJSON **out_body)
 {
 	const struct cJSON *body;
 	const char *why;
@@ -55,6 +55,7 @@ dispatch_read_request(struct arena *a, const struct frame *f,
 	if (ret != RC_OK)
 		return ret;
 	out->room = (unsigned)room;
+	*out_body = body;
 	return read_holding(a, body, out);
 }
 
@@ -102,6 +103,23 @@ dispatch_reply(struct dispatch *d, uint64_t reply_to, int64_t lease_id,
 	json_w_close(&w, ']');
 	json_w_kv_raw(&w, "revoked", "[]");
 	json_w_kv_bool(&w, "leader", d->is_on);
+	json_w_close(&w, '}');
+	send_reply(d, reply_to, &body);
+	buf_fini(&body);
+}
+
+void
+dispatch_refuse(struct dispatch *d, uint64_t reply_to, const char *why)
+{
+	struct json_w w;
+	struct buf body;
+
+	buf_init(&body, FRAME_BODY_MAX);
+	json_w_init(&w, &body);
+	json_w_open(&w, '{');
+	json_w_kv_raw(&w, "leases", "[]");
+	json_w_kv(&w, "refused", why);
+	json_w_kv_bool(&w, "leader", false);
 	json_w_close(&w, '}');
 	send_reply(d, reply_to, &body);
 	buf_fini(&body);

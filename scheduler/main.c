@@ -92,11 +92,11 @@ on_pipe_closed(void *arg, uint32_t pipe)
 }
 
 static void
-on_hello(void *arg, uint64_t reply_to)
+on_hello(void *arg, uint64_t reply_to, uint32_t pipe, const struct frame *f)
 {
 	struct scheduler *s = arg;
 
-	beat_hello(s->beat, reply_to);
+	beat_hello(s->beat, reply_to, pipe, f);
 }
 
 static const struct bus_server_ops bus_ops = {
@@ -180,6 +180,7 @@ make_leader(struct scheduler *s)
 	    .name = s->d->name,
 	    .host = s->d->host,
 	    .url = cfg_str(s->d->cfg, "bus_listen_url"),
+	    .home = s->d->home,
 	};
 
 	s->leader = leader_new(&leader);
@@ -200,6 +201,7 @@ make_dispatch(struct scheduler *s)
 	    .incarnation = s->d->incarnation,
 	    .permits = (size_t)cfg_int(s->d->cfg, "renewal_concurrency"),
 	    .batch = batch < limit ? batch : limit,
+	    .home = s->d->home,
 	};
 
 	s->dispatch = dispatch_new(&opts);

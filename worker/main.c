@@ -196,6 +196,7 @@ make_slots(struct worker *w)
 	struct slots_opts opts = {
 	    .loop = w->d->loop,
 	    .bus = w->bus,
+	    .home = w->d->home,
 	    .incarnation = w->d->incarnation,
 	    .cap = (size_t)cfg_int(w->d->cfg, "worker_slots"),
 	    .waits_max = (size_t)cfg_int(w->d->cfg, "worker_outside_slots"),

@@ -10,6 +10,7 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
+#include "common/bus/origin.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/log/log_peer.h"
@@ -83,6 +84,7 @@ write_request(struct slots *s, struct buf *b, size_t room)
 	json_w_open(&w, '{');
 	json_w_kv(&w, "worker", s->o.incarnation);
 	json_w_kv_int(&w, "room", (int64_t)room);
+	origin_write(&w, s->o.home);
 	json_w_key(&w, "holding");
 	json_w_open(&w, '[');
 	for (size_t i = 0; i < s->n; i++)
@@ -176,6 +178,9 @@ take_reply(struct slots *s, const struct frame *f)
 		arena_free(a);
 		return -1;
 	}
+	if (json_str(body, "refused", ORIGIN_WHY_MAX, &why) == RC_OK)
+		log_peer(LOG_WARN, "WORK-REFUSED", "",
+		    "the leader refuses us: %s", why);
 	drop_revoked(s, json_get(body, "revoked"));
 	cJSON_ArrayForEach(item, json_get(body, "leases"))
 	{

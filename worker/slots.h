@@ -45,7 +45,8 @@ struct slot_end {
 struct slots_opts {
 	struct loop *loop;
 	struct bus_client *bus;
-	const char *incarnation; /* outlives the slots */
+	const struct db_home *home; /* told to the leader; NULL */
+	const char *incarnation;    /* outlives the slots */
 	size_t cap;
 	size_t waits_max; /* leases that may wait outside, beside those */
 	/* Starts the op that works on the grant; it ends by `end`. */

@@ -55,7 +55,11 @@ faults_warning(const struct api *a)
 
 	if (!words)
 		words = db_pool_warning(a->heartbeat_pool);
-	return words ? words : db_pool_warning(a->own_pool);
+	if (!words)
+		words = db_pool_warning(a->own_pool);
+	if (!words && a->bus)
+		words = bus_client_other_server(a->bus);
+	return words;
 }
 
 static const struct {

@@ -18,6 +18,7 @@
 #include "common/base/attr.h"
 #include "common/base/rc.h"
 #include "common/bus/frame.h"
+#include "common/db/home.h"
 #include "common/loop/loop.h"
 
 enum { BUS_PEER_TEXT_MAX = 64 };
@@ -53,7 +54,8 @@ struct bus_server_ops {
 	void (*on_pipe_closed)(void *arg, uint32_t pipe);
 	/* Somebody connected: answer with a beat (bus_server_reply), so that
 	 * it need not wait for the next. */
-	void (*on_hello)(void *arg, uint64_t reply_to);
+	void (*on_hello)(void *arg, uint64_t reply_to, uint32_t pipe,
+	    const struct frame *f);
 };
 
 /* RC_INVALID: the address or the TLS files are wrong; RC_BUSY: somebody
@@ -93,6 +95,11 @@ rc bus_client_new(struct loop *l, const char *const *urls,
     struct bus_client **out) MUST_CHECK;
 /* Forgets the requests under way; not from a callback of the bus. */
 void bus_client_free(struct bus_client *c);
+/* home: told of in hellos, and compared with what beats tell; a scheduler of
+ * another database server is not followed.  It outlives the client. */
+void bus_client_set_home(struct bus_client *c, struct db_home *home);
+/* A scheduler that is with another database server, in words; NULL: none. */
+const char *bus_client_other_server(const struct bus_client *c);
 /* The term of the leader whose beat was heard within 500 ms, else 0. */
 uint64_t bus_client_term(const struct bus_client *c);
 /* When certificates of the bus end, seconds since 1970: our own (address NULL),

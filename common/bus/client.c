@@ -26,6 +26,21 @@ bus_client_hint(struct bus_client *c, const char *body, size_t len)
 }
 
 void
+bus_client_set_home(struct bus_client *c, struct db_home *home)
+{
+	c->home = home;
+}
+
+const char *
+bus_client_other_server(const struct bus_client *c)
+{
+	for (size_t i = 0; i < c->n_peers; i++)
+		if (peer_is_other(&c->peers[i]))
+			return c->peers[i].other;
+	return NULL;
+}
+
+void
 bus_client_certs(const struct bus_client *c, bus_cert_fn *fn, void *arg)
 {
 	if (c->cert && certwatch_ends_unix(c->cert) != 0)

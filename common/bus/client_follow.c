@@ -73,7 +73,7 @@ follow_take_reply(struct bus_client *c, const struct peer *peer, uint32_t id,
 static bool
 is_usable(const struct peer *p, int64_t now)
 {
-	return p->is_leading && p->work_pipe != 0 &&
+	return p->is_leading && p->work_pipe != 0 && !p->other[0] &&
 	       now - p->beat_ms <= BEAT_TRUST_MS;
 }
 

@@ -11,6 +11,7 @@
 #include "common/bus/bus.h"
 #include "common/bus/certwatch.h"
 #include "common/bus/nngsock.h"
+#include "common/bus/origin.h"
 
 /* Schedulers a client knows; a deployment has two or three. */
 #define PEER_MAX 16
@@ -31,6 +32,9 @@ struct peer {
 	uint64_t term;
 	int64_t beat_ms;
 	int64_t cert_ends_unix; /* by its last beat; 0: not said */
+	int told_timeline;      /* in our last hello */
+	/* By its last beat it is with another database server; "": it isn't. */
+	char other[ORIGIN_WHY_MAX];
 };
 
 struct pending; /* defined in client_follow.c */
@@ -39,6 +43,7 @@ struct bus_client {
 	struct loop *loop;
 	const struct bus_client_ops *ops;
 	void *arg;
+	struct db_home *home;   /* NULL: not told of */
 	struct bus_tls tls;     /* copies */
 	struct certwatch *cert; /* NULL without TLS */
 	struct timer *trust;    /* the followed leader's beat grows too old */
@@ -71,6 +76,8 @@ void peer_close(struct peer *p);
 /* The certificate's files changed: what is dialled from now on shows what they
  * hold now.  Connections that are there stay. */
 void peer_set_tls(struct peer *p);
+/* It beats, and is with another database server than we are. */
+bool peer_is_other(const struct peer *p);
 void peer_hint(struct peer *p, const struct frame *f);
 
 #endif

@@ -30,6 +30,33 @@ log_bad(const struct peer *p, const char *link, const char *what)
 	    what);
 }
 
+static void say_hello(struct peer *p);
+
+bool
+peer_is_other(const struct peer *p)
+{
+	return p->other[0] &&
+	       loop_now_ms(p->client->loop) - p->beat_ms < SILENCE_MS;
+}
+
+/* What its beat says of the database server it is with. */
+static void
+take_origin(struct peer *p, const struct cJSON *beat)
+{
+	struct db_home *home = p->client->home;
+	const char *at = p->addr.url[BUS_HINT], *system;
+	int timeline;
+
+	p->other[0] = '\0';
+	if (!origin_is_ours(home, beat, at, p->other))
+		log_peer(LOG_WARN, "BUS-OTHER-SERVER", at, "%s", p->other);
+	/* So that it knows of a promotion that it did not see. */
+	if (home && p->work_pipe != 0 &&
+	    db_home_where(home, &system, &timeline) &&
+	    timeline != p->told_timeline)
+		say_hello(p);
+}
+
 static void
 on_beat(struct peer *p, const struct frame *f)
 {
@@ -46,6 +73,8 @@ on_beat(struct peer *p, const struct frame *f)
 	/* Not said without TLS. */
 	if (ret == RC_OK && json_get(beat, "cert_ends"))
 		ret = json_int(beat, "cert_ends", 0, INT64_MAX, &cert_ends);
+	if (ret == RC_OK)
+		take_origin(p, beat);
 	arena_free(a);
 	if (ret != RC_OK) {
 		log_bad(p, "events", "beat is not as it should be");
@@ -94,13 +123,28 @@ on_events_msg(void *arg, nng_msg *m)
 static void
 say_hello(struct peer *p)
 {
-	const struct frame hello = {.kind = FRAME_HELLO};
+	struct frame hello = {.kind = FRAME_HELLO};
 	const uint32_t head = HELLO_ID | 0x80000000;
+	const char *system;
+	struct json_w w;
+	struct buf b;
 	rc ret;
 
+	buf_init(&b, 0);
+	json_w_init(&w, &b);
+	json_w_open(&w, '{');
+	origin_write(&w, p->client->home);
+	json_w_close(&w, '}');
+	hello.body = buf_cstr(&b);
+	hello.body_len = b.len;
+	p->told_timeline = 0;
+	if (p->client->home)
+		(void)db_home_where(p->client->home, &system,
+		    &p->told_timeline); /* 0 where there is none */
 	ret = nngsock_send(p->work, &head, 1, &hello);
 	if (ret != RC_OK) /* its beats say it too */
 		log_debug("BUS-HELLO-LOST", "%s", rc_name(ret));
+	buf_fini(&b);
 }
 
 static void

@@ -124,7 +124,7 @@ on_work_msg(void *arg, nng_msg *m)
 
 	ret = frame_decode(nng_msg_body(m), nng_msg_len(m), &f);
 	if (ret == RC_OK && f.kind == FRAME_HELLO) {
-		s->ops->on_hello(s->arg, reply_to);
+		s->ops->on_hello(s->arg, reply_to, p->pipe, &f);
 		return;
 	}
 	if (ret != RC_OK || f.kind != FRAME_WORK) {

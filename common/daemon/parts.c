@@ -89,7 +89,9 @@ part_bus_client(const struct daemon *d, const struct bus_client_ops *ops,
 	ret = bus_client_check(urls, &tls);
 	if (ret == RC_OK)
 		ret = bus_client_new(d->loop, urls, &tls, ops, arg, out);
-	if (ret != RC_OK)
+	if (ret == RC_OK)
+		bus_client_set_home(*out, d->home);
+	else
 		log_error("BUS-URLS", "CERTCTL_BUS_URLS cannot be used (%s)",
 		    rc_name(ret));
 	return ret;

@@ -5,16 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/db/db_int.h"
 #include "common/log/log.h"
 
-enum { MEMBERS_MAX = 8 };
+enum { MEMBERS_MAX = 8, SEEK_MS = 30000, SEEK_EVERY_MS = 600000 };
 
 struct db_home {
 	bool is_known;
 	struct db_seen at;
 	char text[512];
+	int sought;        /* a timeline; 0: none */
+	int64_t sought_ms; /* since when */
+	bool is_vain;      /* and that was told */
 	size_t nmembers;
 	struct {
 		db_home_leave_fn *leave;
@@ -45,6 +49,15 @@ const char *
 db_home_text(const struct db_home *h)
 {
 	return h->text;
+}
+
+bool
+db_home_where(const struct db_home *h, const char **out_system,
+    int *out_timeline)
+{
+	*out_system = h->at.system;
+	*out_timeline = h->at.timeline;
+	return h->is_known;
 }
 
 void
@@ -91,6 +104,8 @@ objection(const struct db_home *h, const struct db_seen *s)
 		return "it is an old primary";
 	if (s->timeline > at->timeline && !is_listed(s->known, at->timeline))
 		return "it was promoted from another past";
+	if (s->timeline < h->sought && clock_boot_ms() - h->sought_ms < SEEK_MS)
+		return "others are on a later timeline already";
 	if (s->timeline == at->timeline && s->lsn < at->lsn &&
 	    strcmp(s->started, at->started) != 0)
 		return "it lacks what was written";
@@ -106,6 +121,44 @@ is_same_instance(const struct db_home *h, const struct db_seen *s)
 }
 
 static void
+leave_all(struct db_home *h)
+{
+	for (size_t i = 0; i < h->nmembers; i++)
+		h->members[i].leave(h->members[i].arg);
+}
+
+void
+db_home_seek(struct db_home *h, int timeline)
+{
+	int64_t now_ms = clock_boot_ms();
+
+	if (!h->is_known || timeline <= h->at.timeline)
+		return;
+	if (h->sought != 0 && now_ms - h->sought_ms < SEEK_EVERY_MS)
+		return;
+	h->sought = timeline;
+	h->sought_ms = now_ms;
+	h->is_vain = false;
+	log_warn("DB-SEEK",
+	    "another process is on timeline %d already; leaving %s to look "
+	    "for that server",
+	    timeline, h->text);
+	leave_all(h);
+}
+
+/* Sought is what nobody of those we can reach is. */
+static void
+tell_vain(struct db_home *h, const struct db_seen *s)
+{
+	if (s->timeline < h->sought && !h->is_vain)
+		log_error("DB-SEEK",
+		    "no server on timeline %d was found; going on with %s, "
+		    "where what is written may be lost",
+		    h->sought, h->text);
+	h->is_vain = s->timeline < h->sought;
+}
+
+static void
 move_to(struct db_home *h, const struct db_seen *s)
 {
 	if (h->is_known && s->timeline != h->at.timeline)
@@ -113,8 +166,7 @@ move_to(struct db_home *h, const struct db_seen *s)
 		    "%s is on timeline %d now; every session leaves %s",
 		    s->host, s->timeline, h->text);
 	/* Before the first session there is used: never two at a time. */
-	for (size_t i = 0; i < h->nmembers; i++)
-		h->members[i].leave(h->members[i].arg);
+	leave_all(h);
 	h->at = *s;
 	h->is_known = true;
 	(void)snprintf(h->text, sizeof(h->text), "%s, system %s, timeline %d",
@@ -139,5 +191,6 @@ db_home_admits(struct db_home *h, const struct db_seen *s, char *why,
 		move_to(h, s);
 	else if (s->lsn > h->at.lsn)
 		h->at.lsn = s->lsn;
+	tell_vain(h, s);
 	return true;
 }

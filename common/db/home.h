@@ -10,6 +10,8 @@
 #ifndef COMMON_DB_HOME_H
 #define COMMON_DB_HOME_H
 
+#include <stdbool.h>
+
 struct db_home; /* defined in home.c */
 
 /* It outlives the pools that were given it. */
@@ -18,5 +20,16 @@ struct db_home *db_home_new(void);
 void db_home_free(struct db_home *h);
 /* "db1 port 5432, system 7300, timeline 2"; "" while there was none. */
 const char *db_home_text(const struct db_home *h);
+/* What tells that server from any other; false: there was none yet. */
+bool db_home_where(const struct db_home *h, const char **out_system,
+    int *out_timeline);
+/*
+ * Somebody who can be believed is on this timeline of the same system.  If it
+ * is later than ours, the process never saw a promotion: its pools leave, and
+ * for half a minute look for a server that is as far.  Where they find none,
+ * they go on with the one they had, and look again ten minutes later at the
+ * earliest: a liar can't keep a process from its database.
+ */
+void db_home_seek(struct db_home *h, int timeline);
 
 #endif

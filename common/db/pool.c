@@ -152,6 +152,7 @@ retire_all(struct db_pool *p)
 		c->is_retiring = true;
 	while ((c = TAILQ_FIRST(&p->conns[DB_CONN_IDLE])))
 		db_conn_close(c);
+	pool_later(p);
 }
 
 /* The process goes to another server: what is still asked of this one has an
@@ -166,6 +167,7 @@ leave_server(void *arg)
 		db_conn_lost(c, "the process goes to another server");
 	while ((c = TAILQ_FIRST(&p->conns[DB_CONN_IDLE])))
 		db_conn_close(c);
+	pool_later(p);
 }
 
 /* A statement that we prepared is not there, or one that we did not. */

@@ -102,6 +102,19 @@ def test_work(plane, message, code):
     works(plane)
 
 
+def test_a_worker_of_another_database_server(plane):
+    """In words, to it and in the log; a release that does not say its server is no other."""
+    asker = Asker(bus(plane, ".work"))
+    asker.send(frame(b'{"worker":"w","room":1,"system":"7","timeline":1}', WORK))
+    answer = asker.read().decode(errors="replace")
+    assert '"refused":"pid ' in answer and "is with another database server, system 7, timeline 1; this process is with" in answer
+    assert '"leases":[]' in answer and '"leader":false' in answer
+    wait_for(lambda: "another database server, system 7" in plane.processes["scheduler-1"].log(), 20, "the leader to say so")
+    asker.send(frame(b'{"worker":"w","room":0}', WORK))
+    assert '"leader":true' in asker.read().decode(errors="replace")
+    asker.close()
+
+
 def test_answers_that_nobody_reads(plane):
     """Answers past 64 unread ones are dropped by nng; the asker never reads."""
     asker = Asker(bus(plane, ".work"))

@@ -36,11 +36,11 @@ def written(server):
                         "(SELECT max(lease_until) FROM workers), (SELECT count(*) FROM jobs)", database="certctl")
 
 
-def wait_on_timeline(plane, timeline, seconds=40):
+def wait_on_timeline(plane, timeline, n=len(PROGRAMS), seconds=40):
     def are_there():
         processes = plane.api.get("/api/v1/admin/processes")[1]
         alive = [p for kind in ("apiservers", "schedulers", "workers") for p in (processes or {}).get(kind, []) if p["alive"]]
-        return len(alive) == len(PROGRAMS) and all(p["server"].endswith(f"timeline {timeline}") for p in alive)
+        return len(alive) == n and all(p["server"].endswith(f"timeline {timeline}") for p in alive)
     wait_for(are_there, seconds, f"every process to be on timeline {timeline}", every=0.1)
 
 
@@ -95,6 +95,49 @@ def test_an_old_primary_that_comes_back_is_refused(plane):
     wait_quiet(plane)
     assert checker.check(plane.query, load.accepted, plane.dir / "journal") == ([], [])
     assert written(pair.primary) == before
+
+
+def test_who_never_saw_a_promotion_is_told(plane):
+    """
+    Both take writes, nobody's session ended: some processes are with the old primary, some came later and are with the
+    new one.  Nobody is given work by a scheduler of the other server, and the former hear of it and go.
+    """
+    pair = Pair(plane)
+    plane.start_plane(keep=False)
+    plane.make_basics()
+    plane.start_agent()
+    names = make_certificates(plane, ["agent-1"], 8)
+    wait_on_timeline(plane, 1)
+    wait_quiet(plane)
+    wait_for(lambda: pair.primary.query("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) < 4096 FROM pg_stat_replication")[0][0],
+             30, "the standby to have it all", every=0.05)
+    pair.promote()
+    old, new = plane.url_hosts
+
+    # One that knows the old one only stays there, and is told why nobody gives it work.
+    plane.url_hosts = [old]
+    plane.start_worker(2)
+    wait_for(lambda: "code=LEASE-HELD" in plane.processes["worker-2"].log(), 30, "the worker to be with the old primary")
+    plane.start_apiserver(2)
+    plane.url_hosts = [new, old]
+    plane.start_scheduler(2)
+
+    wait_on_timeline(plane, 2, n=len(PROGRAMS) + 1)
+    for name in PROGRAMS:
+        assert "code=DB-SEEK" in plane.processes[name].log(), name
+    other = "is with another database server, system"
+    wait_for(lambda: other in plane.apis["apiserver-2"].get("/ready")[1].get("db_warning", ""), 60, "/ready of the one that stays to say so")
+    for name in ("scheduler-2", "worker-2", "worker-1"):
+        wait_for(lambda n=name: f"{other}" in plane.processes[n].log(), 30, f"{name} to say so")
+    wait_for(lambda: "where what is written may be lost" in plane.processes["worker-2"].log(), 60, "the one that finds no other to say so")
+
+    load = Load(plane, names, threads=2)
+    wait_renewed(plane, load)
+    load.stop()
+    wait_quiet(plane)
+    assert plane.query("SELECT count(*) FROM workers WHERE name = 'worker-2'") == [(0,)]
+    assert pair.primary.query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'certctl-scheduler'")[0][0] == 0
+    assert checker.check(plane.query, load.accepted, plane.dir / "journal") == ([], [])
 
 
 def test_replaced_files_are_named(plane):

@@ -137,17 +137,20 @@ beat_of(const struct rig_server *s)
 	struct frame f = {.kind = FRAME_BEAT, .term = s->term};
 
 	f.body = s->is_leading ? "{\"leader\":true}" : "{\"leader\":false}";
+	if (s->beat_body)
+		f.body = s->beat_body;
 	f.body_len = strlen(f.body);
 	return f;
 }
 
 static void
-on_hello(void *arg, uint64_t reply_to)
+on_hello(void *arg, uint64_t reply_to, uint32_t pipe, const struct frame *hello)
 {
 	struct rig_server *s = arg;
 	struct frame f = beat_of(s);
 
 	s->hellos++;
+	copy_body(s->hello, hello);
 	if (s->term != 0)
 		bus_server_reply(s->bus, reply_to, &f);
 }

@@ -41,8 +41,10 @@ struct rig_server {
 	struct timer *beat;
 	uint64_t term; /* 0: no beats at all */
 	bool is_leading;
-	bool is_mute; /* answers a hello, and publishes no beats */
+	bool is_mute;          /* answers a hello, and publishes no beats */
+	const char *beat_body; /* NULL: whether it leads */
 	int hellos;
+	char hello[64];
 	int hints;
 	char hint[64];
 	struct asked asked[RIG_ASKED_MAX];

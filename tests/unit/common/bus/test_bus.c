@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/db/db_int.h"
 #include "tests/unit/check.h"
 #include "tests/unit/common/bus/rig.h"
 
@@ -134,6 +135,61 @@ test_oversized_hint_is_dropped(void)
 	CHECK_INT(a.hints, 1);
 	free(big);
 	stop_all();
+}
+
+static bool
+is_other(void *arg)
+{
+	return bus_client_other_server(arg) != NULL;
+}
+
+static bool
+says_timeline_3(void *arg)
+{
+	return strcmp(arg, "{\"system\":\"700\",\"timeline\":3}") == 0;
+}
+
+static void
+be_with(struct db_home *home, int timeline)
+{
+	struct db_seen seen = {
+	    .host = "db",
+	    .system = "700",
+	    .timeline = timeline,
+	    .known = "{1,2,3}",
+	};
+	char why[512];
+
+	CHECK(db_home_admits(home, &seen, why, sizeof(why)));
+}
+
+/* A leader on another database server is not followed, and hears of ours. */
+static void
+test_other_database_server(void)
+{
+	struct db_home *home = db_home_new();
+
+	start_one();
+	bus_client_set_home(c.bus, home);
+	be_with(home, 2);
+	a.beat_body = "{\"leader\":true,\"system\":\"700\",\"timeline\":2}";
+	rig_pass(&rig, 200);
+	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
+	CHECK(!is_other(c.bus));
+	a.beat_body = "{\"leader\":true,\"system\":\"701\",\"timeline\":2}";
+	CHECK(rig_follows(&rig, &c, 0, LONG_MS));
+	CHECK(rig_until(&rig, is_other, c.bus, LONG_MS));
+	CHECK(strstr(bus_client_other_server(c.bus),
+		  "is with another database server, system 701, timeline 2; "
+		  "this process is with db, system 700, timeline 2") != NULL);
+	a.beat_body = "{\"leader\":true,\"system\":\"700\",\"timeline\":2}";
+	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
+	CHECK(!is_other(c.bus));
+	be_with(home, 3);
+	CHECK(rig_follows(&rig, &c, 0, LONG_MS));
+	CHECK(rig_until(&rig, says_timeline_3, a.hello, LONG_MS));
+	stop_all();
+	db_home_free(home);
 }
 
 /* Many under way at once, answered late and in the reverse order. */
@@ -508,7 +564,7 @@ test_request_from_callback(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_hint), CHECK_ROW(test_hint_to_all_without_leader),
-    CHECK_ROW(test_hint_to_leader_only),
+    CHECK_ROW(test_other_database_server), CHECK_ROW(test_hint_to_leader_only),
     CHECK_ROW(test_oversized_hint_is_dropped), CHECK_ROW(test_delayed_replies),
     CHECK_ROW(test_many_clients), CHECK_ROW(test_events),
     CHECK_ROW(test_higher_term_is_followed), CHECK_ROW(test_silent_leader),

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/db/db_int.h"
 #include "tests/unit/check.h"
 
@@ -104,5 +105,44 @@ all_follow_a_promotion_of_the_same_past(void)
 	end();
 }
 
+/* A peer is further than we are: for a while nothing older will do. */
+static void
+what_others_say_is_looked_for(void)
+{
+	enum { NOW = 1000000, HALF_A_MINUTE = 30000, TEN_MINUTES = 600000 };
+
+	clock_set_fake(NOW, 0);
+	begin();
+	db_home_seek(home, 1);
+	db_home_seek(home, 2);
+	CHECK_INT(left, 0);
+	db_home_seek(home, 3);
+	CHECK_INT(left, 1);
+	CHECK(!admits("700", 2, "t0", 1000, "{1,2}"));
+	CHECK(strstr(why, "others are on a later timeline") != NULL);
+	CHECK(admits("700", 3, "t9", 2000, "{1,2,3}"));
+	CHECK(admits("700", 3, "t9", 2000, "{1,2,3}"));
+	end();
+
+	/* It lied, or we can't reach that server. */
+	begin();
+	db_home_seek(home, 99);
+	clock_set_fake(NOW + HALF_A_MINUTE - 1, 0);
+	CHECK(!admits("700", 2, "t0", 1000, "{1,2}"));
+	clock_set_fake(NOW + HALF_A_MINUTE, 0);
+	CHECK(admits("700", 2, "t0", 1000, "{1,2}"));
+	CHECK_INT(left, 1);
+	db_home_seek(home, 100);
+	CHECK_INT(left, 1);
+	CHECK(admits("700", 2, "t0", 1000, "{1,2}"));
+	clock_set_fake(NOW + TEN_MINUTES, 0);
+	db_home_seek(home, 100);
+	CHECK_INT(left, 2);
+	CHECK(!admits("700", 2, "t0", 1000, "{1,2}"));
+	end();
+	clock_set_fake(-1, 0);
+}
+
 CHECK_MAIN(CHECK_ROW(same_server_is_admitted), CHECK_ROW(others_are_refused),
-    CHECK_ROW(all_follow_a_promotion_of_the_same_past))
+    CHECK_ROW(all_follow_a_promotion_of_the_same_past),
+    CHECK_ROW(what_others_say_is_looked_for))
