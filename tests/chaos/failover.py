@@ -6,20 +6,23 @@ counts losses and doubles (checker.py).  Prints a line for each:
 
     failover: scenario=killed jobs=N lost=0 doubled=0 next_commit_s=X next_certificate_s=X
 
-Seconds run from when the database could be written again (the promotion, or the
-standby's return) until the API answered a write, and until the next certificate
-was stored that was handed out after it.  The exit status is 1 when anything was
+Seconds run from when the database could be written again (the promotion, the
+return of the standby or of the new primary, or when certctl recover --apply was
+begun) until the API answered a write, and until the next certificate was stored
+that was handed out after it.  The exit status is 1 when anything was
 lost or doubled, or does not go on at all.
 """
 import argparse
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"), str(Path(__file__).resolve().parent)]
 import checker  # noqa: E402
-from fleet import Fleet, Timeout, wait_for  # noqa: E402
+from fleet import Fleet, Timeout, clean_env, pg_bin, wait_for  # noqa: E402
 from hosts import FIRST, SECOND, CannotMake, Hosts  # noqa: E402
 from load import Load, done_since, last_lease, make_certificates, wait_quiet  # noqa: E402
 from pair import Pair  # noqa: E402
@@ -36,7 +39,7 @@ class Scene:
     def __init__(self, fleet, name, certificates=CERTIFICATES):
         self.fleet, self.name, self.certificates = fleet, name, certificates
         self.pair = None
-        self.load = None
+        self.load = self.names = None
         self.teams = 0
         self.next_commit_s = self.next_certificate_s = None
 
@@ -47,8 +50,12 @@ class Scene:
         fleet.make_basics()
         for name in AGENTS:
             fleet.start_agent(name, keep=True)
-        self.load = Load(fleet, make_certificates(fleet, AGENTS, self.certificates), pause=LOAD_PAUSE)
+        self.names = make_certificates(fleet, AGENTS, self.certificates)
+        self.go_on()
         self.wait_work()
+
+    def go_on(self):
+        self.load = Load(self.fleet, self.names, pause=LOAD_PAUSE)
 
     def wait_work(self, n=10):
         lease = last_lease(self.fleet)
@@ -64,8 +71,9 @@ class Scene:
         if not is_so:
             raise Timeout(what)
 
-    def measure(self, since):
+    def measure(self, since, begin=lambda: None):
         lease = last_lease(self.fleet)
+        begin()
         wait_for(self.commits, ALIVE_S, "the next commit")
         self.next_commit_s = time.monotonic() - since
         wait_for(lambda: done_since(self.fleet, lease), ALIVE_S, "the next certificate")
@@ -159,7 +167,118 @@ def silent(scene):
     return lost_and_doubled
 
 
-SCENARIOS = {f.__name__.replace("_", "-"): f for f in (killed, silent, read_only, standby_gone)}
+PROGRAMS = ("apiserver", "scheduler-1", "scheduler-2", "worker-1", "worker-2")
+
+
+def written(server):
+    """What the programs write all the time, as one server has it."""
+    return server.query("SELECT (SELECT max(seen_at) FROM apiservers), (SELECT max(seen_at) FROM schedulers), "
+                        "(SELECT max(lease_until) FROM workers), (SELECT count(*) FROM jobs), "
+                        "(SELECT count(*) FROM certificate_versions), (SELECT max(seq) FROM audit_events)", database="certctl")
+
+
+def check_refused(scene, old):
+    """The old primary takes writes and is the only one that answers: nobody goes there."""
+    fleet = scene.fleet
+    scene.need(not old.query("SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool")[0][0],
+               "the old primary takes no writes")
+    for name in PROGRAMS:
+        wait_for(lambda n=name: "it is an old primary" in fleet.processes[n].log(), ALIVE_S, f"{name} to refuse the old primary")
+    wait_for(lambda: fleet.api.get("/ready")[0] == 503, ALIVE_S, "/ready to say that there is no database")
+
+
+def both_writable(scene):
+    """The primary is silent, the standby promoted, and the primary is back and takes writes, for a while as the only one."""
+    fleet = scene.fleet
+    fleet.start_postgres(fsync="on")
+    pair = Pair(fleet, synchronous=True)
+    scene.begin()
+    old, new = pair.primary, pair.standby
+    old.freeze()
+    pair.promote()
+    scene.wait_work()
+    old.thaw()
+    old.set(synchronous_standby_names="")
+    wait_for(lambda: not old.query("SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'certctl-%%'"), ALIVE_S,
+             "the sessions of before to end", every=0.1)
+    before = written(old)
+    scene.wait_work()
+    new.kill()
+    check_refused(scene, old)
+    new.start()
+    scene.measure(time.monotonic())
+    scene.wait_work()
+    scene.need(written(old) == before, f"the old primary was written to: {before}, {written(old)}")
+
+
+def back_up(fleet):
+    """As docs/operator/runbooks/postgres-backup.md does."""
+    base = fleet.dir / "pgs" / "base"
+    subprocess.run([pg_bin() / "pg_basebackup", "-c", "fast", "-X", "stream", "--no-sync", "-D", base, "-h", fleet.socket_dir,
+                    "-U", "postgres"], check=True, env=clean_env(), cwd="/", user=fleet.pg_user, timeout=ALIVE_S)
+    return base
+
+
+def restore(fleet, base):
+    """The older copy in place of the database, with everything stopped."""
+    for name in (*PROGRAMS, "postgres"):
+        fleet.processes[name].keep = False
+    for name in PROGRAMS:
+        fleet.processes[name].stop(timeout=ALIVE_S)
+    fleet.processes["postgres"].stop(timeout=ALIVE_S, signo=signal.SIGINT)
+    fleet.forget_connections()
+    shutil.rmtree(fleet.pgdata)
+    base.rename(fleet.pgdata)
+    fleet.processes["postgres"].start()
+    wait_for(fleet.database_is_up, ALIVE_S, "the restored database", every=0.05)
+    for name in PROGRAMS:
+        fleet.processes[name].start()
+
+
+def leads(fleet):
+    return fleet.value("SELECT expires_at > clock_timestamp() FROM leadership")
+
+
+def recover(scene):
+    """The dry run changes nothing, and after the real one nothing that was signed is unknown; when that was begun."""
+    fleet = scene.fleet
+    wait_for(lambda: all("code=DATABASE-BEHIND" in fleet.processes[n].log() for n in PROGRAMS[1:3]), ALIVE_S, "the schedulers to wait")
+    wait_for(lambda: fleet.api.get("/ready")[0] == 200, ALIVE_S, "the API")
+    # Who led before it was noticed has its lease for a moment still.
+    wait_for(lambda: not leads(fleet), ALIVE_S, "nobody to lead")
+    unknown = unknown_serials(fleet)
+    scene.need(unknown, "the backup knows all that was signed")
+    dry = fleet.cli("recover")
+    scene.need(dry.returncode == 0 and unknown_serials(fleet) == unknown, f"the dry run: {dry.stdout}{dry.stderr}")
+    scene.need(not leads(fleet), "somebody leads before certctl recover")
+    since = time.monotonic()
+    real = fleet.cli("recover", "--apply")
+    scene.need(real.returncode == 0 and not unknown_serials(fleet), f"certctl recover: {real.stdout}{real.stderr}")
+    print(f"failover: scenario={scene.name}: {len(unknown)} serials were unknown to the backup")
+    return since
+
+
+def unknown_serials(fleet):
+    known = {r[0] for r in fleet.query("SELECT serial_number FROM certificate_versions UNION SELECT serial_number FROM certificate_revocations")}
+    return [e[0] for e in checker.read_journals(fleet.dir / "journal") if e[0] not in known]
+
+
+def older_restore(scene):
+    """Restored from an older base backup beside living journals; what was accepted after it is gone with it, and that alone."""
+    fleet = scene.fleet
+    fleet.start_postgres(fsync="on")
+    scene.begin()
+    before = len(scene.load.accepted)
+    base = back_up(fleet)
+    scene.wait_work(20)
+    scene.load.stop()
+    accepted = scene.load.accepted[:before]
+    restore(fleet, base)
+    scene.measure(recover(scene), scene.go_on)
+    scene.load.accepted[:0] = accepted
+
+
+SCENARIOS = {f.__name__.replace("_", "-"): f for f in (killed, silent, read_only, both_writable, standby_gone, older_restore)}
 
 
 def play(name, certificates=CERTIFICATES):
