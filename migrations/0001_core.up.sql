@@ -116,18 +116,26 @@ CREATE TABLE issuers (
 -- The signing certificate of a local CA.  It lives apart from ca_keys so that
 -- everyone may read the one and only workers the other.
 CREATE TABLE ca_certificates (
-    issuer_id text PRIMARY KEY REFERENCES issuers (id) ON DELETE RESTRICT,
+    issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE RESTRICT,
+    -- An issuer signs with one key at a time; it keeps those it signed with.
+    state text NOT NULL DEFAULT 'current' CHECK (state IN ('next', 'current', 'former')),
+    key_id text NOT NULL, -- SHA-256 of the public key
+    list text NOT NULL UNIQUE, -- of revocations: the issuer's id, and "/..." behind it from the second key on
     cert_pem text NOT NULL,
     chain_pem text NOT NULL, -- what is sent with a leaf
     fingerprint_sha256 text NOT NULL,
     not_before timestamptz NOT NULL, not_after timestamptz NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (issuer_id, key_id)
 );
+CREATE UNIQUE INDEX ca_certificates_current ON ca_certificates (issuer_id) WHERE state = 'current';
 
 CREATE TABLE ca_keys (
-    issuer_id text PRIMARY KEY REFERENCES issuers (id) ON DELETE RESTRICT,
+    issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE RESTRICT,
+    key_id text NOT NULL, -- of ca_certificates
     key_sealed bytea NOT NULL, -- under CERTCTL_CA_ENCRYPTION_KEY
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (issuer_id, key_id)
 );
 
 -- Heartbeats change status and last_heartbeat_at all day: no index holds

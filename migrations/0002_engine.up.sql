@@ -105,7 +105,7 @@ CREATE TABLE tasks (
     -- One that failed keeps no like one from being made; when that may be is its run_after.
     CONSTRAINT tasks_failed_has_no_key CHECK (status <> 'Failed' OR dedupe_key IS NULL)
 );
-CREATE INDEX tasks_failed ON tasks (issuer_id, kind) WHERE status = 'Failed';
+CREATE INDEX tasks_failed ON tasks (subject, kind) WHERE status = 'Failed';
 CREATE INDEX tasks_queue ON tasks (run_after, id) WHERE status = 'Pending';
 CREATE INDEX tasks_leased ON tasks (lease_id, leased_by) WHERE status = 'Running';
 CREATE UNIQUE INDEX tasks_dedupe_key ON tasks (dedupe_key) WHERE dedupe_key IS NOT NULL;
@@ -227,7 +227,8 @@ CREATE TABLE duty_marks (
 -- --- revocation lists ---
 
 CREATE TABLE crl_cache (
-    issuer_id text PRIMARY KEY REFERENCES issuers (id) ON DELETE CASCADE,
+    list text PRIMARY KEY, -- of ca_certificates
+    issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE CASCADE,
     crl_der bytea NOT NULL,
     crl_number bigint NOT NULL,
     this_update timestamptz NOT NULL,

@@ -19,8 +19,8 @@ secretkey_is(const char *key)
 {
 	static const char *const words[] = {"password", "secret", "token",
 	    "key", "hmac", "private", "credentials", "passphrase"};
-	static const char *const harmless[] = {"_path", "_file", "_filename",
-	    "_mode", "_owner", "_group", "_url"};
+	static const char *const harmless[] = {"_path", "_paths", "_file",
+	    "_filename", "_mode", "_owner", "_group", "_url"};
 
 	for (size_t i = 0; i < ARRAY_LEN(harmless); i++) {
 		if (ends_with(key, harmless[i]))

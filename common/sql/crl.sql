@@ -14,9 +14,9 @@ SELECT duty_crl_refresh(led.n, true) AS rows FROM led;
 
 -- name: crl_begin :many
 SELECT b.crl_number, extract(epoch FROM b.this_update)::bigint AS this_update, b.snapshot::text AS snapshot,
-    coalesce(ca.fingerprint_sha256, '') AS ca_fingerprint
+    coalesce(ca.fingerprint_sha256, '') AS ca_fingerprint, CASE WHEN ca.state = 'former' THEN ca.key_id END AS former_key
 FROM crl_begin($1, $2::bigint, $3) b
-LEFT JOIN ca_certificates ca ON ca.issuer_id = $4;
+LEFT JOIN ca_certificates ca ON ca.list = $4;
 
 -- name: crl_revocations :many
 SELECT r.serial, r.revoked_at, r.reason FROM crl_revocations($1, $2::bigint, $3) r;
@@ -30,33 +30,40 @@ SELECT crl_failed($1, $2::bigint, $3, $4::int, $5);
 
 -- --- API ---
 
--- left_s: until the next one is to be there.
+-- The list of that name, $2: NULL when no key has it.  When the first key's time is
+-- over, its name leads to the list of the one that signs.  left_s: until the
+-- next one is to be there.
 -- name: crl_head :many
-SELECT i.type, k.etag, floor(extract(epoch FROM k.next_update - engine_now()))::bigint AS left_s
+SELECT i.type, n.list, k.etag, floor(extract(epoch FROM k.next_update - engine_now()))::bigint AS left_s
 FROM issuers i
-LEFT JOIN crl_cache k ON k.issuer_id = i.id
+CROSS JOIN LATERAL (SELECT coalesce(
+    (SELECT ca.list FROM ca_certificates ca WHERE ca.list = $2 AND ca.state <> 'next' AND ca.not_after > engine_now()),
+    CASE WHEN $2 = i.id THEN coalesce((SELECT ca.list FROM ca_certificates ca WHERE ca.issuer_id = i.id AND ca.state = 'current'), i.id) END)
+    AS list) n
+LEFT JOIN crl_cache k ON k.list = n.list
 WHERE i.id = $1;
 
 -- name: crl_body :many
-SELECT k.etag, encode(k.crl_der, 'hex') AS der FROM crl_cache k WHERE k.issuer_id = $1;
+SELECT k.etag, encode(k.crl_der, 'hex') AS der FROM crl_cache k WHERE k.list = $1;
 
 -- name: crl_request :exec
-SELECT crl_request($1);
+SELECT crl_request($1, $2);
 
 -- Both in the order of bytes, so that the one is read beside the other.
 -- name: crl_cache_list :many
-SELECT ca.issuer_id, k.issuer_id IS NOT NULL AS cache_present, k.crl_number, k.this_update AT TIME ZONE 'UTC' AS this_update,
+SELECT ca.issuer_id, ca.list, k.list IS NOT NULL AS cache_present, k.crl_number, k.this_update AT TIME ZONE 'UTC' AS this_update,
     k.next_update AT TIME ZONE 'UTC' AS next_update, k.generated_at AT TIME ZONE 'UTC' AS generated_at,
     k.generation_duration_ms, k.revoked_count,
     engine_now() > k.next_update OR crl_is_behind(ca.issuer_id, k.this_update, k.snapshot) AS is_stale
 FROM ca_certificates ca
-LEFT JOIN crl_cache k ON k.issuer_id = ca.issuer_id
-ORDER BY ca.issuer_id COLLATE "C"
+LEFT JOIN crl_cache k ON k.list = ca.list
+WHERE ca.state <> 'next'
+ORDER BY ca.issuer_id COLLATE "C", ca.list
 LIMIT 1001;
 
 -- name: crl_cache_events :many
 SELECT ca.issuer_id, e.started_at AT TIME ZONE 'UTC' AS started_at, e.duration_ms, e.succeeded, e.crl_number, e.revoked_count, e.error
-FROM (SELECT c.issuer_id FROM ca_certificates c ORDER BY c.issuer_id COLLATE "C" LIMIT 1000) ca
+FROM (SELECT DISTINCT c.issuer_id COLLATE "C" AS issuer_id FROM ca_certificates c ORDER BY 1 LIMIT 1000) ca
 CROSS JOIN LATERAL (SELECT n.id, n.started_at, n.duration_ms, n.succeeded, n.crl_number, n.revoked_count, n.error
     FROM crl_generation_events n WHERE n.issuer_id = ca.issuer_id ORDER BY n.id DESC LIMIT 10) e
 ORDER BY ca.issuer_id COLLATE "C", e.id DESC;

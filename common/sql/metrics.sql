@@ -24,6 +24,7 @@ LIMIT 1000;
 -- name: metrics_cas :many
 SELECT ca.issuer_id AS issuer, extract(epoch FROM ca.not_after)::bigint AS ca_not_after_timestamp_seconds
 FROM ca_certificates ca
+WHERE ca.state = 'current'
 ORDER BY ca.issuer_id
 LIMIT 1000;
 

@@ -21,7 +21,7 @@ SELECT journal_check($1, $2, $3::bigint[], $4::text[], $5::text[], $6::text[], $
 -- name: issue_issuer :one
 SELECT i.type, i.name, coalesce(ca.fingerprint_sha256, '') AS ca_fingerprint
 FROM issuers i
-LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id
+LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id AND ca.state = 'current'
 WHERE i.id = $1;
 
 -- What a lease holds.  ca is the fingerprint of the CA's certificate that the
@@ -84,12 +84,13 @@ WHERE i.id = $1;
 
 -- --- CAs ---
 
+-- $2: the id of a former key, NULL for the one that signs.
 -- name: ca_load :one
-SELECT i.type, coalesce(i.config, '{}')::text AS config, ca.cert_pem, ca.chain_pem, ca.fingerprint_sha256,
+SELECT i.type, coalesce(i.config, '{}')::text AS config, ca.cert_pem, ca.chain_pem, ca.fingerprint_sha256, ca.list,
     '\x' || encode(k.key_sealed, 'hex') AS key_sealed
 FROM issuers i
-LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id
-LEFT JOIN ca_keys k ON k.issuer_id = i.id
+LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id AND CASE WHEN $2::text IS NULL THEN ca.state = 'current' ELSE ca.key_id = $2 END
+LEFT JOIN ca_keys k ON k.issuer_id = ca.issuer_id AND k.key_id = ca.key_id
 WHERE i.id = $1;
 
 -- A few keys; most were sealed with one salt, and their salts are what counts.
@@ -100,12 +101,12 @@ ORDER BY substring(k.key_sealed FROM 2 FOR 16), k.issuer_id
 LIMIT 8;
 
 -- name: ca_root_store :one
-SELECT s.cert_pem, s.chain_pem, s.fingerprint_sha256, s.key_sealed
-FROM ca_root_store($1, $2, $3, to_timestamp($4::bigint), to_timestamp($5::bigint), $6::bytea) s;
+SELECT s.cert_pem, s.chain_pem, s.fingerprint_sha256, s.list, s.key_sealed
+FROM ca_root_store($1, $2, $3, to_timestamp($4::bigint), to_timestamp($5::bigint), $6::bytea, $7) s;
 
 -- name: ca_certificate_store :one
-SELECT s.fingerprint_sha256, s.has_key
-FROM ca_certificate_store($1, $2, $3, $4, to_timestamp($5::bigint), to_timestamp($6::bigint)) s;
+SELECT s.fingerprint_sha256, s.has_key, s.list
+FROM ca_certificate_store($1, $2, $3, $4, to_timestamp($5::bigint), to_timestamp($6::bigint), $7) s;
 
 -- --- tasks ---
 

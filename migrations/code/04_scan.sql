@@ -24,7 +24,7 @@ SET enable_sort = off AS $$
     JOIN renewal_policies p ON p.id = d.renewal_policy_id
     JOIN issuers i ON i.id = d.issuer_id
     LEFT JOIN policy_changes k ON k.policy_id = d.renewal_policy_id
-    LEFT JOIN ca_certificates ca ON ca.issuer_id = d.issuer_id
+    LEFT JOIN ca_certificates ca ON ca.issuer_id = d.issuer_id AND ca.state = 'current'
 $$;
 
 -- One chunk of certificates whose renewal falls due, oldest first.  Each row

@@ -55,7 +55,7 @@ BEGIN
             serial_start(v_now) AS serial_start, date_trunc('second', v_now) AS now_s,
             clock_timestamp() + ms(p_attempt_ms) AS attempt_until
         INTO v_all
-    FROM issuers i LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id
+    FROM issuers i LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id AND ca.state = 'current'
     WHERE i.id = p_issuer;
     WITH picked AS MATERIALIZED (
         SELECT r.*, row_number() OVER (ORDER BY r.run_after, r.id) AS place

@@ -202,55 +202,69 @@ END $$;
 
 -- Stores a local CA's root unless one is there; answers with the one that is.
 CREATE FUNCTION ca_root_store(p_issuer text, p_cert_pem text, p_fingerprint text, p_not_before timestamptz,
-    p_not_after timestamptz, p_key_sealed bytea)
-RETURNS TABLE (cert_pem text, chain_pem text, fingerprint_sha256 text, key_sealed text)
+    p_not_after timestamptz, p_key_sealed bytea, p_key_id text)
+RETURNS TABLE (cert_pem text, chain_pem text, fingerprint_sha256 text, list text, key_sealed text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 BEGIN
     -- Two workers may race: the certificate's row decides, and the loser
     -- waits here for the winner's commit.
-    INSERT INTO ca_certificates (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
-        VALUES (p_issuer, p_cert_pem, p_cert_pem, p_fingerprint, p_not_before, p_not_after) ON CONFLICT DO NOTHING;
+    INSERT INTO ca_certificates (issuer_id, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
+        VALUES (p_issuer, p_key_id, p_issuer, p_cert_pem, p_cert_pem, p_fingerprint, p_not_before, p_not_after) ON CONFLICT DO NOTHING;
     IF FOUND THEN
-        INSERT INTO ca_keys (issuer_id, key_sealed) VALUES (p_issuer, p_key_sealed);
+        INSERT INTO ca_keys (issuer_id, key_id, key_sealed) VALUES (p_issuer, p_key_id, p_key_sealed);
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category)
             VALUES ('system', 'System', 'intermediate_ca_root_created', 'issuer', p_issuer, 'config');
     END IF;
-    RETURN QUERY SELECT c.cert_pem, c.chain_pem, c.fingerprint_sha256, '\x' || encode(k.key_sealed, 'hex')
-        FROM ca_certificates c LEFT JOIN ca_keys k ON k.issuer_id = c.issuer_id WHERE c.issuer_id = p_issuer;
+    RETURN QUERY SELECT c.cert_pem, c.chain_pem, c.fingerprint_sha256, c.list, '\x' || encode(k.key_sealed, 'hex')
+        FROM ca_certificates c LEFT JOIN ca_keys k USING (issuer_id, key_id) WHERE c.issuer_id = p_issuer AND c.state = 'current';
 END $$;
 
 -- Stores the certificate of a sub-CA that lives in files on the workers'
 -- hosts, and answers with the one that stands.  A newer one replaces an older,
 -- never the other way round, so that hosts whose files are replaced one after
--- the other do not undo each other's; and never a root whose key is here.
+-- the other do not undo each other's; and never a root whose key is here.  One
+-- of another key leaves the older a former one, whose list goes on.
 CREATE FUNCTION ca_certificate_store(p_issuer text, p_cert_pem text, p_chain_pem text, p_fingerprint text,
-    p_not_before timestamptz, p_not_after timestamptz)
-RETURNS TABLE (fingerprint_sha256 text, has_key bool)
+    p_not_before timestamptz, p_not_after timestamptz, p_key_id text)
+RETURNS TABLE (fingerprint_sha256 text, has_key bool, list text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 BEGIN
-    INSERT INTO ca_certificates AS c (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
-        VALUES (p_issuer, p_cert_pem, p_chain_pem, p_fingerprint, p_not_before, p_not_after)
-    ON CONFLICT (issuer_id) DO UPDATE SET cert_pem = excluded.cert_pem, chain_pem = excluded.chain_pem,
-            fingerprint_sha256 = excluded.fingerprint_sha256, not_before = excluded.not_before,
-            not_after = excluded.not_after, created_at = now()
-        WHERE (c.fingerprint_sha256, c.chain_pem) <> (excluded.fingerprint_sha256, excluded.chain_pem)
-            AND (c.not_before <= excluded.not_before OR c.not_after <= engine_now())
-            AND NOT EXISTS (SELECT 1 FROM ca_keys k WHERE k.issuer_id = p_issuer);
-    IF FOUND THEN
-        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
-            VALUES ('system', 'System', 'issuer_ca_certificate_changed', 'issuer', p_issuer,
-                jsonb_build_object('fingerprint_sha256', p_fingerprint), 'config');
-        -- What ended with the CA before falls due at its time: certificates
-        -- follow as they follow a policy.
-        INSERT INTO policy_changes (policy_id) SELECT p.id FROM renewal_policies p ORDER BY p.id
-        ON CONFLICT (policy_id) DO UPDATE SET changed_at = clock_timestamp(), horizon = NULL, low_id = '', again_id = NULL,
-            total = NULL, done = 0;
+    PERFORM 1 FROM issuers i WHERE i.id = p_issuer FOR NO KEY UPDATE;
+    IF FOUND AND NOT EXISTS (SELECT 1 FROM ca_keys k WHERE k.issuer_id = p_issuer)
+        AND NOT EXISTS (SELECT 1 FROM ca_certificates c WHERE c.issuer_id = p_issuer AND c.state = 'current'
+            AND ((c.fingerprint_sha256, c.chain_pem) = (p_fingerprint, p_chain_pem)
+                OR c.not_before > p_not_before AND c.not_after > engine_now()))
+    THEN
+        UPDATE ca_certificates c SET state = 'former' WHERE c.issuer_id = p_issuer AND c.state = 'current' AND c.key_id <> p_key_id;
+        INSERT INTO ca_certificates (issuer_id, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
+        VALUES (p_issuer, p_key_id, ca_list_name(p_issuer, p_key_id), p_cert_pem, p_chain_pem, p_fingerprint, p_not_before, p_not_after)
+        ON CONFLICT (issuer_id, key_id) DO UPDATE SET state = 'current', cert_pem = excluded.cert_pem, chain_pem = excluded.chain_pem,
+            fingerprint_sha256 = excluded.fingerprint_sha256, not_before = excluded.not_before, not_after = excluded.not_after,
+            created_at = now();
+        PERFORM ca_changed(p_issuer, p_fingerprint);
     END IF;
-    RETURN QUERY SELECT c.fingerprint_sha256, EXISTS (SELECT 1 FROM ca_keys k WHERE k.issuer_id = p_issuer)
-        FROM ca_certificates c WHERE c.issuer_id = p_issuer;
+    RETURN QUERY SELECT c.fingerprint_sha256, EXISTS (SELECT 1 FROM ca_keys k WHERE k.issuer_id = p_issuer), c.list
+        FROM ca_certificates c WHERE c.issuer_id = p_issuer AND c.state = 'current';
 END $$;
+
+-- What a new key's revocation list is called.
+CREATE FUNCTION ca_list_name(p_issuer text, p_key_id text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT p_issuer || CASE WHEN EXISTS (SELECT 1 FROM ca_certificates c WHERE c.issuer_id = p_issuer) THEN '/' || left(p_key_id, 16) ELSE '' END
+$$;
+
+-- The issuer signs under another certificate from now on.
+CREATE FUNCTION ca_changed(p_issuer text, p_fingerprint text) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+        VALUES ('system', 'System', 'issuer_ca_certificate_changed', 'issuer', p_issuer,
+            jsonb_build_object('fingerprint_sha256', p_fingerprint), 'config');
+    -- What ended with the CA before falls due at its time: certificates
+    -- follow as they follow a policy.
+    INSERT INTO policy_changes (policy_id) SELECT p.id FROM renewal_policies p ORDER BY p.id
+    ON CONFLICT (policy_id) DO UPDATE SET changed_at = clock_timestamp(), horizon = NULL, low_id = '', again_id = NULL,
+        total = NULL, done = 0
+$$;
 
 -- --- workers' writes ---
 

@@ -12,10 +12,10 @@ $$;
 
 -- Whether the task of a list failed for good so lately that the next is not made
 -- yet.
-CREATE FUNCTION crl_rests(p_issuer text, p_now timestamptz) RETURNS bool
+CREATE FUNCTION crl_rests(p_list text, p_now timestamptz) RETURNS bool
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT EXISTS (SELECT 1 FROM tasks f
-        WHERE f.issuer_id = p_issuer AND f.kind = 'crl_build' AND f.status = 'Failed' AND f.run_after > p_now)
+        WHERE f.subject = p_list AND f.kind = 'crl_build' AND f.status = 'Failed' AND f.run_after > p_now)
 $$;
 
 -- A list is due when there is none, when half its life is over, when its CA
@@ -29,31 +29,31 @@ DECLARE
     v_n bigint;
 BEGIN
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
-    SELECT id_new('task'), 'crl_build', ca.issuer_id, 'crl:' || ca.issuer_id, ca.issuer_id, v_now, v_now
+    SELECT id_new('task'), 'crl_build', ca.list, 'crl:' || ca.list, ca.issuer_id, v_now, v_now
     FROM ca_certificates ca
-    LEFT JOIN crl_cache k ON k.issuer_id = ca.issuer_id
-    WHERE ca.not_after > v_now
-        AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || ca.issuer_id)
-        AND NOT crl_rests(ca.issuer_id, v_now)
+    LEFT JOIN crl_cache k ON k.list = ca.list
+    WHERE ca.not_after > v_now AND ca.state <> 'next'
+        AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || ca.list)
+        AND NOT crl_rests(ca.list, v_now)
         AND CASE
-            WHEN k.issuer_id IS NULL THEN true
+            WHEN k.list IS NULL THEN true
             WHEN NOT p_only_behind AND (k.ca_fingerprint <> ca.fingerprint_sha256
                 OR v_now > k.this_update + (k.next_update - k.this_update) / policy_crl_life_part()) THEN true
             WHEN v_now < k.generated_at + greatest(policy_crl_rest(), ms(k.generation_duration_ms::bigint * policy_crl_rest_factor())) THEN false
             ELSE crl_is_behind(ca.issuer_id, k.this_update, k.snapshot) END
-    ORDER BY ca.issuer_id LIMIT p_limit
+    ORDER BY ca.list LIMIT p_limit
     ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
     GET DIAGNOSTICS v_n = ROW_COUNT;
     RETURN v_n;
 END $$;
 
 -- Somebody asked for a list that is not there.
-CREATE FUNCTION crl_request(p_issuer text) RETURNS void
+CREATE FUNCTION crl_request(p_issuer text, p_list text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
-    SELECT id_new('task'), 'crl_build', p_issuer, 'crl:' || p_issuer, p_issuer, engine_now(), engine_now()
-    WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || p_issuer)
-        AND NOT crl_rests(p_issuer, engine_now())
+    SELECT id_new('task'), 'crl_build', p_list, 'crl:' || p_list, p_issuer, engine_now(), engine_now()
+    WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || p_list)
+        AND NOT crl_rests(p_list, engine_now())
     ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
 $$;
 
@@ -109,21 +109,22 @@ CREATE FUNCTION crl_store(p_worker text, p_lease bigint, p_task text, p_der byte
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_issuer text;
+    v_list text;
     v_now timestamptz := engine_now();
     v_stored bool;
 BEGIN
     DELETE FROM tasks t
         WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
-        RETURNING t.issuer_id INTO v_issuer;
+        RETURNING t.issuer_id, t.subject INTO v_issuer, v_list;
     IF v_issuer IS NULL THEN
         RETURN 'lost';
     END IF;
     -- What failed before it is over now, and no more to be told of.
-    DELETE FROM tasks f WHERE f.issuer_id = v_issuer AND f.kind = 'crl_build' AND f.status = 'Failed';
-    INSERT INTO crl_cache AS k (issuer_id, crl_der, crl_number, this_update, next_update, generated_at,
+    DELETE FROM tasks f WHERE f.subject = v_list AND f.kind = 'crl_build' AND f.status = 'Failed';
+    INSERT INTO crl_cache AS k (list, issuer_id, crl_der, crl_number, this_update, next_update, generated_at,
         generation_duration_ms, revoked_count, etag, ca_fingerprint, snapshot)
-    VALUES (v_issuer, p_der, p_number, p_this, p_next, v_now, p_ms, p_revoked, p_etag, p_ca, p_snapshot)
-    ON CONFLICT (issuer_id) DO UPDATE SET crl_der = excluded.crl_der, crl_number = excluded.crl_number,
+    VALUES (v_list, v_issuer, p_der, p_number, p_this, p_next, v_now, p_ms, p_revoked, p_etag, p_ca, p_snapshot)
+    ON CONFLICT (list) DO UPDATE SET crl_der = excluded.crl_der, crl_number = excluded.crl_number,
         this_update = excluded.this_update, next_update = excluded.next_update, generated_at = excluded.generated_at,
         generation_duration_ms = excluded.generation_duration_ms, revoked_count = excluded.revoked_count,
         etag = excluded.etag, ca_fingerprint = excluded.ca_fingerprint, snapshot = excluded.snapshot, updated_at = v_now

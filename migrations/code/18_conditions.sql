@@ -73,11 +73,11 @@ UNION ALL
     CASE WHEN ca.not_after <= engine_now() THEN ca.not_after ELSE ca.not_after - (ca.not_after - ca.not_before) / policy_condition_ca_part() END,
     to_char(ca.not_after AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
 FROM ca_certificates ca JOIN issuers i ON i.id = ca.issuer_id
-WHERE i.enabled AND engine_now() > ca.not_after - (ca.not_after - ca.not_before) / policy_condition_ca_part()
+WHERE i.enabled AND ca.state = 'current' AND engine_now() > ca.not_after - (ca.not_after - ca.not_before) / policy_condition_ca_part()
 ORDER BY ca.not_after LIMIT policy_condition_rows())
 UNION ALL
-(SELECT 'crl_ended', k.issuer_id, k.next_update, ''
-FROM crl_cache k JOIN ca_certificates ca ON ca.issuer_id = k.issuer_id
+(SELECT 'crl_ended', k.list, k.next_update, ''
+FROM crl_cache k JOIN ca_certificates ca ON ca.list = k.list
 WHERE k.next_update <= engine_now() AND ca.not_after > engine_now()
 ORDER BY k.next_update LIMIT policy_condition_rows())
 UNION ALL

@@ -30,10 +30,10 @@ JOB = ("INSERT INTO jobs (id, type, certificate_id, issuer_id, agent_id, status,
 AGENT = ("INSERT INTO agents (id, name, hostname, status, api_key_hash, last_heartbeat_at) "
          "VALUES ('agent-x', 'agent-x', 'x', '{}', 'x', now() - interval '1 day')")
 ONLINE = AGENT.format("Online")
-CA = ("INSERT INTO ca_certificates (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after) "
-      "VALUES ('iss-local', 'x', 'x', 'x', now() - interval '70 days', now() + interval '{}')")
-CRL = ("INSERT INTO crl_cache (issuer_id, crl_der, crl_number, this_update, next_update, generation_duration_ms, revoked_count, etag, "
-       "ca_fingerprint, snapshot) VALUES ('iss-local', 'x', 1, now() - interval '8 days', now() - interval '1 day', 1, 0, 'x', 'x', "
+CA = ("INSERT INTO ca_certificates (issuer_id, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after) "
+      "VALUES ('iss-local', 'k', 'iss-local', 'x', 'x', 'x', now() - interval '70 days', now() + interval '{}')")
+CRL = ("INSERT INTO crl_cache (list, issuer_id, crl_der, crl_number, this_update, next_update, generation_duration_ms, revoked_count, etag, "
+       "ca_fingerprint, snapshot) VALUES ('iss-local', 'iss-local', 'x', 1, now() - interval '8 days', now() - interval '1 day', 1, 0, 'x', 'x', "
        "pg_current_snapshot())")
 DUTY = ("INSERT INTO duties (name, interval_ms, last_started_at, last_finished_at, last_outcome, last_error, next_run_at) "
         "VALUES ('sweep', 60000, now() - interval '1 hour', now() - interval '1 hour', '{}', '{}', now() + interval '{}')")

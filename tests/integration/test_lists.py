@@ -203,12 +203,12 @@ def test_a_walk_is_not_sorted(seeded):
 
 
 def test_the_lists_of_cas_say_that_they_are_cut(seeded):
-    seeded.plant("INSERT INTO ca_certificates (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)"
-                 " SELECT 'iss-' || i, '', '', '', now(), now() FROM generate_series(1, 1000) i")
+    seeded.plant("INSERT INTO ca_certificates (issuer_id, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)"
+                 " SELECT 'iss-' || i, 'k', 'iss-' || i, '', '', '', now(), now() FROM generate_series(1, 1000) i")
     reply = seeded.api.need("GET", f"{V1}/admin/crl/cache")
     assert reply["row_count"] == len(reply["cache_rows"]) == 1000 and "is_cut" not in reply
-    seeded.plant("INSERT INTO ca_certificates (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)"
-                 " VALUES ('iss-1001', '', '', '', now(), now())")
+    seeded.plant("INSERT INTO ca_certificates (issuer_id, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)"
+                 " VALUES ('iss-1001', 'k', 'iss-1001', '', '', '', now(), now())")
     reply = seeded.api.need("GET", f"{V1}/admin/crl/cache")
     assert reply["row_count"] == len(reply["cache_rows"]) == 1000 and reply["is_cut"] is True
 

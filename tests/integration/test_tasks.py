@@ -143,8 +143,8 @@ def test_a_lost_reply_of_a_living_worker_is_no_death(queue):
 def test_a_list_whose_workers_died_is_made_again_after_a_rest(queue, stack):
     """The task that failed keeps no key, and goes once a list was made."""
     queue.q("INSERT INTO issuers (id, name, type) VALUES ('iss-crl', 'crl', 'GenericCA') ON CONFLICT DO NOTHING")
-    queue.q("INSERT INTO ca_certificates (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after) "
-            "VALUES ('iss-crl', '', '', 'f', now(), 'infinity') ON CONFLICT DO NOTHING")
+    queue.q("INSERT INTO ca_certificates (issuer_id, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after) "
+            "VALUES ('iss-crl', 'k', 'iss-crl', '', '', 'f', now(), 'infinity') ON CONFLICT DO NOTHING")
     mine = "SELECT status, dedupe_key FROM tasks WHERE issuer_id = 'iss-crl' ORDER BY id"
     assert queue.value("SELECT duty_crl_refresh(10, false)") == 1
     for _ in range(4):
@@ -153,7 +153,7 @@ def test_a_list_whose_workers_died_is_made_again_after_a_rest(queue, stack):
     assert queue.q(mine) == [("Failed", None)]
     for _ in range(2):
         assert queue.value("SELECT duty_crl_refresh(10, false)") == 0
-        queue.q("SELECT crl_request('iss-crl')")
+        queue.q("SELECT crl_request('iss-crl', 'iss-crl')")
     assert queue.q(mine) == [("Failed", None)]
     queue.q("UPDATE tasks SET run_after = now() - interval '1 second'")
     assert queue.value("SELECT duty_crl_refresh(10, false)") == 1

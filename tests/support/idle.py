@@ -53,11 +53,11 @@ def make_inventory(cursor, count, in_progress):
     cursor.execute("INSERT INTO owners (id, name, email, team_id) VALUES ('o-test', 'x', 'x', 't-test')")
     cursor.execute("INSERT INTO issuers (id, name, type) VALUES ('iss-local', 'x', 'GenericCA')")
     cursor.execute("INSERT INTO renewal_policies (id, name, renewal_window_days, auto_renew) VALUES ('rp-hand', 'x', 30, false)")
-    cursor.execute("INSERT INTO ca_certificates (issuer_id, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after) "
-                   "VALUES ('iss-local', '', '', 'f', now(), 'infinity')")
-    cursor.execute("INSERT INTO crl_cache (issuer_id, crl_der, crl_number, this_update, next_update, generation_duration_ms, "
+    cursor.execute("INSERT INTO ca_certificates (issuer_id, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after) "
+                   "VALUES ('iss-local', 'k', 'iss-local', '', '', 'f', now(), 'infinity')")
+    cursor.execute("INSERT INTO crl_cache (list, issuer_id, crl_der, crl_number, this_update, next_update, generation_duration_ms, "
                    "revoked_count, etag, ca_fingerprint, snapshot) "
-                   "VALUES ('iss-local', '', 1, now(), now() + interval '7 days', 1, 0, '', 'f', pg_current_snapshot())")
+                   "VALUES ('iss-local', 'iss-local', '', 1, now(), now() + interval '7 days', 1, 0, '', 'f', pg_current_snapshot())")
     cursor.execute("INSERT INTO agents (id, name, hostname, status, last_heartbeat_at, api_key_hash, retired_at) "
                    "SELECT 'agent-' || i, 'agent-' || i, 'x', CASE WHEN i % 5 = 0 THEN 'Offline' ELSE 'Online' END, "
                    "now() + interval '1 day', 'x', CASE WHEN i % 5 = 0 THEN now() END FROM generate_series(1, 1000) i")

@@ -65,6 +65,8 @@ open_pair(struct arena *a, X509 *x, EVP_PKEY *key, const char *where,
 	rc ret;
 
 	ret = cert_read(a, x, &out->info);
+	if (ret == RC_OK)
+		ret = cert_key_id(x, out->key_id);
 	if (ret != RC_OK)
 		return refuse(a, ret, out_why, where, "cannot be read");
 	ret = check_ca(a, x, key, &out->info, where, out_why);
@@ -130,28 +132,37 @@ open_key(struct arena *a, struct sealer *sealer, const char *issuer_id,
 	return RC_OK;
 }
 
+/* Of a certificate that stands in the database. */
+static rc
+open_stored(struct arena *a, const char *cert_pem, const char *chain_pem,
+    EVP_PKEY *key, struct ca_material *out, const char **out_why)
+{
+	static const char where[] = "the CA's certificate in the database";
+	X509 *x;
+	rc ret;
+
+	ret = cert_from_pem(cert_pem, strlen(cert_pem), &x);
+	if (ret != RC_OK)
+		return refuse(a, ret, out_why, where, "cannot be read");
+	out->cert_pem = arena_strdup(a, cert_pem);
+	out->chain_pem = arena_strdup(a, chain_pem);
+	ret = open_pair(a, x, key, where, out, out_why);
+	X509_free(x);
+	return ret;
+}
+
 rc
 ca_open_rows(struct arena *a, struct sealer *sealer, const char *issuer_id,
     const char *cert_pem, const char *chain_pem, const char *key_sealed,
     struct ca_material *out, const char **out_why)
 {
-	static const char where[] = "the CA's certificate in the database";
 	EVP_PKEY *key;
-	X509 *x;
 	rc ret;
 
 	ret = open_key(a, sealer, issuer_id, key_sealed, &key, out_why);
 	if (ret != RC_OK)
 		return ret;
-	ret = cert_from_pem(cert_pem, strlen(cert_pem), &x);
-	if (ret != RC_OK) {
-		EVP_PKEY_free(key);
-		return refuse(a, ret, out_why, where, "cannot be read");
-	}
-	out->cert_pem = arena_strdup(a, cert_pem);
-	out->chain_pem = arena_strdup(a, chain_pem);
-	ret = open_pair(a, x, key, where, out, out_why);
-	X509_free(x);
+	ret = open_stored(a, cert_pem, chain_pem, key, out, out_why);
 	EVP_PKEY_free(key);
 	return ret;
 }
@@ -254,6 +265,30 @@ ca_open_files(struct arena *a, const char *cert_path, const char *key_path,
 	return ret;
 }
 
+rc
+ca_open_former(struct arena *a, const char *cert_pem, const char *chain_pem,
+    const char *const *key_paths, struct ca_material *out, const char **out_why)
+{
+	const char *why = "no file is named for it";
+	EVP_PKEY *key;
+	rc ret;
+
+	for (size_t i = 0; key_paths[i]; i++) {
+		ret = read_key(a, key_paths[i], &key, &why);
+		if (ret != RC_OK)
+			continue;
+		ret = open_stored(a, cert_pem, chain_pem, key, out, &why);
+		EVP_PKEY_free(key);
+		if (ret == RC_OK)
+			return RC_OK;
+	}
+	*out_why = arena_printf(a,
+	    "the key that signed before is needed for the revocation list of "
+	    "what it signed; keep its file and name it in former_key_paths: %s",
+	    why);
+	return RC_INVALID;
+}
+
 /* --- a new root --- */
 
 static rc
@@ -265,6 +300,8 @@ root_pem(struct arena *a, X509 *x, struct ca_root *out)
 	rc ret;
 
 	ret = cert_read(a, x, &out->info);
+	if (ret == RC_OK)
+		ret = cert_key_id(x, out->key_id);
 	if (ret != RC_OK)
 		return ret;
 	len = i2d_X509(x, &der);

@@ -19,6 +19,7 @@
 struct ca_material {
 	struct certbuild *builder;
 	struct cert_info info; /* in the arena */
+	char key_id[65];       /* cert_key_id */
 	const char *cert_pem;  /* arena */
 	const char *chain_pem; /* arena */
 };
@@ -36,11 +37,18 @@ rc ca_open_rows(struct arena *a, struct sealer *sealer, const char *issuer_id,
     const char *cert_pem, const char *chain_pem, const char *key_sealed,
     struct ca_material *out, const char **out_why) MUST_CHECK;
 
+/* From the rows of a sub-CA that was given another key since: its key is in
+ * one of these files (NULL-terminated), or nowhere. */
+rc ca_open_former(struct arena *a, const char *cert_pem, const char *chain_pem,
+    const char *const *key_paths, struct ca_material *out,
+    const char **out_why) MUST_CHECK;
+
 /* A new self-signed root; nothing is signed with it before it was stored and
  * read back. */
 struct ca_root {
 	const char *cert_pem;   /* arena, as all */
 	const char *key_sealed; /* '\x...' */
+	char key_id[65];        /* cert_key_id */
 	struct cert_info info;
 };
 rc ca_make_root(struct arena *a, struct sealer *sealer, const char *issuer_id,

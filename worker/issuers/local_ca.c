@@ -15,6 +15,7 @@
 
 #define DEFAULT_COMMON_NAME "CertCtl Local CA"
 #define PATH_MAX_BYTES 4096
+#define FORMER_KEYS_MAX 8
 #define LOAD_DEADLINE_MS 10000
 /* A CA that cannot be loaded is tried again after this. */
 #define RETRY_MS 1000
@@ -23,14 +24,16 @@
 struct open_ca {
 	struct local_ca ca;
 	unsigned refs;
-	char *chain_pem;
+	char *chain_pem, *list;
 };
 
 /* What is known of one issuer. */
 struct entry {
 	UT_hash_handle hh;
 	struct local_cas *cas;
+	char *name; /* the issuer's id, or with a former key's */
 	char *issuer_id;
+	char *key_id;         /* NULL: the one that signs */
 	struct open_ca *open; /* NULL: none */
 	bool from_files;
 	char *cert_path, *key_path;
@@ -60,6 +63,7 @@ open_unref(struct open_ca *o)
 	ca_names_free(o->ca.names);
 	journal_close(o->ca.journal);
 	free(o->chain_pem);
+	free(o->list);
 	free(o);
 }
 
@@ -72,7 +76,8 @@ local_ca_unref(struct local_ca *ca)
 
 /* Takes the builder over, also when it fails. */
 static rc
-open_new(struct entry *e, const struct ca_material *m, struct open_ca **out)
+open_new(struct entry *e, const struct ca_material *m, const char *list,
+    struct open_ca **out)
 {
 	struct open_ca *o = mem_zalloc(sizeof(*o));
 	rc ret;
@@ -80,7 +85,7 @@ open_new(struct entry *e, const struct ca_material *m, struct open_ca **out)
 	o->refs = 1;
 	o->ca.builder = m->builder;
 	ret = ca_names_new(m->chain_pem, &o->ca.names);
-	if (ret == RC_OK)
+	if (ret == RC_OK && !e->key_id)
 		ret = journal_open(e->cas->o.journal_dir, e->issuer_id,
 		    &o->ca.journal);
 	if (ret != RC_OK) {
@@ -89,6 +94,8 @@ open_new(struct entry *e, const struct ca_material *m, struct open_ca **out)
 	}
 	o->chain_pem = mem_strdup(m->chain_pem);
 	o->ca.chain_pem = o->chain_pem;
+	o->list = mem_strdup(list);
+	o->ca.list = o->list;
 	memcpy(o->ca.fingerprint, m->info.fingerprint_sha256,
 	    sizeof(o->ca.fingerprint));
 	o->ca.not_before_unix = m->info.not_before_unix;
@@ -117,30 +124,43 @@ entry_free(struct entry *e)
 	entry_drop_open(e);
 	HASH_DEL(e->cas->entries, e);
 	free(e->why);
+	free(e->name);
 	free(e->issuer_id);
+	free(e->key_id);
 	free(e);
 }
 
 static struct entry *
-entry_find(struct local_cas *s, const char *issuer_id)
+entry_find(struct local_cas *s, const char *name)
 {
 	struct entry *e;
 
-	HASH_FIND_STR(s->entries, issuer_id, e);
+	HASH_FIND_STR(s->entries, name, e);
 	return e;
 }
 
+/* key_id: NULL for the key that signs. */
 static struct entry *
-entry_get(struct local_cas *s, const char *issuer_id)
+entry_get(struct local_cas *s, const char *issuer_id, const char *key_id)
 {
-	struct entry *e = entry_find(s, issuer_id);
+	size_t size = strlen(issuer_id) + (key_id ? strlen(key_id) : 0) + 2;
+	char *name = mem_zalloc(size);
+	struct entry *e;
 
-	if (e)
+	/* No id of an issuer holds a line's end. */
+	snprintf(name, size, "%s%s%s", issuer_id, key_id ? "\n" : "",
+	    key_id ? key_id : "");
+	e = entry_find(s, name);
+	if (e) {
+		free(name);
 		return e;
+	}
 	e = mem_zalloc(sizeof(*e));
 	e->cas = s;
+	e->name = name;
 	e->issuer_id = mem_strdup(issuer_id);
-	HASH_ADD_KEYPTR(hh, s->entries, e->issuer_id, strlen(e->issuer_id), e);
+	e->key_id = key_id ? mem_strdup(key_id) : NULL;
+	HASH_ADD_KEYPTR(hh, s->entries, e->name, strlen(e->name), e);
 	return e;
 }
 
@@ -170,8 +190,9 @@ files_changed(const struct entry *e)
 struct load {
 	struct entry *e;
 	struct ca_stamp cert_stamp, key_stamp;
-	const char *cert_path, *key_path; /* NULL: a root */
-	struct ca_material m;             /* m.builder is ours until taken */
+	const char *cert_path, *key_path; /* NULL: not from both files */
+	const char *list;
+	struct ca_material m; /* m.builder is ours until taken */
 };
 
 static op_step load_row;
@@ -192,7 +213,8 @@ load_begin(struct op *op)
 	struct load *ld = op_state(op, sizeof(*ld));
 
 	arena_defer(op_arena(op), load_free, ld);
-	return OP_QUERY(op, Q_CA_LOAD, load_row, ld->e->issuer_id);
+	return OP_QUERY(op, Q_CA_LOAD, load_row, ld->e->issuer_id,
+	    ld->e->key_id);
 }
 
 static enum op_next
@@ -202,7 +224,7 @@ load_done(struct op *op, struct load *ld)
 	struct open_ca *o;
 	rc ret;
 
-	ret = open_new(e, &ld->m, &o);
+	ret = open_new(e, &ld->m, ld->list, &o);
 	ld->m.builder = NULL;
 	if (ret != RC_OK)
 		return op_fail(op, ret,
@@ -220,7 +242,10 @@ load_done(struct op *op, struct load *ld)
 		e->key_stamp = ld->key_stamp;
 	}
 	log_info("CA-OPEN", "issuer %s: %s, certificate %.16s..., %s",
-	    e->issuer_id, ld->cert_path ? "sub-CA" : "self-signed root",
+	    e->issuer_id,
+	    e->key_id       ? "a former key, for its revocation list"
+	    : ld->cert_path ? "sub-CA"
+			    : "self-signed root",
 	    e->open->ca.fingerprint, ld->m.info.common_name);
 	return op_done(op);
 }
@@ -243,7 +268,7 @@ load_sub(struct op *op, struct load *ld)
 	    ld->e->issuer_id, m->cert_pem, m->chain_pem,
 	    m->info.fingerprint_sha256,
 	    op_printf(op, "%" PRId64, m->info.not_before_unix),
-	    op_printf(op, "%" PRId64, m->info.not_after_unix));
+	    op_printf(op, "%" PRId64, m->info.not_after_unix), m->key_id);
 }
 
 static enum op_next
@@ -264,6 +289,7 @@ load_sub_stored(struct op *op)
 		    "%s on this host is older than the certificate another "
 		    "worker has brought; replace it here too",
 		    ld->cert_path);
+	ld->list = op_text(op, 0, "list");
 	return load_done(op, ld);
 }
 
@@ -284,6 +310,7 @@ load_root_from(struct op *op, struct load *ld)
 	    op_text(op, 0, "key_sealed"), &ld->m, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
+	ld->list = op_text(op, 0, "list");
 	return load_done(op, ld);
 }
 
@@ -302,7 +329,7 @@ load_root_new(struct op *op, struct load *ld, const char *common_name)
 	    root.cert_pem, root.info.fingerprint_sha256,
 	    op_printf(op, "%" PRId64, root.info.not_before_unix),
 	    op_printf(op, "%" PRId64, root.info.not_after_unix),
-	    root.key_sealed);
+	    root.key_sealed, root.key_id);
 }
 
 /* Ours, or the one of a worker that was faster. */
@@ -320,6 +347,7 @@ load_root_stored(struct op *op)
 
 struct ca_config {
 	const char *cert_path, *key_path, *common_name; /* "" when not set */
+	const char **former_keys; /* paths, NULL-terminated */
 };
 
 static rc
@@ -335,10 +363,11 @@ read_config(struct arena *a, const char *text, struct ca_config *out)
 	    {"ca_common_name", 256, &out->common_name},
 	};
 	const struct cJSON *config;
-	const char *why;
+	const char *why, **paths = NULL;
+	size_t n = 0;
 	rc ret;
 
-	*out = (struct ca_config){"", "", ""};
+	*out = (struct ca_config){"", "", "", NULL};
 	ret = json_parse(a, text, strlen(text), &config, &why);
 	for (size_t i = 0; ret == RC_OK && i < ARRAY_LEN(fields); i++) {
 		ret = json_str(config, fields[i].name, fields[i].max,
@@ -346,9 +375,36 @@ read_config(struct arena *a, const char *text, struct ca_config *out)
 		if (ret == RC_NOT_FOUND)
 			ret = RC_OK;
 	}
+	if (ret == RC_OK)
+		ret = json_str_list(a, config, "former_key_paths",
+		    FORMER_KEYS_MAX, PATH_MAX_BYTES, &paths, &n);
+	if (ret == RC_NOT_FOUND)
+		ret = RC_OK;
+	out->former_keys = arena_alloc(a, (n + 1) * sizeof(char *));
+	for (size_t i = 0; i < n; i++)
+		out->former_keys[i] = paths[i];
 	if (out->common_name[0] == '\0')
 		out->common_name = DEFAULT_COMMON_NAME;
 	return ret;
+}
+
+/* A key that signed before: sealed beside its certificate, or in a file. */
+static enum op_next
+load_former(struct op *op, struct load *ld, const struct ca_config *config)
+{
+	const char *why = "";
+	rc ret;
+
+	if (op_is_null(op, 0, "cert_pem"))
+		return op_fail(op, RC_NOT_FOUND, "that key is gone");
+	if (!op_is_null(op, 0, "key_sealed"))
+		return load_root_from(op, ld);
+	ret = ca_open_former(op_arena(op), op_text(op, 0, "cert_pem"),
+	    op_text(op, 0, "chain_pem"), config->former_keys, &ld->m, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
+	ld->list = op_text(op, 0, "list");
+	return load_done(op, ld);
 }
 
 static enum op_next
@@ -371,7 +427,10 @@ load_row(struct op *op)
 	if (ret != RC_OK)
 		return op_fail(op, RC_INVALID,
 		    "the issuer's configuration is not as it should be: "
-		    "ca_cert_path, ca_key_path and ca_common_name are texts");
+		    "ca_cert_path, ca_key_path and ca_common_name are texts, "
+		    "former_key_paths a list of texts");
+	if (ld->e->key_id)
+		return load_former(op, ld, &config);
 	if ((config.cert_path[0] == '\0') != (config.key_path[0] == '\0'))
 		return op_fail(op, RC_INVALID,
 		    "ca_cert_path and ca_key_path are to be given both, or "
@@ -454,23 +513,15 @@ local_ca_forget(struct local_cas *s, const char *issuer_id)
 		entry_free(e);
 }
 
-rc
-local_ca_get(struct local_cas *s, const char *issuer_id,
-    const char *fingerprint, struct local_ca **out, const char **out_why)
+static rc
+get(struct entry *e, struct local_ca **out, const char **out_why)
 {
-	struct entry *e = entry_get(s, issuer_id);
 	bool rested;
 
-	*out_why = "";
-	if (e->op)
-		return RC_BUSY;
-	if (fingerprint)
-		snprintf(e->row_fingerprint, sizeof(e->row_fingerprint), "%s",
-		    fingerprint);
 	if (is_usable(e) && !files_changed(e))
 		goto use;
 	rested = !e->has_tried || e->code == RC_OK ||
-		 loop_now_ms(s->o.loop) - e->tried_ms >= RETRY_MS;
+		 loop_now_ms(e->cas->o.loop) - e->tried_ms >= RETRY_MS;
 	if (rested) {
 		load_start(e);
 		return RC_BUSY;
@@ -483,4 +534,29 @@ use:
 	e->open->refs++;
 	*out = &e->open->ca;
 	return RC_OK;
+}
+
+rc
+local_ca_get(struct local_cas *s, const char *issuer_id,
+    const char *fingerprint, struct local_ca **out, const char **out_why)
+{
+	struct entry *e = entry_get(s, issuer_id, NULL);
+
+	*out_why = "";
+	if (e->op)
+		return RC_BUSY;
+	if (fingerprint)
+		snprintf(e->row_fingerprint, sizeof(e->row_fingerprint), "%s",
+		    fingerprint);
+	return get(e, out, out_why);
+}
+
+rc
+local_ca_get_former(struct local_cas *s, const char *issuer_id,
+    const char *key_id, struct local_ca **out, const char **out_why)
+{
+	struct entry *e = entry_get(s, issuer_id, key_id);
+
+	*out_why = "";
+	return e->op ? RC_BUSY : get(e, out, out_why);
 }

@@ -27,10 +27,11 @@ struct local_cas; /* defined in local_ca.c */
 /* One open CA, referenced: it may be replaced while a batch uses it. */
 struct local_ca {
 	struct certbuild *builder;
-	struct journal *journal;
-	struct ca_names *names; /* what leaves may be called; NULL: all */
-	const char *chain_pem;  /* what is sent with a leaf */
-	char fingerprint[65];   /* of the CA's certificate */
+	struct journal *journal; /* NULL for a former key */
+	struct ca_names *names;  /* what leaves may be called; NULL: all */
+	const char *chain_pem;   /* what is sent with a leaf */
+	const char *list;        /* its revocation list's name */
+	char fingerprint[65];    /* of the CA's certificate */
 	int64_t not_before_unix;
 	int64_t not_after_unix;
 };
@@ -58,6 +59,10 @@ void local_cas_free(struct local_cas *s);
 rc local_ca_get(struct local_cas *s, const char *issuer_id,
     const char *fingerprint, struct local_ca **out,
     const char **out_why) MUST_CHECK;
+/* The same of a key that signed before, for its revocation list alone: without
+ * journal. */
+rc local_ca_get_former(struct local_cas *s, const char *issuer_id,
+    const char *key_id, struct local_ca **out, const char **out_why) MUST_CHECK;
 void local_ca_unref(struct local_ca *ca);
 /* The issuer's configuration changed: the next get loads anew. */
 void local_ca_forget(struct local_cas *s, const char *issuer_id);

@@ -1,5 +1,7 @@
 /*
  * crl_build: makes the revocation list of an issuer whose CA is ours.
+ * Its subject is the list's name: one issuer has a list for each key that signs
+ * or signed for it, all of the same revocations.
  *
  * Its number and the revocations are read in one transaction, so that of two
  * lists the one with the higher number knows at least as much; the store
@@ -23,6 +25,7 @@ struct crl_build {
 	int64_t began_ms;
 	int64_t this_update, number;
 	const char *number_text, *this_text, *snapshot, *ca_fingerprint;
+	const char *former_key; /* NULL: the key that signs now */
 	struct crl_entry *entries;
 	size_t n, skipped;   /* skipped: what is no serial */
 	struct local_ca *ca; /* referenced until the op ends */
@@ -70,8 +73,7 @@ crl_build_begin(struct op *op)
 	b->began_ms = clock_boot_ms();
 	arena_defer(op_arena(op), give_back, b);
 
-	const char *const lease[] = {worker, t->lease_text, t->id,
-	    t->issuer_id};
+	const char *const lease[] = {worker, t->lease_text, t->id, t->subject};
 	const struct db_stmt stmts[] = {
 	    {Q_CRL_BEGIN, 4, lease},
 	    {Q_CRL_REVOCATIONS, 3, lease},
@@ -153,6 +155,8 @@ crl_loaded(struct op *op)
 	b->this_update = db_i64(head, 0, db_col(head, "this_update"));
 	b->snapshot = db_text(head, 0, db_col(head, "snapshot"));
 	b->ca_fingerprint = db_text(head, 0, db_col(head, "ca_fingerprint"));
+	if (!db_is_null(head, 0, db_col(head, "former_key")))
+		b->former_key = db_text(head, 0, db_col(head, "former_key"));
 	read_entries(op, b);
 	return op_goto(op, crl_make);
 }
@@ -219,8 +223,12 @@ crl_make(struct op *op)
 	const char *why;
 	rc ret;
 
-	ret = local_ca_get(t->env->cas, t->issuer_id, b->ca_fingerprint, &b->ca,
-	    &why);
+	if (b->former_key)
+		ret = local_ca_get_former(t->env->cas, t->issuer_id,
+		    b->former_key, &b->ca, &why);
+	else
+		ret = local_ca_get(t->env->cas, t->issuer_id, b->ca_fingerprint,
+		    &b->ca, &why);
 	/* The database is asked once for the certificate it has: a root that
 	 * was made meanwhile is what is loaded now. */
 	b->ca_fingerprint = NULL;
@@ -250,7 +258,7 @@ crl_stored(struct op *op)
 		    "issuer %s: %zu rows of certificate_revocations are not "
 		    "in its list: their serials are no numbers",
 		    t->issuer_id, b->skipped);
-	log_info("CRL-DONE", "issuer %s: number %s, %zu revoked, %s",
-	    t->issuer_id, b->number_text, b->n, outcome);
+	log_info("CRL-DONE", "list %s: number %s, %zu revoked, %s", t->subject,
+	    b->number_text, b->n, outcome);
 	return op_done(op);
 }

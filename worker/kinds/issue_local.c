@@ -18,6 +18,7 @@
 
 #define CA_POLL_MS 10
 #define EKUS_MAX 16
+#define CRL_PATH "/.well-known/pki/crl/"
 
 /* What the profile asks for; the same for most jobs of a batch. */
 struct leaf_rules {
@@ -124,6 +125,23 @@ read_rules(struct arena *a, const char *text, struct leaf_rules *r)
 			 "(at most 16 and 8)";
 }
 
+/* The address of our own lists leads to that of the key: see ca_certificates.
+ */
+static void
+name_lists(struct arena *a, const char **urls, const char *issuer_id,
+    const char *list)
+{
+	const char *end = arena_printf(a, CRL_PATH "%s", issuer_id);
+	size_t len, end_len = strlen(end);
+
+	for (; urls && *urls; urls++) {
+		len = strlen(*urls);
+		if (len >= end_len && strcmp(*urls + len - end_len, end) == 0)
+			*urls = arena_printf(a, "%s%s", *urls,
+			    list + strlen(issuer_id));
+	}
+}
+
 static bool
 is_lower_hex(const char *s, size_t len)
 {
@@ -193,8 +211,12 @@ check_job(struct op *op, struct issue_batch *b, struct issue_job *j,
 	}
 	why = find_nonsense(j);
 	if (!why) {
-		if (!rules->text || strcmp(rules->text, text) != 0)
+		if (!rules->text || strcmp(rules->text, text) != 0) {
 			read_rules(op_arena(op), text, rules);
+			if (!rules->why)
+				name_lists(op_arena(op), rules->crl_urls,
+				    b->issuer_id, b->ca->list);
+		}
 		why = rules->why;
 	}
 	if (why) {

@@ -13,6 +13,7 @@
 
 enum {
 	MAX_PATH_BYTES = 1024,
+	MAX_PATHS = 8,
 	MAX_COMMAND_BYTES = 1024,
 	MAX_ARGUMENTS = 31,
 	MAX_ACCOUNT = 64
@@ -133,21 +134,47 @@ is_spelt_oddly(const char *path)
 	       (len >= 3 && strcmp(path + len - 3, "/..") == 0);
 }
 
+static bool
+is_path(const struct cJSON *item)
+{
+	const char *path = cJSON_IsString(item) ? item->valuestring : "";
+
+	return path[0] == '/' && path[strlen(path) - 1] != '/' &&
+	       !is_spelt_oddly(path) && strlen(path) <= MAX_PATH_BYTES &&
+	       plain_is_line(path);
+}
+
+const char *
+check_paths(struct arena *a, const struct cJSON *config, const char *key)
+{
+	const struct cJSON *list = json_get(config, key), *item;
+
+	if (!check_has(config, key))
+		return NULL;
+	if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > MAX_PATHS)
+		return arena_printf(a,
+		    "config.%s must be an array of at most %d paths", key,
+		    MAX_PATHS);
+	cJSON_ArrayForEach(item, list)
+	{
+		if (!is_path(item))
+			return arena_printf(a,
+			    "config.%s must hold absolute paths of files, "
+			    "without //, . or ..",
+			    key);
+	}
+	return NULL;
+}
+
 const char *
 check_path(struct arena *a, const struct cJSON *config, const char *key,
     bool is_required)
 {
-	const struct cJSON *item = json_get(config, key);
-	const char *path;
-
 	if (!check_has(config, key))
 		return is_required
 			   ? arena_printf(a, "config.%s is required", key)
 			   : NULL;
-	path = cJSON_IsString(item) ? item->valuestring : "";
-	if (path[0] != '/' || path[strlen(path) - 1] == '/' ||
-	    is_spelt_oddly(path) || strlen(path) > MAX_PATH_BYTES ||
-	    !plain_is_line(path))
+	if (!is_path(json_get(config, key)))
 		return arena_printf(a,
 		    "config.%s must be the absolute path of a file, without "
 		    "//, . or ..",

@@ -21,6 +21,9 @@ const char *check_int(struct arena *a, const struct cJSON *config,
 /* An absolute path of a file, without "..". */
 const char *check_path(struct arena *a, const struct cJSON *config,
     const char *key, bool is_required);
+/* An array of such paths, of eight at most. */
+const char *check_paths(struct arena *a, const struct cJSON *config,
+    const char *key);
 /* A command without a shell: a string that obeys the shell rule of the
  * contract, or an array of arguments. */
 const char *check_command(struct arena *a, const struct cJSON *config,

@@ -12,6 +12,7 @@ enum key_type {
 	KEY_TEXT,    /* max characters */
 	KEY_INT,     /* min to max */
 	KEY_PATH,    /* of a file */
+	KEY_PATHS,   /* of files */
 	KEY_URLS,    /* of revocation lists */
 	KEY_COMMAND, /* run without a shell */
 	KEY_ACCOUNT, /* a user or group */
@@ -29,6 +30,7 @@ static const struct key {
     {"GenericCA", "validity_seconds", KEY_INT, 1, 315360000},
     {"GenericCA", "ca_cert_path", KEY_PATH},
     {"GenericCA", "ca_key_path", KEY_PATH},
+    {"GenericCA", "former_key_paths", KEY_PATHS},
     {"GenericCA", "crl_distribution_point_urls", KEY_URLS},
     {"OpenSSL", "sign_script", KEY_PATH, .is_required = true},
     {"OpenSSL", "revoke_script", KEY_PATH},
@@ -65,6 +67,8 @@ value_check(struct arena *a, const struct cJSON *config, const struct key *k)
 		return check_int(a, config, k->name, k->min, k->max);
 	case KEY_PATH:
 		return check_path(a, config, k->name, k->is_required);
+	case KEY_PATHS:
+		return check_paths(a, config, k->name);
 	case KEY_URLS:
 		return check_urls(a, config, k->name);
 	case KEY_COMMAND:

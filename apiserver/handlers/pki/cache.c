@@ -16,6 +16,7 @@ static op_step cache_listed;
 
 static const struct field present[] = {
     {"issuer_id", FIELD_TEXT},
+    {"list", FIELD_TEXT},
     {"cache_present", FIELD_BOOL},
     {"crl_number", FIELD_INT},
     {"this_update", FIELD_TIME},
@@ -28,6 +29,7 @@ static const struct field present[] = {
 /* Without a list. */
 static const struct field absent[] = {
     {"issuer_id", FIELD_TEXT},
+    {"list", FIELD_TEXT},
     {"cache_present", FIELD_BOOL},
 };
 

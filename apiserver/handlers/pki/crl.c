@@ -1,5 +1,6 @@
 /*
- * GET /.well-known/pki/crl/{issuer}: the issuer's revocation list, as a
+ * GET /.well-known/pki/crl/{issuer} and .../{issuer}/{key}: the revocation list
+ * of the first key that signed for the issuer, and of a later one, as a
  * worker made it.  Nothing is signed here; a list that is not there, or whose
  * time is over, is asked for, and the client told to come back.
  */
@@ -20,13 +21,25 @@ static op_step crl_body_found;
 static op_step crl_requested;
 
 struct crl_get {
+	const char *list; /* what it is called */
 	int64_t left_s;
 };
 
 enum op_next
 crl_get_start(struct op *op)
 {
-	return OP_QUERY(op, Q_CRL_HEAD, crl_found, req_param(op, "issuer"));
+	const char *issuer = req_param(op, "issuer");
+
+	return OP_QUERY(op, Q_CRL_HEAD, crl_found, issuer, issuer);
+}
+
+enum op_next
+crl_get_of_key_start(struct op *op)
+{
+	const char *issuer = req_param(op, "issuer");
+
+	return OP_QUERY(op, Q_CRL_HEAD, crl_found, issuer,
+	    op_printf(op, "%s/%s", issuer, req_param(op, "key")));
 }
 
 /* Errors of these routes carry no request id. */
@@ -73,29 +86,34 @@ crl_found(struct op *op)
 	if (strcmp(op_text(op, 0, "type"), LOCAL_TYPE) != 0)
 		return refuse(op, 501, "Not Implemented",
 		    "this issuer's revocation list is published by its own CA");
-	if (op_is_null(op, 0, "etag"))
-		return OP_QUERY(op, Q_CRL_REQUEST, crl_requested, issuer);
-	g->left_s = op_i64(op, 0, "left_s");
+	if (op_is_null(op, 0, "list"))
+		return refuse(op, 404, "Not Found",
+		    "no key of this issuer has that list");
+	g->list = op_printf(op, "%s", op_text(op, 0, "list"));
+	if (!op_is_null(op, 0, "etag"))
+		g->left_s = op_i64(op, 0, "left_s");
 	if (g->left_s <= 0)
-		return OP_QUERY(op, Q_CRL_REQUEST, crl_requested, issuer);
+		return OP_QUERY(op, Q_CRL_REQUEST, crl_requested, issuer,
+		    g->list);
 	etag = op_text(op, 0, "etag");
 	if (req_has_tag(op, etag)) {
 		put_freshness(op, etag);
 		return reply_bytes(op, 304, NULL, "", 0);
 	}
-	der = crlstore_get(req_api(op)->crls, issuer, etag);
+	der = crlstore_get(req_api(op)->crls, g->list, etag);
 	if (der.len > 0)
 		return send_list(op, etag, der);
-	return OP_QUERY(op, Q_CRL_BODY, crl_body_found, issuer);
+	return OP_QUERY(op, Q_CRL_BODY, crl_body_found, g->list);
 }
 
 static enum op_next
 crl_body_found(struct op *op)
 {
+	const struct crl_get *g = op_state(op, sizeof(*g));
 	struct span der = {NULL, 0};
 
 	if (op_rows(op) > 0)
-		der = crlstore_put(req_api(op)->crls, req_param(op, "issuer"),
+		der = crlstore_put(req_api(op)->crls, g->list,
 		    op_text(op, 0, "etag"), op_text(op, 0, "der"));
 	if (der.len == 0)
 		return refuse(op, 500, "Internal Server Error",

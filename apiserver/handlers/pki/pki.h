@@ -8,6 +8,7 @@
 
 /* The steps of routes.c. */
 op_step crl_get_start;
+op_step crl_get_of_key_start;
 op_step crl_cache_start;
 
 #endif

@@ -7,6 +7,7 @@
 
 static const struct route public_rows[] = {
     {"GET", "/.well-known/pki/crl/{issuer}", NULL, crl_get_start},
+    {"GET", "/.well-known/pki/crl/{issuer}/{key}", NULL, crl_get_of_key_start},
 };
 static const struct route rows[] = {
     {"GET", "/api/v1/admin/crl/cache", "crl.admin", crl_cache_start},

@@ -174,6 +174,20 @@ cert_match_key(X509 *x, EVP_PKEY *key)
 }
 
 rc
+cert_key_id(const X509 *x, char out[65])
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	unsigned len;
+
+	if (X509_pubkey_digest(x, alg_md(ALG_SHA256), digest, &len) != 1) {
+		ERR_clear_error();
+		return RC_CRYPTO;
+	}
+	enc_hex(digest, len, out);
+	return RC_OK;
+}
+
+rc
 cert_serial_hex(const ASN1_INTEGER *serial, char out[41])
 {
 	const uint8_t *p = ASN1_STRING_get0_data(serial);

@@ -30,6 +30,9 @@ rc cert_from_pem(const char *pem, size_t len, X509 **out) MUST_CHECK;
 rc cert_read(struct arena *a, X509 *x, struct cert_info *out) MUST_CHECK;
 rc cert_to_pem(struct arena *a, const uint8_t *der, size_t len,
     char **out) MUST_CHECK;
+/* SHA-256 of the public key, 64 lower-case digits: the same for every
+ * certificate of one key. */
+rc cert_key_id(const X509 *x, char out[65]) MUST_CHECK;
 /* RC_INVALID unless the key's public part is the certificate's. */
 rc cert_match_key(X509 *x, EVP_PKEY *key) MUST_CHECK;
 /* 40 lower-case digits of a serial; RC_INVALID past 20 octets. */

@@ -156,9 +156,10 @@ put_ski(struct der_out *w, struct span spki)
 static bool
 url_ok(const char *url)
 {
-	size_t len = strnlen(url, LEAF_CRL_URL_MAX + 1);
+	size_t max = LEAF_CRL_URL_MAX + LEAF_CRL_KEY_MAX;
+	size_t len = strnlen(url, max + 1);
 
-	if (len < 1 || len > LEAF_CRL_URL_MAX)
+	if (len < 1 || len > max)
 		return false;
 	for (size_t i = 0; i < len; i++) {
 		if (url[i] <= ' ' || url[i] >= 0x7f)
@@ -228,7 +229,9 @@ leaf_ext_room(const struct leaf_spec *spec, struct span aki_ext)
 	for (size_t i = 0; i < spec->csr->nnames; i++)
 		room += spec->csr->names[i].octets.len + 8;
 	while (spec->crl_urls && spec->crl_urls[n] && n < LEAF_CRL_URLS_MAX) {
-		room += strnlen(spec->crl_urls[n], LEAF_CRL_URL_MAX) + 32;
+		room += strnlen(spec->crl_urls[n],
+			    LEAF_CRL_URL_MAX + LEAF_CRL_KEY_MAX) +
+			32;
 		n++;
 	}
 	return room;

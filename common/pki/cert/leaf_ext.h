@@ -10,7 +10,8 @@
 #include "common/pki/cert/certbuild.h"
 
 #define LEAF_CRL_URLS_MAX 8
-#define LEAF_CRL_URL_MAX 1024
+#define LEAF_CRL_URL_MAX 1024 /* as configured */
+#define LEAF_CRL_KEY_MAX 17   /* what names one key's list behind it */
 
 /*
  * In front of what w holds: [3] with key usage, extended key usage, basic

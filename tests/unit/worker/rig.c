@@ -189,6 +189,12 @@ on_set_aside(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 	arena_free(a);
 }
 
+static const char *
+rig_list(void)
+{
+	return rig->list ? rig->list : "iss-1";
+}
+
 static void
 on_ca_load(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 {
@@ -197,11 +203,11 @@ on_ca_load(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 	buf_init(&b, 0);
 	put_row(&b,
 	    (const char *[]){rig->type, rig->config, or_null(rig->cert_pem),
-		or_null(rig->chain_pem), or_null(rig->fingerprint),
+		or_null(rig->chain_pem), or_null(rig->fingerprint), rig_list(),
 		or_null(rig->key_sealed)},
-	    6);
+	    7);
 	db_script_rows(p,
-	    "type|config|cert_pem|chain_pem|fingerprint_sha256|key_sealed",
+	    "type|config|cert_pem|chain_pem|fingerprint_sha256|list|key_sealed",
 	    buf_cstr(&b));
 	buf_fini(&b);
 }
@@ -243,9 +249,10 @@ on_root_store(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 	buf_init(&b, 0);
 	put_row(&b,
 	    (const char *[]){rig->cert_pem, rig->chain_pem, rig->fingerprint,
-		or_null(rig->key_sealed)},
-	    4);
-	db_script_rows(p, "cert_pem|chain_pem|fingerprint_sha256|key_sealed",
+		rig_list(), or_null(rig->key_sealed)},
+	    5);
+	db_script_rows(p,
+	    "cert_pem|chain_pem|fingerprint_sha256|list|key_sealed",
 	    buf_cstr(&b));
 	buf_fini(&b);
 }
@@ -267,9 +274,10 @@ on_certificate_store(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 	}
 	buf_init(&b, 0);
 	put_row(&b,
-	    (const char *[]){rig->fingerprint, rig->key_sealed[0] ? "t" : "f"},
-	    2);
-	db_script_rows(p, "fingerprint_sha256|has_key", buf_cstr(&b));
+	    (const char *[]){rig->fingerprint, rig->key_sealed[0] ? "t" : "f",
+		rig_list()},
+	    3);
+	db_script_rows(p, "fingerprint_sha256|has_key|list", buf_cstr(&b));
 	buf_fini(&b);
 }
 

@@ -40,6 +40,7 @@ struct rig {
 	const char *config, *type;
 	char cert_pem[8192], fingerprint[65], key_sealed[8192], chain_pem[8192];
 	int64_t sub_not_before;
+	const char *list; /* of revocations; NULL: the first key's */
 	/* Another worker's root, stored just before ours; NULL: none. */
 	const struct rig *faster;
 	struct rig_job jobs[RIG_JOBS_MAX];

@@ -65,7 +65,7 @@ test_ca_init_that_fails(void)
 }
 
 #define CRL_LEASE "worker-1|7|task-1"
-#define CRL_HEAD "crl_number|this_update|snapshot|ca_fingerprint"
+#define CRL_HEAD "crl_number|this_update|snapshot|ca_fingerprint|former_key"
 #define CRL_ROWS "serial|revoked_at|reason"
 #define SERIAL(tail) "50000000000000000000000000000000000000" tail
 
@@ -111,7 +111,7 @@ test_crl_build(void)
 	ASN1_INTEGER *serial;
 
 	/* One stands there twice, with another reason; two are no serials. */
-	expect_crl_load(r, "1800000005|1800000000|5:5:|",
+	expect_crl_load(r, "1800000005|1800000000|5:5:||\\N",
 	    "0000000000000000000000000000000000000000|1799990000|"
 	    "superseded\n" SERIAL("01") "|1799990000|keyCompromise\n" SERIAL(
 		"01") "|1799990001|superseded\n" SERIAL("02") "|1799990002|"
@@ -158,7 +158,7 @@ test_crl_build_that_fails(void)
 	struct rig *r = rig_new();
 
 	r->config = "{\"ca_key_path\":\"/x\"}";
-	expect_crl_load(r, "5|1800000000|5:5:|", "");
+	expect_crl_load(r, "5|1800000000|5:5:||\\N", "");
 	db_script_expect(r->pool, Q_CRL_FAILED,
 	    CRL_LEASE "|*|*both, or neither*");
 	db_script_expect(r->pool, Q_TASK_FAILED,
