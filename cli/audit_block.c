@@ -180,6 +180,37 @@ verify_attachment(struct audit_verify *v, struct arena *a,
 		audit_told(v, fault);
 }
 
+/* Where the database was put back to an older state: the rows between are not
+ * there to be verified, and the row that says so is sealed like others. */
+static void
+tell_restore(struct audit_verify *v, struct arena *a,
+    const struct audit_block *b, const struct audit_row *row)
+{
+	const char *details = row->fields[AUDIT_ROW_DETAILS], *why;
+	const struct cJSON *gap;
+	rc ret;
+
+	if (strcmp(row->fields[AUDIT_ROW_ACTION], "database_recovered") != 0)
+		return;
+	ret = json_parse(a, details, strlen(details), &gap, &why);
+	if (ret != RC_OK)
+		return; /* not as it was written: its block's root says so */
+	v->nrestores++;
+	if (v->cli->as_json) {
+		buf_printf(&v->restores, "%s%s", v->nrestores > 1 ? "," : "",
+		    json_text(a, gap));
+		return;
+	}
+	out_print("block %" PRId64 ": epoch %s begins: the database was "
+		  "restored from a copy of %s UTC (event number %s, block %s); "
+		  "events between then and this one are gone; certificates "
+		  "issued from %s to %s were unknown to it\n",
+	    b->n, cell(v->cli, gap, "epoch"), cell_time(v->cli, gap, "copy_at"),
+	    cell(v->cli, gap, "copy_seq"), cell(v->cli, gap, "copy_block"),
+	    cell_time(v->cli, gap, "gap_from"),
+	    cell_time(v->cli, gap, "gap_to"));
+}
+
 static void
 verify_rows(struct audit_verify *v, struct arena *a,
     const struct audit_block *b)
@@ -203,6 +234,7 @@ verify_rows(struct audit_verify *v, struct arena *a,
 		    !next_row(v, a, b, &(*rows)[n]))
 			break;
 		verify_attachment(v, a, b, &(*rows)[n]);
+		tell_restore(v, a, b, &(*rows)[n]);
 		audit_tree_add(&t, (*rows)[n++].leaf);
 	}
 	if (v->exit_code != EXIT_DONE)

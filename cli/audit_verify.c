@@ -156,6 +156,8 @@ static void
 print_json(struct audit_verify *v, int64_t unsealed)
 {
 	json_w_close(&v->json, ']');
+	json_w_kv_raw(&v->json, "restores",
+	    arena_printf(v->cli->arena, "[%s]", buf_cstr(&v->restores)));
 	json_w_kv_int(&v->json, "blocks", v->blocks);
 	json_w_kv_int(&v->json, "rows", v->rows);
 	json_w_kv_int(&v->json, "removed_up_to", v->removed_up_to);
@@ -254,6 +256,7 @@ cmd_audit_verify(struct cli *c)
 		return exit_code;
 	memcpy(v.last_hash, ZERO_HASH, sizeof(v.last_hash));
 	buf_init(&v.faults, 0);
+	buf_init(&v.restores, 0);
 	json_w_init(&v.json, &v.faults);
 	json_w_open(&v.json, '{');
 	json_w_key(&v.json, "faults");
@@ -261,5 +264,6 @@ cmd_audit_verify(struct cli *c)
 	exit_code = verify_all(&v, from);
 	arena_free(v.reader.arena);
 	buf_fini(&v.faults);
+	buf_fini(&v.restores);
 	return exit_code;
 }

@@ -39,9 +39,10 @@ struct audit_verify {
 	char last_epoch[24];
 
 	int64_t blocks, rows, removed_up_to;
-	int nfaults;
+	int nfaults, nrestores;
 	int exit_code; /* of a call that failed; EXIT_DONE else */
 	struct buf faults;
+	struct buf restores; /* items of a JSON list */
 	struct json_w json;
 };
 

@@ -3,6 +3,7 @@
  * shows unless --apply is given.
  */
 #include <cjson/cJSON.h>
+#include <string.h>
 
 #include "cli/args.h"
 #include "cli/cli.h"
@@ -18,6 +19,16 @@ tell_unknown(void)
 		 "API keys, agents, targets, policies and certificates that "
 		 "were made or changed since the backup; see "
 		 "docs/operator/runbooks/postgres-backup.md.");
+}
+
+static void
+tell_list(struct cli *c, const struct cJSON *answer, const char *member,
+    const char *what)
+{
+	const char *items = cell(c, answer, member);
+
+	if (strcmp(items, "[]") != 0 && strcmp(items, "-") != 0)
+		out_tell("Not to be known, %s: %s", what, items);
 }
 
 static int
@@ -60,14 +71,24 @@ cmd_recover(struct cli *c)
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	tell_unknown();
+	tell_list(c, a.json, "unknown_agents",
+	    "agents of journalled certificates that the database does not know "
+	    "(they come back by themselves, under new ids)");
+	tell_list(c, a.json, "unknown_targets",
+	    "targets of journalled certificates that it does not know (to be "
+	    "made again)");
+	tell_list(c, a.json, "outside_issuers",
+	    "issuers outside, of which there is no journal (look at their own "
+	    "lists)");
 	return show_done(c, &a,
 	    arena_printf(c->arena,
 		"%s serials were unknown: %s put back, %s with their "
 		"certificate made again, %s revoked, %s of unknown issuers; "
-		"%s certificates are renewed; the gap is from %s to %s",
+		"%s certificates are renewed; the gap is from %s to %s; "
+		"the audit trail goes on in epoch %s",
 		cell(c, a.json, "serials"), cell(c, a.json, "reentered"),
 		cell(c, a.json, "recreated"), cell(c, a.json, "revoked"),
 		cell(c, a.json, "unknown_issuer"), cell(c, a.json, "renewed"),
 		cell_time(c, a.json, "gap_from"),
-		cell_time(c, a.json, "gap_to")));
+		cell_time(c, a.json, "gap_to"), cell(c, a.json, "epoch")));
 }

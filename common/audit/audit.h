@@ -30,6 +30,7 @@ enum audit_row_field {
 	AUDIT_ROW_SEQ,
 	AUDIT_ROW_TIMESTAMP_US,
 	AUDIT_ROW_ID,
+	AUDIT_ROW_ACTION = AUDIT_ROW_ID + 3,
 	/* and what the names say, up to */
 	AUDIT_ROW_DETAILS = AUDIT_ROW_FIELDS - 1
 };

@@ -54,6 +54,15 @@ CREATE FUNCTION audit_epoch() RETURNS int LANGUAGE sql VOLATILE AS $$
     SELECT coalesce(nullif(current_setting('certctl.audit_epoch', true), '')::int, audit_epoch_look())
 $$;
 
+-- Before each statement, for a session that looked before the newest began.
+CREATE FUNCTION audit_epoch_is_newest() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF current_setting('certctl.audit_epoch', true) IS DISTINCT FROM (SELECT max(e.n)::text FROM audit_epochs e) THEN
+        PERFORM audit_epoch_look();
+    END IF;
+    RETURN NULL;
+END $$;
+
 -- --- hashes ---
 
 CREATE FUNCTION audit_us(p_at timestamptz) RETURNS bigint LANGUAGE sql STABLE AS $$

@@ -66,15 +66,15 @@ CROSS JOIN LATERAL (SELECT CASE
     ELSE '' END AS why) w
 WHERE a.settled_at IS NULL;
 
--- Does it, all in one transaction, and answers with the counts.  p_why: what a
--- job ends with whose certificate is put back.
-CREATE FUNCTION recover(p_actor text, p_actor_type text, p_why text)
-RETURNS TABLE (serials bigint, reentered bigint, recreated bigint, revoked bigint, unknown_issuer bigint, renewed bigint,
-    gap_from timestamptz, gap_to timestamptz)
+-- Does it, all in one transaction, and answers with what the audit trail says of
+-- it; NULL: there was nothing.  p_why: what a job ends with whose certificate is
+-- put back.  The trail goes on in a new epoch.
+CREATE FUNCTION recover(p_actor text, p_actor_type text, p_why text) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
+    v_done jsonb;
+    v_renewed bigint;
     v_certificates text[];
     v_jobs text[];
 BEGIN
@@ -86,18 +86,37 @@ BEGIN
             'certver' || substr(r.job_id, 4) AS version_id, r.leaf ->> 'agent' AS key_holder,
             to_timestamp((r.leaf ->> 'from')::bigint) AS not_before, to_timestamp((r.leaf ->> 'to')::bigint) AS not_after
         FROM recovery r CROSS JOIN jsonb_populate_record(NULL::managed_certificates, r.leaf -> 'row') n;
-    SELECT count(*), count(*) FILTER (WHERE r.outcome = 'reenter'), count(*) FILTER (WHERE r.outcome = 'recreate'),
-            count(*) FILTER (WHERE r.outcome = 'revoke'), count(*) FILTER (WHERE r.outcome = 'unknown_issuer'),
-            min(r.journalled_at), max(r.journalled_at),
+    SELECT jsonb_build_object('serials', count(*), 'reentered', count(*) FILTER (WHERE r.outcome = 'reenter'),
+            'recreated', count(*) FILTER (WHERE r.outcome = 'recreate'), 'revoked', count(*) FILTER (WHERE r.outcome = 'revoke'),
+            'unknown_issuer', count(*) FILTER (WHERE r.outcome = 'unknown_issuer'), 'gap_from', min(r.journalled_at), 'gap_to', max(r.journalled_at),
+            'unknown_agents', ARRAY(SELECT DISTINCT o.key_holder FROM recovering o
+                WHERE o.key_holder <> '' AND NOT EXISTS (SELECT 1 FROM agents g WHERE g.id = o.key_holder)),
+            'unknown_targets', ARRAY(SELECT t.id FROM recovering o CROSS JOIN jsonb_array_elements_text(o.leaf -> 'row' -> 'targets') AS t (id)
+                EXCEPT SELECT t.id FROM deployment_targets t),
+            'outside_issuers', ARRAY(SELECT i.id FROM issuers i WHERE i.type <> 'GenericCA')),
             array_agg(DISTINCT r.journalled_certificate) FILTER (WHERE r.outcome IN ('reenter', 'recreate'))
-        INTO serials, reentered, recreated, revoked, unknown_issuer, gap_from, gap_to, v_certificates
+        INTO v_done, v_certificates
     FROM recovering r;
+    IF v_done -> 'serials' = '0' THEN
+        DROP TABLE recovering;
+        RETURN NULL;
+    END IF;
 
     -- A job of before the backup that made its certificate after it, and its serial of before.
     SELECT array_agg(j.id) INTO v_jobs FROM jobs j JOIN recovering r ON r.job_id = j.id
         WHERE r.outcome = 'reenter' AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval');
     IF v_jobs IS NOT NULL THEN
         PERFORM jobs_lock(v_jobs);
+    END IF;
+    -- No event is under way that would go into an epoch of before.
+    LOCK TABLE audit_events IN SHARE ROW EXCLUSIVE MODE;
+    SELECT v_done || jsonb_build_object('copy_block', b.n, 'copy_hash', encode(b.hash, 'hex')) INTO v_done
+        FROM (SELECT 1) one LEFT JOIN LATERAL (SELECT * FROM audit_blocks o ORDER BY o.n DESC LIMIT 1) b ON true;
+    SELECT v_done || jsonb_build_object('copy_seq', e.seq, 'copy_at', e.timestamp) INTO v_done
+        FROM (SELECT 1) one LEFT JOIN LATERAL (SELECT * FROM audit_events o ORDER BY o.epoch DESC, o.xid DESC, o.seq DESC LIMIT 1) e ON true;
+    INSERT INTO audit_epochs (n, system_identifier) SELECT max(e.n) + 1, (SELECT c.system_identifier FROM pg_control_system() c) FROM audit_epochs e;
+    v_done := v_done || jsonb_build_object('epoch', audit_epoch_look());
+    IF v_jobs IS NOT NULL THEN
         PERFORM job_finish(v_jobs, array_fill('Cancelled'::text, ARRAY[cardinality(v_jobs)]), array_fill(p_why, ARRAY[cardinality(v_jobs)]));
     END IF;
     INSERT INTO managed_certificates (id, name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id,
@@ -134,7 +153,8 @@ BEGIN
     UPDATE managed_certificates c SET renew_after = v_now
         WHERE c.id IN (SELECT r.certificate_id FROM recovering r WHERE r.outcome = 'revoke' AND r.why <> 'superseded')
             AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') AND c.id <> ALL (coalesce(v_certificates, '{}'));
-    GET DIAGNOSTICS renewed = ROW_COUNT;
+    GET DIAGNOSTICS v_renewed = ROW_COUNT;
+    v_done := v_done || jsonb_build_object('renewed', v_renewed);
     INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
         SELECT id_new('rev'), nullif(r.certificate_id, ''), r.serial_number, 'superseded', p_actor, r.issuer_id, r.job_id
         FROM (SELECT o.certificate_id, o.serial_number, o.issuer_id, o.job_id FROM recovering o WHERE o.outcome = 'revoke'
@@ -144,16 +164,12 @@ BEGIN
         ON CONFLICT DO NOTHING;
     UPDATE journal_ahead a SET settled_at = v_now, settled_as = r.outcome, leaf = NULL
         FROM recovering r WHERE r.issuer_id = a.issuer_id AND r.serial_number = a.serial_number AND a.settled_at IS NULL;
-    IF serials > 0 THEN
-        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-            SELECT p_actor, p_actor_type, 'certificate_reentered', 'certificate', r.journalled_certificate,
-                jsonb_build_object('serial_number', r.serial_number, 'job_id', r.job_id, 'outcome', r.outcome)
-            FROM recovering r WHERE r.outcome IN ('reenter', 'recreate');
-        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
-            VALUES (p_actor, p_actor_type, 'database_recovered', 'database', '', jsonb_build_object('serials', serials,
-                'reentered', reentered, 'recreated', recreated, 'revoked', revoked, 'unknown_issuer', unknown_issuer,
-                'renewed', renewed, 'gap_from', gap_from, 'gap_to', gap_to), 'config');
-    END IF;
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT p_actor, p_actor_type, 'certificate_reentered', 'certificate', r.journalled_certificate,
+            jsonb_build_object('serial_number', r.serial_number, 'job_id', r.job_id, 'outcome', r.outcome)
+        FROM recovering r WHERE r.outcome IN ('reenter', 'recreate');
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+        VALUES (p_actor, p_actor_type, 'database_recovered', 'database', '', v_done, 'config');
     DROP TABLE recovering, recovered;
-    RETURN NEXT;
+    RETURN v_done;
 END $$;

@@ -99,6 +99,8 @@ CREATE OR REPLACE TRIGGER issuers_lane AFTER INSERT ON issuers FOR EACH ROW EXEC
 -- A statement that names a partition meets the trigger of the rows only.
 CREATE OR REPLACE TRIGGER audit_events_worm_trigger BEFORE UPDATE OR DELETE ON audit_events
     FOR EACH ROW EXECUTE FUNCTION audit_refuse_change('audit_events');
+CREATE OR REPLACE TRIGGER audit_events_epoch BEFORE INSERT ON audit_events
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_epoch_is_newest();
 CREATE OR REPLACE TRIGGER audit_events_worm_truncate BEFORE TRUNCATE ON audit_events
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change('audit_events');
 CREATE OR REPLACE TRIGGER audit_attachments_worm BEFORE UPDATE OR TRUNCATE ON audit_attachments

@@ -43,7 +43,7 @@ def id_of(fleet, seq):
 
 def test_a_trail_as_it_was_sealed(trail):
     reply = verify(trail)
-    assert reply == {"faults": [], "blocks": 4, "rows": 24, "removed_up_to": 0, "unsealed": 0, "last_block": 4,
+    assert reply == {"faults": [], "blocks": 4, "rows": 24, "restores": [], "removed_up_to": 0, "unsealed": 0, "last_block": 4,
                      "last_hash": trail.value("SELECT encode(hash, 'hex') FROM audit_blocks WHERE n = 4")}
     assert (verify(trail, "--from", "3")["blocks"], verify(trail, "--from", "3")["rows"]) == (2, 12)
     assert verify(trail, "--anchor", f"4:{reply['last_hash']}")["faults"] == []

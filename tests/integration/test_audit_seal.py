@@ -161,6 +161,38 @@ def test_another_cluster_is_another_epoch(db):
     assert db.query("SELECT fault FROM audit_chain_verify(1000, %s)", WORDS) == [(None,)]
 
 
+def test_a_recovery_begins_another_epoch(db):
+    """In the same cluster, whose sessions know the epoch of before and may have rows under way."""
+    audit.write(db, 2)
+    audit.seal(db)
+    known = connect(db)
+    known.autocommit = True
+    insert = ("INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id) "
+              "VALUES ('known', 'User', 'tested', 'test', 'r') RETURNING epoch, seq")
+    with known.cursor() as c:
+        c.execute(insert)
+        assert c.fetchone()[0] == 1
+    late, seq = start_row(db)
+    db.plant("INSERT INTO journal_ahead (issuer_id, serial_number, job_id, journalled_at, host) VALUES ('iss-gone', '51', 'job-1', now(), 'h')")
+    thread = threading.Thread(target=lambda: db.query("SELECT recover('who', 'User', 'put back')"))
+    thread.start()
+    wait_for(lambda: db.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'SELECT recover%%'") == 1,
+             60, "the recovery to wait for the row under way")
+    late.commit()
+    thread.join()
+    with known.cursor() as c:
+        c.execute(insert)
+        epoch, after = c.fetchone()
+    known.close()
+    assert epoch == 2
+    audit.seal(db)
+    assert [audit.is_in_a_block(db, s) for s in (seq, after)] == [1, 1]
+    assert [b[1] for b in audit.check(db)] == [1, 1, 2]
+    assert db.query("SELECT fault FROM audit_chain_verify(1000, %s)", WORDS) == [(None,)]
+    details = db.value("SELECT details FROM audit_events WHERE action = 'database_recovered' AND epoch = 2")
+    assert (details["epoch"], details["copy_seq"], details["copy_block"]) == (2, seq, 1)
+
+
 def test_ids_that_went_back_are_told(db):
     audit.write(db)
     audit.seal(db)

@@ -5,6 +5,7 @@ until certctl recover, and then every serial is known: put back where the journa
 has the certificate, revoked where it has not.  Agents that came after the backup
 are back, and each site serves what the database says.
 """
+import json
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import audit
 from fleet import Fleet, clean_env, pg_bin, wait_for
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
@@ -186,8 +188,24 @@ def test_the_audit_trail_names_the_gap_and_verifies(world):
     fleet = world.fleet
     details = fleet.value("SELECT details FROM audit_events WHERE action = 'database_recovered'")
     assert [details[k] for k in ("serials", "reentered", "recreated", "revoked", "renewed")] == [5, 3, 1, 1, 1] and details["gap_from"] <= details["gap_to"]
-    wait_for(lambda: fleet.value("SELECT lag_s FROM audit_unsealed") < 60 and fleet.cli("audit", "verify").returncode == 0,
-             PATIENCE_S, "the audit trail to verify", every=1)
+    assert details["epoch"] == 2 and details["copy_seq"] < fleet.value("SELECT min(seq) FROM audit_events WHERE epoch = 2")
+    # The copy's rows are in the first epoch, and what came since in the second.
+    assert fleet.value("SELECT count(DISTINCT epoch) FROM audit_events") == 2
+    done = wait_for(lambda: fleet.value("SELECT lag_s FROM audit_unsealed") < 60 and (v := fleet.cli("audit", "verify")).returncode == 0
+                    and "epoch 2 begins" in v.stdout and v, PATIENCE_S, "the audit trail to verify", every=1)
+    assert "the database was restored from a copy of" in done.stdout
+    assert [r["epoch"] for r in json.loads(fleet.cli("audit", "verify", "-o", "json").stdout)["restores"]] == [2]
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_the_audit_trail_shows_tampering_on_both_sides(world, epoch):
+    fleet = world.fleet
+    change = f"UPDATE audit_events SET actor = actor || '%s' WHERE id = (SELECT min(id) FROM audit_events WHERE epoch = {epoch})"
+    audit.tamper(fleet, change % "x")
+    done = fleet.cli("audit", "verify")
+    assert done.returncode == 1 and "row changed" in done.stdout, done.stdout
+    audit.tamper(fleet, f"UPDATE audit_events SET actor = rtrim(actor, 'x') WHERE id = (SELECT min(id) FROM audit_events WHERE epoch = {epoch})")
+    assert fleet.cli("audit", "verify").returncode == 0
 
 
 def test_another_start_finds_nothing(world):

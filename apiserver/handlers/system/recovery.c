@@ -47,6 +47,11 @@ static const struct field done_fields[] = {
     {"renewed", FIELD_INT},
     {"gap_from", FIELD_TIME, FIELD_OMIT_EMPTY},
     {"gap_to", FIELD_TIME, FIELD_OMIT_EMPTY},
+    {"unknown_agents", FIELD_TEXTS},
+    {"unknown_targets", FIELD_TEXTS},
+    {"outside_issuers", FIELD_TEXTS},
+    {"epoch", FIELD_INT},
+    {"copy_at", FIELD_TIME, FIELD_OMIT_EMPTY},
 };
 
 static op_step recovery_done;
