@@ -2,7 +2,8 @@
  * enrol: a waiting issuance gets its key and CSR.
  *
  * The key is on disk before the CSR leaves, and the same key is used again
- * after any doubt, so a crash between any two steps ends in one CSR.
+ * after any doubt, so a crash between any two steps ends in one CSR.  Where it
+ * cannot be stored just now the job waits, says why, and is tried again.
  */
 #include <errno.h>
 #include <string.h>
@@ -90,6 +91,9 @@ enrol_start(struct op *op)
 	rc ret;
 
 	ret = make_csr(op, w, &pem, &e->failure);
+	/* No room, no descriptor, a disk that is read-only: the host's trouble
+	 * and no end of the job, which is listed again. */
+	w->is_put_off = ret == RC_IO;
 	if (ret != RC_OK)
 		return op_goto(op, enrol_report);
 	buf_init(&body, 0);
@@ -181,11 +185,13 @@ enrol_report(struct op *op)
 	const char *text;
 
 	if (e->delay_ms == 0)
-		log_warn("ENROL-FAILED", "job %s: %s", w->job, e->failure);
+		log_warn(w->is_put_off ? "ENROL-PUT-OFF" : "ENROL-FAILED",
+		    "job %s: %s%s", w->job, e->failure,
+		    w->is_put_off ? ", trying again" : "");
 	buf_init(&body, 0);
 	json_w_init(&json, &body);
 	json_w_open(&json, '{');
-	json_w_kv(&json, "status", "Failed");
+	json_w_kv(&json, "status", w->is_put_off ? "Running" : "Failed");
 	json_w_kv(&json, "error", e->failure);
 	json_w_close(&json, '}');
 	text = arena_strdup(op_arena(op), buf_cstr(&body));
@@ -204,10 +210,13 @@ enrol_reported(struct op *op)
 
 	if (w->agent->is_retired || w->agent->is_stopping)
 		return op_done(op); /* it is in the next start's work again */
-	if (call_is_in_doubt(reply))
+	/* The words for people come with the next try. */
+	if (call_is_in_doubt(reply) && !w->is_put_off)
 		return enrol_again(op, "REPORT-RETRY", enrol_report);
 	if (reply->status != 200)
 		log_warn("REPORT-REFUSED", "job %s: %s", w->job, reply->error);
+	if (w->is_put_off)
+		return op_done(op);
 	/* The job is over, and with it the use of its key, unless the server
 	 * knows more of it than we do. */
 	if (reply->status == 200)

@@ -27,6 +27,9 @@
  * remembered: more than can end in that time for good reason. */
 #define ENDED_MS 1000
 #define ENDED_MAX 256
+/* Enrolments wait so long when this host could not store a key. */
+#define PUT_OFF_MIN_MS 1000
+#define PUT_OFF_MAX_MS 8000
 
 struct ended {
 	char job[129];
@@ -43,6 +46,8 @@ struct poll {
 	int64_t pause_ms; /* between that and the next */
 	bool has_answer;  /* of the question just over; else it timed out */
 	bool is_stopping;
+	int64_t put_off_ms;            /* doubled wait; 0: this host can */
+	int64_t put_off_until_ms;      /* no enrolment is begun before */
 	struct ended ended[ENDED_MAX]; /* a ring */
 	size_t n_ended;
 };
@@ -83,6 +88,21 @@ has_just_ended(const struct poll *p, const char *job)
 	return false;
 }
 
+/* Those begun together are put off together. */
+static void
+put_off(struct poll *p)
+{
+	int64_t now = loop_now_ms(p->agent->loop);
+
+	if (now < p->put_off_until_ms)
+		return;
+	p->put_off_ms = p->put_off_ms == 0 ? PUT_OFF_MIN_MS : p->put_off_ms * 2;
+	if (p->put_off_ms > PUT_OFF_MAX_MS)
+		p->put_off_ms = PUT_OFF_MAX_MS;
+	p->put_off_until_ms =
+	    now + rand_jitter(p->put_off_ms, PAUSE_JITTER_PERCENT);
+}
+
 static void
 work_done(struct agent *a, void *arg)
 {
@@ -91,6 +111,10 @@ work_done(struct agent *a, void *arg)
 
 	work_remove(w);
 	remember_ended(p, w->job);
+	if (w->is_put_off)
+		put_off(p);
+	else if (!w->is_deployment)
+		p->put_off_ms = p->put_off_until_ms = 0;
 	/* What was not brought to its end is listed again at once. */
 	ask_after(p, w->is_ended ? 0 : p->pause_ms);
 	work_free(w);
@@ -136,6 +160,14 @@ work_read(struct arena *a, const struct cJSON *item, struct work *w)
 	return RC_OK;
 }
 
+/* A disk that takes no key may still be served: deployments go on. */
+static bool
+is_put_off(const struct poll *p, const struct work *w)
+{
+	return !w->is_deployment &&
+	       loop_now_ms(p->agent->loop) < p->put_off_until_ms;
+}
+
 static void
 take_items(struct poll *p, struct arena *a, const struct cJSON *reply)
 {
@@ -149,7 +181,7 @@ take_items(struct poll *p, struct arena *a, const struct cJSON *reply)
 		if (p->in_hand.n >= most)
 			break;
 		w = mem_zalloc(sizeof(*w));
-		if (work_read(a, item, w) != RC_OK ||
+		if (work_read(a, item, w) != RC_OK || is_put_off(p, w) ||
 		    work_has_job(&p->in_hand, w->job) ||
 		    has_just_ended(p, w->job)) {
 			work_free(w);

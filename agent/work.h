@@ -31,6 +31,7 @@ struct work {
 	char *item_json;  /* the item's text; for a resumed one the journal's */
 	bool is_deployment;
 	bool is_resumed; /* from an open journal, not from the server */
+	bool is_put_off; /* this host cannot just now: see take_items */
 	bool is_ended;   /* brought to its end, or put off by itself */
 	char *dir;       /* the directory it writes, once claimed */
 	struct work *next;

@@ -18,6 +18,19 @@ is_alive(const struct cJSON *item)
 	return cJSON_IsTrue(json_get(item, "alive"));
 }
 
+/* A worker may live, and not do what its host does not let it. */
+static const char *
+state(struct cli *c, const struct cJSON *item)
+{
+	const char *fault = cell(c, item, "fault");
+
+	if (!is_alive(item))
+		return "gone";
+	if (strcmp(fault, "-") == 0)
+		return "alive";
+	return arena_printf(c->arena, "alive, fault: %s", fault);
+}
+
 static void
 rows(struct cli *c, struct table *t, const struct cJSON *list, const char *kind)
 {
@@ -26,8 +39,7 @@ rows(struct cli *c, struct table *t, const struct cJSON *list, const char *kind)
 	cJSON_ArrayForEach(item, list)
 	{
 		const char *const cells[] = {kind, cell(c, item, "name"),
-		    cell(c, item, "host"), cell(c, item, "pid"),
-		    is_alive(item) ? "alive" : "gone",
+		    cell(c, item, "host"), cell(c, item, "pid"), state(c, item),
 		    cell_time(c, item, "started_at"), cell(c, item, "version"),
 		    cell(c, item, "server")};
 

@@ -160,7 +160,10 @@ CREATE TABLE workers (
     slots int NOT NULL DEFAULT 1,
     server text NOT NULL DEFAULT '', -- the database server that it is with, in words
     started_at timestamptz NOT NULL DEFAULT now(),
-    lease_until timestamptz NOT NULL
+    lease_until timestamptz NOT NULL,
+    fault text NOT NULL DEFAULT '', -- what its host cannot do: words of worker/host_fault.h
+    fault_detail text NOT NULL DEFAULT '',
+    fault_since timestamptz
 ) WITH (fillfactor = 50);
 
 CREATE TABLE schedulers (

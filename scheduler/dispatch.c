@@ -155,24 +155,34 @@ dispatch_on_pipe_closed(struct dispatch *d, uint32_t pipe)
 
 /* --- turns --- */
 
+/* To the one that has waited longest for what there is.  False: nothing was. */
+static bool
+hand_out_one(struct dispatch *d, int64_t now)
+{
+	struct claim *c = dispatch_claim_slot(d);
+	struct worker *w = c ? workers_next(&d->workers, now, NULL) : NULL;
+	struct lane *lane;
+
+	for (; w; w = workers_next(&d->workers, now, w)) {
+		lane = lanes_next(d->lanes, w->without, w->nwithout);
+		if (lane) {
+			dispatch_claim_start(d, c, w, lane);
+			return true;
+		}
+		/* Who does all finds nothing: nor does anybody else. */
+		if (w->nwithout == 0)
+			return false;
+	}
+	return false;
+}
+
 static void
 hand_out(struct dispatch *d, int64_t now)
 {
-	while (permits_left(&d->permits) > 0) {
-		struct claim *c = dispatch_claim_slot(d);
-		struct worker *w;
-		struct lane *lane;
+	bool is_more = true;
 
-		if (!c)
-			return;
-		w = workers_next(&d->workers, now);
-		if (!w)
-			return;
-		lane = lanes_next(d->lanes);
-		if (!lane)
-			return;
-		dispatch_claim_start(d, c, w, lane);
-	}
+	while (is_more && permits_left(&d->permits) > 0)
+		is_more = hand_out_one(d, now);
 }
 
 /*
@@ -186,7 +196,7 @@ wants_look(struct dispatch *d, int64_t now)
 		return false;
 	if (d->must_look_full || now - d->looked_full_ms >= d->look_every_ms)
 		return true;
-	if (!d->must_look || !workers_next(&d->workers, now))
+	if (!d->must_look || !workers_next(&d->workers, now, NULL))
 		return false;
 	return !lanes_have_due(d->lanes) || permits_left(&d->permits) == 0 ||
 	       now - d->looked_ms >= DISPATCH_BUSY_LOOK_MS;

@@ -36,6 +36,25 @@ read_holding(struct arena *a, const struct cJSON *body,
 	return RC_OK;
 }
 
+static rc
+read_without(struct arena *a, const struct cJSON *body,
+    struct worker_request *out)
+{
+	const char **items = NULL;
+	size_t n = 0;
+	rc ret;
+
+	ret = json_str_list(a, body, "without", WORKER_WITHOUT_MAX,
+	    WORKER_ISSUER_MAX, &items, &n);
+	if (ret == RC_NOT_FOUND)
+		return RC_OK;
+	if (ret != RC_OK)
+		return ret;
+	out->without = items;
+	out->nwithout = n;
+	return RC_OK;
+}
+
 rc
 dispatch_read_request(struct arena *a, const struct frame *f,
     struct worker_request *out, const struct cJSON **out_body)
@@ -56,7 +75,8 @@ dispatch_read_request(struct arena *a, const struct frame *f,
 		return ret;
 	out->room = (unsigned)room;
 	*out_body = body;
-	return read_holding(a, body, out);
+	ret = read_holding(a, body, out);
+	return ret == RC_OK ? read_without(a, body, out) : ret;
 }
 
 /* --- answers --- */

@@ -98,14 +98,23 @@ has_work(const struct lane *l)
 	       permits_left(&l->permits) > 0;
 }
 
+static bool
+is_among(const struct lane *l, char *const *issuers, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(l->issuer_id, issuers[i]) == 0)
+			return true;
+	return false;
+}
+
 struct lane *
-lanes_next(struct lanes *ls)
+lanes_next(struct lanes *ls, char *const *without, size_t n)
 {
 	for (size_t i = 0; i < ls->n; i++) {
 		size_t at = (ls->turn + i) % ls->n;
 		struct lane *l = ls->items[at];
 
-		if (!has_work(l) || l->is_claiming)
+		if (!has_work(l) || l->is_claiming || is_among(l, without, n))
 			continue;
 		ls->turn = (at + 1) % ls->n;
 		return l;

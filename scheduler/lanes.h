@@ -58,8 +58,9 @@ void lanes_free(struct lanes *ls);
 /* Nothing is known any more: a new term. */
 void lanes_reset(struct lanes *ls);
 
-/* The lane whose turn it is; NULL when none is due, free and idle. */
-struct lane *lanes_next(struct lanes *ls);
+/* The lane whose turn it is, those of n issuers passed over; NULL when none is
+ * due, free and idle. */
+struct lane *lanes_next(struct lanes *ls, char *const *without, size_t n);
 /* A lane is due and has room, though its claim may be under way. */
 bool lanes_have_due(const struct lanes *ls);
 struct lane *lanes_find(struct lanes *ls, const char *issuer_id);

@@ -29,10 +29,23 @@ workers_find(struct workers *ws, const char *incarnation)
 	return w;
 }
 
+static void
+set_without(struct worker *w, const char *const *issuers, size_t n)
+{
+	for (size_t i = 0; i < w->nwithout; i++)
+		free(w->without[i]);
+	w->without = mem_realloc(w->without, n + 1, sizeof(w->without[0]));
+	for (size_t i = 0; i < n; i++)
+		w->without[i] = mem_strdup(issuers[i]);
+	w->nwithout = n;
+}
+
 void
 workers_remove(struct workers *ws, struct worker *w)
 {
 	HASH_DEL(ws->by_name, w);
+	set_without(w, NULL, 0);
+	free(w->without);
 	free(w->incarnation);
 	free(w->holding);
 	free(w);
@@ -86,6 +99,7 @@ workers_ask(struct workers *ws, const struct worker_request *req,
 	if (w->is_gone || has_vanished(w, req))
 		w->must_free = true;
 	set_holding(w, req->holding, req->nholding);
+	set_without(w, req->without, req->nwithout);
 	w->pipe = req->pipe;
 	w->reply_to = req->reply_to;
 	w->room = req->room;
@@ -121,12 +135,13 @@ is_ready(const struct worker *w, int64_t now_ms)
 }
 
 struct worker *
-workers_next(struct workers *ws, int64_t now_ms)
+workers_next(struct workers *ws, int64_t now_ms, const struct worker *after)
 {
 	struct worker *w, *tmp, *first = NULL;
 
 	HASH_ITER (hh, ws->by_name, w, tmp) {
 		if (is_ready(w, now_ms) &&
+		    (!after || w->asked_seq > after->asked_seq) &&
 		    (!first || w->asked_seq < first->asked_seq))
 			first = w;
 	}

@@ -28,6 +28,8 @@ struct db_req;
 #define WORKER_NAME_MAX 128
 #define WORKER_ROOM_MAX 1024
 #define WORKERS_MAX 4096
+#define WORKER_WITHOUT_MAX 256
+#define WORKER_ISSUER_MAX 256
 
 struct worker {      /* read; change it through the functions only */
 	void *owner; /* the dispatch's own */
@@ -40,6 +42,8 @@ struct worker {      /* read; change it through the functions only */
 	unsigned room;
 	int64_t *holding; /* by our book */
 	size_t nholding;
+	char **without; /* issuers whose jobs its host cannot do */
+	size_t nwithout;
 	bool is_gone;     /* its connection closed */
 	bool must_free;   /* rows it does not hold any more are to be freed */
 	bool is_claiming; /* a claim for it is under way */
@@ -64,6 +68,8 @@ struct worker_request {
 	unsigned room;
 	const int64_t *holding;
 	size_t nholding;
+	const char *const *without;
+	size_t nwithout;
 	int64_t now_ms;
 };
 /* Remembers the request (the worker's last one is forgotten).  RC_BUSY past
@@ -74,8 +80,10 @@ rc workers_ask(struct workers *ws, const struct worker_request *req,
 struct worker *workers_gone(struct workers *ws, uint32_t pipe);
 void workers_remove(struct workers *ws, struct worker *w);
 
-/* Who has waited longest and can be given work now; NULL: nobody. */
-struct worker *workers_next(struct workers *ws, int64_t now_ms);
+/* Who has waited longest and can be given work now, of those that asked after
+ * `after` (NULL: of all); NULL: nobody. */
+struct worker *workers_next(struct workers *ws, int64_t now_ms,
+    const struct worker *after);
 /* Its request was answered with this lease (0: with none). */
 void worker_answered(struct worker *w, int64_t lease_id);
 

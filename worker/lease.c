@@ -1,15 +1,19 @@
 #include "worker/lease.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/lease/tenure.h"
 #include "common/log/log.h"
 
 #define LEASE_RETRY_MS 100
 #define LEAVE_MS 2000
+#define FAULT_MAX 64
+#define DETAIL_MAX 1024
 
 /* Whoever trusts in it must stop before anybody else may take its work. */
 _Static_assert(LEASE_TRUST_MS < LEASE_MS, "trust outlives the lease");
@@ -19,7 +23,8 @@ struct lease {
 	char pid[16];
 	char slots[16];
 	char lease_ms[12];
-	const char *params[7]; /* of a renewal; of the leave the first */
+	char fault[FAULT_MAX], detail[DETAIL_MAX];
+	const char *params[9]; /* of a renewal; of the leave the first */
 	struct tenure *row;
 	char **cancelled; /* job ids */
 	size_t ncancelled;
@@ -56,6 +61,63 @@ lease_incarnation(const struct lease *l)
 	return l->o.incarnation;
 }
 
+const char *
+lease_name(const struct lease *l)
+{
+	return l->o.name;
+}
+
+/* --- the host --- */
+
+/* The kinds, and of each the reason: for the next renewal. */
+void
+lease_host_changed(struct lease *l)
+{
+	const struct host_fault *f;
+	size_t at = 0;
+
+	l->fault[0] = l->detail[0] = '\0';
+	for (size_t i = 0; (f = host_faults_at(l->o.host_faults, i)); i++) {
+		const char *name = host_fault_name(f->kind);
+
+		if (!strstr(l->fault, name))
+			(void)snprintf(l->fault + strlen(l->fault),
+			    sizeof(l->fault) - strlen(l->fault), "%s%s",
+			    at > 0 ? "," : "", name);
+		if (at < sizeof(l->detail) - 1)
+			at += (size_t)snprintf(l->detail + at,
+			    sizeof(l->detail) - at, "%s%s%s%s%s",
+			    at > 0 ? "; " : "",
+			    f->issuer_id[0] ? "issuer " : "", f->issuer_id,
+			    f->issuer_id[0] ? ": " : "", f->detail);
+	}
+}
+
+/* The database read its clock after the renewal was sent and before its answer
+ * came: only what that does not explain is a difference. */
+static void
+compare_clocks(struct lease *l, int64_t database_ms)
+{
+	int64_t now_ms = clock_wall_us() / 1000;
+	int64_t took_ms = loop_now_ms(l->o.loop) - tenure_sent_ms(l->row);
+	int64_t ahead_ms = now_ms - took_ms - database_ms;
+	int64_t behind_ms = database_ms - now_ms;
+	int64_t by_ms = ahead_ms > behind_ms ? ahead_ms : behind_ms;
+	char detail[192];
+
+	if (by_ms <= l->o.clock_limit_ms) {
+		host_fault_clear(l->o.host_faults, HOST_CLOCK, "");
+		return;
+	}
+	(void)snprintf(detail, sizeof(detail),
+	    "this host's clock is %" PRId64
+	    " s %s the database's (CERTCTL_WORKER_CLOCK_LIMIT is %" PRId64
+	    " ms)",
+	    by_ms / 1000, ahead_ms > behind_ms ? "ahead of" : "behind",
+	    l->o.clock_limit_ms);
+	host_fault_raise(l->o.host_faults, HOST_CLOCK, "", detail);
+}
+
 /* --- what the row's tenure tells --- */
 
 static void
@@ -65,6 +127,8 @@ read_answer(void *arg, const struct db_result *r, struct tenure_answer *out)
 	int col = db_col(r, "cancel_job_id");
 	size_t n = db_nrows(r);
 
+	if (n > 0)
+		compare_clocks(l, db_i64(r, 0, db_col(r, "now_ms")));
 	forget_cancelled(l);
 	l->cancelled = mem_zalloc((n + 1) * sizeof(l->cancelled[0]));
 	for (size_t i = 0; i < n; i++) {
@@ -137,6 +201,8 @@ lease_new(const struct lease_opts *opts)
 	l->params[5] = l->slots;
 	(void)snprintf(l->lease_ms, sizeof(l->lease_ms), "%d", LEASE_MS);
 	l->params[6] = l->lease_ms;
+	l->params[7] = l->fault;
+	l->params[8] = l->detail;
 	l->row = make_row(l);
 	return l;
 }

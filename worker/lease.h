@@ -5,7 +5,8 @@
  * ends after 1.7 s by the database's clock, and with it every lease of work
  * that names this incarnation.  How far it is trusted: common/lease/tenure.h.
  * Whoever is about to sign, to send anything outside or to commit asks
- * lease_is_trusted() first.
+ * lease_is_trusted() first.  The row also says what the host cannot do, and
+ * each answer is compared with this host's clock.
  *
  * Call from the event loop only.  The pool is the lease's own, of one
  * connection, so that a renewal never queues behind work.
@@ -20,6 +21,7 @@
 #include "common/base/attr.h"
 #include "common/db/db.h"
 #include "common/loop/loop.h"
+#include "worker/host_fault.h"
 
 #define LEASE_MS 1700 /* by the database's clock */
 #define LEASE_RENEW_MS 500
@@ -37,6 +39,9 @@ struct lease_opts {
 	int pid;
 	const char *version;
 	size_t slots;
+	/* Told in the row; the lease raises and clears that of the clock. */
+	struct host_faults *host_faults;
+	int64_t clock_limit_ms; /* by more the clocks may not differ */
 	/* Trust began, the first time or anew. */
 	void (*on_trusted)(void *arg);
 	/* Trust ended: everything held is to be dropped now.  Called once for
@@ -48,6 +53,8 @@ struct lease_opts {
 struct lease *lease_new(const struct lease_opts *opts);
 /* Tells nobody: see lease_leave.  NULL is a no-op. */
 void lease_free(struct lease *l);
+/* The next renewal tells what there is now. */
+void lease_host_changed(struct lease *l);
 /* Renews from now on. */
 void lease_start(struct lease *l);
 
@@ -56,6 +63,7 @@ bool lease_is_trusted(const struct lease *l);
 /* Someone wants this job cancelled, by the last renewal's answer. */
 bool lease_is_cancelled(const struct lease *l, const char *job_id);
 const char *lease_incarnation(const struct lease *l);
+const char *lease_name(const struct lease *l);
 
 /* Orderly stop: no renewal any more; gives everything still held back in the
  * database, then calls done (also when that fails; within two seconds). */

@@ -14,6 +14,7 @@
 #include "common/pki/key/seal.h"
 #include "worker/behind.h"
 #include "worker/issuers/local_ca.h"
+#include "worker/kinds/host_try.h"
 #include "worker/kinds/kind.h"
 #include "worker/lease.h"
 #include "worker/slots.h"
@@ -40,6 +41,8 @@ struct worker {
 	struct bus_client *bus;
 	struct local_cas *cas;
 	struct slots *slots;
+	struct host_faults *host;
+	struct host_try *host_try;
 	struct op *behind; /* the look at the journals; NULL: over */
 	struct kind_env env;
 };
@@ -79,6 +82,15 @@ on_leader(void *arg, uint64_t term)
 	/* The first beat may come before all is wired. */
 	if (w->slots)
 		slots_leader_changed(w->slots);
+}
+
+static void
+on_host_change(void *arg)
+{
+	struct worker *w = arg;
+
+	lease_host_changed(w->lease);
+	slots_host_changed(w->slots);
 }
 
 /* --- stopping --- */
@@ -168,12 +180,21 @@ make_parts(struct worker *w)
 	    .pid = (int)getpid(),
 	    .version = CERTCTL_VERSION,
 	    .slots = (size_t)cfg_int(w->d->cfg, "worker_slots"),
+	    .clock_limit_ms = cfg_int(w->d->cfg, "worker_clock_limit"),
 	    .on_trusted = on_trusted,
 	    .on_lost = on_lost,
 	    .arg = w,
 	};
+	struct host_faults_opts host = {
+	    .loop = w->d->loop,
+	    .is_over = host_try_is_over,
+	    .on_change = on_host_change,
+	    .arg = w,
+	};
 
 	w->cas = local_cas_new(&cas);
+	host.try_arg = w->host_try = host_try_new(&w->env);
+	lease.host_faults = w->host = host_faults_new(&host);
 	w->lease = lease_new(&lease);
 	w->env = (struct kind_env){
 	    .loop = w->d->loop,
@@ -181,6 +202,8 @@ make_parts(struct worker *w)
 	    .lease = w->lease,
 	    .bus = w->bus,
 	    .cas = w->cas,
+	    .host = w->host,
+	    .journal_dir = cfg_str(w->d->cfg, "issuance_journal_dir"),
 	    .issuer =
 		{
 		    .loop = w->d->loop,
@@ -197,6 +220,7 @@ make_slots(struct worker *w)
 	    .loop = w->d->loop,
 	    .bus = w->bus,
 	    .home = w->d->home,
+	    .host = w->host,
 	    .incarnation = w->d->incarnation,
 	    .cap = (size_t)cfg_int(w->d->cfg, "worker_slots"),
 	    .waits_max = (size_t)cfg_int(w->d->cfg, "worker_outside_slots"),
@@ -292,6 +316,8 @@ finish(void *self, struct daemon *d)
 	w->env.bus = NULL;
 	bus_client_free(bus);
 	slots_free(w->slots);
+	host_try_free(w->host_try);
+	host_faults_free(w->host);
 	local_cas_free(w->cas);
 	lease_free(w->lease);
 	db_pool_free(w->lease_pool);

@@ -75,6 +75,22 @@ back_off(struct slots *s)
 
 /* --- asking --- */
 
+/* Issuers whose jobs this host cannot do. */
+static void
+write_without(struct slots *s, struct json_w *w)
+{
+	const struct host_fault *f;
+
+	if (!host_faults_at(s->o.host, 0))
+		return;
+	json_w_key(w, "without");
+	json_w_open(w, '[');
+	for (size_t i = 0; (f = host_faults_at(s->o.host, i)); i++)
+		if (f->issuer_id[0])
+			json_w_str(w, f->issuer_id);
+	json_w_close(w, ']');
+}
+
 static void
 write_request(struct slots *s, struct buf *b, size_t room)
 {
@@ -91,6 +107,7 @@ write_request(struct slots *s, struct buf *b, size_t room)
 		if (s->slot[i].op)
 			json_w_int(&w, s->slot[i].lease_id);
 	json_w_close(&w, ']');
+	write_without(s, &w);
 	json_w_close(&w, '}');
 }
 
@@ -262,6 +279,8 @@ room_now(const struct slots *s)
 	size_t working = s->busy - s->waiting, left = s->n - s->busy;
 	size_t room = working < s->o.cap ? s->o.cap - working : 0;
 
+	if (host_faults_stop_all(s->o.host))
+		return 0;
 	return room < left ? room : left;
 }
 
@@ -408,6 +427,15 @@ slots_drop(struct slots *s)
 void
 slots_leader_changed(struct slots *s)
 {
+	s->must_tell = true;
+	ask_now(s);
+}
+
+void
+slots_host_changed(struct slots *s)
+{
+	/* The answer to what was asked before is not listened to. */
+	s->ask = NULL;
 	s->must_tell = true;
 	ask_now(s);
 }

@@ -8,7 +8,8 @@
  * that is held: the leader frees what it has in its book and does not find
  * there, so an answer that got lost costs no more than the next request.  There
  * is never a second request beside one that may be answered with a lease: the
- * answer could cross it, and the leader would free what it has just given.
+ * answer could cross it, and the leader would free what it has just given. Only
+ * when the host's faults change is that worth it: see host_fault.h.
  *
  * Call from the event loop only.
  */
@@ -24,6 +25,7 @@
 #include "common/bus/bus.h"
 #include "common/loop/loop.h"
 #include "common/op/op.h"
+#include "worker/host_fault.h"
 
 struct slots; /* defined in slots.c */
 
@@ -45,8 +47,9 @@ struct slot_end {
 struct slots_opts {
 	struct loop *loop;
 	struct bus_client *bus;
-	const struct db_home *home; /* told to the leader; NULL */
-	const char *incarnation;    /* outlives the slots */
+	const struct db_home *home;     /* told to the leader; NULL */
+	const struct host_faults *host; /* what is not to be asked for */
+	const char *incarnation;        /* outlives the slots */
 	size_t cap;
 	size_t waits_max; /* leases that may wait outside, beside those */
 	/* Starts the op that works on the grant; it ends by `end`. */
@@ -67,6 +70,8 @@ void slots_open(struct slots *s);
 void slots_drop(struct slots *s);
 /* Another leader, or none. */
 void slots_leader_changed(struct slots *s);
+/* Other work is to be asked for than before. */
+void slots_host_changed(struct slots *s);
 
 size_t slots_busy(const struct slots *s);
 /* How many of those wait for somebody outside. */

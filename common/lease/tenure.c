@@ -62,6 +62,12 @@ tenure_is_held(const struct tenure *t)
 	return t->is_held;
 }
 
+int64_t
+tenure_sent_ms(const struct tenure *t)
+{
+	return t->sent_ms;
+}
+
 bool
 tenure_is_trusted(const struct tenure *t)
 {

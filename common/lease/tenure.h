@@ -65,6 +65,8 @@ bool tenure_is_trusted(const struct tenure *t);
 bool tenure_check(struct tenure *t);
 /* Held, trusted or not yet checked. */
 bool tenure_is_held(const struct tenure *t);
+/* When the renewal that was sent last was, by the loop's clock. */
+int64_t tenure_sent_ms(const struct tenure *t);
 /* Ends it at once: something else said that the row is not ours. */
 void tenure_distrust(struct tenure *t, const char *why);
 

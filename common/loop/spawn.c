@@ -308,6 +308,7 @@ spawn_run(struct loop *l, const struct spawn_opts *opts, spawn_done_fn *done,
 	close(fds[1]);
 	if (err) {
 		spawn_free(s);
+		errno = err;
 		return RC_IO;
 	}
 	LIST_INSERT_HEAD(&l->guests, &s->guest, entry);

@@ -21,7 +21,8 @@ ORDER BY s.started_at, s.incarnation
 LIMIT 1000;
 
 -- name: admin_workers :many
-SELECT w.incarnation, w.name, w.host, w.pid, w.version, w.slots, w.server,
+SELECT w.incarnation, w.name, w.host, w.pid, w.version, w.slots, w.server, w.fault, w.fault_detail,
+    coalesce(to_char(w.fault_since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '') AS fault_since,
     to_char(w.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS started_at,
     to_char(w.lease_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS lease_until,
     w.lease_until > clock_timestamp() AS alive

@@ -48,11 +48,11 @@ BEGIN
             'certificate_id', o.certificate_id, 'job_id', o.job_id, 'reason', o.decision_note))
         FROM over o;
     END IF;
-    -- A renewal that failed is tried again.
+    -- What failed is tried again, a first issuance too.
     UPDATE managed_certificates c SET renew_after = v_now + greatest(policy_retry_least(), make_interval(secs => p.retry_interval_seconds))
     FROM renewal_policies p
     WHERE c.id IN (SELECT j.certificate_id FROM jobs j WHERE j.id = ANY (p_ids) AND j.status = 'Failed' AND j.type <> 'Deployment')
-        AND p.id = c.renewal_policy_id AND c.expires_at IS NOT NULL;
+        AND p.id = c.renewal_policy_id;
     IF v_certificates IS NOT NULL THEN
         PERFORM certificates_refresh(v_certificates);
     END IF;
@@ -411,7 +411,7 @@ $$;
 --   retry    a failure outside: the attempt counts, back-off, Failed when
 --            attempts are used up; a failure of the lane
 --   refuse   the CA answered and refused: as retry
---   release  Pending at once, nothing counted
+--   release  Pending at once, nothing counted; the reason is shown, if any
 --   cancel   Cancelled; where only the tick's budget asked for it, as release
 -- Another word is refused, with all of the call.
 CREATE FUNCTION issue_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[], p_errors text[])
@@ -449,7 +449,8 @@ BEGIN
         WHERE j.id = o.id AND o.outcome <> 'cancel' AND j.id = ANY (v_ids);
     UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL, budget_over_at = NULL,
         attempts = j.attempts + CASE WHEN o.outcome IN ('retry', 'refuse') THEN 1 ELSE 0 END,
-        last_error = CASE WHEN o.outcome = 'release' THEN j.last_error ELSE o.error END,
+        last_error = CASE WHEN o.outcome = 'release' AND j.budget_over_at IS NOT NULL THEN j.last_error
+            ELSE coalesce(o.error, j.last_error) END,
         run_after = CASE WHEN o.outcome = 'release' THEN v_now ELSE v_now + retry_wait(w.seconds, j.attempts) END
     FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)
     LEFT JOIN LATERAL (SELECT p.retry_interval_seconds AS seconds

@@ -37,7 +37,7 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO certificate_requests (job_id, csr_pem, key_sha256) VALUES (v_job.id, p_csr_pem, p_key_sha256);
-    UPDATE jobs j SET status = 'Pending', run_after = engine_now()
+    UPDATE jobs j SET status = 'Pending', run_after = engine_now(), last_error = NULL
         WHERE j.id = v_job.id;
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         VALUES (p_agent, 'Agent', 'csr_submitted', 'certificate', p_certificate, jsonb_build_object('job_id', v_job.id));
@@ -114,6 +114,10 @@ BEGIN
         IF v_job.status = 'AwaitingCSR' AND p_status = 'Failed' THEN
             PERFORM job_finish(ARRAY[p_job], '{Failed}', ARRAY[coalesce(nullif(p_error, ''), p_why_no_csr)]);
             RETURN QUERY SELECT 'updated', 'Failed', v_job.certificate_id::text;
+        ELSIF v_job.status = 'AwaitingCSR' AND p_status = 'Running' THEN
+            -- It is tried again by the agent, and this is what was in the way.
+            UPDATE jobs j SET last_error = nullif(p_error, '') WHERE j.id = p_job AND j.last_error IS DISTINCT FROM nullif(p_error, '');
+            RETURN QUERY SELECT 'repeated', v_job.status::text, v_job.certificate_id::text;
         ELSE
             RETURN QUERY SELECT 'not_allowed', v_job.status::text, v_job.certificate_id::text;
         END IF;

@@ -2,9 +2,7 @@
 What goes wrong on an agent's host, or is tried with an agent's key: a clear
 error each, nothing half-written, no process down.
 """
-import contextlib
 import os
-import subprocess
 
 import pytest
 from cryptography import x509
@@ -13,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from fleet import Fleet, Process, wait_for
+from tiny_disk import tiny_disk
 
 AGENT = {"CERTCTL_VERIFY_ATTEMPTS": "3",
          "CERTCTL_AGENT_COMMANDS": f"{Fleet.allowed_commands()},/usr/bin/sh *,/no/such/program"}
@@ -276,23 +275,12 @@ def test_odd_lists_do_not_start(plane, unique, variable, value):
 
 # --- a full disk ---
 
-@contextlib.contextmanager
-def tiny_disk(directory):
-    """64 KiB of its own; yields how to fill it and how to free it."""
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", directory], check=False,
-                             capture_output=True).returncode == 0
-    if not mounted:
-        pytest.skip("no tmpfs may be mounted here; the unit tests fill a file instead")
-    ballast = directory / "ballast"
-
-    def fill():
-        with open(ballast, "wb", buffering=0) as f, contextlib.suppress(OSError):
-            while True:
-                f.write(b"x" * 4096)
-    try:
-        yield fill, lambda: ballast.unlink(missing_ok=True)
-    finally:
-        subprocess.run(["umount", "-l", directory], check=False)
+def wait_put_off(plane, job, words):
+    """The job waits for its agent, and says for what."""
+    wait_for(lambda: words in (plane.value("SELECT last_error FROM jobs WHERE id = %s", job) or ""), 20, "the reason")
+    shown = plane.api.need("GET", f"/api/v1/jobs/{job}")
+    assert shown["status"] == "AwaitingCSR" and words in shown["last_error"] and shown["attempts"] == 0, shown
+    assert words in plane.cli("jobs", "get", job).stdout
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own needs root; the unit tests limit file sizes instead")
@@ -302,7 +290,7 @@ def test_full_disk(plane, unique, which):
     state, directory = plane.dir / name, plane.dir / f"{name}-site"
     for path in (state, state / "keys", directory):
         path.mkdir(mode=0o700)
-    with tiny_disk({"keys": state / "keys", "state": state, "site": directory}[which]) as (fill, free):
+    with tiny_disk({"keys": state / "keys", "state": state, "site": directory}[which]) as disk:
         agent = plane.start_agent(name)
         plane.make_target(name, agent.agent_id, directory)
         plane.make_certificate(name, [name])
@@ -311,25 +299,27 @@ def test_full_disk(plane, unique, which):
         first = "certver" + plane.value("SELECT max(id) FROM jobs WHERE certificate_id = %s AND type <> 'Deployment'", name)[3:]
         wait_for(lambda: os.path.lexists(directory / "current") and not list((state / "journal").iterdir())
                  and not list((state / "keys").glob("*.csr")), 10, "the install")
-        fill()
+        disk.fill()
         files = files_of(directory), files_of(state / "keys")
-        status, error = plane.wait_job(renew())
+        job = renew()
         if which == "site":
-            assert status == "Completed"
+            assert plane.wait_job(job)[0] == "Completed"
             deployment = wait_for(lambda: plane.value(
                 "SELECT id FROM jobs WHERE type = 'Deployment' AND certificate_id = %s AND version_id <> %s", name, first),
                 10, "a deployment")
             status, error = plane.wait_job(deployment)
             assert files_of(directory) == files[0]
+            assert status == "Failed" and "No space left on device" in error
         else:
+            wait_put_off(plane, job, "No space left on device")
             assert files_of(state / "keys") == files[1]
-        assert status == "Failed" and "No space left on device" in error
         assert os.readlink(directory / "current") == f"v/{first}"
-        free()
+        disk.free()
         if which == "site":
             plane.api.need("POST", f"/api/v1/certificates/{name}/deploy")
         else:
-            assert plane.wait_job(renew())[0] == "Completed"
+            assert plane.wait_job(job)[0] == "Completed"
+            assert plane.query("SELECT attempts, last_error FROM jobs WHERE id = %s", job) == [(0, None)]
         wait_for(lambda: os.readlink(directory / "current") != f"v/{first}", 20, "the new version once there is room")
         assert agent.popen.poll() is None
         wait_for(lambda: plane.value("SELECT count(*) FROM jobs WHERE certificate_id = %s AND completed_at IS NULL", name) == 0,
@@ -358,12 +348,14 @@ def test_files_that_may_not_grow(plane, unique, which, limit):
     agent.start()
     before = files_of(directory), files_of(keys)
     job = renew()
-    wait_for(lambda: plane.value("SELECT status = 'Failed' FROM jobs WHERE certificate_id = %s ORDER BY id DESC LIMIT 1", name),
-             20, "a failure")
-    error = plane.value("SELECT last_error FROM jobs WHERE certificate_id = %s ORDER BY id DESC LIMIT 1", name)
-    assert "File too large" in error
+    if which == "keys":
+        wait_put_off(plane, job, "File too large")
+    else:
+        wait_for(lambda: plane.value("SELECT status = 'Failed' FROM jobs WHERE certificate_id = %s ORDER BY id DESC LIMIT 1", name),
+                 20, "a failure")
+        assert "File too large" in plane.value("SELECT last_error FROM jobs WHERE certificate_id = %s ORDER BY id DESC LIMIT 1", name)
+        assert plane.wait_job(job)[0] == "Completed"
     assert files_of(directory) == before[0] and os.readlink(directory / "current") == first
-    assert plane.wait_job(job)[0] == ("Completed" if which == "site" else "Failed")
     if which == "keys":
         wait_for(lambda: files_of(keys) == before[1], 10, "no half-written key")
     agent.stop()
@@ -372,7 +364,7 @@ def test_files_that_may_not_grow(plane, unique, which, limit):
     if which == "site":
         plane.api.need("POST", f"/api/v1/certificates/{name}/deploy")
     else:
-        assert plane.wait_job(renew())[0] == "Completed"
+        assert plane.wait_job(job)[0] == "Completed"
     wait_for(lambda: os.readlink(directory / "current") != first, 20, "the new version without the limit")
     wait_for(over, 10, "the reports")
     agent.stop()

@@ -20,7 +20,7 @@ BUFFERS_MAX = 3000
 
 LEADS = "UPDATE leadership SET term = 1, holder = 'nobody', expires_at = clock_timestamp() + interval '1 hour'"
 LIVES = ("INSERT INTO workers (incarnation, name, host, pid, lease_until) VALUES ('w', 'w', 'h', 1, clock_timestamp() + interval '1 hour') "
-         "ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until")
+         "ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, fault = ''")
 CERTIFICATE = ("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, "
                "valid_from, expires_at, renew_after, updated_at) VALUES ('mc-x', 'mc-x', 'x.example.test', 'o-test', 't-test', "
                "'iss-local', 'rp-default', '{}', now() - interval '60 days', now() + interval '{}', {}, now() - interval '1 hour')")
@@ -51,6 +51,7 @@ SCENES = {
     "database_behind": (["INSERT INTO journal_ahead (issuer_id, serial_number, job_id, journalled_at, host) "
                          "VALUES ('iss-local', '5a', 'job-9', now(), 'h')"], "5a"),
     "no_worker": (["UPDATE workers SET lease_until = clock_timestamp() - interval '1 second'"], ""),
+    "worker_fault": (["UPDATE workers SET fault = 'journal', fault_detail = 'its disk is full', fault_since = now()"], "w"),
     "audit_broken": (["UPDATE audit_verification SET broken_n = 7, broken_what = 'a row differs', broken_at = now()"], "7"),
     "certificate_expired": ([CERTIFICATE.format("Expired", "-1 day", "now() + interval '1 day'")], "mc-x"),
     "ca_ended": ([CA.format("-1 second")], "iss-local"),

@@ -94,7 +94,7 @@ def set_clock(path, by):
 
 
 def test_clocks_of_workers_jump(plane, load):
-    """A worker's wall clock decides nothing: leases count its steady clock, validity is the database's."""
+    """It notices, says so and takes nothing, whichever way it is wrong; its lease counts its steady clock."""
     if FAKETIME is None:
         pytest.skip("libfaketime (Debian's package faketime) is not installed")
     if b"__asan_init" in (BUILD / "worker" / "certctl-worker").read_bytes():
@@ -108,10 +108,20 @@ def test_clocks_of_workers_jump(plane, load):
                        FAKETIME_DONT_FAKE_MONOTONIC="1")
     worker = plane.processes["worker-3"]
     first = last_lease(plane)
-    for by in ("+1d", "-1d", "+400d", "+0"):
+    for by, words in (("+1d", "s ahead of"), ("-1d", "s behind"), ("+400d", "s ahead of"), ("-40", " 40 s behind")):
         set_clock(clock, by)
+        wait_for(lambda w=words: w in (plane.value("SELECT fault_detail FROM workers WHERE name = 'worker-3' AND fault = 'clock'") or ""),
+                 20, f"the worker to say so at {by}")
+        wait_for(lambda: plane.value("SELECT count(*) FROM jobs WHERE status = 'Pending' AND type <> 'Deployment'") > 0, 20, "a job that waits")
+        wait_for(lambda: plane.value("SELECT count(*) FROM jobs WHERE status = 'Running' AND type <> 'Deployment'") == 0, 20, "what it had")
         lease = last_lease(plane)
-        wait_for(lambda: done_since(plane, lease) >= 20, 20, f"twenty certificates at {by}")
+        wait_for(lambda: plane.value("SELECT clock_timestamp() - fault_since > interval '2 seconds' FROM workers WHERE name = 'worker-3'"),
+                 20, "some renewals")
+        assert last_lease(plane) == lease
+        set_clock(clock, "+0")
+        wait_for(lambda: done_since(plane, lease) >= 20, 20, f"twenty certificates after {by}")
+        wait_for(lambda: plane.value("SELECT fault FROM workers WHERE name = 'worker-3'") == "", 20, "the row to say so")
+    assert not plane.query("SELECT id FROM jobs WHERE id = ANY (%s) AND attempts > 0", list(load.accepted))
     assert worker.exits == [] and worker.popen.poll() is None
     assert "LEASE-LOST" not in worker.log()
     wrong = plane.query("SELECT v.id, v.not_before, v.not_after, j.started_at FROM certificate_versions v JOIN jobs j ON j.id = v.job_id "

@@ -139,6 +139,24 @@ def test_a_failed_renewal_waits_for_its_retry_interval(scan):
     assert scan.stack.value("SELECT count(*) FROM jobs") == 4
 
 
+def test_a_first_issuance_that_failed_is_tried_again(scan):
+    """Nothing else would ever ask for it."""
+    scan.policy("rp-none", auto=False)
+    for name, policy in (("first", "rp-default"), ("none", "rp-none")):
+        scan.certificates(name, 1, DAY, DAY, policy)
+    scan.stack.query("UPDATE managed_certificates SET valid_from = NULL, expires_at = NULL, renew_after = NULL")
+    scan.tick()
+    assert scan.in_progress() == set()
+    scan.stack.query("SELECT jobs_enqueue('{first1,none1}', 'a person', 'User', false, true, true, true)")
+    assert scan.stack.query("SELECT DISTINCT type FROM jobs") == [("Issuance",)]
+    scan.fail_all()
+    for seconds, due in ((59, set()), (61, {"first1"})):
+        scan.clock(seconds)
+        scan.tick()
+        assert scan.in_progress() == due, seconds
+    assert scan.stack.query("SELECT certificate_id, type FROM jobs WHERE completed_at IS NULL") == [("first1", "Issuance")]
+
+
 def test_what_nothing_renews_does_not_stand_in_the_way(scan):
     """5,000 that are skipped come first; all of the 1,000 behind them are made."""
     scan.policy("rp-hand", auto=False)

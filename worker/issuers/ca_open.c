@@ -1,5 +1,6 @@
 #include "worker/issuers/ca_open.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <string.h>
@@ -121,7 +122,7 @@ open_key(struct arena *a, struct sealer *sealer, const char *issuer_id,
 	if (ret == RC_OK)
 		ret = unseal(sealer, aad, blob, len, &pem);
 	if (ret != RC_OK)
-		return refuse(a, RC_CRYPTO, out_why, "the CA's key",
+		return refuse(a, RC_IO, out_why, "the CA's key",
 		    "does not open: CERTCTL_CA_ENCRYPTION_KEY is not the one "
 		    "it was sealed under, or the row was changed");
 	ret = key_from_pem(secret_bytes(pem), secret_len(pem), out);
@@ -207,11 +208,14 @@ read_key(struct arena *a, const char *path, EVP_PKEY **out,
 
 	ret = secret_new_from_file(path, &pem);
 	if (ret == RC_INVALID)
-		return refuse(a, ret, out_why, path,
+		return refuse(a, RC_IO, out_why, path,
 		    "can be read by others: give it mode 0600");
 	if (ret != RC_OK)
-		return refuse(a, ret, out_why, path,
-		    "cannot be read: it must be a file of this user");
+		return refuse(a, RC_IO, out_why, path,
+		    arena_printf(a,
+			"cannot be read, as a file of this user: "
+			"%s",
+			strerror(errno)));
 	ret = key_from_pem(secret_bytes(pem), secret_len(pem), out);
 	secret_free(pem);
 	if (ret != RC_OK)
@@ -229,9 +233,12 @@ read_certificate(struct arena *a, const char *path, X509 **out,
 	rc ret;
 
 	ret = file_read(a, path, CHAIN_FILE_MAX, &text, &len);
+	if (ret == RC_TOO_LARGE)
+		return refuse(a, RC_INVALID, out_why, path,
+		    "is larger than 256 KiB");
 	if (ret != RC_OK)
-		return refuse(a, ret, out_why, path,
-		    "cannot be read, or is larger than 256 KiB");
+		return refuse(a, RC_IO, out_why, path,
+		    arena_printf(a, "cannot be read: %s", strerror(errno)));
 	ret = read_chain(a, text, len, material);
 	if (ret == RC_OK)
 		ret = cert_from_pem(material->cert_pem,

@@ -25,7 +25,8 @@ struct ca_material {
 };
 
 /* Everything but the builder lives in the arena; free that by certbuild_free.
- * All return RC_INVALID, RC_CRYPTO or RC_IO with *out_why (arena) for people.
+ * All return RC_INVALID or RC_CRYPTO, or RC_IO where it is this host (a file
+ * that cannot be read, another passphrase), with *out_why (arena) for people.
  */
 
 /* From the two files of a sub-CA, by their paths in the configuration. */

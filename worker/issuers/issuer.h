@@ -59,7 +59,8 @@ typedef void issuer_answer_fn(void *arg, const struct issuer_answer *answer);
 struct issuer_ops {
 	const char *type; /* of issuers, as the API spells it */
 	/* Whether an issuer with this configuration (JSON) can be used here.
-	 * RC_INVALID with *out_why, for people. */
+	 * RC_INVALID, or RC_IO where it is the host that is not fit for it,
+	 * with *out_why, for people. */
 	rc (*check)(const struct issuer_env *env, struct arena *a,
 	    const char *config, const char **out_why);
 	/*
@@ -73,7 +74,8 @@ struct issuer_ops {
 	/* After so long an order is answered, one way or another. */
 	int64_t (*limit_ms)(const void *order);
 	bool (*can_look_up)(const void *order);
-	/* RC_OK: it is answered later.  Otherwise nothing has left. */
+	/* RC_OK: it is answered later.  RC_IO: nothing has left, and errno
+	 * says why. */
 	rc (*place)(void *order, issuer_answer_fn *done, void *arg);
 	/* By its reference; answered within ISSUER_LOOK_UP_MS. */
 	rc (*look_up)(void *order, issuer_answer_fn *done, void *arg);

@@ -18,6 +18,7 @@
 #define SERIAL_DIGITS 40
 #define SHA256_DIGITS 64
 #define ISSUER_ID_MAX 128
+#define TRY_BYTES (64 * 1024)
 #define TORN " torn torn torn\n"
 #define NO_ID "-"
 #define BASE64_PART ((size_t)768) /* encoded at once; whole threes */
@@ -56,6 +57,15 @@ read_host(char *out, size_t len)
 	}
 }
 
+static void
+close_keeping_errno(int fd)
+{
+	int kept = errno;
+
+	(void)close(fd);
+	errno = kept;
+}
+
 /* The name of a new file must survive a power cut as well as its lines. */
 static rc
 sync_dir(const char *dir)
@@ -65,7 +75,7 @@ sync_dir(const char *dir)
 	if (fd < 0)
 		return RC_IO;
 	failed = fsync(fd);
-	(void)close(fd); /* nothing was written through it */
+	close_keeping_errno(fd); /* nothing was written through it */
 	return failed ? RC_IO : RC_OK;
 }
 
@@ -79,7 +89,7 @@ open_file(struct journal *j)
 		return RC_IO;
 	ret = sync_dir(j->dir);
 	if (ret != RC_OK) {
-		(void)close(j->fd); /* nothing was written through it */
+		close_keeping_errno(j->fd); /* nothing was written */
 		j->fd = -1;
 	}
 	return ret;
@@ -90,7 +100,6 @@ journal_open(const char *dir, const char *issuer_id, struct journal **out)
 {
 	char host[HOST_NAME_MAX + 1], path[PATH_MAX];
 	struct journal *j;
-	rc ret;
 	int n;
 
 	if (!is_file_name(issuer_id))
@@ -105,11 +114,6 @@ journal_open(const char *dir, const char *issuer_id, struct journal **out)
 	j->dir = mem_strdup(dir);
 	j->path = mem_strdup(path);
 	buf_init(&j->text, 0);
-	ret = open_file(j);
-	if (ret != RC_OK) {
-		journal_close(j);
-		return ret;
-	}
 
 	*out = j;
 	return RC_OK;
@@ -277,7 +281,8 @@ write_once(struct journal *j)
 	do
 		n = write(j->fd, j->text.data, j->text.len);
 	while (n < 0 && errno == EINTR);
-	/* a part: the next writer closes the line */
+	if (n >= 0 && (size_t)n != j->text.len)
+		errno = ENOSPC; /* a part: the next writer closes the line */
 	return n < 0 || (size_t)n != j->text.len ? RC_IO : RC_OK;
 }
 
@@ -336,6 +341,50 @@ journal_append_leaves(struct journal *j, size_t n,
 		ret = format_leaves(j, n, leaves);
 	if (ret == RC_OK)
 		ret = write_once(j);
+	return ret;
+}
+
+/* A file beside the journal, since a try must leave no trace in it. */
+static rc
+try_room(const struct journal *j)
+{
+	static const char zeros[TRY_BYTES];
+	char path[PATH_MAX + 32];
+	ssize_t n = -1;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s.%ld.try", j->path,
+	    (long)getpid());
+	(void)unlink(path); /* of a process of that number that was killed */
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0) {
+		(void)unlink(path); /* it is gone with its descriptor */
+		n = write(fd, zeros, sizeof(zeros));
+		if (n >= 0 && n != (ssize_t)sizeof(zeros))
+			errno = ENOSPC;
+		if (n == (ssize_t)sizeof(zeros) && fdatasync(fd) != 0)
+			n = -1;
+		close_keeping_errno(fd);
+	}
+	return n == (ssize_t)sizeof(zeros) ? RC_OK : RC_IO;
+}
+
+rc
+journal_try(const char *dir, const char *issuer_id)
+{
+	struct journal *j;
+	int kept;
+	rc ret;
+
+	ret = journal_open(dir, issuer_id, &j);
+	if (ret != RC_OK)
+		return ret;
+	ret = open_file(j);
+	if (ret == RC_OK)
+		ret = try_room(j);
+	kept = errno;
+	journal_close(j);
+	errno = kept;
 	return ret;
 }
 

@@ -23,7 +23,9 @@
  * signature of the batch", a sync for each line would promise nothing more and
  * cost the disk's latency (milliseconds) for every certificate.
  *
- * A kill or a full disk may still cut a batch short.  It was not signed then.
+ * The file is opened, and made, by the first append: whoever signs no
+ * certificates needs no room for them.  A kill or a full disk may still cut a
+ * batch short.  It was not signed then.
  * The next writer to find the file without a newline at its end writes
  * " torn torn torn\n" first, so the cut line never has good fields, and
  * readers leave it out (journal_read_line).
@@ -60,18 +62,22 @@ struct journal_leaf {
 	const char *row; /* JSON object */
 };
 
-/* dir exists.  RC_INVALID for an issuer id that is no file name; RC_IO. */
+/* RC_INVALID for an issuer id that is no file name. */
 rc journal_open(const char *dir, const char *issuer_id,
     struct journal **out) MUST_CHECK;
 void journal_close(struct journal *j);
 /* All n lines are durable on RC_OK; else nothing may be signed.  RC_INVALID
- * for a malformed entry (nothing was written); RC_IO. */
+ * for a malformed entry (nothing was written); RC_IO, and errno says why. */
 rc journal_append(struct journal *j, size_t n,
     const struct journal_entry *entries) MUST_CHECK;
 /* Their certificates.  RC_INVALID, RC_TOO_LARGE, RC_IO: some may be missing,
  * and are known by their first lines still. */
 rc journal_append_leaves(struct journal *j, size_t n,
     const struct journal_leaf *leaves) MUST_CHECK;
+
+/* Whether an append would succeed now: the file can be opened, and its disk
+ * takes 64 KiB more.  RC_IO, and errno says why. */
+rc journal_try(const char *dir, const char *issuer_id) MUST_CHECK;
 
 struct journal_line {
 	char time[32];

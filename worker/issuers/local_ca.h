@@ -54,7 +54,8 @@ void local_cas_free(struct local_cas *s);
  *
  * RC_OK: *out is to be given back with local_ca_unref.  RC_BUSY: it is being
  * loaded, ask again in a few milliseconds, with NULL.  Otherwise it can't be
- * used, and *out_why says why, for people; valid until the next call.
+ * used (RC_IO: on this host), and *out_why says why, for people; valid until
+ * the next call.
  */
 rc local_ca_get(struct local_cas *s, const char *issuer_id,
     const char *fingerprint, struct local_ca **out,

@@ -35,6 +35,7 @@
 #define TIMEOUT_MAX_S 600
 #define PATH_BYTES_MAX 1024
 #define WORDS_MAX 200
+#define TRY_BYTES ((size_t)32 * 1024)
 #define EXIT_NO_ORDER 3
 /* Exit statuses from here on are those of a signal. */
 #define EXIT_SIGNAL 128
@@ -151,13 +152,20 @@ refuse_place(struct arena *a, const char *dir, const char *path)
 }
 
 static const char *
-refuse_script(struct arena *a, const char *dir, const char *path)
+refuse_places(struct arena *a, const char *dir, const struct config *c)
 {
-	const char *why = refuse_place(a, dir, path);
+	const char *why = refuse_place(a, dir, c->sign);
+
+	if (!why && c->look_up[0] != '\0')
+		why = refuse_place(a, dir, c->look_up);
+	return why;
+}
+
+static const char *
+refuse_script(struct arena *a, const char *path)
+{
 	struct stat st;
 
-	if (why)
-		return why;
 	if (lstat(path, &st) < 0)
 		return arena_printf(a, "%s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
@@ -172,6 +180,7 @@ refuse_script(struct arena *a, const char *dir, const char *path)
 	return NULL;
 }
 
+/* RC_INVALID: the configuration; RC_IO: this host. */
 static rc
 read_and_check(const struct issuer_env *env, struct arena *a, const char *text,
     struct config *out, const char **out_why)
@@ -183,23 +192,18 @@ read_and_check(const struct issuer_env *env, struct arena *a, const char *text,
 	if (ret != RC_OK)
 		return ret;
 	why = refuse_dir(a, env->script_dir);
-	if (!why)
-		why = refuse_script(a, env->script_dir, out->sign);
+	if (!why) {
+		*out_why = refuse_places(a, env->script_dir, out);
+		if (*out_why)
+			return RC_INVALID;
+		why = refuse_script(a, out->sign);
+	}
 	if (!why && out->look_up[0] != '\0')
-		why = refuse_script(a, env->script_dir, out->look_up);
+		why = refuse_script(a, out->look_up);
 	if (!why)
 		return RC_OK;
 	*out_why = why;
-	return RC_INVALID;
-}
-
-static rc
-script_check(const struct issuer_env *env, struct arena *a, const char *config,
-    const char **out_why)
-{
-	struct config c;
-
-	return read_and_check(env, a, config, &c, out_why);
+	return RC_IO;
 }
 
 /* --- files --- */
@@ -233,29 +237,85 @@ write_file(const char *path, const char *text)
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	size_t len = strlen(text);
 	ssize_t n;
+	int why;
 
 	if (fd < 0)
 		return RC_IO;
 	n = write(fd, text, len);
-	if (close(fd) < 0 || n < 0 || (size_t)n != len)
-		return RC_IO;
-	return RC_OK;
+	if (n >= 0 && (size_t)n != len)
+		errno = ENOSPC;
+	why = n < 0 || (size_t)n != len ? errno : 0;
+	if (close(fd) < 0 && why == 0)
+		why = errno;
+	errno = why;
+	return why == 0 ? RC_OK : RC_IO;
+}
+
+/* NULL: it cannot be made, and *out_why says why. */
+static char *
+make_dir(struct arena *a, const char **out_why)
+{
+	const char *tmp = getenv("TMPDIR");
+	char *dir = arena_printf(a, "%s/certctl-order-XXXXXX",
+	    tmp && tmp[0] == '/' ? tmp : "/tmp");
+
+	if (mkdtemp(dir)) /* of mode 0700 */
+		return dir;
+	*out_why = arena_printf(a,
+	    "no directory can be made for the script's "
+	    "files (%s): %s",
+	    dir, strerror(errno));
+	return NULL;
 }
 
 static rc
-make_files(struct order *o)
+make_files(struct order *o, const char **out_why)
 {
-	const char *tmp = getenv("TMPDIR");
-	char *dir = arena_printf(o->a, "%s/certctl-order-XXXXXX",
-	    tmp && tmp[0] == '/' ? tmp : "/tmp");
+	char *dir = make_dir(o->a, out_why);
+	rc ret;
 
-	if (!mkdtemp(dir)) /* of mode 0700 */
+	if (!dir)
 		return RC_IO;
 	o->dir = dir;
 	arena_defer(o->a, order_end, o);
 	o->csr_path = arena_printf(o->a, "%s/request.pem", dir);
 	o->cert_path = arena_printf(o->a, "%s/certificate.pem", dir);
-	return write_file(o->csr_path, o->o->csr_pem);
+	ret = write_file(o->csr_path, o->o->csr_pem);
+	if (ret != RC_OK)
+		*out_why = arena_printf(o->a,
+		    "the files for the script cannot be written (%s): %s", dir,
+		    strerror(errno));
+	return ret;
+}
+
+/* Whether there is room for what a script needs. */
+static rc
+try_files(struct arena *a, const char **out_why)
+{
+	static const char text[TRY_BYTES + 1] = {[0 ... TRY_BYTES - 1] = '\n'};
+	char *dir = make_dir(a, out_why);
+	rc ret;
+
+	if (!dir)
+		return RC_IO;
+	ret = write_file(arena_printf(a, "%s/try", dir), text);
+	if (ret != RC_OK)
+		*out_why = arena_printf(a,
+		    "the files for the script cannot be written (%s): %s", dir,
+		    strerror(errno));
+	remove_dir(dir);
+	return ret;
+}
+
+static rc
+script_check(const struct issuer_env *env, struct arena *a, const char *config,
+    const char **out_why)
+{
+	struct config c;
+	rc ret;
+
+	ret = read_and_check(env, a, config, &c, out_why);
+	return ret == RC_OK ? try_files(a, out_why) : ret;
 }
 
 static rc
@@ -271,13 +331,9 @@ script_open(const struct issuer_env *env, struct arena *a, const char *config,
 	ret = read_and_check(env, a, config, &o->config, out_why);
 	if (ret != RC_OK)
 		return ret;
-	ret = make_files(o);
-	if (ret != RC_OK) {
-		*out_why = arena_printf(a,
-		    "the files for the script cannot be written: %s",
-		    strerror(errno));
+	ret = make_files(o, out_why);
+	if (ret != RC_OK)
 		return ret;
-	}
 	*out = o;
 	return RC_OK;
 }

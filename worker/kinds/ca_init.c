@@ -35,6 +35,8 @@ ca_init_begin(struct op *op)
 		    "the task names no issuer");
 	/* Its configuration may be why the task was made. */
 	local_ca_forget(t->env->cas, t->issuer_id);
+	host_fault_clear(t->env->host, HOST_CA, t->issuer_id);
+	host_fault_clear(t->env->host, HOST_SCRIPT, t->issuer_id);
 	return OP_QUERY(op, Q_ISSUER_CONFIG, ca_init_known, t->issuer_id);
 }
 

@@ -28,6 +28,34 @@ issue_set_all(struct issue_batch *b, enum issue_aside aside, const char *reason)
 			issue_set(&b->jobs[i], aside, reason);
 }
 
+static void
+release_all(struct op *op, struct issue_batch *b, const char *detail)
+{
+	issue_set_all(b, ASIDE_RELEASE,
+	    op_printf(op, "given back by worker %s: %s",
+		lease_name(b->env->lease), detail));
+}
+
+void
+issue_host_fault(struct op *op, enum host_fault_kind kind, const char *detail)
+{
+	struct issue_batch *b = op_state(op, sizeof(*b));
+
+	host_fault_raise(b->env->host, kind, b->issuer_id, detail);
+	release_all(op, b, detail);
+}
+
+bool
+issue_host_stops(struct op *op)
+{
+	struct issue_batch *b = op_state(op, sizeof(*b));
+	const char *why = host_faults_why(b->env->host, b->issuer_id);
+
+	if (why)
+		release_all(op, b, why);
+	return why != NULL;
+}
+
 bool
 issue_read_csr(struct op *op, struct issue_job *j)
 {

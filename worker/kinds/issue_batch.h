@@ -119,6 +119,11 @@ void issue_set(struct issue_job *j, enum issue_aside aside, const char *reason);
 /* All that are OPEN. */
 void issue_set_all(struct issue_batch *b, enum issue_aside aside,
     const char *reason);
+/* All that are OPEN are given back: it is this host that cannot do them. */
+void issue_host_fault(struct op *op, enum host_fault_kind kind,
+    const char *detail);
+/* The same of a fault that is known: true. */
+bool issue_host_stops(struct op *op);
 /* Monotonic, for durations in the log. */
 int64_t issue_clock_us(void);
 /* False, and the job is ASIDE, unless its CSR can be used. */

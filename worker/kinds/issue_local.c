@@ -6,6 +6,7 @@
  * of the batch, and the same job gives the same bytes in every attempt.  Work
  * stops after a few milliseconds to let the loop renew the worker's lease.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "common/base/enc.h"
@@ -74,6 +75,10 @@ issue_wait_ca(struct op *op)
 	case RC_UNAVAILABLE:
 	case RC_TIMEOUT:
 		return op_sleep(op, CA_POLL_MS, issue_wait_ca);
+	case RC_IO:
+		issue_host_fault(op, HOST_CA,
+		    op_printf(op, "the CA cannot be used here: %s", why));
+		return op_goto(op, issue_finish);
 	default:
 		issue_set_all(b, ASIDE_RETRY,
 		    op_printf(op, "the CA cannot be used: %s", why));
@@ -303,11 +308,11 @@ issue_journal(struct op *op)
 	ret = append(b, op_arena(op));
 	b->phase_us[PHASE_JOURNAL] = issue_clock_us() - from_us;
 	if (ret != RC_OK) {
-		log_error("JOURNAL", "issuer %s: %s, nothing is signed",
-		    b->issuer_id, rc_name(ret));
-		issue_set_all(b, ASIDE_RETRY,
-		    "the issuance journal of this worker's host cannot be "
-		    "written (CERTCTL_ISSUANCE_JOURNAL_DIR; a full disk?)");
+		issue_host_fault(op, HOST_JOURNAL,
+		    op_printf(op,
+			"the issuance journal in %s cannot be written: %s",
+			b->env->journal_dir,
+			ret == RC_IO ? strerror(errno) : rc_name(ret)));
 		return op_goto(op, issue_finish);
 	}
 	fault_point("worker.journalled");

@@ -10,6 +10,7 @@
  * While the CA works this op holds no slot of the worker (see slots.h): a
  * slow CA costs nobody else anything.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -132,6 +133,14 @@ retry(struct op *op, const char *reason)
 }
 
 static enum op_next
+host_fault(struct op *op, const char *why)
+{
+	issue_host_fault(op, HOST_SCRIPT,
+	    op_printf(op, HOST_SCRIPT_WORDS, why));
+	return op_goto(op, issue_finish);
+}
+
+static enum op_next
 go_on(struct op *op, const char *order_state)
 {
 	const struct issue_batch *b = batch(op);
@@ -179,6 +188,8 @@ outside_loaded(struct op *op)
 	};
 	ret = b->outside->open(&b->env->issuer, op_arena(op),
 	    op_text(op, 0, "config"), &o->order, &o->call, &why);
+	if (ret == RC_IO)
+		return host_fault(op, why);
 	if (ret != RC_OK)
 		return retry(op,
 		    op_printf(op, "the issuer cannot be used: %s", why));
@@ -244,9 +255,9 @@ outside_placed(struct op *op)
 	ret = b->outside->place(o->call, on_answer, o);
 	if (ret != RC_OK) {
 		o->job->is_open = false;
-		return aside(op, ASIDE_RETRY,
+		return host_fault(op,
 		    op_printf(op, "the order could not be sent: %s",
-			rc_name(ret)));
+			strerror(errno)));
 	}
 	o->was_placed = true;
 	tell_waiting(op, true);
@@ -338,9 +349,9 @@ outside_look_up(struct op *op)
 	o->has_answer = false;
 	ret = b->outside->look_up(o->call, on_answer, o);
 	if (ret != RC_OK)
-		return retry(op,
+		return host_fault(op,
 		    op_printf(op, "the order could not be looked up: %s",
-			rc_name(ret)));
+			strerror(errno)));
 	tell_waiting(op, true);
 	return op_park(op, ISSUER_LOOK_UP_MS + ANSWER_SLACK_MS, outside_looked);
 }

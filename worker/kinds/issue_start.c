@@ -91,6 +91,9 @@ issue_loaded(struct op *op)
 		return op_done(op);
 	}
 	fault_point("worker.loaded");
+	/* Granted before the leader knew. */
+	if (issue_host_stops(op))
+		return op_goto(op, issue_finish);
 	if (db_nrows(issuer) == 0) {
 		issue_set_all(b, ASIDE_FAIL, "its issuer is gone");
 		return op_goto(op, issue_finish);

@@ -13,6 +13,7 @@
 #include "common/db/db.h"
 #include "common/loop/loop.h"
 #include "common/op/op.h"
+#include "worker/host_fault.h"
 #include "worker/issuers/issuer.h"
 #include "worker/issuers/local_ca.h"
 #include "worker/lease.h"
@@ -29,6 +30,8 @@ struct kind_env { /* outlives every op */
 	struct lease *lease;
 	struct bus_client *bus;
 	struct local_cas *cas;
+	struct host_faults *host;
+	const char *journal_dir;
 	struct issuer_env issuer;                /* for connectors */
 	const struct issuer_ops *const *issuers; /* NULL at the end */
 };

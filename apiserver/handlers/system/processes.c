@@ -73,7 +73,8 @@ processes_done(struct op *op)
 	static const char *const server[] = {"incarnation", "name", "host",
 	    "url", "version", "server", "started_at", "seen_at", NULL};
 	static const char *const worker[] = {"incarnation", "name", "host",
-	    "version", "server", "started_at", "lease_until", NULL};
+	    "version", "server", "started_at", "lease_until", "fault",
+	    "fault_detail", "fault_since", NULL};
 	static const char *const leader[] = {"name", "holder", NULL};
 	static const char *const database[] = {"version", "name", "now",
 	    "started_at", NULL};

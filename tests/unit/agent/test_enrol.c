@@ -211,15 +211,22 @@ odd_items_fail_with_words(void)
 }
 
 static void
-a_full_disk_fails_the_job_with_words(void)
+a_full_disk_is_waited_for_with_words(void)
 {
 	begin(NAMES, 202);
 	sandbox_limit_writes(50);
-	rig_pass(1000);
-	sandbox_limit_writes(0);
+	rig_pass(60000);
 	CHECK_INT(rig_count("POST", CSR), 0);
 	CHECK(strstr(member(rig_last("POST", STATUS), "error"),
 	    "cannot store the private key"));
+	CHECK_STR(member(rig_last("POST", STATUS), "status"), "Running");
+	/* After 1, 2, 4 and 8 s, and then every 8. */
+	CHECK(rig_count("POST", STATUS) >= 6);
+	CHECK(rig_count("POST", STATUS) <= 12);
+	sandbox_limit_writes(0);
+	rig_pass(12000);
+	CHECK(rig_count("POST", CSR) >= 1);
+	CHECK_INT(sandbox_count("state/keys"), 2);
 }
 
 static void
@@ -243,5 +250,5 @@ CHECK_MAIN(CHECK_ROW(a_request_is_sent_once_its_key_is_kept),
     CHECK_ROW(a_refusal_after_doubt_leaves_the_key),
     CHECK_ROW(a_report_that_is_refused_leaves_the_key),
     CHECK_ROW(odd_items_fail_with_words),
-    CHECK_ROW(a_full_disk_fails_the_job_with_words),
+    CHECK_ROW(a_full_disk_is_waited_for_with_words),
     CHECK_ROW(a_stop_leaves_key_and_mark_for_the_next_start))

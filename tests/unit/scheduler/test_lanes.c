@@ -38,7 +38,7 @@ lanes_take_turns(void)
 	const char *const want[] = {"iss-a", "iss-b", "", "iss-a", "iss-b"};
 
 	for (size_t i = 0; i < 5; i++) {
-		struct lane *l = lanes_next(ls);
+		struct lane *l = lanes_next(ls, NULL, 0);
 
 		CHECK(l);
 		CHECK_STR(l->issuer_id, want[i]);
@@ -68,9 +68,28 @@ one_claim_a_lane(void)
 	CHECK(lane_claim(l) == RC_OK);
 	CHECK(lane_claim(l) == RC_BUSY);
 	for (size_t i = 0; i < 4; i++)
-		CHECK(lanes_next(ls) != l);
+		CHECK(lanes_next(ls, NULL, 0) != l);
 	lane_claimed(l, 256, true, "2026-01-01", "job-1");
-	CHECK(lanes_next(ls) == l);
+	CHECK(lanes_next(ls, NULL, 0) == l);
+	lanes_free(ls);
+}
+
+/* By who cannot do its work; the others get it. */
+static void
+a_lane_is_passed_over_for_one_worker(void)
+{
+	struct lanes *ls = three_lanes();
+	struct lane *a = lanes_find(ls, "iss-a");
+	char *without[] = {(char[]){"iss-a"}, (char[]){"iss-b"}};
+	bool was_given = false;
+
+	for (size_t i = 0; i < 6; i++)
+		CHECK(lanes_next(ls, without, 1) != a);
+	for (size_t i = 0; i < 3; i++)
+		was_given = was_given || lanes_next(ls, NULL, 0) == a;
+	CHECK(was_given);
+	for (size_t i = 0; i < 6; i++)
+		CHECK(lanes_next(ls, without, 2) != lanes_find(ls, "iss-b"));
 	lanes_free(ls);
 }
 
@@ -86,7 +105,7 @@ a_full_lane_is_passed_over(void)
 	lane_claimed(b, 1, true, "2026-01-01", "job-1");
 	/* One runs, its cap is one. */
 	for (size_t i = 0; i < 6; i++)
-		CHECK(lanes_next(ls) != b);
+		CHECK(lanes_next(ls, NULL, 0) != b);
 	/* The next look says that it has ended. */
 	look(ls, false, &k, a);
 	row(ls, "iss-b", "ACME", 1, true);
@@ -198,7 +217,7 @@ a_lane_that_is_gone(void)
 	row(ls, "iss-a", "GenericCA", 2, false);
 	lanes_look_end(ls);
 	CHECK(!lanes_find(ls, "iss-b"));
-	CHECK(!lanes_next(ls));
+	CHECK(!lanes_next(ls, NULL, 0));
 	arena_free(a);
 	lanes_free(ls);
 }
@@ -223,10 +242,10 @@ an_open_lane_is_passed_over(void)
 
 	allow(ls, "iss-a", "GenericCA", 0);
 	for (size_t i = 0; i < 6; i++)
-		CHECK(lanes_next(ls) != lanes_find(ls, "iss-a"));
+		CHECK(lanes_next(ls, NULL, 0) != lanes_find(ls, "iss-a"));
 	row(ls, "iss-b", "ACME", 1, false);
 	row(ls, LANE_TASKS, "", 25, false);
-	CHECK(!lanes_next(ls));
+	CHECK(!lanes_next(ls, NULL, 0));
 	CHECK(!lanes_have_due(ls));
 	lanes_free(ls);
 }
@@ -239,11 +258,11 @@ a_half_open_lane_lets_one_through(void)
 
 	allow(ls, "iss-a", "GenericCA", 1);
 	CHECK_INT(lane_limit(a), 1);
-	CHECK(lanes_next(ls) == a);
+	CHECK(lanes_next(ls, NULL, 0) == a);
 	CHECK(lane_claim(a) == RC_OK);
 	lane_claimed(a, 1, true, "2026-01-01", "job-1");
 	for (size_t i = 0; i < 6; i++)
-		CHECK(lanes_next(ls) != a);
+		CHECK(lanes_next(ls, NULL, 0) != a);
 	/* It closed. */
 	row(ls, "iss-a", "GenericCA", 8, true);
 	CHECK(!a->is_open);
@@ -317,10 +336,10 @@ a_lane_that_brings_nothing_rests_until_a_full_look(void)
 		row(ls, "iss-a", "GenericCA", 2, true);
 	}
 	for (size_t i = 0; i < 4; i++)
-		CHECK(lanes_next(ls) != a);
+		CHECK(lanes_next(ls, NULL, 0) != a);
 	look(ls, true, &keys, arena);
 	row(ls, "iss-a", "GenericCA", 2, true);
-	while (lanes_next(ls) != a) {
+	while (lanes_next(ls, NULL, 0) != a) {
 	}
 	/* One that can't even set its job aside rests likewise. */
 	for (size_t i = 0; i < 2; i++) {
@@ -328,7 +347,7 @@ a_lane_that_brings_nothing_rests_until_a_full_look(void)
 		lane_claim_refused(a, 1);
 	}
 	for (size_t i = 0; i < 4; i++)
-		CHECK(lanes_next(ls) != a);
+		CHECK(lanes_next(ls, NULL, 0) != a);
 	arena_free(arena);
 	lanes_free(ls);
 }
@@ -339,6 +358,7 @@ CHECK_MAIN(CHECK_ROW(a_refused_claim_asks_for_less),
     CHECK_ROW(a_half_open_lane_lets_one_through),
     CHECK_ROW(a_paced_lane_uses_up_its_tokens), CHECK_ROW(lanes_take_turns),
     CHECK_ROW(batches_are_for_the_local_ca), CHECK_ROW(one_claim_a_lane),
+    CHECK_ROW(a_lane_is_passed_over_for_one_worker),
     CHECK_ROW(a_full_lane_is_passed_over),
     CHECK_ROW(an_empty_claim_gives_the_permit_back),
     CHECK_ROW(low_keys_until_a_full_look),

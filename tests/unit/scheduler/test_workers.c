@@ -30,9 +30,9 @@ the_first_request_frees(void)
 	workers_init(&ws);
 	w = ask(&ws, "w-1", 1, 2, NULL, 0);
 	CHECK(w->must_free);
-	CHECK(!workers_next(&ws, 0));
+	CHECK(!workers_next(&ws, 0, NULL));
 	w->must_free = false;
-	CHECK(workers_next(&ws, 0) == w);
+	CHECK(workers_next(&ws, 0, NULL) == w);
 	workers_fini(&ws);
 }
 
@@ -87,12 +87,16 @@ the_longest_wait_first(void)
 	b = ask(&ws, "b", 2, 1, NULL, 0);
 	c = ask(&ws, "c", 3, 0, NULL, 0); /* no room */
 	a->must_free = b->must_free = c->must_free = false;
-	CHECK(workers_next(&ws, 0) == a);
+	CHECK(workers_next(&ws, 0, NULL) == a);
 	worker_answered(a, 0);
-	CHECK(workers_next(&ws, 0) == b);
+	CHECK(workers_next(&ws, 0, NULL) == b);
 	b->rest_until_ms = 50;
-	CHECK(!workers_next(&ws, 49));
-	CHECK(workers_next(&ws, 50) == b);
+	CHECK(!workers_next(&ws, 49, NULL));
+	CHECK(workers_next(&ws, 50, NULL) == b);
+	/* And those behind one that there is nothing for. */
+	a = ask(&ws, "a", 1, 1, NULL, 0);
+	CHECK(workers_next(&ws, 50, b) == a);
+	CHECK(!workers_next(&ws, 50, a));
 	workers_fini(&ws);
 }
 

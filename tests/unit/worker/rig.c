@@ -2,12 +2,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/bus/bus.h"
 #include "common/pki/csr/csr.h"
@@ -285,14 +287,16 @@ static void
 on_renew(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 {
 	struct buf b;
+	char now[24];
 
 	if (rig->is_down) {
 		db_script_code(p, RC_UNAVAILABLE);
 		return;
 	}
 	buf_init(&b, 0);
-	put_row(&b, (const char *[]){rig->cancel}, 1);
-	db_script_rows(p, "cancel_job_id", buf_cstr(&b));
+	snprintf(now, sizeof(now), "%" PRId64, clock_wall_us() / 1000);
+	put_row(&b, (const char *[]){rig->cancel, now}, 2);
+	db_script_rows(p, "cancel_job_id|now_ms", buf_cstr(&b));
 	buf_fini(&b);
 }
 
@@ -317,6 +321,14 @@ sealer(void)
 }
 
 static void
+on_host_change(void *arg)
+{
+	struct rig *r = arg;
+
+	lease_host_changed(r->lease);
+}
+
+static void
 make_parts(struct rig *r)
 {
 	struct lease_opts lease = {
@@ -328,6 +340,7 @@ make_parts(struct rig *r)
 	    .pid = 1,
 	    .version = "0",
 	    .slots = 2,
+	    .clock_limit_ms = 30000,
 	    .on_trusted = nothing,
 	    .on_lost = nothing,
 	};
@@ -338,6 +351,15 @@ make_parts(struct rig *r)
 	    .journal_dir = r->dir,
 	};
 
+	struct host_faults_opts host = {
+	    .loop = r->loop,
+	    .is_over = host_try_is_over,
+	    .on_change = on_host_change,
+	    .arg = r,
+	};
+
+	host.try_arg = r->host_try = host_try_new(&r->env);
+	lease.host_faults = r->host = host_faults_new(&host);
 	r->lease = lease_new(&lease);
 	r->cas = local_cas_new(&cas);
 	r->env = (struct kind_env){
@@ -346,6 +368,8 @@ make_parts(struct rig *r)
 	    .lease = r->lease,
 	    .bus = NULL,
 	    .cas = r->cas,
+	    .host = r->host,
+	    .journal_dir = r->dir,
 	};
 }
 
@@ -395,6 +419,8 @@ remove_dir(const char *path)
 void
 rig_free(struct rig *r)
 {
+	host_try_free(r->host_try);
+	host_faults_free(r->host);
 	local_cas_free(r->cas);
 	lease_free(r->lease);
 	db_pool_free(r->pool);

@@ -11,6 +11,7 @@
 #include "common/db/db.h"
 #include "common/loop/loop.h"
 #include "worker/issuers/local_ca.h"
+#include "worker/kinds/host_try.h"
 #include "worker/kinds/kind.h"
 #include "worker/lease.h"
 
@@ -33,6 +34,8 @@ struct rig {
 	struct db_pool *pool, *lease_pool;
 	struct lease *lease;
 	struct local_cas *cas;
+	struct host_faults *host;
+	struct host_try *host_try;
 	struct kind_env env;
 	char dir[64]; /* journals and files */
 

@@ -285,7 +285,7 @@ test_other_issuer_types_fail(void)
 }
 
 static void
-test_unusable_ca_puts_off(void)
+test_ca_that_this_host_cannot_read_is_no_attempt(void)
 {
 	struct rig *r = rig_new();
 
@@ -294,8 +294,49 @@ test_unusable_ca_puts_off(void)
 		    "\"ca_key_path\":\"/nowhere/ca.key\"}";
 	rig_issue(r);
 	CHECK_INT(r->code, RC_OK);
-	CHECK_STR(r->jobs[0].outcome, "retry");
-	CHECK(strstr(r->jobs[0].error, "/nowhere/ca.pem") != NULL);
+	CHECK_STR(r->jobs[0].outcome, "release");
+	CHECK(strstr(r->jobs[0].error, "/nowhere/ca.pem cannot be read: No "
+				       "such file or directory") != NULL);
+	CHECK(host_faults_why(r->host, "iss-1") != NULL);
+	/* Another's configuration is looked at once a second, without jobs. */
+	loop_sim_advance(r->loop, 3 * HOST_TRY_MS);
+	CHECK(host_faults_why(r->host, "iss-1") != NULL);
+	r->config = "{}";
+	loop_sim_advance(r->loop, 3 * HOST_TRY_MS);
+	CHECK(!host_faults_why(r->host, "iss-1"));
+	rig_issue(r);
+	CHECK_INT(r->completions, 1);
+	rig_free(r);
+}
+
+/* Nothing is signed that the journal does not hold, and it costs no attempt. */
+static void
+test_journal_that_cannot_be_written(void)
+{
+	struct rig *r = rig_with_ca(2);
+	char aside[96];
+
+	snprintf(aside, sizeof(aside), "%s-aside", r->dir);
+	CHECK(rename(r->dir, aside) == 0);
+	for (int i = 0; i < 2; i++) { /* the second was granted before */
+		rig_issue(r);
+		CHECK_INT(r->completions, 0);
+		CHECK_STR(r->jobs[1].outcome, "release");
+		CHECK(strstr(r->jobs[1].error,
+			  "given back by worker w: the issuance journal in ") !=
+		      NULL);
+		CHECK(strstr(r->jobs[1].error, "No such file or directory") !=
+		      NULL);
+	}
+	CHECK(strstr(r->hint, "\"jobs\":2") != NULL);
+	loop_sim_advance(r->loop, 2 * HOST_TRY_MS);
+	CHECK(host_faults_why(r->host, "iss-1") != NULL);
+	CHECK(rename(aside, r->dir) == 0);
+	loop_sim_advance(r->loop, HOST_TRY_MS);
+	CHECK(!host_faults_why(r->host, "iss-1"));
+	rig_issue(r);
+	CHECK_INT(r->completions, 1);
+	CHECK_INT(rig_journal_lines(r), 2);
 	rig_free(r);
 }
 
@@ -370,6 +411,7 @@ CHECK_MAIN(CHECK_ROW(test_signs_and_stores),
     CHECK_ROW(test_lost_job_is_dropped),
     CHECK_ROW(test_unknown_failure_is_put_off),
     CHECK_ROW(test_other_issuer_types_fail),
-    CHECK_ROW(test_unusable_ca_puts_off), CHECK_ROW(test_empty_lease),
+    CHECK_ROW(test_ca_that_this_host_cannot_read_is_no_attempt),
+    CHECK_ROW(test_empty_lease), CHECK_ROW(test_journal_that_cannot_be_written),
     CHECK_ROW(test_repeated_attempt_journals_the_same_hash),
     CHECK_ROW(test_journal_keeps_the_certificate))

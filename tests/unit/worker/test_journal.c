@@ -1,5 +1,6 @@
 #include "worker/issuers/journal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -159,7 +160,8 @@ test_full_disk(void)
 	struct journal_line l;
 	struct journal *j;
 	char *text;
-	rc code;
+	rc code, tried;
+	int why;
 
 	start();
 	CHECK_INT(journal_open(dir, "iss-local", &j), RC_OK);
@@ -169,8 +171,13 @@ test_full_disk(void)
 	(void)signal(SIGXFSZ, SIG_IGN);
 	CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
 	code = journal_append(j, 2, two);
+	why = errno;
+	tried = journal_try(dir, "iss-local");
 	CHECK(setrlimit(RLIMIT_FSIZE, &old) == 0);
 	CHECK_INT(code, RC_IO);
+	CHECK_INT(why, ENOSPC);
+	CHECK_INT(tried, RC_IO);
+	CHECK_INT(journal_try(dir, "iss-local"), RC_OK);
 	CHECK_INT(journal_append(j, 1, two + 1), RC_OK);
 	text = content();
 	CHECK(strncmp(text, LINE("job-1"), strlen(LINE("job-1"))) == 0);
@@ -198,7 +205,7 @@ test_bad_entries(void)
 	static const char *const ids[] = {"", ".", "..", "a/b", "a b",
 	    ".hidden", "\xc3\xa9"};
 	struct journal_entry pair[2] = {two[0]};
-	struct journal *j, *none = NULL;
+	struct journal *j, *none = NULL, *nowhere;
 
 	start();
 	CHECK_INT(journal_open(dir, "iss-local", &j), RC_OK);
@@ -211,7 +218,11 @@ test_bad_entries(void)
 	journal_close(j);
 	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
 		CHECK_INT(journal_open(dir, ids[i], &none), RC_INVALID);
-	CHECK_INT(journal_open("/nonexistent", "iss-local", &none), RC_IO);
+	/* It is the first append that needs the directory. */
+	CHECK_INT(journal_open("/nonexistent", "iss-local", &nowhere), RC_OK);
+	CHECK_INT(journal_append(nowhere, 1, two), RC_IO);
+	CHECK_INT(errno, ENOENT);
+	journal_close(nowhere);
 	CHECK(none == NULL);
 	stop();
 }

@@ -468,7 +468,7 @@ test_nothing_leaves(void)
 	begin();
 	t.place_code = RC_IO;
 	run();
-	check_aside("retry", false, "could not be sent: io");
+	check_aside("release", false, "could not be sent: ");
 	end();
 	begin();
 	t.r->jobs[0].csr_pem = "rubbish";

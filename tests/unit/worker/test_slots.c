@@ -15,6 +15,7 @@ enum { ASKS_MAX = 32, OPS_MAX = 16 };
 static struct {
 	struct loop *loop;
 	struct slots *slots;
+	struct host_faults *host;
 	uint64_t term; /* 0: no leader */
 	/* requests */
 	size_t nasks;
@@ -121,6 +122,12 @@ on_finished(void *arg)
 }
 
 static void
+on_host_change(void *arg)
+{
+	slots_host_changed(t.slots);
+}
+
+static void
 rig_start_with(size_t cap, size_t waits_max)
 {
 	struct slots_opts opts = {
@@ -134,6 +141,10 @@ rig_start_with(size_t cap, size_t waits_max)
 	memset(&t, 0, sizeof(t));
 	t.loop = loop_new_sim(1000);
 	t.term = 3;
+	opts.host = t.host = host_faults_new(&(struct host_faults_opts){
+	    .loop = t.loop,
+	    .on_change = on_host_change,
+	});
 	opts.loop = t.loop;
 	code = slots_new(&opts, &t.slots);
 	CHECK_INT(code, RC_OK);
@@ -149,6 +160,7 @@ static void
 rig_stop(void)
 {
 	slots_free(t.slots);
+	host_faults_free(t.host);
 	loop_sim_advance(t.loop, 1);
 	loop_free(t.loop);
 }
@@ -374,7 +386,37 @@ test_waiting_takes_no_slot(void)
 	rig_stop();
 }
 
+/* What the host cannot do is not asked for, from that moment on. */
+static void
+test_asks_without_what_the_host_cannot_do(void)
+{
+	rig_start(1);
+	slots_open(t.slots);
+	host_fault_raise(t.host, HOST_JOURNAL, "iss-1", "full");
+	CHECK_INT(t.nasks, 2);
+	CHECK_STR(t.asks[1].body,
+	    "{\"worker\":\"worker-1\",\"room\":1,\"holding\":[],"
+	    "\"without\":[\"iss-1\"]}");
+	/* The leader frees what it gave in answer to the older one. */
+	answer(0, REPLY(JOB("7"), ""));
+	CHECK_INT(t.nops, 0);
+	host_fault_raise(t.host, HOST_CLOCK, "", "a day behind");
+	CHECK_INT(t.nasks, 3);
+	CHECK_STR(t.asks[2].body,
+	    "{\"worker\":\"worker-1\",\"room\":0,\"holding\":[],"
+	    "\"without\":[\"iss-1\"]}");
+	host_fault_clear(t.host, HOST_JOURNAL, "iss-1");
+	host_fault_clear(t.host, HOST_CLOCK, "");
+	CHECK_INT(t.nasks, 5);
+	CHECK_STR(t.asks[4].body,
+	    "{\"worker\":\"worker-1\",\"room\":1,\"holding\":[]}");
+	answer(4, REPLY(JOB("8"), ""));
+	CHECK_INT(t.nops, 1);
+	rig_stop();
+}
+
 CHECK_MAIN(CHECK_ROW(test_waiting_takes_no_slot),
+    CHECK_ROW(test_asks_without_what_the_host_cannot_do),
     CHECK_ROW(test_asks_when_trusted_and_again_after_a_lease),
     CHECK_ROW(test_empty_answers), CHECK_ROW(test_no_leader),
     CHECK_ROW(test_full_worker_tells_a_new_leader),
