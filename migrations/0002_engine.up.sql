@@ -163,6 +163,7 @@ CREATE TABLE workers (
     lease_until timestamptz NOT NULL,
     fault text NOT NULL DEFAULT '', -- what its host cannot do: words of worker/host_fault.h
     fault_detail text NOT NULL DEFAULT '',
+    faults jsonb NOT NULL DEFAULT '{}', -- the reason by the issuer whose work is not taken; '': all work
     fault_since timestamptz
 ) WITH (fillfactor = 50);
 

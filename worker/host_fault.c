@@ -5,6 +5,7 @@
 
 #include "common/base/attr.h"
 #include "common/base/mem.h"
+#include "common/base/plain.h"
 #include "common/log/log.h"
 
 struct host_faults {
@@ -95,13 +96,25 @@ on_try(void *arg)
 		h->o.on_change(h->o.arg);
 }
 
+static bool
+is_same(const char *kept, const char *detail)
+{
+	char *clean = mem_strdup(detail);
+	bool is_same;
+
+	plain_clean(clean);
+	is_same = strcmp(kept, clean) == 0;
+	free(clean);
+	return is_same;
+}
+
 void
 host_fault_raise(struct host_faults *h, enum host_fault_kind kind,
     const char *issuer_id, const char *detail)
 {
 	struct host_fault *f = find(h, kind, issuer_id);
 
-	if (f && strcmp(f->detail, detail) == 0)
+	if (f && is_same(f->detail, detail))
 		return;
 	if (!f) {
 		log_error("HOST-FAULT",
@@ -119,6 +132,7 @@ host_fault_raise(struct host_faults *h, enum host_fault_kind kind,
 	}
 	free(f->detail);
 	f->detail = mem_strdup(detail);
+	plain_clean(f->detail);
 	h->o.on_change(h->o.arg);
 }
 

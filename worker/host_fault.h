@@ -30,6 +30,7 @@ enum host_fault_kind {
 	HOST_FAULT_KINDS
 };
 
+#define HOST_CA_WORDS "the CA cannot be used here: %s"
 #define HOST_SCRIPT_WORDS "the issuer cannot be used here: %s"
 
 struct host_fault { /* read; texts live until the fault is over */
@@ -54,7 +55,8 @@ struct host_faults *host_faults_new(const struct host_faults_opts *opts);
 /* NULL is a no-op. */
 void host_faults_free(struct host_faults *h);
 
-/* Texts are copied.  One that is known already gets the new detail. */
+/* Texts are copied, the detail by plain_clean: no renewal fails for the name of
+ * a file.  One that is known already gets the new detail. */
 void host_fault_raise(struct host_faults *h, enum host_fault_kind kind,
     const char *issuer_id, const char *detail);
 /* Nothing happens where there is none. */

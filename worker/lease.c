@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/plain.h"
+#include "common/json/json.h"
 #include "common/lease/tenure.h"
 #include "common/log/log.h"
 
@@ -14,6 +17,7 @@
 #define LEAVE_MS 2000
 #define FAULT_MAX 64
 #define DETAIL_MAX 1024
+#define FAULTS_TOLD_MAX 32 /* by their issuer */
 
 /* Whoever trusts in it must stop before anybody else may take its work. */
 _Static_assert(LEASE_TRUST_MS < LEASE_MS, "trust outlives the lease");
@@ -24,7 +28,8 @@ struct lease {
 	char slots[16];
 	char lease_ms[12];
 	char fault[FAULT_MAX], detail[DETAIL_MAX];
-	const char *params[9]; /* of a renewal; of the leave the first */
+	struct buf faults;      /* JSON */
+	const char *params[10]; /* of a renewal; of the leave the first */
 	struct tenure *row;
 	char **cancelled; /* job ids */
 	size_t ncancelled;
@@ -74,9 +79,13 @@ void
 lease_host_changed(struct lease *l)
 {
 	const struct host_fault *f;
+	struct json_w w;
 	size_t at = 0;
 
 	l->fault[0] = l->detail[0] = '\0';
+	buf_reset(&l->faults);
+	json_w_init(&w, &l->faults);
+	json_w_open(&w, '{');
 	for (size_t i = 0; (f = host_faults_at(l->o.host_faults, i)); i++) {
 		const char *name = host_fault_name(f->kind);
 
@@ -84,6 +93,8 @@ lease_host_changed(struct lease *l)
 			(void)snprintf(l->fault + strlen(l->fault),
 			    sizeof(l->fault) - strlen(l->fault), "%s%s",
 			    at > 0 ? "," : "", name);
+		if (i < FAULTS_TOLD_MAX)
+			json_w_kv(&w, f->issuer_id, f->detail);
 		if (at < sizeof(l->detail) - 1)
 			at += (size_t)snprintf(l->detail + at,
 			    sizeof(l->detail) - at, "%s%s%s%s%s",
@@ -91,6 +102,9 @@ lease_host_changed(struct lease *l)
 			    f->issuer_id[0] ? "issuer " : "", f->issuer_id,
 			    f->issuer_id[0] ? ": " : "", f->detail);
 	}
+	plain_clean(l->detail); /* it may be cut inside a character */
+	json_w_close(&w, '}');
+	l->params[9] = buf_cstr(&l->faults);
 }
 
 /* The database read its clock after the renewal was sent and before its answer
@@ -203,6 +217,8 @@ lease_new(const struct lease_opts *opts)
 	l->params[6] = l->lease_ms;
 	l->params[7] = l->fault;
 	l->params[8] = l->detail;
+	buf_init(&l->faults, 0);
+	lease_host_changed(l);
 	l->row = make_row(l);
 	return l;
 }
@@ -214,6 +230,7 @@ lease_free(struct lease *l)
 		return;
 	tenure_free(l->row);
 	forget_cancelled(l);
+	buf_fini(&l->faults);
 	free((char *)l->o.incarnation);
 	free((char *)l->o.name);
 	free((char *)l->o.host);

@@ -6,7 +6,7 @@
 -- One row a job to be cancelled; one row with NULL when there is none.
 -- name: worker_renew :many
 SELECT u.id AS cancel_job_id, floor(extract(epoch FROM r.lease_until) * 1000)::bigint - $7::int AS now_ms
-FROM worker_renew($1, $2, $3, $4::int, $5, $6::int, $7::int, $8, $9) r
+FROM worker_renew($1, $2, $3, $4::int, $5, $6::int, $7::int, $8, $9, $10::jsonb) r
 LEFT JOIN LATERAL unnest(r.cancel_job_ids) AS u (id) ON true;
 
 -- name: worker_leave :one
@@ -120,11 +120,12 @@ ORDER BY t.id;
 SELECT tasks_done($1, $2::bigint, $3::text[]) AS done;
 
 -- A task that failed for good gives its dedupe key free, so that it can be
--- asked for anew.  $5: trying again would not help.
+-- asked for anew.  $5: how many attempts it cost, as many as there are where
+-- trying again would not help, none where it was the worker's host.
 -- name: task_failed :many
-UPDATE tasks t SET attempts = t.attempts + 1, last_error = $4, leased_by = NULL, lease_id = NULL, attempt_until = NULL,
-    status = CASE WHEN $5::bool OR t.attempts + 1 >= t.max_attempts THEN 'Failed' ELSE 'Pending' END,
-    dedupe_key = CASE WHEN $5::bool OR t.attempts + 1 >= t.max_attempts THEN NULL ELSE t.dedupe_key END,
+UPDATE tasks t SET attempts = t.attempts + least($5::int, 1), last_error = $4, leased_by = NULL, lease_id = NULL, attempt_until = NULL,
+    status = CASE WHEN t.attempts + $5::int >= t.max_attempts THEN 'Failed' ELSE 'Pending' END,
+    dedupe_key = CASE WHEN t.attempts + $5::int >= t.max_attempts THEN NULL ELSE t.dedupe_key END,
     run_after = clock_timestamp() + jittered(back_off(policy_task_first(), policy_task_most(), t.attempts))
 WHERE t.leased_by = $1 AND t.lease_id = $2::bigint AND t.id = $3 AND t.status = 'Running'
 RETURNING t.status;

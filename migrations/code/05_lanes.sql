@@ -50,10 +50,14 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     WHERE l.issuer_id = p_issuer
 $$;
 
--- Why a job is not done: its own last error, or what stopped its lane.
+-- Why a job is not done: its own last error, what stopped its lane, or what the
+-- hosts of all workers lack for it.
 CREATE FUNCTION job_why(j jobs) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT coalesce(j.last_error, CASE j.status WHEN 'Pending' THEN (SELECT l.last_error FROM lanes l
-        WHERE l.issuer_id = j.issuer_id AND l.breaker_state <> 'closed') END)
+        WHERE l.issuer_id = j.issuer_id AND l.breaker_state <> 'closed') END,
+        CASE WHEN j.status = 'Pending' AND j.type <> 'Deployment' AND j.run_after <= engine_now() THEN
+            (SELECT min(f.why) FROM (SELECT coalesce(w.faults ->> '', w.faults ->> j.issuer_id) AS why FROM workers w
+                WHERE w.lease_until > clock_timestamp()) f HAVING count(*) = count(f.why)) END)
 $$;
 
 -- What the leader must know to hand out work: every lane that has a due job

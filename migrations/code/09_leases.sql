@@ -16,7 +16,7 @@ END $$;
 -- Answers with the jobs among its leases that are to stop before the outside
 -- effect: somebody wants them cancelled, or their tick's budget is over.
 CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid int, p_version text, p_slots int,
-    p_lease_ms int, p_fault text DEFAULT '', p_fault_detail text DEFAULT '')
+    p_lease_ms int, p_fault text DEFAULT '', p_fault_detail text DEFAULT '', p_faults jsonb DEFAULT '{}')
 RETURNS TABLE (lease_until timestamptz, cancel_job_ids text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off
     SET enable_seqscan = off AS $$
@@ -25,11 +25,11 @@ DECLARE
     v_until timestamptz := clock_timestamp() + ms(p_lease_ms);
 BEGIN
     PERFORM commit_locally();
-    INSERT INTO workers AS w (incarnation, name, host, pid, version, code, slots, lease_until, server, fault, fault_detail, fault_since)
+    INSERT INTO workers AS w (incarnation, name, host, pid, version, code, slots, lease_until, server, fault, fault_detail, faults, fault_since)
         VALUES (p_incarnation, p_name, p_host, p_pid, p_version, current_schema(), p_slots, v_until, server_name(),
-            p_fault, p_fault_detail, CASE WHEN p_fault <> '' THEN clock_timestamp() END)
+            p_fault, p_fault_detail, p_faults, CASE WHEN p_fault <> '' THEN clock_timestamp() END)
     ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, slots = excluded.slots, server = excluded.server,
-        fault = excluded.fault, fault_detail = excluded.fault_detail,
+        fault = excluded.fault, fault_detail = excluded.fault_detail, faults = excluded.faults,
         fault_since = CASE WHEN excluded.fault <> '' THEN coalesce(w.fault_since, excluded.fault_since) END;
     RETURN QUERY SELECT v_until, coalesce((SELECT array_agg(j.id) FROM jobs j
         WHERE j.leased_by = p_incarnation AND j.status = 'Running' AND (j.cancel_requested_at IS NOT NULL OR j.budget_over_at IS NOT NULL)), '{}');

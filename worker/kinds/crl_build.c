@@ -234,6 +234,9 @@ crl_make(struct op *op)
 	b->ca_fingerprint = NULL;
 	if (ret == RC_BUSY || ret == RC_UNAVAILABLE || ret == RC_TIMEOUT)
 		return op_sleep(op, CA_POLL_MS, crl_make);
+	if (ret == RC_IO)
+		host_fault_raise(t->env->host, HOST_CA, t->issuer_id,
+		    op_printf(op, HOST_CA_WORDS, why));
 	if (ret != RC_OK)
 		return fail(op, ret, why);
 	ret = crl_tbs(b->ca->builder, op_arena(op), &spec, &tbs);

@@ -77,7 +77,7 @@ issue_wait_ca(struct op *op)
 		return op_sleep(op, CA_POLL_MS, issue_wait_ca);
 	case RC_IO:
 		issue_host_fault(op, HOST_CA,
-		    op_printf(op, "the CA cannot be used here: %s", why));
+		    op_printf(op, HOST_CA_WORDS, why));
 		return op_goto(op, issue_finish);
 	default:
 		issue_set_all(b, ASIDE_RETRY,

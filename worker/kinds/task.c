@@ -222,11 +222,14 @@ tasks_not_ended(struct op *op)
 
 /* --- those that failed --- */
 
-/* Trying again can't help where the worker does not know how. */
-static bool
-is_final(const struct task *t)
+/* How many attempts it cost: all where the worker does not know how, none where
+ * it is its host that cannot. */
+static const char *
+cost(const struct task *t)
 {
-	return t->code == RC_NOT_IMPLEMENTED;
+	if (t->code == RC_NOT_IMPLEMENTED)
+		return "1000000";
+	return t->code == RC_IO ? "0" : "1";
 }
 
 static enum op_next
@@ -244,7 +247,7 @@ tasks_write_failure(struct op *op)
 	t = &ts->tasks[ts->at];
 	op_catch(op, tasks_not_written);
 	return OP_QUERY(op, Q_TASK_FAILED, tasks_written, ts->worker,
-	    ts->lease_text, t->id, t->message, is_final(t) ? "t" : "f");
+	    ts->lease_text, t->id, t->message, cost(t));
 }
 
 static enum op_next

@@ -84,6 +84,17 @@ test_another_reason_is_told(void)
 	stop();
 }
 
+static void
+test_words_are_fit_to_be_stored(void)
+{
+	start();
+	host_fault_raise(t.h, HOST_CA, "iss-a", "/k\xff\033ey cannot");
+	host_fault_raise(t.h, HOST_CA, "iss-a", "/k\xff\033ey cannot");
+	CHECK_STR(host_faults_why(t.h, "iss-a"), "/k??ey cannot");
+	CHECK_INT(t.changes, 1);
+	stop();
+}
+
 /* The clock's is cleared by who compares it, and is of all work. */
 static void
 test_the_clock_stops_all(void)
@@ -120,5 +131,6 @@ test_more_than_can_be_told(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_it_is_tried_until_it_is_over),
-    CHECK_ROW(test_another_reason_is_told), CHECK_ROW(test_the_clock_stops_all),
-    CHECK_ROW(test_more_than_can_be_told))
+    CHECK_ROW(test_another_reason_is_told),
+    CHECK_ROW(test_words_are_fit_to_be_stored),
+    CHECK_ROW(test_the_clock_stops_all), CHECK_ROW(test_more_than_can_be_told))

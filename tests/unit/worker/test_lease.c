@@ -75,7 +75,7 @@ rig_start(struct rig *r)
 	    .on_change = on_host_change,
 	    .arg = r,
 	});
-	r->renewal = "worker-1|name|host|42|0.1|2|1700||";
+	r->renewal = "worker-1|name|host|42|0.1|2|1700|||{}";
 	opts.host_faults = r->host;
 	opts.loop = r->loop;
 	opts.pool = r->pool;
@@ -223,7 +223,8 @@ test_compares_the_clocks(void)
 		loop_sim_advance(r.loop, 500);
 		host_fault_clear(r.host, HOST_CLOCK, "");
 		r.renewal = "worker-1|name|host|42|0.1|2|1700|ca|"
-			    "issuer iss-a: gone; issuer iss-b: too";
+			    "issuer iss-a: gone; issuer iss-b: too|"
+			    "{\"iss-a\":\"gone\",\"iss-b\":\"too\"}";
 		expect_renewal(&r, "\\N");
 		loop_sim_advance(r.loop, 500);
 		CHECK(!host_faults_stop_all(r.host));

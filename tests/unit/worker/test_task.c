@@ -55,7 +55,7 @@ test_ca_init_that_fails(void)
 	expect_load(r, "task-1|ca_init|iss-1|iss-1|{}");
 	db_script_expect(r->pool, Q_TASK_CA_INIT_FAILED, "worker-1|7|task-1");
 	db_script_expect(r->pool, Q_TASK_FAILED,
-	    "worker-1|7|task-1|*both, or neither*|f");
+	    "worker-1|7|task-1|*both, or neither*|1");
 	db_script_rows(r->pool, "status", "Pending");
 	(void)start(r);
 	rig_run_until_ended(r);
@@ -144,7 +144,7 @@ test_crl_build_without_its_lease(void)
 	struct rig *r = rig_new();
 
 	expect_crl_load(r, "", "");
-	db_script_expect(r->pool, Q_TASK_FAILED, CRL_LEASE "|*not ours*|f");
+	db_script_expect(r->pool, Q_TASK_FAILED, CRL_LEASE "|*not ours*|1");
 	(void)start(r);
 	rig_run_until_ended(r);
 	CHECK_INT(r->code, RC_OK);
@@ -162,11 +162,31 @@ test_crl_build_that_fails(void)
 	db_script_expect(r->pool, Q_CRL_FAILED,
 	    CRL_LEASE "|*|*both, or neither*");
 	db_script_expect(r->pool, Q_TASK_FAILED,
-	    CRL_LEASE "|*both, or neither*|f");
+	    CRL_LEASE "|*both, or neither*|1");
 	db_script_rows(r->pool, "status", "Pending");
 	(void)start(r);
 	rig_run_until_ended(r);
 	CHECK(db_script_is_done(r->pool));
+	rig_free(r);
+}
+
+static void
+test_crl_build_that_this_host_cannot_do_costs_nothing(void)
+{
+	struct rig *r = rig_new();
+
+	r->config = "{\"ca_cert_path\":\"/nowhere/x\","
+		    "\"ca_key_path\":\"/nowhere/x\"}";
+	expect_crl_load(r, "5|1800000000|5:5:||\\N", "");
+	db_script_expect(r->pool, Q_CRL_FAILED,
+	    CRL_LEASE "|*|*/nowhere/x cannot be read*");
+	db_script_expect(r->pool, Q_TASK_FAILED,
+	    CRL_LEASE "|*/nowhere/x cannot be read*|0");
+	db_script_rows(r->pool, "status", "Pending");
+	(void)start(r);
+	rig_run_until_ended(r);
+	CHECK(db_script_is_done(r->pool));
+	CHECK(host_faults_why(r->host, "iss-1") != NULL);
 	rig_free(r);
 }
 
@@ -180,7 +200,7 @@ test_unknown_kind_fails_for_good_beside_a_good_one(void)
 	db_script_expect(r->pool, Q_TASK_CA_INIT_DONE, "worker-1|7|task-2");
 	db_script_rows(r->pool, "issuer_id", "iss-1");
 	db_script_expect(r->pool, Q_TASK_FAILED,
-	    "worker-1|7|task-1|*no tasks of kind brew_coffee|t");
+	    "worker-1|7|task-1|*no tasks of kind brew_coffee|1000000");
 	db_script_rows(r->pool, "status", "Failed");
 	(void)start(r);
 	rig_run_until_ended(r);
@@ -234,7 +254,7 @@ test_those_that_end_together(void)
 	    "worker-1|7|{\"task-1\",\"task-3\"}");
 	db_script_rows(r->pool, "done", "2");
 	db_script_expect(r->pool, Q_TASK_FAILED,
-	    "worker-1|7|task-2|*no tasks of kind brew_coffee|t");
+	    "worker-1|7|task-2|*no tasks of kind brew_coffee|1000000");
 	db_script_rows(r->pool, "status", "Failed");
 	(void)start(r);
 	rig_run_until_ended(r);
@@ -283,6 +303,7 @@ test_lost_lease(void)
 CHECK_MAIN(CHECK_ROW(test_ca_init), CHECK_ROW(test_ca_init_that_fails),
     CHECK_ROW(test_crl_build), CHECK_ROW(test_crl_build_without_its_lease),
     CHECK_ROW(test_crl_build_that_fails),
+    CHECK_ROW(test_crl_build_that_this_host_cannot_do_costs_nothing),
     CHECK_ROW(test_unknown_kind_fails_for_good_beside_a_good_one),
     CHECK_ROW(test_failure_is_written_until_it_is), CHECK_ROW(test_empty_lease),
     CHECK_ROW(test_those_that_end_together),
