@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "apiserver/live/crlstore.h"
+#include "apiserver/live/faults.h"
 #include "apiserver/live/heartbeats.h"
 #include "apiserver/live/park.h"
-#include "apiserver/live/faults.h"
 #include "apiserver/live/presence.h"
 #include "apiserver/policy/auth.h"
 #include "apiserver/policy/authz.h"

@@ -171,7 +171,7 @@ serve(struct daemon *d)
 		ret = p->prepare(d->self, d);
 	/* Before signals are taken: until then a signal just ends us. */
 	if (ret == RC_OK && p->wait)
-		ret = p->wait(d->cfg);
+		ret = p->wait(d);
 	if (ret == RC_OK)
 		ret = hook_signals(d);
 	if (ret == RC_OK)

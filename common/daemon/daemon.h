@@ -55,7 +55,7 @@ struct daemon_program {
 	/* What --check-config does; NULL: prepare. */
 	rc (*check)(void *self, struct daemon *d);
 	/* Waits for what must be there; a signal ends the process at once. */
-	rc (*wait)(const struct cfg *cfg);
+	rc (*wait)(const struct daemon *d);
 	/* The rest.  Says STARTED when all is well. */
 	rc (*open)(void *self, struct daemon *d);
 	/* SIGHUP. */

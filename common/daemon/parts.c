@@ -11,10 +11,28 @@
 /* Past that time: a silent connection is replaced within the lease's life. */
 #define ROW_SILENCE_MS 200
 
-rc
-part_wait_for_schema(const struct cfg *cfg)
+/* What all pools of the process have alike. */
+static void
+fill_in(const struct daemon *d, const char *purpose, struct db_opts *o,
+    char *title, size_t size)
 {
-	return migrate_check(cfg_str(cfg, "database_url"), DB_WAIT_MS);
+	(void)snprintf(title, size, "certctl-%s%s%s", d->program->process,
+	    purpose ? " " : "", purpose ? purpose : "");
+	o->url = cfg_str(d->cfg, "database_url");
+	o->application_name = title;
+	o->ignore_env = true;
+	o->home = d->home;
+	o->connect_timeout_ms = cfg_int(d->cfg, "database_connect_timeout");
+}
+
+rc
+part_wait_for_schema(const struct daemon *d)
+{
+	struct db_opts opts = {.max_conns = 1, .is_plain = true};
+	char title[128];
+
+	fill_in(d, "start", &opts, title, sizeof(title));
+	return migrate_check(&opts, DB_WAIT_MS);
 }
 
 rc
@@ -25,13 +43,7 @@ part_pool(const struct daemon *d, const char *purpose,
 	char title[128];
 	rc ret;
 
-	(void)snprintf(title, sizeof(title), "certctl-%s%s%s",
-	    d->program->process, purpose ? " " : "", purpose ? purpose : "");
-	full.url = cfg_str(d->cfg, "database_url");
-	full.application_name = title;
-	full.ignore_env = true;
-	full.home = d->home;
-	full.connect_timeout_ms = cfg_int(d->cfg, "database_connect_timeout");
+	fill_in(d, purpose, &full, title, sizeof(title));
 	ret = db_pool_new(d->loop, &full, out);
 	if (ret != RC_OK)
 		log_error("CONFIG", "CERTCTL_DATABASE_URL cannot be used: %s",

@@ -16,7 +16,7 @@
 
 /* Waits for the database to answer, and refuses a schema that is too old; a
  * daemon_program's wait. */
-rc part_wait_for_schema(const struct cfg *cfg) MUST_CHECK;
+rc part_wait_for_schema(const struct daemon *d) MUST_CHECK;
 /*
  * A pool on CERTCTL_DATABASE_URL.  opts gives ceiling and time limits; its url
  * and ignore_env are filled in here.  purpose, or NULL, is told to the database

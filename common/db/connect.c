@@ -65,8 +65,8 @@ next_host(struct db_conn *c)
 	size_t next = (c->host + 1) % p->nhosts;
 
 	/* Whoever starts from now on does not begin with it. */
-	if (p->first_host == c->host)
-		p->first_host = next;
+	if (*p->first_host == c->host)
+		*p->first_host = next;
 	c->host = next;
 	if (--c->hosts_left > 0)
 		begin_host(c);
@@ -124,7 +124,7 @@ session_ready(struct db_conn *c)
 {
 	timer_disarm(c->connect_limit);
 	db_session_reset(c);
-	c->pool->first_host = c->host;
+	*c->pool->first_host = c->host;
 	db_conn_listen(c);
 	c->pool->on->connected(c);
 }
@@ -159,6 +159,10 @@ established(struct db_conn *c)
 		return;
 	}
 	(void)PQsetErrorVerbosity(c->pg, PQERRORS_DEFAULT);
+	if (c->pool->is_plain) {
+		session_ready(c);
+		return;
+	}
 	/* The log-in took its time; what follows has the same. */
 	timer_arm(c->connect_limit, c->pool->connect_timeout_ms);
 	db_session_start(c, &session_ops);
@@ -289,7 +293,7 @@ db_conn_start(struct db_pool *p)
 	c->connect_limit = timer_new(p->loop, on_limit, c);
 	c->session.ask = timer_new(p->loop, db_session_on_ask, c);
 	buf_init(&c->why, DB_WHY_MAX);
-	c->host = p->first_host;
+	c->host = *p->first_host % p->nhosts;
 	c->hosts_left = p->nhosts;
 	begin_host(c);
 }

@@ -55,7 +55,11 @@ struct db_opts {
 	bool is_eager; /* connects before there is a request */
 	/* What is forgotten is not wanted: its statement is ended too. */
 	bool ends_forgotten;
-	struct db_home *home; /* shared by a process's pools; NULL: none */
+	/* Shared by a process's pools, which have one URL; NULL: none. */
+	struct db_home *home;
+	/* Any server that answers will do, and its session is taken as it is:
+	 * for looking, before there is a schema of ours. */
+	bool is_plain;
 };
 
 /* One statement.  Parameters are text (PostgreSQL's input syntax); a NULL

@@ -241,8 +241,8 @@ bool db_room_is_short(const struct db_pool *p);
 
 /* --- tell.c --- */
 
-/* Which server it is now, when that is news. */
-void db_tell_server(struct db_pool *p, const struct db_conn *c);
+/* Which server it is now, when that is news, and what was tried before. */
+void db_tell_server(struct db_pool *p, struct db_conn *c);
 /* It will not mend by itself, so it is told also while others serve. */
 void db_tell_refusal(struct db_pool *p, enum db_refusal refusal,
     const char *why);
@@ -271,6 +271,8 @@ struct db_seen {
 typedef void db_home_leave_fn(void *arg);
 void db_home_join(struct db_home *h, db_home_leave_fn *leave, void *arg);
 void db_home_part(struct db_home *h, const void *arg);
+/* Of the URL's hosts, the one that the next attempt begins with; the pools'. */
+size_t *db_home_first_host(struct db_home *h);
 /* ", system 7300, timeline 2" */
 void db_home_identity(const struct db_home *h, char *text, size_t size);
 /* Whether a session with that server may be used; if it is another than until
@@ -320,8 +322,10 @@ struct db_pool {
 	int64_t silence_ms;         /* past the statement timeouts: not alive */
 
 	struct db_host hosts[DB_HOSTS_MAX];
-	size_t nhosts;     /* at least 1 */
-	size_t first_host; /* where the next attempt begins */
+	size_t nhosts;         /* at least 1 */
+	size_t *first_host;    /* where the next attempt begins */
+	size_t own_first_host; /* where there is no home */
+	bool is_plain;
 
 	/* What PQconnectStartParams gets besides the host. */
 	PQconninfoOption *url;

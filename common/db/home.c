@@ -15,6 +15,7 @@ enum { MEMBERS_MAX = 8, SEEK_MS = 30000, SEEK_EVERY_MS = 600000 };
 struct db_home {
 	bool is_known;
 	struct db_seen at;
+	size_t first_host;
 	char text[512];
 	int sought;        /* a timeline; 0: none */
 	int64_t sought_ms; /* since when */
@@ -78,6 +79,12 @@ db_home_part(struct db_home *h, const void *arg)
 			return;
 		}
 	}
+}
+
+size_t *
+db_home_first_host(struct db_home *h)
+{
+	return &h->first_host;
 }
 
 /* '{1,2,7}' has it. */

@@ -5,7 +5,9 @@
  * leads to (session.c), and only those of one server at a time are kept: the
  * same system identifier and timeline, or a later timeline of the same history,
  * to which all pools then go together.  What comes back with an older one is
- * refused by name, however well it answers.  Call from the event loop only.
+ * refused by name, however well it answers.  They also begin their attempts
+ * with one host, the last that answered any of them, so that a silent one is
+ * waited for once.  Call from the event loop only.
  */
 #ifndef COMMON_DB_HOME_H
 #define COMMON_DB_HOME_H

@@ -177,7 +177,7 @@ check_session_attrs(struct db_pool *p)
 	const char *attrs = db_params_get(p, "target_session_attrs");
 
 	if (!attrs)
-		return p->nhosts > 1
+		return p->nhosts > 1 && !p->is_plain
 			   ? put(p, "target_session_attrs", "read-write")
 			   : RC_OK;
 	for (size_t i = 0; i < ARRAY_LEN(fit); i++) {

@@ -458,6 +458,9 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 	p->is_eager = opts->is_eager;
 	p->ends_forgotten = opts->ends_forgotten;
 	p->home = opts->home;
+	p->first_host =
+	    p->home ? db_home_first_host(p->home) : &p->own_first_host;
+	p->is_plain = opts->is_plain;
 	p->silence_ms = opts->silence_ms > 0 ? opts->silence_ms : DB_SILENCE_MS;
 	TAILQ_INIT(&p->queue[false]);
 	TAILQ_INIT(&p->queue[true]);

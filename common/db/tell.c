@@ -8,17 +8,22 @@
 #include "common/log/log.h"
 
 void
-db_tell_server(struct db_pool *p, const struct db_conn *c)
+db_tell_server(struct db_pool *p, struct db_conn *c)
 {
 	const char *addr = PQhostaddr(c->pg);
 	char server[sizeof(p->server)], identity[64] = "";
 
-	if (p->home)
+	if (p->home && !p->is_plain)
 		db_home_identity(p->home, identity, sizeof(identity));
 	(void)snprintf(server, sizeof(server), "%s port %s%s%s%s%s",
 	    PQhost(c->pg), PQport(c->pg), addr && addr[0] ? " (" : "",
 	    addr ? addr : "", addr && addr[0] ? ")" : "", identity);
-	if (p->log_state != DB_LOG_UP || strcmp(server, p->server) != 0)
+	if (c->why.len > 0)
+		log_warn("DB-PASSED", "%s; passed over for %s",
+		    buf_ok(&c->why) ? buf_cstr(&c->why) : "", server);
+	/* One that only looks does not say that the server is of use. */
+	if (!p->is_plain &&
+	    (p->log_state != DB_LOG_UP || strcmp(server, p->server) != 0))
 		log_info("DB-UP", "connected to PostgreSQL %d at %s",
 		    PQserverVersion(c->pg) / 10000, server);
 	p->log_state = DB_LOG_UP;

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "code_gen.h" /* CODE_SCHEMA, made by tools/codeschema.py */
 #include "common/base/clock.h"
@@ -12,8 +11,6 @@
 #include "common/migrate/migrate_files.h"
 #include "common/migrate/migrate_int.h"
 #include "common/policy/policy.h"
-
-enum { RETRY_MS = 100 };
 
 /* --- the connection --- */
 
@@ -292,86 +289,4 @@ migrate_down(const char *url, const char *dir, int n, bool is_forced)
 	    .is_forced = is_forced};
 
 	return n < 1 ? RC_INVALID : migrate(url, &wish);
-}
-
-/* --- the check at start --- */
-
-static rc
-check_code(PGconn *pg)
-{
-	bool is_there = false;
-	rc ret;
-
-	ret = migrate_code_check(pg, &is_there);
-	if (ret == RC_OK && !is_there) {
-		log_error("CODE-MISSING",
-		    "the functions of this version, " CODE_SCHEMA
-		    ", are not installed in this database; run "
-		    "certctl-apiserver --migrate-only of this version as its "
-		    "owner");
-		ret = RC_INVALID;
-	}
-	return ret;
-}
-
-static rc
-check_version(PGconn *pg)
-{
-	PGresult *applied = migrate_run(pg, Q_MIGRATE_APPLIED, NULL);
-	rc ret = RC_INVALID;
-
-	if (!migrate_is_good(applied))
-		log_error("SCHEMA-MISSING",
-		    "this database has no schema of ours; run "
-		    "certctl-apiserver --migrate-only as its owner");
-	else if (!is_applied(applied, MIGRATE_SCHEMA_VERSION))
-		log_error("SCHEMA-OLD",
-		    "migration %s is missing in this database; run "
-		    "certctl-apiserver --migrate-only as its owner",
-		    MIGRATE_SCHEMA_VERSION);
-	else
-		ret = check_code(pg);
-	PQclear(applied);
-	return ret;
-}
-
-static void
-log_unreachable(const PGconn *pg, bool is_last)
-{
-	const char *why = pg ? PQerrorMessage(pg) : "out of memory";
-
-	if (is_last)
-		log_error("DB-UNREACHABLE",
-		    "the database does not answer: %.*s",
-		    migrate_first_line(why), why);
-	else
-		log_warn("DB-WAIT", "waiting for the database to answer: %.*s",
-		    migrate_first_line(why), why);
-}
-
-rc
-migrate_check(const char *url, int64_t wait_ms)
-{
-	const struct timespec pause = {.tv_nsec = RETRY_MS * 1000000L};
-	int64_t until_ms = clock_boot_ms() + wait_ms;
-	bool is_told = false, is_last = false;
-	rc ret = RC_UNAVAILABLE;
-	PGconn *pg;
-
-	while (!is_last) {
-		pg = connect_to(url);
-		if (pg && PQstatus(pg) == CONNECTION_OK) {
-			ret = check_version(pg);
-			PQfinish(pg);
-			return ret;
-		}
-		is_last = clock_boot_ms() >= until_ms;
-		if (is_last || !is_told)
-			log_unreachable(pg, is_last);
-		is_told = true;
-		PQfinish(pg);
-		if (!is_last)
-			(void)nanosleep(&pause, NULL);
-	}
-	return ret;
 }

@@ -1,7 +1,8 @@
 /*
  * migrate: bring a database's schema to what this program needs.
  *
- * Blocking, on a connection of its own, before any loop runs.  Files
+ * Blocking, before any other loop runs; all but the check on a libpq connection
+ * of its own.  Files
  * NNNN_name.up.sql are applied in order, each in a transaction together with
  * its row in schema_migrations; then the functions in code/ are installed in a
  * schema of their own, beside those of other versions.  All under an advisory
@@ -16,6 +17,7 @@
 
 #include "common/base/attr.h"
 #include "common/base/rc.h"
+#include "common/db/db.h"
 
 /* The migration this program was written for; a test compares it with the
  * directory. */
@@ -34,10 +36,10 @@ rc migrate_down(const char *url, const char *dir, int n,
     bool is_forced) MUST_CHECK;
 /*
  * Whether the schema has what this program needs, its functions among it; a
- * newer one will do.  Waits
- * up to wait_ms for the database to answer.  RC_UNAVAILABLE, or RC_INVALID
- * when something is missing; both after a log line that says what to do.
+ * newer one will do.  opts: of a plain pool.  Waits up to wait_ms for the
+ * database to answer.  RC_UNAVAILABLE, or RC_INVALID when something is missing;
+ * both after a log line that says what to do.
  */
-rc migrate_check(const char *url, int64_t wait_ms) MUST_CHECK;
+rc migrate_check(const struct db_opts *opts, int64_t wait_ms) MUST_CHECK;
 
 #endif

@@ -1,4 +1,5 @@
--- How migrations are booked.  Run by a blocking connection, each by its text.
+-- How migrations are booked.  Run by a blocking connection, each by its text; the
+-- check at start asks through a pool.
 
 -- One number for all of certctl; held while files are applied or reverted.
 -- name: migrate_lock :one
@@ -17,7 +18,7 @@ CREATE TABLE IF NOT EXISTS public.schema_migrations (
 -- name: migrate_table_grant :exec
 GRANT SELECT ON public.schema_migrations TO PUBLIC;
 
--- name: migrate_applied :many
+-- name: migrate_applied :many fresh
 SELECT m.version FROM public.schema_migrations m ORDER BY m.version;
 
 -- name: migrate_begin :exec
@@ -37,7 +38,7 @@ DELETE FROM public.schema_migrations m WHERE m.version = $1;
 
 -- --- the functions of a version ---
 
--- name: migrate_code_is_there :one
+-- name: migrate_code_is_there :one fresh
 SELECT count(*) > 0 AS is_there FROM pg_namespace n WHERE n.nspname = $1 AND has_schema_privilege(n.oid, 'USAGE');
 
 -- For the transaction: what is made without a schema's name is made in this one,

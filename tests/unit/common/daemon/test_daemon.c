@@ -49,7 +49,7 @@ prepare(void *self, struct daemon *d)
 }
 
 static rc
-wait_for(const struct cfg *cfg)
+wait_for(const struct daemon *d)
 {
 	note(waiting, 'w');
 	return wait_is;

@@ -261,7 +261,7 @@ silent_name_server_costs_one_limit(void)
 	CHECK_INT(evdns_base_set_option(pool->dns, "timeout", "1"), 0);
 	CHECK_INT(evdns_base_set_option(pool->dns, "attempts", "1"), 0);
 	CHECK_INT(ASK(&a, STMT0(Q_PING)), RC_OK);
-	CHECK_INT(pool->first_host, 1);
+	CHECK_INT(*pool->first_host, 1);
 	CHECK(!TAILQ_EMPTY(&pool->lookups));
 	for (int i = 0; i < 200 && !TAILQ_EMPTY(&pool->lookups); i++)
 		wait_ms(50);
