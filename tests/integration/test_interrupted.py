@@ -14,6 +14,7 @@ from load import Load, done_since, last_lease, make_certificates, wait_quiet
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 import checker  # noqa: E402
 
+LIMIT_S = 150
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 
 
@@ -108,7 +109,7 @@ def test_clocks_of_workers_jump(plane, load):
                        FAKETIME_DONT_FAKE_MONOTONIC="1")
     worker = plane.processes["worker-3"]
     first = last_lease(plane)
-    for by, words in (("+1d", "s ahead of"), ("-1d", "s behind"), ("+400d", "s ahead of"), ("-40", " 40 s behind")):
+    for by, words in (("+400d", "s ahead of"), ("-1d", "s behind"), ("-40", " 40 s behind")):
         set_clock(clock, by)
         wait_for(lambda w=words: w in (plane.value("SELECT fault_detail FROM workers WHERE name = 'worker-3' AND fault = 'clock'") or ""),
                  20, f"the worker to say so at {by}")
