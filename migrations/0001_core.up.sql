@@ -128,7 +128,7 @@ CREATE TABLE ca_certificates (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (issuer_id, key_id)
 );
-CREATE UNIQUE INDEX ca_certificates_current ON ca_certificates (issuer_id) WHERE state = 'current';
+CREATE UNIQUE INDEX ca_certificates_state ON ca_certificates (issuer_id, state) WHERE state <> 'former';
 
 CREATE TABLE ca_keys (
     issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE RESTRICT,

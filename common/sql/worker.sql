@@ -102,7 +102,7 @@ LIMIT 8;
 
 -- name: ca_root_store :one
 SELECT s.cert_pem, s.chain_pem, s.fingerprint_sha256, s.list, s.key_sealed
-FROM ca_root_store($1, $2, $3, to_timestamp($4::bigint), to_timestamp($5::bigint), $6::bytea, $7) s;
+FROM ca_root_store($1, $2, $3, to_timestamp($4::bigint), to_timestamp($5::bigint), $6::bytea, $7, $8) s;
 
 -- name: ca_certificate_store :one
 SELECT s.fingerprint_sha256, s.has_key, s.list

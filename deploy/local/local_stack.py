@@ -179,6 +179,17 @@ class Stack:
         self.certificate("api", "iss-api", ["localhost", "127.0.0.1"], "tgt-api")
         return "team, owner, issuers, targets, certificates demo and api, all through the REST API"
 
+    def roots(self):
+        """What is to be trusted for the local issuer's sake; a successor signs once it stands there."""
+        api = self.api()
+        cas = api.need("GET", "/api/v1/issuers/iss-local/cas")["data"]
+        self.layout.write(self.layout.tls / "local-roots.pem", "".join(ca["certificate_pem"] for ca in cas), mode=0o644)
+        for ca in cas:
+            if ca["state"] == "next":
+                api.need("POST", "/api/v1/issuers/iss-local/switch", {"fingerprint_sha256": ca["fingerprint_sha256"]})
+                return "a successor of the root signs from now on"
+        return f"{len(cas)} to trust, in {self.layout.tls / 'local-roots.pem'}"
+
     def target(self, target, name, agent, directory, config):
         """What the agent deploys to; the port may be another one than last time."""
         api = self.api()
@@ -305,6 +316,7 @@ Try next:
         run("cli", self.cli)
         run("objects", self.objects)
         run("proof", self.prove)
+        run("roots", self.roots)
         run("health", self.health)
         self.epilogue()
 

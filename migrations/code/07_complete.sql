@@ -200,17 +200,19 @@ END $$;
 
 -- --- the certificates of local CAs ---
 
--- Stores a local CA's root unless one is there; answers with the one that is.
+-- Stores a local CA's root, or its successor, unless one is there; answers with the
+-- one that signs.
 CREATE FUNCTION ca_root_store(p_issuer text, p_cert_pem text, p_fingerprint text, p_not_before timestamptz,
-    p_not_after timestamptz, p_key_sealed bytea, p_key_id text)
+    p_not_after timestamptz, p_key_sealed bytea, p_key_id text, p_state text)
 RETURNS TABLE (cert_pem text, chain_pem text, fingerprint_sha256 text, list text, key_sealed text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 BEGIN
     -- Two workers may race: the certificate's row decides, and the loser
     -- waits here for the winner's commit.
-    INSERT INTO ca_certificates (issuer_id, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
-        VALUES (p_issuer, p_key_id, p_issuer, p_cert_pem, p_cert_pem, p_fingerprint, p_not_before, p_not_after) ON CONFLICT DO NOTHING;
+    INSERT INTO ca_certificates (issuer_id, state, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
+        VALUES (p_issuer, p_state, p_key_id, ca_list_name(p_issuer, p_key_id), p_cert_pem, p_cert_pem, p_fingerprint, p_not_before,
+            p_not_after) ON CONFLICT DO NOTHING;
     IF FOUND THEN
         INSERT INTO ca_keys (issuer_id, key_id, key_sealed) VALUES (p_issuer, p_key_id, p_key_sealed);
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category)
@@ -243,7 +245,7 @@ BEGIN
         ON CONFLICT (issuer_id, key_id) DO UPDATE SET state = 'current', cert_pem = excluded.cert_pem, chain_pem = excluded.chain_pem,
             fingerprint_sha256 = excluded.fingerprint_sha256, not_before = excluded.not_before, not_after = excluded.not_after,
             created_at = now();
-        PERFORM ca_changed(p_issuer, p_fingerprint);
+        PERFORM ca_changed(p_issuer, p_fingerprint, 'system', 'System');
     END IF;
     RETURN QUERY SELECT c.fingerprint_sha256, EXISTS (SELECT 1 FROM ca_keys k WHERE k.issuer_id = p_issuer), c.list
         FROM ca_certificates c WHERE c.issuer_id = p_issuer AND c.state = 'current';
@@ -255,9 +257,9 @@ CREATE FUNCTION ca_list_name(p_issuer text, p_key_id text) RETURNS text LANGUAGE
 $$;
 
 -- The issuer signs under another certificate from now on.
-CREATE FUNCTION ca_changed(p_issuer text, p_fingerprint text) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION ca_changed(p_issuer text, p_fingerprint text, p_actor text, p_actor_type text) RETURNS void LANGUAGE sql AS $$
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
-        VALUES ('system', 'System', 'issuer_ca_certificate_changed', 'issuer', p_issuer,
+        VALUES (p_actor, p_actor_type, 'issuer_ca_certificate_changed', 'issuer', p_issuer,
             jsonb_build_object('fingerprint_sha256', p_fingerprint), 'config');
     -- What ended with the CA before falls due at its time: certificates
     -- follow as they follow a policy.
@@ -265,6 +267,39 @@ CREATE FUNCTION ca_changed(p_issuer text, p_fingerprint text) RETURNS void LANGU
     ON CONFLICT (policy_id) DO UPDATE SET changed_at = clock_timestamp(), horizon = NULL, low_id = '', again_id = NULL,
         total = NULL, done = 0
 $$;
+
+-- Asks for the successor of a root whose key is here, of one issuer or of all
+-- (NULL) whose root is in its last part.
+CREATE FUNCTION ca_successor_ask(p_issuer text) RETURNS bool
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id)
+    SELECT id_new('task'), 'ca_next', i.id, 'ca_next:' || i.id, i.id
+    FROM issuers i JOIN ca_certificates c ON c.issuer_id = i.id AND c.state = 'current' JOIN ca_keys k USING (issuer_id, key_id)
+    WHERE (i.id = p_issuer OR p_issuer IS NULL AND i.enabled
+            AND engine_now() > c.not_after - (c.not_after - c.not_before) / policy_condition_ca_part())
+        AND NOT EXISTS (SELECT 1 FROM ca_certificates n WHERE n.issuer_id = i.id AND n.state = 'next')
+    ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
+    RETURN FOUND;
+END $$;
+
+-- Its successor, named by its fingerprint, signs from now on; the key before keeps its
+-- revocation list.  Outcomes: switched, already, unknown.
+CREATE FUNCTION ca_switch(p_issuer text, p_fingerprint text, p_actor text, p_actor_type text) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_state text;
+BEGIN
+    PERFORM 1 FROM issuers i WHERE i.id = p_issuer FOR NO KEY UPDATE;
+    SELECT c.state INTO v_state FROM ca_certificates c
+        WHERE c.issuer_id = p_issuer AND c.fingerprint_sha256 = p_fingerprint AND c.state <> 'former';
+    IF v_state = 'next' THEN
+        UPDATE ca_certificates c SET state = 'former' WHERE c.issuer_id = p_issuer AND c.state = 'current';
+        UPDATE ca_certificates c SET state = 'current' WHERE c.issuer_id = p_issuer AND c.state = 'next';
+        PERFORM ca_changed(p_issuer, p_fingerprint, p_actor, p_actor_type);
+    END IF;
+    RETURN CASE v_state WHEN 'next' THEN 'switched' WHEN 'current' THEN 'already' ELSE 'unknown' END;
+END $$;
 
 -- --- workers' writes ---
 

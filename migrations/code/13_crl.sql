@@ -18,6 +18,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
         WHERE f.subject = p_list AND f.kind = 'crl_build' AND f.status = 'Failed' AND f.run_after > p_now)
 $$;
 
+-- Where p_only_behind is false successors of roots are asked for too.
 -- A list is due when there is none, when half its life is over, when its CA
 -- has another certificate now, or when it is behind; the last alone is looked
 -- at often, but no list is made again before many times what making it took has
@@ -28,6 +29,7 @@ DECLARE
     v_now timestamptz := engine_now();
     v_n bigint;
 BEGIN
+    PERFORM ca_successor_ask(NULL) WHERE NOT p_only_behind;
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
     SELECT id_new('task'), 'crl_build', ca.list, 'crl:' || ca.list, ca.issuer_id, v_now, v_now
     FROM ca_certificates ca

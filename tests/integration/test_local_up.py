@@ -19,7 +19,7 @@ from fleet import BUILD, ROOT, clean_env, wait_for
 from local_checkout import IS_ROOT, NOBODY, Checkout, as_root
 
 LIMIT_S = 240
-STEPS = ("users", "build", "install", "ports", "postgres", "migrate", "processes", "cli", "objects", "proof", "health")
+STEPS = ("users", "build", "install", "ports", "postgres", "migrate", "processes", "cli", "objects", "proof", "roots", "health")
 
 # Runs a verb; after the step that is named it kills itself.
 RUN = """

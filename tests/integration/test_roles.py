@@ -59,7 +59,7 @@ def test_there_is_a_key_to_protect(used):
 
 @pytest.mark.parametrize("sql", [
     "SELECT key_sealed FROM ca_keys", "COPY ca_keys TO STDOUT", "UPDATE ca_keys SET key_sealed = ''", "DELETE FROM ca_keys",
-    "CREATE VIEW v AS SELECT * FROM ca_keys", "SELECT ca_root_store('iss-local', '', '', now(), now(), '', '')",
+    "CREATE VIEW v AS SELECT * FROM ca_keys", "SELECT ca_root_store('iss-local', '', '', now(), now(), '', '', 'next')",
     "SELECT jobs_claim('', 1, '', 'iss-local', 1, '-infinity', '', 60000)", "SELECT issue_complete('', 1, '{}', '{}', '{}', '{}', '{}', '')",
     "SELECT job_finish('{}', '{}', '{}')", "UPDATE jobs SET status = 'Completed'", "DELETE FROM jobs",
     "UPDATE certificate_versions SET pem_chain = ''", "DELETE FROM managed_certificates", "DELETE FROM audit_events",
@@ -75,7 +75,7 @@ def test_the_api_may_not(used, sql):
 
 @pytest.mark.parametrize("sql", [
     "SELECT * FROM managed_certificates", "SELECT * FROM jobs", "SELECT * FROM api_keys", "UPDATE jobs SET status = 'Completed'",
-    "SELECT ca_root_store('iss-local', '', '', now(), now(), '', '')", "SELECT issue_complete('', 1, '{}', '{}', '{}', '{}', '{}', '')",
+    "SELECT ca_root_store('iss-local', '', '', now(), now(), '', '', 'next')", "SELECT issue_complete('', 1, '{}', '{}', '{}', '{}', '{}', '')",
     "SELECT csr_submit('', '', NULL, '', '', '', '{}')", "INSERT INTO audit_events (actor) VALUES ('x')", "DELETE FROM workers",
     "UPDATE leadership SET term = 99", "CREATE TABLE t (x int)",
 ])

@@ -112,6 +112,16 @@ class World:
                          "VALUES ('iss-local', '5a', 'job-gone', now(), 'h')")
         return self.admin, "/api/v1/admin/recovery", {}
 
+    def root(self, *more):
+        """An issuer with a root, and CAs in these states beside it."""
+        name = self.admin.need("POST", "/api/v1/issuers", self.noun("issuers"))["id"]
+        for state in ("current", *more):
+            self.fleet.plant("INSERT INTO ca_certificates (issuer_id, state, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before,"
+                             " not_after) VALUES (%s, %s, %s, %s, '', '', rpad(%s, 64, '0'), now(), now() + interval '9 years')",
+                             name, state, state, f"{name}/{state}", state)
+        self.fleet.plant("INSERT INTO ca_keys (issuer_id, key_id, key_sealed) VALUES (%s, 'current', '')", name)
+        return name
+
     def duty(self):
         name = self.name("duty")
         self.fleet.query("INSERT INTO duties (name) VALUES (%s)", name)
@@ -135,6 +145,7 @@ def nouns():
         yield ("DELETE", f"{path}/{{id}}"), [lambda w, path=path, made=made: (w.admin, f"{path}/{made(w)}", None)]
 
 
+ISSUERS = "/api/v1/issuers"
 CERTS, JOBS, AGENTS = "/api/v1/certificates", "/api/v1/jobs", "/api/v1/agents"
 # For each route: what is made ready, and then asked: (who, path, body).
 CASES = dict(nouns()) | {
@@ -155,6 +166,9 @@ CASES = dict(nouns()) | {
     ("POST", f"{JOBS}/{{id}}/reject"): [lambda w: (w.boss, f"{JOBS}/{w.gated()[0]}/reject", {"reason": "no"})],
     ("POST", "/api/v1/approvals/{id}/approve"): [lambda w: (w.boss, f"/api/v1/approvals/{w.gated()[1]}/approve", {})],
     ("POST", "/api/v1/approvals/{id}/reject"): [lambda w: (w.boss, f"/api/v1/approvals/{w.gated()[1]}/reject", {})],
+    ("POST", f"{ISSUERS}/{{id}}/successor"): [lambda w: (w.admin, f"{ISSUERS}/{w.root()}/successor", {})],
+    ("POST", f"{ISSUERS}/{{id}}/switch"): [
+        lambda w: (w.admin, f"{ISSUERS}/{w.root('next')}/switch", {"fingerprint_sha256": "next".ljust(64, "0")})],
     ("POST", CERTS): [lambda w: (w.admin, CERTS, w.fleet.certificate(w.name("cert")))],
     ("PUT", f"{CERTS}/{{id}}"): [lambda w: (w.admin, f"{CERTS}/{w.certificate()}", {"environment": "production"})],
     ("DELETE", f"{CERTS}/{{id}}"): [lambda w: (w.admin, f"{CERTS}/{w.certificate()}", None)],

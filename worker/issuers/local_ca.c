@@ -329,7 +329,7 @@ load_root_new(struct op *op, struct load *ld, const char *common_name)
 	    root.cert_pem, root.info.fingerprint_sha256,
 	    op_printf(op, "%" PRId64, root.info.not_before_unix),
 	    op_printf(op, "%" PRId64, root.info.not_after_unix),
-	    root.key_sealed, root.key_id);
+	    root.key_sealed, root.key_id, "current");
 }
 
 /* Ours, or the one of a worker that was faster. */
@@ -502,6 +502,12 @@ local_cas_free(struct local_cas *s)
 	HASH_ITER (hh, s->entries, e, next)
 		entry_free(e);
 	free(s);
+}
+
+struct sealer *
+local_cas_sealer(const struct local_cas *s)
+{
+	return s->o.sealer;
 }
 
 void

@@ -65,6 +65,8 @@ rc local_ca_get(struct local_cas *s, const char *issuer_id,
 rc local_ca_get_former(struct local_cas *s, const char *issuer_id,
     const char *key_id, struct local_ca **out, const char **out_why) MUST_CHECK;
 void local_ca_unref(struct local_ca *ca);
+/* What seals the keys of roots. */
+struct sealer *local_cas_sealer(const struct local_cas *s);
 /* The issuer's configuration changed: the next get loads anew. */
 void local_ca_forget(struct local_cas *s, const char *issuer_id);
 

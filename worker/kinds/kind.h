@@ -65,6 +65,7 @@ struct task {
 /* First steps of the kinds of tasks; op_owner is the struct task.  A step
  * that ends with op_done has deleted the task's row under its lease. */
 enum op_next ca_init_begin(struct op *op);
+enum op_next ca_next_begin(struct op *op);
 enum op_next crl_build_begin(struct op *op);
 
 #endif

@@ -24,6 +24,7 @@ static const struct kind {
 	bool ends_together;
 } kinds[] = {
     {"ca_init", ca_init_begin, false},
+    {"ca_next", ca_next_begin, true},
     {"crl_build", crl_build_begin, false},
     /* Passes through scheduler, bus and worker and does nothing: to measure
      * them, and to try a deployment. */

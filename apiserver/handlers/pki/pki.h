@@ -10,5 +10,8 @@
 op_step crl_get_start;
 op_step crl_get_of_key_start;
 op_step crl_cache_start;
+op_step issuer_cas_start;
+op_step issuer_successor_start;
+op_step issuer_switch_start;
 
 #endif

@@ -11,6 +11,13 @@ static const struct route public_rows[] = {
 };
 static const struct route rows[] = {
     {"GET", "/api/v1/admin/crl/cache", "crl.admin", crl_cache_start},
+    {"GET", "/api/v1/issuers/{id}/cas", "issuer.read", issuer_cas_start,
+	.scope = ROUTE_ISSUER},
+    {"POST", "/api/v1/issuers/{id}/successor", "issuer.edit",
+	issuer_successor_start, "issuer_successor_requested",
+	.scope = ROUTE_ISSUER},
+    {"POST", "/api/v1/issuers/{id}/switch", "issuer.edit", issuer_switch_start,
+	"issuer_ca_certificate_changed", .scope = ROUTE_ISSUER},
 };
 
 const struct route_area routes_pki = {

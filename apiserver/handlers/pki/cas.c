@@ -1,0 +1,124 @@
+/*
+ * The CAs of an issuer: GET /issuers/{id}/cas, those that sign, will and did;
+ * POST /issuers/{id}/successor, which has a root's successor made beside it;
+ * POST /issuers/{id}/switch, by which the successor signs from then on.
+ */
+#include "apiserver/handlers/pki/pki.h"
+
+#include <string.h>
+
+#include "apiserver/edge/outcome.h"
+#include "apiserver/edge/request.h"
+#include "apiserver/resources/field.h"
+#include "apiserver/resources/page.h"
+#include "common/base/attr.h"
+
+enum { FINGERPRINT_LEN = 64 };
+
+static op_step cas_listed;
+static op_step successor_asked;
+static op_step switched;
+
+static const struct field ca_fields[] = {
+    {"state", FIELD_TEXT},
+    {"fingerprint_sha256", FIELD_TEXT},
+    {"not_before", FIELD_TIME},
+    {"not_after", FIELD_TIME},
+    {"list", FIELD_TEXT},
+    {"certificate_pem", FIELD_TEXT},
+};
+
+enum op_next
+issuer_cas_start(struct op *op)
+{
+	return OP_QUERY(op, Q_ISSUER_CAS, cas_listed, req_param(op, "id"));
+}
+
+static enum op_next
+cas_listed(struct op *op)
+{
+	const struct db_result *result = op_result(op, 0);
+	struct json_w *w = reply_writer(op);
+	struct field_rows rows;
+
+	field_rows_init(&rows, result, ca_fields, ARRAY_LEN(ca_fields), NULL);
+	json_w_open(w, '{');
+	json_w_key(w, "data");
+	json_w_open(w, '[');
+	for (size_t i = 0; i < db_nrows(result); i++)
+		field_rows_put(&rows, op_arena(op), w, i);
+	json_w_close(w, ']');
+	json_w_kv_int(w, "total", (int64_t)db_nrows(result));
+	json_w_close(w, '}');
+	return reply_json(op, 200);
+}
+
+enum op_next
+issuer_successor_start(struct op *op)
+{
+	const struct cJSON *body; /* nothing need stand there */
+	const char *why;
+	rc ret;
+
+	ret = req_json(op, true, &body, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
+	return OP_QUERY(op, Q_ISSUER_SUCCESSOR, successor_asked,
+	    req_param(op, "id"), page_actor(op), req_actor_type(op));
+}
+
+static enum op_next
+successor_asked(struct op *op)
+{
+	static const struct outcome refusals[] = {
+	    {"outside", RC_CONFLICT,
+		"the product makes successors of roots whose key it keeps, and "
+		"this issuer has none; a sub-CA gets another certificate in "
+		"its files, or make another issuer"},
+	};
+	const char *issuers[] = {req_param(op, "id"), NULL};
+	enum op_next no;
+
+	if (outcome_refuses(op, refusals, ARRAY_LEN(refusals), &no))
+		return no;
+	req_hint(op, 1, issuers, NULL);
+	return reply_status(op, 202, "status",
+	    outcome_is(op, "asked") ? "successor_requested"
+				    : "successor_exists");
+}
+
+enum op_next
+issuer_switch_start(struct op *op)
+{
+	const char *fingerprint = "", *why;
+	const struct cJSON *body;
+	rc ret;
+
+	ret = req_json(op, false, &body, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
+	ret =
+	    json_str(body, "fingerprint_sha256", FINGERPRINT_LEN, &fingerprint);
+	if (ret != RC_OK || strlen(fingerprint) != FINGERPRINT_LEN)
+		return op_fail(op, RC_INVALID,
+		    "fingerprint_sha256 must name the successor that was "
+		    "handed out: 64 hex digits");
+	return OP_QUERY(op, Q_ISSUER_SWITCH, switched, req_param(op, "id"),
+	    fingerprint, page_actor(op), req_actor_type(op));
+}
+
+static enum op_next
+switched(struct op *op)
+{
+	static const struct outcome refusals[] = {
+	    {"unknown", RC_CONFLICT,
+		"this issuer has no successor of that fingerprint"},
+	};
+	const char *issuers[] = {req_param(op, "id"), NULL};
+	enum op_next no;
+
+	if (outcome_refuses(op, refusals, ARRAY_LEN(refusals), &no))
+		return no;
+	req_hint(op, 1, issuers, NULL);
+	return reply_status(op, 200, "status", op_text(op, 0, "outcome"));
+}
