@@ -195,11 +195,18 @@ enum op_next
 resource_update(struct op *op, const struct resource *res)
 {
 	struct resource_call *call = call_state(op);
+	const struct cJSON *body;
+	const char *why;
+	rc ret;
 
 	call->res = res;
 	call->id = req_param(op, "id");
 	if (res->check == NULL)
 		return update(op, NULL);
+	/* What is no body at all is refused whatever there is to change. */
+	ret = req_json(op, false, &body, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
 	return OP_QUERY(op, res->get, update_of_type, call->id);
 }
 

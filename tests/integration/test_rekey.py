@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 
 from fleet import clean_env, wait_for
 from test_crl import fetch
-from test_lint_certificates import CERTS, KEYS, crl_url, make_csr, sign_ca
+from test_lint_certificates import CERTS, KEYS, crl_url, make_csr, pkilint, sign_ca
 
 ISSUER = "iss-sub"
 PEM = serialization.Encoding.PEM
@@ -130,6 +130,15 @@ def test_each_key_signs_the_list_of_what_it_signed(plane):
     n = plane.value("SELECT count(*)::int FROM certificate_revocations WHERE issuer_id = %s", ISSUER)
     wait_for(lambda: told() == [(name, n) for name in lists], 30, "both lists with all")
     assert fetch(plane, f"{path_of(urls['old'][0])}/0123456789abcdef")[0] == 404
+
+
+def test_lints_find_nothing_in_either_list(plane):
+    lists = [name for name, in plane.query("SELECT list FROM crl_cache WHERE issuer_id = %s ORDER BY list", ISSUER)]
+    files = []
+    for n, name in enumerate(lists):
+        files.append(plane.dir / f"{n}.crl")
+        files[-1].write_bytes(fetch(plane, f"/.well-known/pki/crl/{name}")[2])
+    assert pkilint(files) == {"0.crl": [], "1.crl": []}
 
 
 def test_a_new_certificate_of_the_same_key_changes_no_list(plane):
