@@ -14,6 +14,8 @@
 #include "scheduler/permits.h"
 #include "scheduler/workers.h"
 
+struct cJSON;
+
 #define DISPATCH_TICK_MS 100
 /* A full look, and the sweep of all that runs: this often, and when a snapshot
  * held somewhere makes them slow, so much more seldom that they take no more

@@ -144,7 +144,7 @@ def test_a_list_whose_workers_died_is_made_again_after_a_rest(queue, stack):
     """The task that failed keeps no key, and goes once a list was made."""
     queue.q("INSERT INTO issuers (id, name, type) VALUES ('iss-crl', 'crl', 'GenericCA') ON CONFLICT DO NOTHING")
     queue.q("INSERT INTO ca_certificates (issuer_id, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after) "
-            "VALUES ('iss-crl', 'k', 'iss-crl', '', '', 'f', now(), 'infinity') ON CONFLICT DO NOTHING")
+            "VALUES ('iss-crl', 'k', 'iss-crl', '', '', 'f', now(), now() + interval '10 years') ON CONFLICT DO NOTHING")
     mine = "SELECT status, dedupe_key FROM tasks WHERE issuer_id = 'iss-crl' ORDER BY id"
     assert queue.value("SELECT duty_crl_refresh(10, false)") == 1
     for _ in range(4):

@@ -54,7 +54,7 @@ def make_inventory(cursor, count, in_progress):
     cursor.execute("INSERT INTO issuers (id, name, type) VALUES ('iss-local', 'x', 'GenericCA')")
     cursor.execute("INSERT INTO renewal_policies (id, name, renewal_window_days, auto_renew) VALUES ('rp-hand', 'x', 30, false)")
     cursor.execute("INSERT INTO ca_certificates (issuer_id, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after) "
-                   "VALUES ('iss-local', 'k', 'iss-local', '', '', 'f', now(), 'infinity')")
+                   "VALUES ('iss-local', 'k', 'iss-local', '', '', 'f', now(), now() + interval '10 years')")
     cursor.execute("INSERT INTO crl_cache (list, issuer_id, crl_der, crl_number, this_update, next_update, generation_duration_ms, "
                    "revoked_count, etag, ca_fingerprint, snapshot) "
                    "VALUES ('iss-local', 'iss-local', '', 1, now(), now() + interval '7 days', 1, 0, '', 'f', pg_current_snapshot())")
