@@ -119,7 +119,7 @@ struct db_stats {
 void db_pool_stats(const struct db_pool *p, struct db_stats *out);
 /*
  * NULL, or why a request would not be served now: commits wait for a standby;
- * something failed for want of room within four seconds; there is no
+ * something failed for want of room within six seconds; there is no
  * connection and the last attempt failed, or there was none yet; or requests
  * waited in vain, and none was served for three seconds since.  One that is
  * busy but serves is all right.  Static text.

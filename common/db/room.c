@@ -10,7 +10,7 @@
 
 #define DISK_FULL "53100"
 
-enum { ROOM_MS = 4000 };
+enum { ROOM_MS = 6000 };
 
 bool
 db_room_is_short(const struct db_pool *p)

@@ -8,7 +8,7 @@
 
 #define DISK_FULL "53100"
 
-enum { LONG_MS = 5000 };
+enum { LONG_MS = 7000 };
 
 static bool
 is_full(void)
