@@ -101,7 +101,7 @@ def test_clocks_of_workers_jump(plane, load):
     if b"__asan_init" in (BUILD / "worker" / "certctl-worker").read_bytes():
         pytest.skip("a build with sanitizers takes no preloaded library")
     clock = plane.dir / "clock"
-    set_clock(clock, "+1d")
+    set_clock(clock, "+400d")
     clock.chmod(0o644)
     for name in ("worker-1", "worker-2"):
         plane.processes[name].stop()
@@ -118,7 +118,7 @@ def test_clocks_of_workers_jump(plane, load):
         lease = last_lease(plane)
         wait_for(lambda: plane.value("SELECT clock_timestamp() - fault_since > interval '2 seconds' FROM workers WHERE name = 'worker-3'"),
                  20, "some renewals")
-        assert last_lease(plane) == lease
+        assert done_since(plane, lease) == 0 and last_lease(plane) - lease <= 2
         set_clock(clock, "+0")
         wait_for(lambda: done_since(plane, lease) >= 20, 20, f"twenty certificates after {by}")
         wait_for(lambda: plane.value("SELECT fault FROM workers WHERE name = 'worker-3'") == "", 20, "the row to say so")
@@ -131,7 +131,7 @@ def test_clocks_of_workers_jump(plane, load):
     assert not wrong
     # It really believed it was another day.
     days = {line[3:13] for line in worker.log().splitlines() if line.startswith("ts=")}
-    assert plane.value("SELECT to_char(now() AT TIME ZONE 'UTC' + interval '1 day', 'YYYY-MM-DD')") in days
+    assert plane.value("SELECT to_char(now() AT TIME ZONE 'UTC' + interval '400 days', 'YYYY-MM-DD')") in days
     worker.stop()
     for name in ("worker-1", "worker-2"):
         plane.processes[name].keep = True

@@ -110,7 +110,7 @@ def test_a_lifetime_begins_a_little_earlier_and_is_no_longer_than_ordered(lane, 
 
 
 def test_no_certificate_begins_before_its_ca_nor_ends_after_it(lane):
-    lane.q("SELECT * FROM ca_certificate_store(%s, 'pem', 'pem', 'aa', %s, %s)", lane.issuer, START - 100 * SECOND,
+    lane.q("SELECT * FROM ca_certificate_store(%s, 'pem', 'pem', 'aa', %s, %s, 'key')", lane.issuer, START - 100 * SECOND,
            START + datetime.timedelta(days=20))
     job = lane.job()
     assert lane.claim()[1] == 1

@@ -181,7 +181,7 @@ def test_what_nothing_renews_does_not_stand_in_the_way(scan):
 
 def store_ca(scan, issuer, fingerprint, begins, ends):
     scan.stack.query("SELECT * FROM ca_certificate_store(%s, 'pem', 'pem', %s, %s::timestamptz + %s * interval '1 day', "
-                     "%s::timestamptz + %s * interval '1 day')", issuer, fingerprint, NOW, begins, NOW, ends)
+                     "%s::timestamptz + %s * interval '1 day', 'key')", issuer, fingerprint, NOW, begins, NOW, ends)
 
 
 def test_what_its_ca_s_end_cuts_off_is_renewed_under_the_next_ca_only(scan):
