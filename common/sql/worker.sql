@@ -45,7 +45,7 @@ ORDER BY j.id;
 
 -- name: issue_complete :many
 SELECT c.job_id, c.agent_id
-FROM issue_complete($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8) c;
+FROM issue_complete($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8, $9) c;
 
 -- name: issue_set_aside :many
 SELECT s.job_id, s.status

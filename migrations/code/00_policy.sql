@@ -35,6 +35,7 @@ CREATE FUNCTION policy_deaths_most() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SE
 CREATE FUNCTION policy_deploy_first() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '30 seconds' $$;
 CREATE FUNCTION policy_deploy_most() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '1 hours' $$;
 CREATE FUNCTION policy_far_ahead() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '365 hours' $$;
+CREATE FUNCTION policy_held_rest() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '2 seconds' $$;
 CREATE FUNCTION policy_hinted_agents() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 100 $$;
 CREATE FUNCTION policy_in_progress_looked() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 250 $$;
 CREATE FUNCTION policy_jitter() RETURNS float8 LANGUAGE sql IMMUTABLE AS $$ SELECT 10 / 100.0::float8 $$;

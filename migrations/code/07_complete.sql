@@ -313,8 +313,10 @@ END $$;
 -- certificate that was revoked or archived meanwhile is stored and its serial
 -- revoked. The chain
 -- is stored once, and the CSR stays where csr_submit put it.
+-- What somebody holds (an open transaction of anybody's) is not waited for: it goes back as
+-- Pending with p_why, nothing counted, and the rest is stored.
 CREATE FUNCTION issue_complete(p_worker text, p_lease bigint, p_job_ids text[], p_pem text[], p_fingerprints text[],
-    p_key_algorithms text[], p_key_sizes int[], p_chain text)
+    p_key_algorithms text[], p_key_sizes int[], p_chain text, p_why text DEFAULT NULL)
 RETURNS TABLE (job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off
     SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
@@ -328,22 +330,32 @@ DECLARE
     v_issuer text;
     v_chain int;
     v_n bigint;
+    v_free text[]; -- certificates that nobody else holds
+    v_mine text[]; -- jobs, likewise
+    v_held text[]; -- jobs of ours whose certificate is held; usually none
     v_stale text[]; -- of certificates that are to be otherwise by now; usually none
 BEGIN
     -- By the lease, whose rows lie together in their index, not one by one.  IS
     -- TRUE keeps the list a hash that each row is looked up in: the planner
     -- expects one row and would walk the list for each instead.
-    SELECT array_agg(l.id) FILTER (WHERE l.status IN ('Revoked', 'Archived')) INTO v_dead
+    SELECT array_agg(l.id), array_agg(l.id) FILTER (WHERE l.status IN ('Revoked', 'Archived')) INTO v_free, v_dead
     FROM (SELECT c.id, c.status FROM managed_certificates c
         WHERE c.id IN (SELECT j.certificate_id FROM jobs j
             WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running'
                 AND (j.id IN (SELECT i.id FROM unnest(p_job_ids) AS i (id))) IS TRUE)
-        ORDER BY c.id FOR NO KEY UPDATE) l;
-    SELECT count(*), array_agg(l.id) FILTER (WHERE l.is_stale) INTO v_n, v_stale
-    FROM (SELECT j.id, j.is_stale AND j.checkpoint IS NULL AS is_stale FROM jobs j
+        FOR NO KEY UPDATE SKIP LOCKED) l;
+    SELECT count(*) FILTER (WHERE NOT l.is_held), array_agg(l.id) FILTER (WHERE NOT l.is_held),
+        array_agg(l.id) FILTER (WHERE l.is_held), array_agg(l.id) FILTER (WHERE l.is_stale AND NOT l.is_held) INTO v_n, v_mine, v_held, v_stale
+    FROM (SELECT j.id, j.is_stale AND j.checkpoint IS NULL AS is_stale,
+            (j.certificate_id NOT IN (SELECT u.id FROM unnest(v_free) AS u (id))) IS TRUE AS is_held FROM jobs j
         WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running'
             AND (j.id IN (SELECT i.id FROM unnest(p_job_ids) AS i (id))) IS TRUE
-        ORDER BY j.id FOR NO KEY UPDATE) l;
+        FOR NO KEY UPDATE SKIP LOCKED) l;
+    IF v_held IS NOT NULL THEN
+        UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
+            run_after = v_now + policy_held_rest(), last_error = p_why
+        WHERE j.id = ANY (v_held);
+    END IF;
     IF v_stale IS NOT NULL THEN
         UPDATE jobs j SET status = 'Pending' WHERE j.id = ANY (v_stale); -- and from there, by jobs_begin_anew
     END IF;
@@ -354,7 +366,7 @@ BEGIN
     WITH done AS (
         UPDATE jobs j SET status = 'Completed', completed_at = v_now, version_id = 'certver' || substr(j.id, 4), last_error = NULL
         WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running'
-            AND (j.id IN (SELECT i.id FROM unnest(p_job_ids) AS i (id))) IS TRUE
+            AND (j.id IN (SELECT i.id FROM unnest(v_mine) AS i (id))) IS TRUE
         RETURNING j.id, j.type, j.certificate_id, j.issuer_id, j.agent_id, j.serial_number, j.not_before, j.not_after,
             j.version_id, j.is_stale
     ), stored AS (

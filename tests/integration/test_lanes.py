@@ -422,3 +422,32 @@ def test_what_somebody_holds_is_passed_over(lane):
         c.execute("SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", (held,))
         lease, n = lane.claim_alone()
         assert n == 1 and lane.held(lease) == [free]
+
+
+@pytest.mark.parametrize("table, column", [("managed_certificates", "certificate_id"), ("jobs", "id")])
+def test_what_somebody_holds_goes_back_and_the_rest_is_stored(lane, table, column):
+    """An open transaction of anybody's: a batch does not wait for it, and its jobs go on by themselves afterwards."""
+    jobs = [lane.job() for _ in range(12)]
+    lease, n = lane.claim(20)
+    assert n == 12
+
+    def complete(lease, ids):
+        return {r[0] for r in lane.q("SELECT job_id FROM issue_complete('w', %s, %s, %s, %s, %s, %s, '', 'somebody holds it')", lease,
+                                     ids, ["pem"] * len(ids), ids, ["ECDSA"] * len(ids), [256] * len(ids))}
+
+    with lane.stack.connect() as other, other.cursor() as c:
+        c.execute(f"SELECT 1 FROM {table} WHERE id IN (SELECT {column} FROM jobs WHERE id = ANY(%s)) FOR UPDATE", (jobs[:8],))
+        lane.q("SET statement_timeout = '30s'")
+        assert complete(lease, jobs) == set(jobs[8:])
+        assert {lane.row(job, "status")[0] for job in jobs[8:]} == {"Completed"}
+        if table == "managed_certificates":
+            for job in jobs[:8]:
+                assert lane.row(job, "status, attempts, deaths, last_error") == ("Pending", 0, 0, "somebody holds it")
+        other.rollback()
+    lane.q("SET statement_timeout = 0")
+    lane.later(3)
+    if table == "managed_certificates":
+        lease, n = lane.claim(20)
+        assert n == 8
+    assert complete(lease, jobs[:8]) == set(jobs[:8])
+    assert {lane.row(job, "status, last_error") for job in jobs} == {("Completed", None)}

@@ -21,6 +21,8 @@
 #define BUSY_MS 20
 #define UNAVAILABLE_MS 100
 #define STUCK_MS 2000
+#define HELD_WORDS \
+	"given back: somebody's open transaction holds its certificate's row"
 /* What one hint names at most, to stay far below a frame's limit. */
 #define HINT_ITEMS_MAX 400
 
@@ -124,7 +126,7 @@ store_send(struct op *op, struct issue_batch *b, struct issue_range r)
 	return OP_QUERY(op, Q_ISSUE_COMPLETE, stored, b->worker, b->lease_text,
 	    db_text_array(a, ids, n), db_text_array(a, pems, n),
 	    db_text_array(a, prints, n), db_text_array(a, algs, n),
-	    db_i64_array(a, sizes, n), b->ca->chain_pem);
+	    db_i64_array(a, sizes, n), b->ca->chain_pem, HELD_WORDS);
 }
 
 /* The range on top of the stack, again or for the first time. */
