@@ -15,7 +15,7 @@
 static void
 tell_unknown(void)
 {
-	out_tell("Not to be known from the journals: revocations, approvals, "
+	out_tell("Not to be known from the journals: approvals, "
 		 "API keys, agents, targets, policies and certificates that "
 		 "were made or changed since the backup; see "
 		 "docs/operator/runbooks/postgres-backup.md.");
@@ -80,6 +80,9 @@ cmd_recover(struct cli *c)
 	tell_list(c, a.json, "outside_issuers",
 	    "issuers outside, of which there is no journal (look at their own "
 	    "lists)");
+	tell_list(c, a.json, "taken_targets",
+	    "which of two certificates belongs to a target's files; left with "
+	    "the one that the copy has, and not given to");
 	return show_done(c, &a,
 	    arena_printf(c->arena,
 		"%s serials were unknown: %s put back, %s with their "

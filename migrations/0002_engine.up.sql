@@ -118,6 +118,8 @@ CREATE TABLE journal_ahead (
     job_id text NOT NULL,
     certificate_id text NOT NULL DEFAULT '', -- '': the line does not say
     leaf jsonb, -- the certificate itself; NULL: the journal does not hold it
+    revoked_at timestamptz, -- by a list that was published
+    reason text,
     journalled_at timestamptz NOT NULL,
     host text NOT NULL,
     noticed_at timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -13,8 +13,11 @@
 #include "common/log/log.h"
 #include "common/op/op.h"
 #include "worker/issuers/journal_leaf.h"
+#include "worker/issuers/journal_list.h"
 
 #define SUFFIX ".journal"
+#define LIST_SUFFIX ".crl"
+#define LIST_BYTES_MAX ((off_t)16 * 1024 * 1024)
 /* Some 600 lines, and far more than one may be long. */
 #define PART_BYTES ((size_t)128 * 1024)
 #define LINES_MAX (PART_BYTES / 100)
@@ -54,11 +57,11 @@ look_ended(struct op *op, rc code, const char *message)
 /* --- files --- */
 
 static bool
-is_journal(const char *name)
+ends_with(const char *name, const char *suffix)
 {
-	size_t len = strlen(name), tail = sizeof(SUFFIX) - 1;
+	size_t len = strlen(name), tail = strlen(suffix);
 
-	return len > tail && strcmp(name + len - tail, SUFFIX) == 0;
+	return len > tail && strcmp(name + len - tail, suffix) == 0;
 }
 
 static void
@@ -70,7 +73,8 @@ list_files(struct op *op, struct behind *b)
 
 	b->files = arena_alloc(op_arena(op), cap * sizeof(b->files[0]));
 	while (dir && (e = readdir(dir))) {
-		if (!is_journal(e->d_name))
+		if (!ends_with(e->d_name, SUFFIX) &&
+		    !ends_with(e->d_name, LIST_SUFFIX))
 			continue;
 		if (n + 1 == cap) {
 			const char **more = arena_alloc(op_arena(op),
@@ -155,6 +159,23 @@ read_part(struct op *op, struct behind *b, int fd)
 	return RC_OK;
 }
 
+/* A whole revocation list. */
+static rc
+read_list(struct op *op, int fd, struct journal_list *out)
+{
+	struct stat st;
+	uint8_t *der;
+
+	if (fstat(fd, &st) != 0)
+		return RC_IO;
+	if (st.st_size > LIST_BYTES_MAX)
+		return RC_TOO_LARGE;
+	der = arena_alloc(op_arena(op), (size_t)st.st_size + 1);
+	if (pread(fd, der, (size_t)st.st_size, 0) != st.st_size)
+		return RC_IO;
+	return journal_list_read(op_arena(op), der, (size_t)st.st_size, out);
+}
+
 /* --- asking --- */
 
 static enum op_next
@@ -166,32 +187,51 @@ next_file(struct op *op, struct behind *b)
 }
 
 static enum op_next
+ask_list(struct op *op, struct behind *b, const struct journal_list *l)
+{
+	struct arena *a = op_arena(op);
+
+	b->next_end = 0; /* there is no part before */
+	op_catch(op, look_failed);
+	return OP_QUERY(op, Q_CRL_CHECK, look_answered, b->o->host,
+	    b->files[b->at], op_printf(op, "%" PRId64, l->number),
+	    db_text_array(a, l->serials, l->n),
+	    db_i64_array(a, l->revoked_at_unix, l->n),
+	    db_text_array(a, l->reasons, l->n));
+}
+
+static enum op_next
 look_part(struct op *op)
 {
 	struct behind *b = op_state(op, sizeof(*b));
 	struct arena *a = op_arena(op);
 	const char *name = b->files[b->at];
+	bool is_list = name && ends_with(name, LIST_SUFFIX);
+	struct journal_list list;
 	rc ret = RC_IO;
 	int fd;
 
 	if (!name) {
 		if (b->ahead > 0)
 			log_error("DATABASE-BEHIND",
-			    "%" PRId64 " certificates of the journals in %s "
-			    "are unknown to the database: it is older than "
-			    "they are; nobody leads until certctl recover",
+			    "%" PRId64 " certificates or revocations of the "
+			    "journals in %s are unknown to the database: it is "
+			    "older than they are; nobody leads until certctl "
+			    "recover",
 			    b->ahead, b->o->journal_dir);
 		return op_done(op);
 	}
 	fd = open(op_printf(op, "%s/%s", b->o->journal_dir, name),
 	    O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
-		ret = read_part(op, b, fd);
+		ret = is_list ? read_list(op, fd, &list) : read_part(op, b, fd);
 		(void)close(fd); /* nothing was written */
 	}
 	if (ret != RC_OK)
 		log_warn("JOURNAL-LOOK", "%s/%s cannot be read",
 		    b->o->journal_dir, name);
+	if (ret == RC_OK && is_list)
+		return ask_list(op, b, &list);
 	if (ret != RC_OK || b->n == 0)
 		return next_file(op, b);
 	op_catch(op, look_failed);

@@ -80,10 +80,10 @@ SELECT count(*) AS total, false AS is_capped FROM recovery;
 -- name: admin_recover :one
 SELECT coalesce(r.serials, 0) AS serials, r.reentered, r.recreated, r.revoked, r.unknown_issuer, r.renewed,
     r.gap_from AT TIME ZONE 'UTC' AS gap_from, r.gap_to AT TIME ZONE 'UTC' AS gap_to, r.unknown_agents, r.unknown_targets,
-    r.outside_issuers, r.epoch, r.copy_at AT TIME ZONE 'UTC' AS copy_at
+    r.outside_issuers, r.taken_targets, r.epoch, r.copy_at AT TIME ZONE 'UTC' AS copy_at
 FROM recover($1, $2, $3) AS done CROSS JOIN jsonb_to_record(done) AS r (serials bigint, reentered bigint, recreated bigint, revoked bigint,
     unknown_issuer bigint, renewed bigint, gap_from timestamptz, gap_to timestamptz, unknown_agents json, unknown_targets json,
-    outside_issuers json, epoch int, copy_at timestamptz);
+    outside_issuers json, taken_targets json, epoch int, copy_at timestamptz);
 
 -- What is not as it should be: of each kind how many there are (a hundred: or
 -- more), and the oldest; $1 to $3: what the asking process knows beside them.

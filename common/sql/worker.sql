@@ -16,6 +16,9 @@ SELECT worker_leave($1) AS freed;
 -- name: journal_check :one
 SELECT journal_check($1, $2, $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[]::jsonb[]) AS ahead;
 
+-- name: crl_check :one
+SELECT crl_check($1, $2, $3::bigint, $4::text[], $5::bigint[], $6::text[]) AS ahead;
+
 -- --- issuing ---
 
 -- name: issue_issuer :one

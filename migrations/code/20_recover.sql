@@ -2,6 +2,11 @@
 -- workers' issuance journals lie outside of it and tell.  Until certctl recover
 -- has settled what they tell nobody leads (leadership_hold).
 
+CREATE FUNCTION journal_issuer(p_file text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT i.id FROM issuers i WHERE starts_with(p_file, i.id || '.') ORDER BY length(i.id) DESC LIMIT 1),
+        split_part(p_file, '.', 1))
+$$;
+
 -- Lines of a journal, called by each worker before it takes a lease; answers
 -- how many of them the database does not know.  A line's job and serial are
 -- committed before it is written, so one that is unknown was issued after the
@@ -12,8 +17,7 @@ CREATE FUNCTION journal_check(p_host text, p_journal text, p_at bigint[], p_seri
 RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
-    v_issuer text := coalesce((SELECT i.id FROM issuers i WHERE starts_with(p_journal, i.id || '.')
-        ORDER BY length(i.id) DESC LIMIT 1), split_part(p_journal, '.', 1));
+    v_issuer text := journal_issuer(p_journal);
     v_last bigint := (SELECT s.last_value FROM id_seq s);
     v_n bigint;
 BEGIN
@@ -30,9 +34,34 @@ BEGIN
     ), kept AS (
         INSERT INTO journal_ahead AS o (issuer_id, serial_number, job_id, certificate_id, journalled_at, host, leaf)
         SELECT v_issuer, a.serial, a.job, a.certificate, a.at, p_host, a.leaf FROM ahead a
-        ON CONFLICT (issuer_id, serial_number) DO UPDATE SET leaf = excluded.leaf WHERE o.leaf IS NULL AND o.settled_at IS NULL
+        ON CONFLICT (issuer_id, serial_number) DO UPDATE SET leaf = excluded.leaf, job_id = excluded.job_id,
+            certificate_id = excluded.certificate_id, journalled_at = excluded.journalled_at WHERE o.leaf IS NULL AND o.settled_at IS NULL
     )
     SELECT count(*) INTO v_n FROM ahead;
+    RETURN v_n;
+END $$;
+
+-- The last revocation list that was made on a host, likewise.  Numbers are
+-- committed before a list is made, so one with a higher number than the database
+-- gave is from after it was copied.
+CREATE FUNCTION crl_check(p_host text, p_file text, p_number bigint, p_serials text[], p_at bigint[], p_reasons text[]) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    v_issuer text := journal_issuer(p_file);
+    v_n bigint;
+BEGIN
+    IF p_number <= (SELECT n.last_number FROM crl_numbers n WHERE n.issuer_id = v_issuer) THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO journal_ahead AS o (issuer_id, serial_number, job_id, journalled_at, host, revoked_at, reason)
+        SELECT v_issuer, l.serial, '', to_timestamp(l.at), p_host, to_timestamp(l.at), l.reason
+        FROM unnest(p_serials, p_at, p_reasons) AS l (serial, at, reason)
+        WHERE l.serial NOT IN (SELECT lpad(lower(r.serial_number), 40, '0') FROM certificate_revocations r WHERE r.issuer_id = v_issuer)
+        ON CONFLICT (issuer_id, serial_number) DO UPDATE SET revoked_at = excluded.revoked_at, reason = excluded.reason
+            WHERE o.settled_at IS NULL;
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    INSERT INTO crl_numbers AS n (issuer_id, last_number) SELECT i.id, p_number FROM issuers i WHERE i.id = v_issuer
+        ON CONFLICT (issuer_id) DO UPDATE SET last_number = greatest(n.last_number, excluded.last_number);
     RETURN v_n;
 END $$;
 
@@ -45,16 +74,17 @@ $$;
 -- what; its certificate, where it is known, is renewed), unknown_issuer (nothing
 -- can be done here, as issuer and CA key are from after the backup too).
 CREATE VIEW recovery AS
-SELECT a.issuer_id, a.serial_number, a.job_id, a.journalled_at, a.host, a.leaf, coalesce(c.id, '') AS certificate_id,
-    a.certificate_id AS journalled_certificate, w.why,
+SELECT a.issuer_id, a.serial_number, a.job_id, a.journalled_at, a.host, a.leaf, a.revoked_at, a.reason, coalesce(c.id, '') AS certificate_id,
+    coalesce(v.certificate_id, a.certificate_id) AS journalled_certificate, w.why,
     CASE WHEN w.why = 'unknown_issuer' THEN w.why WHEN w.why <> '' THEN 'revoke' WHEN c.id IS NULL THEN 'recreate' ELSE 'reenter' END AS outcome
 FROM journal_ahead a
-LEFT JOIN managed_certificates c ON c.id = a.certificate_id
+LEFT JOIN certificate_versions v ON v.issuer_id = a.issuer_id AND v.serial_number = a.serial_number
+LEFT JOIN managed_certificates c ON c.id = coalesce(v.certificate_id, a.certificate_id)
 LEFT JOIN ca_certificates ca ON ca.issuer_id = a.issuer_id
 CROSS JOIN jsonb_populate_record(NULL::managed_certificates, a.leaf -> 'row') n
 CROSS JOIN LATERAL (SELECT CASE
     WHEN NOT EXISTS (SELECT 1 FROM issuers i WHERE i.id = a.issuer_id) THEN 'unknown_issuer'
-    WHEN a.leaf IS NULL THEN 'no_leaf'
+    WHEN a.leaf IS NULL THEN CASE WHEN a.revoked_at IS NULL THEN 'no_leaf' ELSE 'was_revoked' END
     WHEN ca.fingerprint_sha256 IS DISTINCT FROM a.leaf ->> 'ca' THEN 'other_ca'
     WHEN EXISTS (SELECT 1 FROM certificate_versions v WHERE v.id = 'certver' || substr(a.job_id, 4))
         OR EXISTS (SELECT 1 FROM journal_ahead o WHERE o.job_id = a.job_id AND o.settled_at IS NULL
@@ -68,13 +98,15 @@ WHERE a.settled_at IS NULL;
 
 -- Does it, all in one transaction, and answers with what the audit trail says of
 -- it; NULL: there was nothing.  p_why: what a job ends with whose certificate is
--- put back.  The trail goes on in a new epoch.
+-- put back or revoked again.  The trail goes on in a new epoch.
 CREATE FUNCTION recover(p_actor text, p_actor_type text, p_why text) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_done jsonb;
     v_renewed bigint;
+    v_taken text[] := '{}';
+    v_each record;
     v_certificates text[];
     v_jobs text[];
 BEGIN
@@ -139,10 +171,15 @@ BEGIN
     UPDATE managed_certificates c SET expires_at = r.not_after, valid_from = r.not_before, last_renewal_at = r.journalled_at, updated_at = v_now,
             renewal_wanted = NULL, renew_after = renew_after_of(c.id, r.not_before, r.not_after, p.renewal_window_days, p.renewal_percent)
         FROM recovered r, renewal_policies p WHERE c.id = r.journalled_certificate AND p.id = c.renewal_policy_id;
-    INSERT INTO certificate_target_mappings (certificate_id, target_id)
-        SELECT r.journalled_certificate, t.id FROM recovered r JOIN deployment_targets t ON r.leaf -> 'row' -> 'targets' ? t.id
-        WHERE t.retired_at IS NULL
-        ON CONFLICT DO NOTHING;
+    FOR v_each IN SELECT o.journalled_certificate AS certificate, t.id AS target
+        FROM recovered o JOIN deployment_targets t ON o.leaf -> 'row' -> 'targets' ? t.id WHERE t.retired_at IS NULL ORDER BY 1, 2
+    LOOP
+        BEGIN
+            INSERT INTO certificate_target_mappings (certificate_id, target_id) VALUES (v_each.certificate, v_each.target) ON CONFLICT DO NOTHING;
+        EXCEPTION WHEN exclusion_violation THEN -- the copy has its files at another certificate
+            v_taken := v_taken || (v_each.certificate || ' ' || v_each.target);
+        END;
+    END LOOP;
     UPDATE certificate_target_mappings m SET desired_version_id = r.version_id, deploy_failures = 0, deploy_after = '-infinity'
         FROM (SELECT DISTINCT ON (o.journalled_certificate, o.key_holder) o.* FROM recovering o WHERE o.outcome IN ('reenter', 'recreate')
             ORDER BY o.journalled_certificate, o.key_holder, o.version_id DESC) r, deployment_targets t
@@ -151,17 +188,28 @@ BEGIN
     PERFORM deployments_fan_out(v_certificates, v_now);
 
     UPDATE managed_certificates c SET renew_after = v_now
-        WHERE c.id IN (SELECT r.certificate_id FROM recovering r WHERE r.outcome = 'revoke' AND r.why <> 'superseded')
+        WHERE c.id IN (SELECT r.certificate_id FROM recovering r WHERE r.outcome = 'revoke' AND r.why NOT IN ('superseded', 'was_revoked'))
             AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') AND c.id <> ALL (coalesce(v_certificates, '{}'));
     GET DIAGNOSTICS v_renewed = ROW_COUNT;
-    v_done := v_done || jsonb_build_object('renewed', v_renewed);
-    INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
-        SELECT id_new('rev'), nullif(r.certificate_id, ''), r.serial_number, 'superseded', p_actor, r.issuer_id, r.job_id
-        FROM (SELECT o.certificate_id, o.serial_number, o.issuer_id, o.job_id FROM recovering o WHERE o.outcome = 'revoke'
-            UNION SELECT j.certificate_id, j.serial_number, j.issuer_id, j.id FROM jobs j
+    v_done := v_done || jsonb_build_object('renewed', v_renewed, 'taken_targets', v_taken);
+    INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id, revoked_at)
+        SELECT id_new('rev'), nullif(r.certificate_id, ''), r.serial_number, coalesce(r.reason, 'superseded'), p_actor, r.issuer_id,
+            nullif(r.job_id, ''), coalesce(r.revoked_at, v_now)
+        FROM (SELECT coalesce(c.id, '') AS certificate_id, o.serial_number, o.issuer_id, o.job_id, o.reason, o.revoked_at
+            FROM recovering o LEFT JOIN managed_certificates c ON c.id = o.journalled_certificate
+            WHERE o.outcome = 'revoke' OR (o.revoked_at IS NOT NULL AND o.outcome <> 'unknown_issuer')
+            UNION SELECT j.certificate_id, j.serial_number, j.issuer_id, j.id, NULL, NULL FROM jobs j
             WHERE j.id = ANY (v_jobs) AND j.serial_number IS NOT NULL) r
         ORDER BY r.issuer_id, r.serial_number
         ON CONFLICT DO NOTHING;
+    -- One whose newest version a published list had was revoked as a whole.
+    FOR v_each IN SELECT o.reason, array_agg(o.journalled_certificate) AS ids FROM recovering o WHERE o.revoked_at IS NOT NULL
+        AND o.serial_number = (SELECT v.serial_number FROM certificate_versions v WHERE v.certificate_id = o.journalled_certificate ORDER BY v.id DESC LIMIT 1)
+        AND NOT EXISTS (SELECT 1 FROM recovering n WHERE n.journalled_certificate = o.journalled_certificate AND n.outcome = 'revoke' AND n.revoked_at IS NULL)
+        GROUP BY 1
+    LOOP
+        PERFORM certificates_revoke(v_each.ids, v_each.reason, p_actor, p_actor_type, p_why);
+    END LOOP;
     UPDATE journal_ahead a SET settled_at = v_now, settled_as = r.outcome, leaf = NULL
         FROM recovering r WHERE r.issuer_id = a.issuer_id AND r.serial_number = a.serial_number AND a.settled_at IS NULL;
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)

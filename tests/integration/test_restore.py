@@ -63,20 +63,21 @@ def unknown_serials(fleet):
 class World:
     """
     A plane that was restored from before: two renewals of demo, one of bare whose
-    certificate its journal does not have, one of open whose job was there already, and
-    an agent with its certificate.
+    certificate its journal does not have, one of open whose job was there already, an
+    agent with its certificate, and the revocation of gone with its two serials, one from
+    before the copy and one from after it.
     """
 
     def __init__(self, fleet):
         self.fleet = fleet
-        fleet.start_plane()
+        fleet.start_plane(CERTCTL_SCHEDULER_CRL_BEHIND_INTERVAL="1s", CERTCTL_CRL_GENERATION_INTERVAL="1s")
         fleet.make_basics()
         beat = {"CERTCTL_AGENT_HEARTBEAT_INTERVAL": "1s"}
         self.site = fleet.start_site(agent_env=beat)
         self.bare = fleet.start_site("bare", agent="agent-2", agent_env=beat)
         self.open = fleet.start_site("open", agent="agent-3", agent_env=beat)
-        for site in (self.site, self.bare, self.open):
-            site.renew_and_wait(PATIENCE_S)
+        self.gone = fleet.start_site("gone", agent="agent-4", agent_env=beat)
+        self.gone_serial = [site.renew_and_wait(PATIENCE_S) for site in (self.site, self.bare, self.open, self.gone)][-1]
         fleet.processes["worker-1"].stop(timeout=PATIENCE_S)
         self.open_job = self.open.renew()
         base = back_up(fleet)
@@ -86,11 +87,21 @@ class World:
         self.late_serial = late.renew_and_wait(PATIENCE_S)
         self.demo_serials = [self.site.renew_and_wait(PATIENCE_S) for _ in range(2)]
         self.bare_serial = self.bare.renew_and_wait(PATIENCE_S)
-        self.lost = sorted([self.open_serial, self.late_serial, *self.demo_serials, self.bare_serial])
+        self.brief_serial = self.gone.renew_and_wait(PATIENCE_S)
+        fleet.api.need("POST", "/api/v1/certificates/gone/revoke", {"reason": "keyCompromise"})
+        self.revocations = self.revocations_now()
+        assert set(self.revocations) == {self.gone_serial, self.brief_serial}
+        wait_for(lambda: fleet.value("SELECT revoked_count FROM crl_cache") == 2, PATIENCE_S, "the list of both")
+        self.number = fleet.value("SELECT crl_number FROM crl_cache")
+        self.lost = sorted([self.brief_serial, self.open_serial, self.late_serial, *self.demo_serials, self.bare_serial])
         assert unknown_serials(fleet) == []
         self.pems = self.pems_now()
         forget_leaf(fleet, self.bare_serial)
         restore(fleet, base)
+
+    def revocations_now(self):
+        return {r[0]: r[1:] for r in self.fleet.query(
+            "SELECT serial_number, certificate_id, reason, date_trunc('second', revoked_at) FROM certificate_revocations")}
 
     def pems_now(self):
         """{serial: what of the version's row a recovery puts back}"""
@@ -111,7 +122,7 @@ def test_it_is_noticed_and_nobody_leads(world):
     wait_for(lambda: "code=DATABASE-BEHIND" in fleet.processes["worker-1"].log(), PATIENCE_S, "the worker to notice")
     wait_for(lambda: "code=DATABASE-BEHIND" in fleet.processes["scheduler-1"].log(), PATIENCE_S, "the scheduler to wait")
     assert sorted(unknown_serials(fleet)) == lost
-    assert [r[0] for r in fleet.query("SELECT serial_number FROM recovery ORDER BY 1")] == lost
+    assert [r[0] for r in fleet.query("SELECT serial_number FROM recovery ORDER BY 1")] == sorted([*lost, world.gone_serial])
     wait_for(lambda: fleet.value("SELECT expires_at <= clock_timestamp() FROM leadership"), PATIENCE_S, "nobody to lead")
     status = wait_for(lambda: (done := fleet.cli("status")).returncode == 1 and done, PATIENCE_S, "certctl status")
     assert "NOT healthy" in status.stdout and "database_behind" in status.stdout
@@ -123,6 +134,8 @@ def test_a_dry_run_shows_and_changes_nothing(world):
     assert done.returncode == 0 and all(serial in done.stdout for serial in lost), done.stderr
     would = {r["serial_number"]: (r["outcome"], r.get("reason", "")) for r in fleet.api.need("GET", "/api/v1/admin/recovery")["data"]}
     assert would == {world.bare_serial: ("revoke", "the journal does not hold the certificate"),
+                     world.gone_serial: ("revoke", "a revocation list that was published has it"),
+                     world.brief_serial: ("reenter", ""),
                      world.late_serial: ("recreate", ""), world.open_serial: ("reenter", ""),
                      **{serial: ("reenter", "") for serial in world.demo_serials}}
     assert "the journal does not hold" in done.stdout and "Nothing was changed" in done.stdout + done.stderr
@@ -136,24 +149,32 @@ def test_recover_settles_it_and_work_goes_on(world):
     before = fleet.value("SELECT count(*) FROM managed_certificates")
     done = fleet.cli("recover", "--apply")
     assert done.returncode == 0, done.stderr
-    assert "5 serials were unknown: 3 put back, 1 with their certificate made again, 1 revoked" in done.stdout
+    assert "7 serials were unknown: 4 put back, 1 with their certificate made again, 2 revoked" in done.stdout
     assert unknown_serials(fleet) == [] and fleet.value("SELECT count(*) FROM managed_certificates") == before + 1
-    assert fleet.query("SELECT serial_number, certificate_id FROM certificate_revocations") == [(world.bare_serial, "bare")]
+    revocations = world.revocations_now()
+    assert revocations.pop(world.bare_serial)[:2] == ("bare", "superseded") and revocations == world.revocations
     wait_for(lambda: fleet.value("SELECT expires_at > clock_timestamp() FROM leadership"), PATIENCE_S, "a leader")
 
 
 def test_what_was_put_back_is_as_it_was(world):
     fleet = world.fleet
     now = world.pems_now()
-    for serial in (*world.demo_serials, world.open_serial, world.late_serial):
+    for serial in (*world.demo_serials, world.open_serial, world.late_serial, world.brief_serial):
         assert now[serial] == world.pems[serial]
     rows = {r[0]: r[1:] for r in fleet.query("SELECT c.id, c.status, v.serial_number, c.expires_at = v.not_after, c.common_name = c.id "
                                              "FROM managed_certificates c JOIN LATERAL (SELECT * FROM certificate_versions o "
                                              "WHERE o.certificate_id = c.id ORDER BY o.id DESC LIMIT 1) v ON true")}
     for name, serial in (("demo", world.demo_serials[-1]), ("open", world.open_serial), ("late", world.late_serial)):
         assert rows[name][:3] == ("Active", serial, True), (name, rows[name])
+    assert fleet.query("SELECT status, revocation_reason FROM managed_certificates WHERE id = 'gone'") == [("Revoked", "keyCompromise")]
     job = fleet.query("SELECT status, last_error FROM jobs WHERE id = %s", world.open_job)[0]
     assert job[0] == "Cancelled" and "put the certificate that it made back" in job[1]
+
+
+def test_the_next_list_has_all_revocations_and_a_higher_number(world):
+    fleet = world.fleet
+    wait_for(lambda: fleet.value("SELECT revoked_count FROM crl_cache") == 3, PATIENCE_S, "the next list")
+    assert fleet.value("SELECT crl_number FROM crl_cache") > world.number
 
 
 def test_each_site_serves_what_the_database_says(world):
@@ -180,14 +201,14 @@ def test_recover_again_changes_nothing(world):
 def test_the_agent_from_after_the_backup_is_back(world):
     fleet = world.fleet
     wait_for(lambda: "code=RETURNED" in fleet.processes["agent-late"].log(), PATIENCE_S, "the late agent")
-    wait_for(lambda: fleet.value("SELECT count(*) FROM agents WHERE status = 'Online' AND last_heartbeat_at > now() - interval '10 s'") == 4,
+    wait_for(lambda: fleet.value("SELECT count(*) FROM agents WHERE status = 'Online' AND last_heartbeat_at > now() - interval '10 s'") == 5,
              PATIENCE_S, "heartbeats of all")
 
 
 def test_the_audit_trail_names_the_gap_and_verifies(world):
     fleet = world.fleet
     details = fleet.value("SELECT details FROM audit_events WHERE action = 'database_recovered'")
-    assert [details[k] for k in ("serials", "reentered", "recreated", "revoked", "renewed")] == [5, 3, 1, 1, 1] and details["gap_from"] <= details["gap_to"]
+    assert [details[k] for k in ("serials", "reentered", "recreated", "revoked", "renewed")] == [7, 4, 1, 2, 1] and details["gap_from"] <= details["gap_to"]
     assert details["epoch"] == 2 and details["copy_seq"] < fleet.value("SELECT min(seq) FROM audit_events WHERE epoch = 2")
     # The copy's rows are in the first epoch, and what came since in the second.
     assert fleet.value("SELECT count(DISTINCT epoch) FROM audit_events") == 2

@@ -388,6 +388,52 @@ journal_try(const char *dir, const char *issuer_id)
 	return ret;
 }
 
+static rc
+write_new(const char *path, const uint8_t *p, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ssize_t n = 0;
+	bool failed;
+
+	if (fd < 0)
+		return RC_IO;
+	while (len > 0 && n >= 0) {
+		n = write(fd, p, len);
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		}
+	}
+	failed = n < 0 || fsync(fd) != 0;
+	if (close(fd) != 0 || failed)
+		return RC_IO;
+	return RC_OK;
+}
+
+rc
+journal_keep_list(struct journal *j, const uint8_t *der, size_t len)
+{
+	size_t stem = strlen(j->path) - strlen(".journal");
+	char path[PATH_MAX], part[PATH_MAX];
+	rc ret;
+
+	/* A name of the process's own: workers of a host do it side by side,
+	 * and whichever comes last, the database has given its number. */
+	(void)snprintf(path, sizeof(path), "%.*s.crl", (int)stem, j->path);
+	(void)snprintf(part, sizeof(part), "%.*s.%d.part", (int)stem, j->path,
+	    (int)getpid());
+	ret = write_new(part, der, len);
+	if (ret == RC_OK && rename(part, path) != 0)
+		ret = RC_IO;
+	if (ret != RC_OK) {
+		(void)unlink(part); /* it is of no use */
+		return ret;
+	}
+	return sync_dir(j->dir);
+}
+
 /* The next field, up to a space or the end; empty when there is none. */
 static bool
 take_field(const char **p, const char *end, char *out, size_t cap)

@@ -78,6 +78,11 @@ rc journal_append_leaves(struct journal *j, size_t n,
 /* Whether an append would succeed now: the file can be opened, and its disk
  * takes 64 KiB more.  RC_IO, and errno says why. */
 rc journal_try(const char *dir, const char *issuer_id) MUST_CHECK;
+/* The last revocation list of the CA made on this host, beside the journal: it
+ * replaces the one before, is synced, and says after a restore which
+ * revocations the database has lost (`<issuer id>.<host>.crl`, DER).  RC_IO. */
+rc journal_keep_list(struct journal *j, const uint8_t *der,
+    size_t len) MUST_CHECK;
 
 struct journal_line {
 	char time[32];

@@ -192,6 +192,16 @@ store(struct op *op, struct span der)
 	if (!lease_is_trusted(t->env->lease))
 		return op_fail(op, RC_LEASE_LOST,
 		    "the worker's own lease is too old");
+	/* Published all the same: what it revokes counts more.  A former key's
+	 * list has no journal, and the same revocations as the present one's.
+	 */
+	if (b->ca->journal &&
+	    journal_keep_list(b->ca->journal, der.p, der.len) != RC_OK)
+		log_warn("JOURNAL-CRL",
+		    "issuer %s: its revocation list is not kept beside the "
+		    "issuance journal; after a restore from an older backup "
+		    "its revocations may be missing",
+		    t->issuer_id);
 	enc_sha256_hex(der.p, der.len, digest);
 	hex = arena_alloc(op_arena(op), 2 * der.len + 3);
 	hex[0] = '\\';

@@ -17,6 +17,7 @@
 #define WHY_WORDS_JSON \
 	"{\"unknown_issuer\":\"its issuer is unknown to the database\"," \
 	"\"no_leaf\":\"the journal does not hold the certificate\"," \
+	"\"was_revoked\":\"a revocation list that was published has it\"," \
 	"\"other_ca\":\"it was signed by another certificate of the CA " \
 	"than the database has\"," \
 	"\"superseded\":\"its job made another certificate later\"," \
@@ -50,6 +51,7 @@ static const struct field done_fields[] = {
     {"unknown_agents", FIELD_TEXTS},
     {"unknown_targets", FIELD_TEXTS},
     {"outside_issuers", FIELD_TEXTS},
+    {"taken_targets", FIELD_TEXTS},
     {"epoch", FIELD_INT},
     {"copy_at", FIELD_TIME, FIELD_OMIT_EMPTY},
 };

@@ -33,6 +33,15 @@ crl_reason(const char *name)
 	return 0;
 }
 
+const char *
+crl_reason_name(int64_t code)
+{
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+		if (reasons[i].code == code)
+			return reasons[i].name;
+	return "unspecified";
+}
+
 /* A non-negative INTEGER in as few octets as it takes. */
 static void
 put_unsigned(struct der_out *w, const uint8_t *bytes, size_t len)

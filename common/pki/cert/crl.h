@@ -34,6 +34,8 @@ struct crl_spec {
 /* CRLReason by the name that the product uses, in any letter case; 0,
  * unspecified, for every other text. */
 uint8_t crl_reason(const char *name);
+/* The other way round; "unspecified" for codes without a name. */
+const char *crl_reason_name(int64_t code);
 
 /*
  * The to-be-signed bytes, for certbuild_sign.  RC_FORBIDDEN: the CA's key
