@@ -86,8 +86,7 @@ CREATE TABLE renewal_policies (
 );
 INSERT INTO renewal_policies (id, name, renewal_window_days) VALUES ('rp-default', 'default', 30);
 
--- Policies whose window or percentage changed, and how far their certificates
--- have followed.
+-- Policies whose window or percentage changed, and how far their certificates have followed.
 CREATE TABLE policy_changes (
     policy_id text PRIMARY KEY REFERENCES renewal_policies (id) ON DELETE CASCADE,
     changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -204,8 +203,7 @@ CREATE TABLE managed_certificates (
     source text NOT NULL DEFAULT '',
     -- Start of the validity that expires_at ends; NULL when unknown.
     valid_from timestamptz,
-    -- When renewal falls due; kept by renew_after_of() whenever what it
-    -- depends on changes.
+    -- When renewal falls due; kept by renew_after_of() whenever what it depends on changes.
     renew_after timestamptz,
     expiring_at timestamptz, -- when it begins to be Expiring; kept by expiring_at_of() likewise
     -- Why the newest version is not what the row asks for: names_changed, issuer_changed,
@@ -225,10 +223,9 @@ CREATE INDEX managed_certificates_status_due ON managed_certificates
     WHERE status IN ('Active', 'Expiring');
 CREATE INDEX managed_certificates_in_progress ON managed_certificates (id) WHERE status = 'RenewalInProgress';
 CREATE INDEX managed_certificates_renewal_policy_id ON managed_certificates (renewal_policy_id);
--- Certificates that nothing renews by itself (their policy says so, or their
--- issuer is switched off) have no renew_after once the scan has met them, so
--- that no scan walks them again.  What switches them on computes it anew and
--- finds them here.
+-- Certificates that nothing renews by itself (their policy says so, or their issuer is switched
+-- off) have no renew_after once the scan has met them, so that no scan walks them again.  What
+-- switches them on computes it anew and finds them here.
 CREATE INDEX managed_certificates_set_aside ON managed_certificates (issuer_id, renewal_policy_id)
     WHERE renew_after IS NULL AND expires_at IS NOT NULL AND status IN ('Active', 'Expiring', 'Expired', 'Failed');
 
@@ -240,10 +237,9 @@ CREATE TABLE certificate_chains (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
--- The id of a version is its job's id with another prefix, so the primary key
--- is also the rule that a job makes one version at most.  Fingerprints follow
--- from serials, which are unique in an issuer; a second unique index over
--- random bytes would only cost writes.
+-- The id of a version is its job's id with another prefix, so the primary key is also the rule that
+-- a job makes one version at most.  Fingerprints follow from serials, which are unique in an
+-- issuer; a second unique index over random bytes would only cost writes.
 CREATE TABLE certificate_versions (
     id text PRIMARY KEY,
     certificate_id text NOT NULL REFERENCES managed_certificates (id) ON DELETE CASCADE,
@@ -256,8 +252,7 @@ CREATE TABLE certificate_versions (
     issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE RESTRICT,
     key_holder text NOT NULL DEFAULT '',
     job_id text NOT NULL,
-    -- pem_chain is followed by the chain this names; where it names none,
-    -- pem_chain is all.
+    -- pem_chain is followed by the chain this names; where it names none, pem_chain is all.
     chain_id int REFERENCES certificate_chains (id),
     UNIQUE (issuer_id, serial_number)
 -- A row is 2 to 5 KB of base64: not worth the time to compress it.
@@ -267,9 +262,8 @@ CREATE INDEX certificate_versions_certificate_id ON certificate_versions (certif
 -- keep and says well enough where one is named.
 CREATE INDEX certificate_versions_chain_id ON certificate_versions USING brin (chain_id int4_minmax_multi_ops);
 
--- The CSR of a job, and of the version that the job made.  Apart from both,
--- for every state of a job is a new copy of its row.  It stays as long as one
--- of the two.
+-- The CSR of a job, and of the version that the job made.  Apart from both, for every state of a
+-- job is a new copy of its row.  It stays as long as one of the two.
 CREATE TABLE certificate_requests (
     job_id text PRIMARY KEY,
     csr_pem text NOT NULL,
@@ -308,17 +302,15 @@ CREATE TABLE certificate_revocations (
     issuer_notified bool NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
     job_id text, -- a serial written off: the job that had it fixed
-    -- Times are taken when a transaction starts and say nothing of when it
-    -- commits; whether a list was made without a revocation is told by the
-    -- transaction's number and the list's snapshot.
+    -- Times are taken when a transaction starts and say nothing of when it commits; whether a list
+    -- was made without a revocation is told by the transaction's number and the list's snapshot.
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     UNIQUE (issuer_id, serial_number)
 );
 CREATE INDEX certificate_revocations_created_at ON certificate_revocations (issuer_id, created_at);
 
--- How many rows a table has, without counting them.  One table is split over
--- shards by backend, so that writers in different sessions do not wait for each
--- other's commit; the sum is the count.
+-- How many rows a table has, without counting them.  One table is split over shards by backend, so
+-- that writers in different sessions do not wait for each other's commit; the sum is the count.
 CREATE TABLE row_counts (
     table_name text NOT NULL, shard int NOT NULL, n bigint NOT NULL,
     PRIMARY KEY (table_name, shard)

@@ -1,5 +1,4 @@
--- The engine: lanes, jobs, tasks, the processes that work on them, and what the
--- duties remember.
+-- The engine: lanes, jobs, tasks, the processes that work on them, and what the duties remember.
 
 -- An issuer's lane: what of it may run at once, and what it costs the rest of
 -- the fleet when it is slow (nothing).
@@ -178,14 +177,7 @@ CREATE TABLE schedulers (
     started_at timestamptz NOT NULL DEFAULT now(), seen_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
 
-CREATE TABLE apiservers (
-    incarnation text PRIMARY KEY,
-    name text NOT NULL, host text NOT NULL, pid int NOT NULL,
-    url text NOT NULL, version text NOT NULL DEFAULT '',
-    code text NOT NULL DEFAULT '', -- the schema whose functions it calls
-    server text NOT NULL DEFAULT '', -- the database server that it is with, in words
-    started_at timestamptz NOT NULL DEFAULT now(), seen_at timestamptz NOT NULL DEFAULT now()
-) WITH (fillfactor = 50);
+CREATE TABLE apiservers (LIKE schedulers INCLUDING ALL) WITH (fillfactor = 50);
 
 -- Which servers this data has been on: a system identifier and each timeline that
 -- somebody wrote in.  A promoted standby has the rows of the server it follows.
@@ -292,9 +284,8 @@ CREATE TABLE expiry_alerts (
     alerted_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 80);
 
--- How far the duty has come: every threshold passed up to crossed_to was seen,
--- every certificate made up to created_to, and at full_at it began to look at
--- all that are within a threshold.
+-- How far the duty has come: every threshold passed up to crossed_to was seen, every certificate
+-- made up to created_to, and at full_at it began to look at all that are within a threshold.
 CREATE TABLE expiry_alert_state (
     id int PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     crossed_to timestamptz NOT NULL DEFAULT '-infinity',

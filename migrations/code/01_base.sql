@@ -1,5 +1,4 @@
--- What all other functions rest on: time, ids, spellings, and how many
--- certificates there are.
+-- What all other functions rest on: time, ids, spellings, and how many certificates there are.
 --
 -- Most functions run with their owner's rights, so that a process holds no more than
 -- the right to call what it needs; docs/internals/database.md has the order of locks.
@@ -22,8 +21,7 @@ CREATE FUNCTION id_new(prefix text) RETURNS text LANGUAGE sql VOLATILE AS $$
     SELECT prefix || '-' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || '000-' || nextval('id_seq')
 $$;
 
--- Server-made ids hold the time they were made at: those made before p_at are
--- below this one.
+-- Server-made ids hold the time they were made at: those made before p_at are below this one.
 CREATE FUNCTION id_bound(p_prefix text, p_at timestamptz) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT p_prefix || '-' || (extract(epoch FROM p_at) * 1000000)::bigint || '000'
 $$;
@@ -48,9 +46,8 @@ CREATE FUNCTION days(p_n int) RETURNS interval LANGUAGE sql IMMUTABLE AS $$
     SELECT make_interval(hours => 24 * p_n)
 $$;
 
--- Enumerated values are stored in one spelling; other letter cases that
--- operators' SQL writes are folded to it, unknown words are refused by the
--- CHECK of the column.
+-- Enumerated values are stored in one spelling; other letter cases that operators' SQL writes are
+-- folded to it, unknown words are refused by the CHECK of the column.
 CREATE FUNCTION enum_canonical(value text, spellings text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce((SELECT s FROM unnest(spellings) s WHERE lower(s) = lower(value)), value)
 $$;

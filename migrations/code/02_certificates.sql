@@ -2,11 +2,10 @@
 
 -- --- when renewal falls due ---
 
--- notAfter - min(window, a part of the lifetime), or the policy's percent of the
--- lifetime; then later by a share of up to a tenth of that lead, taken from a
--- hash of the id, so that certificates made together do not renew together.
--- One expression, and STABLE as timestamptz arithmetic is: so it is inlined,
--- which makes it twenty times cheaper in the completion of a batch.
+-- notAfter - min(window, a part of the lifetime), or the policy's percent of the lifetime; then
+-- later by a share of up to a tenth of that lead, taken from a hash of the id, so that certificates
+-- made together do not renew together.  One expression, and STABLE as timestamptz arithmetic is: so
+-- it is inlined, which makes it twenty times cheaper in the completion of a batch.
 CREATE FUNCTION renew_after_of(p_id text, p_valid_from timestamptz, p_expires_at timestamptz,
     p_window_days int, p_percent int) RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT p_expires_at - (1 - policy_lead_spread() * ((hashtext(p_id) & 65535) / 65536.0::float8)) * CASE
@@ -45,21 +44,18 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- A profile makes short-lived certificates when it allows them and its
--- lifetime is short.
-CREATE FUNCTION profile_is_short_lived(p_allowed bool, p_max_ttl_seconds int) RETURNS bool
-LANGUAGE sql IMMUTABLE AS $$
+-- A profile makes short-lived certificates when it allows them and its lifetime is short.
+CREATE FUNCTION profile_is_short_lived(p_allowed bool, p_max_ttl_seconds int) RETURNS bool LANGUAGE sql IMMUTABLE AS $$
     SELECT p_allowed AND p_max_ttl_seconds > 0 AND make_interval(secs => p_max_ttl_seconds) < policy_short_lived()
 $$;
 
 -- --- status ---
 
--- The status a certificate should have, from what is true of it.  Revoked and
--- Archived are final.  One whose start of validity is unknown is Expiring by
--- its policy's window alone (infinite times can't be subtracted: such a row
--- failed whatever came to it).  All jobs of a certificate are read, for they are
--- few: asked for the active ones, the planner may walk an index of all active
--- jobs for each certificate, where statistics say that it is empty.
+-- The status a certificate should have, from what is true of it.  Revoked and Archived are final.
+-- One whose start of validity is unknown is Expiring by its policy's window alone (infinite times
+-- can't be subtracted: such a row failed whatever came to it).  All jobs of a certificate are read,
+-- for they are few: asked for the active ones, the planner may walk an index of all active jobs for
+-- each certificate, where statistics say that it is empty.
 CREATE FUNCTION certificates_refresh(p_ids text[]) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -67,8 +63,7 @@ DECLARE
     v_now timestamptz := engine_now();
     v_n int;
 BEGIN
-    UPDATE managed_certificates c SET status = s.status, updated_at = v_now
-    FROM (
+    UPDATE managed_certificates c SET status = s.status, updated_at = v_now FROM (
         SELECT m.id, CASE
             WHEN k.is_active THEN 'RenewalInProgress'
             WHEN m.expires_at IS NULL THEN CASE WHEN k.has_failed THEN 'Failed' ELSE 'Pending' END
@@ -80,16 +75,14 @@ BEGIN
                 bool_or(j.status = 'Failed') AS has_failed
             FROM jobs j WHERE j.certificate_id = m.id AND j.type IN ('Issuance', 'Renewal')) k
         WHERE m.id = ANY (p_ids) AND m.status NOT IN ('Revoked', 'Archived')
-    ) s
-    WHERE c.id = s.id AND c.status <> s.status AND c.status NOT IN ('Revoked', 'Archived');
+    ) s WHERE c.id = s.id AND c.status <> s.status AND c.status NOT IN ('Revoked', 'Archived');
     GET DIAGNOSTICS v_n = ROW_COUNT;
     RETURN v_n;
 END $$;
 
 -- --- what was ordered ---
 
--- The names, the issuer or the profile changed: what was issued before is renewed
--- by the next scan.
+-- The names, the issuer or the profile changed: what was issued before is renewed by the next scan.
 CREATE FUNCTION certificates_renewal_wanted() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     IF NEW.expires_at IS NOT NULL THEN
@@ -101,22 +94,19 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- Jobs on their way begin anew (jobs_begin_anew): at once, or, where a worker runs
--- one, when it comes back.  One whose order may exist at a CA outside goes on, and
--- is followed by another.
+-- Jobs on their way begin anew (jobs_begin_anew): at once, or, where a worker runs one, when it
+-- comes back.  One whose order may exist at a CA outside goes on, and is followed by another.
 CREATE FUNCTION certificates_ordered_anew() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    PERFORM 1 FROM jobs j WHERE j.certificate_id = NEW.id AND j.type IN ('Issuance', 'Renewal')
-        AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') ORDER BY j.id FOR NO KEY UPDATE;
-    UPDATE jobs j SET is_stale = true, status = j.status
-    WHERE j.certificate_id = NEW.id AND j.type IN ('Issuance', 'Renewal')
-        AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval');
+    UPDATE jobs j SET is_stale = true, status = j.status FROM (SELECT o.id FROM jobs o
+        WHERE o.certificate_id = NEW.id AND o.type IN ('Issuance', 'Renewal')
+            AND o.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') ORDER BY o.id FOR NO KEY UPDATE) l
+    WHERE j.id = l.id;
     RETURN NULL;
 END $$;
 
--- A job whose certificate was changed is another order: its CSR goes, a serial
--- that may have been signed is written off, and what was approved is approved
--- again.
+-- A job whose certificate was changed is another order: its CSR goes, a serial that may have been
+-- signed is written off, and what was approved is approved again.
 CREATE FUNCTION jobs_begin_anew() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := engine_now();
@@ -149,17 +139,9 @@ BEGIN
         VALUES ('system', 'System', 'renewal_job_begun_anew', 'certificate', NEW.certificate_id, jsonb_strip_nulls(
             jsonb_build_object('job_id', NEW.id, 'status', NEW.status, 'serial_number', NEW.serial_number)));
     NEW.is_stale := false;
-    NEW.serial_number := NULL;
-    NEW.not_before := NULL;
-    NEW.not_after := NULL;
-    NEW.extensions := NULL;
-    NEW.ca_sha256 := NULL;
-    NEW.lease_id := NULL;
-    NEW.leased_by := NULL;
-    NEW.attempt_until := NULL;
-    NEW.budget_over_at := NULL;
     NEW.run_after := v_now;
-    RETURN NEW;
+    RETURN jsonb_populate_record(NEW, '{"serial_number": null, "not_before": null, "not_after": null, "extensions": null,
+        "ca_sha256": null, "lease_id": null, "leased_by": null, "attempt_until": null, "budget_over_at": null}');
 END $$;
 
 -- Whether its targets serve what they should: deployed, pending, failed (of some
@@ -218,9 +200,8 @@ END $$;
 
 -- --- CSRs and chains ---
 
--- Forgets the CSRs of these jobs where neither the job nor its version is left.
--- Whoever removes the one waits here for who is removing the other, and then
--- sees it gone.
+-- Forgets the CSRs of these jobs where neither the job nor its version is left.  Whoever removes
+-- the one waits here for who is removing the other, and then sees it gone.
 CREATE FUNCTION certificate_requests_forget(p_job_ids text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
@@ -242,22 +223,19 @@ BEGIN
     SELECT c.id INTO v_id FROM certificate_chains c WHERE c.sha256 = v_sha256 FOR KEY SHARE;
     IF NOT FOUND THEN
         INSERT INTO certificate_chains AS c (sha256, pem) VALUES (v_sha256, p_pem)
-        ON CONFLICT (sha256) DO UPDATE SET created_at = c.created_at
-        RETURNING c.id INTO v_id;
+        ON CONFLICT (sha256) DO UPDATE SET created_at = c.created_at RETURNING c.id INTO v_id;
     END IF;
     RETURN v_id;
 END $$;
 
--- Forgets those of these chains that no version names.  One that is just being
--- used stays.
+-- Forgets those of these chains that no version names.  One that is just being used stays.
 CREATE FUNCTION certificate_chains_forget(p_ids int[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_ids int[];
 BEGIN
     SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM certificate_chains c
-        WHERE c.id = ANY (p_ids)
-            AND NOT EXISTS (SELECT 1 FROM certificate_versions v WHERE v.chain_id = c.id)
+        WHERE c.id = ANY (p_ids) AND NOT EXISTS (SELECT 1 FROM certificate_versions v WHERE v.chain_id = c.id)
         FOR UPDATE SKIP LOCKED) l;
     -- Looked at again, now that nobody can begin to use them.
     DELETE FROM certificate_chains c
@@ -266,26 +244,22 @@ END $$;
 
 -- --- revoking ---
 
--- Revokes these certificates: status, every unexpired version's serial, jobs
--- that wait are cancelled, those that a worker runs are asked to stop (what
--- one still completes is stored and its serial revoked by issue_complete), and
--- no target wants a version any more that it neither has nor is getting.
--- Outcomes: revoked, already_revoked, archived, no_version (none yet, and no
--- job that could make one).  Unknown ids give no row.  p_why is what their jobs
--- end with.  Every statement joins
--- the ids; active jobs are walked at most once, also where the statistics say
--- that there are hardly any.
+-- Revokes these certificates: status, every unexpired version's serial, jobs that wait are
+-- cancelled, those that a worker runs are asked to stop (what one still completes is stored and its
+-- serial revoked by issue_complete), and no target wants a version any more that it neither has nor
+-- is getting.  Outcomes: revoked, already_revoked, archived, no_version (none yet, and no job that
+-- could make one).  Unknown ids give no row.  p_why is what their jobs end with.  Every statement
+-- joins the ids; active jobs are walked at most once, also where the statistics say that there are
+-- hardly any.
 CREATE FUNCTION certificates_revoke(p_ids text[], p_reason text, p_actor text, p_actor_type text, p_why text)
 RETURNS TABLE (certificate_id text, outcome text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
-    v_asked text[];
-    v_ids text[];
-    v_jobs text[];
+    v_asked text[] := ARRAY(SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id));
+    v_ids text[]; v_jobs text[];
 BEGIN
-    SELECT array_agg(DISTINCT u.id) INTO v_asked FROM unnest(p_ids) AS u (id);
     -- What is final needs no lock: it stays so.
     SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM unnest(v_asked) AS u (id)
         JOIN managed_certificates c ON c.id = u.id
@@ -317,10 +291,7 @@ BEGIN
 
     SELECT array_agg(j.id ORDER BY j.id) INTO v_jobs FROM unnest(v_ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
         WHERE j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval');
-    IF v_jobs IS NOT NULL THEN
-        PERFORM job_finish(v_jobs, array_fill('Cancelled'::text, ARRAY[cardinality(v_jobs)]),
-            array_fill(p_why, ARRAY[cardinality(v_jobs)]));
-    END IF;
+    PERFORM jobs_finish(v_jobs, 'Cancelled', p_why);
     UPDATE jobs j SET cancel_requested_at = v_now FROM unnest(v_ids) AS u (id)
         WHERE j.certificate_id = u.id AND j.status = 'Running' AND j.type IN ('Issuance', 'Renewal')
             AND j.cancel_requested_at IS NULL;
@@ -338,10 +309,9 @@ END $$;
 
 -- --- other changes ---
 
--- DELETE on the wire: the row stays as Archived.  Jobs that wait are
--- cancelled; one that a worker runs is asked to stop; a deployment that an
--- agent installs runs to its end.  p_why is what the cancelled end with.
--- Outcomes: archived, repeated, unknown.
+-- DELETE on the wire: the row stays as Archived.  Jobs that wait are cancelled; one that a worker
+-- runs is asked to stop; a deployment that an agent installs runs to its end.  p_why is what the
+-- cancelled end with.  Outcomes: archived, repeated, unknown.
 CREATE FUNCTION certificate_archive(p_id text, p_actor text, p_actor_type text, p_why text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -356,14 +326,10 @@ BEGIN
     END IF;
     UPDATE managed_certificates c SET status = 'Archived', updated_at = engine_now() WHERE c.id = p_id;
     DELETE FROM target_files f WHERE f.certificate_id = p_id;
-    PERFORM 1 FROM jobs j WHERE j.certificate_id = p_id
-        AND j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running') ORDER BY j.id FOR NO KEY UPDATE;
-    SELECT array_agg(j.id ORDER BY j.id) INTO v_ids FROM jobs j
-        WHERE j.certificate_id = p_id AND j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval');
-    IF v_ids IS NOT NULL THEN
-        PERFORM job_finish(v_ids, array_fill('Cancelled'::text, ARRAY[cardinality(v_ids)]),
-            array_fill(p_why, ARRAY[cardinality(v_ids)]));
-    END IF;
+    SELECT array_agg(l.id) FILTER (WHERE l.status <> 'Running') INTO v_ids FROM (SELECT j.id, j.status FROM jobs j
+        WHERE j.certificate_id = p_id AND j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running')
+        ORDER BY j.id FOR NO KEY UPDATE) l;
+    PERFORM jobs_finish(v_ids, 'Cancelled', p_why);
     UPDATE jobs j SET cancel_requested_at = engine_now()
         WHERE j.certificate_id = p_id AND j.status = 'Running' AND j.type IN ('Issuance', 'Renewal')
             AND j.cancel_requested_at IS NULL;
@@ -373,18 +339,17 @@ BEGIN
     RETURN 'archived';
 END $$;
 
--- Deployment jobs on request, for one mapped target or for all, also where
--- the target serves the wanted version already.  Outcomes, one row a target:
--- enqueued, under_way; or a single row: unknown, archived, revoked,
--- not_mapped, no_version, target_off.
+-- Deployment jobs on request, for one mapped target or for all, also where the target serves the
+-- wanted version already.  Outcomes, one row a target: enqueued, under_way; or a single row:
+-- unknown, archived, revoked, not_mapped, no_version, target_off.
 CREATE FUNCTION certificate_deploy(p_id text, p_target text, p_actor text, p_actor_type text)
 RETURNS TABLE (outcome text, job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
-    v_status text;
-    v_why text;
+    v_status text; v_why text;
+    v_targets text[];
 BEGIN
     SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
     IF NOT FOUND OR v_status IN ('Archived', 'Revoked') THEN
@@ -395,15 +360,13 @@ BEGIN
     FROM deployment_targets t, LATERAL (SELECT o.id FROM certificate_versions o
         WHERE o.certificate_id = p_id AND o.key_holder = t.agent_id ORDER BY o.id DESC LIMIT 1) v
     WHERE m.certificate_id = p_id AND t.id = m.target_id AND m.desired_version_id IS NULL;
-    SELECT CASE WHEN count(*) = 0 THEN 'not_mapped'
-            WHEN count(*) FILTER (WHERE t.enabled AND t.retired_at IS NULL AND a.retired_at IS NULL) = 0 THEN 'target_off'
-            WHEN count(*) FILTER (WHERE m.desired_version_id IS NOT NULL
-                AND t.enabled AND t.retired_at IS NULL AND a.retired_at IS NULL) = 0 THEN 'no_version' END
-        INTO v_why
-    FROM certificate_target_mappings m
-    JOIN deployment_targets t ON t.id = m.target_id
-    JOIN agents a ON a.id = t.agent_id
-    WHERE m.certificate_id = p_id AND (p_target IS NULL OR m.target_id = p_target);
+    SELECT CASE WHEN count(*) = 0 THEN 'not_mapped' WHEN count(*) FILTER (WHERE s.is_on) = 0 THEN 'target_off'
+            WHEN count(*) FILTER (WHERE s.is_on AND s.desired_version_id IS NOT NULL) = 0 THEN 'no_version' END,
+            array_agg(s.target_id ORDER BY s.target_id) FILTER (WHERE s.is_on AND s.desired_version_id IS NOT NULL)
+        INTO v_why, v_targets
+    FROM (SELECT m.target_id, m.desired_version_id, t.enabled AND t.retired_at IS NULL AND a.retired_at IS NULL AS is_on
+        FROM certificate_target_mappings m JOIN deployment_targets t ON t.id = m.target_id JOIN agents a ON a.id = t.agent_id
+        WHERE m.certificate_id = p_id AND (p_target IS NULL OR m.target_id = p_target)) s;
     IF v_why IS NOT NULL THEN
         RETURN QUERY SELECT v_why, NULL::text, NULL::text;
         RETURN;
@@ -413,19 +376,14 @@ BEGIN
     WHERE m.certificate_id = p_id AND (p_target IS NULL OR m.target_id = p_target)
         AND j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id AND j.status = 'Pending';
     RETURN QUERY
-    WITH wanted AS MATERIALIZED (
-        SELECT m.target_id, t.agent_id, m.desired_version_id
-        FROM certificate_target_mappings m
-        JOIN deployment_targets t ON t.id = m.target_id AND t.enabled AND t.retired_at IS NULL
-        JOIN agents a ON a.id = t.agent_id AND a.retired_at IS NULL
-        WHERE m.certificate_id = p_id AND (p_target IS NULL OR m.target_id = p_target)
-            AND m.desired_version_id IS NOT NULL
-    ), made AS (
+    WITH made AS (
         INSERT INTO jobs (id, type, certificate_id, target_id, agent_id, status, max_attempts, scheduled_at, created_at,
             run_after, dedupe_key, version_id, requested_by)
-        SELECT id_new('job'), 'Deployment', p_id, w.target_id, w.agent_id, 'Pending', 1, v_now, v_now, v_now,
-            'deploy:' || p_id || ':' || w.target_id, w.desired_version_id, p_actor
-        FROM wanted w ORDER BY w.target_id
+        SELECT id_new('job'), 'Deployment', p_id, t.id, t.agent_id, 'Pending', 1, v_now, v_now, v_now,
+            'deploy:' || p_id || ':' || t.id, m.desired_version_id, p_actor
+        FROM unnest(v_targets) AS u (id) JOIN deployment_targets t ON t.id = u.id
+        JOIN certificate_target_mappings m ON m.certificate_id = p_id AND m.target_id = t.id
+        ORDER BY t.id
         ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') DO NOTHING
         RETURNING id, target_id
     ), audited AS (
@@ -434,37 +392,33 @@ BEGIN
             jsonb_build_object('job_ids', coalesce((SELECT jsonb_agg(made.id) FROM made), '[]'))
     )
     SELECT CASE WHEN made.id IS NULL THEN 'under_way' ELSE 'enqueued' END,
-        coalesce(made.id, (SELECT j.id FROM jobs j WHERE j.dedupe_key = 'deploy:' || p_id || ':' || w.target_id
-            AND j.status IN ('Pending', 'Running'))), w.agent_id::text
-    FROM wanted w LEFT JOIN made ON made.target_id = w.target_id
-    ORDER BY w.target_id;
+        coalesce(made.id, (SELECT j.id FROM jobs j WHERE j.dedupe_key = 'deploy:' || p_id || ':' || t.id
+            AND j.status IN ('Pending', 'Running'))), t.agent_id::text
+    FROM unnest(v_targets) AS u (id) JOIN deployment_targets t ON t.id = u.id LEFT JOIN made ON made.target_id = t.id
+    ORDER BY t.id;
 END $$;
 
--- Merges what p_new names into a certificate.  A new set of targets cancels
--- the waiting deployments of those that left; those that came get the newest
--- version that their agent holds the key of, if there is one.  p_why_off is what
--- the cancelled end with.  A status is never taken from a client: it follows from
--- what has happened.  Outcomes: updated, unknown, final (its status is Revoked or Archived
--- for good), act (the status is what another call brings about).
+-- Merges what p_new names into a certificate.  A new set of targets cancels the waiting deployments
+-- of those that left; those that came get the newest version that their agent holds the key of, if
+-- there is one.  p_why_off is what the cancelled end with.  A status is never taken from a client:
+-- it follows from what has happened.  Outcomes: updated, unknown, final (its status is Revoked or
+-- Archived for good), act (the status is what another call brings about).
 CREATE FUNCTION certificate_merge(p_id text, p_new jsonb, p_actor text, p_actor_type text, p_why_off text)
-RETURNS TABLE (outcome text, agents text[])
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (outcome text, agents text[]) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
     v_status text;
     v_ids text[];
-    v_agents text[] := '{}';
 BEGIN
     SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RETURN QUERY SELECT 'unknown', v_agents;
-        RETURN;
-    ELSIF v_status IN ('Revoked', 'Archived') AND p_new ? 'status' AND p_new ->> 'status' <> v_status THEN
-        RETURN QUERY SELECT 'final', v_agents;
-        RETURN;
-    ELSIF p_new ->> 'status' IN ('Revoked', 'Archived', 'RenewalInProgress') AND p_new ->> 'status' <> v_status THEN
-        RETURN QUERY SELECT 'act', v_agents;
+    agents := '{}';
+    outcome := CASE WHEN NOT FOUND THEN 'unknown'
+        WHEN v_status IN ('Revoked', 'Archived') AND p_new ->> 'status' <> v_status THEN 'final'
+        WHEN p_new ->> 'status' IN ('Revoked', 'Archived', 'RenewalInProgress') AND p_new ->> 'status' <> v_status THEN 'act'
+        ELSE 'updated' END;
+    IF outcome <> 'updated' THEN
+        RETURN NEXT;
         RETURN;
     END IF;
     UPDATE managed_certificates c SET
@@ -485,10 +439,7 @@ BEGIN
             WHERE o.certificate_id = p_id AND o.type = 'Deployment' AND o.status = 'Pending'
                 AND NOT p_new -> 'target_ids' ? o.target_id
             ORDER BY o.id FOR NO KEY UPDATE) j;
-        IF v_ids IS NOT NULL THEN
-            PERFORM job_finish(v_ids, array_fill('Cancelled'::text, ARRAY[cardinality(v_ids)]),
-                array_fill(p_why_off, ARRAY[cardinality(v_ids)]));
-        END IF;
+        PERFORM jobs_finish(v_ids, 'Cancelled', p_why_off);
         DELETE FROM certificate_target_mappings m WHERE m.certificate_id = p_id AND NOT p_new -> 'target_ids' ? m.target_id;
         INSERT INTO certificate_target_mappings (certificate_id, target_id, desired_version_id)
         SELECT p_id, w.target_id, (SELECT v.id FROM certificate_versions v JOIN deployment_targets t ON t.id = w.target_id
@@ -505,15 +456,14 @@ BEGIN
             AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.dedupe_key = 'issue:' || p_id || ':' || h.agent_id
                 AND o.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval'));
         IF v_status NOT IN ('Revoked', 'Archived') THEN
-            SELECT coalesce(array_agg(DISTINCT f.agent_id), '{}') INTO v_agents
-            FROM deployments_fan_out(ARRAY[p_id], v_now) f;
+            agents := ARRAY(SELECT DISTINCT f.agent_id FROM deployments_fan_out(ARRAY[p_id], v_now) f);
         END IF;
     END IF;
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         VALUES (p_actor, p_actor_type, 'certificate_updated', 'certificate', p_id,
             jsonb_build_object('fields', (SELECT coalesce(jsonb_agg(k), '[]') FROM jsonb_object_keys(p_new) k)));
     -- Whoever is to make a CSR, perhaps for other names now.
-    SELECT v_agents || coalesce(array_agg(DISTINCT j.agent_id), '{}') INTO v_agents FROM jobs j
-        WHERE j.certificate_id = p_id AND j.status = 'AwaitingCSR' AND j.agent_id IS NOT NULL;
-    RETURN QUERY SELECT 'updated', v_agents;
+    agents := agents || ARRAY(SELECT DISTINCT j.agent_id FROM jobs j
+        WHERE j.certificate_id = p_id AND j.status = 'AwaitingCSR' AND j.agent_id IS NOT NULL);
+    RETURN NEXT;
 END $$;

@@ -1,5 +1,4 @@
--- From a wish to a job: issuances and renewals, the approval that some wait
--- for, deployments.
+-- From a wish to a job: issuances and renewals, the approval that some wait for, deployments.
 
 -- One issuance or renewal job a certificate and key holder, unless one is
 -- under way.  The key holders of a certificate are the agents of its targets;
@@ -15,8 +14,7 @@
 -- as finding the row.  No function around this one may set plan_cache_mode: the
 -- checks of the jobs' foreign keys would be planned anew for every row.
 CREATE FUNCTION jobs_enqueue(p_ids text[], p_actor text, p_actor_type text, p_force bool, p_allow_expired bool, p_is_audited bool,
-    p_is_locked bool DEFAULT false)
-RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
+    p_is_locked bool DEFAULT false) RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
@@ -83,18 +81,15 @@ BEGIN
     ORDER BY a.id, n.id;
 END $$;
 
--- For one certificate, by a person.  With p_force an open job goes that waits for
--- the CSR of somebody who won't send it: an agent that is offline or retired, or that
--- is no agent of the certificate's targets any more.  p_why is what it ends with.  Answers as
--- jobs_enqueue.
+-- For one certificate, by a person.  With p_force an open job goes that waits for the CSR of
+-- somebody who won't send it: an agent that is offline or retired, or that is no agent of the
+-- certificate's targets any more.  p_why is what it ends with.  Answers as jobs_enqueue.
 CREATE FUNCTION certificate_renew(p_id text, p_actor text, p_actor_type text, p_force bool, p_why text)
 RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
-    v_holders text[];
-    v_alive text[];
-    v_ids text[];
+    v_holders text[]; v_alive text[]; v_ids text[];
 BEGIN
     PERFORM 1 FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
     IF p_force THEN
@@ -109,10 +104,7 @@ BEGIN
                 AND v_holders IS NOT NULL AND j.agent_id = ANY (v_alive) IS NOT TRUE
                 AND EXISTS (SELECT 1 FROM issuers i JOIN managed_certificates c ON c.issuer_id = i.id WHERE c.id = p_id AND i.enabled)
             ORDER BY j.id FOR NO KEY UPDATE) l;
-        IF v_ids IS NOT NULL THEN
-            PERFORM job_finish(v_ids, array_fill('Cancelled'::text, ARRAY[cardinality(v_ids)]),
-                array_fill(p_why, ARRAY[cardinality(v_ids)]));
-        END IF;
+        PERFORM jobs_finish(v_ids, 'Cancelled', p_why);
     END IF;
     RETURN QUERY SELECT e.certificate_id, e.outcome, e.job_id, e.agent_id
         FROM jobs_enqueue(ARRAY[p_id], p_actor, p_actor_type, p_force, v_ids IS NOT NULL, true, true) e;
@@ -132,8 +124,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_note text := nullif(p_note, '');
-    v_request record;
-    v_job record;
+    v_request record; v_job record;
 BEGIN
     SELECT r.id, r.job_id INTO v_request FROM issuance_approval_requests r
         WHERE r.approval_kind = 'cert_issuance' AND (r.id = p_id OR (p_id IS NULL AND r.job_id = p_job))

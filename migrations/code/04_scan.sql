@@ -17,7 +17,8 @@ SET enable_sort = off AS $$
         array_agg(d.id) FILTER (WHERE NOT d.is_wanted AND k.policy_id IS NOT NULL
             AND renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent) > p_now),
         array_agg(d.id) FILTER (WHERE NOT d.is_wanted AND d.expires_at >= ca.not_after)
-    FROM (SELECT c.id, c.renewal_policy_id, c.issuer_id, c.valid_from, c.expires_at, c.renewal_wanted IS NOT NULL AS is_wanted FROM managed_certificates c
+    FROM (SELECT c.id, c.renewal_policy_id, c.issuer_id, c.valid_from, c.expires_at, c.renewal_wanted IS NOT NULL AS is_wanted
+        FROM managed_certificates c
         WHERE c.renew_after <= p_now AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
         ORDER BY c.renew_after LIMIT p_limit
         FOR NO KEY UPDATE SKIP LOCKED) d
@@ -31,17 +32,11 @@ $$;
 -- seen leaves the index that it was found by, so that no chunk meets it again
 -- whatever became of it.  seen: as many as p_limit, and there may be more.
 -- What jobs_enqueue made a job for is done: nothing else asks about it.
-CREATE FUNCTION duty_renewal_scan(p_limit int)
-RETURNS TABLE (due bigint, enqueued bigint, agents text[], seen bigint)
+CREATE FUNCTION duty_renewal_scan(p_limit int) RETURNS TABLE (due bigint, enqueued bigint, agents text[], seen bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := engine_now();
-    v_seen text[];
-    v_ids text[];
-    v_stale text[];
-    v_cut text[];
-    v_aside text[];
-    v_made text[];
+    v_seen text[]; v_ids text[]; v_stale text[]; v_cut text[]; v_made text[];
     v_rest text[]; -- those seen that got no job; usually none
     v_enqueued bigint := 0;
     v_agents text[];
@@ -51,18 +46,14 @@ BEGIN
         RETURN QUERY SELECT 0::bigint, 0::bigint, '{}'::text[], 0::bigint;
         RETURN;
     END IF;
-    IF v_stale IS NOT NULL THEN
-        PERFORM certificates_retime(v_stale);
-    END IF;
+    PERFORM certificates_retime(v_stale);
     -- Until the CA is another: see ca_certificate_store.
     UPDATE managed_certificates c SET renew_after = 'infinity' FROM unnest(v_cut) AS u (id) WHERE c.id = u.id;
     IF coalesce(cardinality(v_ids), 0) < cardinality(v_seen) THEN
-        SELECT array_agg(a.id) INTO v_aside FROM (SELECT c.id FROM unnest(v_seen) AS u (id)
-            JOIN managed_certificates c ON c.id = u.id
-            JOIN renewal_policies p ON p.id = c.renewal_policy_id
-            JOIN issuers i ON i.id = c.issuer_id
-            WHERE NOT (p.auto_renew AND i.enabled) AND c.renew_after <= v_now) a;
-        UPDATE managed_certificates c SET renew_after = NULL FROM unnest(v_aside) AS a (id) WHERE c.id = a.id;
+        UPDATE managed_certificates c SET renew_after = NULL
+        FROM unnest(v_seen) AS u (id), renewal_policies p, issuers i
+        WHERE c.id = u.id AND p.id = c.renewal_policy_id AND i.id = c.issuer_id
+            AND NOT (p.auto_renew AND i.enabled) AND c.renew_after <= v_now;
     END IF;
     IF v_ids IS NOT NULL THEN
         SELECT count(e.job_id), array_agg(e.certificate_id) FILTER (WHERE e.job_id IS NOT NULL),
@@ -97,23 +88,19 @@ $$;
 
 -- --- a tick's budget ---
 
--- A renewal tick's budget ends where the next tick begins: what the scan had
--- started and still runs at an outside CA is asked to stop before its outside
--- effect, or at its next checkpoint.  It comes back as Pending, nothing
--- counted.  Batches of the local CA take moments and are left alone.
+-- A renewal tick's budget ends where the next tick begins: what the scan had started and still runs
+-- at an outside CA is asked to stop before its outside effect, or at its next checkpoint.  It comes
+-- back as Pending, nothing counted.  Batches of the local CA take moments and are left alone.
 CREATE FUNCTION duty_renewal_budget() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
-DECLARE
-    v_n bigint;
-BEGIN
-    UPDATE jobs j SET budget_over_at = engine_now()
-    WHERE j.id IN (SELECT o.id FROM jobs o JOIN issuers i ON i.id = o.issuer_id
-        WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND o.requested_by = 'system'
-            AND o.budget_over_at IS NULL AND lower(i.type) <> 'genericca'
-        FOR NO KEY UPDATE OF o SKIP LOCKED);
-    GET DIAGNOSTICS v_n = ROW_COUNT;
-    RETURN v_n;
-END $$;
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+    WITH asked AS (
+        UPDATE jobs j SET budget_over_at = engine_now()
+        WHERE j.id IN (SELECT o.id FROM jobs o JOIN issuers i ON i.id = o.issuer_id
+            WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND o.requested_by = 'system'
+                AND o.budget_over_at IS NULL AND lower(i.type) <> 'genericca'
+            FOR NO KEY UPDATE OF o SKIP LOCKED) RETURNING 1)
+    SELECT count(*) FROM asked
+$$;
 
 -- Locks and names certificates with a target that should serve another version
 -- and for which no deployment is under way.  What is behind comes first whatever

@@ -10,18 +10,16 @@ CREATE FUNCTION serial_new(p_start text) RETURNS text LANGUAGE sql VOLATILE AS $
     SELECT p_start || encode(gen_random_bytes(14), 'hex')
 $$;
 
--- Hands one lane's due jobs to a worker, as one lease: one running batch, one
--- permit.  The leader's term and the worker's lease are checked by the same
--- transaction.  Serial and validity are fixed here, before anything is
--- signed.  One fixed too long ago, or for another certificate of the CA, is
--- written off (recorded as revoked) and fixed anew: the same serial must never
--- stand over two different certificates.  A job that several workers died with
--- runs alone.
+-- Hands one lane's due jobs to a worker, as one lease: one running batch, one permit.  The leader's
+-- term and the worker's lease are checked by the same transaction.  Serial and validity are fixed
+-- here, before anything is signed.  One fixed too long ago, or for another certificate of the CA,
+-- is written off (recorded as revoked) and fixed anew: the same serial must never stand over two
+-- different certificates.  A job that several workers died with runs alone.
 CREATE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,
     p_low_after timestamptz, p_low_id text, p_attempt_ms int)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off
-    SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
@@ -31,9 +29,7 @@ DECLARE
     v_is_held bool; -- a rate or a breaker decides how much may go
     v_limit int := p_limit;
 BEGIN
-    IF NOT leadership_is(p_term, p_incarnation) THEN
-        RAISE EXCEPTION 'term % of % is over', p_term, p_incarnation USING ERRCODE = 'CT001';
-    END IF;
+    PERFORM leadership_check(p_term, p_incarnation);
     IF NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp()) THEN
         RETURN;
     END IF;
@@ -55,8 +51,7 @@ BEGIN
             serial_start(v_now) AS serial_start, date_trunc('second', v_now) AS now_s,
             clock_timestamp() + ms(p_attempt_ms) AS attempt_until
         INTO v_all
-    FROM issuers i LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id AND ca.state = 'current'
-    WHERE i.id = p_issuer;
+    FROM issuers i LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id AND ca.state = 'current' WHERE i.id = p_issuer;
     WITH picked AS MATERIALIZED (
         SELECT r.*, row_number() OVER (ORDER BY r.run_after, r.id) AS place
         FROM (SELECT j.id, j.run_after, j.certificate_id, j.deaths, j.serial_number, j.ca_sha256,
@@ -91,9 +86,8 @@ BEGIN
         FROM going g
         LEFT JOIN managed_certificates c ON c.id = g.certificate_id
         LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
-        -- For clocks that are behind it begins before now, short ones less so;
-        -- its whole lifetime stays what was ordered, both ends included (RFC
-        -- 5280 section 4.1.2.5).
+        -- For clocks that are behind it begins before now, short ones less so; its whole lifetime
+        -- stays what was ordered, both ends included (RFC 5280 section 4.1.2.5).
         CROSS JOIN LATERAL (SELECT v.validity, greatest(v_all.ca_not_before,
                 v_all.now_s - date_trunc('second', least(policy_backdate(), v.validity / policy_backdate_part()))) AS not_before
             FROM (SELECT least(v_all.validity, make_interval(secs => nullif(pr.max_ttl_seconds, 0))) AS validity) v) f

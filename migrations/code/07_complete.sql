@@ -58,9 +58,14 @@ BEGIN
     END IF;
 END $$;
 
--- By a person.  Outcomes: cancelled, requested (a worker runs it and stops
--- before the outside effect), running (an agent installs it), final, unknown.
--- p_why is what it ends with.
+-- All of them alike, where there are any.
+CREATE FUNCTION jobs_finish(p_ids text[], p_status text, p_error text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT job_finish(p_ids, array_agg(p_status), array_agg(p_error)) FROM unnest(p_ids) HAVING count(*) > 0
+$$;
+
+-- By a person.  Outcomes: cancelled, requested (a worker runs it and stops before the outside
+-- effect), running (an agent installs it), final, unknown.  p_why is what it ends with.
 CREATE FUNCTION job_cancel(p_id text, p_actor text, p_actor_type text, p_why text) RETURNS TABLE (outcome text, status text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -71,8 +76,7 @@ BEGIN
     outcome := CASE
         WHEN NOT FOUND THEN 'unknown'
         WHEN v_job.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval') THEN 'cancelled'
-        WHEN v_job.status = 'Running' AND v_job.type <> 'Deployment' THEN 'requested'
-        WHEN v_job.status = 'Running' THEN 'running'
+        WHEN v_job.status = 'Running' THEN CASE WHEN v_job.type = 'Deployment' THEN 'running' ELSE 'requested' END
         ELSE 'final' END;
     IF outcome IN ('cancelled', 'requested') THEN
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
@@ -91,16 +95,14 @@ END $$;
 
 -- Why nobody can ever run this job (its row was edited by hand, or what it
 -- named was deleted), a word of common/job/job_words.h; NULL: it makes sense.
-CREATE FUNCTION job_nonsense(j jobs) RETURNS text
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+CREATE FUNCTION job_nonsense(j jobs) RETURNS text LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT CASE
         WHEN j.type = 'Validation' THEN 'nonsense_validation'
         WHEN j.certificate_id IS NULL THEN 'nonsense_no_certificate'
         WHEN j.type = 'Deployment' AND j.target_id IS NULL THEN 'nonsense_no_target'
         WHEN j.type = 'Deployment' AND j.agent_id IS NULL THEN 'nonsense_no_agent'
         WHEN j.type = 'Deployment' AND j.version_id IS NULL THEN 'nonsense_no_version'
-        WHEN j.type = 'Deployment' AND j.status IN ('AwaitingCSR', 'AwaitingApproval')
-            THEN 'nonsense_waiting_deployment'
+        WHEN j.type = 'Deployment' AND j.status IN ('AwaitingCSR', 'AwaitingApproval') THEN 'nonsense_waiting_deployment'
         WHEN j.type <> 'Deployment' AND j.issuer_id IS NULL THEN 'nonsense_no_issuer'
         WHEN j.type <> 'Deployment' AND j.status = 'Running' AND (j.lease_id IS NULL OR j.attempt_until IS NULL)
             THEN 'nonsense_no_lease'
@@ -111,17 +113,15 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
         END
 $$;
 
--- What ends a job, in the words of the program that called: p_words is the object
--- made of common/job/job_words.h, and %s in it is p_value.
--- Without a sentence the word itself.
+-- What ends a job, in the words of the program that called: p_words is the object made of
+-- common/job/job_words.h, and %s in it is p_value.  Without a sentence the word itself.
 CREATE FUNCTION job_say(p_words jsonb, p_word text, p_value text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT coalesce(format(p_words ->> p_word, p_value), p_word)
 $$;
 
--- Active jobs that may make no sense, without a walk through those that do:
--- what the index of such rows holds, what lies far ahead in the indexes by time,
--- and the next few of those that wait for an approval.  Whatever the statistics
--- say, each is a walk along its index from its beginning.
+-- Active jobs that may make no sense, without a walk through those that do: what the index of such
+-- rows holds, what lies far ahead in the indexes by time, and the next few of those that wait for
+-- an approval.  Whatever the statistics say, each is a walk along its index from its beginning.
 CREATE FUNCTION jobs_suspect(p_limit int, p_far timestamptz, p_since timestamptz, p_id text)
 RETURNS TABLE (id text, since timestamptz, is_walked bool)
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
@@ -161,26 +161,18 @@ CREATE FUNCTION jobs_fail_nonsense(p_limit int, p_words jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_mark duty_marks;
-    v_ids text[];
-    v_walked text[];
-    v_since timestamptz[];
-    v_statuses text[];
-    v_errors text[];
+    v_ids text[]; v_walked text[]; v_statuses text[]; v_errors text[];
 BEGIN
     INSERT INTO duty_marks (name) VALUES ('jobs_nonsense') ON CONFLICT DO NOTHING;
     SELECT m.* INTO v_mark FROM duty_marks m WHERE m.name = 'jobs_nonsense' FOR UPDATE;
-    SELECT array_agg(s.id), array_agg(s.id) FILTER (WHERE s.is_walked), array_agg(s.since) FILTER (WHERE s.is_walked)
-        INTO v_ids, v_walked, v_since
+    SELECT array_agg(DISTINCT s.id) FILTER (WHERE (SELECT job_nonsense(j) FROM jobs j WHERE j.id = s.id) IS NOT NULL),
+            array_agg(s.id ORDER BY s.since, s.id) FILTER (WHERE s.is_walked), max(s.since)
+        INTO v_ids, v_walked, v_mark.low_at
     FROM jobs_suspect(p_limit, engine_now() + policy_far_ahead(), v_mark.low_at, v_mark.low_id) s;
-    -- The end of those that wait for an approval: the next look begins anew.
-    IF coalesce(cardinality(v_walked), 0) < policy_in_progress_looked() THEN
-        UPDATE duty_marks m SET low_at = '-infinity', low_id = '' WHERE m.name = 'jobs_nonsense' AND m.low_id <> '';
-    ELSE
-        UPDATE duty_marks m SET low_at = v_since[cardinality(v_since)], low_id = v_walked[cardinality(v_walked)]
-            WHERE m.name = 'jobs_nonsense';
-    END IF;
-    SELECT array_agg(n.id) INTO v_ids FROM (SELECT DISTINCT j.id FROM unnest(v_ids) AS u (id) JOIN jobs j ON j.id = u.id
-        WHERE j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') AND job_nonsense(j) IS NOT NULL) n;
+    -- Behind the last that waits for an approval the next look begins anew.
+    v_mark.low_id := coalesce(v_walked[policy_in_progress_looked()], '');
+    UPDATE duty_marks m SET low_id = v_mark.low_id, low_at = CASE v_mark.low_id WHEN '' THEN '-infinity' ELSE v_mark.low_at END
+        WHERE m.name = 'jobs_nonsense' AND m.low_id <> v_mark.low_id;
     IF v_ids IS NULL THEN
         RETURN 0;
     END IF;
@@ -191,11 +183,8 @@ BEGIN
     FROM jobs j
     WHERE j.id = ANY (v_ids) AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
         AND job_nonsense(j) IS NOT NULL;
-    IF v_ids IS NULL THEN
-        RETURN 0;
-    END IF;
     PERFORM job_finish(v_ids, v_statuses, v_errors);
-    RETURN cardinality(v_ids);
+    RETURN coalesce(cardinality(v_ids), 0);
 END $$;
 
 -- --- the certificates of local CAs ---
@@ -228,8 +217,7 @@ END $$;
 -- the other do not undo each other's; and never a root whose key is here.  One
 -- of another key leaves the older a former one, whose list goes on.
 CREATE FUNCTION ca_certificate_store(p_issuer text, p_cert_pem text, p_chain_pem text, p_fingerprint text,
-    p_not_before timestamptz, p_not_after timestamptz, p_key_id text)
-RETURNS TABLE (fingerprint_sha256 text, has_key bool, list text)
+    p_not_before timestamptz, p_not_after timestamptz, p_key_id text) RETURNS TABLE (fingerprint_sha256 text, has_key bool, list text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 BEGIN
@@ -303,30 +291,25 @@ END $$;
 
 -- --- workers' writes ---
 
--- Stores a batch of signed certificates: versions, certificates, jobs, the
--- deployments that follow, audit; all or none.  Only jobs still under this
--- lease of this worker count; the others are missing from the answer and
--- nothing is written for them; nor for those whose certificate was changed since
--- their CSR came: they begin anew, but for an order at a CA outside, which is stored
--- and followed by another.  Called again, it writes nothing and answers with what is
--- Completed under this lease: the lease id is the receipt.  The version of a
--- certificate that was revoked or archived meanwhile is stored and its serial
--- revoked. The chain
--- is stored once, and the CSR stays where csr_submit put it.
+-- Stores a batch of signed certificates: versions, certificates, jobs, the deployments that follow,
+-- audit; all or none.  Only jobs still under this lease of this worker count; the others are
+-- missing from the answer and nothing is written for them; nor for those whose certificate was
+-- changed since their CSR came: they begin anew, but for an order at a CA outside, which is stored
+-- and followed by another.  Called again, it writes nothing and answers with what is Completed
+-- under this lease: the lease id is the receipt.  The version of a certificate that was revoked or
+-- archived meanwhile is stored and its serial revoked.
 -- What somebody holds (an open transaction of anybody's) is not waited for: it goes back as
 -- Pending with p_why, nothing counted, and the rest is stored.
 CREATE FUNCTION issue_complete(p_worker text, p_lease bigint, p_job_ids text[], p_pem text[], p_fingerprints text[],
     p_key_algorithms text[], p_key_sizes int[], p_chain text, p_why text DEFAULT NULL)
 RETURNS TABLE (job_id text, agent_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off
-    SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
     v_dead text[]; -- certificates revoked or archived meanwhile; usually none
-    v_certificates text[];
-    v_jobs text[];
-    v_agents text[];
+    v_certificates text[]; v_jobs text[]; v_agents text[];
     v_issuer text;
     v_chain int;
     v_n bigint;
@@ -415,8 +398,7 @@ BEGIN
     FROM done d WHERE (SELECT count(*) FROM stored) >= 0;
 
     IF v_certificates IS NOT NULL THEN
-        -- With several key holders the certificate ends when the first of their
-        -- versions does.
+        -- With several key holders the certificate ends when the first of their versions does.
         UPDATE managed_certificates c SET expires_at = e.not_after, valid_from = e.not_before,
             renew_after = least(c.renew_after, renew_after_of(c.id, e.not_before, e.not_after, p.renewal_window_days, p.renewal_percent))
         FROM (
@@ -467,35 +449,27 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmap
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
-    v_own text[];
-    v_outcomes text[];
-    v_reasons text[];
-    v_ids text[];
-    v_statuses text[];
-    v_errors text[];
-    v_issuer text;
-    v_why text;
+    v_own text[]; v_outcomes text[]; v_reasons text[];
+    v_ids text[]; v_statuses text[]; v_errors text[];
+    v_issuer text; v_why text;
 BEGIN
     PERFORM words_check(p_outcomes, '{fail,retry,refuse,release,cancel}', p_job_ids);
     PERFORM jobs_lock(p_job_ids);
     SELECT array_agg(j.id), array_agg(CASE
             WHEN o.outcome = 'cancel' AND j.cancel_requested_at IS NULL AND j.budget_over_at IS NOT NULL THEN 'release'
+            WHEN o.outcome IN ('retry', 'refuse') AND j.attempts + 1 >= j.max_attempts THEN 'fail'
             ELSE o.outcome END), array_agg(o.error),
-            min(j.issuer_id), min(o.error) FILTER (WHERE o.outcome IN ('retry', 'refuse'))
+            min(j.issuer_id) FILTER (WHERE o.outcome IN ('retry', 'refuse')), min(o.error) FILTER (WHERE o.outcome IN ('retry', 'refuse'))
         INTO v_own, v_outcomes, v_reasons, v_issuer, v_why
-    FROM unnest(p_job_ids, p_outcomes, p_errors) AS o (id, outcome, error)
-    JOIN jobs j ON j.id = o.id
+    FROM unnest(p_job_ids, p_outcomes, p_errors) AS o (id, outcome, error) JOIN jobs j ON j.id = o.id
     WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running';
-    SELECT array_agg(j.id), array_agg(CASE WHEN o.outcome = 'cancel' THEN 'Cancelled' ELSE 'Failed' END), array_agg(o.error)
+    SELECT array_agg(o.id), array_agg(CASE o.outcome WHEN 'cancel' THEN 'Cancelled' ELSE 'Failed' END), array_agg(o.error)
         INTO v_ids, v_statuses, v_errors
-    FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)
-    JOIN jobs j ON j.id = o.id
-    WHERE o.outcome IN ('fail', 'cancel')
-        OR (o.outcome IN ('retry', 'refuse') AND j.attempts + 1 >= j.max_attempts);
+    FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error) WHERE o.outcome IN ('fail', 'cancel');
     UPDATE jobs j SET attempts = j.attempts + 1 FROM unnest(v_own, v_outcomes) AS o (id, outcome)
-        WHERE j.id = o.id AND o.outcome <> 'cancel' AND j.id = ANY (v_ids);
+        WHERE j.id = o.id AND o.outcome = 'fail';
     UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL, budget_over_at = NULL,
-        attempts = j.attempts + CASE WHEN o.outcome IN ('retry', 'refuse') THEN 1 ELSE 0 END,
+        attempts = j.attempts + (o.outcome IN ('retry', 'refuse'))::int,
         last_error = CASE WHEN o.outcome = 'release' AND j.budget_over_at IS NOT NULL THEN j.last_error
             ELSE coalesce(o.error, j.last_error) END,
         run_after = CASE WHEN o.outcome = 'release' THEN v_now ELSE v_now + retry_wait(w.seconds, j.attempts) END
@@ -503,11 +477,9 @@ BEGIN
     LEFT JOIN LATERAL (SELECT p.retry_interval_seconds AS seconds
         FROM jobs n JOIN managed_certificates c ON c.id = n.certificate_id JOIN renewal_policies p ON p.id = c.renewal_policy_id
         WHERE n.id = o.id) w ON true
-    WHERE j.id = o.id AND (v_ids IS NULL OR j.id <> ALL (v_ids));
-    IF v_ids IS NOT NULL THEN
-        PERFORM job_finish(v_ids, v_statuses, v_errors);
-    END IF;
-    IF 'retry' = ANY (v_outcomes) OR 'refuse' = ANY (v_outcomes) THEN
+    WHERE j.id = o.id AND o.outcome IN ('retry', 'refuse', 'release');
+    PERFORM job_finish(v_ids, v_statuses, v_errors);
+    IF v_issuer IS NOT NULL THEN
         PERFORM lane_failed(v_issuer, p_lease, v_why);
     END IF;
     RETURN QUERY SELECT j.id, j.status::text FROM jobs j WHERE j.id = ANY (p_job_ids);

@@ -6,15 +6,13 @@
 --   {"state": "uncertain", ...}    parked until a person decides
 -- Without a checkpoint no order of the job exists.
 
--- The intent to place the order of a job, committed before the request leaves.
--- The request must leave before send_before and is over limit_ms later; until
--- then nobody takes the job over, however it is freed, because run_after is
--- set here already and only counts once the job is Pending again.
--- Outcomes: placing; cancelled (somebody wants it cancelled, or its tick's budget
+-- The intent to place the order of a job, committed before the request leaves.  The request must
+-- leave before send_before and is over limit_ms later; until then nobody takes the job over,
+-- however it is freed, because run_after is set here already and only counts once the job is
+-- Pending again.  Outcomes: placing; cancelled (somebody wants it cancelled, or its tick's budget
 -- is over: do not send).  No row: the job is not under this lease any more.
 CREATE FUNCTION issue_placing(p_worker text, p_lease bigint, p_job_id text, p_send_ms int, p_limit_ms int)
-RETURNS TABLE (outcome text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (outcome text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := clock_timestamp();
     v_send_before timestamptz := v_now + ms(p_send_ms);
@@ -46,8 +44,7 @@ END $$;
 -- hold here too: serial and validity are the CA's, not the claim's.
 CREATE FUNCTION issue_complete_outside(p_worker text, p_lease bigint, p_job_id text, p_serial text,
     p_not_before timestamptz, p_not_after timestamptz, p_pem text, p_fingerprint text, p_key_algorithm text,
-    p_key_size int, p_chain text)
-RETURNS TABLE (job_id text, agent_id text)
+    p_key_size int, p_chain text) RETURNS TABLE (job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 BEGIN
@@ -67,17 +64,13 @@ END $$;
 -- p_open names the jobs of which an order may exist still: they keep their
 -- checkpoint, so that the next attempt looks it up first.
 CREATE FUNCTION issue_outside_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[],
-    p_errors text[], p_open text[])
-RETURNS TABLE (job_id text, status text)
+    p_errors text[], p_open text[]) RETURNS TABLE (job_id text, status text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_parked text[];
-    v_issuer text;
-    v_why text;
-    v_ids text[];
-    v_outcomes text[];
-    v_errors text[];
+    v_issuer text; v_why text;
+    v_ids text[]; v_outcomes text[]; v_errors text[];
 BEGIN
     PERFORM words_check(p_outcomes, '{fail,retry,refuse,release,cancel,wrong,uncertain}', p_job_ids);
     PERFORM jobs_lock(p_job_ids);

@@ -4,22 +4,19 @@
 
 -- Whether a sign of life of ours outlives the server is no matter: what it lets
 -- us do is guarded by lease and term.  So it does not wait for a standby.
-CREATE FUNCTION commit_locally() RETURNS void
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION commit_locally() RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     IF current_setting('synchronous_commit') <> 'off' THEN
         PERFORM set_config('synchronous_commit', 'local', true);
     END IF;
 END $$;
 
--- A worker's own row, and its lease.
--- Answers with the jobs among its leases that are to stop before the outside
--- effect: somebody wants them cancelled, or their tick's budget is over.
+-- A worker's own row, and its lease.  Answers with the jobs among its leases that are to stop
+-- before the outside effect: somebody wants them cancelled, or their tick's budget is over.
 CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid int, p_version text, p_slots int,
     p_lease_ms int, p_fault text DEFAULT '', p_fault_detail text DEFAULT '', p_faults jsonb DEFAULT '{}')
 RETURNS TABLE (lease_until timestamptz, cancel_job_ids text[])
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off
-    SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     v_until timestamptz := clock_timestamp() + ms(p_lease_ms);
@@ -70,32 +67,25 @@ $$;
 
 -- Rows of processes that were last seen p_keep_ms ago.
 CREATE FUNCTION duty_process_rows(p_keep_ms bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_old timestamptz := clock_timestamp() - ms(p_keep_ms);
-    v_n bigint := 0;
-    v_more bigint;
-BEGIN
-    PERFORM code_schemas_used();
-    DELETE FROM workers w WHERE w.lease_until < v_old
-        AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.leased_by = w.incarnation AND j.status = 'Running');
-    GET DIAGNOSTICS v_n = ROW_COUNT;
-    DELETE FROM schedulers s WHERE s.seen_at < v_old;
-    GET DIAGNOSTICS v_more = ROW_COUNT;
-    v_n := v_n + v_more;
-    DELETE FROM apiservers a WHERE a.seen_at < v_old;
-    GET DIAGNOSTICS v_more = ROW_COUNT;
-    PERFORM audit_partitions_ensure();
-    RETURN v_n + v_more;
-END $$;
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT code_schemas_used();
+    SELECT audit_partitions_ensure();
+    WITH w AS (
+        DELETE FROM workers w WHERE w.lease_until < clock_timestamp() - ms(p_keep_ms)
+            AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.leased_by = w.incarnation AND j.status = 'Running') RETURNING 1
+    ), s AS (
+        DELETE FROM schedulers s WHERE s.seen_at < clock_timestamp() - ms(p_keep_ms) RETURNING 1
+    ), a AS (
+        DELETE FROM apiservers a WHERE a.seen_at < clock_timestamp() - ms(p_keep_ms) RETURNING 1)
+    SELECT (SELECT count(*) FROM w) + (SELECT count(*) FROM s) + (SELECT count(*) FROM a)
+$$;
 
 -- --- leadership ---
 
 -- Takes the free or expired leadership with a new term, or renews one's own.
 -- No row: somebody else leads, or nobody may (20_recover.sql).
 CREATE FUNCTION leadership_hold(p_incarnation text, p_nonce text, p_lease_ms int)
-RETURNS TABLE (term bigint, is_new bool)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (term bigint, is_new bool) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := clock_timestamp();
@@ -129,26 +119,27 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
         AND NOT journal_is_ahead()
 $$;
 
--- --- leases ---
-
--- Frees what nobody holds any more: jobs of workers whose lease is over, of
--- attempts past their deadline, and (p_worker with p_holding given) leases a
--- worker has by our book but does not name.  A job that too many workers died
--- with fails and says so, in the caller's words.
-CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_holding bigint[],
-    p_low_lease bigint, p_words jsonb)
-RETURNS TABLE (freed bigint, failed bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
-#variable_conflict use_column
-DECLARE
-    v_ids text[];
-    v_dead text[];
-    v_failed text[];
-    v_task_n bigint;
+CREATE FUNCTION leadership_check(p_term bigint, p_incarnation text) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     IF NOT leadership_is(p_term, p_incarnation) THEN
         RAISE EXCEPTION 'term % of % is over', p_term, p_incarnation USING ERRCODE = 'CT001';
     END IF;
+END $$;
+
+-- --- leases ---
+
+-- Frees what nobody holds any more: jobs of workers whose lease is over, of attempts past their
+-- deadline, and (p_worker with p_holding given) leases a worker has by our book but does not name.
+-- A job that too many workers died with fails and says so, in the caller's words.
+CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_holding bigint[],
+    p_low_lease bigint, p_words jsonb) RETURNS TABLE (freed bigint, failed bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    v_ids text[]; v_dead text[]; v_failed text[];
+    v_task_n bigint;
+BEGIN
+    PERFORM leadership_check(p_term, p_incarnation);
     IF p_worker IS NULL THEN
         SELECT array_agg(j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
             WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND (o.attempt_until < clock_timestamp()
@@ -187,10 +178,7 @@ BEGIN
         )
         SELECT array_agg(f.id) INTO v_failed FROM unnest(v_failed) AS f (id) WHERE f.id NOT IN (SELECT k.id FROM parked k);
     END IF;
-    IF v_failed IS NOT NULL THEN
-        PERFORM job_finish(v_failed, array_fill('Failed'::text, ARRAY[cardinality(v_failed)]),
-            array_fill(job_say(p_words, 'workers_died', NULL), ARRAY[cardinality(v_failed)]));
-    END IF;
+    PERFORM jobs_finish(v_failed, 'Failed', job_say(p_words, 'workers_died', NULL));
     -- Of a worker that lives and names its leases no death is counted here either.
     -- What fails gives its dedupe key free: a like one may be made after a rest.
     UPDATE tasks t SET status = CASE WHEN n.is_over THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,

@@ -1,12 +1,5 @@
 -- The queue of tasks, all kinds in one.
 
--- How many tasks of a kind one lease may hold.  Kinds that end in one
--- statement for all of a lease gain by many; one that calls out is alone, so
--- that it is not kept by its neighbours.
-CREATE FUNCTION tasks_batch(p_kind text) RETURNS int LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE p_kind WHEN 'noop' THEN policy_noop_batch() ELSE 1 END
-$$;
-
 -- Whether a task is due, and how many leases of tasks are running.
 CREATE FUNCTION tasks_due(p_low_after timestamptz, p_low_id text, p_low_lease bigint)
 RETURNS TABLE (due bool, running bigint, first_after timestamptz, first_id text, low_lease bigint)
@@ -20,7 +13,9 @@ SET enable_sort = off AS $$
         ORDER BY t.run_after, t.id LIMIT 1) f ON true
 $$;
 
--- Hands due tasks to a worker, as jobs_claim does jobs.
+-- Hands due tasks of one kind to a worker, as jobs_claim does jobs.  A kind that ends in
+-- one statement for all of a lease gains by many; one that calls out is alone, so that it
+-- is not kept by its neighbours.
 CREATE FUNCTION tasks_claim(p_incarnation text, p_term bigint, p_worker text, p_limit int, p_low_after timestamptz,
     p_low_id text, p_attempt_ms int)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text, is_full bool)
@@ -32,24 +27,17 @@ DECLARE
     v_lease bigint;
     v_kind text;
     v_limit int;
-    v_rows tid[];
-    v_ids text[];
-    v_afters timestamptz[];
+    v_rows tid[]; v_ids text[]; v_afters timestamptz[];
     v_n bigint;
 BEGIN
-    IF NOT leadership_is(p_term, p_incarnation) THEN
-        RAISE EXCEPTION 'term % of % is over', p_term, p_incarnation USING ERRCODE = 'CT001';
-    END IF;
+    PERFORM leadership_check(p_term, p_incarnation);
     IF NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp()) THEN
         RETURN;
     END IF;
     SELECT q.kind INTO v_kind FROM tasks q
         WHERE q.status = 'Pending' AND q.run_after <= v_now AND (q.run_after, q.id) >= (p_low_after, p_low_id)
         ORDER BY q.run_after, q.id LIMIT 1;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-    v_limit := least(p_limit, tasks_batch(v_kind));
+    v_limit := least(p_limit, CASE v_kind WHEN 'noop' THEN policy_noop_batch() ELSE 1 END);
     -- The rows are locked, so they stay where they are.
     SELECT array_agg(l.ctid), array_agg(l.id), array_agg(l.run_after) INTO v_rows, v_ids, v_afters
     FROM (SELECT k.ctid, k.id, k.run_after, bool_or(k.kind <> v_kind) OVER (ORDER BY k.run_after, k.id) AS is_behind
@@ -58,7 +46,7 @@ BEGIN
             ORDER BY q.run_after, q.id LIMIT v_limit FOR NO KEY UPDATE SKIP LOCKED) k) l
     WHERE NOT l.is_behind;
     IF v_rows IS NULL THEN
-        RETURN; -- the first is just being changed by somebody: the next look
+        RETURN; -- there is none, or the first is just being changed by somebody: the next look
     END IF;
     v_lease := nextval('lease_seq');
     UPDATE tasks t SET status = 'Running', lease_id = v_lease, leased_by = p_worker,
@@ -69,8 +57,6 @@ BEGIN
 END $$;
 
 -- The end of tasks that leave nothing behind, all of a lease in one statement.
--- A join, for it is hashed; "= ANY (p_ids)" is searched from its beginning for
--- each row unless the array is a constant.
 CREATE FUNCTION tasks_done(p_worker text, p_lease bigint, p_ids text[]) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
     WITH done AS (
@@ -80,10 +66,9 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = 
     SELECT count(*) FROM done
 $$;
 
--- What the test of an issuer's configuration found: success, by which the task is
--- done, or failed; then task_failed follows.  The issuer is locked first, as
--- by who changes it; then it is seen whether the task is this worker's still.
--- No row: it is not, and nothing was written.
+-- What the test of an issuer's configuration found: success, by which the task is done, or failed;
+-- then task_failed follows.  The issuer is locked first, as by who changes it; then it is seen
+-- whether the task is this worker's still.  No row: it is not, and nothing was written.
 CREATE FUNCTION task_ca_init_end(p_worker text, p_lease bigint, p_task text, p_status text) RETURNS SETOF text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -94,14 +79,11 @@ BEGIN
         WHERE i.id = (SELECT t.issuer_id FROM tasks t WHERE t.id = p_task) FOR NO KEY UPDATE;
     IF p_status = 'success' THEN
         PERFORM lane_succeeded(v_issuer); -- its jobs need not wait for the next try
-        DELETE FROM tasks t WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running';
-    ELSE
-        PERFORM 1 FROM tasks t WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
-            FOR NO KEY UPDATE;
     END IF;
-    IF NOT FOUND THEN
-        RETURN;
+    PERFORM 1 FROM tasks t WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
+        FOR NO KEY UPDATE;
+    IF FOUND THEN
+        DELETE FROM tasks t WHERE t.id = p_task AND p_status = 'success';
+        RETURN QUERY UPDATE issuers i SET test_status = p_status, last_tested_at = engine_now() WHERE i.id = v_issuer RETURNING i.id;
     END IF;
-    RETURN QUERY UPDATE issuers i SET test_status = p_status, last_tested_at = engine_now()
-        WHERE i.id = v_issuer RETURNING i.id;
 END $$;

@@ -4,44 +4,35 @@
 -- same key again), other_key (409), none (nothing waits), unknown_job, changed
 -- (the CSR was checked against names that are the certificate's no more).
 CREATE FUNCTION csr_submit(p_agent text, p_certificate text, p_job text, p_csr_pem text, p_key_sha256 text,
-    p_common_name text, p_sans text[])
-RETURNS TABLE (outcome text, job_id text, issuer_id text)
+    p_common_name text, p_sans text[]) RETURNS TABLE (outcome text, job_id text, issuer_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
-    v_job record;
-BEGIN
-    SELECT j.id, j.certificate_id INTO v_job FROM jobs j
+    v_id text := (SELECT j.id FROM jobs j
         WHERE (p_job IS NULL OR j.id = p_job) AND j.certificate_id = p_certificate AND j.agent_id = p_agent
             AND j.type IN ('Issuance', 'Renewal')
-        ORDER BY j.id DESC LIMIT 1;
-    IF NOT FOUND THEN
-        RETURN QUERY SELECT CASE WHEN p_job IS NULL THEN 'none' ELSE 'unknown_job' END, NULL::text, NULL::text;
-        RETURN;
+        ORDER BY j.id DESC LIMIT 1);
+    v_job record;
+BEGIN
+    PERFORM jobs_lock(ARRAY[v_id]);
+    SELECT j.status, j.issuer_id, r.key_sha256, c.common_name = p_common_name AND coalesce(c.sans, '{}') = p_sans AS is_same
+        INTO v_job
+    FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id LEFT JOIN certificate_requests r ON r.job_id = j.id
+    WHERE j.id = v_id;
+    outcome := CASE
+        WHEN v_id IS NULL AND p_job IS NOT NULL THEN 'unknown_job'
+        WHEN v_job.key_sha256 = p_key_sha256 THEN 'repeated'
+        WHEN v_job.key_sha256 IS NOT NULL THEN 'other_key'
+        WHEN v_job.status = 'AwaitingCSR' IS NOT TRUE THEN 'none'
+        WHEN v_job.is_same IS NOT TRUE THEN 'changed'
+        ELSE 'accepted' END;
+    IF outcome = 'accepted' THEN
+        INSERT INTO certificate_requests (job_id, csr_pem, key_sha256) VALUES (v_id, p_csr_pem, p_key_sha256);
+        UPDATE jobs j SET status = 'Pending', run_after = engine_now(), last_error = NULL WHERE j.id = v_id;
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+            VALUES (p_agent, 'Agent', 'csr_submitted', 'certificate', p_certificate, jsonb_build_object('job_id', v_id));
     END IF;
-    PERFORM jobs_lock(ARRAY[v_job.id]);
-    SELECT j.id, j.status, j.issuer_id, r.key_sha256 INTO v_job
-        FROM jobs j LEFT JOIN certificate_requests r ON r.job_id = j.id WHERE j.id = v_job.id;
-    IF v_job.key_sha256 IS NOT NULL THEN
-        RETURN QUERY SELECT CASE WHEN v_job.key_sha256 = p_key_sha256 THEN 'repeated' ELSE 'other_key' END,
-            v_job.id::text, v_job.issuer_id::text;
-        RETURN;
-    END IF;
-    IF v_job.status <> 'AwaitingCSR' THEN
-        RETURN QUERY SELECT 'none', v_job.id::text, v_job.issuer_id::text;
-        RETURN;
-    END IF;
-    IF NOT EXISTS (SELECT 1 FROM managed_certificates c WHERE c.id = p_certificate AND c.common_name = p_common_name
-        AND coalesce(c.sans, '{}') = p_sans) THEN
-        RETURN QUERY SELECT 'changed', v_job.id::text, v_job.issuer_id::text;
-        RETURN;
-    END IF;
-    INSERT INTO certificate_requests (job_id, csr_pem, key_sha256) VALUES (v_job.id, p_csr_pem, p_key_sha256);
-    UPDATE jobs j SET status = 'Pending', run_after = engine_now(), last_error = NULL
-        WHERE j.id = v_job.id;
-    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-        VALUES (p_agent, 'Agent', 'csr_submitted', 'certificate', p_certificate, jsonb_build_object('job_id', v_job.id));
-    RETURN QUERY SELECT 'accepted', v_job.id::text, v_job.issuer_id::text;
+    RETURN QUERY SELECT outcome, v_id, v_job.issuer_id::text;
 END $$;
 
 -- What an agent has to do: its Pending deployments (they become Running), its
@@ -72,8 +63,7 @@ BEGIN
     ORDER BY j.id LIMIT p_limit;
 END $$;
 
--- Which of these agents have something to fetch, or to hear: that they were
--- retired.
+-- Which of these agents have something to fetch, or to hear: that they were retired.
 CREATE FUNCTION agents_with_work(p_agents text[]) RETURNS SETOF text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT a.id FROM unnest(p_agents) AS a (id)
@@ -82,10 +72,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
         OR EXISTS (SELECT 1 FROM agents g WHERE g.id = a.id AND g.retired_at IS NOT NULL)
 $$;
 
--- An agent's report on its own job.  Idempotent by (job, version).  Outcomes:
--- updated, repeated, contradiction (409), other_version (409), unknown,
--- not_allowed (a state only the server may set, or a job not in hand).
--- p_why_no_csr: what an issuance ends with that failed without a word.
+-- An agent's report on its own job.  Idempotent by (job, version).  Outcomes: updated, repeated,
+-- contradiction (409), other_version (409), unknown, not_allowed (a state only the server may set,
+-- or a job not in hand).  p_why_no_csr: what an issuance ends with that failed without a word.
 CREATE FUNCTION job_report(p_agent text, p_job text, p_status text, p_error text, p_version text, p_why_no_csr text)
 RETURNS TABLE (outcome text, status text, certificate_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -97,42 +86,21 @@ BEGIN
     PERFORM words_check(ARRAY[p_status], '{Running,Completed,Failed}', ARRAY[p_job]);
     PERFORM jobs_lock(ARRAY[p_job]);
     SELECT j.* INTO v_job FROM jobs j WHERE j.id = p_job AND j.agent_id = p_agent;
-    IF NOT FOUND THEN
-        RETURN QUERY SELECT 'unknown', NULL::text, NULL::text;
-        RETURN;
-    END IF;
-    IF p_version IS NOT NULL AND v_job.type = 'Deployment' AND v_job.version_id IS DISTINCT FROM p_version THEN
-        RETURN QUERY SELECT 'other_version', v_job.status::text, v_job.certificate_id::text;
-        RETURN;
-    END IF;
-    IF v_job.status IN ('Completed', 'Failed', 'Cancelled') THEN
-        RETURN QUERY SELECT CASE WHEN v_job.status = p_status THEN 'repeated' ELSE 'contradiction' END,
-            v_job.status::text, v_job.certificate_id::text;
-        RETURN;
-    END IF;
-    IF v_job.type <> 'Deployment' THEN
-        IF v_job.status = 'AwaitingCSR' AND p_status = 'Failed' THEN
-            PERFORM job_finish(ARRAY[p_job], '{Failed}', ARRAY[coalesce(nullif(p_error, ''), p_why_no_csr)]);
-            RETURN QUERY SELECT 'updated', 'Failed', v_job.certificate_id::text;
-        ELSIF v_job.status = 'AwaitingCSR' AND p_status = 'Running' THEN
-            -- It is tried again by the agent, and this is what was in the way.
-            UPDATE jobs j SET last_error = nullif(p_error, '') WHERE j.id = p_job AND j.last_error IS DISTINCT FROM nullif(p_error, '');
-            RETURN QUERY SELECT 'repeated', v_job.status::text, v_job.certificate_id::text;
-        ELSE
-            RETURN QUERY SELECT 'not_allowed', v_job.status::text, v_job.certificate_id::text;
-        END IF;
-        RETURN;
-    END IF;
-    IF v_job.status <> 'Running' THEN
-        RETURN QUERY SELECT 'not_allowed', v_job.status::text, v_job.certificate_id::text;
-        RETURN;
-    END IF;
-    IF p_status = 'Running' THEN
-        RETURN QUERY SELECT 'repeated', v_job.status::text, v_job.certificate_id::text;
-        RETURN;
-    END IF;
-    IF p_status = 'Completed' AND v_job.verification_status = 'failed' THEN
-        RETURN QUERY SELECT 'contradiction', v_job.status::text, v_job.certificate_id::text;
+    outcome := CASE
+        WHEN NOT FOUND THEN 'unknown'
+        WHEN v_job.type = 'Deployment' AND v_job.version_id IS DISTINCT FROM coalesce(p_version, v_job.version_id) THEN 'other_version'
+        WHEN v_job.status = p_status AND (p_status <> 'Running' OR v_job.type = 'Deployment') THEN 'repeated'
+        WHEN v_job.status IN ('Completed', 'Failed', 'Cancelled') THEN 'contradiction'
+        -- It is tried again by the agent, and p_error is what was in the way.
+        WHEN v_job.type <> 'Deployment' AND v_job.status = 'AwaitingCSR' AND p_status = 'Running' THEN 'repeated'
+        WHEN v_job.type <> 'Deployment' AND (v_job.status <> 'AwaitingCSR' OR p_status <> 'Failed') THEN 'not_allowed'
+        WHEN v_job.type = 'Deployment' AND v_job.status <> 'Running' THEN 'not_allowed'
+        WHEN v_job.type = 'Deployment' AND p_status = 'Completed' AND v_job.verification_status = 'failed' THEN 'contradiction'
+        ELSE 'updated' END;
+    IF outcome <> 'updated' THEN
+        UPDATE jobs j SET last_error = nullif(p_error, '') WHERE j.id = p_job AND outcome = 'repeated' AND j.status = 'AwaitingCSR'
+            AND j.last_error IS DISTINCT FROM nullif(p_error, '');
+        RETURN QUERY SELECT outcome, v_job.status::text, v_job.certificate_id::text;
         RETURN;
     END IF;
     IF p_status = 'Completed' THEN
@@ -142,19 +110,21 @@ BEGIN
             deploy_after = '-infinity'
         WHERE m.certificate_id = v_job.certificate_id AND m.target_id = v_job.target_id;
         UPDATE managed_certificates c SET last_deployment_at = v_now WHERE c.id = v_job.certificate_id;
-    ELSE
-        -- Deployed differs from desired still, so the redeploy duty comes
-        -- back to it.
+    ELSIF v_job.type = 'Deployment' THEN
+        -- Deployed differs from desired still, so the redeploy duty comes back to it.
         UPDATE certificate_target_mappings m SET deploy_failures = m.deploy_failures + 1,
             deploy_after = v_now + back_off(policy_deploy_first(), policy_deploy_most(), m.deploy_failures)
         WHERE m.certificate_id = v_job.certificate_id AND m.target_id = v_job.target_id
             -- A newer version need not wait for what the older one did.
             AND m.desired_version_id IS NOT DISTINCT FROM v_job.version_id;
     END IF;
-    PERFORM job_finish(ARRAY[p_job], ARRAY[p_status], ARRAY[nullif(p_error, '')]);
-    -- A newer version may have come while this one was being installed.
-    PERFORM deployments_fan_out(ARRAY[v_job.certificate_id], v_now);
-    RETURN QUERY SELECT 'updated', p_status, v_job.certificate_id::text;
+    PERFORM job_finish(ARRAY[p_job], ARRAY[p_status],
+        ARRAY[coalesce(nullif(p_error, ''), CASE WHEN v_job.type <> 'Deployment' THEN p_why_no_csr END)]);
+    IF v_job.type = 'Deployment' THEN
+        -- A newer version may have come while this one was being installed.
+        PERFORM deployments_fan_out(ARRAY[v_job.certificate_id], v_now);
+    END IF;
+    RETURN QUERY SELECT outcome, p_status, v_job.certificate_id::text;
 END $$;
 
 -- What the agent's handshake saw.  Outcomes: stored, unknown, final.

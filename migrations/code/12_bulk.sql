@@ -1,42 +1,27 @@
 -- Bulk renewal, revocation and reassignment: each one statement that decides,
 -- writes and audits, for any number of certificates.
 
--- What a call comes to.  certificate_ids are those that it changed, in a renewal
--- one for each of job_ids; failed_ids those that it could not, where it names
--- them.  agents: those that have a CSR to make (NULL: so many that they find it
--- at their next look).
-CREATE TYPE bulk_result AS (
-    matched bigint,
-    done bigint,
-    failed bigint,
-    certificate_ids text[],
-    job_ids text[],
-    failed_ids text[],
-    agents text[]
-);
+-- What a call comes to.  certificate_ids are those that it changed, in a renewal one for each of
+-- job_ids; failed_ids those that it could not, where it names them.  agents: those that have a CSR
+-- to make (NULL: so many that they find it at their next look).
+CREATE TYPE bulk_result AS (matched bigint, done bigint, failed bigint, certificate_ids text[], job_ids text[],
+    failed_ids text[], agents text[]);
 
 -- The certificates that meet all criteria given (profile_id, owner_id,
 -- agent_id, issuer_id, team_id, source), among p_ids unless that is NULL.
 CREATE FUNCTION certificates_matching(p_criteria jsonb, p_ids text[]) RETURNS TABLE (id text, status text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
-DECLARE
-    v_profile text := p_criteria ->> 'profile_id';
-    v_owner text := p_criteria ->> 'owner_id';
-    v_agent text := p_criteria ->> 'agent_id';
-    v_issuer text := p_criteria ->> 'issuer_id';
-    v_team text := p_criteria ->> 'team_id';
-    v_source text := p_criteria ->> 'source';
 BEGIN
     RETURN QUERY SELECT c.id, c.status::text FROM managed_certificates c
     WHERE (p_ids IS NULL OR c.id = ANY (p_ids))
-        AND (v_profile IS NULL OR c.certificate_profile_id = v_profile)
-        AND (v_owner IS NULL OR c.owner_id = v_owner)
-        AND (v_issuer IS NULL OR c.issuer_id = v_issuer)
-        AND (v_team IS NULL OR c.team_id = v_team)
-        AND (v_source IS NULL OR c.source = v_source)
-        AND (v_agent IS NULL OR c.id IN (SELECT m.certificate_id FROM certificate_target_mappings m
-            JOIN deployment_targets t ON t.id = m.target_id WHERE t.agent_id = v_agent));
+        AND (p_criteria ->> 'profile_id' IS NULL OR c.certificate_profile_id = p_criteria ->> 'profile_id')
+        AND (p_criteria ->> 'owner_id' IS NULL OR c.owner_id = p_criteria ->> 'owner_id')
+        AND (p_criteria ->> 'issuer_id' IS NULL OR c.issuer_id = p_criteria ->> 'issuer_id')
+        AND (p_criteria ->> 'team_id' IS NULL OR c.team_id = p_criteria ->> 'team_id')
+        AND (p_criteria ->> 'source' IS NULL OR c.source = p_criteria ->> 'source')
+        AND (p_criteria ->> 'agent_id' IS NULL OR c.id IN (SELECT m.certificate_id FROM certificate_target_mappings m
+            JOIN deployment_targets t ON t.id = m.target_id WHERE t.agent_id = p_criteria ->> 'agent_id'));
 END $$;
 
 -- A certificate fails where its issuer is disabled.
@@ -46,8 +31,7 @@ DECLARE
     v bulk_result;
     v_ids text[];
 BEGIN
-    -- Filtered before anything is locked, and what is to be skipped is not
-    -- locked at all.
+    -- Filtered before anything is locked, and what is to be skipped is not locked at all.
     SELECT count(*), array_agg(m.id ORDER BY m.id)
             FILTER (WHERE m.status NOT IN ('Archived', 'Revoked', 'Expired', 'RenewalInProgress'))
         INTO v.matched, v_ids FROM certificates_matching(p_criteria, p_ids) m;
@@ -147,13 +131,12 @@ BEGIN
         WHERE NOT EXISTS (SELECT 1 FROM managed_certificates c WHERE c.id = g.id));
 END $$;
 
--- One bulk request, start to end: what its Idempotency-Key says, the effect,
--- and what it came to, kept for the next time, in one transaction.  Outcomes:
--- done, in_flight (the same key's first request has not ended), other_request
--- (the key was used for something else), owner and team (there is no such one).
--- Lists are NULL where empty; certificates are listed with jobs only.  More than
--- p_max_listed of them undo all: they would not fit into the API's memory.
--- p_why is what the jobs of revoked certificates end with.
+-- One bulk request, start to end: what its Idempotency-Key says, the effect, and what it came to,
+-- kept for the next time, in one transaction.  Outcomes: done, in_flight (the same key's first
+-- request has not ended), other_request (the key was used for something else), owner and team
+-- (there is no such one).  Lists are NULL where empty; certificates are listed with jobs only.
+-- More than p_max_listed of them undo all: they would not fit into the API's memory.  p_why is what
+-- the jobs of revoked certificates end with.
 CREATE FUNCTION bulk_run(p_kind text, p_criteria jsonb, p_ids text[], p_wanted jsonb, p_actor text, p_actor_type text,
     p_is_dry bool, p_key text, p_request_sha256 text, p_why text, p_max_listed int)
 RETURNS TABLE (outcome text, matched bigint, done bigint, failed bigint, certificate_ids text[], job_ids text[],
@@ -162,7 +145,6 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_principal text := p_actor_type || ' ' || p_actor;
-    v_kept idempotency_keys;
     v bulk_result;
 BEGIN
     IF p_key IS NOT NULL AND NOT p_is_dry THEN
@@ -171,11 +153,10 @@ BEGIN
             RETURN NEXT;
             RETURN;
         END IF;
-        SELECT * INTO v_kept FROM idempotency_keys k WHERE k.principal = v_principal AND k.key = p_key;
+        RETURN QUERY SELECT CASE WHEN k.request_sha256 = p_request_sha256 THEN 'done' ELSE 'other_request' END,
+            k.matched, k.done, k.failed, k.certificate_ids, k.job_ids, k.failed_ids, k.unknown_ids, NULL::text[]
+        FROM idempotency_keys k WHERE k.principal = v_principal AND k.key = p_key;
         IF FOUND THEN
-            RETURN QUERY SELECT CASE WHEN v_kept.request_sha256 = p_request_sha256 THEN 'done' ELSE 'other_request' END,
-                v_kept.matched, v_kept.done, v_kept.failed, v_kept.certificate_ids, v_kept.job_ids, v_kept.failed_ids,
-                v_kept.unknown_ids, NULL::text[];
             RETURN;
         END IF;
     END IF;

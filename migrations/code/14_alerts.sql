@@ -12,10 +12,7 @@ $$;
 -- the certificate's validity began is never passed.  p_words: the messages
 -- "expires" and "expired", of name, common name, end, threshold and days left.
 CREATE FUNCTION expiry_alerts_make(p_ids text[], p_now timestamptz, p_words jsonb) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_n bigint;
-BEGIN
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     WITH due AS MATERIALIZED (
         SELECT c.id, c.name, c.common_name, c.expires_at, c.owner_id, p.alert_channels, p.alert_severity_map, t.days
         FROM managed_certificates c
@@ -31,15 +28,13 @@ BEGIN
             threshold_days = excluded.threshold_days, alerted_at = excluded.alerted_at
             WHERE a.expires_at <> excluded.expires_at OR a.threshold_days > excluded.threshold_days
         RETURNING certificate_id
-    ), tiered AS (
-        SELECT d.*, coalesce(nullif(lower(d.alert_severity_map ->> d.days::text), ''),
-                policy_alert_tiers() ->> d.days::text, 'informational') AS tier
-        FROM due d JOIN fresh f ON f.certificate_id = d.id
     ), routed AS (
-        SELECT t.*, CASE WHEN t.tier IN ('informational', 'warning', 'critical') THEN t.tier ELSE 'informational' END AS severity,
-            CASE WHEN jsonb_typeof(t.alert_channels -> t.tier) = 'array' THEN t.alert_channels -> t.tier
+        SELECT d.*, CASE WHEN t.tier IN ('informational', 'warning', 'critical') THEN t.tier ELSE 'informational' END AS severity,
+            CASE WHEN jsonb_typeof(d.alert_channels -> t.tier) = 'array' THEN d.alert_channels -> t.tier
                 ELSE '["Email"]' END AS channels
-        FROM tiered t
+        FROM due d JOIN fresh f ON f.certificate_id = d.id
+        CROSS JOIN LATERAL (SELECT coalesce(nullif(lower(d.alert_severity_map ->> d.days::text), ''),
+            policy_alert_tiers() ->> d.days::text, 'informational') AS tier) t
     ), sent AS (
         SELECT r.*, x.name AS given,
             enum_canonical(x.name, '{Email,Webhook,Slack,Teams,PagerDuty,OpsGenie}') AS channel
@@ -66,26 +61,21 @@ BEGIN
             jsonb_build_object('threshold_days', s.days, 'severity', s.severity, 'channel', s.given)
         FROM sent s WHERE s.channel NOT IN ('Email', 'Webhook', 'Slack', 'Teams', 'PagerDuty', 'OpsGenie')
     )
-    SELECT count(*) INTO v_n FROM made;
-    RETURN v_n;
-END $$;
+    SELECT count(*) FROM made
+$$;
 
--- One piece of a run.  What it looks at are the certificates whose distance
--- to their end passed one of the thresholds in use since the last time, and
--- those that were made since; so its cost follows what happens, not how many
--- certificates there are.  Now and then, and when a policy was changed, it looks
--- again at all that are within a threshold, for what was changed by hand.
--- A piece ends where a window holds p_limit certificates.
+-- One piece of a run, which ends where a window holds p_limit certificates.  It looks at
+-- those whose distance to their end passed a threshold in use since the last time, and
+-- those made since.  Now and then, and when a policy was changed, it looks again at all
+-- that are within a threshold, for what was changed by hand.
 CREATE FUNCTION duty_expiry_alerts(p_limit int, p_is_first bool, p_words jsonb) RETURNS TABLE (rows bigint, is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_state expiry_alert_state;
     v_days int[];
-    v_from timestamptz;
-    v_to timestamptz;
-    v_made_from timestamptz;
-    v_made_to timestamptz;
+    v_from timestamptz; v_to timestamptz;
+    v_made_from timestamptz; v_made_to timestamptz;
     v_ids text[];
 BEGIN
     SELECT s.* INTO v_state FROM expiry_alert_state s FOR UPDATE;
@@ -104,10 +94,7 @@ BEGIN
     END IF;
     SELECT least(v_now, min((SELECT c.expires_at FROM managed_certificates c
             WHERE c.expires_at > v_from + days(d) AND c.expires_at <= v_now + days(d)
-            ORDER BY c.expires_at OFFSET p_limit LIMIT 1)
-        - days(d))) INTO v_to
-    FROM unnest(v_days) d;
-    v_to := coalesce(v_to, v_now);
+            ORDER BY c.expires_at OFFSET p_limit LIMIT 1) - days(d))) INTO v_to FROM unnest(v_days) d;
     v_made_to := least(v_now, (SELECT c.created_at FROM managed_certificates c
         WHERE c.created_at > v_state.created_to ORDER BY c.created_at OFFSET p_limit LIMIT 1));
     SELECT array_agg(f.id) INTO v_ids FROM (

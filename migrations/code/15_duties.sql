@@ -8,9 +8,7 @@ CREATE FUNCTION duties_register(p_incarnation text, p_term bigint, p_names text[
     p_timeouts_ms bigint[], p_off_reasons text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    IF NOT leadership_is(p_term, p_incarnation) THEN
-        RAISE EXCEPTION 'term % of % is over', p_term, p_incarnation USING ERRCODE = 'CT001';
-    END IF;
+    PERFORM leadership_check(p_term, p_incarnation);
     DELETE FROM duties d WHERE d.name <> ALL (p_names);
     INSERT INTO duties (name, interval_ms, timeout_ms, off_reason)
         SELECT n.name, n.interval_ms, n.timeout_ms, n.off_reason
@@ -29,17 +27,14 @@ CREATE FUNCTION duty_run_request(p_name text, p_actor text, p_actor_type text)
 RETURNS TABLE (outcome text, requested_at timestamptz, detail text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
-DECLARE
-    v_duty record;
 BEGIN
-    UPDATE duties d SET run_requested_at = coalesce(d.run_requested_at, clock_timestamp())
+    RETURN QUERY UPDATE duties d SET run_requested_at = coalesce(d.run_requested_at, clock_timestamp())
         WHERE d.name = p_name AND d.off_reason = ''
-        RETURNING d.run_requested_at, d.last_outcome = 'running' AND EXISTS (SELECT 1 FROM leadership l
-            WHERE l.id = 1 AND l.term = d.term AND l.expires_at > clock_timestamp()) AS is_running INTO v_duty;
+        RETURNING CASE WHEN d.last_outcome = 'running' AND EXISTS (SELECT 1 FROM leadership l WHERE l.id = 1 AND l.term = d.term
+            AND l.expires_at > clock_timestamp()) THEN 'running' ELSE 'requested' END, d.run_requested_at, ''::text;
     IF FOUND THEN
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category)
             VALUES (p_actor, p_actor_type, 'duty_run_requested', 'duty', p_name, 'config');
-        RETURN QUERY SELECT CASE WHEN v_duty.is_running THEN 'running' ELSE 'requested' END, v_duty.run_requested_at, ''::text;
         RETURN;
     END IF;
     RETURN QUERY SELECT 'off', NULL::timestamptz, d.off_reason FROM duties d WHERE d.name = p_name;
@@ -66,21 +61,17 @@ $$;
 CREATE FUNCTION duty_job_timeouts(p_csr_ms bigint, p_approval_ms bigint, p_limit int, p_words jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    v_now timestamptz := engine_now();
-    v_ids text[];
-    v_statuses text[];
-    v_errors text[];
+    v_ids text[] := jobs_overdue('AwaitingCSR', engine_now() - ms(p_csr_ms), p_limit)
+        || jobs_overdue('AwaitingApproval', engine_now() - ms(p_approval_ms), p_limit);
+    v_statuses text[]; v_errors text[];
 BEGIN
-    v_ids := jobs_overdue('AwaitingCSR', v_now - ms(p_csr_ms), p_limit)
-        || jobs_overdue('AwaitingApproval', v_now - ms(p_approval_ms), p_limit);
     IF v_ids IS NULL THEN
         RETURN jobs_fail_nonsense(p_limit, p_words);
     END IF;
     PERFORM jobs_lock(v_ids);
     SELECT array_agg(j.id), array_agg(CASE j.status WHEN 'AwaitingCSR' THEN 'Failed' ELSE 'Cancelled' END),
-        array_agg(CASE WHEN j.status = 'AwaitingApproval' THEN job_say(p_words, 'approval_timeout', NULL)
-            WHEN j.agent_id IS NULL THEN job_say(p_words, 'csr_timeout_no_holder', NULL)
-            ELSE job_say(p_words, 'csr_timeout', j.agent_id) END)
+        array_agg(job_say(p_words, CASE WHEN j.status = 'AwaitingApproval' THEN 'approval_timeout'
+            WHEN j.agent_id IS NULL THEN 'csr_timeout_no_holder' ELSE 'csr_timeout' END, j.agent_id))
         INTO v_ids, v_statuses, v_errors
     FROM jobs j WHERE j.id = ANY (v_ids) AND j.status IN ('AwaitingCSR', 'AwaitingApproval');
     PERFORM job_finish(v_ids, v_statuses, v_errors);
@@ -88,24 +79,19 @@ BEGIN
 END $$;
 
 CREATE FUNCTION duty_agent_health(p_stale_ms bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_now timestamptz := engine_now();
-    v_n bigint;
-BEGIN
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     WITH gone AS (
         UPDATE agents a SET status = 'Offline'
         WHERE a.id IN (SELECT o.id FROM agents o WHERE o.status = 'Online' AND o.retired_at IS NULL
-            AND coalesce(o.last_heartbeat_at, o.registered_at) < v_now - ms(p_stale_ms)
+            AND coalesce(o.last_heartbeat_at, o.registered_at) < (SELECT engine_now()) - ms(p_stale_ms)
             ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED)
         RETURNING a.id
     ), audited AS (
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id)
         SELECT 'system', 'System', 'agent_offline', 'agent', g.id FROM gone g RETURNING 1
     )
-    SELECT count(*) INTO v_n FROM audited;
-    RETURN v_n;
-END $$;
+    SELECT count(*) FROM audited
+$$;
 
 -- Jobs that wait for or run on agents that were retired, or silent since
 -- p_stale_before; locks nothing.  The agents that have work are picked out of its
@@ -138,32 +124,21 @@ $$;
 CREATE FUNCTION duty_agent_rescue(p_offline_ms bigint, p_limit int, p_words jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
-    v_now timestamptz := engine_now();
-    v_ids text[];
-    v_silent text[];
-    v_retired text[];
+    v_silent text[]; v_retired text[];
     v_n bigint;
 BEGIN
-    SELECT g.retired, g.silent INTO v_retired, v_silent FROM jobs_of_agents_gone(v_now - ms(p_offline_ms), p_limit) g;
-    IF v_retired IS NOT NULL THEN
-        PERFORM jobs_lock(v_retired);
-        PERFORM job_finish(v_retired, array_fill('Failed'::text, ARRAY[cardinality(v_retired)]),
-            array_fill(job_say(p_words, 'agent_retired', NULL), ARRAY[cardinality(v_retired)]));
-    END IF;
-    IF v_silent IS NULL THEN
-        RETURN coalesce(cardinality(v_retired), 0);
-    END IF;
-    SELECT array_agg(r.id) INTO v_ids FROM (SELECT j.id FROM jobs j
-        WHERE j.id = ANY (v_silent) AND j.type = 'Deployment' AND j.status = 'Running'
-        ORDER BY j.id FOR NO KEY UPDATE SKIP LOCKED) r;
-    UPDATE jobs SET status = 'Pending', leased_by = NULL WHERE id = ANY (v_ids);
+    SELECT g.retired, g.silent INTO v_retired, v_silent FROM jobs_of_agents_gone(engine_now() - ms(p_offline_ms), p_limit) g;
+    PERFORM jobs_lock(v_retired);
+    PERFORM jobs_finish(v_retired, 'Failed', job_say(p_words, 'agent_retired', NULL));
+    UPDATE jobs j SET status = 'Pending', leased_by = NULL FROM (SELECT o.id FROM jobs o
+        WHERE o.id = ANY (v_silent) AND o.type = 'Deployment' AND o.status = 'Running' ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED) r
+    WHERE j.id = r.id;
     GET DIAGNOSTICS v_n = ROW_COUNT;
     RETURN v_n + coalesce(cardinality(v_retired), 0);
 END $$;
 
--- Certificates whose status the clock changes by p_now, the earliest first.
--- Short-lived ones that ended just now are left to duty_short_lived_expiry,
--- which says so in the audit trail.
+-- Certificates whose status the clock changes by p_now, the earliest first.  Short-lived ones that
+-- ended just now are left to duty_short_lived_expiry, which says so in the audit trail.
 CREATE FUNCTION certificates_status_due(p_now timestamptz, p_limit int) RETURNS text[]
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
@@ -188,19 +163,15 @@ SET enable_sort = off AS $$
         ORDER BY c.id LIMIT p_limit) w
 $$;
 
--- Certificates whose status no longer says what is true: expiring, expired, or
--- in progress with no job.  The clock's changes are found by their index.  Who is
--- in progress is walked, some at each look and round again; a look that finds
--- one with no job is followed by the next at once.  What is just held by
--- somebody is left to a later look.
+-- Certificates whose status no longer says what is true: expiring, expired, or in progress with no
+-- job.  The clock's changes are found by their index.  Who is in progress is walked, some at each
+-- look and round again; a look that finds one with no job is followed by the next at once.  What is
+-- just held by somebody is left to a later look.
 CREATE FUNCTION duty_certificate_status(p_limit int) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
-    v_now timestamptz := engine_now();
     v_low text;
-    v_seen text[];
-    v_idle text[];
-    v_ids text[];
+    v_seen text[]; v_idle text[]; v_ids text[];
 BEGIN
     INSERT INTO duty_marks (name) VALUES ('certificate_status') ON CONFLICT DO NOTHING;
     SELECT m.low_id INTO v_low FROM duty_marks m WHERE m.name = 'certificate_status' FOR UPDATE;
@@ -208,7 +179,7 @@ BEGIN
     UPDATE duty_marks m SET low_id = n.id
         FROM (SELECT CASE WHEN cardinality(v_seen) = policy_in_progress_looked() THEN v_seen[cardinality(v_seen)] ELSE '' END AS id) n
         WHERE m.name = 'certificate_status' AND m.low_id <> n.id;
-    v_ids := certificates_status_due(v_now, p_limit) || v_idle;
+    v_ids := certificates_status_due(engine_now(), p_limit) || v_idle;
     IF v_ids IS NULL THEN
         RETURN 0;
     END IF;
@@ -259,17 +230,14 @@ END $$;
 -- Answers kept for requests that are repeated with the same Idempotency-Key:
 -- a client that still repeats a day later has to look first.
 CREATE FUNCTION duty_idempotency_cleanup(p_keep_ms bigint, p_limit int) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_n bigint;
-BEGIN
-    DELETE FROM idempotency_keys k USING (SELECT o.principal, o.key FROM idempotency_keys o
-        WHERE o.created_at < engine_now() - ms(p_keep_ms)
-        ORDER BY o.created_at LIMIT p_limit FOR UPDATE SKIP LOCKED) d
-    WHERE k.principal = d.principal AND k.key = d.key;
-    GET DIAGNOSTICS v_n = ROW_COUNT;
-    RETURN v_n;
-END $$;
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    WITH gone AS (
+        DELETE FROM idempotency_keys k USING (SELECT o.principal, o.key FROM idempotency_keys o
+            WHERE o.created_at < (SELECT engine_now()) - ms(p_keep_ms)
+            ORDER BY o.created_at LIMIT p_limit FOR UPDATE SKIP LOCKED) d
+        WHERE k.principal = d.principal AND k.key = d.key RETURNING 1)
+    SELECT count(*) FROM gone
+$$;
 
 -- The next rows of a table whose ids hold a time before p_cut: what is old lies at the
 -- beginning of the primary key and no index is needed to find it.  A walk goes on
@@ -300,10 +268,8 @@ CREATE FUNCTION duty_job_retention(p_keep_ms bigint, p_limit int) RETURNS TABLE 
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_cut timestamptz := engine_now() - ms(p_keep_ms);
-    v_ids text[];
+    v_ids text[]; v_gone text[];
     v_is_more bool;
-    v_gone text[];
-    v_jobs bigint;
     v_tasks bigint;
 BEGIN
     SELECT w.ids, w.is_more INTO v_ids, v_is_more FROM duty_walk('job_retention', 'jobs', 'job', v_cut, p_limit) w;
@@ -317,26 +283,24 @@ BEGIN
         FOR UPDATE SKIP LOCKED)
         RETURNING j.id
     )
-    SELECT array_agg(g.id), count(*) INTO v_gone, v_jobs FROM gone g;
+    SELECT coalesce(array_agg(g.id), '{}') INTO v_gone FROM gone g;
     PERFORM certificate_requests_forget(v_gone);
     DELETE FROM tasks t WHERE t.id IN (SELECT o.id FROM tasks o
         WHERE o.id < id_bound('task', v_cut) AND o.status = 'Failed' AND o.created_at < v_cut
         ORDER BY o.id LIMIT p_limit FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS v_tasks = ROW_COUNT;
-    RETURN QUERY SELECT v_jobs + v_tasks, (v_is_more AND v_jobs > 0) OR v_tasks = p_limit;
+    RETURN QUERY SELECT cardinality(v_gone) + v_tasks, (v_is_more AND v_gone <> '{}') OR v_tasks = p_limit;
 END $$;
 
--- Versions that ended before the cut, with the revocations of their serials and
--- the CSRs and chains that nothing needs any more, except the newest few of a
--- certificate and key holder, what a target serves or should serve, and what a
--- job still names.
+-- Versions that ended before the cut, with the revocations of their serials and the CSRs and chains
+-- that nothing needs any more, except the newest few of a certificate and key holder, what a target
+-- serves or should serve, and what a job still names.
 CREATE FUNCTION duty_version_retention(p_keep_ms bigint, p_limit int) RETURNS TABLE (rows bigint, is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_cut timestamptz := engine_now() - ms(p_keep_ms);
-    v_ids text[];
+    v_ids text[]; v_jobs text[];
     v_is_more bool;
-    v_jobs text[];
     v_chains int[];
     v_n bigint;
 BEGIN

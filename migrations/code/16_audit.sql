@@ -6,23 +6,19 @@
 
 -- Partitions from last month to some months ahead; there is no default one, so a
 -- row can never hide from retention.
-CREATE FUNCTION audit_partitions_ensure() RETURNS int
+CREATE FUNCTION audit_partitions_ensure() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    v_from date := date_trunc('month', engine_now() AT TIME ZONE 'UTC')::date;
+    v_from timestamp := date_trunc('month', engine_now() AT TIME ZONE 'UTC');
     v_name text;
-    v_made int := 0;
 BEGIN
     FOR i IN -1..policy_audit_months() LOOP
         v_name := 'audit_events_' || to_char(v_from + make_interval(months => i), 'YYYY_MM');
         IF to_regclass('public.' || v_name) IS NULL THEN
             EXECUTE format('CREATE TABLE public.%I PARTITION OF audit_events FOR VALUES FROM (%L) TO (%L)', v_name,
-                ((v_from + make_interval(months => i))::timestamp AT TIME ZONE 'UTC'),
-                ((v_from + make_interval(months => i + 1))::timestamp AT TIME ZONE 'UTC'));
-            v_made := v_made + 1;
+                (v_from + make_interval(months => i)) AT TIME ZONE 'UTC', (v_from + make_interval(months => i + 1)) AT TIME ZONE 'UTC');
         END IF;
     END LOOP;
-    RETURN v_made;
 END $$;
 
 -- Removal is left to retention, which runs as the owner; nobody else may.
@@ -33,8 +29,7 @@ END $$;
 
 -- --- epochs ---
 
-CREATE FUNCTION audit_epoch_look() RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION audit_epoch_look() RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_system bigint := (SELECT c.system_identifier FROM pg_control_system() c);
     v_last audit_epochs;
@@ -105,12 +100,10 @@ END $$;
 CREATE FUNCTION audit_merkle_path(p_leaves bytea, p_index int) RETURNS text[] LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     v_path text[] := '{}';
-    v_sibling int;
 BEGIN
     WHILE octet_length(p_leaves) > 32 LOOP
-        v_sibling := p_index # 1;
-        IF 32 * v_sibling < octet_length(p_leaves) THEN
-            v_path := v_path || encode(substring(p_leaves FROM 32 * v_sibling + 1 FOR 32), 'hex');
+        IF 32 * (p_index # 1) < octet_length(p_leaves) THEN
+            v_path := v_path || encode(substring(p_leaves FROM 32 * (p_index # 1) + 1 FOR 32), 'hex');
         END IF;
         p_leaves := audit_merkle_level(p_leaves);
         p_index := p_index / 2;
@@ -144,12 +137,9 @@ CREATE FUNCTION audit_seal(p_limit int) RETURNS TABLE (rows bigint, is_behind bo
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
-    v_last audit_blocks;
-    v_new audit_blocks;
+    v_last audit_blocks; v_new audit_blocks;
     v_current int;
-    v_horizon xid8;
-    v_first xid8;
-    v_cut xid8;
+    v_horizon xid8; v_first xid8; v_cut xid8;
     v_leaves bytea;
     v_oldest timestamptz;
 BEGIN
@@ -238,7 +228,6 @@ CREATE FUNCTION audit_block_fault(b audit_blocks, p_previous audit_blocks, p_kep
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_now record;
-    v_id text;
 BEGIN
     IF b.n <> coalesce(p_previous.n, 0) + 1 THEN
         RETURN audit_say(p_words, 'missing', (coalesce(p_previous.n, 0) + 1)::text);
@@ -258,14 +247,11 @@ BEGIN
     ELSIF audit_merkle_root(v_now.leaves) <> b.merkle_root THEN
         RETURN audit_say(p_words, 'row', b.n::text);
     END IF;
-    SELECT e.id INTO v_id FROM audit_events e LEFT JOIN audit_attachments t ON t.id = e.details ->> 'attachment_id'
+    RETURN (SELECT audit_say(p_words, 'attachment', b.n::text, e.id)
+        FROM audit_events e LEFT JOIN audit_attachments t ON t.id = e.details ->> 'attachment_id'
         WHERE e.epoch = b.epoch AND e.xid >= b.from_xid AND e.xid < b.to_xid AND e.details ? 'attachment_sha256'
             AND e.details ->> 'attachment_sha256' IS DISTINCT FROM encode(sha256(convert_to(t.content, 'UTF8')), 'hex')
-        LIMIT 1;
-    IF v_id IS NOT NULL THEN
-        RETURN audit_say(p_words, 'attachment', b.n::text, v_id);
-    END IF;
-    RETURN NULL;
+        LIMIT 1);
 END $$;
 
 -- The next blocks, about p_rows rows of them; past the last it begins again
@@ -277,12 +263,10 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_kept_from timestamptz := audit_kept_from();
     v_state audit_verification;
-    v_previous audit_blocks;
-    v_block audit_blocks;
+    v_previous audit_blocks; v_block audit_blocks;
     v_rows bigint := 0;
     v_blocks bigint := 0;
-    v_fault text;
-    v_first_fault text;
+    v_fault text; v_first_fault text;
 BEGIN
     SELECT * INTO v_state FROM audit_verification v WHERE v.id = 1 FOR NO KEY UPDATE;
     SELECT * INTO v_previous FROM audit_blocks b WHERE b.n < v_state.next_n ORDER BY b.n DESC LIMIT 1;
@@ -290,21 +274,18 @@ BEGIN
         SELECT * INTO v_block FROM audit_blocks b WHERE b.n >= v_state.next_n ORDER BY b.n LIMIT 1;
         EXIT WHEN NOT FOUND OR v_rows >= p_rows OR v_blocks >= p_rows;
         v_fault := audit_block_fault(v_block, v_previous, v_kept_from, p_words);
-        IF v_fault IS NOT NULL AND v_state.broken_n IS NULL THEN
-            v_state.broken_n := v_block.n;
-            v_state.broken_what := v_fault;
-            v_state.broken_at := clock_timestamp();
-        END IF;
         v_first_fault := coalesce(v_first_fault, v_fault);
+        IF v_fault IS NOT NULL AND v_state.broken_n IS NULL THEN
+            UPDATE audit_verification v SET broken_n = v_block.n, broken_what = v_fault, broken_at = clock_timestamp() WHERE v.id = 1;
+            v_state.broken_n := v_block.n;
+        END IF;
         v_rows := v_rows + v_block.rows;
         v_blocks := v_blocks + 1;
         v_state.next_n := v_block.n + 1;
         v_previous := v_block;
     END LOOP;
     UPDATE audit_verification v SET next_n = CASE WHEN v_block.n IS NULL THEN 1 ELSE v_state.next_n END,
-        rounds = v.rounds + (v_block.n IS NULL)::int, blocks = v.blocks + v_blocks, rows = v.rows + v_rows,
-        looked_at = clock_timestamp(), broken_n = v_state.broken_n, broken_what = v_state.broken_what,
-        broken_at = v_state.broken_at
+        rounds = v.rounds + (v_block.n IS NULL)::int, blocks = v.blocks + v_blocks, rows = v.rows + v_rows, looked_at = clock_timestamp()
     WHERE v.id = 1;
     RETURN QUERY SELECT v_rows, v_block.n IS NULL, v_first_fault, v_previous.n, encode(v_previous.hash, 'hex');
 END $$;
@@ -321,9 +302,7 @@ DECLARE
     v_cut timestamptz := engine_now() - ms(p_keep_ms);
     v_name text;
     v_until timestamptz;
-    v_first bigint;
-    v_last bigint;
-    v_is_sealed bool := false;
+    v_first bigint; v_last bigint;
 BEGIN
     SELECT c.relname INTO v_name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'audit_events'::regclass AND c.relname ~ '^audit_events_[0-9]{4}_[0-9]{2}$'
@@ -334,12 +313,7 @@ BEGIN
         RETURN;
     END IF;
     EXECUTE format('SELECT min(seq), max(seq) FROM %I', v_name) INTO v_first, v_last;
-    IF v_first IS NULL THEN
-        v_is_sealed := true;
-    ELSIF to_regprocedure('audit_is_sealed_before(timestamptz)') IS NOT NULL THEN
-        EXECUTE 'SELECT audit_is_sealed_before($1)' INTO v_is_sealed USING v_until;
-    END IF;
-    IF v_is_sealed IS NOT TRUE THEN
+    IF v_first IS NOT NULL AND NOT audit_is_sealed_before(v_until) THEN
         RETURN QUERY SELECT 'unsealed', v_name;
         RETURN;
     END IF;
@@ -347,8 +321,7 @@ BEGIN
         LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE;
         EXECUTE format('ALTER TABLE audit_events DETACH PARTITION %I', v_name);
         EXECUTE format('DROP TABLE %I', v_name);
-        -- A list is written just before its event, which may be of the next
-        -- month by then.
+        -- A list is written just before its event, which may be of the next month by then.
         DELETE FROM audit_attachments t WHERE t.created_at < v_until - policy_attachment_slack();
     EXCEPTION WHEN lock_not_available THEN
         RETURN QUERY SELECT 'busy', v_name;

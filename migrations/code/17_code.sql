@@ -3,8 +3,7 @@
 
 -- Notes when a process was last seen by the code it calls.  Its row stays for an
 -- hour, and this runs more often.
-CREATE FUNCTION code_schemas_used() RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION code_schemas_used() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     UPDATE code_schemas s SET last_used_at = u.at
     FROM (SELECT p.code, max(p.at) AS at FROM (
             SELECT w.code, w.lease_until AS at FROM workers w
@@ -14,9 +13,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     WHERE s.name = u.code AND (s.last_used_at IS NULL OR s.last_used_at < u.at);
 $$;
 
--- Removes the schemas that no process used for p_grace_ms, nor was seen by just
--- now.  One that a trigger or a default still leads to stays, and so
--- does this one.
+-- Removes the schemas that no process used for p_grace_ms, nor was seen by just now.  One that a
+-- trigger or a default still leads to stays, and so does this one.
 CREATE FUNCTION code_schemas_drop_unused(p_grace_ms bigint) RETURNS SETOF text
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE

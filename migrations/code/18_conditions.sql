@@ -35,93 +35,70 @@ LEFT JOIN LATERAL (SELECT * FROM audit_blocks o ORDER BY o.n DESC LIMIT 1) AS b 
 CREATE VIEW conditions_processes AS
 SELECT 'no_leader' AS name, '' AS subject, nullif(l.expires_at, '-infinity') AS since, l.term::text AS detail
 FROM leadership l WHERE l.id = 1 AND l.expires_at <= clock_timestamp()
-UNION ALL
-SELECT 'no_worker', '', (SELECT max(w.lease_until) FROM workers w), ''
+UNION ALL SELECT 'no_worker', '', (SELECT max(w.lease_until) FROM workers w), ''
 WHERE NOT EXISTS (SELECT 1 FROM workers w WHERE w.lease_until > clock_timestamp())
-UNION ALL
-(SELECT 'worker_fault', w.name, w.fault_since, w.fault_detail
-FROM workers w WHERE w.fault <> '' AND w.lease_until > clock_timestamp()
-ORDER BY w.fault_since LIMIT policy_condition_rows())
-UNION ALL
-(SELECT 'database_behind', a.serial_number, a.journalled_at, a.issuer_id
-FROM journal_ahead a WHERE a.settled_at IS NULL
-ORDER BY a.journalled_at LIMIT policy_condition_rows())
-UNION ALL
-SELECT 'duty_failing', d.name, d.last_finished_at, d.last_error
+UNION ALL (SELECT 'worker_fault', w.name, w.fault_since, w.fault_detail
+FROM workers w WHERE w.fault <> '' AND w.lease_until > clock_timestamp() ORDER BY w.fault_since LIMIT policy_condition_rows())
+UNION ALL (SELECT 'database_behind', a.serial_number, a.journalled_at, a.issuer_id
+FROM journal_ahead a WHERE a.settled_at IS NULL ORDER BY a.journalled_at LIMIT policy_condition_rows())
+UNION ALL SELECT 'duty_failing', d.name, d.last_finished_at, d.last_error
 FROM duties d
 WHERE d.off_reason = '' AND CASE d.last_outcome WHEN 'running' THEN d.last_error <> '' ELSE d.last_outcome NOT IN ('', 'ok') END
-UNION ALL
-SELECT 'duty_late', d.name, d.due_at, ''
+UNION ALL SELECT 'duty_late', d.name, d.due_at, ''
 FROM duties_now d JOIN leadership l ON l.id = 1
 WHERE duty_is_late(d.late_ms, d.interval_ms) AND l.expires_at > clock_timestamp()
-UNION ALL
-SELECT 'audit_unsealed', '', clock_timestamp() - make_interval(secs => u.lag_s), ''
+UNION ALL SELECT 'audit_unsealed', '', clock_timestamp() - make_interval(secs => u.lag_s), ''
 FROM audit_unsealed u WHERE u.lag_s > extract(epoch FROM policy_condition_audit())
-UNION ALL
-SELECT 'audit_broken', v.broken_n::text, v.broken_at, v.broken_what
+UNION ALL SELECT 'audit_broken', v.broken_n::text, v.broken_at, v.broken_what
 FROM audit_verification v WHERE v.broken_n IS NOT NULL;
 
 CREATE VIEW conditions_issuers AS
 (SELECT CASE WHEN l.cap = 0 THEN 'lane_closed' ELSE 'lane_stopped' END AS name, l.issuer_id AS subject, NULL::timestamptz AS since,
     coalesce(l.last_error, l.breaker_state) AS detail
 FROM lanes l JOIN issuers i ON i.id = l.issuer_id
-WHERE i.enabled AND (l.cap = 0 OR l.breaker_state <> 'closed')
-ORDER BY l.issuer_id LIMIT policy_condition_rows())
-UNION ALL
-(SELECT 'issuer_failing', i.id, i.last_tested_at,
+WHERE i.enabled AND (l.cap = 0 OR l.breaker_state <> 'closed') ORDER BY l.issuer_id LIMIT policy_condition_rows())
+UNION ALL (SELECT 'issuer_failing', i.id, i.last_tested_at,
     coalesce((SELECT t.last_error FROM tasks t WHERE t.dedupe_key = 'ca_init:' || i.id), '')
-FROM issuers i WHERE i.enabled AND i.test_status = 'failed'
-ORDER BY i.last_tested_at LIMIT policy_condition_rows())
-UNION ALL
-(SELECT CASE WHEN ca.not_after <= engine_now() THEN 'ca_ended' ELSE 'ca_ending' END, ca.issuer_id,
+FROM issuers i WHERE i.enabled AND i.test_status = 'failed' ORDER BY i.last_tested_at LIMIT policy_condition_rows())
+UNION ALL (SELECT CASE WHEN ca.not_after <= engine_now() THEN 'ca_ended' ELSE 'ca_ending' END, ca.issuer_id,
     CASE WHEN ca.not_after <= engine_now() THEN ca.not_after ELSE ca.not_after - (ca.not_after - ca.not_before) / policy_condition_ca_part() END,
     to_char(ca.not_after AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
 FROM ca_certificates ca JOIN issuers i ON i.id = ca.issuer_id
 WHERE i.enabled AND ca.state = 'current' AND engine_now() > ca.not_after - (ca.not_after - ca.not_before) / policy_condition_ca_part()
 ORDER BY ca.not_after LIMIT policy_condition_rows())
-UNION ALL
-(SELECT 'crl_ended', k.list, k.next_update, ''
+UNION ALL (SELECT 'crl_ended', k.list, k.next_update, ''
 FROM crl_cache k JOIN ca_certificates ca ON ca.list = k.list
 WHERE k.next_update <= engine_now() AND ca.not_after > engine_now()
 ORDER BY k.next_update LIMIT policy_condition_rows())
-UNION ALL
-(SELECT 'task_failed', t.subject, t.created_at, t.kind || ': ' || coalesce(t.last_error, '')
-FROM tasks t WHERE t.status = 'Failed'
-ORDER BY t.id LIMIT policy_condition_rows());
+UNION ALL (SELECT 'task_failed', t.subject, t.created_at, t.kind || ': ' || coalesce(t.last_error, '')
+FROM tasks t WHERE t.status = 'Failed' ORDER BY t.id LIMIT policy_condition_rows());
 
 -- Jobs that wait, by what they wait for.
 CREATE VIEW conditions_jobs AS
 (SELECT 'order_uncertain' AS name, j.id AS subject, j.created_at AS since, coalesce(j.last_error, '') AS detail
 FROM lanes l CROSS JOIN LATERAL (SELECT o.* FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
         AND o.type IN ('Issuance', 'Renewal') AND o.run_after = 'infinity'
-    ORDER BY o.id LIMIT policy_condition_rows()) j
-ORDER BY j.created_at LIMIT policy_condition_rows())
-UNION ALL
-(SELECT 'job_not_taken', l.issuer_id, j.run_after, ''
+    ORDER BY o.id LIMIT policy_condition_rows()) j ORDER BY j.created_at LIMIT policy_condition_rows())
+UNION ALL (SELECT 'job_not_taken', l.issuer_id, j.run_after, ''
 FROM lanes l CROSS JOIN LATERAL (SELECT o.run_after FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
         AND o.type IN ('Issuance', 'Renewal')
     ORDER BY o.run_after, o.id LIMIT 1) j
-WHERE j.run_after < engine_now() - policy_condition_job()
-ORDER BY j.run_after LIMIT policy_condition_rows())
-UNION ALL
-(SELECT 'agent_needed', a.id, coalesce(a.last_heartbeat_at, a.registered_at), j.id
+WHERE j.run_after < engine_now() - policy_condition_job() ORDER BY j.run_after LIMIT policy_condition_rows())
+UNION ALL (SELECT 'agent_needed', a.id, coalesce(a.last_heartbeat_at, a.registered_at), j.id
 FROM agents a CROSS JOIN LATERAL (SELECT o.id FROM jobs o WHERE o.agent_id = a.id AND (o.status = 'AwaitingCSR'
         OR (o.type = 'Deployment' AND o.status IN ('Pending', 'Running')))
     ORDER BY o.id LIMIT 1) j
 WHERE a.status = 'Offline' OR a.retired_at IS NOT NULL
 ORDER BY coalesce(a.last_heartbeat_at, a.registered_at) LIMIT policy_condition_rows())
-UNION ALL
-(SELECT w.name, j.id, j.since, j.certificate_id
+UNION ALL (SELECT w.name, j.id, j.since, j.certificate_id
 FROM (VALUES ('AwaitingCSR', 'csr_missing', policy_condition_job()), ('AwaitingApproval', 'approval_waiting', policy_condition_approval()))
     AS w (status, name, patience)
 CROSS JOIN LATERAL (SELECT o.id, o.certificate_id, CASE o.status WHEN 'AwaitingCSR' THEN greatest(o.created_at, o.run_after) ELSE o.created_at END AS since
     FROM jobs o WHERE o.status IN ('AwaitingCSR', 'AwaitingApproval') AND o.status = w.status
         AND CASE o.status WHEN 'AwaitingCSR' THEN greatest(o.created_at, o.run_after) ELSE o.created_at END < engine_now() - w.patience
     ORDER BY CASE o.status WHEN 'AwaitingCSR' THEN greatest(o.created_at, o.run_after) ELSE o.created_at END, o.id
-    LIMIT policy_condition_rows()) j
-ORDER BY j.since LIMIT policy_condition_rows())
-UNION ALL
-(SELECT 'agent_silent', a.id, coalesce(a.last_heartbeat_at, a.registered_at), a.hostname
+    LIMIT policy_condition_rows()) j ORDER BY j.since LIMIT policy_condition_rows())
+UNION ALL (SELECT 'agent_silent', a.id, coalesce(a.last_heartbeat_at, a.registered_at), a.hostname
 FROM agents a WHERE a.status = 'Offline' AND a.retired_at IS NULL
 ORDER BY coalesce(a.last_heartbeat_at, a.registered_at) LIMIT policy_condition_rows());
 
@@ -134,27 +111,19 @@ FROM (SELECT o.* FROM certificate_target_mappings o WHERE o.desired_version_id I
 JOIN certificate_versions v ON v.id = m.desired_version_id
 WHERE m.deploy_failures > 0 OR v.created_at < engine_now() - policy_condition_job()
 ORDER BY v.created_at LIMIT policy_condition_rows())
-UNION ALL
-(SELECT 'certificate_expired', c.id, c.expires_at, c.common_name
+UNION ALL (SELECT 'certificate_expired', c.id, c.expires_at, c.common_name
 FROM (SELECT o.* FROM managed_certificates o WHERE o.expires_at <= engine_now() AND o.expires_at > engine_now() - policy_alert_known()
     ORDER BY o.expires_at DESC LIMIT 1000) c
-WHERE c.status NOT IN ('Revoked', 'Archived')
-ORDER BY c.expires_at LIMIT policy_condition_rows())
-UNION ALL
-(SELECT 'renewal_overdue', c.id, c.renew_after, c.common_name
+WHERE c.status NOT IN ('Revoked', 'Archived') ORDER BY c.expires_at LIMIT policy_condition_rows())
+UNION ALL (SELECT 'renewal_overdue', c.id, c.renew_after, c.common_name
 FROM managed_certificates c WHERE c.renew_after < engine_now() - policy_condition_renewal()
-    AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
-ORDER BY c.renew_after LIMIT policy_condition_rows())
-UNION ALL
-(SELECT 'certificate_failed', c.id, c.updated_at, c.common_name
-FROM managed_certificates c WHERE c.status = 'Failed'
-ORDER BY c.updated_at LIMIT policy_condition_rows())
-UNION ALL
-(SELECT 'ends_with_ca', c.id, c.expires_at, c.common_name
+    AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') ORDER BY c.renew_after LIMIT policy_condition_rows())
+UNION ALL (SELECT 'certificate_failed', c.id, c.updated_at, c.common_name
+FROM managed_certificates c WHERE c.status = 'Failed' ORDER BY c.updated_at LIMIT policy_condition_rows())
+UNION ALL (SELECT 'ends_with_ca', c.id, c.expires_at, c.common_name
 FROM managed_certificates c WHERE c.renew_after = 'infinity' AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
 ORDER BY c.renew_after LIMIT policy_condition_rows())
-UNION ALL
-(SELECT 'never_renewed', c.id, c.expires_at, c.common_name
+UNION ALL (SELECT 'never_renewed', c.id, c.expires_at, c.common_name
 FROM (SELECT o.* FROM managed_certificates o WHERE o.renew_after IS NULL AND o.expires_at IS NOT NULL
         AND o.status IN ('Active', 'Expiring', 'Expired', 'Failed')
     ORDER BY o.issuer_id, o.renewal_policy_id LIMIT 1000) c

@@ -1,15 +1,9 @@
--- What a change of a policy or an issuer means for its certificates.  A request
--- changes the one row; the certificates follow in chunks, by a duty.
---
--- Two cases.  A window or percentage moves the times of all certificates of the
--- policy: a row of policy_changes says how far the walk through them has come, and
--- another change begins it anew.  A policy or issuer that is switched on takes
--- back what the scan had set aside: those rows are an index of their own, and
--- leave it as they are taken back.
--- Until the walk is over the scan computes a time anew before it acts on it.
+-- What a change of a policy or an issuer means for its certificates: they follow in
+-- chunks, by a duty.  A window or percentage moves the times of all certificates of the
+-- policy: a row of policy_changes says how far the walk through them has come.  A policy
+-- or issuer that is switched on takes back what the scan had set aside, by an index.
 
-CREATE FUNCTION policies_changed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION policies_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     INSERT INTO policy_changes (policy_id) VALUES (NEW.id)
     ON CONFLICT (policy_id) DO UPDATE SET changed_at = clock_timestamp(), horizon = NULL, low_id = '', again_id = NULL,
@@ -17,16 +11,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Computes anew when these certificates fall due and begin to be Expiring, and the
--- status of those for which that changes it.  One that is set aside stays so
--- unless policy and issuer are on.  What somebody holds is passed over; answers
--- how many were not.
+-- Computes anew when these certificates fall due and begin to be Expiring, and the status of those
+-- for which that changes it.  One that is set aside stays so unless policy and issuer are on.  What
+-- somebody holds is passed over; answers how many were not.
 CREATE FUNCTION certificates_retime(p_ids text[]) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now();
-    v_ids text[];
-    v_other text[];
+    v_ids text[]; v_other text[];
 BEGIN
     SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM unnest(p_ids) AS u (id) JOIN managed_certificates c ON c.id = u.id
         WHERE c.expires_at IS NOT NULL ORDER BY c.id FOR NO KEY UPDATE OF c SKIP LOCKED) l;
@@ -52,9 +44,8 @@ BEGIN
     RETURN coalesce(cardinality(v_ids), 0);
 END $$;
 
--- Certificates that are set aside though their policy and issuer are on.  The
--- pairs that have any are picked out of the index one by one, so that what stays
--- aside is not walked.
+-- Certificates that are set aside though their policy and issuer are on.  The pairs that have any
+-- are picked out of the index one by one, so that what stays aside is not walked.
 CREATE FUNCTION renewals_set_aside(p_limit int) RETURNS text[]
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
@@ -105,45 +96,41 @@ END $$;
 -- walk begins when every transaction is over that may have read the policy as it
 -- was, so that what such a one writes is behind it.  Where somebody holds a
 -- certificate the walk goes on, and comes back to that step at the end.
-CREATE FUNCTION duty_policy_changes(p_limit int) RETURNS TABLE (rows bigint, is_more bool)
+CREATE FUNCTION duty_policy_changes(p_limit int, OUT rows bigint, OUT is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_xmin xid8 := pg_snapshot_xmin(pg_current_snapshot());
     v_ids text[] := renewals_set_aside(p_limit);
     v_change policy_changes;
     v_last text;
-    v_n int;
 BEGIN
     IF v_ids IS NOT NULL THEN
-        v_n := certificates_retime(v_ids);
-        RETURN QUERY SELECT v_n::bigint, v_n > 0;
+        rows := certificates_retime(v_ids);
+        is_more := rows > 0;
         RETURN;
     END IF;
     SELECT k.* INTO v_change FROM policy_changes k WHERE k.horizon IS NULL OR k.horizon <= v_xmin
         ORDER BY k.changed_at LIMIT 1 FOR UPDATE SKIP LOCKED;
-    IF NOT FOUND THEN
-        RETURN QUERY SELECT 0::bigint, false;
-        RETURN;
-    END IF;
+    rows := 0;
+    is_more := FOUND;
     IF v_change.horizon IS NULL THEN
         UPDATE policy_changes k SET horizon = pg_snapshot_xmax(pg_current_snapshot()),
             total = (SELECT count(*) FROM managed_certificates c WHERE c.renewal_policy_id = k.policy_id)
         WHERE k.policy_id = v_change.policy_id;
-        RETURN QUERY SELECT 0::bigint, true;
         RETURN;
     END IF;
     SELECT s.ids, s.last INTO v_ids, v_last FROM policy_change_step(v_change.policy_id, v_change.low_id, v_change.total, p_limit) s;
-    v_n := certificates_retime(v_ids);
-    IF v_n < cardinality(v_ids) THEN
+    rows := certificates_retime(v_ids);
+    IF rows < cardinality(v_ids) THEN
         v_change.again_id := coalesce(v_change.again_id, v_change.low_id);
     END IF;
     IF v_last IS NULL AND v_change.again_id IS NULL THEN
         DELETE FROM policy_changes k WHERE k.policy_id = v_change.policy_id;
-        RETURN QUERY SELECT v_n::bigint, EXISTS (SELECT 1 FROM policy_changes);
-        RETURN;
+        is_more := EXISTS (SELECT 1 FROM policy_changes);
+    ELSE
+        UPDATE policy_changes k SET low_id = coalesce(v_last, v_change.again_id), done = least(k.done + rows, k.total - 1),
+            again_id = CASE WHEN v_last IS NOT NULL THEN v_change.again_id END
+        WHERE k.policy_id = v_change.policy_id;
+        is_more := v_last IS NOT NULL;
     END IF;
-    UPDATE policy_changes k SET low_id = coalesce(v_last, v_change.again_id), done = least(k.done + v_n, k.total - 1),
-        again_id = CASE WHEN v_last IS NOT NULL THEN v_change.again_id END
-    WHERE k.policy_id = v_change.policy_id;
-    RETURN QUERY SELECT v_n::bigint, v_last IS NOT NULL;
 END $$;

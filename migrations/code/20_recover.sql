@@ -7,14 +7,12 @@ CREATE FUNCTION journal_issuer(p_file text) RETURNS text LANGUAGE sql STABLE AS 
         split_part(p_file, '.', 1))
 $$;
 
--- Lines of a journal, called by each worker before it takes a lease; answers
--- how many of them the database does not know.  A line's job and serial are
--- committed before it is written, so one that is unknown was issued after the
--- database was copied, unless retention has removed its job: so only what is
--- fresh counts, or whose job has a number that the database has not given yet.
+-- Lines of a journal, called by each worker before it takes a lease; answers how many of them the
+-- database does not know.  A line's job and serial are committed before it is written, so one that
+-- is unknown was issued after the database was copied, unless retention has removed its job: so
+-- only what is fresh counts, or whose job has a number that the database has not given yet.
 CREATE FUNCTION journal_check(p_host text, p_journal text, p_at bigint[], p_serials text[], p_jobs text[],
-    p_certificates text[], p_leaves jsonb[])
-RETURNS bigint
+    p_certificates text[], p_leaves jsonb[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
     v_issuer text := journal_issuer(p_journal);

@@ -1,11 +1,8 @@
--- What the tables call by themselves: defaults and triggers.  They are those of
--- the code that was installed last, and serve the programs of every version that
--- still runs.  Each pins its own search_path, so that it finds its own functions
--- in whatever session it runs.
+-- What the tables call by themselves: defaults and triggers.  They are those of the code
+-- that was installed last, and serve the programs of every version that still runs.
 --
--- The locks are taken at once and held for moments; each is waited for so
--- briefly that who waits for us meanwhile never waits long enough to be taken
--- for a deadlock's victim.  Whoever installs this tries again.
+-- The locks are taken at once and held for moments; each is waited for so briefly that
+-- who waits for us meanwhile is never taken for a deadlock's victim.
 SET LOCAL lock_timeout = '100ms';
 LOCK TABLE managed_certificates, agents, certificate_target_mappings, deployment_targets, jobs, issuers, renewal_policies, audit_blocks, audit_epochs
     IN SHARE ROW EXCLUSIVE MODE;

@@ -16,7 +16,7 @@
 #define RETRY_MS 100
 #define STUCK_MS 2000
 
-/* What the function tasks_batch() of the database lets share a lease should
+/* What tasks_claim() of the database lets share a lease should
  * be ended together. */
 static const struct kind {
 	const char *name;
