@@ -52,7 +52,7 @@ FROM issue_complete($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text
 
 -- name: issue_set_aside :many
 SELECT s.job_id, s.status
-FROM issue_set_aside($1, $2::bigint, $3::text[], $4::text[], $5::text[]) s;
+FROM issue_set_aside($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text[]) s;
 
 -- --- issuing by a CA outside of the process ---
 
@@ -75,10 +75,6 @@ SELECT p.outcome FROM issue_placing($1, $2::bigint, $3, $4::int, $5::int) p;
 SELECT c.job_id, c.agent_id
 FROM issue_complete_outside($1, $2::bigint, $3, $4, to_timestamp($5::bigint), to_timestamp($6::bigint), $7, $8, $9,
     $10::int, $11) c;
-
--- name: issue_outside_set_aside :many
-SELECT s.job_id, s.status
-FROM issue_outside_set_aside($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text[]) s;
 
 -- name: issuer_config :one
 SELECT i.type, coalesce(i.config, '{}')::text AS config

@@ -436,15 +436,20 @@ LANGUAGE sql VOLATILE SET search_path FROM CURRENT AS $$
 $$;
 
 -- Ends or puts off jobs of a lease that made no certificate.  p_outcomes:
---   fail     Failed, with the reason
---   retry    a failure outside: the attempt counts, back-off, Failed when
---            attempts are used up; a failure of the lane
---   refuse   the CA answered and refused: as retry
---   release  Pending at once, nothing counted; the reason is shown, if any
---   cancel   Cancelled; where only the tick's budget asked for it, as release
--- Another word is refused, with all of the call.
-CREATE FUNCTION issue_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[], p_errors text[])
-RETURNS TABLE (job_id text, status text)
+--   fail       Failed, with the reason
+--   wrong      the CA sent a certificate that is not the one asked for: Failed, and a failure of
+--              the lane
+--   retry      a failure outside: the attempt counts, back-off, Failed when attempts are used up;
+--              a failure of the lane
+--   refuse     the CA answered and refused: as retry
+--   uncertain  an order may exist and nobody can say; a failure of the lane, and the job waits
+--              for a person, who reads in last_error what to do
+--   release    Pending at once, nothing counted; the reason is shown, if any
+--   cancel     Cancelled; where only the tick's budget asked for it, as release
+-- Another word is refused, with all of the call.  p_open names the jobs of which an order may
+-- exist still (NULL: any): they keep their checkpoint, so that the next attempt looks it up first.
+CREATE FUNCTION issue_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[], p_errors text[],
+    p_open text[] DEFAULT NULL) RETURNS TABLE (job_id text, status text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -453,31 +458,44 @@ DECLARE
     v_ids text[]; v_statuses text[]; v_errors text[];
     v_issuer text; v_why text;
 BEGIN
-    PERFORM words_check(p_outcomes, '{fail,retry,refuse,release,cancel}', p_job_ids);
+    PERFORM words_check(p_outcomes, '{fail,retry,refuse,release,cancel,wrong,uncertain}', p_job_ids);
     PERFORM jobs_lock(p_job_ids);
     SELECT array_agg(j.id), array_agg(CASE
             WHEN o.outcome = 'cancel' AND j.cancel_requested_at IS NULL AND j.budget_over_at IS NOT NULL THEN 'release'
-            WHEN o.outcome IN ('retry', 'refuse') AND j.attempts + 1 >= j.max_attempts THEN 'fail'
+            WHEN o.outcome = 'wrong' OR (o.outcome IN ('retry', 'refuse') AND j.attempts + 1 >= j.max_attempts) THEN 'fail'
             ELSE o.outcome END), array_agg(o.error),
-            min(j.issuer_id) FILTER (WHERE o.outcome IN ('retry', 'refuse')), min(o.error) FILTER (WHERE o.outcome IN ('retry', 'refuse'))
+            min(j.issuer_id) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain')),
+            min(o.error) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain'))
         INTO v_own, v_outcomes, v_reasons, v_issuer, v_why
     FROM unnest(p_job_ids, p_outcomes, p_errors) AS o (id, outcome, error) JOIN jobs j ON j.id = o.id
     WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running';
+    UPDATE jobs j SET attempts = j.attempts + (o.outcome = 'fail')::int,
+        checkpoint = CASE WHEN p_open IS NULL OR j.id = ANY (p_open) THEN j.checkpoint END
+    FROM unnest(v_own, v_outcomes) AS o (id, outcome)
+    WHERE j.id = o.id AND o.outcome IN ('fail', 'cancel');
+    WITH later AS (
+        UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL, budget_over_at = NULL,
+            attempts = j.attempts + (o.outcome IN ('retry', 'refuse'))::int,
+            last_error = CASE WHEN o.outcome = 'release' AND j.budget_over_at IS NOT NULL THEN j.last_error
+                ELSE coalesce(o.error, j.last_error) END,
+            run_after = CASE o.outcome WHEN 'release' THEN v_now WHEN 'uncertain' THEN 'infinity'
+                ELSE v_now + retry_wait(w.seconds, j.attempts) END,
+            checkpoint = CASE WHEN o.outcome = 'uncertain' THEN coalesce(j.checkpoint, '{}') || '{"state": "uncertain"}'
+                WHEN p_open IS NULL OR j.id = ANY (p_open) THEN j.checkpoint END
+        FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)
+        LEFT JOIN LATERAL (SELECT p.retry_interval_seconds AS seconds
+            FROM jobs n JOIN managed_certificates c ON c.id = n.certificate_id JOIN renewal_policies p ON p.id = c.renewal_policy_id
+            WHERE n.id = o.id) w ON true
+        WHERE j.id = o.id AND o.outcome NOT IN ('fail', 'cancel')
+        RETURNING j.id, j.certificate_id, j.last_error, o.outcome
+    )
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+    SELECT p_worker, 'System', 'renewal_job_order_uncertain', 'certificate', coalesce(l.certificate_id, ''),
+        jsonb_build_object('job_id', l.id, 'error', l.last_error)
+    FROM later l WHERE l.outcome = 'uncertain';
     SELECT array_agg(o.id), array_agg(CASE o.outcome WHEN 'cancel' THEN 'Cancelled' ELSE 'Failed' END), array_agg(o.error)
         INTO v_ids, v_statuses, v_errors
     FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error) WHERE o.outcome IN ('fail', 'cancel');
-    UPDATE jobs j SET attempts = j.attempts + 1 FROM unnest(v_own, v_outcomes) AS o (id, outcome)
-        WHERE j.id = o.id AND o.outcome = 'fail';
-    UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL, budget_over_at = NULL,
-        attempts = j.attempts + (o.outcome IN ('retry', 'refuse'))::int,
-        last_error = CASE WHEN o.outcome = 'release' AND j.budget_over_at IS NOT NULL THEN j.last_error
-            ELSE coalesce(o.error, j.last_error) END,
-        run_after = CASE WHEN o.outcome = 'release' THEN v_now ELSE v_now + retry_wait(w.seconds, j.attempts) END
-    FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)
-    LEFT JOIN LATERAL (SELECT p.retry_interval_seconds AS seconds
-        FROM jobs n JOIN managed_certificates c ON c.id = n.certificate_id JOIN renewal_policies p ON p.id = c.renewal_policy_id
-        WHERE n.id = o.id) w ON true
-    WHERE j.id = o.id AND o.outcome IN ('retry', 'refuse', 'release');
     PERFORM job_finish(v_ids, v_statuses, v_errors);
     IF v_issuer IS NOT NULL THEN
         PERFORM lane_failed(v_issuer, p_lease, v_why);

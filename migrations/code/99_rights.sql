@@ -28,7 +28,7 @@ BEGIN
             scheduler_seen, tasks_claim, tasks_due}'),
         ('certctl_worker', '{
             audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,
-            crl_revocations, crl_store, issue_complete, issue_complete_outside, issue_outside_set_aside,
+            crl_revocations, crl_store, issue_complete, issue_complete_outside,
             issue_placing, issue_set_aside, crl_check, journal_check, task_ca_init_end, tasks_done, worker_leave, worker_renew}')) AS v (role, functions)
         JOIN pg_roles p ON p.rolname = v.role
     LOOP

@@ -157,7 +157,6 @@ def test_a_breaker_opens_and_closes(lane):
 
 @pytest.mark.parametrize("call", [
     "issue_set_aside('w', {lease}, ARRAY['{job}'], ARRAY[{word}], '{{x}}')",
-    "issue_outside_set_aside('w', {lease}, ARRAY['{job}'], ARRAY[{word}], '{{x}}', '{{}}')",
     "job_finish(ARRAY['{job}'], ARRAY[{word}], '{{x}}')", "job_report('ag', '{job}', {word}, '', NULL, 'x')"])
 @pytest.mark.parametrize("word", ["'Retry'", "'parked'", "''", "NULL", "'Pending'"])
 def test_an_unknown_word_is_refused(lane, call, word):
@@ -181,7 +180,7 @@ def test_lists_that_do_not_belong_together_are_refused(lane):
 
 def test_the_worker_has_the_words_that_sql_knows():
     table = re.search(r"aside_names\[ASIDE_KINDS\] = \{(.*?)\};", (ROOT / "worker/kinds/issue_finish.c").read_text(), re.S).group(1)
-    text = (ROOT / "migrations/code/08_outside.sql").read_text()
+    text = (ROOT / "migrations/code/07_complete.sql").read_text()
     known = re.search(r"words_check\(p_outcomes, '\{(.*?)\}'", text).group(1).split(",")
     assert len(known) == 7 and sorted(re.findall(r'"(\w+)"', table)) == sorted(known)
 

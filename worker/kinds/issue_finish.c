@@ -409,16 +409,10 @@ aside_send(struct op *op)
 			open[nopen++] = j->id;
 	}
 	op_catch(op, aside_failed);
-	if (b->outside)
-		return OP_QUERY(op, Q_ISSUE_OUTSIDE_SET_ASIDE, aside_done,
-		    b->worker, b->lease_text, db_text_array(a, ids, b->ntodo),
-		    db_text_array(a, outcomes, b->ntodo),
-		    db_text_array(a, reasons, b->ntodo),
-		    db_text_array(a, open, nopen));
 	return OP_QUERY(op, Q_ISSUE_SET_ASIDE, aside_done, b->worker,
 	    b->lease_text, db_text_array(a, ids, b->ntodo),
 	    db_text_array(a, outcomes, b->ntodo),
-	    db_text_array(a, reasons, b->ntodo));
+	    db_text_array(a, reasons, b->ntodo), db_text_array(a, open, nopen));
 }
 
 static enum op_next

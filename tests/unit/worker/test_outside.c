@@ -244,7 +244,7 @@ begin(void)
 	db_script_on(r->pool, Q_ISSUE_OUTSIDE_JOB, on_outside_job, NULL);
 	db_script_on(r->pool, Q_ISSUE_PLACING, on_placing, NULL);
 	db_script_on(r->pool, Q_ISSUE_COMPLETE_OUTSIDE, on_complete, NULL);
-	db_script_on(r->pool, Q_ISSUE_OUTSIDE_SET_ASIDE, on_aside, NULL);
+	db_script_on(r->pool, Q_ISSUE_SET_ASIDE, on_aside, NULL);
 }
 
 static void
