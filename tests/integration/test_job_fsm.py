@@ -87,7 +87,9 @@ def test_words_are_those_that_sql_names():
     words = json.loads(job_words())
     assert words.pop("v") == 1 and len(words) > 10
     text = "\n".join(re.sub(r"--.*", "", p.read_text()) for p in (ROOT / "migrations" / "code").glob("*.sql"))
-    named = set(re.findall(r"job_say\(p_words, '(\w+)'", text)) | set(re.findall(r"THEN '(nonsense_\w+)'", text))
+    cases = re.findall(r"job_say\(p_words, CASE (.*?) END", text, re.S)
+    named = (set(re.findall(r"job_say\(p_words, '(\w+)'", text)) | set(re.findall(r"THEN '(nonsense_\w+)'", text))
+             | {word for case in cases for word in re.findall(r"(?:THEN|ELSE) '(\w+)'", case)})
     assert named == set(words)
     said = set(re.findall(r"audit_say\(p_words, '(\w+)'", text))
     assert len(said) > 5 and said == set(json.loads(duty_words("audit_chain_verify")))
@@ -109,14 +111,17 @@ def test_sql_says_nothing_to_people():
 
 def test_sql_makes_no_answer():
     """JSON for clients is C's; SQL writes it into columns, and gives back what a column holds, here a
-    target's configuration, or one array."""
+    target's configuration and the details of an audit event, or one array."""
     statements = [found for path in sorted((ROOT / "common" / "sql").glob("*.sql"))
                   for found in re.findall(r"^-- name: (\w+)(.*?);$", path.read_text(), re.M | re.S)]
     assert len(statements) > 80
     for name, text in statements:
+        # The line of a worker's journal, which certctl recover gives back to SQL.
+        if name == "issue_jobs":
+            continue
         assert "INSERT INTO audit_events" in text or not re.search(r"jsonb?_(?:build|agg|object|strip)|row_to_json", text), name
     code = "\n".join(re.sub(r"--.*", "", p.read_text()) for p in sorted((ROOT / "migrations" / "code").glob("*.sql")))
     returning = re.findall(r"CREATE FUNCTION (\w+)\([^$]*?\bRETURNS ((?:[^$](?!LANGUAGE))*)", code)
     assert len(returning) > 100
-    assert {name for name, result in returning if re.search(r"\bjsonb?\b", result)} == {"agent_work", "policy_alert_tiers"}
+    assert {name for name, result in returning if re.search(r"\bjsonb?\b", result)} == {"agent_work", "policy_alert_tiers", "recover"}
     assert not re.findall(r"\bjson_\w+|\bto_jsonb?\(|row_to_json", code)

@@ -19,10 +19,11 @@ FORMATS = {
     "01_base.sql": {"16", "20", "24"},  # shards of a counter; 2^20 is long enough; hours of a day
     "02_certificates.sql": {"65535", "65536.0", "100", "100.0", "4"},  # share of a hash; percent
     "06_claim.sql": {"11", "14"},  # the digits of a serial
-    "07_complete.sql": {"4"},  # of 'certver' || substr(id, 4)
+    "07_complete.sql": {"4", "16"},  # of 'certver' || substr(id, 4); digits of a key's id in the name of a list
     "13_crl.sql": {"40"},  # digits of a serial
     "14_alerts.sql": {"255", "86400"},  # a column's width; seconds of a day
     "16_audit.sql": {"8", "14", "31", "32", "64"},  # the tree of hashes; digits of a name
+    "20_recover.sql": {"4"},  # of 'certver' || substr(id, 4)
     "21_servers.sql": {"8", "32"},  # digits and bits of a timeline in the name of a file
 }
 
