@@ -181,10 +181,13 @@ $$;
 -- A target that was given to a certificate, or is another now, takes its files.
 CREATE FUNCTION target_files_take() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    v_new jsonb := to_jsonb(NEW);
-    v_target text := coalesce(v_new ->> 'target_id', v_new ->> 'id');
+    v_target text;
+    v_certificate text; -- NULL: all that have the target
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
+    IF TG_OP = 'INSERT' THEN
+        v_target := NEW.target_id; v_certificate := NEW.certificate_id;
+    ELSE
+        v_target := NEW.id;
         PERFORM 1 FROM certificate_target_mappings m JOIN managed_certificates c ON c.id = m.certificate_id
             WHERE m.target_id = v_target ORDER BY c.id FOR NO KEY UPDATE OF c;
         DELETE FROM target_files f USING certificate_target_mappings m
@@ -194,7 +197,7 @@ BEGIN
     SELECT c.id, t.id, t.agent_id, p.path FROM deployment_targets t JOIN certificate_target_mappings m ON m.target_id = t.id
     JOIN managed_certificates c ON c.id = m.certificate_id AND c.status NOT IN ('Revoked', 'Archived')
     CROSS JOIN LATERAL target_paths(t.config) AS p (path)
-    WHERE t.id = v_target AND t.retired_at IS NULL AND m.certificate_id = coalesce(v_new ->> 'certificate_id', m.certificate_id);
+    WHERE t.id = v_target AND t.retired_at IS NULL AND m.certificate_id = coalesce(v_certificate, m.certificate_id);
     RETURN NULL;
 END $$;
 

@@ -23,7 +23,7 @@ FORMATS = {
     "13_crl.sql": {"40"},  # digits of a serial
     "14_alerts.sql": {"255", "86400"},  # a column's width; seconds of a day
     "16_audit.sql": {"8", "14", "31", "32", "64"},  # the tree of hashes; digits of a name
-    "20_recover.sql": {"4"},  # of 'certver' || substr(id, 4)
+    "20_recover.sql": {"4", "40"},  # of 'certver' || substr(id, 4); digits of a serial
     "21_servers.sql": {"8", "32"},  # digits and bits of a timeline in the name of a file
 }
 
