@@ -1,14 +1,12 @@
--- The nouns, by the names operators' SQL addresses, and what the engine adds to
--- them.  Ids are text with a prefix; server-made ids contain a time, so ordering
--- by id is ordering by age and no second index is needed for it.
+-- The nouns, by the names operators' SQL addresses, and what the engine adds to them.  Ids are text with a prefix;
+-- server-made ids contain a time, so ordering by id is ordering by age and no second index is needed for it.
 
 CREATE EXTENSION IF NOT EXISTS pgcrypto;
 CREATE EXTENSION IF NOT EXISTS btree_gist;
 
 CREATE SEQUENCE id_seq;
 
--- Which versions of the functions are installed, each in the schema of this
--- name, and when a process last ran by them.
+-- Which versions of the functions are installed, each in the schema of this name, and when a process last ran by them.
 CREATE TABLE code_schemas (
     name text PRIMARY KEY,
     installed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -17,8 +15,7 @@ CREATE TABLE code_schemas (
 
 CREATE TABLE tenants (
     id text PRIMARY KEY,
-    name text NOT NULL,
-    description text NOT NULL DEFAULT '',
+    name text NOT NULL, description text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO tenants (id, name) VALUES ('t-default', 'default');
@@ -46,13 +43,10 @@ CREATE TABLE certificate_profiles (
     allowed_key_algorithms jsonb NOT NULL DEFAULT '[{"algorithm": "ECDSA", "min_size": 256}, {"algorithm": "RSA", "min_size": 2048}]',
     max_ttl_seconds int NOT NULL DEFAULT 0 CHECK (max_ttl_seconds >= 0),
     allowed_ekus jsonb NOT NULL DEFAULT '["serverAuth"]',
-    required_san_patterns jsonb NOT NULL DEFAULT '[]',
-    spiffe_uri_pattern varchar(512) DEFAULT '',
-    allow_short_lived bool NOT NULL DEFAULT false,
-    enabled bool NOT NULL DEFAULT true,
+    required_san_patterns jsonb NOT NULL DEFAULT '[]', spiffe_uri_pattern varchar(512) DEFAULT '',
+    allow_short_lived bool NOT NULL DEFAULT false, enabled bool NOT NULL DEFAULT true,
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
-    required_csr_attributes jsonb NOT NULL DEFAULT '[]',
-    must_staple bool NOT NULL DEFAULT false,
+    required_csr_attributes jsonb NOT NULL DEFAULT '[]', must_staple bool NOT NULL DEFAULT false,
     acme_auth_mode text NOT NULL DEFAULT 'trust_authenticated' CHECK (acme_auth_mode IN ('trust_authenticated', 'challenge')),
     requires_approval bool NOT NULL DEFAULT false
 );
@@ -60,28 +54,23 @@ CREATE TABLE certificate_profiles (
 CREATE TABLE agent_groups (
     id text PRIMARY KEY,
     name varchar(255) NOT NULL UNIQUE,
-    description text DEFAULT '',
-    match_os varchar(100) DEFAULT '',
-    match_architecture varchar(100) DEFAULT '',
-    match_ip_cidr varchar(45) DEFAULT '',
-    match_version varchar(50) DEFAULT '',
-    enabled bool NOT NULL DEFAULT true,
+    description text DEFAULT '', match_os varchar(100) DEFAULT '',
+    match_architecture varchar(100) DEFAULT '', match_ip_cidr varchar(45) DEFAULT '',
+    match_version varchar(50) DEFAULT '', enabled bool NOT NULL DEFAULT true,
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE renewal_policies (
     id text PRIMARY KEY,
     name varchar(255) NOT NULL UNIQUE,
-    renewal_window_days int NOT NULL,
-    auto_renew bool NOT NULL DEFAULT true,
+    renewal_window_days int NOT NULL, auto_renew bool NOT NULL DEFAULT true,
     max_retries int NOT NULL DEFAULT 3, retry_interval_seconds int NOT NULL DEFAULT 60,
     alert_thresholds_days jsonb NOT NULL DEFAULT '[30, 14, 7, 0]',
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
     certificate_profile_id text REFERENCES certificate_profiles (id) ON DELETE SET NULL,
     agent_group_id text REFERENCES agent_groups (id) ON DELETE SET NULL,
     alert_channels jsonb NOT NULL DEFAULT '{}', alert_severity_map jsonb NOT NULL DEFAULT '{}',
-    -- Percent of the lifetime after which a certificate is due; replaces
-    -- min(window, lifetime / 3) where it is set.
+    -- Percent of the lifetime after which a certificate is due; replaces min(window, lifetime / 3) where it is set.
     renewal_percent int CHECK (renewal_percent BETWEEN 1 AND 99)
 );
 INSERT INTO renewal_policies (id, name, renewal_window_days) VALUES ('rp-default', 'default', 30);
@@ -112,8 +101,8 @@ CREATE TABLE issuers (
     hierarchy_mode varchar(20) NOT NULL DEFAULT 'single'
 );
 
--- The signing certificate of a local CA.  It lives apart from ca_keys so that
--- everyone may read the one and only workers the other.
+-- The signing certificate of a local CA.  It lives apart from ca_keys so that everyone may read the one and only
+-- workers the other.
 CREATE TABLE ca_certificates (
     issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE RESTRICT,
     -- An issuer signs with one key at a time; it keeps those it signed with.
@@ -122,8 +111,7 @@ CREATE TABLE ca_certificates (
     list text NOT NULL UNIQUE, -- of revocations: the issuer's id, and "/..." behind it from the second key on
     cert_pem text NOT NULL,
     chain_pem text NOT NULL, -- what is sent with a leaf
-    fingerprint_sha256 text NOT NULL,
-    not_before timestamptz NOT NULL, not_after timestamptz NOT NULL,
+    fingerprint_sha256 text NOT NULL, not_before timestamptz NOT NULL, not_after timestamptz NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (issuer_id, key_id)
 );
@@ -137,15 +125,14 @@ CREATE TABLE ca_keys (
     PRIMARY KEY (issuer_id, key_id)
 );
 
--- Heartbeats change status and last_heartbeat_at all day: no index holds
--- either, and pages keep room, so that every one is a HOT update.
+-- Heartbeats change status and last_heartbeat_at all day: no index holds either, and pages keep room, so that every one
+-- is a HOT update.
 CREATE TABLE agents (
     id text PRIMARY KEY,
     name varchar(255) NOT NULL UNIQUE,
     hostname varchar(255) NOT NULL,
     status varchar(50) NOT NULL DEFAULT 'Offline' CHECK (status IN ('Online', 'Offline', 'Degraded')),
-    last_heartbeat_at timestamptz,
-    registered_at timestamptz NOT NULL DEFAULT now(),
+    last_heartbeat_at timestamptz, registered_at timestamptz NOT NULL DEFAULT now(),
     api_key_hash varchar(255) NOT NULL,
     os varchar(100) DEFAULT '', architecture varchar(100) DEFAULT '',
     ip_address varchar(45) DEFAULT '', version varchar(50) DEFAULT '',
@@ -166,51 +153,42 @@ CREATE TABLE agent_group_members (
 
 CREATE TABLE deployment_targets (
     id text PRIMARY KEY,
-    name varchar(255) NOT NULL,
-    type varchar(255) NOT NULL,
+    name varchar(255) NOT NULL, type varchar(255) NOT NULL,
     agent_id text NOT NULL REFERENCES agents (id) ON DELETE RESTRICT,
-    config jsonb,
-    enabled bool NOT NULL DEFAULT true,
+    config jsonb, enabled bool NOT NULL DEFAULT true,
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
-    encrypted_config bytea,
-    last_tested_at timestamptz,
+    encrypted_config bytea, last_tested_at timestamptz,
     test_status text NOT NULL DEFAULT 'untested' CHECK (test_status IN ('untested', 'success', 'failed')),
-    source text NOT NULL DEFAULT 'database',
-    retired_at timestamptz, retired_reason text,
+    source text NOT NULL DEFAULT 'database', retired_at timestamptz, retired_reason text,
     UNIQUE (agent_id, name)
 );
 CREATE INDEX deployment_targets_name ON deployment_targets (name, id); -- the order of the list
 
 CREATE TABLE managed_certificates (
-    -- A regular expression that counts would be an automaton of as many
-    -- states, made anew for each row that is written.
+    -- A regular expression that counts would be an automaton of as many states, made anew for each row that is written.
     id text PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 128 AND id !~ '[^A-Za-z0-9._-]' AND id NOT IN ('.', '..')),
     name varchar(255) NOT NULL UNIQUE, common_name varchar(255) NOT NULL,
-    sans text[] DEFAULT '{}',
-    environment varchar(50),
+    sans text[] DEFAULT '{}', environment varchar(50),
     owner_id text NOT NULL REFERENCES owners (id) ON DELETE RESTRICT,
     team_id text NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
     issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE RESTRICT,
     renewal_policy_id text NOT NULL REFERENCES renewal_policies (id) ON DELETE RESTRICT,
     status varchar(50) NOT NULL DEFAULT 'Pending'
         CHECK (status IN ('Pending', 'Active', 'Expiring', 'Expired', 'RenewalInProgress', 'Failed', 'Revoked', 'Archived')),
-    expires_at timestamptz,
-    tags jsonb NOT NULL DEFAULT '{}',
+    expires_at timestamptz, tags jsonb NOT NULL DEFAULT '{}',
     last_renewal_at timestamptz, last_deployment_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
     certificate_profile_id text REFERENCES certificate_profiles (id) ON DELETE SET NULL,
-    revoked_at timestamptz, revocation_reason varchar(50),
-    source text NOT NULL DEFAULT '',
+    revoked_at timestamptz, revocation_reason varchar(50), source text NOT NULL DEFAULT '',
     -- Start of the validity that expires_at ends; NULL when unknown.
     valid_from timestamptz,
     -- When renewal falls due; kept by renew_after_of() whenever what it depends on changes.
     renew_after timestamptz,
     expiring_at timestamptz, -- when it begins to be Expiring; kept by expiring_at_of() likewise
-    -- Why the newest version is not what the row asks for: names_changed, issuer_changed,
-    -- profile_changed; NULL: it is.
+    -- Why the newest version is not what the row asks for: names_changed, issuer_changed, profile_changed; NULL: it is.
     renewal_wanted text
--- Room for the next states of a row on its page: one that stays there costs the
--- log what changed, one that moves costs all of it and a lock.
+-- Room for the next states of a row on its page: one that stays there costs the log what changed, one that moves costs
+-- all of it and a lock.
 ) WITH (fillfactor = 60);
 CREATE INDEX managed_certificates_created_at ON managed_certificates (created_at, id);
 CREATE INDEX managed_certificates_expires_at ON managed_certificates (expires_at);
@@ -223,9 +201,9 @@ CREATE INDEX managed_certificates_status_due ON managed_certificates
     WHERE status IN ('Active', 'Expiring');
 CREATE INDEX managed_certificates_in_progress ON managed_certificates (id) WHERE status = 'RenewalInProgress';
 CREATE INDEX managed_certificates_renewal_policy_id ON managed_certificates (renewal_policy_id);
--- Certificates that nothing renews by itself (their policy says so, or their issuer is switched
--- off) have no renew_after once the scan has met them, so that no scan walks them again.  What
--- switches them on computes it anew and finds them here.
+-- Certificates that nothing renews by itself (their policy says so, or their issuer is switched off) have no
+-- renew_after once the scan has met them, so that no scan walks them again.  What switches them on computes it anew and
+-- finds them here.
 CREATE INDEX managed_certificates_set_aside ON managed_certificates (issuer_id, renewal_policy_id)
     WHERE renew_after IS NULL AND expires_at IS NOT NULL AND status IN ('Active', 'Expiring', 'Expired', 'Failed');
 
@@ -237,33 +215,31 @@ CREATE TABLE certificate_chains (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
--- The id of a version is its job's id with another prefix, so the primary key is also the rule that
--- a job makes one version at most.  Fingerprints follow from serials, which are unique in an
--- issuer; a second unique index over random bytes would only cost writes.
+-- The id of a version is its job's id with another prefix, so the primary key is also the rule that a job makes one
+-- version at most.  Fingerprints follow from serials, which are unique in an issuer; a second unique index over random
+-- bytes would only cost writes.
 CREATE TABLE certificate_versions (
     id text PRIMARY KEY,
     certificate_id text NOT NULL REFERENCES managed_certificates (id) ON DELETE CASCADE,
     serial_number varchar(255) NOT NULL,
     not_before timestamptz NOT NULL, not_after timestamptz NOT NULL,
-    fingerprint_sha256 varchar(255) NOT NULL,
-    pem_chain text NOT NULL,
+    fingerprint_sha256 varchar(255) NOT NULL, pem_chain text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     key_algorithm varchar(50) DEFAULT '', key_size int DEFAULT 0,
     issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE RESTRICT,
-    key_holder text NOT NULL DEFAULT '',
-    job_id text NOT NULL,
+    key_holder text NOT NULL DEFAULT '', job_id text NOT NULL,
     -- pem_chain is followed by the chain this names; where it names none, pem_chain is all.
     chain_id int REFERENCES certificate_chains (id),
     UNIQUE (issuer_id, serial_number)
 -- A row is 2 to 5 KB of base64: not worth the time to compress it.
 ) WITH (toast_tuple_target = 8160);
 CREATE INDEX certificate_versions_certificate_id ON certificate_versions (certificate_id, id);
--- Few chains, each in the pages of its time: an index that costs nothing to
--- keep and says well enough where one is named.
+-- Few chains, each in the pages of its time: an index that costs nothing to keep and says well enough where one is
+-- named.
 CREATE INDEX certificate_versions_chain_id ON certificate_versions USING brin (chain_id int4_minmax_multi_ops);
 
--- The CSR of a job, and of the version that the job made.  Apart from both, for every state of a
--- job is a new copy of its row.  It stays as long as one of the two.
+-- The CSR of a job, and of the version that the job made.  Apart from both, for every state of a job is a new copy of
+-- its row.  It stays as long as one of the two.
 CREATE TABLE certificate_requests (
     job_id text PRIMARY KEY,
     csr_pem text NOT NULL,
@@ -283,10 +259,7 @@ CREATE INDEX certificate_target_mappings_behind ON certificate_target_mappings (
 
 -- The files that a certificate's targets write: no other certificate has them.
 CREATE TABLE target_files (
-    certificate_id text NOT NULL,
-    target_id text NOT NULL,
-    agent_id text NOT NULL,
-    path text NOT NULL,
+    certificate_id text NOT NULL, target_id text NOT NULL, agent_id text NOT NULL, path text NOT NULL,
     PRIMARY KEY (certificate_id, target_id, path),
     FOREIGN KEY (certificate_id, target_id) REFERENCES certificate_target_mappings ON DELETE CASCADE,
     CONSTRAINT target_files_taken EXCLUDE USING gist (path WITH =, agent_id WITH =, certificate_id WITH <>)
@@ -295,22 +268,20 @@ CREATE TABLE target_files (
 CREATE TABLE certificate_revocations (
     id text PRIMARY KEY,
     certificate_id text REFERENCES managed_certificates (id), -- NULL: nobody knows it any more
-    serial_number text NOT NULL,
-    reason varchar(50) NOT NULL DEFAULT 'unspecified',
+    serial_number text NOT NULL, reason varchar(50) NOT NULL DEFAULT 'unspecified',
     revoked_by text NOT NULL, revoked_at timestamptz NOT NULL DEFAULT now(),
     issuer_id text REFERENCES issuers (id),
-    issuer_notified bool NOT NULL DEFAULT false,
-    created_at timestamptz NOT NULL DEFAULT now(),
+    issuer_notified bool NOT NULL DEFAULT false, created_at timestamptz NOT NULL DEFAULT now(),
     job_id text, -- a serial written off: the job that had it fixed
-    -- Times are taken when a transaction starts and say nothing of when it commits; whether a list
-    -- was made without a revocation is told by the transaction's number and the list's snapshot.
+    -- Times are taken when a transaction starts and say nothing of when it commits; whether a list was made without a
+    -- revocation is told by the transaction's number and the list's snapshot.
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     UNIQUE (issuer_id, serial_number)
 );
 CREATE INDEX certificate_revocations_created_at ON certificate_revocations (issuer_id, created_at);
 
--- How many rows a table has, without counting them.  One table is split over shards by backend, so
--- that writers in different sessions do not wait for each other's commit; the sum is the count.
+-- How many rows a table has, without counting them.  One table is split over shards by backend, so that writers in
+-- different sessions do not wait for each other's commit; the sum is the count.
 CREATE TABLE row_counts (
     table_name text NOT NULL, shard int NOT NULL, n bigint NOT NULL,
     PRIMARY KEY (table_name, shard)

@@ -1,7 +1,6 @@
 -- The engine: lanes, jobs, tasks, the processes that work on them, and what the duties remember.
 
--- An issuer's lane: what of it may run at once, and what it costs the rest of
--- the fleet when it is slow (nothing).
+-- An issuer's lane: what of it may run at once, and what it costs the rest of the fleet when it is slow (nothing).
 CREATE TABLE lanes (
     issuer_id text PRIMARY KEY REFERENCES issuers (id) ON DELETE CASCADE,
     cap int NOT NULL DEFAULT 8 CHECK (cap BETWEEN 0 AND 1000),
@@ -29,37 +28,30 @@ CREATE TABLE jobs (
     agent_id text REFERENCES agents (id) ON DELETE SET NULL, -- key holder, or who deploys
     status varchar(50) NOT NULL DEFAULT 'Pending' CHECK (status IN
         ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running', 'Completed', 'Failed', 'Cancelled')),
-    attempts int NOT NULL DEFAULT 0, max_attempts int NOT NULL DEFAULT 3,
-    last_error text,
-    deployment_result jsonb,
-    scheduled_at timestamptz, started_at timestamptz, completed_at timestamptz,
+    attempts int NOT NULL DEFAULT 0, max_attempts int NOT NULL DEFAULT 3, last_error text,
+    deployment_result jsonb, scheduled_at timestamptz, started_at timestamptz, completed_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     verification_status text DEFAULT 'pending', verified_at timestamptz,
     verification_fingerprint text, verification_error text,
     -- the engine's own
     issuer_id text REFERENCES issuers (id) ON DELETE RESTRICT,
-    dedupe_key text,
-    run_after timestamptz NOT NULL DEFAULT now(),
+    dedupe_key text, run_after timestamptz NOT NULL DEFAULT now(),
     lease_id bigint, -- of the last hand-out; stays as a receipt
-    leased_by text,
-    attempt_until timestamptz,
+    leased_by text, attempt_until timestamptz,
     deliveries int NOT NULL DEFAULT 0, -- hand-outs
     deaths int NOT NULL DEFAULT 0, -- hand-outs that ended with the worker
-    cancel_requested_at timestamptz,
-    checkpoint jsonb,
+    cancel_requested_at timestamptz, checkpoint jsonb,
     version_id text, -- issuance: what it made; deployment: what it installs
     serial_number text, -- fixed before the first signature, the same in every attempt
     not_before timestamptz, not_after timestamptz,
     extensions jsonb, -- ekus, must_staple, crl_urls: fixed with the serial
     ca_sha256 bytea, -- of the CA's certificate: fixed with the serial
-    requested_by text NOT NULL DEFAULT 'system',
-    retry_of text,
+    requested_by text NOT NULL DEFAULT 'system', retry_of text,
     budget_over_at timestamptz, -- its tick's budget ended while it ran
     is_stale bool NOT NULL DEFAULT false, -- the certificate's names, issuer or profile changed since it got its CSR
     CONSTRAINT jobs_final_has_end CHECK ((status IN ('Completed', 'Failed', 'Cancelled')) = (completed_at IS NOT NULL)),
     CONSTRAINT jobs_running_has_holder CHECK (status <> 'Running' OR leased_by IS NOT NULL)
--- Room for its next states, as in managed_certificates; a job that waits is half
--- as long as one that has ended.
+-- Room for its next states, as in managed_certificates; a job that waits is half as long as one that has ended.
 ) WITH (fillfactor = 50);
 CREATE UNIQUE INDEX jobs_dedupe_key ON jobs (dedupe_key)
     WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval');
@@ -84,8 +76,8 @@ CREATE INDEX jobs_nonsense ON jobs (id)
 CREATE INDEX jobs_deployments_later ON jobs (run_after)
     WHERE type = 'Deployment' AND status = 'Pending' AND run_after > created_at;
 CREATE INDEX jobs_target_id ON jobs (target_id) WHERE target_id IS NOT NULL;
--- A certificate's jobs are few and sorted quickly, and each state of a job is a
--- new entry: without the job's id it is half as long.
+-- A certificate's jobs are few and sorted quickly, and each state of a job is a new entry: without the job's id it is
+-- half as long.
 CREATE INDEX jobs_certificate_id ON jobs (certificate_id);
 
 -- All other work of workers; deleted when done, never shown as jobs.
@@ -95,8 +87,7 @@ CREATE TABLE tasks (
     issuer_id text REFERENCES issuers (id) ON DELETE CASCADE,
     payload jsonb NOT NULL DEFAULT '{}',
     status text NOT NULL DEFAULT 'Pending' CHECK (status IN ('Pending', 'Running', 'Failed')),
-    attempts int NOT NULL DEFAULT 0, max_attempts int NOT NULL DEFAULT 10,
-    last_error text,
+    attempts int NOT NULL DEFAULT 0, max_attempts int NOT NULL DEFAULT 10, last_error text,
     run_after timestamptz NOT NULL DEFAULT now(),
     lease_id bigint, leased_by text, attempt_until timestamptz,
     deliveries int NOT NULL DEFAULT 0, deaths int NOT NULL DEFAULT 0,
@@ -109,18 +100,15 @@ CREATE INDEX tasks_queue ON tasks (run_after, id) WHERE status = 'Pending';
 CREATE INDEX tasks_leased ON tasks (lease_id, leased_by) WHERE status = 'Running';
 CREATE UNIQUE INDEX tasks_dedupe_key ON tasks (dedupe_key) WHERE dedupe_key IS NOT NULL;
 
--- Certificates that a worker's issuance journal has and the database does not:
--- it is from before them.  docs/operator/runbooks/postgres-backup.md
+-- Certificates that a worker's issuance journal has and the database does not: it is from before them.
+-- docs/operator/runbooks/postgres-backup.md
 CREATE TABLE journal_ahead (
     issuer_id text NOT NULL, -- by the journal's name; it may be unknown too
-    serial_number text NOT NULL,
-    job_id text NOT NULL,
+    serial_number text NOT NULL, job_id text NOT NULL,
     certificate_id text NOT NULL DEFAULT '', -- '': the line does not say
     leaf jsonb, -- the certificate itself; NULL: the journal does not hold it
     revoked_at timestamptz, -- by a list that was published
-    reason text,
-    journalled_at timestamptz NOT NULL,
-    host text NOT NULL,
+    reason text, journalled_at timestamptz NOT NULL, host text NOT NULL,
     noticed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     settled_at timestamptz, -- certctl recover
     settled_as text,
@@ -137,8 +125,7 @@ CREATE TABLE issuance_approval_requests (
     profile_id text NOT NULL REFERENCES certificate_profiles (id) ON DELETE RESTRICT,
     requested_by text NOT NULL,
     state varchar(20) NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'approved', 'rejected', 'expired')),
-    decided_by text, decided_at timestamptz, decision_note text,
-    metadata jsonb NOT NULL DEFAULT '{}',
+    decided_by text, decided_at timestamptz, decision_note text, metadata jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
     approval_kind text NOT NULL DEFAULT 'cert_issuance' CHECK (approval_kind IN ('cert_issuance', 'profile_edit')),
     payload jsonb,
@@ -155,13 +142,11 @@ CREATE INDEX issuance_approval_requests_created_at ON issuance_approval_requests
 
 CREATE TABLE workers (
     incarnation text PRIMARY KEY,
-    name text NOT NULL, host text NOT NULL, pid int NOT NULL,
-    version text NOT NULL DEFAULT '',
+    name text NOT NULL, host text NOT NULL, pid int NOT NULL, version text NOT NULL DEFAULT '',
     code text NOT NULL DEFAULT '', -- the schema whose functions it calls
     slots int NOT NULL DEFAULT 1,
     server text NOT NULL DEFAULT '', -- the database server that it is with, in words
-    started_at timestamptz NOT NULL DEFAULT now(),
-    lease_until timestamptz NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(), lease_until timestamptz NOT NULL,
     fault text NOT NULL DEFAULT '', -- what its host cannot do: words of worker/host_fault.h
     fault_detail text NOT NULL DEFAULT '',
     faults jsonb NOT NULL DEFAULT '{}', -- the reason by the issuer whose work is not taken; '': all work
@@ -179,19 +164,17 @@ CREATE TABLE schedulers (
 
 CREATE TABLE apiservers (LIKE schedulers INCLUDING ALL) WITH (fillfactor = 50);
 
--- Which servers this data has been on: a system identifier and each timeline that
--- somebody wrote in.  A promoted standby has the rows of the server it follows.
+-- Which servers this data has been on: a system identifier and each timeline that somebody wrote in.  A promoted
+-- standby has the rows of the server it follows.
 CREATE TABLE database_servers (
     system_identifier text NOT NULL, timeline int NOT NULL, first_seen_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (system_identifier, timeline)
 );
 
--- One row: who leads, in which term, until when.  The nonce tells one start
--- of a leader from another.
+-- One row: who leads, in which term, until when.  The nonce tells one start of a leader from another.
 CREATE TABLE leadership (
     id int PRIMARY KEY DEFAULT 1 CHECK (id = 1),
-    term bigint NOT NULL,
-    holder text NOT NULL, nonce text NOT NULL,
+    term bigint NOT NULL, holder text NOT NULL, nonce text NOT NULL,
     expires_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 INSERT INTO leadership (term, holder, nonce, expires_at) VALUES (0, '', '', '-infinity');
@@ -207,15 +190,13 @@ CREATE TABLE duties (
     term bigint NOT NULL DEFAULT 0, -- in which the last run began
     interval_ms bigint NOT NULL DEFAULT 0, timeout_ms bigint NOT NULL DEFAULT 0,
     off_reason text NOT NULL DEFAULT '', -- empty: it runs
-    next_run_at timestamptz,
-    last_duration_ms bigint, last_error text NOT NULL DEFAULT '',
+    next_run_at timestamptz, last_duration_ms bigint, last_error text NOT NULL DEFAULT '',
     runs bigint NOT NULL DEFAULT 0, failures bigint NOT NULL DEFAULT 0,
     skipped bigint NOT NULL DEFAULT 0 -- ticks, while a run went on
 );
 
--- How far a duty came that walks a table by its key: behind the mark are
--- only rows that it removed or that are to stay, so a walk does not step over
--- them (or their remains) again until its next pass.
+-- How far a duty came that walks a table by its key: behind the mark are only rows that it removed or that are to stay,
+-- so a walk does not step over them (or their remains) again until its next pass.
 CREATE TABLE duty_marks (
     name text PRIMARY KEY,
     low_id text NOT NULL DEFAULT '', low_at timestamptz NOT NULL DEFAULT '-infinity',
@@ -227,11 +208,8 @@ CREATE TABLE duty_marks (
 CREATE TABLE crl_cache (
     list text PRIMARY KEY, -- of ca_certificates
     issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE CASCADE,
-    crl_der bytea NOT NULL,
-    crl_number bigint NOT NULL,
-    this_update timestamptz NOT NULL,
-    next_update timestamptz NOT NULL,
-    generated_at timestamptz NOT NULL DEFAULT now(),
+    crl_der bytea NOT NULL, crl_number bigint NOT NULL, this_update timestamptz NOT NULL,
+    next_update timestamptz NOT NULL, generated_at timestamptz NOT NULL DEFAULT now(),
     generation_duration_ms int NOT NULL, revoked_count int NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
     etag text NOT NULL,
@@ -262,12 +240,9 @@ CREATE TABLE notification_events (
         'DeploymentFailure', 'PolicyViolation', 'Revocation')),
     certificate_id text REFERENCES managed_certificates (id) ON DELETE CASCADE,
     channel varchar(255) NOT NULL CHECK (channel IN ('Email', 'Webhook', 'Slack', 'Teams', 'PagerDuty', 'OpsGenie')),
-    recipient varchar(255) NOT NULL,
-    message text NOT NULL,
-    sent_at timestamptz,
+    recipient varchar(255) NOT NULL, message text NOT NULL, sent_at timestamptz,
     status varchar(50) NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'sent', 'failed', 'dead', 'read')),
-    error text,
-    retry_count int NOT NULL DEFAULT 0, next_retry_at timestamptz, last_error text,
+    error text, retry_count int NOT NULL DEFAULT 0, next_retry_at timestamptz, last_error text,
     created_at timestamptz NOT NULL DEFAULT now(),
     severity text NOT NULL DEFAULT 'informational' CHECK (severity IN ('informational', 'warning', 'critical')),
     threshold_days int
@@ -276,16 +251,16 @@ CREATE TABLE notification_events (
 CREATE INDEX notification_events_sent_at ON notification_events ((coalesce(sent_at, '-infinity')) DESC, id DESC);
 CREATE INDEX notification_events_certificate_id ON notification_events (certificate_id, id);
 
--- The tightest threshold that was alerted for the end a certificate has now:
--- the rule that no alert is made twice, and that a new end alerts anew.
+-- The tightest threshold that was alerted for the end a certificate has now: the rule that no alert is made twice, and
+-- that a new end alerts anew.
 CREATE TABLE expiry_alerts (
     certificate_id text PRIMARY KEY REFERENCES managed_certificates (id) ON DELETE CASCADE,
     expires_at timestamptz NOT NULL, threshold_days int NOT NULL,
     alerted_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 80);
 
--- How far the duty has come: every threshold passed up to crossed_to was seen, every certificate
--- made up to created_to, and at full_at it began to look at all that are within a threshold.
+-- How far the duty has come: every threshold passed up to crossed_to was seen, every certificate made up to created_to,
+-- and at full_at it began to look at all that are within a threshold.
 CREATE TABLE expiry_alert_state (
     id int PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     crossed_to timestamptz NOT NULL DEFAULT '-infinity',
@@ -296,13 +271,10 @@ INSERT INTO expiry_alert_state DEFAULT VALUES;
 
 -- --- requests that are repeated ---
 
--- What requests that carried an Idempotency-Key came to, written with their
--- effect; lists are NULL where empty.
+-- What requests that carried an Idempotency-Key came to, written with their effect; lists are NULL where empty.
 CREATE TABLE idempotency_keys (
     principal text NOT NULL, -- actor type and id
-    key text NOT NULL,
-    route text NOT NULL,
-    request_sha256 text NOT NULL,
+    key text NOT NULL, route text NOT NULL, request_sha256 text NOT NULL,
     matched bigint NOT NULL, done bigint NOT NULL, failed bigint NOT NULL,
     certificate_ids text[], -- one for each of job_ids
     job_ids text[], failed_ids text[], unknown_ids text[],

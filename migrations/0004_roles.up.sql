@@ -3,8 +3,7 @@
 CREATE TABLE roles (
     id text PRIMARY KEY,
     tenant_id text NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
-    name text NOT NULL,
-    description text NOT NULL DEFAULT '',
+    name text NOT NULL, description text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (tenant_id, name)
 );
@@ -42,10 +41,8 @@ CREATE TABLE api_keys (
     id text PRIMARY KEY,
     name text NOT NULL UNIQUE, key_hash text NOT NULL UNIQUE,
     tenant_id text NOT NULL DEFAULT 't-default' REFERENCES tenants (id) ON DELETE CASCADE,
-    admin bool NOT NULL DEFAULT false,
-    created_by text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    expires_at timestamptz,
+    admin bool NOT NULL DEFAULT false, created_by text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz,
     last_used_at timestamptz
 );
 
@@ -60,8 +57,8 @@ INSERT INTO roles (id, tenant_id, name, description) VALUES
     ('r-cli', 't-default', 'cli', 'What the command line needs'),
     ('r-auditor', 't-default', 'auditor', 'Reading and exporting the audit trail');
 
--- Who holds what: A admin, O operator, C cli, M mcp, V viewer, G agent, U auditor.  An
--- agent also holds verification.run: it reports what it proved.
+-- Who holds what: A admin, O operator, C cli, M mcp, V viewer, G agent, U auditor.  An agent also holds
+-- verification.run: it reports what it proved.
 CREATE TEMP TABLE grants (held_by text, names text[]);
 INSERT INTO grants VALUES
     ('AOCMVG', '{cert.read}'),

@@ -1,17 +1,15 @@
 -- What all other functions rest on: time, ids, spellings, and how many certificates there are.
 --
--- Most functions run with their owner's rights, so that a process holds no more than
--- the right to call what it needs; docs/internals/database.md has the order of locks.
+-- Most functions run with their owner's rights, so that a process holds no more than the right to call what it needs;
+-- docs/internals/database.md has the order of locks.
 --
--- Some switch bitmap scans off: on a table filled faster than it is analysed the planner
--- believes the partial index on active jobs to be nearly empty and walks all of it for
--- every certificate of a batch (eight times slower at twenty thousand jobs).  Some switch
--- sequential scans off too: a session keeps the plan that it made while the table was
--- empty.  Functions for many certificates join unnest(ids), which is hashed or looked up,
--- where "= ANY (ids)" is searched from its beginning for each row.
+-- Some switch bitmap scans off: on a table filled faster than it is analysed the planner believes the partial index on
+-- active jobs to be nearly empty and walks all of it for every certificate of a batch (eight times slower at twenty
+-- thousand jobs).  Some switch sequential scans off too: a session keeps the plan that it made while the table was
+-- empty.  Functions for many certificates join unnest(ids), which is hashed or looked up, where "= ANY (ids)" is
+-- searched from its beginning for each row.
 
--- Time as the engine sees it.  Tests own the clock by setting certctl.now for
--- a database; nothing else sets it.
+-- Time as the engine sees it.  Tests own the clock by setting certctl.now for a database; nothing else sets it.
 CREATE FUNCTION engine_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
     SELECT coalesce(nullif(current_setting('certctl.now', true), '')::timestamptz, clock_timestamp())
 $$;
@@ -37,23 +35,19 @@ CREATE FUNCTION jittered(p_wait interval) RETURNS interval LANGUAGE sql VOLATILE
 $$;
 
 -- Programs give times in milliseconds.
-CREATE FUNCTION ms(p_n bigint) RETURNS interval LANGUAGE sql IMMUTABLE AS $$
-    SELECT make_interval(secs => p_n / 1000.0)
-$$;
+CREATE FUNCTION ms(p_n bigint) RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT make_interval(secs => p_n / 1000.0) $$;
 
 -- Days of 24 hours, whatever the session's time zone.
-CREATE FUNCTION days(p_n int) RETURNS interval LANGUAGE sql IMMUTABLE AS $$
-    SELECT make_interval(hours => 24 * p_n)
-$$;
+CREATE FUNCTION days(p_n int) RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT make_interval(hours => 24 * p_n) $$;
 
--- Enumerated values are stored in one spelling; other letter cases that operators' SQL writes are
--- folded to it, unknown words are refused by the CHECK of the column.
+-- Enumerated values are stored in one spelling; other letter cases that operators' SQL writes are folded to it, unknown
+-- words are refused by the CHECK of the column.
 CREATE FUNCTION enum_canonical(value text, spellings text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce((SELECT s FROM unnest(spellings) s WHERE lower(s) = lower(value)), value)
 $$;
 
--- Refuses what a program says by words of which one is unknown, or by lists that
--- do not belong together: taken for another word it would do harm in silence.
+-- Refuses what a program says by words of which one is unknown, or by lists that do not belong together: taken for
+-- another word it would do harm in silence.
 CREATE FUNCTION words_check(p_words text[], p_known text[], p_ids text[]) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     IF cardinality(p_words) IS DISTINCT FROM cardinality(p_ids) OR NOT p_words <@ p_known THEN
@@ -63,19 +57,15 @@ BEGIN
 END $$;
 
 -- --- spelling ---
-
 -- The words of a status, and where there is one of a type, are the trigger's arguments.
 CREATE FUNCTION row_canonical() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     NEW.status := enum_canonical(NEW.status, TG_ARGV[0]::text[]);
-    IF TG_NARGS > 1 THEN
-        NEW.type := enum_canonical(NEW.type, TG_ARGV[1]::text[]);
-    END IF;
+    IF TG_NARGS > 1 THEN NEW.type := enum_canonical(NEW.type, TG_ARGV[1]::text[]); END IF;
     RETURN NEW;
 END $$;
 
 -- --- counters ---
-
 -- moved: the rows that came or went.
 CREATE FUNCTION row_counts_keep() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN

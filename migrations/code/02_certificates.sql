@@ -1,11 +1,10 @@
 -- A certificate: when its renewal falls due, its status, and what changes it.
 
 -- --- when renewal falls due ---
-
--- notAfter - min(window, a part of the lifetime), or the policy's percent of the lifetime; then
--- later by a share of up to a tenth of that lead, taken from a hash of the id, so that certificates
--- made together do not renew together.  One expression, and STABLE as timestamptz arithmetic is: so
--- it is inlined, which makes it twenty times cheaper in the completion of a batch.
+-- notAfter - min(window, a part of the lifetime), or the policy's percent of the lifetime; then later by a share of up
+-- to a tenth of that lead, taken from a hash of the id, so that certificates made together do not renew together.  One
+-- expression, and STABLE as timestamptz arithmetic is: so it is inlined, which makes it twenty times cheaper in the
+-- completion of a batch.
 CREATE FUNCTION renew_after_of(p_id text, p_valid_from timestamptz, p_expires_at timestamptz,
     p_window_days int, p_percent int) RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT p_expires_at - (1 - policy_lead_spread() * ((hashtext(p_id) & 65535) / 65536.0::float8)) * CASE
@@ -15,8 +14,7 @@ CREATE FUNCTION renew_after_of(p_id text, p_valid_from timestamptz, p_expires_at
     END
 $$;
 
--- When a certificate begins to be Expiring: its policy's window, a part of its
--- lifetime at most, before its end.
+-- When a certificate begins to be Expiring: its policy's window, a part of its lifetime at most, before its end.
 CREATE FUNCTION expiring_at_of(p_valid_from timestamptz, p_expires_at timestamptz, p_window_days int) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$
     SELECT p_expires_at - least(make_interval(days => p_window_days), (p_expires_at - p_valid_from) / policy_lead_part())
@@ -36,8 +34,8 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- A CA may give certificates that are due when they come: then a minute lies
--- between two renewals.  One that is merely short of life keeps its own time.
+-- A CA may give certificates that are due when they come: then a minute lies between two renewals.  One that is merely
+-- short of life keeps its own time.
 CREATE FUNCTION certificates_renewal_floor() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     NEW.renew_after := NEW.last_renewal_at + policy_renewal_floor();
@@ -50,12 +48,10 @@ CREATE FUNCTION profile_is_short_lived(p_allowed bool, p_max_ttl_seconds int) RE
 $$;
 
 -- --- status ---
-
--- The status a certificate should have, from what is true of it.  Revoked and Archived are final.
--- One whose start of validity is unknown is Expiring by its policy's window alone (infinite times
--- can't be subtracted: such a row failed whatever came to it).  All jobs of a certificate are read,
--- for they are few: asked for the active ones, the planner may walk an index of all active jobs for
--- each certificate, where statistics say that it is empty.
+-- The status a certificate should have, from what is true of it.  Revoked and Archived are final.  One whose start of
+-- validity is unknown is Expiring by its policy's window alone (infinite times can't be subtracted: such a row failed
+-- whatever came to it).  All jobs of a certificate are read, for they are few: asked for the active ones, the planner
+-- may walk an index of all active jobs for each certificate, where statistics say that it is empty.
 CREATE FUNCTION certificates_refresh(p_ids text[]) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -81,7 +77,6 @@ BEGIN
 END $$;
 
 -- --- what was ordered ---
-
 -- The names, the issuer or the profile changed: what was issued before is renewed by the next scan.
 CREATE FUNCTION certificates_renewal_wanted() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -94,8 +89,8 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- Jobs on their way begin anew (jobs_begin_anew): at once, or, where a worker runs one, when it
--- comes back.  One whose order may exist at a CA outside goes on, and is followed by another.
+-- Jobs on their way begin anew (jobs_begin_anew): at once, or, where a worker runs one, when it comes back.  One whose
+-- order may exist at a CA outside goes on, and is followed by another.
 CREATE FUNCTION certificates_ordered_anew() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     UPDATE jobs j SET is_stale = true, status = j.status FROM (SELECT o.id FROM jobs o
@@ -105,8 +100,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- A job whose certificate was changed is another order: its CSR goes, a serial that may have been
--- signed is written off, and what was approved is approved again.
+-- A job whose certificate was changed is another order: its CSR goes, a serial that may have been signed is written
+-- off, and what was approved is approved again.
 CREATE FUNCTION jobs_begin_anew() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := engine_now();
@@ -144,8 +139,8 @@ BEGIN
         "ca_sha256": null, "lease_id": null, "leased_by": null, "attempt_until": null, "budget_over_at": null}');
 END $$;
 
--- Whether its targets serve what they should: deployed, pending, failed (of some
--- the last deployment did); NULL: there is nothing to serve.
+-- Whether its targets serve what they should: deployed, pending, failed (of some the last deployment did); NULL: there
+-- is nothing to serve.
 CREATE FUNCTION certificate_deployment(p_id text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_failures > 0) THEN 'failed'
         WHEN bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id) THEN 'pending'
@@ -153,9 +148,8 @@ CREATE FUNCTION certificate_deployment(p_id text) RETURNS text LANGUAGE sql STAB
     FROM certificate_target_mappings m WHERE m.certificate_id = p_id
 $$;
 
--- What an operator should know of a certificate beside its status, a word of
--- apiserver/handlers/certificates/reason.c, with the agent or target behind a colon
--- where there is one.
+-- What an operator should know of a certificate beside its status, a word of apiserver/handlers/certificates/reason.c,
+-- with the agent or target behind a colon where there is one.
 CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE c.status WHEN 'Revoked' THEN NULL WHEN 'Archived' THEN NULL WHEN 'RenewalInProgress' THEN coalesce(
         (SELECT CASE WHEN j.agent_id IS NULL THEN 'no_target'
@@ -171,7 +165,6 @@ CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE
 $$;
 
 -- --- the files of targets ---
-
 -- A certificate of a directory of versions has the path that the directory is for.
 CREATE FUNCTION target_paths(p_config jsonb) RETURNS SETOF text LANGUAGE sql IMMUTABLE AS $$
     SELECT DISTINCT regexp_replace(e.value, '/\.certctl-([^/]+)/current/fullchain\.pem$', '/\1') FROM jsonb_each_text(p_config) e
@@ -202,23 +195,20 @@ BEGIN
 END $$;
 
 -- --- CSRs and chains ---
-
--- Forgets the CSRs of these jobs where neither the job nor its version is left.  Whoever removes
--- the one waits here for who is removing the other, and then sees it gone.
+-- Forgets the CSRs of these jobs where neither the job nor its version is left.  Whoever removes the one waits here for
+-- who is removing the other, and then sees it gone.
 CREATE FUNCTION certificate_requests_forget(p_job_ids text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     PERFORM 1 FROM certificate_requests r WHERE r.job_id = ANY (p_job_ids) ORDER BY r.job_id FOR UPDATE;
-    DELETE FROM certificate_requests r
-    WHERE r.job_id = ANY (p_job_ids)
+    DELETE FROM certificate_requests r WHERE r.job_id = ANY (p_job_ids)
         AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.job_id)
         AND NOT EXISTS (SELECT 1 FROM certificate_versions v WHERE v.id = 'certver' || substr(r.job_id, 4));
 END $$;
 
--- The key of a chain, which stays until the caller's transaction ends.  Only
--- the first certificate under a chain writes.
-CREATE FUNCTION certificate_chain_keep(p_pem text) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+-- The key of a chain, which stays until the caller's transaction ends.  Only the first certificate under a chain
+-- writes.
+CREATE FUNCTION certificate_chain_keep(p_pem text) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_sha256 bytea := sha256(convert_to(p_pem, 'UTF8'));
     v_id int;
@@ -232,10 +222,8 @@ BEGIN
 END $$;
 
 -- Forgets those of these chains that no version names.  One that is just being used stays.
-CREATE FUNCTION certificate_chains_forget(p_ids int[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_ids int[];
+CREATE FUNCTION certificate_chains_forget(p_ids int[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE v_ids int[];
 BEGIN
     SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM certificate_chains c
         WHERE c.id = ANY (p_ids) AND NOT EXISTS (SELECT 1 FROM certificate_versions v WHERE v.chain_id = c.id)
@@ -246,13 +234,11 @@ BEGIN
 END $$;
 
 -- --- revoking ---
-
--- Revokes these certificates: status, every unexpired version's serial, jobs that wait are
--- cancelled, those that a worker runs are asked to stop (what one still completes is stored and its
--- serial revoked by issue_complete), and no target wants a version any more that it neither has nor
--- is getting.  Outcomes: revoked, already_revoked, archived, no_version (none yet, and no job that
--- could make one).  Unknown ids give no row.  p_why is what their jobs end with.  Every statement
--- joins the ids; active jobs are walked at most once, also where the statistics say that there are
+-- Revokes these certificates: status, every unexpired version's serial, jobs that wait are cancelled, those that a
+-- worker runs are asked to stop (what one still completes is stored and its serial revoked by issue_complete), and no
+-- target wants a version any more that it neither has nor is getting.  Outcomes: revoked, already_revoked, archived,
+-- no_version (none yet, and no job that could make one).  Unknown ids give no row.  p_why is what their jobs end with.
+-- Every statement joins the ids; active jobs are walked at most once, also where the statistics say that there are
 -- hardly any.
 CREATE FUNCTION certificates_revoke(p_ids text[], p_reason text, p_actor text, p_actor_type text, p_why text)
 RETURNS TABLE (certificate_id text, outcome text)
@@ -281,9 +267,7 @@ BEGIN
         INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, revoked_at, issuer_id)
         SELECT id_new('rev'), v.certificate_id, v.serial_number, p_reason, p_actor, v_now, v.issuer_id
         FROM unnest(v_ids) AS u (id) JOIN certificate_versions v ON v.certificate_id = u.id
-        WHERE v.not_after > v_now
-        ON CONFLICT DO NOTHING
-        RETURNING certificate_id, serial_number
+        WHERE v.not_after > v_now ON CONFLICT DO NOTHING RETURNING certificate_id, serial_number
     )
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
     SELECT p_actor, p_actor_type, 'certificate_revoked', 'certificate', r.id,
@@ -311,15 +295,12 @@ BEGIN
 END $$;
 
 -- --- other changes ---
-
--- DELETE on the wire: the row stays as Archived.  Jobs that wait are cancelled; one that a worker
--- runs is asked to stop; a deployment that an agent installs runs to its end.  p_why is what the
--- cancelled end with.  Outcomes: archived, repeated, unknown.
+-- DELETE on the wire: the row stays as Archived.  Jobs that wait are cancelled; one that a worker runs is asked to
+-- stop; a deployment that an agent installs runs to its end.  p_why is what the cancelled end with.  Outcomes:
+-- archived, repeated, unknown.
 CREATE FUNCTION certificate_archive(p_id text, p_actor text, p_actor_type text, p_why text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_status text;
-    v_ids text[];
+DECLARE v_status text; v_ids text[];
 BEGIN
     SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
@@ -342,17 +323,15 @@ BEGIN
     RETURN 'archived';
 END $$;
 
--- Deployment jobs on request, for one mapped target or for all, also where the target serves the
--- wanted version already.  Outcomes, one row a target: enqueued, under_way; or a single row:
--- unknown, archived, revoked, not_mapped, no_version, target_off.
+-- Deployment jobs on request, for one mapped target or for all, also where the target serves the wanted version
+-- already.  Outcomes, one row a target: enqueued, under_way; or a single row: unknown, archived, revoked, not_mapped,
+-- no_version, target_off.
 CREATE FUNCTION certificate_deploy(p_id text, p_target text, p_actor text, p_actor_type text)
-RETURNS TABLE (outcome text, job_id text, agent_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (outcome text, job_id text, agent_id text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
-    v_status text; v_why text;
-    v_targets text[];
+    v_status text; v_why text; v_targets text[];
 BEGIN
     SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
     IF NOT FOUND OR v_status IN ('Archived', 'Revoked') THEN
@@ -374,8 +353,7 @@ BEGIN
         RETURN QUERY SELECT v_why, NULL::text, NULL::text;
         RETURN;
     END IF;
-    UPDATE jobs j SET version_id = m.desired_version_id, run_after = v_now
-    FROM certificate_target_mappings m
+    UPDATE jobs j SET version_id = m.desired_version_id, run_after = v_now FROM certificate_target_mappings m
     WHERE m.certificate_id = p_id AND (p_target IS NULL OR m.target_id = p_target)
         AND j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id AND j.status = 'Pending';
     RETURN QUERY
@@ -385,8 +363,7 @@ BEGIN
         SELECT id_new('job'), 'Deployment', p_id, t.id, t.agent_id, 'Pending', 1, v_now, v_now, v_now,
             'deploy:' || p_id || ':' || t.id, m.desired_version_id, p_actor
         FROM unnest(v_targets) AS u (id) JOIN deployment_targets t ON t.id = u.id
-        JOIN certificate_target_mappings m ON m.certificate_id = p_id AND m.target_id = t.id
-        ORDER BY t.id
+        JOIN certificate_target_mappings m ON m.certificate_id = p_id AND m.target_id = t.id ORDER BY t.id
         ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') DO NOTHING
         RETURNING id, target_id
     ), audited AS (
@@ -401,18 +378,16 @@ BEGIN
     ORDER BY t.id;
 END $$;
 
--- Merges what p_new names into a certificate.  A new set of targets cancels the waiting deployments
--- of those that left; those that came get the newest version that their agent holds the key of, if
--- there is one.  p_why_off is what the cancelled end with.  A status is never taken from a client:
--- it follows from what has happened.  Outcomes: updated, unknown, final (its status is Revoked or
--- Archived for good), act (the status is what another call brings about).
+-- Merges what p_new names into a certificate.  A new set of targets cancels the waiting deployments of those that left;
+-- those that came get the newest version that their agent holds the key of, if there is one.  p_why_off is what the
+-- cancelled end with.  A status is never taken from a client: it follows from what has happened.  Outcomes: updated,
+-- unknown, final (its status is Revoked or Archived for good), act (the status is what another call brings about).
 CREATE FUNCTION certificate_merge(p_id text, p_new jsonb, p_actor text, p_actor_type text, p_why_off text)
 RETURNS TABLE (outcome text, agents text[]) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
-    v_status text;
-    v_ids text[];
+    v_status text; v_ids text[];
 BEGIN
     SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
     agents := '{}';
@@ -435,20 +410,17 @@ BEGIN
         renewal_policy_id = coalesce(p_new ->> 'renewal_policy_id', c.renewal_policy_id),
         certificate_profile_id = coalesce(p_new ->> 'certificate_profile_id', c.certificate_profile_id),
         tags = coalesce(p_new -> 'tags', c.tags),
-        updated_at = v_now
-    WHERE c.id = p_id;
+        updated_at = v_now WHERE c.id = p_id;
     IF p_new ? 'target_ids' THEN
         SELECT array_agg(j.id ORDER BY j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
             WHERE o.certificate_id = p_id AND o.type = 'Deployment' AND o.status = 'Pending'
-                AND NOT p_new -> 'target_ids' ? o.target_id
-            ORDER BY o.id FOR NO KEY UPDATE) j;
+                AND NOT p_new -> 'target_ids' ? o.target_id ORDER BY o.id FOR NO KEY UPDATE) j;
         PERFORM jobs_finish(v_ids, 'Cancelled', p_why_off);
         DELETE FROM certificate_target_mappings m WHERE m.certificate_id = p_id AND NOT p_new -> 'target_ids' ? m.target_id;
         INSERT INTO certificate_target_mappings (certificate_id, target_id, desired_version_id)
         SELECT p_id, w.target_id, (SELECT v.id FROM certificate_versions v JOIN deployment_targets t ON t.id = w.target_id
             WHERE v.certificate_id = p_id AND v.key_holder = t.agent_id ORDER BY v.id DESC LIMIT 1)
-        FROM jsonb_array_elements_text(p_new -> 'target_ids') AS w (target_id)
-        ON CONFLICT DO NOTHING;
+        FROM jsonb_array_elements_text(p_new -> 'target_ids') AS w (target_id) ON CONFLICT DO NOTHING;
         -- A job that waited for want of a target is now its agent's.
         UPDATE jobs j SET agent_id = h.agent_id, dedupe_key = 'issue:' || p_id || ':' || h.agent_id, run_after = v_now
         FROM (SELECT min(t.agent_id) AS agent_id FROM certificate_target_mappings m

@@ -1,18 +1,15 @@
 -- From a wish to a job: issuances and renewals, the approval that some wait for, deployments.
 
--- One issuance or renewal job a certificate and key holder, unless one is
--- under way.  The key holders of a certificate are the agents of its targets;
--- one without targets has none yet, and its job waits for a CSR all the same.
--- Where the profile demands it the job waits for an approval first, and the
--- request for it is made with the job.  Every path into issuance comes here, for one
--- certificate or a hundred thousand.  Says for every certificate asked for what
--- became of it:
+-- One issuance or renewal job a certificate and key holder, unless one is under way.  The key holders of a certificate
+-- are the agents of its targets; one without targets has none yet, and its job waits for a CSR all the same.  Where the
+-- profile demands it the job waits for an approval first, and the request for it is made with the job.  Every path into
+-- issuance comes here, for one certificate or a hundred thousand.  Says for every certificate asked for what became of
+-- it:
 --   enqueued, in_progress, archived, revoked, expired (unless p_allow_expired),
 --   issuer_disabled.  Unknown ids give no row.
--- Where the caller writes one event of its own for all of them, p_is_audited is
--- false.  Ids are made from one reading of the clock: a reading a row cost as much
--- as finding the row.  No function around this one may set plan_cache_mode: the
--- checks of the jobs' foreign keys would be planned anew for every row.
+-- Where the caller writes one event of its own for all of them, p_is_audited is false.  Ids are made from one reading
+-- of the clock: a reading a row cost as much as finding the row.  No function around this one may set plan_cache_mode:
+-- the checks of the jobs' foreign keys would be planned anew for every row.
 CREATE FUNCTION jobs_enqueue(p_ids text[], p_actor text, p_actor_type text, p_force bool, p_allow_expired bool, p_is_audited bool,
     p_is_locked bool DEFAULT false) RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -36,10 +33,8 @@ BEGIN
                     WHEN c.status = 'Expired' AND NOT p_allow_expired THEN 'expired'
                     WHEN c.status = 'RenewalInProgress' AND NOT p_force THEN 'in_progress'
                     WHEN NOT i.enabled THEN 'issuer_disabled'
-                    ELSE 'enqueued' END AS verdict
-            FROM (SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id)) g
-            JOIN managed_certificates c ON c.id = g.id
-            JOIN issuers i ON i.id = c.issuer_id
+                    ELSE 'enqueued' END AS verdict FROM (SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id)) g
+            JOIN managed_certificates c ON c.id = g.id JOIN issuers i ON i.id = c.issuer_id
             JOIN renewal_policies p ON p.id = c.renewal_policy_id
             LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id) v
     ), made AS (
@@ -48,19 +43,15 @@ BEGIN
         SELECT v_prefix || nextval('id_seq'), w.type, w.id, w.holder, w.status, w.max_attempts, v_now, v_now, v_now,
             w.issuer_id, 'issue:' || w.id || ':' || coalesce(w.holder, ''), p_actor
         FROM (SELECT DISTINCT a.id, t.agent_id AS holder, a.type, a.status, a.max_attempts, a.issuer_id
-            FROM asked a
-            LEFT JOIN (certificate_target_mappings m
+            FROM asked a LEFT JOIN (certificate_target_mappings m
                 JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL AND t.enabled)
-                ON m.certificate_id = a.id
-            WHERE a.is_wanted
-            ORDER BY a.id, t.agent_id) w
+                ON m.certificate_id = a.id WHERE a.is_wanted ORDER BY a.id, t.agent_id) w
         ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') DO NOTHING
         RETURNING id, certificate_id, agent_id, status
     ), requested AS (
         INSERT INTO issuance_approval_requests (id, certificate_id, job_id, profile_id, requested_by, created_at, updated_at)
         SELECT 'ar-' || gen_random_uuid(), n.certificate_id, n.id, a.profile_id, p_actor, v_now, v_now
-        FROM made n JOIN asked a ON a.id = n.certificate_id
-        WHERE n.status = 'AwaitingApproval'
+        FROM made n JOIN asked a ON a.id = n.certificate_id WHERE n.status = 'AwaitingApproval'
         RETURNING id, certificate_id, job_id
     ), marked AS (
         UPDATE managed_certificates c SET status = 'RenewalInProgress', updated_at = v_now
@@ -69,36 +60,30 @@ BEGIN
     ), audited AS (
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         SELECT p_actor, p_actor_type, 'renewal_job_created', 'certificate', n.certificate_id,
-            jsonb_build_object('job_id', n.id, 'agent_id', n.agent_id)
-        FROM made n WHERE p_is_audited
+            jsonb_build_object('job_id', n.id, 'agent_id', n.agent_id) FROM made n WHERE p_is_audited
         UNION ALL
         SELECT p_actor, p_actor_type, 'approval_requested', 'approval', r.id,
-            jsonb_build_object('certificate_id', r.certificate_id, 'job_id', r.job_id)
-        FROM requested r
+            jsonb_build_object('certificate_id', r.certificate_id, 'job_id', r.job_id) FROM requested r
     )
     SELECT a.id, CASE WHEN a.is_wanted AND n.id IS NULL THEN 'in_progress' ELSE a.verdict END, n.id, n.agent_id::text
-    FROM asked a LEFT JOIN made n ON n.certificate_id = a.id
-    ORDER BY a.id, n.id;
+    FROM asked a LEFT JOIN made n ON n.certificate_id = a.id ORDER BY a.id, n.id;
 END $$;
 
--- For one certificate, by a person.  With p_force an open job goes that waits for the CSR of
--- somebody who won't send it: an agent that is offline or retired, or that is no agent of the
--- certificate's targets any more.  p_why is what it ends with.  Answers as jobs_enqueue.
+-- For one certificate, by a person.  With p_force an open job goes that waits for the CSR of somebody who won't send
+-- it: an agent that is offline or retired, or that is no agent of the certificate's targets any more.  p_why is what it
+-- ends with.  Answers as jobs_enqueue.
 CREATE FUNCTION certificate_renew(p_id text, p_actor text, p_actor_type text, p_force bool, p_why text)
 RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
-DECLARE
-    v_holders text[]; v_alive text[]; v_ids text[];
+DECLARE v_holders text[]; v_alive text[]; v_ids text[];
 BEGIN
     PERFORM 1 FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
     IF p_force THEN
         SELECT array_agg(a.id), array_agg(a.id) FILTER (WHERE a.status <> 'Offline' AND a.retired_at IS NULL)
-            INTO v_holders, v_alive
-        FROM certificate_target_mappings m
+            INTO v_holders, v_alive FROM certificate_target_mappings m
         JOIN deployment_targets t ON t.id = m.target_id AND t.enabled AND t.retired_at IS NULL
-        JOIN agents a ON a.id = t.agent_id
-        WHERE m.certificate_id = p_id;
+        JOIN agents a ON a.id = t.agent_id WHERE m.certificate_id = p_id;
         SELECT array_agg(l.id) INTO v_ids FROM (SELECT j.id FROM jobs j
             WHERE j.certificate_id = p_id AND j.type IN ('Issuance', 'Renewal') AND j.status = 'AwaitingCSR'
                 AND v_holders IS NOT NULL AND j.agent_id = ANY (v_alive) IS NOT TRUE
@@ -111,12 +96,10 @@ BEGIN
 END $$;
 
 -- --- approval ---
-
--- A person's decision on a request, named by its id or by its job.  An
--- approved job goes on (to its CSR, or to the queue when it has one), a
--- rejected one is Cancelled.  Nobody decides what they asked for, nor for a
--- certificate of their own.  p_why is what a rejected job ends with.  Outcomes: approved, rejected, unknown, decided,
--- self, owner, not_waiting; state and job_status are what they were before.
+-- A person's decision on a request, named by its id or by its job.  An approved job goes on (to its CSR, or to the
+-- queue when it has one), a rejected one is Cancelled.  Nobody decides what they asked for, nor for a certificate of
+-- their own.  p_why is what a rejected job ends with.  Outcomes: approved, rejected, unknown, decided, self, owner,
+-- not_waiting; state and job_status are what they were before.
 CREATE FUNCTION approval_decide(p_id text, p_job text, p_actor text, p_actor_type text, p_approve bool, p_note text, p_why text)
 RETURNS TABLE (outcome text, id text, state text, job_status text, agent_id text, issuer_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -150,8 +133,7 @@ BEGIN
         ELSE 'rejected' END;
     IF outcome IN ('approved', 'rejected') THEN
         UPDATE issuance_approval_requests r SET state = outcome, decided_by = p_actor, decided_at = v_now, updated_at = v_now,
-            decision_note = v_note
-        WHERE r.id = v_request.id;
+            decision_note = v_note WHERE r.id = v_request.id;
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
             VALUES (p_actor, p_actor_type, 'approval_' || outcome, 'approval', v_request.id, jsonb_strip_nulls(jsonb_build_object(
                 'certificate_id', v_request.certificate_id, 'job_id', v_request.job_id,
@@ -173,11 +155,9 @@ BEGIN
 END $$;
 
 -- --- deployments ---
-
--- Deployments for mappings whose target should serve another version than it
--- does.  A waiting deployment is moved on to the newest version instead.
-CREATE FUNCTION deployments_fan_out(p_certificate_ids text[], p_now timestamptz)
-RETURNS TABLE (job_id text, agent_id text)
+-- Deployments for mappings whose target should serve another version than it does.  A waiting deployment is moved on to
+-- the newest version instead.
+CREATE FUNCTION deployments_fan_out(p_certificate_ids text[], p_now timestamptz) RETURNS TABLE (job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
@@ -192,8 +172,7 @@ BEGIN
         -- Looked up, for a join may begin with all agents.
         AND (SELECT a.retired_at IS NULL FROM agents a WHERE a.id = t.agent_id)
         AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.desired_version_id IS NOT NULL
-        AND m.deploy_after <= p_now
-    ORDER BY m.certificate_id, m.target_id
+        AND m.deploy_after <= p_now ORDER BY m.certificate_id, m.target_id
     ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
         DO UPDATE SET version_id = excluded.version_id
         WHERE jobs.status = 'Pending' AND jobs.version_id IS DISTINCT FROM excluded.version_id

@@ -1,13 +1,12 @@
--- What falls due by itself: renewals, and deployments that are behind.  What a
--- tick costs follows from what is due, not from the inventory.
+-- What falls due by itself: renewals, and deployments that are behind.  What a tick costs follows from what is due, not
+-- from the inventory.
 
--- Locks and names the certificates due by p_now.  Those whose policy changed and
--- that have not followed yet are due by what it says now, else stale.  A function
--- of its own, for its settings: whatever the statistics say, the one right plan
--- is a walk along the index of what is due, from its beginning.
+-- Locks and names the certificates due by p_now.  Those whose policy changed and that have not followed yet are due by
+-- what it says now, else stale.  A function of its own, for its settings: whatever the statistics say, the one right
+-- plan is a walk along the index of what is due, from its beginning.
 --
--- cut: what ends with its CA, whose renewal would end no later.  One that was issued
--- otherwise than its row asks is due whatever its time.
+-- cut: what ends with its CA, whose renewal would end no later.  One that was issued otherwise than its row asks is due
+-- whatever its time.
 CREATE FUNCTION renewals_due(p_now timestamptz, p_limit int, OUT seen text[], OUT due text[], OUT stale text[], OUT cut text[])
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
@@ -20,18 +19,15 @@ SET enable_sort = off AS $$
     FROM (SELECT c.id, c.renewal_policy_id, c.issuer_id, c.valid_from, c.expires_at, c.renewal_wanted IS NOT NULL AS is_wanted
         FROM managed_certificates c
         WHERE c.renew_after <= p_now AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
-        ORDER BY c.renew_after LIMIT p_limit
-        FOR NO KEY UPDATE SKIP LOCKED) d
-    JOIN renewal_policies p ON p.id = d.renewal_policy_id
-    JOIN issuers i ON i.id = d.issuer_id
+        ORDER BY c.renew_after LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) d
+    JOIN renewal_policies p ON p.id = d.renewal_policy_id JOIN issuers i ON i.id = d.issuer_id
     LEFT JOIN policy_changes k ON k.policy_id = d.renewal_policy_id
     LEFT JOIN ca_certificates ca ON ca.issuer_id = d.issuer_id AND ca.state = 'current'
 $$;
 
--- One chunk of certificates whose renewal falls due, oldest first.  Each row
--- seen leaves the index that it was found by, so that no chunk meets it again
--- whatever became of it.  seen: as many as p_limit, and there may be more.
--- What jobs_enqueue made a job for is done: nothing else asks about it.
+-- One chunk of certificates whose renewal falls due, oldest first.  Each row seen leaves the index that it was found
+-- by, so that no chunk meets it again whatever became of it.  seen: as many as p_limit, and there may be more.  What
+-- jobs_enqueue made a job for is done: nothing else asks about it.
 CREATE FUNCTION duty_renewal_scan(p_limit int) RETURNS TABLE (due bigint, enqueued bigint, agents text[], seen bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -66,8 +62,7 @@ BEGIN
         -- One whose status was written by hand while a job is under way.
         PERFORM certificates_refresh(array_agg(d.id)) FROM unnest(v_ids) AS d (id)
             WHERE d.id IN (SELECT r.id FROM unnest(v_rest) AS r (id)) HAVING count(*) > 0;
-        -- What could not be enqueued for any other reason is looked at again
-        -- when a failed renewal would be.
+        -- What could not be enqueued for any other reason is looked at again when a failed renewal would be.
         UPDATE managed_certificates c SET renew_after = v_now + greatest(policy_retry_least(), make_interval(secs => p.retry_interval_seconds))
         FROM unnest(v_rest) AS r (id), renewal_policies p
         WHERE c.id = r.id AND c.renew_after <= v_now AND p.id = c.renewal_policy_id
@@ -87,10 +82,9 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = 
 $$;
 
 -- --- a tick's budget ---
-
--- A renewal tick's budget ends where the next tick begins: what the scan had started and still runs
--- at an outside CA is asked to stop before its outside effect, or at its next checkpoint.  It comes
--- back as Pending, nothing counted.  Batches of the local CA take moments and are left alone.
+-- A renewal tick's budget ends where the next tick begins: what the scan had started and still runs at an outside CA is
+-- asked to stop before its outside effect, or at its next checkpoint.  It comes back as Pending, nothing counted.
+-- Batches of the local CA take moments and are left alone.
 CREATE FUNCTION duty_renewal_budget() RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
     WITH asked AS (
@@ -102,9 +96,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = 
     SELECT count(*) FROM asked
 $$;
 
--- Locks and names certificates with a target that should serve another version
--- and for which no deployment is under way.  What is behind comes first whatever
--- the statistics say; what belongs to it is looked up, not joined.
+-- Locks and names certificates with a target that should serve another version and for which no deployment is under
+-- way.  What is behind comes first whatever the statistics say; what belongs to it is looked up, not joined.
 CREATE FUNCTION deployments_behind(p_now timestamptz, p_limit int) RETURNS text[]
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -120,8 +113,7 @@ SET enable_hashjoin = off SET enable_mergejoin = off AS $$
     SELECT array_agg(d.certificate_id) FROM (
         SELECT c.id AS certificate_id FROM behind b
         JOIN managed_certificates c ON c.id = b.certificate_id AND c.status NOT IN ('Revoked', 'Archived')
-        ORDER BY c.id LIMIT p_limit
-        FOR NO KEY UPDATE OF c SKIP LOCKED) d
+        ORDER BY c.id LIMIT p_limit FOR NO KEY UPDATE OF c SKIP LOCKED) d
 $$;
 
 CREATE FUNCTION duty_redeploy(p_limit int) RETURNS TABLE (rows bigint, agents text[])

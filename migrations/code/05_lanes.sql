@@ -1,5 +1,5 @@
--- The lanes of the issuers: room, rate and breaker.  Their state are rows, so
--- that a new leader finds it as the old one left it.
+-- The lanes of the issuers: room, rate and breaker.  Their state are rows, so that a new leader finds it as the old one
+-- left it.
 
 CREATE FUNCTION lanes_for_issuer() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -8,16 +8,14 @@ BEGIN
 END $$;
 
 -- A bucket that holds what a second brings, one at least.
-CREATE FUNCTION lane_tokens(l lanes, p_now timestamptz) RETURNS double precision
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+CREATE FUNCTION lane_tokens(l lanes, p_now timestamptz) RETURNS double precision LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT CASE WHEN l.rate_at = '-infinity' THEN greatest(l.rate_per_s, 1)
         ELSE least(greatest(l.rate_per_s, 1),
             l.rate_tokens + greatest(extract(epoch FROM p_now - l.rate_at)::float8, 0) * l.rate_per_s) END
 $$;
 
 -- How many jobs a lane lets through now; NULL: as many as there are.
-CREATE FUNCTION lane_allows(l lanes, p_now timestamptz) RETURNS int
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+CREATE FUNCTION lane_allows(l lanes, p_now timestamptz) RETURNS int LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT CASE
         WHEN l.breaker_state = 'closed' AND l.rate_per_s IS NULL THEN NULL
         WHEN l.breaker_state = 'open' AND l.opened_until > p_now THEN 0
@@ -26,9 +24,8 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
         ELSE least(CASE WHEN l.breaker_state <> 'closed' THEN 1 END, floor(lane_tokens(l, p_now))::int) END
 $$;
 
--- One call to the issuer failed.  The fifth in a row opens the breaker; the
--- failure of the job let through after that opens it for twice as long, to a
--- limit.  What was under way when it opened changes nothing.
+-- One call to the issuer failed.  The fifth in a row opens the breaker; the failure of the job let through after that
+-- opens it for twice as long, to a limit.  What was under way when it opened changes nothing.
 CREATE FUNCTION lane_failed(p_issuer text, p_lease bigint, p_error text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     UPDATE lanes l SET failures = l.failures + 1, last_error = p_error,
@@ -39,19 +36,15 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
         trial_lease = CASE WHEN o.is_opening THEN NULL ELSE l.trial_lease END
     FROM (SELECT n.issuer_id, CASE WHEN n.breaker_state = 'closed' THEN n.failures + 1 >= n.failures_max
             ELSE coalesce(n.trial_lease = p_lease, false) END AS is_opening
-        FROM lanes n WHERE n.issuer_id = p_issuer FOR NO KEY UPDATE) o
-    WHERE l.issuer_id = o.issuer_id
+        FROM lanes n WHERE n.issuer_id = p_issuer FOR NO KEY UPDATE) o WHERE l.issuer_id = o.issuer_id
 $$;
 
-CREATE FUNCTION lane_succeeded(p_issuer text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION lane_succeeded(p_issuer text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     UPDATE lanes l SET failures = 0, opens = 0, breaker_state = 'closed', opened_until = NULL, trial_lease = NULL,
-        last_error = NULL
-    WHERE l.issuer_id = p_issuer
+        last_error = NULL WHERE l.issuer_id = p_issuer
 $$;
 
--- Why a job is not done: its own last error, what stopped its lane, or what the
--- hosts of all workers lack for it.
+-- Why a job is not done: its own last error, what stopped its lane, or what the hosts of all workers lack for it.
 CREATE FUNCTION job_why(j jobs) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT coalesce(j.last_error, CASE j.status WHEN 'Pending' THEN (SELECT l.last_error FROM lanes l
         WHERE l.issuer_id = j.issuer_id AND l.breaker_state <> 'closed') END,
@@ -60,15 +53,14 @@ CREATE FUNCTION job_why(j jobs) RETURNS text LANGUAGE sql STABLE AS $$
                 WHERE w.lease_until > clock_timestamp()) f HAVING count(*) = count(f.why)) END)
 $$;
 
--- What the leader must know to hand out work: every lane that has a due job
--- behind its low-water key, and how many batches each lane has running.
+-- What the leader must know to hand out work: every lane that has a due job behind its low-water key, and how many
+-- batches each lane has running.
 CREATE FUNCTION lanes_due(p_issuers text[], p_low_after timestamptz[], p_low_ids text[])
 RETURNS TABLE (issuer_id text, issuer_type text, cap int, running bigint, due bool, allows int, breaker_state text,
     opened_until timestamptz, last_error text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 #variable_conflict use_column
-DECLARE
-    v_now timestamptz := engine_now();
+DECLARE v_now timestamptz := engine_now();
 BEGIN
     RETURN QUERY
     SELECT l.issuer_id, i.type::text, l.cap, coalesce(r.n, 0),
@@ -76,9 +68,7 @@ BEGIN
             WHERE j.issuer_id = l.issuer_id AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal') AND j.run_after <= v_now
                 AND (j.run_after, j.id) >= (coalesce(w.low_after, '-infinity'), coalesce(w.low_id, ''))),
         CASE WHEN l.breaker_state <> 'closed' OR l.rate_per_s IS NOT NULL THEN lane_allows(l, v_now) END,
-        l.breaker_state, l.opened_until, l.last_error
-    FROM lanes l
-    JOIN issuers i ON i.id = l.issuer_id
+        l.breaker_state, l.opened_until, l.last_error FROM lanes l JOIN issuers i ON i.id = l.issuer_id
     LEFT JOIN unnest(p_issuers, p_low_after, p_low_ids) AS w (issuer_id, low_after, low_id) ON w.issuer_id = l.issuer_id
     LEFT JOIN (SELECT j.issuer_id, count(DISTINCT j.lease_id) AS n FROM jobs j
         WHERE j.status = 'Running' AND j.type IN ('Issuance', 'Renewal') GROUP BY 1) r ON r.issuer_id = l.issuer_id;

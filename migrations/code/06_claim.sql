@@ -1,20 +1,17 @@
 -- Handing out jobs.
 
--- A serial has 40 hex digits: a fixed leading 5 (so the number is positive and
--- never padded), eleven digits of unix milliseconds, 112 random bits.
+-- A serial has 40 hex digits: a fixed leading 5 (so the number is positive and never padded), eleven digits of unix
+-- milliseconds, 112 random bits.
 CREATE FUNCTION serial_start(p_now timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT '5' || lpad(to_hex((extract(epoch FROM p_now) * 1000)::bigint), 11, '0')
 $$;
 
-CREATE FUNCTION serial_new(p_start text) RETURNS text LANGUAGE sql VOLATILE AS $$
-    SELECT p_start || encode(gen_random_bytes(14), 'hex')
-$$;
+CREATE FUNCTION serial_new(p_start text) RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT p_start || encode(gen_random_bytes(14), 'hex') $$;
 
--- Hands one lane's due jobs to a worker, as one lease: one running batch, one permit.  The leader's
--- term and the worker's lease are checked by the same transaction.  Serial and validity are fixed
--- here, before anything is signed.  One fixed too long ago, or for another certificate of the CA,
--- is written off (recorded as revoked) and fixed anew: the same serial must never stand over two
--- different certificates.  A job that several workers died with runs alone.
+-- Hands one lane's due jobs to a worker, as one lease: one running batch, one permit.  The leader's term and the
+-- worker's lease are checked by the same transaction.  Serial and validity are fixed here, before anything is signed.
+-- One fixed too long ago, or for another certificate of the CA, is written off (recorded as revoked) and fixed anew:
+-- the same serial must never stand over two different certificates.  A job that several workers died with runs alone.
 CREATE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,
     p_low_after timestamptz, p_low_id text, p_attempt_ms int)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
@@ -33,35 +30,30 @@ BEGIN
     IF NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp()) THEN
         RETURN;
     END IF;
-    -- The lane's row is locked only where it is about to change; jobs are
-    -- taken without waiting for anybody, so the order of locks is no matter.
+    -- The lane's row is locked only where it is about to change; jobs are taken without waiting for anybody, so the
+    -- order of locks is no matter.
     SELECT l.* INTO v_lane FROM lanes l WHERE l.issuer_id = p_issuer;
     v_is_held := v_lane.breaker_state <> 'closed' OR v_lane.rate_per_s IS NOT NULL;
     IF v_is_held THEN
         SELECT l.* INTO v_lane FROM lanes l WHERE l.issuer_id = p_issuer FOR NO KEY UPDATE;
         v_limit := least(p_limit, lane_allows(v_lane, v_now));
-        IF v_limit <= 0 THEN
-            RETURN;
-        END IF;
+        IF v_limit <= 0 THEN RETURN; END IF;
     END IF;
     SELECT coalesce(make_interval(secs => (i.config ->> 'validity_seconds')::bigint), days((i.config ->> 'validity_days')::int),
                 policy_validity()) AS validity,
             nullif(jsonb_strip_nulls(jsonb_build_object('crl_urls', i.config -> 'crl_distribution_point_urls')), '{}') AS extensions,
             coalesce(ca.not_before, '-infinity') AS ca_not_before, coalesce(ca.not_after, 'infinity') AS ca_not_after, decode(ca.fingerprint_sha256, 'hex') AS ca_sha256,
             serial_start(v_now) AS serial_start, date_trunc('second', v_now) AS now_s,
-            clock_timestamp() + ms(p_attempt_ms) AS attempt_until
-        INTO v_all
+            clock_timestamp() + ms(p_attempt_ms) AS attempt_until INTO v_all
     FROM issuers i LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id AND ca.state = 'current' WHERE i.id = p_issuer;
     WITH picked AS MATERIALIZED (
         SELECT r.*, row_number() OVER (ORDER BY r.run_after, r.id) AS place
         FROM (SELECT j.id, j.run_after, j.certificate_id, j.deaths, j.serial_number, j.ca_sha256,
                 coalesce(j.not_before >= v_now - policy_serial_age() - policy_backdate(), false)
-                    AND j.ca_sha256 IS NOT DISTINCT FROM v_all.ca_sha256 AS is_fixed
-            FROM jobs j
+                    AND j.ca_sha256 IS NOT DISTINCT FROM v_all.ca_sha256 AS is_fixed FROM jobs j
             WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
                 AND j.run_after <= v_now AND (j.run_after, j.id) >= (p_low_after, p_low_id)
-            ORDER BY j.run_after, j.id LIMIT v_limit
-            FOR NO KEY UPDATE SKIP LOCKED) r
+            ORDER BY j.run_after, j.id LIMIT v_limit FOR NO KEY UPDATE SKIP LOCKED) r
     ), going AS MATERIALIZED (
         SELECT p.* FROM picked p
         WHERE p.place < greatest(2, coalesce((SELECT min(o.place) FROM picked o WHERE o.deaths >= policy_deaths_alone()), p_limit + 1))
@@ -70,8 +62,7 @@ BEGIN
         SELECT id_new('rev'), g.certificate_id, g.serial_number, 'superseded', 'system', p_issuer, g.id
         FROM going g
         -- Nothing is ever signed under a serial that was fixed without a CA.
-        WHERE NOT g.is_fixed AND g.serial_number IS NOT NULL AND g.ca_sha256 IS NOT NULL
-        ON CONFLICT DO NOTHING
+        WHERE NOT g.is_fixed AND g.serial_number IS NOT NULL AND g.ca_sha256 IS NOT NULL ON CONFLICT DO NOTHING
     ), taken AS (
         UPDATE jobs j SET status = 'Running', lease_id = v_lease, leased_by = p_worker,
             attempt_until = v_all.attempt_until, deliveries = j.deliveries + 1, budget_over_at = NULL,
@@ -82,22 +73,17 @@ BEGIN
             extensions = CASE WHEN g.is_fixed THEN j.extensions WHEN pr.id IS NULL THEN v_all.extensions
                 ELSE nullif(coalesce(v_all.extensions, '{}') || jsonb_strip_nulls(jsonb_build_object('ekus', pr.allowed_ekus,
                     'must_staple', nullif(pr.must_staple, false))), '{}') END,
-            ca_sha256 = v_all.ca_sha256
-        FROM going g
-        LEFT JOIN managed_certificates c ON c.id = g.certificate_id
+            ca_sha256 = v_all.ca_sha256 FROM going g LEFT JOIN managed_certificates c ON c.id = g.certificate_id
         LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
-        -- For clocks that are behind it begins before now, short ones less so; its whole lifetime
-        -- stays what was ordered, both ends included (RFC 5280 section 4.1.2.5).
+        -- For clocks that are behind it begins before now, short ones less so; its whole lifetime stays what was
+        -- ordered, both ends included (RFC 5280 section 4.1.2.5).
         CROSS JOIN LATERAL (SELECT v.validity, greatest(v_all.ca_not_before,
                 v_all.now_s - date_trunc('second', least(policy_backdate(), v.validity / policy_backdate_part()))) AS not_before
             FROM (SELECT least(v_all.validity, make_interval(secs => nullif(pr.max_ttl_seconds, 0))) AS validity) v) f
-        WHERE j.id = g.id
-        RETURNING j.run_after, j.id, g.place)
+        WHERE j.id = g.id RETURNING j.run_after, j.id, g.place)
     SELECT count(*) OVER (), t.run_after, t.id INTO claimed, last_after, last_id
     FROM taken t ORDER BY t.place DESC LIMIT 1;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
+    IF NOT FOUND THEN RETURN; END IF;
     IF v_is_held THEN
         UPDATE lanes l SET rate_tokens = lane_tokens(l, v_now) - claimed, rate_at = v_now,
             breaker_state = CASE WHEN l.breaker_state = 'closed' THEN 'closed' ELSE 'half_open' END,
@@ -107,12 +93,11 @@ BEGIN
     RETURN QUERY SELECT v_lease, claimed, last_after, last_id;
 END $$;
 
--- The first due job of a lane whose claim was refused for what is stored of it
--- (class 22 or 23): it is handed out alone, or set aside with the database's words
--- as after a failure of its CA, so that the lane and its other jobs go on.
+-- The first due job of a lane whose claim was refused for what is stored of it (class 22 or 23): it is handed out
+-- alone, or set aside with the database's words as after a failure of its CA, so that the lane and its other jobs go
+-- on.
 CREATE FUNCTION jobs_claim_alone(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_low_after timestamptz,
-    p_low_id text, p_attempt_ms int, p_words jsonb)
-RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
+    p_low_id text, p_attempt_ms int, p_words jsonb) RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -124,9 +109,7 @@ BEGIN
         WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
             AND j.run_after <= engine_now() AND (j.run_after, j.id) >= (p_low_after, p_low_id)
         ORDER BY j.run_after, j.id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
+    IF NOT FOUND THEN RETURN; END IF;
     BEGIN
         RETURN QUERY SELECT c.lease_id, c.claimed, c.last_after, c.last_id FROM jobs_claim(p_incarnation, p_term, p_worker,
             p_issuer, 1, v_job.run_after, v_job.id, p_attempt_ms) c;

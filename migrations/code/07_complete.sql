@@ -1,17 +1,15 @@
 -- How a job ends, or goes on.  Every write of a worker is guarded by its lease.
 
 -- Locks the certificates of these jobs, then the jobs.
-CREATE FUNCTION jobs_lock(p_ids text[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION jobs_lock(p_ids text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     PERFORM 1 FROM managed_certificates c
         WHERE c.id IN (SELECT j.certificate_id FROM jobs j WHERE j.id = ANY (p_ids)) ORDER BY c.id FOR NO KEY UPDATE;
     PERFORM 1 FROM jobs j WHERE j.id = ANY (p_ids) ORDER BY j.id FOR NO KEY UPDATE;
 END $$;
 
--- Every end of a job goes through here: final state, the certificates'
--- statuses, and when the next try falls due.  The caller holds the locks on
--- certificates and jobs and has checked that the job may end so.
+-- Every end of a job goes through here: final state, the certificates' statuses, and when the next try falls due.  The
+-- caller holds the locks on certificates and jobs and has checked that the job may end so.
 CREATE FUNCTION job_finish(p_ids text[], p_statuses text[], p_errors text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -37,25 +35,21 @@ BEGIN
         -- Nobody is asked any more about a job that has ended.
         WITH over AS (
             UPDATE issuance_approval_requests r SET state = 'expired', decided_by = 'system', decided_at = v_now, updated_at = v_now,
-                decision_note = j.last_error
-            FROM jobs j
+                decision_note = j.last_error FROM jobs j
             WHERE r.job_id = ANY (p_ids) AND r.state = 'pending' AND j.id = r.job_id
                 AND j.status IN ('Completed', 'Failed', 'Cancelled')
             RETURNING r.id, r.certificate_id, r.job_id, r.decision_note
         )
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         SELECT 'system', 'System', 'approval_expired', 'approval', o.id, jsonb_strip_nulls(jsonb_build_object(
-            'certificate_id', o.certificate_id, 'job_id', o.job_id, 'reason', o.decision_note))
-        FROM over o;
+            'certificate_id', o.certificate_id, 'job_id', o.job_id, 'reason', o.decision_note)) FROM over o;
     END IF;
     -- What failed is tried again, a first issuance too.
     UPDATE managed_certificates c SET renew_after = v_now + greatest(policy_retry_least(), make_interval(secs => p.retry_interval_seconds))
     FROM renewal_policies p
     WHERE c.id IN (SELECT j.certificate_id FROM jobs j WHERE j.id = ANY (p_ids) AND j.status = 'Failed' AND j.type <> 'Deployment')
         AND p.id = c.renewal_policy_id;
-    IF v_certificates IS NOT NULL THEN
-        PERFORM certificates_refresh(v_certificates);
-    END IF;
+    IF v_certificates IS NOT NULL THEN PERFORM certificates_refresh(v_certificates); END IF;
 END $$;
 
 -- All of them alike, where there are any.
@@ -64,12 +58,11 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT job_finish(p_ids, array_agg(p_status), array_agg(p_error)) FROM unnest(p_ids) HAVING count(*) > 0
 $$;
 
--- By a person.  Outcomes: cancelled, requested (a worker runs it and stops before the outside
--- effect), running (an agent installs it), final, unknown.  p_why is what it ends with.
+-- By a person.  Outcomes: cancelled, requested (a worker runs it and stops before the outside effect), running (an
+-- agent installs it), final, unknown.  p_why is what it ends with.
 CREATE FUNCTION job_cancel(p_id text, p_actor text, p_actor_type text, p_why text) RETURNS TABLE (outcome text, status text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_job record;
+DECLARE v_job record;
 BEGIN
     PERFORM jobs_lock(ARRAY[p_id]);
     SELECT j.status, j.type, j.certificate_id INTO v_job FROM jobs j WHERE j.id = p_id;
@@ -92,9 +85,8 @@ BEGIN
 END $$;
 
 -- --- rows that make no sense ---
-
--- Why nobody can ever run this job (its row was edited by hand, or what it
--- named was deleted), a word of common/job/job_words.h; NULL: it makes sense.
+-- Why nobody can ever run this job (its row was edited by hand, or what it named was deleted), a word of
+-- common/job/job_words.h; NULL: it makes sense.
 CREATE FUNCTION job_nonsense(j jobs) RETURNS text LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT CASE
         WHEN j.type = 'Validation' THEN 'nonsense_validation'
@@ -113,15 +105,15 @@ CREATE FUNCTION job_nonsense(j jobs) RETURNS text LANGUAGE sql STABLE SET search
         END
 $$;
 
--- What ends a job, in the words of the program that called: p_words is the object made of
--- common/job/job_words.h, and %s in it is p_value.  Without a sentence the word itself.
+-- What ends a job, in the words of the program that called: p_words is the object made of common/job/job_words.h, and
+-- %s in it is p_value.  Without a sentence the word itself.
 CREATE FUNCTION job_say(p_words jsonb, p_word text, p_value text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT coalesce(format(p_words ->> p_word, p_value), p_word)
 $$;
 
--- Active jobs that may make no sense, without a walk through those that do: what the index of such
--- rows holds, what lies far ahead in the indexes by time, and the next few of those that wait for
--- an approval.  Whatever the statistics say, each is a walk along its index from its beginning.
+-- Active jobs that may make no sense, without a walk through those that do: what the index of such rows holds, what
+-- lies far ahead in the indexes by time, and the next few of those that wait for an approval.  Whatever the statistics
+-- say, each is a walk along its index from its beginning.
 CREATE FUNCTION jobs_suspect(p_limit int, p_far timestamptz, p_since timestamptz, p_id text)
 RETURNS TABLE (id text, since timestamptz, is_walked bool)
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
@@ -132,25 +124,21 @@ SET enable_sort = off AS $$
             OR (j.type = 'Deployment' AND (j.target_id IS NULL OR j.agent_id IS NULL OR j.version_id IS NULL
                 OR j.status IN ('AwaitingCSR', 'AwaitingApproval')))
             OR (j.type <> 'Deployment' AND (j.issuer_id IS NULL OR (j.status = 'Running' AND (j.lease_id IS NULL OR j.attempt_until IS NULL))))
-            OR (j.checkpoint IS NULL AND j.run_after = 'infinity'))
-    ORDER BY j.id LIMIT p_limit)
+            OR (j.checkpoint IS NULL AND j.run_after = 'infinity')) ORDER BY j.id LIMIT p_limit)
     UNION ALL
     (SELECT f.id, NULL, false FROM lanes l CROSS JOIN LATERAL (SELECT j.id FROM jobs j
         WHERE j.issuer_id = l.issuer_id AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
-            AND j.run_after > p_far AND j.run_after < 'infinity'
-        ORDER BY j.run_after LIMIT p_limit) f)
+            AND j.run_after > p_far AND j.run_after < 'infinity' ORDER BY j.run_after LIMIT p_limit) f)
     UNION ALL
     (SELECT j.id, NULL, false FROM jobs j
     WHERE j.type = 'Deployment' AND j.status = 'Pending' AND j.run_after > j.created_at AND j.run_after > p_far
     ORDER BY j.run_after LIMIT p_limit)
     UNION ALL
-    (SELECT j.id, NULL, false FROM jobs j
-    WHERE j.status = 'AwaitingCSR'
+    (SELECT j.id, NULL, false FROM jobs j WHERE j.status = 'AwaitingCSR'
         AND CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END > p_far
     ORDER BY CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END LIMIT p_limit)
     UNION ALL
-    (SELECT j.id, j.created_at, true FROM jobs j
-    WHERE j.status = 'AwaitingApproval'
+    (SELECT j.id, j.created_at, true FROM jobs j WHERE j.status = 'AwaitingApproval'
         AND (CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END, j.id) > (p_since, p_id)
     ORDER BY CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END, j.id
     LIMIT policy_in_progress_looked())
@@ -173,14 +161,10 @@ BEGIN
     v_mark.low_id := coalesce(v_walked[policy_in_progress_looked()], '');
     UPDATE duty_marks m SET low_id = v_mark.low_id, low_at = CASE v_mark.low_id WHEN '' THEN '-infinity' ELSE v_mark.low_at END
         WHERE m.name = 'jobs_nonsense' AND m.low_id <> v_mark.low_id;
-    IF v_ids IS NULL THEN
-        RETURN 0;
-    END IF;
+    IF v_ids IS NULL THEN RETURN 0; END IF;
     PERFORM jobs_lock(v_ids);
     SELECT array_agg(j.id), array_agg(CASE WHEN j.status = 'AwaitingApproval' THEN 'Cancelled' ELSE 'Failed' END),
-            array_agg(job_say(p_words, job_nonsense(j), j.status))
-        INTO v_ids, v_statuses, v_errors
-    FROM jobs j
+            array_agg(job_say(p_words, job_nonsense(j), j.status)) INTO v_ids, v_statuses, v_errors FROM jobs j
     WHERE j.id = ANY (v_ids) AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
         AND job_nonsense(j) IS NOT NULL;
     PERFORM job_finish(v_ids, v_statuses, v_errors);
@@ -188,17 +172,14 @@ BEGIN
 END $$;
 
 -- --- the certificates of local CAs ---
-
--- Stores a local CA's root, or its successor, unless one is there; answers with the
--- one that signs.
+-- Stores a local CA's root, or its successor, unless one is there; answers with the one that signs.
 CREATE FUNCTION ca_root_store(p_issuer text, p_cert_pem text, p_fingerprint text, p_not_before timestamptz,
     p_not_after timestamptz, p_key_sealed bytea, p_key_id text, p_state text)
 RETURNS TABLE (cert_pem text, chain_pem text, fingerprint_sha256 text, list text, key_sealed text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 BEGIN
-    -- Two workers may race: the certificate's row decides, and the loser
-    -- waits here for the winner's commit.
+    -- Two workers may race: the certificate's row decides, and the loser waits here for the winner's commit.
     INSERT INTO ca_certificates (issuer_id, state, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
         VALUES (p_issuer, p_state, p_key_id, ca_list_name(p_issuer, p_key_id), p_cert_pem, p_cert_pem, p_fingerprint, p_not_before,
             p_not_after) ON CONFLICT DO NOTHING;
@@ -211,11 +192,10 @@ BEGIN
         FROM ca_certificates c LEFT JOIN ca_keys k USING (issuer_id, key_id) WHERE c.issuer_id = p_issuer AND c.state = 'current';
 END $$;
 
--- Stores the certificate of a sub-CA that lives in files on the workers'
--- hosts, and answers with the one that stands.  A newer one replaces an older,
--- never the other way round, so that hosts whose files are replaced one after
--- the other do not undo each other's; and never a root whose key is here.  One
--- of another key leaves the older a former one, whose list goes on.
+-- Stores the certificate of a sub-CA that lives in files on the workers' hosts, and answers with the one that stands.
+-- A newer one replaces an older, never the other way round, so that hosts whose files are replaced one after the other
+-- do not undo each other's; and never a root whose key is here.  One of another key leaves the older a former one,
+-- whose list goes on.
 CREATE FUNCTION ca_certificate_store(p_issuer text, p_cert_pem text, p_chain_pem text, p_fingerprint text,
     p_not_before timestamptz, p_not_after timestamptz, p_key_id text) RETURNS TABLE (fingerprint_sha256 text, has_key bool, list text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -249,17 +229,14 @@ CREATE FUNCTION ca_changed(p_issuer text, p_fingerprint text, p_actor text, p_ac
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
         VALUES (p_actor, p_actor_type, 'issuer_ca_certificate_changed', 'issuer', p_issuer,
             jsonb_build_object('fingerprint_sha256', p_fingerprint), 'config');
-    -- What ended with the CA before falls due at its time: certificates
-    -- follow as they follow a policy.
+    -- What ended with the CA before falls due at its time: certificates follow as they follow a policy.
     INSERT INTO policy_changes (policy_id) SELECT p.id FROM renewal_policies p ORDER BY p.id
     ON CONFLICT (policy_id) DO UPDATE SET changed_at = clock_timestamp(), horizon = NULL, low_id = '', again_id = NULL,
         total = NULL, done = 0
 $$;
 
--- Asks for the successor of a root whose key is here, of one issuer or of all
--- (NULL) whose root is in its last part.
-CREATE FUNCTION ca_successor_ask(p_issuer text) RETURNS bool
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+-- Asks for the successor of a root whose key is here, of one issuer or of all (NULL) whose root is in its last part.
+CREATE FUNCTION ca_successor_ask(p_issuer text) RETURNS bool LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id)
     SELECT id_new('task'), 'ca_next', i.id, 'ca_next:' || i.id, i.id
@@ -271,12 +248,11 @@ BEGIN
     RETURN FOUND;
 END $$;
 
--- Its successor, named by its fingerprint, signs from now on; the key before keeps its
--- revocation list.  Outcomes: switched, already, unknown.
+-- Its successor, named by its fingerprint, signs from now on; the key before keeps its revocation list.  Outcomes:
+-- switched, already, unknown.
 CREATE FUNCTION ca_switch(p_issuer text, p_fingerprint text, p_actor text, p_actor_type text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_state text;
+DECLARE v_state text;
 BEGIN
     PERFORM 1 FROM issuers i WHERE i.id = p_issuer FOR NO KEY UPDATE;
     SELECT c.state INTO v_state FROM ca_certificates c
@@ -290,40 +266,31 @@ BEGIN
 END $$;
 
 -- --- workers' writes ---
-
--- Stores a batch of signed certificates: versions, certificates, jobs, the deployments that follow,
--- audit; all or none.  Only jobs still under this lease of this worker count; the others are
--- missing from the answer and nothing is written for them; nor for those whose certificate was
--- changed since their CSR came: they begin anew, but for an order at a CA outside, which is stored
--- and followed by another.  Called again, it writes nothing and answers with what is Completed
--- under this lease: the lease id is the receipt.  The version of a certificate that was revoked or
--- archived meanwhile is stored and its serial revoked.
--- What somebody holds (an open transaction of anybody's) is not waited for: it goes back as
--- Pending with p_why, nothing counted, and the rest is stored.
+-- Stores a batch of signed certificates: versions, certificates, jobs, the deployments that follow, audit; all or none.
+-- Only jobs still under this lease of this worker count; the others are missing from the answer and nothing is written
+-- for them; nor for those whose certificate was changed since their CSR came: they begin anew, but for an order at a CA
+-- outside, which is stored and followed by another.  Called again, it writes nothing and answers with what is Completed
+-- under this lease: the lease id is the receipt.  The version of a certificate that was revoked or archived meanwhile
+-- is stored and its serial revoked.  What somebody holds (an open transaction of anybody's) is not waited for: it goes
+-- back as Pending with p_why, nothing counted, and the rest is stored.
 CREATE FUNCTION issue_complete(p_worker text, p_lease bigint, p_job_ids text[], p_pem text[], p_fingerprints text[],
-    p_key_algorithms text[], p_key_sizes int[], p_chain text, p_why text DEFAULT NULL)
-RETURNS TABLE (job_id text, agent_id text)
+    p_key_algorithms text[], p_key_sizes int[], p_chain text, p_why text DEFAULT NULL) RETURNS TABLE (job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
     v_dead text[]; -- certificates revoked or archived meanwhile; usually none
-    v_certificates text[]; v_jobs text[]; v_agents text[];
-    v_issuer text;
-    v_chain int;
-    v_n bigint;
+    v_certificates text[]; v_jobs text[]; v_agents text[]; v_issuer text; v_chain int; v_n bigint;
     v_free text[]; -- certificates that nobody else holds
     v_mine text[]; -- jobs, likewise
     v_held text[]; -- jobs of ours whose certificate is held; usually none
     v_stale text[]; -- of certificates that are to be otherwise by now; usually none
 BEGIN
-    -- By the lease, whose rows lie together in their index, not one by one.  IS
-    -- TRUE keeps the list a hash that each row is looked up in: the planner
-    -- expects one row and would walk the list for each instead.
+    -- By the lease, whose rows lie together in their index, not one by one.  IS TRUE keeps the list a hash that each
+    -- row is looked up in: the planner expects one row and would walk the list for each instead.
     SELECT array_agg(l.id), array_agg(l.id) FILTER (WHERE l.status IN ('Revoked', 'Archived')) INTO v_free, v_dead
-    FROM (SELECT c.id, c.status FROM managed_certificates c
-        WHERE c.id IN (SELECT j.certificate_id FROM jobs j
+    FROM (SELECT c.id, c.status FROM managed_certificates c WHERE c.id IN (SELECT j.certificate_id FROM jobs j
             WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running'
                 AND (j.id IN (SELECT i.id FROM unnest(p_job_ids) AS i (id))) IS TRUE)
         FOR NO KEY UPDATE SKIP LOCKED) l;
@@ -336,8 +303,7 @@ BEGIN
         FOR NO KEY UPDATE SKIP LOCKED) l;
     IF v_held IS NOT NULL THEN
         UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
-            run_after = v_now + policy_held_rest(), last_error = p_why
-        WHERE j.id = ANY (v_held);
+            run_after = v_now + policy_held_rest(), last_error = p_why WHERE j.id = ANY (v_held);
     END IF;
     IF v_stale IS NOT NULL THEN
         UPDATE jobs j SET status = 'Pending' WHERE j.id = ANY (v_stale); -- and from there, by jobs_begin_anew
@@ -357,10 +323,8 @@ BEGIN
             pem_chain, created_at, key_algorithm, key_size, issuer_id, key_holder, job_id, chain_id)
         SELECT d.version_id, d.certificate_id, d.serial_number, d.not_before, d.not_after, s.fingerprint,
             s.pem, v_now, s.key_algorithm, s.key_size, d.issuer_id, coalesce(d.agent_id, ''), d.id, v_chain
-        FROM done d
-        JOIN unnest(p_job_ids, p_pem, p_fingerprints, p_key_algorithms, p_key_sizes)
-            AS s (job_id, pem, fingerprint, key_algorithm, key_size) ON s.job_id = d.id
-        RETURNING 1
+        FROM done d JOIN unnest(p_job_ids, p_pem, p_fingerprints, p_key_algorithms, p_key_sizes)
+            AS s (job_id, pem, fingerprint, key_algorithm, key_size) ON s.job_id = d.id RETURNING 1
     ), current AS (
         UPDATE managed_certificates c SET
             status = CASE WHEN c.status IN ('Revoked', 'Archived') THEN c.status
@@ -372,16 +336,12 @@ BEGIN
                 ELSE renew_after_of(c.id, d.not_before, d.not_after, p.renewal_window_days, p.renewal_percent) END,
             renewal_wanted = CASE WHEN d.is_stale THEN coalesce(c.renewal_wanted, 'names_changed') END,
             expiring_at = expiring_at_of(d.not_before, d.not_after, p.renewal_window_days)
-        FROM done d, renewal_policies p
-        WHERE c.id = d.certificate_id AND p.id = c.renewal_policy_id
-        RETURNING 1
+        FROM done d, renewal_policies p WHERE c.id = d.certificate_id AND p.id = c.renewal_policy_id RETURNING 1
     ), revoked AS (
         INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
         SELECT id_new('rev'), d.certificate_id, d.serial_number, coalesce(c.revocation_reason, 'cessationOfOperation'),
-            'system', d.issuer_id, d.id
-        FROM done d JOIN managed_certificates c ON c.id = d.certificate_id
-        WHERE v_dead IS NOT NULL AND d.certificate_id = ANY (v_dead)
-        ON CONFLICT DO NOTHING
+            'system', d.issuer_id, d.id FROM done d JOIN managed_certificates c ON c.id = d.certificate_id
+        WHERE v_dead IS NOT NULL AND d.certificate_id = ANY (v_dead) ON CONFLICT DO NOTHING
     ), wanted AS (
         UPDATE certificate_target_mappings m SET desired_version_id = d.version_id, deploy_failures = 0, deploy_after = '-infinity'
         FROM done d, deployment_targets t
@@ -390,12 +350,10 @@ BEGIN
     ), audited AS (
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         SELECT p_worker, 'System', 'renewal_job_completed', 'certificate', d.certificate_id,
-            jsonb_build_object('job_id', d.id, 'serial_number', d.serial_number)
-        FROM done d
+            jsonb_build_object('job_id', d.id, 'serial_number', d.serial_number) FROM done d
     )
     SELECT array_agg(d.certificate_id ORDER BY d.certificate_id), array_agg(d.id), array_agg(d.agent_id), min(d.issuer_id)
-        INTO v_certificates, v_jobs, v_agents, v_issuer
-    FROM done d WHERE (SELECT count(*) FROM stored) >= 0;
+        INTO v_certificates, v_jobs, v_agents, v_issuer FROM done d WHERE (SELECT count(*) FROM stored) >= 0;
 
     IF v_certificates IS NOT NULL THEN
         -- With several key holders the certificate ends when the first of their versions does.
@@ -429,8 +387,7 @@ BEGIN
 END $$;
 
 -- How long a job waits after its nth failure: by the policy's interval.
-CREATE FUNCTION retry_wait(p_interval_seconds int, p_attempts int) RETURNS interval
-LANGUAGE sql VOLATILE SET search_path FROM CURRENT AS $$
+CREATE FUNCTION retry_wait(p_interval_seconds int, p_attempts int) RETURNS interval LANGUAGE sql VOLATILE SET search_path FROM CURRENT AS $$
     SELECT jittered(back_off(greatest(policy_retry_least(), make_interval(secs => p_interval_seconds)), policy_retry_most(),
         p_attempts))
 $$;
@@ -446,8 +403,8 @@ $$;
 --              for a person, who reads in last_error what to do
 --   release    Pending at once, nothing counted; the reason is shown, if any
 --   cancel     Cancelled; where only the tick's budget asked for it, as release
--- Another word is refused, with all of the call.  p_open names the jobs of which an order may
--- exist still (NULL: any): they keep their checkpoint, so that the next attempt looks it up first.
+-- Another word is refused, with all of the call.  p_open names the jobs of which an order may exist still (NULL: any):
+-- they keep their checkpoint, so that the next attempt looks it up first.
 CREATE FUNCTION issue_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[], p_errors text[],
     p_open text[] DEFAULT NULL) RETURNS TABLE (job_id text, status text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
@@ -471,8 +428,7 @@ BEGIN
     WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running';
     UPDATE jobs j SET attempts = j.attempts + (o.outcome = 'fail')::int,
         checkpoint = CASE WHEN p_open IS NULL OR j.id = ANY (p_open) THEN j.checkpoint END
-    FROM unnest(v_own, v_outcomes) AS o (id, outcome)
-    WHERE j.id = o.id AND o.outcome IN ('fail', 'cancel');
+    FROM unnest(v_own, v_outcomes) AS o (id, outcome) WHERE j.id = o.id AND o.outcome IN ('fail', 'cancel');
     WITH later AS (
         UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL, budget_over_at = NULL,
             attempts = j.attempts + (o.outcome IN ('retry', 'refuse'))::int,
@@ -485,20 +441,16 @@ BEGIN
         FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)
         LEFT JOIN LATERAL (SELECT p.retry_interval_seconds AS seconds
             FROM jobs n JOIN managed_certificates c ON c.id = n.certificate_id JOIN renewal_policies p ON p.id = c.renewal_policy_id
-            WHERE n.id = o.id) w ON true
-        WHERE j.id = o.id AND o.outcome NOT IN ('fail', 'cancel')
+            WHERE n.id = o.id) w ON true WHERE j.id = o.id AND o.outcome NOT IN ('fail', 'cancel')
         RETURNING j.id, j.certificate_id, j.last_error, o.outcome
     )
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
     SELECT p_worker, 'System', 'renewal_job_order_uncertain', 'certificate', coalesce(l.certificate_id, ''),
-        jsonb_build_object('job_id', l.id, 'error', l.last_error)
-    FROM later l WHERE l.outcome = 'uncertain';
+        jsonb_build_object('job_id', l.id, 'error', l.last_error) FROM later l WHERE l.outcome = 'uncertain';
     SELECT array_agg(o.id), array_agg(CASE o.outcome WHEN 'cancel' THEN 'Cancelled' ELSE 'Failed' END), array_agg(o.error)
         INTO v_ids, v_statuses, v_errors
     FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error) WHERE o.outcome IN ('fail', 'cancel');
     PERFORM job_finish(v_ids, v_statuses, v_errors);
-    IF v_issuer IS NOT NULL THEN
-        PERFORM lane_failed(v_issuer, p_lease, v_why);
-    END IF;
+    IF v_issuer IS NOT NULL THEN PERFORM lane_failed(v_issuer, p_lease, v_why); END IF;
     RETURN QUERY SELECT j.id, j.status::text FROM jobs j WHERE j.id = ANY (p_job_ids);
 END $$;

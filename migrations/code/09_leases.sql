@@ -1,9 +1,8 @@
 -- The processes: who lives, who leads, who holds what.
 
 -- --- processes ---
-
--- Whether a sign of life of ours outlives the server is no matter: what it lets
--- us do is guarded by lease and term.  So it does not wait for a standby.
+-- Whether a sign of life of ours outlives the server is no matter: what it lets us do is guarded by lease and term.  So
+-- it does not wait for a standby.
 CREATE FUNCTION commit_locally() RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     IF current_setting('synchronous_commit') <> 'off' THEN
@@ -11,15 +10,14 @@ BEGIN
     END IF;
 END $$;
 
--- A worker's own row, and its lease.  Answers with the jobs among its leases that are to stop
--- before the outside effect: somebody wants them cancelled, or their tick's budget is over.
+-- A worker's own row, and its lease.  Answers with the jobs among its leases that are to stop before the outside
+-- effect: somebody wants them cancelled, or their tick's budget is over.
 CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid int, p_version text, p_slots int,
     p_lease_ms int, p_fault text DEFAULT '', p_fault_detail text DEFAULT '', p_faults jsonb DEFAULT '{}')
 RETURNS TABLE (lease_until timestamptz, cancel_job_ids text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 #variable_conflict use_column
-DECLARE
-    v_until timestamptz := clock_timestamp() + ms(p_lease_ms);
+DECLARE v_until timestamptz := clock_timestamp() + ms(p_lease_ms);
 BEGIN
     PERFORM commit_locally();
     INSERT INTO workers AS w (incarnation, name, host, pid, version, code, slots, lease_until, server, fault, fault_detail, faults, fault_since)
@@ -33,10 +31,8 @@ BEGIN
 END $$;
 
 -- A worker that stops on purpose gives everything back at once.
-CREATE FUNCTION worker_leave(p_incarnation text) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_n int;
+CREATE FUNCTION worker_leave(p_incarnation text) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE v_n int;
 BEGIN
     UPDATE workers SET lease_until = clock_timestamp() WHERE incarnation = p_incarnation;
     PERFORM 1 FROM jobs j WHERE j.leased_by = p_incarnation AND j.status = 'Running' ORDER BY j.id FOR NO KEY UPDATE;
@@ -66,8 +62,7 @@ RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 $$;
 
 -- Rows of processes that were last seen p_keep_ms ago.
-CREATE FUNCTION duty_process_rows(p_keep_ms bigint) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION duty_process_rows(p_keep_ms bigint) RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT code_schemas_used();
     SELECT audit_partitions_ensure();
     WITH w AS (
@@ -81,9 +76,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 $$;
 
 -- --- leadership ---
-
--- Takes the free or expired leadership with a new term, or renews one's own.
--- No row: somebody else leads, or nobody may (20_recover.sql).
+-- Takes the free or expired leadership with a new term, or renews one's own.  No row: somebody else leads, or nobody
+-- may (20_recover.sql).
 CREATE FUNCTION leadership_hold(p_incarnation text, p_nonce text, p_lease_ms int)
 RETURNS TABLE (term bigint, is_new bool) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -91,9 +85,7 @@ DECLARE
     v_now timestamptz := clock_timestamp();
     v_until timestamptz := v_now + ms(p_lease_ms);
 BEGIN
-    IF journal_is_ahead() THEN
-        RETURN;
-    END IF;
+    IF journal_is_ahead() THEN RETURN; END IF;
     RETURN QUERY UPDATE leadership l SET expires_at = v_until
         WHERE l.id = 1 AND l.holder = p_incarnation AND l.nonce = p_nonce AND l.expires_at > v_now
         RETURNING l.term, false;
@@ -102,8 +94,7 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY UPDATE leadership l SET term = l.term + 1, holder = p_incarnation, nonce = p_nonce, expires_at = v_until
-        WHERE l.id = 1 AND l.expires_at <= v_now
-        RETURNING l.term, true;
+        WHERE l.id = 1 AND l.expires_at <= v_now RETURNING l.term, true;
 END $$;
 
 CREATE FUNCTION leadership_release(p_incarnation text, p_nonce text) RETURNS void
@@ -127,17 +118,14 @@ BEGIN
 END $$;
 
 -- --- leases ---
-
--- Frees what nobody holds any more: jobs of workers whose lease is over, of attempts past their
--- deadline, and (p_worker with p_holding given) leases a worker has by our book but does not name.
--- A job that too many workers died with fails and says so, in the caller's words.
+-- Frees what nobody holds any more: jobs of workers whose lease is over, of attempts past their deadline, and (p_worker
+-- with p_holding given) leases a worker has by our book but does not name.  A job that too many workers died with fails
+-- and says so, in the caller's words.
 CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_holding bigint[],
     p_low_lease bigint, p_words jsonb) RETURNS TABLE (freed bigint, failed bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 #variable_conflict use_column
-DECLARE
-    v_ids text[]; v_dead text[]; v_failed text[];
-    v_task_n bigint;
+DECLARE v_ids text[]; v_dead text[]; v_failed text[]; v_task_n bigint;
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     IF p_worker IS NULL THEN
@@ -148,23 +136,18 @@ BEGIN
     ELSE
         SELECT array_agg(j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
             WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND o.leased_by = p_worker
-                AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding))
-            FOR NO KEY UPDATE SKIP LOCKED) j;
+                AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding)) FOR NO KEY UPDATE SKIP LOCKED) j;
     END IF;
     -- A worker that lives and names its leases lost their answers, no more.
-    IF p_worker IS NULL OR p_holding IS NULL THEN
-        v_dead := v_ids;
-    END IF;
+    IF p_worker IS NULL OR p_holding IS NULL THEN v_dead := v_ids; END IF;
     UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
-        deaths = j.deaths + CASE WHEN j.id = ANY (v_dead) THEN 1 ELSE 0 END
-    WHERE j.id = ANY (v_ids);
-    -- Jobs are locked here before certificates, so nothing may wait: one whose
-    -- certificate somebody holds runs alone once more.
+        deaths = j.deaths + CASE WHEN j.id = ANY (v_dead) THEN 1 ELSE 0 END WHERE j.id = ANY (v_ids);
+    -- Jobs are locked here before certificates, so nothing may wait: one whose certificate somebody holds runs alone
+    -- once more.
     SELECT array_agg(d.id) INTO v_failed FROM (SELECT j.id FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
         WHERE j.id = ANY (v_dead) AND j.deaths >= policy_deaths_most() FOR NO KEY UPDATE OF c SKIP LOCKED) d;
     IF v_failed IS NOT NULL THEN
-        -- Its order may exist at the CA still: a person decides, for the next
-        -- renewal would order a second time.
+        -- Its order may exist at the CA still: a person decides, for the next renewal would order a second time.
         WITH parked AS (
             UPDATE jobs j SET run_after = 'infinity', checkpoint = j.checkpoint || jsonb_build_object('state', 'uncertain'),
                 last_error = job_say(p_words, 'workers_died_ordering', coalesce(j.checkpoint ->> 'order_reference', j.id))
@@ -173,14 +156,13 @@ BEGIN
         ), audited AS (
             INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
             SELECT 'system', 'System', 'renewal_job_order_uncertain', 'certificate', coalesce(k.certificate_id, ''),
-                jsonb_build_object('job_id', k.id, 'error', k.last_error)
-            FROM parked k
+                jsonb_build_object('job_id', k.id, 'error', k.last_error) FROM parked k
         )
         SELECT array_agg(f.id) INTO v_failed FROM unnest(v_failed) AS f (id) WHERE f.id NOT IN (SELECT k.id FROM parked k);
     END IF;
     PERFORM jobs_finish(v_failed, 'Failed', job_say(p_words, 'workers_died', NULL));
-    -- Of a worker that lives and names its leases no death is counted here either.
-    -- What fails gives its dedupe key free: a like one may be made after a rest.
+    -- Of a worker that lives and names its leases no death is counted here either.  What fails gives its dedupe key
+    -- free: a like one may be made after a rest.
     UPDATE tasks t SET status = CASE WHEN n.is_over THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
         attempt_until = NULL, deaths = n.deaths,
         dedupe_key = CASE WHEN n.is_over THEN NULL ELSE t.dedupe_key END,
@@ -188,13 +170,11 @@ BEGIN
         last_error = CASE WHEN n.is_over THEN job_say(p_words, 'workers_died', NULL) ELSE t.last_error END
     FROM (SELECT f.id, f.deaths + f.died AS deaths, f.died > 0 AND f.deaths + f.died >= policy_deaths_most() AS is_over
         FROM (SELECT o.id, o.deaths, CASE WHEN p_worker IS NULL OR p_holding IS NULL THEN 1 ELSE 0 END AS died
-        FROM tasks o WHERE o.status = 'Running' AND o.lease_id >= p_low_lease
-        AND CASE WHEN p_worker IS NOT NULL
+        FROM tasks o WHERE o.status = 'Running' AND o.lease_id >= p_low_lease AND CASE WHEN p_worker IS NOT NULL
             THEN o.leased_by = p_worker AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding))
             ELSE o.attempt_until < clock_timestamp() OR NOT EXISTS (SELECT 1 FROM workers w
                 WHERE w.incarnation = o.leased_by AND w.lease_until > clock_timestamp()) END
-        FOR NO KEY UPDATE SKIP LOCKED) f) n
-    WHERE t.id = n.id;
+        FOR NO KEY UPDATE SKIP LOCKED) f) n WHERE t.id = n.id;
     GET DIAGNOSTICS v_task_n = ROW_COUNT;
     RETURN QUERY SELECT coalesce(cardinality(v_ids), 0) + v_task_n, coalesce(cardinality(v_failed), 0)::bigint;
 END $$;

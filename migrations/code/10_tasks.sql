@@ -13,22 +13,17 @@ SET enable_sort = off AS $$
         ORDER BY t.run_after, t.id LIMIT 1) f ON true
 $$;
 
--- Hands due tasks of one kind to a worker, as jobs_claim does jobs.  A kind that ends in
--- one statement for all of a lease gains by many; one that calls out is alone, so that it
--- is not kept by its neighbours.
+-- Hands due tasks of one kind to a worker, as jobs_claim does jobs.  A kind that ends in one statement for all of a
+-- lease gains by many; one that calls out is alone, so that it is not kept by its neighbours.
 CREATE FUNCTION tasks_claim(p_incarnation text, p_term bigint, p_worker text, p_limit int, p_low_after timestamptz,
-    p_low_id text, p_attempt_ms int)
-RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text, is_full bool)
+    p_low_id text, p_attempt_ms int) RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text, is_full bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
-    v_lease bigint;
-    v_kind text;
-    v_limit int;
-    v_rows tid[]; v_ids text[]; v_afters timestamptz[];
-    v_n bigint;
+    v_lease bigint; v_kind text; v_limit int;
+    v_rows tid[]; v_ids text[]; v_afters timestamptz[]; v_n bigint;
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     IF NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp()) THEN
@@ -43,8 +38,7 @@ BEGIN
     FROM (SELECT k.ctid, k.id, k.run_after, bool_or(k.kind <> v_kind) OVER (ORDER BY k.run_after, k.id) AS is_behind
         FROM (SELECT q.ctid, q.id, q.run_after, q.kind FROM tasks q
             WHERE q.status = 'Pending' AND q.run_after <= v_now AND (q.run_after, q.id) >= (p_low_after, p_low_id)
-            ORDER BY q.run_after, q.id LIMIT v_limit FOR NO KEY UPDATE SKIP LOCKED) k) l
-    WHERE NOT l.is_behind;
+            ORDER BY q.run_after, q.id LIMIT v_limit FOR NO KEY UPDATE SKIP LOCKED) k) l WHERE NOT l.is_behind;
     IF v_rows IS NULL THEN
         RETURN; -- there is none, or the first is just being changed by somebody: the next look
     END IF;
@@ -66,13 +60,12 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = 
     SELECT count(*) FROM done
 $$;
 
--- What the test of an issuer's configuration found: success, by which the task is done, or failed;
--- then task_failed follows.  The issuer is locked first, as by who changes it; then it is seen
--- whether the task is this worker's still.  No row: it is not, and nothing was written.
+-- What the test of an issuer's configuration found: success, by which the task is done, or failed; then task_failed
+-- follows.  The issuer is locked first, as by who changes it; then it is seen whether the task is this worker's still.
+-- No row: it is not, and nothing was written.
 CREATE FUNCTION task_ca_init_end(p_worker text, p_lease bigint, p_task text, p_status text) RETURNS SETOF text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_issuer text;
+DECLARE v_issuer text;
 BEGIN
     PERFORM words_check(ARRAY[p_status], '{success,failed}', ARRAY[p_task]);
     SELECT i.id INTO v_issuer FROM issuers i

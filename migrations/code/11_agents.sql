@@ -1,8 +1,7 @@
 -- What agents ask and report.
 
--- An agent's CSR for its waiting issuance.  Outcomes: accepted, repeated (the
--- same key again), other_key (409), none (nothing waits), unknown_job, changed
--- (the CSR was checked against names that are the certificate's no more).
+-- An agent's CSR for its waiting issuance.  Outcomes: accepted, repeated (the same key again), other_key (409), none
+-- (nothing waits), unknown_job, changed (the CSR was checked against names that are the certificate's no more).
 CREATE FUNCTION csr_submit(p_agent text, p_certificate text, p_job text, p_csr_pem text, p_key_sha256 text,
     p_common_name text, p_sans text[]) RETURNS TABLE (outcome text, job_id text, issuer_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -10,8 +9,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_id text := (SELECT j.id FROM jobs j
         WHERE (p_job IS NULL OR j.id = p_job) AND j.certificate_id = p_certificate AND j.agent_id = p_agent
-            AND j.type IN ('Issuance', 'Renewal')
-        ORDER BY j.id DESC LIMIT 1);
+            AND j.type IN ('Issuance', 'Renewal') ORDER BY j.id DESC LIMIT 1);
     v_job record;
 BEGIN
     PERFORM jobs_lock(ARRAY[v_id]);
@@ -35,9 +33,8 @@ BEGIN
     RETURN QUERY SELECT outcome, v_id, v_job.issuer_id::text;
 END $$;
 
--- What an agent has to do: its Pending deployments (they become Running), its
--- own unfinished Running ones again, and the issuances that wait for its CSR.
--- Writes nothing when there is nothing new.
+-- What an agent has to do: its Pending deployments (they become Running), its own unfinished Running ones again, and
+-- the issuances that wait for its CSR. Writes nothing when there is nothing new.
 CREATE FUNCTION agent_work(p_agent text, p_limit int)
 RETURNS TABLE (id text, type text, certificate_id text, status text, common_name text, sans text[], target_id text,
     target_type text, target_config jsonb, version_id text, serial_number text, fingerprint_sha256 text, not_after timestamptz)
@@ -53,31 +50,25 @@ BEGIN
     RETURN QUERY
     SELECT j.id, j.type::text, j.certificate_id, j.status::text, c.common_name::text, c.sans, j.target_id,
         t.type::text, t.config, j.version_id, v.serial_number::text, v.fingerprint_sha256::text, v.not_after
-    FROM jobs j
-    JOIN managed_certificates c ON c.id = j.certificate_id
+    FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
     LEFT JOIN deployment_targets t ON t.id = j.target_id
-    LEFT JOIN certificate_versions v ON v.id = j.version_id
-    WHERE j.agent_id = p_agent
+    LEFT JOIN certificate_versions v ON v.id = j.version_id WHERE j.agent_id = p_agent
         AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running')))
-        AND j.status <> 'Pending'
-    ORDER BY j.id LIMIT p_limit;
+        AND j.status <> 'Pending' ORDER BY j.id LIMIT p_limit;
 END $$;
 
 -- Which of these agents have something to fetch, or to hear: that they were retired.
-CREATE FUNCTION agents_with_work(p_agents text[]) RETURNS SETOF text
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
-    SELECT a.id FROM unnest(p_agents) AS a (id)
-    WHERE EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = a.id
+CREATE FUNCTION agents_with_work(p_agents text[]) RETURNS SETOF text LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT a.id FROM unnest(p_agents) AS a (id) WHERE EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = a.id
             AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running'))))
         OR EXISTS (SELECT 1 FROM agents g WHERE g.id = a.id AND g.retired_at IS NOT NULL)
 $$;
 
--- An agent's report on its own job.  Idempotent by (job, version).  Outcomes: updated, repeated,
--- contradiction (409), other_version (409), unknown, not_allowed (a state only the server may set,
--- or a job not in hand).  p_why_no_csr: what an issuance ends with that failed without a word.
+-- An agent's report on its own job.  Idempotent by (job, version).  Outcomes: updated, repeated, contradiction (409),
+-- other_version (409), unknown, not_allowed (a state only the server may set, or a job not in hand).  p_why_no_csr:
+-- what an issuance ends with that failed without a word.
 CREATE FUNCTION job_report(p_agent text, p_job text, p_status text, p_error text, p_version text, p_why_no_csr text)
-RETURNS TABLE (outcome text, status text, certificate_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (outcome text, status text, certificate_id text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
@@ -129,11 +120,9 @@ END $$;
 
 -- What the agent's handshake saw.  Outcomes: stored, unknown, final.
 CREATE FUNCTION job_verify(p_agent text, p_job text, p_target text, p_verified bool, p_actual text, p_error text)
-RETURNS TABLE (outcome text, verified_at timestamptz)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (outcome text, verified_at timestamptz) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
-DECLARE
-    v_now timestamptz := engine_now();
+DECLARE v_now timestamptz := engine_now();
 BEGIN
     UPDATE jobs j SET verification_status = CASE WHEN p_verified THEN 'success' ELSE 'failed' END, verified_at = v_now,
         verification_fingerprint = p_actual, verification_error = nullif(p_error, '')

@@ -1,14 +1,14 @@
--- Bulk renewal, revocation and reassignment: each one statement that decides,
--- writes and audits, for any number of certificates.
+-- Bulk renewal, revocation and reassignment: each one statement that decides, writes and audits, for any number of
+-- certificates.
 
--- What a call comes to.  certificate_ids are those that it changed, in a renewal one for each of
--- job_ids; failed_ids those that it could not, where it names them.  agents: those that have a CSR
--- to make (NULL: so many that they find it at their next look).
+-- What a call comes to.  certificate_ids are those that it changed, in a renewal one for each of job_ids; failed_ids
+-- those that it could not, where it names them.  agents: those that have a CSR to make (NULL: so many that they find it
+-- at their next look).
 CREATE TYPE bulk_result AS (matched bigint, done bigint, failed bigint, certificate_ids text[], job_ids text[],
     failed_ids text[], agents text[]);
 
--- The certificates that meet all criteria given (profile_id, owner_id,
--- agent_id, issuer_id, team_id, source), among p_ids unless that is NULL.
+-- The certificates that meet all criteria given (profile_id, owner_id, agent_id, issuer_id, team_id, source), among
+-- p_ids unless that is NULL.
 CREATE FUNCTION certificates_matching(p_criteria jsonb, p_ids text[]) RETURNS TABLE (id text, status text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
@@ -27,9 +27,7 @@ END $$;
 -- A certificate fails where its issuer is disabled.
 CREATE FUNCTION bulk_renew(p_criteria jsonb, p_ids text[], p_actor text, p_actor_type text, p_is_dry bool)
 RETURNS bulk_result LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET work_mem = '64MB' AS $$
-DECLARE
-    v bulk_result;
-    v_ids text[];
+DECLARE v bulk_result; v_ids text[];
 BEGIN
     -- Filtered before anything is locked, and what is to be skipped is not locked at all.
     SELECT count(*), array_agg(m.id ORDER BY m.id)
@@ -56,9 +54,7 @@ END $$;
 -- A certificate fails where it has no version to revoke.
 CREATE FUNCTION bulk_revoke(p_criteria jsonb, p_ids text[], p_reason text, p_actor text, p_actor_type text, p_is_dry bool, p_why text)
 RETURNS bulk_result LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET work_mem = '64MB' AS $$
-DECLARE
-    v bulk_result;
-    v_ids text[];
+DECLARE v bulk_result; v_ids text[];
 BEGIN
     SELECT count(*), array_agg(m.id ORDER BY m.id) FILTER (WHERE m.status NOT IN ('Archived', 'Revoked'))
         INTO v.matched, v_ids FROM certificates_matching(p_criteria, p_ids) m;
@@ -81,8 +77,7 @@ END $$;
 -- A certificate fails where there is none of that id.
 CREATE FUNCTION bulk_reassign(p_ids text[], p_owner text, p_team text, p_is_dry bool)
 RETURNS bulk_result LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET work_mem = '64MB' AS $$
-DECLARE
-    v bulk_result;
+DECLARE v bulk_result;
 BEGIN
     SELECT count(*), count(*) FILTER (WHERE c.id IS NULL), array_agg(g.id ORDER BY g.id) FILTER (WHERE c.id IS NULL),
             array_agg(c.id ORDER BY c.id) FILTER (WHERE c.owner_id <> p_owner OR c.team_id <> coalesce(p_team, c.team_id))
@@ -101,8 +96,8 @@ BEGIN
     RETURN v;
 END $$;
 
--- The summary event of a bulk call; what it changed lies beside it, unless each
--- has an event of its own.  Ids hold no character that JSON would escape.
+-- The summary event of a bulk call; what it changed lies beside it, unless each has an event of its own.  Ids hold no
+-- character that JSON would escape.
 CREATE FUNCTION bulk_audit(p_kind text, p_actor text, p_actor_type text, p_asked jsonb, r bulk_result) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -131,17 +126,15 @@ BEGIN
         WHERE NOT EXISTS (SELECT 1 FROM managed_certificates c WHERE c.id = g.id));
 END $$;
 
--- One bulk request, start to end: what its Idempotency-Key says, the effect, and what it came to,
--- kept for the next time, in one transaction.  Outcomes: done, in_flight (the same key's first
--- request has not ended), other_request (the key was used for something else), owner and team
--- (there is no such one).  Lists are NULL where empty; certificates are listed with jobs only.
--- More than p_max_listed of them undo all: they would not fit into the API's memory.  p_why is what
--- the jobs of revoked certificates end with.
+-- One bulk request, start to end: what its Idempotency-Key says, the effect, and what it came to, kept for the next
+-- time, in one transaction.  Outcomes: done, in_flight (the same key's first request has not ended), other_request (the
+-- key was used for something else), owner and team (there is no such one).  Lists are NULL where empty; certificates
+-- are listed with jobs only.  More than p_max_listed of them undo all: they would not fit into the API's memory.  p_why
+-- is what the jobs of revoked certificates end with.
 CREATE FUNCTION bulk_run(p_kind text, p_criteria jsonb, p_ids text[], p_wanted jsonb, p_actor text, p_actor_type text,
     p_is_dry bool, p_key text, p_request_sha256 text, p_why text, p_max_listed int)
 RETURNS TABLE (outcome text, matched bigint, done bigint, failed bigint, certificate_ids text[], job_ids text[],
-    failed_ids text[], unknown_ids text[], agents text[])
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    failed_ids text[], unknown_ids text[], agents text[]) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     v_principal text := p_actor_type || ' ' || p_actor;
@@ -156,9 +149,7 @@ BEGIN
         RETURN QUERY SELECT CASE WHEN k.request_sha256 = p_request_sha256 THEN 'done' ELSE 'other_request' END,
             k.matched, k.done, k.failed, k.certificate_ids, k.job_ids, k.failed_ids, k.unknown_ids, NULL::text[]
         FROM idempotency_keys k WHERE k.principal = v_principal AND k.key = p_key;
-        IF FOUND THEN
-            RETURN;
-        END IF;
+        IF FOUND THEN RETURN; END IF;
     END IF;
     IF p_kind = 'renew' THEN
         v := bulk_renew(p_criteria, p_ids, p_actor, p_actor_type, p_is_dry);
@@ -185,9 +176,7 @@ BEGIN
         PERFORM bulk_audit(p_kind, p_actor, p_actor_type,
             jsonb_build_object('criteria', p_criteria, 'certificate_ids_given', cardinality(p_ids)) || p_wanted, v);
     END IF;
-    IF v.job_ids IS NULL THEN
-        v.certificate_ids := NULL;
-    END IF;
+    IF v.job_ids IS NULL THEN v.certificate_ids := NULL; END IF;
     IF p_key IS NOT NULL AND NOT p_is_dry THEN
         INSERT INTO idempotency_keys (principal, key, route, request_sha256, matched, done, failed, certificate_ids, job_ids,
                 failed_ids, unknown_ids)

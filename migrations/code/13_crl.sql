@@ -1,8 +1,7 @@
 -- Revocation lists: when one is due, and what reads and writes them.
 
--- Whether an issuer's list lacks a revocation that was made shortly before it or
--- any time after.  The overlap bounds what numbers of another
--- cluster, in a database that was restored, can make of it.
+-- Whether an issuer's list lacks a revocation that was made shortly before it or any time after.  The overlap bounds
+-- what numbers of another cluster, in a database that was restored, can make of it.
 CREATE FUNCTION crl_is_behind(p_issuer text, p_this_update timestamptz, p_snapshot pg_snapshot) RETURNS bool
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT EXISTS (SELECT 1 FROM certificate_revocations r
@@ -17,10 +16,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
         WHERE f.subject = p_list AND f.kind = 'crl_build' AND f.status = 'Failed' AND f.run_after > p_now)
 $$;
 
--- Where p_only_behind is false successors of roots are asked for too.  A list is due when there is
--- none, when half its life is over, when its CA has another certificate now, or when it is behind;
--- the last alone is looked at often, but no list is made again before many times what making it
--- took has passed, nor while one rests that failed.
+-- Where p_only_behind is false successors of roots are asked for too.  A list is due when there is none, when half its
+-- life is over, when its CA has another certificate now, or when it is behind; the last alone is looked at often, but
+-- no list is made again before many times what making it took has passed, nor while one rests that failed.
 CREATE FUNCTION duty_crl_refresh(p_limit int, p_only_behind bool) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -31,17 +29,14 @@ BEGIN
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
     SELECT id_new('task'), 'crl_build', ca.list, 'crl:' || ca.list, ca.issuer_id, v_now, v_now
     FROM ca_certificates ca
-    LEFT JOIN crl_cache k ON k.list = ca.list
-    WHERE ca.not_after > v_now AND ca.state <> 'next'
+    LEFT JOIN crl_cache k ON k.list = ca.list WHERE ca.not_after > v_now AND ca.state <> 'next'
         AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || ca.list)
-        AND NOT crl_rests(ca.list, v_now)
-        AND CASE
+        AND NOT crl_rests(ca.list, v_now) AND CASE
             WHEN k.list IS NULL THEN true
             WHEN NOT p_only_behind AND (k.ca_fingerprint <> ca.fingerprint_sha256
                 OR v_now > k.this_update + (k.next_update - k.this_update) / policy_crl_life_part()) THEN true
             WHEN v_now < k.generated_at + greatest(policy_crl_rest(), ms(k.generation_duration_ms::bigint * policy_crl_rest_factor())) THEN false
-            ELSE crl_is_behind(ca.issuer_id, k.this_update, k.snapshot) END
-    ORDER BY ca.list LIMIT p_limit
+            ELSE crl_is_behind(ca.issuer_id, k.this_update, k.snapshot) END ORDER BY ca.list LIMIT p_limit
     ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
     GET DIAGNOSTICS v_n = ROW_COUNT;
     RETURN v_n;
@@ -52,14 +47,12 @@ CREATE FUNCTION crl_request(p_issuer text, p_list text) RETURNS void LANGUAGE sq
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
     SELECT id_new('task'), 'crl_build', p_list, 'crl:' || p_list, p_issuer, engine_now(), engine_now()
     WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || p_list)
-        AND NOT crl_rests(p_list, engine_now())
-    ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
+        AND NOT crl_rests(p_list, engine_now()) ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
 $$;
 
--- The number of the list that a task is about to make.  It is the time, or one more than the last
--- where that is more: so it also grows in a database that was put back to an older state.  The row
--- is locked until the revocations were read in the same transaction, so that a list with a higher
--- number never knows less.  No row: the lease is lost.
+-- The number of the list that a task is about to make.  It is the time, or one more than the last where that is more:
+-- so it also grows in a database that was put back to an older state.  The row is locked until the revocations were
+-- read in the same transaction, so that a list with a higher number never knows less.  No row: the lease is lost.
 CREATE FUNCTION crl_begin(p_worker text, p_lease bigint, p_task text)
 RETURNS TABLE (crl_number bigint, this_update timestamptz, snapshot pg_snapshot)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -71,20 +64,17 @@ DECLARE
 BEGIN
     SELECT t.issuer_id INTO v_issuer FROM tasks t
         WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running';
-    IF v_issuer IS NULL THEN
-        RETURN;
-    END IF;
+    IF v_issuer IS NULL THEN RETURN; END IF;
     INSERT INTO crl_numbers AS n (issuer_id, last_number) VALUES (v_issuer, extract(epoch FROM v_now)::bigint)
         ON CONFLICT (issuer_id) DO UPDATE SET last_number = greatest(n.last_number + 1, excluded.last_number)
         RETURNING n.last_number INTO v_number;
     RETURN QUERY SELECT v_number, v_now, pg_current_snapshot();
 END $$;
 
--- What goes into it, by serial.  A certificate that expired is kept for a while, so that it stands
--- in a list made after its end (RFC 5280 section 3.3); short-lived ones by a profile for such are
--- left out.  Whether a serial is a number is for the reader to see.
-CREATE FUNCTION crl_revocations(p_worker text, p_lease bigint, p_task text)
-RETURNS TABLE (serial text, revoked_at bigint, reason text)
+-- What goes into it, by serial.  A certificate that expired is kept for a while, so that it stands in a list made after
+-- its end (RFC 5280 section 3.3); short-lived ones by a profile for such are left out.  Whether a serial is a number is
+-- for the reader to see.
+CREATE FUNCTION crl_revocations(p_worker text, p_lease bigint, p_task text) RETURNS TABLE (serial text, revoked_at bigint, reason text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET work_mem = '32MB' AS $$
     SELECT lpad(lower(r.serial_number), 40, '0') COLLATE "C" AS serial, floor(extract(epoch FROM r.revoked_at))::bigint, r.reason
     FROM certificate_revocations r
@@ -99,23 +89,20 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET work_mem =
     ORDER BY 1
 $$;
 
--- The task is done: its list is kept unless a later one stands there already.
--- Outcomes: stored, older (noted with p_why_older), lost.
+-- The task is done: its list is kept unless a later one stands there already.  Outcomes: stored, older (noted with
+-- p_why_older), lost.
 CREATE FUNCTION crl_store(p_worker text, p_lease bigint, p_task text, p_der bytea, p_number bigint, p_this timestamptz,
     p_next timestamptz, p_revoked int, p_etag text, p_ca text, p_snapshot pg_snapshot, p_ms int, p_why_older text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    v_issuer text;
-    v_list text;
+    v_issuer text; v_list text;
     v_now timestamptz := engine_now();
     v_stored bool;
 BEGIN
     DELETE FROM tasks t
         WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
         RETURNING t.issuer_id, t.subject INTO v_issuer, v_list;
-    IF v_issuer IS NULL THEN
-        RETURN 'lost';
-    END IF;
+    IF v_issuer IS NULL THEN RETURN 'lost'; END IF;
     -- What failed before it is over now, and no more to be told of.
     DELETE FROM tasks f WHERE f.subject = v_list AND f.kind = 'crl_build' AND f.status = 'Failed';
     INSERT INTO crl_cache AS k (list, issuer_id, crl_der, crl_number, this_update, next_update, generated_at,
@@ -137,8 +124,7 @@ END $$;
 CREATE FUNCTION crl_failed(p_worker text, p_lease bigint, p_task text, p_ms int, p_error text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     INSERT INTO crl_generation_events (issuer_id, crl_number, duration_ms, revoked_count, started_at, succeeded, error)
-    SELECT t.issuer_id, 0, p_ms, 0, engine_now() - ms(p_ms), false, p_error
-    FROM tasks t
+    SELECT t.issuer_id, 0, p_ms, 0, engine_now() - ms(p_ms), false, p_error FROM tasks t
     WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
         AND t.issuer_id IS NOT NULL
 $$;

@@ -7,16 +7,14 @@ CREATE FUNCTION thresholds_of(p_thresholds jsonb) RETURNS SETOF int LANGUAGE sql
     WHERE x.v ~ '^[0-9]{1,3}$'
 $$;
 
--- Alerts of these certificates, as far as they are due and were not made: one
--- a channel, for the tightest threshold passed.  A threshold that lies before
--- the certificate's validity began is never passed.  p_words: the messages
+-- Alerts of these certificates, as far as they are due and were not made: one a channel, for the tightest threshold
+-- passed.  A threshold that lies before the certificate's validity began is never passed.  p_words: the messages
 -- "expires" and "expired", of name, common name, end, threshold and days left.
 CREATE FUNCTION expiry_alerts_make(p_ids text[], p_now timestamptz, p_words jsonb) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     WITH due AS MATERIALIZED (
         SELECT c.id, c.name, c.common_name, c.expires_at, c.owner_id, p.alert_channels, p.alert_severity_map, t.days
-        FROM managed_certificates c
-        JOIN renewal_policies p ON p.id = c.renewal_policy_id
+        FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id
         CROSS JOIN LATERAL (SELECT min(d) AS days FROM thresholds_of(p.alert_thresholds_days) AS d
             WHERE c.expires_at <= p_now + days(d)
                 AND (c.valid_from IS NULL OR c.valid_from < c.expires_at - days(d))) t
@@ -31,8 +29,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     ), routed AS (
         SELECT d.*, CASE WHEN t.tier IN ('informational', 'warning', 'critical') THEN t.tier ELSE 'informational' END AS severity,
             CASE WHEN jsonb_typeof(d.alert_channels -> t.tier) = 'array' THEN d.alert_channels -> t.tier
-                ELSE '["Email"]' END AS channels
-        FROM due d JOIN fresh f ON f.certificate_id = d.id
+                ELSE '["Email"]' END AS channels FROM due d JOIN fresh f ON f.certificate_id = d.id
         CROSS JOIN LATERAL (SELECT coalesce(nullif(lower(d.alert_severity_map ->> d.days::text), ''),
             policy_alert_tiers() ->> d.days::text, 'informational') AS tier) t
     ), sent AS (
@@ -46,11 +43,9 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
             format(p_words ->> CASE WHEN s.expires_at <= p_now THEN 'expired' ELSE 'expires' END, s.name, s.common_name,
                 to_char(s.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), s.days,
                 floor(extract(epoch FROM s.expires_at - p_now) / 86400)),
-            p_now, s.severity, s.days
-        FROM sent s LEFT JOIN owners o ON o.id = s.owner_id
+            p_now, s.severity, s.days FROM sent s LEFT JOIN owners o ON o.id = s.owner_id
         WHERE s.channel IN ('Email', 'Webhook', 'Slack', 'Teams', 'PagerDuty', 'OpsGenie')
-        ORDER BY s.id, s.channel
-        RETURNING 1
+        ORDER BY s.id, s.channel RETURNING 1
     ), skipped AS (
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         SELECT 'system', 'System', 'expiration_alert_skipped_no_channels', 'certificate', r.id,
@@ -64,19 +59,16 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT count(*) FROM made
 $$;
 
--- One piece of a run, which ends where a window holds p_limit certificates.  It looks at
--- those whose distance to their end passed a threshold in use since the last time, and
--- those made since.  Now and then, and when a policy was changed, it looks again at all
--- that are within a threshold, for what was changed by hand.
+-- One piece of a run, which ends where a window holds p_limit certificates.  It looks at those whose distance to their
+-- end passed a threshold in use since the last time, and those made since.  Now and then, and when a policy was
+-- changed, it looks again at all that are within a threshold, for what was changed by hand.
 CREATE FUNCTION duty_expiry_alerts(p_limit int, p_is_first bool, p_words jsonb) RETURNS TABLE (rows bigint, is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now();
-    v_state expiry_alert_state;
-    v_days int[];
+    v_state expiry_alert_state; v_days int[];
     v_from timestamptz; v_to timestamptz;
-    v_made_from timestamptz; v_made_to timestamptz;
-    v_ids text[];
+    v_made_from timestamptz; v_made_to timestamptz; v_ids text[];
 BEGIN
     SELECT s.* INTO v_state FROM expiry_alert_state s FOR UPDATE;
     SELECT coalesce(array_agg(DISTINCT d), '{}') INTO v_days

@@ -1,12 +1,9 @@
 -- The other duties of the leader, and what they tell of themselves.
 
 -- --- the table of duties ---
-
--- A new leader's table.  Rows of duties that it does not know go; a changed
--- interval forgets when the next run was due.
+-- A new leader's table.  Rows of duties that it does not know go; a changed interval forgets when the next run was due.
 CREATE FUNCTION duties_register(p_incarnation text, p_term bigint, p_names text[], p_intervals_ms bigint[],
-    p_timeouts_ms bigint[], p_off_reasons text[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    p_timeouts_ms bigint[], p_off_reasons text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     DELETE FROM duties d WHERE d.name <> ALL (p_names);
@@ -21,11 +18,10 @@ BEGIN
         run_requested_at = CASE WHEN excluded.off_reason = '' THEN duties.run_requested_at END;
 END $$;
 
--- A person wants a run now.  Outcomes: requested; running (it runs again as
--- soon as this run has ended); off (detail: why); unknown (detail: the names).
+-- A person wants a run now.  Outcomes: requested; running (it runs again as soon as this run has ended); off (detail:
+-- why); unknown (detail: the names).
 CREATE FUNCTION duty_run_request(p_name text, p_actor text, p_actor_type text)
-RETURNS TABLE (outcome text, requested_at timestamptz, detail text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (outcome text, requested_at timestamptz, detail text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY UPDATE duties d SET run_requested_at = coalesce(d.run_requested_at, clock_timestamp())
@@ -44,7 +40,6 @@ BEGIN
 END $$;
 
 -- --- repairs ---
-
 -- Those that wait in that state since before p_before, the longest first.
 CREATE FUNCTION jobs_overdue(p_status text, p_before timestamptz, p_limit int) RETURNS text[]
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
@@ -56,8 +51,7 @@ SET enable_sort = off AS $$
         LIMIT p_limit) o
 $$;
 
--- Waits that lasted too long: no CSR -> Failed, no decision -> Cancelled; then
--- the jobs that nobody can ever run.
+-- Waits that lasted too long: no CSR -> Failed, no decision -> Cancelled; then the jobs that nobody can ever run.
 CREATE FUNCTION duty_job_timeouts(p_csr_ms bigint, p_approval_ms bigint, p_limit int, p_words jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -65,9 +59,7 @@ DECLARE
         || jobs_overdue('AwaitingApproval', engine_now() - ms(p_approval_ms), p_limit);
     v_statuses text[]; v_errors text[];
 BEGIN
-    IF v_ids IS NULL THEN
-        RETURN jobs_fail_nonsense(p_limit, p_words);
-    END IF;
+    IF v_ids IS NULL THEN RETURN jobs_fail_nonsense(p_limit, p_words); END IF;
     PERFORM jobs_lock(v_ids);
     SELECT array_agg(j.id), array_agg(CASE j.status WHEN 'AwaitingCSR' THEN 'Failed' ELSE 'Cancelled' END),
         array_agg(job_say(p_words, CASE WHEN j.status = 'AwaitingApproval' THEN 'approval_timeout'
@@ -78,14 +70,12 @@ BEGIN
     RETURN coalesce(cardinality(v_ids), 0);
 END $$;
 
-CREATE FUNCTION duty_agent_health(p_stale_ms bigint) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION duty_agent_health(p_stale_ms bigint) RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     WITH gone AS (
         UPDATE agents a SET status = 'Offline'
         WHERE a.id IN (SELECT o.id FROM agents o WHERE o.status = 'Online' AND o.retired_at IS NULL
             AND coalesce(o.last_heartbeat_at, o.registered_at) < (SELECT engine_now()) - ms(p_stale_ms)
-            ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED)
-        RETURNING a.id
+            ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED) RETURNING a.id
     ), audited AS (
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id)
         SELECT 'system', 'System', 'agent_offline', 'agent', g.id FROM gone g RETURNING 1
@@ -93,9 +83,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT count(*) FROM audited
 $$;
 
--- Jobs that wait for or run on agents that were retired, or silent since
--- p_stale_before; locks nothing.  The agents that have work are picked out of its
--- index one by one, so that those who have none are not looked at.
+-- Jobs that wait for or run on agents that were retired, or silent since p_stale_before; locks nothing.  The agents
+-- that have work are picked out of its index one by one, so that those who have none are not looked at.
 CREATE FUNCTION jobs_of_agents_gone(p_stale_before timestamptz, p_limit int, OUT retired text[], OUT silent text[])
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
@@ -115,17 +104,14 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
     FROM (SELECT w.id, g.is_retired FROM gone g CROSS JOIN LATERAL (SELECT j.id FROM jobs j
             WHERE j.agent_id = g.id AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running')))
                 AND (g.is_retired OR (j.type = 'Deployment' AND j.status = 'Running'))
-            ORDER BY j.agent_id, j.id LIMIT p_limit) w
-        LIMIT p_limit) f
+            ORDER BY j.agent_id, j.id LIMIT p_limit) w LIMIT p_limit) f
 $$;
 
--- Deployments in the hands of an agent that is gone: back to Pending when it
--- is offline (it finds them when it returns), Failed when it was retired.
+-- Deployments in the hands of an agent that is gone: back to Pending when it is offline (it finds them when it
+-- returns), Failed when it was retired.
 CREATE FUNCTION duty_agent_rescue(p_offline_ms bigint, p_limit int, p_words jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
-DECLARE
-    v_silent text[]; v_retired text[];
-    v_n bigint;
+DECLARE v_silent text[]; v_retired text[]; v_n bigint;
 BEGIN
     SELECT g.retired, g.silent INTO v_retired, v_silent FROM jobs_of_agents_gone(engine_now() - ms(p_offline_ms), p_limit) g;
     PERFORM jobs_lock(v_retired);
@@ -137,8 +123,8 @@ BEGIN
     RETURN v_n + coalesce(cardinality(v_retired), 0);
 END $$;
 
--- Certificates whose status the clock changes by p_now, the earliest first.  Short-lived ones that
--- ended just now are left to duty_short_lived_expiry, which says so in the audit trail.
+-- Certificates whose status the clock changes by p_now, the earliest first.  Short-lived ones that ended just now are
+-- left to duty_short_lived_expiry, which says so in the audit trail.
 CREATE FUNCTION certificates_status_due(p_now timestamptz, p_limit int) RETURNS text[]
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
@@ -151,8 +137,8 @@ SET enable_sort = off AS $$
         ORDER BY CASE c.status WHEN 'Active' THEN least(c.expiring_at, c.expires_at) ELSE c.expires_at END LIMIT p_limit) d
 $$;
 
--- The next certificates in renewal behind p_low, and those among them that no job
--- renews.  All jobs of each are read, as certificates_refresh does.
+-- The next certificates in renewal behind p_low, and those among them that no job renews.  All jobs of each are read,
+-- as certificates_refresh does.
 CREATE FUNCTION certificates_in_progress(p_low text, p_limit int, OUT seen text[], OUT idle text[])
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
@@ -163,10 +149,9 @@ SET enable_sort = off AS $$
         ORDER BY c.id LIMIT p_limit) w
 $$;
 
--- Certificates whose status no longer says what is true: expiring, expired, or in progress with no
--- job.  The clock's changes are found by their index.  Who is in progress is walked, some at each
--- look and round again; a look that finds one with no job is followed by the next at once.  What is
--- just held by somebody is left to a later look.
+-- Certificates whose status no longer says what is true: expiring, expired, or in progress with no job.  The clock's
+-- changes are found by their index.  Who is in progress is walked, some at each look and round again; a look that finds
+-- one with no job is followed by the next at once.  What is just held by somebody is left to a later look.
 CREATE FUNCTION duty_certificate_status(p_limit int) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
@@ -180,27 +165,23 @@ BEGIN
         FROM (SELECT CASE WHEN cardinality(v_seen) = policy_in_progress_looked() THEN v_seen[cardinality(v_seen)] ELSE '' END AS id) n
         WHERE m.name = 'certificate_status' AND m.low_id <> n.id;
     v_ids := certificates_status_due(engine_now(), p_limit) || v_idle;
-    IF v_ids IS NULL THEN
-        RETURN 0;
-    END IF;
+    IF v_ids IS NULL THEN RETURN 0; END IF;
     SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM managed_certificates c WHERE c.id = ANY (v_ids)
         ORDER BY c.id FOR NO KEY UPDATE SKIP LOCKED) l;
     -- One whose policy changed, and that has not followed yet.
     UPDATE managed_certificates c SET expiring_at = expiring_at_of(c.valid_from, c.expires_at, p.renewal_window_days)
-        FROM renewal_policies p
-        WHERE c.id = ANY (v_ids) AND p.id = c.renewal_policy_id AND c.status = 'Active'
+        FROM renewal_policies p WHERE c.id = ANY (v_ids) AND p.id = c.renewal_policy_id AND c.status = 'Active'
             AND c.expiring_at IS DISTINCT FROM expiring_at_of(c.valid_from, c.expires_at, p.renewal_window_days);
     RETURN certificates_refresh(v_ids);
 END $$;
 
--- Short-lived certificates that ended since the last look, and shortly before
--- it: one that was in renewal then may have come out of it.
+-- Short-lived certificates that ended since the last look, and shortly before it: one that was in renewal then may have
+-- come out of it.
 CREATE FUNCTION duty_short_lived_expiry(p_limit int) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now();
-    v_from timestamptz;
-    v_n bigint;
+    v_from timestamptz; v_n bigint;
 BEGIN
     INSERT INTO duty_marks (name) VALUES ('short_lived_expiry') ON CONFLICT DO NOTHING;
     SELECT m.low_at - policy_short_lived_overlap() INTO v_from FROM duty_marks m WHERE m.name = 'short_lived_expiry' FOR UPDATE;
@@ -219,16 +200,13 @@ BEGIN
         FROM ended e RETURNING 1
     )
     SELECT count(*) INTO v_n FROM audited;
-    IF v_n < p_limit THEN
-        UPDATE duty_marks m SET low_at = v_now WHERE m.name = 'short_lived_expiry';
-    END IF;
+    IF v_n < p_limit THEN UPDATE duty_marks m SET low_at = v_now WHERE m.name = 'short_lived_expiry'; END IF;
     RETURN v_n;
 END $$;
 
 -- --- retention ---
-
--- Answers kept for requests that are repeated with the same Idempotency-Key:
--- a client that still repeats a day later has to look first.
+-- Answers kept for requests that are repeated with the same Idempotency-Key: a client that still repeats a day later
+-- has to look first.
 CREATE FUNCTION duty_idempotency_cleanup(p_keep_ms bigint, p_limit int) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     WITH gone AS (
@@ -239,11 +217,10 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT count(*) FROM gone
 $$;
 
--- The next rows of a table whose ids hold a time before p_cut: what is old lies at the
--- beginning of the primary key and no index is needed to find it.  A walk goes on
--- from its mark, looks at p_limit rows, and starts over some time after the last
--- pass began.  A run goes on while it finds rows to remove, and else leaves the rest
--- to the next, so that it costs little where much has to stay.
+-- The next rows of a table whose ids hold a time before p_cut: what is old lies at the beginning of the primary key and
+-- no index is needed to find it.  A walk goes on from its mark, looks at p_limit rows, and starts over some time after
+-- the last pass began.  A run goes on while it finds rows to remove, and else leaves the rest to the next, so that it
+-- costs little where much has to stay.
 CREATE FUNCTION duty_walk(p_name text, p_table text, p_prefix text, p_cut timestamptz, p_limit int, OUT ids text[], OUT is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -261,16 +238,13 @@ BEGIN
     UPDATE duty_marks m SET low_id = coalesce(ids[cardinality(ids)], m.low_id), is_done = NOT is_more WHERE m.name = p_name;
 END $$;
 
--- Final jobs that ended before the cut, with the CSRs of those that made no
--- version, and tasks that failed before it.  The newest failure of a
--- certificate that was never issued stays: it is why its status is Failed.
+-- Final jobs that ended before the cut, with the CSRs of those that made no version, and tasks that failed before it.
+-- The newest failure of a certificate that was never issued stays: it is why its status is Failed.
 CREATE FUNCTION duty_job_retention(p_keep_ms bigint, p_limit int) RETURNS TABLE (rows bigint, is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_cut timestamptz := engine_now() - ms(p_keep_ms);
-    v_ids text[]; v_gone text[];
-    v_is_more bool;
-    v_tasks bigint;
+    v_ids text[]; v_gone text[]; v_is_more bool; v_tasks bigint;
 BEGIN
     SELECT w.ids, w.is_more INTO v_ids, v_is_more FROM duty_walk('job_retention', 'jobs', 'job', v_cut, p_limit) w;
     WITH gone AS (
@@ -279,8 +253,7 @@ BEGIN
             AND NOT (o.status = 'Failed' AND o.type IN ('Issuance', 'Renewal')
                 AND EXISTS (SELECT 1 FROM managed_certificates c WHERE c.id = o.certificate_id AND c.expires_at IS NULL)
                 AND NOT EXISTS (SELECT 1 FROM jobs n WHERE n.certificate_id = o.certificate_id AND n.id > o.id
-                    AND n.status = 'Failed' AND n.type IN ('Issuance', 'Renewal')))
-        FOR UPDATE SKIP LOCKED)
+                    AND n.status = 'Failed' AND n.type IN ('Issuance', 'Renewal'))) FOR UPDATE SKIP LOCKED)
         RETURNING j.id
     )
     SELECT coalesce(array_agg(g.id), '{}') INTO v_gone FROM gone g;
@@ -292,17 +265,14 @@ BEGIN
     RETURN QUERY SELECT cardinality(v_gone) + v_tasks, (v_is_more AND v_gone <> '{}') OR v_tasks = p_limit;
 END $$;
 
--- Versions that ended before the cut, with the revocations of their serials and the CSRs and chains
--- that nothing needs any more, except the newest few of a certificate and key holder, what a target
--- serves or should serve, and what a job still names.
+-- Versions that ended before the cut, with the revocations of their serials and the CSRs and chains that nothing needs
+-- any more, except the newest few of a certificate and key holder, what a target serves or should serve, and what a job
+-- still names.
 CREATE FUNCTION duty_version_retention(p_keep_ms bigint, p_limit int) RETURNS TABLE (rows bigint, is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_cut timestamptz := engine_now() - ms(p_keep_ms);
-    v_ids text[]; v_jobs text[];
-    v_is_more bool;
-    v_chains int[];
-    v_n bigint;
+    v_ids text[]; v_jobs text[]; v_is_more bool; v_chains int[]; v_n bigint;
 BEGIN
     SELECT w.ids, w.is_more INTO v_ids, v_is_more
     FROM duty_walk('version_retention', 'certificate_versions', 'certver', v_cut, p_limit) w;
@@ -315,8 +285,7 @@ BEGIN
                     AND v.id IN (m.desired_version_id, m.deployed_version_id))
                 AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = v.certificate_id AND j.version_id = v.id
                     AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval'))
-            FOR UPDATE SKIP LOCKED)
-        RETURNING d.issuer_id, d.serial_number, d.job_id, d.chain_id
+            FOR UPDATE SKIP LOCKED) RETURNING d.issuer_id, d.serial_number, d.job_id, d.chain_id
     ), revocations AS (
         DELETE FROM certificate_revocations r USING gone g
         WHERE r.issuer_id = g.issuer_id AND r.serial_number = g.serial_number

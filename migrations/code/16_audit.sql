@@ -1,13 +1,9 @@
--- Sealing the audit trail: rows are put into blocks, each with the root of a
--- Merkle tree over its rows and the hash of the block before it.  Writers
--- take no lock for it; docs/internals/audit.md has the rules and the format.
+-- Sealing the audit trail: rows are put into blocks, each with the root of a Merkle tree over its rows and the hash of
+-- the block before it.  Writers take no lock for it; docs/internals/audit.md has the rules and the format.
 
 -- --- the trail ---
-
--- Partitions from last month to some months ahead; there is no default one, so a
--- row can never hide from retention.
-CREATE FUNCTION audit_partitions_ensure() RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+-- Partitions from last month to some months ahead; there is no default one, so a row can never hide from retention.
+CREATE FUNCTION audit_partitions_ensure() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_from timestamp := date_trunc('month', engine_now() AT TIME ZONE 'UTC');
     v_name text;
@@ -28,7 +24,6 @@ BEGIN
 END $$;
 
 -- --- epochs ---
-
 CREATE FUNCTION audit_epoch_look() RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_system bigint := (SELECT c.system_identifier FROM pg_control_system() c);
@@ -59,13 +54,10 @@ BEGIN
 END $$;
 
 -- --- hashes ---
+CREATE FUNCTION audit_us(p_at timestamptz) RETURNS bigint LANGUAGE sql STABLE AS $$ SELECT (extract(epoch FROM p_at) * 1000000)::bigint $$;
 
-CREATE FUNCTION audit_us(p_at timestamptz) RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT (extract(epoch FROM p_at) * 1000000)::bigint
-$$;
-
--- Every field as a netstring (length in bytes, colon, bytes, comma), so that
--- no two rows have one text.  SHA-256 of 0x00 and that text, as RFC 9162.
+-- Every field as a netstring (length in bytes, colon, bytes, comma), so that no two rows have one text.  SHA-256 of
+-- 0x00 and that text, as RFC 9162.
 CREATE FUNCTION audit_leaf(e audit_events) RETURNS bytea LANGUAGE sql STABLE AS $$
     SELECT sha256('\x00'::bytea || convert_to(concat('19:certctl-audit-row-1,',
         length(e.epoch::text), ':', e.epoch, ',', length(e.xid::text), ':', e.xid, ',', length(e.seq::text), ':', e.seq, ',',
@@ -77,8 +69,8 @@ CREATE FUNCTION audit_leaf(e audit_events) RETURNS bytea LANGUAGE sql STABLE AS 
         coalesce(octet_length(e.details::text), 0), ':', e.details, ','), 'UTF8'))
 $$;
 
--- The tree of RFC 9162, level by level: pairs are hashed with 0x01 before
--- them, an odd last one moves up as it is.  p_level: 32 bytes a leaf.
+-- The tree of RFC 9162, level by level: pairs are hashed with 0x01 before them, an odd last one moves up as it is.
+-- p_level: 32 bytes a leaf.
 CREATE FUNCTION audit_merkle_level(p_level bytea) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
     SELECT string_agg(sha256('\x01'::bytea || substring(p_level FROM 64 * i + 1 FOR 64)), ''::bytea ORDER BY i)
         || CASE WHEN octet_length(p_level) % 64 = 32 THEN substring(p_level FROM octet_length(p_level) - 31) ELSE ''::bytea END
@@ -87,9 +79,7 @@ $$;
 
 CREATE FUNCTION audit_merkle_root(p_leaves bytea) RETURNS bytea LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    IF octet_length(p_leaves) = 0 THEN
-        RETURN sha256(''::bytea);
-    END IF;
+    IF octet_length(p_leaves) = 0 THEN RETURN sha256(''::bytea); END IF;
     WHILE octet_length(p_leaves) > 32 LOOP
         p_leaves := audit_merkle_level(p_leaves);
     END LOOP;
@@ -98,8 +88,7 @@ END $$;
 
 -- The siblings on the way from leaf p_index (from 0) to the root.
 CREATE FUNCTION audit_merkle_path(p_leaves bytea, p_index int) RETURNS text[] LANGUAGE plpgsql IMMUTABLE AS $$
-DECLARE
-    v_path text[] := '{}';
+DECLARE v_path text[] := '{}';
 BEGIN
     WHILE octet_length(p_leaves) > 32 LOOP
         IF 32 * (p_index # 1) < octet_length(p_leaves) THEN
@@ -113,8 +102,7 @@ END $$;
 
 -- What a block's rows come to now.
 CREATE FUNCTION audit_rows_of(p_epoch int, p_from xid8, p_to xid8)
-RETURNS TABLE (rows int, oldest timestamptz, newest timestamptz, leaves bytea, row_marks bytea)
-LANGUAGE sql STABLE AS $$
+RETURNS TABLE (rows int, oldest timestamptz, newest timestamptz, leaves bytea, row_marks bytea) LANGUAGE sql STABLE AS $$
     SELECT count(*)::int, min(s.timestamp), max(s.timestamp), coalesce(string_agg(s.leaf, ''::bytea), ''),
         coalesce(string_agg(int8send(s.seq) || substring(s.leaf FROM 1 FOR 8), ''::bytea), '')
     FROM (SELECT e.seq, e.timestamp, audit_leaf(e) AS leaf FROM audit_events e
@@ -129,19 +117,14 @@ CREATE FUNCTION audit_block_hash(b audit_blocks) RETURNS bytea LANGUAGE sql STAB
 $$;
 
 -- --- sealing ---
-
--- One block at most: the rows that no transaction can add to any more, of a
--- size near p_limit (the rows of one transaction stay together).  is_behind:
--- there is more.  lag_ms: the age of the oldest row that must still wait.
+-- One block at most: the rows that no transaction can add to any more, of a size near p_limit (the rows of one
+-- transaction stay together).  is_behind: there is more.  lag_ms: the age of the oldest row that must still wait.
 CREATE FUNCTION audit_seal(p_limit int) RETURNS TABLE (rows bigint, is_behind bool, lag_ms bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
-    v_last audit_blocks; v_new audit_blocks;
-    v_current int;
-    v_horizon xid8; v_first xid8; v_cut xid8;
-    v_leaves bytea;
-    v_oldest timestamptz;
+    v_last audit_blocks; v_new audit_blocks; v_current int;
+    v_horizon xid8; v_first xid8; v_cut xid8; v_leaves bytea; v_oldest timestamptz;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended('certctl.audit_seal', 0)) THEN
         RETURN QUERY SELECT 0::bigint, false, 0::bigint;
@@ -199,13 +182,10 @@ BEGIN
 END $$;
 
 -- --- verifying ---
-
 -- Rows older than this may be gone: where the oldest partition begins.
-CREATE FUNCTION audit_kept_from() RETURNS timestamptz
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION audit_kept_from() RETURNS timestamptz LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT min(substring(pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(''([^'']+)''\)')::timestamptz)
-    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-    WHERE i.inhparent = 'public.audit_events'::regclass
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'public.audit_events'::regclass
 $$;
 
 -- Whether every row older than that is in a block, and may be removed.
@@ -221,13 +201,11 @@ CREATE FUNCTION audit_say(p_words jsonb, p_word text, VARIADIC p_values text[]) 
     SELECT coalesce(format(p_words ->> p_word, VARIADIC p_values), p_word)
 $$;
 
--- What is wrong with a block, or NULL; its rows, and the lists beside bulk
--- calls' events, are looked at unless some of them are older than p_kept_from.
--- p_words: the faults as sentences, of the block and what follows in each.
+-- What is wrong with a block, or NULL; its rows, and the lists beside bulk calls' events, are looked at unless some of
+-- them are older than p_kept_from. p_words: the faults as sentences, of the block and what follows in each.
 CREATE FUNCTION audit_block_fault(b audit_blocks, p_previous audit_blocks, p_kept_from timestamptz, p_words jsonb) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    v_now record;
+DECLARE v_now record;
 BEGIN
     IF b.n <> coalesce(p_previous.n, 0) + 1 THEN
         RETURN audit_say(p_words, 'missing', (coalesce(p_previous.n, 0) + 1)::text);
@@ -238,9 +216,7 @@ BEGIN
     ELSIF b.epoch = p_previous.epoch AND b.from_xid <> p_previous.to_xid THEN
         RETURN audit_say(p_words, 'gap', b.n::text, (b.n - 1)::text);
     END IF;
-    IF b.rows > 0 AND b.oldest < p_kept_from THEN
-        RETURN NULL;
-    END IF;
+    IF b.rows > 0 AND b.oldest < p_kept_from THEN RETURN NULL; END IF;
     SELECT * INTO v_now FROM audit_rows_of(b.epoch, b.from_xid, b.to_xid);
     IF v_now.rows <> b.rows THEN
         RETURN audit_say(p_words, 'rows', b.n::text, b.rows::text, v_now.rows::text);
@@ -254,8 +230,8 @@ BEGIN
         LIMIT 1);
 END $$;
 
--- The next blocks, about p_rows rows of them; past the last it begins again
--- at the first in the next call.  A loop over blocks: each is one statement.
+-- The next blocks, about p_rows rows of them; past the last it begins again at the first in the next call.  A loop over
+-- blocks: each is one statement.
 CREATE FUNCTION audit_chain_verify(p_rows int, p_words jsonb)
 RETURNS TABLE (rows bigint, is_at_end bool, fault text, last_n bigint, last_hash text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -291,17 +267,14 @@ BEGIN
 END $$;
 
 -- --- retention ---
-
--- The oldest month of audit events, when all of it is older than the cut and
--- sealed, with the lists beside them; a month that is empty needs no seal.
--- Waits for the table's lock a moment only, since every writer of events would
--- wait behind it.  Outcomes: removed, none (nothing is old enough), unsealed, busy.
+-- The oldest month of audit events, when all of it is older than the cut and sealed, with the lists beside them; a
+-- month that is empty needs no seal.  Waits for the table's lock a moment only, since every writer of events would wait
+-- behind it.  Outcomes: removed, none (nothing is old enough), unsealed, busy.
 CREATE FUNCTION duty_audit_retention(p_keep_ms bigint) RETURNS TABLE (outcome text, partition text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '200ms' AS $$
 DECLARE
     v_cut timestamptz := engine_now() - ms(p_keep_ms);
-    v_name text;
-    v_until timestamptz;
+    v_name text; v_until timestamptz;
     v_first bigint; v_last bigint;
 BEGIN
     SELECT c.relname INTO v_name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid

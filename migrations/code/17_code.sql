@@ -1,22 +1,18 @@
--- The versions of this code: which of them are used, and the end of those that
--- are not.  docs/internals/database.md has the rules.
+-- The versions of this code: which of them are used, and the end of those that are not.  docs/internals/database.md has
+-- the rules.
 
--- Notes when a process was last seen by the code it calls.  Its row stays for an
--- hour, and this runs more often.
+-- Notes when a process was last seen by the code it calls.  Its row stays for an hour, and this runs more often.
 CREATE FUNCTION code_schemas_used() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-    UPDATE code_schemas s SET last_used_at = u.at
-    FROM (SELECT p.code, max(p.at) AS at FROM (
+    UPDATE code_schemas s SET last_used_at = u.at FROM (SELECT p.code, max(p.at) AS at FROM (
             SELECT w.code, w.lease_until AS at FROM workers w
             UNION ALL SELECT h.code, h.seen_at FROM schedulers h
-            UNION ALL SELECT a.code, a.seen_at FROM apiservers a) p
-        GROUP BY p.code) u
+            UNION ALL SELECT a.code, a.seen_at FROM apiservers a) p GROUP BY p.code) u
     WHERE s.name = u.code AND (s.last_used_at IS NULL OR s.last_used_at < u.at);
 $$;
 
--- Removes the schemas that no process used for p_grace_ms, nor was seen by just now.  One that a
--- trigger or a default still leads to stays, and so does this one.
-CREATE FUNCTION code_schemas_drop_unused(p_grace_ms bigint) RETURNS SETOF text
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+-- Removes the schemas that no process used for p_grace_ms, nor was seen by just now.  One that a trigger or a default
+-- still leads to stays, and so does this one.
+CREATE FUNCTION code_schemas_drop_unused(p_grace_ms bigint) RETURNS SETOF text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     v_cut timestamptz := clock_timestamp() - greatest(ms(p_grace_ms), policy_code_grace());
     v_name text;

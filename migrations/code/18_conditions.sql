@@ -1,9 +1,8 @@
--- What is not as it should be, now: the rows that `certctl status`, the metrics
--- and the alert rules tell of.  What each means and what to do about it stands in
--- apiserver/conditions.def, under the same name.
+-- What is not as it should be, now: the rows that `certctl status`, the metrics and the alert rules tell of.  What each
+-- means and what to do about it stands in apiserver/conditions.def, under the same name.
 --
--- Every part reads a bounded number of rows, by an index or of a small table,
--- whatever there is; one with policy_condition_rows() may have more.
+-- Every part reads a bounded number of rows, by an index or of a small table, whatever there is; one with
+-- policy_condition_rows() may have more.
 
 -- The duties and how late each is: its planned run is past, whoever is to blame.
 CREATE VIEW duties_now AS
@@ -31,7 +30,6 @@ FROM (SELECT 1) one
 LEFT JOIN LATERAL (SELECT * FROM audit_blocks o ORDER BY o.n DESC LIMIT 1) AS b ON true;
 
 -- --- the parts; since: NULL where nobody knows, detail: what the words there name ---
-
 CREATE VIEW conditions_processes AS
 SELECT 'no_leader' AS name, '' AS subject, nullif(l.expires_at, '-infinity') AS since, l.term::text AS detail
 FROM leadership l WHERE l.id = 1 AND l.expires_at <= clock_timestamp()
@@ -81,13 +79,11 @@ FROM lanes l CROSS JOIN LATERAL (SELECT o.* FROM jobs o WHERE o.issuer_id = l.is
     ORDER BY o.id LIMIT policy_condition_rows()) j ORDER BY j.created_at LIMIT policy_condition_rows())
 UNION ALL (SELECT 'job_not_taken', l.issuer_id, j.run_after, ''
 FROM lanes l CROSS JOIN LATERAL (SELECT o.run_after FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
-        AND o.type IN ('Issuance', 'Renewal')
-    ORDER BY o.run_after, o.id LIMIT 1) j
+        AND o.type IN ('Issuance', 'Renewal') ORDER BY o.run_after, o.id LIMIT 1) j
 WHERE j.run_after < engine_now() - policy_condition_job() ORDER BY j.run_after LIMIT policy_condition_rows())
 UNION ALL (SELECT 'agent_needed', a.id, coalesce(a.last_heartbeat_at, a.registered_at), j.id
 FROM agents a CROSS JOIN LATERAL (SELECT o.id FROM jobs o WHERE o.agent_id = a.id AND (o.status = 'AwaitingCSR'
-        OR (o.type = 'Deployment' AND o.status IN ('Pending', 'Running')))
-    ORDER BY o.id LIMIT 1) j
+        OR (o.type = 'Deployment' AND o.status IN ('Pending', 'Running'))) ORDER BY o.id LIMIT 1) j
 WHERE a.status = 'Offline' OR a.retired_at IS NOT NULL
 ORDER BY coalesce(a.last_heartbeat_at, a.registered_at) LIMIT policy_condition_rows())
 UNION ALL (SELECT w.name, j.id, j.since, j.certificate_id

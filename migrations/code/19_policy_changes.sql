@@ -1,7 +1,6 @@
--- What a change of a policy or an issuer means for its certificates: they follow in
--- chunks, by a duty.  A window or percentage moves the times of all certificates of the
--- policy: a row of policy_changes says how far the walk through them has come.  A policy
--- or issuer that is switched on takes back what the scan had set aside, by an index.
+-- What a change of a policy or an issuer means for its certificates: they follow in chunks, by a duty.  A window or
+-- percentage moves the times of all certificates of the policy: a row of policy_changes says how far the walk through
+-- them has come.  A policy or issuer that is switched on takes back what the scan had set aside, by an index.
 
 CREATE FUNCTION policies_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
@@ -11,9 +10,9 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Computes anew when these certificates fall due and begin to be Expiring, and the status of those
--- for which that changes it.  One that is set aside stays so unless policy and issuer are on.  What
--- somebody holds is passed over; answers how many were not.
+-- Computes anew when these certificates fall due and begin to be Expiring, and the status of those for which that
+-- changes it.  One that is set aside stays so unless policy and issuer are on.  What somebody holds is passed over;
+-- answers how many were not.
 CREATE FUNCTION certificates_retime(p_ids text[]) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
@@ -29,23 +28,19 @@ BEGIN
                     THEN coalesce(m.renew_after, CASE WHEN p.auto_renew AND i.enabled THEN v_now END)
                     WHEN m.renew_after IS NOT NULL OR (p.auto_renew AND i.enabled)
                     THEN renew_after_of(m.id, m.valid_from, m.expires_at, p.renewal_window_days, p.renewal_percent) END AS renew_after
-            FROM unnest(v_ids) AS u (id)
-            JOIN managed_certificates m ON m.id = u.id
-            JOIN renewal_policies p ON p.id = m.renewal_policy_id
-            JOIN issuers i ON i.id = m.issuer_id) n
+            FROM unnest(v_ids) AS u (id) JOIN managed_certificates m ON m.id = u.id
+            JOIN renewal_policies p ON p.id = m.renewal_policy_id JOIN issuers i ON i.id = m.issuer_id) n
         WHERE c.id = n.id AND (c.renew_after IS DISTINCT FROM n.renew_after OR c.expiring_at IS DISTINCT FROM n.expiring_at)
         RETURNING c.id, c.status, c.expiring_at
     )
     SELECT array_agg(t.id) INTO v_other FROM timed t
         WHERE t.status = CASE WHEN t.expiring_at <= v_now THEN 'Active' ELSE 'Expiring' END;
-    IF v_other IS NOT NULL THEN
-        PERFORM certificates_refresh(v_other);
-    END IF;
+    IF v_other IS NOT NULL THEN PERFORM certificates_refresh(v_other); END IF;
     RETURN coalesce(cardinality(v_ids), 0);
 END $$;
 
--- Certificates that are set aside though their policy and issuer are on.  The pairs that have any
--- are picked out of the index one by one, so that what stays aside is not walked.
+-- Certificates that are set aside though their policy and issuer are on.  The pairs that have any are picked out of the
+-- index one by one, so that what stays aside is not walked.
 CREATE FUNCTION renewals_set_aside(p_limit int) RETURNS text[]
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
@@ -67,18 +62,15 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
     SELECT array_agg(f.id) FROM (SELECT w.id FROM back b CROSS JOIN LATERAL (SELECT c.id FROM managed_certificates c
             WHERE c.renew_after IS NULL AND c.expires_at IS NOT NULL AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
                 AND c.issuer_id = b.issuer_id AND c.renewal_policy_id = b.renewal_policy_id
-            ORDER BY c.issuer_id, c.renewal_policy_id LIMIT p_limit) w
-        LIMIT p_limit) f
+            ORDER BY c.issuer_id, c.renewal_policy_id LIMIT p_limit) w LIMIT p_limit) f
 $$;
 
--- The next step of a walk: the policy's certificates among the p_limit behind
--- p_low, whosoever's they are; all of a policy's at once where they are few.
--- last: where the next step begins; NULL: this was the last one.
+-- The next step of a walk: the policy's certificates among the p_limit behind p_low, whosoever's they are; all of a
+-- policy's at once where they are few. last: where the next step begins; NULL: this was the last one.
 CREATE FUNCTION policy_change_step(p_policy text, p_low text, p_total bigint, p_limit int, OUT ids text[], OUT last text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
-DECLARE
-    v_seen bigint;
+DECLARE v_seen bigint;
 BEGIN
     IF p_total < p_limit THEN
         SELECT array_agg(c.id) INTO ids FROM managed_certificates c WHERE c.renewal_policy_id = p_policy AND c.expires_at IS NOT NULL;
@@ -87,22 +79,18 @@ BEGIN
     SELECT array_agg(w.id) FILTER (WHERE w.renewal_policy_id = p_policy AND w.expires_at IS NOT NULL), max(w.id), count(*)
         INTO ids, last, v_seen
     FROM (SELECT c.id, c.renewal_policy_id, c.expires_at FROM managed_certificates c WHERE c.id > p_low ORDER BY c.id LIMIT p_limit) w;
-    IF v_seen < p_limit THEN
-        last := NULL;
-    END IF;
+    IF v_seen < p_limit THEN last := NULL; END IF;
 END $$;
 
--- A chunk of what policies and issuers that changed mean for certificates.  The
--- walk begins when every transaction is over that may have read the policy as it
--- was, so that what such a one writes is behind it.  Where somebody holds a
+-- A chunk of what policies and issuers that changed mean for certificates.  The walk begins when every transaction is
+-- over that may have read the policy as it was, so that what such a one writes is behind it.  Where somebody holds a
 -- certificate the walk goes on, and comes back to that step at the end.
 CREATE FUNCTION duty_policy_changes(p_limit int, OUT rows bigint, OUT is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_xmin xid8 := pg_snapshot_xmin(pg_current_snapshot());
     v_ids text[] := renewals_set_aside(p_limit);
-    v_change policy_changes;
-    v_last text;
+    v_change policy_changes; v_last text;
 BEGIN
     IF v_ids IS NOT NULL THEN
         rows := certificates_retime(v_ids);
@@ -121,9 +109,7 @@ BEGIN
     END IF;
     SELECT s.ids, s.last INTO v_ids, v_last FROM policy_change_step(v_change.policy_id, v_change.low_id, v_change.total, p_limit) s;
     rows := certificates_retime(v_ids);
-    IF rows < cardinality(v_ids) THEN
-        v_change.again_id := coalesce(v_change.again_id, v_change.low_id);
-    END IF;
+    IF rows < cardinality(v_ids) THEN v_change.again_id := coalesce(v_change.again_id, v_change.low_id); END IF;
     IF v_last IS NULL AND v_change.again_id IS NULL THEN
         DELETE FROM policy_changes k WHERE k.policy_id = v_change.policy_id;
         is_more := EXISTS (SELECT 1 FROM policy_changes);

@@ -1,16 +1,15 @@
--- A database that is older than what was issued: a restore from a backup.  The
--- workers' issuance journals lie outside of it and tell.  Until certctl recover
--- has settled what they tell nobody leads (leadership_hold).
+-- A database that is older than what was issued: a restore from a backup.  The workers' issuance journals lie outside
+-- of it and tell.  Until certctl recover has settled what they tell nobody leads (leadership_hold).
 
 CREATE FUNCTION journal_issuer(p_file text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT coalesce((SELECT i.id FROM issuers i WHERE starts_with(p_file, i.id || '.') ORDER BY length(i.id) DESC LIMIT 1),
         split_part(p_file, '.', 1))
 $$;
 
--- Lines of a journal, called by each worker before it takes a lease; answers how many of them the
--- database does not know.  A line's job and serial are committed before it is written, so one that
--- is unknown was issued after the database was copied, unless retention has removed its job: so
--- only what is fresh counts, or whose job has a number that the database has not given yet.
+-- Lines of a journal, called by each worker before it takes a lease; answers how many of them the database does not
+-- know.  A line's job and serial are committed before it is written, so one that is unknown was issued after the
+-- database was copied, unless retention has removed its job: so only what is fresh counts, or whose job has a number
+-- that the database has not given yet.
 CREATE FUNCTION journal_check(p_host text, p_journal text, p_at bigint[], p_serials text[], p_jobs text[],
     p_certificates text[], p_leaves jsonb[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
@@ -39,18 +38,15 @@ BEGIN
     RETURN v_n;
 END $$;
 
--- The last revocation list that was made on a host, likewise.  Numbers are
--- committed before a list is made, so one with a higher number than the database
--- gave is from after it was copied.
+-- The last revocation list that was made on a host, likewise.  Numbers are committed before a list is made, so one with
+-- a higher number than the database gave is from after it was copied.
 CREATE FUNCTION crl_check(p_host text, p_file text, p_number bigint, p_serials text[], p_at bigint[], p_reasons text[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_issuer text := journal_issuer(p_file);
     v_n bigint;
 BEGIN
-    IF p_number <= (SELECT n.last_number FROM crl_numbers n WHERE n.issuer_id = v_issuer) THEN
-        RETURN 0;
-    END IF;
+    IF p_number <= (SELECT n.last_number FROM crl_numbers n WHERE n.issuer_id = v_issuer) THEN RETURN 0; END IF;
     INSERT INTO journal_ahead AS o (issuer_id, serial_number, job_id, journalled_at, host, revoked_at, reason)
         SELECT v_issuer, l.serial, '', to_timestamp(l.at), p_host, to_timestamp(l.at), l.reason
         FROM unnest(p_serials, p_at, p_reasons) AS l (serial, at, reason)
@@ -67,10 +63,9 @@ CREATE FUNCTION journal_is_ahead() RETURNS bool LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT 1 FROM journal_ahead a WHERE a.settled_at IS NULL)
 $$;
 
--- What certctl recover does with each: reenter (the version goes back to its
--- certificate), recreate (and the certificate's row too), revoke (why: for want of
--- what; its certificate, where it is known, is renewed), unknown_issuer (nothing
--- can be done here, as issuer and CA key are from after the backup too).
+-- What certctl recover does with each: reenter (the version goes back to its certificate), recreate (and the
+-- certificate's row too), revoke (why: for want of what; its certificate, where it is known, is renewed),
+-- unknown_issuer (nothing can be done here, as issuer and CA key are from after the backup too).
 CREATE VIEW recovery AS
 SELECT a.issuer_id, a.serial_number, a.job_id, a.journalled_at, a.host, a.leaf, a.revoked_at, a.reason, coalesce(c.id, '') AS certificate_id,
     coalesce(v.certificate_id, a.certificate_id) AS journalled_certificate, w.why,
@@ -94,19 +89,15 @@ CROSS JOIN LATERAL (SELECT CASE
     ELSE '' END AS why) w
 WHERE a.settled_at IS NULL;
 
--- Does it, all in one transaction, and answers with what the audit trail says of
--- it; NULL: there was nothing.  p_why: what a job ends with whose certificate is
--- put back or revoked again.  The trail goes on in a new epoch.
+-- Does it, all in one transaction, and answers with what the audit trail says of it; NULL: there was nothing.  p_why:
+-- what a job ends with whose certificate is put back or revoked again.  The trail goes on in a new epoch.
 CREATE FUNCTION recover(p_actor text, p_actor_type text, p_why text) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := engine_now();
-    v_done jsonb;
-    v_renewed bigint;
+    v_done jsonb; v_renewed bigint;
     v_taken text[] := '{}';
-    v_each record;
-    v_certificates text[];
-    v_jobs text[];
+    v_each record; v_certificates text[]; v_jobs text[];
 BEGIN
     -- One at a time.  Workers may bring more while we work: those stay for the next.
     PERFORM pg_advisory_xact_lock(hashtextextended('certctl.recover', 0));
@@ -125,8 +116,7 @@ BEGIN
                 EXCEPT SELECT t.id FROM deployment_targets t),
             'outside_issuers', ARRAY(SELECT i.id FROM issuers i WHERE i.type <> 'GenericCA')),
             array_agg(DISTINCT r.journalled_certificate) FILTER (WHERE r.outcome IN ('reenter', 'recreate'))
-        INTO v_done, v_certificates
-    FROM recovering r;
+        INTO v_done, v_certificates FROM recovering r;
     IF v_done -> 'serials' = '0' THEN
         DROP TABLE recovering;
         RETURN NULL;
@@ -135,9 +125,7 @@ BEGIN
     -- A job of before the backup that made its certificate after it, and its serial of before.
     SELECT array_agg(j.id) INTO v_jobs FROM jobs j JOIN recovering r ON r.job_id = j.id
         WHERE r.outcome = 'reenter' AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval');
-    IF v_jobs IS NOT NULL THEN
-        PERFORM jobs_lock(v_jobs);
-    END IF;
+    IF v_jobs IS NOT NULL THEN PERFORM jobs_lock(v_jobs); END IF;
     -- No event is under way that would go into an epoch of before.
     LOCK TABLE audit_events IN SHARE ROW EXCLUSIVE MODE;
     SELECT v_done || jsonb_build_object('copy_block', b.n, 'copy_hash', encode(b.hash, 'hex')) INTO v_done
@@ -197,8 +185,7 @@ BEGIN
             FROM recovering o LEFT JOIN managed_certificates c ON c.id = o.journalled_certificate
             WHERE o.outcome = 'revoke' OR (o.revoked_at IS NOT NULL AND o.outcome <> 'unknown_issuer')
             UNION SELECT j.certificate_id, j.serial_number, j.issuer_id, j.id, NULL, NULL FROM jobs j
-            WHERE j.id = ANY (v_jobs) AND j.serial_number IS NOT NULL) r
-        ORDER BY r.issuer_id, r.serial_number
+            WHERE j.id = ANY (v_jobs) AND j.serial_number IS NOT NULL) r ORDER BY r.issuer_id, r.serial_number
         ON CONFLICT DO NOTHING;
     -- One whose newest version a published list had was revoked as a whole.
     FOR v_each IN SELECT o.reason, array_agg(o.journalled_certificate) AS ids FROM recovering o WHERE o.revoked_at IS NOT NULL

@@ -1,16 +1,14 @@
 -- Which server this is, for a process that must stay with one.
 
--- What tells this server from any other, and the timelines that its data has been
--- on; asked by every new session, which is named after it from then on.  A
--- timeline is noted when it is met first.  That waits for no standby: a session is
+-- What tells this server from any other, and the timelines that its data has been on; asked by every new session, which
+-- is named after it from then on.  A timeline is noted when it is met first.  That waits for no standby: a session is
 -- needed most when there is none, and what is lost of it is noted again.
 CREATE FUNCTION server_meet(p_host text)
 RETURNS TABLE (system_identifier text, timeline int, started_at text, lsn bigint, known_timelines int[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_system text := (SELECT c.system_identifier::text FROM pg_control_system() c);
-    v_timeline int;
-    v_lsn pg_lsn;
+    v_timeline int; v_lsn pg_lsn;
 BEGIN
     IF pg_is_in_recovery() THEN
         v_timeline := (SELECT c.timeline_id FROM pg_control_checkpoint() c);
@@ -32,6 +30,4 @@ BEGIN
 END $$;
 
 -- What the session's program is to write into its row.
-CREATE FUNCTION server_name() RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT coalesce(current_setting('certctl.server', true), '')
-$$;
+CREATE FUNCTION server_name() RETURNS text LANGUAGE sql STABLE AS $$ SELECT coalesce(current_setting('certctl.server', true), '') $$;

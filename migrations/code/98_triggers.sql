@@ -1,21 +1,19 @@
--- What the tables call by themselves: defaults and triggers.  They are those of the code
--- that was installed last, and serve the programs of every version that still runs.
+-- What the tables call by themselves: defaults and triggers.  They are those of the code that was installed last, and
+-- serve the programs of every version that still runs.
 --
--- The locks are taken at once and held for moments; each is waited for so briefly that
--- who waits for us meanwhile is never taken for a deadlock's victim.
+-- The locks are taken at once and held for moments; each is waited for so briefly that who waits for us meanwhile is
+-- never taken for a deadlock's victim.
 SET LOCAL lock_timeout = '100ms';
 LOCK TABLE managed_certificates, agents, certificate_target_mappings, deployment_targets, jobs, issuers, renewal_policies, audit_blocks, audit_epochs
     IN SHARE ROW EXCLUSIVE MODE;
 LOCK TABLE audit_attachments, audit_events IN ACCESS EXCLUSIVE MODE;
 
 -- --- defaults ---
-
 ALTER TABLE audit_events ALTER COLUMN id SET DEFAULT id_new('audit'), ALTER COLUMN epoch SET DEFAULT audit_epoch();
 ALTER TABLE audit_attachments ALTER COLUMN id SET DEFAULT id_new('att');
 SELECT audit_partitions_ensure();
 
 -- --- spelling ---
-
 CREATE OR REPLACE TRIGGER certificates_canonical BEFORE INSERT OR UPDATE OF status ON managed_certificates FOR EACH ROW
     WHEN (NEW.status NOT IN ('Pending', 'Active', 'Expiring', 'Expired', 'RenewalInProgress', 'Failed', 'Revoked', 'Archived'))
     EXECUTE FUNCTION row_canonical('{Pending,Active,Expiring,Expired,RenewalInProgress,Failed,Revoked,Archived}');
@@ -28,9 +26,8 @@ CREATE OR REPLACE TRIGGER jobs_canonical BEFORE INSERT OR UPDATE OF status, type
         '{Issuance,Renewal,Deployment,Validation}');
 
 -- --- what was ordered ---
-
--- By its name the last of the triggers that set renew_after; jobs_begin_anew is by
--- its name before the one that checks a job's status.
+-- By its name the last of the triggers that set renew_after; jobs_begin_anew is by its name before the one that checks
+-- a job's status.
 CREATE OR REPLACE TRIGGER certificates_renewal_wanted BEFORE UPDATE OF common_name, sans, issuer_id, certificate_profile_id
     ON managed_certificates FOR EACH ROW
     WHEN (NEW.common_name <> OLD.common_name OR NEW.sans IS DISTINCT FROM OLD.sans OR NEW.issuer_id <> OLD.issuer_id
@@ -46,7 +43,6 @@ CREATE OR REPLACE TRIGGER jobs_begin_anew BEFORE UPDATE OF status ON jobs FOR EA
     EXECUTE FUNCTION jobs_begin_anew();
 
 -- --- the files of targets ---
-
 CREATE OR REPLACE TRIGGER target_files_take AFTER INSERT ON certificate_target_mappings FOR EACH ROW
     EXECUTE FUNCTION target_files_take();
 CREATE OR REPLACE TRIGGER target_files_retake AFTER UPDATE OF config, agent_id, retired_at ON deployment_targets FOR EACH ROW
@@ -54,7 +50,6 @@ CREATE OR REPLACE TRIGGER target_files_retake AFTER UPDATE OF config, agent_id, 
     EXECUTE FUNCTION target_files_take();
 
 -- --- counters ---
-
 CREATE OR REPLACE TRIGGER managed_certificates_added AFTER INSERT ON managed_certificates
     REFERENCING NEW TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION row_counts_keep();
 CREATE OR REPLACE TRIGGER managed_certificates_removed AFTER DELETE ON managed_certificates
@@ -63,7 +58,6 @@ CREATE OR REPLACE TRIGGER managed_certificates_emptied AFTER TRUNCATE ON managed
     FOR EACH STATEMENT EXECUTE FUNCTION row_counts_keep();
 
 -- --- when renewal falls due ---
-
 CREATE OR REPLACE TRIGGER certificates_renew_after BEFORE INSERT ON managed_certificates FOR EACH ROW
     WHEN (NEW.expires_at IS NOT NULL AND NEW.renew_after IS NULL) EXECUTE FUNCTION certificates_renew_after();
 CREATE OR REPLACE TRIGGER certificates_renew_after_moved BEFORE UPDATE OF renewal_policy_id, issuer_id ON managed_certificates
@@ -88,11 +82,9 @@ CREATE OR REPLACE TRIGGER policies_changed AFTER UPDATE OF renewal_window_days, 
     EXECUTE FUNCTION policies_changed();
 
 -- --- lanes ---
-
 CREATE OR REPLACE TRIGGER issuers_lane AFTER INSERT ON issuers FOR EACH ROW EXECUTE FUNCTION lanes_for_issuer();
 
 -- --- what nobody may change ---
-
 -- A statement that names a partition meets the trigger of the rows only.
 CREATE OR REPLACE TRIGGER audit_events_worm_trigger BEFORE UPDATE OR DELETE ON audit_events
     FOR EACH ROW EXECUTE FUNCTION audit_refuse_change('audit_events');

@@ -1,7 +1,7 @@
--- Who may do what: nobody but the owner, and each process what it needs.  The default of a column
--- runs as who writes the row, a trigger's function needs no right.  The roles are made by whoever
--- runs the cluster; those that do not exist are skipped, so that a single-role database works too.
--- Every --migrate-only comes by here, for roles that were made since.
+-- Who may do what: nobody but the owner, and each process what it needs.  The default of a column runs as who writes
+-- the row, a trigger's function needs no right.  The roles are made by whoever runs the cluster; those that do not
+-- exist are skipped, so that a single-role database works too.  Every --migrate-only comes by here, for roles that were
+-- made since.
 CREATE FUNCTION rights_grant() RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     r record;

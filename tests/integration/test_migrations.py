@@ -296,7 +296,7 @@ def test_each_function_stands_once():
     for path in tables:
         assert not re.search(r"\b(FUNCTION|TRIGGER|VIEW|PROCEDURE)\b", re.sub(r"--.*", "", path.read_text())), path
     lines = sum(len(p.read_text().splitlines()) for p in (ROOT / "migrations").rglob("*.sql"))
-    assert lines < 5200
+    assert lines < 4500
 
 
 def test_functions_with_more_than_one_statement_find_their_own_version(server, database):
