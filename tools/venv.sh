@@ -10,6 +10,8 @@ dir=build-venv
 ! cmp -s "$wanted" "$dir/made-from" || exit 0
 rm -rf "$dir"
 /usr/bin/python3 -m venv "$dir"
+# A machine behind a proxy with a CA of its own has that CA here, and pip looks elsewhere.
+[ ! -r /etc/ssl/certs/ca-certificates.crt ] || export PIP_CERT=${PIP_CERT:-/etc/ssl/certs/ca-certificates.crt}
 if ! "$dir/bin/pip" --quiet --disable-pip-version-check --retries 1 --timeout 30 install --no-deps --only-binary :all: --require-hashes -r "$wanted"; then
     rm -rf "$dir"
     echo "FAILED at venv: pip could not install $wanted (the reason stands above)" >&2
