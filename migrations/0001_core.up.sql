@@ -41,7 +41,7 @@ CREATE TABLE certificate_profiles (
     name varchar(255) NOT NULL UNIQUE,
     description text DEFAULT '',
     allowed_key_algorithms jsonb NOT NULL DEFAULT '[{"algorithm": "ECDSA", "min_size": 256}, {"algorithm": "RSA", "min_size": 2048}]',
-    max_ttl_seconds int NOT NULL DEFAULT 0 CHECK (max_ttl_seconds >= 0),
+    max_ttl_seconds int NOT NULL DEFAULT 0 CHECK (max_ttl_seconds = 0 OR max_ttl_seconds >= 30),
     allowed_ekus jsonb NOT NULL DEFAULT '["serverAuth"]',
     required_san_patterns jsonb NOT NULL DEFAULT '[]', spiffe_uri_pattern varchar(512) DEFAULT '',
     allow_short_lived bool NOT NULL DEFAULT false, enabled bool NOT NULL DEFAULT true,
@@ -101,8 +101,8 @@ CREATE TABLE issuers (
     hierarchy_mode varchar(20) NOT NULL DEFAULT 'single'
 );
 
--- The signing certificate of a local CA.  It lives apart from ca_keys so that everyone may read the one and only
--- workers the other.
+-- The signing certificate of a local CA.  It lives apart from ca_keys so that everyone may read the one and only workers
+-- the other.
 CREATE TABLE ca_certificates (
     issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE RESTRICT,
     -- An issuer signs with one key at a time; it keeps those it signed with.
@@ -125,8 +125,8 @@ CREATE TABLE ca_keys (
     PRIMARY KEY (issuer_id, key_id)
 );
 
--- Heartbeats change status and last_heartbeat_at all day: no index holds either, and pages keep room, so that every one
--- is a HOT update.
+-- Heartbeats change status and last_heartbeat_at all day: no index holds either, and pages keep room, so that every one is
+-- a HOT update.
 CREATE TABLE agents (
     id text PRIMARY KEY,
     name varchar(255) NOT NULL UNIQUE,
@@ -187,13 +187,16 @@ CREATE TABLE managed_certificates (
     expiring_at timestamptz, -- when it begins to be Expiring; kept by expiring_at_of() likewise
     -- Why the newest version is not what the row asks for: names_changed, issuer_changed, profile_changed; NULL: it is.
     renewal_wanted text
--- Room for the next states of a row on its page: one that stays there costs the log what changed, one that moves costs
--- all of it and a lock.
+-- Room for the next states of a row on its page: one that stays there costs the log what changed, one that moves costs all
+-- of it and a lock.
 ) WITH (fillfactor = 60);
 CREATE INDEX managed_certificates_created_at ON managed_certificates (created_at, id);
 CREATE INDEX managed_certificates_expires_at ON managed_certificates (expires_at);
 CREATE INDEX managed_certificates_renew_after ON managed_certificates (renew_after)
     WHERE status IN ('Active', 'Expiring', 'Expired', 'Failed');
+-- Those that a scan a day would come too late for: see duty_cannot_wait.
+CREATE INDEX managed_certificates_short ON managed_certificates (renew_after)
+    WHERE status IN ('Active', 'Expiring', 'Expired', 'Failed') AND expires_at - valid_from < '6 days';
 CREATE INDEX managed_certificates_failed ON managed_certificates (updated_at) WHERE status = 'Failed';
 -- When the clock changes the status next.
 CREATE INDEX managed_certificates_status_due ON managed_certificates
@@ -201,9 +204,9 @@ CREATE INDEX managed_certificates_status_due ON managed_certificates
     WHERE status IN ('Active', 'Expiring');
 CREATE INDEX managed_certificates_in_progress ON managed_certificates (id) WHERE status = 'RenewalInProgress';
 CREATE INDEX managed_certificates_renewal_policy_id ON managed_certificates (renewal_policy_id);
--- Certificates that nothing renews by itself (their policy says so, or their issuer is switched off) have no
--- renew_after once the scan has met them, so that no scan walks them again.  What switches them on computes it anew and
--- finds them here.
+-- Certificates that nothing renews by itself (their policy says so, or their issuer is switched off) have no renew_after
+-- once the scan has met them, so that no scan walks them again.  What switches them on computes it anew and finds them
+-- here.
 CREATE INDEX managed_certificates_set_aside ON managed_certificates (issuer_id, renewal_policy_id)
     WHERE renew_after IS NULL AND expires_at IS NOT NULL AND status IN ('Active', 'Expiring', 'Expired', 'Failed');
 
@@ -215,9 +218,9 @@ CREATE TABLE certificate_chains (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
--- The id of a version is its job's id with another prefix, so the primary key is also the rule that a job makes one
--- version at most.  Fingerprints follow from serials, which are unique in an issuer; a second unique index over random
--- bytes would only cost writes.
+-- The id of a version is its job's id with another prefix, so the primary key is also the rule that a job makes one version
+-- at most.  Fingerprints follow from serials, which are unique in an issuer; a second unique index over random bytes would
+-- only cost writes.
 CREATE TABLE certificate_versions (
     id text PRIMARY KEY,
     certificate_id text NOT NULL REFERENCES managed_certificates (id) ON DELETE CASCADE,
@@ -234,12 +237,11 @@ CREATE TABLE certificate_versions (
 -- A row is 2 to 5 KB of base64: not worth the time to compress it.
 ) WITH (toast_tuple_target = 8160);
 CREATE INDEX certificate_versions_certificate_id ON certificate_versions (certificate_id, id);
--- Few chains, each in the pages of its time: an index that costs nothing to keep and says well enough where one is
--- named.
+-- Few chains, each in the pages of its time: an index that costs nothing to keep and says well enough where one is named.
 CREATE INDEX certificate_versions_chain_id ON certificate_versions USING brin (chain_id int4_minmax_multi_ops);
 
--- The CSR of a job, and of the version that the job made.  Apart from both, for every state of a job is a new copy of
--- its row.  It stays as long as one of the two.
+-- The CSR of a job, and of the version that the job made.  Apart from both, for every state of a job is a new copy of its
+-- row.  It stays as long as one of the two.
 CREATE TABLE certificate_requests (
     job_id text PRIMARY KEY,
     csr_pem text NOT NULL,

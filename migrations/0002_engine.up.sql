@@ -76,8 +76,8 @@ CREATE INDEX jobs_nonsense ON jobs (id)
 CREATE INDEX jobs_deployments_later ON jobs (run_after)
     WHERE type = 'Deployment' AND status = 'Pending' AND run_after > created_at;
 CREATE INDEX jobs_target_id ON jobs (target_id) WHERE target_id IS NOT NULL;
--- A certificate's jobs are few and sorted quickly, and each state of a job is a new entry: without the job's id it is
--- half as long.
+-- A certificate's jobs are few and sorted quickly, and each state of a job is a new entry: without the job's id it is half
+-- as long.
 CREATE INDEX jobs_certificate_id ON jobs (certificate_id);
 
 -- All other work of workers; deleted when done, never shown as jobs.
@@ -164,8 +164,8 @@ CREATE TABLE schedulers (
 
 CREATE TABLE apiservers (LIKE schedulers INCLUDING ALL) WITH (fillfactor = 50);
 
--- Which servers this data has been on: a system identifier and each timeline that somebody wrote in.  A promoted
--- standby has the rows of the server it follows.
+-- Which servers this data has been on: a system identifier and each timeline that somebody wrote in.  A promoted standby
+-- has the rows of the server it follows.
 CREATE TABLE database_servers (
     system_identifier text NOT NULL, timeline int NOT NULL, first_seen_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (system_identifier, timeline)
@@ -195,8 +195,8 @@ CREATE TABLE duties (
     skipped bigint NOT NULL DEFAULT 0 -- ticks, while a run went on
 );
 
--- How far a duty came that walks a table by its key: behind the mark are only rows that it removed or that are to stay,
--- so a walk does not step over them (or their remains) again until its next pass.
+-- How far a duty came that walks a table by its key: behind the mark are only rows that it removed or that are to stay, so
+-- a walk does not step over them (or their remains) again until its next pass.
 CREATE TABLE duty_marks (
     name text PRIMARY KEY,
     low_id text NOT NULL DEFAULT '', low_at timestamptz NOT NULL DEFAULT '-infinity',
@@ -251,16 +251,16 @@ CREATE TABLE notification_events (
 CREATE INDEX notification_events_sent_at ON notification_events ((coalesce(sent_at, '-infinity')) DESC, id DESC);
 CREATE INDEX notification_events_certificate_id ON notification_events (certificate_id, id);
 
--- The tightest threshold that was alerted for the end a certificate has now: the rule that no alert is made twice, and
--- that a new end alerts anew.
+-- The tightest threshold that was alerted for the end a certificate has now: the rule that no alert is made twice, and that
+-- a new end alerts anew.
 CREATE TABLE expiry_alerts (
     certificate_id text PRIMARY KEY REFERENCES managed_certificates (id) ON DELETE CASCADE,
     expires_at timestamptz NOT NULL, threshold_days int NOT NULL,
     alerted_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 80);
 
--- How far the duty has come: every threshold passed up to crossed_to was seen, every certificate made up to created_to,
--- and at full_at it began to look at all that are within a threshold.
+-- How far the duty has come: every threshold passed up to crossed_to was seen, every certificate made up to created_to, and
+-- at full_at it began to look at all that are within a threshold.
 CREATE TABLE expiry_alert_state (
     id int PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     crossed_to timestamptz NOT NULL DEFAULT '-infinity',

@@ -1,5 +1,5 @@
--- The audit trail: append-only events, partitioned by month, and the blocks that seal them.  docs/internals/audit.md
--- has the rules and the format.
+-- The audit trail: append-only events, partitioned by month, and the blocks that seal them.  docs/internals/audit.md has
+-- the rules and the format.
 
 CREATE SEQUENCE audit_seq;
 
@@ -29,9 +29,9 @@ CREATE TABLE audit_attachments (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- Transaction ids start again in another cluster, so ranges of them mean something within an epoch only.  A new one
--- begins when the newest epoch's cluster is not this one: after a dump was restored elsewhere.  Epoch 0 are the rows
--- from before there were blocks.
+-- Transaction ids start again in another cluster, so ranges of them mean something within an epoch only.  A new one begins
+-- when the newest epoch's cluster is not this one: after a dump was restored elsewhere.  Epoch 0 are the rows from before
+-- there were blocks.
 CREATE TABLE audit_epochs (
     n int PRIMARY KEY,
     system_identifier bigint NOT NULL,

@@ -57,8 +57,8 @@ INSERT INTO roles (id, tenant_id, name, description) VALUES
     ('r-cli', 't-default', 'cli', 'What the command line needs'),
     ('r-auditor', 't-default', 'auditor', 'Reading and exporting the audit trail');
 
--- Who holds what: A admin, O operator, C cli, M mcp, V viewer, G agent, U auditor.  An agent also holds
--- verification.run: it reports what it proved.
+-- Who holds what: A admin, O operator, C cli, M mcp, V viewer, G agent, U auditor.  An agent also holds verification.run:
+-- it reports what it proved.
 CREATE TEMP TABLE grants (held_by text, names text[]);
 INSERT INTO grants VALUES
     ('AOCMVG', '{cert.read}'),

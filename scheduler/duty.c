@@ -176,7 +176,7 @@ on_end(struct op *op, rc code, const char *message)
 }
 
 static void
-run(struct duty *d)
+run(struct duty *d, bool is_woken)
 {
 	struct duties *ds = d->all;
 	struct op_env env = {
@@ -188,6 +188,7 @@ run(struct duty *d)
 	    .on_end = on_end,
 	};
 
+	d->is_woken = is_woken;
 	d->rows = 0;
 	d->skipped = 0;
 	d->started_ms = loop_now_ms(ds->o.loop);
@@ -215,8 +216,16 @@ on_due(void *arg)
 		log_warn("DUTY-SKIPPED", "%s: the last run still goes on",
 		    d->def->name);
 	} else {
-		run(d);
+		run(d, false);
 	}
+}
+
+/* The next look does, where others run; one that failed is repeated anyway. */
+static void
+wake(struct duty *d)
+{
+	if (d->failures == 0 && d->all->running < DUTY_RUNNING_MAX)
+		run(d, true);
 }
 
 /* --- when each is due --- */
@@ -260,13 +269,18 @@ plan(struct duties *ds, const struct db_result *r)
 static void
 run_requested(struct duties *ds, const struct db_result *r)
 {
-	int name = db_col(r, "name"), requested = db_col(r, "is_requested");
+	int name = db_col(r, "name"), requested = db_col(r, "is_requested"),
+	    urgent = db_col(r, "is_urgent");
 
 	for (size_t i = 0; i < db_nrows(r); i++) {
 		struct duty *d = find(ds, db_text(r, i, name));
 
-		if (d && !d->off && !d->op && db_bool(r, i, requested))
+		if (!d || d->off || d->op)
+			continue;
+		if (db_bool(r, i, requested))
 			arm(d, 0);
+		else if (db_bool(r, i, urgent))
+			wake(d);
 	}
 }
 

@@ -8,8 +8,9 @@
  * how that went and when it is due next, so that a new leader goes on where
  * the last one was and does not run everything at once; a duty that never ran
  * is due at once, and one somebody asked for (duties.run_requested_at) within
- * a second.  One that its condition keeps off is in the table with the
- * reason, and never runs.
+ * a second.  So is one that has work which can't wait for its next tick
+ * (duty_cannot_wait); it keeps that tick.  One that its condition keeps off is
+ * in the table with the reason, and never runs.
  *
  * A run is an op; its first step gets the term from duty_params() and ends
  * with duty_term_over() when a statement answers with no row.
@@ -102,6 +103,8 @@ int64_t duty_rows(const struct op *op);
 /* Time since the start of the run, and its bound. */
 int64_t duty_elapsed_ms(const struct op *op);
 int64_t duty_budget_ms(const struct op *op);
+/* It runs beside its ticks, for what can't wait. */
+bool duty_is_woken(const struct op *op);
 /* No more chunks are to be started. */
 bool duty_is_over(const struct op *op);
 /* The end of a run whose statement found the term over. */

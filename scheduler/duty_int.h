@@ -19,6 +19,7 @@ struct duty {
 	int64_t started_ms;
 	int64_t rows;
 	int64_t skipped; /* ticks, during this run */
+	bool is_woken;   /* this run is beside the ticks */
 	int failures;    /* in a row, counted to a limit */
 	char term[24];   /* of the run */
 };

@@ -78,6 +78,12 @@ duty_budget_ms(const struct op *op)
 }
 
 bool
+duty_is_woken(const struct op *op)
+{
+	return duty_of(op)->is_woken;
+}
+
+bool
 duty_is_over(const struct op *op)
 {
 	return duty_elapsed_ms(op) >= duty_budget_ms(op);

@@ -21,8 +21,10 @@ static const char schema_prefix[] = "certctl_";
 
 /* --- what is there --- */
 
-rc
-migrate_code_check(PGconn *pg, bool *out_is_there)
+/* Whether the functions of this program are there and may be called; RC_DATA.
+ */
+static rc
+code_check(PGconn *pg, bool *out_is_there)
 {
 	PGresult *res = migrate_run(pg, Q_MIGRATE_CODE_IS_THERE, CODE_SCHEMA);
 	rc ret = RC_DATA;
@@ -208,7 +210,7 @@ migrate_code_up(PGconn *pg, const char *dir, int64_t grace_ms)
 	ret = read_code(dir, &text);
 	if (ret != RC_OK)
 		return ret;
-	ret = migrate_code_check(pg, &is_there);
+	ret = code_check(pg, &is_there);
 	if (ret == RC_OK && is_there) {
 		(void)printf(
 		    "migrate: functions " CODE_SCHEMA " are installed\n");

@@ -16,9 +16,6 @@
 
 /* --- migrate_run.c --- */
 
-/* The length of a message's first line; libpq's have several, and the first
- * says it. */
-int migrate_first_line(const char *text);
 /* One line to standard error. */
 void migrate_complain(const char *what, const char *why);
 /* param NULL: the statement has none.  The caller clears the result. */
@@ -39,8 +36,5 @@ void migrate_roll_back(PGconn *pg);
 rc migrate_code_up(PGconn *pg, const char *dir, int64_t grace_ms) MUST_CHECK;
 /* Removes the functions of every version. */
 rc migrate_code_down(PGconn *pg) MUST_CHECK;
-/* Whether the functions of this program are there and may be called; RC_DATA.
- */
-rc migrate_code_check(PGconn *pg, bool *out_is_there) MUST_CHECK;
 
 #endif

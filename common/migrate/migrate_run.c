@@ -6,17 +6,12 @@
 
 #include "common/migrate/migrate_int.h"
 
-int
-migrate_first_line(const char *text)
-{
-	return (int)strcspn(text, "\n");
-}
-
+/* Messages of libpq have several lines, and the first says it. */
 void
 migrate_complain(const char *what, const char *why)
 {
 	(void)fprintf(stderr, "migrate: %s: %.*s\n", what,
-	    migrate_first_line(why), why);
+	    (int)strcspn(why, "\n"), why);
 }
 
 PGresult *

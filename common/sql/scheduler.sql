@@ -62,7 +62,7 @@ SELECT duties_register($1, $2::bigint, $3::text[], $4::bigint[], $5::bigint[], $
 SELECT name, CASE WHEN last_finished_at >= last_started_at
     THEN greatest((extract(epoch FROM clock_timestamp() - last_started_at) * 1000)::bigint, 0) ELSE -1 END AS age_ms,
     greatest((extract(epoch FROM next_run_at - clock_timestamp()) * 1000)::bigint, 0) AS next_ms,
-    run_requested_at IS NOT NULL AS is_requested
+    run_requested_at IS NOT NULL AS is_requested, duty_cannot_wait(name) AS is_urgent
 FROM duties;
 
 -- No row: the term is over.

@@ -5,9 +5,9 @@
 --
 -- Some switch bitmap scans off: on a table filled faster than it is analysed the planner believes the partial index on
 -- active jobs to be nearly empty and walks all of it for every certificate of a batch (eight times slower at twenty
--- thousand jobs).  Some switch sequential scans off too: a session keeps the plan that it made while the table was
--- empty.  Functions for many certificates join unnest(ids), which is hashed or looked up, where "= ANY (ids)" is
--- searched from its beginning for each row.
+-- thousand jobs).  Some switch sequential scans off too: a session keeps the plan that it made while the table was empty.
+-- Functions for many certificates join unnest(ids), which is hashed or looked up, where "= ANY (ids)" is searched from its
+-- beginning for each row.
 
 -- Time as the engine sees it.  Tests own the clock by setting certctl.now for a database; nothing else sets it.
 CREATE FUNCTION engine_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
@@ -46,8 +46,8 @@ CREATE FUNCTION enum_canonical(value text, spellings text[]) RETURNS text LANGUA
     SELECT coalesce((SELECT s FROM unnest(spellings) s WHERE lower(s) = lower(value)), value)
 $$;
 
--- Refuses what a program says by words of which one is unknown, or by lists that do not belong together: taken for
--- another word it would do harm in silence.
+-- Refuses what a program says by words of which one is unknown, or by lists that do not belong together: taken for another
+-- word it would do harm in silence.
 CREATE FUNCTION words_check(p_words text[], p_known text[], p_ids text[]) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     IF cardinality(p_words) IS DISTINCT FROM cardinality(p_ids) OR NOT p_words <@ p_known THEN

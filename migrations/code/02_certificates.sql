@@ -1,8 +1,8 @@
 -- A certificate: when its renewal falls due, its status, and what changes it.
 
 -- --- when renewal falls due ---
--- notAfter - min(window, a part of the lifetime), or the policy's percent of the lifetime; then later by a share of up
--- to a tenth of that lead, taken from a hash of the id, so that certificates made together do not renew together.  One
+-- notAfter - min(window, a part of the lifetime), or the policy's percent of the lifetime; then later by a share of up to a
+-- tenth of that lead, taken from a hash of the id, so that certificates made together do not renew together.  One
 -- expression, and STABLE as timestamptz arithmetic is: so it is inlined, which makes it twenty times cheaper in the
 -- completion of a batch.
 CREATE FUNCTION renew_after_of(p_id text, p_valid_from timestamptz, p_expires_at timestamptz,
@@ -50,8 +50,8 @@ $$;
 -- --- status ---
 -- The status a certificate should have, from what is true of it.  Revoked and Archived are final.  One whose start of
 -- validity is unknown is Expiring by its policy's window alone (infinite times can't be subtracted: such a row failed
--- whatever came to it).  All jobs of a certificate are read, for they are few: asked for the active ones, the planner
--- may walk an index of all active jobs for each certificate, where statistics say that it is empty.
+-- whatever came to it).  All jobs of a certificate are read, for they are few: asked for the active ones, the planner may
+-- walk an index of all active jobs for each certificate, where statistics say that it is empty.
 CREATE FUNCTION certificates_refresh(p_ids text[]) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -100,8 +100,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- A job whose certificate was changed is another order: its CSR goes, a serial that may have been signed is written
--- off, and what was approved is approved again.
+-- A job whose certificate was changed is another order: its CSR goes, a serial that may have been signed is written off,
+-- and what was approved is approved again.
 CREATE FUNCTION jobs_begin_anew() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := engine_now();
@@ -139,8 +139,8 @@ BEGIN
         "ca_sha256": null, "lease_id": null, "leased_by": null, "attempt_until": null, "budget_over_at": null}');
 END $$;
 
--- Whether its targets serve what they should: deployed, pending, failed (of some the last deployment did); NULL: there
--- is nothing to serve.
+-- Whether its targets serve what they should: deployed, pending, failed (of some the last deployment did); NULL: there is
+-- nothing to serve.
 CREATE FUNCTION certificate_deployment(p_id text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_failures > 0) THEN 'failed'
         WHEN bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id) THEN 'pending'
@@ -148,8 +148,8 @@ CREATE FUNCTION certificate_deployment(p_id text) RETURNS text LANGUAGE sql STAB
     FROM certificate_target_mappings m WHERE m.certificate_id = p_id
 $$;
 
--- What an operator should know of a certificate beside its status, a word of apiserver/handlers/certificates/reason.c,
--- with the agent or target behind a colon where there is one.
+-- What an operator should know of a certificate beside its status, a word of apiserver/handlers/certificates/reason.c, with
+-- the agent or target behind a colon where there is one.
 CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE c.status WHEN 'Revoked' THEN NULL WHEN 'Archived' THEN NULL WHEN 'RenewalInProgress' THEN coalesce(
         (SELECT CASE WHEN j.agent_id IS NULL THEN 'no_target'
@@ -195,8 +195,8 @@ BEGIN
 END $$;
 
 -- --- CSRs and chains ---
--- Forgets the CSRs of these jobs where neither the job nor its version is left.  Whoever removes the one waits here for
--- who is removing the other, and then sees it gone.
+-- Forgets the CSRs of these jobs where neither the job nor its version is left.  Whoever removes the one waits here for who
+-- is removing the other, and then sees it gone.
 CREATE FUNCTION certificate_requests_forget(p_job_ids text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
@@ -206,8 +206,7 @@ BEGIN
         AND NOT EXISTS (SELECT 1 FROM certificate_versions v WHERE v.id = 'certver' || substr(r.job_id, 4));
 END $$;
 
--- The key of a chain, which stays until the caller's transaction ends.  Only the first certificate under a chain
--- writes.
+-- The key of a chain, which stays until the caller's transaction ends.  Only the first certificate under a chain writes.
 CREATE FUNCTION certificate_chain_keep(p_pem text) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_sha256 bytea := sha256(convert_to(p_pem, 'UTF8'));
@@ -234,12 +233,11 @@ BEGIN
 END $$;
 
 -- --- revoking ---
--- Revokes these certificates: status, every unexpired version's serial, jobs that wait are cancelled, those that a
--- worker runs are asked to stop (what one still completes is stored and its serial revoked by issue_complete), and no
--- target wants a version any more that it neither has nor is getting.  Outcomes: revoked, already_revoked, archived,
--- no_version (none yet, and no job that could make one).  Unknown ids give no row.  p_why is what their jobs end with.
--- Every statement joins the ids; active jobs are walked at most once, also where the statistics say that there are
--- hardly any.
+-- Revokes these certificates: status, every unexpired version's serial, jobs that wait are cancelled, those that a worker
+-- runs are asked to stop (what one still completes is stored and its serial revoked by issue_complete), and no target wants
+-- a version any more that it neither has nor is getting.  Outcomes: revoked, already_revoked, archived, no_version (none
+-- yet, and no job that could make one).  Unknown ids give no row.  p_why is what their jobs end with.  Every statement
+-- joins the ids; active jobs are walked at most once, also where the statistics say that there are hardly any.
 CREATE FUNCTION certificates_revoke(p_ids text[], p_reason text, p_actor text, p_actor_type text, p_why text)
 RETURNS TABLE (certificate_id text, outcome text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
@@ -295,9 +293,9 @@ BEGIN
 END $$;
 
 -- --- other changes ---
--- DELETE on the wire: the row stays as Archived.  Jobs that wait are cancelled; one that a worker runs is asked to
--- stop; a deployment that an agent installs runs to its end.  p_why is what the cancelled end with.  Outcomes:
--- archived, repeated, unknown.
+-- DELETE on the wire: the row stays as Archived.  Jobs that wait are cancelled; one that a worker runs is asked to stop; a
+-- deployment that an agent installs runs to its end.  p_why is what the cancelled end with.  Outcomes: archived, repeated,
+-- unknown.
 CREATE FUNCTION certificate_archive(p_id text, p_actor text, p_actor_type text, p_why text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE v_status text; v_ids text[];
@@ -323,9 +321,9 @@ BEGIN
     RETURN 'archived';
 END $$;
 
--- Deployment jobs on request, for one mapped target or for all, also where the target serves the wanted version
--- already.  Outcomes, one row a target: enqueued, under_way; or a single row: unknown, archived, revoked, not_mapped,
--- no_version, target_off.
+-- Deployment jobs on request, for one mapped target or for all, also where the target serves the wanted version already.
+-- Outcomes, one row a target: enqueued, under_way; or a single row: unknown, archived, revoked, not_mapped, no_version,
+-- target_off.
 CREATE FUNCTION certificate_deploy(p_id text, p_target text, p_actor text, p_actor_type text)
 RETURNS TABLE (outcome text, job_id text, agent_id text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column

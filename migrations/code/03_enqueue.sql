@@ -1,15 +1,14 @@
 -- From a wish to a job: issuances and renewals, the approval that some wait for, deployments.
 
--- One issuance or renewal job a certificate and key holder, unless one is under way.  The key holders of a certificate
--- are the agents of its targets; one without targets has none yet, and its job waits for a CSR all the same.  Where the
--- profile demands it the job waits for an approval first, and the request for it is made with the job.  Every path into
--- issuance comes here, for one certificate or a hundred thousand.  Says for every certificate asked for what became of
--- it:
+-- One issuance or renewal job a certificate and key holder, unless one is under way.  The key holders of a certificate are
+-- the agents of its targets; one without targets has none yet, and its job waits for a CSR all the same.  Where the profile
+-- demands it the job waits for an approval first, and the request for it is made with the job.  Every path into issuance
+-- comes here, for one certificate or a hundred thousand.  Says for every certificate asked for what became of it:
 --   enqueued, in_progress, archived, revoked, expired (unless p_allow_expired),
 --   issuer_disabled.  Unknown ids give no row.
--- Where the caller writes one event of its own for all of them, p_is_audited is false.  Ids are made from one reading
--- of the clock: a reading a row cost as much as finding the row.  No function around this one may set plan_cache_mode:
--- the checks of the jobs' foreign keys would be planned anew for every row.
+-- Where the caller writes one event of its own for all of them, p_is_audited is false.  Ids are made from one reading of
+-- the clock: a reading a row cost as much as finding the row.  No function around this one may set plan_cache_mode: the
+-- checks of the jobs' foreign keys would be planned anew for every row.
 CREATE FUNCTION jobs_enqueue(p_ids text[], p_actor text, p_actor_type text, p_force bool, p_allow_expired bool, p_is_audited bool,
     p_is_locked bool DEFAULT false) RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -69,9 +68,9 @@ BEGIN
     FROM asked a LEFT JOIN made n ON n.certificate_id = a.id ORDER BY a.id, n.id;
 END $$;
 
--- For one certificate, by a person.  With p_force an open job goes that waits for the CSR of somebody who won't send
--- it: an agent that is offline or retired, or that is no agent of the certificate's targets any more.  p_why is what it
--- ends with.  Answers as jobs_enqueue.
+-- For one certificate, by a person.  With p_force an open job goes that waits for the CSR of somebody who won't send it: an
+-- agent that is offline or retired, or that is no agent of the certificate's targets any more.  p_why is what it ends with.
+-- Answers as jobs_enqueue.
 CREATE FUNCTION certificate_renew(p_id text, p_actor text, p_actor_type text, p_force bool, p_why text)
 RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -96,10 +95,10 @@ BEGIN
 END $$;
 
 -- --- approval ---
--- A person's decision on a request, named by its id or by its job.  An approved job goes on (to its CSR, or to the
--- queue when it has one), a rejected one is Cancelled.  Nobody decides what they asked for, nor for a certificate of
--- their own.  p_why is what a rejected job ends with.  Outcomes: approved, rejected, unknown, decided, self, owner,
--- not_waiting; state and job_status are what they were before.
+-- A person's decision on a request, named by its id or by its job.  An approved job goes on (to its CSR, or to the queue
+-- when it has one), a rejected one is Cancelled.  Nobody decides what they asked for, nor for a certificate of their own.
+-- p_why is what a rejected job ends with.  Outcomes: approved, rejected, unknown, decided, self, owner, not_waiting; state
+-- and job_status are what they were before.
 CREATE FUNCTION approval_decide(p_id text, p_job text, p_actor text, p_actor_type text, p_approve bool, p_note text, p_why text)
 RETURNS TABLE (outcome text, id text, state text, job_status text, agent_id text, issuer_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -155,8 +154,8 @@ BEGIN
 END $$;
 
 -- --- deployments ---
--- Deployments for mappings whose target should serve another version than it does.  A waiting deployment is moved on to
--- the newest version instead.
+-- Deployments for mappings whose target should serve another version than it does.  A waiting deployment is moved on to the
+-- newest version instead.
 CREATE FUNCTION deployments_fan_out(p_certificate_ids text[], p_now timestamptz) RETURNS TABLE (job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 #variable_conflict use_column

@@ -1,9 +1,9 @@
 -- What falls due by itself: renewals, and deployments that are behind.  What a tick costs follows from what is due, not
 -- from the inventory.
 
--- Locks and names the certificates due by p_now.  Those whose policy changed and that have not followed yet are due by
--- what it says now, else stale.  A function of its own, for its settings: whatever the statistics say, the one right
--- plan is a walk along the index of what is due, from its beginning.
+-- Locks and names the certificates due by p_now.  Those whose policy changed and that have not followed yet are due by what
+-- it says now, else stale.  A function of its own, for its settings: whatever the statistics say, the one right plan is a
+-- walk along the index of what is due, from its beginning.
 --
 -- cut: what ends with its CA, whose renewal would end no later.  One that was issued otherwise than its row asks is due
 -- whatever its time.
@@ -25,9 +25,9 @@ SET enable_sort = off AS $$
     LEFT JOIN ca_certificates ca ON ca.issuer_id = d.issuer_id AND ca.state = 'current'
 $$;
 
--- One chunk of certificates whose renewal falls due, oldest first.  Each row seen leaves the index that it was found
--- by, so that no chunk meets it again whatever became of it.  seen: as many as p_limit, and there may be more.  What
--- jobs_enqueue made a job for is done: nothing else asks about it.
+-- One chunk of certificates whose renewal falls due, oldest first.  Each row seen leaves the index that it was found by, so
+-- that no chunk meets it again whatever became of it.  seen: as many as p_limit, and there may be more.  What jobs_enqueue
+-- made a job for is done: nothing else asks about it.
 CREATE FUNCTION duty_renewal_scan(p_limit int) RETURNS TABLE (due bigint, enqueued bigint, agents text[], seen bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -72,6 +72,18 @@ BEGIN
         cardinality(v_seen)::bigint;
 END $$;
 
+-- Whether the clock has made work for a duty that its next tick is too late for: renewals of short lives, and statuses.
+CREATE FUNCTION duty_cannot_wait(p_name text) RETURNS bool
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+    SELECT CASE WHEN p_name = 'renewal_scan' THEN EXISTS (SELECT 1 FROM managed_certificates c
+            WHERE c.status IN ('Active', 'Expiring', 'Expired', 'Failed') AND c.expires_at - c.valid_from < '6 days'
+                AND c.renew_after <= engine_now())
+        WHEN p_name IN ('certificate_status', 'short_lived_expiry') THEN EXISTS (SELECT 1 FROM managed_certificates c
+            WHERE c.status IN ('Active', 'Expiring')
+                AND CASE c.status WHEN 'Active' THEN least(c.expiring_at, c.expires_at) ELSE c.expires_at END <= engine_now())
+        ELSE false END
+$$;
+
 -- How many certificates a scan that ran out of time left, at most p_limit.
 CREATE FUNCTION renewals_left(p_limit int) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
@@ -83,8 +95,8 @@ $$;
 
 -- --- a tick's budget ---
 -- A renewal tick's budget ends where the next tick begins: what the scan had started and still runs at an outside CA is
--- asked to stop before its outside effect, or at its next checkpoint.  It comes back as Pending, nothing counted.
--- Batches of the local CA take moments and are left alone.
+-- asked to stop before its outside effect, or at its next checkpoint.  It comes back as Pending, nothing counted.  Batches
+-- of the local CA take moments and are left alone.
 CREATE FUNCTION duty_renewal_budget() RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
     WITH asked AS (
@@ -96,8 +108,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = 
     SELECT count(*) FROM asked
 $$;
 
--- Locks and names certificates with a target that should serve another version and for which no deployment is under
--- way.  What is behind comes first whatever the statistics say; what belongs to it is looked up, not joined.
+-- Locks and names certificates with a target that should serve another version and for which no deployment is under way.
+-- What is behind comes first whatever the statistics say; what belongs to it is looked up, not joined.
 CREATE FUNCTION deployments_behind(p_now timestamptz, p_limit int) RETURNS text[]
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$

@@ -24,8 +24,8 @@ CREATE FUNCTION lane_allows(l lanes, p_now timestamptz) RETURNS int LANGUAGE sql
         ELSE least(CASE WHEN l.breaker_state <> 'closed' THEN 1 END, floor(lane_tokens(l, p_now))::int) END
 $$;
 
--- One call to the issuer failed.  The fifth in a row opens the breaker; the failure of the job let through after that
--- opens it for twice as long, to a limit.  What was under way when it opened changes nothing.
+-- One call to the issuer failed.  The fifth in a row opens the breaker; the failure of the job let through after that opens
+-- it for twice as long, to a limit.  What was under way when it opened changes nothing.
 CREATE FUNCTION lane_failed(p_issuer text, p_lease bigint, p_error text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     UPDATE lanes l SET failures = l.failures + 1, last_error = p_error,
@@ -53,8 +53,8 @@ CREATE FUNCTION job_why(j jobs) RETURNS text LANGUAGE sql STABLE AS $$
                 WHERE w.lease_until > clock_timestamp()) f HAVING count(*) = count(f.why)) END)
 $$;
 
--- What the leader must know to hand out work: every lane that has a due job behind its low-water key, and how many
--- batches each lane has running.
+-- What the leader must know to hand out work: every lane that has a due job behind its low-water key, and how many batches
+-- each lane has running.
 CREATE FUNCTION lanes_due(p_issuers text[], p_low_after timestamptz[], p_low_ids text[])
 RETURNS TABLE (issuer_id text, issuer_type text, cap int, running bigint, due bool, allows int, breaker_state text,
     opened_until timestamptz, last_error text)

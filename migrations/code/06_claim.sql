@@ -8,10 +8,10 @@ $$;
 
 CREATE FUNCTION serial_new(p_start text) RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT p_start || encode(gen_random_bytes(14), 'hex') $$;
 
--- Hands one lane's due jobs to a worker, as one lease: one running batch, one permit.  The leader's term and the
--- worker's lease are checked by the same transaction.  Serial and validity are fixed here, before anything is signed.
--- One fixed too long ago, or for another certificate of the CA, is written off (recorded as revoked) and fixed anew:
--- the same serial must never stand over two different certificates.  A job that several workers died with runs alone.
+-- Hands one lane's due jobs to a worker, as one lease: one running batch, one permit.  The leader's term and the worker's
+-- lease are checked by the same transaction.  Serial and validity are fixed here, before anything is signed.  One fixed too
+-- long ago, or for another certificate of the CA, is written off (recorded as revoked) and fixed anew: the same serial must
+-- never stand over two different certificates.  A job that several workers died with runs alone.
 CREATE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,
     p_low_after timestamptz, p_low_id text, p_attempt_ms int)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
@@ -30,8 +30,8 @@ BEGIN
     IF NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp()) THEN
         RETURN;
     END IF;
-    -- The lane's row is locked only where it is about to change; jobs are taken without waiting for anybody, so the
-    -- order of locks is no matter.
+    -- The lane's row is locked only where it is about to change; jobs are taken without waiting for anybody, so the order
+    -- of locks is no matter.
     SELECT l.* INTO v_lane FROM lanes l WHERE l.issuer_id = p_issuer;
     v_is_held := v_lane.breaker_state <> 'closed' OR v_lane.rate_per_s IS NOT NULL;
     IF v_is_held THEN
@@ -75,8 +75,8 @@ BEGIN
                     'must_staple', nullif(pr.must_staple, false))), '{}') END,
             ca_sha256 = v_all.ca_sha256 FROM going g LEFT JOIN managed_certificates c ON c.id = g.certificate_id
         LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
-        -- For clocks that are behind it begins before now, short ones less so; its whole lifetime stays what was
-        -- ordered, both ends included (RFC 5280 section 4.1.2.5).
+        -- For clocks that are behind it begins before now, short ones less so; its whole lifetime stays what was ordered,
+        -- both ends included (RFC 5280 section 4.1.2.5).
         CROSS JOIN LATERAL (SELECT v.validity, greatest(v_all.ca_not_before,
                 v_all.now_s - date_trunc('second', least(policy_backdate(), v.validity / policy_backdate_part()))) AS not_before
             FROM (SELECT least(v_all.validity, make_interval(secs => nullif(pr.max_ttl_seconds, 0))) AS validity) v) f
@@ -93,9 +93,8 @@ BEGIN
     RETURN QUERY SELECT v_lease, claimed, last_after, last_id;
 END $$;
 
--- The first due job of a lane whose claim was refused for what is stored of it (class 22 or 23): it is handed out
--- alone, or set aside with the database's words as after a failure of its CA, so that the lane and its other jobs go
--- on.
+-- The first due job of a lane whose claim was refused for what is stored of it (class 22 or 23): it is handed out alone, or
+-- set aside with the database's words as after a failure of its CA, so that the lane and its other jobs go on.
 CREATE FUNCTION jobs_claim_alone(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_low_after timestamptz,
     p_low_id text, p_attempt_ms int, p_words jsonb) RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$

@@ -58,8 +58,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT job_finish(p_ids, array_agg(p_status), array_agg(p_error)) FROM unnest(p_ids) HAVING count(*) > 0
 $$;
 
--- By a person.  Outcomes: cancelled, requested (a worker runs it and stops before the outside effect), running (an
--- agent installs it), final, unknown.  p_why is what it ends with.
+-- By a person.  Outcomes: cancelled, requested (a worker runs it and stops before the outside effect), running (an agent
+-- installs it), final, unknown.  p_why is what it ends with.
 CREATE FUNCTION job_cancel(p_id text, p_actor text, p_actor_type text, p_why text) RETURNS TABLE (outcome text, status text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE v_job record;
@@ -105,15 +105,15 @@ CREATE FUNCTION job_nonsense(j jobs) RETURNS text LANGUAGE sql STABLE SET search
         END
 $$;
 
--- What ends a job, in the words of the program that called: p_words is the object made of common/job/job_words.h, and
--- %s in it is p_value.  Without a sentence the word itself.
+-- What ends a job, in the words of the program that called: p_words is the object made of common/job/job_words.h, and %s in
+-- it is p_value.  Without a sentence the word itself.
 CREATE FUNCTION job_say(p_words jsonb, p_word text, p_value text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT coalesce(format(p_words ->> p_word, p_value), p_word)
 $$;
 
--- Active jobs that may make no sense, without a walk through those that do: what the index of such rows holds, what
--- lies far ahead in the indexes by time, and the next few of those that wait for an approval.  Whatever the statistics
--- say, each is a walk along its index from its beginning.
+-- Active jobs that may make no sense, without a walk through those that do: what the index of such rows holds, what lies
+-- far ahead in the indexes by time, and the next few of those that wait for an approval.  Whatever the statistics say, each
+-- is a walk along its index from its beginning.
 CREATE FUNCTION jobs_suspect(p_limit int, p_far timestamptz, p_since timestamptz, p_id text)
 RETURNS TABLE (id text, since timestamptz, is_walked bool)
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
@@ -192,10 +192,10 @@ BEGIN
         FROM ca_certificates c LEFT JOIN ca_keys k USING (issuer_id, key_id) WHERE c.issuer_id = p_issuer AND c.state = 'current';
 END $$;
 
--- Stores the certificate of a sub-CA that lives in files on the workers' hosts, and answers with the one that stands.
--- A newer one replaces an older, never the other way round, so that hosts whose files are replaced one after the other
--- do not undo each other's; and never a root whose key is here.  One of another key leaves the older a former one,
--- whose list goes on.
+-- Stores the certificate of a sub-CA that lives in files on the workers' hosts, and answers with the one that stands.  A
+-- newer one replaces an older, never the other way round, so that hosts whose files are replaced one after the other do not
+-- undo each other's; and never a root whose key is here.  One of another key leaves the older a former one, whose list goes
+-- on.
 CREATE FUNCTION ca_certificate_store(p_issuer text, p_cert_pem text, p_chain_pem text, p_fingerprint text,
     p_not_before timestamptz, p_not_after timestamptz, p_key_id text) RETURNS TABLE (fingerprint_sha256 text, has_key bool, list text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -267,12 +267,12 @@ END $$;
 
 -- --- workers' writes ---
 -- Stores a batch of signed certificates: versions, certificates, jobs, the deployments that follow, audit; all or none.
--- Only jobs still under this lease of this worker count; the others are missing from the answer and nothing is written
--- for them; nor for those whose certificate was changed since their CSR came: they begin anew, but for an order at a CA
+-- Only jobs still under this lease of this worker count; the others are missing from the answer and nothing is written for
+-- them; nor for those whose certificate was changed since their CSR came: they begin anew, but for an order at a CA
 -- outside, which is stored and followed by another.  Called again, it writes nothing and answers with what is Completed
--- under this lease: the lease id is the receipt.  The version of a certificate that was revoked or archived meanwhile
--- is stored and its serial revoked.  What somebody holds (an open transaction of anybody's) is not waited for: it goes
--- back as Pending with p_why, nothing counted, and the rest is stored.
+-- under this lease: the lease id is the receipt.  The version of a certificate that was revoked or archived meanwhile is
+-- stored and its serial revoked.  What somebody holds (an open transaction of anybody's) is not waited for: it goes back as
+-- Pending with p_why, nothing counted, and the rest is stored.
 CREATE FUNCTION issue_complete(p_worker text, p_lease bigint, p_job_ids text[], p_pem text[], p_fingerprints text[],
     p_key_algorithms text[], p_key_sizes int[], p_chain text, p_why text DEFAULT NULL) RETURNS TABLE (job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
@@ -287,8 +287,8 @@ DECLARE
     v_held text[]; -- jobs of ours whose certificate is held; usually none
     v_stale text[]; -- of certificates that are to be otherwise by now; usually none
 BEGIN
-    -- By the lease, whose rows lie together in their index, not one by one.  IS TRUE keeps the list a hash that each
-    -- row is looked up in: the planner expects one row and would walk the list for each instead.
+    -- By the lease, whose rows lie together in their index, not one by one.  IS TRUE keeps the list a hash that each row is
+    -- looked up in: the planner expects one row and would walk the list for each instead.
     SELECT array_agg(l.id), array_agg(l.id) FILTER (WHERE l.status IN ('Revoked', 'Archived')) INTO v_free, v_dead
     FROM (SELECT c.id, c.status FROM managed_certificates c WHERE c.id IN (SELECT j.certificate_id FROM jobs j
             WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running'
@@ -308,9 +308,7 @@ BEGIN
     IF v_stale IS NOT NULL THEN
         UPDATE jobs j SET status = 'Pending' WHERE j.id = ANY (v_stale); -- and from there, by jobs_begin_anew
     END IF;
-    IF v_n > coalesce(cardinality(v_stale), 0) AND p_chain <> '' THEN
-        v_chain := certificate_chain_keep(p_chain);
-    END IF;
+    IF v_n > coalesce(cardinality(v_stale), 0) AND p_chain <> '' THEN v_chain := certificate_chain_keep(p_chain); END IF;
 
     WITH done AS (
         UPDATE jobs j SET status = 'Completed', completed_at = v_now, version_id = 'certver' || substr(j.id, 4), last_error = NULL
@@ -403,8 +401,8 @@ $$;
 --              for a person, who reads in last_error what to do
 --   release    Pending at once, nothing counted; the reason is shown, if any
 --   cancel     Cancelled; where only the tick's budget asked for it, as release
--- Another word is refused, with all of the call.  p_open names the jobs of which an order may exist still (NULL: any):
--- they keep their checkpoint, so that the next attempt looks it up first.
+-- Another word is refused, with all of the call.  p_open names the jobs of which an order may exist still (NULL: any): they
+-- keep their checkpoint, so that the next attempt looks it up first.
 CREATE FUNCTION issue_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[], p_errors text[],
     p_open text[] DEFAULT NULL) RETURNS TABLE (job_id text, status text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$

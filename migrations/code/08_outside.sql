@@ -1,15 +1,15 @@
--- CAs outside of our process: the intent before the request leaves, what came of it, and the park of an order that
--- nobody knows anything of.
+-- CAs outside of our process: the intent before the request leaves, what came of it, and the park of an order that nobody
+-- knows anything of.
 --
 -- A job's checkpoint, while an order of it may exist at the CA:
 --   {"state": "placing", "order_reference": ..., "send_before": ..., "limit_ms": ...}
 --   {"state": "uncertain", ...}    parked until a person decides
 -- Without a checkpoint no order of the job exists.
 
--- The intent to place the order of a job, committed before the request leaves.  The request must leave before
--- send_before and is over limit_ms later; until then nobody takes the job over, however it is freed, because run_after
--- is set here already and only counts once the job is Pending again.  Outcomes: placing; cancelled (somebody wants it
--- cancelled, or its tick's budget is over: do not send).  No row: the job is not under this lease any more.
+-- The intent to place the order of a job, committed before the request leaves.  The request must leave before send_before
+-- and is over limit_ms later; until then nobody takes the job over, however it is freed, because run_after is set here
+-- already and only counts once the job is Pending again.  Outcomes: placing; cancelled (somebody wants it cancelled, or its
+-- tick's budget is over: do not send).  No row: the job is not under this lease any more.
 CREATE FUNCTION issue_placing(p_worker text, p_lease bigint, p_job_id text, p_send_ms int, p_limit_ms int)
 RETURNS TABLE (outcome text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -32,8 +32,8 @@ BEGIN
     RETURN NEXT;
 END $$;
 
--- Stores what the CA issued, by way of issue_complete, whose rules and receipt hold here too: serial and validity are
--- the CA's, not the claim's.
+-- Stores what the CA issued, by way of issue_complete, whose rules and receipt hold here too: serial and validity are the
+-- CA's, not the claim's.
 CREATE FUNCTION issue_complete_outside(p_worker text, p_lease bigint, p_job_id text, p_serial text,
     p_not_before timestamptz, p_not_after timestamptz, p_pem text, p_fingerprint text, p_key_algorithm text,
     p_key_size int, p_chain text) RETURNS TABLE (job_id text, agent_id text)

@@ -1,17 +1,15 @@
 -- The processes: who lives, who leads, who holds what.
 
 -- --- processes ---
--- Whether a sign of life of ours outlives the server is no matter: what it lets us do is guarded by lease and term.  So
--- it does not wait for a standby.
+-- Whether a sign of life of ours outlives the server is no matter: what it lets us do is guarded by lease and term.  So it
+-- does not wait for a standby.
 CREATE FUNCTION commit_locally() RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
-    IF current_setting('synchronous_commit') <> 'off' THEN
-        PERFORM set_config('synchronous_commit', 'local', true);
-    END IF;
+    IF current_setting('synchronous_commit') <> 'off' THEN PERFORM set_config('synchronous_commit', 'local', true); END IF;
 END $$;
 
--- A worker's own row, and its lease.  Answers with the jobs among its leases that are to stop before the outside
--- effect: somebody wants them cancelled, or their tick's budget is over.
+-- A worker's own row, and its lease.  Answers with the jobs among its leases that are to stop before the outside effect:
+-- somebody wants them cancelled, or their tick's budget is over.
 CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid int, p_version text, p_slots int,
     p_lease_ms int, p_fault text DEFAULT '', p_fault_detail text DEFAULT '', p_faults jsonb DEFAULT '{}')
 RETURNS TABLE (lease_until timestamptz, cancel_job_ids text[])
@@ -76,8 +74,8 @@ CREATE FUNCTION duty_process_rows(p_keep_ms bigint) RETURNS bigint LANGUAGE sql 
 $$;
 
 -- --- leadership ---
--- Takes the free or expired leadership with a new term, or renews one's own.  No row: somebody else leads, or nobody
--- may (20_recover.sql).
+-- Takes the free or expired leadership with a new term, or renews one's own.  No row: somebody else leads, or nobody may
+-- (20_recover.sql).
 CREATE FUNCTION leadership_hold(p_incarnation text, p_nonce text, p_lease_ms int)
 RETURNS TABLE (term bigint, is_new bool) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -119,8 +117,8 @@ END $$;
 
 -- --- leases ---
 -- Frees what nobody holds any more: jobs of workers whose lease is over, of attempts past their deadline, and (p_worker
--- with p_holding given) leases a worker has by our book but does not name.  A job that too many workers died with fails
--- and says so, in the caller's words.
+-- with p_holding given) leases a worker has by our book but does not name.  A job that too many workers died with fails and
+-- says so, in the caller's words.
 CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_holding bigint[],
     p_low_lease bigint, p_words jsonb) RETURNS TABLE (freed bigint, failed bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
@@ -142,8 +140,8 @@ BEGIN
     IF p_worker IS NULL OR p_holding IS NULL THEN v_dead := v_ids; END IF;
     UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
         deaths = j.deaths + CASE WHEN j.id = ANY (v_dead) THEN 1 ELSE 0 END WHERE j.id = ANY (v_ids);
-    -- Jobs are locked here before certificates, so nothing may wait: one whose certificate somebody holds runs alone
-    -- once more.
+    -- Jobs are locked here before certificates, so nothing may wait: one whose certificate somebody holds runs alone once
+    -- more.
     SELECT array_agg(d.id) INTO v_failed FROM (SELECT j.id FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
         WHERE j.id = ANY (v_dead) AND j.deaths >= policy_deaths_most() FOR NO KEY UPDATE OF c SKIP LOCKED) d;
     IF v_failed IS NOT NULL THEN
@@ -161,8 +159,8 @@ BEGIN
         SELECT array_agg(f.id) INTO v_failed FROM unnest(v_failed) AS f (id) WHERE f.id NOT IN (SELECT k.id FROM parked k);
     END IF;
     PERFORM jobs_finish(v_failed, 'Failed', job_say(p_words, 'workers_died', NULL));
-    -- Of a worker that lives and names its leases no death is counted here either.  What fails gives its dedupe key
-    -- free: a like one may be made after a rest.
+    -- Of a worker that lives and names its leases no death is counted here either.  What fails gives its dedupe key free: a
+    -- like one may be made after a rest.
     UPDATE tasks t SET status = CASE WHEN n.is_over THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
         attempt_until = NULL, deaths = n.deaths,
         dedupe_key = CASE WHEN n.is_over THEN NULL ELSE t.dedupe_key END,

@@ -13,8 +13,8 @@ SET enable_sort = off AS $$
         ORDER BY t.run_after, t.id LIMIT 1) f ON true
 $$;
 
--- Hands due tasks of one kind to a worker, as jobs_claim does jobs.  A kind that ends in one statement for all of a
--- lease gains by many; one that calls out is alone, so that it is not kept by its neighbours.
+-- Hands due tasks of one kind to a worker, as jobs_claim does jobs.  A kind that ends in one statement for all of a lease
+-- gains by many; one that calls out is alone, so that it is not kept by its neighbours.
 CREATE FUNCTION tasks_claim(p_incarnation text, p_term bigint, p_worker text, p_limit int, p_low_after timestamptz,
     p_low_id text, p_attempt_ms int) RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text, is_full bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
@@ -61,8 +61,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = 
 $$;
 
 -- What the test of an issuer's configuration found: success, by which the task is done, or failed; then task_failed
--- follows.  The issuer is locked first, as by who changes it; then it is seen whether the task is this worker's still.
--- No row: it is not, and nothing was written.
+-- follows.  The issuer is locked first, as by who changes it; then it is seen whether the task is this worker's still.  No
+-- row: it is not, and nothing was written.
 CREATE FUNCTION task_ca_init_end(p_worker text, p_lease bigint, p_task text, p_status text) RETURNS SETOF text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE v_issuer text;

@@ -33,8 +33,8 @@ BEGIN
     RETURN QUERY SELECT outcome, v_id, v_job.issuer_id::text;
 END $$;
 
--- What an agent has to do: its Pending deployments (they become Running), its own unfinished Running ones again, and
--- the issuances that wait for its CSR. Writes nothing when there is nothing new.
+-- What an agent has to do: its Pending deployments (they become Running), its own unfinished Running ones again, and the
+-- issuances that wait for its CSR. Writes nothing when there is nothing new.
 CREATE FUNCTION agent_work(p_agent text, p_limit int)
 RETURNS TABLE (id text, type text, certificate_id text, status text, common_name text, sans text[], target_id text,
     target_type text, target_config jsonb, version_id text, serial_number text, fingerprint_sha256 text, not_after timestamptz)
@@ -65,8 +65,8 @@ CREATE FUNCTION agents_with_work(p_agents text[]) RETURNS SETOF text LANGUAGE sq
 $$;
 
 -- An agent's report on its own job.  Idempotent by (job, version).  Outcomes: updated, repeated, contradiction (409),
--- other_version (409), unknown, not_allowed (a state only the server may set, or a job not in hand).  p_why_no_csr:
--- what an issuance ends with that failed without a word.
+-- other_version (409), unknown, not_allowed (a state only the server may set, or a job not in hand).  p_why_no_csr: what an
+-- issuance ends with that failed without a word.
 CREATE FUNCTION job_report(p_agent text, p_job text, p_status text, p_error text, p_version text, p_why_no_csr text)
 RETURNS TABLE (outcome text, status text, certificate_id text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column

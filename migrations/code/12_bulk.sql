@@ -1,14 +1,14 @@
 -- Bulk renewal, revocation and reassignment: each one statement that decides, writes and audits, for any number of
 -- certificates.
 
--- What a call comes to.  certificate_ids are those that it changed, in a renewal one for each of job_ids; failed_ids
--- those that it could not, where it names them.  agents: those that have a CSR to make (NULL: so many that they find it
--- at their next look).
+-- What a call comes to.  certificate_ids are those that it changed, in a renewal one for each of job_ids; failed_ids those
+-- that it could not, where it names them.  agents: those that have a CSR to make (NULL: so many that they find it at their
+-- next look).
 CREATE TYPE bulk_result AS (matched bigint, done bigint, failed bigint, certificate_ids text[], job_ids text[],
     failed_ids text[], agents text[]);
 
--- The certificates that meet all criteria given (profile_id, owner_id, agent_id, issuer_id, team_id, source), among
--- p_ids unless that is NULL.
+-- The certificates that meet all criteria given (profile_id, owner_id, agent_id, issuer_id, team_id, source), among p_ids
+-- unless that is NULL.
 CREATE FUNCTION certificates_matching(p_criteria jsonb, p_ids text[]) RETURNS TABLE (id text, status text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
@@ -126,11 +126,11 @@ BEGIN
         WHERE NOT EXISTS (SELECT 1 FROM managed_certificates c WHERE c.id = g.id));
 END $$;
 
--- One bulk request, start to end: what its Idempotency-Key says, the effect, and what it came to, kept for the next
--- time, in one transaction.  Outcomes: done, in_flight (the same key's first request has not ended), other_request (the
--- key was used for something else), owner and team (there is no such one).  Lists are NULL where empty; certificates
--- are listed with jobs only.  More than p_max_listed of them undo all: they would not fit into the API's memory.  p_why
--- is what the jobs of revoked certificates end with.
+-- One bulk request, start to end: what its Idempotency-Key says, the effect, and what it came to, kept for the next time,
+-- in one transaction.  Outcomes: done, in_flight (the same key's first request has not ended), other_request (the key was
+-- used for something else), owner and team (there is no such one).  Lists are NULL where empty; certificates are listed
+-- with jobs only.  More than p_max_listed of them undo all: they would not fit into the API's memory.  p_why is what the
+-- jobs of revoked certificates end with.
 CREATE FUNCTION bulk_run(p_kind text, p_criteria jsonb, p_ids text[], p_wanted jsonb, p_actor text, p_actor_type text,
     p_is_dry bool, p_key text, p_request_sha256 text, p_why text, p_max_listed int)
 RETURNS TABLE (outcome text, matched bigint, done bigint, failed bigint, certificate_ids text[], job_ids text[],

@@ -1,7 +1,7 @@
 -- Revocation lists: when one is due, and what reads and writes them.
 
--- Whether an issuer's list lacks a revocation that was made shortly before it or any time after.  The overlap bounds
--- what numbers of another cluster, in a database that was restored, can make of it.
+-- Whether an issuer's list lacks a revocation that was made shortly before it or any time after.  The overlap bounds what
+-- numbers of another cluster, in a database that was restored, can make of it.
 CREATE FUNCTION crl_is_behind(p_issuer text, p_this_update timestamptz, p_snapshot pg_snapshot) RETURNS bool
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT EXISTS (SELECT 1 FROM certificate_revocations r
@@ -16,9 +16,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
         WHERE f.subject = p_list AND f.kind = 'crl_build' AND f.status = 'Failed' AND f.run_after > p_now)
 $$;
 
--- Where p_only_behind is false successors of roots are asked for too.  A list is due when there is none, when half its
--- life is over, when its CA has another certificate now, or when it is behind; the last alone is looked at often, but
--- no list is made again before many times what making it took has passed, nor while one rests that failed.
+-- Where p_only_behind is false successors of roots are asked for too.  A list is due when there is none, when half its life
+-- is over, when its CA has another certificate now, or when it is behind; the last alone is looked at often, but no list is
+-- made again before many times what making it took has passed, nor while one rests that failed.
 CREATE FUNCTION duty_crl_refresh(p_limit int, p_only_behind bool) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -50,9 +50,9 @@ CREATE FUNCTION crl_request(p_issuer text, p_list text) RETURNS void LANGUAGE sq
         AND NOT crl_rests(p_list, engine_now()) ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
 $$;
 
--- The number of the list that a task is about to make.  It is the time, or one more than the last where that is more:
--- so it also grows in a database that was put back to an older state.  The row is locked until the revocations were
--- read in the same transaction, so that a list with a higher number never knows less.  No row: the lease is lost.
+-- The number of the list that a task is about to make.  It is the time, or one more than the last where that is more: so it
+-- also grows in a database that was put back to an older state.  The row is locked until the revocations were read in the
+-- same transaction, so that a list with a higher number never knows less.  No row: the lease is lost.
 CREATE FUNCTION crl_begin(p_worker text, p_lease bigint, p_task text)
 RETURNS TABLE (crl_number bigint, this_update timestamptz, snapshot pg_snapshot)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -71,9 +71,9 @@ BEGIN
     RETURN QUERY SELECT v_number, v_now, pg_current_snapshot();
 END $$;
 
--- What goes into it, by serial.  A certificate that expired is kept for a while, so that it stands in a list made after
--- its end (RFC 5280 section 3.3); short-lived ones by a profile for such are left out.  Whether a serial is a number is
--- for the reader to see.
+-- What goes into it, by serial.  A certificate that expired is kept for a while, so that it stands in a list made after its
+-- end (RFC 5280 section 3.3); short-lived ones by a profile for such are left out.  Whether a serial is a number is for the
+-- reader to see.
 CREATE FUNCTION crl_revocations(p_worker text, p_lease bigint, p_task text) RETURNS TABLE (serial text, revoked_at bigint, reason text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET work_mem = '32MB' AS $$
     SELECT lpad(lower(r.serial_number), 40, '0') COLLATE "C" AS serial, floor(extract(epoch FROM r.revoked_at))::bigint, r.reason

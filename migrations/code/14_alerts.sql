@@ -7,9 +7,9 @@ CREATE FUNCTION thresholds_of(p_thresholds jsonb) RETURNS SETOF int LANGUAGE sql
     WHERE x.v ~ '^[0-9]{1,3}$'
 $$;
 
--- Alerts of these certificates, as far as they are due and were not made: one a channel, for the tightest threshold
--- passed.  A threshold that lies before the certificate's validity began is never passed.  p_words: the messages
--- "expires" and "expired", of name, common name, end, threshold and days left.
+-- Alerts of these certificates, as far as they are due and were not made: one a channel, for the tightest threshold passed.
+-- A threshold that lies before the certificate's validity began is never passed.  p_words: the messages "expires" and
+-- "expired", of name, common name, end, threshold and days left.
 CREATE FUNCTION expiry_alerts_make(p_ids text[], p_now timestamptz, p_words jsonb) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     WITH due AS MATERIALIZED (
@@ -59,9 +59,9 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT count(*) FROM made
 $$;
 
--- One piece of a run, which ends where a window holds p_limit certificates.  It looks at those whose distance to their
--- end passed a threshold in use since the last time, and those made since.  Now and then, and when a policy was
--- changed, it looks again at all that are within a threshold, for what was changed by hand.
+-- One piece of a run, which ends where a window holds p_limit certificates.  It looks at those whose distance to their end
+-- passed a threshold in use since the last time, and those made since.  Now and then, and when a policy was changed, it
+-- looks again at all that are within a threshold, for what was changed by hand.
 CREATE FUNCTION duty_expiry_alerts(p_limit int, p_is_first bool, p_words jsonb) RETURNS TABLE (rows bigint, is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE

@@ -18,8 +18,8 @@ BEGIN
         run_requested_at = CASE WHEN excluded.off_reason = '' THEN duties.run_requested_at END;
 END $$;
 
--- A person wants a run now.  Outcomes: requested; running (it runs again as soon as this run has ended); off (detail:
--- why); unknown (detail: the names).
+-- A person wants a run now.  Outcomes: requested; running (it runs again as soon as this run has ended); off (detail: why);
+-- unknown (detail: the names).
 CREATE FUNCTION duty_run_request(p_name text, p_actor text, p_actor_type text)
 RETURNS TABLE (outcome text, requested_at timestamptz, detail text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -83,8 +83,8 @@ CREATE FUNCTION duty_agent_health(p_stale_ms bigint) RETURNS bigint LANGUAGE sql
     SELECT count(*) FROM audited
 $$;
 
--- Jobs that wait for or run on agents that were retired, or silent since p_stale_before; locks nothing.  The agents
--- that have work are picked out of its index one by one, so that those who have none are not looked at.
+-- Jobs that wait for or run on agents that were retired, or silent since p_stale_before; locks nothing.  The agents that
+-- have work are picked out of its index one by one, so that those who have none are not looked at.
 CREATE FUNCTION jobs_of_agents_gone(p_stale_before timestamptz, p_limit int, OUT retired text[], OUT silent text[])
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
@@ -107,8 +107,8 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
             ORDER BY j.agent_id, j.id LIMIT p_limit) w LIMIT p_limit) f
 $$;
 
--- Deployments in the hands of an agent that is gone: back to Pending when it is offline (it finds them when it
--- returns), Failed when it was retired.
+-- Deployments in the hands of an agent that is gone: back to Pending when it is offline (it finds them when it returns),
+-- Failed when it was retired.
 CREATE FUNCTION duty_agent_rescue(p_offline_ms bigint, p_limit int, p_words jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE v_silent text[]; v_retired text[]; v_n bigint;
@@ -123,8 +123,8 @@ BEGIN
     RETURN v_n + coalesce(cardinality(v_retired), 0);
 END $$;
 
--- Certificates whose status the clock changes by p_now, the earliest first.  Short-lived ones that ended just now are
--- left to duty_short_lived_expiry, which says so in the audit trail.
+-- Certificates whose status the clock changes by p_now, the earliest first.  Short-lived ones that ended just now are left
+-- to duty_short_lived_expiry, which says so in the audit trail.
 CREATE FUNCTION certificates_status_due(p_now timestamptz, p_limit int) RETURNS text[]
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
@@ -137,8 +137,8 @@ SET enable_sort = off AS $$
         ORDER BY CASE c.status WHEN 'Active' THEN least(c.expiring_at, c.expires_at) ELSE c.expires_at END LIMIT p_limit) d
 $$;
 
--- The next certificates in renewal behind p_low, and those among them that no job renews.  All jobs of each are read,
--- as certificates_refresh does.
+-- The next certificates in renewal behind p_low, and those among them that no job renews.  All jobs of each are read, as
+-- certificates_refresh does.
 CREATE FUNCTION certificates_in_progress(p_low text, p_limit int, OUT seen text[], OUT idle text[])
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
@@ -150,8 +150,8 @@ SET enable_sort = off AS $$
 $$;
 
 -- Certificates whose status no longer says what is true: expiring, expired, or in progress with no job.  The clock's
--- changes are found by their index.  Who is in progress is walked, some at each look and round again; a look that finds
--- one with no job is followed by the next at once.  What is just held by somebody is left to a later look.
+-- changes are found by their index.  Who is in progress is walked, some at each look and round again; a look that finds one
+-- with no job is followed by the next at once.  What is just held by somebody is left to a later look.
 CREATE FUNCTION duty_certificate_status(p_limit int) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
@@ -205,8 +205,8 @@ BEGIN
 END $$;
 
 -- --- retention ---
--- Answers kept for requests that are repeated with the same Idempotency-Key: a client that still repeats a day later
--- has to look first.
+-- Answers kept for requests that are repeated with the same Idempotency-Key: a client that still repeats a day later has to
+-- look first.
 CREATE FUNCTION duty_idempotency_cleanup(p_keep_ms bigint, p_limit int) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     WITH gone AS (
@@ -217,10 +217,10 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT count(*) FROM gone
 $$;
 
--- The next rows of a table whose ids hold a time before p_cut: what is old lies at the beginning of the primary key and
--- no index is needed to find it.  A walk goes on from its mark, looks at p_limit rows, and starts over some time after
--- the last pass began.  A run goes on while it finds rows to remove, and else leaves the rest to the next, so that it
--- costs little where much has to stay.
+-- The next rows of a table whose ids hold a time before p_cut: what is old lies at the beginning of the primary key and no
+-- index is needed to find it.  A walk goes on from its mark, looks at p_limit rows, and starts over some time after the
+-- last pass began.  A run goes on while it finds rows to remove, and else leaves the rest to the next, so that it costs
+-- little where much has to stay.
 CREATE FUNCTION duty_walk(p_name text, p_table text, p_prefix text, p_cut timestamptz, p_limit int, OUT ids text[], OUT is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -238,8 +238,8 @@ BEGIN
     UPDATE duty_marks m SET low_id = coalesce(ids[cardinality(ids)], m.low_id), is_done = NOT is_more WHERE m.name = p_name;
 END $$;
 
--- Final jobs that ended before the cut, with the CSRs of those that made no version, and tasks that failed before it.
--- The newest failure of a certificate that was never issued stays: it is why its status is Failed.
+-- Final jobs that ended before the cut, with the CSRs of those that made no version, and tasks that failed before it.  The
+-- newest failure of a certificate that was never issued stays: it is why its status is Failed.
 CREATE FUNCTION duty_job_retention(p_keep_ms bigint, p_limit int) RETURNS TABLE (rows bigint, is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -265,9 +265,9 @@ BEGIN
     RETURN QUERY SELECT cardinality(v_gone) + v_tasks, (v_is_more AND v_gone <> '{}') OR v_tasks = p_limit;
 END $$;
 
--- Versions that ended before the cut, with the revocations of their serials and the CSRs and chains that nothing needs
--- any more, except the newest few of a certificate and key holder, what a target serves or should serve, and what a job
--- still names.
+-- Versions that ended before the cut, with the revocations of their serials and the CSRs and chains that nothing needs any
+-- more, except the newest few of a certificate and key holder, what a target serves or should serve, and what a job still
+-- names.
 CREATE FUNCTION duty_version_retention(p_keep_ms bigint, p_limit int) RETURNS TABLE (rows bigint, is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE

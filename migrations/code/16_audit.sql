@@ -1,5 +1,5 @@
--- Sealing the audit trail: rows are put into blocks, each with the root of a Merkle tree over its rows and the hash of
--- the block before it.  Writers take no lock for it; docs/internals/audit.md has the rules and the format.
+-- Sealing the audit trail: rows are put into blocks, each with the root of a Merkle tree over its rows and the hash of the
+-- block before it.  Writers take no lock for it; docs/internals/audit.md has the rules and the format.
 
 -- --- the trail ---
 -- Partitions from last month to some months ahead; there is no default one, so a row can never hide from retention.
@@ -56,8 +56,8 @@ END $$;
 -- --- hashes ---
 CREATE FUNCTION audit_us(p_at timestamptz) RETURNS bigint LANGUAGE sql STABLE AS $$ SELECT (extract(epoch FROM p_at) * 1000000)::bigint $$;
 
--- Every field as a netstring (length in bytes, colon, bytes, comma), so that no two rows have one text.  SHA-256 of
--- 0x00 and that text, as RFC 9162.
+-- Every field as a netstring (length in bytes, colon, bytes, comma), so that no two rows have one text.  SHA-256 of 0x00
+-- and that text, as RFC 9162.
 CREATE FUNCTION audit_leaf(e audit_events) RETURNS bytea LANGUAGE sql STABLE AS $$
     SELECT sha256('\x00'::bytea || convert_to(concat('19:certctl-audit-row-1,',
         length(e.epoch::text), ':', e.epoch, ',', length(e.xid::text), ':', e.xid, ',', length(e.seq::text), ':', e.seq, ',',
@@ -69,8 +69,8 @@ CREATE FUNCTION audit_leaf(e audit_events) RETURNS bytea LANGUAGE sql STABLE AS 
         coalesce(octet_length(e.details::text), 0), ':', e.details, ','), 'UTF8'))
 $$;
 
--- The tree of RFC 9162, level by level: pairs are hashed with 0x01 before them, an odd last one moves up as it is.
--- p_level: 32 bytes a leaf.
+-- The tree of RFC 9162, level by level: pairs are hashed with 0x01 before them, an odd last one moves up as it is. p_level:
+-- 32 bytes a leaf.
 CREATE FUNCTION audit_merkle_level(p_level bytea) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
     SELECT string_agg(sha256('\x01'::bytea || substring(p_level FROM 64 * i + 1 FOR 64)), ''::bytea ORDER BY i)
         || CASE WHEN octet_length(p_level) % 64 = 32 THEN substring(p_level FROM octet_length(p_level) - 31) ELSE ''::bytea END
@@ -117,8 +117,8 @@ CREATE FUNCTION audit_block_hash(b audit_blocks) RETURNS bytea LANGUAGE sql STAB
 $$;
 
 -- --- sealing ---
--- One block at most: the rows that no transaction can add to any more, of a size near p_limit (the rows of one
--- transaction stay together).  is_behind: there is more.  lag_ms: the age of the oldest row that must still wait.
+-- One block at most: the rows that no transaction can add to any more, of a size near p_limit (the rows of one transaction
+-- stay together).  is_behind: there is more.  lag_ms: the age of the oldest row that must still wait.
 CREATE FUNCTION audit_seal(p_limit int) RETURNS TABLE (rows bigint, is_behind bool, lag_ms bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -201,8 +201,8 @@ CREATE FUNCTION audit_say(p_words jsonb, p_word text, VARIADIC p_values text[]) 
     SELECT coalesce(format(p_words ->> p_word, VARIADIC p_values), p_word)
 $$;
 
--- What is wrong with a block, or NULL; its rows, and the lists beside bulk calls' events, are looked at unless some of
--- them are older than p_kept_from. p_words: the faults as sentences, of the block and what follows in each.
+-- What is wrong with a block, or NULL; its rows, and the lists beside bulk calls' events, are looked at unless some of them
+-- are older than p_kept_from. p_words: the faults as sentences, of the block and what follows in each.
 CREATE FUNCTION audit_block_fault(b audit_blocks, p_previous audit_blocks, p_kept_from timestamptz, p_words jsonb) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE v_now record;
@@ -267,9 +267,9 @@ BEGIN
 END $$;
 
 -- --- retention ---
--- The oldest month of audit events, when all of it is older than the cut and sealed, with the lists beside them; a
--- month that is empty needs no seal.  Waits for the table's lock a moment only, since every writer of events would wait
--- behind it.  Outcomes: removed, none (nothing is old enough), unsealed, busy.
+-- The oldest month of audit events, when all of it is older than the cut and sealed, with the lists beside them; a month
+-- that is empty needs no seal.  Waits for the table's lock a moment only, since every writer of events would wait behind
+-- it.  Outcomes: removed, none (nothing is old enough), unsealed, busy.
 CREATE FUNCTION duty_audit_retention(p_keep_ms bigint) RETURNS TABLE (outcome text, partition text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '200ms' AS $$
 DECLARE

@@ -1,5 +1,5 @@
--- The versions of this code: which of them are used, and the end of those that are not.  docs/internals/database.md has
--- the rules.
+-- The versions of this code: which of them are used, and the end of those that are not.  docs/internals/database.md has the
+-- rules.
 
 -- Notes when a process was last seen by the code it calls.  Its row stays for an hour, and this runs more often.
 CREATE FUNCTION code_schemas_used() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -10,8 +10,8 @@ CREATE FUNCTION code_schemas_used() RETURNS void LANGUAGE sql SECURITY DEFINER S
     WHERE s.name = u.code AND (s.last_used_at IS NULL OR s.last_used_at < u.at);
 $$;
 
--- Removes the schemas that no process used for p_grace_ms, nor was seen by just now.  One that a trigger or a default
--- still leads to stays, and so does this one.
+-- Removes the schemas that no process used for p_grace_ms, nor was seen by just now.  One that a trigger or a default still
+-- leads to stays, and so does this one.
 CREATE FUNCTION code_schemas_drop_unused(p_grace_ms bigint) RETURNS SETOF text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     v_cut timestamptz := clock_timestamp() - greatest(ms(p_grace_ms), policy_code_grace());

@@ -1,6 +1,6 @@
 -- What a change of a policy or an issuer means for its certificates: they follow in chunks, by a duty.  A window or
--- percentage moves the times of all certificates of the policy: a row of policy_changes says how far the walk through
--- them has come.  A policy or issuer that is switched on takes back what the scan had set aside, by an index.
+-- percentage moves the times of all certificates of the policy: a row of policy_changes says how far the walk through them
+-- has come.  A policy or issuer that is switched on takes back what the scan had set aside, by an index.
 
 CREATE FUNCTION policies_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
@@ -10,9 +10,9 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Computes anew when these certificates fall due and begin to be Expiring, and the status of those for which that
--- changes it.  One that is set aside stays so unless policy and issuer are on.  What somebody holds is passed over;
--- answers how many were not.
+-- Computes anew when these certificates fall due and begin to be Expiring, and the status of those for which that changes
+-- it.  One that is set aside stays so unless policy and issuer are on.  What somebody holds is passed over; answers how
+-- many were not.
 CREATE FUNCTION certificates_retime(p_ids text[]) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
@@ -82,9 +82,9 @@ BEGIN
     IF v_seen < p_limit THEN last := NULL; END IF;
 END $$;
 
--- A chunk of what policies and issuers that changed mean for certificates.  The walk begins when every transaction is
--- over that may have read the policy as it was, so that what such a one writes is behind it.  Where somebody holds a
--- certificate the walk goes on, and comes back to that step at the end.
+-- A chunk of what policies and issuers that changed mean for certificates.  The walk begins when every transaction is over
+-- that may have read the policy as it was, so that what such a one writes is behind it.  Where somebody holds a certificate
+-- the walk goes on, and comes back to that step at the end.
 CREATE FUNCTION duty_policy_changes(p_limit int, OUT rows bigint, OUT is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE

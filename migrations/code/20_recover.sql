@@ -1,15 +1,15 @@
--- A database that is older than what was issued: a restore from a backup.  The workers' issuance journals lie outside
--- of it and tell.  Until certctl recover has settled what they tell nobody leads (leadership_hold).
+-- A database that is older than what was issued: a restore from a backup.  The workers' issuance journals lie outside of it
+-- and tell.  Until certctl recover has settled what they tell nobody leads (leadership_hold).
 
 CREATE FUNCTION journal_issuer(p_file text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT coalesce((SELECT i.id FROM issuers i WHERE starts_with(p_file, i.id || '.') ORDER BY length(i.id) DESC LIMIT 1),
         split_part(p_file, '.', 1))
 $$;
 
--- Lines of a journal, called by each worker before it takes a lease; answers how many of them the database does not
--- know.  A line's job and serial are committed before it is written, so one that is unknown was issued after the
--- database was copied, unless retention has removed its job: so only what is fresh counts, or whose job has a number
--- that the database has not given yet.
+-- Lines of a journal, called by each worker before it takes a lease; answers how many of them the database does not know.
+-- A line's job and serial are committed before it is written, so one that is unknown was issued after the database was
+-- copied, unless retention has removed its job: so only what is fresh counts, or whose job has a number that the database
+-- has not given yet.
 CREATE FUNCTION journal_check(p_host text, p_journal text, p_at bigint[], p_serials text[], p_jobs text[],
     p_certificates text[], p_leaves jsonb[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
@@ -38,8 +38,8 @@ BEGIN
     RETURN v_n;
 END $$;
 
--- The last revocation list that was made on a host, likewise.  Numbers are committed before a list is made, so one with
--- a higher number than the database gave is from after it was copied.
+-- The last revocation list that was made on a host, likewise.  Numbers are committed before a list is made, so one with a
+-- higher number than the database gave is from after it was copied.
 CREATE FUNCTION crl_check(p_host text, p_file text, p_number bigint, p_serials text[], p_at bigint[], p_reasons text[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -63,9 +63,9 @@ CREATE FUNCTION journal_is_ahead() RETURNS bool LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT 1 FROM journal_ahead a WHERE a.settled_at IS NULL)
 $$;
 
--- What certctl recover does with each: reenter (the version goes back to its certificate), recreate (and the
--- certificate's row too), revoke (why: for want of what; its certificate, where it is known, is renewed),
--- unknown_issuer (nothing can be done here, as issuer and CA key are from after the backup too).
+-- What certctl recover does with each: reenter (the version goes back to its certificate), recreate (and the certificate's
+-- row too), revoke (why: for want of what; its certificate, where it is known, is renewed), unknown_issuer (nothing can be
+-- done here, as issuer and CA key are from after the backup too).
 CREATE VIEW recovery AS
 SELECT a.issuer_id, a.serial_number, a.job_id, a.journalled_at, a.host, a.leaf, a.revoked_at, a.reason, coalesce(c.id, '') AS certificate_id,
     coalesce(v.certificate_id, a.certificate_id) AS journalled_certificate, w.why,
@@ -89,8 +89,8 @@ CROSS JOIN LATERAL (SELECT CASE
     ELSE '' END AS why) w
 WHERE a.settled_at IS NULL;
 
--- Does it, all in one transaction, and answers with what the audit trail says of it; NULL: there was nothing.  p_why:
--- what a job ends with whose certificate is put back or revoked again.  The trail goes on in a new epoch.
+-- Does it, all in one transaction, and answers with what the audit trail says of it; NULL: there was nothing.  p_why: what
+-- a job ends with whose certificate is put back or revoked again.  The trail goes on in a new epoch.
 CREATE FUNCTION recover(p_actor text, p_actor_type text, p_why text) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE

@@ -1,8 +1,8 @@
 -- Which server this is, for a process that must stay with one.
 
--- What tells this server from any other, and the timelines that its data has been on; asked by every new session, which
--- is named after it from then on.  A timeline is noted when it is met first.  That waits for no standby: a session is
--- needed most when there is none, and what is lost of it is noted again.
+-- What tells this server from any other, and the timelines that its data has been on; asked by every new session, which is
+-- named after it from then on.  A timeline is noted when it is met first.  That waits for no standby: a session is needed
+-- most when there is none, and what is lost of it is noted again.
 CREATE FUNCTION server_meet(p_host text)
 RETURNS TABLE (system_identifier text, timeline int, started_at text, lsn bigint, known_timelines int[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$

@@ -1,8 +1,8 @@
--- What the tables call by themselves: defaults and triggers.  They are those of the code that was installed last, and
--- serve the programs of every version that still runs.
+-- What the tables call by themselves: defaults and triggers.  They are those of the code that was installed last, and serve
+-- the programs of every version that still runs.
 --
--- The locks are taken at once and held for moments; each is waited for so briefly that who waits for us meanwhile is
--- never taken for a deadlock's victim.
+-- The locks are taken at once and held for moments; each is waited for so briefly that who waits for us meanwhile is never
+-- taken for a deadlock's victim.
 SET LOCAL lock_timeout = '100ms';
 LOCK TABLE managed_certificates, agents, certificate_target_mappings, deployment_targets, jobs, issuers, renewal_policies, audit_blocks, audit_epochs
     IN SHARE ROW EXCLUSIVE MODE;
@@ -26,8 +26,8 @@ CREATE OR REPLACE TRIGGER jobs_canonical BEFORE INSERT OR UPDATE OF status, type
         '{Issuance,Renewal,Deployment,Validation}');
 
 -- --- what was ordered ---
--- By its name the last of the triggers that set renew_after; jobs_begin_anew is by its name before the one that checks
--- a job's status.
+-- By its name the last of the triggers that set renew_after; jobs_begin_anew is by its name before the one that checks a
+-- job's status.
 CREATE OR REPLACE TRIGGER certificates_renewal_wanted BEFORE UPDATE OF common_name, sans, issuer_id, certificate_profile_id
     ON managed_certificates FOR EACH ROW
     WHEN (NEW.common_name <> OLD.common_name OR NEW.sans IS DISTINCT FROM OLD.sans OR NEW.issuer_id <> OLD.issuer_id

@@ -1,7 +1,6 @@
--- Who may do what: nobody but the owner, and each process what it needs.  The default of a column runs as who writes
--- the row, a trigger's function needs no right.  The roles are made by whoever runs the cluster; those that do not
--- exist are skipped, so that a single-role database works too.  Every --migrate-only comes by here, for roles that were
--- made since.
+-- Who may do what: nobody but the owner, and each process what it needs.  The default of a column runs as who writes the
+-- row, a trigger's function needs no right.  The roles are made by whoever runs the cluster; those that do not exist are
+-- skipped, so that a single-role database works too.  Every --migrate-only comes by here, for roles that were made since.
 CREATE FUNCTION rights_grant() RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     r record;
@@ -21,7 +20,7 @@ BEGIN
             jobs_enqueue, recover, renew_after_of, target_paths}'),
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
-            duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_certificate_status, duty_crl_refresh,
+            duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_cannot_wait, duty_certificate_status, duty_crl_refresh,
             duty_expiry_alerts, duty_idempotency_cleanup, duty_job_retention, duty_job_timeouts, duty_policy_changes, duty_process_rows,
             duty_redeploy, duty_renewal_budget, duty_renewal_scan, duty_short_lived_expiry, duty_version_retention,
             journal_is_ahead, jobs_claim, jobs_claim_alone, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,

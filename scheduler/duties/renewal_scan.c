@@ -1,6 +1,7 @@
 /*
  * A tick's budget is its interval, so it ends where the next tick begins:
  * what the last one started and still runs at an outside CA is asked to stop.
+ * A scan between two ticks, for lives that are short, asks nobody.
  * Then makes renewal jobs for certificates that are due, in chunks, until none
  * is left or the tick's budget, its interval, is spent; the next tick picks up
  * the rest.  Ends with one log line that says how far it came.
@@ -38,7 +39,8 @@ scan_complete(struct op *op, int64_t left)
 	struct scan *s = op_state(op, sizeof(*s));
 	int64_t ms = duty_elapsed_ms(op);
 
-	log_fields(LOG_INFO, "RENEWAL-SCAN", "renewal scan complete", "due",
+	log_fields(duty_is_woken(op) ? LOG_DEBUG : LOG_INFO, "RENEWAL-SCAN",
+	    "renewal scan complete", "due",
 	    op_printf(op, "%" PRId64, s->due + left), "enqueued",
 	    op_printf(op, "%" PRId64, s->enqueued), "running",
 	    op_printf(op, "%zu", o->running(o->arg)), "left",
@@ -51,6 +53,8 @@ scan_complete(struct op *op, int64_t left)
 enum op_next
 duty_renewal_scan(struct op *op)
 {
+	if (duty_is_woken(op))
+		return op_goto(op, scan_chunk);
 	return OP_QUERY(op, Q_DUTY_RENEWAL_BUDGET, scan_budget_done,
 	    duty_incarnation(op), duty_term(op));
 }

@@ -259,7 +259,7 @@ def test_issuer_types_and_configuration(api, stack, unique):
         refused(reply, status, words)
     for config, words in (
             ({"validity_days": 0}, "validity_days"), ({"validity_days": "90"}, "validity_days"),
-            ({"validity_seconds": 0}, "validity_seconds"), ({"ca_common_name": "x" * 65}, "ca_common_name"),
+            ({"validity_seconds": 0}, "validity_seconds"), ({"validity_seconds": 29}, "from 30 to"), ({"ca_common_name": "x" * 65}, "ca_common_name"),
             ({"ca_cert_path": "/a/b.pem"}, "both or neither"), ({"ca_key_path": "/a/b.pem"}, "both or neither"),
             ({"ca_cert_path": "a.pem", "ca_key_path": "/b.pem"}, "ca_cert_path"),
             ({"ca_cert_path": "/a/../b.pem", "ca_key_path": "/b.pem"}, "ca_cert_path"),

@@ -8,6 +8,10 @@
 #include "apiserver/resources/secretkey.h"
 #include "common/base/attr.h"
 
+/* A shorter life is not given: its last third is what renewal and deployment
+ * have.  certificate_profiles has the same limit. */
+enum { LIFE_LEAST_S = 30 };
+
 enum key_type {
 	KEY_TEXT,    /* max characters */
 	KEY_INT,     /* min to max */
@@ -27,7 +31,7 @@ static const struct key {
 } keys[] = {
     {"GenericCA", "ca_common_name", KEY_TEXT, .max = 64},
     {"GenericCA", "validity_days", KEY_INT, 1, 3650},
-    {"GenericCA", "validity_seconds", KEY_INT, 1, 315360000},
+    {"GenericCA", "validity_seconds", KEY_INT, LIFE_LEAST_S, 315360000},
     {"GenericCA", "ca_cert_path", KEY_PATH},
     {"GenericCA", "ca_key_path", KEY_PATH},
     {"GenericCA", "former_key_paths", KEY_PATHS},

@@ -33,6 +33,7 @@ struct rig {
 	int64_t chunk_ms;
 	int64_t left;
 	int64_t rows_ended;
+	int budgets; /* that were ended */
 };
 
 static struct rig *rig;
@@ -109,7 +110,8 @@ rule_hold(void *arg, struct db_pool *p, const struct db_stmt *s)
 static void
 rule_rows(void *arg, struct db_pool *p, const struct db_stmt *s)
 {
-	db_script_rows(p, "name|age_ms|next_ms|is_requested", rig->rows);
+	db_script_rows(p, "name|age_ms|next_ms|is_requested|is_urgent",
+	    rig->rows);
 }
 
 static void
@@ -160,6 +162,7 @@ rule_end(void *arg, struct db_pool *p, const struct db_stmt *s)
 static void
 rule_budget(void *arg, struct db_pool *p, const struct db_stmt *s)
 {
+	rig->budgets++;
 	db_script_rows(p, "rows", "3");
 }
 
@@ -269,7 +272,7 @@ a_new_leader_goes_on_where_the_last_was(void)
 	struct rig r;
 
 	/* It ran fifty minutes ago: due in four to sixteen. */
-	rig_start(&r, one, 1, HOUR, "one|3000000|\\N|f\nother|1|5|t");
+	rig_start(&r, one, 1, HOUR, "one|3000000|\\N|f|f\nother|1|5|t|f");
 	loop_sim_advance(r.loop, 239000);
 	CHECK_INT(r.begun, 0);
 	loop_sim_advance(r.loop, 722000);
@@ -283,7 +286,7 @@ a_planned_run_keeps_its_time(void)
 {
 	struct rig r;
 
-	rig_start(&r, one, 1, HOUR, "one|3590000|60000|f");
+	rig_start(&r, one, 1, HOUR, "one|3590000|60000|f|f");
 	loop_sim_advance(r.loop, 59000);
 	CHECK_INT(r.begun, 0);
 	CHECK_INT(r.registered, 1);
@@ -302,7 +305,7 @@ one_that_is_off_says_why_and_never_runs(void)
 	struct rig r;
 
 	retention_of_jobs = 0;
-	rig_start(&r, retention, 1, 1000, "job_retention|-1|\\N|t");
+	rig_start(&r, retention, 1, 1000, "job_retention|-1|\\N|t|f");
 	retention_of_jobs = 720000;
 	loop_sim_advance(r.loop, HOUR);
 	CHECK_INT(r.begun, 0);
@@ -369,7 +372,7 @@ an_overdue_one_runs_once(void)
 {
 	struct rig r;
 
-	rig_start(&r, one, 1, HOUR, "one|99999999|0|f");
+	rig_start(&r, one, 1, HOUR, "one|99999999|0|f|f");
 	loop_sim_advance(r.loop, 60000);
 	CHECK_INT(r.begun, 1);
 	rig_end(&r);
@@ -451,10 +454,10 @@ somebody_asked_for_it(void)
 {
 	struct rig r;
 
-	rig_start(&r, one, 1, HOUR, "one|10|3000000|f");
+	rig_start(&r, one, 1, HOUR, "one|10|3000000|f|f");
 	loop_sim_advance(r.loop, 5000);
 	CHECK_INT(r.begun, 0);
-	r.rows = "one|10|3000000|t";
+	r.rows = "one|10|3000000|t|f";
 	loop_sim_advance(r.loop, 1100);
 	CHECK_INT(r.begun, 1);
 	rig_end(&r);
@@ -540,6 +543,42 @@ a_scan_goes_past_what_is_skipped(void)
 	rig_end(&r);
 }
 
+static void
+what_cannot_wait_runs_beside_the_ticks(void)
+{
+	struct rig r;
+
+	rig_start(&r, scan, 1, HOUR, "renewal_scan|10|3000000|f|t");
+	loop_sim_advance(r.loop, 5500);
+	CHECK(r.ended >= 4 && r.ended <= 6); /* a look a second */
+	CHECK_INT(r.budgets, 0);
+	CHECK(strtoll(r.next, NULL, 10) > 2990000);
+	r.rows = "renewal_scan|10|3000000|f|f";
+	loop_sim_advance(r.loop, 1500);
+	r.begun = 0;
+	loop_sim_advance(r.loop, 2990000);
+	CHECK_INT(r.begun, 0);
+	loop_sim_advance(r.loop, 10000);
+	CHECK_INT(r.begun, 1);
+	CHECK_INT(r.budgets, 1);
+	rig_end(&r);
+}
+
+static void
+what_failed_is_not_woken(void)
+{
+	struct rig r;
+
+	rig_start(&r, retention, 1, HOUR, "job_retention|10|0|f|t");
+	r.is_away = true;
+	loop_sim_advance(r.loop, 4000);
+	CHECK_INT(r.ended, 1);
+	CHECK_STR(r.outcome, "unavailable");
+	loop_sim_advance(r.loop, 2000);
+	CHECK_INT(r.ended, 2); /* its own way, after five seconds */
+	rig_end(&r);
+}
+
 CHECK_MAIN(CHECK_ROW(a_duty_that_never_ran_is_due_at_once),
     CHECK_ROW(a_new_leader_goes_on_where_the_last_was),
     CHECK_ROW(a_planned_run_keeps_its_time),
@@ -553,4 +592,6 @@ CHECK_MAIN(CHECK_ROW(a_duty_that_never_ran_is_due_at_once),
     CHECK_ROW(leadership_ends_runs), CHECK_ROW(the_term_is_over),
     CHECK_ROW(a_scan_goes_on_until_a_short_chunk),
     CHECK_ROW(a_scan_stops_at_its_budget),
-    CHECK_ROW(a_scan_goes_past_what_is_skipped))
+    CHECK_ROW(a_scan_goes_past_what_is_skipped),
+    CHECK_ROW(what_cannot_wait_runs_beside_the_ticks),
+    CHECK_ROW(what_failed_is_not_woken))
