@@ -104,6 +104,7 @@ DECLARE
     v_lease bigint := nextval('lease_seq');
     v_why text;
 BEGIN
+    PERFORM leadership_check(p_term, p_incarnation);
     SELECT j.id, j.run_after INTO v_job FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
         WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
             AND j.run_after <= engine_now() AND (j.run_after, j.id) >= (p_low_after, p_low_id)
