@@ -39,7 +39,7 @@ CREATE TABLE jobs (
     lease_id bigint, -- of the last hand-out; stays as a receipt
     leased_by text, attempt_until timestamptz,
     deliveries int NOT NULL DEFAULT 0, -- hand-outs
-    deaths int NOT NULL DEFAULT 0, -- hand-outs that ended with the worker
+    died_with text[], -- by whom hand-outs ended with the worker; '': one that lives, past the attempt's end
     cancel_requested_at timestamptz, checkpoint jsonb,
     version_id text, -- issuance: what it made; deployment: what it installs
     serial_number text, -- fixed before the first signature, the same in every attempt
@@ -57,6 +57,7 @@ CREATE UNIQUE INDEX jobs_dedupe_key ON jobs (dedupe_key)
     WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval');
 CREATE INDEX jobs_queue ON jobs (issuer_id, run_after, id)
     WHERE status = 'Pending' AND type IN ('Issuance', 'Renewal');
+CREATE INDEX jobs_died ON jobs (id) WHERE died_with IS NOT NULL AND status IN ('Pending', 'Running');
 CREATE INDEX jobs_leased ON jobs (leased_by, lease_id) WHERE status = 'Running';
 CREATE INDEX jobs_agent ON jobs (agent_id, id)
     WHERE status = 'AwaitingCSR' OR (type = 'Deployment' AND status IN ('Pending', 'Running'));
@@ -90,11 +91,12 @@ CREATE TABLE tasks (
     attempts int NOT NULL DEFAULT 0, max_attempts int NOT NULL DEFAULT 10, last_error text,
     run_after timestamptz NOT NULL DEFAULT now(),
     lease_id bigint, leased_by text, attempt_until timestamptz,
-    deliveries int NOT NULL DEFAULT 0, deaths int NOT NULL DEFAULT 0,
+    deliveries int NOT NULL DEFAULT 0, died_with text[], -- as in jobs
     created_at timestamptz NOT NULL DEFAULT now(),
     -- One that failed keeps no like one from being made; when that may be is its run_after.
     CONSTRAINT tasks_failed_has_no_key CHECK (status <> 'Failed' OR dedupe_key IS NULL)
 );
+CREATE INDEX tasks_died ON tasks (id) WHERE died_with IS NOT NULL;
 CREATE INDEX tasks_failed ON tasks (subject, kind) WHERE status = 'Failed';
 CREATE INDEX tasks_queue ON tasks (run_after, id) WHERE status = 'Pending';
 CREATE INDEX tasks_leased ON tasks (lease_id, leased_by) WHERE status = 'Running';

@@ -99,7 +99,7 @@
 --     INSERT INTO tasks AS t (id, kind, subject, dedupe_key, issuer_id)
 --     SELECT id_new('task'), 'ca_init', m.id, 'ca_init:' || m.id, m.id FROM changed m WHERE $2::jsonb ? 'config'
 --     ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO UPDATE SET status = 'Pending', leased_by = NULL,
---       lease_id = NULL, attempt_until = NULL, attempts = 0, deaths = 0, run_after = excluded.run_after)
+--       lease_id = NULL, attempt_until = NULL, attempts = 0, died_with = NULL, run_after = excluded.run_after)
 
 -- noun: target
 --   table: deployment_targets t

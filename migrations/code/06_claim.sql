@@ -48,7 +48,7 @@ BEGIN
     FROM issuers i LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id AND ca.state = 'current' WHERE i.id = p_issuer;
     WITH picked AS MATERIALIZED (
         SELECT r.*, row_number() OVER (ORDER BY r.run_after, r.id) AS place
-        FROM (SELECT j.id, j.run_after, j.certificate_id, j.deaths, j.serial_number, j.ca_sha256,
+        FROM (SELECT j.id, j.run_after, j.certificate_id, j.died_with, j.serial_number, j.ca_sha256,
                 coalesce(j.not_before >= v_now - policy_serial_age() - policy_backdate(), false)
                     AND j.ca_sha256 IS NOT DISTINCT FROM v_all.ca_sha256 AS is_fixed FROM jobs j
             WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
@@ -56,7 +56,7 @@ BEGIN
             ORDER BY j.run_after, j.id LIMIT v_limit FOR NO KEY UPDATE SKIP LOCKED) r
     ), going AS MATERIALIZED (
         SELECT p.* FROM picked p
-        WHERE p.place < greatest(2, coalesce((SELECT min(o.place) FROM picked o WHERE o.deaths >= policy_deaths_alone()), p_limit + 1))
+        WHERE p.place < greatest(2, coalesce((SELECT min(o.place) FROM picked o WHERE cardinality(o.died_with) >= policy_deaths_alone()), p_limit + 1))
     ), written_off AS (
         INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
         SELECT id_new('rev'), g.certificate_id, g.serial_number, 'superseded', 'system', p_issuer, g.id

@@ -24,6 +24,11 @@ BEGIN
     ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, slots = excluded.slots, server = excluded.server,
         fault = excluded.fault, fault_detail = excluded.fault_detail, faults = excluded.faults,
         fault_since = CASE WHEN excluded.fault <> '' THEN coalesce(w.fault_since, excluded.fault_since) END;
+    -- Who was only paused, or cut off, died with nothing.  What somebody holds is met again by the next renewal.
+    UPDATE jobs j SET died_with = nullif(array_remove(j.died_with, p_incarnation), '{}') WHERE j.id IN (SELECT o.id FROM jobs o
+        WHERE o.died_with @> ARRAY[p_incarnation] AND o.status IN ('Pending', 'Running') FOR NO KEY UPDATE SKIP LOCKED);
+    UPDATE tasks t SET died_with = nullif(array_remove(t.died_with, p_incarnation), '{}') WHERE t.id IN (SELECT o.id FROM tasks o
+        WHERE o.died_with @> ARRAY[p_incarnation] AND o.status <> 'Failed' FOR NO KEY UPDATE SKIP LOCKED);
     RETURN QUERY SELECT v_until, coalesce((SELECT array_agg(j.id) FROM jobs j
         WHERE j.leased_by = p_incarnation AND j.status = 'Running' AND (j.cancel_requested_at IS NOT NULL OR j.budget_over_at IS NOT NULL)), '{}');
 END $$;
@@ -39,8 +44,7 @@ BEGIN
     GET DIAGNOSTICS v_n = ROW_COUNT;
     -- One that somebody holds is just being ended or freed.
     UPDATE tasks SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL
-        WHERE id IN (SELECT t.id FROM tasks t WHERE t.leased_by = p_incarnation AND t.status = 'Running'
-            FOR NO KEY UPDATE SKIP LOCKED);
+        WHERE id IN (SELECT t.id FROM tasks t WHERE t.leased_by = p_incarnation AND t.status = 'Running' FOR NO KEY UPDATE SKIP LOCKED);
     RETURN v_n;
 END $$;
 
@@ -66,10 +70,8 @@ CREATE FUNCTION duty_process_rows(p_keep_ms bigint) RETURNS bigint LANGUAGE sql 
     WITH w AS (
         DELETE FROM workers w WHERE w.lease_until < clock_timestamp() - ms(p_keep_ms)
             AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.leased_by = w.incarnation AND j.status = 'Running') RETURNING 1
-    ), s AS (
-        DELETE FROM schedulers s WHERE s.seen_at < clock_timestamp() - ms(p_keep_ms) RETURNING 1
-    ), a AS (
-        DELETE FROM apiservers a WHERE a.seen_at < clock_timestamp() - ms(p_keep_ms) RETURNING 1)
+    ), s AS (DELETE FROM schedulers s WHERE s.seen_at < clock_timestamp() - ms(p_keep_ms) RETURNING 1
+    ), a AS (DELETE FROM apiservers a WHERE a.seen_at < clock_timestamp() - ms(p_keep_ms) RETURNING 1)
     SELECT (SELECT count(*) FROM w) + (SELECT count(*) FROM s) + (SELECT count(*) FROM a)
 $$;
 
@@ -79,26 +81,19 @@ $$;
 CREATE FUNCTION leadership_hold(p_incarnation text, p_nonce text, p_lease_ms int)
 RETURNS TABLE (term bigint, is_new bool) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
-DECLARE
-    v_now timestamptz := clock_timestamp();
-    v_until timestamptz := v_now + ms(p_lease_ms);
+DECLARE v_now timestamptz := clock_timestamp(); v_until timestamptz := v_now + ms(p_lease_ms);
 BEGIN
     IF journal_is_ahead() THEN RETURN; END IF;
     RETURN QUERY UPDATE leadership l SET expires_at = v_until
-        WHERE l.id = 1 AND l.holder = p_incarnation AND l.nonce = p_nonce AND l.expires_at > v_now
-        RETURNING l.term, false;
-    IF FOUND THEN
-        PERFORM commit_locally();
-        RETURN;
-    END IF;
+        WHERE l.id = 1 AND l.holder = p_incarnation AND l.nonce = p_nonce AND l.expires_at > v_now RETURNING l.term, false;
+    IF FOUND THEN PERFORM commit_locally(); RETURN; END IF;
     RETURN QUERY UPDATE leadership l SET term = l.term + 1, holder = p_incarnation, nonce = p_nonce, expires_at = v_until
         WHERE l.id = 1 AND l.expires_at <= v_now RETURNING l.term, true;
 END $$;
 
 CREATE FUNCTION leadership_release(p_incarnation text, p_nonce text) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-    UPDATE leadership SET expires_at = clock_timestamp()
-        WHERE id = 1 AND holder = p_incarnation AND nonce = p_nonce;
+    UPDATE leadership SET expires_at = clock_timestamp() WHERE id = 1 AND holder = p_incarnation AND nonce = p_nonce;
 $$;
 
 CREATE FUNCTION leadership_is(p_term bigint, p_incarnation text) RETURNS bool
@@ -116,6 +111,12 @@ BEGIN
 END $$;
 
 -- --- leases ---
+-- A hand-out more that ended with its worker, or ('') with its time under a worker that lives.
+CREATE FUNCTION died_with(p_before text[], p_by text, p_until timestamptz) RETURNS text[] LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT array_append(p_before, CASE WHEN p_until < clock_timestamp() AND EXISTS (SELECT 1 FROM workers w
+        WHERE w.incarnation = p_by AND w.lease_until > clock_timestamp()) THEN '' ELSE p_by END)
+$$;
+
 -- Frees what nobody holds any more: jobs of workers whose lease is over, of attempts past their deadline, and (p_worker
 -- with p_holding given) leases a worker has by our book but does not name.  A job that too many workers died with fails and
 -- says so, in the caller's words.
@@ -139,11 +140,12 @@ BEGIN
     -- A worker that lives and names its leases lost their answers, no more.
     IF p_worker IS NULL OR p_holding IS NULL THEN v_dead := v_ids; END IF;
     UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
-        deaths = j.deaths + CASE WHEN j.id = ANY (v_dead) THEN 1 ELSE 0 END WHERE j.id = ANY (v_ids);
-    -- Jobs are locked here before certificates, so nothing may wait: one whose certificate somebody holds runs alone once
-    -- more.
+        died_with = CASE WHEN j.id = ANY (v_dead) THEN died_with(j.died_with, j.leased_by, j.attempt_until) ELSE j.died_with END,
+        run_after = CASE WHEN j.id = ANY (v_dead) AND cardinality(j.died_with) >= policy_deaths_alone() - 1
+            THEN greatest(j.run_after, engine_now()) ELSE j.run_after END WHERE j.id = ANY (v_ids);
+    -- Jobs are locked before certificates here, so nothing may wait: whose certificate somebody holds runs alone again.
     SELECT array_agg(d.id) INTO v_failed FROM (SELECT j.id FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
-        WHERE j.id = ANY (v_dead) AND j.deaths >= policy_deaths_most() FOR NO KEY UPDATE OF c SKIP LOCKED) d;
+        WHERE j.id = ANY (v_dead) AND cardinality(j.died_with) >= policy_deaths_most() FOR NO KEY UPDATE OF c SKIP LOCKED) d;
     IF v_failed IS NOT NULL THEN
         -- Its order may exist at the CA still: a person decides, for the next renewal would order a second time.
         WITH parked AS (
@@ -159,20 +161,19 @@ BEGIN
         SELECT array_agg(f.id) INTO v_failed FROM unnest(v_failed) AS f (id) WHERE f.id NOT IN (SELECT k.id FROM parked k);
     END IF;
     PERFORM jobs_finish(v_failed, 'Failed', job_say(p_words, 'workers_died', NULL));
-    -- Of a worker that lives and names its leases no death is counted here either.  What fails gives its dedupe key free: a
-    -- like one may be made after a rest.
+    -- No death is counted here either of a worker that lives and names its leases.  What fails gives its key free.
     UPDATE tasks t SET status = CASE WHEN n.is_over THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
-        attempt_until = NULL, deaths = n.deaths,
-        dedupe_key = CASE WHEN n.is_over THEN NULL ELSE t.dedupe_key END,
+        attempt_until = NULL, died_with = n.died_with, dedupe_key = CASE WHEN n.is_over THEN NULL ELSE t.dedupe_key END,
         run_after = CASE WHEN n.is_over THEN engine_now() + policy_task_rest() ELSE t.run_after END,
         last_error = CASE WHEN n.is_over THEN job_say(p_words, 'workers_died', NULL) ELSE t.last_error END
-    FROM (SELECT f.id, f.deaths + f.died AS deaths, f.died > 0 AND f.deaths + f.died >= policy_deaths_most() AS is_over
-        FROM (SELECT o.id, o.deaths, CASE WHEN p_worker IS NULL OR p_holding IS NULL THEN 1 ELSE 0 END AS died
-        FROM tasks o WHERE o.status = 'Running' AND o.lease_id >= p_low_lease AND CASE WHEN p_worker IS NOT NULL
+    FROM (SELECT f.*, coalesce(f.is_dead AND cardinality(f.died_with) >= policy_deaths_most(), false) AS is_over
+        FROM (SELECT o.id, d.is_dead, CASE WHEN d.is_dead THEN died_with(o.died_with, o.leased_by, o.attempt_until) ELSE o.died_with END AS died_with
+        FROM tasks o, (SELECT p_worker IS NULL OR p_holding IS NULL) d (is_dead)
+        WHERE o.status = 'Running' AND o.lease_id >= p_low_lease AND CASE WHEN p_worker IS NOT NULL
             THEN o.leased_by = p_worker AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding))
             ELSE o.attempt_until < clock_timestamp() OR NOT EXISTS (SELECT 1 FROM workers w
                 WHERE w.incarnation = o.leased_by AND w.lease_until > clock_timestamp()) END
-        FOR NO KEY UPDATE SKIP LOCKED) f) n WHERE t.id = n.id;
+        FOR NO KEY UPDATE OF o SKIP LOCKED) f) n WHERE t.id = n.id;
     GET DIAGNOSTICS v_task_n = ROW_COUNT;
     RETURN QUERY SELECT coalesce(cardinality(v_ids), 0) + v_task_n, coalesce(cardinality(v_failed), 0)::bigint;
 END $$;

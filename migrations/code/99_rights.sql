@@ -47,7 +47,7 @@ BEGIN
             agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys'),
         ('certctl_apiserver', 'INSERT, UPDATE', 'managed_certificates, certificate_revocations'),
         ('certctl_apiserver', 'INSERT', 'tasks, lanes'),
-        ('certctl_apiserver', 'UPDATE (status, leased_by, lease_id, attempt_until, attempts, deaths, run_after)', 'tasks'),
+        ('certctl_apiserver', 'UPDATE (status, leased_by, lease_id, attempt_until, attempts, died_with, run_after)', 'tasks'),
         -- What orders and seals a row is never the writer's choice.
         ('certctl_apiserver', 'INSERT (actor, actor_type, action, resource_type, resource_id, details, event_category)', 'audit_events'),
         ('certctl_apiserver', 'UPDATE (status, retry_count, next_retry_at, last_error)', 'notification_events'),

@@ -89,6 +89,34 @@ def test_worker_hangs_without_dying(plane, load):
     wait_for(lambda: done_since(plane, lease) >= 10, 20, "ten more")
 
 
+def test_hosts_that_were_paused_died_with_nothing(plane, load):
+    """Both workers, again and again: what they held is as untouched as before once they are back."""
+    workers = [plane.processes[f"worker-{i}"] for i in (1, 2)]
+    opened, closed = (f"UPDATE lanes SET breaker_state = '{state}', opened_until = {until}"
+                      for state, until in (("open", "now() + interval '1 hour'"), ("closed", "NULL")))
+    counted = 0
+    try:
+        for _ in range(5):
+            plane.query(closed)
+            freeze_with_work(plane, "worker-1")
+            workers[1].signal(signal.SIGSTOP)
+            wait_for(lambda: plane.value("SELECT count(*) FROM jobs WHERE status = 'Running' AND type <> 'Deployment'") == 0, 20,
+                     "the leases to end")
+            counted += plane.value("SELECT count(*) FROM jobs WHERE died_with <> '{}' AND status = 'Pending'")
+            plane.query(opened)  # nobody ends them before both are back
+            for worker in workers:
+                worker.signal(signal.SIGCONT)
+            wait_for(lambda: plane.value("SELECT count(*) FROM jobs WHERE died_with <> '{}' AND status = 'Pending'") == 0, 20,
+                     "the deaths to be taken back")
+    finally:
+        for worker in workers:
+            worker.signal(signal.SIGCONT)
+        plane.query(closed)
+    assert counted > 0
+    assert plane.value("SELECT count(*) FROM jobs WHERE status = 'Failed'") == 0
+    assert all(worker.exits == [] for worker in workers)
+
+
 def set_clock(path, by):
     path.with_suffix(".new").write_text(by + "\n")
     path.with_suffix(".new").rename(path)

@@ -366,6 +366,75 @@ def test_the_fourth_death_fails_a_job(lane):
     assert (status, error) == ("Failed", "its workers died four times while running it")
 
 
+def free(lane, worker=None):
+    """The worker's connection closed, or the leader sweeps."""
+    lane.q("SELECT * FROM leases_free('leader', 7, %s, NULL, 0, %s)", worker, job_words())
+
+
+def lives(lane):
+    lane.q("SELECT * FROM worker_renew('w', 'w', 'h', 1, '', 1, 60000)")
+    lane.q("UPDATE workers SET lease_until = 'infinity' WHERE incarnation = 'w'")
+
+
+@pytest.mark.parametrize("is_closed", [False, True], ids=["silent", "closed"])
+def test_a_worker_that_returns_was_no_death(lane, is_closed):
+    """However often: nothing fails, and nothing runs alone."""
+    jobs = sorted(lane.job() for _ in range(300))
+    for _ in range(6):
+        lease, n = lane.claim(1000)
+        assert n == 300
+        if not is_closed:
+            lane.q("UPDATE workers SET lease_until = clock_timestamp() WHERE incarnation = 'w'")
+        free(lane, "w" if is_closed else None)
+        assert lane.row(jobs[0], "status, died_with") == ("Pending", ["w"])
+        lives(lane)
+        assert {lane.row(job, "status, cardinality(died_with)") for job in jobs} <= {("Pending", 0), ("Pending", None)}
+        lane.later(1)
+    lane.complete(lane.claim(1000)[0])
+
+
+def test_a_pause_takes_back_no_death_of_another(lane):
+    job = lane.job()
+    lane.q("UPDATE jobs SET died_with = '{x,y,z}' WHERE id = %s", job)
+    assert lane.claim()
+    lives(lane)
+    free(lane, "w")
+    assert lane.row(job, "status, last_error") == ("Failed", "its workers died four times while running it")
+
+
+def test_a_renewal_waits_for_no_job_that_somebody_holds(lane):
+    job = lane.job()
+    assert lane.claim()
+    free(lane, "w")
+    with lane.stack.connect() as other, other.cursor() as c:
+        c.execute("SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", (job,))
+        lives(lane)
+        assert lane.row(job, "died_with") == (["w"],)
+    lives(lane)
+    assert lane.row(job, "cardinality(died_with)") in ((0,), (None,))
+
+
+def test_attempts_past_their_end_count_though_the_worker_lives(lane):
+    job = lane.job()
+    for _ in range(4):
+        assert lane.claim()
+        lane.q("UPDATE jobs SET attempt_until = clock_timestamp() - interval '1 second' WHERE id = %s", job)
+        free(lane)
+        lives(lane)
+        lane.later(1)
+    assert lane.row(job, "status") == ("Failed",)
+
+
+def test_one_that_runs_alone_goes_behind_the_untouched(lane):
+    suspect = lane.job()
+    assert died(lane, suspect, 3)[0] == "Pending"
+    untouched = lane.job()
+    lease, n = lane.claim(20)
+    assert n == 1 and lane.held(lease) == [untouched]
+    lease, n = lane.claim(20)
+    assert n == 1 and lane.held(lease) == [suspect]
+
+
 def test_the_fourth_death_with_an_open_order_waits_for_a_person(lane):
     job = lane.job(checkpoint=json.dumps({"state": "placing", "order_reference": "order-1"}))
     status, error, is_parked, state = died(lane, job, 4)
@@ -441,7 +510,7 @@ def test_what_somebody_holds_goes_back_and_the_rest_is_stored(lane, table, colum
         assert {lane.row(job, "status")[0] for job in jobs[8:]} == {"Completed"}
         if table == "managed_certificates":
             for job in jobs[:8]:
-                assert lane.row(job, "status, attempts, deaths, last_error") == ("Pending", 0, 0, "somebody holds it")
+                assert lane.row(job, "status, attempts, died_with, last_error") == ("Pending", 0, None, "somebody holds it")
         other.rollback()
     lane.q("SET statement_timeout = 0")
     lane.later(3)

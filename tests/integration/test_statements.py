@@ -22,6 +22,7 @@ def test_no_plan_kept_from_an_empty_table_walks_it(cursor):
     """Sessions plan while there is no job yet, and keep those plans while a hundred thousand come in."""
     calls = {
         "worker_renew('w', 'w', 'h', 1, '', 1, 60000)": "jobs_leased",
+        "worker_renew('x', 'x', 'h', 1, '', 1, 60000)": "jobs_died",
         "lanes_due('{}', '{}', '{}')": "jobs_leased",
         "jobs_claim('s', 1, 'w', 'iss-walk', 256, '-infinity', '', 60000)": "jobs_queue",
         "issue_complete('w', 1, '{j}', '{p}', '{f}', '{a}', '{1}', '')": "jobs_leased",

@@ -137,7 +137,18 @@ def test_a_lost_reply_of_a_living_worker_is_no_death(queue):
     for _ in range(6):
         assert queue.claim()
         free(queue, "w1", [])
-    assert queue.q("SELECT status, deaths FROM tasks") == [("Pending", 0)]
+    assert queue.q("SELECT status, died_with FROM tasks") == [("Pending", None)]
+
+
+def test_a_worker_that_returns_was_no_death(queue):
+    queue.add("ca_init")
+    for _ in range(6):
+        assert queue.claim()
+        free(queue, "w1")
+        assert queue.q("SELECT status, died_with FROM tasks") == [("Pending", ["w1"])]
+        queue.q("SELECT worker_renew('w1', 'w', 'h', 1, '', 1, 60000)")
+    assert queue.q("SELECT status, coalesce(cardinality(died_with), 0) FROM tasks") == [("Pending", 0)]
+    queue.q("UPDATE workers SET lease_until = 'infinity' WHERE incarnation = 'w1'")
 
 
 def test_a_list_whose_workers_died_is_made_again_after_a_rest(queue, stack):
