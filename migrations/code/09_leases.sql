@@ -91,8 +91,7 @@ BEGIN
         WHERE l.id = 1 AND l.expires_at <= v_now RETURNING l.term, true;
 END $$;
 
-CREATE FUNCTION leadership_release(p_incarnation text, p_nonce text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION leadership_release(p_incarnation text, p_nonce text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     UPDATE leadership SET expires_at = clock_timestamp() WHERE id = 1 AND holder = p_incarnation AND nonce = p_nonce;
 $$;
 
@@ -106,8 +105,7 @@ $$;
 CREATE FUNCTION leadership_check(p_term bigint, p_incarnation text) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     IF NOT leadership_is(p_term, p_incarnation) THEN
-        RAISE EXCEPTION 'term % of % is over', p_term, p_incarnation USING ERRCODE = 'CT001';
-    END IF;
+        RAISE EXCEPTION 'term % of % is over', p_term, p_incarnation USING ERRCODE = 'CT001'; END IF;
 END $$;
 
 -- --- leases ---
