@@ -58,11 +58,14 @@ def flood(plane, name, send, code, at_least=20):
 
 
 def check_growth(process, size, took, code, what):
+    """What was sent is read when its turn comes."""
+    began = time.monotonic() - took
+    wait_for(lambda: f"code={code} ".encode() in process.log_path.read_bytes()[size:], 30, f"a line of {code}")
+    took = time.monotonic() - began
     grown = os.path.getsize(process.log_path) - size
     text = process.log_path.read_bytes()[size:].decode(errors="replace")
     lines = [line for line in text.splitlines() if f"code={code} " in line]
     print(f"{code}: {what} in {took:.1f} s, {grown} bytes in the log, {len(lines)} lines")
-    assert lines, f"nothing was said of {code}"
     assert grown <= BYTES_A_SECOND * (took + 1), text[:2000]
     wait_for(lambda: "left_out=" in process.log_path.read_bytes()[size:].decode(errors="replace"), 20, "the number of what was left out")
 
