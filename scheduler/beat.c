@@ -60,7 +60,7 @@ static struct frame
 make_beat(const struct beat *b, struct buf *body)
 {
 	bool is_leading = leader_is_trusted(b->o.leader);
-	int64_t cert_ends = bus_server_cert_ends_unix(b->o.bus);
+	struct bus_cert cert = bus_server_cert(b->o.bus);
 	struct json_w w;
 
 	buf_init(body, FRAME_BODY_MAX);
@@ -69,8 +69,10 @@ make_beat(const struct beat *b, struct buf *body)
 	json_w_kv_bool(&w, "leader", is_leading);
 	json_w_kv(&w, "name", b->o.name);
 	origin_write(&w, b->o.home);
-	if (cert_ends != 0)
-		json_w_kv_int(&w, "cert_ends", cert_ends);
+	if (cert.ends_unix != 0) {
+		json_w_kv_int(&w, "cert_ends", cert.ends_unix);
+		json_w_kv_int(&w, "cert_near", cert.near_unix);
+	}
 	json_w_close(&w, '}');
 	return (struct frame){
 	    .kind = FRAME_BEAT,

@@ -62,10 +62,54 @@ faults_warning(const struct api *a)
 	return words;
 }
 
+struct cert_look {
+	int64_t now_unix;
+	const char *ended; /* the first's words; NULL: none */
+	const char *ending;
+};
+
+static void
+on_cert(void *arg, const char *address, const struct bus_cert *cert)
+{
+	struct cert_look *l = arg;
+	const char *whose = address ? address : "an apiserver";
+
+	if (l->now_unix >= cert->ends_unix) {
+		if (!l->ended)
+			l->ended = whose;
+	} else if (l->now_unix >= cert->near_unix && !l->ending) {
+		l->ending = whose;
+	}
+}
+
+static struct cert_look
+look_at_certs(const struct api *a)
+{
+	struct cert_look l = {.now_unix = clock_wall_us() / 1000000};
+
+	if (a->bus)
+		bus_client_certs(a->bus, on_cert, &l);
+	return l;
+}
+
+static const char *
+cert_ended(const struct api *a)
+{
+	return look_at_certs(a).ended;
+}
+
+static const char *
+cert_ending(const struct api *a)
+{
+	return look_at_certs(a).ending;
+}
+
 static const struct {
 	const char *name; /* in conditions.def */
 	look_fn *look;
 } kinds[] = {
+    {"bus_certificate_ended", cert_ended},
+    {"bus_certificate_ending", cert_ending},
     {"commits_waiting", is_waiting},
     {"database_full", is_full},
     {"database_warning", faults_warning},

@@ -1,8 +1,8 @@
 /*
- * faults: what is wrong with the database as this process sees it, and no row
- * can say: commits wait for a standby, its disk is full, or the server or a
- * pooler before it needs mending.  They are conditions beside those of the view
- * (apiserver/conditions.def).
+ * faults: what is wrong as this process sees it, and no row can say: commits
+ * wait for a standby, the database's disk is full, the server or a pooler
+ * before it needs mending, or a certificate of the bus ends.  They are
+ * conditions beside those of the view (apiserver/conditions.def).
  */
 #ifndef APISERVER_LIVE_FAULTS_H
 #define APISERVER_LIVE_FAULTS_H

@@ -58,6 +58,13 @@ struct bus_server_ops {
 	    const struct frame *f);
 };
 
+/* When a certificate of the bus, or its CA if sooner, ends: seconds since
+ * 1970.  Both 0: there is none. */
+struct bus_cert {
+	int64_t ends_unix;
+	int64_t near_unix; /* from then on somebody has to be told */
+};
+
 /* RC_INVALID: the address or the TLS files are wrong; RC_BUSY: somebody
  * listens there; RC_IO.  All logged.  ipc sockets get mode 0600, 0660 in a
  * directory that is open to its group. */
@@ -72,8 +79,8 @@ void bus_server_free(struct bus_server *s);
 void bus_server_reply(struct bus_server *s, uint64_t reply_to,
     const struct frame *f);
 void bus_server_publish(struct bus_server *s, const struct frame *f);
-/* When the listener's certificate ends, seconds since 1970; 0 without TLS. */
-int64_t bus_server_cert_ends_unix(const struct bus_server *s);
+/* The listener's. */
+struct bus_cert bus_server_cert(const struct bus_server *s);
 
 /* --- the side of apiservers and workers --- */
 struct bus_client; /* defined in client.c */
@@ -102,9 +109,11 @@ void bus_client_set_home(struct bus_client *c, struct db_home *home);
 const char *bus_client_other_server(const struct bus_client *c);
 /* The term of the leader whose beat was heard within 500 ms, else 0. */
 uint64_t bus_client_term(const struct bus_client *c);
-/* When certificates of the bus end, seconds since 1970: our own (address NULL),
- * then each scheduler's that said so in its last beat.  Nothing without TLS. */
-typedef void bus_cert_fn(void *arg, const char *address, int64_t ends_unix);
+/* The certificates of the bus: our own (address NULL), then each scheduler's
+ * that told of it in its last beat.  Nothing without TLS.  An address lives as
+ * long as the client. */
+typedef void bus_cert_fn(void *arg, const char *address,
+    const struct bus_cert *cert);
 void bus_client_certs(const struct bus_client *c, bus_cert_fn *fn, void *arg);
 /* A hint to the leader (to every scheduler when none is known); never
  * blocks, may be lost. */

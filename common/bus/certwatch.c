@@ -29,16 +29,21 @@ struct certwatch {
 	void *arg;
 };
 
+static int64_t
+near_unix(const struct certlife *life)
+{
+	int64_t ahead = (life->ends_unix - life->begins_unix) / 3;
+
+	return life->ends_unix - (ahead < AHEAD_MAX_S ? ahead : AHEAD_MAX_S);
+}
+
 static void
 tell_end(struct certwatch *w)
 {
 	int64_t now = clock_wall_us() / 1000000;
 	int64_t left = w->life.ends_unix - now;
-	int64_t ahead = (w->life.ends_unix - w->life.begins_unix) / 3;
 
-	if (ahead > AHEAD_MAX_S)
-		ahead = AHEAD_MAX_S;
-	if (w->life.ends_unix == 0 || left > ahead)
+	if (w->life.ends_unix == 0 || now < near_unix(&w->life))
 		return;
 	if (w->told_unix != 0 &&
 	    now - w->told_unix < (left > 0 ? AGAIN_S : AGAIN_ENDED_S))
@@ -123,8 +128,13 @@ certwatch_free(struct certwatch *w)
 	free(w);
 }
 
-int64_t
-certwatch_ends_unix(const struct certwatch *w)
+struct bus_cert
+certwatch_cert(const struct certwatch *w)
 {
-	return w->life.ends_unix;
+	if (w->life.ends_unix == 0)
+		return (struct bus_cert){0};
+	return (struct bus_cert){
+	    .ends_unix = w->life.ends_unix,
+	    .near_unix = near_unix(&w->life),
+	};
 }

@@ -18,7 +18,7 @@ struct certwatch *certwatch_new(struct loop *l, const struct bus_tls *files,
     loop_fn *on_change, void *arg);
 /* NULL is a no-op. */
 void certwatch_free(struct certwatch *w);
-/* When the certificate in use ends, as seconds since 1970; 0: not known. */
-int64_t certwatch_ends_unix(const struct certwatch *w);
+/* Of the certificate in use. */
+struct bus_cert certwatch_cert(const struct certwatch *w);
 
 #endif

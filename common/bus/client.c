@@ -43,12 +43,16 @@ bus_client_other_server(const struct bus_client *c)
 void
 bus_client_certs(const struct bus_client *c, bus_cert_fn *fn, void *arg)
 {
-	if (c->cert && certwatch_ends_unix(c->cert) != 0)
-		fn(arg, NULL, certwatch_ends_unix(c->cert));
+	struct bus_cert own = {0};
+
+	if (c->cert)
+		own = certwatch_cert(c->cert);
+	if (own.ends_unix != 0)
+		fn(arg, NULL, &own);
 	for (size_t i = 0; i < c->n_peers; i++)
-		if (c->peers[i].cert_ends_unix != 0)
+		if (c->peers[i].cert.ends_unix != 0)
 			fn(arg, c->peers[i].addr.url[BUS_HINT],
-			    c->peers[i].cert_ends_unix);
+			    &c->peers[i].cert);
 }
 
 /* --- construction --- */

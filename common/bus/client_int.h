@@ -31,8 +31,8 @@ struct peer {
 	bool is_leading;       /* by its last beat */
 	uint64_t term;
 	int64_t beat_ms;
-	int64_t cert_ends_unix; /* by its last beat; 0: not said */
-	int told_timeline;      /* in our last hello */
+	struct bus_cert cert; /* by its last beat; zeros: not said */
+	int told_timeline;    /* in our last hello */
 	/* By its last beat it is with another database server; "": it isn't. */
 	char other[ORIGIN_WHY_MAX];
 };

@@ -57,6 +57,24 @@ take_origin(struct peer *p, const struct cJSON *beat)
 		say_hello(p);
 }
 
+/* Not said without TLS. */
+static rc
+take_cert(const struct cJSON *beat, struct bus_cert *out)
+{
+	rc ret;
+
+	*out = (struct bus_cert){0};
+	if (!json_get(beat, "cert_ends"))
+		return RC_OK;
+	ret = json_int(beat, "cert_ends", 0, INT64_MAX, &out->ends_unix);
+	out->near_unix = out->ends_unix;
+	/* A scheduler of an older release tells the end alone. */
+	if (ret == RC_OK && json_get(beat, "cert_near"))
+		ret =
+		    json_int(beat, "cert_near", 0, INT64_MAX, &out->near_unix);
+	return ret;
+}
+
 static void
 on_beat(struct peer *p, const struct frame *f)
 {
@@ -64,15 +82,14 @@ on_beat(struct peer *p, const struct frame *f)
 	const struct cJSON *beat;
 	const char *why;
 	bool is_leading = false;
-	int64_t cert_ends = 0;
+	struct bus_cert cert = {0};
 	rc ret;
 
 	ret = json_parse(a, f->body, f->body_len, &beat, &why);
 	if (ret == RC_OK)
 		ret = json_bool(beat, "leader", &is_leading);
-	/* Not said without TLS. */
-	if (ret == RC_OK && json_get(beat, "cert_ends"))
-		ret = json_int(beat, "cert_ends", 0, INT64_MAX, &cert_ends);
+	if (ret == RC_OK)
+		ret = take_cert(beat, &cert);
 	if (ret == RC_OK)
 		take_origin(p, beat);
 	arena_free(a);
@@ -82,7 +99,7 @@ on_beat(struct peer *p, const struct frame *f)
 	}
 	p->is_leading = is_leading && f->term > 0;
 	p->term = f->term;
-	p->cert_ends_unix = cert_ends;
+	p->cert = cert;
 	p->beat_ms = loop_now_ms(p->client->loop);
 	if (p->work_pipe != 0) {
 		p->heard_ms = p->beat_ms;

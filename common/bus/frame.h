@@ -31,8 +31,8 @@ enum frame_kind {
 	/* REP: {"leases":[{"id":..,"kind":"job"|"task","issuer_id":..,
 	 * "count":n}],"revoked":[lease ids],"leader":bool}. */
 	FRAME_WORK_REPLY = 3,
-	/* PUB: {"leader":bool,"name":..,"cert_ends":seconds since 1970, over
-	 * TLS}: every 100 ms from every scheduler.
+	/* PUB: {"leader":bool,"name":..} and over TLS "cert_ends" and
+	 * "cert_near", of struct bus_cert: every 100 ms from every scheduler.
 	 * REP, to a hello: the same, at once. */
 	FRAME_BEAT = 4,
 	/* PUB: the body of a hint, passed on to apiservers and workers. */

@@ -176,10 +176,10 @@ bus_server_publish(struct bus_server *s, const struct frame *f)
 		    "%s: %s", frame_kind_name(f->kind), rc_name(ret));
 }
 
-int64_t
-bus_server_cert_ends_unix(const struct bus_server *s)
+struct bus_cert
+bus_server_cert(const struct bus_server *s)
 {
-	return s->cert ? certwatch_ends_unix(s->cert) : 0;
+	return s->cert ? certwatch_cert(s->cert) : (struct bus_cert){0};
 }
 
 /* Whoever is turned away shows up nowhere else. */

@@ -4,14 +4,18 @@ made true, told of by all of them with its severity and its oldest subject, and
 goes away with its cause; asking costs the same with many certificates.
 """
 import contextlib
+import datetime
 import json
 import re
 import subprocess
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from fleet import ROOT, Fleet, wait_for
+from fleet import ROOT, Fleet, free_port, wait_for
 
 TABLE = dict(re.findall(r"^CONDITION\((\w+), (\w+),", (ROOT / "apiserver/conditions.def").read_text(), re.M))
 PATH = "/api/v1/admin/conditions"
@@ -126,7 +130,41 @@ def replaced_files(fleet):
             c.execute(move, ("$libdir/plpgsql-that-was", "$libdir/plpgsql"))
 
 
-FOUND = {"database_full": no_room, "commits_waiting": no_standby, "database_warning": replaced_files}
+def write_bus_files(directory, life, left):
+    """A bus's CA, a certificate of it that lived life before it ends in left (timedelta), and its key; the CA ends later."""
+    now = datetime.datetime.utcnow()
+    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("ca", "bus")}
+    for name, ends in (("ca", now + datetime.timedelta(days=400)), ("bus", now + left)):
+        subject, issuer = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, n)]) for n in (name, "ca"))
+        cert = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(keys[name].public_key())
+                .serial_number(x509.random_serial_number()).not_valid_before(now + left - life).not_valid_after(ends)
+                .add_extension(x509.BasicConstraints(ca=name == "ca", path_length=None), critical=True)
+                .sign(keys["ca"], hashes.SHA256()))
+        (directory / f"{name}.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    (directory / "bus.key").touch(0o600)
+    (directory / "bus.key").write_bytes(keys["bus"].private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+
+
+@contextlib.contextmanager
+def bus_certificate(fleet, **left):
+    """The apiserver's own; nobody listens where it dials."""
+    directory = fleet.dir / "bus-certificate"
+    directory.mkdir(exist_ok=True)
+    write_bus_files(directory, datetime.timedelta(days=10), datetime.timedelta(**left))
+    try:
+        fleet.processes["apiserver"].stop()
+        fleet.start_apiserver(keep=True, CERTCTL_BUS_URLS=f"tls+tcp://127.0.0.1:{free_port()}", CERTCTL_BUS_CA=str(directory / "ca.pem"),
+                              CERTCTL_BUS_CERT=str(directory / "bus.pem"), CERTCTL_BUS_KEY=str(directory / "bus.key"))
+        yield
+    finally:
+        fleet.processes["apiserver"].stop()
+        fleet.start_apiserver(keep=True)
+
+
+FOUND = {"database_full": no_room, "commits_waiting": no_standby, "database_warning": replaced_files,
+         "bus_certificate_ending": lambda fleet: bus_certificate(fleet, days=3),
+         "bus_certificate_ended": lambda fleet: bus_certificate(fleet, seconds=-5)}
 
 
 @pytest.fixture
@@ -209,6 +247,12 @@ def check_told(calm, name, subject):
     assert done.stdout.endswith("\nhealthy\n" if healthy else "\nNOT healthy\n")
     reply = json.loads(calm.cli("status", "-o", "json").stdout)
     assert reply["healthy"] == healthy and [c["name"] for c in reply["conditions"]] == [name] and reply["workers"]
+
+
+def test_a_certificate_of_the_bus_that_is_not_near_its_end_is_no_condition(calm):
+    with bus_certificate(calm, days=4):
+        assert told(calm) == ({}, True)
+        assert 'certctl_bus_certificate_not_after_timestamp_seconds{listener=""}' in calm.api.get("/api/v1/metrics/prometheus")[1]
 
 
 def test_a_certificate_says_what_became_of_its_deployments(calm):

@@ -216,10 +216,10 @@ world_leader(const struct world *w)
 
 /* --- the bus --- */
 
-int64_t
-bus_server_cert_ends_unix(const struct bus_server *s)
+struct bus_cert
+bus_server_cert(const struct bus_server *s)
 {
-	return 0;
+	return (struct bus_cert){0};
 }
 
 void

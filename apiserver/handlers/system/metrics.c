@@ -177,13 +177,13 @@ put_series(struct buf *b, const struct series *s, const struct db_result *r)
 }
 
 static void
-put_bus_cert(void *arg, const char *address, int64_t ends_unix)
+put_bus_cert(void *arg, const char *address, const struct bus_cert *cert)
 {
 	struct buf *b = arg;
 
 	buf_puts(b, BUS_CERT "{");
 	put_label(b, "listener", address ? address : "");
-	buf_printf(b, "} %" PRId64 "\n", ends_unix);
+	buf_printf(b, "} %" PRId64 "\n", cert->ends_unix);
 }
 
 /* What no table holds. */
