@@ -97,6 +97,12 @@ rig_pass(struct rig *r, int64_t ms)
 	(void)rig_until(r, NULL, NULL, ms);
 }
 
+bool
+rig_is_positive(void *arg)
+{
+	return *(int *)arg > 0;
+}
+
 /* --- server --- */
 
 static void
@@ -266,6 +272,26 @@ rig_client_stop(struct rig_client *c)
 {
 	bus_client_free(c->bus);
 	c->bus = NULL;
+}
+
+bool
+rig_start(struct rig *r, char out_url[160])
+{
+	if (!rig_init(r))
+		return false;
+	rig_url(r, "a", out_url);
+	return true;
+}
+
+void
+rig_stop(struct rig *r, struct rig_client *c, struct rig_server *a,
+    struct rig_server *b)
+{
+	rig_client_stop(c);
+	rig_server_stop(a);
+	if (b)
+		rig_server_stop(b);
+	rig_fini(r);
 }
 
 struct follow {

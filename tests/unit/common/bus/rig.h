@@ -28,6 +28,8 @@ void rig_url(const struct rig *r, const char *name, char out[160]);
 bool rig_until(struct rig *r, bool (*cond)(void *arg), void *arg, int64_t ms);
 /* Runs the loop for ms. */
 void rig_pass(struct rig *r, int64_t ms);
+/* A condition: the int at arg is above 0. */
+bool rig_is_positive(void *arg);
 
 struct asked {
 	uint64_t reply_to;
@@ -77,6 +79,12 @@ void rig_client_stop(struct rig_client *c);
 /* Whether c follows term. */
 bool rig_follows(struct rig *r, struct rig_client *c, uint64_t term,
     int64_t ms);
+
+/* rig_init, and the url of "a" in it. */
+bool rig_start(struct rig *r, char out_url[160]);
+/* Stops what of them runs, and the rig; b may be NULL. */
+void rig_stop(struct rig *r, struct rig_client *c, struct rig_server *a,
+    struct rig_server *b);
 
 struct rig_reply {
 	int calls;

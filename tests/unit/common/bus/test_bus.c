@@ -19,12 +19,6 @@
  * any single one may be late on a busy machine. */
 enum { SILENCE_MS = 500, SOON_MS = 400, TRIES = 20 };
 
-static bool
-is_positive(void *arg)
-{
-	return *(int *)arg > 0;
-}
-
 struct at_least {
 	int *value;
 	int want;
@@ -92,7 +86,7 @@ test_hint(void)
 {
 	start_one();
 	bus_client_hint(c.bus, "{\"jobs\":3}", 10);
-	CHECK(rig_until(&rig, is_positive, &a.hints, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.hints, LONG_MS));
 	CHECK_STR(a.hint, "{\"jobs\":3}");
 	CHECK_INT(a.hints, 1);
 	stop_all();
@@ -104,8 +98,8 @@ test_hint_to_all_without_leader(void)
 	start_two(1, false, 0, false);
 	CHECK_INT(bus_client_term(c.bus), 0);
 	bus_client_hint(c.bus, "{}", 2);
-	CHECK(rig_until(&rig, is_positive, &a.hints, LONG_MS));
-	CHECK(rig_until(&rig, is_positive, &b.hints, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.hints, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &b.hints, LONG_MS));
 	stop_all();
 }
 
@@ -115,7 +109,7 @@ test_hint_to_leader_only(void)
 	start_two(1, false, 4, true);
 	CHECK(rig_follows(&rig, &c, 4, LONG_MS));
 	bus_client_hint(c.bus, "{}", 2);
-	CHECK(rig_until(&rig, is_positive, &b.hints, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &b.hints, LONG_MS));
 	rig_pass(&rig, 50);
 	CHECK_INT(a.hints, 0);
 	stop_all();
@@ -130,7 +124,7 @@ test_oversized_hint_is_dropped(void)
 	start_one();
 	bus_client_hint(c.bus, big, FRAME_BODY_MAX + 1);
 	bus_client_hint(c.bus, big, FRAME_BODY_MAX);
-	CHECK(rig_until(&rig, is_positive, &a.hints, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.hints, LONG_MS));
 	rig_pass(&rig, 20);
 	CHECK_INT(a.hints, 1);
 	free(big);
@@ -210,7 +204,8 @@ test_delayed_replies(void)
 	for (int i = N - 1; i >= 0; i--)
 		rig_server_answer(&a, i, a.asked[i].body);
 	for (int i = 0; i < N; i++) {
-		CHECK(rig_until(&rig, is_positive, &replies[i].calls, LONG_MS));
+		CHECK(rig_until(&rig, rig_is_positive, &replies[i].calls,
+		    LONG_MS));
 		(void)snprintf(body, sizeof(body), "{\"room\":%d}", i);
 		CHECK_INT(replies[i].code, RC_OK);
 		CHECK_INT(replies[i].kind, FRAME_WORK_REPLY);
@@ -244,8 +239,8 @@ test_many_clients(void)
 		rig_server_answer(&a, i, "{\"leases\":[]}");
 	for (int i = 0; i < N; i++) {
 		for (int k = 0; k < EACH; k++) {
-			CHECK(rig_until(&rig, is_positive, &replies[i][k].calls,
-			    LONG_MS));
+			CHECK(rig_until(&rig, rig_is_positive,
+			    &replies[i][k].calls, LONG_MS));
 			CHECK_INT(replies[i][k].code, RC_OK);
 		}
 	}
@@ -260,7 +255,7 @@ test_events(void)
 {
 	start_one();
 	rig_server_event(&a, "{\"agents\":[\"ag-1\"]}");
-	CHECK(rig_until(&rig, is_positive, &c.events, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &c.events, LONG_MS));
 	CHECK_STR(c.event, "{\"agents\":[\"ag-1\"]}");
 	stop_all();
 }
@@ -273,7 +268,7 @@ test_higher_term_is_followed(void)
 	start_two(1, true, 1, false);
 	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
 	CHECK_INT(rig_ask(&c, "{}", LONG_MS, &reply), RC_OK);
-	CHECK(rig_until(&rig, is_positive, &a.n_asked, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.n_asked, LONG_MS));
 
 	/* B takes over; A has not noticed and goes on claiming term 1. */
 	b.term = 2;
@@ -287,15 +282,15 @@ test_higher_term_is_followed(void)
 	rig_pass(&rig, 50);
 	CHECK_INT(c.events, 0);
 	rig_server_event(&b, "{\"from\":\"b\"}");
-	CHECK(rig_until(&rig, is_positive, &c.events, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &c.events, LONG_MS));
 	CHECK_STR(c.event, "{\"from\":\"b\"}");
 
 	/* The old leader's answer comes too late for anybody. */
 	rig_server_answer(&a, 0, "{}");
 	CHECK_INT(rig_ask(&c, "{}", LONG_MS, &reply), RC_OK);
-	CHECK(rig_until(&rig, is_positive, &b.n_asked, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &b.n_asked, LONG_MS));
 	rig_server_answer(&b, 0, "{\"from\":\"b\"}");
-	CHECK(rig_until(&rig, is_positive, &reply.calls, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &reply.calls, LONG_MS));
 	CHECK_STR(reply.body, "{\"from\":\"b\"}");
 	rig_pass(&rig, 50);
 	CHECK_INT(reply.calls, 1);
@@ -361,14 +356,14 @@ test_pipe_closed(void)
 
 	rig_client_stop(&other);
 	CHECK_INT(reply.calls, 0); /* forgotten, not called */
-	CHECK(rig_until(&rig, is_positive, &a.n_closed, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.n_closed, LONG_MS));
 	CHECK_INT(a.n_closed, 1);
 	CHECK_INT(a.closed[0], a.asked[1].pipe);
 
 	/* A reply to it is dropped; the other peer is untouched. */
 	rig_server_answer(&a, 1, "{}");
 	rig_server_answer(&a, 0, "{}");
-	CHECK(rig_until(&rig, is_positive, &kept.calls, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &kept.calls, LONG_MS));
 	CHECK_INT(kept.code, RC_OK);
 	stop_all();
 }
@@ -404,10 +399,10 @@ time_to_its_end(void)
 	int64_t start;
 
 	CHECK_INT(rig_ask(&c, "{}", LONG_MS, &reply), RC_OK);
-	CHECK(rig_until(&rig, is_positive, &a.n_asked, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.n_asked, LONG_MS));
 	start = clock_boot_ms();
 	rig_server_stop(&a);
-	CHECK(rig_until(&rig, is_positive, &reply.calls, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &reply.calls, LONG_MS));
 	CHECK_INT(reply.code, RC_PEER_GONE);
 	CHECK_INT(c.term, 0);
 	return clock_boot_ms() - start;
@@ -430,7 +425,7 @@ test_server_gone(void)
 	}
 	CHECK(took_ms < SOON_MS);
 	CHECK_INT(rig_ask(&c, "{}", LONG_MS, &reply), RC_OK);
-	CHECK(rig_until(&rig, is_positive, &a.n_asked, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.n_asked, LONG_MS));
 	stop_all();
 }
 
@@ -441,9 +436,9 @@ test_timeout_and_late_reply(void)
 
 	start_one();
 	CHECK_INT(rig_ask(&c, "{\"n\":1}", 50, &first), RC_OK);
-	CHECK(rig_until(&rig, is_positive, &first.calls, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &first.calls, LONG_MS));
 	CHECK_INT(first.code, RC_TIMEOUT);
-	CHECK(rig_until(&rig, is_positive, &a.n_asked, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.n_asked, LONG_MS));
 
 	CHECK_INT(rig_ask(&c, "{\"n\":2}", LONG_MS, &second), RC_OK);
 	CHECK(until_at_least(&rig, &a.n_asked, 2));
@@ -453,7 +448,7 @@ test_timeout_and_late_reply(void)
 	CHECK_INT(second.calls, 0);
 	rig_server_answer(&a, 1, "{\"n\":2}");
 	rig_server_answer(&a, 1, "{\"twice\":true}");
-	CHECK(rig_until(&rig, is_positive, &second.calls, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &second.calls, LONG_MS));
 	rig_pass(&rig, 50);
 	CHECK_INT(second.calls, 1);
 	CHECK_STR(second.body, "{\"n\":2}");
@@ -473,7 +468,7 @@ test_client_first(void)
 	CHECK_INT(c.leaders, 0);
 	CHECK_INT(rig_server_start(&rig, &a, url_a, NULL, 1, true), RC_OK);
 	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
-	CHECK(rig_until(&rig, is_positive, &a.hints, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.hints, LONG_MS));
 	stop_all();
 }
 
@@ -526,7 +521,7 @@ test_one_link_tries(void)
 	CHECK_INT(rig_server_start(&rig, &a, url_a, NULL, 2, true), RC_OK);
 	CHECK(rig_follows(&rig, &c, 2, LONG_MS));
 	bus_client_hint(c.bus, "{}", 2);
-	CHECK(rig_until(&rig, is_positive, &a.hints, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.hints, LONG_MS));
 	stop_all();
 }
 

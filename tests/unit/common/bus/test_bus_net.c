@@ -31,28 +31,6 @@ static struct rig_server a, b;
 static struct rig_client c;
 static char url[160];
 
-static bool
-is_positive(void *arg)
-{
-	return *(int *)arg > 0;
-}
-
-static void
-start(void)
-{
-	CHECK(rig_init(&rig));
-	rig_url(&rig, "a", url);
-}
-
-static void
-stop(void)
-{
-	rig_client_stop(&c);
-	rig_server_stop(&a);
-	rig_server_stop(&b);
-	rig_fini(&rig);
-}
-
 static void
 set_path(struct sockaddr_un *sun, const char *suffix)
 {
@@ -70,7 +48,7 @@ test_told_at_once(void)
 {
 	const char *urls[] = {url, NULL};
 
-	start();
+	CHECK(rig_start(&rig, url));
 	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 7, true), RC_OK);
 	a.is_mute = true;
 	CHECK_INT(rig_client_start_deaf(&rig, &c, urls), RC_OK);
@@ -79,12 +57,12 @@ test_told_at_once(void)
 	rig_client_stop(&c);
 	CHECK_INT(rig_client_start(&rig, &c, urls, NULL), RC_OK);
 	a.hellos = 0;
-	CHECK(rig_until(&rig, is_positive, &a.hellos, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.hellos, LONG_MS));
 	rig_pass(&rig, 200);
 	CHECK_INT(c.leaders, 0);
 	a.is_mute = false;
 	CHECK(rig_follows(&rig, &c, 7, LONG_MS));
-	stop();
+	rig_stop(&rig, &c, &a, &b);
 }
 
 static void
@@ -96,7 +74,7 @@ test_bad_configuration(void)
 	const struct bus_tls missing = {"/nonexistent/ca", "/nonexistent/cert",
 	    "/nonexistent/key"};
 
-	start();
+	CHECK(rig_start(&rig, url));
 	CHECK_INT(rig_client_start(&rig, &c, none, NULL), RC_INVALID);
 	CHECK_INT(rig_client_start(&rig, &c, bad, NULL), RC_INVALID);
 	CHECK_INT(rig_client_start(&rig, &c, tls, NULL), RC_INVALID);
@@ -108,7 +86,7 @@ test_bad_configuration(void)
 	CHECK_INT(rig_server_start(&rig, &a, "ipc:///nonexistent/x", NULL, 1,
 		      true),
 	    RC_IO);
-	stop();
+	rig_stop(&rig, &c, &a, &b);
 }
 
 /* --- foreign bytes, through nng itself --- */
@@ -162,7 +140,7 @@ test_garbage_requests(void)
 	struct frame f;
 	nng_msg *m;
 
-	start();
+	CHECK(rig_start(&rig, url));
 	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
 	dial_raw(nng_req0_open, ".work");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -177,7 +155,7 @@ test_garbage_requests(void)
 	nng_close(raw);
 	rig_pass(&rig, 50);
 	CHECK_INT(a.n_closed, 0); /* it never asked anything */
-	stop();
+	rig_stop(&rig, &c, &a, &b);
 }
 
 static void
@@ -186,18 +164,18 @@ test_garbage_hints(void)
 	static const char good[] =
 	    "CB\x01\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02{}";
 
-	start();
+	CHECK(rig_start(&rig, url));
 	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
 	dial_raw(nng_push0_open, ".hint");
 	send_raw("", 0);
 	send_raw("rubbish", 7);
 	send_raw("CB\x01\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24);
 	send_raw(good, sizeof(good) - 1);
-	CHECK(rig_until(&rig, is_positive, &a.hints, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.hints, LONG_MS));
 	CHECK_INT(a.hints, 1);
 	CHECK_STR(a.hint, "{}");
 	nng_close(raw);
-	stop();
+	rig_stop(&rig, &c, &a, &b);
 }
 
 /* --- TCP and TLS --- */
@@ -241,28 +219,28 @@ exchange(const struct bus_tls *tls)
 	CHECK_INT(rig_client_start(&rig, &c, urls, tls), RC_OK);
 	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
 	bus_client_hint(c.bus, "{\"jobs\":1}", 10);
-	CHECK(rig_until(&rig, is_positive, &a.hints, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.hints, LONG_MS));
 	rig_server_event(&a, "{\"tables\":[\"agents\"]}");
-	CHECK(rig_until(&rig, is_positive, &c.events, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &c.events, LONG_MS));
 	CHECK_INT(rig_ask(&c, "{\"room\":9}", LONG_MS, &reply), RC_OK);
-	CHECK(rig_until(&rig, is_positive, &a.n_asked, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.n_asked, LONG_MS));
 	CHECK_STR(a.asked[0].body, "{\"room\":9}");
 	rig_server_answer(&a, 0, "{\"leases\":[]}");
-	CHECK(rig_until(&rig, is_positive, &reply.calls, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &reply.calls, LONG_MS));
 	CHECK_INT(reply.code, RC_OK);
 	CHECK_STR(reply.body, "{\"leases\":[]}");
 	rig_client_stop(&c);
-	CHECK(rig_until(&rig, is_positive, &a.n_closed, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.n_closed, LONG_MS));
 	CHECK_INT(a.closed[0], a.asked[0].pipe);
 }
 
 static void
 test_tcp(void)
 {
-	start();
+	CHECK(rig_start(&rig, url));
 	start_tcp("tcp://127.0.0.1:", NULL);
 	exchange(NULL);
-	stop();
+	rig_stop(&rig, &c, &a, &b);
 }
 
 /*
@@ -275,20 +253,20 @@ test_silent_connection(void)
 	const char *urls[] = {url, NULL};
 	struct rig_reply reply;
 
-	start();
+	CHECK(rig_start(&rig, url));
 	start_tcp("tcp://127.0.0.1:", NULL);
 	CHECK_INT(rig_client_start(&rig, &c, urls, NULL), RC_OK);
 	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
 	CHECK_INT(rig_ask(&c, "{\"room\":1}", 2 * LONG_MS, &reply), RC_OK);
-	CHECK(rig_until(&rig, is_positive, &a.n_asked, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.n_asked, LONG_MS));
 	a.term = 0;
-	CHECK(rig_until(&rig, is_positive, &a.n_closed, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.n_closed, LONG_MS));
 	CHECK_INT(a.closed[0], a.asked[0].pipe);
 	CHECK_INT(reply.calls, 1);
 	CHECK_INT(reply.code, RC_PEER_GONE);
 	a.term = 2;
 	CHECK(rig_follows(&rig, &c, 2, LONG_MS));
-	stop();
+	rig_stop(&rig, &c, &a, &b);
 }
 
 /* Beats from a scheduler whose port for requests takes connections and says
@@ -359,7 +337,7 @@ test_silent_work_link(void)
 	struct mute m;
 	bool is_up = false;
 
-	start();
+	CHECK(rig_start(&rig, url));
 	for (int i = 0; i < 20 && !is_up; i++)
 		is_up = mute_start(&m);
 	CHECK(is_up);
@@ -371,7 +349,7 @@ test_silent_work_link(void)
 	close(m.work_fd);
 	close(m.taken[0]);
 	close(m.taken[1]);
-	stop();
+	rig_stop(&rig, &c, &a, &b);
 }
 
 struct files {
@@ -400,11 +378,11 @@ test_tls(void)
 {
 	struct files f;
 
-	start();
+	CHECK(rig_start(&rig, url));
 	make_files(&f, "bus", "localhost");
 	start_tcp("tls+tcp://localhost:", &f.tls);
 	exchange(&f.tls);
-	stop();
+	rig_stop(&rig, &c, &a, &b);
 }
 
 static int
@@ -461,7 +439,7 @@ test_tls_reload(void)
 	struct rig_reply reply;
 	struct files f, next;
 
-	start();
+	CHECK(rig_start(&rig, url));
 	make_files(&f, "bus", "localhost");
 	start_tcp("tls+tcp://localhost:", &f.tls);
 	CHECK_INT(rig_client_start(&rig, &before, urls, &f.tls), RC_OK);
@@ -482,14 +460,14 @@ test_tls_reload(void)
 	rig_client_stop(&c);
 	CHECK_INT(before.leaders, 1);
 	CHECK_INT(rig_ask(&before, "{}", LONG_MS, &reply), RC_OK);
-	CHECK(rig_until(&rig, is_positive, &a.n_asked, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.n_asked, LONG_MS));
 
 	/* The dialler too shows the new one when it has to dial again. */
 	rig_server_stop(&a);
 	CHECK_INT(rig_server_start(&rig, &a, url, &f.tls, 2, true), RC_OK);
 	CHECK(rig_follows(&rig, &before, 2, LONG_MS));
 	rig_client_stop(&before);
-	stop();
+	rig_stop(&rig, &c, &a, &b);
 }
 
 static void
@@ -511,7 +489,7 @@ test_tls_refusals(void)
 	struct files f, other, named;
 	struct bus_tls mixed;
 
-	start();
+	CHECK(rig_start(&rig, url));
 	make_files(&f, "bus", "localhost");
 	make_files(&other, "other", "localhost");
 	start_tcp("tls+tcp://localhost:", &f.tls);
@@ -538,7 +516,7 @@ test_tls_refusals(void)
 	CHECK_INT(rig_server_start(&rig, &a, "tls+tcp://localhost:7400", &f.tls,
 		      1, true),
 	    RC_INVALID);
-	stop();
+	rig_stop(&rig, &c, &a, &b);
 }
 
 /* What the server wrote is of no interest. */
@@ -569,7 +547,7 @@ test_too_large_hint(void)
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	start();
+	CHECK(rig_start(&rig, url));
 	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
 	set_path(&sun, ".hint");
 	CHECK_INT(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
@@ -577,7 +555,7 @@ test_too_large_hint(void)
 	CHECK(rig_until(&rig, is_cut, &fd, LONG_MS));
 	CHECK_INT(a.hints, 0);
 	close(fd);
-	stop();
+	rig_stop(&rig, &c, &a, &b);
 }
 
 CHECK_MAIN(CHECK_ROW(test_told_at_once), CHECK_ROW(test_bad_configuration),

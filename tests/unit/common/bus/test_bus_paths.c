@@ -22,27 +22,6 @@ static struct rig_server a;
 static struct rig_client c;
 static char url[160];
 
-static bool
-is_positive(void *arg)
-{
-	return *(int *)arg > 0;
-}
-
-static void
-start(void)
-{
-	CHECK(rig_init(&rig));
-	rig_url(&rig, "a", url);
-}
-
-static void
-stop(void)
-{
-	rig_client_stop(&c);
-	rig_server_stop(&a);
-	rig_fini(&rig);
-}
-
 static mode_t
 mode_of(const char *suffix)
 {
@@ -58,7 +37,7 @@ mode_of(const char *suffix)
 static void
 test_socket_modes(void)
 {
-	start();
+	CHECK(rig_start(&rig, url));
 	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
 	CHECK_INT(mode_of(".hint"), 0600);
 	CHECK_INT(mode_of(".work"), 0600);
@@ -69,7 +48,7 @@ test_socket_modes(void)
 	CHECK_INT(mode_of(".hint"), 0660);
 	CHECK_INT(mode_of(".work"), 0660);
 	CHECK_INT(mode_of(".events"), 0660);
-	stop();
+	rig_stop(&rig, &c, &a, NULL);
 }
 
 static void
@@ -102,14 +81,14 @@ test_stale_socket_file(void)
 {
 	const char *urls[] = {url, NULL};
 
-	start();
+	CHECK(rig_start(&rig, url));
 	CHECK_INT(close(listen_unix(".hint")), 0);
 	CHECK_INT(close(listen_unix(".work")), 0);
 	CHECK_INT(close(listen_unix(".events")), 0);
 	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
 	CHECK_INT(rig_client_start(&rig, &c, urls, NULL), RC_OK);
 	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
-	stop();
+	rig_stop(&rig, &c, &a, NULL);
 }
 
 static bool
@@ -132,7 +111,7 @@ test_address_taken(void)
 {
 	int fd;
 
-	start();
+	CHECK(rig_start(&rig, url));
 	fd = listen_unix(".events");
 	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_BUSY);
 	CHECK(can_connect(".events"));
@@ -140,7 +119,7 @@ test_address_taken(void)
 	CHECK(!can_connect(".work"));
 	CHECK_INT(close(fd), 0);
 	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
-	stop();
+	rig_stop(&rig, &c, &a, NULL);
 }
 
 /* Whoever connects and is gone at once does no harm to those that come after,
@@ -150,7 +129,7 @@ test_gone_at_once(void)
 {
 	const char *urls[] = {url, NULL};
 
-	start();
+	CHECK(rig_start(&rig, url));
 	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
 	for (int i = 0; i < 200; i++) {
 		CHECK(can_connect(".hint"));
@@ -160,7 +139,7 @@ test_gone_at_once(void)
 	}
 	CHECK_INT(rig_client_start(&rig, &c, urls, NULL), RC_OK);
 	CHECK(rig_follows(&rig, &c, 1, LONG_MS));
-	stop();
+	rig_stop(&rig, &c, &a, NULL);
 }
 
 /* --- the socket file goes while the process runs --- */
@@ -198,7 +177,7 @@ test_removed_socket_files(void)
 	static struct rig_client before;
 	struct rig_reply reply;
 
-	start();
+	CHECK(rig_start(&rig, url));
 	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
 	CHECK_INT(rig_client_start(&rig, &before, urls, NULL), RC_OK);
 	CHECK(rig_follows(&rig, &before, 1, LONG_MS));
@@ -212,9 +191,9 @@ test_removed_socket_files(void)
 	}
 	CHECK_INT(before.leaders, 1);
 	CHECK_INT(rig_ask(&before, "{}", LONG_MS, &reply), RC_OK);
-	CHECK(rig_until(&rig, is_positive, &a.n_asked, LONG_MS));
+	CHECK(rig_until(&rig, rig_is_positive, &a.n_asked, LONG_MS));
 	rig_client_stop(&before);
-	stop();
+	rig_stop(&rig, &c, &a, NULL);
 }
 
 /* The path is another's by now: it stays his, at the end of ours too, and
@@ -226,7 +205,7 @@ test_replaced_socket_file(void)
 	char path[200];
 	int fd;
 
-	start();
+	CHECK(rig_start(&rig, url));
 	CHECK_INT(rig_server_start(&rig, &a, url, NULL, 1, true), RC_OK);
 	path_with(".work", path);
 	CHECK_INT(unlink(path), 0);
@@ -245,7 +224,7 @@ test_replaced_socket_file(void)
 	CHECK(can_connect(".work"));
 	CHECK_INT(close(fd), 0);
 	CHECK_INT(unlink(path), 0);
-	stop();
+	rig_stop(&rig, &c, &a, NULL);
 }
 
 CHECK_MAIN(CHECK_ROW(test_socket_modes), CHECK_ROW(test_stale_socket_file),
