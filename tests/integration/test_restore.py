@@ -8,28 +8,21 @@ are back, and each site serves what the database says.
 import json
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import audit
-from fleet import Fleet, clean_env, pg_bin, wait_for
+from fleet import Fleet, wait_for
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 import checker  # noqa: E402
+from failover import back_up  # noqa: E402
 
 PROCESSES = ("apiserver", "scheduler-1", "worker-1")
 LIMIT_S = 400
 PATIENCE_S = 90
-
-
-def back_up(fleet):
-    base = fleet.dir / "pgs" / "base"
-    subprocess.run([pg_bin() / "pg_basebackup", "-c", "fast", "-X", "stream", "--no-sync", "-D", base, "-h", fleet.socket_dir,
-                    "-U", "postgres"], check=True, env=clean_env(), cwd="/", user=fleet.pg_user, timeout=PATIENCE_S)
-    return base
 
 
 def restore(fleet, base):
