@@ -248,14 +248,6 @@ static const struct request_carrier carrier = {
     .send_piece = carrier_send_piece,
 };
 
-static void
-refuse(struct request *r, int status, const char *why)
-{
-	r->must_close = true;
-	render_error(r, status, why);
-	carrier_reply(r);
-}
-
 /* The client's address, where a proxy speaks for it. */
 static void
 find_peer(const struct http_shared *s, struct request *r)
@@ -301,13 +293,14 @@ start_request(struct conn *c, const char *bytes, size_t len)
 
 	(void)evbuffer_drain(conn_input(c), len);
 	if (r->refusal.status != 0) {
-		refuse(r, r->refusal.status, r->refusal.why);
-	} else if (c->is_surplus) {
-		refuse(r, 503, "too many connections; try again");
-	} else {
-		find_peer(c->server, r);
-		request_run(r);
+		request_refuse(r, r->refusal.status, r->refusal.why);
+		return;
 	}
+	find_peer(c->server, r);
+	if (c->is_surplus)
+		request_refuse(r, 503, "too many connections; try again");
+	else
+		request_run(r);
 }
 
 static void
@@ -326,7 +319,7 @@ read_head(struct conn *c)
 	if (ret == RC_OK)
 		start_request(c, bytes, n);
 	else if (ret == RC_INVALID)
-		refuse(new_request(c, "", 0), error.status, error.why);
+		request_refuse(new_request(c, "", 0), error.status, error.why);
 }
 
 /* --- what the connection tells --- */
@@ -383,7 +376,7 @@ void
 http_conn_late(struct conn *c)
 {
 	if (c->state == CONN_HEAD) {
-		refuse(new_request(c, "", 0), 408,
+		request_refuse(new_request(c, "", 0), 408,
 		    "the request took too long to come in");
 		return;
 	}

@@ -124,5 +124,8 @@ void request_set_header(struct request *r, const char *name, const char *value);
  * when it may run.  The reply goes to the carrier, perhaps before this
  * returns. */
 void request_run(struct request *r);
+/* Instead, when it is no request, or comes when none is taken: an error, or
+ * 429 when the address has no token left for it, and the connection's end. */
+void request_refuse(struct request *r, int status, const char *why);
 
 #endif

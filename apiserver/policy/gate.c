@@ -412,6 +412,17 @@ answer_unrouted(struct request *r, rc ret)
 }
 
 void
+request_refuse(struct request *r, int status, const char *why)
+{
+	r->must_close = true;
+	if (limits_take_address(r->api->limits, &r->peer))
+		render_error(r, status, why);
+	else
+		render_429(r);
+	r->carrier->reply(r);
+}
+
+void
 request_run(struct request *r)
 {
 	struct op_env env = {

@@ -2,6 +2,7 @@
 Who asks too often is told to wait, by address without a good key and by name
 with one; what is refused stands in the log and in the audit trail.
 """
+import json
 import time
 
 import pytest
@@ -55,6 +56,36 @@ def test_bad_keys_are_slowed_and_good_ones_are_not(stack):
     log = stack.processes["apiserver"].log
     wait_for(lambda: "code=REFUSED" in log(), 10, "a line in the log")
     assert log().count("code=REFUSED") < 10  # one a second
+
+
+HOST = "Host: localhost\r\n"
+NO_REQUESTS = {
+    "a blank before the colon": f"GET /health HTTP/1.1\r\n{HOST}Content-Length : 5\r\n\r\n",
+    "no Host": "GET /health HTTP/1.1\r\n\r\n",
+    "a version": f"GET /health HTTP/9.9\r\n{HOST}\r\n",
+    "a coding": f"GET /health HTTP/1.1\r\n{HOST}Transfer-Encoding: identity\r\n\r\n",
+    "rubbish": "\0\1\r\n\r\n",
+    "large headers": "GET /health HTTP/1.1\r\nA: " + 20000 * "a",
+    "a good key": f"GET /health HTTP/1.1\r\n{HOST}{HOST}Authorization: Bearer {API_KEY}\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", NO_REQUESTS)
+def test_what_is_no_request_is_slowed(stack, kind):
+    """It costs its address as a request without a key does, and is answered in words until no token is left."""
+    seen, headers, body = [], {}, b""
+    while seen[-1:] != [429]:
+        assert len(seen) < 10 * BURST, seen
+        with rawtls.RawTls(stack) as c:
+            c.send(NO_REQUESTS[kind])
+            status, headers, body = c.reply()
+            assert headers["connection"] == "close" and c.ends()
+        seen.append(status)
+    assert len(set(seen)) <= 2 and all(400 <= s <= 505 for s in seen)
+    assert headers["retry-after"] == "1" and json.loads(body) == {"error": "Rate limit exceeded"}
+    # Good keys of the same address, and the probes, do not feel it.
+    assert {stack.api.get("/api/v1/teams")[0] for _ in range(2 * BURST)} == {200}
+    assert {stack.api.get("/health")[0] for _ in range(BURST)} == {200}
 
 
 def test_a_fleet_behind_one_address_is_no_crowd(stack):

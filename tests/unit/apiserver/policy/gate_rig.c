@@ -249,8 +249,9 @@ run(struct rig *g, struct exchange *x, const char *head)
 	x->r = request_new(&g->f.api, &carrier, (struct conn *)(void *)x, head,
 	    strlen(head));
 	if (x->r->refusal.status != 0)
-		abort();
-	request_run(x->r);
+		request_refuse(x->r, x->r->refusal.status, x->r->refusal.why);
+	else
+		request_run(x->r);
 	loop_sim_advance(g->f.api.loop, 0);
 }
 

@@ -66,7 +66,8 @@ struct exchange {
 };
 
 /* key: NULL for none; length: the body's, 0 for none.  Runs the loop until
- * nothing is ready any more. */
+ * nothing is ready any more.  What the strict reader refuses is refused here
+ * as there. */
 void rig_ask(struct rig *g, struct exchange *x, const char *method,
     const char *path, const char *key, size_t length);
 /* The same, with an Authorization header that is none of a key. */

@@ -217,6 +217,27 @@ test_an_address_has_its_rate(void)
 	rig_fini(&g);
 }
 
+/* Whatever makes a request none: each costs as one that asks without a key. */
+static void
+test_what_is_no_request_has_its_rate(void)
+{
+	begin(3);
+	CHECK_INT(ask("GET", "/open /x", NULL, 0), 400);
+	CHECK(x.must_close);
+	CHECK_INT(ask("GET", "/open", "key\001", 0), 400);
+	CHECK_INT(ask("GET", "/open HTTP/9.9\r\nx", NULL, 0), 505);
+	CHECK_INT(ask("GET", "/open /x", NULL, 0), 429);
+	CHECK(x.must_close);
+	CHECK_STR(x.body, LIMITED);
+	CHECK_STR(x.retry_after, "1");
+	CHECK_INT(ask("GET", "/open", "key\001", 0), 429);
+	CHECK_INT(ask("GET", "/open", NULL, 0), 429);
+	loop_sim_advance(g.f.api.loop, 1000);
+	CHECK_INT(ask("GET", "/open /x", NULL, 0), 400);
+	CHECK_INT(g.nstarted, 0);
+	rig_fini(&g);
+}
+
 static void
 test_a_principal_has_its_rate(void)
 {
@@ -313,6 +334,7 @@ CHECK_MAIN(CHECK_ROW(test_unknown_paths_and_methods), CHECK_ROW(test_preflight),
     CHECK_ROW(test_a_body_that_is_refused),
     CHECK_ROW(test_no_body_is_asked_for_where_there_is_none),
     CHECK_ROW(test_public_routes), CHECK_ROW(test_an_address_has_its_rate),
+    CHECK_ROW(test_what_is_no_request_has_its_rate),
     CHECK_ROW(test_a_principal_has_its_rate), CHECK_ROW(test_a_rate_comes_back),
     CHECK_ROW(test_no_guesser_starves_a_good_key),
     CHECK_ROW(test_guesses_cost_the_address),
