@@ -56,6 +56,43 @@ BEGIN
     END IF;
 END $$;
 
+-- --- what a row is ---
+-- The indexes of numbered files spell these out.  A call of one is replaced by its text before a plan is made, so the index
+-- is found by it.
+
+-- A job that has not ended.
+CREATE FUNCTION job_is_active(p_status text) RETURNS bool LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
+$$;
+
+-- A job that makes a certificate.
+CREATE FUNCTION job_issues(p_type text) RETURNS bool LANGUAGE sql IMMUTABLE AS $$ SELECT p_type IN ('Issuance', 'Renewal') $$;
+
+-- A job that its agent has to do something for.
+CREATE FUNCTION job_needs_agent(j jobs) RETURNS bool LANGUAGE sql IMMUTABLE AS $$
+    SELECT j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running'))
+$$;
+
+-- Since when a job waits for its CSR or for an approval.
+CREATE FUNCTION job_waits_since(j jobs) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END
+$$;
+
+-- A certificate whose renewal may fall due.
+CREATE FUNCTION certificate_renews(p_status text) RETURNS bool LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_status IN ('Active', 'Expiring', 'Expired', 'Failed')
+$$;
+
+-- One that the scan has set aside, as its policy or its issuer is off.
+CREATE FUNCTION certificate_is_aside(c managed_certificates) RETURNS bool LANGUAGE sql IMMUTABLE AS $$
+    SELECT c.renew_after IS NULL AND c.expires_at IS NOT NULL AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+$$;
+
+-- When the clock changes the status of one that is Active or Expiring.
+CREATE FUNCTION certificate_changes_at(c managed_certificates) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE c.status WHEN 'Active' THEN least(c.expiring_at, c.expires_at) ELSE c.expires_at END
+$$;
+
 -- --- spelling ---
 -- The words of a status, and where there is one of a type, are the trigger's arguments.
 CREATE FUNCTION row_canonical() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$

@@ -55,9 +55,7 @@ $$;
 CREATE FUNCTION certificates_refresh(p_ids text[]) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-DECLARE
-    v_now timestamptz := engine_now();
-    v_n int;
+DECLARE v_now timestamptz := engine_now(); v_n int;
 BEGIN
     UPDATE managed_certificates c SET status = s.status, updated_at = v_now FROM (
         SELECT m.id, CASE
@@ -67,9 +65,9 @@ BEGIN
             WHEN expiring_at_of(m.valid_from, m.expires_at, p.renewal_window_days) <= v_now THEN 'Expiring'
             ELSE 'Active' END AS status
         FROM managed_certificates m JOIN renewal_policies p ON p.id = m.renewal_policy_id
-        CROSS JOIN LATERAL (SELECT bool_or(j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')) AS is_active,
+        CROSS JOIN LATERAL (SELECT bool_or(job_is_active(j.status)) AS is_active,
                 bool_or(j.status = 'Failed') AS has_failed
-            FROM jobs j WHERE j.certificate_id = m.id AND j.type IN ('Issuance', 'Renewal')) k
+            FROM jobs j WHERE j.certificate_id = m.id AND job_issues(j.type)) k
         WHERE m.id = ANY (p_ids) AND m.status NOT IN ('Revoked', 'Archived')
     ) s WHERE c.id = s.id AND c.status <> s.status AND c.status NOT IN ('Revoked', 'Archived');
     GET DIAGNOSTICS v_n = ROW_COUNT;
@@ -94,18 +92,15 @@ END $$;
 CREATE FUNCTION certificates_ordered_anew() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     UPDATE jobs j SET is_stale = true, status = j.status FROM (SELECT o.id FROM jobs o
-        WHERE o.certificate_id = NEW.id AND o.type IN ('Issuance', 'Renewal')
-            AND o.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') ORDER BY o.id FOR NO KEY UPDATE) l
-    WHERE j.id = l.id;
+        WHERE o.certificate_id = NEW.id AND job_issues(o.type)
+            AND job_is_active(o.status) ORDER BY o.id FOR NO KEY UPDATE) l WHERE j.id = l.id;
     RETURN NULL;
 END $$;
 
 -- A job whose certificate was changed is another order: its CSR goes, a serial that may have been signed is written off,
 -- and what was approved is approved again.
 CREATE FUNCTION jobs_begin_anew() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-DECLARE
-    v_now timestamptz := engine_now();
-    v_new record;
+DECLARE v_now timestamptz := engine_now(); v_new record;
 BEGIN
     IF NEW.serial_number IS NOT NULL AND NEW.ca_sha256 IS NOT NULL THEN
         INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
@@ -156,7 +151,7 @@ CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE
                 WHEN a.retired_at IS NOT NULL THEN 'agent_retired:' || a.id
                 WHEN a.status = 'Offline' THEN 'agent_offline:' || a.id END
             FROM jobs j LEFT JOIN agents a ON a.id = j.agent_id
-            WHERE j.certificate_id = c.id AND j.type IN ('Issuance', 'Renewal') AND j.status = 'AwaitingCSR'
+            WHERE j.certificate_id = c.id AND job_issues(j.type) AND j.status = 'AwaitingCSR'
             ORDER BY (j.agent_id IS NULL OR a.retired_at IS NOT NULL OR a.status = 'Offline') DESC, j.id LIMIT 1),
         c.renewal_wanted)
         ELSE coalesce(c.renewal_wanted, (SELECT 'deployment_failing:' || m.target_id FROM certificate_target_mappings m
@@ -208,9 +203,7 @@ END $$;
 
 -- The key of a chain, which stays until the caller's transaction ends.  Only the first certificate under a chain writes.
 CREATE FUNCTION certificate_chain_keep(p_pem text) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_sha256 bytea := sha256(convert_to(p_pem, 'UTF8'));
-    v_id int;
+DECLARE v_sha256 bytea := sha256(convert_to(p_pem, 'UTF8')); v_id int;
 BEGIN
     SELECT c.id INTO v_id FROM certificate_chains c WHERE c.sha256 = v_sha256 FOR KEY SHARE;
     IF NOT FOUND THEN
@@ -241,7 +234,6 @@ END $$;
 CREATE FUNCTION certificates_revoke(p_ids text[], p_reason text, p_actor text, p_actor_type text, p_why text)
 RETURNS TABLE (certificate_id text, outcome text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
-#variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
     v_asked text[] := ARRAY(SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id));
@@ -252,20 +244,20 @@ BEGIN
         JOIN managed_certificates c ON c.id = u.id
         WHERE c.status NOT IN ('Revoked', 'Archived') ORDER BY c.id FOR NO KEY UPDATE OF c) l;
     PERFORM 1 FROM unnest(v_ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
-        WHERE j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running') ORDER BY j.id FOR NO KEY UPDATE OF j;
+        WHERE job_is_active(j.status) ORDER BY j.id FOR NO KEY UPDATE OF j;
     SELECT array_agg(u.id) INTO v_ids FROM unnest(v_ids) AS u (id)
         WHERE EXISTS (SELECT 1 FROM certificate_versions v WHERE v.certificate_id = u.id)
             OR u.id IN (SELECT j.certificate_id FROM unnest(v_ids) AS w (id) JOIN jobs j ON j.certificate_id = w.id
-                WHERE j.type IN ('Issuance', 'Renewal') AND j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running'));
+                WHERE job_issues(j.type) AND job_is_active(j.status));
 
     UPDATE managed_certificates c SET status = 'Revoked', revoked_at = v_now, revocation_reason = p_reason, updated_at = v_now
         FROM unnest(v_ids) AS u (id) WHERE c.id = u.id;
     DELETE FROM target_files f USING unnest(v_ids) AS u (id) WHERE f.certificate_id = u.id;
     WITH listed AS (
-        INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, revoked_at, issuer_id)
+        INSERT INTO certificate_revocations AS r (id, certificate_id, serial_number, reason, revoked_by, revoked_at, issuer_id)
         SELECT id_new('rev'), v.certificate_id, v.serial_number, p_reason, p_actor, v_now, v.issuer_id
         FROM unnest(v_ids) AS u (id) JOIN certificate_versions v ON v.certificate_id = u.id
-        WHERE v.not_after > v_now ON CONFLICT DO NOTHING RETURNING certificate_id, serial_number
+        WHERE v.not_after > v_now ON CONFLICT DO NOTHING RETURNING r.certificate_id, r.serial_number
     )
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
     SELECT p_actor, p_actor_type, 'certificate_revoked', 'certificate', r.id,
@@ -278,7 +270,7 @@ BEGIN
         WHERE j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval');
     PERFORM jobs_finish(v_jobs, 'Cancelled', p_why);
     UPDATE jobs j SET cancel_requested_at = v_now FROM unnest(v_ids) AS u (id)
-        WHERE j.certificate_id = u.id AND j.status = 'Running' AND j.type IN ('Issuance', 'Renewal')
+        WHERE j.certificate_id = u.id AND j.status = 'Running' AND job_issues(j.type)
             AND j.cancel_requested_at IS NULL;
     UPDATE certificate_target_mappings m SET desired_version_id = m.deployed_version_id FROM unnest(v_ids) AS u (id)
         WHERE m.certificate_id = u.id AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id
@@ -309,11 +301,10 @@ BEGIN
     UPDATE managed_certificates c SET status = 'Archived', updated_at = engine_now() WHERE c.id = p_id;
     DELETE FROM target_files f WHERE f.certificate_id = p_id;
     SELECT array_agg(l.id) FILTER (WHERE l.status <> 'Running') INTO v_ids FROM (SELECT j.id, j.status FROM jobs j
-        WHERE j.certificate_id = p_id AND j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running')
-        ORDER BY j.id FOR NO KEY UPDATE) l;
+        WHERE j.certificate_id = p_id AND job_is_active(j.status) ORDER BY j.id FOR NO KEY UPDATE) l;
     PERFORM jobs_finish(v_ids, 'Cancelled', p_why);
     UPDATE jobs j SET cancel_requested_at = engine_now()
-        WHERE j.certificate_id = p_id AND j.status = 'Running' AND j.type IN ('Issuance', 'Renewal')
+        WHERE j.certificate_id = p_id AND j.status = 'Running' AND job_issues(j.type)
             AND j.cancel_requested_at IS NULL;
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         VALUES (p_actor, p_actor_type, 'certificate_archived', 'certificate', p_id,
@@ -326,10 +317,7 @@ END $$;
 -- target_off.
 CREATE FUNCTION certificate_deploy(p_id text, p_target text, p_actor text, p_actor_type text)
 RETURNS TABLE (outcome text, job_id text, agent_id text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
-DECLARE
-    v_now timestamptz := engine_now();
-    v_status text; v_why text; v_targets text[];
+DECLARE v_now timestamptz := engine_now(); v_status text; v_why text; v_targets text[];
 BEGIN
     SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
     IF NOT FOUND OR v_status IN ('Archived', 'Revoked') THEN
@@ -362,8 +350,7 @@ BEGIN
             'deploy:' || p_id || ':' || t.id, m.desired_version_id, p_actor
         FROM unnest(v_targets) AS u (id) JOIN deployment_targets t ON t.id = u.id
         JOIN certificate_target_mappings m ON m.certificate_id = p_id AND m.target_id = t.id ORDER BY t.id
-        ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') DO NOTHING
-        RETURNING id, target_id
+        ON CONFLICT (dedupe_key) WHERE job_is_active(status) DO NOTHING RETURNING id, target_id
     ), audited AS (
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         SELECT p_actor, p_actor_type, 'deployment_triggered', 'certificate', p_id,
@@ -380,12 +367,9 @@ END $$;
 -- those that came get the newest version that their agent holds the key of, if there is one.  p_why_off is what the
 -- cancelled end with.  A status is never taken from a client: it follows from what has happened.  Outcomes: updated,
 -- unknown, final (its status is Revoked or Archived for good), act (the status is what another call brings about).
-CREATE FUNCTION certificate_merge(p_id text, p_new jsonb, p_actor text, p_actor_type text, p_why_off text)
-RETURNS TABLE (outcome text, agents text[]) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
-DECLARE
-    v_now timestamptz := engine_now();
-    v_status text; v_ids text[];
+CREATE FUNCTION certificate_merge(p_id text, p_new jsonb, p_actor text, p_actor_type text, p_why_off text,
+    OUT outcome text, OUT agents text[]) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE v_now timestamptz := engine_now(); v_status text; v_ids text[];
 BEGIN
     SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
     agents := '{}';
@@ -393,10 +377,7 @@ BEGIN
         WHEN v_status IN ('Revoked', 'Archived') AND p_new ->> 'status' <> v_status THEN 'final'
         WHEN p_new ->> 'status' IN ('Revoked', 'Archived', 'RenewalInProgress') AND p_new ->> 'status' <> v_status THEN 'act'
         ELSE 'updated' END;
-    IF outcome <> 'updated' THEN
-        RETURN NEXT;
-        RETURN;
-    END IF;
+    IF outcome <> 'updated' THEN RETURN; END IF;
     UPDATE managed_certificates c SET
         name = coalesce(p_new ->> 'name', c.name),
         common_name = coalesce(p_new ->> 'common_name', c.common_name),
@@ -427,7 +408,7 @@ BEGIN
         WHERE j.certificate_id = p_id AND j.dedupe_key = 'issue:' || p_id || ':'
             AND j.status IN ('AwaitingCSR', 'AwaitingApproval') AND h.agent_id IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.dedupe_key = 'issue:' || p_id || ':' || h.agent_id
-                AND o.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval'));
+                AND job_is_active(o.status));
         IF v_status NOT IN ('Revoked', 'Archived') THEN
             agents := ARRAY(SELECT DISTINCT f.agent_id FROM deployments_fan_out(ARRAY[p_id], v_now) f);
         END IF;
@@ -438,5 +419,4 @@ BEGIN
     -- Whoever is to make a CSR, perhaps for other names now.
     agents := agents || ARRAY(SELECT DISTINCT j.agent_id FROM jobs j
         WHERE j.certificate_id = p_id AND j.status = 'AwaitingCSR' AND j.agent_id IS NOT NULL);
-    RETURN NEXT;
 END $$;

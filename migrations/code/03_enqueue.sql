@@ -12,7 +12,6 @@
 CREATE FUNCTION jobs_enqueue(p_ids text[], p_actor text, p_actor_type text, p_force bool, p_allow_expired bool, p_is_audited bool,
     p_is_locked bool DEFAULT false) RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
     v_prefix text := 'job-' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || '000-';
@@ -37,7 +36,7 @@ BEGIN
             JOIN renewal_policies p ON p.id = c.renewal_policy_id
             LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id) v
     ), made AS (
-        INSERT INTO jobs (id, type, certificate_id, agent_id, status, max_attempts, scheduled_at, created_at,
+        INSERT INTO jobs AS j (id, type, certificate_id, agent_id, status, max_attempts, scheduled_at, created_at,
             run_after, issuer_id, dedupe_key, requested_by)
         SELECT v_prefix || nextval('id_seq'), w.type, w.id, w.holder, w.status, w.max_attempts, v_now, v_now, v_now,
             w.issuer_id, 'issue:' || w.id || ':' || coalesce(w.holder, ''), p_actor
@@ -45,13 +44,13 @@ BEGIN
             FROM asked a LEFT JOIN (certificate_target_mappings m
                 JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL AND t.enabled)
                 ON m.certificate_id = a.id WHERE a.is_wanted ORDER BY a.id, t.agent_id) w
-        ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') DO NOTHING
-        RETURNING id, certificate_id, agent_id, status
+        ON CONFLICT (dedupe_key) WHERE job_is_active(status) DO NOTHING
+        RETURNING j.id, j.certificate_id, j.agent_id, j.status
     ), requested AS (
-        INSERT INTO issuance_approval_requests (id, certificate_id, job_id, profile_id, requested_by, created_at, updated_at)
+        INSERT INTO issuance_approval_requests AS r (id, certificate_id, job_id, profile_id, requested_by, created_at, updated_at)
         SELECT 'ar-' || gen_random_uuid(), n.certificate_id, n.id, a.profile_id, p_actor, v_now, v_now
         FROM made n JOIN asked a ON a.id = n.certificate_id WHERE n.status = 'AwaitingApproval'
-        RETURNING id, certificate_id, job_id
+        RETURNING r.id, r.certificate_id, r.job_id
     ), marked AS (
         UPDATE managed_certificates c SET status = 'RenewalInProgress', updated_at = v_now
         FROM (SELECT DISTINCT n.certificate_id FROM made n ORDER BY n.certificate_id) n
@@ -74,7 +73,6 @@ END $$;
 CREATE FUNCTION certificate_renew(p_id text, p_actor text, p_actor_type text, p_force bool, p_why text)
 RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
 DECLARE v_holders text[]; v_alive text[]; v_ids text[];
 BEGIN
     PERFORM 1 FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
@@ -84,7 +82,7 @@ BEGIN
         JOIN deployment_targets t ON t.id = m.target_id AND t.enabled AND t.retired_at IS NULL
         JOIN agents a ON a.id = t.agent_id WHERE m.certificate_id = p_id;
         SELECT array_agg(l.id) INTO v_ids FROM (SELECT j.id FROM jobs j
-            WHERE j.certificate_id = p_id AND j.type IN ('Issuance', 'Renewal') AND j.status = 'AwaitingCSR'
+            WHERE j.certificate_id = p_id AND job_issues(j.type) AND j.status = 'AwaitingCSR'
                 AND v_holders IS NOT NULL AND j.agent_id = ANY (v_alive) IS NOT TRUE
                 AND EXISTS (SELECT 1 FROM issuers i JOIN managed_certificates c ON c.issuer_id = i.id WHERE c.id = p_id AND i.enabled)
             ORDER BY j.id FOR NO KEY UPDATE) l;
@@ -99,22 +97,17 @@ END $$;
 -- when it has one), a rejected one is Cancelled.  Nobody decides what they asked for, nor for a certificate of their own.
 -- p_why is what a rejected job ends with.  Outcomes: approved, rejected, unknown, decided, self, owner, not_waiting; state
 -- and job_status are what they were before.
-CREATE FUNCTION approval_decide(p_id text, p_job text, p_actor text, p_actor_type text, p_approve bool, p_note text, p_why text)
-RETURNS TABLE (outcome text, id text, state text, job_status text, agent_id text, issuer_id text)
+CREATE FUNCTION approval_decide(p_id text, p_job text, p_actor text, p_actor_type text, p_approve bool, p_note text, p_why text,
+    OUT outcome text, OUT id text, OUT state text, OUT job_status text, OUT agent_id text, OUT issuer_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
-DECLARE
-    v_now timestamptz := engine_now();
-    v_note text := nullif(p_note, '');
-    v_request record; v_job record;
+DECLARE v_now timestamptz := engine_now(); v_note text := nullif(p_note, ''); v_request record; v_job record;
 BEGIN
     SELECT r.id, r.job_id INTO v_request FROM issuance_approval_requests r
         WHERE r.approval_kind = 'cert_issuance' AND (r.id = p_id OR (p_id IS NULL AND r.job_id = p_job))
         ORDER BY r.created_at DESC LIMIT 1;
     IF NOT FOUND THEN
-        RETURN QUERY SELECT CASE WHEN j.id IS NULL THEN 'unknown' ELSE 'not_waiting' END, NULL::text, NULL::text,
-                j.status::text, NULL::text, NULL::text
-            FROM (SELECT 1) one LEFT JOIN jobs j ON j.id = p_job AND p_id IS NULL;
+        SELECT j.status INTO job_status FROM jobs j WHERE j.id = p_job AND p_id IS NULL;
+        outcome := CASE WHEN FOUND THEN 'not_waiting' ELSE 'unknown' END;
         RETURN;
     END IF;
     PERFORM jobs_lock(ARRAY[v_request.job_id]);
@@ -148,9 +141,9 @@ BEGIN
         UPDATE managed_certificates c SET renew_after = greatest(c.renew_after, v_now + policy_approval_rejected())
             WHERE c.id = v_request.certificate_id AND c.renew_after IS NOT NULL;
     END IF;
-    RETURN QUERY SELECT outcome, v_request.id::text, v_request.state::text, v_job.status::text,
-        CASE WHEN outcome = 'approved' AND NOT v_job.has_csr THEN v_job.agent_id END::text,
-        CASE WHEN outcome = 'approved' AND v_job.has_csr THEN v_job.issuer_id END::text;
+    id := v_request.id; state := v_request.state; job_status := v_job.status;
+    agent_id := CASE WHEN outcome = 'approved' AND NOT v_job.has_csr THEN v_job.agent_id END;
+    issuer_id := CASE WHEN outcome = 'approved' AND v_job.has_csr THEN v_job.issuer_id END;
 END $$;
 
 -- --- deployments ---
@@ -158,10 +151,9 @@ END $$;
 -- newest version instead.
 CREATE FUNCTION deployments_fan_out(p_certificate_ids text[], p_now timestamptz) RETURNS TABLE (job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
-#variable_conflict use_column
 BEGIN
     RETURN QUERY
-    INSERT INTO jobs (id, type, certificate_id, target_id, agent_id, status, max_attempts, scheduled_at, created_at,
+    INSERT INTO jobs AS j (id, type, certificate_id, target_id, agent_id, status, max_attempts, scheduled_at, created_at,
         run_after, dedupe_key, version_id)
     SELECT id_new('job'), 'Deployment', m.certificate_id, m.target_id, t.agent_id, 'Pending', 1, p_now, p_now,
         p_now, 'deploy:' || m.certificate_id || ':' || m.target_id, m.desired_version_id
@@ -172,8 +164,7 @@ BEGIN
         AND (SELECT a.retired_at IS NULL FROM agents a WHERE a.id = t.agent_id)
         AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.desired_version_id IS NOT NULL
         AND m.deploy_after <= p_now ORDER BY m.certificate_id, m.target_id
-    ON CONFLICT (dedupe_key) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
-        DO UPDATE SET version_id = excluded.version_id
-        WHERE jobs.status = 'Pending' AND jobs.version_id IS DISTINCT FROM excluded.version_id
-    RETURNING id, agent_id;
+    ON CONFLICT (dedupe_key) WHERE job_is_active(status) DO UPDATE SET version_id = excluded.version_id
+        WHERE j.status = 'Pending' AND j.version_id IS DISTINCT FROM excluded.version_id
+    RETURNING j.id, j.agent_id;
 END $$;

@@ -17,8 +17,7 @@ SET enable_sort = off AS $$
             AND renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent) > p_now),
         array_agg(d.id) FILTER (WHERE NOT d.is_wanted AND d.expires_at >= ca.not_after)
     FROM (SELECT c.id, c.renewal_policy_id, c.issuer_id, c.valid_from, c.expires_at, c.renewal_wanted IS NOT NULL AS is_wanted
-        FROM managed_certificates c
-        WHERE c.renew_after <= p_now AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+        FROM managed_certificates c WHERE c.renew_after <= p_now AND certificate_renews(c.status)
         ORDER BY c.renew_after LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) d
     JOIN renewal_policies p ON p.id = d.renewal_policy_id JOIN issuers i ON i.id = d.issuer_id
     LEFT JOIN policy_changes k ON k.policy_id = d.renewal_policy_id
@@ -28,24 +27,20 @@ $$;
 -- One chunk of certificates whose renewal falls due, oldest first.  Each row seen leaves the index that it was found by, so
 -- that no chunk meets it again whatever became of it.  seen: as many as p_limit, and there may be more.  What jobs_enqueue
 -- made a job for is done: nothing else asks about it.
-CREATE FUNCTION duty_renewal_scan(p_limit int) RETURNS TABLE (due bigint, enqueued bigint, agents text[], seen bigint)
+CREATE FUNCTION duty_renewal_scan(p_limit int, OUT due bigint, OUT enqueued bigint, OUT agents text[], OUT seen bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_seen text[]; v_ids text[]; v_stale text[]; v_cut text[]; v_made text[];
     v_rest text[]; -- those seen that got no job; usually none
-    v_enqueued bigint := 0;
-    v_agents text[];
 BEGIN
     SELECT r.seen, r.due, r.stale, r.cut INTO v_seen, v_ids, v_stale, v_cut FROM renewals_due(v_now, p_limit) r;
-    IF v_seen IS NULL THEN
-        RETURN QUERY SELECT 0::bigint, 0::bigint, '{}'::text[], 0::bigint;
-        RETURN;
-    END IF;
+    seen := coalesce(cardinality(v_seen), 0); due := coalesce(cardinality(v_ids), 0); enqueued := 0; agents := '{}';
+    IF seen = 0 THEN RETURN; END IF;
     PERFORM certificates_retime(v_stale);
     -- Until the CA is another: see ca_certificate_store.
     UPDATE managed_certificates c SET renew_after = 'infinity' FROM unnest(v_cut) AS u (id) WHERE c.id = u.id;
-    IF coalesce(cardinality(v_ids), 0) < cardinality(v_seen) THEN
+    IF due < seen THEN
         UPDATE managed_certificates c SET renew_after = NULL
         FROM unnest(v_seen) AS u (id), renewal_policies p, issuers i
         WHERE c.id = u.id AND p.id = c.renewal_policy_id AND i.id = c.issuer_id
@@ -53,9 +48,8 @@ BEGIN
     END IF;
     IF v_ids IS NOT NULL THEN
         SELECT count(e.job_id), array_agg(e.certificate_id) FILTER (WHERE e.job_id IS NOT NULL),
-            array_agg(DISTINCT e.agent_id) FILTER (WHERE e.agent_id IS NOT NULL)
-        INTO v_enqueued, v_made, v_agents
-        FROM jobs_enqueue(v_ids, 'system', 'System', false, true, true, true) e;
+            coalesce(array_agg(DISTINCT e.agent_id) FILTER (WHERE e.agent_id IS NOT NULL), '{}')
+        INTO enqueued, v_made, agents FROM jobs_enqueue(v_ids, 'system', 'System', false, true, true, true) e;
     END IF;
     SELECT array_agg(s.id) INTO v_rest FROM unnest(v_seen) AS s (id) WHERE s.id NOT IN (SELECT m.id FROM unnest(v_made) AS m (id));
     IF v_rest IS NOT NULL THEN
@@ -66,21 +60,18 @@ BEGIN
         UPDATE managed_certificates c SET renew_after = v_now + greatest(policy_retry_least(), make_interval(secs => p.retry_interval_seconds))
         FROM unnest(v_rest) AS r (id), renewal_policies p
         WHERE c.id = r.id AND c.renew_after <= v_now AND p.id = c.renewal_policy_id
-            AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed');
+            AND certificate_renews(c.status);
     END IF;
-    RETURN QUERY SELECT coalesce(cardinality(v_ids), 0)::bigint, v_enqueued, coalesce(v_agents, '{}'),
-        cardinality(v_seen)::bigint;
 END $$;
 
 -- Whether the clock has made work for a duty that its next tick is too late for: renewals of short lives, and statuses.
 CREATE FUNCTION duty_cannot_wait(p_name text) RETURNS bool
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
     SELECT CASE WHEN p_name = 'renewal_scan' THEN EXISTS (SELECT 1 FROM managed_certificates c
-            WHERE c.status IN ('Active', 'Expiring', 'Expired', 'Failed') AND c.expires_at - c.valid_from < '6 days'
+            WHERE certificate_renews(c.status) AND c.expires_at - c.valid_from < '6 days'
                 AND c.renew_after <= engine_now())
         WHEN p_name IN ('certificate_status', 'short_lived_expiry') THEN EXISTS (SELECT 1 FROM managed_certificates c
-            WHERE c.status IN ('Active', 'Expiring')
-                AND CASE c.status WHEN 'Active' THEN least(c.expiring_at, c.expires_at) ELSE c.expires_at END <= engine_now())
+            WHERE c.status IN ('Active', 'Expiring') AND certificate_changes_at(c) <= engine_now())
         ELSE false END
 $$;
 
@@ -90,7 +81,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = 
     SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
         JOIN renewal_policies p ON p.id = c.renewal_policy_id AND p.auto_renew
         JOIN issuers i ON i.id = c.issuer_id AND i.enabled
-        WHERE c.renew_after <= engine_now() AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') LIMIT p_limit) d
+        WHERE c.renew_after <= engine_now() AND certificate_renews(c.status) LIMIT p_limit) d
 $$;
 
 -- --- a tick's budget ---
@@ -102,7 +93,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = 
     WITH asked AS (
         UPDATE jobs j SET budget_over_at = engine_now()
         WHERE j.id IN (SELECT o.id FROM jobs o JOIN issuers i ON i.id = o.issuer_id
-            WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND o.requested_by = 'system'
+            WHERE o.status = 'Running' AND job_issues(o.type) AND o.requested_by = 'system'
                 AND o.budget_over_at IS NULL AND lower(i.type) <> 'genericca'
             FOR NO KEY UPDATE OF o SKIP LOCKED) RETURNING 1)
     SELECT count(*) FROM asked
@@ -120,7 +111,7 @@ SET enable_hashjoin = off SET enable_mergejoin = off AS $$
             AND (SELECT t.enabled AND t.retired_at IS NULL AND (SELECT a.retired_at IS NULL FROM agents a WHERE a.id = t.agent_id)
                 FROM deployment_targets t WHERE t.id = m.target_id)
             AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id
-                AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval'))
+                AND job_is_active(j.status))
     )
     SELECT array_agg(d.certificate_id) FROM (
         SELECT c.id AS certificate_id FROM behind b
@@ -128,12 +119,8 @@ SET enable_hashjoin = off SET enable_mergejoin = off AS $$
         ORDER BY c.id LIMIT p_limit FOR NO KEY UPDATE OF c SKIP LOCKED) d
 $$;
 
-CREATE FUNCTION duty_redeploy(p_limit int) RETURNS TABLE (rows bigint, agents text[])
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_now timestamptz := engine_now();
-    v_ids text[] := deployments_behind(v_now, p_limit);
-BEGIN
-    RETURN QUERY SELECT count(f.job_id), coalesce(array_agg(DISTINCT f.agent_id), '{}')
-        FROM deployments_fan_out(v_ids, v_now) f;
-END $$;
+CREATE FUNCTION duty_redeploy(p_limit int, OUT rows bigint, OUT agents text[])
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT count(f.job_id), coalesce(array_agg(DISTINCT f.agent_id), '{}')
+    FROM (SELECT engine_now() AS at) n CROSS JOIN LATERAL deployments_fan_out(deployments_behind(n.at, p_limit), n.at) f
+$$;

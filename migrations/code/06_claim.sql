@@ -17,10 +17,8 @@ CREATE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_i
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
-#variable_conflict use_column
 DECLARE
-    v_now timestamptz := engine_now();
-    v_lease bigint := nextval('lease_seq');
+    v_now timestamptz := engine_now(); v_lease bigint := nextval('lease_seq');
     v_all record; -- what is the same for all jobs, so that it is not made for each
     v_lane lanes;
     v_is_held bool; -- a rate or a breaker decides how much may go
@@ -51,7 +49,7 @@ BEGIN
         FROM (SELECT j.id, j.run_after, j.certificate_id, j.died_with, j.serial_number, j.ca_sha256,
                 coalesce(j.not_before >= v_now - policy_serial_age() - policy_backdate(), false)
                     AND j.ca_sha256 IS NOT DISTINCT FROM v_all.ca_sha256 AS is_fixed FROM jobs j
-            WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
+            WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND job_issues(j.type)
                 AND j.run_after <= v_now AND (j.run_after, j.id) >= (p_low_after, p_low_id)
             ORDER BY j.run_after, j.id LIMIT v_limit FOR NO KEY UPDATE SKIP LOCKED) r
     ), going AS MATERIALIZED (
@@ -98,15 +96,11 @@ END $$;
 CREATE FUNCTION jobs_claim_alone(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_low_after timestamptz,
     p_low_id text, p_attempt_ms int, p_words jsonb) RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
-#variable_conflict use_column
-DECLARE
-    v_job record;
-    v_lease bigint := nextval('lease_seq');
-    v_why text;
+DECLARE v_job record; v_lease bigint := nextval('lease_seq'); v_why text;
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     SELECT j.id, j.run_after INTO v_job FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
-        WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
+        WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND job_issues(j.type)
             AND j.run_after <= engine_now() AND (j.run_after, j.id) >= (p_low_after, p_low_id)
         ORDER BY j.run_after, j.id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN RETURN; END IF;

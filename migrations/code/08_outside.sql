@@ -13,8 +13,7 @@
 CREATE FUNCTION issue_placing(p_worker text, p_lease bigint, p_job_id text, p_send_ms int, p_limit_ms int)
 RETURNS TABLE (outcome text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    v_now timestamptz := clock_timestamp();
-    v_send_before timestamptz := v_now + ms(p_send_ms);
+    v_now timestamptz := clock_timestamp(); v_send_before timestamptz := v_now + ms(p_send_ms);
     v_over timestamptz := v_send_before + ms(p_limit_ms);
 BEGIN
     SELECT CASE WHEN j.cancel_requested_at IS NULL AND j.budget_over_at IS NULL THEN 'placing' ELSE 'cancelled' END
@@ -38,7 +37,6 @@ CREATE FUNCTION issue_complete_outside(p_worker text, p_lease bigint, p_job_id t
     p_not_before timestamptz, p_not_after timestamptz, p_pem text, p_fingerprint text, p_key_algorithm text,
     p_key_size int, p_chain text) RETURNS TABLE (job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
 BEGIN
     PERFORM jobs_lock(ARRAY[p_job_id]);
     UPDATE jobs j SET serial_number = p_serial, not_before = p_not_before, not_after = p_not_after,

@@ -19,10 +19,8 @@ CREATE FUNCTION tasks_claim(p_incarnation text, p_term bigint, p_worker text, p_
     p_low_id text, p_attempt_ms int) RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text, is_full bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
-#variable_conflict use_column
 DECLARE
-    v_now timestamptz := engine_now();
-    v_lease bigint; v_kind text; v_limit int;
+    v_now timestamptz := engine_now(); v_lease bigint; v_kind text; v_limit int;
     v_rows tid[]; v_ids text[]; v_afters timestamptz[]; v_n bigint;
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);

@@ -3,34 +3,32 @@
 -- An agent's CSR for its waiting issuance.  Outcomes: accepted, repeated (the same key again), other_key (409), none
 -- (nothing waits), unknown_job, changed (the CSR was checked against names that are the certificate's no more).
 CREATE FUNCTION csr_submit(p_agent text, p_certificate text, p_job text, p_csr_pem text, p_key_sha256 text,
-    p_common_name text, p_sans text[]) RETURNS TABLE (outcome text, job_id text, issuer_id text)
+    p_common_name text, p_sans text[], OUT outcome text, OUT job_id text, OUT issuer_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
-DECLARE
-    v_id text := (SELECT j.id FROM jobs j
-        WHERE (p_job IS NULL OR j.id = p_job) AND j.certificate_id = p_certificate AND j.agent_id = p_agent
-            AND j.type IN ('Issuance', 'Renewal') ORDER BY j.id DESC LIMIT 1);
-    v_job record;
+DECLARE v_job record;
 BEGIN
-    PERFORM jobs_lock(ARRAY[v_id]);
+    job_id := (SELECT j.id FROM jobs j
+        WHERE (p_job IS NULL OR j.id = p_job) AND j.certificate_id = p_certificate AND j.agent_id = p_agent
+            AND job_issues(j.type) ORDER BY j.id DESC LIMIT 1);
+    PERFORM jobs_lock(ARRAY[job_id]);
     SELECT j.status, j.issuer_id, r.key_sha256, c.common_name = p_common_name AND coalesce(c.sans, '{}') = p_sans AS is_same
         INTO v_job
     FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id LEFT JOIN certificate_requests r ON r.job_id = j.id
-    WHERE j.id = v_id;
+    WHERE j.id = csr_submit.job_id;
+    issuer_id := v_job.issuer_id;
     outcome := CASE
-        WHEN v_id IS NULL AND p_job IS NOT NULL THEN 'unknown_job'
+        WHEN job_id IS NULL AND p_job IS NOT NULL THEN 'unknown_job'
         WHEN v_job.key_sha256 = p_key_sha256 THEN 'repeated'
         WHEN v_job.key_sha256 IS NOT NULL THEN 'other_key'
         WHEN v_job.status = 'AwaitingCSR' IS NOT TRUE THEN 'none'
         WHEN v_job.is_same IS NOT TRUE THEN 'changed'
         ELSE 'accepted' END;
     IF outcome = 'accepted' THEN
-        INSERT INTO certificate_requests (job_id, csr_pem, key_sha256) VALUES (v_id, p_csr_pem, p_key_sha256);
-        UPDATE jobs j SET status = 'Pending', run_after = engine_now(), last_error = NULL WHERE j.id = v_id;
+        INSERT INTO certificate_requests (job_id, csr_pem, key_sha256) VALUES (job_id, p_csr_pem, p_key_sha256);
+        UPDATE jobs j SET status = 'Pending', run_after = engine_now(), last_error = NULL WHERE j.id = job_id;
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-            VALUES (p_agent, 'Agent', 'csr_submitted', 'certificate', p_certificate, jsonb_build_object('job_id', v_id));
+            VALUES (p_agent, 'Agent', 'csr_submitted', 'certificate', p_certificate, jsonb_build_object('job_id', job_id));
     END IF;
-    RETURN QUERY SELECT outcome, v_id, v_job.issuer_id::text;
 END $$;
 
 -- What an agent has to do: its Pending deployments (they become Running), its own unfinished Running ones again, and the
@@ -39,7 +37,6 @@ CREATE FUNCTION agent_work(p_agent text, p_limit int)
 RETURNS TABLE (id text, type text, certificate_id text, status text, common_name text, sans text[], target_id text,
     target_type text, target_config jsonb, version_id text, serial_number text, fingerprint_sha256 text, not_after timestamptz)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
 BEGIN
     IF EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = p_agent AND j.type = 'Deployment' AND j.status = 'Pending') THEN
         UPDATE jobs j SET status = 'Running', leased_by = p_agent, started_at = coalesce(j.started_at, engine_now()),
@@ -52,31 +49,28 @@ BEGIN
         t.type::text, t.config, j.version_id, v.serial_number::text, v.fingerprint_sha256::text, v.not_after
     FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
     LEFT JOIN deployment_targets t ON t.id = j.target_id
-    LEFT JOIN certificate_versions v ON v.id = j.version_id WHERE j.agent_id = p_agent
-        AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running')))
+    LEFT JOIN certificate_versions v ON v.id = j.version_id WHERE j.agent_id = p_agent AND job_needs_agent(j)
         AND j.status <> 'Pending' ORDER BY j.id LIMIT p_limit;
 END $$;
 
 -- Which of these agents have something to fetch, or to hear: that they were retired.
 CREATE FUNCTION agents_with_work(p_agents text[]) RETURNS SETOF text LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT a.id FROM unnest(p_agents) AS a (id) WHERE EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = a.id
-            AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running'))))
+            AND job_needs_agent(j))
         OR EXISTS (SELECT 1 FROM agents g WHERE g.id = a.id AND g.retired_at IS NOT NULL)
 $$;
 
 -- An agent's report on its own job.  Idempotent by (job, version).  Outcomes: updated, repeated, contradiction (409),
 -- other_version (409), unknown, not_allowed (a state only the server may set, or a job not in hand).  p_why_no_csr: what an
 -- issuance ends with that failed without a word.
-CREATE FUNCTION job_report(p_agent text, p_job text, p_status text, p_error text, p_version text, p_why_no_csr text)
-RETURNS TABLE (outcome text, status text, certificate_id text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
-DECLARE
-    v_now timestamptz := engine_now();
-    v_job record;
+CREATE FUNCTION job_report(p_agent text, p_job text, p_status text, p_error text, p_version text, p_why_no_csr text,
+    OUT outcome text, OUT status text, OUT certificate_id text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE v_now timestamptz := engine_now(); v_job record;
 BEGIN
     PERFORM words_check(ARRAY[p_status], '{Running,Completed,Failed}', ARRAY[p_job]);
     PERFORM jobs_lock(ARRAY[p_job]);
     SELECT j.* INTO v_job FROM jobs j WHERE j.id = p_job AND j.agent_id = p_agent;
+    status := v_job.status; certificate_id := v_job.certificate_id;
     outcome := CASE
         WHEN NOT FOUND THEN 'unknown'
         WHEN v_job.type = 'Deployment' AND v_job.version_id IS DISTINCT FROM coalesce(p_version, v_job.version_id) THEN 'other_version'
@@ -91,7 +85,6 @@ BEGIN
     IF outcome <> 'updated' THEN
         UPDATE jobs j SET last_error = nullif(p_error, '') WHERE j.id = p_job AND outcome = 'repeated' AND j.status = 'AwaitingCSR'
             AND j.last_error IS DISTINCT FROM nullif(p_error, '');
-        RETURN QUERY SELECT outcome, v_job.status::text, v_job.certificate_id::text;
         RETURN;
     END IF;
     IF p_status = 'Completed' THEN
@@ -115,23 +108,19 @@ BEGIN
         -- A newer version may have come while this one was being installed.
         PERFORM deployments_fan_out(ARRAY[v_job.certificate_id], v_now);
     END IF;
-    RETURN QUERY SELECT outcome, p_status, v_job.certificate_id::text;
+    status := p_status;
 END $$;
 
 -- What the agent's handshake saw.  Outcomes: stored, unknown, final.
-CREATE FUNCTION job_verify(p_agent text, p_job text, p_target text, p_verified bool, p_actual text, p_error text)
-RETURNS TABLE (outcome text, verified_at timestamptz) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
-DECLARE v_now timestamptz := engine_now();
+CREATE FUNCTION job_verify(p_agent text, p_job text, p_target text, p_verified bool, p_actual text, p_error text,
+    OUT outcome text, OUT verified_at timestamptz) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
-    UPDATE jobs j SET verification_status = CASE WHEN p_verified THEN 'success' ELSE 'failed' END, verified_at = v_now,
+    UPDATE jobs j SET verification_status = CASE WHEN p_verified THEN 'success' ELSE 'failed' END, verified_at = engine_now(),
         verification_fingerprint = p_actual, verification_error = nullif(p_error, '')
     WHERE j.id = p_job AND j.type = 'Deployment' AND (p_agent IS NULL OR j.agent_id = p_agent) AND j.target_id = p_target
-        AND j.status = 'Running';
-    IF FOUND THEN
-        RETURN QUERY SELECT 'stored', v_now;
-    ELSE
-        RETURN QUERY SELECT CASE WHEN count(*) > 0 THEN 'final' ELSE 'unknown' END, max(j.verified_at)
+        AND j.status = 'Running' RETURNING 'stored', j.verified_at INTO outcome, verified_at;
+    IF NOT FOUND THEN
+        SELECT CASE WHEN count(*) > 0 THEN 'final' ELSE 'unknown' END, max(j.verified_at) INTO outcome, verified_at
         FROM jobs j WHERE j.id = p_job AND (p_agent IS NULL OR j.agent_id = p_agent) AND j.target_id = p_target;
     END IF;
 END $$;

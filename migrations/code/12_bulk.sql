@@ -11,7 +11,6 @@ CREATE TYPE bulk_result AS (matched bigint, done bigint, failed bigint, certific
 -- unless that is NULL.
 CREATE FUNCTION certificates_matching(p_criteria jsonb, p_ids text[]) RETURNS TABLE (id text, status text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET plan_cache_mode = force_custom_plan AS $$
-#variable_conflict use_column
 BEGIN
     RETURN QUERY SELECT c.id, c.status::text FROM managed_certificates c
     WHERE (p_ids IS NULL OR c.id = ANY (p_ids))
@@ -61,9 +60,8 @@ BEGIN
     IF p_is_dry THEN
         SELECT count(*) FILTER (WHERE s.can), count(*) FILTER (WHERE NOT s.can) INTO v.done, v.failed
         FROM (SELECT EXISTS (SELECT 1 FROM certificate_versions o WHERE o.certificate_id = r.id)
-                OR EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = r.id AND j.type IN ('Issuance', 'Renewal')
-                    AND j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval', 'Running')) AS can
-            FROM unnest(v_ids) AS r (id)) s;
+                OR EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = r.id AND job_issues(j.type)
+                    AND job_is_active(j.status)) AS can FROM unnest(v_ids) AS r (id)) s;
         RETURN v;
     END IF;
     -- Each revocation has an event of its own, under its certificate.
@@ -132,23 +130,19 @@ END $$;
 -- with jobs only.  More than p_max_listed of them undo all: they would not fit into the API's memory.  p_why is what the
 -- jobs of revoked certificates end with.
 CREATE FUNCTION bulk_run(p_kind text, p_criteria jsonb, p_ids text[], p_wanted jsonb, p_actor text, p_actor_type text,
-    p_is_dry bool, p_key text, p_request_sha256 text, p_why text, p_max_listed int)
-RETURNS TABLE (outcome text, matched bigint, done bigint, failed bigint, certificate_ids text[], job_ids text[],
-    failed_ids text[], unknown_ids text[], agents text[]) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
-DECLARE
-    v_principal text := p_actor_type || ' ' || p_actor;
-    v bulk_result;
+    p_is_dry bool, p_key text, p_request_sha256 text, p_why text, p_max_listed int, OUT outcome text, OUT matched bigint,
+    OUT done bigint, OUT failed bigint, OUT certificate_ids text[], OUT job_ids text[], OUT failed_ids text[],
+    OUT unknown_ids text[], OUT agents text[]) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE v_principal text := p_actor_type || ' ' || p_actor; v bulk_result;
 BEGIN
     IF p_key IS NOT NULL AND NOT p_is_dry THEN
         IF NOT pg_try_advisory_xact_lock(hashtextextended(v_principal || ' ' || p_key, 1)) THEN
             outcome := 'in_flight';
-            RETURN NEXT;
             RETURN;
         END IF;
-        RETURN QUERY SELECT CASE WHEN k.request_sha256 = p_request_sha256 THEN 'done' ELSE 'other_request' END,
-            k.matched, k.done, k.failed, k.certificate_ids, k.job_ids, k.failed_ids, k.unknown_ids, NULL::text[]
-        FROM idempotency_keys k WHERE k.principal = v_principal AND k.key = p_key;
+        SELECT CASE WHEN k.request_sha256 = p_request_sha256 THEN 'done' ELSE 'other_request' END,
+            k.matched, k.done, k.failed, k.certificate_ids, k.job_ids, k.failed_ids, k.unknown_ids
+        INTO outcome, matched, done, failed, certificate_ids, job_ids, failed_ids, unknown_ids FROM idempotency_keys k WHERE k.principal = v_principal AND k.key = p_key;
         IF FOUND THEN RETURN; END IF;
     END IF;
     IF p_kind = 'renew' THEN
@@ -164,10 +158,7 @@ BEGIN
     ELSE
         v := bulk_reassign(p_ids, p_wanted ->> 'owner_id', p_wanted ->> 'team_id', p_is_dry);
     END IF;
-    IF outcome IS NOT NULL THEN
-        RETURN NEXT;
-        RETURN;
-    END IF;
+    IF outcome IS NOT NULL THEN RETURN; END IF;
     IF greatest(cardinality(v.job_ids), cardinality(v.failed_ids)) > p_max_listed THEN
         RAISE EXCEPTION 'more than % certificates and jobs to be listed', p_max_listed USING ERRCODE = 'program_limit_exceeded';
     END IF;
@@ -183,5 +174,6 @@ BEGIN
             VALUES (v_principal, p_key, 'bulk-' || p_kind, p_request_sha256, v.matched, v.done, v.failed, v.certificate_ids,
                 v.job_ids, v.failed_ids, unknown_ids);
     END IF;
-    RETURN QUERY SELECT 'done', v.matched, v.done, v.failed, v.certificate_ids, v.job_ids, v.failed_ids, unknown_ids, v.agents;
+    outcome := 'done'; matched := v.matched; done := v.done; failed := v.failed; certificate_ids := v.certificate_ids;
+    job_ids := v.job_ids; failed_ids := v.failed_ids; agents := v.agents;
 END $$;

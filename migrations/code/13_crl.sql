@@ -21,9 +21,7 @@ $$;
 -- made again before many times what making it took has passed, nor while one rests that failed.
 CREATE FUNCTION duty_crl_refresh(p_limit int, p_only_behind bool) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_now timestamptz := engine_now();
-    v_n bigint;
+DECLARE v_now timestamptz := engine_now(); v_n bigint;
 BEGIN
     PERFORM ca_successor_ask(NULL) WHERE NOT p_only_behind;
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
@@ -56,11 +54,7 @@ $$;
 CREATE FUNCTION crl_begin(p_worker text, p_lease bigint, p_task text)
 RETURNS TABLE (crl_number bigint, this_update timestamptz, snapshot pg_snapshot)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
-DECLARE
-    v_issuer text;
-    v_now timestamptz := date_trunc('second', engine_now());
-    v_number bigint;
+DECLARE v_issuer text; v_now timestamptz := date_trunc('second', engine_now()); v_number bigint;
 BEGIN
     SELECT t.issuer_id INTO v_issuer FROM tasks t
         WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running';
@@ -94,10 +88,7 @@ $$;
 CREATE FUNCTION crl_store(p_worker text, p_lease bigint, p_task text, p_der bytea, p_number bigint, p_this timestamptz,
     p_next timestamptz, p_revoked int, p_etag text, p_ca text, p_snapshot pg_snapshot, p_ms int, p_why_older text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_issuer text; v_list text;
-    v_now timestamptz := engine_now();
-    v_stored bool;
+DECLARE v_issuer text; v_list text; v_now timestamptz := engine_now(); v_stored bool;
 BEGIN
     DELETE FROM tasks t
         WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'

@@ -65,8 +65,7 @@ $$;
 CREATE FUNCTION duty_expiry_alerts(p_limit int, p_is_first bool, p_words jsonb) RETURNS TABLE (rows bigint, is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
-    v_now timestamptz := engine_now();
-    v_state expiry_alert_state; v_days int[];
+    v_now timestamptz := engine_now(); v_state expiry_alert_state; v_days int[];
     v_from timestamptz; v_to timestamptz;
     v_made_from timestamptz; v_made_to timestamptz; v_ids text[];
 BEGIN

@@ -22,7 +22,6 @@ END $$;
 -- unknown (detail: the names).
 CREATE FUNCTION duty_run_request(p_name text, p_actor text, p_actor_type text)
 RETURNS TABLE (outcome text, requested_at timestamptz, detail text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
 BEGIN
     RETURN QUERY UPDATE duties d SET run_requested_at = coalesce(d.run_requested_at, clock_timestamp())
         WHERE d.name = p_name AND d.off_reason = ''
@@ -46,9 +45,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = 
 SET enable_sort = off AS $$
     SELECT array_agg(o.id) FROM (SELECT j.id FROM jobs j
         WHERE j.status IN ('AwaitingCSR', 'AwaitingApproval') AND j.status = p_status
-            AND CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END < p_before
-        ORDER BY CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END, j.id
-        LIMIT p_limit) o
+            AND job_waits_since(j) < p_before ORDER BY job_waits_since(j), j.id LIMIT p_limit) o
 $$;
 
 -- Waits that lasted too long: no CSR -> Failed, no decision -> Cancelled; then the jobs that nobody can ever run.
@@ -89,20 +86,18 @@ CREATE FUNCTION jobs_of_agents_gone(p_stale_before timestamptz, p_limit int, OUT
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
     WITH RECURSIVE busy AS (
-        (SELECT j.agent_id FROM jobs j
-        WHERE (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running'))) AND j.agent_id IS NOT NULL
+        (SELECT j.agent_id FROM jobs j WHERE job_needs_agent(j) AND j.agent_id IS NOT NULL
         ORDER BY j.agent_id LIMIT 1)
         UNION ALL
         SELECT n.agent_id FROM busy b CROSS JOIN LATERAL (SELECT j.agent_id FROM jobs j
-            WHERE (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running'))) AND j.agent_id > b.agent_id
-            ORDER BY j.agent_id LIMIT 1) n
+            WHERE job_needs_agent(j) AND j.agent_id > b.agent_id ORDER BY j.agent_id LIMIT 1) n
     ), gone AS MATERIALIZED (
         SELECT a.id, a.retired_at IS NOT NULL AS is_retired FROM busy b JOIN agents a ON a.id = b.agent_id
         WHERE a.retired_at IS NOT NULL OR coalesce(a.last_heartbeat_at, a.registered_at) < p_stale_before
     )
     SELECT array_agg(f.id) FILTER (WHERE f.is_retired), array_agg(f.id) FILTER (WHERE NOT f.is_retired)
     FROM (SELECT w.id, g.is_retired FROM gone g CROSS JOIN LATERAL (SELECT j.id FROM jobs j
-            WHERE j.agent_id = g.id AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment' AND j.status IN ('Pending', 'Running')))
+            WHERE j.agent_id = g.id AND job_needs_agent(j)
                 AND (g.is_retired OR (j.type = 'Deployment' AND j.status = 'Running'))
             ORDER BY j.agent_id, j.id LIMIT p_limit) w LIMIT p_limit) f
 $$;
@@ -130,11 +125,10 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = 
 SET enable_sort = off AS $$
     SELECT array_agg(d.id) FROM (SELECT c.id FROM managed_certificates c
         LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
-        WHERE c.status IN ('Active', 'Expiring')
-            AND CASE c.status WHEN 'Active' THEN least(c.expiring_at, c.expires_at) ELSE c.expires_at END <= p_now
+        WHERE c.status IN ('Active', 'Expiring') AND certificate_changes_at(c) <= p_now
             AND NOT (c.expires_at <= p_now AND c.expires_at > p_now - policy_short_lived_grace()
                 AND coalesce(profile_is_short_lived(p.allow_short_lived, p.max_ttl_seconds), false))
-        ORDER BY CASE c.status WHEN 'Active' THEN least(c.expiring_at, c.expires_at) ELSE c.expires_at END LIMIT p_limit) d
+        ORDER BY certificate_changes_at(c) LIMIT p_limit) d
 $$;
 
 -- The next certificates in renewal behind p_low, and those among them that no job renews.  All jobs of each are read, as
@@ -143,7 +137,7 @@ CREATE FUNCTION certificates_in_progress(p_low text, p_limit int, OUT seen text[
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
     SELECT array_agg(w.id), array_agg(w.id) FILTER (WHERE NOT coalesce((
-        SELECT bool_or(j.type IN ('Issuance', 'Renewal') AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval'))
+        SELECT bool_or(job_issues(j.type) AND job_is_active(j.status))
         FROM jobs j WHERE j.certificate_id = w.id), false))
     FROM (SELECT c.id FROM managed_certificates c WHERE c.status = 'RenewalInProgress' AND c.id > p_low
         ORDER BY c.id LIMIT p_limit) w
@@ -154,9 +148,7 @@ $$;
 -- with no job is followed by the next at once.  What is just held by somebody is left to a later look.
 CREATE FUNCTION duty_certificate_status(p_limit int) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
-DECLARE
-    v_low text;
-    v_seen text[]; v_idle text[]; v_ids text[];
+DECLARE v_low text; v_seen text[]; v_idle text[]; v_ids text[];
 BEGIN
     INSERT INTO duty_marks (name) VALUES ('certificate_status') ON CONFLICT DO NOTHING;
     SELECT m.low_id INTO v_low FROM duty_marks m WHERE m.name = 'certificate_status' FOR UPDATE;
@@ -179,9 +171,7 @@ END $$;
 -- come out of it.
 CREATE FUNCTION duty_short_lived_expiry(p_limit int) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
-DECLARE
-    v_now timestamptz := engine_now();
-    v_from timestamptz; v_n bigint;
+DECLARE v_now timestamptz := engine_now(); v_from timestamptz; v_n bigint;
 BEGIN
     INSERT INTO duty_marks (name) VALUES ('short_lived_expiry') ON CONFLICT DO NOTHING;
     SELECT m.low_at - policy_short_lived_overlap() INTO v_from FROM duty_marks m WHERE m.name = 'short_lived_expiry' FOR UPDATE;
@@ -223,9 +213,7 @@ $$;
 -- little where much has to stay.
 CREATE FUNCTION duty_walk(p_name text, p_table text, p_prefix text, p_cut timestamptz, p_limit int, OUT ids text[], OUT is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_now timestamptz := engine_now();
-    v_low text;
+DECLARE v_now timestamptz := engine_now(); v_low text;
 BEGIN
     INSERT INTO duty_marks (name) VALUES (p_name) ON CONFLICT DO NOTHING;
     UPDATE duty_marks m SET
@@ -240,21 +228,18 @@ END $$;
 
 -- Final jobs that ended before the cut, with the CSRs of those that made no version, and tasks that failed before it.  The
 -- newest failure of a certificate that was never issued stays: it is why its status is Failed.
-CREATE FUNCTION duty_job_retention(p_keep_ms bigint, p_limit int) RETURNS TABLE (rows bigint, is_more bool)
+CREATE FUNCTION duty_job_retention(p_keep_ms bigint, p_limit int, OUT rows bigint, OUT is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_cut timestamptz := engine_now() - ms(p_keep_ms);
-    v_ids text[]; v_gone text[]; v_is_more bool; v_tasks bigint;
+DECLARE v_cut timestamptz := engine_now() - ms(p_keep_ms); v_ids text[]; v_gone text[]; v_tasks bigint;
 BEGIN
-    SELECT w.ids, w.is_more INTO v_ids, v_is_more FROM duty_walk('job_retention', 'jobs', 'job', v_cut, p_limit) w;
+    SELECT w.ids, w.is_more INTO v_ids, is_more FROM duty_walk('job_retention', 'jobs', 'job', v_cut, p_limit) w;
     WITH gone AS (
         DELETE FROM jobs j WHERE j.id IN (SELECT o.id FROM jobs o
         WHERE o.id = ANY (v_ids) AND o.status IN ('Completed', 'Failed', 'Cancelled') AND o.completed_at < v_cut
-            AND NOT (o.status = 'Failed' AND o.type IN ('Issuance', 'Renewal')
+            AND NOT (o.status = 'Failed' AND job_issues(o.type)
                 AND EXISTS (SELECT 1 FROM managed_certificates c WHERE c.id = o.certificate_id AND c.expires_at IS NULL)
                 AND NOT EXISTS (SELECT 1 FROM jobs n WHERE n.certificate_id = o.certificate_id AND n.id > o.id
-                    AND n.status = 'Failed' AND n.type IN ('Issuance', 'Renewal'))) FOR UPDATE SKIP LOCKED)
-        RETURNING j.id
+                    AND n.status = 'Failed' AND job_issues(n.type))) FOR UPDATE SKIP LOCKED) RETURNING j.id
     )
     SELECT coalesce(array_agg(g.id), '{}') INTO v_gone FROM gone g;
     PERFORM certificate_requests_forget(v_gone);
@@ -262,20 +247,18 @@ BEGIN
         WHERE o.id < id_bound('task', v_cut) AND o.status = 'Failed' AND o.created_at < v_cut
         ORDER BY o.id LIMIT p_limit FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS v_tasks = ROW_COUNT;
-    RETURN QUERY SELECT cardinality(v_gone) + v_tasks, (v_is_more AND v_gone <> '{}') OR v_tasks = p_limit;
+    rows := cardinality(v_gone) + v_tasks;
+    is_more := (is_more AND v_gone <> '{}') OR v_tasks = p_limit;
 END $$;
 
 -- Versions that ended before the cut, with the revocations of their serials and the CSRs and chains that nothing needs any
 -- more, except the newest few of a certificate and key holder, what a target serves or should serve, and what a job still
 -- names.
-CREATE FUNCTION duty_version_retention(p_keep_ms bigint, p_limit int) RETURNS TABLE (rows bigint, is_more bool)
+CREATE FUNCTION duty_version_retention(p_keep_ms bigint, p_limit int, OUT rows bigint, OUT is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_cut timestamptz := engine_now() - ms(p_keep_ms);
-    v_ids text[]; v_jobs text[]; v_is_more bool; v_chains int[]; v_n bigint;
+DECLARE v_cut timestamptz := engine_now() - ms(p_keep_ms); v_ids text[]; v_jobs text[]; v_chains int[];
 BEGIN
-    SELECT w.ids, w.is_more INTO v_ids, v_is_more
-    FROM duty_walk('version_retention', 'certificate_versions', 'certver', v_cut, p_limit) w;
+    SELECT w.ids, w.is_more INTO v_ids, is_more FROM duty_walk('version_retention', 'certificate_versions', 'certver', v_cut, p_limit) w;
     WITH gone AS (
         DELETE FROM certificate_versions d WHERE d.id IN (SELECT v.id FROM certificate_versions v
             WHERE v.id = ANY (v_ids) AND v.not_after < v_cut
@@ -284,14 +267,14 @@ BEGIN
                 AND NOT EXISTS (SELECT 1 FROM certificate_target_mappings m WHERE m.certificate_id = v.certificate_id
                     AND v.id IN (m.desired_version_id, m.deployed_version_id))
                 AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = v.certificate_id AND j.version_id = v.id
-                    AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval'))
+                    AND job_is_active(j.status))
             FOR UPDATE SKIP LOCKED) RETURNING d.issuer_id, d.serial_number, d.job_id, d.chain_id
     ), revocations AS (
         DELETE FROM certificate_revocations r USING gone g
         WHERE r.issuer_id = g.issuer_id AND r.serial_number = g.serial_number
     )
-    SELECT count(*), array_agg(g.job_id), array_agg(DISTINCT g.chain_id) INTO v_n, v_jobs, v_chains FROM gone g;
+    SELECT count(*), array_agg(g.job_id), array_agg(DISTINCT g.chain_id) INTO rows, v_jobs, v_chains FROM gone g;
     PERFORM certificate_requests_forget(v_jobs);
     PERFORM certificate_chains_forget(v_chains);
-    RETURN QUERY SELECT v_n, v_is_more AND v_n > 0;
+    is_more := is_more AND rows > 0;
 END $$;

@@ -4,9 +4,7 @@
 -- --- the trail ---
 -- Partitions from last month to some months ahead; there is no default one, so a row can never hide from retention.
 CREATE FUNCTION audit_partitions_ensure() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_from timestamp := date_trunc('month', engine_now() AT TIME ZONE 'UTC');
-    v_name text;
+DECLARE v_from timestamp := date_trunc('month', engine_now() AT TIME ZONE 'UTC'); v_name text;
 BEGIN
     FOR i IN -1..policy_audit_months() LOOP
         v_name := 'audit_events_' || to_char(v_from + make_interval(months => i), 'YYYY_MM');
@@ -25,9 +23,7 @@ END $$;
 
 -- --- epochs ---
 CREATE FUNCTION audit_epoch_look() RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_system bigint := (SELECT c.system_identifier FROM pg_control_system() c);
-    v_last audit_epochs;
+DECLARE v_system bigint := (SELECT c.system_identifier FROM pg_control_system() c); v_last audit_epochs;
 BEGIN
     SELECT * INTO v_last FROM audit_epochs ORDER BY n DESC LIMIT 1;
     IF v_last.system_identifier <> v_system THEN
@@ -119,15 +115,14 @@ $$;
 -- --- sealing ---
 -- One block at most: the rows that no transaction can add to any more, of a size near p_limit (the rows of one transaction
 -- stay together).  is_behind: there is more.  lag_ms: the age of the oldest row that must still wait.
-CREATE FUNCTION audit_seal(p_limit int) RETURNS TABLE (rows bigint, is_behind bool, lag_ms bigint)
+CREATE FUNCTION audit_seal(p_limit int, OUT rows bigint, OUT is_behind bool, OUT lag_ms bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
 DECLARE
     v_last audit_blocks; v_new audit_blocks; v_current int;
     v_horizon xid8; v_first xid8; v_cut xid8; v_leaves bytea; v_oldest timestamptz;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended('certctl.audit_seal', 0)) THEN
-        RETURN QUERY SELECT 0::bigint, false, 0::bigint;
+        rows := 0; is_behind := false; lag_ms := 0;
         RETURN;
     END IF;
     v_current := audit_epoch_look();
@@ -177,8 +172,8 @@ BEGIN
     END IF;
     SELECT e.timestamp INTO v_oldest FROM audit_events e
     WHERE e.epoch = v_new.epoch AND e.xid >= v_new.to_xid ORDER BY e.xid, e.seq LIMIT 1;
-    RETURN QUERY SELECT v_new.rows::bigint, v_cut IS NOT NULL OR v_new.epoch < v_current,
-        coalesce(greatest((extract(epoch FROM clock_timestamp() - v_oldest) * 1000)::bigint, 0), 0);
+    rows := v_new.rows; is_behind := v_cut IS NOT NULL OR v_new.epoch < v_current;
+    lag_ms := coalesce(greatest((extract(epoch FROM clock_timestamp() - v_oldest) * 1000)::bigint, 0), 0);
 END $$;
 
 -- --- verifying ---
@@ -232,76 +227,65 @@ END $$;
 
 -- The next blocks, about p_rows rows of them; past the last it begins again at the first in the next call.  A loop over
 -- blocks: each is one statement.
-CREATE FUNCTION audit_chain_verify(p_rows int, p_words jsonb)
-RETURNS TABLE (rows bigint, is_at_end bool, fault text, last_n bigint, last_hash text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
+CREATE FUNCTION audit_chain_verify(p_rows int, p_words jsonb, OUT rows bigint, OUT is_at_end bool, OUT fault text,
+    OUT last_n bigint, OUT last_hash text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_kept_from timestamptz := audit_kept_from();
-    v_state audit_verification;
-    v_previous audit_blocks; v_block audit_blocks;
-    v_rows bigint := 0;
-    v_blocks bigint := 0;
-    v_fault text; v_first_fault text;
+    v_state audit_verification; v_previous audit_blocks; v_block audit_blocks; v_blocks bigint := 0; v_fault text;
 BEGIN
+    rows := 0;
     SELECT * INTO v_state FROM audit_verification v WHERE v.id = 1 FOR NO KEY UPDATE;
     SELECT * INTO v_previous FROM audit_blocks b WHERE b.n < v_state.next_n ORDER BY b.n DESC LIMIT 1;
     LOOP
         SELECT * INTO v_block FROM audit_blocks b WHERE b.n >= v_state.next_n ORDER BY b.n LIMIT 1;
-        EXIT WHEN NOT FOUND OR v_rows >= p_rows OR v_blocks >= p_rows;
+        EXIT WHEN NOT FOUND OR rows >= p_rows OR v_blocks >= p_rows;
         v_fault := audit_block_fault(v_block, v_previous, v_kept_from, p_words);
-        v_first_fault := coalesce(v_first_fault, v_fault);
+        fault := coalesce(fault, v_fault);
         IF v_fault IS NOT NULL AND v_state.broken_n IS NULL THEN
             UPDATE audit_verification v SET broken_n = v_block.n, broken_what = v_fault, broken_at = clock_timestamp() WHERE v.id = 1;
             v_state.broken_n := v_block.n;
         END IF;
-        v_rows := v_rows + v_block.rows;
+        rows := rows + v_block.rows;
         v_blocks := v_blocks + 1;
         v_state.next_n := v_block.n + 1;
         v_previous := v_block;
     END LOOP;
     UPDATE audit_verification v SET next_n = CASE WHEN v_block.n IS NULL THEN 1 ELSE v_state.next_n END,
-        rounds = v.rounds + (v_block.n IS NULL)::int, blocks = v.blocks + v_blocks, rows = v.rows + v_rows, looked_at = clock_timestamp()
+        rounds = v.rounds + (v_block.n IS NULL)::int, blocks = v.blocks + v_blocks, rows = v.rows + audit_chain_verify.rows, looked_at = clock_timestamp()
     WHERE v.id = 1;
-    RETURN QUERY SELECT v_rows, v_block.n IS NULL, v_first_fault, v_previous.n, encode(v_previous.hash, 'hex');
+    is_at_end := v_block.n IS NULL; last_n := v_previous.n; last_hash := encode(v_previous.hash, 'hex');
 END $$;
 
 -- --- retention ---
 -- The oldest month of audit events, when all of it is older than the cut and sealed, with the lists beside them; a month
 -- that is empty needs no seal.  Waits for the table's lock a moment only, since every writer of events would wait behind
 -- it.  Outcomes: removed, none (nothing is old enough), unsealed, busy.
-CREATE FUNCTION duty_audit_retention(p_keep_ms bigint) RETURNS TABLE (outcome text, partition text)
+CREATE FUNCTION duty_audit_retention(p_keep_ms bigint, OUT outcome text, OUT partition text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '200ms' AS $$
-DECLARE
-    v_cut timestamptz := engine_now() - ms(p_keep_ms);
-    v_name text; v_until timestamptz;
-    v_first bigint; v_last bigint;
+DECLARE v_cut timestamptz := engine_now() - ms(p_keep_ms); v_until timestamptz; v_first bigint; v_last bigint;
 BEGIN
-    SELECT c.relname INTO v_name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    SELECT c.relname INTO partition FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'audit_events'::regclass AND c.relname ~ '^audit_events_[0-9]{4}_[0-9]{2}$'
         ORDER BY c.relname LIMIT 1;
-    v_until := (to_date(substr(v_name, 14), 'YYYY_MM') + make_interval(months => 1)) AT TIME ZONE 'UTC';
-    IF v_name IS NULL OR v_until > v_cut THEN
-        RETURN QUERY SELECT 'none', ''::text;
+    v_until := (to_date(substr(partition, 14), 'YYYY_MM') + make_interval(months => 1)) AT TIME ZONE 'UTC';
+    IF partition IS NULL OR v_until > v_cut THEN
+        outcome := 'none'; partition := '';
         RETURN;
     END IF;
-    EXECUTE format('SELECT min(seq), max(seq) FROM %I', v_name) INTO v_first, v_last;
-    IF v_first IS NOT NULL AND NOT audit_is_sealed_before(v_until) THEN
-        RETURN QUERY SELECT 'unsealed', v_name;
-        RETURN;
-    END IF;
+    EXECUTE format('SELECT min(seq), max(seq) FROM %I', partition) INTO v_first, v_last;
+    outcome := CASE WHEN v_first IS NOT NULL AND NOT audit_is_sealed_before(v_until) THEN 'unsealed' ELSE 'removed' END;
+    IF outcome = 'unsealed' THEN RETURN; END IF;
     BEGIN
         LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE;
-        EXECUTE format('ALTER TABLE audit_events DETACH PARTITION %I', v_name);
-        EXECUTE format('DROP TABLE %I', v_name);
+        EXECUTE format('ALTER TABLE audit_events DETACH PARTITION %I', partition);
+        EXECUTE format('DROP TABLE %I', partition);
         -- A list is written just before its event, which may be of the next month by then.
         DELETE FROM audit_attachments t WHERE t.created_at < v_until - policy_attachment_slack();
     EXCEPTION WHEN lock_not_available THEN
-        RETURN QUERY SELECT 'busy', v_name;
+        outcome := 'busy';
         RETURN;
     END;
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
-        VALUES ('system', 'System', 'audit_partition_removed', 'audit_partition', v_name,
+        VALUES ('system', 'System', 'audit_partition_removed', 'audit_partition', partition,
             jsonb_build_object('first_seq', v_first, 'last_seq', v_last, 'until', v_until), 'config');
-    RETURN QUERY SELECT 'removed', v_name;
 END $$;

@@ -13,9 +13,7 @@ $$;
 -- Removes the schemas that no process used for p_grace_ms, nor was seen by just now.  One that a trigger or a default still
 -- leads to stays, and so does this one.
 CREATE FUNCTION code_schemas_drop_unused(p_grace_ms bigint) RETURNS SETOF text LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-DECLARE
-    v_cut timestamptz := clock_timestamp() - greatest(ms(p_grace_ms), policy_code_grace());
-    v_name text;
+DECLARE v_cut timestamptz := clock_timestamp() - greatest(ms(p_grace_ms), policy_code_grace()); v_name text;
 BEGIN
     PERFORM code_schemas_used();
     FOR v_name IN SELECT s.name FROM code_schemas s JOIN pg_namespace n ON n.nspname = s.name

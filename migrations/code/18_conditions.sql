@@ -75,24 +75,22 @@ FROM tasks t WHERE t.status = 'Failed' ORDER BY t.id LIMIT policy_condition_rows
 CREATE VIEW conditions_jobs AS
 (SELECT 'order_uncertain' AS name, j.id AS subject, j.created_at AS since, coalesce(j.last_error, '') AS detail
 FROM lanes l CROSS JOIN LATERAL (SELECT o.* FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
-        AND o.type IN ('Issuance', 'Renewal') AND o.run_after = 'infinity'
+        AND job_issues(o.type) AND o.run_after = 'infinity'
     ORDER BY o.id LIMIT policy_condition_rows()) j ORDER BY j.created_at LIMIT policy_condition_rows())
 UNION ALL (SELECT 'job_not_taken', l.issuer_id, j.run_after, ''
 FROM lanes l CROSS JOIN LATERAL (SELECT o.run_after FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
-        AND o.type IN ('Issuance', 'Renewal') ORDER BY o.run_after, o.id LIMIT 1) j
+        AND job_issues(o.type) ORDER BY o.run_after, o.id LIMIT 1) j
 WHERE j.run_after < engine_now() - policy_condition_job() ORDER BY j.run_after LIMIT policy_condition_rows())
 UNION ALL (SELECT 'agent_needed', a.id, coalesce(a.last_heartbeat_at, a.registered_at), j.id
-FROM agents a CROSS JOIN LATERAL (SELECT o.id FROM jobs o WHERE o.agent_id = a.id AND (o.status = 'AwaitingCSR'
-        OR (o.type = 'Deployment' AND o.status IN ('Pending', 'Running'))) ORDER BY o.id LIMIT 1) j
+FROM agents a CROSS JOIN LATERAL (SELECT o.id FROM jobs o WHERE o.agent_id = a.id AND job_needs_agent(o) ORDER BY o.id LIMIT 1) j
 WHERE a.status = 'Offline' OR a.retired_at IS NOT NULL
 ORDER BY coalesce(a.last_heartbeat_at, a.registered_at) LIMIT policy_condition_rows())
 UNION ALL (SELECT w.name, j.id, j.since, j.certificate_id
 FROM (VALUES ('AwaitingCSR', 'csr_missing', policy_condition_job()), ('AwaitingApproval', 'approval_waiting', policy_condition_approval()))
     AS w (status, name, patience)
-CROSS JOIN LATERAL (SELECT o.id, o.certificate_id, CASE o.status WHEN 'AwaitingCSR' THEN greatest(o.created_at, o.run_after) ELSE o.created_at END AS since
+CROSS JOIN LATERAL (SELECT o.id, o.certificate_id, job_waits_since(o) AS since
     FROM jobs o WHERE o.status IN ('AwaitingCSR', 'AwaitingApproval') AND o.status = w.status
-        AND CASE o.status WHEN 'AwaitingCSR' THEN greatest(o.created_at, o.run_after) ELSE o.created_at END < engine_now() - w.patience
-    ORDER BY CASE o.status WHEN 'AwaitingCSR' THEN greatest(o.created_at, o.run_after) ELSE o.created_at END, o.id
+        AND job_waits_since(o) < engine_now() - w.patience ORDER BY job_waits_since(o), o.id
     LIMIT policy_condition_rows()) j ORDER BY j.since LIMIT policy_condition_rows())
 UNION ALL (SELECT 'agent_silent', a.id, coalesce(a.last_heartbeat_at, a.registered_at), a.hostname
 FROM agents a WHERE a.status = 'Offline' AND a.retired_at IS NULL
@@ -113,15 +111,14 @@ FROM (SELECT o.* FROM managed_certificates o WHERE o.expires_at <= engine_now() 
 WHERE c.status NOT IN ('Revoked', 'Archived') ORDER BY c.expires_at LIMIT policy_condition_rows())
 UNION ALL (SELECT 'renewal_overdue', c.id, c.renew_after, c.common_name
 FROM managed_certificates c WHERE c.renew_after < engine_now() - policy_condition_renewal()
-    AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') ORDER BY c.renew_after LIMIT policy_condition_rows())
+    AND certificate_renews(c.status) ORDER BY c.renew_after LIMIT policy_condition_rows())
 UNION ALL (SELECT 'certificate_failed', c.id, c.updated_at, c.common_name
 FROM managed_certificates c WHERE c.status = 'Failed' ORDER BY c.updated_at LIMIT policy_condition_rows())
 UNION ALL (SELECT 'ends_with_ca', c.id, c.expires_at, c.common_name
-FROM managed_certificates c WHERE c.renew_after = 'infinity' AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+FROM managed_certificates c WHERE c.renew_after = 'infinity' AND certificate_renews(c.status)
 ORDER BY c.renew_after LIMIT policy_condition_rows())
 UNION ALL (SELECT 'never_renewed', c.id, c.expires_at, c.common_name
-FROM (SELECT o.* FROM managed_certificates o WHERE o.renew_after IS NULL AND o.expires_at IS NOT NULL
-        AND o.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+FROM (SELECT o.* FROM managed_certificates o WHERE certificate_is_aside(o)
     ORDER BY o.issuer_id, o.renewal_policy_id LIMIT 1000) c
 WHERE c.expires_at > engine_now() AND c.expires_at < engine_now() + policy_condition_end()
 ORDER BY c.expires_at LIMIT policy_condition_rows());

@@ -15,9 +15,7 @@ END $$;
 -- many were not.
 CREATE FUNCTION certificates_retime(p_ids text[]) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
-DECLARE
-    v_now timestamptz := engine_now();
-    v_ids text[]; v_other text[];
+DECLARE v_now timestamptz := engine_now(); v_ids text[]; v_other text[];
 BEGIN
     SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM unnest(p_ids) AS u (id) JOIN managed_certificates c ON c.id = u.id
         WHERE c.expires_at IS NOT NULL ORDER BY c.id FOR NO KEY UPDATE OF c SKIP LOCKED) l;
@@ -45,13 +43,12 @@ CREATE FUNCTION renewals_set_aside(p_limit int) RETURNS text[]
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
     WITH RECURSIVE aside AS (
-        (SELECT c.issuer_id, c.renewal_policy_id FROM managed_certificates c
-        WHERE c.renew_after IS NULL AND c.expires_at IS NOT NULL AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+        (SELECT c.issuer_id, c.renewal_policy_id FROM managed_certificates c WHERE certificate_is_aside(c)
         ORDER BY c.issuer_id, c.renewal_policy_id LIMIT 1)
         UNION ALL
         SELECT n.issuer_id, n.renewal_policy_id FROM aside a
         CROSS JOIN LATERAL (SELECT c.issuer_id, c.renewal_policy_id FROM managed_certificates c
-            WHERE c.renew_after IS NULL AND c.expires_at IS NOT NULL AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+            WHERE certificate_is_aside(c)
                 AND (c.issuer_id, c.renewal_policy_id) > (a.issuer_id, a.renewal_policy_id)
             ORDER BY c.issuer_id, c.renewal_policy_id LIMIT 1) n
     ), back AS MATERIALIZED (
@@ -60,7 +57,7 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
             AND (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = a.renewal_policy_id)
     )
     SELECT array_agg(f.id) FROM (SELECT w.id FROM back b CROSS JOIN LATERAL (SELECT c.id FROM managed_certificates c
-            WHERE c.renew_after IS NULL AND c.expires_at IS NOT NULL AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+            WHERE certificate_is_aside(c)
                 AND c.issuer_id = b.issuer_id AND c.renewal_policy_id = b.renewal_policy_id
             ORDER BY c.issuer_id, c.renewal_policy_id LIMIT p_limit) w LIMIT p_limit) f
 $$;
@@ -89,8 +86,7 @@ CREATE FUNCTION duty_policy_changes(p_limit int, OUT rows bigint, OUT is_more bo
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_xmin xid8 := pg_snapshot_xmin(pg_current_snapshot());
-    v_ids text[] := renewals_set_aside(p_limit);
-    v_change policy_changes; v_last text;
+    v_ids text[] := renewals_set_aside(p_limit); v_change policy_changes; v_last text;
 BEGIN
     IF v_ids IS NOT NULL THEN
         rows := certificates_retime(v_ids);

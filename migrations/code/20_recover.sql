@@ -15,8 +15,7 @@ CREATE FUNCTION journal_check(p_host text, p_journal text, p_at bigint[], p_seri
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
     v_issuer text := journal_issuer(p_journal);
-    v_last bigint := (SELECT s.last_value FROM id_seq s);
-    v_n bigint;
+    v_last bigint := (SELECT s.last_value FROM id_seq s); v_n bigint;
 BEGIN
     WITH ahead AS (
         SELECT DISTINCT ON (l.serial) l.serial, l.job, l.certificate, to_timestamp(l.at / 1000.0) AS at, nullif(l.leaf, 'null') AS leaf
@@ -42,9 +41,7 @@ END $$;
 -- higher number than the database gave is from after it was copied.
 CREATE FUNCTION crl_check(p_host text, p_file text, p_number bigint, p_serials text[], p_at bigint[], p_reasons text[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_issuer text := journal_issuer(p_file);
-    v_n bigint;
+DECLARE v_issuer text := journal_issuer(p_file); v_n bigint;
 BEGIN
     IF p_number <= (SELECT n.last_number FROM crl_numbers n WHERE n.issuer_id = v_issuer) THEN RETURN 0; END IF;
     INSERT INTO journal_ahead AS o (issuer_id, serial_number, job_id, journalled_at, host, revoked_at, reason)
@@ -94,9 +91,7 @@ WHERE a.settled_at IS NULL;
 CREATE FUNCTION recover(p_actor text, p_actor_type text, p_why text) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    v_now timestamptz := engine_now();
-    v_done jsonb; v_renewed bigint;
-    v_taken text[] := '{}';
+    v_now timestamptz := engine_now(); v_done jsonb; v_renewed bigint; v_taken text[] := '{}';
     v_each record; v_certificates text[]; v_jobs text[];
 BEGIN
     -- One at a time.  Workers may bring more while we work: those stay for the next.
@@ -124,7 +119,7 @@ BEGIN
 
     -- A job of before the backup that made its certificate after it, and its serial of before.
     SELECT array_agg(j.id) INTO v_jobs FROM jobs j JOIN recovering r ON r.job_id = j.id
-        WHERE r.outcome = 'reenter' AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval');
+        WHERE r.outcome = 'reenter' AND job_is_active(j.status);
     IF v_jobs IS NOT NULL THEN PERFORM jobs_lock(v_jobs); END IF;
     -- No event is under way that would go into an epoch of before.
     LOCK TABLE audit_events IN SHARE ROW EXCLUSIVE MODE;
@@ -175,7 +170,7 @@ BEGIN
 
     UPDATE managed_certificates c SET renew_after = v_now
         WHERE c.id IN (SELECT r.certificate_id FROM recovering r WHERE r.outcome = 'revoke' AND r.why NOT IN ('superseded', 'was_revoked'))
-            AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') AND c.id <> ALL (coalesce(v_certificates, '{}'));
+            AND certificate_renews(c.status) AND c.id <> ALL (coalesce(v_certificates, '{}'));
     GET DIAGNOSTICS v_renewed = ROW_COUNT;
     v_done := v_done || jsonb_build_object('renewed', v_renewed, 'taken_targets', v_taken);
     INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id, revoked_at)

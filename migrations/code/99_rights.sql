@@ -7,7 +7,8 @@ DECLARE
     f text;
     -- Constants, and what statements reckon with them.
     v_common text[] := ARRAY(SELECT p.proname FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace
-        AND p.proname ~ '^policy_') || '{back_off, days, engine_now, jittered, server_meet}';
+        AND p.proname ~ '^policy_') || '{back_off, certificate_changes_at, certificate_is_aside, certificate_renews, days, engine_now,
+            job_is_active, job_issues, job_needs_agent, job_waits_since, jittered, server_meet}';
 BEGIN
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
     FOR r IN SELECT v.role, v.functions FROM (VALUES
