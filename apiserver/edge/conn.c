@@ -1,5 +1,6 @@
 #include "apiserver/edge/conn.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -89,6 +90,8 @@ patience_ms(const struct conn_limits *l, enum conn_state state)
 		return l->write_ms;
 	case CONN_LINGERING:
 		return l->linger_ms;
+	case CONN_HALF:
+		return SWEEP_MS; /* until it is looked at again */
 	case CONN_RUNNING:
 	case CONN_DYING:
 	case CONN_STATES:
@@ -102,15 +105,34 @@ conn_move(struct conn *c, enum conn_state to)
 {
 	struct conn_set *s = c->set;
 
+	if (to == CONN_RUNNING && c->is_half)
+		to = CONN_HALF;
 	TAILQ_REMOVE(&s->lists[c->state], c, entry);
 	c->state = to;
 	TAILQ_INSERT_TAIL(&s->lists[to], c, entry);
 	c->due_ms = loop_now_ms(s->loop) + patience_ms(&s->limits, to);
 }
 
+/* Ends it when the client closed its socket, and did not only end its side:
+ * then what we sent was answered by a reset. */
+static void
+look_for_half(struct conn *c)
+{
+	struct pollfd p = {.fd = bufferevent_getfd(c->bev)};
+
+	if (poll(&p, 1, 0) == 1)
+		conn_kill(c);
+	else
+		conn_move(c, CONN_HALF);
+}
+
 static void
 expire(struct conn *c)
 {
+	if (c->state == CONN_HALF) {
+		look_for_half(c);
+		return;
+	}
 	if (c->state == CONN_NEW &&
 	    SSL_is_init_finished(bufferevent_openssl_get_ssl(c->bev))) {
 		/* Connected ahead of use. */
@@ -221,14 +243,54 @@ on_write(struct bufferevent *bev, void *arg)
 		c->set->ops->on_output(c);
 }
 
-/* The client has left; a request of a client that only closed its side for
- * writing is not worth telling apart. */
+/* Something of TLS that is nothing of HTTP: whoever closed the socket answers
+ * it with a reset, and a client that waits for its answer does not notice. */
+static void
+probe(struct conn *c)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+
+	if (SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1)
+		(void)SSL_do_handshake(ssl);
+	ERR_clear_error();
+}
+
+static void
+on_half(void *arg)
+{
+	struct conn *c = arg;
+
+	if (c->state == CONN_RUNNING)
+		conn_move(c, CONN_HALF);
+	if (c->state == CONN_HALF)
+		probe(c);
+	if (c->state == CONN_HALF || c->state == CONN_WRITING) {
+		/* libevent stopped writing, too. */
+		bufferevent_enable(c->bev, EV_WRITE);
+		conn_push(c);
+	} else {
+		conn_kill(c);
+	}
+}
+
+/* The client ended its side: perhaps it left, perhaps it waits for the answer.
+ * What it said last comes after this, in the same turn. */
 static void
 on_event(struct bufferevent *bev, short what, void *arg)
 {
-	if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
-		conn_kill(arg);
+	const short half = BEV_EVENT_EOF | BEV_EVENT_READING;
+	struct conn *c = arg;
+
 	ERR_clear_error();
+	if ((what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) == 0)
+		return;
+	if (what != half || c->state == CONN_DYING) {
+		conn_kill(c);
+	} else if (!c->is_half) {
+		c->is_half = true;
+		bufferevent_disable(c->bev, EV_READ);
+		loop_defer(c->set->loop, on_half, c);
+	}
 }
 
 /* --- life --- */
@@ -291,9 +353,12 @@ conn_linger(struct conn *c)
 {
 	struct evbuffer *in = conn_input(c);
 
-	conn_move(c, CONN_LINGERING);
 	(void)SSL_shutdown(bufferevent_openssl_get_ssl(c->bev));
 	ERR_clear_error();
 	(void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
 	(void)evbuffer_drain(in, evbuffer_get_length(in));
+	if (c->is_half)
+		conn_kill(c);
+	else
+		conn_move(c, CONN_LINGERING);
 }

@@ -32,6 +32,7 @@ enum conn_state {
 	CONN_HEAD,      /* a request line and headers are coming in */
 	CONN_BODY,      /* a body is coming in that was asked for */
 	CONN_RUNNING,   /* the request is ours; it has its own deadline */
+	CONN_HALF,      /* so it is, and the client said its last */
 	CONN_WRITING,   /* a reply, or a piece of one, is going out */
 	CONN_LINGERING, /* said goodbye; what still comes is thrown away */
 	CONN_DYING,     /* told to go */
@@ -46,6 +47,7 @@ struct conn {
 	int64_t due_ms;
 	struct peer_addr addr; /* of the socket */
 	bool is_surplus;       /* over a cap: every request is answered 503 */
+	bool is_half; /* the client sends no more; what it asked is answered */
 	/* http_conn's */
 	struct http_shared *server;
 	struct http1_scan scan;  /* of the head that is coming in */
@@ -90,7 +92,8 @@ void conn_set_end_all(struct conn_set *s);
 /* For an accepted socket; owns fd and ssl.  Never NULL. */
 struct conn *conn_new(struct conn_set *s, SSL *ssl, int fd,
     const struct peer_addr *addr);
-/* Sets the state and its deadline. */
+/* Sets the state and its deadline.  What is running of a client that ended its
+ * side is CONN_HALF. */
 void conn_move(struct conn *c, enum conn_state to);
 struct evbuffer *conn_input(const struct conn *c);
 struct evbuffer *conn_output(const struct conn *c);

@@ -63,6 +63,17 @@ skip_body(struct conn *c, struct request *r)
 		r->must_close = true;
 }
 
+/* Whether what goes out now is the connection's last. */
+static void
+decide_close(struct conn *c, struct request *r)
+{
+	skip_body(c, r);
+	if (r->head.must_close || c->server->is_stopping ||
+	    (c->is_half && evbuffer_get_length(conn_input(c)) == 0))
+		r->must_close = true;
+	c->must_close = r->must_close;
+}
+
 static void
 send_reply(struct conn *c, struct request *r)
 {
@@ -77,10 +88,7 @@ send_reply(struct conn *c, struct request *r)
 	if (r->is_pieces) {
 		http_reply_end(conn_output(c), r);
 	} else {
-		skip_body(c, r);
-		if (r->head.must_close || c->server->is_stopping)
-			r->must_close = true;
-		c->must_close = r->must_close;
+		decide_close(c, r);
 		http_reply_whole(conn_output(c), r);
 	}
 	conn_move(c, CONN_WRITING);
@@ -101,12 +109,8 @@ carrier_send_piece(struct request *r)
 {
 	struct conn *c = r->conn;
 
-	if (!r->is_pieces) {
-		skip_body(c, r);
-		if (r->head.must_close || c->server->is_stopping)
-			r->must_close = true;
-		c->must_close = r->must_close;
-	}
+	if (!r->is_pieces)
+		decide_close(c, r);
 	http_reply_piece(conn_output(c), r);
 	conn_push(c);
 	if (evbuffer_get_length(conn_output(c)) <= PIECES_AHEAD)
@@ -226,6 +230,11 @@ carrier_take_body(struct request *r)
 	ret = read_body(c, r);
 	if (ret != RC_BUSY)
 		return ret;
+	if (c->is_half) {
+		r->refusal = (struct http1_error){400,
+		    "the request body ended before its end"};
+		return RC_INVALID;
+	}
 	conn_move(c, CONN_BODY);
 	if (is_waiting)
 		send_continue(c);
@@ -330,6 +339,8 @@ begin_head(struct conn *c)
 	c->scan = (struct http1_scan){0};
 	conn_move(c, CONN_HEAD);
 	read_head(c);
+	if (c->is_half && c->state == CONN_HEAD)
+		conn_linger(c);
 }
 
 void
@@ -363,10 +374,10 @@ http_conn_output(struct conn *c)
 		op_wake(c->request->op);
 	} else if (evbuffer_get_length(conn_output(c)) > 0) {
 		return;
-	} else if (c->must_close) {
-		conn_linger(c);
-	} else if (evbuffer_get_length(conn_input(c)) > 0) {
+	} else if (!c->must_close && evbuffer_get_length(conn_input(c)) > 0) {
 		begin_head(c);
+	} else if (c->must_close || c->is_half) {
+		conn_linger(c);
 	} else {
 		conn_move(c, CONN_IDLE);
 	}

@@ -3,9 +3,10 @@ Requests as bytes: what the API accepts has one reading, all else is answered
 in the contract's form and ends the connection, and what comes behind it on
 the same connection is never run.
 """
+import contextlib
 import json
-import socket
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from rawtls import RawTls, ask, check_error
 HOST = "Host: localhost\r\n"
 AUTH = f"Authorization: Bearer {API_KEY}\r\n"
 ASK = "GET /api/v1/auth/check HTTP/1.1\r\n" + HOST + AUTH
+TEAMS = "GET /api/v1/teams HTTP/1.1\r\n" + HOST + AUTH + "\r\n"
 TEAM = '{"id":"t-%s","name":"%s"}'
 
 
@@ -164,25 +166,95 @@ def test_more_is_sent_ahead_than_is_read_ahead(stack):
         assert [c.reply()[0] for _ in range(n)] == [200] * n
 
 
-@pytest.mark.parametrize("how", ["FIN", "close_notify and FIN"])
-def test_a_client_that_ends_its_side_is_gone(stack, how):
-    """Held up in its statement, the request ends with its client, long before the statement's time is up."""
-    with stack.connect() as held, held.cursor() as cursor, RawTls(stack, 15) as c:
+HALVES = ["FIN", "close_notify", "close_notify and FIN"]
+
+
+@contextlib.contextmanager
+def held_up(stack, c, at_once=False):
+    """c asks what waits for a lock, which is let go at the end."""
+    with stack.connect() as held, held.cursor() as cursor:
         cursor.execute("LOCK TABLE teams IN ACCESS EXCLUSIVE MODE")
-        c.send(ASK.replace("/api/v1/auth/check", "/api/v1/teams") + "\r\n")
-        wait_for(lambda: stack.value("SELECT count(*) FROM pg_locks WHERE NOT granted") > 0, 10, "the request to wait")
-        began = time.monotonic()
-        if how == "FIN":
-            socket.socket.shutdown(c.tls, socket.SHUT_WR)
-            assert c.ends()
-        else:
-            try:
-                assert c.tls.unwrap().recv(1) == b""
-            except OSError as e:
-                assert "APPLICATION_DATA" not in str(e), "it was answered"
-        assert time.monotonic() - began < 10
+        c.send(TEAMS)
+        if not at_once:
+            wait_for(lambda: waiting(stack) == 1, 10, "the request to wait")
+        yield
         held.rollback()
-    assert ask(stack, ASK + "\r\n")[0] == 200
+
+
+def waiting(stack):
+    return stack.value("SELECT count(*) FROM pg_locks WHERE NOT granted")
+
+
+@pytest.mark.parametrize("how", HALVES)
+def test_a_client_that_ends_its_side_is_answered(stack, how):
+    with RawTls(stack, 15) as c:
+        c.send(ASK + "\r\n")
+        c.end_side(how)
+        assert c.reply()[0] == 200
+        assert c.ends()
+
+
+@pytest.mark.parametrize("how", HALVES)
+def test_a_client_that_ended_its_side_is_waited_for(stack, how):
+    with RawTls(stack, 15) as c:
+        with held_up(stack, c):
+            c.end_side(how)
+            end = time.monotonic() + 1  # several looks at whether it left
+            while time.monotonic() < end:
+                assert waiting(stack) == 1
+        status, headers, _ = c.reply()
+        assert status == 200 and headers["connection"] == "close"
+        assert c.ends()
+
+
+@pytest.mark.parametrize("how", HALVES)
+def test_what_was_sent_ahead_of_an_end_is_answered(stack, unique, how):
+    names = [unique("team") for _ in range(40)]
+    with RawTls(stack, 15) as c:
+        c.send("".join(plain(TEAM % (n, n)) for n in names) + ASK)
+        c.end_side(how)
+        assert [c.reply()[0] for _ in names] == [201] * len(names)
+        assert c.ends()
+
+
+@pytest.mark.parametrize("how", HALVES)
+@pytest.mark.parametrize("cut", ["length", "chunked", "expected"])
+def test_a_request_that_ends_early_is_not_run(stack, unique, how, cut):
+    name = unique("team")
+    body = TEAM % (name, name)
+    fields, sent = {"length": (f"Content-Length: {len(body) + 1}\r\n", body),
+                    "chunked": ("Transfer-Encoding: chunked\r\n", f"{len(body):x}\r\n{body}\r\n"),
+                    "expected": (f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n", "")}[cut]
+    with RawTls(stack, 15) as c:
+        c.send(post("/api/v1/teams", fields, sent))
+        c.end_side(how)
+        while c.receive():
+            pass
+        assert c.rest == b"" or c.rest.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 100 "))
+    assert teams(stack, name) == 0
+
+
+@pytest.fixture
+def telling(stack):
+    """A process that tells of each request."""
+    stack.start_apiserver(2, CERTCTL_LOG_LEVEL="debug")
+    process = stack.processes["apiserver-2"]
+    yield SimpleNamespace(dir=stack.dir, api_port=stack.apis["apiserver-2"].port, log=process.log)
+    assert process.stop() == 0
+
+
+@pytest.mark.parametrize("how", ["", "close_notify"])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_client_that_leaves_is_gone(stack, telling, how, at_once):
+    """Held up in its statement, the request ends with its client, long before the statement's time is up."""
+    before = telling.log().count("client gone")
+    with RawTls(telling, 15) as c, held_up(stack, c, at_once):
+        began = time.monotonic()
+        c.end_side(how)
+        c.close()
+        wait_for(lambda: telling.log().count("client gone") > before, 30, "the request to end")
+        assert time.monotonic() - began < 10
+    assert ask(telling, ASK + "\r\n")[0] == 200
 
 
 def test_what_stands_behind_a_close_is_not_run(stack, unique):

@@ -1,6 +1,7 @@
 """
 HTTP over TLS byte by byte, for what no HTTP library would send.
 """
+import contextlib
 import json
 import socket
 import ssl
@@ -24,7 +25,7 @@ class RawTls:
         """More bytes, or False at the end of the connection."""
         try:
             data = self.tls.recv(65536)
-        except (ssl.SSLEOFError, ConnectionResetError):
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError):
             data = b""
         self.rest += data
         return bool(data)
@@ -42,6 +43,17 @@ class RawTls:
             assert self.receive(), "the connection ended inside of a body"
         body, self.rest = self.rest[:length], self.rest[length:]
         return int(lines[0].split()[1]), headers, body
+
+    def end_side(self, how):
+        """Says that no more will come: by TLS's word for it ("close_notify"), by TCP's ("FIN"), or by both."""
+        if "close_notify" in how:
+            timeout = self.tls.gettimeout()
+            self.tls.settimeout(0)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self.tls.unwrap()
+            self.tls.settimeout(timeout)
+        if "FIN" in how:
+            socket.socket.shutdown(self.tls, socket.SHUT_WR)
 
     def ends(self):
         """Whether the server says no more and closes."""
