@@ -37,9 +37,10 @@
 	X("refused_data", \
 	    "the database refuses what is stored of it, its profile or its " \
 	    "issuer's configuration: %s") \
-	X("workers_died", "its workers died four times while running it") \
+	X("workers_died", "its workers died again and again while running " \
+			  "it, at last with nothing else in hand") \
 	X("workers_died_ordering", \
-	    "its workers died four times while order %s was under way, " \
+	    "its workers died again and again while order %s was under way, " \
 	    "and it may exist at the CA: look there, then cancel this job " \
 	    "and " \
 	    "renew again")

@@ -31,7 +31,9 @@ CREATE FUNCTION policy_crl_overlap() RETURNS interval LANGUAGE sql IMMUTABLE AS 
 CREATE FUNCTION policy_crl_rest() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '2 seconds' $$;
 CREATE FUNCTION policy_crl_rest_factor() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 20 $$;
 CREATE FUNCTION policy_deaths_alone() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 3 $$;
+CREATE FUNCTION policy_deaths_beside() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 16 $$;
 CREATE FUNCTION policy_deaths_most() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 4 $$;
+CREATE FUNCTION policy_deaths_together() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 128 $$;
 CREATE FUNCTION policy_deploy_first() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '30 seconds' $$;
 CREATE FUNCTION policy_deploy_most() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '1 hours' $$;
 CREATE FUNCTION policy_far_ahead() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '365 hours' $$;

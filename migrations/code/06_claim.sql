@@ -11,9 +11,10 @@ CREATE FUNCTION serial_new(p_start text) RETURNS text LANGUAGE sql VOLATILE AS $
 -- Hands one lane's due jobs to a worker, as one lease: one running batch, one permit.  The leader's term and the worker's
 -- lease are checked by the same transaction.  Serial and validity are fixed here, before anything is signed.  One fixed too
 -- long ago, or for another certificate of the CA, is written off (recorded as revoked) and fixed anew: the same serial must
--- never stand over two different certificates.  A job that several workers died with runs alone.
+-- never stand over two different certificates.  Suspects, jobs that several workers died with, go when nothing else of the
+-- lane is due: the most suspicious first, and a worker holds half as many with each death, until one is alone.
 CREATE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,
-    p_low_after timestamptz, p_low_id text, p_attempt_ms int)
+    p_low_after timestamptz, p_low_id text, p_attempt_ms int, p_only text DEFAULT NULL)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -23,6 +24,7 @@ DECLARE
     v_lane lanes;
     v_is_held bool; -- a rate or a breaker decides how much may go
     v_limit int := p_limit;
+    v_deaths int; v_room int; -- of the suspects that go; NULL: the others do
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     IF NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp()) THEN
@@ -37,6 +39,17 @@ BEGIN
         v_limit := least(p_limit, lane_allows(v_lane, v_now));
         IF v_limit <= 0 THEN RETURN; END IF;
     END IF;
+    SELECT max(cardinality(j.died_with)) FILTER (WHERE j.status = 'Pending'), greatest(1, policy_deaths_together()
+            / 2 ^ (max(cardinality(j.died_with)) - policy_deaths_alone())) - count(*) FILTER (WHERE j.status = 'Running') INTO v_deaths, v_room
+    FROM jobs j WHERE j.died_with IS NOT NULL AND j.status IN ('Pending', 'Running') AND cardinality(j.died_with) >= policy_deaths_alone()
+        AND CASE j.status WHEN 'Running' THEN j.leased_by = p_worker ELSE j.issuer_id = p_issuer AND j.run_after <= v_now
+            AND j.type IN ('Issuance', 'Renewal') AND (j.run_after, j.id) >= (p_low_after, p_low_id) END;
+    IF v_deaths IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.issuer_id = p_issuer AND j.status = 'Pending'
+            AND j.type IN ('Issuance', 'Renewal') AND j.run_after <= v_now AND (j.run_after, j.id) >= (p_low_after, p_low_id)
+            AND coalesce(cardinality(j.died_with), 0) < policy_deaths_alone()) THEN
+        v_limit := least(v_limit, v_room);
+        IF v_limit <= 0 THEN RETURN; END IF;
+    ELSE v_deaths := NULL; END IF;
     SELECT coalesce(make_interval(secs => (i.config ->> 'validity_seconds')::bigint), days((i.config ->> 'validity_days')::int),
                 policy_validity()) AS validity,
             nullif(jsonb_strip_nulls(jsonb_build_object('crl_urls', i.config -> 'crl_distribution_point_urls')), '{}') AS extensions,
@@ -45,20 +58,18 @@ BEGIN
             clock_timestamp() + ms(p_attempt_ms) AS attempt_until INTO v_all
     FROM issuers i LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id AND ca.state = 'current' WHERE i.id = p_issuer;
     WITH picked AS MATERIALIZED (
-        SELECT r.*, row_number() OVER (ORDER BY r.run_after, r.id) AS place
-        FROM (SELECT j.id, j.run_after, j.certificate_id, j.died_with, j.serial_number, j.ca_sha256,
+        SELECT r.*, row_number() OVER (ORDER BY r.run_after, r.id) AS place FROM (SELECT j.id, j.run_after, j.certificate_id, j.serial_number, j.ca_sha256,
                 coalesce(j.not_before >= v_now - policy_serial_age() - policy_backdate(), false)
                     AND j.ca_sha256 IS NOT DISTINCT FROM v_all.ca_sha256 AS is_fixed FROM jobs j
             WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND job_issues(j.type)
                 AND j.run_after <= v_now AND (j.run_after, j.id) >= (p_low_after, p_low_id)
+                AND CASE WHEN p_only IS NOT NULL THEN j.id = p_only WHEN v_deaths IS NOT NULL THEN cardinality(j.died_with) = v_deaths
+                    ELSE coalesce(cardinality(j.died_with), 0) < policy_deaths_alone() END
             ORDER BY j.run_after, j.id LIMIT v_limit FOR NO KEY UPDATE SKIP LOCKED) r
-    ), going AS MATERIALIZED (
-        SELECT p.* FROM picked p
-        WHERE p.place < greatest(2, coalesce((SELECT min(o.place) FROM picked o WHERE cardinality(o.died_with) >= policy_deaths_alone()), p_limit + 1))
     ), written_off AS (
         INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
         SELECT id_new('rev'), g.certificate_id, g.serial_number, 'superseded', 'system', p_issuer, g.id
-        FROM going g
+        FROM picked g
         -- Nothing is ever signed under a serial that was fixed without a CA.
         WHERE NOT g.is_fixed AND g.serial_number IS NOT NULL AND g.ca_sha256 IS NOT NULL ON CONFLICT DO NOTHING
     ), taken AS (
@@ -71,7 +82,7 @@ BEGIN
             extensions = CASE WHEN g.is_fixed THEN j.extensions WHEN pr.id IS NULL THEN v_all.extensions
                 ELSE nullif(coalesce(v_all.extensions, '{}') || jsonb_strip_nulls(jsonb_build_object('ekus', pr.allowed_ekus,
                     'must_staple', nullif(pr.must_staple, false))), '{}') END,
-            ca_sha256 = v_all.ca_sha256 FROM going g LEFT JOIN managed_certificates c ON c.id = g.certificate_id
+            ca_sha256 = v_all.ca_sha256 FROM picked g LEFT JOIN managed_certificates c ON c.id = g.certificate_id
         LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
         -- For clocks that are behind it begins before now, short ones less so; its whole lifetime stays what was ordered,
         -- both ends included (RFC 5280 section 4.1.2.5).
@@ -106,7 +117,7 @@ BEGIN
     IF NOT FOUND THEN RETURN; END IF;
     BEGIN
         RETURN QUERY SELECT c.lease_id, c.claimed, c.last_after, c.last_id FROM jobs_claim(p_incarnation, p_term, p_worker,
-            p_issuer, 1, v_job.run_after, v_job.id, p_attempt_ms) c;
+            p_issuer, 1, v_job.run_after, v_job.id, p_attempt_ms, v_job.id) c;
         RETURN;
     EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
         v_why := job_say(p_words, 'refused_data', SQLERRM);

@@ -15,15 +15,23 @@ CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid
 RETURNS TABLE (lease_until timestamptz, cancel_job_ids text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 #variable_conflict use_column
-DECLARE v_until timestamptz := clock_timestamp() + ms(p_lease_ms);
+DECLARE v_until timestamptz := clock_timestamp() + ms(p_lease_ms); v_pause interval;
 BEGIN
     PERFORM commit_locally();
+    SELECT clock_timestamp() - w.lease_until INTO v_pause FROM workers w WHERE w.incarnation = p_incarnation AND w.lease_until < clock_timestamp();
     INSERT INTO workers AS w (incarnation, name, host, pid, version, code, slots, lease_until, server, fault, fault_detail, faults, fault_since)
         VALUES (p_incarnation, p_name, p_host, p_pid, p_version, current_schema(), p_slots, v_until, server_name(),
             p_fault, p_fault_detail, p_faults, CASE WHEN p_fault <> '' THEN clock_timestamp() END)
     ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, slots = excluded.slots, server = excluded.server,
         fault = excluded.fault, fault_detail = excluded.fault_detail, faults = excluded.faults,
         fault_since = CASE WHEN excluded.fault <> '' THEN coalesce(w.fault_since, excluded.fault_since) END;
+    -- A pause is no part of an attempt.
+    IF v_pause IS NOT NULL THEN
+        UPDATE jobs j SET attempt_until = j.attempt_until + v_pause WHERE j.id IN (SELECT o.id FROM jobs o
+            WHERE o.leased_by = p_incarnation AND o.status = 'Running' FOR NO KEY UPDATE SKIP LOCKED);
+        UPDATE tasks t SET attempt_until = t.attempt_until + v_pause WHERE t.id IN (SELECT o.id FROM tasks o
+            WHERE o.leased_by = p_incarnation AND o.status = 'Running' FOR NO KEY UPDATE SKIP LOCKED);
+    END IF;
     -- Who was only paused, or cut off, died with nothing.  What somebody holds is met again by the next renewal.
     UPDATE jobs j SET died_with = nullif(array_remove(j.died_with, p_incarnation), '{}') WHERE j.id IN (SELECT o.id FROM jobs o
         WHERE o.died_with @> ARRAY[p_incarnation] AND o.status IN ('Pending', 'Running') FOR NO KEY UPDATE SKIP LOCKED);
@@ -110,19 +118,20 @@ END $$;
 
 -- --- leases ---
 -- A hand-out more that ended with its worker, or ('') with its time under a worker that lives.
-CREATE FUNCTION died_with(p_before text[], p_by text, p_until timestamptz) RETURNS text[] LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
-    SELECT array_append(p_before, CASE WHEN p_until < clock_timestamp() AND EXISTS (SELECT 1 FROM workers w
-        WHERE w.incarnation = p_by AND w.lease_until > clock_timestamp()) THEN '' ELSE p_by END)
+CREATE FUNCTION died_with(p_before text[], p_by text, p_until timestamptz, p_times int) RETURNS text[]
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT p_before || array_fill(CASE WHEN p_until < clock_timestamp() AND EXISTS (SELECT 1 FROM workers w
+        WHERE w.incarnation = p_by AND w.lease_until > clock_timestamp()) THEN '' ELSE p_by END, ARRAY[p_times])
 $$;
 
 -- Frees what nobody holds any more: jobs of workers whose lease is over, of attempts past their deadline, and (p_worker
--- with p_holding given) leases a worker has by our book but does not name.  A job that too many workers died with fails and
--- says so, in the caller's words.
+-- with p_holding given) leases a worker has by our book but does not name.  A suspect (06_claim.sql) that was alone when
+-- its worker died, twice on end since a pause looks like it, or that too many died with, fails with the caller's words.
 CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_holding bigint[],
     p_low_lease bigint, p_words jsonb) RETURNS TABLE (freed bigint, failed bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 #variable_conflict use_column
-DECLARE v_ids text[]; v_dead text[]; v_failed text[]; v_task_n bigint;
+DECLARE v_ids text[]; v_dead text[]; v_alone text[]; v_guilty text[]; v_failed text[]; v_task_n bigint;
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     IF p_worker IS NULL THEN
@@ -137,13 +146,18 @@ BEGIN
     END IF;
     -- A worker that lives and names its leases lost their answers, no more.
     IF p_worker IS NULL OR p_holding IS NULL THEN v_dead := v_ids; END IF;
+    -- Alone is who died while the worker had nothing else in hand, or nothing else past its time: it stands twice.
+    SELECT array_agg(j.id), array_agg(j.id) FILTER (WHERE j.died_with[cardinality(j.died_with)] = j.died_with[cardinality(j.died_with) - 1])
+    INTO v_alone, v_guilty FROM jobs j WHERE j.id = ANY (v_dead) AND cardinality(j.died_with) >= policy_deaths_alone()
+        AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.leased_by = j.leased_by AND o.status = 'Running' AND o.id <> j.id
+            AND (o.attempt_until < clock_timestamp() OR j.attempt_until >= clock_timestamp()));
     UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
-        died_with = CASE WHEN j.id = ANY (v_dead) THEN died_with(j.died_with, j.leased_by, j.attempt_until) ELSE j.died_with END,
-        run_after = CASE WHEN j.id = ANY (v_dead) AND cardinality(j.died_with) >= policy_deaths_alone() - 1
-            THEN greatest(j.run_after, engine_now()) ELSE j.run_after END WHERE j.id = ANY (v_ids);
+        died_with = CASE WHEN j.id = ANY (v_dead) THEN died_with(j.died_with, j.leased_by, j.attempt_until, CASE WHEN j.id = ANY (v_alone) THEN 2 ELSE 1 END)
+            ELSE j.died_with END WHERE j.id = ANY (v_ids);
     -- Jobs are locked before certificates here, so nothing may wait: whose certificate somebody holds runs alone again.
     SELECT array_agg(d.id) INTO v_failed FROM (SELECT j.id FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
-        WHERE j.id = ANY (v_dead) AND cardinality(j.died_with) >= policy_deaths_most() FOR NO KEY UPDATE OF c SKIP LOCKED) d;
+        WHERE j.id = ANY (v_guilty) OR j.id = ANY (v_dead) AND cardinality(j.died_with) >= policy_deaths_beside()
+        FOR NO KEY UPDATE OF c SKIP LOCKED) d;
     IF v_failed IS NOT NULL THEN
         -- Its order may exist at the CA still: a person decides, for the next renewal would order a second time.
         WITH parked AS (
@@ -165,7 +179,7 @@ BEGIN
         run_after = CASE WHEN n.is_over THEN engine_now() + policy_task_rest() ELSE t.run_after END,
         last_error = CASE WHEN n.is_over THEN job_say(p_words, 'workers_died', NULL) ELSE t.last_error END
     FROM (SELECT f.*, coalesce(f.is_dead AND cardinality(f.died_with) >= policy_deaths_most(), false) AS is_over
-        FROM (SELECT o.id, d.is_dead, CASE WHEN d.is_dead THEN died_with(o.died_with, o.leased_by, o.attempt_until) ELSE o.died_with END AS died_with
+        FROM (SELECT o.id, d.is_dead, CASE WHEN d.is_dead THEN died_with(o.died_with, o.leased_by, o.attempt_until, 1) ELSE o.died_with END AS died_with
         FROM tasks o, (SELECT p_worker IS NULL OR p_holding IS NULL) d (is_dead)
         WHERE o.status = 'Running' AND o.lease_id >= p_low_lease AND CASE WHEN p_worker IS NOT NULL
             THEN o.leased_by = p_worker AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding))
