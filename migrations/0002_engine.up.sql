@@ -152,7 +152,8 @@ CREATE TABLE workers (
     fault text NOT NULL DEFAULT '', -- what its host cannot do: words of worker/host_fault.h
     fault_detail text NOT NULL DEFAULT '',
     faults jsonb NOT NULL DEFAULT '{}', -- the reason by the issuer whose work is not taken; '': all work
-    fault_since timestamptz
+    fault_since timestamptz,
+    bus_near timestamptz, bus_ends timestamptz -- its certificate of the bus: from when on its end is near
 ) WITH (fillfactor = 50);
 
 CREATE TABLE schedulers (

@@ -28,8 +28,9 @@ struct lease {
 	char slots[16];
 	char lease_ms[12];
 	char fault[FAULT_MAX], detail[DETAIL_MAX];
-	struct buf faults;      /* JSON */
-	const char *params[10]; /* of a renewal; of the leave the first */
+	struct buf faults;               /* JSON */
+	char bus_near[24], bus_ends[24]; /* seconds since 1970; 0: nothing */
+	const char *params[12]; /* of a renewal; of the leave the first */
 	struct tenure *row;
 	char **cancelled; /* job ids */
 	size_t ncancelled;
@@ -132,6 +133,20 @@ compare_clocks(struct lease *l, int64_t database_ms)
 	host_fault_raise(l->o.host_faults, HOST_CLOCK, "", detail);
 }
 
+/* The file may have been replaced: for the next renewal. */
+static void
+tell_bus_cert(struct lease *l)
+{
+	struct bus_cert cert = {0};
+
+	if (l->o.bus_cert)
+		cert = l->o.bus_cert(l->o.arg);
+	(void)snprintf(l->bus_near, sizeof(l->bus_near), "%" PRId64,
+	    cert.near_unix);
+	(void)snprintf(l->bus_ends, sizeof(l->bus_ends), "%" PRId64,
+	    cert.ends_unix);
+}
+
 /* --- what the row's tenure tells --- */
 
 static void
@@ -143,6 +158,7 @@ read_answer(void *arg, const struct db_result *r, struct tenure_answer *out)
 
 	if (n > 0)
 		compare_clocks(l, db_i64(r, 0, db_col(r, "now_ms")));
+	tell_bus_cert(l);
 	forget_cancelled(l);
 	l->cancelled = mem_zalloc((n + 1) * sizeof(l->cancelled[0]));
 	for (size_t i = 0; i < n; i++) {
@@ -217,6 +233,9 @@ lease_new(const struct lease_opts *opts)
 	l->params[6] = l->lease_ms;
 	l->params[7] = l->fault;
 	l->params[8] = l->detail;
+	l->params[10] = l->bus_near;
+	l->params[11] = l->bus_ends;
+	tell_bus_cert(l);
 	buf_init(&l->faults, 0);
 	lease_host_changed(l);
 	l->row = make_row(l);

@@ -5,8 +5,9 @@
  * ends after 1.7 s by the database's clock, and with it every lease of work
  * that names this incarnation.  How far it is trusted: common/lease/tenure.h.
  * Whoever is about to sign, to send anything outside or to commit asks
- * lease_is_trusted() first.  The row also says what the host cannot do, and
- * each answer is compared with this host's clock.
+ * lease_is_trusted() first.  The row also says what the host cannot do and
+ * when its certificate of the bus ends, and each answer is compared with this
+ * host's clock.
  *
  * Call from the event loop only.  The pool is the lease's own, of one
  * connection, so that a renewal never queues behind work.
@@ -19,6 +20,7 @@
 #include <stdint.h>
 
 #include "common/base/attr.h"
+#include "common/bus/bus.h"
 #include "common/db/db.h"
 #include "common/loop/loop.h"
 #include "worker/host_fault.h"
@@ -42,6 +44,8 @@ struct lease_opts {
 	/* Told in the row; the lease raises and clears that of the clock. */
 	struct host_faults *host_faults;
 	int64_t clock_limit_ms; /* by more the clocks may not differ */
+	/* This process's certificate of the bus; NULL: it has none. */
+	struct bus_cert (*bus_cert)(void *arg);
 	/* Trust began, the first time or anew. */
 	void (*on_trusted)(void *arg);
 	/* Trust ended: everything held is to be dropped now.  Called once for

@@ -49,6 +49,14 @@ struct worker {
 
 /* --- callbacks --- */
 
+static struct bus_cert
+own_bus_cert(void *arg)
+{
+	const struct worker *w = arg;
+
+	return bus_client_cert(w->bus);
+}
+
 static struct op *
 on_grant(void *arg, const struct grant *g, const struct slot_end *end)
 {
@@ -181,6 +189,7 @@ make_parts(struct worker *w)
 	    .version = CERTCTL_VERSION,
 	    .slots = (size_t)cfg_int(w->d->cfg, "worker_slots"),
 	    .clock_limit_ms = cfg_int(w->d->cfg, "worker_clock_limit"),
+	    .bus_cert = own_bus_cert,
 	    .on_trusted = on_trusted,
 	    .on_lost = on_lost,
 	    .arg = w,

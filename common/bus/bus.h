@@ -109,6 +109,8 @@ void bus_client_set_home(struct bus_client *c, struct db_home *home);
 const char *bus_client_other_server(const struct bus_client *c);
 /* The term of the leader whose beat was heard within 500 ms, else 0. */
 uint64_t bus_client_term(const struct bus_client *c);
+/* Our own; zeros without TLS. */
+struct bus_cert bus_client_cert(const struct bus_client *c);
 /* The certificates of the bus: our own (address NULL), then each scheduler's
  * that told of it in its last beat.  Nothing without TLS.  An address lives as
  * long as the client. */

@@ -40,13 +40,17 @@ bus_client_other_server(const struct bus_client *c)
 	return NULL;
 }
 
+struct bus_cert
+bus_client_cert(const struct bus_client *c)
+{
+	return c->cert ? certwatch_cert(c->cert) : (struct bus_cert){0};
+}
+
 void
 bus_client_certs(const struct bus_client *c, bus_cert_fn *fn, void *arg)
 {
-	struct bus_cert own = {0};
+	struct bus_cert own = bus_client_cert(c);
 
-	if (c->cert)
-		own = certwatch_cert(c->cert);
 	if (own.ends_unix != 0)
 		fn(arg, NULL, &own);
 	for (size_t i = 0; i < c->n_peers; i++)

@@ -6,7 +6,8 @@
 -- One row a job to be cancelled; one row with NULL when there is none.
 -- name: worker_renew :many
 SELECT u.id AS cancel_job_id, floor(extract(epoch FROM r.lease_until) * 1000)::bigint - $7::int AS now_ms
-FROM worker_renew($1, $2, $3, $4::int, $5, $6::int, $7::int, $8, $9, $10::jsonb) r
+FROM worker_renew($1, $2, $3, $4::int, $5, $6::int, $7::int, $8, $9, $10::jsonb,
+    $11::bigint, $12::bigint) r
 LEFT JOIN LATERAL unnest(r.cancel_job_ids) AS u (id) ON true;
 
 -- name: worker_leave :one

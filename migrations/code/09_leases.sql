@@ -11,7 +11,8 @@ END $$;
 -- A worker's own row, and its lease.  Answers with the jobs among its leases that are to stop before the outside effect:
 -- somebody wants them cancelled, or their tick's budget is over.
 CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid int, p_version text, p_slots int,
-    p_lease_ms int, p_fault text DEFAULT '', p_fault_detail text DEFAULT '', p_faults jsonb DEFAULT '{}')
+    p_lease_ms int, p_fault text DEFAULT '', p_fault_detail text DEFAULT '', p_faults jsonb DEFAULT '{}',
+    p_bus_near bigint DEFAULT 0, p_bus_ends bigint DEFAULT 0)
 RETURNS TABLE (lease_until timestamptz, cancel_job_ids text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 #variable_conflict use_column
@@ -19,11 +20,13 @@ DECLARE v_until timestamptz := clock_timestamp() + ms(p_lease_ms); v_pause inter
 BEGIN
     PERFORM commit_locally();
     SELECT clock_timestamp() - w.lease_until INTO v_pause FROM workers w WHERE w.incarnation = p_incarnation AND w.lease_until < clock_timestamp();
-    INSERT INTO workers AS w (incarnation, name, host, pid, version, code, slots, lease_until, server, fault, fault_detail, faults, fault_since)
+    INSERT INTO workers AS w (incarnation, name, host, pid, version, code, slots, lease_until, server, fault, fault_detail, faults,
+            fault_since, bus_near, bus_ends)
         VALUES (p_incarnation, p_name, p_host, p_pid, p_version, current_schema(), p_slots, v_until, server_name(),
-            p_fault, p_fault_detail, p_faults, CASE WHEN p_fault <> '' THEN clock_timestamp() END)
+            p_fault, p_fault_detail, p_faults, CASE WHEN p_fault <> '' THEN clock_timestamp() END,
+            to_timestamp(nullif(p_bus_near, 0)), to_timestamp(nullif(p_bus_ends, 0)))
     ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, slots = excluded.slots, server = excluded.server,
-        fault = excluded.fault, fault_detail = excluded.fault_detail, faults = excluded.faults,
+        bus_near = excluded.bus_near, bus_ends = excluded.bus_ends, fault = excluded.fault, fault_detail = excluded.fault_detail, faults = excluded.faults,
         fault_since = CASE WHEN excluded.fault <> '' THEN coalesce(w.fault_since, excluded.fault_since) END;
     -- A pause is no part of an attempt.
     IF v_pause IS NOT NULL THEN

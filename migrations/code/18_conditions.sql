@@ -37,6 +37,9 @@ UNION ALL SELECT 'no_worker', '', (SELECT max(w.lease_until) FROM workers w), ''
 WHERE NOT EXISTS (SELECT 1 FROM workers w WHERE w.lease_until > clock_timestamp())
 UNION ALL (SELECT 'worker_fault', w.name, w.fault_since, w.fault_detail
 FROM workers w WHERE w.fault <> '' AND w.lease_until > clock_timestamp() ORDER BY w.fault_since LIMIT policy_condition_rows())
+UNION ALL (SELECT CASE WHEN w.bus_ends <= clock_timestamp() THEN 'bus_certificate_ended' ELSE 'bus_certificate_ending' END, w.name,
+    w.bus_near, w.name FROM workers w WHERE w.bus_near <= clock_timestamp() AND w.lease_until > clock_timestamp()
+ORDER BY w.bus_ends LIMIT policy_condition_rows())
 UNION ALL (SELECT 'database_behind', a.serial_number, a.journalled_at, a.issuer_id
 FROM journal_ahead a WHERE a.settled_at IS NULL ORDER BY a.journalled_at LIMIT policy_condition_rows())
 UNION ALL SELECT 'duty_failing', d.name, d.last_finished_at, d.last_error

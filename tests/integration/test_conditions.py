@@ -146,16 +146,22 @@ def write_bus_files(directory, life, left):
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
 
 
-@contextlib.contextmanager
-def bus_certificate(fleet, **left):
-    """The apiserver's own; nobody listens where it dials."""
+def bus_files(fleet, **left):
+    """The settings of a bus where nobody listens, with a certificate of ten days that ends in so long."""
     directory = fleet.dir / "bus-certificate"
     directory.mkdir(exist_ok=True)
     write_bus_files(directory, datetime.timedelta(days=10), datetime.timedelta(**left))
+    return {"CERTCTL_BUS_URLS": f"tls+tcp://127.0.0.1:{free_port()}", "CERTCTL_BUS_CA": str(directory / "ca.pem"),
+            "CERTCTL_BUS_CERT": str(directory / "bus.pem"), "CERTCTL_BUS_KEY": str(directory / "bus.key")}
+
+
+@contextlib.contextmanager
+def bus_certificate(fleet, **left):
+    """The apiserver's own."""
+    files = bus_files(fleet, **left)
     try:
         fleet.processes["apiserver"].stop()
-        fleet.start_apiserver(keep=True, CERTCTL_BUS_URLS=f"tls+tcp://127.0.0.1:{free_port()}", CERTCTL_BUS_CA=str(directory / "ca.pem"),
-                              CERTCTL_BUS_CERT=str(directory / "bus.pem"), CERTCTL_BUS_KEY=str(directory / "bus.key"))
+        fleet.start_apiserver(keep=True, **files)
         yield
     finally:
         fleet.processes["apiserver"].stop()
@@ -165,6 +171,9 @@ def bus_certificate(fleet, **left):
 FOUND = {"database_full": no_room, "commits_waiting": no_standby, "database_warning": replaced_files,
          "bus_certificate_ending": lambda fleet: bus_certificate(fleet, days=3),
          "bus_certificate_ended": lambda fleet: bus_certificate(fleet, seconds=-5)}
+
+
+WORKERS_TOO = {"bus_certificate_ended", "bus_certificate_ending"}  # in their rows
 
 
 @pytest.fixture
@@ -199,7 +208,7 @@ def test_every_condition_has_a_scene_words_and_an_alert():
     view = (ROOT / "migrations/code/18_conditions.sql").read_text()
     own = re.findall(r'^    \{"(\w+)", \w+\},$', (ROOT / "apiserver/live/faults.c").read_text(), re.M)
     assert set(SCENES) | set(FOUND) == set(TABLE) and set(own) == set(FOUND)
-    assert set(re.findall(r"'([a-z]+(?:_[a-z]+)+)'", view)) == set(SCENES)
+    assert set(re.findall(r"'([a-z]+(?:_[a-z]+)+)'", view)) == set(SCENES) | WORKERS_TOO
     alerts = yaml.safe_load((ROOT / "deploy/prometheus/certctl.rules.yml").read_text())["groups"][0]["rules"]
     exprs = {re.findall(r'condition="(\w+)"', a["expr"])[0]: a["labels"]["severity"] for a in alerts if "condition=" in a["expr"]}
     assert exprs == {name: severity.lower() for name, severity in TABLE.items() if severity != "NOTICE"}
@@ -229,6 +238,20 @@ def test_what_the_process_finds_is_told_of(calm, name):
     wait_for(lambda: told(calm) == ({}, True) and calm.api.get("/ready")[0] == 200, 30, f"{name} to be over")
     done = calm.cli("status")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name, left", [("bus_certificate_ending", {"days": 3}), ("bus_certificate_ended", {"seconds": -5})])
+def test_a_workers_certificate_of_the_bus_is_told_of(calm, name, left):
+    """By its row, for it may reach nobody by the bus; and no more once the file is replaced."""
+    calm.start_worker(keep=True, **bus_files(calm, **left))
+    try:
+        wait_for(lambda: name in told(calm)[0], 60, f"{name} to be told")
+        check_told(calm, name, "worker-1")
+        assert "worker-1" in told(calm)[0][name]["detail"]
+        bus_files(calm, days=9)
+        wait_for(lambda: told(calm) == ({}, True), 60, f"{name} to be over")
+    finally:
+        calm.processes.pop("worker-1").stop()
 
 
 def check_told(calm, name, subject):

@@ -51,6 +51,12 @@ on_host_change(void *arg)
 	lease_host_changed(((struct rig *)arg)->lease);
 }
 
+static struct bus_cert
+bus_cert(void *arg)
+{
+	return (struct bus_cert){.near_unix = 1000, .ends_unix = 2000};
+}
+
 static void
 rig_start(struct rig *r)
 {
@@ -62,6 +68,7 @@ rig_start(struct rig *r)
 	    .version = "0.1",
 	    .slots = 2,
 	    .clock_limit_ms = 30000,
+	    .bus_cert = bus_cert,
 	    .on_trusted = on_trusted,
 	    .on_lost = on_lost,
 	    .arg = r,
@@ -75,7 +82,7 @@ rig_start(struct rig *r)
 	    .on_change = on_host_change,
 	    .arg = r,
 	});
-	r->renewal = "worker-1|name|host|42|0.1|2|1700|||{}";
+	r->renewal = "worker-1|name|host|42|0.1|2|1700|||{}|1000|2000";
 	opts.host_faults = r->host;
 	opts.loop = r->loop;
 	opts.pool = r->pool;
@@ -224,7 +231,7 @@ test_compares_the_clocks(void)
 		host_fault_clear(r.host, HOST_CLOCK, "");
 		r.renewal = "worker-1|name|host|42|0.1|2|1700|ca|"
 			    "issuer iss-a: gone; issuer iss-b: too|"
-			    "{\"iss-a\":\"gone\",\"iss-b\":\"too\"}";
+			    "{\"iss-a\":\"gone\",\"iss-b\":\"too\"}|1000|2000";
 		expect_renewal(&r, "\\N");
 		loop_sim_advance(r.loop, 500);
 		CHECK(!host_faults_stop_all(r.host));
