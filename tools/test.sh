@@ -90,6 +90,7 @@ chaos() {
     if [ $status -eq 0 ]; then
         part chaos "$log" $((SECONDS - from)) 1 0 0
         echo "    $line"
+        grep '^scenes: ' "$log" | sed 's/^/    /'
         [ "${ms:-0}" -le 2000 ] || echo "    (recovery took longer than 2 s; seen on a busy machine)"
     else
         part chaos "$log" $((SECONDS - from)) 0 1 0

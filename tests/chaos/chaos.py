@@ -7,6 +7,11 @@ immediate) every kind of process at random, then counts losses and doubles
 
     chaos: kills=N jobs=N lost=0 doubled=0 recovery_p99_ms=N
 
+Every fourth is a scene of several processes (scenes.py), in a run of less than
+twenty every second.  One that finds nothing to hit gives way and does not count;
+the report names how often each was played, and a run that was long enough for all
+and could not play one has failed.
+
 A kill counts only if its victim held a lease, an open request or a
 transaction: the victim is stopped first, looked at, and then killed or let
 go.  Recovery is the time from the kill until the interrupted work's next
@@ -30,6 +35,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"), str(Path(_
 import checker  # noqa: E402
 from fleet import Fleet, wait_for  # noqa: E402
 from load import Load  # noqa: E402
+from scenes import LEADER_SESSIONS, Scenes, signal_all  # noqa: E402
 
 AGENTS = 3
 CERTIFICATES = 36
@@ -59,10 +65,11 @@ def children(pid):
     return found
 
 
-def signal_all(pids, signo):
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signo)
+def quietly(test):
+    try:
+        return test()
+    except psycopg2.Error:
+        return False
 
 
 class Chaos:
@@ -117,27 +124,24 @@ class Chaos:
             return e
 
     def recovered(self, kind, process, held, before):
-        try:
-            if kind in ("worker", "agent"):
-                return self.moved_on(held)
-            if kind == "scheduler":
-                return self.fleet.value("SELECT last_value FROM lease_seq") > before
-            if kind == "apiserver":
-                return self.fleet.apis[process.name].post(f"/api/v1/agents/{self.pulse}/heartbeat", {}, timeout=2)[0] == 200
-            return self.fleet.value("SELECT last_value FROM audit_seq") > before
-        except psycopg2.Error:
-            return False
+        if kind in ("worker", "agent"):
+            return self.moved_on(held)
+        if kind == "scheduler":
+            return self.fleet.value("SELECT last_value FROM lease_seq") > before
+        if kind == "apiserver":
+            return self.fleet.apis[process.name].post(f"/api/v1/agents/{self.pulse}/heartbeat", {}, timeout=2)[0] == 200
+        return self.fleet.value("SELECT last_value FROM audit_seq") > before
 
-    def measure(self, kind, process, held, before, since, how):
+    def measure(self, name, since, held, is_over):
+        """Milliseconds from then until it is over, which the database may refuse to say meanwhile; whether it ever was."""
         deadline = time.monotonic() + RECOVERY_LIMIT
-        while not self.recovered(kind, process, held, before):
-            if time.monotonic() > deadline:
-                break
+        while not (done := quietly(is_over)) and time.monotonic() < deadline:
             time.sleep(0.01)
         ms = (time.monotonic() - since) * 1000
-        self.recoveries.setdefault(f"{kind}-{how}", []).append(ms)
+        self.recoveries.setdefault(name, []).append(ms)
         if ms > 2000:
-            self.slow.append(f"{kind} {how}: {ms:.0f} ms, held {held}, now {self.now_of(held)}")
+            self.slow.append(f"{name}: {ms:.0f} ms, held {held}, now {self.now_of(held)}")
+        return done
 
     # --- one kill ---
     def strike(self, kind, process, how):
@@ -165,7 +169,7 @@ class Chaos:
             time.sleep(self.rng.uniform(0.2, 2.5))
             process.signal(signal.SIGCONT)
             since = time.monotonic()
-        self.measure(kind, process, held, before, since, how)
+        self.measure(f"{kind}-{how}", since, held, lambda: self.recovered(kind, process, held, before))
         if how == "stop":
             # The others went on; now the sleeper wakes into a world that
             # has moved on, and must do no harm.
@@ -204,8 +208,14 @@ class Chaos:
     def measure_postgres(self, process, held, how):
         since = time.monotonic()
         before = self.fleet.value("SELECT last_value FROM audit_seq")
-        self.measure("postgres", process, held, before, since, how)
+        self.measure(f"postgres-{how}", since, held, lambda: self.recovered("postgres", process, held, before))
         return True
+
+    # A worker holds a lease for milliseconds at a time: it is looked at again
+    # until it does, or workers would hardly ever be hit.
+    def hit_one(self):
+        kind, process, how = self.victim()
+        return any(self.strike(kind, process, how) for _ in range(WORKER_LOOKS if kind == "worker" else 1))
 
     def victim(self):
         kind = self.rng.choices(("worker", "agent", "scheduler", "apiserver", "postgres"), (34, 26, 18, 14, 8))[0]
@@ -219,8 +229,12 @@ class Chaos:
 
 def build_fleet(fleet):
     fleet.start_postgres(keep=True, fsync="on")
-    fleet.start_plane(keep=True, schedulers=2, workers=2, CERTCTL_SCHEDULER_REDEPLOY_INTERVAL="2s",
-                      CERTCTL_BATCH_SIZE="8")
+    fleet.start_plane(keep=True, schedulers=0, workers=0)
+    for i in (1, 2):
+        fleet.start_scheduler(i, keep=True, CERTCTL_SCHEDULER_REDEPLOY_INTERVAL="2s", CERTCTL_BATCH_SIZE="8",
+                              CERTCTL_DATABASE_MAX_CONNS=str(LEADER_SESSIONS))
+        # Past a limit of file sizes a write fails, as on a full disk, and the signal that comes with it is let be.
+        fleet.start_worker(i, keep=True, prefix=("/usr/bin/env", "--ignore-signal=XFSZ"))
     fleet.make_basics()
     port, site, commands = fleet.start_nginx(keep=True)
     names = []
@@ -278,20 +292,16 @@ def run(kills, seed, budget):
         chaos.pulse = pulse["id"]
         load = Load(fleet, names, seed, pause=LOAD_PAUSE)
         signal.signal(signal.SIGTERM, lambda *_: setattr(chaos, "is_over", True))
+        scenes = Scenes(chaos, kills)
         done, told = 0, time.monotonic()
         while done < kills and time.monotonic() - started < budget and not chaos.is_over:
-            kind, process, how = chaos.victim()
-            # A worker holds a lease for milliseconds at a time: look again
-            # until it does, or workers would hardly ever be hit.
-            for _ in range(WORKER_LOOKS if kind == "worker" else 1):
-                if chaos.strike(kind, process, how):
-                    done += 1
-                    break
+            done += scenes.play_next(done) if scenes.are_due(done) else chaos.hit_one()
             wait_for(lambda: count_jobs_safely(fleet) >= done * JOBS_PER_KILL, 120, "ten jobs a kill", every=0.1)
             if time.monotonic() - told > 10:
                 told = time.monotonic()
                 print(f"  {done} of {kills} kills, {count_jobs_safely(fleet)} jobs, "
                       f"{time.monotonic() - started:.0f} s", flush=True)
+        scenes.play_owed()
         load.stop()
         quiet(fleet)
         lost, doubled = checker.check(fleet.query, load.accepted, fleet.dir / "journal")
@@ -311,11 +321,14 @@ def run(kills, seed, budget):
         print(f"  {kind:20} {len(times):5}  recovery ms: p50 {percentile(times, 50):6.0f}  p99 {percentile(times, 99):6.0f}  "
               f"worst {max(times):6.0f}")
     print("not counted (held nothing):", sum(chaos.missed.values()), "| seed", seed)
+    print(scenes.told())
+    for line in scenes.wrong:
+        print("wrong:", line)
     for line in chaos.slow:
         print("slow:", line)
     p99 = percentile([ms for times in chaos.recoveries.values() for ms in times], 99)
     print(f"chaos: kills={done} jobs={jobs} lost={len(lost)} doubled={len(doubled)} recovery_p99_ms={p99:.0f}")
-    return 0 if done >= kills and not lost and not doubled and not died else 1
+    return 0 if done >= kills and not lost and not doubled and not died and not scenes.wrong else 1
 
 
 def count_jobs_safely(fleet):
