@@ -17,7 +17,7 @@ struct cJSON;
 struct audit_block {
 	const char *fields[AUDIT_BLOCK_FIELDS];
 	const char *hash;
-	int64_t n, from_xid, to_xid, rows, oldest_us;
+	int64_t n, from_xid, to_xid, rows, oldest_us, sealed_us;
 };
 
 /* One row of it, for naming what is wrong. */

@@ -188,6 +188,7 @@ tell_restore(struct audit_verify *v, struct arena *a,
 {
 	const char *details = row->fields[AUDIT_ROW_DETAILS], *why;
 	const struct cJSON *gap;
+	int64_t copy_n = 0;
 	rc ret;
 
 	if (strcmp(row->fields[AUDIT_ROW_ACTION], "database_recovered") != 0)
@@ -195,6 +196,9 @@ tell_restore(struct audit_verify *v, struct arena *a,
 	ret = json_parse(a, details, strlen(details), &gap, &why);
 	if (ret != RC_OK)
 		return; /* not as it was written: its block's root says so */
+	/* A copy from before the first block has none. */
+	IGNORE_RESULT(json_int(gap, "copy_block", 1, INT64_MAX, &copy_n));
+	audit_anchor_recovery(&v->anchor, v->cli->arena, row, copy_n);
 	v->nrestores++;
 	if (v->cli->as_json) {
 		buf_printf(&v->restores, "%s%s", v->nrestores > 1 ? "," : "",
@@ -288,13 +292,8 @@ verify_header(struct audit_verify *v, struct arena *a,
 			b->n));
 		return false;
 	}
-	if (b->n == v->anchor_n && strcmp(hash, v->anchor_hash) != 0)
-		audit_told(v,
-		    arena_printf(a,
-			"block %" PRId64
-			": it is not the one that was noted; the chain was "
-			"written anew",
-			b->n));
+	if (b->n == v->anchor.n)
+		audit_anchor_block(&v->anchor, b);
 	return true;
 }
 
@@ -311,6 +310,7 @@ audit_verify_block(struct audit_verify *v, struct arena *a,
 	v->blocks++;
 	v->last_n = b->n;
 	v->last_to_xid = b->to_xid;
+	v->last_sealed_us = b->sealed_us;
 	(void)snprintf(v->last_hash, sizeof(v->last_hash), "%s", b->hash);
 	(void)snprintf(v->last_epoch, sizeof(v->last_epoch), "%s",
 	    b->fields[AUDIT_BLOCK_EPOCH]);

@@ -64,7 +64,8 @@ audit_read_block(struct arena *a, const struct cJSON *object,
 	       number(out->fields[AUDIT_BLOCK_FROM_XID], &out->from_xid) &&
 	       number(out->fields[AUDIT_BLOCK_TO_XID], &out->to_xid) &&
 	       number(out->fields[AUDIT_BLOCK_ROWS], &out->rows) &&
-	       number(out->fields[AUDIT_BLOCK_OLDEST_US], &out->oldest_us);
+	       number(out->fields[AUDIT_BLOCK_OLDEST_US], &out->oldest_us) &&
+	       number(out->fields[AUDIT_BLOCK_SEALED_US], &out->sealed_us);
 }
 
 bool

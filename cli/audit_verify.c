@@ -95,6 +95,7 @@ begin_after(struct audit_verify *v, int64_t n)
 	}
 	v->last_n = b.n;
 	v->last_to_xid = b.to_xid;
+	v->last_sealed_us = b.sealed_us;
 	(void)snprintf(v->last_hash, sizeof(v->last_hash), "%s", b.hash);
 	(void)snprintf(v->last_epoch, sizeof(v->last_epoch), "%s",
 	    b.fields[AUDIT_BLOCK_EPOCH]);
@@ -148,12 +149,12 @@ print_end(const struct audit_verify *v, int64_t unsealed)
 	if (v->last_n > 0)
 		out_print("last block %" PRId64
 			  "; keep this elsewhere, for the next time:\n"
-			  "  --anchor %" PRId64 ":%s\n",
-		    v->last_n, v->last_n, v->last_hash);
+			  "  --anchor %s\n",
+		    v->last_n, audit_anchor_text(v, v->cli->arena));
 }
 
 static void
-print_json(struct audit_verify *v, int64_t unsealed)
+print_json(struct audit_verify *v, int64_t unsealed, const char *anchor)
 {
 	json_w_close(&v->json, ']');
 	json_w_kv_raw(&v->json, "restores",
@@ -164,31 +165,12 @@ print_json(struct audit_verify *v, int64_t unsealed)
 	json_w_kv_int(&v->json, "unsealed", unsealed);
 	json_w_kv_int(&v->json, "last_block", v->last_n);
 	json_w_kv(&v->json, "last_hash", v->last_hash);
+	json_w_kv(&v->json, "anchor", anchor);
+	if (v->last_n > 0)
+		json_w_kv(&v->json, "next_anchor",
+		    audit_anchor_text(v, v->cli->arena));
 	json_w_close(&v->json, '}');
 	out_json(buf_cstr(&v->faults));
-}
-
-/* "12:<64 hex digits>" */
-static bool
-read_anchor(struct audit_verify *v, char *text)
-{
-	char *colon = strchr(text, ':');
-	uint8_t hash[AUDIT_HASH];
-	rc ret = RC_INVALID;
-
-	if (colon && strlen(colon + 1) == (size_t)2 * AUDIT_HASH) {
-		*colon = '\0';
-		ret = enc_parse_i64(text, 1, INT64_MAX, &v->anchor_n);
-	}
-	if (ret == RC_OK)
-		ret = enc_unhex(colon + 1, hash, AUDIT_HASH);
-	if (ret == RC_OK) {
-		char *lower = arena_alloc(v->cli->arena, 2 * AUDIT_HASH + 1);
-
-		enc_hex(hash, AUDIT_HASH, lower);
-		v->anchor_hash = lower;
-	}
-	return ret == RC_OK;
 }
 
 static int
@@ -202,16 +184,22 @@ read_arguments(struct audit_verify *v, int64_t *out_from)
 		out_error("--from takes a block's number");
 		return EXIT_USAGE;
 	}
-	if (anchor && !read_anchor(v, arena_strdup(v->cli->arena, anchor))) {
-		out_error("--anchor takes NUMBER:HASH, as an earlier verify "
-			  "printed it");
+	if (anchor && !audit_anchor_read(v->cli->arena,
+			  arena_strdup(v->cli->arena, anchor), &v->anchor)) {
+		out_error("--anchor takes NUMBER:HASH@TIME, as an earlier "
+			  "verify printed it, or NUMBER:HASH");
+		return EXIT_USAGE;
+	}
+	if (v->anchor.n > 0 && v->anchor.n < *out_from) {
+		out_error("--anchor is of a block before those that --from "
+			  "asks for");
 		return EXIT_USAGE;
 	}
 	return EXIT_DONE;
 }
 
-/* Blocks cut off at the end leave no gap; that there were more is known from
- * elsewhere. */
+/* Blocks cut off at the end leave no gap; that there were more the server has
+ * noted. */
 static void
 verify_end(struct audit_verify *v, int64_t known_n)
 {
@@ -226,6 +214,7 @@ static int
 verify_all(struct audit_verify *v, int64_t from)
 {
 	struct state state = {0, 0};
+	const char *anchor, *fault;
 
 	read_state(v, &state);
 	if (v->exit_code != EXIT_DONE ||
@@ -235,10 +224,13 @@ verify_all(struct audit_verify *v, int64_t from)
 		;
 	if (v->exit_code != EXIT_DONE)
 		return v->exit_code;
-	verify_end(v,
-	    v->anchor_n > state.checked_n ? v->anchor_n : state.checked_n);
+	if (state.checked_n >= v->anchor.n || v->anchor.gap)
+		verify_end(v, state.checked_n);
+	anchor = audit_anchor_end(v, &fault);
+	if (fault)
+		audit_told(v, fault);
 	if (v->cli->as_json)
-		print_json(v, state.unsealed);
+		print_json(v, state.unsealed, anchor);
 	else
 		print_end(v, state.unsealed);
 	return v->nfaults ? EXIT_FAILED : EXIT_DONE;

@@ -38,7 +38,7 @@ const struct command commands[] = {
     {"audit", "prove", "ID",
 	"a proof that anybody can check that the event is in its block",
 	cmd_audit_prove},
-    {"audit", "verify", "[--from N] [--anchor N:HASH]",
+    {"audit", "verify", "[--from N] [--anchor N:HASH@TIME]",
 	"recompute the audit trail; names what was tampered with",
 	cmd_audit_verify},
     {"certs", "bulk-reassign",

@@ -44,11 +44,13 @@ def id_of(fleet, seq):
 def test_a_trail_as_it_was_sealed(trail):
     reply = verify(trail)
     assert reply == {"faults": [], "blocks": 4, "rows": 24, "restores": [], "removed_up_to": 0, "unsealed": 0, "last_block": 4,
-                     "last_hash": trail.value("SELECT encode(hash, 'hex') FROM audit_blocks WHERE n = 4")}
+                     "last_hash": trail.value("SELECT encode(hash, 'hex') FROM audit_blocks WHERE n = 4"), "anchor": "none",
+                     "next_anchor": audit.anchor(trail, 4)}
     assert (verify(trail, "--from", "3")["blocks"], verify(trail, "--from", "3")["rows"]) == (2, 12)
     assert verify(trail, "--anchor", f"4:{reply['last_hash']}")["faults"] == []
     done = trail.cli("audit", "verify")
-    assert done.returncode == 0 and f"--anchor 4:{reply['last_hash']}" in done.stdout
+    assert done.returncode == 0 and f"--anchor {reply['next_anchor']}\n" in done.stdout
+    assert verify(trail, "--anchor", reply["next_anchor"])["anchor"] == "found"
     audit.write(trail, 2)
     assert verify(trail)["unsealed"] == 2
 
@@ -134,6 +136,46 @@ def test_what_only_an_anchor_finds(trail):
     assert verify(trail, "--anchor", anchor)["faults"] == ["blocks missing: 3 to 4, which there were"]
 
 
+def restore(trail):
+    """The last two blocks are gone, and the event of the recovery that tells it is in a block of its own."""
+    audit.tamper(trail, "DELETE FROM audit_blocks WHERE n > 2", f"DELETE FROM audit_events WHERE seq >= {trail.seqs[2][0]}")
+    trail.query("INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details) VALUES "
+                "('op', 'User', 'database_recovered', 'database', '', '{\"epoch\": 2, \"copy_block\": 2}')")
+    audit.seal(trail)
+
+
+@pytest.mark.parametrize("n, blocks", [(4, 3), (9, 0)])
+def test_an_anchor_in_a_gap_that_a_recovery_named(trail, n, blocks):
+    """A block of that number is there again, or none."""
+    lost = audit.anchor(trail, 4).replace("4:", f"{n}:", 1)
+    kept, gone = audit.anchor(trail, 2), audit.anchor(trail, 3)
+    restore(trail)
+    for _ in range(blocks):
+        audit.write(trail, ROWS)
+        audit.seal(trail)
+    reply = verify(trail, "--anchor", lost)
+    assert (reply["faults"], reply["anchor"], len(reply["restores"])) == ([], "gone", 1)
+    done = trail.cli("audit", "verify", "--anchor", lost)
+    assert done.returncode == 0 and f"block {n}, as it was noted, is gone: it lay in the gap that the recovery on " in done.stdout
+    assert verify(trail, "--anchor", gone)["anchor"] == "gone" and verify(trail, "--anchor", kept)["anchor"] == "found"
+
+
+def test_a_gap_explains_no_other_anchor(trail):
+    """Not one of before the copy, nor of after the recovery, nor one that does not say when."""
+    before, bare = audit.anchor(trail, 2), audit.anchor(trail, 4).split("@", maxsplit=1)[0]
+    restore(trail)
+    audit.write(trail, ROWS)
+    audit.seal(trail)
+    after = audit.anchor(trail, 4)
+    reply = verify(trail, "--anchor", bare)
+    assert reply["anchor"] == "fault" and len(reply["faults"]) == 1, reply
+    assert "block 4: it is not the one that was noted" in reply["faults"][0] and "the gap that the recovery on" in reply["faults"][0]
+    audit.tamper(trail, f"UPDATE audit_events SET actor = 'other' WHERE seq = {trail.seqs[0][0]}", "TRUNCATE audit_blocks")
+    audit.seal(trail, 1)
+    for anchor, n in ((before, 2), (after, 4)):
+        assert verify(trail, "--anchor", anchor)["faults"] == [f"block {n}: it is not the one that was noted; the chain was written anew"]
+
+
 def test_blocks_cut_off_after_the_server_had_seen_them(trail):
     trail.query("SELECT audit_chain_verify(18, %s)", WORDS)
     audit.tamper(trail, "DELETE FROM audit_blocks WHERE n > 2")
@@ -174,7 +216,8 @@ def test_an_attachment_that_was_tampered_with(trail, listed, sql, fault):
     assert done.stdout == "" and done.returncode == (3 if fault == "missing" else 1)
 
 
-@pytest.mark.parametrize("arguments", [("--from", "x"), ("--from", "0"), ("--anchor", "4"), ("--anchor", "4:abc"), ("more",)])
+@pytest.mark.parametrize("arguments", [("--from", "x"), ("--from", "0"), ("--anchor", "4"), ("--anchor", "4:abc"), ("--anchor", f"4:{64 * 'a'}@now"),
+                                       ("--anchor", f"4:{64 * 'a'}@2026-11-28T12:00:00"), ("--from", "3", "--anchor", f"2:{64 * 'a'}"), ("more",)])
 def test_wrong_usage(trail, arguments):
     assert trail.cli("audit", "verify", *arguments).returncode == 2
 

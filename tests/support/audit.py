@@ -73,6 +73,12 @@ def seal(fleet, limit=20000):
         pass
 
 
+def anchor(fleet, n):
+    """As verify prints it for that block."""
+    return fleet.value("SELECT n || ':' || encode(hash, 'hex') || '@' || to_char(sealed_at AT TIME ZONE 'UTC', "
+                       "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM audit_blocks WHERE n = %s", n)
+
+
 def is_in_a_block(fleet, seq):
     return fleet.value("SELECT count(*) FROM audit_events e JOIN audit_blocks b ON b.epoch = e.epoch AND e.xid >= b.from_xid "
                        "AND e.xid < b.to_xid WHERE e.seq = %s", seq)
