@@ -81,6 +81,13 @@ class Growth:
             text = text.replace(before, after)
         self.add(path, text, name)
 
+    def insert(self, path, before, text, name):
+        """In front of a line that stands there once."""
+        there = (self.top / path).read_text(encoding="utf-8")
+        assert there.count(before) == 1 and name in self.named
+        self.touched.append(path)
+        (self.top / path).write_text(there.replace(before, text + before), encoding="utf-8")
+
 
 def symbols(path):
     return subprocess.run(["nm", path], text=True, capture_output=True, check=True).stdout
@@ -121,14 +128,23 @@ def test_a_kind_of_target(tree):
     growth.like("agent/targets/gadget.c", "agent/targets/nginx.c", [("NGINX", "Gadget"), ("target_nginx", "target_gadget")],
                 "targets/<name>.c")
     growth.add("agent/targets.def", "TARGET(gadget)\n", "targets.def")
-    types = top / "apiserver/handlers/config/targets.c"
-    text = types.read_text(encoding="utf-8")
-    assert text.count('"Apache", ') == 1
-    types.write_text(text.replace('"Apache", ', '"Apache", "Gadget", '), encoding="utf-8")
-    assert "apiserver/handlers/config/targets.c" in growth.named
-    assert len(growth.touched) == 2
+    growth.insert("apiserver/handlers/config/targets.c", "    {.type = \"Apache\"},\n",
+                  "    {\"Gadget\", nginx_keys, ARRAY_LEN(nginx_keys), nginx_check},\n", "apiserver/handlers/config/targets.c")
+    assert len(growth.touched) == 3
     objects = ["agent/libcertctl_agent.a.p/target.c.o", "agent/libcertctl_agent.a.p/targets_gadget.c.o",
                "apiserver/libcertctl_api.a.p/handlers_config_targets.c.o"]
     run("ninja", "-C", build, *objects)
     assert re.search(r" U target_gadget$", symbols(build / objects[0]), re.M)
     assert re.search(r" [DR] target_gadget$", symbols(build / objects[1]), re.M)
+
+
+@pytest.mark.parametrize("word, files", [
+    ("NGINX", {"agent/targets/nginx.c", "apiserver/handlers/config/targets.c"}),
+    ("OpenSSL", {"worker/issuers/openssl.c", "apiserver/handlers/config/issuers.c"})])
+def test_no_other_file_knows_a_kind_by_its_word(word, files):
+    """Else another one of its kind would touch that file, too; beside these is the row that names the file."""
+    sources = [p for d in ("agent", "apiserver", "cli", "common", "scheduler", "worker") for e in ("c", "h", "def", "sql")
+               for p in (ROOT / d).rglob(f"*.{e}")]
+    comment = {".sql": re.compile(r"--.*")}
+    said = {p: comment.get(p.suffix, re.compile(r"/\*.*?\*/", re.S)).sub("", p.read_text(encoding="utf-8")) for p in sources}
+    assert {str(p.relative_to(ROOT)) for p, text in said.items() if re.search(rf"[\"']{word}[\"']", text)} == files

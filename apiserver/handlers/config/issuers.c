@@ -14,30 +14,71 @@
 #include "common/base/attr.h"
 #include "common/json/json.h"
 
+/* A shorter life is not given: its last third is what renewal and deployment
+ * have.  certificate_profiles has the same limit. */
+enum { LIFE_LEAST_S = 30 };
+
+static const struct configkey local_keys[] = {
+    {"ca_common_name", KEY_TEXT, .max = 64},
+    {"validity_days", KEY_INT, 1, 3650},
+    {"validity_seconds", KEY_INT, LIFE_LEAST_S, 315360000},
+    {"ca_cert_path", KEY_PATH},
+    {"ca_key_path", KEY_PATH},
+    {"former_key_paths", KEY_PATHS},
+    {"crl_distribution_point_urls", KEY_URLS},
+};
+
+static const struct configkey openssl_keys[] = {
+    {"sign_script", KEY_PATH, .is_required = true},
+    {"revoke_script", KEY_PATH},
+    {"crl_script", KEY_PATH},
+    {"lookup_script", KEY_PATH},
+    {"timeout_seconds", KEY_INT, 1, 600},
+};
+
+/* The types that workers of this version run. */
+static const struct issuer_kind {
+	const char *type;
+	const struct configkey *keys;
+	size_t nkeys;
+} issuer_kinds[] = {
+    {"GenericCA", local_keys, ARRAY_LEN(local_keys)},
+    {"OpenSSL", openssl_keys, ARRAY_LEN(openssl_keys)},
+};
+
 /* Every spelling that clients send; the types that no worker of this version
  * can run are known, so that the refusal can say so. */
 static const struct issuer_word {
 	const char *word, *type;
-	bool is_supported;
 } issuer_words[] = {
-    {"genericca", "GenericCA", true},
-    {"local", "GenericCA", true},
-    {"local_ca", "GenericCA", true},
-    {"local-ca", "GenericCA", true},
-    {"acme", "ACME", false},
-    {"stepca", "StepCA", false},
-    {"step-ca", "StepCA", false},
-    {"openssl", "OpenSSL", true},
-    {"vaultpki", "VaultPKI", false},
-    {"vault", "VaultPKI", false},
-    {"digicert", "DigiCert", false},
-    {"sectigo", "Sectigo", false},
-    {"googlecas", "GoogleCAS", false},
-    {"awsacmpca", "AWSACMPCA", false},
-    {"entrust", "Entrust", false},
-    {"globalsign", "GlobalSign", false},
-    {"ejbca", "EJBCA", false},
+    {"genericca", "GenericCA"},
+    {"local", "GenericCA"},
+    {"local_ca", "GenericCA"},
+    {"local-ca", "GenericCA"},
+    {"acme", "ACME"},
+    {"stepca", "StepCA"},
+    {"step-ca", "StepCA"},
+    {"openssl", "OpenSSL"},
+    {"vaultpki", "VaultPKI"},
+    {"vault", "VaultPKI"},
+    {"digicert", "DigiCert"},
+    {"sectigo", "Sectigo"},
+    {"googlecas", "GoogleCAS"},
+    {"awsacmpca", "AWSACMPCA"},
+    {"entrust", "Entrust"},
+    {"globalsign", "GlobalSign"},
+    {"ejbca", "EJBCA"},
 };
+
+static const struct issuer_kind *
+issuer_kind(const char *type)
+{
+	for (size_t i = 0; i < ARRAY_LEN(issuer_kinds); i++) {
+		if (strcmp(issuer_kinds[i].type, type) == 0)
+			return &issuer_kinds[i];
+	}
+	return NULL;
+}
 
 static const char *
 issuer_type(struct arena *a, const char *text, const char **out_why)
@@ -45,7 +86,7 @@ issuer_type(struct arena *a, const char *text, const char **out_why)
 	for (size_t i = 0; i < ARRAY_LEN(issuer_words); i++) {
 		if (strcasecmp(text, issuer_words[i].word) != 0)
 			continue;
-		if (issuer_words[i].is_supported)
+		if (issuer_kind(issuer_words[i].type) != NULL)
 			return issuer_words[i].type;
 		*out_why = arena_printf(a,
 		    "%s is not supported by this version; it issues with "
@@ -67,6 +108,7 @@ issuer_check(struct arena *a, const struct cJSON *body, const char *stored_type)
 {
 	const struct cJSON *config = json_get(body, "config");
 	const char *type = stored_type, *text = "", *why = NULL;
+	const struct issuer_kind *kind;
 
 	if (json_str(body, "type", 255, &text) == RC_OK && text[0] != '\0')
 		type = issuer_type(a, text, &why);
@@ -78,7 +120,11 @@ issuer_check(struct arena *a, const struct cJSON *body, const char *stored_type)
 		    stored_type);
 	if (stored_type != NULL && !cJSON_IsObject(config))
 		return NULL;
-	why = configkeys_check(a, type, config);
+	kind = issuer_kind(type);
+	if (kind == NULL) /* stored by another version */
+		return arena_printf(a, "%s is not supported by this version",
+		    type);
+	why = configkeys_check(a, kind->keys, kind->nkeys, config);
 	if (why == NULL && check_has(config, "ca_cert_path") !=
 			       check_has(config, "ca_key_path"))
 		why = "config.ca_cert_path and config.ca_key_path go together: "
