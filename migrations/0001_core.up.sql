@@ -8,28 +8,24 @@ CREATE SEQUENCE id_seq;
 
 -- Which versions of the functions are installed, each in the schema of this name, and when a process last ran by them.
 CREATE TABLE code_schemas (
-    name text PRIMARY KEY,
-    installed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    name text PRIMARY KEY, installed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_used_at timestamptz
 );
 
 CREATE TABLE tenants (
-    id text PRIMARY KEY,
-    name text NOT NULL, description text NOT NULL DEFAULT '',
+    id text PRIMARY KEY, name text NOT NULL, description text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO tenants (id, name) VALUES ('t-default', 'default');
 
 CREATE TABLE teams (
-    id text PRIMARY KEY,
-    name varchar(255) NOT NULL UNIQUE,
+    id text PRIMARY KEY, name varchar(255) NOT NULL UNIQUE,
     description text,
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE owners (
-    id text PRIMARY KEY,
-    name varchar(255) NOT NULL, email varchar(255) NOT NULL,
+    id text PRIMARY KEY, name varchar(255) NOT NULL, email varchar(255) NOT NULL,
     team_id text NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
 );
@@ -37,8 +33,7 @@ CREATE INDEX owners_team_id ON owners (team_id);
 CREATE INDEX owners_name ON owners (name, id); -- the order of the list
 
 CREATE TABLE certificate_profiles (
-    id text PRIMARY KEY,
-    name varchar(255) NOT NULL UNIQUE,
+    id text PRIMARY KEY, name varchar(255) NOT NULL UNIQUE,
     description text DEFAULT '',
     allowed_key_algorithms jsonb NOT NULL DEFAULT '[{"algorithm": "ECDSA", "min_size": 256}, {"algorithm": "RSA", "min_size": 2048}]',
     max_ttl_seconds int NOT NULL DEFAULT 0 CHECK (max_ttl_seconds = 0 OR max_ttl_seconds >= 30),
@@ -52,8 +47,7 @@ CREATE TABLE certificate_profiles (
 );
 
 CREATE TABLE agent_groups (
-    id text PRIMARY KEY,
-    name varchar(255) NOT NULL UNIQUE,
+    id text PRIMARY KEY, name varchar(255) NOT NULL UNIQUE,
     description text DEFAULT '', match_os varchar(100) DEFAULT '',
     match_architecture varchar(100) DEFAULT '', match_ip_cidr varchar(45) DEFAULT '',
     match_version varchar(50) DEFAULT '', enabled bool NOT NULL DEFAULT true,
@@ -61,8 +55,7 @@ CREATE TABLE agent_groups (
 );
 
 CREATE TABLE renewal_policies (
-    id text PRIMARY KEY,
-    name varchar(255) NOT NULL UNIQUE,
+    id text PRIMARY KEY, name varchar(255) NOT NULL UNIQUE,
     renewal_window_days int NOT NULL, auto_renew bool NOT NULL DEFAULT true,
     max_retries int NOT NULL DEFAULT 3, retry_interval_seconds int NOT NULL DEFAULT 60,
     alert_thresholds_days jsonb NOT NULL DEFAULT '[30, 14, 7, 0]',
@@ -88,8 +81,7 @@ CREATE TABLE policy_changes (
 );
 
 CREATE TABLE issuers (
-    id text PRIMARY KEY,
-    name varchar(255) NOT NULL UNIQUE,
+    id text PRIMARY KEY, name varchar(255) NOT NULL UNIQUE,
     type varchar(255) NOT NULL,
     config jsonb, -- what the API may show: secrets masked
     enabled bool NOT NULL DEFAULT true,
@@ -128,8 +120,7 @@ CREATE TABLE ca_keys (
 -- Heartbeats change status and last_heartbeat_at all day: no index holds either, and pages keep room, so that every one is
 -- a HOT update.
 CREATE TABLE agents (
-    id text PRIMARY KEY,
-    name varchar(255) NOT NULL UNIQUE,
+    id text PRIMARY KEY, name varchar(255) NOT NULL UNIQUE,
     hostname varchar(255) NOT NULL,
     status varchar(50) NOT NULL DEFAULT 'Offline' CHECK (status IN ('Online', 'Offline', 'Degraded')),
     last_heartbeat_at timestamptz, registered_at timestamptz NOT NULL DEFAULT now(),
@@ -152,8 +143,7 @@ CREATE TABLE agent_group_members (
 );
 
 CREATE TABLE deployment_targets (
-    id text PRIMARY KEY,
-    name varchar(255) NOT NULL, type varchar(255) NOT NULL,
+    id text PRIMARY KEY, name varchar(255) NOT NULL, type varchar(255) NOT NULL,
     agent_id text NOT NULL REFERENCES agents (id) ON DELETE RESTRICT,
     config jsonb, enabled bool NOT NULL DEFAULT true,
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
@@ -243,8 +233,7 @@ CREATE INDEX certificate_versions_chain_id ON certificate_versions USING brin (c
 -- The CSR of a job, and of the version that the job made.  Apart from both, for every state of a job is a new copy of its
 -- row.  It stays as long as one of the two.
 CREATE TABLE certificate_requests (
-    job_id text PRIMARY KEY,
-    csr_pem text NOT NULL,
+    job_id text PRIMARY KEY, csr_pem text NOT NULL,
     key_sha256 text NOT NULL -- of the SubjectPublicKeyInfo; '' where it came with a version alone
 );
 

@@ -83,8 +83,7 @@ CREATE INDEX jobs_certificate_id ON jobs (certificate_id);
 
 -- All other work of workers; deleted when done, never shown as jobs.
 CREATE TABLE tasks (
-    id text PRIMARY KEY,
-    kind text NOT NULL, subject text NOT NULL, dedupe_key text,
+    id text PRIMARY KEY, kind text NOT NULL, subject text NOT NULL, dedupe_key text,
     issuer_id text REFERENCES issuers (id) ON DELETE CASCADE,
     payload jsonb NOT NULL DEFAULT '{}',
     status text NOT NULL DEFAULT 'Pending' CHECK (status IN ('Pending', 'Running', 'Failed')),
@@ -121,8 +120,7 @@ CREATE INDEX journal_ahead_open ON journal_ahead (journalled_at) WHERE settled_a
 -- --- approval ---
 
 CREATE TABLE issuance_approval_requests (
-    id text PRIMARY KEY,
-    certificate_id text REFERENCES managed_certificates (id) ON DELETE CASCADE,
+    id text PRIMARY KEY, certificate_id text REFERENCES managed_certificates (id) ON DELETE CASCADE,
     job_id text REFERENCES jobs (id) ON DELETE CASCADE,
     profile_id text NOT NULL REFERENCES certificate_profiles (id) ON DELETE RESTRICT,
     requested_by text NOT NULL,
@@ -157,8 +155,7 @@ CREATE TABLE workers (
 ) WITH (fillfactor = 50);
 
 CREATE TABLE schedulers (
-    incarnation text PRIMARY KEY,
-    name text NOT NULL, host text NOT NULL, pid int NOT NULL,
+    incarnation text PRIMARY KEY, name text NOT NULL, host text NOT NULL, pid int NOT NULL,
     url text NOT NULL, version text NOT NULL DEFAULT '',
     code text NOT NULL DEFAULT '', -- the schema whose functions it calls
     server text NOT NULL DEFAULT '', -- the database server that it is with, in words
@@ -186,8 +183,7 @@ INSERT INTO leadership (term, holder, nonce, expires_at) VALUES (0, '', '', '-in
 
 -- When each duty last ran, so that a new leader does not run all at once.
 CREATE TABLE duties (
-    name text PRIMARY KEY,
-    last_started_at timestamptz, last_finished_at timestamptz,
+    name text PRIMARY KEY, last_started_at timestamptz, last_finished_at timestamptz,
     last_outcome text NOT NULL DEFAULT '', last_rows bigint NOT NULL DEFAULT 0,
     run_requested_at timestamptz,
     term bigint NOT NULL DEFAULT 0, -- in which the last run began

@@ -1,17 +1,14 @@
 -- The roles and permissions of people and keys.
 
 CREATE TABLE roles (
-    id text PRIMARY KEY,
-    tenant_id text NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
+    id text PRIMARY KEY, tenant_id text NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
     name text NOT NULL, description text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (tenant_id, name)
 );
 
 CREATE TABLE permissions (
-    id text PRIMARY KEY,
-    name text NOT NULL UNIQUE,
-    namespace text NOT NULL
+    id text PRIMARY KEY, name text NOT NULL UNIQUE, namespace text NOT NULL
 );
 
 CREATE TABLE role_permissions (
@@ -25,8 +22,7 @@ CREATE TABLE role_permissions (
 );
 
 CREATE TABLE actor_roles (
-    id text PRIMARY KEY,
-    actor_id text NOT NULL,
+    id text PRIMARY KEY, actor_id text NOT NULL,
     actor_type text NOT NULL CHECK (actor_type IN ('User', 'System', 'Agent', 'APIKey', 'Anonymous')),
     role_id text NOT NULL REFERENCES roles (id) ON DELETE RESTRICT,
     granted_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz, granted_by text NOT NULL DEFAULT 'system',
@@ -38,8 +34,7 @@ CREATE TABLE actor_roles (
 );
 
 CREATE TABLE api_keys (
-    id text PRIMARY KEY,
-    name text NOT NULL UNIQUE, key_hash text NOT NULL UNIQUE,
+    id text PRIMARY KEY, name text NOT NULL UNIQUE, key_hash text NOT NULL UNIQUE,
     tenant_id text NOT NULL DEFAULT 't-default' REFERENCES tenants (id) ON DELETE CASCADE,
     admin bool NOT NULL DEFAULT false, created_by text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz,
@@ -64,25 +59,23 @@ INSERT INTO grants VALUES
     ('AOCMVG', '{cert.read}'),
     ('AOCMVU', '{audit.read}'),
     ('AOCMG', '{verification.run}'),
-    ('AOCMV', '{agent.read, approval.read, digest.read, discovery.read, healthcheck.read, issuer.read,
-        job.read, metrics.read, network_scan.read, notification.read, owner.read, policy.read,
-        profile.read, stats.read, target.read, team.read, verification.read}'),
+    ('AOCMV', '{agent.read, approval.read, digest.read, discovery.read, healthcheck.read, issuer.read, job.read,
+        metrics.read, network_scan.read, notification.read, owner.read, policy.read, profile.read, stats.read, target.read,
+        team.read, verification.read}'),
     ('AOCG', '{discovery.run}'),
     ('AOCM', '{approval.approve, approval.reject, cert.edit, cert.issue, cert.revoke, discovery.claim,
-        healthcheck.acknowledge, issuer.edit, job.cancel, network_scan.run, notification.edit,
-        profile.edit, target.edit}'),
-    ('AOC', '{agent.edit, cert.delete, digest.send, healthcheck.edit, network_scan.edit, owner.edit,
-        policy.delete, policy.edit, target.delete, team.edit}'),
+        healthcheck.acknowledge, issuer.edit, job.cancel, network_scan.run, notification.edit, profile.edit, target.edit}'),
+    ('AOC', '{agent.edit, cert.delete, digest.send, healthcheck.edit, network_scan.edit, owner.edit, policy.delete,
+        policy.edit, target.delete, team.edit}'),
     ('AOU', '{auth.user.read}'),
     ('AC', '{auth.key.create, auth.key.list, auth.key.rotate}'),
     ('AG', '{agent.heartbeat, agent.job.complete, agent.job.poll, agent.job.report}'),
     ('AO', '{healthcheck.delete, owner.delete, team.delete}'),
     ('AU', '{audit.export}'),
-    ('A', '{agent.retire, auth.bootstrap.use, auth.breakglass.admin, auth.breakglass.login,
-        auth.key.delete, auth.oidc.create, auth.oidc.delete, auth.oidc.edit, auth.oidc.list,
-        auth.role.assign, auth.role.create, auth.role.delete, auth.role.edit, auth.role.list,
-        auth.role.revoke, auth.session.list, auth.session.list.all, auth.session.revoke,
-        auth.user.deactivate, ca.hierarchy.manage, cert.bulk_revoke, crl.admin, est.admin,
+    ('A', '{agent.retire, auth.bootstrap.use, auth.breakglass.admin, auth.breakglass.login, auth.key.delete,
+        auth.oidc.create, auth.oidc.delete, auth.oidc.edit, auth.oidc.list, auth.role.assign, auth.role.create,
+        auth.role.delete, auth.role.edit, auth.role.list, auth.role.revoke, auth.session.list, auth.session.list.all,
+        auth.session.revoke, auth.user.deactivate, ca.hierarchy.manage, cert.bulk_revoke, crl.admin, est.admin,
         issuer.delete, profile.delete, scep.admin}');
 INSERT INTO permissions (id, name, namespace)
     SELECT 'p-' || replace(n, '.', '-'), n, split_part(n, '.', 1) FROM grants, unnest(names) AS n;

@@ -108,14 +108,7 @@ BEGIN
             ON CONFLICT DO NOTHING;
     END IF;
     DELETE FROM certificate_requests r WHERE r.job_id = NEW.id;
-    WITH over AS (
-        UPDATE issuance_approval_requests r SET state = 'expired', decided_by = 'system', decided_at = v_now, updated_at = v_now
-        WHERE r.job_id = NEW.id AND r.state = 'pending' RETURNING r.id
-    )
-    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-    SELECT 'system', 'System', 'approval_expired', 'approval', o.id,
-        jsonb_build_object('certificate_id', NEW.certificate_id, 'job_id', NEW.id, 'reason', 'order_changed')
-    FROM over o;
+    PERFORM approvals_expire(ARRAY[NEW.id], 'order_changed');
     SELECT c.issuer_id, c.certificate_profile_id AS profile_id, coalesce(p.requires_approval, false) AS is_approved INTO v_new
         FROM managed_certificates c LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
         WHERE c.id = NEW.certificate_id;
@@ -378,18 +371,10 @@ BEGIN
         WHEN p_new ->> 'status' IN ('Revoked', 'Archived', 'RenewalInProgress') AND p_new ->> 'status' <> v_status THEN 'act'
         ELSE 'updated' END;
     IF outcome <> 'updated' THEN RETURN; END IF;
-    UPDATE managed_certificates c SET
-        name = coalesce(p_new ->> 'name', c.name),
-        common_name = coalesce(p_new ->> 'common_name', c.common_name),
-        sans = CASE WHEN p_new ? 'sans' THEN ARRAY(SELECT jsonb_array_elements_text(p_new -> 'sans')) ELSE c.sans END,
-        environment = coalesce(p_new ->> 'environment', c.environment),
-        owner_id = coalesce(p_new ->> 'owner_id', c.owner_id),
-        team_id = coalesce(p_new ->> 'team_id', c.team_id),
-        issuer_id = coalesce(p_new ->> 'issuer_id', c.issuer_id),
-        renewal_policy_id = coalesce(p_new ->> 'renewal_policy_id', c.renewal_policy_id),
-        certificate_profile_id = coalesce(p_new ->> 'certificate_profile_id', c.certificate_profile_id),
-        tags = coalesce(p_new -> 'tags', c.tags),
-        updated_at = v_now WHERE c.id = p_id;
+    UPDATE managed_certificates c SET (name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id,
+        certificate_profile_id, tags, updated_at) = (SELECT n.name, n.common_name, n.sans, n.environment, n.owner_id, n.team_id,
+            n.issuer_id, n.renewal_policy_id, n.certificate_profile_id, n.tags, v_now
+        FROM jsonb_populate_record(c, jsonb_strip_nulls(p_new)) n) WHERE c.id = p_id;
     IF p_new ? 'target_ids' THEN
         SELECT array_agg(j.id ORDER BY j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
             WHERE o.certificate_id = p_id AND o.type = 'Deployment' AND o.status = 'Pending'

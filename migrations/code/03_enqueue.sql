@@ -146,6 +146,19 @@ BEGIN
     issuer_id := CASE WHEN outcome = 'approved' AND v_job.has_csr THEN v_job.issuer_id END;
 END $$;
 
+-- Nobody is asked any more about these jobs: for p_reason, or as they have ended, each with its own.
+CREATE FUNCTION approvals_expire(p_job_ids text[], p_reason text) RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
+    WITH over AS (
+        UPDATE issuance_approval_requests r SET state = 'expired', decided_by = 'system', decided_at = n.at, updated_at = n.at,
+            decision_note = CASE WHEN p_reason IS NULL THEN j.last_error ELSE r.decision_note END
+        FROM jobs j, (SELECT engine_now() AS at) n WHERE r.job_id = ANY (p_job_ids) AND r.state = 'pending' AND j.id = r.job_id
+        RETURNING r.id, r.certificate_id, r.job_id, coalesce(p_reason, j.last_error) AS reason
+    )
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+    SELECT 'system', 'System', 'approval_expired', 'approval', o.id, jsonb_strip_nulls(jsonb_build_object(
+        'certificate_id', o.certificate_id, 'job_id', o.job_id, 'reason', o.reason)) FROM over o
+$$;
+
 -- --- deployments ---
 -- Deployments for mappings whose target should serve another version than it does.  A waiting deployment is moved on to the
 -- newest version instead.

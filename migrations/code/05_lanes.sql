@@ -59,17 +59,16 @@ CREATE FUNCTION lanes_due(p_issuers text[], p_low_after timestamptz[], p_low_ids
 RETURNS TABLE (issuer_id text, issuer_type text, cap int, running bigint, due bool, allows int, breaker_state text,
     opened_until timestamptz, last_error text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
-#variable_conflict use_column
 DECLARE v_now timestamptz := engine_now();
 BEGIN
     RETURN QUERY
     SELECT l.issuer_id, i.type::text, l.cap, coalesce(r.n, 0),
         i.enabled AND EXISTS (SELECT 1 FROM jobs j
-            WHERE j.issuer_id = l.issuer_id AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal') AND j.run_after <= v_now
+            WHERE j.issuer_id = l.issuer_id AND j.status = 'Pending' AND job_issues(j.type) AND j.run_after <= v_now
                 AND (j.run_after, j.id) >= (coalesce(w.low_after, '-infinity'), coalesce(w.low_id, ''))),
         CASE WHEN l.breaker_state <> 'closed' OR l.rate_per_s IS NOT NULL THEN lane_allows(l, v_now) END,
         l.breaker_state, l.opened_until, l.last_error FROM lanes l JOIN issuers i ON i.id = l.issuer_id
     LEFT JOIN unnest(p_issuers, p_low_after, p_low_ids) AS w (issuer_id, low_after, low_id) ON w.issuer_id = l.issuer_id
     LEFT JOIN (SELECT j.issuer_id, count(DISTINCT j.lease_id) AS n FROM jobs j
-        WHERE j.status = 'Running' AND j.type IN ('Issuance', 'Renewal') GROUP BY 1) r ON r.issuer_id = l.issuer_id;
+        WHERE j.status = 'Running' AND job_issues(j.type) GROUP BY 1) r ON r.issuer_id = l.issuer_id;
 END $$;

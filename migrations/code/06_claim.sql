@@ -27,9 +27,7 @@ DECLARE
     v_deaths int; v_room int; -- of the suspects that go; NULL: the others do
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
-    IF NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp()) THEN
-        RETURN;
-    END IF;
+    IF NOT worker_lives(p_worker) THEN RETURN; END IF;
     -- The lane's row is locked only where it is about to change; jobs are taken without waiting for anybody, so the order
     -- of locks is no matter.
     SELECT l.* INTO v_lane FROM lanes l WHERE l.issuer_id = p_issuer;

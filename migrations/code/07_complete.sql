@@ -12,9 +12,7 @@ END $$;
 -- caller holds the locks on certificates and jobs and has checked that the job may end so.
 CREATE FUNCTION job_finish(p_ids text[], p_statuses text[], p_errors text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_now timestamptz := engine_now();
-    v_certificates text[];
+DECLARE v_now timestamptz := engine_now(); v_certificates text[];
 BEGIN
     PERFORM words_check(p_statuses, '{Completed,Failed,Cancelled}', p_ids);
     WITH ended AS (
@@ -31,19 +29,7 @@ BEGIN
         FROM ended e
     )
     SELECT array_agg(DISTINCT e.certificate_id) FILTER (WHERE e.type <> 'Deployment') INTO v_certificates FROM ended e;
-    IF p_statuses && '{Cancelled,Failed}'::text[] THEN
-        -- Nobody is asked any more about a job that has ended.
-        WITH over AS (
-            UPDATE issuance_approval_requests r SET state = 'expired', decided_by = 'system', decided_at = v_now, updated_at = v_now,
-                decision_note = j.last_error FROM jobs j
-            WHERE r.job_id = ANY (p_ids) AND r.state = 'pending' AND j.id = r.job_id
-                AND j.status IN ('Completed', 'Failed', 'Cancelled')
-            RETURNING r.id, r.certificate_id, r.job_id, r.decision_note
-        )
-        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-        SELECT 'system', 'System', 'approval_expired', 'approval', o.id, jsonb_strip_nulls(jsonb_build_object(
-            'certificate_id', o.certificate_id, 'job_id', o.job_id, 'reason', o.decision_note)) FROM over o;
-    END IF;
+    IF p_statuses && '{Cancelled,Failed}'::text[] THEN PERFORM approvals_expire(p_ids, NULL); END IF;
     -- What failed is tried again, a first issuance too.
     UPDATE managed_certificates c SET renew_after = v_now + greatest(policy_retry_least(), make_interval(secs => p.retry_interval_seconds))
     FROM renewal_policies p
@@ -118,8 +104,7 @@ CREATE FUNCTION jobs_suspect(p_limit int, p_far timestamptz, p_since timestamptz
 RETURNS TABLE (id text, since timestamptz, is_walked bool)
 LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
-    (SELECT j.id, NULL::timestamptz, false FROM jobs j
-    WHERE j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
+    (SELECT j.id, NULL::timestamptz, false FROM jobs j WHERE job_is_active(j.status)
         AND (j.type = 'Validation' OR j.certificate_id IS NULL
             OR (j.type = 'Deployment' AND (j.target_id IS NULL OR j.agent_id IS NULL OR j.version_id IS NULL
                 OR j.status IN ('AwaitingCSR', 'AwaitingApproval')))
@@ -127,20 +112,18 @@ SET enable_sort = off AS $$
             OR (j.checkpoint IS NULL AND j.run_after = 'infinity')) ORDER BY j.id LIMIT p_limit)
     UNION ALL
     (SELECT f.id, NULL, false FROM lanes l CROSS JOIN LATERAL (SELECT j.id FROM jobs j
-        WHERE j.issuer_id = l.issuer_id AND j.status = 'Pending' AND j.type IN ('Issuance', 'Renewal')
+        WHERE j.issuer_id = l.issuer_id AND j.status = 'Pending' AND job_issues(j.type)
             AND j.run_after > p_far AND j.run_after < 'infinity' ORDER BY j.run_after LIMIT p_limit) f)
     UNION ALL
     (SELECT j.id, NULL, false FROM jobs j
     WHERE j.type = 'Deployment' AND j.status = 'Pending' AND j.run_after > j.created_at AND j.run_after > p_far
     ORDER BY j.run_after LIMIT p_limit)
     UNION ALL
-    (SELECT j.id, NULL, false FROM jobs j WHERE j.status = 'AwaitingCSR'
-        AND CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END > p_far
-    ORDER BY CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END LIMIT p_limit)
+    (SELECT j.id, NULL, false FROM jobs j WHERE j.status = 'AwaitingCSR' AND job_waits_since(j) > p_far
+    ORDER BY job_waits_since(j) LIMIT p_limit)
     UNION ALL
     (SELECT j.id, j.created_at, true FROM jobs j WHERE j.status = 'AwaitingApproval'
-        AND (CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END, j.id) > (p_since, p_id)
-    ORDER BY CASE j.status WHEN 'AwaitingCSR' THEN greatest(j.created_at, j.run_after) ELSE j.created_at END, j.id
+        AND (job_waits_since(j), j.id) > (p_since, p_id) ORDER BY job_waits_since(j), j.id
     LIMIT policy_in_progress_looked())
 $$;
 
@@ -177,7 +160,6 @@ CREATE FUNCTION ca_root_store(p_issuer text, p_cert_pem text, p_fingerprint text
     p_not_after timestamptz, p_key_sealed bytea, p_key_id text, p_state text)
 RETURNS TABLE (cert_pem text, chain_pem text, fingerprint_sha256 text, list text, key_sealed text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
 BEGIN
     -- Two workers may race: the certificate's row decides, and the loser waits here for the winner's commit.
     INSERT INTO ca_certificates (issuer_id, state, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
@@ -199,7 +181,6 @@ END $$;
 CREATE FUNCTION ca_certificate_store(p_issuer text, p_cert_pem text, p_chain_pem text, p_fingerprint text,
     p_not_before timestamptz, p_not_after timestamptz, p_key_id text) RETURNS TABLE (fingerprint_sha256 text, has_key bool, list text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
 BEGIN
     PERFORM 1 FROM issuers i WHERE i.id = p_issuer FOR NO KEY UPDATE;
     IF FOUND AND NOT EXISTS (SELECT 1 FROM ca_keys k WHERE k.issuer_id = p_issuer)

@@ -19,8 +19,7 @@ BEGIN
     SELECT CASE WHEN j.cancel_requested_at IS NULL AND j.budget_over_at IS NULL THEN 'placing' ELSE 'cancelled' END
         INTO outcome FROM jobs j
         WHERE j.id = p_job_id AND j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running'
-            AND EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > v_now)
-        FOR NO KEY UPDATE;
+            AND worker_lives(p_worker) FOR NO KEY UPDATE;
     IF NOT FOUND THEN RETURN; END IF;
     UPDATE jobs j SET
         checkpoint = jsonb_build_object('state', 'placing', 'order_reference', j.id, 'send_before', v_send_before,

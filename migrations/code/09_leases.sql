@@ -8,6 +8,10 @@ BEGIN
     IF current_setting('synchronous_commit') <> 'off' THEN PERFORM set_config('synchronous_commit', 'local', true); END IF;
 END $$;
 
+CREATE FUNCTION worker_lives(p_worker text) RETURNS bool LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp())
+$$;
+
 -- A worker's own row, and its lease.  Answers with the jobs among its leases that are to stop before the outside effect:
 -- somebody wants them cancelled, or their tick's budget is over.
 CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid int, p_version text, p_slots int,
@@ -15,7 +19,6 @@ CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid
     p_bus_near bigint DEFAULT 0, p_bus_ends bigint DEFAULT 0)
 RETURNS TABLE (lease_until timestamptz, cancel_job_ids text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
-#variable_conflict use_column
 DECLARE v_until timestamptz := clock_timestamp() + ms(p_lease_ms); v_pause interval;
 BEGIN
     PERFORM commit_locally();
@@ -91,7 +94,6 @@ $$;
 -- (20_recover.sql).
 CREATE FUNCTION leadership_hold(p_incarnation text, p_nonce text, p_lease_ms int)
 RETURNS TABLE (term bigint, is_new bool) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-#variable_conflict use_column
 DECLARE v_now timestamptz := clock_timestamp(); v_until timestamptz := v_now + ms(p_lease_ms);
 BEGIN
     IF journal_is_ahead() THEN RETURN; END IF;

@@ -24,9 +24,7 @@ DECLARE
     v_rows tid[]; v_ids text[]; v_afters timestamptz[]; v_n bigint;
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
-    IF NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp()) THEN
-        RETURN;
-    END IF;
+    IF NOT worker_lives(p_worker) THEN RETURN; END IF;
     SELECT q.kind INTO v_kind FROM tasks q
         WHERE q.status = 'Pending' AND q.run_after <= v_now AND (q.run_after, q.id) >= (p_low_after, p_low_id)
         ORDER BY q.run_after, q.id LIMIT 1;

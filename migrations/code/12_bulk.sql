@@ -142,7 +142,8 @@ BEGIN
         END IF;
         SELECT CASE WHEN k.request_sha256 = p_request_sha256 THEN 'done' ELSE 'other_request' END,
             k.matched, k.done, k.failed, k.certificate_ids, k.job_ids, k.failed_ids, k.unknown_ids
-        INTO outcome, matched, done, failed, certificate_ids, job_ids, failed_ids, unknown_ids FROM idempotency_keys k WHERE k.principal = v_principal AND k.key = p_key;
+        INTO outcome, matched, done, failed, certificate_ids, job_ids, failed_ids, unknown_ids
+        FROM idempotency_keys k WHERE k.principal = v_principal AND k.key = p_key;
         IF FOUND THEN RETURN; END IF;
     END IF;
     IF p_kind = 'renew' THEN

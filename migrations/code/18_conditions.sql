@@ -10,8 +10,7 @@ SELECT o.*, p.due_at, p.is_running,
     CASE WHEN p.is_running THEN 0
         ELSE coalesce(greatest((extract(epoch FROM clock_timestamp() - p.due_at) * 1000)::bigint, 0), 0) END AS late_ms,
     CASE WHEN o.last_outcome = 'running' AND NOT p.is_running THEN 'interrupted' ELSE o.last_outcome END AS outcome
-FROM duties o
-JOIN leadership l ON l.id = 1
+FROM duties o JOIN leadership l ON l.id = 1
 CROSS JOIN LATERAL (SELECT o.last_outcome = 'running' AND o.term = l.term AND l.expires_at > clock_timestamp() AS is_running,
     CASE WHEN o.off_reason = ''
         THEN coalesce(o.next_run_at, o.last_started_at + make_interval(secs => o.interval_ms / 1000.0)) END AS due_at) p;
@@ -25,12 +24,11 @@ $$;
 CREATE VIEW audit_unsealed AS
 SELECT coalesce((SELECT greatest(extract(epoch FROM clock_timestamp() - e.timestamp), 0) FROM audit_events e
     WHERE (e.epoch, e.xid) >= (coalesce(b.epoch, 0), coalesce(b.to_xid, '0'))
-    ORDER BY e.epoch, e.xid, e.seq LIMIT 1), 0) AS lag_s
-FROM (SELECT 1) one
+    ORDER BY e.epoch, e.xid, e.seq LIMIT 1), 0) AS lag_s FROM (SELECT 1) one
 LEFT JOIN LATERAL (SELECT * FROM audit_blocks o ORDER BY o.n DESC LIMIT 1) AS b ON true;
 
 -- --- the parts; since: NULL where nobody knows, detail: what the words there name ---
-CREATE VIEW conditions_processes AS
+CREATE VIEW conditions AS
 SELECT 'no_leader' AS name, '' AS subject, nullif(l.expires_at, '-infinity') AS since, l.term::text AS detail
 FROM leadership l WHERE l.id = 1 AND l.expires_at <= clock_timestamp()
 UNION ALL SELECT 'no_worker', '', (SELECT max(w.lease_until) FROM workers w), ''
@@ -42,21 +40,17 @@ UNION ALL (SELECT CASE WHEN w.bus_ends <= clock_timestamp() THEN 'bus_certificat
 ORDER BY w.bus_ends LIMIT policy_condition_rows())
 UNION ALL (SELECT 'database_behind', a.serial_number, a.journalled_at, a.issuer_id
 FROM journal_ahead a WHERE a.settled_at IS NULL ORDER BY a.journalled_at LIMIT policy_condition_rows())
-UNION ALL SELECT 'duty_failing', d.name, d.last_finished_at, d.last_error
-FROM duties d
+UNION ALL SELECT 'duty_failing', d.name, d.last_finished_at, d.last_error FROM duties d
 WHERE d.off_reason = '' AND CASE d.last_outcome WHEN 'running' THEN d.last_error <> '' ELSE d.last_outcome NOT IN ('', 'ok') END
-UNION ALL SELECT 'duty_late', d.name, d.due_at, ''
-FROM duties_now d JOIN leadership l ON l.id = 1
+UNION ALL SELECT 'duty_late', d.name, d.due_at, '' FROM duties_now d JOIN leadership l ON l.id = 1
 WHERE duty_is_late(d.late_ms, d.interval_ms) AND l.expires_at > clock_timestamp()
 UNION ALL SELECT 'audit_unsealed', '', clock_timestamp() - make_interval(secs => u.lag_s), ''
 FROM audit_unsealed u WHERE u.lag_s > extract(epoch FROM policy_condition_audit())
 UNION ALL SELECT 'audit_broken', v.broken_n::text, v.broken_at, v.broken_what
-FROM audit_verification v WHERE v.broken_n IS NOT NULL;
-
-CREATE VIEW conditions_issuers AS
-(SELECT CASE WHEN l.cap = 0 THEN 'lane_closed' ELSE 'lane_stopped' END AS name, l.issuer_id AS subject, NULL::timestamptz AS since,
-    coalesce(l.last_error, l.breaker_state) AS detail
-FROM lanes l JOIN issuers i ON i.id = l.issuer_id
+FROM audit_verification v WHERE v.broken_n IS NOT NULL
+-- --- issuers ---
+UNION ALL (SELECT CASE WHEN l.cap = 0 THEN 'lane_closed' ELSE 'lane_stopped' END AS name, l.issuer_id AS subject, NULL::timestamptz AS since,
+    coalesce(l.last_error, l.breaker_state) AS detail FROM lanes l JOIN issuers i ON i.id = l.issuer_id
 WHERE i.enabled AND (l.cap = 0 OR l.breaker_state <> 'closed') ORDER BY l.issuer_id LIMIT policy_condition_rows())
 UNION ALL (SELECT 'issuer_failing', i.id, i.last_tested_at,
     coalesce((SELECT t.last_error FROM tasks t WHERE t.dedupe_key = 'ca_init:' || i.id), '')
@@ -72,11 +66,9 @@ FROM crl_cache k JOIN ca_certificates ca ON ca.list = k.list
 WHERE k.next_update <= engine_now() AND ca.not_after > engine_now()
 ORDER BY k.next_update LIMIT policy_condition_rows())
 UNION ALL (SELECT 'task_failed', t.subject, t.created_at, t.kind || ': ' || coalesce(t.last_error, '')
-FROM tasks t WHERE t.status = 'Failed' ORDER BY t.id LIMIT policy_condition_rows());
-
--- Jobs that wait, by what they wait for.
-CREATE VIEW conditions_jobs AS
-(SELECT 'order_uncertain' AS name, j.id AS subject, j.created_at AS since, coalesce(j.last_error, '') AS detail
+FROM tasks t WHERE t.status = 'Failed' ORDER BY t.id LIMIT policy_condition_rows())
+-- --- jobs that wait, by what they wait for ---
+UNION ALL (SELECT 'order_uncertain' AS name, j.id AS subject, j.created_at AS since, coalesce(j.last_error, '') AS detail
 FROM lanes l CROSS JOIN LATERAL (SELECT o.* FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
         AND job_issues(o.type) AND o.run_after = 'infinity'
     ORDER BY o.id LIMIT policy_condition_rows()) j ORDER BY j.created_at LIMIT policy_condition_rows())
@@ -90,22 +82,18 @@ WHERE a.status = 'Offline' OR a.retired_at IS NOT NULL
 ORDER BY coalesce(a.last_heartbeat_at, a.registered_at) LIMIT policy_condition_rows())
 UNION ALL (SELECT w.name, j.id, j.since, j.certificate_id
 FROM (VALUES ('AwaitingCSR', 'csr_missing', policy_condition_job()), ('AwaitingApproval', 'approval_waiting', policy_condition_approval()))
-    AS w (status, name, patience)
-CROSS JOIN LATERAL (SELECT o.id, o.certificate_id, job_waits_since(o) AS since
+    AS w (status, name, patience) CROSS JOIN LATERAL (SELECT o.id, o.certificate_id, job_waits_since(o) AS since
     FROM jobs o WHERE o.status IN ('AwaitingCSR', 'AwaitingApproval') AND o.status = w.status
         AND job_waits_since(o) < engine_now() - w.patience ORDER BY job_waits_since(o), o.id
     LIMIT policy_condition_rows()) j ORDER BY j.since LIMIT policy_condition_rows())
 UNION ALL (SELECT 'agent_silent', a.id, coalesce(a.last_heartbeat_at, a.registered_at), a.hostname
 FROM agents a WHERE a.status = 'Offline' AND a.retired_at IS NULL
-ORDER BY coalesce(a.last_heartbeat_at, a.registered_at) LIMIT policy_condition_rows());
-
--- What is served, or is about to be.
-CREATE VIEW conditions_certificates AS
-(SELECT CASE WHEN m.deploy_failures > 0 THEN 'deployment_failing' ELSE 'deployment_late' END AS name, m.certificate_id AS subject,
+ORDER BY coalesce(a.last_heartbeat_at, a.registered_at) LIMIT policy_condition_rows())
+-- --- what is served, or is about to be ---
+UNION ALL (SELECT CASE WHEN m.deploy_failures > 0 THEN 'deployment_failing' ELSE 'deployment_late' END AS name, m.certificate_id AS subject,
     v.created_at AS since, m.target_id AS detail
 FROM (SELECT o.* FROM certificate_target_mappings o WHERE o.desired_version_id IS DISTINCT FROM o.deployed_version_id
-    ORDER BY o.deploy_after LIMIT 1000) m
-JOIN certificate_versions v ON v.id = m.desired_version_id
+    ORDER BY o.deploy_after LIMIT 1000) m JOIN certificate_versions v ON v.id = m.desired_version_id
 WHERE m.deploy_failures > 0 OR v.created_at < engine_now() - policy_condition_job()
 ORDER BY v.created_at LIMIT policy_condition_rows())
 UNION ALL (SELECT 'certificate_expired', c.id, c.expires_at, c.common_name
@@ -125,9 +113,3 @@ FROM (SELECT o.* FROM managed_certificates o WHERE certificate_is_aside(o)
     ORDER BY o.issuer_id, o.renewal_policy_id LIMIT 1000) c
 WHERE c.expires_at > engine_now() AND c.expires_at < engine_now() + policy_condition_end()
 ORDER BY c.expires_at LIMIT policy_condition_rows());
-
-CREATE VIEW conditions AS
-SELECT * FROM conditions_processes
-UNION ALL SELECT * FROM conditions_issuers
-UNION ALL SELECT * FROM conditions_jobs
-UNION ALL SELECT * FROM conditions_certificates;
