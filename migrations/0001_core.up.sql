@@ -19,8 +19,7 @@ CREATE TABLE tenants (
 INSERT INTO tenants (id, name) VALUES ('t-default', 'default');
 
 CREATE TABLE teams (
-    id text PRIMARY KEY, name varchar(255) NOT NULL UNIQUE,
-    description text,
+    id text PRIMARY KEY, name varchar(255) NOT NULL UNIQUE, description text,
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -33,8 +32,7 @@ CREATE INDEX owners_team_id ON owners (team_id);
 CREATE INDEX owners_name ON owners (name, id); -- the order of the list
 
 CREATE TABLE certificate_profiles (
-    id text PRIMARY KEY, name varchar(255) NOT NULL UNIQUE,
-    description text DEFAULT '',
+    id text PRIMARY KEY, name varchar(255) NOT NULL UNIQUE, description text DEFAULT '',
     allowed_key_algorithms jsonb NOT NULL DEFAULT '[{"algorithm": "ECDSA", "min_size": 256}, {"algorithm": "RSA", "min_size": 2048}]',
     max_ttl_seconds int NOT NULL DEFAULT 0 CHECK (max_ttl_seconds = 0 OR max_ttl_seconds >= 30),
     allowed_ekus jsonb NOT NULL DEFAULT '["serverAuth"]',
@@ -202,9 +200,7 @@ CREATE INDEX managed_certificates_set_aside ON managed_certificates (issuer_id, 
 
 -- The certificates of CAs that follow a leaf, byte for byte as they were sent.
 CREATE TABLE certificate_chains (
-    id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    sha256 bytea NOT NULL UNIQUE,
-    pem text NOT NULL,
+    id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, sha256 bytea NOT NULL UNIQUE, pem text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 

@@ -10,8 +10,7 @@ CREATE TABLE audit_events (
     timestamp timestamptz NOT NULL DEFAULT clock_timestamp(),
     event_category text NOT NULL DEFAULT 'cert_lifecycle' CHECK (event_category IN ('cert_lifecycle', 'auth', 'config')),
     -- The order and the horizon by which blocks are sealed.
-    seq bigint NOT NULL DEFAULT nextval('audit_seq'),
-    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    seq bigint NOT NULL DEFAULT nextval('audit_seq'), xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     epoch int NOT NULL, -- by default from audit_epoch
     -- The order of sealing, so that it costs no index of its own; it is also the order of lists, newest first.
     PRIMARY KEY (epoch, xid, seq, timestamp)
@@ -33,15 +32,13 @@ CREATE TABLE audit_attachments (
 -- when the newest epoch's cluster is not this one: after a dump was restored elsewhere.  Epoch 0 are the rows from before
 -- there were blocks.
 CREATE TABLE audit_epochs (
-    n int PRIMARY KEY,
-    system_identifier bigint NOT NULL,
+    n int PRIMARY KEY, system_identifier bigint NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 INSERT INTO audit_epochs (n, system_identifier) SELECT 0, 0 UNION ALL SELECT 1, system_identifier FROM pg_control_system();
 
 CREATE TABLE audit_blocks (
-    n bigint PRIMARY KEY,
-    epoch int NOT NULL REFERENCES audit_epochs (n),
+    n bigint PRIMARY KEY, epoch int NOT NULL REFERENCES audit_epochs (n),
     from_xid xid8 NOT NULL, -- the horizon of the block before
     to_xid xid8 NOT NULL, -- its own; not included
     rows int NOT NULL,

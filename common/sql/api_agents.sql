@@ -102,7 +102,9 @@ FROM agents a, LATERAL agent_work(a.id, $2::int) AS w
 WHERE a.id = $1 AND a.retired_at IS NULL;
 
 -- name: agents_parked_with_work :many
-SELECT w.id FROM agents_with_work($1::text[]) AS w (id);
+SELECT a.id FROM unnest($1::text[]) AS a (id)
+WHERE EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = a.id AND job_needs_agent(j))
+    OR EXISTS (SELECT 1 FROM agents g WHERE g.id = a.id AND g.retired_at IS NOT NULL);
 
 -- name: jobs_parked_finished :many
 SELECT j.id FROM jobs j WHERE j.id = ANY ($1::text[]) AND j.status IN ('Completed', 'Failed', 'Cancelled');

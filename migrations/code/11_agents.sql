@@ -53,13 +53,6 @@ BEGIN
         AND j.status <> 'Pending' ORDER BY j.id LIMIT p_limit;
 END $$;
 
--- Which of these agents have something to fetch, or to hear: that they were retired.
-CREATE FUNCTION agents_with_work(p_agents text[]) RETURNS SETOF text LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
-    SELECT a.id FROM unnest(p_agents) AS a (id) WHERE EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = a.id
-            AND job_needs_agent(j))
-        OR EXISTS (SELECT 1 FROM agents g WHERE g.id = a.id AND g.retired_at IS NOT NULL)
-$$;
-
 -- An agent's report on its own job.  Idempotent by (job, version).  Outcomes: updated, repeated, contradiction (409),
 -- other_version (409), unknown, not_allowed (a state only the server may set, or a job not in hand).  p_why_no_csr: what an
 -- issuance ends with that failed without a word.

@@ -65,7 +65,8 @@ $$;
 -- done here, as issuer and CA key are from after the backup too).
 CREATE VIEW recovery AS
 SELECT a.issuer_id, a.serial_number, a.job_id, a.journalled_at, a.host, a.leaf, a.revoked_at, a.reason, coalesce(c.id, '') AS certificate_id,
-    coalesce(v.certificate_id, a.certificate_id) AS journalled_certificate, w.why,
+    coalesce(v.certificate_id, a.certificate_id) AS journalled_certificate, w.why, n.name, n.common_name, n.sans, n.environment,
+    n.owner_id, n.team_id, n.renewal_policy_id, (SELECT p.id FROM certificate_profiles p WHERE p.id = n.certificate_profile_id) AS profile_id,
     CASE WHEN w.why = 'unknown_issuer' THEN w.why WHEN w.why <> '' THEN 'revoke' WHEN c.id IS NULL THEN 'recreate' ELSE 'reenter' END AS outcome
 FROM journal_ahead a
 LEFT JOIN certificate_versions v ON v.issuer_id = a.issuer_id AND v.serial_number = a.serial_number
@@ -97,11 +98,9 @@ BEGIN
     -- One at a time.  Workers may bring more while we work: those stay for the next.
     PERFORM pg_advisory_xact_lock(hashtextextended('certctl.recover', 0));
     PERFORM 1 FROM managed_certificates c WHERE c.id IN (SELECT r.certificate_id FROM recovery r) ORDER BY c.id FOR NO KEY UPDATE;
-    CREATE TEMP TABLE recovering ON COMMIT DROP AS SELECT r.*, n.name, n.common_name, n.sans, n.environment, n.owner_id, n.team_id,
-            n.renewal_policy_id, (SELECT p.id FROM certificate_profiles p WHERE p.id = n.certificate_profile_id) AS profile_id,
-            'certver' || substr(r.job_id, 4) AS version_id, r.leaf ->> 'agent' AS key_holder,
+    CREATE TEMP TABLE recovering ON COMMIT DROP AS SELECT r.*, 'certver' || substr(r.job_id, 4) AS version_id, r.leaf ->> 'agent' AS key_holder,
             to_timestamp((r.leaf ->> 'from')::bigint) AS not_before, to_timestamp((r.leaf ->> 'to')::bigint) AS not_after
-        FROM recovery r CROSS JOIN jsonb_populate_record(NULL::managed_certificates, r.leaf -> 'row') n;
+        FROM recovery r;
     SELECT jsonb_build_object('serials', count(*), 'reentered', count(*) FILTER (WHERE r.outcome = 'reenter'),
             'recreated', count(*) FILTER (WHERE r.outcome = 'recreate'), 'revoked', count(*) FILTER (WHERE r.outcome = 'revoke'),
             'unknown_issuer', count(*) FILTER (WHERE r.outcome = 'unknown_issuer'), 'gap_from', min(r.journalled_at), 'gap_to', max(r.journalled_at),
@@ -120,18 +119,15 @@ BEGIN
     -- A job of before the backup that made its certificate after it, and its serial of before.
     SELECT array_agg(j.id) INTO v_jobs FROM jobs j JOIN recovering r ON r.job_id = j.id
         WHERE r.outcome = 'reenter' AND job_is_active(j.status);
-    IF v_jobs IS NOT NULL THEN PERFORM jobs_lock(v_jobs); END IF;
+    PERFORM jobs_lock(v_jobs);
     -- No event is under way that would go into an epoch of before.
     LOCK TABLE audit_events IN SHARE ROW EXCLUSIVE MODE;
-    SELECT v_done || jsonb_build_object('copy_block', b.n, 'copy_hash', encode(b.hash, 'hex')) INTO v_done
-        FROM (SELECT 1) one LEFT JOIN LATERAL (SELECT * FROM audit_blocks o ORDER BY o.n DESC LIMIT 1) b ON true;
-    SELECT v_done || jsonb_build_object('copy_seq', e.seq, 'copy_at', e.timestamp) INTO v_done
-        FROM (SELECT 1) one LEFT JOIN LATERAL (SELECT * FROM audit_events o ORDER BY o.epoch DESC, o.xid DESC, o.seq DESC LIMIT 1) e ON true;
+    SELECT v_done || jsonb_build_object('copy_block', b.n, 'copy_hash', encode(b.hash, 'hex'), 'copy_seq', e.seq, 'copy_at', e.timestamp)
+        INTO v_done FROM (SELECT 1) one LEFT JOIN LATERAL (SELECT * FROM audit_blocks o ORDER BY o.n DESC LIMIT 1) b ON true
+        LEFT JOIN LATERAL (SELECT * FROM audit_events o ORDER BY o.epoch DESC, o.xid DESC, o.seq DESC LIMIT 1) e ON true;
     INSERT INTO audit_epochs (n, system_identifier) SELECT max(e.n) + 1, (SELECT c.system_identifier FROM pg_control_system() c) FROM audit_epochs e;
     v_done := v_done || jsonb_build_object('epoch', audit_epoch_look());
-    IF v_jobs IS NOT NULL THEN
-        PERFORM job_finish(v_jobs, array_fill('Cancelled'::text, ARRAY[cardinality(v_jobs)]), array_fill(p_why, ARRAY[cardinality(v_jobs)]));
-    END IF;
+    PERFORM jobs_finish(v_jobs, 'Cancelled', p_why);
     INSERT INTO managed_certificates (id, name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id,
             certificate_profile_id)
         SELECT DISTINCT ON (r.journalled_certificate) r.journalled_certificate, r.name, r.common_name, r.sans, r.environment, r.owner_id,
