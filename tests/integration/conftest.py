@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
-from fleet import BOOTSTRAP, BUILD, PATIENCE, Fleet  # noqa: E402
+from fleet import BOOTSTRAP, BUILD, PATIENCE, Fleet, is_sanitized  # noqa: E402
 
 LIMIT_S = 60
 PR_SET_PDEATHSIG = 1
@@ -57,8 +57,15 @@ def pytest_sessionfinish(session):
         assert not made.alarms, "\n".join(made.alarms)
 
 
-def pytest_collection_modifyitems(items):
-    """Files go to the workers in this order: one of these begun last would be waited for alone."""
+def pytest_collection_modifyitems(config, items):
+    """
+    Files go to the workers in this order: one of these begun last would be waited for alone.  A file says by NOT_SANITIZED
+    why a sanitizer has nothing to look at in it: it is tested with the plain build alone.
+    """
+    if is_sanitized():
+        left = [item for item in items if getattr(item.module, "NOT_SANITIZED", None)]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 

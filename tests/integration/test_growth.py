@@ -12,6 +12,8 @@ import pytest
 from fleet import ROOT
 from release import copy
 
+NOT_SANITIZED = "the copy is compiled by itself, the same whatever build is under test"
+
 NOUN = """
 -- noun: gadget
 --   table: teams t

@@ -7,6 +7,7 @@ import pytest
 from idle import DUTIES, RUNS, Session, make_inventory
 
 LIMIT_S = 240
+NOT_SANITIZED = "PostgreSQL alone works: statements are explained"
 CERTIFICATES = 30000
 IN_PROGRESS = 6000
 BUFFERS_MOST = 2000

@@ -13,6 +13,8 @@ import pytest
 
 from fleet import ROOT, job_words
 
+NOT_SANITIZED = "the functions of the queue alone, called as scheduler and worker do"
+
 START = datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
 
 

@@ -19,6 +19,8 @@ import pytest
 from fleet import ROOT, clean_env
 from local_checkout import IS_ROOT, NOBODY, Checkout, as_root
 
+NOT_SANITIZED = "the scripts of make up alone"
+
 USERS = [None, NOBODY] if IS_ROOT else [None]
 
 

@@ -19,6 +19,7 @@ from fleet import BUILD, ROOT, clean_env, wait_for
 from local_checkout import IS_ROOT, NOBODY, Checkout, as_root
 
 LIMIT_S = 240
+NOT_SANITIZED = "the scripts of make up: what the programs do that they start, every other file tests"
 STEPS = ("users", "build", "install", "ports", "postgres", "migrate", "processes", "cli", "objects", "proof", "roots", "health")
 
 # Runs a verb; after the step that is named it kills itself.

@@ -10,6 +10,8 @@ import pytest
 
 from fleet import BUILD, ROOT
 
+NOT_SANITIZED = "SQL and the text of files alone"
+
 MADE = ROOT / "migrations" / "code" / "00_policy.sql"
 TEXTS = sorted([*(ROOT / "migrations" / "code").glob("*.sql"), *(ROOT / "common" / "sql").glob("*.sql")])
 # Numbers that are no policy: units, sizes of formats and of columns.  A rule that

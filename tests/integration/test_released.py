@@ -8,6 +8,8 @@ import pytest
 import released
 from fleet import Fleet
 
+NOT_SANITIZED = "SQL alone"
+
 LINES = released.LIST.read_text(encoding="ascii").splitlines()
 
 

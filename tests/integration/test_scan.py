@@ -6,6 +6,8 @@ import threading
 
 import pytest
 
+NOT_SANITIZED = "the functions of the scan alone, called as the scheduler does"
+
 DAY = 86400
 NOW = "2026-03-01 00:00:00+00"
 
