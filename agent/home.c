@@ -12,6 +12,7 @@
 
 #include "agent/safedir.h"
 #include "common/base/arena.h"
+#include "common/base/text.h"
 #include "common/log/log.h"
 
 #define LOCK_TRIES 50
@@ -30,14 +31,6 @@ struct own_dir {
 };
 
 static bool
-ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && strcmp(s + n - m, end) == 0;
-}
-
-static bool
 is_any_dirs(const char *name)
 {
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
@@ -49,8 +42,8 @@ knows_key(const struct own_dir *d, const char *name, bool *out_is_proof)
 {
 	bool is_job = strncmp(name, "job-", 4) == 0;
 
-	*out_is_proof =
-	    is_job && (ends_with(name, ".key") || ends_with(name, ".csr"));
+	*out_is_proof = is_job && (text_ends_with(name, ".key") ||
+				      text_ends_with(name, ".csr"));
 	return is_job;
 }
 

@@ -17,6 +17,7 @@
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/log/log.h"
 #include "common/pki/cert/cert.h"
 
@@ -30,22 +31,14 @@ install_fail(struct arena *a, const char **out_why, const char *what,
 	return RC_IO;
 }
 
-static bool
-ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 /* One spelling a path, since directories are told apart by it. */
 static bool
 is_plain_absolute(const char *path)
 {
 	return path[0] == '/' && path[1] != '\0' && !strstr(path, "//") &&
 	       !strstr(path, "/./") && !strstr(path, "/../") &&
-	       !ends_with(path, "/..") && !ends_with(path, "/.") &&
-	       !ends_with(path, "/") && strlen(path) < INSTALL_PATH_MAX;
+	       !text_ends_with(path, "/..") && !text_ends_with(path, "/.") &&
+	       !text_ends_with(path, "/") && strlen(path) < INSTALL_PATH_MAX;
 }
 
 /* A file of ours, or anything in a directory of ours unless it is named as
@@ -92,8 +85,8 @@ install_paths_of(struct arena *a, const char *cert_path, const char *key_path,
 		return RC_INVALID;
 	}
 	slash = strrchr(cert_path, '/');
-	p.is_direct = ends_with(cert_path, "/current/" CERT_FILE) &&
-		      ends_with(key_path, "/current/" KEY_FILE) &&
+	p.is_direct = text_ends_with(cert_path, "/current/" CERT_FILE) &&
+		      text_ends_with(key_path, "/current/" KEY_FILE) &&
 		      strlen(cert_path) > strlen("/current/" CERT_FILE);
 	if (is_reserved(cert_path, p.is_direct) ||
 	    is_reserved(key_path, p.is_direct) ||
@@ -495,7 +488,7 @@ list_versions(int v_fd, struct version **out)
 		    fstatat(v_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
 		    !S_ISDIR(st.st_mode))
 			continue;
-		if (ends_with(e->d_name, ".tmp")) {
+		if (text_ends_with(e->d_name, ".tmp")) {
 			IGNORE_RESULT(install_remove_version(v_fd, e->d_name));
 			continue;
 		}

@@ -15,6 +15,7 @@
 #include "common/base/buf.h"
 #include "common/base/enc.h"
 #include "common/base/fault.h"
+#include "common/base/text.h"
 #include "common/log/log.h"
 #include "common/pki/key/key.h"
 
@@ -204,12 +205,11 @@ each_file(struct agent *a,
 	closedir(d);
 }
 
+/* And has a name in front of it. */
 static bool
-ends_with(const char *s, const char *end)
+is_named(const char *s, const char *end)
 {
-	size_t n = strlen(s), m = strlen(end);
-
-	return n > m && strcmp(s + n - m, end) == 0;
+	return text_ends_with(s, end) && strcmp(s, end) != 0;
 }
 
 static bool
@@ -307,7 +307,7 @@ drop_older(struct agent *a, const char *name, void *arg)
 	char job[NAME_CAP];
 	struct stat st;
 
-	if (!ends_with(name, MARK) || strcmp(name, s->mark) == 0 ||
+	if (!is_named(name, MARK) || strcmp(name, s->mark) == 0 ||
 	    fstatat(a->key_dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
 	    !is_older(&st.st_mtim, &s->since) ||
 	    !is_mark_of(a, name, s->certificate))
@@ -361,7 +361,7 @@ release_one(struct agent *a, const char *name, void *arg)
 	char job[NAME_CAP];
 	struct needs needs;
 
-	if (!ends_with(name, l->ending) ||
+	if (!is_named(name, l->ending) ||
 	    strncmp(name, JOB_PREFIX, strlen(JOB_PREFIX)) != 0)
 		return;
 	snprintf(job, sizeof(job), "%.*s", (int)(strlen(name) - HOLD_LEN),
@@ -400,7 +400,7 @@ find_recent_mark(struct agent *a, const char *name, void *arg)
 	bool *found = arg;
 	struct stat st;
 
-	if (ends_with(name, MARK) &&
+	if (is_named(name, MARK) &&
 	    fstatat(a->key_dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    st.st_mtime >= time(NULL) - MARK_RECENT_S)
 		*found = true;

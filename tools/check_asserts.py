@@ -2,7 +2,7 @@
 """Asserts of the tests that can't fail, or that may run over nothing.
 
     assert (a, b)                   a tuple is true; so are constants, generators
-    assert x or True, len(x) >= 0, x == x
+    assert x or True, len(x) >= 0, x.count() >= 0, x == x
     assert re.search("a*", text)    fits every text
     x == 1                          compares, and asserts nothing
     for x in path.glob(..): assert  what is found may be nothing: name the list
@@ -36,7 +36,7 @@ def compares_nothing(node):
         return False
     left, right, op = node.left, node.comparators[0], node.ops[0]
     if isinstance(op, ast.GtE) and is_zero(right):
-        return called(left) == "len"
+        return called(left) == "len" or "count" in called(left).lower()
     calls = any(isinstance(n, ast.Call) for n in ast.walk(left))
     return not calls and ast.dump(left) == ast.dump(right) and isinstance(op, (ast.Eq, ast.Is, ast.LtE, ast.GtE))
 

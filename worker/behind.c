@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/log/log.h"
 #include "common/op/op.h"
 #include "worker/issuers/journal_leaf.h"
@@ -56,14 +57,6 @@ look_ended(struct op *op, rc code, const char *message)
 
 /* --- files --- */
 
-static bool
-ends_with(const char *name, const char *suffix)
-{
-	size_t len = strlen(name), tail = strlen(suffix);
-
-	return len > tail && strcmp(name + len - tail, suffix) == 0;
-}
-
 static void
 list_files(struct op *op, struct behind *b)
 {
@@ -73,8 +66,8 @@ list_files(struct op *op, struct behind *b)
 
 	b->files = arena_alloc(op_arena(op), cap * sizeof(b->files[0]));
 	while (dir && (e = readdir(dir))) {
-		if (!ends_with(e->d_name, SUFFIX) &&
-		    !ends_with(e->d_name, LIST_SUFFIX))
+		if (!text_ends_with(e->d_name, SUFFIX) &&
+		    !text_ends_with(e->d_name, LIST_SUFFIX))
 			continue;
 		if (n + 1 == cap) {
 			const char **more = arena_alloc(op_arena(op),
@@ -206,7 +199,7 @@ look_part(struct op *op)
 	struct behind *b = op_state(op, sizeof(*b));
 	struct arena *a = op_arena(op);
 	const char *name = b->files[b->at];
-	bool is_list = name && ends_with(name, LIST_SUFFIX);
+	bool is_list = name && text_ends_with(name, LIST_SUFFIX);
 	struct journal_list list;
 	rc ret = RC_IO;
 	int fd;

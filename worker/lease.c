@@ -52,6 +52,12 @@ lease_is_trusted(const struct lease *l)
 	return tenure_is_trusted(l->row);
 }
 
+enum op_next
+lease_refuse(struct op *op)
+{
+	return op_fail(op, RC_LEASE_LOST, "the worker's own lease is too old");
+}
+
 bool
 lease_is_cancelled(const struct lease *l, const char *job_id)
 {

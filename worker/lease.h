@@ -23,6 +23,7 @@
 #include "common/bus/bus.h"
 #include "common/db/db.h"
 #include "common/loop/loop.h"
+#include "common/op/op.h"
 #include "worker/host_fault.h"
 
 #define LEASE_MS 1700 /* by the database's clock */
@@ -64,6 +65,8 @@ void lease_start(struct lease *l);
 
 /* The last renewal that was answered was sent less than 1.5 s ago. */
 bool lease_is_trusted(const struct lease *l);
+/* Ends a step of what needed it, and its op. */
+enum op_next lease_refuse(struct op *op);
 /* Someone wants this job cancelled, by the last renewal's answer. */
 bool lease_is_cancelled(const struct lease *l, const char *job_id);
 const char *lease_incarnation(const struct lease *l);

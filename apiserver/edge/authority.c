@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/text.h"
+
 enum {
 	HOST_MAX = 254, /* with a dot at its end */
 	LABEL_MAX = 63,
@@ -12,15 +14,9 @@ enum {
 };
 
 static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
 is_label_char(char c)
 {
-	return is_digit(c) || (c >= 'a' && c <= 'z') ||
+	return text_is_digit(c) || (c >= 'a' && c <= 'z') ||
 	       (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
 }
 
@@ -48,7 +44,7 @@ is_label(const char *label, size_t len, bool *out_is_number)
 	for (size_t i = 0; i < len; i++) {
 		if (!is_label_char(label[i]))
 			return false;
-		is_number = is_number && is_digit(label[i]);
+		is_number = is_number && text_is_digit(label[i]);
 	}
 	*out_is_number = is_number;
 	return true;
@@ -86,7 +82,7 @@ read_port(const char *text, size_t len, unsigned *out)
 	if (text[0] != ':' || len > 1 + PORT_DIGITS)
 		return false;
 	for (size_t i = 1; i < len; i++) {
-		if (!is_digit(text[i]))
+		if (!text_is_digit(text[i]))
 			return false;
 		port = port * 10 + (unsigned)(text[i] - '0');
 	}

@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "apiserver/edge/authority.h"
+#include "common/base/text.h"
 
 enum {
 	LENGTH_DIGITS = 18, /* fits 64 bits */
@@ -43,12 +44,6 @@ http1_is_value_char(char c)
 	unsigned u = (unsigned char)c;
 
 	return (u >= ' ' && u != 0x7f) || u == '\t';
-}
-
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
 }
 
 /* --- where it ends --- */
@@ -138,8 +133,8 @@ read_version(struct reader *r, struct http1_head *out)
 	const char *v = r->p;
 
 	/* At least "\r\n\r\n" is left, so that no comparison passes the end. */
-	if (strncmp(v, "HTTP/", 5) != 0 || !is_digit(v[5]) || v[6] != '.' ||
-	    !is_digit(v[7]) || v[8] != '\r' || v[9] != '\n')
+	if (strncmp(v, "HTTP/", 5) != 0 || !text_is_digit(v[5]) ||
+	    v[6] != '.' || !text_is_digit(v[7]) || v[8] != '\r' || v[9] != '\n')
 		return http1_refuse(r->error, 400,
 		    "the request line has no HTTP version");
 	if (v[5] != '1' || v[7] > '1')
@@ -176,9 +171,9 @@ read_length(struct reader *r, const char *value, struct http1_head *out)
 	size_t n = 0;
 
 	out->length = 0;
-	for (; n <= LENGTH_DIGITS && is_digit(value[n]); n++)
+	for (; n <= LENGTH_DIGITS && text_is_digit(value[n]); n++)
 		out->length = out->length * 10 + (uint64_t)(value[n] - '0');
-	if (n == 0 || (value[n] != '\0' && !is_digit(value[n])))
+	if (n == 0 || (value[n] != '\0' && !text_is_digit(value[n])))
 		return http1_refuse(r->error, 400,
 		    "Content-Length is not a number");
 	if (n > LENGTH_DIGITS)

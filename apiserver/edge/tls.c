@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/loop/filewatch.h"
+#include "common/pki/key/key.h"
 
 struct tls {
 	char *cert_path;
@@ -24,14 +25,6 @@ ssl_reason(void)
 
 	ERR_clear_error();
 	return why ? why : "unreadable";
-}
-
-/* A key that needs one is refused; OpenSSL would ask the terminal, and the
- * loop would wait for it. */
-static int
-no_passphrase(char *buf, int size, int rwflag, void *arg)
-{
-	return -1;
 }
 
 /* HTTP/1.1 is all we speak; a client that offers only other protocols is
@@ -61,7 +54,7 @@ ctx_settings(SSL_CTX *ctx)
 	    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
-	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+	SSL_CTX_set_default_passwd_cb(ctx, key_no_passphrase);
 	return SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
 	       SSL_CTX_set_num_tickets(ctx, 0) == 1 &&
 	       SSL_CTX_set1_groups_list(ctx, "X25519:P-256") == 1;

@@ -7,6 +7,7 @@
 
 #include "apiserver/live/cache.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
 enum {
 	REMEMBER_MS = 5000,
@@ -79,17 +80,11 @@ actor_key(const struct principal *p, char out[KEY_MAX])
 	    actor.fallback_role ? actor.fallback_role : "-", actor.id);
 }
 
-static int
-compare_items(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static bool
 holds(const struct grants *g, const char *item)
 {
 	return g->n > 0 && bsearch(&item, g->items, g->n, sizeof(g->items[0]),
-			       compare_items) != NULL;
+			       text_compare) != NULL;
 }
 
 rc
@@ -145,7 +140,7 @@ authz_learn(struct authz *z, const struct principal *p,
 		g->items[g->n++] = grant_text(result, i);
 	/* The database sorts by its collation, we by bytes. */
 	if (n > 0)
-		qsort(g->items, n, sizeof(g->items[0]), compare_items);
+		qsort(g->items, n, sizeof(g->items[0]), text_compare);
 	actor_key(p, key);
 	cache_put(z->actors, key, g, loop_now_ms(z->loop), REMEMBER_MS);
 }

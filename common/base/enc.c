@@ -93,6 +93,17 @@ enc_base64_put(char *p, const uint8_t *in, size_t len)
 	return p;
 }
 
+bool
+enc_is_lower_hex(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (!(s[i] >= '0' && s[i] <= '9') &&
+		    !(s[i] >= 'a' && s[i] <= 'f'))
+			return false;
+	}
+	return true;
+}
+
 char *
 enc_base64(struct arena *a, const uint8_t *in, size_t len)
 {

@@ -18,6 +18,8 @@ void enc_hex(const uint8_t *in, size_t len, char *out);
 int enc_hex_value(char c);
 /* RC_INVALID unless exactly 2 * len hex digits; either case. */
 rc enc_unhex(const char *hex, uint8_t *out, size_t len) MUST_CHECK;
+/* Whether these len characters are what enc_hex writes. */
+bool enc_is_lower_hex(const char *s, size_t len);
 /* Standard alphabet with padding. */
 char *enc_base64(struct arena *a, const uint8_t *in, size_t len);
 /* The same at out, without a NUL: 4 bytes for every 3 begun.  Its end. */

@@ -10,6 +10,7 @@
 #include <openssl/x509_vfy.h>
 
 #include "common/base/secret.h"
+#include "common/pki/key/key.h"
 
 /* What the three files hold; NULL where one does not. */
 struct held {
@@ -35,13 +36,6 @@ static STACK_OF(X509) * read_certs(const char *file)
 	return NULL;
 }
 
-/* A key that needs one is refused; OpenSSL would ask the terminal. */
-static int
-no_passphrase(char *buf, int size, int rwflag, void *arg)
-{
-	return -1;
-}
-
 static EVP_PKEY *
 read_key(const char *file)
 {
@@ -53,7 +47,8 @@ read_key(const char *file)
 		return NULL;
 	in = BIO_new_mem_buf(secret_bytes(text), (int)secret_len(text));
 	if (in)
-		key = PEM_read_bio_PrivateKey(in, NULL, no_passphrase, NULL);
+		key =
+		    PEM_read_bio_PrivateKey(in, NULL, key_no_passphrase, NULL);
 	BIO_free(in);
 	secret_free(text);
 	ERR_clear_error();

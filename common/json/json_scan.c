@@ -9,6 +9,7 @@
 
 #include "common/base/enc.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
 /* A member's name, decoded, and where it stands. */
 struct name {
@@ -63,12 +64,6 @@ skip_space(struct scan *s)
 		s->at++;
 		c = peek(s);
 	}
-}
-
-static bool
-is_digit(int c)
-{
-	return c >= '0' && c <= '9';
 }
 
 /* Four hex digits after \u. */
@@ -204,9 +199,9 @@ scan_string(struct scan *s, const char **out_text)
 static bool
 scan_digits(struct scan *s)
 {
-	if (!is_digit(peek(s)))
+	if (!text_is_digit(peek(s)))
 		return fail(s, "malformed number");
-	while (is_digit(peek(s)))
+	while (text_is_digit(peek(s)))
 		s->at++;
 	return true;
 }
@@ -403,7 +398,7 @@ scan_value(struct scan *s)
 		ok = scan_word(s, "null");
 		break;
 	default:
-		if (peek(s) != '-' && !is_digit(peek(s)))
+		if (peek(s) != '-' && !text_is_digit(peek(s)))
 			return fail(s, "unexpected character");
 		ok = scan_number(s);
 	}

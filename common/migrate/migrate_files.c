@@ -9,6 +9,7 @@
 #include "common/base/buf.h"
 #include "common/base/file.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
 enum {
 	FILE_MAX = 4 * 1024 * 1024,
@@ -29,12 +30,6 @@ migrate_name_is_valid(const char *name, size_t len)
 			return false;
 	}
 	return name[NUMBER_LEN] == '_';
-}
-
-static int
-compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 void
@@ -74,7 +69,7 @@ list_names(const char *dir, const char *suffix, struct migrate_names *out)
 	(void)closedir(handle);
 	if (names.n == 0)
 		return RC_NOT_FOUND;
-	qsort(names.items, names.n, sizeof(names.items[0]), compare_names);
+	qsort(names.items, names.n, sizeof(names.items[0]), text_compare);
 	*out = names;
 	return RC_OK;
 }

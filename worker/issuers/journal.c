@@ -133,20 +133,9 @@ journal_close(struct journal *j)
 }
 
 static bool
-is_lower_hex(const char *s, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		if (!(s[i] >= '0' && s[i] <= '9') &&
-		    !(s[i] >= 'a' && s[i] <= 'f'))
-			return false;
-	}
-	return true;
-}
-
-static bool
 is_hex_of(const char *s, size_t len)
 {
-	return strnlen(s, len + 1) == len && is_lower_hex(s, len);
+	return strnlen(s, len + 1) == len && enc_is_lower_hex(s, len);
 }
 
 static bool

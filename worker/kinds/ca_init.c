@@ -19,12 +19,6 @@ static op_step ca_init_wait;
 static op_step ca_init_done;
 static op_step ca_init_failed;
 
-static enum op_next
-not_trusted(struct op *op)
-{
-	return op_fail(op, RC_LEASE_LOST, "the worker's own lease is too old");
-}
-
 enum op_next
 ca_init_begin(struct op *op)
 {
@@ -70,7 +64,7 @@ ca_init_known(struct op *op)
 	rc ret;
 
 	if (!lease_is_trusted(t->env->lease))
-		return not_trusted(op);
+		return lease_refuse(op);
 	if (op_rows(op) == 0)
 		return report_failure(op, RC_NOT_FOUND, "the issuer is gone");
 	outside = issuer_find(t->env->issuers, op_text(op, 0, "type"));
@@ -90,7 +84,7 @@ ca_init_wait(struct op *op)
 	rc ret;
 
 	if (!lease_is_trusted(t->env->lease))
-		return not_trusted(op);
+		return lease_refuse(op);
 	ret = local_ca_get(t->env->cas, t->issuer_id, NULL, &ca, &why);
 	switch (ret) {
 	case RC_OK:

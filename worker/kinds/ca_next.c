@@ -57,8 +57,7 @@ next_known(struct op *op)
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
 	if (!lease_is_trusted(t->env->lease))
-		return op_fail(op, RC_LEASE_LOST,
-		    "the worker's own lease is too old");
+		return lease_refuse(op);
 	log_info("CA-SUCCESSOR", "issuer %s: certificate %.16s..., %s",
 	    t->issuer_id, root.info.fingerprint_sha256, name);
 	return OP_QUERY(op, Q_CA_ROOT_STORE, next_stored, t->issuer_id,

@@ -190,8 +190,7 @@ store(struct op *op, struct span der)
 	char digest[65], *hex;
 
 	if (!lease_is_trusted(t->env->lease))
-		return op_fail(op, RC_LEASE_LOST,
-		    "the worker's own lease is too old");
+		return lease_refuse(op);
 	/* Published all the same: what it revokes counts more.  A former key's
 	 * list has no journal, and the same revocations as the present one's.
 	 */

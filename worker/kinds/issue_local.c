@@ -147,12 +147,6 @@ name_lists(struct arena *a, const char **urls, const char *issuer_id,
 	}
 }
 
-static bool
-is_lower_hex(const char *s, size_t len)
-{
-	return strlen(s) == len && strspn(s, "0123456789abcdef") == len;
-}
-
 /* Nonsense in the row, which only another hand can have put there: NULL when
  * there is none. */
 static const char *
@@ -160,7 +154,8 @@ find_nonsense(const struct issue_job *j)
 {
 	if (!j->csr_pem)
 		return "the job has no CSR";
-	if (!j->serial_hex || !is_lower_hex(j->serial_hex, 40))
+	if (!j->serial_hex || strlen(j->serial_hex) != 40 ||
+	    !enc_is_lower_hex(j->serial_hex, 40))
 		return "the job's serial number is not 40 hex digits";
 	if (j->not_after_unix <= j->not_before_unix)
 		return "the certificate would end before it begins: the "

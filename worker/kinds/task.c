@@ -170,12 +170,6 @@ tasks_wait(struct op *op)
 	return op_goto(op, tasks_end);
 }
 
-static enum op_next
-not_trusted(struct op *op)
-{
-	return op_fail(op, RC_LEASE_LOST, "the worker's own lease is too old");
-}
-
 /* --- those that ended well --- */
 
 static enum op_next
@@ -191,7 +185,7 @@ tasks_end(struct op *op)
 	if (ts->ndone == 0)
 		return op_goto(op, tasks_write_failure);
 	if (!lease_is_trusted(ts->env->lease))
-		return not_trusted(op);
+		return lease_refuse(op);
 	op_catch(op, tasks_not_ended);
 	return OP_QUERY(op, Q_TASKS_DONE, tasks_ended, ts->worker,
 	    ts->lease_text, db_text_array(op_arena(op), ts->done, ts->ndone));
@@ -244,7 +238,7 @@ tasks_write_failure(struct op *op)
 	if (ts->at == ts->n)
 		return op_done(op);
 	if (!lease_is_trusted(ts->env->lease))
-		return not_trusted(op);
+		return lease_refuse(op);
 	t = &ts->tasks[ts->at];
 	op_catch(op, tasks_not_written);
 	return OP_QUERY(op, Q_TASK_FAILED, tasks_written, ts->worker,

@@ -25,9 +25,8 @@ key_new_p256(EVP_PKEY **out)
 	return RC_OK;
 }
 
-/* OpenSSL's own would ask on the terminal. */
-static int
-no_passphrase(char *buf, int size, int rwflag, void *arg)
+int
+key_no_passphrase(char *buf, int size, int rwflag, void *arg)
 {
 	return -1;
 }
@@ -44,7 +43,7 @@ key_from_pem(const void *pem, size_t len, EVP_PKEY **out)
 	bio = BIO_new_mem_buf(pem, (int)len);
 	if (!bio)
 		return RC_CRYPTO;
-	key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+	key = PEM_read_bio_PrivateKey(bio, NULL, key_no_passphrase, NULL);
 	BIO_free(bio);
 	ERR_clear_error();
 	if (!key)

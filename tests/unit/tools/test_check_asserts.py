@@ -12,7 +12,7 @@ CHECK_ASSERTS = os.path.abspath(sys.argv.pop(1))
 
 FOUND = [
     "assert (a, b)", "assert a or True", "assert True", "assert 'text'", "assert f'{a} is odd'", "assert (x for x in a)", "assert [a]",
-    "assert {'a': a}", "assert lambda: a", "assert len(a) >= 0", "assert a == a", "assert a.b <= a.b", "assert a and (b, c)",
+    "assert {'a': a}", "assert lambda: a", "assert len(a) >= 0", "assert a.count(b) >= 0", "assert a == a", "assert a.b <= a.b", "assert a and (b, c)",
     "assert re.search('a*', a)", "assert re.match(r'(x)?', a)", "a == b", "a in b", "def f(): pass\nassert f",
     "for x in path.glob('*'): assert x", "for x in sorted(path.iterdir()): assert x", "for i, x in enumerate(re.findall('a', a)):\n  assert x",
     "for x in db.query('SELECT'):\n  if x:\n    assert x.y", "assert all(x for x in path.glob('*'))", "assert a and all(x for x in re.findall('a', a))",
