@@ -42,7 +42,7 @@ DELETE FROM public.schema_migrations m WHERE m.version = $1;
 SELECT count(*) > 0 AS is_there FROM pg_namespace n WHERE n.nspname = $1 AND has_schema_privilege(n.oid, 'USAGE');
 
 -- For the transaction: what is made without a schema's name is made in this one,
--- and SET search_path FROM CURRENT keeps it.  pg_catalog is first where it isn't
+-- and migrate_code_prove keeps it for functions.  pg_catalog is first where it isn't
 -- named.  Functions may call what is made after them.
 -- name: migrate_code_enter :one
 SELECT set_config('search_path', $1 || ', public, pg_temp', true), set_config('certctl.code_schema', $1, true),
@@ -54,16 +54,22 @@ BEGIN
     EXECUTE format('CREATE SCHEMA %I', current_setting('certctl.code_schema'));
 END $$;
 
--- What check_function_bodies would have told of each.
+-- What check_function_bodies would have told of each.  One with its owner's rights,
+-- and a trigger's, finds names by this path whatever the session's is: said here,
+-- so that none can lack it.
 -- name: migrate_code_prove :exec
 DO $$
 DECLARE
     f record;
 BEGIN
     PERFORM set_config('check_function_bodies', 'on', true);
-    FOR f IN SELECT p.oid, p.oid::regprocedure AS name, l.lanname FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+    FOR f IN SELECT p.oid, p.oid::regprocedure AS name, l.lanname, p.prosecdef OR p.prorettype = 'trigger'::regtype AS is_bound
+        FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
         WHERE p.pronamespace = current_schema()::regnamespace ORDER BY p.proname
     LOOP
+        IF f.is_bound THEN
+            EXECUTE format('ALTER FUNCTION %s SET search_path FROM CURRENT', f.name);
+        END IF;
         BEGIN
             IF f.lanname = 'sql' THEN
                 PERFORM fmgr_sql_validator(f.oid);

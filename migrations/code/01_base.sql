@@ -95,7 +95,7 @@ $$;
 
 -- --- spelling ---
 -- The words of a status, and where there is one of a type, are the trigger's arguments.
-CREATE FUNCTION row_canonical() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION row_canonical() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.status := enum_canonical(NEW.status, TG_ARGV[0]::text[]);
     IF TG_NARGS > 1 THEN NEW.type := enum_canonical(NEW.type, TG_ARGV[1]::text[]); END IF;
@@ -104,7 +104,7 @@ END $$;
 
 -- --- counters ---
 -- moved: the rows that came or went.
-CREATE FUNCTION row_counts_keep() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION row_counts_keep() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
         UPDATE row_counts r SET n = 0 WHERE r.table_name = TG_TABLE_NAME;

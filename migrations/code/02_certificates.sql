@@ -20,14 +20,14 @@ LANGUAGE sql STABLE AS $$
     SELECT p_expires_at - least(make_interval(days => p_window_days), (p_expires_at - p_valid_from) / policy_lead_part())
 $$;
 
-CREATE FUNCTION certificates_expiring_at() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION certificates_expiring_at() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     SELECT expiring_at_of(NEW.valid_from, NEW.expires_at, p.renewal_window_days) INTO NEW.expiring_at
     FROM renewal_policies p WHERE p.id = NEW.renewal_policy_id;
     RETURN NEW;
 END $$;
 
-CREATE FUNCTION certificates_renew_after() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION certificates_renew_after() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     SELECT renew_after_of(NEW.id, NEW.valid_from, NEW.expires_at, p.renewal_window_days, p.renewal_percent)
         INTO NEW.renew_after FROM renewal_policies p WHERE p.id = NEW.renewal_policy_id;
@@ -36,7 +36,7 @@ END $$;
 
 -- A CA may give certificates that are due when they come: then a minute lies between two renewals.  One that is merely
 -- short of life keeps its own time.
-CREATE FUNCTION certificates_renewal_floor() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION certificates_renewal_floor() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.renew_after := NEW.last_renewal_at + policy_renewal_floor();
     RETURN NEW;
@@ -53,7 +53,7 @@ $$;
 -- whatever came to it).  All jobs of a certificate are read, for they are few: asked for the active ones, the planner may
 -- walk an index of all active jobs for each certificate, where statistics say that it is empty.
 CREATE FUNCTION certificates_refresh(p_ids text[]) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
+LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE v_now timestamptz := engine_now(); v_n int;
 BEGIN
@@ -76,7 +76,7 @@ END $$;
 
 -- --- what was ordered ---
 -- The names, the issuer or the profile changed: what was issued before is renewed by the next scan.
-CREATE FUNCTION certificates_renewal_wanted() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION certificates_renewal_wanted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.expires_at IS NOT NULL THEN
         NEW.renewal_wanted := CASE WHEN NEW.issuer_id <> OLD.issuer_id THEN 'issuer_changed'
@@ -89,7 +89,7 @@ END $$;
 
 -- Jobs on their way begin anew (jobs_begin_anew): at once, or, where a worker runs one, when it comes back.  One whose
 -- order may exist at a CA outside goes on, and is followed by another.
-CREATE FUNCTION certificates_ordered_anew() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION certificates_ordered_anew() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE jobs j SET is_stale = true, status = j.status FROM (SELECT o.id FROM jobs o
         WHERE o.certificate_id = NEW.id AND job_issues(o.type)
@@ -99,7 +99,7 @@ END $$;
 
 -- A job whose certificate was changed is another order: its CSR goes, a serial that may have been signed is written off,
 -- and what was approved is approved again.
-CREATE FUNCTION jobs_begin_anew() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION jobs_begin_anew() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE v_now timestamptz := engine_now(); v_new record;
 BEGIN
     IF NEW.serial_number IS NOT NULL AND NEW.ca_sha256 IS NOT NULL THEN
@@ -160,7 +160,7 @@ CREATE FUNCTION target_paths(p_config jsonb) RETURNS SETOF text LANGUAGE sql IMM
 $$;
 
 -- A target that was given to a certificate, or is another now, takes its files.
-CREATE FUNCTION target_files_take() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION target_files_take() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_target text;
     v_certificate text; -- NULL: all that have the target
@@ -185,8 +185,7 @@ END $$;
 -- --- CSRs and chains ---
 -- Forgets the CSRs of these jobs where neither the job nor its version is left.  Whoever removes the one waits here for who
 -- is removing the other, and then sees it gone.
-CREATE FUNCTION certificate_requests_forget(p_job_ids text[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION certificate_requests_forget(p_job_ids text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM 1 FROM certificate_requests r WHERE r.job_id = ANY (p_job_ids) ORDER BY r.job_id FOR UPDATE;
     DELETE FROM certificate_requests r WHERE r.job_id = ANY (p_job_ids)
@@ -195,7 +194,7 @@ BEGIN
 END $$;
 
 -- The key of a chain, which stays until the caller's transaction ends.  Only the first certificate under a chain writes.
-CREATE FUNCTION certificate_chain_keep(p_pem text) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION certificate_chain_keep(p_pem text) RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_sha256 bytea := sha256(convert_to(p_pem, 'UTF8')); v_id int;
 BEGIN
     SELECT c.id INTO v_id FROM certificate_chains c WHERE c.sha256 = v_sha256 FOR KEY SHARE;
@@ -207,7 +206,7 @@ BEGIN
 END $$;
 
 -- Forgets those of these chains that no version names.  One that is just being used stays.
-CREATE FUNCTION certificate_chains_forget(p_ids int[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION certificate_chains_forget(p_ids int[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_ids int[];
 BEGIN
     SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM certificate_chains c
@@ -225,8 +224,7 @@ END $$;
 -- yet, and no job that could make one).  Unknown ids give no row.  p_why is what their jobs end with.  Every statement
 -- joins the ids; active jobs are walked at most once, also where the statistics say that there are hardly any.
 CREATE FUNCTION certificates_revoke(p_ids text[], p_reason text, p_actor text, p_actor_type text, p_why text)
-RETURNS TABLE (certificate_id text, outcome text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
+RETURNS TABLE (certificate_id text, outcome text) LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_asked text[] := ARRAY(SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id));
@@ -282,7 +280,7 @@ END $$;
 -- deployment that an agent installs runs to its end.  p_why is what the cancelled end with.  Outcomes: archived, repeated,
 -- unknown.
 CREATE FUNCTION certificate_archive(p_id text, p_actor text, p_actor_type text, p_why text) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_status text; v_ids text[];
 BEGIN
     SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
@@ -309,7 +307,7 @@ END $$;
 -- Outcomes, one row a target: enqueued, under_way; or a single row: unknown, archived, revoked, not_mapped, no_version,
 -- target_off.
 CREATE FUNCTION certificate_deploy(p_id text, p_target text, p_actor text, p_actor_type text)
-RETURNS TABLE (outcome text, job_id text, agent_id text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (outcome text, job_id text, agent_id text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_now timestamptz := engine_now(); v_status text; v_why text; v_targets text[];
 BEGIN
     SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
@@ -361,7 +359,7 @@ END $$;
 -- cancelled end with.  A status is never taken from a client: it follows from what has happened.  Outcomes: updated,
 -- unknown, final (its status is Revoked or Archived for good), act (the status is what another call brings about).
 CREATE FUNCTION certificate_merge(p_id text, p_new jsonb, p_actor text, p_actor_type text, p_why_off text,
-    OUT outcome text, OUT agents text[]) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    OUT outcome text, OUT agents text[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_now timestamptz := engine_now(); v_status text; v_ids text[];
 BEGIN
     SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;

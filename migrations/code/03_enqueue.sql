@@ -11,7 +11,7 @@
 -- checks of the jobs' foreign keys would be planned anew for every row.
 CREATE FUNCTION jobs_enqueue(p_ids text[], p_actor text, p_actor_type text, p_force bool, p_allow_expired bool, p_is_audited bool,
     p_is_locked bool DEFAULT false) RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_prefix text := 'job-' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || '000-';
@@ -71,8 +71,7 @@ END $$;
 -- agent that is offline or retired, or that is no agent of the certificate's targets any more.  p_why is what it ends with.
 -- Answers as jobs_enqueue.
 CREATE FUNCTION certificate_renew(p_id text, p_actor text, p_actor_type text, p_force bool, p_why text)
-RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_holders text[]; v_alive text[]; v_ids text[];
 BEGIN
     PERFORM 1 FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
@@ -99,7 +98,7 @@ END $$;
 -- and job_status are what they were before.
 CREATE FUNCTION approval_decide(p_id text, p_job text, p_actor text, p_actor_type text, p_approve bool, p_note text, p_why text,
     OUT outcome text, OUT id text, OUT state text, OUT job_status text, OUT agent_id text, OUT issuer_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_now timestamptz := engine_now(); v_note text := nullif(p_note, ''); v_request record; v_job record;
 BEGIN
     SELECT r.id, r.job_id INTO v_request FROM issuance_approval_requests r
@@ -163,7 +162,7 @@ $$;
 -- Deployments for mappings whose target should serve another version than it does.  A waiting deployment is moved on to the
 -- newest version instead.
 CREATE FUNCTION deployments_fan_out(p_certificate_ids text[], p_now timestamptz) RETURNS TABLE (job_id text, agent_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 BEGIN
     RETURN QUERY
     INSERT INTO jobs AS j (id, type, certificate_id, target_id, agent_id, status, max_attempts, scheduled_at, created_at,

@@ -8,7 +8,7 @@
 -- cut: what ends with its CA, whose renewal would end no later.  One that was issued otherwise than its row asks is due
 -- whatever its time.
 CREATE FUNCTION renewals_due(p_now timestamptz, p_limit int, OUT seen text[], OUT due text[], OUT stale text[], OUT cut text[])
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
     SELECT array_agg(d.id),
         array_agg(d.id) FILTER (WHERE p.auto_renew AND i.enabled AND (d.is_wanted
@@ -28,7 +28,7 @@ $$;
 -- that no chunk meets it again whatever became of it.  seen: as many as p_limit, and there may be more.  What jobs_enqueue
 -- made a job for is done: nothing else asks about it.
 CREATE FUNCTION duty_renewal_scan(p_limit int, OUT due bigint, OUT enqueued bigint, OUT agents text[], OUT seen bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_seen text[]; v_ids text[]; v_stale text[]; v_cut text[]; v_made text[];
@@ -66,7 +66,7 @@ END $$;
 
 -- Whether the clock has made work for a duty that its next tick is too late for: renewals of short lives, and statuses.
 CREATE FUNCTION duty_cannot_wait(p_name text) RETURNS bool
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
     SELECT CASE WHEN p_name = 'renewal_scan' THEN EXISTS (SELECT 1 FROM managed_certificates c
             WHERE certificate_renews(c.status) AND c.expires_at - c.valid_from < '6 days'
                 AND c.renew_after <= engine_now())
@@ -76,8 +76,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET enable_seq
 $$;
 
 -- How many certificates a scan that ran out of time left, at most p_limit.
-CREATE FUNCTION renewals_left(p_limit int) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+CREATE FUNCTION renewals_left(p_limit int) RETURNS bigint LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off AS $$
     SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
         JOIN renewal_policies p ON p.id = c.renewal_policy_id AND p.auto_renew
         JOIN issuers i ON i.id = c.issuer_id AND i.enabled
@@ -89,7 +88,7 @@ $$;
 -- asked to stop before its outside effect, or at its next checkpoint.  It comes back as Pending, nothing counted.  Batches
 -- of the local CA take moments and are left alone.
 CREATE FUNCTION duty_renewal_budget() RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
     WITH asked AS (
         UPDATE jobs j SET budget_over_at = engine_now()
         WHERE j.id IN (SELECT o.id FROM jobs o JOIN issuers i ON i.id = o.issuer_id
@@ -102,7 +101,7 @@ $$;
 -- Locks and names certificates with a target that should serve another version and for which no deployment is under way.
 -- What is behind comes first whatever the statistics say; what belongs to it is looked up, not joined.
 CREATE FUNCTION deployments_behind(p_now timestamptz, p_limit int) RETURNS text[]
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
     WITH behind AS MATERIALIZED (
         SELECT m.certificate_id FROM certificate_target_mappings m
@@ -119,8 +118,7 @@ SET enable_hashjoin = off SET enable_mergejoin = off AS $$
         ORDER BY c.id LIMIT p_limit FOR NO KEY UPDATE OF c SKIP LOCKED) d
 $$;
 
-CREATE FUNCTION duty_redeploy(p_limit int, OUT rows bigint, OUT agents text[])
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION duty_redeploy(p_limit int, OUT rows bigint, OUT agents text[]) LANGUAGE sql SECURITY DEFINER AS $$
     SELECT count(f.job_id), coalesce(array_agg(DISTINCT f.agent_id), '{}')
     FROM (SELECT engine_now() AS at) n CROSS JOIN LATERAL deployments_fan_out(deployments_behind(n.at, p_limit), n.at) f
 $$;

@@ -1,7 +1,7 @@
 -- The lanes of the issuers: room, rate and breaker.  Their state are rows, so that a new leader finds it as the old one
 -- left it.
 
-CREATE FUNCTION lanes_for_issuer() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION lanes_for_issuer() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO lanes (issuer_id) VALUES (NEW.id) ON CONFLICT DO NOTHING;
     RETURN NULL;
@@ -26,8 +26,7 @@ $$;
 
 -- One call to the issuer failed.  The fifth in a row opens the breaker; the failure of the job let through after that opens
 -- it for twice as long, to a limit.  What was under way when it opened changes nothing.
-CREATE FUNCTION lane_failed(p_issuer text, p_lease bigint, p_error text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION lane_failed(p_issuer text, p_lease bigint, p_error text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     UPDATE lanes l SET failures = l.failures + 1, last_error = p_error,
         breaker_state = CASE WHEN o.is_opening THEN 'open' ELSE l.breaker_state END,
         opened_until = CASE WHEN o.is_opening
@@ -39,7 +38,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
         FROM lanes n WHERE n.issuer_id = p_issuer FOR NO KEY UPDATE) o WHERE l.issuer_id = o.issuer_id
 $$;
 
-CREATE FUNCTION lane_succeeded(p_issuer text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION lane_succeeded(p_issuer text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     UPDATE lanes l SET failures = 0, opens = 0, breaker_state = 'closed', opened_until = NULL, trial_lease = NULL,
         last_error = NULL WHERE l.issuer_id = p_issuer
 $$;
@@ -57,8 +56,7 @@ $$;
 -- each lane has running.
 CREATE FUNCTION lanes_due(p_issuers text[], p_low_after timestamptz[], p_low_ids text[])
 RETURNS TABLE (issuer_id text, issuer_type text, cap int, running bigint, due bool, allows int, breaker_state text,
-    opened_until timestamptz, last_error text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
+    opened_until timestamptz, last_error text) LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 DECLARE v_now timestamptz := engine_now();
 BEGIN
     RETURN QUERY

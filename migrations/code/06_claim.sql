@@ -16,7 +16,7 @@ CREATE FUNCTION serial_new(p_start text) RETURNS text LANGUAGE sql VOLATILE AS $
 CREATE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,
     p_low_after timestamptz, p_low_id text, p_attempt_ms int, p_only text DEFAULT NULL)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
+LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v_now timestamptz := engine_now(); v_lease bigint := nextval('lease_seq');
@@ -104,7 +104,7 @@ END $$;
 -- set aside with the database's words as after a failure of its CA, so that the lane and its other jobs go on.
 CREATE FUNCTION jobs_claim_alone(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_low_after timestamptz,
     p_low_id text, p_attempt_ms int, p_words jsonb) RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 DECLARE v_job record; v_lease bigint := nextval('lease_seq'); v_why text;
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);

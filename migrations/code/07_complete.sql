@@ -1,7 +1,7 @@
 -- How a job ends, or goes on.  Every write of a worker is guarded by its lease.
 
 -- Locks the certificates of these jobs, then the jobs.
-CREATE FUNCTION jobs_lock(p_ids text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION jobs_lock(p_ids text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM 1 FROM managed_certificates c
         WHERE c.id IN (SELECT j.certificate_id FROM jobs j WHERE j.id = ANY (p_ids)) ORDER BY c.id FOR NO KEY UPDATE;
@@ -10,8 +10,7 @@ END $$;
 
 -- Every end of a job goes through here: final state, the certificates' statuses, and when the next try falls due.  The
 -- caller holds the locks on certificates and jobs and has checked that the job may end so.
-CREATE FUNCTION job_finish(p_ids text[], p_statuses text[], p_errors text[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION job_finish(p_ids text[], p_statuses text[], p_errors text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_now timestamptz := engine_now(); v_certificates text[];
 BEGIN
     PERFORM words_check(p_statuses, '{Completed,Failed,Cancelled}', p_ids);
@@ -39,15 +38,14 @@ BEGIN
 END $$;
 
 -- All of them alike, where there are any.
-CREATE FUNCTION jobs_finish(p_ids text[], p_status text, p_error text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION jobs_finish(p_ids text[], p_status text, p_error text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     SELECT job_finish(p_ids, array_agg(p_status), array_agg(p_error)) FROM unnest(p_ids) HAVING count(*) > 0
 $$;
 
 -- By a person.  Outcomes: cancelled, requested (a worker runs it and stops before the outside effect), running (an agent
 -- installs it), final, unknown.  p_why is what it ends with.
 CREATE FUNCTION job_cancel(p_id text, p_actor text, p_actor_type text, p_why text) RETURNS TABLE (outcome text, status text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_job record;
 BEGIN
     PERFORM jobs_lock(ARRAY[p_id]);
@@ -102,7 +100,7 @@ $$;
 -- is a walk along its index from its beginning.
 CREATE FUNCTION jobs_suspect(p_limit int, p_far timestamptz, p_since timestamptz, p_id text)
 RETURNS TABLE (id text, since timestamptz, is_walked bool)
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
     (SELECT j.id, NULL::timestamptz, false FROM jobs j WHERE job_is_active(j.status)
         AND (j.type = 'Validation' OR j.certificate_id IS NULL
@@ -128,8 +126,7 @@ SET enable_sort = off AS $$
 $$;
 
 -- Ends such jobs with the reason.
-CREATE FUNCTION jobs_fail_nonsense(p_limit int, p_words jsonb) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION jobs_fail_nonsense(p_limit int, p_words jsonb) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_mark duty_marks;
     v_ids text[]; v_walked text[]; v_statuses text[]; v_errors text[];
@@ -158,8 +155,7 @@ END $$;
 -- Stores a local CA's root, or its successor, unless one is there; answers with the one that signs.
 CREATE FUNCTION ca_root_store(p_issuer text, p_cert_pem text, p_fingerprint text, p_not_before timestamptz,
     p_not_after timestamptz, p_key_sealed bytea, p_key_id text, p_state text)
-RETURNS TABLE (cert_pem text, chain_pem text, fingerprint_sha256 text, list text, key_sealed text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (cert_pem text, chain_pem text, fingerprint_sha256 text, list text, key_sealed text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     -- Two workers may race: the certificate's row decides, and the loser waits here for the winner's commit.
     INSERT INTO ca_certificates (issuer_id, state, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
@@ -180,7 +176,7 @@ END $$;
 -- on.
 CREATE FUNCTION ca_certificate_store(p_issuer text, p_cert_pem text, p_chain_pem text, p_fingerprint text,
     p_not_before timestamptz, p_not_after timestamptz, p_key_id text) RETURNS TABLE (fingerprint_sha256 text, has_key bool, list text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM 1 FROM issuers i WHERE i.id = p_issuer FOR NO KEY UPDATE;
     IF FOUND AND NOT EXISTS (SELECT 1 FROM ca_keys k WHERE k.issuer_id = p_issuer)
@@ -217,7 +213,7 @@ CREATE FUNCTION ca_changed(p_issuer text, p_fingerprint text, p_actor text, p_ac
 $$;
 
 -- Asks for the successor of a root whose key is here, of one issuer or of all (NULL) whose root is in its last part.
-CREATE FUNCTION ca_successor_ask(p_issuer text) RETURNS bool LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION ca_successor_ask(p_issuer text) RETURNS bool LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id)
     SELECT id_new('task'), 'ca_next', i.id, 'ca_next:' || i.id, i.id
@@ -232,7 +228,7 @@ END $$;
 -- Its successor, named by its fingerprint, signs from now on; the key before keeps its revocation list.  Outcomes:
 -- switched, already, unknown.
 CREATE FUNCTION ca_switch(p_issuer text, p_fingerprint text, p_actor text, p_actor_type text) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_state text;
 BEGIN
     PERFORM 1 FROM issuers i WHERE i.id = p_issuer FOR NO KEY UPDATE;
@@ -256,7 +252,7 @@ END $$;
 -- Pending with p_why, nothing counted, and the rest is stored.
 CREATE FUNCTION issue_complete(p_worker text, p_lease bigint, p_job_ids text[], p_pem text[], p_fingerprints text[],
     p_key_algorithms text[], p_key_sizes int[], p_chain text, p_why text DEFAULT NULL) RETURNS TABLE (job_id text, agent_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off
+LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
@@ -385,8 +381,7 @@ $$;
 -- Another word is refused, with all of the call.  p_open names the jobs of which an order may exist still (NULL: any): they
 -- keep their checkpoint, so that the next attempt looks it up first.
 CREATE FUNCTION issue_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[], p_errors text[],
-    p_open text[] DEFAULT NULL) RETURNS TABLE (job_id text, status text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off AS $$
+    p_open text[] DEFAULT NULL) RETURNS TABLE (job_id text, status text) LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();

@@ -11,7 +11,7 @@
 -- already and only counts once the job is Pending again.  Outcomes: placing; cancelled (somebody wants it cancelled, or its
 -- tick's budget is over: do not send).  No row: the job is not under this lease any more.
 CREATE FUNCTION issue_placing(p_worker text, p_lease bigint, p_job_id text, p_send_ms int, p_limit_ms int)
-RETURNS TABLE (outcome text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (outcome text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now timestamptz := clock_timestamp(); v_send_before timestamptz := v_now + ms(p_send_ms);
     v_over timestamptz := v_send_before + ms(p_limit_ms);
@@ -34,8 +34,7 @@ END $$;
 -- CA's, not the claim's.
 CREATE FUNCTION issue_complete_outside(p_worker text, p_lease bigint, p_job_id text, p_serial text,
     p_not_before timestamptz, p_not_after timestamptz, p_pem text, p_fingerprint text, p_key_algorithm text,
-    p_key_size int, p_chain text) RETURNS TABLE (job_id text, agent_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    p_key_size int, p_chain text) RETURNS TABLE (job_id text, agent_id text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM jobs_lock(ARRAY[p_job_id]);
     UPDATE jobs j SET serial_number = p_serial, not_before = p_not_before, not_after = p_not_after,

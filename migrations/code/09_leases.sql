@@ -16,9 +16,8 @@ $$;
 -- somebody wants them cancelled, or their tick's budget is over.
 CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid int, p_version text, p_slots int,
     p_lease_ms int, p_fault text DEFAULT '', p_fault_detail text DEFAULT '', p_faults jsonb DEFAULT '{}',
-    p_bus_near bigint DEFAULT 0, p_bus_ends bigint DEFAULT 0)
-RETURNS TABLE (lease_until timestamptz, cancel_job_ids text[])
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_bitmapscan = off SET enable_seqscan = off AS $$
+    p_bus_near bigint DEFAULT 0, p_bus_ends bigint DEFAULT 0) RETURNS TABLE (lease_until timestamptz, cancel_job_ids text[])
+LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 DECLARE v_until timestamptz := clock_timestamp() + ms(p_lease_ms); v_pause interval;
 BEGIN
     PERFORM commit_locally();
@@ -48,7 +47,7 @@ BEGIN
 END $$;
 
 -- A worker that stops on purpose gives everything back at once.
-CREATE FUNCTION worker_leave(p_incarnation text) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION worker_leave(p_incarnation text) RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_n int;
 BEGIN
     UPDATE workers SET lease_until = clock_timestamp() WHERE incarnation = p_incarnation;
@@ -63,7 +62,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION scheduler_seen(p_incarnation text, p_name text, p_host text, p_pid int, p_url text, p_version text)
-RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     SELECT commit_locally();
     INSERT INTO schedulers (incarnation, name, host, pid, url, version, code, server)
         VALUES (p_incarnation, p_name, p_host, p_pid, p_url, p_version, current_schema(), server_name())
@@ -71,14 +70,14 @@ RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 $$;
 
 CREATE FUNCTION apiserver_seen(p_incarnation text, p_name text, p_host text, p_pid int, p_url text, p_version text)
-RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     INSERT INTO apiservers (incarnation, name, host, pid, url, version, code, server)
         VALUES (p_incarnation, p_name, p_host, p_pid, p_url, p_version, current_schema(), server_name())
     ON CONFLICT (incarnation) DO UPDATE SET seen_at = clock_timestamp(), server = excluded.server;
 $$;
 
 -- Rows of processes that were last seen p_keep_ms ago.
-CREATE FUNCTION duty_process_rows(p_keep_ms bigint) RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION duty_process_rows(p_keep_ms bigint) RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
     SELECT code_schemas_used();
     SELECT audit_partitions_ensure();
     WITH w AS (
@@ -93,7 +92,7 @@ $$;
 -- Takes the free or expired leadership with a new term, or renews one's own.  No row: somebody else leads, or nobody may
 -- (20_recover.sql).
 CREATE FUNCTION leadership_hold(p_incarnation text, p_nonce text, p_lease_ms int)
-RETURNS TABLE (term bigint, is_new bool) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (term bigint, is_new bool) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_now timestamptz := clock_timestamp(); v_until timestamptz := v_now + ms(p_lease_ms);
 BEGIN
     IF journal_is_ahead() THEN RETURN; END IF;
@@ -104,12 +103,11 @@ BEGIN
         WHERE l.id = 1 AND l.expires_at <= v_now RETURNING l.term, true;
 END $$;
 
-CREATE FUNCTION leadership_release(p_incarnation text, p_nonce text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION leadership_release(p_incarnation text, p_nonce text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     UPDATE leadership SET expires_at = clock_timestamp() WHERE id = 1 AND holder = p_incarnation AND nonce = p_nonce;
 $$;
 
-CREATE FUNCTION leadership_is(p_term bigint, p_incarnation text) RETURNS bool
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION leadership_is(p_term bigint, p_incarnation text) RETURNS bool LANGUAGE sql SECURITY DEFINER AS $$
     SELECT EXISTS (SELECT 1 FROM leadership l
         WHERE l.id = 1 AND l.term = p_term AND l.holder = p_incarnation AND l.expires_at > clock_timestamp())
         AND NOT journal_is_ahead()
@@ -134,7 +132,7 @@ $$;
 -- its worker died, twice on end since a pause looks like it, or that too many died with, fails with the caller's words.
 CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_holding bigint[],
     p_low_lease bigint, p_words jsonb) RETURNS TABLE (freed bigint, failed bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE v_ids text[]; v_dead text[]; v_alone text[]; v_guilty text[]; v_failed text[]; v_task_n bigint;
 BEGIN

@@ -3,7 +3,7 @@
 -- Whether a task is due, and how many leases of tasks are running.
 CREATE FUNCTION tasks_due(p_low_after timestamptz, p_low_id text, p_low_lease bigint)
 RETURNS TABLE (due bool, running bigint, first_after timestamptz, first_id text, low_lease bigint)
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
     SELECT f.id IS NOT NULL, r.n, f.run_after, f.id, r.low
     FROM (SELECT count(DISTINCT t.lease_id) AS n, min(t.lease_id) AS low FROM tasks t
@@ -17,7 +17,7 @@ $$;
 -- gains by many; one that calls out is alone, so that it is not kept by its neighbours.
 CREATE FUNCTION tasks_claim(p_incarnation text, p_term bigint, p_worker text, p_limit int, p_low_after timestamptz,
     p_low_id text, p_attempt_ms int) RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text, is_full bool)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
 DECLARE
     v_now timestamptz := engine_now(); v_lease bigint; v_kind text; v_limit int;
@@ -48,7 +48,7 @@ END $$;
 
 -- The end of tasks that leave nothing behind, all of a lease in one statement.
 CREATE FUNCTION tasks_done(p_worker text, p_lease bigint, p_ids text[]) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off AS $$
     WITH done AS (
         DELETE FROM tasks t USING unnest(p_ids) AS u (id)
         WHERE t.id = u.id AND t.lease_id = p_lease AND t.leased_by = p_worker AND t.status = 'Running'
@@ -60,7 +60,7 @@ $$;
 -- follows.  The issuer is locked first, as by who changes it; then it is seen whether the task is this worker's still.  No
 -- row: it is not, and nothing was written.
 CREATE FUNCTION task_ca_init_end(p_worker text, p_lease bigint, p_task text, p_status text) RETURNS SETOF text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_issuer text;
 BEGIN
     PERFORM words_check(ARRAY[p_status], '{success,failed}', ARRAY[p_task]);

@@ -3,8 +3,7 @@
 -- An agent's CSR for its waiting issuance.  Outcomes: accepted, repeated (the same key again), other_key (409), none
 -- (nothing waits), unknown_job, changed (the CSR was checked against names that are the certificate's no more).
 CREATE FUNCTION csr_submit(p_agent text, p_certificate text, p_job text, p_csr_pem text, p_key_sha256 text,
-    p_common_name text, p_sans text[], OUT outcome text, OUT job_id text, OUT issuer_id text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    p_common_name text, p_sans text[], OUT outcome text, OUT job_id text, OUT issuer_id text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_job record;
 BEGIN
     job_id := (SELECT j.id FROM jobs j
@@ -36,7 +35,7 @@ END $$;
 CREATE FUNCTION agent_work(p_agent text, p_limit int)
 RETURNS TABLE (id text, type text, certificate_id text, status text, common_name text, sans text[], target_id text,
     target_type text, target_config jsonb, version_id text, serial_number text, fingerprint_sha256 text, not_after timestamptz)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     IF EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = p_agent AND j.type = 'Deployment' AND j.status = 'Pending') THEN
         UPDATE jobs j SET status = 'Running', leased_by = p_agent, started_at = coalesce(j.started_at, engine_now()),
@@ -57,7 +56,7 @@ END $$;
 -- other_version (409), unknown, not_allowed (a state only the server may set, or a job not in hand).  p_why_no_csr: what an
 -- issuance ends with that failed without a word.
 CREATE FUNCTION job_report(p_agent text, p_job text, p_status text, p_error text, p_version text, p_why_no_csr text,
-    OUT outcome text, OUT status text, OUT certificate_id text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    OUT outcome text, OUT status text, OUT certificate_id text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_now timestamptz := engine_now(); v_job record;
 BEGIN
     PERFORM words_check(ARRAY[p_status], '{Running,Completed,Failed}', ARRAY[p_job]);
@@ -106,7 +105,7 @@ END $$;
 
 -- What the agent's handshake saw.  Outcomes: stored, unknown, final.
 CREATE FUNCTION job_verify(p_agent text, p_job text, p_target text, p_verified bool, p_actual text, p_error text,
-    OUT outcome text, OUT verified_at timestamptz) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    OUT outcome text, OUT verified_at timestamptz) LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     UPDATE jobs j SET verification_status = CASE WHEN p_verified THEN 'success' ELSE 'failed' END, verified_at = engine_now(),
         verification_fingerprint = p_actual, verification_error = nullif(p_error, '')

@@ -10,7 +10,7 @@ CREATE TYPE bulk_result AS (matched bigint, done bigint, failed bigint, certific
 -- The certificates that meet all criteria given (profile_id, owner_id, agent_id, issuer_id, team_id, source), among p_ids
 -- unless that is NULL.
 CREATE FUNCTION certificates_matching(p_criteria jsonb, p_ids text[]) RETURNS TABLE (id text, status text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
     RETURN QUERY SELECT c.id, c.status::text FROM managed_certificates c
     WHERE (p_ids IS NULL OR c.id = ANY (p_ids))
@@ -25,7 +25,7 @@ END $$;
 
 -- A certificate fails where its issuer is disabled.
 CREATE FUNCTION bulk_renew(p_criteria jsonb, p_ids text[], p_actor text, p_actor_type text, p_is_dry bool)
-RETURNS bulk_result LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET work_mem = '64MB' AS $$
+RETURNS bulk_result LANGUAGE plpgsql SECURITY DEFINER SET work_mem = '64MB' AS $$
 DECLARE v bulk_result; v_ids text[];
 BEGIN
     -- Filtered before anything is locked, and what is to be skipped is not locked at all.
@@ -52,7 +52,7 @@ END $$;
 
 -- A certificate fails where it has no version to revoke.
 CREATE FUNCTION bulk_revoke(p_criteria jsonb, p_ids text[], p_reason text, p_actor text, p_actor_type text, p_is_dry bool, p_why text)
-RETURNS bulk_result LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET work_mem = '64MB' AS $$
+RETURNS bulk_result LANGUAGE plpgsql SECURITY DEFINER SET work_mem = '64MB' AS $$
 DECLARE v bulk_result; v_ids text[];
 BEGIN
     SELECT count(*), array_agg(m.id ORDER BY m.id) FILTER (WHERE m.status NOT IN ('Archived', 'Revoked'))
@@ -74,7 +74,7 @@ END $$;
 
 -- A certificate fails where there is none of that id.
 CREATE FUNCTION bulk_reassign(p_ids text[], p_owner text, p_team text, p_is_dry bool)
-RETURNS bulk_result LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET work_mem = '64MB' AS $$
+RETURNS bulk_result LANGUAGE plpgsql SECURITY DEFINER SET work_mem = '64MB' AS $$
 DECLARE v bulk_result;
 BEGIN
     SELECT count(*), count(*) FILTER (WHERE c.id IS NULL), array_agg(g.id ORDER BY g.id) FILTER (WHERE c.id IS NULL),
@@ -97,7 +97,7 @@ END $$;
 -- The summary event of a bulk call; what it changed lies beside it, unless each has an event of its own.  Ids hold no
 -- character that JSON would escape.
 CREATE FUNCTION bulk_audit(p_kind text, p_actor text, p_actor_type text, p_asked jsonb, r bulk_result) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_list text := CASE WHEN r.job_ids IS NULL THEN array_to_string(r.certificate_ids, ',')
         ELSE (SELECT '[' || string_agg('{"certificate_id":"' || u.certificate || '","job_id":"' || u.job || '"}', ',') || ']'
@@ -118,7 +118,7 @@ END $$;
 
 -- Those of p_ids that no certificate has; NULL: none.
 CREATE FUNCTION certificates_unknown(p_ids text[]) RETURNS text[]
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
     RETURN (SELECT array_agg(g.id ORDER BY g.id) FROM (SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id)) g
         WHERE NOT EXISTS (SELECT 1 FROM managed_certificates c WHERE c.id = g.id));
@@ -132,7 +132,7 @@ END $$;
 CREATE FUNCTION bulk_run(p_kind text, p_criteria jsonb, p_ids text[], p_wanted jsonb, p_actor text, p_actor_type text,
     p_is_dry bool, p_key text, p_request_sha256 text, p_why text, p_max_listed int, OUT outcome text, OUT matched bigint,
     OUT done bigint, OUT failed bigint, OUT certificate_ids text[], OUT job_ids text[], OUT failed_ids text[],
-    OUT unknown_ids text[], OUT agents text[]) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    OUT unknown_ids text[], OUT agents text[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_principal text := p_actor_type || ' ' || p_actor; v bulk_result;
 BEGIN
     IF p_key IS NOT NULL AND NOT p_is_dry THEN

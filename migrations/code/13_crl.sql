@@ -3,15 +3,14 @@
 -- Whether an issuer's list lacks a revocation that was made shortly before it or any time after.  The overlap bounds what
 -- numbers of another cluster, in a database that was restored, can make of it.
 CREATE FUNCTION crl_is_behind(p_issuer text, p_this_update timestamptz, p_snapshot pg_snapshot) RETURNS bool
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER AS $$
     SELECT EXISTS (SELECT 1 FROM certificate_revocations r
         WHERE r.issuer_id = p_issuer AND r.created_at > p_this_update - policy_crl_overlap()
             AND (r.created_at > p_this_update OR NOT pg_visible_in_snapshot(r.xid, p_snapshot)))
 $$;
 
 -- Whether the task of a list failed for good so lately that the next is not made yet.
-CREATE FUNCTION crl_rests(p_list text, p_now timestamptz) RETURNS bool
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION crl_rests(p_list text, p_now timestamptz) RETURNS bool LANGUAGE sql STABLE SECURITY DEFINER AS $$
     SELECT EXISTS (SELECT 1 FROM tasks f
         WHERE f.subject = p_list AND f.kind = 'crl_build' AND f.status = 'Failed' AND f.run_after > p_now)
 $$;
@@ -19,8 +18,7 @@ $$;
 -- Where p_only_behind is false successors of roots are asked for too.  A list is due when there is none, when half its life
 -- is over, when its CA has another certificate now, or when it is behind; the last alone is looked at often, but no list is
 -- made again before many times what making it took has passed, nor while one rests that failed.
-CREATE FUNCTION duty_crl_refresh(p_limit int, p_only_behind bool) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION duty_crl_refresh(p_limit int, p_only_behind bool) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_now timestamptz := engine_now(); v_n bigint;
 BEGIN
     PERFORM ca_successor_ask(NULL) WHERE NOT p_only_behind;
@@ -41,7 +39,7 @@ BEGIN
 END $$;
 
 -- Somebody asked for a list that is not there.
-CREATE FUNCTION crl_request(p_issuer text, p_list text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION crl_request(p_issuer text, p_list text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
     SELECT id_new('task'), 'crl_build', p_list, 'crl:' || p_list, p_issuer, engine_now(), engine_now()
     WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || p_list)
@@ -52,8 +50,7 @@ $$;
 -- also grows in a database that was put back to an older state.  The row is locked until the revocations were read in the
 -- same transaction, so that a list with a higher number never knows less.  No row: the lease is lost.
 CREATE FUNCTION crl_begin(p_worker text, p_lease bigint, p_task text)
-RETURNS TABLE (crl_number bigint, this_update timestamptz, snapshot pg_snapshot)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (crl_number bigint, this_update timestamptz, snapshot pg_snapshot) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_issuer text; v_now timestamptz := date_trunc('second', engine_now()); v_number bigint;
 BEGIN
     SELECT t.issuer_id INTO v_issuer FROM tasks t
@@ -69,7 +66,7 @@ END $$;
 -- end (RFC 5280 section 3.3); short-lived ones by a profile for such are left out.  Whether a serial is a number is for the
 -- reader to see.
 CREATE FUNCTION crl_revocations(p_worker text, p_lease bigint, p_task text) RETURNS TABLE (serial text, revoked_at bigint, reason text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET work_mem = '32MB' AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET work_mem = '32MB' AS $$
     SELECT lpad(lower(r.serial_number), 40, '0') COLLATE "C" AS serial, floor(extract(epoch FROM r.revoked_at))::bigint, r.reason
     FROM certificate_revocations r
     LEFT JOIN certificate_versions v ON v.issuer_id = r.issuer_id AND v.serial_number = r.serial_number
@@ -87,7 +84,7 @@ $$;
 -- p_why_older), lost.
 CREATE FUNCTION crl_store(p_worker text, p_lease bigint, p_task text, p_der bytea, p_number bigint, p_this timestamptz,
     p_next timestamptz, p_revoked int, p_etag text, p_ca text, p_snapshot pg_snapshot, p_ms int, p_why_older text) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_issuer text; v_list text; v_now timestamptz := engine_now(); v_stored bool;
 BEGIN
     DELETE FROM tasks t
@@ -113,7 +110,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION crl_failed(p_worker text, p_lease bigint, p_task text, p_ms int, p_error text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE sql SECURITY DEFINER AS $$
     INSERT INTO crl_generation_events (issuer_id, crl_number, duration_ms, revoked_count, started_at, succeeded, error)
     SELECT t.issuer_id, 0, p_ms, 0, engine_now() - ms(p_ms), false, p_error FROM tasks t
     WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'

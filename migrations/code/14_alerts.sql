@@ -10,8 +10,7 @@ $$;
 -- Alerts of these certificates, as far as they are due and were not made: one a channel, for the tightest threshold passed.
 -- A threshold that lies before the certificate's validity began is never passed.  p_words: the messages "expires" and
 -- "expired", of name, common name, end, threshold and days left.
-CREATE FUNCTION expiry_alerts_make(p_ids text[], p_now timestamptz, p_words jsonb) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION expiry_alerts_make(p_ids text[], p_now timestamptz, p_words jsonb) RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
     WITH due AS MATERIALIZED (
         SELECT c.id, c.name, c.common_name, c.expires_at, c.owner_id, p.alert_channels, p.alert_severity_map, t.days
         FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id
@@ -63,7 +62,7 @@ $$;
 -- passed a threshold in use since the last time, and those made since.  Now and then, and when a policy was changed, it
 -- looks again at all that are within a threshold, for what was changed by hand.
 CREATE FUNCTION duty_expiry_alerts(p_limit int, p_is_first bool, p_words jsonb) RETURNS TABLE (rows bigint, is_more bool)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now(); v_state expiry_alert_state; v_days int[];
     v_from timestamptz; v_to timestamptz;

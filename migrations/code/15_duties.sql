@@ -3,7 +3,7 @@
 -- --- the table of duties ---
 -- A new leader's table.  Rows of duties that it does not know go; a changed interval forgets when the next run was due.
 CREATE FUNCTION duties_register(p_incarnation text, p_term bigint, p_names text[], p_intervals_ms bigint[],
-    p_timeouts_ms bigint[], p_off_reasons text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    p_timeouts_ms bigint[], p_off_reasons text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     DELETE FROM duties d WHERE d.name <> ALL (p_names);
@@ -21,7 +21,7 @@ END $$;
 -- A person wants a run now.  Outcomes: requested; running (it runs again as soon as this run has ended); off (detail: why);
 -- unknown (detail: the names).
 CREATE FUNCTION duty_run_request(p_name text, p_actor text, p_actor_type text)
-RETURNS TABLE (outcome text, requested_at timestamptz, detail text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS TABLE (outcome text, requested_at timestamptz, detail text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     RETURN QUERY UPDATE duties d SET run_requested_at = coalesce(d.run_requested_at, clock_timestamp())
         WHERE d.name = p_name AND d.off_reason = ''
@@ -41,7 +41,7 @@ END $$;
 -- --- repairs ---
 -- Those that wait in that state since before p_before, the longest first.
 CREATE FUNCTION jobs_overdue(p_status text, p_before timestamptz, p_limit int) RETURNS text[]
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
     SELECT array_agg(o.id) FROM (SELECT j.id FROM jobs j
         WHERE j.status IN ('AwaitingCSR', 'AwaitingApproval') AND j.status = p_status
@@ -50,7 +50,7 @@ $$;
 
 -- Waits that lasted too long: no CSR -> Failed, no decision -> Cancelled; then the jobs that nobody can ever run.
 CREATE FUNCTION duty_job_timeouts(p_csr_ms bigint, p_approval_ms bigint, p_limit int, p_words jsonb) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_ids text[] := jobs_overdue('AwaitingCSR', engine_now() - ms(p_csr_ms), p_limit)
         || jobs_overdue('AwaitingApproval', engine_now() - ms(p_approval_ms), p_limit);
@@ -67,7 +67,7 @@ BEGIN
     RETURN coalesce(cardinality(v_ids), 0);
 END $$;
 
-CREATE FUNCTION duty_agent_health(p_stale_ms bigint) RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION duty_agent_health(p_stale_ms bigint) RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
     WITH gone AS (
         UPDATE agents a SET status = 'Offline'
         WHERE a.id IN (SELECT o.id FROM agents o WHERE o.status = 'Online' AND o.retired_at IS NULL
@@ -83,7 +83,7 @@ $$;
 -- Jobs that wait for or run on agents that were retired, or silent since p_stale_before; locks nothing.  The agents that
 -- have work are picked out of its index one by one, so that those who have none are not looked at.
 CREATE FUNCTION jobs_of_agents_gone(p_stale_before timestamptz, p_limit int, OUT retired text[], OUT silent text[])
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
     WITH RECURSIVE busy AS (
         (SELECT j.agent_id FROM jobs j WHERE job_needs_agent(j) AND j.agent_id IS NOT NULL
@@ -105,7 +105,7 @@ $$;
 -- Deployments in the hands of an agent that is gone: back to Pending when it is offline (it finds them when it returns),
 -- Failed when it was retired.
 CREATE FUNCTION duty_agent_rescue(p_offline_ms bigint, p_limit int, p_words jsonb) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE v_silent text[]; v_retired text[]; v_n bigint;
 BEGIN
     SELECT g.retired, g.silent INTO v_retired, v_silent FROM jobs_of_agents_gone(engine_now() - ms(p_offline_ms), p_limit) g;
@@ -121,7 +121,7 @@ END $$;
 -- Certificates whose status the clock changes by p_now, the earliest first.  Short-lived ones that ended just now are left
 -- to duty_short_lived_expiry, which says so in the audit trail.
 CREATE FUNCTION certificates_status_due(p_now timestamptz, p_limit int) RETURNS text[]
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
     SELECT array_agg(d.id) FROM (SELECT c.id FROM managed_certificates c
         LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
@@ -134,7 +134,7 @@ $$;
 -- The next certificates in renewal behind p_low, and those among them that no job renews.  All jobs of each are read, as
 -- certificates_refresh does.
 CREATE FUNCTION certificates_in_progress(p_low text, p_limit int, OUT seen text[], OUT idle text[])
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
     SELECT array_agg(w.id), array_agg(w.id) FILTER (WHERE NOT coalesce((
         SELECT bool_or(job_issues(j.type) AND job_is_active(j.status))
@@ -147,7 +147,7 @@ $$;
 -- changes are found by their index.  Who is in progress is walked, some at each look and round again; a look that finds one
 -- with no job is followed by the next at once.  What is just held by somebody is left to a later look.
 CREATE FUNCTION duty_certificate_status(p_limit int) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE v_low text; v_seen text[]; v_idle text[]; v_ids text[];
 BEGIN
     INSERT INTO duty_marks (name) VALUES ('certificate_status') ON CONFLICT DO NOTHING;
@@ -170,7 +170,7 @@ END $$;
 -- Short-lived certificates that ended since the last look, and shortly before it: one that was in renewal then may have
 -- come out of it.
 CREATE FUNCTION duty_short_lived_expiry(p_limit int) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE v_now timestamptz := engine_now(); v_from timestamptz; v_n bigint;
 BEGIN
     INSERT INTO duty_marks (name) VALUES ('short_lived_expiry') ON CONFLICT DO NOTHING;
@@ -197,8 +197,7 @@ END $$;
 -- --- retention ---
 -- Answers kept for requests that are repeated with the same Idempotency-Key: a client that still repeats a day later has to
 -- look first.
-CREATE FUNCTION duty_idempotency_cleanup(p_keep_ms bigint, p_limit int) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION duty_idempotency_cleanup(p_keep_ms bigint, p_limit int) RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
     WITH gone AS (
         DELETE FROM idempotency_keys k USING (SELECT o.principal, o.key FROM idempotency_keys o
             WHERE o.created_at < (SELECT engine_now()) - ms(p_keep_ms)
@@ -212,7 +211,7 @@ $$;
 -- last pass began.  A run goes on while it finds rows to remove, and else leaves the rest to the next, so that it costs
 -- little where much has to stay.
 CREATE FUNCTION duty_walk(p_name text, p_table text, p_prefix text, p_cut timestamptz, p_limit int, OUT ids text[], OUT is_more bool)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_now timestamptz := engine_now(); v_low text;
 BEGIN
     INSERT INTO duty_marks (name) VALUES (p_name) ON CONFLICT DO NOTHING;
@@ -228,8 +227,7 @@ END $$;
 
 -- Final jobs that ended before the cut, with the CSRs of those that made no version, and tasks that failed before it.  The
 -- newest failure of a certificate that was never issued stays: it is why its status is Failed.
-CREATE FUNCTION duty_job_retention(p_keep_ms bigint, p_limit int, OUT rows bigint, OUT is_more bool)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION duty_job_retention(p_keep_ms bigint, p_limit int, OUT rows bigint, OUT is_more bool) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_cut timestamptz := engine_now() - ms(p_keep_ms); v_ids text[]; v_gone text[]; v_tasks bigint;
 BEGIN
     SELECT w.ids, w.is_more INTO v_ids, is_more FROM duty_walk('job_retention', 'jobs', 'job', v_cut, p_limit) w;
@@ -255,7 +253,7 @@ END $$;
 -- more, except the newest few of a certificate and key holder, what a target serves or should serve, and what a job still
 -- names.
 CREATE FUNCTION duty_version_retention(p_keep_ms bigint, p_limit int, OUT rows bigint, OUT is_more bool)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_cut timestamptz := engine_now() - ms(p_keep_ms); v_ids text[]; v_jobs text[]; v_chains int[];
 BEGIN
     SELECT w.ids, w.is_more INTO v_ids, is_more FROM duty_walk('version_retention', 'certificate_versions', 'certver', v_cut, p_limit) w;

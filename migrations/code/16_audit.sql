@@ -3,7 +3,7 @@
 
 -- --- the trail ---
 -- Partitions from last month to some months ahead; there is no default one, so a row can never hide from retention.
-CREATE FUNCTION audit_partitions_ensure() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION audit_partitions_ensure() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_from timestamp := date_trunc('month', engine_now() AT TIME ZONE 'UTC'); v_name text;
 BEGIN
     FOR i IN -1..policy_audit_months() LOOP
@@ -16,13 +16,13 @@ BEGIN
 END $$;
 
 -- Removal is left to retention, which runs as the owner; nobody else may.
-CREATE FUNCTION audit_refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION audit_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% is append-only', TG_ARGV[0] USING ERRCODE = 'check_violation';
 END $$;
 
 -- --- epochs ---
-CREATE FUNCTION audit_epoch_look() RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION audit_epoch_look() RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_system bigint := (SELECT c.system_identifier FROM pg_control_system() c); v_last audit_epochs;
 BEGIN
     SELECT * INTO v_last FROM audit_epochs ORDER BY n DESC LIMIT 1;
@@ -41,7 +41,7 @@ CREATE FUNCTION audit_epoch() RETURNS int LANGUAGE sql VOLATILE AS $$
 $$;
 
 -- Before each statement, for a session that looked before the newest began.
-CREATE FUNCTION audit_epoch_is_newest() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION audit_epoch_is_newest() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF current_setting('certctl.audit_epoch', true) IS DISTINCT FROM (SELECT max(e.n)::text FROM audit_epochs e) THEN
         PERFORM audit_epoch_look();
@@ -115,8 +115,7 @@ $$;
 -- --- sealing ---
 -- One block at most: the rows that no transaction can add to any more, of a size near p_limit (the rows of one transaction
 -- stay together).  is_behind: there is more.  lag_ms: the age of the oldest row that must still wait.
-CREATE FUNCTION audit_seal(p_limit int, OUT rows bigint, OUT is_behind bool, OUT lag_ms bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION audit_seal(p_limit int, OUT rows bigint, OUT is_behind bool, OUT lag_ms bigint) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_last audit_blocks; v_new audit_blocks; v_current int;
     v_horizon xid8; v_first xid8; v_cut xid8; v_leaves bytea; v_oldest timestamptz;
@@ -178,14 +177,13 @@ END $$;
 
 -- --- verifying ---
 -- Rows older than this may be gone: where the oldest partition begins.
-CREATE FUNCTION audit_kept_from() RETURNS timestamptz LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION audit_kept_from() RETURNS timestamptz LANGUAGE sql STABLE SECURITY DEFINER AS $$
     SELECT min(substring(pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(''([^'']+)''\)')::timestamptz)
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'public.audit_events'::regclass
 $$;
 
 -- Whether every row older than that is in a block, and may be removed.
-CREATE FUNCTION audit_is_sealed_before(p_before timestamptz) RETURNS bool
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION audit_is_sealed_before(p_before timestamptz) RETURNS bool LANGUAGE sql STABLE SECURITY DEFINER AS $$
     SELECT NOT EXISTS (SELECT 1 FROM audit_events e WHERE e.timestamp < p_before AND (e.epoch, e.xid) >= (
         coalesce((SELECT b.epoch FROM audit_blocks b ORDER BY b.n DESC LIMIT 1), 0),
         coalesce((SELECT b.to_xid FROM audit_blocks b ORDER BY b.n DESC LIMIT 1), '0')))
@@ -228,7 +226,7 @@ END $$;
 -- The next blocks, about p_rows rows of them; past the last it begins again at the first in the next call.  A loop over
 -- blocks: each is one statement.
 CREATE FUNCTION audit_chain_verify(p_rows int, p_words jsonb, OUT rows bigint, OUT is_at_end bool, OUT fault text,
-    OUT last_n bigint, OUT last_hash text) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    OUT last_n bigint, OUT last_hash text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_kept_from timestamptz := audit_kept_from();
     v_state audit_verification; v_previous audit_blocks; v_block audit_blocks; v_blocks bigint := 0; v_fault text;
@@ -261,7 +259,7 @@ END $$;
 -- that is empty needs no seal.  Waits for the table's lock a moment only, since every writer of events would wait behind
 -- it.  Outcomes: removed, none (nothing is old enough), unsealed, busy.
 CREATE FUNCTION duty_audit_retention(p_keep_ms bigint, OUT outcome text, OUT partition text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '200ms' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '200ms' AS $$
 DECLARE v_cut timestamptz := engine_now() - ms(p_keep_ms); v_until timestamptz; v_first bigint; v_last bigint;
 BEGIN
     SELECT c.relname INTO partition FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid

@@ -2,7 +2,7 @@
 -- rules.
 
 -- Notes when a process was last seen by the code it calls.  Its row stays for an hour, and this runs more often.
-CREATE FUNCTION code_schemas_used() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION code_schemas_used() RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     UPDATE code_schemas s SET last_used_at = u.at FROM (SELECT p.code, max(p.at) AS at FROM (
             SELECT w.code, w.lease_until AS at FROM workers w
             UNION ALL SELECT h.code, h.seen_at FROM schedulers h

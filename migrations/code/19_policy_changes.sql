@@ -2,7 +2,7 @@
 -- percentage moves the times of all certificates of the policy: a row of policy_changes says how far the walk through them
 -- has come.  A policy or issuer that is switched on takes back what the scan had set aside, by an index.
 
-CREATE FUNCTION policies_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION policies_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO policy_changes (policy_id) VALUES (NEW.id)
     ON CONFLICT (policy_id) DO UPDATE SET changed_at = clock_timestamp(), horizon = NULL, low_id = '', again_id = NULL,
@@ -14,7 +14,7 @@ END $$;
 -- it.  One that is set aside stays so unless policy and issuer are on.  What somebody holds is passed over; answers how
 -- many were not.
 CREATE FUNCTION certificates_retime(p_ids text[]) RETURNS int
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE v_now timestamptz := engine_now(); v_ids text[]; v_other text[];
 BEGIN
     SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM unnest(p_ids) AS u (id) JOIN managed_certificates c ON c.id = u.id
@@ -40,7 +40,7 @@ END $$;
 -- Certificates that are set aside though their policy and issuer are on.  The pairs that have any are picked out of the
 -- index one by one, so that what stays aside is not walked.
 CREATE FUNCTION renewals_set_aside(p_limit int) RETURNS text[]
-LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
     WITH RECURSIVE aside AS (
         (SELECT c.issuer_id, c.renewal_policy_id FROM managed_certificates c WHERE certificate_is_aside(c)
@@ -65,7 +65,7 @@ $$;
 -- The next step of a walk: the policy's certificates among the p_limit behind p_low, whosoever's they are; all of a
 -- policy's at once where they are few. last: where the next step begins; NULL: this was the last one.
 CREATE FUNCTION policy_change_step(p_policy text, p_low text, p_total bigint, p_limit int, OUT ids text[], OUT last text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_sort = off AS $$
 DECLARE v_seen bigint;
 BEGIN
@@ -82,8 +82,7 @@ END $$;
 -- A chunk of what policies and issuers that changed mean for certificates.  The walk begins when every transaction is over
 -- that may have read the policy as it was, so that what such a one writes is behind it.  Where somebody holds a certificate
 -- the walk goes on, and comes back to that step at the end.
-CREATE FUNCTION duty_policy_changes(p_limit int, OUT rows bigint, OUT is_more bool)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION duty_policy_changes(p_limit int, OUT rows bigint, OUT is_more bool) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_xmin xid8 := pg_snapshot_xmin(pg_current_snapshot());
     v_ids text[] := renewals_set_aside(p_limit); v_change policy_changes; v_last text;

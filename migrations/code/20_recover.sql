@@ -11,8 +11,7 @@ $$;
 -- copied, unless retention has removed its job: so only what is fresh counts, or whose job has a number that the database
 -- has not given yet.
 CREATE FUNCTION journal_check(p_host text, p_journal text, p_at bigint[], p_serials text[], p_jobs text[],
-    p_certificates text[], p_leaves jsonb[]) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    p_certificates text[], p_leaves jsonb[]) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off AS $$
 DECLARE
     v_issuer text := journal_issuer(p_journal);
     v_last bigint := (SELECT s.last_value FROM id_seq s); v_n bigint;
@@ -40,7 +39,7 @@ END $$;
 -- The last revocation list that was made on a host, likewise.  Numbers are committed before a list is made, so one with a
 -- higher number than the database gave is from after it was copied.
 CREATE FUNCTION crl_check(p_host text, p_file text, p_number bigint, p_serials text[], p_at bigint[], p_reasons text[]) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_issuer text := journal_issuer(p_file); v_n bigint;
 BEGIN
     IF p_number <= (SELECT n.last_number FROM crl_numbers n WHERE n.issuer_id = v_issuer) THEN RETURN 0; END IF;
@@ -89,8 +88,7 @@ WHERE a.settled_at IS NULL;
 
 -- Does it, all in one transaction, and answers with what the audit trail says of it; NULL: there was nothing.  p_why: what
 -- a job ends with whose certificate is put back or revoked again.  The trail goes on in a new epoch.
-CREATE FUNCTION recover(p_actor text, p_actor_type text, p_why text) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION recover(p_actor text, p_actor_type text, p_why text) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now timestamptz := engine_now(); v_done jsonb; v_renewed bigint; v_taken text[] := '{}';
     v_each record; v_certificates text[]; v_jobs text[];

@@ -4,7 +4,7 @@
 -- named after it from then on.  A timeline is noted when it is met first.  That waits for no standby: a session is needed
 -- most when there is none, and what is lost of it is noted again.
 CREATE FUNCTION server_meet(p_host text, OUT system_identifier text, OUT timeline int, OUT started_at text, OUT lsn bigint,
-    OUT known_timelines int[]) LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    OUT known_timelines int[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_lsn pg_lsn;
 BEGIN
     system_identifier := (SELECT c.system_identifier FROM pg_control_system() c);
