@@ -51,14 +51,18 @@ is_full(const struct api *a)
 const char *
 faults_warning(const struct api *a)
 {
-	const char *words = db_pool_warning(a->pool);
+	const char *words = NULL;
 
+	/* Who is with another server says why ours refuses the one that
+	 * answers. */
+	if (a->bus)
+		words = bus_client_other_server(a->bus);
+	if (!words)
+		words = db_pool_warning(a->pool);
 	if (!words)
 		words = db_pool_warning(a->heartbeat_pool);
 	if (!words)
 		words = db_pool_warning(a->own_pool);
-	if (!words && a->bus)
-		words = bus_client_other_server(a->bus);
 	return words;
 }
 

@@ -33,6 +33,7 @@ struct peer {
 	int64_t beat_ms;
 	struct bus_cert cert; /* by its last beat; zeros: not said */
 	int told_timeline;    /* in our last hello */
+	int64_t told_ms;      /* when that was */
 	/* By its last beat it is with another database server; "": it isn't. */
 	char other[ORIGIN_WHY_MAX];
 };

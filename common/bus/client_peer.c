@@ -15,6 +15,10 @@
  * other side's first words. */
 #define SILENCE_MS 5000
 
+/* A scheduler hears nobody else's beats: that there is a later timeline it is
+ * told as long as it is so (db_home_seek). */
+#define HELLO_AGAIN_MS 5000
+
 /* In the place of a request's id; see next_id of client_follow.c. */
 #define HELLO_ID 0
 
@@ -53,7 +57,9 @@ take_origin(struct peer *p, const struct cJSON *beat)
 	/* So that it knows of a promotion that it did not see. */
 	if (home && p->work_pipe != 0 &&
 	    db_home_where(home, &system, &timeline) &&
-	    timeline != p->told_timeline)
+	    (timeline != p->told_timeline ||
+		(p->other[0] && loop_now_ms(p->client->loop) - p->told_ms >=
+				    HELLO_AGAIN_MS)))
 		say_hello(p);
 }
 
@@ -155,6 +161,7 @@ say_hello(struct peer *p)
 	hello.body = buf_cstr(&b);
 	hello.body_len = b.len;
 	p->told_timeline = 0;
+	p->told_ms = loop_now_ms(p->client->loop);
 	if (p->client->home)
 		(void)db_home_where(p->client->home, &system,
 		    &p->told_timeline); /* 0 where there is none */

@@ -10,16 +10,16 @@
 #include "common/db/db_int.h"
 #include "common/log/log.h"
 
-enum { MEMBERS_MAX = 8, SEEK_MS = 30000, SEEK_EVERY_MS = 600000 };
+enum { MEMBERS_MAX = 8, SEEK_MS = 30000 };
 
 struct db_home {
 	bool is_known;
 	struct db_seen at;
 	size_t first_host;
 	char text[512];
-	int sought;        /* a timeline; 0: none */
-	int64_t sought_ms; /* since when */
-	bool is_vain;      /* and that was told */
+	int sought;      /* the latest timeline heard of; 0: none */
+	int64_t told_ms; /* when last */
+	bool is_vain;    /* and that was told */
 	size_t nmembers;
 	struct {
 		db_home_leave_fn *leave;
@@ -99,6 +99,13 @@ is_listed(const char *array, int timeline)
 	return false;
 }
 
+/* Who said that there is something later did so just now. */
+static bool
+is_sought(const struct db_home *h)
+{
+	return h->sought != 0 && clock_boot_ms() - h->told_ms < SEEK_MS;
+}
+
 /* Why not to go there; NULL: all right. */
 static const char *
 objection(const struct db_home *h, const struct db_seen *s)
@@ -111,7 +118,7 @@ objection(const struct db_home *h, const struct db_seen *s)
 		return "it is an old primary";
 	if (s->timeline > at->timeline && !is_listed(s->known, at->timeline))
 		return "it was promoted from another past";
-	if (s->timeline < h->sought && clock_boot_ms() - h->sought_ms < SEEK_MS)
+	if (s->timeline < h->sought && is_sought(h))
 		return "others are on a later timeline already";
 	if (s->timeline == at->timeline && s->lsn < at->lsn &&
 	    strcmp(s->started, at->started) != 0)
@@ -137,18 +144,19 @@ leave_all(struct db_home *h)
 void
 db_home_seek(struct db_home *h, int timeline)
 {
-	int64_t now_ms = clock_boot_ms();
+	bool is_news = !is_sought(h) || timeline > h->sought;
 
 	if (!h->is_known || timeline <= h->at.timeline)
 		return;
-	if (h->sought != 0 && now_ms - h->sought_ms < SEEK_EVERY_MS)
+	h->told_ms = clock_boot_ms();
+	if (!is_news)
 		return;
 	h->sought = timeline;
-	h->sought_ms = now_ms;
 	h->is_vain = false;
 	log_warn("DB-SEEK",
 	    "another process is on timeline %d already; leaving %s to look "
-	    "for that server",
+	    "for that server, and writing nothing before it is found or "
+	    "nobody is there any more",
 	    timeline, h->text);
 	leave_all(h);
 }
@@ -159,8 +167,9 @@ tell_vain(struct db_home *h, const struct db_seen *s)
 {
 	if (s->timeline < h->sought && !h->is_vain)
 		log_error("DB-SEEK",
-		    "no server on timeline %d was found; going on with %s, "
-		    "where what is written may be lost",
+		    "no server on timeline %d was found, and nobody is there "
+		    "any "
+		    "more; going on with %s, where what is written may be lost",
 		    h->sought, h->text);
 	h->is_vain = s->timeline < h->sought;
 }

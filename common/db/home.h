@@ -27,10 +27,11 @@ bool db_home_where(const struct db_home *h, const char **out_system,
     int *out_timeline);
 /*
  * Somebody who can be believed is on this timeline of the same system.  If it
- * is later than ours, the process never saw a promotion: its pools leave, and
- * for half a minute look for a server that is as far.  Where they find none,
- * they go on with the one they had, and look again ten minutes later at the
- * earliest: a liar can't keep a process from its database.
+ * is later than ours, the process never saw a promotion: its pools leave and
+ * look for a server that is as far.  What is older is refused as long as
+ * somebody goes on saying so, and for half a minute after the last time: while
+ * others write there, what we wrote here would be lost.  To be called each time
+ * it is heard.
  */
 void db_home_seek(struct db_home *h, int timeline);
 

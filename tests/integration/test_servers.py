@@ -5,6 +5,7 @@ answers is said in words.
 """
 import contextlib
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,8 @@ def test_an_old_primary_that_comes_back_is_refused(plane):
 def test_who_never_saw_a_promotion_is_told(plane):
     """
     Both take writes, nobody's session ended: some processes are with the old primary, some came later and are with the
-    new one.  Nobody is given work by a scheduler of the other server, and the former hear of it and go.
+    new one.  Nobody is given work by a scheduler of the other server, and the former hear of it and go: those that find
+    the other host too, and those that know the old one only write nothing as long as anybody is there.
     """
     pair = Pair(plane)
     plane.start_plane(keep=False)
@@ -129,12 +131,18 @@ def test_who_never_saw_a_promotion_is_told(plane):
     wait_for(lambda: other in plane.apis["apiserver-2"].get("/ready")[1].get("db_warning", ""), 60, "/ready of the one that stays to say so")
     for name in ("scheduler-2", "worker-2", "worker-1"):
         wait_for(lambda n=name: f"{other}" in plane.processes[n].log(), 30, f"{name} to say so")
-    wait_for(lambda: "where what is written may be lost" in plane.processes["worker-2"].log(), 60, "the one that finds no other to say so")
+    wait_for(lambda: "code=DB-SEEK" in plane.processes["worker-2"].log() and plane.apis["apiserver-2"].get("/ready")[0] == 503, 60,
+             "those that know the old one only to leave it")
+    seeking, before = time.monotonic(), written(pair.primary)
 
     load = Load(plane, names, threads=2)
     wait_renewed(plane, load)
     load.stop()
     wait_quiet(plane)
+    # Past the half minute after which they would go on if nobody were there.
+    wait_for(lambda: time.monotonic() > seeking + 35, 60, "the half minute to be over", every=0.5)
+    assert written(pair.primary) == before and plane.apis["apiserver-2"].get("/ready")[0] == 503
+    assert "where what is written may be lost" not in plane.processes["worker-2"].log()
     assert plane.query("SELECT count(*) FROM workers WHERE name = 'worker-2'") == [(0,)]
     assert pair.primary.query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'certctl-scheduler'")[0][0] == 0
     assert checker.check(plane.query, load.accepted, plane.dir / "journal") == ([], [])
