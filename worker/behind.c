@@ -13,10 +13,10 @@
 #include "common/base/text.h"
 #include "common/log/log.h"
 #include "common/op/op.h"
+#include "worker/issuers/journal_file.h"
 #include "worker/issuers/journal_leaf.h"
 #include "worker/issuers/journal_list.h"
 
-#define SUFFIX ".journal"
 #define LIST_SUFFIX ".crl"
 #define LIST_BYTES_MAX ((off_t)16 * 1024 * 1024)
 /* Some 600 lines, and far more than one may be long. */
@@ -24,6 +24,9 @@
 #define LINES_MAX (PART_BYTES / 100)
 #define DEADLINE_MS 60000
 #define RETRY_MS 1000
+/* Of one CA's files, from the newest on: two, as the newest may have been begun
+ * just now, and another worker's last batch be in the one before. */
+#define KNOWN_ENOUGH 2
 
 struct behind {
 	const struct behind_opts *o;
@@ -33,6 +36,9 @@ struct behind {
 	off_t next_end;     /* if the database does not know all of this part */
 	int64_t ahead;
 	bool told;
+	const char *stem; /* the CA and host whose files are looked at */
+	int known;        /* so many of them, one after the other, wholly */
+	int64_t file_ahead;
 	/* the lines of one part */
 	size_t n;
 	const char *times[LINES_MAX], *serials[LINES_MAX], *jobs[LINES_MAX],
@@ -57,6 +63,15 @@ look_ended(struct op *op, rc code, const char *message)
 
 /* --- files --- */
 
+/* The newest of a CA's first: the one that is written to, then by time. */
+static int
+newest_first(const void *a, const void *b)
+{
+	const char *const *x = a, *const *y = b;
+
+	return strcmp(*y, *x);
+}
+
 static void
 list_files(struct op *op, struct behind *b)
 {
@@ -66,7 +81,7 @@ list_files(struct op *op, struct behind *b)
 
 	b->files = arena_alloc(op_arena(op), cap * sizeof(b->files[0]));
 	while (dir && (e = readdir(dir))) {
-		if (!text_ends_with(e->d_name, SUFFIX) &&
+		if (!text_ends_with(e->d_name, JOURNAL_SUFFIX) &&
 		    !text_ends_with(e->d_name, LIST_SUFFIX))
 			continue;
 		if (n + 1 == cap) {
@@ -80,6 +95,7 @@ list_files(struct op *op, struct behind *b)
 		b->files[n++] = arena_strdup(op_arena(op), e->d_name);
 	}
 	b->files[n] = NULL;
+	qsort(b->files, n, sizeof(b->files[0]), newest_first);
 	if (dir)
 		(void)closedir(dir);
 }
@@ -171,11 +187,36 @@ read_list(struct op *op, int fd, struct journal_list *out)
 
 /* --- asking --- */
 
+static bool
+is_same_stem(const char *x, const char *y)
+{
+	size_t len = journal_stem_len(x);
+
+	return len == journal_stem_len(y) && strncmp(x, y, len) == 0;
+}
+
+/* A file was looked at. */
+static void
+count_known(struct behind *b)
+{
+	const char *name = b->files[b->at];
+
+	if (!b->stem || !is_same_stem(b->stem, name))
+		b->known = 0;
+	b->stem = name;
+	b->known = b->file_ahead == 0 ? b->known + 1 : 0;
+}
+
+/* Who knows the newest lines of a CA's knows what was written before them. */
 static enum op_next
 next_file(struct op *op, struct behind *b)
 {
-	b->at++;
+	do
+		b->at++;
+	while (b->files[b->at] && b->known >= KNOWN_ENOUGH &&
+	       is_same_stem(b->stem, b->files[b->at]));
 	b->end = -1;
+	b->file_ahead = 0;
 	return op_goto(op, look_part);
 }
 
@@ -243,8 +284,12 @@ look_answered(struct op *op)
 
 	op_extend(op, DEADLINE_MS);
 	b->ahead += ahead;
-	if (ahead == 0 || b->next_end == 0 || b->next_end == b->end)
+	b->file_ahead += ahead;
+	if (ahead == 0 || b->next_end == 0 || b->next_end == b->end) {
+		if (text_ends_with(b->files[b->at], JOURNAL_SUFFIX))
+			count_known(b);
 		return next_file(op, b);
+	}
 	b->end = b->next_end;
 	return op_goto(op, look_part);
 }

@@ -4,8 +4,9 @@
  * Before a worker takes its lease it shows the ends of the journals in its
  * directory to the database, which keeps what it does not know (journal_check,
  * migrations/code/20_recover.sql); while it knows some of a part, the part
- * before it follows.  A look at journals that are all known costs one
- * statement each.
+ * before it follows.  Of one CA's files the newest come first, and the rest is
+ * passed over once two were wholly known: a look at journals that are all known
+ * costs two statements a CA, however many files are kept.
  */
 #ifndef WORKER_BEHIND_H
 #define WORKER_BEHIND_H

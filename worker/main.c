@@ -178,6 +178,13 @@ make_parts(struct worker *w)
 	    .pool = w->pool,
 	    .sealer = w->sealer,
 	    .journal_dir = cfg_str(w->d->cfg, "issuance_journal_dir"),
+	    .journal =
+		{
+		    .bytes = cfg_int(w->d->cfg, "issuance_journal_size"),
+		    .age_s = cfg_int(w->d->cfg, "issuance_journal_age") / 1000,
+		    .keep_s =
+			cfg_int(w->d->cfg, "issuance_journal_keep") / 1000,
+		},
 	};
 	struct lease_opts lease = {
 	    .loop = w->d->loop,

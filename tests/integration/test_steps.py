@@ -59,8 +59,9 @@ class Fault:
 def plane(stack):
     env = {"CERTCTL_FAULT_FILE": str(stack.dir / "fault")}
     stack.start_scheduler(keep=True)
-    stack.start_worker(1, keep=True, **env)
-    stack.start_worker(2, keep=True, **env)
+    # A journal of one certificate is put aside by the next.
+    for i in (1, 2):
+        stack.start_worker(i, keep=True, CERTCTL_ISSUANCE_JOURNAL_SIZE="1024", **env)
     stack.make_basics()
     stack.start_agent("agent-1", keep=True, **env)
     return stack
@@ -85,6 +86,13 @@ def check(plane, jobs):
     assert not lost and not doubled
 
 
+def check_journals(plane, serials):
+    """Each is in one of the files, and those were put aside one after the other."""
+    files = sorted((plane.dir / "journal").glob("*.journal"))
+    assert len(files) > len(serials) / 3 and all(f.stat().st_size for f in files)
+    assert set(serials) <= {e[0] for e in checker.read_journals(plane.dir / "journal")}
+
+
 def leftovers(site):
     """Everything below T that is neither a whole version nor the current link."""
     versions = [p for p in (site.directory / "v").iterdir()]
@@ -95,7 +103,8 @@ def leftovers(site):
 def test_there_are_points_to_die_at():
     assert {"agent.key.stored", "agent.csr.before", "agent.csr.after", "agent.install.staged", "agent.install.journalled",
             "agent.install.switched", "agent.install.reloaded", "agent.report.before", "agent.report.after"} <= set(POINTS)
-    assert {"worker.loaded", "worker.journalled", "worker.signed", "worker.completed"} <= set(POINTS)
+    assert {"worker.loaded", "worker.journal.synced", "worker.journal.renamed", "worker.journalled", "worker.signed",
+            "worker.completed"} <= set(POINTS)
     assert APART <= set(POINTS)
 
 
@@ -113,6 +122,7 @@ def test_renewal_survives_a_death_at(plane, site, fault, point):
     wait_for(lambda: not list((plane.dir / "agent-1" / "journal").iterdir()), 10, "the install journal to be cleared")
     assert not leftovers(site)
     check(plane, [job])
+    check_journals(plane, site.versions())
 
 
 def test_rollback_survives_a_death(plane, site, fault):

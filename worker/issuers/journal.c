@@ -14,13 +14,13 @@
 #include "common/base/clock.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"
+#include "common/log/log.h"
+#include "worker/issuers/journal_file.h"
 
-#define SERIAL_DIGITS 40
-#define SHA256_DIGITS 64
 #define ISSUER_ID_MAX 128
 #define TRY_BYTES (64 * 1024)
+#define ASIDE_RETRY_MS 60000
 #define TORN " torn torn torn\n"
-#define NO_ID "-"
 #define BASE64_PART ((size_t)768) /* encoded at once; whole threes */
 
 struct journal {
@@ -28,6 +28,8 @@ struct journal {
 	char *path;
 	int fd;
 	struct buf text; /* kept for its memory */
+	struct journal_limits limits;
+	int64_t retry_ms; /* when it may be put aside again; 0: at once */
 };
 
 static bool
@@ -68,18 +70,6 @@ close_keeping_errno(int fd)
 
 /* The name of a new file must survive a power cut as well as its lines. */
 static rc
-sync_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), failed;
-
-	if (fd < 0)
-		return RC_IO;
-	failed = fsync(fd);
-	close_keeping_errno(fd); /* nothing was written through it */
-	return failed ? RC_IO : RC_OK;
-}
-
-static rc
 open_file(struct journal *j)
 {
 	rc ret;
@@ -87,7 +77,7 @@ open_file(struct journal *j)
 	j->fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	if (j->fd < 0)
 		return RC_IO;
-	ret = sync_dir(j->dir);
+	ret = journal_sync_dir(j->dir);
 	if (ret != RC_OK) {
 		close_keeping_errno(j->fd); /* nothing was written */
 		j->fd = -1;
@@ -105,8 +95,8 @@ journal_open(const char *dir, const char *issuer_id, struct journal **out)
 	if (!is_file_name(issuer_id))
 		return RC_INVALID;
 	read_host(host, sizeof(host));
-	n = snprintf(path, sizeof(path), "%s/%s.%s.journal", dir, issuer_id,
-	    host);
+	n = snprintf(path, sizeof(path), "%s/%s.%s" JOURNAL_SUFFIX, dir,
+	    issuer_id, host);
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return RC_INVALID;
 	j = mem_zalloc(sizeof(*j));
@@ -117,6 +107,12 @@ journal_open(const char *dir, const char *issuer_id, struct journal **out)
 
 	*out = j;
 	return RC_OK;
+}
+
+void
+journal_limit(struct journal *j, const struct journal_limits *limits)
+{
+	j->limits = *limits;
 }
 
 void
@@ -132,29 +128,12 @@ journal_close(struct journal *j)
 	free(j);
 }
 
-static bool
-is_hex_of(const char *s, size_t len)
-{
-	return strnlen(s, len + 1) == len && enc_is_lower_hex(s, len);
-}
-
-static bool
-is_job_id(const char *s, size_t len)
-{
-	if (len < 1 || len > JOURNAL_JOB_ID_MAX)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (!isgraph((unsigned char)s[i]))
-			return false;
-	}
-	return true;
-}
-
 static const char *
 id_or_none(const char *s)
 {
-	return s && is_job_id(s, strnlen(s, JOURNAL_JOB_ID_MAX + 1)) ? s
-								     : NO_ID;
+	return s && journal_is_job_id(s, strnlen(s, JOURNAL_JOB_ID_MAX + 1))
+		   ? s
+		   : NO_ID;
 }
 
 static rc
@@ -164,9 +143,9 @@ format_entry(struct buf *text, const char *now, const struct journal_entry *e)
 	const char *const fields[] = {now, e->serial_hex, e->tbs_sha256_hex,
 	    e->job_id};
 
-	if (!is_hex_of(e->serial_hex, SERIAL_DIGITS) ||
-	    !is_hex_of(e->tbs_sha256_hex, SHA256_DIGITS) ||
-	    !is_job_id(e->job_id, id_len))
+	if (!journal_is_hex_of(e->serial_hex, SERIAL_DIGITS) ||
+	    !journal_is_hex_of(e->tbs_sha256_hex, SHA256_DIGITS) ||
+	    !journal_is_job_id(e->job_id, id_len))
 		return RC_INVALID;
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
 		buf_puts(text, fields[i]);
@@ -220,7 +199,8 @@ format_leaves(struct journal *j, size_t n, const struct journal_leaf *leaves)
 		const struct journal_leaf *l = &leaves[i];
 
 		ret = format_entry(&j->text, now, &l->entry);
-		if (ret != RC_OK || !is_hex_of(l->ca_sha256_hex, SHA256_DIGITS))
+		if (ret != RC_OK ||
+		    !journal_is_hex_of(l->ca_sha256_hex, SHA256_DIGITS))
 			return RC_INVALID;
 		buf_putc(&j->text, ' ');
 		buf_puts(&j->text, id_or_none(l->agent_id));
@@ -236,26 +216,16 @@ format_leaves(struct journal *j, size_t n, const struct journal_leaf *leaves)
 /*
  * Looks at the file before each batch, not only at start: another worker may
  * have died in between.  Without a lock on purpose, since a stopped process
- * would keep it and stop the CA's other workers.  Opens the file again when
- * somebody has removed it.
+ * would keep it and stop the CA's other workers.
  */
 static rc
 look_at_end(struct journal *j, bool *out_torn)
 {
 	struct stat st;
 	char last = '\n';
-	rc ret;
 
 	if (fstat(j->fd, &st) != 0)
 		return RC_IO;
-	if (st.st_nlink == 0) {
-		(void)close(j->fd); /* every append was synced */
-		ret = open_file(j);
-		if (ret != RC_OK)
-			return ret;
-		if (fstat(j->fd, &st) != 0)
-			return RC_IO;
-	}
 	if (st.st_size > 0 && pread(j->fd, &last, 1, st.st_size - 1) != 1)
 		return RC_IO;
 	*out_torn = last != '\n';
@@ -275,18 +245,73 @@ write_once(struct journal *j)
 	return n < 0 || (size_t)n != j->text.len ? RC_IO : RC_OK;
 }
 
+static rc
+open_again(struct journal *j)
+{
+	if (j->fd >= 0) {
+		/* What was appended without a sync, to a file put aside. */
+		(void)fdatasync(j->fd);
+		(void)close(j->fd);
+	}
+	return open_file(j);
+}
+
+/* Somebody may have removed the file, or another worker put it aside. */
+static bool
+is_at_path(const struct journal *j)
+{
+	struct stat mine, there;
+
+	return j->fd >= 0 && fstat(j->fd, &mine) == 0 &&
+	       stat(j->path, &there) == 0 && mine.st_ino == there.st_ino &&
+	       mine.st_dev == there.st_dev;
+}
+
+/* A file that can't be put aside is appended to as before. */
+static void
+rotate(struct journal *j)
+{
+	rc ret;
+
+	if (clock_boot_ms() < j->retry_ms ||
+	    !journal_is_full(j->fd, &j->limits))
+		return;
+	errno = 0;
+	ret = journal_put_aside(j->dir, j->path, j->fd);
+	if (ret == RC_OK || errno == ENOENT)
+		return; /* by us, or by another worker just now */
+	j->retry_ms = clock_boot_ms() + ASIDE_RETRY_MS;
+	log_warn("JOURNAL-ASIDE",
+	    "%s is full and can't be put aside: %s; it grows on, and that is "
+	    "tried again in %d s",
+	    j->path, strerror(errno), ASIDE_RETRY_MS / 1000);
+}
+
+static rc
+open_current(struct journal *j)
+{
+	rc ret = is_at_path(j) ? RC_OK : open_again(j);
+
+	if (ret != RC_OK)
+		return ret;
+	rotate(j);
+	if (is_at_path(j))
+		return RC_OK;
+	ret = open_again(j);
+	if (ret == RC_OK && j->limits.keep_s > 0)
+		journal_drop_old(j->dir, j->path, j->limits.keep_s);
+	return ret;
+}
+
 /* The file is there, and the text begins with what closes a torn line. */
 static rc
 begin(struct journal *j)
 {
 	bool torn = false;
-	rc ret;
+	rc ret = open_current(j);
 
-	if (j->fd < 0) {
-		ret = open_file(j);
-		if (ret != RC_OK)
-			return ret;
-	}
+	if (ret != RC_OK)
+		return ret;
 	ret = look_at_end(j, &torn);
 	if (ret != RC_OK)
 		return ret;
@@ -294,6 +319,29 @@ begin(struct journal *j)
 	if (torn)
 		buf_puts(&j->text, TORN);
 	return RC_OK;
+}
+
+static rc
+append_once(struct journal *j, size_t n, const struct journal_entry *entries)
+{
+	rc ret = begin(j);
+
+	if (ret == RC_OK)
+		ret = format(j, n, entries);
+	if (ret == RC_OK)
+		ret = write_once(j);
+	if (ret == RC_OK && fdatasync(j->fd) != 0)
+		ret = RC_IO;
+	return ret;
+}
+
+/* It has a name: this one, or that of a file put aside. */
+static bool
+is_linked(const struct journal *j)
+{
+	struct stat st;
+
+	return fstat(j->fd, &st) == 0 && st.st_nlink > 0;
 }
 
 rc
@@ -305,13 +353,14 @@ journal_append(struct journal *j, size_t n, const struct journal_entry *entries)
 		return RC_OK;
 	if (n > JOURNAL_BATCH_MAX)
 		return RC_INVALID;
-	ret = begin(j);
-	if (ret == RC_OK)
-		ret = format(j, n, entries);
-	if (ret == RC_OK)
-		ret = write_once(j);
-	if (ret == RC_OK && fdatasync(j->fd) != 0)
+	ret = append_once(j, n, entries);
+	/* Removed under our hands. */
+	if (ret == RC_OK && !is_linked(j))
+		ret = append_once(j, n, entries);
+	if (ret == RC_OK && !is_linked(j)) {
+		errno = ENOENT;
 		ret = RC_IO;
+	}
 	return ret;
 }
 
@@ -404,7 +453,7 @@ write_new(const char *path, const uint8_t *p, size_t len)
 rc
 journal_keep_list(struct journal *j, const uint8_t *der, size_t len)
 {
-	size_t stem = strlen(j->path) - strlen(".journal");
+	size_t stem = strlen(j->path) - strlen(JOURNAL_SUFFIX);
 	char path[PATH_MAX], part[PATH_MAX];
 	rc ret;
 
@@ -420,92 +469,5 @@ journal_keep_list(struct journal *j, const uint8_t *der, size_t len)
 		(void)unlink(part); /* it is of no use */
 		return ret;
 	}
-	return sync_dir(j->dir);
-}
-
-/* The next field, up to a space or the end; empty when there is none. */
-static bool
-take_field(const char **p, const char *end, char *out, size_t cap)
-{
-	const char *stop = memchr(*p, ' ', (size_t)(end - *p));
-	size_t len;
-
-	if (!stop)
-		stop = end;
-	len = (size_t)(stop - *p);
-	if (len < 1 || len >= cap)
-		return false;
-	memcpy(out, *p, len);
-	out[len] = '\0';
-	*p = stop < end ? stop + 1 : end;
-	return true;
-}
-
-static bool
-is_base64(const char *s, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		if (!isalnum((unsigned char)s[i]) && !strchr("+/=", s[i]))
-			return false;
-	}
-	return len > 0 && len % 4 == 0;
-}
-
-/* What follows the certificate's id in a line that has the certificate. */
-static bool
-take_leaf(const char **p, const char *end, struct journal_line *l)
-{
-	const char *stop;
-
-	if (!take_field(p, end, l->agent_id, sizeof(l->agent_id)) ||
-	    !take_field(p, end, l->ca_sha256_hex, sizeof(l->ca_sha256_hex)) ||
-	    !is_hex_of(l->ca_sha256_hex, SHA256_DIGITS))
-		return false;
-	stop = memchr(*p, ' ', (size_t)(end - *p));
-	if (!stop)
-		return false;
-	l->leaf = *p;
-	l->leaf_len = (size_t)(stop - *p);
-	l->row = stop + 1;
-	l->row_len = (size_t)(end - l->row);
-	*p = end;
-	return is_base64(l->leaf, l->leaf_len) && is_base64(l->row, l->row_len);
-}
-
-/* "" for "-"; false for what is no id. */
-static bool
-read_id(char *id)
-{
-	if (strcmp(id, NO_ID) == 0)
-		id[0] = '\0';
-	return id[0] == '\0' || is_job_id(id, strlen(id));
-}
-
-rc
-journal_read_line(const char *line, size_t len, struct journal_line *out)
-{
-	const char *p = line, *end = line + len;
-	struct journal_line l = {0};
-	bool whole;
-
-	whole =
-	    take_field(&p, end, l.time, sizeof(l.time)) &&
-	    take_field(&p, end, l.serial_hex, sizeof(l.serial_hex)) &&
-	    take_field(&p, end, l.tbs_sha256_hex, sizeof(l.tbs_sha256_hex)) &&
-	    take_field(&p, end, l.job_id, sizeof(l.job_id));
-	if (whole && p != end)
-		whole = take_field(&p, end, l.certificate_id,
-		    sizeof(l.certificate_id));
-	if (whole && p != end)
-		whole = take_leaf(&p, end, &l);
-	if (!whole || p != end || line[len - 1] == ' ')
-		return RC_INVALID;
-	if (!is_hex_of(l.serial_hex, SERIAL_DIGITS) ||
-	    !is_hex_of(l.tbs_sha256_hex, SHA256_DIGITS) ||
-	    !is_job_id(l.job_id, strlen(l.job_id)) ||
-	    !read_id(l.certificate_id) || !read_id(l.agent_id))
-		return RC_INVALID;
-
-	*out = l;
-	return RC_OK;
+	return journal_sync_dir(j->dir);
 }

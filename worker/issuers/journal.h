@@ -23,6 +23,14 @@
  * signature of the batch", a sync for each line would promise nothing more and
  * cost the disk's latency (milliseconds) for every certificate.
  *
+ * A file that is as long or as old as the limits say is put aside by whoever
+ * finds it so before a batch: it is synced, renamed to
+ * `<issuer id>.<host>.<time>.journal`, and another is begun.  Workers that have
+ * it open go on with it for the batch they are at, and the next goes to the new
+ * one; readers read them all.  Killed in between, the next append makes the new
+ * one.  Files put aside are removed when their name and last write are older
+ * than what is kept, whenever another is put aside.
+ *
  * The file is opened, and made, by the first append: whoever signs no
  * certificates needs no room for them.  A kill or a full disk may still cut a
  * batch short.  It was not signed then.
@@ -45,6 +53,12 @@
 
 struct journal; /* defined in journal.c */
 
+struct journal_limits { /* 0: none */
+	int64_t bytes;  /* of a file; it may be longer by a batch */
+	int64_t age_s;  /* of its first line */
+	int64_t keep_s; /* of those put aside */
+};
+
 struct journal_entry {
 	const char *serial_hex;     /* 40 lower-case hex digits */
 	const char *tbs_sha256_hex; /* 64 lower-case hex digits */
@@ -65,6 +79,8 @@ struct journal_leaf {
 /* RC_INVALID for an issuer id that is no file name. */
 rc journal_open(const char *dir, const char *issuer_id,
     struct journal **out) MUST_CHECK;
+/* None hold before the first call. */
+void journal_limit(struct journal *j, const struct journal_limits *limits);
 void journal_close(struct journal *j);
 /* All n lines are durable on RC_OK; else nothing may be signed.  RC_INVALID
  * for a malformed entry (nothing was written); RC_IO, and errno says why. */

@@ -88,6 +88,8 @@ open_new(struct entry *e, const struct ca_material *m, const char *list,
 	if (ret == RC_OK && !e->key_id)
 		ret = journal_open(e->cas->o.journal_dir, e->issuer_id,
 		    &o->ca.journal);
+	if (ret == RC_OK && o->ca.journal)
+		journal_limit(o->ca.journal, &e->cas->o.journal);
 	if (ret != RC_OK) {
 		open_unref(o);
 		return ret;

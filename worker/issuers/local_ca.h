@@ -41,6 +41,7 @@ struct local_cas_opts {
 	struct db_pool *pool;
 	struct sealer *sealer; /* outlives the CAs, as does the next */
 	const char *journal_dir;
+	struct journal_limits journal;
 };
 
 struct local_cas *local_cas_new(const struct local_cas_opts *opts);

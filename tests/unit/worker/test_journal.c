@@ -1,5 +1,6 @@
 #include "worker/issuers/journal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -40,7 +41,13 @@ start(void)
 static void
 stop(void)
 {
-	(void)unlink(path);
+	struct dirent *e;
+	DIR *d = opendir(dir);
+
+	CHECK(d != NULL);
+	while ((e = readdir(d)))
+		(void)unlinkat(dirfd(d), e->d_name, 0);
+	(void)closedir(d);
 	CHECK(rmdir(dir) == 0);
 }
 
@@ -148,6 +155,122 @@ test_removed(void)
 	CHECK(mkdir(dir, 0700) == 0);
 	CHECK_INT(journal_append(j, 1, two), RC_OK);
 	CHECK_STR(content(), LINE("job-1"));
+	journal_close(j);
+	stop();
+}
+
+/* The files of the directory, by name. */
+static size_t
+files(char names[8][NAME_MAX + 1])
+{
+	struct dirent **found;
+	int n = scandir(dir, &found, NULL, alphasort);
+	size_t kept = 0;
+
+	CHECK(n >= 0);
+	for (int i = 0; i < n; i++) {
+		if (found[i]->d_name[0] != '.' && kept < 8)
+			(void)snprintf(names[kept++], NAME_MAX + 1, "%s",
+			    found[i]->d_name);
+		free(found[i]);
+	}
+	free(found);
+	return kept;
+}
+
+/* A text's file beside the current one, last written to at that second. */
+static void
+put_beside(const char *tail, time_t at)
+{
+	struct timespec times[2] = {{.tv_sec = at}, {.tv_sec = at}};
+	char beside[PATH_MAX];
+	int fd;
+
+	(void)snprintf(beside, sizeof(beside), "%.*s%s",
+	    (int)(strlen(path) - strlen(".journal")), path, tail);
+	fd = open(beside, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	CHECK(fd >= 0);
+	CHECK(futimens(fd, times) == 0);
+	(void)close(fd);
+}
+
+static void
+test_put_aside(void)
+{
+	static const struct journal_limits small = {.bytes = 200};
+	char names[8][NAME_MAX + 1];
+	struct journal *j, *other;
+
+	start();
+	CHECK_INT(journal_open(dir, "iss-local", &j), RC_OK);
+	CHECK_INT(journal_open(dir, "iss-local", &other), RC_OK);
+	journal_limit(j, &small);
+	CHECK_INT(journal_append(other, 1, two), RC_OK);
+	CHECK_INT(journal_append(j, 1, two + 1), RC_OK);
+	CHECK_INT(files(names), 1);
+	CHECK_INT(journal_append(j, 1, two), RC_OK);
+	CHECK_INT(files(names), 2);
+	CHECK(strstr(names[0], ".20240309T160000.123000Z.journal") != NULL);
+	CHECK_STR(content(), LINE("job-1"));
+	/* Who had the former one open goes on with the new one. */
+	CHECK_INT(journal_append(other, 1, two + 1), RC_OK);
+	CHECK_STR(content(), LINE("job-1") LINE("job-2"));
+	/* A name that is taken is never written over. */
+	CHECK_INT(journal_append(j, 1, two), RC_OK);
+	CHECK_INT(files(names), 2);
+	CHECK_STR(content(), LINE("job-1") LINE("job-2") LINE("job-1"));
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, names[0]);
+	CHECK_STR(content(), LINE("job-1") LINE("job-2"));
+	journal_close(j);
+	journal_close(other);
+	stop();
+}
+
+static void
+test_aside_by_age(void)
+{
+	static const struct journal_limits day = {.age_s = 86400};
+	char names[8][NAME_MAX + 1];
+	struct journal *j;
+
+	start();
+	put("2024-03-08T16:00:01.000Z " SERIAL " " HASH " job-0 -\n");
+	CHECK_INT(journal_open(dir, "iss-local", &j), RC_OK);
+	journal_limit(j, &day);
+	CHECK_INT(journal_append(j, 1, two), RC_OK);
+	CHECK_INT(files(names), 1);
+	clock_set_fake(0, NOW_US + 1000000);
+	CHECK_INT(journal_append(j, 1, two + 1), RC_OK);
+	CHECK_INT(files(names), 2);
+	CHECK(strstr(content(), "job-2") && !strstr(content(), "job-1"));
+	journal_close(j);
+	stop();
+}
+
+/* Old by its name and by its last write, of this CA, and put aside. */
+static void
+test_drop_old(void)
+{
+	static const struct journal_limits limits = {.bytes = 1,
+	    .keep_s = 86400};
+	const time_t now = NOW_US / 1000000, old = now - 86401;
+	char names[8][NAME_MAX + 1];
+	struct journal *j;
+
+	start();
+	put_beside(".20240308T155959.000000Z.journal", old);
+	put_beside(".20240308T155958.000000Z.journal", now - 86399);
+	put_beside(".20240308T160001.000000Z.journal", old);
+	put_beside(".lost.20240101T000000.000000Z.journal", old);
+	put_beside(".crl", old);
+	put(LINE("job-0"));
+	CHECK_INT(journal_open(dir, "iss-local", &j), RC_OK);
+	journal_limit(j, &limits);
+	CHECK_INT(journal_append(j, 1, two), RC_OK);
+	CHECK_INT(files(names), 6);
+	CHECK(strstr(names[0], ".20240308T155958.") != NULL);
+	CHECK(strstr(names[1], ".20240308T160001.") != NULL);
+	CHECK(strstr(names[2], ".20240309T160000.") != NULL);
 	journal_close(j);
 	stop();
 }
@@ -304,6 +427,7 @@ test_leaves(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_append), CHECK_ROW(test_partial_line),
-    CHECK_ROW(test_removed), CHECK_ROW(test_full_disk),
-    CHECK_ROW(test_bad_entries), CHECK_ROW(test_read_line),
-    CHECK_ROW(test_leaves))
+    CHECK_ROW(test_removed), CHECK_ROW(test_put_aside),
+    CHECK_ROW(test_aside_by_age), CHECK_ROW(test_drop_old),
+    CHECK_ROW(test_full_disk), CHECK_ROW(test_bad_entries),
+    CHECK_ROW(test_read_line), CHECK_ROW(test_leaves))
