@@ -5,16 +5,19 @@ until certctl recover, and then every serial is known: put back where the journa
 has the certificate, revoked where it has not.  Agents that came after the backup
 are back, and each site serves what the database says.
 """
+import contextlib
 import json
+import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import audit
-from fleet import Fleet, wait_for
+from fleet import BUILD, Fleet, wait_for
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 import checker  # noqa: E402
@@ -63,7 +66,9 @@ class World:
 
     def __init__(self, fleet):
         self.fleet = fleet
-        fleet.start_plane(CERTCTL_SCHEDULER_CRL_BEHIND_INTERVAL="1s", CERTCTL_CRL_GENERATION_INTERVAL="1s")
+        # Each certificate's line is in a file of its own nearly.
+        fleet.start_plane(CERTCTL_SCHEDULER_CRL_BEHIND_INTERVAL="1s", CERTCTL_CRL_GENERATION_INTERVAL="1s",
+                          CERTCTL_ISSUANCE_JOURNAL_SIZE="1024")
         fleet.make_basics()
         beat = {"CERTCTL_AGENT_HEARTBEAT_INTERVAL": "1s"}
         self.site = fleet.start_site(agent_env=beat)
@@ -87,7 +92,7 @@ class World:
         wait_for(lambda: fleet.value("SELECT revoked_count FROM crl_cache") == 2, PATIENCE_S, "the list of both")
         self.number = fleet.value("SELECT crl_number FROM crl_cache")
         self.lost = sorted([self.brief_serial, self.open_serial, self.late_serial, *self.demo_serials, self.bare_serial])
-        assert unknown_serials(fleet) == []
+        assert unknown_serials(fleet) == [] and len(list((fleet.dir / "journal").glob("*.journal"))) > len(self.lost)
         self.pems = self.pems_now()
         forget_leaf(fleet, self.bare_serial)
         restore(fleet, base)
@@ -134,6 +139,50 @@ def test_a_dry_run_shows_and_changes_nothing(world):
     assert "the journal does not hold" in done.stdout and "Nothing was changed" in done.stdout + done.stderr
     assert sorted(unknown_serials(fleet)) == lost
     wait_for(lambda: fleet.value("SELECT expires_at <= clock_timestamp() FROM leadership"), PATIENCE_S, "nobody to lead")
+
+
+def changes(fleet):
+    return fleet.query("SELECT (SELECT count(*) FROM certificate_versions), (SELECT count(*) FROM certificate_revocations), "
+                       "(SELECT count(*) FROM managed_certificates), (SELECT count(*) FROM recovery), (SELECT max(n) FROM audit_epochs), "
+                       "(SELECT count(*) FROM audit_events WHERE action IN ('database_recovered', 'certificate_reentered')), "
+                       "(SELECT count(*) FROM jobs WHERE status = 'Cancelled')")
+
+
+@contextlib.contextmanager
+def recovery_midway(fleet):
+    """certctl recover --apply, held in the midst of its transaction: the program, and the session's process."""
+    with contextlib.closing(fleet.connect()) as locker, locker.cursor() as cursor:
+        # What it asks for once it has chosen what to do, and before it does it.
+        cursor.execute("LOCK TABLE audit_events IN SHARE MODE")
+        program = subprocess.Popen([BUILD / "cli" / "certctl", "recover", "--apply"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   env=fleet.cli_env())
+        try:
+            yield program, wait_for(lambda: fleet.value(
+                "SELECT a.pid FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid WHERE NOT l.granted "
+                "AND l.relation = 'audit_events'::regclass AND l.mode = 'ShareRowExclusiveLock'"), PATIENCE_S, "the recovery to be midway")
+        finally:
+            program.kill()
+            program.wait()
+
+
+@pytest.mark.parametrize("victim", ["session", "apiserver"])
+def test_killed_on_the_way_it_has_done_nothing(world, victim):
+    """It is one transaction: what is left of it when somebody dies goes back, and the next call does it all."""
+    fleet = world.fleet
+    before = changes(fleet)
+    with recovery_midway(fleet) as (program, session):
+        program.kill()
+        if victim == "apiserver":
+            fleet.processes["apiserver"].kill()
+            fleet.query("SELECT pg_terminate_backend(%s)", session)
+        else:
+            os.kill(session, signal.SIGKILL)
+    fleet.forget_connections()
+    wait_for(fleet.database_is_up, PATIENCE_S, "the database")
+    if victim == "apiserver":
+        fleet.processes["apiserver"].start()
+    fleet.wait_ready()
+    assert changes(fleet) == before
 
 
 def test_recover_settles_it_and_work_goes_on(world):
@@ -227,8 +276,14 @@ def test_another_start_finds_nothing(world):
     worker = fleet.processes["worker-1"]
     before = worker.log().count("code=DATABASE-BEHIND")
     worker.stop()
+    with fleet.admin() as c:
+        c.execute("ALTER ROLE certctl_worker SET track_functions = 'all'")
     worker.start()
     wait_for(lambda: fleet.value("SELECT count(*) FROM workers WHERE pid = %s AND lease_until > clock_timestamp()", worker.pid) == 1,
              PATIENCE_S, "the worker's lease")
     assert worker.log().count("code=DATABASE-BEHIND") == before
     assert fleet.value("SELECT count(*) FROM journal_ahead WHERE settled_at IS NULL") == 0
+    # Of all the files that are kept only the newest were shown.
+    worker.stop()
+    wait_for(lambda: fleet.value("SELECT calls FROM pg_stat_user_functions WHERE funcname = 'journal_check'"), PATIENCE_S, "the count")
+    assert fleet.value("SELECT calls FROM pg_stat_user_functions WHERE funcname = 'journal_check'") == 2

@@ -469,11 +469,14 @@ class Fleet:
             self.wait_ready(api)
         return process
 
+    def cli_env(self):
+        return {"CERTCTL_SERVER_URL": f"https://127.0.0.1:{self.api_port}", "CERTCTL_API_KEY": API_KEY,
+                "CERTCTL_SERVER_CA_BUNDLE_PATH": str(self.dir / "tls" / "api.pem")} | clean_env()
+
     def cli(self, *arguments, timeout=60, **env):
         """Runs certctl; the finished process with text output."""
-        return subprocess.run([BUILD / "cli" / "certctl", *arguments], text=True, capture_output=True, timeout=timeout, env={
-            "CERTCTL_SERVER_URL": f"https://127.0.0.1:{self.api_port}", "CERTCTL_API_KEY": API_KEY,
-            "CERTCTL_SERVER_CA_BUNDLE_PATH": str(self.dir / "tls" / "api.pem")} | clean_env() | env, check=False)
+        return subprocess.run([BUILD / "cli" / "certctl", *arguments], text=True, capture_output=True, timeout=timeout,
+                              env=self.cli_env() | env, check=False)
 
     def wait_ready(self, api=None):
         wait_for(lambda: (api or self.api).get("/ready")[0] == 200, 20, "the API")
