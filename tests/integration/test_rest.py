@@ -58,7 +58,7 @@ def test_body_of_broken_utf8_is_refused(api):
 
 def test_oversized_body_is_413(api):
     status, reply = api.post(TEAMS, {"name": "x", "description": "y" * (2 << 20)})
-    assert status in (413, 0), reply
+    assert status == 413, reply
     assert api.get("/health")[0] == 200
 
 
@@ -141,7 +141,7 @@ def test_agents_say_who_they_are_in_plain_words(api, unique, new_agent):
         if "name" not in change:
             status, reply = api.post(f"/api/v1/agents/{agent}/heartbeat", change, key=key)
             refused(reply, status, words)
-    assert api.get("/api/v1/agents/-rf")[0] in (400, 404)
+    assert api.get("/api/v1/agents/-rf")[0] == 400
 
 
 def test_lists_are_paged(api, unique):
@@ -251,8 +251,8 @@ def test_issuer_types_and_configuration(api, stack, unique):
         "ca_key_path": "", "note": None}})
     assert status == 201, made
     assert (made["type"], made["enabled"], made["test_status"], made["source"]) == ("GenericCA", True, "untested", "database")
-    assert stack.query("SELECT kind, subject, issuer_id FROM tasks WHERE dedupe_key = %s", f"ca_init:{made['id']}") in (
-        [("ca_init", made["id"], made["id"])], [])
+    assert stack.query("SELECT kind, subject, issuer_id FROM tasks WHERE dedupe_key = %s", f"ca_init:{made['id']}") == [
+        ("ca_init", made["id"], made["id"])]
     for kind, words in (("acme", "ACME is not supported by this version"), ("StepCA", "not supported by this version"),
                         ("whatever", "unsupported issuer type")):
         status, reply = api.post(ISSUERS, {"name": unique("ca"), "type": kind})
