@@ -22,6 +22,7 @@
 enum {
 	QUEUE_MS = 2000, /* a request waits for a connection at most */
 	STATEMENT_MS = 20000,
+	LOCK_MS = 5000, /* for what another transaction holds */
 	COMMIT_WAIT_MS = 5000,
 	HEARTBEAT_CONNS = 2,
 	OWN_CONNS = 1,
@@ -110,6 +111,7 @@ open_pool(struct api *a, size_t conns, const struct db_setting *settings,
 	    .max_conns = conns,
 	    .queue_deadline_ms = QUEUE_MS,
 	    .statement_timeout_ms = STATEMENT_MS,
+	    .lock_timeout_ms = LOCK_MS,
 	    .commit_wait_ms = COMMIT_WAIT_MS,
 	    .settings = settings,
 	    .is_eager = true,

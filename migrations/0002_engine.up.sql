@@ -40,6 +40,7 @@ CREATE TABLE jobs (
     leased_by text, attempt_until timestamptz,
     deliveries int NOT NULL DEFAULT 0, -- hand-outs
     died_with text[], -- by whom hand-outs ended with the worker; '': one that lives, past the attempt's end
+    held_since timestamptz, -- it went back because somebody holds a row that its end needs
     cancel_requested_at timestamptz, checkpoint jsonb,
     version_id text, -- issuance: what it made; deployment: what it installs
     serial_number text, -- fixed before the first signature, the same in every attempt
@@ -58,6 +59,7 @@ CREATE UNIQUE INDEX jobs_dedupe_key ON jobs (dedupe_key)
 CREATE INDEX jobs_queue ON jobs (issuer_id, run_after, id)
     WHERE status = 'Pending' AND type IN ('Issuance', 'Renewal');
 CREATE INDEX jobs_died ON jobs (id) WHERE died_with IS NOT NULL AND status IN ('Pending', 'Running');
+CREATE INDEX jobs_held ON jobs (held_since) WHERE held_since IS NOT NULL AND status IN ('Pending', 'Running');
 CREATE INDEX jobs_leased ON jobs (leased_by, lease_id) WHERE status = 'Running';
 CREATE INDEX jobs_agent ON jobs (agent_id, id)
     WHERE status = 'AwaitingCSR' OR (type = 'Deployment' AND status IN ('Pending', 'Running'));

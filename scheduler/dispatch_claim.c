@@ -109,6 +109,9 @@ on_claim(void *arg, struct db_outcome *o)
 		claim_empty(d, w, lane, true);
 	else if (db_nrows(o->results[0]) == 0)
 		claim_empty(d, lane_is_careful(lane) ? NULL : w, lane, false);
+	else if (db_i64(o->results[0], 0, db_col(o->results[0], "claimed")) ==
+		 0)
+		claim_empty(d, NULL, lane, false); /* somebody holds the lane */
 	else
 		claim_full(d, &done, w, lane, o->results[0]);
 	slot_clear(&done);

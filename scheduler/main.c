@@ -16,6 +16,9 @@
 #include "scheduler/leader.h"
 
 #define STATEMENT_TIMEOUT_MS 60000
+/* What duties and claims look for they pass over where somebody holds it; this
+ * is for what they do not look for, as the rows that keys refer to. */
+#define LOCK_TIMEOUT_MS 1000
 #define DUTY_QUEUE_MS 5000
 /* Beside those of the runs: how they ended, and the table's own look. */
 #define DUTY_CONNS_MORE 2
@@ -262,6 +265,7 @@ open_duty_pool(struct scheduler *s)
 	    .max_conns = DUTY_RUNNING_MAX + DUTY_CONNS_MORE,
 	    .queue_deadline_ms = DUTY_QUEUE_MS,
 	    .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+	    .lock_timeout_ms = LOCK_TIMEOUT_MS,
 	    .ends_forgotten = true,
 	};
 
@@ -281,8 +285,9 @@ prepare(void *self, struct daemon *d)
 	ret = check_retention(d->cfg);
 	ret = rc_first(ret,
 	    bus_server_check(cfg_str(d->cfg, "bus_listen_url"), &tls));
-	ret = rc_first(ret, part_work_pools(d, STATEMENT_TIMEOUT_MS,
-				"leadership", &s->pool, &s->leader_pool));
+	ret = rc_first(ret,
+	    part_work_pools(d, STATEMENT_TIMEOUT_MS, LOCK_TIMEOUT_MS,
+		"leadership", &s->pool, &s->leader_pool));
 	return rc_first(ret, open_duty_pool(s));
 }
 

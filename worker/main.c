@@ -21,6 +21,8 @@
 #include "worker/warm.h"
 
 #define STATEMENT_TIMEOUT_MS 30000
+/* For what somebody else holds; the batch goes on without it. */
+#define LOCK_TIMEOUT_MS 500
 #define FINISH_MS 5000
 /* An order that is under way is worth waiting for: cut off, it is to be looked
  * up, or parks until a person has. */
@@ -262,8 +264,9 @@ prepare(void *self, struct daemon *d)
 	ret = rc_first(ret, make_sealer(w));
 	ret =
 	    rc_first(ret, bus_client_check(cfg_list(d->cfg, "bus_urls"), &tls));
-	return rc_first(ret, part_work_pools(d, STATEMENT_TIMEOUT_MS, "lease",
-				 &w->pool, &w->lease_pool));
+	return rc_first(ret,
+	    part_work_pools(d, STATEMENT_TIMEOUT_MS, LOCK_TIMEOUT_MS, "lease",
+		&w->pool, &w->lease_pool));
 }
 
 static void

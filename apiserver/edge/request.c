@@ -515,6 +515,8 @@ reply_db_error(struct op *op, const char *duplicate_text)
 		    e->constraint);
 	if (strncmp(e->sqlstate, "22", 2) == 0)
 		return op_fail(op, RC_INVALID, "a value is not allowed");
+	if (strcmp(e->sqlstate, "55P03") == 0)
+		return op_fail(op, code, OP_HELD_WORDS);
 	return op_fail(op, code, "%s", "");
 }
 

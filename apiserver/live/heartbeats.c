@@ -136,32 +136,35 @@ finish_batch(struct batch *batch, rc code)
 		pump_later(h);
 }
 
-/* Some ids are unknown or retired; the others were recorded. */
+static rc
+fate_of(const struct db_result *r, const struct beat *b)
+{
+	for (size_t i = 0; i < db_nrows(r); i++) {
+		if (strcmp(db_text(r, i, 0), b->fields[ID]) != 0)
+			continue;
+		if (db_bool(r, i, 1))
+			return RC_GONE;
+		return db_bool(r, i, 2) ? RC_OK : RC_BUSY;
+	}
+	return RC_NOT_FOUND;
+}
+
+/* Some ids are unknown, retired or held by somebody; the others were
+ * recorded. */
 static void
 on_known(void *arg, struct db_outcome *o)
 {
 	struct batch *batch = arg;
-	const struct db_result *r;
-	struct beat *b;
-	rc ret;
 
 	batch->req = NULL;
 	if (o->code != RC_OK) {
 		finish_batch(batch, o->code);
 		return;
 	}
-	r = o->results[0];
 	for (size_t i = 0; i < batch->nbeats; i++) {
-		b = batch->beats[i];
-		if (!b->op)
-			continue;
-		ret = RC_NOT_FOUND;
-		for (size_t k = 0; k < db_nrows(r) && ret == RC_NOT_FOUND;
-		     k++) {
-			if (strcmp(db_text(r, k, 0), b->fields[ID]) == 0)
-				ret = db_bool(r, k, 1) ? RC_GONE : RC_OK;
-		}
-		tell_beat(b, ret);
+		if (batch->beats[i]->op)
+			tell_beat(batch->beats[i],
+			    fate_of(o->results[0], batch->beats[i]));
 	}
 	finish_batch(batch, RC_OK);
 }

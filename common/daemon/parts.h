@@ -31,7 +31,7 @@ rc part_pool(const struct daemon *d, const char *purpose,
  * what is renewed ("lease").
  */
 rc part_work_pools(const struct daemon *d, int64_t statement_timeout_ms,
-    const char *row, struct db_pool **out_work,
+    int64_t lock_timeout_ms, const char *row, struct db_pool **out_work,
     struct db_pool **out_row) MUST_CHECK;
 /* The files of CERTCTL_BUS_*; the texts are cfg's. */
 struct bus_tls part_bus_tls(const struct cfg *cfg);

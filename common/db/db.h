@@ -41,6 +41,9 @@ struct db_opts {
 	size_t max_conns;
 	int64_t queue_deadline_ms;    /* wait for a connection at most */
 	int64_t statement_timeout_ms; /* 0: none */
+	/* How long a statement waits for what another transaction holds, then
+	 * it ends as RC_BUSY, SQLSTATE 55P03; 0: as long as it may run. */
+	int64_t lock_timeout_ms;
 	/* For one address; 0: 1.5 s.  The URL's connect_timeout wins. */
 	int64_t connect_timeout_ms;
 	/* A connection without an answer this long past its statements' time

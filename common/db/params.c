@@ -94,6 +94,8 @@ put_settings(struct db_pool *p, const struct db_opts *opts)
 
 	names[n] = "statement_timeout";
 	values[n++] = arena_printf(a, "%" PRId64, p->statement_timeout_ms);
+	names[n] = "lock_timeout";
+	values[n++] = arena_printf(a, "%" PRId64, opts->lock_timeout_ms);
 	for (size_t i = 0; i < ARRAY_LEN(settings_all); i++) {
 		names[n] = settings_all[i].name;
 		values[n++] = settings_all[i].value;

@@ -222,8 +222,10 @@ op_woken(const struct op *op)
 /* --- the database --- */
 
 static const char *
-message_for_client(rc code)
+message_for_client(rc code, const struct db_error *e)
 {
+	if (strcmp(e->sqlstate, "55P03") == 0)
+		return OP_HELD_WORDS;
 	switch (code) {
 	case RC_CONFLICT:
 		return "it exists already";
@@ -272,7 +274,7 @@ on_db_error(struct op *op, const struct db_outcome *o)
 		return;
 	}
 	log_db_error(op, o->code, &o->error);
-	set_end(op, o->code, message_for_client(o->code));
+	set_end(op, o->code, message_for_client(o->code, &o->error));
 	finish(op);
 }
 

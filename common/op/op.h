@@ -94,6 +94,10 @@ bool op_woken(const struct op *op);
 /* Database errors go to this step instead of ending the op (once, for the
  * next wait only); the step reads op_caught. */
 void op_catch(struct op *op, op_step *handler);
+/* What a client hears of a failure with SQLSTATE 55P03. */
+#define OP_HELD_WORDS \
+	"somebody's open transaction in the database holds what this would " \
+	"change, try again"
 /* The failure that led to the op_catch step. */
 rc op_caught(const struct op *op, const struct db_error **out_error);
 

@@ -76,8 +76,8 @@ WHERE a.id = $1;
 -- name: agent_state :many
 SELECT a.retired_at IS NOT NULL AS is_retired FROM agents a WHERE a.id = $1;
 
--- A batch, sorted by id and without doubles, so that two processes lock rows
--- in the same order.  Empty texts keep what is there.
+-- A batch, without doubles.  Empty texts keep what is there.  An agent whose
+-- row somebody holds is passed over, so that the others are heard.
 -- name: agents_heartbeat :exec
 UPDATE agents a SET status = 'Online', last_heartbeat_at = n.at,
     version = CASE WHEN b.version = '' THEN a.version ELSE b.version END,
@@ -85,14 +85,18 @@ UPDATE agents a SET status = 'Online', last_heartbeat_at = n.at,
     os = CASE WHEN b.os = '' THEN a.os ELSE b.os END,
     architecture = CASE WHEN b.architecture = '' THEN a.architecture ELSE b.architecture END,
     ip_address = CASE WHEN b.ip_address = '' THEN a.ip_address ELSE b.ip_address END
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-        AS b (id, version, hostname, os, architecture, ip_address),
+FROM (SELECT u.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+            AS u (id, version, hostname, os, architecture, ip_address)
+        JOIN agents o ON o.id = u.id AND o.retired_at IS NULL FOR NO KEY UPDATE OF o SKIP LOCKED) AS b,
     (SELECT engine_now() AS at) AS n
-WHERE a.id = b.id AND a.retired_at IS NULL;
+WHERE a.id = b.id;
 
--- Asked only when a batch touched fewer rows than it named.
+-- Asked only when a batch touched fewer rows than it named.  is_heard: by this
+-- batch, or another just now.
 -- name: agents_known :many
-SELECT a.id, a.retired_at IS NOT NULL AS is_retired FROM agents a WHERE a.id = ANY ($1::text[]);
+SELECT a.id, a.retired_at IS NOT NULL AS is_retired,
+    coalesce(a.last_heartbeat_at >= engine_now() - policy_held_rest(), false) AS is_heard
+FROM agents a WHERE a.id = ANY ($1::text[]);
 
 -- name: agent_work_fetch :many
 SELECT w.id, w.type, w.certificate_id, w.status, w.common_name, array_to_json(w.sans) AS sans, w.target_id, w.target_type,

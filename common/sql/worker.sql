@@ -48,12 +48,12 @@ WHERE j.leased_by = $1 AND j.lease_id = $2::bigint AND j.status = 'Running'
 ORDER BY j.id;
 
 -- name: issue_complete :many
-SELECT c.job_id, c.agent_id
+SELECT c.job_id, c.agent_id, c.status
 FROM issue_complete($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8, $9) c;
 
 -- name: issue_set_aside :many
 SELECT s.job_id, s.status
-FROM issue_set_aside($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text[]) s;
+FROM issue_set_aside($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text[], $7) s;
 
 -- --- issuing by a CA outside of the process ---
 
@@ -73,7 +73,7 @@ WHERE j.leased_by = $1 AND j.lease_id = $2::bigint AND j.id = $3 AND j.status = 
 SELECT p.outcome FROM issue_placing($1, $2::bigint, $3, $4::int, $5::int) p;
 
 -- name: issue_complete_outside :many
-SELECT c.job_id, c.agent_id
+SELECT c.job_id, c.agent_id, c.status
 FROM issue_complete_outside($1, $2::bigint, $3, $4, to_timestamp($5::bigint), to_timestamp($6::bigint), $7, $8, $9,
     $10::int, $11) c;
 

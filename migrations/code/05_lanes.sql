@@ -24,6 +24,8 @@ CREATE FUNCTION lane_allows(l lanes, p_now timestamptz) RETURNS int LANGUAGE sql
         ELSE least(CASE WHEN l.breaker_state <> 'closed' THEN 1 END, floor(lane_tokens(l, p_now))::int) END
 $$;
 
+-- What a call came to is not waited for where somebody holds the lane's row: the next call says the same.
+--
 -- One call to the issuer failed.  The fifth in a row opens the breaker; the failure of the job let through after that opens
 -- it for twice as long, to a limit.  What was under way when it opened changes nothing.
 CREATE FUNCTION lane_failed(p_issuer text, p_lease bigint, p_error text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
@@ -35,12 +37,12 @@ CREATE FUNCTION lane_failed(p_issuer text, p_lease bigint, p_error text) RETURNS
         trial_lease = CASE WHEN o.is_opening THEN NULL ELSE l.trial_lease END
     FROM (SELECT n.issuer_id, CASE WHEN n.breaker_state = 'closed' THEN n.failures + 1 >= n.failures_max
             ELSE coalesce(n.trial_lease = p_lease, false) END AS is_opening
-        FROM lanes n WHERE n.issuer_id = p_issuer FOR NO KEY UPDATE) o WHERE l.issuer_id = o.issuer_id
+        FROM lanes n WHERE n.issuer_id = p_issuer FOR NO KEY UPDATE SKIP LOCKED) o WHERE l.issuer_id = o.issuer_id
 $$;
 
 CREATE FUNCTION lane_succeeded(p_issuer text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     UPDATE lanes l SET failures = 0, opens = 0, breaker_state = 'closed', opened_until = NULL, trial_lease = NULL,
-        last_error = NULL WHERE l.issuer_id = p_issuer
+        last_error = NULL WHERE l.issuer_id = (SELECT n.issuer_id FROM lanes n WHERE n.issuer_id = p_issuer FOR NO KEY UPDATE SKIP LOCKED)
 $$;
 
 -- Why a job is not done: its own last error, what stopped its lane, or what the hosts of all workers lack for it.

@@ -28,12 +28,16 @@ DECLARE
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     IF NOT worker_lives(p_worker) THEN RETURN; END IF;
-    -- The lane's row is locked only where it is about to change; jobs are taken without waiting for anybody, so the order
-    -- of locks is no matter.
+    -- The lane's row is locked only where it is about to change, and nothing is waited for, so the order of locks is no
+    -- matter.  A lane whose row somebody holds has claimed 0.
     SELECT l.* INTO v_lane FROM lanes l WHERE l.issuer_id = p_issuer;
     v_is_held := v_lane.breaker_state <> 'closed' OR v_lane.rate_per_s IS NOT NULL;
     IF v_is_held THEN
-        SELECT l.* INTO v_lane FROM lanes l WHERE l.issuer_id = p_issuer FOR NO KEY UPDATE;
+        SELECT l.* INTO v_lane FROM lanes l WHERE l.issuer_id = p_issuer FOR NO KEY UPDATE SKIP LOCKED;
+        IF NOT FOUND THEN
+            RETURN QUERY SELECT v_lease, 0::bigint, p_low_after, p_low_id;
+            RETURN;
+        END IF;
         v_limit := least(p_limit, lane_allows(v_lane, v_now));
         IF v_limit <= 0 THEN RETURN; END IF;
     END IF;

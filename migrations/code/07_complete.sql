@@ -8,6 +8,18 @@ BEGIN
     PERFORM 1 FROM jobs j WHERE j.id = ANY (p_ids) ORDER BY j.id FOR NO KEY UPDATE;
 END $$;
 
+-- Likewise, for a batch or a duty, which waits for nobody: ids, those that it got, and held, those that it got but whose
+-- certificate somebody holds.  What is in neither, somebody holds itself.
+CREATE FUNCTION jobs_take(p_ids text[], OUT ids text[], OUT held text[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE v_free text[];
+BEGIN
+    SELECT array_agg(l.id) INTO v_free FROM (SELECT c.id FROM managed_certificates c
+        WHERE c.id IN (SELECT j.certificate_id FROM jobs j WHERE j.id = ANY (p_ids)) FOR NO KEY UPDATE SKIP LOCKED) l;
+    SELECT array_agg(l.id) FILTER (WHERE l.is_free), array_agg(l.id) FILTER (WHERE NOT l.is_free) INTO ids, held
+    FROM (SELECT j.id, coalesce(j.certificate_id = ANY (v_free), j.certificate_id IS NULL) AS is_free
+        FROM jobs j WHERE j.id = ANY (p_ids) FOR NO KEY UPDATE SKIP LOCKED) l;
+END $$;
+
 -- Every end of a job goes through here: final state, the certificates' statuses, and when the next try falls due.  The
 -- caller holds the locks on certificates and jobs and has checked that the job may end so.
 CREATE FUNCTION job_finish(p_ids text[], p_statuses text[], p_errors text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -71,7 +83,7 @@ END $$;
 -- --- rows that make no sense ---
 -- Why nobody can ever run this job (its row was edited by hand, or what it named was deleted), a word of
 -- common/job/job_words.h; NULL: it makes sense.
-CREATE FUNCTION job_nonsense(j jobs) RETURNS text LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+CREATE FUNCTION job_nonsense(j jobs) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE
         WHEN j.type = 'Validation' THEN 'nonsense_validation'
         WHEN j.certificate_id IS NULL THEN 'nonsense_no_certificate'
@@ -141,8 +153,8 @@ BEGIN
     v_mark.low_id := coalesce(v_walked[policy_in_progress_looked()], '');
     UPDATE duty_marks m SET low_id = v_mark.low_id, low_at = CASE v_mark.low_id WHEN '' THEN '-infinity' ELSE v_mark.low_at END
         WHERE m.name = 'jobs_nonsense' AND m.low_id <> v_mark.low_id;
+    v_ids := (jobs_take(v_ids)).ids;
     IF v_ids IS NULL THEN RETURN 0; END IF;
-    PERFORM jobs_lock(v_ids);
     SELECT array_agg(j.id), array_agg(CASE WHEN j.status = 'AwaitingApproval' THEN 'Cancelled' ELSE 'Failed' END),
             array_agg(job_say(p_words, job_nonsense(j), j.status)) INTO v_ids, v_statuses, v_errors FROM jobs j
     WHERE j.id = ANY (v_ids) AND j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
@@ -248,10 +260,11 @@ END $$;
 -- them; nor for those whose certificate was changed since their CSR came: they begin anew, but for an order at a CA
 -- outside, which is stored and followed by another.  Called again, it writes nothing and answers with what is Completed
 -- under this lease: the lease id is the receipt.  The version of a certificate that was revoked or archived meanwhile is
--- stored and its serial revoked.  What somebody holds (an open transaction of anybody's) is not waited for: it goes back as
--- Pending with p_why, nothing counted, and the rest is stored.
+-- stored and its serial revoked.  What somebody holds (an open transaction of anybody's) is not waited for, and the rest is
+-- stored: whose certificate is held goes back as Pending with p_why, nothing counted; a row of a job that is held stays
+-- Running.  Both are named, with their status.
 CREATE FUNCTION issue_complete(p_worker text, p_lease bigint, p_job_ids text[], p_pem text[], p_fingerprints text[],
-    p_key_algorithms text[], p_key_sizes int[], p_chain text, p_why text DEFAULT NULL) RETURNS TABLE (job_id text, agent_id text)
+    p_key_algorithms text[], p_key_sizes int[], p_chain text, p_why text DEFAULT NULL) RETURNS TABLE (job_id text, agent_id text, status text)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -280,7 +293,8 @@ BEGIN
         FOR NO KEY UPDATE SKIP LOCKED) l;
     IF v_held IS NOT NULL THEN
         UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
-            run_after = v_now + policy_held_rest(), last_error = p_why WHERE j.id = ANY (v_held);
+            run_after = v_now + policy_held_rest(), held_since = coalesce(j.held_since, v_now), last_error = p_why
+        WHERE j.id = ANY (v_held);
     END IF;
     IF v_stale IS NOT NULL THEN
         UPDATE jobs j SET status = 'Pending' WHERE j.id = ANY (v_stale); -- and from there, by jobs_begin_anew
@@ -353,16 +367,16 @@ BEGIN
             PERFORM lane_succeeded(v_issuer);
         END IF;
     END IF;
-    RETURN QUERY SELECT n.job_id, n.agent_id FROM unnest(v_jobs, v_agents) AS n (job_id, agent_id);
+    RETURN QUERY SELECT n.job_id, n.agent_id, 'Completed' FROM unnest(v_jobs, v_agents) AS n (job_id, agent_id);
     IF coalesce(cardinality(v_jobs), 0) < cardinality(p_job_ids) THEN
-        RETURN QUERY SELECT j.id, j.agent_id::text FROM jobs j
-            WHERE j.id = ANY (p_job_ids) AND j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Completed'
-                AND (v_jobs IS NULL OR j.id <> ALL (v_jobs));
+        RETURN QUERY SELECT j.id, j.agent_id::text, j.status::text FROM jobs j
+            WHERE j.id = ANY (p_job_ids) AND (v_jobs IS NULL OR j.id <> ALL (v_jobs)) AND (j.id = ANY (v_held)
+                OR (j.lease_id = p_lease AND j.leased_by = p_worker AND j.status IN ('Running', 'Completed')));
     END IF;
 END $$;
 
 -- How long a job waits after its nth failure: by the policy's interval.
-CREATE FUNCTION retry_wait(p_interval_seconds int, p_attempts int) RETURNS interval LANGUAGE sql VOLATILE SET search_path FROM CURRENT AS $$
+CREATE FUNCTION retry_wait(p_interval_seconds int, p_attempts int) RETURNS interval LANGUAGE sql VOLATILE AS $$
     SELECT jittered(back_off(greatest(policy_retry_least(), make_interval(secs => p_interval_seconds)), policy_retry_most(),
         p_attempts))
 $$;
@@ -377,29 +391,35 @@ $$;
 --   uncertain  an order may exist and nobody can say; a failure of the lane, and the job waits
 --              for a person, who reads in last_error what to do
 --   release    Pending at once, nothing counted; the reason is shown, if any
+--   held       as release, a little later: somebody holds a row that it needs
 --   cancel     Cancelled; where only the tick's budget asked for it, as release
 -- Another word is refused, with all of the call.  p_open names the jobs of which an order may exist still (NULL: any): they
--- keep their checkpoint, so that the next attempt looks it up first.
+-- keep their checkpoint, so that the next attempt looks it up first.  What is to end while somebody holds its certificate
+-- is held instead, with p_why_held, and comes to the same end later; what is held itself stays Running, as the answer says.
 CREATE FUNCTION issue_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[], p_errors text[],
-    p_open text[] DEFAULT NULL) RETURNS TABLE (job_id text, status text) LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off AS $$
+    p_open text[] DEFAULT NULL, p_why_held text DEFAULT NULL) RETURNS TABLE (job_id text, status text)
+LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
     v_own text[]; v_outcomes text[]; v_reasons text[];
     v_ids text[]; v_statuses text[]; v_errors text[];
-    v_issuer text; v_why text;
+    v_issuer text; v_why text; v_taken record;
 BEGIN
-    PERFORM words_check(p_outcomes, '{fail,retry,refuse,release,cancel,wrong,uncertain}', p_job_ids);
-    PERFORM jobs_lock(p_job_ids);
+    PERFORM words_check(p_outcomes, '{fail,retry,refuse,release,held,cancel,wrong,uncertain}', p_job_ids);
+    SELECT t.ids, t.held INTO v_taken FROM jobs_take(p_job_ids) t;
     SELECT array_agg(j.id), array_agg(CASE
             WHEN o.outcome = 'cancel' AND j.cancel_requested_at IS NULL AND j.budget_over_at IS NOT NULL THEN 'release'
-            WHEN o.outcome = 'wrong' OR (o.outcome IN ('retry', 'refuse') AND j.attempts + 1 >= j.max_attempts) THEN 'fail'
-            ELSE o.outcome END), array_agg(o.error),
+            WHEN o.outcome NOT IN ('fail', 'cancel', 'wrong')
+                AND NOT (o.outcome IN ('retry', 'refuse') AND j.attempts + 1 >= j.max_attempts) THEN o.outcome
+            WHEN j.id = ANY (v_taken.held) THEN 'held'
+            WHEN o.outcome = 'cancel' THEN 'cancel'
+            ELSE 'fail' END), array_agg(CASE WHEN j.id = ANY (v_taken.held) THEN coalesce(p_why_held, o.error) ELSE o.error END),
             min(j.issuer_id) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain')),
             min(o.error) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain'))
         INTO v_own, v_outcomes, v_reasons, v_issuer, v_why
     FROM unnest(p_job_ids, p_outcomes, p_errors) AS o (id, outcome, error) JOIN jobs j ON j.id = o.id
-    WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running';
+    WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running' AND j.id = ANY (v_taken.ids || v_taken.held);
     UPDATE jobs j SET attempts = j.attempts + (o.outcome = 'fail')::int,
         checkpoint = CASE WHEN p_open IS NULL OR j.id = ANY (p_open) THEN j.checkpoint END
     FROM unnest(v_own, v_outcomes) AS o (id, outcome) WHERE j.id = o.id AND o.outcome IN ('fail', 'cancel');
@@ -408,8 +428,9 @@ BEGIN
             attempts = j.attempts + (o.outcome IN ('retry', 'refuse'))::int,
             last_error = CASE WHEN o.outcome = 'release' AND j.budget_over_at IS NOT NULL THEN j.last_error
                 ELSE coalesce(o.error, j.last_error) END,
-            run_after = CASE o.outcome WHEN 'release' THEN v_now WHEN 'uncertain' THEN 'infinity'
-                ELSE v_now + retry_wait(w.seconds, j.attempts) END,
+            held_since = CASE o.outcome WHEN 'held' THEN coalesce(j.held_since, v_now) END,
+            run_after = CASE o.outcome WHEN 'release' THEN v_now WHEN 'held' THEN v_now + policy_held_rest()
+                WHEN 'uncertain' THEN 'infinity' ELSE v_now + retry_wait(w.seconds, j.attempts) END,
             checkpoint = CASE WHEN o.outcome = 'uncertain' THEN coalesce(j.checkpoint, '{}') || '{"state": "uncertain"}'
                 WHEN p_open IS NULL OR j.id = ANY (p_open) THEN j.checkpoint END
         FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)

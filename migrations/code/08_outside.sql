@@ -34,12 +34,13 @@ END $$;
 -- CA's, not the claim's.
 CREATE FUNCTION issue_complete_outside(p_worker text, p_lease bigint, p_job_id text, p_serial text,
     p_not_before timestamptz, p_not_after timestamptz, p_pem text, p_fingerprint text, p_key_algorithm text,
-    p_key_size int, p_chain text) RETURNS TABLE (job_id text, agent_id text) LANGUAGE plpgsql SECURITY DEFINER AS $$
+    p_key_size int, p_chain text) RETURNS TABLE (job_id text, agent_id text, status text)
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM jobs_lock(ARRAY[p_job_id]);
     UPDATE jobs j SET serial_number = p_serial, not_before = p_not_before, not_after = p_not_after,
         checkpoint = coalesce(j.checkpoint, '{}') || jsonb_build_object('state', 'issued')
     WHERE j.id = p_job_id AND j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running';
-    RETURN QUERY SELECT c.job_id, c.agent_id FROM issue_complete(p_worker, p_lease, ARRAY[p_job_id], ARRAY[p_pem],
+    RETURN QUERY SELECT c.job_id, c.agent_id, c.status FROM issue_complete(p_worker, p_lease, ARRAY[p_job_id], ARRAY[p_pem],
         ARRAY[p_fingerprint], ARRAY[p_key_algorithm], ARRAY[p_key_size], p_chain) c;
 END $$;

@@ -51,11 +51,10 @@ CREATE FUNCTION worker_leave(p_incarnation text) RETURNS int LANGUAGE plpgsql SE
 DECLARE v_n int;
 BEGIN
     UPDATE workers SET lease_until = clock_timestamp() WHERE incarnation = p_incarnation;
-    PERFORM 1 FROM jobs j WHERE j.leased_by = p_incarnation AND j.status = 'Running' ORDER BY j.id FOR NO KEY UPDATE;
+    -- What somebody holds is freed by the next look at leases that are over.
     UPDATE jobs SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL
-        WHERE leased_by = p_incarnation AND status = 'Running';
+        WHERE id IN (SELECT j.id FROM jobs j WHERE j.leased_by = p_incarnation AND j.status = 'Running' FOR NO KEY UPDATE SKIP LOCKED);
     GET DIAGNOSTICS v_n = ROW_COUNT;
-    -- One that somebody holds is just being ended or freed.
     UPDATE tasks SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL
         WHERE id IN (SELECT t.id FROM tasks t WHERE t.leased_by = p_incarnation AND t.status = 'Running' FOR NO KEY UPDATE SKIP LOCKED);
     RETURN v_n;

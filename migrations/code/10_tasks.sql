@@ -27,7 +27,7 @@ BEGIN
     IF NOT worker_lives(p_worker) THEN RETURN; END IF;
     SELECT q.kind INTO v_kind FROM tasks q
         WHERE q.status = 'Pending' AND q.run_after <= v_now AND (q.run_after, q.id) >= (p_low_after, p_low_id)
-        ORDER BY q.run_after, q.id LIMIT 1;
+        ORDER BY q.run_after, q.id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
     v_limit := least(p_limit, CASE v_kind WHEN 'noop' THEN policy_noop_batch() ELSE 1 END);
     -- The rows are locked, so they stay where they are.
     SELECT array_agg(l.ctid), array_agg(l.id), array_agg(l.run_after) INTO v_rows, v_ids, v_afters
@@ -36,7 +36,7 @@ BEGIN
             WHERE q.status = 'Pending' AND q.run_after <= v_now AND (q.run_after, q.id) >= (p_low_after, p_low_id)
             ORDER BY q.run_after, q.id LIMIT v_limit FOR NO KEY UPDATE SKIP LOCKED) k) l WHERE NOT l.is_behind;
     IF v_rows IS NULL THEN
-        RETURN; -- there is none, or the first is just being changed by somebody: the next look
+        RETURN; -- there is none
     END IF;
     v_lease := nextval('lease_seq');
     UPDATE tasks t SET status = 'Running', lease_id = v_lease, leased_by = p_worker,
@@ -46,12 +46,13 @@ BEGIN
     RETURN QUERY SELECT v_lease, v_n, v_afters[v_n], v_ids[v_n], v_n = v_limit;
 END $$;
 
--- The end of tasks that leave nothing behind, all of a lease in one statement.
+-- The end of tasks that leave nothing behind, all of a lease in one statement.  What somebody holds is freed with the
+-- lease.
 CREATE FUNCTION tasks_done(p_worker text, p_lease bigint, p_ids text[]) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off AS $$
     WITH done AS (
-        DELETE FROM tasks t USING unnest(p_ids) AS u (id)
-        WHERE t.id = u.id AND t.lease_id = p_lease AND t.leased_by = p_worker AND t.status = 'Running'
+        DELETE FROM tasks t WHERE t.ctid IN (SELECT o.ctid FROM unnest(p_ids) AS u (id) JOIN tasks o ON o.id = u.id
+            WHERE o.lease_id = p_lease AND o.leased_by = p_worker AND o.status = 'Running' FOR UPDATE OF o SKIP LOCKED)
         RETURNING 1)
     SELECT count(*) FROM done
 $$;

@@ -52,12 +52,11 @@ $$;
 CREATE FUNCTION duty_job_timeouts(p_csr_ms bigint, p_approval_ms bigint, p_limit int, p_words jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    v_ids text[] := jobs_overdue('AwaitingCSR', engine_now() - ms(p_csr_ms), p_limit)
-        || jobs_overdue('AwaitingApproval', engine_now() - ms(p_approval_ms), p_limit);
+    v_ids text[] := (jobs_take(jobs_overdue('AwaitingCSR', engine_now() - ms(p_csr_ms), p_limit)
+        || jobs_overdue('AwaitingApproval', engine_now() - ms(p_approval_ms), p_limit))).ids;
     v_statuses text[]; v_errors text[];
 BEGIN
     IF v_ids IS NULL THEN RETURN jobs_fail_nonsense(p_limit, p_words); END IF;
-    PERFORM jobs_lock(v_ids);
     SELECT array_agg(j.id), array_agg(CASE j.status WHEN 'AwaitingCSR' THEN 'Failed' ELSE 'Cancelled' END),
         array_agg(job_say(p_words, CASE WHEN j.status = 'AwaitingApproval' THEN 'approval_timeout'
             WHEN j.agent_id IS NULL THEN 'csr_timeout_no_holder' ELSE 'csr_timeout' END, j.agent_id))
@@ -109,7 +108,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan
 DECLARE v_silent text[]; v_retired text[]; v_n bigint;
 BEGIN
     SELECT g.retired, g.silent INTO v_retired, v_silent FROM jobs_of_agents_gone(engine_now() - ms(p_offline_ms), p_limit) g;
-    PERFORM jobs_lock(v_retired);
+    v_retired := (jobs_take(v_retired)).ids;
     PERFORM jobs_finish(v_retired, 'Failed', job_say(p_words, 'agent_retired', NULL));
     UPDATE jobs j SET status = 'Pending', leased_by = NULL FROM (SELECT o.id FROM jobs o
         WHERE o.id = ANY (v_silent) AND o.type = 'Deployment' AND o.status = 'Running' ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED) r

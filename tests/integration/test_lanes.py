@@ -188,7 +188,7 @@ def test_the_worker_has_the_words_that_sql_knows():
     table = re.search(r"aside_names\[ASIDE_KINDS\] = \{(.*?)\};", (ROOT / "worker/kinds/issue_finish.c").read_text(), re.S).group(1)
     text = (ROOT / "migrations/code/07_complete.sql").read_text()
     known = re.search(r"words_check\(p_outcomes, '\{(.*?)\}'", text).group(1).split(",")
-    assert len(known) == 7 and sorted(re.findall(r'"(\w+)"', table)) == sorted(known)
+    assert len(known) == 8 and sorted(re.findall(r'"(\w+)"', table)) == sorted(known)
 
 
 def test_an_open_breaker_waits_twice_as_long_each_time(lane):
@@ -592,8 +592,8 @@ def test_what_somebody_holds_goes_back_and_the_rest_is_stored(lane, table, colum
     assert n == 12
 
     def complete(lease, ids):
-        return {r[0] for r in lane.q("SELECT job_id FROM issue_complete('w', %s, %s, %s, %s, %s, %s, '', 'somebody holds it')", lease,
-                                     ids, ["pem"] * len(ids), ids, ["ECDSA"] * len(ids), [256] * len(ids))}
+        return {r[0] for r in lane.q("SELECT job_id FROM issue_complete('w', %s, %s, %s, %s, %s, %s, '', 'somebody holds it') "
+                                     "WHERE status = 'Completed'", lease, ids, ["pem"] * len(ids), ids, ["ECDSA"] * len(ids), [256] * len(ids))}
 
     with lane.stack.connect() as other, other.cursor() as c:
         c.execute(f"SELECT 1 FROM {table} WHERE id IN (SELECT {column} FROM jobs WHERE id = ANY(%s)) FOR UPDATE", (jobs[:8],))

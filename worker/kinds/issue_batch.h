@@ -23,12 +23,14 @@ enum issue_fate {
 	ISSUE_STORED,
 	ISSUE_SET_ASIDE,
 	ISSUE_LOST, /* the database says that it is not ours any more */
+	ISSUE_HELD, /* somebody holds its row: it is freed with the lease */
 };
 
 enum issue_aside {
 	ASIDE_FAIL,    /* the job's own fault: Failed */
 	ASIDE_RETRY,   /* ours or our surroundings': later, attempts count */
 	ASIDE_RELEASE, /* nobody's: at once, nothing counts */
+	ASIDE_HELD,    /* likewise, soon: somebody holds a row it needs */
 	ASIDE_CANCEL,
 	/* of a CA outside */
 	ASIDE_REFUSE,    /* it refused: later, attempts count */

@@ -23,6 +23,11 @@
 #define STUCK_MS 2000
 #define HELD_WORDS \
 	"given back: somebody's open transaction holds its certificate's row"
+#define HELD_BESIDE_WORDS \
+	"given back: somebody's open transaction holds a row beside its " \
+	"certificate's: a target's, an agent's, the issuer's or its lane's"
+/* What a CA outside has issued is worth waiting longer for. */
+#define HELD_LEFT_MS 5000
 /* What one hint names at most, to stay far below a frame's limit. */
 #define HINT_ITEMS_MAX 400
 
@@ -30,6 +35,7 @@ static const char *const aside_names[ASIDE_KINDS] = {
     [ASIDE_FAIL] = "fail",
     [ASIDE_RETRY] = "retry",
     [ASIDE_RELEASE] = "release",
+    [ASIDE_HELD] = "held",
     [ASIDE_CANCEL] = "cancel",
     [ASIDE_REFUSE] = "refuse",
     [ASIDE_WRONG] = "wrong",
@@ -145,6 +151,45 @@ store_next(struct op *op)
 	return store_send(op, b, b->ranges[b->nranges - 1]);
 }
 
+static enum issue_fate
+fate_of(const char *status)
+{
+	if (strcmp(status, "Completed") == 0)
+		return ISSUE_STORED;
+	return strcmp(status, "Running") == 0 ? ISSUE_HELD : ISSUE_SET_ASIDE;
+}
+
+/* May what somebody holds be waited for once more? */
+static bool
+may_wait(const struct op *op, struct issue_batch *b)
+{
+	return ++b->tries <= BUSY_TRIES ||
+	       (b->outside && op_left_ms(op) > HELD_LEFT_MS);
+}
+
+/* Jobs whose own row somebody holds are tried again, then left to the lease,
+ * which is freed when nobody does. */
+static enum op_next
+store_again(struct op *op, struct issue_batch *b, struct issue_range range)
+{
+	size_t end = range.from;
+
+	for (size_t i = range.from; i < range.to; i++) {
+		struct issue_job *j = b->todo[i];
+
+		if (j->fate != ISSUE_HELD)
+			continue;
+		b->todo[i] = b->todo[end];
+		b->todo[end++] = j;
+	}
+	if (end == range.from || !may_wait(op, b)) {
+		b->tries = 0;
+		return store_next(op);
+	}
+	b->ranges[b->nranges++] = (struct issue_range){range.from, end};
+	return op_sleep(op, rand_jitter(UNAVAILABLE_MS, 50), store_next);
+}
+
 static enum op_next
 stored(struct op *op)
 {
@@ -152,9 +197,9 @@ stored(struct op *op)
 	const struct db_result *r = op_result(op, 0);
 	struct issue_range range = b->ranges[--b->nranges];
 	int id = db_col(r, "job_id"), agent = db_col(r, "agent_id");
+	int status = db_col(r, "status");
 
 	fault_point("worker.completed");
-	b->tries = 0;
 	for (size_t i = range.from; i < range.to; i++)
 		b->todo[i]->fate = ISSUE_LOST; /* unless it is named */
 	for (size_t i = 0; i < db_nrows(r); i++) {
@@ -162,10 +207,11 @@ stored(struct op *op)
 
 		if (!j)
 			continue;
-		j->fate = ISSUE_STORED;
+		j->fate = fate_of(db_text(r, i, status));
+		j->aside = ASIDE_HELD; /* of one that went back */
 		j->agent_id = db_text(r, i, agent);
 	}
-	return store_next(op);
+	return store_again(op, b, range);
 }
 
 /* Text of the database, cut to 255 bytes, may end inside a character. */
@@ -191,9 +237,11 @@ range_aside(struct issue_batch *b, enum issue_aside aside, const char *reason)
 	b->tries = 0;
 }
 
-/* One row's data is refused: halve until it stands alone. */
+/* One row's data is refused, or what it needs is held: halve until it stands
+ * alone. */
 static enum op_next
-store_split(struct op *op, struct issue_batch *b, const struct db_error *e)
+store_split(struct op *op, struct issue_batch *b, const struct db_error *e,
+    enum issue_aside alone, const char *reason)
 {
 	struct issue_range *r = &b->ranges[b->nranges - 1];
 	size_t mid = r->from + (r->to - r->from) / 2;
@@ -202,14 +250,32 @@ store_split(struct op *op, struct issue_batch *b, const struct db_error *e)
 	if (r->to - r->from == 1) {
 		log_warn("JOB-REFUSED", "%s: %s %s %s", b->todo[r->from]->id,
 		    e->sqlstate, e->message, e->constraint);
-		range_aside(b, ASIDE_FAIL,
-		    database_says(op, "the database refused it", e));
+		range_aside(b, alone, reason);
 		return op_goto(op, store_next);
 	}
 	log_info("BATCH-SPLIT", "lease %s: %zu jobs: %s %s", b->lease_text,
 	    r->to - r->from, e->sqlstate, e->message);
 	b->ranges[b->nranges++] = (struct issue_range){r->from, mid};
 	r->from = mid;
+	return op_goto(op, store_next);
+}
+
+/* A deadlock's victim waits a little; what somebody holds was waited for, so
+ * that a batch goes on without it. */
+static enum op_next
+store_busy(struct op *op, struct issue_batch *b, const struct db_error *e)
+{
+	const struct issue_range *r = &b->ranges[b->nranges - 1];
+	bool is_held = strcmp(e->sqlstate, "55P03") == 0;
+
+	if (!(is_held && r->to - r->from > 1) && may_wait(op, b))
+		return op_sleep(op,
+		    rand_jitter(BUSY_MS * (int64_t)b->tries, 50), store_next);
+	if (is_held)
+		return store_split(op, b, e, ASIDE_HELD, HELD_BESIDE_WORDS);
+	log_warn("BATCH-BUSY", "lease %s: %s %s, given back", b->lease_text,
+	    e->sqlstate, e->message);
+	range_aside(b, ASIDE_RELEASE, NULL);
 	return op_goto(op, store_next);
 }
 
@@ -224,7 +290,8 @@ store_failed(struct op *op)
 	case RC_DATA:
 	case RC_CONFLICT: /* 23505 */
 	case RC_INVALID:  /* 23503 */
-		return store_split(op, b, e);
+		return store_split(op, b, e, ASIDE_FAIL,
+		    database_says(op, "the database refused it", e));
 	case RC_UNAVAILABLE:
 	case RC_TIMEOUT:
 		/* It may have been committed: ask again as long as the lease
@@ -232,14 +299,7 @@ store_failed(struct op *op)
 		return op_sleep(op, rand_jitter(UNAVAILABLE_MS, 25),
 		    store_next);
 	case RC_BUSY:
-		if (++b->tries <= BUSY_TRIES)
-			return op_sleep(op,
-			    rand_jitter(BUSY_MS * (int64_t)b->tries, 50),
-			    store_next);
-		log_warn("BATCH-BUSY", "lease %s: %s %s, given back",
-		    b->lease_text, e->sqlstate, e->message);
-		range_aside(b, ASIDE_RELEASE, NULL);
-		return op_goto(op, store_next);
+		return store_busy(op, b, e);
 	default:
 		log_error("BATCH-STORE", "lease %s: %s %s %s", b->lease_text,
 		    rc_name(ret), e->sqlstate, e->message);
@@ -317,7 +377,8 @@ hint_all(struct op *op, struct issue_batch *b)
 			agents[nagents++] = j->agent_id;
 		if (j->fate == ISSUE_SET_ASIDE && j->aside == ASIDE_RELEASE)
 			released++;
-		else if (j->fate == ISSUE_STORED || j->fate == ISSUE_SET_ASIDE)
+		else if (j->fate == ISSUE_STORED ||
+			 (j->fate == ISSUE_SET_ASIDE && j->aside != ASIDE_HELD))
 			finished[nfinished++] = j->id;
 	}
 	nagents = unique(agents, nagents);
@@ -336,7 +397,7 @@ hint_all(struct op *op, struct issue_batch *b)
 static void
 log_end(const struct issue_batch *b)
 {
-	size_t fates[ISSUE_LOST + 1] = {0}, asides[ASIDE_KINDS] = {0};
+	size_t fates[ISSUE_HELD + 1] = {0}, asides[ASIDE_KINDS] = {0};
 	double ms[PHASE_COUNT];
 
 	for (size_t i = 0; i < b->n; i++) {
@@ -354,14 +415,21 @@ log_end(const struct issue_batch *b)
 	    asides[ASIDE_FAIL] + asides[ASIDE_WRONG],
 	    asides[ASIDE_RETRY] + asides[ASIDE_REFUSE] +
 		asides[ASIDE_UNCERTAIN],
-	    asides[ASIDE_RELEASE], asides[ASIDE_CANCEL], ms[PHASE_LOAD],
-	    ms[PHASE_CHECK], ms[PHASE_JOURNAL], ms[PHASE_SIGN],
+	    asides[ASIDE_RELEASE] + asides[ASIDE_HELD], asides[ASIDE_CANCEL],
+	    ms[PHASE_LOAD], ms[PHASE_CHECK], ms[PHASE_JOURNAL], ms[PHASE_SIGN],
 	    ms[PHASE_STORE]);
 	if (fates[ISSUE_LOST] > 0)
 		log_warn("BATCH-LOST",
 		    "%s lease %s: %zu jobs were not ours any more, nothing "
 		    "was stored for them",
 		    b->issuer_id, b->lease_text, fates[ISSUE_LOST]);
+	if (asides[ASIDE_HELD] + fates[ISSUE_HELD] > 0)
+		log_warn("BATCH-HELD",
+		    "%s lease %s: of %zu jobs the certificate or what else "
+		    "they need is held by somebody's open transaction, of %zu "
+		    "their own row; they are handed out again",
+		    b->issuer_id, b->lease_text, asides[ASIDE_HELD],
+		    fates[ISSUE_HELD]);
 }
 
 static enum op_next
@@ -412,22 +480,36 @@ aside_send(struct op *op)
 	return OP_QUERY(op, Q_ISSUE_SET_ASIDE, aside_done, b->worker,
 	    b->lease_text, db_text_array(a, ids, b->ntodo),
 	    db_text_array(a, outcomes, b->ntodo),
-	    db_text_array(a, reasons, b->ntodo), db_text_array(a, open, nopen));
+	    db_text_array(a, reasons, b->ntodo), db_text_array(a, open, nopen),
+	    HELD_WORDS);
 }
 
 static enum op_next
 aside_done(struct op *op)
 {
 	struct issue_batch *b = op_state(op, sizeof(*b));
+	bool is_last = ++b->tries > BUSY_TRIES, is_again = false;
 
+	for (size_t i = 0; i < b->ntodo; i++)
+		b->todo[i]->fate = ISSUE_SET_ASIDE; /* unless it is Running */
+	for (size_t i = 0; i < op_rows(op); i++) {
+		struct issue_job *j = find_job(b, op_text(op, i, "job_id"));
+
+		if (!j || strcmp(op_text(op, i, "status"), "Running") != 0)
+			continue;
+		j->fate = is_last ? ISSUE_HELD : ISSUE_ASIDE;
+		is_again = true;
+	}
 	for (size_t i = 0; i < b->ntodo; i++) {
 		const struct issue_job *j = b->todo[i];
 
-		if (j->aside != ASIDE_RELEASE)
+		if (j->fate == ISSUE_SET_ASIDE && j->aside != ASIDE_RELEASE)
 			log_info("JOB-ASIDE", "%s: %s: %s", j->id,
 			    aside_names[j->aside], j->reason);
-		b->todo[i]->fate = ISSUE_SET_ASIDE;
 	}
+	if (is_again && !is_last)
+		return op_sleep(op, rand_jitter(UNAVAILABLE_MS, 50),
+		    aside_send);
 	return finish_end(op, b);
 }
 

@@ -122,6 +122,12 @@ on_jobs(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 	buf_fini(&b);
 }
 
+static bool
+is_held(const char *id)
+{
+	return rig->held && strcmp(id, rig->held) == 0 && rig->held_asked-- > 0;
+}
+
 static void
 complete(struct arena *a, struct buf *b, const struct db_stmt *stmt,
     bool *out_refused)
@@ -139,9 +145,13 @@ complete(struct arena *a, struct buf *b, const struct db_stmt *stmt,
 
 		if (rig->lost && strcmp(j->id, rig->lost) == 0)
 			continue;
+		if (is_held(j->id)) {
+			put_row(b, (const char *[]){j->id, "", "Running"}, 3);
+			continue;
+		}
 		j->is_completed = true;
 		snprintf(j->pem, sizeof(j->pem), "%s", pems[i]);
-		put_row(b, (const char *[]){j->id, "agent-1"}, 2);
+		put_row(b, (const char *[]){j->id, "agent-1", "Completed"}, 3);
 	}
 }
 
@@ -162,9 +172,10 @@ on_complete(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 		rig->failures--;
 		db_script_error(p, rig->sqlstate, "planted", NULL);
 	} else if (refused) {
-		db_script_error(p, "22021", "planted culprit", "c_x");
+		db_script_error(p, rig->culprit_is_held ? "55P03" : "22021",
+		    "planted culprit", "c_x");
 	} else {
-		db_script_rows(p, "job_id|agent_id", buf_cstr(&b));
+		db_script_rows(p, "job_id|agent_id|status", buf_cstr(&b));
 	}
 	buf_fini(&b);
 	arena_free(a);
@@ -177,17 +188,24 @@ on_set_aside(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 	const char *ids[RIG_JOBS_MAX], *outcomes[RIG_JOBS_MAX] = {0},
 				       *errors[RIG_JOBS_MAX] = {0};
 	size_t n = items(a, stmt->params[2], ids);
+	struct buf b;
 
+	buf_init(&b, 0);
 	(void)items(a, stmt->params[3], outcomes);
 	(void)items(a, stmt->params[4], errors);
 	for (size_t i = 0; i < n; i++) {
 		struct rig_job *j = rig_find(rig, ids[i]);
 
+		if (is_held(j->id)) {
+			put_row(&b, (const char *[]){j->id, "Running"}, 2);
+			continue;
+		}
 		snprintf(j->outcome, sizeof(j->outcome), "%s", outcomes[i]);
 		snprintf(j->error, sizeof(j->error), "%s",
 		    errors[i] ? errors[i] : "");
 	}
-	db_script_rows(p, "job_id|status", "");
+	db_script_rows(p, "job_id|status", buf_cstr(&b));
+	buf_fini(&b);
 	arena_free(a);
 }
 

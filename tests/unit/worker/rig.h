@@ -49,6 +49,9 @@ struct rig {
 	struct rig_job jobs[RIG_JOBS_MAX];
 	size_t njobs;
 	const char *culprit;  /* job whose data issue_complete refuses */
+	bool culprit_is_held; /* no: somebody holds what it needs */
+	const char *held;     /* a job whose own row somebody holds */
+	int held_asked;       /* for so many answers more */
 	const char *sqlstate; /* of the next `failures` completions */
 	int failures;
 	bool failures_commit; /* and yet they are committed */

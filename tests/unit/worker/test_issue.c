@@ -172,6 +172,70 @@ test_culprit_is_found_by_halving(void)
 	rig_free(r);
 }
 
+/* The rest is stored without it, and it goes back with the reason. */
+static void
+test_what_somebody_holds_is_found_by_halving(void)
+{
+	struct rig *r = rig_with_ca(33);
+
+	r->culprit = "job-21";
+	r->culprit_is_held = true;
+	rig_issue(r);
+	CHECK_INT(r->code, RC_OK);
+	for (size_t i = 0; i < r->njobs; i++) {
+		struct rig_job *j = &r->jobs[i];
+		bool is_culprit = strcmp(j->id, "job-21") == 0;
+
+		CHECK_STR(j->outcome, is_culprit ? "held" : "");
+		CHECK(j->is_completed == !is_culprit);
+	}
+	CHECK(strstr(r->jobs[21].error, "open transaction holds") != NULL);
+	CHECK(strstr(r->hint, "job-21") == NULL);
+	/* About two a level, and some tries more of it alone. */
+	CHECK(r->completions <= 19);
+	rig_free(r);
+}
+
+/* Its own row: tried again a little, and left to its lease. */
+static void
+test_a_held_job_is_tried_again(void)
+{
+	struct rig *r = rig_with_ca(3);
+
+	r->held = "job-01";
+	r->held_asked = 3;
+	rig_issue(r);
+	CHECK_INT(r->completions, 4);
+	CHECK(r->jobs[0].is_completed && r->jobs[1].is_completed &&
+	      r->jobs[2].is_completed);
+	rig_free(r);
+
+	r = rig_with_ca(3);
+	r->held = "job-01";
+	r->held_asked = 1000;
+	rig_issue(r);
+	CHECK_INT(r->code, RC_OK);
+	CHECK_INT(r->completions, 6);
+	CHECK(r->jobs[0].is_completed && !r->jobs[1].is_completed);
+	CHECK_STR(r->jobs[1].outcome, "");
+	CHECK(strstr(r->hint, "job-01") == NULL);
+	rig_free(r);
+}
+
+static void
+test_a_held_job_is_set_aside_when_it_is_free(void)
+{
+	struct rig *r = rig_with_ca(2);
+
+	r->jobs[0].csr_pem = "rubbish";
+	r->held = "job-00";
+	r->held_asked = 2;
+	rig_issue(r);
+	CHECK_STR(r->jobs[0].outcome, "fail");
+	CHECK(r->jobs[1].is_completed && r->held_asked == -1);
+	rig_free(r);
+}
+
 static void
 test_deadlock_is_tried_again(void)
 {
@@ -405,6 +469,9 @@ CHECK_MAIN(CHECK_ROW(test_signs_and_stores),
     CHECK_ROW(test_other_ca_is_released),
     CHECK_ROW(test_first_batch_of_a_new_ca),
     CHECK_ROW(test_culprit_is_found_by_halving),
+    CHECK_ROW(test_what_somebody_holds_is_found_by_halving),
+    CHECK_ROW(test_a_held_job_is_tried_again),
+    CHECK_ROW(test_a_held_job_is_set_aside_when_it_is_free),
     CHECK_ROW(test_deadlock_is_tried_again), CHECK_ROW(test_lost_answer),
     CHECK_ROW(test_database_gone_ends_with_the_lease),
     CHECK_ROW(test_untrusted_worker_signs_nothing),

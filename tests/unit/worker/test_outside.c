@@ -162,7 +162,7 @@ on_complete(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 	CHECK_STR(stmt->params[2], "job-00");
 	snprintf(t.serial, sizeof(t.serial), "%s", stmt->params[3]);
 	snprintf(t.pem, sizeof(t.pem), "%s", stmt->params[6]);
-	db_script_rows(p, "job_id|agent_id", "job-00|agent-1");
+	db_script_rows(p, "job_id|agent_id|status", "job-00|agent-1|Completed");
 }
 
 static void

@@ -42,24 +42,28 @@ test_coalesces(void)
 }
 
 static void
-test_unknown_and_retired(void)
+test_unknown_retired_and_held(void)
 {
-	struct answer a[3];
+	struct answer a[4];
 	struct fixture f;
 
 	fixture_init(&f);
 	db_script_expect(f.db, Q_AGENTS_HEARTBEAT,
-	    "{\"gone\",\"good\",\"nope\"}|*|*|*|*|*");
+	    "{\"gone\",\"good\",\"held\",\"nope\"}|*|*|*|*|*");
 	db_script_affected(f.db, 1);
-	db_script_expect(f.db, Q_AGENTS_KNOWN, "{\"gone\",\"good\",\"nope\"}");
-	db_script_rows(f.db, "id|is_retired", "good|f\ngone|t");
+	db_script_expect(f.db, Q_AGENTS_KNOWN,
+	    "{\"gone\",\"good\",\"held\",\"nope\"}");
+	db_script_rows(f.db, "id|is_retired|is_heard",
+	    "good|f|t\ngone|t|f\nheld|f|f");
 	beat(&f, "nope", "", &a[0]);
 	beat(&f, "gone", "", &a[1]);
 	beat(&f, "good", "", &a[2]);
+	beat(&f, "held", "", &a[3]);
 	loop_sim_advance(f.api.loop, 0);
 	CHECK_INT(a[0].status, 404);
 	CHECK_INT(a[1].status, 410);
 	CHECK_INT(a[2].status, 200);
+	CHECK_INT(a[3].status, 503);
 	CHECK(db_script_is_done(f.db));
 	fixture_fini(&f);
 }
@@ -216,7 +220,7 @@ test_client_gone_at_once(void)
 	    "{\"ag-1\",\"ag-2\"}|{\"1\",\"2\"}|*|*|*|*");
 	db_script_affected(f.db, 1);
 	db_script_expect(f.db, Q_AGENTS_KNOWN, "{\"ag-1\",\"ag-2\"}");
-	db_script_rows(f.db, "id|is_retired", "ag-2|f");
+	db_script_rows(f.db, "id|is_retired|is_heard", "ag-2|f|t");
 	beat(&f, "ag-2", "{\"version\":\"2\"}", &a[0]);
 	beat(&f, "ag-1", "{\"version\":\"1\"}", &a[1]);
 	loop_defer(f.api.loop, hang_up, &a[1]);
@@ -227,7 +231,7 @@ test_client_gone_at_once(void)
 	fixture_fini(&f);
 }
 
-CHECK_MAIN(CHECK_ROW(test_coalesces), CHECK_ROW(test_unknown_and_retired),
+CHECK_MAIN(CHECK_ROW(test_coalesces), CHECK_ROW(test_unknown_retired_and_held),
     CHECK_ROW(test_too_long), CHECK_ROW(test_two_in_flight),
     CHECK_ROW(test_deadlock), CHECK_ROW(test_database_away),
     CHECK_ROW(test_client_gone), CHECK_ROW(test_client_gone_at_once))

@@ -1,0 +1,210 @@
+"""
+What somebody's open transaction holds keeps back nothing but itself: the
+engine's functions pass over it, or give it back with the reason, and do the rest.
+Each test holds rows in a session of its own and never waits for a time.
+"""
+import contextlib
+
+import pytest
+
+from fleet import job_words
+from test_lanes import Lane
+
+HELD = "somebody holds it"
+# A function that waited would end by this, as an error.
+WAITS = "20s"
+
+
+@contextlib.contextmanager
+def held(lane, table, where, *parameters):
+    with lane.stack.connect() as other, other.cursor() as c:
+        c.execute(f"SELECT 1 FROM {table} WHERE {where} FOR UPDATE", parameters)
+        assert c.rowcount > 0
+        lane.q(f"SET lock_timeout = '{WAITS}'")
+        try:
+            yield
+        finally:
+            other.rollback()
+            lane.q("SET lock_timeout = 0")
+
+
+@pytest.fixture
+def lane(basics, unique):
+    lane = Lane(basics, unique("held"))
+    yield lane
+    lane.q("DELETE FROM jobs WHERE issuer_id = %s", lane.issuer)
+
+
+def certificate(lane, job):
+    return lane.row(job, "certificate_id")[0]
+
+
+def statuses(lane, jobs):
+    return [lane.row(job, "status")[0] for job in jobs]
+
+
+def aside(lane, lease, outcome, jobs, why="the CA is away"):
+    return dict(lane.q("SELECT job_id, status FROM issue_set_aside('w', %s, %s, %s, %s, NULL, %s)", lease, jobs, [outcome] * len(jobs),
+                       [why] * len(jobs), HELD))
+
+
+def complete(lane, lease, jobs):
+    n = len(jobs)
+    return {r[0]: r[1] for r in lane.q("SELECT job_id, status FROM issue_complete('w', %s, %s, %s, %s, %s, %s, '', %s)", lease, jobs,
+                                       ["pem"] * n, jobs, ["ECDSA"] * n, [256] * n, HELD)}
+
+
+# --- workers ---
+
+@pytest.mark.parametrize("outcome, ends", [("fail", "Failed"), ("wrong", "Failed"), ("cancel", "Cancelled")])
+def test_an_end_waits_for_its_certificate_and_the_rest_ends(lane, outcome, ends):
+    jobs = [lane.job() for _ in range(3)]
+    lane.q("UPDATE jobs SET cancel_requested_at = now() WHERE issuer_id = %s", lane.issuer)
+    lease, _ = lane.claim(10)
+    with held(lane, "managed_certificates", "id = %s", certificate(lane, jobs[0])):
+        assert aside(lane, lease, outcome, jobs) == {jobs[0]: "Pending", jobs[1]: ends, jobs[2]: ends}
+        assert lane.row(jobs[0], "attempts, lease_id, last_error, held_since") == (0, None, HELD, lane.now)
+    # Nothing is forgotten: it is handed out again and comes to the same end.
+    lane.later(3)
+    lease, n = lane.claim(10)
+    assert n == 1 and aside(lane, lease, outcome, jobs[:1]) == {jobs[0]: ends}
+
+
+@pytest.mark.parametrize("outcome", ["retry", "refuse", "release", "uncertain", "held"])
+def test_what_goes_back_needs_no_certificate(lane, outcome):
+    jobs = [lane.job() for _ in range(2)]
+    lease, _ = lane.claim(10)
+    with held(lane, "managed_certificates", "id = %s", certificate(lane, jobs[0])):
+        assert aside(lane, lease, outcome, jobs) == dict.fromkeys(jobs, "Pending")
+    counted = int(outcome in ("retry", "refuse"))
+    assert [lane.row(job, "attempts, held_since IS NOT NULL") for job in jobs] == [(counted, outcome == "held")] * 2
+
+
+def test_the_last_attempt_is_no_end_while_its_certificate_is_held(lane):
+    job = lane.job(max_attempts=1)
+    lease, _ = lane.claim(10)
+    with held(lane, "managed_certificates", "id = %s", certificate(lane, job)):
+        assert aside(lane, lease, "retry", [job]) == {job: "Pending"}
+        assert lane.row(job, "attempts, last_error") == (0, HELD)
+
+
+@pytest.mark.parametrize("outcome", ["fail", "retry", "release", "cancel"])
+def test_a_job_that_is_held_stays_as_it_is(lane, outcome):
+    jobs = [lane.job() for _ in range(2)]
+    lease, _ = lane.claim(10)
+    with held(lane, "jobs", "id = %s", jobs[0]):
+        assert aside(lane, lease, outcome, jobs)[jobs[0]] == "Running"
+        assert statuses(lane, jobs)[1] != "Running"
+    assert aside(lane, lease, outcome, jobs[:1])[jobs[0]] != "Running"
+
+
+def test_a_completion_names_what_it_left(lane):
+    jobs = [lane.job() for _ in range(3)]
+    lease, _ = lane.claim(10)
+    with held(lane, "managed_certificates", "id = %s", certificate(lane, jobs[0])), held(lane, "jobs", "id = %s", jobs[1]):
+        assert complete(lane, lease, jobs) == {jobs[0]: "Pending", jobs[1]: "Running", jobs[2]: "Completed"}
+        assert lane.row(jobs[0], "held_since") == (lane.now,)
+    assert complete(lane, lease, jobs) == {jobs[1]: "Completed", jobs[2]: "Completed"}
+
+
+def test_a_worker_leaves_what_is_held_to_the_next_look(lane):
+    jobs = [lane.job() for _ in range(2)]
+    lane.claim(10)
+    with held(lane, "jobs", "id = %s", jobs[0]):
+        assert lane.q("SELECT worker_leave('w')") == [(1,)]
+        assert statuses(lane, jobs) == ["Running", "Pending"]
+    lane.q("SELECT leases_free('leader', 7, NULL, NULL, 0, %s)", job_words())
+    lane.q("UPDATE workers SET lease_until = 'infinity' WHERE incarnation = 'w'")
+    assert statuses(lane, jobs) == ["Pending", "Pending"]
+
+
+def test_tasks_of_a_lease_end_without_the_one_that_is_held(lane):
+    tasks = [f"task-{lane.issuer}-{i}" for i in range(3)]
+    lane.q("INSERT INTO tasks (id, kind, subject, status, lease_id, leased_by, attempt_until) "
+           "SELECT t, 'noop', t, 'Running', 99, 'w', 'infinity' FROM unnest(%s) t", tasks)
+    with held(lane, "tasks", "id = %s", tasks[0]):
+        assert lane.q("SELECT tasks_done('w', 99, %s)", tasks) == [(2,)]
+    assert lane.q("SELECT tasks_done('w', 99, %s)", tasks) == [(1,)]
+
+
+def test_a_held_task_stops_no_other_kind(lane):
+    first, second = f"task-{lane.issuer}-1", f"task-{lane.issuer}-2"
+    lane.q("UPDATE tasks SET run_after = 'infinity'")
+    for task, kind in ((first, "crl_build"), (second, "noop")):
+        lane.q("INSERT INTO tasks (id, kind, subject, run_after) VALUES (%s, %s, %s, %s)", task, kind, task, lane.now)
+    with held(lane, "tasks", "id = %s", first):
+        assert lane.q("SELECT claimed, last_id FROM tasks_claim('leader', 7, 'w', 10, '-infinity', '', 60000)") == [(1, second)]
+    lane.q("DELETE FROM tasks WHERE id = ANY (%s)", [first, second])
+
+
+# --- lanes ---
+
+def test_a_held_lane_claims_nothing_and_waits_for_nobody(lane):
+    lane.job()
+    lane.q("UPDATE lanes SET rate_per_s = 5 WHERE issuer_id = %s", lane.issuer)
+    with held(lane, "lanes", "issuer_id = %s", lane.issuer):
+        assert lane.claim(10)[1] == 0
+    assert lane.claim(10)[1] == 1
+
+
+def test_an_end_does_not_wait_for_its_lane(lane):
+    jobs = [lane.job() for _ in range(2)]
+    lane.q("UPDATE lanes SET failures = 3 WHERE issuer_id = %s", lane.issuer)
+    lease, _ = lane.claim(10)
+    with held(lane, "lanes", "issuer_id = %s", lane.issuer):
+        assert aside(lane, lease, "retry", jobs[:1]) == {jobs[0]: "Pending"}
+        assert complete(lane, lease, jobs[1:]) == {jobs[1]: "Completed"}
+    assert lane.state()[:2] == ("closed", 3)
+
+
+# --- duties ---
+
+def test_timeouts_pass_over_what_is_held(lane):
+    jobs = [lane.job(status="AwaitingCSR", created_at=lane.now) for _ in range(4)]
+    nonsense = lane.job(type="Validation", dedupe_key=f"x-{lane.issuer}")
+    lane.later(3 * 86400)
+    duty = "SELECT duty_job_timeouts(86400000, 86400000, 100, %s)"
+    with held(lane, "managed_certificates", "id = %s", certificate(lane, jobs[0])), held(lane, "jobs", "id = %s", jobs[1]):
+        assert lane.q(duty, job_words()) == [(2,)]
+        assert statuses(lane, jobs) == ["AwaitingCSR", "AwaitingCSR", "Failed", "Failed"]
+        # Nor do they keep the next step of the duty from its turn.
+        with held(lane, "managed_certificates", "id = %s", certificate(lane, nonsense)):
+            assert lane.q(duty, job_words()) == [(0,)]
+        assert lane.q(duty, job_words()) == [(1,)] and statuses(lane, [nonsense]) == ["Failed"]
+    assert lane.q(duty, job_words()) == [(2,)] and set(statuses(lane, jobs)) == {"Failed"}
+
+
+def test_retired_agents_jobs_end_without_the_one_that_is_held(lane, new_agent):
+    agent, _ = new_agent()
+    jobs = [lane.job(status="AwaitingCSR", agent_id=agent) for _ in range(2)]
+    lane.q("UPDATE agents SET retired_at = now() WHERE id = %s", agent)
+    duty = "SELECT duty_agent_rescue(300000, 100, %s)"
+    with held(lane, "managed_certificates", "id = %s", certificate(lane, jobs[0])):
+        assert lane.q(duty, job_words()) == [(1,)]
+        assert statuses(lane, jobs) == ["AwaitingCSR", "Failed"]
+    assert lane.q(duty, job_words()) == [(1,)]
+
+
+# --- agents ---
+
+def test_a_held_agent_silences_no_other(lane, new_agent):
+    agents = [new_agent() for _ in range(2)]
+    beats = [lambda a=a, k=k: lane.stack.api.post(f"/api/v1/agents/{a}/heartbeat", {}, key=k) for a, k in agents]
+    lane.stack.query("UPDATE agents SET last_heartbeat_at = NULL WHERE id = ANY (%s)", [a for a, _ in agents])
+    with held(lane, "agents", "id = %s", agents[0][0]):
+        status, reply = beats[0]()
+        assert status == 503, reply
+        assert beats[1]()[0] == 200
+    assert beats[0]()[0] == 200
+
+
+# --- people ---
+
+def test_a_person_hears_what_is_in_the_way(lane):
+    job = lane.job()
+    name = certificate(lane, job)
+    with held(lane, "managed_certificates", "id = %s", name):
+        for method, path in (("POST", f"certificates/{name}/renew"), ("POST", f"jobs/{job}/cancel"), ("DELETE", f"certificates/{name}")):
+            status, reply = lane.stack.api.call(method, f"/api/v1/{path}", {} if method == "POST" else None)
+            assert status == 503 and "open transaction" in str(reply), (path, status, reply)
+    assert lane.stack.api.call("DELETE", f"/api/v1/certificates/{name}")[0] in (200, 204)
