@@ -278,7 +278,7 @@ CREATE TABLE idempotency_keys (
     key text NOT NULL, route text NOT NULL, request_sha256 text NOT NULL,
     matched bigint NOT NULL, done bigint NOT NULL, failed bigint NOT NULL,
     certificate_ids text[], -- one for each of job_ids
-    job_ids text[], failed_ids text[], unknown_ids text[],
+    job_ids text[], failed_ids text[], unknown_ids text[], held_ids text[],
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (principal, key)
 );

@@ -19,6 +19,7 @@ CREATE FUNCTION policy_condition_approval() RETURNS interval LANGUAGE sql IMMUTA
 CREATE FUNCTION policy_condition_audit() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '60 seconds' $$;
 CREATE FUNCTION policy_condition_ca_part() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 3 $$;
 CREATE FUNCTION policy_condition_end() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '14 hours' $$;
+CREATE FUNCTION policy_condition_held() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '10 seconds' $$;
 CREATE FUNCTION policy_condition_job() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '15 minutes' $$;
 CREATE FUNCTION policy_condition_late() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '5 seconds' $$;
 CREATE FUNCTION policy_condition_late_part() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 10 $$;

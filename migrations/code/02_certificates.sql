@@ -218,28 +218,43 @@ BEGIN
 END $$;
 
 -- --- revoking ---
+-- Locks these certificates and their active jobs, for a call by a person about many: held are those that somebody else
+-- holds longer than a moment, or a job of.
+CREATE FUNCTION certificates_take(p_ids text[], OUT ids text[], OUT held text[]) LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET lock_timeout = '1s' AS $$
+DECLARE v_jobs text[];
+BEGIN
+    SELECT array_agg(l.id) INTO ids FROM (SELECT c.id FROM unnest(p_ids) AS u (id)
+        JOIN managed_certificates c ON c.id = u.id ORDER BY c.id FOR NO KEY UPDATE OF c) l;
+    PERFORM 1 FROM unnest(ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
+        WHERE job_is_active(j.status) ORDER BY j.id FOR NO KEY UPDATE OF j;
+EXCEPTION WHEN lock_not_available THEN
+    SELECT array_agg(l.id) INTO ids FROM (SELECT c.id FROM unnest(p_ids) AS u (id)
+        JOIN managed_certificates c ON c.id = u.id FOR NO KEY UPDATE OF c SKIP LOCKED) l;
+    SELECT array_agg(l.id) INTO v_jobs FROM (SELECT j.id FROM unnest(ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
+        WHERE job_is_active(j.status) FOR NO KEY UPDATE OF j SKIP LOCKED) l;
+    SELECT array_agg(u.id) INTO ids FROM unnest(ids) AS u (id) WHERE u.id NOT IN (SELECT j.certificate_id
+        FROM unnest(ids) AS w (id) JOIN jobs j ON j.certificate_id = w.id
+        WHERE job_is_active(j.status) AND j.id NOT IN (SELECT m.id FROM unnest(v_jobs) AS m (id)));
+    SELECT array_agg(u.id) INTO held FROM unnest(p_ids) AS u (id) WHERE u.id NOT IN (SELECT m.id FROM unnest(ids) AS m (id));
+END $$;
+
 -- Revokes these certificates: status, every unexpired version's serial, jobs that wait are cancelled, those that a worker
 -- runs are asked to stop (what one still completes is stored and its serial revoked by issue_complete), and no target wants
--- a version any more that it neither has nor is getting.  Outcomes: revoked, already_revoked, archived, no_version (none
--- yet, and no job that could make one).  Unknown ids give no row.  p_why is what their jobs end with.  Every statement
--- joins the ids; active jobs are walked at most once, also where the statistics say that there are hardly any.
+-- a version any more that it neither has nor is getting.  Outcomes: revoked, already_revoked, archived, held, no_version
+-- (none yet, and no job that could make one).  Unknown ids give no row.  p_why is what their jobs end with.  Every
+-- statement joins the ids; active jobs are walked at most once, also where the statistics say that there are hardly any.
 CREATE FUNCTION certificates_revoke(p_ids text[], p_reason text, p_actor text, p_actor_type text, p_why text)
 RETURNS TABLE (certificate_id text, outcome text) LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_asked text[] := ARRAY(SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id));
-    v_ids text[]; v_jobs text[];
+    v_ids text[]; v_held text[]; v_jobs text[];
 BEGIN
-    -- What is final needs no lock: it stays so.
-    SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM unnest(v_asked) AS u (id)
-        JOIN managed_certificates c ON c.id = u.id
-        WHERE c.status NOT IN ('Revoked', 'Archived') ORDER BY c.id FOR NO KEY UPDATE OF c) l;
-    PERFORM 1 FROM unnest(v_ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
-        WHERE job_is_active(j.status) ORDER BY j.id FOR NO KEY UPDATE OF j;
-    SELECT array_agg(u.id) INTO v_ids FROM unnest(v_ids) AS u (id)
-        WHERE EXISTS (SELECT 1 FROM certificate_versions v WHERE v.certificate_id = u.id)
+    SELECT t.ids, t.held INTO v_ids, v_held FROM certificates_take(v_asked) t;
+    SELECT array_agg(u.id) INTO v_ids FROM unnest(v_ids) AS u (id) JOIN managed_certificates c ON c.id = u.id
+        WHERE c.status NOT IN ('Revoked', 'Archived') AND (EXISTS (SELECT 1 FROM certificate_versions v WHERE v.certificate_id = u.id)
             OR u.id IN (SELECT j.certificate_id FROM unnest(v_ids) AS w (id) JOIN jobs j ON j.certificate_id = w.id
-                WHERE job_issues(j.type) AND job_is_active(j.status));
+                WHERE job_issues(j.type) AND job_is_active(j.status)));
 
     UPDATE managed_certificates c SET status = 'Revoked', revoked_at = v_now, revocation_reason = p_reason, updated_at = v_now
         FROM unnest(v_ids) AS u (id) WHERE c.id = u.id;
@@ -270,9 +285,9 @@ BEGIN
                 AND j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id);
 
     RETURN QUERY SELECT c.id, CASE WHEN r.id IS NOT NULL THEN 'revoked' WHEN c.status = 'Revoked' THEN 'already_revoked'
-            WHEN c.status = 'Archived' THEN 'archived' ELSE 'no_version' END
+            WHEN c.status = 'Archived' THEN 'archived' WHEN h.id IS NOT NULL THEN 'held' ELSE 'no_version' END
         FROM unnest(v_asked) AS u (id) JOIN managed_certificates c ON c.id = u.id
-        LEFT JOIN unnest(v_ids) AS r (id) ON r.id = c.id ORDER BY c.id;
+        LEFT JOIN unnest(v_ids) AS r (id) ON r.id = c.id LEFT JOIN unnest(v_held) AS h (id) ON h.id = c.id ORDER BY c.id;
 END $$;
 
 -- --- other changes ---

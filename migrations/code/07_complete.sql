@@ -83,7 +83,7 @@ END $$;
 -- --- rows that make no sense ---
 -- Why nobody can ever run this job (its row was edited by hand, or what it named was deleted), a word of
 -- common/job/job_words.h; NULL: it makes sense.
-CREATE FUNCTION job_nonsense(j jobs) RETURNS text LANGUAGE sql STABLE AS $$
+CREATE FUNCTION job_nonsense(j jobs) RETURNS text LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT CASE
         WHEN j.type = 'Validation' THEN 'nonsense_validation'
         WHEN j.certificate_id IS NULL THEN 'nonsense_no_certificate'
@@ -376,7 +376,7 @@ BEGIN
 END $$;
 
 -- How long a job waits after its nth failure: by the policy's interval.
-CREATE FUNCTION retry_wait(p_interval_seconds int, p_attempts int) RETURNS interval LANGUAGE sql VOLATILE AS $$
+CREATE FUNCTION retry_wait(p_interval_seconds int, p_attempts int) RETURNS interval LANGUAGE sql VOLATILE SET search_path FROM CURRENT AS $$
     SELECT jittered(back_off(greatest(policy_retry_least(), make_interval(secs => p_interval_seconds)), policy_retry_most(),
         p_attempts))
 $$;

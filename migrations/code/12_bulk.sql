@@ -2,10 +2,10 @@
 -- certificates.
 
 -- What a call comes to.  certificate_ids are those that it changed, in a renewal one for each of job_ids; failed_ids those
--- that it could not, where it names them.  agents: those that have a CSR to make (NULL: so many that they find it at their
--- next look).
+-- that it could not, where it names them; held_ids those that somebody holds.  agents: those that have a CSR to make (NULL:
+-- so many that they find it at their next look).
 CREATE TYPE bulk_result AS (matched bigint, done bigint, failed bigint, certificate_ids text[], job_ids text[],
-    failed_ids text[], agents text[]);
+    failed_ids text[], agents text[], held_ids text[]);
 
 -- The certificates that meet all criteria given (profile_id, owner_id, agent_id, issuer_id, team_id, source), among p_ids
 -- unless that is NULL.
@@ -38,14 +38,15 @@ BEGIN
         FROM managed_certificates c JOIN issuers i ON i.id = c.issuer_id WHERE c.id = ANY (v_ids);
         RETURN v;
     END IF;
+    SELECT t.ids, t.held INTO v_ids, v.held_ids FROM certificates_take(v_ids) t;
     SELECT count(DISTINCT e.certificate_id) FILTER (WHERE e.job_id IS NOT NULL),
-            count(*) FILTER (WHERE e.outcome = 'issuer_disabled'),
+            count(*) FILTER (WHERE e.outcome = 'issuer_disabled') + coalesce(cardinality(v.held_ids), 0),
             array_agg(e.certificate_id) FILTER (WHERE e.job_id IS NOT NULL),
             array_agg(e.job_id) FILTER (WHERE e.job_id IS NOT NULL),
             array_agg(e.certificate_id) FILTER (WHERE e.outcome = 'issuer_disabled'),
             array_agg(DISTINCT e.agent_id) FILTER (WHERE e.agent_id IS NOT NULL)
         INTO v.done, v.failed, v.certificate_ids, v.job_ids, v.failed_ids, v.agents
-    FROM jobs_enqueue(v_ids, p_actor, p_actor_type, false, false, false) e;
+    FROM jobs_enqueue(v_ids, p_actor, p_actor_type, false, false, false, true) e;
     v.agents := CASE WHEN cardinality(v.agents) > policy_hinted_agents() THEN NULL ELSE coalesce(v.agents, '{}') END;
     RETURN v;
 END $$;
@@ -65,9 +66,9 @@ BEGIN
         RETURN v;
     END IF;
     -- Each revocation has an event of its own, under its certificate.
-    SELECT count(*) FILTER (WHERE e.outcome = 'revoked'), count(*) FILTER (WHERE e.outcome = 'no_version'),
-            array_agg(e.certificate_id) FILTER (WHERE e.outcome = 'no_version')
-        INTO v.done, v.failed, v.failed_ids
+    SELECT count(*) FILTER (WHERE e.outcome = 'revoked'), count(*) FILTER (WHERE e.outcome IN ('no_version', 'held')),
+            array_agg(e.certificate_id) FILTER (WHERE e.outcome = 'no_version'), array_agg(e.certificate_id) FILTER (WHERE e.outcome = 'held')
+        INTO v.done, v.failed, v.failed_ids, v.held_ids
     FROM certificates_revoke(v_ids, p_reason, p_actor, p_actor_type, p_why) e;
     RETURN v;
 END $$;
@@ -82,7 +83,8 @@ BEGIN
         INTO v.matched, v.failed, v.failed_ids, v.certificate_ids
     FROM (SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id)) g LEFT JOIN managed_certificates c ON c.id = g.id;
     IF NOT p_is_dry THEN
-        PERFORM 1 FROM managed_certificates c WHERE c.id = ANY (v.certificate_ids) ORDER BY c.id FOR NO KEY UPDATE;
+        SELECT t.ids, t.held INTO v.certificate_ids, v.held_ids FROM certificates_take(v.certificate_ids) t;
+        v.failed := v.failed + coalesce(cardinality(v.held_ids), 0);
         WITH moved AS (
             UPDATE managed_certificates c SET owner_id = p_owner, team_id = coalesce(p_team, c.team_id), updated_at = engine_now()
             WHERE c.id = ANY (v.certificate_ids) AND (c.owner_id <> p_owner OR c.team_id <> coalesce(p_team, c.team_id))
@@ -132,7 +134,7 @@ END $$;
 CREATE FUNCTION bulk_run(p_kind text, p_criteria jsonb, p_ids text[], p_wanted jsonb, p_actor text, p_actor_type text,
     p_is_dry bool, p_key text, p_request_sha256 text, p_why text, p_max_listed int, OUT outcome text, OUT matched bigint,
     OUT done bigint, OUT failed bigint, OUT certificate_ids text[], OUT job_ids text[], OUT failed_ids text[],
-    OUT unknown_ids text[], OUT agents text[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
+    OUT unknown_ids text[], OUT agents text[], OUT held_ids text[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_principal text := p_actor_type || ' ' || p_actor; v bulk_result;
 BEGIN
     IF p_key IS NOT NULL AND NOT p_is_dry THEN
@@ -141,8 +143,8 @@ BEGIN
             RETURN;
         END IF;
         SELECT CASE WHEN k.request_sha256 = p_request_sha256 THEN 'done' ELSE 'other_request' END,
-            k.matched, k.done, k.failed, k.certificate_ids, k.job_ids, k.failed_ids, k.unknown_ids
-        INTO outcome, matched, done, failed, certificate_ids, job_ids, failed_ids, unknown_ids
+            k.matched, k.done, k.failed, k.certificate_ids, k.job_ids, k.failed_ids, k.unknown_ids, k.held_ids
+        INTO outcome, matched, done, failed, certificate_ids, job_ids, failed_ids, unknown_ids, held_ids
         FROM idempotency_keys k WHERE k.principal = v_principal AND k.key = p_key;
         IF FOUND THEN RETURN; END IF;
     END IF;
@@ -171,10 +173,10 @@ BEGIN
     IF v.job_ids IS NULL THEN v.certificate_ids := NULL; END IF;
     IF p_key IS NOT NULL AND NOT p_is_dry THEN
         INSERT INTO idempotency_keys (principal, key, route, request_sha256, matched, done, failed, certificate_ids, job_ids,
-                failed_ids, unknown_ids)
+                failed_ids, unknown_ids, held_ids)
             VALUES (v_principal, p_key, 'bulk-' || p_kind, p_request_sha256, v.matched, v.done, v.failed, v.certificate_ids,
-                v.job_ids, v.failed_ids, unknown_ids);
+                v.job_ids, v.failed_ids, unknown_ids, v.held_ids);
     END IF;
     outcome := 'done'; matched := v.matched; done := v.done; failed := v.failed; certificate_ids := v.certificate_ids;
-    job_ids := v.job_ids; failed_ids := v.failed_ids; agents := v.agents;
+    job_ids := v.job_ids; failed_ids := v.failed_ids; agents := v.agents; held_ids := v.held_ids;
 END $$;

@@ -72,6 +72,16 @@ UNION ALL (SELECT 'order_uncertain' AS name, j.id AS subject, j.created_at AS si
 FROM lanes l CROSS JOIN LATERAL (SELECT o.* FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
         AND job_issues(o.type) AND o.run_after = 'infinity'
     ORDER BY o.id LIMIT policy_condition_rows()) j ORDER BY j.created_at LIMIT policy_condition_rows())
+UNION ALL (SELECT 'row_held', j.id, j.held_since, coalesce(j.last_error, '')
+FROM jobs j WHERE j.held_since IS NOT NULL AND j.status IN ('Pending', 'Running') ORDER BY j.held_since LIMIT policy_condition_rows())
+-- What the oldest transaction holds is seen by the rows' xmax, once the audit trail says how long it is open.
+UNION ALL (SELECT 'row_held', h.id, h.since, h.what
+FROM (SELECT engine_now() AS now FROM audit_unsealed u WHERE u.lag_s > extract(epoch FROM policy_condition_held()) OFFSET 0) is_open
+CROSS JOIN LATERAL (SELECT l.issuer_id AS id, NULL::timestamptz AS since, 'lanes' AS what, l.xmax AS held_by FROM lanes l
+    UNION ALL SELECT j.id, j.run_after, 'jobs', j.xmax FROM lanes l CROSS JOIN LATERAL (SELECT o.id, o.run_after, o.xmax FROM jobs o
+        WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending' AND job_issues(o.type) AND o.run_after <= is_open.now
+        ORDER BY o.run_after, o.id LIMIT policy_condition_rows()) j) h
+WHERE h.held_by = pg_snapshot_xmin(pg_current_snapshot())::xid ORDER BY h.id LIMIT policy_condition_rows())
 UNION ALL (SELECT 'job_not_taken', l.issuer_id, j.run_after, ''
 FROM lanes l CROSS JOIN LATERAL (SELECT o.run_after FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
         AND job_issues(o.type) ORDER BY o.run_after, o.id LIMIT 1) j

@@ -78,6 +78,8 @@ SCENES = {
     "csr_missing": ([ACTIVE, ONLINE, JOB.format("Renewal", "AwaitingCSR", "now() - interval '1 hour'", "")], "job-x"),
     "approval_waiting": ([ACTIVE, ONLINE, JOB.format("Renewal", "AwaitingApproval", "now()", "")], "job-x"),
     "job_not_taken": ([ACTIVE, ONLINE, JOB.format("Renewal", "Pending", "now() - interval '1 hour'", "")], "iss-local"),
+    "row_held": ([ACTIVE, ONLINE, JOB.format("Renewal", "Pending", "now()", ""),
+                  "UPDATE jobs SET held_since = now(), last_error = 'a transaction holds it'"], "job-x"),
     "duty_failing": ([DUTY.format("data", "division by zero", "1 minute")], "sweep"),
     "duty_late": ([DUTY.format("ok", "", "-1 minute")], "sweep"),
     "audit_unsealed": (["INSERT INTO audit_events (id, epoch, actor, actor_type, action, resource_type, resource_id, timestamp) "

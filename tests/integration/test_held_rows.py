@@ -200,6 +200,56 @@ def test_a_held_agent_silences_no_other(lane, new_agent):
 
 # --- people ---
 
+def ids_of(reply, member):
+    return sorted(reply.get(member, []))
+
+
+@pytest.mark.parametrize("what", ["managed_certificates", "jobs"])
+def test_bulk_calls_do_what_they_can(lane, what):
+    names = sorted(certificate(lane, lane.job()) for _ in range(12))
+    lane.q("INSERT INTO owners (id, name, email, team_id) VALUES ('o-other', 'Other', 'other@example.test', 't-test') ON CONFLICT DO NOTHING")
+    api, where = lane.stack.api, "id" if what == "managed_certificates" else "certificate_id"
+    asked = {"certificate_ids": names}
+    with held(lane, what, f"{where} = ANY (%s)", names[:8]):
+        reply = api.need("POST", "/api/v1/certificates/bulk-reassign", asked | {"owner_id": "o-other"})
+        assert (reply["total_reassigned"], reply["total_failed"], ids_of(reply, "held_ids")) == (4, 8, names[:8])
+        asked |= {"reason": "keyCompromise"}
+        status, reply = api.call("POST", "/api/v1/certificates/bulk-revoke", asked, headers={"Idempotency-Key": lane.issuer})
+        assert status == 200 and (reply["total_revoked"], reply["total_failed"], ids_of(reply, "held_ids")) == (4, 8, names[:8])
+        assert api.call("POST", "/api/v1/certificates/bulk-revoke", asked, headers={"Idempotency-Key": lane.issuer}) == (200, reply)
+        status, reply = api.post(f"/api/v1/certificates/{names[0]}/revoke", {})
+        assert status == 503 and "open transaction" in str(reply)
+    reply = api.need("POST", "/api/v1/certificates/bulk-revoke", asked)
+    assert reply["total_revoked"] == 8 and "held_ids" not in reply
+
+
+def test_a_bulk_renewal_names_what_is_held(lane):
+    jobs = [lane.job() for _ in range(4)]
+    names = sorted(certificate(lane, job) for job in jobs)
+    lane.q("DELETE FROM jobs WHERE id = ANY (%s)", jobs)
+    with held(lane, "managed_certificates", "id = ANY (%s)", names[:2]):
+        reply = lane.stack.api.need("POST", "/api/v1/certificates/bulk-renew", {"certificate_ids": names})
+        assert (reply["total_enqueued"], reply["total_failed"], reply["held_ids"]) == (2, 2, names[:2])
+        assert sorted(j["certificate_id"] for j in reply["enqueued_jobs"]) == names[2:]
+    assert lane.stack.api.need("POST", "/api/v1/certificates/bulk-renew", {"certificate_ids": names})["total_enqueued"] == 2
+
+
+# --- what status tells ---
+
+def test_status_tells_of_rows_that_the_oldest_transaction_holds(lane):
+    job = lane.job()
+    lane.q("UPDATE lanes SET rate_per_s = 5 WHERE issuer_id = %s", lane.issuer)
+    told = "SELECT subject, detail FROM conditions WHERE name = 'row_held' ORDER BY subject"
+    with held(lane, "jobs", "id = %s", job), held(lane, "lanes", "issuer_id = %s", lane.issuer):
+        # The event that no block seals is what tells how long it is open.
+        lane.q("INSERT INTO audit_events (id, epoch, xid, actor, actor_type, action, resource_type, resource_id, timestamp) "
+               "VALUES (%s, (SELECT max(n) FROM audit_epochs), '0', 'system', 'System', 'x', 'x', 'x', clock_timestamp() - interval '1 hour')",
+               f"old-{lane.issuer}")
+        assert (job, "jobs") in lane.q(told)
+    with held(lane, "lanes", "issuer_id = %s", lane.issuer):
+        assert (lane.issuer, "lanes") in lane.q(told)
+    assert lane.q(told) == []
+
 def test_a_person_hears_what_is_in_the_way(lane):
     job = lane.job()
     name = certificate(lane, job)

@@ -17,7 +17,7 @@ struct bulk_kind {
 };
 
 /* What an answer lists. */
-enum { BULK_JOBS, BULK_FAULTS, BULK_UNKNOWN, BULK_LISTS };
+enum { BULK_JOBS, BULK_FAULTS, BULK_UNKNOWN, BULK_HELD, BULK_LISTS };
 
 /* The part of an answer that is not written yet. */
 struct bulk_lists {

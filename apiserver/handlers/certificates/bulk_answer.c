@@ -42,7 +42,7 @@ put_item(struct bulk_lists *l, const char *fault)
 {
 	struct json_w *w = l->w;
 
-	if (l->at == BULK_UNKNOWN) {
+	if (l->at == BULK_UNKNOWN || l->at == BULK_HELD) {
 		(void)put_next(w, NULL, &l->ids[l->at]);
 		return;
 	}
@@ -63,6 +63,7 @@ put_list(struct bulk_lists *l, const char *fault)
 	    [BULK_JOBS] = "enqueued_jobs",
 	    [BULK_FAULTS] = "errors",
 	    [BULK_UNKNOWN] = "unknown_ids",
+	    [BULK_HELD] = "held_ids",
 	};
 
 	if (l->ids[l->at] == NULL)
@@ -131,7 +132,8 @@ bulk_answer(struct op *op)
 	    .w = w,
 	    .job_ids = text_or_null(op, "job_ids"),
 	    .ids = {[BULK_FAULTS] = text_or_null(op, "failed_ids"),
-		[BULK_UNKNOWN] = text_or_null(op, "unknown_ids")},
+		[BULK_UNKNOWN] = text_or_null(op, "unknown_ids"),
+		[BULK_HELD] = text_or_null(op, "held_ids")},
 	};
 	if (b->lists.job_ids)
 		b->lists.ids[BULK_JOBS] = op_text(op, 0, "certificate_ids");

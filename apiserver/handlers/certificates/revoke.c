@@ -60,6 +60,7 @@ revoke_done(struct op *op)
 {
 	static const struct outcome refusals[] = {
 	    {"already_revoked", RC_INVALID, "certificate is already revoked"},
+	    {"held", RC_BUSY, OP_HELD_WORDS},
 	    {"archived", RC_INVALID, "cannot revoke archived certificate"},
 	    {"no_version", RC_NOT_FOUND,
 		"the certificate has no version to revoke"},
