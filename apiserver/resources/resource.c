@@ -4,8 +4,10 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/secretkey.h"
 #include "apiserver/resources/taken.h"
 #include "common/base/attr.h"
+#include "common/json/json.h"
 
 /* Of the list of any noun. */
 static const struct cursor_key by_name[] = {
@@ -130,6 +132,38 @@ write_failed(struct op *op)
 	return reply_db_error(op, res->duplicate);
 }
 
+/* The noun's configuration; NULL: it has none. */
+static const struct field *
+config_field(const struct resource *res)
+{
+	for (size_t i = 0; i < res->nfields; i++)
+		if (res->fields[i].type == FIELD_CONFIG)
+			return &res->fields[i];
+	return NULL;
+}
+
+/* NULL, or what a mask is sent for that keeps nothing.  An update has the
+ * noun as it is stored in row 0. */
+static const char *
+masks_check(struct op *op, const struct resource *res, const struct cJSON *body,
+    bool is_create)
+{
+	const struct field *f = config_field(res);
+	const struct cJSON *stored = NULL;
+	const char *text, *why;
+
+	if (f == NULL)
+		return NULL;
+	if (!is_create) {
+		text = op_text(op, 0, f->name);
+		/* What is stored and can't be read keeps nothing. */
+		if (json_parse(op_arena(op), text, strlen(text), &stored,
+			&why) != RC_OK)
+			stored = NULL;
+	}
+	return secretkey_unkept(op_arena(op), json_get(body, f->name), stored);
+}
+
 /* The body as the document for the statement; type: see struct resource. */
 static rc
 read_body(struct op *op, const struct resource *res, bool is_create,
@@ -142,9 +176,11 @@ read_body(struct op *op, const struct resource *res, bool is_create,
 	if (ret == RC_OK)
 		ret = field_read(op_arena(op), res->fields, res->nfields, body,
 		    is_create, out_given, out_why);
-	if (ret != RC_OK || res->check == NULL)
+	if (ret != RC_OK)
 		return ret;
-	*out_why = res->check(op_arena(op), body, type);
+	*out_why = masks_check(op, res, body, is_create);
+	if (*out_why == NULL && res->check != NULL)
+		*out_why = res->check(op_arena(op), body, type);
 	return *out_why == NULL ? RC_OK : RC_INVALID;
 }
 
@@ -201,7 +237,7 @@ resource_update(struct op *op, const struct resource *res)
 
 	call->res = res;
 	call->id = req_param(op, "id");
-	if (res->check == NULL)
+	if (res->check == NULL && config_field(res) == NULL)
 		return update(op, NULL);
 	/* What is no body at all is refused whatever there is to change. */
 	ret = req_json(op, false, &body, &why);

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "common/base/attr.h"
+#include "common/base/plain.h"
 
 static bool
 ends_with(const char *s, const char *end)
@@ -67,6 +68,49 @@ secretkey_put_masked(struct arena *a, struct json_w *w,
 	put_masked(a, w, value, false);
 }
 
+static bool
+is_mask(const struct cJSON *value)
+{
+	return cJSON_IsString(value) &&
+	       strcmp(value->valuestring, SECRETKEY_MASK) == 0;
+}
+
+static bool
+has_mask(const struct cJSON *value)
+{
+	const struct cJSON *item;
+
+	if (is_mask(value))
+		return true;
+	cJSON_ArrayForEach(item, value)
+	{
+		if (has_mask(item))
+			return true;
+	}
+	return false;
+}
+
+const char *
+secretkey_unkept(struct arena *a, const struct cJSON *sent,
+    const struct cJSON *stored)
+{
+	const struct cJSON *item, *kept;
+
+	cJSON_ArrayForEach(item, sent)
+	{
+		if (!has_mask(item))
+			continue;
+		kept = cJSON_GetObjectItemCaseSensitive(stored, item->string);
+		if (!is_mask(item) || kept == NULL || cJSON_IsNull(kept))
+			return arena_printf(a,
+			    "config.%s is " SECRETKEY_MASK
+			    ", which keeps what is stored, and nothing is: "
+			    "give the value",
+			    plain_is_line(item->string) ? item->string : "?");
+	}
+	return NULL;
+}
+
 static const char *
 refuse(struct arena *a, const struct cJSON *value, const char *secret)
 {
@@ -74,8 +118,7 @@ refuse(struct arena *a, const struct cJSON *value, const char *secret)
 	const char *why;
 
 	if (cJSON_IsString(value) && secret != NULL &&
-	    value->valuestring[0] != '\0' &&
-	    strcmp(value->valuestring, SECRETKEY_MASK) != 0)
+	    value->valuestring[0] != '\0' && !is_mask(value))
 		return arena_printf(a,
 		    "config.%s: this version keeps no secrets for this type",
 		    secret);

@@ -23,6 +23,13 @@ bool secretkey_is(const char *key);
 void secretkey_put_masked(struct arena *a, struct json_w *w,
     const struct cJSON *value);
 /*
+ * NULL, or a message that names a mask in sent, a configuration or NULL, that
+ * stands for nothing: stored (NULL: nothing is) has no value under its name, or
+ * it stands deeper, where no update keeps what was.
+ */
+const char *secretkey_unkept(struct arena *a, const struct cJSON *sent,
+    const struct cJSON *stored);
+/*
  * NULL, or a message that names a secret in the object: this version has
  * nowhere to keep one, so storing it readable is refused.  The mask itself
  * passes: an update keeps what is stored.

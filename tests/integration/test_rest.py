@@ -344,6 +344,27 @@ def test_stored_secrets_are_masked(api, stack, unique):
     assert stack.value("SELECT config FROM issuers WHERE id = %s", issuer) == {"api_token": "s3cret", "validity_days": 5}
 
 
+def test_a_mask_that_keeps_nothing_is_refused_by_name(basics, api, stack, unique, new_agent):
+    """Of every noun with secrets, made or changed, under any key and as deep as it may be: it would be stored as it came."""
+    paths = {"cert_path": f"/etc/{unique()}.pem", "key_path": f"/etc/{unique()}.key"}
+    nouns = ((ISSUERS, "issuers", {"type": "GenericCA", "config": {"validity_days": 5}}),
+             (TARGETS, "deployment_targets", {"type": "NGINX", "agent_id": new_agent()[0], "config": paths}))
+    for path, table, body in nouns:
+        status, made = api.post(path, body | {"name": unique()})
+        assert status == 201, made
+        for key, value in (("api_token", "********"), ("ca_cert_path", "********"), ("script", ["********"]),
+                           ("reload_command", ["********"]), ("nested", {"password": ["********"]})):
+            bad = body["config"] | {key: value}
+            for reply in (api.post(path, body | {"name": unique(), "config": bad}), api.call("PUT", f"{path}/{made['id']}", {"config": bad})):
+                refused(reply[1], reply[0], f"config.{key}" + " is ********" * (key == "api_token"))
+        assert stack.value(f"SELECT config::text LIKE '%%****%%' FROM {table} WHERE id = %s", made["id"]) is False
+        stack.query(f"UPDATE {table} SET config = config || '{{\"api_token\": \"s3cret\"}}' WHERE id = %s", made["id"])
+        config = api.get(f"{path}/{made['id']}")[1]["config"]
+        assert config["api_token"] == "********"
+        assert api.call("PUT", f"{path}/{made['id']}", {"config": config})[0] == 200
+        assert stack.value(f"SELECT config FROM {table} WHERE id = %s", made["id"]) == body["config"] | {"api_token": "s3cret"}
+
+
 def test_targets(basics, api, stack, unique, new_agent):
     agent, _ = new_agent()
     good = {"cert_path": "/etc/ssl/a.pem", "key_path": "/etc/ssl/a.key", "validate_command": "nginx -t",

@@ -75,5 +75,34 @@ test_refused(void)
 	arena_free(a);
 }
 
+/* Whether the mask is refused by a message that names it. */
+static bool
+is_unkept(const char *sent, const char *stored, const char *name)
+{
+	struct arena *a = arena_new();
+	const char *why = secretkey_unkept(a, parsed(a, sent),
+	    stored == NULL ? NULL : parsed(a, stored));
+	bool is_named = why != NULL && strstr(why, name) != NULL;
+
+	CHECK(why == NULL || is_named);
+	arena_free(a);
+	return is_named;
+}
+
+static void
+test_unkept(void)
+{
+	CHECK(!is_unkept("{}", NULL, ""));
+	CHECK(!is_unkept("{\"a_key\":\"x\"}", NULL, ""));
+	CHECK(!is_unkept("{\"a_key\":\"********\"}", "{\"a_key\":\"x\"}", ""));
+	CHECK(is_unkept("{\"a_key\":\"********\"}", NULL, "config.a_key"));
+	CHECK(
+	    is_unkept("{\"a_key\":\"********\"}", "{\"b\":1}", "config.a_key"));
+	CHECK(is_unkept("{\"name\":\"********\"}", "{\"name\":null}",
+	    "config.name"));
+	CHECK(is_unkept("{\"w\":{\"a\":[\"********\"]}}",
+	    "{\"w\":{\"a\":[\"x\"]}}", "config.w"));
+}
+
 CHECK_MAIN(CHECK_ROW(test_names), CHECK_ROW(test_masked),
-    CHECK_ROW(test_refused))
+    CHECK_ROW(test_refused), CHECK_ROW(test_unkept))
