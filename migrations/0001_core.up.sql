@@ -196,7 +196,7 @@ CREATE INDEX managed_certificates_renewal_policy_id ON managed_certificates (ren
 -- once the scan has met them, so that no scan walks them again.  What switches them on computes it anew and finds them
 -- here.
 CREATE INDEX managed_certificates_set_aside ON managed_certificates (issuer_id, renewal_policy_id)
-    WHERE renew_after IS NULL AND expires_at IS NOT NULL AND status IN ('Active', 'Expiring', 'Expired', 'Failed');
+    WHERE renew_after IS NULL AND status IN ('Active', 'Expiring', 'Expired', 'Failed') AND (expires_at IS NOT NULL OR status = 'Failed');
 
 -- The certificates of CAs that follow a leaf, byte for byte as they were sent.
 CREATE TABLE certificate_chains (

@@ -83,9 +83,9 @@ CREATE FUNCTION certificate_renews(p_status text) RETURNS bool LANGUAGE sql IMMU
     SELECT p_status IN ('Active', 'Expiring', 'Expired', 'Failed')
 $$;
 
--- One that the scan has set aside, as its policy or its issuer is off.
+-- One that the scan has set aside, as its policy or its issuer is off; one whose first issuance failed too.
 CREATE FUNCTION certificate_is_aside(c managed_certificates) RETURNS bool LANGUAGE sql IMMUTABLE AS $$
-    SELECT c.renew_after IS NULL AND c.expires_at IS NOT NULL AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed')
+    SELECT c.renew_after IS NULL AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') AND (c.expires_at IS NOT NULL OR c.status = 'Failed')
 $$;
 
 -- When the clock changes the status of one that is Active or Expiring.

@@ -18,11 +18,11 @@ LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan
 DECLARE v_now timestamptz := engine_now(); v_ids text[]; v_other text[];
 BEGIN
     SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM unnest(p_ids) AS u (id) JOIN managed_certificates c ON c.id = u.id
-        WHERE c.expires_at IS NOT NULL ORDER BY c.id FOR NO KEY UPDATE OF c SKIP LOCKED) l;
+        ORDER BY c.id FOR NO KEY UPDATE OF c SKIP LOCKED) l;
     WITH timed AS (
         UPDATE managed_certificates c SET renew_after = n.renew_after, expiring_at = n.expiring_at
         FROM (SELECT m.id, expiring_at_of(m.valid_from, m.expires_at, p.renewal_window_days) AS expiring_at,
-                CASE WHEN m.renewal_wanted IS NOT NULL
+                CASE WHEN m.renewal_wanted IS NOT NULL OR m.expires_at IS NULL
                     THEN coalesce(m.renew_after, CASE WHEN p.auto_renew AND i.enabled THEN v_now END)
                     WHEN m.renew_after IS NOT NULL OR (p.auto_renew AND i.enabled)
                     THEN renew_after_of(m.id, m.valid_from, m.expires_at, p.renewal_window_days, p.renewal_percent) END AS renew_after

@@ -181,6 +181,30 @@ def test_what_nothing_renews_does_not_stand_in_the_way(scan):
     assert scan.tick()[0] == 2499
 
 
+def test_a_first_issuance_that_failed_comes_back_with_what_is_switched_on(scan):
+    """Its issuer or its policy was off when its next try fell due; or it is given to others."""
+    scan.policy("rp-on-later", auto=False)
+    scan.issuer("iss-on-later", enabled=False)
+    for name, policy, issuer in (("off", "rp-default", "iss-on-later"), ("hand", "rp-on-later", "iss-local"), ("both", "rp-on-later", "iss-on-later"),
+                                 ("moved", "rp-on-later", "iss-on-later")):
+        scan.stack.query("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, "
+                         "renew_after) VALUES (%s, %s, 'x.example.test', 'o-test', 't-test', %s, %s, 'Failed', %s)",
+                         name, name, issuer, policy, NOW)
+    assert scan.tick()[0] == 0
+    assert scan.stack.query("SELECT DISTINCT renew_after FROM managed_certificates") == [(None,)]
+    assert scan.follow()[0] == 0
+    back = []
+    for change, who in (("UPDATE issuers SET enabled = true WHERE id = 'iss-on-later'", ["off"]),
+                        ("UPDATE managed_certificates SET renewal_policy_id = 'rp-default' WHERE id = 'moved'", ["moved"]),
+                        ("UPDATE renewal_policies SET auto_renew = true WHERE id = 'rp-on-later'", ["both", "hand"])):
+        scan.stack.query(change)
+        assert scan.follow()[0] == len(who)
+        assert scan.tick()[0] == len(who)
+        back += who
+        assert scan.stack.query("SELECT certificate_id FROM jobs ORDER BY 1") == [(name,) for name in sorted(back)]
+        assert scan.follow()[0] == 0
+
+
 def store_ca(scan, issuer, fingerprint, begins, ends):
     scan.stack.query("SELECT * FROM ca_certificate_store(%s, 'pem', 'pem', %s, %s::timestamptz + %s * interval '1 day', "
                      "%s::timestamptz + %s * interval '1 day', 'key')", issuer, fingerprint, NOW, begins, NOW, ends)
