@@ -274,7 +274,7 @@ BEGIN
 
     SELECT array_agg(j.id ORDER BY j.id) INTO v_jobs FROM unnest(v_ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
         WHERE j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval');
-    PERFORM jobs_finish(v_jobs, 'Cancelled', p_why);
+    PERFORM jobs_finish(v_jobs, 'Cancelled', p_why, p_actor, p_actor_type);
     UPDATE jobs j SET cancel_requested_at = v_now FROM unnest(v_ids) AS u (id)
         WHERE j.certificate_id = u.id AND j.status = 'Running' AND job_issues(j.type)
             AND j.cancel_requested_at IS NULL;
@@ -308,7 +308,7 @@ BEGIN
     DELETE FROM target_files f WHERE f.certificate_id = p_id;
     SELECT array_agg(l.id) FILTER (WHERE l.status <> 'Running') INTO v_ids FROM (SELECT j.id, j.status FROM jobs j
         WHERE j.certificate_id = p_id AND job_is_active(j.status) ORDER BY j.id FOR NO KEY UPDATE) l;
-    PERFORM jobs_finish(v_ids, 'Cancelled', p_why);
+    PERFORM jobs_finish(v_ids, 'Cancelled', p_why, p_actor, p_actor_type);
     UPDATE jobs j SET cancel_requested_at = engine_now()
         WHERE j.certificate_id = p_id AND j.status = 'Running' AND job_issues(j.type)
             AND j.cancel_requested_at IS NULL;
@@ -392,7 +392,7 @@ BEGIN
         SELECT array_agg(j.id ORDER BY j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
             WHERE o.certificate_id = p_id AND o.type = 'Deployment' AND o.status = 'Pending'
                 AND NOT p_new -> 'target_ids' ? o.target_id ORDER BY o.id FOR NO KEY UPDATE) j;
-        PERFORM jobs_finish(v_ids, 'Cancelled', p_why_off);
+        PERFORM jobs_finish(v_ids, 'Cancelled', p_why_off, p_actor, p_actor_type);
         DELETE FROM certificate_target_mappings m WHERE m.certificate_id = p_id AND NOT p_new -> 'target_ids' ? m.target_id;
         INSERT INTO certificate_target_mappings (certificate_id, target_id, desired_version_id)
         SELECT p_id, w.target_id, (SELECT v.id FROM certificate_versions v JOIN deployment_targets t ON t.id = w.target_id

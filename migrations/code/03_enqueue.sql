@@ -85,7 +85,7 @@ BEGIN
                 AND v_holders IS NOT NULL AND j.agent_id = ANY (v_alive) IS NOT TRUE
                 AND EXISTS (SELECT 1 FROM issuers i JOIN managed_certificates c ON c.issuer_id = i.id WHERE c.id = p_id AND i.enabled)
             ORDER BY j.id FOR NO KEY UPDATE) l;
-        PERFORM jobs_finish(v_ids, 'Cancelled', p_why);
+        PERFORM jobs_finish(v_ids, 'Cancelled', p_why, p_actor, p_actor_type);
     END IF;
     RETURN QUERY SELECT e.certificate_id, e.outcome, e.job_id, e.agent_id
         FROM jobs_enqueue(ARRAY[p_id], p_actor, p_actor_type, p_force, v_ids IS NOT NULL, true, true) e;
@@ -135,7 +135,7 @@ BEGIN
         UPDATE jobs j SET status = CASE WHEN v_job.has_csr THEN 'Pending' ELSE 'AwaitingCSR' END, run_after = v_now
             WHERE j.id = v_job.id;
     ELSIF outcome = 'rejected' THEN
-        PERFORM job_finish(ARRAY[v_job.id], '{Cancelled}', ARRAY[p_why]);
+        PERFORM job_finish(ARRAY[v_job.id], '{Cancelled}', ARRAY[p_why], p_actor, p_actor_type);
         -- The scan does not ask again at once.
         UPDATE managed_certificates c SET renew_after = greatest(c.renew_after, v_now + policy_approval_rejected())
             WHERE c.id = v_request.certificate_id AND c.renew_after IS NOT NULL;
@@ -146,7 +146,8 @@ BEGIN
 END $$;
 
 -- Nobody is asked any more about these jobs: for p_reason, or as they have ended, each with its own.
-CREATE FUNCTION approvals_expire(p_job_ids text[], p_reason text) RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION approvals_expire(p_job_ids text[], p_reason text, p_actor text DEFAULT NULL, p_actor_type text DEFAULT NULL)
+RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
     WITH over AS (
         UPDATE issuance_approval_requests r SET state = 'expired', decided_by = 'system', decided_at = n.at, updated_at = n.at,
             decision_note = CASE WHEN p_reason IS NULL THEN j.last_error ELSE r.decision_note END
@@ -154,7 +155,7 @@ CREATE FUNCTION approvals_expire(p_job_ids text[], p_reason text) RETURNS void L
         RETURNING r.id, r.certificate_id, r.job_id, coalesce(p_reason, j.last_error) AS reason
     )
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-    SELECT 'system', 'System', 'approval_expired', 'approval', o.id, jsonb_strip_nulls(jsonb_build_object(
+    SELECT coalesce(p_actor, 'system'), coalesce(p_actor_type, 'System'), 'approval_expired', 'approval', o.id, jsonb_strip_nulls(jsonb_build_object(
         'certificate_id', o.certificate_id, 'job_id', o.job_id, 'reason', o.reason)) FROM over o
 $$;
 

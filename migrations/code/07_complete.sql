@@ -21,8 +21,10 @@ BEGIN
 END $$;
 
 -- Every end of a job goes through here: final state, the certificates' statuses, and when the next try falls due.  The
--- caller holds the locks on certificates and jobs and has checked that the job may end so.
-CREATE FUNCTION job_finish(p_ids text[], p_statuses text[], p_errors text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+-- caller holds the locks on certificates and jobs and has checked that the job may end so.  p_actor: who ended it, else who
+-- had it in hand.
+CREATE FUNCTION job_finish(p_ids text[], p_statuses text[], p_errors text[], p_actor text DEFAULT NULL, p_actor_type text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_now timestamptz := engine_now(); v_certificates text[];
 BEGIN
     PERFORM words_check(p_statuses, '{Completed,Failed,Cancelled}', p_ids);
@@ -33,14 +35,15 @@ BEGIN
         RETURNING j.id, j.type, j.status, j.certificate_id, j.target_id, j.last_error, j.leased_by
     ), audited AS (
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-        SELECT coalesce(e.leased_by, 'system'), CASE WHEN e.type = 'Deployment' THEN 'Agent' ELSE 'System' END,
+        SELECT coalesce(p_actor, e.leased_by, 'system'), CASE WHEN p_actor IS NOT NULL THEN p_actor_type
+            WHEN e.type = 'Deployment' AND e.leased_by IS NOT NULL THEN 'Agent' ELSE 'System' END,
             CASE WHEN e.type = 'Deployment' THEN 'deployment_job_' ELSE 'renewal_job_' END || lower(e.status),
             'certificate', coalesce(e.certificate_id, ''),
             jsonb_strip_nulls(jsonb_build_object('job_id', e.id, 'target_id', e.target_id, 'error', e.last_error))
         FROM ended e
     )
     SELECT array_agg(DISTINCT e.certificate_id) FILTER (WHERE e.type <> 'Deployment') INTO v_certificates FROM ended e;
-    IF p_statuses && '{Cancelled,Failed}'::text[] THEN PERFORM approvals_expire(p_ids, NULL); END IF;
+    IF p_statuses && '{Cancelled,Failed}'::text[] THEN PERFORM approvals_expire(p_ids, NULL, p_actor, p_actor_type); END IF;
     -- What failed is tried again, a first issuance too.
     UPDATE managed_certificates c SET renew_after = v_now + greatest(policy_retry_least(), make_interval(secs => p.retry_interval_seconds))
     FROM renewal_policies p
@@ -50,8 +53,9 @@ BEGIN
 END $$;
 
 -- All of them alike, where there are any.
-CREATE FUNCTION jobs_finish(p_ids text[], p_status text, p_error text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
-    SELECT job_finish(p_ids, array_agg(p_status), array_agg(p_error)) FROM unnest(p_ids) HAVING count(*) > 0
+CREATE FUNCTION jobs_finish(p_ids text[], p_status text, p_error text, p_actor text DEFAULT NULL, p_actor_type text DEFAULT NULL)
+RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+    SELECT job_finish(p_ids, array_agg(p_status), array_agg(p_error), p_actor, p_actor_type) FROM unnest(p_ids) HAVING count(*) > 0
 $$;
 
 -- By a person.  Outcomes: cancelled, requested (a worker runs it and stops before the outside effect), running (an agent
@@ -73,7 +77,7 @@ BEGIN
                 jsonb_strip_nulls(jsonb_build_object('certificate_id', v_job.certificate_id, 'status', v_job.status)));
     END IF;
     IF outcome = 'cancelled' THEN
-        PERFORM job_finish(ARRAY[p_id], '{Cancelled}', ARRAY[p_why]);
+        PERFORM job_finish(ARRAY[p_id], '{Cancelled}', ARRAY[p_why], p_actor, p_actor_type);
     ELSIF outcome = 'requested' THEN
         UPDATE jobs j SET cancel_requested_at = coalesce(j.cancel_requested_at, engine_now()) WHERE j.id = p_id;
     END IF;

@@ -95,7 +95,8 @@ BEGIN
             AND m.desired_version_id IS NOT DISTINCT FROM v_job.version_id;
     END IF;
     PERFORM job_finish(ARRAY[p_job], ARRAY[p_status],
-        ARRAY[coalesce(nullif(p_error, ''), CASE WHEN v_job.type <> 'Deployment' THEN p_why_no_csr END)]);
+        ARRAY[coalesce(nullif(p_error, ''), CASE WHEN v_job.type <> 'Deployment' THEN p_why_no_csr END)],
+        p_agent, 'Agent');
     IF v_job.type = 'Deployment' THEN
         -- A newer version may have come while this one was being installed.
         PERFORM deployments_fan_out(ARRAY[v_job.certificate_id], v_now);

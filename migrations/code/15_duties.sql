@@ -109,7 +109,7 @@ DECLARE v_silent text[]; v_retired text[]; v_n bigint;
 BEGIN
     SELECT g.retired, g.silent INTO v_retired, v_silent FROM jobs_of_agents_gone(engine_now() - ms(p_offline_ms), p_limit) g;
     v_retired := (jobs_take(v_retired)).ids;
-    PERFORM jobs_finish(v_retired, 'Failed', job_say(p_words, 'agent_retired', NULL));
+    PERFORM jobs_finish(v_retired, 'Failed', job_say(p_words, 'agent_retired', NULL), 'system', 'System');
     UPDATE jobs j SET status = 'Pending', leased_by = NULL FROM (SELECT o.id FROM jobs o
         WHERE o.id = ANY (v_silent) AND o.type = 'Deployment' AND o.status = 'Running' ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED) r
     WHERE j.id = r.id;

@@ -125,7 +125,7 @@ BEGIN
         LEFT JOIN LATERAL (SELECT * FROM audit_events o ORDER BY o.epoch DESC, o.xid DESC, o.seq DESC LIMIT 1) e ON true;
     INSERT INTO audit_epochs (n, system_identifier) SELECT max(e.n) + 1, (SELECT c.system_identifier FROM pg_control_system() c) FROM audit_epochs e;
     v_done := v_done || jsonb_build_object('epoch', audit_epoch_look());
-    PERFORM jobs_finish(v_jobs, 'Cancelled', p_why);
+    PERFORM jobs_finish(v_jobs, 'Cancelled', p_why, p_actor, p_actor_type);
     INSERT INTO managed_certificates (id, name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id,
             certificate_profile_id)
         SELECT DISTINCT ON (r.journalled_certificate) r.journalled_certificate, r.name, r.common_name, r.sans, r.environment, r.owner_id,

@@ -71,6 +71,32 @@ class World:
                          f" 'Running', '{self.agent_id}')", job)
         return job, target
 
+    def pending(self, **more):
+        """(certificate, job) of a deployment that waits for the agent."""
+        target = self.target()
+        name, job = self.issued(target_ids=[target], **more), self.name("job")
+        self.fleet.plant("INSERT INTO jobs (id, type, certificate_id, target_id, agent_id, dedupe_key, version_id)"
+                         f" VALUES (%s, 'Deployment', '{name}', '{target}', '{self.agent_id}', 'deploy:{name}:{target}', 'v-{name}')", job)
+        return name, job
+
+    def busy(self):
+        """A certificate with a job of each kind that ends with it, one of them waiting for an approval."""
+        name, _ = self.pending(certificate_profile_id="prof-gated")
+        self.admin.need("POST", f"/api/v1/certificates/{name}/renew")
+        return name
+
+    def orphan(self):
+        """A certificate whose job waits for the request of an agent that is offline."""
+        agent = self.other()
+        name = self.certificate(target_ids=[self.target(agent)])
+        self.admin.need("POST", f"/api/v1/certificates/{name}/renew")
+        self.fleet.plant("UPDATE agents SET status = 'Offline' WHERE id = %s", agent)
+        return name
+
+    def asked(self):
+        """A job that waits for the request of our agent."""
+        return self.admin.need("POST", f"/api/v1/certificates/{self.certificate(target_ids=[self.target()])}/renew")["job_id"]
+
     def register(self):
         status, agent = self.admin.call("POST", "/api/v1/agents", {"name": self.name("agent"), "hostname": "h.example.test"}, key=BOOTSTRAP)
         assert status == 201, agent
@@ -102,7 +128,7 @@ class World:
         return job
 
     def est_revocation(self):
-        name = self.issued()
+        name = self.busy()
         self.fleet.query("UPDATE managed_certificates SET source = 'EST' WHERE id = %s", name)
         return self.admin, "/api/v1/est/certificates/bulk-revoke", {"certificate_ids": [name], "reason": "superseded"}
 
@@ -157,11 +183,14 @@ CASES = dict(nouns()) | {
     ("POST", f"{AGENTS}/{{id}}/csr"): [lambda w: w.csr()],
     ("POST", f"{AGENTS}/{{id}}/jobs/{{job_id}}/status"): [
         lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/jobs/{w.deployment()[0]}/status", {"status": "Completed"}),
-        lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/jobs/{w.deployment()[0]}/status", {"status": "Failed", "error": "no"})],
+        lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/jobs/{w.deployment()[0]}/status", {"status": "Failed", "error": "no"}),
+        lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/jobs/{w.asked()}/status", {"status": "Failed", "error": "no room"})],
     ("POST", f"{JOBS}/{{id}}/verify"): [lambda w, ok=ok: w.verification(ok) for ok in (True, False)],
     ("POST", f"{JOBS}/{{id}}/cancel"): [
         lambda w: (w.admin, f"{JOBS}/{w.renewal()}/cancel", {}),
-        lambda w: (w.admin, f"{JOBS}/{w.running()}/cancel", {})],
+        lambda w: (w.admin, f"{JOBS}/{w.running()}/cancel", {}),
+        lambda w: (w.admin, f"{JOBS}/{w.pending()[1]}/cancel", {}),
+        lambda w: (w.admin, f"{JOBS}/{w.gated()[0]}/cancel", {})],
     ("POST", f"{JOBS}/{{id}}/approve"): [lambda w: (w.boss, f"{JOBS}/{w.gated()[0]}/approve", {})],
     ("POST", f"{JOBS}/{{id}}/reject"): [lambda w: (w.boss, f"{JOBS}/{w.gated()[0]}/reject", {"reason": "no"})],
     ("POST", "/api/v1/approvals/{id}/approve"): [lambda w: (w.boss, f"/api/v1/approvals/{w.gated()[1]}/approve", {})],
@@ -170,18 +199,22 @@ CASES = dict(nouns()) | {
     ("POST", f"{ISSUERS}/{{id}}/switch"): [
         lambda w: (w.admin, f"{ISSUERS}/{w.root('next')}/switch", {"fingerprint_sha256": "next".ljust(64, "0")})],
     ("POST", CERTS): [lambda w: (w.admin, CERTS, w.fleet.certificate(w.name("cert")))],
-    ("PUT", f"{CERTS}/{{id}}"): [lambda w: (w.admin, f"{CERTS}/{w.certificate()}", {"environment": "production"})],
-    ("DELETE", f"{CERTS}/{{id}}"): [lambda w: (w.admin, f"{CERTS}/{w.certificate()}", None)],
+    ("PUT", f"{CERTS}/{{id}}"): [lambda w: (w.admin, f"{CERTS}/{w.certificate()}", {"environment": "production"}),
+                                   lambda w: (w.admin, f"{CERTS}/{w.pending()[0]}", {"target_ids": []})],
+    ("DELETE", f"{CERTS}/{{id}}"): [lambda w, name=name: (w.admin, f"{CERTS}/{getattr(w, name)()}", None) for name in ("certificate", "busy")],
     ("POST", f"{CERTS}/{{id}}/renew"): [
         lambda w: (w.admin, f"{CERTS}/{w.certificate()}/renew", {}),
-        lambda w: (w.admin, f"{CERTS}/{w.certificate(certificate_profile_id='prof-gated')}/renew", {})],
+        lambda w: (w.admin, f"{CERTS}/{w.certificate(certificate_profile_id='prof-gated')}/renew", {}),
+        lambda w: (w.admin, f"{CERTS}/{w.orphan()}/renew", {"force": True})],
     ("POST", f"{CERTS}/{{id}}/deploy"): [lambda w: (w.admin, f"{CERTS}/{w.issued(target_ids=[w.target()])}/deploy", {})],
-    ("POST", f"{CERTS}/{{id}}/revoke"): [lambda w: (w.admin, f"{CERTS}/{w.issued()}/revoke", {"reason": "superseded"})],
+    ("POST", f"{CERTS}/{{id}}/revoke"): [
+        lambda w, name=name: (w.admin, f"{CERTS}/{getattr(w, name)()}/revoke", {"reason": "superseded"}) for name in ("issued", "busy")],
     ("POST", f"{CERTS}/bulk-renew"): [
         lambda w: (w.admin, f"{CERTS}/bulk-renew", {"certificate_ids": [w.issued()]}),
         lambda w: (w.admin, f"{CERTS}/bulk-renew", {"certificate_ids": [w.issued(certificate_profile_id="prof-gated")]})],
     ("POST", f"{CERTS}/bulk-revoke"): [
-        lambda w: (w.admin, f"{CERTS}/bulk-revoke", {"certificate_ids": [w.issued()], "reason": "superseded"})],
+        lambda w, name=name: (w.admin, f"{CERTS}/bulk-revoke", {"certificate_ids": [getattr(w, name)()], "reason": "superseded"})
+        for name in ("issued", "busy")],
     ("POST", f"{CERTS}/bulk-reassign"): [
         lambda w: (w.admin, f"{CERTS}/bulk-reassign", {"certificate_ids": [w.issued()], "owner_id": "o-other"})],
     ("POST", "/api/v1/est/certificates/bulk-revoke"): [lambda w: w.est_revocation()],

@@ -14,11 +14,11 @@ static const struct route rows[] = {
     {"POST", APPROVALS "/{id}/approve", "approval.approve", approval_approve,
 	"approval_approved"},
     {"POST", APPROVALS "/{id}/reject", "approval.reject", approval_reject,
-	"approval_rejected"},
+	"approval_rejected renewal_job_cancelled"},
     {"POST", JOBS "/{id}/approve", "approval.approve", job_approve,
 	"approval_approved"},
     {"POST", JOBS "/{id}/reject", "approval.reject", job_reject,
-	"approval_rejected"},
+	"approval_rejected renewal_job_cancelled"},
 };
 
 const struct route_area routes_approvals = ROUTE_API_AREA("approvals", rows);

@@ -11,7 +11,8 @@ static const struct route rows[] = {
     {"GET", JOBS, "job.read", job_list},
     {"GET", JOBS "/{id}", "job.read", job_get},
     {"POST", JOBS "/{id}/cancel", "job.cancel", job_cancel,
-	"job_cancel_requested"},
+	"job_cancel_requested renewal_job_cancelled deployment_job_cancelled "
+	"approval_expired"},
 };
 
 const struct route_area routes_jobs = ROUTE_API_AREA("jobs", rows);
