@@ -155,7 +155,7 @@ $$;
 -- --- the files of targets ---
 -- A certificate of a directory of versions has the path that the directory is for.
 CREATE FUNCTION target_paths(p_config jsonb) RETURNS SETOF text LANGUAGE sql IMMUTABLE AS $$
-    SELECT DISTINCT regexp_replace(e.value, '/\.certctl-([^/]+)/current/fullchain\.pem$', '/\1') FROM jsonb_each_text(p_config) e
+    SELECT DISTINCT regexp_replace(e.value, '/\.certctl-([^/]+)/current/fullchain\.pem$', '/\1') FROM jsonb_each_text(CASE WHEN jsonb_typeof(p_config) = 'object' THEN p_config END) e
     WHERE e.key IN ('cert_path', 'key_path', 'chain_path', 'pem_path') AND e.value <> ''
 $$;
 

@@ -847,6 +847,37 @@ def test_ca_is_made_by_a_worker(workers, api, unique):
     assert tested["test_status"] == "success" and "last_tested_at" in tested
 
 
+@pytest.mark.parametrize("allowed, status", [
+    ('{"algorithm": "ECDSA"}', 400), ('"ECDSA"', 400), ("null", 400), ("7", 400), ('["ECDSA", 1, null, []]', 400),
+    ('[{"algorithm": ["ECDSA"]}]', 400), ('[{"algorithm": "ECDSA", "min_size": "256"}]', 400),
+    ('[{"algorithm": "ECDSA", "min_size": 384.5}]', 400), ('[1, {"algorithm": "ecdsa", "min_size": 255.5}]', 202),
+    ('[{"algorithm": "ECDSA"}]', 202), ('[{"algorithm": "ECDSA", "min_size": null}]', 202)])
+def test_a_profile_that_makes_no_sense_allows_no_key(basics, api, stack, unique, new_agent, allowed, status):
+    """What was stored by hand as keys that a profile allows stops no statement, and opens nothing."""
+    agent, key = new_agent()
+    profile, name = unique("prof"), unique("cert")
+    stack.query("INSERT INTO certificate_profiles (id, name, allowed_key_algorithms) VALUES (%s, %s, %s)", profile, profile, allowed)
+    made = api.post(CERTS, cert_body(name, target_ids=[make_target(api, unique, agent)], certificate_profile_id=profile))[1]
+    job = api.post(f"{CERTS}/{made['id']}/renew")[1]["job_id"]
+    found, reply = api.post(f"/api/v1/agents/{agent}/csr", {"csr_pem": make_csr(made["common_name"]), "certificate_id": made["id"],
+                                                           "job_id": job}, key=key)
+    assert found == status and (status == 202 or "does not allow a key" in reply["message"]), reply
+
+
+def test_a_target_whose_configuration_is_none_takes_no_files(basics, api, stack, unique, new_agent):
+    agent, _ = new_agent()
+    for config in ("[]", '"x"', "7", "null", None):
+        target, name = unique("tgt"), unique("cert")
+        stack.query("INSERT INTO deployment_targets (id, name, type, agent_id, config) VALUES (%s, %s, 'NGINX', %s, %s)", target, target,
+                    agent, config)
+        status, made = api.post(CERTS, cert_body(name, target_ids=[target]))
+        assert status == 201, made
+        assert stack.query("SELECT 1 FROM target_files WHERE target_id = %s", target) == []
+        paths = {"cert_path": f"/etc/{name}.pem", "key_path": f"/etc/{name}.key"}
+        assert api.call("PUT", f"{TARGETS}/{target}", {"config": paths})[0] == 200
+        assert stack.value("SELECT count(*) FROM target_files WHERE target_id = %s", target) == 2
+
+
 def test_issuance(workers, api, stack, unique, new_agent):
     agent, key = new_agent()
     target = make_target(api, unique, agent)
