@@ -71,7 +71,8 @@ listen_unix(const char *suffix)
 	set_path(&sun, suffix);
 	CHECK(fd >= 0);
 	CHECK_INT(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
-	CHECK_INT(listen(fd, 5), 0);
+	/* Room for every look of a listener of ours: nobody accepts. */
+	CHECK_INT(listen(fd, SOMAXCONN), 0);
 	return fd;
 }
 
