@@ -259,6 +259,9 @@ stage_and_switch(struct op *op, struct work *w, struct deploy *d,
 	}
 	ret = install_stage(a, &d->paths, d->j.version, pem, key_pem, out_why);
 	if (ret == RC_OK)
+		ret = install_owner_write(a, &d->paths, d->j.certificate,
+		    out_why);
+	if (ret == RC_OK)
 		ret = install_adopt(a, &d->paths, out_why);
 	fault_point("agent.install.staged");
 	if (ret == RC_OK)
@@ -307,6 +310,10 @@ deploy_fetched(struct op *op)
 					     "private key for version %s",
 					     d->j.version));
 	ret = check_pair(op, d, pem, key_pem, &why);
+	/* Before there is anything to undo: what stands there is another's. */
+	if (ret == RC_OK)
+		ret = install_owner_check(op_arena(op), &d->paths,
+		    d->j.certificate, &why);
 	if (ret == RC_OK) {
 		ret = stage_and_switch(op, w, d, pem, key_pem,
 		    json_get(reply->json, "revoked_fingerprints"), &why);

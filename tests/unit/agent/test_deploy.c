@@ -194,6 +194,24 @@ what_is_no_pair_is_refused_untouched(void)
 	CHECK_INT(site->tests + site->reloads, 0);
 }
 
+/* As install_owner_check says; what is another's stays as it is. */
+static void
+a_file_of_another_certificate_is_refused_untouched(void)
+{
+	site = site_new(true);
+	site_issue("1", SITE_FAR_AWAY, "[]");
+	site_deploy("1");
+	CHECK_STR(site_status(), "Completed");
+	sandbox_put("etc/.certctl-site.crt/owner", "mc-2\n/linked/site.crt\n");
+	site_issue("2", SITE_FAR_AWAY, "[]");
+	site_deploy("2");
+	CHECK_STR(site_status(), "Failed");
+	CHECK(strstr(site_error(), "is the same file as /linked/site.crt"));
+	CHECK(!sandbox_has("etc/.certctl-site.crt/v/certver-2"));
+	CHECK_STR(sandbox_link(CURRENT), "v/certver-1");
+	CHECK_INT(site->reloads, 1);
+}
+
 static void
 doubt_is_met_by_asking_again(void)
 {
@@ -330,6 +348,7 @@ CHECK_MAIN(CHECK_ROW(a_new_pair_is_tested_loaded_proven_and_told),
     CHECK_ROW(what_the_server_answers_is_checked),
     CHECK_ROW(a_host_that_forbids_it_stays_as_it_is),
     CHECK_ROW(what_is_no_pair_is_refused_untouched),
+    CHECK_ROW(a_file_of_another_certificate_is_refused_untouched),
     CHECK_ROW(doubt_is_met_by_asking_again),
     CHECK_ROW(a_retirement_in_the_middle_leaves_the_journal),
     CHECK_ROW(a_stop_while_it_is_proven_leaves_the_journal),

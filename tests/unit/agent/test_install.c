@@ -160,6 +160,38 @@ stage_into_a_missing_directory_says_so(void)
 	CHECK(strstr(why, "No such file"));
 }
 
+/* One file by two paths is one certificate's. */
+static void
+a_file_by_another_path_has_one_owner(void)
+{
+	const char *real, *linked;
+
+	a = sandbox_new();
+	CHECK(mkdir(sandbox_path("etc"), 0755) == 0);
+	CHECK(symlink("etc", sandbox_path("linked")) == 0);
+	real = sandbox_path("etc/site.crt");
+	linked = sandbox_path("linked/site.crt");
+	CHECK_INT(paths(real, sandbox_path("etc/a.key"), NULL), RC_OK);
+	CHECK_INT(install_owner_check(a, &p, "mc-a", &why), RC_OK);
+	CHECK_INT(stage("one", LEAF, "K1"), RC_OK);
+	CHECK_INT(install_owner_write(a, &p, "mc-a", &why), RC_OK);
+	CHECK_INT(install_owner_check(a, &p, "mc-a", &why), RC_OK);
+	/* The server gives a path to one certificate at a time. */
+	CHECK_INT(install_owner_check(a, &p, "mc-b", &why), RC_OK);
+
+	CHECK_INT(paths(linked, sandbox_path("etc/b.key"), NULL), RC_OK);
+	CHECK_INT(install_owner_check(a, &p, "mc-b", &why), RC_CONFLICT);
+	CHECK(strstr(why, "is the same file as ") && strstr(why, real));
+	CHECK(strstr(why, "certificate mc-a"));
+	CHECK_INT(install_owner_check(a, &p, "mc-a", &why), RC_OK);
+	/* Removed as the words say, or taken over by its path, it is free. */
+	CHECK(unlink(sandbox_path("etc/.certctl-site.crt/owner")) == 0);
+	CHECK_INT(install_owner_check(a, &p, "mc-b", &why), RC_OK);
+	CHECK_INT(install_owner_write(a, &p, "mc-b", &why), RC_OK);
+	CHECK_INT(paths(real, sandbox_path("etc/a.key"), NULL), RC_OK);
+	CHECK_INT(install_owner_check(a, &p, "mc-a", &why), RC_CONFLICT);
+}
+
 static void
 switch_moves_the_link(void)
 {
@@ -277,6 +309,7 @@ CHECK_MAIN(CHECK_ROW(paths_of_a_direct_target), CHECK_ROW(paths_of_files),
     CHECK_ROW(stage_refuses_odd_versions),
     CHECK_ROW(stage_without_room_leaves_nothing),
     CHECK_ROW(stage_into_a_missing_directory_says_so),
+    CHECK_ROW(a_file_by_another_path_has_one_owner),
     CHECK_ROW(switch_moves_the_link),
     CHECK_ROW(switch_links_a_chain_beside_current),
     CHECK_ROW(current_that_is_no_link_is_an_error),
