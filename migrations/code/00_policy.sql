@@ -45,6 +45,7 @@ CREATE FUNCTION policy_jitter() RETURNS float8 LANGUAGE sql IMMUTABLE AS $$ SELE
 CREATE FUNCTION policy_journal_fresh() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '1 hours' $$;
 CREATE FUNCTION policy_lead_part() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 3 $$;
 CREATE FUNCTION policy_lead_spread() RETURNS float8 LANGUAGE sql IMMUTABLE AS $$ SELECT 10 / 100.0::float8 $$;
+CREATE FUNCTION policy_life_least() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '30 seconds' $$;
 CREATE FUNCTION policy_noop_batch() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 1000 $$;
 CREATE FUNCTION policy_renewal_floor() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '1 minutes' $$;
 CREATE FUNCTION policy_renewal_floor_below() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '5 seconds' $$;

@@ -10,7 +10,7 @@ CREATE FUNCTION serial_new(p_start text) RETURNS text LANGUAGE sql VOLATILE AS $
 
 -- Hands one lane's due jobs to a worker, as one lease: one running batch, one permit.  The leader's term and the worker's
 -- lease are checked by the same transaction.  Serial and validity are fixed here, before anything is signed.  One fixed too
--- long ago, or for another certificate of the CA, is written off (recorded as revoked) and fixed anew: the same serial must
+-- long ago (half its life, at most), or for another certificate of the CA, is written off (recorded as revoked) and fixed anew: the same serial must
 -- never stand over two different certificates.  Suspects, jobs that several workers died with, go when nothing else of the
 -- lane is due: the most suspicious first, and a worker holds half as many with each death, until one is alone.
 CREATE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,
@@ -61,7 +61,7 @@ BEGIN
     FROM issuers i LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id AND ca.state = 'current' WHERE i.id = p_issuer;
     WITH picked AS MATERIALIZED (
         SELECT r.*, row_number() OVER (ORDER BY r.run_after, r.id) AS place FROM (SELECT j.id, j.run_after, j.certificate_id, j.serial_number, j.ca_sha256,
-                coalesce(j.not_before >= v_now - policy_serial_age() - policy_backdate(), false)
+                coalesce(j.not_before >= v_now - policy_serial_age() - policy_backdate() AND j.not_after - v_now > v_now - j.not_before, false)
                     AND j.ca_sha256 IS NOT DISTINCT FROM v_all.ca_sha256 AS is_fixed FROM jobs j
             WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND job_issues(j.type)
                 AND j.run_after <= v_now AND (j.run_after, j.id) >= (p_low_after, p_low_id)

@@ -137,6 +137,22 @@ def test_a_serial_is_kept_for_the_hour_it_was_fixed_for(lane):
         lane.q("UPDATE jobs SET run_after = %s WHERE id = %s", START, job)
 
 
+def test_a_short_validity_is_kept_for_half_of_it(lane):
+    """Else a certificate would be signed that is over, or nearly."""
+    lane.q("UPDATE issuers SET config = '{\"validity_seconds\": 60}' WHERE id = %s", lane.issuer)
+    job = lane.job()
+    first = None
+    for seconds, same in ((0, True), (20, True), (35, False)):
+        lane.later(seconds)
+        lease, _ = lane.claim()
+        fixed = lane.row(job, "serial_number, not_before, not_after")
+        assert (first in (None, fixed)) == same, seconds
+        first = first or fixed
+        lane.aside(lease, "release", None)
+        lane.q("UPDATE jobs SET run_after = %s WHERE id = %s", START, job)
+    assert lane.q("SELECT reason FROM certificate_revocations WHERE serial_number = %s", first[0]) in ([], [("superseded",)])
+
+
 def test_a_breaker_opens_and_closes(lane):
     for _ in range(8):
         lane.job()

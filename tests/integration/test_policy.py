@@ -66,8 +66,21 @@ def test_no_policy_stands_elsewhere(path):
 
 
 def test_every_policy_is_used():
+    """By SQL, or by a process where what it rules is no statement's."""
     text = "\n".join(code(p) for p in TEXTS if p != MADE)
-    assert {name.lower() for _, name, _, _ in policies()} == set(re.findall(r"\bpolicy_(\w+)\(\)", text))
+    by_sql = set(re.findall(r"\bpolicy_(\w+)\(\)", text))
+    by_c = {name.lower() for area in ("apiserver", "scheduler", "worker") for path in (ROOT / area).rglob("*.c")
+            if "common/policy/policy.h" in path.read_text(encoding="utf-8")
+            for name in re.findall(r"\bPOLICY_(\w+)\b", path.read_text(encoding="utf-8"))}
+    names = {name.lower() for _, name, _, _ in policies()}
+    assert by_sql <= names <= by_sql | by_c
+
+
+def test_a_profile_has_the_shortest_life_that_an_issuer_has(cursor):
+    insert = "INSERT INTO certificate_profiles (id, name, max_ttl_seconds) SELECT %s, %s, extract(epoch FROM policy_life_least())::int + %s"
+    cursor.execute(insert, ("prof-least", "least", 0))
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        cursor.execute(insert, ("prof-less", "less", -1))
 
 
 def value(cursor, sql, *parameters):

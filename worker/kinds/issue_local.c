@@ -7,14 +7,17 @@
  * stops after a few milliseconds to let the loop renew the worker's lease.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/enc.h"
 #include "common/base/fault.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/pki/cert/cert.h"
 #include "common/pki/cert/leaf_ext.h"
+#include "common/policy/policy.h"
 #include "worker/kinds/issue_batch.h"
 
 #define CA_POLL_MS 10
@@ -166,6 +169,30 @@ find_nonsense(const struct issue_job *j)
 	return NULL;
 }
 
+/* What would serve for no time to speak of is not signed: false. */
+static bool
+leaves_time(struct op *op, const struct issue_batch *b, struct issue_job *j)
+{
+	int64_t now = clock_wall_us() / 1000000;
+	int64_t left = j->not_after_unix - now;
+
+	if (j->not_after_unix >= b->ca->not_after_unix &&
+	    left < POLICY_LIFE_LEAST) {
+		issue_set(j, ASIDE_FAIL,
+		    op_printf(op,
+			"the CA ends in %" PRId64
+			" s, and with it the certificate: a life under %d s is "
+			"not given (see docs/operator/ca.md for its successor)",
+			left > 0 ? left : 0, POLICY_LIFE_LEAST));
+		return false;
+	}
+	if (left > 0)
+		return true;
+	/* It waited for longer than it lives: the next claim fixes it anew. */
+	issue_set(j, ASIDE_RELEASE, NULL);
+	return false;
+}
+
 static void
 build_tbs(struct op *op, struct issue_batch *b, struct issue_job *j,
     const struct leaf_rules *r)
@@ -223,7 +250,7 @@ check_job(struct op *op, struct issue_batch *b, struct issue_job *j,
 		issue_set(j, ASIDE_FAIL, why);
 		return;
 	}
-	if (!issue_read_csr(op, j))
+	if (!leaves_time(op, b, j) || !issue_read_csr(op, j))
 		return;
 	if (ca_names_allow(b->ca->names, &j->csr, &why) != RC_OK)
 		issue_set(j, ASIDE_FAIL, why);

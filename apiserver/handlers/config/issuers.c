@@ -13,15 +13,12 @@
 #include "apiserver/handlers/config/configkeys.h"
 #include "common/base/attr.h"
 #include "common/json/json.h"
-
-/* A shorter life is not given: its last third is what renewal and deployment
- * have.  certificate_profiles has the same limit. */
-enum { LIFE_LEAST_S = 30 };
+#include "common/policy/policy.h"
 
 static const struct configkey local_keys[] = {
     {"ca_common_name", KEY_TEXT, .max = 64},
     {"validity_days", KEY_INT, 1, 3650},
-    {"validity_seconds", KEY_INT, LIFE_LEAST_S, 315360000},
+    {"validity_seconds", KEY_INT, POLICY_LIFE_LEAST, 315360000},
     {"ca_cert_path", KEY_PATH},
     {"ca_key_path", KEY_PATH},
     {"former_key_paths", KEY_PATHS},

@@ -463,7 +463,7 @@ rig_add_job(struct rig *r)
 	    .csr_pem = rig_csr(),
 	    .serial = serials[n],
 	    .not_before = "1790000000",
-	    .not_after = "1797000000",
+	    .not_after = "4000000000",
 	    .extensions = "{\"ekus\":[\"serverAuth\"]}",
 	};
 	return &r->jobs[n];

@@ -2,10 +2,13 @@
  * A lease of issuance jobs from load to end, on a database that refuses,
  * forgets, disappears and lies about what it committed.
  */
+#include <inttypes.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/json/json.h"
 #include "common/pki/cert/cert.h"
+#include "common/policy/policy.h"
 #include "tests/support/db_script.h"
 #include "tests/unit/check.h"
 #include "tests/unit/worker/rig.h"
@@ -53,7 +56,7 @@ test_signs_and_stores(void)
 		code = cert_read(a, x, &info);
 		CHECK_INT(code, RC_OK);
 		CHECK_STR(info.serial_hex, r->jobs[i].serial);
-		CHECK_INT(info.not_after_unix, 1797000000);
+		CHECK_INT(info.not_after_unix, 4000000000);
 		CHECK_STR(info.common_name, "demo.example");
 		X509_free(x);
 	}
@@ -94,6 +97,39 @@ test_bad_rows_fail_alone(void)
 	CHECK_INT(rig_journal_lines(r), 1);
 	CHECK(strstr(r->jobs[0].error, "no CSR") != NULL);
 	CHECK(strstr(r->jobs[2].error, "serial") != NULL);
+	rig_free(r);
+}
+
+/* What the CA's own end leaves must serve; what is over is ordered anew. */
+static void
+test_no_time_left(void)
+{
+	struct rig *r = rig_with_ca(3);
+	int64_t now = clock_wall_us() / 1000000;
+	char ends[2][24], said[64];
+	struct local_ca *ca;
+	const char *why;
+	rc code;
+
+	code = local_ca_get(r->cas, "iss-1", NULL, &ca, &why);
+	CHECK_INT(code, RC_OK);
+	ca->not_after_unix = now + POLICY_LIFE_LEAST - 10;
+	snprintf(ends[0], sizeof(ends[0]), "%" PRId64, ca->not_after_unix);
+	snprintf(ends[1], sizeof(ends[1]), "%" PRId64, now - 1);
+	r->jobs[0].not_after = ends[0];
+	r->jobs[1].not_after = ends[1];
+	r->jobs[2].not_after = ends[0];
+	r->jobs[2].is_cancelled = true;
+	rig_issue(r);
+	CHECK_STR(r->jobs[0].outcome, "fail");
+	CHECK(strstr(r->jobs[0].error, "the CA ends in ") != NULL);
+	snprintf(said, sizeof(said), "under %d s is not given",
+	    POLICY_LIFE_LEAST);
+	CHECK(strstr(r->jobs[0].error, said) != NULL);
+	CHECK_STR(r->jobs[1].outcome, "release");
+	CHECK_STR(r->jobs[2].outcome, "cancel");
+	CHECK_INT(rig_journal_lines(r), 0);
+	local_ca_unref(ca);
 	rig_free(r);
 }
 
@@ -464,7 +500,7 @@ test_journal_keeps_the_certificate(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_signs_and_stores),
-    CHECK_ROW(test_bad_rows_fail_alone),
+    CHECK_ROW(test_bad_rows_fail_alone), CHECK_ROW(test_no_time_left),
     CHECK_ROW(test_cancelled_before_signing),
     CHECK_ROW(test_other_ca_is_released),
     CHECK_ROW(test_first_batch_of_a_new_ca),
