@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <cjson/cJSON.h>
+
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
@@ -85,6 +87,19 @@ print_counters(struct cli *c, const struct bulk *b, const struct cJSON *json,
 	    cell(c, json, "total_skipped"), cell(c, json, "total_failed"));
 }
 
+/* What was enqueued and will wait, and for what. */
+static void
+print_waiting(struct cli *c, const struct cJSON *json)
+{
+	const struct cJSON *item;
+
+	cJSON_ArrayForEach(item, json_get(json, "waiting"))
+	{
+		out_print("%s %s; among them %s\n", cell(c, item, "total"),
+		    cell(c, item, "reason"), cell(c, item, "certificate_ids"));
+	}
+}
+
 /* A 2xx that holds the counts; else it is told why not. */
 static int
 check_counts(const struct cli *c, const struct bulk *b, const struct answer *a)
@@ -160,8 +175,10 @@ run(struct cli *c, const struct bulk *b)
 		return exit_code;
 	if (c->as_json)
 		out_json(a.text);
-	else
+	else {
 		print_counters(c, b, a.json, b->done);
+		print_waiting(c, a.json);
+	}
 	IGNORE_RESULT(json_int(a.json, "total_failed", 0, INT64_MAX, &failed));
 	return failed > 0 ? EXIT_FAILED : EXIT_DONE;
 }

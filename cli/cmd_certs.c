@@ -30,9 +30,9 @@ int
 cmd_certs_get(struct cli *c)
 {
 	static const char *const members[] = {"id", "name", "common_name",
-	    "sans", "status", "deployment_status", "reason", "expires_at",
-	    "environment", "owner_id", "team_id", "issuer_id",
-	    "renewal_policy_id", "target_ids", "last_renewal_at",
+	    "sans", "status", "deployment_status", "reason", "reason_since",
+	    "reason_until", "expires_at", "environment", "owner_id", "team_id",
+	    "issuer_id", "renewal_policy_id", "target_ids", "last_renewal_at",
 	    "last_deployment_at", "created_at"};
 
 	return show_object(c,

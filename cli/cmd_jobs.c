@@ -22,6 +22,7 @@ cmd_jobs_list(struct cli *c)
 	    {"CERTIFICATE", "certificate_id", COLUMN_TEXT},
 	    {"ATTEMPTS", "attempts", COLUMN_TEXT},
 	    {"CREATED", "created_at", COLUMN_TIME},
+	    {"REASON", "reason", COLUMN_TEXT},
 	    {"ERROR", "last_error", COLUMN_TEXT},
 	};
 	const char *path =
@@ -35,9 +36,9 @@ cmd_jobs_get(struct cli *c)
 {
 	static const char *const members[] = {"id", "type", "status",
 	    "certificate_id", "target_id", "agent_id", "attempts",
-	    "max_attempts", "last_error", "created_at", "started_at",
-	    "completed_at", "verification_status", "verified_at",
-	    "verification_error"};
+	    "max_attempts", "reason", "reason_since", "reason_until",
+	    "last_error", "created_at", "started_at", "completed_at",
+	    "verification_status", "verified_at", "verification_error"};
 
 	return show_object(c,
 	    arena_printf(c->arena, "/api/v1/jobs/%s",

@@ -66,8 +66,10 @@ struct field {
 	/* NULL, or why this object is refused. */
 	const char *(*check)(struct arena *a, const struct cJSON *object);
 	size_t max_items; /* of a list of texts; 0: 1000 */
-	/* Makes of a stored word, which is not empty, what is answered. */
+	/* Makes of a stored word, which is not empty, what is answered; "" is
+	 * as if nothing was stored. */
 	const char *(*say)(struct arena *a, const char *stored);
+	const char *column; /* NULL: that of the name */
 };
 
 enum {

@@ -47,7 +47,9 @@ field_rows_init(struct field_rows *fr, const struct db_result *result,
 			continue;
 		fr->fields[fr->n] = &fields[i];
 		key_make(fr, fr->n, fields[i].name);
-		fr->cols[fr->n++] = db_col(result, fields[i].name);
+		fr->cols[fr->n++] =
+		    db_col(result, fields[i].column != NULL ? fields[i].column
+							    : fields[i].name);
 	}
 }
 
@@ -136,10 +138,10 @@ field_rows_put_members(const struct field_rows *fr, struct arena *a,
 		const struct field *f = fr->fields[i];
 		const char *text = db_text(fr->result, row, fr->cols[i]);
 
-		if ((f->flags & FIELD_OMIT_EMPTY) != 0 && text[0] == '\0')
-			continue;
 		if (f->say != NULL && text[0] != '\0')
 			text = f->say(a, text);
+		if ((f->flags & FIELD_OMIT_EMPTY) != 0 && text[0] == '\0')
+			continue;
 		put_key(fr, w, i);
 		put_value(a, w, f->type, text,
 		    db_is_null(fr->result, row, fr->cols[i]));

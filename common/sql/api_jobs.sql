@@ -4,12 +4,12 @@
 -- name: job_page :many
 SELECT p.id, p.type, p.certificate_id, p.target_id, p.agent_id, p.status, p.attempts, p.max_attempts, p.last_error,
     p.scheduled_at, p.started_at, p.completed_at, p.created_at, p.verification_status, p.verified_at, p.verification_error,
-    p.verification_fingerprint, p.version_id
-FROM (SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, job_why(j) AS last_error,
+    p.verification_fingerprint, p.version_id, p.reason
+FROM (SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, coalesce(j.last_error, r.why) AS last_error,
         coalesce(j.scheduled_at, j.created_at) AT TIME ZONE 'UTC' AS scheduled_at, j.started_at AT TIME ZONE 'UTC' AS started_at,
         j.completed_at AT TIME ZONE 'UTC' AS completed_at, j.created_at AT TIME ZONE 'UTC' AS created_at, j.verification_status,
-        j.verified_at AT TIME ZONE 'UTC' AS verified_at, j.verification_error, j.verification_fingerprint, j.version_id
-    FROM jobs j
+        j.verified_at AT TIME ZONE 'UTC' AS verified_at, j.verification_error, j.verification_fingerprint, j.version_id, r.reason
+    FROM jobs j LEFT JOIN LATERAL job_reason(j) r ON true
     ORDER BY j.id DESC
     LIMIT 501) AS p
 LIMIT $1::bigint;
@@ -17,10 +17,10 @@ LIMIT $1::bigint;
 -- Newest first: ids contain the time they were made at.  What is skipped are
 -- keys; rows are looked up for the page only.
 -- name: job_list :many fresh
-SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, job_why(j) AS last_error,
+SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, coalesce(j.last_error, r.why) AS last_error,
     coalesce(j.scheduled_at, j.created_at) AT TIME ZONE 'UTC' AS scheduled_at, j.started_at AT TIME ZONE 'UTC' AS started_at,
     j.completed_at AT TIME ZONE 'UTC' AS completed_at, j.created_at AT TIME ZONE 'UTC' AS created_at, j.verification_status,
-    j.verified_at AT TIME ZONE 'UTC' AS verified_at, j.verification_error, j.verification_fingerprint, j.version_id
+    j.verified_at AT TIME ZONE 'UTC' AS verified_at, j.verification_error, j.verification_fingerprint, j.version_id, r.reason
 FROM (SELECT p.id, row_number() OVER () AS at FROM (SELECT j.id
 FROM jobs j
 WHERE ($1::text IS NULL OR j.status = $1)
@@ -33,6 +33,7 @@ WHERE ($1::text IS NULL OR j.status = $1)
 ORDER BY j.id DESC
 LIMIT $7::bigint OFFSET $8::bigint) AS p) AS k
 JOIN jobs j ON j.id = k.id
+LEFT JOIN LATERAL job_reason(j) r ON true
 ORDER BY k.at;
 
 -- Of all jobs: exact while they are few, else the statistics' estimate.
@@ -54,11 +55,11 @@ SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*
     LIMIT 10001) AS found) AS n;
 
 -- name: job_get :one
-SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, job_why(j) AS last_error,
+SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, coalesce(j.last_error, r.why) AS last_error,
     coalesce(j.scheduled_at, j.created_at) AT TIME ZONE 'UTC' AS scheduled_at, j.started_at AT TIME ZONE 'UTC' AS started_at,
     j.completed_at AT TIME ZONE 'UTC' AS completed_at, j.created_at AT TIME ZONE 'UTC' AS created_at, j.verification_status,
-    j.verified_at AT TIME ZONE 'UTC' AS verified_at, j.verification_error, j.verification_fingerprint, j.version_id
-FROM jobs j
+    j.verified_at AT TIME ZONE 'UTC' AS verified_at, j.verification_error, j.verification_fingerprint, j.version_id, r.reason
+FROM jobs j LEFT JOIN LATERAL job_reason(j) r ON true
 WHERE j.id = $1;
 
 -- name: job_cancel :one

@@ -136,22 +136,6 @@ CREATE FUNCTION certificate_deployment(p_id text) RETURNS text LANGUAGE sql STAB
     FROM certificate_target_mappings m WHERE m.certificate_id = p_id
 $$;
 
--- What an operator should know of a certificate beside its status, a word of apiserver/handlers/certificates/reason.c, with
--- the agent or target behind a colon where there is one.
-CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT CASE c.status WHEN 'Revoked' THEN NULL WHEN 'Archived' THEN NULL WHEN 'RenewalInProgress' THEN coalesce(
-        (SELECT CASE WHEN j.agent_id IS NULL THEN 'no_target'
-                WHEN a.retired_at IS NOT NULL THEN 'agent_retired:' || a.id
-                WHEN a.status = 'Offline' THEN 'agent_offline:' || a.id END
-            FROM jobs j LEFT JOIN agents a ON a.id = j.agent_id
-            WHERE j.certificate_id = c.id AND job_issues(j.type) AND j.status = 'AwaitingCSR'
-            ORDER BY (j.agent_id IS NULL OR a.retired_at IS NOT NULL OR a.status = 'Offline') DESC, j.id LIMIT 1),
-        c.renewal_wanted)
-        ELSE coalesce(c.renewal_wanted, (SELECT 'deployment_failing:' || m.target_id FROM certificate_target_mappings m
-            WHERE m.certificate_id = c.id AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_failures > 0
-            ORDER BY m.target_id LIMIT 1)) END
-$$;
-
 -- --- the files of targets ---
 -- A certificate of a directory of versions has the path that the directory is for.
 CREATE FUNCTION target_paths(p_config jsonb) RETURNS SETOF text LANGUAGE sql IMMUTABLE AS $$

@@ -45,13 +45,44 @@ CREATE FUNCTION lane_succeeded(p_issuer text) RETURNS void LANGUAGE sql SECURITY
         last_error = NULL WHERE l.issuer_id = (SELECT n.issuer_id FROM lanes n WHERE n.issuer_id = p_issuer FOR NO KEY UPDATE SKIP LOCKED)
 $$;
 
--- Why a job is not done: its own last error, what stopped its lane, or what the hosts of all workers lack for it.
-CREATE FUNCTION job_why(j jobs) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT coalesce(j.last_error, CASE j.status WHEN 'Pending' THEN (SELECT l.last_error FROM lanes l
-        WHERE l.issuer_id = j.issuer_id AND l.breaker_state <> 'closed') END,
-        CASE WHEN j.status = 'Pending' AND j.type <> 'Deployment' AND j.run_after <= engine_now() THEN
-            (SELECT min(f.why) FROM (SELECT coalesce(w.faults ->> '', w.faults ->> j.issuer_id) AS why FROM workers w
-                WHERE w.lease_until > clock_timestamp()) f HAVING count(*) = count(f.why)) END)
+-- --- why something waits ---
+-- What a job waits for: in lines of their own a word of apiserver/handlers/jobs/reason.c, the agent or issuer it is about,
+-- since or until when, and what was said.  No row: it runs or has ended.  why is what was said, of its lane too.
+CREATE FUNCTION job_reason(j jobs) RETURNS TABLE (reason text, why text) LANGUAGE sql STABLE AS $$
+    SELECT format(E'%s\n%s\n%s\n%s', w.word, w.subject, to_char(w.at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), w.why), w.why
+    FROM (SELECT CASE j.status WHEN 'AwaitingCSR' THEN 'no_target' ELSE 'approval' END AS word, '' AS subject, NULL::timestamptz AS at,
+            j.last_error AS why
+        WHERE j.status = 'AwaitingApproval' OR (j.status = 'AwaitingCSR' AND j.agent_id IS NULL)
+    UNION ALL SELECT CASE WHEN a.retired_at IS NOT NULL THEN 'agent_retired' WHEN a.status = 'Offline' THEN 'agent_offline'
+            WHEN j.run_after > engine_now() THEN 'later' WHEN j.type = 'Deployment' THEN 'agent' ELSE 'csr' END, a.id,
+        CASE WHEN a.retired_at IS NOT NULL THEN a.retired_at WHEN a.status = 'Offline' THEN coalesce(a.last_heartbeat_at, a.registered_at)
+            WHEN j.run_after > engine_now() THEN j.run_after END, j.last_error
+        FROM agents a WHERE a.id = j.agent_id AND (j.status = 'AwaitingCSR' OR (j.type = 'Deployment'
+            AND (j.status = 'Pending' OR (j.status = 'Running' AND (a.status = 'Offline' OR a.retired_at IS NOT NULL)))))
+    UNION ALL SELECT CASE WHEN NOT i.enabled THEN 'issuer_disabled' WHEN j.run_after = 'infinity' THEN 'order_uncertain'
+            WHEN j.run_after > engine_now() THEN CASE WHEN j.checkpoint IS NULL THEN 'later' ELSE 'order' END
+            WHEN l.cap = 0 THEN 'lane_closed' WHEN l.breaker_state <> 'closed' THEN 'lane_stopped'
+            WHEN lane_allows(l, engine_now()) = 0 THEN 'lane_rate' WHEN f.n = 0 THEN 'no_worker' WHEN f.n > 0 THEN 'worker_fault'
+            WHEN cardinality(j.died_with) >= policy_deaths_alone() THEN 'suspect' ELSE 'turn' END, i.id,
+        CASE WHEN j.run_after = 'infinity' THEN NULL WHEN j.run_after > engine_now() THEN j.run_after
+            WHEN l.breaker_state <> 'closed' THEN l.opened_until END,
+        coalesce(j.last_error, CASE WHEN l.breaker_state <> 'closed' THEN l.last_error END, f.why)
+        FROM issuers i JOIN lanes l ON l.issuer_id = i.id
+        LEFT JOIN (SELECT count(*) AS n, min(coalesce(w.faults ->> '', w.faults ->> j.issuer_id)) AS why FROM workers w
+            WHERE w.lease_until > clock_timestamp()
+            HAVING count(*) = count(coalesce(w.faults ->> '', w.faults ->> j.issuer_id))) f ON j.run_after <= engine_now()
+        WHERE i.id = j.issuer_id AND j.status = 'Pending' AND j.type <> 'Deployment') w
+$$;
+
+-- What an operator should know of a certificate beside its status, in lines as of job_reason.
+CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE c.status WHEN 'Revoked' THEN NULL WHEN 'Archived' THEN NULL WHEN 'RenewalInProgress' THEN coalesce(
+        (SELECT r.reason FROM jobs j CROSS JOIN LATERAL job_reason(j) r
+            WHERE j.certificate_id = c.id AND job_issues(j.type) AND r.reason !~ E'^(csr|turn)\n' ORDER BY j.id LIMIT 1),
+        c.renewal_wanted)
+        ELSE coalesce(c.renewal_wanted, (SELECT E'deployment_failing\n' || m.target_id FROM certificate_target_mappings m
+            WHERE m.certificate_id = c.id AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_failures > 0
+            ORDER BY m.target_id LIMIT 1)) END
 $$;
 
 -- What the leader must know to hand out work: every lane that has a due job behind its low-water key, and how many batches

@@ -101,6 +101,30 @@ def test_renew_skips_what_the_contract_says(world, team):
     assert counters(again) == {"matched": 8, "enqueued": 0, "skipped": 7, "failed": 1} and "enqueued_jobs" not in again
 
 
+def test_renew_names_what_will_wait_and_for_what(world, team):
+    lost = make(world, team, [f"lost-{n}" for n in range(3)])
+    gone, live = make(world, team, ["gone-1", "gone-2"]), make(world, team, ["live"])
+    asks = make(world, team, ["ask"], certificate_profile_id="prof-ask")
+    world.query("INSERT INTO certificate_target_mappings (certificate_id, target_id) SELECT n, 'tg-1' FROM unnest(%s) n", gone)
+    world.query("INSERT INTO certificate_target_mappings (certificate_id, target_id) SELECT n, 'tg-2' FROM unnest(%s) n", live)
+    world.query("UPDATE agents SET status = 'Online', last_heartbeat_at = now() WHERE id = 'ag-2'")
+    world.query("UPDATE agents SET status = 'Offline', last_heartbeat_at = '2026-01-02 03:04:05+00' WHERE id = 'ag-1'")
+    headers = {"Idempotency-Key": f"waits-{team}"}
+    for _ in range(2):
+        reply = call(world, RENEW, {"team_id": team}, headers=headers)
+        assert counters(reply) == {"matched": 7, "enqueued": 7, "skipped": 0, "failed": 0} and len(reply["enqueued_jobs"]) == 7
+        assert [(w["total"], w["certificate_ids"]) for w in reply["waiting"]] == [(3, lost), (2, gone), (1, asks)]
+        assert ["has no target" in reply["waiting"][0]["reason"], "ag-1, which is offline since" in reply["waiting"][1]["reason"],
+                "an approval" in reply["waiting"][2]["reason"]] == [True] * 3
+        assert "waiting_looked_at" not in reply
+    fine = make(world, team, ["fine"])
+    world.query("INSERT INTO certificate_target_mappings (certificate_id, target_id) VALUES (%s, 'tg-2')", fine[0])
+    assert "waiting" not in call(world, RENEW, {"certificate_ids": fine})
+    alone = make(world, team, ["alone"])
+    assert f'1 waits for an agent to hold its key' in world.cli("certs", "bulk-renew", *alone, "--yes").stdout
+    assert alone[0] in world.cli("jobs", "list", "--certificate-id", alone[0]).stdout
+
+
 def test_the_kind_and_state_of_the_jobs(world, team):
     plain, ask = make(world, team, ["plain"]), make(world, team, ["ask"], certificate_profile_id="prof-ask")
     fresh = make(world, team, ["fresh"], status="Pending")

@@ -173,12 +173,93 @@ def test_a_csr_checked_against_other_names_is_refused(world):
 
 # --- what waits says for what ---
 
+def waits(world, job):
+    """A job as it is shown alone, in lists and by certctl: the same."""
+    one = world.api.need("GET", f"/api/v1/jobs/{job}")
+    told = {k: one.get(k) for k in ("reason", "reason_since", "reason_until")}
+    for query in ("", f"certificate_id={one['certificate_id']}"):
+        rows = world.api.need("GET", f"/api/v1/jobs?per_page=500&{query}")["data"]
+        assert [{k: r.get(k) for k in told} for r in rows if r["id"] == job] == [told]
+    shown = world.cli("jobs", "get", job).stdout
+    assert (one.get("reason") or "reason ") in " ".join(shown.split())
+    assert (one.get("reason") or "") in " ".join(world.cli("jobs", "list", "--certificate-id", one["certificate_id"]).stdout.split())
+    return one
+
+
+def settled(world, word, job, **changes):
+    """The job as it would be with these columns, and what it waits for then."""
+    keys = ", ".join(f"{k} = {v}" for k, v in changes.items())
+    world.plant(f"UPDATE jobs SET {keys} WHERE id = %s", job)
+    one = waits(world, job)
+    assert word in one["reason"], one
+    return one
+
+
+def test_each_job_that_waits_says_for_what(world):
+    job = order(world, "tells")
+    world.query("UPDATE workers SET lease_until = '-infinity'")
+    assert "a worker: none lives" in waits(world, job)["reason"]
+    world.query("INSERT INTO workers (incarnation, name, host, pid, lease_until) VALUES ('idle', 'idle', 'h', 1, 'infinity')")
+    assert waits(world, job)["reason"] == "waits for its turn at issuer iss-local"
+    assert "as workers died with it" in settled(world, "nothing else of its lane is due", job, died_with="'{a,b,c}'")["reason"]
+    one = settled(world, "waits before it is tried again until 20", job, died_with="NULL", last_error="'the CA said no'",
+                  run_after="now() + interval '1 hour'")
+    assert one["reason"].endswith(": the CA said no") and one["reason_until"] > one["created_at"] and "reason_since" not in one
+    settled(world, "its order at the CA", job, checkpoint="'{\"state\": \"placed\"}'")
+    settled(world, "looks whether its order stands", job, run_after="'infinity'")
+    settled(world, "for its turn", job, run_after="now()", checkpoint="NULL", last_error="NULL")
+    world.query("UPDATE lanes SET breaker_state = 'open', opened_until = now() + interval '1 hour', last_error = 'CA away' "
+                "WHERE issuer_id = 'iss-local'")
+    one = waits(world, job)
+    assert "issuer iss-local, whose calls failed until" in one["reason"]
+    assert one["reason"].endswith(": CA away") and one["last_error"] == "CA away" and one["reason_until"]
+    assert world.api.get(f"{CERTS}/tells")[1]["reason"] == f"its renewal {one['reason']}"
+    world.query("UPDATE lanes SET breaker_state = 'closed', opened_until = NULL, last_error = NULL, rate_per_s = 0.001, "
+                "rate_tokens = 0, rate_at = now() WHERE issuer_id = 'iss-local'")
+    assert "whose rate allows no more" in waits(world, job)["reason"]
+    world.query("UPDATE lanes SET rate_per_s = NULL, cap = 0 WHERE issuer_id = 'iss-local'")
+    assert "whose lane is closed" in waits(world, job)["reason"]
+    world.query("UPDATE lanes SET cap = 8 WHERE issuer_id = 'iss-local'")
+    world.query("UPDATE issuers SET enabled = false WHERE id = 'iss-local'")
+    assert "issuer iss-local, which is disabled" in waits(world, job)["reason"]
+    world.query("UPDATE issuers SET enabled = true WHERE id = 'iss-local'")
+    world.query("UPDATE workers SET faults = '{\"\": \"no room for its journal\"}' WHERE incarnation = 'idle'")
+    assert waits(world, job)["reason"].endswith("whose host can do it: no room for its journal")
+    world.query("DELETE FROM workers WHERE incarnation = 'idle'")
+    claim(world, job)
+    assert "reason" not in waits(world, job)
+    assert complete(world, job) == [job] and "reason" not in waits(world, job)
+    install = world.value("SELECT id FROM jobs WHERE certificate_id = 'tells' AND type = 'Deployment'")
+    assert waits(world, install)["reason"].startswith(f"waits for agent {world.agents[0][0]}")
+
+
+def test_who_waits_for_an_approval_or_an_agent_says_since_when(world):
+    asked = order(world, "asks", csr=False, certificate_profile_id="prof-asked")
+    assert "an approval" in waits(world, asked)["reason"]
+    assert "an approval" in world.api.get(f"{CERTS}/asks")[1]["reason"]
+    agent = world.agents[0][0]
+    job = order(world, "silent", csr=False)
+    world.query("UPDATE agents SET status = 'Online' WHERE id = %s", agent)
+    assert waits(world, job)["reason"] == f"waits for the CSR of agent {agent}"
+    assert "reason" not in world.api.get(f"{CERTS}/silent")[1]  # it comes by itself
+    world.query("UPDATE agents SET status = 'Offline', last_heartbeat_at = '2026-01-02 03:04:05+00' WHERE id = %s", agent)
+    one, cert = waits(world, job), world.api.get(f"{CERTS}/silent")[1]
+    assert one["reason"] == f"waits for agent {agent}, which is offline since 2026-01-02 03:04:05 UTC"
+    assert cert["reason"] == f"its renewal {one['reason']}"
+    assert one["reason_since"] == cert["reason_since"] == "2026-01-02T03:04:05Z"
+    assert [c["reason_since"] for c in world.api.get(f"{CERTS}?q=silent")[1]["data"]] == [cert["reason_since"]]
+    world.query("UPDATE agents SET retired_at = '2026-01-03 00:00:00+00' WHERE id = %s", agent)
+    assert "which is retired" in waits(world, job)["reason"] and waits(world, job)["reason_since"] == "2026-01-03T00:00:00Z"
+    world.query("UPDATE agents SET retired_at = NULL WHERE id = %s", agent)
+
+
 def test_without_a_target_the_reason_is_told_and_a_target_helps(world):
     world.make_certificate("homeless")
     reply = world.api.need("POST", f"{CERTS}/homeless/renew")
     assert "map it to a target" in reply["warnings"][0]
-    assert "it has no target" in world.api.get(f"{CERTS}/homeless")[1]["reason"]
-    assert "it has no target" in world.api.get(f"{CERTS}?q=homeless")[1]["data"][0]["reason"]
+    assert "has no target" in world.api.get(f"{CERTS}/homeless")[1]["reason"]
+    assert "has no target" in world.api.get(f"{CERTS}?q=homeless")[1]["data"][0]["reason"]
+    assert "has no target" in waits(world, reply["job_id"])["reason"]
     world.api.need("PUT", f"{CERTS}/homeless", {"target_ids": ["tgt-1"]})
     assert world.query("SELECT agent_id, status FROM jobs WHERE id = %s", reply["job_id"]) == [(world.agents[0][0], "AwaitingCSR")]
     assert submit(world, "homeless", reply["job_id"])[0] == 202
@@ -192,7 +273,9 @@ def test_force_overrides_a_job_that_waits_for_a_dead_agent(world):
     world.query("UPDATE agents SET status = 'Offline' WHERE id = %s", agent)
     assert agent in world.api.get(f"{CERTS}/forced")[1]["reason"]
     assert world.api.post(f"{CERTS}/forced/renew")[0] == 409
-    again = world.api.need("POST", f"{CERTS}/forced/renew?force=true")["job_id"]
+    shown = world.cli("certs", "renew", "forced", "--force")
+    assert shown.returncode == 0, shown
+    again = world.value("SELECT id FROM jobs WHERE certificate_id = 'forced' AND status = 'AwaitingCSR'")
     assert again != job
     assert world.query("SELECT status, last_error FROM jobs WHERE id = %s", job) == [("Cancelled", "another renewal was forced by admin")]
     # Another host takes its place.

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/op/op.h"
 
@@ -36,11 +37,13 @@ struct bulk {
 	const char *const *ids; /* NULL: all that meet the criteria */
 	size_t nids;
 	const char *owner, *team;
+	int64_t matched, ndone, nfailed;
+	bool is_cut; /* not all jobs were asked what they wait for */
 	struct bulk_lists lists;
 };
 
 /* The op of a call whose bulk_run ended with "done": its row as the reply,
- * in pieces when that is long. */
+ * in pieces when that is long, and what its jobs wait for. */
 enum op_next bulk_answer(struct op *op);
 
 #endif

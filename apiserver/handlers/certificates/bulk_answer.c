@@ -10,13 +10,21 @@
 #include <string.h>
 
 #include "apiserver/edge/request.h"
+#include "apiserver/handlers/jobs/jobs.h"
 
 enum {
 	ID_SPACE = 256,
 	PIECE = 64 * 1024,
+	MAX_LOOKED_AT = 10000, /* jobs that are asked what they wait for */
 };
 
+/* Reasons that an answer tells, and certificates of each that it names. */
+#define MAX_REASONS "20"
+#define MAX_NAMED "50"
+
 static op_step put_lists;
+static op_step put_waiting;
+static op_step put_unlooked;
 
 /* Writes the next of ids with commas between them; false at their end. */
 static bool
@@ -98,22 +106,84 @@ put_lists(struct op *op)
 	return reply_end(op);
 }
 
-static void
-put_counts(struct op *op, struct json_w *w, const struct bulk_kind *kind)
+/* One may come to be done by others meanwhile. */
+static int64_t
+skipped(const struct bulk *b)
 {
-	int64_t matched = op_i64(op, 0, "matched");
-	int64_t done = op_i64(op, 0, "done");
-	int64_t failed = op_i64(op, 0, "failed");
-	int64_t skipped = matched - done - failed;
+	int64_t n = b->matched - b->ndone - b->nfailed;
 
-	json_w_kv_int(w, "total_matched", matched);
-	json_w_kv_int(w, kind->total, done);
-	/* One may come to be done by others meanwhile. */
-	json_w_kv_int(w, "total_skipped", skipped > 0 ? skipped : 0);
-	json_w_kv_int(w, "total_failed", failed);
+	return n > 0 ? n : 0;
 }
 
-/* The row's texts live as long as the op: nothing more is asked. */
+static struct json_w *
+put_counts(struct op *op, const struct bulk *b)
+{
+	struct json_w *w = reply_begin(op, 200, "application/json");
+
+	json_w_open(w, '{');
+	json_w_kv_int(w, "total_matched", b->matched);
+	json_w_kv_int(w, b->kind->total, b->ndone);
+	json_w_kv_int(w, "total_skipped", skipped(b));
+	json_w_kv_int(w, "total_failed", b->nfailed);
+	return w;
+}
+
+/* --- what the jobs wait for --- */
+
+/* The first MAX_LOOKED_AT of ids; they hold no comma. */
+static const char *
+first_ids(struct op *op, const char *ids, bool *out_is_cut)
+{
+	const char *end = ids;
+
+	for (int i = 0; i < MAX_LOOKED_AT && *end != '\0'; i++) {
+		end += strcspn(end, ",");
+		if (i + 1 < MAX_LOOKED_AT && *end == ',')
+			end++;
+	}
+	*out_is_cut = *end != '\0';
+	return op_printf(op, "%.*s", (int)(end - ids), ids);
+}
+
+/* Each reason with how many certificates have it, and some of them. */
+static enum op_next
+put_waiting(struct op *op)
+{
+	struct bulk *b = op_state(op, sizeof(*b));
+	struct json_w *w = b->lists.w = put_counts(op, b);
+
+	if (op_rows(op) > 0) {
+		json_w_key(w, "waiting");
+		json_w_open(w, '[');
+		for (size_t i = 0; i < op_rows(op); i++) {
+			json_w_open(w, '{');
+			json_w_kv(w, "reason",
+			    job_reason_say(op_arena(op),
+				op_text(op, i, "reason")));
+			json_w_kv_int(w, "total", op_i64(op, i, "n"));
+			json_w_kv_raw(w, "certificate_ids",
+			    op_text(op, i, "certificate_ids"));
+			json_w_close(w, '}');
+		}
+		json_w_close(w, ']');
+	}
+	if (b->is_cut)
+		json_w_kv_int(w, "waiting_looked_at", MAX_LOOKED_AT);
+	return put_lists(op);
+}
+
+/* The jobs are made; that nobody could ask on makes that no failure. */
+static enum op_next
+put_unlooked(struct op *op)
+{
+	struct bulk *b = op_state(op, sizeof(*b));
+
+	b->lists.w = put_counts(op, b);
+	json_w_kv_int(b->lists.w, "waiting_looked_at", 0);
+	return put_lists(op);
+}
+
+/* The row's texts live as long as the op. */
 static const char *
 text_or_null(const struct op *op, const char *column)
 {
@@ -124,18 +194,23 @@ enum op_next
 bulk_answer(struct op *op)
 {
 	struct bulk *b = op_state(op, sizeof(*b));
-	struct json_w *w = reply_begin(op, 200, "application/json");
 
-	json_w_open(w, '{');
-	put_counts(op, w, b->kind);
+	b->matched = op_i64(op, 0, "matched");
+	b->ndone = op_i64(op, 0, "done");
+	b->nfailed = op_i64(op, 0, "failed");
 	b->lists = (struct bulk_lists){
-	    .w = w,
 	    .job_ids = text_or_null(op, "job_ids"),
 	    .ids = {[BULK_FAULTS] = text_or_null(op, "failed_ids"),
 		[BULK_UNKNOWN] = text_or_null(op, "unknown_ids"),
 		[BULK_HELD] = text_or_null(op, "held_ids")},
 	};
-	if (b->lists.job_ids)
-		b->lists.ids[BULK_JOBS] = op_text(op, 0, "certificate_ids");
-	return put_lists(op);
+	if (b->lists.job_ids == NULL) {
+		b->lists.w = put_counts(op, b);
+		return put_lists(op);
+	}
+	b->lists.ids[BULK_JOBS] = op_text(op, 0, "certificate_ids");
+	op_catch(op, put_unlooked);
+	return OP_QUERY(op, Q_BULK_WAITING, put_waiting,
+	    first_ids(op, b->lists.job_ids, &b->is_cut), MAX_NAMED,
+	    MAX_REASONS);
 }

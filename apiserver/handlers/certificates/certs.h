@@ -18,9 +18,6 @@ extern const size_t cert_nfields;
 extern const struct field cert_body[];
 extern const size_t cert_nbody;
 
-/* A word of certificate_reason() as a sentence. */
-const char *cert_reason_say(struct arena *a, const char *word);
-
 /* The canonical spelling, or NULL. */
 const char *cert_status_canonical(const char *text);
 

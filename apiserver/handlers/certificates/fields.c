@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "apiserver/edge/request.h"
+#include "apiserver/handlers/jobs/jobs.h"
 #include "apiserver/resources/fieldtext.h"
 #include "common/base/attr.h"
 #include "common/base/hostname.h"
@@ -101,6 +102,10 @@ const struct field cert_fields[] = {
     {"needs_renewal", FIELD_BOOL, FIELD_OMIT_EMPTY},
     {"deployment_status", FIELD_TEXT, FIELD_OMIT_EMPTY},
     {"reason", FIELD_TEXT, FIELD_OMIT_EMPTY, .say = cert_reason_say},
+    {"reason_since", FIELD_TIME, FIELD_OMIT_EMPTY, .say = job_reason_since,
+	.column = "reason"},
+    {"reason_until", FIELD_TIME, FIELD_OMIT_EMPTY, .say = job_reason_until,
+	.column = "reason"},
 };
 const size_t cert_nfields = ARRAY_LEN(cert_fields);
 

@@ -8,6 +8,7 @@
 
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/handlers/jobs/jobs.h"
 #include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
 #include "common/base/attr.h"

@@ -33,6 +33,11 @@ const struct field job_fields[] = {
     {"verification_error", FIELD_TEXT, FIELD_OMIT_EMPTY},
     {"verification_fingerprint", FIELD_TEXT, FIELD_OMIT_EMPTY},
     {"version_id", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"reason", FIELD_TEXT, FIELD_OMIT_EMPTY, .say = job_reason_say},
+    {"reason_since", FIELD_TIME, FIELD_OMIT_EMPTY, .say = job_reason_since,
+	.column = "reason"},
+    {"reason_until", FIELD_TIME, FIELD_OMIT_EMPTY, .say = job_reason_until,
+	.column = "reason"},
 };
 const size_t job_nfields = ARRAY_LEN(job_fields);
 
