@@ -113,6 +113,20 @@ conn_move(struct conn *c, enum conn_state to)
 	c->due_ms = loop_now_ms(s->loop) + patience_ms(&s->limits, to);
 }
 
+/* Something of TLS that is nothing of HTTP: whoever closed the socket answers
+ * it with a reset, and a client that waits for its answer does not notice.  One
+ * is not enough: who reads it and closes then leaves nothing to be reset for.
+ * Few are: clients take so many in a row for an attack (BoringSSL: 32). */
+static void
+probe(struct conn *c)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+
+	if (SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1)
+		(void)SSL_do_handshake(ssl);
+	ERR_clear_error();
+}
+
 /* Ends it when the client closed its socket, and did not only end its side:
  * then what we sent was answered by a reset. */
 static void
@@ -120,10 +134,14 @@ look_for_half(struct conn *c)
 {
 	struct pollfd p = {.fd = bufferevent_getfd(c->bev)};
 
-	if (poll(&p, 1, 0) == 1)
+	if (poll(&p, 1, 0) == 1) {
 		conn_kill(c);
-	else
-		conn_move(c, CONN_HALF);
+		return;
+	}
+	c->looks++;
+	if ((c->looks & (c->looks - 1)) == 0) /* after 1, 2, 4, 8, ... */
+		probe(c);
+	conn_move(c, CONN_HALF);
 }
 
 static void
@@ -241,18 +259,6 @@ on_write(struct bufferevent *bev, void *arg)
 
 	if (c->state == CONN_WRITING)
 		c->set->ops->on_output(c);
-}
-
-/* Something of TLS that is nothing of HTTP: whoever closed the socket answers
- * it with a reset, and a client that waits for its answer does not notice. */
-static void
-probe(struct conn *c)
-{
-	SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
-
-	if (SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1)
-		(void)SSL_do_handshake(ssl);
-	ERR_clear_error();
 }
 
 static void

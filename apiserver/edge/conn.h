@@ -48,6 +48,7 @@ struct conn {
 	struct peer_addr addr; /* of the socket */
 	bool is_surplus;       /* over a cap: every request is answered 503 */
 	bool is_half; /* the client sends no more; what it asked is answered */
+	unsigned looks; /* since then, whether it closed its socket */
 	/* http_conn's */
 	struct http_shared *server;
 	struct http1_scan scan;  /* of the head that is coming in */

@@ -5,6 +5,7 @@ the same connection is never run.
 """
 import contextlib
 import json
+import socket
 import time
 from types import SimpleNamespace
 
@@ -243,7 +244,7 @@ def telling(stack):
     assert process.stop() == 0
 
 
-@pytest.mark.parametrize("how", ["", "close_notify"])
+@pytest.mark.parametrize("how", ["", "close_notify", "close_notify, and reads what was sent to find out"])
 @pytest.mark.parametrize("at_once", [False, True])
 def test_a_client_that_leaves_is_gone(stack, telling, how, at_once):
     """Held up in its statement, the request ends with its client, long before the statement's time is up."""
@@ -251,6 +252,8 @@ def test_a_client_that_leaves_is_gone(stack, telling, how, at_once):
     with RawTls(telling, 15) as c, held_up(stack, c, at_once):
         began = time.monotonic()
         c.end_side(how)
+        if "reads" in how:
+            assert socket.socket.recv(c.tls, 4096)
         c.close()
         wait_for(lambda: telling.log().count("client gone") > before, 30, "the request to end")
         assert time.monotonic() - began < 10
