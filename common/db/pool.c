@@ -177,12 +177,21 @@ is_anothers(const char *sqlstate)
 	return strcmp(sqlstate, "26000") == 0 || strcmp(sqlstate, "42P05") == 0;
 }
 
+/* Its time was up, for a lock's sake or as a whole: the connection was of no
+ * use to anybody. */
+static bool
+is_out_of_time(const struct db_req *r)
+{
+	return r->error && (strcmp(r->error->sqlstate, "55P03") == 0 ||
+			       strcmp(r->error->sqlstate, "57014") == 0);
+}
+
 static void
 on_served(struct db_conn *c, struct db_req *r)
 {
 	struct db_pool *p = c->pool;
 
-	if (!r->is_look)
+	if (!r->is_look && !is_out_of_time(r))
 		p->stalled_ms = 0;
 	db_room_heed(p, r);
 	if (r->error && strcmp(r->error->sqlstate, READ_ONLY) == 0)
@@ -573,7 +582,7 @@ db_pool_trouble(const struct db_pool *p)
 		return "the database's disk is full";
 	if (p->is_eager && p->log_state == DB_LOG_NEVER)
 		return "no connection was made yet";
-	if (p->stalled_ms != 0 &&
+	if (p->stalled_ms != 0 && p->nconns[DB_CONN_IDLE] == 0 &&
 	    loop_now_ms(p->loop) - p->stalled_ms >= DB_STALLED_MS)
 		return "no connection is free, and none has served a request "
 		       "for three seconds";
