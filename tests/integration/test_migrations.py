@@ -513,7 +513,8 @@ def test_every_function_has_a_caller():
     while new:
         alive |= new
         new = {c for name in new for c in bodies[name]} & set(bodies) - alive
-    assert set(bodies) - alive == set()
+    # A constant may be a program's alone; test_policy.py looks whether each has a user.
+    assert {name for name in set(bodies) - alive if not name.startswith("policy_")} == set()
     # and every statement is named by a program
     programs = "\n".join(p.read_text() for d in ("common", "apiserver", "scheduler", "worker") for e in ("c", "h", "def")
                          for p in (ROOT / d).rglob(f"*.{e}"))

@@ -94,10 +94,10 @@ def check_journals(plane, serials):
 
 
 def leftovers(site):
-    """Everything below T that is neither a whole version nor the current link."""
+    """Everything below T that is neither a whole version, nor the current link, nor whose it is."""
     versions = [p for p in (site.directory / "v").iterdir()]
     return [p.name for p in versions if p.name.endswith(".tmp")] + \
-        [p.name for p in site.directory.iterdir() if p.name not in ("v", "current")]
+        [p.name for p in site.directory.iterdir() if p.name not in ("v", "current", "owner")]
 
 
 def test_there_are_points_to_die_at():
