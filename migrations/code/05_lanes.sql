@@ -66,7 +66,9 @@ CREATE FUNCTION job_reason(j jobs) RETURNS TABLE (reason text, why text) LANGUAG
             WHEN cardinality(j.died_with) >= policy_deaths_alone() THEN 'suspect' ELSE 'turn' END, i.id,
         CASE WHEN j.run_after = 'infinity' THEN NULL WHEN j.run_after > engine_now() THEN j.run_after
             WHEN l.breaker_state <> 'closed' THEN l.opened_until END,
-        coalesce(j.last_error, CASE WHEN l.breaker_state <> 'closed' THEN l.last_error END, f.why)
+        -- Of a fault all workers have, even where something else was said when the job was given back before.
+        coalesce(CASE WHEN i.enabled AND l.cap > 0 AND l.breaker_state = 'closed' THEN f.why END, j.last_error,
+            CASE WHEN l.breaker_state <> 'closed' THEN l.last_error END)
         FROM issuers i JOIN lanes l ON l.issuer_id = i.id
         LEFT JOIN (SELECT count(*) AS n, min(coalesce(w.faults ->> '', w.faults ->> j.issuer_id)) AS why FROM workers w
             WHERE w.lease_until > clock_timestamp()
