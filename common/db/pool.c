@@ -107,14 +107,30 @@ on_retry(void *arg)
 	pool_grow(arg);
 }
 
+/* The pool stalls from the first request that it could not serve, be it in the
+ * queue or on a connection, to the next that it serves or could serve. */
+static void
+heed_service(struct db_pool *p, bool is_unserved)
+{
+	if (!is_unserved)
+		p->stalled_ms = 0;
+	else if (p->stalled_ms == 0)
+		p->stalled_ms = loop_now_ms(p->loop);
+}
+
+static void
+heed_idle(struct db_pool *p)
+{
+	if (p->nconns[DB_CONN_IDLE] > 0)
+		p->stalled_ms = 0;
+}
+
 static void
 on_connected(struct db_conn *c)
 {
 	struct db_pool *p = c->pool;
 
 	p->backoff_ms = 0;
-	if (!p->is_looking)
-		p->stalled_ms = 0;
 	p->refusal = DB_REFUSED_NOT;
 	db_tell_server(p, c);
 	db_conn_move(c, DB_CONN_IDLE);
@@ -126,6 +142,7 @@ on_connected(struct db_conn *c)
 		db_conn_close(c);
 		pool_later(p);
 	}
+	heed_idle(p);
 }
 
 static void
@@ -191,8 +208,8 @@ on_served(struct db_conn *c, struct db_req *r)
 {
 	struct db_pool *p = c->pool;
 
-	if (!r->is_look && !is_out_of_time(r))
-		p->stalled_ms = 0;
+	if (!r->is_look)
+		heed_service(p, is_out_of_time(r));
 	db_room_heed(p, r);
 	if (r->error && strcmp(r->error->sqlstate, READ_ONLY) == 0)
 		retire_all(p);
@@ -213,6 +230,7 @@ on_served(struct db_conn *c, struct db_req *r)
 		/* Those who wait go first, and the server works while the
 		 * callback does. */
 		pool_pump(p);
+		heed_idle(p);
 	}
 	if (db_again_is_wanted(r))
 		db_again_add(r);
@@ -325,8 +343,8 @@ expire(struct db_req *r)
 
 	db_queue_take(r);
 	p->timeouts += !r->is_look;
-	if (p->stalled_ms == 0 && !is_held && !r->is_look)
-		p->stalled_ms = loop_now_ms(p->loop);
+	if (!is_held && !r->is_look)
+		heed_service(p, true);
 	db_req_fail(r, 0, "",
 	    is_held ? "commits wait for a synchronous standby"
 		    : "no connection became free in time");
@@ -582,7 +600,7 @@ db_pool_trouble(const struct db_pool *p)
 		return "the database's disk is full";
 	if (p->is_eager && p->log_state == DB_LOG_NEVER)
 		return "no connection was made yet";
-	if (p->stalled_ms != 0 && p->nconns[DB_CONN_IDLE] == 0 &&
+	if (p->stalled_ms != 0 &&
 	    loop_now_ms(p->loop) - p->stalled_ms >= DB_STALLED_MS)
 		return "no connection is free, and none has served a request "
 		       "for three seconds";
