@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "cli/audit_verify.h"
+#include "cli/out.h"
 #include "common/base/clock.h"
 #include "common/base/enc.h"
 

@@ -6,10 +6,10 @@
  * makes it a session of ours, and conn.c uses it; req.c is one request's
  * memory; again.c keeps those that are asked again; waits.c knows whose commit
  * waits for a standby; room.c remembers that the server's disk is full;
- * resolve.c turns host names into addresses. Calls go from
- * the pool to the connection; what a connection has to tell goes through
- * db_conn_ops.  It never calls back into the requester: it hands its request to
- * the pool, which does.
+ * health.c says how well all this goes; resolve.c turns host names into
+ * addresses. Calls go from the pool to the connection; what a connection has to
+ * tell goes through db_conn_ops.  It never calls back into the requester: it
+ * hands its request to the pool, which does.
  */
 #ifndef COMMON_DB_DB_INT_H
 #define COMMON_DB_DB_INT_H
@@ -231,6 +231,16 @@ void db_waits_end(struct db_conn *c);
 bool db_waits_for_whom(struct db_pool *p, struct buf *out_pids);
 /* The answer; arg is the pool. */
 void db_waits_looked(void *arg, struct db_outcome *o);
+
+/* --- health.c --- */
+
+/* Connections made, idle or busy. */
+size_t db_pool_open(const struct db_pool *p);
+/* The pool stalls from the first request that it could not serve, be it in the
+ * queue or on a connection, to the next that it serves or could serve. */
+void db_heed_service(struct db_pool *p, bool is_unserved);
+/* One that is idle could serve. */
+void db_heed_idle(struct db_pool *p);
 
 /* --- room.c --- */
 

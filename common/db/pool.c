@@ -19,12 +19,6 @@
 enum { PIDS_MAX_SIZE = 16384 }; /* a thousand numbers */
 
 static size_t
-pool_open(const struct db_pool *p)
-{
-	return p->nconns[DB_CONN_IDLE] + p->nconns[DB_CONN_BUSY];
-}
-
-static size_t
 pool_connecting(const struct db_pool *p)
 {
 	return p->nconns[DB_CONN_RESOLVING] + p->nconns[DB_CONN_CONNECTING];
@@ -53,7 +47,7 @@ pool_later(struct db_pool *p)
 static bool
 wants_conn(const struct db_pool *p)
 {
-	size_t connecting = pool_connecting(p), open = pool_open(p);
+	size_t connecting = pool_connecting(p), open = db_pool_open(p);
 	size_t limit = p->backoff_ms > 0 ? 1 : DB_CONNECTING_MAX;
 	size_t ceiling = p->max_conns + p->is_looking;
 
@@ -107,24 +101,6 @@ on_retry(void *arg)
 	pool_grow(arg);
 }
 
-/* The pool stalls from the first request that it could not serve, be it in the
- * queue or on a connection, to the next that it serves or could serve. */
-static void
-heed_service(struct db_pool *p, bool is_unserved)
-{
-	if (!is_unserved)
-		p->stalled_ms = 0;
-	else if (p->stalled_ms == 0)
-		p->stalled_ms = loop_now_ms(p->loop);
-}
-
-static void
-heed_idle(struct db_pool *p)
-{
-	if (p->nconns[DB_CONN_IDLE] > 0)
-		p->stalled_ms = 0;
-}
-
 static void
 on_connected(struct db_conn *c)
 {
@@ -138,11 +114,11 @@ on_connected(struct db_conn *c)
 		timer_arm(p->tick, tick_ms(p));
 	pool_pump(p);
 	/* Made for a look that another one has served meanwhile. */
-	if (c->state == DB_CONN_IDLE && pool_open(p) > p->max_conns) {
+	if (c->state == DB_CONN_IDLE && db_pool_open(p) > p->max_conns) {
 		db_conn_close(c);
 		pool_later(p);
 	}
-	heed_idle(p);
+	db_heed_idle(p);
 }
 
 static void
@@ -154,7 +130,7 @@ on_failed(struct db_conn *c, const char *why)
 	if (p->backoff_ms > DB_BACKOFF_MAX_MS)
 		p->backoff_ms = DB_BACKOFF_MAX_MS;
 	p->retry_at_ms = loop_now_ms(p->loop) + rand_jitter(p->backoff_ms, 25);
-	db_tell_failure(c, pool_open(p) == 0, why);
+	db_tell_failure(c, db_pool_open(p) == 0, why);
 	pool_later(p);
 }
 
@@ -209,7 +185,7 @@ on_served(struct db_conn *c, struct db_req *r)
 	struct db_pool *p = c->pool;
 
 	if (!r->is_look)
-		heed_service(p, is_out_of_time(r));
+		db_heed_service(p, is_out_of_time(r));
 	db_room_heed(p, r);
 	if (r->error && strcmp(r->error->sqlstate, READ_ONLY) == 0)
 		retire_all(p);
@@ -222,7 +198,7 @@ on_served(struct db_conn *c, struct db_req *r)
 		db_tell_refusal(p, DB_REFUSED_FILES, r->error->message);
 		c->is_retiring = true; /* others may have loaded it before */
 	}
-	if (c->is_retiring || pool_open(p) > p->max_conns) {
+	if (c->is_retiring || db_pool_open(p) > p->max_conns) {
 		db_conn_close(c);
 		pool_later(p);
 	} else {
@@ -230,7 +206,7 @@ on_served(struct db_conn *c, struct db_req *r)
 		/* Those who wait go first, and the server works while the
 		 * callback does. */
 		pool_pump(p);
-		heed_idle(p);
+		db_heed_idle(p);
 	}
 	if (db_again_is_wanted(r))
 		db_again_add(r);
@@ -293,7 +269,7 @@ on_tick(void *arg)
 	int64_t now_ms = loop_now_ms(p->loop);
 	struct db_conn *c, *next;
 
-	while (pool_open(p) > floor) {
+	while (db_pool_open(p) > floor) {
 		c = TAILQ_LAST(&p->conns[DB_CONN_IDLE], db_conn_list);
 		if (!c || now_ms - c->since_ms < DB_IDLE_MS)
 			break;
@@ -305,7 +281,7 @@ on_tick(void *arg)
 		if (is_silent(c))
 			db_conn_lost(c, "no answer in time");
 	}
-	if (pool_open(p) > 0)
+	if (db_pool_open(p) > 0)
 		timer_arm(p->tick, tick_ms(p));
 	pool_later(p);
 }
@@ -344,7 +320,7 @@ expire(struct db_req *r)
 	db_queue_take(r);
 	p->timeouts += !r->is_look;
 	if (!is_held && !r->is_look)
-		heed_service(p, true);
+		db_heed_service(p, true);
 	db_req_fail(r, 0, "",
 	    is_held ? "commits wait for a synchronous standby"
 		    : "no connection became free in time");
@@ -569,46 +545,4 @@ db_pool_free(struct db_pool *p)
 	timer_free(p->tick);
 	db_params_fini(p);
 	free(p);
-}
-
-void
-db_pool_stats(const struct db_pool *p, struct db_stats *out)
-{
-	*out = (struct db_stats){
-	    .open = pool_open(p),
-	    .busy = p->nconns[DB_CONN_BUSY],
-	    .queued = p->nqueued[false] + p->nqueued[true],
-	    .waiting = p->nwaiting,
-	    .is_full = db_room_is_short(p),
-	    .requests = p->requests,
-	    .timeouts = p->timeouts,
-	    .resets = p->resets,
-	    .retries = p->retries,
-	};
-}
-
-const char *
-db_pool_trouble(const struct db_pool *p)
-{
-	const char *words = db_refusal_words(p->refusal);
-
-	if (p->nwaiting > 0)
-		return "commits wait for a synchronous standby";
-	if (pool_open(p) == 0 && p->backoff_ms > 0)
-		return words ? words : "no connection can be made";
-	if (db_room_is_short(p))
-		return "the database's disk is full";
-	if (p->is_eager && p->log_state == DB_LOG_NEVER)
-		return "no connection was made yet";
-	if (p->stalled_ms != 0 &&
-	    loop_now_ms(p->loop) - p->stalled_ms >= DB_STALLED_MS)
-		return "no connection is free, and none has served a request "
-		       "for three seconds";
-	return NULL;
-}
-
-const char *
-db_pool_warning(const struct db_pool *p)
-{
-	return db_refusal_words(p->refusal);
 }
