@@ -1,13 +1,23 @@
-"""What the files of make bench share."""
+"""
+What the files of make bench share; and how much of everything they take: with
+--short so little that a run shows only whether the entry works.
+"""
 import sys
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support")]
 from fleet import wait_for  # noqa: E402
 
-RUNS = 5
+IS_SHORT = "--short" in sys.argv[1:]
+
+
+def sized(full, short):
+    return short if IS_SHORT else full
+
+
+RUNS = sized(5, 1)
 SAMPLED = 500
-BENCH_PG = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "1GB",
+BENCH_PG = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": sized("1GB", "128MB"),
             "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
 
 

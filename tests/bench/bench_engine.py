@@ -7,14 +7,14 @@ import statistics
 import threading
 import time
 
-from bench_common import BENCH_PG, RUNS, pss_kb, wait_completed
+from bench_common import BENCH_PG, RUNS, pss_kb, sized, wait_completed
 from fleet import Fleet, wait_for
 
-DUE = 10000
-INVENTORY = 1000000
-DRAIN = 20000
-NOOPS = 100000
-HELD_DEAD = 500000
+DUE = sized(10000, 100)
+INVENTORY = sized(1000000, 2000)
+DRAIN = sized(20000, 600)
+NOOPS = sized(100000, 2000)
+HELD_DEAD = sized(500000, 1000)
 
 
 # --- the renewal scan ---
@@ -98,7 +98,7 @@ def drain(fleet, count):
     wal, started = wal_at(fleet), time.monotonic()
     wait_for(lambda: fleet.value("SELECT count(*) FROM tasks WHERE id = ANY (%s)", some) == 0, 120, "the drain", every=0.02)
     took = time.monotonic() - started
-    wait_for(lambda: fleet.value("SELECT count(*) FROM tasks") == 0, 1, "the rest")
+    wait_for(lambda: fleet.value("SELECT count(*) FROM tasks") == 0, 20, "the rest")
     return count / took, (wal_at(fleet) - wal) / 1024 / count
 
 
@@ -255,7 +255,7 @@ def failover(bench):
 
 
 ENTRIES = {
-    "renewal_scan_100k": lambda bench: renewal_scan(bench, "renewal_scan_100k", 100000),
+    "renewal_scan_100k": lambda bench: renewal_scan(bench, "renewal_scan_100k", sized(100000, 1000)),
     "renewal_scan_1m": lambda bench: renewal_scan(bench, "renewal_scan_1m", INVENTORY),
     "drain_noop": drain_noop,
     "drain_with_held_snapshot": drain_with_held_snapshot,

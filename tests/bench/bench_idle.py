@@ -2,13 +2,13 @@
 What the duties cost that have nothing to do, in a million certificates and a
 million finished jobs.
 """
-from bench_common import BENCH_PG
+from bench_common import BENCH_PG, sized
 from fleet import Fleet
 from idle import RUNS, Session, make_inventory
 
-CERTIFICATES = 1000000
-IN_PROGRESS = 6000
-TIMES = 7 # by then a session keeps its plans
+CERTIFICATES = sized(1000000, 1000)
+IN_PROGRESS = sized(6000, 50)
+TIMES = 7  # by then a session keeps its plans
 MS_MOST = 50
 BUFFERS_MOST = 2000
 

@@ -21,7 +21,7 @@ from fleet import BOOTSTRAP, BUILD, PATIENCE, Fleet, is_sanitized  # noqa: E402
 LIMIT_S = 60
 PR_SET_PDEATHSIG = 1
 LOG_LINES = 15
-LONGEST = ("test_local_up", "test_failover_suite", "test_hostile_ca", "test_hosts", "test_processes", "test_renewal", "test_bulk", "test_guard", "test_interrupted")
+LONGEST = ("test_local_up", "test_bench", "test_failover_suite", "test_hostile_ca", "test_hosts", "test_processes", "test_renewal", "test_bulk", "test_guard", "test_interrupted")
 # Of these every expected refusal logs lines.
 QUIET = {"initdb", "migrate", "postgres"}
 
