@@ -47,13 +47,26 @@ client_check_list(const struct cli *c, const struct answer *a,
 	return EXIT_DONE;
 }
 
+/* What was done and may not be what was meant (a member of any change). */
+static void
+tell_warnings(const struct cli *c, const struct cJSON *json)
+{
+	const struct cJSON *list = json ? json_get(json, "warnings") : NULL;
+	const struct cJSON *item;
+
+	cJSON_ArrayForEach(item, list) if (cJSON_IsString(item))
+	    out_tell("warning: %s", out_harmless(c->arena, item->valuestring));
+}
+
 int
 client_check(const struct cli *c, const struct answer *a)
 {
 	const char *message = NULL;
 
-	if (a->status >= 200 && a->status < 300)
+	if (a->status >= 200 && a->status < 300) {
+		tell_warnings(c, a->json);
 		return EXIT_DONE;
+	}
 	if (a->status == 0) {
 		out_error("%s\nIs the server up (make status), and are "
 			  "CERTCTL_SERVER_URL and "
@@ -70,12 +83,12 @@ client_check(const struct cli *c, const struct answer *a)
 	    a->status);
 	if (a->status >= 300 && a->status < 400)
 		out_tell("A redirect is not followed: give the server itself "
-			 "as CERTCTL_SERVER_URL.\n");
+			 "as CERTCTL_SERVER_URL.");
 	if (a->retry_after_s > 0)
-		out_tell("Try again in %lld s.\n", (long long)a->retry_after_s);
+		out_tell("Try again in %lld s.", (long long)a->retry_after_s);
 	switch (a->status) {
 	case 401:
-		out_tell("Set CERTCTL_API_KEY to a valid key.\n");
+		out_tell("Set CERTCTL_API_KEY to a valid key.");
 		return EXIT_NOT_ALLOWED;
 	case 403:
 		return EXIT_NOT_ALLOWED;

@@ -32,10 +32,10 @@ usage_error(const struct args *a)
 	const struct command *m = a->command;
 
 	if (m)
-		out_tell("usage: certctl %s%s%s%s%s\n", m->noun,
+		out_tell("usage: certctl %s%s%s%s%s", m->noun,
 		    m->verb ? " " : "", m->verb ? m->verb : "",
 		    m->arguments[0] ? " " : "", m->arguments);
-	out_tell("see certctl help\n");
+	out_tell("see certctl help");
 	return EXIT_USAGE;
 }
 

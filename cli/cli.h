@@ -98,7 +98,8 @@ struct answer client_look(struct cli *c, const char *path, struct arena **held);
 /* Nothing that a later look could not find otherwise: no answer (a restart),
  * a failure of the server, or too many calls. */
 bool client_is_passing(const struct answer *a);
-/* Prints why and gives the exit code; EXIT_DONE for a 2xx. */
+/* Prints why and gives the exit code; EXIT_DONE for a 2xx, whose warnings it
+ * prints. */
 int client_check(const struct cli *c, const struct answer *a);
 /* The same, and a 2xx must hold JSON. */
 int client_check_json(const struct cli *c, const struct answer *a);

@@ -137,7 +137,7 @@ cmd_audit_prove(struct cli *c)
 	}
 	out_json(a.text);
 	out_tell("in block %" PRId64 ", hash %s\n"
-		 "check it with: check_audit_proof.py FILE HASH\n",
+		 "check it with: check_audit_proof.py FILE HASH",
 	    p.block.n, p.block.hash);
 	return EXIT_DONE;
 }

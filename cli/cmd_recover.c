@@ -48,7 +48,8 @@ show(struct cli *c)
 
 	if (exit_code == EXIT_DONE) {
 		tell_unknown();
-		out_tell("Nothing was changed; --apply does it.");
+		out_tell("Nothing was changed; --apply does what stands "
+			 "under WOULD.");
 	}
 	return exit_code;
 }

@@ -125,7 +125,7 @@ wait_for_job(struct renewal *r, struct job *job)
 	struct cli *c = r->cli;
 	const char *path = arena_printf(c->arena, "/api/v1/jobs/%s",
 	    client_escape(c, job->id));
-	const char *status = "unknown";
+	const char *status = "unknown", *reason = "-";
 	int exit_code;
 
 	r->saw_csr = false;
@@ -142,10 +142,13 @@ wait_for_job(struct renewal *r, struct job *job)
 	} while (wait_pause(&r->wait));
 	if (!client_is_passing(&r->wait.last)) {
 		status = cell(c, r->wait.last.json, "status");
+		reason = cell(c, r->wait.last.json, "reason");
 		job->json = arena_strdup(c->arena, r->wait.last.text);
 	}
-	out_error("job %s is still %s; it goes on without us",
-	    out_harmless(c->arena, job->id), status);
+	out_error("job %s is still %s%s%s; it goes on without us",
+	    out_harmless(c->arena, job->id), status,
+	    strcmp(reason, "-") != 0 ? ": it " : "",
+	    strcmp(reason, "-") != 0 ? reason : "");
 	return EXIT_FAILED;
 }
 

@@ -82,7 +82,7 @@ const struct command commands[] = {
 	"jobs, newest first", cmd_jobs_list},
     {"recover", NULL, "[--apply]",
 	"after a restore: what the journals hold and the database does not; "
-	"--apply revokes and renews it",
+	"--apply puts it back or revokes it",
 	cmd_recover},
     {"scheduler", "run", "DUTY [--wait] " TIMEOUT,
 	"run a duty now; --wait follows it to its end", cmd_scheduler_run},

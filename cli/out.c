@@ -194,6 +194,7 @@ out_tell(const char *fmt, ...)
 	va_start(ap, fmt);
 	put(stderr, fmt, ap);
 	va_end(ap);
+	(void)fputs("\n", stderr);
 }
 
 void

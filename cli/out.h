@@ -26,7 +26,7 @@ size_t out_width(const char *text);
 void out_print(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* To standard error, a line that begins with the program's name. */
 void out_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
-/* To standard error, as it is. */
+/* To standard error, a line without that name: what goes with the answer. */
 void out_tell(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* JSON to standard output: still the same JSON, the strings' harmful
  * characters as \u202e; ends with a line feed. */

@@ -53,7 +53,7 @@ wait_tell(const struct wait *w, const char *what)
 	double seconds = (double)(clock_boot_ms() - w->started_ms) / 1000.0;
 
 	if (w->cli->as_json)
-		out_tell("%6.2f s  %s\n", seconds, what);
+		out_tell("%6.2f s  %s", seconds, what);
 	else
 		out_print("%6.2f s  %s\n", seconds, what);
 	(void)fflush(stdout); /* out_flush tells at the end */

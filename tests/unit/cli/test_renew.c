@@ -41,6 +41,27 @@ begin(void)
 	scripted_answer(JOB "1", 200, JOB_1_DONE);
 }
 
+/* What the server warns of is told, and why a job that is left behind waits. */
+static void
+what_cannot_come_is_told(void)
+{
+	begin();
+	scripted_begin();
+	scripted_answer(POST, 202,
+	    "{\"job_ids\":[\"job-1\"],\"warnings\":[\"map it\","
+	    "\"\\u001b[2J\"]}");
+	scripted_answer_times(JOB "1", 200,
+	    "{\"id\":\"job-1\",\"status\":\"AwaitingCSR\","
+	    "\"reason\":\"waits for an agent\"}",
+	    1000);
+	scripted_answer(TARGETS, 404, "{\"message\":\"gone\"}");
+	CHECK_INT(scripted_run(LINE), EXIT_FAILED);
+	CHECK_STR(captured_err(), "warning: map it\nwarning: \\x1b[2J\n"
+				  "certctl: job job-1 is still AwaitingCSR: it "
+				  "waits for an agent; it "
+				  "goes on without us\ncertctl: gone (404)\n");
+}
+
 /* {"data":[items 0 .. n-1 by fn]} */
 static const char *
 list(size_t from, size_t to, void (*add)(struct buf *b, size_t i, size_t at),
@@ -394,7 +415,8 @@ json_is_the_jobs_alone(void)
 	CHECK_STR(captured_out(), "queued as job-1\n");
 }
 
-CHECK_MAIN(CHECK_ROW(more_targets_than_a_page_are_all_counted),
+CHECK_MAIN(CHECK_ROW(what_cannot_come_is_told),
+    CHECK_ROW(more_targets_than_a_page_are_all_counted),
     CHECK_ROW(one_failure_among_many_is_a_failure),
     CHECK_ROW(a_target_without_its_deployment_is_waited_for),
     CHECK_ROW(a_deployment_that_goes_on_too_long_is_a_failure),
