@@ -11,24 +11,29 @@ enum {
 	IN_FLIGHT_MAX = 2,
 	BATCH_MAX = 2000,
 	TRIES_MAX = 5,
+	/* Whoever holds an agent's row mostly lets go within milliseconds:
+	 * its heartbeat at another replica, a change of the agent. */
+	HELD_MS = 100,
+	HELD_TRIES_MAX = 20,
 	NFIELDS = BEAT_NFIELDS,
 	ID = BEAT_ID,
 };
+
+STAILQ_HEAD(beat_list, beat);
 
 /* One request's heartbeat.  The texts live in the op's arena. */
 struct beat {
 	STAILQ_ENTRY(beat) entry;
 	struct heartbeats *owner;
-	struct op *op; /* NULL once the request is gone */
-	bool is_queued;
-	bool is_sent; /* a batch holds it */
+	struct op *op;          /* NULL once the request is gone */
+	struct beat_list *list; /* where it waits; NULL: nowhere */
+	int held;               /* so often somebody held its row */
+	bool is_sent;           /* a batch holds it */
 	bool is_done;
 	rc code;
 	uint64_t seq;
 	const char *fields[NFIELDS];
 };
-
-STAILQ_HEAD(beat_list, beat);
 
 struct batch {
 	struct heartbeats *owner;
@@ -45,10 +50,14 @@ struct heartbeats {
 	struct loop *loop;
 	struct db_pool *pool;
 	struct beat_list queue;
+	struct beat_list held; /* queued anew when the timer fires */
+	struct timer *held_timer;
 	uint64_t seq;
 	bool is_pumping; /* pump runs on the next turn */
 	struct batch *in_flight[IN_FLIGHT_MAX];
 };
+
+static void on_held(void *arg);
 
 struct heartbeats *
 heartbeats_new(struct loop *l, struct db_pool *pool)
@@ -58,7 +67,16 @@ heartbeats_new(struct loop *l, struct db_pool *pool)
 	h->loop = l;
 	h->pool = pool;
 	STAILQ_INIT(&h->queue);
+	STAILQ_INIT(&h->held);
+	h->held_timer = timer_new(l, on_held, h);
 	return h;
+}
+
+static void
+wait_in(struct beat *b, struct beat_list *list)
+{
+	STAILQ_INSERT_TAIL(list, b, entry);
+	b->list = list;
 }
 
 /* --- the end of beats and batches --- */
@@ -69,9 +87,9 @@ end_beat(void *arg)
 {
 	struct beat *b = arg;
 
-	if (b->is_queued)
-		STAILQ_REMOVE(&b->owner->queue, b, beat, entry);
-	b->is_queued = false;
+	if (b->list)
+		STAILQ_REMOVE(b->list, b, beat, entry);
+	b->list = NULL;
 	b->op = NULL;
 	if (!b->is_sent)
 		free(b);
@@ -106,6 +124,7 @@ heartbeats_free(struct heartbeats *h)
 		if (h->in_flight[i])
 			free_batch(h->in_flight[i]);
 	}
+	timer_free(h->held_timer);
 	free(h);
 }
 
@@ -126,10 +145,12 @@ static void
 finish_batch(struct batch *batch, rc code)
 {
 	struct heartbeats *h = batch->owner;
+	struct beat *b;
 
 	for (size_t i = 0; i < batch->nbeats; i++) {
-		if (!batch->beats[i]->is_done)
-			tell_beat(batch->beats[i], code);
+		b = batch->beats[i];
+		if (!b->is_done && !b->list)
+			tell_beat(b, code);
 	}
 	free_batch(batch);
 	if (!STAILQ_EMPTY(&h->queue))
@@ -149,6 +170,21 @@ fate_of(const struct db_result *r, const struct beat *b)
 	return RC_NOT_FOUND;
 }
 
+static void
+end_or_wait(struct beat *b, rc fate)
+{
+	struct heartbeats *h = b->owner;
+
+	if (fate != RC_BUSY || b->held == HELD_TRIES_MAX) {
+		tell_beat(b, fate);
+		return;
+	}
+	b->held++;
+	wait_in(b, &h->held);
+	if (!timer_is_armed(h->held_timer))
+		timer_arm(h->held_timer, HELD_MS);
+}
+
 /* Some ids are unknown, retired or held by somebody; the others were
  * recorded. */
 static void
@@ -163,7 +199,7 @@ on_known(void *arg, struct db_outcome *o)
 	}
 	for (size_t i = 0; i < batch->nbeats; i++) {
 		if (batch->beats[i]->op)
-			tell_beat(batch->beats[i],
+			end_or_wait(batch->beats[i],
 			    fate_of(o->results[0], batch->beats[i]));
 	}
 	finish_batch(batch, RC_OK);
@@ -260,7 +296,7 @@ make_batch(struct heartbeats *h)
 	while (batch->nbeats < n) {
 		b = STAILQ_FIRST(&h->queue);
 		STAILQ_REMOVE_HEAD(&h->queue, entry);
-		b->is_queued = false;
+		b->list = NULL;
 		b->is_sent = true;
 		batch->beats[batch->nbeats++] = b;
 	}
@@ -293,6 +329,19 @@ pump_later(struct heartbeats *h)
 	loop_defer(h->loop, pump, h);
 }
 
+static void
+on_held(void *arg)
+{
+	struct heartbeats *h = arg;
+	struct beat *b;
+
+	while ((b = STAILQ_FIRST(&h->held))) {
+		STAILQ_REMOVE_HEAD(&h->held, entry);
+		wait_in(b, &h->queue);
+	}
+	pump_later(h);
+}
+
 /* --- the request's side --- */
 
 struct beat *
@@ -307,8 +356,7 @@ heartbeats_add(struct heartbeats *h, struct op *op,
 		b->fields[f] = fields[f];
 	arena_defer(op_arena(op), end_beat, b);
 	b->seq = ++h->seq;
-	b->is_queued = true;
-	STAILQ_INSERT_TAIL(&h->queue, b, entry);
+	wait_in(b, &h->queue);
 	pump_later(h);
 	return b;
 }

@@ -3,8 +3,9 @@
  *
  * A heartbeat waits until one of at most two statements in flight is done;
  * then all that wait go together, as one UPDATE from arrays, sorted by id and
- * without doubles.  Each is answered after that statement's commit.  Nothing
- * ever waits on a timer: with little to do a batch is one heartbeat.
+ * without doubles.  Each is answered after that statement's commit.  With
+ * little to do a batch is one heartbeat, and nothing waits on a timer but what
+ * finds its agent's row held by somebody: it is tried again for two seconds.
  */
 #ifndef APISERVER_LIVE_HEARTBEATS_H
 #define APISERVER_LIVE_HEARTBEATS_H

@@ -4,10 +4,11 @@ engine's functions pass over it, or give it back with the reason, and do the res
 Each test holds rows in a session of its own and never waits for a time.
 """
 import contextlib
+import threading
 
 import pytest
 
-from fleet import job_words
+from fleet import job_words, wait_for
 from test_lanes import Lane
 
 HELD = "somebody holds it"
@@ -196,6 +197,21 @@ def test_a_held_agent_silences_no_other(lane, new_agent):
         assert status == 503, reply
         assert beats[1]()[0] == 200
     assert beats[0]()[0] == 200
+
+
+def test_an_agent_held_for_a_moment_is_heard(lane, new_agent):
+    """As another replica does that records its heartbeat as well."""
+    agent, key = new_agent()
+    lane.stack.query("UPDATE agents SET last_heartbeat_at = NULL WHERE id = %s", agent)
+    answers = []
+    beat = threading.Thread(target=lambda: answers.append(lane.stack.api.post(f"/api/v1/agents/{agent}/heartbeat", {}, key=key)))
+    with held(lane, "agents", "id = %s", agent):
+        since = lane.stack.value("SELECT clock_timestamp()")
+        beat.start()
+        wait_for(lambda: lane.stack.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE %s AND query_start > %s"
+                                          " AND pid <> pg_backend_pid()", "%is_heard%", since), 10, "the row to be passed over")
+    beat.join()
+    assert answers[0][0] == 200, answers
 
 
 # --- people ---

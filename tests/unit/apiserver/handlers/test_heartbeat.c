@@ -3,6 +3,9 @@
 #include "tests/unit/apiserver/fixture.h"
 #include "tests/unit/check.h"
 
+/* As heartbeats.c tries what somebody holds. */
+enum { HELD_MS = 100, HELD_TRIES_MAX = 20 };
+
 static const struct route route = {"POST", "/api/v1/agents/{id}/heartbeat",
     "agent.heartbeat", agent_heartbeat_start, ROUTE_NO_EVENT,
     .own = {.access = ROUTE_AGENT}};
@@ -41,6 +44,19 @@ test_coalesces(void)
 	fixture_fini(&f);
 }
 
+/* Of a batch, an array in SQL's text, no row could be had. */
+static void
+expect_held(struct fixture *f, const char *ids)
+{
+	char all[128];
+
+	(void)snprintf(all, sizeof(all), "%s|*|*|*|*|*", ids);
+	db_script_expect(f->db, Q_AGENTS_HEARTBEAT, all);
+	db_script_affected(f->db, 0);
+	db_script_expect(f->db, Q_AGENTS_KNOWN, ids);
+	db_script_rows(f->db, "id|is_retired|is_heard", "held|f|f\nleft|f|f");
+}
+
 static void
 test_unknown_retired_and_held(void)
 {
@@ -63,7 +79,46 @@ test_unknown_retired_and_held(void)
 	CHECK_INT(a[0].status, 404);
 	CHECK_INT(a[1].status, 410);
 	CHECK_INT(a[2].status, 200);
+	CHECK_INT(a[3].status, 0);
+	CHECK(db_script_is_done(f.db));
+
+	/* Somebody holds it for two seconds and more. */
+	for (int i = 0; i < HELD_TRIES_MAX; i++) {
+		expect_held(&f, "{\"held\"}");
+		CHECK_INT(a[3].status, 0);
+		loop_sim_advance(f.api.loop, HELD_MS);
+		CHECK(db_script_is_done(f.db));
+	}
 	CHECK_INT(a[3].status, 503);
+	fixture_fini(&f);
+}
+
+static void
+test_held_for_a_moment(void)
+{
+	struct answer a[3];
+	struct fixture f;
+
+	fixture_init(&f);
+	expect_held(&f, "{\"held\",\"left\"}");
+	beat(&f, "held", "", &a[0]);
+	beat(&f, "left", "", &a[1]);
+	loop_sim_advance(f.api.loop, 0);
+	CHECK_INT(a[0].status, 0);
+
+	/* Who leaves meanwhile is not asked for again, and who comes does not
+	 * wait. */
+	op_abort(a[1].op, RC_PEER_GONE);
+	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"good\"}|*|*|*|*|*");
+	db_script_affected(f.db, 1);
+	beat(&f, "good", "", &a[2]);
+	loop_sim_advance(f.api.loop, HELD_MS - 1);
+	CHECK_INT(a[2].status, 200);
+	CHECK_INT(a[0].status, 0);
+	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"held\"}|*|*|*|*|*");
+	db_script_affected(f.db, 1);
+	loop_sim_advance(f.api.loop, 1);
+	CHECK_INT(a[0].status, 200);
 	CHECK(db_script_is_done(f.db));
 	fixture_fini(&f);
 }
@@ -232,6 +287,7 @@ test_client_gone_at_once(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_coalesces), CHECK_ROW(test_unknown_retired_and_held),
-    CHECK_ROW(test_too_long), CHECK_ROW(test_two_in_flight),
-    CHECK_ROW(test_deadlock), CHECK_ROW(test_database_away),
-    CHECK_ROW(test_client_gone), CHECK_ROW(test_client_gone_at_once))
+    CHECK_ROW(test_held_for_a_moment), CHECK_ROW(test_too_long),
+    CHECK_ROW(test_two_in_flight), CHECK_ROW(test_deadlock),
+    CHECK_ROW(test_database_away), CHECK_ROW(test_client_gone),
+    CHECK_ROW(test_client_gone_at_once))
