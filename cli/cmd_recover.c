@@ -21,14 +21,34 @@ tell_unknown(void)
 		 "docs/operator/runbooks/postgres-backup.md.");
 }
 
+/* What the journals have a part of: lists of the answer, and what they are. */
 static void
-tell_list(struct cli *c, const struct cJSON *answer, const char *member,
-    const char *what)
+tell_lists(struct cli *c, const struct cJSON *answer)
 {
-	const char *items = cell(c, answer, member);
+	static const struct {
+		const char *member, *what;
+	} lists[] = {
+	    {"unknown_agents",
+		"agents of journalled certificates that the database does not "
+		"know (they come back by themselves, under new ids)"},
+	    {"unknown_targets",
+		"targets of journalled certificates that it does not know (to "
+		"be made again)"},
+	    {"outside_issuers",
+		"issuers outside, of which there is no journal (look at their "
+		"own lists)"},
+	    {"taken_targets",
+		"which of two certificates belongs to a target's files; left "
+		"with the one that the copy has, and not given to"},
+	};
 
-	if (strcmp(items, "[]") != 0 && strcmp(items, "-") != 0)
-		out_tell("Not to be known, %s: %s", what, items);
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		const char *items = cell(c, answer, lists[i].member);
+
+		if (strcmp(items, "[]") != 0 && strcmp(items, "-") != 0)
+			out_tell("Not to be known, %s: %s", lists[i].what,
+			    items);
+	}
 }
 
 static int
@@ -72,18 +92,7 @@ cmd_recover(struct cli *c)
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	tell_unknown();
-	tell_list(c, a.json, "unknown_agents",
-	    "agents of journalled certificates that the database does not know "
-	    "(they come back by themselves, under new ids)");
-	tell_list(c, a.json, "unknown_targets",
-	    "targets of journalled certificates that it does not know (to be "
-	    "made again)");
-	tell_list(c, a.json, "outside_issuers",
-	    "issuers outside, of which there is no journal (look at their own "
-	    "lists)");
-	tell_list(c, a.json, "taken_targets",
-	    "which of two certificates belongs to a target's files; left with "
-	    "the one that the copy has, and not given to");
+	tell_lists(c, a.json);
 	return show_done(c, &a,
 	    arena_printf(c->arena,
 		"%s serials were unknown: %s put back, %s with their "

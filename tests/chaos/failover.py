@@ -13,16 +13,15 @@ that was handed out after it.  The exit status is 1 when anything was
 lost or doubled, or does not go on at all.
 """
 import argparse
-import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"), str(Path(__file__).resolve().parent)]
 import checker  # noqa: E402
-from fleet import Fleet, Timeout, clean_env, pg_bin, wait_for  # noqa: E402
+from backup import back_up, restore  # noqa: E402
+from fleet import Fleet, Timeout, wait_for  # noqa: E402
 from hosts import FIRST, SECOND, CannotMake, Hosts  # noqa: E402
 from load import Load, done_since, last_lease, make_certificates, wait_quiet  # noqa: E402
 from pair import Pair  # noqa: E402
@@ -211,30 +210,6 @@ def both_writable(scene):
     scene.need(written(old) == before, f"the old primary was written to: {before}, {written(old)}")
 
 
-def back_up(fleet):
-    """As docs/operator/runbooks/postgres-backup.md does."""
-    base = fleet.dir / "pgs" / "base"
-    subprocess.run([pg_bin() / "pg_basebackup", "-c", "fast", "-X", "stream", "--no-sync", "-D", base, "-h", fleet.socket_dir,
-                    "-U", "postgres"], check=True, env=clean_env(), cwd="/", user=fleet.pg_user, timeout=ALIVE_S)
-    return base
-
-
-def restore(fleet, base):
-    """The older copy in place of the database, with everything stopped."""
-    for name in (*PROGRAMS, "postgres"):
-        fleet.processes[name].keep = False
-    for name in PROGRAMS:
-        fleet.processes[name].stop(timeout=ALIVE_S)
-    fleet.processes["postgres"].stop(timeout=ALIVE_S, signo=signal.SIGINT)
-    fleet.forget_connections()
-    shutil.rmtree(fleet.pgdata)
-    base.rename(fleet.pgdata)
-    fleet.processes["postgres"].start()
-    wait_for(fleet.database_is_up, ALIVE_S, "the restored database", every=0.05)
-    for name in PROGRAMS:
-        fleet.processes[name].start()
-
-
 def leads(fleet):
     return fleet.value("SELECT expires_at > clock_timestamp() FROM leadership")
 
@@ -273,11 +248,11 @@ def older_restore(scene):
     fleet.start_postgres(fsync="on")
     scene.begin()
     before = len(scene.load.accepted)
-    base = back_up(fleet)
+    base = back_up(fleet, ALIVE_S)
     scene.wait_work(20)
     scene.load.stop()
     accepted = scene.load.accepted[:before]
-    restore(fleet, base)
+    restore(fleet, base, PROGRAMS, ALIVE_S)
     scene.measure(recover(scene), scene.go_on)
     scene.load.accepted[:0] = accepted
 

@@ -8,7 +8,6 @@ are back, and each site serves what the database says.
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,29 +16,15 @@ from pathlib import Path
 import pytest
 
 import audit
+from backup import back_up, restore
 from fleet import BUILD, Fleet, wait_for
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 import checker  # noqa: E402
-from failover import back_up  # noqa: E402
 
 PROCESSES = ("apiserver", "scheduler-1", "worker-1")
 LIMIT_S = 400
 PATIENCE_S = 90
-
-
-def restore(fleet, base):
-    """The older copy in place of the database; all that is not an agent starts anew on it."""
-    for name in PROCESSES:
-        fleet.processes[name].stop(timeout=PATIENCE_S)
-    fleet.processes["postgres"].stop(timeout=PATIENCE_S, signo=signal.SIGINT)
-    fleet.forget_connections()
-    shutil.rmtree(fleet.pgdata)
-    base.rename(fleet.pgdata)
-    for name in ("postgres", *PROCESSES):
-        fleet.processes[name].start()
-        if name == "postgres":
-            wait_for(fleet.database_is_up, PATIENCE_S, "the restored database", every=0.05)
 
 
 def forget_leaf(fleet, serial):
@@ -78,7 +63,7 @@ class World:
         self.gone_serial = [site.renew_and_wait(PATIENCE_S) for site in (self.site, self.bare, self.open, self.gone)][-1]
         fleet.processes["worker-1"].stop(timeout=PATIENCE_S)
         self.open_job = self.open.renew()
-        base = back_up(fleet)
+        base = back_up(fleet, PATIENCE_S)
         fleet.processes["worker-1"].start()
         self.open_serial = self.open.wait_served(self.open_job, PATIENCE_S)
         late = fleet.start_site("late", agent="agent-late", agent_env=beat)
@@ -95,7 +80,7 @@ class World:
         assert unknown_serials(fleet) == [] and len(list((fleet.dir / "journal").glob("*.journal"))) > len(self.lost)
         self.pems = self.pems_now()
         forget_leaf(fleet, self.bare_serial)
-        restore(fleet, base)
+        restore(fleet, base, PROCESSES, PATIENCE_S)
 
     def revocations_now(self):
         return {r[0]: r[1:] for r in self.fleet.query(

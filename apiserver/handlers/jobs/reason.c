@@ -89,14 +89,24 @@ split(struct arena *a, const char *stored, const char *parts[PARTS])
 	}
 }
 
+/* The sentence of what is stored, and its parts; NULL when none has its word.
+ */
 static const struct sentence *
-find(const struct sentence *all, size_t n, const char *word)
+find(struct arena *a, const struct sentence *all, size_t n, const char *stored,
+    const char *parts[PARTS])
 {
+	split(a, stored, parts);
 	for (size_t i = 0; i < n; i++) {
-		if (strcmp(all[i].word, word) == 0)
+		if (strcmp(all[i].word, parts[WORD]) == 0)
 			return &all[i];
 	}
 	return NULL;
+}
+
+static const struct sentence *
+find_wait(struct arena *a, const char *stored, const char *parts[PARTS])
+{
+	return find(a, waits, ARRAY_LEN(waits), stored, parts);
 }
 
 static const char *
@@ -120,10 +130,8 @@ const char *
 job_reason_say(struct arena *a, const char *stored)
 {
 	const char *parts[PARTS];
-	const struct sentence *s;
+	const struct sentence *s = find_wait(a, stored, parts);
 
-	split(a, stored, parts);
-	s = find(waits, ARRAY_LEN(waits), parts[WORD]);
 	return s != NULL ? put_sentence(a, s, parts) : parts[WORD];
 }
 
@@ -131,10 +139,9 @@ const char *
 cert_reason_say(struct arena *a, const char *stored)
 {
 	const char *parts[PARTS];
-	const struct sentence *s;
+	const struct sentence *s =
+	    find(a, facts, ARRAY_LEN(facts), stored, parts);
 
-	split(a, stored, parts);
-	s = find(facts, ARRAY_LEN(facts), parts[WORD]);
 	if (s != NULL)
 		return put_sentence(a, s, parts);
 	return arena_printf(a, "its renewal %s", job_reason_say(a, stored));
@@ -144,10 +151,8 @@ static const char *
 moment_of(struct arena *a, const char *stored, enum moment wanted)
 {
 	const char *parts[PARTS];
-	const struct sentence *s;
+	const struct sentence *s = find_wait(a, stored, parts);
 
-	split(a, stored, parts);
-	s = find(waits, ARRAY_LEN(waits), parts[WORD]);
 	return s != NULL && s->moment == wanted ? parts[MOMENT] : "";
 }
 
