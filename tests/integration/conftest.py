@@ -18,10 +18,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from fleet import BOOTSTRAP, BUILD, PATIENCE, Fleet, is_sanitized  # noqa: E402
 
-LIMIT_S = 60
+LIMIT_S = 180
 PR_SET_PDEATHSIG = 1
 LOG_LINES = 15
-LONGEST = ("test_local_up", "test_bench", "test_failover_suite", "test_hostile_ca", "test_hosts", "test_processes", "test_renewal", "test_bulk", "test_guard", "test_interrupted")
+LONGEST = ("test_local_up", "test_bench", "test_guard", "test_failover_suite", "test_lists", "test_local_stack", "test_bulk", "test_cli",
+           "test_audit_cli", "test_hosts", "test_lanes", "test_hostile_ca", "test_migrations", "test_interrupted", "test_held",
+           "test_processes", "test_audit_api", "test_agent_bad", "test_host_faults", "test_servers", "test_renewal")
 # Of these every expected refusal logs lines.
 QUIET = {"initdb", "migrate", "postgres"}
 

@@ -147,7 +147,7 @@ def test_a_run_that_goes_on_runs_again(led):
     runs = duty(led, "audit_retention")["runs"]
     status, reply = led.api.post("/api/v1/admin/scheduler/run-now/audit_retention", {})
     assert status == 202 and "again" in reply["note"], reply
-    wait_for(lambda: duty(led, "audit_retention")["runs"] > runs, 5, "the run")
+    wait_for(lambda: duty(led, "audit_retention")["runs"] > runs, 20, "the run")
 
 
 def test_one_that_fails_says_why(led):

@@ -62,8 +62,8 @@ def end(process, signo, directory):
         process.send_signal(signo)
         process.wait(30)
         wait_for(lambda: not Path(directory).exists(), 20, f"{directory} to go")
-        wait_for(lambda: not belonging(directory.encode(), {os.getpid()}), 5, "the guard to end")
-        wait_for(lambda: not set(had) & set(processes()), 5, "every process to go")
+        wait_for(lambda: not belonging(directory.encode(), {os.getpid()}), 20, "the guard to end")
+        wait_for(lambda: not set(had) & set(processes()), 20, "every process to go")
         assert not [path for path in shared if Path(path).exists()]
     finally:
         process.kill()

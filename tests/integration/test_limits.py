@@ -135,7 +135,7 @@ def test_bodies_together_have_a_ceiling(stack):
             c.close()
     # All is given back when the clients are gone.
     for _ in range(2 * BODY_MEMORY // MIB):
-        wait_for(lambda: ask(stack, post(MIB) + "{" + " " * (MIB - 2) + "}")[0] == 400, 5, "room")
+        wait_for(lambda: ask(stack, post(MIB) + "{" + " " * (MIB - 2) + "}")[0] == 400, 20, "room")
 
 
 def flood(stack, n, head, body):

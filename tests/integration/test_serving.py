@@ -28,7 +28,7 @@ def stack():
 
 def logged(stack, reply, what):
     """A member of the log line of a request."""
-    found = wait_for(lambda: re.search(rf"request={reply[1]['x-request-id']}.*? {what}=\"?([^\s\"]*)", stack.processes["apiserver"].log()), 5,
+    found = wait_for(lambda: re.search(rf"request={reply[1]['x-request-id']}.*? {what}=\"?([^\s\"]*)", stack.processes["apiserver"].log()), 20,
                      "the request's log line")
     return found.group(1)
 
@@ -45,8 +45,8 @@ def test_a_client_that_leaves_ends_its_request(stack, new_agent):
     agent, _ = new_agent()
     with RawTls(stack) as c:
         c.send(f"GET /api/v1/agents/{agent}/work?wait=30s HTTP/1.1\r\n{HOST}{AUTH}\r\n")
-        wait_for(lambda: ask(stack, HEALTH)[0] == 200, 5, "health")
-    wait_for(lambda: re.search(r'msg="client gone".*agents/\{id\}/work', stack.processes["apiserver"].log()), 5, "the request to end")
+        wait_for(lambda: ask(stack, HEALTH)[0] == 200, 20, "health")
+    wait_for(lambda: re.search(r'msg="client gone".*agents/\{id\}/work', stack.processes["apiserver"].log()), 20, "the request to end")
 
 
 def test_a_stop_finishes_what_runs(stack):

@@ -71,16 +71,21 @@ def job_words():
     return subprocess.run([BUILD / "tools" / "job_fsm_diagram", "--words"], text=True, capture_output=True, check=True).stdout
 
 
-def wait_for(test, seconds=20, what="a condition", every=0.01):
+def wait_for(test, seconds=20, what="a condition", every=None):
+    """
+    Looks every so many seconds; unless that is said at first often, and then as a tenth of what it has taken, for who looks
+    takes time from what it waits for.
+    """
     seconds *= PATIENCE
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
     while True:
         result = test()
         if result:
             return result
-        if time.monotonic() > deadline:
+        took = time.monotonic() - started
+        if took > seconds:
             raise Timeout(f"waited {seconds} s for {what}")
-        time.sleep(every)
+        time.sleep(every or min(max(took / 10, 0.01), 0.05))
 
 
 def free_port():
