@@ -151,6 +151,7 @@ CREATE TABLE deployment_targets (
     UNIQUE (agent_id, name)
 );
 CREATE INDEX deployment_targets_name ON deployment_targets (name, id); -- the order of the list
+CREATE INDEX deployment_targets_type ON deployment_targets (type, name, id);
 
 CREATE TABLE managed_certificates (
     -- A regular expression that counts would be an automaton of as many states, made anew for each row that is written.
@@ -190,6 +191,9 @@ CREATE INDEX managed_certificates_failed ON managed_certificates (updated_at) WH
 CREATE INDEX managed_certificates_status_due ON managed_certificates
     ((CASE status WHEN 'Active' THEN least(expiring_at, expires_at) ELSE expires_at END))
     WHERE status IN ('Active', 'Expiring');
+-- What lists look for and few are; a renewal of one that is Active costs it nothing.
+CREATE INDEX managed_certificates_status ON managed_certificates (status, created_at, id)
+    WHERE status IN ('Pending', 'Expiring', 'Expired', 'Revoked', 'Archived');
 CREATE INDEX managed_certificates_in_progress ON managed_certificates (id) WHERE status = 'RenewalInProgress';
 CREATE INDEX managed_certificates_renewal_policy_id ON managed_certificates (renewal_policy_id);
 -- Certificates that nothing renews by itself (their policy says so, or their issuer is switched off) have no renew_after

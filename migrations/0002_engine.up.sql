@@ -78,6 +78,7 @@ CREATE INDEX jobs_nonsense ON jobs (id)
 -- Deployments that were put off.
 CREATE INDEX jobs_deployments_later ON jobs (run_after)
     WHERE type = 'Deployment' AND status = 'Pending' AND run_after > created_at;
+CREATE INDEX jobs_ended_badly ON jobs (status, id) WHERE status IN ('Failed', 'Cancelled');
 CREATE INDEX jobs_target_id ON jobs (target_id) WHERE target_id IS NOT NULL;
 -- A certificate's jobs are few and sorted quickly, and each state of a job is a new entry: without the job's id it is half
 -- as long.
@@ -138,6 +139,7 @@ CREATE TABLE issuance_approval_requests (
 CREATE UNIQUE INDEX issuance_approval_requests_pending ON issuance_approval_requests (job_id) WHERE state = 'pending';
 CREATE INDEX issuance_approval_requests_job_id ON issuance_approval_requests (job_id);
 CREATE INDEX issuance_approval_requests_certificate_id ON issuance_approval_requests (certificate_id);
+CREATE INDEX issuance_approval_requests_requested_by ON issuance_approval_requests (requested_by, created_at, id);
 CREATE INDEX issuance_approval_requests_created_at ON issuance_approval_requests (created_at, id);
 
 -- --- processes ---
@@ -250,6 +252,8 @@ CREATE TABLE notification_events (
 );
 -- The order of the list, newest sent first.
 CREATE INDEX notification_events_sent_at ON notification_events ((coalesce(sent_at, '-infinity')) DESC, id DESC);
+CREATE INDEX notification_events_status ON notification_events (status, (coalesce(sent_at, '-infinity')) DESC, id DESC)
+    WHERE status IN ('pending', 'failed', 'dead');
 CREATE INDEX notification_events_certificate_id ON notification_events (certificate_id, id);
 
 -- The tightest threshold that was alerted for the end a certificate has now: the rule that no alert is made twice, and that

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "apiserver/edge/request.h"
+#include "common/base/arena.h"
+#include "common/base/attr.h"
 
 enum { SIZE_DEFAULT = 50, SIZE_MAX_ROWS = 500, PAGE_NUMBER_MAX = 1000000000 };
 
@@ -76,6 +78,80 @@ page_is_first(const struct page *p)
 	return p->page == 1 && p->params[2] == NULL;
 }
 
+/* --- the rows and their number --- */
+
+static op_step ask_number;
+static op_step have_number;
+
+static struct page *
+page_of(struct op *op)
+{
+	return op_state(op, sizeof(struct page));
+}
+
+static void
+keep_stmt(struct op *op, const struct db_stmt *stmt, struct db_stmt *out)
+{
+	size_t size = stmt->nparams * sizeof(stmt->params[0]);
+	const char **params = arena_alloc(op_arena(op), size + 1);
+
+	if (size > 0)
+		memcpy(params, stmt->params, size);
+	*out = (struct db_stmt){stmt->q, stmt->nparams, params};
+}
+
+/* The number of all rows that these tell; -1: there may be others. */
+static int64_t
+told_by_rows(const struct page *p)
+{
+	int64_t n = (int64_t)db_nrows(p->rows);
+
+	if (p->is_walk)
+		return p->params[2] == NULL && n <= p->size ? n : -1;
+	if (n < p->size && (n > 0 || p->page == 1))
+		return (p->page - 1) * p->size + n;
+	return -1;
+}
+
+enum op_next
+page_ask(struct op *op, struct page *p, const struct db_stmt *rows,
+    const struct db_stmt *total, bool is_filtered, op_step *done)
+{
+	const struct db_stmt both[] = {*rows, *total};
+
+	assert(p == page_of(op));
+	p->done = done;
+	if (!is_filtered)
+		return op_batch(op, have_number, ARRAY_LEN(both), both);
+	keep_stmt(op, total, &p->count);
+	return op_batch(op, ask_number, 1, rows);
+}
+
+static enum op_next
+ask_number(struct op *op)
+{
+	struct page *p = page_of(op);
+
+	p->rows = op_result(op, 0);
+	if (told_by_rows(p) >= 0)
+		return p->done(op);
+	return op_batch(op, have_number, 1, &p->count);
+}
+
+static enum op_next
+have_number(struct op *op)
+{
+	struct page *p = page_of(op);
+
+	if (p->rows == NULL) { /* asked for together */
+		p->rows = op_result(op, 0);
+		p->total = op_result(op, 1);
+	} else {
+		p->total = op_result(op, 0);
+	}
+	return p->done(op);
+}
+
 /* --- the answer --- */
 
 /* "total":n and, where it is one, "total_is_estimate":true. */
@@ -115,11 +191,11 @@ put_next(struct op *op, struct json_w *w, const struct page *p,
 	    cursor_encode(op_arena(op), values, p->nkeys));
 }
 
-enum op_next
-page_reply(struct op *op, const struct page *p, const struct field *fields,
-    size_t n, const char *only, const struct db_result *total)
+static enum op_next
+answer(struct op *op, const struct page *p, const struct db_result *rows,
+    const struct field *fields, size_t n, const char *only,
+    const struct db_result *total)
 {
-	const struct db_result *rows = op_result(op, 0);
 	struct json_w *w = reply_writer(op);
 	size_t nrows = db_nrows(rows);
 	bool has_more = nrows > (size_t)p->size;
@@ -133,6 +209,8 @@ page_reply(struct op *op, const struct page *p, const struct field *fields,
 	field_rows_put_all(&fr, op_arena(op), w, nrows);
 	if (total != NULL)
 		put_total(op, w, total);
+	else if (p->rows != NULL)
+		json_w_kv_int(w, "total", told_by_rows(p));
 	if (has_more)
 		put_next(op, w, p, rows, nrows - 1);
 	if (p->is_walk) {
@@ -143,6 +221,20 @@ page_reply(struct op *op, const struct page *p, const struct field *fields,
 	}
 	json_w_close(w, '}');
 	return reply_json(op, 200);
+}
+
+enum op_next
+page_reply(struct op *op, const struct page *p, const struct field *fields,
+    size_t n, const char *only, const struct db_result *total)
+{
+	return answer(op, p, op_result(op, 0), fields, n, only, total);
+}
+
+enum op_next
+page_done(struct op *op, const struct page *p, const struct field *fields,
+    size_t n, const char *only)
+{
+	return answer(op, p, p->rows, fields, n, only, p->total);
 }
 
 enum op_next

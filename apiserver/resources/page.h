@@ -32,6 +32,11 @@ struct page {
 	 * NULL at the start. */
 	const char *params[2 + CURSOR_KEYS_MAX];
 	size_t nparams;
+
+	/* Of page_ask. */
+	const struct db_result *rows, *total;
+	struct db_stmt count;
+	op_step *done;
 };
 
 /* Numbers as parameters, in the op's arena. */
@@ -50,6 +55,18 @@ const char *page_read(struct op *op, const struct cursor_key *keys,
 size_t page_params(const struct page *p, const char **params);
 /* Whether it begins where the list does. */
 bool page_is_first(const struct page *p);
+
+/*
+ * Asks for the rows, and for how many there are; done answers with page_done.
+ * A rare filter walks a table to its end, so with is_filtered the number is
+ * asked for behind the rows, and not at all when they tell it: all of them
+ * are on the page, or it is the last one.  p: what the op's state begins with.
+ */
+enum op_next page_ask(struct op *op, struct page *p, const struct db_stmt *rows,
+    const struct db_stmt *total, bool is_filtered, op_step *done);
+/* The answer, as of page_reply. */
+enum op_next page_done(struct op *op, const struct page *p,
+    const struct field *fields, size_t n, const char *only);
 
 /*
  * {"data":[...],"total":n,"page":p,"per_page":k}, or for a walk

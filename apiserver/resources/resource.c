@@ -18,8 +18,8 @@ static const struct cursor_key by_name[] = {
 enum { MAX_FILTERS = 3, NOUN_PARAMS = 2 + ARRAY_LEN(by_name) };
 
 struct resource_call {
+	struct page page; /* first: page_ask's */
 	const struct resource *res;
-	struct page page;
 	const char *id;    /* NULL: a new one */
 	const char *given; /* the checked body */
 };
@@ -63,6 +63,7 @@ resource_list(struct op *op, const struct resource *res)
 {
 	struct resource_call *call = call_state(op);
 	const char *params[NOUN_PARAMS + MAX_FILTERS], *why;
+	bool is_filtered = false;
 	size_t n = 0;
 
 	call->res = res;
@@ -70,14 +71,15 @@ resource_list(struct op *op, const struct resource *res)
 	if (why != NULL)
 		return op_fail(op, RC_INVALID, "%s", why);
 	(void)page_params(&call->page, params);
-	for (; res->filters[n] != NULL; n++)
+	for (; res->filters[n] != NULL; n++) {
 		params[NOUN_PARAMS + n] = req_query(op, res->filters[n]);
+		is_filtered = is_filtered || params[NOUN_PARAMS + n] != NULL;
+	}
 
-	const struct db_stmt stmts[] = {
-	    {res->list, NOUN_PARAMS + n, params},
-	    {res->total, n, params + NOUN_PARAMS},
-	};
-	return op_batch(op, list_done, ARRAY_LEN(stmts), stmts);
+	const struct db_stmt rows = {res->list, NOUN_PARAMS + n, params};
+	const struct db_stmt total = {res->total, n, params + NOUN_PARAMS};
+
+	return page_ask(op, &call->page, &rows, &total, is_filtered, list_done);
 }
 
 static enum op_next
@@ -85,8 +87,8 @@ list_done(struct op *op)
 {
 	struct resource_call *call = call_state(op);
 
-	return page_reply(op, &call->page, call->res->fields,
-	    call->res->nfields, NULL, op_result(op, 1));
+	return page_done(op, &call->page, call->res->fields, call->res->nfields,
+	    NULL);
 }
 
 /* --- get --- */

@@ -50,7 +50,8 @@ const char *op_name(const struct op *op);
 uint64_t op_id(const struct op *op);
 struct arena *op_arena(struct op *op);
 struct loop *op_loop(const struct op *op);
-/* The op's own struct: zeroed at the first call, the same at each later one. */
+/* The op's own struct: zeroed at the first call, the same at each later one,
+ * which may ask for what it begins with. */
 void *op_state(struct op *op, size_t size);
 /*
  * For work in rounds: op_mark says that what the op has by now stays;

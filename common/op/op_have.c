@@ -101,7 +101,7 @@ op_state(struct op *op, size_t size)
 	if (!op->state) {
 		op->state = arena_alloc(op->arena, size);
 		op->state_size = size;
-	} else if (size != op->state_size) {
+	} else if (size > op->state_size) {
 		log_fatal("OP-STATE", "%s: state of %zu bytes, not %zu",
 		    op->env.name, op->state_size, size);
 	}

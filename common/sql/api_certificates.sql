@@ -66,8 +66,8 @@ WHERE ($1::text IS NULL OR c.status = $1)
     AND ($3::text IS NULL OR c.owner_id = $3)
     AND ($4::text IS NULL OR c.team_id = $4)
     AND ($5::text IS NULL OR c.issuer_id = $5)
-    AND ($6::text IS NULL OR EXISTS (SELECT 1 FROM certificate_target_mappings m
-        JOIN deployment_targets t ON t.id = m.target_id WHERE m.certificate_id = c.id AND t.agent_id = $6))
+    AND ($6::text IS NULL OR c.id = ANY (ARRAY(SELECT m.certificate_id FROM certificate_target_mappings m
+        JOIN deployment_targets t ON t.id = m.target_id WHERE t.agent_id = $6)))
     AND ($7::text IS NULL OR c.certificate_profile_id = $7)
     AND ($8::timestamptz IS NULL OR c.expires_at < $8)
     AND ($9::timestamptz IS NULL OR c.expires_at > $9)
@@ -109,8 +109,8 @@ SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*
         AND ($3::text IS NULL OR c.owner_id = $3)
         AND ($4::text IS NULL OR c.team_id = $4)
         AND ($5::text IS NULL OR c.issuer_id = $5)
-        AND ($6::text IS NULL OR EXISTS (SELECT 1 FROM certificate_target_mappings m
-            JOIN deployment_targets t ON t.id = m.target_id WHERE m.certificate_id = c.id AND t.agent_id = $6))
+        AND ($6::text IS NULL OR c.id = ANY (ARRAY(SELECT m.certificate_id FROM certificate_target_mappings m
+            JOIN deployment_targets t ON t.id = m.target_id WHERE t.agent_id = $6)))
         AND ($7::text IS NULL OR c.certificate_profile_id = $7)
         AND ($8::timestamptz IS NULL OR c.expires_at < $8)
         AND ($9::timestamptz IS NULL OR c.expires_at > $9)

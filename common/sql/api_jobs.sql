@@ -15,7 +15,8 @@ FROM (SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, 
 LIMIT $1::bigint;
 
 -- Newest first: ids contain the time they were made at.  What is skipped are
--- keys; rows are looked up for the page only.
+-- keys; rows are looked up for the page only.  A version's jobs are found by its
+-- certificate, which the job that made it names when the version is gone.
 -- name: job_list :many fresh
 SELECT j.id, j.type, j.certificate_id, j.target_id, j.agent_id, j.status, j.attempts, j.max_attempts, coalesce(j.last_error, r.why) AS last_error,
     coalesce(j.scheduled_at, j.created_at) AT TIME ZONE 'UTC' AS scheduled_at, j.started_at AT TIME ZONE 'UTC' AS started_at,
@@ -28,7 +29,9 @@ WHERE ($1::text IS NULL OR j.status = $1)
     AND ($3::text IS NULL OR j.certificate_id = $3)
     AND ($4::text IS NULL OR j.target_id = $4)
     AND ($5::text IS NULL OR j.agent_id = $5)
-    AND ($6::text IS NULL OR j.version_id = $6)
+    AND ($6::text IS NULL OR j.version_id = $6 AND j.certificate_id = ANY (ARRAY(
+        SELECT v.certificate_id FROM certificate_versions v WHERE v.id = $6
+        UNION ALL SELECT o.certificate_id FROM jobs o WHERE o.id = 'job' || substr($6, length('certver') + 1))))
     AND ($9::text IS NULL OR j.id < $9)
 ORDER BY j.id DESC
 LIMIT $7::bigint OFFSET $8::bigint) AS p) AS k
@@ -51,7 +54,9 @@ SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*
         AND ($3::text IS NULL OR j.certificate_id = $3)
         AND ($4::text IS NULL OR j.target_id = $4)
         AND ($5::text IS NULL OR j.agent_id = $5)
-        AND ($6::text IS NULL OR j.version_id = $6)
+        AND ($6::text IS NULL OR j.version_id = $6 AND j.certificate_id = ANY (ARRAY(
+            SELECT v.certificate_id FROM certificate_versions v WHERE v.id = $6
+            UNION ALL SELECT o.certificate_id FROM jobs o WHERE o.id = 'job' || substr($6, length('certver') + 1))))
     LIMIT 10001) AS found) AS n;
 
 -- name: job_get :one

@@ -44,6 +44,7 @@ const struct field audit_fields[] = {
 };
 const size_t audit_nfields = ARRAY_LEN(audit_fields);
 
+static op_step range_done;
 static op_step list_done;
 static op_step get_done;
 
@@ -71,12 +72,32 @@ audit_filters_read(struct op *op, const char *since, const char *until,
 	return NULL;
 }
 
-enum op_next
-audit_list(struct op *op)
+static enum op_next
+ask_rows(struct op *op)
 {
 	struct page *p = op_state(op, sizeof(*p));
 	const char *params[N_LIST];
 	bool is_filtered = false;
+
+	(void)audit_filters_read(op, "since", "until", params);
+	for (size_t i = 0; i < AUDIT_FILTERS; i++)
+		is_filtered = is_filtered || params[i] != NULL;
+	(void)page_params(p, params + AUDIT_FILTERS);
+
+	const struct db_stmt rows = {Q_AUDIT_LIST, ARRAY_LEN(params), params};
+	const struct db_stmt total =
+	    is_filtered
+		? (struct db_stmt){Q_AUDIT_LIST_TOTAL, AUDIT_FILTERS, params}
+		: (struct db_stmt){Q_AUDIT_TOTAL, 0, NULL};
+
+	return page_ask(op, p, &rows, &total, is_filtered, list_done);
+}
+
+enum op_next
+audit_list(struct op *op)
+{
+	struct page *p = op_state(op, sizeof(*p));
+	const char *params[AUDIT_FILTERS];
 	const char *why;
 
 	why = audit_filters_read(op, "since", "until", params);
@@ -85,30 +106,28 @@ audit_list(struct op *op)
 	why = page_read(op, newest_first, ARRAY_LEN(newest_first), p);
 	if (why)
 		return op_fail(op, RC_INVALID, "%s", why);
-	for (size_t i = 0; i < AUDIT_FILTERS; i++)
-		is_filtered = is_filtered || params[i] != NULL;
-	(void)page_params(p, params + AUDIT_FILTERS);
+	if (!params[SINCE] || !params[UNTIL])
+		return ask_rows(op);
+	return OP_QUERY(op, Q_AUDIT_RANGE, range_done, params[SINCE],
+	    params[UNTIL]);
+}
 
-	const struct db_stmt stmts[] = {
-	    {Q_AUDIT_LIST, ARRAY_LEN(params), params},
-	    is_filtered
-		? (struct db_stmt){Q_AUDIT_LIST_TOTAL, AUDIT_FILTERS, params}
-		: (struct db_stmt){Q_AUDIT_TOTAL, 0, NULL},
-	    {Q_AUDIT_RANGE, 2, params + SINCE},
-	};
-	return op_batch(op, list_done, ARRAY_LEN(stmts), stmts);
+static enum op_next
+range_done(struct op *op)
+{
+	const struct db_result *range = op_result(op, 0);
+
+	if (db_bool(range, 0, db_col(range, "is_empty")))
+		return op_fail(op, RC_INVALID, "until must be after since");
+	return ask_rows(op);
 }
 
 static enum op_next
 list_done(struct op *op)
 {
 	const struct page *p = op_state(op, sizeof(*p));
-	const struct db_result *range = op_result(op, 2);
 
-	if (db_bool(range, 0, db_col(range, "is_empty")))
-		return op_fail(op, RC_INVALID, "until must be after since");
-	return page_reply(op, p, audit_fields, audit_nfields, NULL,
-	    op_result(op, 1));
+	return page_done(op, p, audit_fields, audit_nfields, NULL);
 }
 
 /* --- one event --- */

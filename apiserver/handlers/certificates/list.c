@@ -3,7 +3,7 @@
  *
  * The first page that nobody filtered or sorted, and a walk's steps, are
  * statements of their own with a plan made once; their total is a maintained
- * counter.  Any other total is counted up to a cap.
+ * counter.  Any other total is counted up to a cap, unless the rows tell it.
  */
 #include "apiserver/handlers/certificates/certs.h"
 
@@ -31,8 +31,8 @@ static const struct cursor_key oldest_first[] = {
 };
 
 struct listing {
+	struct page page; /* first: page_ask's */
 	const char *only;
-	struct page page;
 	/* The filters, the page's, the sort key and descending: the
 	 * parameters of cert_search. */
 	const char *params[N_SEARCH];
@@ -117,24 +117,23 @@ sort_read(struct op *op, struct listing *l)
 
 /* Nobody filtered or sorted, and no rows are skipped: a plan made once. */
 static enum op_next
-list_plain(struct op *op, const struct page *p)
+list_plain(struct op *op, struct page *p)
 {
 	const char *const params[] = {p->params[0], p->params[2], p->params[3]};
-	const struct db_stmt stmts[] = {
+	const struct db_stmt rows =
 	    page_is_first(p) ? (struct db_stmt){Q_CERT_PAGE, 1, params}
 			     : (struct db_stmt){Q_CERT_PAGE_AFTER,
-				   ARRAY_LEN(params), params},
-	    {Q_CERT_TOTAL, 0, NULL},
-	};
+				   ARRAY_LEN(params), params};
+	const struct db_stmt total = {Q_CERT_TOTAL, 0, NULL};
 
-	return op_batch(op, list_done, ARRAY_LEN(stmts), stmts);
+	return page_ask(op, p, &rows, &total, false, list_done);
 }
 
 enum op_next
 cert_list(struct op *op)
 {
 	struct listing *l = op_state(op, sizeof(*l));
-	const struct page *p = &l->page;
+	struct page *p = &l->page;
 	const char *why;
 
 	l->only = req_query(op, "fields");
@@ -152,13 +151,13 @@ cert_list(struct op *op)
 		return list_plain(op, p);
 	(void)page_params(p, l->params + N_FILTERS);
 
-	const struct db_stmt stmts[] = {
-	    {Q_CERT_SEARCH, N_SEARCH, l->params},
+	const struct db_stmt rows = {Q_CERT_SEARCH, N_SEARCH, l->params};
+	const struct db_stmt total =
 	    l->is_filtered
 		? (struct db_stmt){Q_CERT_SEARCH_TOTAL, N_FILTERS, l->params}
-		: (struct db_stmt){Q_CERT_TOTAL, 0, NULL},
-	};
-	return op_batch(op, list_done, ARRAY_LEN(stmts), stmts);
+		: (struct db_stmt){Q_CERT_TOTAL, 0, NULL};
+
+	return page_ask(op, p, &rows, &total, l->is_filtered, list_done);
 }
 
 static enum op_next
@@ -166,6 +165,5 @@ list_done(struct op *op)
 {
 	const struct listing *l = op_state(op, sizeof(*l));
 
-	return page_reply(op, &l->page, cert_fields, cert_nfields, l->only,
-	    op_result(op, 1));
+	return page_done(op, &l->page, cert_fields, cert_nfields, l->only);
 }

@@ -80,14 +80,15 @@ job_list(struct op *op)
 		is_filtered = is_filtered || params[i] != NULL;
 	(void)page_params(p, params + N_FILTERS);
 
-	const struct db_stmt stmts[] = {
+	const struct db_stmt rows =
 	    is_filtered || !page_is_first(p)
 		? (struct db_stmt){Q_JOB_LIST, ARRAY_LEN(params), params}
-		: (struct db_stmt){Q_JOB_PAGE, 1, params + N_FILTERS},
+		: (struct db_stmt){Q_JOB_PAGE, 1, params + N_FILTERS};
+	const struct db_stmt total =
 	    is_filtered ? (struct db_stmt){Q_JOB_LIST_TOTAL, N_FILTERS, params}
-			: (struct db_stmt){Q_JOB_TOTAL, 0, NULL},
-	};
-	return op_batch(op, list_done, ARRAY_LEN(stmts), stmts);
+			: (struct db_stmt){Q_JOB_TOTAL, 0, NULL};
+
+	return page_ask(op, p, &rows, &total, is_filtered, list_done);
 }
 
 static enum op_next
@@ -95,6 +96,5 @@ list_done(struct op *op)
 {
 	const struct page *p = op_state(op, sizeof(*p));
 
-	return page_reply(op, p, job_fields, job_nfields, NULL,
-	    op_result(op, 1));
+	return page_done(op, p, job_fields, job_nfields, NULL);
 }

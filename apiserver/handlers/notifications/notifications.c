@@ -47,11 +47,11 @@ notification_list(struct op *op)
 	params[0] = req_query(op, "status");
 	(void)page_params(p, params + 1);
 
-	const struct db_stmt stmts[] = {
-	    {Q_NOTIFICATION_LIST, ARRAY_LEN(params), params},
-	    {Q_NOTIFICATION_TOTAL, 1, params},
-	};
-	return op_batch(op, list_done, ARRAY_LEN(stmts), stmts);
+	const struct db_stmt rows = {Q_NOTIFICATION_LIST, ARRAY_LEN(params),
+	    params};
+	const struct db_stmt total = {Q_NOTIFICATION_TOTAL, 1, params};
+
+	return page_ask(op, p, &rows, &total, params[0] != NULL, list_done);
 }
 
 static enum op_next
@@ -59,8 +59,7 @@ list_done(struct op *op)
 {
 	const struct page *p = op_state(op, sizeof(*p));
 
-	return page_reply(op, p, fields, ARRAY_LEN(fields), NULL,
-	    op_result(op, 1));
+	return page_done(op, p, fields, ARRAY_LEN(fields), NULL);
 }
 
 static enum op_next
