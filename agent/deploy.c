@@ -134,6 +134,7 @@ deploy_claim_dir(struct op *op)
 		return op_sleep(op, BUSY_RETRY_MS, deploy_claim_dir);
 	}
 	if (w->is_resumed) {
+		d->may_have_staged = true;
 		log_info("INSTALL-RESUMED", "job %s version %s target %s",
 		    w->job, d->j.version, w->target);
 		return op_goto(op, deploy_test);
@@ -250,6 +251,7 @@ stage_and_switch(struct op *op, struct work *w, struct deploy *d,
 	ret = install_check(a, &d->paths, out_why);
 	if (ret != RC_OK)
 		return ret;
+	d->may_have_staged = true;
 	ret = keystore_hold(w->agent, d->j.version, d->paths.dir);
 	if (ret != RC_OK) {
 		*out_why =

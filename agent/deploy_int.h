@@ -39,6 +39,7 @@ struct deploy {
 	int64_t delay_ms; /* back-off of the call that is under way */
 	struct deploy_proof proof;
 	bool is_proof_failure;
+	bool may_have_staged;         /* a version of it may stand in T/v */
 	const char *back_fingerprint; /* of the pair before it, or "" */
 };
 

@@ -117,6 +117,29 @@ deploy_report(struct op *op)
 	    finish_json(op, &b, &json), DEPLOY_CALL_MS, deploy_reported);
 }
 
+/* A death in here leaves what the next end of a deployment removes. */
+static void
+prune(struct op *op, struct work *w, struct deploy *d, const char *current)
+{
+	install_prune(op_arena(op), &d->paths, current,
+	    d->j.previous ? d->j.previous : "", VERSIONS_KEPT);
+	fault_point("agent.install.pruned");
+	keystore_release(w->agent, d->paths.dir);
+}
+
+/* Failures leave no more behind than successes: what is current, and the
+ * newest; the key of the newest stays for the retry. */
+static void
+prune_after_failure(struct op *op, struct work *w, struct deploy *d)
+{
+	const char *current;
+
+	keystore_not_installed(w->agent, w->certificate, d->j.version);
+	if (d->may_have_staged && w->dir &&
+	    install_current(op_arena(op), &d->paths, &current) == RC_OK)
+		prune(op, w, d, current);
+}
+
 static enum op_next
 deploy_reported(struct op *op)
 {
@@ -139,12 +162,11 @@ deploy_reported(struct op *op)
 	if (d->failure) {
 		log_warn("DEPLOY-FAILED", "job %s certificate %s target %s: %s",
 		    w->job, w->certificate, w->target, d->failure);
+		prune_after_failure(op, w, d);
 		return op_done(op);
 	}
 	keystore_installed(w->agent, w->certificate, d->j.version);
-	install_prune(op_arena(op), &d->paths,
-	    op_printf(op, "v/%s", d->j.version), d->j.previous, VERSIONS_KEPT);
-	keystore_release(w->agent, d->paths.dir);
+	prune(op, w, d, op_printf(op, "v/%s", d->j.version));
 	log_info("DEPLOYED", "job %s certificate %s version %s target %s%s",
 	    w->job, w->certificate, d->j.version, w->target,
 	    d->plan.host ? ", proven by a handshake" : "");

@@ -270,7 +270,7 @@ remove_key(struct agent *a, const char *job)
 
 /* An older request of the same certificate.  The server has one under way at
  * a time, so it ended without a certificate, or with one that was replaced
- * before it came here. */
+ * before it came here, or that failed here. */
 struct successor {
 	const char *certificate;
 	char mark[NAME_CAP];
@@ -319,21 +319,42 @@ drop_older(struct agent *a, const char *name, void *arg)
 	remove_file(a, name);
 }
 
-void
-keystore_installed(struct agent *a, const char *certificate,
-    const char *version)
+/* Whether the version has a mark: *out is its name. */
+static bool
+replace_older(struct agent *a, const char *certificate, const char *version,
+    struct successor *out)
 {
 	struct successor s = {.certificate = certificate};
 	struct stat st;
 
 	if (job_file_of_version(version, MARK, s.mark) != RC_OK)
-		return;
+		return false;
 	/* Without a mark this was done before. */
 	if (fstatat(a->key_dir_fd, s.mark, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return;
+		return false;
 	s.since = st.st_mtim;
 	each_file(a, drop_older, &s);
-	remove_file(a, s.mark);
+	*out = s;
+	return true;
+}
+
+void
+keystore_installed(struct agent *a, const char *certificate,
+    const char *version)
+{
+	struct successor s;
+
+	if (replace_older(a, certificate, version, &s))
+		remove_file(a, s.mark);
+}
+
+void
+keystore_not_installed(struct agent *a, const char *certificate,
+    const char *version)
+{
+	struct successor s;
+
+	IGNORE_RESULT(replace_older(a, certificate, version, &s));
 }
 
 /* Whether the versions of that directory can be seen and this is not one. */

@@ -10,9 +10,10 @@
  *                  current or kept to swap back to
  *
  * A hold is written before the version is staged and taken back after it was
- * removed, the mark goes after the first install, and the key goes before the
- * last of them; so a crash between any two steps keeps a key too long at
- * worst, and the next install of that directory finds it.
+ * removed, the mark goes after the first install or when a later request of the
+ * certificate came to a version, and the key goes before the last of them; so a
+ * crash between any two steps keeps a key too long at worst, and the next
+ * install of that directory finds it.
  */
 #ifndef AGENT_KEYSTORE_H
 #define AGENT_KEYSTORE_H
@@ -39,6 +40,10 @@ rc keystore_hold(struct agent *a, const char *version,
 /* The version of that certificate is installed and proven: its mark goes, and
  * so do keys of older requests of the certificate that came to nothing. */
 void keystore_installed(struct agent *a, const char *certificate,
+    const char *version);
+/* It failed here, and is what a retry needs: only keys of older requests of
+ * the certificate go. */
+void keystore_not_installed(struct agent *a, const char *certificate,
     const char *version);
 /* After the versions of that directory were pruned: gives up the holds of
  * those that are gone, and the keys that nothing needs any more. */

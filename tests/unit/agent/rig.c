@@ -14,7 +14,7 @@
 #include "common/op/op.h"
 #include "tests/unit/agent/sandbox.h"
 
-#define RULES_MAX 32
+#define RULES_MAX 64
 #define REQUESTS_MAX 20000
 #define URL "https://server.test"
 

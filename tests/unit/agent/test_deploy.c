@@ -3,6 +3,8 @@
  * proven and told; and wherever it is killed, the next run brings it to its
  * end.
  */
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -119,6 +121,107 @@ renewals_follow_each_other(void)
 	CHECK(sandbox_count("etc/.certctl-site.crt/v") <= 5);
 	CHECK(sandbox_has("state/keys/job-6.key"));
 	CHECK(!sandbox_has("state/keys/job-1.key"));
+}
+
+/* Version i, with the mark of a request i seconds after the first. */
+static void
+issue_marked(int i)
+{
+	const struct timespec times[2] = {{.tv_sec = 1700000000 + i},
+	    {.tv_sec = 1700000000 + i}};
+	char version[8], mark[40];
+
+	snprintf(version, sizeof(version), "%d", i);
+	snprintf(mark, sizeof(mark), "state/keys/job-%d.csr", i);
+	site_issue(version, SITE_FAR_AWAY, "[]");
+	sandbox_put(mark, "mc-1\na request");
+	CHECK(utimensat(AT_FDCWD, sandbox_path(mark), times, 0) == 0);
+}
+
+static void
+deploy_marked(int i)
+{
+	char version[8];
+
+	snprintf(version, sizeof(version), "%d", i);
+	issue_marked(i);
+	site_deploy(version);
+}
+
+/* However often: what is in service, what the retry needs, and no more. */
+static void
+failures_leave_a_bounded_number_of_pairs_and_keys(void)
+{
+	const char *good_cert, *good_key;
+
+	begin();
+	deploy_marked(1);
+	CHECK_STR(site_status(), "Completed");
+	good_cert = site->cert;
+	good_key = site->key;
+	for (int i = 2; i <= 9; i++) {
+		site->test_status = i % 2;
+		site->reload_status = 1 - i % 2;
+		deploy_marked(i);
+		CHECK_STR(site_status(), "Failed");
+		CHECK(site_shows(good_cert, good_key));
+		CHECK(sandbox_count("etc/.certctl-site.crt/v") <= 5);
+	}
+	CHECK_STR(sandbox_link(CURRENT), "v/certver-1");
+	CHECK(sandbox_has("state/keys/job-1.key")); /* of what is current */
+	CHECK(!sandbox_has("state/keys/job-2.key"));
+	CHECK(!sandbox_has("state/keys/job-6.csr"));
+	/* a key and a hold of each that stands, and the newest's mark */
+	CHECK(sandbox_count("state/keys") <= 11);
+	/* where nothing is staged, keys of what came to nothing go as well */
+	CHECK(unlink(sandbox_path("etc/site.key")) == 0);
+	CHECK(symlink("nowhere", sandbox_path("etc/site.key")) == 0);
+	for (int i = 10; i <= 19; i++)
+		deploy_marked(i);
+	CHECK_STR(site_status(), "Failed");
+	CHECK(sandbox_count("state/keys") <= 13);
+	CHECK(!sandbox_has("state/keys/job-18.key"));
+	CHECK(unlink(sandbox_path("etc/site.key")) == 0);
+
+	site->test_status = site->reload_status = 0;
+	site_deploy("19");
+	CHECK_STR(site_status(), "Completed");
+	CHECK(is_new_in_service());
+	CHECK(!sandbox_has("state/keys/job-19.csr"));
+}
+
+/* Killed anywhere in a failure, the next one removes what that left. */
+static void
+deaths_in_failures_leave_no_more(void)
+{
+	static const char *const points[] = {"agent.install.written",
+	    "agent.install.staged", "agent.install.switched",
+	    "agent.install.tested", "agent.install.swapped_back",
+	    "agent.report.before", "agent.report.after",
+	    "agent.install.pruned"};
+
+	begin();
+	deploy_marked(1);
+	site->test_status = 1;
+	for (int i = 2; i < 2 + 2 * (int)ARRAY_LEN(points); i++) {
+		char version[8];
+
+		snprintf(version, sizeof(version), "%d", i);
+		issue_marked(i);
+		site->die_at = points[(size_t)i % ARRAY_LEN(points)];
+		site->die_nth = 1;
+		site_deploy_killed(version);
+		CHECK(sandbox_link(CURRENT) != NULL);
+	}
+	deploy_marked(99);
+	CHECK_STR(site_status(), "Failed");
+	CHECK_STR(sandbox_link(CURRENT), "v/certver-1");
+	CHECK(sandbox_count("etc/.certctl-site.crt/v") <= 5);
+	CHECK(sandbox_count("state/keys") <= 11);
+	site->test_status = 0;
+	site_deploy("99");
+	CHECK_STR(site_status(), "Completed");
+	CHECK(is_new_in_service());
 }
 
 static void
@@ -344,6 +447,8 @@ CHECK_MAIN(CHECK_ROW(a_new_pair_is_tested_loaded_proven_and_told),
     CHECK_ROW(without_a_host_nothing_is_proven),
     CHECK_ROW(a_version_that_is_there_is_deployed_again),
     CHECK_ROW(renewals_follow_each_other),
+    CHECK_ROW(failures_leave_a_bounded_number_of_pairs_and_keys),
+    CHECK_ROW(deaths_in_failures_leave_no_more),
     CHECK_ROW(a_reload_that_fails_is_tried_again),
     CHECK_ROW(what_the_server_answers_is_checked),
     CHECK_ROW(a_host_that_forbids_it_stays_as_it_is),
