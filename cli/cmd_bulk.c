@@ -87,7 +87,7 @@ print_counters(struct cli *c, const struct bulk *b, const struct cJSON *json,
 	    cell(c, json, "total_skipped"), cell(c, json, "total_failed"));
 }
 
-/* What was enqueued and will wait, and for what. */
+/* What is enqueued, or would be, and waits, and for what. */
 static void
 print_waiting(struct cli *c, const struct cJSON *json)
 {
@@ -145,8 +145,10 @@ count(struct cli *c, const struct bulk *b, const char *body, bool is_asked)
 		return exit_code;
 	if (c->as_json && is_asked)
 		out_json(a.text);
-	else if (!c->as_json)
+	else if (!c->as_json) {
 		print_counters(c, b, a.json, b->to_do);
+		print_waiting(c, a.json);
+	}
 	return EXIT_DONE;
 }
 

@@ -16,6 +16,18 @@ warn_add(struct op *op, struct warnings *ws, const char *fmt, ...)
 	va_end(ap);
 }
 
+void
+warn_put(struct json_w *w, const struct warnings *ws)
+{
+	if (ws->n == 0)
+		return;
+	json_w_key(w, "warnings");
+	json_w_open(w, '[');
+	for (size_t i = 0; i < ws->n; i++)
+		json_w_str(w, ws->texts[i]);
+	json_w_close(w, ']');
+}
+
 enum op_next
 warn_reply_one(struct op *op, int status, const struct field *fields, size_t n,
     const struct warnings *ws)
@@ -26,13 +38,7 @@ warn_reply_one(struct op *op, int status, const struct field *fields, size_t n,
 	field_rows_init(&fr, op_result(op, 0), fields, n, NULL);
 	json_w_open(w, '{');
 	field_rows_put_members(&fr, op_arena(op), w, 0);
-	if (ws->n > 0) {
-		json_w_key(w, "warnings");
-		json_w_open(w, '[');
-		for (size_t i = 0; i < ws->n; i++)
-			json_w_str(w, ws->texts[i]);
-		json_w_close(w, ']');
-	}
+	warn_put(w, ws);
 	json_w_close(w, '}');
 	return reply_json(op, status);
 }

@@ -224,7 +224,9 @@ WHERE c.id = $1
 ORDER BY t.id;
 
 -- name: cert_renew :many
-SELECT r.outcome, r.job_id, r.agent_id FROM certificate_renew($1, $2, $3, $4::bool, $5) AS r;
+SELECT r.outcome, r.job_id, r.agent_id, (SELECT p.id FROM managed_certificates c
+        JOIN renewal_policies p ON p.id = c.renewal_policy_id AND NOT p.auto_renew WHERE c.id = r.certificate_id) AS by_hand
+FROM certificate_renew($1, $2, $3, $4::bool, $5) AS r;
 
 -- name: cert_deploy :many
 SELECT r.outcome, r.job_id, r.agent_id FROM certificate_deploy($1, $2, $3, $4) AS r;

@@ -118,14 +118,6 @@ BEGIN
             ('reassign', 'bulk_reassignment_initiated', 'total_reassigned')) AS k (kind, action, total) WHERE k.kind = p_kind;
 END $$;
 
--- Those of p_ids that no certificate has; NULL: none.
-CREATE FUNCTION certificates_unknown(p_ids text[]) RETURNS text[]
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET plan_cache_mode = force_custom_plan AS $$
-BEGIN
-    RETURN (SELECT array_agg(g.id ORDER BY g.id) FROM (SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id)) g
-        WHERE NOT EXISTS (SELECT 1 FROM managed_certificates c WHERE c.id = g.id));
-END $$;
-
 -- One bulk request, start to end: what its Idempotency-Key says, the effect, and what it came to, kept for the next time,
 -- in one transaction.  Outcomes: done, in_flight (the same key's first request has not ended), other_request (the key was
 -- used for something else), owner and team (there is no such one).  Lists are NULL where empty; certificates are listed
@@ -165,7 +157,8 @@ BEGIN
     IF greatest(cardinality(v.job_ids), cardinality(v.failed_ids)) > p_max_listed THEN
         RAISE EXCEPTION 'more than % certificates and jobs to be listed', p_max_listed USING ERRCODE = 'program_limit_exceeded';
     END IF;
-    unknown_ids := certificates_unknown(p_ids);
+    unknown_ids := (SELECT array_agg(u.id ORDER BY u.id) FROM (SELECT unnest(p_ids) EXCEPT
+        SELECT c.id FROM managed_certificates c WHERE c.id = ANY (p_ids)) AS u (id));
     IF NOT p_is_dry THEN
         PERFORM bulk_audit(p_kind, p_actor, p_actor_type,
             jsonb_build_object('criteria', p_criteria, 'certificate_ids_given', cardinality(p_ids)) || p_wanted, v);

@@ -15,10 +15,10 @@ BEGIN
         ('certctl_apiserver', '{
             agent_work, apiserver_seen, approval_decide, audit_epoch, audit_epoch_look,
             audit_kept_from, audit_leaf, audit_merkle_level, audit_merkle_path, audit_rows_of, audit_us, bulk_run,
-            certificate_archive, certificate_deploy, certificate_deployment, certificate_merge, certificate_reason, certificate_renew, certificates_revoke,
-            ca_successor_ask, ca_switch, crl_is_behind, crl_request, csr_submit, duty_is_late, duty_run_request, enum_canonical, expiring_at_of, id_new, job_cancel,
-            job_reason, job_report, job_verify, lane_allows, lane_tokens,
-            jobs_enqueue, recover, renew_after_of, target_paths}'),
+            certificate_archive, certificate_deploy, certificate_deployment, certificate_merge, certificate_reason, certificate_renew,
+            certificates_matching, certificates_revoke, ca_successor_ask, ca_switch, crl_is_behind, crl_request, csr_submit, duty_is_late,
+            duty_run_request, enum_canonical, expiring_at_of, id_new, job_cancel, job_reason, job_report, job_verify, lane_allows,
+            lane_tokens, jobs_enqueue, recover, renew_after_of, target_paths}'),
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
             duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_cannot_wait, duty_certificate_status, duty_crl_refresh,

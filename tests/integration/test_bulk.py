@@ -109,6 +109,7 @@ def test_renew_names_what_will_wait_and_for_what(world, team):
     world.query("INSERT INTO certificate_target_mappings (certificate_id, target_id) SELECT n, 'tg-2' FROM unnest(%s) n", live)
     world.query("UPDATE agents SET status = 'Online', last_heartbeat_at = now() WHERE id = 'ag-2'")
     world.query("UPDATE agents SET status = 'Offline', last_heartbeat_at = '2026-01-02 03:04:05+00' WHERE id = 'ag-1'")
+    would = call(world, f"{RENEW}?dry_run=true", {"team_id": team})
     headers = {"Idempotency-Key": f"waits-{team}"}
     for _ in range(2):
         reply = call(world, RENEW, {"team_id": team}, headers=headers)
@@ -116,13 +117,56 @@ def test_renew_names_what_will_wait_and_for_what(world, team):
         assert [(w["total"], w["certificate_ids"]) for w in reply["waiting"]] == [(3, lost), (2, gone), (1, asks)]
         assert ["has no target" in reply["waiting"][0]["reason"], "ag-1, which is offline since" in reply["waiting"][1]["reason"],
                 "an approval" in reply["waiting"][2]["reason"]] == [True] * 3
-        assert "waiting_looked_at" not in reply
+        assert "waiting_looked_at" not in reply and would["waiting"] == reply["waiting"]
     fine = make(world, team, ["fine"])
     world.query("INSERT INTO certificate_target_mappings (certificate_id, target_id) VALUES (%s, 'tg-2')", fine[0])
+    assert "waiting" not in call(world, f"{RENEW}?dry_run=true", {"certificate_ids": fine})
     assert "waiting" not in call(world, RENEW, {"certificate_ids": fine})
     alone = make(world, team, ["alone"])
+    assert f'1 waits for an agent to hold its key' in world.cli("certs", "bulk-renew", *alone, "--dry-run").stdout
     assert f'1 waits for an agent to hold its key' in world.cli("certs", "bulk-renew", *alone, "--yes").stdout
     assert alone[0] in world.cli("jobs", "list", "--certificate-id", alone[0]).stdout
+
+
+def test_what_would_be_made_waits_for_what_is_made(world, team):
+    """What is skipped, has two holders of its key, or a target that is off: a dry run says the same."""
+    for status in ("Archived", "Revoked", "Expired", "RenewalInProgress"):
+        make(world, team, [status], status=status)
+    make(world, team, ["off"], issuer_id="iss-off")
+    make(world, team, ["failed"], status="Failed")
+    both, dark = make(world, team, ["both"]), make(world, team, ["dark"])
+    world.query("INSERT INTO deployment_targets (id, name, type, agent_id, config, enabled) VALUES (%s, %s, 'NGINX', 'ag-1', "
+                "jsonb_build_object('cert_path', '/' || %s, 'key_path', '/k' || %s), false)", *[f"tg-{team}"] * 4)
+    world.query("INSERT INTO certificate_target_mappings (certificate_id, target_id) VALUES (%s, 'tg-1'), (%s, 'tg-2'), (%s, %s)",
+                both[0], both[0], dark[0], f"tg-{team}")
+    world.query("UPDATE agents SET status = 'Offline', last_heartbeat_at = now() WHERE id IN ('ag-1', 'ag-2')")
+    would, does = (call(world, f"{RENEW}{query}", {"team_id": team}) for query in ("?dry_run=true", ""))
+    assert counters(would) == counters(does)
+    assert would["waiting"] == does["waiting"] and [(w["total"], len(w["certificate_ids"])) for w in does["waiting"]] == [(2, 2), (1, 1), (1, 1)]
+
+
+def test_what_nothing_renews_is_told_everywhere(world, team):
+    world.query("INSERT INTO renewal_policies (id, name, renewal_window_days, auto_renew) VALUES (%s, %s, 30, false)", f"rp-{team}", f"rp-{team}")
+    ids, off = make(world, team, ["a", "b", "c"]), make(world, team, ["off"], issuer_id="iss-off")
+    fine = make(world, team, ["fine"])
+    world.query("UPDATE managed_certificates SET renewal_policy_id = %s WHERE id = ANY (%s)", f"rp-{team}", ids)
+    said = f"nothing renews it by itself: auto_renew of renewal policy rp-{team} is false"
+    listed = {c["id"]: c.get("reason") for c in world.api.need("GET", f"{CERTS}?team_id={team}")["data"]}
+    assert listed == dict.fromkeys(ids, said) | {off[0]: "nothing renews it by itself: issuer iss-off is disabled", fine[0]: None}
+    assert {n: world.api.need("GET", f"{CERTS}/{n}").get("reason") for n in listed} == listed
+    assert said in " ".join(world.cli("certs", "get", ids[0]).stdout.split())
+    world.query("UPDATE managed_certificates SET status = 'Expiring' WHERE id = %s", ids[2])
+    assert said in world.cli("certs", "list", "--status", "Expiring").stdout
+    assert said in world.api.need("POST", f"{CERTS}/{ids[0]}/renew")["warnings"]
+    assert all("nothing renews" not in w for w in world.api.need("POST", f"{CERTS}/{fine[0]}/renew").get("warnings", []))
+    bulk = {"certificate_ids": ids + fine + off}
+    of_two = [f"of 2 of these certificates: {said}"]
+    assert call(world, f"{RENEW}?dry_run=true", bulk)["warnings"] == of_two
+    assert f"warning: {of_two[0]}" in world.cli("certs", "bulk-renew", *ids, "--dry-run").stderr
+    assert call(world, RENEW, bulk)["warnings"] == of_two
+    world.query("UPDATE managed_certificates SET status = 'Active' WHERE id = %s", ids[0])
+    world.query("UPDATE jobs SET status = 'Cancelled', completed_at = now() WHERE certificate_id = %s", ids[0])
+    assert f"warning: {said}" in world.cli("certs", "renew", ids[0]).stderr
 
 
 def test_the_kind_and_state_of_the_jobs(world, team):

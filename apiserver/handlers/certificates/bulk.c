@@ -32,12 +32,12 @@ enum {
 /* Certificates and jobs that an answer lists, about 125 MB of them. */
 #define MAX_LISTED "1500000"
 
-static const struct bulk_kind renewal = {"renew", "total_enqueued",
+static const struct bulk_kind renewal = {"renew", "total_enqueued", true,
     "the certificate's issuer is disabled"};
-static const struct bulk_kind revocation = {"revoke", "total_revoked",
+static const struct bulk_kind revocation = {"revoke", "total_revoked", false,
     "the certificate has no version to revoke"};
 static const struct bulk_kind reassignment = {"reassign", "total_reassigned",
-    "certificate not found"};
+    false, "certificate not found"};
 
 #define OPTIONAL FIELD_EMPTY_ABSENT | FIELD_ID
 #define REQUIRED FIELD_REQUIRED | FIELD_EMPTY_ABSENT
@@ -166,7 +166,7 @@ request_hash(struct op *op)
 }
 
 static enum op_next
-run(struct op *op, const struct bulk *b)
+run(struct op *op, struct bulk *b)
 {
 	const char *key, *ids = NULL;
 	const char *const patience[] = {PATIENCE};
@@ -176,12 +176,13 @@ run(struct op *op, const struct bulk *b)
 	if (ret != RC_OK)
 		return op_fail(op, ret,
 		    "Idempotency-Key must be 1 to 255 characters");
+	b->is_dry = is_dry_run(op);
 	if (b->ids != NULL)
 		ids = db_text_array(op_arena(op), b->ids, b->nids);
 	{
 		const char *const params[] = {b->kind->word, b->criteria, ids,
 		    b->wanted, page_actor(op), req_actor_type(op),
-		    is_dry_run(op) ? "true" : "false", key,
+		    b->is_dry ? "true" : "false", key,
 		    key != NULL ? request_hash(op) : NULL, cert_why_revoked(op),
 		    MAX_LISTED};
 		const struct db_stmt stmts[] = {

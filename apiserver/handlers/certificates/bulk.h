@@ -14,6 +14,7 @@
 struct bulk_kind {
 	const char *word;  /* as bulk_run knows it */
 	const char *total; /* the member that counts what was done */
+	bool waits;        /* its jobs may wait */
 	const char *fault; /* what is said of each certificate that failed */
 };
 
@@ -38,6 +39,7 @@ struct bulk {
 	size_t nids;
 	const char *owner, *team;
 	int64_t matched, ndone, nfailed;
+	bool is_dry;
 	bool is_cut; /* not all jobs were asked what they wait for */
 	struct bulk_lists lists;
 };

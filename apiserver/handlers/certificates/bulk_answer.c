@@ -145,6 +145,48 @@ first_ids(struct op *op, const char *ids, bool *out_is_cut)
 	return op_printf(op, "%.*s", (int)(end - ids), ids);
 }
 
+static void
+put_wait(struct op *op, struct json_w *w, size_t row)
+{
+	json_w_open(w, '{');
+	json_w_kv(w, "reason",
+	    job_reason_say(op_arena(op), op_text(op, row, "reason")));
+	json_w_kv_int(w, "total", op_i64(op, row, "n"));
+	json_w_kv_raw(w, "certificate_ids",
+	    op_text(op, row, "certificate_ids"));
+	json_w_close(w, '}');
+}
+
+static void
+put_warning(struct op *op, struct json_w *w, size_t row)
+{
+	json_w_str(w,
+	    op_printf(op, "of %lld of these certificates: %s",
+		(long long)op_i64(op, row, "n"),
+		cert_reason_say(op_arena(op), op_text(op, row, "reason"))));
+}
+
+/* The rows that are waits, or those that are not, as a list unless empty. */
+static void
+put_rows(struct op *op, struct json_w *w, const char *key, bool are_waits,
+    void (*put)(struct op *op, struct json_w *w, size_t row))
+{
+	bool is_open = false;
+
+	for (size_t i = 0; i < op_rows(op); i++) {
+		if (op_bool(op, i, "is_wait") != are_waits)
+			continue;
+		if (!is_open) {
+			json_w_key(w, key);
+			json_w_open(w, '[');
+			is_open = true;
+		}
+		put(op, w, i);
+	}
+	if (is_open)
+		json_w_close(w, ']');
+}
+
 /* Each reason with how many certificates have it, and some of them. */
 static enum op_next
 put_waiting(struct op *op)
@@ -152,21 +194,8 @@ put_waiting(struct op *op)
 	struct bulk *b = op_state(op, sizeof(*b));
 	struct json_w *w = b->lists.w = put_counts(op, b);
 
-	if (op_rows(op) > 0) {
-		json_w_key(w, "waiting");
-		json_w_open(w, '[');
-		for (size_t i = 0; i < op_rows(op); i++) {
-			json_w_open(w, '{');
-			json_w_kv(w, "reason",
-			    job_reason_say(op_arena(op),
-				op_text(op, i, "reason")));
-			json_w_kv_int(w, "total", op_i64(op, i, "n"));
-			json_w_kv_raw(w, "certificate_ids",
-			    op_text(op, i, "certificate_ids"));
-			json_w_close(w, '}');
-		}
-		json_w_close(w, ']');
-	}
+	put_rows(op, w, "waiting", true, put_wait);
+	put_rows(op, w, "warnings", false, put_warning);
 	if (b->is_cut)
 		json_w_kv_int(w, "waiting_looked_at", MAX_LOOKED_AT);
 	return put_lists(op);
@@ -204,6 +233,14 @@ bulk_answer(struct op *op)
 		[BULK_UNKNOWN] = text_or_null(op, "unknown_ids"),
 		[BULK_HELD] = text_or_null(op, "held_ids")},
 	};
+	if (b->is_dry && b->kind->waits && b->ndone > 0) {
+		op_catch(op, put_unlooked);
+		return OP_QUERY(op, Q_BULK_WOULD_WAIT, put_waiting, b->criteria,
+		    b->ids != NULL
+			? db_text_array(op_arena(op), b->ids, b->nids)
+			: NULL,
+		    MAX_NAMED, MAX_REASONS);
+	}
 	if (b->lists.job_ids == NULL) {
 		b->lists.w = put_counts(op, b);
 		return put_lists(op);

@@ -11,6 +11,7 @@
 #include "apiserver/handlers/jobs/jobs.h"
 #include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/warn.h"
 #include "common/base/attr.h"
 
 static op_step renew_done;
@@ -56,23 +57,21 @@ hint_agents(struct op *op)
 
 /* A job without an agent waits until the certificate gets a target. */
 static void
-warn_no_agent(struct op *op, struct json_w *w)
+warn_no_agent(struct op *op, struct warnings *ws)
 {
 	for (size_t i = 0; i < op_rows(op); i++) {
 		if (op_is_null(op, i, "job_id") ||
 		    !op_is_null(op, i, "agent_id"))
 			continue;
-		json_w_key(w, "warnings");
-		json_w_open(w, '[');
-		json_w_str(w, cert_reason_say(op_arena(op), "no_target"));
-		json_w_close(w, ']');
+		warn_add(op, ws, "%s",
+		    cert_reason_say(op_arena(op), "no_target"));
 		return;
 	}
 }
 
 /* {"status":word,"job_id":first,"job_ids":[all]} */
 static enum op_next
-reply_jobs(struct op *op, const char *word)
+reply_jobs(struct op *op, const char *word, struct warnings *ws)
 {
 	struct json_w *w = reply_writer(op);
 
@@ -86,7 +85,8 @@ reply_jobs(struct op *op, const char *word)
 			json_w_str(w, op_text(op, i, "job_id"));
 	}
 	json_w_close(w, ']');
-	warn_no_agent(op, w);
+	warn_no_agent(op, ws);
+	warn_put(w, ws);
 	json_w_close(w, '}');
 	return reply_json(op, 202);
 }
@@ -119,6 +119,7 @@ cert_renew(struct op *op)
 static enum op_next
 renew_done(struct op *op)
 {
+	struct warnings ws = {0};
 	enum op_next no;
 
 	if (op_rows(op) == 0)
@@ -126,7 +127,12 @@ renew_done(struct op *op)
 	if (outcome_refuses(op, renew_refusals, ARRAY_LEN(renew_refusals), &no))
 		return no;
 	hint_agents(op);
-	return reply_jobs(op, "renewal_triggered");
+	if (!op_is_null(op, 0, "by_hand"))
+		warn_add(op, &ws, "%s",
+		    cert_reason_say(op_arena(op),
+			op_printf(op, "by_hand\n%s",
+			    op_text(op, 0, "by_hand"))));
+	return reply_jobs(op, "renewal_triggered", &ws);
 }
 
 /* --- deploy --- */
@@ -154,11 +160,12 @@ cert_deploy(struct op *op)
 static enum op_next
 deploy_done(struct op *op)
 {
+	struct warnings ws = {0};
 	enum op_next no;
 
 	if (outcome_refuses(op, deploy_refusals, ARRAY_LEN(deploy_refusals),
 		&no))
 		return no;
 	hint_agents(op);
-	return reply_jobs(op, "deployment_triggered");
+	return reply_jobs(op, "deployment_triggered", &ws);
 }

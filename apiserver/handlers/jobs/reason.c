@@ -69,6 +69,10 @@ static const struct sentence facts[] = {
 	"its profile was changed after it was issued; the next renewal scan "
 	"renews it",
 	"", NO_MOMENT},
+    {"by_hand", "nothing renews it by itself: auto_renew of renewal policy ",
+	" is false", NO_MOMENT},
+    {"issuer_off", "nothing renews it by itself: issuer ", " is disabled",
+	NO_MOMENT},
     {"deployment_failing", "its last deployment to target ",
 	" failed; the job's last error says why, and it is tried again",
 	NO_MOMENT},
