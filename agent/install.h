@@ -46,8 +46,9 @@ rc install_paths_of(struct arena *a, const char *cert_path,
     const char *key_path, const char *chain_path, struct install_paths *out,
     const char **out_why) MUST_CHECK;
 
-/* Whether T is another certificate's, installed by another path that leads to
- * the same file: RC_CONFLICT with *out_why, and nothing was changed. */
+/* Whether T, or what stands at a path, is another certificate's, installed by
+ * another path that leads to the same file: RC_CONFLICT with *out_why, and
+ * nothing was changed. */
 rc install_owner_check(struct arena *a, const struct install_paths *p,
     const char *certificate, const char **out_why) MUST_CHECK;
 /* Notes in T, which is there, whose it is. */

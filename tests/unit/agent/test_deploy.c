@@ -316,6 +316,28 @@ a_file_of_another_certificate_is_refused_untouched(void)
 }
 
 static void
+a_key_of_another_certificate_is_refused_untouched(void)
+{
+	const char *link;
+
+	begin();
+	CHECK(unlink(sandbox_path("etc/site.key")) == 0);
+	link = sandbox_path("etc/.certctl-b.crt/current/privkey.pem");
+	CHECK(symlink(link, sandbox_path("etc/site.key")) == 0);
+	CHECK(mkdir(sandbox_path("etc/.certctl-b.crt"), 0755) == 0);
+	CHECK(mkdir(sandbox_path("etc/.certctl-b.crt/current"), 0755) == 0);
+	sandbox_put("etc/.certctl-b.crt/current/privkey.pem", old_key);
+	sandbox_put("etc/.certctl-b.crt/owner",
+	    "mc-2\n/linked/b.crt\n/linked/site.key\n\n");
+	site_deploy("1");
+	CHECK_STR(site_status(), "Failed");
+	CHECK(strstr(site_error(), "is the same file as /linked/site.key"));
+	CHECK(site_shows(old_cert, old_key));
+	CHECK_STR(sandbox_link("etc/site.key"), link);
+	CHECK_INT(site->tests + site->reloads, 0);
+}
+
+static void
 doubt_is_met_by_asking_again(void)
 {
 	begin();
@@ -454,6 +476,7 @@ CHECK_MAIN(CHECK_ROW(a_new_pair_is_tested_loaded_proven_and_told),
     CHECK_ROW(a_host_that_forbids_it_stays_as_it_is),
     CHECK_ROW(what_is_no_pair_is_refused_untouched),
     CHECK_ROW(a_file_of_another_certificate_is_refused_untouched),
+    CHECK_ROW(a_key_of_another_certificate_is_refused_untouched),
     CHECK_ROW(doubt_is_met_by_asking_again),
     CHECK_ROW(a_retirement_in_the_middle_leaves_the_journal),
     CHECK_ROW(a_stop_while_it_is_proven_leaves_the_journal),

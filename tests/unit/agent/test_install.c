@@ -192,6 +192,52 @@ a_file_by_another_path_has_one_owner(void)
 	CHECK_INT(install_owner_check(a, &p, "mc-a", &why), RC_CONFLICT);
 }
 
+/* Each of its files, whatever the other would put there. */
+static void
+no_file_of_another_is_taken_by_another_path(void)
+{
+	static const char *const names[] = {"site.crt", "a.key", "a.chain"};
+	const char *real, *linked, *own = "etc/b.crt", *own_key = "etc/b.key";
+
+	a = sandbox_new();
+	CHECK(mkdir(sandbox_path("etc"), 0755) == 0);
+	CHECK(symlink("etc", sandbox_path("linked")) == 0);
+	CHECK_INT(paths(sandbox_path("etc/site.crt"), sandbox_path("etc/a.key"),
+		      sandbox_path("etc/a.chain")),
+	    RC_OK);
+	CHECK_INT(stage("one", LEAF, "K1"), RC_OK);
+	CHECK_INT(install_owner_write(a, &p, "mc-a", &why), RC_OK);
+	CHECK_INT(install_switch(a, &p, "v/one", &why), RC_OK);
+	CHECK_INT(install_owner_check(a, &p, "mc-a", &why), RC_OK);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		linked = sandbox_path(arena_printf(a, "linked/%s", names[i]));
+		real = sandbox_path(arena_printf(a, "etc/%s", names[i]));
+		for (int as = i == 0 ? 1 : 0; as < 3; as++) {
+			CHECK_INT(paths(as == 0 ? linked : sandbox_path(own),
+				      as == 1 ? linked : sandbox_path(own_key),
+				      as == 2 ? linked : NULL),
+			    RC_OK);
+			CHECK_INT(install_owner_check(a, &p, "mc-b", &why),
+			    RC_CONFLICT);
+			CHECK(strstr(why,
+			    arena_printf(a, "%s is the same file as %s, which",
+				linked, real)));
+			CHECK(strstr(why,
+			    arena_printf(a, "remove the link %s", linked)));
+			CHECK_INT(install_owner_check(a, &p, "mc-a", &why),
+			    RC_OK);
+		}
+	}
+	/* The server gives a path to one certificate at a time. */
+	CHECK_INT(paths(sandbox_path(own), sandbox_path("etc/a.key"), NULL),
+	    RC_OK);
+	CHECK_INT(install_owner_check(a, &p, "mc-b", &why), RC_OK);
+	CHECK_INT(paths(sandbox_path(own), sandbox_path("linked/a.key"), NULL),
+	    RC_OK);
+	CHECK(unlink(sandbox_path("etc/a.key")) == 0);
+	CHECK_INT(install_owner_check(a, &p, "mc-b", &why), RC_OK);
+}
+
 static void
 switch_moves_the_link(void)
 {
@@ -310,6 +356,7 @@ CHECK_MAIN(CHECK_ROW(paths_of_a_direct_target), CHECK_ROW(paths_of_files),
     CHECK_ROW(stage_without_room_leaves_nothing),
     CHECK_ROW(stage_into_a_missing_directory_says_so),
     CHECK_ROW(a_file_by_another_path_has_one_owner),
+    CHECK_ROW(no_file_of_another_is_taken_by_another_path),
     CHECK_ROW(switch_moves_the_link),
     CHECK_ROW(switch_links_a_chain_beside_current),
     CHECK_ROW(current_that_is_no_link_is_an_error),
