@@ -31,6 +31,7 @@ struct agent {
 	/* home.h: 0700, ours; -1 while not open. */
 	int key_dir_fd;
 	int journal_dir_fd;
+	int served_dir_fd;
 	int state_dir_fd;
 	bool told_unknown; /* logged that the server does not know us */
 	bool is_retired;   /* the server said 410: leave, status 0 */
@@ -40,6 +41,7 @@ struct agent {
 	struct poll *poll;
 	struct op *registering; /* or NULL */
 	struct heartbeat *heartbeat;
+	struct served *served;
 };
 
 #endif

@@ -233,6 +233,8 @@ handshake_done(void *arg, rc code, const struct probe_result *result)
 	memcpy(o->probed.fingerprint, result->fingerprint,
 	    sizeof(o->probed.fingerprint));
 	memcpy(o->probed.serial, result->serial, sizeof(o->probed.serial));
+	o->probed.issuer = arena_strdup(op_arena(o->op), result->issuer);
+	o->probed.not_after_unix = result->not_after_unix;
 	op_wake(o->op);
 }
 

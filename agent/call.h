@@ -36,6 +36,8 @@ struct call_probe {
 	const char *error;    /* why not */
 	char fingerprint[65]; /* SHA-256 of the leaf that was served */
 	char serial[41];
+	const char *issuer;     /* its DN, "" where it can't be read */
+	int64_t not_after_unix; /* 0 likewise */
 };
 
 /* Starts an op of this agent; done(agent, arg) runs when it has ended. */

@@ -60,10 +60,11 @@ read_item(struct op *op, struct work *w, struct deploy *d, const char **out_why)
 	return RC_OK;
 }
 
-static rc
-make_plan(struct op *op, struct deploy *d, const char **out_why)
+rc
+deploy_plan(struct op *op, const struct install_journal *j,
+    struct target_plan *plan, struct install_paths *paths, const char **out_why)
 {
-	const struct target_kind *kind = target_find(d->j.type);
+	const struct target_kind *kind = target_find(j->type);
 	struct arena *a = op_arena(op);
 	const struct cJSON *config;
 	rc ret;
@@ -72,27 +73,26 @@ make_plan(struct op *op, struct deploy *d, const char **out_why)
 		*out_why = op_printf(op,
 		    "this agent cannot deploy to targets "
 		    "of type %s",
-		    d->j.type);
+		    j->type);
 		return RC_INVALID;
 	}
-	ret = json_parse(a, d->j.config, strlen(d->j.config), &config, out_why);
+	ret = json_parse(a, j->config, strlen(j->config), &config, out_why);
 	if (ret == RC_OK)
-		ret = kind->plan(a, config, &d->plan, out_why);
+		ret = kind->plan(a, config, plan, out_why);
 	if (ret == RC_OK)
-		ret = allow_plan(a, &agent_of(op)->allow, kind, &d->plan,
+		ret = allow_plan(a, &agent_of(op)->allow, kind, plan, out_why);
+	if (ret == RC_OK)
+		ret = install_paths_of(a, plan->cert_path, plan->key_path,
+		    plan->chain_path, paths, out_why);
+	if (ret == RC_OK)
+		ret = allow_versions(a, &agent_of(op)->allow, kind, paths->dir,
 		    out_why);
-	if (ret == RC_OK)
-		ret = install_paths_of(a, d->plan.cert_path, d->plan.key_path,
-		    d->plan.chain_path, &d->paths, out_why);
-	if (ret == RC_OK)
-		ret = allow_versions(a, &agent_of(op)->allow, kind,
-		    d->paths.dir, out_why);
 	if (ret != RC_OK)
 		return ret;
-	d->paths.bounds = allow_bounds(a, &agent_of(op)->allow, kind);
-	d->paths.cert = d->plan.cert;
-	d->paths.key = d->plan.key;
-	d->paths.chain = d->plan.chain;
+	paths->bounds = allow_bounds(a, &agent_of(op)->allow, kind);
+	paths->cert = plan->cert;
+	paths->key = plan->key;
+	paths->chain = plan->chain;
 	return RC_OK;
 }
 
@@ -115,7 +115,7 @@ deploy_start(struct op *op)
 		return op_done(op);
 	}
 	if (ret == RC_OK)
-		ret = make_plan(op, d, &why);
+		ret = deploy_plan(op, &d->j, &d->plan, &d->paths, &why);
 	if (ret != RC_OK)
 		return deploy_failed(op, why);
 	return op_goto(op, deploy_claim_dir);

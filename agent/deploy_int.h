@@ -43,6 +43,14 @@ struct deploy {
 	const char *back_fingerprint; /* of the pair before it, or "" */
 };
 
+/* Where the pair of this install goes and how its server is asked, as far as
+ * the host allows it; RC_INVALID with *out_why. */
+rc deploy_plan(struct op *op, const struct install_journal *j,
+    struct target_plan *plan, struct install_paths *paths,
+    const char **out_why) MUST_CHECK;
+/* What to ask the plan's server for; NULL: nothing in particular. */
+const char *deploy_server_name(struct op *op, const struct target_plan *plan,
+    const char *common_name);
 /* NULL when the last program ended with 0, else what to say. */
 const char *deploy_program_failure(struct op *op, const char *what,
     const char *const *argv);

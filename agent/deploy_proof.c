@@ -18,12 +18,11 @@
 static op_step proof_ask;
 static op_step proof_answered;
 
-/* What to ask the server for; NULL: nothing in particular. */
-static const char *
-server_name(struct op *op, const struct deploy *d)
+const char *
+deploy_server_name(struct op *op, const struct target_plan *plan,
+    const char *common_name)
 {
-	const char *name =
-	    d->plan.server_name ? d->plan.server_name : d->j.common_name;
+	const char *name = plan->server_name ? plan->server_name : common_name;
 	unsigned char address[16];
 
 	/* A wildcard is no host name, and an address is never asked for. */
@@ -60,8 +59,8 @@ proof_ask(struct op *op)
 	op_extend(op, DEPLOY_STEP_LIMIT_MS);
 	d->proof.tries++;
 	return call_handshake(op, d->plan.host, d->plan.port,
-	    server_name(op, d), cfg_int(w->agent->cfg, "verify_timeout"),
-	    proof_answered);
+	    deploy_server_name(op, &d->plan, d->j.common_name),
+	    cfg_int(w->agent->cfg, "verify_timeout"), proof_answered);
 }
 
 static enum op_next

@@ -6,6 +6,7 @@
 
 #include "agent/deploy_int.h"
 #include "agent/keystore.h"
+#include "agent/served.h"
 #include "common/base/fault.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
@@ -140,6 +141,15 @@ prune_after_failure(struct op *op, struct work *w, struct deploy *d)
 		prune(op, w, d, current);
 }
 
+static void
+close_journal(struct work *w, const struct deploy *d)
+{
+	if (d->failure)
+		install_journal_clear(w->agent, w->target);
+	else
+		install_journal_keep(w->agent, w->target);
+}
+
 static enum op_next
 deploy_reported(struct op *op)
 {
@@ -158,7 +168,8 @@ deploy_reported(struct op *op)
 	if (!d->failure)
 		install_settle(op_arena(op), &d->paths);
 	if (w->dir) /* else the journal is another job's */
-		install_journal_clear(w->agent, w->target);
+		close_journal(w, d);
+	served_look_soon(w->agent->served);
 	if (d->failure) {
 		log_warn("DEPLOY-FAILED", "job %s certificate %s target %s: %s",
 		    w->job, w->certificate, w->target, d->failure);

@@ -6,6 +6,7 @@
 
 #include "agent/call.h"
 #include "agent/identity.h"
+#include "agent/served.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
 #include "common/json/json.h"
@@ -19,18 +20,18 @@ struct heartbeat {
 	struct agent *agent;
 	struct timer *next;
 	struct op *sending;
-	char *body;
 	int64_t failures;
+	bool is_again; /* there is news since it was sent */
 	bool is_stopping;
 };
 
-static char *
-make_body(const struct agent *a)
+static const char *
+make_body(struct op *op, const struct agent *a)
 {
 	struct utsname u;
 	struct json_w w;
 	struct buf b;
-	char *text;
+	const char *text;
 
 	if (uname(&u) != 0)
 		memset(&u, 0, sizeof(u));
@@ -41,8 +42,9 @@ make_body(const struct agent *a)
 	json_w_kv(&w, "hostname", a->hostname);
 	json_w_kv(&w, "os", "linux");
 	json_w_kv(&w, "architecture", u.machine);
+	json_w_kv_opt(&w, "served", served_digest(a->served));
 	json_w_close(&w, '}');
-	text = mem_strdup(buf_cstr(&b));
+	text = arena_strdup(op_arena(op), buf_cstr(&b));
 	buf_fini(&b);
 	return text;
 }
@@ -52,11 +54,16 @@ heartbeat_answered(struct op *op)
 {
 	const struct call_reply *reply = call_reply(op);
 	struct heartbeat *h = agent_arg(op);
+	const char *served;
 
 	if (reply->code == RC_OK && reply->status == 200) {
 		if (h->failures > 0)
 			log_info("HEARTBEAT-OK", "the server answers again");
 		h->failures = 0;
+		if (reply->json &&
+		    json_str(reply->json, "served", 16, &served) == RC_OK &&
+		    strcmp(served, "wanted") == 0)
+			served_tell(h->agent->served);
 		return op_done(op);
 	}
 	if (h->failures++ == 0)
@@ -77,8 +84,8 @@ heartbeat_send(struct op *op)
 	struct heartbeat *h = agent_arg(op);
 
 	return call_api(op, "POST",
-	    op_printf(op, "/api/v1/agents/%s/heartbeat", h->agent->id), h->body,
-	    CALL_MS, heartbeat_answered);
+	    op_printf(op, "/api/v1/agents/%s/heartbeat", h->agent->id),
+	    make_body(op, h->agent), CALL_MS, heartbeat_answered);
 }
 
 static void
@@ -92,6 +99,9 @@ heartbeat_sent(struct agent *a, void *arg)
 		return;
 	if (h->failures > 0 && h->failures * RETRY_MS < wait)
 		wait = h->failures * RETRY_MS;
+	else if (h->is_again)
+		wait = RETRY_MS;
+	h->is_again = false;
 	timer_arm(h->next, rand_jitter(wait, JITTER_PERCENT));
 }
 
@@ -111,10 +121,20 @@ heartbeat_start(struct agent *a)
 	int64_t spread = cfg_int(a->cfg, "start_spread");
 
 	h->agent = a;
-	h->body = make_body(a);
 	h->next = timer_new(a->loop, heartbeat_next, h);
 	timer_arm(h->next, spread > 0 ? rand_below((uint32_t)spread) : 0);
 	return h;
+}
+
+void
+heartbeat_soon(struct heartbeat *h)
+{
+	if (!h || h->is_stopping)
+		return;
+	if (h->sending)
+		h->is_again = true;
+	else if (h->failures == 0)
+		timer_arm(h->next, 0);
 }
 
 void
@@ -135,6 +155,5 @@ heartbeat_free(struct heartbeat *h)
 		return;
 	heartbeat_stop(h);
 	timer_free(h->next);
-	free(h->body);
 	free(h);
 }

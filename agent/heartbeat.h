@@ -11,6 +11,8 @@ struct heartbeat; /* defined in heartbeat.c */
 
 /* The first one after a random share of the start spread. */
 struct heartbeat *heartbeat_start(struct agent *a);
+/* The next one at once, for there is news; NULL is a no-op. */
+void heartbeat_soon(struct heartbeat *h);
 /* No further one; NULL is a no-op. */
 void heartbeat_stop(struct heartbeat *h);
 /* NULL is a no-op. */

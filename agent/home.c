@@ -18,6 +18,7 @@
 #define LOCK_TRIES 50
 #define LOCK_PAUSE_US 100000
 #define JOURNAL "journal"
+#define SERVED "served"
 
 struct own_dir {
 	const char *code; /* of the log lines */
@@ -66,7 +67,8 @@ knows_state(const struct own_dir *d, const char *name, bool *out_is_proof)
 {
 	*out_is_proof = strcmp(name, "identity.json") == 0;
 	return *out_is_proof || strcmp(name, "identity.json.tmp") == 0 ||
-	       strcmp(name, JOURNAL) == 0 || leads_to_keys(d, name) ||
+	       strcmp(name, JOURNAL) == 0 || strcmp(name, SERVED) == 0 ||
+	       leads_to_keys(d, name) ||
 	       (strcmp(d->path, d->key_dir) == 0 &&
 		   knows_key(d, name, out_is_proof));
 }
@@ -240,20 +242,20 @@ lock_dir(const struct own_dir *d, int fd)
 
 /* Below the state directory, which is ours by now. */
 static rc
-open_journal(struct agent *a, const struct own_dir *state)
+open_below(struct agent *a, const struct own_dir *state, const char *name,
+    int *out_fd)
 {
-	struct own_dir journal = *state;
+	struct own_dir below = *state;
 	char path[4096];
 
-	snprintf(path, sizeof(path), "%s/" JOURNAL, state->path);
-	journal.path = path;
-	if (mkdirat(a->state_dir_fd, JOURNAL, 0700) != 0 && errno != EEXIST)
-		return cannot_open(&journal);
-	a->journal_dir_fd = openat(a->state_dir_fd, JOURNAL,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (a->journal_dir_fd < 0)
-		return cannot_open(&journal);
-	return check_owner(&journal, a->journal_dir_fd);
+	snprintf(path, sizeof(path), "%s/%s", state->path, name);
+	below.path = path;
+	if (mkdirat(a->state_dir_fd, name, 0700) != 0 && errno != EEXIST)
+		return cannot_open(&below);
+	*out_fd = open_dir(a->state_dir_fd, name);
+	if (*out_fd < 0)
+		return cannot_open(&below);
+	return check_owner(&below, *out_fd);
 }
 
 static void
@@ -284,7 +286,9 @@ home_open(struct agent *a)
 	if (ret == RC_OK)
 		ret = lock_dir(&keys, a->key_dir_fd);
 	if (ret == RC_OK)
-		ret = open_journal(a, &state);
+		ret = open_below(a, &state, JOURNAL, &a->journal_dir_fd);
+	if (ret == RC_OK)
+		ret = open_below(a, &state, SERVED, &a->served_dir_fd);
 	return ret;
 }
 
@@ -355,5 +359,6 @@ home_close(struct agent *a)
 {
 	close_one(&a->key_dir_fd);
 	close_one(&a->journal_dir_fd);
+	close_one(&a->served_dir_fd);
 	close_one(&a->state_dir_fd);
 }

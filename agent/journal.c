@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -73,6 +74,34 @@ install_journal_clear(struct agent *a, const char *target)
 		    name, strerror(errno));
 }
 
+void
+install_journal_keep(struct agent *a, const char *target)
+{
+	char name[160];
+
+	if (file_name(target, name) != RC_OK)
+		return;
+	if (renameat(a->journal_dir_fd, name, a->served_dir_fd, name) != 0 ||
+	    fsync(a->served_dir_fd) != 0 || fsync(a->journal_dir_fd) != 0) {
+		log_warn("JOURNAL",
+		    "cannot keep %s: %s; what the target serves is not told "
+		    "of",
+		    name, strerror(errno));
+		install_journal_clear(a, target);
+	}
+}
+
+void
+install_journal_forget(struct agent *a, const char *target)
+{
+	char name[160];
+
+	if (file_name(target, name) == RC_OK &&
+	    files_remove(a->served_dir_fd, name) != RC_OK)
+		log_warn("JOURNAL", "cannot remove %s: %s", name,
+		    strerror(errno));
+}
+
 /* Absent in a journal of an agent that did not know of it. */
 static rc
 read_mark(const struct cJSON *o, const char *name, bool *out)
@@ -84,8 +113,8 @@ read_mark(const struct cJSON *o, const char *name, bool *out)
 	return ret == RC_NOT_FOUND ? RC_OK : ret;
 }
 
-rc
-install_journal_read(struct agent *a, struct arena *arena, const char *target,
+static rc
+read_file(struct arena *arena, int dir_fd, const char *target,
     struct install_journal *out)
 {
 	const struct cJSON *o, *config;
@@ -98,8 +127,7 @@ install_journal_read(struct agent *a, struct arena *arena, const char *target,
 
 	ret = file_name(target, name);
 	if (ret == RC_OK)
-		ret = files_read(arena, a->journal_dir_fd, name, JOURNAL_MAX,
-		    &text, &len);
+		ret = files_read(arena, dir_fd, name, JOURNAL_MAX, &text, &len);
 	if (ret != RC_OK)
 		return ret;
 	ret = json_parse(arena, text, len, &o, &why);
@@ -123,8 +151,22 @@ install_journal_read(struct agent *a, struct arena *arena, const char *target,
 	return RC_OK;
 }
 
-const char **
-install_journal_list(struct agent *a, struct arena *arena)
+rc
+install_journal_read(struct agent *a, struct arena *arena, const char *target,
+    struct install_journal *out)
+{
+	return read_file(arena, a->journal_dir_fd, target, out);
+}
+
+rc
+install_journal_read_kept(struct agent *a, struct arena *arena,
+    const char *target, struct install_journal *out)
+{
+	return read_file(arena, a->served_dir_fd, target, out);
+}
+
+static const char **
+list_files(struct arena *arena, int dir_fd)
 {
 	const char **all = arena_alloc(arena, (OPEN_MAX + 1) * sizeof(*all));
 	struct dirent *e;
@@ -132,7 +174,7 @@ install_journal_list(struct agent *a, struct arena *arena)
 	DIR *d;
 	int fd;
 
-	fd = openat(a->journal_dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return all;
 	d = fdopendir(fd);
@@ -141,13 +183,35 @@ install_journal_list(struct agent *a, struct arena *arena)
 		return all;
 	}
 	while (n < OPEN_MAX && (e = readdir(d)) != NULL) {
-		size_t len = strlen(e->d_name);
+		size_t len = strlen(e->d_name), end = strlen(ENDING);
 
-		if (len > strlen(ENDING) &&
-		    strcmp(e->d_name + len - strlen(ENDING), ENDING) == 0)
-			all[n++] = arena_strndup(arena, e->d_name,
-			    len - strlen(ENDING));
+		if (len > end && strcmp(e->d_name + len - end, ENDING) == 0)
+			all[n++] = arena_strndup(arena, e->d_name, len - end);
 	}
 	closedir(d);
+	return all;
+}
+
+const char **
+install_journal_list(struct agent *a, struct arena *arena)
+{
+	return list_files(arena, a->journal_dir_fd);
+}
+
+static int
+compare_names(const void *x, const void *y)
+{
+	return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+const char **
+install_journal_list_kept(struct agent *a, struct arena *arena)
+{
+	const char **all = list_files(arena, a->served_dir_fd);
+	size_t n = 0;
+
+	while (all[n])
+		n++;
+	qsort(all, n, sizeof(*all), compare_names);
 	return all;
 }

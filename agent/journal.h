@@ -2,7 +2,9 @@
  * journal: what an install was about to do, durable before the link moves.
  *
  * <state dir>/journal/<target>.json.  An open journal at a start is an
- * install that was cut off: it goes on at the configuration test.
+ * install that was cut off: it goes on at the configuration test.  That of
+ * one that came to its end is kept below <state dir>/served, for it says
+ * where to look for what the target serves (served.h).
  */
 #ifndef AGENT_JOURNAL_H
 #define AGENT_JOURNAL_H
@@ -27,6 +29,14 @@ void install_journal_clear(struct agent *a, const char *target);
 /* RC_NOT_FOUND when none is open, RC_INVALID when it is not readable. */
 rc install_journal_read(struct agent *a, struct arena *arena,
     const char *target, struct install_journal *out) MUST_CHECK;
+/* Closes it: from now on it says what was installed last. */
+void install_journal_keep(struct agent *a, const char *target);
+rc install_journal_read_kept(struct agent *a, struct arena *arena,
+    const char *target, struct install_journal *out) MUST_CHECK;
+/* The target is this agent's no more. */
+void install_journal_forget(struct agent *a, const char *target);
+/* Those of all kept ones, sorted; as install_journal_list. */
+const char **install_journal_list_kept(struct agent *a, struct arena *arena);
 /* The targets of all open journals; NULL-terminated, in the arena. */
 const char **install_journal_list(struct agent *a, struct arena *arena);
 

@@ -11,6 +11,7 @@
 #include "agent/home.h"
 #include "agent/identity.h"
 #include "agent/poll.h"
+#include "agent/served.h"
 #include "agent/stop.h"
 #include "common/base/mem.h"
 #include "common/daemon/daemon.h"
@@ -27,6 +28,7 @@ static void
 begin_stop(struct agent *a)
 {
 	heartbeat_stop(a->heartbeat);
+	served_stop(a->served);
 	poll_stop(a->poll);
 }
 
@@ -42,6 +44,7 @@ static void
 begin(struct agent *a)
 {
 	log_info("STARTED", "agent %s of %s", a->id, a->server_url);
+	a->served = served_start(a);
 	a->heartbeat = heartbeat_start(a);
 	a->poll = poll_start(a);
 }
@@ -203,6 +206,7 @@ finish(void *self, struct daemon *d)
 		op_abort(a->registering, RC_CANCELLED);
 	heartbeat_free(a->heartbeat);
 	poll_free(a->poll);
+	served_free(a->served);
 	stop_free(a->stop);
 	http_out_free(a->http);
 	mem_wipe(a->api_key, sizeof(a->api_key));
@@ -230,6 +234,7 @@ main(int argc, char **argv)
 	struct agent a = {.exit_status = 0,
 	    .key_dir_fd = -1,
 	    .journal_dir_fd = -1,
+	    .served_dir_fd = -1,
 	    .state_dir_fd = -1};
 
 	return daemon_main(argc, argv, &program, &a);

@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "common/base/arena.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"
 #include "common/pki/cert/cert.h"
@@ -57,6 +58,20 @@ probe_end(struct probe *p, rc code, const char *error)
 	loop_defer(p->loop, probe_free, p); /* never inside its callback */
 }
 
+/* Told beside what identifies it, so that an odd one is told all the same. */
+static void
+read_rest(X509 *leaf, struct probe_result *r)
+{
+	struct arena *a = arena_new();
+	struct cert_info info;
+
+	if (cert_read(a, leaf, &info) == RC_OK) {
+		snprintf(r->issuer, sizeof(r->issuer), "%s", info.issuer_dn);
+		r->not_after_unix = info.not_after_unix;
+	}
+	arena_free(a);
+}
+
 static void
 probe_read_leaf(struct probe *p)
 {
@@ -72,6 +87,7 @@ probe_read_leaf(struct probe *p)
 	}
 	len = i2d_X509(leaf, &der);
 	ret = cert_serial_hex(X509_get0_serialNumber(leaf), p->result.serial);
+	read_rest(leaf, &p->result);
 	X509_free(leaf);
 	if (len <= 0 || ret != RC_OK) {
 		OPENSSL_free(der);

@@ -13,12 +13,16 @@
 #include "common/base/rc.h"
 #include "common/loop/loop.h"
 
+#define PROBE_ISSUER_MAX 255
+
 struct probe; /* defined in probe.c */
 
 struct probe_result {
 	char fingerprint[65]; /* SHA-256 of the leaf, lower-case hex */
 	char serial[41];
-	char error[160]; /* "" after RC_OK */
+	char issuer[PROBE_ISSUER_MAX + 1]; /* cut; "" where it can't be read */
+	int64_t not_after_unix;            /* 0 likewise */
+	char error[160];                   /* "" after RC_OK */
 };
 
 /* Called once; RC_OK, RC_TIMEOUT or RC_IO. */

@@ -133,10 +133,9 @@ look_at_pair(struct arena *a, const struct install_paths *p,
 	return RC_OK;
 }
 
-/* The certificate that the paths show now. */
-static rc
-read_cert(struct arena *a, const struct install_paths *p, const struct spots *s,
-    char **out, size_t *out_len)
+rc
+standing_read_cert(struct arena *a, const struct install_paths *p,
+    const struct spots *s, char **out, size_t *out_len)
 {
 	const struct spot *t = spots_find(s, p->cert_path);
 	const char *why;
@@ -197,8 +196,9 @@ check_chain(struct arena *a, const struct install_paths *p,
 	ret = read_what_stands(a, t, &chain, &chain_len, &look, out_why);
 	if (ret != RC_OK)
 		return ret;
-	if (chain_len == 0 || (read_cert(a, p, s, &cert, &cert_len) == RC_OK &&
-				  has_issued(chain, chain_len, cert, cert_len)))
+	if (chain_len == 0 ||
+	    (standing_read_cert(a, p, s, &cert, &cert_len) == RC_OK &&
+		has_issued(chain, chain_len, cert, cert_len)))
 		return RC_OK;
 	*out_why = arena_printf(a,
 	    "what stands at chain_path %s does not begin with the issuer of "

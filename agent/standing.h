@@ -32,5 +32,9 @@ rc standing_read(struct arena *a, const struct install_paths *p,
     const struct spots *s, struct standing *out,
     const char **out_why) MUST_CHECK;
 void standing_wipe(struct standing *t);
+/* The certificate that cert_path shows now, be it whose it may.  RC_NOT_FOUND
+ * and those of spot_read and install_open. */
+rc standing_read_cert(struct arena *a, const struct install_paths *p,
+    const struct spots *s, char **out, size_t *out_len) MUST_CHECK;
 
 #endif

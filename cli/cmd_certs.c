@@ -32,8 +32,8 @@ cmd_certs_get(struct cli *c)
 	static const char *const members[] = {"id", "name", "common_name",
 	    "sans", "status", "deployment_status", "reason", "reason_since",
 	    "reason_until", "expires_at", "environment", "owner_id", "team_id",
-	    "issuer_id", "renewal_policy_id", "target_ids", "last_renewal_at",
-	    "last_deployment_at", "created_at"};
+	    "issuer_id", "renewal_policy_id", "target_ids", "served",
+	    "last_renewal_at", "last_deployment_at", "created_at"};
 
 	return show_object(c,
 	    arena_printf(c->arena, "/api/v1/certificates/%s",

@@ -21,7 +21,7 @@ tell_unknown(void)
 		 "docs/operator/runbooks/postgres-backup.md.");
 }
 
-/* What the journals have a part of: lists of the answer, and what they are. */
+/* What is known in part: lists of the answer, and what they are. */
 static void
 tell_lists(struct cli *c, const struct cJSON *answer)
 {
@@ -40,6 +40,9 @@ tell_lists(struct cli *c, const struct cJSON *answer)
 	    {"taken_targets",
 		"which of two certificates belongs to a target's files; left "
 		"with the one that the copy has, and not given to"},
+	    {"served_unknown",
+		"certificates that agents serve and no journal that was read "
+		"has (serial and target; those of the targets are renewed)"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
@@ -62,6 +65,8 @@ show(struct cli *c)
 	    {"ISSUED", "journalled_at", COLUMN_TIME},
 	    {"HOST", "host", COLUMN_TEXT},
 	    {"WOULD", "outcome", COLUMN_TEXT},
+	    {"SERVED AT", "target_id", COLUMN_TEXT},
+	    {"BY AGENT", "agent_id", COLUMN_TEXT},
 	    {"REASON", "reason", COLUMN_TEXT},
 	};
 	int exit_code = show_rows(c, PATH, columns, ARRAY_LEN(columns));
@@ -85,7 +90,8 @@ cmd_recover(struct cli *c)
 	a = client_call(c, "POST", PATH, NULL);
 	if (a.status == 409) { /* done already, by whomever */
 		out_tell("There is nothing to recover: the database knows all "
-			 "that the workers' journals hold.");
+			 "that the workers' journals hold and the agents "
+			 "serve.");
 		return EXIT_DONE;
 	}
 	exit_code = client_check(c, &a);
@@ -93,6 +99,10 @@ cmd_recover(struct cli *c)
 		return exit_code;
 	tell_unknown();
 	tell_lists(c, a.json);
+	if (strcmp(cell(c, a.json, "serials"), "0") == 0)
+		return show_done(c, &a,
+		    "No journal holds what the database does not know; what "
+		    "agents serve instead of its certificates is renewed.");
 	return show_done(c, &a,
 	    arena_printf(c->arena,
 		"%s serials were unknown: %s put back, %s with their "

@@ -125,7 +125,8 @@ CREATE TABLE agents (
     api_key_hash varchar(255) NOT NULL,
     os varchar(100) DEFAULT '', architecture varchar(100) DEFAULT '',
     ip_address varchar(45) DEFAULT '', version varchar(50) DEFAULT '',
-    retired_at timestamptz, retired_reason text
+    retired_at timestamptz, retired_reason text,
+    served_digest text NOT NULL DEFAULT 'none' -- of what it told last of what its targets serve
 ) WITH (fillfactor = 50);
 CREATE INDEX agents_api_key_hash ON agents (api_key_hash);
 -- The order of the two lists; heartbeats change neither.
@@ -152,6 +153,18 @@ CREATE TABLE deployment_targets (
 );
 CREATE INDEX deployment_targets_name ON deployment_targets (name, id); -- the order of the list
 CREATE INDEX deployment_targets_type ON deployment_targets (type, name, id);
+
+-- What each target serves, as its agent saw it last; written only when that changed.
+CREATE TABLE served_certificates (
+    target_id text PRIMARY KEY REFERENCES deployment_targets (id) ON DELETE CASCADE,
+    seen_by text NOT NULL CHECK (seen_by IN ('handshake', 'file')),
+    -- NULL: it could not be seen.
+    fingerprint_sha256 text, serial_number text, issuer_dn text, not_after timestamptz,
+    error text, -- why it was not seen, or not by a handshake
+    since timestamptz NOT NULL, -- when it was first told
+    is_other bool NOT NULL -- than the version that was deployed there last
+);
+CREATE INDEX served_certificates_other ON served_certificates (since) WHERE is_other;
 
 CREATE TABLE managed_certificates (
     -- A regular expression that counts would be an automaton of as many states, made anew for each row that is written.

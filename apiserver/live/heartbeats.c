@@ -1,6 +1,5 @@
 #include "apiserver/live/heartbeats.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -30,6 +29,7 @@ struct beat {
 	int held;               /* so often somebody held its row */
 	bool is_sent;           /* a batch holds it */
 	bool is_done;
+	bool is_wanted; /* another digest of what is served is known */
 	rc code;
 	uint64_t seq;
 	const char *fields[NFIELDS];
@@ -40,6 +40,7 @@ struct batch {
 	struct arena *arena; /* the parameters, since ops may go */
 	size_t nbeats;
 	struct beat **beats; /* sorted by id */
+	const char **ids;    /* theirs, since ops may go */
 	size_t nids;         /* without doubles */
 	const char *params[NFIELDS];
 	struct db_req *req;
@@ -207,6 +208,44 @@ on_known(void *arg, struct db_outcome *o)
 
 static void send_batch(struct batch *batch);
 
+static int
+compare_id(const void *id, const void *of_beat)
+{
+	return strcmp(id, *(const char *const *)of_beat);
+}
+
+/* Of an agent's doubles each is told. */
+static void
+want(struct batch *batch, const char *id)
+{
+	const char **found = bsearch(id, batch->ids, batch->nbeats,
+	    sizeof(*batch->ids), compare_id);
+	size_t i;
+
+	if (!found)
+		return;
+	for (i = (size_t)(found - batch->ids);
+	     i > 0 && compare_id(id, &batch->ids[i - 1]) == 0;)
+		i--;
+	for (; i < batch->nbeats && compare_id(id, &batch->ids[i]) == 0; i++)
+		batch->beats[i]->is_wanted = true;
+}
+
+/* How many agents were found; marks those that are to tell more. */
+static size_t
+read_recorded(struct batch *batch, const struct db_result *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < db_nrows(r); i++) {
+		if (db_text(r, i, 0)[0] == '\0')
+			n = (size_t)db_i64(r, i, 1);
+		else
+			want(batch, db_text(r, i, 0));
+	}
+	return n;
+}
+
 static void
 on_recorded(void *arg, struct db_outcome *o)
 {
@@ -221,7 +260,7 @@ on_recorded(void *arg, struct db_outcome *o)
 		send_batch(batch);
 	} else if (o->code != RC_OK) {
 		finish_batch(batch, o->code);
-	} else if (db_naffected(o->results[0]) == batch->nids) {
+	} else if (read_recorded(batch, o->results[0]) == batch->nids) {
 		finish_batch(batch, RC_OK);
 	} else {
 		batch->req =
@@ -258,10 +297,12 @@ make_params(struct batch *batch)
 	const char **columns[NFIELDS], *text;
 	const struct beat *b;
 
+	batch->ids = arena_alloc(a, batch->nbeats * sizeof(*batch->ids));
 	for (int f = 0; f < NFIELDS; f++)
 		columns[f] = arena_alloc(a, batch->nbeats * sizeof(char *));
 	for (size_t i = 0; i < batch->nbeats; i++) {
 		b = batch->beats[i];
+		batch->ids[i] = arena_strdup(a, b->fields[ID]);
 		if (i == 0 || strcmp(b->fields[ID],
 				  batch->beats[i - 1]->fields[ID]) != 0) {
 			for (int f = 0; f < NFIELDS; f++)
@@ -365,4 +406,10 @@ rc
 beat_result(const struct beat *b)
 {
 	return b->is_done ? b->code : RC_TIMEOUT;
+}
+
+bool
+beat_is_wanted(const struct beat *b)
+{
+	return b->is_wanted;
 }

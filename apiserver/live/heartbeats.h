@@ -10,6 +10,8 @@
 #ifndef APISERVER_LIVE_HEARTBEATS_H
 #define APISERVER_LIVE_HEARTBEATS_H
 
+#include <stdbool.h>
+
 #include "common/base/attr.h"
 #include "common/base/rc.h"
 #include "common/db/db.h"
@@ -24,6 +26,7 @@ enum beat_field {
 	BEAT_OS,
 	BEAT_ARCHITECTURE,
 	BEAT_IP_ADDRESS,
+	BEAT_SERVED, /* the digest of what its targets serve */
 	BEAT_NFIELDS
 };
 
@@ -40,5 +43,7 @@ struct beat *heartbeats_add(struct heartbeats *h, struct op *op,
 /* RC_NOT_FOUND: no such agent; RC_GONE: it was retired; RC_TIMEOUT: nothing is
  * known yet; else as the database said. */
 rc beat_result(const struct beat *b) MUST_CHECK;
+/* After RC_OK: the database knows another digest of what is served. */
+bool beat_is_wanted(const struct beat *b);
 
 #endif

@@ -69,18 +69,26 @@ FROM duty_run_request($1, $2, $3) r JOIN leadership l ON l.id = 1;
 -- name: admin_recovery :many
 SELECT r.issuer_id, r.serial_number, r.job_id, coalesce(nullif(r.certificate_id, ''), r.journalled_certificate) AS certificate_id,
     r.certificate_id <> '' AS is_certificate_known, r.journalled_at AT TIME ZONE 'UTC' AS journalled_at, r.host, r.outcome,
-    coalesce($1::jsonb ->> r.why, r.why) AS reason
-FROM recovery r
+    coalesce($1::jsonb ->> r.why, r.why) AS reason, u.target_id, u.agent_id
+FROM (SELECT o.issuer_id, o.serial_number, o.job_id, o.certificate_id, o.journalled_certificate, o.journalled_at, o.host, o.outcome, o.why
+    FROM recovery o
+    UNION ALL SELECT '', s.serial_number, '', coalesce(s.certificate_id, ''), coalesce(s.certificate_id, ''), s.since, '',
+        CASE WHEN s.certificate_id IS NULL THEN 'tell' ELSE 'renew' END, 'served'
+    FROM served_unknown s WHERE NOT EXISTS (SELECT 1 FROM recovery o WHERE o.serial_number = s.serial_number)) r
+LEFT JOIN (SELECT DISTINCT ON (o.serial_number) o.serial_number, o.target_id, o.agent_id FROM served_unknown o
+    ORDER BY o.serial_number, o.target_id) u ON u.serial_number = r.serial_number
 ORDER BY r.journalled_at, r.serial_number
 LIMIT 1000;
 
 -- name: admin_recovery_total :one
-SELECT count(*) AS total, false AS is_capped FROM recovery;
+SELECT (SELECT count(*) FROM recovery) + (SELECT count(*) FROM served_unknown s
+    WHERE NOT EXISTS (SELECT 1 FROM recovery o WHERE o.serial_number = s.serial_number)) AS total, false AS is_capped;
 
 -- name: admin_recover :one
 SELECT coalesce(r.serials, 0) AS serials, r.reentered, r.recreated, r.revoked, r.unknown_issuer, r.renewed,
     r.gap_from AT TIME ZONE 'UTC' AS gap_from, r.gap_to AT TIME ZONE 'UTC' AS gap_to, r.unknown_agents, r.unknown_targets,
-    r.outside_issuers, r.taken_targets, r.epoch, r.copy_at AT TIME ZONE 'UTC' AS copy_at
+    r.outside_issuers, r.taken_targets, r.epoch, r.copy_at AT TIME ZONE 'UTC' AS copy_at,
+    array_to_json(coalesce(recover_served($1, $2), '{}')) AS served_unknown
 FROM recover($1, $2, $3) AS done CROSS JOIN jsonb_to_record(done) AS r (serials bigint, reentered bigint, recreated bigint, revoked bigint,
     unknown_issuer bigint, renewed bigint, gap_from timestamptz, gap_to timestamptz, unknown_agents json, unknown_targets json,
     outside_issuers json, taken_targets json, epoch int, copy_at timestamptz);

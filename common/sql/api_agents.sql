@@ -77,19 +77,25 @@ WHERE a.id = $1;
 SELECT a.retired_at IS NOT NULL AS is_retired FROM agents a WHERE a.id = $1;
 
 -- A batch, without doubles.  Empty texts keep what is there.  An agent whose
--- row somebody holds is passed over, so that the others are heard.
--- name: agents_heartbeat :exec
-UPDATE agents a SET status = 'Online', last_heartbeat_at = n.at,
-    version = CASE WHEN b.version = '' THEN a.version ELSE b.version END,
-    hostname = CASE WHEN b.hostname = '' THEN a.hostname ELSE b.hostname END,
-    os = CASE WHEN b.os = '' THEN a.os ELSE b.os END,
-    architecture = CASE WHEN b.architecture = '' THEN a.architecture ELSE b.architecture END,
-    ip_address = CASE WHEN b.ip_address = '' THEN a.ip_address ELSE b.ip_address END
-FROM (SELECT u.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-            AS u (id, version, hostname, os, architecture, ip_address)
-        JOIN agents o ON o.id = u.id AND o.retired_at IS NULL FOR NO KEY UPDATE OF o SKIP LOCKED) AS b,
-    (SELECT engine_now() AS at) AS n
-WHERE a.id = b.id;
+-- row somebody holds is passed over, so that the others are heard.  The row
+-- without an id counts them all; the others told of another digest than is known.
+-- name: agents_heartbeat :many
+WITH done AS (
+    UPDATE agents a SET status = 'Online', last_heartbeat_at = n.at,
+        version = CASE WHEN b.version = '' THEN a.version ELSE b.version END,
+        hostname = CASE WHEN b.hostname = '' THEN a.hostname ELSE b.hostname END,
+        os = CASE WHEN b.os = '' THEN a.os ELSE b.os END,
+        architecture = CASE WHEN b.architecture = '' THEN a.architecture ELSE b.architecture END,
+        ip_address = CASE WHEN b.ip_address = '' THEN a.ip_address ELSE b.ip_address END
+    FROM (SELECT u.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+                AS u (id, version, hostname, os, architecture, ip_address, served)
+            JOIN agents o ON o.id = u.id AND o.retired_at IS NULL FOR NO KEY UPDATE OF o SKIP LOCKED) AS b,
+        (SELECT engine_now() AS at) AS n
+    WHERE a.id = b.id
+    RETURNING a.id, b.served NOT IN ('', a.served_digest) AS is_wanted
+)
+SELECT '' AS id, count(*) AS n FROM done
+UNION ALL SELECT d.id, 0 FROM done d WHERE d.is_wanted;
 
 -- Asked only when a batch touched fewer rows than it named.  is_heard: by this
 -- batch, or another just now.
@@ -97,6 +103,9 @@ WHERE a.id = b.id;
 SELECT a.id, a.retired_at IS NOT NULL AS is_retired,
     coalesce(a.last_heartbeat_at >= engine_now() - policy_held_rest(), false) AS is_heard
 FROM agents a WHERE a.id = ANY ($1::text[]);
+
+-- name: agent_served :one
+SELECT array_to_json(agent_served($1, $2, $3::jsonb)) AS forget;
 
 -- name: agent_work_fetch :many
 SELECT w.id, w.type, w.certificate_id, w.status, w.common_name, array_to_json(w.sans) AS sans, w.target_id, w.target_type,

@@ -131,7 +131,10 @@ SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment
     c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source,
     CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_deployment(c.id) AS deployment_status,
         certificate_reason(c) AS reason,
-    (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = c.renewal_policy_id) AS auto_renew
+    (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = c.renewal_policy_id) AS auto_renew,
+    (SELECT json_agg(json_build_object('target_id', s.target_id, 'serial_number', s.serial_number) ORDER BY s.target_id)
+        FROM certificate_target_mappings m JOIN served_certificates s ON s.target_id = m.target_id
+        WHERE m.certificate_id = c.id) AS served
 FROM managed_certificates c
 WHERE c.id = $1;
 
@@ -217,9 +220,13 @@ SELECT count(*) AS total, false AS is_capped FROM certificate_versions v WHERE v
 -- name: cert_targets :many
 SELECT t.id, t.name, t.type, t.agent_id, t.config, t.enabled, t.last_tested_at AT TIME ZONE 'UTC' AS last_tested_at,
     t.test_status, t.source, t.retired_at AT TIME ZONE 'UTC' AS retired_at, t.retired_reason,
-    t.created_at AT TIME ZONE 'UTC' AS created_at, t.updated_at AT TIME ZONE 'UTC' AS updated_at
+    t.created_at AT TIME ZONE 'UTC' AS created_at, t.updated_at AT TIME ZONE 'UTC' AS updated_at,
+    s.serial_number AS served_serial_number, s.fingerprint_sha256 AS served_fingerprint_sha256, s.issuer_dn AS served_issuer_dn,
+    s.not_after AT TIME ZONE 'UTC' AS served_not_after, s.since AT TIME ZONE 'UTC' AS served_since, s.seen_by AS served_by,
+    s.error AS served_error
 FROM managed_certificates c
 LEFT JOIN (certificate_target_mappings m JOIN deployment_targets t ON t.id = m.target_id) ON m.certificate_id = c.id
+LEFT JOIN served_certificates s ON s.target_id = t.id
 WHERE c.id = $1
 ORDER BY t.id;
 

@@ -116,6 +116,13 @@
 --   column: retired_reason text
 --   column: created_at time
 --   column: updated_at time
+--   also: served_serial_number (SELECT s.serial_number FROM served_certificates s WHERE s.target_id = {}.id)
+--   also: served_fingerprint_sha256 (SELECT s.fingerprint_sha256 FROM served_certificates s WHERE s.target_id = {}.id)
+--   also: served_issuer_dn (SELECT s.issuer_dn FROM served_certificates s WHERE s.target_id = {}.id)
+--   also: served_not_after (SELECT s.not_after AT TIME ZONE 'UTC' FROM served_certificates s WHERE s.target_id = {}.id)
+--   also: served_since (SELECT s.since AT TIME ZONE 'UTC' FROM served_certificates s WHERE s.target_id = {}.id)
+--   also: served_by (SELECT s.seen_by FROM served_certificates s WHERE s.target_id = {}.id)
+--   also: served_error (SELECT s.error FROM served_certificates s WHERE s.target_id = {}.id)
 --   on create: agent_id a.id
 --   on create: config coalesce(g.j -> 'config', '{}')
 --   on create: enabled true

@@ -127,11 +127,27 @@ BEGIN
         "ca_sha256": null, "lease_id": null, "leased_by": null, "attempt_until": null, "budget_over_at": null}');
 END $$;
 
--- Whether its targets serve what they should: deployed, pending, failed (of some the last deployment did); NULL: there is
--- nothing to serve.
+-- Whether a target that serves this serves another certificate than was deployed there; not known: no.
+CREATE FUNCTION served_is_other(p_target text, p_fingerprint text) RETURNS bool LANGUAGE sql STABLE AS $$
+    SELECT coalesce(bool_and(v.fingerprint_sha256 <> p_fingerprint), false)
+    FROM certificate_target_mappings m JOIN certificate_versions v ON v.id = m.deployed_version_id WHERE m.target_id = p_target
+$$;
+
+-- Targets that serve another certificate than the one that was deployed to them, and is the one to be, for longer than an
+-- agent takes to tell of a deployment.
+CREATE VIEW served_other AS
+SELECT m.certificate_id, m.target_id, greatest(s.since, m.deployed_at) AS since
+FROM served_certificates s
+JOIN certificate_target_mappings m ON m.target_id = s.target_id AND m.desired_version_id = m.deployed_version_id
+JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL
+WHERE s.is_other AND greatest(s.since, m.deployed_at) < engine_now() - policy_condition_served();
+
+-- Whether its targets serve what they should: deployed, pending, failed (of some the last deployment did), other (some
+-- serve another certificate); NULL: there is nothing to serve.
 CREATE FUNCTION certificate_deployment(p_id text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_failures > 0) THEN 'failed'
         WHEN bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id) THEN 'pending'
+        WHEN EXISTS (SELECT 1 FROM served_other o WHERE o.certificate_id = p_id) THEN 'other'
         WHEN bool_or(m.desired_version_id IS NOT NULL) THEN 'deployed' END
     FROM certificate_target_mappings m WHERE m.certificate_id = p_id
 $$;

@@ -84,7 +84,9 @@ CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE
         c.renewal_wanted)
         ELSE coalesce(c.renewal_wanted, (SELECT E'deployment_failing\n' || m.target_id FROM certificate_target_mappings m
             WHERE m.certificate_id = c.id AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_failures > 0
-            ORDER BY m.target_id LIMIT 1), (SELECT CASE WHEN i.enabled THEN E'by_hand\n' || p.id ELSE E'issuer_off\n' || i.id END
+            ORDER BY m.target_id LIMIT 1),
+            (SELECT E'served_other\n' || o.target_id FROM served_other o WHERE o.certificate_id = c.id ORDER BY o.target_id LIMIT 1),
+            (SELECT CASE WHEN i.enabled THEN E'by_hand\n' || p.id ELSE E'issuer_off\n' || i.id END
             FROM renewal_policies p, issuers i WHERE p.id = c.renewal_policy_id AND i.id = c.issuer_id AND NOT (p.auto_renew AND i.enabled)))
         END
 $$;

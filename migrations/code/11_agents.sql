@@ -85,6 +85,8 @@ BEGIN
         UPDATE certificate_target_mappings m SET deployed_version_id = v_job.version_id, deployed_at = v_now, deploy_failures = 0,
             deploy_after = '-infinity'
         WHERE m.certificate_id = v_job.certificate_id AND m.target_id = v_job.target_id;
+        UPDATE served_certificates s SET is_other = served_is_other(s.target_id, s.fingerprint_sha256)
+        WHERE s.target_id = v_job.target_id AND s.is_other <> served_is_other(s.target_id, s.fingerprint_sha256);
         UPDATE managed_certificates c SET last_deployment_at = v_now WHERE c.id = v_job.certificate_id;
     ELSIF v_job.type = 'Deployment' THEN
         -- Deployed differs from desired still, so the redeploy duty comes back to it.
@@ -116,4 +118,28 @@ BEGIN
         SELECT CASE WHEN count(*) > 0 THEN 'final' ELSE 'unknown' END, max(j.verified_at) INTO outcome, verified_at
         FROM jobs j WHERE j.id = p_job AND (p_agent IS NULL OR j.agent_id = p_agent) AND j.target_id = p_target;
     END IF;
+END $$;
+
+-- What an agent's targets serve, of all that it looks at; answers which of them it need not look at any more, for they are
+-- another agent's, or retired.  One that nobody knows may be from after the database was copied.
+CREATE FUNCTION agent_served(p_agent text, p_digest text, p_targets jsonb) RETURNS text[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    -- First, so that one of its reports comes after the other.
+    UPDATE agents a SET served_digest = p_digest WHERE a.id = p_agent;
+    DELETE FROM served_certificates s USING deployment_targets t WHERE t.agent_id = p_agent AND s.target_id = t.id
+        AND s.target_id NOT IN (SELECT r.target_id FROM jsonb_populate_recordset(NULL::served_certificates, p_targets) r);
+    INSERT INTO served_certificates AS s (target_id, seen_by, fingerprint_sha256, serial_number, issuer_dn, not_after, error, since, is_other)
+    SELECT DISTINCT ON (t.id) t.id, r.seen_by, r.fingerprint_sha256, r.serial_number, r.issuer_dn, r.not_after, r.error, engine_now(),
+        served_is_other(t.id, r.fingerprint_sha256)
+    FROM jsonb_populate_recordset(NULL::served_certificates, p_targets) r
+    JOIN deployment_targets t ON t.id = r.target_id AND t.agent_id = p_agent AND t.retired_at IS NULL ORDER BY t.id
+    ON CONFLICT (target_id) DO UPDATE SET seen_by = excluded.seen_by, fingerprint_sha256 = excluded.fingerprint_sha256,
+        serial_number = excluded.serial_number, issuer_dn = excluded.issuer_dn, not_after = excluded.not_after, error = excluded.error,
+        is_other = excluded.is_other,
+        since = CASE WHEN s.fingerprint_sha256 = excluded.fingerprint_sha256 THEN s.since ELSE excluded.since END
+        WHERE (s.seen_by, s.fingerprint_sha256, s.error, s.is_other)
+            IS DISTINCT FROM (excluded.seen_by, excluded.fingerprint_sha256, excluded.error, excluded.is_other);
+    RETURN ARRAY(SELECT t.id FROM jsonb_populate_recordset(NULL::served_certificates, p_targets) r JOIN deployment_targets t ON t.id = r.target_id
+        WHERE t.agent_id <> p_agent OR t.retired_at IS NOT NULL);
 END $$;

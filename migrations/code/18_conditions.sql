@@ -106,6 +106,8 @@ FROM (SELECT o.* FROM certificate_target_mappings o WHERE o.desired_version_id I
     ORDER BY o.deploy_after LIMIT 1000) m JOIN certificate_versions v ON v.id = m.desired_version_id
 WHERE m.deploy_failures > 0 OR v.created_at < engine_now() - policy_condition_job()
 ORDER BY v.created_at LIMIT policy_condition_rows())
+UNION ALL (SELECT 'served_other', o.certificate_id, o.since, o.target_id
+FROM (SELECT * FROM served_other LIMIT 1000) o ORDER BY o.since LIMIT policy_condition_rows())
 UNION ALL (SELECT 'certificate_expired', c.id, c.expires_at, c.common_name
 FROM (SELECT o.* FROM managed_certificates o WHERE o.expires_at <= engine_now() AND o.expires_at > engine_now() - policy_alert_known()
     ORDER BY o.expires_at DESC LIMIT 1000) c

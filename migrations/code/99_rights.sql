@@ -13,12 +13,12 @@ BEGIN
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
     FOR r IN SELECT v.role, v.functions FROM (VALUES
         ('certctl_apiserver', '{
-            agent_work, apiserver_seen, approval_decide, audit_epoch, audit_epoch_look,
+            agent_served, agent_work, apiserver_seen, approval_decide, audit_epoch, audit_epoch_look,
             audit_kept_from, audit_leaf, audit_merkle_level, audit_merkle_path, audit_rows_of, audit_us, bulk_run,
             certificate_archive, certificate_deploy, certificate_deployment, certificate_merge, certificate_reason, certificate_renew,
             certificates_matching, certificates_revoke, ca_successor_ask, ca_switch, crl_is_behind, crl_request, csr_submit, duty_is_late,
             duty_run_request, enum_canonical, expiring_at_of, id_new, job_cancel, job_reason, job_report, job_verify, lane_allows,
-            lane_tokens, jobs_enqueue, recover, renew_after_of, target_paths}'),
+            lane_tokens, jobs_enqueue, recover, recover_served, renew_after_of, target_paths}'),
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
             duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_cannot_wait, duty_certificate_status, duty_crl_refresh,
@@ -43,7 +43,8 @@ BEGIN
             certificate_requests, certificate_chains, certificate_target_mappings, target_files, certificate_revocations, row_counts, jobs, tasks,
             policy_changes, issuance_approval_requests, workers, schedulers, apiservers, leadership, duties, crl_cache, crl_generation_events,
             notification_events, roles, permissions, role_permissions, actor_roles, api_keys, audit_events, audit_attachments,
-            audit_epochs, audit_blocks, audit_verification, audit_unsealed, conditions, duties_now, recovery'),
+            audit_epochs, audit_blocks, audit_verification, audit_unsealed, conditions, duties_now, recovery,
+            served_certificates, served_other, served_unknown'),
         ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers,
             agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys'),
         ('certctl_apiserver', 'INSERT, UPDATE', 'managed_certificates, certificate_revocations'),

@@ -46,6 +46,11 @@ MAPPED = ("INSERT INTO certificate_target_mappings (certificate_id, target_id, d
 VERSION = ("INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256, pem_chain, "
            "created_at, issuer_id, job_id) VALUES ('certver-x', 'mc-x', '1', now(), now() + interval '9 days', 'x', 'x', "
            "now() - interval '1 hour', 'iss-local', 'job-x')")
+# Deployed an hour ago, and another one is served.
+OTHER = ["INSERT INTO deployment_targets (id, name, type, agent_id) VALUES ('tgt-x', 'tgt-x', 'NGINX', 'agent-x')",
+         "UPDATE certificate_target_mappings SET deployed_version_id = desired_version_id, deployed_at = now() - interval '1 hour'",
+         "INSERT INTO served_certificates (target_id, seen_by, fingerprint_sha256, serial_number, since, is_other) "
+         "VALUES ('tgt-x', 'handshake', 'y', '2', now() - interval '2 hours', true)"]
 TASK = ("INSERT INTO tasks (id, kind, subject, issuer_id, status, last_error) "
         "VALUES ('task-x', 'issuer_test', 'iss-local', 'iss-local', 'Failed', 'it broke')")
 
@@ -62,6 +67,7 @@ SCENES = {
     "crl_ended": ([CA.format("200 days"), CRL], "iss-local"),
     "deployment_failing": ([ACTIVE, VERSION, MAPPED.format(2)], "mc-x"),
     "deployment_late": ([ACTIVE, VERSION, MAPPED.format(0)], "mc-x"),
+    "served_other": ([ACTIVE, VERSION, MAPPED.format(0), *OTHER], "mc-x"),
     "lane_stopped": (["UPDATE lanes SET breaker_state = 'open', opened_until = now() + interval '1 hour', last_error = 'no answer'"],
                      "iss-local"),
     "lane_closed": (["UPDATE lanes SET cap = 0"], "iss-local"),
@@ -184,7 +190,7 @@ def calm(basics: Fleet):
     basics.plant("DELETE FROM journal_ahead; "
                  "DELETE FROM jobs; DELETE FROM tasks; DELETE FROM certificate_target_mappings; DELETE FROM certificate_versions; "
                  "DELETE FROM managed_certificates; DELETE FROM agents; DELETE FROM crl_cache; DELETE FROM ca_certificates; "
-                 "DELETE FROM duties; UPDATE audit_verification SET broken_n = NULL; DELETE FROM audit_events WHERE id = 'old'; "
+                 "DELETE FROM duties; DELETE FROM served_certificates; DELETE FROM deployment_targets; UPDATE audit_verification SET broken_n = NULL; DELETE FROM audit_events WHERE id = 'old'; "
                  "UPDATE lanes SET breaker_state = 'closed', last_error = NULL, cap = 8; UPDATE issuers SET test_status = 'success'")
     basics.plant(LEADS)
     basics.plant(LIVES)
@@ -298,6 +304,24 @@ def test_a_certificate_says_what_became_of_its_deployments(calm):
     assert "failed" in calm.cli("certs", "list").stdout and "tgt-x" in calm.cli("certs", "get", "mc-x").stdout
     calm.plant("UPDATE certificate_target_mappings SET deployed_version_id = desired_version_id")
     assert seen() == ("Active", "deployed", None)
+    for change in OTHER:
+        calm.plant(change)
+    status, deployment, reason = seen()
+    assert (status, deployment) == ("Active", "other") and "tgt-x serves another" in reason
+    assert calm.api.need("GET", "/api/v1/certificates/mc-x")["served"] == [{"target_id": "tgt-x", "serial_number": "2"}]
+    assert '"serial_number":"2"' in calm.cli("certs", "get", "mc-x").stdout.replace(" ", "")
+
+
+@pytest.mark.parametrize("change", [
+    "UPDATE certificate_target_mappings SET deployed_at = now()",
+    "UPDATE served_certificates SET since = now()",
+    "UPDATE served_certificates SET is_other = false",
+    "UPDATE deployment_targets SET retired_at = now()"])
+def test_a_deployment_of_a_moment_ago_is_no_condition(calm, change):
+    """An agent takes a moment to tell what it put there."""
+    for each in (*SCENES["served_other"][0], change):
+        calm.plant(each)
+    assert told(calm) == ({}, True)
 
 
 def test_many_are_counted_to_a_bound(calm):

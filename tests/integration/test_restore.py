@@ -3,7 +3,7 @@ A restore from an older base backup, by docs/operator/runbooks/postgres-backup.m
 what the restored database does not know is noticed by the journals, nobody leads
 until certctl recover, and then every serial is known: put back where the journal
 has the certificate, revoked where it has not.  Agents that came after the backup
-are back, and each site serves what the database says.
+are back, each agent tells what it serves, and each site serves what the database says.
 """
 import contextlib
 import json
@@ -34,6 +34,12 @@ def forget_leaf(fleet, serial):
                                 if line.split()[1] != serial or len(line.split()) < 9))
 
 
+def forget_line(fleet, serial):
+    """As a journal that went with its host."""
+    for path in (fleet.dir / "journal").glob("*.journal"):
+        path.write_text("".join(line for line in path.read_text().splitlines(True) if line.split()[1] != serial))
+
+
 def unknown_serials(fleet):
     serials = [e[0] for e in checker.read_journals(fleet.dir / "journal")]
     known = {r[0] for r in fleet.query("SELECT serial_number FROM certificate_versions UNION "
@@ -44,8 +50,8 @@ def unknown_serials(fleet):
 class World:
     """
     A plane that was restored from before: two renewals of demo, one of bare whose
-    certificate its journal does not have, one of open whose job was there already, an
-    agent with its certificate, and the revocation of gone with its two serials, one from
+    certificate its journal does not have, one of lost that is in no journal, one of open
+    whose job was there already, an agent with its certificate, and the revocation of gone with its two serials, one from
     before the copy and one from after it.
     """
 
@@ -60,7 +66,9 @@ class World:
         self.bare = fleet.start_site("bare", agent="agent-2", agent_env=beat)
         self.open = fleet.start_site("open", agent="agent-3", agent_env=beat)
         self.gone = fleet.start_site("gone", agent="agent-4", agent_env=beat)
-        self.gone_serial = [site.renew_and_wait(PATIENCE_S) for site in (self.site, self.bare, self.open, self.gone)][-1]
+        self.lost_site = fleet.start_site("lost", agent="agent-5", agent_env=beat)
+        sites = (self.site, self.bare, self.open, self.lost_site, self.gone)
+        self.gone_serial = [site.renew_and_wait(PATIENCE_S) for site in sites][-1]
         fleet.processes["worker-1"].stop(timeout=PATIENCE_S)
         self.open_job = self.open.renew()
         base = back_up(fleet, PATIENCE_S)
@@ -70,6 +78,7 @@ class World:
         self.late_serial = late.renew_and_wait(PATIENCE_S)
         self.demo_serials = [self.site.renew_and_wait(PATIENCE_S) for _ in range(2)]
         self.bare_serial = self.bare.renew_and_wait(PATIENCE_S)
+        self.lost_serial = self.lost_site.renew_and_wait(PATIENCE_S)
         self.brief_serial = self.gone.renew_and_wait(PATIENCE_S)
         fleet.api.need("POST", "/api/v1/certificates/gone/revoke", {"reason": "keyCompromise"})
         self.revocations = self.revocations_now()
@@ -80,6 +89,7 @@ class World:
         assert unknown_serials(fleet) == [] and len(list((fleet.dir / "journal").glob("*.journal"))) > len(self.lost)
         self.pems = self.pems_now()
         forget_leaf(fleet, self.bare_serial)
+        forget_line(fleet, self.lost_serial)
         restore(fleet, base, PROCESSES, PATIENCE_S)
 
     def revocations_now(self):
@@ -111,19 +121,39 @@ def test_it_is_noticed_and_nobody_leads(world):
     assert "NOT healthy" in status.stdout and "database_behind" in status.stdout
 
 
+def test_agents_tell_anew_what_they_serve(world):
+    """Though nothing changed on their hosts; of a target that is unknown nobody can."""
+    fleet = world.fleet
+    serves = {"tgt-demo": world.demo_serials[-1], "tgt-bare": world.bare_serial, "tgt-open": world.open_serial,
+              "tgt-lost": world.lost_serial, "tgt-gone": world.brief_serial}
+    wait_for(lambda: dict(fleet.query("SELECT target_id, serial_number FROM served_certificates")) == serves, PATIENCE_S,
+             "the agents to tell what they serve")
+    # As some minutes later.
+    fleet.plant("UPDATE served_certificates SET since = since - interval '1 hour'; "
+                "UPDATE certificate_target_mappings SET deployed_at = deployed_at - interval '1 hour'")
+    others = [c for c in fleet.api.need("GET", "/api/v1/admin/conditions")["data"] if c["name"] == "served_other"]
+    assert len(others) == 1 and others[0]["count"] == len(serves), others
+
+
 def test_a_dry_run_shows_and_changes_nothing(world):
-    fleet, lost = world.fleet, world.lost
+    fleet, lost = world.fleet, [*world.lost, world.lost_serial]
     done = fleet.cli("recover")
     assert done.returncode == 0 and all(serial in done.stdout for serial in lost), done.stderr
-    would = {r["serial_number"]: (r["outcome"], r.get("reason", "")) for r in fleet.api.need("GET", "/api/v1/admin/recovery")["data"]}
+    rows = fleet.api.need("GET", "/api/v1/admin/recovery")["data"]
+    assert {r["serial_number"]: r["target_id"] for r in rows if "target_id" in r} == {
+        world.demo_serials[-1]: "tgt-demo", world.bare_serial: "tgt-bare", world.open_serial: "tgt-open", world.lost_serial: "tgt-lost",
+        world.brief_serial: "tgt-gone"}
+    assert "tgt-lost" in done.stdout and fleet.processes["agent-5"].agent_id in done.stdout
+    would = {r["serial_number"]: (r["outcome"], r.get("reason", "")) for r in rows}
     assert would == {world.bare_serial: ("revoke", "the journal does not hold the certificate"),
                      world.gone_serial: ("revoke", "a revocation list that was published has it"),
                      world.brief_serial: ("reenter", ""),
+                     world.lost_serial: ("renew", "an agent serves it, and no journal that was read has it"),
                      world.late_serial: ("recreate", ""), world.open_serial: ("reenter", ""),
                      **{serial: ("reenter", "") for serial in world.demo_serials}}
     assert "the journal does not hold" in done.stdout
     assert [line.split()[0] for line in done.stderr.splitlines()] == ["Not", "Nothing"]
-    assert sorted(unknown_serials(fleet)) == lost
+    assert sorted(unknown_serials(fleet)) == world.lost
     wait_for(lambda: fleet.value("SELECT expires_at <= clock_timestamp() FROM leadership"), PATIENCE_S, "nobody to lead")
 
 
@@ -178,6 +208,7 @@ def test_recover_settles_it_and_work_goes_on(world):
     done = fleet.cli("recover", "--apply")
     assert done.returncode == 0, done.stderr
     assert "7 serials were unknown: 4 put back, 1 with their certificate made again, 2 revoked" in done.stdout
+    assert f"{world.lost_serial} tgt-lost" in done.stdout + done.stderr and world.bare_serial not in done.stdout + done.stderr
     assert unknown_serials(fleet) == [] and fleet.value("SELECT count(*) FROM managed_certificates") == before + 1
     revocations = world.revocations_now()
     assert revocations.pop(world.bare_serial)[:2] == ("bare", "superseded") and revocations == world.revocations
@@ -210,10 +241,14 @@ def test_each_site_serves_what_the_database_says(world):
     fleet.api.need("POST", "/api/v1/admin/scheduler/run-now/renewal_scan")
     wait_for(lambda: len(world.bare.versions()) == 2 and world.bare.serial() == world.bare.versions()[-1], PATIENCE_S,
              "the site of the revoked certificate to be renewed")
+    wait_for(lambda: len(world.lost_site.versions()) == 2 and world.lost_site.serial() == world.lost_site.versions()[-1] != world.lost_serial,
+             PATIENCE_S, "the site whose certificate nobody knows to be renewed")
     wait_for(lambda: fleet.value("SELECT count(*) FROM certificate_target_mappings WHERE desired_version_id IS DISTINCT FROM "
                                  "deployed_version_id") == 0, PATIENCE_S, "every target to have what is desired")
     for site, serial in ((world.site, world.demo_serials[-1]), (world.open, world.open_serial)):
         assert site.serial() == serial == site.versions()[-1]
+    wait_for(lambda: fleet.value("SELECT count(*) FROM served_unknown") == 0 and
+             fleet.value("SELECT count(*) FROM served_certificates WHERE is_other") == 0, PATIENCE_S, "the agents to tell of it")
 
 
 def test_recover_again_changes_nothing(world):
@@ -229,7 +264,7 @@ def test_recover_again_changes_nothing(world):
 def test_the_agent_from_after_the_backup_is_back(world):
     fleet = world.fleet
     wait_for(lambda: "code=RETURNED" in fleet.processes["agent-late"].log(), PATIENCE_S, "the late agent")
-    wait_for(lambda: fleet.value("SELECT count(*) FROM agents WHERE status = 'Online' AND last_heartbeat_at > now() - interval '10 s'") == 5,
+    wait_for(lambda: fleet.value("SELECT count(*) FROM agents WHERE status = 'Online' AND last_heartbeat_at > now() - interval '10 s'") == 6,
              PATIENCE_S, "heartbeats of all")
 
 

@@ -42,6 +42,10 @@ rc agent_text(struct op *op, const struct cJSON *body,
 rc agent_error_text(struct op *op, const struct cJSON *body, const char **out,
     const char **out_why) MUST_CHECK;
 
+/* Whether a text is a digest of what an agent's targets serve. */
+#define AGENT_DIGEST_MAX 64
+bool agent_is_digest(const char *text);
+
 /* The object as it is answered. */
 extern const struct field agent_fields[];
 extern const size_t agent_nfields;
@@ -59,6 +63,7 @@ op_step agent_work_start;
 op_step agent_csr_start;
 op_step agent_pickup_start;
 op_step agent_report_start;
+op_step agent_served_start;
 op_step job_verify_start;
 op_step job_verification_start;
 

@@ -40,6 +40,12 @@ read_fields(struct op *op, const char *fields[BEAT_NFIELDS],
 		if (ret != RC_OK)
 			return ret;
 	}
+	ret = json_str(body, "served", AGENT_DIGEST_MAX, &fields[BEAT_SERVED]);
+	if (ret == RC_INVALID ||
+	    (fields[BEAT_SERVED][0] && !agent_is_digest(fields[BEAT_SERVED]))) {
+		*out_why = "served must be 64 hexadecimal digits, or none";
+		return RC_INVALID;
+	}
 	return RC_OK;
 }
 
@@ -58,6 +64,19 @@ agent_heartbeat_start(struct op *op)
 }
 
 static enum op_next
+beat_reply(struct op *op, bool is_wanted)
+{
+	struct json_w *w = reply_writer(op);
+
+	json_w_open(w, '{');
+	json_w_kv(w, "status", "heartbeat_recorded");
+	if (is_wanted)
+		json_w_kv(w, "served", "wanted");
+	json_w_close(w, '}');
+	return reply_json(op, 200);
+}
+
+static enum op_next
 beat_done(struct op *op)
 {
 	struct beat **state = op_state(op, sizeof(*state));
@@ -69,5 +88,5 @@ beat_done(struct op *op)
 		return op_fail(op, RC_GONE, "Agent has been retired");
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", "");
-	return reply_status(op, 200, "status", "heartbeat_recorded");
+	return beat_reply(op, beat_is_wanted(*state));
 }

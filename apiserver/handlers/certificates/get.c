@@ -39,9 +39,19 @@ cert_get(struct op *op)
 static enum op_next
 get_done(struct op *op)
 {
+	struct field_rows fr;
+	struct json_w *w;
+
 	if (op_rows(op) == 0)
 		return cert_not_found(op);
-	return page_reply_one(op, 200, cert_fields, cert_nfields);
+	field_rows_init(&fr, op_result(op, 0), cert_fields, cert_nfields, NULL);
+	w = reply_writer(op);
+	json_w_open(w, '{');
+	field_rows_put_members(&fr, op_arena(op), w, 0);
+	if (!op_is_null(op, 0, "served"))
+		json_w_kv_raw(w, "served", op_text(op, 0, "served"));
+	json_w_close(w, '}');
+	return reply_json(op, 200);
 }
 
 enum op_next

@@ -181,6 +181,8 @@ target_check(struct arena *a, const struct cJSON *body, const char *stored_type)
 	return why == NULL ? kind->check(a, config) : why;
 }
 
+#define SEEN FIELD_READ_ONLY | FIELD_OMIT_EMPTY
+
 static const struct field target_fields[] = {
     {"id", FIELD_TEXT, FIELD_ID | FIELD_CREATE_ONLY | FIELD_EMPTY_ABSENT,
 	.max = 128},
@@ -196,6 +198,14 @@ static const struct field target_fields[] = {
     {"retired_reason", FIELD_TEXT, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
     {"created_at", FIELD_TIME, FIELD_READ_ONLY},
     {"updated_at", FIELD_TIME, FIELD_READ_ONLY},
+    /* As its agent saw it last. */
+    {"served_serial_number", FIELD_TEXT, SEEN},
+    {"served_fingerprint_sha256", FIELD_TEXT, SEEN},
+    {"served_issuer_dn", FIELD_TEXT, SEEN},
+    {"served_not_after", FIELD_TIME, SEEN},
+    {"served_since", FIELD_TIME, SEEN},
+    {"served_by", FIELD_TEXT, SEEN},
+    {"served_error", FIELD_TEXT, SEEN},
 };
 
 const struct resource resource_targets = {

@@ -76,6 +76,10 @@ static const struct sentence facts[] = {
     {"deployment_failing", "its last deployment to target ",
 	" failed; the job's last error says why, and it is tried again",
 	NO_MOMENT},
+    {"served_other", "target ",
+	" serves another certificate than the one that was deployed to it; "
+	"its deployments say which, and another deployment puts it back",
+	NO_MOMENT},
 };
 
 enum { WORD, SUBJECT, MOMENT, WHY, PARTS };

@@ -1,7 +1,9 @@
 /*
- * GET /api/v1/admin/recovery: what the workers' journals hold and the database
- * does not, and what would be done with each; POST: does it (20_recover.sql).
+ * GET /api/v1/admin/recovery: what the workers' journals hold, or agents serve,
+ * and the database does not know, and what would be done with each; POST: does
+ * it (20_recover.sql).
  */
+#include <string.h>
 
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
@@ -25,7 +27,9 @@
 	"\"no_row\":\"its certificate is unknown to the database, and " \
 	"so is its owner, team or renewal policy\"," \
 	"\"name_taken\":\"its certificate is unknown to the database, " \
-	"and another has its name\"}"
+	"and another has its name\"," \
+	"\"served\":\"an agent serves it, and no journal that was read " \
+	"has it\"}"
 
 static const struct field ahead_fields[] = {
     {"issuer_id", FIELD_TEXT},
@@ -37,6 +41,8 @@ static const struct field ahead_fields[] = {
     {"host", FIELD_TEXT},
     {"outcome", FIELD_TEXT},
     {"reason", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"target_id", FIELD_TEXT, FIELD_OMIT_EMPTY}, /* where it is served */
+    {"agent_id", FIELD_TEXT, FIELD_OMIT_EMPTY},
 };
 
 static const struct field done_fields[] = {
@@ -52,6 +58,7 @@ static const struct field done_fields[] = {
     {"unknown_targets", FIELD_TEXTS},
     {"outside_issuers", FIELD_TEXTS},
     {"taken_targets", FIELD_TEXTS},
+    {"served_unknown", FIELD_TEXTS},
     {"epoch", FIELD_INT},
     {"copy_at", FIELD_TIME, FIELD_OMIT_EMPTY},
 };
@@ -91,9 +98,10 @@ admin_recover_start(struct op *op)
 static enum op_next
 recover_done(struct op *op)
 {
-	if (op_i64(op, 0, "serials") == 0)
+	if (op_i64(op, 0, "serials") == 0 &&
+	    strcmp(op_text(op, 0, "served_unknown"), "[]") == 0)
 		return op_fail(op, RC_CONFLICT,
 		    "there is nothing to recover: the database knows all that "
-		    "the workers' journals hold");
+		    "the workers' journals hold and the agents serve");
 	return page_reply_one(op, 200, done_fields, ARRAY_LEN(done_fields));
 }

@@ -8,6 +8,7 @@
 #include "agent/heartbeat.h"
 #include "agent/home.h"
 #include "agent/poll.h"
+#include "agent/served.h"
 #include "agent/stop.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
@@ -139,6 +140,7 @@ static void
 begin_stop(struct agent *a)
 {
 	heartbeat_stop(a->heartbeat);
+	served_stop(a->served);
 	poll_stop(a->poll);
 }
 
@@ -159,6 +161,7 @@ rig_end(void)
 		op_abort(agent->registering, RC_CANCELLED);
 	heartbeat_free(agent->heartbeat);
 	poll_free(agent->poll);
+	served_free(agent->served);
 	loop_sim_advance(agent->loop, 0); /* what ended is freed */
 	stop_free(agent->stop);
 	loop_free(agent->loop);
@@ -189,6 +192,7 @@ rig_new(const char *const *settings)
 	requests = mem_zalloc(REQUESTS_MAX * sizeof(*requests));
 	agent = mem_zalloc(sizeof(*agent));
 	agent->key_dir_fd = agent->journal_dir_fd = agent->state_dir_fd = -1;
+	agent->served_dir_fd = -1;
 	if (clearenv() != 0 ||
 	    setenv("CERTCTL_AGENT_STATE_DIR", sandbox_path("state"), 1) != 0 ||
 	    setenv("CERTCTL_KEY_DIR", sandbox_path("state/keys"), 1) != 0 ||

@@ -20,6 +20,7 @@ static const struct cfg_key keys[] = {
 };
 static struct agent agent = {.key_dir_fd = -1,
     .journal_dir_fd = -1,
+    .served_dir_fd = -1,
     .state_dir_fd = -1};
 
 static void
@@ -63,6 +64,7 @@ missing_ones_are_made(void)
 	CHECK_INT(sandbox_mode("s"), 0700);
 	CHECK_INT(sandbox_mode("s/keys"), 0700);
 	CHECK_INT(sandbox_mode("s/journal"), 0700);
+	CHECK_INT(sandbox_mode("s/served"), 0700);
 	/* Again, before the identity was written, and after. */
 	CHECK_INT(open_usual(), RC_OK);
 	sandbox_put("s/identity.json", "{}");
@@ -76,6 +78,7 @@ a_check_makes_nothing(void)
 	CHECK_INT(open_usual(), RC_OK);
 	home_close(&agent);
 	CHECK(rmdir(sandbox_path("s/journal")) == 0);
+	CHECK(rmdir(sandbox_path("s/served")) == 0);
 	CHECK(rmdir(sandbox_path("s/keys")) == 0);
 	CHECK(rmdir(sandbox_path("s")) == 0);
 	CHECK_INT(home_check(&agent), RC_OK);

@@ -29,8 +29,8 @@ test_coalesces(void)
 
 	fixture_init(&f);
 	db_script_expect(f.db, Q_AGENTS_HEARTBEAT,
-	    "{\"ag-1\",\"ag-2\"}|{\"1\",\"3\"}|{\"\",\"h\"}|*|*|*");
-	db_script_affected(f.db, 2);
+	    "{\"ag-1\",\"ag-2\"}|{\"1\",\"3\"}|{\"\",\"h\"}|*|*|*|*");
+	db_script_rows(f.db, "id|n", "|2");
 	beat(&f, "ag-2", "{\"version\":\"2\",\"hostname\":\"h\"}", &a[0]);
 	beat(&f, "ag-1", "{\"version\":\"1\"}", &a[1]);
 	beat(&f, "ag-2", "{\"version\":\"3\"}", &a[2]);
@@ -44,15 +44,48 @@ test_coalesces(void)
 	fixture_fini(&f);
 }
 
+#define DIGEST \
+	"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+/* Who told of another digest than is known is asked for more, each of its
+ * doubles, and nobody else. */
+static void
+test_wanted(void)
+{
+	struct answer a[6];
+	struct fixture f;
+
+	fixture_init(&f);
+	db_script_expect(f.db, Q_AGENTS_HEARTBEAT,
+	    "{\"a\",\"b\",\"c\"}|*|*|*|*|*|{\"\",\"" DIGEST "\",\"none\"}");
+	db_script_rows(f.db, "id|n", "|3\nb|0");
+	beat(&f, "b", "{\"served\":\"" DIGEST "\"}", &a[0]);
+	beat(&f, "a", "", &a[1]);
+	beat(&f, "c", "{\"served\":\"none\"}", &a[2]);
+	beat(&f, "b", "", &a[3]);
+	beat(&f, "d", "{\"served\":\"some\"}", &a[4]);
+	beat(&f, "d", "{\"served\":7}", &a[5]);
+	loop_sim_advance(f.api.loop, 0);
+	for (int i = 0; i < 4; i++)
+		CHECK_STR(a[i].body,
+		    i % 3 == 0 ? "{\"status\":\"heartbeat_recorded\","
+				 "\"served\":\"wanted\"}\n"
+			       : "{\"status\":\"heartbeat_recorded\"}\n");
+	CHECK_INT(a[4].status, 400);
+	CHECK_INT(a[5].status, 400);
+	CHECK(db_script_is_done(f.db));
+	fixture_fini(&f);
+}
+
 /* Of a batch, an array in SQL's text, no row could be had. */
 static void
 expect_held(struct fixture *f, const char *ids)
 {
 	char all[128];
 
-	(void)snprintf(all, sizeof(all), "%s|*|*|*|*|*", ids);
+	(void)snprintf(all, sizeof(all), "%s|*|*|*|*|*|*", ids);
 	db_script_expect(f->db, Q_AGENTS_HEARTBEAT, all);
-	db_script_affected(f->db, 0);
+	db_script_rows(f->db, "id|n", "|0");
 	db_script_expect(f->db, Q_AGENTS_KNOWN, ids);
 	db_script_rows(f->db, "id|is_retired|is_heard", "held|f|f\nleft|f|f");
 }
@@ -65,8 +98,8 @@ test_unknown_retired_and_held(void)
 
 	fixture_init(&f);
 	db_script_expect(f.db, Q_AGENTS_HEARTBEAT,
-	    "{\"gone\",\"good\",\"held\",\"nope\"}|*|*|*|*|*");
-	db_script_affected(f.db, 1);
+	    "{\"gone\",\"good\",\"held\",\"nope\"}|*|*|*|*|*|*");
+	db_script_rows(f.db, "id|n", "|1");
 	db_script_expect(f.db, Q_AGENTS_KNOWN,
 	    "{\"gone\",\"good\",\"held\",\"nope\"}");
 	db_script_rows(f.db, "id|is_retired|is_heard",
@@ -109,14 +142,14 @@ test_held_for_a_moment(void)
 	/* Who leaves meanwhile is not asked for again, and who comes does not
 	 * wait. */
 	op_abort(a[1].op, RC_PEER_GONE);
-	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"good\"}|*|*|*|*|*");
-	db_script_affected(f.db, 1);
+	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"good\"}|*|*|*|*|*|*");
+	db_script_rows(f.db, "id|n", "|1");
 	beat(&f, "good", "", &a[2]);
 	loop_sim_advance(f.api.loop, HELD_MS - 1);
 	CHECK_INT(a[2].status, 200);
 	CHECK_INT(a[0].status, 0);
-	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"held\"}|*|*|*|*|*");
-	db_script_affected(f.db, 1);
+	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"held\"}|*|*|*|*|*|*");
+	db_script_rows(f.db, "id|n", "|1");
 	loop_sim_advance(f.api.loop, 1);
 	CHECK_INT(a[0].status, 200);
 	CHECK(db_script_is_done(f.db));
@@ -150,14 +183,14 @@ test_two_in_flight(void)
 	struct fixture f;
 
 	fixture_init(&f);
-	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"a\"}|*|*|*|*|*");
-	db_script_affected(f.db, 1);
+	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"a\"}|*|*|*|*|*|*");
+	db_script_rows(f.db, "id|n", "|1");
 	db_script_after(f.db, 50);
-	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"b\"}|*|*|*|*|*");
-	db_script_affected(f.db, 1);
+	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"b\"}|*|*|*|*|*|*");
+	db_script_rows(f.db, "id|n", "|1");
 	db_script_after(f.db, 100);
-	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"c\",\"d\"}|*|*|*|*|*");
-	db_script_affected(f.db, 2);
+	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"c\",\"d\"}|*|*|*|*|*|*");
+	db_script_rows(f.db, "id|n", "|2");
 	beat(&f, "a", "", &a[0]);
 	loop_sim_advance(f.api.loop, 1);
 	beat(&f, "b", "", &a[1]);
@@ -187,10 +220,10 @@ test_deadlock(void)
 	struct fixture f;
 
 	fixture_init(&f);
-	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"a\"}|{\"1\"}|*|*|*|*");
+	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"a\"}|{\"1\"}|*|*|*|*|*");
 	db_script_error(f.db, "40P01", "deadlock detected", NULL);
-	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"a\"}|{\"1\"}|*|*|*|*");
-	db_script_affected(f.db, 1);
+	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"a\"}|{\"1\"}|*|*|*|*|*");
+	db_script_rows(f.db, "id|n", "|1");
 	beat(&f, "a", "{\"version\":\"1\"}", &a);
 	loop_sim_advance(f.api.loop, 0);
 	CHECK_INT(a.status, 200);
@@ -232,7 +265,7 @@ test_client_gone(void)
 	fixture_init(&f);
 	for (int i = 0; i < 2; i++) {
 		db_script_expect(f.db, Q_AGENTS_HEARTBEAT, NULL);
-		db_script_affected(f.db, 1);
+		db_script_rows(f.db, "id|n", "|1");
 		db_script_after(f.db, 50);
 	}
 	beat(&f, "a", "", &a[0]);
@@ -245,8 +278,8 @@ test_client_gone(void)
 	op_abort(a[0].op, RC_PEER_GONE);
 	op_abort(a[2].op, RC_PEER_GONE);
 	loop_sim_advance(f.api.loop, 0);
-	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"d\"}|*|*|*|*|*");
-	db_script_affected(f.db, 1);
+	db_script_expect(f.db, Q_AGENTS_HEARTBEAT, "{\"d\"}|*|*|*|*|*|*");
+	db_script_rows(f.db, "id|n", "|1");
 	loop_sim_advance(f.api.loop, 100);
 	CHECK_INT(a[0].code, RC_PEER_GONE);
 	CHECK_INT(a[1].status, 200);
@@ -272,8 +305,8 @@ test_client_gone_at_once(void)
 
 	fixture_init(&f);
 	db_script_expect(f.db, Q_AGENTS_HEARTBEAT,
-	    "{\"ag-1\",\"ag-2\"}|{\"1\",\"2\"}|*|*|*|*");
-	db_script_affected(f.db, 1);
+	    "{\"ag-1\",\"ag-2\"}|{\"1\",\"2\"}|*|*|*|*|*");
+	db_script_rows(f.db, "id|n", "|1");
 	db_script_expect(f.db, Q_AGENTS_KNOWN, "{\"ag-1\",\"ag-2\"}");
 	db_script_rows(f.db, "id|is_retired|is_heard", "ag-2|f|t");
 	beat(&f, "ag-2", "{\"version\":\"2\"}", &a[0]);
@@ -286,8 +319,8 @@ test_client_gone_at_once(void)
 	fixture_fini(&f);
 }
 
-CHECK_MAIN(CHECK_ROW(test_coalesces), CHECK_ROW(test_unknown_retired_and_held),
-    CHECK_ROW(test_held_for_a_moment), CHECK_ROW(test_too_long),
-    CHECK_ROW(test_two_in_flight), CHECK_ROW(test_deadlock),
-    CHECK_ROW(test_database_away), CHECK_ROW(test_client_gone),
-    CHECK_ROW(test_client_gone_at_once))
+CHECK_MAIN(CHECK_ROW(test_coalesces), CHECK_ROW(test_wanted),
+    CHECK_ROW(test_unknown_retired_and_held), CHECK_ROW(test_held_for_a_moment),
+    CHECK_ROW(test_too_long), CHECK_ROW(test_two_in_flight),
+    CHECK_ROW(test_deadlock), CHECK_ROW(test_database_away),
+    CHECK_ROW(test_client_gone), CHECK_ROW(test_client_gone_at_once))
