@@ -42,6 +42,9 @@ struct agent {
 	struct op *registering; /* or NULL */
 	struct heartbeat *heartbeat;
 	struct served *served;
+	/* What main.c wires, since calls go one way; NULL: nobody is told. */
+	void (*on_deployed)(struct agent *a);
+	void (*on_served_changed)(struct agent *a);
 };
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "agent/deploy_int.h"
 #include "agent/keystore.h"
-#include "agent/served.h"
 #include "common/base/fault.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
@@ -169,7 +168,8 @@ deploy_reported(struct op *op)
 		install_settle(op_arena(op), &d->paths);
 	if (w->dir) /* else the journal is another job's */
 		close_journal(w, d);
-	served_look_soon(w->agent->served);
+	if (w->agent->on_deployed)
+		w->agent->on_deployed(w->agent);
 	if (d->failure) {
 		log_warn("DEPLOY-FAILED", "job %s certificate %s target %s: %s",
 		    w->job, w->certificate, w->target, d->failure);

@@ -41,8 +41,22 @@ is_idle(const struct agent *a)
 static const struct stop_hooks stop_hooks = {begin_stop, is_idle};
 
 static void
+on_deployed(struct agent *a)
+{
+	served_look_soon(a->served);
+}
+
+static void
+on_served_changed(struct agent *a)
+{
+	heartbeat_soon(a->heartbeat);
+}
+
+static void
 begin(struct agent *a)
 {
+	a->on_deployed = on_deployed;
+	a->on_served_changed = on_served_changed;
 	log_info("STARTED", "agent %s of %s", a->id, a->server_url);
 	a->served = served_start(a);
 	a->heartbeat = heartbeat_start(a);

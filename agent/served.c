@@ -6,7 +6,6 @@
 #include <cjson/cJSON.h>
 
 #include "agent/deploy_int.h"
-#include "agent/heartbeat.h"
 #include "agent/install_int.h"
 #include "agent/probe.h"
 #include "agent/spot.h"
@@ -180,8 +179,8 @@ look_end(struct op *op)
 			repeat_ms),
 	    s->targets);
 	enc_sha256_hex(marked, strlen(marked), s->digest);
-	if (strcmp(before, s->digest) != 0)
-		heartbeat_soon(s->agent->heartbeat);
+	if (strcmp(before, s->digest) != 0 && s->agent->on_served_changed)
+		s->agent->on_served_changed(s->agent);
 }
 
 static enum op_next

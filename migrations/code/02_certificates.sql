@@ -134,12 +134,13 @@ CREATE FUNCTION served_is_other(p_target text, p_fingerprint text) RETURNS bool 
 $$;
 
 -- Targets that serve another certificate than the one that was deployed to them, and is the one to be, for longer than an
--- agent takes to tell of a deployment.
+-- agent takes to tell of a deployment.  Nothing is deployed any more for one that is revoked or archived.
 CREATE VIEW served_other AS
 SELECT m.certificate_id, m.target_id, greatest(s.since, m.deployed_at) AS since
 FROM served_certificates s
 JOIN certificate_target_mappings m ON m.target_id = s.target_id AND m.desired_version_id = m.deployed_version_id
 JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL
+JOIN managed_certificates c ON c.id = m.certificate_id AND c.status NOT IN ('Revoked', 'Archived')
 WHERE s.is_other AND greatest(s.since, m.deployed_at) < engine_now() - policy_condition_served();
 
 -- Whether its targets serve what they should: deployed, pending, failed (of some the last deployment did), other (some

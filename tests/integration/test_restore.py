@@ -248,7 +248,7 @@ def test_each_site_serves_what_the_database_says(world):
     for site, serial in ((world.site, world.demo_serials[-1]), (world.open, world.open_serial)):
         assert site.serial() == serial == site.versions()[-1]
     wait_for(lambda: fleet.value("SELECT count(*) FROM served_unknown") == 0 and
-             fleet.value("SELECT count(*) FROM served_certificates WHERE is_other") == 0, PATIENCE_S, "the agents to tell of it")
+             fleet.query("SELECT target_id FROM served_certificates WHERE is_other") == [("tgt-gone",)], PATIENCE_S, "the agents to tell of it")
 
 
 def test_recover_again_changes_nothing(world):
