@@ -76,7 +76,9 @@ add(struct op *op, const struct seen *s)
 	json_w_kv_opt(&w, "serial_number", s->serial);
 	json_w_kv_opt(&w, "issuer_dn", s->issuer);
 	json_w_kv_opt(&w, "not_after", not_after);
-	json_w_kv_opt(&w, "error", s->error);
+	if (s->error) /* a thousand of them make one body */
+		json_w_kv(&w, "error",
+		    op_printf(op, "%.*s", ERROR_MAX, s->error));
 	json_w_close(&w, '}');
 	k->texts[k->at++] = arena_strdup(op_arena(op), buf_cstr(&b));
 	buf_fini(&b);
@@ -129,8 +131,8 @@ look_at_file(struct op *op, const char *error)
 		    op_printf(op, "%.*s", PROBE_ISSUER_MAX, info.issuer_dn);
 		s.not_after_unix = info.not_after_unix;
 	} else {
-		s.error = op_printf(op, "%s%s%s: %.*s", error ? error : "",
-		    error ? "; " : "", k->paths.cert_path, ERROR_MAX, why);
+		s.error = op_printf(op, "%s%s%s: %s", error ? error : "",
+		    error ? "; " : "", why, k->paths.cert_path);
 	}
 	add(op, &s);
 	arena_free(scratch);
@@ -203,7 +205,7 @@ look_next(struct op *op)
 	else if (deploy_plan(op, &k->j, &k->plan, &k->paths, &why) == RC_OK)
 		why = NULL;
 	if (why) {
-		nothing.error = op_printf(op, "%.*s", ERROR_MAX, why);
+		nothing.error = why;
 		add(op, &nothing);
 		return op_goto(op, look_next);
 	}

@@ -132,9 +132,8 @@ SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment
     CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_deployment(c.id) AS deployment_status,
         certificate_reason(c) AS reason,
     (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = c.renewal_policy_id) AS auto_renew,
-    (SELECT json_agg(json_build_object('target_id', s.target_id, 'serial_number', s.serial_number) ORDER BY s.target_id)
-        FROM certificate_target_mappings m JOIN served_certificates s ON s.target_id = m.target_id
-        WHERE m.certificate_id = c.id) AS served
+    array_to_json(ARRAY(SELECT ARRAY[s.target_id, s.serial_number] FROM certificate_target_mappings m
+        JOIN served_certificates s ON s.target_id = m.target_id WHERE m.certificate_id = c.id ORDER BY s.target_id)) AS served
 FROM managed_certificates c
 WHERE c.id = $1;
 

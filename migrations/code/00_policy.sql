@@ -24,8 +24,8 @@ CREATE FUNCTION policy_condition_job() RETURNS interval LANGUAGE sql IMMUTABLE A
 CREATE FUNCTION policy_condition_late() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '5 seconds' $$;
 CREATE FUNCTION policy_condition_late_part() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 10 $$;
 CREATE FUNCTION policy_condition_renewal() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '6 hours' $$;
-CREATE FUNCTION policy_condition_served() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '5 minutes' $$;
 CREATE FUNCTION policy_condition_rows() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 100 $$;
+CREATE FUNCTION policy_condition_served() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT interval '5 minutes' $$;
 CREATE FUNCTION policy_crl_events() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '30 hours' $$;
 CREATE FUNCTION policy_crl_expired() RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SELECT 24 * interval '7 hours' $$;
 CREATE FUNCTION policy_crl_life_part() RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 2 $$;

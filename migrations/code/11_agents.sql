@@ -85,8 +85,7 @@ BEGIN
         UPDATE certificate_target_mappings m SET deployed_version_id = v_job.version_id, deployed_at = v_now, deploy_failures = 0,
             deploy_after = '-infinity'
         WHERE m.certificate_id = v_job.certificate_id AND m.target_id = v_job.target_id;
-        UPDATE served_certificates s SET is_other = served_is_other(s.target_id, s.fingerprint_sha256)
-        WHERE s.target_id = v_job.target_id AND s.is_other <> served_is_other(s.target_id, s.fingerprint_sha256);
+        UPDATE served_certificates s SET is_other = served_is_other(s.target_id, s.fingerprint_sha256) WHERE s.target_id = v_job.target_id;
         UPDATE managed_certificates c SET last_deployment_at = v_now WHERE c.id = v_job.certificate_id;
     ELSIF v_job.type = 'Deployment' THEN
         -- Deployed differs from desired still, so the redeploy duty comes back to it.
@@ -122,24 +121,25 @@ END $$;
 
 -- What an agent's targets serve, of all that it looks at; answers which of them it need not look at any more, for they are
 -- another agent's, or retired.  One that nobody knows may be from after the database was copied.
-CREATE FUNCTION agent_served(p_agent text, p_digest text, p_targets jsonb) RETURNS text[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+CREATE FUNCTION agent_served(p_agent text, p_digest text, p_targets jsonb) RETURNS text[] LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE v_told served_certificates[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::served_certificates, p_targets) r);
 BEGIN
-    -- First, so that one of its reports comes after the other.
+    -- One report of an agent after the other, and the rows before a deployment's report or after it: what is read below is
+    -- what that left.
     UPDATE agents a SET served_digest = p_digest WHERE a.id = p_agent;
+    PERFORM 1 FROM served_certificates s JOIN deployment_targets t ON t.id = s.target_id AND t.agent_id = p_agent ORDER BY t.id FOR UPDATE OF s;
     DELETE FROM served_certificates s USING deployment_targets t WHERE t.agent_id = p_agent AND s.target_id = t.id
-        AND s.target_id NOT IN (SELECT r.target_id FROM jsonb_populate_recordset(NULL::served_certificates, p_targets) r);
+        AND s.target_id NOT IN (SELECT r.target_id FROM unnest(v_told) r);
     INSERT INTO served_certificates AS s (target_id, seen_by, fingerprint_sha256, serial_number, issuer_dn, not_after, error, since, is_other)
     SELECT DISTINCT ON (t.id) t.id, r.seen_by, r.fingerprint_sha256, r.serial_number, r.issuer_dn, r.not_after, r.error, engine_now(),
         served_is_other(t.id, r.fingerprint_sha256)
-    FROM jsonb_populate_recordset(NULL::served_certificates, p_targets) r
-    JOIN deployment_targets t ON t.id = r.target_id AND t.agent_id = p_agent AND t.retired_at IS NULL ORDER BY t.id
+    FROM unnest(v_told) r JOIN deployment_targets t ON t.id = r.target_id AND t.agent_id = p_agent AND t.retired_at IS NULL ORDER BY t.id
     ON CONFLICT (target_id) DO UPDATE SET seen_by = excluded.seen_by, fingerprint_sha256 = excluded.fingerprint_sha256,
         serial_number = excluded.serial_number, issuer_dn = excluded.issuer_dn, not_after = excluded.not_after, error = excluded.error,
         is_other = excluded.is_other,
         since = CASE WHEN s.fingerprint_sha256 = excluded.fingerprint_sha256 THEN s.since ELSE excluded.since END
         WHERE (s.seen_by, s.fingerprint_sha256, s.error, s.is_other)
             IS DISTINCT FROM (excluded.seen_by, excluded.fingerprint_sha256, excluded.error, excluded.is_other);
-    RETURN ARRAY(SELECT t.id FROM jsonb_populate_recordset(NULL::served_certificates, p_targets) r JOIN deployment_targets t ON t.id = r.target_id
+    RETURN ARRAY(SELECT t.id FROM unnest(v_told) r JOIN deployment_targets t ON t.id = r.target_id
         WHERE t.agent_id <> p_agent OR t.retired_at IS NOT NULL);
 END $$;

@@ -196,29 +196,26 @@ BEGIN
     RETURN v_done;
 END $$;
 
--- What agents serve and the database does not know.  What a journal has is known once recover() has put it back.
+-- What agents serve and the database does not know, and whose place it takes, where that can be renewed.  What a journal
+-- has is known once recover() has put it back.
 CREATE VIEW served_unknown AS
-SELECT s.target_id, t.agent_id, s.serial_number, s.issuer_dn, s.since, m.certificate_id
+SELECT s.target_id, t.agent_id, s.serial_number, s.issuer_dn, s.since, c.id AS certificate_id
 FROM served_certificates s JOIN deployment_targets t ON t.id = s.target_id AND t.retired_at IS NULL
-LEFT JOIN certificate_target_mappings m ON m.target_id = s.target_id
+LEFT JOIN (certificate_target_mappings m JOIN managed_certificates c ON c.id = m.certificate_id
+    AND c.status NOT IN ('Pending', 'Revoked', 'Archived')) ON m.target_id = s.target_id
 WHERE s.serial_number <> '' AND NOT EXISTS (SELECT 1 FROM issuers i
     JOIN certificate_versions v ON v.issuer_id = i.id AND v.serial_number = s.serial_number)
     AND NOT EXISTS (SELECT 1 FROM issuers i JOIN certificate_revocations v ON v.issuer_id = i.id AND v.serial_number = s.serial_number);
 
--- Asks for the renewal of the certificates whose place they take, and answers where they are served; NULL: nowhere.
-CREATE FUNCTION recover_served(p_actor text, p_actor_type text) RETURNS text[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-DECLARE
-    v_served text[] := (SELECT array_agg(DISTINCT u.serial_number || ' ' || u.target_id) FROM served_unknown u);
-    v_ids text[];
+-- Asks for those renewals, and answers what is served and where; NULL: nothing.
+CREATE FUNCTION recover_served(p_actor text, p_actor_type text) RETURNS text[] LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE v_served text[]; v_ids text[];
 BEGIN
-    WITH renewed AS (
-        UPDATE managed_certificates c SET renew_after = engine_now() WHERE c.id IN (SELECT u.certificate_id FROM served_unknown u)
-            AND c.status IN ('Active', 'Expiring', 'Expired', 'Failed') RETURNING c.id
-    ) SELECT array_agg(r.id ORDER BY r.id) INTO v_ids FROM renewed r;
-    IF v_served IS NOT NULL THEN
-        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-            VALUES (p_actor, p_actor_type, 'served_unknown_found', 'database', '', jsonb_build_object('served', v_served, 'renewed', v_ids));
-    END IF;
+    SELECT array_agg(DISTINCT u.serial_number || ' ' || u.target_id), array_agg(DISTINCT u.certificate_id) INTO v_served, v_ids FROM served_unknown u;
+    PERFORM 1 FROM managed_certificates c WHERE c.id = ANY (v_ids) ORDER BY c.id FOR NO KEY UPDATE;
+    UPDATE managed_certificates c SET renew_after = engine_now() WHERE c.id = ANY (v_ids);
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT p_actor, p_actor_type, 'served_unknown_found', 'database', '', jsonb_build_object('served', v_served, 'renewed', v_ids)
+        WHERE v_served IS NOT NULL;
     RETURN v_served;
 END $$;

@@ -138,6 +138,12 @@ class World:
                          "VALUES ('iss-local', '5a', 'job-gone', now(), 'h')")
         return self.admin, "/api/v1/admin/recovery", {}
 
+    def served(self):
+        """A serial that an agent serves and the database does not know."""
+        self.fleet.plant("INSERT INTO served_certificates (target_id, seen_by, fingerprint_sha256, serial_number, since, is_other) "
+                         "VALUES (%s, 'file', 'f', '5b', now(), true)", self.target())
+        return self.admin, "/api/v1/admin/recovery", {}
+
     def root(self, *more):
         """An issuer with a root, and CAs in these states beside it."""
         name = self.admin.need("POST", "/api/v1/issuers", self.noun("issuers"))["id"]
@@ -180,6 +186,7 @@ CASES = dict(nouns()) | {
         lambda w: (w.admin, f"{AGENTS}/{w.other()}", None),
         lambda w: (w.admin, f"{AGENTS}/{(a := w.other(), w.target(a))[0]}?force=true&reason=gone", None)],
     ("POST", f"{AGENTS}/{{id}}/heartbeat"): [lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/heartbeat", {})],
+    ("POST", f"{AGENTS}/{{id}}/served"): [lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/served", {"digest": "none", "targets": []})],
     ("POST", f"{AGENTS}/{{id}}/csr"): [lambda w: w.csr()],
     ("POST", f"{AGENTS}/{{id}}/jobs/{{job_id}}/status"): [
         lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/jobs/{w.deployment()[0]}/status", {"status": "Completed"}),
@@ -221,7 +228,7 @@ CASES = dict(nouns()) | {
     ("POST", "/api/v1/notifications/{id}/read"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/read", {})],
     ("POST", "/api/v1/notifications/{id}/requeue"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/requeue", {})],
     ("POST", "/api/v1/admin/scheduler/run-now/{duty}"): [lambda w: (w.admin, f"/api/v1/admin/scheduler/run-now/{w.duty()}", {})],
-    ("POST", "/api/v1/admin/recovery"): [lambda w: w.ahead()],
+    ("POST", "/api/v1/admin/recovery"): [lambda w: w.ahead(), lambda w: w.served()],
     ("GET", "/api/v1/audit/export"): [
         lambda w: (w.admin, "/api/v1/audit/export?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z", None)],
 }

@@ -133,7 +133,7 @@ def test_an_agent_tells_of_its_own_targets_only(plane, site, new_agent, unique):
     {}, {"digest": "none"}, {"digest": "x", "targets": []}, {"digest": DIGEST + "0", "targets": []}, {"digest": 7, "targets": []},
     {"digest": DIGEST, "targets": {}}, {"digest": DIGEST, "targets": [7]}, {"digest": DIGEST, "targets": [{"target_id": "a b", "seen_by": "file"}]},
     *({"digest": DIGEST, "targets": [{"target_id": "t", "seen_by": "file"} | bad]} for bad in (
-        {"seen_by": "hearsay"}, {"seen_by": None}, {"fingerprint_sha256": "ab"}, {"fingerprint_sha256": "z" * 64}, {"serial_number": "5a" * 21},
+        {"seen_by": "hearsay"}, {"seen_by": None}, {"fingerprint_sha256": "ab"}, {"fingerprint_sha256": "z" * 64}, {"fingerprint_sha256": "A" * 64}, {"serial_number": "5A"}, {"serial_number": "5a" * 21},
         {"serial_number": 5}, {"not_after": "soon"}, {"not_after": "2026-02-30T00:00:00Z"})),
     {"digest": DIGEST, "targets": [{"target_id": f"t-{n}", "seen_by": "file"} for n in range(1001)]}])
 def test_what_is_no_report_is_refused(plane, new_agent, body):

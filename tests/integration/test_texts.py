@@ -11,9 +11,9 @@ from test_routes import ROUTES, path_of
 
 BAD = ["\u202e", "\u200b", "\u0085", "\x01", "\x7f", "\u2028", "\u2066", "\ufeff", "\U000e0041"]
 # Routes that take a report or a PEM whatever it holds: see test_reports_are_cleaned, test_members_of_what_agents_say,
-# and test_agent_bad.py.
+# test_served.py and test_agent_bad.py.
 CLEANED = {("POST", "/api/v1/agents/{id}/heartbeat"), ("POST", "/api/v1/agents/{id}/jobs/{job_id}/status"),
-           ("POST", "/api/v1/jobs/{id}/verify"), ("POST", "/api/v1/agents/{id}/csr")}
+           ("POST", "/api/v1/jobs/{id}/verify"), ("POST", "/api/v1/agents/{id}/csr"), ("POST", "/api/v1/agents/{id}/served")}
 # Routes that read no body.
 BODILESS = {("POST", "/api/v1/jobs/{id}/cancel"), ("POST", "/api/v1/notifications/{id}/read"),
             ("POST", "/api/v1/notifications/{id}/requeue"), ("POST", "/api/v1/admin/scheduler/run-now/{duty}"),
@@ -68,6 +68,11 @@ def test_members_of_what_agents_say(stack):
             body = {member: f"a{bad}b"}
             for path in (f"/api/v1/agents/{agent['id']}/heartbeat", "/api/v1/agents"):
                 assert stack.api.post(path, {"name": "t2", "hostname": "h"} | body)[0] == 400
+        assert stack.api.post(f"/api/v1/agents/{agent['id']}/heartbeat", {"served": f"none{bad}"})[0] == 400
+        for member in ("digest", "target_id", "seen_by", "fingerprint_sha256", "serial_number", "not_after"):
+            one = {"target_id": "t", "seen_by": "file"} | {member: f"a{bad}b"}
+            body = {"digest": one.pop("digest", "none"), "targets": [one]}
+            assert stack.api.post(f"/api/v1/agents/{agent['id']}/served", body)[0] == 400
         for member in ("target_id", "expected_fingerprint", "actual_fingerprint"):
             assert stack.api.post("/api/v1/jobs/job-1/verify", {"target_id": "t", "verified": False, member: f"a{bad}"})[0] == 400
         for member in ("status", "version_id"):

@@ -43,7 +43,7 @@ read_fields(struct op *op, const char *fields[BEAT_NFIELDS],
 	ret = json_str(body, "served", AGENT_DIGEST_MAX, &fields[BEAT_SERVED]);
 	if (ret == RC_INVALID ||
 	    (fields[BEAT_SERVED][0] && !agent_is_digest(fields[BEAT_SERVED]))) {
-		*out_why = "served must be 64 hexadecimal digits, or none";
+		*out_why = "served must be 64 digits of 0-9a-f, or none";
 		return RC_INVALID;
 	}
 	return RC_OK;

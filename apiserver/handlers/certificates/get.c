@@ -3,6 +3,10 @@
  */
 #include "apiserver/handlers/certificates/certs.h"
 
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/config/nouns.h"
@@ -36,6 +40,31 @@ cert_get(struct op *op)
 	return OP_QUERY(op, Q_CERT_GET, get_done, req_param(op, "id"));
 }
 
+/* What its targets serve; list: their ids, each with a serial number or null.
+ */
+static void
+put_served(struct op *op, struct json_w *w, const char *list)
+{
+	const struct cJSON *all, *one;
+	const char *why;
+
+	if (json_parse(op_arena(op), list, strlen(list), &all, &why) != RC_OK ||
+	    cJSON_GetArraySize(all) == 0)
+		return;
+	json_w_key(w, "served");
+	json_w_open(w, '[');
+	cJSON_ArrayForEach(one, all)
+	{
+		json_w_open(w, '{');
+		json_w_kv(w, "target_id",
+		    cJSON_GetStringValue(cJSON_GetArrayItem(one, 0)));
+		json_w_kv(w, "serial_number",
+		    cJSON_GetStringValue(cJSON_GetArrayItem(one, 1)));
+		json_w_close(w, '}');
+	}
+	json_w_close(w, ']');
+}
+
 static enum op_next
 get_done(struct op *op)
 {
@@ -48,8 +77,7 @@ get_done(struct op *op)
 	w = reply_writer(op);
 	json_w_open(w, '{');
 	field_rows_put_members(&fr, op_arena(op), w, 0);
-	if (!op_is_null(op, 0, "served"))
-		json_w_kv_raw(w, "served", op_text(op, 0, "served"));
+	put_served(op, w, op_text(op, 0, "served"));
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }

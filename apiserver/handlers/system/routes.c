@@ -43,7 +43,7 @@ static const struct route rows[] = {
 	admin_duty_run_start, "duty_run_requested"},
     {"GET", "/api/v1/admin/recovery", "metrics.read", admin_recovery_start},
     {"POST", "/api/v1/admin/recovery", "crl.admin", admin_recover_start,
-	"database_recovered"},
+	"database_recovered served_unknown_found"},
     {"GET", "/api/v1/metrics/prometheus", "metrics.read",
 	metrics_prometheus_start},
 };
