@@ -51,6 +51,7 @@ struct look {
 	struct target_plan plan;
 	struct install_paths paths;
 	const char **texts; /* JSON of those before that one */
+	const char **jobs;  /* and who installed it there */
 };
 
 static op_step look_next;
@@ -80,6 +81,7 @@ add(struct op *op, const struct seen *s)
 		json_w_kv(&w, "error",
 		    op_printf(op, "%.*s", ERROR_MAX, s->error));
 	json_w_close(&w, '}');
+	k->jobs[k->at] = k->j.job;
 	k->texts[k->at++] = arena_strdup(op_arena(op), buf_cstr(&b));
 	buf_fini(&b);
 }
@@ -156,14 +158,35 @@ join(const struct look *k)
 	return text;
 }
 
+/* Of the targets, of the deployments, since the server waits to hear what came
+ * of each, be it as before, and of a period, which begins at another time for
+ * each agent. */
+static void
+make_digest(const struct look *k, const struct agent *a, char out[65])
+{
+	int64_t repeat_ms = cfg_int(a->cfg, "served_repeat");
+	char of_id[65];
+	struct buf b;
+
+	enc_sha256_hex(a->id, strlen(a->id), of_id);
+	of_id[7] = '\0';
+	buf_init(&b, 0);
+	buf_printf(&b, "%lld",
+	    (long long)((clock_wall_us() / 1000 +
+			    strtoll(of_id, NULL, 16) % repeat_ms) /
+			repeat_ms));
+	for (size_t i = 0; i < k->at; i++)
+		buf_printf(&b, "\n%s %s", k->jobs[i], k->texts[i]);
+	enc_sha256_hex(buf_cstr(&b), strlen(buf_cstr(&b)), out);
+	buf_fini(&b);
+}
+
 static void
 look_end(struct op *op)
 {
 	struct look *k = op_state(op, sizeof(*k));
 	struct served *s = agent_arg(op);
-	int64_t repeat_ms = cfg_int(s->agent->cfg, "served_repeat");
-	const char *marked;
-	char of_id[65], before[sizeof(s->digest)];
+	char before[sizeof(s->digest)];
 
 	free(s->targets);
 	s->targets = join(k);
@@ -172,15 +195,7 @@ look_end(struct op *op)
 		memcpy(s->digest, NO_TARGETS, sizeof(NO_TARGETS));
 		return;
 	}
-	/* Agents tell it again at different times. */
-	enc_sha256_hex(s->agent->id, strlen(s->agent->id), of_id);
-	of_id[7] = '\0';
-	marked = op_printf(op, "%lld %s",
-	    (long long)((clock_wall_us() / 1000 +
-			    strtoll(of_id, NULL, 16) % repeat_ms) /
-			repeat_ms),
-	    s->targets);
-	enc_sha256_hex(marked, strlen(marked), s->digest);
+	make_digest(k, s->agent, s->digest);
 	if (strcmp(before, s->digest) != 0 && s->agent->on_served_changed)
 		s->agent->on_served_changed(s->agent);
 }
@@ -199,6 +214,7 @@ look_next(struct op *op)
 		return op_done(op);
 	}
 	k->plan = (struct target_plan){.host = NULL};
+	k->j = (struct install_journal){.job = ""};
 	if (install_journal_read_kept(s->agent, op_arena(op), k->targets[k->at],
 		&k->j) != RC_OK)
 		why = "what was installed last is not readable";
@@ -245,6 +261,7 @@ look_start(struct op *op)
 	struct served *s = agent_arg(op);
 
 	k->texts = arena_alloc(op_arena(op), TARGETS_MAX * sizeof(*k->texts));
+	k->jobs = arena_alloc(op_arena(op), TARGETS_MAX * sizeof(*k->jobs));
 	k->targets = install_journal_list_kept(s->agent, op_arena(op));
 	return op_goto(op, look_next);
 }

@@ -85,7 +85,8 @@ BEGIN
         UPDATE certificate_target_mappings m SET deployed_version_id = v_job.version_id, deployed_at = v_now, deploy_failures = 0,
             deploy_after = '-infinity'
         WHERE m.certificate_id = v_job.certificate_id AND m.target_id = v_job.target_id;
-        UPDATE served_certificates s SET is_other = served_is_other(s.target_id, s.fingerprint_sha256) WHERE s.target_id = v_job.target_id;
+        -- Until the agent has looked again: it tells in any case after a deployment.
+        UPDATE served_certificates s SET is_other = false WHERE s.target_id = v_job.target_id AND s.is_other;
         UPDATE managed_certificates c SET last_deployment_at = v_now WHERE c.id = v_job.certificate_id;
     ELSIF v_job.type = 'Deployment' THEN
         -- Deployed differs from desired still, so the redeploy duty comes back to it.
@@ -124,10 +125,8 @@ END $$;
 CREATE FUNCTION agent_served(p_agent text, p_digest text, p_targets jsonb) RETURNS text[] LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_told served_certificates[] := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::served_certificates, p_targets) r);
 BEGIN
-    -- One report of an agent after the other, and the rows before a deployment's report or after it: what is read below is
-    -- what that left.
+    -- First, so that one of its reports comes after the other.
     UPDATE agents a SET served_digest = p_digest WHERE a.id = p_agent;
-    PERFORM 1 FROM served_certificates s JOIN deployment_targets t ON t.id = s.target_id AND t.agent_id = p_agent ORDER BY t.id FOR UPDATE OF s;
     DELETE FROM served_certificates s USING deployment_targets t WHERE t.agent_id = p_agent AND s.target_id = t.id
         AND s.target_id NOT IN (SELECT r.target_id FROM unnest(v_told) r);
     INSERT INTO served_certificates AS s (target_id, seen_by, fingerprint_sha256, serial_number, issuer_dn, not_after, error, since, is_other)

@@ -129,6 +129,34 @@ def test_an_agent_tells_of_its_own_targets_only(plane, site, new_agent, unique):
     assert plane.api.post("/api/v1/agents/nobody/served", {"digest": "none", "targets": []})[0] == 404
 
 
+def test_a_deployment_takes_back_what_was_told_before_it(plane, new_agent, unique):
+    """Else an agent that is stopped just after it would leave a fault that is none."""
+    agent, key = new_agent()
+    name, target = unique("mc"), unique("tgt")
+    plane.make_target(target, agent, plane.dir / target)
+    plane.make_certificate(name, [target])
+    for n, stem in ((1, "old"), (2, "new")):
+        plane.plant("INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256, pem_chain, "
+                    "issuer_id, job_id, key_holder) VALUES (%s, %s, %s, now(), now() + interval '80 days', %s, '', 'iss-local', %s, %s)",
+                    f"{stem}-{name}", name, f"{stem}-{name}", str(n) * 64, f"{stem}-{name}", agent)
+    plane.plant("UPDATE managed_certificates SET status = 'Active', expires_at = now() + interval '80 days' WHERE id = %s", name)
+    plane.plant("UPDATE certificate_target_mappings SET desired_version_id = %s, deployed_version_id = %s, "
+                "deployed_at = now() - interval '1 hour' WHERE target_id = %s", f"new-{name}", f"new-{name}", target)
+    assert report(plane.api, agent, key, target, fingerprint_sha256="1" * 64)[0] == 200
+    other = "SELECT is_other FROM served_certificates WHERE target_id = %s"
+    assert plane.value(other, target) is True
+    job = unique("job")
+    plane.plant("INSERT INTO jobs (id, type, certificate_id, target_id, agent_id, dedupe_key, version_id, status, leased_by) "
+                "VALUES (%s, 'Deployment', %s, %s, %s, %s, %s, 'Running', %s)", job, name, target, agent, f"deploy:{name}:{target}",
+                f"new-{name}", agent)
+    status, reply = plane.api.post(f"/api/v1/agents/{agent}/jobs/{job}/status", {"status": "Completed", "version_id": f"new-{name}"}, key=key)
+    assert status == 200, reply
+    assert plane.value(other, target) is False
+    assert report(plane.api, agent, key, target, fingerprint_sha256="1" * 64)[0] == 200
+    assert plane.value(other, target) is True
+    plane.api.need("DELETE", f"/api/v1/agents/{agent}?force=true&reason=over")
+
+
 @pytest.mark.parametrize("body", [
     {}, {"digest": "none"}, {"digest": "x", "targets": []}, {"digest": DIGEST + "0", "targets": []}, {"digest": 7, "targets": []},
     {"digest": DIGEST, "targets": {}}, {"digest": DIGEST, "targets": [7]}, {"digest": DIGEST, "targets": [{"target_id": "a b", "seen_by": "file"}]},

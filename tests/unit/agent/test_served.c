@@ -95,6 +95,26 @@ what_is_served_instead_is_seen(void)
 	CHECK(last_says(SERVED, "\"fingerprint_sha256\":\"" OTHER "\""));
 }
 
+/* Else who is told of a deployment would never hear that it came to nothing. */
+static void
+after_a_deployment_it_is_told_though_it_is_as_before(void)
+{
+	char before[65];
+	const char *first;
+
+	begin(true);
+	first = site_fingerprint(site->cert);
+	memcpy(before, served_digest(site->agent->served), sizeof(before));
+	site_issue("2", SITE_FAR_AWAY, "[]");
+	site_deploy("2");
+	CHECK_STR(site_status(), "Completed");
+	rig_answer("POST", HEARTBEAT, 200, WANTED, 0);
+	sandbox_put("served", first);
+	rig_pass(6 * MINUTE);
+	CHECK(last_says(SERVED, first));
+	CHECK(strcmp(served_digest(site->agent->served), before) != 0);
+}
+
 static void
 a_server_that_is_down_is_told_by_its_file(void)
 {
@@ -165,6 +185,7 @@ a_start_knows_its_targets(void)
 
 CHECK_MAIN(CHECK_ROW(a_deployment_changes_the_digest_and_who_asks_is_told),
     CHECK_ROW(what_is_served_instead_is_seen),
+    CHECK_ROW(after_a_deployment_it_is_told_though_it_is_as_before),
     CHECK_ROW(a_server_that_is_down_is_told_by_its_file),
     CHECK_ROW(without_a_host_the_file_tells),
     CHECK_ROW(a_target_of_somebody_else_is_forgotten),
