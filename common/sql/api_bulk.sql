@@ -37,8 +37,9 @@ ORDER BY w.n DESC, w.reason
 LIMIT $3::int;
 
 -- The same of a renewal that is only counted: the jobs that jobs_enqueue would make of
--- the certificates which bulk_renew would give it.
--- name: bulk_would_wait :many
+-- the certificates which bulk_renew would give it.  Planned for each call, which may be
+-- of one certificate or of all.
+-- name: bulk_would_wait :many fresh
 WITH made AS MATERIALIZED (
     SELECT DISTINCT c.id, c.renewal_policy_id, t.agent_id,
         CASE WHEN pr.requires_approval THEN 'AwaitingApproval' ELSE 'AwaitingCSR' END AS status
