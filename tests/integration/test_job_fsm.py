@@ -119,6 +119,8 @@ def test_sql_makes_no_answer():
         # The line of a worker's journal, which certctl recover gives back to SQL.
         if name == "issue_jobs":
             continue
+        # A row of a job that is not made is asked about; its values never leave SQL.
+        text = text.replace("jsonb_populate_record(NULL::jobs, jsonb_build_object(", "(")
         assert "INSERT INTO audit_events" in text or not re.search(r"jsonb?_(?:build|agg|object|strip)|row_to_json", text), name
     code = "\n".join(re.sub(r"--.*", "", p.read_text()) for p in sorted((ROOT / "migrations" / "code").glob("*.sql")))
     returning = re.findall(r"CREATE FUNCTION (\w+)\([^$]*?\bRETURNS ((?:[^$](?!LANGUAGE))*)", code)
