@@ -30,14 +30,14 @@ WHERE i.id = $1;
 
 -- What a lease holds.  ca is the fingerprint of the CA's certificate that the
 -- serial was fixed for, row what recovery makes of a certificate that the
--- database does not know.
+-- database does not know (as json: jsonb takes half as long again to make).
 -- name: issue_jobs :many
 SELECT j.id, q.csr_pem, j.serial_number,
     CASE WHEN isfinite(j.not_before) THEN floor(extract(epoch FROM j.not_before))::bigint END AS not_before,
     CASE WHEN isfinite(j.not_after) THEN floor(extract(epoch FROM j.not_after))::bigint END AS not_after,
     encode(j.ca_sha256, 'hex') AS ca, j.extensions::text AS extensions, j.certificate_id,
     j.cancel_requested_at IS NOT NULL AS is_cancelled, j.agent_id,
-    jsonb_build_object('name', c.name, 'common_name', c.common_name, 'sans', c.sans, 'environment', c.environment,
+    json_build_object('name', c.name, 'common_name', c.common_name, 'sans', c.sans, 'environment', c.environment,
         'owner_id', c.owner_id, 'team_id', c.team_id, 'renewal_policy_id', c.renewal_policy_id,
         'certificate_profile_id', c.certificate_profile_id, 'targets', ARRAY(SELECT m.target_id
             FROM certificate_target_mappings m WHERE m.certificate_id = c.id))::text AS row
