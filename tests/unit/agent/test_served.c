@@ -148,7 +148,7 @@ a_target_of_somebody_else_is_forgotten(void)
 	begin(true);
 	rig_answer("POST", SERVED, 200, "{\"forget\":[\"t-1\",\"../x\",7]}", 0);
 	rig_answer("POST", HEARTBEAT, 200, WANTED, 0);
-	rig_pass(2 * MINUTE);
+	rig_pass(4 * MINUTE); /* two heartbeats */
 	CHECK_STR(served_digest(site->agent->served), "none");
 	CHECK(last_says(SERVED, "\"targets\":[]"));
 	CHECK_INT(sandbox_count("state/served"), 0);
