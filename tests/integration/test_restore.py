@@ -168,7 +168,7 @@ def changes(fleet):
 def is_cut_off(connection):
     try:
         connection.cursor().execute("SELECT 1")
-    except psycopg2.OperationalError:
+    except psycopg2.Error:
         return True
     return False
 
