@@ -120,7 +120,7 @@ def test_a_row_and_its_block_changed_together(trail):
 
 def test_marks_that_were_changed_too(trail):
     audit.tamper(trail, f"UPDATE audit_events SET actor = 'other' WHERE seq = {trail.seqs[1][2]}",
-                 "UPDATE audit_blocks SET row_marks = set_byte(row_marks, 40, 7) WHERE n = 2")
+                 "UPDATE audit_blocks SET row_marks = set_byte(row_marks, 40, 255 - get_byte(row_marks, 40)) WHERE n = 2")
     assert verify(trail)["faults"] == [
         "block 2: its rows are not those that were sealed, and what would name them was changed too"]
 
