@@ -42,7 +42,7 @@ struct agent {
 	struct op *registering; /* or NULL */
 	struct heartbeat *heartbeat;
 	struct served *served;
-	/* What main.c wires, since calls go one way; NULL: nobody is told. */
+	/* news.h; NULL: nobody is told. */
 	void (*on_deployed)(struct agent *a);
 	void (*on_served_changed)(struct agent *a);
 };

@@ -10,6 +10,7 @@
 #include "agent/heartbeat.h"
 #include "agent/home.h"
 #include "agent/identity.h"
+#include "agent/news.h"
 #include "agent/poll.h"
 #include "agent/served.h"
 #include "agent/stop.h"
@@ -41,22 +42,9 @@ is_idle(const struct agent *a)
 static const struct stop_hooks stop_hooks = {begin_stop, is_idle};
 
 static void
-on_deployed(struct agent *a)
-{
-	served_look_soon(a->served);
-}
-
-static void
-on_served_changed(struct agent *a)
-{
-	heartbeat_soon(a->heartbeat);
-}
-
-static void
 begin(struct agent *a)
 {
-	a->on_deployed = on_deployed;
-	a->on_served_changed = on_served_changed;
+	news_wire(a);
 	log_info("STARTED", "agent %s of %s", a->id, a->server_url);
 	a->served = served_start(a);
 	a->heartbeat = heartbeat_start(a);

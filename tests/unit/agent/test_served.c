@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/heartbeat.h"
+#include "agent/news.h"
 #include "agent/served.h"
 #include "common/base/clock.h"
 #include "tests/unit/agent/rig.h"
@@ -29,18 +30,6 @@ last_says(const char *path, const char *words)
 	return r && strstr(r->body, words);
 }
 
-static void
-on_deployed(struct agent *a)
-{
-	served_look_soon(a->served);
-}
-
-static void
-on_served_changed(struct agent *a)
-{
-	heartbeat_soon(a->heartbeat);
-}
-
 /* An agent that looks and has heartbeats, and whose only target got a pair. */
 static void
 begin(bool has_host)
@@ -50,8 +39,7 @@ begin(bool has_host)
 	clock_set_fake(0, 1000000);
 	site = site_new(has_host);
 	a = site->agent;
-	a->on_deployed = on_deployed;
-	a->on_served_changed = on_served_changed;
+	news_wire(a);
 	rig_answer("POST", SERVED, 200, "{\"forget\":[]}", 0);
 	rig_answer("POST", HEARTBEAT, 200, KNOWN, 0);
 	a->served = served_start(a);
