@@ -6,8 +6,8 @@
 
 #include "common/base/mem.h"
 
-/* Of a token: a rate of n thousandths a second is n parts a ms. */
-enum { PARTS = 1000000 };
+/* Of a token: a rate of n thousandths an hour is n parts a ms. */
+#define PARTS ((int64_t)3600 * 1000 * 1000)
 
 struct bucket {
 	UT_hash_handle hh;

@@ -16,7 +16,7 @@
 struct buckets; /* defined in buckets.c */
 
 struct buckets_opts {
-	int64_t rate;  /* thousandths of a token a second */
+	int64_t rate;  /* thousandths of a token an hour */
 	int64_t burst; /* tokens of a full one */
 	int64_t ttl_ms;
 	size_t max; /* buckets */

@@ -9,6 +9,7 @@
 enum {
 	BUCKETS_MAX = 65536, /* about 150 bytes each */
 	NAME_MAX_BYTES = 300,
+	HOUR_S = 3600,
 };
 
 struct limits {
@@ -16,6 +17,7 @@ struct limits {
 	bool is_on;
 	struct buckets *addresses;
 	struct buckets *principals;
+	struct buckets *exports; /* by principal; NULL: no limit */
 };
 
 struct limits *
@@ -23,7 +25,7 @@ limits_new(struct loop *l, const struct cfg *cfg)
 {
 	struct limits *m = mem_zalloc(sizeof(*m));
 	struct buckets_opts opts = {
-	    .rate = cfg_int(cfg, "rate_limit_rps"),
+	    .rate = cfg_int(cfg, "rate_limit_rps") * HOUR_S,
 	    .burst = cfg_int(cfg, "rate_limit_burst"),
 	    .ttl_ms = cfg_int(cfg, "rate_limit_bucket_ttl"),
 	    .max = BUCKETS_MAX,
@@ -35,10 +37,14 @@ limits_new(struct loop *l, const struct cfg *cfg)
 	m->is_on = cfg_bool(cfg, "rate_limit_enabled");
 	m->addresses = buckets_new(&opts);
 	if (rate > 0)
-		opts.rate = rate;
+		opts.rate = rate * HOUR_S;
 	if (burst > 0)
 		opts.burst = burst;
 	m->principals = buckets_new(&opts);
+	opts.burst = cfg_int(cfg, "cert_export_rate_limit_per_actor_hr");
+	opts.rate = opts.burst * 1000;
+	if (opts.burst > 0)
+		m->exports = buckets_new(&opts);
 	return m;
 }
 
@@ -49,6 +55,7 @@ limits_free(struct limits *m)
 		return;
 	buckets_free(m->addresses);
 	buckets_free(m->principals);
+	buckets_free(m->exports);
 	free(m);
 }
 
@@ -114,4 +121,18 @@ limits_wait_s(const struct limits *m, const struct peer_addr *a,
 	ms = buckets_wait_ms(is_known ? m->principals : m->addresses, name,
 	    loop_now_ms(m->loop));
 	return ms > 1000 ? (ms + 999) / 1000 : 1;
+}
+
+int64_t
+limits_take_export(struct limits *m, const struct principal *p)
+{
+	int64_t now_ms = loop_now_ms(m->loop);
+	char name[NAME_MAX_BYTES];
+
+	if (!m->exports)
+		return 0;
+	principal_text(p, name);
+	if (buckets_take(m->exports, name, now_ms))
+		return 0;
+	return (buckets_wait_ms(m->exports, name, now_ms) + 999) / 1000;
 }

@@ -29,5 +29,9 @@ bool limits_take_principal(struct limits *m, const struct principal *p);
  * the principal, or of the address when nobody is known. */
 int64_t limits_wait_s(const struct limits *m, const struct peer_addr *a,
     const struct principal *p);
+/* One certificate exported by it, of
+ * CERTCTL_CERT_EXPORT_RATE_LIMIT_PER_ACTOR_HR an hour, whether other rates are
+ * limited or not; 0, or the seconds until it may have another. */
+int64_t limits_take_export(struct limits *m, const struct principal *p);
 
 #endif

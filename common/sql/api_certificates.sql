@@ -214,6 +214,20 @@ LIMIT $2::bigint OFFSET $3::bigint;
 -- name: cert_versions_total :one
 SELECT count(*) AS total, false AS is_capped FROM certificate_versions v WHERE v.certificate_id = $1;
 
+-- Its newest version; no row when there is no such certificate, one with a NULL
+-- pem before the first.
+-- name: cert_newest :one
+SELECT c.name, v.serial_number, v.pem
+FROM managed_certificates c
+LEFT JOIN LATERAL (SELECT n.serial_number, n.pem_chain || coalesce(h.pem, '') AS pem FROM certificate_versions n
+    LEFT JOIN certificate_chains h ON h.id = n.chain_id
+    WHERE n.certificate_id = c.id ORDER BY n.id DESC LIMIT 1) AS v ON true
+WHERE c.id = $1;
+
+-- name: cert_exported :exec
+INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+VALUES ($1, $2, $3, 'certificate', $4, jsonb_build_object('serial_number', $5::text));
+
 -- The targets of a certificate; no row when there is no such certificate, one
 -- with a NULL id when it has no target.
 -- name: cert_targets :many

@@ -36,6 +36,8 @@ op_step cert_update;
 op_step cert_archive;
 op_step cert_versions;
 op_step cert_targets;
+op_step cert_export_pem;
+op_step cert_export_pkcs12;
 op_step cert_renew;
 op_step cert_deploy;
 op_step cert_revoke;

@@ -137,6 +137,8 @@ rates(int burst)
 		9000, 0, ""},
 	    {"rate_limit_per_user_burst", "RIG_USER_BURST", CFG_INT, "0", 0, 9,
 		0, ""},
+	    {"cert_export_rate_limit_per_actor_hr", "RIG_EXPORTS", CFG_INT, "0",
+		0, 9, 0, ""},
 	};
 	struct cfg *cfg = NULL;
 	rc ret;

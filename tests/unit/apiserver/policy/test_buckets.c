@@ -4,10 +4,12 @@
 
 #include "tests/unit/check.h"
 
+enum { HOUR_S = 3600 };
+
 static void
 test_rate(void)
 {
-	const struct buckets_opts opts = {2000, 3, 60000, 10};
+	const struct buckets_opts opts = {2000 * HOUR_S, 3, 60000, 10};
 	struct buckets *b = buckets_new(&opts);
 
 	for (int i = 0; i < 3; i++)
@@ -30,7 +32,7 @@ test_rate(void)
 static void
 test_bound(void)
 {
-	const struct buckets_opts opts = {1000, 1, 60000, 10};
+	const struct buckets_opts opts = {1000 * HOUR_S, 1, 60000, 10};
 	struct buckets *b = buckets_new(&opts);
 	char name[16];
 
@@ -51,8 +53,8 @@ test_bound(void)
 static void
 test_fractions(void)
 {
-	const struct buckets_opts half = {500, 1, 60000, 10};
-	const struct buckets_opts least = {1, 1, 60000, 10};
+	const struct buckets_opts half = {500 * HOUR_S, 1, 60000, 10};
+	const struct buckets_opts least = {1 * HOUR_S, 1, 60000, 10};
 	struct buckets *b = buckets_new(&half);
 
 	CHECK_INT(buckets_wait_ms(b, "a", 0), 0);
@@ -75,7 +77,7 @@ test_fractions(void)
 static void
 test_not_full_by_being_forgotten(void)
 {
-	const struct buckets_opts opts = {500, 100, 60000, 10};
+	const struct buckets_opts opts = {500 * HOUR_S, 100, 60000, 10};
 	struct buckets *b = buckets_new(&opts);
 
 	for (int i = 0; i < 100; i++)
@@ -88,5 +90,21 @@ test_not_full_by_being_forgotten(void)
 	buckets_free(b);
 }
 
+/* Fifty an hour, to the millisecond. */
+static void
+test_few_an_hour(void)
+{
+	const struct buckets_opts opts = {50 * 1000, 50, 60000, 10};
+	struct buckets *b = buckets_new(&opts);
+
+	for (int i = 0; i < 50; i++)
+		CHECK(buckets_take(b, "a", 0));
+	CHECK_INT(buckets_wait_ms(b, "a", 0), 72000);
+	CHECK(!buckets_take(b, "a", 71999));
+	CHECK(buckets_take(b, "a", 72000));
+	buckets_free(b);
+}
+
 CHECK_MAIN(CHECK_ROW(test_rate), CHECK_ROW(test_bound),
-    CHECK_ROW(test_fractions), CHECK_ROW(test_not_full_by_being_forgotten))
+    CHECK_ROW(test_fractions), CHECK_ROW(test_not_full_by_being_forgotten),
+    CHECK_ROW(test_few_an_hour))
