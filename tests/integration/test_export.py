@@ -35,8 +35,10 @@ def chain(tmp_path_factory):
 def start():
     fleet = Fleet("export")
     fleet.start_postgres()
-    fleet.start_apiserver(CERTCTL_CERT_EXPORT_RATE_LIMIT_PER_ACTOR_HR=PER_HOUR,
-                          CERTCTL_API_KEYS_NAMED=",".join(f"{who}:{who}-{API_KEY}:admin" for who in ("ann", "bob", "cid", "dan", "eve")))
+    fleet.start_apiserver(CERTCTL_CERT_EXPORT_RATE_LIMIT_PER_ACTOR_HR=str(PER_HOUR),
+                          CERTCTL_API_KEYS_NAMED=",".join([f"admin:{API_KEY}:admin"] + [
+                              f"{who}:{who}-{API_KEY}:admin" for who in ("ann", "bob", "cid", "dan", "eve")]))
+    fleet.make_basics()
     return fleet
 
 
@@ -57,8 +59,8 @@ def issued(plane, chain, request):
 
 def store(plane, name, pem):
     plane.query("INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256,"
-                " pem_chain, issuer_id, job_id, key_holder) VALUES ('v-' || %s, %s, '1234', now(), now() + interval '10 days',"
-                " md5(%s), %s, 'iss-local', 'x', 'h')", name, name, name, pem)
+                " pem_chain, issuer_id, job_id, key_holder) VALUES ('v-' || %s, %s, 'e' || %s, now(), now() + interval '10 days',"
+                " md5(%s), %s, 'iss-local', 'x', 'h')", name, name, name, name, pem)
 
 
 def ask(plane, who, method, path, body=None):
@@ -84,15 +86,15 @@ def test_pem(plane, chain, issued):
     status, headers, data = ask(plane, "ann", "GET", f"{CERTS}/{issued}/export/pem?download=true")
     assert status == 200 and headers["Content-Type"] == "application/x-pem-file"
     assert headers["Content-Disposition"] == 'attachment; filename="certificate.pem"' and data.decode() == "".join(chain)
-    assert events(plane, issued) == [("ann", "cert_export_pem", "1234")] * 2
+    assert events(plane, issued) == [("ann", "cert_export_pem", f"e{issued}")] * 2
 
 
 @pytest.mark.parametrize("body, password, words", [
     ({"password": "correct horse"}, "correct horse", ("AES-256-CBC", "sha256")),
-    ({"password": "naïve ✓", "encryption": "modern"}, "naïve ✓", ("AES-256-CBC", "sha256")),
-    ({"password": "old", "encryption": "legacy"}, "old", ("pbeWithSHA1And3-KeyTripleDES-CBC", "sha1")),
+    ({"password": "naïve pässword ✓", "encryption": "modern"}, "naïve pässword ✓", ("AES-256-CBC", "sha256")),
+    ({"password": "old Windows", "encryption": "legacy"}, "old Windows", ("pbeWithSHA1And3-KeyTripleDES-CBC", "sha1")),
     ({}, "", ("AES-256-CBC", "sha256")), (b"{not json", "", ("AES-256-CBC", "sha256")), (None, "", ("AES-256-CBC", "sha256")),
-])
+], ids=["ascii", "utf8", "legacy", "empty", "nojson", "nobody"])
 def test_pkcs12(plane, chain, issued, tmp_path, body, password, words):
     who = "bob" if isinstance(body, dict) and body else "cid"
     status, headers, data = ask(plane, who, "POST", f"{CERTS}/{issued}/export/pkcs12", body)
@@ -101,11 +103,15 @@ def test_pkcs12(plane, chain, issued, tmp_path, body, password, words):
     (tmp_path / "c.p12").write_bytes(data)
     (tmp_path / "password").write_text(password + "\n")
     read = ("pkcs12", "-in", "c.p12", "-passin", "file:password", "-nokeys")
-    assert all(pem.encode() in openssl(*read, "-out", "/dev/stdout", cwd=tmp_path) for pem in chain)
+    for more in ((), ("-legacy",)):
+        text = openssl(*read, *more, cwd=tmp_path)
+        assert all(pem.encode() in text for pem in chain)
     info = subprocess.run(["openssl", *read, "-info", "-noout"], cwd=tmp_path, capture_output=True, text=True).stderr
     assert all(word in info for word in words) and "Key bag" not in info, info
-    assert events(plane, issued) == [(who, "cert_export_pkcs12", "1234")]
-    assert password == "" or password not in plane.log("apiserver")
+    assert events(plane, issued) == [(who, "cert_export_pkcs12", f"e{issued}")]
+    kept = [path.read_text(errors="replace") for path in (plane.dir / "log").glob("*")] + [
+        plane.value("SELECT string_agg(to_jsonb(e)::text, ' ') FROM audit_events e")]
+    assert len(kept) > 1 and not any(password and password in text for text in kept)
 
 
 @pytest.mark.parametrize("body", [{"encryption": "none"}, {"encryption": 1}, {"password": 7}, {"password": "x" * 1025}])
@@ -124,9 +130,10 @@ def test_nothing_to_export(plane, issued):
     refused(json.loads(data), status, "never issued", 404)
 
 
-@pytest.mark.parametrize("pem", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
-def test_what_is_no_certificate_is_422(plane, request, pem):
-    name = "bad-" + str(abs(hash(pem)))
+@pytest.mark.parametrize("name, pem", [
+    ("empty", ""), ("words", "no certificate"), ("der", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")])
+def test_what_is_no_certificate_is_422(plane, name, pem):
+    name = f"bad-{name}"
     plane.make_certificate(name)
     store(plane, name, pem)
     status, reply = plane.api.call("POST", f"{CERTS}/{name}/export/pkcs12", {})

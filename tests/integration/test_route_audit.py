@@ -48,6 +48,13 @@ class World:
         self.fleet.query("UPDATE managed_certificates SET status = 'Active', expires_at = now() + interval '80 days' WHERE id = %s", name)
         return name
 
+    def exportable(self):
+        """A certificate with a version that is one; no CA is needed."""
+        name = self.issued()
+        self.fleet.query("UPDATE certificate_versions SET pem_chain = %s WHERE certificate_id = %s",
+                         (self.fleet.dir / "tls" / "api.pem").read_text(), name)
+        return name
+
     def target(self, agent=None):
         name = self.name("tgt")
         self.fleet.make_target(name, agent or self.agent_id, self.fleet.dir / name)
@@ -216,6 +223,8 @@ CASES = dict(nouns()) | {
     ("POST", f"{CERTS}/{{id}}/deploy"): [lambda w: (w.admin, f"{CERTS}/{w.issued(target_ids=[w.target()])}/deploy", {})],
     ("POST", f"{CERTS}/{{id}}/revoke"): [
         lambda w, name=name: (w.admin, f"{CERTS}/{getattr(w, name)()}/revoke", {"reason": "superseded"}) for name in ("issued", "busy")],
+    ("GET", f"{CERTS}/{{id}}/export/pem"): [lambda w: (w.admin, f"{CERTS}/{w.exportable()}/export/pem", None)],
+    ("POST", f"{CERTS}/{{id}}/export/pkcs12"): [lambda w: (w.admin, f"{CERTS}/{w.exportable()}/export/pkcs12", {})],
     ("POST", f"{CERTS}/bulk-renew"): [
         lambda w: (w.admin, f"{CERTS}/bulk-renew", {"certificate_ids": [w.issued()]}),
         lambda w: (w.admin, f"{CERTS}/bulk-renew", {"certificate_ids": [w.issued(certificate_profile_id="prof-gated")]})],

@@ -207,7 +207,7 @@ class Api:
         self.context = ssl.create_default_context(cafile=str(ca))
 
     def call(self, method, path, body=None, key=None, timeout=40, raw=None, headers=None):
-        """(status, JSON or text); status 0 when there was no answer."""
+        """(status, JSON or text, or bytes that are neither); status 0 when there was no answer."""
         connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context, timeout=timeout)
         sent = {"Content-Type": "application/json"}
         token = self.key if key is None else key
@@ -218,11 +218,14 @@ class Api:
         try:
             connection.request(method, path, payload, sent)
             response = connection.getresponse()
-            text = response.read().decode()
+            text = response.read()
         except (OSError, http.client.HTTPException):
             return 0, None
         finally:
             connection.close()
+        if response.headers.get_content_type() == "application/x-pkcs12":
+            return response.status, text
+        text = text.decode()
         try:
             return response.status, json.loads(text) if text else None
         except ValueError:

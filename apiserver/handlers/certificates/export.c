@@ -154,17 +154,18 @@ send_parts(struct op *op, const char *pem)
 {
 	struct span der, rest;
 	struct json_w *w;
+	const char *chain;
 	rc ret;
 
 	ret = pem_read(op_arena(op), LABEL, pem, strlen(pem), &der, &rest);
 	if (ret != RC_OK)
 		return op_fail(op, RC_UNPROCESSABLE,
 		    "Certificate data cannot be parsed as PEM");
+	chain = op_printf(op, "%.*s", (int)rest.len, (const char *)rest.p);
 	w = reply_writer(op);
 	json_w_open(w, '{');
 	json_w_kv(w, "cert_pem", pem_write(op_arena(op), LABEL, der));
-	json_w_kv(w, "chain_pem",
-	    op_printf(op, "%.*s", (int)rest.len, (const char *)rest.p));
+	json_w_kv(w, "chain_pem", chain + strspn(chain, "\r\n"));
 	json_w_kv(w, "full_pem", pem);
 	json_w_close(w, '}');
 	return reply_json(op, 200);
