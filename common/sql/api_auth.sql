@@ -56,3 +56,33 @@ ORDER BY 1;
 SELECT p.name AS permission, 'global' AS scope_type, NULL::text AS scope_id
 FROM permissions p
 ORDER BY 1;
+
+-- name: auth_permission_list :many
+SELECT p.id, p.name, p.namespace FROM permissions p ORDER BY p.name;
+
+-- $1 the id of one, or NULL for all.
+-- name: auth_role_list :many fresh
+SELECT r.id, r.tenant_id, r.name, r.description, date_trunc('second', r.created_at AT TIME ZONE 'UTC') AS created_at,
+    date_trunc('second', r.updated_at AT TIME ZONE 'UTC') AS updated_at
+FROM roles r
+WHERE $1::text IS NULL OR r.id = $1
+ORDER BY r.id;
+
+-- name: auth_role_grants :many
+SELECT rp.role_id, rp.permission_id, rp.scope_type, rp.scope_id
+FROM role_permissions rp
+WHERE rp.role_id = $1
+ORDER BY 2, 3, 4;
+
+-- The keys of the database, and whoever else holds a role as a key: a name of
+-- the environment's.  Grants that ended count no more.
+-- name: auth_key_list :many
+SELECT a.actor_id, 'APIKey' AS actor_type, min(a.tenant_id) AS tenant_id,
+    coalesce(json_agg(DISTINCT a.role_id) FILTER (WHERE a.role_id IS NOT NULL), '[]') AS role_ids
+FROM (SELECT k.name AS actor_id, k.tenant_id, NULL AS role_id FROM api_keys k
+    WHERE k.expires_at IS NULL OR k.expires_at > clock_timestamp()
+    UNION ALL
+    SELECT ar.actor_id, ar.tenant_id, ar.role_id FROM actor_roles ar
+    WHERE ar.actor_type = 'APIKey' AND (ar.expires_at IS NULL OR ar.expires_at > clock_timestamp())) AS a
+GROUP BY 1
+ORDER BY 1;

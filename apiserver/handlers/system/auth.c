@@ -1,6 +1,6 @@
 /*
- * GET /api/v1/auth/info and /api/v1/auth/check: how to sign in, and who one
- * is and what one may do.
+ * GET /api/v1/auth/info: how to sign in; /api/v1/auth/check and /auth/me: who
+ * one is and what one may do.
  */
 #include <string.h>
 
@@ -9,6 +9,7 @@
 #include "apiserver/policy/authz.h"
 
 static op_step check_done;
+static op_step me_done;
 
 enum op_next
 auth_info_start(struct op *op)
@@ -22,8 +23,8 @@ auth_info_start(struct op *op)
 	return reply_json(op, 200);
 }
 
-enum op_next
-auth_check_start(struct op *op)
+static enum op_next
+ask(struct op *op, op_step *done)
 {
 	const struct principal *p = req_principal(op);
 	struct authz_actor actor;
@@ -39,26 +40,44 @@ auth_check_start(struct op *op)
 	params[2] = p->is_admin ? "r-admin" : actor.fallback_role;
 	if (p->is_admin)
 		stmts[1] = (struct db_stmt){Q_AUTH_ALL_PERMISSIONS, 0, NULL};
-	return op_batch(op, check_done, 2, stmts);
+	return op_batch(op, done, 2, stmts);
 }
 
-/* Whether the admin role was found among the roles written. */
+enum op_next
+auth_check_start(struct op *op)
+{
+	return ask(op, check_done);
+}
+
+enum op_next
+auth_me_start(struct op *op)
+{
+	return ask(op, me_done);
+}
+
 static bool
+has_admin_role(const struct op *op)
+{
+	const struct db_result *roles = op_result(op, 0);
+	int col = db_col(roles, "role_id");
+
+	for (size_t i = 0; i < db_nrows(roles); i++)
+		if (strcmp(db_text(roles, i, col), "r-admin") == 0)
+			return true;
+	return false;
+}
+
+static void
 write_roles(struct op *op, struct json_w *w)
 {
 	const struct db_result *roles = op_result(op, 0);
-	bool is_admin = false;
-	const char *id;
+	int col = db_col(roles, "role_id");
 
 	json_w_key(w, "roles");
 	json_w_open(w, '[');
-	for (size_t i = 0; i < db_nrows(roles); i++) {
-		id = db_text(roles, i, db_col(roles, "role_id"));
-		is_admin = is_admin || strcmp(id, "r-admin") == 0;
-		json_w_str(w, id);
-	}
+	for (size_t i = 0; i < db_nrows(roles); i++)
+		json_w_str(w, db_text(roles, i, col));
 	json_w_close(w, ']');
-	return is_admin;
 }
 
 static void
@@ -76,23 +95,43 @@ write_permissions(struct op *op, struct json_w *w)
 	json_w_close(w, ']');
 }
 
+static void
+write_actor(struct op *op, struct json_w *w)
+{
+	json_w_kv(w, "actor_id", req_principal(op)->id);
+	json_w_kv(w, "actor_type", req_actor_type(op));
+	json_w_kv(w, "tenant_id", "t-default");
+}
+
 static enum op_next
 check_done(struct op *op)
 {
 	const struct principal *p = req_principal(op);
 	struct json_w *w = reply_writer(op);
-	bool is_admin_by_role;
 
 	json_w_open(w, '{');
 	json_w_kv(w, "status", "authenticated");
 	json_w_kv(w, "user", p->id);
 	json_w_kv_bool(w, "admin", p->is_admin);
-	json_w_kv(w, "actor_id", p->id);
-	json_w_kv(w, "actor_type", req_actor_type(op));
-	json_w_kv(w, "tenant_id", "t-default");
-	is_admin_by_role = write_roles(op, w);
+	write_actor(op, w);
+	write_roles(op, w);
 	write_permissions(op, w);
-	json_w_kv_bool(w, "admin_via_role", is_admin_by_role);
+	json_w_kv_bool(w, "admin_via_role", has_admin_role(op));
+	json_w_close(w, '}');
+	return reply_json(op, 200);
+}
+
+static enum op_next
+me_done(struct op *op)
+{
+	struct json_w *w = reply_writer(op);
+
+	json_w_open(w, '{');
+	write_actor(op, w);
+	json_w_kv_bool(w, "admin",
+	    req_principal(op)->is_admin || has_admin_role(op));
+	write_roles(op, w);
+	write_permissions(op, w);
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }

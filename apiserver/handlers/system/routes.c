@@ -34,6 +34,8 @@ static const struct route rows[] = {
     {"GET", "/api/v1/auth/info", NULL, auth_info_start, .own = PUBLIC},
     {"GET", "/api/v1/auth/check", NULL, auth_check_start,
 	.own = {.access = ROUTE_SIGNED_IN}},
+    {"GET", "/api/v1/auth/me", NULL, auth_me_start,
+	.own = {.access = ROUTE_SIGNED_IN}},
     {"GET", "/api/v1/admin/processes", "metrics.read", admin_processes_start},
     {"GET", "/api/v1/admin/conditions", "metrics.read", admin_conditions_start},
     {"GET", "/api/v1/admin/scheduler", "metrics.read", admin_duties_start},

@@ -12,6 +12,7 @@ op_step system_ready_start;
 op_step system_version_start;
 op_step auth_info_start;
 op_step auth_check_start;
+op_step auth_me_start;
 op_step admin_processes_start;
 op_step admin_conditions_start;
 op_step admin_duties_start;
