@@ -93,7 +93,7 @@ def test_a_weak_passphrase_is_warned_of(good):
 
 @pytest.mark.parametrize("name, value", [
     ("CERTCTL_RATE_LIMIT_BACKEND", "postgres"), ("CERTCTL_RATE_LIMIT_JANITOR_INTERVAL", "5m"), ("CERTCTL_RATE_LIMIT_RPS", "0"),
-    ("CERTCTL_OCSP_RATE_LIMIT_PER_IP_MIN", "1000"), ("CERTCTL_CERT_EXPORT_RATE_LIMIT_PER_ACTOR_HR", "50")])
+    ("CERTCTL_OCSP_RATE_LIMIT_PER_IP_MIN", "1000")])
 def test_rates_that_nothing_obeys(good, name, value):
     done = check("apiserver", good["apiserver"] | {name: value})
     assert done.returncode == 1 and f"configuration: {name}" in done.stderr and "is refused" in done.stderr
