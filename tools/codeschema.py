@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """Makes code_gen.h: the name of the schema of the functions in migrations/code.
 
-usage: codeschema.py HEADER FILE...
+usage: codeschema.py HEADER POLICY FILE...
 
-The name is "certctl_" and 12 hex digits of the SHA-256 of the files' texts,
-one after the other by name, as certctl-apiserver --migrate-only computes it of
-the directory it is given.
+The name is "certctl_" and 12 hex digits of the SHA-256 of the files' texts, one
+after the other: that of policy.def first, then those of the directory by name, as
+certctl-apiserver --migrate-only computes it of the directory it is given.
 """
 import hashlib
 import os
@@ -14,7 +14,7 @@ import sys
 
 def name_of(paths):
     digest = hashlib.sha256()
-    for path in sorted(paths, key=os.path.basename):
+    for path in [paths[0], *sorted(paths[1:], key=os.path.basename)]:
         with open(path, "rb") as f:
             digest.update(f.read())
     return "certctl_" + digest.hexdigest()[:12]

@@ -1,50 +1,14 @@
 /*
- * policy_sql: prints common/policy/policy.def as functions, for
- * migrations/code/00_policy.sql.
+ * policy_sql: prints the functions that common/policy/policy.def makes, for the
+ * build, which names the code schema after them too, and for readers.
  */
-#include <ctype.h>
 #include <stdio.h>
 
-struct constant {
-	const char *name, *type, *value;
-};
-
-/* A day has 24 hours, whatever the time zone.  Nothing here is found by a
- * search_path, which for a condition of a trigger is anybody's. */
-#define SECONDS(name, value, what) \
-	{#name, "interval", "interval '" #value " seconds'"},
-#define MINUTES(name, value, what) \
-	{#name, "interval", "interval '" #value " minutes'"},
-#define HOURS(name, value, what) \
-	{#name, "interval", "interval '" #value " hours'"},
-#define DAYS(name, value, what) \
-	{#name, "interval", "24 * interval '" #value " hours'"},
-#define NUMBER(name, value, what) {#name, "int", #value},
-#define PERCENT(name, value, what) {#name, "float8", #value " / 100.0::float8"},
-#define TIERS(name, value, what) {#name, "jsonb", "'" value "'::jsonb"},
-static const struct constant constants[] = {
-#include "common/policy/policy.def"
-};
-
-static void
-print_one(const struct constant *c)
-{
-	(void)printf("CREATE FUNCTION policy_");
-	for (const char *p = c->name; *p; p++)
-		(void)putchar(tolower((unsigned char)*p));
-	(void)
-	    printf("() RETURNS %s LANGUAGE sql IMMUTABLE AS $$ SELECT %s $$;\n",
-		c->type, c->value);
-}
+#include "common/policy/policy_sql.h"
 
 int
 main(void)
 {
-	(void)printf(
-	    "-- The times and counts by which functions and statements work: "
-	    "made by\n-- tools/policy_sql from common/policy/policy.def, which "
-	    "says what each is; do not edit.\n");
-	for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++)
-		print_one(&constants[i]);
-	return 0;
+	policy_sql(stdout);
+	return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -13,6 +13,7 @@
 #include "common/base/enc.h"
 #include "common/migrate/migrate_files.h"
 #include "common/migrate/migrate_int.h"
+#include "common/policy/policy_sql.h"
 
 /* The locks of a busy database come within moments, or a few times later. */
 enum { INSTALL_TRIES = 50, INSTALL_PAUSE_MS = 200, HASH_DIGITS = 12 };
@@ -39,18 +40,45 @@ code_check(PGconn *pg, bool *out_is_there)
 	return ret;
 }
 
+/* What the program itself holds, which stands first, and that of files. */
+static rc
+join_code(const char *files, char **out_text)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	bool is_whole;
+
+	if (!f)
+		return RC_IO;
+	policy_sql(f);
+	is_whole = fputs(files, f) >= 0;
+	if (fclose(f) != 0 || !is_whole) {
+		free(text);
+		return RC_IO;
+	}
+	*out_text = text;
+	return RC_OK;
+}
+
 /* The text must be that of this program: it would not find another. */
 static rc
 read_code(const char *dir, char **out_text)
 {
 	char hex[65], name[sizeof(schema_prefix) + HASH_DIGITS];
 	char why[128];
-	char *text;
+	char *files, *text;
 	rc ret;
 
-	ret = migrate_read_code(dir, &text);
+	ret = migrate_read_code(dir, &files);
 	if (ret != RC_OK) {
 		migrate_complain(dir, "no functions can be read in code/");
+		return ret;
+	}
+	ret = join_code(files, &text);
+	free(files);
+	if (ret != RC_OK) {
+		migrate_complain(dir, "no memory for its functions");
 		return ret;
 	}
 	enc_sha256_hex(text, strlen(text), hex);

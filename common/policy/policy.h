@@ -2,7 +2,7 @@
  * policy: the times and counts by which the engine works, for C.
  *
  * policy.def is where each stands, and says what it is; SQL has them as
- * policy_<name>(), made by tools/policy_sql.  Times are in seconds.
+ * policy_<name>() (policy_sql.h).  Times are in seconds.
  */
 #ifndef COMMON_POLICY_POLICY_H
 #define COMMON_POLICY_POLICY_H

@@ -10,7 +10,7 @@ import subprocess
 import psycopg2
 import pytest
 
-from fleet import BUILD, ROOT, clean_env, duty_words, job_words
+from fleet import BUILD, ROOT, clean_env, code_text, duty_words, job_words
 
 STATES = ("Pending", "Running", "AwaitingCSR", "AwaitingApproval", "Completed", "Failed", "Cancelled")
 
@@ -86,7 +86,7 @@ def test_words_are_those_that_sql_names():
     """The sentences are C's: SQL has none, and names no word that is not there."""
     words = json.loads(job_words())
     assert words.pop("v") == 1 and len(words) > 10
-    text = "\n".join(re.sub(r"--.*", "", p.read_text()) for p in (ROOT / "migrations" / "code").glob("*.sql"))
+    text = re.sub(r"--.*", "", code_text())
     cases = re.findall(r"job_say\(p_words, CASE (.*?) END", text, re.S)
     named = (set(re.findall(r"job_say\(p_words, '(\w+)'", text)) | set(re.findall(r"THEN '(nonsense_\w+)'", text))
              | {word for case in cases for word in re.findall(r"(?:THEN|ELSE) '(\w+)'", case)})
@@ -122,7 +122,7 @@ def test_sql_makes_no_answer():
         # A row of a job that is not made is asked about; its values never leave SQL.
         text = text.replace("jsonb_populate_record(NULL::jobs, jsonb_build_object(", "(")
         assert "INSERT INTO audit_events" in text or not re.search(r"jsonb?_(?:build|agg|object|strip)|row_to_json", text), name
-    code = "\n".join(re.sub(r"--.*", "", p.read_text()) for p in sorted((ROOT / "migrations" / "code").glob("*.sql")))
+    code = re.sub(r"--.*", "", code_text())
     returning = re.findall(r"CREATE FUNCTION (\w+)\([^$]*?\bRETURNS ((?:[^$](?!LANGUAGE))*)", code)
     assert len(returning) > 100
     assert {name for name, result in returning if re.search(r"\bjsonb?\b", result)} == {"agent_work", "policy_alert_tiers", "recover"}

@@ -12,7 +12,7 @@ import threading
 import psycopg2
 import pytest
 
-from fleet import API_KEY, BOOTSTRAP, BUILD, ROOT, clean_env, code_schema, free_port, pg_bin, wait_for
+from fleet import API_KEY, BOOTSTRAP, BUILD, ROOT, clean_env, code_schema, code_text, free_port, pg_bin, wait_for
 
 CODE = code_schema()
 OTHER = "certctl_0123456789ab"
@@ -283,9 +283,8 @@ def test_a_newer_schema_will_do(server, database):
 # --- functions ---
 
 def definitions():
-    """(kind, name) of all that migrations/code makes."""
-    return [m.groups() for p in sorted((ROOT / "migrations" / "code").glob("*.sql"))
-            for m in re.finditer(r"^CREATE (?:OR REPLACE )?(FUNCTION|TRIGGER|VIEW|PROCEDURE) (\w+)", p.read_text(), re.M)]
+    """(kind, name) of all that the functions' text makes."""
+    return re.findall(r"^CREATE (?:OR REPLACE )?(FUNCTION|TRIGGER|VIEW|PROCEDURE) (\w+)", code_text(), re.M)
 
 
 def test_each_function_stands_once():
@@ -335,7 +334,7 @@ def installing(server, name, schema_name):
 
 def install_other(server, name, schema_name=OTHER, change=lambda text: text):
     """Another version than the program's, as its own --migrate-only would."""
-    text = "".join(p.read_text() for p in sorted((ROOT / "migrations" / "code").glob("*.sql")))
+    text = code_text()
     with installing(server, name, schema_name) as c:
         c.execute(change(text))
 
@@ -501,13 +500,12 @@ def test_every_function_has_a_caller():
     a function that nobody calls, nor a function itself."""
     statements = sorted((ROOT / "common" / "sql").glob("*.sql"))
     roots, bodies = calls_of("\n".join(without_comments(p) for p in statements)), {}
-    for path in sorted((ROOT / "migrations" / "code").glob("*.sql")):
-        for piece in re.split(r"^(?=CREATE |ALTER |SELECT |DO |SET |LOCK )", without_comments(path), flags=re.M):
-            made = re.match(r"CREATE FUNCTION (\w+)", piece)
-            if made:
-                bodies[made.group(1)] = calls_of(piece[made.end():])
-            else:
-                roots |= calls_of(piece)
+    for piece in re.split(r"^(?=CREATE |ALTER |SELECT |DO |SET |LOCK )", re.sub(r"--.*", "", code_text()), flags=re.M):
+        made = re.match(r"CREATE FUNCTION (\w+)", piece)
+        if made:
+            bodies[made.group(1)] = calls_of(piece[made.end():])
+        else:
+            roots |= calls_of(piece)
     assert sorted(bodies) == sorted(name for kind, name in definitions() if kind == "FUNCTION")
     alive, new = set(), roots & set(bodies)
     while new:

@@ -66,6 +66,12 @@ def duty_words(duty):
     return "".join(literals).replace('\\"', '"')
 
 
+def code_text():
+    """The functions of this tree, as its --migrate-only installs them: those of policy.def, and the files of migrations/code."""
+    made = subprocess.run([BUILD / "migrations" / "policy_sql"], text=True, capture_output=True, check=True).stdout
+    return made + "".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "migrations" / "code").glob("*.sql")))
+
+
 def job_words():
     """What the scheduler passes to the functions that end jobs by themselves: JSON, as the build has it."""
     return subprocess.run([BUILD / "tools" / "job_fsm_diagram", "--words"], text=True, capture_output=True, check=True).stdout

@@ -11,7 +11,7 @@ who selects "*" asks for no name.
 """
 import re
 
-from fleet import BUILD, ROOT, Fleet
+from fleet import BUILD, ROOT, Fleet, code_text
 
 LIST = ROOT / "migrations" / "released.txt"
 RELATIONS = """
@@ -43,8 +43,7 @@ class Catalog:
 
 def texts():
     """Every function and statement of this tree, without comments."""
-    code = "\n".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "migrations" / "code").glob("*.sql")))
-    found = re.split(r"^(?=CREATE |ALTER |DO |SELECT )", re.sub(r"--.*", "", code), flags=re.M)
+    found = re.split(r"^(?=CREATE |ALTER |DO |SELECT )", re.sub(r"--.*", "", code_text()), flags=re.M)
     # As the programs hold them, whatever they were made from.
     return found + re.split(r'^(?=\{ ")', (BUILD / "common" / "sql" / "sql_gen.c").read_text(encoding="utf-8"), flags=re.M)
 
