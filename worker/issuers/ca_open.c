@@ -39,12 +39,17 @@ check_ca(struct arena *a, X509 *x, EVP_PKEY *key, const struct cert_info *info,
 	int64_t now = clock_wall_us() / 1000000;
 	rc ret;
 
+	/* First, since OpenSSL calls such a one no CA at all. */
+	if ((X509_get_extension_flags(x) & EXFLAG_CA) != 0 &&
+	    (X509_get_key_usage(x) & KU_KEY_CERT_SIGN) == 0)
+		return refuse(a, RC_INVALID, out_why, where,
+		    "may not sign certificates (no keyCertSign)");
 	if (X509_check_ca(x) != 1)
 		return refuse(a, RC_INVALID, out_why, where,
 		    "is not a CA certificate");
-	if ((X509_get_key_usage(x) & KU_KEY_CERT_SIGN) == 0)
+	if (X509_NAME_entry_count(X509_get_subject_name(x)) == 0)
 		return refuse(a, RC_INVALID, out_why, where,
-		    "may not sign certificates (no keyCertSign)");
+		    "has no subject, by which clients find it");
 	if (now < info->not_before_unix)
 		return refuse(a, RC_INVALID, out_why, where,
 		    "is not valid yet");
@@ -78,7 +83,9 @@ open_pair(struct arena *a, X509 *x, EVP_PKEY *key, const char *where,
 		return refuse(a, ret, out_why, where,
 		    "cannot sign: its key is of a kind or size not supported, "
 		    "or does not belong to it");
-	ret = ca_proof(a, out->builder, out->chain_pem, &why);
+	/* What it issued ends with the first of those above it. */
+	ret = ca_proof(a, out->builder, out->chain_pem,
+	    &out->info.not_after_unix, &why);
 	if (ret == RC_OK)
 		return RC_OK;
 	certbuild_free(out->builder);

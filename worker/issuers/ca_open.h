@@ -18,7 +18,8 @@
 /* The certificate of a CA with its key, both checked. */
 struct ca_material {
 	struct certbuild *builder;
-	struct cert_info info; /* in the arena */
+	struct cert_info info; /* in the arena; its not_after_unix is that of
+				* the first to end of the chain */
 	char key_id[65];       /* cert_key_id */
 	const char *cert_pem;  /* arena */
 	const char *chain_pem; /* arena */

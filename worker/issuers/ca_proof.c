@@ -4,60 +4,19 @@
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/base/mem.h"
-#include "common/pki/asn1/pem.h"
 #include "common/pki/cert/cert.h"
+#include "worker/issuers/ca_chain.h"
 
-#define PEM_LABEL "CERTIFICATE"
-#define CHAIN_MAX 16
 /* 112 bits, what clients ask for: no SHA-1, no RSA under 2048. */
 #define AUTH_LEVEL 2
+#define AUTH_BITS 112
 #define PROBE_SECONDS 60
 #define PROBE_SERIAL "5000000000000000000000000000000000000000"
 #define PROBE_DNS "certctl-probe.example.test"
 #define PROBE_IP "192.0.2.1"
-
-/* --- the chain --- */
-
-struct chain {
-	size_t n;
-	X509 *certs[CHAIN_MAX]; /* the CA first */
-};
-
-static void
-chain_fini(struct chain *c)
-{
-	for (size_t i = 0; i < c->n; i++)
-		X509_free(c->certs[i]);
-	c->n = 0;
-}
-
-static rc
-chain_read(struct arena *a, const char *pem, struct chain *out)
-{
-	struct span der, rest = {(const uint8_t *)pem, strlen(pem)};
-
-	out->n = 0;
-	while (out->n < CHAIN_MAX) {
-		rc ret = pem_read(a, PEM_LABEL, (const char *)rest.p, rest.len,
-		    &der, &rest);
-		const unsigned char *p = der.p;
-
-		if (ret == RC_NOT_FOUND)
-			break;
-		if (ret != RC_OK)
-			return ret;
-		out->certs[out->n] = d2i_X509(NULL, &p, (long)der.len);
-		if (!out->certs[out->n])
-			return RC_INVALID;
-		out->n++;
-	}
-	return out->n > 0 ? RC_OK : RC_INVALID;
-}
 
 /* --- a throw-away leaf --- */
 
@@ -109,10 +68,26 @@ probe_make(struct arena *a, struct certbuild *b, const char *name, X509 **out)
 
 /* --- as a client verifies it --- */
 
-/* X509_V_OK or why not. */
+/* When the first certificate above the leaf ends. */
+static int64_t
+path_end(const X509_STORE_CTX *ctx)
+{
+	STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(ctx);
+	int64_t end = INT64_MAX, t;
+
+	for (int i = 1; i < sk_X509_num(path); i++) {
+		const X509 *x = sk_X509_value(path, i);
+
+		if (cert_time(X509_get0_notAfter(x), &t) == RC_OK && t < end)
+			end = t;
+	}
+	return end;
+}
+
+/* X509_V_OK, with *out_until, or why not. */
 static int
 verify_with(X509_STORE *store, X509 *leaf, STACK_OF(X509) * between,
-    int purpose)
+    int purpose, int64_t *out_until)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	int error = X509_V_ERR_UNSPECIFIED;
@@ -126,6 +101,8 @@ verify_with(X509_STORE *store, X509 *leaf, STACK_OF(X509) * between,
 		X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
 		(void)X509_verify_cert(ctx);
 		error = X509_STORE_CTX_get_error(ctx);
+		if (error == X509_V_OK)
+			*out_until = path_end(ctx);
 	}
 	X509_STORE_CTX_free(ctx);
 	ERR_clear_error();
@@ -133,7 +110,7 @@ verify_with(X509_STORE *store, X509 *leaf, STACK_OF(X509) * between,
 }
 
 static int
-verify(const struct chain *c, X509 *leaf)
+verify(const struct ca_chain *c, X509 *leaf, int64_t *out_until)
 {
 	X509_STORE *store = X509_STORE_new();
 	STACK_OF(X509) *between = sk_X509_new_null();
@@ -144,12 +121,12 @@ verify(const struct chain *c, X509 *leaf)
 	for (size_t i = 0; ok && i + 1 < c->n; i++)
 		ok = sk_X509_push(between, c->certs[i]) > 0;
 	if (ok)
-		error =
-		    verify_with(store, leaf, between, X509_PURPOSE_SSL_SERVER);
+		error = verify_with(store, leaf, between,
+		    X509_PURPOSE_SSL_SERVER, out_until);
 	/* One for clients only is no mistake. */
 	if (error == X509_V_ERR_INVALID_PURPOSE)
-		error =
-		    verify_with(store, leaf, between, X509_PURPOSE_SSL_CLIENT);
+		error = verify_with(store, leaf, between,
+		    X509_PURPOSE_SSL_CLIENT, out_until);
 	sk_X509_free(between);
 	X509_STORE_free(store);
 	return error;
@@ -183,10 +160,10 @@ name_within(struct arena *a, const GENERAL_NAME *base)
 	    octets[3]);
 }
 
-/* *error becomes X509_V_OK, or stays as it is. */
+/* *error becomes X509_V_OK, with *out_until, or stays as it is. */
 static rc
-try_name(struct arena *a, struct certbuild *b, const struct chain *c,
-    const char *name, int *error)
+try_name(struct arena *a, struct certbuild *b, const struct ca_chain *c,
+    const char *name, int *error, int64_t *out_until)
 {
 	X509 *leaf;
 	int found;
@@ -195,7 +172,7 @@ try_name(struct arena *a, struct certbuild *b, const struct chain *c,
 	ret = probe_make(a, b, name, &leaf);
 	if (ret != RC_OK)
 		return ret;
-	found = verify(c, leaf);
+	found = verify(c, leaf, out_until);
 	X509_free(leaf);
 	if (found == X509_V_OK || *error == X509_V_ERR_UNSPECIFIED)
 		*error = found;
@@ -203,8 +180,8 @@ try_name(struct arena *a, struct certbuild *b, const struct chain *c,
 }
 
 static rc
-try_permitted(struct arena *a, struct certbuild *b, const struct chain *c,
-    X509 *ca, int *error)
+try_permitted(struct arena *a, struct certbuild *b, const struct ca_chain *c,
+    X509 *ca, int *error, int64_t *out_until)
 {
 	NAME_CONSTRAINTS *nc =
 	    X509_get_ext_d2i(ca, NID_name_constraints, NULL, NULL);
@@ -217,7 +194,7 @@ try_permitted(struct arena *a, struct certbuild *b, const struct chain *c,
 		const char *name = name_within(a, t->base);
 
 		if (name)
-			ret = try_name(a, b, c, name, error);
+			ret = try_name(a, b, c, name, error, out_until);
 	}
 	NAME_CONSTRAINTS_free(nc);
 	return ret;
@@ -226,7 +203,7 @@ try_permitted(struct arena *a, struct certbuild *b, const struct chain *c,
 /* Our leaves name no policy.  OpenSSL looks for this when asked to check
  * policies, and 3.0 loses memory by it. */
 static bool
-wants_policy(const struct chain *c)
+wants_policy(const struct ca_chain *c)
 {
 	bool found = false;
 
@@ -240,27 +217,51 @@ wants_policy(const struct chain *c)
 	return found;
 }
 
+/* OpenSSL takes the last one as it is.  Clients do not, unless it is a root:
+ * they have what is above it. */
+static bool
+is_weakly_signed(X509 *last)
+{
+	uint32_t flags;
+	int bits;
+
+	return (X509_get_extension_flags(last) & EXFLAG_SS) == 0 &&
+	       (X509_get_signature_info(last, NULL, NULL, &bits, &flags) != 1 ||
+		   bits < AUTH_BITS);
+}
+
+static int
+look_beside(const struct ca_chain *c)
+{
+	if (wants_policy(c))
+		return X509_V_ERR_NO_EXPLICIT_POLICY;
+	if (is_weakly_signed(c->certs[c->n - 1]))
+		return X509_V_ERR_CA_MD_TOO_WEAK;
+	return X509_V_OK;
+}
+
 rc
 ca_proof(struct arena *a, struct certbuild *b, const char *chain_pem,
-    const char **out_why)
+    int64_t *out_until, const char **out_why)
 {
 	static const char *const names[] = {PROBE_DNS, PROBE_IP};
-	struct chain c = {.n = 0};
+	struct ca_chain c = {.n = 0};
 	int error = X509_V_ERR_UNSPECIFIED;
 	rc ret;
 
-	ret = chain_read(a, chain_pem, &c);
+	ret = ca_chain_read(a, chain_pem, &c);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (ret == RC_OK && error != X509_V_OK)
-			ret = try_name(a, b, &c, names[i], &error);
+			ret = try_name(a, b, &c, names[i], &error, out_until);
 	}
 	for (size_t i = 0; i < c.n; i++) {
 		if (ret == RC_OK && error != X509_V_OK)
-			ret = try_permitted(a, b, &c, c.certs[i], &error);
+			ret = try_permitted(a, b, &c, c.certs[i], &error,
+			    out_until);
 	}
-	if (ret == RC_OK && error == X509_V_OK && wants_policy(&c))
-		error = X509_V_ERR_NO_EXPLICIT_POLICY;
-	chain_fini(&c);
+	if (ret == RC_OK && error == X509_V_OK)
+		error = look_beside(&c);
+	ca_chain_fini(&c);
 	if (ret != RC_OK) {
 		*out_why = "no leaf could be made to try it with";
 		return ret;
@@ -271,125 +272,5 @@ ca_proof(struct arena *a, struct certbuild *b, const char *chain_pem,
 	    "can issue nothing that clients accept, as a leaf made to try it "
 	    "shows: %s",
 	    X509_verify_cert_error_string(error));
-	return RC_INVALID;
-}
-
-/* --- the names of one order --- */
-
-struct ca_names {
-	size_t n;
-	NAME_CONSTRAINTS *all[CHAIN_MAX];
-};
-
-rc
-ca_names_new(const char *chain_pem, struct ca_names **out)
-{
-	struct arena *a = arena_new();
-	struct ca_names *n = mem_zalloc(sizeof(*n));
-	struct chain c = {.n = 0};
-	rc ret;
-
-	ret = chain_read(a, chain_pem, &c);
-	for (size_t i = 0; i < c.n; i++) {
-		n->all[n->n] = X509_get_ext_d2i(c.certs[i],
-		    NID_name_constraints, NULL, NULL);
-		n->n += n->all[n->n] != NULL;
-	}
-	chain_fini(&c);
-	arena_free(a);
-	if (ret != RC_OK || n->n == 0) {
-		ca_names_free(n);
-		n = NULL;
-	}
-	*out = n;
-	return ret;
-}
-
-void
-ca_names_free(struct ca_names *n)
-{
-	if (!n)
-		return;
-	for (size_t i = 0; i < n->n; i++)
-		NAME_CONSTRAINTS_free(n->all[i]);
-	free(n);
-}
-
-static GENERAL_NAME *
-general_name(const struct san *s)
-{
-	static const int types[] = {[SAN_DNS] = GEN_DNS,
-	    [SAN_IP] = GEN_IPADD,
-	    [SAN_EMAIL] = GEN_EMAIL,
-	    [SAN_URI] = GEN_URI};
-	GENERAL_NAME *g = GENERAL_NAME_new();
-	ASN1_STRING *text = ASN1_STRING_type_new(
-	    s->type == SAN_IP ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING);
-
-	if (!g || !text ||
-	    ASN1_STRING_set(text, s->octets.p, (int)s->octets.len) != 1) {
-		GENERAL_NAME_free(g);
-		ASN1_STRING_free(text);
-		return NULL;
-	}
-	GENERAL_NAME_set0_value(g, types[s->type], text);
-	return g;
-}
-
-/* A certificate of those names and nothing else. */
-static X509 *
-named(const struct csr *csr)
-{
-	GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
-	X509 *x = X509_new();
-	bool ok = names && x;
-
-	for (size_t i = 0; ok && i < csr->nnames; i++) {
-		GENERAL_NAME *g = general_name(&csr->names[i]);
-
-		ok = g && sk_GENERAL_NAME_push(names, g) > 0;
-		if (!ok)
-			GENERAL_NAME_free(g);
-	}
-	if (ok && csr->leaf_common_name)
-		ok = X509_NAME_add_entry_by_NID(X509_get_subject_name(x),
-			 NID_commonName, MBSTRING_UTF8,
-			 (const unsigned char *)csr->leaf_common_name, -1, -1,
-			 0) == 1;
-	if (ok)
-		ok = X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, 0) ==
-		     1;
-	sk_GENERAL_NAME_pop_free(names, GENERAL_NAME_free);
-	/* OpenSSL takes the names out of the extension in its first look at a
-	 * certificate. */
-	if (ok)
-		(void)X509_check_purpose(x, -1, 0);
-	if (!ok) {
-		X509_free(x);
-		x = NULL;
-	}
-	return x;
-}
-
-rc
-ca_names_allow(const struct ca_names *n, const struct csr *csr,
-    const char **out_why)
-{
-	int error = X509_V_OK;
-	X509 *x;
-
-	if (!n)
-		return RC_OK;
-	x = named(csr);
-	if (!x)
-		error = X509_V_ERR_UNSPECIFIED;
-	for (size_t i = 0; error == X509_V_OK && i < n->n; i++)
-		error = NAME_CONSTRAINTS_check(x, n->all[i]);
-	X509_free(x);
-	ERR_clear_error();
-	if (error == X509_V_OK)
-		return RC_OK;
-	*out_why = "the CA's name constraints exclude a name of the "
-		   "certificate: no client would accept it";
 	return RC_INVALID;
 }

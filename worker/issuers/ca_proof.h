@@ -14,22 +14,12 @@
 #include "common/base/attr.h"
 #include "common/base/rc.h"
 #include "common/pki/cert/certbuild.h"
-#include "common/pki/csr/csr.h"
 
 /* chain_pem: the CA's certificate and those behind it; the last one is
- * trusted.  RC_INVALID with *out_why (arena) for people; RC_CRYPTO. */
+ * trusted.  *out_until, Unix seconds: when the first of them ends, and with it
+ * all that the CA issued.  RC_INVALID with *out_why (arena) for people;
+ * RC_CRYPTO. */
 rc ca_proof(struct arena *a, struct certbuild *b, const char *chain_pem,
-    const char **out_why) MUST_CHECK;
-
-/* What the name constraints of a chain let its leaves be called. */
-struct ca_names; /* defined in ca_proof.c */
-
-/* *out: NULL where there are none.  Free by ca_names_free (NULL: no-op). */
-rc ca_names_new(const char *chain_pem, struct ca_names **out) MUST_CHECK;
-void ca_names_free(struct ca_names *n);
-/* RC_INVALID with *out_why (static): a leaf of that request would be refused.
- * n may be NULL. */
-rc ca_names_allow(const struct ca_names *n, const struct csr *csr,
-    const char **out_why) MUST_CHECK;
+    int64_t *out_until, const char **out_why) MUST_CHECK;
 
 #endif

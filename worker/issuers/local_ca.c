@@ -60,7 +60,7 @@ open_unref(struct open_ca *o)
 	if (!o || --o->refs > 0)
 		return;
 	certbuild_free(o->ca.builder);
-	ca_names_free(o->ca.names);
+	ca_limits_free(o->ca.limits);
 	journal_close(o->ca.journal);
 	free(o->chain_pem);
 	free(o->list);
@@ -84,7 +84,7 @@ open_new(struct entry *e, const struct ca_material *m, const char *list,
 
 	o->refs = 1;
 	o->ca.builder = m->builder;
-	ret = ca_names_new(m->chain_pem, &o->ca.names);
+	ret = ca_limits_new(m->chain_pem, &o->ca.limits);
 	if (ret == RC_OK && !e->key_id)
 		ret = journal_open(e->cas->o.journal_dir, e->issuer_id,
 		    &o->ca.journal);

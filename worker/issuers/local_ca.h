@@ -19,7 +19,7 @@
 #include "common/loop/loop.h"
 #include "common/pki/cert/certbuild.h"
 #include "common/pki/key/seal.h"
-#include "worker/issuers/ca_proof.h"
+#include "worker/issuers/ca_limits.h"
 #include "worker/issuers/journal.h"
 
 struct local_cas; /* defined in local_ca.c */
@@ -27,11 +27,11 @@ struct local_cas; /* defined in local_ca.c */
 /* One open CA, referenced: it may be replaced while a batch uses it. */
 struct local_ca {
 	struct certbuild *builder;
-	struct journal *journal; /* NULL for a former key */
-	struct ca_names *names;  /* what leaves may be called; NULL: all */
-	const char *chain_pem;   /* what is sent with a leaf */
-	const char *list;        /* its revocation list's name */
-	char fingerprint[65];    /* of the CA's certificate */
+	struct journal *journal;  /* NULL for a former key */
+	struct ca_limits *limits; /* what leaves may be; NULL: all */
+	const char *chain_pem;    /* what is sent with a leaf */
+	const char *list;         /* its revocation list's name */
+	char fingerprint[65];     /* of the CA's certificate */
 	int64_t not_before_unix;
 	int64_t not_after_unix;
 };

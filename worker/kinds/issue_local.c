@@ -252,7 +252,7 @@ check_job(struct op *op, struct issue_batch *b, struct issue_job *j,
 	}
 	if (!leaves_time(op, b, j) || !issue_read_csr(op, j))
 		return;
-	if (ca_names_allow(b->ca->names, &j->csr, &why) != RC_OK)
+	if (ca_limits_allow(b->ca->limits, &j->csr, rules->ekus, &why) != RC_OK)
 		issue_set(j, ASIDE_FAIL, why);
 	else
 		build_tbs(op, b, j, rules);

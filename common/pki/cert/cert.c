@@ -44,8 +44,8 @@ cert_from_pem(const char *pem, size_t len, X509 **out)
 	return RC_OK;
 }
 
-static rc
-read_time(const ASN1_TIME *t, int64_t *out)
+rc
+cert_time(const ASN1_TIME *t, int64_t *out)
 {
 	struct tm tm;
 
@@ -128,9 +128,9 @@ read_fields(struct arena *a, X509 *x, struct cert_info *out)
 	if (ret == RC_OK)
 		ret = read_fingerprint(x, out->fingerprint_sha256);
 	if (ret == RC_OK)
-		ret = read_time(X509_get0_notBefore(x), &out->not_before_unix);
+		ret = cert_time(X509_get0_notBefore(x), &out->not_before_unix);
 	if (ret == RC_OK)
-		ret = read_time(X509_get0_notAfter(x), &out->not_after_unix);
+		ret = cert_time(X509_get0_notAfter(x), &out->not_after_unix);
 	if (ret == RC_OK)
 		ret = read_common_name(a, x, &out->common_name);
 	if (ret == RC_OK)

@@ -35,6 +35,8 @@ rc cert_to_pem(struct arena *a, const uint8_t *der, size_t len,
 rc cert_key_id(const X509 *x, char out[65]) MUST_CHECK;
 /* RC_INVALID unless the key's public part is the certificate's. */
 rc cert_match_key(X509 *x, EVP_PKEY *key) MUST_CHECK;
+/* Unix seconds. */
+rc cert_time(const ASN1_TIME *t, int64_t *out) MUST_CHECK;
 /* 40 lower-case digits of a serial; RC_INVALID past 20 octets. */
 rc cert_serial_hex(const ASN1_INTEGER *serial, char out[41]) MUST_CHECK;
 

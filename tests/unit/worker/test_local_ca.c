@@ -3,6 +3,7 @@
  * everything that can be wrong with the files.
  */
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,8 +22,9 @@ struct pair {
 	char cert[8192], key[8192];
 };
 
+/* change: NULL, or what is wrong with it. */
 static void
-make_pair(struct pair *p, int64_t from, int64_t to)
+make_pair_but(struct pair *p, int64_t from, int64_t to, void (*change)(X509 *))
 {
 	struct arena *a = arena_new();
 	unsigned char *der = NULL;
@@ -35,6 +37,10 @@ make_pair(struct pair *p, int64_t from, int64_t to)
 
 	code = certbuild_root("Sub", from, to, &x, &key);
 	CHECK_INT(code, RC_OK);
+	if (change) {
+		change(x);
+		CHECK(X509_sign(x, key, EVP_sha256()) > 0);
+	}
 	len = i2d_X509(x, &der);
 	code = cert_to_pem(a, der, (size_t)len, &pem);
 	CHECK_INT(code, RC_OK);
@@ -48,6 +54,44 @@ make_pair(struct pair *p, int64_t from, int64_t to)
 	X509_free(x);
 	EVP_PKEY_free(key);
 	arena_free(a);
+}
+
+static void
+make_pair(struct pair *p, int64_t from, int64_t to)
+{
+	make_pair_but(p, from, to, NULL);
+}
+
+static void
+put_extension(X509 *x, int nid, const char *value)
+{
+	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+
+	X509_EXTENSION_free(
+	    X509_delete_ext(x, X509_get_ext_by_NID(x, nid, -1)));
+	CHECK(e && X509_add_ext(x, e, -1) == 1);
+	X509_EXTENSION_free(e);
+}
+
+static void
+no_ca(X509 *x)
+{
+	put_extension(x, NID_basic_constraints, "critical,CA:FALSE");
+}
+
+static void
+no_cert_sign(X509 *x)
+{
+	put_extension(x, NID_key_usage, "critical,cRLSign");
+}
+
+static void
+no_subject(X509 *x)
+{
+	X509_NAME *none = X509_NAME_new();
+
+	CHECK(X509_set_subject_name(x, none) == 1);
+	X509_NAME_free(none);
 }
 
 static void
@@ -248,7 +292,7 @@ test_sub_ca_and_its_chain(void)
 
 	use_files(r, config);
 	make_pair(&sub, now - 100, now + 86400);
-	make_pair(&root, now - 200, now + 86400);
+	make_pair(&root, now - 200, now + 3600);
 	sign_pair(&sub, &root);
 	snprintf(both, sizeof(both), "notes\n%s%s%s", sub.cert, sub.key,
 	    root.cert);
@@ -262,6 +306,7 @@ test_sub_ca_and_its_chain(void)
 	CHECK_STR(r->cert_pem, sub.cert);
 	CHECK_STR(r->fingerprint, ca->fingerprint);
 	CHECK(strstr(r->chain_pem, "PRIVATE") == NULL);
+	CHECK_INT(ca->not_after_unix, now + 3600); /* the root's */
 	local_ca_unref(ca);
 	rig_free(r);
 }
@@ -315,6 +360,16 @@ test_bad_files(void)
 	char config[512];
 	const char *path;
 	int64_t now = time(NULL);
+	static const struct {
+		void (*change)(X509 *);
+		int64_t from;
+		const char *words;
+	} wrong[] = {
+	    {NULL, 3600, "is not valid yet"},
+	    {no_ca, -100, "is not a CA certificate"},
+	    {no_cert_sign, -100, "no keyCertSign"},
+	    {no_subject, -100, "has no subject"},
+	};
 
 	use_files(r, config);
 	make_pair(&good, now - 100, now + 86400);
@@ -336,6 +391,13 @@ test_bad_files(void)
 	(void)rig_write(r, "ca.pem", past.cert);
 	(void)rig_write(r, "ca.key", past.key);
 	fails_saying(r, "has expired");
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		make_pair_but(&past, now + wrong[i].from, now + 86400,
+		    wrong[i].change);
+		(void)rig_write(r, "ca.pem", past.cert);
+		(void)rig_write(r, "ca.key", past.key);
+		fails_saying(r, wrong[i].words);
+	}
 	rig_free(r);
 }
 
