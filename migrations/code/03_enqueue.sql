@@ -5,20 +5,16 @@
 -- demands it the job waits for an approval first, and the request for it is made with the job.  Every path into issuance
 -- comes here, for one certificate or a hundred thousand.  Says for every certificate asked for what became of it:
 --   enqueued, in_progress, archived, revoked, expired (unless p_allow_expired),
---   issuer_disabled.  Unknown ids give no row.
--- Where the caller writes one event of its own for all of them, p_is_audited is false.  Ids are made from one reading of
--- the clock: a reading a row cost as much as finding the row.  No function around this one may set plan_cache_mode: the
--- checks of the jobs' foreign keys would be planned anew for every row.
-CREATE FUNCTION jobs_enqueue(p_ids text[], p_actor text, p_actor_type text, p_force bool, p_allow_expired bool, p_is_audited bool,
-    p_is_locked bool DEFAULT false) RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text)
-LANGUAGE plpgsql SECURITY DEFINER AS $$
+--   issuer_disabled, held (somebody holds a row that its job would refer to).  Unknown ids give no row.
+-- The caller has locked the certificates; where it writes one event of its own for all, p_is_audited is false.  Ids are
+-- made from one reading of the clock: a reading a row cost as much as finding the row.  No function around this one may set
+-- plan_cache_mode: the checks of the jobs' foreign keys would be planned anew for every row.
+CREATE FUNCTION jobs_enqueue(p_ids text[], p_actor text, p_actor_type text, p_force bool, p_allow_expired bool, p_is_audited bool)
+RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_prefix text := 'job-' || (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || '000-';
 BEGIN
-    IF NOT p_is_locked THEN
-        PERFORM 1 FROM unnest(p_ids) AS u (id) JOIN managed_certificates c ON c.id = u.id ORDER BY c.id FOR NO KEY UPDATE OF c;
-    END IF;
     RETURN QUERY
     WITH asked AS MATERIALIZED (
         SELECT v.id, v.issuer_id, v.profile_id, v.type, v.status, v.max_attempts, v.verdict, v.verdict = 'enqueued' AS is_wanted
@@ -31,6 +27,12 @@ BEGIN
                     WHEN c.status = 'Expired' AND NOT p_allow_expired THEN 'expired'
                     WHEN c.status = 'RenewalInProgress' AND NOT p_force THEN 'in_progress'
                     WHEN NOT i.enabled THEN 'issuer_disabled'
+                    WHEN p_is_audited AND p_actor_type <> 'System' THEN 'enqueued' -- a person's call for one waits
+                    WHEN NOT EXISTS (SELECT 1 FROM issuers h WHERE h.id = c.issuer_id FOR KEY SHARE SKIP LOCKED)
+                        OR pr.requires_approval AND NOT EXISTS (SELECT 1 FROM certificate_profiles h WHERE h.id = pr.id FOR KEY SHARE SKIP LOCKED)
+                        OR EXISTS (SELECT 1 FROM certificate_target_mappings m JOIN deployment_targets t ON t.id = m.target_id
+                            WHERE m.certificate_id = c.id AND t.retired_at IS NULL AND t.enabled
+                                AND NOT EXISTS (SELECT 1 FROM agents h WHERE h.id = t.agent_id FOR KEY SHARE SKIP LOCKED)) THEN 'held'
                     ELSE 'enqueued' END AS verdict FROM (SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id)) g
             JOIN managed_certificates c ON c.id = g.id JOIN issuers i ON i.id = c.issuer_id
             JOIN renewal_policies p ON p.id = c.renewal_policy_id
@@ -88,7 +90,7 @@ BEGIN
         PERFORM jobs_finish(v_ids, 'Cancelled', p_why, p_actor, p_actor_type);
     END IF;
     RETURN QUERY SELECT e.certificate_id, e.outcome, e.job_id, e.agent_id
-        FROM jobs_enqueue(ARRAY[p_id], p_actor, p_actor_type, p_force, v_ids IS NOT NULL, true, true) e;
+        FROM jobs_enqueue(ARRAY[p_id], p_actor, p_actor_type, p_force, v_ids IS NOT NULL, true) e;
 END $$;
 
 -- --- approval ---
@@ -161,7 +163,7 @@ $$;
 
 -- --- deployments ---
 -- Deployments for mappings whose target should serve another version than it does.  A waiting deployment is moved on to the
--- newest version instead.
+-- newest version instead.  One whose agent or target somebody holds is left to duty_redeploy.
 CREATE FUNCTION deployments_fan_out(p_certificate_ids text[], p_now timestamptz) RETURNS TABLE (job_id text, agent_id text)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 BEGIN
@@ -174,10 +176,9 @@ BEGIN
     JOIN deployment_targets t ON t.id = m.target_id AND t.enabled AND t.retired_at IS NULL
     WHERE m.certificate_id = ANY (p_certificate_ids)
         -- Looked up, for a join may begin with all agents.
-        AND (SELECT a.retired_at IS NULL FROM agents a WHERE a.id = t.agent_id)
+        AND (SELECT a.retired_at IS NULL FROM agents a WHERE a.id = t.agent_id FOR KEY SHARE SKIP LOCKED)
         AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.desired_version_id IS NOT NULL
-        AND m.deploy_after <= p_now ORDER BY m.certificate_id, m.target_id
+        AND m.deploy_after <= p_now ORDER BY m.certificate_id, m.target_id FOR KEY SHARE OF t SKIP LOCKED
     ON CONFLICT (dedupe_key) WHERE job_is_active(status) DO UPDATE SET version_id = excluded.version_id
-        WHERE j.status = 'Pending' AND j.version_id IS DISTINCT FROM excluded.version_id
-    RETURNING j.id, j.agent_id;
+        WHERE j.status = 'Pending' AND j.version_id IS DISTINCT FROM excluded.version_id RETURNING j.id, j.agent_id;
 END $$;

@@ -8,8 +8,7 @@
 -- cut: what ends with its CA, whose renewal would end no later.  One that was issued otherwise than its row asks is due
 -- whatever its time.
 CREATE FUNCTION renewals_due(p_now timestamptz, p_limit int, OUT seen text[], OUT due text[], OUT stale text[], OUT cut text[])
-LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_sort = off AS $$
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
     SELECT array_agg(d.id),
         array_agg(d.id) FILTER (WHERE p.auto_renew AND i.enabled AND (d.is_wanted
             OR NOT coalesce(d.expires_at >= ca.not_after, false) AND (k.policy_id IS NULL OR renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent) <= p_now))),
@@ -33,6 +32,7 @@ DECLARE
     v_now timestamptz := engine_now();
     v_seen text[]; v_ids text[]; v_stale text[]; v_cut text[]; v_made text[];
     v_rest text[]; -- those seen that got no job; usually none
+    v_held text[]; -- among them
 BEGIN
     SELECT r.seen, r.due, r.stale, r.cut INTO v_seen, v_ids, v_stale, v_cut FROM renewals_due(v_now, p_limit) r;
     seen := coalesce(cardinality(v_seen), 0); due := coalesce(cardinality(v_ids), 0); enqueued := 0; agents := '{}';
@@ -48,19 +48,21 @@ BEGIN
     END IF;
     IF v_ids IS NOT NULL THEN
         SELECT count(e.job_id), array_agg(e.certificate_id) FILTER (WHERE e.job_id IS NOT NULL),
-            coalesce(array_agg(DISTINCT e.agent_id) FILTER (WHERE e.agent_id IS NOT NULL), '{}')
-        INTO enqueued, v_made, agents FROM jobs_enqueue(v_ids, 'system', 'System', false, true, true, true) e;
+            coalesce(array_agg(DISTINCT e.agent_id) FILTER (WHERE e.agent_id IS NOT NULL), '{}'),
+            array_agg(e.certificate_id) FILTER (WHERE e.outcome = 'held')
+        INTO enqueued, v_made, agents, v_held FROM jobs_enqueue(v_ids, 'system', 'System', false, true, true) e;
     END IF;
     SELECT array_agg(s.id) INTO v_rest FROM unnest(v_seen) AS s (id) WHERE s.id NOT IN (SELECT m.id FROM unnest(v_made) AS m (id));
     IF v_rest IS NOT NULL THEN
-        -- One whose status was written by hand while a job is under way.
+        -- One whose status was written by hand while a job is under way.  None twice: then its foreign keys are checked.
         PERFORM certificates_refresh(array_agg(d.id)) FROM unnest(v_ids) AS d (id)
-            WHERE d.id IN (SELECT r.id FROM unnest(v_rest) AS r (id)) HAVING count(*) > 0;
-        -- What could not be enqueued for any other reason is looked at again when a failed renewal would be.
-        UPDATE managed_certificates c SET renew_after = v_now + greatest(policy_retry_least(), make_interval(secs => p.retry_interval_seconds))
+            WHERE d.id IN (SELECT r.id FROM unnest(v_rest) AS r (id))
+                AND d.id NOT IN (SELECT h.id FROM unnest(v_held) AS h (id)) HAVING count(*) > 0;
+        -- What could not be enqueued otherwise is looked at again when a failed renewal would be, what is held soon.
+        UPDATE managed_certificates c SET renew_after = v_now + greatest(policy_retry_least(), CASE WHEN c.id NOT IN
+            (SELECT h.id FROM unnest(v_held) AS h (id)) THEN make_interval(secs => p.retry_interval_seconds) END)
         FROM unnest(v_rest) AS r (id), renewal_policies p
-        WHERE c.id = r.id AND c.renew_after <= v_now AND p.id = c.renewal_policy_id
-            AND certificate_renews(c.status);
+        WHERE c.id = r.id AND c.renew_after <= v_now AND p.id = c.renewal_policy_id AND certificate_renews(c.status);
     END IF;
 END $$;
 
@@ -107,8 +109,8 @@ SET enable_hashjoin = off SET enable_mergejoin = off AS $$
         SELECT m.certificate_id FROM certificate_target_mappings m
         WHERE m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_after <= p_now
             AND (SELECT v.not_after > p_now FROM certificate_versions v WHERE v.id = m.desired_version_id)
-            AND (SELECT t.enabled AND t.retired_at IS NULL AND (SELECT a.retired_at IS NULL FROM agents a WHERE a.id = t.agent_id)
-                FROM deployment_targets t WHERE t.id = m.target_id)
+            AND (SELECT t.enabled AND t.retired_at IS NULL AND (SELECT a.retired_at IS NULL FROM agents a WHERE a.id = t.agent_id FOR KEY SHARE SKIP LOCKED)
+                FROM deployment_targets t WHERE t.id = m.target_id FOR KEY SHARE SKIP LOCKED)
             AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id
                 AND job_is_active(j.status))
     )

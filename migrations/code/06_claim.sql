@@ -10,9 +10,10 @@ CREATE FUNCTION serial_new(p_start text) RETURNS text LANGUAGE sql VOLATILE AS $
 
 -- Hands one lane's due jobs to a worker, as one lease: one running batch, one permit.  The leader's term and the worker's
 -- lease are checked by the same transaction.  Serial and validity are fixed here, before anything is signed.  One fixed too
--- long ago (half its life, at most), or for another certificate of the CA, is written off (recorded as revoked) and fixed anew: the same serial must
--- never stand over two different certificates.  Suspects, jobs that several workers died with, go when nothing else of the
--- lane is due: the most suspicious first, and a worker holds half as many with each death, until one is alone.
+-- long ago (half its life, at most), or for another certificate of the CA, is written off (recorded as revoked) and fixed
+-- anew: the same serial must never stand over two different certificates.  Suspects, jobs that several workers died with,
+-- go when nothing else of the lane is due: the most suspicious first, and a worker holds half as many with each death,
+-- until one is alone.
 CREATE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,
     p_low_after timestamptz, p_low_id text, p_attempt_ms int, p_only text DEFAULT NULL)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
@@ -65,6 +66,8 @@ BEGIN
                     AND j.ca_sha256 IS NOT DISTINCT FROM v_all.ca_sha256 AS is_fixed FROM jobs j
             WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND job_issues(j.type)
                 AND j.run_after <= v_now AND (j.run_after, j.id) >= (p_low_after, p_low_id)
+                AND (j.serial_number IS NULL OR EXISTS (SELECT 1 FROM managed_certificates c JOIN issuers i ON i.id = j.issuer_id
+                    WHERE c.id = j.certificate_id FOR KEY SHARE SKIP LOCKED)) -- what may be written off refers to them
                 AND CASE WHEN p_only IS NOT NULL THEN j.id = p_only WHEN v_deaths IS NOT NULL THEN cardinality(j.died_with) = v_deaths
                     ELSE coalesce(cardinality(j.died_with), 0) < policy_deaths_alone() END
             ORDER BY j.run_after, j.id LIMIT v_limit FOR NO KEY UPDATE SKIP LOCKED) r

@@ -116,8 +116,7 @@ $$;
 -- is a walk along its index from its beginning.
 CREATE FUNCTION jobs_suspect(p_limit int, p_far timestamptz, p_since timestamptz, p_id text)
 RETURNS TABLE (id text, since timestamptz, is_walked bool)
-LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_sort = off AS $$
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
     (SELECT j.id, NULL::timestamptz, false FROM jobs j WHERE job_is_active(j.status)
         AND (j.type = 'Validation' OR j.certificate_id IS NULL
             OR (j.type = 'Deployment' AND (j.target_id IS NULL OR j.agent_id IS NULL OR j.version_id IS NULL
@@ -148,7 +147,8 @@ DECLARE
     v_ids text[]; v_walked text[]; v_statuses text[]; v_errors text[];
 BEGIN
     INSERT INTO duty_marks (name) VALUES ('jobs_nonsense') ON CONFLICT DO NOTHING;
-    SELECT m.* INTO v_mark FROM duty_marks m WHERE m.name = 'jobs_nonsense' FOR UPDATE;
+    SELECT m.* INTO v_mark FROM duty_marks m WHERE m.name = 'jobs_nonsense' FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN RETURN 0; END IF;
     SELECT array_agg(DISTINCT s.id) FILTER (WHERE (SELECT job_nonsense(j) FROM jobs j WHERE j.id = s.id) IS NOT NULL),
             array_agg(s.id ORDER BY s.since, s.id) FILTER (WHERE s.is_walked), max(s.since)
         INTO v_ids, v_walked, v_mark.low_at
@@ -237,7 +237,7 @@ BEGIN
     WHERE (i.id = p_issuer OR p_issuer IS NULL AND i.enabled
             AND engine_now() > c.not_after - (c.not_after - c.not_before) / policy_condition_ca_part())
         AND NOT EXISTS (SELECT 1 FROM ca_certificates n WHERE n.issuer_id = i.id AND n.state = 'next')
-    ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
+    FOR KEY SHARE OF i SKIP LOCKED ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
     RETURN FOUND;
 END $$;
 
@@ -293,8 +293,7 @@ BEGIN
     FROM (SELECT j.id, j.is_stale AND j.checkpoint IS NULL AS is_stale,
             (j.certificate_id NOT IN (SELECT u.id FROM unnest(v_free) AS u (id))) IS TRUE AS is_held FROM jobs j
         WHERE j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running'
-            AND (j.id IN (SELECT i.id FROM unnest(p_job_ids) AS i (id))) IS TRUE
-        FOR NO KEY UPDATE SKIP LOCKED) l;
+            AND (j.id IN (SELECT i.id FROM unnest(p_job_ids) AS i (id))) IS TRUE FOR NO KEY UPDATE SKIP LOCKED) l;
     IF v_held IS NOT NULL THEN
         UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
             run_after = v_now + policy_held_rest(), held_since = coalesce(j.held_since, v_now), last_error = p_why
@@ -357,8 +356,7 @@ BEGIN
                 SELECT m.certificate_id, array_agg(DISTINCT t.agent_id) AS holders
                 FROM certificate_target_mappings m
                 JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL
-                WHERE m.certificate_id = ANY (v_certificates)
-                GROUP BY 1 HAVING min(t.agent_id) <> max(t.agent_id))
+                WHERE m.certificate_id = ANY (v_certificates) GROUP BY 1 HAVING min(t.agent_id) <> max(t.agent_id))
             SELECT DISTINCT ON (h.certificate_id) h.certificate_id, v.not_before, v.not_after
             FROM shared h CROSS JOIN LATERAL unnest(h.holders) AS a (id)
             CROSS JOIN LATERAL (SELECT o.not_before, o.not_after FROM certificate_versions o
@@ -378,12 +376,6 @@ BEGIN
                 OR (j.lease_id = p_lease AND j.leased_by = p_worker AND j.status IN ('Running', 'Completed')));
     END IF;
 END $$;
-
--- How long a job waits after its nth failure: by the policy's interval.
-CREATE FUNCTION retry_wait(p_interval_seconds int, p_attempts int) RETURNS interval LANGUAGE sql VOLATILE SET search_path FROM CURRENT AS $$
-    SELECT jittered(back_off(greatest(policy_retry_least(), make_interval(secs => p_interval_seconds)), policy_retry_most(),
-        p_attempts))
-$$;
 
 -- Ends or puts off jobs of a lease that made no certificate.  p_outcomes:
 --   fail       Failed, with the reason
@@ -434,11 +426,11 @@ BEGIN
                 ELSE coalesce(o.error, j.last_error) END,
             held_since = CASE o.outcome WHEN 'held' THEN coalesce(j.held_since, v_now) END,
             run_after = CASE o.outcome WHEN 'release' THEN v_now WHEN 'held' THEN v_now + policy_held_rest()
-                WHEN 'uncertain' THEN 'infinity' ELSE v_now + retry_wait(w.seconds, j.attempts) END,
+                WHEN 'uncertain' THEN 'infinity' ELSE v_now + jittered(back_off(greatest(policy_retry_least(), w.rest), policy_retry_most(), j.attempts)) END,
             checkpoint = CASE WHEN o.outcome = 'uncertain' THEN coalesce(j.checkpoint, '{}') || '{"state": "uncertain"}'
                 WHEN p_open IS NULL OR j.id = ANY (p_open) THEN j.checkpoint END
         FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)
-        LEFT JOIN LATERAL (SELECT p.retry_interval_seconds AS seconds
+        LEFT JOIN LATERAL (SELECT make_interval(secs => p.retry_interval_seconds) AS rest
             FROM jobs n JOIN managed_certificates c ON c.id = n.certificate_id JOIN renewal_policies p ON p.id = c.renewal_policy_id
             WHERE n.id = o.id) w ON true WHERE j.id = o.id AND o.outcome NOT IN ('fail', 'cancel')
         RETURNING j.id, j.certificate_id, j.last_error, o.outcome

@@ -9,17 +9,18 @@
 -- The intent to place the order of a job, committed before the request leaves.  The request must leave before send_before
 -- and is over limit_ms later; until then nobody takes the job over, however it is freed, because run_after is set here
 -- already and only counts once the job is Pending again.  Outcomes: placing; cancelled (somebody wants it cancelled, or its
--- tick's budget is over: do not send).  No row: the job is not under this lease any more.
+-- tick's budget is over: do not send); held (somebody holds its row: likewise).  No row: the job is not under this lease
+-- any more.
 CREATE FUNCTION issue_placing(p_worker text, p_lease bigint, p_job_id text, p_send_ms int, p_limit_ms int)
 RETURNS TABLE (outcome text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now timestamptz := clock_timestamp(); v_send_before timestamptz := v_now + ms(p_send_ms);
     v_over timestamptz := v_send_before + ms(p_limit_ms);
 BEGIN
-    SELECT CASE WHEN j.cancel_requested_at IS NULL AND j.budget_over_at IS NULL THEN 'placing' ELSE 'cancelled' END
-        INTO outcome FROM jobs j
-        WHERE j.id = p_job_id AND j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running'
-            AND worker_lives(p_worker) FOR NO KEY UPDATE;
+    SELECT CASE WHEN l.id IS NULL THEN 'held' WHEN l.cancel_requested_at IS NULL AND l.budget_over_at IS NULL THEN 'placing' ELSE 'cancelled' END
+        INTO outcome FROM jobs j LEFT JOIN LATERAL (SELECT o.* FROM jobs o WHERE o.id = j.id AND o.lease_id = p_lease
+            AND o.leased_by = p_worker AND o.status = 'Running' FOR NO KEY UPDATE SKIP LOCKED) l ON true
+        WHERE j.id = p_job_id AND j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running' AND worker_lives(p_worker);
     IF NOT FOUND THEN RETURN; END IF;
     UPDATE jobs j SET
         checkpoint = jsonb_build_object('state', 'placing', 'order_reference', j.id, 'send_before', v_send_before,
@@ -34,8 +35,7 @@ END $$;
 -- CA's, not the claim's.
 CREATE FUNCTION issue_complete_outside(p_worker text, p_lease bigint, p_job_id text, p_serial text,
     p_not_before timestamptz, p_not_after timestamptz, p_pem text, p_fingerprint text, p_key_algorithm text,
-    p_key_size int, p_chain text) RETURNS TABLE (job_id text, agent_id text, status text)
-LANGUAGE plpgsql SECURITY DEFINER AS $$
+    p_key_size int, p_chain text) RETURNS TABLE (job_id text, agent_id text, status text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM jobs_lock(ARRAY[p_job_id]);
     UPDATE jobs j SET serial_number = p_serial, not_before = p_not_before, not_after = p_not_after,

@@ -40,8 +40,9 @@ BEGIN
     -- Who was only paused, or cut off, died with nothing.  What somebody holds is met again by the next renewal.
     UPDATE jobs j SET died_with = nullif(array_remove(j.died_with, p_incarnation), '{}') WHERE j.id IN (SELECT o.id FROM jobs o
         WHERE o.died_with @> ARRAY[p_incarnation] AND o.status IN ('Pending', 'Running') FOR NO KEY UPDATE SKIP LOCKED);
-    UPDATE tasks t SET died_with = nullif(array_remove(t.died_with, p_incarnation), '{}') WHERE t.id IN (SELECT o.id FROM tasks o
-        WHERE o.died_with @> ARRAY[p_incarnation] AND o.status <> 'Failed' FOR NO KEY UPDATE SKIP LOCKED);
+    UPDATE tasks t SET died_with = nullif(array_remove(t.died_with, p_incarnation), '{}'),
+        run_after = CASE t.status WHEN 'Failed' THEN clock_timestamp() ELSE t.run_after END -- nothing rests for it
+        WHERE t.id IN (SELECT o.id FROM tasks o WHERE o.died_with @> ARRAY[p_incarnation] FOR NO KEY UPDATE SKIP LOCKED);
     RETURN QUERY SELECT v_until, coalesce((SELECT array_agg(j.id) FROM jobs j
         WHERE j.leased_by = p_incarnation AND j.status = 'Running' AND (j.cancel_requested_at IS NOT NULL OR j.budget_over_at IS NOT NULL)), '{}');
 END $$;
@@ -122,13 +123,13 @@ END $$;
 -- A hand-out more that ended with its worker, or ('') with its time under a worker that lives.
 CREATE FUNCTION died_with(p_before text[], p_by text, p_until timestamptz, p_times int) RETURNS text[]
 LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
-    SELECT p_before || array_fill(CASE WHEN p_until < clock_timestamp() AND EXISTS (SELECT 1 FROM workers w
-        WHERE w.incarnation = p_by AND w.lease_until > clock_timestamp()) THEN '' ELSE p_by END, ARRAY[p_times])
+    SELECT p_before || array_fill(CASE WHEN p_until < clock_timestamp() AND worker_lives(p_by) THEN '' ELSE p_by END, ARRAY[p_times])
 $$;
 
 -- Frees what nobody holds any more: jobs of workers whose lease is over, of attempts past their deadline, and (p_worker
 -- with p_holding given) leases a worker has by our book but does not name.  A suspect (06_claim.sql) that was alone when
 -- its worker died, twice on end since a pause looks like it, or that too many died with, fails with the caller's words.
+-- Nobody died where a worker lives that could not end what somebody held meanwhile: such a lock stands in xmax.
 CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_holding bigint[],
     p_low_lease bigint, p_words jsonb) RETURNS TABLE (freed bigint, failed bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off AS $$
@@ -137,7 +138,8 @@ DECLARE v_ids text[]; v_dead text[]; v_alone text[]; v_guilty text[]; v_failed t
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     IF p_worker IS NULL THEN
-        SELECT array_agg(j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
+        SELECT array_agg(j.id), array_agg(j.id) FILTER (WHERE NOT j.was_held) INTO v_ids, v_dead
+        FROM (SELECT o.id, o.xmax::text NOT IN ('0', o.xmin::text) AND worker_lives(o.leased_by) AS was_held FROM jobs o
             WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND (o.attempt_until < clock_timestamp()
                 OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = o.leased_by AND w.lease_until > clock_timestamp()))
             FOR NO KEY UPDATE SKIP LOCKED) j;
@@ -147,7 +149,7 @@ BEGIN
                 AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding)) FOR NO KEY UPDATE SKIP LOCKED) j;
     END IF;
     -- A worker that lives and names its leases lost their answers, no more.
-    IF p_worker IS NULL OR p_holding IS NULL THEN v_dead := v_ids; END IF;
+    IF p_worker IS NOT NULL AND p_holding IS NULL THEN v_dead := v_ids; END IF;
     -- Alone is who died while the worker had nothing else in hand, or nothing else past its time: it stands twice.
     SELECT array_agg(j.id), array_agg(j.id) FILTER (WHERE j.died_with[cardinality(j.died_with)] = j.died_with[cardinality(j.died_with) - 1])
     INTO v_alone, v_guilty FROM jobs j WHERE j.id = ANY (v_dead) AND cardinality(j.died_with) >= policy_deaths_alone()
@@ -182,8 +184,8 @@ BEGIN
         last_error = CASE WHEN n.is_over THEN job_say(p_words, 'workers_died', NULL) ELSE t.last_error END
     FROM (SELECT f.*, coalesce(f.is_dead AND cardinality(f.died_with) >= policy_deaths_most(), false) AS is_over
         FROM (SELECT o.id, d.is_dead, CASE WHEN d.is_dead THEN died_with(o.died_with, o.leased_by, o.attempt_until, 1) ELSE o.died_with END AS died_with
-        FROM tasks o, (SELECT p_worker IS NULL OR p_holding IS NULL) d (is_dead)
-        WHERE o.status = 'Running' AND o.lease_id >= p_low_lease AND CASE WHEN p_worker IS NOT NULL
+        FROM tasks o CROSS JOIN LATERAL (SELECT CASE WHEN p_worker IS NULL THEN o.xmax::text IN ('0', o.xmin::text) OR NOT worker_lives(o.leased_by)
+            ELSE p_holding IS NULL END) d (is_dead) WHERE o.status = 'Running' AND o.lease_id >= p_low_lease AND CASE WHEN p_worker IS NOT NULL
             THEN o.leased_by = p_worker AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding))
             ELSE o.attempt_until < clock_timestamp() OR NOT EXISTS (SELECT 1 FROM workers w
                 WHERE w.incarnation = o.leased_by AND w.lease_until > clock_timestamp()) END

@@ -3,8 +3,7 @@
 -- Whether a task is due, and how many leases of tasks are running.
 CREATE FUNCTION tasks_due(p_low_after timestamptz, p_low_id text, p_low_lease bigint)
 RETURNS TABLE (due bool, running bigint, first_after timestamptz, first_id text, low_lease bigint)
-LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_sort = off AS $$
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
     SELECT f.id IS NOT NULL, r.n, f.run_after, f.id, r.low
     FROM (SELECT count(DISTINCT t.lease_id) AS n, min(t.lease_id) AS low FROM tasks t
         WHERE t.status = 'Running' AND t.lease_id >= p_low_lease) r
@@ -17,8 +16,7 @@ $$;
 -- gains by many; one that calls out is alone, so that it is not kept by its neighbours.
 CREATE FUNCTION tasks_claim(p_incarnation text, p_term bigint, p_worker text, p_limit int, p_low_after timestamptz,
     p_low_id text, p_attempt_ms int) RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text, is_full bool)
-LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_sort = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
     v_now timestamptz := engine_now(); v_lease bigint; v_kind text; v_limit int;
     v_rows tid[]; v_ids text[]; v_afters timestamptz[]; v_n bigint;

@@ -40,13 +40,14 @@ BEGIN
     END IF;
     SELECT t.ids, t.held INTO v_ids, v.held_ids FROM certificates_take(v_ids) t;
     SELECT count(DISTINCT e.certificate_id) FILTER (WHERE e.job_id IS NOT NULL),
-            count(*) FILTER (WHERE e.outcome = 'issuer_disabled') + coalesce(cardinality(v.held_ids), 0),
+            count(*) FILTER (WHERE e.outcome IN ('issuer_disabled', 'held')) + coalesce(cardinality(v.held_ids), 0),
             array_agg(e.certificate_id) FILTER (WHERE e.job_id IS NOT NULL),
             array_agg(e.job_id) FILTER (WHERE e.job_id IS NOT NULL),
             array_agg(e.certificate_id) FILTER (WHERE e.outcome = 'issuer_disabled'),
-            array_agg(DISTINCT e.agent_id) FILTER (WHERE e.agent_id IS NOT NULL)
-        INTO v.done, v.failed, v.certificate_ids, v.job_ids, v.failed_ids, v.agents
-    FROM jobs_enqueue(v_ids, p_actor, p_actor_type, false, false, false, true) e;
+            array_agg(DISTINCT e.agent_id) FILTER (WHERE e.agent_id IS NOT NULL),
+            v.held_ids || array_agg(e.certificate_id) FILTER (WHERE e.outcome = 'held')
+        INTO v.done, v.failed, v.certificate_ids, v.job_ids, v.failed_ids, v.agents, v.held_ids
+    FROM jobs_enqueue(v_ids, p_actor, p_actor_type, false, false, false) e;
     v.agents := CASE WHEN cardinality(v.agents) > policy_hinted_agents() THEN NULL ELSE coalesce(v.agents, '{}') END;
     RETURN v;
 END $$;

@@ -23,10 +23,10 @@ DECLARE v_now timestamptz := engine_now(); v_n bigint;
 BEGIN
     PERFORM ca_successor_ask(NULL) WHERE NOT p_only_behind;
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
-    SELECT id_new('task'), 'crl_build', ca.list, 'crl:' || ca.list, ca.issuer_id, v_now, v_now
-    FROM ca_certificates ca
+    SELECT id_new('task'), 'crl_build', ca.list, 'crl:' || ca.list, ca.issuer_id, v_now, v_now FROM ca_certificates ca
     LEFT JOIN crl_cache k ON k.list = ca.list WHERE ca.not_after > v_now AND ca.state <> 'next'
         AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || ca.list)
+        AND EXISTS (SELECT 1 FROM issuers i WHERE i.id = ca.issuer_id FOR KEY SHARE SKIP LOCKED)
         AND NOT crl_rests(ca.list, v_now) AND CASE
             WHEN k.list IS NULL THEN true
             WHEN NOT p_only_behind AND (k.ca_fingerprint <> ca.fingerprint_sha256
@@ -42,8 +42,7 @@ END $$;
 CREATE FUNCTION crl_request(p_issuer text, p_list text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after, created_at)
     SELECT id_new('task'), 'crl_build', p_list, 'crl:' || p_list, p_issuer, engine_now(), engine_now()
-    WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'crl:' || p_list)
-        AND NOT crl_rests(p_list, engine_now()) ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
+    WHERE NOT crl_rests(p_list, engine_now()) ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
 $$;
 
 -- The number of the list that a task is about to make.  It is the time, or one more than the last where that is more: so it

@@ -9,22 +9,25 @@ $$;
 
 -- Alerts of these certificates, as far as they are due and were not made: one a channel, for the tightest threshold passed.
 -- A threshold that lies before the certificate's validity began is never passed.  p_words: the messages "expires" and
--- "expired", of name, common name, end, threshold and days left.
-CREATE FUNCTION expiry_alerts_make(p_ids text[], p_now timestamptz, p_words jsonb) RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
+-- "expired", of name, common name, end, threshold and days left.  is_held: somebody holds rows of some, which got none.
+CREATE FUNCTION expiry_alerts_make(p_ids text[], p_now timestamptz, p_words jsonb, OUT made bigint, OUT is_held bool)
+LANGUAGE sql SECURITY DEFINER AS $$
     WITH due AS MATERIALIZED (
-        SELECT c.id, c.name, c.common_name, c.expires_at, c.owner_id, p.alert_channels, p.alert_severity_map, t.days
+        SELECT c.id, c.name, c.common_name, c.expires_at, c.owner_id, p.alert_channels, p.alert_severity_map, t.days,
+            EXISTS (SELECT 1 FROM managed_certificates h WHERE h.id = c.id FOR KEY SHARE SKIP LOCKED) AND (a.certificate_id IS NULL
+                OR EXISTS (SELECT 1 FROM expiry_alerts h WHERE h.certificate_id = c.id FOR NO KEY UPDATE SKIP LOCKED)) AS is_free
         FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id
         CROSS JOIN LATERAL (SELECT min(d) AS days FROM thresholds_of(p.alert_thresholds_days) AS d
             WHERE c.expires_at <= p_now + days(d)
                 AND (c.valid_from IS NULL OR c.valid_from < c.expires_at - days(d))) t
+        LEFT JOIN expiry_alerts a ON a.certificate_id = c.id
         WHERE c.id = ANY (p_ids) AND c.status NOT IN ('Revoked', 'Archived') AND t.days IS NOT NULL
+            AND (a.expires_at = c.expires_at AND a.threshold_days <= t.days) IS NOT TRUE
     ), fresh AS (
         INSERT INTO expiry_alerts AS a (certificate_id, expires_at, threshold_days, alerted_at)
-        SELECT d.id, d.expires_at, d.days, p_now FROM due d ORDER BY d.id
+        SELECT d.id, d.expires_at, d.days, p_now FROM due d WHERE d.is_free ORDER BY d.id
         ON CONFLICT (certificate_id) DO UPDATE SET expires_at = excluded.expires_at,
-            threshold_days = excluded.threshold_days, alerted_at = excluded.alerted_at
-            WHERE a.expires_at <> excluded.expires_at OR a.threshold_days > excluded.threshold_days
-        RETURNING certificate_id
+            threshold_days = excluded.threshold_days, alerted_at = excluded.alerted_at RETURNING certificate_id
     ), routed AS (
         SELECT d.*, CASE WHEN t.tier IN ('informational', 'warning', 'critical') THEN t.tier ELSE 'informational' END AS severity,
             CASE WHEN jsonb_typeof(d.alert_channels -> t.tier) = 'array' THEN d.alert_channels -> t.tier
@@ -55,18 +58,19 @@ CREATE FUNCTION expiry_alerts_make(p_ids text[], p_now timestamptz, p_words json
             jsonb_build_object('threshold_days', s.days, 'severity', s.severity, 'channel', s.given)
         FROM sent s WHERE s.channel NOT IN ('Email', 'Webhook', 'Slack', 'Teams', 'PagerDuty', 'OpsGenie')
     )
-    SELECT count(*) FROM made
+    SELECT (SELECT count(*) FROM made), EXISTS (SELECT 1 FROM due d WHERE NOT d.is_free)
 $$;
 
 -- One piece of a run, which ends where a window holds p_limit certificates.  It looks at those whose distance to their end
 -- passed a threshold in use since the last time, and those made since.  Now and then, and when a policy was changed, it
--- looks again at all that are within a threshold, for what was changed by hand.
+-- looks again at all that are within a threshold, for what was changed by hand; so it does after a run that met what
+-- somebody holds.
 CREATE FUNCTION duty_expiry_alerts(p_limit int, p_is_first bool, p_words jsonb) RETURNS TABLE (rows bigint, is_more bool)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now(); v_state expiry_alert_state; v_days int[];
     v_from timestamptz; v_to timestamptz;
-    v_made_from timestamptz; v_made_to timestamptz; v_ids text[];
+    v_made_from timestamptz; v_made_to timestamptz; v_ids text[]; v_made record;
 BEGIN
     SELECT s.* INTO v_state FROM expiry_alert_state s FOR UPDATE;
     SELECT coalesce(array_agg(DISTINCT d), '{}') INTO v_days
@@ -97,7 +101,8 @@ BEGIN
             WHERE n.created_at > v_made_from AND n.created_at <= v_made_to ORDER BY n.created_at OFFSET 0) c
         WHERE c.expires_at > v_now - policy_alert_known()
             AND c.expires_at <= v_now + days((SELECT max(d) FROM unnest(v_days) d))) f;
-    UPDATE expiry_alert_state s SET crossed_to = v_to, created_to = v_made_to, full_at = v_state.full_at;
-    RETURN QUERY SELECT CASE WHEN v_ids IS NULL THEN 0 ELSE expiry_alerts_make(v_ids, v_now, p_words) END,
-        v_to < v_now OR v_made_to < v_now;
+    SELECT m.made, m.is_held INTO v_made FROM expiry_alerts_make(v_ids, v_now, p_words) m;
+    UPDATE expiry_alert_state s SET crossed_to = v_to, created_to = v_made_to,
+        full_at = CASE WHEN v_made.is_held THEN '-infinity' ELSE v_state.full_at END;
+    RETURN QUERY SELECT v_made.made, v_to < v_now OR v_made_to < v_now;
 END $$;

@@ -41,8 +41,7 @@ END $$;
 -- --- repairs ---
 -- Those that wait in that state since before p_before, the longest first.
 CREATE FUNCTION jobs_overdue(p_status text, p_before timestamptz, p_limit int) RETURNS text[]
-LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_sort = off AS $$
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
     SELECT array_agg(o.id) FROM (SELECT j.id FROM jobs j
         WHERE j.status IN ('AwaitingCSR', 'AwaitingApproval') AND j.status = p_status
             AND job_waits_since(j) < p_before ORDER BY job_waits_since(j), j.id LIMIT p_limit) o
@@ -120,8 +119,7 @@ END $$;
 -- Certificates whose status the clock changes by p_now, the earliest first.  Short-lived ones that ended just now are left
 -- to duty_short_lived_expiry, which says so in the audit trail.
 CREATE FUNCTION certificates_status_due(p_now timestamptz, p_limit int) RETURNS text[]
-LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_sort = off AS $$
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
     SELECT array_agg(d.id) FROM (SELECT c.id FROM managed_certificates c
         LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
         WHERE c.status IN ('Active', 'Expiring') AND certificate_changes_at(c) <= p_now
@@ -133,8 +131,7 @@ $$;
 -- The next certificates in renewal behind p_low, and those among them that no job renews.  All jobs of each are read, as
 -- certificates_refresh does.
 CREATE FUNCTION certificates_in_progress(p_low text, p_limit int, OUT seen text[], OUT idle text[])
-LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_sort = off AS $$
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
     SELECT array_agg(w.id), array_agg(w.id) FILTER (WHERE NOT coalesce((
         SELECT bool_or(job_issues(j.type) AND job_is_active(j.status))
         FROM jobs j WHERE j.certificate_id = w.id), false))

@@ -78,9 +78,13 @@ FROM jobs j WHERE j.held_since IS NOT NULL AND j.status IN ('Pending', 'Running'
 UNION ALL (SELECT 'row_held', h.id, h.since, h.what
 FROM (SELECT engine_now() AS now FROM audit_unsealed u WHERE u.lag_s > extract(epoch FROM policy_condition_held()) OFFSET 0) is_open
 CROSS JOIN LATERAL (SELECT l.issuer_id AS id, NULL::timestamptz AS since, 'lanes' AS what, l.xmax AS held_by FROM lanes l
+    UNION ALL SELECT i.id, NULL, 'issuers', i.xmax FROM issuers i
+    UNION ALL SELECT a.id, NULL, 'agents', a.xmax FROM agents a
+    UNION ALL SELECT n.issuer_id, NULL, 'crl_numbers', n.xmax FROM crl_numbers n
     UNION ALL SELECT j.id, j.run_after, 'jobs', j.xmax FROM lanes l CROSS JOIN LATERAL (SELECT o.id, o.run_after, o.xmax FROM jobs o
         WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending' AND job_issues(o.type) AND o.run_after <= is_open.now
-        ORDER BY o.run_after, o.id LIMIT policy_condition_rows()) j) h
+        ORDER BY o.run_after, o.id LIMIT policy_condition_rows()) j
+    UNION ALL SELECT o.id, NULL, 'jobs', o.xmax FROM jobs o WHERE o.status = 'Running') h
 WHERE h.held_by = pg_snapshot_xmin(pg_current_snapshot())::xid ORDER BY h.id LIMIT policy_condition_rows())
 UNION ALL (SELECT 'job_not_taken', l.issuer_id, j.run_after, ''
 FROM lanes l CROSS JOIN LATERAL (SELECT o.run_after FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'

@@ -65,8 +65,7 @@ $$;
 -- The next step of a walk: the policy's certificates among the p_limit behind p_low, whosoever's they are; all of a
 -- policy's at once where they are few. last: where the next step begins; NULL: this was the last one.
 CREATE FUNCTION policy_change_step(p_policy text, p_low text, p_total bigint, p_limit int, OUT ids text[], OUT last text)
-LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_sort = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE v_seen bigint;
 BEGIN
     IF p_total < p_limit THEN

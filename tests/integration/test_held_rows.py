@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from fleet import job_words, wait_for
+from fleet import duty_words, job_words, wait_for
 from test_lanes import Lane
 
 HELD = "somebody holds it"
@@ -138,6 +138,52 @@ def test_a_held_task_stops_no_other_kind(lane):
     lane.q("DELETE FROM tasks WHERE id = ANY (%s)", [first, second])
 
 
+@pytest.mark.parametrize("end", ["let go", "changed nothing"])
+def test_nobody_died_with_what_was_held_past_its_time(lane, end):
+    """The worker lives and could not end them."""
+    jobs = [lane.job() for _ in range(2)]
+    tasks = [f"task-{lane.issuer}-{i}" for i in range(2)]
+    lane.claim(10)
+    lane.q("INSERT INTO tasks (id, kind, subject, status, lease_id, leased_by) SELECT t, 'noop', t, 'Running', 99, 'w' FROM unnest(%s) t", tasks)
+    for table, ids in (("jobs", jobs), ("tasks", tasks)):
+        deaths = f"SELECT status, died_with FROM {table} WHERE id = ANY (%s) ORDER BY id"
+        lane.q(f"UPDATE {table} SET attempt_until = clock_timestamp() - interval '1 second' WHERE id = ANY (%s)", ids)
+        with lane.stack.connect() as other, other.cursor() as c:
+            c.execute(f"SELECT 1 FROM {table} WHERE id = %s FOR UPDATE", (ids[0],))
+            lane.q("SELECT leases_free('leader', 7, NULL, NULL, 0, %s)", job_words())
+            # The other one's time is over under a worker that lives: that counts.
+            assert lane.q(deaths, ids) == [("Running", None), ("Pending", [""])]
+            if end == "let go":
+                other.rollback()
+            else:
+                other.commit()
+        lane.q("SELECT leases_free('leader', 7, NULL, NULL, 0, %s)", job_words())
+        assert lane.q(deaths, ids) == [("Pending", None), ("Pending", [""])]
+    lane.q("DELETE FROM tasks WHERE id = ANY (%s)", tasks)
+
+
+def test_a_worker_that_died_died_with_what_was_held_too(lane):
+    job = lane.job()
+    lane.q("INSERT INTO workers (incarnation, name, host, pid, lease_until) VALUES (%s, 'x', 'h', 1, 'infinity')", lane.issuer)
+    lane.claim(10, lane.issuer)
+    lane.q("UPDATE workers SET lease_until = '-infinity' WHERE incarnation = %s", lane.issuer)
+    with held(lane, "jobs", "id = %s", job):
+        lane.q("SELECT leases_free('leader', 7, NULL, NULL, 0, %s)", job_words())
+    lane.q("SELECT leases_free('leader', 7, NULL, NULL, 0, %s)", job_words())
+    assert lane.row(job, "status, died_with") == ("Pending", [lane.issuer])
+
+
+def test_no_order_is_placed_for_what_is_held(lane):
+    job = lane.job()
+    lease, _ = lane.claim(1)
+    placing = "SELECT outcome FROM issue_placing('w', %s, %s, 2000, 10000)"
+    with held(lane, "jobs", "id = %s", job):
+        assert lane.q(placing, lease, job) == [("held",)]
+        assert lane.row(job, "checkpoint") == (None,)
+    assert lane.q(placing, lease, job) == [("placing",)]
+    assert lane.q(placing, lease + 1, job) == []
+
+
 # --- lanes ---
 
 def test_a_held_lane_claims_nothing_and_waits_for_nobody(lane):
@@ -184,6 +230,141 @@ def test_retired_agents_jobs_end_without_the_one_that_is_held(lane, new_agent):
         assert lane.q(duty, job_words()) == [(1,)]
         assert statuses(lane, jobs) == ["AwaitingCSR", "Failed"]
     assert lane.q(duty, job_words()) == [(1,)]
+
+
+# --- what a new row would refer to: a foreign key's check waits for who holds that ---
+
+def target(lane, agent, certificate):
+    lane.q("INSERT INTO deployment_targets (id, name, type, agent_id, config) VALUES (%s, %s, 'NGINX', %s, '{}')", f"t-{certificate}",
+           f"t-{certificate}", agent)
+    lane.q("INSERT INTO certificate_target_mappings (certificate_id, target_id) VALUES (%s, %s)", certificate, f"t-{certificate}")
+
+
+def due(lane, new_agent, table, n=2):
+    """Certificates whose renewal is due, and of the first the row of that table that only it refers to."""
+    names = sorted(certificate(lane, lane.job()) for _ in range(n))
+    lane.q("DELETE FROM jobs WHERE issuer_id = %s", lane.issuer)
+    parent = f"p-{names[0]}"
+    if table == "agents":
+        parent = new_agent()[0]
+        target(lane, parent, names[0])
+    elif table == "issuers":
+        lane.q("INSERT INTO issuers (id, name, type) VALUES (%s, %s, 'ACME')", parent, parent)
+        lane.q("UPDATE managed_certificates SET issuer_id = %s WHERE id = %s", parent, names[0])
+    else:
+        lane.q("INSERT INTO certificate_profiles (id, name, requires_approval) VALUES (%s, %s, true)", parent, parent)
+        lane.q("UPDATE managed_certificates SET certificate_profile_id = %s WHERE id = %s", parent, names[0])
+    lane.q("UPDATE managed_certificates SET status = 'Active', valid_from = %s::timestamptz - interval '60 days', "
+           "expires_at = %s::timestamptz + interval '10 days', renew_after = %s WHERE id = ANY (%s)", lane.now, lane.now, lane.now, names)
+    return names, parent
+
+
+def with_jobs(lane, names):
+    return [r[0] for r in lane.q("SELECT DISTINCT certificate_id FROM jobs WHERE certificate_id = ANY (%s) ORDER BY 1", names)]
+
+
+PARENTS = ["agents", "issuers", "certificate_profiles"]
+
+
+@pytest.mark.parametrize("table", PARENTS)
+def test_a_scan_renews_the_rest_of_its_chunk(lane, new_agent, table):
+    names, parent = due(lane, new_agent, table)
+    scan = "SELECT enqueued FROM duty_renewal_scan(2500)"
+    with held(lane, table, "id = %s", parent):
+        lane.q(scan)
+        assert with_jobs(lane, names) == names[1:]
+        # It stands in nobody's way until it is looked at again, which is soon.
+        assert lane.q("SELECT seen FROM duty_renewal_scan(2500)") == [(0,)]
+    lane.later(61)
+    lane.q(scan)
+    assert with_jobs(lane, names) == names
+    lane.q("DELETE FROM jobs WHERE certificate_id = ANY (%s)", names)
+
+
+@pytest.mark.parametrize("table", PARENTS)
+def test_renewals_for_a_person(lane, new_agent, table):
+    names, parent = due(lane, new_agent, table)
+    api = lane.stack.api
+    with held(lane, table, "id = %s", parent):
+        reply = api.need("POST", "/api/v1/certificates/bulk-renew", {"certificate_ids": names})
+        assert (reply["total_enqueued"], reply["total_failed"], reply["held_ids"]) == (1, 1, names[:1])
+        status, reply = api.post(f"/api/v1/certificates/{names[0]}/renew", {})
+        assert status == 503 and "open transaction" in str(reply)
+        assert with_jobs(lane, names) == names[1:]
+    assert api.need("POST", "/api/v1/certificates/bulk-renew", {"certificate_ids": names})["total_enqueued"] == 1
+    lane.q("DELETE FROM jobs WHERE certificate_id = ANY (%s)", names)
+
+
+@pytest.mark.parametrize("table", ["agents", "deployment_targets"])
+def test_an_issuance_ends_and_its_deployment_follows(lane, new_agent, table):
+    agent, _ = new_agent()
+    jobs = [lane.job(agent_id=agent if i == 0 else None) for i in range(2)]
+    name = certificate(lane, jobs[0])
+    target(lane, agent, name)
+    lease, _ = lane.claim(10)
+    deployments = "SELECT count(*) FROM jobs WHERE certificate_id = %s AND type = 'Deployment'"
+    with held(lane, table, "id = %s", agent if table == "agents" else f"t-{name}"):
+        assert complete(lane, lease, jobs) == dict.fromkeys(jobs, "Completed")
+        lane.q("SELECT rows FROM duty_redeploy(100)")
+        assert lane.q(deployments, name) == [(0,)]
+    lane.q("SELECT rows FROM duty_redeploy(100)")
+    assert lane.q(deployments, name) == [(1,)]
+
+
+@pytest.mark.parametrize("table, column", [("managed_certificates", "id"), ("expiry_alerts", "certificate_id")])
+def test_alerts_pass_over_what_is_held(lane, table, column):
+    names = sorted(certificate(lane, lane.job()) for _ in range(2))
+    lane.q("UPDATE managed_certificates SET status = 'Active', expires_at = %s::timestamptz + interval '5 days' WHERE id = ANY (%s)", lane.now,
+           names)
+    lane.q("UPDATE expiry_alert_state SET crossed_to = '-infinity', created_to = '-infinity', full_at = '-infinity'")
+    if table == "expiry_alerts":
+        lane.q("INSERT INTO expiry_alerts (certificate_id, expires_at, threshold_days) SELECT n, %s, 30 FROM unnest(%s) n", lane.now, names)
+    duty = lambda: [lane.q("SELECT rows FROM duty_expiry_alerts(1000, true, %s)", duty_words("expiry_alerts"))] and \
+        [r[0] for r in lane.q("SELECT certificate_id FROM notification_events WHERE certificate_id = ANY (%s) ORDER BY 1", names)]
+    with held(lane, table, f"{column} = %s", names[0]):
+        assert duty() == names[1:]
+    lane.later(1)
+    assert duty() == names
+    assert duty() == names
+
+
+@pytest.mark.parametrize("table", ["managed_certificates", "issuers"])
+def test_a_claim_passes_over_whose_old_serial_it_could_not_write_off(lane, table):
+    jobs = [lane.job() for _ in range(4)]
+    lane.q("UPDATE jobs SET serial_number = '50' || id, ca_sha256 = 'x', not_before = %s::timestamptz - interval '30 days', not_after = %s "
+           "WHERE id = ANY (%s)", lane.now, lane.now, jobs[:3])
+    with held(lane, table, "id = %s", lane.issuer if table == "issuers" else certificate(lane, jobs[0])):
+        # However few it asks for.
+        lane.claim(1)
+        lane.claim(10)
+        assert statuses(lane, jobs) == (["Pending"] * 3 + ["Running"] if table == "issuers" else ["Pending"] + ["Running"] * 3)
+    lane.claim(10)
+    assert statuses(lane, jobs) == ["Running"] * 4
+
+
+def test_lists_are_asked_for_but_of_a_held_issuer(lane):
+    names = [lane.issuer, f"{lane.issuer}-b"]
+    lane.q("INSERT INTO issuers (id, name, type) VALUES (%s, %s, 'ACME')", names[1], names[1])
+    for name in names:
+        lane.q("SELECT * FROM ca_certificate_store(%s, 'pem', 'pem', %s, %s, '2060-01-01', 'key')", name, name, lane.now)
+    asked = "SELECT issuer_id FROM tasks WHERE kind = 'crl_build' AND issuer_id = ANY (%s) ORDER BY 1"
+    with held(lane, "issuers", "id = %s", names[0]):
+        lane.q("SELECT duty_crl_refresh(1000, false)")
+        assert lane.q(asked, names) == [(names[1],)]
+    lane.q("SELECT duty_crl_refresh(1000, false)")
+    assert lane.q(asked, names) == [(n,) for n in names]
+    lane.q("DELETE FROM tasks WHERE issuer_id = ANY (%s)", names)
+    lane.q("DELETE FROM ca_certificates WHERE issuer_id = ANY (%s)", names)
+
+
+def test_a_held_mark_stops_its_own_walk_only(lane):
+    job = lane.job(status="AwaitingCSR", created_at=lane.now)
+    duty = "SELECT duty_job_timeouts(86400000, 86400000, 100, %s)"
+    lane.q(duty, job_words())
+    lane.later(3 * 86400)
+    with held(lane, "duty_marks", "name = 'jobs_nonsense'"):
+        lane.q(duty, job_words())
+        assert statuses(lane, [job]) == ["Failed"]
 
 
 # --- agents ---
@@ -252,7 +433,7 @@ def test_a_bulk_renewal_names_what_is_held(lane):
 
 # --- what status tells ---
 
-def test_status_tells_of_rows_that_the_oldest_transaction_holds(lane):
+def test_status_tells_of_rows_that_the_oldest_transaction_holds(lane, new_agent):
     job = lane.job()
     lane.q("UPDATE lanes SET rate_per_s = 5 WHERE issuer_id = %s", lane.issuer)
     told = "SELECT subject, detail FROM conditions WHERE name = 'row_held' ORDER BY subject"
@@ -262,9 +443,14 @@ def test_status_tells_of_rows_that_the_oldest_transaction_holds(lane):
                "VALUES (%s, (SELECT max(n) FROM audit_epochs), '0', 'system', 'System', 'x', 'x', 'x', clock_timestamp() - interval '1 hour')",
                f"old-{lane.issuer}")
         assert (job, "jobs") in lane.q(told)
-    with held(lane, "lanes", "issuer_id = %s", lane.issuer):
-        assert (lane.issuer, "lanes") in lane.q(told)
+    for table, column in (("lanes", "issuer_id"), ("issuers", "id")):
+        with held(lane, table, f"{column} = %s", lane.issuer):
+            assert lane.q(told) == [(lane.issuer, table)]
+    agent = new_agent()[0]
+    with held(lane, "agents", "id = %s", agent):
+        assert lane.q(told) == [(agent, "agents")]
     assert lane.q(told) == []
+
 
 def test_a_person_hears_what_is_in_the_way(lane):
     job = lane.job()

@@ -376,8 +376,8 @@ def test_files_of_another_version_are_refused(server, database, tmp_path):
 def test_two_versions_side_by_side(server, database):
     url, name = database
     assert run(url, "--migrate-only").returncode == 0
-    install_other(server, name, change=lambda text: text.replace("CREATE FUNCTION retry_wait(", "CREATE FUNCTION code_is_new() RETURNS int "
-                  "LANGUAGE sql AS 'SELECT 1';\nCREATE FUNCTION retry_wait("))
+    install_other(server, name, change=lambda text: text.replace("CREATE FUNCTION job_say(", "CREATE FUNCTION code_is_new() RETURNS int "
+                  "LANGUAGE sql AS 'SELECT 1';\nCREATE FUNCTION job_say("))
     assert leads_to(server, name) == [OTHER] and installed(server, name) == [OTHER, CODE]
     for path, has_it in ((CODE, False), (OTHER, True)):
         connection = psycopg2.connect(host=str(server.socket_dir), user="postgres", dbname=name,

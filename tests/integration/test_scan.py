@@ -149,7 +149,7 @@ def test_a_first_issuance_that_failed_is_tried_again(scan):
     scan.stack.query("UPDATE managed_certificates SET valid_from = NULL, expires_at = NULL, renew_after = NULL")
     scan.tick()
     assert scan.in_progress() == set()
-    scan.stack.query("SELECT jobs_enqueue('{first1,none1}', 'a person', 'User', false, true, true, true)")
+    scan.stack.query("SELECT jobs_enqueue('{first1,none1}', 'a person', 'User', false, true, true)")
     assert scan.stack.query("SELECT DISTINCT type FROM jobs") == [("Issuance",)]
     scan.fail_all()
     for seconds, due in ((59, set()), (61, {"first1"})):

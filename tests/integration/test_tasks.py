@@ -151,13 +151,29 @@ def test_a_worker_that_returns_was_no_death(queue):
     queue.q("UPDATE workers SET lease_until = 'infinity' WHERE incarnation = 'w1'")
 
 
-def test_a_list_whose_workers_died_is_made_again_after_a_rest(queue, stack):
-    """The task that failed keeps no key, and goes once a list was made."""
+def list_is_due(queue):
     queue.q("INSERT INTO issuers (id, name, type) VALUES ('iss-crl', 'crl', 'GenericCA') ON CONFLICT DO NOTHING")
     queue.q("INSERT INTO ca_certificates (issuer_id, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after) "
             "VALUES ('iss-crl', 'k', 'iss-crl', '', '', 'f', now(), now() + interval '10 years') ON CONFLICT DO NOTHING")
-    mine = "SELECT status, dedupe_key FROM tasks WHERE issuer_id = 'iss-crl' ORDER BY id"
     assert queue.value("SELECT duty_crl_refresh(10, false)") == 1
+
+
+def test_a_list_whose_workers_were_only_paused_needs_no_rest(queue):
+    """All of them looked dead, one after the other, before any came back."""
+    list_is_due(queue)
+    for worker in ("w1", "w2", "w1", "w2"):
+        assert queue.claim(worker=worker)
+        free(queue, worker)
+    assert queue.q("SELECT status FROM tasks") == [("Failed",)] and queue.value("SELECT duty_crl_refresh(10, false)") == 0
+    queue.q("SELECT worker_renew('w1', 'w', 'h', 1, '', 1, 60000)")
+    assert queue.value("SELECT duty_crl_refresh(10, false)") == 1
+    queue.q("UPDATE workers SET lease_until = 'infinity' WHERE incarnation = 'w1'")
+
+
+def test_a_list_whose_workers_died_is_made_again_after_a_rest(queue, stack):
+    """The task that failed keeps no key, and goes once a list was made."""
+    mine = "SELECT status, dedupe_key FROM tasks WHERE issuer_id = 'iss-crl' ORDER BY id"
+    list_is_due(queue)
     for _ in range(4):
         assert queue.claim()
         free(queue, "w1")

@@ -240,6 +240,10 @@ outside_placed(struct op *op)
 		o->job->fate = ISSUE_LOST;
 		return op_goto(op, issue_finish);
 	}
+	if (strcmp(op_text(op, 0, "outcome"), "held") == 0)
+		return aside(op, ASIDE_HELD,
+		    "given back before it was ordered: somebody's open "
+		    "transaction held its row");
 	if (strcmp(op_text(op, 0, "outcome"), "placing") != 0)
 		return aside(op, ASIDE_CANCEL,
 		    "cancelled before it was ordered");

@@ -218,13 +218,13 @@ tasks_not_ended(struct op *op)
 /* --- those that failed --- */
 
 /* How many attempts it cost: all where the worker does not know how, none where
- * it is its host that cannot. */
+ * it is its host that cannot, or where somebody holds a row that it needs. */
 static const char *
 cost(const struct task *t)
 {
 	if (t->code == RC_NOT_IMPLEMENTED)
 		return "1000000";
-	return t->code == RC_IO ? "0" : "1";
+	return t->code == RC_IO || t->code == RC_BUSY ? "0" : "1";
 }
 
 static enum op_next

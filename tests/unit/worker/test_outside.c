@@ -448,6 +448,14 @@ test_nothing_leaves(void)
 	CHECK_INT(t.places, 0);
 	end();
 	begin();
+	t.outcome = "held";
+	run();
+	check_aside("held", false,
+	    "given back before it was ordered: somebody's open transaction "
+	    "held its row");
+	CHECK_INT(t.places, 0);
+	end();
+	begin();
 	t.outcome = NULL; /* the lease is another's */
 	run();
 	CHECK_INT(t.places, 0);
