@@ -78,7 +78,7 @@ ORDER BY 2, 3, 4;
 -- the environment's.  Grants that ended count no more.
 -- name: auth_key_list :many
 SELECT a.actor_id, 'APIKey' AS actor_type, min(a.tenant_id) AS tenant_id,
-    coalesce(json_agg(DISTINCT a.role_id) FILTER (WHERE a.role_id IS NOT NULL), '[]') AS role_ids
+    array_to_json(coalesce(array_agg(DISTINCT a.role_id) FILTER (WHERE a.role_id IS NOT NULL), '{}')) AS role_ids
 FROM (SELECT k.name AS actor_id, k.tenant_id, NULL AS role_id FROM api_keys k
     WHERE k.expires_at IS NULL OR k.expires_at > clock_timestamp()
     UNION ALL
