@@ -248,12 +248,15 @@ CREATE TABLE notification_events (
     error text, retry_count int NOT NULL DEFAULT 0, next_retry_at timestamptz, last_error text,
     created_at timestamptz NOT NULL DEFAULT now(),
     severity text NOT NULL DEFAULT 'informational' CHECK (severity IN ('informational', 'warning', 'critical')),
-    threshold_days int
+    threshold_days int,
+    message_id text -- the message it was put into, and its task
 );
 -- The order of the list, newest sent first.
 CREATE INDEX notification_events_sent_at ON notification_events ((coalesce(sent_at, '-infinity')) DESC, id DESC);
 CREATE INDEX notification_events_status ON notification_events (status, (coalesce(sent_at, '-infinity')) DESC, id DESC)
     WHERE status IN ('pending', 'failed', 'dead');
+CREATE INDEX notification_events_new ON notification_events (id) WHERE status = 'pending' AND message_id IS NULL;
+CREATE INDEX notification_events_unsent ON notification_events (message_id) WHERE status IN ('pending', 'failed') AND message_id IS NOT NULL;
 CREATE INDEX notification_events_certificate_id ON notification_events (certificate_id, id);
 
 -- The tightest threshold that was alerted for the end a certificate has now: the rule that no alert is made twice, and that

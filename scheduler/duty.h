@@ -52,8 +52,8 @@ struct duty_def {
 	enum duty_repeat repeat;
 	bool wakes_agents;
 	const char *settings[DUTY_SETTINGS_MAX]; /* keys of durations */
-	/* The key of a duration that keeps the duty off while it is 0, and
-	 * what to say then; NULL: always on. */
+	/* The key of a duration or switch that keeps the duty off while it is
+	 * 0, and what to say then; NULL: always on. */
 	const char *needs;
 	const char *why_off;
 	int64_t keep_ms; /* a parameter after the settings; 0: none */

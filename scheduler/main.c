@@ -120,6 +120,8 @@ setting(void *arg, const char *key)
 	 * late would make an agent flap. */
 	if (strcmp(key, "agent_offline_after") == 0 && !cfg_is_set(c, key))
 		return cfg_int(c, DUTY_INTERVAL_KEY(agent_health)) * 3 / 2;
+	if (strcmp(key, "digest_enabled") == 0)
+		return cfg_bool(c, key);
 	return cfg_int(c, key);
 }
 

@@ -17,6 +17,7 @@
 #include "worker/kinds/host_try.h"
 #include "worker/kinds/kind.h"
 #include "worker/lease.h"
+#include "worker/notifiers/settings.h"
 #include "worker/slots.h"
 #include "worker/warm.h"
 
@@ -45,6 +46,7 @@ struct worker {
 	struct slots *slots;
 	struct host_faults *host;
 	struct host_try *host_try;
+	struct notifier_outs *notifiers;
 	struct op *behind; /* the look at the journals; NULL: over */
 	struct kind_env env;
 };
@@ -228,6 +230,7 @@ make_parts(struct worker *w)
 		    .script_dir = cfg_str(w->d->cfg, "script_issuer_dir"),
 		},
 	    .issuers = issuers_outside,
+	    .notifier = notifier_outs_env(w->notifiers),
 	};
 }
 
@@ -262,6 +265,7 @@ prepare(void *self, struct daemon *d)
 	/* All of them: one start tells every mistake. */
 	ret = check_journal_dir(cfg_str(d->cfg, "issuance_journal_dir"));
 	ret = rc_first(ret, make_sealer(w));
+	ret = rc_first(ret, notifier_outs_new(d->loop, d->cfg, &w->notifiers));
 	ret =
 	    rc_first(ret, bus_client_check(cfg_list(d->cfg, "bus_urls"), &tls));
 	return rc_first(ret,
@@ -339,6 +343,7 @@ finish(void *self, struct daemon *d)
 	host_faults_free(w->host);
 	local_cas_free(w->cas);
 	lease_free(w->lease);
+	notifier_outs_free(w->notifiers);
 	db_pool_free(w->lease_pool);
 	db_pool_free(w->pool);
 	sealer_free(w->sealer);

@@ -1,5 +1,6 @@
 #include "common/http/http_out.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,11 +138,29 @@ on_curl_write(char *data, size_t size, size_t n, void *arg)
 	return len;
 }
 
-/* curl keeps the headers itself; here they are only counted. */
+/* What a mail server said last, or refused by: curl says QUIT after it. */
+static void
+keep_line(struct http_call *c, const char *data, size_t len)
+{
+	const char *kept = buf_cstr(&c->reply);
+
+	if (*kept == '4' || *kept == '5')
+		return;
+	while (len > 0 && (data[len - 1] == '\r' || data[len - 1] == '\n'))
+		len--;
+	buf_reset(&c->reply);
+	buf_add(&c->reply, data, len);
+}
+
+/* curl keeps the headers itself; here they are only counted.  A mail server's
+ * answers come as headers. */
 static size_t
 on_curl_header(char *data, size_t size, size_t n, void *arg)
 {
 	struct http_call *c = arg;
+
+	if (c->is_mail)
+		keep_line(c, data, size * n);
 
 	c->header_bytes += size * n;
 	if (c->header_bytes > HEADER_BYTES_MAX) {
@@ -160,6 +179,17 @@ http_call_header(const struct http_call *c, const char *name)
 	    CURLHE_OK)
 		return NULL;
 	return h->value;
+}
+
+int64_t
+http_call_retry_after(const struct http_call *c)
+{
+	curl_off_t seconds = 0;
+
+	if (curl_easy_getinfo(c->easy, CURLINFO_RETRY_AFTER, &seconds) !=
+	    CURLE_OK)
+		return 0;
+	return seconds;
 }
 
 /* --- the end of a call --- */
@@ -194,6 +224,8 @@ code_of(const struct http_call *c, CURLcode result)
 {
 	if (c->is_too_large)
 		return RC_TOO_LARGE;
+	if (c->refused && result != CURLE_OK)
+		return RC_FORBIDDEN;
 	switch (result) {
 	case CURLE_OK:
 		return RC_OK;
@@ -209,6 +241,8 @@ code_of(const struct http_call *c, CURLcode result)
 	case CURLE_SSL_ISSUER_ERROR:
 	case CURLE_SSL_CERTPROBLEM:
 		return RC_CRYPTO;
+	case CURLE_LOGIN_DENIED:
+		return RC_UNAUTHENTICATED;
 	case CURLE_OUT_OF_MEMORY:
 		return RC_INTERNAL;
 	default:
@@ -225,16 +259,20 @@ call_finish(struct http_call *c, CURLcode result)
 
 	(void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
 	call_detach(c);
+	if (ret == RC_FORBIDDEN)
+		(void)snprintf(c->error, sizeof(c->error),
+		    "it leads to %s, where calls may not go", c->refused);
 	if (ret == RC_TOO_LARGE)
 		error = "the answer is larger than allowed";
 	else if (ret != RC_OK)
 		error = c->error[0] ? c->error : curl_easy_strerror(result);
 	c->is_finishing = true;
-	if (ret == RC_OK)
+	if (ret == RC_OK || c->is_mail)
 		c->done(c->arg, ret, (int)status, buf_cstr(&c->reply),
-		    c->reply.len, NULL);
+		    c->reply.len, error);
 	else
-		c->done(c->arg, ret, 0, "", 0, error);
+		c->done(c->arg, ret, ret == RC_TOO_LARGE ? (int)status : 0, "",
+		    0, error);
 	call_free(c);
 }
 
@@ -291,24 +329,21 @@ hook(struct http_call *c)
 }
 
 rc
-http_out_start(struct http_out *h, const struct http_request *req,
+http_call_begin(struct http_out *h, const struct http_begin *b,
     http_done_fn *done, void *arg, struct http_call **out)
 {
 	struct http_call *c;
 	CURLcode code = CURLE_OUT_OF_MEMORY;
 
-	if (!http_set_is_valid(req))
-		return RC_INVALID;
-
 	c = mem_zalloc(sizeof(*c));
 	c->owner = h;
 	c->done = done;
 	c->arg = arg;
-	c->max_reply = req->max_reply;
-	buf_init(&c->reply, req->max_reply + 1);
+	c->max_reply = b->max_reply;
+	buf_init(&c->reply, b->max_reply + 1);
 	c->easy = curl_easy_init();
 	if (c->easy)
-		code = http_set_all(c, req);
+		code = b->set(c, b->req);
 	if (code == CURLE_OK)
 		code = hook(c);
 	if (code != CURLE_OK ||
@@ -321,6 +356,17 @@ http_out_start(struct http_out *h, const struct http_request *req,
 
 	*out = c;
 	return RC_OK;
+}
+
+rc
+http_out_start(struct http_out *h, const struct http_request *req,
+    http_done_fn *done, void *arg, struct http_call **out)
+{
+	if (!http_set_is_valid(h, req))
+		return RC_INVALID;
+	return http_call_begin(h,
+	    &(struct http_begin){http_set_all, req, req->max_reply}, done, arg,
+	    out);
 }
 
 /* --- construction --- */
@@ -396,6 +442,12 @@ http_out_new(struct loop *l, const struct http_out_opts *opts,
 	h = mem_zalloc(sizeof(*h));
 	h->loop = l;
 	h->is_insecure = opts->insecure;
+	h->is_plain_allowed = opts->allow_plain;
+	h->keeps_none = opts->keep_none;
+	if (opts->outbound) {
+		h->is_guarded = true;
+		h->outbound = *opts->outbound;
+	}
 	if (opts->ca_file)
 		h->ca_file = mem_strdup(opts->ca_file);
 	if (opts->ca_pem)

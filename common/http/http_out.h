@@ -18,6 +18,7 @@
 #include "common/base/attr.h"
 #include "common/base/rc.h"
 #include "common/base/secret.h"
+#include "common/http/outbound.h"
 #include "common/loop/loop.h"
 
 struct http_out;  /* defined in http_out.c */
@@ -33,7 +34,13 @@ struct http_out_opts { /* copied */
 	const char *cert_pem;
 	const struct secret *key_pem;
 	enum http_tls least_tls;
-	bool insecure; /* skip verification; warned by the caller */
+	bool insecure;    /* skip verification; warned by the caller */
+	bool allow_plain; /* http:// too, where the caller was told to */
+	/* Each call has a connection of its own: on one that was kept curl
+	 * sends a request twice by itself, when it ends without an answer. */
+	bool keep_none;
+	/* Where its calls may go; NULL: anywhere. */
+	const struct outbound *outbound;
 	const char *user_agent;
 };
 
@@ -60,9 +67,10 @@ struct http_request {       /* copied; texts may be secrets, and are wiped */
 };
 
 /*
- * Called once.  code RC_OK: an answer arrived, whatever its status;
- * otherwise error says what failed, for people.  body is NUL-terminated and
- * valid during the call.
+ * Called once.  code RC_OK: an answer arrived, whatever its status, and
+ * RC_TOO_LARGE: so it did, but for its end, and status is known; otherwise
+ * error says what failed, for people; RC_FORBIDDEN: it leads to where calls may
+ * not go.  body is NUL-terminated and valid during the call.
  */
 typedef void http_done_fn(void *arg, rc code, int status, const char *body,
     size_t len, const char *error);
@@ -80,6 +88,9 @@ rc http_out_start(struct http_out *h, const struct http_request *req,
 /* From within done: the answer's last header of that name, in any case, or
  * NULL. */
 const char *http_call_header(const struct http_call *c, const char *name);
+/* From within done: the seconds that the answer asks to wait (Retry-After, a
+ * number or a date); 0: it does not say. */
+int64_t http_call_retry_after(const struct http_call *c);
 /* Forgets the callback and drops the connection.  From its own callback it
  * does nothing; after that the call is gone. */
 void http_call_cancel(struct http_call *c);

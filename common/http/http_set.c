@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "common/base/mem.h"
 #include "common/http/http_int.h"
@@ -81,8 +82,15 @@ are_headers(const struct http_request *req)
 	return true;
 }
 
+static bool
+is_url(const struct http_out *h, const char *url)
+{
+	return strncasecmp(url, "https://", 8) == 0 ||
+	       (h->is_plain_allowed && strncasecmp(url, "http://", 7) == 0);
+}
+
 bool
-http_set_is_valid(const struct http_request *req)
+http_set_is_valid(const struct http_out *h, const struct http_request *req)
 {
 	const char *texts[] = {req->bearer, req->accept, req->content_type};
 
@@ -92,7 +100,7 @@ http_set_is_valid(const struct http_request *req)
 	}
 	return is_method(req->method) && req->timeout_ms > 0 &&
 	       req->timeout_ms <= INT32_MAX && req->max_reply > 0 &&
-	       strncasecmp(req->url, "https://", 8) == 0 && are_headers(req);
+	       is_url(h, req->url) && are_headers(req);
 }
 
 static void
@@ -173,15 +181,36 @@ set_client_cert(struct http_call *c, const struct http_out *h)
 	return code;
 }
 
-/* What holds for every call. */
-static CURLcode
-set_policy(struct http_call *c, const struct http_out *h)
+/* Called by curl with the address that a name was found to be, just before it
+ * connects. */
+static curl_socket_t
+on_curl_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
+	struct http_call *c = arg;
+	const char *what = outbound_refuses(&c->owner->outbound, &a->addr);
+
+	if (what) {
+		c->refused = what;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
+CURLcode
+http_set_policy(struct http_call *c)
+{
+	const struct http_out *h = c->owner;
 	CURLcode code = CURLE_OK;
 	long verify = h->is_insecure ? 0L : 1L;
 	struct curl_blob blob;
 
-	SET(CURLOPT_PROTOCOLS_STR, "https");
+	SET(CURLOPT_PROTOCOLS_STR,
+	    h->is_plain_allowed ? "http,https" : "https");
+	SET(CURLOPT_FORBID_REUSE, h->keeps_none ? 1L : 0L);
+	if (h->is_guarded) {
+		SET(CURLOPT_OPENSOCKETFUNCTION, on_curl_open);
+		SET(CURLOPT_OPENSOCKETDATA, c);
+	}
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_PROXY, ""); /* also none from the environment */
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
@@ -209,20 +238,27 @@ set_policy(struct http_call *c, const struct http_out *h)
 	return code;
 }
 
+CURLcode
+http_set_limits(struct http_call *c, int64_t timeout_ms)
+{
+	CURLcode code = CURLE_OK;
+	int64_t connect_ms =
+	    timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms : CONNECT_TIMEOUT_MS;
+
+	SET(CURLOPT_PRIVATE, c);
+	SET(CURLOPT_ERRORBUFFER, c->error);
+	SET(CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+	return code;
+}
+
 static CURLcode
 set_request(struct http_call *c, const struct http_request *req)
 {
-	CURLcode code = CURLE_OK;
-	int64_t connect_ms = req->timeout_ms < CONNECT_TIMEOUT_MS
-				 ? req->timeout_ms
-				 : CONNECT_TIMEOUT_MS;
+	CURLcode code = http_set_limits(c, req->timeout_ms);
 
 	SET(CURLOPT_URL, req->url);
-	SET(CURLOPT_PRIVATE, c);
-	SET(CURLOPT_ERRORBUFFER, c->error);
 	SET(CURLOPT_HTTPHEADER, c->headers);
-	SET(CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
 	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)req->max_reply);
 	if (c->body || strcmp(req->method, "POST") == 0) {
 		SET(CURLOPT_POSTFIELDS, c->body ? c->body : "");
@@ -236,8 +272,9 @@ set_request(struct http_call *c, const struct http_request *req)
 }
 
 CURLcode
-http_set_all(struct http_call *c, const struct http_request *req)
+http_set_all(struct http_call *c, const void *arg)
 {
+	const struct http_request *req = arg;
 	CURLcode code;
 
 	if (req->body) {
@@ -246,7 +283,7 @@ http_set_all(struct http_call *c, const struct http_request *req)
 		c->body_len = req->body_len;
 	}
 	set_headers(c, req);
-	code = set_policy(c, c->owner);
+	code = http_set_policy(c);
 	if (code == CURLE_OK)
 		code = set_client_cert(c, c->owner);
 	if (code == CURLE_OK)

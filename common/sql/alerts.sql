@@ -39,7 +39,8 @@ UPDATE notification_events n SET status = 'read' WHERE n.id = $1 RETURNING n.id;
 
 -- name: notification_requeue :many
 WITH queued AS (
-    UPDATE notification_events n SET status = 'pending', retry_count = 0, next_retry_at = NULL, last_error = NULL
+    UPDATE notification_events n SET status = 'pending', retry_count = 0, next_retry_at = NULL, last_error = NULL,
+        message_id = NULL
     WHERE n.id = $1 RETURNING n.id, n.certificate_id, n.channel
 ), audited AS (
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)

@@ -7,7 +7,7 @@ DECLARE
     f text;
     -- Constants, and what statements reckon with them.
     v_common text[] := ARRAY(SELECT p.proname FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace
-        AND p.proname ~ '^policy_') || '{back_off, certificate_changes_at, certificate_is_aside, certificate_renews, days, engine_now,
+        AND p.proname ~ '^policy_') || '{back_off, certificate_changes_at, certificate_is_aside, certificate_renews, days, engine_now, id_bound,
             job_is_active, job_issues, job_needs_agent, job_waits_since, jittered, server_meet}';
 BEGIN
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
@@ -23,12 +23,12 @@ BEGIN
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
             duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_cannot_wait, duty_certificate_status, duty_crl_refresh,
             duty_expiry_alerts, duty_idempotency_cleanup, duty_job_retention, duty_job_timeouts, duty_policy_changes, duty_process_rows,
-            duty_redeploy, duty_renewal_budget, duty_renewal_scan, duty_short_lived_expiry, duty_version_retention,
+            duty_redeploy, duty_renewal_budget, duty_renewal_scan, duty_short_lived_expiry, duty_version_retention, id_new,
             journal_is_ahead, jobs_claim, jobs_claim_alone, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,
             scheduler_seen, tasks_claim, tasks_due}'),
         ('certctl_worker', '{
             audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,
-            crl_revocations, crl_store, issue_complete, issue_complete_outside,
+            crl_revocations, crl_store, id_new, issue_complete, issue_complete_outside,
             issue_placing, issue_set_aside, crl_check, journal_check, task_ca_init_end, tasks_done, worker_leave, worker_renew}')) AS v (role, functions)
         JOIN pg_roles p ON p.rolname = v.role
     LOOP
@@ -52,13 +52,18 @@ BEGIN
         ('certctl_apiserver', 'UPDATE (status, leased_by, lease_id, attempt_until, attempts, died_with, run_after)', 'tasks'),
         -- What orders and seals a row is never the writer's choice.
         ('certctl_apiserver', 'INSERT (actor, actor_type, action, resource_type, resource_id, details, event_category)', 'audit_events'),
-        ('certctl_apiserver', 'UPDATE (status, retry_count, next_retry_at, last_error)', 'notification_events'),
+        ('certctl_apiserver', 'UPDATE (status, retry_count, next_retry_at, last_error, message_id)', 'notification_events'),
         ('certctl_apiserver', 'USAGE', 'SEQUENCE id_seq, lease_seq, audit_seq, role_permissions_id_seq'),
         ('certctl_scheduler', 'SELECT', 'journal_ahead, leadership, duties, lanes, workers, schedulers'),
         ('certctl_scheduler', 'INSERT, UPDATE', 'duties'),
+        ('certctl_scheduler', 'SELECT, INSERT', 'tasks'),
+        ('certctl_scheduler', 'SELECT, UPDATE (status, error, last_error, next_retry_at, message_id)', 'notification_events'),
+        ('certctl_scheduler', 'USAGE', 'SEQUENCE id_seq'),
         ('certctl_worker', 'SELECT', 'jobs, tasks, issuers, ca_certificates, ca_keys, managed_certificates, certificate_profiles,
-            certificate_requests, certificate_target_mappings'),
-        ('certctl_worker', 'DELETE, UPDATE', 'tasks')) AS v (role, may, relations)
+            certificate_requests, certificate_target_mappings, notification_events, owners'),
+        ('certctl_worker', 'UPDATE (status, sent_at, error, retry_count, next_retry_at, last_error)', 'notification_events'),
+        ('certctl_worker', 'USAGE', 'SEQUENCE id_seq'),
+        ('certctl_worker', 'INSERT, DELETE, UPDATE', 'tasks')) AS v (role, may, relations)
         JOIN pg_roles p ON p.rolname = v.role
     LOOP
         EXECUTE format('GRANT %s ON %s TO %I', r.may, r.relations, r.role);

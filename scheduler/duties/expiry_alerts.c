@@ -1,6 +1,6 @@
 /*
  * Notifications of certificates that passed one of their policy's thresholds,
- * in pieces.  Only rows are made here; who sends them comes later.
+ * in pieces.  Only rows are made here; notification_dispatch has them sent.
  */
 #include "scheduler/duties/duties.h"
 

@@ -234,6 +234,7 @@ CASES = dict(nouns()) | {
     ("POST", f"{CERTS}/bulk-reassign"): [
         lambda w: (w.admin, f"{CERTS}/bulk-reassign", {"certificate_ids": [w.issued()], "owner_id": "o-other"})],
     ("POST", "/api/v1/est/certificates/bulk-revoke"): [lambda w: w.est_revocation()],
+    ("POST", "/api/v1/digest/send"): [lambda w: (w.admin, "/api/v1/digest/send", None)],
     ("POST", "/api/v1/notifications/{id}/read"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/read", {})],
     ("POST", "/api/v1/notifications/{id}/requeue"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/requeue", {})],
     ("POST", "/api/v1/admin/scheduler/run-now/{duty}"): [lambda w: (w.admin, f"/api/v1/admin/scheduler/run-now/{w.duty()}", {})],
@@ -248,7 +249,8 @@ def world():
     fleet = Fleet("routeaudit")
     try:
         fleet.start_postgres(keep=True)
-        fleet.start_apiserver(keep=True, CERTCTL_API_KEYS_NAMED=f"admin:{API_KEY}:admin,boss:{BOSS}:admin")
+        fleet.start_apiserver(keep=True, CERTCTL_API_KEYS_NAMED=f"admin:{API_KEY}:admin,boss:{BOSS}:admin",
+                              CERTCTL_DIGEST_ENABLED="true")
         fleet.make_basics()
         fleet.query("INSERT INTO owners (id, name, email, team_id) VALUES ('o-other', 'Other', 'other@example.test', 't-test')")
         fleet.query("INSERT INTO certificate_profiles (id, name, requires_approval) VALUES ('prof-gated', 'gated', true)")

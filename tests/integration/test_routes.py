@@ -32,7 +32,7 @@ def stack():
     fleet = Fleet("routes")
     try:
         fleet.start_postgres(keep=True)
-        fleet.start_apiserver(keep=True)
+        fleet.start_apiserver(keep=True, CERTCTL_DIGEST_ENABLED="true")
         for agent, who in ((OWN, "own agent"), (OTHER, "other agent")):
             fleet.query("INSERT INTO agents (id, name, hostname, api_key_hash) VALUES (%s, %s, 'h.example.test', %s)",
                         agent, agent, hash_of(who))

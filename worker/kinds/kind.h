@@ -17,6 +17,7 @@
 #include "worker/issuers/issuer.h"
 #include "worker/issuers/local_ca.h"
 #include "worker/lease.h"
+#include "worker/notifiers/notifier.h"
 #include "worker/slots.h"
 
 /* The attempt ends by itself well before the database's 60 s are over. */
@@ -34,6 +35,7 @@ struct kind_env { /* outlives every op */
 	const char *journal_dir;
 	struct issuer_env issuer;                /* for connectors */
 	const struct issuer_ops *const *issuers; /* NULL at the end */
+	const struct notifier_env *notifier;
 };
 
 /* A batch of jobs of one issuer, the local CA or one outside. */
@@ -56,6 +58,7 @@ struct task {
 	const char *issuer_id; /* "" when none */
 	const char *payload;
 	bool ends_together; /* its row is left to the end of the lease */
+	const struct slot_end *slot; /* NULL: it shares its lease */
 	/* set when the op ended */
 	struct op *op; /* NULL: not running */
 	rc code;
@@ -67,5 +70,16 @@ struct task {
 enum op_next ca_init_begin(struct op *op);
 enum op_next ca_next_begin(struct op *op);
 enum op_next crl_build_begin(struct op *op);
+enum op_next digest_begin(struct op *op);
+enum op_next notify_begin(struct op *op);
+
+/* That a task waits for somebody outside, or does no more: a lease that holds
+ * this one alone takes no slot meanwhile. */
+static inline void
+task_wait(const struct task *t, bool is_waiting)
+{
+	if (t->slot && t->slot->on_wait)
+		t->slot->on_wait(t->slot->owner, is_waiting);
+}
 
 #endif

@@ -26,15 +26,18 @@ static const struct kind {
     {"ca_init", ca_init_begin, false},
     {"ca_next", ca_next_begin, true},
     {"crl_build", crl_build_begin, false},
+    {"digest", digest_begin, false},
     /* Passes through scheduler, bus and worker and does nothing: to measure
      * them, and to try a deployment. */
     {"noop", NULL, true},
+    {"notify", notify_begin, false},
 };
 
 struct tasks { /* state of the lease's op */
 	const struct kind_env *env;
 	const char *lease_text;
 	const char *worker;
+	struct slot_end end;
 	struct op *op; /* itself; NULL once it is ending */
 	size_t n, running;
 	struct task *tasks;
@@ -154,6 +157,7 @@ tasks_loaded(struct op *op)
 		    .subject = op_text(op, i, "subject"),
 		    .issuer_id = op_text(op, i, "issuer_id"),
 		    .payload = op_text(op, i, "payload"),
+		    .slot = ts->n == 1 ? &ts->end : NULL,
 		};
 	for (size_t i = 0; i < ts->n; i++)
 		child_start(ts, &ts->tasks[i]);
@@ -297,6 +301,7 @@ task_start(const struct kind_env *env, const struct grant *g,
 	struct tasks *ts = op_state(op, sizeof(*ts));
 
 	ts->env = env;
+	ts->end = *end;
 	ts->op = op;
 	ts->lease_text = op_printf(op, "%" PRId64, g->lease_id);
 	ts->worker = lease_incarnation(env->lease);
