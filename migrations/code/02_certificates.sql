@@ -239,6 +239,15 @@ EXCEPTION WHEN lock_not_available THEN
     SELECT array_agg(u.id) INTO held FROM unnest(p_ids) AS u (id) WHERE u.id NOT IN (SELECT m.id FROM unnest(ids) AS m (id));
 END $$;
 
+-- What such a certificate's targets have is what they are to have from now on.
+CREATE FUNCTION certificates_deploy_no_more(p_ids text[]) RETURNS void LANGUAGE sql AS $$
+    UPDATE certificate_target_mappings m SET desired_version_id = m.deployed_version_id FROM unnest(p_ids) AS u (id)
+        WHERE m.certificate_id = u.id AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id
+            -- What an agent is installing will be what the target has.
+            AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.status = 'Running'
+                AND j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id)
+$$;
+
 -- Revokes these certificates: status, every unexpired version's serial, jobs that wait are cancelled, those that a worker
 -- runs are asked to stop (what one still completes is stored and its serial revoked by issue_complete), and no target wants
 -- a version any more that it neither has nor is getting.  Outcomes: revoked, already_revoked, archived, held, no_version
@@ -279,11 +288,7 @@ BEGIN
     UPDATE jobs j SET cancel_requested_at = v_now FROM unnest(v_ids) AS u (id)
         WHERE j.certificate_id = u.id AND j.status = 'Running' AND job_issues(j.type)
             AND j.cancel_requested_at IS NULL;
-    UPDATE certificate_target_mappings m SET desired_version_id = m.deployed_version_id FROM unnest(v_ids) AS u (id)
-        WHERE m.certificate_id = u.id AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id
-            -- What an agent is installing will be what the target has.
-            AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.status = 'Running'
-                AND j.dedupe_key = 'deploy:' || m.certificate_id || ':' || m.target_id);
+    PERFORM certificates_deploy_no_more(v_ids);
 
     RETURN QUERY SELECT c.id, CASE WHEN r.id IS NOT NULL THEN 'revoked' WHEN c.status = 'Revoked' THEN 'already_revoked'
             WHEN c.status = 'Archived' THEN 'archived' WHEN h.id IS NOT NULL THEN 'held' ELSE 'no_version' END
@@ -313,6 +318,7 @@ BEGIN
     UPDATE jobs j SET cancel_requested_at = engine_now()
         WHERE j.certificate_id = p_id AND j.status = 'Running' AND job_issues(j.type)
             AND j.cancel_requested_at IS NULL;
+    PERFORM certificates_deploy_no_more(ARRAY[p_id]);
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         VALUES (p_actor, p_actor_type, 'certificate_archived', 'certificate', p_id,
             jsonb_build_object('cancelled_jobs', coalesce(cardinality(v_ids), 0)));

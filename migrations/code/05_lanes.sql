@@ -86,8 +86,11 @@ CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE
             WHERE m.certificate_id = c.id AND m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_failures > 0
             ORDER BY m.target_id LIMIT 1),
             (SELECT E'served_other\n' || o.target_id FROM served_other o WHERE o.certificate_id = c.id ORDER BY o.target_id LIMIT 1),
+            CASE WHEN c.status = 'Failed' THEN (SELECT E'failed\n\n\n' || j.last_error FROM jobs j WHERE j.certificate_id = c.id
+                AND j.status = 'Failed' AND job_issues(j.type) ORDER BY j.id DESC LIMIT 1) END,
             (SELECT CASE WHEN i.enabled THEN E'by_hand\n' || p.id ELSE E'issuer_off\n' || i.id END
-            FROM renewal_policies p, issuers i WHERE p.id = c.renewal_policy_id AND i.id = c.issuer_id AND NOT (p.auto_renew AND i.enabled)))
+            FROM renewal_policies p, issuers i WHERE p.id = c.renewal_policy_id AND i.id = c.issuer_id AND NOT (p.auto_renew AND i.enabled)),
+            CASE WHEN c.renew_after = 'infinity' AND certificate_renews(c.status) THEN 'ends_with_ca' END)
         END
 $$;
 

@@ -100,6 +100,8 @@ BEGIN
         ARRAY[coalesce(nullif(p_error, ''), CASE WHEN v_job.type <> 'Deployment' THEN p_why_no_csr END)],
         p_agent, 'Agent');
     IF v_job.type = 'Deployment' THEN
+        PERFORM certificates_deploy_no_more(ARRAY[c.id]) FROM managed_certificates c
+            WHERE c.id = v_job.certificate_id AND c.status IN ('Revoked', 'Archived');
         -- A newer version may have come while this one was being installed.
         PERFORM deployments_fan_out(ARRAY[v_job.certificate_id], v_now);
     END IF;

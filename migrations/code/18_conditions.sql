@@ -94,12 +94,14 @@ UNION ALL (SELECT 'agent_needed', a.id, coalesce(a.last_heartbeat_at, a.register
 FROM agents a CROSS JOIN LATERAL (SELECT o.id FROM jobs o WHERE o.agent_id = a.id AND job_needs_agent(o) ORDER BY o.id LIMIT 1) j
 WHERE a.status = 'Offline' OR a.retired_at IS NOT NULL
 ORDER BY coalesce(a.last_heartbeat_at, a.registered_at) LIMIT policy_condition_rows())
+UNION ALL (SELECT 'target_needed', j.id, j.created_at, j.certificate_id
+FROM jobs j WHERE j.agent_id IS NULL AND job_needs_agent(j) ORDER BY j.id LIMIT policy_condition_rows())
 UNION ALL (SELECT w.name, j.id, j.since, j.certificate_id
 FROM (VALUES ('AwaitingCSR', 'csr_missing', policy_condition_job()), ('AwaitingApproval', 'approval_waiting', policy_condition_approval()))
-    AS w (status, name, patience) CROSS JOIN LATERAL (SELECT o.id, o.certificate_id, job_waits_since(o) AS since
+    AS w (status, name, patience) CROSS JOIN LATERAL (SELECT o.id, o.certificate_id, o.agent_id, job_waits_since(o) AS since
     FROM jobs o WHERE o.status IN ('AwaitingCSR', 'AwaitingApproval') AND o.status = w.status
         AND job_waits_since(o) < engine_now() - w.patience ORDER BY job_waits_since(o), o.id
-    LIMIT policy_condition_rows()) j ORDER BY j.since LIMIT policy_condition_rows())
+    LIMIT 1000) j WHERE j.agent_id IS NOT NULL OR w.name <> 'csr_missing' ORDER BY j.since LIMIT policy_condition_rows())
 UNION ALL (SELECT 'agent_silent', a.id, coalesce(a.last_heartbeat_at, a.registered_at), a.hostname
 FROM agents a WHERE a.status = 'Offline' AND a.retired_at IS NULL
 ORDER BY coalesce(a.last_heartbeat_at, a.registered_at) LIMIT policy_condition_rows())

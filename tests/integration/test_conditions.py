@@ -81,6 +81,7 @@ SCENES = {
     "never_renewed": ([CERTIFICATE.format("Active", "5 days", "NULL")], "mc-x"),
     "agent_needed": ([ACTIVE, AGENT.format("Offline"), "UPDATE agents SET retired_at = now()",
                       JOB.format("Deployment", "Pending", "now()", "")], "agent-x"),
+    "target_needed": ([ACTIVE, JOB.format("Renewal", "AwaitingCSR", "now()", ""), "UPDATE jobs SET agent_id = NULL"], "job-x"),
     "csr_missing": ([ACTIVE, ONLINE, JOB.format("Renewal", "AwaitingCSR", "now() - interval '1 hour'", "")], "job-x"),
     "approval_waiting": ([ACTIVE, ONLINE, JOB.format("Renewal", "AwaitingApproval", "now()", "")], "job-x"),
     "job_not_taken": ([ACTIVE, ONLINE, JOB.format("Renewal", "Pending", "now() - interval '1 hour'", "")], "iss-local"),
@@ -324,6 +325,49 @@ def test_a_deployment_of_a_moment_ago_is_no_condition(calm, change):
     for each in (*SCENES["served_other"][0], change):
         calm.plant(each)
     assert told(calm) == ({}, True)
+
+
+def test_a_certificate_says_why_it_is_not_renewed(calm):
+    def reason():
+        one = calm.api.need("GET", "/api/v1/certificates/mc-x").get("reason")
+        assert (one or "-") in calm.cli("certs", "list").stdout
+        return one
+    calm.plant(ACTIVE)
+    for change, back, words in (
+            ("renewal_policies SET auto_renew = false", "renewal_policies SET auto_renew = true", "auto_renew of renewal policy rp-default is false"),
+            ("issuers SET enabled = false", "issuers SET enabled = true", "nothing renews it by itself: issuer iss-local is disabled"),
+            ("managed_certificates SET renew_after = 'infinity'", "managed_certificates SET renew_after = now() + interval '1 day'",
+             "it ends with its CA"),
+            ("managed_certificates SET status = 'Failed'", None, "its last job failed: no answer")):
+        assert reason() is None
+        calm.plant(JOB.format("Renewal", "Failed", "now()", "").replace("INSERT INTO jobs (", "INSERT INTO jobs (last_error, completed_at, ")
+                   .replace("VALUES (", "VALUES ('no answer', now(), "))
+        calm.plant(f"UPDATE {change}")
+        try:
+            assert words in reason()
+        finally:
+            calm.plant(f"UPDATE {back}" if back else "SELECT 1")
+        calm.plant("DELETE FROM jobs")
+
+
+@pytest.mark.parametrize("end", ["archived", "revoked"])
+@pytest.mark.parametrize("installs", [False, True], ids=["waits", "installs"])
+def test_what_nothing_is_deployed_of_any_more_is_no_failing_deployment(calm, end, installs):
+    """Neither where the agent that was at it then says that it could not."""
+    for sql in (ACTIVE, VERSION, ONLINE, OTHER[0], MAPPED.format(2)):
+        calm.plant(sql)
+    if installs:
+        calm.plant(JOB.format("Deployment", "Running", "now()", "agent-x"))
+        calm.plant("UPDATE jobs SET dedupe_key = 'deploy:mc-x:tgt-x', target_id = 'tgt-x', version_id = 'certver-x'")
+    assert set(told(calm)[0]) == {"deployment_failing"}
+    if end == "archived":
+        calm.api.need("DELETE", "/api/v1/certificates/mc-x")
+    else:
+        calm.api.need("POST", "/api/v1/certificates/mc-x/revoke", {"reason": "superseded"})
+    if installs:
+        assert calm.query("SELECT outcome FROM job_report('agent-x', 'job-x', 'Failed', 'no room', NULL, 'no CSR')") == [("updated",)]
+    assert told(calm) == ({}, True)
+    assert "deployment_status" not in calm.api.need("GET", "/api/v1/certificates/mc-x")
 
 
 def test_many_are_counted_to_a_bound(calm):

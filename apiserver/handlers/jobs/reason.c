@@ -80,6 +80,10 @@ static const struct sentence facts[] = {
 	" serves another certificate than the one that was deployed to it; "
 	"its deployments say which, and another deployment puts it back",
 	NO_MOMENT},
+    {"failed", "its last job failed", NULL, NO_MOMENT},
+    {"ends_with_ca",
+	"it ends with its CA, under which renewing it gains nothing", NULL,
+	NO_MOMENT},
 };
 
 enum { WORD, SUBJECT, MOMENT, WHY, PARTS };
