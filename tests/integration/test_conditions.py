@@ -93,6 +93,8 @@ SCENES = {
                         "VALUES ('old', (SELECT max(n) FROM audit_epochs), 'system', 'System', 'x', 'x', 'x', "
                         "clock_timestamp() - interval '5 minutes')"], ""),
     "task_failed": ([TASK], "iss-local"),
+    "notification_dead": (["INSERT INTO notification_events (id, type, channel, recipient, message, status, last_error) "
+                           "VALUES ('notif-x', 'ExpirationWarning', 'Slack', 'x', 'x', 'dead', 'it answered 404')"], "notif-x"),
     "agent_silent": ([AGENT.format("Offline")], "agent-x"),
 }
 
@@ -191,7 +193,7 @@ def calm(basics: Fleet):
     basics.plant("DELETE FROM journal_ahead; "
                  "DELETE FROM jobs; DELETE FROM tasks; DELETE FROM certificate_target_mappings; DELETE FROM certificate_versions; "
                  "DELETE FROM managed_certificates; DELETE FROM agents; DELETE FROM crl_cache; DELETE FROM ca_certificates; "
-                 "DELETE FROM duties; DELETE FROM served_certificates; DELETE FROM deployment_targets; UPDATE audit_verification SET broken_n = NULL; DELETE FROM audit_events WHERE id = 'old'; "
+                 "DELETE FROM duties; DELETE FROM notification_events; DELETE FROM served_certificates; DELETE FROM deployment_targets; UPDATE audit_verification SET broken_n = NULL; DELETE FROM audit_events WHERE id = 'old'; "
                  "UPDATE lanes SET breaker_state = 'closed', last_error = NULL, cap = 8; UPDATE issuers SET test_status = 'success'")
     basics.plant(LEADS)
     basics.plant(LIVES)
@@ -388,9 +390,11 @@ def test_asking_costs_the_same_with_many_certificates(calm):
                f"'rp-default', 'Active', now(), now() + interval '60 days', now() + interval '30 days' FROM generate_series(1, {MANY}) g")
     calm.plant("INSERT INTO jobs (id, type, certificate_id, issuer_id, status, completed_at, dedupe_key) "
                f"SELECT 'job-' || g, 'Renewal', 'mc-' || g, 'iss-local', 'Completed', now(), g FROM generate_series(1, {MANY}) g")
+    calm.plant("INSERT INTO notification_events (id, type, channel, recipient, message, status) SELECT 'notif-' || g, 'ExpirationWarning', "
+               f"'Email', 'x', 'x', CASE WHEN g % 2 = 0 THEN 'dead' ELSE 'sent' END FROM generate_series(1, {MANY}) g")
     for known in (False, True):
         if known:
-            calm.query("ANALYZE managed_certificates, jobs")
+            calm.query("ANALYZE managed_certificates, jobs, notification_events")
         plan = calm.query("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM conditions")[0][0][0]["Plan"]
         assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < BUFFERS_MAX, json.dumps(plan)[:20000]
 
