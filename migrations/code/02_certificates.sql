@@ -14,6 +14,11 @@ CREATE FUNCTION renew_after_of(p_id text, p_valid_from timestamptz, p_expires_at
     END
 $$;
 
+-- How long one that failed is left, by its policy's interval and the life it has now (NULL: none yet).
+CREATE FUNCTION retry_after(p_interval_seconds int, p_life interval) RETURNS interval LANGUAGE sql IMMUTABLE AS $$
+    SELECT least(greatest(policy_retry_least(), make_interval(secs => p_interval_seconds)), p_life / policy_retry_part())
+$$;
+
 -- When a certificate begins to be Expiring: its policy's window, a part of its lifetime at most, before its end.
 CREATE FUNCTION expiring_at_of(p_valid_from timestamptz, p_expires_at timestamptz, p_window_days int) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$

@@ -59,8 +59,8 @@ BEGIN
             WHERE d.id IN (SELECT r.id FROM unnest(v_rest) AS r (id))
                 AND d.id NOT IN (SELECT h.id FROM unnest(v_held) AS h (id)) HAVING count(*) > 0;
         -- What could not be enqueued otherwise is looked at again when a failed renewal would be, what is held soon.
-        UPDATE managed_certificates c SET renew_after = v_now + greatest(policy_retry_least(), CASE WHEN c.id NOT IN
-            (SELECT h.id FROM unnest(v_held) AS h (id)) THEN make_interval(secs => p.retry_interval_seconds) END)
+        UPDATE managed_certificates c SET renew_after = v_now + retry_after(CASE WHEN c.id NOT IN
+            (SELECT h.id FROM unnest(v_held) AS h (id)) THEN p.retry_interval_seconds END, c.expires_at - c.valid_from)
         FROM unnest(v_rest) AS r (id), renewal_policies p
         WHERE c.id = r.id AND c.renew_after <= v_now AND p.id = c.renewal_policy_id AND certificate_renews(c.status);
     END IF;

@@ -45,7 +45,7 @@ BEGIN
     SELECT array_agg(DISTINCT e.certificate_id) FILTER (WHERE e.type <> 'Deployment') INTO v_certificates FROM ended e;
     IF p_statuses && '{Cancelled,Failed}'::text[] THEN PERFORM approvals_expire(p_ids, NULL, p_actor, p_actor_type); END IF;
     -- What failed is tried again, a first issuance too.
-    UPDATE managed_certificates c SET renew_after = v_now + greatest(policy_retry_least(), make_interval(secs => p.retry_interval_seconds))
+    UPDATE managed_certificates c SET renew_after = v_now + retry_after(p.retry_interval_seconds, c.expires_at - c.valid_from)
     FROM renewal_policies p
     WHERE c.id IN (SELECT j.certificate_id FROM jobs j WHERE j.id = ANY (p_ids) AND j.status = 'Failed' AND j.type <> 'Deployment')
         AND p.id = c.renewal_policy_id;
@@ -426,11 +426,12 @@ BEGIN
                 ELSE coalesce(o.error, j.last_error) END,
             held_since = CASE o.outcome WHEN 'held' THEN coalesce(j.held_since, v_now) END,
             run_after = CASE o.outcome WHEN 'release' THEN v_now WHEN 'held' THEN v_now + policy_held_rest()
-                WHEN 'uncertain' THEN 'infinity' ELSE v_now + jittered(back_off(greatest(policy_retry_least(), w.rest), policy_retry_most(), j.attempts)) END,
+                WHEN 'uncertain' THEN 'infinity' ELSE v_now + jittered(back_off(retry_after(w.seconds, w.life),
+                    least(policy_retry_most(), w.life / policy_retry_part()), j.attempts)) END,
             checkpoint = CASE WHEN o.outcome = 'uncertain' THEN coalesce(j.checkpoint, '{}') || '{"state": "uncertain"}'
                 WHEN p_open IS NULL OR j.id = ANY (p_open) THEN j.checkpoint END
         FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)
-        LEFT JOIN LATERAL (SELECT make_interval(secs => p.retry_interval_seconds) AS rest
+        LEFT JOIN LATERAL (SELECT p.retry_interval_seconds AS seconds, c.expires_at - c.valid_from AS life
             FROM jobs n JOIN managed_certificates c ON c.id = n.certificate_id JOIN renewal_policies p ON p.id = c.renewal_policy_id
             WHERE n.id = o.id) w ON true WHERE j.id = o.id AND o.outcome NOT IN ('fail', 'cancel')
         RETURNING j.id, j.certificate_id, j.last_error, o.outcome

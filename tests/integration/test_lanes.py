@@ -317,11 +317,18 @@ def test_retries_wait_longer_and_end(lane):
 def test_the_policy_says_how_long_a_retry_waits(lane):
     lane.q("INSERT INTO renewal_policies (id, name, renewal_window_days, retry_interval_seconds) VALUES (%s, %s, 30, 7200)",
            f"rp-{lane.issuer}", f"rp-{lane.issuer}")
-    job = lane.job()
+    job = lane.job(max_attempts=9)
     lane.q("UPDATE managed_certificates SET renewal_policy_id = %s WHERE id = %s", f"rp-{lane.issuer}", f"{lane.issuer}-1")
     lane.fail()
     wait = (lane.row(job, "run_after")[0] - lane.now).total_seconds()
     assert 0.9 * 7200 <= wait <= 1.1 * 7200
+    # No longer than a tenth of its life: it has the last third for its tries.
+    for seconds in (3600, 60):
+        lane.q("UPDATE managed_certificates SET valid_from = now(), expires_at = now() + make_interval(secs => %s) WHERE id = %s",
+               seconds, f"{lane.issuer}-1")
+        lane.q("UPDATE jobs SET run_after = %s WHERE id = %s", lane.now, job)
+        lane.fail()
+        assert 0.09 * seconds <= (lane.row(job, "run_after")[0] - lane.now).total_seconds() <= 0.11 * seconds
 
 
 def test_a_release_counts_nothing(lane):

@@ -141,6 +141,19 @@ def test_a_failed_renewal_waits_for_its_retry_interval(scan):
     assert scan.stack.value("SELECT count(*) FROM jobs") == 4
 
 
+def test_a_short_life_is_tried_again_before_it_ends(scan):
+    """Whatever the policy's interval: it has its last third for it."""
+    scan.policy("rp-hourly", retry=3600)
+    scan.certificates("hour", 1, 43 * 60, 17 * 60, "rp-hourly")
+    scan.certificates("minute", 1, 43, 17, "rp-hourly")
+    assert scan.tick()[0] == 2
+    scan.fail_all()
+    for seconds, due in ((5, set()), (7, {"minute1"}), (5 * 60, {"minute1"}), (6 * 60 + 1, {"minute1", "hour1"})):
+        scan.clock(seconds)
+        scan.tick()
+        assert scan.in_progress() == due, seconds
+
+
 def test_a_first_issuance_that_failed_is_tried_again(scan):
     """Nothing else would ever ask for it."""
     scan.policy("rp-none", auto=False)
