@@ -93,16 +93,6 @@ api_reload_keys(struct api *a)
 	log_info("AUTH-RELOAD", "%zu API keys are in use", keyring_size(made));
 }
 
-/* Heartbeats lock agents in the order of their sorted ids, if the plan walks
- * through the ids; a hash join would take them as they lie in the table, and
- * two batches might wait for each other. */
-static const struct db_setting walk_ids[] = {
-    {"enable_hashjoin", "off"},
-    {"enable_mergejoin", "off"},
-    {"enable_seqscan", "off"},
-    {NULL, NULL},
-};
-
 static rc
 open_pool(struct api *a, size_t conns, const struct db_setting *settings,
     struct db_pool **out)
@@ -128,8 +118,11 @@ open_pools(struct api *a)
 
 	ret = open_pool(a, all - HEARTBEAT_CONNS - OWN_CONNS, NULL, &a->pool);
 	if (ret == RC_OK)
-		ret =
-		    open_pool(a, HEARTBEAT_CONNS, walk_ids, &a->heartbeat_pool);
+		/* Heartbeats lock agents in the order of their sorted ids:
+		 * a hash join would take them as they lie in the table, and
+		 * two batches might wait for each other. */
+		ret = open_pool(a, HEARTBEAT_CONNS, db_walk_ids,
+		    &a->heartbeat_pool);
 	if (ret == RC_OK)
 		ret = open_pool(a, OWN_CONNS, NULL, &a->own_pool);
 	return ret;

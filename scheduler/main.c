@@ -288,7 +288,7 @@ prepare(void *self, struct daemon *d)
 	ret = rc_first(ret,
 	    bus_server_check(cfg_str(d->cfg, "bus_listen_url"), &tls));
 	ret = rc_first(ret,
-	    part_work_pools(d, STATEMENT_TIMEOUT_MS, LOCK_TIMEOUT_MS,
+	    part_work_pools(d, STATEMENT_TIMEOUT_MS, LOCK_TIMEOUT_MS, NULL,
 		"leadership", &s->pool, &s->leader_pool));
 	return rc_first(ret, open_duty_pool(s));
 }

@@ -269,8 +269,8 @@ prepare(void *self, struct daemon *d)
 	ret =
 	    rc_first(ret, bus_client_check(cfg_list(d->cfg, "bus_urls"), &tls));
 	return rc_first(ret,
-	    part_work_pools(d, STATEMENT_TIMEOUT_MS, LOCK_TIMEOUT_MS, "lease",
-		&w->pool, &w->lease_pool));
+	    part_work_pools(d, STATEMENT_TIMEOUT_MS, LOCK_TIMEOUT_MS,
+		db_walk_ids, "lease", &w->pool, &w->lease_pool));
 }
 
 static void

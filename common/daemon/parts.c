@@ -53,14 +53,15 @@ part_pool(const struct daemon *d, const char *purpose,
 
 rc
 part_work_pools(const struct daemon *d, int64_t statement_timeout_ms,
-    int64_t lock_timeout_ms, const char *row, struct db_pool **out_work,
-    struct db_pool **out_row)
+    int64_t lock_timeout_ms, const struct db_setting *settings, const char *row,
+    struct db_pool **out_work, struct db_pool **out_row)
 {
 	const struct db_opts work = {
 	    .max_conns = (size_t)cfg_int(d->cfg, "database_max_conns"),
 	    .queue_deadline_ms = WORK_QUEUE_MS,
 	    .statement_timeout_ms = statement_timeout_ms,
 	    .lock_timeout_ms = lock_timeout_ms,
+	    .settings = settings,
 	};
 	const struct db_opts one = {
 	    .max_conns = 1,

@@ -26,13 +26,13 @@ rc part_pool(const struct daemon *d, const char *purpose,
     const struct db_opts *opts, struct db_pool **out) MUST_CHECK;
 /*
  * The two pools of a process that holds a row by renewing it: one for its work,
- * of CERTCTL_DATABASE_MAX_CONNS connections; and one connection for the row, of
- * which an answer that takes longer than a second is worth nothing.  row says
- * what is renewed ("lease").
+ * of CERTCTL_DATABASE_MAX_CONNS connections with these settings (or NULL); and
+ * one connection for the row, of which an answer that takes longer than a
+ * second is worth nothing.  row says what is renewed ("lease").
  */
 rc part_work_pools(const struct daemon *d, int64_t statement_timeout_ms,
-    int64_t lock_timeout_ms, const char *row, struct db_pool **out_work,
-    struct db_pool **out_row) MUST_CHECK;
+    int64_t lock_timeout_ms, const struct db_setting *settings, const char *row,
+    struct db_pool **out_work, struct db_pool **out_row) MUST_CHECK;
 /* The files of CERTCTL_BUS_*; the texts are cfg's. */
 struct bus_tls part_bus_tls(const struct cfg *cfg);
 /* A client of the schedulers of CERTCTL_BUS_URLS.  The reason of a failure is

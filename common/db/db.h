@@ -34,6 +34,13 @@ struct db_setting {
 	const char *name, *value;
 };
 
+/*
+ * For sessions whose statements know the keys of all that they touch: what is
+ * left to the planner are walks along indexes.  Statistics of another hour, or
+ * of an empty table, can't make them read whole tables.
+ */
+extern const struct db_setting db_walk_ids[];
+
 struct db_opts {
 	const char *url;              /* libpq URL or key=value string */
 	const char *application_name; /* shown in pg_stat_activity */

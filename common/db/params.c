@@ -25,6 +25,13 @@ static const struct db_setting settings_all[] = {
     {"DateStyle", "ISO"},
 };
 
+const struct db_setting db_walk_ids[] = {
+    {"enable_hashjoin", "off"},
+    {"enable_mergejoin", "off"},
+    {"enable_seqscan", "off"},
+    {NULL, NULL},
+};
+
 /* Used where the URL says nothing. */
 static const struct {
 	const char *key, *value;

@@ -65,7 +65,8 @@ END $$;
 -- end (RFC 5280 section 3.3); short-lived ones by a profile for such are left out.  Whether a serial is a number is for the
 -- reader to see.
 CREATE FUNCTION crl_revocations(p_worker text, p_lease bigint, p_task text) RETURNS TABLE (serial text, revoked_at bigint, reason text)
-LANGUAGE sql STABLE SECURITY DEFINER SET work_mem = '32MB' AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET work_mem = '32MB' SET enable_seqscan = on SET enable_hashjoin = on
+SET enable_mergejoin = on AS $$
     SELECT lpad(lower(r.serial_number), 40, '0') COLLATE "C" AS serial, floor(extract(epoch FROM r.revoked_at))::bigint, r.reason
     FROM certificate_revocations r
     LEFT JOIN certificate_versions v ON v.issuer_id = r.issuer_id AND v.serial_number = r.serial_number
