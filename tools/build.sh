@@ -1,6 +1,7 @@
 #!/bin/bash
 # Compiles into build/ (or $BUILD_DIR): tools/build.sh [meson setup options]
-# With little memory it builds one file at a time.
+# $TARGETS names what to build if that is not all.  With little memory it
+# builds one file at a time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Debian's own meson, python and compilers first, whatever PATH holds.
@@ -16,4 +17,5 @@ trap 'say_why' ERR
 available=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
 jobs=$(nproc)
 [ "$available" -ge 1500 ] || jobs=1
-ninja -C "$dir" -j"$jobs" >"$log" 2>&1
+read -ra targets <<<"${TARGETS:-}"
+ninja -C "$dir" -j"$jobs" "${targets[@]}" >"$log" 2>&1
