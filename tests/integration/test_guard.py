@@ -57,6 +57,7 @@ def end(process, signo, directory):
     """Ends it and looks for what stays; the processes that it had."""
     had = belonging(directory.encode(), {os.getpid()})
     shared = shared_memory(had)
+    shared |= set(map(str, Path("/dev/shm").glob(f"{Path(directory).name}-*")))  # its databases, where there is room for them
     assert directory.startswith("/tmp/c") and Path(directory).is_dir() and len(had) > 3 and shared, had
     try:
         process.send_signal(signo)

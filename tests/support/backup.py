@@ -7,7 +7,7 @@ from fleet import clean_env, pg_bin, wait_for
 
 
 def back_up(fleet, seconds):
-    base = fleet.dir / "pgs" / "base"
+    base = fleet.make_data_dir("base")
     subprocess.run([pg_bin() / "pg_basebackup", "-c", "fast", "-X", "stream", "--no-sync", "-D", base, "-h", fleet.socket_dir,
                     "-U", "postgres"], check=True, env=clean_env(), cwd="/", user=fleet.pg_user, timeout=seconds)
     return base

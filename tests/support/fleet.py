@@ -286,10 +286,14 @@ class Fleet:
     # A migrated data directory at rest, which start_postgres() copies instead
     # of making one: conftest.py makes it once.
     template = None
+    # A directory in memory: databases lie in one of their own there.
+    memory = None
 
     def __init__(self, name="t"):
         self.dir = Path(tempfile.mkdtemp(prefix=f"cc-{name[:8]}-", dir="/tmp"))
-        self.guard = Guard(self.dir)
+        self.memory_dir = Path(tempfile.mkdtemp(prefix=f"{self.dir.name}-", dir=self.memory)) if self.memory else None
+        self.guard = Guard(self.dir, others=[self.memory_dir] if self.memory_dir else [])
+        self.mark = {"TEST_FLEET": str(self.dir)}  # what guard.py knows a process by
         self.is_closing = False
         self.processes = {}
         self.as_root = os.geteuid() == 0
@@ -317,15 +321,10 @@ class Fleet:
         """
         bin_dir = pg_bin()
         self.pg_user = "postgres" if self.as_root else None
-        self.pgdata = self.dir / "pg"
-        self.pgdata.mkdir(mode=0o700)
-        if self.as_root:
-            entry = pwd.getpwnam("postgres")
-            os.chown(self.pgdata, entry.pw_uid, entry.pw_gid)
+        self.pgdata = self.make_data_dir("pg")
         socket_dir = self.dir / "pgs"
         socket_dir.mkdir()
-        if self.as_root:
-            os.chown(socket_dir, entry.pw_uid, entry.pw_gid)
+        self.give_to_postgres(socket_dir)
         self.socket_dir = socket_dir
         self.make_cluster(bin_dir)
         with open(self.pgdata / "pg_hba.conf", "a", encoding="ascii") as rules:
@@ -346,14 +345,29 @@ class Fleet:
         if self.template is None:
             self.make_database()
 
+    def give_to_postgres(self, path):
+        if self.as_root:
+            entry = pwd.getpwnam("postgres")
+            os.chown(path, entry.pw_uid, entry.pw_gid)
+
+    def make_data_dir(self, name):
+        """An empty one for a cluster; in memory it has a link from the fleet's own directory."""
+        path = (self.memory_dir or self.dir) / name
+        path.mkdir(mode=0o700)
+        self.give_to_postgres(path)
+        if self.memory_dir:
+            os.chmod(self.memory_dir, 0o755)
+            (self.dir / name).symlink_to(path)
+        return path
+
     def make_cluster(self, bin_dir):
         if self.template is not None:
             subprocess.run(["cp", "-a", "--reflink=auto", f"{self.template}/.", self.pgdata], check=True, cwd="/")
             return
         with open(self.dir / "log" / "initdb.log", "wb") as log:
             subprocess.run([bin_dir / "initdb", "-D", self.pgdata, "-U", "postgres", "-A", "trust", "-E", "UTF8",
-                            "--locale=C", "--no-sync"], check=True, stdout=log, stderr=log, env=clean_env(), cwd="/",
-                           user=self.pg_user)
+                            "--locale=C", "--no-sync"], check=True, stdout=log, stderr=log, env=clean_env() | self.mark,
+                           cwd="/", user=self.pg_user)
 
     def make_database(self):
         with self.admin("postgres") as c:
@@ -432,8 +446,7 @@ class Fleet:
 
     # --- processes ---
     def spawn(self, name, argv, env, keep=False, user=None):
-        mark = {"TEST_FLEET": str(self.dir)}  # what guard.py knows it by
-        process = Process(self, name, [str(a) for a in argv], clean_env() | mark | env, keep=keep, user=user)
+        process = Process(self, name, [str(a) for a in argv], clean_env() | self.mark | env, keep=keep, user=user)
         self.processes[name] = process
         return process
 
@@ -643,9 +656,9 @@ http {{
             process.ask_to_stop()
         for process in others:
             process.wait_end()
-        # An immediate end of a standby: the primary would wait for it.
+        # At once: nobody reads again what a checkpoint would write, and a primary would wait for its standby.
         for process in reversed(servers):
-            process.ask_to_stop(signal.SIGQUIT if process.name == "standby" else signal.SIGINT)
+            process.ask_to_stop(signal.SIGQUIT)
             process.wait_end(20)
         self.alarms = self.find_alarms()
         self.guard.end()

@@ -10,7 +10,7 @@ held by who made it.  When the pipe ends, because end() closed it or because
 nobody is left to hold it, the guard ends every process that has the
 directory's name in its arguments or environment, and all their descendants,
 unmounts what is mounted below the directory, runs the commands it was given,
-and removes the directory.
+and removes the directory and the others it was given.
 """
 import contextlib
 import json
@@ -27,10 +27,10 @@ GIVE_UP_S = 20
 
 
 class Guard:
-    """directory: removed at the end; commands: lists of arguments, run at the end."""
+    """directory, others: removed at the end; commands: lists of arguments, run at the end."""
 
-    def __init__(self, directory, commands=()):
-        what = json.dumps({"directory": str(directory), "owner": os.getpid(), "keep": os.environ.get("KEEP_TEST_DIR") == "1",
+    def __init__(self, directory, commands=(), others=()):
+        what = json.dumps({"directory": str(directory), "others": [str(o) for o in others], "owner": os.getpid(), "keep": os.environ.get("KEEP_TEST_DIR") == "1",
                            "commands": [[str(a) for a in c] for c in commands]})
         self.process = subprocess.Popen(["/usr/bin/python3", "-I", __file__, what], stdin=subprocess.PIPE, cwd="/",
                                         stdout=subprocess.DEVNULL, start_new_session=True)
@@ -88,14 +88,13 @@ def shut_postgres_down(directory, mine):
                 time.sleep(0.01)
 
 
-def clear(directory, owner, keep, commands):
+def clear(directory, others, owner, keep, commands):
     spared = {owner, os.getpid(), os.getppid()}
 
     def mine():
         return belonging(directory.encode(), spared)
 
-    others = [p for p in mine() if b"postgres" not in read(f"/proc/{p}/cmdline")]
-    send(others, signal.SIGKILL)
+    send([p for p in mine() if b"postgres" not in read(f"/proc/{p}/cmdline")], signal.SIGKILL)
     shut_postgres_down(directory, mine)
     deadline = time.monotonic() + GIVE_UP_S
     while time.monotonic() < deadline:
@@ -112,7 +111,8 @@ def clear(directory, owner, keep, commands):
     for command in commands:
         subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
     if not keep:
-        shutil.rmtree(directory, ignore_errors=True)
+        for path in (directory, *others):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def main():

@@ -88,13 +88,9 @@ class Pair:
     def __init__(self, fleet, synchronous=False, listen=""):
         self.fleet = fleet
         self.primary = Server(fleet, fleet.processes["postgres"], fleet.pgdata, fleet.socket_dir)
-        data, sockets = fleet.dir / "pg2", fleet.dir / "pgs2"
-        for directory in (data, sockets):
-            directory.mkdir(mode=0o700)
-            if fleet.as_root:
-                owner = os.stat(fleet.pgdata)
-                os.chown(directory, owner.st_uid, owner.st_gid)
-        os.chmod(sockets, 0o755)
+        data, sockets = fleet.make_data_dir("pg2"), fleet.dir / "pgs2"
+        sockets.mkdir(mode=0o755)
+        fleet.give_to_postgres(sockets)
         with open(fleet.dir / "log" / "basebackup.log", "wb") as log:
             subprocess.run([pg_bin() / "pg_basebackup", "-R", "-c", "fast", "-X", "stream", "--no-sync", "-D", data,
                             "-d", f"host={fleet.socket_dir} user=postgres application_name={NAME}"],
