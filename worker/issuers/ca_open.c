@@ -62,12 +62,28 @@ check_ca(struct arena *a, X509 *x, EVP_PKEY *key, const struct cert_info *info,
 	return RC_OK;
 }
 
-/* out->chain_pem is there. */
+/* Of one that is to issue.  What it issued ends with the first of those above
+ * it. */
+static rc
+prove(struct arena *a, const char *where, struct ca_material *out,
+    const char **out_why)
+{
+	const char *why = "";
+	rc ret;
+
+	ret = ca_proof(a, out->builder, out->chain_pem,
+	    &out->info.not_after_unix, &why);
+	if (ret == RC_OK)
+		return RC_OK;
+	certbuild_free(out->builder);
+	out->builder = NULL;
+	return refuse(a, ret, out_why, where, why);
+}
+
 static rc
 open_pair(struct arena *a, X509 *x, EVP_PKEY *key, const char *where,
     struct ca_material *out, const char **out_why)
 {
-	const char *why = "";
 	rc ret;
 
 	ret = cert_read(a, x, &out->info);
@@ -83,14 +99,7 @@ open_pair(struct arena *a, X509 *x, EVP_PKEY *key, const char *where,
 		return refuse(a, ret, out_why, where,
 		    "cannot sign: its key is of a kind or size not supported, "
 		    "or does not belong to it");
-	/* What it issued ends with the first of those above it. */
-	ret = ca_proof(a, out->builder, out->chain_pem,
-	    &out->info.not_after_unix, &why);
-	if (ret == RC_OK)
-		return RC_OK;
-	certbuild_free(out->builder);
-	out->builder = NULL;
-	return refuse(a, ret, out_why, where, why);
+	return RC_OK;
 }
 
 /* --- the rows of a root --- */
@@ -172,7 +181,9 @@ ca_open_rows(struct arena *a, struct sealer *sealer, const char *issuer_id,
 		return ret;
 	ret = open_stored(a, cert_pem, chain_pem, key, out, out_why);
 	EVP_PKEY_free(key);
-	return ret;
+	return ret == RC_OK ? prove(a, "the CA's certificate in the database",
+				  out, out_why)
+			    : ret;
 }
 
 /* --- the files of a sub-CA --- */
@@ -276,7 +287,7 @@ ca_open_files(struct arena *a, const char *cert_path, const char *key_path,
 	ret = open_pair(a, x, key, cert_path, out, out_why);
 	X509_free(x);
 	EVP_PKEY_free(key);
-	return ret;
+	return ret == RC_OK ? prove(a, cert_path, out, out_why) : ret;
 }
 
 rc

@@ -40,7 +40,8 @@ rc ca_open_rows(struct arena *a, struct sealer *sealer, const char *issuer_id,
     struct ca_material *out, const char **out_why) MUST_CHECK;
 
 /* From the rows of a sub-CA that was given another key since: its key is in
- * one of these files (NULL-terminated), or nowhere. */
+ * one of these files (NULL-terminated), or nowhere.  It issues nothing any
+ * more, so it need not prove that it could: its revocation list goes on. */
 rc ca_open_former(struct arena *a, const char *cert_pem, const char *chain_pem,
     const char *const *key_paths, struct ca_material *out,
     const char **out_why) MUST_CHECK;

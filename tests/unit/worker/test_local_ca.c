@@ -459,6 +459,46 @@ test_leaf_certificate_is_no_ca(void)
 	rig_free(r);
 }
 
+static void
+no_tls(X509 *x)
+{
+	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, NID_ext_key_usage,
+	    "emailProtection");
+
+	CHECK(e && X509_add_ext(x, e, -1) == 1);
+	X509_EXTENSION_free(e);
+}
+
+/* What it issued is revoked by a list of its own, whatever may be said against
+ * its issuing more. */
+static void
+test_former_key_need_not_issue(void)
+{
+	struct rig *r = rig_new();
+	struct arena *a = arena_new();
+	struct ca_material m = {0};
+	int64_t now = time(NULL);
+	const char *why = "";
+	char cert[512], key[512];
+	struct pair p;
+	rc code;
+
+	make_pair_but(&p, now - 100, now + 86400, no_tls);
+	snprintf(cert, sizeof(cert), "%s", rig_write(r, "ca.pem", p.cert));
+	snprintf(key, sizeof(key), "%s", rig_write(r, "ca.key", p.key));
+	code = ca_open_files(a, cert, key, &m, &why);
+	CHECK_INT(code, RC_INVALID);
+	CHECK(strstr(why, "can issue nothing") != NULL);
+	CHECK(m.builder == NULL);
+	code = ca_open_former(a, p.cert, p.cert,
+	    (const char *const[]){key, NULL}, &m, &why);
+	CHECK_INT(code, RC_OK);
+	CHECK_INT(m.info.not_after_unix, now + 86400);
+	certbuild_free(m.builder);
+	arena_free(a);
+	rig_free(r);
+}
+
 CHECK_MAIN(CHECK_ROW(test_root_is_made_once_and_read_back),
     CHECK_ROW(test_no_root_under_a_weak_passphrase),
     CHECK_ROW(test_the_faster_root_counts),
@@ -466,4 +506,5 @@ CHECK_MAIN(CHECK_ROW(test_root_is_made_once_and_read_back),
     CHECK_ROW(test_sub_ca_and_its_chain),
     CHECK_ROW(test_changed_files_are_loaded), CHECK_ROW(test_bad_files),
     CHECK_ROW(test_root_does_not_become_sub_ca),
-    CHECK_ROW(test_leaf_certificate_is_no_ca))
+    CHECK_ROW(test_leaf_certificate_is_no_ca),
+    CHECK_ROW(test_former_key_need_not_issue))
