@@ -257,6 +257,7 @@ CREATE INDEX notification_events_status ON notification_events (status, (coalesc
     WHERE status IN ('pending', 'failed', 'dead');
 CREATE INDEX notification_events_new ON notification_events (id) WHERE status = 'pending' AND message_id IS NULL;
 CREATE INDEX notification_events_unsent ON notification_events (message_id) WHERE status IN ('pending', 'failed') AND message_id IS NOT NULL;
+CREATE INDEX notification_events_dead ON notification_events ((retry_count > 0), id) WHERE status = 'dead';
 CREATE INDEX notification_events_certificate_id ON notification_events (certificate_id, id);
 
 -- The tightest threshold that was alerted for the end a certificate has now: the rule that no alert is made twice, and that

@@ -32,7 +32,8 @@ unsent AS MATERIALIZED (
         WHERE o.status IN ('pending', 'failed') AND o.message_id IS NOT NULL GROUP BY o.message_id) n
     LEFT JOIN LATERAL (SELECT k.id, k.status, k.last_error FROM tasks k WHERE k.id = n.message_id LIMIT 1) t ON true
 ), given_up AS (
-    UPDATE notification_events n SET status = 'dead', error = u.last_error, last_error = u.last_error, next_retry_at = NULL
+    UPDATE notification_events n SET status = 'dead', error = u.last_error, last_error = u.last_error, next_retry_at = NULL,
+        retry_count = n.retry_count + 1
     FROM unsent u WHERE u.is_given_up AND n.message_id = u.message_id AND n.status IN ('pending', 'failed')
 ), due AS (
     SELECT u.message_id, u.channel FROM unsent u
@@ -68,12 +69,12 @@ WITH done AS (
 SELECT EXISTS (SELECT 1 FROM done) AS is_ours, 'sent' AS status;
 
 -- $5: whether it would be refused again; $6: the seconds that its receiver
--- asks to wait.
+-- asks to wait; $7: the tries that it cost.
 -- name: notification_failed :one
 WITH done AS (
     DELETE FROM tasks t WHERE t.leased_by = $1 AND t.lease_id = $2::bigint AND t.id = $3 AND t.status = 'Running' RETURNING t.id
 ), told AS (
-    UPDATE notification_events n SET retry_count = n.retry_count + 1, error = $4, last_error = $4,
+    UPDATE notification_events n SET retry_count = n.retry_count + $7::int, error = $4, last_error = $4,
         status = CASE WHEN $5::bool OR n.retry_count + 1 >= policy_notify_tries() THEN 'dead' ELSE 'failed' END,
         next_retry_at = CASE WHEN NOT $5::bool AND n.retry_count + 1 < policy_notify_tries() THEN engine_now()
             + greatest(back_off(policy_notify_first(), policy_notify_most(), n.retry_count), make_interval(secs => $6::int)) END

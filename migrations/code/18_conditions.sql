@@ -67,8 +67,9 @@ WHERE k.next_update <= engine_now() AND ca.not_after > engine_now()
 ORDER BY k.next_update LIMIT policy_condition_rows())
 UNION ALL (SELECT 'task_failed', t.subject, t.created_at, t.kind || ': ' || coalesce(t.last_error, '')
 FROM tasks t WHERE t.status = 'Failed' ORDER BY t.id LIMIT policy_condition_rows())
-UNION ALL (SELECT 'notification_dead', n.id, n.created_at, n.channel || ': ' || coalesce(n.last_error, '')
-FROM notification_events n WHERE n.status = 'dead' ORDER BY (coalesce(n.sent_at, '-infinity')), n.id LIMIT policy_condition_rows())
+UNION ALL (SELECT w.name, n.id, n.created_at, n.channel || ': ' || coalesce(n.last_error, '')
+FROM (VALUES (true, 'notification_dead'), (false, 'notification_unsent')) AS w (is_tried, name) CROSS JOIN LATERAL (SELECT o.*
+    FROM notification_events o WHERE o.status = 'dead' AND (o.retry_count > 0) = w.is_tried ORDER BY o.id LIMIT policy_condition_rows()) n)
 -- --- jobs that wait, by what they wait for ---
 UNION ALL (SELECT 'order_uncertain' AS name, j.id AS subject, j.created_at AS since, coalesce(j.last_error, '') AS detail
 FROM lanes l CROSS JOIN LATERAL (SELECT o.* FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'

@@ -57,7 +57,7 @@ BEGIN
         ('certctl_scheduler', 'SELECT', 'journal_ahead, leadership, duties, lanes, workers, schedulers'),
         ('certctl_scheduler', 'INSERT, UPDATE', 'duties'),
         ('certctl_scheduler', 'SELECT, INSERT', 'tasks'),
-        ('certctl_scheduler', 'SELECT, UPDATE (status, error, last_error, next_retry_at, message_id)', 'notification_events'),
+        ('certctl_scheduler', 'SELECT, DELETE, UPDATE (status, error, retry_count, last_error, next_retry_at, message_id)', 'notification_events'),
         ('certctl_scheduler', 'USAGE', 'SEQUENCE id_seq'),
         ('certctl_worker', 'SELECT', 'jobs, tasks, issuers, ca_certificates, ca_keys, managed_certificates, certificate_profiles,
             certificate_requests, certificate_target_mappings, notification_events, owners'),

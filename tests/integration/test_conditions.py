@@ -53,6 +53,8 @@ OTHER = ["INSERT INTO deployment_targets (id, name, type, agent_id) VALUES ('tgt
          "VALUES ('tgt-x', 'handshake', 'y', '2', now() - interval '2 hours', true)"]
 TASK = ("INSERT INTO tasks (id, kind, subject, issuer_id, status, last_error) "
         "VALUES ('task-x', 'issuer_test', 'iss-local', 'iss-local', 'Failed', 'it broke')")
+DEAD = ("INSERT INTO notification_events (id, type, channel, recipient, message, status, last_error, retry_count) "
+        "VALUES ('notif-x', 'ExpirationWarning', 'Slack', 'x', 'x', 'dead', '{}', {})")
 
 # Of each: what makes it true, and the subject it is told with.
 SCENES = {
@@ -93,8 +95,8 @@ SCENES = {
                         "VALUES ('old', (SELECT max(n) FROM audit_epochs), 'system', 'System', 'x', 'x', 'x', "
                         "clock_timestamp() - interval '5 minutes')"], ""),
     "task_failed": ([TASK], "iss-local"),
-    "notification_dead": (["INSERT INTO notification_events (id, type, channel, recipient, message, status, last_error) "
-                           "VALUES ('notif-x', 'ExpirationWarning', 'Slack', 'x', 'x', 'dead', 'it answered 404')"], "notif-x"),
+    "notification_dead": ([DEAD.format("it answered 404", 1)], "notif-x"),
+    "notification_unsent": ([DEAD.format("the channel is not configured", 0)], "notif-x"),
     "agent_silent": ([AGENT.format("Offline")], "agent-x"),
 }
 
@@ -390,8 +392,8 @@ def test_asking_costs_the_same_with_many_certificates(calm):
                f"'rp-default', 'Active', now(), now() + interval '60 days', now() + interval '30 days' FROM generate_series(1, {MANY}) g")
     calm.plant("INSERT INTO jobs (id, type, certificate_id, issuer_id, status, completed_at, dedupe_key) "
                f"SELECT 'job-' || g, 'Renewal', 'mc-' || g, 'iss-local', 'Completed', now(), g FROM generate_series(1, {MANY}) g")
-    calm.plant("INSERT INTO notification_events (id, type, channel, recipient, message, status) SELECT 'notif-' || g, 'ExpirationWarning', "
-               f"'Email', 'x', 'x', CASE WHEN g % 2 = 0 THEN 'dead' ELSE 'sent' END FROM generate_series(1, {MANY}) g")
+    calm.plant("INSERT INTO notification_events (id, type, channel, recipient, message, status, retry_count) SELECT 'notif-' || g, "
+               f"'ExpirationWarning', 'Email', 'x', 'x', CASE WHEN g % 2 = 0 THEN 'dead' ELSE 'sent' END, g % 8 FROM generate_series(1, {MANY}) g")
     for known in (False, True):
         if known:
             calm.query("ANALYZE managed_certificates, jobs, notification_events")

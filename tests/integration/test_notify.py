@@ -261,7 +261,8 @@ def test_a_message_that_the_engine_gave_up(clean):
     clean.query("INSERT INTO tasks (id, kind, subject, status, last_error) VALUES ('task-x', 'notify', 'Webhook', 'Failed', 'they died')")
     clean.query("INSERT INTO notification_events (id, type, channel, recipient, message, message_id) "
                 "VALUES ('notif-x', 'ExpirationWarning', 'Webhook', 'x', 'x', 'task-x')")
-    assert settled(clean, "notif-x", "dead")["last_error"] == "they died"
+    after = settled(clean, "notif-x", "dead")
+    assert after["last_error"] == "they died" and after["retry_count"] == 1
     assert not clean.web.got
     assert clean.api.post("/api/v1/notifications/notif-x/requeue")[0] == 200
     settled(clean, "notif-x", "sent")
@@ -333,6 +334,11 @@ def test_where_messages_may_go(clean, env, status, words):
     after = settled(clean, notification, "dead", "failed")
     assert after["status"] == status and words in after["last_error"]
     assert not clean.web.got
+    # What nobody configured was not tried, and is another condition than what was refused.
+    is_off = "not configured" in words
+    assert after["retry_count"] == (0 if is_off else 1)
+    told = {c["name"] for c in clean.api.need("GET", "/api/v1/admin/conditions")["data"] if c["subject"] == notification}
+    assert told == ({"notification_unsent" if is_off else "notification_dead"} if status == "dead" else set())
     restarted(clean)
 
 

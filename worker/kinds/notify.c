@@ -111,7 +111,7 @@ notify_loaded(struct op *op)
 		return settle(op, NOTIFIER_NEVER,
 		    "this worker knows no such channel");
 	if (!s->ops->is_on(t->env->notifier->settings))
-		return settle(op, NOTIFIER_NEVER,
+		return settle(op, NOTIFIER_OFF,
 		    op_printf(op,
 			"the channel is not configured: set %s for the "
 			"workers, then requeue it",
@@ -176,6 +176,7 @@ notify_store(struct op *op)
 	struct task *t = op_owner(op);
 	struct notify *s = state(op);
 	const char *worker = lease_incarnation(t->env->lease);
+	bool is_off = s->answer.verdict == NOTIFIER_OFF;
 
 	if (!lease_is_trusted(t->env->lease))
 		return lease_refuse(op);
@@ -185,8 +186,8 @@ notify_store(struct op *op)
 		    t->lease_text, t->id);
 	return OP_QUERY(op, Q_NOTIFICATION_FAILED, notify_stored, worker,
 	    t->lease_text, t->id, s->answer.words,
-	    s->answer.verdict == NOTIFIER_NEVER ? "t" : "f",
-	    op_printf(op, "%" PRId64, s->answer.wait_s));
+	    is_off || s->answer.verdict == NOTIFIER_NEVER ? "t" : "f",
+	    op_printf(op, "%" PRId64, s->answer.wait_s), is_off ? "0" : "1");
 }
 
 /* Made again after any doubt, as long as there is time: given up, what was

@@ -61,6 +61,7 @@ enum notifier_verdict {
 	NOTIFIER_SENT,
 	NOTIFIER_LATER, /* the same may succeed another time */
 	NOTIFIER_NEVER, /* it would be refused again */
+	NOTIFIER_OFF,   /* not tried: nobody configured the channel */
 };
 
 struct notifier_answer {

@@ -76,7 +76,7 @@ test_a_channel_that_is_off(void)
 	struct rig *r = start_message(ROW("Slack"));
 
 	db_script_expect(r->pool, Q_NOTIFICATION_FAILED,
-	    LEASE "|*set CERTCTL_SLACK_WEBHOOK_URL for the workers*|t|0");
+	    LEASE "|*set CERTCTL_SLACK_WEBHOOK_URL for the workers*|t|0|0");
 	db_script_rows(r->pool, END_COLS, "t|dead");
 	finish(r, RC_OK);
 }
@@ -87,7 +87,7 @@ test_a_channel_that_there_is_not(void)
 	struct rig *r = start_message(ROW("Pigeon"));
 
 	db_script_expect(r->pool, Q_NOTIFICATION_FAILED,
-	    LEASE "|this worker knows no such channel|t|0");
+	    LEASE "|this worker knows no such channel|t|0|1");
 	db_script_rows(r->pool, END_COLS, "t|dead");
 	finish(r, RC_OK);
 }
@@ -112,7 +112,7 @@ test_an_end_that_is_stored_late(void)
 	db_script_error(r->pool, "", "gone", NULL);
 	db_script_expect(r->pool, Q_NOTIFICATION_FAILED, NULL);
 	db_script_error(r->pool, "55P03", "held", NULL);
-	db_script_expect(r->pool, Q_NOTIFICATION_FAILED, LEASE "|*|t|0");
+	db_script_expect(r->pool, Q_NOTIFICATION_FAILED, LEASE "|*|t|0|0");
 	db_script_rows(r->pool, END_COLS, "t|dead");
 	finish(r, RC_OK);
 }
