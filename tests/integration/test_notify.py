@@ -268,6 +268,26 @@ def test_a_message_that_the_engine_gave_up(clean):
     settled(clean, "notif-x", "sent")
 
 
+# --- what goes ---
+
+def test_old_ones_go_unless_they_are_to_be_sent(clean):
+    """In pieces, and whatever their id says, the young stay; no alert is made again for what went."""
+    clean.query("INSERT INTO notification_events (id, type, channel, recipient, message, status, message_id, next_retry_at, created_at) "
+                "SELECT 'notif-' || floor(extract(epoch FROM t.at) * 1000000)::bigint || '000-' || i || s, 'ExpirationWarning', 'Email', s, a, s, "
+                "'task-x', now() + interval '1 day', t.at FROM generate_series(1, 400) i, "
+                "unnest('{sent,read,dead,failed,pending}'::text[]) s, unnest('{89,91}'::text[]) a, "
+                "LATERAL (SELECT now() - a::int * interval '1 day' AS at) t")
+    clean.query("INSERT INTO notification_events (id, type, channel, recipient, message, status) "
+                "VALUES ('notif-0', 'ExpirationWarning', 'Email', 'sent', '89', 'sent')")
+    # So that the retry leaves alone what waits.
+    clean.query("INSERT INTO tasks (id, kind, subject, run_after) VALUES ('task-x', 'notify', 'Email', 'infinity')")
+    done = clean.cli("scheduler", "run", "notification_retention", "--wait")
+    assert done.returncode == 0, done.stdout + done.stderr
+    left = {(s, age): n for s, age, n in clean.query("SELECT recipient, message, count(*) FROM notification_events GROUP BY 1, 2")}
+    assert left == {(s, "89"): 400 + (s == "sent") for s in ("sent", "read", "dead", "failed", "pending")} | {
+        ("failed", "91"): 400, ("pending", "91"): 400}
+
+
 # --- people in between ---
 
 def test_what_was_read_meanwhile_is_not_sent(clean):

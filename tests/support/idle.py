@@ -27,6 +27,7 @@ RUNS = {
     "job_retention": {"duty_job_retention": f"{LED}, '150', '{720 * HOUR}'"},
     "job_timeouts": {"duty_job_timeouts": f"{LED}, '1000', '{24 * HOUR}', '{168 * HOUR}', '{{}}'"},
     "notification_dispatch": {"duty_notification_dispatch": f"{LED}, '10000'"},
+    "notification_retention": {"duty_notification_retention": f"{LED}, '150', '{2160 * HOUR}'"},
     "notification_retry": {"duty_notification_retry": f"{LED}, '1000'"},
     "policy_changes": {"duty_policy_changes": f"{LED}, '500'"},
     "process_rows": {"duty_process_rows": f"{LED}, '{HOUR}'"},
