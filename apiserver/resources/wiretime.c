@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#define WIRETIME_LAST "9999-12-31T23:59:59Z" /* that has no end */
+
 /* n digits at *p; -1 when there are not as many. */
 static int
 take_digits(const char **p, int n)
@@ -98,22 +100,29 @@ wiretime_is_valid(const char *text, bool may_be_date)
 }
 
 void
-wiretime_put(struct json_w *w, const char *text)
+wiretime_text(const char *text, char *out)
 {
-	char out[40];
 	size_t len = strlen(text);
 
 	if (strcmp(text, "infinity") == 0) {
-		json_w_str(w, "9999-12-31T23:59:59Z");
+		memcpy(out, WIRETIME_LAST, sizeof(WIRETIME_LAST));
 		return;
 	}
-	if (len < 19 || len + 2 > sizeof(out) || text[0] == '-') {
-		json_w_str(w, WIRETIME_ZERO);
+	if (len < 19 || len + 2 > WIRETIME_SIZE || text[0] == '-') {
+		memcpy(out, WIRETIME_ZERO, sizeof(WIRETIME_ZERO));
 		return;
 	}
 	memcpy(out, text, len);
 	out[10] = 'T';
 	out[len] = 'Z';
 	out[len + 1] = '\0';
+}
+
+void
+wiretime_put(struct json_w *w, const char *text)
+{
+	char out[WIRETIME_SIZE];
+
+	wiretime_text(text, out);
 	json_w_str(w, out);
 }

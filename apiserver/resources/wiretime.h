@@ -14,7 +14,11 @@
 /* RFC 3339, or a bare date where that is allowed; PostgreSQL reads both.  The
  * fields' ranges are checked, days of the month too. */
 bool wiretime_is_valid(const char *text, bool may_be_date);
-/* "2026-11-23 20:08:01.5" (UTC, PostgreSQL's ISO style) as RFC 3339. */
+/* "2026-11-23 20:08:01.5" (UTC, PostgreSQL's ISO style) as RFC 3339; out has
+ * WIRETIME_SIZE bytes. */
+#define WIRETIME_SIZE 40
+void wiretime_text(const char *text, char *out);
+/* The same, written. */
 void wiretime_put(struct json_w *w, const char *text);
 
 #endif

@@ -73,6 +73,16 @@ cert_create(struct op *op)
 
 /* --- the answer --- */
 
+/* What was read may be written back, with the time of its last change. */
+static bool
+is_so(struct op *op, const char *name, const char *time)
+{
+	char is[WIRETIME_SIZE];
+
+	wiretime_text(op_text(op, 0, name), is);
+	return strcmp(name, "updated_at") == 0 || strcmp(time, is) == 0;
+}
+
 static void
 warn_claims(struct op *op, struct warnings *ws, bool is_create)
 {
@@ -80,14 +90,15 @@ warn_claims(struct op *op, struct warnings *ws, bool is_create)
 	const char *status = "", *is = op_text(op, 0, "status");
 	rc ret;
 
-	for (size_t i = 0; is_create && i < cert_nbody; i++) {
+	for (size_t i = 0; i < cert_nbody; i++) {
 		const char *name = cert_body[i].name, *time = "";
 
 		if ((cert_body[i].flags & FIELD_CLAIM) == 0)
 			continue;
 		ret = json_str(cw->body, name, 64, &time);
 		if (ret == RC_OK && *time != '\0' &&
-		    strcmp(time, WIRETIME_ZERO) != 0)
+		    strcmp(time, WIRETIME_ZERO) != 0 &&
+		    (is_create || !is_so(op, name, time)))
 			warn_add(op, ws,
 			    "%s is not taken from a client: it says what has "
 			    "happened here",
