@@ -37,8 +37,8 @@ CREATE TABLE api_keys (
     id text PRIMARY KEY, name text NOT NULL UNIQUE, key_hash text NOT NULL UNIQUE,
     tenant_id text NOT NULL DEFAULT 't-default' REFERENCES tenants (id) ON DELETE CASCADE,
     admin bool NOT NULL DEFAULT false, created_by text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz,
-    last_used_at timestamptz
+    created_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz, last_used_at timestamptz,
+    old_hash text UNIQUE, old_until timestamptz -- the key before, and until when it is good
 );
 
 -- --- baseline ---

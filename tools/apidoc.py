@@ -31,7 +31,7 @@ def page(routes):
             area = r["area"]
             text += (f"\n## {area}\n\n| Route | Who | Permission | Scope | Own keys | Body | Rated | Deadline | Errors | Preflight | Audit |\n"
                      "|---|---|---|---|---|---|---|---|---|---|---|\n")
-        cells = [f"`{r['method']} {r['pattern']}`", r["auth"], f"`{r['permission']}`" if r["permission"] else "", r["scope"],
+        cells = [f"`{r['method']} {r['pattern']}`", r["auth"], ", ".join(f"`{p}`" for p in (r["permission"], r["also"]) if p), r["scope"],
                  "yes" if r["own_keys"] else "", "none" if r["max_body"] == 0 else "`CERTCTL_MAX_BODY_SIZE`",
                  "yes" if r["rate"] == "rated" else "no",
                  f"{r['deadline_ms'] // 1000} s", r["renderer"],

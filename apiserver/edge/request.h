@@ -117,6 +117,9 @@ enum op_next reply_end(struct op *op);
  * no-store" unless this sets another. */
 void reply_header(struct op *op, const char *name, const char *value);
 
+/* As op_fail; told in the log and the audit trail as what the gate refuses. */
+enum op_next req_refuse(struct op *op, rc code, const char *why);
+
 /* --- pieces every handler of a list or a write uses --- */
 
 /* Ends the op for a failed write: a unique violation is 409 with

@@ -85,6 +85,7 @@ struct request {
 	struct principal principal;
 	char principal_id[256];
 	bool is_retired;
+	uint64_t changes; /* of keys, or of roles, when they were asked for */
 
 	/* What goes out. */
 	int status; /* 0: no answer yet */

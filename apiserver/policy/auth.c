@@ -8,7 +8,9 @@
 #include "common/base/mem.h"
 
 enum {
-	FRESH_MS = 5000,
+	/* A change elsewhere counts within a second, look-up and all. */
+	KEY_FRESH_MS = 900,
+	AGENT_FRESH_MS = 5000,
 	/* What was good an hour ago probably is. */
 	KNOWN_MS = 3600000,
 	UNKNOWN_MS = 1000,
@@ -21,6 +23,7 @@ enum {
 
 struct holder {
 	int64_t fresh_until_ms; /* then the database is asked again */
+	uint64_t changes;       /* of keys, when it was asked */
 	enum principal_kind kind;
 	bool is_admin;
 	bool is_retired;
@@ -32,6 +35,7 @@ struct auth {
 	const struct keyring *keys;
 	struct cache *known;
 	struct cache *unknown;
+	uint64_t changes;
 };
 
 struct auth *
@@ -102,7 +106,7 @@ auth_find(struct auth *a, const struct credential *c, struct auth_found *out)
 		return RC_OK;
 	}
 	h = cache_get(a->known, c->hash, now_ms);
-	if (h && now_ms < h->fresh_until_ms) {
+	if (h && now_ms < h->fresh_until_ms && h->changes == a->changes) {
 		p->kind = h->kind;
 		p->id = h->id;
 		p->is_admin = h->is_admin;
@@ -120,9 +124,21 @@ auth_was_good(struct auth *a, const struct credential *c)
 	       cache_get(a->known, c->hash, loop_now_ms(a->loop)) != NULL;
 }
 
+uint64_t
+auth_changes(const struct auth *a)
+{
+	return a->changes;
+}
+
+void
+auth_changed(struct auth *a)
+{
+	a->changes++;
+}
+
 void
 auth_learn(struct auth *a, const struct credential *c,
-    const struct db_result *result)
+    const struct db_result *result, uint64_t changes)
 {
 	static char mark; /* any address that is not NULL */
 	int64_t now_ms = loop_now_ms(a->loop);
@@ -131,15 +147,20 @@ auth_learn(struct auth *a, const struct credential *c,
 
 	if (db_nrows(result) == 0) {
 		cache_drop(a->known, c->hash);
-		cache_put(a->unknown, c->hash, &mark, now_ms, UNKNOWN_MS);
+		if (changes == a->changes)
+			cache_put(a->unknown, c->hash, &mark, now_ms,
+			    UNKNOWN_MS);
 		return;
 	}
 	id = db_text(result, 0, db_col(result, "id"));
 	h = mem_zalloc(sizeof(*h) + strlen(id) + 1);
-	h->fresh_until_ms = now_ms + FRESH_MS;
 	h->kind = strcmp(db_text(result, 0, db_col(result, "kind")), "agent")
 		      ? PRINCIPAL_API_KEY
 		      : PRINCIPAL_AGENT;
+	h->fresh_until_ms =
+	    now_ms +
+	    (h->kind == PRINCIPAL_AGENT ? AGENT_FRESH_MS : KEY_FRESH_MS);
+	h->changes = changes;
 	h->is_admin = db_bool(result, 0, db_col(result, "is_admin"));
 	h->is_retired = db_bool(result, 0, db_col(result, "is_retired"));
 	memcpy(h->id, id, strlen(id) + 1);

@@ -10,7 +10,8 @@
 #include "common/base/text.h"
 
 enum {
-	REMEMBER_MS = 5000,
+	/* A change elsewhere counts within a second, look-up and all. */
+	REMEMBER_MS = 900,
 	REMEMBER_MAX = 4096,
 	KEY_MAX = 320,   /* actor type, blank, actor id */
 	GRANT_MAX = 320, /* permission, '@', scope, ':', id */
@@ -19,6 +20,7 @@ enum {
 /* "cert.read", or "issuer.read@issuer:iss-local" where a scope limits it;
  * sorted by bytes, looked up by bisection. */
 struct grants {
+	uint64_t changes; /* of roles, when the database was asked */
 	size_t n;
 	char *items[];
 };
@@ -26,6 +28,7 @@ struct grants {
 struct authz {
 	struct loop *loop;
 	struct cache *actors;
+	uint64_t changes;
 };
 
 static void
@@ -67,7 +70,7 @@ authz_actor(const struct principal *p, struct authz_actor *out)
 		*out = (struct authz_actor){"", "Agent", "r-agent"};
 	else
 		*out = (struct authz_actor){p->id, "APIKey",
-		    p->is_configured ? "r-viewer" : NULL};
+		    p->is_configured ? AUTHZ_FALLBACK_ROLE : NULL};
 }
 
 static void
@@ -101,7 +104,7 @@ authz_check(struct authz *z, const struct principal *p, const char *permission,
 		return RC_FORBIDDEN;
 	actor_key(p, text);
 	g = cache_get(z->actors, text, loop_now_ms(z->loop));
-	if (!g)
+	if (!g || g->changes != z->changes)
 		return RC_BUSY;
 	if (holds(g, permission))
 		return RC_OK;
@@ -128,14 +131,27 @@ grant_text(const struct db_result *result, size_t row)
 	return mem_strdup(text);
 }
 
+uint64_t
+authz_changes(const struct authz *z)
+{
+	return z->changes;
+}
+
+void
+authz_changed(struct authz *z)
+{
+	z->changes++;
+}
+
 void
 authz_learn(struct authz *z, const struct principal *p,
-    const struct db_result *result)
+    const struct db_result *result, uint64_t changes)
 {
 	size_t n = db_nrows(result);
 	struct grants *g = mem_zalloc(sizeof(*g) + n * sizeof(g->items[0]));
 	char key[KEY_MAX];
 
+	g->changes = changes;
 	for (size_t i = 0; i < n; i++)
 		g->items[g->n++] = grant_text(result, i);
 	/* The database sorts by its collation, we by bytes. */

@@ -86,6 +86,13 @@ refuse_403(struct op *op)
 	return refuse(op, REFUSAL_FORBIDDEN);
 }
 
+enum op_next
+req_refuse(struct op *op, rc code, const char *why)
+{
+	note_refusal(op_owner(op), rc_http_status(code));
+	return op_fail(op, code, "%s", why);
+}
+
 /* A database that is busy or away is worth another try; for the rest the
  * answer is no. */
 static enum op_next
@@ -206,16 +213,43 @@ scope_of(const struct route *route)
 	return NULL;
 }
 
+/* RC_OK, RC_FORBIDDEN, or RC_BUSY: the database has to be asked. */
+static rc
+is_permitted(const struct request *r)
+{
+	const struct route *route = r->match.route;
+	const char *scope = scope_of(route), *id = path_id(r);
+	rc ret = authz_check(r->api->authz, &r->principal, route->permission,
+	    scope, id);
+
+	if (ret == RC_OK && route->also)
+		ret = authz_check(r->api->authz, &r->principal, route->also,
+		    scope, id);
+	return ret;
+}
+
 static enum op_next
 ask_permissions(struct op *op)
 {
-	const struct request *r = op_owner(op);
+	struct request *r = op_owner(op);
 	struct authz_actor actor;
 
 	authz_actor(&r->principal, &actor);
+	r->changes = authz_changes(r->api->authz);
 	op_catch(op, gate_permissions_failed);
 	return OP_QUERY(op, Q_AUTHZ_PERMISSIONS, gate_permissions, actor.id,
 	    actor.type, actor.fallback_role);
+}
+
+/* Asks again when roles changed while it was asked. */
+static enum op_next
+go_if_permitted(struct op *op)
+{
+	rc ret = is_permitted(op_owner(op));
+
+	if (ret == RC_BUSY)
+		return ask_permissions(op);
+	return ret == RC_OK ? start_handler(op) : refuse_403(op);
 }
 
 static bool
@@ -228,9 +262,7 @@ static enum op_next
 check_permission(struct op *op)
 {
 	struct request *r = op_owner(op);
-	const struct route *route = r->match.route;
 	enum route_access access = r->match.rules->access;
-	rc ret;
 
 	if (is_rated(r) &&
 	    !limits_take_principal(r->api->limits, &r->principal))
@@ -245,11 +277,7 @@ check_permission(struct op *op)
 		return refuse_403(op);
 	if (access == ROUTE_SIGNED_IN)
 		return start_handler(op);
-	ret = authz_check(r->api->authz, &r->principal, route->permission,
-	    scope_of(route), path_id(r));
-	if (ret == RC_BUSY)
-		return ask_permissions(op);
-	return ret == RC_OK ? start_handler(op) : refuse_403(op);
+	return go_if_permitted(op);
 }
 
 /* --- who asks? --- */
@@ -275,6 +303,16 @@ start_public(struct op *op)
 }
 
 static enum op_next
+look_up(struct op *op)
+{
+	struct request *r = op_owner(op);
+
+	r->changes = auth_changes(r->api->auth);
+	op_catch(op, gate_lookup_failed);
+	return OP_QUERY(op, Q_AUTH_BY_HASH, gate_looked_up, r->credential.hash);
+}
+
+static enum op_next
 gate_credential(struct op *op)
 {
 	struct request *r = op_owner(op);
@@ -292,11 +330,8 @@ gate_credential(struct op *op)
 	if (ret == RC_BUSY && !auth_was_good(r->api->auth, &r->credential) &&
 	    !limits_has_address(r->api->limits, &r->peer))
 		return refuse_429(op);
-	if (ret == RC_BUSY) {
-		op_catch(op, gate_lookup_failed);
-		return OP_QUERY(op, Q_AUTH_BY_HASH, gate_looked_up,
-		    r->credential.hash);
-	}
+	if (ret == RC_BUSY)
+		return look_up(op);
 	if (ret != RC_OK)
 		return refuse_401(op, REFUSAL_BAD_KEY);
 	take_principal(r, &found);
@@ -310,8 +345,10 @@ gate_looked_up(struct op *op)
 	struct auth_found found;
 	rc ret;
 
-	auth_learn(r->api->auth, &r->credential, op_result(op, 0));
+	auth_learn(r->api->auth, &r->credential, op_result(op, 0), r->changes);
 	ret = auth_find(r->api->auth, &r->credential, &found);
+	if (ret == RC_BUSY) /* keys changed while it was asked */
+		return look_up(op);
 	if (ret != RC_OK)
 		return refuse_401(op, REFUSAL_BAD_KEY);
 	take_principal(r, &found);
@@ -328,12 +365,9 @@ static enum op_next
 gate_permissions(struct op *op)
 {
 	struct request *r = op_owner(op);
-	rc ret;
 
-	authz_learn(r->api->authz, &r->principal, op_result(op, 0));
-	ret = authz_check(r->api->authz, &r->principal,
-	    r->match.route->permission, scope_of(r->match.route), path_id(r));
-	return ret == RC_OK ? start_handler(op) : refuse_403(op);
+	authz_learn(r->api->authz, &r->principal, op_result(op, 0), r->changes);
+	return go_if_permitted(op);
 }
 
 static enum op_next

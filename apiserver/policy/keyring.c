@@ -152,6 +152,35 @@ keyring_size(const struct keyring *k)
 	return k->n;
 }
 
+const char *
+keyring_name(const struct keyring *k, size_t i, bool *out_is_admin)
+{
+	*out_is_admin = k->keys[i].is_admin;
+	return k->keys[i].name;
+}
+
+bool
+keyring_has_name(const struct keyring *k, const char *name, bool *out_is_admin)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		if (strcmp(k->keys[i].name, name) == 0) {
+			*out_is_admin = k->keys[i].is_admin;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+keyring_has_admin(const struct keyring *k)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		if (k->keys[i].is_admin)
+			return true;
+	}
+	return false;
+}
+
 bool
 keyring_find(const struct keyring *k, const char *hash, const char **out_name,
     bool *out_is_admin)

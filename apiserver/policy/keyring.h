@@ -29,6 +29,12 @@ rc keyring_new(const char *const *named, const char *const *secrets,
     const char *token, struct keyring **out) MUST_CHECK;
 void keyring_free(struct keyring *k);
 size_t keyring_size(const struct keyring *k);
+/* Of key i, below keyring_size; lives as long as the keyring.  A name stands
+ * twice while its key is rotated. */
+const char *keyring_name(const struct keyring *k, size_t i, bool *out_is_admin);
+bool keyring_has_name(const struct keyring *k, const char *name,
+    bool *out_is_admin);
+bool keyring_has_admin(const struct keyring *k);
 /* hash: 64 lower-case hex digits.  The name lives as long as the keyring. */
 bool keyring_find(const struct keyring *k, const char *hash,
     const char **out_name, bool *out_is_admin);

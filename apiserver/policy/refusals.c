@@ -94,8 +94,8 @@ refusals_note(struct refusals *f, const char *address, int status,
     const char *actor, const char *method, const char *pattern)
 {
 	enum what what = status == 401   ? UNKNOWN_401
-			 : status == 403 ? FORBIDDEN_403
-					 : LIMITED_429;
+			 : status == 429 ? LIMITED_429
+					 : FORBIDDEN_403;
 	struct entry *e = entry_of(f, address);
 
 	e->to_audit[what]++;

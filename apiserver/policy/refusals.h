@@ -1,5 +1,6 @@
 /*
- * refusals: what the gate refuses (401, 403, 429), told and audited.
+ * refusals: what the gate refuses (401, 403, 429), and what the rules of roles
+ * and keys do (409, 410: counted as forbidden), told and audited.
  *
  * A log line for each address with what it was refused, limited; and an
  * audit event, the first at once, the next a minute later with the count of

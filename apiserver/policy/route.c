@@ -162,6 +162,8 @@ fault_of(const struct route_area *area, const struct entry *e)
 		return "nothing starts";
 	if (needs_permission != (route->permission != NULL))
 		return "its permission and who may ask do not agree";
+	if (route->also && !route->permission)
+		return "it asks for a second permission and no first";
 	if (!has_param(e, "id") &&
 	    (access == ROUTE_AGENT || route->scope != ROUTE_GLOBAL))
 		return "it has no {id} to ask about";

@@ -43,6 +43,7 @@ struct route {
 	const char *audit;
 	struct route_rules own; /* where it differs from its area */
 	enum route_scope scope;
+	const char *also; /* a permission that is needed beside it, or NULL */
 	/* An agent's own key may call it although no {id} is its own: the
 	 * statement behind it looks at whose job it is. */
 	bool is_for_own_keys;

@@ -18,7 +18,7 @@ BEGIN
             certificate_archive, certificate_deploy, certificate_deployment, certificate_merge, certificate_reason, certificate_renew,
             certificates_matching, certificates_revoke, ca_successor_ask, ca_switch, crl_is_behind, crl_request, csr_submit, duty_is_late,
             duty_run_request, enum_canonical, expiring_at_of, id_new, job_cancel, job_reason, job_report, job_verify, lane_allows,
-            lane_tokens, jobs_enqueue, recover, recover_served, renew_after_of, target_paths}'),
+            lane_tokens, jobs_enqueue, recover, recover_served, renew_after_of, target_paths, auth_role_gives, auth_held}'),
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
             duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_cannot_wait, duty_certificate_status, duty_crl_refresh,
@@ -46,7 +46,7 @@ BEGIN
             audit_epochs, audit_blocks, audit_verification, audit_unsealed, conditions, duties_now, recovery,
             served_certificates, served_other, served_unknown'),
         ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers,
-            agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys'),
+            agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys, roles, role_permissions'),
         ('certctl_apiserver', 'INSERT, UPDATE', 'managed_certificates, certificate_revocations'),
         ('certctl_apiserver', 'INSERT', 'tasks, lanes'),
         ('certctl_apiserver', 'UPDATE (status, leased_by, lease_id, attempt_until, attempts, died_with, run_after)', 'tasks'),

@@ -1,6 +1,6 @@
 """
 Who one is, and what permissions, roles and keys are there; what comes later with
-the dashboard is not there.
+the dashboard is not there.  Changes: test_grants.py.
 """
 import hashlib
 
@@ -71,13 +71,14 @@ def test_roles(plane):
 
 
 def test_keys(plane):
-    for key in (API_KEY, LIMITED):
-        got = api(plane, key).need("GET", f"{AUTH}/keys")
-        assert got == {"keys": [{"actor_id": "limited", "actor_type": "APIKey", "tenant_id": "t-default", "role_ids": ["r-cli", "r-operator"]}]}
+    """Those of the environment, too."""
+    assert plane.api.need("GET", f"{AUTH}/keys") == {"keys": [
+        {"actor_id": name, "actor_type": "APIKey", "tenant_id": "t-default", "role_ids": roles}
+        for name, roles in (("admin", ["r-admin"]), ("limited", ["r-cli", "r-operator"]), ("reader", ["r-viewer"]))]}
 
 
 @pytest.mark.parametrize("path, key, status", [
-    ("roles", READER, 403), ("roles/r-admin", READER, 403), ("keys", READER, 403), ("roles", LIMITED, 403), ("keys", "", 401), ("me", "", 401)])
+    ("roles", READER, 403), ("roles/r-admin", READER, 403), ("keys", READER, 403), ("keys", LIMITED, 403), ("roles", LIMITED, 403), ("keys", "", 401), ("me", "", 401)])
 def test_who_may_not_ask_is_told_nothing(plane, path, key, status):
     got, reply = plane.api.call("GET", f"{AUTH}/{path}", key=key)
     assert got == status and set(reply) == {"error"}

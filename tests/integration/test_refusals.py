@@ -99,7 +99,7 @@ def test_a_fleet_behind_one_address_is_no_crowd(stack):
     while wrong.get("/api/v1/teams")[0] != 429:
         pass
     assert {own.post(f"/api/v1/agents/{agent}/heartbeat", {})[0] for _ in range(2 * BURST)} == {200}
-    # Nor when the key is looked up anew, which it is every five seconds.
+    # Nor when the key is looked up anew, which an agent's is every five seconds.
     seen, end = set(), time.monotonic() + 6
     while time.monotonic() < end:
         assert wrong.get("/api/v1/teams")[0] in (401, 429)

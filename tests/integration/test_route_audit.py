@@ -166,6 +166,22 @@ class World:
         self.fleet.query("INSERT INTO duties (name) VALUES (%s)", name)
         return name
 
+    def role(self):
+        return self.admin.need("POST", "/api/v1/auth/roles", {"name": self.name("role")})["id"]
+
+    def held_role(self):
+        """(key, role) of a key that holds a role."""
+        key, role = self.name("key"), self.role()
+        self.fleet.query("INSERT INTO api_keys (id, name, key_hash, created_by) VALUES (%s, %s, md5(%s), 'test')", key, key, key)
+        self.fleet.query("INSERT INTO actor_roles (id, actor_id, actor_type, role_id, tenant_id) VALUES (%s, %s, 'APIKey', %s, 't-default')",
+                         key, key, role)
+        return key, role
+
+    def permitted_role(self):
+        role = self.role()
+        self.fleet.query("INSERT INTO role_permissions (role_id, permission_id) VALUES (%s, 'p-cert-read')", role)
+        return role
+
     def notification(self):
         name = self.name("notif")
         self.fleet.query("INSERT INTO notification_events (id, type, channel, recipient, message, status) VALUES"
@@ -185,6 +201,7 @@ def nouns():
 
 
 ISSUERS = "/api/v1/issuers"
+ROLES, KEYS = "/api/v1/auth/roles", "/api/v1/auth/keys"
 CERTS, JOBS, AGENTS = "/api/v1/certificates", "/api/v1/jobs", "/api/v1/agents"
 # For each route: what is made ready, and then asked: (who, path, body).
 CASES = dict(nouns()) | {
@@ -235,6 +252,15 @@ CASES = dict(nouns()) | {
         lambda w: (w.admin, f"{CERTS}/bulk-reassign", {"certificate_ids": [w.issued()], "owner_id": "o-other"})],
     ("POST", "/api/v1/est/certificates/bulk-revoke"): [lambda w: w.est_revocation()],
     ("POST", "/api/v1/digest/send"): [lambda w: (w.admin, "/api/v1/digest/send", None)],
+    ("POST", ROLES): [lambda w: (w.admin, ROLES, {"name": w.name("role")})],
+    ("PUT", f"{ROLES}/{{id}}"): [lambda w: (w.admin, f"{ROLES}/{w.role()}", {"name": w.name("role")})],
+    ("DELETE", f"{ROLES}/{{id}}"): [lambda w: (w.admin, f"{ROLES}/{w.role()}", None)],
+    ("POST", f"{ROLES}/{{id}}/permissions"): [lambda w: (w.admin, f"{ROLES}/{w.role()}/permissions", {"permission": "cert.read"})],
+    ("DELETE", f"{ROLES}/{{id}}/permissions/{{perm}}"): [
+        lambda w: (w.admin, f"{ROLES}/{w.permitted_role()}/permissions/cert.read", None)],
+    ("POST", f"{KEYS}/{{id}}/roles"): [lambda w: (w.admin, f"{KEYS}/boss/roles", {"role_id": w.role()})],
+    ("DELETE", f"{KEYS}/{{id}}/roles/{{role_id}}"): [
+        lambda w: (w.admin, "/".join([KEYS, (held := w.held_role())[0], "roles", held[1]]), None)],
     ("POST", "/api/v1/notifications/{id}/read"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/read", {})],
     ("POST", "/api/v1/notifications/{id}/requeue"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/requeue", {})],
     ("POST", "/api/v1/admin/scheduler/run-now/{duty}"): [lambda w: (w.admin, f"/api/v1/admin/scheduler/run-now/{w.duty()}", {})],

@@ -14,15 +14,6 @@ static const struct field permission_fields[] = {
     {"namespace", FIELD_TEXT},
 };
 
-static const struct field role_fields[] = {
-    {"id", FIELD_TEXT},
-    {"tenant_id", FIELD_TEXT},
-    {"name", FIELD_TEXT},
-    {"description", FIELD_TEXT},
-    {"created_at", FIELD_TIME},
-    {"updated_at", FIELD_TIME},
-};
-
 static const struct field grant_fields[] = {
     {"role_id", FIELD_TEXT},
     {"permission_id", FIELD_TEXT},
@@ -35,6 +26,8 @@ static const struct field key_fields[] = {
     {"actor_type", FIELD_TEXT},
     {"tenant_id", FIELD_TEXT},
     {"role_ids", FIELD_TEXTS},
+    {"expires_at", FIELD_TIME, FIELD_OMIT_EMPTY},
+    {"old_key_until", FIELD_TIME, FIELD_OMIT_EMPTY},
 };
 
 static op_step permissions_done;
@@ -82,13 +75,14 @@ permissions_done(struct op *op)
 enum op_next
 auth_roles(struct op *op)
 {
-	return OP_QUERY(op, Q_AUTH_ROLE_LIST, roles_done, NULL);
+	return OP_QUERY(op, Q_ROLE_LIST, roles_done, NULL, NULL, NULL, NULL);
 }
 
 static enum op_next
 roles_done(struct op *op)
 {
-	return reply_rows(op, "roles", role_fields, ARRAY_LEN(role_fields));
+	return reply_rows(op, "roles", resource_role.fields,
+	    resource_role.nfields);
 }
 
 enum op_next
@@ -96,7 +90,7 @@ auth_role_get(struct op *op)
 {
 	const char *params[] = {req_param(op, "id")};
 	const struct db_stmt stmts[] = {
-	    {Q_AUTH_ROLE_LIST, 1, params},
+	    {Q_ROLE_GET, 1, params},
 	    {Q_AUTH_ROLE_GRANTS, 1, params},
 	};
 
@@ -113,7 +107,8 @@ role_done(struct op *op)
 
 	if (db_nrows(role) == 0)
 		return op_fail(op, RC_NOT_FOUND, "Not found");
-	field_rows_init(&rows, role, role_fields, ARRAY_LEN(role_fields), NULL);
+	field_rows_init(&rows, role, resource_role.fields,
+	    resource_role.nfields, NULL);
 	w = reply_writer(op);
 	json_w_open(w, '{');
 	json_w_key(w, "role");
@@ -127,7 +122,8 @@ role_done(struct op *op)
 enum op_next
 auth_keys(struct op *op)
 {
-	return OP_QUERY(op, Q_AUTH_KEY_LIST, keys_done);
+	return OP_QUERY(op, Q_AUTH_KEY_LIST, keys_done,
+	    auth_names(op, AUTH_ADMINS), auth_names(op, AUTH_OTHERS));
 }
 
 static enum op_next

@@ -12,7 +12,21 @@ static const struct route rows[] = {
 	.own = {.access = ROUTE_SIGNED_IN}},
     {"GET", AUTH "/roles", "auth.role.list", auth_roles},
     {"GET", AUTH "/roles/{id}", "auth.role.list", auth_role_get},
-    {"GET", AUTH "/keys", "auth.key.list", auth_keys},
+    {"POST", AUTH "/roles", "auth.role.create", auth_role_create,
+	"create_role"},
+    {"PUT", AUTH "/roles/{id}", "auth.role.edit", auth_role_update,
+	"update_role"},
+    {"DELETE", AUTH "/roles/{id}", "auth.role.delete", auth_role_delete,
+	"delete_role"},
+    {"POST", AUTH "/roles/{id}/permissions", "auth.role.edit",
+	auth_permission_add, "auth.role_permission_added"},
+    {"DELETE", AUTH "/roles/{id}/permissions/{perm}", "auth.role.edit",
+	auth_permission_remove, "auth.role_permission_removed"},
+    {"GET", AUTH "/keys", "auth.key.list", auth_keys, .also = "auth.role.list"},
+    {"POST", AUTH "/keys/{id}/roles", "auth.role.assign", auth_role_assign,
+	"auth.role_assigned"},
+    {"DELETE", AUTH "/keys/{id}/roles/{role_id}", "auth.role.revoke",
+	auth_role_revoke, "auth.role_revoked", .also = "auth.role.assign"},
 };
 
 const struct route_area routes_auth = ROUTE_API_AREA("auth", rows);

@@ -1,5 +1,6 @@
 /* test_auth_learned: what is remembered of keys that the database knows. */
 #include "apiserver/policy/auth.h"
+#include "common/base/attr.h"
 #include "tests/support/db_script.h"
 #include "tests/unit/check.h"
 
@@ -11,6 +12,8 @@ struct scene {
 	struct keyring *keys;
 	struct auth *auth;
 	struct credential c;
+	uint64_t changes;
+	bool is_changed_meanwhile;
 };
 
 static void
@@ -43,7 +46,9 @@ on_looked_up(void *arg, struct db_outcome *o)
 	struct scene *s = arg;
 
 	CHECK_INT(o->code, RC_OK);
-	auth_learn(s->auth, &s->c, o->results[0]);
+	if (s->is_changed_meanwhile)
+		auth_changed(s->auth);
+	auth_learn(s->auth, &s->c, o->results[0], s->changes);
 }
 
 /* The database says this of the key. */
@@ -55,6 +60,7 @@ look_up(struct scene *s, const char *rows)
 
 	db_script_expect(s->db, Q_AUTH_BY_HASH, "*");
 	db_script_rows(s->db, "kind|id|is_admin|is_retired", rows);
+	s->changes = auth_changes(s->auth);
 	(void)db_submit(s->db, &stmt, 1, on_looked_up, s);
 	loop_sim_advance(s->loop, 0);
 }
@@ -122,6 +128,48 @@ test_forgotten_key(void)
 }
 
 static void
+test_stored_key(void)
+{
+	struct scene s;
+
+	scene_init(&s);
+	look_up(&s, "key|alice|f|f");
+	loop_sim_advance(s.loop, 800);
+	CHECK_INT(find(&s), RC_OK);
+	/* A change elsewhere counts within a second. */
+	loop_sim_advance(s.loop, 150);
+	CHECK_INT(find(&s), RC_BUSY);
+	CHECK(auth_was_good(s.auth, &s.c));
+	/* One made here at once. */
+	look_up(&s, "key|alice|f|f");
+	CHECK_INT(find(&s), RC_OK);
+	auth_changed(s.auth);
+	CHECK_INT(find(&s), RC_BUSY);
+	CHECK(auth_was_good(s.auth, &s.c));
+	scene_fini(&s);
+}
+
+/* What was asked before a change says nothing of what is now. */
+static void
+test_change_while_asked(void)
+{
+	static const char *const answers[] = {"key|alice|f|f", ""};
+
+	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+		struct scene s;
+
+		scene_init(&s);
+		s.is_changed_meanwhile = true;
+		look_up(&s, answers[i]);
+		CHECK_INT(find(&s), RC_BUSY);
+		s.is_changed_meanwhile = false;
+		look_up(&s, "key|alice|f|f");
+		CHECK_INT(find(&s), RC_OK);
+		scene_fini(&s);
+	}
+}
+
+static void
 test_no_key(void)
 {
 	struct scene s;
@@ -133,4 +181,5 @@ test_no_key(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_good_key), CHECK_ROW(test_revoked_key),
-    CHECK_ROW(test_forgotten_key), CHECK_ROW(test_no_key))
+    CHECK_ROW(test_forgotten_key), CHECK_ROW(test_stored_key),
+    CHECK_ROW(test_change_while_asked), CHECK_ROW(test_no_key))
