@@ -255,8 +255,8 @@ on_recorded(void *arg, struct db_outcome *o)
 	batch->req = NULL;
 	if (o->code == RC_BUSY && o->error.sqlstate[0] &&
 	    batch->tries < TRIES_MAX) {
-		/* A deadlock with somebody who locks several agents: nothing
-		 * was written, and the order is not ours to choose. */
+		/* Somebody holds an agent of it, or locks several in another
+		 * order: nothing was written. */
 		send_batch(batch);
 	} else if (o->code != RC_OK) {
 		finish_batch(batch, o->code);
@@ -271,8 +271,10 @@ on_recorded(void *arg, struct db_outcome *o)
 static void
 send_batch(struct batch *batch)
 {
-	const struct db_stmt stmt = {Q_AGENTS_HEARTBEAT, NFIELDS,
-	    batch->params};
+	const struct db_stmt stmt = {batch->tries == 0
+					 ? Q_AGENTS_HEARTBEAT
+					 : Q_AGENTS_HEARTBEAT_PAST,
+	    NFIELDS, batch->params};
 
 	batch->tries++;
 	batch->req =

@@ -76,10 +76,30 @@ WHERE a.id = $1;
 -- name: agent_state :many
 SELECT a.retired_at IS NOT NULL AS is_retired FROM agents a WHERE a.id = $1;
 
--- A batch, without doubles.  Empty texts keep what is there.  An agent whose
--- row somebody holds is passed over, so that the others are heard.  The row
--- without an id counts them all; the others told of another digest than is known.
+-- A batch, without doubles.  Empty texts keep what is there.  What somebody
+-- holds is waited for as long as another batch has it; then the batch is sent
+-- again as agents_heartbeat_past.  The row without an id counts them all; the
+-- others told of another digest than is known.
 -- name: agents_heartbeat :many
+WITH done AS (
+    UPDATE agents a SET status = 'Online', last_heartbeat_at = n.at,
+        version = CASE WHEN b.version = '' THEN a.version ELSE b.version END,
+        hostname = CASE WHEN b.hostname = '' THEN a.hostname ELSE b.hostname END,
+        os = CASE WHEN b.os = '' THEN a.os ELSE b.os END,
+        architecture = CASE WHEN b.architecture = '' THEN a.architecture ELSE b.architecture END,
+        ip_address = CASE WHEN b.ip_address = '' THEN a.ip_address ELSE b.ip_address END
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+            AS b (id, version, hostname, os, architecture, ip_address, served),
+        (SELECT engine_now() AS at, set_config('lock_timeout', '20ms', true)) AS n
+    WHERE a.id = b.id AND a.retired_at IS NULL
+    RETURNING a.id, b.served NOT IN ('', a.served_digest) AS is_wanted
+)
+SELECT '' AS id, count(*) AS n FROM done
+UNION ALL SELECT d.id, 0 FROM done d WHERE d.is_wanted;
+
+-- The same, passing over an agent whose row somebody holds, so that the others
+-- are heard.  It looks each agent up twice and locks it first.
+-- name: agents_heartbeat_past :many
 WITH done AS (
     UPDATE agents a SET status = 'Online', last_heartbeat_at = n.at,
         version = CASE WHEN b.version = '' THEN a.version ELSE b.version END,

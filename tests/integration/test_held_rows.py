@@ -6,9 +6,11 @@ Each test holds rows in a session of its own and never waits for a time.
 import contextlib
 import threading
 
+import psycopg2
 import pytest
 
 from fleet import duty_words, job_words, wait_for
+from statements import statements
 from test_lanes import Lane
 
 HELD = "somebody holds it"
@@ -393,6 +395,27 @@ def test_an_agent_held_for_a_moment_is_heard(lane, new_agent):
                                           " AND pid <> pg_backend_pid()", "%is_heard%", since), 10, "the row to be passed over")
     beat.join()
     assert answers[0][0] == 200, answers
+
+
+def test_a_batch_of_heartbeats_stops_for_who_is_held_and_then_passes_over(lane, new_agent):
+    agents = sorted(new_agent()[0] for _ in range(2))
+    lane.stack.query("UPDATE agents SET last_heartbeat_at = NULL WHERE id = ANY (%s)", agents)
+
+    def beat(c, name):
+        c.execute(f"EXECUTE {name} (%s::text[], %s, %s, %s, %s, %s, %s)", (agents, *[["", ""]] * 6))
+        return c.fetchone()[1]
+
+    with lane.stack.admin() as c:
+        for name in ("agents_heartbeat", "agents_heartbeat_past"):
+            c.execute(f"PREPARE {name} AS {statements()[name][1]}")
+        c.execute(f"SET statement_timeout = '{WAITS}'")
+        with held(lane, "agents", "id = %s", agents[1]):
+            with pytest.raises(psycopg2.errors.LockNotAvailable):
+                beat(c, "agents_heartbeat")
+            assert beat(c, "agents_heartbeat_past") == 1
+        c.execute("SHOW lock_timeout")
+        assert c.fetchone() == ("0",)
+        assert beat(c, "agents_heartbeat") == 2
 
 
 # --- people ---
