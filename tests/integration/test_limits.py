@@ -34,8 +34,8 @@ def stack():
     assert not fleet.alarms, "\n".join(fleet.alarms)
 
 
-def post(length, key=API_KEY, path="/api/v1/teams"):
-    return f"POST {path} HTTP/1.1\r\n{HOST}Authorization: Bearer {key}\r\nContent-Length: {length}\r\n\r\n"
+def post(length, key=API_KEY, path="/api/v1/teams", more=""):
+    return f"POST {path} HTTP/1.1\r\n{HOST}Authorization: Bearer {key}\r\nContent-Length: {length}\r\n{more}\r\n"
 
 
 # --- slow clients ---
@@ -122,8 +122,9 @@ def test_bodies_together_have_a_ceiling(stack):
     held = [RawTls(stack) for _ in range(BODY_MEMORY // MIB)]
     try:
         for c in held:
-            c.send(post(MIB) + "{")
-        time.sleep(0.3)
+            c.send(post(MIB, more="Expect: 100-continue\r\n"))
+            assert c.reply()[0] == 100  # it is admitted
+            c.send("{")
         status, headers, _ = ask(stack, post(MIB))
         assert status == 503 and headers["retry-after"] == "1"
         assert ask(stack, HEALTH)[0] == 200
