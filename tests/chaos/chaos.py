@@ -35,7 +35,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"), str(Path(_
 import checker  # noqa: E402
 from fleet import Fleet, wait_for  # noqa: E402
 from load import Load  # noqa: E402
-from scenes import LEADER_SESSIONS, Scenes, signal_all  # noqa: E402
+from scenes import LEADER_SESSIONS, Scenes, children, signal_all  # noqa: E402
 
 AGENTS = 3
 CERTIFICATES = 36
@@ -46,23 +46,6 @@ RECOVERY_LIMIT = 30
 AGENT_PARALLEL = 8  # CERTCTL_AGENT_PARALLEL's default
 # What tells one hand-out of a job from the next.
 STATE = "j.status || ' lease ' || coalesce(j.lease_id::text, '-') || ' delivery ' || j.deliveries"
-
-
-def children(pid):
-    """All descendants of a process."""
-    found, front = [], [pid]
-    table = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        table.setdefault(int(fields[1]), []).append(int(path.parent.name))
-    while front:
-        p = front.pop()
-        found += table.get(p, [])
-        front += table.get(p, [])
-    return found
 
 
 def quietly(test):

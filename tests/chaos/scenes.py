@@ -7,6 +7,7 @@ leader      the leader is stopped while all sessions of its dispatch wait
 sockets     the bus's socket files are removed, then both workers are killed:
             those that start afterwards must find the leader
 disk        a worker's disk takes no byte more, and some time later it does
+pause       everything is stopped past every lease, PostgreSQL too, and goes on: nobody died
 
 A scene counts only if it hit something.  It is over when others have gone on
 with what was held, and a job that was asked for after the blow has its
@@ -18,12 +19,13 @@ import resource
 import signal
 import time
 from collections import Counter, deque
+from pathlib import Path
 
 import psycopg2
 
 from fleet import wait_for
 
-SCENES = ("workers", "schedulers", "leader", "sockets", "disk")
+SCENES = ("workers", "schedulers", "leader", "sockets", "disk", "pause")
 SCENE_EVERY = 4  # kills
 SCENE_SECONDS = 15  # of tries; one that still missed gives way to the next kill
 LAST_TRIES = 3  # of each that was never played, at the end of a run that was long enough for all
@@ -31,10 +33,53 @@ LEADER_SESSIONS = 2  # of a scheduler's dispatch: its look and its sweep fill th
 DISPATCH = "lanes_due|tasks_due|jobs_claim|tasks_claim|leases_free|leases_sweep"
 
 
+def children(pid):
+    """All descendants of a process."""
+    found, front = [], [pid]
+    table = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        table.setdefault(int(fields[1]), []).append(int(path.parent.name))
+    while front:
+        p = front.pop()
+        found += table.get(p, [])
+        front += table.get(p, [])
+    return found
+
+
 def signal_all(pids, signo):
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signo)
+
+
+class Pause:
+    """
+    A machine that sleeps: every process of a fleet stops, PostgreSQL with all its
+    backends last; go_on() wakes those of the given kinds.
+    """
+
+    def __init__(self, fleet):
+        self.fleet, self.asleep = fleet, {}
+        server = fleet.processes["postgres"]
+        for name, process in fleet.processes.items():
+            if process is not server and process.popen.poll() is None:
+                self.stop(name, [process.pid, *children(process.pid)])
+        # The postmaster first, so that it cannot fork meanwhile.
+        server.signal(signal.SIGSTOP)
+        self.stop("postgres", [server.pid, *children(server.pid)])
+
+    def stop(self, name, pids):
+        signal_all(pids, signal.SIGSTOP)
+        self.asleep[name] = pids
+
+    def go_on(self, *kinds):
+        """Without a kind: all that still sleep."""
+        for name in [n for n in self.asleep if not kinds or n.split("-")[0] in kinds]:
+            signal_all(reversed(self.asleep.pop(name)), signal.SIGCONT)
 
 
 class Scenes:
@@ -206,4 +251,25 @@ class Scenes:
         spent = {job: n for job, n in self.attempts(held).items() if n > attempts[job]}
         if spent:
             self.wrong.append(f"a full disk cost attempts: {spent}")
+        return True
+
+    def scene_pause(self):
+        """Whoever wakes first finds leases that are over, of workers that live."""
+        both, held = self.pair("worker"), {}
+        with self.stopped(both):
+            for process in both:
+                held |= self.chaos.held_worker(process) or {}
+            if not held:
+                return False
+            asked = self.now()
+            living = self.fleet.value("SELECT array_agg(incarnation) FROM workers w WHERE pid = ANY (%s) "
+                                      "AND started_at = (SELECT max(o.started_at) FROM workers o WHERE o.pid = w.pid)", [p.pid for p in both])
+            pause = Pause(self.fleet)
+            time.sleep(self.rng.uniform(2, 4))
+            pause.go_on(*self.rng.sample(("postgres", "scheduler", "apiserver"), self.rng.randrange(4)))
+            pause.go_on()
+        since = time.monotonic()
+        self.measure("all-paused", since, held, lambda: self.chaos.moved_on(held) and self.fresh_certificate(asked))
+        self.measure("nobody-died", since, living, lambda: not self.fleet.query(
+            "SELECT id FROM jobs WHERE died_with && %s AND status IN ('Pending', 'Running')", living))
         return True

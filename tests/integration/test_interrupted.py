@@ -1,6 +1,6 @@
 """
 A worker that holds a batch: PostgreSQL restarts under it, it hangs without
-dying, its clock jumps.  What it held is done once, by whomever.
+dying, all hang with PostgreSQL, its clock jumps.  What it held is done once, by whomever.
 """
 import signal
 import sys
@@ -15,8 +15,12 @@ from load import Load, done_since, last_lease, make_certificates, wait_quiet
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 import chaos  # noqa: E402
 import checker  # noqa: E402
+from scenes import Pause  # noqa: E402
 
 LIMIT_S = 150
+PAUSED_S = 1.5  # more than the longest lease
+OPENED, CLOSED = (f"UPDATE lanes SET breaker_state = '{state}', opened_until = {until}"
+                  for state, until in (("open", "now() + interval '1 hour'"), ("closed", "NULL")))
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 
 
@@ -94,18 +98,16 @@ def test_worker_hangs_without_dying(plane, load):
 def test_hosts_that_were_paused_died_with_nothing(plane, load):
     """Both workers, again and again: what they held is as untouched as before once they are back."""
     workers = [plane.processes[f"worker-{i}"] for i in (1, 2)]
-    opened, closed = (f"UPDATE lanes SET breaker_state = '{state}', opened_until = {until}"
-                      for state, until in (("open", "now() + interval '1 hour'"), ("closed", "NULL")))
     counted = 0
     try:
         for _ in range(5):
-            plane.query(closed)
+            plane.query(CLOSED)
             freeze_with_work(plane, "worker-1")
             workers[1].signal(signal.SIGSTOP)
             wait_for(lambda: plane.value("SELECT count(*) FROM jobs WHERE status = 'Running' AND type <> 'Deployment'") == 0, 20,
                      "the leases to end")
             counted += plane.value("SELECT count(*) FROM jobs WHERE died_with <> '{}' AND status = 'Pending'")
-            plane.query(opened)  # nobody ends them before both are back
+            plane.query(OPENED)  # nobody ends them before both are back
             for worker in workers:
                 worker.signal(signal.SIGCONT)
             wait_for(lambda: plane.value("SELECT count(*) FROM jobs WHERE died_with <> '{}' AND status = 'Pending'") == 0, 20,
@@ -113,7 +115,7 @@ def test_hosts_that_were_paused_died_with_nothing(plane, load):
     finally:
         for worker in workers:
             worker.signal(signal.SIGCONT)
-        plane.query(closed)
+        plane.query(CLOSED)
     assert counted > 0
     assert plane.value("SELECT count(*) FROM jobs WHERE status = 'Failed'") == 0
     assert all(worker.exits == [] for worker in workers)
@@ -142,6 +144,60 @@ def test_a_machine_is_paused(plane, load, wakes_last):
              "the deaths to be taken back")
     assert plane.value("SELECT count(*) FROM jobs WHERE status = 'Failed'") == 0
     assert {p.name: p.starts for p in plane.processes.values()} == starts, "none ended"
+
+
+WAKING = {"all at once": [()], "workers last": [("postgres", "scheduler"), ()], "workers first": [("postgres", "worker"), ()],
+          "PostgreSQL last": [("scheduler", "worker", "apiserver", "agent"), ()]}
+
+
+def nothing_runs(plane):
+    return plane.value("SELECT count(*) FROM jobs WHERE status = 'Running' AND type <> 'Deployment'") == 0
+
+
+def lives(plane):
+    """Each worker has found back to its row."""
+    return plane.value("SELECT count(*) FROM workers WHERE lease_until > clock_timestamp()") == 2
+
+
+def pause_everything(plane, order):
+    """How many jobs that a worker held had to be handed out again; it may commit the rest as it wakes."""
+    held = freeze_with_work(plane, "worker-1")
+    # Their time is up in the middle of the pause, and nobody ends them before all are back.
+    plane.query("UPDATE jobs j SET attempt_until = w.lease_until + interval '0.2 s' FROM workers w "
+                "WHERE w.incarnation = j.leased_by AND j.id = ANY (%s) AND j.status = 'Running'", list(held))
+    plane.query(OPENED)
+    attempts = dict(plane.query("SELECT id, attempts FROM jobs WHERE id = ANY (%s)", list(held)))
+    ends = plane.value("SELECT EXTRACT(epoch FROM max(lease_until) - clock_timestamp())::float FROM workers")
+    pause = Pause(plane)
+    over = time.monotonic() + max(ends, 0) + PAUSED_S
+    try:
+        wait_for(lambda: time.monotonic() > over, PAUSED_S + 10, "the end of all leases")
+        for kinds in WAKING[order]:
+            pause.go_on(*kinds)
+            if kinds == ("postgres", "scheduler"):
+                wait_for(lambda: nothing_runs(plane), 30, "the leases to end")
+            if kinds == ("postgres", "worker"):
+                wait_for(lambda: lives(plane), 30, "both workers")
+        wait_for(lambda: lives(plane), 30, "both workers")
+        wait_for(lambda: nothing_runs(plane), 30, "what was dropped to be waiting")
+        wait_for(lambda: plane.value("SELECT count(*) FROM jobs WHERE died_with <> '{}' AND status = 'Pending'") == 0, 30,
+                 "the deaths to be taken back")
+    finally:
+        pause.go_on()
+        wait_for(plane.database_is_up, 30, "PostgreSQL")
+        plane.query(CLOSED)
+    wait_for(lambda: all_done(plane, held), 30, "what it held to be done")
+    assert dict(plane.query("SELECT id, attempts FROM jobs WHERE id = ANY (%s)", list(held))) == attempts
+    leases = dict(plane.query("SELECT id, lease_id FROM jobs WHERE id = ANY (%s)", list(held)))
+    return sum(leases[job] != held[job] for job in held)
+
+
+@pytest.mark.parametrize("order", WAKING)
+def test_everything_was_paused(plane, load, order):
+    """PostgreSQL too, past every lease and deadline: whoever wakes first, nobody died and no attempt was spent."""
+    assert any(pause_everything(plane, order) for _ in range(20)), "what a worker had in hand was handed out again"
+    assert plane.query("SELECT id, last_error FROM jobs WHERE status = 'Failed'") == []
+    assert all(process.exits == [] for name, process in plane.processes.items() if name != "postgres")
 
 
 def set_clock(path, by):
