@@ -218,3 +218,91 @@ WITH mine AS (
     FROM removed r
 )
 SELECT d.outcome FROM decided d;
+
+-- $1, $2 who asks, $3 the new key's name, $4 its hash, $5 until when it is good
+-- (NULL: for ever).  A name that holds roles is not given to a new key.
+-- name: auth_key_create :one
+WITH decided AS (
+    SELECT CASE
+        WHEN $5::timestamptz <= clock_timestamp() THEN 'past'
+        WHEN EXISTS (SELECT 1 FROM api_keys k WHERE k.name = $3)
+            OR EXISTS (SELECT 1 FROM actor_roles ar WHERE ar.actor_id = $3 AND ar.actor_type = 'APIKey') THEN 'taken'
+        ELSE 'done' END AS outcome
+), made AS (
+    INSERT INTO api_keys (id, name, key_hash, created_by, expires_at)
+    SELECT 'ak-' || gen_random_uuid(), $3, $4, $1, $5::timestamptz FROM decided d WHERE d.outcome = 'done'
+    RETURNING id, name, created_at, expires_at
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+    SELECT $1, $2, 'auth.key_created', 'api_key', m.name, jsonb_build_object('api_key_id', m.id, 'expires_at', m.expires_at), 'auth'
+    FROM made m
+)
+SELECT d.outcome, m.name AS actor_id, m.id AS api_key_id, m.created_at AT TIME ZONE 'UTC' AS created_at,
+    m.expires_at AT TIME ZONE 'UTC' AS expires_at, NULL AS old_key_until
+FROM decided d
+LEFT JOIN made m ON true;
+
+-- $5 the key's name, $6 the hash of the new one, $7 for how many seconds the
+-- one before it stays good.  Whoever makes the new one has it: so they hold what
+-- its holder holds, unless it is their own.
+-- name: auth_key_rotate :one
+WITH mine AS (
+    SELECT h.permission_id, h.scope_type, h.scope_id, h.until FROM auth_held($1, $2, $3, $4::bool) h
+), found AS (
+    SELECT k.id, k.key_hash, k.admin, least(k.expires_at, 'infinity') AS until FROM api_keys k WHERE k.name = $5
+), decided AS (
+    SELECT CASE
+        WHEN f.id IS NULL THEN 'none'
+        WHEN f.until <= clock_timestamp() THEN 'ended'
+        WHEN $1 <> $5 AND EXISTS (SELECT 1 FROM auth_held($5, 'APIKey', NULL, f.admin) t WHERE NOT EXISTS (
+            SELECT 1 FROM mine m WHERE m.permission_id = t.permission_id AND m.until >= t.until
+                AND (m.scope_type = 'global' OR (m.scope_type, m.scope_id) = (t.scope_type, t.scope_id)))) THEN 'beyond'
+        ELSE 'done' END AS outcome
+    FROM (SELECT 1) AS one
+    LEFT JOIN found f ON true
+), made AS (
+    UPDATE api_keys k SET key_hash = $6, old_hash = CASE WHEN $7::bigint > 0 THEN f.key_hash END,
+        old_until = CASE WHEN $7::bigint > 0 THEN clock_timestamp() + $7::bigint * interval '1 second' END
+    FROM found f, decided d
+    WHERE k.id = f.id AND d.outcome = 'done'
+    RETURNING k.id, k.name, k.created_at, k.expires_at, k.old_until
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+    SELECT $1, $2, 'auth.key_rotated', 'api_key', m.name, jsonb_build_object('api_key_id', m.id, 'old_key_until', m.old_until), 'auth'
+    FROM made m
+)
+SELECT d.outcome, m.name AS actor_id, m.id AS api_key_id, m.created_at AT TIME ZONE 'UTC' AS created_at,
+    m.expires_at AT TIME ZONE 'UTC' AS expires_at, m.old_until AT TIME ZONE 'UTC' AS old_key_until
+FROM decided d
+LEFT JOIN made m ON true;
+
+-- $1, $2 who asks, $3 the key's name, $4 the names of the environment's keys, $5
+-- whether one of them is an administrator's.  Its roles go with it.
+-- name: auth_key_delete :one
+WITH admins AS (
+    SELECT k.name, least(k.expires_at, 'infinity') AS until FROM api_keys k
+    WHERE k.admin AND least(k.expires_at, 'infinity') > clock_timestamp()
+    UNION ALL
+    SELECT ar.actor_id, least(ar.expires_at, k.expires_at, 'infinity')
+    FROM actor_roles ar LEFT JOIN api_keys k ON k.name = ar.actor_id
+    WHERE ar.role_id = 'r-admin' AND ar.scope_type = 'global' AND ar.actor_type = 'APIKey'
+        AND (k.id IS NOT NULL OR ar.actor_id = ANY($4::text[]))
+        AND least(ar.expires_at, k.expires_at, 'infinity') > clock_timestamp()
+), decided AS (
+    SELECT CASE
+        WHEN NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.name = $3) THEN 'none'
+        WHEN NOT $5::bool AND EXISTS (
+            SELECT 1 FROM admins t WHERE t.name = $3 AND NOT EXISTS (
+                SELECT 1 FROM admins a WHERE a.name <> t.name AND a.until >= t.until)) THEN 'last_admin'
+        ELSE 'done' END AS outcome
+), removed AS (
+    DELETE FROM api_keys k USING decided d WHERE k.name = $3 AND d.outcome = 'done' RETURNING k.id, k.name
+), taken AS (
+    DELETE FROM actor_roles ar USING removed r WHERE ar.actor_id = r.name AND ar.actor_type = 'APIKey' RETURNING ar.role_id
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+    SELECT $1, $2, 'auth.key_deleted', 'api_key', r.name,
+        jsonb_build_object('api_key_id', r.id, 'role_ids', (SELECT array_agg(DISTINCT t.role_id) FROM taken t)), 'auth'
+    FROM removed r
+)
+SELECT d.outcome FROM decided d;

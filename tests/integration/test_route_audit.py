@@ -258,6 +258,9 @@ CASES = dict(nouns()) | {
     ("POST", f"{ROLES}/{{id}}/permissions"): [lambda w: (w.admin, f"{ROLES}/{w.role()}/permissions", {"permission": "cert.read"})],
     ("DELETE", f"{ROLES}/{{id}}/permissions/{{perm}}"): [
         lambda w: (w.admin, f"{ROLES}/{w.permitted_role()}/permissions/cert.read", None)],
+    ("POST", KEYS): [lambda w: (w.admin, KEYS, {"name": w.name("key")})],
+    ("POST", f"{KEYS}/{{id}}/rotate"): [lambda w: (w.admin, f"{KEYS}/{w.held_role()[0]}/rotate", {})],
+    ("DELETE", f"{KEYS}/{{id}}"): [lambda w: (w.admin, f"{KEYS}/{w.held_role()[0]}", None)],
     ("POST", f"{KEYS}/{{id}}/roles"): [lambda w: (w.admin, f"{KEYS}/boss/roles", {"role_id": w.role()})],
     ("DELETE", f"{KEYS}/{{id}}/roles/{{role_id}}"): [
         lambda w: (w.admin, "/".join([KEYS, (held := w.held_role())[0], "roles", held[1]]), None)],

@@ -27,8 +27,13 @@ op_step auth_permission_remove;
 op_step auth_keys;
 op_step auth_role_assign;
 op_step auth_role_revoke;
+op_step auth_key_create;
+op_step auth_key_rotate;
+op_step auth_key_delete;
 
 extern const struct resource resource_role;
+
+#define AUTH_LAST_ADMIN "This is the last administrator: make another one first"
 
 enum { AUTH_ASKER = 4 };
 

@@ -153,8 +153,7 @@ role_revoked(struct op *op)
 	static const struct outcome refusals[] = {
 	    {"none", RC_NOT_FOUND,
 		"The key does not hold this role in this scope", NULL},
-	    {"last_admin", RC_CONFLICT,
-		"This is the last administrator: make another one first", NULL},
+	    {"last_admin", RC_CONFLICT, AUTH_LAST_ADMIN, NULL},
 	    {"beyond", RC_FORBIDDEN,
 		"Without this role the key would be a reader's, which is more "
 		"than you hold",
