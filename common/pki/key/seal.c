@@ -8,13 +8,12 @@
 #include "common/base/mem.h"
 #include "common/base/rand.h"
 #include "common/base/weak.h"
-#include "common/pki/key/pbkdf2.h"
 
 #define VERSION 0x03
 #define SALT_LEN 16
 #define NONCE_LEN 12
 #define TAG_LEN 16
-#define KEY_LEN PBKDF2_KEY_LEN
+#define KEY_LEN 32
 #define HEAD_LEN (1 + SALT_LEN + NONCE_LEN)
 #define ROUNDS 600000
 #define PASSPHRASE_MIN 32
@@ -75,19 +74,27 @@ sealer_is_weak(const struct sealer *s)
 	return s->is_weak;
 }
 
-/* The entry of this salt; derived (a tenth of a second) when new. */
-static const struct derived *
-key_for(struct sealer *s, const uint8_t *salt)
+/* The entry of this salt; derived (a few tenths of a second) when new. */
+static rc
+key_for(struct sealer *s, const uint8_t *salt, const struct derived **out)
 {
 	uint8_t key[KEY_LEN];
 	struct derived *d;
+	int ok;
 
 	for (size_t i = 0; i < s->n; i++) {
-		if (memcmp(s->cache[i].salt, salt, SALT_LEN) == 0)
-			return &s->cache[i];
+		if (memcmp(s->cache[i].salt, salt, SALT_LEN) == 0) {
+			*out = &s->cache[i];
+			return RC_OK;
+		}
 	}
-	pbkdf2_sha256(secret_bytes(s->passphrase), secret_len(s->passphrase),
-	    salt, SALT_LEN, ROUNDS, key);
+	ok = PKCS5_PBKDF2_HMAC((const char *)secret_bytes(s->passphrase),
+	    (int)secret_len(s->passphrase), salt, SALT_LEN, ROUNDS,
+	    EVP_sha256(), KEY_LEN, key);
+	if (ok != 1) {
+		ERR_clear_error();
+		return RC_CRYPTO;
+	}
 	d = &s->cache[s->n < CACHE_MAX ? s->n : s->next];
 	memcpy(d->salt, salt, SALT_LEN);
 	memcpy(d->key, key, KEY_LEN);
@@ -96,20 +103,23 @@ key_for(struct sealer *s, const uint8_t *salt)
 		s->n++;
 	else
 		s->next = (s->next + 1) % CACHE_MAX;
-	return d;
+	*out = d;
+	return RC_OK;
 }
 
 /* Any key at hand serves: nonces are random, and a salt of one's own for
  * each blob would cost every reader a derivation each. */
-static const struct derived *
-key_for_sealing(struct sealer *s)
+static rc
+key_for_sealing(struct sealer *s, const struct derived **out)
 {
 	uint8_t salt[SALT_LEN];
 
-	if (s->n > 0)
-		return &s->cache[0];
+	if (s->n > 0) {
+		*out = &s->cache[0];
+		return RC_OK;
+	}
 	rand_bytes(salt, sizeof(salt));
-	return key_for(s, salt);
+	return key_for(s, salt, out);
 }
 
 static bool
@@ -140,12 +150,15 @@ seal(struct sealer *s, struct arena *a, const char *aad, const void *plain,
 {
 	const struct derived *d;
 	uint8_t *blob;
+	rc ret;
 
 	if (len > PLAIN_MAX)
 		return RC_TOO_LARGE;
 	if (s->is_weak)
 		return RC_INVALID;
-	d = key_for_sealing(s);
+	ret = key_for_sealing(s, &d);
+	if (ret != RC_OK)
+		return ret;
 	blob = arena_alloc(a, HEAD_LEN + len + TAG_LEN);
 	blob[0] = VERSION;
 	memcpy(blob + 1, d->salt, SALT_LEN);
@@ -191,12 +204,14 @@ unseal(struct sealer *s, const char *aad, const uint8_t *blob, size_t len,
 	const struct derived *d;
 	uint8_t *plain;
 	size_t plain_len;
-	rc ret = RC_OK;
+	rc ret;
 
 	if (len < HEAD_LEN + TAG_LEN || blob[0] != VERSION ||
 	    len > HEAD_LEN + PLAIN_MAX + TAG_LEN)
 		return RC_CRYPTO;
-	d = key_for(s, blob + 1);
+	ret = key_for(s, blob + 1, &d);
+	if (ret != RC_OK)
+		return ret;
 	plain_len = len - HEAD_LEN - TAG_LEN;
 	plain = mem_zalloc(plain_len + 1);
 	if (decrypt(s, d->key, aad, blob, plain, (int)plain_len))
