@@ -269,8 +269,8 @@ END $$;
 -- Running.  Both are named, with their status.
 CREATE FUNCTION issue_complete(p_worker text, p_lease bigint, p_job_ids text[], p_pem text[], p_fingerprints text[],
     p_key_algorithms text[], p_key_sizes int[], p_chain text, p_why text DEFAULT NULL) RETURNS TABLE (job_id text, agent_id text, status text)
-LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off SET enable_hashjoin = on
+SET enable_mergejoin = on SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
@@ -306,22 +306,23 @@ BEGIN
 
     WITH done AS (
         UPDATE jobs j SET status = 'Completed', completed_at = v_now, version_id = 'certver' || substr(j.id, 4), last_error = NULL
-        FROM unnest(p_job_ids, p_pem, p_fingerprints, p_key_algorithms, p_key_sizes)
-            AS s (job_id, pem, fingerprint, key_algorithm, key_size)
-        WHERE j.id = s.job_id AND (s.job_id IN (SELECT i.id FROM unnest(v_mine) AS i (id))) IS TRUE
-            AND j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running'
-        RETURNING j.id, j.certificate_id, j.issuer_id, j.agent_id, j.serial_number, j.not_before, j.not_after,
-            j.version_id, j.is_stale, s.pem, s.fingerprint, s.key_algorithm, s.key_size
+        WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running'
+            AND (j.id IN (SELECT i.id FROM unnest(v_mine) AS i (id))) IS TRUE
+        RETURNING j.id, j.type, j.certificate_id, j.issuer_id, j.agent_id, j.serial_number, j.not_before, j.not_after,
+            j.version_id, j.is_stale
     ), stored AS (
         INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256,
             pem_chain, created_at, key_algorithm, key_size, issuer_id, key_holder, job_id, chain_id)
-        SELECT d.version_id, d.certificate_id, d.serial_number, d.not_before, d.not_after, d.fingerprint,
-            d.pem, v_now, d.key_algorithm, d.key_size, d.issuer_id, coalesce(d.agent_id, ''), d.id, v_chain FROM done d RETURNING 1
+        SELECT d.version_id, d.certificate_id, d.serial_number, d.not_before, d.not_after, s.fingerprint,
+            s.pem, v_now, s.key_algorithm, s.key_size, d.issuer_id, coalesce(d.agent_id, ''), d.id, v_chain
+        FROM done d JOIN unnest(p_job_ids, p_pem, p_fingerprints, p_key_algorithms, p_key_sizes)
+            AS s (job_id, pem, fingerprint, key_algorithm, key_size) ON s.job_id = d.id RETURNING 1
     ), current AS (
         UPDATE managed_certificates c SET
             status = CASE WHEN c.status IN ('Revoked', 'Archived') THEN c.status
-                WHEN (SELECT bool_or(job_is_active(o.status) AND o.id NOT IN (SELECT id FROM done)) FROM jobs o
-                    WHERE o.certificate_id = c.id AND job_issues(o.type)) THEN 'RenewalInProgress' ELSE 'Active' END,
+                WHEN EXISTS (SELECT 1 FROM jobs o WHERE o.certificate_id = c.id AND o.type IN ('Issuance', 'Renewal')
+                    AND o.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval') AND o.id NOT IN (SELECT id FROM done))
+                    THEN 'RenewalInProgress' ELSE 'Active' END,
             expires_at = d.not_after, valid_from = d.not_before, last_renewal_at = v_now, updated_at = v_now,
             renew_after = CASE WHEN d.is_stale THEN v_now
                 ELSE renew_after_of(c.id, d.not_before, d.not_after, p.renewal_window_days, p.renewal_percent) END,
