@@ -261,7 +261,8 @@ def test_dry_run_writes_nothing(world, team, path, more):
     ids = make(world, team, ["a", "b"])
     add_versions(world, ids)
     make(world, team, ["gone"], status="Archived")
-    tables = ("jobs", "audit_events", "audit_attachments", "certificate_revocations", "idempotency_keys")
+    # What was refused before is told of a moment later.
+    tables = ("jobs", "audit_events WHERE event_category <> 'auth'", "audit_attachments", "certificate_revocations", "idempotency_keys")
     before = [world.value(f"SELECT count(*) FROM {t}") for t in tables]
     dry = call(world, f"{path}?dry_run=true", {"team_id": team} | more, headers={"Idempotency-Key": f"dry-{team}"})
     assert before == [world.value(f"SELECT count(*) FROM {t}") for t in tables]
