@@ -56,14 +56,16 @@ $$;
 -- The status a certificate should have, from what is true of it.  Revoked and Archived are final.  One whose start of
 -- validity is unknown is Expiring by its policy's window alone (infinite times can't be subtracted: such a row failed
 -- whatever came to it).  All jobs of a certificate are read, for they are few: asked for the active ones, the planner may
--- walk an index of all active jobs for each certificate, where statistics say that it is empty.
-CREATE FUNCTION certificates_refresh(p_ids text[]) RETURNS int
+-- walk an index of all active jobs for each certificate, where statistics say that it is empty.  What failed (p_failed, of
+-- the same ids) is tried again, a first issuance too: in the same write, for a second one of a row has its keys checked.
+CREATE FUNCTION certificates_refresh(p_ids text[], p_failed text[] DEFAULT NULL) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE v_now timestamptz := engine_now(); v_n int;
 BEGIN
-    UPDATE managed_certificates c SET status = s.status, updated_at = v_now FROM (
-        SELECT m.id, CASE
+    UPDATE managed_certificates c SET status = s.status, updated_at = v_now,
+        renew_after = CASE WHEN s.has_failed THEN v_now + retry_after(s.retry_s, c.expires_at - c.valid_from) ELSE c.renew_after END FROM (
+        SELECT m.id, coalesce(m.id = ANY (p_failed), false) AS has_failed, p.retry_interval_seconds AS retry_s, CASE
             WHEN k.is_active THEN 'RenewalInProgress'
             WHEN m.expires_at IS NULL THEN CASE WHEN k.has_failed THEN 'Failed' ELSE 'Pending' END
             WHEN m.expires_at <= v_now THEN 'Expired'
@@ -74,7 +76,7 @@ BEGIN
                 bool_or(j.status = 'Failed') AS has_failed
             FROM jobs j WHERE j.certificate_id = m.id AND job_issues(j.type)) k
         WHERE m.id = ANY (p_ids) AND m.status NOT IN ('Revoked', 'Archived')
-    ) s WHERE c.id = s.id AND c.status <> s.status AND c.status NOT IN ('Revoked', 'Archived');
+    ) s WHERE c.id = s.id AND (c.status <> s.status OR s.has_failed) AND c.status NOT IN ('Revoked', 'Archived');
     GET DIAGNOSTICS v_n = ROW_COUNT;
     RETURN v_n;
 END $$;
@@ -255,21 +257,27 @@ $$;
 
 -- Revokes these certificates: status, every unexpired version's serial, jobs that wait are cancelled, those that a worker
 -- runs are asked to stop (what one still completes is stored and its serial revoked by issue_complete), and no target wants
--- a version any more that it neither has nor is getting.  Outcomes: revoked, already_revoked, archived, held, no_version
--- (none yet, and no job that could make one).  Unknown ids give no row.  p_why is what their jobs end with.  Every
--- statement joins the ids; active jobs are walked at most once, also where the statistics say that there are hardly any.
+-- a version any more that it neither has nor is getting.  Outcomes: revoked, already_revoked, archived, held (a job, or an
+-- issuer that a revocation would refer to, too), no_version (none yet, and no job that could make one).  Unknown ids give
+-- no row.  p_why is what their jobs end with.  Every statement joins the ids; active jobs are walked at most once, also
+-- where the statistics say that there are hardly any.
 CREATE FUNCTION certificates_revoke(p_ids text[], p_reason text, p_actor text, p_actor_type text, p_why text)
-RETURNS TABLE (certificate_id text, outcome text) LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off AS $$
+RETURNS TABLE (certificate_id text, outcome text) LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now();
     v_asked text[] := ARRAY(SELECT DISTINCT u.id FROM unnest(p_ids) AS u (id));
-    v_ids text[]; v_held text[]; v_jobs text[];
+    v_ids text[]; v_held text[]; v_jobs text[]; v_issuers text[]; -- that nobody holds
 BEGIN
     SELECT t.ids, t.held INTO v_ids, v_held FROM certificates_take(v_asked) t;
-    SELECT array_agg(u.id) INTO v_ids FROM unnest(v_ids) AS u (id) JOIN managed_certificates c ON c.id = u.id
-        WHERE c.status NOT IN ('Revoked', 'Archived') AND (EXISTS (SELECT 1 FROM certificate_versions v WHERE v.certificate_id = u.id)
-            OR u.id IN (SELECT j.certificate_id FROM unnest(v_ids) AS w (id) JOIN jobs j ON j.certificate_id = w.id
-                WHERE job_issues(j.type) AND job_is_active(j.status)));
+    v_issuers := ARRAY(SELECT i.id FROM issuers i WHERE i.id IN (SELECT v.issuer_id FROM unnest(v_ids) AS u (id)
+        JOIN certificate_versions v ON v.certificate_id = u.id) FOR KEY SHARE SKIP LOCKED);
+    SELECT array_agg(u.id) FILTER (WHERE h.is_held IS NOT TRUE), v_held || array_agg(u.id) FILTER (WHERE h.is_held) INTO v_ids, v_held
+    FROM unnest(v_ids) AS u (id) JOIN managed_certificates c ON c.id = u.id
+    CROSS JOIN LATERAL (SELECT bool_or(v.not_after > v_now AND v.issuer_id <> ALL (v_issuers)) AS is_held
+        FROM certificate_versions v WHERE v.certificate_id = u.id) h
+    WHERE c.status NOT IN ('Revoked', 'Archived') AND (h.is_held IS NOT NULL OR u.id IN (SELECT j.certificate_id
+        FROM unnest(v_ids) AS w (id) JOIN jobs j ON j.certificate_id = w.id
+        WHERE job_issues(j.type) AND job_is_active(j.status)));
 
     UPDATE managed_certificates c SET status = 'Revoked', revoked_at = v_now, revocation_reason = p_reason, updated_at = v_now
         FROM unnest(v_ids) AS u (id) WHERE c.id = u.id;

@@ -22,14 +22,17 @@ END $$;
 
 -- Every end of a job goes through here: final state, the certificates' statuses, and when the next try falls due.  The
 -- caller holds the locks on certificates and jobs and has checked that the job may end so.  p_actor: who ended it, else who
--- had it in hand.
-CREATE FUNCTION job_finish(p_ids text[], p_statuses text[], p_errors text[], p_actor text DEFAULT NULL, p_actor_type text DEFAULT NULL)
-RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE v_now timestamptz := engine_now(); v_certificates text[];
+-- had it in hand.  p_open, of a worker that made nothing: a failure counts, and only these keep their checkpoint.  Each row
+-- is written once.
+CREATE FUNCTION job_finish(p_ids text[], p_statuses text[], p_errors text[], p_actor text DEFAULT NULL, p_actor_type text DEFAULT NULL,
+    p_open text[] DEFAULT NULL) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE v_now timestamptz := engine_now(); v_certificates text[]; v_failed text[];
 BEGIN
     PERFORM words_check(p_statuses, '{Completed,Failed,Cancelled}', p_ids);
     WITH ended AS (
-        UPDATE jobs j SET status = e.status, last_error = coalesce(e.error, j.last_error), completed_at = v_now
+        UPDATE jobs j SET status = e.status, last_error = coalesce(e.error, j.last_error), completed_at = v_now,
+            attempts = j.attempts + (p_open IS NOT NULL AND e.status = 'Failed')::int,
+            checkpoint = CASE WHEN p_open IS NULL OR j.id = ANY (p_open) THEN j.checkpoint END
         FROM unnest(p_ids, p_statuses, p_errors) AS e (id, status, error)
         WHERE j.id = e.id AND j.status NOT IN ('Completed', 'Failed', 'Cancelled')
         RETURNING j.id, j.type, j.status, j.certificate_id, j.target_id, j.last_error, j.leased_by
@@ -42,14 +45,10 @@ BEGIN
             jsonb_strip_nulls(jsonb_build_object('job_id', e.id, 'target_id', e.target_id, 'error', e.last_error))
         FROM ended e
     )
-    SELECT array_agg(DISTINCT e.certificate_id) FILTER (WHERE e.type <> 'Deployment') INTO v_certificates FROM ended e;
+    SELECT array_agg(DISTINCT e.certificate_id), array_agg(e.certificate_id) FILTER (WHERE e.status = 'Failed')
+        INTO v_certificates, v_failed FROM ended e WHERE e.type <> 'Deployment';
     IF p_statuses && '{Cancelled,Failed}'::text[] THEN PERFORM approvals_expire(p_ids, NULL, p_actor, p_actor_type); END IF;
-    -- What failed is tried again, a first issuance too.
-    UPDATE managed_certificates c SET renew_after = v_now + retry_after(p.retry_interval_seconds, c.expires_at - c.valid_from)
-    FROM renewal_policies p
-    WHERE c.id IN (SELECT j.certificate_id FROM jobs j WHERE j.id = ANY (p_ids) AND j.status = 'Failed' AND j.type <> 'Deployment')
-        AND p.id = c.renewal_policy_id;
-    IF v_certificates IS NOT NULL THEN PERFORM certificates_refresh(v_certificates); END IF;
+    IF v_certificates IS NOT NULL THEN PERFORM certificates_refresh(v_certificates, v_failed); END IF;
 END $$;
 
 -- All of them alike, where there are any.
@@ -416,9 +415,6 @@ BEGIN
         INTO v_own, v_outcomes, v_reasons, v_issuer, v_why
     FROM unnest(p_job_ids, p_outcomes, p_errors) AS o (id, outcome, error) JOIN jobs j ON j.id = o.id
     WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running' AND j.id = ANY (v_taken.ids || v_taken.held);
-    UPDATE jobs j SET attempts = j.attempts + (o.outcome = 'fail')::int,
-        checkpoint = CASE WHEN p_open IS NULL OR j.id = ANY (p_open) THEN j.checkpoint END
-    FROM unnest(v_own, v_outcomes) AS o (id, outcome) WHERE j.id = o.id AND o.outcome IN ('fail', 'cancel');
     WITH later AS (
         UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL, budget_over_at = NULL,
             attempts = j.attempts + (o.outcome IN ('retry', 'refuse'))::int,
@@ -442,7 +438,7 @@ BEGIN
     SELECT array_agg(o.id), array_agg(CASE o.outcome WHEN 'cancel' THEN 'Cancelled' ELSE 'Failed' END), array_agg(o.error)
         INTO v_ids, v_statuses, v_errors
     FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error) WHERE o.outcome IN ('fail', 'cancel');
-    PERFORM job_finish(v_ids, v_statuses, v_errors);
+    PERFORM job_finish(v_ids, v_statuses, v_errors, p_open => coalesce(p_open, v_ids, '{}'));
     IF v_issuer IS NOT NULL THEN PERFORM lane_failed(v_issuer, p_lease, v_why); END IF;
     RETURN QUERY SELECT j.id, j.status::text FROM jobs j WHERE j.id = ANY (p_job_ids);
 END $$;

@@ -134,7 +134,7 @@ CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_
     p_low_lease bigint, p_words jsonb) RETURNS TABLE (freed bigint, failed bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off AS $$
 #variable_conflict use_column
-DECLARE v_ids text[]; v_dead text[]; v_alone text[]; v_guilty text[]; v_failed text[]; v_task_n bigint;
+DECLARE v_ids text[]; v_dead text[]; v_alone text[]; v_guilty text[]; v_failed text[]; v_parked text[]; v_task_n bigint;
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     IF p_worker IS NULL THEN
@@ -155,28 +155,28 @@ BEGIN
     INTO v_alone, v_guilty FROM jobs j WHERE j.id = ANY (v_dead) AND cardinality(j.died_with) >= policy_deaths_alone()
         AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.leased_by = j.leased_by AND o.status = 'Running' AND o.id <> j.id
             AND (o.attempt_until < clock_timestamp() OR j.attempt_until >= clock_timestamp()));
-    UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
-        died_with = CASE WHEN j.id = ANY (v_dead) THEN died_with(j.died_with, j.leased_by, j.attempt_until, CASE WHEN j.id = ANY (v_alone) THEN 2 ELSE 1 END)
-            ELSE j.died_with END WHERE j.id = ANY (v_ids);
     -- Jobs are locked before certificates here, so nothing may wait: whose certificate somebody holds runs alone again.
-    SELECT array_agg(d.id) INTO v_failed FROM (SELECT j.id FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id
-        WHERE j.id = ANY (v_guilty) OR j.id = ANY (v_dead) AND cardinality(j.died_with) >= policy_deaths_beside()
+    -- Where its order may exist at the CA still, a person decides: the next renewal would order a second time.
+    SELECT array_agg(d.id) FILTER (WHERE NOT d.is_open), array_agg(d.id) FILTER (WHERE d.is_open) INTO v_failed, v_parked
+    FROM (SELECT j.id, coalesce(j.checkpoint ->> 'state' IN ('placing', 'uncertain'), false) AS is_open
+        FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id WHERE j.id = ANY (v_guilty) OR j.id = ANY (v_dead)
+            AND coalesce(cardinality(j.died_with), 0) + CASE WHEN j.id = ANY (v_alone) THEN 2 ELSE 1 END >= policy_deaths_beside()
         FOR NO KEY UPDATE OF c SKIP LOCKED) d;
-    IF v_failed IS NOT NULL THEN
-        -- Its order may exist at the CA still: a person decides, for the next renewal would order a second time.
-        WITH parked AS (
-            UPDATE jobs j SET run_after = 'infinity', checkpoint = j.checkpoint || jsonb_build_object('state', 'uncertain'),
-                last_error = job_say(p_words, 'workers_died_ordering', coalesce(j.checkpoint ->> 'order_reference', j.id))
-            WHERE j.id = ANY (v_failed) AND j.checkpoint ->> 'state' IN ('placing', 'uncertain')
-            RETURNING j.id, j.certificate_id, j.last_error
-        ), audited AS (
-            INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-            SELECT 'system', 'System', 'renewal_job_order_uncertain', 'certificate', coalesce(k.certificate_id, ''),
-                jsonb_build_object('job_id', k.id, 'error', k.last_error) FROM parked k
-        )
-        SELECT array_agg(f.id) INTO v_failed FROM unnest(v_failed) AS f (id) WHERE f.id NOT IN (SELECT k.id FROM parked k);
-    END IF;
-    PERFORM jobs_finish(v_failed, 'Failed', job_say(p_words, 'workers_died', NULL));
+    -- Each row is written once: a second write checks its keys, and waits for who holds an issuer or agent.
+    WITH freed AS (
+        UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
+            died_with = CASE WHEN j.id = ANY (v_dead) THEN died_with(j.died_with, j.leased_by, j.attempt_until, CASE WHEN j.id = ANY (v_alone) THEN 2 ELSE 1 END)
+                ELSE j.died_with END, run_after = CASE WHEN p.is_parked THEN 'infinity' ELSE j.run_after END,
+            checkpoint = CASE WHEN p.is_parked THEN j.checkpoint || '{"state": "uncertain"}' ELSE j.checkpoint END,
+            last_error = CASE WHEN p.is_parked THEN job_say(p_words, 'workers_died_ordering', coalesce(j.checkpoint ->> 'order_reference', j.id))
+                ELSE j.last_error END
+        FROM (SELECT u.id, (u.id = ANY (v_parked)) IS TRUE AS is_parked FROM unnest(v_ids) AS u (id) WHERE (u.id = ANY (v_failed)) IS NOT TRUE) p
+        WHERE j.id = p.id RETURNING j.id, j.certificate_id, j.last_error, p.is_parked
+    )
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+    SELECT 'system', 'System', 'renewal_job_order_uncertain', 'certificate', coalesce(f.certificate_id, ''),
+        jsonb_build_object('job_id', f.id, 'error', f.last_error) FROM freed f WHERE f.is_parked;
+    PERFORM jobs_finish(v_failed, 'Failed', job_say(p_words, 'workers_died', NULL), 'system', 'System');
     -- No death is counted here either of a worker that lives and names its leases.  What fails gives its key free.
     UPDATE tasks t SET status = CASE WHEN n.is_over THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
         attempt_until = NULL, died_with = n.died_with, dedupe_key = CASE WHEN n.is_over THEN NULL ELSE t.dedupe_key END,

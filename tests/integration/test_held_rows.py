@@ -164,6 +164,55 @@ def test_nobody_died_with_what_was_held_past_its_time(lane, end):
     lane.q("DELETE FROM tasks WHERE id = ANY (%s)", tasks)
 
 
+@contextlib.contextmanager
+def parent_held(lane, new_agent, table, job):
+    """A row that the job refers to."""
+    agent, _ = new_agent()
+    lane.q("UPDATE jobs SET agent_id = %s WHERE id = %s", agent, job)
+    with held(lane, table, "id = %s", agent if table == "agents" else lane.issuer):
+        yield
+
+
+@pytest.mark.parametrize("table", ["agents", "issuers"])
+@pytest.mark.parametrize("outcome, ends", [("fail", "Failed"), ("cancel", "Cancelled"), ("retry", "Failed")])
+def test_an_end_needs_nothing_that_its_job_refers_to(lane, new_agent, table, outcome, ends):
+    job = lane.job(max_attempts=1)
+    lane.q("UPDATE jobs SET cancel_requested_at = now(), checkpoint = '{}' WHERE id = %s", job)
+    lease, _ = lane.claim(1)
+    with parent_held(lane, new_agent, table, job):
+        assert lane.q("SELECT status FROM issue_set_aside('w', %s, %s, %s, '{why}', '{}')", lease, [job], [outcome]) == [(ends,)]
+    assert lane.row(job, "attempts, checkpoint") == (int(ends == "Failed"), None)
+    failed = lane.q("SELECT status, renew_after > %s FROM managed_certificates WHERE id = %s", lane.now, certificate(lane, job))
+    assert failed == [("Failed", True)] if ends == "Failed" else failed[0][0] == "Pending"
+
+
+@pytest.mark.parametrize("table", ["agents", "issuers"])
+@pytest.mark.parametrize("checkpoint, ends", [(None, "Failed"), ('{"state": "placing"}', "Pending")])
+def test_what_workers_died_with_ends_while_its_parent_is_held(lane, new_agent, table, checkpoint, ends):
+    """And the sweep frees the others."""
+    jobs = [lane.job() for _ in range(2)]
+    lane.claim(2)
+    lane.q("UPDATE jobs SET checkpoint = %s, died_with = array_fill('x'::text, '{20}'), attempt_until = '-infinity' WHERE id = %s", checkpoint,
+           jobs[0])
+    lane.q("UPDATE jobs SET attempt_until = '-infinity' WHERE id = %s", jobs[1])
+    with parent_held(lane, new_agent, table, jobs[0]):
+        assert lane.q("SELECT freed, failed FROM leases_free('leader', 7, NULL, NULL, 0, %s)", job_words()) == [(2, int(ends == "Failed"))]
+    assert statuses(lane, jobs) == [ends, "Pending"]
+    assert lane.row(jobs[0], "run_after = 'infinity'") == (ends == "Pending",)
+
+
+@pytest.mark.parametrize("table", ["agents", "issuers"])
+def test_a_claim_alone_waits_for_nobody(lane, new_agent, table):
+    """What is stored of the first job makes its claim fail; it would be set aside."""
+    job = lane.job()
+    lane.q("UPDATE issuers SET config = '{\"validity_days\": \"90d\"}' WHERE id = %s", lane.issuer)
+    with parent_held(lane, new_agent, table, job):
+        assert lane.claim_alone() is None
+        assert lane.row(job, "status, attempts") == ("Pending", 0)
+    assert lane.claim_alone() is None
+    assert lane.row(job, "status, attempts") == ("Pending", 1)
+
+
 def test_a_worker_that_died_died_with_what_was_held_too(lane):
     job = lane.job()
     lane.q("INSERT INTO workers (incarnation, name, host, pid, lease_until) VALUES (%s, 'x', 'h', 1, 'infinity')", lane.issuer)
@@ -441,6 +490,27 @@ def test_bulk_calls_do_what_they_can(lane, what):
         assert status == 503 and "open transaction" in str(reply)
     reply = api.need("POST", "/api/v1/certificates/bulk-revoke", asked)
     assert reply["total_revoked"] == 8 and "held_ids" not in reply
+
+
+def test_a_bulk_revocation_names_whose_issuer_is_held(lane):
+    """Its current one, or the one before that: of each version there is to be a revocation."""
+    names = sorted(certificate(lane, lane.job()) for _ in range(4))
+    other = f"{lane.issuer}-other"
+    lane.q("INSERT INTO issuers (id, name, type) VALUES (%s, %s, 'ACME')", other, other)
+    for i, name in enumerate(names):
+        for issuer in (lane.issuer, other) if i < 2 else (lane.issuer,):
+            lane.q("INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256, pem_chain, "
+                   "issuer_id, job_id) VALUES (%s, %s, %s, now(), %s, '', '', %s, '')", f"v-{name}-{issuer}", name, f"{name}-{issuer}",
+                   "-infinity" if (i, issuer) == (1, other) else "infinity", issuer)
+    api, asked = lane.stack.api, {"certificate_ids": names, "reason": "keyCompromise"}
+    with held(lane, "issuers", "id = %s", other):
+        reply = api.need("POST", "/api/v1/certificates/bulk-revoke", asked)
+        # What is over needs no revocation.
+        assert (reply["total_revoked"], reply["total_failed"], reply["held_ids"]) == (3, 1, names[:1])
+        status, reply = api.post(f"/api/v1/certificates/{names[0]}/revoke", {})
+        assert status == 503 and "open transaction" in str(reply)
+    assert api.need("POST", "/api/v1/certificates/bulk-revoke", asked)["total_revoked"] == 1
+    assert lane.q("SELECT count(*) FROM certificate_revocations WHERE certificate_id = %s", names[0]) == [(2,)]
 
 
 def test_a_bulk_renewal_names_what_is_held(lane):
