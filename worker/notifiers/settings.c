@@ -145,8 +145,8 @@ is_card(const struct cfg *cfg, const char *url)
 	return strcmp(format, "messagecard") == 0;
 }
 
-rc
-notifier_settings_read(const struct cfg *cfg, struct notifier_settings *out)
+static rc
+settings_read(const struct cfg *cfg, struct notifier_settings *out)
 {
 	rc ret;
 
@@ -198,7 +198,7 @@ notifier_outs_new(struct loop *l, const struct cfg *cfg,
 	struct notifier_outs *o = mem_zalloc(sizeof(*o));
 	rc ret;
 
-	ret = notifier_settings_read(cfg, &o->settings);
+	ret = settings_read(cfg, &o->settings);
 	if (ret == RC_OK)
 		ret = http_out_new(l, &opts, &o->mail);
 	opts.allow_plain = cfg_bool(cfg, "notify_allow_http");

@@ -10,14 +10,10 @@
 #include "common/loop/loop.h"
 #include "worker/notifiers/notifier.h"
 
-/* Texts are the configuration's.  RC_INVALID: every mistake was logged. */
-rc notifier_settings_read(const struct cfg *cfg,
-    struct notifier_settings *out) MUST_CHECK;
-
 struct notifier_outs; /* defined in settings.c */
 
-/* The clients by which messages leave, and the settings.  RC_INVALID: the
- * file of roots, it was logged; or as above.  cfg outlives them. */
+/* The clients by which messages leave, and the settings, whose texts are the
+ * configuration's: cfg outlives them.  RC_INVALID: every mistake was logged. */
 rc notifier_outs_new(struct loop *l, const struct cfg *cfg,
     struct notifier_outs **out) MUST_CHECK;
 void notifier_outs_free(struct notifier_outs *o);
