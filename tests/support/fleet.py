@@ -422,8 +422,9 @@ class Fleet:
                     return cursor.fetchall() if cursor.description else []
             except psycopg2.Error as e:
                 # Only a connection that is gone is worth a second try; after a
-                # crash it comes as a DatabaseError without SQLSTATE.
-                if e.pgcode is not None and not isinstance(e, psycopg2.OperationalError):
+                # crash it comes as a DatabaseError without SQLSTATE.  A new one
+                # would not know the lock_timeout that was set on this one.
+                if e.pgcode == "55P03" or e.pgcode is not None and not isinstance(e, psycopg2.OperationalError):
                     raise
                 self._connections.c = None
                 if attempt == 2:
