@@ -262,7 +262,7 @@ WITH mine AS (
     LEFT JOIN found f ON true
 ), made AS (
     UPDATE api_keys k SET key_hash = $6, old_hash = CASE WHEN $7::bigint > 0 THEN f.key_hash END,
-        old_until = CASE WHEN $7::bigint > 0 THEN clock_timestamp() + $7::bigint * interval '1 second' END
+        old_until = CASE WHEN $7::bigint > 0 THEN clock_timestamp() + make_interval(secs => $7::bigint) END
     FROM found f, decided d
     WHERE k.id = f.id AND d.outcome = 'done'
     RETURNING k.id, k.name, k.created_at, k.expires_at, k.old_until
