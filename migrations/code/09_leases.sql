@@ -17,7 +17,8 @@ $$;
 CREATE FUNCTION worker_renew(p_incarnation text, p_name text, p_host text, p_pid int, p_version text, p_slots int,
     p_lease_ms int, p_fault text DEFAULT '', p_fault_detail text DEFAULT '', p_faults jsonb DEFAULT '{}',
     p_bus_near bigint DEFAULT 0, p_bus_ends bigint DEFAULT 0) RETURNS TABLE (lease_until timestamptz, cancel_job_ids text[])
-LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE v_until timestamptz := clock_timestamp() + ms(p_lease_ms); v_pause interval;
 BEGIN
     PERFORM commit_locally();
@@ -120,10 +121,9 @@ BEGIN
 END $$;
 
 -- --- leases ---
--- A hand-out more that ended with its worker, or ('') with its time under a worker that lives.
-CREATE FUNCTION died_with(p_before text[], p_by text, p_until timestamptz, p_times int) RETURNS text[]
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
-    SELECT p_before || array_fill(CASE WHEN p_until < clock_timestamp() AND worker_lives(p_by) THEN '' ELSE p_by END, ARRAY[p_times])
+-- A hand-out more that ended with its worker, or ('', p_is_late) with its time under a worker that lives.
+CREATE FUNCTION died_with(p_before text[], p_by text, p_is_late bool, p_times int) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_before || array_fill(CASE WHEN p_is_late THEN '' ELSE p_by END, ARRAY[p_times])
 $$;
 
 -- Frees what nobody holds any more: jobs of workers whose lease is over, of attempts past their deadline, and (p_worker
@@ -134,17 +134,21 @@ CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_
     p_low_lease bigint, p_words jsonb) RETURNS TABLE (freed bigint, failed bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off AS $$
 #variable_conflict use_column
-DECLARE v_ids text[]; v_dead text[]; v_alone text[]; v_guilty text[]; v_failed text[]; v_parked text[]; v_task_n bigint;
+DECLARE v_ids text[]; v_dead text[]; v_alone text[]; v_guilty text[]; v_late text[]; v_failed text[]; v_parked text[]; v_task_n bigint;
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     IF p_worker IS NULL THEN
-        SELECT array_agg(j.id), array_agg(j.id) FILTER (WHERE NOT j.was_held) INTO v_ids, v_dead
-        FROM (SELECT o.id, o.xmax::text NOT IN ('0', o.xmin::text) AND worker_lives(o.leased_by) AS was_held FROM jobs o
+        -- Whether its worker lives is known of one moment: of one that was paused, and is back since, it takes the death
+        -- back.
+        SELECT array_agg(j.id), array_agg(j.id) FILTER (WHERE NOT (j.lives AND j.was_held)), array_agg(j.id) FILTER (WHERE j.lives AND j.is_over)
+        INTO v_ids, v_dead, v_late FROM (SELECT o.id, worker_lives(o.leased_by) AS lives, o.xmax::text NOT IN ('0', o.xmin::text) AS was_held,
+                o.attempt_until < clock_timestamp() AS is_over FROM jobs o
             WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND (o.attempt_until < clock_timestamp()
                 OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = o.leased_by AND w.lease_until > clock_timestamp()))
             FOR NO KEY UPDATE SKIP LOCKED) j;
     ELSE
-        SELECT array_agg(j.id) INTO v_ids FROM (SELECT o.id FROM jobs o
+        SELECT array_agg(j.id), array_agg(j.id) FILTER (WHERE j.is_late) INTO v_ids, v_late
+        FROM (SELECT o.id, o.attempt_until < clock_timestamp() AND worker_lives(p_worker) AS is_late FROM jobs o
             WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND o.leased_by = p_worker
                 AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding)) FOR NO KEY UPDATE SKIP LOCKED) j;
     END IF;
@@ -165,8 +169,8 @@ BEGIN
     -- Each row is written once: a second write checks its keys, and waits for who holds an issuer or agent.
     WITH freed AS (
         UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
-            died_with = CASE WHEN j.id = ANY (v_dead) THEN died_with(j.died_with, j.leased_by, j.attempt_until, CASE WHEN j.id = ANY (v_alone) THEN 2 ELSE 1 END)
-                ELSE j.died_with END, run_after = CASE WHEN p.is_parked THEN 'infinity' ELSE j.run_after END,
+            died_with = CASE WHEN j.id = ANY (v_dead) THEN died_with(j.died_with, j.leased_by, (j.id = ANY (v_late)) IS TRUE,
+                CASE WHEN j.id = ANY (v_alone) THEN 2 ELSE 1 END) ELSE j.died_with END, run_after = CASE WHEN p.is_parked THEN 'infinity' ELSE j.run_after END,
             checkpoint = CASE WHEN p.is_parked THEN j.checkpoint || '{"state": "uncertain"}' ELSE j.checkpoint END,
             last_error = CASE WHEN p.is_parked THEN job_say(p_words, 'workers_died_ordering', coalesce(j.checkpoint ->> 'order_reference', j.id))
                 ELSE j.last_error END
@@ -183,9 +187,9 @@ BEGIN
         run_after = CASE WHEN n.is_over THEN engine_now() + policy_task_rest() ELSE t.run_after END,
         last_error = CASE WHEN n.is_over THEN job_say(p_words, 'workers_died', NULL) ELSE t.last_error END
     FROM (SELECT f.*, coalesce(f.is_dead AND cardinality(f.died_with) >= policy_deaths_most(), false) AS is_over
-        FROM (SELECT o.id, d.is_dead, CASE WHEN d.is_dead THEN died_with(o.died_with, o.leased_by, o.attempt_until, 1) ELSE o.died_with END AS died_with
+        FROM (SELECT o.id, d.is_dead, CASE WHEN d.is_dead THEN died_with(o.died_with, o.leased_by, d.is_late, 1) ELSE o.died_with END AS died_with
         FROM tasks o CROSS JOIN LATERAL (SELECT CASE WHEN p_worker IS NULL THEN o.xmax::text IN ('0', o.xmin::text) OR NOT worker_lives(o.leased_by)
-            ELSE p_holding IS NULL END) d (is_dead) WHERE o.status = 'Running' AND o.lease_id >= p_low_lease AND CASE WHEN p_worker IS NOT NULL
+            ELSE p_holding IS NULL END, o.attempt_until < clock_timestamp() AND worker_lives(o.leased_by)) d (is_dead, is_late) WHERE o.status = 'Running' AND o.lease_id >= p_low_lease AND CASE WHEN p_worker IS NOT NULL
             THEN o.leased_by = p_worker AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding))
             ELSE o.attempt_until < clock_timestamp() OR NOT EXISTS (SELECT 1 FROM workers w
                 WHERE w.incarnation = o.leased_by AND w.lease_until > clock_timestamp()) END

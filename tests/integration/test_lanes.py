@@ -2,6 +2,7 @@
 The engine's functions about lanes, against PostgreSQL and by a clock of our
 own: breaker, rate, parking, what an outcome counts, a tick's budget.
 """
+import concurrent.futures
 import datetime
 import json
 import math
@@ -11,7 +12,7 @@ import re
 import psycopg2
 import pytest
 
-from fleet import ROOT, job_words
+from fleet import ROOT, job_words, wait_for
 
 NOT_SANITIZED = "the functions of the queue alone, called as scheduler and worker do"
 
@@ -512,6 +513,25 @@ def test_a_pause_is_no_part_of_an_attempt(lane):
         lane.q("UPDATE tasks SET status = 'Running', lease_id = nextval('lease_seq'), leased_by = 'w' WHERE id = %s", task)
         lane.later(1)
     lane.q("DELETE FROM tasks WHERE id = %s", task)
+
+
+def test_a_worker_that_is_back_while_its_jobs_are_freed_died_of_nothing(lane):
+    """Nor was its time up under it: the leader looks at the lease and the deadline, and then writes what it saw."""
+    job = lane.job()
+    assert lane.claim()
+    lane.q("UPDATE workers SET lease_until = clock_timestamp() - interval '1 hour' WHERE incarnation = 'w'")
+    lane.q("UPDATE jobs SET attempt_until = clock_timestamp() - interval '59 minutes' WHERE id = %s", job)
+    with concurrent.futures.ThreadPoolExecutor(1) as beside, lane.stack.connect() as other, other.cursor() as c:
+        c.execute("LOCK TABLE audit_events IN SHARE ROW EXCLUSIVE MODE")  # which its last statement writes to
+        freeing = beside.submit(free, lane)
+        wait_for(lambda: lane.q("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%leases_free%' AND wait_event_type = 'Lock'")
+                 == [(1,)], 20, "the leader between its look and its writing")
+        lives(lane)
+        other.rollback()
+        freeing.result()
+    assert lane.row(job, "status, died_with") == ("Pending", ["w"])
+    lives(lane)
+    assert lane.row(job, "cardinality(died_with)") in ((0,), (None,))
 
 
 def test_a_renewal_waits_for_no_job_that_somebody_holds(lane):
