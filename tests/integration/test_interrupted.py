@@ -13,7 +13,6 @@ from fleet import BUILD, Fleet, wait_for
 from load import Load, done_since, last_lease, make_certificates, wait_quiet
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
-import chaos  # noqa: E402
 import checker  # noqa: E402
 from scenes import Pause  # noqa: E402
 
@@ -119,31 +118,6 @@ def test_hosts_that_were_paused_died_with_nothing(plane, load):
     assert counted > 0
     assert plane.value("SELECT count(*) FROM jobs WHERE status = 'Failed'") == 0
     assert all(worker.exits == [] for worker in workers)
-
-
-@pytest.mark.parametrize("wakes_last", ["postgres", "others"])
-def test_a_machine_is_paused(plane, load, wakes_last):
-    """All of it, past every lease and the leader's: nobody died, and nothing of it is lost, doubled or Failed."""
-    held = freeze_with_work(plane, "worker-1")
-    ends = plane.value("SELECT greatest(max(w.lease_until), (SELECT l.expires_at FROM leadership l)) FROM workers w").timestamp()
-    others = [p.pid for p in plane.processes.values() if p.name != "postgres"]
-    # The postmaster first, which would answer for a process of its own that ends.
-    database = [plane.processes["postgres"].pid, *chaos.children(plane.processes["postgres"].pid)]
-    starts = {p.name: p.starts for p in plane.processes.values()}
-    chaos.signal_all(others + database, signal.SIGSTOP)
-    try:
-        wait_for(lambda: time.time() > ends + 1, 60, "all leases to end")
-    finally:
-        for pids in (others, database) if wakes_last == "postgres" else (database, others):
-            chaos.signal_all(reversed(pids), signal.SIGCONT)
-    wait_for(lambda: all_done(plane, held), 30, "the batch to be done")
-    lease = last_lease(plane)
-    wait_for(lambda: done_since(plane, lease) >= 10, 20, "ten more")
-    # It has been looked at by whoever leads: who was paused is back, and what it held is as untouched as before.
-    wait_for(lambda: plane.value("SELECT count(*) FROM jobs WHERE died_with <> '{}' AND status IN ('Pending', 'Running')") == 0, 20,
-             "the deaths to be taken back")
-    assert plane.value("SELECT count(*) FROM jobs WHERE status = 'Failed'") == 0
-    assert {p.name: p.starts for p in plane.processes.values()} == starts, "none ended"
 
 
 WAKING = {"all at once": [()], "workers last": [("postgres", "scheduler"), ()], "workers first": [("postgres", "worker"), ()],
