@@ -21,6 +21,7 @@
 #include "common/base/rc.h"
 #include "common/http/http_out.h"
 #include "common/http/mail_out.h"
+#include "common/json/json.h"
 #include "worker/notifiers/notice.h"
 
 /* What operators set; "" is not set.  Texts are the configuration's. */
@@ -111,8 +112,17 @@ rc notifier_send(const struct notifier_env *env, struct arena *a,
 /* For channels whose URL is a secret: it, and its path, which a receiver may
  * repeat. */
 void notifier_hide_url(struct notifier_call *c, const char *url);
-/* For channels: body as JSON, in the arena, and what all of them are. */
-void notifier_post(struct arena *a, struct notifier_call *c, const char *url,
-    struct buf *json);
+/* For channels whose messages are JSON: one object, begun by the first and
+ * posted by the second, which frees what the first took. */
+struct notifier_json {
+	struct buf b;
+	struct json_w w;
+};
+struct json_w *notifier_json_begin(struct notifier_json *j);
+void notifier_json_post(struct notifier_json *j, struct arena *a,
+    struct notifier_call *c, const char *url);
+/* Text in the arena, with each character as put writes it. */
+const char *notifier_escape(struct arena *a, const char *text,
+    void (*put)(struct buf *b, char c));
 
 #endif

@@ -2,7 +2,6 @@
  * OpsGenie, Alerts API v2.  An open alert with the same alias counts up
  * instead of being another.
  */
-#include "common/json/json.h"
 #include "worker/notifiers/notifier.h"
 
 #define LINES_MAX 25
@@ -19,33 +18,28 @@ build(const struct notifier_settings *s, struct arena *a,
     const struct notice *n, struct notifier_call *out, const char **out_why)
 {
 	const char *subject = notice_subject(a, n);
-	struct json_w w;
-	struct buf b;
+	struct notifier_json j;
+	struct json_w *w = notifier_json_begin(&j);
 
 	if (n->n == 1)
 		subject = arena_printf(a, "%s: %s", subject, n->lines[0]);
-	buf_init(&b, 0);
-	json_w_init(&w, &b);
-	json_w_open(&w, '{');
-	json_w_kv(&w, "message", notice_line(a, subject, MESSAGE_MAX));
-	json_w_kv(&w, "alias", notice_key(a, n));
-	json_w_kv(&w, "description", notice_body(a, n, LINES_MAX));
-	json_w_kv(&w, "priority", s->opsgenie_priority);
-	json_w_kv(&w, "source", "certctl");
-	json_w_key(&w, "tags");
-	json_w_open(&w, '[');
-	json_w_str(&w, "certctl");
-	json_w_str(&w, n->type);
-	json_w_str(&w, n->severity);
-	json_w_close(&w, ']');
-	json_w_key(&w, "details");
-	json_w_open(&w, '{');
-	json_w_kv(&w, "recipient", notice_line(a, n->recipient, 255));
-	json_w_kv(&w, "message_id", n->id);
-	json_w_close(&w, '}');
-	json_w_close(&w, '}');
-	notifier_post(a, out, s->opsgenie_url, &b);
-	buf_fini(&b);
+	json_w_kv(w, "message", notice_line(a, subject, MESSAGE_MAX));
+	json_w_kv(w, "alias", notice_key(a, n));
+	json_w_kv(w, "description", notice_body(a, n, LINES_MAX));
+	json_w_kv(w, "priority", s->opsgenie_priority);
+	json_w_kv(w, "source", "certctl");
+	json_w_key(w, "tags");
+	json_w_open(w, '[');
+	json_w_str(w, "certctl");
+	json_w_str(w, n->type);
+	json_w_str(w, n->severity);
+	json_w_close(w, ']');
+	json_w_key(w, "details");
+	json_w_open(w, '{');
+	json_w_kv(w, "recipient", notice_line(a, n->recipient, 255));
+	json_w_kv(w, "message_id", n->id);
+	json_w_close(w, '}');
+	notifier_json_post(&j, a, out, s->opsgenie_url);
 	out->headers[0] = (struct http_header){"Authorization",
 	    arena_printf(a, "GenieKey %s", s->opsgenie_key)};
 	out->secrets[0] = s->opsgenie_key;

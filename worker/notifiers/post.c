@@ -24,17 +24,43 @@ notifier_hide_url(struct notifier_call *c, const char *url)
 		c->secrets[i] = path;
 }
 
-void
-notifier_post(struct arena *a, struct notifier_call *c, const char *url,
-    struct buf *json)
+struct json_w *
+notifier_json_begin(struct notifier_json *j)
 {
+	buf_init(&j->b, 0);
+	json_w_init(&j->w, &j->b);
+	json_w_open(&j->w, '{');
+	return &j->w;
+}
+
+void
+notifier_json_post(struct notifier_json *j, struct arena *a,
+    struct notifier_call *c, const char *url)
+{
+	json_w_close(&j->w, '}');
 	c->http = (struct http_request){
 	    .method = "POST",
 	    .url = url,
-	    .body = arena_strndup(a, buf_cstr(json), json->len),
-	    .body_len = json->len,
+	    .body = arena_strndup(a, buf_cstr(&j->b), j->b.len),
+	    .body_len = j->b.len,
 	    .headers = c->headers,
 	    .timeout_ms = TIMEOUT_MS,
 	    .max_reply = REPLY_MAX,
 	};
+	buf_fini(&j->b);
+}
+
+const char *
+notifier_escape(struct arena *a, const char *text,
+    void (*put)(struct buf *b, char c))
+{
+	const char *out;
+	struct buf b;
+
+	buf_init(&b, 0);
+	for (; *text; text++)
+		put(&b, *text);
+	out = arena_strdup(a, buf_cstr(&b));
+	buf_fini(&b);
+	return out;
 }

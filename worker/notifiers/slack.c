@@ -1,7 +1,6 @@
 /*
  * Slack, by an incoming webhook.
  */
-#include "common/json/json.h"
 #include "worker/notifiers/notifier.h"
 
 #define LINES_MAX 20
@@ -13,46 +12,38 @@ is_on(const struct notifier_settings *s)
 }
 
 /* The three characters by which mrkdwn begins links and mentions. */
+static void
+put_escaped(struct buf *b, char c)
+{
+	if (c == '&')
+		buf_puts(b, "&amp;");
+	else if (c == '<')
+		buf_puts(b, "&lt;");
+	else if (c == '>')
+		buf_puts(b, "&gt;");
+	else
+		buf_putc(b, c);
+}
+
 static const char *
 escape(struct arena *a, const char *text)
 {
-	const char *out;
-	struct buf b;
-
-	buf_init(&b, 0);
-	for (; *text; text++) {
-		if (*text == '&')
-			buf_puts(&b, "&amp;");
-		else if (*text == '<')
-			buf_puts(&b, "&lt;");
-		else if (*text == '>')
-			buf_puts(&b, "&gt;");
-		else
-			buf_putc(&b, *text);
-	}
-	out = arena_strdup(a, buf_cstr(&b));
-	buf_fini(&b);
-	return out;
+	return notifier_escape(a, text, put_escaped);
 }
 
 static rc
 build(const struct notifier_settings *s, struct arena *a,
     const struct notice *n, struct notifier_call *out, const char **out_why)
 {
-	struct json_w w;
-	struct buf b;
+	struct notifier_json j;
+	struct json_w *w = notifier_json_begin(&j);
 
-	buf_init(&b, 0);
-	json_w_init(&w, &b);
-	json_w_open(&w, '{');
-	json_w_kv(&w, "text",
+	json_w_kv(w, "text",
 	    arena_printf(a, "*%s*\n%s", escape(a, notice_subject(a, n)),
 		escape(a, notice_body(a, n, LINES_MAX))));
-	json_w_kv_opt(&w, "channel", s->slack_channel);
-	json_w_kv_opt(&w, "username", s->slack_username);
-	json_w_close(&w, '}');
-	notifier_post(a, out, s->slack_url, &b);
-	buf_fini(&b);
+	json_w_kv_opt(w, "channel", s->slack_channel);
+	json_w_kv_opt(w, "username", s->slack_username);
+	notifier_json_post(&j, a, out, s->slack_url);
 	notifier_hide_url(out, s->slack_url);
 	return RC_OK;
 }

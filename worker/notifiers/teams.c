@@ -4,7 +4,6 @@
  */
 #include <string.h>
 
-#include "common/json/json.h"
 #include "worker/notifiers/notifier.h"
 
 #define LINES_MAX 20
@@ -39,7 +38,6 @@ put_adaptive(struct json_w *w, struct arena *a, const struct notice *n)
 {
 	const char *rest = notice_rest(a, n, LINES_MAX);
 
-	json_w_open(w, '{');
 	json_w_kv(w, "type", "message");
 	json_w_key(w, "attachments");
 	json_w_open(w, '[');
@@ -62,32 +60,28 @@ put_adaptive(struct json_w *w, struct arena *a, const struct notice *n)
 	json_w_close(w, '}');
 	json_w_close(w, '}');
 	json_w_close(w, ']');
-	json_w_close(w, '}');
 }
 
 /* A card's text is Markdown, and HTML in it. */
+static void
+put_escaped(struct buf *b, char c)
+{
+	if (c == '<')
+		buf_puts(b, "&lt;");
+	else if (c == '&')
+		buf_puts(b, "&amp;");
+	else if (c == '\n')
+		buf_puts(b, "  \n");
+	else if (strchr("\\`*_[]()#!~|>", c))
+		buf_printf(b, "\\%c", c);
+	else
+		buf_putc(b, c);
+}
+
 static const char *
 escape(struct arena *a, const char *text)
 {
-	const char *out;
-	struct buf b;
-
-	buf_init(&b, 0);
-	for (; *text; text++) {
-		if (*text == '<')
-			buf_puts(&b, "&lt;");
-		else if (*text == '&')
-			buf_puts(&b, "&amp;");
-		else if (*text == '\n')
-			buf_puts(&b, "  \n");
-		else if (strchr("\\`*_[]()#!~|>", *text))
-			buf_printf(&b, "\\%c", *text);
-		else
-			buf_putc(&b, *text);
-	}
-	out = arena_strdup(a, buf_cstr(&b));
-	buf_fini(&b);
-	return out;
+	return notifier_escape(a, text, put_escaped);
 }
 
 static void
@@ -95,7 +89,6 @@ put_card(struct json_w *w, struct arena *a, const struct notice *n)
 {
 	const char *subject = notice_subject(a, n);
 
-	json_w_open(w, '{');
 	json_w_kv(w, "@type", "MessageCard");
 	json_w_kv(w, "@context", "https://schema.org/extensions");
 	json_w_kv(w, "themeColor", "0076D7");
@@ -108,24 +101,20 @@ put_card(struct json_w *w, struct arena *a, const struct notice *n)
 	json_w_kv_bool(w, "markdown", true);
 	json_w_close(w, '}');
 	json_w_close(w, ']');
-	json_w_close(w, '}');
 }
 
 static rc
 build(const struct notifier_settings *s, struct arena *a,
     const struct notice *n, struct notifier_call *out, const char **out_why)
 {
-	struct json_w w;
-	struct buf b;
+	struct notifier_json j;
+	struct json_w *w = notifier_json_begin(&j);
 
-	buf_init(&b, 0);
-	json_w_init(&w, &b);
 	if (s->teams_is_card)
-		put_card(&w, a, n);
+		put_card(w, a, n);
 	else
-		put_adaptive(&w, a, n);
-	notifier_post(a, out, s->teams_url, &b);
-	buf_fini(&b);
+		put_adaptive(w, a, n);
+	notifier_json_post(&j, a, out, s->teams_url);
 	notifier_hide_url(out, s->teams_url);
 	return RC_OK;
 }

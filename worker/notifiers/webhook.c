@@ -12,7 +12,6 @@
 #include <openssl/hmac.h>
 
 #include "common/base/enc.h"
-#include "common/json/json.h"
 #include "common/log/log.h"
 #include "worker/notifiers/notifier.h"
 
@@ -62,28 +61,23 @@ static rc
 build(const struct notifier_settings *s, struct arena *a,
     const struct notice *n, struct notifier_call *out, const char **out_why)
 {
-	struct json_w w;
-	struct buf b;
+	struct notifier_json j;
+	struct json_w *w = notifier_json_begin(&j);
 
-	buf_init(&b, 0);
-	json_w_init(&w, &b);
-	json_w_open(&w, '{');
-	json_w_kv(&w, "type", "event");
-	json_w_kv(&w, "event_id", n->id);
-	json_w_kv(&w, "event_type", "notification");
-	json_w_kv(&w, "subject", n->type);
-	json_w_kv(&w, "body", notice_body(a, n, LINES_MAX));
-	json_w_kv(&w, "recipient", notice_line(a, n->recipient, 255));
-	json_w_kv(&w, "created_at", n->created_at);
-	json_w_kv_opt(&w, "certificate_id", n->certificate_id);
-	json_w_key(&w, "metadata");
-	json_w_open(&w, '{');
-	json_w_kv(&w, "severity", n->severity);
-	json_w_kv(&w, "count", arena_printf(a, "%zu", n->total));
-	json_w_close(&w, '}');
-	json_w_close(&w, '}');
-	notifier_post(a, out, s->webhook_url, &b);
-	buf_fini(&b);
+	json_w_kv(w, "type", "event");
+	json_w_kv(w, "event_id", n->id);
+	json_w_kv(w, "event_type", "notification");
+	json_w_kv(w, "subject", n->type);
+	json_w_kv(w, "body", notice_body(a, n, LINES_MAX));
+	json_w_kv(w, "recipient", notice_line(a, n->recipient, 255));
+	json_w_kv(w, "created_at", n->created_at);
+	json_w_kv_opt(w, "certificate_id", n->certificate_id);
+	json_w_key(w, "metadata");
+	json_w_open(w, '{');
+	json_w_kv(w, "severity", n->severity);
+	json_w_kv(w, "count", arena_printf(a, "%zu", n->total));
+	json_w_close(w, '}');
+	notifier_json_post(&j, a, out, s->webhook_url);
 	out->http.timeout_ms = TIMEOUT_MS;
 	if (*s->webhook_secret) {
 		sign(a, out, n, s->webhook_secret);
