@@ -51,9 +51,11 @@ client_check_list(const struct cli *c, const struct answer *a,
 static void
 tell_warnings(const struct cli *c, const struct cJSON *json)
 {
-	const struct cJSON *list = json ? json_get(json, "warnings") : NULL;
-	const struct cJSON *item;
+	const struct cJSON *list, *item;
 
+	if (!json)
+		return;
+	list = json_get(json, "warnings");
 	cJSON_ArrayForEach(item, list) if (cJSON_IsString(item))
 	    out_tell("warning: %s", out_harmless(c->arena, item->valuestring));
 }
