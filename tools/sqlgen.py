@@ -16,6 +16,9 @@ the functions of --code=DIR that they call.  Such a one has no commit to wait fo
 
 A block `-- noun: team` stands for the six statements of a plain noun;
 sqlnoun.py says what is in it.
+
+A block `-- fragment: only_one of` is text that several statements share.
+`{only_one $3}` in one of them stands for it, with $3 wherever it says {of}.
 """
 import glob
 import re
@@ -24,6 +27,8 @@ import sys
 import sqlnoun
 
 NAME = re.compile(r"^--\s*name:\s*([a-z][a-z0-9_]*)\s+:(one|many|exec)( fresh)?\s*$")
+FRAGMENT = re.compile(r"^-- fragment: ([a-z][a-z0-9_]*)((?: [a-z][a-z0-9_]*)*)$")
+USE = re.compile(r"\{([a-z][a-z0-9_]*)((?: [^{} ]+)*)\}")
 OPTIONAL = re.compile(r"\$\d+(::\w+)? IS NULL OR\b")
 SKIPPING = re.compile(r"\bOFFSET \$", re.I)
 WRITING = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE|TRUNCATE|CREATE|DROP|ALTER|LOCK|COPY|GRANT|CALL|EXECUTE|DO|FOR SHARE|FOR KEY SHARE"
@@ -39,6 +44,7 @@ class Reader:
         self.seen = {}
         self.current = None  # the statement whose lines are being read
         self.noun = None     # the noun whose description is being read
+        self.fragments = {}
 
     def open(self, name, kind, is_fresh, at, lines):
         if name in self.seen:
@@ -46,6 +52,35 @@ class Reader:
         self.seen[name] = at
         self.statements.append({"name": name, "kind": kind, "fresh": is_fresh, "lines": lines, "at": at})
         return self.statements[-1]
+
+    def open_fragment(self, name, names, at):
+        if name in self.fragments:
+            sys.exit(f"{at}: {name} is also in {self.fragments[name]['at']}")
+        self.fragments[name] = {"names": names, "lines": [], "at": at, "used": False}
+        return self.fragments[name]
+
+    def filled(self, use, at):
+        """What a fragment's use stands for."""
+        fragment, values = self.fragments.get(use.group(1)), use.group(2).split()
+        if fragment is None:
+            sys.exit(f"{at}: {use.group(1)} is no fragment")
+        if len(values) != len(fragment["names"]):
+            sys.exit(f"{at}: {use.group(1)} takes {len(fragment['names'])} values")
+        fragment["used"] = True
+        text = "\n".join(fragment["lines"]).strip()
+        for name, value in zip(fragment["names"], values, strict=True):
+            text = text.replace("{%s}" % name, value)
+        left = USE.search(text)
+        if left:
+            sys.exit(f"{fragment['at']}: {left.group(1)} is no value of it")
+        return text
+
+    def fill(self):
+        for s in self.statements:
+            s["lines"] = [USE.sub(lambda use, at=s["at"]: self.filled(use, at), line) for line in s["lines"]]
+        for name, fragment in self.fragments.items():
+            if not fragment["used"]:
+                sys.exit(f"{fragment['at']}: nothing uses {name}")
 
     def end_noun(self):
         if self.noun:
@@ -55,18 +90,20 @@ class Reader:
         self.noun = None
 
     def line(self, line, at):
-        name, noun = NAME.match(line), sqlnoun.NOUN.match(line)
+        name, noun, fragment = NAME.match(line), sqlnoun.NOUN.match(line), FRAGMENT.match(line)
         is_comment = line.lstrip().startswith("--")
-        if self.noun and (name or noun or not is_comment):
+        if self.noun and (name or noun or fragment or not is_comment):
             self.end_noun()
         if name:
             self.current = self.open(name.group(1), name.group(2), bool(name.group(3)), at, [])
         elif noun:
             self.current, self.noun = None, sqlnoun.Noun(noun.group(1), at)
+        elif fragment:
+            self.current = self.open_fragment(fragment.group(1), fragment.group(2).split(), at)
         elif self.noun:
             self.noun.add(line, at)
-        elif line.startswith(("-- name:", "-- noun:")):
-            sys.exit(f"{at}: this names no statement and no noun")
+        elif line.startswith(("-- name:", "-- noun:", "-- fragment:")):
+            sys.exit(f"{at}: this names no statement, no noun and no fragment")
         elif is_comment:
             return
         elif self.current is not None:
@@ -96,6 +133,7 @@ def read(paths):
             reader.file(path)
     except sqlnoun.Bad as bad:
         sys.exit(str(bad))
+    reader.fill()
     return reader.statements
 
 

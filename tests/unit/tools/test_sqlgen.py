@@ -91,7 +91,7 @@ REFUSED = [
     ("--   audit: config", "--   audit: config\n--   written: fetch", 14, "written can't be"),
     ("--   audit: config\n", "--   audit: config\n\n-- name: box_get :one\nSELECT 1;\n", 15, "box_get is also in"),
     ("--   audit: config\n", "--   audit: config\nSELECT 1;\n", 14, "text outside of a statement"),
-    ("-- noun: box", "-- noun: Box", 1, "names no statement and no noun"),
+    ("-- noun: box", "-- noun: Box", 1, "names no statement, no noun"),
 ]
 
 
@@ -162,6 +162,27 @@ class Sqlgen(unittest.TestCase):
         made = self.made()
         self.assertEqual(sorted(made), sorted(GOLDEN))
         self.assertEqual(made["box_get"], (1, False, "SELECT 'mine' WHERE $1 = 'x'"))
+
+    def test_fragments(self):
+        run = self.run_on("-- fragment: one_of of what\nEXISTS (SELECT 1 FROM boxes b\n    WHERE b.id = {of} AND {of} <> {what})\n\n"
+                          "-- name: a :one\nSELECT {one_of $1 'x'};\n-- name: b :one\nSELECT '{}' WHERE NOT {one_of b.id $3};\n")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertEqual(self.made(), {
+            "a": (1, False, "SELECT EXISTS (SELECT 1 FROM boxes b WHERE b.id = $1 AND $1 <> 'x')"),
+            "b": (3, False, "SELECT '{}' WHERE NOT EXISTS (SELECT 1 FROM boxes b WHERE b.id = b.id AND b.id <> $3)")})
+
+    def test_fragments_refused(self):
+        for text, line, why in (
+                ("-- name: a :one\nSELECT {none};\n", 1, "none is no fragment"),
+                ("-- fragment: f x\n{x}\n-- name: a :one\nSELECT {f};\n", 3, "f takes 1 values"),
+                ("-- fragment: f x\n{y}\n-- name: a :one\nSELECT {f 1};\n", 1, "y is no value"),
+                ("-- fragment: f\n1\n-- name: a :one\nSELECT 1;\n", 1, "nothing uses f"),
+                ("-- fragment: f\n1\n-- fragment: f\n2\n", 3, "f is also in"),
+                ("-- fragment: F\n1\n", 1, "no fragment")):
+            with self.subTest(text=text):
+                run = self.run_on(text)
+                self.assertEqual(run.returncode, 1, run.stderr)
+                self.assertTrue(run.stderr.startswith(f"{self.path}:{line}: ") and why in run.stderr, run.stderr)
 
     def test_refused(self):
         for old, new, line, why in REFUSED:
