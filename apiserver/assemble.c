@@ -55,13 +55,15 @@ make_keys(const struct cfg *cfg, struct keyring **out)
 		all = RC_INVALID;
 	}
 	ret = keyring_new(cfg_list(cfg, "api_keys_named"),
-	    cfg_list(cfg, "auth_secret"), token, &made);
+	    cfg_list(cfg, "auth_secret"), token,
+	    cfg_str(cfg, "bootstrap_token"), &made);
 	if (ret != RC_OK)
 		return ret;
-	if (keyring_size(made) == 0) {
+	if (keyring_size(made) == 0 && !keyring_has_bootstrap(made)) {
 		log_error("AUTH-KEYS",
 		    "nobody could sign in: set CERTCTL_API_KEYS_NAMED or "
-		    "CERTCTL_AUTH_SECRET");
+		    "CERTCTL_AUTH_SECRET, or CERTCTL_BOOTSTRAP_TOKEN to make "
+		    "the first administrator's key over the API");
 		all = RC_INVALID;
 	}
 	if (all == RC_OK)

@@ -13,7 +13,7 @@ CREATE TABLE code_schemas (
 );
 
 CREATE TABLE tenants (
-    id text PRIMARY KEY, name text NOT NULL, description text NOT NULL DEFAULT '',
+    id text PRIMARY KEY, name text NOT NULL, description text NOT NULL DEFAULT '', bootstrapped_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO tenants (id, name) VALUES ('t-default', 'default');

@@ -17,11 +17,15 @@ HEAD = """# Routes of the API
 Who may ask what. *public*: no key is looked at. *signed-in*: any good key. *permission*: the key's roles hold it. *agent*: the same, and
 an agent's own key with its own id only. *register*: the bootstrap token, or the permission. A *scope* says that a grant limited to one
 such object counts there. *Own keys*: agents' own keys may ask. Probes are not rated ([security.md](../operator/security.md)).
-*Errors*: who renders them. *Preflight*: `OPTIONS` is answered 204 without a key; elsewhere it is 405. *Audit*: the events that a success
+*Errors*: who renders them; *brief* ones have no `request_id`, which the header `X-Request-ID` has. *Preflight*: `OPTIONS` is answered 204 without a key; elsewhere it is 405. *Audit*: the events that a success
 leaves under the caller's name; which of several, its outcome says.
 
 An unknown path is 404; below `/api/v1/` its `OPTIONS` is 204 all the same.
 """
+
+
+# Bytes at most that no variable says.
+BODIES = {0: "none", 4096: "4 KiB"}
 
 
 def page(routes):
@@ -32,7 +36,7 @@ def page(routes):
             text += (f"\n## {area}\n\n| Route | Who | Permission | Scope | Own keys | Body | Rated | Deadline | Errors | Preflight | Audit |\n"
                      "|---|---|---|---|---|---|---|---|---|---|---|\n")
         cells = [f"`{r['method']} {r['pattern']}`", r["auth"], ", ".join(f"`{p}`" for p in (r["permission"], r["also"]) if p), r["scope"],
-                 "yes" if r["own_keys"] else "", "none" if r["max_body"] == 0 else "`CERTCTL_MAX_BODY_SIZE`",
+                 "yes" if r["own_keys"] else "", BODIES.get(r["max_body"], "`CERTCTL_MAX_BODY_SIZE`"),
                  "yes" if r["rate"] == "rated" else "no",
                  f"{r['deadline_ms'] // 1000} s", r["renderer"],
                  "yes" if r["preflight"] else "no", ", ".join(f"`{a}`" for a in r["audit"])]

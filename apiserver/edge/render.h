@@ -35,7 +35,10 @@ struct renderer {
 
 /* The contract's: {"error","message","request_id"}. */
 extern const struct renderer render_api;
-/* The same; a 401 speaks of the bootstrap token. */
+/* The same without "request_id", as the contract's of roles, keys and the
+ * server's administration are; X-Request-ID has it. */
+extern const struct renderer render_brief;
+/* As render_api; a 401 speaks of the bootstrap token. */
 extern const struct renderer render_register;
 
 /* --- by the renderer of the request's route, or of its path's area --- */

@@ -39,7 +39,8 @@ api_refuse(struct request *r, enum refusal why)
 }
 
 static void
-api_error(struct request *r, int status, const char *message)
+put_error(struct request *r, int status, const char *message,
+    const char *request_id)
 {
 	struct json_w *w = &r->writer;
 
@@ -48,13 +49,25 @@ api_error(struct request *r, int status, const char *message)
 	json_w_open(w, '{');
 	json_w_kv(w, "error", reason_of(status));
 	json_w_kv(w, "message", message);
-	json_w_kv(w, "request_id", r->id);
+	json_w_kv_opt(w, "request_id", request_id);
 	json_w_close(w, '}');
 	buf_putc(&r->reply, '\n');
 	r->status = status;
 	r->content_type = "application/json";
 	if (status == 503)
 		request_set_header(r, "Retry-After", "1");
+}
+
+static void
+api_error(struct request *r, int status, const char *message)
+{
+	put_error(r, status, message, r->id);
+}
+
+static void
+brief_error(struct request *r, int status, const char *message)
+{
+	put_error(r, status, message, NULL);
 }
 
 static void
@@ -66,5 +79,6 @@ register_refuse(struct request *r, enum refusal why)
 }
 
 const struct renderer render_api = {"api", api_refuse, api_error};
+const struct renderer render_brief = {"brief", api_refuse, brief_error};
 const struct renderer render_register = {"register", register_refuse,
     api_error};

@@ -112,11 +112,23 @@ refuse_failed_lookup(struct op *op)
 /* --- may they? --- */
 
 static enum op_next
+refuse_too_large(struct op *op)
+{
+	struct request *r = op_owner(op);
+	bool is_small = r->match.rules->body == ROUTE_SMALL_BODY;
+
+	render_error(r, is_small ? 400 : 413, "the request body is too large");
+	return op_done(op);
+}
+
+static enum op_next
 refuse_body(struct op *op)
 {
 	struct request *r = op_owner(op);
 
 	r->must_close = true;
+	if (r->refusal.status == 413)
+		return refuse_too_large(op);
 	render_error(r, r->refusal.status, r->refusal.why);
 	return op_done(op);
 }
@@ -134,10 +146,8 @@ start_handler(struct op *op)
 			    "%s in the path is malformed",
 			    r->match.params[i].name);
 	}
-	if (r->head.framing == HTTP1_LENGTH && r->head.length > r->max_body) {
-		render_error(r, 413, "the request body is too large");
-		return op_done(op);
-	}
+	if (r->head.framing == HTTP1_LENGTH && r->head.length > r->max_body)
+		return refuse_too_large(op);
 	if (r->has_all)
 		return r->match.route->start(op);
 	ret = r->carrier->take_body(r);

@@ -18,7 +18,9 @@ struct key {
 struct keyring {
 	size_t n;
 	struct key *keys;
-	char token_hash[65]; /* "" for none */
+	/* "" for none */
+	char token_hash[65];
+	char bootstrap_hash[65];
 };
 
 static void
@@ -101,9 +103,23 @@ complain(const char *variable, size_t i, const char *why, rc *out)
 	*out = RC_INVALID;
 }
 
+static void
+add_token(const char *variable, const char *token, char hash[65], rc *out)
+{
+	if (!*token)
+		return;
+	if (weak_is_refused(token, strlen(token))) {
+		log_error("AUTH-KEYS", "%s: %s", variable, WEAK_WHY);
+		*out = RC_INVALID;
+		return;
+	}
+	enc_sha256_hex(token, strlen(token), hash);
+	warn_if_short(variable, strlen(token));
+}
+
 rc
 keyring_new(const char *const *named, const char *const *secrets,
-    const char *token, struct keyring **out)
+    const char *token, const char *bootstrap, struct keyring **out)
 {
 	struct keyring *k = mem_zalloc(sizeof(*k));
 	char name[KEYRING_NAME_MAX];
@@ -120,18 +136,19 @@ keyring_new(const char *const *named, const char *const *secrets,
 			strlen(secrets[i]), true),
 		    &ret);
 	}
-	if (token && *token && weak_is_refused(token, strlen(token))) {
+	add_token("CERTCTL_AGENT_BOOTSTRAP_TOKEN", token, k->token_hash, &ret);
+	add_token("CERTCTL_BOOTSTRAP_TOKEN", bootstrap, k->bootstrap_hash,
+	    &ret);
+	if (*bootstrap && strcmp(bootstrap, token) == 0) {
+		log_error("AUTH-KEYS",
+		    "CERTCTL_BOOTSTRAP_TOKEN: it is the agents' token, too: "
+		    "every host would have an administrator's; make another "
+		    "one with: " WEAK_REMEDY);
 		ret = RC_INVALID;
-		log_error("AUTH-KEYS", "CERTCTL_AGENT_BOOTSTRAP_TOKEN: %s",
-		    WEAK_WHY);
 	}
 	if (ret != RC_OK) {
 		keyring_free(k);
 		return ret;
-	}
-	if (token && *token) {
-		enc_sha256_hex(token, strlen(token), k->token_hash);
-		warn_if_short("CERTCTL_AGENT_BOOTSTRAP_TOKEN", strlen(token));
 	}
 	*out = k;
 	return RC_OK;
@@ -202,4 +219,17 @@ bool
 keyring_is_token(const struct keyring *k, const char *hash)
 {
 	return k->token_hash[0] && enc_equal_ct(k->token_hash, hash);
+}
+
+bool
+keyring_has_bootstrap(const struct keyring *k)
+{
+	return k->bootstrap_hash[0] != '\0';
+}
+
+bool
+keyring_is_bootstrap(const struct keyring *k, const char *hash)
+{
+	return keyring_has_bootstrap(k) &&
+	       enc_equal_ct(k->bootstrap_hash, hash);
 }

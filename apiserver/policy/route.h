@@ -61,10 +61,13 @@ struct route_area {
 
 /* Of the areas of the REST API, with those rows. */
 #define ROUTE_API_AREA(area, rows) \
+	ROUTE_API_AREA_BELOW(area, "/api/v1/", &render_api, rows)
+/* Of those below a prefix of their own, whose errors are told by how. */
+#define ROUTE_API_AREA_BELOW(area, below, how, rows) \
 	{ \
-		.name = (area), .prefix = "/api/v1/", \
+		.name = (area), .prefix = (below), \
 		.rules = {.access = ROUTE_PERMISSION, \
-		    .renderer = &render_api, \
+		    .renderer = (how), \
 		    .body = ROUTE_BODY, \
 		    .rate = ROUTE_RATED, \
 		    .preflight = ROUTE_PREFLIGHT, \

@@ -50,7 +50,16 @@ rules_are_equal(const struct route_rules *a, const struct route_rules *b)
 size_t
 rules_max_body(const struct route_rules *rules, size_t configured)
 {
-	return rules->body == ROUTE_BODY ? configured : 0;
+	switch (rules->body) {
+	case ROUTE_BODY:
+		return configured;
+	case ROUTE_SMALL_BODY:
+		return configured < RULES_SMALL_BODY ? configured
+						     : RULES_SMALL_BODY;
+	case ROUTE_NO_BODY:
+		break;
+	}
+	return 0;
 }
 
 void

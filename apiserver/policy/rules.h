@@ -30,7 +30,10 @@ enum route_rate {
 
 enum route_body {
 	ROUTE_BODY = 1, /* CERTCTL_MAX_BODY_SIZE */
-	ROUTE_NO_BODY,  /* none at all, rather than one that nobody reads */
+	/* RULES_SMALL_BODY: of whoever is nobody yet.  A larger one is 400,
+	 * not 413, to the contract's clients. */
+	ROUTE_SMALL_BODY,
+	ROUTE_NO_BODY, /* none at all, rather than one that nobody reads */
 };
 
 /* What OPTIONS gets, without a key being looked at. */
@@ -38,6 +41,8 @@ enum route_preflight {
 	ROUTE_PREFLIGHT = 1, /* 204 */
 	ROUTE_NO_PREFLIGHT,  /* what any unknown method gets */
 };
+
+#define RULES_SMALL_BODY 4096 /* bytes */
 
 struct route_rules {
 	enum route_access access;

@@ -98,17 +98,93 @@ SELECT r.id FROM roles r WHERE r.id = 'r-admin' FOR NO KEY UPDATE;
 
 -- $1 to $4 who asks: its id, type, fallback role, and whether it may do
 -- everything.  Nobody gives what they do not hold themselves, there and as long.
+-- fragment: mine
+mine AS (
+    SELECT h.permission_id, h.scope_type, h.scope_id, h.until FROM auth_held($1, $2, $3, $4::bool) h
+)
+
+-- fragment: beyond_mine permission until type id
+NOT EXISTS (SELECT 1 FROM mine m WHERE m.permission_id = {permission} AND m.until >= {until}
+    AND (m.scope_type = 'global' OR (m.scope_type, m.scope_id) = ({type}, {id})))
+
+-- Who holds everything, and until when; names: of the environment's keys.
+-- fragment: admins names
+admins AS (
+    SELECT k.name, least(k.expires_at, 'infinity') AS until FROM api_keys k
+    WHERE k.admin AND least(k.expires_at, 'infinity') > clock_timestamp()
+    UNION ALL
+    SELECT ar.actor_id, least(ar.expires_at, k.expires_at, 'infinity')
+    FROM actor_roles ar LEFT JOIN api_keys k ON k.name = ar.actor_id
+    WHERE ar.role_id = 'r-admin' AND ar.scope_type = 'global' AND ar.actor_type = 'APIKey'
+        AND (k.id IS NOT NULL OR ar.actor_id = ANY({names}::text[]))
+        AND least(ar.expires_at, k.expires_at, 'infinity') > clock_timestamp()
+)
+
+-- Whether nobody else holds everything as long.
+-- fragment: last_admin name
+EXISTS (SELECT 1 FROM admins t WHERE t.name = {name}
+    AND NOT EXISTS (SELECT 1 FROM admins a WHERE a.name <> t.name AND a.until >= t.until))
+
+-- Whether an administrator may be made by the token: none was before, and none is
+-- there, be it one whose time is over.
+-- fragment: bootstrap_is_open
+EXISTS (SELECT 1 FROM tenants t WHERE t.id = 't-default' AND t.bootstrapped_at IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.admin)
+    AND NOT EXISTS (SELECT 1 FROM actor_roles ar WHERE ar.role_id = 'r-admin' AND ar.scope_type = 'global'
+        AND ar.actor_id <> 'actor-demo-anon')
+
+-- name: auth_bootstrap_open :one
+SELECT {bootstrap_is_open} AS is_open;
+
+-- $1 the administrator's name, $2 the hash of its key.
+-- name: auth_bootstrap :one
+WITH decided AS (
+    SELECT CASE
+        WHEN NOT ({bootstrap_is_open}) THEN 'closed'
+        WHEN EXISTS (SELECT 1 FROM api_keys k WHERE k.name = $1)
+            OR EXISTS (SELECT 1 FROM actor_roles ar WHERE ar.actor_id = $1 AND ar.actor_type = 'APIKey') THEN 'taken'
+        ELSE 'done' END AS outcome
+), closed AS (
+    UPDATE tenants t SET bootstrapped_at = clock_timestamp() FROM decided d WHERE t.id = 't-default' AND d.outcome = 'done'
+), made AS (
+    INSERT INTO api_keys (id, name, key_hash, created_by)
+    SELECT 'ak-' || gen_random_uuid(), $1, $2, 'bootstrap' FROM decided d WHERE d.outcome = 'done'
+    RETURNING id, name, created_at
+), given AS (
+    INSERT INTO actor_roles (id, actor_id, actor_type, role_id, granted_by, tenant_id)
+    SELECT 'ar-' || gen_random_uuid(), m.name, 'APIKey', 'r-admin', 'bootstrap', 't-default' FROM made m
+    RETURNING role_id
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+    SELECT 'bootstrap', 'System', 'bootstrap.consume', 'api_key', m.name,
+        jsonb_build_object('api_key_id', m.id, 'role_id', g.role_id), 'auth'
+    FROM made m, given g
+)
+SELECT d.outcome, m.name AS actor_id, m.id AS api_key_id, m.created_at AT TIME ZONE 'UTC' AS created_at,
+    NULL AS expires_at, NULL AS old_key_until
+FROM decided d
+LEFT JOIN made m ON true;
+
+-- What was left of a time without keys: the grants of the actor that everybody
+-- was then.  $1, $2 who asks.
+-- name: auth_demo_cleanup :one
+WITH removed AS (
+    DELETE FROM actor_roles ar WHERE ar.actor_id = 'actor-demo-anon' RETURNING ar.role_id
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+    SELECT $1, $2, 'auth.demo_residual_removed', 'api_key', 'actor-demo-anon',
+        jsonb_build_object('role_ids', array_agg(r.role_id)), 'auth'
+    FROM removed r HAVING count(*) > 0
+)
+SELECT 'done' AS outcome, count(*) AS removed FROM removed;
 
 -- $5 the role, $6 the permission, $7 the scope, $8 its id.
 -- name: auth_permission_add :one
-WITH mine AS (
-    SELECT h.permission_id, h.scope_type, h.scope_id, h.until FROM auth_held($1, $2, $3, $4::bool) h
-), decided AS (
+WITH {mine}, decided AS (
     SELECT p.id, CASE
         WHEN NOT EXISTS (SELECT 1 FROM roles r WHERE r.id = $5) THEN 'no_role'
         WHEN p.id IS NULL THEN 'no_permission'
-        WHEN NOT EXISTS (SELECT 1 FROM mine m WHERE m.permission_id = p.id AND m.until = 'infinity'
-            AND (m.scope_type = 'global' OR (m.scope_type, m.scope_id) = ($7, $8))) THEN 'beyond'
+        WHEN {beyond_mine p.id 'infinity' $7 $8} THEN 'beyond'
         ELSE 'done' END AS outcome
     FROM (SELECT 1) AS one
     LEFT JOIN permissions p ON p.name = $6
@@ -143,9 +219,7 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM removed) THEN 'done' ELSE 'none' END AS o
 -- $5 to whom, $6 the role, $7 the scope, $8 its id, $9 until when (NULL: for
 -- ever), $10 whether the environment names the key.
 -- name: auth_role_assign :one
-WITH mine AS (
-    SELECT h.permission_id, h.scope_type, h.scope_id, h.until FROM auth_held($1, $2, $3, $4::bool) h
-), found AS (
+WITH {mine}, found AS (
     SELECT least(ar.expires_at, 'infinity') AS until FROM actor_roles ar
     WHERE ar.actor_id = $5 AND ar.actor_type = 'APIKey' AND ar.role_id = $6 AND ar.scope_type = $7
         AND ar.scope_id IS NOT DISTINCT FROM $8
@@ -154,9 +228,7 @@ WITH mine AS (
         WHEN NOT $10::bool AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.name = $5) THEN 'no_key'
         WHEN NOT EXISTS (SELECT 1 FROM roles r WHERE r.id = $6) THEN 'no_role'
         WHEN w.until <= clock_timestamp() THEN 'past'
-        WHEN EXISTS (SELECT 1 FROM auth_role_gives($6, $7, $8) g WHERE NOT EXISTS (
-            SELECT 1 FROM mine m WHERE m.permission_id = g.permission_id AND m.until >= w.until
-                AND (m.scope_type = 'global' OR (m.scope_type, m.scope_id) = (g.scope_type, g.scope_id)))) THEN 'beyond'
+        WHEN EXISTS (SELECT 1 FROM auth_role_gives($6, $7, $8) g WHERE {beyond_mine g.permission_id w.until g.scope_type g.scope_id}) THEN 'beyond'
         WHEN f.until > w.until THEN 'longer'
         WHEN f.until = w.until THEN 'same'
         ELSE 'done' END AS outcome
@@ -183,31 +255,17 @@ SELECT d.outcome FROM decided d;
 -- goes only while another stays at least as long; a role of a name that is no
 -- key's makes none.
 -- name: auth_role_revoke :one
-WITH mine AS (
-    SELECT h.permission_id, h.scope_type, h.scope_id, h.until FROM auth_held($1, $2, $3, $4::bool) h
-), admins AS (
-    SELECT k.name, least(k.expires_at, 'infinity') AS until FROM api_keys k
-    WHERE k.admin AND least(k.expires_at, 'infinity') > clock_timestamp()
-    UNION ALL
-    SELECT ar.actor_id, least(ar.expires_at, k.expires_at, 'infinity')
-    FROM actor_roles ar LEFT JOIN api_keys k ON k.name = ar.actor_id
-    WHERE ar.role_id = 'r-admin' AND ar.scope_type = 'global' AND ar.actor_type = 'APIKey'
-        AND (k.id IS NOT NULL OR ar.actor_id = ANY($9::text[]))
-        AND least(ar.expires_at, k.expires_at, 'infinity') > clock_timestamp()
-), found AS (
+WITH {mine}, {admins $9}, found AS (
     SELECT ar.id FROM actor_roles ar
     WHERE ar.actor_id = $5 AND ar.actor_type = 'APIKey' AND ar.role_id = $6 AND ar.scope_type = $7
         AND ar.scope_id IS NOT DISTINCT FROM $8
 ), decided AS (
     SELECT CASE
         WHEN NOT EXISTS (SELECT 1 FROM found) THEN 'none'
-        WHEN NOT $10::bool AND $6 = 'r-admin' AND $7 = 'global' AND EXISTS (
-            SELECT 1 FROM admins t WHERE t.name = $5 AND NOT EXISTS (
-                SELECT 1 FROM admins a WHERE a.name <> t.name AND a.until >= t.until)) THEN 'last_admin'
+        WHEN NOT $10::bool AND $6 = 'r-admin' AND $7 = 'global' AND {last_admin $5} THEN 'last_admin'
         WHEN $11::text IS NOT NULL AND (SELECT count(*) FROM actor_roles ar WHERE ar.actor_id = $5 AND ar.actor_type = 'APIKey') = 1
-            AND EXISTS (SELECT 1 FROM auth_role_gives($11, 'global', NULL) g WHERE NOT EXISTS (
-                SELECT 1 FROM mine m WHERE m.permission_id = g.permission_id AND m.until = 'infinity'
-                    AND (m.scope_type = 'global' OR (m.scope_type, m.scope_id) = (g.scope_type, g.scope_id)))) THEN 'beyond'
+            AND EXISTS (SELECT 1 FROM auth_role_gives($11, 'global', NULL) g WHERE
+                {beyond_mine g.permission_id 'infinity' g.scope_type g.scope_id}) THEN 'beyond'
         ELSE 'done' END AS outcome
 ), removed AS (
     DELETE FROM actor_roles ar USING found f, decided d WHERE ar.id = f.id AND d.outcome = 'done' RETURNING ar.role_id
@@ -246,17 +304,14 @@ LEFT JOIN made m ON true;
 -- one before it stays good.  Whoever makes the new one has it: so they hold what
 -- its holder holds, unless it is their own.
 -- name: auth_key_rotate :one
-WITH mine AS (
-    SELECT h.permission_id, h.scope_type, h.scope_id, h.until FROM auth_held($1, $2, $3, $4::bool) h
-), found AS (
+WITH {mine}, found AS (
     SELECT k.id, k.key_hash, k.admin, least(k.expires_at, 'infinity') AS until FROM api_keys k WHERE k.name = $5
 ), decided AS (
     SELECT CASE
         WHEN f.id IS NULL THEN 'none'
         WHEN f.until <= clock_timestamp() THEN 'ended'
-        WHEN $1 <> $5 AND EXISTS (SELECT 1 FROM auth_held($5, 'APIKey', NULL, f.admin) t WHERE NOT EXISTS (
-            SELECT 1 FROM mine m WHERE m.permission_id = t.permission_id AND m.until >= t.until
-                AND (m.scope_type = 'global' OR (m.scope_type, m.scope_id) = (t.scope_type, t.scope_id)))) THEN 'beyond'
+        WHEN $1 <> $5 AND EXISTS (SELECT 1 FROM auth_held($5, 'APIKey', NULL, f.admin) t WHERE
+            {beyond_mine t.permission_id t.until t.scope_type t.scope_id}) THEN 'beyond'
         ELSE 'done' END AS outcome
     FROM (SELECT 1) AS one
     LEFT JOIN found f ON true
@@ -279,21 +334,10 @@ LEFT JOIN made m ON true;
 -- $1, $2 who asks, $3 the key's name, $4 the names of the environment's keys, $5
 -- whether one of them is an administrator's.  Its roles go with it.
 -- name: auth_key_delete :one
-WITH admins AS (
-    SELECT k.name, least(k.expires_at, 'infinity') AS until FROM api_keys k
-    WHERE k.admin AND least(k.expires_at, 'infinity') > clock_timestamp()
-    UNION ALL
-    SELECT ar.actor_id, least(ar.expires_at, k.expires_at, 'infinity')
-    FROM actor_roles ar LEFT JOIN api_keys k ON k.name = ar.actor_id
-    WHERE ar.role_id = 'r-admin' AND ar.scope_type = 'global' AND ar.actor_type = 'APIKey'
-        AND (k.id IS NOT NULL OR ar.actor_id = ANY($4::text[]))
-        AND least(ar.expires_at, k.expires_at, 'infinity') > clock_timestamp()
-), decided AS (
+WITH {admins $4}, decided AS (
     SELECT CASE
         WHEN NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.name = $3) THEN 'none'
-        WHEN NOT $5::bool AND EXISTS (
-            SELECT 1 FROM admins t WHERE t.name = $3 AND NOT EXISTS (
-                SELECT 1 FROM admins a WHERE a.name <> t.name AND a.until >= t.until)) THEN 'last_admin'
+        WHEN NOT $5::bool AND {last_admin $3} THEN 'last_admin'
         ELSE 'done' END AS outcome
 ), removed AS (
     DELETE FROM api_keys k USING decided d WHERE k.name = $3 AND d.outcome = 'done' RETURNING k.id, k.name

@@ -91,3 +91,39 @@ def test_who_may_not_ask_is_told_nothing(plane, path, key, status):
 def test_what_comes_with_the_dashboard_is_not_there(plane, method, path):
     status, reply = plane.api.call(method, path)
     assert status == 404 and reply == "404 page not found\n"
+
+
+def test_how_signing_in_is_configured(plane):
+    """Without any secret, in the contract's names."""
+    config = plane.api.need("GET", f"{AUTH}/runtime-config")
+    assert set(config) == {"runtime_config"} and set(config["runtime_config"]) == {f"CERTCTL_{name}" for name in (
+        "AUTH_TYPE", "SESSION_SAMESITE", "OIDC_BCL_MAX_AGE_SECONDS", "OIDC_PRELOGIN_REQUIRE_UA", "OIDC_PRELOGIN_REQUIRE_IP", "BREAKGLASS_ENABLED",
+        "BREAKGLASS_LOCKOUT_THRESHOLD", "DEMO_MODE_ACK", "TRUSTED_PROXIES_COUNT", "BOOTSTRAP_TOKEN_SET", "BOOTSTRAP_OIDC_PROVIDER_ID",
+        "BOOTSTRAP_ADMIN_GROUPS_COUNT")}
+    assert config["runtime_config"].items() >= {
+        "CERTCTL_AUTH_TYPE": "api-key", "CERTCTL_BOOTSTRAP_TOKEN_SET": "false", "CERTCTL_TRUSTED_PROXIES_COUNT": "0"}.items()
+    plane.start_apiserver(2, CERTCTL_BOOTSTRAP_TOKEN=f"first-{API_KEY}", CERTCTL_TRUSTED_PROXIES="10.0.0.0/8,192.0.2.1")
+    other = plane.apis["apiserver-2"].need("GET", f"{AUTH}/runtime-config")["runtime_config"]
+    assert (other["CERTCTL_BOOTSTRAP_TOKEN_SET"], other["CERTCTL_TRUSTED_PROXIES_COUNT"]) == ("true", "2")
+    assert API_KEY not in str(other)
+
+
+def test_what_a_demo_left_goes(plane):
+    for n, kind in enumerate(("Anonymous", "APIKey")):
+        plane.query("INSERT INTO actor_roles (id, actor_id, actor_type, role_id, tenant_id) VALUES (%s, 'actor-demo-anon', %s, 'r-admin', 't-default')",
+                    f"demo-{n}", kind)
+    assert api(plane, READER).call("POST", f"{AUTH}/demo-residual/cleanup")[0] == 403
+    assert plane.api.call("POST", f"{AUTH}/demo-residual/cleanup") == (200, {"removed": 2})
+    assert plane.api.call("POST", f"{AUTH}/demo-residual/cleanup") == (200, {"removed": 0})
+    assert plane.query("SELECT actor, details FROM audit_events WHERE action = 'auth.demo_residual_removed'") == [
+        ("admin", {"role_ids": ["r-admin", "r-admin"]})]
+    assert plane.value("SELECT count(*) FROM actor_roles WHERE actor_id = 'limited'") == 3
+
+
+@pytest.mark.parametrize("path, brief", [
+    ("auth/roles/r-none", True), ("auth/nothing", None), ("admin/scheduler/run-now/none-such", True), ("teams/none-such", False), ("certificates/none-such", False)])
+def test_which_errors_name_the_request(plane, path, brief):
+    """The contract's of roles, keys and administration do not; the header does."""
+    status, reply = plane.api.call("POST" if "run-now" in path else "GET", f"/api/v1/{path}")
+    assert status == 404
+    assert reply == "404 page not found\n" if brief is None else set(reply) == {"error", "message"} | (set() if brief else {"request_id"})

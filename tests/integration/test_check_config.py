@@ -48,6 +48,14 @@ def test_what_a_start_would_refuse(good, program, name, value, word):
     assert "the configuration is good" not in done.stdout
 
 
+@pytest.mark.parametrize("token, word", [("", "nobody could sign in"), ("qzx-1", "CERTCTL_BOOTSTRAP_TOKEN"), (BOOTSTRAP, "agents' token"),
+                                         (f"first-{API_KEY}", None)])
+def test_without_keys_a_good_bootstrap_token_is_enough(good, token, word):
+    done = check("apiserver", good["apiserver"] | {"CERTCTL_API_KEYS_NAMED": "", "CERTCTL_BOOTSTRAP_TOKEN": token})
+    assert ("AUTH-KEYS" in done.stderr) == (word is not None) and (word or "") in done.stderr, done
+    assert not token or token not in done.stderr + done.stdout
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:80", "192.0.2.1", "no.such.invalid", "[::1]"])
 def test_an_address_that_is_not_ours(good, host):
     done = check("apiserver", good["apiserver"] | {"CERTCTL_SERVER_HOST": host})

@@ -11,7 +11,7 @@ from fleet import API_KEY, BOOTSTRAP, Api, Fleet
 from test_rest import make_csr
 from test_routes import ROUTES, path_of
 
-BOSS = f"boss-{API_KEY}"
+BOSS, FIRST = f"boss-{API_KEY}", f"first-{API_KEY}"
 NOUNS = {
     "teams": {},
     "owners": {"email": "o@example.test", "team_id": "t-test"},
@@ -29,6 +29,9 @@ class World:
         self.admin = fleet.api
         self.boss = Api(fleet.api_port, fleet.dir / "tls" / "api.pem", BOSS)
         self.agent = Api(fleet.api_port, fleet.dir / "tls" / "api.pem")
+        fleet.start_apiserver(2, keep=True, CERTCTL_API_KEYS_NAMED="", CERTCTL_BOOTSTRAP_TOKEN=FIRST)
+        self.nobody = fleet.apis["apiserver-2"]
+        self.nobody.key = ""
         agent = self.register()
         self.agent_id, self.agent.key = agent["id"], agent["api_key"]
 
@@ -182,6 +185,16 @@ class World:
         self.fleet.query("INSERT INTO role_permissions (role_id, permission_id) VALUES (%s, 'p-cert-read')", role)
         return role
 
+    def first_administrator(self):
+        self.fleet.query("UPDATE tenants SET bootstrapped_at = NULL")
+        return self.nobody, f"{AUTH}/bootstrap", {"token": FIRST, "actor_name": self.name("first")}
+
+    def demo(self):
+        """A grant of the time when no key was asked for."""
+        self.fleet.query("INSERT INTO actor_roles (id, actor_id, actor_type, role_id, tenant_id)"
+                         " VALUES (%s, 'actor-demo-anon', 'Anonymous', 'r-admin', 't-default')", self.name("grant"))
+        return self.admin, f"{AUTH}/demo-residual/cleanup", None
+
     def notification(self):
         name = self.name("notif")
         self.fleet.query("INSERT INTO notification_events (id, type, channel, recipient, message, status) VALUES"
@@ -201,7 +214,8 @@ def nouns():
 
 
 ISSUERS = "/api/v1/issuers"
-ROLES, KEYS = "/api/v1/auth/roles", "/api/v1/auth/keys"
+AUTH = "/api/v1/auth"
+ROLES, KEYS = f"{AUTH}/roles", f"{AUTH}/keys"
 CERTS, JOBS, AGENTS = "/api/v1/certificates", "/api/v1/jobs", "/api/v1/agents"
 # For each route: what is made ready, and then asked: (who, path, body).
 CASES = dict(nouns()) | {
@@ -252,6 +266,8 @@ CASES = dict(nouns()) | {
         lambda w: (w.admin, f"{CERTS}/bulk-reassign", {"certificate_ids": [w.issued()], "owner_id": "o-other"})],
     ("POST", "/api/v1/est/certificates/bulk-revoke"): [lambda w: w.est_revocation()],
     ("POST", "/api/v1/digest/send"): [lambda w: (w.admin, "/api/v1/digest/send", None)],
+    ("POST", f"{AUTH}/bootstrap"): [lambda w: w.first_administrator()],
+    ("POST", f"{AUTH}/demo-residual/cleanup"): [lambda w: w.demo()],
     ("POST", ROLES): [lambda w: (w.admin, ROLES, {"name": w.name("role")})],
     ("PUT", f"{ROLES}/{{id}}"): [lambda w: (w.admin, f"{ROLES}/{w.role()}", {"name": w.name("role")})],
     ("DELETE", f"{ROLES}/{{id}}"): [lambda w: (w.admin, f"{ROLES}/{w.role()}", None)],
@@ -296,7 +312,7 @@ def left_by(world, who, call):
 
 
 def name_of(world, api):
-    return {world.admin.key: "admin", world.boss.key: "boss"}.get(api.key, world.agent_id)
+    return {world.admin.key: "admin", world.boss.key: "boss", "": "bootstrap"}.get(api.key, world.agent_id)
 
 
 def test_there_is_a_case_for_each():
@@ -334,5 +350,5 @@ def test_what_is_refused_leaves_nothing(world):
         for route in ROUTES:
             if route["method"] != "GET":
                 status, reply = world.admin.call(route["method"], path_of(route, "none-such"), {"no": "such field"})
-                assert 400 <= status < 500 or not route["audit"], (route, status, reply)
+                assert 400 <= status < 500 or reply == {"removed": 0} or not route["audit"], (route, status, reply)
     assert left_by(world, "admin", ask) == []

@@ -1,6 +1,6 @@
 /*
- * auth: the start steps of the routes of permissions, roles and keys, and what
- * those that change them share.
+ * auth: the start steps of the routes of who one is, of permissions, roles and
+ * keys, and what those that change them share.
  *
  * A change is one transaction that first takes the lock of all such changes
  * (Q_AUTH_LOCK): what its statement checks stays true until it commits.
@@ -16,6 +16,13 @@
 #include "common/db/db.h"
 #include "common/op/op.h"
 
+op_step auth_info;
+op_step auth_check;
+op_step auth_me;
+op_step auth_bootstrap_get;
+op_step auth_bootstrap;
+op_step auth_runtime_config;
+op_step auth_demo_cleanup;
 op_step auth_permissions;
 op_step auth_roles;
 op_step auth_role_get;

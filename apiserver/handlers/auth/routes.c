@@ -1,15 +1,29 @@
 /*
- * Routes of permissions, roles and keys.
+ * Routes of who one is, and of permissions, roles and keys.
  */
 #include "apiserver/handlers/auth/auth.h"
 #include "apiserver/policy/route.h"
 #include "common/base/attr.h"
 
 #define AUTH "/api/v1/auth"
+#define SIGNED_IN \
+	{ \
+		.access = ROUTE_SIGNED_IN \
+	}
 
 static const struct route rows[] = {
-    {"GET", AUTH "/permissions", NULL, auth_permissions,
-	.own = {.access = ROUTE_SIGNED_IN}},
+    {"GET", AUTH "/info", NULL, auth_info,
+	.own = {.access = ROUTE_PUBLIC, .preflight = ROUTE_NO_PREFLIGHT}},
+    {"GET", AUTH "/bootstrap", NULL, auth_bootstrap_get,
+	.own = {.access = ROUTE_PUBLIC, .preflight = ROUTE_NO_PREFLIGHT}},
+    {"POST", AUTH "/bootstrap", NULL, auth_bootstrap, "bootstrap.consume",
+	.own = {.access = ROUTE_PUBLIC,
+	    .body = ROUTE_SMALL_BODY,
+	    .preflight = ROUTE_NO_PREFLIGHT}},
+    {"GET", AUTH "/check", NULL, auth_check, .own = SIGNED_IN},
+    {"GET", AUTH "/me", NULL, auth_me, .own = SIGNED_IN},
+    {"GET", AUTH "/permissions", NULL, auth_permissions, .own = SIGNED_IN},
+    {"GET", AUTH "/runtime-config", "auth.role.assign", auth_runtime_config},
     {"GET", AUTH "/roles", "auth.role.list", auth_roles},
     {"GET", AUTH "/roles/{id}", "auth.role.list", auth_role_get},
     {"POST", AUTH "/roles", "auth.role.create", auth_role_create,
@@ -33,6 +47,9 @@ static const struct route rows[] = {
 	"auth.role_assigned"},
     {"DELETE", AUTH "/keys/{id}/roles/{role_id}", "auth.role.revoke",
 	auth_role_revoke, "auth.role_revoked", .also = "auth.role.assign"},
+    {"POST", AUTH "/demo-residual/cleanup", "auth.role.assign",
+	auth_demo_cleanup, "auth.demo_residual_removed"},
 };
 
-const struct route_area routes_auth = ROUTE_API_AREA("auth", rows);
+const struct route_area routes_auth =
+    ROUTE_API_AREA_BELOW("auth", AUTH "/", &render_brief, rows);

@@ -9,8 +9,10 @@ static const struct route public_rows[] = {
     {"GET", "/.well-known/pki/crl/{issuer}", NULL, crl_get_start},
     {"GET", "/.well-known/pki/crl/{issuer}/{key}", NULL, crl_get_of_key_start},
 };
-static const struct route rows[] = {
+static const struct route admin_rows[] = {
     {"GET", "/api/v1/admin/crl/cache", "crl.admin", crl_cache_start},
+};
+static const struct route rows[] = {
     {"GET", "/api/v1/issuers/{id}/cas", "issuer.read", issuer_cas_start,
 	.scope = ROUTE_ISSUER},
     {"POST", "/api/v1/issuers/{id}/successor", "issuer.edit",
@@ -32,4 +34,6 @@ const struct route_area routes_pki = {
     .routes = public_rows,
     .n = ARRAY_LEN(public_rows),
 };
-const struct route_area routes_crl = ROUTE_API_AREA("crl", rows);
+const struct route_area routes_crl =
+    ROUTE_API_AREA_BELOW("crl", "/api/v1/admin/", &render_brief, admin_rows);
+const struct route_area routes_ca = ROUTE_API_AREA("ca", rows);

@@ -1,6 +1,5 @@
 /*
- * Routes of the server itself: probes, version, who am I, who runs,
- * metrics.
+ * Routes of the server itself: probes, version, metrics, who runs and how.
  */
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/policy/route.h"
@@ -31,11 +30,11 @@ const struct route_area routes_probes = {
 
 static const struct route rows[] = {
     {"GET", "/api/v1/version", NULL, system_version_start, .own = PUBLIC},
-    {"GET", "/api/v1/auth/info", NULL, auth_info_start, .own = PUBLIC},
-    {"GET", "/api/v1/auth/check", NULL, auth_check_start,
-	.own = {.access = ROUTE_SIGNED_IN}},
-    {"GET", "/api/v1/auth/me", NULL, auth_me_start,
-	.own = {.access = ROUTE_SIGNED_IN}},
+    {"GET", "/api/v1/metrics/prometheus", "metrics.read",
+	metrics_prometheus_start},
+};
+
+static const struct route admin_rows[] = {
     {"GET", "/api/v1/admin/processes", "metrics.read", admin_processes_start},
     {"GET", "/api/v1/admin/conditions", "metrics.read", admin_conditions_start},
     {"GET", "/api/v1/admin/scheduler", "metrics.read", admin_duties_start},
@@ -46,8 +45,8 @@ static const struct route rows[] = {
     {"GET", "/api/v1/admin/recovery", "metrics.read", admin_recovery_start},
     {"POST", "/api/v1/admin/recovery", "crl.admin", admin_recover_start,
 	"database_recovered served_unknown_found"},
-    {"GET", "/api/v1/metrics/prometheus", "metrics.read",
-	metrics_prometheus_start},
 };
 
 const struct route_area routes_system = ROUTE_API_AREA("system", rows);
+const struct route_area routes_admin =
+    ROUTE_API_AREA_BELOW("admin", "/api/v1/admin/", &render_brief, admin_rows);

@@ -10,9 +10,6 @@
 op_step system_health_start;
 op_step system_ready_start;
 op_step system_version_start;
-op_step auth_info_start;
-op_step auth_check_start;
-op_step auth_me_start;
 op_step admin_processes_start;
 op_step admin_conditions_start;
 op_step admin_duties_start;

@@ -32,7 +32,7 @@ fixture_init(struct fixture *f)
 	f->db = db_script_new(f->api.loop);
 	f->api.pool = f->api.heartbeat_pool = f->api.own_pool = f->db;
 	f->api.max_body = 1024;
-	ret = keyring_new(named, none, FIXTURE_TOKEN, &f->api.keys);
+	ret = keyring_new(named, none, FIXTURE_TOKEN, "", &f->api.keys);
 	if (ret != RC_OK)
 		abort();
 	f->api.auth = auth_new(f->api.loop, f->api.keys);

@@ -20,7 +20,7 @@ keys_of(const char *entry, struct keyring **out)
 {
 	const char *const named[] = {entry, NULL};
 
-	return keyring_new(named, none, "", out);
+	return keyring_new(named, none, "", "", out);
 }
 
 static void
@@ -38,8 +38,8 @@ test_keyring_refuses(void)
 	CHECK_INT(keys_of("a:" K1 ":", &k), RC_INVALID);
 	CHECK_INT(keys_of("a:" K1 ":root", &k), RC_INVALID);
 	CHECK_INT(keys_of("a::admin", &k), RC_INVALID);
-	CHECK_INT(keyring_new(twice, none, "", &k), RC_INVALID);
-	CHECK_INT(keyring_new(mixed, none, "", &k), RC_INVALID);
+	CHECK_INT(keyring_new(twice, none, "", "", &k), RC_INVALID);
+	CHECK_INT(keyring_new(mixed, none, "", "", &k), RC_INVALID);
 	CHECK(k == NULL);
 }
 
@@ -53,9 +53,9 @@ test_weak_keys(void)
 	CHECK_INT(keys_of("a:abcdefghijk", &k), RC_INVALID);
 	CHECK_INT(keys_of("a:kkkkkkkkkkkkkkkkkkkkkkkkkkkk", &k), RC_INVALID);
 	CHECK_INT(keys_of("a:123123123123123123123123", &k), RC_INVALID);
-	CHECK_INT(keyring_new(NULL, secrets, "", &k), RC_INVALID);
-	CHECK_INT(keyring_new(named, none, "abcdefghijk", &k), RC_INVALID);
-	CHECK_INT(keyring_new(named, none, "aaaaaaaaaaaaaaaaa", &k),
+	CHECK_INT(keyring_new(NULL, secrets, "", "", &k), RC_INVALID);
+	CHECK_INT(keyring_new(named, none, "abcdefghijk", "", &k), RC_INVALID);
+	CHECK_INT(keyring_new(named, none, "aaaaaaaaaaaaaaaaa", "", &k),
 	    RC_INVALID);
 	CHECK(k == NULL);
 	/* Short, which is said, and good enough. */
@@ -74,8 +74,8 @@ test_exchanged_keys(void)
 	struct credential c;
 	struct auth *a;
 
-	CHECK_INT(keyring_new(before, none, "", &k), RC_OK);
-	CHECK_INT(keyring_new(after, none, "", &other), RC_OK);
+	CHECK_INT(keyring_new(before, none, "", "", &k), RC_OK);
+	CHECK_INT(keyring_new(after, none, "", "", &other), RC_OK);
 	a = auth_new(l, k);
 	auth_read("Bearer " K1, &c);
 	CHECK_INT(auth_find(a, &c, &f), RC_OK);
@@ -109,7 +109,7 @@ test_keyring(void)
 	bool admin = false;
 	char hash[65];
 
-	CHECK_INT(keyring_new(named, secrets, TOKEN, &k), RC_OK);
+	CHECK_INT(keyring_new(named, secrets, TOKEN, "", &k), RC_OK);
 	CHECK_INT(keyring_size(k), 5);
 	CHECK(has(k, K2, &name, &admin) && admin);
 	CHECK_STR(name, "ops");
@@ -124,11 +124,33 @@ test_keyring(void)
 	CHECK(!has(k, TOKEN, &name, &admin));
 	keyring_free(k);
 	/* No token: nothing is one, not even the empty text. */
-	CHECK_INT(keyring_new(named, none, "", &k), RC_OK);
+	CHECK_INT(keyring_new(named, none, "", "", &k), RC_OK);
 	enc_sha256_hex("", 0, hash);
 	CHECK(!keyring_is_token(k, hash));
+	CHECK(!keyring_has_bootstrap(k) && !keyring_is_bootstrap(k, hash));
 	keyring_free(k);
 	keyring_free(NULL);
+}
+
+/* Each token is good for its own; no key needs to be there. */
+static void
+test_bootstrap_token(void)
+{
+	struct keyring *k = NULL;
+	char agents[65], first[65];
+
+	CHECK_INT(keyring_new(NULL, NULL, TOKEN, "aaaaaaaaaaaaa", &k),
+	    RC_INVALID);
+	CHECK_INT(keyring_new(NULL, NULL, TOKEN, TOKEN, &k), RC_INVALID);
+	CHECK(k == NULL);
+	CHECK_INT(keyring_new(NULL, NULL, TOKEN, K1, &k), RC_OK);
+	enc_sha256_hex(TOKEN, strlen(TOKEN), agents);
+	enc_sha256_hex(K1, strlen(K1), first);
+	CHECK(keyring_has_bootstrap(k));
+	CHECK(keyring_is_bootstrap(k, first) && !keyring_is_token(k, first));
+	CHECK(keyring_is_token(k, agents) && !keyring_is_bootstrap(k, agents));
+	CHECK_INT(keyring_size(k), 0);
+	keyring_free(k);
 }
 
 static enum auth_form
@@ -182,7 +204,7 @@ test_find(void)
 	struct auth_found f;
 	struct auth *a;
 
-	CHECK_INT(keyring_new(named, none, TOKEN, &k), RC_OK);
+	CHECK_INT(keyring_new(named, none, TOKEN, "", &k), RC_OK);
 	a = auth_new(l, k);
 	CHECK_INT(find(a, NULL, &f), RC_UNAUTHENTICATED);
 	CHECK_INT(find(a, "Bearer " K1, &f), RC_OK);
@@ -243,5 +265,5 @@ test_permissions(void)
 
 CHECK_MAIN(CHECK_ROW(test_keyring_refuses), CHECK_ROW(test_weak_keys),
     CHECK_ROW(test_exchanged_keys), CHECK_ROW(test_keyring),
-    CHECK_ROW(test_header), CHECK_ROW(test_find), CHECK_ROW(test_actors),
-    CHECK_ROW(test_permissions))
+    CHECK_ROW(test_bootstrap_token), CHECK_ROW(test_header),
+    CHECK_ROW(test_find), CHECK_ROW(test_actors), CHECK_ROW(test_permissions))

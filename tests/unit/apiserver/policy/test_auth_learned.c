@@ -25,7 +25,7 @@ scene_init(struct scene *s)
 
 	*s = (struct scene){.loop = loop_new_sim(1000)};
 	s->db = db_script_new(s->loop);
-	CHECK_INT(keyring_new(named, none, "", &s->keys), RC_OK);
+	CHECK_INT(keyring_new(named, none, "", "", &s->keys), RC_OK);
 	s->auth = auth_new(s->loop, s->keys);
 	auth_read("Bearer the-key-of-an-agent", &s->c);
 }

@@ -1,18 +1,19 @@
 /*
- * GET /api/v1/auth/info: how to sign in; /api/v1/auth/check and /auth/me: who
- * one is and what one may do.
+ * GET /auth/info: how to sign in; /auth/check and /auth/me: who one is and what
+ * one may do.
  */
+#include "apiserver/handlers/auth/auth.h"
+
 #include <string.h>
 
 #include "apiserver/edge/request.h"
-#include "apiserver/handlers/system/system.h"
 #include "apiserver/policy/authz.h"
 
 static op_step check_done;
 static op_step me_done;
 
 enum op_next
-auth_info_start(struct op *op)
+auth_info(struct op *op)
 {
 	struct json_w *w = reply_writer(op);
 
@@ -44,13 +45,13 @@ ask(struct op *op, op_step *done)
 }
 
 enum op_next
-auth_check_start(struct op *op)
+auth_check(struct op *op)
 {
 	return ask(op, check_done);
 }
 
 enum op_next
-auth_me_start(struct op *op)
+auth_me(struct op *op)
 {
 	return ask(op, me_done);
 }
