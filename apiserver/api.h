@@ -19,6 +19,7 @@
 
 struct auth;
 struct authz;
+struct apievents;
 struct crlstore;
 struct daemon;
 struct heartbeats;
@@ -43,6 +44,7 @@ struct api {
 	struct crlstore *crls;
 	struct limits *limits;
 	struct refusals *refusals;
+	struct apievents *apievents; /* NULL: not asked for */
 	struct router *router;
 	struct park *park;
 	struct heartbeats *heartbeats;

@@ -9,6 +9,7 @@
 #include "apiserver/live/heartbeats.h"
 #include "apiserver/live/park.h"
 #include "apiserver/live/presence.h"
+#include "apiserver/policy/apievents.h"
 #include "apiserver/policy/auth.h"
 #include "apiserver/policy/authz.h"
 #include "apiserver/policy/keyring.h"
@@ -205,6 +206,8 @@ api_new(const struct daemon *d, struct api **out)
 	a->authz = authz_new(l);
 	a->limits = limits_new(l, cfg);
 	a->refusals = refusals_new(l, a->own_pool);
+	if (cfg_bool(cfg, "audit_api_events"))
+		a->apievents = apievents_new(l, a->own_pool);
 	a->crls = crlstore_new(CRLSTORE_MAX_BYTES);
 	a->park = park_new(l, a->own_pool);
 	a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
@@ -225,6 +228,7 @@ api_free(struct api *a)
 	heartbeats_free(a->heartbeats);
 	park_free(a->park);
 	refusals_free(a->refusals);
+	apievents_free(a->apievents);
 	limits_free(a->limits);
 	db_pool_free(a->pool);
 	db_pool_free(a->heartbeat_pool);

@@ -8,6 +8,7 @@
 #include "apiserver/edge/peer.h"
 #include "apiserver/edge/tls.h"
 #include "apiserver/live/park.h"
+#include "apiserver/policy/apievents.h"
 #include "apiserver/policy/refusals.h"
 #include "common/base/attr.h"
 #include "common/base/enc.h"
@@ -246,11 +247,24 @@ on_flushed(void *arg)
 }
 
 static void
+on_refusals_flushed(void *arg)
+{
+	struct server *s = arg;
+
+	if (s->api->apievents)
+		apievents_flush(s->api->apievents, FLUSH_PATIENCE_MS,
+		    on_flushed, s);
+	else
+		on_flushed(s);
+}
+
+static void
 on_drained(void *arg)
 {
 	struct server *s = arg;
 
-	refusals_flush(s->api->refusals, FLUSH_PATIENCE_MS, on_flushed, s);
+	refusals_flush(s->api->refusals, FLUSH_PATIENCE_MS, on_refusals_flushed,
+	    s);
 }
 
 static void

@@ -10,9 +10,11 @@
 
 #include "apiserver/api.h"
 #include "apiserver/edge/request_io.h"
+#include "apiserver/policy/apievents.h"
 #include "apiserver/policy/authz.h"
 #include "apiserver/policy/limits.h"
 #include "apiserver/policy/refusals.h"
+#include "common/base/clock.h"
 #include "common/log/log.h"
 #include "common/log/log_peer.h"
 
@@ -403,6 +405,25 @@ log_cause(const struct op *op, rc code)
 	    e->message);
 }
 
+/* Past its rate a caller leaves none: how many that were, refusals tells. */
+static void
+note_event(const struct request *r)
+{
+	if (!r->api->apievents || r->principal.kind == PRINCIPAL_NONE ||
+	    r->status == 429)
+		return;
+	apievents_note(r->api->apievents,
+	    &(struct apievent){
+		.actor = r->principal.id,
+		.method = r->head.method,
+		.path = &r->path,
+		.body = r->body,
+		.body_len = r->body_len,
+		.status = r->status,
+		.latency_ms = (clock_wall_us() - r->started_us) / 1000,
+	    });
+}
+
 static void
 on_end(struct op *op, rc code, const char *message)
 {
@@ -415,6 +436,7 @@ on_end(struct op *op, rc code, const char *message)
 		render_failure(r, code, message);
 	else if (r->status == 0)
 		log_fatal("REQUEST-UNANSWERED", "%s", op_name(op));
+	note_event(r);
 	r->carrier->reply(r);
 }
 

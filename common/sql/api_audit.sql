@@ -136,3 +136,10 @@ JOIN audit_attachments t ON t.id = e.details ->> 'attachment_id';
 INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
 SELECT 'anonymous', 'Anonymous', 'auth.refused', 'address', t.address, t.details::jsonb, 'auth'
 FROM unnest($1::text[], $2::text[]) AS t (address, details);
+
+-- Requests of known callers, where that is switched on; the actor's type is the
+-- contract's.
+-- name: audit_api_events :exec
+INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+SELECT t.actor, 'User', t.action, 'api', t.path, t.details::jsonb, 'cert_lifecycle'
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS t (actor, action, path, details);
