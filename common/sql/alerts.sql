@@ -34,8 +34,21 @@ SELECT n.id, n.type, n.certificate_id, n.channel, n.recipient, n.message, n.sent
 FROM notification_events n
 WHERE n.id = $1;
 
+-- One that still waits is sent no more, so whoever reads it answers for that.  $2,
+-- $3 who asks.
 -- name: notification_read :many
-UPDATE notification_events n SET status = 'read' WHERE n.id = $1 RETURNING n.id;
+WITH found AS (
+    SELECT n.id, n.status FROM notification_events n WHERE n.id = $1 FOR UPDATE
+), marked AS (
+    UPDATE notification_events n SET status = 'read' FROM found f WHERE n.id = f.id AND f.status <> 'read'
+    RETURNING n.id, n.certificate_id, f.status AS before
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+    SELECT $2, $3, 'notification_read', 'notification', m.id,
+        jsonb_strip_nulls(jsonb_build_object('certificate_id', m.certificate_id, 'status_before', m.before))
+    FROM marked m
+)
+SELECT f.id FROM found f;
 
 -- name: notification_requeue :many
 WITH queued AS (

@@ -299,6 +299,10 @@ def test_what_was_read_meanwhile_is_not_sent(clean):
     settled(clean, other, "sent")
     assert row(clean, one)["status"] == "read"
     assert clean.web.got[-1]["json"]["metadata"]["count"] == "1"
+    # Who put it away is known, and doing so again is nothing new.
+    assert clean.api.post(f"/api/v1/notifications/{one}/read")[0] == 200
+    assert clean.query("SELECT actor, details ->> 'status_before' FROM audit_events WHERE action = 'notification_read' AND resource_id = %s",
+                       one) == [("admin", "failed")]
 
 
 # --- nothing lost ---

@@ -85,8 +85,8 @@ get_done(struct op *op)
 enum op_next
 notification_read(struct op *op)
 {
-	return OP_QUERY(op, Q_NOTIFICATION_READ, read_done,
-	    req_param(op, "id"));
+	return OP_QUERY(op, Q_NOTIFICATION_READ, read_done, req_param(op, "id"),
+	    page_actor(op), req_actor_type(op));
 }
 
 static enum op_next

@@ -11,7 +11,7 @@ static const struct route rows[] = {
     {"GET", NOTIFICATIONS, "notification.read", notification_list},
     {"GET", NOTIFICATIONS "/{id}", "notification.read", notification_get},
     {"POST", NOTIFICATIONS "/{id}/read", "notification.read", notification_read,
-	ROUTE_NO_EVENT},
+	"notification_read"},
     {"POST", NOTIFICATIONS "/{id}/requeue", "notification.edit",
 	notification_requeue, "notification_requeued"},
 };
