@@ -494,6 +494,23 @@ reply_header(struct op *op, const char *name, const char *value)
 
 /* --- pieces --- */
 
+/* The column that the constraint is named for ("<table>_<column><suffix>"),
+ * with a colon; "" where it is named otherwise.  A constraint's own name is
+ * ours. */
+static const char *
+column_of(struct op *op, const struct db_error *e, const char *suffix)
+{
+	size_t table = strlen(e->table), all = strlen(e->constraint);
+	size_t end = strlen(suffix);
+
+	if (table == 0 || all <= table + 1 + end ||
+	    strncmp(e->constraint, e->table, table) != 0 ||
+	    strcmp(e->constraint + all - end, suffix) != 0)
+		return "";
+	return op_printf(op, "%.*s: ", (int)(all - table - 1 - end),
+	    e->constraint + table + 1);
+}
+
 enum op_next
 reply_db_error(struct op *op, const char *duplicate_text)
 {
@@ -506,13 +523,12 @@ reply_db_error(struct op *op, const char *duplicate_text)
 		return op_fail(op, RC_CONFLICT, "%s", duplicate_text);
 	if (strcmp(e->sqlstate, "23503") == 0)
 		return op_fail(op, RC_INVALID,
-		    "a referenced object does not exist, or is still in use "
-		    "(%s)",
-		    e->constraint);
+		    "%swhat it refers to does not exist, or is still in use",
+		    column_of(op, e, "_fkey"));
 	if (strcmp(e->sqlstate, "23514") == 0 ||
 	    strcmp(e->sqlstate, "23502") == 0)
-		return op_fail(op, RC_INVALID, "a value is not allowed (%s)",
-		    e->constraint);
+		return op_fail(op, RC_INVALID, "%sa value is not allowed",
+		    column_of(op, e, "_check"));
 	if (strncmp(e->sqlstate, "22", 2) == 0)
 		return op_fail(op, RC_INVALID, "a value is not allowed");
 	if (strcmp(e->sqlstate, "55P03") == 0)

@@ -92,6 +92,7 @@ struct db_error {
 	char sqlstate[6];    /* "" when the server did not speak */
 	char message[256];   /* primary message; never shown to clients */
 	char constraint[64]; /* name of the violated constraint, or "" */
+	char table[64];      /* whose constraint it is, or "" */
 	char detail[256];
 	size_t statement; /* index of the statement that failed */
 };

@@ -138,6 +138,8 @@ db_req_fail_result(struct db_req *r, size_t statement, const PGresult *res)
 	    PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
 	copy_text(e->constraint, sizeof(e->constraint),
 	    PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME));
+	copy_text(e->table, sizeof(e->table),
+	    PQresultErrorField(res, PG_DIAG_TABLE_NAME));
 	copy_text(e->detail, sizeof(e->detail),
 	    PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL));
 	/* libpq's own errors have no fields. */
