@@ -22,6 +22,7 @@ struct authz;
 struct apievents;
 struct crlstore;
 struct daemon;
+struct document;
 struct heartbeats;
 struct faults;
 struct limits;
@@ -46,6 +47,7 @@ struct api {
 	struct refusals *refusals;
 	struct apievents *apievents; /* NULL: not asked for */
 	struct router *router;
+	struct document *openapi; /* what describes the API */
 	struct park *park;
 	struct heartbeats *heartbeats;
 	struct presence *presence;

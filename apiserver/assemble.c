@@ -9,6 +9,8 @@
 #include "apiserver/live/heartbeats.h"
 #include "apiserver/live/park.h"
 #include "apiserver/live/presence.h"
+#include "apiserver/openapi/document.h"
+#include "apiserver/openapi/shapes.h"
 #include "apiserver/policy/apievents.h"
 #include "apiserver/policy/auth.h"
 #include "apiserver/policy/authz.h"
@@ -196,12 +198,15 @@ api_new(const struct daemon *d, struct api **out)
 	/* All of them: one start tells every mistake. */
 	ret = make_keys(cfg, &a->keys);
 	ret = rc_first(ret, router_new(areas, ARRAY_LEN(areas), &a->router));
+	if (ret == RC_OK)
+		ret = router_describe(a->router, shapes, shapes_n);
 	ret = rc_first(ret, open_pools(a));
 	ret = rc_first(ret, open_bus(a));
 	if (ret != RC_OK) {
 		api_free(a);
 		return ret;
 	}
+	a->openapi = document_new(areas, ARRAY_LEN(areas));
 	a->auth = auth_new(l, a->keys);
 	a->authz = authz_new(l);
 	a->limits = limits_new(l, cfg);
@@ -236,6 +241,7 @@ api_free(struct api *a)
 	authz_free(a->authz);
 	crlstore_free(a->crls);
 	auth_free(a->auth);
+	document_free(a->openapi);
 	router_free(a->router);
 	keyring_free(a->keys);
 	free(a);

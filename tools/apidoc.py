@@ -20,6 +20,8 @@ such object counts there. *Own keys*: agents' own keys may ask. Probes are not r
 *Errors*: who renders them; *brief* ones have no `request_id`, which the header `X-Request-ID` has. *Preflight*: `OPTIONS` is answered 204 without a key; elsewhere it is 405. *Audit*: the events that a success
 leaves under the caller's name; which of several, its outcome says.
 
+Parameters, bodies and answers stand in `GET /api/v1/openapi.json`, which the apiserver makes of the same tables (OpenAPI 3.1).
+
 An unknown path is 404; below `/api/v1/` its `OPTIONS` is 204 all the same.
 """
 

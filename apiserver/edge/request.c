@@ -189,11 +189,22 @@ req_param(const struct op *op, const char *name)
 	log_fatal("REQUEST-PARAM", "%s has no {%s}", m->route->pattern, name);
 }
 
+/* A handler that reads what its route does not say is a mistake of ours; the
+ * client gets what it asked for. */
+static void
+check_described(const struct route_match *m, const char *name)
+{
+	if (m->shape != NULL && !shape_has_query(m->shape, name))
+		log_warn("HTTP-UNDESCRIBED", "%s %s reads ?%s= unsaid",
+		    m->route->method, m->route->pattern, name);
+}
+
 const char *
 req_query(const struct op *op, const char *name)
 {
 	const char *value = path_query(&req_of(op)->path, name);
 
+	check_described(&req_of(op)->match, name);
 	return value && *value ? value : NULL;
 }
 

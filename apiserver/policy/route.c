@@ -12,17 +12,34 @@ typedef bool check_fn(const char *value);
 static const struct {
 	const char *name;
 	check_fn *is_valid;
+	const char *schema; /* JSON Schema of what is_valid takes, or of more */
 } kinds[] = {
-    {"id", path_id_is_valid},
-    {"base64", path_base64_is_valid},
-    {"file", path_file_is_valid},
+    {"id", path_id_is_valid,
+	"{\"type\":\"string\",\"minLength\":1,\"maxLength\":128,"
+	"\"pattern\":\"^[A-Za-z0-9._:][A-Za-z0-9._:-]*$\"}"},
+    {"base64", path_base64_is_valid,
+	"{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9+/]+=*$\"}"},
+    {"file", path_file_is_valid,
+	"{\"type\":\"string\",\"maxLength\":255,"
+	"\"pattern\":\"^[A-Za-z0-9_-][A-Za-z0-9._/-]*$\"}"},
 };
+
+const char *
+route_kind_schema(const char *kind)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (strcmp(kinds[i].name, kind) == 0)
+			return kinds[i].schema;
+	}
+	return NULL;
+}
 
 /* A row with its pattern taken apart. */
 struct entry {
 	const struct route *route;
 	struct route_rules rules; /* with its area's */
-	char *text;               /* the segments' memory */
+	const struct shape *shape;
+	char *text; /* the segments' memory */
 	size_t nsegments;
 	const char *segments[PATH_SEGMENTS_MAX]; /* of parameters: the name */
 	check_fn *params[PATH_SEGMENTS_MAX];     /* NULL: a literal */
@@ -263,6 +280,39 @@ router_new(const struct route_area *const *areas, size_t n, struct router **out)
 	return RC_OK;
 }
 
+/* How many rows of the bucket start so. */
+static size_t
+describe(struct bucket *b, const struct shape_row *row)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		if (b->entries[i].route->start != row->start)
+			continue;
+		b->entries[i].shape = row->shape;
+		n++;
+	}
+	return n;
+}
+
+rc
+router_describe(struct router *r, const struct shape_row *shapes, size_t n)
+{
+	size_t found;
+
+	for (size_t i = 0; i < n; i++) {
+		found = describe(&r->tails, &shapes[i]);
+		for (size_t j = 0; j < PATH_SEGMENTS_MAX; j++)
+			found += describe(&r->buckets[j], &shapes[i]);
+		if (found > 0)
+			continue;
+		log_error("ROUTE-SHAPE", "the shape %s is of no route",
+		    shapes[i].name);
+		return RC_INVALID;
+	}
+	return RC_OK;
+}
+
 static void
 free_bucket(struct bucket *b)
 {
@@ -315,6 +365,7 @@ take(const struct entry *e, struct path *p, struct route_match *out)
 		path_join(p, e->nsegments - 1);
 	out->route = e->route;
 	out->rules = &e->rules;
+	out->shape = e->shape;
 	out->nparams = 0;
 	for (size_t i = 0; i < e->nsegments; i++) {
 		if (e->params[i])

@@ -21,6 +21,7 @@
 
 #include "apiserver/policy/path.h"
 #include "apiserver/policy/rules.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 #include "common/base/rc.h"
 #include "common/op/op.h"
@@ -47,6 +48,9 @@ struct route {
 	/* An agent's own key may call it although no {id} is its own: the
 	 * statement behind it looks at whose job it is. */
 	bool is_for_own_keys;
+	/* Whose steps are one of a noun's five; NULL: it has a shape of its
+	 * own, or none. */
+	const struct resource *resource;
 };
 
 struct route_area {
@@ -79,6 +83,10 @@ struct route_area {
 #include "apiserver/areas.def"
 #undef AREA
 
+/* What a parameter of this kind of a pattern may be, as JSON Schema; NULL:
+ * there is no such kind. */
+const char *route_kind_schema(const char *kind);
+
 /* The rules of a row of area.  GET has no body, unless the row says so. */
 struct route_rules route_resolve(const struct route_area *area,
     const struct route *route);
@@ -105,6 +113,7 @@ struct route_match {
 	/* The route's; where there is none, its path's or its area's; NULL:
 	 * nobody's. */
 	const struct route_rules *rules;
+	const struct shape *shape; /* NULL: none is known */
 	size_t nparams;
 	struct route_param params[ROUTE_PARAMS_MAX];
 	char allow[ROUTE_ALLOW_MAX]; /* set on RC_METHOD only */
@@ -115,6 +124,10 @@ struct route_match {
  * little, or what cannot be used; logged. */
 rc router_new(const struct route_area *const *areas, size_t n,
     struct router **out) MUST_CHECK;
+/* Joins the shapes, which must outlive it.  RC_INVALID: one of them is of no
+ * row; logged. */
+rc router_describe(struct router *r, const struct shape_row *shapes,
+    size_t n) MUST_CHECK;
 void router_free(struct router *r);
 /* RC_NOT_FOUND; RC_METHOD: the path is known, the method is not; out->rules is
  * set all the same.  A literal

@@ -12,6 +12,12 @@ static const char *const rate_names[] = {
     [ROUTE_UNRATED] = "unrated",
 };
 
+const char *
+rules_access_name(enum route_access access)
+{
+	return access_names[access];
+}
+
 struct route_rules
 rules_of(const struct route_rules *area, const struct route_rules *own)
 {

@@ -59,6 +59,8 @@ struct route_rules rules_of(const struct route_rules *area,
 /* Whether each is said. */
 bool rules_are_whole(const struct route_rules *rules);
 bool rules_are_equal(const struct route_rules *a, const struct route_rules *b);
+/* What --print-routes calls it: "permission". */
+const char *rules_access_name(enum route_access access);
 /* Bytes of a request's body at most; configured: CERTCTL_MAX_BODY_SIZE. */
 size_t rules_max_body(const struct route_rules *rules, size_t configured);
 /* Their members, for --print-routes. */

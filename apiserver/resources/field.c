@@ -9,8 +9,6 @@
 #include "common/base/buf.h"
 #include "common/base/plain.h"
 
-enum { MAX_TEXTS = 1000, MAX_INTS = 100, MAX_TAGS = 100 };
-
 /* One body being read. */
 struct reading {
 	struct arena *a;
@@ -24,6 +22,24 @@ refused(struct reading *r, const struct field *f, const char *what)
 {
 	r->why = arena_printf(r->a, "%s %s", f->name, what);
 	return false;
+}
+
+static const char *
+word_read(struct reading *r, const struct field *f, const char *text)
+{
+	const char *all = "";
+	size_t n = 0;
+
+	while (f->words[n] != NULL)
+		n++;
+	text = fieldtext_canonical(f->words, n, text);
+	if (text != NULL)
+		return text;
+	for (size_t i = 0; i < n; i++)
+		all = arena_printf(r->a, "%s%s%s", all, i > 0 ? ", " : "",
+		    f->words[i]);
+	(void)refused(r, f, arena_printf(r->a, "must be one of %s", all));
+	return NULL;
 }
 
 /* Checks and converts one text; NULL when it is refused. */
@@ -55,6 +71,8 @@ text_read(struct reading *r, const struct field *f, const char *text)
 		    "must be 1 to 128 of A-Z a-z 0-9 . _ -, not - first");
 		return NULL;
 	}
+	if (f->words != NULL)
+		return word_read(r, f, text);
 	if (f->convert == NULL)
 		return text;
 	stored = f->convert(r->a, text, &why);
@@ -66,7 +84,7 @@ text_read(struct reading *r, const struct field *f, const char *text)
 static bool
 texts_read(struct reading *r, const struct field *f, const struct cJSON *value)
 {
-	size_t max = f->max_items > 0 ? f->max_items : MAX_TEXTS;
+	size_t max = f->max_items > 0 ? f->max_items : FIELD_TEXTS_MAX;
 	const struct cJSON *item;
 	const char *text;
 
@@ -87,6 +105,28 @@ texts_read(struct reading *r, const struct field *f, const struct cJSON *value)
 		json_w_str(&r->w, text);
 	}
 	json_w_close(&r->w, ']');
+	return true;
+}
+
+static bool
+objects_read(struct reading *r, const struct field *f,
+    const struct cJSON *value)
+{
+	size_t max = f->max_items > 0 ? f->max_items : FIELD_TEXTS_MAX;
+	const struct cJSON *item;
+
+	if (!cJSON_IsArray(value) || (size_t)cJSON_GetArraySize(value) > max)
+		return refused(r, f,
+		    arena_printf(r->a,
+			"must be an array of at most %zu "
+			"objects",
+			max));
+	cJSON_ArrayForEach(item, value)
+	{
+		if (!cJSON_IsObject(item))
+			return refused(r, f, "must be an array of objects");
+	}
+	json_w_kv_raw(&r->w, f->name, json_text(r->a, value));
 	return true;
 }
 
@@ -113,7 +153,7 @@ ints_read(struct reading *r, const struct field *f, const struct cJSON *value)
 {
 	const struct cJSON *item;
 
-	if (!cJSON_IsArray(value) || cJSON_GetArraySize(value) > MAX_INTS)
+	if (!cJSON_IsArray(value) || cJSON_GetArraySize(value) > FIELD_INTS_MAX)
 		return int_refused(r, f, "an array of whole numbers");
 	json_w_key(&r->w, f->name);
 	json_w_open(&r->w, '[');
@@ -132,7 +172,8 @@ tags_read(struct reading *r, const struct field *f, const struct cJSON *value)
 {
 	const struct cJSON *item;
 
-	if (!cJSON_IsObject(value) || cJSON_GetArraySize(value) > MAX_TAGS)
+	if (!cJSON_IsObject(value) ||
+	    cJSON_GetArraySize(value) > FIELD_TAGS_MAX)
 		return refused(r, f,
 		    "must be an object of at most 100 strings");
 	cJSON_ArrayForEach(item, value)
@@ -265,6 +306,8 @@ value_read(struct reading *r, const struct field *f, const struct cJSON *value)
 		return texts_read(r, f, value);
 	case FIELD_INTS:
 		return ints_read(r, f, value);
+	case FIELD_OBJECTS:
+		return objects_read(r, f, value);
 	case FIELD_TAGS:
 		return tags_read(r, f, value);
 	case FIELD_OBJECT:

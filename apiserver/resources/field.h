@@ -28,14 +28,15 @@ enum field_type {
 	FIELD_TEXT,
 	FIELD_INT, /* min..max */
 	FIELD_BOOL,
-	FIELD_TIME,   /* RFC 3339 */
-	FIELD_TEXTS,  /* array of strings, at most max_items (0: 1000), each at
-		       * most  max */
-	FIELD_INTS,   /* array of whole numbers min..max, at most 100 */
-	FIELD_TAGS,   /* object of strings */
-	FIELD_OBJECT, /* object, kept as it is */
-	FIELD_CONFIG  /* object, kept but for members that say nothing
-		       * (null, ""); secrets masked on the way out */
+	FIELD_TIME,    /* RFC 3339 */
+	FIELD_TEXTS,   /* array of strings, at most max_items (0: 1000), each at
+			* most  max */
+	FIELD_INTS,    /* array of whole numbers min..max, at most 100 */
+	FIELD_OBJECTS, /* array of objects, at most max_items, kept so */
+	FIELD_TAGS,    /* object of strings */
+	FIELD_OBJECT,  /* object, kept as it is */
+	FIELD_CONFIG   /* object, kept but for members that say nothing
+			* (null, ""); secrets masked on the way out */
 };
 
 enum field_flag {
@@ -70,11 +71,19 @@ struct field {
 	 * as if nothing was stored. */
 	const char *(*say)(struct arena *a, const char *stored);
 	const char *column; /* NULL: that of the name */
+	/* Of a text: what it may be, in any case of letters, NULL at the end;
+	 * stored in this one.  NULL: any. */
+	const char *const *words;
 };
 
 enum {
-	FIELD_MAX = 32,     /* fields of one table */
-	FIELD_NAME_MAX = 32 /* bytes of a name */
+	FIELD_MAX = 32,      /* fields of one table */
+	FIELD_NAME_MAX = 32, /* bytes of a name */
+	/* Members of a list of texts that does not say another, of a list of
+	 * numbers, of an object of tags. */
+	FIELD_TEXTS_MAX = 1000,
+	FIELD_INTS_MAX = 100,
+	FIELD_TAGS_MAX = 100
 };
 
 /*

@@ -101,7 +101,10 @@ put_config(struct arena *a, struct json_w *w, const char *text)
 static const char *
 empty_json(enum field_type type)
 {
-	return type == FIELD_TEXTS || type == FIELD_INTS ? "[]" : "{}";
+	return type == FIELD_TEXTS || type == FIELD_INTS ||
+		       type == FIELD_OBJECTS
+		   ? "[]"
+		   : "{}";
 }
 
 static void

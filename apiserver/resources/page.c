@@ -7,7 +7,7 @@
 #include "common/base/arena.h"
 #include "common/base/attr.h"
 
-enum { SIZE_DEFAULT = 50, SIZE_MAX_ROWS = 500, PAGE_NUMBER_MAX = 1000000000 };
+enum { SIZE_DEFAULT = 50 };
 
 const char *
 page_num(struct op *op, int64_t n)
@@ -49,9 +49,9 @@ page_read(struct op *op, const struct cursor_key *keys, size_t nkeys,
 	out->nparams = 2 + nkeys;
 	out->page = req_query_int(op, "page", 1, PAGE_NUMBER_MAX, 1);
 	out->per_page =
-	    req_query_int(op, "per_page", 1, SIZE_MAX_ROWS, SIZE_DEFAULT);
+	    req_query_int(op, "per_page", 1, PAGE_SIZE_MAX, SIZE_DEFAULT);
 	out->size =
-	    req_query_int(op, "page_size", 1, SIZE_MAX_ROWS, out->per_page);
+	    req_query_int(op, "page_size", 1, PAGE_SIZE_MAX, out->per_page);
 	out->is_walk = cursor != NULL;
 	if (out->is_walk)
 		return walk_read(op, cursor, out);

@@ -18,8 +18,12 @@
 #include "apiserver/resources/field.h"
 #include "common/op/op.h"
 
-/* Rows that may be counted to find a page's end. */
-enum { PAGE_DEPTH_MAX = 100000 };
+enum {
+	/* Rows that may be counted to find a page's end. */
+	PAGE_DEPTH_MAX = 100000,
+	PAGE_SIZE_MAX = 500, /* rows of an answer */
+	PAGE_NUMBER_MAX = 1000000000
+};
 
 /* A page being asked for; lives as long as its op. */
 struct page {

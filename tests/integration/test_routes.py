@@ -115,7 +115,7 @@ def test_the_table_is_whole():
         assert {o["preflight"] for o in ROUTES if o["pattern"] == r["pattern"]} == {r["preflight"]}, r
     # What nobody needs a key for, and no more than this.
     assert {r["pattern"] for r in ROUTES if r["auth"] == "public"} == {
-        "/health", "/ready", "/api/v1/version", "/api/v1/auth/info", "/api/v1/auth/bootstrap",
+        "/health", "/ready", "/api/v1/version", "/api/v1/openapi.json", "/api/v1/auth/info", "/api/v1/auth/bootstrap",
         "/.well-known/pki/crl/{issuer}", "/.well-known/pki/crl/{issuer}/{key}"}
     assert {r["pattern"] for r in ROUTES if r["rate"] == "unrated"} == {"/health", "/ready"}
 

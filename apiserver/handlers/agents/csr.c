@@ -11,6 +11,7 @@
 #include "apiserver/edge/outcome.h"
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/resources/fieldtext.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/enc.h"
 #include "common/pki/asn1/pem.h"
 #include "common/pki/csr/csr.h"
@@ -167,3 +168,20 @@ csr_submitted(struct op *op)
 	return op_fail(op, RC_CONFLICT,
 	    "no job of this certificate waits for a CSR of this agent");
 }
+
+/* --- what the document says of it --- */
+
+static const struct field csr_body[] = {
+    {"csr_pem", FIELD_TEXT, FIELD_REQUIRED | FIELD_MULTILINE,
+	.max = CSR_PEM_MAX},
+    {"certificate_id", FIELD_TEXT, FIELD_REQUIRED | FIELD_ID, .max = ID_MAX},
+    {"job_id", FIELD_TEXT, FIELD_ID, .max = ID_MAX},
+};
+
+const struct shape shape_agent_csr_start = {
+    .does = "Ask for a certificate for the agent's key",
+    .has_body = true,
+    .body = {SHAPE_TABLE(csr_body)},
+    .status = 202,
+    .answer = SHAPE_STATUS,
+};

@@ -4,6 +4,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/live/heartbeats.h"
+#include "apiserver/resources/shape.h"
 
 enum { WAIT_MS = 20000 };
 
@@ -90,3 +91,21 @@ beat_done(struct op *op)
 		return op_fail(op, ret, "%s", "");
 	return beat_reply(op, beat_is_wanted(*state));
 }
+
+/* --- what the document says of it --- */
+
+static const struct field beat_body[] = {
+    {"hostname", FIELD_TEXT, 0, .max = 255},
+    {"os", FIELD_TEXT, 0, .max = 100},
+    {"architecture", FIELD_TEXT, 0, .max = 100},
+    {"ip_address", FIELD_TEXT, 0, .max = 45},
+    {"version", FIELD_TEXT, 0, .max = 50},
+    {"served", FIELD_TEXT, 0, .max = AGENT_DIGEST_MAX},
+};
+
+const struct shape shape_agent_heartbeat_start = {
+    .does = "Say that an agent lives",
+    .has_body = true,
+    .may_be_empty = true,
+    .body = {SHAPE_TABLE(beat_body)},
+};

@@ -3,6 +3,7 @@
  */
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 
 static const struct cursor_key newest_first[] = {
     {"registered_at", CURSOR_TIME},
@@ -68,3 +69,20 @@ get_done(struct op *op)
 		return op_fail(op, RC_NOT_FOUND, "Agent not found");
 	return page_reply_one(op, 200, agent_fields, agent_nfields);
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_agent_list_start = {
+    .does = "List the agents",
+    .answer = SHAPE_PAGE,
+    .fields = SHAPE_TABLE_OF(agent_fields, agent_nfields),
+};
+const struct shape shape_agent_list_retired_start = {
+    .does = "List the agents that are retired",
+    .answer = SHAPE_PAGE,
+    .fields = SHAPE_TABLE_OF(agent_fields, agent_nfields),
+};
+const struct shape shape_agent_get_start = {
+    .does = "Get an agent",
+    .fields = SHAPE_TABLE_OF(agent_fields, agent_nfields),
+};

@@ -3,6 +3,7 @@
  * deployment installs; without job that of the agent's running deployment.
  */
 #include "apiserver/handlers/agents/agents.h"
+#include "apiserver/resources/shape.h"
 
 static op_step pickup_done;
 
@@ -52,3 +53,15 @@ pickup_done(struct op *op)
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field pickup_query[] = {
+    {"job", FIELD_TEXT},
+};
+
+const struct shape shape_agent_pickup_start = {
+    .does = "Get the certificate to install",
+    .query = pickup_query,
+    .nquery = ARRAY_LEN(pickup_query),
+};

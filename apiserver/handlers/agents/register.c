@@ -10,6 +10,7 @@
 #include "apiserver/edge/outcome.h"
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/policy/auth.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
@@ -178,3 +179,23 @@ register_done(struct op *op)
 		return no;
 	return reply_agent(op, outcome_is(op, "created") ? 201 : 200);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field register_body[] = {
+    {"name", FIELD_TEXT, FIELD_REQUIRED, .max = NAME_MAX_LEN},
+    {"hostname", FIELD_TEXT, FIELD_REQUIRED, .max = 255},
+    {"os", FIELD_TEXT, 0, .max = 100},
+    {"architecture", FIELD_TEXT, 0, .max = 100},
+    {"ip_address", FIELD_TEXT, 0, .max = 45},
+    {"version", FIELD_TEXT, 0, .max = 50},
+    {"api_key_hash", FIELD_TEXT, 0, .max = HASH_LEN},
+};
+
+const struct shape shape_agent_register_start = {
+    .does = "Register an agent",
+    .has_body = true,
+    .body = {SHAPE_TABLE(register_body)},
+    .status = 201,
+    .other_status = 200,
+};

@@ -9,6 +9,7 @@
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/live/park.h"
 #include "apiserver/resources/fieldtext.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/plain.h"
 
 enum { STATUS_MAX = 50, ERROR_MAX = 4096, VERSION_MAX = 128 };
@@ -114,3 +115,19 @@ report_done(struct op *op)
 	    "a job that is %s cannot be reported so by an agent",
 	    op_text(op, 0, "status"));
 }
+
+/* --- what the document says of it --- */
+
+static const char *const states[] = {"Running", "Completed", "Failed", NULL};
+static const struct field report_body[] = {
+    {"status", FIELD_TEXT, FIELD_REQUIRED, .max = STATUS_MAX, .words = states},
+    {"version_id", FIELD_TEXT, FIELD_ID, .max = VERSION_MAX},
+    {"error", FIELD_TEXT, FIELD_MULTILINE, .max = 1 << 20},
+};
+
+const struct shape shape_agent_report_start = {
+    .does = "Report what became of a job",
+    .has_body = true,
+    .body = {SHAPE_TABLE(report_body)},
+    .answer = SHAPE_STATUS,
+};

@@ -5,6 +5,7 @@
 
 #include "apiserver/edge/outcome.h"
 #include "apiserver/handlers/agents/agents.h"
+#include "apiserver/resources/shape.h"
 
 enum { REASON_MAX = 1000 };
 
@@ -94,3 +95,17 @@ retire_done(struct op *op)
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field retire_query[] = {
+    {"force", FIELD_BOOL},
+    {"reason", FIELD_TEXT, 0, .max = REASON_MAX},
+};
+
+const struct shape shape_agent_retire_start = {
+    .does = "Retire an agent",
+    .may_be_nothing = true,
+    .query = retire_query,
+    .nquery = ARRAY_LEN(retire_query),
+};

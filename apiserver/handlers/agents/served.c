@@ -8,6 +8,7 @@
 
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/resources/fieldtext.h"
+#include "apiserver/resources/shape.h"
 #include "apiserver/resources/wiretime.h"
 #include "common/base/plain.h"
 
@@ -159,3 +160,16 @@ served_done(struct op *op)
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field served_body[] = {
+    {"digest", FIELD_TEXT, FIELD_REQUIRED, .max = AGENT_DIGEST_MAX},
+    {"targets", FIELD_OBJECTS, FIELD_REQUIRED, .max_items = TARGETS_MAX},
+};
+
+const struct shape shape_agent_served_start = {
+    .does = "Report what an agent's targets serve",
+    .has_body = true,
+    .body = {SHAPE_TABLE(served_body)},
+};

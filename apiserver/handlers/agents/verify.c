@@ -7,6 +7,7 @@
 #include "apiserver/edge/outcome.h"
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/resources/fieldtext.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/plain.h"
 
 enum { ID_MAX = 128, FINGERPRINT_MAX = 128 };
@@ -177,3 +178,22 @@ verification_done(struct op *op)
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field verify_body[] = {
+    {"target_id", FIELD_TEXT, FIELD_REQUIRED | FIELD_ID, .max = ID_MAX},
+    {"expected_fingerprint", FIELD_TEXT, 0, .max = FINGERPRINT_MAX},
+    {"actual_fingerprint", FIELD_TEXT, 0, .max = FINGERPRINT_MAX},
+    {"verified", FIELD_BOOL},
+    {"error", FIELD_TEXT, FIELD_MULTILINE, .max = 1 << 20},
+};
+
+const struct shape shape_job_verify_start = {
+    .does = "Report what a target serves after a deployment",
+    .has_body = true,
+    .body = {SHAPE_TABLE(verify_body)},
+};
+const struct shape shape_job_verification_start = {
+    .does = "Get what was reported of a deployment",
+};

@@ -7,6 +7,7 @@
 #include "apiserver/api.h"
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/live/park.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/clock.h"
 
 enum {
@@ -115,3 +116,15 @@ work_done(struct op *op)
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field work_query[] = {
+    {"wait", FIELD_TEXT},
+};
+
+const struct shape shape_agent_work_start = {
+    .does = "List what an agent has to do, now or when there is something",
+    .query = work_query,
+    .nquery = ARRAY_LEN(work_query),
+};

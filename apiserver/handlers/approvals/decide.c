@@ -12,6 +12,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/live/park.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/plain.h"
 
 enum { NOTE_MAX = 2000 };
@@ -145,3 +146,38 @@ decided(struct op *op)
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field note_body[] = {
+    {"note", FIELD_TEXT, FIELD_MULTILINE, .max = NOTE_MAX},
+};
+
+static const struct field reason_body[] = {
+    {"reason", FIELD_TEXT, FIELD_MULTILINE, .max = NOTE_MAX},
+};
+
+const struct shape shape_approval_approve = {
+    .does = "Approve what is asked",
+    .has_body = true,
+    .may_be_empty = true,
+    .body = {SHAPE_TABLE(note_body)},
+};
+const struct shape shape_approval_reject = {
+    .does = "Reject what is asked",
+    .has_body = true,
+    .may_be_empty = true,
+    .body = {SHAPE_TABLE(note_body)},
+};
+const struct shape shape_job_approve = {
+    .does = "Approve what a job waits for",
+    .has_body = true,
+    .may_be_empty = true,
+    .body = {SHAPE_TABLE(reason_body)},
+};
+const struct shape shape_job_reject = {
+    .does = "Reject what a job waits for",
+    .has_body = true,
+    .may_be_empty = true,
+    .body = {SHAPE_TABLE(reason_body)},
+};

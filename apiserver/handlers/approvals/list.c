@@ -6,6 +6,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 
 static const struct field fields[] = {
@@ -74,3 +75,23 @@ get_done(struct op *op)
 		return op_fail(op, RC_NOT_FOUND, "Approval request not found");
 	return page_reply_one(op, 200, fields, ARRAY_LEN(fields));
 }
+
+/* --- what the document says of it --- */
+
+static const struct field list_query[] = {
+    {"state", FIELD_TEXT},
+    {"certificate_id", FIELD_TEXT},
+    {"requested_by", FIELD_TEXT},
+};
+
+const struct shape shape_approval_list = {
+    .does = "List the approvals",
+    .query = list_query,
+    .nquery = ARRAY_LEN(list_query),
+    .answer = SHAPE_PAGE,
+    .fields = SHAPE_TABLE(fields),
+};
+const struct shape shape_approval_get = {
+    .does = "Get an approval",
+    .fields = SHAPE_TABLE(fields),
+};

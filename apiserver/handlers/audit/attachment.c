@@ -11,6 +11,7 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/json/json.h"
 
 enum { PIECE = 512 * 1024 }; /* characters */
@@ -66,3 +67,11 @@ attachment_piece(struct op *op)
 	a->at += PIECE;
 	return reply_piece(op, attachment_read);
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_audit_attachment = {
+    .does = "Get the list that lies beside an event",
+    .answer = SHAPE_BYTES,
+    .content_type = "text/plain; charset=utf-8",
+};

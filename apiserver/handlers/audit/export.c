@@ -14,6 +14,7 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/enc.h"
 #include "common/policy/policy.h"
 
@@ -166,3 +167,24 @@ export_done(struct op *op)
 {
 	return reply_end(op);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field export_query[] = {
+    {"category", FIELD_TEXT},
+    {"from", FIELD_TIME, FIELD_REQUIRED},
+    {"to", FIELD_TIME, FIELD_REQUIRED},
+    {"actor", FIELD_TEXT},
+    {"action", FIELD_TEXT},
+    {"resource_type", FIELD_TEXT},
+    {"resource_id", FIELD_TEXT},
+    {"limit", FIELD_INT, 0, 1, LIMIT_MAX},
+};
+
+const struct shape shape_audit_export = {
+    .does = "Export events, a line each",
+    .query = export_query,
+    .nquery = ARRAY_LEN(export_query),
+    .answer = SHAPE_BYTES,
+    .content_type = "application/x-ndjson",
+};

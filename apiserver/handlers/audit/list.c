@@ -9,6 +9,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "apiserver/resources/wiretime.h"
 #include "common/base/attr.h"
 #include "common/base/enc.h"
@@ -173,3 +174,27 @@ get_done(struct op *op)
 		return op_fail(op, RC_NOT_FOUND, "Audit event not found");
 	return page_reply_one(op, 200, audit_fields, audit_nfields);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field list_query[] = {
+    {"category", FIELD_TEXT},
+    {"since", FIELD_TIME},
+    {"until", FIELD_TIME},
+    {"actor", FIELD_TEXT},
+    {"action", FIELD_TEXT},
+    {"resource_type", FIELD_TEXT},
+    {"resource_id", FIELD_TEXT},
+};
+
+const struct shape shape_audit_list = {
+    .does = "List the events of the audit trail",
+    .query = list_query,
+    .nquery = ARRAY_LEN(list_query),
+    .answer = SHAPE_PAGE,
+    .fields = SHAPE_TABLE(audit_fields),
+};
+const struct shape shape_audit_get = {
+    .does = "Get an event of the audit trail",
+    .fields = SHAPE_TABLE(audit_fields),
+};

@@ -10,6 +10,7 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 #include "common/base/enc.h"
 
@@ -192,3 +193,43 @@ proof_done(struct op *op)
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field blocks_query[] = {
+    {"after", FIELD_INT, 0, 0, INT64_MAX},
+    {"limit", FIELD_INT, 0, 0, BLOCKS_MAX},
+};
+
+static const struct field rows_query[] = {
+    {"epoch", FIELD_INT, 0, 0, INT32_MAX},
+    {"after_xid", FIELD_INT, 0, 0, INT64_MAX},
+    {"after_seq", FIELD_INT, 0, 0, INT64_MAX},
+    {"before_xid", FIELD_INT, 0, 0, INT64_MAX},
+    {"limit", FIELD_INT, 0, 0, ROWS_MAX},
+};
+
+const struct shape shape_audit_seal_state = {
+    .does = "Tell how far sealing and checking have come",
+    .fields = SHAPE_TABLE(state_fields),
+};
+const struct shape shape_audit_blocks = {
+    .does = "List the blocks of the audit trail",
+    .query = blocks_query,
+    .nquery = ARRAY_LEN(blocks_query),
+    .answer = SHAPE_ROWS,
+    .fields = SHAPE_TABLE(block_fields),
+};
+const struct shape shape_audit_block_marks = {
+    .does = "Get the marks of a block's rows",
+};
+const struct shape shape_audit_rows = {
+    .does = "List events as they are hashed",
+    .query = rows_query,
+    .nquery = ARRAY_LEN(rows_query),
+    .answer = SHAPE_ROWS,
+    .fields = SHAPE_TABLE(row_fields),
+};
+const struct shape shape_audit_proof = {
+    .does = "Prove that an event is in its block",
+};

@@ -10,6 +10,7 @@
 #include "apiserver/handlers/auth/auth.h"
 #include "apiserver/handlers/auth/newkey.h"
 #include "apiserver/policy/keyring.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 #include "common/base/enc.h"
 #include "common/log/log.h"
@@ -151,3 +152,20 @@ bootstrapped(struct op *op)
 	    "This key is shown once. It is an administrator's, and the token "
 	    "that made it is used up.");
 }
+
+/* --- what the document says of it --- */
+
+static const struct field bootstrap_body[] = {
+    {"token", FIELD_TEXT, FIELD_REQUIRED, .max = WORD_MAX},
+    {"actor_name", FIELD_TEXT, FIELD_REQUIRED, .max = KEYRING_NAME_MAX},
+};
+
+const struct shape shape_auth_bootstrap_get = {
+    .does = "Tell whether the first administrator can be made",
+};
+const struct shape shape_auth_bootstrap = {
+    .does = "Make the first administrator",
+    .has_body = true,
+    .body = {SHAPE_TABLE(bootstrap_body)},
+    .status = 201,
+};

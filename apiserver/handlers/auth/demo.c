@@ -6,6 +6,7 @@
  */
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/auth/auth.h"
+#include "apiserver/resources/shape.h"
 
 static op_step cleaned;
 
@@ -32,3 +33,9 @@ cleaned(struct op *op)
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_auth_demo_cleanup = {
+    .does = "Take what is left of the demonstration mode",
+};

@@ -10,6 +10,7 @@
 #include "apiserver/policy/authz.h"
 #include "apiserver/policy/keyring.h"
 #include "apiserver/resources/fieldtext.h"
+#include "apiserver/resources/shape.h"
 #include "apiserver/resources/wiretime.h"
 #include "common/base/attr.h"
 
@@ -165,3 +166,30 @@ role_revoked(struct op *op)
 		   ? next
 		   : reply_no_content(op);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field assign_body[] = {
+    {"role_id", FIELD_TEXT, FIELD_REQUIRED, .max = WORD_MAX},
+    {"scope_type", FIELD_TEXT, 0, .max = WORD_MAX},
+    {"scope_id", FIELD_TEXT, FIELD_ID, .max = WORD_MAX},
+    {"expires_at", FIELD_TIME},
+};
+
+static const struct field revoke_query[] = {
+    {"scope_type", FIELD_TEXT, 0, .max = WORD_MAX},
+    {"scope_id", FIELD_TEXT, FIELD_ID, .max = WORD_MAX},
+};
+
+const struct shape shape_auth_role_assign = {
+    .does = "Give a key a role",
+    .has_body = true,
+    .body = {SHAPE_TABLE(assign_body)},
+    .answer = SHAPE_NOTHING,
+};
+const struct shape shape_auth_role_revoke = {
+    .does = "Take a role from a key",
+    .query = revoke_query,
+    .nquery = ARRAY_LEN(revoke_query),
+    .answer = SHAPE_NOTHING,
+};

@@ -10,6 +10,7 @@
 #include "apiserver/handlers/auth/auth.h"
 #include "apiserver/handlers/auth/newkey.h"
 #include "apiserver/policy/keyring.h"
+#include "apiserver/resources/shape.h"
 #include "apiserver/resources/wiretime.h"
 #include "common/base/attr.h"
 
@@ -179,3 +180,31 @@ key_deleted(struct op *op)
 		   ? next
 		   : reply_no_content(op);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field create_body[] = {
+    {"name", FIELD_TEXT, FIELD_REQUIRED, .max = KEYRING_NAME_MAX},
+    {"expires_at", FIELD_TIME},
+};
+
+static const struct field rotate_body[] = {
+    {"grace_seconds", FIELD_INT, 0, 0, GRACE_MAX_S},
+};
+
+const struct shape shape_auth_key_create = {
+    .does = "Make a key",
+    .has_body = true,
+    .body = {SHAPE_TABLE(create_body)},
+    .status = 201,
+};
+const struct shape shape_auth_key_rotate = {
+    .does = "Give a key a new value",
+    .has_body = true,
+    .may_be_empty = true,
+    .body = {SHAPE_TABLE(rotate_body)},
+};
+const struct shape shape_auth_key_delete = {
+    .does = "Delete a key",
+    .answer = SHAPE_NOTHING,
+};

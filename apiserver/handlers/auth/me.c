@@ -8,6 +8,7 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/policy/authz.h"
+#include "apiserver/resources/shape.h"
 
 static op_step check_done;
 static op_step me_done;
@@ -136,3 +137,15 @@ me_done(struct op *op)
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_auth_info = {
+    .does = "Tell how clients sign in",
+};
+const struct shape shape_auth_check = {
+    .does = "Check a key",
+};
+const struct shape shape_auth_me = {
+    .does = "Tell who asks, and what is permitted",
+};

@@ -6,6 +6,7 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/field.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 
 static const struct field permission_fields[] = {
@@ -131,3 +132,27 @@ keys_done(struct op *op)
 {
 	return reply_rows(op, "keys", key_fields, ARRAY_LEN(key_fields));
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_auth_permissions = {
+    .does = "List the permissions",
+    .answer = SHAPE_ROWS,
+    .member = "permissions",
+    .fields = SHAPE_TABLE(permission_fields),
+};
+const struct shape shape_auth_roles = {
+    .does = "List the roles",
+    .answer = SHAPE_ROWS,
+    .member = "roles",
+    .noun = &resource_role,
+};
+const struct shape shape_auth_role_get = {
+    .does = "Get a role and its permissions",
+};
+const struct shape shape_auth_keys = {
+    .does = "List the keys, and the roles of each",
+    .answer = SHAPE_ROWS,
+    .member = "keys",
+    .fields = SHAPE_TABLE(key_fields),
+};

@@ -6,6 +6,7 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/auth/auth.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 
 enum { NAME_MAX_LEN = 255, WORD_MAX = 128 };
@@ -185,3 +186,46 @@ permission_removed(struct op *op)
 		   ? next
 		   : reply_no_content(op);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field grant_query[] = {
+    {"scope_type", FIELD_TEXT, .max = WORD_MAX},
+    {"scope_id", FIELD_TEXT, FIELD_ID, .max = WORD_MAX},
+};
+
+static const struct field grant_body[] = {
+    {"permission", FIELD_TEXT, FIELD_REQUIRED, .max = WORD_MAX},
+    {"scope_type", FIELD_TEXT, 0, .max = WORD_MAX},
+    {"scope_id", FIELD_TEXT, FIELD_ID, .max = WORD_MAX},
+};
+
+const struct shape shape_auth_role_create = {
+    .does = "Make a role",
+    .has_body = true,
+    .body = {SHAPE_TABLE(role_fields)},
+    .status = 201,
+    .fields = SHAPE_TABLE(role_fields),
+};
+const struct shape shape_auth_role_update = {
+    .does = "Change a role",
+    .has_body = true,
+    .body = {SHAPE_TABLE(role_fields)},
+    .fields = SHAPE_TABLE(role_fields),
+};
+const struct shape shape_auth_role_delete = {
+    .does = "Delete a role",
+    .answer = SHAPE_NOTHING,
+};
+const struct shape shape_auth_permission_add = {
+    .does = "Give a role a permission",
+    .has_body = true,
+    .body = {SHAPE_TABLE(grant_body)},
+    .answer = SHAPE_NOTHING,
+};
+const struct shape shape_auth_permission_remove = {
+    .does = "Take a permission from a role",
+    .query = grant_query,
+    .nquery = ARRAY_LEN(grant_query),
+    .answer = SHAPE_NOTHING,
+};

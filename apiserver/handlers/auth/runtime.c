@@ -6,6 +6,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/auth/auth.h"
 #include "apiserver/policy/keyring.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 
 /* The contract's names of what this server has not: empty, or off. */
@@ -51,3 +52,9 @@ auth_runtime_config(struct op *op)
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_auth_runtime_config = {
+    .does = "Tell the settings of signing in",
+};

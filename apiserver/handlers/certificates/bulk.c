@@ -17,6 +17,7 @@
 #include "apiserver/handlers/certificates/certs.h"
 #include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 #include "common/base/enc.h"
 
@@ -329,3 +330,45 @@ bulk_done(struct op *op)
 		cert_hint_agents(op, op_text(op, 0, "agents"));
 	return bulk_answer(op);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field bulk_query[] = {
+    {"dry_run", FIELD_BOOL},
+};
+
+static const struct field ids_fields[] = {
+    {"certificate_ids", FIELD_TEXTS, FIELD_ID, .max = MAX_ID,
+	.max_items = MAX_IDS},
+};
+
+const struct shape shape_cert_bulk_renew = {
+    .does = "Renew the certificates that are chosen",
+    .query = bulk_query,
+    .nquery = ARRAY_LEN(bulk_query),
+    .has_body = true,
+    .body = {SHAPE_TABLE(criteria_fields), SHAPE_TABLE(ids_fields)},
+};
+const struct shape shape_cert_bulk_revoke = {
+    .does = "Revoke the certificates that are chosen",
+    .query = bulk_query,
+    .nquery = ARRAY_LEN(bulk_query),
+    .has_body = true,
+    .body = {SHAPE_TABLE(criteria_fields), SHAPE_TABLE(revoke_fields),
+	SHAPE_TABLE(ids_fields)},
+};
+const struct shape shape_cert_bulk_revoke_est = {
+    .does = "Revoke the certificates that came by EST and are chosen",
+    .query = bulk_query,
+    .nquery = ARRAY_LEN(bulk_query),
+    .has_body = true,
+    .body = {SHAPE_TABLE(criteria_fields), SHAPE_TABLE(revoke_fields),
+	SHAPE_TABLE(ids_fields)},
+};
+const struct shape shape_cert_bulk_reassign = {
+    .does = "Give the certificates that are chosen to another owner",
+    .query = bulk_query,
+    .nquery = ARRAY_LEN(bulk_query),
+    .has_body = true,
+    .body = {SHAPE_TABLE(reassign_fields), SHAPE_TABLE(ids_fields)},
+};

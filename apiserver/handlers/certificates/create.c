@@ -13,6 +13,7 @@
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "apiserver/resources/taken.h"
 #include "apiserver/resources/warn.h"
 #include "apiserver/resources/wiretime.h"
@@ -195,3 +196,19 @@ update_read_back(struct op *op)
 		return cert_not_found(op);
 	return reply_written(op, 200, false);
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_cert_create = {
+    .does = "Make a certificate",
+    .has_body = true,
+    .body = {SHAPE_TABLE_OF(cert_body, cert_nbody)},
+    .status = 201,
+    .fields = SHAPE_TABLE_OF(cert_fields, cert_nfields),
+};
+const struct shape shape_cert_update = {
+    .does = "Change a certificate",
+    .has_body = true,
+    .body = {SHAPE_TABLE_OF(cert_body, cert_nbody)},
+    .fields = SHAPE_TABLE_OF(cert_fields, cert_nfields),
+};

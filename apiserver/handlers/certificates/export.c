@@ -17,6 +17,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/policy/limits.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 #include "common/pki/asn1/pem.h"
 #include "common/pki/cert/pkcs12.h"
@@ -185,3 +186,29 @@ export_send(struct op *op)
 		    x->pem, strlen(x->pem));
 	return send_parts(op, x->pem);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field pem_query[] = {
+    {"download", FIELD_BOOL},
+};
+
+static const char *const ciphers[] = {"modern", "legacy", NULL};
+static const struct field pkcs12_body[] = {
+    {"password", FIELD_TEXT, 0, .max = PASSWORD_MAX_BYTES},
+    {"encryption", FIELD_TEXT, 0, .max = WORD_MAX_BYTES, .words = ciphers},
+};
+
+const struct shape shape_cert_export_pem = {
+    .does = "Export the newest version and its chain as PEM",
+    .query = pem_query,
+    .nquery = ARRAY_LEN(pem_query),
+};
+const struct shape shape_cert_export_pkcs12 = {
+    .does = "Export the newest version and its chain as PKCS#12",
+    .has_body = true,
+    .may_be_empty = true,
+    .body = {SHAPE_TABLE(pkcs12_body)},
+    .answer = SHAPE_BYTES,
+    .content_type = "application/x-pkcs12",
+};

@@ -63,17 +63,8 @@ status_convert(struct arena *a, const char *text, const char **out_why)
 	return status;
 }
 
-static const char *
-source_convert(struct arena *a, const char *text, const char **out_why)
-{
-	static const char *const all[] = {"EST", "SCEP", "API", "Agent",
-	    "ACME"};
-	const char *source = fieldtext_canonical(all, ARRAY_LEN(all), text);
-
-	if (source == NULL)
-		*out_why = "must be one of EST, SCEP, API, Agent, ACME";
-	return source;
-}
+static const char *const sources[] = {"EST", "SCEP", "API", "Agent", "ACME",
+    NULL};
 
 /* --- the object --- */
 
@@ -132,7 +123,7 @@ const struct field cert_body[] = {
     {"status", FIELD_TEXT, FIELD_EMPTY_ABSENT, .max = 50,
 	.convert = status_convert},
     {"target_ids", FIELD_TEXTS, FIELD_ID, .max = 128},
-    {"source", FIELD_TEXT, ON_CREATE, .max = 50, .convert = source_convert},
+    {"source", FIELD_TEXT, ON_CREATE, .max = 50, .words = sources},
     {"expires_at", FIELD_TIME, CLAIM},
     {"created_at", FIELD_TIME, CLAIM},
     {"updated_at", FIELD_TIME, CLAIM},

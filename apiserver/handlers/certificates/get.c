@@ -11,6 +11,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/config/nouns.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 
 static const struct cursor_key newest_first[] = {{"id", CURSOR_ID}};
@@ -153,3 +154,24 @@ archive_done(struct op *op)
 		return cert_not_found(op);
 	return reply_no_content(op);
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_cert_get = {
+    .does = "Get a certificate",
+    .fields = SHAPE_TABLE_OF(cert_fields, cert_nfields),
+};
+const struct shape shape_cert_versions = {
+    .does = "List a certificate's versions",
+    .answer = SHAPE_PAGE,
+    .fields = SHAPE_TABLE(version_fields),
+};
+const struct shape shape_cert_targets = {
+    .does = "List a certificate's targets",
+    .answer = SHAPE_ROWS,
+    .noun = &resource_targets,
+};
+const struct shape shape_cert_archive = {
+    .does = "Archive a certificate",
+    .answer = SHAPE_NOTHING,
+};

@@ -13,6 +13,7 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "apiserver/resources/wiretime.h"
 #include "common/base/attr.h"
 
@@ -167,3 +168,31 @@ list_done(struct op *op)
 
 	return page_done(op, &l->page, cert_fields, cert_nfields, l->only);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field list_query[] = {
+    {"status", FIELD_TEXT},
+    {"environment", FIELD_TEXT},
+    {"owner_id", FIELD_TEXT},
+    {"team_id", FIELD_TEXT},
+    {"issuer_id", FIELD_TEXT},
+    {"agent_id", FIELD_TEXT},
+    {"profile_id", FIELD_TEXT},
+    {"expires_before", FIELD_TIME},
+    {"expires_after", FIELD_TIME},
+    {"created_after", FIELD_TIME},
+    {"updated_after", FIELD_TIME},
+    {"q", FIELD_TEXT},
+    {"sort", FIELD_TEXT},
+    {"sort_desc", FIELD_BOOL},
+    {"fields", FIELD_TEXT},
+};
+
+const struct shape shape_cert_list = {
+    .does = "List the certificates",
+    .query = list_query,
+    .nquery = ARRAY_LEN(list_query),
+    .answer = SHAPE_PAGE,
+    .fields = SHAPE_TABLE_OF(cert_fields, cert_nfields),
+};

@@ -11,6 +11,7 @@
 #include "apiserver/handlers/jobs/jobs.h"
 #include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "apiserver/resources/warn.h"
 #include "common/base/attr.h"
 
@@ -169,3 +170,34 @@ deploy_done(struct op *op)
 	hint_agents(op);
 	return reply_jobs(op, "deployment_triggered", &ws);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field renew_query[] = {
+    {"force", FIELD_BOOL},
+};
+
+static const struct field renew_body[] = {
+    {"force", FIELD_BOOL},
+};
+
+static const struct field deploy_body[] = {
+    {"target_id", FIELD_TEXT, FIELD_ID, .max = 128},
+};
+
+const struct shape shape_cert_renew = {
+    .does = "Renew a certificate",
+    .query = renew_query,
+    .nquery = ARRAY_LEN(renew_query),
+    .has_body = true,
+    .may_be_empty = true,
+    .body = {SHAPE_TABLE(renew_body)},
+    .status = 202,
+};
+const struct shape shape_cert_deploy = {
+    .does = "Deploy a certificate",
+    .has_body = true,
+    .may_be_empty = true,
+    .body = {SHAPE_TABLE(deploy_body)},
+    .status = 202,
+};

@@ -9,6 +9,7 @@
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 
 enum { MAX_REASON = 50 };
@@ -73,3 +74,17 @@ revoke_done(struct op *op)
 		return no;
 	return reply_status(op, 200, "status", "revoked");
 }
+
+/* --- what the document says of it --- */
+
+static const struct field revoke_body[] = {
+    {"reason", FIELD_TEXT, 0, .max = MAX_REASON},
+};
+
+const struct shape shape_cert_revoke = {
+    .does = "Revoke a certificate",
+    .has_body = true,
+    .may_be_empty = true,
+    .body = {SHAPE_TABLE(revoke_body)},
+    .answer = SHAPE_STATUS,
+};

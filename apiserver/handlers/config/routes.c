@@ -12,14 +12,18 @@
 
 static const struct route rows[] = {
 #define NOUN(noun, file, path, perm, in_scope) \
-	{"GET", path, perm ".read", noun##_list}, \
-	    {"POST", path, perm ".edit", noun##_create, "create_" #noun}, \
+	{"GET", path, perm ".read", noun##_list, \
+	    .resource = &resource_##file}, \
+	    {"POST", path, perm ".edit", noun##_create, "create_" #noun, \
+		.resource = &resource_##file}, \
 	    {"GET", path "/{id}", perm ".read", noun##_get, \
-		.scope = (in_scope)}, \
+		.scope = (in_scope), .resource = &resource_##file}, \
 	    {"PUT", path "/{id}", perm ".edit", noun##_update, \
-		"update_" #noun, .scope = (in_scope)}, \
+		"update_" #noun, .scope = (in_scope), \
+		.resource = &resource_##file}, \
 	    {"DELETE", path "/{id}", perm ".delete", noun##_delete, \
-		"delete_" #noun, .scope = (in_scope)},
+		"delete_" #noun, .scope = (in_scope), \
+		.resource = &resource_##file},
 #include "apiserver/handlers/config/nouns.def"
 #undef NOUN
 };

@@ -9,6 +9,7 @@
 #include "apiserver/api.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 #include "common/digest/digest.h"
 
@@ -119,3 +120,18 @@ send_looked(struct op *op)
 		return reply_status(op, 202, "status", "queued");
 	return op_sleep(op, LOOK_MS, send_look);
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_digest_preview = {
+    .does = "Show the digest",
+    .answer = SHAPE_BYTES,
+    .content_type = "text/html",
+};
+const struct shape shape_digest_send = {
+    .does = "Send the digest",
+    .other_status = 202,
+    .has_body = true,
+    .may_be_empty = true,
+    .answer = SHAPE_STATUS,
+};

@@ -11,6 +11,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/live/park.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/clock.h"
 
 enum {
@@ -107,3 +108,20 @@ cancel_done(struct op *op)
 	park_wake(req_api(op)->park, PARK_JOB, req_param(op, "id"));
 	return reply_status(op, 200, "status", "job_cancelled");
 }
+
+/* --- what the document says of it --- */
+
+static const struct field get_query[] = {
+    {"wait", FIELD_TEXT},
+};
+
+const struct shape shape_job_get = {
+    .does = "Get a job, now or when it has ended",
+    .query = get_query,
+    .nquery = ARRAY_LEN(get_query),
+    .fields = SHAPE_TABLE_OF(job_fields, job_nfields),
+};
+const struct shape shape_job_cancel = {
+    .does = "Cancel a job",
+    .answer = SHAPE_STATUS,
+};

@@ -8,6 +8,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 
 enum { N_FILTERS = 6 };
@@ -98,3 +99,22 @@ list_done(struct op *op)
 
 	return page_done(op, p, job_fields, job_nfields, NULL);
 }
+
+/* --- what the document says of it --- */
+
+static const struct field list_query[] = {
+    {"status", FIELD_TEXT},
+    {"type", FIELD_TEXT},
+    {"certificate_id", FIELD_TEXT},
+    {"target_id", FIELD_TEXT},
+    {"agent_id", FIELD_TEXT},
+    {"version_id", FIELD_TEXT},
+};
+
+const struct shape shape_job_list = {
+    .does = "List the jobs",
+    .query = list_query,
+    .nquery = ARRAY_LEN(list_query),
+    .answer = SHAPE_PAGE,
+    .fields = SHAPE_TABLE_OF(job_fields, job_nfields),
+};

@@ -5,6 +5,7 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 
 static const struct field fields[] = {
@@ -111,3 +112,29 @@ requeue_done(struct op *op)
 		return not_found(op);
 	return reply_status(op, 200, "status", "requeued");
 }
+
+/* --- what the document says of it --- */
+
+static const struct field list_query[] = {
+    {"status", FIELD_TEXT},
+};
+
+const struct shape shape_notification_list = {
+    .does = "List the notifications",
+    .query = list_query,
+    .nquery = ARRAY_LEN(list_query),
+    .answer = SHAPE_PAGE,
+    .fields = SHAPE_TABLE(fields),
+};
+const struct shape shape_notification_get = {
+    .does = "Get a notification",
+    .fields = SHAPE_TABLE(fields),
+};
+const struct shape shape_notification_read = {
+    .does = "Mark a notification as read",
+    .answer = SHAPE_STATUS,
+};
+const struct shape shape_notification_requeue = {
+    .does = "Send a notification again",
+    .answer = SHAPE_STATUS,
+};

@@ -7,6 +7,7 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/field.h"
+#include "apiserver/resources/shape.h"
 #include "apiserver/resources/wiretime.h"
 #include "common/base/attr.h"
 
@@ -119,3 +120,9 @@ cache_listed(struct op *op)
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_crl_cache_start = {
+    .does = "List the revocation lists that are kept",
+};

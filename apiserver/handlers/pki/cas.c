@@ -11,6 +11,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/resources/field.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 
 enum { FINGERPRINT_LEN = 64 };
@@ -122,3 +123,28 @@ switched(struct op *op)
 	req_hint(op, 1, issuers, NULL);
 	return reply_status(op, 200, "status", op_text(op, 0, "outcome"));
 }
+
+/* --- what the document says of it --- */
+
+static const struct field switch_body[] = {
+    {"fingerprint_sha256", FIELD_TEXT, FIELD_REQUIRED, .max = FINGERPRINT_LEN},
+};
+
+const struct shape shape_issuer_cas_start = {
+    .does = "List the CAs of an issuer",
+    .answer = SHAPE_ROWS,
+    .fields = SHAPE_TABLE(ca_fields),
+};
+const struct shape shape_issuer_successor_start = {
+    .does = "Have the successor of an issuer's CA made",
+    .has_body = true,
+    .may_be_empty = true,
+    .status = 202,
+    .answer = SHAPE_STATUS,
+};
+const struct shape shape_issuer_switch_start = {
+    .does = "Let the successor sign",
+    .has_body = true,
+    .body = {SHAPE_TABLE(switch_body)},
+    .answer = SHAPE_STATUS,
+};

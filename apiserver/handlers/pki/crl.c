@@ -11,6 +11,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/pki/pki.h"
 #include "apiserver/live/crlstore.h"
+#include "apiserver/resources/shape.h"
 
 #define LOCAL_TYPE "GenericCA"
 #define MAX_AGE_SECONDS 3600
@@ -129,3 +130,18 @@ crl_requested(struct op *op)
 	return refuse(op, 503, "Service Unavailable",
 	    "the revocation list is being made; ask again in a few seconds");
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_crl_get_start = {
+    .does = "Get the revocation list of an issuer's first key",
+    .answer = SHAPE_BYTES,
+    .content_type = "application/pkix-crl",
+    .has_tag = true,
+};
+const struct shape shape_crl_get_of_key_start = {
+    .does = "Get the revocation list of one key",
+    .answer = SHAPE_BYTES,
+    .content_type = "application/pkix-crl",
+    .has_tag = true,
+};

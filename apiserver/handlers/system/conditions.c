@@ -6,6 +6,7 @@
 
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
+#include "apiserver/resources/shape.h"
 #include "apiserver/live/faults.h"
 #include "common/policy/policy.h"
 
@@ -123,3 +124,9 @@ conditions_done(struct op *op)
 		    "the database tells of a condition that has no words");
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_admin_conditions_start = {
+    .does = "List what is wrong, and what to do",
+};

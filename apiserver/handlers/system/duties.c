@@ -7,6 +7,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 
 static const struct field duty_fields[] = {
     {"name", FIELD_TEXT},
@@ -83,3 +84,14 @@ run_done(struct op *op)
 		    "there is no duty \"%s\"; there are %s", duty, detail);
 	return page_reply_one(op, 202, run_fields, ARRAY_LEN(run_fields));
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_admin_duties_start = {
+    .does = "List the scheduler's duties",
+};
+const struct shape shape_admin_duty_run_start = {
+    .does = "Run a duty now",
+    .status = 202,
+    .fields = SHAPE_TABLE(run_fields),
+};

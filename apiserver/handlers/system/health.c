@@ -13,6 +13,7 @@
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/live/faults.h"
 #include "apiserver/live/presence.h"
+#include "apiserver/resources/shape.h"
 #include "common/daemon/daemon.h"
 
 enum op_next
@@ -84,3 +85,16 @@ system_version_start(struct op *op)
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_system_health_start = {
+    .does = "Say that the process answers",
+    .answer = SHAPE_STATUS,
+};
+const struct shape shape_system_ready_start = {
+    .does = "Say whether requests would be served",
+};
+const struct shape shape_system_version_start = {
+    .does = "Tell the version",
+};

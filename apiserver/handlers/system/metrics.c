@@ -12,6 +12,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/live/faults.h"
+#include "apiserver/resources/shape.h"
 #include "common/base/buf.h"
 
 #define PREFIX "certctl_"
@@ -239,3 +240,11 @@ metrics_done(struct op *op)
 	buf_fini(&b);
 	return next;
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_metrics_prometheus_start = {
+    .does = "Tell the metrics as Prometheus reads them",
+    .answer = SHAPE_BYTES,
+    .content_type = "text/plain; version=0.0.4; charset=utf-8",
+};

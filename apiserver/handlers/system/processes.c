@@ -3,6 +3,7 @@
  */
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
+#include "apiserver/resources/shape.h"
 
 enum { APISERVERS, SCHEDULERS, WORKERS, LEADER, DATABASE, NSTATEMENTS };
 
@@ -93,3 +94,9 @@ processes_done(struct op *op)
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_admin_processes_start = {
+    .does = "List the running processes",
+};

@@ -8,6 +8,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/resources/page.h"
+#include "apiserver/resources/shape.h"
 
 /* What a job of before the backup ends with whose certificate is put back. */
 #define JOB_PUT_BACK \
@@ -105,3 +106,12 @@ recover_done(struct op *op)
 		    "the workers' journals hold and the agents serve");
 	return page_reply_one(op, 200, done_fields, ARRAY_LEN(done_fields));
 }
+
+/* --- what the document says of it --- */
+
+const struct shape shape_admin_recovery_start = {
+    .does = "Tell of a database that was restored",
+};
+const struct shape shape_admin_recover_start = {
+    .does = "End a database's recovery",
+};

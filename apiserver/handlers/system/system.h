@@ -17,6 +17,7 @@ op_step admin_duty_run_start;
 op_step admin_recovery_start;
 op_step admin_recover_start;
 op_step metrics_prometheus_start;
+op_step openapi_start;
 
 /* The names of apiserver/conditions.def, each followed by a blank, and the
  * severity of each likewise. */

@@ -17,6 +17,8 @@ never(struct arena *a, const struct cJSON *object)
 	return json_get(object, "bad") != NULL ? "config.bad is bad" : NULL;
 }
 
+static const char *const colours[] = {"Red", "Green", NULL};
+
 static const struct field table[] = {
     {"id", FIELD_TEXT, FIELD_ID | FIELD_CREATE_ONLY | FIELD_EMPTY_ABSENT,
 	.max = 128},
@@ -31,6 +33,8 @@ static const struct field table[] = {
     {"config", FIELD_CONFIG, 0, .check = never},
     {"percent", FIELD_INT, FIELD_CLEARABLE, 1, 99},
     {"made", FIELD_TIME, FIELD_READ_ONLY},
+    {"colour", FIELD_TEXT, 0, .max = 9, .words = colours},
+    {"parts", FIELD_OBJECTS, 0, .max_items = 2},
 };
 
 static struct arena *arena;
@@ -152,6 +156,16 @@ test_values(void)
 	    "{\"at\":\"2031-01-01T00:00:00Z\",\"names\":[\"YES\",\"YES\"],"
 	    "\"steps\":[],\"tags\":{\"a\":\"b\"},"
 	    "\"config\":{\"x\":[1,{\"y\":null}]}}");
+	/* Words have the table's letters, whatever the body's. */
+	CHECK_STR(read_body("{\"colour\":\"gREEN\",\"parts\":[{\"a\":1}]}",
+		      false),
+	    "{\"colour\":\"Green\",\"parts\":[{\"a\":1}]}");
+	CHECK_STR(read_body("{\"colour\":\"blue\"}", false),
+	    "colour must be one of Red, Green");
+	CHECK_STR(read_body("{\"parts\":[{},{},{}]}", false),
+	    "parts must be an array of at most 2 objects");
+	CHECK_STR(read_body("{\"parts\":[1]}", false),
+	    "parts must be an array of objects");
 	/* The unset time of the wire is no time. */
 	CHECK_STR(read_body("{\"at\":\"0001-01-01T00:00:00Z\"}", false), "{}");
 	arena_free(arena);
