@@ -24,16 +24,17 @@ STEPS = ("users", "build", "install", "ports", "postgres", "migrate", "processes
 
 # Runs a verb; after the step that is named it kills itself.
 RUN = """
-import os, sys
+import os, pathlib, sys
 import local_stack
-from stack import ports, services, ui
+from stack import ports, postgres, services, ui
 # At its end the leak checker stops its process and waits for that; the CONT that
 # runit sends behind TERM may take the stop away, and it waits for ever.
 define = services.define
 services.define = lambda layout, name, command, environment, user: define(
     layout, name, command, environment | {"ASAN_OPTIONS": "detect_leaks=0"}, user)
 local_stack.build = lambda *_: "given"
-verb, last, api, nginx = sys.argv[1:5]
+verb, last, api, nginx, installed = sys.argv[1:6]
+postgres.INSTALLED = pathlib.Path(installed)
 was = ui.Steps.run
 def run(self, name, function, *args):
     result = was(self, name, function, *args)
@@ -77,10 +78,11 @@ class Running(Checkout):
             shutil.copy(BUILD / program, self.dir / "build" / program)
         self.give(user)
         self.ports = [port_with_room(), port_with_room()]
+        self.installed = Path("/usr/lib/postgresql")
 
     def start(self, verb, last="", prefix=()):
-        return subprocess.Popen([*prefix, *self.prefix(), "/usr/bin/python3", "-B", "-c", RUN, verb, last, *map(str, self.ports)], text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=clean_env() | {"HOME": "/nonexistent"},
+        return subprocess.Popen([*prefix, *self.prefix(), "/usr/bin/python3", "-B", "-c", RUN, verb, last, *map(str, self.ports), self.installed],
+                                text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=clean_env() | {"HOME": "/nonexistent"},
                                 cwd=self.dir / "deploy" / "local")
 
     def run(self, verb, last="", prefix=()):
@@ -226,6 +228,37 @@ def test_the_api_s_own_certificate_is_the_product_s(new_running):
     for path in (running.base / "api-site" / "current").glob("*.pem"):
         path.unlink()
     is_up(running, running.run("up"))
+    is_done(running.run("clean"))
+
+
+def install_postgres(home):
+    """PostgreSQL's package once more below home; it finds its own files from where its program lies."""
+    version = max((p.parts[-3] for p in Path("/usr/lib/postgresql").glob("*/bin/postgres")), key=int)
+    for part in ("lib", "share"):
+        shutil.copytree(f"/usr/{part}/postgresql/{version}", home / part / "postgresql" / version, symlinks=True)
+    return home / "lib" / "postgresql" / version
+
+
+def test_a_server_whose_package_was_upgraded_is_restarted(new_running):
+    """While the files are exchanged the running server's new sessions fail (58P01), and those that it has go on."""
+    running = new_running()
+    package = install_postgres(running.home / "usr")
+    running.installed = package.parent
+    is_up(running, running.run("up"))
+    assert not any(b"/usr/lib/postgresql" == word[:19] for words in running.processes().values() for word in words)
+
+    def servers():
+        return {pid for pid, words in running.processes().items() if words[0] == os.fsencode(package / "bin" / "postgres")}
+    (server,) = servers()
+    is_up(running, running.run("up"))
+    assert servers() == {server}
+    # As dpkg does it: what was is taken away, then what is new is put there.
+    shutil.rmtree(running.home / "usr")
+    failed = running.python(SQL.format(sql="\\set VERBOSITY sqlstate\nDO 'BEGIN END';"))
+    assert failed.stdout.startswith("(3, ") and "58P01" in failed.stdout, failed.stdout + failed.stderr
+    install_postgres(running.home / "usr")
+    is_up(running, running.run("up"))
+    assert len(servers()) == 1 and servers() != {server}
     is_done(running.run("clean"))
 
 

@@ -10,6 +10,8 @@ from .ui import StepFailed, wait_until
 
 # A server that recovers after a crash starts once.
 STARTS = 4
+# Where Debian puts each major version.
+INSTALLED = Path("/usr/lib/postgresql")
 ROLES = ("certctl_apiserver", "certctl_scheduler", "certctl_worker")
 
 
@@ -24,12 +26,12 @@ def is_replaced(pid):
 def bin_dir():
     """The newest PostgreSQL from 15 on."""
     found = []
-    for path in Path("/usr/lib/postgresql").glob("*/bin/postgres"):
+    for path in INSTALLED.glob("*/bin/postgres"):
         version = path.parts[-3]
         if version.isdigit() and int(version) >= 15:
             found.append((int(version), path.parent))
     if not found:
-        raise StepFailed("no PostgreSQL 15 or later in /usr/lib/postgresql", "install the package postgresql")
+        raise StepFailed(f"no PostgreSQL 15 or later in {INSTALLED}", "install the package postgresql")
     return max(found)[1]
 
 
@@ -43,7 +45,7 @@ def _bin_for(layout):
     version = _version(layout)
     if not version:
         return bin_dir()
-    path = Path("/usr/lib/postgresql") / version / "bin"
+    path = INSTALLED / version / "bin"
     if not version.isdigit() or not (path / "postgres").exists():
         raise StepFailed(f"the cluster was made by PostgreSQL {path.parts[-2]}, which is not installed any more",
                          "install it again, or start over with `make clean`")
