@@ -8,12 +8,13 @@
 #include "common/base/mem.h"
 #include "common/base/rand.h"
 #include "common/base/weak.h"
+#include "common/pki/key/derive.h"
 
 #define VERSION 0x03
-#define SALT_LEN 16
+#define SALT_LEN DERIVE_SALT_LEN
 #define NONCE_LEN 12
 #define TAG_LEN 16
-#define KEY_LEN 32
+#define KEY_LEN DERIVE_KEY_LEN
 #define HEAD_LEN (1 + SALT_LEN + NONCE_LEN)
 #define ROUNDS 600000
 #define PASSPHRASE_MIN 32
@@ -74,13 +75,13 @@ sealer_is_weak(const struct sealer *s)
 	return s->is_weak;
 }
 
-/* The entry of this salt; derived (a few tenths of a second) when new. */
+/* The entry of this salt; derived (some hundredths of a second) when new. */
 static rc
 key_for(struct sealer *s, const uint8_t *salt, const struct derived **out)
 {
 	uint8_t key[KEY_LEN];
 	struct derived *d;
-	int ok;
+	rc ret;
 
 	for (size_t i = 0; i < s->n; i++) {
 		if (memcmp(s->cache[i].salt, salt, SALT_LEN) == 0) {
@@ -88,13 +89,10 @@ key_for(struct sealer *s, const uint8_t *salt, const struct derived **out)
 			return RC_OK;
 		}
 	}
-	ok = PKCS5_PBKDF2_HMAC((const char *)secret_bytes(s->passphrase),
-	    (int)secret_len(s->passphrase), salt, SALT_LEN, ROUNDS,
-	    EVP_sha256(), KEY_LEN, key);
-	if (ok != 1) {
-		ERR_clear_error();
-		return RC_CRYPTO;
-	}
+	ret = derive_key(secret_bytes(s->passphrase), secret_len(s->passphrase),
+	    salt, ROUNDS, key);
+	if (ret != RC_OK)
+		return ret;
 	d = &s->cache[s->n < CACHE_MAX ? s->n : s->next];
 	memcpy(d->salt, salt, SALT_LEN);
 	memcpy(d->key, key, KEY_LEN);
