@@ -13,7 +13,9 @@
 
 /*        word, sentence; neither needs escaping in JSON */
 #define JOB_WORD_TABLE(X) \
-	X("agent_retired", "its agent was retired") \
+	X("agent_gone", \
+	    "its agent was retired, or fell silent with it and the " \
+	    "certificate was revoked or archived") \
 	X("approval_timeout", "nobody decided within the approval time limit") \
 	X("csr_timeout", "agent %s sent no CSR within the time limit") \
 	X("csr_timeout_no_holder", \
@@ -46,7 +48,7 @@
 	    "renew again")
 
 #define JOB_WORD_MEMBER(word, sentence) ",\"" word "\":\"" sentence "\""
-/* {"v":1,"agent_retired":"its agent was retired",...} */
+/* {"v":1,"agent_gone":"its agent was retired, or ...",...} */
 #define JOB_WORDS_JSON "{\"v\":1" JOB_WORD_TABLE(JOB_WORD_MEMBER) "}"
 
 #endif

@@ -26,7 +26,7 @@ END $$;
 -- is written once.
 CREATE FUNCTION job_finish(p_ids text[], p_statuses text[], p_errors text[], p_actor text DEFAULT NULL, p_actor_type text DEFAULT NULL,
     p_open text[] DEFAULT NULL) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE v_now timestamptz := engine_now(); v_certificates text[]; v_failed text[];
+DECLARE v_now timestamptz := engine_now(); v_certificates text[]; v_failed text[]; v_deployed text[];
 BEGIN
     PERFORM words_check(p_statuses, '{Completed,Failed,Cancelled}', p_ids);
     WITH ended AS (
@@ -45,10 +45,13 @@ BEGIN
             jsonb_strip_nulls(jsonb_build_object('job_id', e.id, 'target_id', e.target_id, 'error', e.last_error))
         FROM ended e
     )
-    SELECT array_agg(DISTINCT e.certificate_id), array_agg(e.certificate_id) FILTER (WHERE e.status = 'Failed')
-        INTO v_certificates, v_failed FROM ended e WHERE e.type <> 'Deployment';
+    SELECT array_agg(DISTINCT e.certificate_id) FILTER (WHERE e.type <> 'Deployment'), array_agg(e.certificate_id) FILTER (WHERE
+        e.type <> 'Deployment' AND e.status = 'Failed'), array_agg(DISTINCT e.certificate_id) FILTER (WHERE e.type = 'Deployment')
+        INTO v_certificates, v_failed, v_deployed FROM ended e;
     IF p_statuses && '{Cancelled,Failed}'::text[] THEN PERFORM approvals_expire(p_ids, NULL, p_actor, p_actor_type); END IF;
     IF v_certificates IS NOT NULL THEN PERFORM certificates_refresh(v_certificates, v_failed); END IF;
+    IF v_deployed IS NOT NULL THEN PERFORM certificates_deploy_no_more(array_agg(c.id)) FROM managed_certificates c
+        WHERE c.id = ANY (v_deployed) AND c.status IN ('Revoked', 'Archived') HAVING count(*) > 0; END IF;
 END $$;
 
 -- All of them alike, where there are any.

@@ -99,12 +99,8 @@ BEGIN
     PERFORM job_finish(ARRAY[p_job], ARRAY[p_status],
         ARRAY[coalesce(nullif(p_error, ''), CASE WHEN v_job.type <> 'Deployment' THEN p_why_no_csr END)],
         p_agent, 'Agent');
-    IF v_job.type = 'Deployment' THEN
-        PERFORM certificates_deploy_no_more(ARRAY[c.id]) FROM managed_certificates c
-            WHERE c.id = v_job.certificate_id AND c.status IN ('Revoked', 'Archived');
-        -- A newer version may have come while this one was being installed.
-        PERFORM deployments_fan_out(ARRAY[v_job.certificate_id], v_now);
-    END IF;
+    -- A newer version may have come while this one was being installed.
+    IF v_job.type = 'Deployment' THEN PERFORM deployments_fan_out(ARRAY[v_job.certificate_id], v_now); END IF;
     status := p_status;
 END $$;
 

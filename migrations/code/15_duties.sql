@@ -78,9 +78,9 @@ CREATE FUNCTION duty_agent_health(p_stale_ms bigint) RETURNS bigint LANGUAGE sql
     SELECT count(*) FROM audited
 $$;
 
--- Jobs that wait for or run on agents that were retired, or silent since p_stale_before; locks nothing.  The agents that
--- have work are picked out of its index one by one, so that those who have none are not looked at.
-CREATE FUNCTION jobs_of_agents_gone(p_stale_before timestamptz, p_limit int, OUT retired text[], OUT silent text[])
+-- Jobs that wait for or run on agents that were retired, or silent since p_stale_before; over: nobody goes on with them.
+-- Agents that have work are picked out of its index one by one, so those who have none are not looked at.  Locks nothing.
+CREATE FUNCTION jobs_of_agents_gone(p_stale_before timestamptz, p_limit int, OUT over text[], OUT silent text[])
 LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
     WITH RECURSIVE busy AS (
@@ -93,27 +93,27 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
         SELECT a.id, a.retired_at IS NOT NULL AS is_retired FROM busy b JOIN agents a ON a.id = b.agent_id
         WHERE a.retired_at IS NOT NULL OR coalesce(a.last_heartbeat_at, a.registered_at) < p_stale_before
     )
-    SELECT array_agg(f.id) FILTER (WHERE f.is_retired), array_agg(f.id) FILTER (WHERE NOT f.is_retired)
-    FROM (SELECT w.id, g.is_retired FROM gone g CROSS JOIN LATERAL (SELECT j.id FROM jobs j
+    SELECT array_agg(f.id) FILTER (WHERE f.is_over), array_agg(f.id) FILTER (WHERE f.is_over IS NOT TRUE)
+    FROM (SELECT w.id, g.is_retired OR w.is_over AS is_over FROM gone g CROSS JOIN LATERAL (SELECT j.id,
+            (SELECT c.status IN ('Revoked', 'Archived') FROM managed_certificates c WHERE c.id = j.certificate_id) AS is_over FROM jobs j
             WHERE j.agent_id = g.id AND job_needs_agent(j)
                 AND (g.is_retired OR (j.type = 'Deployment' AND j.status = 'Running'))
             ORDER BY j.agent_id, j.id LIMIT p_limit) w LIMIT p_limit) f
 $$;
 
 -- Deployments in the hands of an agent that is gone: back to Pending when it is offline (it finds them when it returns),
--- Failed when it was retired.
+-- Failed when it was retired, or when the certificate was revoked or archived meanwhile.
 CREATE FUNCTION duty_agent_rescue(p_offline_ms bigint, p_limit int, p_words jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
-DECLARE v_silent text[]; v_retired text[]; v_n bigint;
+DECLARE v_silent text[]; v_over text[]; v_n bigint;
 BEGIN
-    SELECT g.retired, g.silent INTO v_retired, v_silent FROM jobs_of_agents_gone(engine_now() - ms(p_offline_ms), p_limit) g;
-    v_retired := (jobs_take(v_retired)).ids;
-    PERFORM jobs_finish(v_retired, 'Failed', job_say(p_words, 'agent_retired', NULL), 'system', 'System');
+    SELECT (jobs_take(g.over)).ids, g.silent INTO v_over, v_silent FROM jobs_of_agents_gone(engine_now() - ms(p_offline_ms), p_limit) g;
+    PERFORM jobs_finish(v_over, 'Failed', job_say(p_words, 'agent_gone', NULL), 'system', 'System');
     UPDATE jobs j SET status = 'Pending', leased_by = NULL FROM (SELECT o.id FROM jobs o
         WHERE o.id = ANY (v_silent) AND o.type = 'Deployment' AND o.status = 'Running' ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED) r
     WHERE j.id = r.id;
     GET DIAGNOSTICS v_n = ROW_COUNT;
-    RETURN v_n + coalesce(cardinality(v_retired), 0);
+    RETURN v_n + coalesce(cardinality(v_over), 0);
 END $$;
 
 -- Certificates whose status the clock changes by p_now, the earliest first.  Short-lived ones that ended just now are left

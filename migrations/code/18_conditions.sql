@@ -84,6 +84,7 @@ CROSS JOIN LATERAL (SELECT l.issuer_id AS id, NULL::timestamptz AS since, 'lanes
     UNION ALL SELECT i.id, NULL, 'issuers', i.xmax FROM issuers i
     UNION ALL SELECT a.id, NULL, 'agents', a.xmax FROM agents a
     UNION ALL SELECT n.issuer_id, NULL, 'crl_numbers', n.xmax FROM crl_numbers n
+    UNION ALL SELECT d.name, NULL, 'duty_marks', d.xmax FROM duty_marks d
     UNION ALL SELECT j.id, j.run_after, 'jobs', j.xmax FROM lanes l CROSS JOIN LATERAL (SELECT o.id, o.run_after, o.xmax FROM jobs o
         WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending' AND job_issues(o.type) AND o.run_after <= is_open.now
         ORDER BY o.run_after, o.id LIMIT policy_condition_rows()) j

@@ -408,6 +408,35 @@ def test_lists_are_asked_for_but_of_a_held_issuer(lane):
     lane.q("DELETE FROM ca_certificates WHERE issuer_id = ANY (%s)", names)
 
 
+@pytest.mark.parametrize("end", ["SELECT certificate_archive(%s, 'a', 'User', 'w')", "SELECT certificates_revoke(ARRAY[%s], 'superseded', 'a', 'User', 'w')"],
+                         ids=["archived", "revoked"])
+@pytest.mark.parametrize("gone", ["retired_at = now()", "last_heartbeat_at = '-infinity'"], ids=["retired", "silent"])
+def test_what_an_agent_died_with_and_nothing_is_deployed_of_any_more_is_over(lane, new_agent, end, gone):
+    """Its target wants nothing from then on, and no agent that returns installs it."""
+    agent = new_agent()[0]
+    name = certificate(lane, lane.job())
+    lane.q("DELETE FROM jobs WHERE issuer_id = %s", lane.issuer)
+    target(lane, agent, name)
+    version = f"certver-{name}"
+    lane.q("INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256, pem_chain, job_id, "
+           "issuer_id) VALUES (%s, %s, '1', %s, 'infinity', 'x', 'x', 'x', %s)", version, name, lane.now, lane.issuer)
+    lane.q("UPDATE certificate_target_mappings SET desired_version_id = %s WHERE certificate_id = %s", version, name)
+    lane.q("SELECT deployments_fan_out(ARRAY[%s], engine_now())", name)
+    ((job, *_),) = lane.q("SELECT id FROM agent_work(%s, 10)", agent)
+    lane.q(end, name)
+    assert lane.row(job, "status") == ("Running",)
+    lane.q(f"UPDATE agents SET {gone} WHERE id = %s", agent)
+    duty = "SELECT duty_agent_rescue(300000, 100, %s)"
+    with held(lane, "managed_certificates", "id = %s", name):
+        lane.q(duty, job_words())
+        assert lane.row(job, "status") == ("Running",)
+    lane.q(duty, job_words())
+    status, error = lane.row(job, "status, last_error")
+    assert status == "Failed" and "its agent was retired, or fell silent" in error
+    assert lane.q("SELECT desired_version_id FROM certificate_target_mappings WHERE certificate_id = %s", name) == [(None,)]
+    assert lane.q("SELECT id FROM agent_work(%s, 10)", agent) == []
+
+
 def test_a_held_mark_stops_its_own_walk_only(lane):
     job = lane.job(status="AwaitingCSR", created_at=lane.now)
     duty = "SELECT duty_job_timeouts(86400000, 86400000, 100, %s)"
@@ -542,7 +571,24 @@ def test_status_tells_of_rows_that_the_oldest_transaction_holds(lane, new_agent)
     agent = new_agent()[0]
     with held(lane, "agents", "id = %s", agent):
         assert lane.q(told) == [(agent, "agents")]
+    lane.q("INSERT INTO duty_marks (name) VALUES ('jobs_nonsense') ON CONFLICT DO NOTHING")
+    with held(lane, "duty_marks", "name = 'jobs_nonsense'"):
+        assert lane.q(told) == [("jobs_nonsense", "duty_marks")]
     assert lane.q(told) == []
+
+
+MARKS = {"certificate_status": "duty_certificate_status(10)", "short_lived_expiry": "duty_short_lived_expiry(10)",
+         "job_retention": "duty_job_retention(1, 10)"}
+
+
+@pytest.mark.parametrize("mark", sorted(MARKS))
+def test_a_duty_without_its_mark_fails_and_is_told(lane, mark):
+    """In moments, by the scheduler's time for locks; duty_failing names it with PostgreSQL's words."""
+    lane.q(f"SELECT {MARKS[mark]}")
+    with held(lane, "duty_marks", "name = %s", mark):
+        lane.q("SET lock_timeout = '10ms'")
+        with pytest.raises(psycopg2.errors.LockNotAvailable):
+            lane.q(f"SELECT {MARKS[mark]}")
 
 
 def test_a_person_hears_what_is_in_the_way(lane):
