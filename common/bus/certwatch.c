@@ -1,6 +1,7 @@
 #include "common/bus/certwatch.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
@@ -25,6 +26,7 @@ struct certwatch {
 	struct timer *end_look;
 	struct certlife life;
 	int64_t told_unix; /* of the end, last; 0: not yet */
+	bool told_over;    /* that it was there */
 	loop_fn *on_change;
 	void *arg;
 };
@@ -45,10 +47,11 @@ tell_end(struct certwatch *w)
 
 	if (w->life.ends_unix == 0 || now < near_unix(&w->life))
 		return;
-	if (w->told_unix != 0 &&
+	if (w->told_unix != 0 && w->told_over == (left <= 0) &&
 	    now - w->told_unix < (left > 0 ? AGAIN_S : AGAIN_ENDED_S))
 		return;
 	w->told_unix = now;
+	w->told_over = left <= 0;
 	if (left > 0)
 		log_warn("BUS-CERT-ENDS",
 		    "%s, or the CA that signed it, ends in %" PRId64
@@ -62,12 +65,16 @@ tell_end(struct certwatch *w)
 		    w->files.cert_file, -left);
 }
 
+/* At its end, too, and not up to a minute behind it. */
 static void
 on_end_look(void *arg)
 {
 	struct certwatch *w = arg;
+	int64_t left_ms = w->life.ends_unix * 1000 - clock_wall_us() / 1000;
 
-	timer_arm(w->end_look, END_LOOK_MS);
+	timer_arm(w->end_look, left_ms > 0 && left_ms < END_LOOK_MS
+				   ? (int)left_ms + 1
+				   : END_LOOK_MS);
 	tell_end(w);
 }
 
@@ -96,7 +103,7 @@ on_files(void *arg)
 	log_info("BUS-CERT-RELOADED", "new connections are made with %s",
 	    w->files.cert_file);
 	w->on_change(w->arg);
-	tell_end(w);
+	timer_arm(w->end_look, 0);
 }
 
 struct certwatch *
