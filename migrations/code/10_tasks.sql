@@ -45,9 +45,9 @@ BEGIN
 END $$;
 
 -- The end of tasks that leave nothing behind, all of a lease in one statement.  What somebody holds is freed with the
--- lease.
+-- lease.  By a hash: a worker's session would compare each task of the lease with each id.
 CREATE FUNCTION tasks_done(p_worker text, p_lease bigint, p_ids text[]) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off AS $$
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_hashjoin = on AS $$
     WITH done AS (
         DELETE FROM tasks t WHERE t.ctid IN (SELECT o.ctid FROM unnest(p_ids) AS u (id) JOIN tasks o ON o.id = u.id
             WHERE o.lease_id = p_lease AND o.leased_by = p_worker AND o.status = 'Running' FOR UPDATE OF o SKIP LOCKED)

@@ -5,6 +5,7 @@ and read no table whole.
 import re
 
 import pytest
+from fleet import wait_for
 
 TABLES = ("jobs", "certificate_requests", "managed_certificates", "certificate_target_mappings")
 ROWS = 5000
@@ -20,7 +21,8 @@ FILL = f"""
     INSERT INTO certificate_requests (job_id, csr_pem, key_sha256) SELECT 'job-' || i, repeat('x', 900), '' FROM generate_series(1, {ROWS}) i"""
 EMPTY = "DELETE FROM certificate_requests; DELETE FROM jobs; DELETE FROM managed_certificates"
 # A plan is kept from the first run on, as it is made from the sixth without this.
-TELLS = {"plan_cache_mode": "force_generic_plan", "session_preload_libraries": "auto_explain", "auto_explain.log_min_duration": "0", "auto_explain.log_nested_statements": "on"}
+TELLS = {"plan_cache_mode": "force_generic_plan", "session_preload_libraries": "auto_explain", "auto_explain.log_min_duration": "0", "auto_explain.log_nested_statements": "on",
+         "auto_explain.log_analyze": "on", "auto_explain.log_timing": "off"}
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +54,24 @@ def walks(plan):
     return [line.strip() for line, following in zip(lines, lines[1:]) if scan.search(line) and "Index Cond:" not in following]
 
 
+def plans_of(stack):
+    return re.split(r"^.*LOG:  duration: ", stack.processes["postgres"].log(), flags=re.M)
+
+
+def test_a_lease_of_many_compares_nothing_with_everything(stack):
+    """A thousand tasks of a lease, ended by a thousand ids: each is looked up, in whatever order they lie."""
+    stack.query("INSERT INTO tasks (id, kind, subject, run_after) SELECT id_new('task'), 'noop', 'plans', clock_timestamp() "
+                "FROM generate_series(1, 1000)")
+    wait_for(lambda: stack.value("SELECT count(*) FROM tasks WHERE subject = 'plans'") == 0, 30, "the tasks")
+    ends = [p for p in plans_of(stack) if "DELETE FROM tasks t WHERE t.ctid IN" in p]
+    assert ends
+    removed = [int(n) for p in ends for n in re.findall(r"Rows Removed by Join Filter: (\d+)", p)]
+    assert not [n for n in removed if n > 5000], "\n".join(ends)
+
+
 def test_issuing_reads_no_table_whole(stack):
     stack.start_site("demo").renew_and_wait()
-    plans = re.split(r"^.*LOG:  duration: ", stack.processes["postgres"].log(), flags=re.M)
+    plans = plans_of(stack)
     for statement in ("q.csr_pem", "INSERT INTO certificate_versions"):
         assert any(statement in p for p in plans), statement
     # A revocation list reads what it needs as it likes; a completion joins what was signed.
