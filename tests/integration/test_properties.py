@@ -9,12 +9,15 @@ import os
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, configuration, given, settings
 from hypothesis import strategies as st
 
+from fleet import BUILD
 from openapi import Client, body_schema, fault_of, fault_of_error, operations, parameters, target
 from test_routes import ROUTES
 
+# Its tables of characters are written down, and not into the checkout.
+configuration.set_hypothesis_home_dir(str(BUILD / "hypothesis"))
 LIMIT_S = 240
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "30"))
 FEW = max(EXAMPLES // 6, 3)
