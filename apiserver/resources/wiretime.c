@@ -54,14 +54,14 @@ take_date(const char **p)
 	return day >= 1 && day <= days_in(year, month);
 }
 
-/* hh:mm, the same for a time of day and for an offset. */
+/* hh:mm, of a time of day or an offset. */
 static bool
-take_hours(const char **p)
+take_hours(const char **p, int last_hour)
 {
 	int hour, minute;
 
 	hour = take_digits(p, 2);
-	if (hour < 0 || hour > 23 || !take_char(p, ":"))
+	if (hour < 0 || hour > last_hour || !take_char(p, ":"))
 		return false;
 	minute = take_digits(p, 2);
 	return minute >= 0 && minute <= 59;
@@ -89,14 +89,15 @@ wiretime_is_valid(const char *text, bool may_be_date)
 		return false;
 	if (*p == '\0')
 		return may_be_date;
-	if (!take_char(&p, "Tt") || !take_hours(&p) || !take_char(&p, ":"))
+	if (!take_char(&p, "Tt") || !take_hours(&p, 23) || !take_char(&p, ":"))
 		return false;
 	second = take_digits(&p, 2);
 	if (second < 0 || second > 59 || !take_fraction(&p))
 		return false;
 	if (take_char(&p, "Zz"))
 		return *p == '\0';
-	return take_char(&p, "+-") && take_hours(&p) && *p == '\0';
+	/* PostgreSQL knows no offset of 16 hours, nor has anybody one of 15. */
+	return take_char(&p, "+-") && take_hours(&p, 15) && *p == '\0';
 }
 
 void
