@@ -56,3 +56,14 @@ fieldtext_canonical(const char *const *spellings, size_t n, const char *text)
 	}
 	return NULL;
 }
+
+const char *
+fieldtext_filter(const char *const *spellings, size_t n, const char *text)
+{
+	const char *known;
+
+	if (text == NULL)
+		return NULL;
+	known = fieldtext_canonical(spellings, n, text);
+	return known != NULL ? known : text;
+}

@@ -17,5 +17,9 @@ bool fieldtext_names(const char *list, const char *word);
 /* The one of these n spellings that equals text but for letter case. */
 const char *fieldtext_canonical(const char *const *spellings, size_t n,
     const char *text);
+/* The same for a filter: one that is no spelling finds nothing, so it stays as
+ * it is.  NULL for NULL. */
+const char *fieldtext_filter(const char *const *spellings, size_t n,
+    const char *text);
 
 #endif

@@ -2,8 +2,14 @@
  * GET /agents, /agents/retired, /agents/{id}.
  */
 #include "apiserver/handlers/agents/agents.h"
+
+#include "apiserver/edge/request.h"
+#include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
 #include "apiserver/resources/shape.h"
+#include "common/base/attr.h"
+
+enum { N_KEYS = 2 };
 
 static const struct cursor_key newest_first[] = {
     {"registered_at", CURSOR_TIME},
@@ -18,21 +24,28 @@ static op_step list_done;
 static op_step get_done;
 
 static enum op_next
-list_start(struct op *op, enum query q, const struct cursor_key keys[2],
+list_start(struct op *op, enum query q, const struct cursor_key keys[N_KEYS],
     const char *is_retired)
 {
+	static const char *const statuses[] = {"Online", "Offline", "Degraded"};
+	const char *status = fieldtext_filter(statuses, ARRAY_LEN(statuses),
+	    req_query(op, "status"));
+	const char *const counted[] = {is_retired, status};
 	struct page *p = op_state(op, sizeof(*p));
-	const char *why;
+	const char *params[2 + N_KEYS + 1], *why;
+	size_t n;
 
-	why = page_read(op, keys, 2, p);
+	why = page_read(op, keys, N_KEYS, p);
 	if (why != NULL)
 		return op_fail(op, RC_INVALID, "%s", why);
+	n = page_params(p, params);
+	params[n++] = status;
 
-	const struct db_stmt stmts[] = {
-	    {q, p->nparams, p->params},
-	    {Q_AGENT_TOTAL, 1, &is_retired},
-	};
-	return op_batch(op, list_done, ARRAY_LEN(stmts), stmts);
+	const struct db_stmt rows = {q, n, params};
+	const struct db_stmt total = {Q_AGENT_TOTAL, ARRAY_LEN(counted),
+	    counted};
+
+	return page_ask(op, p, &rows, &total, status != NULL, list_done);
 }
 
 enum op_next
@@ -52,8 +65,7 @@ list_done(struct op *op)
 {
 	const struct page *p = op_state(op, sizeof(*p));
 
-	return page_reply(op, p, agent_fields, agent_nfields, NULL,
-	    op_result(op, 1));
+	return page_done(op, p, agent_fields, agent_nfields, NULL);
 }
 
 enum op_next
@@ -72,13 +84,21 @@ get_done(struct op *op)
 
 /* --- what the document says of it --- */
 
+static const struct field list_query[] = {
+    {"status", FIELD_TEXT},
+};
+
 const struct shape shape_agent_list_start = {
     .does = "List the agents",
+    .query = list_query,
+    .nquery = ARRAY_LEN(list_query),
     .answer = SHAPE_PAGE,
     .fields = SHAPE_TABLE_OF(agent_fields, agent_nfields),
 };
 const struct shape shape_agent_list_retired_start = {
     .does = "List the agents that are retired",
+    .query = list_query,
+    .nquery = ARRAY_LEN(list_query),
     .answer = SHAPE_PAGE,
     .fields = SHAPE_TABLE_OF(agent_fields, agent_nfields),
 };

@@ -40,17 +40,15 @@ approval_list(struct op *op)
 	static const char *const states[] = {"pending", "approved", "rejected",
 	    "expired"};
 	struct page *p = op_state(op, sizeof(*p));
-	const char *state = req_query(op, "state"), *known = NULL, *why;
+	const char *why;
 
 	why = page_read(op, newest_first, ARRAY_LEN(newest_first), p);
 	if (why != NULL)
 		return op_fail(op, RC_INVALID, "%s", why);
-	if (state != NULL)
-		known = fieldtext_canonical(states, ARRAY_LEN(states), state);
 	return OP_QUERY(op, Q_APPROVAL_LIST, list_done,
-	    known != NULL ? known : state, req_query(op, "certificate_id"),
-	    req_query(op, "requested_by"), p->params[0], p->params[1],
-	    p->params[2], p->params[3]);
+	    fieldtext_filter(states, ARRAY_LEN(states), req_query(op, "state")),
+	    req_query(op, "certificate_id"), req_query(op, "requested_by"),
+	    p->params[0], p->params[1], p->params[2], p->params[3]);
 }
 
 /* This list has no total. */

@@ -63,9 +63,13 @@ audit_filters_read(struct op *op, const char *since, const char *until,
 	params[UNTIL] = req_query(op, until);
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		params[UNTIL + 1 + i] = req_query(op, others[i]);
-	if (params[CATEGORY] && !fieldtext_canonical(categories,
-				    ARRAY_LEN(categories), params[CATEGORY]))
-		return "category must be one of cert_lifecycle, auth, config";
+	if (params[CATEGORY]) {
+		params[CATEGORY] = fieldtext_canonical(categories,
+		    ARRAY_LEN(categories), params[CATEGORY]);
+		if (!params[CATEGORY])
+			return "category must be one of cert_lifecycle, auth, "
+			       "config";
+	}
 	if (params[SINCE] && !wiretime_is_valid(params[SINCE], false))
 		return op_printf(op, "%s must be an RFC 3339 time", since);
 	if (params[UNTIL] && !wiretime_is_valid(params[UNTIL], false))

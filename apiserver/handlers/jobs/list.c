@@ -44,18 +44,6 @@ const size_t job_nfields = ARRAY_LEN(job_fields);
 
 static op_step list_done;
 
-/* Stored values have one spelling; a filter may have any letter case. */
-static const char *
-folded(const char *value, const char *const *spellings, size_t n)
-{
-	const char *canonical;
-
-	if (value == NULL)
-		return NULL;
-	canonical = fieldtext_canonical(spellings, n, value);
-	return canonical != NULL ? canonical : value;
-}
-
 enum op_next
 job_list(struct op *op)
 {
@@ -70,9 +58,10 @@ job_list(struct op *op)
 	why = page_read(op, newest_first, ARRAY_LEN(newest_first), p);
 	if (why != NULL)
 		return op_fail(op, RC_INVALID, "%s", why);
-	params[0] =
-	    folded(req_query(op, "status"), statuses, ARRAY_LEN(statuses));
-	params[1] = folded(req_query(op, "type"), types, ARRAY_LEN(types));
+	params[0] = fieldtext_filter(statuses, ARRAY_LEN(statuses),
+	    req_query(op, "status"));
+	params[1] =
+	    fieldtext_filter(types, ARRAY_LEN(types), req_query(op, "type"));
 	params[2] = req_query(op, "certificate_id");
 	params[3] = req_query(op, "target_id");
 	params[4] = req_query(op, "agent_id");
