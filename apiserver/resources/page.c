@@ -6,6 +6,7 @@
 #include "apiserver/edge/request.h"
 #include "common/base/arena.h"
 #include "common/base/attr.h"
+#include "common/base/enc.h"
 
 enum { SIZE_DEFAULT = 50 };
 
@@ -25,13 +26,39 @@ page_actor(const struct op *op)
 
 /* --- what is asked for --- */
 
+void
+page_tell_next(struct op *op, struct page *p)
+{
+	/* One row more than is answered tells whether there is a next one. */
+	p->params[0] = page_num(op, p->size + 1);
+	p->tells_next = true;
+}
+
+/* The contract wants what is wrong in page and per_page to count as not said;
+ * of page_size it asks no such thing. */
+static const char *
+size_read(struct op *op, struct page *p)
+{
+	const char *text = req_query(op, "page_size");
+	rc ret;
+
+	p->size = p->per_page;
+	if (text == NULL)
+		return NULL;
+	ret = enc_parse_i64(text, 1, PAGE_SIZE_MAX, &p->size);
+	return ret == RC_OK ? NULL
+			    : op_printf(op,
+				  "page_size must be a whole number from 1 "
+				  "to %d",
+				  PAGE_SIZE_MAX);
+}
+
 static const char *
 walk_read(struct op *op, const char *cursor, struct page *p)
 {
 	if (p->page > 1)
 		return "page and cursor do not go together";
-	/* One row more than the answer tells whether there is a next one. */
-	p->params[0] = page_num(op, p->size + 1);
+	page_tell_next(op, p);
 	p->params[1] = "0";
 	(void)cursor_decode(op_arena(op), cursor, p->keys, p->nkeys,
 	    p->params + 2); /* what is none stands for the start */
@@ -42,7 +69,7 @@ const char *
 page_read(struct op *op, const struct cursor_key *keys, size_t nkeys,
     struct page *out)
 {
-	const char *cursor = req_query(op, "cursor");
+	const char *cursor = req_query(op, "cursor"), *why;
 
 	assert(nkeys <= CURSOR_KEYS_MAX);
 	*out = (struct page){.keys = keys, .nkeys = nkeys};
@@ -50,8 +77,9 @@ page_read(struct op *op, const struct cursor_key *keys, size_t nkeys,
 	out->page = req_query_int(op, "page", 1, PAGE_NUMBER_MAX, 1);
 	out->per_page =
 	    req_query_int(op, "per_page", 1, PAGE_SIZE_MAX, SIZE_DEFAULT);
-	out->size =
-	    req_query_int(op, "page_size", 1, PAGE_SIZE_MAX, out->per_page);
+	why = size_read(op, out);
+	if (why != NULL)
+		return why;
 	out->is_walk = cursor != NULL;
 	if (out->is_walk)
 		return walk_read(op, cursor, out);
@@ -108,7 +136,7 @@ told_by_rows(const struct page *p)
 
 	if (p->is_walk)
 		return p->params[2] == NULL && n <= p->size ? n : -1;
-	if (n < p->size && (n > 0 || p->page == 1))
+	if (n < p->size + (p->tells_next ? 1 : 0) && (n > 0 || p->page == 1))
 		return (p->page - 1) * p->size + n;
 	return -1;
 }

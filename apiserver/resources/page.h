@@ -28,8 +28,9 @@ enum {
 /* A page being asked for; lives as long as its op. */
 struct page {
 	int64_t page, per_page;
-	int64_t size; /* rows of an answer: ?page_size=, else per_page */
-	bool is_walk; /* the cursor form */
+	int64_t size;    /* rows of an answer: ?page_size=, else per_page */
+	bool is_walk;    /* the cursor form */
+	bool tells_next; /* where a walk would go on, if there is more */
 	const struct cursor_key *keys;
 	size_t nkeys;
 	/* Of the statement: limit, offset, and the keys to go on behind, each
@@ -55,6 +56,9 @@ const char *page_actor(const struct op *op);
  */
 const char *page_read(struct op *op, const struct cursor_key *keys,
     size_t nkeys, struct page *out);
+/* Lets an answer in the page form hand out the cursor to go on with, where the
+ * rows are in the order of the walk.  Before the parameters are used. */
+void page_tell_next(struct op *op, struct page *p);
 /* Copies the parameters; how many they are. */
 size_t page_params(const struct page *p, const char **params);
 /* Whether it begins where the list does. */
@@ -75,9 +79,10 @@ enum op_next page_done(struct op *op, const struct page *p,
 /*
  * {"data":[...],"total":n,"page":p,"per_page":k}, or for a walk
  * {"data":[...],"total":n,"next_cursor":"...","page_size":k}, the cursor only
- * when there is more.  The rows are the first result of the op; total has the
- * columns total and is_capped, or is NULL for a list that says none.  A total
- * that is an estimate or the cap of the count adds "total_is_estimate":true.
+ * when there is more; a page has it too after page_tell_next.  The rows are the
+ * first result of the op; total has the columns total and is_capped, or is NULL
+ * for a list that says none.  A total that is an estimate or the cap of the
+ * count adds "total_is_estimate":true.
  */
 enum op_next page_reply(struct op *op, const struct page *p,
     const struct field *fields, size_t n, const char *only,

@@ -77,7 +77,20 @@ filters_read(struct op *op, struct listing *l)
 	filter_set(l, N_EXACT + N_TIMES, req_query(op, "q"));
 }
 
-static void
+/* False: it is neither true nor false. */
+static bool
+desc_read(struct op *op, bool *out_is_desc)
+{
+	const char *desc = req_query(op, "sort_desc");
+
+	*out_is_desc = desc != NULL && (strcasecmp(desc, "true") == 0 ||
+					   strcmp(desc, "1") == 0);
+	return desc == NULL || *out_is_desc || strcasecmp(desc, "false") == 0 ||
+	       strcmp(desc, "0") == 0;
+}
+
+/* A key that is none stands for the default, as the contract asks. */
+static const char *
 sort_read(struct op *op, struct listing *l)
 {
 	static const struct {
@@ -93,14 +106,14 @@ sort_read(struct op *op, struct listing *l)
 	    {"environment", "environment"},
 	};
 	const char *sort = req_query(op, "sort");
-	const char *desc = req_query(op, "sort_desc");
-	bool is_desc = desc != NULL && (strcasecmp(desc, "true") == 0 ||
-					   strcmp(desc, "1") == 0);
+	bool is_desc;
 
+	if (!desc_read(op, &is_desc))
+		return "sort_desc must be true or false";
 	l->params[SORT] = "created_at";
 	l->params[SORT + 1] = "false";
 	if (sort == NULL)
-		return;
+		sort = "createdAt";
 	if (sort[0] == '-') {
 		is_desc = true;
 		sort++;
@@ -112,6 +125,7 @@ sort_read(struct op *op, struct listing *l)
 		l->params[SORT + 1] = is_desc ? "true" : "false";
 		l->is_sorted = is_desc || strcmp(keys[i].key, "createdAt") != 0;
 	}
+	return NULL;
 }
 
 /* --- the statements --- */
@@ -142,11 +156,15 @@ cert_list(struct op *op)
 	if (why != NULL)
 		return op_fail(op, RC_INVALID, "%s", why);
 	filters_read(op, l);
-	sort_read(op, l);
+	why = sort_read(op, l);
+	if (why != NULL)
+		return op_fail(op, RC_INVALID, "%s", why);
 	if (p->is_walk && l->is_sorted)
 		return op_fail(op, RC_INVALID,
 		    "sort and cursor do not go together: a walk is in the "
 		    "order of createdAt");
+	if (!p->is_walk && !l->is_sorted)
+		page_tell_next(op, p);
 	if (!l->is_filtered && !l->is_sorted &&
 	    (p->is_walk || page_is_first(p)))
 		return list_plain(op, p);
