@@ -70,14 +70,14 @@ ALLOWED = {"leaf-wildcard.der": "pkix.invalid_domain_name_syntax"}
 
 # --- CAs outside of the product ---
 
-def sign_ca(name, key, by=None, by_key=None, more=()):
+def sign_ca(name, key, by=None, by_key=None, more=(), lasts=datetime.timedelta(days=3000)):
     """A CA's certificate as a careful operator makes it."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.utcnow().replace(microsecond=0)
     ski = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(by.subject if by else subject)
                .public_key(key.public_key()).serial_number(x509.random_serial_number())
-               .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=3000))
+               .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + lasts)
                .add_extension(x509.BasicConstraints(True, None), True).add_extension(ski, False)
                .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), True))
     if by:
