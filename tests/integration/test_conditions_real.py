@@ -129,10 +129,10 @@ def test_a_certificate_without_a_target(world):
 
 
 def sub_ca(world, name, **life):
-    """The files of one below a root of an operator's; its configuration."""
+    """The files of one below a root of an operator's, with a byte-order mark in front of its certificate; its configuration."""
     key, root_key = KEYS["ec256"](), KEYS["ec256"]()
     cert = sign_ca(name, key, sign_ca("Outer", root_key), root_key, **life)
-    files = {"ca_cert_path": cert.public_bytes(serialization.Encoding.PEM), "ca_key_path": key.private_bytes(
+    files = {"ca_cert_path": b"\xef\xbb\xbf" + cert.public_bytes(serialization.Encoding.PEM), "ca_key_path": key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())}
     for what, content in files.items():
         path = world.dir / f"{name}.{what}"

@@ -11,6 +11,8 @@ import pytest
 from fleet import API_KEY, PATIENCE, wait_for
 
 TEAMS, OWNERS, ISSUERS = "/api/v1/teams", "/api/v1/owners", "/api/v1/issuers"
+CRL_URLS_MAX = 8
+CRL_URL = "http://crl.example.test/".ljust(1024, "a")
 TARGETS, POLICIES = "/api/v1/targets", "/api/v1/renewal-policies"
 CERTS, JOBS = "/api/v1/certificates", "/api/v1/jobs"
 ZERO_TIME = "0001-01-01T00:00:00Z"
@@ -266,6 +268,8 @@ def test_issuer_types_and_configuration(api, stack, unique):
             ({"crl_distribution_point_urls": "http://x"}, "crl_distribution_point_urls"),
             ({"crl_distribution_point_urls": ["ftp://x"]}, "crl_distribution_point_urls"),
             ({"crl_distribution_point_urls": ["http://a b"]}, "crl_distribution_point_urls"),
+            ({"crl_distribution_point_urls": [CRL_URL] * (CRL_URLS_MAX + 1)}, "crl_distribution_point_urls"),
+            ({"crl_distribution_point_urls": [CRL_URL + "x"]}, "crl_distribution_point_urls"),
             ({"note": "x"}, "config.note is not supported by this version"), ({"valid_days": 3}, "config.valid_days is not supported"),
             ({"sign_script": "/s"}, "config.sign_script is not supported"), ({"nested": {"a": 1}}, "config.nested is not supported"),
             ({"api_token": "s3cret"}, "api_token"), ({"x": {"password": "s3cret"}}, "password"),
@@ -273,6 +277,9 @@ def test_issuer_types_and_configuration(api, stack, unique):
         status, reply = api.post(ISSUERS, {"name": unique("ca"), "type": "GenericCA", "config": config})
         refused(reply, status, words)
         assert "s3cret" not in json.dumps(reply)
+    # As many and as long as a leaf may name (test_certbuild.c signs them).
+    assert api.post(ISSUERS, {"name": unique("ca"), "type": "GenericCA", "config": {
+        "crl_distribution_point_urls": [CRL_URL] * CRL_URLS_MAX}})[0] == 201
     status, reply = api.post(ISSUERS, {"name": made["name"], "type": "local"})
     refused(reply, status, "An issuer with this name already exists", 409)
     # Partial updates keep the rest: the dashboard sends no "enabled".
