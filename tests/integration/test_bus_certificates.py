@@ -14,10 +14,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fleet import Fleet, wait_for
+from fleet import PATIENCE, Fleet, wait_for
 from test_conditions import told
 
-ENDS_IN_S = 12  # enough to start in; each test waits for its end
+ENDS_IN_S = 20 * PATIENCE  # enough to start in; each test waits for its end
 ENDED = "bus_certificate_ended"
 
 
@@ -118,7 +118,7 @@ def test_members_certificates_end_and_are_replaced(plane):
     plane.start_scheduler(**plane.ca.give("scheduler", days=300))
     scheduler = plane.processes["scheduler-1"]
     with nobody_restarts(plane):
-        wait_for(lambda: "code=BUS-REFUSED" in scheduler.log(), 30, "the scheduler to refuse them")
+        wait_for(lambda: "code=BUS-REFUSED" in scheduler.log(), 40, "the scheduler to refuse them")
         job = site.renew()
         wait_for(lambda: "code=BUS-SILENT" in worker.log(), 30, "the worker to hear nobody")
         assert plane.value("SELECT status FROM jobs WHERE id = %s", job) in ("AwaitingCSR", "Pending") and is_told(plane)

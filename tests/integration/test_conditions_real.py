@@ -11,13 +11,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 import audit
-from fleet import wait_for
+from fleet import PATIENCE, wait_for
 from test_agent_bad import make_csr
 from test_conditions import told
 from test_lint_certificates import KEYS, sign_ca
 
 CERTS = "/api/v1/certificates"
-ENDS_IN_S = 12
+ENDS_IN_S = 12 * PATIENCE
 
 
 @pytest.fixture(scope="module")
