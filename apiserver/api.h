@@ -27,6 +27,7 @@ struct heartbeats;
 struct faults;
 struct limits;
 struct keyring;
+struct latency;
 struct park;
 struct presence;
 struct refusals;
@@ -52,6 +53,8 @@ struct api {
 	struct heartbeats *heartbeats;
 	struct presence *presence;
 	struct faults *faults;
+	struct latency *latency; /* NULL: not kept, as in tests */
+	int64_t started_us;      /* by the wall */
 	size_t max_body;
 	const struct daemon *daemon; /* who we are */
 	char url[300];
@@ -61,5 +64,6 @@ struct api {
 void api_hint(struct api *a, const char *body, size_t len);
 /* Whether a scheduler leads that we hear. */
 bool api_has_leader(const struct api *a);
+int64_t api_uptime_s(const struct api *a);
 
 #endif

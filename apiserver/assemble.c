@@ -7,6 +7,7 @@
 #include "apiserver/live/crlstore.h"
 #include "apiserver/live/faults.h"
 #include "apiserver/live/heartbeats.h"
+#include "apiserver/live/latency.h"
 #include "apiserver/live/park.h"
 #include "apiserver/live/presence.h"
 #include "apiserver/openapi/document.h"
@@ -18,6 +19,7 @@
 #include "apiserver/policy/limits.h"
 #include "apiserver/policy/refusals.h"
 #include "apiserver/policy/route.h"
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/daemon/parts.h"
 #include "common/log/log.h"
@@ -218,6 +220,8 @@ api_new(const struct daemon *d, struct api **out)
 	a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
 	a->presence = presence_new(a);
 	a->faults = faults_new(a);
+	a->latency = latency_new(router_size(a->router));
+	a->started_us = clock_wall_us();
 	*out = a;
 	return RC_OK;
 }
@@ -242,6 +246,7 @@ api_free(struct api *a)
 	crlstore_free(a->crls);
 	auth_free(a->auth);
 	document_free(a->openapi);
+	latency_free(a->latency);
 	router_free(a->router);
 	keyring_free(a->keys);
 	free(a);

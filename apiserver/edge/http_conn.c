@@ -8,6 +8,7 @@
 #include "apiserver/api.h"
 #include "apiserver/edge/http_reply.h"
 #include "apiserver/edge/request_io.h"
+#include "apiserver/live/latency.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
@@ -96,8 +97,20 @@ send_reply(struct conn *c, struct request *r)
 }
 
 static void
+note_latency(const struct request *r)
+{
+	const struct route *route = r->match.route;
+
+	if (r->api->latency)
+		latency_note(r->api->latency, r->match.number,
+		    route ? route->method : "-", route ? route->pattern : "-",
+		    r->status, clock_wall_us() - r->started_us);
+}
+
+static void
 carrier_reply(struct request *r)
 {
+	note_latency(r);
 	log_request(r);
 	if (r->conn)
 		send_reply(r->conn, r);

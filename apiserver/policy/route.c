@@ -37,6 +37,7 @@ route_kind_schema(const char *kind)
 /* A row with its pattern taken apart. */
 struct entry {
 	const struct route *route;
+	size_t number;
 	struct route_rules rules; /* with its area's */
 	const struct shape *shape;
 	char *text; /* the segments' memory */
@@ -56,6 +57,7 @@ struct bucket {
 struct router {
 	struct bucket buckets[PATH_SEGMENTS_MAX];
 	struct bucket tails; /* the longest first */
+	size_t nroutes;
 	size_t nareas;
 	const struct route_area *const *areas;
 };
@@ -209,6 +211,7 @@ add_row(struct router *r, const struct route_area *area,
 	}
 	b = e.has_tail ? &r->tails : &r->buckets[e.nsegments];
 	b->entries = mem_realloc(b->entries, b->n + 1, sizeof(e));
+	e.number = ++r->nroutes;
 	b->entries[b->n++] = e;
 	return RC_OK;
 }
@@ -332,6 +335,12 @@ router_free(struct router *r)
 	free(r);
 }
 
+size_t
+router_size(const struct router *r)
+{
+	return r->nroutes;
+}
+
 static bool
 matches(const struct entry *e, const struct path *p)
 {
@@ -364,6 +373,7 @@ take(const struct entry *e, struct path *p, struct route_match *out)
 	if (e->has_tail)
 		path_join(p, e->nsegments - 1);
 	out->route = e->route;
+	out->number = e->number;
 	out->rules = &e->rules;
 	out->shape = e->shape;
 	out->nparams = 0;

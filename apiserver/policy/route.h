@@ -110,6 +110,7 @@ struct route_param {
 
 struct route_match {
 	const struct route *route;
+	size_t number; /* of the route, from 1; 0: none */
 	/* The route's; where there is none, its path's or its area's; NULL:
 	 * nobody's. */
 	const struct route_rules *rules;
@@ -129,6 +130,8 @@ rc router_new(const struct route_area *const *areas, size_t n,
 rc router_describe(struct router *r, const struct shape_row *shapes,
     size_t n) MUST_CHECK;
 void router_free(struct router *r);
+/* How many rows there are: the highest number of one. */
+size_t router_size(const struct router *r);
 /* RC_NOT_FOUND; RC_METHOD: the path is known, the method is not; out->rules is
  * set all the same.  A literal
  * segment wins over a parameter, one segment over a tail.  Parameters are not

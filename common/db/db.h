@@ -123,9 +123,11 @@ void db_results_keep(struct db_outcome *o, struct arena *a);
 struct db_stats {
 	size_t open, busy, queued;
 	uint64_t requests, timeouts, resets;
-	size_t waiting;   /* sessions whose commit waits for a standby */
-	bool is_full;     /* its disk: a request failed for want of room */
-	uint64_t retries; /* of requests that the server undid */
+	size_t waiting;    /* sessions whose commit waits for a standby */
+	bool is_full;      /* its disk: a request failed for want of room */
+	uint64_t retries;  /* of requests that the server undid */
+	size_t ceiling;    /* of sessions */
+	uint64_t waits_ms; /* what requests waited for a session, in sum */
 };
 void db_pool_stats(const struct db_pool *p, struct db_stats *out);
 /*

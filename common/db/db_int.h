@@ -380,7 +380,7 @@ struct db_pool {
 	char server[256];        /* the last one connected to, for the log */
 	struct evdns_base *dns;  /* made at the first look-up */
 	TAILQ_HEAD(, db_resolve) lookups; /* that it has not answered */
-	uint64_t queued, requests, timeouts, resets, retries;
+	uint64_t queued, requests, timeouts, resets, retries, waits_ms;
 };
 
 /* --- params.c --- */

@@ -38,6 +38,8 @@ db_pool_stats(const struct db_pool *p, struct db_stats *out)
 	    .timeouts = p->timeouts,
 	    .resets = p->resets,
 	    .retries = p->retries,
+	    .ceiling = p->max_conns,
+	    .waits_ms = p->waits_ms,
 	};
 }
 

@@ -65,8 +65,14 @@ db_queue_next(const struct db_pool *p)
 void
 db_queue_take(struct db_req *r)
 {
-	TAILQ_REMOVE(&r->pool->queue[r->is_write], r, entry);
-	r->pool->nqueued[r->is_write]--;
+	struct db_pool *p = r->pool;
+
+	TAILQ_REMOVE(&p->queue[r->is_write], r, entry);
+	p->nqueued[r->is_write]--;
+	if (!r->is_look)
+		p->waits_ms +=
+		    (uint64_t)(loop_now_ms(p->loop) - r->queue_until_ms +
+			       p->queue_deadline_ms);
 }
 
 void

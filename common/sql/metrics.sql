@@ -62,6 +62,64 @@ FROM (SELECT 'Pending' AS status, 'issuance' AS type, (SELECT count(*) FROM (SEL
         FROM (VALUES ('AwaitingCSR'), ('AwaitingApproval')) AS s (status)) AS w
 ORDER BY w.status, w.type;
 
+-- What is due in each lane, by type, among a thousand in the order of the queue.
+-- name: metrics_queues :many
+SELECT l.issuer_id AS issuer, q.type, q.n AS lane_queue_jobs,
+    round(coalesce(extract(epoch FROM clock_timestamp() - q.oldest), 0), 3) AS lane_queue_age_seconds
+FROM (SELECT o.issuer_id FROM lanes o ORDER BY o.issuer_id LIMIT 1000) l
+CROSS JOIN LATERAL (SELECT t.type, count(d.type) AS n, min(d.run_after) AS oldest
+    FROM (VALUES ('Issuance'), ('Renewal')) AS t (type)
+    LEFT JOIN (SELECT j.type, j.run_after FROM jobs j WHERE j.issuer_id = l.issuer_id AND j.status = 'Pending'
+            AND j.type IN ('Issuance', 'Renewal') AND j.run_after <= clock_timestamp()
+        ORDER BY j.run_after, j.id LIMIT 1000) AS d ON d.type = t.type
+    GROUP BY t.type) AS q
+ORDER BY l.issuer_id, q.type;
+
+-- name: metrics_tasks :many
+SELECT d.kind, count(*) AS task_queue_tasks,
+    round(extract(epoch FROM clock_timestamp() - min(d.run_after)), 3) AS task_queue_age_seconds
+FROM (SELECT t.kind, t.run_after FROM tasks t WHERE t.status = 'Pending' AND t.run_after <= clock_timestamp()
+    ORDER BY t.run_after, t.id LIMIT 1000) AS d
+GROUP BY d.kind
+ORDER BY d.kind;
+
+-- How many certificates are Active no index tells, since a renewal of one must
+-- cost it nothing: it is what is left of the total, unless a count was cut.
+-- name: metrics_counts :one fresh
+WITH states AS (
+    SELECT s.status, (SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
+            WHERE c.status IN ('Pending', 'Expiring', 'Expired', 'Revoked', 'Archived') AND c.status = s.status
+            ORDER BY c.created_at, c.id LIMIT 10000) AS q) AS n
+        FROM (VALUES ('Pending'), ('Expired'), ('Revoked'), ('Archived')) AS s (status)
+    UNION ALL SELECT 'Failed', (SELECT count(*) FROM (SELECT 1 FROM managed_certificates c WHERE c.status = 'Failed'
+            ORDER BY c.updated_at LIMIT 10000) AS q)
+    UNION ALL SELECT 'RenewalInProgress', (SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
+            WHERE c.status = 'RenewalInProgress' ORDER BY c.id LIMIT 10000) AS q)
+), soon AS (
+    SELECT count(*) FILTER (WHERE q.status IN ('Active', 'Expiring')) AS n, count(*) AS looked_at
+    FROM (SELECT c.status FROM managed_certificates c
+        WHERE c.expires_at > engine_now() AND c.expires_at <= engine_now() + policy_digest_days()
+        ORDER BY c.expires_at LIMIT 10000) AS q
+), certificates AS (
+    SELECT (SELECT sum(r.n)::bigint FROM row_counts r WHERE r.table_name = 'managed_certificates') AS total,
+        s.n AS soon, t.others, t.expired, t.revoked, s.looked_at >= 10000 OR t.is_capped AS is_capped
+    FROM soon s CROSS JOIN (SELECT sum(a.n)::bigint AS others, sum(a.n) FILTER (WHERE a.status = 'Expired')::bigint AS expired,
+            sum(a.n) FILTER (WHERE a.status = 'Revoked')::bigint AS revoked, bool_or(a.n >= 10000) AS is_capped
+        FROM states a) AS t
+)
+SELECT k.total AS certificate_total, CASE WHEN NOT k.is_capped THEN greatest(k.total - k.others - k.soon, 0) END AS certificate_active,
+    k.soon AS certificate_expiring_soon, k.expired AS certificate_expired, k.revoked AS certificate_revoked,
+    k.is_capped::int AS certificate_counts_capped, g.agent_total, g.agent_online,
+    (SELECT count(*) FROM (SELECT 1 FROM jobs j WHERE j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
+        ORDER BY j.dedupe_key LIMIT 10000) AS q) AS job_pending,
+    (SELECT count(*) FROM (SELECT 1 FROM notification_events n WHERE n.status = 'dead'
+        ORDER BY (n.retry_count > 0), n.id LIMIT 10000) AS q) AS notification_dead_total
+FROM certificates k
+CROSS JOIN (SELECT count(*) AS agent_total,
+        count(*) FILTER (WHERE a.last_heartbeat_at > clock_timestamp() - interval '5 minutes') AS agent_online
+    FROM (SELECT o.last_heartbeat_at FROM agents o WHERE o.retired_at IS NULL
+        ORDER BY o.registered_at, o.id LIMIT 10000) AS a) AS g;
+
 -- One sample for each name, with 0 for what is not so; $3 to $5: what the asking
 -- process knows beside the view.
 -- name: metrics_conditions :many
@@ -77,7 +135,6 @@ ORDER BY n.condition;
 
 -- name: metrics_totals :one
 SELECT l.term AS leader_term, (l.expires_at > clock_timestamp())::int AS leader_alive,
-    (SELECT sum(r.n)::bigint FROM row_counts r WHERE r.table_name = 'managed_certificates') AS certificate_total,
     round(u.lag_s, 3) AS audit_sealing_lag_seconds,
     v.rounds AS audit_chain_verify_total, (v.broken_n IS NOT NULL)::int AS audit_chain_break_detected_total,
     round(extract(epoch FROM v.looked_at), 3) AS audit_chain_last_verified_at

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from fleet import API_KEY, wait_for
+from fleet import API_KEY, ROOT, wait_for
 
 PATH = "/api/v1/metrics/prometheus"
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -44,13 +44,14 @@ def parse(text):
         if line.startswith("# HELP "):
             name = re.fullmatch(rf"# HELP ({NAME}) [^\\]+", line)[1]
             assert name not in families, f"{name} twice"
-            kind = re.fullmatch(rf"# TYPE {name} (gauge|counter)", lines[i + 1])[1]
-            assert (kind == "counter") == name.endswith("_total") or name == "certctl_certificate_total", line
+            kind = re.fullmatch(rf"# TYPE {name} (gauge|counter|histogram)", lines[i + 1])[1]
+            assert (kind == "counter") == name.endswith("_total") or name in ("certctl_certificate_total", "certctl_agent_total"), line
             families[name] = (kind, {})
         elif not line.startswith("# TYPE "):
             m = SAMPLE.fullmatch(line)
-            assert m and m[1] == name, line
-            labels = tuple((k, unescape(v)) for k, v in re.findall(LABEL, m[2] or ""))
+            part = m and m[1].removeprefix(name)
+            assert m and (part in ("_bucket", "_sum", "_count") if families[name][0] == "histogram" else part == ""), line
+            labels = tuple((k, unescape(v)) for k, v in re.findall(LABEL, m[2] or "")) + ((("", part),) if part else ())
             samples = families[name][1]
             assert labels not in samples, line
             samples[labels] = float(m[m.re.groups])
@@ -184,3 +185,110 @@ def test_the_audit_trail(led):
         wait_for(lambda: sample(led, "audit_sealing_lag_seconds") > 3, 20, "the lag", every=0.2)
         c.execute("COMMIT")
     wait_for(lambda: sample(led, "audit_sealing_lag_seconds") < 3, 20, "the seal", every=0.2)
+
+
+def test_certificates_by_their_state(led):
+    """Beside what the table says; what is left of the total is active."""
+    led.make_certificate("soon")
+    led.make_certificate("long")
+    led.make_certificate("gone")
+    led.plant("UPDATE managed_certificates SET status = 'Active', renew_after = 'infinity', "
+              "expires_at = now() + CASE id WHEN 'soon' THEN interval '29 days' ELSE interval '200 days' END WHERE id IN ('soon', 'long')")
+    led.plant("UPDATE managed_certificates SET status = 'Revoked', expires_at = now() + interval '5 days' WHERE id = 'gone'")
+    families = scrape(led)
+    state = dict(led.query("SELECT status, count(*) FROM managed_certificates GROUP BY status"))
+    assert state["Active"] + state.get("Expiring", 0) == 2 and state["Revoked"] == 1
+    assert [families[f"certctl_certificate_{s}"][1][()] for s in (
+        "total", "active", "expiring_soon", "revoked", "expired", "counts_capped")] == [
+        sum(state.values()), 1, 1, 1, state.get("Expired", 0), 0]
+    reply = led.api.need("GET", "/api/v1/metrics")
+    assert set(reply) == {"gauge", "counter", "uptime"}
+    shared = {k: v for k, v in reply["gauge"].items() if k != "certificate_counts_capped"}
+    assert shared == {k: families[f"certctl_{k}"][1][()] for k in shared} and len(shared) == 8
+    assert reply["counter"] == {"notifications_dead_total": families["certctl_notification_dead_total"][1][()]}
+    assert set(reply["uptime"]) == {"uptime_seconds", "server_started", "measured_at"} and reply["uptime"]["uptime_seconds"] >= 0
+
+
+def test_a_state_with_more_than_are_counted(led):
+    led.plant("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status) "
+              "SELECT 'many-' || i, 'many-' || i, 'x', owner_id, team_id, issuer_id, renewal_policy_id, 'Archived' "
+              "FROM managed_certificates, generate_series(1, 10001) i WHERE id = 'long'")
+    families = scrape(led)
+    reply = led.api.need("GET", "/api/v1/metrics")
+    led.plant("DELETE FROM managed_certificates WHERE id LIKE 'many-%'")
+    assert families["certctl_certificate_active"][1] == {} and families["certctl_certificate_counts_capped"][1] == {(): 1}
+    assert reply["gauge"]["certificate_active"] is None and reply["gauge"]["certificate_counts_capped"] is True
+
+
+def test_agents(led, new_agent):
+    before = scrape(led)
+    agents = [new_agent()[0] for _ in range(3)]
+    led.query("UPDATE agents SET last_heartbeat_at = now() - CASE id WHEN %s THEN interval '4 minutes' ELSE interval '6 minutes' END "
+              "WHERE id = ANY (%s)", agents[0], agents)
+    led.query("UPDATE agents SET retired_at = now() WHERE id = %s", agents[2])
+    after = scrape(led)
+    assert [after[f"certctl_agent_{s}"][1][()] - before[f"certctl_agent_{s}"][1][()] for s in ("total", "online")] == [2, 1]
+
+
+def test_what_is_due_in_a_lane(led):
+    due = {t: sample(led, "lane_queue_jobs", issuer="iss-local", type=t) for t in ("Issuance", "Renewal")}
+    led.query("INSERT INTO jobs (id, type, certificate_id, issuer_id, status, run_after) VALUES "
+              "('job-q1', 'Renewal', 'c0', 'iss-local', 'Pending', now() - interval '1 hour'), "
+              "('job-q2', 'Renewal', 'c0', 'iss-local', 'Pending', now() + interval '1 hour')")
+    families = scrape(led)
+    led.query("DELETE FROM jobs WHERE id IN ('job-q1', 'job-q2')")
+    queue = {dict(labels)["type"]: n for labels, n in families["certctl_lane_queue_jobs"][1].items() if ("issuer", "iss-local") in labels}
+    assert queue == {"Issuance": due["Issuance"], "Renewal": due["Renewal"] + 1}
+    assert families["certctl_lane_queue_age_seconds"][1][(("issuer", "iss-local"), ("type", "Renewal"))] >= 3600
+
+
+def test_tasks_that_are_due(led):
+    led.query("INSERT INTO tasks (id, kind, subject, run_after) VALUES ('task-q1', 'odd_kind', '', now() - interval '1 hour'), "
+              "('task-q2', 'odd_kind', '', now() + interval '1 hour')")
+    families = scrape(led)
+    led.query("DELETE FROM tasks WHERE kind = 'odd_kind'")
+    assert families["certctl_task_queue_tasks"][1][(("kind", "odd_kind"),)] == 1
+    assert 3600 <= families["certctl_task_queue_age_seconds"][1][(("kind", "odd_kind"),)] < 3660
+
+
+def test_how_long_answers_take(led):
+    def route(families, pattern, part, **more):
+        labels = (("method", "GET"), ("route", pattern), *more.items(), ("", part))
+        return families["certctl_http_request_duration_seconds"][1].get(labels, 0)
+    one = "/api/v1/teams/{id}"
+    before = scrape(led)
+    for _ in range(3):
+        assert led.api.get("/api/v1/teams/t-nobody")[0] == 404
+    after = scrape(led)
+    assert route(after, one, "_count") - route(before, one, "_count") == 3
+    assert route(after, one, "_bucket", le="+Inf") == route(after, one, "_count") and route(after, one, "_sum") > route(before, one, "_sum")
+    row = [n for (m, r, part, *_), n in ((tuple(v for _, v in k[:2]) + (k[-1][1],), v) for k, v in after[
+        "certctl_http_request_duration_seconds"][1].items()) if (r, part) == (one, "_bucket")]
+    assert row == sorted(row) and len(row) == 12
+    asked = (("method", "GET"), ("route", one), ("status", "4xx"))
+    assert after["certctl_http_requests_total"][1][asked] - before["certctl_http_requests_total"][1].get(asked, 0) == 3
+
+
+def test_the_sessions_of_this_process(led):
+    first, second = scrape(led), scrape(led)
+    for pool in ("requests", "heartbeats", "own"):
+        labels = (("pool", pool),)
+        limits = [second[f"certctl_database_sessions_{s}"][1][labels] for s in ("busy", "open", "max")]
+        assert limits == sorted(limits) and limits[2] > 0, pool
+        for counter in ("requests_total", "request_timeouts_total", "session_resets_total", "request_retries_total",
+                        "request_wait_seconds_total"):
+            assert second[f"certctl_database_{counter}"][1][labels] >= first[f"certctl_database_{counter}"][1][labels]
+    asked = (("pool", "requests"),)
+    assert second["certctl_database_requests_total"][1][asked] > first["certctl_database_requests_total"][1][asked]
+    assert second["certctl_bus_leader_heard"][1] == {(): 1} and second["certctl_uptime_seconds"][1][()] >= 0
+
+
+def test_the_page_names_every_metric(led):
+    """Its type and its labels too, wherever a sample is there to compare with."""
+    page = (ROOT / "docs/operator/monitoring.md").read_text(encoding="utf-8")
+    rows = {m[0]: (m[1], re.findall(r"`(\w+)`", m[2])) for m in re.findall(r"^\| `(certctl_\w+)` \| (\w+) \|([^|]*)\|", page, re.M)}
+    families = scrape(led)
+    assert {name: kind for name, (kind, _) in rows.items()} == {name: kind for name, (kind, _) in families.items()}
+    for name, (_, samples) in families.items():
+        for labels in samples:
+            assert [k for k, _ in labels if k not in ("le", "")] == rows[name][1], name

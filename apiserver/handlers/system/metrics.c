@@ -3,19 +3,17 @@
  * text format 0.0.4 of Prometheus.
  *
  * A series is a column of a statement, of the same name; a row is a sample,
- * unless it is NULL.  The ends of the bus's certificates are what this process
- * knows by itself.
+ * unless it is NULL.  metrics_own.c has what this process knows by itself.
  */
-#include <inttypes.h>
-
 #include "apiserver/api.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/handlers/system/metrics.h"
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/live/faults.h"
 #include "apiserver/resources/shape.h"
 #include "common/base/buf.h"
 
-#define PREFIX "certctl_"
+#define PREFIX METRICS_PREFIX
 #define TEXT_FORMAT "text/plain; version=0.0.4; charset=utf-8"
 
 enum {
@@ -25,6 +23,9 @@ enum {
 	POLICIES,
 	PROCESSES,
 	JOBS,
+	QUEUES,
+	TASKS,
+	COUNTS,
 	CONDITIONS,
 	TOTALS,
 	NSTATEMENTS
@@ -84,6 +85,41 @@ static const struct series all_series[] = {
 	"Processes that the database heard of lately.", {"process"}},
     {JOBS, "jobs_waiting", "gauge",
 	"Jobs that wait, counted among ten thousand rows.", {"status", "type"}},
+    {QUEUES, "lane_queue_jobs", "gauge",
+	"Jobs of the lane that are due and wait, among its first thousand.",
+	{"issuer", "type"}},
+    {QUEUES, "lane_queue_age_seconds", "gauge",
+	"How long ago the oldest of them was due; 0 for none.",
+	{"issuer", "type"}},
+    {TASKS, "task_queue_tasks", "gauge",
+	"Tasks of the kind that are due and wait, among the first thousand.",
+	{"kind"}},
+    {TASKS, "task_queue_age_seconds", "gauge",
+	"How long ago the oldest of them was due.", {"kind"}},
+    {COUNTS, "certificate_total", "gauge", "Managed certificates.", {NULL}},
+    {COUNTS, "certificate_active", "gauge",
+	"Certificates that serve and do not end soon; none while a count "
+	"that it follows from is capped.",
+	{NULL}},
+    {COUNTS, "certificate_expiring_soon", "gauge",
+	"Certificates that end within 30 days, counted among ten thousand.",
+	{NULL}},
+    {COUNTS, "certificate_expired", "gauge",
+	"Certificates that ended, counted up to ten thousand.", {NULL}},
+    {COUNTS, "certificate_revoked", "gauge",
+	"Certificates that are revoked, counted up to ten thousand.", {NULL}},
+    {COUNTS, "certificate_counts_capped", "gauge",
+	"1 while a state has more certificates than are counted.", {NULL}},
+    {COUNTS, "agent_total", "gauge",
+	"Agents that are not retired, counted up to ten thousand.", {NULL}},
+    {COUNTS, "agent_online", "gauge",
+	"Those of them that were heard of within five minutes.", {NULL}},
+    {COUNTS, "job_pending", "gauge",
+	"Jobs that have not ended, counted up to ten thousand.", {NULL}},
+    {COUNTS, "notification_dead_total", "counter",
+	"Notifications that reached nobody and nobody requeued or put away, "
+	"counted up to ten thousand.",
+	{NULL}},
     {CONDITIONS, "condition_count", "gauge",
 	"How often a condition is true, counted up to a hundred; "
 	"docs/operator/conditions.md says what to do.",
@@ -93,7 +129,6 @@ static const struct series all_series[] = {
     {TOTALS, "leader_term", "gauge", "The term of the leading scheduler.",
 	{NULL}},
     {TOTALS, "leader_alive", "gauge", "1 while a scheduler leads.", {NULL}},
-    {TOTALS, "certificate_total", "gauge", "Managed certificates.", {NULL}},
     {TOTALS, "audit_sealing_lag_seconds", "gauge",
 	"Age of the oldest audit event that is in no sealed block.", {NULL}},
     {TOTALS, "audit_chain_verify_total", "counter",
@@ -103,8 +138,6 @@ static const struct series all_series[] = {
     {TOTALS, "audit_chain_last_verified_at", "gauge",
 	"When verification last looked at a block, Unix time.", {NULL}},
 };
-
-#define BUS_CERT PREFIX "bus_certificate_not_after_timestamp_seconds"
 
 static op_step metrics_done;
 
@@ -120,29 +153,15 @@ metrics_prometheus_start(struct op *op)
 	    [POLICIES] = {Q_METRICS_POLICIES, 0, NULL},
 	    [PROCESSES] = {Q_METRICS_PROCESSES, 0, NULL},
 	    [JOBS] = {Q_METRICS_JOBS, 0, NULL},
+	    [QUEUES] = {Q_METRICS_QUEUES, 0, NULL},
+	    [TASKS] = {Q_METRICS_TASKS, 0, NULL},
+	    [COUNTS] = {Q_METRICS_COUNTS, 0, NULL},
 	    [CONDITIONS] = {Q_METRICS_CONDITIONS, ARRAY_LEN(names), names},
 	    [TOTALS] = {Q_METRICS_TOTALS, 0, NULL},
 	};
 
 	faults_params(req_api(op)->faults, op_arena(op), &names[2]);
 	return op_batch(op, metrics_done, NSTATEMENTS, stmts);
-}
-
-/* Backslash, quote and line feed are what the format escapes. */
-static void
-put_label(struct buf *b, const char *name, const char *value)
-{
-	buf_printf(b, "%s=\"", name);
-	for (; *value != '\0'; value++) {
-		if (*value == '\n') {
-			buf_puts(b, "\\n");
-			continue;
-		}
-		if (*value == '\\' || *value == '"')
-			buf_putc(b, '\\');
-		buf_putc(b, *value);
-	}
-	buf_putc(b, '"');
 }
 
 static void
@@ -155,7 +174,7 @@ put_labels(struct buf *b, const struct series *s, const struct db_result *r,
 	for (size_t i = 0; i < LABELS_MAX && s->labels[i]; i++) {
 		if (i > 0)
 			buf_putc(b, ',');
-		put_label(b, s->labels[i],
+		metrics_put_label(b, s->labels[i],
 		    db_text(r, row, db_col(r, s->labels[i])));
 	}
 	buf_putc(b, '}');
@@ -177,50 +196,6 @@ put_series(struct buf *b, const struct series *s, const struct db_result *r)
 	}
 }
 
-static void
-put_bus_cert(void *arg, const char *address, const struct bus_cert *cert)
-{
-	struct buf *b = arg;
-
-	buf_puts(b, BUS_CERT "{");
-	put_label(b, "listener", address ? address : "");
-	buf_printf(b, "} %" PRId64 "\n", cert->ends_unix);
-}
-
-/* What no table holds. */
-static void
-put_bus_certs(struct buf *b, const struct api *a)
-{
-	buf_puts(b, "# HELP " BUS_CERT " When a certificate of the bus ends, "
-		    "Unix time: the listener's, or this apiserver's own.\n"
-		    "# TYPE " BUS_CERT " gauge\n");
-	if (a->bus)
-		bus_client_certs(a->bus, put_bus_cert, b);
-}
-
-/* Of this process; no row knows them. */
-static void
-put_waiting(struct buf *b, const struct api *a)
-{
-	static const char name[] = PREFIX "database_commits_waiting";
-	const struct {
-		const char *name;
-		const struct db_pool *pool;
-	} pools[] = {{"requests", a->pool}, {"heartbeats", a->heartbeat_pool},
-	    {"own", a->own_pool}};
-	struct db_stats st;
-
-	buf_printf(b,
-	    "# HELP %s Sessions of this process whose commit waits for a "
-	    "synchronous standby.\n# TYPE %s gauge\n",
-	    name, name);
-	for (size_t i = 0; i < ARRAY_LEN(pools); i++) {
-		db_pool_stats(pools[i].pool, &st);
-		buf_printf(b, "%s{pool=\"%s\"} %zu\n", name, pools[i].name,
-		    st.waiting);
-	}
-}
-
 static enum op_next
 metrics_done(struct op *op)
 {
@@ -231,8 +206,7 @@ metrics_done(struct op *op)
 	for (size_t i = 0; i < ARRAY_LEN(all_series); i++)
 		put_series(&b, &all_series[i],
 		    op_result(op, (size_t)all_series[i].statement));
-	put_bus_certs(&b, req_api(op));
-	put_waiting(&b, req_api(op));
+	metrics_put_own(&b, req_api(op));
 	if (buf_ok(&b))
 		next = reply_bytes(op, 200, TEXT_FORMAT, b.data, b.len);
 	else

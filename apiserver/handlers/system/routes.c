@@ -31,6 +31,7 @@ const struct route_area routes_probes = {
 static const struct route rows[] = {
     {"GET", "/api/v1/openapi.json", NULL, openapi_start, .own = PUBLIC},
     {"GET", "/api/v1/version", NULL, system_version_start, .own = PUBLIC},
+    {"GET", "/api/v1/metrics", "metrics.read", metrics_json_start},
     {"GET", "/api/v1/metrics/prometheus", "metrics.read",
 	metrics_prometheus_start},
 };

@@ -90,6 +90,19 @@ test_found(void)
 	CHECK_STR(m.params[1].value, "b");
 }
 
+/* Each has its own, and none is past their count. */
+static void
+test_numbers(void)
+{
+	struct route_match a = {0}, b = {0};
+
+	CHECK_INT(match("GET", "/api/v1/version", &a), RC_OK);
+	CHECK_INT(match("GET", "/api/v1/agents/ag-1", &b), RC_OK);
+	CHECK(a.number != b.number);
+	CHECK(a.number >= 1 && a.number <= router_size(router));
+	CHECK(b.number >= 1 && b.number <= router_size(router));
+}
+
 static void
 test_literal_wins(void)
 {
@@ -306,7 +319,7 @@ test_refused_areas(void)
 	CHECK_INT(new_with_areas(&a, &b), RC_OK);
 }
 
-CHECK_MAIN(CHECK_ROW(test_new), CHECK_ROW(test_found),
+CHECK_MAIN(CHECK_ROW(test_new), CHECK_ROW(test_found), CHECK_ROW(test_numbers),
     CHECK_ROW(test_literal_wins), CHECK_ROW(test_tails),
     CHECK_ROW(test_not_found), CHECK_ROW(test_method),
     CHECK_ROW(test_a_row_overrides_its_area),

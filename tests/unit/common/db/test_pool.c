@@ -84,6 +84,8 @@ queue_deadline_answers_busy(void)
 	CHECK_INT(ASK(&after, STMT0(Q_PING)), RC_OK);
 	db_pool_stats(pool, &st);
 	CHECK_INT(st.timeouts, 1);
+	CHECK(st.waits_ms >= 100);
+	CHECK_INT(st.ceiling, 1);
 	CHECK_INT(late.calls, 1);
 	end();
 }
