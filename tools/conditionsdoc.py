@@ -14,6 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SOURCE = "apiserver/conditions.def"
 PAGE = "docs/operator/conditions.md"
 RULES = "deploy/prometheus/certctl.rules.yml"
+RUNBOOK = "docs/operator/monitoring.md"
 BEGIN, END = f"<!-- Made by tools/conditionsdoc.py from {SOURCE}; do not edit. -->\n", "<!-- End of what is made. -->\n"
 TEXT = r'("(?:[^"\\]|\\.)*")'
 ROW = re.compile(rf"^CONDITION\((\w+), (CRITICAL|WARNING|NOTICE), {TEXT}, {TEXT}, {TEXT}\)$", re.M)
@@ -35,6 +36,12 @@ def conditions():
     return rows
 
 
+def runbook(advice):
+    """The page that the advice names, or else that of all conditions."""
+    named = re.search(r"docs/operator/[\w/-]+\.md|docs/internals/[\w-]+\.md", advice)
+    return named[0] if named else PAGE
+
+
 def page():
     text = "| Condition | Severity | What it is | What to do |\n|---|---|---|---|\n"
     for name, severity, what, advice in conditions():
@@ -49,14 +56,16 @@ def rules():
     text += ("      - alert: CertctlUnreachable\n        expr: absent(certctl_condition_count)\n        for: 2m\n"
              "        labels:\n          severity: critical\n        annotations:\n"
              "          summary: \"no apiserver answers the scrape\"\n"
-             "          description: \"Start one, or see what its /ready says.\"\n")
+             "          description: \"Start one, or see what its /ready says.\"\n"
+             f"          runbook: \"{RUNBOOK}\"\n")
     for name, severity, what, advice in conditions():
         if severity == "notice":
             continue
         alert = "Certctl" + "".join(w.capitalize() for w in name.split("_"))
         text += (f"      - alert: {alert}\n        expr: max(certctl_condition_count{{condition=\"{name}\"}}) > 0\n        for: {WAIT[severity]}\n"
                  f"        labels:\n          severity: {severity}\n        annotations:\n"
-                 f"          summary: {json.dumps(what)}\n          description: {json.dumps(advice)}\n")
+                 f"          summary: {json.dumps(what)}\n          description: {json.dumps(advice)}\n"
+                 f"          runbook: {json.dumps(runbook(advice))}\n")
     return text
 
 

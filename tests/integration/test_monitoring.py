@@ -1,0 +1,151 @@
+"""
+What deploy/ has for monitors, asked of Prometheus itself: promtool finds no fault
+with the exposition, the configuration and the rules; each alert fires when its
+condition lasts and no sooner; and each query of the dashboards is answered from
+what an apiserver told.
+"""
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import urllib.parse
+import urllib.request
+
+import pytest
+import yaml
+
+from fleet import API_KEY, ROOT, free_port, wait_for
+
+NOT_SANITIZED = "the programs are those of test_metrics.py, the rest is Prometheus"
+PATH = "/api/v1/metrics/prometheus"
+RULES = ROOT / "deploy/prometheus/certctl.rules.yml"
+DASHBOARDS = sorted((ROOT / "deploy/grafana").glob("*.json"))
+# What these ask for is not there while nothing is wrong or nothing changes.
+MAY_BE_EMPTY = ("> 0", "certctl_policy_change_", "certctl_ca_not_after_", "certctl_task_queue_")
+# Names that promtool's rules of style would have otherwise: two that clients know, and one that alert rules know.
+ODD_NAMES = {"certctl_certificate_total", "certctl_agent_total", "certctl_condition_count"}
+
+
+def promtool(*arguments, text=None):
+    return subprocess.run(["promtool", *map(str, arguments)], input=text, text=True, capture_output=True, timeout=60, check=False)
+
+
+def queries(dashboard):
+    for panel in json.loads(dashboard.read_text(encoding="utf-8"))["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], target["expr"].replace("$__rate_interval", "1m")
+
+
+@pytest.fixture(scope="module")
+def scraped(plane):
+    """The address of a Prometheus that asks the apiserver twice a second, as deploy/ has it but for place and pace."""
+    home, port = plane.dir / "prometheus", free_port()
+    home.mkdir()
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    config["global"] = {"scrape_interval": "500ms", "evaluation_interval": "1s"}
+    job = config["scrape_configs"][0]
+    (home / "certctl.key").write_text(f"viewer-{API_KEY}", encoding="ascii")
+    job["authorization"]["credentials_file"] = str(home / "certctl.key")
+    job["tls_config"]["ca_file"] = str(plane.dir / "tls" / "api.pem")
+    job["static_configs"][0]["targets"] = [f"127.0.0.1:{plane.api.port}"]
+    shutil.copy(RULES, home)
+    (home / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    plane.spawn("prometheus", ["/usr/bin/prometheus", f"--config.file={home}/prometheus.yml", f"--storage.tsdb.path={home}/data",
+                               f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"], {})
+    url = f"http://127.0.0.1:{port}"
+
+    def has_two_samples():
+        with contextlib.suppress(OSError):
+            found = ask(url, "count_over_time(certctl_leader_alive[1m]) >= 2")
+            return found and ask(url, "rate(certctl_http_requests_total[1m])")
+    wait_for(has_two_samples, 30, "Prometheus to have asked twice")
+    return url
+
+
+def ask(url, query):
+    with urllib.request.urlopen(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query})}", timeout=20) as reply:
+        answer = json.load(reply)
+    assert answer["status"] == "success", (query, answer)
+    return answer["data"]["result"]
+
+
+def test_promtool_finds_no_fault_with_the_exposition(plane):
+    status, text = plane.api.get(PATH)
+    assert status == 200
+    found = promtool("check", "metrics", text=text)
+    told = [line for line in (found.stdout + found.stderr).splitlines() if line and line.split()[0] not in ODD_NAMES]
+    assert not told, told
+    broken = promtool("check", "metrics", text=text.replace("# TYPE certctl_leader_alive gauge", "# TYPE certctl_leader_alive what"))
+    assert broken.returncode != 0
+
+
+def test_promtool_finds_no_fault_with_the_configuration(tmp_path):
+    text = (ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8")
+    for name in ("certctl.key", "certctl-ca.pem"):
+        (tmp_path / name).write_text("", encoding="ascii")
+    (tmp_path / "prometheus.yml").write_text(text.replace("/etc/prometheus", str(tmp_path)), encoding="utf-8")
+    shutil.copy(RULES, tmp_path)
+    found = promtool("check", "config", "--syntax-only", tmp_path / "prometheus.yml")
+    assert found.returncode == 0, found.stderr
+    found = promtool("check", "rules", RULES)
+    assert found.returncode == 0, found.stderr
+
+
+def alert_rules():
+    return yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"][0]["rules"]
+
+
+def test_every_alert_fires_when_its_condition_lasts(tmp_path):
+    """And neither sooner, nor for another's."""
+    tests = []
+    for rule in alert_rules():
+        named = re.search(r'condition="(\w+)"', rule["expr"])
+        minutes = int(rule["for"].removesuffix("m"))
+        series = [{"series": f'certctl_condition_count{{condition="{named[1]}",instance="a"}}', "values": "0x4 1x60"},
+                  {"series": f'certctl_condition_count{{condition="{named[1]}",instance="b"}}', "values": "0x64"},
+                  {"series": 'certctl_condition_count{condition="none_of_these",instance="a"}', "values": "1x64"}] if named else []
+        begins = 5 if named else 0
+        fires = {"exp_labels": {"severity": rule["labels"]["severity"]}, "exp_annotations": rule["annotations"]}
+        tests.append({"interval": "1m", "input_series": series, "alert_rule_test": [
+            {"eval_time": f"{begins + minutes - 1}m", "alertname": rule["alert"], "exp_alerts": []},
+            {"eval_time": f"{begins + minutes}m", "alertname": rule["alert"], "exp_alerts": [fires]}]})
+    assert len(tests) > 30
+    (tmp_path / "test.yml").write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}),
+                                       encoding="utf-8")
+    found = promtool("test", "rules", tmp_path / "test.yml")
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_every_alert_names_a_page_that_is_there():
+    for rule in alert_rules():
+        assert (ROOT / rule["annotations"]["runbook"]).is_file(), rule["alert"]
+
+
+def test_there_are_three_dashboards():
+    assert [d.stem for d in DASHBOARDS] == ["certificates", "engine", "overview"]
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda d: d.stem)
+def test_each_query_of_a_dashboard_is_answered(scraped, dashboard):
+    asked = list(queries(dashboard))
+    assert len(asked) >= 8
+    for title, query in asked:
+        found = ask(scraped, query)
+        assert found or any(word in query for word in MAY_BE_EMPTY), (title, query)
+
+
+def test_each_metric_of_a_dashboard_is_one_that_we_tell(plane):
+    _, text = plane.api.get(PATH)
+    told = set(re.findall(r"^# TYPE (\w+) ", text, re.M))
+    asked = {name.removesuffix("_bucket") for d in DASHBOARDS for _, query in queries(d) for name in re.findall(r"certctl_\w+", query)}
+    assert len(asked) > 20 and asked <= told, asked - told
+
+
+def test_nothing_is_firing_that_is_not_so(plane, scraped):
+    """Prometheus has the rules loaded, and evaluates them from what it was told."""
+    loaded = wait_for(lambda: json.load(urllib.request.urlopen(f"{scraped}/api/v1/rules", timeout=20))["data"]["groups"], 20, "the rules")
+    rules = loaded[0]["rules"]
+    assert len(rules) == len(alert_rules())
+    wait_for(lambda: all(r["health"] == "ok" for r in json.load(urllib.request.urlopen(f"{scraped}/api/v1/rules", timeout=20))[
+        "data"]["groups"][0]["rules"]), 20, "each rule to be evaluated")
