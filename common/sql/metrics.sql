@@ -142,3 +142,37 @@ FROM leadership l
 CROSS JOIN audit_verification v
 CROSS JOIN audit_unsealed u
 WHERE l.id = 1;
+
+-- --- GET /stats/... ---
+
+-- name: stats_ended_jobs :one
+SELECT count(*) AS failed_jobs, (count(*) >= 10000)::int AS is_capped
+FROM (SELECT 1 FROM jobs j WHERE j.status IN ('Failed', 'Cancelled') AND j.status = 'Failed' ORDER BY j.id LIMIT 10000) AS q;
+
+-- Active ones that end within the digest's days count as Expiring.  Active is
+-- what is left of the total, and not there where a count was cut.
+-- name: stats_by_status :many fresh
+WITH found AS (
+    SELECT s.status, (SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
+            WHERE c.status IN ('Pending', 'Expiring', 'Expired', 'Revoked', 'Archived') AND c.status = s.status
+            ORDER BY c.created_at, c.id LIMIT 10000) AS q) AS n, 10000 AS most
+        FROM (VALUES ('Pending'), ('Expiring'), ('Expired'), ('Revoked'), ('Archived')) AS s (status)
+    UNION ALL SELECT 'Failed', (SELECT count(*) FROM (SELECT 1 FROM managed_certificates c WHERE c.status = 'Failed'
+            ORDER BY c.updated_at LIMIT 10000) AS q), 10000
+    UNION ALL SELECT 'RenewalInProgress', (SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
+            WHERE c.status = 'RenewalInProgress' ORDER BY c.id LIMIT 10000) AS q), 10000
+    UNION ALL SELECT 'Expiring', q.n, CASE WHEN q.looked_at < 10000 THEN 10000 ELSE q.n END
+        FROM (SELECT count(*) FILTER (WHERE e.status = 'Active') AS n, count(*) AS looked_at
+            FROM (SELECT c.status FROM managed_certificates c
+                WHERE c.expires_at > engine_now() AND c.expires_at <= engine_now() + policy_digest_days()
+                ORDER BY c.expires_at LIMIT 10000) AS e) AS q
+), counted AS (
+    SELECT f.status, sum(f.n)::bigint AS n, bool_or(f.n >= f.most) AS is_capped FROM found f GROUP BY f.status
+)
+SELECT c.status, c.n AS count, c.is_capped FROM counted c WHERE c.n > 0
+UNION ALL
+SELECT 'Active', t.total - t.others, false
+FROM (SELECT (SELECT sum(r.n)::bigint FROM row_counts r WHERE r.table_name = 'managed_certificates') AS total,
+    sum(c.n)::bigint AS others, bool_or(c.is_capped) AS is_capped FROM counted c) AS t
+WHERE NOT t.is_capped AND t.total > t.others
+ORDER BY status;

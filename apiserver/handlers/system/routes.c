@@ -31,6 +31,9 @@ const struct route_area routes_probes = {
 static const struct route rows[] = {
     {"GET", "/api/v1/openapi.json", NULL, openapi_start, .own = PUBLIC},
     {"GET", "/api/v1/version", NULL, system_version_start, .own = PUBLIC},
+    {"GET", "/api/v1/stats/summary", "stats.read", stats_summary_start},
+    {"GET", "/api/v1/stats/certificates-by-status", "stats.read",
+	stats_by_status_start},
     {"GET", "/api/v1/metrics", "metrics.read", metrics_json_start},
     {"GET", "/api/v1/metrics/prometheus", "metrics.read",
 	metrics_prometheus_start},

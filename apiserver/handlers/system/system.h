@@ -16,6 +16,8 @@ op_step admin_duties_start;
 op_step admin_duty_run_start;
 op_step admin_recovery_start;
 op_step admin_recover_start;
+op_step stats_summary_start;
+op_step stats_by_status_start;
 op_step metrics_json_start;
 op_step metrics_prometheus_start;
 op_step openapi_start;
