@@ -213,6 +213,7 @@ FILTERS = [
     ("approvals", "requested_by=user-1&state=rejected", both(is_("requested_by", "user-1"), is_("state", "rejected"))),
     ("approvals", "requested_by=USER-1", nothing),
     ("notifications", "status=dead", is_("status", "dead")),
+    ("notifications", "status=DEAD", is_("status", "dead")),
     ("notifications", "status=nonsense", nothing),
     ("audit", "category=auth", is_("event_category", "auth")),
     ("audit", "category=AUTH", is_("event_category", "auth")),

@@ -4,6 +4,7 @@
 #include "apiserver/handlers/notifications/notifications.h"
 
 #include "apiserver/edge/request.h"
+#include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/page.h"
 #include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
@@ -39,13 +40,16 @@ static op_step requeue_done;
 enum op_next
 notification_list(struct op *op)
 {
+	static const char *const statuses[] = {"pending", "sent", "failed",
+	    "dead", "read"};
 	struct page *p = op_state(op, sizeof(*p));
 	const char *params[5], *why;
 
 	why = page_read(op, newest_first, ARRAY_LEN(newest_first), p);
 	if (why != NULL)
 		return op_fail(op, RC_INVALID, "%s", why);
-	params[0] = req_query(op, "status");
+	params[0] = fieldtext_filter(statuses, ARRAY_LEN(statuses),
+	    req_query(op, "status"));
 	(void)page_params(p, params + 1);
 
 	const struct db_stmt rows = {Q_NOTIFICATION_LIST, ARRAY_LEN(params),
