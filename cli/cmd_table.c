@@ -17,7 +17,8 @@
 	"[--team-id ID]"
 
 const struct command commands[] = {
-    {"agents", "list", "[--retired]", "the fleet's agents", cmd_agents_list},
+    {"agents", "list", "[--retired] [--status Online|Offline|Degraded] " PAGE,
+	"the fleet's agents", cmd_agents_list},
     {"approvals", "approve", "ID [--note TEXT]",
 	"let an issuance that waits for approval go on", cmd_approvals_approve},
     {"approvals", "list",

@@ -4,6 +4,7 @@ contract, well and badly spelled, against the rows as they are without it.
 """
 import base64
 import datetime
+import json
 import urllib.parse
 
 import pytest
@@ -407,3 +408,13 @@ def test_versions_of_nobody_are_an_empty_list(seeded):
     assert ask(seeded.api, f"{CERTS}/mc-2/deployments", "") == {"data": [], "total": 0}
     reply = ask(seeded.api, f"{CERTS}/mc-1/deployments", "")
     assert [t["id"] for t in reply["data"]] == ["tgt-2"] and reply["total"] == 1
+
+
+@pytest.mark.parametrize("options,query", [
+    ([], "agents?per_page=500"), (["--status", "Offline"], "agents?status=Offline&per_page=500"),
+    (["--page", "2", "--per-page", "4"], "agents?page=2&per_page=4"),
+    (["--retired", "--status", "Online"], "agents/retired?status=Online&per_page=500")])
+def test_the_command_line_filters_agents(seeded, options, query):
+    done = seeded.cli("agents", "list", *options, "-o", "json")
+    assert done.returncode == 0 and json.loads(done.stdout) == seeded.api.need("GET", f"{V1}/{query}")
+    assert json.loads(done.stdout)["data"]
