@@ -33,16 +33,31 @@ static const struct eku ekus[] = {
 enum { EKU_SERVER, EKU_CLIENT, EKU_CODE, EKU_EMAIL, EKU_TIME };
 #define EKU_DER_LEN 10
 
+/* ARRAY_LEN(ekus): none. */
+static size_t
+eku_find(const char *name)
+{
+	size_t i = 0;
+
+	while (i < ARRAY_LEN(ekus) && strcmp(ekus[i].name, name))
+		i++;
+	return i;
+}
+
+bool
+leaf_ext_is_eku(const char *name)
+{
+	return eku_find(name) < ARRAY_LEN(ekus);
+}
+
 static rc
 eku_mask(const char *const *names, unsigned *out)
 {
 	unsigned mask = 0;
 
 	for (; names && *names; names++) {
-		size_t i = 0;
+		size_t i = eku_find(*names);
 
-		while (i < ARRAY_LEN(ekus) && strcmp(ekus[i].name, *names))
-			i++;
 		if (i == ARRAY_LEN(ekus))
 			return RC_INVALID;
 		mask |= 1u << i;

@@ -21,6 +21,8 @@
  */
 rc leaf_ext_put(struct der_out *w, const struct leaf_spec *spec,
     struct span aki_ext) MUST_CHECK;
+/* Whether it is the name of an extended key usage that a leaf can have. */
+bool leaf_ext_is_eku(const char *name);
 /* The room that leaf_ext_put needs at most. */
 size_t leaf_ext_room(const struct leaf_spec *spec, struct span aki_ext);
 /* One Extension in front of what w holds, around everything since mark. */

@@ -70,6 +70,9 @@ rc csr_verify(const struct csr *c) MUST_CHECK;
 rc csr_match_names(struct arena *a, const struct csr *c,
     const char *common_name, const char *const *sans, size_t nsans,
     const char **out_why) MUST_CHECK;
+/* Whether the request has something of this type: a part of its subject, an
+ * attribute, or an extension that it asks for. */
+bool csr_has_type(const struct csr *c, struct span oid);
 /* A request for these names, each once, signed by the key: PEM in the arena.
  * Text that parses as an address is an IP SAN, with '@' an e-mail, else DNS.
  * RC_INVALID: none, more than CSR_NAMES_MAX, or one that can be no alternative
