@@ -145,16 +145,11 @@ WHERE EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = a.id AND job_needs_agent(j
 -- name: jobs_parked_finished :many
 SELECT j.id FROM jobs j WHERE j.id = ANY ($1::text[]) AND j.status IN ('Completed', 'Failed', 'Cancelled');
 
--- What a CSR is judged by.  $1 agent, $2 certificate, $3 key algorithm, $4 key
--- size.  A profile that says something else than a list of them allows none.
--- No row: this agent has no issuance of that certificate.
+-- What a CSR is judged by.  $1 agent, $2 certificate.  No row: this agent has no
+-- issuance of that certificate.
 -- name: csr_context :many
 SELECT a.retired_at IS NOT NULL AS is_retired, c.common_name, array_to_json(coalesce(c.sans, '{}')) AS sans,
-    EXISTS (SELECT 1 FROM jsonb_array_elements(CASE WHEN p.id IS NULL
-                THEN '[{"algorithm": "ECDSA", "min_size": 256}, {"algorithm": "RSA", "min_size": 2048}]'
-            WHEN jsonb_typeof(p.allowed_key_algorithms) = 'array' THEN p.allowed_key_algorithms ELSE '[]' END) AS k (o)
-        WHERE lower(k.o ->> 'algorithm') = lower($3) AND CASE coalesce(jsonb_typeof(k.o -> 'min_size'), 'null')
-            WHEN 'number' THEN $4::int >= (k.o ->> 'min_size')::numeric WHEN 'null' THEN true ELSE false END) AS is_key_allowed
+    CASE WHEN p.id IS NOT NULL THEN row_to_json(p)::text END AS profile
 FROM agents a
 JOIN managed_certificates c ON c.id = $2
 LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id

@@ -30,7 +30,8 @@ WHERE i.id = $1;
 
 -- What a lease holds.  ca is the fingerprint of the CA's certificate that the
 -- serial was fixed for, row what recovery makes of a certificate that the
--- database does not know (as json: jsonb takes half as long again to make).
+-- database does not know (as json: jsonb takes half as long again to make),
+-- profile what its profile demands now.
 -- name: issue_jobs :many
 SELECT j.id, q.csr_pem, j.serial_number,
     CASE WHEN isfinite(j.not_before) THEN floor(extract(epoch FROM j.not_before))::bigint END AS not_before,
@@ -40,10 +41,12 @@ SELECT j.id, q.csr_pem, j.serial_number,
     json_build_object('name', c.name, 'common_name', c.common_name, 'sans', c.sans, 'environment', c.environment,
         'owner_id', c.owner_id, 'team_id', c.team_id, 'renewal_policy_id', c.renewal_policy_id,
         'certificate_profile_id', c.certificate_profile_id, 'targets', ARRAY(SELECT m.target_id
-            FROM certificate_target_mappings m WHERE m.certificate_id = c.id))::text AS row
+            FROM certificate_target_mappings m WHERE m.certificate_id = c.id))::text AS row,
+    CASE WHEN pr.id IS NOT NULL THEN row_to_json(pr)::text END AS profile
 FROM jobs j
 LEFT JOIN certificate_requests q ON q.job_id = j.id
 LEFT JOIN managed_certificates c ON c.id = j.certificate_id
+LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
 WHERE j.leased_by = $1 AND j.lease_id = $2::bigint AND j.status = 'Running'
 ORDER BY j.id;
 

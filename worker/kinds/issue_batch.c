@@ -76,3 +76,35 @@ issue_read_csr(struct op *op, struct issue_job *j)
 		    "with the key it carries");
 	return ret == RC_OK;
 }
+
+bool
+issue_read_profile(struct op *op, struct issue_job *j,
+    const struct certprofile **out)
+{
+	struct issue_batch *b = op_state(op, sizeof(*b));
+	const char *why;
+	rc ret;
+
+	*out = NULL;
+	if (!j->profile)
+		return true;
+	if (!b->profile_text || strcmp(b->profile_text, j->profile) != 0) {
+		b->profile_text = j->profile;
+		b->profile_why = NULL;
+		ret = certprofile_read(op_arena(op), j->profile, &b->profile,
+		    &why);
+		if (ret != RC_OK)
+			b->profile_why = why;
+	}
+	why = b->profile_why;
+	if (!why) {
+		ret = certprofile_allows_request(op_arena(op), &b->profile,
+		    &j->csr, &why);
+		if (ret == RC_OK) {
+			*out = &b->profile;
+			return true;
+		}
+	}
+	issue_set(j, ASIDE_FAIL, why);
+	return false;
+}

@@ -14,6 +14,7 @@
 #include "common/pki/cert/certbuild.h"
 #include "common/pki/cert/certresult.h"
 #include "common/pki/csr/csr.h"
+#include "common/pki/profile/certprofile.h"
 #include "worker/kinds/kind.h"
 
 enum issue_fate {
@@ -49,6 +50,7 @@ struct issue_job {
 	const char *certificate_id;
 	const char *key_holder; /* agent; NULL: unknown */
 	const char *row;        /* of the certificate, JSON for the journal */
+	const char *profile;    /* its row, JSON; NULL: none */
 	int64_t not_before_unix, not_after_unix;
 	bool is_cancelled;
 	/* made of it, in the arena */
@@ -97,6 +99,9 @@ struct issue_batch {
 	size_t n;
 	struct issue_job *jobs; /* ascending id, by bytes */
 	size_t at;              /* where the next slice begins */
+	/* The profile of most of them, read from profile_text. */
+	const char *profile_text, *profile_why;
+	struct certprofile profile;
 	/* for the log */
 	int64_t phase_us[PHASE_COUNT];
 	int64_t began_us;
@@ -130,6 +135,10 @@ bool issue_host_stops(struct op *op);
 int64_t issue_clock_us(void);
 /* False, and the job is ASIDE, unless its CSR can be used. */
 bool issue_read_csr(struct op *op, struct issue_job *j);
+/* The same unless the profile allows its request; *out: NULL without one, else
+ * it lasts until the next call. */
+bool issue_read_profile(struct op *op, struct issue_job *j,
+    const struct certprofile **out);
 /* The kinds of CA: the local one, and those outside, by b->outside. */
 op_step issue_local;
 op_step issue_outside;

@@ -219,6 +219,32 @@ build_tbs(struct op *op, struct issue_batch *b, struct issue_job *j,
 	enc_sha256_hex(j->tbs.p, j->tbs.len, j->tbs_sha256);
 }
 
+/* The claim made the leaf of the profile as it was then. */
+static bool
+profile_allows(struct op *op, const struct issue_batch *b, struct issue_job *j,
+    const struct leaf_rules *rules)
+{
+	const struct certprofile_leaf leaf = {
+	    .life_s = j->not_after_unix - j->not_before_unix + 1,
+	    .short_s = POLICY_SHORT_LIVED,
+	    .ekus = rules->ekus,
+	    .must_staple = rules->must_staple,
+	    .ends_with_ca = j->not_after_unix >= b->ca->not_after_unix,
+	};
+	const struct certprofile *profile;
+	const char *why;
+	rc ret;
+
+	if (!issue_read_profile(op, j, &profile))
+		return false;
+	if (!profile)
+		return true;
+	ret = certprofile_allows_leaf(op_arena(op), profile, &leaf, &why);
+	if (ret != RC_OK)
+		issue_set(j, ASIDE_FAIL, why);
+	return ret == RC_OK;
+}
+
 static void
 check_job(struct op *op, struct issue_batch *b, struct issue_job *j,
     struct leaf_rules *rules)
@@ -250,7 +276,8 @@ check_job(struct op *op, struct issue_batch *b, struct issue_job *j,
 		issue_set(j, ASIDE_FAIL, why);
 		return;
 	}
-	if (!leaves_time(op, b, j) || !issue_read_csr(op, j))
+	if (!leaves_time(op, b, j) || !issue_read_csr(op, j) ||
+	    !profile_allows(op, b, j, rules))
 		return;
 	if (ca_limits_allow(b->ca->limits, &j->csr, rules->ekus, &why) != RC_OK)
 		issue_set(j, ASIDE_FAIL, why);

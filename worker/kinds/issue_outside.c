@@ -205,7 +205,10 @@ outside_place(struct op *op)
 {
 	struct issue_batch *b = batch(op);
 	struct outside *o = state(op);
+	const struct certprofile *profile;
 
+	if (!issue_read_profile(op, o->job, &profile))
+		return op_goto(op, issue_finish);
 	if (o->job->is_cancelled ||
 	    lease_is_cancelled(b->env->lease, o->job->id))
 		return aside(op, ASIDE_CANCEL,

@@ -52,6 +52,7 @@ read_jobs(struct op *op, struct issue_batch *b, const struct db_result *r)
 		  ext = db_col(r, "extensions"),
 		  certificate = db_col(r, "certificate_id"),
 		  holder = db_col(r, "agent_id"), row = db_col(r, "row"),
+		  profile = db_col(r, "profile"),
 		  cancelled = db_col(r, "is_cancelled");
 
 	b->n = db_nrows(r);
@@ -66,6 +67,7 @@ read_jobs(struct op *op, struct issue_batch *b, const struct db_result *r)
 		    .certificate_id = text_or_null(r, i, certificate),
 		    .key_holder = text_or_null(r, i, holder),
 		    .row = db_text(r, i, row),
+		    .profile = text_or_null(r, i, profile),
 		    .not_before_unix =
 			db_is_null(r, i, from) ? INT64_MAX : db_i64(r, i, from),
 		    .not_after_unix =

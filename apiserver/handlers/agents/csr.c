@@ -15,6 +15,7 @@
 #include "common/base/enc.h"
 #include "common/pki/asn1/pem.h"
 #include "common/pki/csr/csr.h"
+#include "common/pki/profile/certprofile.h"
 
 enum { ID_MAX = 128 };
 
@@ -83,8 +84,7 @@ agent_csr_start(struct op *op)
 	if (ret != RC_OK)
 		return op_fail(op, RC_INVALID, "csr_pem: %s", why);
 	return OP_QUERY(op, Q_CSR_CONTEXT, csr_context, req_param(op, "id"),
-	    s->certificate, s->csr.key_algorithm,
-	    op_printf(op, "%d", s->csr.key_size));
+	    s->certificate);
 }
 
 /* Against the certificate it is for; the database's row is at hand. */
@@ -109,6 +109,23 @@ check_names(struct op *op, const struct csr *csr, const char **out_why)
 	    sans, n, out_why);
 }
 
+static rc
+check_profile(struct op *op, const struct csr *csr, const char **out_why)
+{
+	const struct certprofile *profile = NULL;
+	struct certprofile read;
+	rc ret = RC_OK;
+
+	if (!op_is_null(op, 0, "profile")) {
+		ret = certprofile_read(op_arena(op), op_text(op, 0, "profile"),
+		    &read, out_why);
+		profile = &read;
+	}
+	if (ret != RC_OK)
+		return ret;
+	return certprofile_allows_request(op_arena(op), profile, csr, out_why);
+}
+
 static enum op_next
 csr_context(struct op *op)
 {
@@ -126,11 +143,9 @@ csr_context(struct op *op)
 	ret = check_names(op, &s->csr, &why);
 	if (ret != RC_OK)
 		return op_fail(op, RC_INVALID, "csr_pem: %s", why);
-	if (!op_bool(op, 0, "is_key_allowed"))
-		return op_fail(op, RC_INVALID,
-		    "csr_pem: the certificate's profile does not allow a key "
-		    "of %s with %d bits",
-		    s->csr.key_algorithm, s->csr.key_size);
+	ret = check_profile(op, &s->csr, &why);
+	if (ret != RC_OK)
+		return op_fail(op, RC_INVALID, "csr_pem: %s", why);
 	/* Last: it costs more than all the rest. */
 	ret = csr_verify(&s->csr);
 	if (ret != RC_OK)

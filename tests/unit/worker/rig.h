@@ -22,6 +22,7 @@ struct rig_job {
 	const char *id, *csr_pem, *serial, *not_before, *not_after;
 	const char *extensions;
 	const char *ca; /* NULL: the CA's present fingerprint */
+	const char *profile;
 	bool is_cancelled;
 	/* what the worker made of it */
 	bool is_completed;

@@ -150,6 +150,30 @@ test_cancelled_before_signing(void)
 	rig_free(r);
 }
 
+#define PROFILE(more) \
+	"{\"id\":\"prof-x\",\"enabled\":true," more \
+	",\"allowed_key_algorithms\":[{\"algorithm\":\"ECDSA\"}]}"
+
+/* What the profile is now decides, job by job, before anything is signed. */
+static void
+test_profile(void)
+{
+	struct rig *r = rig_with_ca(4);
+
+	r->jobs[0].profile = PROFILE("\"max_ttl_seconds\":0");
+	r->jobs[1].profile = PROFILE("\"max_ttl_seconds\":60");
+	r->jobs[2].profile = PROFILE("\"max_ttl_seconds\":\"x\"");
+	rig_issue(r);
+	CHECK(r->jobs[0].is_completed);
+	CHECK_STR(r->jobs[1].outcome, "fail");
+	CHECK(strstr(r->jobs[1].error, "longer than its max_ttl_seconds (60)"));
+	CHECK_STR(r->jobs[2].outcome, "fail");
+	CHECK(strstr(r->jobs[2].error, "prof-x makes no sense"));
+	CHECK(r->jobs[3].is_completed);
+	CHECK_INT(rig_journal_lines(r), 2);
+	rig_free(r);
+}
+
 /* A serial fixed for another CA, or for none, is never signed. */
 static void
 test_other_ca_is_released(void)
@@ -501,7 +525,7 @@ test_journal_keeps_the_certificate(void)
 
 CHECK_MAIN(CHECK_ROW(test_signs_and_stores),
     CHECK_ROW(test_bad_rows_fail_alone), CHECK_ROW(test_no_time_left),
-    CHECK_ROW(test_cancelled_before_signing),
+    CHECK_ROW(test_cancelled_before_signing), CHECK_ROW(test_profile),
     CHECK_ROW(test_other_ca_is_released),
     CHECK_ROW(test_first_batch_of_a_new_ca),
     CHECK_ROW(test_culprit_is_found_by_halving),
