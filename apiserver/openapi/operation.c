@@ -49,6 +49,8 @@ describe_noun(struct described *d, const struct resource *noun)
 		d->shape.body[0] =
 		    (struct shape_table){noun->fields, noun->nfields, NULL};
 	}
+	if (strcmp(method, "PUT") == 0 && noun->asks_approval)
+		d->shape.other_status = 202;
 	if (strcmp(method, "DELETE") == 0)
 		d->shape.answer = SHAPE_NOTHING;
 	if (!is_list)

@@ -126,6 +126,9 @@ objects_read(struct reading *r, const struct field *f,
 		if (!cJSON_IsObject(item))
 			return refused(r, f, "must be an array of objects");
 	}
+	r->why = f->check != NULL ? f->check(r->a, value) : NULL;
+	if (r->why != NULL)
+		return false;
 	json_w_kv_raw(&r->w, f->name, json_text(r->a, value));
 	return true;
 }

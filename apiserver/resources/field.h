@@ -64,9 +64,9 @@ struct field {
 	 * NULL and says why not. */
 	const char *(
 	    *convert)(struct arena *a, const char *text, const char **out_why);
-	/* NULL, or why this object is refused. */
+	/* NULL, or why this object or list is refused. */
 	const char *(*check)(struct arena *a, const struct cJSON *object);
-	size_t max_items; /* of a list of texts; 0: 1000 */
+	size_t max_items; /* of a list; of texts also 0: 1000 */
 	/* Makes of a stored word, which is not empty, what is answered; "" is
 	 * as if nothing was stored. */
 	const char *(*say)(struct arena *a, const char *stored);

@@ -31,6 +31,7 @@ static op_step create_done;
 static op_step update_of_type;
 static op_step update_done;
 static op_step update_looked;
+static op_step update_asked;
 static op_step delete_failed;
 static op_step delete_done;
 
@@ -183,6 +184,8 @@ read_body(struct op *op, const struct resource *res, bool is_create,
 	*out_why = masks_check(op, res, body, is_create);
 	if (*out_why == NULL && res->check != NULL)
 		*out_why = res->check(op_arena(op), body, type);
+	if (*out_why == NULL && res->check_stored != NULL)
+		*out_why = res->check_stored(op, body, is_create);
 	return *out_why == NULL ? RC_OK : RC_INVALID;
 }
 
@@ -239,7 +242,8 @@ resource_update(struct op *op, const struct resource *res)
 
 	call->res = res;
 	call->id = req_param(op, "id");
-	if (res->check == NULL && config_field(res) == NULL)
+	if (res->check == NULL && res->check_stored == NULL &&
+	    config_field(res) == NULL)
 		return update(op, NULL);
 	/* What is no body at all is refused whatever there is to change. */
 	ret = req_json(op, false, &body, &why);
@@ -254,7 +258,8 @@ update_of_type(struct op *op)
 {
 	if (op_rows(op) == 0)
 		return not_found(op, call_state(op)->res);
-	return update(op, op_text(op, 0, "type"));
+	return update(op,
+	    call_state(op)->res->check != NULL ? op_text(op, 0, "type") : NULL);
 }
 
 static enum op_next
@@ -276,9 +281,30 @@ update_looked(struct op *op)
 {
 	const struct resource *res = call_state(op)->res;
 
+	if (op_rows(op) > 0 && res->asks_approval)
+		return OP_QUERY(op, res->ask, update_asked, call_state(op)->id,
+		    call_state(op)->given, page_actor(op), req_actor_type(op));
 	if (op_rows(op) == 0 || res->refused == NULL)
 		return not_found(op, res);
 	return op_fail(op, RC_INVALID, "%s", res->refused);
+}
+
+static enum op_next
+update_asked(struct op *op)
+{
+	const struct resource *res = call_state(op)->res;
+	struct json_w *w;
+
+	if (op_rows(op) == 0)
+		return not_found(op, res);
+	w = reply_writer(op);
+	json_w_open(w, '{');
+	json_w_kv(w, "status", "pending_approval");
+	json_w_kv(w, "pending_approval_id", op_text(op, 0, "id"));
+	json_w_kv(w, "message",
+	    "nothing is changed before somebody else approves this edit");
+	json_w_close(w, '}');
+	return reply_json(op, 202);
 }
 
 /* --- delete --- */

@@ -32,6 +32,15 @@ struct resource {
 	 * May be NULL. */
 	const char *(*check)(struct arena *a, const struct cJSON *body,
 	    const char *type);
+	/* The same of a body beside what is stored, which is row 0 of an
+	 * update; may be NULL. */
+	const char *(*check_stored)(struct op *op, const struct cJSON *body,
+	    bool is_create);
+	/* An update that met no row although its noun is there waits for an
+	 * approval: ask (id, the checked body, actor, actor type) requests it.
+	 */
+	bool asks_approval;
+	enum query ask;
 	/* After the commit of a create or an update; may be NULL. */
 	void (*changed)(struct op *op, const char *id);
 	/* What a client should know of row 0, the noun as it is answered when

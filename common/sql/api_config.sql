@@ -68,6 +68,35 @@
 --     FROM (SELECT 'rp-' || left(regexp_replace(replace(lower(g.j ->> 'name'), ' ', '-'), '[^a-z0-9-]', '', 'g'), 61)
 --     AS slug) AS b) AS s
 
+-- An edit of a profile that asks for approvals, or is to, changes nothing by itself:
+-- profile_edit_request asks for its approval.
+
+-- noun: profile
+--   table: certificate_profiles p
+--   id: id_new('prof')
+--   column: name text create update
+--   column: description text create update
+--   column: allowed_key_algorithms json create update
+--   column: max_ttl_seconds int create update
+--   column: allowed_ekus json create update
+--   column: required_san_patterns json create update
+--   column: spiffe_uri_pattern text create update
+--   column: allow_short_lived bool create update
+--   column: must_staple bool create update
+--   column: required_csr_attributes json create update
+--   column: acme_auth_mode text create update
+--   column: requires_approval bool create update
+--   column: enabled bool create update
+--   column: created_at time
+--   column: updated_at time
+--   shown: description coalesce({}, '')
+--   shown: spiffe_uri_pattern coalesce({}, '')
+--   filter: name contains
+--   held by: managed_certificates.certificate_profile_id
+--   held by: renewal_policies.certificate_profile_id
+--   audit: config
+--   update where: NOT (p.requires_approval OR coalesce(($2::jsonb ->> 'requires_approval')::bool, false))
+
 -- A changed configuration is tested, whatever became of the test before: one that
 -- waits for another try need not, and one under way is taken from its worker, since
 -- what it finds is true of the old one.

@@ -47,7 +47,7 @@ BEGIN
             served_certificates, served_other, served_unknown'),
         ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers,
             agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys, roles, role_permissions'),
-        ('certctl_apiserver', 'INSERT, UPDATE', 'managed_certificates, certificate_revocations'),
+        ('certctl_apiserver', 'INSERT, UPDATE', 'managed_certificates, certificate_revocations, issuance_approval_requests'),
         ('certctl_apiserver', 'INSERT', 'tasks, lanes'), ('certctl_apiserver', 'UPDATE (bootstrapped_at)', 'tenants'),
         ('certctl_apiserver', 'UPDATE (status, leased_by, lease_id, attempt_until, attempts, died_with, run_after)', 'tasks'),
         -- What orders and seals a row is never the writer's choice.

@@ -101,7 +101,7 @@ def test_a_noun(tree):
     growth.add("common/sql/api_config.sql", NOUN, "common/sql/api_config.sql")
     growth.like("apiserver/handlers/config/gadgets.c", "apiserver/handlers/config/teams.c",
                 [("team_", "gadget_"), ("TEAM_", "GADGET_"), ("resource_teams", "resource_gadgets")], "handlers/config/<noun>.c")
-    growth.add("apiserver/handlers/config/nouns.def", 'NOUN(gadget, gadgets, "/api/v1/gadgets", "team", ROUTE_GLOBAL)\n',
+    growth.add("apiserver/handlers/config/nouns.def", 'NOUN(gadget, gadgets, "/api/v1/gadgets", "team", "delete", ROUTE_GLOBAL, "")\n',
                "handlers/config/nouns.def")
     assert len(growth.touched) == 3
     objects = [f"apiserver/libcertctl_api.a.p/handlers_config_{name}.c.o" for name in ("gadgets", "routes")]

@@ -19,7 +19,8 @@ OTHER_WORDS = {"reason": "revocation reason", "fingerprint": "fingerprint", "exp
 # What programs said is cut, not refused.
 CUT = {"error"}
 # What there is of each noun; elsewhere nothing need be.
-IDS = {"/api/v1/issuers/": "iss-local", "/api/v1/teams/": "t-test", "/api/v1/owners/": "o-test", "/api/v1/targets/": "tgt-described"}
+IDS = {"/api/v1/issuers/": "iss-local", "/api/v1/teams/": "t-test", "/api/v1/owners/": "o-test", "/api/v1/targets/": "tgt-described",
+       "/api/v1/profiles/": "prof-described"}
 OWN_SAMPLES = {
     "/api/v1/targets": {"type": "NGINX", "config": {"cert_path": "/c", "key_path": "/k"}},
     "/api/v1/certificates/bulk-reassign": {"certificate_ids": ["a"]}, "/api/v1/certificates/bulk-renew": {"certificate_ids": ["a"]},
@@ -124,6 +125,7 @@ def nouns(plane):
     agent = plane.api.need("POST", "/api/v1/agents", {"name": "described", "hostname": "h.example.test"})
     plane.api.need("POST", "/api/v1/targets", {"id": "tgt-described", "name": "described", "agent_id": agent["id"]}
                     | OWN_SAMPLES["/api/v1/targets"])
+    plane.api.need("POST", "/api/v1/profiles", {"id": "prof-described", "name": "described"})
     return IDS | {"/api/v1/agents/": agent["id"]}
 
 

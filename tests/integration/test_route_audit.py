@@ -16,6 +16,7 @@ NOUNS = {
     "teams": {},
     "owners": {"email": "o@example.test", "team_id": "t-test"},
     "renewal-policies": {},
+    "profiles": {},
     "issuers": {"type": "GenericCA", "config": {"validity_days": 90}},
     "targets": {"type": "NGINX", "config": {"cert_path": "/c/f", "key_path": "/c/k"}},
 }
@@ -70,6 +71,13 @@ class World:
     def gated(self):
         job = self.renewal(certificate_profile_id="prof-gated")
         return job, self.fleet.value("SELECT id FROM issuance_approval_requests WHERE job_id = %s", job)
+
+    def profile(self, is_gated):
+        return self.admin.need("POST", PROFILES, {"name": self.name("prof"), "requires_approval": is_gated})["id"]
+
+    def edited(self):
+        """A request for the approval of a profile's edit."""
+        return self.admin.need("PUT", f"{PROFILES}/{self.profile(True)}", {"max_ttl_seconds": 60})["pending_approval_id"]
 
     def deployment(self):
         """(job, target) in the agent's hands."""
@@ -213,7 +221,7 @@ def nouns():
         yield ("DELETE", f"{path}/{{id}}"), [lambda w, path=path, made=made: (w.admin, f"{path}/{made(w)}", None)]
 
 
-ISSUERS = "/api/v1/issuers"
+ISSUERS, PROFILES = "/api/v1/issuers", "/api/v1/profiles"
 AUTH = "/api/v1/auth"
 ROLES, KEYS = f"{AUTH}/roles", f"{AUTH}/keys"
 CERTS, JOBS, AGENTS = "/api/v1/certificates", "/api/v1/jobs", "/api/v1/agents"
@@ -238,7 +246,10 @@ CASES = dict(nouns()) | {
         lambda w: (w.admin, f"{JOBS}/{w.gated()[0]}/cancel", {})],
     ("POST", f"{JOBS}/{{id}}/approve"): [lambda w: (w.boss, f"{JOBS}/{w.gated()[0]}/approve", {})],
     ("POST", f"{JOBS}/{{id}}/reject"): [lambda w: (w.boss, f"{JOBS}/{w.gated()[0]}/reject", {"reason": "no"})],
-    ("POST", "/api/v1/approvals/{id}/approve"): [lambda w: (w.boss, f"/api/v1/approvals/{w.gated()[1]}/approve", {})],
+    ("POST", "/api/v1/approvals/{id}/approve"): [lambda w: (w.boss, f"/api/v1/approvals/{w.gated()[1]}/approve", {}),
+                                                 lambda w: (w.boss, f"/api/v1/approvals/{w.edited()}/approve", {})],
+    ("PUT", f"{PROFILES}/{{id}}"): [
+        lambda w, gated=gated: (w.admin, f"{PROFILES}/{w.profile(gated)}", {"max_ttl_seconds": 60}) for gated in (False, True)],
     ("POST", "/api/v1/approvals/{id}/reject"): [lambda w: (w.boss, f"/api/v1/approvals/{w.gated()[1]}/reject", {})],
     ("POST", f"{ISSUERS}/{{id}}/successor"): [lambda w: (w.admin, f"{ISSUERS}/{w.root()}/successor", {})],
     ("POST", f"{ISSUERS}/{{id}}/switch"): [

@@ -20,9 +20,12 @@ enum { NOTE_MAX = 2000 };
 struct decision {
 	bool is_by_job;
 	bool is_approval;
+	const char *note;
 };
 
 static op_step decided;
+static op_step edit_failed;
+static op_step edit_decided;
 
 static enum op_next
 decide(struct op *op, bool is_by_job, bool is_approval)
@@ -33,7 +36,7 @@ decide(struct op *op, bool is_by_job, bool is_approval)
 	const struct cJSON *body;
 	rc ret;
 
-	*d = (struct decision){is_by_job, is_approval};
+	*d = (struct decision){is_by_job, is_approval, NULL};
 	ret = req_json(op, true, &body, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
@@ -44,6 +47,7 @@ decide(struct op *op, bool is_by_job, bool is_approval)
 		return op_fail(op, ret,
 		    "%s must be plain text of at most %d bytes", member,
 		    NOTE_MAX);
+	d->note = note;
 	return OP_QUERY(op, Q_APPROVAL_DECIDE, decided,
 	    is_by_job ? NULL : req_param(op, "id"),
 	    is_by_job ? req_param(op, "id") : NULL, page_actor(op),
@@ -122,13 +126,36 @@ tell(struct op *op)
 }
 
 static enum op_next
+reply_decided(struct op *op)
+{
+	struct json_w *w = reply_writer(op);
+
+	json_w_open(w, '{');
+	json_w_kv(w, "id", op_text(op, 0, "id"));
+	json_w_kv(w, "decided_by", page_actor(op));
+	json_w_kv(w, "action", op_text(op, 0, "outcome"));
+	json_w_close(w, '}');
+	return reply_json(op, 200);
+}
+
+static bool
+is_done(struct op *op)
+{
+	return outcome_is(op, "approved") || outcome_is(op, "rejected");
+}
+
+static enum op_next
 decided(struct op *op)
 {
 	const struct decision *d = op_state(op, sizeof(*d));
-	bool is_done = outcome_is(op, "approved") || outcome_is(op, "rejected");
-	struct json_w *w;
 
-	if (!is_done)
+	if (outcome_is(op, "unknown") && !d->is_by_job) {
+		op_catch(op, edit_failed);
+		return OP_QUERY(op, Q_PROFILE_EDIT_DECIDE, edit_decided,
+		    req_param(op, "id"), page_actor(op), req_actor_type(op),
+		    d->is_approval ? "true" : "false", d->note);
+	}
+	if (!is_done(op))
 		return refuse(op, d);
 	tell(op);
 	if (d->is_by_job) {
@@ -138,13 +165,25 @@ decided(struct op *op)
 		return reply_status(op, 200, "status",
 		    d->is_approval ? "job_approved" : "job_rejected");
 	}
-	w = reply_writer(op);
-	json_w_open(w, '{');
-	json_w_kv(w, "id", op_text(op, 0, "id"));
-	json_w_kv(w, "decided_by", page_actor(op));
-	json_w_kv(w, "action", op_text(op, 0, "outcome"));
-	json_w_close(w, '}');
-	return reply_json(op, 200);
+	return reply_decided(op);
+}
+
+/* --- the edit of a profile --- */
+
+static enum op_next
+edit_failed(struct op *op)
+{
+	return reply_db_error(op,
+	    "another profile has the name of this edit: reject it");
+}
+
+static enum op_next
+edit_decided(struct op *op)
+{
+	if (op_rows(op) == 0)
+		return op_fail(op, RC_NOT_FOUND, "Approval request not found");
+	return is_done(op) ? reply_decided(op)
+			   : refuse(op, op_state(op, sizeof(struct decision)));
 }
 
 /* --- what the document says of it --- */

@@ -12,7 +12,7 @@ static const struct route rows[] = {
     {"GET", APPROVALS, "approval.read", approval_list},
     {"GET", APPROVALS "/{id}", "approval.read", approval_get},
     {"POST", APPROVALS "/{id}/approve", "approval.approve", approval_approve,
-	"approval_approved"},
+	"approval_approved profile_edit_applied"},
     {"POST", APPROVALS "/{id}/reject", "approval.reject", approval_reject,
 	"approval_rejected renewal_job_cancelled"},
     {"POST", JOBS "/{id}/approve", "approval.approve", job_approve,

@@ -8,6 +8,7 @@
 #include "common/base/attr.h"
 #include "common/base/hostname.h"
 #include "common/pki/csr/csr.h"
+#include "common/pki/profile/namepattern.h"
 
 /* --- names --- */
 
@@ -39,6 +40,23 @@ name_check(struct arena *a, const char *text, const char **out_why)
 		: hostname_is_address(text) || hostname_is_valid(text, true))
 		return text;
 	*out_why = "must be a host name, an IP address or an e-mail address";
+	return NULL;
+}
+
+/* The same, or the SPIFFE ID of a workload, which is a pattern that says all.
+ */
+static const char *
+san_check(struct arena *a, const char *text, const char **out_why)
+{
+	const struct namepattern *read;
+
+	if (strncmp(text, "spiffe://", 9) != 0)
+		return name_check(a, text, out_why);
+	if (namepattern_read_spiffe(a, text, &read, out_why) != RC_OK)
+		return NULL;
+	if (strchr(text, '*') == NULL)
+		return text;
+	*out_why = "must hold no * in a SPIFFE ID";
 	return NULL;
 }
 
@@ -115,7 +133,7 @@ const struct field cert_body[] = {
     {"renewal_policy_id", FIELD_TEXT, REFERENCE, .max = 255},
     {"id", FIELD_TEXT, ON_CREATE | FIELD_ID, .max = 128},
     {"sans", FIELD_TEXTS, 0, .max = HOSTNAME_MAX, .max_items = CSR_SANS_MAX,
-	.convert = name_check},
+	.convert = san_check},
     {"environment", FIELD_TEXT, FIELD_EMPTY_ABSENT, .max = 50},
     {"certificate_profile_id", FIELD_TEXT, FIELD_EMPTY_ABSENT | FIELD_ID,
 	.max = 255},

@@ -6,7 +6,7 @@
 
 #include "apiserver/resources/resource.h"
 
-#define NOUN(noun, file, path, permission, scope) \
+#define NOUN(noun, file, path, permission, remove, scope, asks) \
 	extern const struct resource resource_##file;
 #include "apiserver/handlers/config/nouns.def"
 #undef NOUN

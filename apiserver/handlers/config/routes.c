@@ -5,13 +5,13 @@
 #include "apiserver/policy/route.h"
 #include "common/base/attr.h"
 
-#define NOUN(noun, file, path, perm, in_scope) \
+#define NOUN(noun, file, path, perm, remove, in_scope, asks) \
 	RESOURCE_STEPS(noun, resource_##file)
 #include "apiserver/handlers/config/nouns.def"
 #undef NOUN
 
 static const struct route rows[] = {
-#define NOUN(noun, file, path, perm, in_scope) \
+#define NOUN(noun, file, path, perm, remove, in_scope, asks) \
 	{"GET", path, perm ".read", noun##_list, \
 	    .resource = &resource_##file}, \
 	    {"POST", path, perm ".edit", noun##_create, "create_" #noun, \
@@ -19,9 +19,9 @@ static const struct route rows[] = {
 	    {"GET", path "/{id}", perm ".read", noun##_get, \
 		.scope = (in_scope), .resource = &resource_##file}, \
 	    {"PUT", path "/{id}", perm ".edit", noun##_update, \
-		"update_" #noun, .scope = (in_scope), \
+		"update_" #noun asks, .scope = (in_scope), \
 		.resource = &resource_##file}, \
-	    {"DELETE", path "/{id}", perm ".delete", noun##_delete, \
+	    {"DELETE", path "/{id}", perm "." remove, noun##_delete, \
 		"delete_" #noun, .scope = (in_scope), \
 		.resource = &resource_##file},
 #include "apiserver/handlers/config/nouns.def"
