@@ -246,3 +246,68 @@ WITH found AS (
 SELECT j.outcome, j.active_targets, j.active_certificates, j.pending_jobs, j.cascade,
     to_char(j.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS retired_at
 FROM judged j;
+
+-- --- groups ---
+
+-- fragment: agent_shown
+a.id, a.name, a.hostname, a.status,
+    to_char(a.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_heartbeat_at,
+    to_char(a.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS registered_at,
+    a.os, a.architecture, a.ip_address, a.version, NULL AS retired_at, NULL AS retired_reason
+
+-- A text as a network or an address; NULL: it is none.  The rows of agents and
+-- groups may hold any text.
+-- fragment: network_of text
+CASE WHEN {text} ~ '^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(/(3[0-2]|[12]?[0-9]))?$'
+    OR {text} ~* '^([0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}|([0-9a-f]{1,4}(:[0-9a-f]{1,4})*)?::([0-9a-f]{1,4}(:[0-9a-f]{1,4})*)?)(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?$'
+    AND cardinality(string_to_array({text}, ':')) <= 8 THEN {text}::inet END
+
+-- $1 group, $2 whether its rules count, too; who is excluded is never one.  Ten
+-- thousand at most, by name.
+-- name: agent_group_members :many fresh
+SELECT f.* FROM (
+    SELECT {agent_shown}
+    FROM agent_group_members m JOIN agents a ON a.id = m.agent_id AND a.retired_at IS NULL
+    WHERE m.agent_group_id = $1 AND m.membership_type = 'include'
+    UNION ALL
+    SELECT {agent_shown}
+    FROM agent_groups ag JOIN agents a ON a.retired_at IS NULL
+    WHERE $2::bool AND ag.id = $1 AND ag.enabled
+        AND NOT EXISTS (SELECT 1 FROM agent_group_members m WHERE m.agent_group_id = $1 AND m.agent_id = a.id)
+        -- All that the group has, and it has one.
+        AND concat(ag.match_os, ag.match_architecture, ag.match_ip_cidr, ag.match_version) <> ''
+        AND lower(coalesce(nullif(ag.match_os, ''), a.os)) = lower(a.os)
+        AND lower(coalesce(nullif(ag.match_architecture, ''), a.architecture)) = lower(a.architecture)
+        AND coalesce(nullif(ag.match_version, ''), a.version) = a.version
+        AND (coalesce(ag.match_ip_cidr, '') = '' OR {network_of a.ip_address} <<= {network_of ag.match_ip_cidr})
+) AS f
+ORDER BY f.name, f.id LIMIT 10000;
+
+-- $1 group, $2 agent, $3 the checked body, $4 actor, $5 actor type.
+-- name: agent_group_member_put :one
+WITH put AS (
+    INSERT INTO agent_group_members AS m (agent_group_id, agent_id, membership_type, created_at)
+    SELECT ag.id, a.id, $3::jsonb ->> 'membership_type', engine_now() FROM agent_groups ag JOIN agents a ON a.id = $2 AND a.retired_at IS NULL
+    WHERE ag.id = $1
+    ON CONFLICT (agent_group_id, agent_id) DO UPDATE SET membership_type = excluded.membership_type
+    RETURNING m.agent_id, m.membership_type
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+    SELECT $4, $5, 'update_agent_group', 'agent_group', $1,
+        jsonb_build_object('agent_id', p.agent_id, 'membership_type', p.membership_type), 'config'
+    FROM put p
+)
+SELECT EXISTS (SELECT 1 FROM agent_groups ag WHERE ag.id = $1) AS is_group,
+    (SELECT p.membership_type FROM put p) AS membership_type;
+
+-- $1 group, $2 agent, $3 actor, $4 actor type.
+-- name: agent_group_member_delete :one
+WITH gone AS (
+    DELETE FROM agent_group_members m WHERE m.agent_group_id = $1 AND m.agent_id = $2
+    RETURNING m.agent_id
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+    SELECT $3, $4, 'update_agent_group', 'agent_group', $1, jsonb_build_object('agent_id', g.agent_id, 'membership_type', ''), 'config'
+    FROM gone g
+)
+SELECT EXISTS (SELECT 1 FROM agent_groups ag WHERE ag.id = $1) AS is_group, EXISTS (SELECT 1 FROM gone) AS is_gone;

@@ -68,6 +68,21 @@
 --     FROM (SELECT 'rp-' || left(regexp_replace(replace(lower(g.j ->> 'name'), ' ', '-'), '[^a-z0-9-]', '', 'g'), 61)
 --     AS slug) AS b) AS s
 
+-- noun: agent_group
+--   table: agent_groups ag
+--   id: id_new('ag')
+--   column: name text create update
+--   column: description text create update
+--   column: match_os text create update
+--   column: match_architecture text create update
+--   column: match_ip_cidr text create update
+--   column: match_version text create update
+--   column: enabled bool create update
+--   column: created_at time
+--   column: updated_at time
+--   filter: name contains
+--   audit: config
+
 -- An edit of a profile that asks for approvals, or is to, changes nothing by itself:
 -- profile_edit_request asks for its approval.
 

@@ -32,6 +32,7 @@ LISTS = {
     f"{V1}/teams": ("teams", []),
     f"{V1}/owners": ("owners", ["team_id=t-nobody"]),
     f"{V1}/renewal-policies": ("renewal_policies", []),
+    f"{V1}/agent-groups": ("agent_groups", []),
     f"{V1}/profiles": ("certificate_profiles", []),
     f"{V1}/issuers": ("issuers", []),
     f"{V1}/targets": ("deployment_targets", ["agent_id=agent-7", "agent_id=nobody", "type=IIS"]),
@@ -48,6 +49,7 @@ INSERT INTO owners (id, name, email, team_id) SELECT 'o-' || i, 'owner: ' || i %
 INSERT INTO issuers (id, name, type) SELECT 'iss-' || i, 'issuer: ' || i, 'GenericCA' FROM generate_series(1, {few}) i;
 INSERT INTO renewal_policies (id, name, renewal_window_days)
     SELECT 'rp-' || i, 'policy ä: ' || i, 30 FROM generate_series(1, {few}) i;
+INSERT INTO agent_groups (id, name) SELECT 'ag-' || i, 'group: ' || i FROM generate_series(1, {few}) i;
 INSERT INTO certificate_profiles (id, name) SELECT 'prof-' || i, 'profile: ' || i FROM generate_series(1, {few}) i;
 INSERT INTO agents (id, name, hostname, registered_at, api_key_hash, retired_at)
     SELECT 'agent-' || i, 'agent ' || i, 'h', now() - i / 7 * interval '1 s', md5(i::text),
@@ -195,7 +197,7 @@ def test_what_is_refused_and_what_starts_anew(seeded, path):
         cursor = base64.urlsafe_b64encode(plain).decode() or "="
         status, reply = api.get(f"{path}?cursor={urllib.parse.quote(cursor)}")
         assert status == 200, (plain, status, reply)
-        if not path.endswith(("teams", "owners", "policies", "profiles", "issuers", "targets", "jobs", "versions")):
+        if not path.endswith(("teams", "owners", "policies", "profiles", "agent-groups", "issuers", "targets", "jobs", "versions")):
             assert [r["id"] for r in reply["data"]] == start  # where any text is a name, it may stand for one
 
 

@@ -17,6 +17,7 @@ NOUNS = {
     "owners": {"email": "o@example.test", "team_id": "t-test"},
     "renewal-policies": {},
     "profiles": {},
+    "agent-groups": {},
     "issuers": {"type": "GenericCA", "config": {"validity_days": 90}},
     "targets": {"type": "NGINX", "config": {"cert_path": "/c/f", "key_path": "/c/k"}},
 }
@@ -74,6 +75,15 @@ class World:
 
     def profile(self, is_gated):
         return self.admin.need("POST", PROFILES, {"name": self.name("prof"), "requires_approval": is_gated})["id"]
+
+    def group(self):
+        return self.admin.need("POST", GROUPS, {"name": self.name("group")})["id"]
+
+    def member(self):
+        """The path of one that is named."""
+        path = f"{GROUPS}/{self.group()}/members/{self.agent_id}"
+        self.admin.need("PUT", path)
+        return path
 
     def edited(self):
         """A request for the approval of a profile's edit."""
@@ -221,7 +231,7 @@ def nouns():
         yield ("DELETE", f"{path}/{{id}}"), [lambda w, path=path, made=made: (w.admin, f"{path}/{made(w)}", None)]
 
 
-ISSUERS, PROFILES = "/api/v1/issuers", "/api/v1/profiles"
+ISSUERS, PROFILES, GROUPS = "/api/v1/issuers", "/api/v1/profiles", "/api/v1/agent-groups"
 AUTH = "/api/v1/auth"
 ROLES, KEYS = f"{AUTH}/roles", f"{AUTH}/keys"
 CERTS, JOBS, AGENTS = "/api/v1/certificates", "/api/v1/jobs", "/api/v1/agents"
@@ -248,6 +258,8 @@ CASES = dict(nouns()) | {
     ("POST", f"{JOBS}/{{id}}/reject"): [lambda w: (w.boss, f"{JOBS}/{w.gated()[0]}/reject", {"reason": "no"})],
     ("POST", "/api/v1/approvals/{id}/approve"): [lambda w: (w.boss, f"/api/v1/approvals/{w.gated()[1]}/approve", {}),
                                                  lambda w: (w.boss, f"/api/v1/approvals/{w.edited()}/approve", {})],
+    ("PUT", f"{GROUPS}/{{id}}/members/{{agent_id}}"): [lambda w: (w.admin, f"{GROUPS}/{w.group()}/members/{w.agent_id}", {})],
+    ("DELETE", f"{GROUPS}/{{id}}/members/{{agent_id}}"): [lambda w: (w.admin, w.member(), None)],
     ("PUT", f"{PROFILES}/{{id}}"): [
         lambda w, gated=gated: (w.admin, f"{PROFILES}/{w.profile(gated)}", {"max_ttl_seconds": 60}) for gated in (False, True)],
     ("POST", "/api/v1/approvals/{id}/reject"): [lambda w: (w.boss, f"/api/v1/approvals/{w.gated()[1]}/reject", {})],

@@ -66,5 +66,8 @@ op_step agent_report_start;
 op_step agent_served_start;
 op_step job_verify_start;
 op_step job_verification_start;
+op_step group_members_start;
+op_step group_member_put_start;
+op_step group_member_delete_start;
 
 #endif

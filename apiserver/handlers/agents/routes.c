@@ -7,6 +7,7 @@
 
 #define AGENTS "/api/v1/agents"
 #define JOBS "/api/v1/jobs"
+#define MEMBERS "/api/v1/agent-groups/{id}/members"
 
 #define OWN .own = {.access = ROUTE_AGENT}
 
@@ -36,6 +37,11 @@ static const struct route rows[] = {
 	.is_for_own_keys = true},
     {"GET", JOBS "/{id}/verification", "verification.read",
 	job_verification_start},
+    {"GET", MEMBERS, "agent.read", group_members_start},
+    {"PUT", MEMBERS "/{agent_id}", "agent.edit", group_member_put_start,
+	"update_agent_group"},
+    {"DELETE", MEMBERS "/{agent_id}", "agent.edit", group_member_delete_start,
+	"update_agent_group"},
 };
 
 const struct route_area routes_agents = ROUTE_API_AREA("agents", rows);
