@@ -1,5 +1,6 @@
 #include "cli/args.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +74,19 @@ static const char not_plain[] =
     "holds a control character, one that can't be seen, or bytes that are no "
     "UTF-8";
 
+/* Whether it would be taken for one more id where its dashes are missing. */
+static bool
+is_option_without_dashes(struct parse *p, const char *word)
+{
+	const char *usage = p->args->command->arguments, *value;
+	const char *option = arena_printf(p->cli->arena, "--%s", word);
+	size_t min, max;
+
+	usage_words(usage, &min, &max);
+	return max == SIZE_MAX && usage_option(usage, option, strlen(option),
+				      &value) != USAGE_UNKNOWN;
+}
+
 static int
 take_word(struct parse *p, const char *word)
 {
@@ -98,6 +112,11 @@ take_word(struct parse *p, const char *word)
 	if (word[0] == '\0' || strcmp(word, ".") == 0 ||
 	    strcmp(word, "..") == 0) {
 		out_error("\"%s\" cannot be an id", word);
+		return usage_error(a);
+	}
+	if (is_option_without_dashes(p, word)) {
+		out_error("\"%s\" is no id here; the option is --%s", word,
+		    word);
 		return usage_error(a);
 	}
 	a->words[a->nwords++] = word;

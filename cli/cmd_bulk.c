@@ -100,6 +100,29 @@ print_waiting(struct cli *c, const struct cJSON *json)
 	}
 }
 
+/* Ids that nothing was or would be done for. */
+static bool
+print_left(struct cli *c, const struct cJSON *json)
+{
+	static const struct {
+		const char *member, *words;
+	} all[] = {
+	    {"unknown_ids", "no such certificate"},
+	    {"held_ids", "held by another transaction, try again"},
+	};
+	bool is_any = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		if (!json_get(json, all[i].member))
+			continue;
+		is_any = true;
+		if (!c->as_json)
+			out_tell("%s: %s", all[i].words,
+			    cell(c, json, all[i].member));
+	}
+	return is_any;
+}
+
 /* A 2xx that holds the counts; else it is told why not. */
 static int
 check_counts(const struct cli *c, const struct bulk *b, const struct answer *a)
@@ -149,6 +172,7 @@ count(struct cli *c, const struct bulk *b, const char *body, bool is_asked)
 		print_counters(c, b, a.json, b->to_do);
 		print_waiting(c, a.json);
 	}
+	IGNORE_RESULT(print_left(c, a.json)); /* only counted so far */
 	return EXIT_DONE;
 }
 
@@ -182,7 +206,7 @@ run(struct cli *c, const struct bulk *b)
 		print_waiting(c, a.json);
 	}
 	IGNORE_RESULT(json_int(a.json, "total_failed", 0, INT64_MAX, &failed));
-	return failed > 0 ? EXIT_FAILED : EXIT_DONE;
+	return print_left(c, a.json) || failed > 0 ? EXIT_FAILED : EXIT_DONE;
 }
 
 int

@@ -97,6 +97,21 @@ unknown_options_are_refused(void)
 	CHECK(strstr(captured_err(), "usage: certctl many do [ID...]"));
 }
 
+/* Where any number of ids may stand, it would count as one. */
+static void
+an_option_without_its_dashes_is_no_id(void)
+{
+	static const char *const lines[] = {"many do a dry-run --yes",
+	    "many do yes", "many do a why because", "many give a to --to b"};
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		CHECK_INT(parse(lines[i]), EXIT_USAGE);
+		CHECK(strstr(captured_err(), "is no id here; the option is"));
+	}
+	CHECK_INT(parse("one get yes"), EXIT_DONE);
+	CHECK_INT(parse("many do a state --why yes"), EXIT_DONE);
+}
+
 static void
 values_are_neither_forgotten_nor_made_up(void)
 {
@@ -304,6 +319,7 @@ the_commands_usages_are_a_grammar(void)
 
 CHECK_MAIN(CHECK_ROW(words_and_options_come_in_any_order),
     CHECK_ROW(unknown_options_are_refused),
+    CHECK_ROW(an_option_without_its_dashes_is_no_id),
     CHECK_ROW(values_are_neither_forgotten_nor_made_up),
     CHECK_ROW(an_option_counts_once), CHECK_ROW(words_are_counted),
     CHECK_ROW(words_that_name_no_object_are_refused),

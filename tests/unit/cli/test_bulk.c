@@ -62,6 +62,22 @@ what_failed_is_no_success(void)
 }
 
 static void
+ids_that_nobody_knows_are_told_and_no_success(void)
+{
+	scripted_begin();
+	scripted_answer(REVOKE, 200,
+	    "{\"total_matched\":1,\"total_revoked\":1,\"total_skipped\":0,"
+	    "\"total_failed\":0,\"unknown_ids\":[\"b\",\"c\"]}");
+	CHECK_INT(scripted_run("certs bulk-revoke a b c --yes"), EXIT_FAILED);
+	CHECK_STR(captured_out(),
+	    "1 matched, 1 revoked, 0 skipped, 0 failed\n");
+	CHECK(strstr(captured_err(), "no such certificate: [\"b\""));
+	CHECK_INT(scripted_run_json("certs bulk-revoke a b c --yes"),
+	    EXIT_FAILED);
+	CHECK_STR(captured_err(), "");
+}
+
+static void
 an_answer_without_counts_is_no_success(void)
 {
 	static const char *const odd[] = {"", "{}", "[]", "<html>",
@@ -130,6 +146,7 @@ one_is_revoked_with_its_reason(void)
 CHECK_MAIN(CHECK_ROW(a_dry_run_counts_alone),
     CHECK_ROW(without_a_yes_nothing_is_changed),
     CHECK_ROW(what_failed_is_no_success),
+    CHECK_ROW(ids_that_nobody_knows_are_told_and_no_success),
     CHECK_ROW(an_answer_without_counts_is_no_success),
     CHECK_ROW(a_count_that_is_refused_ends_it),
     CHECK_ROW(every_option_stands_in_the_body),
