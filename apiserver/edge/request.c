@@ -208,6 +208,12 @@ req_query(const struct op *op, const char *name)
 	return value && *value ? value : NULL;
 }
 
+bool
+req_has_query(const struct op *op, const char *name)
+{
+	return path_query(&req_of(op)->path, name) != NULL;
+}
+
 int64_t
 req_query_int(const struct op *op, const char *name, int64_t min, int64_t max,
     int64_t dflt)

@@ -46,6 +46,8 @@ const char *req_actor_type(const struct op *op);
 const char *req_param(const struct op *op, const char *name);
 /* A query parameter, decoded, or NULL when absent or empty. */
 const char *req_query(const struct op *op, const char *name);
+/* Whether it stands there at all, be it without a value. */
+bool req_has_query(const struct op *op, const char *name);
 /* A whole number query parameter; dflt when absent, malformed or out of
  * [min, max] (the contract's lists ignore unusable values). */
 int64_t req_query_int(const struct op *op, const char *name, int64_t min,

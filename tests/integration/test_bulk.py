@@ -274,6 +274,19 @@ def test_dry_run_writes_nothing(world, team, path, more):
     assert counters(call(world, path, {"team_id": team} | more)) == counters(dry)
 
 
+@pytest.mark.parametrize("path, more", [(RENEW, {}), (REVOKE, {"reason": "superseded"}), (REASSIGN, {"owner_id": "o-other"})])
+def test_a_dry_run_that_is_not_understood_changes_nothing(world, team, path, more):
+    ids = make(world, team, ["a", "b"])
+    add_versions(world, ids)
+    for query in ("=yes", "=", "", "=t", "=True+", "=2"):
+        assert "dry_run" in call(world, f"{path}?dry_run{query}", {"certificate_ids": ids} | more, 400)["message"]
+    for value in (True, "true", False):
+        assert "?dry_run=true" in call(world, path, {"certificate_ids": ids, "dry_run": value} | more, 400)["message"]
+    assert set(states(world, ids).values()) == {"Active"}
+    assert world.value("SELECT count(*) FROM managed_certificates WHERE team_id = %s AND owner_id <> 'o-test'", team) == 0
+    assert world.value("SELECT count(*) FROM jobs WHERE certificate_id = ANY(%s)", ids) == 0
+
+
 def run_itself(world, kind, ids, most, dry=False):
     return world.query("SELECT outcome, done FROM bulk_run(%s, '{}', %s, '{\"owner_id\": \"o-other\"}', 'admin', 'APIKey', %s, NULL, NULL, "
                        "'why', %s)", kind, ids, dry, most)

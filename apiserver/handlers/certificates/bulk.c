@@ -143,13 +143,19 @@ read_reassign(struct op *op, const struct cJSON *body, struct bulk *b,
 	return ret;
 }
 
+/* What can't be read must not be taken for no: many would be changed by who
+ * meant to count them.  False: it is neither. */
 static bool
-is_dry_run(const struct op *op)
+dry_run_read(const struct op *op, bool *out_is_dry)
 {
 	const char *query = req_query(op, "dry_run");
 
-	return query != NULL &&
-	       (strcasecmp(query, "true") == 0 || strcmp(query, "1") == 0);
+	*out_is_dry = query != NULL && (strcasecmp(query, "true") == 0 ||
+					   strcmp(query, "1") == 0);
+	if (query == NULL)
+		return !req_has_query(op, "dry_run");
+	return *out_is_dry || strcasecmp(query, "false") == 0 ||
+	       strcmp(query, "0") == 0;
 }
 
 /* What must be the same for a repetition to be one. */
@@ -177,7 +183,8 @@ run(struct op *op, struct bulk *b)
 	if (ret != RC_OK)
 		return op_fail(op, ret,
 		    "Idempotency-Key must be 1 to 255 characters");
-	b->is_dry = is_dry_run(op);
+	if (!dry_run_read(op, &b->is_dry))
+		return op_fail(op, RC_INVALID, "dry_run must be true or false");
 	if (b->ids != NULL)
 		ids = db_text_array(op_arena(op), b->ids, b->nids);
 	{
@@ -208,6 +215,10 @@ begin(struct op *op, const struct bulk_kind *kind,
 	b->kind = kind;
 	b->criteria = b->wanted = "{}";
 	ret = req_json(op, false, out_body, &why);
+	if (ret == RC_OK && json_get(*out_body, "dry_run") != NULL) {
+		ret = RC_INVALID;
+		why = "dry_run is said in the query: ?dry_run=true";
+	}
 	if (ret == RC_OK)
 		return b;
 	*out_next = op_fail(op, ret, "%s", why);
