@@ -116,7 +116,7 @@ SELECT k.total AS certificate_total, CASE WHEN NOT k.is_capped THEN greatest(k.t
         ORDER BY (n.retry_count > 0), n.id LIMIT 10000) AS q) AS notification_dead_total
 FROM certificates k
 CROSS JOIN (SELECT count(*) AS agent_total,
-        count(*) FILTER (WHERE a.last_heartbeat_at > clock_timestamp() - interval '5 minutes') AS agent_online
+        count(*) FILTER (WHERE a.last_heartbeat_at > clock_timestamp() - policy_agent_online()) AS agent_online
     FROM (SELECT o.last_heartbeat_at FROM agents o WHERE o.retired_at IS NULL
         ORDER BY o.registered_at, o.id LIMIT 10000) AS a) AS g;
 
