@@ -26,6 +26,7 @@ struct document;
 struct heartbeats;
 struct faults;
 struct limits;
+struct lists;
 struct keyring;
 struct latency;
 struct park;
@@ -45,6 +46,7 @@ struct api {
 	struct authz *authz;
 	struct crlstore *crls;
 	struct limits *limits;
+	struct lists *lists;
 	struct refusals *refusals;
 	struct apievents *apievents; /* NULL: not asked for */
 	struct router *router;

@@ -8,6 +8,7 @@
 #include "apiserver/live/faults.h"
 #include "apiserver/live/heartbeats.h"
 #include "apiserver/live/latency.h"
+#include "apiserver/live/lists.h"
 #include "apiserver/live/park.h"
 #include "apiserver/live/presence.h"
 #include "apiserver/openapi/document.h"
@@ -216,6 +217,7 @@ api_new(const struct daemon *d, struct api **out)
 	if (cfg_bool(cfg, "audit_api_events"))
 		a->apievents = apievents_new(l, a->own_pool);
 	a->crls = crlstore_new(CRLSTORE_MAX_BYTES);
+	a->lists = lists_new(l, a->pool, a->heartbeat_pool);
 	a->park = park_new(l, a->own_pool);
 	a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
 	a->presence = presence_new(a);
@@ -236,6 +238,7 @@ api_free(struct api *a)
 	bus_client_free(a->bus);
 	heartbeats_free(a->heartbeats);
 	park_free(a->park);
+	lists_free(a->lists);
 	refusals_free(a->refusals);
 	apievents_free(a->apievents);
 	limits_free(a->limits);

@@ -5,6 +5,8 @@ CREATE EXTENSION IF NOT EXISTS pgcrypto;
 CREATE EXTENSION IF NOT EXISTS btree_gist;
 
 CREATE SEQUENCE id_seq;
+-- Of what lists read: moved by every statement that writes it, before its commit.
+CREATE SEQUENCE agents_changes; CREATE SEQUENCE audit_changes; CREATE SEQUENCE certificates_changes; CREATE SEQUENCE jobs_changes;
 
 -- Which versions of the functions are installed, each in the schema of this name, and when a process last ran by them.
 CREATE TABLE code_schemas (

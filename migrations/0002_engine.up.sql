@@ -56,8 +56,7 @@ CREATE TABLE jobs (
 ) WITH (fillfactor = 50);
 CREATE UNIQUE INDEX jobs_dedupe_key ON jobs (dedupe_key)
     WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval');
-CREATE INDEX jobs_queue ON jobs (issuer_id, run_after, id)
-    WHERE status = 'Pending' AND type IN ('Issuance', 'Renewal');
+CREATE INDEX jobs_queue ON jobs (issuer_id, run_after, id) WHERE status = 'Pending' AND type IN ('Issuance', 'Renewal');
 CREATE INDEX jobs_died ON jobs (id) WHERE died_with IS NOT NULL AND status IN ('Pending', 'Running');
 CREATE INDEX jobs_held ON jobs (held_since) WHERE held_since IS NOT NULL AND status IN ('Pending', 'Running');
 CREATE INDEX jobs_leased ON jobs (leased_by, lease_id) WHERE status = 'Running';
@@ -68,8 +67,7 @@ CREATE INDEX jobs_waiting_since ON jobs
     (status, (CASE status WHEN 'AwaitingCSR' THEN greatest(created_at, run_after) ELSE created_at END), id)
     WHERE status IN ('AwaitingCSR', 'AwaitingApproval');
 -- Active jobs that nobody can ever run: empty, but for rows edited by hand.
-CREATE INDEX jobs_nonsense ON jobs (id)
-    WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
+CREATE INDEX jobs_nonsense ON jobs (id) WHERE status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
         AND (type = 'Validation' OR certificate_id IS NULL
             OR (type = 'Deployment' AND (target_id IS NULL OR agent_id IS NULL OR version_id IS NULL
                 OR status IN ('AwaitingCSR', 'AwaitingApproval')))

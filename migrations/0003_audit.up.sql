@@ -16,8 +16,7 @@ CREATE TABLE audit_events (
     PRIMARY KEY (epoch, xid, seq, timestamp)
 ) PARTITION BY RANGE (timestamp);
 -- Times are looked for in ranges of pages, which costs writers next to nothing.
-CREATE INDEX audit_events_timestamp ON audit_events USING brin (timestamp)
-    WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX audit_events_timestamp ON audit_events USING brin (timestamp) WITH (pages_per_range = 32, autosummarize = on);
 
 -- What an event lists and is too long for the event.  The event names the SHA-256 of the content, so whatever seals the
 -- event seals the list.

@@ -94,6 +94,7 @@ request_free(struct request *r)
 {
 	if (!r)
 		return;
+	lists_forget(&r->wait);
 	if (r->body_cap > 0)
 		bodymem_give(r->mem, r->body_cap);
 	free(r->body);
@@ -501,6 +502,12 @@ reply_end(struct op *op)
 	if (!buf_ok(&req_of(op)->reply))
 		return op_fail(op, RC_INTERNAL, "the answer is too large");
 	return op_done(op);
+}
+
+void
+reply_momentary(struct op *op)
+{
+	req_of(op)->is_momentary = true;
 }
 
 void

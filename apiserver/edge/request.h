@@ -65,7 +65,7 @@ const char *req_header(struct op *op, const char *name);
  * (CERTCTL_TRUSTED_PROXIES) the one that the proxy names. */
 const char *req_peer(struct op *op);
 
-/* Whether the client has what this tag stands for. */
+/* Whether the client has what this tag stands for; no lists, no "*". */
 bool req_has_tag(const struct op *op, const char *etag);
 
 /*
@@ -115,6 +115,9 @@ struct json_w *reply_begin(struct op *op, int status, const char *content_type);
 enum op_next reply_piece(struct op *op, op_step *next);
 enum op_next reply_end(struct op *op);
 
+/* What a list tells holds for the moment only: it depends on the clock, or on
+ * what moves all the time. */
+void reply_momentary(struct op *op);
 /* Another header on the reply to come.  API answers say "Cache-Control:
  * no-store" unless this sets another. */
 void reply_header(struct op *op, const char *name, const char *value);

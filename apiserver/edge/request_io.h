@@ -21,6 +21,7 @@
 #include "apiserver/edge/peer.h"
 #include "apiserver/edge/render.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/live/lists.h"
 #include "apiserver/policy/auth.h"
 #include "apiserver/policy/path.h"
 #include "apiserver/policy/route.h"
@@ -86,6 +87,13 @@ struct request {
 	char principal_id[256];
 	bool is_retired;
 	uint64_t changes; /* of keys, or of roles, when they were asked for */
+
+	/* Of a list that has a tag. */
+	const char *list; /* its route and query */
+	struct lists_wait wait;
+	struct lists_view view; /* when its rows were asked for */
+	bool is_momentary;
+	char tag[LISTS_TAG_MAX];
 
 	/* What goes out. */
 	int status; /* 0: no answer yet */

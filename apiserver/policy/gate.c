@@ -10,6 +10,7 @@
 
 #include "apiserver/api.h"
 #include "apiserver/edge/request_io.h"
+#include "apiserver/edge/tagged.h"
 #include "apiserver/policy/apievents.h"
 #include "apiserver/policy/authz.h"
 #include "apiserver/policy/limits.h"
@@ -135,6 +136,16 @@ refuse_body(struct op *op)
 	return op_done(op);
 }
 
+/* A list that has a tag may be answered without its handler. */
+static enum op_next
+start_route(struct op *op)
+{
+	const struct route *route =
+	    ((struct request *)op_owner(op))->match.route;
+
+	return route->reads != 0 ? tagged_start(op) : route->start(op);
+}
+
 /* It may run: its body may come in. */
 static enum op_next
 start_handler(struct op *op)
@@ -151,10 +162,10 @@ start_handler(struct op *op)
 	if (r->head.framing == HTTP1_LENGTH && r->head.length > r->max_body)
 		return refuse_too_large(op);
 	if (r->has_all)
-		return r->match.route->start(op);
+		return start_route(op);
 	ret = r->carrier->take_body(r);
 	if (ret == RC_OK)
-		return r->match.route->start(op);
+		return start_route(op);
 	if (ret != RC_BUSY)
 		return refuse_body(op);
 	op_extend(op, BODY_MS);
@@ -171,7 +182,7 @@ gate_body(struct op *op)
 	if (!r->has_all)
 		return op_fail(op, RC_TIMEOUT, "%s", "");
 	op_extend(op, r->match.rules->deadline_ms);
-	return r->match.route->start(op);
+	return start_route(op);
 }
 
 static const char *
@@ -437,6 +448,8 @@ on_end(struct op *op, rc code, const char *message)
 	else if (r->status == 0)
 		log_fatal("REQUEST-UNANSWERED", "%s", op_name(op));
 	note_event(r);
+	if (code == RC_OK && r->match.route->reads != 0)
+		tagged_end(r);
 	r->carrier->reply(r);
 }
 

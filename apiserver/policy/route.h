@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "apiserver/live/lists.h"
 #include "apiserver/policy/path.h"
 #include "apiserver/policy/rules.h"
 #include "apiserver/resources/shape.h"
@@ -51,6 +52,8 @@ struct route {
 	/* Whose steps are one of a noun's five; NULL: it has a shape of its
 	 * own, or none. */
 	const struct resource *resource;
+	/* LIST_* of a list that has a tag: what its answers are made of. */
+	unsigned reads;
 };
 
 struct route_area {

@@ -23,6 +23,7 @@ db_conn_move(struct db_conn *c, enum db_conn_state to)
 	TAILQ_REMOVE(&p->conns[c->state], c, entry);
 	p->nconns[c->state]--;
 	p->nwriting -= c->is_writing;
+	p->writes += c->is_writing;
 	c->is_writing = false;
 	p->on->ended(c);
 	c->state = to;
@@ -168,6 +169,7 @@ db_conn_send(struct db_conn *c, struct db_req *r)
 	db_conn_move(c, DB_CONN_BUSY);
 	c->is_writing = r->is_write;
 	c->pool->nwriting += r->is_write;
+	c->pool->writes += r->is_write;
 	c->alive_ms = 0;
 	c->pool->on->sent(c);
 	for (size_t i = 0; ok && i < r->nstmts; i++)

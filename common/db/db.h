@@ -130,6 +130,9 @@ struct db_stats {
 	uint64_t waits_ms; /* what requests waited for a session, in sum */
 };
 void db_pool_stats(const struct db_pool *p, struct db_stats *out);
+/* A number that moves when what may write is sent and when its answer is in;
+ * *out_running adds how many are between the two. */
+uint64_t db_pool_writes(const struct db_pool *p, size_t *out_running);
 /*
  * NULL, or why a request would not be served now: commits wait for a standby;
  * something failed for want of room within six seconds; there is no

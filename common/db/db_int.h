@@ -354,6 +354,7 @@ struct db_pool {
 	size_t nconns[DB_CONN_NSTATES];
 	size_t max_writing; /* sessions for what may write */
 	size_t nwriting;
+	uint64_t writes; /* sent, and ended: db_pool_writes */
 
 	size_t nwaiting;        /* for a standby */
 	int64_t waiting_ms;     /* since when, if any */

@@ -43,6 +43,13 @@ db_pool_stats(const struct db_pool *p, struct db_stats *out)
 	};
 }
 
+uint64_t
+db_pool_writes(const struct db_pool *p, size_t *out_running)
+{
+	*out_running += p->nwriting;
+	return p->writes;
+}
+
 const char *
 db_pool_trouble(const struct db_pool *p)
 {

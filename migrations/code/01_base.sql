@@ -103,6 +103,9 @@ BEGIN
 END $$;
 
 -- --- counters ---
+CREATE FUNCTION lists_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN PERFORM nextval(TG_ARGV[0]::regclass); RETURN NULL; END $$;
+
 -- moved: the rows that came or went.
 CREATE FUNCTION row_counts_keep() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN

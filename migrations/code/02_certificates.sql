@@ -72,8 +72,7 @@ BEGIN
             WHEN expiring_at_of(m.valid_from, m.expires_at, p.renewal_window_days) <= v_now THEN 'Expiring'
             ELSE 'Active' END AS status
         FROM managed_certificates m JOIN renewal_policies p ON p.id = m.renewal_policy_id
-        CROSS JOIN LATERAL (SELECT bool_or(job_is_active(j.status)) AS is_active,
-                bool_or(j.status = 'Failed') AS has_failed
+        CROSS JOIN LATERAL (SELECT bool_or(job_is_active(j.status)) AS is_active, bool_or(j.status = 'Failed') AS has_failed
             FROM jobs j WHERE j.certificate_id = m.id AND job_issues(j.type)) k
         WHERE m.id = ANY (p_ids) AND m.status NOT IN ('Revoked', 'Archived')
     ) s WHERE c.id = s.id AND (c.status <> s.status OR s.has_failed) AND c.status NOT IN ('Revoked', 'Archived');
@@ -299,8 +298,7 @@ BEGIN
         WHERE j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval');
     PERFORM jobs_finish(v_jobs, 'Cancelled', p_why, p_actor, p_actor_type);
     UPDATE jobs j SET cancel_requested_at = v_now FROM unnest(v_ids) AS u (id)
-        WHERE j.certificate_id = u.id AND j.status = 'Running' AND job_issues(j.type)
-            AND j.cancel_requested_at IS NULL;
+        WHERE j.certificate_id = u.id AND j.status = 'Running' AND job_issues(j.type) AND j.cancel_requested_at IS NULL;
     PERFORM certificates_deploy_no_more(v_ids);
 
     RETURN QUERY SELECT c.id, CASE WHEN r.id IS NOT NULL THEN 'revoked' WHEN c.status = 'Revoked' THEN 'already_revoked'
@@ -329,8 +327,7 @@ BEGIN
         WHERE j.certificate_id = p_id AND job_is_active(j.status) ORDER BY j.id FOR NO KEY UPDATE) l;
     PERFORM jobs_finish(v_ids, 'Cancelled', p_why, p_actor, p_actor_type);
     UPDATE jobs j SET cancel_requested_at = engine_now()
-        WHERE j.certificate_id = p_id AND j.status = 'Running' AND job_issues(j.type)
-            AND j.cancel_requested_at IS NULL;
+        WHERE j.certificate_id = p_id AND j.status = 'Running' AND job_issues(j.type) AND j.cancel_requested_at IS NULL;
     PERFORM certificates_deploy_no_more(ARRAY[p_id]);
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         VALUES (p_actor, p_actor_type, 'certificate_archived', 'certificate', p_id,

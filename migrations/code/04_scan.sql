@@ -70,8 +70,7 @@ END $$;
 CREATE FUNCTION duty_cannot_wait(p_name text) RETURNS bool
 LANGUAGE sql STABLE SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
     SELECT CASE WHEN p_name = 'renewal_scan' THEN EXISTS (SELECT 1 FROM managed_certificates c
-            WHERE certificate_renews(c.status) AND c.expires_at - c.valid_from < '6 days'
-                AND c.renew_after <= engine_now())
+            WHERE certificate_renews(c.status) AND c.expires_at - c.valid_from < '6 days' AND c.renew_after <= engine_now())
         WHEN p_name IN ('certificate_status', 'short_lived_expiry') THEN EXISTS (SELECT 1 FROM managed_certificates c
             WHERE c.status IN ('Active', 'Expiring') AND certificate_changes_at(c) <= engine_now())
         ELSE false END

@@ -108,8 +108,7 @@ DECLARE
     v_attachment jsonb := '{}';
 BEGIN
     IF v_list <> '' THEN
-        INSERT INTO audit_attachments (sha256, content)
-            VALUES (encode(sha256(convert_to(v_list, 'UTF8')), 'hex'), v_list)
+        INSERT INTO audit_attachments (sha256, content) VALUES (encode(sha256(convert_to(v_list, 'UTF8')), 'hex'), v_list)
             RETURNING jsonb_build_object('attachment_id', id, 'attachment_sha256', sha256) INTO v_attachment;
     END IF;
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)

@@ -87,8 +87,7 @@ CREATE FUNCTION crl_store(p_worker text, p_lease bigint, p_task text, p_der byte
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_issuer text; v_list text; v_now timestamptz := engine_now(); v_stored bool;
 BEGIN
-    DELETE FROM tasks t
-        WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
+    DELETE FROM tasks t WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
         RETURNING t.issuer_id, t.subject INTO v_issuer, v_list;
     IF v_issuer IS NULL THEN RETURN 'lost'; END IF;
     -- What failed before it is over now, and no more to be told of.

@@ -18,8 +18,7 @@ LANGUAGE sql SECURITY DEFINER AS $$
                 OR EXISTS (SELECT 1 FROM expiry_alerts h WHERE h.certificate_id = c.id FOR NO KEY UPDATE SKIP LOCKED)) AS is_free
         FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id
         CROSS JOIN LATERAL (SELECT min(d) AS days FROM thresholds_of(p.alert_thresholds_days) AS d
-            WHERE c.expires_at <= p_now + days(d)
-                AND (c.valid_from IS NULL OR c.valid_from < c.expires_at - days(d))) t
+            WHERE c.expires_at <= p_now + days(d) AND (c.valid_from IS NULL OR c.valid_from < c.expires_at - days(d))) t
         LEFT JOIN expiry_alerts a ON a.certificate_id = c.id
         WHERE c.id = ANY (p_ids) AND c.status NOT IN ('Revoked', 'Archived') AND t.days IS NOT NULL
             AND (a.expires_at = c.expires_at AND a.threshold_days <= t.days) IS NOT TRUE
@@ -35,8 +34,7 @@ LANGUAGE sql SECURITY DEFINER AS $$
         CROSS JOIN LATERAL (SELECT coalesce(nullif(lower(d.alert_severity_map ->> d.days::text), ''),
             policy_alert_tiers() ->> d.days::text, 'informational') AS tier) t
     ), sent AS (
-        SELECT r.*, x.name AS given,
-            enum_canonical(x.name, '{Email,Webhook,Slack,Teams,PagerDuty,OpsGenie}') AS channel
+        SELECT r.*, x.name AS given, enum_canonical(x.name, '{Email,Webhook,Slack,Teams,PagerDuty,OpsGenie}') AS channel
         FROM routed r CROSS JOIN LATERAL (SELECT DISTINCT e.name FROM jsonb_array_elements_text(r.channels) AS e (name)) x
     ), made AS (
         INSERT INTO notification_events (id, type, certificate_id, channel, recipient, message, created_at, severity, threshold_days)
@@ -93,8 +91,7 @@ BEGIN
         WHERE c.created_at > v_state.created_to ORDER BY c.created_at OFFSET p_limit LIMIT 1));
     SELECT array_agg(f.id) INTO v_ids FROM (
         SELECT c.id FROM unnest(v_days) d JOIN managed_certificates c
-            ON c.expires_at > greatest(v_from + days(d), v_now - policy_alert_known())
-                AND c.expires_at <= v_to + days(d)
+            ON c.expires_at > greatest(v_from + days(d), v_now - policy_alert_known()) AND c.expires_at <= v_to + days(d)
         UNION
         -- Found by when they were made, whatever the planner thinks of their ends.
         SELECT c.id FROM (SELECT n.id, n.expires_at FROM managed_certificates n

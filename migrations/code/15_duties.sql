@@ -7,8 +7,7 @@ CREATE FUNCTION duties_register(p_incarnation text, p_term bigint, p_names text[
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     DELETE FROM duties d WHERE d.name <> ALL (p_names);
-    INSERT INTO duties (name, interval_ms, timeout_ms, off_reason)
-        SELECT n.name, n.interval_ms, n.timeout_ms, n.off_reason
+    INSERT INTO duties (name, interval_ms, timeout_ms, off_reason) SELECT n.name, n.interval_ms, n.timeout_ms, n.off_reason
         FROM unnest(p_names, p_intervals_ms, p_timeouts_ms, p_off_reasons) AS n (name, interval_ms, timeout_ms, off_reason)
         ORDER BY n.name
     ON CONFLICT (name) DO UPDATE SET interval_ms = excluded.interval_ms, timeout_ms = excluded.timeout_ms,

@@ -48,8 +48,7 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
         UNION ALL
         SELECT n.issuer_id, n.renewal_policy_id FROM aside a
         CROSS JOIN LATERAL (SELECT c.issuer_id, c.renewal_policy_id FROM managed_certificates c
-            WHERE certificate_is_aside(c)
-                AND (c.issuer_id, c.renewal_policy_id) > (a.issuer_id, a.renewal_policy_id)
+            WHERE certificate_is_aside(c) AND (c.issuer_id, c.renewal_policy_id) > (a.issuer_id, a.renewal_policy_id)
             ORDER BY c.issuer_id, c.renewal_policy_id LIMIT 1) n
     ), back AS MATERIALIZED (
         SELECT a.issuer_id, a.renewal_policy_id FROM aside a
@@ -57,8 +56,7 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET enable_sort = off AS $$
             AND (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = a.renewal_policy_id)
     )
     SELECT array_agg(f.id) FROM (SELECT w.id FROM back b CROSS JOIN LATERAL (SELECT c.id FROM managed_certificates c
-            WHERE certificate_is_aside(c)
-                AND c.issuer_id = b.issuer_id AND c.renewal_policy_id = b.renewal_policy_id
+            WHERE certificate_is_aside(c) AND c.issuer_id = b.issuer_id AND c.renewal_policy_id = b.renewal_policy_id
             ORDER BY c.issuer_id, c.renewal_policy_id LIMIT p_limit) w LIMIT p_limit) f
 $$;
 

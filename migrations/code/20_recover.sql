@@ -72,8 +72,7 @@ LEFT JOIN certificate_versions v ON v.issuer_id = a.issuer_id AND v.serial_numbe
 LEFT JOIN managed_certificates c ON c.id = coalesce(v.certificate_id, a.certificate_id)
 LEFT JOIN ca_certificates ca ON ca.issuer_id = a.issuer_id
 CROSS JOIN jsonb_populate_record(NULL::managed_certificates, a.leaf -> 'row') n
-CROSS JOIN LATERAL (SELECT CASE
-    WHEN NOT EXISTS (SELECT 1 FROM issuers i WHERE i.id = a.issuer_id) THEN 'unknown_issuer'
+CROSS JOIN LATERAL (SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM issuers i WHERE i.id = a.issuer_id) THEN 'unknown_issuer'
     WHEN a.leaf IS NULL THEN CASE WHEN a.revoked_at IS NULL THEN 'no_leaf' ELSE 'was_revoked' END
     WHEN ca.fingerprint_sha256 IS DISTINCT FROM a.leaf ->> 'ca' THEN 'other_ca'
     WHEN EXISTS (SELECT 1 FROM certificate_versions v WHERE v.id = 'certver' || substr(a.job_id, 4))

@@ -4,8 +4,8 @@
 -- The locks are taken at once and held for moments; each is waited for so briefly that who waits for us meanwhile is never
 -- taken for a deadlock's victim.
 SET LOCAL lock_timeout = '100ms';
-LOCK TABLE managed_certificates, agents, certificate_target_mappings, deployment_targets, jobs, issuers, renewal_policies, audit_blocks, audit_epochs
-    IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE managed_certificates, agents, certificate_target_mappings, deployment_targets, served_certificates, jobs, issuers,
+    renewal_policies, audit_blocks, audit_epochs IN SHARE ROW EXCLUSIVE MODE;
 LOCK TABLE audit_attachments, audit_events IN ACCESS EXCLUSIVE MODE;
 
 -- --- defaults ---
@@ -56,6 +56,16 @@ CREATE OR REPLACE TRIGGER managed_certificates_removed AFTER DELETE ON managed_c
     REFERENCING OLD TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION row_counts_keep();
 CREATE OR REPLACE TRIGGER managed_certificates_emptied AFTER TRUNCATE ON managed_certificates
     FOR EACH STATEMENT EXECUTE FUNCTION row_counts_keep();
+
+DO $$ DECLARE r record; BEGIN
+    FOR r IN SELECT w.*, unnest(w.tables) AS t FROM (VALUES ('agents', '{agents}'::text[]), ('audit', '{audit_events}'), ('jobs', '{jobs}'),
+        ('certificates', '{managed_certificates, certificate_target_mappings, deployment_targets, served_certificates, issuers,
+            renewal_policies}')) AS w (list, tables)
+    LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER lists_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %I FOR EACH STATEMENT
+            WHEN (pg_current_xact_id_if_assigned() IS NOT NULL) EXECUTE FUNCTION lists_changed(%L)', r.t, format('public.%s_changes', r.list));
+    END LOOP;
+END $$;
 
 -- --- when renewal falls due ---
 CREATE OR REPLACE TRIGGER certificates_renew_after BEFORE INSERT ON managed_certificates FOR EACH ROW

@@ -53,7 +53,8 @@ BEGIN
         -- What orders and seals a row is never the writer's choice.
         ('certctl_apiserver', 'INSERT (actor, actor_type, action, resource_type, resource_id, details, event_category)', 'audit_events'),
         ('certctl_apiserver', 'UPDATE (status, retry_count, next_retry_at, last_error, message_id)', 'notification_events'),
-        ('certctl_apiserver', 'USAGE', 'SEQUENCE id_seq, lease_seq, audit_seq, role_permissions_id_seq'),
+        ('certctl_apiserver', 'USAGE', 'SEQUENCE id_seq, lease_seq, audit_seq, role_permissions_id_seq,
+            agents_changes, audit_changes, certificates_changes, jobs_changes'),
         ('certctl_scheduler', 'SELECT', 'journal_ahead, leadership, duties, lanes, workers, schedulers'),
         ('certctl_scheduler', 'INSERT, UPDATE', 'duties'),
         ('certctl_scheduler', 'SELECT, INSERT', 'tasks'),

@@ -482,6 +482,14 @@ db_pool_stats(const struct db_pool *p, struct db_stats *out)
 	};
 }
 
+uint64_t
+db_pool_writes(const struct db_pool *p, size_t *out_running)
+{
+	(void)p;
+	(void)out_running;
+	return 0;
+}
+
 const char *
 db_pool_trouble(const struct db_pool *p)
 {

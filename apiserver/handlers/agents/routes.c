@@ -12,7 +12,7 @@
 #define OWN .own = {.access = ROUTE_AGENT}
 
 static const struct route rows[] = {
-    {"GET", AGENTS, "agent.read", agent_list_start},
+    {"GET", AGENTS, "agent.read", agent_list_start, .reads = LIST_AGENTS},
     {"POST", AGENTS, "agent.edit", agent_register_start, "agent_registered",
 	.own = {.access = ROUTE_REGISTER, .renderer = &render_register}},
     {"GET", AGENTS "/retired", "agent.read", agent_list_retired_start},

@@ -8,7 +8,7 @@
 #define AUDIT "/api/v1/audit"
 
 static const struct route rows[] = {
-    {"GET", AUDIT, "audit.read", audit_list},
+    {"GET", AUDIT, "audit.read", audit_list, .reads = LIST_AUDIT},
     {"GET", AUDIT "/export", "audit.export", audit_export, "audit.export"},
     {"GET", AUDIT "/seal", "audit.read", audit_seal_state},
     {"GET", AUDIT "/blocks", "audit.read", audit_blocks},

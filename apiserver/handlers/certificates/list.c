@@ -183,7 +183,15 @@ static enum op_next
 list_done(struct op *op)
 {
 	const struct listing *l = op_state(op, sizeof(*l));
+	const struct db_result *rows = l->page.rows;
+	int status = db_col(rows, "status");
 
+	/* Why such a one waits depends on agents, lanes, workers and the
+	 * clock. */
+	for (size_t i = 0; i < db_nrows(rows); i++) {
+		if (strcmp(db_text(rows, i, status), "RenewalInProgress") == 0)
+			reply_momentary(op);
+	}
 	return page_done(op, &l->page, cert_fields, cert_nfields, l->only);
 }
 

@@ -19,7 +19,8 @@
 	}
 
 static const struct route rows[] = {
-    {"GET", CERTS, "cert.read", cert_list},
+    {"GET", CERTS, "cert.read", cert_list,
+	.reads = LIST_CERTIFICATES | LIST_JOBS},
     {"POST", CERTS, "cert.issue", cert_create, "certificate_created"},
     {"GET", CERTS "/{id}", "cert.read", cert_get},
     {"PUT", CERTS "/{id}", "cert.edit", cert_update,

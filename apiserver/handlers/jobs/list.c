@@ -42,6 +42,10 @@ const struct field job_fields[] = {
 };
 const size_t job_nfields = ARRAY_LEN(job_fields);
 
+/* Statuses that are not final. */
+static const char *const moving[] = {"Pending", "AwaitingCSR",
+    "AwaitingApproval", "Running"};
+
 static op_step list_done;
 
 enum op_next
@@ -85,7 +89,15 @@ static enum op_next
 list_done(struct op *op)
 {
 	const struct page *p = op_state(op, sizeof(*p));
+	int status = db_col(p->rows, "status");
 
+	/* What such a job waits for depends on agents, lanes, workers and the
+	 * clock. */
+	for (size_t i = 0; i < db_nrows(p->rows); i++) {
+		if (fieldtext_canonical(moving, ARRAY_LEN(moving),
+			db_text(p->rows, i, status)) != NULL)
+			reply_momentary(op);
+	}
 	return page_done(op, p, job_fields, job_nfields, NULL);
 }
 

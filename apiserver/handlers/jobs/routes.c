@@ -8,7 +8,7 @@
 #define JOBS "/api/v1/jobs"
 
 static const struct route rows[] = {
-    {"GET", JOBS, "job.read", job_list},
+    {"GET", JOBS, "job.read", job_list, .reads = LIST_JOBS},
     {"GET", JOBS "/{id}", "job.read", job_get},
     {"POST", JOBS "/{id}/cancel", "job.cancel", job_cancel,
 	"job_cancel_requested renewal_job_cancelled deployment_job_cancelled "
