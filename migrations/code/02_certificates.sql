@@ -151,13 +151,13 @@ WHERE s.is_other AND greatest(s.since, m.deployed_at) < engine_now() - policy_co
 
 -- Whether its targets serve what they should: deployed, pending, failed (of some the last deployment did), other (some
 -- serve another certificate); NULL: there is nothing to serve.
-CREATE FUNCTION certificate_deployment(p_id text) RETURNS text LANGUAGE sql STABLE AS $$
+CREATE FUNCTION certificate_deployment(p_id text) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE WHEN bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_failures > 0) THEN 'failed'
         WHEN bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id) THEN 'pending'
         WHEN EXISTS (SELECT 1 FROM served_other o WHERE o.certificate_id = p_id) THEN 'other'
         WHEN bool_or(m.desired_version_id IS NOT NULL) THEN 'deployed' END
-    FROM certificate_target_mappings m WHERE m.certificate_id = p_id
-$$;
+    FROM certificate_target_mappings m WHERE m.certificate_id = p_id);
+END $$;
 
 -- --- the files of targets ---
 -- A certificate of a directory of versions has the path that the directory is for.

@@ -76,8 +76,8 @@ CREATE FUNCTION job_reason(j jobs) RETURNS TABLE (reason text, why text) LANGUAG
         WHERE i.id = j.issuer_id AND j.status = 'Pending' AND j.type <> 'Deployment') w
 $$;
 
--- What an operator should know of a certificate beside its status, in lines as of job_reason.
-CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE sql STABLE AS $$
+-- What an operator should know of a certificate beside its status, in lines as of job_reason.  PL/pgSQL keeps its plan.
+CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
     SELECT CASE c.status WHEN 'Revoked' THEN NULL WHEN 'Archived' THEN NULL WHEN 'RenewalInProgress' THEN coalesce(
         (SELECT r.reason FROM jobs j CROSS JOIN LATERAL job_reason(j) r
             WHERE j.certificate_id = c.id AND job_issues(j.type) AND r.reason !~ E'^(csr|turn)\n' ORDER BY j.id LIMIT 1),
@@ -91,8 +91,8 @@ CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE
             (SELECT CASE WHEN i.enabled THEN E'by_hand\n' || p.id ELSE E'issuer_off\n' || i.id END
             FROM renewal_policies p, issuers i WHERE p.id = c.renewal_policy_id AND i.id = c.issuer_id AND NOT (p.auto_renew AND i.enabled)),
             CASE WHEN c.renew_after = 'infinity' AND certificate_renews(c.status) THEN 'ends_with_ca' END)
-        END
-$$;
+        END);
+END $$;
 
 -- What the leader must know to hand out work: every lane that has a due job behind its low-water key, and how many batches
 -- each lane has running.
