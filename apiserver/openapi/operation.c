@@ -78,6 +78,7 @@ describe(struct described *d, const struct route_area *area,
 		describe_noun(d, route->resource);
 	else if (shape != NULL)
 		d->shape = *shape;
+	d->shape.has_tag |= route->reads != 0;
 	d->is_known = route->resource != NULL || shape != NULL;
 }
 

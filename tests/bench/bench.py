@@ -38,6 +38,7 @@ PLUGINS = (
     "bench_bulk",
     "bench_engine",
     "bench_idle",
+    "bench_lists",
 )
 
 

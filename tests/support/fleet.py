@@ -210,6 +210,7 @@ class Process:
 class Api:
     def __init__(self, port, ca, key=API_KEY):
         self.port, self.key = port, key
+        self.headers = {}  # of every request
         self.context = ssl.create_default_context(cafile=str(ca))
 
     def call(self, method, path, body=None, key=None, timeout=40, raw=None, headers=None):
@@ -219,7 +220,7 @@ class Api:
         token = self.key if key is None else key
         if token:
             sent["Authorization"] = f"Bearer {token}"
-        sent.update(headers or {})
+        sent |= self.headers | (headers or {})
         payload = raw if raw is not None else (None if body is None else json.dumps(body))
         try:
             connection.request(method, path, payload, sent)
