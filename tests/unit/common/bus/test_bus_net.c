@@ -5,6 +5,7 @@
 #include "common/bus/bus.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,7 +19,6 @@
 #include <nng/protocol/reqrep0/req.h>
 #include <openssl/ssl.h>
 
-#include "common/base/enc.h"
 #include "common/bus/addr.h"
 #include "tests/unit/check.h"
 #include "tests/unit/common/bus/rig.h"
@@ -385,22 +385,30 @@ test_tls(void)
 	rig_stop(&rig, &c, &a, &b);
 }
 
+/* The listener has one of localhost's addresses: of IPv6 where hosts(5) says
+ * so. */
 static int
 connect_tcp(void)
 {
-	struct sockaddr_in sin = {.sin_family = AF_INET};
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	const struct timeval limit = {.tv_sec = LONG_MS / 1000};
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	int64_t port = 0;
+	struct addrinfo *found = NULL, *a;
+	int fd = -1;
 
-	CHECK_INT(enc_parse_i64(strrchr(url, ':') + 1, 1, 65535, &port), RC_OK);
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	sin.sin_port = htons((uint16_t)port);
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	if (connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0)
-		return fd;
-	close(fd);
-	return -1;
+	CHECK_INT(getaddrinfo("localhost", strrchr(url, ':') + 1, &hints,
+		      &found),
+	    0);
+	for (a = found; a != NULL && fd < 0; a = a->ai_next) {
+		fd = socket(a->ai_family, SOCK_STREAM, 0);
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit,
+		    sizeof(limit));
+		if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) != 0) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	freeaddrinfo(found);
+	return fd;
 }
 
 /* Whether the listener shows a certificate of the CA in this file.  It then
