@@ -119,6 +119,8 @@ def test_sql_makes_no_answer():
         # The line of a worker's journal, which certctl recover gives back to SQL.
         if name == "issue_jobs":
             continue
+        # A profile's row, whole, for the one place that reads what it demands (common/pki/profile).
+        text = text.replace("row_to_json(p)::text END AS profile", "END AS profile")
         # A row of a job that is not made is asked about; its values never leave SQL.
         text = text.replace("jsonb_populate_record(NULL::jobs, jsonb_build_object(", "(")
         assert "INSERT INTO audit_events" in text or not re.search(r"jsonb?_(?:build|agg|object|strip)|row_to_json", text), name

@@ -18,7 +18,7 @@ CLEANED = {("POST", "/api/v1/certificates/{id}/export/pkcs12"),
 # Routes that read no body.
 BODILESS = {("POST", "/api/v1/jobs/{id}/cancel"), ("POST", "/api/v1/notifications/{id}/read"),
             ("POST", "/api/v1/notifications/{id}/requeue"), ("POST", "/api/v1/admin/scheduler/run-now/{duty}"),
-            ("POST", "/api/v1/admin/recovery")}
+            ("POST", "/api/v1/admin/recovery"), ("POST", "/api/v1/auth/demo-residual/cleanup")}
 WRITES = [r for r in ROUTES if r["method"] in ("POST", "PUT", "PATCH")]
 READING = [r for r in WRITES if (r["method"], r["pattern"]) not in CLEANED | BODILESS]
 
