@@ -121,6 +121,8 @@ client_call(struct cli *c, const char *method, const char *path,
 	buf_init(&reply.body, REPLY_MAX);
 	headers = curl_slist_append(headers, "Accept: application/json");
 	headers = curl_slist_append(headers, "Content-Type: application/json");
+	/* Who asks wants to know how it is now, not a second ago. */
+	headers = curl_slist_append(headers, "Cache-Control: no-cache");
 	if (c->api_key[0])
 		headers = curl_slist_append(headers,
 		    arena_printf(c->arena, "Authorization: Bearer %s",

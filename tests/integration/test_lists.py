@@ -255,7 +255,6 @@ def explaining(seeded):
             c.execute(f"ALTER ROLE certctl_apiserver SET {setting}")
     seeded.processes["apiserver"].stop()
     seeded.start_apiserver(keep=True, CERTCTL_DATABASE_MAX_CONNS="4")
-    seeded.api.headers["Cache-Control"] = "no-cache"  # a kept answer asks nothing
     return seeded
 
 

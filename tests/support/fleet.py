@@ -210,7 +210,8 @@ class Process:
 class Api:
     def __init__(self, port, ca, key=API_KEY):
         self.port, self.key = port, key
-        self.headers = {}  # of every request
+        # Of every request.  Tests write past the apiserver, and its kept answers may be a second old.
+        self.headers = {"Cache-Control": "no-cache"}
         self.context = ssl.create_default_context(cafile=str(ca))
 
     def call(self, method, path, body=None, key=None, timeout=40, raw=None, headers=None):
