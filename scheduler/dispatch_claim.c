@@ -36,17 +36,35 @@ dispatch_claims_forget(struct dispatch *d)
 	}
 }
 
-/* The claim brought no lease.  The worker rests a little: it may be one whose
- * own lease is over, and then every claim for it brings nothing. */
+/* It may be one whose own lease is over, and then every claim for it brings
+ * nothing. */
 static void
-claim_empty(struct dispatch *d, struct worker *w, struct lane *lane,
-    bool is_due)
+rest(struct dispatch *d, struct worker *w)
 {
-	permits_give(&d->permits);
-	lane_claim_empty(lane, is_due);
 	d->must_look = true;
 	if (w)
 		w->rest_until_ms = loop_now_ms(d->o.loop) + DISPATCH_REST_MS;
+}
+
+static void
+claim_empty(struct dispatch *d, struct worker *w, struct lane *lane)
+{
+	permits_give(&d->permits);
+	lane_claim_empty(lane, false);
+	rest(d, w);
+}
+
+/* Its connection may have ended behind the commit: the permit stays taken until
+ * a look has counted the rows, and a lease that the worker does not list as its
+ * own goes back. */
+static void
+claim_unknown(struct dispatch *d, struct worker *w, struct lane *lane)
+{
+	permits_keep(&d->permits);
+	lane_claim_unknown(lane);
+	rest(d, w);
+	if (w)
+		w->must_free = true;
 }
 
 /* What is stored of the lane's issuer or of a job of it can't be used: no fault
@@ -106,12 +124,12 @@ on_claim(void *arg, struct db_outcome *o)
 	if (o->code == RC_DATA)
 		claim_refused(d, lane, done.limit);
 	else if (o->code != RC_OK)
-		claim_empty(d, w, lane, true);
+		claim_unknown(d, w, lane);
 	else if (db_nrows(o->results[0]) == 0)
-		claim_empty(d, lane_is_careful(lane) ? NULL : w, lane, false);
+		claim_empty(d, lane_is_careful(lane) ? NULL : w, lane);
 	else if (db_i64(o->results[0], 0, db_col(o->results[0], "claimed")) ==
 		 0)
-		claim_empty(d, NULL, lane, false); /* somebody holds the lane */
+		claim_empty(d, NULL, lane); /* somebody holds the lane */
 	else
 		claim_full(d, &done, w, lane, o->results[0]);
 	slot_clear(&done);

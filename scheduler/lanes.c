@@ -181,15 +181,28 @@ lane_claimed(struct lane *l, int64_t n, bool is_full, const char *low_after,
 	l->is_moved = false;
 }
 
+static void
+claim_over(struct lane *l, bool is_due)
+{
+	l->is_claiming = false;
+	l->is_due = is_due || l->is_moved;
+	l->is_moved = false;
+}
+
 void
 lane_claim_empty(struct lane *l, bool is_due)
 {
-	l->is_claiming = false;
 	if (!is_due)
 		l->nempty++;
-	l->is_due = is_due || l->is_moved;
-	l->is_moved = false;
+	claim_over(l, is_due);
 	permits_give(&l->permits);
+}
+
+void
+lane_claim_unknown(struct lane *l)
+{
+	claim_over(l, true);
+	permits_keep(&l->permits);
 }
 
 void

@@ -130,6 +130,7 @@ struct world {
 	size_t permits;
 	size_t batch;
 	int drop_replies;       /* so many of the next */
+	int lose_claims;        /* so many of the next commit, unanswered */
 	int64_t late_claim_ms;  /* the next claim's answer takes so long */
 	int64_t late_holds_ms;  /* every renewal's answer takes so long */
 	unsigned fault_percent; /* of replies and statements that are lost */

@@ -283,6 +283,10 @@ late_claim(struct world *w, struct db_pool *p)
 	if (w->late_claim_ms > 0)
 		db_script_after(p, w->late_claim_ms);
 	w->late_claim_ms = 0;
+	if (w->lose_claims > 0) {
+		w->lose_claims--;
+		db_script_code(p, RC_UNAVAILABLE);
+	}
 }
 
 static void
