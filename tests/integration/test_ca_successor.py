@@ -49,9 +49,7 @@ def fingerprint_is(plane, name, ca):
 
 
 def test_a_young_root_has_no_successor_unless_it_is_asked_for(plane):
-    ran = plane.value("SELECT last_started_at FROM duties WHERE name = 'crl_refresh'")
-    wait_for(lambda: plane.value("SELECT last_started_at > coalesce(%s, now()) + interval '2 seconds' FROM duties WHERE name = 'crl_refresh'",
-                                 ran), 30, "the duty to run twice")
+    plane.wait_for_duty("crl_refresh", 2)
     assert list(by_state(plane)) == ["current"]
     plane.api.need("POST", "/api/v1/issuers/iss-local/successor")
     wait_for(lambda: len(plane.api.need("GET", "/api/v1/issuers/iss-local/cas")["data"]) == 2, 30, "the successor that was asked for")

@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg2
@@ -439,6 +440,13 @@ class Fleet:
     def value(self, sql, *parameters):
         rows = self.query(sql, *parameters)
         return rows[0][0] if rows else None
+
+    def wait_for_duty(self, name, seconds, since=20):
+        """The duty has started again, so many seconds after a start; before its first there is no time to count from."""
+        def started():
+            return self.value("SELECT last_started_at FROM duties WHERE name = %s", name)
+        first = wait_for(started, since, f"the first run of {name}")
+        wait_for(lambda: started() > first + timedelta(seconds=seconds), seconds + since, f"runs of {name} over {seconds} s")
 
     def plant(self, sql, *parameters):
         """What no program may write: past triggers and foreign keys."""
