@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apiserver/policy/lastwrite.h"
 #include "common/base/arena.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"
@@ -28,20 +29,16 @@ struct batch {
 };
 
 struct apievents {
-	struct loop *loop;
 	struct db_pool *pool;
 	struct timer *tick;
 	struct batch *filling;
 	struct batch *sending; /* what the database has not yet */
 	struct db_req *req;
 	int64_t left_out;
-	struct timer *patience; /* of a flush */
-	loop_fn *flushed;       /* NULL: nobody waits for one */
-	void *flushed_arg;
+	struct lastwrite *flush;
 };
 
 static void on_tick(void *arg);
-static void on_out_of_patience(void *arg);
 
 static struct batch *
 batch_new(void)
@@ -72,10 +69,9 @@ apievents_new(struct loop *l, struct db_pool *pool)
 {
 	struct apievents *e = mem_zalloc(sizeof(*e));
 
-	e->loop = l;
 	e->pool = pool;
 	e->tick = timer_new(l, on_tick, e);
-	e->patience = timer_new(l, on_out_of_patience, e);
+	e->flush = lastwrite_new(l);
 	e->filling = batch_new();
 	e->sending = batch_new();
 	return e;
@@ -95,7 +91,7 @@ apievents_free(struct apievents *e)
 		    (long long)missing);
 	db_forget(e->req);
 	timer_free(e->tick);
-	timer_free(e->patience);
+	lastwrite_free(e->flush);
 	batch_free(e->filling);
 	batch_free(e->sending);
 	free(e);
@@ -103,19 +99,13 @@ apievents_free(struct apievents *e)
 
 /* --- writing --- */
 
-static void
-end_flush(struct apievents *e)
-{
-	timer_disarm(e->patience);
-	loop_defer(e->loop, e->flushed, e->flushed_arg);
-	e->flushed = NULL;
-}
-
 /* Until the next batch: it fills meanwhile, unless it is full or the last. */
 static int64_t
 wait_ms(const struct apievents *e)
 {
-	return e->flushed || e->filling->n == BATCH_MAX ? 0 : TICK_MS;
+	return lastwrite_is_on(e->flush) || e->filling->n == BATCH_MAX
+		   ? 0
+		   : TICK_MS;
 }
 
 static void
@@ -133,8 +123,8 @@ on_written(void *arg, struct db_outcome *o)
 		    rc_name(o->code), o->error.sqlstate, o->error.message);
 	if (!is_kept)
 		batch_empty(e->sending);
-	if (e->flushed && is_kept)
-		end_flush(e);
+	if (is_kept && lastwrite_is_on(e->flush))
+		lastwrite_end(e->flush);
 	else
 		timer_arm(e->tick, is_kept ? RETRY_MS : wait_ms(e));
 }
@@ -183,8 +173,8 @@ on_tick(void *arg)
 	tell_left_out(e);
 	if (!e->req)
 		send_batch(e);
-	if (e->flushed && !e->req)
-		end_flush(e);
+	if (!e->req && lastwrite_is_on(e->flush))
+		lastwrite_end(e->flush);
 }
 
 /* --- noting --- */
@@ -278,19 +268,11 @@ apievents_note(struct apievents *e, const struct apievent *event)
 
 /* --- the end --- */
 
-static void
-on_out_of_patience(void *arg)
-{
-	end_flush(arg);
-}
-
 void
 apievents_flush(struct apievents *e, int64_t patience_ms, loop_fn *done,
     void *arg)
 {
-	e->flushed = done;
-	e->flushed_arg = arg;
-	timer_arm(e->patience, patience_ms);
+	lastwrite_begin(e->flush, patience_ms, done, arg);
 	if (!e->req)
 		timer_arm(e->tick, 0);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apiserver/policy/lastwrite.h"
 #include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/json/json.h"
@@ -48,13 +49,10 @@ struct refusals {
 	struct db_req *req;
 	size_t nsent; /* with req */
 	struct sent sent[ADDRESSES_MAX + 1];
-	struct timer *patience; /* of a flush */
-	loop_fn *flushed;       /* NULL: nobody waits for one */
-	void *flushed_arg;
+	struct lastwrite *flush;
 };
 
 static void on_tick(void *arg);
-static void on_out_of_patience(void *arg);
 static void flush_on(struct refusals *f, rc last);
 
 struct refusals *
@@ -65,7 +63,7 @@ refusals_new(struct loop *l, struct db_pool *pool)
 	f->loop = l;
 	f->pool = pool;
 	f->tick = timer_new(l, on_tick, f);
-	f->patience = timer_new(l, on_out_of_patience, f);
+	f->flush = lastwrite_new(l);
 	(void)snprintf(f->others.address, sizeof(f->others.address), "others");
 	return f;
 }
@@ -176,7 +174,7 @@ on_audited(void *arg, struct db_outcome *o)
 		    rc_name(o->code), o->error.sqlstate, o->error.message);
 	}
 	f->nsent = 0;
-	if (f->flushed)
+	if (lastwrite_is_on(f->flush))
 		flush_on(f, o->code);
 }
 
@@ -247,14 +245,6 @@ on_tick(void *arg)
 
 /* --- the end --- */
 
-static void
-end_flush(struct refusals *f)
-{
-	timer_disarm(f->patience);
-	loop_defer(f->loop, f->flushed, f->flushed_arg);
-	f->flushed = NULL;
-}
-
 /* last: how the last write ended. */
 static void
 flush_on(struct refusals *f, rc last)
@@ -262,22 +252,14 @@ flush_on(struct refusals *f, rc last)
 	if (last == RC_OK)
 		audit(f, loop_now_ms(f->loop), true);
 	if (!f->req)
-		end_flush(f);
-}
-
-static void
-on_out_of_patience(void *arg)
-{
-	end_flush(arg);
+		lastwrite_end(f->flush);
 }
 
 void
 refusals_flush(struct refusals *f, int64_t patience_ms, loop_fn *done,
     void *arg)
 {
-	f->flushed = done;
-	f->flushed_arg = arg;
-	timer_arm(f->patience, patience_ms);
+	lastwrite_begin(f->flush, patience_ms, done, arg);
 	if (!f->req)
 		flush_on(f, RC_OK);
 }
@@ -300,6 +282,6 @@ refusals_free(struct refusals *f)
 		    (long long)missing);
 	db_forget(f->req);
 	timer_free(f->tick);
-	timer_free(f->patience);
+	lastwrite_free(f->flush);
 	free(f);
 }
