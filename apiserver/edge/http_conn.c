@@ -38,7 +38,7 @@ log_request(const struct request *r)
 	(void)snprintf(op, sizeof(op), "%llu",
 	    (unsigned long long)(r->op ? op_id(r->op) : 0));
 	(void)snprintf(us, sizeof(us), "%lld",
-	    (long long)(clock_wall_us() - r->started_us));
+	    (long long)(clock_boot_us() - r->started_us));
 	peer_text(&r->peer, peer);
 	log_peer_fields(level, "HTTP", peer,
 	    r->conn ? "answered" : "client gone", "method", r->head.method,
@@ -104,7 +104,7 @@ note_latency(const struct request *r)
 	if (r->api->latency)
 		latency_note(r->api->latency, r->match.number,
 		    route ? route->method : "-", route ? route->pattern : "-",
-		    r->status, clock_wall_us() - r->started_us);
+		    r->status, clock_boot_us() - r->started_us);
 }
 
 static void

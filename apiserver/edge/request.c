@@ -72,7 +72,7 @@ request_new(struct api *api, const struct request_carrier *carrier,
 	r->api = api;
 	r->carrier = carrier;
 	r->conn = conn;
-	r->started_us = clock_wall_us();
+	r->started_us = clock_boot_us();
 	r->principal.id = "";
 	next_id(r->id);
 	buf_init(&r->reply, REPLY_MAX);

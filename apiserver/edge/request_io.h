@@ -59,8 +59,8 @@ struct request {
 	struct api *api;
 	const struct request_carrier *carrier;
 	struct conn *conn;
-	struct op *op; /* NULL before it started */
-	int64_t started_us;
+	struct op *op;      /* NULL before it started */
+	int64_t started_us; /* by the boot clock */
 
 	/* What came in; the texts point into text. */
 	struct http1_head head;
@@ -89,7 +89,7 @@ struct request {
 	uint64_t changes; /* of keys, or of roles, when they were asked for */
 
 	/* Of a list that has a tag. */
-	const char *list; /* its route and query */
+	const char *list; /* its route and query; NULL: it is not kept */
 	struct lists_wait wait;
 	struct lists_view view; /* when its rows were asked for */
 	bool is_momentary;

@@ -431,7 +431,7 @@ note_event(const struct request *r)
 		.body = r->body,
 		.body_len = r->body_len,
 		.status = r->status,
-		.latency_ms = (clock_wall_us() - r->started_us) / 1000,
+		.latency_ms = (clock_boot_us() - r->started_us) / 1000,
 	    });
 }
 

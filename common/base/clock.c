@@ -21,14 +21,20 @@ clock_read(clockid_t id)
 }
 
 int64_t
-clock_boot_ms(void)
+clock_boot_us(void)
 {
 	struct timespec ts;
 
 	if (fake)
-		return fake_boot_ms;
+		return fake_boot_ms * 1000;
 	ts = clock_read(CLOCK_BOOTTIME);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t
+clock_boot_ms(void)
+{
+	return clock_boot_us() / 1000;
 }
 
 int64_t

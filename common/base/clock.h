@@ -12,6 +12,8 @@
 
 /* CLOCK_BOOTTIME, milliseconds. */
 int64_t clock_boot_ms(void);
+/* The same, microseconds. */
+int64_t clock_boot_us(void);
 /* CLOCK_REALTIME, microseconds since 1970. */
 int64_t clock_wall_us(void);
 /* RFC 3339 UTC with milliseconds; out holds 32 bytes. */

@@ -1,4 +1,6 @@
 /* What the gate asks, in which order, and at what rate. */
+#include "apiserver/policy/apievents.h"
+#include "common/base/clock.h"
 #include "tests/unit/apiserver/policy/gate_rig.h"
 #include "tests/unit/check.h"
 
@@ -104,6 +106,25 @@ test_order(void)
 	CHECK_INT(ask("PUT", THINGS "/x/a/b", OPS, large - 1), 200);
 	CHECK_INT(x.nasked, 1);
 	CHECK_INT(g.nstarted, 1);
+	end();
+}
+
+/* How long it took is measured by a clock that nobody sets. */
+static void
+test_an_event_tells_how_long_it_took(void)
+{
+	begin(0);
+	g.f.api.apievents = apievents_new(g.f.api.loop, g.f.db);
+	x.when_asked = RC_BUSY;
+	clock_set_fake(5000, 1795463788000000);
+	CHECK_INT(ask("POST", THINGS, OPS, 5), 0);
+	clock_set_fake(5007, 1795460000000000);
+	rig_body(&g, &x, "12345");
+	CHECK_INT(x.status, 200);
+	clock_set_fake(-1, 0);
+	db_script_expect(g.f.db, Q_AUDIT_API_EVENTS, "*|*|*|*latency_ms*:7}*");
+	loop_sim_advance(g.f.api.loop, 1000);
+	apievents_free(g.f.api.apievents);
 	end();
 }
 
@@ -328,7 +349,8 @@ test_refusals_are_counted(void)
 	end();
 }
 
-CHECK_MAIN(CHECK_ROW(test_unknown_paths_and_methods), CHECK_ROW(test_preflight),
+CHECK_MAIN(CHECK_ROW(test_an_event_tells_how_long_it_took),
+    CHECK_ROW(test_unknown_paths_and_methods), CHECK_ROW(test_preflight),
     CHECK_ROW(test_order), CHECK_ROW(test_a_body_comes_before_the_handler),
     CHECK_ROW(test_a_body_that_does_not_come),
     CHECK_ROW(test_a_body_that_is_refused),

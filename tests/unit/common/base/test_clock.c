@@ -26,6 +26,7 @@ test_fake(void)
 {
 	clock_set_fake(5, 7);
 	CHECK_INT(clock_boot_ms(), 5);
+	CHECK_INT(clock_boot_us(), 5000);
 	CHECK_INT(clock_wall_us(), 7);
 	clock_set_fake(0, -1);
 	CHECK_INT(clock_boot_ms(), 0);
