@@ -64,9 +64,9 @@ tagged_start(struct op *op)
 	struct request *r = op_owner(op);
 	const struct lists_page *page;
 
-	r->list = name_list(op, r);
 	if (wants_news(op))
 		return answer(op, NULL);
+	r->list = name_list(op, r);
 	if (lists_is_fresh(r->api->lists))
 		return answer(op,
 		    lists_find(r->api->lists, r->match.route->reads, r->list));
@@ -91,20 +91,31 @@ looked(struct op *op)
 		: NULL);
 }
 
+/* What was asked with no-cache nobody asks for again by its tag, unless they
+ * hold one already. */
+static bool
+gets_tag(const struct request *r)
+{
+	return r->status == 200 && !r->is_pieces &&
+	       r->reply.len <= TAGGED_MAX_BYTES &&
+	       (r->list != NULL || req_header(r->op, "If-None-Match") != NULL);
+}
+
 void
 tagged_end(struct request *r)
 {
 	char digest[65];
 
 	if (r->tag[0] == '\0') {
-		if (r->status != 200 || r->is_pieces ||
-		    r->reply.len > TAGGED_MAX_BYTES)
+		if (!gets_tag(r))
 			return;
 		enc_sha256_hex(r->reply.data, r->reply.len, digest);
 		(void)snprintf(r->tag, sizeof(r->tag), "\"%s\"", digest);
-		lists_keep(r->api->lists, r->match.route->reads, r->list,
-		    &r->view, r->is_momentary,
-		    &(struct lists_page){r->tag, r->reply.data, r->reply.len});
+		if (r->list != NULL)
+			lists_keep(r->api->lists, r->match.route->reads,
+			    r->list, &r->view, r->is_momentary,
+			    &(struct lists_page){r->tag, r->reply.data,
+				r->reply.len});
 	}
 	request_set_header(r, "ETag", r->tag);
 	if (has_it(r->op))

@@ -46,10 +46,10 @@ def seeded(stack):
     return stack
 
 
-def fetch(api, path, tag=None):
+def fetch(api, path, tag=None, **headers):
     """(status, headers, body)"""
     connection = http.client.HTTPSConnection("127.0.0.1", api.port, context=api.context, timeout=40)
-    headers = {"Authorization": f"Bearer {API_KEY}"} | ({"If-None-Match": tag} if tag else {})
+    headers |= {"Authorization": f"Bearer {API_KEY}"} | ({"If-None-Match": tag} if tag else {})
     connection.request("GET", f"{V1}/{path}", headers=headers)
     response = connection.getresponse()
     body = response.read()
@@ -165,6 +165,23 @@ def test_a_job_that_waits_is_asked_for_again(seeded):
     tag = tag_of(seeded.api, "jobs?certificate_id=mc-1")
     assert seeded.api.post(f"{V1}/agents/agent-1/heartbeat", {})[0] == 200
     assert fetch(seeded.api, "jobs?certificate_id=mc-1", tag)[0] == 200
+
+
+def test_what_is_asked_for_anew_is_not_kept(seeded):
+    """Nor hashed, but for who holds a tag."""
+    news = {"Cache-Control": "no-cache"}
+    path = "certificates?per_page=11"
+    status, headers, body = fetch(seeded.api, path, **news)
+    assert status == 200 and body and headers["ETag"] is None
+    seeded.query("REVOKE SELECT ON managed_certificates FROM certctl_apiserver")
+    try:
+        assert fetch(seeded.api, path)[0] >= 500
+    finally:
+        seeded.query("GRANT SELECT ON managed_certificates TO certctl_apiserver")
+    tag = tag_of(seeded.api, path)
+    status, headers, body = fetch(seeded.api, path, tag, **news)
+    assert (status, headers["ETag"], body) == (304, tag, b"")
+    assert fetch(seeded.api, path, '"x"', **news)[0] == 200
 
 
 def test_a_long_list_has_no_tag(seeded):
