@@ -65,6 +65,27 @@ def test_a_pooler_that_cleans_nothing_is_refused_in_words(plane):
     pooler.process.stop()
 
 
+def test_a_pooler_that_says_what_was_so(plane):
+    """It greets with what the server said of itself when it was first there; whether it takes writes is asked of the server."""
+    pooler = Pooler(plane, "session")
+    pooler.connect("certctl_apiserver").close()
+    url = pooler.url("certctl_apiserver")["CERTCTL_DATABASE_URL"] + "&target_session_attrs=read-write"
+
+    def take_writes(value):
+        with plane.admin("postgres") as c:
+            c.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+            c.execute("SELECT pg_reload_conf()")
+        wait_for(lambda: plane.connect(database="postgres").get_parameter_status("default_transaction_read_only") == value, 20, "the setting")
+    take_writes("on")
+    process = plane.start_apiserver(2, wait=False, CERTCTL_DATABASE_URL=url)
+    wait_for(lambda: "session is read-only" in process.log(), 30, "the apiserver to pass it over")
+    assert "code=DB-UP" not in process.log()
+    take_writes("off")
+    plane.wait_ready(plane.apis["apiserver-2"])
+    assert process.stop() == 0
+    pooler.process.stop()
+
+
 def test_migrations_need_the_server_itself(plane):
     pooler = Pooler(plane, "session")
     env = clean_env() | pooler.url("postgres") | {"CERTCTL_DATABASE_MIGRATIONS_PATH": str(ROOT / "migrations")}

@@ -22,6 +22,7 @@ struct mute {
 	int accepted;
 	bool hangs_up;    /* at the first word; else it never says anything */
 	const char *says; /* SQLSTATE and message of a refused log-in */
+	bool stops;       /* the loop, whenever somebody comes */
 	struct event *ev;
 	int clients[32];
 };
@@ -56,6 +57,8 @@ on_accept(evutil_socket_t fd, short what, void *arg)
 		refuse(c, m->says);
 	if (m->hangs_up)
 		shutdown(c, SHUT_RDWR);
+	if (m->stops)
+		loop_stop(loop);
 }
 
 static int
@@ -154,6 +157,36 @@ silent_host_costs_one_limit(void)
 	CHECK(pool->nconns[DB_CONN_IDLE] == 2);
 	CHECK_INT(m.accepted, 1);
 	mute_close(&m);
+	end();
+}
+
+/* While it is still under way at the next host. */
+static void
+nobody_begins_with_what_another_found_silent(void)
+{
+	struct mute one = {0}, two = {0};
+	struct answer a, b;
+	char ports[32];
+
+	mute_open(&one);
+	mute_open(&two);
+	(void)snprintf(ports, sizeof(ports), "%d,%d", one.port, two.port);
+	begin_after("127.0.0.1,127.0.0.1", ports, "");
+	mute_listen(&one);
+	mute_listen(&two);
+	SEND(&a, STMT0(Q_PING));
+	two.stops = true;
+	CHECK_INT(loop_run(loop), RC_OK);
+	two.stops = false;
+	CHECK_INT(two.accepted, 1);
+	SEND(&b, STMT0(Q_PING));
+	run_until(2);
+	CHECK_INT(a.code, RC_OK);
+	CHECK_INT(b.code, RC_OK);
+	CHECK_INT(one.accepted, 1);
+	CHECK_INT(two.accepted, 2);
+	mute_close(&one);
+	mute_close(&two);
 	end();
 }
 
@@ -408,6 +441,7 @@ pool_may_end_before_a_name_is_known(void)
 }
 
 CHECK_MAIN(CHECK_ROW(silent_host_costs_one_limit),
+    CHECK_ROW(nobody_begins_with_what_another_found_silent),
     CHECK_ROW(all_silent_are_named),
     CHECK_ROW(hosts_that_hang_up_or_refuse_are_passed_over),
     CHECK_ROW(replaced_files_are_named), CHECK_ROW(unknown_name_is_passed_over),
