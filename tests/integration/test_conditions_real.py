@@ -1,10 +1,10 @@
 """
-Conditions that come about and go by what people, hosts and agents do, with all
-processes running; test_conditions.py says what each is told with.  It plants the
-rows of those that take a quarter of an hour or more to come about: csr_missing,
-deployment_late, job_not_taken, approval_waiting, renewal_overdue, never_renewed,
-crl_ended and certificate_expired; and of order_uncertain, task_failed and duty_late.
+Conditions that come about and go by what people, hosts, agents and time do, with all
+processes running; test_conditions.py says what each is told with.  What takes hours
+or days is told to one who asks that much later: the rows stay as the processes made
+them, and only the clock by which the API's statements reckon is ahead.
 """
+import contextlib
 import datetime
 
 import pytest
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 import audit
 from fleet import PATIENCE, wait_for
 from test_agent_bad import make_csr
-from test_conditions import told
+from test_conditions import PATH, told
 from test_lint_certificates import KEYS, sign_ca
 
 CERTS = "/api/v1/certificates"
@@ -24,7 +24,8 @@ ENDS_IN_S = 12 * PATIENCE
 def world(stack):
     """A plane whose agent is this test."""
     stack.start_scheduler(CERTCTL_SCHEDULER_AGENT_HEALTH_CHECK_INTERVAL="1s", CERTCTL_AGENT_OFFLINE_AFTER="2s",
-                          CERTCTL_AUDIT_CHAIN_VERIFY_INTERVAL="1s")
+                          CERTCTL_AUDIT_CHAIN_VERIFY_INTERVAL="1s", CERTCTL_SCHEDULER_CRL_BEHIND_INTERVAL="1s",
+                          CERTCTL_SCHEDULER_RENEWAL_CHECK_INTERVAL="1s")
     stack.start_worker()
     stack.make_basics()
     made = stack.api.need("POST", "/api/v1/agents", {"name": "hand", "hostname": "h.example.test"})
@@ -51,6 +52,39 @@ def wait_told(world, name, subject):
 
 def wait_over(world, name):
     wait_for(lambda: name not in told(world)[0], 40, f"{name} to be over")
+
+
+def end_sessions(world, role, but=""):
+    """Those whose last statement holds no such word; more are made at once."""
+    world.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s AND (%s = '' OR strpos(query, %s) = 0)", role, but, but)
+
+
+@contextlib.contextmanager
+def later(world, **by):
+    """So much later, for who asks the API; nothing is done meanwhile."""
+    def move(sql):
+        with world.admin() as c:
+            c.execute(sql)
+        end_sessions(world, "certctl_apiserver")
+        wait_for(lambda: world.api.get("/ready")[0] == world.api.get(PATH)[0] == 200, 20, "new sessions")
+    now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(**by)
+    try:
+        move(f"ALTER ROLE certctl_apiserver SET certctl.now = '{now.isoformat()}'")
+        yield
+    finally:
+        move("ALTER ROLE certctl_apiserver RESET certctl.now")
+
+
+def told_later(world, name, subject, **by):
+    assert name not in told(world)[0]
+    with later(world, **by):
+        wait_told(world, name, subject)
+
+
+def over_later(world, *names, **by):
+    with later(world, **by):
+        for name in names:
+            wait_over(world, name)
 
 
 def make(world, name, **more):
@@ -81,6 +115,93 @@ def report(world, job, status, **more):
 def issue(world, name, **more):
     make(world, name, **more)
     answer(world, name, ask(world, name))
+
+
+def test_a_certificate_that_nobody_renews(world):
+    issue(world, "old")
+    report(world, deployment(world, "old"), "Completed")
+    told_later(world, "renewal_overdue", "old", days=64)
+    told_later(world, "certificate_expired", "old", days=91)
+    world.api.need("DELETE", f"{CERTS}/old")
+    over_later(world, "renewal_overdue", "certificate_expired", days=91)
+
+
+def test_a_certificate_that_nothing_renews(world):
+    """Of ten minutes, the first of which was before it was signed; due after twelve seconds, as by its id it is not spread."""
+    policy = world.api.need("POST", "/api/v1/renewal-policies", {"name": "never", "auto_renew": False, "renewal_percent": 12})["id"]
+    profile = world.api.need("POST", "/api/v1/profiles", {"name": "short", "max_ttl_seconds": 600, "allow_short_lived": True})["id"]
+    name = world.value("SELECT 'aside-' || g FROM generate_series(1, 1000) g ORDER BY hashtext('aside-' || g) & 65535 LIMIT 1")
+    issue(world, name, renewal_policy_id=policy, certificate_profile_id=profile)
+    wait_told(world, "never_renewed", name)
+    world.api.need("PUT", f"/api/v1/renewal-policies/{policy}", {"auto_renew": True})
+    wait_over(world, "never_renewed")
+    world.api.need("DELETE", f"{CERTS}/{name}")
+
+
+def test_a_list_that_nobody_makes(world):
+    wait_for(lambda: world.value("SELECT count(*) FROM crl_cache WHERE list = 'iss-local'"), 40, "the list")
+    told_later(world, "crl_ended", "iss-local", days=2)
+
+
+def test_a_job_that_nobody_goes_on_with(world):
+    """Its agent, the workers, the agent again."""
+    make(world, "slow")
+    job = ask(world, "slow")
+    told_later(world, "csr_missing", job, minutes=16)
+    worker = world.processes["worker-1"]
+    worker.stop()
+    as_agent(world, "POST", "csr", {"csr_pem": make_csr(cn="slow.example.test", sans=["slow.example.test"]), "certificate_id": "slow", "job_id": job})
+    told_later(world, "job_not_taken", "iss-local", minutes=16)
+    worker.start()
+    assert world.wait_job(job) == ("Completed", None)
+    told_later(world, "deployment_late", "slow", minutes=16)
+    report(world, deployment(world, "slow"), "Completed")
+    over_later(world, "csr_missing", "job_not_taken", "deployment_late", minutes=16)
+
+
+def test_a_request_that_nobody_decides(world):
+    profile = world.api.need("POST", "/api/v1/profiles", {"name": "gated", "requires_approval": True})["id"]
+    make(world, "gated", certificate_profile_id=profile)
+    job = ask(world, "gated")
+    told_later(world, "approval_waiting", job, hours=25)
+    world.api.need("POST", f"/api/v1/jobs/{job}/cancel")
+    over_later(world, "approval_waiting", hours=25)
+
+
+def test_a_leader_that_gets_no_session_for_its_duties(world):
+    """It leads on: the session of the leadership is one of its own."""
+    with world.admin() as c:
+        c.execute("ALTER ROLE certctl_scheduler CONNECTION LIMIT 1")
+        try:
+            end_sessions(world, "certctl_scheduler", but="leadership_hold")
+            found = wait_for(lambda: (f := told(world)[0]) and "duty_late" in f and f, 40, "duty_late")
+            assert "no_leader" not in found
+        finally:
+            c.execute("ALTER ROLE certctl_scheduler CONNECTION LIMIT -1")
+    wait_over(world, "duty_late")
+
+
+def dies_at_the_list(world):
+    """The worker, when it has the task of a list in hand; its supervisor starts it again."""
+    worker = world.processes["worker-1"]
+    wait_for(lambda: world.value("SELECT count(*) FROM tasks t JOIN workers w ON w.incarnation = t.leased_by "
+                                 "WHERE t.kind = 'crl_build' AND t.status = 'Running' AND w.pid = %s", worker.pid), 40, "the task")
+    worker.kill()
+    end_sessions(world, "certctl_worker")
+    worker.start()
+
+
+def test_a_list_that_its_workers_die_with(world):
+    issue(world, "gone")
+    with contextlib.closing(world.connect()) as open_one, open_one.cursor() as c:
+        c.execute("LOCK TABLE crl_generation_events IN EXCLUSIVE MODE")  # what a list's end is noted in
+        world.api.need("POST", f"{CERTS}/gone/revoke", {"reason": "superseded"})
+        for _ in range(4):
+            dies_at_the_list(world)
+        wait_for(lambda: world.value("SELECT count(*) FROM tasks WHERE kind = 'crl_build' AND status = 'Failed'"), 40, "the task to be given up")
+    assert "died" in wait_told(world, "task_failed", "iss-local")["detail"]
+    world.query("UPDATE tasks SET run_after = now() WHERE status = 'Failed'")  # its rest, of ten minutes
+    wait_over(world, "task_failed")
 
 
 @pytest.mark.parametrize("process, name", [("scheduler-1", "no_leader"), ("worker-1", "no_worker")])

@@ -11,6 +11,7 @@ import pytest
 
 from fleet import wait_for
 from scripted_issuer import install
+from test_conditions import told
 
 numbers = itertools.count(1)
 
@@ -281,6 +282,10 @@ def test_an_unclear_end_without_look_up_waits_for_a_person(plane, make_issuer, o
     name, job = order(issuer.id)
     assert words in wait_parked(plane, job)
     assert len(issuer.calls()) == 1 and not versions(plane, name)
+    condition = told(plane)[0]["order_uncertain"]
+    assert condition["subject"] == job and words in condition["detail"]
+    plane.api.need("POST", f"/api/v1/jobs/{job}/cancel")
+    assert "order_uncertain" not in told(plane)[0]
 
 
 def test_an_unclear_end_is_looked_up(plane, make_issuer, order):
