@@ -2,10 +2,12 @@
 Whatever the statistics say, a worker's statements look up what they work on
 and read no table whole.
 """
+import contextlib
 import re
 
 import pytest
-from fleet import wait_for
+
+from fleet import ROOT, wait_for
 
 TABLES = ("jobs", "certificate_requests", "managed_certificates", "certificate_target_mappings")
 ROWS = 5000
@@ -67,6 +69,26 @@ def test_a_lease_of_many_compares_nothing_with_everything(stack):
     assert ends
     removed = [int(n) for p in ends for n in re.findall(r"Rows Removed by Join Filter: (\d+)", p)]
     assert not [n for n in removed if n > 5000], "\n".join(ends)
+
+
+def test_what_is_set_aside_is_looked_up(stack):
+    """A whole batch that goes back, in a session like a worker's: no job is compared with each of the others."""
+    settings = re.findall(r'{"(enable_\w+)", "off"}', (ROOT / "common/db/params.c").read_text())
+    assert "enable_hashjoin" in settings
+    plans, connection = [], stack.connect()
+    with contextlib.closing(connection), connection.cursor() as c:
+        c.execute(FILL)  # stays uncommitted
+        c.execute("SELECT array_agg(id) FROM (SELECT id FROM jobs WHERE lease_id = 1 AND leased_by = 'w-1' LIMIT 256) o")
+        ids = c.fetchone()[0]
+        c.execute("LOAD 'auto_explain'; SET client_min_messages = log")
+        for name, value in [*TELLS.items(), *((s, "off") for s in settings)]:
+            if not name.startswith("session_"):
+                c.execute(f"SET LOCAL {name} = '{value}'")
+        connection.notices = plans
+        c.execute("SELECT status, count(*) FROM issue_set_aside('w-1', 1, %s, %s, %s) GROUP BY 1", (ids, ["release"] * 256, ["x"] * 256))
+        assert c.fetchall() == [("Pending", 256)]
+    removed = [int(n) for n in re.findall(r"Rows Removed by Join Filter: (\d+)", "\n".join(plans))]
+    assert plans and not [n for n in removed if n > 5000], "\n".join(plans)
 
 
 def test_issuing_reads_no_table_whole(stack):
