@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import ssl
+import struct
 import threading
 import time
 
@@ -16,7 +17,7 @@ import pytest
 from fleet import Api, Fleet, wait_for
 from load import Load, done_since, last_lease, make_certificates, wait_quiet
 from rawtls import RawTls
-from rogue import WORK, WORK_REPLY, Asker, Pusher, Scheduler, frame, leader_beat
+from rogue import BEAT, HELLO, WORK, WORK_REPLY, Asker, Pusher, Scheduler, frame, leader_beat
 
 SECONDS = 3
 # Nine lines of a code and second, of some 300 bytes each, and what the process has to say anyway.
@@ -103,6 +104,17 @@ def test_work(plane, message, code):
     flood(plane, "scheduler-1", send, code)
     asker.close()
     works(plane)
+
+
+def test_who_connects_is_told_who_leads(plane):
+    """In answer to its hello, with the term; it waits for no beat."""
+    works(plane)
+    asker = Asker(bus(plane, ".work"))
+    asker.send(frame(b"", HELLO))
+    said = asker.read()[4:]  # behind the request's id
+    kind, term = struct.unpack(">3xBQ", said[:12])
+    assert (kind, term) == (BEAT, plane.value("SELECT term FROM leadership")) and b'"leader":true' in said
+    asker.close()
 
 
 def test_a_worker_of_another_database_server(plane):
