@@ -24,8 +24,8 @@ PR_SET_PDEATHSIG = 1
 LOG_LINES = 15
 MEMORY_BYTES = 4 << 30
 LONGEST = ("test_local_up", "test_failover_suite", "test_upgrade", "test_bench", "test_local_stack", "test_migrations", "test_hosts",
-           "test_cli", "test_lists", "test_servers", "test_guard", "test_hostile_ca", "test_held", "test_processes", "test_renewal",
-           "test_floods", "test_notify", "test_interrupted", "test_duties", "test_agent_bad", "test_host_faults", "test_pooler", "test_audit_cli",
+           "test_cli", "test_lists", "test_servers", "test_guard", "test_conditions_real", "test_hostile_ca", "test_held", "test_processes",
+           "test_renewal", "test_floods", "test_notify", "test_interrupted", "test_duties", "test_agent_bad", "test_host_faults", "test_pooler", "test_audit_cli",
            "test_conditions", "test_audit_api", "test_bulk", "test_restore", "test_held_rows", "test_full_disk", "test_hints", "test_lanes")
 # Of these every expected refusal logs lines.
 QUIET = {"initdb", "migrate", "postgres"}
