@@ -245,19 +245,30 @@ is_dirty(const PGresult *look)
 		   "0") != 0;
 }
 
-static void
-looked(struct db_conn *c)
+/* Whether it is another session than the one that was told, or forgot what it
+ * was told; DB_REFUSED_NOT: neither. */
+static enum db_refusal
+find_change(const struct db_conn *c)
 {
 	const PGresult *told = c->session.results[0];
 	const PGresult *look = c->session.results[1];
+
+	if (pid_of(told) != pid_of(look))
+		return DB_REFUSED_MODE;
+	if (!has_settings(told, look, c->pool->nsettings))
+		return DB_REFUSED_SETTINGS;
+	return DB_REFUSED_NOT;
+}
+
+static void
+looked(struct db_conn *c)
+{
+	const PGresult *look = c->session.results[1];
+	enum db_refusal change = find_change(c);
 	char why[512];
 
-	if (pid_of(told) != pid_of(look)) {
-		c->session.on->pass(c, DB_REFUSED_MODE, NULL);
-		return;
-	}
-	if (!has_settings(told, look, c->pool->nsettings)) {
-		c->session.on->pass(c, DB_REFUSED_SETTINGS, NULL);
+	if (change != DB_REFUSED_NOT) {
+		c->session.on->pass(c, change, NULL);
 		return;
 	}
 	if (is_unwanted_standby(c, look)) {
@@ -303,6 +314,8 @@ static void
 answered_badly(struct db_conn *c, const PGresult *res)
 {
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	bool has_looked = c->session.then == looked && c->session.nresults >= 2;
+	enum db_refusal change = has_looked ? find_change(c) : DB_REFUSED_NOT;
 
 	if (db_is_files_replaced(state,
 		PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY)))
@@ -310,6 +323,9 @@ answered_badly(struct db_conn *c, const PGresult *res)
 		    PQresultErrorMessage(res));
 	else if (c->session.is_to_die)
 		lost(c);
+	else if (change != DB_REFUSED_NOT)
+		/* Without our search_path no function of ours is found. */
+		c->session.on->pass(c, change, NULL);
 	else
 		c->session.on->pass(c, DB_REFUSED_NOT,
 		    PQresultErrorMessage(res));

@@ -10,6 +10,7 @@ import pytest
 
 from conftest import fleets
 from fleet import BUILD, ROOT, clean_env, wait_for
+from forgetful import Forgetful
 from load import Load, make_certificates, wait_quiet
 from pooler import Pooler
 
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 import checker  # noqa: E402
 
 MODE = "the pooler there gives each transaction another session (pool_mode transaction or statement): set pool_mode = session"
+FORGETFUL = "the session there does not keep our settings (time limits, search_path): connect to PostgreSQL directly"
 UNCLEAN = "set server_reset_query = DISCARD ALL"
 
 
@@ -63,6 +65,16 @@ def test_a_pooler_that_cleans_nothing_is_refused_in_words(plane):
     wait_for(lambda: UNCLEAN in plane.processes["apiserver"].log(), 30, "the apiserver to refuse it")
     assert plane.processes["apiserver"].stop() == 0
     pooler.process.stop()
+
+
+def test_a_pooler_that_forgets_is_refused_in_words(plane):
+    """The session stays, and what it was told in one transaction is gone in the next: its time limits would be, too."""
+    pooler = Forgetful(plane.dir / "forgetful", plane.socket_dir)
+    process = plane.start_apiserver(wait=False, CERTCTL_DATABASE_URL=f"postgresql://certctl_apiserver@/certctl?host={pooler.dir}&port={pooler.port}")
+    wait_for(lambda: FORGETFUL in process.log(), 30, "the apiserver to refuse it")
+    assert "code=DB-REFUSED" in process.log() and "code=DB-UP" not in process.log()
+    assert process.stop() == 0
+    pooler.close()
 
 
 def test_a_pooler_that_says_what_was_so(plane):
