@@ -90,8 +90,11 @@ def test_an_old_primary_that_comes_back_is_refused(plane):
     wait_on_timeline(plane, 2)
     wait_for(lambda: "db_warning" not in plane.api.get("/ready")[1], 30, "the warning to end")
     wait_renewed(plane, load)
-    done = plane.cli("status")
-    assert f"system {system}, timeline 2" in done.stdout
+    # The database's line, and one of each process.
+    lines = plane.cli("status").stdout.splitlines()
+    for kind in ("database", "apiserver", "scheduler", "worker"):
+        shown = [line for line in lines if line.startswith(f"{kind} ")]
+        assert shown and all(line.endswith(f"system {system}, timeline 2") for line in shown), (kind, lines)
     load.stop()
     wait_quiet(plane)
     assert checker.check(plane.query, load.accepted, plane.dir / "journal") == ([], [])
