@@ -338,7 +338,7 @@ put_id(struct json_w *w, const struct route *route)
 	     p++) {
 		if (isalnum((unsigned char)*p))
 			id[n++] = *p;
-		else if (id[n - 1] != '_')
+		else if (n > 0 && id[n - 1] != '_')
 			id[n++] = '_';
 	}
 	id[n] = '\0';

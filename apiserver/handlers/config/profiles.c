@@ -79,7 +79,8 @@ key_check(struct arena *a, const struct cJSON *key, const struct key_rule **out)
 static const char *
 keys_check(struct arena *a, const struct cJSON *keys)
 {
-	const struct key_rule *seen[ARRAY_LEN(key_rules)] = {NULL}, *rule;
+	const struct key_rule *seen[ARRAY_LEN(key_rules)] = {NULL};
+	const struct key_rule *rule = key_rules;
 	const struct cJSON *key;
 	const char *why;
 

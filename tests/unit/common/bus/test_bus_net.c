@@ -392,17 +392,18 @@ connect_tcp(void)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	const struct timeval limit = {.tv_sec = LONG_MS / 1000};
-	struct addrinfo *found = NULL, *a;
+	struct addrinfo *found = NULL, *one;
 	int fd = -1;
 
 	CHECK_INT(getaddrinfo("localhost", strrchr(url, ':') + 1, &hints,
 		      &found),
 	    0);
-	for (a = found; a != NULL && fd < 0; a = a->ai_next) {
-		fd = socket(a->ai_family, SOCK_STREAM, 0);
+	for (one = found; one != NULL && fd < 0; one = one->ai_next) {
+		fd = socket(one->ai_family, SOCK_STREAM, 0);
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit,
 		    sizeof(limit));
-		if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) != 0) {
+		if (fd >= 0 &&
+		    connect(fd, one->ai_addr, one->ai_addrlen) != 0) {
 			close(fd);
 			fd = -1;
 		}
