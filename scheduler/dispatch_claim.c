@@ -50,7 +50,7 @@ static void
 claim_empty(struct dispatch *d, struct worker *w, struct lane *lane)
 {
 	permits_give(&d->permits);
-	lane_claim_empty(lane, false);
+	lane_claim_empty(lane);
 	rest(d, w);
 }
 

@@ -190,11 +190,10 @@ claim_over(struct lane *l, bool is_due)
 }
 
 void
-lane_claim_empty(struct lane *l, bool is_due)
+lane_claim_empty(struct lane *l)
 {
-	if (!is_due)
-		l->nempty++;
-	claim_over(l, is_due);
+	l->nempty++;
+	claim_over(l, false);
 	permits_give(&l->permits);
 }
 
@@ -212,7 +211,8 @@ lane_claim_refused(struct lane *l, size_t n)
 	bool is_stuck = lane_is_careful(l) && n == 1;
 
 	l->at_most = n > 1 ? n / 2 : 1;
-	lane_claim_empty(l, true);
+	claim_over(l, true);
+	permits_give(&l->permits);
 	if (is_stuck)
 		l->nempty = EMPTY_MAX;
 }

@@ -75,8 +75,8 @@ rc lane_claim(struct lane *l) MUST_CHECK;
  * the claim was sent stand: what they were moved back for lies behind it. */
 void lane_claimed(struct lane *l, int64_t n, bool is_full,
     const char *low_after, const char *low_id);
-/* It brought nothing; is_due: and there is something, as far as is known. */
-void lane_claim_empty(struct lane *l, bool is_due);
+/* It brought nothing. */
+void lane_claim_empty(struct lane *l);
 /* Nobody knows whether it brought a lease: its permit stays taken until a look
  * has counted. */
 void lane_claim_unknown(struct lane *l);

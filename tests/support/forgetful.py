@@ -7,17 +7,9 @@ import socket
 import struct
 import threading
 
+from relay import read_exactly
+
 RESET = b"Q" + struct.pack(">I", 4 + 10) + b"RESET ALL\0"
-
-
-def read_exactly(s, n):
-    data = b""
-    while len(data) < n:
-        more = s.recv(n - len(data))
-        if not more:
-            raise EOFError
-        data += more
-    return data
 
 
 def message(s, has_type=True):

@@ -121,7 +121,7 @@ an_empty_claim_gives_the_permit_back(void)
 	struct lane *b = lanes_find(ls, "iss-b");
 
 	CHECK(lane_claim(b) == RC_OK);
-	lane_claim_empty(b, false);
+	lane_claim_empty(b);
 	CHECK(!b->is_due);
 	CHECK_INT(permits_left(&b->permits), 1);
 	lanes_free(ls);
@@ -212,7 +212,7 @@ a_lane_that_is_gone(void)
 	/* Its claim is still to be answered. */
 	CHECK(lanes_find(ls, "iss-b") == b);
 	CHECK(!lanes_find(ls, LANE_TASKS));
-	lane_claim_empty(b, false);
+	lane_claim_empty(b);
 	look(ls, false, &k, a);
 	row(ls, "iss-a", "GenericCA", 2, false);
 	lanes_look_end(ls);
@@ -282,7 +282,7 @@ a_paced_lane_uses_up_its_tokens(void)
 	lane_claimed(a, 256, true, "2026-01-01", "job-1");
 	CHECK_INT(lane_limit(a), 44);
 	CHECK(lane_claim(a) == RC_OK);
-	lane_claim_empty(a, true);
+	lane_claim_unknown(a);
 	CHECK_INT(lane_limit(a), 44);
 	CHECK(lane_claim(a) == RC_OK);
 	lane_claimed(a, 45, true, "2026-01-01", "job-2");
@@ -331,7 +331,7 @@ a_lane_that_brings_nothing_rests_until_a_full_look(void)
 
 	for (size_t i = 0; i < 2; i++) {
 		CHECK(lane_claim(a) == RC_OK);
-		lane_claim_empty(a, false);
+		lane_claim_empty(a);
 		look(ls, false, &keys, arena);
 		row(ls, "iss-a", "GenericCA", 2, true);
 	}
