@@ -294,8 +294,10 @@ def test_each_function_stands_once():
     assert len(tables) >= 8
     for path in tables:
         assert not re.search(r"\b(FUNCTION|TRIGGER|VIEW|PROCEDURE)\b", re.sub(r"--.*", "", path.read_text())), path
+    # More nouns make more lines; they do not make longer ones of what is there.
     lines = sum(len(p.read_text().splitlines()) for p in (ROOT / "migrations").rglob("*.sql"))
-    assert lines < 4500
+    things = len(made) + sum(len(re.findall(r"^CREATE (?:UNLOGGED )?TABLE", p.read_text(), re.M)) for p in tables)
+    assert lines < 18 * things
 
 
 def test_functions_with_more_than_one_statement_find_their_own_version(server, database):
