@@ -276,7 +276,8 @@ put_success(struct json_w *w, const struct described *d, const char *status)
 	if (s->has_tag)
 		json_w_kv_raw(w, "headers",
 		    "{\"ETag\":{\"schema\":{\"type\":\"string\"}}}");
-	if (d->is_known && s->answer != SHAPE_NOTHING) {
+	if (d->is_known && s->answer != SHAPE_NOTHING &&
+	    strcmp(d->route->method, "HEAD") != 0) {
 		put_content(w, s->content_type != NULL ? s->content_type
 						       : "application/json");
 		put_answer_schema(w, s);
@@ -355,8 +356,8 @@ put_policy(struct json_w *w, const struct route *route)
 	json_w_kv_opt(w, "x-audit", audit);
 }
 
-void
-operation_put(struct json_w *w, const struct route_area *area,
+static void
+put_one(struct json_w *w, const struct route_area *area,
     const struct route *route)
 {
 	struct described d;
@@ -385,4 +386,19 @@ operation_put(struct json_w *w, const struct route_area *area,
 	put_body(w, &d);
 	put_responses(w, &d);
 	json_w_close(w, '}');
+}
+
+void
+operation_put(struct json_w *w, const struct route_area *area,
+    const struct route *route)
+{
+	struct route_rules rules = route_resolve(area, route);
+	struct route head = *route;
+
+	put_one(w, area, route);
+	if (!route_has_head(route, &rules))
+		return;
+	head.method = "HEAD";
+	head.own.body = ROUTE_NO_BODY;
+	put_one(w, area, &head);
 }

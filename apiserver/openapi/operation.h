@@ -9,7 +9,7 @@
 
 /* The pattern as a key: without the kinds of its parameters. */
 void operation_put_path(struct json_w *w, const char *pattern);
-/* "get": {...} */
+/* "get": {...}, and where HEAD is asked as GET "head": {...}. */
 void operation_put(struct json_w *w, const struct route_area *area,
     const struct route *route);
 

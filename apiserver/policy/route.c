@@ -156,6 +156,12 @@ route_resolve(const struct route_area *area, const struct route *route)
 	return all;
 }
 
+bool
+route_has_head(const struct route *route, const struct route_rules *rules)
+{
+	return rules->head == ROUTE_HEAD && strcmp(route->method, "GET") == 0;
+}
+
 static bool
 has_param(const struct entry *e, const char *name)
 {
@@ -397,9 +403,13 @@ find(const struct bucket *b, const char *method, const struct path *p,
 		e = &b->entries[i];
 		if (e->nsegments > p->nsegments || !matches(e, p))
 			continue;
-		if (strcmp(e->route->method, method) == 0)
+		if (strcmp(e->route->method, method) == 0 ||
+		    (strcmp(method, "HEAD") == 0 &&
+			route_has_head(e->route, &e->rules)))
 			return e;
 		allow_add(out->allow, e->route->method);
+		if (route_has_head(e->route, &e->rules))
+			allow_add(out->allow, "HEAD");
 		if (!out->rules)
 			out->rules = &e->rules;
 	}

@@ -10,8 +10,8 @@
  * A parameter has a kind, which says what it may be: {id}, the same as
  * {id:id}; {request:base64}; {path:file}.  With "..." at its end, which must be
  * the pattern's, it takes the rest of the path: "/assets/{path:file...}".
- * HEAD is not GET; a known path with another verb is 405 with Allow; an
- * unknown path is 404.
+ * HEAD is GET only where the rules say so; a known path with another verb is
+ * 405 with Allow; an unknown path is 404.
  */
 #ifndef APISERVER_POLICY_ROUTE_H
 #define APISERVER_POLICY_ROUTE_H
@@ -68,9 +68,9 @@ struct route_area {
 
 /* Of the areas of the REST API, with those rows. */
 #define ROUTE_API_AREA(area, rows) \
-	ROUTE_API_AREA_BELOW(area, "/api/v1/", &render_api, rows)
+	ROUTE_API_AREA_BELOW(area, "/api/v1/", &render_api, ROUTE_NO_HEAD, rows)
 /* Of those below a prefix of their own, whose errors are told by how. */
-#define ROUTE_API_AREA_BELOW(area, below, how, rows) \
+#define ROUTE_API_AREA_BELOW(area, below, how, of_head, rows) \
 	{ \
 		.name = (area), .prefix = (below), \
 		.rules = {.access = ROUTE_PERMISSION, \
@@ -78,6 +78,7 @@ struct route_area {
 		    .body = ROUTE_BODY, \
 		    .rate = ROUTE_RATED, \
 		    .preflight = ROUTE_PREFLIGHT, \
+		    .head = (of_head), \
 		    .deadline_ms = 30000}, \
 		.routes = (rows), .n = ARRAY_LEN(rows) \
 	}
@@ -93,6 +94,8 @@ const char *route_kind_schema(const char *kind);
 /* The rules of a row of area.  GET has no body, unless the row says so. */
 struct route_rules route_resolve(const struct route_area *area,
     const struct route *route);
+/* Whether a row is asked by HEAD, too; rules: it, resolved. */
+bool route_has_head(const struct route *route, const struct route_rules *rules);
 /* All rows as a JSON array on standard output, for documents and tests.
  * RC_IO when it could not be written. */
 rc routes_print(const struct route_area *const *areas, size_t n,

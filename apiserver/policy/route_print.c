@@ -42,6 +42,7 @@ print_route(struct json_w *w, const struct route_area *area,
 	json_w_kv(w, "permission", route->permission ? route->permission : "");
 	json_w_kv(w, "also", route->also ? route->also : "");
 	json_w_kv(w, "scope", scope_names[route->scope]);
+	json_w_kv_bool(w, "head", route_has_head(route, &rules));
 	json_w_kv_bool(w, "own_keys",
 	    route->is_for_own_keys || rules.access == ROUTE_AGENT);
 	print_words(w, "audit", route->audit ? route->audit : "");

@@ -33,6 +33,8 @@ rules_of(const struct route_rules *area, const struct route_rules *own)
 		all.rate = own->rate;
 	if (own->preflight)
 		all.preflight = own->preflight;
+	if (own->head)
+		all.head = own->head;
 	if (own->deadline_ms)
 		all.deadline_ms = own->deadline_ms;
 	return all;
@@ -42,7 +44,7 @@ bool
 rules_are_whole(const struct route_rules *rules)
 {
 	return rules->access && rules->renderer && rules->body && rules->rate &&
-	       rules->preflight && rules->deadline_ms > 0;
+	       rules->preflight && rules->head && rules->deadline_ms > 0;
 }
 
 bool
@@ -50,7 +52,8 @@ rules_are_equal(const struct route_rules *a, const struct route_rules *b)
 {
 	return a->access == b->access && a->renderer == b->renderer &&
 	       a->body == b->body && a->rate == b->rate &&
-	       a->preflight == b->preflight && a->deadline_ms == b->deadline_ms;
+	       a->preflight == b->preflight && a->head == b->head &&
+	       a->deadline_ms == b->deadline_ms;
 }
 
 size_t

@@ -42,6 +42,12 @@ enum route_preflight {
 	ROUTE_NO_PREFLIGHT,  /* what any unknown method gets */
 };
 
+/* What HEAD gets where there is GET. */
+enum route_head {
+	ROUTE_HEAD = 1, /* GET's head (RFC 9110, 9.3.2) */
+	ROUTE_NO_HEAD,  /* what any unknown method gets */
+};
+
 #define RULES_SMALL_BODY 4096 /* bytes */
 
 struct route_rules {
@@ -50,6 +56,7 @@ struct route_rules {
 	enum route_body body;
 	enum route_rate rate;
 	enum route_preflight preflight;
+	enum route_head head;
 	int64_t deadline_ms; /* for the answer, from the body on */
 };
 

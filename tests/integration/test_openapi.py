@@ -45,7 +45,7 @@ def plain(pattern):
 def test_the_table_and_the_file(document):
     """Each route is described, and no other; who may ask is the table's."""
     described = {(method, path): o for method, path, o in operations(document)}
-    assert set(described) == {(r["method"], plain(r["pattern"])) for r in ROUTES}
+    assert set(described) == {(r["method"], plain(r["pattern"])) for r in ROUTES} | {("HEAD", plain(r["pattern"])) for r in ROUTES if r["head"]}
     for r in ROUTES:
         o = described[r["method"], plain(r["pattern"])]
         assert o["x-access"] == r["auth"] and o["x-rate-class"] == r["rate"]

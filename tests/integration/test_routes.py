@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from fleet import API_KEY, BOOTSTRAP, BUILD, ROOT, Api, Fleet, clean_env
+from openapi import Client
 
 ROUTES = json.loads(subprocess.run([BUILD / "apiserver" / "certctl-apiserver", "--print-routes"], text=True, capture_output=True,
                                    timeout=20, check=True, env=clean_env()).stdout)
@@ -153,6 +154,22 @@ def test_preflight(stack):
             assert api.call("OPTIONS", path, key=key)[0] == (204 if route["preflight"] else 405), route
     for path, want in (("/api/v1/no/such", 204), ("/api/v1/", 204), ("/api/v1", 404), ("/api/v10/x", 404), ("/no-such", 404), ("/", 404)):
         assert (path, api.call("OPTIONS", path)[0]) == (path, want)
+
+
+def test_head(stack):
+    """Of what signing in is about GET's head without its body, as HEAD of a web server; of anything else none."""
+    own = {"Date", "X-Request-ID"}
+    assert {r["pattern"] for r in ROUTES if r["head"]} == {r["pattern"] for r in ROUTES if r["method"] == "GET" and "/v1/auth/" in r["pattern"]}
+    for caller in (Client(stack.api), Client(stack.api, "")):
+        for route in (r for r in ROUTES if r["method"] == "GET"):
+            path = path_of(route, "none-such")
+            got, (status, headers, body) = caller.call("GET", path), caller.call("HEAD", path)
+            assert body == b"" and status == (got[0] if route["head"] else 405), route
+            if route["head"]:
+                assert {i for i in headers.items() if i[0] not in own} == {i for i in got[1].items() if i[0] not in own}, route
+            else:
+                assert "HEAD" not in headers["Allow"], route
+        caller.close()
 
 
 @pytest.fixture(scope="module")

@@ -52,4 +52,4 @@ static const struct route rows[] = {
 };
 
 const struct route_area routes_auth =
-    ROUTE_API_AREA_BELOW("auth", AUTH "/", &render_brief, rows);
+    ROUTE_API_AREA_BELOW("auth", AUTH "/", &render_brief, ROUTE_HEAD, rows);

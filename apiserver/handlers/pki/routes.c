@@ -30,10 +30,11 @@ const struct route_area routes_pki = {
 	.body = ROUTE_NO_BODY,
 	.rate = ROUTE_RATED,
 	.preflight = ROUTE_NO_PREFLIGHT,
+	.head = ROUTE_NO_HEAD,
 	.deadline_ms = 30000},
     .routes = public_rows,
     .n = ARRAY_LEN(public_rows),
 };
-const struct route_area routes_crl =
-    ROUTE_API_AREA_BELOW("crl", "/api/v1/admin/", &render_brief, admin_rows);
+const struct route_area routes_crl = ROUTE_API_AREA_BELOW("crl",
+    "/api/v1/admin/", &render_brief, ROUTE_NO_HEAD, admin_rows);
 const struct route_area routes_ca = ROUTE_API_AREA("ca", rows);

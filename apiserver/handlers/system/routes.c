@@ -23,6 +23,7 @@ const struct route_area routes_probes = {
 	.body = ROUTE_NO_BODY,
 	.rate = ROUTE_UNRATED,
 	.preflight = ROUTE_NO_PREFLIGHT,
+	.head = ROUTE_NO_HEAD,
 	.deadline_ms = 30000},
     .routes = probe_rows,
     .n = ARRAY_LEN(probe_rows),
@@ -53,5 +54,5 @@ static const struct route admin_rows[] = {
 };
 
 const struct route_area routes_system = ROUTE_API_AREA("system", rows);
-const struct route_area routes_admin =
-    ROUTE_API_AREA_BELOW("admin", "/api/v1/admin/", &render_brief, admin_rows);
+const struct route_area routes_admin = ROUTE_API_AREA_BELOW("admin",
+    "/api/v1/admin/", &render_brief, ROUTE_NO_HEAD, admin_rows);

@@ -20,6 +20,7 @@ static const struct route rows[] = {
 	    .body = ROUTE_NO_BODY,
 	    .rate = ROUTE_UNRATED,
 	    .preflight = ROUTE_NO_PREFLIGHT,
+	    .head = ROUTE_HEAD,
 	    .deadline_ms = 5}},
 };
 static const struct route more_rows[] = {
@@ -42,6 +43,7 @@ static const struct route tail_rows[] = {
 		    .body = ROUTE_NO_BODY, \
 		    .rate = ROUTE_RATED, \
 		    .preflight = ROUTE_NO_PREFLIGHT, \
+		    .head = ROUTE_NO_HEAD, \
 		    .deadline_ms = 1000}, \
 		.routes = (list), .n = ARRAY_LEN(list) \
 	}
@@ -168,7 +170,7 @@ test_method(void)
 
 	CHECK_INT(match("PUT", "/api/v1/agents", &m), RC_METHOD);
 	CHECK_STR(m.allow, "GET, POST");
-	CHECK_INT(match("HEAD", "/api/v1/version", &m), RC_METHOD);
+	CHECK_INT(match("HEAD", "/ocsp/iss-1/MEow", &m), RC_METHOD);
 	CHECK_STR(m.allow, "GET");
 	CHECK_INT(match("PUT", "/api/v1/agents/retired", &m), RC_METHOD);
 	CHECK_STR(m.allow, "GET, DELETE");
@@ -208,6 +210,22 @@ test_a_row_overrides_its_area(void)
 	CHECK_INT(m.rules->deadline_ms, 5);
 	CHECK_INT(rules_max_body(m.rules, 77), 0);
 	CHECK_INT(rules_max_body(&area.rules, 77), 77);
+}
+
+/* HEAD is its GET where the row says so, and shown as allowed there only. */
+static void
+test_head(void)
+{
+	struct route_match m = {0};
+
+	CHECK_INT(match("HEAD", "/api/v1/version", &m), RC_OK);
+	CHECK_STR(m.route->method, "GET");
+	CHECK_INT(match("PUT", "/api/v1/version", &m), RC_METHOD);
+	CHECK_STR(m.allow, "GET, HEAD");
+	CHECK_INT(match("HEAD", "/api/v1/agents", &m), RC_METHOD);
+	CHECK_STR(m.allow, "GET, POST");
+	CHECK_INT(match("HEAD", "/api/v1/agents/x/jobs/y/status", &m),
+	    RC_METHOD);
 }
 
 /* Where no route is, the path's row rules, else the area of its prefix. */
@@ -319,9 +337,9 @@ test_refused_areas(void)
 	CHECK_INT(new_with_areas(&a, &b), RC_OK);
 }
 
-CHECK_MAIN(CHECK_ROW(test_new), CHECK_ROW(test_found), CHECK_ROW(test_numbers),
-    CHECK_ROW(test_literal_wins), CHECK_ROW(test_tails),
-    CHECK_ROW(test_not_found), CHECK_ROW(test_method),
+CHECK_MAIN(CHECK_ROW(test_new), CHECK_ROW(test_head), CHECK_ROW(test_found),
+    CHECK_ROW(test_numbers), CHECK_ROW(test_literal_wins),
+    CHECK_ROW(test_tails), CHECK_ROW(test_not_found), CHECK_ROW(test_method),
     CHECK_ROW(test_a_row_overrides_its_area),
     CHECK_ROW(test_rules_without_a_route), CHECK_ROW(test_free),
     CHECK_ROW(test_refused_rows), CHECK_ROW(test_refused_areas))
