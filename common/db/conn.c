@@ -100,7 +100,7 @@ db_conn_free(struct db_conn *c)
 
 	TAILQ_REMOVE(&p->conns[c->state], c, entry);
 	p->nconns[c->state]--;
-	db_resolve_free(c->resolve);
+	lookup_free(c->lookup);
 	timer_free(c->connect_limit);
 	timer_free(c->session.ask);
 	buf_fini(&c->why);

@@ -93,8 +93,8 @@ on_limit(void *arg)
 	(void)snprintf(why, sizeof(why), "no answer within %lld ms",
 	    (long long)c->pool->connect_timeout_ms);
 	if (c->state == DB_CONN_RESOLVING) {
-		db_resolve_free(c->resolve);
-		c->resolve = NULL;
+		lookup_free(c->lookup);
+		c->lookup = NULL;
 		note_own(c, "its name was not found in time");
 		next_host(c);
 		return;
@@ -244,7 +244,7 @@ begin_address(struct db_conn *c)
 /* --- one host --- */
 
 static void
-on_resolved(void *arg, const char (*addrs)[DB_ADDR_SIZE], size_t n)
+on_resolved(void *arg, const char (*addrs)[LOOKUP_ADDR_SIZE], size_t n)
 {
 	struct db_conn *c = arg;
 
@@ -267,12 +267,12 @@ begin_host(struct db_conn *c)
 	struct db_pool *p = c->pool;
 
 	c->addr = c->naddrs = 0;
-	db_resolve_free(c->resolve);
-	c->resolve = NULL;
-	if (!h->addr && h->host && db_resolve_is_needed(h->host)) {
+	lookup_free(c->lookup);
+	c->lookup = NULL;
+	if (!h->addr && h->host && lookup_is_needed(h->host)) {
 		db_conn_move(c, DB_CONN_RESOLVING);
 		timer_arm(c->connect_limit, p->connect_timeout_ms);
-		c->resolve = db_resolve_start(p, h->host, on_resolved, c);
+		c->lookup = lookup_start(&p->resolver, h->host, on_resolved, c);
 		return;
 	}
 	c->naddrs = 1;

@@ -6,7 +6,7 @@
  * makes it a session of ours, and conn.c uses it; req.c is one request's
  * memory; again.c keeps those that are asked again; waits.c knows whose commit
  * waits for a standby; room.c remembers that the server's disk is full;
- * health.c says how well all this goes; resolve.c turns host names into
+ * health.c says how well all this goes; loop/lookup.c turns host names into
  * addresses. Calls go from the pool to the connection; what a connection has to
  * tell goes through db_conn_ops.  It never calls back into the requester: it
  * hands its request to the pool, which does.
@@ -23,6 +23,7 @@
 #include "common/base/buf.h"
 #include "common/db/db.h"
 #include "common/db/home.h"
+#include "common/loop/lookup.h"
 
 enum {
 	DB_CONNECT_MS = 1500, /* one address, where nobody says otherwise */
@@ -36,8 +37,6 @@ enum {
 	DB_PARAMS_MAX = 64,    /* connection parameters */
 	DB_SETTINGS_MAX = 16,  /* of a session */
 	DB_HOSTS_MAX = 16,     /* of a URL */
-	DB_ADDRS_MAX = 8,      /* of one name */
-	DB_ADDR_SIZE = 46,     /* an address as text */
 	DB_WHY_MAX = 4096,
 };
 
@@ -154,10 +153,11 @@ struct db_conn {
 	struct event on_read;
 	struct event on_write;
 	struct timer *connect_limit;
-	struct db_resolve *resolve;
+	struct lookup *lookup;
 	size_t host;       /* in pool->hosts; being tried, or connected to */
 	size_t hosts_left; /* to try, this one among them */
-	char addrs[DB_ADDRS_MAX][DB_ADDR_SIZE]; /* "" where libpq needs none */
+	char addrs[LOOKUP_ADDRS_MAX]
+		  [LOOKUP_ADDR_SIZE]; /* "" where libpq needs none */
 	size_t naddrs, addr;
 	struct buf why;          /* what failed so far */
 	enum db_refusal refusal; /* the last there was */
@@ -376,11 +376,10 @@ struct db_pool {
 	bool is_eager;
 	bool is_closing;
 	enum db_log_state log_state;
-	enum db_refusal refusal; /* of the last attempt */
-	struct db_home *home;    /* NULL: any server will do */
-	char server[256];        /* the last one connected to, for the log */
-	struct evdns_base *dns;  /* made at the first look-up */
-	TAILQ_HEAD(, db_resolve) lookups; /* that it has not answered */
+	enum db_refusal refusal;  /* of the last attempt */
+	struct db_home *home;     /* NULL: any server will do */
+	char server[256];         /* the last one connected to, for the log */
+	struct resolver resolver; /* libpq's own look-up blocks */
 	uint64_t queued, requests, timeouts, resets, retries, waits_ms;
 };
 
@@ -392,22 +391,5 @@ struct db_pool {
 rc db_params_init(struct db_pool *p, const struct db_opts *opts) MUST_CHECK;
 void db_params_fini(struct db_pool *p);
 const char *db_params_get(const struct db_pool *p, const char *key);
-
-/* --- resolve.c --- */
-
-struct db_resolve; /* defined in resolve.c */
-
-/* Called once, not from inside db_resolve_start; n 0: it was not found. */
-typedef void db_resolve_fn(void *arg, const char (*addrs)[DB_ADDR_SIZE],
-    size_t n);
-
-/* Whether connecting to it would make libpq look up a name, which blocks. */
-bool db_resolve_is_needed(const char *host);
-struct db_resolve *db_resolve_start(struct db_pool *p, const char *host,
-    db_resolve_fn *done, void *arg);
-/* Forgets the callback; also needed after it was called.  NULL: no-op. */
-void db_resolve_free(struct db_resolve *r);
-/* At the pool's end: nobody waits any more. */
-void db_resolve_end(struct db_pool *p);
 
 #endif

@@ -469,7 +469,7 @@ db_pool_new(struct loop *l, const struct db_opts *opts, struct db_pool **out)
 	TAILQ_INIT(&p->queue[true]);
 	TAILQ_INIT(&p->ended);
 	TAILQ_INIT(&p->again);
-	TAILQ_INIT(&p->lookups);
+	resolver_init(&p->resolver, p->loop);
 	for (int i = 0; i < DB_CONN_NSTATES; i++)
 		TAILQ_INIT(&p->conns[i]);
 	p->later = timer_new(l, on_later, p);
@@ -536,7 +536,7 @@ db_pool_free(struct db_pool *p)
 			db_conn_close(c);
 	}
 	free_dead(p);
-	db_resolve_end(p);
+	resolver_fini(&p->resolver);
 	timer_free(p->later);
 	timer_free(p->overdue);
 	timer_free(p->retry);

@@ -286,19 +286,21 @@ silent_name_server_costs_one_limit(void)
 	int port, fd = bound(SOCK_DGRAM, &port);
 
 	begin_after("db.example.org", "5432", "");
-	pool->dns =
+	pool->resolver.dns =
 	    evdns_base_new(loop_base(loop), EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	CHECK(pool->dns != NULL);
+	CHECK(pool->resolver.dns != NULL);
+	pool->resolver.made_ms = loop_now_ms(loop);
 	(void)snprintf(at, sizeof(at), "127.0.0.1:%d", port);
-	CHECK_INT(evdns_base_nameserver_ip_add(pool->dns, at), 0);
-	CHECK_INT(evdns_base_set_option(pool->dns, "timeout", "1"), 0);
-	CHECK_INT(evdns_base_set_option(pool->dns, "attempts", "1"), 0);
+	CHECK_INT(evdns_base_nameserver_ip_add(pool->resolver.dns, at), 0);
+	CHECK_INT(evdns_base_set_option(pool->resolver.dns, "timeout", "1"), 0);
+	CHECK_INT(evdns_base_set_option(pool->resolver.dns, "attempts", "1"),
+	    0);
 	CHECK_INT(ASK(&a, STMT0(Q_PING)), RC_OK);
 	CHECK_INT(*pool->first_host, 1);
-	CHECK(!TAILQ_EMPTY(&pool->lookups));
-	for (int i = 0; i < 200 && !TAILQ_EMPTY(&pool->lookups); i++)
+	CHECK(!TAILQ_EMPTY(&pool->resolver.lookups));
+	for (int i = 0; i < 200 && !TAILQ_EMPTY(&pool->resolver.lookups); i++)
 		wait_ms(50);
-	CHECK(TAILQ_EMPTY(&pool->lookups));
+	CHECK(TAILQ_EMPTY(&pool->resolver.lookups));
 	end();
 	close(fd);
 }
@@ -422,9 +424,9 @@ names_alone_need_a_look_up(void)
 	    "127.0.0.1", "::1"};
 
 	for (size_t i = 0; i < ARRAY_LEN(no); i++)
-		CHECK(!db_resolve_is_needed(no[i]));
-	CHECK(db_resolve_is_needed("db.example.org"));
-	CHECK(db_resolve_is_needed("localhost"));
+		CHECK(!lookup_is_needed(no[i]));
+	CHECK(lookup_is_needed("db.example.org"));
+	CHECK(lookup_is_needed("localhost"));
 }
 
 static void

@@ -1,27 +1,27 @@
-/*
- * A host's name to its addresses, without blocking: libpq's own look-up stops
- * the whole process.
- */
+#include "common/loop/lookup.h"
+
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
 #include <event2/dns.h>
 #include <event2/util.h>
 
 #include "common/base/mem.h"
-#include "common/db/db_int.h"
 
-struct db_resolve {
-	TAILQ_ENTRY(db_resolve) entry; /* in pool->lookups while asking */
-	struct db_pool *pool;
-	db_resolve_fn *done;
+/* A look-up after that reads resolv.conf and /etc/hosts anew. */
+#define FRESH_MS 60000
+
+struct lookup {
+	TAILQ_ENTRY(lookup) entry; /* in resolver->lookups while asking */
+	struct resolver *resolver;
+	lookup_fn *done;
 	void *arg;
 	struct timer *told; /* tells on the next turn */
 	bool is_asking;     /* libevent will call on_found */
 	bool is_orphan;     /* nobody waits: free when it does */
-	char addrs[DB_ADDRS_MAX][DB_ADDR_SIZE];
+	char addrs[LOOKUP_ADDRS_MAX][LOOKUP_ADDR_SIZE];
 	size_t naddrs;
 };
 
@@ -34,7 +34,7 @@ is_address(const char *host)
 }
 
 bool
-db_resolve_is_needed(const char *host)
+lookup_is_needed(const char *host)
 {
 	/* A directory, an abstract socket, an address, or nothing at all. */
 	return host[0] != '\0' && host[0] != '/' && host[0] != '@' &&
@@ -45,13 +45,13 @@ db_resolve_is_needed(const char *host)
 static void
 on_found(int err, struct evutil_addrinfo *list, void *arg)
 {
-	struct db_resolve *r = arg;
+	struct lookup *r = arg;
 	const void *from;
 
 	r->is_asking = false;
-	TAILQ_REMOVE(&r->pool->lookups, r, entry);
-	for (struct evutil_addrinfo *a = list; a && r->naddrs < DB_ADDRS_MAX;
-	     a = a->ai_next) {
+	TAILQ_REMOVE(&r->resolver->lookups, r, entry);
+	for (struct evutil_addrinfo *a = list;
+	     a && r->naddrs < LOOKUP_ADDRS_MAX; a = a->ai_next) {
 		if (a->ai_family == AF_INET)
 			from = &((struct sockaddr_in *)(void *)a->ai_addr)
 				    ->sin_addr;
@@ -61,13 +61,13 @@ on_found(int err, struct evutil_addrinfo *list, void *arg)
 		else
 			continue;
 		if (evutil_inet_ntop(a->ai_family, from, r->addrs[r->naddrs],
-			DB_ADDR_SIZE))
+			LOOKUP_ADDR_SIZE))
 			r->naddrs++;
 	}
 	if (list)
 		evutil_freeaddrinfo(list);
 	if (r->is_orphan)
-		db_resolve_free(r);
+		lookup_free(r);
 	else
 		timer_arm(r->told, 0);
 }
@@ -89,49 +89,67 @@ dns_new(struct event_base *base)
 }
 
 static void
-on_told(void *arg)
+drop_dns(struct resolver *of)
 {
-	struct db_resolve *r = arg;
-	struct db_pool *p = r->pool;
-
-	/* Next time with resolv.conf as it is then. */
-	if (r->naddrs == 0 && p->dns && TAILQ_EMPTY(&p->lookups)) {
-		evdns_base_free(p->dns, 0);
-		p->dns = NULL;
-	}
-	r->done(r->arg, (const char(*)[DB_ADDR_SIZE])r->addrs, r->naddrs);
+	if (of->dns)
+		evdns_base_free(of->dns, 0);
+	of->dns = NULL;
 }
 
-struct db_resolve *
-db_resolve_start(struct db_pool *p, const char *host, db_resolve_fn *done,
-    void *arg)
+static void
+on_told(void *arg)
+{
+	struct lookup *r = arg;
+
+	/* Next time with resolv.conf as it is then. */
+	if (r->naddrs == 0 && TAILQ_EMPTY(&r->resolver->lookups))
+		drop_dns(r->resolver);
+	r->done(r->arg, (const char(*)[LOOKUP_ADDR_SIZE])r->addrs, r->naddrs);
+}
+
+void
+resolver_init(struct resolver *of, struct loop *l)
+{
+	of->loop = l;
+	of->dns = NULL;
+	of->made_ms = 0;
+	TAILQ_INIT(&of->lookups);
+}
+
+struct lookup *
+lookup_start(struct resolver *of, const char *host, lookup_fn *done, void *arg)
 {
 	struct evutil_addrinfo hints = {
 	    .ai_family = AF_UNSPEC,
 	    .ai_socktype = SOCK_STREAM,
 	    .ai_protocol = IPPROTO_TCP,
 	};
-	struct db_resolve *r = mem_zalloc(sizeof(*r));
+	struct lookup *r = mem_zalloc(sizeof(*r));
+	int64_t now = loop_now_ms(of->loop);
 
-	r->pool = p;
+	r->resolver = of;
 	r->done = done;
 	r->arg = arg;
-	r->told = timer_new(p->loop, on_told, r);
-	if (!p->dns)
-		p->dns = dns_new(loop_base(p->loop));
-	if (!p->dns) {
+	r->told = timer_new(of->loop, on_told, r);
+	if (now - of->made_ms > FRESH_MS && TAILQ_EMPTY(&of->lookups))
+		drop_dns(of);
+	if (!of->dns) {
+		of->dns = dns_new(loop_base(of->loop));
+		of->made_ms = now;
+	}
+	if (!of->dns) {
 		timer_arm(r->told, 0); /* as if it was not found */
 		return r;
 	}
 	/* May answer from inside, out of /etc/hosts. */
 	r->is_asking = true;
-	TAILQ_INSERT_TAIL(&p->lookups, r, entry);
-	(void)evdns_getaddrinfo(p->dns, host, NULL, &hints, on_found, r);
+	TAILQ_INSERT_TAIL(&of->lookups, r, entry);
+	(void)evdns_getaddrinfo(of->dns, host, NULL, &hints, on_found, r);
 	return r;
 }
 
 void
-db_resolve_free(struct db_resolve *r)
+lookup_free(struct lookup *r)
 {
 	if (!r)
 		return;
@@ -146,18 +164,16 @@ db_resolve_free(struct db_resolve *r)
 }
 
 void
-db_resolve_end(struct db_pool *p)
+resolver_fini(struct resolver *of)
 {
-	struct db_resolve *r;
+	struct lookup *r;
 
 	/* Calls nobody back.  What libevent keeps for the answers is lost:
 	 * it would free it on a later turn of the loop, and there may be
 	 * none. */
-	if (p->dns)
-		evdns_base_free(p->dns, 0);
-	p->dns = NULL;
-	while ((r = TAILQ_FIRST(&p->lookups))) {
-		TAILQ_REMOVE(&p->lookups, r, entry);
+	drop_dns(of);
+	while ((r = TAILQ_FIRST(&of->lookups))) {
+		TAILQ_REMOVE(&of->lookups, r, entry);
 		timer_free(r->told);
 		free(r);
 	}
