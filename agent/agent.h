@@ -17,12 +17,15 @@
 #include "common/http/http_out.h"
 #include "common/loop/loop.h"
 
+struct tls_prober;
+
 struct agent {
 	struct loop *loop;
 	struct cfg *cfg;
 	struct http_out *http;
-	char *server_url;   /* no trailing slash */
-	struct allow allow; /* what targets may do on this host */
+	struct tls_prober *prober; /* probe.h */
+	char *server_url;          /* no trailing slash */
+	struct allow allow;        /* what targets may do on this host */
 	const char *own_dirs[4];
 	const char *name;
 	char hostname[256];

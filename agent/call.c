@@ -245,7 +245,7 @@ call_handshake(struct op *op, const char *host, int port,
 	struct agent_op *o = op_owner(op);
 	rc ret;
 
-	ret = probe_start(o->agent->loop, host, port, server_name, timeout_ms,
+	ret = probe_start(o->agent->prober, host, port, server_name, timeout_ms,
 	    handshake_done, o, &o->probe);
 	if (ret != RC_OK) {
 		o->probe = NULL;

@@ -12,6 +12,7 @@
 #include "agent/identity.h"
 #include "agent/news.h"
 #include "agent/poll.h"
+#include "agent/probe.h"
 #include "agent/served.h"
 #include "agent/stop.h"
 #include "common/base/mem.h"
@@ -121,9 +122,13 @@ agent_connect(struct agent *a)
 	    .insecure = cfg_bool(a->cfg, "server_insecure"),
 	    .user_agent = "certctl-agent/" CERTCTL_VERSION,
 	};
+	const struct tls_prober_opts probes = {.parallel = PROBE_PARALLEL};
 	rc ret;
 
 	a->stop = stop_new(a, &stop_hooks);
+	ret = tls_prober_new(a->loop, &probes, &a->prober);
+	if (ret != RC_OK)
+		return ret;
 	ret = http_out_new(a->loop, &opts, &a->http);
 	if (ret != RC_OK)
 		log_error("CONFIG",
@@ -211,6 +216,7 @@ finish(void *self, struct daemon *d)
 	served_free(a->served);
 	stop_free(a->stop);
 	http_out_free(a->http);
+	tls_prober_free(a->prober);
 	mem_wipe(a->api_key, sizeof(a->api_key));
 	free(a->server_url);
 	home_close(a);

@@ -11,9 +11,11 @@
 
 #include "common/base/attr.h"
 #include "common/base/rc.h"
-#include "common/loop/loop.h"
+#include "common/tls/tls_probe.h"
 
 #define PROBE_ISSUER_MAX 255
+
+#define PROBE_PARALLEL 32
 
 struct probe; /* defined in probe.c */
 
@@ -22,7 +24,7 @@ struct probe_result {
 	char serial[41];
 	char issuer[PROBE_ISSUER_MAX + 1]; /* cut; "" where it can't be read */
 	int64_t not_after_unix;            /* 0 likewise */
-	char error[160];                   /* "" after RC_OK */
+	char error[200];                   /* "" after RC_OK */
 };
 
 /* Called once; RC_OK, RC_TIMEOUT or RC_IO. */
@@ -30,7 +32,7 @@ typedef void probe_done_fn(void *arg, rc code,
     const struct probe_result *result);
 
 /* server_name may be NULL: no SNI. */
-rc probe_start(struct loop *l, const char *host, int port,
+rc probe_start(struct tls_prober *prober, const char *host, int port,
     const char *server_name, int64_t timeout_ms, probe_done_fn *done, void *arg,
     struct probe **out) MUST_CHECK;
 /* Forgets the callback and closes. */

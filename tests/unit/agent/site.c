@@ -179,14 +179,15 @@ probe_ends(void *arg)
 }
 
 rc
-probe_start(struct loop *l, const char *host, int port, const char *server_name,
-    int64_t timeout_ms, probe_done_fn *done, void *arg, struct probe **out)
+probe_start(struct tls_prober *prober, const char *host, int port,
+    const char *server_name, int64_t timeout_ms, probe_done_fn *done, void *arg,
+    struct probe **out)
 {
 	struct probe *p = mem_zalloc(sizeof(*p));
 
 	p->done = done;
 	p->arg = arg;
-	p->timer = timer_new(l, probe_ends, p);
+	p->timer = timer_new(site.agent->loop, probe_ends, p);
 	timer_arm(p->timer, 1);
 	*out = p;
 	return RC_OK;
