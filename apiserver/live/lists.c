@@ -218,7 +218,7 @@ learn(struct lists *s, const struct db_result *changes,
     const struct db_result *writers)
 {
 	static const char *const names[LISTS_PARTS] = {"agents", "audit",
-	    "certificates", "jobs"};
+	    "certificates", "discovered", "jobs"};
 
 	for (size_t i = 0; i < LISTS_PARTS; i++) {
 		struct part *p = &s->parts[i];

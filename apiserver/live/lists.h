@@ -29,9 +29,10 @@ enum {
 	LIST_AGENTS = 1,
 	LIST_AUDIT = 2,
 	LIST_CERTIFICATES = 4,
-	LIST_JOBS = 8,
+	LIST_DISCOVERED = 8,
+	LIST_JOBS = 16,
 };
-#define LISTS_PARTS 4
+#define LISTS_PARTS 5
 /* A quoted SHA-256 in hex, and the end. */
 #define LISTS_TAG_MAX 67
 

@@ -5,7 +5,7 @@
 -- taken for a deadlock's victim.
 SET LOCAL lock_timeout = '100ms';
 LOCK TABLE managed_certificates, agents, certificate_target_mappings, deployment_targets, served_certificates, jobs, issuers,
-    renewal_policies, audit_blocks, audit_epochs IN SHARE ROW EXCLUSIVE MODE;
+    renewal_policies, discovered_certificates, audit_blocks, audit_epochs IN SHARE ROW EXCLUSIVE MODE;
 LOCK TABLE audit_attachments, audit_events IN ACCESS EXCLUSIVE MODE;
 
 -- --- defaults ---
@@ -24,6 +24,8 @@ CREATE OR REPLACE TRIGGER jobs_canonical BEFORE INSERT OR UPDATE OF status, type
         OR NEW.type NOT IN ('Issuance', 'Renewal', 'Deployment', 'Validation'))
     EXECUTE FUNCTION row_canonical('{Pending,AwaitingCSR,AwaitingApproval,Running,Completed,Failed,Cancelled}',
         '{Issuance,Renewal,Deployment,Validation}');
+CREATE OR REPLACE TRIGGER discovered_canonical BEFORE INSERT OR UPDATE OF status ON discovered_certificates FOR EACH ROW
+    WHEN (NEW.status NOT IN ('Unmanaged', 'Managed', 'Dismissed')) EXECUTE FUNCTION row_canonical('{Unmanaged,Managed,Dismissed}');
 
 -- --- what was ordered ---
 -- By its name the last of the triggers that set renew_after; jobs_begin_anew is by its name before the one that checks a
@@ -56,9 +58,18 @@ CREATE OR REPLACE TRIGGER managed_certificates_removed AFTER DELETE ON managed_c
     REFERENCING OLD TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION row_counts_keep();
 CREATE OR REPLACE TRIGGER managed_certificates_emptied AFTER TRUNCATE ON managed_certificates
     FOR EACH STATEMENT EXECUTE FUNCTION row_counts_keep();
+CREATE OR REPLACE TRIGGER discovered_added AFTER INSERT ON discovered_certificates
+    REFERENCING NEW TABLE AS came FOR EACH STATEMENT EXECUTE FUNCTION discovered_counts_keep();
+CREATE OR REPLACE TRIGGER discovered_moved AFTER UPDATE ON discovered_certificates
+    REFERENCING OLD TABLE AS went NEW TABLE AS came FOR EACH STATEMENT EXECUTE FUNCTION discovered_counts_keep();
+CREATE OR REPLACE TRIGGER discovered_removed AFTER DELETE ON discovered_certificates
+    REFERENCING OLD TABLE AS went FOR EACH STATEMENT EXECUTE FUNCTION discovered_counts_keep();
+CREATE OR REPLACE TRIGGER discovered_emptied AFTER TRUNCATE ON discovered_certificates
+    FOR EACH STATEMENT EXECUTE FUNCTION discovered_counts_keep();
 
 DO $$ DECLARE r record; BEGIN
     FOR r IN SELECT w.*, unnest(w.tables) AS t FROM (VALUES ('agents', '{agents}'::text[]), ('audit', '{audit_events}'), ('jobs', '{jobs}'),
+        ('discovered', '{discovered_certificates}'),
         ('certificates', '{managed_certificates, certificate_target_mappings, deployment_targets, served_certificates, issuers,
             renewal_policies}')) AS w (list, tables)
     LOOP

@@ -49,6 +49,12 @@ INSERT INTO issuance_approval_requests (id, certificate_id, job_id, profile_id, 
 INSERT INTO notification_events (id, type, certificate_id, channel, recipient, message, status, sent_at)
     SELECT 'notif-' || i, 'RenewalFailure', 'mc-1', 'Email', 'r', 'm', (ARRAY['sent', 'dead', 'read'])[1 + i % 3], now() - i * interval '1 s'
     FROM generate_series(1, 24) i;
+INSERT INTO discovery_scans (id, agent_id, directories, started_at)
+    SELECT 'dscan-' || i, 'agent-' || 1 + i % 3, '{{/etc}}', now() - i / 2 * interval '1 s' FROM generate_series(1, 24) i;
+INSERT INTO discovered_certificates (id, fingerprint_sha256, agent_id, discovery_scan_id, status, last_seen_at)
+    SELECT 'dcert-' || i, md5(i::text), 'agent-' || 1 + i % 2, 'dscan-' || i, (ARRAY['Unmanaged', 'Managed', 'Dismissed'])[1 + i % 3],
+        now() - i / 2 * interval '1 s' FROM generate_series(1, 24) i;
+UPDATE discovered_counts SET unmanaged = 8, managed = 8, dismissed = 8 WHERE shard = 0;
 INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category)
     SELECT 'actor-' || i % 2, 'User', 'action_' || i % 3, (ARRAY['certificate', 'team'])[1 + i % 2], 'thing-' || i % 4,
         (ARRAY['cert_lifecycle', 'auth', 'config'])[1 + i % 3] FROM generate_series(1, 24) i;
@@ -227,6 +233,15 @@ FILTERS = [
     ("audit", "since=2000-01-01T00:00:00Z&until=2100-01-01T00:00:00Z", everything),
     ("audit", "since=2100-01-01T00:00:00Z", nothing),
     ("audit", "until=2000-01-01T00:00:00Z", nothing),
+    ("discovered-certificates", "status=Managed", is_("status", "Managed")),
+    ("discovered-certificates", "status=dismissed", is_("status", "Dismissed")),
+    ("discovered-certificates", "status=Manage", nothing),
+    ("discovered-certificates", "agent_id=agent-2", is_("agent_id", "agent-2")),
+    ("discovered-certificates", "agent_id=AGENT-2", nothing),
+    ("discovered-certificates", "agent_id=agent-2&status=Unmanaged", both(is_("agent_id", "agent-2"), is_("status", "Unmanaged"))),
+    ("discovered-certificates", "agent_id=&state=Managed", everything),
+    ("discovery-scans", "agent_id=agent-3", is_("agent_id", "agent-3")),
+    ("discovery-scans", "agent_id=agent-12", nothing),
     ("teams", "q=TEAM+2", is_("name", "Team 2")),
     ("owners", "q=owner+3", is_("name", "Owner 3")),
     ("owners", "team_id=t-2", is_("team_id", "t-2")),

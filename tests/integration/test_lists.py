@@ -35,12 +35,14 @@ LISTS = {
     f"{V1}/agent-groups": ("agent_groups", []),
     f"{V1}/profiles": ("certificate_profiles", []),
     f"{V1}/issuers": ("issuers", []),
+    f"{V1}/discovered-certificates": ("discovered_certificates", ["agent_id=agent-7", "agent_id=nobody", "status=Dismissed"]),
+    f"{V1}/discovery-scans": ("discovery_scans", ["agent_id=agent-7", "agent_id=nobody"]),
     f"{V1}/targets": ("deployment_targets", ["agent_id=agent-7", "agent_id=nobody", "type=IIS"]),
 }
 # As long as the table of duties; and walks by number, with a limit.
 BOUNDED = {f"{V1}/admin/conditions", f"{V1}/admin/recovery", f"{V1}/admin/scheduler", f"{V1}/audit/blocks", f"{V1}/audit/rows"}
 BIG = ("managed_certificates", "certificate_versions", "jobs", "agents", "deployment_targets", "notification_events", "owners",
-       "issuance_approval_requests")
+       "issuance_approval_requests", "discovered_certificates", "discovery_scans")
 
 # Names with what a cursor parts its keys by, and times that many rows share.
 SEED = """
@@ -73,6 +75,12 @@ INSERT INTO issuance_approval_requests (id, certificate_id, job_id, profile_id, 
 INSERT INTO notification_events (id, type, certificate_id, channel, recipient, message, sent_at)
     SELECT 'notif-' || i, 'RenewalFailure', 'mc-1', 'Email', 'r', 'm', CASE WHEN i % 2 = 0 THEN now() - i / 9 * interval '1 s' END
     FROM generate_series(1, {rows}) i;
+INSERT INTO discovery_scans (id, agent_id, directories, started_at)
+    SELECT 'dscan-' || i, 'agent-' || i, '{{/etc}}', now() - i / 6 * interval '1 s' FROM generate_series(1, {rows}) i;
+INSERT INTO discovered_certificates (id, fingerprint_sha256, agent_id, discovery_scan_id, status, last_seen_at)
+    SELECT 'dcert-' || i, md5(i::text), 'agent-' || i, 'dscan-' || i, CASE WHEN i % 2 = 0 THEN 'Managed' ELSE 'Unmanaged' END,
+        now() - i / 8 * interval '1 s' FROM generate_series(1, {rows}) i;
+UPDATE discovered_counts SET managed = {rows} / 2, unmanaged = {rows} - {rows} / 2 WHERE shard = 0;
 INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id)
     SELECT 'a', 'User', 'certificate_created', 'certificate', 'mc-' || i FROM generate_series(1, {rows}) i;
 """

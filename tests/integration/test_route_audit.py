@@ -60,6 +60,11 @@ class World:
                          (self.fleet.dir / "tls" / "api.pem").read_text(), name)
         return name
 
+    def found(self):
+        name = self.name("dcert")
+        self.fleet.query("INSERT INTO discovered_certificates (id, fingerprint_sha256, agent_id) VALUES (%s, md5(%s), %s)", name, name, self.agent_id)
+        return name
+
     def target(self, agent=None):
         name = self.name("tgt")
         self.fleet.make_target(name, agent or self.agent_id, self.fleet.dir / name)
@@ -235,6 +240,7 @@ ISSUERS, PROFILES, GROUPS = "/api/v1/issuers", "/api/v1/profiles", "/api/v1/agen
 AUTH = "/api/v1/auth"
 ROLES, KEYS = f"{AUTH}/roles", f"{AUTH}/keys"
 CERTS, JOBS, AGENTS = "/api/v1/certificates", "/api/v1/jobs", "/api/v1/agents"
+FOUND = "/api/v1/discovered-certificates"
 # For each route: what is made ready, and then asked: (who, path, body).
 CASES = dict(nouns()) | {
     ("POST", AGENTS): [lambda w: (w.admin, AGENTS, {"name": w.name("agent"), "hostname": "h.example.test"})],
@@ -243,6 +249,10 @@ CASES = dict(nouns()) | {
         lambda w: (w.admin, f"{AGENTS}/{(a := w.other(), w.target(a))[0]}?force=true&reason=gone", None)],
     ("POST", f"{AGENTS}/{{id}}/heartbeat"): [lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/heartbeat", {})],
     ("POST", f"{AGENTS}/{{id}}/served"): [lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/served", {"digest": "none", "targets": []})],
+    ("POST", f"{AGENTS}/{{id}}/discoveries"): [
+        lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/discoveries", {"errors": ["nothing could be read"]})],
+    ("POST", f"{FOUND}/{{id}}/claim"): [lambda w: (w.admin, f"{FOUND}/{w.found()}/claim", {"managed_certificate_id": w.certificate()})],
+    ("POST", f"{FOUND}/{{id}}/dismiss"): [lambda w: (w.admin, f"{FOUND}/{w.found()}/dismiss", {})],
     ("POST", f"{AGENTS}/{{id}}/csr"): [lambda w: w.csr()],
     ("POST", f"{AGENTS}/{{id}}/jobs/{{job_id}}/status"): [
         lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/jobs/{w.deployment()[0]}/status", {"status": "Completed"}),

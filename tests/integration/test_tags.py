@@ -17,6 +17,7 @@ INSERT INTO issuers (id, name, type) VALUES ('iss-1', 'issuer', 'GenericCA');
 INSERT INTO renewal_policies (id, name, renewal_window_days) VALUES ('rp-1', 'policy', 30);
 INSERT INTO agents (id, name, hostname, api_key_hash) VALUES ('agent-1', 'agent', 'h', 'x');
 INSERT INTO deployment_targets (id, name, type, agent_id, config) VALUES ('tgt-1', 'target', 'NGINX', 'agent-1', '{}');
+INSERT INTO discovered_certificates (id, fingerprint_sha256, agent_id) VALUES ('dcert-1', 'aa', 'agent-1'), ('dcert-2', 'bb', 'agent-1');
 INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status)
     SELECT 'mc-' || i, 'cert ' || i, 'h' || i || '.example.com', 'o-1', 't-1', 'iss-1', 'rp-1', 'Pending' FROM generate_series(1, 400) i;
 """
@@ -33,6 +34,9 @@ CHANGES = [
     ("certificates?agent_id=agent-1", "managed_certificates", "DELETE FROM certificate_target_mappings WHERE certificate_id = 'mc-10'"),
     ("jobs", "jobs", "UPDATE jobs SET last_error = coalesce(last_error, '') || 'x' WHERE id = 'job-1'"),
     ("agents", "agents", "UPDATE agents SET version = version || 'x' WHERE id = 'agent-1'"),
+    ("discovered-certificates", "discovered_certificates", "UPDATE discovered_certificates SET last_seen_at = now() WHERE id = 'dcert-1'"),
+    ("discovered-certificates?status=Managed", "discovered_certificates",
+     "UPDATE discovered_certificates SET status = 'Managed', updated_at = now() WHERE id = 'dcert-2'"),
     ("audit?actor=somebody", "audit_events",
      "INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id) VALUES ('somebody', 'User', 'x', 'y', 'z')"),
 ]
@@ -147,6 +151,11 @@ def test_a_change_through_this_process_is_told_at_once(seeded):
         assert fetch(seeded.api, "jobs", tags["jobs"])[0] == 304
         assert seeded.api.post(f"{V1}/agents/agent-1/heartbeat", {"version": f"v{i}"})[0] == 200
         assert fetch(seeded.api, "agents", tags["agents"])[0] == 200
+        tag = tag_of(seeded.api, "discovered-certificates")
+        certificates = tag_of(seeded.api, "certificates")
+        assert seeded.api.post(f"{V1}/agents/agent-1/discoveries", {"certificates": [{"fingerprint_sha256": f"{i:064x}"}]})[0] == 202
+        assert fetch(seeded.api, "discovered-certificates", tag)[0] == 200
+        assert fetch(seeded.api, "certificates", certificates)[0] == 304
 
 
 def test_a_change_through_another_process_is_told_soon(seeded):

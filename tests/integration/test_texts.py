@@ -14,11 +14,12 @@ BAD = ["\u202e", "\u200b", "\u0085", "\x01", "\x7f", "\u2028", "\u2066", "\ufeff
 # test_served.py and test_agent_bad.py.  And a password, which is stored nowhere: test_export.py.
 CLEANED = {("POST", "/api/v1/certificates/{id}/export/pkcs12"),
            ("POST", "/api/v1/agents/{id}/heartbeat"), ("POST", "/api/v1/agents/{id}/jobs/{job_id}/status"),
-           ("POST", "/api/v1/jobs/{id}/verify"), ("POST", "/api/v1/agents/{id}/csr"), ("POST", "/api/v1/agents/{id}/served")}
+           ("POST", "/api/v1/jobs/{id}/verify"), ("POST", "/api/v1/agents/{id}/csr"), ("POST", "/api/v1/agents/{id}/served"),
+           ("POST", "/api/v1/agents/{id}/discoveries")}
 # Routes that read no body.
 BODILESS = {("POST", "/api/v1/jobs/{id}/cancel"), ("POST", "/api/v1/notifications/{id}/read"),
             ("POST", "/api/v1/notifications/{id}/requeue"), ("POST", "/api/v1/admin/scheduler/run-now/{duty}"),
-            ("POST", "/api/v1/admin/recovery"), ("POST", "/api/v1/auth/demo-residual/cleanup")}
+            ("POST", "/api/v1/admin/recovery"), ("POST", "/api/v1/discovered-certificates/{id}/dismiss"), ("POST", "/api/v1/auth/demo-residual/cleanup")}
 WRITES = [r for r in ROUTES if r["method"] in ("POST", "PUT", "PATCH")]
 READING = [r for r in WRITES if (r["method"], r["pattern"]) not in CLEANED | BODILESS]
 
