@@ -6,43 +6,21 @@
  */
 #include "apiserver/handlers/config/nouns.h"
 
-#include <arpa/inet.h>
-#include <string.h>
-
 #include "common/base/attr.h"
-#include "common/base/enc.h"
+#include "common/base/cidr.h"
 
 enum { MAX_CIDR = 45 };
-
-/* 10.0.1.0/24, 2001:db8::/32, or an address alone. */
-static bool
-is_network(const char *text)
-{
-	char address[MAX_CIDR + 1];
-	unsigned char octets[16];
-	size_t len = strcspn(text, "/");
-	int64_t bits;
-	bool is_v4;
-	rc ret = RC_OK;
-
-	if (len >= sizeof(address))
-		return false;
-	memcpy(address, text, len);
-	address[len] = '\0';
-	is_v4 = inet_pton(AF_INET, address, octets) == 1;
-	if (!is_v4 && inet_pton(AF_INET6, address, octets) != 1)
-		return false;
-	if (text[len] == '/')
-		ret = enc_parse_i64(text + len + 1, 0, is_v4 ? 32 : 128, &bits);
-	return ret == RC_OK;
-}
 
 static void
 group_warn(struct op *op, struct warnings *ws)
 {
-	const char *cidr = op_text(op, 0, "match_ip_cidr");
+	const char *text = op_text(op, 0, "match_ip_cidr");
+	struct cidr cidr;
+	rc ret = RC_OK;
 
-	if (cidr[0] != '\0' && !is_network(cidr))
+	if (text[0] != '\0')
+		ret = cidr_parse(text, &cidr);
+	if (ret != RC_OK)
 		warn_add(op, ws,
 		    "match_ip_cidr is no network (10.0.1.0/24, 2001:db8::/32): "
 		    "the group's rules match no agent");
