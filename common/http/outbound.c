@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -16,8 +17,13 @@ struct range {
 	const char *what;
 };
 
-/* RFC 6890. */
+#define METADATA "a cloud's metadata address"
+
+/* RFC 6890; before them what lies in one of the others and tells secrets to
+ * whoever asks from there. */
 static const struct range ranges[] = {
+    {0x646464c8, 32, NEVER, METADATA}, /* 100.100.100.200, Alibaba's */
+    {0xc00000c0, 32, NEVER, METADATA}, /* 192.0.0.192, Oracle's */
     {0x00000000, 8, NEVER, "an unspecified address"},
     {0x0a000000, 8, PRIVATE, "a private address"},
     {0x64400000, 10, PRIVATE, "a shared address"},
@@ -58,6 +64,22 @@ word(const uint8_t *b)
 	       (uint32_t)b[2] << 8 | b[3];
 }
 
+/* fd00:ec2::254 and fd20:ce::254, Amazon's and Google's. */
+static bool
+is_metadata_v6(const uint8_t *b)
+{
+	static const uint8_t all[][16] = {
+	    {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54},
+	    {0xfd, 0x20, 0x00, 0xce, [14] = 0x02, [15] = 0x54},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		if (memcmp(b, all[i], sizeof(all[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Also the IPv4 address that one of IPv6 stands for: mapped, compatible, by
  * NAT64 or 6to4. */
 static const char *
@@ -81,6 +103,8 @@ refuses_v6(const struct outbound *o, const struct in6_addr *a)
 		return "a link-local address";
 	if (b[0] == 0xfe && (b[1] & 0xc0) == 0xc0)
 		return judge(o, PRIVATE, "a site-local address");
+	if (is_metadata_v6(b))
+		return METADATA;
 	if ((b[0] & 0xfe) == 0xfc)
 		return judge(o, PRIVATE, "a unique local address");
 	return NULL;
