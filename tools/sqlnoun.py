@@ -8,7 +8,9 @@ further goes on with the value before it.
   id: id_new('team')        the id of a row whose body gives none
   column: name text create update
                             once for each column that an answer shows, in order.
-                            Types: text, int, bool, json, time (shown as UTC).
+                            Types: text, int, bool, json, time (shown as UTC),
+                            texts, ints (arrays; shown as JSON, and an empty one
+                            in a body changes nothing).
                             create, update: taken from the body there.  nullable:
                             an update may set it to null.  masked: an update keeps
                             the secrets that come back as stars (json).
@@ -20,6 +22,7 @@ further goes on with the value before it.
   filter: name contains     of the list, in the parameters' order: contains or is
   held by: owners.team_id   a row that this column names can't be deleted
   audit: config             the category of its audit events
+  event: {noun}_{verb}d     what they are called, unless {verb}_{noun}
   create from: JOIN ...     more of the FROM that a row is made with, `g` the body
   update where: ...         what else an update asks for
   create step: queued AS (...)
@@ -40,7 +43,7 @@ WORD = r"[a-z][a-z0-9_]*"
 VALUES = {
     "table": rf"{WORD} [a-z]+",
     "id": r".+",
-    "column": rf"{WORD} (text|int|bool|json|time)( (create|update|nullable|masked))*",
+    "column": rf"{WORD} (text|int|bool|json|time|texts|ints)( (create|update|nullable|masked))*",
     "shown": rf"{WORD}\s+.+",
     "also": rf"{WORD}\s+.+",
     "on create": rf"{WORD}\s+.+",
@@ -48,17 +51,19 @@ VALUES = {
     "filter": rf"{WORD} (contains|is)",
     "held by": rf"{WORD}\.{WORD}",
     "audit": WORD,
+    "event": r"[a-z_{}]+",
     "create from": r".+",
     "update where": r".+",
     "create step": r".+",
     "update step": r".+",
     "written": r"(list|total|get|create|update|delete)( (list|total|get|create|update|delete))*",
 }
-ONCE = ("table", "id", "audit", "create from", "update where", "create step", "update step", "written")
+ONCE = ("table", "id", "audit", "event", "create from", "update where", "create step", "update step", "written")
 NEEDED = ("table", "id", "audit")
 OF_COLUMN = ("shown", "on create", "on update", "filter")
 VERBS = ("list", "total", "get", "create", "update", "delete")
 TOTAL_CAP = 10000
+ELEMENTS = {"texts": "text", "ints": "int"}  # arrays: the type of what is in them
 
 
 class Bad(Exception):
@@ -146,6 +151,8 @@ class Noun:
                 out.append(f"{said.replace('{}', plain)} AS {name}")
             elif words[0] == "time":
                 out.append(f"{plain} AT TIME ZONE 'UTC' AS {name}")
+            elif words[0] in ELEMENTS:
+                out.append(f"array_to_json({plain}) AS {name}")
             else:
                 out.append(plain)
         for value, _ in self.of["also"]:
@@ -193,9 +200,10 @@ class Noun:
 
     def audited(self, verb, details, source, actor):
         """The audit event of a write; actor is the number of its parameter, its type's follows."""
+        event = (self.one("event") or "{verb}_{noun}").format(verb=verb, noun=self.name)
         return ("audited AS (\n"
                 "    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)\n"
-                f"    SELECT ${actor}, ${actor + 1}, '{verb}_{self.name}', '{self.name}', m.id, "
+                f"    SELECT ${actor}, ${actor + 1}, '{event}', '{self.name}', m.id, "
                 f"jsonb_build_object({details}), '{self.one('audit')}' FROM {source} m\n)\n")
 
     def step(self, key):
@@ -259,6 +267,9 @@ class Noun:
 def of_body(body, name, kind):
     if kind == "json":
         return f"{body} -> '{name}'"
+    if kind in ELEMENTS:
+        return (f"(SELECT array_agg(e.v::{ELEMENTS[kind]} ORDER BY e.n)\n"
+                f"            FROM jsonb_array_elements_text({body} -> '{name}') WITH ORDINALITY AS e (v, n))")
     text = f"{body} ->> '{name}'"
     return text if kind == "text" else f"({text})::{kind}"
 

@@ -44,7 +44,10 @@ put_range(struct json_w *w, const struct field *f)
 		return;
 	/* 0 may stand for the default. */
 	json_w_kv_int(w, "minimum",
-	    (f->flags & FIELD_ZERO_DEFAULT) != 0 && f->min > 0 ? 0 : f->min);
+	    (f->flags & (FIELD_ZERO_DEFAULT | FIELD_ZERO_ABSENT)) != 0 &&
+		    f->min > 0
+		? 0
+		: f->min);
 	json_w_kv_int(w, "maximum", f->max);
 }
 

@@ -274,7 +274,7 @@ is_absent(const struct field *f, const struct cJSON *value)
 		       f->type == FIELD_TIME;
 	if (f->type == FIELD_TIME && cJSON_IsString(value))
 		return strcmp(value->valuestring, WIRETIME_ZERO) == 0;
-	if ((f->flags & FIELD_ZERO_DEFAULT) == 0)
+	if ((f->flags & (FIELD_ZERO_DEFAULT | FIELD_ZERO_ABSENT)) == 0)
 		return false;
 	return (cJSON_IsNumber(value) && value->valuedouble == 0) ||
 	       (cJSON_IsArray(value) && cJSON_GetArraySize(value) == 0);
@@ -284,18 +284,19 @@ static bool
 absent_read(struct reading *r, const struct field *f, const struct cJSON *value)
 {
 	bool is_said = value != NULL && !cJSON_IsNull(value);
+	bool is_kept = (f->flags & FIELD_ZERO_ABSENT) != 0;
 
 	if ((f->flags & FIELD_REQUIRED) != 0) {
 		/* An update leaves out what it keeps; it can't empty it. */
-		if (r->is_create ||
-		    (is_said && (f->flags & FIELD_EMPTY_ABSENT) == 0))
+		if (r->is_create || (is_said && !is_kept &&
+					(f->flags & FIELD_EMPTY_ABSENT) == 0))
 			return refused(r, f, "is required");
 		return true;
 	}
 	if (value != NULL && !is_said && (f->flags & FIELD_CLEARABLE) != 0) {
 		json_w_key(&r->w, f->name);
 		json_w_null(&r->w);
-	} else if (f->dflt != NULL && (r->is_create || is_said)) {
+	} else if (f->dflt != NULL && (r->is_create || (is_said && !is_kept))) {
 		json_w_kv_raw(&r->w, f->name, f->dflt);
 	}
 	return true;

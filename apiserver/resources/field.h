@@ -50,7 +50,10 @@ enum field_flag {
 	FIELD_CLEARABLE = 1 << 7,    /* an explicit null is passed on */
 	FIELD_MULTILINE = 1 << 8,    /* ends of lines are welcome */
 	FIELD_ID = 1 << 9,           /* fieldtext_is_id */
-	FIELD_CLAIM = 1 << 10 /* checked, and never believed: not stored */
+	FIELD_CLAIM = 1 << 10, /* checked, and never believed: not stored */
+	/* 0 or [] means not sent: the default in a create, no change in an
+	 * update. */
+	FIELD_ZERO_ABSENT = 1 << 11
 };
 
 struct field {

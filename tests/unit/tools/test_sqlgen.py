@@ -156,6 +156,17 @@ class Sqlgen(unittest.TestCase):
             made = re.findall(r'^\{ "s\d+", 0, false, (\w+),$', f.read(), re.M)
         self.assertEqual(made, ["true" if reads else "false" for _, reads in READS])
 
+    def test_arrays_and_events(self):
+        run = self.run_on(NOUN.replace("--   audit: config", "--   column: sizes ints create update\n--   audit: config\n--   event: {noun}_{verb}d"))
+        self.assertEqual(run.returncode, 0, run.stderr)
+        made = {name: text for name, (_, _, text) in self.made().items()}
+        given = ("(SELECT array_agg(e.v::int ORDER BY e.n) FROM jsonb_array_elements_text({} -> 'sizes') WITH ORDINALITY AS e (v, n))")
+        self.assertIn(given.format("g.j"), made["box_create"])
+        self.assertIn("sizes = coalesce(" + given.format("$2::jsonb") + ", b.sizes)", made["box_update"])
+        self.assertIn("array_to_json(b.sizes) AS sizes", made["box_get"])
+        for verb in ("create", "update", "delete"):
+            self.assertIn(f"'box_{verb}d'", made[f"box_{verb}"])
+
     def test_written_by_hand(self):
         run = self.run_on(NOUN + "--   written: get\n\n-- name: box_get :one\nSELECT 'mine' WHERE $1 = 'x';\n")
         self.assertEqual(run.returncode, 0, run.stderr)

@@ -41,7 +41,7 @@ static struct arena *arena;
 
 /* What is stored, or what is said. */
 static const char *
-read_body(const char *body, bool is_create)
+read_by(const struct field *fields, size_t n, const char *body, bool is_create)
 {
 	const struct cJSON *json;
 	const char *why = "", *out = "";
@@ -51,9 +51,14 @@ read_body(const char *body, bool is_create)
 	arena = arena_new();
 	ret = json_parse(arena, body, strlen(body), &json, &why);
 	CHECK_INT(ret, RC_OK);
-	ret = field_read(arena, table, ARRAY_LEN(table), json, is_create, &out,
-	    &why);
+	ret = field_read(arena, fields, n, json, is_create, &out, &why);
 	return ret == RC_OK ? out : why;
+}
+
+static const char *
+read_body(const char *body, bool is_create)
+{
+	return read_by(table, ARRAY_LEN(table), body, is_create);
 }
 
 static void
@@ -78,6 +83,38 @@ test_update_names_only_what_is_said(void)
 	CHECK_STR(read_body("{\"percent\":null}", false), "{\"percent\":null}");
 	CHECK_STR(read_body("{\"days\":null}", false), "{}");
 	CHECK_STR(read_body("{\"days\":0}", false), "{\"days\":30}");
+}
+
+/* The default in a create; an update keeps what is stored. */
+static void
+test_zero_may_say_nothing(void)
+{
+	static const struct field fields[] = {
+	    {"hours", FIELD_INT, FIELD_ZERO_ABSENT, 1, 9, "6"},
+	    {"ports", FIELD_INTS, FIELD_ZERO_ABSENT, 1, 9, "[4]"},
+	    {"nets", FIELD_TEXTS, FIELD_REQUIRED | FIELD_ZERO_ABSENT, .max = 9},
+	};
+	static const struct {
+		const char *body, *created, *updated;
+	} rows[] = {
+	    {"{\"hours\":0,\"ports\":[],\"nets\":[]}", "nets is required",
+		"{}"},
+	    {"{\"hours\":0,\"ports\":[],\"nets\":[\"a\"]}",
+		"{\"hours\":6,\"ports\":[4],\"nets\":[\"a\"]}",
+		"{\"nets\":[\"a\"]}"},
+	    {"{\"hours\":2,\"ports\":[5],\"nets\":[\"a\"]}",
+		"{\"hours\":2,\"ports\":[5],\"nets\":[\"a\"]}",
+		"{\"hours\":2,\"ports\":[5],\"nets\":[\"a\"]}"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CHECK_STR(read_by(fields, ARRAY_LEN(fields), rows[i].body,
+			      true),
+		    rows[i].created);
+		CHECK_STR(read_by(fields, ARRAY_LEN(fields), rows[i].body,
+			      false),
+		    rows[i].updated);
+	}
 }
 
 static void
@@ -174,5 +211,5 @@ test_values(void)
 
 CHECK_MAIN(CHECK_ROW(test_create),
     CHECK_ROW(test_update_names_only_what_is_said),
-    CHECK_ROW(test_order_of_faults), CHECK_ROW(test_faults),
-    CHECK_ROW(test_values))
+    CHECK_ROW(test_zero_may_say_nothing), CHECK_ROW(test_order_of_faults),
+    CHECK_ROW(test_faults), CHECK_ROW(test_values))
