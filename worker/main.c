@@ -47,6 +47,7 @@ struct worker {
 	struct host_faults *host;
 	struct host_try *host_try;
 	struct notifier_outs *notifiers;
+	struct network network;
 	struct op *behind; /* the look at the journals; NULL: over */
 	struct kind_env env;
 };
@@ -231,6 +232,7 @@ make_parts(struct worker *w)
 		},
 	    .issuers = issuers_outside,
 	    .notifier = notifier_outs_env(w->notifiers),
+	    .network = &w->network,
 	};
 }
 
@@ -266,6 +268,7 @@ prepare(void *self, struct daemon *d)
 	ret = check_journal_dir(cfg_str(d->cfg, "issuance_journal_dir"));
 	ret = rc_first(ret, make_sealer(w));
 	ret = rc_first(ret, notifier_outs_new(d->loop, d->cfg, &w->notifiers));
+	ret = rc_first(ret, network_init(&w->network, d->loop, d->cfg));
 	ret =
 	    rc_first(ret, bus_client_check(cfg_list(d->cfg, "bus_urls"), &tls));
 	return rc_first(ret,
@@ -344,6 +347,7 @@ finish(void *self, struct daemon *d)
 	local_cas_free(w->cas);
 	lease_free(w->lease);
 	notifier_outs_free(w->notifiers);
+	network_fini(&w->network);
 	db_pool_free(w->lease_pool);
 	db_pool_free(w->pool);
 	sealer_free(w->sealer);

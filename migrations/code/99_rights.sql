@@ -30,7 +30,8 @@ BEGIN
         ('certctl_worker', '{
             audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,
             crl_revocations, crl_store, id_new, issue_complete, issue_complete_outside,
-            issue_placing, issue_set_aside, crl_check, journal_check, task_ca_init_end, tasks_done, worker_leave, worker_renew}')) AS v (role, functions)
+            issue_placing, issue_set_aside, crl_check, journal_check, task_ca_init_end, tasks_done, worker_leave, worker_renew}'),
+        ('certctl_apiserver', '{scep_probe_id}'), ('certctl_worker', '{scep_probe_store}')) AS v (role, functions)
         JOIN pg_roles p ON p.rolname = v.role
     LOOP
         EXECUTE format('GRANT USAGE ON SCHEMA %I, public TO %I', current_schema(), r.role);
@@ -56,6 +57,8 @@ BEGIN
         ('certctl_apiserver', 'UPDATE (status, retry_count, next_retry_at, last_error, message_id)', 'notification_events'),
         ('certctl_apiserver', 'USAGE', 'SEQUENCE id_seq, lease_seq, audit_seq, role_permissions_id_seq,
             agents_changes, audit_changes, certificates_changes, discovered_changes, jobs_changes'),
+        ('certctl_apiserver', 'SELECT', 'network_scan_targets, scep_probe_results'),
+        ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'network_scan_targets'),
         ('certctl_scheduler', 'SELECT', 'journal_ahead, leadership, duties, lanes, workers, schedulers'),
         ('certctl_scheduler', 'INSERT, UPDATE', 'duties'),
         ('certctl_scheduler', 'SELECT, INSERT', 'tasks'),

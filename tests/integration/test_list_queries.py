@@ -21,6 +21,7 @@ INSERT INTO owners (id, name, email, team_id) SELECT 'o-' || i, 'Owner ' || i, '
 INSERT INTO issuers (id, name, type) SELECT 'iss-' || i, 'Issuer ' || i, CASE i WHEN 1 THEN 'GenericCA' ELSE 'OpenSSL' END FROM generate_series(1, 3) i;
 INSERT INTO renewal_policies (id, name, renewal_window_days) SELECT 'rp-' || i, 'Policy ' || i, 30 FROM generate_series(1, 3) i;
 INSERT INTO certificate_profiles (id, name) VALUES ('prof-1', 'profile');
+INSERT INTO network_scan_targets (id, name) SELECT 'nst-' || i, 'Net ' || i FROM generate_series(1, 3) i;
 INSERT INTO agents (id, name, hostname, api_key_hash, status, registered_at, retired_at)
     SELECT 'agent-' || i, 'agent ' || i, 'h', md5(i::text), (ARRAY['Online', 'Offline', 'Degraded'])[1 + i % 3],
         now() - i * interval '1 s', CASE WHEN i > 9 THEN now() - i * interval '1 s' END FROM generate_series(1, 12) i;
@@ -243,6 +244,7 @@ FILTERS = [
     ("discovery-scans", "agent_id=agent-3", is_("agent_id", "agent-3")),
     ("discovery-scans", "agent_id=agent-12", nothing),
     ("teams", "q=TEAM+2", is_("name", "Team 2")),
+    ("network-scan-targets", "q=NET+2", is_("name", "Net 2")),
     ("owners", "q=owner+3", is_("name", "Owner 3")),
     ("owners", "team_id=t-2", is_("team_id", "t-2")),
     ("owners", "team_id=T-2", nothing),

@@ -33,6 +33,7 @@ LISTS = {
     f"{V1}/owners": ("owners", ["team_id=t-nobody"]),
     f"{V1}/renewal-policies": ("renewal_policies", []),
     f"{V1}/agent-groups": ("agent_groups", []),
+    f"{V1}/network-scan-targets": ("network_scan_targets", []),
     f"{V1}/profiles": ("certificate_profiles", []),
     f"{V1}/issuers": ("issuers", []),
     f"{V1}/discovered-certificates": ("discovered_certificates", ["agent_id=agent-7", "agent_id=nobody", "status=Dismissed"]),
@@ -52,6 +53,7 @@ INSERT INTO issuers (id, name, type) SELECT 'iss-' || i, 'issuer: ' || i, 'Gener
 INSERT INTO renewal_policies (id, name, renewal_window_days)
     SELECT 'rp-' || i, 'policy ä: ' || i, 30 FROM generate_series(1, {few}) i;
 INSERT INTO agent_groups (id, name) SELECT 'ag-' || i, 'group: ' || i FROM generate_series(1, {few}) i;
+INSERT INTO network_scan_targets (id, name) SELECT 'nst-' || i, 'net: ' || i FROM generate_series(1, {few}) i;
 INSERT INTO certificate_profiles (id, name) SELECT 'prof-' || i, 'profile: ' || i FROM generate_series(1, {few}) i;
 INSERT INTO agents (id, name, hostname, registered_at, api_key_hash, retired_at)
     SELECT 'agent-' || i, 'agent ' || i, 'h', now() - i / 7 * interval '1 s', md5(i::text),

@@ -18,6 +18,7 @@ NOUNS = {
     "renewal-policies": {},
     "profiles": {},
     "agent-groups": {},
+    "network-scan-targets": {"cidrs": ["192.0.2.0/24"]},
     "issuers": {"type": "GenericCA", "config": {"validity_days": 90}},
     "targets": {"type": "NGINX", "config": {"cert_path": "/c/f", "key_path": "/c/k"}},
 }
@@ -218,6 +219,16 @@ class World:
                          " VALUES (%s, 'actor-demo-anon', 'Anonymous', 'r-admin', 't-default')", self.name("grant"))
         return self.admin, f"{AUTH}/demo-residual/cleanup", None
 
+    def probe(self):
+        """A worker that lives for a moment, whose probe ends when it is asked for."""
+        self.fleet.query("INSERT INTO workers (incarnation, name, host, pid, lease_until) VALUES"
+                         " ('quick', 'quick', 'h', 1, clock_timestamp() + interval '3 s')")
+        self.fleet.query("CREATE FUNCTION probed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN"
+                         " INSERT INTO scep_probe_results (id, target_url, reachable, probed_at)"
+                         " VALUES (replace(NEW.id, 'task-', 'scep-'), NEW.subject, true, now()); RETURN NULL; END $$")
+        self.fleet.query("CREATE TRIGGER probed AFTER INSERT ON tasks FOR EACH ROW WHEN (NEW.kind = 'scep_probe') EXECUTE FUNCTION probed()")
+        return self.admin, "/api/v1/network-scan/scep-probe", {"url": "http://192.0.2.1/scep"}
+
     def notification(self):
         name = self.name("notif")
         self.fleet.query("INSERT INTO notification_events (id, type, channel, recipient, message, status) VALUES"
@@ -298,6 +309,7 @@ CASES = dict(nouns()) | {
     ("POST", f"{CERTS}/bulk-reassign"): [
         lambda w: (w.admin, f"{CERTS}/bulk-reassign", {"certificate_ids": [w.issued()], "owner_id": "o-other"})],
     ("POST", "/api/v1/est/certificates/bulk-revoke"): [lambda w: w.est_revocation()],
+    ("POST", "/api/v1/network-scan/scep-probe"): [lambda w: w.probe()],
     ("POST", "/api/v1/digest/send"): [lambda w: (w.admin, "/api/v1/digest/send", None)],
     ("POST", f"{AUTH}/bootstrap"): [lambda w: w.first_administrator()],
     ("POST", f"{AUTH}/demo-residual/cleanup"): [lambda w: w.demo()],

@@ -21,7 +21,6 @@ struct digest {
 	struct notifier_answer answer;
 };
 
-static op_step digest_spread;
 static op_step digest_send;
 static op_step digest_answered;
 static op_step digest_gone;
@@ -48,7 +47,7 @@ spread(struct op *op, const struct notifier_settings *s)
 
 	while (s->digest_recipients[n])
 		n++;
-	return OP_QUERY(op, Q_DIGEST_SPREAD, digest_spread, worker_of(op),
+	return OP_QUERY(op, Q_DIGEST_SPREAD, task_stored, worker_of(op),
 	    t->lease_text, t->id,
 	    db_text_array(op_arena(op), s->digest_recipients, n));
 }
@@ -68,14 +67,6 @@ digest_begin(struct op *op)
 	if (*t->subject == '\0')
 		return spread(op, s);
 	return op_batch(op, digest_send, ARRAY_LEN(stmts), stmts);
-}
-
-static enum op_next
-digest_spread(struct op *op)
-{
-	if (!op_bool(op, 0, "is_ours"))
-		return op_fail(op, RC_LEASE_LOST, "the task is not ours");
-	return op_done(op);
 }
 
 /* --- one recipient --- */

@@ -17,6 +17,7 @@
 #include "worker/issuers/issuer.h"
 #include "worker/issuers/local_ca.h"
 #include "worker/lease.h"
+#include "worker/network.h"
 #include "worker/notifiers/notifier.h"
 #include "worker/slots.h"
 
@@ -36,6 +37,7 @@ struct kind_env { /* outlives every op */
 	struct issuer_env issuer;                /* for connectors */
 	const struct issuer_ops *const *issuers; /* NULL at the end */
 	const struct notifier_env *notifier;
+	const struct network *network;
 };
 
 /* A batch of jobs of one issuer, the local CA or one outside. */
@@ -72,6 +74,17 @@ enum op_next ca_next_begin(struct op *op);
 enum op_next crl_build_begin(struct op *op);
 enum op_next digest_begin(struct op *op);
 enum op_next notify_begin(struct op *op);
+enum op_next scep_probe_begin(struct op *op);
+
+/* The last step of one whose statement deleted its row and says by "is_ours"
+ * whether it was this worker's still. */
+static inline enum op_next
+task_stored(struct op *op)
+{
+	if (!op_bool(op, 0, "is_ours"))
+		return op_fail(op, RC_LEASE_LOST, "the task is not ours");
+	return op_done(op);
+}
 
 /* That a task waits for somebody outside, or does no more: a lease that holds
  * this one alone takes no slot meanwhile. */

@@ -31,6 +31,7 @@ static const struct kind {
      * them, and to try a deployment. */
     {"noop", NULL, true},
     {"notify", notify_begin, false},
+    {"scep_probe", scep_probe_begin, false},
 };
 
 struct tasks { /* state of the lease's op */

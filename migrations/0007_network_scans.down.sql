@@ -1,0 +1,1 @@
+DROP TABLE scep_probe_results, network_scan_targets;

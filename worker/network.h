@@ -1,0 +1,24 @@
+/*
+ * network: what scans of the network and probes of SCEP servers share: where
+ * they may go, and the clients by which they go there.
+ */
+#ifndef WORKER_NETWORK_H
+#define WORKER_NETWORK_H
+
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/cfg/cfg.h"
+#include "common/http/http_out.h"
+#include "common/loop/loop.h"
+
+struct network {
+	struct outbound outbound;
+	struct http_out *http; /* of SCEP probes */
+};
+
+rc network_init(struct network *n, struct loop *l,
+    const struct cfg *cfg) MUST_CHECK;
+/* Of one that is all zeros a no-op. */
+void network_fini(struct network *n);
+
+#endif
