@@ -27,6 +27,8 @@
  * remembered: more than can end in that time for good reason. */
 #define ENDED_MS 1000
 #define ENDED_MAX 256
+/* With the tests of targets. */
+#define IN_HAND_MAX 256
 /* Enrolments wait so long when this host could not store a key. */
 #define PUT_OFF_MIN_MS 1000
 #define PUT_OFF_MAX_MS 8000
@@ -113,7 +115,7 @@ work_done(struct agent *a, void *arg)
 	remember_ended(p, w->job);
 	if (w->is_put_off)
 		put_off(p);
-	else if (!w->is_deployment)
+	else if (!w->is_deployment && !w->is_test)
 		p->put_off_ms = p->put_off_until_ms = 0;
 	/* What was not brought to its end is listed again at once. */
 	ask_after(p, w->is_ended ? 0 : p->pause_ms);
@@ -126,9 +128,15 @@ work_start(struct poll *p, struct work *w)
 	w->agent = p->agent;
 	w->owner = p;
 	work_add(&p->in_hand, w);
-	w->op = agent_op_start(p->agent, w->is_deployment ? "deploy" : "enrol",
-	    WORK_LIMIT_MS, w->is_deployment ? deploy_start : enrol_start, w,
-	    work_done);
+	w->op = agent_op_start(p->agent,
+	    w->is_test         ? "test"
+	    : w->is_deployment ? "deploy"
+			       : "enrol",
+	    WORK_LIMIT_MS,
+	    w->is_test         ? target_test_start
+	    : w->is_deployment ? deploy_start
+			       : enrol_start,
+	    w, work_done);
 }
 
 /* RC_INVALID: not an item this agent understands; it is left alone. */
@@ -156,6 +164,24 @@ work_read(struct arena *a, const struct cJSON *item, struct work *w)
 	snprintf(w->certificate, sizeof(w->certificate), "%s", certificate);
 	snprintf(w->target, sizeof(w->target), "%s", target);
 	snprintf(w->type, sizeof(w->type), "%s", kind);
+	w->item_json = mem_strdup(json_text(a, item));
+	return RC_OK;
+}
+
+static rc
+test_read(struct arena *a, const struct cJSON *item, struct work *w)
+{
+	const char *test, *target, *kind;
+
+	if (json_str(item, "id", sizeof(w->job) - 1, &test) != RC_OK ||
+	    json_str(item, "target_id", sizeof(w->target) - 1, &target) !=
+		RC_OK ||
+	    json_str(item, "target_type", sizeof(w->type) - 1, &kind) != RC_OK)
+		return RC_INVALID;
+	snprintf(w->job, sizeof(w->job), "%s", test);
+	snprintf(w->target, sizeof(w->target), "%s", target);
+	snprintf(w->type, sizeof(w->type), "%s", kind);
+	w->is_test = true;
 	w->item_json = mem_strdup(json_text(a, item));
 	return RC_OK;
 }
@@ -191,6 +217,24 @@ take_items(struct poll *p, struct arena *a, const struct cJSON *reply)
 	}
 }
 
+/* Somebody waits for each, so they wait for nothing here. */
+static void
+take_tests(struct poll *p, struct arena *a, const struct cJSON *reply)
+{
+	const struct cJSON *item, *tests = json_get(reply, "tests");
+
+	cJSON_ArrayForEach(item, tests)
+	{
+		struct work *w = mem_zalloc(sizeof(*w));
+
+		if (p->in_hand.n >= IN_HAND_MAX ||
+		    test_read(a, item, w) != RC_OK)
+			work_free(w);
+		else
+			work_start(p, w);
+	}
+}
+
 static void
 poll_failed(struct poll *p, const char *why)
 {
@@ -220,6 +264,7 @@ poll_answered(struct op *op)
 	p->backoff_ms = 0;
 	p->pause_ms = rand_jitter(PAUSE_MS, PAUSE_JITTER_PERCENT);
 	take_items(p, op_arena(op), reply->json);
+	take_tests(p, op_arena(op), reply->json);
 	return op_done(op);
 }
 
@@ -230,8 +275,8 @@ poll_ask(struct op *op)
 	int64_t wait = cfg_int(p->agent->cfg, "poll_wait");
 
 	return call_api(op, "GET",
-	    op_printf(op, "/api/v1/agents/%s/work?wait=%llds", p->agent->id,
-		(long long)(wait / 1000)),
+	    op_printf(op, "/api/v1/agents/%s/work?wait=%llds&tests=1",
+		p->agent->id, (long long)(wait / 1000)),
 	    NULL, wait + CALL_SLACK_MS, poll_answered);
 }
 

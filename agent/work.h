@@ -30,6 +30,7 @@ struct work {
 	char type[32];    /* target type */
 	char *item_json;  /* the item's text; for a resumed one the journal's */
 	bool is_deployment;
+	bool is_test;    /* of a target; job is the test's id */
 	bool is_resumed; /* from an open journal, not from the server */
 	bool is_put_off; /* this host cannot just now: see take_items */
 	bool is_ended;   /* brought to its end, or put off by itself */
@@ -47,8 +48,9 @@ bool work_has_job(const struct work_list *list, const char *job);
  * until its end. */
 bool work_claim_dir(struct work *w, const char *dir);
 
-/* First steps of the two kinds of work; op arg is the struct work. */
+/* First steps of the kinds of work; op arg is the struct work. */
 op_step enrol_start;
 op_step deploy_start;
+op_step target_test_start;
 
 #endif

@@ -140,6 +140,8 @@ WHERE a.id = $1 AND a.retired_at IS NULL;
 -- name: agents_parked_with_work :many
 SELECT a.id FROM unnest($1::text[]) AS a (id)
 WHERE EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = a.id AND job_needs_agent(j))
+    OR EXISTS (SELECT 1 FROM target_tests o WHERE o.agent_id = a.id AND o.taken_at IS NULL AND o.ended_at IS NULL
+        AND o.asked_at > engine_now() - policy_test_wait())
     OR EXISTS (SELECT 1 FROM agents g WHERE g.id = a.id AND g.retired_at IS NOT NULL);
 
 -- name: jobs_parked_finished :many

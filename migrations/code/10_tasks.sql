@@ -56,7 +56,7 @@ LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_hashjoin = on 
 $$;
 
 -- What the test of an issuer's configuration found: success, by which the task is done, or failed; then task_failed
--- follows.  The issuer is locked first, as by who changes it; then it is seen whether the task is this worker's still.  No
+-- follows.  Who asked for the test is told of once.  The issuer is locked first, as by who changes it; then it is seen whether the task is this worker's still.  No
 -- row: it is not, and nothing was written.
 CREATE FUNCTION task_ca_init_end(p_worker text, p_lease bigint, p_task text, p_status text) RETURNS SETOF text
 LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -71,6 +71,10 @@ BEGIN
     PERFORM 1 FROM tasks t WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
         FOR NO KEY UPDATE;
     IF FOUND THEN
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category)
+            SELECT t.payload ->> 'actor', t.payload ->> 'actor_type', 'issuer_test_connection_' || p_status, 'issuer', v_issuer, 'config'
+            FROM tasks t WHERE t.id = p_task AND t.payload ? 'actor';
+        UPDATE tasks t SET payload = '{}' WHERE t.id = p_task AND p_status = 'failed' AND t.payload ? 'actor';
         DELETE FROM tasks t WHERE t.id = p_task AND p_status = 'success';
         RETURN QUERY UPDATE issuers i SET test_status = p_status, last_tested_at = engine_now() WHERE i.id = v_issuer RETURNING i.id;
     END IF;

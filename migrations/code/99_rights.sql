@@ -50,8 +50,9 @@ BEGIN
         ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers,
             agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys, roles, role_permissions'),
         ('certctl_apiserver', 'INSERT, UPDATE', 'managed_certificates, certificate_revocations, issuance_approval_requests'),
+        ('certctl_apiserver', 'SELECT, INSERT, UPDATE', 'target_tests'),
         ('certctl_apiserver', 'INSERT', 'tasks, lanes'), ('certctl_apiserver', 'UPDATE (bootstrapped_at)', 'tenants'),
-        ('certctl_apiserver', 'UPDATE (status, leased_by, lease_id, attempt_until, attempts, died_with, run_after)', 'tasks'),
+        ('certctl_apiserver', 'UPDATE (status, leased_by, lease_id, attempt_until, attempts, died_with, last_error, payload, run_after)', 'tasks'),
         -- What orders and seals a row is never the writer's choice.
         ('certctl_apiserver', 'INSERT (actor, actor_type, action, resource_type, resource_id, details, event_category)', 'audit_events'),
         ('certctl_apiserver', 'UPDATE (status, retry_count, next_retry_at, last_error, message_id)', 'notification_events'),

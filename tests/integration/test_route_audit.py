@@ -4,10 +4,11 @@ each that names an event is asked until all of its events were seen, and no
 other leaves any.
 """
 import itertools
+import threading
 
 import pytest
 
-from fleet import API_KEY, BOOTSTRAP, Api, Fleet
+from fleet import API_KEY, BOOTSTRAP, Api, Fleet, code_schema, wait_for
 from test_rest import make_csr
 from test_routes import ROUTES, path_of
 
@@ -94,6 +95,38 @@ class World:
     def edited(self):
         """A request for the approval of a profile's edit."""
         return self.admin.need("PUT", f"{PROFILES}/{self.profile(True)}", {"max_ttl_seconds": 60})["pending_approval_id"]
+
+    def worker(self, issuer="iss-local"):
+        """What a worker does with the test of an issuer, as soon as it is asked for."""
+        def end():
+            task = wait_for(lambda: self.fleet.value("UPDATE tasks SET status = 'Running', leased_by = 'w', lease_id = 1 WHERE payload ? 'actor' "
+                                                     "AND issuer_id = %s RETURNING id", issuer), 20, "the task")
+            self.fleet.query(f"SELECT * FROM {code_schema()}.task_ca_init_end('w', 1, %s, 'success')", task)
+        threading.Thread(target=end, daemon=True).start()
+
+    def tested(self):
+        """A target that its agent tests as soon as it is asked to."""
+        target = self.target()
+        self.fleet.query("UPDATE agents SET status = 'Online', last_heartbeat_at = now() WHERE id = %s", self.agent_id)
+
+        def end():
+            test = wait_for(lambda: self.agent.need("GET", f"{AGENTS}/{self.agent_id}/work?tests=1").get("tests"), 20, "the test")[0]["id"]
+            self.agent.need("POST", f"{AGENTS}/{self.agent_id}/tests/{test}", {"passed": True, "message": "fine"})
+        threading.Thread(target=end, daemon=True).start()
+        return target
+
+    def untested(self):
+        """A target whose agent is away."""
+        agent = self.other()
+        self.fleet.plant("UPDATE agents SET status = 'Offline' WHERE id = %s", agent)
+        return self.target(agent)
+
+    def asked_test(self):
+        """A test that waits for what its agent found."""
+        target = self.target()
+        self.fleet.query("INSERT INTO target_tests (target_id, id, agent_id, asked_by, asked_by_type, asked_at) VALUES (%s, %s, %s, 'boss', "
+                         "'APIKey', now())", target, f"test-{target}", self.agent_id)
+        return f"test-{target}"
 
     def deployment(self):
         """(job, target) in the agent's hands."""
@@ -284,6 +317,11 @@ CASES = dict(nouns()) | {
     ("PUT", f"{PROFILES}/{{id}}"): [
         lambda w, gated=gated: (w.admin, f"{PROFILES}/{w.profile(gated)}", {"max_ttl_seconds": 60}) for gated in (False, True)],
     ("POST", "/api/v1/approvals/{id}/reject"): [lambda w: (w.boss, f"/api/v1/approvals/{w.gated()[1]}/reject", {})],
+    ("POST", f"{ISSUERS}/{{id}}/test"): [lambda w: (w.worker(), (w.admin, f"{ISSUERS}/iss-local/test", {}))[1]],
+    ("POST", "/api/v1/targets/{id}/test"): [lambda w: (w.admin, f"/api/v1/targets/{w.tested()}/test", {}),
+                                            lambda w: (w.admin, f"/api/v1/targets/{w.untested()}/test", {})],
+    ("POST", f"{AGENTS}/{{id}}/tests/{{test_id}}"): [
+        lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/tests/{w.asked_test()}", {"passed": True})],
     ("POST", f"{ISSUERS}/{{id}}/successor"): [lambda w: (w.admin, f"{ISSUERS}/{w.root()}/successor", {})],
     ("POST", f"{ISSUERS}/{{id}}/switch"): [
         lambda w: (w.admin, f"{ISSUERS}/{w.root('next')}/switch", {"fingerprint_sha256": "next".ljust(64, "0")})],

@@ -11,11 +11,12 @@ from test_routes import ROUTES, path_of
 
 BAD = ["\u202e", "\u200b", "\u0085", "\x01", "\x7f", "\u2028", "\u2066", "\ufeff", "\U000e0041"]
 # Routes that take a report or a PEM whatever it holds: see test_reports_are_cleaned, test_members_of_what_agents_say,
-# test_served.py and test_agent_bad.py.  And a password, which is stored nowhere: test_export.py.
+# test_try.py, test_served.py and test_agent_bad.py.  And a password, which is stored nowhere: test_export.py.
 CLEANED = {("POST", "/api/v1/certificates/{id}/export/pkcs12"),
            ("POST", "/api/v1/agents/{id}/heartbeat"), ("POST", "/api/v1/agents/{id}/jobs/{job_id}/status"),
            ("POST", "/api/v1/jobs/{id}/verify"), ("POST", "/api/v1/agents/{id}/csr"), ("POST", "/api/v1/agents/{id}/served"),
-           ("POST", "/api/v1/agents/{id}/discoveries")}
+           ("POST", "/api/v1/agents/{id}/discoveries"),
+           ("POST", "/api/v1/agents/{id}/tests/{test_id}")}
 # Routes that read no body.
 BODILESS = {("POST", "/api/v1/jobs/{id}/cancel"), ("POST", "/api/v1/notifications/{id}/read"),
             ("POST", "/api/v1/notifications/{id}/requeue"), ("POST", "/api/v1/admin/scheduler/run-now/{duty}"),

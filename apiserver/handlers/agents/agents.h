@@ -41,6 +41,9 @@ rc agent_text(struct op *op, const struct cJSON *body,
  */
 rc agent_error_text(struct op *op, const struct cJSON *body, const char **out,
     const char **out_why) MUST_CHECK;
+/* The same of another member. */
+rc agent_words(struct op *op, const struct cJSON *body, const char *member,
+    const char **out, const char **out_why) MUST_CHECK;
 
 /* Whether a text is a digest of what an agent's targets serve. */
 #define AGENT_DIGEST_MAX 64
@@ -64,6 +67,7 @@ op_step agent_csr_start;
 op_step agent_pickup_start;
 op_step agent_report_start;
 op_step agent_served_start;
+op_step agent_tested_start;
 op_step job_verify_start;
 op_step job_verification_start;
 op_step group_members_start;

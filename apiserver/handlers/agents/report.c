@@ -17,17 +17,17 @@ enum { STATUS_MAX = 50, ERROR_MAX = 4096, VERSION_MAX = 128 };
 static op_step report_done;
 
 rc
-agent_error_text(struct op *op, const struct cJSON *body, const char **out,
-    const char **out_why)
+agent_words(struct op *op, const struct cJSON *body, const char *member,
+    const char **out, const char **out_why)
 {
 	const char *text = "";
 	char *kept;
 	size_t len;
 	rc ret;
 
-	ret = json_str(body, "error", 1 << 20, &text);
+	ret = json_str(body, member, 1 << 20, &text);
 	if (ret == RC_INVALID) {
-		*out_why = "error must be a text";
+		*out_why = op_printf(op, "%s must be a text", member);
 		return ret;
 	}
 	len = strnlen(text, ERROR_MAX + 1);
@@ -39,6 +39,13 @@ agent_error_text(struct op *op, const struct cJSON *body, const char **out,
 	plain_clean(kept);
 	*out = kept;
 	return RC_OK;
+}
+
+rc
+agent_error_text(struct op *op, const struct cJSON *body, const char **out,
+    const char **out_why)
+{
+	return agent_words(op, body, "error", out, out_why);
 }
 
 /* The job states an agent may report, in their spelling. */

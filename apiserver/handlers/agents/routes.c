@@ -23,6 +23,8 @@ static const struct route rows[] = {
 	ROUTE_NO_EVENT, OWN},
     {"POST", AGENTS "/{id}/served", "agent.heartbeat", agent_served_start,
 	ROUTE_NO_EVENT, OWN},
+    {"POST", AGENTS "/{id}/tests/{test_id}", "agent.job.report",
+	agent_tested_start, ROUTE_NO_EVENT, OWN},
     {"GET", AGENTS "/{id}/work", "agent.job.poll", agent_work_start, NULL, OWN},
     {"POST", AGENTS "/{id}/csr", "agent.job.poll", agent_csr_start,
 	"csr_submitted", OWN},

@@ -18,6 +18,7 @@ enum {
 
 struct work {
 	struct watch *watch; /* NULL: no wait, or too many wait */
+	bool takes_tests;
 	int64_t until_ms;
 };
 
@@ -35,6 +36,7 @@ agent_work_start(struct op *op)
 	ret = req_wait(op, &wait_ms, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
+	k->takes_tests = req_query_int(op, "tests", 0, 1, 0) == 1;
 	if (wait_ms > 0) {
 		op_extend(op, wait_ms + ANSWER_MS);
 		k->until_ms = clock_boot_ms() + wait_ms;
@@ -50,12 +52,14 @@ work_look(struct op *op)
 {
 	const char *id = req_param(op, "id");
 	const char *fetch[] = {id, WORK_LIMIT};
-	const struct db_stmt stmts[] = {
-	    {Q_AGENT_STATE, 1, &id},
-	    {Q_AGENT_WORK_FETCH, 2, fetch},
-	};
+	const struct work *k = op_state(op, sizeof(*k));
+	struct db_stmt stmts[3] = {{Q_AGENT_STATE, 1, &id}};
+	size_t n = 1;
 
-	return op_batch(op, work_done, ARRAY_LEN(stmts), stmts);
+	if (k->takes_tests)
+		stmts[n++] = (struct db_stmt){Q_AGENT_TESTS_TAKE, 1, &id};
+	stmts[n++] = (struct db_stmt){Q_AGENT_WORK_FETCH, 2, fetch};
+	return op_batch(op, work_done, n, stmts);
 }
 
 static void
@@ -89,20 +93,45 @@ write_item(struct op *op, struct json_w *w, size_t row)
 	json_w_close(w, '}');
 }
 
+/* Beside the jobs, and only for who knows of them: an agent that does not
+ * would not say what came of them. */
+static void
+write_tests(struct json_w *w, const struct db_result *tests)
+{
+	json_w_key(w, "tests");
+	json_w_open(w, '[');
+	for (size_t i = 0; i < db_nrows(tests); i++) {
+		json_w_open(w, '{');
+		json_w_kv(w, "id", db_text(tests, i, db_col(tests, "id")));
+		json_w_kv(w, "target_id",
+		    db_text(tests, i, db_col(tests, "target_id")));
+		json_w_kv(w, "target_type",
+		    db_text(tests, i, db_col(tests, "type")));
+		json_w_kv_raw(w, "target_config",
+		    db_text(tests, i, db_col(tests, "config")));
+		json_w_kv(w, "common_name",
+		    db_text(tests, i, db_col(tests, "common_name")));
+		json_w_close(w, '}');
+	}
+	json_w_close(w, ']');
+}
+
 static enum op_next
 work_done(struct op *op)
 {
 	struct work *k = op_state(op, sizeof(*k));
 	const struct db_result *state = op_result(op, 0);
+	const struct db_result *tests =
+	    k->takes_tests ? op_result(op, 1) : NULL;
 	int64_t left_ms = k->until_ms - clock_boot_ms();
-	size_t n = op_rows(op);
+	size_t n = op_rows(op), ntests = tests ? db_nrows(tests) : 0;
 	struct json_w *w;
 
 	if (db_nrows(state) == 0)
 		return op_fail(op, RC_NOT_FOUND, "Agent not found");
 	if (db_bool(state, 0, db_col(state, "is_retired")))
 		return op_fail(op, RC_GONE, "Agent has been retired");
-	if (n == 0 && k->watch && left_ms > 0 &&
+	if (n == 0 && ntests == 0 && k->watch && left_ms > 0 &&
 	    !park_is_stopping(req_api(op)->park))
 		return park_wait(k->watch, left_ms, work_look);
 	w = reply_writer(op);
@@ -113,6 +142,8 @@ work_done(struct op *op)
 		write_item(op, w, i);
 	json_w_close(w, ']');
 	json_w_kv_int(w, "count", (int64_t)n);
+	if (ntests > 0)
+		write_tests(w, tests);
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
@@ -121,6 +152,7 @@ work_done(struct op *op)
 
 static const struct field work_query[] = {
     {"wait", FIELD_TEXT},
+    {"tests", FIELD_INT, 0, 0, 1},
 };
 
 const struct shape shape_agent_work_start = {

@@ -1,7 +1,9 @@
 /*
- * Routes of the configuration nouns: five of every row of nouns.def.
+ * Routes of the configuration nouns: five of every row of nouns.def, and the
+ * tests of issuers and targets.
  */
 #include "apiserver/handlers/config/nouns.h"
+#include "apiserver/handlers/config/tests.h"
 #include "apiserver/policy/route.h"
 #include "common/base/attr.h"
 
@@ -26,6 +28,10 @@ static const struct route rows[] = {
 		.resource = &resource_##file},
 #include "apiserver/handlers/config/nouns.def"
 #undef NOUN
+    {"POST", "/api/v1/issuers/{id}/test", "issuer.edit", issuer_test_start,
+	"issuer_test_connection_success", .scope = ROUTE_ISSUER},
+    {"POST", "/api/v1/targets/{id}/test", "target.edit", target_test_start,
+	"target_test_connection_success target_test_connection_failed"},
 };
 
 const struct route_area routes_config = ROUTE_API_AREA("config", rows);
