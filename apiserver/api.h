@@ -28,6 +28,7 @@ struct faults;
 struct limits;
 struct lists;
 struct keyring;
+struct ocspasks;
 struct latency;
 struct park;
 struct presence;
@@ -47,6 +48,7 @@ struct api {
 	struct crlstore *crls;
 	struct limits *limits;
 	struct lists *lists;
+	struct ocspasks *ocsp;
 	struct refusals *refusals;
 	struct apievents *apievents; /* NULL: not asked for */
 	struct router *router;

@@ -9,6 +9,7 @@
 #include "apiserver/live/heartbeats.h"
 #include "apiserver/live/latency.h"
 #include "apiserver/live/lists.h"
+#include "apiserver/live/ocspasks.h"
 #include "apiserver/live/park.h"
 #include "apiserver/live/presence.h"
 #include "apiserver/openapi/document.h"
@@ -143,8 +144,10 @@ on_event(void *arg, const struct frame *f)
 {
 	struct api *a = arg;
 
-	if (f->kind == FRAME_EVENT)
-		park_on_event(a->park, f->body, f->body_len);
+	if (f->kind != FRAME_EVENT)
+		return;
+	park_on_event(a->park, f->body, f->body_len);
+	ocspasks_on_event(a->ocsp, f->body, f->body_len);
 }
 
 static void
@@ -218,6 +221,7 @@ api_new(const struct daemon *d, struct api **out)
 		a->apievents = apievents_new(l, a->own_pool);
 	a->crls = crlstore_new(CRLSTORE_MAX_BYTES);
 	a->lists = lists_new(l, a->pool, a->heartbeat_pool);
+	a->ocsp = ocspasks_new(a);
 	a->park = park_new(l, a->own_pool);
 	a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
 	a->presence = presence_new(a);
@@ -237,6 +241,7 @@ api_free(struct api *a)
 	presence_free(a->presence);
 	bus_client_free(a->bus);
 	heartbeats_free(a->heartbeats);
+	ocspasks_free(a->ocsp);
 	park_free(a->park);
 	lists_free(a->lists);
 	refusals_free(a->refusals);

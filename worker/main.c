@@ -14,6 +14,7 @@
 #include "common/pki/key/seal.h"
 #include "worker/behind.h"
 #include "worker/issuers/local_ca.h"
+#include "worker/issuers/responders.h"
 #include "worker/kinds/host_try.h"
 #include "worker/kinds/kind.h"
 #include "worker/lease.h"
@@ -43,6 +44,7 @@ struct worker {
 	struct lease *lease;
 	struct bus_client *bus;
 	struct local_cas *cas;
+	struct responders *responders;
 	struct slots *slots;
 	struct host_faults *host;
 	struct host_try *host_try;
@@ -175,6 +177,19 @@ make_sealer(struct worker *w)
 	return ret;
 }
 
+/* Else each would be made anew as soon as it is there. */
+static rc
+check_responders(const struct cfg *cfg)
+{
+	if (cfg_int(cfg, "ocsp_responder_rotation_grace") <
+	    cfg_int(cfg, "ocsp_responder_validity"))
+		return RC_OK;
+	log_error("CONFIG",
+	    "CERTCTL_OCSP_RESPONDER_ROTATION_GRACE: is to be less than "
+	    "CERTCTL_OCSP_RESPONDER_VALIDITY");
+	return RC_INVALID;
+}
+
 static void
 make_parts(struct worker *w)
 {
@@ -214,6 +229,15 @@ make_parts(struct worker *w)
 	};
 
 	w->cas = local_cas_new(&cas);
+	w->responders = responders_new(&(struct responders_opts){
+	    .loop = w->d->loop,
+	    .pool = w->pool,
+	    .sealer = w->sealer,
+	    .cas = w->cas,
+	    .validity_s = cfg_int(w->d->cfg, "ocsp_responder_validity") / 1000,
+	    .grace_s =
+		cfg_int(w->d->cfg, "ocsp_responder_rotation_grace") / 1000,
+	});
 	host.try_arg = w->host_try = host_try_new(&w->env);
 	lease.host_faults = w->host = host_faults_new(&host);
 	w->lease = lease_new(&lease);
@@ -223,6 +247,7 @@ make_parts(struct worker *w)
 	    .lease = w->lease,
 	    .bus = w->bus,
 	    .cas = w->cas,
+	    .responders = w->responders,
 	    .host = w->host,
 	    .journal_dir = cfg_str(w->d->cfg, "issuance_journal_dir"),
 	    .issuer =
@@ -267,6 +292,7 @@ prepare(void *self, struct daemon *d)
 	/* All of them: one start tells every mistake. */
 	ret = check_journal_dir(cfg_str(d->cfg, "issuance_journal_dir"));
 	ret = rc_first(ret, make_sealer(w));
+	ret = rc_first(ret, check_responders(d->cfg));
 	ret = rc_first(ret, notifier_outs_new(d->loop, d->cfg, &w->notifiers));
 	ret = rc_first(ret, network_init(&w->network, d->loop, d->cfg));
 	ret =
@@ -344,6 +370,7 @@ finish(void *self, struct daemon *d)
 	slots_free(w->slots);
 	host_try_free(w->host_try);
 	host_faults_free(w->host);
+	responders_free(w->responders);
 	local_cas_free(w->cas);
 	lease_free(w->lease);
 	notifier_outs_free(w->notifiers);

@@ -273,6 +273,12 @@ req_peer(struct op *op)
 	return r->peer_text;
 }
 
+const struct peer_addr *
+req_peer_addr(const struct op *op)
+{
+	return &req_of(op)->peer;
+}
+
 bool
 req_has_tag(const struct op *op, const char *etag)
 {

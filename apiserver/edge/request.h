@@ -20,7 +20,8 @@
 #include "common/op/op.h"
 
 struct cJSON;
-struct api; /* the process: configuration, bus, pools; apiserver/api.h */
+struct peer_addr; /* edge/peer.h */
+struct api;       /* the process: configuration, bus, pools; apiserver/api.h */
 
 enum principal_kind {
 	PRINCIPAL_NONE,     /* public route */
@@ -64,6 +65,8 @@ const char *req_header(struct op *op, const char *name);
 /* The client's address as text; behind a trusted proxy
  * (CERTCTL_TRUSTED_PROXIES) the one that the proxy names. */
 const char *req_peer(struct op *op);
+/* The same, for who counts by it. */
+const struct peer_addr *req_peer_addr(const struct op *op);
 
 /* Whether the client has what this tag stands for; no lists, no "*". */
 bool req_has_tag(const struct op *op, const char *etag);

@@ -118,6 +118,12 @@ lists_is_fresh(const struct lists *s)
 	return s->has_looked && is_new(s, &s->last);
 }
 
+bool
+lists_is_recent(const struct lists *s)
+{
+	return s->has_looked && loop_now_ms(s->loop) - s->last.at_ms < FRESH_MS;
+}
+
 /* --- answers --- */
 
 static struct entry *
@@ -218,7 +224,7 @@ learn(struct lists *s, const struct db_result *changes,
     const struct db_result *writers)
 {
 	static const char *const names[LISTS_PARTS] = {"agents", "audit",
-	    "certificates", "discovered", "jobs"};
+	    "certificates", "discovered", "jobs", "revocations"};
 
 	for (size_t i = 0; i < LISTS_PARTS; i++) {
 		struct part *p = &s->parts[i];

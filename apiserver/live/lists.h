@@ -31,8 +31,9 @@ enum {
 	LIST_CERTIFICATES = 4,
 	LIST_DISCOVERED = 8,
 	LIST_JOBS = 16,
+	LIST_REVOCATIONS = 32, /* what is answered of serials */
 };
-#define LISTS_PARTS 5
+#define LISTS_PARTS 6
 /* A quoted SHA-256 in hex, and the end. */
 #define LISTS_TAG_MAX 67
 
@@ -66,6 +67,9 @@ struct lists *lists_new(struct loop *l, struct db_pool *requests,
 void lists_free(struct lists *s);
 /* Whether the last look serves a request that comes in now. */
 bool lists_is_fresh(const struct lists *s);
+/* Whether the last look began less than a second ago, whatever this process
+ * wrote since: for what may be as old as that. */
+bool lists_is_recent(const struct lists *s);
 /*
  * list: its route and query.  The kept answer to it, if it holds by the last
  * look; the caller knows that to be fresh.  NULL: there is none.  Valid until

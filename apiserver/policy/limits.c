@@ -10,6 +10,7 @@ enum {
 	BUCKETS_MAX = 65536, /* about 150 bytes each */
 	NAME_MAX_BYTES = 300,
 	HOUR_S = 3600,
+	MINUTES_AN_HOUR = 60,
 };
 
 struct limits {
@@ -18,6 +19,7 @@ struct limits {
 	struct buckets *addresses;
 	struct buckets *principals;
 	struct buckets *exports; /* by principal; NULL: no limit */
+	struct buckets *ocsp;    /* by address; NULL: no limit */
 };
 
 struct limits *
@@ -45,6 +47,10 @@ limits_new(struct loop *l, const struct cfg *cfg)
 	opts.rate = opts.burst * 1000;
 	if (opts.burst > 0)
 		m->exports = buckets_new(&opts);
+	opts.burst = cfg_int(cfg, "ocsp_rate_limit_per_ip_min");
+	opts.rate = opts.burst * 1000 * MINUTES_AN_HOUR;
+	if (opts.burst > 0)
+		m->ocsp = buckets_new(&opts);
 	return m;
 }
 
@@ -56,6 +62,7 @@ limits_free(struct limits *m)
 	buckets_free(m->addresses);
 	buckets_free(m->principals);
 	buckets_free(m->exports);
+	buckets_free(m->ocsp);
 	free(m);
 }
 
@@ -135,4 +142,15 @@ limits_take_export(struct limits *m, const struct principal *p)
 	if (buckets_take(m->exports, name, now_ms))
 		return 0;
 	return (buckets_wait_ms(m->exports, name, now_ms) + 999) / 1000;
+}
+
+bool
+limits_take_ocsp(struct limits *m, const struct peer_addr *a)
+{
+	char name[PEER_TEXT_MAX];
+
+	if (!m->ocsp)
+		return true;
+	party_text(a, name);
+	return buckets_take(m->ocsp, name, loop_now_ms(m->loop));
 }

@@ -33,5 +33,8 @@ int64_t limits_wait_s(const struct limits *m, const struct peer_addr *a,
  * CERTCTL_CERT_EXPORT_RATE_LIMIT_PER_ACTOR_HR an hour, whether other rates are
  * limited or not; 0, or the seconds until it may have another. */
 int64_t limits_take_export(struct limits *m, const struct principal *p);
+/* One OCSP request of an address, of CERTCTL_OCSP_RATE_LIMIT_PER_IP_MIN a
+ * minute, whether other rates are limited or not. */
+bool limits_take_ocsp(struct limits *m, const struct peer_addr *a);
 
 #endif

@@ -139,6 +139,15 @@ path_base64_is_valid(const char *text)
 }
 
 bool
+path_ocsp_is_valid(const char *text)
+{
+	size_t digits = strspn(text, "0123456789abcdefABCDEF");
+
+	return (digits > 0 && text[digits] == '\0') ||
+	       path_base64_is_valid(text);
+}
+
+bool
 path_file_is_valid(const char *text)
 {
 	size_t len;

@@ -51,6 +51,8 @@ void path_join(struct path *p, size_t from);
 bool path_id_is_valid(const char *id);
 /* RFC 4648 section 4, padded or not: what an OCSP request is in a GET. */
 bool path_base64_is_valid(const char *text);
+/* The same, or a serial number in hex. */
+bool path_ocsp_is_valid(const char *text);
 /* A file below a directory: names of [A-Za-z0-9._-] that do not begin with a
  * point, slashes between; 255 characters at most. */
 bool path_file_is_valid(const char *text);

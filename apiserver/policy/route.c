@@ -19,6 +19,8 @@ static const struct {
 	"\"pattern\":\"^[A-Za-z0-9._:][A-Za-z0-9._:-]*$\"}"},
     {"base64", path_base64_is_valid,
 	"{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9+/]+=*$\"}"},
+    {"ocsp", path_ocsp_is_valid,
+	"{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9+/]+=*$\"}"},
     {"file", path_file_is_valid,
 	"{\"type\":\"string\",\"maxLength\":255,"
 	"\"pattern\":\"^[A-Za-z0-9_-][A-Za-z0-9._/-]*$\"}"},

@@ -18,7 +18,7 @@ RUN=(gcc libc6-dev make meson ninja-build pkg-config python3
 TEST=(python3-pytest python3-pytest-xdist python3-psycopg2 python3-cryptography python3-yaml
     python3-hypothesis python3-jsonschema
     clang clang-format clang-tidy cppcheck libclang-rt-14-dev llvm
-    valgrind wrk curl git faketime pgbouncer prometheus golang-go python3-venv)
+    valgrind wrk curl git faketime pgbouncer prometheus golang-go golang-golang-x-crypto-dev python3-venv)
 
 usage() {
     echo "usage: packages.sh run|test|list GROUP" >&2

@@ -55,7 +55,8 @@ BEGIN
     ELSE v_deaths := NULL; END IF;
     SELECT coalesce(make_interval(secs => (i.config ->> 'validity_seconds')::bigint), days((i.config ->> 'validity_days')::int),
                 policy_validity()) AS validity,
-            nullif(jsonb_strip_nulls(jsonb_build_object('crl_urls', i.config -> 'crl_distribution_point_urls')), '{}') AS extensions,
+            nullif(jsonb_strip_nulls(jsonb_build_object('crl_urls', i.config -> 'crl_distribution_point_urls',
+                'ocsp_urls', i.config -> 'ocsp_responder_urls')), '{}') AS extensions,
             coalesce(ca.not_before, '-infinity') AS ca_not_before, coalesce(ca.not_after, 'infinity') AS ca_not_after, decode(ca.fingerprint_sha256, 'hex') AS ca_sha256,
             serial_start(v_now) AS serial_start, date_trunc('second', v_now) AS now_s,
             clock_timestamp() + ms(p_attempt_ms) AS attempt_until INTO v_all

@@ -69,7 +69,7 @@ CREATE OR REPLACE TRIGGER discovered_emptied AFTER TRUNCATE ON discovered_certif
 
 DO $$ DECLARE r record; BEGIN
     FOR r IN SELECT w.*, unnest(w.tables) AS t FROM (VALUES ('agents', '{agents}'::text[]), ('audit', '{audit_events}'), ('jobs', '{jobs}'),
-        ('discovered', '{discovered_certificates}'),
+        ('discovered', '{discovered_certificates}'), ('revocations', '{certificate_revocations}'),
         ('certificates', '{managed_certificates, certificate_target_mappings, deployment_targets, served_certificates, issuers,
             renewal_policies}')) AS w (list, tables)
     LOOP

@@ -19,11 +19,11 @@ BEGIN
             certificates_matching, certificates_revoke, ca_successor_ask, ca_switch, crl_is_behind, crl_request, csr_submit, discovery_store,
             discovery_triage, duty_is_late,
             duty_run_request, enum_canonical, expiring_at_of, id_new, job_cancel, job_reason, job_report, job_verify, lane_allows,
-            lane_tokens, jobs_enqueue, recover, recover_served, renew_after_of, target_paths, auth_role_gives, auth_held}'),
+            lane_tokens, jobs_enqueue, ocsp_answers, ocsp_ask, ocsp_asked, ocsp_forget, ocsp_status, recover, recover_served, renew_after_of, target_paths, auth_role_gives, auth_held}'),
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
             duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_cannot_wait, duty_certificate_status, duty_crl_refresh,
-            duty_expiry_alerts, duty_idempotency_cleanup, duty_job_retention, duty_job_timeouts, duty_policy_changes, duty_process_rows,
+            duty_expiry_alerts, duty_idempotency_cleanup, duty_job_retention, duty_job_timeouts, duty_ocsp_refresh, duty_policy_changes, duty_process_rows,
             duty_redeploy, duty_renewal_budget, duty_renewal_scan, duty_short_lived_expiry, duty_version_retention, id_new,
             journal_is_ahead, jobs_claim, jobs_claim_alone, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,
             scheduler_seen, tasks_claim, tasks_due}'),
@@ -31,7 +31,8 @@ BEGIN
             audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,
             crl_revocations, crl_store, id_new, issue_complete, issue_complete_outside,
             issue_placing, issue_set_aside, crl_check, journal_check, task_ca_init_end, tasks_done, worker_leave, worker_renew}'),
-        ('certctl_apiserver', '{scep_probe_id}'), ('certctl_worker', '{scep_probe_store}')) AS v (role, functions)
+        ('certctl_apiserver', '{scep_probe_id}'), ('certctl_worker', '{scep_probe_store}'),
+        ('certctl_worker', '{ocsp_due, ocsp_keep, ocsp_load, ocsp_responder_store, ocsp_store}')) AS v (role, functions)
         JOIN pg_roles p ON p.rolname = v.role
     LOOP
         EXECUTE format('GRANT USAGE ON SCHEMA %I, public TO %I', current_schema(), r.role);
@@ -43,7 +44,7 @@ BEGIN
         ('certctl_apiserver', 'SELECT', 'tenants, teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers, lanes,
             ca_certificates, agents, agent_group_members, deployment_targets, managed_certificates, certificate_versions,
             certificate_requests, certificate_chains, certificate_target_mappings, target_files, certificate_revocations, row_counts, jobs, tasks,
-            policy_changes, issuance_approval_requests, workers, schedulers, apiservers, leadership, duties, crl_cache, crl_generation_events,
+            policy_changes, issuance_approval_requests, workers, schedulers, apiservers, leadership, duties, crl_cache, crl_generation_events, ocsp_response_cache,
             notification_events, roles, permissions, role_permissions, actor_roles, api_keys, audit_events, audit_attachments,
             audit_epochs, audit_blocks, audit_verification, audit_unsealed, conditions, duties_now, recovery,
             served_certificates, served_other, served_unknown, discovered_certificates, discovered_counts, discovery_scans'),
@@ -60,13 +61,14 @@ BEGIN
             agents_changes, audit_changes, certificates_changes, discovered_changes, jobs_changes'),
         ('certctl_apiserver', 'SELECT', 'network_scan_targets, scep_probe_results'),
         ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'network_scan_targets'),
+        ('certctl_apiserver', 'USAGE', 'SEQUENCE revocations_changes'),
         ('certctl_scheduler', 'SELECT', 'journal_ahead, leadership, duties, lanes, workers, schedulers'),
         ('certctl_scheduler', 'INSERT, UPDATE', 'duties'),
         ('certctl_scheduler', 'SELECT, INSERT', 'tasks'),
         ('certctl_scheduler', 'SELECT, DELETE, UPDATE (status, error, retry_count, last_error, next_retry_at, message_id)', 'notification_events'),
         ('certctl_scheduler', 'USAGE', 'SEQUENCE id_seq'),
         ('certctl_worker', 'SELECT', 'jobs, tasks, issuers, ca_certificates, ca_keys, managed_certificates, certificate_profiles,
-            certificate_requests, certificate_target_mappings, notification_events, owners'),
+            certificate_requests, certificate_target_mappings, notification_events, ocsp_responders, ocsp_responder_keys, owners'),
         ('certctl_worker', 'UPDATE (status, sent_at, error, retry_count, next_retry_at, last_error)', 'notification_events'),
         ('certctl_worker', 'USAGE', 'SEQUENCE id_seq'),
         ('certctl_worker', 'INSERT, DELETE, UPDATE', 'tasks')) AS v (role, may, relations)

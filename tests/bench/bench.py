@@ -39,6 +39,7 @@ PLUGINS = (
     "bench_engine",
     "bench_idle",
     "bench_lists",
+    "bench_ocsp",
 )
 
 

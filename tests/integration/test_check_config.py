@@ -101,7 +101,15 @@ def test_a_weak_passphrase_is_warned_of(good):
 
 @pytest.mark.parametrize("name, value", [
     ("CERTCTL_RATE_LIMIT_BACKEND", "postgres"), ("CERTCTL_RATE_LIMIT_JANITOR_INTERVAL", "5m"), ("CERTCTL_RATE_LIMIT_RPS", "0"),
-    ("CERTCTL_OCSP_RATE_LIMIT_PER_IP_MIN", "1000")])
-def test_rates_that_nothing_obeys(good, name, value):
-    done = check("apiserver", good["apiserver"] | {name: value})
+    ("CERTCTL_OCSP_RATE_LIMIT_PER_IP_MIN", "-1"), ("CERTCTL_OCSP_RESPONDER_KEY_DIR", "/var/lib/keys")])
+def test_what_nothing_obeys(good, name, value):
+    program = "worker" if "RESPONDER" in name else "apiserver"
+    done = check(program, good[program] | {name: value})
     assert done.returncode == 1 and f"configuration: {name}" in done.stderr and "is refused" in done.stderr
+
+
+def test_a_responder_is_not_made_anew_at_once(good):
+    done = check("worker", good["worker"] | {"CERTCTL_OCSP_RESPONDER_VALIDITY": "100h"})
+    assert done.returncode == 1 and "CERTCTL_OCSP_RESPONDER_ROTATION_GRACE" in done.stderr
+    assert check("worker", good["worker"] | {"CERTCTL_OCSP_RESPONDER_VALIDITY": "100h",
+                                             "CERTCTL_OCSP_RESPONDER_ROTATION_GRACE": "99h"}).returncode == 0

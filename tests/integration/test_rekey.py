@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from fleet import clean_env, wait_for
 from test_crl import fetch
 from test_lint_certificates import CERTS, KEYS, crl_url, make_csr, pkilint, sign_ca
+from test_ocsp import ask, checked, request, serial_of
 
 ISSUER = "iss-sub"
 PEM = serialization.Encoding.PEM
@@ -130,6 +131,20 @@ def test_each_key_signs_the_list_of_what_it_signed(plane):
     n = plane.value("SELECT count(*)::int FROM certificate_revocations WHERE issuer_id = %s", ISSUER)
     wait_for(lambda: told() == [(name, n) for name in lists], 30, "both lists with all")
     assert fetch(plane, f"{path_of(urls['old'][0])}/0123456789abcdef")[0] == 404
+
+
+def test_each_key_answers_for_what_it_signed(plane):
+    """By OCSP, asked by the serial alone or by the issuer's key."""
+    cas = {state: x509.load_pem_x509_certificate(pem.encode()) for state, pem in plane.query(
+        "SELECT state, cert_pem FROM ca_certificates WHERE issuer_id = %s", ISSUER)}
+    for name, state, want in (("old", "former", "REVOKED"), ("old-good", "former", "GOOD"), ("new", "current", "REVOKED"), ("new-good", "current", "GOOD")):
+        leaf, ca = x509.load_pem_x509_certificate((plane.dir / f"{name}.pem").read_bytes()), cas[state]
+        for method, path, body in (("GET", f"/{serial_of(leaf)}", None), ("POST", "", request(leaf, ca=ca)),
+                                   ("POST", "", request(leaf, ca=ca, nonce=b"1"))):
+            status, _, reply = ask(plane, method, f"/.well-known/pki/ocsp/{ISSUER}{path}", body)
+            assert status == 200, reply
+            assert checked(reply, ca).certificate_status.name == want
+    assert plane.value("SELECT count(*) FROM ocsp_responders WHERE issuer_id = %s", ISSUER) == 2
 
 
 def test_lints_find_nothing_in_either_list(plane):

@@ -89,7 +89,7 @@ def ids_of(route):
 
 
 def path_of(route, object_id):
-    parts = [object_id if p == "{id}" else "none-such" if p.startswith("{") else p for p in route["pattern"].split("/")]
+    parts = [object_id if p == "{id}" else "5a" if ":ocsp" in p else "none-such" if p.startswith("{") else p for p in route["pattern"].split("/")]
     return "/".join(parts)
 
 
@@ -106,7 +106,9 @@ def test_the_table_is_whole():
         assert r["scope"] == "global" or "{id}" in r["pattern"], r
         # Of whoever is nobody yet, only the first administrator's body is read.
         is_small = (r["method"], r["pattern"]) == ("POST", "/api/v1/auth/bootstrap")
-        assert (r["max_body"] == 0) == (not is_small and r["auth"] == "public" or r["method"] == "GET") and r["deadline_ms"] > 0, r
+        is_ocsp = r["pattern"] == "/.well-known/pki/ocsp/{issuer}"
+        assert (r["max_body"] == 0) == (not is_small and not is_ocsp and r["auth"] == "public" or r["method"] == "GET"), r
+        assert r["deadline_ms"] > 0, r
         assert (r["max_body"] == 4096) == is_small, r
         # The contract's errors of these have no request_id.
         is_brief = r["pattern"].startswith(("/api/v1/auth/", "/api/v1/admin/", "/api/v1/network-scan", "/api/v1/discover")) or r["pattern"].endswith("/discoveries")
@@ -117,7 +119,8 @@ def test_the_table_is_whole():
     # What nobody needs a key for, and no more than this.
     assert {r["pattern"] for r in ROUTES if r["auth"] == "public"} == {
         "/health", "/ready", "/api/v1/version", "/api/v1/openapi.json", "/api/v1/auth/info", "/api/v1/auth/bootstrap",
-        "/.well-known/pki/crl/{issuer}", "/.well-known/pki/crl/{issuer}/{key}"}
+        "/.well-known/pki/crl/{issuer}", "/.well-known/pki/crl/{issuer}/{key}",
+        "/.well-known/pki/ocsp/{issuer}", "/.well-known/pki/ocsp/{issuer}/{asked:ocsp...}"}
     assert {r["pattern"] for r in ROUTES if r["rate"] == "unrated"} == {"/health", "/ready"}
 
 

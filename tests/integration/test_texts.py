@@ -20,7 +20,8 @@ CLEANED = {("POST", "/api/v1/certificates/{id}/export/pkcs12"),
 # Routes that read no body.
 BODILESS = {("POST", "/api/v1/jobs/{id}/cancel"), ("POST", "/api/v1/notifications/{id}/read"),
             ("POST", "/api/v1/notifications/{id}/requeue"), ("POST", "/api/v1/admin/scheduler/run-now/{duty}"),
-            ("POST", "/api/v1/admin/recovery"), ("POST", "/api/v1/discovered-certificates/{id}/dismiss"), ("POST", "/api/v1/auth/demo-residual/cleanup")}
+            ("POST", "/api/v1/admin/recovery"), ("POST", "/api/v1/discovered-certificates/{id}/dismiss"), ("POST", "/api/v1/auth/demo-residual/cleanup"),
+            ("POST", "/.well-known/pki/ocsp/{issuer}")}  # reads DER
 WRITES = [r for r in ROUTES if r["method"] in ("POST", "PUT", "PATCH")]
 READING = [r for r in WRITES if (r["method"], r["pattern"]) not in CLEANED | BODILESS]
 

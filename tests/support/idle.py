@@ -29,6 +29,7 @@ RUNS = {
     "notification_dispatch": {"duty_notification_dispatch": f"{LED}, '10000'"},
     "notification_retention": {"duty_notification_retention": f"{LED}, '150', '{2160 * HOUR}'"},
     "notification_retry": {"duty_notification_retry": f"{LED}, '1000'"},
+    "ocsp_refresh": {"duty_ocsp_refresh": f"{LED}, '1000'"},
     "policy_changes": {"duty_policy_changes": f"{LED}, '500'"},
     "process_rows": {"duty_process_rows": f"{LED}, '{HOUR}'"},
     "redeploy": {"duty_redeploy": f"{LED}, '1000'"},

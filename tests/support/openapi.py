@@ -12,6 +12,7 @@ INTERNAL = re.compile(r"SQLSTATE|PL/pgSQL|\b(?:2[0-9]|4[0-9]|5[0-9]|XX|P0)[0-9A-
                       r"\b(?:op|db|req|json|field|arena)_[a-z_]+\(")
 # Where the contract has an answer of its own of these statuses.
 OWN_5XX = {"/.well-known/pki/crl/{issuer}": {501, 503}, "/.well-known/pki/crl/{issuer}/{key}": {501, 503},
+           "/.well-known/pki/ocsp/{issuer}": {501, 503}, "/.well-known/pki/ocsp/{issuer}/{asked}": {501, 503},
            "/api/v1/digest/preview": {503}, "/api/v1/digest/send": {503}}
 
 
@@ -92,7 +93,7 @@ def fault_of(document, path, operation, status, headers, body):
     """What is wrong with an answer, in words, or None."""
     if status >= 500 and status not in OWN_5XX.get(path, ()):
         return f"{status}"
-    if headers.get_content_type() in ("application/pkix-crl", "application/x-pkcs12"):
+    if headers.get_content_type() in ("application/ocsp-response", "application/pkix-crl", "application/x-pkcs12"):
         return None
     try:
         text = body.decode()

@@ -26,8 +26,8 @@
 
 /* What the profile asks for; the same for most jobs of a batch. */
 struct leaf_rules {
-	const char *text;              /* it was read from this */
-	const char **ekus, **crl_urls; /* NULL-terminated */
+	const char *text;                           /* it was read from this */
+	const char **ekus, **crl_urls, **ocsp_urls; /* NULL-terminated */
 	bool must_staple;
 	const char *why; /* NULL: good */
 };
@@ -126,10 +126,14 @@ read_rules(struct arena *a, const char *text, struct leaf_rules *r)
 		ret = read_list(a, object, "crl_urls", LEAF_CRL_URLS_MAX,
 		    LEAF_CRL_URL_MAX, &r->crl_urls);
 	if (ret == RC_OK)
+		ret = read_list(a, object, "ocsp_urls", LEAF_CRL_URLS_MAX,
+		    LEAF_CRL_URL_MAX, &r->ocsp_urls);
+	if (ret == RC_OK)
 		ret = json_bool(object, "must_staple", &r->must_staple);
 	if (ret != RC_OK && ret != RC_NOT_FOUND)
 		r->why = "the profile's extended key usages, or the issuer's "
-			 "CRL distribution points, are not lists of texts "
+			 "CRL distribution points or OCSP responders, are not "
+			 "lists of texts "
 			 "(at most 16 and 8)";
 }
 
@@ -203,6 +207,7 @@ build_tbs(struct op *op, struct issue_batch *b, struct issue_job *j,
 	    .not_after_unix = j->not_after_unix,
 	    .ekus = r->ekus,
 	    .crl_urls = r->crl_urls,
+	    .ocsp_urls = r->ocsp_urls,
 	    .must_staple = r->must_staple,
 	    .csr = &j->csr,
 	};
@@ -212,8 +217,8 @@ build_tbs(struct op *op, struct issue_batch *b, struct issue_job *j,
 	if (ret != RC_OK) {
 		issue_set(j, ASIDE_FAIL,
 		    "no certificate can be made of the CSR: it names nothing, "
-		    "or profile or issuer ask for a key usage or CRL URL that "
-		    "is none");
+		    "or profile or issuer ask for a key usage or URL that is "
+		    "none");
 		return;
 	}
 	enc_sha256_hex(j->tbs.p, j->tbs.len, j->tbs_sha256);

@@ -16,6 +16,7 @@
 #include "worker/host_fault.h"
 #include "worker/issuers/issuer.h"
 #include "worker/issuers/local_ca.h"
+#include "worker/issuers/responders.h"
 #include "worker/lease.h"
 #include "worker/network.h"
 #include "worker/notifiers/notifier.h"
@@ -32,6 +33,7 @@ struct kind_env { /* outlives every op */
 	struct lease *lease;
 	struct bus_client *bus;
 	struct local_cas *cas;
+	struct responders *responders;
 	struct host_faults *host;
 	const char *journal_dir;
 	struct issuer_env issuer;                /* for connectors */
@@ -74,6 +76,8 @@ enum op_next ca_next_begin(struct op *op);
 enum op_next crl_build_begin(struct op *op);
 enum op_next digest_begin(struct op *op);
 enum op_next notify_begin(struct op *op);
+enum op_next ocsp_refresh_begin(struct op *op);
+enum op_next ocsp_sign_begin(struct op *op);
 enum op_next scep_probe_begin(struct op *op);
 
 /* The last step of one whose statement deleted its row and says by "is_ours"

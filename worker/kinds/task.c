@@ -31,6 +31,8 @@ static const struct kind {
      * them, and to try a deployment. */
     {"noop", NULL, true},
     {"notify", notify_begin, false},
+    {"ocsp_refresh", ocsp_refresh_begin, true},
+    {"ocsp_sign", ocsp_sign_begin, false},
     {"scep_probe", scep_probe_begin, false},
 };
 

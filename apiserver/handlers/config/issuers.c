@@ -23,6 +23,7 @@ static const struct configkey local_keys[] = {
     {"ca_key_path", KEY_PATH},
     {"former_key_paths", KEY_PATHS},
     {"crl_distribution_point_urls", KEY_URLS},
+    {"ocsp_responder_urls", KEY_URLS},
 };
 
 static const struct configkey openssl_keys[] = {

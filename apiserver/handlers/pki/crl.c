@@ -43,19 +43,6 @@ crl_get_of_key_start(struct op *op)
 	    op_printf(op, "%s/%s", issuer, req_param(op, "key")));
 }
 
-/* Errors of these routes carry no request id. */
-static enum op_next
-refuse(struct op *op, int status, const char *error, const char *message)
-{
-	struct json_w *w = reply_writer(op);
-
-	json_w_open(w, '{');
-	json_w_kv(w, "error", error);
-	json_w_kv(w, "message", message);
-	json_w_close(w, '}');
-	return reply_json(op, status);
-}
-
 /* The same with a list and with 304 (RFC 9110 section 15.4.5). */
 static void
 put_freshness(struct op *op, const char *etag)
@@ -83,12 +70,12 @@ crl_found(struct op *op)
 	struct span der;
 
 	if (op_rows(op) == 0)
-		return refuse(op, 404, "Not Found", "Issuer not found");
+		return pki_refuse(op, 404, "Not Found", "Issuer not found");
 	if (strcmp(op_text(op, 0, "type"), LOCAL_TYPE) != 0)
-		return refuse(op, 501, "Not Implemented",
+		return pki_refuse(op, 501, "Not Implemented",
 		    "this issuer's revocation list is published by its own CA");
 	if (op_is_null(op, 0, "list"))
-		return refuse(op, 404, "Not Found",
+		return pki_refuse(op, 404, "Not Found",
 		    "no key of this issuer has that list");
 	g->list = op_printf(op, "%s", op_text(op, 0, "list"));
 	if (!op_is_null(op, 0, "etag"))
@@ -117,7 +104,7 @@ crl_body_found(struct op *op)
 		der = crlstore_put(req_api(op)->crls, g->list,
 		    op_text(op, 0, "etag"), op_text(op, 0, "der"));
 	if (der.len == 0)
-		return refuse(op, 500, "Internal Server Error",
+		return pki_refuse(op, 500, "Internal Server Error",
 		    "the list could not be read");
 	return send_list(op, op_text(op, 0, "etag"), der);
 }
@@ -127,7 +114,7 @@ crl_requested(struct op *op)
 {
 	req_hint(op, 0, NULL, NULL);
 	reply_header(op, "Retry-After", RETRY_SECONDS);
-	return refuse(op, 503, "Service Unavailable",
+	return pki_refuse(op, 503, "Service Unavailable",
 	    "the revocation list is being made; ask again in a few seconds");
 }
 

@@ -10,8 +10,14 @@
 op_step crl_get_start;
 op_step crl_get_of_key_start;
 op_step crl_cache_start;
+op_step ocsp_get_start;
+op_step ocsp_post_start;
 op_step issuer_cas_start;
 op_step issuer_successor_start;
 op_step issuer_switch_start;
+
+/* {"error","message"}, status and both texts as they are. */
+enum op_next pki_refuse(struct op *op, int status, const char *error,
+    const char *message);
 
 #endif

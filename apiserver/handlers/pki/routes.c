@@ -8,6 +8,10 @@
 static const struct route public_rows[] = {
     {"GET", "/.well-known/pki/crl/{issuer}", NULL, crl_get_start},
     {"GET", "/.well-known/pki/crl/{issuer}/{key}", NULL, crl_get_of_key_start},
+    {"GET", "/.well-known/pki/ocsp/{issuer}/{asked:ocsp...}", NULL,
+	ocsp_get_start},
+    {"POST", "/.well-known/pki/ocsp/{issuer}", NULL, ocsp_post_start,
+	ROUTE_NO_EVENT, .own = {.body = ROUTE_BODY}},
 };
 static const struct route admin_rows[] = {
     {"GET", "/api/v1/admin/crl/cache", "crl.admin", crl_cache_start},

@@ -6,6 +6,7 @@
 
 #include "apiserver/handlers/system/metrics.h"
 #include "apiserver/live/latency.h"
+#include "apiserver/live/ocspasks.h"
 #include "common/base/clock.h"
 
 #define PREFIX METRICS_PREFIX
@@ -187,6 +188,20 @@ put_pools(struct buf *b, const struct api *a)
 	put_waits(b, pools);
 }
 
+static void
+put_ocsp(struct buf *b, const struct api *a)
+{
+	put_head(b, "ocsp_counter_total", "counter",
+	    "OCSP requests of this apiserver, and what became of them.");
+	for (int i = 0; i < OCSP_NCOUNTS; i++) {
+		buf_puts(b, PREFIX "ocsp_counter_total{");
+		metrics_put_label(b, "label",
+		    ocspasks_label((enum ocsp_count)i));
+		buf_printf(b, "} %" PRIu64 "\n",
+		    ocspasks_counted(a->ocsp, (enum ocsp_count)i));
+	}
+}
+
 void
 metrics_put_own(struct buf *b, const struct api *a)
 {
@@ -195,5 +210,6 @@ metrics_put_own(struct buf *b, const struct api *a)
 	buf_printf(b, PREFIX "uptime_seconds %" PRId64 "\n", api_uptime_s(a));
 	put_bus(b, a);
 	put_pools(b, a);
+	put_ocsp(b, a);
 	latency_write(a->latency, b);
 }

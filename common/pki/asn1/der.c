@@ -181,7 +181,7 @@ der_value_ok(uint8_t tag, struct span s)
 	case DER_BOOLEAN:
 		return s.len == 1 && (s.p[0] == 0x00 || s.p[0] == 0xff);
 	case DER_INTEGER:
-	case 0x0a: /* ENUMERATED */
+	case DER_ENUMERATED:
 		return integer_ok(s);
 	case DER_BIT_STRING:
 		return bits_ok(s);
@@ -286,8 +286,8 @@ put_digits(char *out, int n, int value)
 		out[i] = (char)('0' + value % 10);
 }
 
-bool
-der_put_time(struct der_out *w, int64_t unix_time)
+static bool
+put_time(struct der_out *w, int64_t unix_time, int utc_until)
 {
 	time_t t = (time_t)unix_time;
 	struct tm tm;
@@ -300,7 +300,7 @@ der_put_time(struct der_out *w, int64_t unix_time)
 	year = tm.tm_year + 1900;
 	if (year < 1950 || year > 9999)
 		return false;
-	utc = year < 2050;
+	utc = year < utc_until;
 	put_digits(text, 4, year);
 	put_digits(text + 4, 2, tm.tm_mon + 1);
 	put_digits(text + 6, 2, tm.tm_mday);
@@ -312,6 +312,18 @@ der_put_time(struct der_out *w, int64_t unix_time)
 	der_put_value(w, utc ? DER_UTC_TIME : DER_GENERALIZED_TIME,
 	    (struct span){(const uint8_t *)p, (size_t)(text + 15 - p)});
 	return true;
+}
+
+bool
+der_put_time(struct der_out *w, int64_t unix_time)
+{
+	return put_time(w, unix_time, 2050);
+}
+
+bool
+der_put_generalized_time(struct der_out *w, int64_t unix_time)
+{
+	return put_time(w, unix_time, 0);
 }
 
 struct span

@@ -25,6 +25,7 @@ enum der_tag {
 	DER_OCTET_STRING = 0x04,
 	DER_NULL = 0x05,
 	DER_OID = 0x06,
+	DER_ENUMERATED = 0x0a,
 	DER_UTF8 = 0x0c,
 	DER_NUMERIC = 0x12,
 	DER_PRINTABLE = 0x13,
@@ -81,6 +82,9 @@ void der_put_value(struct der_out *w, uint8_t tag, struct span content);
 /* UTCTime through 2049, GeneralizedTime from 2050 (RFC 5280 section
  * 4.1.2.5); false for what neither can say. */
 bool der_put_time(struct der_out *w, int64_t unix_time) MUST_CHECK;
+/* GeneralizedTime whatever the year, as elsewhere than in certificates and
+ * lists. */
+bool der_put_generalized_time(struct der_out *w, int64_t unix_time) MUST_CHECK;
 /* Empty when the buffer was too small. */
 struct span der_out_span(const struct der_out *w);
 

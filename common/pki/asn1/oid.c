@@ -17,3 +17,10 @@ const struct span oid_crl_number = OID("\x55\x1d\x14");
 const struct span oid_aki = OID("\x55\x1d\x23");
 const struct span oid_ext_key_usage = OID("\x55\x1d\x25");
 const struct span oid_tls_feature = OID("\x2b\x06\x01\x05\x05\x07\x01\x18");
+const struct span oid_ocsp_basic = OID("\x2b\x06\x01\x05\x05\x07\x30\x01\x01");
+const struct span oid_ocsp_nonce = OID("\x2b\x06\x01\x05\x05\x07\x30\x01\x02");
+const struct span oid_ocsp_nocheck =
+    OID("\x2b\x06\x01\x05\x05\x07\x30\x01\x05");
+const struct span oid_authority_access =
+    OID("\x2b\x06\x01\x05\x05\x07\x01\x01");
+const struct span oid_access_ocsp = OID("\x2b\x06\x01\x05\x05\x07\x30\x01");

@@ -19,6 +19,12 @@ extern const struct span oid_crl_points;
 extern const struct span oid_crl_number;
 extern const struct span oid_aki;
 extern const struct span oid_ext_key_usage;
+extern const struct span oid_authority_access;
+extern const struct span oid_access_ocsp; /* RFC 5280 section 4.2.2.1 */
 extern const struct span oid_tls_feature; /* RFC 7633 */
+/* RFC 6960 section 4. */
+extern const struct span oid_ocsp_basic;
+extern const struct span oid_ocsp_nonce;
+extern const struct span oid_ocsp_nocheck;
 
 #endif

@@ -259,10 +259,24 @@ put_serial(struct der_out *w, const char *serial_hex)
 	return RC_OK;
 }
 
+rc
+certbuild_put_head(struct der_out *w, const struct certbuild_issuer *ca,
+    const char *serial_hex)
+{
+	static const uint8_t version_3[] = {0xa0, 0x03, 0x02, 0x01, 0x02};
+	rc ret;
+
+	der_put_span(w, ca->name);
+	der_put_span(w, ca->alg);
+	ret = put_serial(w, serial_hex);
+	der_put(w, version_3, sizeof(version_3));
+	return ret;
+}
+
 static rc
 put_tbs(struct certbuild *b, struct der_out *w, const struct leaf_spec *spec)
 {
-	static const uint8_t version_3[] = {0xa0, 0x03, 0x02, 0x01, 0x02};
+	const struct certbuild_issuer ca = certbuild_issuer(b);
 	uint8_t *mark = der_mark(w);
 	rc ret;
 
@@ -275,12 +289,9 @@ put_tbs(struct certbuild *b, struct der_out *w, const struct leaf_spec *spec)
 	ret = put_validity(w, spec);
 	if (ret != RC_OK)
 		return ret;
-	der_put_span(w, b->issuer);
-	der_put_span(w, b->alg->der);
-	ret = put_serial(w, spec->serial_hex);
+	ret = certbuild_put_head(w, &ca, spec->serial_hex);
 	if (ret != RC_OK)
 		return ret;
-	der_put(w, version_3, sizeof(version_3));
 	der_put_head(w, DER_SEQUENCE, mark);
 	return RC_OK;
 }

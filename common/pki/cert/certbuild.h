@@ -17,6 +17,7 @@
 #include "common/base/arena.h"
 #include "common/base/attr.h"
 #include "common/base/rc.h"
+#include "common/pki/asn1/der.h"
 #include "common/pki/csr/csr.h"
 
 struct certbuild; /* a signing CA: certificate, key, fixed DER */
@@ -30,8 +31,9 @@ struct leaf_spec {
 	const char *serial_hex; /* 40 hex digits */
 	int64_t not_before_unix;
 	int64_t not_after_unix;
-	const char *const *ekus;     /* "serverAuth", ...; NULL-terminated */
-	const char *const *crl_urls; /* NULL-terminated; may be NULL */
+	const char *const *ekus;      /* "serverAuth", ...; NULL-terminated */
+	const char *const *crl_urls;  /* NULL-terminated; may be NULL */
+	const char *const *ocsp_urls; /* the same */
 	bool must_staple;
 	const struct csr *csr;
 };
@@ -51,6 +53,10 @@ struct certbuild_issuer {
 	bool may_sign_crls;  /* by its key usage */
 };
 struct certbuild_issuer certbuild_issuer(const struct certbuild *b);
+/* In front of what w holds: a certificate's version, serial, algorithm and
+ * issuer.  RC_INVALID: serial_hex is no positive number of 40 digits. */
+rc certbuild_put_head(struct der_out *w, const struct certbuild_issuer *ca,
+    const char *serial_hex) MUST_CHECK;
 
 /* A self-signed root: ECDSA P-256, pathlen 0 absent, keyCertSign+cRLSign. */
 rc certbuild_root(const char *common_name, int64_t not_before_unix,

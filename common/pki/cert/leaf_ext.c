@@ -183,33 +183,68 @@ url_ok(const char *url)
 	return strstr(url, "://") != NULL;
 }
 
+/* RC_INVALID: too many, or one that is none. */
+static rc
+count_urls(const char *const *urls, size_t *out)
+{
+	size_t n = 0;
+
+	for (; urls && urls[n]; n++) {
+		if (n == LEAF_CRL_URLS_MAX || !url_ok(urls[n]))
+			return RC_INVALID;
+	}
+	*out = n;
+	return RC_OK;
+}
+
+static void
+put_uri(struct der_out *w, const char *url)
+{
+	der_put_value(w, DER_CONTEXT | 6, span_of_text(url));
+}
+
 /* One DistributionPoint a URL. */
 static rc
 put_crl_points(struct der_out *w, const char *const *urls)
 {
 	uint8_t *mark = der_mark(w), *point;
-	size_t n = 0;
+	size_t n;
+	rc ret;
 
-	while (urls && urls[n] && n <= LEAF_CRL_URLS_MAX)
-		n++;
-	if (n == 0)
-		return RC_OK;
-	if (n > LEAF_CRL_URLS_MAX)
-		return RC_INVALID;
+	ret = count_urls(urls, &n);
+	if (ret != RC_OK || n == 0)
+		return ret;
 	for (; n > 0; n--) {
-		const char *url = urls[n - 1];
-
-		if (!url_ok(url))
-			return RC_INVALID;
 		point = der_mark(w);
-		der_put(w, url, strlen(url));
-		der_put_head(w, DER_CONTEXT | 6, point);      /* URI */
+		put_uri(w, urls[n - 1]);
 		der_put_head(w, DER_CONTEXT_CONS | 0, point); /* fullName */
 		der_put_head(w, DER_CONTEXT_CONS | 0, point); /* name */
 		der_put_head(w, DER_SEQUENCE, point);
 	}
 	der_put_head(w, DER_SEQUENCE, mark);
 	leaf_ext_wrap(w, oid_crl_points, false, mark);
+	return RC_OK;
+}
+
+/* One AccessDescription a URL: RFC 5280 section 4.2.2.1. */
+static rc
+put_ocsp_access(struct der_out *w, const char *const *urls)
+{
+	uint8_t *mark = der_mark(w), *access;
+	size_t n;
+	rc ret;
+
+	ret = count_urls(urls, &n);
+	if (ret != RC_OK || n == 0)
+		return ret;
+	for (; n > 0; n--) {
+		access = der_mark(w);
+		put_uri(w, urls[n - 1]);
+		der_put_value(w, DER_OID, oid_access_ocsp);
+		der_put_head(w, DER_SEQUENCE, access);
+	}
+	der_put_head(w, DER_SEQUENCE, mark);
+	leaf_ext_wrap(w, oid_authority_access, false, mark);
 	return RC_OK;
 }
 
@@ -236,20 +271,25 @@ put_san(struct der_out *w, const struct csr *c)
 	leaf_ext_wrap(w, oid_san, !c->leaf_common_name, mark);
 }
 
+static size_t
+urls_room(const char *const *urls)
+{
+	size_t room = 32;
+
+	for (size_t n = 0; urls && urls[n] && n < LEAF_CRL_URLS_MAX; n++)
+		room +=
+		    strnlen(urls[n], LEAF_CRL_URL_MAX + LEAF_CRL_KEY_MAX) + 32;
+	return room;
+}
+
 size_t
 leaf_ext_room(const struct leaf_spec *spec, struct span aki_ext)
 {
-	size_t room = 320 + aki_ext.len, n = 0;
+	size_t room = 320 + aki_ext.len;
 
 	for (size_t i = 0; i < spec->csr->nnames; i++)
 		room += spec->csr->names[i].octets.len + 8;
-	while (spec->crl_urls && spec->crl_urls[n] && n < LEAF_CRL_URLS_MAX) {
-		room += strnlen(spec->crl_urls[n],
-			    LEAF_CRL_URL_MAX + LEAF_CRL_KEY_MAX) +
-			32;
-		n++;
-	}
-	return room;
+	return room + urls_room(spec->crl_urls) + urls_room(spec->ocsp_urls);
 }
 
 rc
@@ -266,7 +306,9 @@ leaf_ext_put(struct der_out *w, const struct leaf_spec *spec,
 	/* Backwards, as der_out writes. */
 	if (spec->must_staple)
 		put_must_staple(w);
-	ret = put_crl_points(w, spec->crl_urls);
+	ret = put_ocsp_access(w, spec->ocsp_urls);
+	if (ret == RC_OK)
+		ret = put_crl_points(w, spec->crl_urls);
 	if (ret != RC_OK)
 		return ret;
 	put_san(w, spec->csr);

@@ -16,8 +16,8 @@
 /*
  * In front of what w holds: [3] with key usage, extended key usage, basic
  * constraints, SKI, the given AKI extension, alternative names, CRL
- * distribution points and TLS feature.  RC_INVALID for an unknown extended
- * key usage or a URL that is none.
+ * distribution points, where OCSP answers and TLS feature.  RC_INVALID for an
+ * unknown extended key usage or a URL that is none.
  */
 rc leaf_ext_put(struct der_out *w, const struct leaf_spec *spec,
     struct span aki_ext) MUST_CHECK;

@@ -141,6 +141,8 @@ rates(int burst)
 		0, ""},
 	    {"cert_export_rate_limit_per_actor_hr", "RIG_EXPORTS", CFG_INT, "0",
 		0, 9, 0, ""},
+	    {"ocsp_rate_limit_per_ip_min", "RIG_OCSP", CFG_INT, "0", 0, 9, 0,
+		""},
 	};
 	struct cfg *cfg = NULL;
 	rc ret;
