@@ -6,6 +6,10 @@
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_expiry_alerts(led.n, $4::bool, $5::jsonb) d;
 
+-- name: duty_event_alerts :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_event_alerts(led.n, $4::jsonb) d;
+
 -- --- API ---
 
 -- Newest sent first, what was not sent after that; order_at is that order.

@@ -83,6 +83,25 @@
 --   filter: name contains
 --   audit: config
 
+-- Rules about certificates; a change makes the duty policy_scan hold it against all
+-- of them.
+
+-- noun: policy_rule
+--   table: policy_rules r
+--   id: id_new('rule')
+--   column: name text create update
+--   column: type text create update
+--   column: config json create update
+--   column: enabled bool create update
+--   column: severity text update
+--   column: created_at time
+--   column: updated_at time
+--   on create: severity coalesce(g.j ->> 'severity', 'Warning')
+--   filter: name contains
+--   filter: type is
+--   filter: severity is
+--   audit: config
+
 -- An edit of a profile that asks for approvals, or is to, changes nothing by itself:
 -- profile_edit_request asks for its approval.
 

@@ -36,6 +36,13 @@ FROM policy_changes k
 ORDER BY k.policy_id
 LIMIT 1000;
 
+-- Counted up to ten thousand of a severity, in the order of their index.
+-- name: metrics_violations :many
+SELECT s.severity, (SELECT count(*) FROM (SELECT 1 FROM policy_violations v WHERE v.severity = s.severity
+    ORDER BY v.severity, v.id LIMIT 10000) AS q) AS policy_violations
+FROM (VALUES ('Critical'), ('Error'), ('Warning')) AS s (severity)
+ORDER BY s.severity;
+
 -- name: metrics_processes :many
 SELECT p.process, p.processes_alive
 FROM (SELECT 'apiserver' AS process, count(*) AS processes_alive

@@ -121,6 +121,10 @@ SELECT duty_certificate_status(led.n) AS rows FROM led;
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_policy_changes(led.n) d;
 
+-- name: duty_policy_scan :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_policy_scan(led.n, $4::bool, $5::jsonb) d;
+
 -- name: duty_process_rows :many
 WITH led AS MATERIALIZED (SELECT 1 AS n WHERE leadership_is($2::bigint, $1))
 SELECT duty_process_rows($3::bigint) AS rows FROM led;

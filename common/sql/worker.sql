@@ -31,7 +31,9 @@ WHERE i.id = $1;
 -- What a lease holds.  ca is the fingerprint of the CA's certificate that the
 -- serial was fixed for, row what recovery makes of a certificate that the
 -- database does not know (as json: jsonb takes half as long again to make),
--- profile what its profile demands now.
+-- profile what its profile demands now, broken_* the first Critical policy rule
+-- that it would break: $3 are the words (common/policy/rule_words.h).  A serial
+-- that was fixed for a CA says how long it would live.
 -- name: issue_jobs :many
 SELECT j.id, q.csr_pem, j.serial_number,
     CASE WHEN isfinite(j.not_before) THEN floor(extract(epoch FROM j.not_before))::bigint END AS not_before,
@@ -42,11 +44,16 @@ SELECT j.id, q.csr_pem, j.serial_number,
         'owner_id', c.owner_id, 'team_id', c.team_id, 'renewal_policy_id', c.renewal_policy_id,
         'certificate_profile_id', c.certificate_profile_id, 'targets', ARRAY(SELECT m.target_id
             FROM certificate_target_mappings m WHERE m.certificate_id = c.id))::text AS row,
-    CASE WHEN pr.id IS NOT NULL THEN row_to_json(pr)::text END AS profile
+    CASE WHEN pr.id IS NOT NULL THEN row_to_json(pr)::text END AS profile, b.name AS broken_rule, b.message AS broken_message
 FROM jobs j
 LEFT JOIN certificate_requests q ON q.job_id = j.id
 LEFT JOIN managed_certificates c ON c.id = j.certificate_id
 LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
+LEFT JOIN LATERAL (SELECT f.name, rule_say(f.r, f.fault, $3::jsonb) AS message FROM (SELECT r.id, r.name, r, rule_fault(r, c,
+            CASE WHEN j.ca_sha256 IS NOT NULL AND isfinite(j.not_before) AND isfinite(j.not_after) THEN j.not_after - j.not_before END,
+            engine_now()) AS fault
+        FROM policy_rules r WHERE r.enabled AND r.severity = 'Critical' AND r.type <> 'RenewalLeadTime' AND c.id IS NOT NULL OFFSET 0) f
+    WHERE f.fault IS NOT NULL ORDER BY f.id LIMIT 1) b ON true
 WHERE j.leased_by = $1 AND j.lease_id = $2::bigint AND j.status = 'Running'
 ORDER BY j.id;
 

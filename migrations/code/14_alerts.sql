@@ -1,4 +1,4 @@
--- Alerts before certificates expire.
+-- Who is told: of certificates that are about to expire, and of what happened to them.
 
 -- A policy's thresholds; what is no number of days is passed over.
 CREATE FUNCTION thresholds_of(p_thresholds jsonb) RETURNS SETOF int LANGUAGE sql IMMUTABLE AS $$
@@ -102,4 +102,70 @@ BEGIN
     UPDATE expiry_alert_state s SET crossed_to = v_to, created_to = v_made_to,
         full_at = CASE WHEN v_made.is_held THEN '-infinity' ELSE v_state.full_at END;
     RETURN QUERY SELECT v_made.made, v_to < v_now OR v_made_to < v_now;
+END $$;
+
+-- --- what happened ---
+-- Notifications of what happened to these certificates: one each and channel, or one for all of a kind and recipient where
+-- they are many.  The channels are those that the renewal policy names for the tier, else e-mail; what is informational is
+-- told only where a policy names some.  A failure that was told of is not told again within a day.  p_abouts: beside the
+-- certificate, what it is about; p_facts: what is said.  Of a certificate that somebody holds it is told without its id.  p_words: by type, of name, common name, fact and end, and with
+-- ".many" of how many there are, some names and the fact.
+CREATE FUNCTION notifications_make(p_ids text[], p_types text[], p_tiers text[], p_abouts text[], p_facts text[], p_now timestamptz,
+    p_words jsonb) RETURNS bigint LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+    WITH asked AS MATERIALIZED (
+        SELECT DISTINCT ON (u.id, u.type, u.about) u.* FROM unnest(p_ids, p_types, p_tiers, p_abouts, p_facts)
+            WITH ORDINALITY AS u (id, type, tier, about, fact, at) ORDER BY u.id, u.type, u.about, u.at DESC
+    ), routed AS MATERIALIZED (
+        SELECT a.*, c.name, c.common_name, c.expires_at, c.owner_id, CASE
+                WHEN jsonb_typeof(p.alert_channels -> a.tier) = 'array' THEN p.alert_channels -> a.tier
+                WHEN a.tier = 'informational' THEN '[]' ELSE '["Email"]' END AS channels
+        FROM asked a JOIN managed_certificates c ON c.id = a.id JOIN renewal_policies p ON p.id = c.renewal_policy_id
+        WHERE NOT (a.type LIKE '%Failure' AND (c.status IN ('Revoked', 'Archived') OR EXISTS (SELECT 1 FROM notification_events n
+            WHERE n.certificate_id = a.id AND n.id > id_bound('notif', clock_timestamp() - policy_notify_again())
+                AND n.type = a.type AND n.about = a.about)))
+    ), sent AS MATERIALIZED (
+        SELECT s.*, count(*) OVER w AS n, row_number() OVER (w ORDER BY s.name) AS nth
+        FROM (SELECT DISTINCT r.id, r.type, r.tier, r.about, r.fact, r.name, r.common_name, r.expires_at, t.recipient,
+                enum_canonical(x.name, '{Email,Webhook,Slack,Teams,PagerDuty,OpsGenie}') AS channel
+            FROM routed r CROSS JOIN LATERAL jsonb_array_elements_text(r.channels) AS x (name)
+            LEFT JOIN owners o ON o.id = r.owner_id
+            CROSS JOIN LATERAL (SELECT left(coalesce(nullif(o.email, ''), r.owner_id), 255) AS recipient) t) s
+        WHERE s.channel IN ('Email', 'Webhook', 'Slack', 'Teams', 'PagerDuty', 'OpsGenie')
+        WINDOW w AS (PARTITION BY s.channel, s.recipient, s.type, s.tier, CASE WHEN s.type = 'PolicyViolation' THEN s.about END)
+    ), made AS (
+        INSERT INTO notification_events (id, type, certificate_id, channel, recipient, message, created_at, severity, about)
+        SELECT id_new('notif'), s.type, (SELECT h.id FROM managed_certificates h WHERE h.id = s.id FOR KEY SHARE SKIP LOCKED),
+                s.channel, s.recipient, format(p_words ->> s.type, s.name, s.common_name,
+                left(s.fact, policy_notify_text()), to_char(s.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')), p_now, s.tier, s.about
+            FROM sent s WHERE s.n <= policy_notify_single() OR s.type LIKE '%Failure'
+        UNION ALL
+        SELECT id_new('notif'), s.type, NULL, s.channel, s.recipient, format(p_words ->> (s.type || '.many'), s.n,
+                string_agg(s.name, ', ' ORDER BY s.nth), min(left(s.fact, policy_notify_text()))), p_now, s.tier, min(s.about)
+            FROM sent s WHERE s.n > policy_notify_single() AND s.nth <= policy_notify_named() AND s.type NOT LIKE '%Failure'
+            GROUP BY s.channel, s.recipient, s.type, s.tier, s.n, CASE WHEN s.type = 'PolicyViolation' THEN s.about END
+        RETURNING 1
+    )
+    SELECT count(*) FROM made
+$$;
+
+-- Of the next events of the audit trail: no transaction that issues or deploys writes a notification.
+CREATE FUNCTION duty_event_alerts(p_limit int, p_words jsonb, OUT rows bigint, OUT is_more bool) LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE v_read record; v_told record; v_successes bool := EXISTS (SELECT 1 FROM renewal_policies p WHERE p.alert_channels ? 'informational');
+BEGIN
+    rows := 0;
+    SELECT r.* INTO v_read FROM audit_read('event_alerts', '{renewal_job_completed,renewal_job_failed,deployment_job_completed,
+        deployment_job_failed,certificate_revoked}', p_limit) r;
+    is_more := v_read.is_more;
+    SELECT array_agg(e.id ORDER BY e.at) AS ids, array_agg(t.type ORDER BY e.at) AS types, array_agg(t.tier ORDER BY e.at) AS tiers,
+            array_agg(coalesce(e.details ->> 'target_id', '') ORDER BY e.at) AS abouts,
+            array_agg(concat_ws(': ', e.details ->> 'target_id', coalesce(e.details ->> 'error', e.details ->> 'reason')) ORDER BY e.at) AS facts
+        INTO v_told
+    FROM unnest(v_read.actions, v_read.ids, v_read.details) WITH ORDINALITY AS e (action, id, details, at)
+    JOIN (VALUES ('renewal_job_completed', 'RenewalSuccess', 'informational'), ('renewal_job_failed', 'RenewalFailure', 'warning'),
+        ('deployment_job_completed', 'DeploymentSuccess', 'informational'), ('deployment_job_failed', 'DeploymentFailure', 'warning'),
+        ('certificate_revoked', 'Revocation', 'warning')) AS t (action, type, tier) ON t.action = e.action
+    WHERE v_successes OR t.tier <> 'informational';
+    IF v_told.ids IS NOT NULL THEN
+        rows := notifications_make(v_told.ids, v_told.types, v_told.tiers, v_told.abouts, v_told.facts, engine_now(), p_words);
+    END IF;
 END $$;

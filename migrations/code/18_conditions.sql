@@ -125,6 +125,8 @@ WHERE c.status NOT IN ('Revoked', 'Archived') ORDER BY c.expires_at LIMIT policy
 UNION ALL (SELECT 'renewal_overdue', c.id, c.renew_after, c.common_name
 FROM managed_certificates c WHERE c.renew_after < engine_now() - policy_condition_renewal()
     AND certificate_renews(c.status) ORDER BY c.renew_after LIMIT policy_condition_rows())
+UNION ALL (SELECT 'policy_broken', v.certificate_id, v.created_at, v.message
+FROM policy_violations v WHERE v.severity = 'Critical' ORDER BY v.severity, v.id LIMIT policy_condition_rows())
 UNION ALL (SELECT 'certificate_failed', c.id, c.updated_at, c.common_name
 FROM managed_certificates c WHERE c.status = 'Failed' ORDER BY c.updated_at LIMIT policy_condition_rows())
 UNION ALL (SELECT 'ends_with_ca', c.id, c.expires_at, c.common_name

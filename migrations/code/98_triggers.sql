@@ -5,7 +5,7 @@
 -- taken for a deadlock's victim.
 SET LOCAL lock_timeout = '100ms';
 LOCK TABLE managed_certificates, agents, certificate_target_mappings, deployment_targets, served_certificates, jobs, issuers,
-    renewal_policies, discovered_certificates, audit_blocks, audit_epochs IN SHARE ROW EXCLUSIVE MODE;
+    renewal_policies, policy_rules, discovered_certificates, audit_blocks, audit_epochs IN SHARE ROW EXCLUSIVE MODE;
 LOCK TABLE audit_attachments, audit_events IN ACCESS EXCLUSIVE MODE;
 
 -- --- defaults ---
@@ -101,6 +101,11 @@ CREATE OR REPLACE TRIGGER policies_changed AFTER UPDATE OF renewal_window_days, 
     FOR EACH ROW
     WHEN (OLD.renewal_window_days <> NEW.renewal_window_days OR OLD.renewal_percent IS DISTINCT FROM NEW.renewal_percent)
     EXECUTE FUNCTION policies_changed();
+
+-- --- rules ---
+CREATE OR REPLACE TRIGGER rules_changed BEFORE UPDATE OF type, config, enabled, severity ON policy_rules FOR EACH ROW
+    WHEN ((OLD.type, OLD.config, OLD.enabled, OLD.severity) IS DISTINCT FROM (NEW.type, NEW.config, NEW.enabled, NEW.severity))
+    EXECUTE FUNCTION rules_changed();
 
 -- --- lanes ---
 CREATE OR REPLACE TRIGGER issuers_lane AFTER INSERT ON issuers FOR EACH ROW EXECUTE FUNCTION lanes_for_issuer();

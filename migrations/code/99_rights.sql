@@ -32,6 +32,8 @@ BEGIN
             crl_revocations, crl_store, id_new, issue_complete, issue_complete_outside,
             issue_placing, issue_set_aside, crl_check, journal_check, task_ca_init_end, tasks_done, worker_leave, worker_renew}'),
         ('certctl_apiserver', '{scep_probe_id}'), ('certctl_worker', '{scep_probe_store}'),
+        ('certctl_scheduler', '{duty_event_alerts, duty_policy_scan}'),
+        ('certctl_worker', '{rule_allows_name, rule_fault, rule_fault_of, rule_lead, rule_say, rule_wants}'),
         ('certctl_worker', '{ocsp_due, ocsp_keep, ocsp_load, ocsp_responder_store, ocsp_store}')) AS v (role, functions)
         JOIN pg_roles p ON p.rolname = v.role
     LOOP
@@ -47,9 +49,10 @@ BEGIN
             policy_changes, issuance_approval_requests, workers, schedulers, apiservers, leadership, duties, crl_cache, crl_generation_events, ocsp_response_cache,
             notification_events, roles, permissions, role_permissions, actor_roles, api_keys, audit_events, audit_attachments,
             audit_epochs, audit_blocks, audit_verification, audit_unsealed, conditions, duties_now, recovery,
-            served_certificates, served_other, served_unknown, discovered_certificates, discovered_counts, discovery_scans'),
+            served_certificates, served_other, served_unknown, discovered_certificates, discovered_counts, discovery_scans,
+            policy_rules, policy_violations'),
         ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers,
-            agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys, roles, role_permissions'),
+            agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys, roles, role_permissions, policy_rules'),
         ('certctl_apiserver', 'INSERT, UPDATE', 'managed_certificates, certificate_revocations, issuance_approval_requests'),
         ('certctl_apiserver', 'SELECT, INSERT, UPDATE', 'target_tests'),
         ('certctl_apiserver', 'INSERT', 'tasks, lanes'), ('certctl_apiserver', 'UPDATE (bootstrapped_at)', 'tenants'),
@@ -69,6 +72,7 @@ BEGIN
         ('certctl_scheduler', 'USAGE', 'SEQUENCE id_seq'),
         ('certctl_worker', 'SELECT', 'jobs, tasks, issuers, ca_certificates, ca_keys, managed_certificates, certificate_profiles,
             certificate_requests, certificate_target_mappings, notification_events, ocsp_responders, ocsp_responder_keys, owners'),
+        ('certctl_worker', 'SELECT', 'policy_rules'),
         ('certctl_worker', 'UPDATE (status, sent_at, error, retry_count, next_retry_at, last_error)', 'notification_events'),
         ('certctl_worker', 'USAGE', 'SEQUENCE id_seq'),
         ('certctl_worker', 'INSERT, DELETE, UPDATE', 'tasks')) AS v (role, may, relations)

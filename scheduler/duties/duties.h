@@ -33,8 +33,10 @@ op_step duty_statement;
 op_step duty_audit_chain_verify;
 op_step duty_audit_retention;
 op_step duty_audit_sealing;
+op_step duty_event_alerts;
 op_step duty_expiry_alerts;
 op_step duty_job_backstop;
+op_step duty_policy_scan;
 op_step duty_renewal_scan;
 
 #endif

@@ -84,6 +84,8 @@ SCENES = {
     "agent_needed": ([ACTIVE, AGENT.format("Offline"), "UPDATE agents SET retired_at = now()",
                       JOB.format("Deployment", "Pending", "now()", "")], "agent-x"),
     "target_needed": ([ACTIVE, JOB.format("Renewal", "AwaitingCSR", "now()", ""), "UPDATE jobs SET agent_id = NULL"], "job-x"),
+    "policy_broken": ([ACTIVE, "INSERT INTO policy_violations (id, certificate_id, rule_id, message, severity) "
+                       "VALUES ('violation-x', 'mc-x', 'pr-max-certificate-lifetime', 'it lives long', 'Critical')"], "mc-x"),
     "csr_missing": ([ACTIVE, ONLINE, JOB.format("Renewal", "AwaitingCSR", "now() - interval '1 hour'", "")], "job-x"),
     "approval_waiting": ([ACTIVE, ONLINE, JOB.format("Renewal", "AwaitingApproval", "now()", "")], "job-x"),
     "job_not_taken": ([ACTIVE, ONLINE, JOB.format("Renewal", "Pending", "now() - interval '1 hour'", "")], "iss-local"),
@@ -192,7 +194,7 @@ WORKERS_TOO = {"bus_certificate_ended", "bus_certificate_ending"}  # in their ro
 @pytest.fixture
 def calm(basics: Fleet):
     """Nothing is wrong; no process changes what a test plants."""
-    basics.plant("DELETE FROM journal_ahead; "
+    basics.plant("DELETE FROM journal_ahead; DELETE FROM policy_violations; "
                  "DELETE FROM jobs; DELETE FROM tasks; DELETE FROM certificate_target_mappings; DELETE FROM certificate_versions; "
                  "DELETE FROM managed_certificates; DELETE FROM agents; DELETE FROM crl_cache; DELETE FROM ca_certificates; "
                  "DELETE FROM duties; DELETE FROM notification_events; DELETE FROM served_certificates; DELETE FROM deployment_targets; UPDATE audit_verification SET broken_n = NULL; DELETE FROM audit_events WHERE id = 'old'; "

@@ -32,6 +32,8 @@ LISTS = {
     f"{V1}/teams": ("teams", []),
     f"{V1}/owners": ("owners", ["team_id=t-nobody"]),
     f"{V1}/renewal-policies": ("renewal_policies", []),
+    f"{V1}/policies": ("policy_rules", []),
+    f"{V1}/policies/rule-1/violations": ("policy_violations", []),
     f"{V1}/agent-groups": ("agent_groups", []),
     f"{V1}/network-scan-targets": ("network_scan_targets", []),
     f"{V1}/profiles": ("certificate_profiles", []),
@@ -43,7 +45,7 @@ LISTS = {
 # As long as the table of duties; and walks by number, with a limit.
 BOUNDED = {f"{V1}/admin/conditions", f"{V1}/admin/recovery", f"{V1}/admin/scheduler", f"{V1}/audit/blocks", f"{V1}/audit/rows"}
 BIG = ("managed_certificates", "certificate_versions", "jobs", "agents", "deployment_targets", "notification_events", "owners",
-       "issuance_approval_requests", "discovered_certificates", "discovery_scans")
+       "issuance_approval_requests", "discovered_certificates", "discovery_scans", "policy_violations")
 
 # Names with what a cursor parts its keys by, and times that many rows share.
 SEED = """
@@ -83,6 +85,10 @@ INSERT INTO discovered_certificates (id, fingerprint_sha256, agent_id, discovery
     SELECT 'dcert-' || i, md5(i::text), 'agent-' || i, 'dscan-' || i, CASE WHEN i % 2 = 0 THEN 'Managed' ELSE 'Unmanaged' END,
         now() - i / 8 * interval '1 s' FROM generate_series(1, {rows}) i;
 UPDATE discovered_counts SET managed = {rows} / 2, unmanaged = {rows} - {rows} / 2 WHERE shard = 0;
+INSERT INTO policy_rules (id, name, type, config, enabled)
+    SELECT 'rule-' || i, 'rule: ' || i, 'CertificateLifetime', '{{"max_days": 90}}', false FROM generate_series(1, {few}) i;
+INSERT INTO policy_violations (id, certificate_id, rule_id, message, severity)
+    SELECT 'violation-' || i, 'mc-' || i, 'rule-' || CASE WHEN i <= {few} THEN 1 ELSE 2 + i % 500 END, 'm', 'Error' FROM generate_series(1, {rows}) i;
 INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id)
     SELECT 'a', 'User', 'certificate_created', 'certificate', 'mc-' || i FROM generate_series(1, {rows}) i;
 """
@@ -127,6 +133,7 @@ def test_every_list_is_in_this_file(seeded):
     found = set()
     for route in routes:
         path = route["pattern"].replace("/certificates/{id}/versions", "/certificates/mc-1/versions")
+        path = path.replace("/policies/{id}/violations", "/policies/rule-1/violations")
         if route["method"] != "GET" or "{" in path:
             continue
         _, reply = seeded.api.get(path)
@@ -156,7 +163,7 @@ def test_a_total_is_the_number_of_rows_or_says_that_it_is_none(seeded, path):
     if path.endswith("/approvals"):
         assert "total" not in reply  # the contract's
         return
-    counted = {"versions": "WHERE certificate_id = 'mc-1'", "agents": "WHERE retired_at IS NULL",
+    counted = {"versions": "WHERE certificate_id = 'mc-1'", "violations": "WHERE rule_id = 'rule-1'", "agents": "WHERE retired_at IS NULL",
                "retired": "WHERE retired_at IS NOT NULL"}.get(path.rpartition("/")[2], "")
     rows = seeded.value(f"SELECT count(*) FROM {table} {counted}")
     if reply.get("total_is_estimate"):
@@ -207,7 +214,7 @@ def test_what_is_refused_and_what_starts_anew(seeded, path):
         cursor = base64.urlsafe_b64encode(plain).decode() or "="
         status, reply = api.get(f"{path}?cursor={urllib.parse.quote(cursor)}")
         assert status == 200, (plain, status, reply)
-        if not path.endswith(("teams", "owners", "policies", "profiles", "agent-groups", "issuers", "targets", "jobs", "versions")):
+        if not path.endswith(("teams", "owners", "policies", "profiles", "agent-groups", "issuers", "targets", "jobs", "versions", "violations")):
             assert [r["id"] for r in reply["data"]] == start  # where any text is a name, it may stand for one
 
 

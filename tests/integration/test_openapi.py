@@ -20,8 +20,9 @@ OTHER_WORDS = {"reason": "revocation reason", "fingerprint": "fingerprint", "exp
 CUT = {"error"}
 # What there is of each noun; elsewhere nothing need be.
 IDS = {"/api/v1/issuers/": "iss-local", "/api/v1/teams/": "t-test", "/api/v1/owners/": "o-test", "/api/v1/targets/": "tgt-described",
-       "/api/v1/profiles/": "prof-described", "/api/v1/network-scan-targets/": "nst-described"}
+       "/api/v1/profiles/": "prof-described", "/api/v1/network-scan-targets/": "nst-described", "/api/v1/policies/": "pr-max-certificate-lifetime"}
 OWN_SAMPLES = {
+    "/api/v1/policies": {"type": "CertificateLifetime", "config": {"max_days": 90}},
     "/api/v1/targets": {"type": "NGINX", "config": {"cert_path": "/c", "key_path": "/k"}},
     "/api/v1/certificates/bulk-reassign": {"certificate_ids": ["a"]}, "/api/v1/certificates/bulk-renew": {"certificate_ids": ["a"]},
     "/api/v1/certificates/bulk-revoke": {"certificate_ids": ["a"]}, "/api/v1/est/certificates/bulk-revoke": {"certificate_ids": ["a"]},

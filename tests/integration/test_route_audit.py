@@ -18,6 +18,7 @@ NOUNS = {
     "owners": {"email": "o@example.test", "team_id": "t-test"},
     "renewal-policies": {},
     "profiles": {},
+    "policies": {"type": "CertificateLifetime", "config": {"max_days": 30}},
     "agent-groups": {},
     "network-scan-targets": {"cidrs": ["192.0.2.0/24"]},
     "issuers": {"type": "GenericCA", "config": {"validity_days": 90}},

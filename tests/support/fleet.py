@@ -67,6 +67,22 @@ def duty_words(duty):
     return "".join(literals).replace('\\"', '"')
 
 
+def event_words():
+    """What notifications say of what happened, by type: JSON, as the scheduler has it."""
+    source = (ROOT / "common" / "policy" / "event_words.h").read_text()
+    text = r'((?:[\s\\]*"(?:[^"\\]|\\.)*")+)'
+    rows = re.findall(rf'X\("(\w+)",{text},{text}\)', source)
+    return json.dumps({f"{name}{more}": "".join(re.findall(r'"([^"]*)"', words))
+                       for name, *both in rows for more, words in zip(("", ".many"), both)})
+
+
+def rule_words():
+    """What a broken policy rule is told in, and who is told of it: JSON, as the scheduler has it."""
+    source = (ROOT / "common" / "policy" / "rule_words.h").read_text()
+    rows = re.findall(r'X\("(\w+)",((?:[\s\\]*"(?:[^"\\]|\\.)*")+)\)', source)
+    return json.dumps(json.loads(event_words()) | {name: "".join(re.findall(r'"([^"]*)"', text)) for name, text in rows})
+
+
 def code_text():
     """The functions of this tree, as its --migrate-only installs them: those of policy.def, and the files of migrations/code."""
     made = subprocess.run([BUILD / "migrations" / "policy_sql"], text=True, capture_output=True, check=True).stdout

@@ -5,7 +5,7 @@ the statements of each duty's run under EXPLAIN.
 import json
 import re
 
-from fleet import BUILD, ROOT
+from fleet import BUILD, ROOT, rule_words
 
 DUTIES = re.findall(r"^DUTY\((\w+),", (ROOT / "scheduler/duties.def").read_text(encoding="utf-8"), re.M)
 HOUR = 3600 * 1000
@@ -21,6 +21,7 @@ RUNS = {
     "crl_behind": {"duty_crl_behind": f"{LED}, '1000'"},
     "crl_refresh": {"duty_crl_refresh": f"{LED}, '1000'"},
     "digest": {"duty_digest": LED},
+    "event_alerts": {"duty_event_alerts": f"{LED}, '5000', '{{}}'"},
     "expiry_alerts": {"duty_expiry_alerts": f"{LED}, '1000', 't', '{{\"expires\": \"x\", \"expired\": \"x\"}}'"},
     "idempotency_cleanup": {"duty_idempotency_cleanup": f"{LED}, '1000', '{24 * HOUR}'"},
     "job_backstop": {},  # asks the dispatcher, not the database
@@ -31,6 +32,7 @@ RUNS = {
     "notification_retry": {"duty_notification_retry": f"{LED}, '1000'"},
     "ocsp_refresh": {"duty_ocsp_refresh": f"{LED}, '1000'"},
     "policy_changes": {"duty_policy_changes": f"{LED}, '500'"},
+    "policy_scan": {"duty_policy_scan": f"{LED}, '1000', 't', $${rule_words()}$$"},
     "process_rows": {"duty_process_rows": f"{LED}, '{HOUR}'"},
     "redeploy": {"duty_redeploy": f"{LED}, '1000'"},
     "renewal_scan": {"duty_renewal_budget": LED, "duty_renewal_scan": f"{LED}, '2500'"},
@@ -51,7 +53,8 @@ def make_inventory(cursor, count, in_progress):
     """
     count certificates of mixed lifetimes, each with a version, a finished job
     and, every tenth, a target that serves it; none is due for anything.  One in
-    twenty expired long ago, and nothing renews it by itself.  in_progress more
+    twenty expired long ago, and nothing renews it by itself; those of a year
+    break a policy rule.  in_progress more
     are in renewal, their jobs waiting for a CSR or in the queue.
     """
     cursor.execute("INSERT INTO teams (id, name) VALUES ('t-test', 'x')")
@@ -71,12 +74,13 @@ def make_inventory(cursor, count, in_progress):
     cursor.execute("SET session_replication_role = replica")
     cursor.execute("""
         INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, valid_from,
-            expires_at, renew_after, expiring_at, created_at)
+            expires_at, renew_after, expiring_at, created_at, environment, tags)
         SELECT 'mc-' || i, 'mc-' || i, 'x.example.test', 'o-test', 't-test', 'iss-local',
             CASE WHEN i %% 20 = 0 THEN 'rp-hand' ELSE 'rp-default' END, CASE WHEN i %% 20 = 0 THEN 'Expired' ELSE 'Active' END,
             t.valid_from, t.expires_at,
             CASE WHEN i %% 20 <> 0 THEN renew_after_of('mc-' || i, t.valid_from, t.expires_at, 30, NULL) END,
-            expiring_at_of(t.valid_from, t.expires_at, 30), t.valid_from
+            expiring_at_of(t.valid_from, t.expires_at, 30), t.valid_from,
+            'production', '{"owner": "x"}'
         FROM generate_series(1, %s) i
         CROSS JOIN LATERAL (SELECT now() - interval '1 hour' - (i %% 1000) * interval '30 minutes' - CASE WHEN i %% 20 = 0
             THEN interval '400 days' ELSE interval '0' END AS valid_from) v

@@ -108,3 +108,17 @@ issue_read_profile(struct op *op, struct issue_job *j,
 	issue_set(j, ASIDE_FAIL, why);
 	return false;
 }
+
+bool
+issue_rules_allow(struct op *op, struct issue_job *j)
+{
+	if (!j->broken_rule)
+		return true;
+	issue_set(j, ASIDE_FAIL,
+	    op_printf(op,
+		"policy %s (Critical) does not allow it: %s; change the "
+		"certificate, or the policy (PUT /api/v1/policies/{id}), then "
+		"renew it",
+		j->broken_rule, j->broken_message));
+	return false;
+}

@@ -51,6 +51,8 @@ struct issue_job {
 	const char *key_holder; /* agent; NULL: unknown */
 	const char *row;        /* of the certificate, JSON for the journal */
 	const char *profile;    /* its row, JSON; NULL: none */
+	/* The Critical policy rule that it would break, NULL: none; how. */
+	const char *broken_rule, *broken_message;
 	int64_t not_before_unix, not_after_unix;
 	bool is_cancelled;
 	/* made of it, in the arena */
@@ -139,6 +141,8 @@ bool issue_read_csr(struct op *op, struct issue_job *j);
  * it lasts until the next call. */
 bool issue_read_profile(struct op *op, struct issue_job *j,
     const struct certprofile **out);
+/* The same unless a Critical policy rule forbids it. */
+bool issue_rules_allow(struct op *op, struct issue_job *j);
 /* The kinds of CA: the local one, and those outside, by b->outside. */
 op_step issue_local;
 op_step issue_outside;

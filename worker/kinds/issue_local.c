@@ -281,8 +281,8 @@ check_job(struct op *op, struct issue_batch *b, struct issue_job *j,
 		issue_set(j, ASIDE_FAIL, why);
 		return;
 	}
-	if (!leaves_time(op, b, j) || !issue_read_csr(op, j) ||
-	    !profile_allows(op, b, j, rules))
+	if (!issue_rules_allow(op, j) || !leaves_time(op, b, j) ||
+	    !issue_read_csr(op, j) || !profile_allows(op, b, j, rules))
 		return;
 	if (ca_limits_allow(b->ca->limits, &j->csr, rules->ekus, &why) != RC_OK)
 		issue_set(j, ASIDE_FAIL, why);

@@ -207,7 +207,8 @@ outside_place(struct op *op)
 	struct outside *o = state(op);
 	const struct certprofile *profile;
 
-	if (!issue_read_profile(op, o->job, &profile))
+	if (!issue_rules_allow(op, o->job) ||
+	    !issue_read_profile(op, o->job, &profile))
 		return op_goto(op, issue_finish);
 	if (o->job->is_cancelled ||
 	    lease_is_cancelled(b->env->lease, o->job->id))

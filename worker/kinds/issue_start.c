@@ -8,6 +8,7 @@
 
 #include "common/base/fault.h"
 #include "common/log/log_peer.h"
+#include "common/policy/rule_words.h"
 #include "worker/kinds/issue_batch.h"
 
 static op_step issue_loaded;
@@ -18,7 +19,7 @@ static enum op_next
 issue_begin(struct op *op)
 {
 	struct issue_batch *b = op_state(op, sizeof(*b));
-	const char *jobs[] = {b->worker, b->lease_text};
+	const char *jobs[] = {b->worker, b->lease_text, RULE_WORDS_JSON};
 	const char *issuer[] = {b->issuer_id};
 	struct db_stmt stmts[] = {
 	    {Q_ISSUE_ISSUER, ARRAY_LEN(issuer), issuer},
@@ -53,6 +54,8 @@ read_jobs(struct op *op, struct issue_batch *b, const struct db_result *r)
 		  certificate = db_col(r, "certificate_id"),
 		  holder = db_col(r, "agent_id"), row = db_col(r, "row"),
 		  profile = db_col(r, "profile"),
+		  rule = db_col(r, "broken_rule"),
+		  broken = db_col(r, "broken_message"),
 		  cancelled = db_col(r, "is_cancelled");
 
 	b->n = db_nrows(r);
@@ -68,6 +71,8 @@ read_jobs(struct op *op, struct issue_batch *b, const struct db_result *r)
 		    .key_holder = text_or_null(r, i, holder),
 		    .row = db_text(r, i, row),
 		    .profile = text_or_null(r, i, profile),
+		    .broken_rule = text_or_null(r, i, rule),
+		    .broken_message = db_text(r, i, broken),
 		    .not_before_unix =
 			db_is_null(r, i, from) ? INT64_MAX : db_i64(r, i, from),
 		    .not_after_unix =

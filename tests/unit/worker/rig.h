@@ -23,6 +23,7 @@ struct rig_job {
 	const char *extensions;
 	const char *ca; /* NULL: the CA's present fingerprint */
 	const char *profile;
+	const char *broken_rule;
 	bool is_cancelled;
 	/* what the worker made of it */
 	bool is_completed;

@@ -94,12 +94,14 @@ on_jobs(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 			j->not_before, j->not_after,
 			j->ca ? j->ca : or_null(r->fingerprint), j->extensions,
 			"mc-1", j->is_cancelled ? "t" : "f", "agent-1",
-			"{\"name\": \"demo\"}", j->profile},
-		    12);
+			"{\"name\": \"demo\"}", j->profile, j->broken_rule,
+			j->broken_rule ? "its tags lack: owner" : NULL},
+		    14);
 	}
 	db_script_rows(p,
 	    "id|csr_pem|serial_number|not_before|not_after|ca|extensions|"
-	    "certificate_id|is_cancelled|agent_id|row|profile",
+	    "certificate_id|is_cancelled|agent_id|row|profile|broken_rule|"
+	    "broken_message",
 	    buf_cstr(&b));
 	buf_fini(&b);
 }

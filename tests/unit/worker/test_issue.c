@@ -174,6 +174,23 @@ test_profile(void)
 	rig_free(r);
 }
 
+/* Nor is what a Critical policy rule forbids. */
+static void
+test_policy_rule(void)
+{
+	struct rig *r = rig_with_ca(2);
+
+	r->jobs[0].broken_rule = "require-owner";
+	rig_issue(r);
+	CHECK_STR(r->jobs[0].outcome, "fail");
+	CHECK(strstr(r->jobs[0].error,
+	    "policy require-owner (Critical) does not allow it: its tags lack: "
+	    "owner; change the certificate"));
+	CHECK(r->jobs[1].is_completed);
+	CHECK_INT(rig_journal_lines(r), 1);
+	rig_free(r);
+}
+
 /* A serial fixed for another CA, or for none, is never signed. */
 static void
 test_other_ca_is_released(void)
@@ -526,7 +543,7 @@ test_journal_keeps_the_certificate(void)
 CHECK_MAIN(CHECK_ROW(test_signs_and_stores),
     CHECK_ROW(test_bad_rows_fail_alone), CHECK_ROW(test_no_time_left),
     CHECK_ROW(test_cancelled_before_signing), CHECK_ROW(test_profile),
-    CHECK_ROW(test_other_ca_is_released),
+    CHECK_ROW(test_policy_rule), CHECK_ROW(test_other_ca_is_released),
     CHECK_ROW(test_first_batch_of_a_new_ca),
     CHECK_ROW(test_culprit_is_found_by_halving),
     CHECK_ROW(test_what_somebody_holds_is_found_by_halving),
