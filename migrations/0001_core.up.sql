@@ -285,11 +285,3 @@ CREATE TABLE certificate_revocations (
     UNIQUE (issuer_id, serial_number)
 );
 CREATE INDEX certificate_revocations_created_at ON certificate_revocations (issuer_id, created_at);
-
--- How many rows a table has, without counting them.  One table is split over shards by backend, so that writers in
--- different sessions do not wait for each other's commit; the sum is the count.
-CREATE TABLE row_counts (
-    table_name text NOT NULL, shard int NOT NULL, n bigint NOT NULL,
-    PRIMARY KEY (table_name, shard)
-) WITH (fillfactor = 30);
-INSERT INTO row_counts (table_name, shard, n) SELECT 'managed_certificates', s, 0 FROM generate_series(0, 15) AS s;

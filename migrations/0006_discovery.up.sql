@@ -38,7 +38,7 @@ CREATE INDEX discovered_certificates_agent_id ON discovered_certificates (agent_
 CREATE INDEX discovered_certificates_scan ON discovered_certificates (discovery_scan_id);
 CREATE INDEX discovered_certificates_managed ON discovered_certificates (managed_certificate_id) WHERE managed_certificate_id IS NOT NULL;
 
--- How many there are of each status: as row_counts, one row a shard, so that no statement locks two.
+-- How many there are of each status: one row a shard, so that no statement locks two.
 CREATE TABLE discovered_counts (
     shard int PRIMARY KEY, unmanaged bigint NOT NULL DEFAULT 0, managed bigint NOT NULL DEFAULT 0, dismissed bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 30);

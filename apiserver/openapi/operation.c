@@ -211,6 +211,16 @@ put_row(struct json_w *w, const struct shape *s)
 }
 
 static void
+put_array(struct json_w *w, const struct shape *s)
+{
+	json_w_open(w, '{');
+	json_w_kv(w, "type", "array");
+	json_w_key(w, "items");
+	put_row(w, s);
+	json_w_close(w, '}');
+}
+
+static void
 put_list(struct json_w *w, const struct shape *s, const char *member)
 {
 	json_w_open(w, '{');
@@ -222,11 +232,7 @@ put_list(struct json_w *w, const struct shape *s, const char *member)
 	json_w_key(w, "properties");
 	json_w_open(w, '{');
 	json_w_key(w, member);
-	json_w_open(w, '{');
-	json_w_kv(w, "type", "array");
-	json_w_key(w, "items");
-	put_row(w, s);
-	json_w_close(w, '}');
+	put_array(w, s);
 	if (s->answer == SHAPE_PAGE)
 		for (const char *const *name = (const char *const[]){"total",
 			 "page", "per_page", "page_size", NULL};
@@ -249,6 +255,9 @@ put_answer_schema(struct json_w *w, const struct shape *s)
 		break;
 	case SHAPE_ROWS:
 		put_list(w, s, s->member != NULL ? s->member : "data");
+		break;
+	case SHAPE_ARRAY:
+		put_array(w, s);
 		break;
 	case SHAPE_STATUS:
 		json_w_raw(w,

@@ -5,6 +5,7 @@
 static const char *const types[] = {
     [FIELD_TEXT] = "string",
     [FIELD_INT] = "integer",
+    [FIELD_NUMBER] = "number",
     [FIELD_BOOL] = "boolean",
     [FIELD_TIME] = "string",
     [FIELD_TEXTS] = "array",

@@ -26,7 +26,8 @@ enum field_type {
 	/* At most max characters, none of them hidden (common/base/plain), and
 	 * some to be seen unless it is empty. */
 	FIELD_TEXT,
-	FIELD_INT, /* min..max */
+	FIELD_INT,    /* min..max */
+	FIELD_NUMBER, /* in replies only, as the statement writes it */
 	FIELD_BOOL,
 	FIELD_TIME,    /* RFC 3339 */
 	FIELD_TEXTS,   /* array of strings, at most max_items (0: 1000), each at

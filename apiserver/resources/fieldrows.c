@@ -116,6 +116,7 @@ put_value(struct arena *a, struct json_w *w, enum field_type type,
 		json_w_str(w, text);
 		break;
 	case FIELD_INT:
+	case FIELD_NUMBER:
 		json_w_raw(w, is_null ? "0" : text);
 		break;
 	case FIELD_BOOL:

@@ -42,6 +42,7 @@ enum shape_answer {
 	SHAPE_OBJECT,  /* an object, of those members if there is a table */
 	SHAPE_PAGE,    /* the envelope of page_reply; reads page_read's query */
 	SHAPE_ROWS,    /* {member: [...]} */
+	SHAPE_ARRAY,   /* the rows alone: [...] */
 	SHAPE_STATUS,  /* {"status":"..."} */
 	SHAPE_NOTHING, /* 204 */
 	SHAPE_BYTES    /* content_type, and no JSON */

@@ -98,7 +98,8 @@ JOIN managed_certificates c ON c.id = k.id
 ORDER BY k.at;
 
 -- name: cert_total :one
-SELECT sum(r.n)::bigint AS total, false AS is_capped FROM row_counts r WHERE r.table_name = 'managed_certificates';
+SELECT coalesce(sum(k.n), 0)::bigint AS total, NOT (SELECT s.is_counted FROM stat_state s) AS is_capped
+FROM stat_totals_now k WHERE k.kind = 'certificate';
 
 -- The exact number of matches, up to the cap.
 -- name: cert_search_total :one fresh

@@ -39,12 +39,9 @@ JOIN jobs j ON j.id = k.id
 LEFT JOIN LATERAL job_reason(j) r ON true
 ORDER BY k.at;
 
--- Of all jobs: exact while they are few, else the statistics' estimate.
 -- name: job_total :one
-SELECT CASE WHEN s.reltuples > 10000 THEN s.reltuples::bigint ELSE n.n END AS total,
-    s.reltuples > 10000 OR n.n > 10000 AS is_capped
-FROM (SELECT r.reltuples FROM pg_class r WHERE r.oid = 'public.jobs'::regclass) AS s,
-    LATERAL (SELECT count(*) AS n FROM (SELECT 1 FROM jobs j WHERE s.reltuples <= 10000 LIMIT 10001) AS found) AS n;
+SELECT coalesce(sum(k.n), 0)::bigint AS total, NOT (SELECT s.is_counted FROM stat_state s) AS is_capped
+FROM stat_totals_now k WHERE k.kind = 'job';
 
 -- name: job_list_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (

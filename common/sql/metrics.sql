@@ -90,42 +90,59 @@ FROM (SELECT t.kind, t.run_after FROM tasks t WHERE t.status = 'Pending' AND t.r
 GROUP BY d.kind
 ORDER BY d.kind;
 
--- How many certificates are Active no index tells, since a renewal of one must
--- cost it nothing: it is what is left of the total, unless a count was cut.
+-- By kept numbers, and of the hours in which two moments fall the rows.
 -- name: metrics_counts :one fresh
-WITH states AS (
-    SELECT s.status, (SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
-            WHERE c.status IN ('Pending', 'Expiring', 'Expired', 'Revoked', 'Archived') AND c.status = s.status
-            ORDER BY c.created_at, c.id LIMIT 10000) AS q) AS n
-        FROM (VALUES ('Pending'), ('Expired'), ('Revoked'), ('Archived')) AS s (status)
-    UNION ALL SELECT 'Failed', (SELECT count(*) FROM (SELECT 1 FROM managed_certificates c WHERE c.status = 'Failed'
-            ORDER BY c.updated_at LIMIT 10000) AS q)
-    UNION ALL SELECT 'RenewalInProgress', (SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
-            WHERE c.status = 'RenewalInProgress' ORDER BY c.id LIMIT 10000) AS q)
-), soon AS (
-    SELECT count(*) FILTER (WHERE q.status IN ('Active', 'Expiring')) AS n, count(*) AS looked_at
-    FROM (SELECT c.status FROM managed_certificates c
-        WHERE c.expires_at > engine_now() AND c.expires_at <= engine_now() + policy_digest_days()
-        ORDER BY c.expires_at LIMIT 10000) AS q
-), certificates AS (
-    SELECT (SELECT sum(r.n)::bigint FROM row_counts r WHERE r.table_name = 'managed_certificates') AS total,
-        s.n AS soon, t.others, t.expired, t.revoked, s.looked_at >= 10000 OR t.is_capped AS is_capped
-    FROM soon s CROSS JOIN (SELECT sum(a.n)::bigint AS others, sum(a.n) FILTER (WHERE a.status = 'Expired')::bigint AS expired,
-            sum(a.n) FILTER (WHERE a.status = 'Revoked')::bigint AS revoked, bool_or(a.n >= 10000) AS is_capped
-        FROM states a) AS t
+WITH at AS (SELECT engine_now() AS now, engine_now() + policy_digest_days() AS soon),
+kept AS MATERIALIZED (SELECT k.kind, k.key, k.n FROM stat_totals_now k WHERE k.kind IN ('certificate', 'job')),
+ends AS (SELECT (SELECT sum(e.n) FROM stat_ended_by(a.now) e) AS now, (SELECT sum(e.n) FROM stat_ended_by(a.soon) e) AS soon FROM at a),
+counted AS (
+    SELECT coalesce(sum(k.n) FILTER (WHERE k.kind = 'certificate'), 0) AS total,
+        coalesce(sum(k.n) FILTER (WHERE k.kind = 'certificate' AND k.key IN ('Active', 'Expiring')), 0) AS serving,
+        coalesce(sum(k.n) FILTER (WHERE k.kind = 'certificate' AND k.key = 'Expired'), 0) AS expired,
+        coalesce(sum(k.n) FILTER (WHERE k.kind = 'certificate' AND k.key = 'Revoked'), 0) AS revoked,
+        coalesce(sum(k.n) FILTER (WHERE k.kind = 'job' AND job_is_active(k.key)), 0) AS pending,
+        coalesce(sum(k.n) FILTER (WHERE k.kind = 'job' AND k.key = 'Failed'), 0) AS failed,
+        coalesce(sum(k.n) FILTER (WHERE k.kind = 'job' AND k.key = 'Completed'), 0) AS complete FROM kept k
+), known AS (
+    -- Till then the numbers are NULL.
+    SELECT CASE WHEN s.is_counted THEN 1 END AS one FROM stat_state s
 )
-SELECT k.total AS certificate_total, CASE WHEN NOT k.is_capped THEN greatest(k.total - k.others - k.soon, 0) END AS certificate_active,
-    k.soon AS certificate_expiring_soon, k.expired AS certificate_expired, k.revoked AS certificate_revoked,
-    k.is_capped::int AS certificate_counts_capped, g.agent_total, g.agent_online,
-    (SELECT count(*) FROM (SELECT 1 FROM jobs j WHERE j.status IN ('Pending', 'Running', 'AwaitingCSR', 'AwaitingApproval')
-        ORDER BY j.dedupe_key LIMIT 10000) AS q) AS job_pending,
+SELECT (c.total * k.one)::bigint AS certificate_total, (k.one * (c.serving - coalesce(e.soon, 0)))::bigint AS certificate_active,
+    (k.one * (coalesce(e.soon, 0) - coalesce(e.now, 0)))::bigint AS certificate_expiring_soon,
+    (k.one * (c.expired + coalesce(e.now, 0)))::bigint AS certificate_expired, (c.revoked * k.one)::bigint AS certificate_revoked,
+    (c.pending * k.one)::bigint AS job_pending, (c.failed * k.one)::bigint AS failed_jobs, (c.complete * k.one)::bigint AS complete_jobs, g.agent_total, g.agent_online,
     (SELECT count(*) FROM (SELECT 1 FROM notification_events n WHERE n.status = 'dead'
         ORDER BY (n.retry_count > 0), n.id LIMIT 10000) AS q) AS notification_dead_total
-FROM certificates k
+FROM counted c CROSS JOIN ends e CROSS JOIN known k
 CROSS JOIN (SELECT count(*) AS agent_total,
         count(*) FILTER (WHERE a.last_heartbeat_at > clock_timestamp() - policy_agent_online()) AS agent_online
     FROM (SELECT o.last_heartbeat_at FROM agents o WHERE o.retired_at IS NULL
         ORDER BY o.registered_at, o.id LIMIT 10000) AS a) AS g;
+
+-- What only grows, whatever becomes of the rows.
+-- name: metrics_ended :one
+SELECT coalesce(sum(k.n) FILTER (WHERE k.key = 'Completed'), 0)::bigint AS job_completed_total,
+    coalesce(sum(k.n) FILTER (WHERE k.key = 'Failed'), 0)::bigint AS job_failed_total
+FROM stat_totals_now k WHERE k.kind = 'job_ended';
+
+-- name: metrics_issuance :many
+SELECT split_part(k.key, ' ', 1) AS issuer_type, split_part(k.key, ' ', 2) AS outcome, k.n AS issuance_total
+FROM stat_totals_now k WHERE k.kind = 'issuance' ORDER BY k.key;
+
+-- name: metrics_alerts :many
+SELECT split_part(k.key, ' ', 1) AS channel, split_part(k.key, ' ', 2) AS threshold, split_part(k.key, ' ', 3) AS result,
+    k.n AS expiry_alerts_total
+FROM stat_totals_now k WHERE k.kind = 'expiry_alert' ORDER BY k.key;
+
+-- A histogram's lines: how many took so long at most, and of the last all and their sum.
+-- name: metrics_durations :many
+SELECT t.key AS issuer_type, b.le, sum(k.n)::bigint AS issuance_duration_seconds_bucket,
+    CASE b.le WHEN '+Inf' THEN sum(k.n)::bigint END AS issuance_duration_seconds_count,
+    CASE b.le WHEN '+Inf' THEN round(t.n / 1000.0, 3) END AS issuance_duration_seconds_sum
+FROM stat_totals_now t CROSS JOIN unnest(stat_buckets()) WITH ORDINALITY AS b (le, at)
+LEFT JOIN stat_totals_now k ON k.kind = 'issuance_le'
+    AND k.key = ANY (ARRAY(SELECT t.key || ' ' || u.le FROM unnest((stat_buckets())[:b.at]) AS u (le)))
+WHERE t.kind = 'issuance_ms' GROUP BY t.key, t.n, b.le, b.at ORDER BY t.key, b.at;
 
 -- One sample for each name, with 0 for what is not so; $3 to $5: what the asking
 -- process knows beside the view.
@@ -152,34 +169,41 @@ WHERE l.id = 1;
 
 -- --- GET /stats/... ---
 
--- name: stats_ended_jobs :one
-SELECT count(*) AS failed_jobs, (count(*) >= 10000)::int AS is_capped
-FROM (SELECT 1 FROM jobs j WHERE j.status IN ('Failed', 'Cancelled') AND j.status = 'Failed' ORDER BY j.id LIMIT 10000) AS q;
-
--- Active ones that end within the digest's days count as Expiring.  Active is
--- what is left of the total, and not there where a count was cut.
+-- Active ones that end within the digest's days count as Expiring, and what has ended as Expired, before a duty says so.
 -- name: stats_by_status :many fresh
-WITH found AS (
-    SELECT s.status, (SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
-            WHERE c.status IN ('Pending', 'Expiring', 'Expired', 'Revoked', 'Archived') AND c.status = s.status
-            ORDER BY c.created_at, c.id LIMIT 10000) AS q) AS n, 10000 AS most
-        FROM (VALUES ('Pending'), ('Expiring'), ('Expired'), ('Revoked'), ('Archived')) AS s (status)
-    UNION ALL SELECT 'Failed', (SELECT count(*) FROM (SELECT 1 FROM managed_certificates c WHERE c.status = 'Failed'
-            ORDER BY c.updated_at LIMIT 10000) AS q), 10000
-    UNION ALL SELECT 'RenewalInProgress', (SELECT count(*) FROM (SELECT 1 FROM managed_certificates c
-            WHERE c.status = 'RenewalInProgress' ORDER BY c.id LIMIT 10000) AS q), 10000
-    UNION ALL SELECT 'Expiring', q.n, CASE WHEN q.looked_at < 10000 THEN 10000 ELSE q.n END
-        FROM (SELECT count(*) FILTER (WHERE e.status = 'Active') AS n, count(*) AS looked_at
-            FROM (SELECT c.status FROM managed_certificates c
-                WHERE c.expires_at > engine_now() AND c.expires_at <= engine_now() + policy_digest_days()
-                ORDER BY c.expires_at LIMIT 10000) AS e) AS q
-), counted AS (
-    SELECT f.status, sum(f.n)::bigint AS n, bool_or(f.n >= f.most) AS is_capped FROM found f GROUP BY f.status
+WITH ends AS (
+    SELECT e.status, CASE WHEN e.status = 'Active' THEN e.n ELSE 0 END AS n, false AS is_over
+        FROM stat_ended_by(engine_now() + policy_digest_days()) e
+    UNION ALL SELECT e.status, e.n, true FROM stat_ended_by(engine_now()) e
+), told AS (
+    SELECT k.key AS status, k.n FROM stat_totals_now k WHERE k.kind = 'certificate'
+    -- Soon over are those that are over, too.
+    UNION ALL SELECT e.status, -e.n FROM ends e WHERE NOT e.is_over OR e.status <> 'Active'
+    UNION ALL SELECT 'Expiring', e.n * CASE WHEN e.is_over THEN -1 ELSE 1 END FROM ends e WHERE e.status = 'Active'
+    UNION ALL SELECT 'Expired', e.n FROM ends e WHERE e.is_over
 )
-SELECT c.status, c.n AS count, c.is_capped FROM counted c WHERE c.n > 0
-UNION ALL
-SELECT 'Active', t.total - t.others, false
-FROM (SELECT (SELECT sum(r.n)::bigint FROM row_counts r WHERE r.table_name = 'managed_certificates') AS total,
-    sum(c.n)::bigint AS others, bool_or(c.is_capped) AS is_capped FROM counted c) AS t
-WHERE NOT t.is_capped AND t.total > t.others
-ORDER BY status;
+SELECT t.status, sum(t.n)::bigint AS count FROM told t GROUP BY t.status HAVING sum(t.n) > 0 ORDER BY t.status;
+
+-- Those that serve, by the day of their end, from today ($1 days).
+-- name: stats_expiration :many
+SELECT to_char(stat_date(d.day), 'YYYY-MM-DD') AS date, coalesce(sum(s.n), 0)::bigint AS count
+FROM generate_series(stat_day(engine_now()), stat_day(engine_now()) + $1::int - 1) AS d (day)
+LEFT JOIN (SELECT o.at / 24 AS day, o.key, o.n FROM stat_series_now o WHERE o.kind = 'certificate' AND o.at >= 24 * stat_day(engine_now())
+    AND o.key NOT IN ('Revoked', 'Archived')) AS s ON s.day = d.day
+GROUP BY d.day ORDER BY d.day;
+
+-- By day, up to today ($1 days).
+-- name: stats_jobs :many
+SELECT to_char(stat_date(s.day), 'YYYY-MM-DD') AS date, s.completed AS completed_count, s.failed AS failed_count,
+    CASE WHEN s.completed + s.failed > 0 THEN round(100.0 * s.completed / (s.completed + s.failed), 2) ELSE 0 END AS success_rate
+FROM (SELECT g.day, coalesce(sum(o.n) FILTER (WHERE o.key = 'Completed'), 0)::bigint AS completed,
+        coalesce(sum(o.n) FILTER (WHERE o.key = 'Failed'), 0)::bigint AS failed
+    FROM generate_series(stat_day(engine_now()) - $1::int + 1, stat_day(engine_now())) AS g (day)
+    LEFT JOIN stat_series_now o ON o.kind = 'job_ended' AND o.at = g.day GROUP BY g.day) AS s
+ORDER BY s.day;
+
+-- name: stats_issued :many
+SELECT to_char(stat_date(g.day), 'YYYY-MM-DD') AS date, coalesce(sum(o.n), 0)::bigint AS issued_count
+FROM generate_series(stat_day(engine_now()) - $1::int + 1, stat_day(engine_now())) AS g (day)
+LEFT JOIN stat_series_now o ON o.kind = 'issuance' AND o.at = g.day AND o.key LIKE '% success'
+GROUP BY g.day ORDER BY g.day;

@@ -1,4 +1,4 @@
--- What all other functions rest on: time, ids, spellings, and how many certificates there are.
+-- What all other functions rest on: time, ids and spellings.
 --
 -- Most functions run with their owner's rights, so that a process holds no more than the right to call what it needs;
 -- docs/internals/database.md has the order of locks.
@@ -105,16 +105,3 @@ END $$;
 -- --- counters ---
 CREATE FUNCTION lists_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN PERFORM nextval(TG_ARGV[0]::regclass); RETURN NULL; END $$;
-
--- moved: the rows that came or went.
-CREATE FUNCTION row_counts_keep() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-BEGIN
-    IF TG_OP = 'TRUNCATE' THEN
-        UPDATE row_counts r SET n = 0 WHERE r.table_name = TG_TABLE_NAME;
-    ELSE
-        UPDATE row_counts r SET n = r.n + m.n
-            FROM (SELECT CASE TG_OP WHEN 'INSERT' THEN count(*) ELSE -count(*) END AS n FROM moved) m
-            WHERE r.table_name = TG_TABLE_NAME AND r.shard = pg_backend_pid() % 16 AND m.n <> 0;
-    END IF;
-    RETURN NULL;
-END $$;

@@ -5,7 +5,7 @@
 -- taken for a deadlock's victim.
 SET LOCAL lock_timeout = '100ms';
 LOCK TABLE managed_certificates, agents, certificate_target_mappings, deployment_targets, served_certificates, jobs, issuers,
-    renewal_policies, policy_rules, discovered_certificates, audit_blocks, audit_epochs IN SHARE ROW EXCLUSIVE MODE;
+    renewal_policies, notification_events, policy_rules, discovered_certificates, audit_blocks, audit_epochs IN SHARE ROW EXCLUSIVE MODE;
 LOCK TABLE audit_attachments, audit_events IN ACCESS EXCLUSIVE MODE;
 
 -- --- defaults ---
@@ -52,12 +52,21 @@ CREATE OR REPLACE TRIGGER target_files_retake AFTER UPDATE OF config, agent_id, 
     EXECUTE FUNCTION target_files_take();
 
 -- --- counters ---
-CREATE OR REPLACE TRIGGER managed_certificates_added AFTER INSERT ON managed_certificates
-    REFERENCING NEW TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION row_counts_keep();
-CREATE OR REPLACE TRIGGER managed_certificates_removed AFTER DELETE ON managed_certificates
-    REFERENCING OLD TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION row_counts_keep();
-CREATE OR REPLACE TRIGGER managed_certificates_emptied AFTER TRUNCATE ON managed_certificates
-    FOR EACH STATEMENT EXECUTE FUNCTION row_counts_keep();
+-- Who is without them for a time has the numbers counted anew; of nothing they are known.
+DELETE FROM duty_marks m WHERE m.name = 'stats' AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgname = 'stats_changed');
+INSERT INTO duty_marks (name) SELECT 'stats' WHERE NOT EXISTS (SELECT FROM managed_certificates) AND NOT EXISTS (SELECT FROM jobs)
+    AND NOT EXISTS (SELECT FROM stat_totals) ON CONFLICT DO NOTHING;
+DO $$ DECLARE r record; BEGIN
+    FOR r IN SELECT w.*, o.* FROM (VALUES ('managed_certificates', 'stats_certificates()'), ('jobs', 'stats_jobs()')) AS w (t, function)
+        CROSS JOIN (VALUES ('added', 'INSERT', 'REFERENCING NEW TABLE AS came'), ('removed', 'DELETE', 'REFERENCING OLD TABLE AS went'),
+            ('changed', 'UPDATE', 'REFERENCING OLD TABLE AS went NEW TABLE AS came'), ('emptied', 'TRUNCATE', '')) AS o (name, op, tables)
+    LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER stats_%s AFTER %s ON %I %s FOR EACH STATEMENT EXECUTE FUNCTION %s',
+            r.name, r.op, r.t, r.tables, r.function);
+    END LOOP;
+END $$;
+CREATE OR REPLACE TRIGGER stats_alerts AFTER UPDATE ON notification_events REFERENCING OLD TABLE AS went NEW TABLE AS came
+    FOR EACH STATEMENT EXECUTE FUNCTION stats_alerts();
 CREATE OR REPLACE TRIGGER discovered_added AFTER INSERT ON discovered_certificates
     REFERENCING NEW TABLE AS came FOR EACH STATEMENT EXECUTE FUNCTION discovered_counts_keep();
 CREATE OR REPLACE TRIGGER discovered_moved AFTER UPDATE ON discovered_certificates

@@ -8,7 +8,7 @@ DECLARE
     -- Constants, and what statements reckon with them.
     v_common text[] := ARRAY(SELECT p.proname FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace
         AND p.proname ~ '^policy_') || '{back_off, certificate_changes_at, certificate_is_aside, certificate_renews, days, engine_now, id_bound,
-            job_is_active, job_issues, job_needs_agent, job_waits_since, jittered, server_meet}';
+            job_is_active, job_issues, job_needs_agent, job_waits_since, jittered, server_meet, stat_day, stat_date, stat_hour}';
 BEGIN
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
     FOR r IN SELECT v.role, v.functions FROM (VALUES
@@ -19,12 +19,12 @@ BEGIN
             certificates_matching, certificates_revoke, ca_successor_ask, ca_switch, crl_is_behind, crl_request, csr_submit, discovery_store,
             discovery_triage, duty_is_late,
             duty_run_request, enum_canonical, expiring_at_of, id_new, job_cancel, job_reason, job_report, job_verify, lane_allows,
-            lane_tokens, jobs_enqueue, ocsp_answers, ocsp_ask, ocsp_asked, ocsp_forget, ocsp_status, recover, recover_served, renew_after_of, target_paths, auth_role_gives, auth_held}'),
+            lane_tokens, jobs_enqueue, ocsp_answers, ocsp_ask, ocsp_asked, ocsp_forget, ocsp_status, recover, recover_served, renew_after_of, stat_buckets, stat_ended_by, target_paths, auth_role_gives, auth_held}'),
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
             duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_cannot_wait, duty_certificate_status, duty_crl_refresh,
             duty_expiry_alerts, duty_idempotency_cleanup, duty_job_retention, duty_job_timeouts, duty_ocsp_refresh, duty_policy_changes, duty_process_rows,
-            duty_redeploy, duty_renewal_budget, duty_renewal_scan, duty_short_lived_expiry, duty_version_retention, id_new,
+            duty_redeploy, duty_renewal_budget, duty_renewal_scan, duty_short_lived_expiry, duty_stats_fold, duty_version_retention, id_new,
             journal_is_ahead, jobs_claim, jobs_claim_alone, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,
             scheduler_seen, tasks_claim, tasks_due}'),
         ('certctl_worker', '{
@@ -45,7 +45,7 @@ BEGIN
     FOR r IN SELECT v.role, v.may, v.relations FROM (VALUES
         ('certctl_apiserver', 'SELECT', 'tenants, teams, owners, certificate_profiles, agent_groups, renewal_policies, issuers, lanes,
             ca_certificates, agents, agent_group_members, deployment_targets, managed_certificates, certificate_versions,
-            certificate_requests, certificate_chains, certificate_target_mappings, target_files, certificate_revocations, row_counts, jobs, tasks,
+            certificate_requests, certificate_chains, certificate_target_mappings, target_files, certificate_revocations, stat_totals_now, stat_series_now, stat_state, jobs, tasks,
             policy_changes, issuance_approval_requests, workers, schedulers, apiservers, leadership, duties, crl_cache, crl_generation_events, ocsp_response_cache,
             notification_events, roles, permissions, role_permissions, actor_roles, api_keys, audit_events, audit_attachments,
             audit_epochs, audit_blocks, audit_verification, audit_unsealed, conditions, duties_now, recovery,

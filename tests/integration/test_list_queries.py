@@ -36,7 +36,6 @@ INSERT INTO managed_certificates (id, name, common_name, environment, owner_id, 
         timestamptz '2026-01-01 00:00:00.25' + i / 4 * interval '1 hour', timestamptz '2026-02-01' + (i * 11 % 50) * interval '1 hour'
     FROM generate_series(1, {ROWS}) i;
 INSERT INTO certificate_target_mappings (certificate_id, target_id) SELECT 'mc-' || i, 'tgt-' || 1 + i % 8 FROM generate_series(1, {ROWS}, 3) i;
-UPDATE row_counts SET n = (SELECT count(*) FROM managed_certificates) WHERE table_name = 'managed_certificates' AND shard = 0;
 INSERT INTO certificate_versions (id, job_id, certificate_id, serial_number, fingerprint_sha256, pem_chain, not_before, not_after, issuer_id)
     SELECT 'certver-' || i, 'job-' || i, 'mc-' || 1 + i % 4, to_hex(i), '', '', now(), now(), 'iss-1' FROM generate_series(1, 12) i;
 INSERT INTO jobs (id, type, certificate_id, target_id, agent_id, status, completed_at, issuer_id, version_id)

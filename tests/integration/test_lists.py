@@ -66,7 +66,6 @@ INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issu
         created_at)
     SELECT 'mc-' || i, 'cert ' || md5(i::text), 'h' || i || '.example.com', 'o-' || i, 't-1', 'iss-1', 'rp-1', 'Active',
         now() + i * interval '1 s', now() - i / 5 * interval '1 s' FROM generate_series(1, {rows}) i;
-UPDATE row_counts SET n = {rows} WHERE table_name = 'managed_certificates' AND shard = 0;
 INSERT INTO certificate_versions (id, job_id, certificate_id, serial_number, fingerprint_sha256, pem_chain, not_before, not_after,
         issuer_id)
     SELECT 'certver-' || i, 'job-' || i, 'mc-' || CASE WHEN i <= {few} THEN 1 ELSE i END, to_hex(i), '', '', now(), now(), 'iss-1'
@@ -100,6 +99,7 @@ def seeded(stack):
     with stack.admin() as c:
         c.execute("SET session_replication_role = replica")
         c.execute(SEED.format(rows=ROWS, few=FEW))
+        c.execute("SELECT stats_recount()")
     with stack.admin() as c:
         c.execute("SET maintenance_work_mem = '64MB'")
         c.execute("VACUUM ANALYZE")
@@ -167,6 +167,7 @@ def test_a_total_is_the_number_of_rows_or_says_that_it_is_none(seeded, path):
                "retired": "WHERE retired_at IS NOT NULL"}.get(path.rpartition("/")[2], "")
     rows = seeded.value(f"SELECT count(*) FROM {table} {counted}")
     if reply.get("total_is_estimate"):
+        assert not path.endswith(("/certificates", "/jobs"))
         assert rows > 10_000 and reply["total"] >= 10_000
     else:
         assert reply["total"] == rows

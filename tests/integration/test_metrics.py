@@ -199,25 +199,37 @@ def test_certificates_by_their_state(led):
     state = dict(led.query("SELECT status, count(*) FROM managed_certificates GROUP BY status"))
     assert state["Active"] + state.get("Expiring", 0) == 2 and state["Revoked"] == 1
     assert [families[f"certctl_certificate_{s}"][1][()] for s in (
-        "total", "active", "expiring_soon", "revoked", "expired", "counts_capped")] == [
-        sum(state.values()), 1, 1, 1, state.get("Expired", 0), 0]
+        "total", "active", "expiring_soon", "revoked", "expired")] == [sum(state.values()), 1, 1, 1, state.get("Expired", 0)]
     reply = led.api.need("GET", "/api/v1/metrics")
     assert set(reply) == {"gauge", "counter", "uptime"}
-    shared = {k: v for k, v in reply["gauge"].items() if k != "certificate_counts_capped"}
+    shared = reply["gauge"]
     assert shared == {k: families[f"certctl_{k}"][1][()] for k in shared} and len(shared) == 8
-    assert reply["counter"] == {"notifications_dead_total": families["certctl_notification_dead_total"][1][()]}
+    assert reply["counter"] == {"notifications_dead_total": families["certctl_notification_dead_total"][1][()]} | {
+        f"job_{end}_total": families[f"certctl_job_{end}_total"][1][()] for end in ("completed", "failed")}
     assert set(reply["uptime"]) == {"uptime_seconds", "server_started", "measured_at"} and reply["uptime"]["uptime_seconds"] >= 0
 
 
-def test_a_state_with_more_than_are_counted(led):
-    led.plant("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status) "
-              "SELECT 'many-' || i, 'many-' || i, 'x', owner_id, team_id, issuer_id, renewal_policy_id, 'Archived' "
+def test_many_of_a_state(led):
+    """More than a bound that was there once."""
+    before = scrape(led)
+    led.plant("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, expires_at) "
+              "SELECT 'many-' || i, 'many-' || i, 'x', owner_id, team_id, issuer_id, renewal_policy_id, 'Active', now() + interval '9 days' "
               "FROM managed_certificates, generate_series(1, 10001) i WHERE id = 'long'")
-    families = scrape(led)
-    reply = led.api.need("GET", "/api/v1/metrics")
+    after = scrape(led)
     led.plant("DELETE FROM managed_certificates WHERE id LIKE 'many-%'")
-    assert families["certctl_certificate_active"][1] == {} and families["certctl_certificate_counts_capped"][1] == {(): 1}
-    assert reply["gauge"]["certificate_active"] is None and reply["gauge"]["certificate_counts_capped"] is True
+    assert [after[f"certctl_certificate_{s}"][1][()] - before[f"certctl_certificate_{s}"][1][()]
+            for s in ("total", "active", "expiring_soon", "expired")] == [10001, 0, 10001, 0]
+
+
+def test_alerts_by_what_became_of_them(led):
+    led.plant("INSERT INTO notification_events (id, type, channel, recipient, message, status, threshold_days) SELECT 'notif-w' || i, "
+              "CASE WHEN i < 5 THEN 'ExpirationWarning' ELSE 'RenewalFailure' END, 'Email', 'r', 'm', 'pending', 14 FROM generate_series(1, 5) i")
+    led.query("UPDATE notification_events SET status = CASE id WHEN 'notif-w1' THEN 'dead' ELSE 'sent' END WHERE id LIKE 'notif-w%%'")
+    led.query("UPDATE notification_events SET status = CASE status WHEN 'dead' THEN 'pending' ELSE 'read' END WHERE id LIKE 'notif-w%%'")
+    families = scrape(led)
+    led.query("DELETE FROM notification_events WHERE id LIKE 'notif-w%%'")
+    assert families["certctl_expiry_alerts_total"][1] == {
+        (("channel", "Email"), ("threshold", "14"), ("result", result)): n for result, n in (("failure", 1), ("success", 3))}
 
 
 def test_agents(led, new_agent):

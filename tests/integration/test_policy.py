@@ -16,7 +16,7 @@ TEXTS = sorted([*(ROOT / "migrations" / "code").glob("*.sql"), *(ROOT / "common"
 # stands in a number of its own belongs into policy.def.
 UNITS = {"0", "1", "2", "1000", "1000.0", "1000000"}
 FORMATS = {
-    "01_base.sql": {"16", "20", "24"},  # shards of a counter; 2^20 is long enough; hours of a day
+    "01_base.sql": {"20", "24"},  # 2^20 is long enough; hours of a day
     "02_certificates.sql": {"65535", "65536.0", "100", "100.0", "4"},  # share of a hash; percent
     "06_claim.sql": {"11", "14"},  # the digits of a serial
     "07_complete.sql": {"4", "16"},  # of 'certver' || substr(id, 4); digits of a key's id in the name of a list
@@ -24,6 +24,7 @@ FORMATS = {
     "14_alerts.sql": {"255", "86400"},  # a column's width; seconds of a day
     "16_audit.sql": {"8", "14", "31", "32", "64"},  # the tree of hashes; digits of a name
     "20_recover.sql": {"4", "40"},  # of 'certver' || substr(id, 4); digits of a serial
+    "29_stats.sql": {"3600", "86400"},  # seconds of an hour, of a day
     "21_servers.sql": {"8", "32"},  # digits and bits of a timeline in the name of a file
 }
 

@@ -27,18 +27,23 @@ enum {
 	QUEUES,
 	TASKS,
 	COUNTS,
+	ENDED,
+	ISSUANCE,
+	DURATIONS,
+	ALERTS,
 	CONDITIONS,
 	TOTALS,
 	NSTATEMENTS
 };
-enum { LABELS_MAX = 2 };
+enum { LABELS_MAX = 3 };
 
 struct series {
 	int statement;
 	const char *name;
-	const char *type;
+	const char *type; /* NULL: another line of the series before it */
 	const char *help;
 	const char *labels[LABELS_MAX]; /* columns too */
+	const char *family;             /* NULL: its name */
 };
 
 static const struct series all_series[] = {
@@ -102,28 +107,37 @@ static const struct series all_series[] = {
 	"How long ago the oldest of them was due.", {"kind"}},
     {COUNTS, "certificate_total", "gauge", "Managed certificates.", {NULL}},
     {COUNTS, "certificate_active", "gauge",
-	"Certificates that serve and do not end soon; none while a count "
-	"that it follows from is capped.",
-	{NULL}},
+	"Certificates that serve and do not end soon.", {NULL}},
     {COUNTS, "certificate_expiring_soon", "gauge",
-	"Certificates that end within 30 days, counted among ten thousand.",
+	"Certificates that serve and end within 30 days.", {NULL}},
+    {COUNTS, "certificate_expired", "gauge", "Certificates that ended.",
 	{NULL}},
-    {COUNTS, "certificate_expired", "gauge",
-	"Certificates that ended, counted up to ten thousand.", {NULL}},
-    {COUNTS, "certificate_revoked", "gauge",
-	"Certificates that are revoked, counted up to ten thousand.", {NULL}},
-    {COUNTS, "certificate_counts_capped", "gauge",
-	"1 while a state has more certificates than are counted.", {NULL}},
+    {COUNTS, "certificate_revoked", "gauge", "Certificates that are revoked.",
+	{NULL}},
     {COUNTS, "agent_total", "gauge",
 	"Agents that are not retired, counted up to ten thousand.", {NULL}},
     {COUNTS, "agent_online", "gauge",
 	"Those of them that were heard of within five minutes.", {NULL}},
-    {COUNTS, "job_pending", "gauge",
-	"Jobs that have not ended, counted up to ten thousand.", {NULL}},
+    {COUNTS, "job_pending", "gauge", "Jobs that have not ended.", {NULL}},
+    {ENDED, "job_completed_total", "counter",
+	"Jobs that did what they were for.", {NULL}},
+    {ENDED, "job_failed_total", "counter", "Jobs that failed for good.",
+	{NULL}},
+    {ISSUANCE, "issuance_total", "counter",
+	"Jobs that were to issue a certificate, by their end.",
+	{"issuer_type", "outcome"}},
+    {DURATIONS, "issuance_duration_seconds_bucket", "histogram",
+	"How long jobs that issued took, from their first hand-out.",
+	{"issuer_type", "le"}, "issuance_duration_seconds"},
+    {DURATIONS, "issuance_duration_seconds_sum", NULL, NULL, {"issuer_type"}},
+    {DURATIONS, "issuance_duration_seconds_count", NULL, NULL, {"issuer_type"}},
     {COUNTS, "notification_dead_total", "counter",
 	"Notifications that reached nobody and nobody requeued or put away, "
 	"counted up to ten thousand.",
 	{NULL}},
+    {ALERTS, "expiry_alerts_total", "counter",
+	"Alerts before certificates end that reached somebody, or nobody.",
+	{"channel", "threshold", "result"}},
     {CONDITIONS, "condition_count", "gauge",
 	"How often a condition is true, counted up to a hundred; "
 	"docs/operator/conditions.md says what to do.",
@@ -161,6 +175,10 @@ metrics_prometheus_start(struct op *op)
 	    [QUEUES] = {Q_METRICS_QUEUES, 0, NULL},
 	    [TASKS] = {Q_METRICS_TASKS, 0, NULL},
 	    [COUNTS] = {Q_METRICS_COUNTS, 0, NULL},
+	    [ENDED] = {Q_METRICS_ENDED, 0, NULL},
+	    [ISSUANCE] = {Q_METRICS_ISSUANCE, 0, NULL},
+	    [DURATIONS] = {Q_METRICS_DURATIONS, 0, NULL},
+	    [ALERTS] = {Q_METRICS_ALERTS, 0, NULL},
 	    [CONDITIONS] = {Q_METRICS_CONDITIONS, ARRAY_LEN(names), names},
 	    [TOTALS] = {Q_METRICS_TOTALS, 0, NULL},
 	};
@@ -190,8 +208,12 @@ put_series(struct buf *b, const struct series *s, const struct db_result *r)
 {
 	int col = db_col(r, s->name);
 
-	buf_printf(b, "# HELP " PREFIX "%s %s\n", s->name, s->help);
-	buf_printf(b, "# TYPE " PREFIX "%s %s\n", s->name, s->type);
+	if (s->type != NULL) {
+		const char *family = s->family != NULL ? s->family : s->name;
+
+		buf_printf(b, "# HELP " PREFIX "%s %s\n", family, s->help);
+		buf_printf(b, "# TYPE " PREFIX "%s %s\n", family, s->type);
+	}
 	for (size_t row = 0; row < db_nrows(r); row++) {
 		if (db_is_null(r, row, col))
 			continue;

@@ -1,6 +1,5 @@
 /*
- * GET /api/v1/metrics: the few figures of a dashboard.  What nobody keeps a
- * number of, such as jobs by their end, is not there.
+ * GET /api/v1/metrics: the few figures of a dashboard.
  */
 #include "apiserver/api.h"
 #include "apiserver/edge/request.h"
@@ -9,20 +8,28 @@
 
 static op_step metrics_json_done;
 
+enum { COUNTS, ENDED };
+
 enum op_next
 metrics_json_start(struct op *op)
 {
-	return OP_QUERY0(op, Q_METRICS_COUNTS, metrics_json_done);
+	static const struct db_stmt stmts[] = {
+	    [COUNTS] = {Q_METRICS_COUNTS, 0, NULL},
+	    [ENDED] = {Q_METRICS_ENDED, 0, NULL},
+	};
+
+	return op_batch(op, metrics_json_done, ARRAY_LEN(stmts), stmts);
 }
 
 /* NULL, of a number that is not known, is JSON's. */
 static void
-put(struct op *op, struct json_w *w, const char *column)
+put(struct json_w *w, const char *name, const struct db_result *r,
+    const char *column)
 {
-	if (op_is_null(op, 0, column))
-		json_w_kv_raw(w, column, "null");
-	else
-		json_w_kv_int(w, column, op_i64(op, 0, column));
+	int col = db_col(r, column);
+
+	json_w_kv_raw(w, name,
+	    db_is_null(r, 0, col) ? "null" : db_text(r, 0, col));
 }
 
 static void
@@ -48,20 +55,21 @@ metrics_json_done(struct op *op)
 	    "certificate_active", "certificate_expiring_soon",
 	    "certificate_expired", "certificate_revoked", "agent_total",
 	    "agent_online", "job_pending"};
+	const struct db_result *counts = op_result(op, COUNTS);
+	const struct db_result *ended = op_result(op, ENDED);
 	struct json_w *w = reply_writer(op);
 
 	json_w_open(w, '{');
 	json_w_key(w, "gauge");
 	json_w_open(w, '{');
 	for (size_t i = 0; i < ARRAY_LEN(gauges); i++)
-		put(op, w, gauges[i]);
-	json_w_kv_bool(w, "certificate_counts_capped",
-	    op_i64(op, 0, "certificate_counts_capped") != 0);
+		put(w, gauges[i], counts, gauges[i]);
 	json_w_close(w, '}');
 	json_w_key(w, "counter");
 	json_w_open(w, '{');
-	json_w_kv_int(w, "notifications_dead_total",
-	    op_i64(op, 0, "notification_dead_total"));
+	put(w, "job_completed_total", ended, "job_completed_total");
+	put(w, "job_failed_total", ended, "job_failed_total");
+	put(w, "notifications_dead_total", counts, "notification_dead_total");
 	json_w_close(w, '}');
 	put_uptime(op, w);
 	json_w_close(w, '}');
