@@ -11,15 +11,13 @@ SELECT p.id, p.name, p.common_name, p.sans, p.environment, p.owner_id, p.team_id
     p.revoked_at, p.revocation_reason, p.created_at, p.updated_at, p.source, p.needs_renewal, p.deployment_status, p.reason
 FROM (SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
         c.renewal_policy_id,
-        array_to_json(ARRAY(SELECT m.target_id FROM certificate_target_mappings m
-            WHERE m.certificate_id = c.id ORDER BY m.target_id)) AS target_ids,
+        w.target_ids,
         c.certificate_profile_id, c.status, c.expires_at AT TIME ZONE 'UTC' AS expires_at, c.tags,
         c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at,
         c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at, c.revoked_at AT TIME ZONE 'UTC' AS revoked_at,
         c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at, c.updated_at AT TIME ZONE 'UTC' AS updated_at,
-        c.source, CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_deployment(c.id) AS deployment_status,
-        certificate_reason(c) AS reason
-    FROM managed_certificates c
+        c.source, CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, w.deployment_status, w.reason
+    FROM managed_certificates c CROSS JOIN LATERAL certificate_now(c) AS w
     ORDER BY c.created_at, c.id
     LIMIT 501) AS p
 LIMIT $1::bigint;
@@ -30,15 +28,13 @@ SELECT p.id, p.name, p.common_name, p.sans, p.environment, p.owner_id, p.team_id
     p.revoked_at, p.revocation_reason, p.created_at, p.updated_at, p.source, p.needs_renewal, p.deployment_status, p.reason
 FROM (SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
         c.renewal_policy_id,
-        array_to_json(ARRAY(SELECT m.target_id FROM certificate_target_mappings m
-            WHERE m.certificate_id = c.id ORDER BY m.target_id)) AS target_ids,
+        w.target_ids,
         c.certificate_profile_id, c.status, c.expires_at AT TIME ZONE 'UTC' AS expires_at, c.tags,
         c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at,
         c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at, c.revoked_at AT TIME ZONE 'UTC' AS revoked_at,
         c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at, c.updated_at AT TIME ZONE 'UTC' AS updated_at,
-        c.source, CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_deployment(c.id) AS deployment_status,
-        certificate_reason(c) AS reason
-    FROM managed_certificates c
+        c.source, CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, w.deployment_status, w.reason
+    FROM managed_certificates c CROSS JOIN LATERAL certificate_now(c) AS w
     WHERE (c.created_at, c.id) > ($2::timestamptz, $3::text)
     ORDER BY c.created_at, c.id
     LIMIT 501) AS p
@@ -51,14 +47,12 @@ LIMIT $1::bigint;
 -- name: cert_search :many fresh
 SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
     c.renewal_policy_id,
-    array_to_json(ARRAY(SELECT m.target_id FROM certificate_target_mappings m
-        WHERE m.certificate_id = c.id ORDER BY m.target_id)) AS target_ids,
+    w.target_ids,
     c.certificate_profile_id, c.status, c.expires_at AT TIME ZONE 'UTC' AS expires_at, c.tags,
     c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
     c.revoked_at AT TIME ZONE 'UTC' AS revoked_at, c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at,
     c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source,
-    CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_deployment(c.id) AS deployment_status,
-        certificate_reason(c) AS reason
+    CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, w.deployment_status, w.reason
 FROM (SELECT p.id, row_number() OVER () AS at FROM (SELECT c.id
 FROM managed_certificates c
 WHERE ($1::text IS NULL OR c.status = $1)
@@ -95,6 +89,7 @@ ORDER BY
     CASE WHEN $18::bool THEN c.id END DESC
 LIMIT $13::bigint OFFSET $14::bigint) AS p) AS k
 JOIN managed_certificates c ON c.id = k.id
+CROSS JOIN LATERAL certificate_now(c) AS w
 ORDER BY k.at;
 
 -- name: cert_total :one
@@ -124,18 +119,16 @@ SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*
 -- name: cert_get :one
 SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
     c.renewal_policy_id,
-    array_to_json(ARRAY(SELECT m.target_id FROM certificate_target_mappings m
-        WHERE m.certificate_id = c.id ORDER BY m.target_id)) AS target_ids,
+    w.target_ids,
     c.certificate_profile_id, c.status, c.expires_at AT TIME ZONE 'UTC' AS expires_at, c.tags,
     c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
     c.revoked_at AT TIME ZONE 'UTC' AS revoked_at, c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at,
     c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source,
-    CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, certificate_deployment(c.id) AS deployment_status,
-        certificate_reason(c) AS reason,
+    CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, w.deployment_status, w.reason,
     (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = c.renewal_policy_id) AS auto_renew,
     array_to_json(ARRAY(SELECT ARRAY[s.target_id, s.serial_number] FROM certificate_target_mappings m
         JOIN served_certificates s ON s.target_id = m.target_id WHERE m.certificate_id = c.id ORDER BY s.target_id)) AS served
-FROM managed_certificates c
+FROM managed_certificates c CROSS JOIN LATERAL certificate_now(c) AS w
 WHERE c.id = $1;
 
 -- The row, its targets and the audit event, or none of them.  What has happened to

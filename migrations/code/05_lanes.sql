@@ -94,6 +94,24 @@ CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE
         END);
 END $$;
 
+-- What a list says of a certificate beside its row: its targets, certificate_deployment and certificate_reason.  It is made
+-- part of the statement that calls it, and calls those, which cost more than the row, only where they have something to say.
+CREATE FUNCTION certificate_now(c managed_certificates) RETURNS TABLE (target_ids json, deployment_status text, reason text)
+LANGUAGE sql STABLE AS $$
+    SELECT array_to_json(coalesce(t.ids, '{}')), CASE WHEN t.has_failed THEN 'failed' WHEN t.is_pending THEN 'pending'
+            WHEN t.may_be_other THEN certificate_deployment(c.id) WHEN t.has_any THEN 'deployed' END,
+        CASE WHEN c.status = 'RenewalInProgress' OR (c.status NOT IN ('Revoked', 'Archived') AND (c.status = 'Failed'
+            OR t.has_failed OR t.may_be_other OR c.renewal_wanted IS NOT NULL OR c.renew_after = 'infinity'
+            OR c.renewal_policy_id = ANY (ARRAY(SELECT p.id FROM renewal_policies p WHERE NOT p.auto_renew))
+            OR c.issuer_id = ANY (ARRAY(SELECT i.id FROM issuers i WHERE NOT i.enabled)))) THEN certificate_reason(c) END
+    FROM (SELECT array_agg(m.target_id ORDER BY m.target_id) AS ids, bool_or(m.desired_version_id IS NOT NULL) AS has_any,
+            bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id) AS is_pending,
+            bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_failures > 0) AS has_failed,
+            bool_or(s.target_id IS NOT NULL) AS may_be_other
+        FROM certificate_target_mappings m LEFT JOIN served_certificates s ON s.target_id = m.target_id AND s.is_other
+        WHERE m.certificate_id = c.id) t
+$$;
+
 -- What the leader must know to hand out work: every lane that has a due job behind its low-water key, and how many batches
 -- each lane has running.
 CREATE FUNCTION lanes_due(p_issuers text[], p_low_after timestamptz[], p_low_ids text[])

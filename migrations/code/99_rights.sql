@@ -15,7 +15,7 @@ BEGIN
         ('certctl_apiserver', '{
             agent_served, agent_work, apiserver_seen, approval_decide, audit_epoch, audit_epoch_look,
             audit_kept_from, audit_leaf, audit_merkle_level, audit_merkle_path, audit_rows_of, audit_us, bulk_run,
-            certificate_archive, certificate_deploy, certificate_deployment, certificate_merge, certificate_reason, certificate_renew,
+            certificate_archive, certificate_deploy, certificate_deployment, certificate_merge, certificate_now, certificate_reason, certificate_renew,
             certificates_matching, certificates_revoke, ca_successor_ask, ca_switch, crl_is_behind, crl_request, csr_submit, discovery_store,
             discovery_triage, duty_is_late,
             duty_run_request, enum_canonical, expiring_at_of, id_new, job_cancel, job_reason, job_report, job_verify, lane_allows,
