@@ -1,1 +1,1 @@
-DROP TABLE target_tests;
+DROP TABLE intermediate_ca_requests, intermediate_ca_keys, intermediate_cas, target_tests;

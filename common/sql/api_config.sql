@@ -145,6 +145,7 @@
 --   column: last_tested_at time
 --   column: test_status text
 --   column: source text
+--   column: hierarchy_mode text
 --   column: created_at time
 --   column: updated_at time
 --   on create: config coalesce(g.j -> 'config', '{}')

@@ -238,23 +238,36 @@ BEGIN
     FROM issuers i JOIN ca_certificates c ON c.issuer_id = i.id AND c.state = 'current' JOIN ca_keys k USING (issuer_id, key_id)
     WHERE (i.id = p_issuer OR p_issuer IS NULL AND i.enabled
             AND engine_now() > c.not_after - (c.not_after - c.not_before) / policy_condition_ca_part())
+        AND i.hierarchy_mode = 'single' -- else it is no root that signs
         AND NOT EXISTS (SELECT 1 FROM ca_certificates n WHERE n.issuer_id = i.id AND n.state = 'next')
     FOR KEY SHARE OF i SKIP LOCKED ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
     RETURN FOUND;
 END $$;
 
--- Its successor, named by its fingerprint, signs from now on; the key before keeps its revocation list.  Outcomes:
--- switched, already, unknown.
+-- Its successor, or an active CA of its hierarchy, named by its fingerprint, signs from now on; the key before keeps its
+-- revocation list.  Outcomes: switched, already, unknown.
 CREATE FUNCTION ca_switch(p_issuer text, p_fingerprint text, p_actor text, p_actor_type text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE v_state text;
+DECLARE v_state text; v_ca intermediate_cas;
 BEGIN
     PERFORM 1 FROM issuers i WHERE i.id = p_issuer FOR NO KEY UPDATE;
     SELECT c.state INTO v_state FROM ca_certificates c
         WHERE c.issuer_id = p_issuer AND c.fingerprint_sha256 = p_fingerprint AND c.state <> 'former';
+    SELECT a.* INTO v_ca FROM intermediate_cas a JOIN issuers i ON i.id = a.owning_issuer_id WHERE v_state IS NULL AND i.id = p_issuer
+        AND a.fingerprint_sha256 = p_fingerprint AND a.state = 'active' AND a.parent_ca_id IS NOT NULL
+        AND coalesce(i.config ->> 'ca_cert_path', '') = '';
+    IF v_ca.id IS NOT NULL THEN v_state := 'next'; END IF;
     IF v_state = 'next' THEN
         UPDATE ca_certificates c SET state = 'former' WHERE c.issuer_id = p_issuer AND c.state = 'current';
-        UPDATE ca_certificates c SET state = 'current' WHERE c.issuer_id = p_issuer AND c.state = 'next';
+        UPDATE ca_certificates c SET state = 'current' WHERE c.issuer_id = p_issuer AND c.fingerprint_sha256 = p_fingerprint
+            AND c.state = 'next';
+        INSERT INTO ca_keys (issuer_id, key_id, key_sealed) SELECT p_issuer, v_ca.key_id, k.key_sealed FROM intermediate_ca_keys k
+            WHERE k.ca_id = v_ca.id ON CONFLICT DO NOTHING;
+        INSERT INTO ca_certificates (issuer_id, key_id, list, cert_pem, chain_pem, fingerprint_sha256, not_before, not_after)
+            SELECT p_issuer, v_ca.key_id, ca_list_name(p_issuer, v_ca.key_id), v_ca.cert_pem, intermediate_ca_chain(v_ca.id),
+                p_fingerprint, v_ca.not_before, v_ca.not_after WHERE v_ca.id IS NOT NULL
+            ON CONFLICT (issuer_id, key_id) DO UPDATE SET state = 'current';
+        UPDATE issuers i SET hierarchy_mode = CASE WHEN v_ca.id IS NULL THEN 'single' ELSE 'tree' END WHERE i.id = p_issuer;
         PERFORM ca_changed(p_issuer, p_fingerprint, p_actor, p_actor_type);
     END IF;
     RETURN CASE v_state WHEN 'next' THEN 'switched' WHEN 'current' THEN 'already' ELSE 'unknown' END;

@@ -31,6 +31,8 @@ BEGIN
             audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,
             crl_revocations, crl_store, id_new, issue_complete, issue_complete_outside,
             issue_placing, issue_set_aside, crl_check, journal_check, task_ca_init_end, tasks_done, worker_leave, worker_renew}'),
+        ('certctl_apiserver', '{intermediate_ca_ask, intermediate_ca_retire}'),
+        ('certctl_worker', '{intermediate_ca_chain, intermediate_ca_end}'),
         ('certctl_apiserver', '{scep_probe_id}'), ('certctl_worker', '{scep_probe_store}'),
         ('certctl_scheduler', '{duty_event_alerts, duty_policy_scan}'),
         ('certctl_worker', '{rule_allows_name, rule_fault, rule_fault_of, rule_lead, rule_say, rule_wants}'),
@@ -55,6 +57,7 @@ BEGIN
             agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys, roles, role_permissions, policy_rules'),
         ('certctl_apiserver', 'INSERT, UPDATE', 'managed_certificates, certificate_revocations, issuance_approval_requests'),
         ('certctl_apiserver', 'SELECT, INSERT, UPDATE', 'target_tests'),
+        ('certctl_apiserver', 'SELECT', 'intermediate_cas'), ('certctl_apiserver', 'SELECT, DELETE', 'intermediate_ca_requests'),
         ('certctl_apiserver', 'INSERT', 'tasks, lanes'), ('certctl_apiserver', 'UPDATE (bootstrapped_at)', 'tenants'),
         ('certctl_apiserver', 'UPDATE (status, leased_by, lease_id, attempt_until, attempts, died_with, last_error, payload, run_after)', 'tasks'),
         -- What orders and seals a row is never the writer's choice.
@@ -73,6 +76,7 @@ BEGIN
         ('certctl_worker', 'SELECT', 'jobs, tasks, issuers, ca_certificates, ca_keys, managed_certificates, certificate_profiles,
             certificate_requests, certificate_target_mappings, notification_events, ocsp_responders, ocsp_responder_keys, owners'),
         ('certctl_worker', 'SELECT', 'policy_rules'),
+        ('certctl_worker', 'SELECT', 'intermediate_cas, intermediate_ca_keys, intermediate_ca_requests'),
         ('certctl_worker', 'UPDATE (status, sent_at, error, retry_count, next_retry_at, last_error)', 'notification_events'),
         ('certctl_worker', 'USAGE', 'SEQUENCE id_seq'),
         ('certctl_worker', 'INSERT, DELETE, UPDATE', 'tasks')) AS v (role, may, relations)

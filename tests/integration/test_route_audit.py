@@ -4,6 +4,7 @@ each that names an event is asked until all of its events were seen, and no
 other leaves any.
 """
 import itertools
+import json
 import threading
 
 import pytest
@@ -104,6 +105,36 @@ class World:
                                                      "AND issuer_id = %s RETURNING id", issuer), 20, "the task")
             self.fleet.query(f"SELECT * FROM {code_schema()}.task_ca_init_end('w', 1, %s, 'success')", task)
         threading.Thread(target=end, daemon=True).start()
+
+    def maker(self):
+        """What a worker does with a CA that is asked for, in a moment."""
+        made = json.dumps({"subject": "CN=x", "cert_pem": "x", "key_driver_id": "sealed:x", "not_before": 1, "not_after": 2,
+                           "name_constraints": [], "key_id": self.name("key"), "fingerprint_sha256": self.name("print")})
+
+        def end():
+            task = wait_for(lambda: self.fleet.value("UPDATE tasks SET status = 'Running', leased_by = 'w', lease_id = 1 WHERE "
+                                                     "kind = 'ica_create' RETURNING id"), 20, "the task")
+            self.fleet.query(f"SELECT {code_schema()}.intermediate_ca_end('w', 1, %s, NULL, '', %s, 'x')", task, made)
+        threading.Thread(target=end, daemon=True).start()
+
+    def new_root(self):
+        """The request for one, of an issuer that has none."""
+        issuer = self.admin.need("POST", ISSUERS, self.noun("issuers"))["id"]
+        self.maker()
+        return self.admin, f"{ISSUERS}/{issuer}/intermediates", {"name": "root", "key_driver_id": "issuer",
+                                                                 "root_cert_pem": (self.fleet.dir / "tls" / "api.pem").read_text()}
+
+    def hierarchy(self, state="active"):
+        """(issuer, root) in that state."""
+        issuer, root = self.admin.need("POST", ISSUERS, self.noun("issuers"))["id"], self.name("ica")
+        self.fleet.query("INSERT INTO intermediate_cas (id, owning_issuer_id, name, subject, cert_pem, key_driver_id, not_before, not_after, "
+                         "state) VALUES (%s, %s, 'root', 'CN=x', 'x', 'issuer', now(), now() + interval '1 day', %s)", root, issuer, state)
+        return issuer, root
+
+    def new_child(self):
+        issuer, root = self.hierarchy()
+        self.maker()
+        return self.admin, f"{ISSUERS}/{issuer}/intermediates", {"name": "child", "parent_ca_id": root, "subject": {"common_name": "x"}}
 
     def tested(self):
         """A target that its agent tests as soon as it is asked to."""
@@ -323,6 +354,10 @@ CASES = dict(nouns()) | {
                                             lambda w: (w.admin, f"/api/v1/targets/{w.untested()}/test", {})],
     ("POST", f"{AGENTS}/{{id}}/tests/{{test_id}}"): [
         lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/tests/{w.asked_test()}", {"passed": True})],
+    ("POST", f"{ISSUERS}/{{id}}/intermediates"): [lambda w: w.new_root(), lambda w: w.new_child()],
+    ("POST", "/api/v1/intermediates/{id}/retire"): [
+        lambda w, state=state: (w.admin, f"/api/v1/intermediates/{w.hierarchy(state)[1]}/retire", {"confirm": True})
+        for state in ("active", "retiring")],
     ("POST", f"{ISSUERS}/{{id}}/successor"): [lambda w: (w.admin, f"{ISSUERS}/{w.root()}/successor", {})],
     ("POST", f"{ISSUERS}/{{id}}/switch"): [
         lambda w: (w.admin, f"{ISSUERS}/{w.root('next')}/switch", {"fingerprint_sha256": "next".ljust(64, "0")})],

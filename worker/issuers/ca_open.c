@@ -124,8 +124,8 @@ unhex_sealed(struct arena *a, const char *text, uint8_t **out, size_t *out_len)
 	return RC_OK;
 }
 
-static rc
-open_key(struct arena *a, struct sealer *sealer, const char *issuer_id,
+rc
+ca_open_key(struct arena *a, struct sealer *sealer, const char *issuer_id,
     const char *key_sealed, EVP_PKEY **out, const char **out_why)
 {
 	const char *aad = arena_printf(a, "ca_keys:%s", issuer_id);
@@ -149,12 +149,14 @@ open_key(struct arena *a, struct sealer *sealer, const char *issuer_id,
 	return RC_OK;
 }
 
-/* Of a certificate that stands in the database. */
+#define STORED "the CA's certificate in the database"
+
+/* Of a certificate that stands in the database, or is to. */
 static rc
 open_stored(struct arena *a, const char *cert_pem, const char *chain_pem,
-    EVP_PKEY *key, struct ca_material *out, const char **out_why)
+    EVP_PKEY *key, const char *where, struct ca_material *out,
+    const char **out_why)
 {
-	static const char where[] = "the CA's certificate in the database";
 	X509 *x;
 	rc ret;
 
@@ -176,14 +178,24 @@ ca_open_rows(struct arena *a, struct sealer *sealer, const char *issuer_id,
 	EVP_PKEY *key;
 	rc ret;
 
-	ret = open_key(a, sealer, issuer_id, key_sealed, &key, out_why);
+	ret = ca_open_key(a, sealer, issuer_id, key_sealed, &key, out_why);
 	if (ret != RC_OK)
 		return ret;
-	ret = open_stored(a, cert_pem, chain_pem, key, out, out_why);
+	ret = open_stored(a, cert_pem, chain_pem, key, STORED, out, out_why);
 	EVP_PKEY_free(key);
-	return ret == RC_OK ? prove(a, "the CA's certificate in the database",
-				  out, out_why)
-			    : ret;
+	return ret == RC_OK ? prove(a, STORED, out, out_why) : ret;
+}
+
+rc
+ca_open_with(struct arena *a, const char *cert_pem, const char *chain_pem,
+    EVP_PKEY *key, const char *where, struct ca_material *out,
+    const char **out_why)
+{
+	rc ret;
+
+	*out = (struct ca_material){0};
+	ret = open_stored(a, cert_pem, chain_pem, key, where, out, out_why);
+	return ret == RC_OK ? prove(a, where, out, out_why) : ret;
 }
 
 /* --- the files of a sub-CA --- */
@@ -217,8 +229,8 @@ read_chain(struct arena *a, const char *text, size_t len,
 	return RC_OK;
 }
 
-static rc
-read_key(struct arena *a, const char *path, EVP_PKEY **out,
+rc
+ca_read_key(struct arena *a, const char *path, EVP_PKEY **out,
     const char **out_why)
 {
 	struct secret *pem;
@@ -279,7 +291,7 @@ ca_open_files(struct arena *a, const char *cert_path, const char *key_path,
 	ret = read_certificate(a, cert_path, &x, out, out_why);
 	if (ret != RC_OK)
 		return ret;
-	ret = read_key(a, key_path, &key, out_why);
+	ret = ca_read_key(a, key_path, &key, out_why);
 	if (ret != RC_OK) {
 		X509_free(x);
 		return ret;
@@ -299,10 +311,11 @@ ca_open_former(struct arena *a, const char *cert_pem, const char *chain_pem,
 	rc ret;
 
 	for (size_t i = 0; key_paths[i]; i++) {
-		ret = read_key(a, key_paths[i], &key, &why);
+		ret = ca_read_key(a, key_paths[i], &key, &why);
 		if (ret != RC_OK)
 			continue;
-		ret = open_stored(a, cert_pem, chain_pem, key, out, &why);
+		ret =
+		    open_stored(a, cert_pem, chain_pem, key, STORED, out, &why);
 		EVP_PKEY_free(key);
 		if (ret == RC_OK)
 			return RC_OK;
@@ -319,28 +332,22 @@ ca_open_former(struct arena *a, const char *cert_pem, const char *chain_pem,
 static rc
 root_pem(struct arena *a, X509 *x, struct ca_root *out)
 {
-	unsigned char *der = NULL;
 	char *pem;
-	int len;
 	rc ret;
 
 	ret = cert_read(a, x, &out->info);
 	if (ret == RC_OK)
 		ret = cert_key_id(x, out->key_id);
-	if (ret != RC_OK)
-		return ret;
-	len = i2d_X509(x, &der);
-	if (len < 1)
-		return RC_CRYPTO;
-	ret = cert_to_pem(a, der, (size_t)len, &pem);
-	OPENSSL_free(der);
-	out->cert_pem = pem;
+	if (ret == RC_OK)
+		ret = cert_x509_pem(a, x, &pem);
+	if (ret == RC_OK)
+		out->cert_pem = pem;
 	return ret;
 }
 
-static rc
-root_seal(struct arena *a, struct sealer *sealer, const char *issuer_id,
-    const EVP_PKEY *key, struct ca_root *out)
+rc
+ca_seal_key(struct arena *a, struct sealer *sealer, const char *issuer_id,
+    const EVP_PKEY *key, const char **out)
 {
 	const char *aad = arena_printf(a, "ca_keys:%s", issuer_id);
 	struct secret *pem;
@@ -361,7 +368,7 @@ root_seal(struct arena *a, struct sealer *sealer, const char *issuer_id,
 	hex[0] = '\\';
 	hex[1] = 'x';
 	enc_hex(blob, len, hex + 2);
-	out->key_sealed = hex;
+	*out = hex;
 	return RC_OK;
 }
 
@@ -384,7 +391,7 @@ ca_make_root(struct arena *a, struct sealer *sealer, const char *issuer_id,
 		    "control or direction character");
 	ret = root_pem(a, x, out);
 	if (ret == RC_OK)
-		ret = root_seal(a, sealer, issuer_id, key, out);
+		ret = ca_seal_key(a, sealer, issuer_id, key, &out->key_sealed);
 	X509_free(x);
 	EVP_PKEY_free(key);
 	if (ret != RC_OK)

@@ -46,6 +46,21 @@ rc ca_open_former(struct arena *a, const char *cert_pem, const char *chain_pem,
     const char *const *key_paths, struct ca_material *out,
     const char **out_why) MUST_CHECK;
 
+/* A certificate with its key, of CAs that are to issue; where: what it is
+ * called in *out_why. */
+rc ca_open_with(struct arena *a, const char *cert_pem, const char *chain_pem,
+    EVP_PKEY *key, const char *where, struct ca_material *out,
+    const char **out_why) MUST_CHECK;
+
+/* A key by itself, which the caller frees: as it was sealed for this issuer, or
+ * in a file; and the sealing, as '\x...'. */
+rc ca_open_key(struct arena *a, struct sealer *sealer, const char *issuer_id,
+    const char *key_sealed, EVP_PKEY **out, const char **out_why) MUST_CHECK;
+rc ca_read_key(struct arena *a, const char *path, EVP_PKEY **out,
+    const char **out_why) MUST_CHECK;
+rc ca_seal_key(struct arena *a, struct sealer *sealer, const char *issuer_id,
+    const EVP_PKEY *key, const char **out) MUST_CHECK;
+
 /* A new self-signed root; nothing is signed with it before it was stored and
  * read back. */
 struct ca_root {

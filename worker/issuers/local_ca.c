@@ -247,7 +247,7 @@ load_done(struct op *op, struct load *ld)
 	    e->issuer_id,
 	    e->key_id       ? "a former key, for its revocation list"
 	    : ld->cert_path ? "sub-CA"
-			    : "self-signed root",
+			    : "its key in the database",
 	    e->open->ca.fingerprint, ld->m.info.common_name);
 	return op_done(op);
 }

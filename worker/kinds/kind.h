@@ -75,6 +75,7 @@ enum op_next ca_init_begin(struct op *op);
 enum op_next ca_next_begin(struct op *op);
 enum op_next crl_build_begin(struct op *op);
 enum op_next digest_begin(struct op *op);
+enum op_next ica_create_begin(struct op *op);
 enum op_next notify_begin(struct op *op);
 enum op_next ocsp_refresh_begin(struct op *op);
 enum op_next ocsp_sign_begin(struct op *op);

@@ -140,6 +140,7 @@ static const struct field issuer_fields[] = {
     {"last_tested_at", FIELD_TIME, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
     {"test_status", FIELD_TEXT, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
     {"source", FIELD_TEXT, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
+    {"hierarchy_mode", FIELD_TEXT, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
     {"created_at", FIELD_TIME, FIELD_READ_ONLY},
     {"updated_at", FIELD_TIME, FIELD_READ_ONLY},
 };

@@ -1,9 +1,12 @@
 /*
  * Routes of the public key infrastructure.
  */
+#include "apiserver/handlers/pki/intermediates.h"
 #include "apiserver/handlers/pki/pki.h"
 #include "apiserver/policy/route.h"
 #include "common/base/attr.h"
+
+#define HIERARCHY "ca.hierarchy.manage"
 
 static const struct route public_rows[] = {
     {"GET", "/.well-known/pki/crl/{issuer}", NULL, crl_get_start},
@@ -24,6 +27,15 @@ static const struct route rows[] = {
 	.scope = ROUTE_ISSUER},
     {"POST", "/api/v1/issuers/{id}/switch", "issuer.edit", issuer_switch_start,
 	"issuer_ca_certificate_changed", .scope = ROUTE_ISSUER},
+    {"POST", "/api/v1/issuers/{id}/intermediates", HIERARCHY,
+	intermediate_create_start,
+	"intermediate_ca_root_created intermediate_ca_child_created"},
+    {"GET", "/api/v1/issuers/{id}/intermediates", HIERARCHY,
+	intermediate_list_start},
+    {"GET", "/api/v1/intermediates/{id}", HIERARCHY, intermediate_get_start},
+    {"POST", "/api/v1/intermediates/{id}/retire", HIERARCHY,
+	intermediate_retire_start,
+	"intermediate_ca_retiring intermediate_ca_retired"},
 };
 
 const struct route_area routes_pki = {

@@ -161,6 +161,20 @@ cert_to_pem(struct arena *a, const uint8_t *der, size_t len, char **out)
 }
 
 rc
+cert_x509_pem(struct arena *a, const X509 *x, char **out)
+{
+	unsigned char *der = NULL;
+	int len = i2d_X509(x, &der);
+	rc ret;
+
+	if (len < 1)
+		return RC_CRYPTO;
+	ret = cert_to_pem(a, der, (size_t)len, out);
+	OPENSSL_free(der);
+	return ret;
+}
+
+rc
 cert_match_key(X509 *x, EVP_PKEY *key)
 {
 	EVP_PKEY *own = X509_get0_pubkey(x);

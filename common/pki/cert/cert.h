@@ -30,6 +30,8 @@ rc cert_from_pem(const char *pem, size_t len, X509 **out) MUST_CHECK;
 rc cert_read(struct arena *a, X509 *x, struct cert_info *out) MUST_CHECK;
 rc cert_to_pem(struct arena *a, const uint8_t *der, size_t len,
     char **out) MUST_CHECK;
+/* The same of a certificate that was read or made. */
+rc cert_x509_pem(struct arena *a, const X509 *x, char **out) MUST_CHECK;
 /* SHA-256 of the public key, 64 lower-case digits: the same for every
  * certificate of one key. */
 rc cert_key_id(const X509 *x, char out[65]) MUST_CHECK;

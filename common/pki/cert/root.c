@@ -12,13 +12,14 @@
 
 #include "common/base/rand.h"
 #include "common/pki/asn1/name.h"
+#include "common/pki/cert/ca_fill.h"
 #include "common/pki/key/alg.h"
 #include "common/pki/key/key.h"
 
 #define SERIAL_BYTES 20
 
-static bool
-set_serial(X509 *x)
+bool
+ca_fill_serial(X509 *x)
 {
 	uint8_t bytes[SERIAL_BYTES];
 	BIGNUM *n;
@@ -33,21 +34,24 @@ set_serial(X509 *x)
 	return done;
 }
 
-static bool
-set_time(ASN1_TIME *t, int64_t unix_time)
+bool
+ca_fill_times(X509 *x, int64_t not_before_unix, int64_t not_after_unix)
 {
-	return ASN1_TIME_adj(t, (time_t)unix_time, 0, 0) != NULL;
+	return ASN1_TIME_adj(X509_getm_notBefore(x), (time_t)not_before_unix, 0,
+		   0) &&
+	       ASN1_TIME_adj(X509_getm_notAfter(x), (time_t)not_after_unix, 0,
+		   0);
 }
 
-static bool
-add_extension(X509 *x, int nid, const char *value)
+bool
+ca_fill_extension(X509 *x, X509 *issuer, int nid, const char *value)
 {
 	X509V3_CTX ctx;
 	X509_EXTENSION *ext;
 	int ok;
 
 	X509V3_set_ctx_nodb(&ctx);
-	X509V3_set_ctx(&ctx, x, x, NULL, NULL, 0);
+	X509V3_set_ctx(&ctx, issuer, x, NULL, NULL, 0);
 	ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
 	if (!ext)
 		return false;
@@ -62,17 +66,17 @@ fill(X509 *x, EVP_PKEY *key, const char *common_name, int64_t not_before,
 {
 	X509_NAME *name = X509_get_subject_name(x);
 
-	return X509_set_version(x, X509_VERSION_3) == 1 && set_serial(x) &&
+	return X509_set_version(x, X509_VERSION_3) == 1 && ca_fill_serial(x) &&
 	       X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
 		   (const unsigned char *)common_name, -1, -1, 0) == 1 &&
 	       X509_set_issuer_name(x, name) == 1 &&
-	       set_time(X509_getm_notBefore(x), not_before) &&
-	       set_time(X509_getm_notAfter(x), not_after) &&
+	       ca_fill_times(x, not_before, not_after) &&
 	       X509_set_pubkey(x, key) == 1 &&
-	       add_extension(x, NID_basic_constraints, "critical,CA:TRUE") &&
-	       add_extension(x, NID_key_usage,
+	       ca_fill_extension(x, x, NID_basic_constraints,
+		   "critical,CA:TRUE") &&
+	       ca_fill_extension(x, x, NID_key_usage,
 		   "critical,keyCertSign,cRLSign") &&
-	       add_extension(x, NID_subject_key_identifier, "hash") &&
+	       ca_fill_extension(x, x, NID_subject_key_identifier, "hash") &&
 	       X509_sign(x, key, alg_md(ALG_SHA256)) > 0;
 }
 
