@@ -15,7 +15,7 @@ import pytest
 from fleet import API_KEY, BOOTSTRAP, BUILD, ROOT, clean_env, code_schema, code_text, free_port, pg_bin, wait_for
 
 CODE = code_schema()
-OTHER = "certctl_0123456789ab"
+OTHER = "certctl_" + 12 * "0"  # before any other in order
 NAMES = sorted(p.name.removesuffix(".up.sql") for p in (ROOT / "migrations").glob("*.up.sql"))
 
 
