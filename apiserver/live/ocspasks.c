@@ -11,7 +11,7 @@
 #include "common/json/json.h"
 
 enum {
-	IN_FLIGHT_MAX = 3,
+	IN_FLIGHT_MAX = 2,
 	BATCH_MAX = 512, /* requests */
 	ASKS_MAX = 20000,
 	LOOK_MS = 250,
@@ -52,6 +52,7 @@ struct ocspasks {
 	struct ask_list queue;
 	size_t nasks;
 	bool is_pumping; /* pump runs on the next turn */
+	bool is_asking;  /* a batch is being put down */
 	bool is_wanted;  /* a look, once the one under way is over */
 	struct batch *in_flight[IN_FLIGHT_MAX];
 	struct db_req *look;
@@ -115,6 +116,8 @@ end_batch(struct batch *b)
 		if (s->in_flight[i] == b)
 			s->in_flight[i] = NULL;
 	}
+	if (b->req)
+		s->is_asking = false;
 	db_forget(b->req);
 	free(b);
 	if (!STAILQ_EMPTY(&s->queue))
@@ -144,6 +147,9 @@ on_asked(void *arg, struct db_outcome *o)
 	const struct db_result *r;
 
 	b->req = NULL;
+	b->owner->is_asking = false;
+	if (!STAILQ_EMPTY(&b->owner->queue))
+		pump_later(b->owner);
 	if (o->code != RC_OK) {
 		end_batch(b);
 		return;
@@ -210,16 +216,21 @@ make_batch(struct ocspasks *s)
 	return b;
 }
 
+/* One is put down after the other: the scheduler hands tasks out in the order
+ * of their time, and finds one that comes late behind that a second later. */
 static void
 pump(void *arg)
 {
 	struct ocspasks *s = arg;
 
 	s->is_pumping = false;
-	for (int i = 0; i < IN_FLIGHT_MAX && !STAILQ_EMPTY(&s->queue); i++) {
+	for (int i = 0;
+	     i < IN_FLIGHT_MAX && !STAILQ_EMPTY(&s->queue) && !s->is_asking;
+	     i++) {
 		if (s->in_flight[i])
 			continue;
 		s->in_flight[i] = make_batch(s);
+		s->is_asking = true;
 		send_batch(s->in_flight[i]);
 	}
 }

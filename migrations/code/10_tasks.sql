@@ -41,7 +41,10 @@ BEGIN
         attempt_until = clock_timestamp() + ms(p_attempt_ms), deliveries = t.deliveries + 1
     WHERE t.ctid = ANY (v_rows);
     v_n := cardinality(v_ids);
-    RETURN QUERY SELECT v_lease, v_n, v_afters[v_n], v_ids[v_n], v_n = v_limit;
+    -- A worker that is given nothing rests for a while: where there is one task and no more, it is not to be sent for more.
+    RETURN QUERY SELECT v_lease, v_n, v_afters[v_n], v_ids[v_n], v_n = v_limit AND EXISTS (SELECT 1 FROM tasks q
+        WHERE q.status = 'Pending' AND q.run_after <= v_now AND (q.run_after, q.id) > (v_afters[v_n], v_ids[v_n])
+        ORDER BY q.run_after, q.id LIMIT 1);
 END $$;
 
 -- The end of tasks that leave nothing behind, all of a lease in one statement.  What somebody holds is freed with the

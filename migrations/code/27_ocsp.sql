@@ -10,9 +10,13 @@ LANGUAGE sql STABLE AS $$
         r.reason, r.revoked_at, ca.list
     FROM (SELECT 1) AS one
     LEFT JOIN LATERAL (SELECT o.id, o.certificate_id, o.chain_id, o.not_before, o.not_after FROM certificate_versions o
-        WHERE o.issuer_id = p_issuer AND o.serial_number IN (p_serial, ltrim(p_serial, '0')) LIMIT 1) v ON true
+            WHERE o.issuer_id = p_issuer AND o.serial_number = p_serial
+        UNION ALL SELECT o.id, o.certificate_id, o.chain_id, o.not_before, o.not_after FROM certificate_versions o
+            WHERE p_serial LIKE '0%' AND o.issuer_id = p_issuer AND o.serial_number = ltrim(p_serial, '0') LIMIT 1) v ON true
     LEFT JOIN LATERAL (SELECT o.id, o.reason, o.revoked_at FROM certificate_revocations o
-        WHERE o.issuer_id = p_issuer AND o.serial_number IN (p_serial, ltrim(p_serial, '0')) LIMIT 1) r ON true
+            WHERE o.issuer_id = p_issuer AND o.serial_number = p_serial
+        UNION ALL SELECT o.id, o.reason, o.revoked_at FROM certificate_revocations o
+            WHERE p_serial LIKE '0%' AND o.issuer_id = p_issuer AND o.serial_number = ltrim(p_serial, '0') LIMIT 1) r ON true
     LEFT JOIN managed_certificates c ON r.id IS NOT NULL AND c.id = v.certificate_id
     LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
     LEFT JOIN certificate_chains h ON h.id = v.chain_id
@@ -57,8 +61,9 @@ $$;
 -- What a batch asks, with what is known now.  None: the lease is lost, or the database forgot it.
 CREATE FUNCTION ocsp_load(p_worker text, p_lease bigint, p_task text) RETURNS TABLE (request int, issuer_id text, issuer_type text,
     serial text, cert_id text, nonce text, status text, reason text, revoked_at bigint, list text)
-LANGUAGE sql STABLE SECURITY DEFINER SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-    SELECT u.request, u.issuer_id, i.type::text, u.serial, u.cert_id, u.nonce, s.status, s.reason,
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan AS $$ BEGIN
+    RETURN QUERY SELECT u.request, u.issuer_id, i.type::text, u.serial, u.cert_id, u.nonce, s.status, s.reason,
         floor(extract(epoch FROM s.revoked_at))::bigint, s.list
     FROM tasks t JOIN ocsp_batches b ON b.id = t.id
     CROSS JOIN LATERAL unnest(b.requests, b.issuers, b.serials, b.cert_ids, b.nonces) WITH ORDINALITY
@@ -66,15 +71,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET enable_seqscan = off SET enable_hashjoi
     LEFT JOIN issuers i ON i.id = u.issuer_id
     CROSS JOIN LATERAL ocsp_status(u.issuer_id, u.serial) s
     WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
-    ORDER BY u.n
-$$;
+    ORDER BY u.n;
+END $$;
 
 -- Answers that fall due, in the same form; each is put off, so that nobody else takes it and what cannot be signed is not
 -- tried for ever.
 CREATE FUNCTION ocsp_due(p_worker text, p_lease bigint, p_task text, p_limit int) RETURNS TABLE (request int, issuer_id text,
     issuer_type text, serial text, cert_id text, nonce text, status text, reason text, revoked_at bigint, list text)
-LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-    WITH due AS (
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$ BEGIN
+    RETURN QUERY WITH due AS (
         UPDATE ocsp_response_cache k SET refresh_at = engine_now() + policy_ocsp_rest()
         WHERE k.ctid = ANY (ARRAY(SELECT o.ctid FROM ocsp_response_cache o, tasks t
             WHERE o.refresh_at <= engine_now() AND o.asked_at > engine_now() - policy_ocsp_kept()
@@ -83,8 +88,8 @@ LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_hashjoin = off
         RETURNING k.issuer_id, k.serial_hex, k.cert_id)
     SELECT (row_number() OVER ())::int, d.issuer_id, i.type::text, d.serial_hex, d.cert_id, '', s.status, s.reason,
         floor(extract(epoch FROM s.revoked_at))::bigint, s.list
-    FROM due d JOIN issuers i ON i.id = d.issuer_id CROSS JOIN LATERAL ocsp_status(d.issuer_id, d.serial_hex) s
-$$;
+    FROM due d JOIN issuers i ON i.id = d.issuer_id CROSS JOIN LATERAL ocsp_status(d.issuer_id, d.serial_hex) s;
+END $$;
 
 -- Keeps answers, in the order of their key.  Which of two is newer is no matter: who reads one asks whether it still says what
 -- is so.

@@ -365,6 +365,7 @@ def test_what_is_asked_for_is_made_anew(plane, ca, leaf, gone):
 
 def test_a_responder_whose_end_is_near_is_replaced(plane, ca, leaf):
     old = plane.value("SELECT fingerprint_sha256 FROM ocsp_responders WHERE list = 'iss-local'")
+    assert plane.processes["worker-1"].exits == []
     # The next worker renews what ends within a month.
     plane.processes["worker-1"].stop()
     plane.start_worker(2, CERTCTL_OCSP_RESPONDER_VALIDITY="1440h", CERTCTL_OCSP_RESPONDER_ROTATION_GRACE="1000h")

@@ -57,10 +57,11 @@ def test_only_kinds_that_end_together_share_a_lease(queue):
 
 
 def test_a_claim_says_whether_there_may_be_more(queue):
-    queue.add("noop", "noop", "noop", "ca_init")
+    queue.add("noop", "noop", "noop", "ca_init", "ca_init")
     assert queue.claim(limit=2)[3] is True
     assert queue.claim(limit=2)[3] is False  # the kind changes
     assert queue.claim()[3] is True  # alone, and so as many as it may be
+    assert queue.claim()[3] is False  # so is this one, but nothing is behind it
 
 
 def test_the_key_goes_past_what_was_handed_out(queue):

@@ -586,11 +586,12 @@ refresh_kept(struct op *op)
 static enum op_next
 work_stored(struct op *op)
 {
+	const struct db_result *stored = op_result(op, 0);
 	struct task *t = op_owner(op);
 	struct buf body;
 	struct json_w w;
 
-	if (!op_bool(op, 0, "is_ours"))
+	if (!db_bool(stored, 0, db_col(stored, "is_ours")))
 		return op_fail(op, RC_LEASE_LOST, "the task is not ours");
 	buf_init(&body, FRAME_BODY_MAX);
 	json_w_init(&w, &body);
