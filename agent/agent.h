@@ -45,6 +45,7 @@ struct agent {
 	struct op *registering; /* or NULL */
 	struct heartbeat *heartbeat;
 	struct served *served;
+	struct discovery *discovery; /* NULL: no directories are named */
 	/* news.h; NULL: nobody is told. */
 	void (*on_deployed)(struct agent *a);
 	void (*on_served_changed)(struct agent *a);

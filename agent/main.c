@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "agent/agent.h"
+#include "agent/discovery.h"
 #include "agent/heartbeat.h"
 #include "agent/home.h"
 #include "agent/identity.h"
@@ -31,6 +32,7 @@ begin_stop(struct agent *a)
 {
 	heartbeat_stop(a->heartbeat);
 	served_stop(a->served);
+	discovery_stop(a->discovery);
 	poll_stop(a->poll);
 }
 
@@ -50,6 +52,7 @@ begin(struct agent *a)
 	a->served = served_start(a);
 	a->heartbeat = heartbeat_start(a);
 	a->poll = poll_start(a);
+	a->discovery = discovery_start(a);
 }
 
 static rc
@@ -101,16 +104,19 @@ static rc
 agent_configure(struct agent *a)
 {
 	const char *name = cfg_str(a->cfg, "agent_name");
-	rc url, allow, identity;
+	rc url, allow, identity, discovery;
 
 	a->name = name[0] ? name : a->hostname;
 	/* All of them, so that one start tells every mistake. */
 	url = check_url(a);
 	allow = check_allow(a);
 	identity = identity_check(a);
+	discovery = discovery_check(a);
 	if (url != RC_OK)
 		return url;
-	return allow != RC_OK ? allow : identity;
+	if (allow != RC_OK)
+		return allow;
+	return identity != RC_OK ? identity : discovery;
 }
 
 static rc
@@ -214,6 +220,7 @@ finish(void *self, struct daemon *d)
 	heartbeat_free(a->heartbeat);
 	poll_free(a->poll);
 	served_free(a->served);
+	discovery_free(a->discovery);
 	stop_free(a->stop);
 	http_out_free(a->http);
 	tls_prober_free(a->prober);
