@@ -34,6 +34,7 @@ OBJECT = {n: HOSTILE for n in NAMES} | {"job_id": f"job-{HOSTILE}", "job_ids": [
 @pytest.mark.parametrize("arguments", [
     ["certs", "list"], ["certs", "get", "x"], ["jobs", "list"], ["jobs", "get", "x"], ["agents", "list"], ["agents", "list", "--retired"],
     ["approvals", "list"], ["approvals", "approve", "x"], ["audit", "list"], ["audit", "get", "x"], ["scheduler"],
+    ["discovery", "list"], ["discovery", "get", "x"], ["discovery", "scans"], ["discovery", "claim", "x", "y"], ["discovery", "dismiss", "x"],
     ["scheduler", "run", "x"], ["certs", "renew", "x"], ["certs", "revoke", "x"], ["jobs", "cancel", "x"],
     ["certs", "bulk-renew", "x", "--dry-run"], ["status"], ["audit", "verify"], ["audit", "prove", "x"], ["audit", "attachment", "x"],
 ])
@@ -138,7 +139,7 @@ def test_no_command_takes_words_it_does_not_know(fleet, hostile):
 
 @pytest.mark.parametrize("words, table, column", [
     (["certs", "list"], "managed_certificates", "status"), (["jobs", "list"], "jobs", "status"), (["jobs", "list"], "jobs", "type"),
-    (["approvals", "list"], "issuance_approval_requests", "state"), (["audit", "list"], "audit_events", "category"),
+    (["approvals", "list"], "issuance_approval_requests", "state"), (["audit", "list"], "audit_events", "category"), (["discovery", "list"], "discovered_certificates", "status"),
 ])
 def test_words_of_options_are_those_the_database_knows(stack, words, table, column):
     usage = dict((tuple(w), u) for w, u in commands())[tuple(words)]

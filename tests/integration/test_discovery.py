@@ -369,3 +369,20 @@ def test_the_numbers_follow_what_operators_write(plane, agent):
         counted = summary(plane)
         assert reply["total"] == (counted[n] if n else sum(counted.values())) and "total_is_estimate" not in reply
     assert plane.api.get(f"{FOUND}?status=none")[1] == {"data": [], "total": 0, "page": 1, "per_page": 50}
+
+
+def test_the_command_line(plane, agent, unique):
+    entry = certificate("cli.example.com")
+    tell(plane, agent, entry)
+    row, = rows_of(plane, agent)
+    name = manage(plane, unique("mc"))
+    shown = plane.cli("discovery", "list", "--agent-id", agent[0], "--status", "Unmanaged")
+    assert row["id"] in shown.stdout and entry["source_path"] in shown.stdout
+    assert entry["fingerprint_sha256"] in plane.cli("discovery", "get", row["id"]).stdout
+    assert plane.cli("discovery", "claim", row["id"], name).stdout == "claimed\n"
+    assert name in plane.cli("discovery", "list", "--agent-id", agent[0]).stdout
+    assert plane.cli("discovery", "dismiss", row["id"]).stdout == "dismissed\n"
+    assert plane.cli("discovery", "claim", row["id"], "none").returncode != 0
+    assert row["discovery_scan_id"] in plane.cli("discovery", "scans", "--agent-id", agent[0]).stdout
+    counted = dict(line.split() for line in plane.cli("discovery", "summary").stdout.splitlines())
+    assert {k: int(v) for k, v in counted.items()} == summary(plane)
