@@ -129,6 +129,10 @@ FROM stat_totals_now k WHERE k.kind = 'job_ended';
 SELECT split_part(k.key, ' ', 1) AS issuer_type, split_part(k.key, ' ', 2) AS outcome, k.n AS issuance_total
 FROM stat_totals_now k WHERE k.kind = 'issuance' ORDER BY k.key;
 
+-- name: metrics_failures :many
+SELECT split_part(k.key, ' ', 1) AS issuer_type, split_part(k.key, ' ', 2) AS error_class, k.n AS issuance_failures_total
+FROM stat_totals_now k WHERE k.kind = 'issuance_failure' ORDER BY k.key;
+
 -- name: metrics_alerts :many
 SELECT split_part(k.key, ' ', 1) AS channel, split_part(k.key, ' ', 2) AS threshold, split_part(k.key, ' ', 3) AS result,
     k.n AS expiry_alerts_total

@@ -431,6 +431,13 @@ BEGIN
         INTO v_own, v_outcomes, v_reasons, v_issuer, v_why
     FROM unnest(p_job_ids, p_outcomes, p_errors) AS o (id, outcome, error) CROSS JOIN LATERAL (SELECT n.* FROM jobs n WHERE n.id = o.id OFFSET 0) j
     WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running' AND (j.id IN (SELECT u.id FROM unnest(v_taken.ids || v_taken.held) AS u (id))) IS TRUE;
+    INSERT INTO stat_moves (kind, key, n)
+    SELECT 'issuance_failure', i.type || ' ' || c.class, count(*)
+    FROM unnest(p_job_ids, p_outcomes) AS o (id, outcome)
+    CROSS JOIN LATERAL (SELECT n.id, n.issuer_id FROM jobs n WHERE n.id = o.id OFFSET 0) j JOIN issuers i ON i.id = j.issuer_id
+    JOIN (VALUES ('refuse', 'upstream_4xx'), ('uncertain', 'timeout'), ('retry', 'other'), ('fail', 'validation'), ('wrong', 'validation'))
+        AS c (outcome, class) ON c.outcome = o.outcome
+    WHERE (j.id IN (SELECT u.id FROM unnest(v_own) AS u (id))) IS TRUE GROUP BY i.type, c.class;
     WITH later AS (
         UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL, budget_over_at = NULL,
             attempts = j.attempts + (o.outcome IN ('retry', 'refuse'))::int,

@@ -2,8 +2,8 @@
 --
 -- Kinds and their keys: certificate (status; times: the hour of its end), job (status), which follow the rows; and those
 -- that only grow, whatever becomes of the rows: job_ended (status; times: the day), issuance (type of the issuer and
--- outcome; the day), issuance_le (type and bucket of how long it took), issuance_ms (type), expiry_alert (channel, threshold
--- and what came of it).  Times count from 1970, UTC.
+-- outcome; the day), issuance_le (type and bucket of how long it took), issuance_ms (type), issuance_failure (type and class
+-- of an attempt's failure), expiry_alert (channel, threshold and what came of it).  Times count from 1970, UTC.
 --
 -- A trigger writes what a statement changed as one row for each key; nobody waits for another's commit, and what is rolled
 -- back was never counted.  A number is what was folded and what was not yet, in one snapshot.
