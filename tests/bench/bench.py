@@ -36,6 +36,7 @@ IDLE_CONNECTIONS = sized(1000, 20)
 PLUGINS = (
     "bench_audit",
     "bench_bulk",
+    "bench_create",
     "bench_engine",
     "bench_idle",
     "bench_lists",
