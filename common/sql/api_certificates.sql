@@ -242,5 +242,9 @@ SELECT r.outcome, r.job_id, r.agent_id, (SELECT p.id FROM managed_certificates c
         JOIN renewal_policies p ON p.id = c.renewal_policy_id AND NOT p.auto_renew WHERE c.id = r.certificate_id) AS by_hand
 FROM certificate_renew($1, $2, $3, $4::bool, $5) AS r;
 
+-- name: cert_open_jobs :many
+SELECT j.id AS job_id, j.agent_id::text AS agent_id, j.status FROM jobs j
+WHERE j.certificate_id = $1 AND job_issues(j.type) AND job_is_active(j.status) ORDER BY j.id LIMIT 100;
+
 -- name: cert_deploy :many
 SELECT r.outcome, r.job_id, r.agent_id FROM certificate_deploy($1, $2, $3, $4) AS r;

@@ -269,7 +269,7 @@ def test_force_overrides_a_job_that_waits_for_a_dead_agent(world):
     agent = world.agents[0][0]
     job = order(world, "forced", csr=False)
     world.query("UPDATE agents SET status = 'Online' WHERE id = %s", agent)
-    assert world.api.post(f"{CERTS}/forced/renew?force=true")[0] == 409  # it lives
+    assert world.api.need("POST", f"{CERTS}/forced/renew?force=true")["job_ids"] == [job]  # it lives
     world.query("UPDATE agents SET status = 'Offline' WHERE id = %s", agent)
     assert agent in world.api.get(f"{CERTS}/forced")[1]["reason"]
     assert world.api.post(f"{CERTS}/forced/renew")[0] == 409
@@ -285,4 +285,4 @@ def test_force_overrides_a_job_that_waits_for_a_dead_agent(world):
         (agent, "Cancelled"), (world.agents[1][0], "AwaitingCSR")]
     # A force does not throw away what is being signed.
     busy = order(world, "busy")
-    assert world.api.post(f"{CERTS}/busy/renew?force=true")[0] == 409 and state(world, busy)[0] == "Pending"
+    assert world.api.need("POST", f"{CERTS}/busy/renew?force=true")["job_ids"] == [busy] and state(world, busy)[0] == "Pending"

@@ -16,6 +16,7 @@
 #include "common/base/attr.h"
 
 static op_step renew_done;
+static op_step renew_joined;
 static op_step deploy_done;
 
 static const struct outcome renew_refusals[] = {
@@ -98,8 +99,7 @@ enum op_next
 cert_renew(struct op *op)
 {
 	const char *query = req_query(op, "force");
-	bool is_forced = query != NULL && (strcasecmp(query, "true") == 0 ||
-					      strcmp(query, "1") == 0);
+	bool *is_forced = op_state(op, sizeof(*is_forced));
 	const struct cJSON *body;
 	const char *why;
 	bool wish = false;
@@ -111,20 +111,26 @@ cert_renew(struct op *op)
 	ret = json_bool(body, "force", &wish);
 	if (ret == RC_INVALID)
 		return op_fail(op, ret, "force must be true or false");
+	*is_forced =
+	    wish || (query != NULL && (strcasecmp(query, "true") == 0 ||
+					  strcmp(query, "1") == 0));
 	return OP_QUERY(op, Q_CERT_RENEW, renew_done, req_param(op, "id"),
-	    page_actor(op), req_actor_type(op),
-	    is_forced || wish ? "true" : "false",
+	    page_actor(op), req_actor_type(op), *is_forced ? "true" : "false",
 	    op_printf(op, "another renewal was forced by %s", page_actor(op)));
 }
 
 static enum op_next
 renew_done(struct op *op)
 {
+	const bool *is_forced = op_state(op, sizeof(*is_forced));
 	struct warnings ws = {0};
 	enum op_next no;
 
 	if (op_rows(op) == 0)
 		return cert_not_found(op);
+	if (*is_forced && outcome_is(op, "in_progress"))
+		return OP_QUERY(op, Q_CERT_OPEN_JOBS, renew_joined,
+		    req_param(op, "id"));
 	if (outcome_refuses(op, renew_refusals, ARRAY_LEN(renew_refusals), &no))
 		return no;
 	hint_agents(op);
@@ -133,6 +139,26 @@ renew_done(struct op *op)
 		    cert_reason_say(op_arena(op),
 			op_printf(op, "by_hand\n%s",
 			    op_text(op, 0, "by_hand"))));
+	return reply_jobs(op, "renewal_triggered", &ws);
+}
+
+/*
+ * Who forces gets a renewal, not a second one: the open jobs, which
+ * somebody who is there works on.
+ */
+static enum op_next
+renew_joined(struct op *op)
+{
+	struct warnings ws = {0};
+
+	if (op_rows(op) == 0)
+		return op_fail(op, RC_CONFLICT,
+		    "the renewal that was in progress has just ended; ask "
+		    "again for another one");
+	hint_agents(op);
+	warn_add(op, &ws,
+	    "a renewal is in progress already and goes on: job %s is %s",
+	    op_text(op, 0, "job_id"), op_text(op, 0, "status"));
 	return reply_jobs(op, "renewal_triggered", &ws);
 }
 
