@@ -73,22 +73,24 @@ SELECT engine_now() AT TIME ZONE 'UTC' AS now;
 
 -- --- API: the CAs of an issuer ---
 
+-- A row without a state: the issuer has none yet.
 -- name: issuer_cas :many
 SELECT ca.state, ca.fingerprint_sha256, ca.not_before AT TIME ZONE 'UTC' AS not_before, ca.not_after AT TIME ZONE 'UTC' AS not_after,
     ca.list, ca.cert_pem AS certificate_pem
-FROM ca_certificates ca
-WHERE ca.issuer_id = $1
+FROM issuers i LEFT JOIN ca_certificates ca ON ca.issuer_id = i.id
+WHERE i.id = $1
 ORDER BY ca.state = 'former', ca.state, ca.not_before DESC
 LIMIT 100;
 
--- outcome: exists or asked; outside where the key is not here.
+-- outcome: exists or asked; outside where the key is not here; no_issuer.
 -- name: issuer_successor :one
 WITH asked AS MATERIALIZED (SELECT ca_successor_ask($1) AS is_new), told AS (
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category)
     SELECT $2, $3, 'issuer_successor_requested', 'issuer', $1, 'config' FROM asked WHERE is_new)
-SELECT CASE WHEN a.is_new OR EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'ca_next:' || $1) THEN 'asked'
+SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM issuers i WHERE i.id = $1) THEN 'no_issuer'
+    WHEN a.is_new OR EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'ca_next:' || $1) THEN 'asked'
     WHEN EXISTS (SELECT 1 FROM ca_certificates c WHERE c.issuer_id = $1 AND c.state = 'next') THEN 'exists' ELSE 'outside' END AS outcome
 FROM asked a;
 
 -- name: issuer_switch :one
-SELECT ca_switch($1, $2, $3, $4) AS outcome;
+SELECT CASE WHEN EXISTS (SELECT 1 FROM issuers i WHERE i.id = $1) THEN ca_switch($1, $2, $3, $4) ELSE 'no_issuer' END AS outcome;

@@ -18,6 +18,7 @@ struct report {
 	const char *actual;
 	const char *error;
 	bool is_verified;
+	bool has_verdict; /* is_verified was said */
 };
 
 static op_step verify_done;
@@ -64,6 +65,7 @@ read_report(struct op *op, struct report *v, const char **out_why)
 		return RC_INVALID;
 	}
 	ret = json_bool(body, "verified", &v->is_verified);
+	v->has_verdict = ret == RC_OK;
 	if (ret == RC_INVALID)
 		*out_why = "verified must be true or false";
 	return ret == RC_INVALID ? ret : RC_OK;
@@ -76,12 +78,14 @@ find_fault(const struct report *v)
 {
 	if (!*v->target)
 		return "target_id is required";
-	if (!v->is_verified)
+	if (v->has_verdict && !v->is_verified)
 		return NULL;
 	if (!*v->expected)
 		return "expected_fingerprint is required";
 	if (!*v->actual)
 		return "actual_fingerprint is required";
+	if (!v->has_verdict)
+		return "verified is required";
 	if (strcasecmp(v->expected, v->actual) != 0)
 		return "verified is true, but the fingerprints differ";
 	return NULL;

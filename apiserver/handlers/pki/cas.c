@@ -16,6 +16,8 @@
 
 enum { FINGERPRINT_LEN = 64 };
 
+#define NO_ISSUER "Issuer not found"
+
 static op_step cas_listed;
 static op_step successor_asked;
 static op_step switched;
@@ -41,15 +43,20 @@ cas_listed(struct op *op)
 	const struct db_result *result = op_result(op, 0);
 	struct json_w *w = reply_writer(op);
 	struct field_rows rows;
+	size_t n = db_nrows(result);
 
+	if (n == 0)
+		return op_fail(op, RC_NOT_FOUND, NO_ISSUER);
+	if (op_is_null(op, 0, "state"))
+		n = 0;
 	field_rows_init(&rows, result, ca_fields, ARRAY_LEN(ca_fields), NULL);
 	json_w_open(w, '{');
 	json_w_key(w, "data");
 	json_w_open(w, '[');
-	for (size_t i = 0; i < db_nrows(result); i++)
+	for (size_t i = 0; i < n; i++)
 		field_rows_put(&rows, op_arena(op), w, i);
 	json_w_close(w, ']');
-	json_w_kv_int(w, "total", (int64_t)db_nrows(result));
+	json_w_kv_int(w, "total", (int64_t)n);
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
@@ -72,6 +79,7 @@ static enum op_next
 successor_asked(struct op *op)
 {
 	static const struct outcome refusals[] = {
+	    {"no_issuer", RC_NOT_FOUND, NO_ISSUER},
 	    {"outside", RC_CONFLICT,
 		"the product makes successors of roots whose key it keeps, and "
 		"this issuer has none; a sub-CA gets another certificate in "
@@ -112,6 +120,7 @@ static enum op_next
 switched(struct op *op)
 {
 	static const struct outcome refusals[] = {
+	    {"no_issuer", RC_NOT_FOUND, NO_ISSUER},
 	    {"unknown", RC_CONFLICT,
 		"this issuer has no successor of that fingerprint"},
 	};

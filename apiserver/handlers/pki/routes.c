@@ -42,7 +42,7 @@ const struct route_area routes_pki = {
     .name = "pki",
     .prefix = "/.well-known/pki/",
     .rules = {.access = ROUTE_PUBLIC,
-	.renderer = &render_api,
+	.renderer = &render_brief,
 	.body = ROUTE_NO_BODY,
 	.rate = ROUTE_RATED,
 	.preflight = ROUTE_NO_PREFLIGHT,
