@@ -6,10 +6,10 @@ c.id, c.owning_issuer_id, c.parent_ca_id, c.name, c.subject, c.state, c.cert_pem
     c.name_constraints, c.ocsp_responder_url, c.metadata, c.fingerprint_sha256, c.created_at AT TIME ZONE 'UTC' AS created_at,
     c.updated_at AT TIME ZONE 'UTC' AS updated_at
 
--- $1 issuer.
+-- $1 issuer.  A row without an id: it has none.
 -- name: intermediate_ca_list :many
 SELECT {intermediate_ca_columns}
-FROM intermediate_cas c WHERE c.owning_issuer_id = $1 ORDER BY c.created_at, c.id LIMIT policy_intermediate_cas();
+FROM issuers i LEFT JOIN intermediate_cas c ON c.owning_issuer_id = i.id WHERE i.id = $1 ORDER BY c.created_at, c.id LIMIT policy_intermediate_cas();
 
 -- name: intermediate_ca_get :many
 SELECT {intermediate_ca_columns}

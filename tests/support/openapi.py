@@ -27,9 +27,9 @@ class Client:
             self.connection.close()
         self.connection = None
 
-    def call(self, method, path, payload=None):
+    def call(self, method, path, payload=None, media=""):
         """(status, headers, bytes)."""
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        headers = {"Content-Type": media or "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
         for _ in range(2):
             kept = self.connection is not None
             if not kept:

@@ -50,12 +50,17 @@ listed(struct op *op)
 	const struct db_result *result = op_result(op, 0);
 	struct json_w *w = reply_writer(op);
 	struct field_rows rows;
+	size_t n = db_nrows(result);
 
+	if (n == 0)
+		return op_fail(op, RC_NOT_FOUND, "Issuer not found");
+	if (op_is_null(op, 0, "id"))
+		n = 0;
 	field_rows_init(&rows, result, intermediate_fields,
 	    ARRAY_LEN(intermediate_fields), NULL);
 	json_w_open(w, '{');
 	json_w_key(w, "data");
-	field_rows_put_all(&rows, op_arena(op), w, db_nrows(result));
+	field_rows_put_all(&rows, op_arena(op), w, n);
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }

@@ -66,7 +66,7 @@ GOOD = {
     ("POST", f"{V1}/notifications/{{id}}/requeue"): [Good(notification, None, 200, STATUS)],
     ("GET", f"{V1}/stats/summary"): [Good("", None, 200, members(
         "total_certificates,expiring_certificates,expired_certificates,revoked_certificates,active_agents,offline_agents,total_agents,pending_jobs,"
-        "failed_jobs,notifications_dead:i completed_at:t"))],
+        "failed_jobs,complete_jobs,notifications_dead:i completed_at:t"))],
     ("GET", f"{V1}/stats/certificates-by-status"): [Good("", None, 200, members("status count:i"), rows=".")],
     ("GET", f"{V1}/metrics"): [Good("", None, 200, members("gauge,counter,uptime:o"))],
     ("GET", f"{V1}/metrics/prometheus"): [Good("", None, 200, media="text/plain")],
