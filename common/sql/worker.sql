@@ -52,8 +52,9 @@ LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
 LEFT JOIN LATERAL (SELECT f.name, rule_say(f.r, f.fault, $3::jsonb) AS message FROM (SELECT r.id, r.name, r, rule_fault(r, c,
             CASE WHEN j.ca_sha256 IS NOT NULL AND isfinite(j.not_before) AND isfinite(j.not_after) THEN j.not_after - j.not_before END,
             engine_now()) AS fault
-        FROM policy_rules r WHERE r.enabled AND r.severity = 'Critical' AND r.type <> 'RenewalLeadTime' AND c.id IS NOT NULL OFFSET 0) f
-    WHERE f.fault IS NOT NULL ORDER BY f.id LIMIT 1) b ON true
+        FROM policy_rules r WHERE r.enabled AND r.severity = 'Critical' AND r.type <> 'RenewalLeadTime' AND c.id IS NOT NULL
+        ORDER BY r.id OFFSET 0) f
+    WHERE f.fault IS NOT NULL LIMIT 1) b ON true
 WHERE j.leased_by = $1 AND j.lease_id = $2::bigint AND j.status = 'Running'
 ORDER BY j.id;
 

@@ -38,7 +38,7 @@ $$;
 -- What of a list breaks the rule: the first name that no domain allows, the keys that the tags lack.
 CREATE FUNCTION rule_fault_of(r policy_rules, c managed_certificates) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN
     IF r.type = 'AllowedDomains' THEN
-        RETURN (SELECT n.name FROM unnest(c.common_name::text || c.sans) AS n (name)
+        RETURN (SELECT n.name FROM unnest(c.common_name::text || coalesce(c.sans, '{}')) AS n (name)
             WHERE NOT rule_allows_name(r.config -> 'allowed_domains', n.name) LIMIT 1);
     END IF;
     RETURN (SELECT string_agg(k.key, ', ') FROM jsonb_array_elements_text(r.config -> 'required_keys') AS k (key)

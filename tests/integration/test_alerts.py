@@ -44,7 +44,7 @@ def run(site, limit=1000):
 
 
 def alerts(site, name):
-    return site.query("SELECT threshold_days, channel, severity FROM notification_events WHERE certificate_id = %s ORDER BY id", name)
+    return site.query("SELECT threshold_days, channel, severity FROM notification_events WHERE certificate_id = %s AND type = 'ExpirationWarning' ORDER BY id", name)
 
 
 def pass_time(site, days):

@@ -3,12 +3,13 @@ Policy rules: the routes with good and bad input, what breaks each type, how
 violations come and go, and what a Critical one keeps from being issued.
 """
 import json
+import subprocess
 import threading
 
 import psycopg2
 import pytest
 
-from fleet import Fleet, code_schema, rule_words
+from fleet import BUILD, ROOT, Fleet, clean_env, code_schema, rule_words
 from test_rest import make_csr, refused
 
 POLICIES, CERTS = "/api/v1/policies", "/api/v1/certificates"
@@ -79,6 +80,32 @@ def test_the_baseline_is_there(world):
     found = {p["id"]: (p["type"], p["config"], p["severity"]) for p in world.api.need("GET", POLICIES)["data"]}
     assert {k: found[k] for k in BASELINE} == BASELINE
     assert all(p["enabled"] for p in world.api.need("GET", POLICIES)["data"])
+
+
+def test_an_upgrade_brings_it_switched_off_where_there_are_certificates(world):
+    """What is renewed today is renewed tomorrow."""
+    names = sorted(p.name.split("_")[0] for p in (ROOT / "migrations").glob("*.up.sql"))
+    down = len(names) - names.index("0005")
+    with world.admin("postgres") as c:
+        c.execute("CREATE DATABASE upgraded")
+    url = f"postgresql://postgres@/upgraded?host={world.socket_dir}"
+
+    def migrate(argument):
+        subprocess.run([BUILD / "apiserver" / "certctl-apiserver", argument], check=True, capture_output=True, cwd="/", env=clean_env() | {
+            "CERTCTL_DATABASE_URL": url, "CERTCTL_DATABASE_MIGRATIONS_PATH": str(ROOT / "migrations")})
+
+    migrate("--migrate-only")
+    migrate(f"--migrate-down={down}")
+    with world.admin("upgraded") as c:
+        c.execute("SET session_replication_role = replica")
+        c.execute("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id) "
+                  "VALUES ('mc-old', 'old', 'old.example.test', 'o', 't', 'i', 'rp-default')")
+    migrate("--migrate-only")
+    with world.admin("upgraded") as c:
+        c.execute("SELECT id FROM policy_rules WHERE NOT enabled ORDER BY id")
+        assert [r for r, in c.fetchall()] == sorted(BASELINE)
+    with world.admin("postgres") as c:
+        c.execute("DROP DATABASE upgraded WITH (FORCE)")
 
 
 def test_defaults_and_all_fields(world, unique):
@@ -239,6 +266,20 @@ def test_what_breaks_each_type(world, rules, unique, kind, config, good, bad, wo
 def test_violations_of_no_certificate(world):
     status, reply = world.api.get(f"{CERTS}/none/violations")
     refused(reply, status, "Certificate not found", 404)
+
+
+def test_a_row_of_another_hand(world, rules, unique):
+    """Names that are NULL, a life without end: each is judged by what is known of it."""
+    none, endless = certificate(world, unique("none"), common_name="none.example.org"), certificate(world, unique("endless"))
+    world.query("UPDATE managed_certificates SET sans = NULL WHERE id = %s", none)
+    world.plant("UPDATE managed_certificates SET expires_at = 'infinity', valid_from = '-infinity' WHERE id = %s", endless)
+    domains = rules(unique("rule"), type="AllowedDomains", config={"allowed_domains": ["*.example.test"]})["id"]
+    rules(unique("life"))
+    rules(unique("lead"), type="RenewalLeadTime", config={})
+    scan(world)
+    assert violations(world, domains)[none] == "the name none.example.org is in none of the allowed domains: *.example.test"
+    assert world.value("SELECT count(*) FROM policy_violations WHERE certificate_id = %s", endless) == 0
+    world.plant("DELETE FROM managed_certificates WHERE id = %s", endless)
 
 
 # --- how they come and go ---
