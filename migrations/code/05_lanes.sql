@@ -107,9 +107,9 @@ LANGUAGE sql STABLE AS $$
     FROM (SELECT array_agg(m.target_id ORDER BY m.target_id) AS ids, bool_or(m.desired_version_id IS NOT NULL) AS has_any,
             bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id) AS is_pending,
             bool_or(m.desired_version_id IS DISTINCT FROM m.deployed_version_id AND m.deploy_failures > 0) AS has_failed,
-            bool_or(s.target_id IS NOT NULL) AS may_be_other
-        FROM certificate_target_mappings m LEFT JOIN served_certificates s ON s.target_id = m.target_id AND s.is_other
-        WHERE m.certificate_id = c.id) t
+            -- By the target, however many are other.
+            bool_or((SELECT s.is_other FROM served_certificates s WHERE s.target_id = m.target_id)) AS may_be_other
+        FROM certificate_target_mappings m WHERE m.certificate_id = c.id) t
 $$;
 
 -- What the leader must know to hand out work: every lane that has a due job behind its low-water key, and how many batches
