@@ -15,7 +15,7 @@ from fleet import Fleet, wait_for
 
 CERTIFICATES = sized(1000, 20)
 WORKERS = 2
-CONNECTIONS = sized(256, 8)
+CONNECTIONS = sized(512, 8)
 SERIAL = 0x5019A << 140
 FILL = """
 WITH made AS (

@@ -283,6 +283,25 @@ def test_a_revocation_is_seen_within_a_second(plane, ca, other, asked):
         assert {status(), status(port=other.port)} == {REVOKED}
 
 
+def test_a_leaf_names_where_ocsp_answers(plane, ca):
+    url = f"https://127.0.0.1:{plane.api_port}{BASE}/iss-named"
+    issuer = {"id": "iss-named", "name": "iss-named", "type": "GenericCA", "config": {"ocsp_responder_urls": [url]}}
+    for wrong in ("x", ["x"], ["http://a.example/"] * 9):
+        status, reply = plane.api.call("POST", "/api/v1/issuers", issuer | {"config": {"ocsp_responder_urls": wrong}})
+        assert status == 400 and "ocsp_responder_urls" in reply["message"]
+    plane.api.need("POST", "/api/v1/issuers", issuer)
+    leaf = issue(plane, "named", "iss-named")
+    access, = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    assert (access.access_method, access.access_location.value) == (x509.AuthorityInformationAccessOID.OCSP, url)
+    own = load_ca(plane, "iss-named")
+    der = request(leaf, ca=own)
+    path = url.removeprefix(f"https://127.0.0.1:{plane.api_port}")
+    assert checked(ask(plane, "POST", path, der)[2], own).certificate_status == GOOD
+    # Another issuer knows neither the serial nor the key.
+    assert checked(ask(plane, "GET", f"{LOCAL}/{serial_of(leaf)}")[2], ca).certificate_status == UNKNOWN
+    assert ask(plane, "POST", LOCAL, der)[2] == UNAUTHORIZED
+
+
 def test_go_accepts(plane, ca, leaf, gone):
     home, program = str(plane.dir / "go"), plane.dir / "go-ocsp"
     subprocess.run(["/usr/bin/go", "build", "-o", program, ROOT / "tests" / "support" / "lint" / "ocsp.go"], check=True, timeout=200,

@@ -19,58 +19,15 @@
 #include "common/base/enc.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
-#include "common/pki/cert/cert.h"
 #include "common/pki/cert/crl.h"
-#include "common/pki/ocsp/ocsp_request.h"
-#include "common/pki/ocsp/ocsp_response.h"
 #include "common/policy/policy.h"
 #include "worker/kinds/kind.h"
+#include "worker/kinds/ocsp_batch.h"
 
-#define LOCAL_TYPE "GenericCA"
 #define POLL_MS 2
 #define CHUNK "500" /* answers made anew in a round */
 /* A round ends well before the op does. */
 #define ROUND_MS 15000
-
-/* A key of a CA that may answer. */
-struct key {
-	struct responder_ca ca;
-	struct ocsp_ca id;
-	bool is_wanted;
-	rc code;                     /* why it answers nothing */
-	struct responder *responder; /* referenced until the round ends */
-};
-
-/* One certificate of one request. */
-struct item {
-	const char *issuer_id, *issuer_type; /* type NULL: no such issuer */
-	const char *serial, *cert_id;        /* cert_id: "" by the serial */
-	const char *list;                    /* NULL: unknown */
-	const char *status, *reason;
-	int64_t revoked_at_unix;
-	int number; /* of its request */
-	struct key *key;
-	struct span cert_id_der;
-	const char *refusal; /* instead of an answer; NULL: none */
-};
-
-struct request {
-	size_t first, n; /* its items */
-	struct span nonce;
-	const char *outcome;
-	const char *response; /* '\x...'; NULL */
-	bool is_kept;
-};
-
-struct work {
-	bool is_refresh;
-	struct item *items;
-	struct request *requests;
-	struct key *keys;
-	size_t nitems, nrequests, nkeys, at;
-	int64_t this_unix, next_unix;
-	size_t signed_in_all;
-};
 
 static op_step work_loaded;
 static op_step work_keys_known;
@@ -80,16 +37,16 @@ static op_step work_stored;
 static op_step refresh_round;
 static op_step refresh_kept;
 
-static struct work *
+static struct ocsp_batch *
 work_of(struct op *op)
 {
-	return op_state(op, sizeof(struct work));
+	return op_state(op, sizeof(struct ocsp_batch));
 }
 
 static void
 give_back(void *arg)
 {
-	struct work *w = arg;
+	struct ocsp_batch *w = arg;
 
 	for (size_t i = 0; i < w->nkeys; i++) {
 		if (w->keys[i].responder)
@@ -141,9 +98,9 @@ text_or_null(const struct db_result *r, size_t row, const char *col)
 }
 
 static void
-read_item(const struct db_result *r, size_t row, struct item *out)
+read_item(const struct db_result *r, size_t row, struct ocsp_item *out)
 {
-	*out = (struct item){
+	*out = (struct ocsp_item){
 	    .number = (int)db_i64(r, row, db_col(r, "request")),
 	    .issuer_id = db_text(r, row, db_col(r, "issuer_id")),
 	    .issuer_type = text_or_null(r, row, "issuer_type"),
@@ -157,24 +114,13 @@ read_item(const struct db_result *r, size_t row, struct item *out)
 		out->revoked_at_unix = db_i64(r, row, db_col(r, "revoked_at"));
 }
 
-static struct span
-unhex(struct arena *a, const char *hex)
-{
-	size_t len = strlen(hex) / 2;
-	uint8_t *bytes = arena_alloc(a, len + 1);
-
-	if (enc_unhex(hex, bytes, len) != RC_OK)
-		len = 0;
-	return (struct span){bytes, len};
-}
-
 /* Items of a request stand one behind the other. */
 static void
-read_items(struct op *op, struct work *w)
+read_items(struct op *op, struct ocsp_batch *w)
 {
 	const struct db_result *r = op_result(op, 0);
 	struct arena *a = op_arena(op);
-	struct request *q = NULL;
+	struct ocsp_asked *q = NULL;
 
 	w->items = arena_alloc(a, (w->nitems + 1) * sizeof(*w->items));
 	w->requests = arena_alloc(a, (w->nitems + 1) * sizeof(*w->requests));
@@ -183,10 +129,10 @@ read_items(struct op *op, struct work *w)
 		read_item(r, i, &w->items[i]);
 		if (!q || w->items[i].number != w->items[i - 1].number) {
 			q = &w->requests[w->nrequests++];
-			*q = (struct request){
+			*q = (struct ocsp_asked){
 			    .first = i,
-			    .nonce =
-				unhex(a, db_text(r, i, db_col(r, "nonce"))),
+			    .nonce = ocsp_batch_unhex(a,
+				db_text(r, i, db_col(r, "nonce"))),
 			};
 		}
 		q->n++;
@@ -195,7 +141,7 @@ read_items(struct op *op, struct work *w)
 
 /* Of those that are there. */
 static const char *
-name_issuers(struct op *op, const struct work *w)
+name_issuers(struct op *op, const struct ocsp_batch *w)
 {
 	const char **ids =
 	    arena_alloc(op_arena(op), (w->nitems + 1) * sizeof(*ids));
@@ -211,7 +157,7 @@ name_issuers(struct op *op, const struct work *w)
 static enum op_next
 work_loaded(struct op *op)
 {
-	struct work *w = work_of(op);
+	struct ocsp_batch *w = work_of(op);
 
 	w->nitems = op_rows(op);
 	w->at = 0;
@@ -227,126 +173,10 @@ work_loaded(struct op *op)
 
 /* --- who answers --- */
 
-static rc
-read_key(const struct db_result *r, size_t row, struct key *out)
-{
-	const char *pem = db_text(r, row, db_col(r, "cert_pem"));
-	bool is_former =
-	    strcmp(db_text(r, row, db_col(r, "state")), "former") == 0;
-	X509 *x;
-	rc ret;
-
-	*out = (struct key){
-	    .ca =
-		{
-		    .issuer_id = db_text(r, row, db_col(r, "issuer_id")),
-		    .list = db_text(r, row, db_col(r, "list")),
-		    .former_key =
-			is_former ? db_text(r, row, db_col(r, "key_id")) : NULL,
-		    .responder = db_text(r, row, db_col(r, "responder")),
-		},
-	};
-	ret = cert_from_pem(pem, strlen(pem), &x);
-	if (ret != RC_OK)
-		return ret;
-	ret = ocsp_ca_read(x, &out->id);
-	X509_free(x);
-	return ret;
-}
-
-/* By what the client calls it. */
-static struct key *
-find_named(struct work *w, const struct item *it, const struct ocsp_id *id)
-{
-	for (size_t i = 0; i < w->nkeys; i++) {
-		if (strcmp(w->keys[i].ca.issuer_id, it->issuer_id) == 0 &&
-		    ocsp_ca_is(&w->keys[i].id, id))
-			return &w->keys[i];
-	}
-	return NULL;
-}
-
-/* By what signed the certificate; else the one that signs now. */
-static struct key *
-find_signing(struct work *w, const struct item *it)
-{
-	struct key *found = NULL;
-
-	for (size_t i = 0; i < w->nkeys; i++) {
-		struct key *k = &w->keys[i];
-
-		if (strcmp(k->ca.issuer_id, it->issuer_id) != 0)
-			continue;
-		if (it->list && strcmp(k->ca.list, it->list) == 0)
-			return k;
-		if (!k->ca.former_key)
-			found = k;
-	}
-	return found;
-}
-
-static void
-find_key(struct op *op, struct work *w, struct item *it)
-{
-	struct arena *a = op_arena(op);
-	struct ocsp_id id;
-
-	if (!it->issuer_type) {
-		it->refusal = "no_issuer";
-		return;
-	}
-	if (strcmp(it->issuer_type, LOCAL_TYPE) != 0) {
-		it->refusal = "outside";
-		return;
-	}
-	if (it->cert_id[0]) {
-		it->cert_id_der = unhex(a, it->cert_id);
-		if (ocsp_id_parse(it->cert_id_der, &id) == RC_OK)
-			it->key = find_named(w, it, &id);
-		if (!it->key)
-			it->refusal = "unauthorized";
-	} else {
-		it->key = find_signing(w, it);
-		if (!it->key || ocsp_ca_cert_id(a, &it->key->id, it->serial,
-				    &it->cert_id_der) != RC_OK)
-			it->refusal = "failed";
-	}
-}
-
-/* An answer is signed by one key: what it cannot speak for, it refuses. */
-static void
-judge_request(struct work *w, struct request *q)
-{
-	const struct item *first = &w->items[q->first];
-
-	for (size_t i = q->first; i < q->first + q->n; i++) {
-		if (w->items[i].refusal)
-			q->outcome = w->items[i].refusal;
-		else if (w->items[i].key != first->key)
-			q->outcome = "unauthorized";
-		if (q->outcome)
-			return;
-	}
-	first->key->is_wanted = true;
-}
-
 static enum op_next
 work_keys_known(struct op *op)
 {
-	struct work *w = work_of(op);
-	const struct db_result *r = op_result(op, 0);
-	size_t n = db_nrows(r);
-
-	w->keys = arena_alloc(op_arena(op), (n + 1) * sizeof(*w->keys));
-	w->nkeys = 0;
-	for (size_t i = 0; i < n; i++) {
-		if (read_key(r, i, &w->keys[w->nkeys]) == RC_OK)
-			w->nkeys++;
-	}
-	for (size_t i = 0; i < w->nitems; i++)
-		find_key(op, w, &w->items[i]);
-	for (size_t i = 0; i < w->nrequests; i++)
-		judge_request(w, &w->requests[i]);
+	ocsp_batch_find_keys(op, work_of(op));
 	return op_goto(op, work_open);
 }
 
@@ -354,7 +184,7 @@ static enum op_next
 work_open(struct op *op)
 {
 	struct task *t = op_owner(op);
-	struct work *w = work_of(op);
+	struct ocsp_batch *w = work_of(op);
 	const char *why;
 
 	if (!lease_is_trusted(t->env->lease))
@@ -362,7 +192,7 @@ work_open(struct op *op)
 	w->this_unix = clock_wall_us() / 1000000;
 	w->next_unix = w->this_unix + POLICY_OCSP_LIFE;
 	for (size_t i = 0; i < w->nkeys; i++) {
-		struct key *k = &w->keys[i];
+		struct ocsp_key *k = &w->keys[i];
 
 		if (!k->is_wanted || k->code != RC_OK)
 			continue;
@@ -381,75 +211,6 @@ work_open(struct op *op)
 	return op_goto(op, work_sign);
 }
 
-/* --- signing --- */
-
-static struct ocsp_single
-single_of(const struct item *it)
-{
-	struct ocsp_single s = {
-	    .cert_id = it->cert_id_der,
-	    .status = OCSP_UNKNOWN,
-	};
-
-	if (strcmp(it->status, "good") == 0)
-		s.status = OCSP_GOOD;
-	if (strcmp(it->status, "revoked") == 0) {
-		s.status = OCSP_REVOKED;
-		s.revoked_at_unix = it->revoked_at_unix;
-		s.reason = crl_reason(it->reason);
-	}
-	return s;
-}
-
-static const char *
-bytea(struct arena *a, struct span der)
-{
-	char *hex = arena_alloc(a, 2 * der.len + 3);
-
-	memcpy(hex, "\\x", 2);
-	enc_hex(der.p, der.len, hex + 2);
-	return hex;
-}
-
-static void
-sign_request(struct op *op, struct work *w, struct request *q)
-{
-	const struct item *first = &w->items[q->first];
-	struct arena *a = op_arena(op);
-	struct ocsp_single *singles = arena_alloc(a, q->n * sizeof(*singles));
-	struct ocsp_spec spec = {
-	    .singles = singles,
-	    .n = q->n,
-	    .this_update_unix = w->this_unix,
-	    .next_update_unix = w->next_unix,
-	    .nonce = q->nonce,
-	};
-	bool is_known = true;
-	struct span der;
-	rc ret;
-
-	if (q->outcome)
-		return;
-	q->outcome = "failed";
-	if (!first->key->responder)
-		return;
-	for (size_t i = 0; i < q->n; i++) {
-		singles[i] = single_of(&first[i]);
-		is_known = is_known && singles[i].status != OCSP_UNKNOWN;
-	}
-	/* It may be issued at any time. */
-	if (!is_known &&
-	    spec.next_update_unix > w->this_unix + POLICY_OCSP_UNKNOWN)
-		spec.next_update_unix = w->this_unix + POLICY_OCSP_UNKNOWN;
-	ret = ocsp_sign(first->key->responder->signer, a, &spec, &der);
-	if (ret != RC_OK)
-		return;
-	q->response = bytea(a, der);
-	q->outcome = first->status;
-	q->is_kept = q->n == 1 && q->nonce.len == 0 && is_known;
-	w->signed_in_all++;
-}
-
 /* --- storing --- */
 
 /* The columns of ocsp_keep. */
@@ -460,7 +221,7 @@ struct kept {
 };
 
 static void
-keep_rows(struct op *op, struct work *w, struct kept *k)
+keep_rows(struct op *op, struct ocsp_batch *w, struct kept *k)
 {
 	const char ***columns[] = {&k->issuers, &k->serials, &k->cert_ids,
 	    &k->responses, &k->statuses, &k->reasons, &k->revoked};
@@ -470,8 +231,8 @@ keep_rows(struct op *op, struct work *w, struct kept *k)
 		    (w->nrequests + 1) * sizeof(char *));
 	k->n = 0;
 	for (size_t i = 0; i < w->nrequests; i++) {
-		const struct request *q = &w->requests[i];
-		const struct item *it = &w->items[q->first];
+		const struct ocsp_asked *q = &w->requests[i];
+		const struct ocsp_item *it = &w->items[q->first];
 		bool is_revoked = strcmp(it->status, "revoked") == 0;
 
 		if (!q->is_kept)
@@ -494,7 +255,7 @@ keep_rows(struct op *op, struct work *w, struct kept *k)
 #define KEEP_PARAMS 9
 
 static struct db_stmt
-keep_statement(struct op *op, struct work *w, size_t *out_n)
+keep_statement(struct op *op, struct ocsp_batch *w, size_t *out_n)
 {
 	struct arena *a = op_arena(op);
 	const char **p = arena_alloc(a, KEEP_PARAMS * sizeof(*p));
@@ -516,14 +277,14 @@ keep_statement(struct op *op, struct work *w, size_t *out_n)
 
 /* How long an apiserver may give it without asking for another. */
 static const char *
-left_of(struct op *op, const struct work *w, const struct request *q)
+left_of(struct op *op, const struct ocsp_batch *w, const struct ocsp_asked *q)
 {
 	return op_printf(op, "%" PRId64,
 	    q->is_kept ? w->next_unix - w->this_unix : (int64_t)0);
 }
 
 static enum op_next
-store_batch(struct op *op, struct work *w, const struct db_stmt *keep,
+store_batch(struct op *op, struct ocsp_batch *w, const struct db_stmt *keep,
     size_t nkept)
 {
 	struct task *t = op_owner(op);
@@ -553,7 +314,7 @@ static enum op_next
 work_sign(struct op *op)
 {
 	struct task *t = op_owner(op);
-	struct work *w = work_of(op);
+	struct ocsp_batch *w = work_of(op);
 	int64_t until_ms = clock_boot_ms() + KIND_SLICE_MS;
 	struct db_stmt keep;
 	size_t nkept;
@@ -561,7 +322,7 @@ work_sign(struct op *op)
 	if (!lease_is_trusted(t->env->lease))
 		return lease_refuse(op);
 	while (w->at < w->nrequests && clock_boot_ms() < until_ms)
-		sign_request(op, w, &w->requests[w->at++]);
+		ocsp_batch_sign(op, w, &w->requests[w->at++]);
 	if (w->at < w->nrequests)
 		return op_goto(op, work_sign);
 	keep = keep_statement(op, w, &nkept);
@@ -575,7 +336,7 @@ work_sign(struct op *op)
 static enum op_next
 refresh_kept(struct op *op)
 {
-	struct work *w = work_of(op);
+	struct ocsp_batch *w = work_of(op);
 
 	give_back(w);
 	w->nkeys = 0;

@@ -227,6 +227,46 @@ test_optional_extensions(void)
 	env_stop(&e);
 }
 
+/* RFC 5280 section 4.2.2.1. */
+static void
+test_where_ocsp_answers(void)
+{
+	static const char *const urls[] = {"http://a.example/ocsp/iss-1",
+	    "http://b.example/", NULL};
+	static const char *const bad[] = {"a.example", NULL};
+	AUTHORITY_INFO_ACCESS *access;
+	struct span tbs;
+	struct env e;
+	int critical;
+
+	env_start(&e, "P-256");
+	env_csr(&e, fixture_simple(e.a, fixture_key("P-256"), "a.example",
+			"a.example"));
+	env_issue(&e);
+	CHECK_INT(ext_value(e.leaf, NID_info_access, &critical).len, 0);
+	e.spec.ocsp_urls = urls;
+	e.spec.crl_urls = urls;
+	env_issue(&e);
+	access = X509_get_ext_d2i(e.leaf, NID_info_access, &critical, NULL);
+	CHECK(access != NULL && critical == 0);
+	CHECK_INT(sk_ACCESS_DESCRIPTION_num(access), 2);
+	for (int i = 0; i < 2; i++) {
+		ACCESS_DESCRIPTION *one =
+		    sk_ACCESS_DESCRIPTION_value(access, i);
+
+		CHECK_INT(OBJ_obj2nid(one->method), NID_ad_OCSP);
+		CHECK_INT(one->location->type, GEN_URI);
+		CHECK_STR((const char *)ASN1_STRING_get0_data(
+			      one->location->d.ia5),
+		    urls[i]);
+	}
+	AUTHORITY_INFO_ACCESS_free(access);
+	CHECK_INT(verify_at(&e, FROM, X509_PURPOSE_SSL_SERVER), X509_V_OK);
+	e.spec.ocsp_urls = bad;
+	CHECK_INT(certbuild_tbs(e.b, e.a, &e.spec, &tbs), RC_INVALID);
+	env_stop(&e);
+}
+
 /* RFC 5280 section 4.2.1.6. */
 static void
 test_empty_subject(void)
@@ -495,7 +535,8 @@ test_room(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_leaf), CHECK_ROW(test_usages),
-    CHECK_ROW(test_optional_extensions), CHECK_ROW(test_empty_subject),
-    CHECK_ROW(test_foreign_subject), CHECK_ROW(test_rsa_without_null),
-    CHECK_ROW(test_times), CHECK_ROW(test_serials), CHECK_ROW(test_same_bytes),
+    CHECK_ROW(test_optional_extensions), CHECK_ROW(test_where_ocsp_answers),
+    CHECK_ROW(test_empty_subject), CHECK_ROW(test_foreign_subject),
+    CHECK_ROW(test_rsa_without_null), CHECK_ROW(test_times),
+    CHECK_ROW(test_serials), CHECK_ROW(test_same_bytes),
     CHECK_ROW(test_bad_specs), CHECK_ROW(test_room))
