@@ -178,7 +178,7 @@ BAD |= more_bad | {
     ("POST", f"{V1}/discovered-certificates/{{id}}/dismiss"): [Bad(NO, None, 404)],
     ("POST", f"{V1}/network-scan/scep-probe"): [Bad("", b, 400) for b in ({}, {"url": ""}, {"url": 7}, {"url": "ftp://x/"}, {"url": "http://127.0.0.1/scep"})],
     ("POST", f"{V1}/issuers/{{id}}/test"): [Bad(NO, None, 404)],
-    ("POST", NEW): [Bad(NO, child, 404)] + [Bad(hierarchy, lambda w, m=more: child(w, **m), 400) for more in (
+    ("POST", NEW): [Bad(NO, lambda w: child(w, parent_ca_id=NO), 404)] + [Bad(hierarchy, lambda w, m=more: child(w, **m), 400) for more in (
         {"name": ""}, {"name": 7}, {"subject": "x"}, {"ttl_days": -1}, {"ttl_days": "x"}, {"path_len_constraint": -1}, {"algorithm": "nonsense"},
         {"root_cert_pem": "x", "key_driver_id": "y"}, {"name_constraints": "x"})] + [Bad(hierarchy, lambda w: child(w, parent_ca_id=NO), 404)],
     ("GET", NEW): [Bad(NO, None, 404)],
