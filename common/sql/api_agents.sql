@@ -77,7 +77,9 @@ FROM agents a
 WHERE a.id = $1;
 
 -- name: agent_state :many
-SELECT a.retired_at IS NOT NULL AS is_retired FROM agents a WHERE a.id = $1;
+SELECT a.retired_at IS NOT NULL AS is_retired, EXISTS (SELECT 1 FROM target_tests o WHERE o.agent_id = a.id AND o.taken_at IS NULL
+        AND o.ended_at IS NULL AND o.asked_at > engine_now() - policy_test_wait()) AS has_tests
+FROM agents a WHERE a.id = $1;
 
 -- A batch, without doubles.  Empty texts keep what is there.  What somebody
 -- holds is waited for as long as another batch has it; then the batch is sent

@@ -14,6 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/fault.h"
+#include "common/base/plain.h"
 #include "common/base/weak.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
@@ -89,7 +90,7 @@ describe(struct op *op, struct ica *c, X509 *x, const char **out_why)
 	struct arena *a = op_arena(op);
 	struct constraints nc;
 	BIO *bio = BIO_new(BIO_s_mem());
-	char *text;
+	char *text, *name;
 	long len;
 	rc ret;
 
@@ -102,7 +103,9 @@ describe(struct op *op, struct ica *c, X509 *x, const char **out_why)
 		ret = RC_CRYPTO;
 	if (ret == RC_OK) {
 		len = BIO_get_mem_data(bio, &text);
-		c->subject = arena_strndup(a, text, (size_t)len);
+		name = arena_strndup(a, text, (size_t)len);
+		plain_clean(name);
+		c->subject = name;
 		c->constraints = constraints_json(a, &nc);
 		c->path_len = (int)X509_get_pathlen(x);
 	}

@@ -18,7 +18,8 @@ enum {
 
 struct work {
 	struct watch *watch; /* NULL: no wait, or too many wait */
-	bool takes_tests;
+	bool knows_tests;
+	bool has_tests; /* there are some: this look takes them, too */
 	int64_t until_ms;
 };
 
@@ -36,7 +37,7 @@ agent_work_start(struct op *op)
 	ret = req_wait(op, &wait_ms, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
-	k->takes_tests = req_query_int(op, "tests", 0, 1, 0) == 1;
+	k->knows_tests = req_query_int(op, "tests", 0, 1, 0) == 1;
 	if (wait_ms > 0) {
 		op_extend(op, wait_ms + ANSWER_MS);
 		k->until_ms = clock_boot_ms() + wait_ms;
@@ -56,7 +57,7 @@ work_look(struct op *op)
 	struct db_stmt stmts[3] = {{Q_AGENT_STATE, 1, &id}};
 	size_t n = 1;
 
-	if (k->takes_tests)
+	if (k->has_tests)
 		stmts[n++] = (struct db_stmt){Q_AGENT_TESTS_TAKE, 1, &id};
 	stmts[n++] = (struct db_stmt){Q_AGENT_WORK_FETCH, 2, fetch};
 	return op_batch(op, work_done, n, stmts);
@@ -121,8 +122,7 @@ work_done(struct op *op)
 {
 	struct work *k = op_state(op, sizeof(*k));
 	const struct db_result *state = op_result(op, 0);
-	const struct db_result *tests =
-	    k->takes_tests ? op_result(op, 1) : NULL;
+	const struct db_result *tests = k->has_tests ? op_result(op, 1) : NULL;
 	int64_t left_ms = k->until_ms - clock_boot_ms();
 	size_t n = op_rows(op), ntests = tests ? db_nrows(tests) : 0;
 	struct json_w *w;
@@ -131,6 +131,12 @@ work_done(struct op *op)
 		return op_fail(op, RC_NOT_FOUND, "Agent not found");
 	if (db_bool(state, 0, db_col(state, "is_retired")))
 		return op_fail(op, RC_GONE, "Agent has been retired");
+	if (k->knows_tests && !k->has_tests &&
+	    db_bool(state, 0, db_col(state, "has_tests"))) {
+		k->has_tests = true;
+		return work_look(op);
+	}
+	k->has_tests = false;
 	if (n == 0 && ntests == 0 && k->watch && left_ms > 0 &&
 	    !park_is_stopping(req_api(op)->park))
 		return park_wait(k->watch, left_ms, work_look);

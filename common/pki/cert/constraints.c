@@ -65,6 +65,34 @@ read_network(const char *text, struct subtree *out)
 	return !has_host_bits(out);
 }
 
+static unsigned
+mask_bits(const struct subtree *t)
+{
+	unsigned bits = 0;
+
+	for (size_t i = t->nip; i < 2 * t->nip; i++) {
+		for (uint8_t b = t->ip[i]; b & 0x80; b = (uint8_t)(b << 1))
+			bits++;
+	}
+	return bits;
+}
+
+/* Its text, one for each network; false where its mask is none of one. */
+static bool
+print_network(struct arena *a, struct subtree *t)
+{
+	struct subtree same = *t;
+	char address[INET6_ADDRSTRLEN];
+
+	fill_mask(&same, mask_bits(t));
+	if (memcmp(same.ip, t->ip, 2 * t->nip) != 0 || has_host_bits(t) ||
+	    !inet_ntop(t->nip == 4 ? AF_INET : AF_INET6, t->ip, address,
+		sizeof(address)))
+		return false;
+	t->text = arena_printf(a, "%s/%u", address, mask_bits(t));
+	return true;
+}
+
 static bool
 read_subtree(struct arena *a, const char *text, struct subtree *out)
 {
@@ -74,7 +102,7 @@ read_subtree(struct arena *a, const char *text, struct subtree *out)
 	for (char *p = lower; *p; p++)
 		*p = (char)tolower((unsigned char)*p);
 	if (strchr(lower, '/') || strchr(lower, ':'))
-		return read_network(lower, out);
+		return read_network(lower, out) && print_network(a, out);
 	return hostname_is_valid(lower[0] == '.' ? lower + 1 : lower, false);
 }
 
@@ -159,50 +187,25 @@ constraints_read(struct arena *a, const struct cJSON *list,
 
 /* --- of a certificate --- */
 
-static unsigned
-mask_bits(const struct subtree *t)
-{
-	unsigned bits = 0;
-
-	for (size_t i = t->nip; i < 2 * t->nip; i++) {
-		for (uint8_t b = t->ip[i]; b & 0x80; b = (uint8_t)(b << 1))
-			bits++;
-	}
-	return bits;
-}
-
-/* Its text; false where its mask is none of a network. */
-static bool
-print_network(struct arena *a, struct subtree *t)
-{
-	struct subtree same = *t;
-	char address[INET6_ADDRSTRLEN];
-
-	fill_mask(&same, mask_bits(t));
-	if (memcmp(same.ip, t->ip, 2 * t->nip) != 0 || has_host_bits(t) ||
-	    !inet_ntop(t->nip == 4 ? AF_INET : AF_INET6, t->ip, address,
-		sizeof(address)))
-		return false;
-	t->text = arena_printf(a, "%s/%u", address, mask_bits(t));
-	return true;
-}
-
 static bool
 take_name(struct arena *a, const GENERAL_NAME *base, struct subtree *out)
 {
 	const ASN1_STRING *s =
 	    base->type == GEN_DNS ? base->d.dNSName : base->d.iPAddress;
+	const char *text;
 	int len;
 
 	if (base->type != GEN_DNS && base->type != GEN_IPADD)
 		return false;
 	len = ASN1_STRING_length(s);
 	*out = (struct subtree){.text = ""};
-	if (base->type == GEN_DNS)
-		return read_subtree(a,
-		    arena_strndup(a, (const char *)ASN1_STRING_get0_data(s),
-			(size_t)len),
-		    out);
+	if (base->type == GEN_DNS) {
+		text = arena_strndup(a, (const char *)ASN1_STRING_get0_data(s),
+		    (size_t)len);
+		/* Not for another name behind a NUL. */
+		return strlen(text) == (size_t)len &&
+		       read_subtree(a, text, out);
+	}
 	if (len != 8 && len != 32)
 		return false;
 	out->nip = (size_t)len / 2;

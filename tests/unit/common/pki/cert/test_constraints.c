@@ -63,6 +63,13 @@ test_what_is_read(void)
 				  rows[i].one),
 			      &c),
 		    rows[i].ret);
+	/* One spelling each. */
+	CHECK_INT(read_text(a,
+		      "[{\"permitted\":[\"2001:0DB8::/032\",\"A.Test\"]}]", &c),
+	    RC_OK);
+	CHECK_STR(constraints_json(a, &c),
+	    "[{\"permitted\":[\"2001:db8::/32\",\"a.test\"],"
+	    "\"excluded\":[]}]");
 	CHECK_INT(read_text(a, "[]", &c), RC_OK);
 	CHECK_INT(c.npermitted + c.nexcluded, 0);
 	CHECK_STR(constraints_json(a, &c), "[]");
