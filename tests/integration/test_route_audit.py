@@ -402,6 +402,9 @@ CASES = dict(nouns()) | {
     ("POST", "/api/v1/notifications/{id}/read"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/read", {})],
     ("POST", "/api/v1/notifications/{id}/requeue"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/requeue", {})],
     ("POST", "/api/v1/admin/scheduler/run-now/{duty}"): [lambda w: (w.admin, f"/api/v1/admin/scheduler/run-now/{w.duty()}", {})],
+    # Neither has a profile that could be read again; and OCSP is asked by nobody in particular.
+    ("POST", "/api/v1/admin/scep/intune/reload-trust"): [], ("POST", "/api/v1/admin/est/reload-trust"): [],
+    ("POST", "/.well-known/pki/ocsp/{issuer}"): [],
     ("POST", "/api/v1/admin/recovery"): [lambda w: w.ahead(), lambda w: w.served()],
     ("GET", "/api/v1/audit/export"): [
         lambda w: (w.admin, "/api/v1/audit/export?from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z", None)],
