@@ -1,1 +1,1 @@
-DROP TABLE scep_probe_results, network_scan_targets;
+DROP TABLE network_totals, scep_probe_results, network_scan_targets;

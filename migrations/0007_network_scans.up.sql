@@ -27,3 +27,11 @@ CREATE TABLE scep_probe_results (
     probed_at timestamptz NOT NULL, probe_duration_ms bigint NOT NULL DEFAULT 0, error text,
     created_at timestamptz NOT NULL DEFAULT now()
 );
+
+-- What was done since this database began, for the metrics; one row.
+CREATE TABLE network_totals (
+    id int PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    scans bigint NOT NULL DEFAULT 0, scans_given_up bigint NOT NULL DEFAULT 0, endpoints bigint NOT NULL DEFAULT 0,
+    certificates bigint NOT NULL DEFAULT 0, errors bigint NOT NULL DEFAULT 0, scep_probes bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+INSERT INTO network_totals DEFAULT VALUES;

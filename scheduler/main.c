@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/rand.h"
+#include "common/base/text.h"
 #include "common/bus/bus.h"
 #include "common/daemon/daemon.h"
 #include "common/daemon/parts.h"
@@ -120,7 +121,7 @@ setting(void *arg, const char *key)
 	 * late would make an agent flap. */
 	if (strcmp(key, "agent_offline_after") == 0 && !cfg_is_set(c, key))
 		return cfg_int(c, DUTY_INTERVAL_KEY(agent_health)) * 3 / 2;
-	if (strcmp(key, "digest_enabled") == 0)
+	if (text_ends_with(key, "_enabled"))
 		return cfg_bool(c, key);
 	return cfg_int(c, key);
 }

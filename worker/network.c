@@ -4,6 +4,17 @@
 
 #define USER_AGENT "certctl-probe/1.0"
 
+static size_t
+parallel_of(const struct cfg *cfg)
+{
+	int64_t most = cfg_int(cfg, "network_scan_parallel");
+	int64_t rate = cfg_int(cfg, "network_scan_rate");
+
+	if (most > rate * NETWORK_DRAIN_MS / 1000)
+		most = rate * NETWORK_DRAIN_MS / 1000;
+	return (size_t)most;
+}
+
 rc
 network_init(struct network *n, struct loop *l, const struct cfg *cfg)
 {
@@ -23,9 +34,18 @@ network_init(struct network *n, struct loop *l, const struct cfg *cfg)
 	    .refuses_private = cfg_bool(cfg, "block_rfc1918_outbound"),
 	    .allows_loopback = cfg_bool(cfg, "network_scan_allow_loopback"),
 	};
+	n->parallel = parallel_of(cfg);
 	ret = http_out_new(l, &http, &n->http);
+	if (ret == RC_OK)
+		ret = tls_prober_new(l,
+		    &(struct tls_prober_opts){
+			.outbound = &n->outbound,
+			.parallel = n->parallel,
+			.per_second = (int)cfg_int(cfg, "network_scan_rate"),
+		    },
+		    &n->prober);
 	if (ret != RC_OK)
-		log_error("NETWORK", "no client for SCEP probes: %s",
+		log_error("NETWORK", "no client for scans and probes: %s",
 		    rc_name(ret));
 	return ret;
 }
@@ -33,6 +53,7 @@ network_init(struct network *n, struct loop *l, const struct cfg *cfg)
 void
 network_fini(struct network *n)
 {
+	tls_prober_free(n->prober);
 	http_out_free(n->http);
-	n->http = NULL;
+	*n = (struct network){0};
 }

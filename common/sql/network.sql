@@ -22,6 +22,29 @@
 --   audit: config
 --   event: {noun}_{verb}d
 
+-- --- scans ---
+
+-- name: network_scan_ask :many
+SELECT s.id, s.agent_id, array_to_json(s.directories) AS directories, s.certificates_found, s.certificates_new, s.errors_count,
+    s.scan_duration_ms, s.started_at AT TIME ZONE 'UTC' AS started_at, s.completed_at AT TIME ZONE 'UTC' AS completed_at,
+    array_to_json(s.errors) AS errors
+FROM network_scan_ask($1, $2, $3) s;
+
+-- name: duty_network_scan :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_network_scan(led.n) AS rows FROM led;
+
+-- name: network_scan_store :one
+SELECT network_scan_store($1, $2::bigint, $3, $4::bigint, $5::bool, $6::jsonb, $7::text[]) AS outcome;
+
+-- name: metrics_network :one
+SELECT o.scans AS network_scans_total, o.scans_given_up AS network_scans_given_up_total, o.endpoints AS network_scan_endpoints_total,
+    o.certificates AS network_scan_certificates_total, o.errors AS network_scan_errors_total, o.scep_probes AS scep_probes_total,
+    (SELECT count(*) FROM (SELECT 1 FROM network_scan_targets n WHERE n.scan_id IS NOT NULL LIMIT 10000) r) AS network_scans_running,
+    coalesce((SELECT round(greatest(extract(epoch FROM clock_timestamp() - min(n.next_scan_at)), 0), 3) FROM network_scan_targets n
+        WHERE n.enabled AND n.scan_id IS NULL), 0) AS network_scan_late_seconds
+FROM network_totals o;
+
 -- --- SCEP probes: apiserver ---
 
 -- No row: no worker is there to do it.

@@ -12,9 +12,11 @@ $$;
 -- another part; NULL begins one.  The same again finds nothing new, and what the scan had found already is not counted
 -- again.  Of p_errors_count errors p_errors has the first texts.  Rows are written in the order of their key, so that two
 -- reports never wait for each other in a circle.
+-- p_is_part: more of this scan will follow, so it is not completed.
 -- Outcomes: stored, unknown, retired (the agent), unknown_scan (not that agent's).
 CREATE FUNCTION discovery_store(p_agent text, p_actor text, p_actor_type text, p_scan text, p_directories text[],
-    p_certificates jsonb, p_errors text[], p_errors_count int, p_duration_ms int, OUT outcome text, OUT scan discovery_scans)
+    p_certificates jsonb, p_errors text[], p_errors_count int, p_duration_ms int, p_is_part bool DEFAULT false,
+    OUT outcome text, OUT scan discovery_scans)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 DECLARE v_now timestamptz := engine_now(); v_scan text := coalesce(p_scan, id_new('dscan'));
 BEGIN
@@ -54,13 +56,14 @@ BEGIN
         scan_duration_ms, started_at, completed_at)
     SELECT v_scan, p_agent, p_directories, (SELECT count(*) FROM told t WHERE t.is_found), (SELECT count(*) FROM kept k WHERE k.is_new),
         p_errors_count, p_errors[1:policy_scan_errors()], p_duration_ms,
-        v_now - ms(p_duration_ms), v_now
+        v_now - ms(p_duration_ms), CASE WHEN NOT p_is_part THEN v_now END
     ON CONFLICT (id) DO UPDATE SET certificates_found = s.certificates_found + excluded.certificates_found,
         certificates_new = s.certificates_new + excluded.certificates_new, errors_count = s.errors_count + excluded.errors_count,
         errors = (s.errors || excluded.errors)[1:policy_scan_errors()],
         directories = s.directories || ARRAY(SELECT unnest(excluded.directories) EXCEPT SELECT unnest(s.directories)),
         scan_duration_ms = greatest(s.scan_duration_ms, excluded.scan_duration_ms), completed_at = excluded.completed_at
     RETURNING s.* INTO scan;
+    IF p_is_part THEN RETURN; END IF;
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
     VALUES (p_actor, p_actor_type, 'discovery_scan_completed', 'discovery_scan', v_scan, jsonb_build_object('agent_id', p_agent,
         'certificates_found', scan.certificates_found, 'certificates_new', scan.certificates_new, 'errors_count', scan.errors_count));

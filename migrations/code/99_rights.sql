@@ -33,7 +33,8 @@ BEGIN
             issue_placing, issue_set_aside, crl_check, journal_check, task_ca_init_end, tasks_done, worker_leave, worker_renew}'),
         ('certctl_apiserver', '{intermediate_ca_ask, intermediate_ca_retire}'),
         ('certctl_worker', '{intermediate_ca_chain, intermediate_ca_end}'),
-        ('certctl_apiserver', '{scep_probe_id}'), ('certctl_worker', '{scep_probe_store}'),
+        ('certctl_apiserver', '{network_scan_ask, scep_probe_id}'), ('certctl_scheduler', '{duty_network_scan}'),
+        ('certctl_worker', '{network_scan_store, scep_probe_store}'),
         ('certctl_scheduler', '{duty_event_alerts, duty_policy_scan}'),
         ('certctl_worker', '{rule_allows_name, rule_fault, rule_fault_of, rule_lead, rule_say, rule_wants}'),
         ('certctl_worker', '{ocsp_due, ocsp_keep, ocsp_load, ocsp_responder_store, ocsp_store}')) AS v (role, functions)
@@ -65,7 +66,7 @@ BEGIN
         ('certctl_apiserver', 'UPDATE (status, retry_count, next_retry_at, last_error, message_id)', 'notification_events'),
         ('certctl_apiserver', 'USAGE', 'SEQUENCE id_seq, lease_seq, audit_seq, role_permissions_id_seq,
             agents_changes, audit_changes, certificates_changes, discovered_changes, jobs_changes'),
-        ('certctl_apiserver', 'SELECT', 'network_scan_targets, scep_probe_results'),
+        ('certctl_apiserver', 'SELECT', 'network_scan_targets, network_totals, scep_probe_results'),
         ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'network_scan_targets'),
         ('certctl_apiserver', 'USAGE', 'SEQUENCE revocations_changes'),
         ('certctl_scheduler', 'SELECT', 'journal_ahead, leadership, duties, lanes, workers, schedulers'),

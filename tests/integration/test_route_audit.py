@@ -284,6 +284,10 @@ class World:
                          " VALUES (%s, 'actor-demo-anon', 'Anonymous', 'r-admin', 't-default')", self.name("grant"))
         return self.admin, f"{AUTH}/demo-residual/cleanup", None
 
+    def scanned(self):
+        made = self.admin.need("POST", "/api/v1/network-scan-targets", {"name": "scanned", "cidrs": ["192.0.2.1"]})
+        return f"/api/v1/network-scan-targets/{made['id']}/scan"
+
     def probe(self):
         """A worker that lives for a moment, whose probe ends when it is asked for."""
         self.fleet.query("INSERT INTO workers (incarnation, name, host, pid, lease_until) VALUES"
@@ -384,6 +388,7 @@ CASES = dict(nouns()) | {
         lambda w: (w.admin, f"{CERTS}/bulk-reassign", {"certificate_ids": [w.issued()], "owner_id": "o-other"})],
     ("POST", "/api/v1/est/certificates/bulk-revoke"): [lambda w: w.est_revocation()],
     ("POST", "/api/v1/network-scan/scep-probe"): [lambda w: w.probe()],
+    ("POST", "/api/v1/network-scan-targets/{id}/scan"): [lambda w: (w.admin, w.scanned(), {})],
     ("POST", "/api/v1/digest/send"): [lambda w: (w.admin, "/api/v1/digest/send", None)],
     ("POST", f"{AUTH}/bootstrap"): [lambda w: w.first_administrator()],
     ("POST", f"{AUTH}/demo-residual/cleanup"): [lambda w: w.demo()],

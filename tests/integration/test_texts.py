@@ -19,7 +19,7 @@ CLEANED = {("POST", "/api/v1/certificates/{id}/export/pkcs12"),
            ("POST", "/api/v1/agents/{id}/tests/{test_id}")}
 # Routes that read no body.
 BODILESS = {("POST", "/api/v1/jobs/{id}/cancel"), ("POST", "/api/v1/notifications/{id}/read"),
-            ("POST", "/api/v1/notifications/{id}/requeue"), ("POST", "/api/v1/admin/scheduler/run-now/{duty}"),
+            ("POST", "/api/v1/notifications/{id}/requeue"), ("POST", "/api/v1/network-scan-targets/{id}/scan"), ("POST", "/api/v1/admin/scheduler/run-now/{duty}"),
             ("POST", "/api/v1/admin/recovery"), ("POST", "/api/v1/discovered-certificates/{id}/dismiss"), ("POST", "/api/v1/auth/demo-residual/cleanup"),
             ("POST", "/.well-known/pki/ocsp/{issuer}")}  # reads DER
 WRITES = [r for r in ROUTES if r["method"] in ("POST", "PUT", "PATCH")]

@@ -27,6 +27,7 @@ RUNS = {
     "job_backstop": {},  # asks the dispatcher, not the database
     "job_retention": {"duty_job_retention": f"{LED}, '150', '{720 * HOUR}'"},
     "job_timeouts": {"duty_job_timeouts": f"{LED}, '1000', '{24 * HOUR}', '{168 * HOUR}', '{{}}'"},
+    "network_scan": {"duty_network_scan": f"{LED}, '100'"},
     "notification_dispatch": {"duty_notification_dispatch": f"{LED}, '10000'"},
     "notification_retention": {"duty_notification_retention": f"{LED}, '150', '{2160 * HOUR}'"},
     "notification_retry": {"duty_notification_retry": f"{LED}, '1000'"},
@@ -71,6 +72,8 @@ def make_inventory(cursor, count, in_progress):
                    "SELECT 'agent-' || i, 'agent-' || i, 'x', CASE WHEN i % 5 = 0 THEN 'Offline' ELSE 'Online' END, "
                    "now() + interval '1 day', 'x', CASE WHEN i % 5 = 0 THEN now() END FROM generate_series(1, 1000) i")
     cursor.execute("INSERT INTO deployment_targets (id, name, type, agent_id) VALUES ('target', 'target', 'NGINX', 'agent-1')")
+    cursor.execute("INSERT INTO network_scan_targets (id, name, next_scan_at, enabled) "
+                   "SELECT 'nst-' || i, 'x', now() + interval '1 day', i % 9 > 0 FROM generate_series(1, 20000) i")
     # Foreign keys and counters of a million rows are not what is measured.
     cursor.execute("SET session_replication_role = replica")
     cursor.execute("""

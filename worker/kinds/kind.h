@@ -39,7 +39,7 @@ struct kind_env { /* outlives every op */
 	struct issuer_env issuer;                /* for connectors */
 	const struct issuer_ops *const *issuers; /* NULL at the end */
 	const struct notifier_env *notifier;
-	const struct network *network;
+	struct network *network;
 };
 
 /* A batch of jobs of one issuer, the local CA or one outside. */
@@ -76,6 +76,7 @@ enum op_next ca_next_begin(struct op *op);
 enum op_next crl_build_begin(struct op *op);
 enum op_next digest_begin(struct op *op);
 enum op_next ica_create_begin(struct op *op);
+enum op_next network_scan_begin(struct op *op);
 enum op_next notify_begin(struct op *op);
 enum op_next ocsp_refresh_begin(struct op *op);
 enum op_next ocsp_sign_begin(struct op *op);

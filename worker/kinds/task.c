@@ -31,6 +31,7 @@ static const struct kind {
     /* Passes through scheduler, bus and worker and does nothing: to measure
      * them, and to try a deployment. */
     {"noop", NULL, true},
+    {"network_scan", network_scan_begin, false},
     {"notify", notify_begin, false},
     {"ocsp_refresh", ocsp_refresh_begin, true},
     {"ocsp_sign", ocsp_sign_begin, false},

@@ -10,6 +10,7 @@
 
 extern const struct resource resource_scan_targets;
 
+op_step network_scan;
 op_step scep_probe;
 op_step scep_probe_list;
 

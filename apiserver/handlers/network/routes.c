@@ -28,6 +28,8 @@ static const struct route rows[] = {
     {"DELETE", TARGETS "/{id}", "network_scan.edit", scan_target_delete,
 	"network_scan_target_deleted", .own = BRIEF,
 	.resource = &resource_scan_targets},
+    {"POST", TARGETS "/{id}/scan", "network_scan.run", network_scan,
+	"network_scan_requested", .own = BRIEF},
     {"POST", "/api/v1/network-scan/scep-probe", "network_scan.run", scep_probe,
 	"scep_probe_requested", .own = BRIEF},
     {"GET", "/api/v1/network-scan/scep-probes", "network_scan.read",

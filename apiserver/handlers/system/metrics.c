@@ -33,6 +33,7 @@ enum {
 	FAILURES,
 	ALERTS,
 	CONDITIONS,
+	NETWORK,
 	TOTALS,
 	NSTATEMENTS
 };
@@ -148,6 +149,26 @@ static const struct series all_series[] = {
 	{"condition", "severity"}},
     {CONDITIONS, "condition_since_timestamp_seconds", "gauge",
 	"Since when the oldest is, Unix time.", {"condition", "severity"}},
+    {NETWORK, "network_scans_running", "gauge",
+	"Targets whose scan has not come to its end, counted up to ten "
+	"thousand.",
+	{NULL}},
+    {NETWORK, "network_scan_late_seconds", "gauge",
+	"How long ago the target was due that waits longest for its scan; 0 "
+	"for none.",
+	{NULL}},
+    {NETWORK, "network_scans_total", "counter",
+	"Scans of the network that came to their end.", {NULL}},
+    {NETWORK, "network_scans_given_up_total", "counter",
+	"Scans that did not, as when workers died with them.", {NULL}},
+    {NETWORK, "network_scan_endpoints_total", "counter",
+	"Endpoints that scans asked.", {NULL}},
+    {NETWORK, "network_scan_certificates_total", "counter",
+	"Certificates that they were shown, each time anew.", {NULL}},
+    {NETWORK, "network_scan_errors_total", "counter",
+	"Endpoints where something listens and shows no certificate.", {NULL}},
+    {NETWORK, "scep_probes_total", "counter", "Probes of SCEP servers.",
+	{NULL}},
     {TOTALS, "leader_term", "gauge", "The term of the leading scheduler.",
 	{NULL}},
     {TOTALS, "leader_alive", "gauge", "1 while a scheduler leads.", {NULL}},
@@ -185,6 +206,7 @@ metrics_prometheus_start(struct op *op)
 	    [FAILURES] = {Q_METRICS_FAILURES, 0, NULL},
 	    [ALERTS] = {Q_METRICS_ALERTS, 0, NULL},
 	    [CONDITIONS] = {Q_METRICS_CONDITIONS, ARRAY_LEN(names), names},
+	    [NETWORK] = {Q_METRICS_NETWORK, 0, NULL},
 	    [TOTALS] = {Q_METRICS_TOTALS, 0, NULL},
 	};
 
