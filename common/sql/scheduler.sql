@@ -149,6 +149,10 @@ SELECT duty_idempotency_cleanup($4::bigint, led.n) AS rows FROM led;
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_job_retention($4::bigint, led.n) d;
 
+-- name: duty_discovery_retention :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_discovery_retention($4::bigint, led.n) d;
+
 -- name: duty_stats_fold :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT duty_stats_fold(led.n) AS rows FROM led;

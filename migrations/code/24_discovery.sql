@@ -47,14 +47,16 @@ BEGIN
             last_seen_at = greatest(d.last_seen_at, excluded.last_seen_at), discovery_scan_id = excluded.discovery_scan_id,
             pem_data = CASE d.pem_data WHEN '' THEN excluded.pem_data ELSE d.pem_data END,
             -- What people decided stays.
-            managed_certificate_id = CASE d.status WHEN 'Unmanaged' THEN excluded.managed_certificate_id ELSE d.managed_certificate_id END,
+            managed_certificate_id = CASE d.status WHEN 'Unmanaged' THEN excluded.managed_certificate_id
+                ELSE d.managed_certificate_id END,
             status = CASE d.status WHEN 'Unmanaged' THEN excluded.status ELSE d.status END,
             updated_at = CASE WHEN d.status = 'Unmanaged' AND excluded.status = 'Managed' THEN v_now ELSE d.updated_at END
         RETURNING xmax = 0 AS is_new -- inserted, not updated
     )
     INSERT INTO discovery_scans AS s (id, agent_id, directories, certificates_found, certificates_new, errors_count, errors,
         scan_duration_ms, started_at, completed_at)
-    SELECT v_scan, p_agent, p_directories, (SELECT count(*) FROM told t WHERE t.is_found), (SELECT count(*) FROM kept k WHERE k.is_new),
+    SELECT v_scan, p_agent, p_directories, (SELECT count(*) FROM told t WHERE t.is_found),
+        (SELECT count(*) FROM kept k WHERE k.is_new),
         p_errors_count, p_errors[1:policy_scan_errors()], p_duration_ms,
         v_now - ms(p_duration_ms), CASE WHEN NOT p_is_part THEN v_now END
     ON CONFLICT (id) DO UPDATE SET certificates_found = s.certificates_found + excluded.certificates_found,
@@ -66,7 +68,8 @@ BEGIN
     IF p_is_part THEN RETURN; END IF;
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
     VALUES (p_actor, p_actor_type, 'discovery_scan_completed', 'discovery_scan', v_scan, jsonb_build_object('agent_id', p_agent,
-        'certificates_found', scan.certificates_found, 'certificates_new', scan.certificates_new, 'errors_count', scan.errors_count));
+        'certificates_found', scan.certificates_found, 'certificates_new', scan.certificates_new,
+        'errors_count', scan.errors_count));
 END $$;
 
 -- What people say of one that was found: p_certificate's, or nobody's to manage (NULL).  A later scan does not change it.
@@ -90,9 +93,23 @@ BEGIN
         dismissed_at = CASE WHEN p_certificate IS NULL THEN v_now END, updated_at = v_now
     WHERE d.id = p_id;
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-    VALUES (p_actor, p_actor_type, CASE WHEN p_certificate IS NULL THEN 'discovery_cert_dismissed' ELSE 'discovery_cert_claimed' END,
-        'discovered_certificate', p_id, jsonb_strip_nulls(jsonb_build_object('fingerprint_sha256', v_found.fingerprint_sha256,
+    VALUES (p_actor, p_actor_type,
+        CASE WHEN p_certificate IS NULL THEN 'discovery_cert_dismissed' ELSE 'discovery_cert_claimed' END, 'discovered_certificate',
+        p_id, jsonb_strip_nulls(jsonb_build_object('fingerprint_sha256', v_found.fingerprint_sha256,
             'managed_certificate_id', p_certificate)));
+END $$;
+
+-- Scans that ended before the cut.  One that met a certificate last stays: it says when that was there.
+CREATE FUNCTION duty_discovery_retention(p_keep_ms bigint, p_limit int, OUT rows bigint, OUT is_more bool)
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off AS $$
+DECLARE v_cut timestamptz := engine_now() - ms(p_keep_ms); v_ids text[];
+BEGIN
+    SELECT w.ids, w.is_more INTO v_ids, is_more FROM duty_walk('discovery_retention', 'discovery_scans', 'dscan', v_cut, p_limit) w;
+    DELETE FROM discovery_scans s WHERE s.id IN (SELECT o.id FROM discovery_scans o
+        WHERE o.id = ANY (v_ids) AND coalesce(o.completed_at, o.started_at) < v_cut
+            AND NOT EXISTS (SELECT 1 FROM discovered_certificates d WHERE d.discovery_scan_id = o.id) FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    is_more := is_more AND rows > 0;
 END $$;
 
 -- came, went: the rows as they are and as they were.

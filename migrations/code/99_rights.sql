@@ -23,6 +23,7 @@ BEGIN
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
             duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_cannot_wait, duty_certificate_status, duty_crl_refresh,
+            duty_discovery_retention,
             duty_expiry_alerts, duty_idempotency_cleanup, duty_job_retention, duty_job_timeouts, duty_ocsp_refresh, duty_policy_changes, duty_process_rows,
             duty_redeploy, duty_renewal_budget, duty_renewal_scan, duty_short_lived_expiry, duty_stats_fold, duty_version_retention, id_new,
             journal_is_ahead, jobs_claim, jobs_claim_alone, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,

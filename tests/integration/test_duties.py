@@ -315,6 +315,18 @@ def test_kept_answers_go_after_a_day(lonely):
     assert [r[0] for r in lonely.query("SELECT key FROM idempotency_keys")] == ["fresh"]
 
 
+def test_old_scans_go_but_those_that_met_something_last(lonely):
+    lonely.query("INSERT INTO agents (id, name, hostname, api_key_hash) VALUES ('agent-scans', 'scans', 'h', 'scans')")
+    lonely.plant("""INSERT INTO discovery_scans (id, agent_id, directories, started_at, completed_at)
+        SELECT id_bound('dscan', t.at) || '-' || n, 'agent-scans', '{/etc}', t.at, t.at
+        FROM generate_series(1, 100) n, LATERAL (SELECT clock_timestamp() - n * interval '1 day' AS at) t""")
+    lonely.query("INSERT INTO discovered_certificates (id, fingerprint_sha256, agent_id, discovery_scan_id) "
+                 "SELECT 'dcert-scans', 'aa', 'agent-scans', id FROM discovery_scans WHERE id LIKE '%-95'")
+    remove(lonely, "duty_discovery_retention", 90 * DAY, 4)
+    left = sorted(int(i.rpartition("-")[2]) for i, in lonely.query("SELECT id FROM discovery_scans"))
+    assert left == [*range(1, 90), 95]
+
+
 def test_chunks_are_bounded_and_meet_every_job(lonely):
     lonely.make_certificate("issued")
     lonely.query("UPDATE managed_certificates SET expires_at = clock_timestamp() + interval '60 days'")

@@ -21,6 +21,7 @@ RUNS = {
     "crl_behind": {"duty_crl_behind": f"{LED}, '1000'"},
     "crl_refresh": {"duty_crl_refresh": f"{LED}, '1000'"},
     "digest": {"duty_digest": LED},
+    "discovery_retention": {"duty_discovery_retention": f"{LED}, '150', '{2160 * HOUR}'"},
     "event_alerts": {"duty_event_alerts": f"{LED}, '5000', '{{}}'"},
     "expiry_alerts": {"duty_expiry_alerts": f"{LED}, '1000', 't', '{{\"expires\": \"x\", \"expired\": \"x\"}}'"},
     "idempotency_cleanup": {"duty_idempotency_cleanup": f"{LED}, '1000', '{24 * HOUR}'"},
