@@ -4,7 +4,7 @@ policy rules, each told once, to whom the renewal policy names.
 """
 import pytest
 
-from fleet import Fleet, code_schema, event_words, rule_words
+from fleet import Fleet, code_schema, event_words, rule_words, wait_for
 from test_rest import make_csr
 
 CERTS, POLICIES = "/api/v1/certificates", "/api/v1/policies"
@@ -22,6 +22,9 @@ def world():
         fleet.start_worker(keep=True)
         fleet.make_basics()
         fleet.query("DELETE FROM policy_rules")
+        # Their first runs are over: from here on only a test runs them.
+        wait_for(lambda: fleet.value("SELECT count(*) FROM duties WHERE name IN ('policy_scan', 'event_alerts') AND last_outcome = 'ok'") == 2,
+                 30, "the first runs")
         fleet.agent = fleet.api.need("POST", "/api/v1/agents", {"name": "hand", "hostname": "h.example.test"})
         told(fleet)
         yield fleet

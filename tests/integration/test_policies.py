@@ -9,7 +9,7 @@ import threading
 import psycopg2
 import pytest
 
-from fleet import BUILD, ROOT, Fleet, clean_env, code_schema, rule_words
+from fleet import BUILD, ROOT, Fleet, clean_env, code_schema, rule_words, wait_for
 from test_rest import make_csr, refused
 
 POLICIES, CERTS = "/api/v1/policies", "/api/v1/certificates"
@@ -29,6 +29,8 @@ def world():
         fleet.start_scheduler(keep=True, CERTCTL_POLICY_SCAN_INTERVAL="24h")
         fleet.start_worker(keep=True)
         fleet.make_basics()
+        # Its first run is over: from here on only a test runs it.
+        wait_for(lambda: fleet.value("SELECT last_outcome FROM duties WHERE name = 'policy_scan'") == 'ok', 30, "the first run")
         fleet.agent = fleet.api.need("POST", "/api/v1/agents", {"name": "hand", "hostname": "h.example.test"})
         yield fleet
     finally:
