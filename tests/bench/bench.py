@@ -173,10 +173,11 @@ end
     def make_certificates(self, fleet, count):
         fleet.query("""
             INSERT INTO managed_certificates (id, name, common_name, sans, owner_id, team_id, issuer_id, renewal_policy_id,
-                status, expires_at, valid_from)
+                status, expires_at, valid_from, environment, tags)
             SELECT 'mc-' || i, 'mc-' || i, 'mc-' || i || '.example.test', ARRAY['mc-' || i || '.example.test'], 'o-test', 't-test',
-                'iss-local', 'rp-default', 'Active', now() + interval '80 days', now() - interval '10 days'
-            FROM generate_series(1, %s) i""", count)
+                'iss-local', 'rp-default', 'Active', now() + interval '80 days', now() - interval '10 days', 'production',
+                '{"owner": "x"}' FROM generate_series(1, %s) i""", count)
+        fleet.query("UPDATE policy_rules SET walked_to = NULL")
 
     def make_jobs(self, fleet, count, csrs):
         """Renewals whose CSRs are in, and their certificates in progress."""

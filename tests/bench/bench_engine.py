@@ -23,12 +23,14 @@ def make_inventory(fleet, count, due):
     """count certificates; every (count / due)th has been due for a while."""
     fleet.query("""
         INSERT INTO managed_certificates (id, name, common_name, sans, owner_id, team_id, issuer_id, renewal_policy_id,
-            status, expires_at, valid_from)
+            status, expires_at, valid_from, environment, tags)
         SELECT 'mc-' || i, 'mc-' || i, 'mc-' || i || '.example.test', ARRAY['mc-' || i || '.example.test'], 'o-test', 't-test',
-            'iss-local', 'rp-default', 'Active', s.start + interval '90 days', s.start
+            'iss-local', 'rp-default', 'Active', s.start + interval '90 days', s.start, 'production', '{"owner": "x"}'
         FROM generate_series(1, %s) i,
             LATERAL (SELECT now() - CASE WHEN i %% %s = 0 THEN interval '70 days' ELSE interval '10 days' END) AS s (start)""",
                 count, count // due)
+    # As long ago as they were made: no rule is to be held against all of them.
+    fleet.query("UPDATE policy_rules SET walked_to = NULL")
 
 
 def make_due(fleet, count, due):

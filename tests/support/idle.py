@@ -43,7 +43,7 @@ RUNS = {
     "version_retention": {"duty_version_retention": f"{LED}, '150', '{9600 * HOUR}'"},
 }
 # Chunks in which all that an inventory gives to do is done.
-SETTLED_AFTER = 1000
+SETTLED_AFTER = 10000
 
 
 def statement(name):
