@@ -37,7 +37,7 @@ CREATE FUNCTION network_scans_give_up(p_targets text[]) RETURNS void LANGUAGE sq
         UPDATE network_scan_targets n SET scan_id = NULL FROM (SELECT o.id, o.scan_id FROM network_scan_targets o
             WHERE o.scan_id IS NOT NULL AND (p_targets IS NULL OR o.id = ANY (p_targets))
                 AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'network_scan:' || o.id)
-            ORDER BY o.id FOR NO KEY UPDATE SKIP LOCKED) l
+            FOR NO KEY UPDATE SKIP LOCKED) l
         WHERE n.id = l.id RETURNING n.id, l.scan_id
     ), counted AS (
         UPDATE network_totals o SET scans_given_up = o.scans_given_up + l.n FROM (SELECT count(*) AS n FROM lost) l WHERE l.n > 0)
