@@ -50,6 +50,7 @@ struct worker {
 	struct host_try *host_try;
 	struct notifier_outs *notifiers;
 	struct network network;
+	struct watch watch;
 	struct op *behind; /* the look at the journals; NULL: over */
 	struct kind_env env;
 };
@@ -258,6 +259,7 @@ make_parts(struct worker *w)
 	    .issuers = issuers_outside,
 	    .notifier = notifier_outs_env(w->notifiers),
 	    .network = &w->network,
+	    .watch = &w->watch,
 	};
 }
 
@@ -295,6 +297,8 @@ prepare(void *self, struct daemon *d)
 	ret = rc_first(ret, check_responders(d->cfg));
 	ret = rc_first(ret, notifier_outs_new(d->loop, d->cfg, &w->notifiers));
 	ret = rc_first(ret, network_init(&w->network, d->loop, d->cfg));
+	ret = rc_first(ret,
+	    watch_init(&w->watch, d->loop, d->cfg, &w->network.outbound));
 	ret =
 	    rc_first(ret, bus_client_check(cfg_list(d->cfg, "bus_urls"), &tls));
 	return rc_first(ret,
@@ -375,6 +379,7 @@ finish(void *self, struct daemon *d)
 	lease_free(w->lease);
 	notifier_outs_free(w->notifiers);
 	network_fini(&w->network);
+	watch_fini(&w->watch);
 	db_pool_free(w->lease_pool);
 	db_pool_free(w->pool);
 	sealer_free(w->sealer);

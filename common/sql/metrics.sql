@@ -69,6 +69,13 @@ FROM (SELECT 'Pending' AS status, 'issuance' AS type, (SELECT count(*) FROM (SEL
         FROM (VALUES ('AwaitingCSR'), ('AwaitingApproval')) AS s (status)) AS w
 ORDER BY w.status, w.type;
 
+-- name: metrics_health :many
+SELECT s.status, s.n AS health_checks
+FROM (SELECT sum(c.healthy) AS healthy, sum(c.degraded) AS degraded, sum(c.down) AS down, sum(c.cert_mismatch) AS cert_mismatch,
+    sum(c.unknown) AS unknown FROM health_check_counts c) AS k
+CROSS JOIN LATERAL (VALUES ('healthy', k.healthy), ('degraded', k.degraded), ('down', k.down), ('cert_mismatch', k.cert_mismatch),
+    ('unknown', k.unknown)) AS s (status, n);
+
 -- What is due in each lane, by type, among a thousand in the order of the queue.
 -- name: metrics_queues :many
 SELECT l.issuer_id AS issuer, q.type, q.n AS lane_queue_jobs,

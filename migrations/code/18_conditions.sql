@@ -46,6 +46,11 @@ UNION ALL SELECT 'duty_late', d.name, d.due_at, '' FROM duties_now d JOIN leader
 WHERE duty_is_late(d.late_ms, d.interval_ms) AND l.expires_at > clock_timestamp()
 UNION ALL SELECT 'audit_unsealed', '', clock_timestamp() - make_interval(secs => u.lag_s), ''
 FROM audit_unsealed u WHERE u.lag_s > extract(epoch FROM policy_condition_audit())
+UNION ALL (SELECT CASE c.status WHEN 'down' THEN 'endpoint_down' ELSE 'endpoint_mismatch' END, c.id, c.last_transition_at,
+    c.endpoint || ': ' || c.failure_reason FROM endpoint_health_checks c
+WHERE c.enabled AND NOT c.acknowledged AND c.status IN ('down', 'cert_mismatch')
+    AND EXISTS (SELECT 1 FROM duties d WHERE d.name = 'health_checks' AND d.off_reason = '')
+ORDER BY c.last_transition_at LIMIT policy_condition_rows())
 UNION ALL SELECT 'audit_broken', v.broken_n::text, v.broken_at, v.broken_what
 FROM audit_verification v WHERE v.broken_n IS NOT NULL
 -- --- issuers ---

@@ -5,7 +5,8 @@
 -- taken for a deadlock's victim.
 SET LOCAL lock_timeout = '100ms';
 LOCK TABLE managed_certificates, agents, certificate_target_mappings, deployment_targets, served_certificates, jobs, issuers,
-    renewal_policies, notification_events, policy_rules, discovered_certificates, audit_blocks, audit_epochs IN SHARE ROW EXCLUSIVE MODE;
+    renewal_policies, notification_events, policy_rules, discovered_certificates, endpoint_health_checks,
+    audit_blocks, audit_epochs IN SHARE ROW EXCLUSIVE MODE;
 LOCK TABLE audit_attachments, audit_events IN ACCESS EXCLUSIVE MODE;
 
 -- --- defaults ---
@@ -75,6 +76,22 @@ CREATE OR REPLACE TRIGGER discovered_removed AFTER DELETE ON discovered_certific
     REFERENCING OLD TABLE AS went FOR EACH STATEMENT EXECUTE FUNCTION discovered_counts_keep();
 CREATE OR REPLACE TRIGGER discovered_emptied AFTER TRUNCATE ON discovered_certificates
     FOR EACH STATEMENT EXECUTE FUNCTION discovered_counts_keep();
+
+CREATE OR REPLACE TRIGGER health_checks_added AFTER INSERT ON endpoint_health_checks
+    REFERENCING NEW TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION health_check_counts_keep('1');
+CREATE OR REPLACE TRIGGER health_checks_removed AFTER DELETE ON endpoint_health_checks
+    REFERENCING OLD TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION health_check_counts_keep('-1');
+CREATE OR REPLACE TRIGGER health_checks_became AFTER UPDATE ON endpoint_health_checks
+    REFERENCING NEW TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION health_check_counts_keep('1');
+CREATE OR REPLACE TRIGGER health_checks_were AFTER UPDATE ON endpoint_health_checks
+    REFERENCING OLD TABLE AS moved FOR EACH STATEMENT EXECUTE FUNCTION health_check_counts_keep('-1');
+CREATE OR REPLACE TRIGGER health_checks_emptied AFTER TRUNCATE ON endpoint_health_checks
+    FOR EACH STATEMENT EXECUTE FUNCTION health_check_counts_keep('0');
+CREATE OR REPLACE TRIGGER health_checks_begin_anew BEFORE UPDATE OF endpoint, expected_fingerprint, certificate_id, enabled,
+    check_interval_seconds ON endpoint_health_checks FOR EACH ROW
+    WHEN (NEW.endpoint <> OLD.endpoint OR NEW.expected_fingerprint <> OLD.expected_fingerprint OR NEW.enabled <> OLD.enabled
+        OR NEW.certificate_id IS DISTINCT FROM OLD.certificate_id OR NEW.check_interval_seconds <> OLD.check_interval_seconds)
+    EXECUTE FUNCTION health_check_begin_anew();
 
 DO $$ DECLARE r record; BEGIN
     FOR r IN SELECT w.*, unnest(w.tables) AS t FROM (VALUES ('agents', '{agents}'::text[]), ('audit', '{audit_events}'), ('jobs', '{jobs}'),

@@ -55,6 +55,9 @@ TASK = ("INSERT INTO tasks (id, kind, subject, issuer_id, status, last_error) "
         "VALUES ('task-x', 'issuer_test', 'iss-local', 'iss-local', 'Failed', 'it broke')")
 DEAD = ("INSERT INTO notification_events (id, type, channel, recipient, message, status, last_error, retry_count) "
         "VALUES ('notif-x', 'ExpirationWarning', 'Slack', 'x', 'x', 'dead', '{}', {})")
+WATCHED = ("INSERT INTO endpoint_health_checks (id, endpoint, status, last_transition_at, failure_reason) "
+           "VALUES ('hc-x', 'x.example.test:443', '{}', now(), 'no connection')")
+WATCHES = "INSERT INTO duties (name, interval_ms, off_reason, next_run_at) VALUES ('health_checks', 60000, '', now() + interval '1 minute')"
 
 # Of each: what makes it true, and the subject it is told with.
 SCENES = {
@@ -70,6 +73,8 @@ SCENES = {
     "deployment_failing": ([ACTIVE, VERSION, MAPPED.format(2)], "mc-x"),
     "deployment_late": ([ACTIVE, VERSION, MAPPED.format(0)], "mc-x"),
     "served_other": ([ACTIVE, VERSION, MAPPED.format(0), *OTHER], "mc-x"),
+    "endpoint_mismatch": ([WATCHED.format("cert_mismatch"), WATCHES], "hc-x"),
+    "endpoint_down": ([WATCHED.format("down"), WATCHES], "hc-x"),
     "lane_stopped": (["UPDATE lanes SET breaker_state = 'open', opened_until = now() + interval '1 hour', last_error = 'no answer'"],
                      "iss-local"),
     "lane_closed": (["UPDATE lanes SET cap = 0"], "iss-local"),
@@ -197,7 +202,7 @@ def calm(basics: Fleet):
     basics.plant("DELETE FROM journal_ahead; DELETE FROM policy_violations; "
                  "DELETE FROM jobs; DELETE FROM tasks; DELETE FROM certificate_target_mappings; DELETE FROM certificate_versions; "
                  "DELETE FROM managed_certificates; DELETE FROM agents; DELETE FROM crl_cache; DELETE FROM ca_certificates; "
-                 "DELETE FROM duties; DELETE FROM notification_events; DELETE FROM served_certificates; DELETE FROM deployment_targets; UPDATE audit_verification SET broken_n = NULL; DELETE FROM audit_events WHERE id = 'old'; "
+                 "DELETE FROM duties; DELETE FROM notification_events; DELETE FROM endpoint_health_checks; DELETE FROM served_certificates; DELETE FROM deployment_targets; UPDATE audit_verification SET broken_n = NULL; DELETE FROM audit_events WHERE id = 'old'; "
                  "UPDATE lanes SET breaker_state = 'closed', last_error = NULL, cap = 8; UPDATE issuers SET test_status = 'success'")
     basics.plant(LEADS)
     basics.plant(LIVES)
@@ -225,7 +230,8 @@ def test_every_condition_has_a_scene_words_and_an_alert():
     assert set(SCENES) | set(FOUND) == set(TABLE) and set(own) == set(FOUND)
     # What is held is named by its table, which is no condition.
     words = set(re.findall(r"'([a-z]+(?:_[a-z]+)+)'", view)) - set(re.findall(r"'(\w+)', \w+\.xmax FROM \1\b", view))
-    assert words == set(SCENES) | WORKERS_TOO
+    # A duty and a status that the view asks for are none either.
+    assert words - {"health_checks", "cert_mismatch"} == set(SCENES) | WORKERS_TOO
     alerts = yaml.safe_load((ROOT / "deploy/prometheus/certctl.rules.yml").read_text())["groups"][0]["rules"]
     exprs = {re.findall(r'condition="(\w+)"', a["expr"])[0]: a["labels"]["severity"] for a in alerts if "condition=" in a["expr"]}
     assert exprs == {name: severity.lower() for name, severity in TABLE.items() if severity != "NOTICE"}

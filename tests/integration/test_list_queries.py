@@ -55,6 +55,9 @@ INSERT INTO discovered_certificates (id, fingerprint_sha256, agent_id, discovery
     SELECT 'dcert-' || i, md5(i::text), 'agent-' || 1 + i % 2, 'dscan-' || i, (ARRAY['Unmanaged', 'Managed', 'Dismissed'])[1 + i % 3],
         now() - i / 2 * interval '1 s' FROM generate_series(1, 24) i;
 UPDATE discovered_counts SET unmanaged = 8, managed = 8, dismissed = 8 WHERE shard = 0;
+INSERT INTO endpoint_health_checks (id, endpoint, certificate_id, status, enabled)
+    SELECT 'hc-' || i, 'h:443', CASE WHEN i % 2 = 0 THEN 'mc-' || 1 + i % 4 END,
+        (ARRAY['healthy', 'degraded', 'down', 'cert_mismatch', 'unknown'])[1 + i % 5], i % 3 = 0 FROM generate_series(1, 24) i;
 INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category)
     SELECT 'actor-' || i % 2, 'User', 'action_' || i % 3, (ARRAY['certificate', 'team'])[1 + i % 2], 'thing-' || i % 4,
         (ARRAY['cert_lifecycle', 'auth', 'config'])[1 + i % 3] FROM generate_series(1, 24) i;
@@ -242,6 +245,14 @@ FILTERS = [
     ("discovered-certificates", "agent_id=&state=Managed", everything),
     ("discovery-scans", "agent_id=agent-3", is_("agent_id", "agent-3")),
     ("discovery-scans", "agent_id=agent-12", nothing),
+    ("health-checks", "status=down", is_("status", "down")),
+    ("health-checks", "status=CERT_MISMATCH", is_("status", "cert_mismatch")),
+    ("health-checks", "status=nonsense", nothing),
+    ("health-checks", "certificate_id=mc-3", is_("certificate_id", "mc-3")),
+    ("health-checks", "certificate_id=MC-3", nothing),
+    ("health-checks", "network_scan_target_id=nst-1", nothing),
+    ("health-checks", "enabled=true", is_("enabled", True)),
+    ("health-checks", "enabled=false&status=healthy", both(is_("enabled", False), is_("status", "healthy"))),
     ("teams", "q=TEAM+2", is_("name", "Team 2")),
     ("network-scan-targets", "q=NET+2", is_("name", "Net 2")),
     ("owners", "q=owner+3", is_("name", "Owner 3")),

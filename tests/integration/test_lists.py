@@ -29,6 +29,7 @@ LISTS = {
     f"{V1}/audit": ("audit_events", ["since=2100-01-01T00:00:00Z"]),
     f"{V1}/approvals": ("issuance_approval_requests", ["certificate_id=mc-7", "requested_by=nobody"]),
     f"{V1}/notifications": ("notification_events", ["status=dead"]),
+    f"{V1}/health-checks": ("endpoint_health_checks", ["status=down", "certificate_id=mc-7", "certificate_id=nobody"]),
     f"{V1}/teams": ("teams", []),
     f"{V1}/owners": ("owners", ["team_id=t-nobody"]),
     f"{V1}/renewal-policies": ("renewal_policies", []),
@@ -69,6 +70,9 @@ INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issu
 INSERT INTO certificate_versions (id, job_id, certificate_id, serial_number, fingerprint_sha256, pem_chain, not_before, not_after,
         issuer_id)
     SELECT 'certver-' || i, 'job-' || i, 'mc-' || CASE WHEN i <= {few} THEN 1 ELSE i END, to_hex(i), '', '', now(), now(), 'iss-1'
+    FROM generate_series(1, {rows}) i;
+INSERT INTO endpoint_health_checks (id, endpoint, certificate_id, status, enabled)
+    SELECT 'hc-' || i, 'h' || i || '.example.com:443', 'mc-' || i, CASE WHEN i % 1000 = 0 THEN 'down' ELSE 'healthy' END, false
     FROM generate_series(1, {rows}) i;
 INSERT INTO jobs (id, type, certificate_id, status, completed_at, issuer_id)
     SELECT 'job-' || i, 'Renewal', 'mc-' || i, 'Completed', now(), 'iss-1' FROM generate_series(1, {rows}) i;
@@ -215,7 +219,8 @@ def test_what_is_refused_and_what_starts_anew(seeded, path):
         cursor = base64.urlsafe_b64encode(plain).decode() or "="
         status, reply = api.get(f"{path}?cursor={urllib.parse.quote(cursor)}")
         assert status == 200, (plain, status, reply)
-        if not path.endswith(("teams", "owners", "policies", "profiles", "agent-groups", "issuers", "targets", "jobs", "versions", "violations")):
+        if not path.endswith(("teams", "owners", "policies", "profiles", "agent-groups", "issuers", "targets", "jobs", "versions", "violations",
+                              "health-checks")):
             assert [r["id"] for r in reply["data"]] == start  # where any text is a name, it may stand for one
 
 

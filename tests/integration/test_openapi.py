@@ -20,7 +20,8 @@ OTHER_WORDS = {"reason": "revocation reason", "fingerprint": "fingerprint", "exp
 CUT = {"error"}
 # What there is of each noun; elsewhere nothing need be.
 IDS = {"/api/v1/issuers/": "iss-local", "/api/v1/teams/": "t-test", "/api/v1/owners/": "o-test", "/api/v1/targets/": "tgt-described",
-       "/api/v1/profiles/": "prof-described", "/api/v1/network-scan-targets/": "nst-described", "/api/v1/policies/": "pr-max-certificate-lifetime"}
+       "/api/v1/profiles/": "prof-described", "/api/v1/network-scan-targets/": "nst-described", "/api/v1/policies/": "pr-max-certificate-lifetime",
+       "/api/v1/health-checks/": "hc-described"}
 OWN_SAMPLES = {
     "/api/v1/policies": {"type": "CertificateLifetime", "config": {"max_days": 90}},
     "/api/v1/targets": {"type": "NGINX", "config": {"cert_path": "/c", "key_path": "/k"}},
@@ -31,7 +32,7 @@ SAMPLES = {"common_name": "a.example.test", "type": "GenericCA", "email": "a@exa
            "hostname": "h.example.test", "ip_address": "192.0.2.1", "config": {}, "alert_channels": {}, "alert_severity_map": {},
            "api_key_hash": "a" * 64, "served": "none", "digest": "none", "targets": [], "csr_pem": "x", "reason": "superseded",
            "fingerprint_sha256": "a" * 64, "expires_at": "2099-01-01T00:00:00Z", "scope_type": "global", "scope_id": "",
-           "permission": "cert.read", "name": "some-name", "cidrs": ["192.0.2.0/24"],
+           "permission": "cert.read", "name": "some-name", "cidrs": ["192.0.2.0/24"], "endpoint": "192.0.2.1:443",
            "url": "http://192.0.2.1/scep", "actor_name": "some-name", "token": "t", "status": "Failed"}
 
 
@@ -129,6 +130,7 @@ def nouns(plane):
                     | OWN_SAMPLES["/api/v1/targets"])
     plane.api.need("POST", "/api/v1/profiles", {"id": "prof-described", "name": "described"})
     plane.query("INSERT INTO network_scan_targets (id, name, cidrs) VALUES ('nst-described', 'described', '{192.0.2.1}')")
+    plane.query("INSERT INTO endpoint_health_checks (id, endpoint, enabled) VALUES ('hc-described', '192.0.2.1:443', false)")
     return IDS | {"/api/v1/agents/": agent["id"]}
 
 

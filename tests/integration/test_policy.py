@@ -24,6 +24,7 @@ FORMATS = {
     "14_alerts.sql": {"255", "86400"},  # a column's width; seconds of a day
     "16_audit.sql": {"8", "14", "31", "32", "64"},  # the tree of hashes; digits of a name
     "20_recover.sql": {"4", "40"},  # of 'certver' || substr(id, 4); digits of a serial
+    "26_health_checks.sql": {"16"},  # shards of the counts
     "21_servers.sql": {"8", "32"},  # digits and bits of a timeline in the name of a file
     "23_policies.sql": {"86400"},  # seconds of a day
     "24_discovery.sql": {"3", "16", "40"},  # statuses and shards of a counter; digits of a serial

@@ -85,6 +85,9 @@ class World:
     def profile(self, is_gated):
         return self.admin.need("POST", PROFILES, {"name": self.name("prof"), "requires_approval": is_gated})["id"]
 
+    def health_check(self):
+        return self.admin.need("POST", HEALTH, {"endpoint": "www.example.test:443"})["id"]
+
     def group(self):
         return self.admin.need("POST", GROUPS, {"name": self.name("group")})["id"]
 
@@ -316,6 +319,7 @@ def nouns():
         yield ("DELETE", f"{path}/{{id}}"), [lambda w, path=path, made=made: (w.admin, f"{path}/{made(w)}", None)]
 
 
+HEALTH = "/api/v1/health-checks"
 ISSUERS, PROFILES, GROUPS = "/api/v1/issuers", "/api/v1/profiles", "/api/v1/agent-groups"
 AUTH = "/api/v1/auth"
 ROLES, KEYS = f"{AUTH}/roles", f"{AUTH}/keys"
@@ -404,6 +408,10 @@ CASES = dict(nouns()) | {
     ("POST", f"{KEYS}/{{id}}/roles"): [lambda w: (w.admin, f"{KEYS}/boss/roles", {"role_id": w.role()})],
     ("DELETE", f"{KEYS}/{{id}}/roles/{{role_id}}"): [
         lambda w: (w.admin, "/".join([KEYS, (held := w.held_role())[0], "roles", held[1]]), None)],
+    ("POST", HEALTH): [lambda w: (w.admin, HEALTH, {"endpoint": "www.example.test:443"})],
+    ("PUT", f"{HEALTH}/{{id}}"): [lambda w: (w.admin, f"{HEALTH}/{w.health_check()}", {"down_threshold": 9})],
+    ("DELETE", f"{HEALTH}/{{id}}"): [lambda w: (w.admin, f"{HEALTH}/{w.health_check()}", None)],
+    ("POST", f"{HEALTH}/{{id}}/acknowledge"): [lambda w: (w.admin, f"{HEALTH}/{w.health_check()}/acknowledge", {})],
     ("POST", "/api/v1/notifications/{id}/read"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/read", {})],
     ("POST", "/api/v1/notifications/{id}/requeue"): [lambda w: (w.admin, f"/api/v1/notifications/{w.notification()}/requeue", {})],
     ("POST", "/api/v1/admin/scheduler/run-now/{duty}"): [lambda w: (w.admin, f"/api/v1/admin/scheduler/run-now/{w.duty()}", {})],

@@ -111,7 +111,8 @@ def test_the_table_is_whole():
         assert r["deadline_ms"] > 0, r
         assert (r["max_body"] == 4096) == is_small, r
         # The contract's errors of these have no request_id.
-        is_brief = r["pattern"].startswith(("/api/v1/auth/", "/api/v1/admin/", "/.well-known/", "/api/v1/network-scan", "/api/v1/discover")) or r["pattern"].endswith("/discoveries")
+        is_brief = r["pattern"].startswith(("/api/v1/auth/", "/api/v1/admin/", "/.well-known/", "/api/v1/health-checks",
+                                               "/api/v1/network-scan", "/api/v1/discover")) or r["pattern"].endswith("/discoveries")
         assert r["renderer"] == ("register" if r["auth"] == "register" else "brief" if is_brief else "api"), r
         # Whoever needs a key may be asked about from another origin, and all verbs of a path agree.
         assert r["preflight"] == (r["auth"] != "public"), r

@@ -21,6 +21,7 @@
 #include "worker/network.h"
 #include "worker/notifiers/notifier.h"
 #include "worker/slots.h"
+#include "worker/watch.h"
 
 /* The attempt ends by itself well before the database's 60 s are over. */
 #define KIND_DEADLINE_MS 50000
@@ -40,6 +41,7 @@ struct kind_env { /* outlives every op */
 	const struct issuer_ops *const *issuers; /* NULL at the end */
 	const struct notifier_env *notifier;
 	struct network *network;
+	const struct watch *watch;
 };
 
 /* A batch of jobs of one issuer, the local CA or one outside. */
@@ -75,6 +77,7 @@ enum op_next ca_init_begin(struct op *op);
 enum op_next ca_next_begin(struct op *op);
 enum op_next crl_build_begin(struct op *op);
 enum op_next digest_begin(struct op *op);
+enum op_next health_check_begin(struct op *op);
 enum op_next ica_create_begin(struct op *op);
 enum op_next network_scan_begin(struct op *op);
 enum op_next notify_begin(struct op *op);

@@ -27,6 +27,7 @@ static const struct kind {
     {"ca_next", ca_next_begin, true},
     {"crl_build", crl_build_begin, false},
     {"digest", digest_begin, false},
+    {"health_check", health_check_begin, false},
     {"ica_create", ica_create_begin, false},
     /* Passes through scheduler, bus and worker and does nothing: to measure
      * them, and to try a deployment. */

@@ -1,0 +1,1 @@
+DROP TABLE health_check_counts, endpoint_health_history, endpoint_health_checks;
