@@ -20,54 +20,10 @@ CROSS JOIN LATERAL jsonb_array_elements_text(t.payload -> 'checks') AS u (id)
 JOIN endpoint_health_checks c ON c.id = u.id AND c.probe_task = t.id AND c.enabled
 WHERE t.leased_by = $1 AND t.lease_id = $2::bigint AND t.id = $3 AND t.status = 'Running';
 
--- What the probes of a task came to; it ends the task.  later: not asked, by no
--- fault of the endpoint, so due again at once.  A row for each change of status,
--- and one that names none; no row: the task is not this worker's any more.
 -- name: health_checks_store :many
-WITH done AS (
-    DELETE FROM tasks t WHERE t.leased_by = $1 AND t.lease_id = $2::bigint AND t.id = $3 AND t.status = 'Running' RETURNING t.id
-), met AS MATERIALIZED (
-    SELECT c.id, c.endpoint, c.status AS status_before, c.status <> n.status AS is_moved, n.status, n.failures, u.outcome,
-        u.outcome IN ('served', 'other') AS is_answer, u.fingerprint, u.response_ms, u.version, u.cipher, u.subject, u.issuer, u.expiry,
-        u.reason, z.now
-    FROM done d
-    CROSS JOIN (SELECT engine_now() AS now) z
-    CROSS JOIN unnest($4::text[], $5::text[], $6::text[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[],
-        $12::text[]::timestamptz[], $13::text[])
-        AS u (id, outcome, fingerprint, response_ms, version, cipher, subject, issuer, expiry, reason)
-    CROSS JOIN LATERAL (SELECT o.id, o.endpoint, o.status, o.consecutive_failures, o.degraded_threshold, o.down_threshold
-        FROM endpoint_health_checks o WHERE o.id = u.id AND o.probe_task = d.id FOR NO KEY UPDATE SKIP LOCKED) c
-    CROSS JOIN LATERAL health_step(c.status, c.consecutive_failures, c.degraded_threshold, c.down_threshold, u.outcome) n
-), later AS (
-    UPDATE endpoint_health_checks c SET next_check_at = m.now, probe_task = NULL
-    FROM met m WHERE m.outcome = 'later' AND c.id = m.id
-), stored AS (
-    UPDATE endpoint_health_checks c SET status = s.status, consecutive_failures = s.failures, last_checked_at = s.now,
-        failure_reason = s.reason, probe_task = NULL,
-        observed_fingerprint = CASE WHEN s.is_answer THEN s.fingerprint ELSE c.observed_fingerprint END,
-        response_time_ms = CASE WHEN s.is_answer THEN s.response_ms ELSE c.response_time_ms END,
-        tls_version = CASE WHEN s.is_answer THEN s.version ELSE c.tls_version END,
-        cipher_suite = CASE WHEN s.is_answer THEN s.cipher ELSE c.cipher_suite END,
-        cert_subject = CASE WHEN s.is_answer THEN s.subject ELSE c.cert_subject END,
-        cert_issuer = CASE WHEN s.is_answer THEN s.issuer ELSE c.cert_issuer END,
-        cert_expiry = CASE WHEN s.is_answer THEN s.expiry ELSE c.cert_expiry END,
-        last_success_at = CASE WHEN s.is_answer THEN s.now ELSE c.last_success_at END,
-        last_failure_at = CASE WHEN s.outcome = 'failed' THEN s.now ELSE c.last_failure_at END,
-        last_transition_at = CASE WHEN s.is_moved THEN s.now ELSE c.last_transition_at END,
-        acknowledged = c.acknowledged AND NOT s.is_moved,
-        acknowledged_by = CASE WHEN s.is_moved THEN '' ELSE c.acknowledged_by END,
-        acknowledged_at = CASE WHEN NOT s.is_moved THEN c.acknowledged_at END
-    FROM met s WHERE s.outcome <> 'later' AND c.id = s.id
-), kept AS (
-    INSERT INTO endpoint_health_history (id, health_check_id, status, response_time_ms, fingerprint, failure_reason, checked_at)
-    SELECT id_new('hch'), s.id, s.status, s.response_ms, s.fingerprint, s.reason, s.now FROM met s WHERE s.outcome <> 'later'
-), audited AS (
-    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-    SELECT 'system', 'System', 'health_check_status_transition', 'health_check', s.id, jsonb_build_object('endpoint', s.endpoint,
-        'from', s.status_before, 'to', s.status, 'reason', s.reason) FROM met s WHERE s.outcome <> 'later' AND s.is_moved
-)
-SELECT s.id, s.endpoint, s.status_before, s.status, s.reason FROM met s WHERE s.outcome <> 'later' AND s.is_moved
-UNION ALL SELECT '', '', '', '', '' FROM done;
+SELECT s.id, s.endpoint, s.status_before, s.status, s.reason
+FROM health_checks_store($1, $2::bigint, $3, $4::text[], $5::text[], $6::text[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[],
+    $12::text[]::timestamptz[], $13::text[]) AS s;
 
 -- --- API ---
 

@@ -36,7 +36,7 @@ BEGIN
         ('certctl_worker', '{intermediate_ca_chain, intermediate_ca_end}'),
         ('certctl_apiserver', '{network_scan_ask, scep_probe_id}'), ('certctl_scheduler', '{duty_network_scan}'),
         ('certctl_worker', '{network_scan_store, scep_probe_store}'),
-        ('certctl_scheduler', '{duty_health_checks, duty_health_history}'), ('certctl_worker', '{health_expected, health_step}'),
+        ('certctl_scheduler', '{duty_health_checks, duty_health_history}'), ('certctl_worker', '{health_checks_store, health_expected}'),
         ('certctl_scheduler', '{duty_event_alerts, duty_policy_scan}'),
         ('certctl_worker', '{rule_allows_name, rule_fault, rule_fault_of, rule_lead, rule_say, rule_wants}'),
         ('certctl_worker', '{ocsp_due, ocsp_keep, ocsp_load, ocsp_responder_store, ocsp_store}')) AS v (role, functions)
@@ -72,8 +72,7 @@ BEGIN
         ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'network_scan_targets'),
         ('certctl_apiserver', 'SELECT', 'endpoint_health_checks, endpoint_health_history, health_check_counts'),
         ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'endpoint_health_checks'),
-        ('certctl_worker', 'SELECT', 'audit_epochs'), ('certctl_worker', 'SELECT, UPDATE', 'endpoint_health_checks'), ('certctl_worker', 'INSERT', 'endpoint_health_history'),
-        ('certctl_worker', 'INSERT (actor, actor_type, action, resource_type, resource_id, details)', 'audit_events'),
+        ('certctl_worker', 'SELECT', 'audit_epochs'), ('certctl_worker', 'SELECT', 'endpoint_health_checks'),
         ('certctl_worker', 'SELECT (id, certificate_id, key_holder, fingerprint_sha256, created_at)', 'certificate_versions'),
         ('certctl_apiserver', 'USAGE', 'SEQUENCE revocations_changes'),
         ('certctl_scheduler', 'SELECT', 'journal_ahead, leadership, duties, lanes, workers, schedulers'),

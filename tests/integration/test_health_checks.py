@@ -626,6 +626,21 @@ def test_a_killed_workers_checks_are_asked_again(plane, server):
     assert plane.value("SELECT count(*) FROM tasks WHERE kind = 'health_check'") == 0
 
 
+def test_a_worker_that_dies_with_its_answers(plane, server):
+    """At the moment when it has asked all and stored nothing."""
+    plane.processes["worker-1"].stop()
+    fault = plane.dir / "fault"
+    fault.write_text("worker.health.probed\n")
+    worker = plane.start_worker(2, keep=True, CERTCTL_FAULT_FILE=str(fault), **LOCAL)
+    check, wait = watch(plane, server, check_interval_seconds=3600)
+    wait(status="healthy")
+    assert worker.exits == [-9] and not fault.exists()
+    assert len(plane.api.need("GET", f"{CHECKS}/{check}/history")) == 1
+    assert plane.value("SELECT count(*) FROM tasks WHERE kind = 'health_check'") == 0
+    worker.stop()
+    plane.start_worker(keep=True, **LOCAL)
+
+
 def test_many_that_are_due_together(plane, server):
     """Several tasks; each check is asked once."""
     plane.query("INSERT INTO endpoint_health_checks (id, endpoint, check_interval_seconds) SELECT 'hc-many-' || i, %s, 3600 "

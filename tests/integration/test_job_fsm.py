@@ -123,9 +123,11 @@ def test_sql_makes_no_answer():
         text = text.replace("row_to_json(p)::text END AS profile", "END AS profile")
         # A row of a job that is not made is asked about; its values never leave SQL.
         text = text.replace("jsonb_populate_record(NULL::jobs, jsonb_build_object(", "(")
+        # Who asked, in the column of a task that a worker reads.
+        text = text.replace("jsonb_build_object('actor', $2::text, 'actor_type', $3::text)", "")
         assert "INSERT INTO audit_events" in text or not re.search(r"jsonb?_(?:build|agg|object|strip)|row_to_json", text), name
     code = re.sub(r"--.*", "", code_text())
     returning = re.findall(r"CREATE FUNCTION (\w+)\([^$]*?\bRETURNS ((?:[^$](?!LANGUAGE))*)", code)
     assert len(returning) > 100
-    assert {name for name, result in returning if re.search(r"\bjsonb?\b", result)} == {"agent_work", "policy_alert_tiers", "recover"}
+    assert {name for name, result in returning if re.search(r"\bjsonb?\b", result)} == {"agent_work", "certificate_now", "policy_alert_tiers", "recover"}
     assert not re.findall(r"\bjson_\w+|\bto_jsonb?\(|row_to_json", code)

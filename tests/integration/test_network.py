@@ -300,6 +300,20 @@ def test_a_worker_dies_in_between(plane, scep, certificates):
     wait_for(lambda: not plane.value("SELECT count(*) FROM tasks WHERE kind = 'scep_probe'"), what="the end of the task")
 
 
+def test_a_worker_that_dies_half_way(plane, scep, certificates):
+    """The worker that comes after it asks everything again."""
+    scep.answers = {"GetCACaps": (200, b"AES"), "GetCACert": (200, openssl("x509", "-in", certificates / "ca.pem", "-outform", "DER"))}
+    plane.processes["worker-1"].stop()
+    fault = plane.dir / "fault"
+    fault.write_text("worker.scep_probe.half\n")
+    worker = plane.start_worker(keep=True, CERTCTL_NETWORK_SCAN_ALLOW_LOOPBACK="true", CERTCTL_FAULT_FILE=str(fault))
+    found = probed(plane, scep.url)
+    assert worker.exits == [-9] and not fault.exists() and len(scep.asked) == 3
+    assert found["supports_aes"] and found["ca_cert_chain_length"] == 1
+    worker.stop()
+    plane.start_worker(CERTCTL_NETWORK_SCAN_ALLOW_LOOPBACK="true")
+
+
 def test_no_worker(plane):
     plane.processes["worker-1"].stop()
     try:

@@ -239,6 +239,21 @@ def test_a_worker_dies_in_between(idle, servers):
     start_worker(idle)
 
 
+def test_a_worker_that_dies_with_what_it_found(idle, servers):
+    ports = [servers.listen("127.0.0.2") for _ in range(4)]
+    idle.processes["worker-1"].stop()
+    fault = idle.dir / "fault"
+    fault.write_text("worker.network_scan.store\n")
+    start_worker(idle, keep=True, CERTCTL_FAULT_FILE=str(fault))
+    worker = idle.processes["worker-1"]
+    over = ended(idle, scan(idle, target(idle, ["127.0.0.2"], ports)), 60)
+    assert worker.exits == [-9] and not fault.exists()
+    assert over["certificates_found"] == over["certificates_new"] == len(found(idle)) == 8
+    assert not idle.value("SELECT count(*) FROM tasks WHERE kind = 'network_scan'")
+    worker.stop()
+    start_worker(idle)
+
+
 def test_many_slices(idle, servers):
     """Where a slice ends the next begins, also when what was found fills it; a position survives each worker."""
     ports = [servers.listen("127.0.0.2") for _ in range(3)]
