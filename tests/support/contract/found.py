@@ -1,7 +1,7 @@
-"""What is looked for and judged: policies, discovery, network scans, tests, hierarchies, series, OCSP."""
+"""What is looked for and judged: policies, discovery, network scans, health checks, tests, hierarchies, series, OCSP."""
 from datetime import datetime, timedelta, timezone
 
-from contract.config import noun
+from contract.config import LONG, noun
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -10,6 +10,7 @@ from cryptography.x509.oid import NameOID
 from walk import NO, Bad, Good, members, page
 
 V1 = "/api/v1"
+CHECKS = f"{V1}/health-checks"
 RULE = members("id name type config:o enabled:b severity created_at:t updated_at:t")
 VIOLATION = members("id certificate_id rule_id message severity created_at:t")
 FOUND = members("id fingerprint_sha256 common_name sans:l serial_number issuer_dn subject_dn not_before:t? not_after:t? key_algorithm key_size:i is_ca:b "
@@ -21,6 +22,11 @@ NETWORK = members("id name cidrs,ports:l enabled:b scan_interval_hours,timeout_m
 PROBE = members("id target_url reachable:b advertised_caps:l supports_rfc8894,supports_aes,supports_post_operation,supports_renewal,supports_sha256,"
                 "supports_sha512:b ca_cert_subject? ca_cert_issuer? ca_cert_not_before,ca_cert_not_after:t ca_cert_expired:b ca_cert_days_to_expiry:i "
                 "ca_cert_algorithm? ca_cert_chain_length:i probed_at:t probe_duration_ms:i error? created_at:t")
+CHECK = members("id endpoint certificate_id? network_scan_target_id? expected_fingerprint observed_fingerprint status consecutive_failures,response_time_ms:i "
+                "tls_version cipher_suite cert_subject cert_issuer cert_expiry,last_checked_at,last_success_at,last_failure_at,last_transition_at:t? "
+                "failure_reason degraded_threshold,down_threshold,check_interval_seconds:i enabled,acknowledged:b acknowledged_by? acknowledged_at:t? "
+                "created_at,updated_at:t")
+CHECKED = members("id health_check_id status response_time_ms:i fingerprint failure_reason checked_at:t")
 INTERMEDIATE = members("id owning_issuer_id parent_ca_id? name subject state cert_pem key_driver_id not_before,not_after:t path_len_constraint:i? "
                        "name_constraints:l? ocsp_responder_url? metadata:o? created_at:t updated_at:t")
 STATUS = members("status")
@@ -68,6 +74,28 @@ def violator(w):
     """A certificate with a violation."""
     rule = violated(w)
     return w.api.need("GET", f"{V1}/policies/{rule}/violations")["data"][0]["certificate_id"]
+
+
+def check(w, **more):
+    """Its id."""
+    return w.api.need("POST", CHECKS, endpoint(**more))["id"]
+
+
+def endpoint(**more):
+    return {"endpoint": "192.0.2.1:443"} | more
+
+
+def checked(w):
+    """One that was looked at."""
+    one = check(w)
+    w.fleet.query("INSERT INTO endpoint_health_history (id, health_check_id, status) VALUES (%s, %s, 'healthy')", w.name("hch"), one)
+    return one
+
+
+def acknowledged(w):
+    one = check(w)
+    w.api.need("POST", f"{CHECKS}/{one}/acknowledge", {})
+    return one
 
 
 def own_root(w):
@@ -149,8 +177,22 @@ GOOD |= more_good | {
     ("POST", f"{V1}/discovered-certificates/{{id}}/dismiss"): [Good(found, None, 200, members("status message"))],
     ("GET", f"{V1}/discovery-scans"): [page(SCAN), page(SCAN, lambda w: f"?agent_id={w.hand['id']}")],
     ("GET", f"{V1}/discovery-summary"): [Good("", None, 200, members("Unmanaged,Managed,Dismissed:i"))],
+    ("POST", f"{V1}/network-scan-targets/{{id}}/scan"): [Good(lambda w: w.make("network-scan-targets", **NETS[0]), b, 202, SCAN) for b in (None, {})],
     ("POST", f"{V1}/network-scan/scep-probe"): [],   # It wants a server that is allowed: test_network_scans.py.
     ("GET", f"{V1}/network-scan/scep-probes"): [Good("", None, 200, members("probes:l probe_count:i"))],
+    ("GET", CHECKS): [page(CHECK, lambda w: check(w) and ""), page(CHECK, "?status=unknown"), page(CHECK, lambda w: check(w, enabled=True) and "?enabled=true"),
+                      page(CHECK, lambda w: f"?certificate_id={w.last(w.certificate())}&page={check(w, certificate_id=w.made) and 1}")],
+    ("GET", f"{CHECKS}/summary"): [Good("", None, 200, members("healthy,degraded,down,cert_mismatch,unknown,total:i"))],
+    ("POST", CHECKS): [Good("", endpoint(**more), 201, CHECK) for more in (
+        {}, {"enabled": True, "expected_fingerprint": "AB" * 32}, {"check_interval_seconds": 0, "degraded_threshold": 1, "down_threshold": 1},
+        {"endpoint": "[2001:db8::1]:443", "no_such": 1})] +
+    [Good("", lambda w: endpoint(certificate_id=w.certificate(), network_scan_target_id=w.make("network-scan-targets", **NETS[0])), 201,
+          CHECK | members("certificate_id network_scan_target_id"))],
+    ("GET", f"{CHECKS}/{{id}}"): [Good(check, None, 200, CHECK), Good(acknowledged, None, 200, CHECK | members("acknowledged_by acknowledged_at:t"))],
+    ("PUT", f"{CHECKS}/{{id}}"): [Good(check, b, 200, CHECK) for b in ({}, endpoint(endpoint="other.example.test:8443"), {"enabled": True}, {"down_threshold": 9})],
+    ("DELETE", f"{CHECKS}/{{id}}"): [Good(checked, None, 204)],
+    ("GET", f"{CHECKS}/{{id}}/history"): [Good(checked, None, 200, CHECKED, rows="."), Good(lambda w: [checked(w), "?limit=1"], None, 200, CHECKED, rows=".")],
+    ("POST", f"{CHECKS}/{{id}}/acknowledge"): [Good(check, b, 204) for b in ({}, {"actor": "ann"}, {"acknowledged_by": "bob"})],
     ("POST", f"{V1}/issuers/{{id}}/test"): [Good("iss-local", None, 200, STATUS)],
     ("POST", f"{V1}/targets/{{id}}/test"): [Good(lambda w: w.target(), None, 200, members("status message"))],
     ("POST", f"{V1}/agents/{{id}}/tests/{{test_id}}"): [],   # An agent answers its own: test_target_tests.py.
@@ -177,6 +219,18 @@ BAD |= more_bad | {
                                                              Bad(found, {"managed_certificate_id": 7}, 400), Bad(found, {"managed_certificate_id": NO}, 400)],
     ("POST", f"{V1}/discovered-certificates/{{id}}/dismiss"): [Bad(NO, None, 404)],
     ("POST", f"{V1}/network-scan/scep-probe"): [Bad("", b, 400) for b in ({}, {"url": ""}, {"url": 7}, {"url": "ftp://x/"}, {"url": "http://127.0.0.1/scep"})],
+    ("POST", f"{V1}/network-scan-targets/{{id}}/scan"): [Bad(NO, None, 404)],
+    ("GET", CHECKS): [Bad("?enabled=perhaps", None, 400)],
+    ("POST", CHECKS): [Bad("", b, 400) for b in ({}, {"endpoint": ""}, *(endpoint(**more) for more in (
+        {"endpoint": 7}, {"endpoint": "192.0.2.1"}, {"endpoint": "192.0.2.1:0"}, {"endpoint": "https://a.test:443"}, {"endpoint": f"{LONG}:443"},
+        {"expected_fingerprint": "x"}, {"check_interval_seconds": -1}, {"degraded_threshold": "2"}, {"down_threshold": 1001}, {"enabled": "yes"},
+        {"certificate_id": NO}, {"network_scan_target_id": NO}, {"id": "a b"})))] + [Bad("", lambda w: endpoint(id=check(w)), 409)],
+    ("GET", f"{CHECKS}/{{id}}"): [Bad(NO, None, 404)],
+    ("PUT", f"{CHECKS}/{{id}}"): [Bad(NO, endpoint(endpoint=7), 404)] + [Bad(check, b, 400) for b in (
+        {"endpoint": ""}, {"endpoint": "x"}, {"enabled": 7}, {"check_interval_seconds": 1.5})],
+    ("DELETE", f"{CHECKS}/{{id}}"): [Bad(NO, None, 404)],
+    ("GET", f"{CHECKS}/{{id}}/history"): [Bad(NO, None, 404)],
+    ("POST", f"{CHECKS}/{{id}}/acknowledge"): [Bad(NO, {}, 404), Bad(check, "", 400), Bad(check, {"actor": 7}, 400), Bad(check, {"acknowledged_by": LONG}, 400)],
     ("POST", f"{V1}/issuers/{{id}}/test"): [Bad(NO, None, 404)],
     ("POST", NEW): [Bad(NO, lambda w: child(w, parent_ca_id=NO), 404)] + [Bad(hierarchy, lambda w, m=more: child(w, **m), 400) for more in (
         {"name": ""}, {"name": 7}, {"subject": "x"}, {"ttl_days": -1}, {"ttl_days": "x"}, {"path_len_constraint": -1}, {"algorithm": "nonsense"},
