@@ -20,6 +20,13 @@ CREATE TABLE ocsp_responder_keys (
     key_sealed bytea NOT NULL -- under CERTCTL_CA_ENCRYPTION_KEY
 );
 
+-- What keeps workers from having one, or the next.
+CREATE TABLE ocsp_responder_faults (
+    list text PRIMARY KEY REFERENCES ca_certificates (list) ON DELETE CASCADE,
+    since timestamptz NOT NULL, failed_at timestamptz NOT NULL, -- the first time and the last
+    why text NOT NULL
+);
+
 -- Answers that somebody asked for lately; made anew at refresh_at.  Rows are small and change twice an hour.
 CREATE TABLE ocsp_response_cache (
     issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE CASCADE,

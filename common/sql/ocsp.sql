@@ -11,7 +11,7 @@ SELECT duty_ocsp_refresh(led.n) AS rows FROM led;
 -- The keys of an issuer that may answer, each with its responder.
 -- name: ocsp_cas :many
 SELECT ca.issuer_id, ca.list, ca.state, ca.key_id, ca.cert_pem, ca.fingerprint_sha256,
-    coalesce(r.fingerprint_sha256, '') AS responder
+    coalesce(r.fingerprint_sha256, '') AS responder, floor(extract(epoch FROM engine_now()))::bigint AS now_unix
 FROM ca_certificates ca
 LEFT JOIN ocsp_responders r ON r.list = ca.list
 WHERE ca.issuer_id = ANY ($1::text[]) AND ca.state <> 'next' AND ca.not_after > engine_now()
@@ -33,14 +33,19 @@ SELECT ocsp_store($1, $2::bigint, $3, $4::text[], $5::bytea[], $6::int[]) AS is_
 
 -- name: ocsp_responder :many
 SELECT ca.cert_pem AS ca_cert_pem, ca.fingerprint_sha256 AS ca_fingerprint, r.cert_pem, coalesce(r.fingerprint_sha256, '') AS fingerprint,
-    coalesce(r.ca_fingerprint, '') AS signed_by, '\x' || encode(k.key_sealed, 'hex') AS key_sealed
+    coalesce(r.ca_fingerprint, '') AS signed_by, '\x' || encode(k.key_sealed, 'hex') AS key_sealed,
+    floor(extract(epoch FROM engine_now()))::bigint AS now_unix, f.list IS NOT NULL AS is_faulty
 FROM ca_certificates ca
 LEFT JOIN ocsp_responders r ON r.list = ca.list
 LEFT JOIN ocsp_responder_keys k ON k.list = ca.list
+LEFT JOIN ocsp_responder_faults f ON f.list = ca.list
 WHERE ca.list = $1;
 
 -- name: ocsp_responder_store :one
 SELECT ocsp_responder_store($1, $2, $3, $4, $5, $6, to_timestamp($7::bigint), to_timestamp($8::bigint), $9::bytea) AS is_ours;
+
+-- name: ocsp_responder_fault :exec
+SELECT ocsp_responder_fault($1, $2);
 
 -- --- API ---
 

@@ -70,6 +70,9 @@ UNION ALL (SELECT 'crl_ended', k.list, k.next_update, ''
 FROM crl_cache k JOIN ca_certificates ca ON ca.list = k.list
 WHERE k.next_update <= engine_now() AND ca.not_after > engine_now()
 ORDER BY k.next_update LIMIT policy_condition_rows())
+UNION ALL (SELECT CASE WHEN r.not_after > engine_now() THEN 'ocsp_responder_ending' ELSE 'ocsp_failing' END, f.list, f.since, f.why
+FROM ocsp_responder_faults f LEFT JOIN ocsp_responders r ON r.list = f.list
+WHERE f.failed_at > engine_now() - policy_condition_ocsp() ORDER BY f.since LIMIT policy_condition_rows())
 UNION ALL (SELECT 'task_failed', t.subject, t.created_at, t.kind || ': ' || coalesce(t.last_error, '')
 FROM tasks t WHERE t.status = 'Failed' ORDER BY t.id LIMIT policy_condition_rows())
 UNION ALL (SELECT w.name, n.id, n.created_at, n.channel || ': ' || coalesce(n.last_error, '')

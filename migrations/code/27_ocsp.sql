@@ -149,6 +149,15 @@ BEGIN
     RETURN true;
 END $$;
 
+-- A worker could not have a responder; p_why '': it could.
+CREATE FUNCTION ocsp_responder_fault(p_list text, p_why text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+    DELETE FROM ocsp_responder_faults f WHERE f.list = p_list AND p_why = '';
+    INSERT INTO ocsp_responder_faults AS f (list, since, failed_at, why)
+    SELECT ca.list, engine_now(), engine_now(), p_why FROM ca_certificates ca WHERE ca.list = p_list AND p_why <> ''
+    ON CONFLICT (list) DO UPDATE SET why = excluded.why, failed_at = excluded.failed_at,
+        since = CASE WHEN f.failed_at > excluded.failed_at - policy_condition_ocsp() THEN f.since ELSE excluded.since END
+$$;
+
 -- What nobody asked for lately goes when it falls due, and so do batches that nobody fetched; for the others a task is made.
 CREATE FUNCTION duty_ocsp_refresh(p_limit int) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
 SET enable_seqscan = off SET enable_bitmapscan = off AS $$

@@ -39,7 +39,7 @@ BEGIN
         ('certctl_scheduler', '{duty_health_checks, duty_health_history}'), ('certctl_worker', '{health_checks_store, health_expected}'),
         ('certctl_scheduler', '{duty_event_alerts, duty_policy_scan}'),
         ('certctl_worker', '{rule_allows_name, rule_fault, rule_fault_of, rule_lead, rule_say, rule_wants}'),
-        ('certctl_worker', '{ocsp_due, ocsp_keep, ocsp_load, ocsp_responder_store, ocsp_store}')) AS v (role, functions)
+        ('certctl_worker', '{ocsp_due, ocsp_keep, ocsp_load, ocsp_responder_fault, ocsp_responder_store, ocsp_store}')) AS v (role, functions)
         JOIN pg_roles p ON p.rolname = v.role
     LOOP
         EXECUTE format('GRANT USAGE ON SCHEMA %I, public TO %I', current_schema(), r.role);
@@ -81,7 +81,7 @@ BEGIN
         ('certctl_scheduler', 'SELECT, DELETE, UPDATE (status, error, retry_count, last_error, next_retry_at, message_id)', 'notification_events'),
         ('certctl_scheduler', 'USAGE', 'SEQUENCE id_seq'),
         ('certctl_worker', 'SELECT', 'jobs, tasks, issuers, ca_certificates, ca_keys, managed_certificates, certificate_profiles,
-            certificate_requests, certificate_target_mappings, notification_events, ocsp_responders, ocsp_responder_keys, owners'),
+            certificate_requests, certificate_target_mappings, notification_events, ocsp_responders, ocsp_responder_faults, ocsp_responder_keys, owners'),
         ('certctl_worker', 'SELECT', 'policy_rules'),
         ('certctl_worker', 'SELECT', 'intermediate_cas, intermediate_ca_keys, intermediate_ca_requests'),
         ('certctl_worker', 'UPDATE (status, sent_at, error, retry_count, next_retry_at, last_error)', 'notification_events'),

@@ -5,6 +5,7 @@ somebody asks, and never older than a revocation by more than a second.
 """
 import base64
 import concurrent.futures
+import contextlib
 import datetime
 import http.client
 import os
@@ -388,7 +389,13 @@ def test_a_responder_whose_end_is_near_is_replaced(plane, ca, leaf):
     # The next worker renews what ends within a month.
     plane.processes["worker-1"].stop()
     plane.start_worker(2, CERTCTL_OCSP_RESPONDER_VALIDITY="1440h", CERTCTL_OCSP_RESPONDER_ROTATION_GRACE="1000h")
-    responder, = checked(ask(plane, "POST", LOCAL, request(leaf, ca=ca, nonce=b"1"))[2], ca).certificates
+    def signer():
+        responder, = checked(ask(plane, "POST", LOCAL, request(leaf, ca=ca, nonce=b"1"))[2], ca).certificates
+        return responder
+
+    # The one before serves while the next is made.
+    wait_for(lambda: signer().fingerprint(hashes.SHA256()).hex() != old, 30, "another responder")
+    responder = signer()
     new, former = plane.query("SELECT fingerprint_sha256, rotated_from FROM ocsp_responders WHERE list = 'iss-local'")[0]
     assert new == responder.fingerprint(hashes.SHA256()).hex() != old and former
     # What was signed by the other holds until its end; who has the old one in memory takes the new.
@@ -425,6 +432,65 @@ def test_without_a_worker(plane, ca, leaf):
              "the end of what nobody waits for")
     plane.start_worker(1)
     assert ask(plane, "POST", LOCAL, request(leaf, ca=ca, nonce=b"1"))[0] == 200
+
+
+@contextlib.contextmanager
+def at(plane, moment):
+    """The database tells workers that it is then."""
+    def move(sql):
+        with plane.admin() as c:
+            c.execute(sql)
+            c.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'certctl_worker'")
+    try:
+        move(f"ALTER ROLE certctl_worker SET certctl.now = '{moment.isoformat()}+00'")
+        yield
+    finally:
+        move("ALTER ROLE certctl_worker RESET certctl.now")
+
+
+def fresh(plane, ca, leaf):
+    """An answer that is signed now, as soon as a worker has its sessions again."""
+    return wait_for(lambda: next((body for status, _, body in [ask(plane, "POST", LOCAL, request(leaf, ca=ca, nonce=b"1"))] if status == 200), None),
+                    30, "an answer")
+
+
+def test_time_is_the_databases(plane, ca, leaf):
+    """A worker's own clock is in no answer."""
+    moment = datetime.datetime.utcnow().replace(microsecond=0) + datetime.timedelta(hours=5)
+    with at(plane, moment):
+        wait_for(lambda: checked(fresh(plane, ca, leaf), ca).this_update == moment, 30, "its time", every=0.1)
+
+
+def test_a_responder_that_cannot_be_replaced(plane, ca, leaf, gone):
+    """It serves until its end, and people are told."""
+    def told():
+        found = plane.api.need("GET", "/api/v1/admin/conditions")["data"]
+        return {c["name"]: c["detail"] for c in found if c["name"].startswith("ocsp_")}
+
+    end = checked(fresh(plane, ca, leaf), ca).certificates[0].not_valid_after
+    key, = plane.query("SELECT key_sealed FROM ca_keys WHERE issuer_id = 'iss-local'")[0]
+    for name in ("worker-1", "worker-2"):
+        plane.processes[name].stop()
+    assert told() == {}
+    plane.query("UPDATE ca_keys SET key_sealed = 'x' WHERE issuer_id = 'iss-local'")
+    try:
+        plane.start_worker(1, CERTCTL_OCSP_RESPONDER_VALIDITY="2400h", CERTCTL_OCSP_RESPONDER_ROTATION_GRACE="2000h")
+        assert checked(fresh(plane, ca, leaf), ca).certificates[0].not_valid_after == end
+        wait_for(lambda: list(told()) == ["ocsp_responder_ending"], 30, "the warning")
+        assert told()["ocsp_responder_ending"]
+        # Near its end an answer holds no longer than it, and is given to one alone.
+        with at(plane, end - datetime.timedelta(seconds=20)):
+            wait_for(lambda: checked(fresh(plane, ca, leaf), ca).next_update == end, 30, "the end", every=0.1)
+            _, headers, body = ask(plane, "POST", LOCAL, request(gone, ca=ca, algorithm=hashes.SHA256()))
+            assert (checked(body, ca).next_update, headers["Cache-Control"]) == (end, "no-store")
+        plane.query("DELETE FROM ocsp_responders")
+        status, _, body = ask(plane, "POST", LOCAL, request(leaf, ca=ca, nonce=b"1"))
+        assert status == 500 and b"signed" in body
+        wait_for(lambda: list(told()) == ["ocsp_failing"], 30, "the alarm")
+    finally:
+        plane.query("UPDATE ca_keys SET key_sealed = %s WHERE issuer_id = 'iss-local'", key)
+    assert checked(fresh(plane, ca, leaf), ca).certificates[0].not_valid_after > end
+    wait_for(lambda: told() == {}, 30, "its end")
 
 
 def test_the_rate_of_an_address(plane, ca, leaf):

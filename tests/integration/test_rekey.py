@@ -145,6 +145,12 @@ def test_each_key_answers_for_what_it_signed(plane):
             assert status == 200, reply
             assert checked(reply, ca).certificate_status.name == want
     assert plane.value("SELECT count(*) FROM ocsp_responders WHERE issuer_id = %s", ISSUER) == 2
+    # A key knows nothing of a certificate that another one signed, and says no good of it.
+    for name, state in (("old", "current"), ("old-good", "current"), ("new-good", "former")):
+        leaf, ca = x509.load_pem_x509_certificate((plane.dir / f"{name}.pem").read_bytes()), cas[state]
+        for nonce in (None, b"1"):
+            reply = ask(plane, "POST", f"/.well-known/pki/ocsp/{ISSUER}", request(leaf, ca=ca, nonce=nonce))[2]
+            assert checked(reply, ca).certificate_status.name == "UNKNOWN"
 
 
 def test_lints_find_nothing_in_either_list(plane):

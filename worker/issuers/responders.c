@@ -7,7 +7,6 @@
 
 #include <uthash.h>
 
-#include "common/base/clock.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
@@ -18,8 +17,10 @@
 #include "common/pki/ocsp/ocsp_responder.h"
 
 #define LOAD_DEADLINE_MS 10000
-/* One that cannot be had is tried again after this. */
+/* One that cannot be had is tried again after this, */
 #define RETRY_MS 1000
+/* and where the one before still serves, after this. */
+#define RENEW_RETRY_MS 10000
 #define CA_POLL_MS 10
 /* For clocks that are behind. */
 #define BACKDATE_SECONDS 300
@@ -54,12 +55,6 @@ struct responders {
 	struct entry *entries;
 };
 
-static int64_t
-now_unix(void)
-{
-	return clock_wall_us() / 1000000;
-}
-
 static void
 open_unref(struct open_responder *o)
 {
@@ -83,6 +78,8 @@ struct load {
 	const char *former; /* the fingerprint of what is there */
 	const char *ca_fingerprint;
 	struct cert_info ca;
+	int64_t now_unix;            /* the database's */
+	bool was_faulty;             /* the database says so */
 	struct open_responder *open; /* ours until taken */
 	EVP_PKEY *key;               /* of one that is made */
 	X509 *cert;
@@ -116,15 +113,42 @@ load_begin(struct op *op)
 	return OP_QUERY(op, Q_OCSP_RESPONDER, load_row, ld->e->list);
 }
 
-static enum op_next
-load_done(struct op *op)
+static void
+on_noted(void *arg, struct db_outcome *o)
 {
-	struct load *ld = op_state(op, sizeof(*ld));
+}
+
+/* What keeps one away, for certctl status; "": nothing.  A hint to people: the
+ * next try notes it again where this fails. */
+static void
+note_fault(const struct entry *e, const char *why)
+{
+	const char *const params[] = {e->list, why};
+
+	(void)db_submit(e->owner->o.pool,
+	    &(struct db_stmt){Q_OCSP_RESPONDER_FAULT, ARRAY_LEN(params),
+		params},
+	    1, on_noted, NULL);
+}
+
+/* From now on it serves. */
+static void
+hand_over(struct load *ld)
+{
 	struct entry *e = ld->e;
 
 	open_unref(e->open);
 	e->open = ld->open;
 	ld->open = NULL;
+}
+
+static enum op_next
+load_done(struct op *op)
+{
+	const struct load *ld = op_state(op, sizeof(*ld));
+
+	if (ld->was_faulty)
+		note_fault(ld->e, "");
 	return op_done(op);
 }
 
@@ -141,6 +165,8 @@ read_ca(struct op *op, struct load *ld)
 	ret = cert_read(op_arena(op), x, &ld->ca);
 	X509_free(x);
 	ld->ca_fingerprint = op_text(op, 0, "ca_fingerprint");
+	ld->now_unix = op_i64(op, 0, "now_unix");
+	ld->was_faulty = op_bool(op, 0, "is_faulty");
 	return ret;
 }
 
@@ -229,6 +255,7 @@ load_row(struct op *op)
 {
 	struct load *ld = op_state(op, sizeof(*ld));
 	rc ret = RC_NOT_FOUND;
+	bool is_good;
 
 	if (op_rows(op) == 0)
 		return op_fail(op, RC_NOT_FOUND, "that key is gone");
@@ -244,29 +271,15 @@ load_row(struct op *op)
 		    "the key of its OCSP responder does not open: "
 		    "CERTCTL_CA_ENCRYPTION_KEY is not the one it was sealed "
 		    "under, or the row was changed");
-	if (ret == RC_OK && now_unix() < ld->open->due_unix &&
-	    strcmp(op_text(op, 0, "signed_by"), ld->ca_fingerprint) == 0)
-		return load_done(op);
-	return op_goto(op, load_make);
+	if (ret != RC_OK)
+		return op_goto(op, load_make);
+	is_good = ld->now_unix < ld->open->due_unix &&
+		  strcmp(op_text(op, 0, "signed_by"), ld->ca_fingerprint) == 0;
+	hand_over(ld);
+	return is_good ? load_done(op) : op_goto(op, load_make);
 }
 
 /* --- making one --- */
-
-/* The one there is serves until its end, whatever keeps the next away. */
-static enum op_next
-make_do(struct op *op, rc code, const char *why)
-{
-	struct load *ld = op_state(op, sizeof(*ld));
-
-	if (!ld->open || now_unix() >= ld->open->r.not_after_unix)
-		return op_fail(op, code, "%s", why);
-	log_warn("OCSP-RESPONDER",
-	    "%s: no other could be made, and the one there is ends at "
-	    "%" PRId64 ": %s",
-	    ld->e->list, ld->open->r.not_after_unix, why);
-	ld->open->due_unix = INT64_MAX;
-	return load_done(op);
-}
 
 static const char *
 responder_name(struct arena *a, const char *ca_name)
@@ -317,7 +330,7 @@ static rc
 make(struct op *op, struct load *ld, struct local_ca *ca, struct made *out)
 {
 	struct arena *a = op_arena(op);
-	int64_t now = now_unix(), end = now + ld->e->owner->o.validity_s;
+	int64_t now = ld->now_unix, end = now + ld->e->owner->o.validity_s;
 	struct ocsp_responder_spec spec = {
 	    .common_name = responder_name(a, ld->ca.common_name),
 	    .serial_hex = out->serial_hex,
@@ -389,7 +402,7 @@ load_make(struct op *op)
 	if (ret == RC_BUSY || ret == RC_UNAVAILABLE || ret == RC_TIMEOUT)
 		return op_sleep(op, CA_POLL_MS, load_make);
 	if (ret != RC_OK)
-		return make_do(op, ret, why);
+		return op_fail(op, ret, "%s", why);
 	if (strcmp(ca->fingerprint, ld->ca_fingerprint) != 0) {
 		/* Another certificate since the row was read, or since the CA
 		 * was opened: the next look finds the two alike. */
@@ -401,7 +414,7 @@ load_make(struct op *op)
 	ret = make(op, ld, ca, &m);
 	local_ca_unref(ca);
 	if (ret != RC_OK)
-		return make_do(op, ret,
+		return op_fail(op, ret,
 		    "the certificate of an OCSP responder could not be made");
 	return store(op, ld, &m);
 }
@@ -419,6 +432,7 @@ load_stored(struct op *op)
 		return op_fail(op, ret, "what was made cannot be used");
 	log_info("OCSP-RESPONDER", "list %s: certificate %.16s..., of %s",
 	    ld->e->list, ld->open->fingerprint, ld->ca.common_name);
+	hand_over(ld);
 	return load_done(op);
 }
 
@@ -435,8 +449,10 @@ on_load_end(struct op *op, rc code, const char *message)
 	e->code = code;
 	free(e->why);
 	e->why = mem_strdup(message);
-	if (code != RC_OK && code != RC_CANCELLED)
-		log_warn("OCSP-RESPONDER", "list %s: %s", e->list, message);
+	if (code == RC_OK || code == RC_CANCELLED)
+		return;
+	log_warn("OCSP-RESPONDER", "list %s: %s", e->list, message);
+	note_fault(e, message);
 }
 
 static void
@@ -510,13 +526,21 @@ responders_free(struct responders *s)
 	free(s);
 }
 
-/* The one the database names, and with time left to live. */
+/* The one the database names, before its end. */
 static bool
-is_usable(const struct entry *e, const struct responder_ca *ca)
+serves(const struct entry *e, const struct responder_ca *ca)
 {
 	return e->open && strcmp(e->open->fingerprint, ca->responder) == 0 &&
-	       now_unix() < e->open->due_unix &&
-	       now_unix() < e->open->r.not_after_unix;
+	       ca->now_unix < e->open->r.not_after_unix;
+}
+
+/* Whether it is time to load one, or to have the next made. */
+static bool
+is_to_try(const struct entry *e, bool is_served)
+{
+	return !e->has_tried || e->code == RC_OK ||
+	       loop_now_ms(e->owner->o.loop) - e->tried_ms >=
+		   (is_served ? RENEW_RETRY_MS : RETRY_MS);
 }
 
 rc
@@ -524,22 +548,19 @@ responders_get(struct responders *s, const struct responder_ca *ca,
     struct responder **out, const char **out_why)
 {
 	struct entry *e = entry_get(s, ca);
-	bool is_new;
+	bool is_served = serves(e, ca), is_new;
 
 	*out_why = "";
-	if (e->op)
-		return RC_BUSY;
 	/* Just made or loaded, which the caller's row does not know of. */
-	is_new = e->open && e->code == RC_OK && e->has_tried &&
+	is_new = !e->op && e->open && e->code == RC_OK && e->has_tried &&
 		 loop_now_ms(s->o.loop) - e->tried_ms < RETRY_MS;
-	if (!is_usable(e, ca) && !is_new) {
-		if (!e->has_tried || e->code == RC_OK ||
-		    loop_now_ms(s->o.loop) - e->tried_ms >= RETRY_MS) {
-			load_start(e);
-			return RC_BUSY;
-		}
-		*out_why = e->why;
-		return e->code;
+	if (!e->op && !is_new &&
+	    !(is_served && ca->now_unix < e->open->due_unix) &&
+	    is_to_try(e, is_served))
+		load_start(e);
+	if (!is_served && !is_new) {
+		*out_why = e->op ? "" : e->why;
+		return e->op ? RC_BUSY : e->code;
 	}
 	e->open->refs++;
 	*out = &e->open->r;

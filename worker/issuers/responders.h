@@ -4,10 +4,11 @@
  * key signed and whose own key lies sealed in the database, the same for all
  * workers.
  *
- * One is made when somebody first asks, and anew when its end is near; two
- * workers may race, and both use what the database kept.  No journal tells of
- * its certificate: it is no leaf, nobody revokes it, and a database from
- * before it makes another one.
+ * One is made when somebody first asks, and anew when its end is near, while
+ * it serves on; two workers may race, and both use what the database kept.
+ * What keeps one away stands there too.  No journal tells of its certificate:
+ * it is no leaf, nobody revokes it, and a database from before it makes another
+ * one.
  *
  * Call from the event loop only.
  */
@@ -50,6 +51,7 @@ struct responder_ca {
 	const char *list;
 	const char *former_key; /* NULL: the one that signs now */
 	const char *responder;  /* the fingerprint of its responder; "": none */
+	int64_t now_unix;       /* the database's */
 };
 
 /*

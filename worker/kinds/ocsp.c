@@ -189,8 +189,6 @@ work_open(struct op *op)
 
 	if (!lease_is_trusted(t->env->lease))
 		return lease_refuse(op);
-	w->this_unix = clock_wall_us() / 1000000;
-	w->next_unix = w->this_unix + POLICY_OCSP_LIFE;
 	for (size_t i = 0; i < w->nkeys; i++) {
 		struct ocsp_key *k = &w->keys[i];
 

@@ -43,6 +43,7 @@ read_key(const struct db_result *r, size_t row, struct ocsp_key *out)
 		    .former_key =
 			is_former ? db_text(r, row, db_col(r, "key_id")) : NULL,
 		    .responder = db_text(r, row, db_col(r, "responder")),
+		    .now_unix = db_i64(r, row, db_col(r, "now_unix")),
 		},
 	};
 	ret = cert_from_pem(pem, strlen(pem), &x);
@@ -105,6 +106,8 @@ find_key(struct op *op, struct ocsp_batch *w, struct ocsp_item *it)
 			it->key = find_named(w, it, &id);
 		if (!it->key)
 			it->refusal = "unauthorized";
+		else if (it->list && strcmp(it->list, it->key->ca.list) != 0)
+			it->status = "unknown"; /* another key signed it */
 	} else {
 		it->key = find_signing(w, it);
 		if (!it->key || ocsp_ca_cert_id(a, &it->key->id, it->serial,
@@ -142,6 +145,8 @@ ocsp_batch_find_keys(struct op *op, struct ocsp_batch *w)
 		if (read_key(r, i, &w->keys[w->nkeys]) == RC_OK)
 			w->nkeys++;
 	}
+	w->this_unix = w->nkeys > 0 ? w->keys[0].ca.now_unix : 0;
+	w->next_unix = w->this_unix + POLICY_OCSP_LIFE;
 	for (size_t i = 0; i < w->nitems; i++)
 		find_key(op, w, &w->items[i]);
 	for (size_t i = 0; i < w->nrequests; i++)

@@ -49,7 +49,7 @@ struct ocsp_batch {
 	struct ocsp_asked *requests;
 	struct ocsp_key *keys;
 	size_t nitems, nrequests, nkeys, at;
-	int64_t this_unix, next_unix;
+	int64_t this_unix, next_unix; /* by the database's clock */
 	size_t signed_in_all;
 };
 

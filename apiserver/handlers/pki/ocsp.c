@@ -24,6 +24,7 @@
 #include "common/base/enc.h"
 #include "common/pki/ocsp/ocsp_request.h"
 #include "common/pki/ocsp/ocsp_response.h"
+#include "common/policy/policy.h"
 
 #define LOCAL_TYPE "GenericCA"
 #define CONTENT_TYPE "application/ocsp-response"
@@ -196,7 +197,7 @@ send_fresh(struct op *op, const struct ocspask_answer *answer)
 
 	if (strcmp(answer->outcome, "unknown") == 0)
 		count(op, OCSP_CERT_NOT_FOUND);
-	if (o->name && answer->left_s > 0) {
+	if (o->name && answer->left_s > POLICY_OCSP_MARGIN) {
 		keep(op, o, answer->der, answer->left_s);
 		return send_kept(op);
 	}
