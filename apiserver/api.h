@@ -20,6 +20,7 @@
 struct auth;
 struct authz;
 struct apievents;
+struct creates;
 struct crlstore;
 struct daemon;
 struct document;
@@ -55,6 +56,7 @@ struct api {
 	struct document *openapi; /* what describes the API */
 	struct park *park;
 	struct heartbeats *heartbeats;
+	struct creates *creates;
 	struct presence *presence;
 	struct faults *faults;
 	struct latency *latency; /* NULL: not kept, as in tests */

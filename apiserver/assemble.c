@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apiserver/live/creates.h"
 #include "apiserver/live/crlstore.h"
 #include "apiserver/live/faults.h"
 #include "apiserver/live/heartbeats.h"
@@ -224,6 +225,7 @@ api_new(const struct daemon *d, struct api **out)
 	a->ocsp = ocspasks_new(a);
 	a->park = park_new(l, a->own_pool);
 	a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
+	a->creates = creates_new(l, a->pool);
 	a->presence = presence_new(a);
 	a->faults = faults_new(a);
 	a->latency = latency_new(router_size(a->router));
@@ -240,6 +242,7 @@ api_free(struct api *a)
 	faults_free(a->faults);
 	presence_free(a->presence);
 	bus_client_free(a->bus);
+	creates_free(a->creates);
 	heartbeats_free(a->heartbeats);
 	ocspasks_free(a->ocsp);
 	park_free(a->park);

@@ -54,7 +54,8 @@ reply_one(struct op *op, int status, const struct resource *res)
 
 	if (res->warn != NULL)
 		res->warn(op, &ws);
-	return warn_reply_one(op, status, res->fields, res->nfields, &ws);
+	return warn_reply_one(op, status, op_result(op, 0), 0, res->fields,
+	    res->nfields, &ws);
 }
 
 /* --- list --- */

@@ -29,15 +29,15 @@ warn_put(struct json_w *w, const struct warnings *ws)
 }
 
 enum op_next
-warn_reply_one(struct op *op, int status, const struct field *fields, size_t n,
-    const struct warnings *ws)
+warn_reply_one(struct op *op, int status, const struct db_result *rows,
+    size_t row, const struct field *fields, size_t n, const struct warnings *ws)
 {
 	struct json_w *w = reply_writer(op);
 	struct field_rows fr;
 
-	field_rows_init(&fr, op_result(op, 0), fields, n, NULL);
+	field_rows_init(&fr, rows, fields, n, NULL);
 	json_w_open(w, '{');
-	field_rows_put_members(&fr, op_arena(op), w, 0);
+	field_rows_put_members(&fr, op_arena(op), w, row);
 	warn_put(w, ws);
 	json_w_close(w, '}');
 	return reply_json(op, status);

@@ -27,8 +27,9 @@ void warn_add(struct op *op, struct warnings *ws, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 /* The member, unless there are none. */
 void warn_put(struct json_w *w, const struct warnings *ws);
-/* Row 0 of the last result as the whole reply, with the warnings. */
+/* A row as the whole reply, with the warnings. */
 enum op_next warn_reply_one(struct op *op, int status,
-    const struct field *fields, size_t n, const struct warnings *ws);
+    const struct db_result *rows, size_t row, const struct field *fields,
+    size_t n, const struct warnings *ws);
 
 #endif

@@ -131,21 +131,68 @@ SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment
 FROM managed_certificates c CROSS JOIN LATERAL certificate_now(c) AS w
 WHERE c.id = $1;
 
--- The row, its targets and the audit event, or none of them.  What has happened to
--- a certificate (status, times) is never taken from the body.
--- name: cert_create :one
-WITH given AS (SELECT $1::jsonb AS j),
-made AS (
-    INSERT INTO managed_certificates (id, name, common_name, sans, environment, owner_id, team_id, issuer_id,
+-- The row of what was given as g.
+-- fragment: cert_made
+INSERT INTO managed_certificates (id, name, common_name, sans, environment, owner_id, team_id, issuer_id,
         renewal_policy_id, certificate_profile_id, tags, source, created_at, updated_at)
-    SELECT coalesce(g.j ->> 'id', id_new('cert')), g.j ->> 'name', g.j ->> 'common_name',
-        ARRAY(SELECT jsonb_array_elements_text(g.j -> 'sans')), coalesce(g.j ->> 'environment', ''), g.j ->> 'owner_id',
-        g.j ->> 'team_id', g.j ->> 'issuer_id', g.j ->> 'renewal_policy_id', g.j ->> 'certificate_profile_id',
-        coalesce(g.j -> 'tags', '{}'), coalesce(g.j ->> 'source', ''), engine_now(), engine_now()
+    SELECT g.id, g.j ->> 'name', g.j ->> 'common_name', ARRAY(SELECT jsonb_array_elements_text(g.j -> 'sans')),
+        coalesce(g.j ->> 'environment', ''), g.j ->> 'owner_id', g.j ->> 'team_id', g.j ->> 'issuer_id',
+        g.j ->> 'renewal_policy_id', g.j ->> 'certificate_profile_id', coalesce(g.j -> 'tags', '{}'),
+        coalesce(g.j ->> 'source', ''), g.at, g.at
     FROM given g
-    RETURNING id, name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id,
-        certificate_profile_id, status, expires_at, tags, last_renewal_at, last_deployment_at, revoked_at,
-        revocation_reason, created_at, updated_at, source
+
+-- fragment: cert_made_columns
+id, name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id, certificate_profile_id,
+        status, expires_at, tags, last_renewal_at, last_deployment_at, revoked_at, revocation_reason, created_at, updated_at, source
+
+-- What was made as m, with the targets t.ids.
+-- fragment: cert_made_shown
+m.id, m.name, m.common_name, array_to_json(m.sans) AS sans, m.environment, m.owner_id, m.team_id, m.issuer_id,
+    m.renewal_policy_id, array_to_json(t.ids) AS target_ids,
+    m.certificate_profile_id, m.status, m.expires_at AT TIME ZONE 'UTC' AS expires_at, m.tags,
+    m.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, m.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
+    m.revoked_at AT TIME ZONE 'UTC' AS revoked_at, m.revocation_reason, m.created_at AT TIME ZONE 'UTC' AS created_at,
+    m.updated_at AT TIME ZONE 'UTC' AS updated_at, m.source, NULL::bool AS needs_renewal, NULL::text AS deployment_status, NULL::text AS reason,
+    (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = m.renewal_policy_id) AS auto_renew
+
+-- The rows, their targets and the audit events, or none of them.  What has happened to
+-- a certificate (status, times) is never taken from the body.  A name or an id that is
+-- there already makes no row.  What somebody holds is waited for as long as another
+-- batch has it.  n: whose row it is, from 1.  In the order of names, so that two batches
+-- with the same ones do not wait for each other.
+-- name: cert_create_many :many
+WITH given AS MATERIALIZED (
+    SELECT DISTINCT ON (u.j ->> 'name') u.n, coalesce(u.j ->> 'id', id_new('cert')) AS id, u.j ->> 'name' AS name, u.j, u.actor,
+        u.actor_type, t.at
+    FROM unnest($1::jsonb[], $2::text[], $3::text[]) WITH ORDINALITY AS u (j, actor, actor_type, n),
+        (SELECT engine_now() AS at, set_config('lock_timeout', '20ms', true)) AS t
+    ORDER BY u.j ->> 'name', u.n
+), made AS (
+    {cert_made}
+    ON CONFLICT DO NOTHING RETURNING {cert_made_columns}
+), mapped AS (
+    INSERT INTO certificate_target_mappings (certificate_id, target_id)
+    SELECT DISTINCT m.id, t.target_id
+    FROM given g JOIN made m ON m.id = g.id AND m.name = g.name, jsonb_array_elements_text(g.j -> 'target_ids') AS t (target_id)
+    RETURNING certificate_id, target_id
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+    SELECT g.actor, g.actor_type, 'certificate_created', 'certificate', m.id,
+        jsonb_build_object('common_name', m.common_name, 'issuer_id', m.issuer_id)
+    FROM given g JOIN made m ON m.id = g.id AND m.name = g.name
+)
+SELECT g.n, {cert_made_shown}
+FROM given g JOIN made m ON m.id = g.id AND m.name = g.name
+LEFT JOIN (SELECT a.certificate_id, array_agg(a.target_id ORDER BY a.target_id) AS ids FROM mapped a GROUP BY 1) AS s
+    ON s.certificate_id = m.id
+CROSS JOIN LATERAL (SELECT coalesce(s.ids, '{}') AS ids) AS t;
+
+-- One by itself, which says what is wrong with it and waits as long as any other.
+-- name: cert_create :one
+WITH given AS (SELECT coalesce(w.j ->> 'id', id_new('cert')) AS id, w.j, engine_now() AS at FROM (SELECT $1::jsonb AS j) AS w),
+made AS (
+    {cert_made}
+    RETURNING {cert_made_columns}
 ), mapped AS (
     INSERT INTO certificate_target_mappings (certificate_id, target_id)
     SELECT DISTINCT m.id, t.target_id
@@ -157,14 +204,8 @@ made AS (
         jsonb_build_object('common_name', m.common_name, 'issuer_id', m.issuer_id)
     FROM made m
 )
-SELECT m.id, m.name, m.common_name, array_to_json(m.sans) AS sans, m.environment, m.owner_id, m.team_id, m.issuer_id,
-    m.renewal_policy_id, array_to_json(ARRAY(SELECT t.target_id FROM mapped t ORDER BY t.target_id)) AS target_ids,
-    m.certificate_profile_id, m.status, m.expires_at AT TIME ZONE 'UTC' AS expires_at, m.tags,
-    m.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at, m.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at,
-    m.revoked_at AT TIME ZONE 'UTC' AS revoked_at, m.revocation_reason, m.created_at AT TIME ZONE 'UTC' AS created_at,
-    m.updated_at AT TIME ZONE 'UTC' AS updated_at, m.source, NULL::bool AS needs_renewal, NULL::text AS deployment_status, NULL::text AS reason,
-    (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = m.renewal_policy_id) AS auto_renew
-FROM made m;
+SELECT {cert_made_shown}
+FROM made m, (SELECT ARRAY(SELECT o.target_id FROM mapped o ORDER BY o.target_id) AS ids) AS t;
 
 -- Who has a file that these targets ($2) would write for a certificate ($1; NULL: a
 -- new one), or that a target ($1) would write with what it is to become ($2).

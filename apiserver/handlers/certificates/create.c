@@ -10,8 +10,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "apiserver/api.h"
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/live/creates.h"
 #include "apiserver/resources/page.h"
 #include "apiserver/resources/shape.h"
 #include "apiserver/resources/taken.h"
@@ -23,10 +25,12 @@ struct cert_write {
 	const struct cJSON *body;
 	const char *given;
 	const char *id; /* NULL: a new one */
+	struct create *create;
 };
 
 static op_step write_failed;
-static op_step create_done;
+static op_step create_together;
+static op_step create_alone;
 static op_step update_done;
 static op_step update_read_back;
 
@@ -64,31 +68,37 @@ cert_create(struct op *op)
 {
 	enum op_next ended;
 	const char *given = body_read(op, true, &ended);
+	struct cert_write *cw;
 
 	if (given == NULL)
 		return ended;
-	op_catch(op, write_failed);
-	return OP_QUERY(op, Q_CERT_CREATE, create_done, given, page_actor(op),
-	    req_actor_type(op));
+	cw = op_state(op, sizeof(*cw));
+	cw->create = creates_add(req_api(op)->creates, op, given,
+	    page_actor(op), req_actor_type(op));
+	/* The op's deadline comes first. */
+	return op_park(op, op_left_ms(op) + 1, create_together);
 }
 
 /* --- the answer --- */
 
 /* What was read may be written back, with the time of its last change. */
 static bool
-is_so(struct op *op, const char *name, const char *time)
+is_so(const struct db_result *rows, size_t row, const char *name,
+    const char *time)
 {
 	char is[WIRETIME_SIZE];
 
-	wiretime_text(op_text(op, 0, name), is);
+	wiretime_text(db_text(rows, row, db_col(rows, name)), is);
 	return strcmp(name, "updated_at") == 0 || strcmp(time, is) == 0;
 }
 
 static void
-warn_claims(struct op *op, struct warnings *ws, bool is_create)
+warn_claims(struct op *op, struct warnings *ws, bool is_create,
+    const struct db_result *rows, size_t row)
 {
 	const struct cert_write *cw = op_state(op, sizeof(*cw));
-	const char *status = "", *is = op_text(op, 0, "status");
+	const char *is = db_text(rows, row, db_col(rows, "status"));
+	const char *status = "";
 	rc ret;
 
 	for (size_t i = 0; i < cert_nbody; i++) {
@@ -99,7 +109,7 @@ warn_claims(struct op *op, struct warnings *ws, bool is_create)
 		ret = json_str(cw->body, name, 64, &time);
 		if (ret == RC_OK && *time != '\0' &&
 		    strcmp(time, WIRETIME_ZERO) != 0 &&
-		    (is_create || !is_so(op, name, time)))
+		    (is_create || !is_so(rows, row, name, time)))
 			warn_add(op, ws,
 			    "%s is not taken from a client: it says what has "
 			    "happened here",
@@ -113,24 +123,50 @@ warn_claims(struct op *op, struct warnings *ws, bool is_create)
 		    is);
 }
 
-/* The certificate, and what its owner should know. */
+/* The certificate of that row, and what its owner should know. */
 static enum op_next
-reply_written(struct op *op, int status, bool is_create)
+reply_written(struct op *op, int status, bool is_create,
+    const struct db_result *rows, size_t row)
 {
 	struct warnings ws = {0};
 
-	warn_claims(op, &ws, is_create);
-	if (!op_bool(op, 0, "auto_renew"))
+	warn_claims(op, &ws, is_create, rows, row);
+	if (!db_bool(rows, row, db_col(rows, "auto_renew")))
 		warn_add(op, &ws,
 		    "nothing renews this certificate by itself: auto_renew of "
 		    "its renewal policy is false");
-	return warn_reply_one(op, status, cert_fields, cert_nfields, &ws);
+	return warn_reply_one(op, status, rows, row, cert_fields, cert_nfields,
+	    &ws);
+}
+
+/* It went with others, or did not. */
+static enum op_next
+create_together(struct op *op)
+{
+	const struct cert_write *cw = op_state(op, sizeof(*cw));
+	const struct db_result *rows;
+	size_t row;
+
+	switch (create_end(cw->create)) {
+	case CREATE_MADE:
+		rows = create_row(cw->create, &row);
+		return reply_written(op, 201, true, rows, row);
+	case CREATE_ALONE:
+		op_catch(op, write_failed);
+		return OP_QUERY(op, Q_CERT_CREATE, create_alone, cw->given,
+		    page_actor(op), req_actor_type(op));
+	case CREATE_FAILED:
+		return op_fail(op, create_code(cw->create), "%s", "");
+	case CREATE_WAITS:
+		break;
+	}
+	return op_fail(op, RC_TIMEOUT, "%s", "");
 }
 
 static enum op_next
-create_done(struct op *op)
+create_alone(struct op *op)
 {
-	return reply_written(op, 201, true);
+	return reply_written(op, 201, true, op_result(op, 0), 0);
 }
 
 enum op_next
@@ -194,7 +230,7 @@ update_read_back(struct op *op)
 {
 	if (op_rows(op) == 0)
 		return cert_not_found(op);
-	return reply_written(op, 200, false);
+	return reply_written(op, 200, false, op_result(op, 0), 0);
 }
 
 /* --- what the document says of it --- */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apiserver/live/creates.h"
 #include "apiserver/live/heartbeats.h"
 #include "apiserver/live/park.h"
 #include "apiserver/policy/auth.h"
@@ -39,12 +40,14 @@ fixture_init(struct fixture *f)
 	f->api.authz = authz_new(f->api.loop);
 	f->api.park = park_new(f->api.loop, f->db);
 	f->api.heartbeats = heartbeats_new(f->api.loop, f->db);
+	f->api.creates = creates_new(f->api.loop, f->db);
 }
 
 void
 fixture_fini(struct fixture *f)
 {
 	loop_sim_advance(f->api.loop, 0); /* ops that ended are freed */
+	creates_free(f->api.creates);
 	heartbeats_free(f->api.heartbeats);
 	park_free(f->api.park);
 	router_free(f->router);
