@@ -185,7 +185,8 @@ def test_a_ca_is_made_below_and_openssl_agrees(plane, root):
 
 
 @pytest.mark.parametrize("algorithm, kind, size", [("ECDSA-P256", ec.EllipticCurvePublicKey, 256),
-                                                   ("ecdsa-p384", ec.EllipticCurvePublicKey, 384), ("RSA-2048", rsa.RSAPublicKey, 2048)])
+                                                   ("ecdsa-p384", ec.EllipticCurvePublicKey, 384), ("RSA-2048", rsa.RSAPublicKey, 2048),
+                                                   ("RSA-3072", rsa.RSAPublicKey, 3072), ("RSA-4096", rsa.RSAPublicKey, 4096)])
 def test_keys_of_each_kind(plane, root, algorithm, kind, size):
     status, made = plane.api.post(TREE, child(f"Key {algorithm}", root, algorithm=algorithm))
     assert status == 201, made

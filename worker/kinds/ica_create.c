@@ -19,19 +19,24 @@
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/pki/cert/subca.h"
+#include "common/pki/key/keygen.h"
 #include "common/policy/policy.h"
 #include "worker/issuers/ca_chain.h"
 #include "worker/issuers/ca_open.h"
 #include "worker/kinds/kind.h"
 
 #define DAY_S 86400
+#define KEY_POLL_MS 20
 #define TTL_DAYS (5 * 365)
 
 struct ica {
 	const char *issuer_id;
 	const struct cJSON *body; /* as the API checked it */
+	bool is_root;
 	const char *parent_driver, *parent_chain, *key_sealed;
-	struct ca_material m; /* the new CA; its builder is ours */
+	struct keygen *keygen; /* NULL: the key is made at once */
+	EVP_PKEY *key;         /* of a CA below another; ours */
+	struct ca_material m;  /* the new CA; its builder is ours */
 	const char *driver;
 	const char *sealed;     /* NULL: the key is elsewhere */
 	int64_t not_after_unix; /* of the certificate by itself */
@@ -41,6 +46,7 @@ struct ica {
 };
 
 static op_step ica_loaded;
+static op_step ica_make;
 static op_step ica_ended;
 
 static void
@@ -48,6 +54,8 @@ ica_free(void *arg)
 {
 	struct ica *c = arg;
 
+	keygen_free(c->keygen);
+	EVP_PKEY_free(c->key);
 	certbuild_free(c->m.builder);
 }
 
@@ -234,8 +242,6 @@ make_below(struct op *op, struct ica *c, const struct above *up,
 {
 	struct task *t = op_owner(op);
 	struct arena *a = op_arena(op);
-	const char *algorithm = subca_algorithms[0];
-	EVP_PKEY *key = NULL;
 	X509 *x = NULL;
 	char *pem = NULL;
 	rc ret;
@@ -245,24 +251,20 @@ make_below(struct op *op, struct ica *c, const struct above *up,
 		return RC_INVALID;
 	}
 	*out_why = "the CA could not be made";
-	IGNORE_RESULT(json_str(c->body, "algorithm", 32, &algorithm));
-	ret = subca_key_new(algorithm, &key);
-	if (ret == RC_OK)
-		ret = subca_make(up->chain.certs[0], up->key, key, s, &x);
+	ret = subca_make(up->chain.certs[0], up->key, c->key, s, &x);
 	if (ret == RC_OK)
 		ret = cert_x509_pem(a, x, &pem);
 	if (ret == RC_OK)
 		ret = ca_open_with(a, pem,
-		    arena_printf(a, "%s%s", pem, c->parent_chain), key,
+		    arena_printf(a, "%s%s", pem, c->parent_chain), c->key,
 		    "the CA as asked for", &c->m, out_why);
 	if (ret == RC_OK)
 		ret = describe(op, c, x, out_why);
 	if (ret == RC_OK)
 		ret = ca_seal_key(a, local_cas_sealer(t->env->cas),
-		    c->issuer_id, key, &c->sealed);
+		    c->issuer_id, c->key, &c->sealed);
 	if (ret == RC_OK)
 		c->driver = op_printf(op, "sealed:%.16s", c->m.key_id);
-	EVP_PKEY_free(key);
 	X509_free(x);
 	return ret;
 }
@@ -338,9 +340,9 @@ end(struct op *op, const char *refusal, const struct ica *c)
 static enum op_next
 ica_loaded(struct op *op)
 {
+	const char *text, *why = "", *algorithm = subca_algorithms[0];
 	struct ica *c = op_state(op, sizeof(*c));
-	const char *text, *why = "";
-	bool is_root;
+	int bits;
 	rc ret;
 
 	if (op_rows(op) == 0)
@@ -353,11 +355,35 @@ ica_loaded(struct op *op)
 	ret = json_parse(op_arena(op), text, strlen(text), &c->body, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
-	is_root = json_get(c->body, "parent_ca_id") == NULL;
-	ret = is_root ? register_root(op, c, &why) : make_child(op, c, &why);
+	c->is_root = json_get(c->body, "parent_ca_id") == NULL;
+	if (c->is_root)
+		return op_goto(op, ica_make);
+	IGNORE_RESULT(json_str(c->body, "algorithm", 32, &algorithm));
+	bits = subca_rsa_bits(algorithm);
+	ret = bits ? keygen_start(bits, &c->keygen)
+		   : subca_key_new(algorithm, &c->key);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "the key could not be made");
+	return op_goto(op, ica_make);
+}
+
+static enum op_next
+ica_make(struct op *op)
+{
+	struct ica *c = op_state(op, sizeof(*c));
+	const char *why = "";
+	rc ret = RC_OK;
+
+	if (c->keygen && !c->key)
+		ret = keygen_take(c->keygen, &c->key);
+	if (ret == RC_BUSY)
+		return op_sleep(op, KEY_POLL_MS, ica_make);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "the key could not be made");
+	ret = c->is_root ? register_root(op, c, &why) : make_child(op, c, &why);
 	/* Another host may have the file that this one has not; of a root whose
 	 * key is named just now, it is a mistake to tell of. */
-	if (ret == RC_IO && !is_root)
+	if (ret == RC_IO && !c->is_root)
 		return op_fail(op, ret, "%s", why);
 	fault_point("worker.hierarchy.made");
 	return end(op, ret == RC_OK ? NULL : why, c);

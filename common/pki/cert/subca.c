@@ -1,7 +1,6 @@
 #include "common/pki/cert/subca.h"
 
 #include <openssl/err.h>
-#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <strings.h>
@@ -14,10 +13,8 @@
 #include "common/pki/key/alg.h"
 #include "common/pki/key/key.h"
 
-#define RSA_BITS 2048
-
 const char *const subca_algorithms[] = {"ECDSA-P256", "ECDSA-P384", "RSA-2048",
-    NULL};
+    "RSA-3072", "RSA-4096", NULL};
 
 /* In the order that names are usually written in; upper bounds of X.520. */
 static const struct attribute {
@@ -155,19 +152,32 @@ set_subject(X509 *x, const struct cJSON *subject)
 
 /* --- key and path length --- */
 
+int
+subca_rsa_bits(const char *algorithm)
+{
+	static const struct {
+		const char *name;
+		int bits;
+	} sizes[] = {{"RSA-2048", 2048}, {"RSA-3072", 3072},
+	    {"RSA-4096", 4096}};
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		if (strcmp(sizes[i].name, algorithm) == 0)
+			return sizes[i].bits;
+	}
+	return 0;
+}
+
 rc
 subca_key_new(const char *algorithm, EVP_PKEY **out)
 {
-	EVP_PKEY *key = NULL;
+	EVP_PKEY *key;
 
 	if (strcmp(algorithm, "ECDSA-P256") == 0)
 		return key_new_p256(out);
-	if (strcmp(algorithm, "ECDSA-P384") == 0)
-		key = EVP_EC_gen("P-384");
-	else if (strcmp(algorithm, "RSA-2048") == 0)
-		key = EVP_RSA_gen(RSA_BITS);
-	else
+	if (strcmp(algorithm, "ECDSA-P384") != 0)
 		return RC_INVALID;
+	key = EVP_EC_gen("P-384");
 	if (!key) {
 		ERR_clear_error();
 		return RC_CRYPTO;

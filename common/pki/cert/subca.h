@@ -34,7 +34,9 @@ struct subca_spec {
 	const char *ocsp_url; /* "" for none */
 };
 
-/* By one of subca_algorithms.  The caller frees it. */
+/* How large a key of one of subca_algorithms is that keygen makes; 0 for one
+ * that subca_key_new makes at once, which the caller frees. */
+int subca_rsa_bits(const char *algorithm);
 rc subca_key_new(const char *algorithm, EVP_PKEY **out) MUST_CHECK;
 /*
  * What a CA directly below parent may have at most: *path_len is what is asked
