@@ -190,7 +190,8 @@ CREATE TABLE managed_certificates (
     renew_after timestamptz,
     expiring_at timestamptz, -- when it begins to be Expiring; kept by expiring_at_of() likewise
     -- Why the newest version is not what the row asks for: names_changed, issuer_changed, profile_changed; NULL: it is.
-    renewal_wanted text
+    renewal_wanted text,
+    ordered_by text -- who said last what it is to be and who holds its key; NULL: nobody knows
 -- Room for the next states of a row on its page: one that stays there costs the log what changed, one that moves costs all
 -- of it and a lock.
 ) WITH (fillfactor = 60);

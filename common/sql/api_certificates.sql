@@ -134,11 +134,11 @@ WHERE c.id = $1;
 -- The row of what was given as g.
 -- fragment: cert_made
 INSERT INTO managed_certificates (id, name, common_name, sans, environment, owner_id, team_id, issuer_id,
-        renewal_policy_id, certificate_profile_id, tags, source, created_at, updated_at)
+        renewal_policy_id, certificate_profile_id, tags, source, created_at, updated_at, ordered_by)
     SELECT g.id, g.j ->> 'name', g.j ->> 'common_name', ARRAY(SELECT jsonb_array_elements_text(g.j -> 'sans')),
         coalesce(g.j ->> 'environment', ''), g.j ->> 'owner_id', g.j ->> 'team_id', g.j ->> 'issuer_id',
         g.j ->> 'renewal_policy_id', g.j ->> 'certificate_profile_id', coalesce(g.j -> 'tags', '{}'),
-        coalesce(g.j ->> 'source', ''), g.at, g.at
+        coalesce(g.j ->> 'source', ''), g.at, g.at, g.actor
     FROM given g
 
 -- fragment: cert_made_columns
@@ -189,7 +189,8 @@ CROSS JOIN LATERAL (SELECT coalesce(s.ids, '{}') AS ids) AS t;
 
 -- One by itself, which says what is wrong with it and waits as long as any other.
 -- name: cert_create :one
-WITH given AS (SELECT coalesce(w.j ->> 'id', id_new('cert')) AS id, w.j, engine_now() AS at FROM (SELECT $1::jsonb AS j) AS w),
+WITH given AS (SELECT coalesce(w.j ->> 'id', id_new('cert')) AS id, w.j, $2::text AS actor, engine_now() AS at
+    FROM (SELECT $1::jsonb AS j) AS w),
 made AS (
     {cert_made}
     RETURNING {cert_made_columns}

@@ -402,8 +402,13 @@ BEGIN
         ELSE 'updated' END;
     IF outcome <> 'updated' THEN RETURN; END IF;
     UPDATE managed_certificates c SET (name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id,
-        certificate_profile_id, tags, updated_at) = (SELECT n.name, n.common_name, n.sans, n.environment, n.owner_id, n.team_id,
-            n.issuer_id, n.renewal_policy_id, n.certificate_profile_id, n.tags, v_now
+        certificate_profile_id, tags, updated_at, ordered_by) = (SELECT n.name, n.common_name, n.sans, n.environment, n.owner_id,
+            n.team_id, n.issuer_id, n.renewal_policy_id, n.certificate_profile_id, n.tags, v_now,
+            CASE WHEN (n.common_name, n.sans, n.issuer_id, n.certificate_profile_id)
+                    IS DISTINCT FROM (c.common_name, c.sans, c.issuer_id, c.certificate_profile_id)
+                OR EXISTS (SELECT 1 FROM jsonb_array_elements_text(p_new -> 'target_ids') t (id)
+                    WHERE t.id NOT IN (SELECT m.target_id FROM certificate_target_mappings m WHERE m.certificate_id = p_id))
+                THEN p_actor ELSE c.ordered_by END
         FROM jsonb_populate_record(c, jsonb_strip_nulls(p_new)) n) WHERE c.id = p_id;
     IF p_new ? 'target_ids' THEN
         SELECT array_agg(j.id ORDER BY j.id) INTO v_ids FROM (SELECT o.id FROM jobs o

@@ -95,7 +95,8 @@ END $$;
 
 -- --- approval ---
 -- A person's decision on a request, named by its id or by its job.  An approved job goes on (to its CSR, or to the queue
--- when it has one), a rejected one is Cancelled.  Nobody decides what they asked for, nor for a certificate of their own.
+-- when it has one), a rejected one is Cancelled.  Nobody decides what they asked for, by the request or by what they made the
+-- certificate to be before somebody else, as the scan, asked for it; nor for a certificate of their own.
 -- p_why is what a rejected job ends with.  Outcomes: approved, rejected, unknown, decided, self, owner, not_waiting; state
 -- and job_status are what they were before.
 CREATE FUNCTION approval_decide(p_id text, p_job text, p_actor text, p_actor_type text, p_approve bool, p_note text, p_why text,
@@ -113,14 +114,14 @@ BEGIN
     END IF;
     PERFORM jobs_lock(ARRAY[v_request.job_id]);
     SELECT r.* INTO v_request FROM issuance_approval_requests r WHERE r.id = v_request.id FOR NO KEY UPDATE;
-    SELECT j.id, j.status, j.agent_id, j.issuer_id, o.name, o.email,
+    SELECT j.id, j.status, j.agent_id, j.issuer_id, o.name, o.email, c.ordered_by,
             EXISTS (SELECT 1 FROM certificate_requests q WHERE q.job_id = j.id) AS has_csr INTO v_job
         FROM jobs j LEFT JOIN managed_certificates c ON c.id = j.certificate_id LEFT JOIN owners o ON o.id = c.owner_id
         WHERE j.id = v_request.job_id;
     outcome := CASE
         WHEN v_request.state <> 'pending' THEN 'decided'
         WHEN v_job.status <> 'AwaitingApproval' THEN 'not_waiting'
-        WHEN p_actor = v_request.requested_by THEN 'self'
+        WHEN p_actor IN (v_request.requested_by, v_job.ordered_by) THEN 'self'
         WHEN lower(p_actor) IN (lower(v_job.name), lower(v_job.email)) THEN 'owner'
         WHEN p_approve THEN 'approved'
         ELSE 'rejected' END;

@@ -123,6 +123,46 @@ def test_a_second_person_approves(stack, certificate):
     assert events(stack, request) == ["approval_requested", "approval_approved"]
 
 
+def scanned(stack, name):
+    """The job that the scan makes of a certificate that is due: (its id, its request's)."""
+    stack.plant("UPDATE managed_certificates SET status = 'Active', expires_at = now() + interval '1 day', valid_from = now() - interval '29 days', "
+                "renew_after = now() - interval '1 day' WHERE id = %s", name)
+    stack.query("SELECT * FROM duty_renewal_scan(100)")
+    return stack.query("SELECT j.id, r.id FROM jobs j JOIN issuance_approval_requests r ON r.job_id = j.id "
+                       "WHERE j.certificate_id = %s AND r.state = 'pending' AND r.requested_by = 'system'", name)[0]
+
+
+def test_nobody_has_the_scan_ask_for_them(stack, certificate):
+    """Who made a certificate does not approve it, because the scan was first to ask."""
+    job, request = scanned(stack, certificate[0])
+    for path in (f"/api/v1/approvals/{request}/approve", f"/api/v1/jobs/{job}/reject"):
+        code, reply = stack.api.post(path)
+        assert code == 403 and "yourself" in reply["message"]
+    assert stack.boss.post(f"/api/v1/approvals/{request}/approve")[0] == 200
+
+
+@pytest.mark.parametrize("change, is_order", [({"sans": ["other.example.test"]}, True), ({"common_name": "other.example.test"}, True),
+                                              ({"tags": {"a": "b"}, "environment": "dev"}, False)], ids=str)
+def test_who_changed_what_is_ordered_asked_for_it(stack, certificate, change, is_order):
+    """While it waits, or before the scan asks; what is no part of the order makes nobody a party."""
+    name, _ = certificate
+    job = renew(stack, name)
+    assert stack.boss.call("PUT", f"/api/v1/certificates/{name}", change)[0] == 200
+    request = [r[0] for r in request_of(stack, job) if r[1] == "pending"][0]
+    assert stack.api.post(f"/api/v1/approvals/{request}/approve")[0] == 403
+    assert stack.boss.post(f"/api/v1/approvals/{request}/approve")[0] == (403 if is_order else 200)
+
+
+def test_who_brought_in_another_target_asked_for_it(stack, certificate, new_agent, unique):
+    name, agent = certificate
+    target = unique("tgt")
+    stack.make_target(target, agent, stack.dir / target)
+    assert stack.boss.call("PUT", f"/api/v1/certificates/{name}", {"target_ids": [f"tgt-{name}", target]})[0] == 200
+    _, request = scanned(stack, name)
+    assert stack.boss.post(f"/api/v1/approvals/{request}/approve")[0] == 403
+    assert stack.api.post(f"/api/v1/approvals/{request}/approve")[0] == 200  # the one who made it has no part in what it is now
+
+
 def test_a_job_that_has_its_csr_goes_to_the_queue(stack, certificate):
     job = renew(stack, certificate[0])
     stack.query("INSERT INTO certificate_requests VALUES (%s, 'csr', '')", job)
