@@ -18,8 +18,8 @@ static const struct {
     {"revoked", "Revoked"},
     {"expiring_soon", "Ending within 30 days"},
     {"jobs_open", "Jobs that are open"},
-    {"jobs_completed", "Jobs completed within a day"},
-    {"jobs_failed", "Jobs failed within a day"},
+    {"jobs_completed", "Jobs completed since yesterday"},
+    {"jobs_failed", "Jobs failed since yesterday"},
 };
 
 static const struct {
@@ -30,6 +30,12 @@ static const struct {
     {"status", "Status"},
     {"ends", "Ends (UTC)"},
 };
+
+bool
+digest_is_known(struct op *op)
+{
+	return db_nrows(op_result(op, 0)) > 0;
+}
 
 static int64_t
 figure(struct op *op, const char *column)

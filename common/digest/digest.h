@@ -7,6 +7,8 @@
 #ifndef COMMON_DIGEST_DIGEST_H
 #define COMMON_DIGEST_DIGEST_H
 
+#include <stdbool.h>
+
 #include "common/op/op.h"
 
 /* The statements, for op_batch. */
@@ -18,6 +20,9 @@
 		} \
 	}
 
+/* Whether there are figures; the other functions need them. */
+bool digest_is_known(struct op *op);
+#define DIGEST_UNKNOWN "the figures are not counted yet; try again in a minute"
 /* In the op's arena; of its last batch. */
 const char *digest_html(struct op *op);
 const char *digest_text(struct op *op);

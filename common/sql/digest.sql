@@ -13,19 +13,31 @@ SELECT (SELECT count(*) FROM queued) AS rows FROM led;
 
 -- --- apiserver and worker: what it says ---
 
--- name: digest_figures :one fresh
-SELECT count(*) AS certificates, count(*) FILTER (WHERE c.status = 'Active') AS active,
-    count(*) FILTER (WHERE c.status = 'Expiring') AS expiring, count(*) FILTER (WHERE c.status = 'RenewalInProgress') AS renewing,
-    count(*) FILTER (WHERE c.status = 'Expired') AS expired, count(*) FILTER (WHERE c.status = 'Failed') AS failed,
-    count(*) FILTER (WHERE c.status = 'Revoked') AS revoked,
-    count(*) FILTER (WHERE c.status NOT IN ('Revoked', 'Archived') AND c.expires_at > engine_now()
-        AND c.expires_at <= engine_now() + policy_digest_days()) AS expiring_soon,
-    (SELECT count(*) FROM jobs j WHERE job_is_active(j.status)) AS jobs_open,
-    (SELECT count(*) FROM jobs j WHERE j.id > id_bound('job', engine_now() - days(1)) AND j.status = 'Completed') AS jobs_completed,
-    (SELECT count(*) FROM jobs j WHERE j.id > id_bound('job', engine_now() - days(1)) AND j.status = 'Failed') AS jobs_failed,
-    floor(extract(epoch FROM engine_now()))::bigint AS now_unix
-FROM managed_certificates c
-WHERE c.status <> 'Archived';
+-- By kept numbers, whatever the inventory's size.  No row: they are not counted
+-- yet, as for seconds after an upgrade.
+-- name: digest_figures :many fresh
+WITH statuses AS (SELECT '{Pending,Active,Expiring,Expired,RenewalInProgress,Failed}'::text[] AS known),
+kept AS MATERIALIZED (
+    SELECT k.kind, k.key, k.n FROM stat_totals_now k WHERE k.kind IN ('certificate', 'job') AND k.key <> 'Archived'),
+ended AS (
+    SELECT coalesce(sum(s.n) FILTER (WHERE s.key = 'Completed'), 0)::bigint AS completed,
+        coalesce(sum(s.n) FILTER (WHERE s.key = 'Failed'), 0)::bigint AS failed
+    FROM stat_series_now s WHERE s.kind = 'job_ended' AND s.at >= stat_day(engine_now()) - 1
+), soon AS (
+    SELECT ((SELECT coalesce(sum(e.n), 0) FROM stat_ended_by(engine_now() + policy_digest_days(), t.known) e)
+        - (SELECT coalesce(sum(e.n), 0) FROM stat_ended_by(engine_now(), t.known) e))::bigint AS n FROM statuses t
+)
+SELECT coalesce(sum(k.n) FILTER (WHERE k.kind = 'certificate'), 0)::bigint AS certificates,
+    coalesce(sum(k.n) FILTER (WHERE k.key = 'Active'), 0)::bigint AS active,
+    coalesce(sum(k.n) FILTER (WHERE k.key = 'Expiring'), 0)::bigint AS expiring,
+    coalesce(sum(k.n) FILTER (WHERE k.key = 'RenewalInProgress'), 0)::bigint AS renewing,
+    coalesce(sum(k.n) FILTER (WHERE k.key = 'Expired'), 0)::bigint AS expired,
+    coalesce(sum(k.n) FILTER (WHERE k.kind = 'certificate' AND k.key = 'Failed'), 0)::bigint AS failed,
+    coalesce(sum(k.n) FILTER (WHERE k.key = 'Revoked'), 0)::bigint AS revoked, min(o.n) AS expiring_soon,
+    coalesce(sum(k.n) FILTER (WHERE k.kind = 'job' AND job_is_active(k.key)), 0)::bigint AS jobs_open,
+    min(d.completed) AS jobs_completed, min(d.failed) AS jobs_failed, floor(extract(epoch FROM engine_now()))::bigint AS now_unix
+FROM ended d CROSS JOIN soon o CROSS JOIN stat_state s LEFT JOIN kept k ON true
+WHERE s.is_counted GROUP BY s.is_counted;
 
 -- name: digest_expiring :many fresh
 SELECT c.name, c.common_name, c.status, to_char(c.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS ends

@@ -128,12 +128,13 @@ $$;
 
 -- --- reading ---
 -- Certificates in these statuses that end up to then: whole hours by their numbers, of the last one the rows.
-CREATE FUNCTION stat_ended_by(p_at timestamptz) RETURNS TABLE (status text, n bigint) LANGUAGE sql STABLE AS $$
+CREATE FUNCTION stat_ended_by(p_at timestamptz, p_statuses text[] DEFAULT '{Active,Expiring}') RETURNS TABLE (status text, n bigint)
+LANGUAGE sql STABLE AS $$
     SELECT u.status, sum(u.n)::bigint
     FROM (SELECT s.key AS status, s.n FROM stat_series_now s
-            WHERE s.kind = 'certificate' AND s.at < stat_hour(p_at) AND s.key IN ('Active', 'Expiring')
+            WHERE s.kind = 'certificate' AND s.at < stat_hour(p_at) AND s.key = ANY (p_statuses)
         UNION ALL SELECT c.status, 1 FROM managed_certificates c WHERE c.expires_at >= date_trunc('hour', p_at, 'UTC')
-            AND c.expires_at <= p_at AND c.status IN ('Active', 'Expiring')) u
+            AND c.expires_at <= p_at AND c.status = ANY (p_statuses)) u
     GROUP BY u.status
 $$;
 

@@ -38,7 +38,7 @@ BEGIN
         ('certctl_worker', '{network_scan_store, scep_probe_store}'),
         ('certctl_scheduler', '{duty_health_checks, duty_health_history}'), ('certctl_worker', '{health_checks_store, health_expected}'),
         ('certctl_scheduler', '{duty_event_alerts, duty_policy_scan}'),
-        ('certctl_worker', '{rule_allows_name, rule_fault, rule_fault_of, rule_lead, rule_say, rule_wants}'),
+        ('certctl_worker', '{stat_ended_by, rule_allows_name, rule_fault, rule_fault_of, rule_lead, rule_say, rule_wants}'),
         ('certctl_worker', '{ocsp_due, ocsp_keep, ocsp_load, ocsp_responder_fault, ocsp_responder_store, ocsp_store}')) AS v (role, functions)
         JOIN pg_roles p ON p.rolname = v.role
     LOOP
@@ -82,7 +82,7 @@ BEGIN
         ('certctl_scheduler', 'USAGE', 'SEQUENCE id_seq'),
         ('certctl_worker', 'SELECT', 'jobs, tasks, issuers, ca_certificates, ca_keys, managed_certificates, certificate_profiles,
             certificate_requests, certificate_target_mappings, notification_events, ocsp_responders, ocsp_responder_faults, ocsp_responder_keys, owners'),
-        ('certctl_worker', 'SELECT', 'policy_rules'),
+        ('certctl_worker', 'SELECT', 'policy_rules, stat_totals_now, stat_series_now, stat_state'),
         ('certctl_worker', 'SELECT', 'intermediate_cas, intermediate_ca_keys, intermediate_ca_requests'),
         ('certctl_worker', 'UPDATE (status, sent_at, error, retry_count, next_retry_at, last_error)', 'notification_events'),
         ('certctl_worker', 'USAGE', 'SEQUENCE id_seq, audit_seq'),

@@ -1,6 +1,8 @@
 """
 The digest: shown, mailed on request and by its duty, to each once, and off.
 """
+import re
+
 import pytest
 
 from fleet import wait_for
@@ -23,6 +25,7 @@ def site(stack):
         stack.query("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, "
                     "expires_at) VALUES (%s, %s, 'demo.example.test', 'o-test', 't-test', 'iss-local', 'rp-default', 'Active', "
                     "now() + %s * interval '1 day')", f"mc-{i:02}", f"{HOSTILE} {i:02}", 1 + i / 3)
+    wait_for(lambda: stack.value("SELECT is_counted FROM stat_state"), 20, "the first count")
     yield stack
     stack.mail.close()
 
@@ -59,6 +62,33 @@ def test_preview(clean):
     assert status == 200
     is_page(page)
     assert not digests(clean)
+
+
+def test_figures_are_kept_numbers_and_cost_the_same_with_a_million(clean):
+    """Rows that nobody counted are in none of them: no table was read for it."""
+    states = ["Pending", "Active", "Expiring", "Expired", "RenewalInProgress", "Failed", "Revoked", "Archived"]
+    clean.plant("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, expires_at) "
+                f"SELECT 'counted-' || s, s, 'x', 'o-test', 't-test', 'iss-local', 'rp-default', s, now() + interval '9 days' FROM unnest(ARRAY{states}) s")
+    rest = dict(clean.query("SELECT status, count(*) FROM managed_certificates GROUP BY status"))
+    with clean.admin() as c:
+        c.execute("BEGIN; SET LOCAL session_replication_role = replica; INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, "
+                  "issuer_id, renewal_policy_id, status) VALUES ('uncounted', 'x', 'x', 'o-test', 't-test', 'iss-local', 'rp-default', 'Active'); COMMIT")
+    page = clean.api.need("GET", "/api/v1/digest/preview")
+    with clean.admin() as c:
+        c.execute("BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM managed_certificates WHERE id = 'uncounted'; COMMIT")
+    clean.plant("DELETE FROM managed_certificates WHERE id LIKE 'counted-%'")
+    rows = dict(re.findall("<tr><td>([^<]+)</td><td>([0-9]+)</td></tr>", page))
+    assert [int(rows[k]) for k in ("Certificates", "Active", "Expiring", "In renewal", "Expired", "Failed", "Revoked", "Ending within 30 days")] == [
+        67, *(rest[s] for s in ("Active", "Expiring", "RenewalInProgress", "Expired", "Failed", "Revoked")), 66]
+
+
+def test_a_digest_before_the_first_count_is_none(clean):
+    clean.processes["scheduler-1"].stop()
+    clean.query("DELETE FROM duty_marks WHERE name = 'stats'")
+    status, reply = clean.api.get("/api/v1/digest/preview")
+    clean.start_scheduler()
+    assert status == 503 and "not counted yet" in reply["message"]
+    wait_for(lambda: clean.value("SELECT is_counted FROM stat_state"), 30, "the count")
 
 
 def test_send(clean):

@@ -106,6 +106,8 @@ digest_send(struct op *op)
 	const char *why = "";
 	rc ret;
 
+	if (!digest_is_known(op))
+		return op_fail(op, RC_UNAVAILABLE, DIGEST_UNKNOWN);
 	make_notice(op, &d->notice);
 	if (!lease_is_trusted(t->env->lease))
 		return lease_refuse(op);

@@ -53,8 +53,11 @@ digest_preview(struct op *op)
 static enum op_next
 preview_done(struct op *op)
 {
-	const char *html = digest_html(op);
+	const char *html;
 
+	if (!digest_is_known(op))
+		return op_fail(op, RC_UNAVAILABLE, DIGEST_UNKNOWN);
+	html = digest_html(op);
 	/* Nothing in it runs or is fetched, whatever the names in it are. */
 	reply_header(op, "Content-Security-Policy", "default-src 'none'");
 	return reply_bytes(op, 200, "text/html", html, strlen(html));
