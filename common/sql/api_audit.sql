@@ -17,12 +17,15 @@ WHERE ($1::text IS NULL OR e.event_category = $1)
 ORDER BY e.epoch DESC, e.xid DESC, e.seq DESC
 LIMIT $8::bigint OFFSET $9::bigint;
 
--- Of all: exact while they are few, else what the blocks and statistics say.
+-- How many events there are: exact while they are few, else what the statistics say.
+-- fragment: audit_counted
+(SELECT q.n > 10000 AS is_capped, CASE WHEN q.n > 10000 THEN greatest(q.n, (SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'public.audit_events'::regclass)) ELSE q.n END AS total
+    FROM (SELECT count(*) AS n FROM (SELECT 1 FROM audit_events LIMIT 10001) AS found) AS q) AS events
+
 -- name: audit_total :one
-SELECT CASE WHEN n.n > 10000 THEN greatest(s.n, n.n) ELSE n.n END AS total, n.n > 10000 AS is_capped
-FROM (SELECT count(*) AS n FROM (SELECT 1 FROM audit_events LIMIT 10001) AS found) AS n,
-    (SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint AS n FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'public.audit_events'::regclass) AS s;
+SELECT events.total, events.is_capped
+FROM {audit_counted};
 
 -- name: audit_list_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (

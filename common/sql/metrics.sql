@@ -172,10 +172,11 @@ ORDER BY n.condition;
 SELECT l.term AS leader_term, (l.expires_at > clock_timestamp())::int AS leader_alive,
     round(u.lag_s, 3) AS audit_sealing_lag_seconds,
     v.rounds AS audit_chain_verify_total, (v.broken_n IS NOT NULL)::int AS audit_chain_break_detected_total,
-    round(extract(epoch FROM v.looked_at), 3) AS audit_chain_last_verified_at
+    round(extract(epoch FROM v.looked_at), 3) AS audit_chain_last_verified_at, events.total AS audit_chain_rows
 FROM leadership l
 CROSS JOIN audit_verification v
 CROSS JOIN audit_unsealed u
+CROSS JOIN {audit_counted}
 WHERE l.id = 1;
 
 -- --- GET /stats/... ---

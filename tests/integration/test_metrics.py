@@ -187,6 +187,18 @@ def test_the_audit_trail(led):
     wait_for(lambda: sample(led, "audit_sealing_lag_seconds") < 3, 20, "the seal", every=0.2)
 
 
+def test_every_family_of_the_contract_is_there(led):
+    names = """certificate_total certificate_active certificate_expiring_soon certificate_expired certificate_revoked agent_total agent_online
+        job_pending job_completed_total job_failed_total notification_dead_total uptime_seconds ocsp_counter_total issuance_total
+        issuance_duration_seconds issuance_failures_total vault_token_renewals_total expiry_alerts_total audit_chain_verify_total
+        audit_chain_break_detected_total audit_chain_rows audit_chain_last_verified_at""".split()
+    families = scrape(led)
+    assert {f"certctl_{n}" for n in names} <= set(families)
+    assert 0 < families["certctl_audit_chain_rows"][1][()] <= led.api.need("GET", "/api/v1/audit?per_page=1")["total"]
+    assert {dict(k)["result"]: v for k, v in families["certctl_vault_token_renewals_total"][1].items()} == {
+        "success": 0, "failure": 0, "not_renewable": 0}
+
+
 def test_certificates_by_their_state(led):
     """Beside what the table says; what is left of the total is active."""
     led.make_certificate("soon")

@@ -183,6 +183,8 @@ static const struct series all_series[] = {
 	"1 once verification met a fault.", {NULL}},
     {TOTALS, "audit_chain_last_verified_at", "gauge",
 	"When verification last looked at a block, Unix time.", {NULL}},
+    {TOTALS, "audit_chain_rows", "gauge",
+	"Events of the audit trail, estimated where they are many.", {NULL}},
 };
 
 static op_step metrics_done;

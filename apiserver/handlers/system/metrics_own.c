@@ -202,6 +202,22 @@ put_ocsp(struct buf *b, const struct api *a)
 	}
 }
 
+/* No connector here has a token to renew; monitors of the contract ask for it.
+ */
+static void
+put_vault(struct buf *b)
+{
+	static const char name[] = "vault_token_renewals_total";
+	static const char *const results[] = {"success", "failure",
+	    "not_renewable"};
+
+	put_head(b, name, "counter",
+	    "Renewals of the token of an issuer of type VaultPKI; this version "
+	    "has no such connector.");
+	for (size_t i = 0; i < ARRAY_LEN(results); i++)
+		buf_printf(b, PREFIX "%s{result=\"%s\"} 0\n", name, results[i]);
+}
+
 void
 metrics_put_own(struct buf *b, const struct api *a)
 {
@@ -211,5 +227,6 @@ metrics_put_own(struct buf *b, const struct api *a)
 	put_bus(b, a);
 	put_pools(b, a);
 	put_ocsp(b, a);
+	put_vault(b);
 	latency_write(a->latency, b);
 }
