@@ -50,8 +50,12 @@ CREATE UNLOGGED TABLE ocsp_batches (
     id text PRIMARY KEY,
     requests int[] NOT NULL, -- to which request each of the next belongs, from 1
     issuers text[] NOT NULL, serials text[] NOT NULL, cert_ids text[] NOT NULL, nonces text[] NOT NULL,
-    outcomes text[], responses bytea[], lefts int[] -- one a request; NULL: not signed yet
+    answers bytea -- of common/pki/ocsp/ocsp_answers.h; NULL: not signed yet
 );
+-- They are there for some milliseconds: compressing them costs more.
+ALTER TABLE ocsp_batches ALTER COLUMN requests SET STORAGE EXTERNAL, ALTER COLUMN issuers SET STORAGE EXTERNAL,
+    ALTER COLUMN serials SET STORAGE EXTERNAL, ALTER COLUMN cert_ids SET STORAGE EXTERNAL, ALTER COLUMN nonces SET STORAGE EXTERNAL,
+    ALTER COLUMN answers SET STORAGE EXTERNAL;
 
 -- Moved by each statement that revokes, as the others are by what lists are made of.
 CREATE SEQUENCE revocations_changes;

@@ -35,7 +35,7 @@ struct ocspask {
 	const char *issuer, *nonce;
 	const struct ocspask_cert *certs;
 	size_t n;
-	const struct ocspask_answer *answer;
+	const struct ocsp_answer *answer;
 };
 
 struct batch {
@@ -257,28 +257,46 @@ find_batch(struct ocspasks *s, const char *id)
 	return NULL;
 }
 
+/* The op's own copy. */
 static void
-take_answer(struct ocspask *ask, const struct db_result *r, size_t row)
+take_answer(struct ocspask *ask, const struct ocsp_answer *given)
 {
-	const char *hex = db_text(r, row, db_col(r, "der"));
-	struct ocspask_answer *answer;
+	struct ocsp_answer *answer;
 	struct arena *a;
 	uint8_t *der;
-	size_t len = strlen(hex) / 2;
 
 	if (!ask->op)
 		return;
 	a = op_arena(ask->op);
 	answer = arena_alloc(a, sizeof(*answer));
-	der = arena_alloc(a, len + 1);
-	if (enc_unhex(hex, der, len) != RC_OK)
-		len = 0;
-	*answer = (struct ocspask_answer){
-	    .outcome = arena_strdup(a, db_text(r, row, db_col(r, "outcome"))),
-	    .der = {der, len},
-	    .left_s = db_i64(r, row, db_col(r, "left_s")),
+	der = arena_alloc(a, given->der.len + 1);
+	if (given->der.len > 0)
+		memcpy(der, given->der.p, given->der.len);
+	*answer = (struct ocsp_answer){
+	    .outcome = arena_strdup(a, given->outcome),
+	    .der = {der, given->der.len},
+	    .left_s = given->left_s,
 	};
 	ask->answer = answer;
+}
+
+/* Octets that nobody wrote so answer nothing. */
+static void
+take_answers(struct batch *b, const char *hex)
+{
+	struct arena *a = arena_new();
+	const struct ocsp_answer *answers;
+	size_t len = strlen(hex) / 2, n = 0;
+	uint8_t *octets = arena_alloc(a, len + 1);
+	rc ret;
+
+	ret = enc_unhex(hex, octets, len);
+	if (ret == RC_OK)
+		ret = ocsp_answers_read(a, (struct span){octets, len}, &answers,
+		    &n);
+	for (size_t i = 0; ret == RC_OK && i < n && i < b->n; i++)
+		take_answer(b->asks[i], &answers[i]);
+	arena_free(a);
 }
 
 static void look(struct ocspasks *s);
@@ -288,27 +306,19 @@ on_looked(void *arg, struct db_outcome *o)
 {
 	struct ocspasks *s = arg;
 	const struct db_result *r;
-	struct batch *b = NULL;
-	size_t at = 0;
+	struct batch *b;
 
 	s->look = NULL;
 	if (o->code != RC_OK)
 		return; /* the pool logged it; the next look comes soon */
 	r = o->results[0];
 	for (size_t i = 0; i < db_nrows(r); i++) {
-		const char *id = db_text(r, i, db_col(r, "id"));
-
-		if (!b || strcmp(b->id, id) != 0) {
-			if (b)
-				end_batch(b);
-			b = find_batch(s, id);
-			at = 0;
-		}
-		if (b && at < b->n)
-			take_answer(b->asks[at++], r, i);
-	}
-	if (b)
+		b = find_batch(s, db_text(r, i, db_col(r, "id")));
+		if (!b)
+			continue;
+		take_answers(b, db_text(r, i, db_col(r, "answers")));
 		end_batch(b);
+	}
 	if (s->is_wanted)
 		look(s);
 }
@@ -425,7 +435,7 @@ ocspasks_add(struct ocspasks *s, struct op *op, const char *issuer,
 	return ask;
 }
 
-const struct ocspask_answer *
+const struct ocsp_answer *
 ocspask_answer(const struct ocspask *ask)
 {
 	return ask->answer;

@@ -15,7 +15,7 @@
 
 #include "apiserver/api.h"
 #include "common/op/op.h"
-#include "common/pki/asn1/span.h"
+#include "common/pki/ocsp/ocsp_answers.h"
 
 /* What is counted of requests, by the label of the series. */
 #define OCSP_COUNTS(X) \
@@ -44,12 +44,6 @@ struct ocspask_cert {
 	const char *serial_hex, *cert_id;
 };
 
-struct ocspask_answer {
-	const char *outcome; /* of the worker: "good", "unauthorized" */
-	struct span der;     /* empty unless it is signed */
-	int64_t left_s;      /* for so long it may be given again; 0: not */
-};
-
 struct ocspasks *ocspasks_new(struct api *api);
 /* No op may be waiting. */
 void ocspasks_free(struct ocspasks *s);
@@ -59,7 +53,7 @@ struct ocspask *ocspasks_add(struct ocspasks *s, struct op *op,
     const char *issuer, const struct ocspask_cert *certs, size_t n,
     const char *nonce);
 /* In the op's arena; NULL: there is none yet, or there will be none. */
-const struct ocspask_answer *ocspask_answer(const struct ocspask *ask);
+const struct ocsp_answer *ocspask_answer(const struct ocspask *ask);
 /* An event of the bus: {"ocsp":[ids]}. */
 void ocspasks_on_event(struct ocspasks *s, const char *body, size_t len);
 

@@ -29,7 +29,7 @@ FROM ocsp_due($1, $2::bigint, $3, $4::int) l;
 SELECT ocsp_keep($1::text[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::int[], $7::bigint[], $8::bigint, $9::bigint) AS kept;
 
 -- name: ocsp_store :one
-SELECT ocsp_store($1, $2::bigint, $3, $4::text[], $5::bytea[], $6::int[]) AS is_ours;
+SELECT ocsp_store($1, $2::bigint, $3, $4::bytea) AS is_ours;
 
 -- name: ocsp_responder :many
 SELECT ca.cert_pem AS ca_cert_pem, ca.fingerprint_sha256 AS ca_fingerprint, r.cert_pem, coalesce(r.fingerprint_sha256, '') AS fingerprint,
@@ -67,7 +67,7 @@ SELECT ocsp_asked($1, $2, $3);
 SELECT ocsp_ask($1::int[], $2::text[], $3::text[], $4::text[], $5::text[]) AS id;
 
 -- name: ocsp_answers :many
-SELECT a.id, a.outcome, a.der, a.left_s FROM ocsp_answers($1::text[]) a;
+SELECT a.id, a.answers FROM ocsp_answers($1::text[]) a;
 
 -- name: ocsp_forget :exec
 SELECT ocsp_forget($1);

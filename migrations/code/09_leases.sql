@@ -108,11 +108,14 @@ CREATE FUNCTION leadership_release(p_incarnation text, p_nonce text) RETURNS voi
     UPDATE leadership SET expires_at = clock_timestamp() WHERE id = 1 AND holder = p_incarnation AND nonce = p_nonce;
 $$;
 
-CREATE FUNCTION leadership_is(p_term bigint, p_incarnation text) RETURNS bool LANGUAGE sql SECURITY DEFINER AS $$
-    SELECT EXISTS (SELECT 1 FROM leadership l
+-- In plpgsql, which keeps its plan: a function in SQL with rights of its own is parsed and planned at each call.
+CREATE FUNCTION leadership_is(p_term bigint, p_incarnation text) RETURNS bool LANGUAGE plpgsql SECURITY DEFINER
+SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN EXISTS (SELECT 1 FROM leadership l
         WHERE l.id = 1 AND l.term = p_term AND l.holder = p_incarnation AND l.expires_at > clock_timestamp())
-        AND NOT journal_is_ahead()
-$$;
+        AND NOT journal_is_ahead();
+END $$;
 
 CREATE FUNCTION leadership_check(p_term bigint, p_incarnation text) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN

@@ -1,16 +1,17 @@
 -- The queue of tasks, all kinds in one.
 
--- Whether a task is due, and how many leases of tasks are running.
+-- Whether a task is due, and how many leases of tasks are running.  In plpgsql, so that its plan is kept.
 CREATE FUNCTION tasks_due(p_low_after timestamptz, p_low_id text, p_low_lease bigint)
 RETURNS TABLE (due bool, running bigint, first_after timestamptz, first_id text, low_lease bigint)
-LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
-    SELECT f.id IS NOT NULL, r.n, f.run_after, f.id, r.low
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET plan_cache_mode = force_generic_plan AS $$ BEGIN
+    RETURN QUERY SELECT f.id IS NOT NULL, r.n, f.run_after, f.id, r.low
     FROM (SELECT count(DISTINCT t.lease_id) AS n, min(t.lease_id) AS low FROM tasks t
         WHERE t.status = 'Running' AND t.lease_id >= p_low_lease) r
     LEFT JOIN (SELECT t.id, t.run_after FROM tasks t
         WHERE t.status = 'Pending' AND t.run_after <= engine_now() AND (t.run_after, t.id) >= (p_low_after, p_low_id)
-        ORDER BY t.run_after, t.id LIMIT 1) f ON true
-$$;
+        ORDER BY t.run_after, t.id LIMIT 1) f ON true;
+END $$;
 
 -- Hands due tasks of one kind to a worker, as jobs_claim does jobs.  A kind that ends in one statement for all of a lease
 -- gains by many; one that calls out is alone, so that it is not kept by its neighbours.

@@ -36,14 +36,12 @@ BEGIN
 END $$;
 
 -- What became of these batches: those that are signed go.
-CREATE FUNCTION ocsp_answers(p_ids text[]) RETURNS TABLE (id text, outcome text, der text, left_s int)
+CREATE FUNCTION ocsp_answers(p_ids text[]) RETURNS TABLE (id text, answers text)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
-    RETURN QUERY WITH gone AS (DELETE FROM ocsp_batches b WHERE b.id = ANY (p_ids) AND b.outcomes IS NOT NULL
-            RETURNING b.id, b.outcomes, b.responses, b.lefts)
-        SELECT g.id, u.outcome, encode(u.response, 'hex'), u.left_s FROM gone g
-        CROSS JOIN LATERAL unnest(g.outcomes, g.responses, g.lefts) WITH ORDINALITY AS u (outcome, response, left_s, n) ORDER BY g.id, u.n;
+    RETURN QUERY DELETE FROM ocsp_batches b WHERE b.id = ANY (p_ids) AND b.answers IS NOT NULL
+        RETURNING b.id, encode(b.answers, 'hex');
 END $$;
 
 -- Nobody waits for them any more.
@@ -115,14 +113,14 @@ BEGIN
     RETURN v_n;
 END $$;
 
--- The end of a batch: one outcome a request.
-CREATE FUNCTION ocsp_store(p_worker text, p_lease bigint, p_task text, p_outcomes text[], p_responses bytea[], p_lefts int[]) RETURNS bool
+-- The end of a batch.
+CREATE FUNCTION ocsp_store(p_worker text, p_lease bigint, p_task text, p_answers bytea) RETURNS bool
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     DELETE FROM tasks t WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running';
     IF NOT FOUND THEN RETURN false; END IF;
-    UPDATE ocsp_batches b SET outcomes = p_outcomes, responses = p_responses, lefts = p_lefts WHERE b.id = p_task;
+    UPDATE ocsp_batches b SET answers = p_answers WHERE b.id = p_task;
     RETURN true;
 END $$;
 

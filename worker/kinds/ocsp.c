@@ -20,6 +20,7 @@
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "common/pki/cert/crl.h"
+#include "common/pki/ocsp/ocsp_answers.h"
 #include "common/policy/policy.h"
 #include "worker/kinds/kind.h"
 #include "worker/kinds/ocsp_batch.h"
@@ -211,6 +212,16 @@ work_open(struct op *op)
 
 /* --- storing --- */
 
+static const char *
+bytea(struct arena *a, struct span octets)
+{
+	char *hex = arena_alloc(a, 2 * octets.len + 3);
+
+	memcpy(hex, "\\x", 2);
+	enc_hex(octets.p, octets.len, hex + 2);
+	return hex;
+}
+
 /* The columns of ocsp_keep. */
 struct kept {
 	const char **issuers, **serials, **cert_ids, **responses, **statuses,
@@ -238,7 +249,7 @@ keep_rows(struct op *op, struct ocsp_batch *w, struct kept *k)
 		k->issuers[k->n] = it->issuer_id;
 		k->serials[k->n] = it->serial;
 		k->cert_ids[k->n] = it->cert_id;
-		k->responses[k->n] = q->response;
+		k->responses[k->n] = bytea(op_arena(op), q->der);
 		k->statuses[k->n] = it->status;
 		k->reasons[k->n] =
 		    is_revoked ? op_printf(op, "%d", crl_reason(it->reason))
@@ -273,12 +284,26 @@ keep_statement(struct op *op, struct ocsp_batch *w, size_t *out_n)
 	return (struct db_stmt){Q_OCSP_KEEP, KEEP_PARAMS, p};
 }
 
-/* How long an apiserver may give it without asking for another. */
-static const char *
-left_of(struct op *op, const struct ocsp_batch *w, const struct ocsp_asked *q)
+static rc
+pack_answers(struct op *op, const struct ocsp_batch *w, struct span *out)
 {
-	return op_printf(op, "%" PRId64,
-	    q->is_kept ? w->next_unix - w->this_unix : (int64_t)0);
+	struct ocsp_answer *answers =
+	    arena_alloc(op_arena(op), (w->nrequests + 1) * sizeof(*answers));
+
+	for (size_t i = 0; i < w->nrequests; i++) {
+		const struct ocsp_asked *q = &w->requests[i];
+
+		answers[i] = (struct ocsp_answer){
+		    .outcome = q->outcome,
+		    .der = q->der,
+		    /* For so long an apiserver gives it again. */
+		    .left_s = q->is_kept ? w->next_unix - w->this_unix : 0,
+		};
+		if (q->der.len > 0)
+			answers[i].end = ocsp_signer_end(
+			    w->items[q->first].key->responder->signer);
+	}
+	return ocsp_answers_write(op_arena(op), answers, w->nrequests, out);
 }
 
 static enum op_next
@@ -286,21 +311,15 @@ store_batch(struct op *op, struct ocsp_batch *w, const struct db_stmt *keep,
     size_t nkept)
 {
 	struct task *t = op_owner(op);
-	struct arena *a = op_arena(op);
-	size_t n = w->nrequests;
-	const char **outcomes = arena_alloc(a, (n + 1) * sizeof(char *)),
-		   **responses = arena_alloc(a, (n + 1) * sizeof(char *)),
-		   **lefts = arena_alloc(a, (n + 1) * sizeof(char *));
+	struct span answers;
+	rc ret;
 
-	for (size_t i = 0; i < n; i++) {
-		outcomes[i] = w->requests[i].outcome;
-		responses[i] = w->requests[i].response;
-		lefts[i] = left_of(op, w, &w->requests[i]);
-	}
+	ret = pack_answers(op, w, &answers);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "the answers do not go together");
 
 	const char *const params[] = {lease_incarnation(t->env->lease),
-	    t->lease_text, t->id, db_text_array(a, outcomes, n),
-	    db_text_array(a, responses, n), db_text_array(a, lefts, n)};
+	    t->lease_text, t->id, bytea(op_arena(op), answers)};
 	const struct db_stmt stmts[] = {
 	    {Q_OCSP_STORE, ARRAY_LEN(params), params},
 	    *keep,

@@ -173,16 +173,6 @@ single_of(const struct ocsp_item *it)
 	return s;
 }
 
-static const char *
-bytea(struct arena *a, struct span der)
-{
-	char *hex = arena_alloc(a, 2 * der.len + 3);
-
-	memcpy(hex, "\\x", 2);
-	enc_hex(der.p, der.len, hex + 2);
-	return hex;
-}
-
 void
 ocsp_batch_sign(struct op *op, struct ocsp_batch *w, struct ocsp_asked *q)
 {
@@ -197,7 +187,6 @@ ocsp_batch_sign(struct op *op, struct ocsp_batch *w, struct ocsp_asked *q)
 	    .nonce = q->nonce,
 	};
 	bool is_known = true;
-	struct span der;
 	rc ret;
 
 	if (q->outcome)
@@ -213,10 +202,9 @@ ocsp_batch_sign(struct op *op, struct ocsp_batch *w, struct ocsp_asked *q)
 	if (!is_known &&
 	    spec.next_update_unix > w->this_unix + POLICY_OCSP_UNKNOWN)
 		spec.next_update_unix = w->this_unix + POLICY_OCSP_UNKNOWN;
-	ret = ocsp_sign(first->key->responder->signer, a, &spec, &der);
+	ret = ocsp_sign(first->key->responder->signer, a, &spec, &q->der);
 	if (ret != RC_OK)
 		return;
-	q->response = bytea(a, der);
 	q->outcome = first->status;
 	q->is_kept = q->n == 1 && q->nonce.len == 0 && is_known;
 	w->signed_in_all++;

@@ -39,7 +39,7 @@ struct ocsp_asked {
 	size_t first, n; /* its items */
 	struct span nonce;
 	const char *outcome;
-	const char *response; /* '\x...'; NULL */
+	struct span der; /* the response; empty: none */
 	bool is_kept;
 };
 

@@ -191,7 +191,7 @@ have_signed(struct op *op)
 }
 
 static enum op_next
-send_fresh(struct op *op, const struct ocspask_answer *answer)
+send_fresh(struct op *op, const struct ocsp_answer *answer)
 {
 	struct ocsp_ask *o = ask_of(op);
 
@@ -211,7 +211,7 @@ send_fresh(struct op *op, const struct ocspask_answer *answer)
 static enum op_next
 ocsp_signed(struct op *op)
 {
-	const struct ocspask_answer *answer = ocspask_answer(ask_of(op)->ask);
+	const struct ocsp_answer *answer = ocspask_answer(ask_of(op)->ask);
 
 	if (!answer)
 		return not_signed(op, "no worker has signed the answer; ask "

@@ -16,14 +16,15 @@
 #define SIG_MAX 256    /* ECDSA of 521 bits */
 #define SINGLE_ROOM 96 /* beside its CertID */
 #define FIXED_ROOM 512
+#define END_ROOM 16
 
 struct ocsp_signer {
 	X509 *cert;
 	EVP_PKEY *key;
 	EVP_PKEY_CTX *signer; /* set up once, as certbuild's */
 	const struct alg_sig *alg;
-	unsigned char *cert_der; /* OPENSSL_malloc */
-	size_t cert_len;
+	uint8_t *end; /* the certificate as answers have it */
+	size_t end_len;
 	uint8_t key_hash[KEY_HASH_LEN];
 };
 
@@ -38,15 +39,41 @@ ocsp_error(enum ocsp_error status, uint8_t out[OCSP_ERROR_LEN])
 
 /* --- the responder --- */
 
+/* certs [0] EXPLICIT SEQUENCE OF Certificate, the last member. */
+static rc
+write_end(struct ocsp_signer *s)
+{
+	unsigned char *cert = NULL;
+	int len = i2d_X509(s->cert, &cert);
+	struct der_out w;
+	uint8_t *mark;
+
+	if (len < 1)
+		return RC_CRYPTO;
+	s->end = mem_zalloc((size_t)len + END_ROOM);
+	der_out_init(&w, s->end, (size_t)len + END_ROOM);
+	mark = der_mark(&w);
+	der_put(&w, cert, (size_t)len);
+	der_put_head(&w, DER_SEQUENCE, mark);
+	der_put_head(&w, DER_CONTEXT_CONS | 0, mark);
+	OPENSSL_free(cert);
+	if (w.failed)
+		return RC_INTERNAL;
+	s->end_len = der_out_span(&w).len;
+	memmove(s->end, der_out_span(&w).p, s->end_len);
+	return RC_OK;
+}
+
 static rc
 load(struct ocsp_signer *s)
 {
 	const ASN1_BIT_STRING *bits = X509_get0_pubkey_bitstr(s->cert);
-	int len = i2d_X509(s->cert, &s->cert_der), ok;
+	int ok;
+	rc ret;
 
-	if (len < 1)
-		return RC_CRYPTO;
-	s->cert_len = (size_t)len;
+	ret = write_end(s);
+	if (ret != RC_OK)
+		return ret;
 	s->alg = alg_sig_for(s->key);
 	s->signer = EVP_PKEY_CTX_new_from_pkey(NULL, s->key, NULL);
 	if (!s->alg || !s->signer)
@@ -96,10 +123,16 @@ ocsp_signer_free(struct ocsp_signer *s)
 	if (!s)
 		return;
 	EVP_PKEY_CTX_free(s->signer);
-	OPENSSL_free(s->cert_der);
+	free(s->end);
 	EVP_PKEY_free(s->key);
 	X509_free(s->cert);
 	free(s);
+}
+
+struct span
+ocsp_signer_end(const struct ocsp_signer *s)
+{
+	return (struct span){s->end, s->end_len};
 }
 
 static rc
@@ -208,9 +241,7 @@ put_response(struct der_out *w, const struct ocsp_signer *s, struct span tbs,
 	static const uint8_t successful = 0;
 	uint8_t *mark = der_mark(w), *bits;
 
-	der_put(w, s->cert_der, s->cert_len);
-	der_put_head(w, DER_SEQUENCE, mark);
-	der_put_head(w, DER_CONTEXT_CONS | 0, mark);
+	der_put(w, s->end, s->end_len);
 	bits = der_mark(w);
 	der_put_span(w, sig);
 	der_put_byte(w, 0); /* unused bits */
@@ -250,7 +281,7 @@ ocsp_sign(struct ocsp_signer *s, struct arena *a, const struct ocsp_spec *spec,
 	ret = sign(s, tbs, sig, &sig_len);
 	if (ret != RC_OK)
 		return ret;
-	room = FIXED_ROOM + tbs.len + s->cert_len;
+	room = FIXED_ROOM + tbs.len + s->end_len;
 	der_out_init(&w, arena_alloc(a, room), room);
 	put_response(&w, s, tbs, (struct span){sig, sig_len});
 	if (w.failed)

@@ -53,6 +53,8 @@ rc ocsp_signer_new(X509 *cert, EVP_PKEY *key,
     struct ocsp_signer **out) MUST_CHECK;
 /* NULL: no-op. */
 void ocsp_signer_free(struct ocsp_signer *s);
+/* What all that it signs ends with: its certificate.  As long as it is. */
+struct span ocsp_signer_end(const struct ocsp_signer *s);
 /* The whole OCSPResponse, DER, in the arena, with the responder's certificate.
  * RC_INVALID: no single, or a time that can't be written. */
 rc ocsp_sign(struct ocsp_signer *s, struct arena *a,

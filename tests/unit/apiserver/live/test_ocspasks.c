@@ -1,5 +1,8 @@
 #include "apiserver/live/ocspasks.h"
 
+#include <stdarg.h>
+
+#include "common/base/enc.h"
 #include "tests/unit/apiserver/fixture.h"
 #include "tests/unit/check.h"
 
@@ -26,7 +29,7 @@ static enum op_next
 ask_signed(struct op *op)
 {
 	const struct asker *a = op_state(op, sizeof(*a));
-	const struct ocspask_answer *answer = ocspask_answer(a->ask);
+	const struct ocsp_answer *answer = ocspask_answer(a->ask);
 
 	return reply_status(op, 200, "status",
 	    answer ? op_printf(op, "%s %zu", answer->outcome, answer->der.len)
@@ -76,11 +79,37 @@ expect_ask(struct fixture *f, const char *params, const char *id)
 	db_script_rows(f->db, "id", id);
 }
 
+#define ROW_MAX 512
+
+/* A batch as the database gives it: n outcomes, each with its length. */
+static const char *
+row(char to[ROW_MAX], const char *id, int n, ...)
+{
+	static const uint8_t der[8];
+	struct ocsp_answer answers[4] = {0};
+	struct arena *a = arena_new();
+	char hex[ROW_MAX];
+	struct span octets;
+	va_list ap;
+
+	va_start(ap, n);
+	for (int i = 0; i < n; i++) {
+		answers[i].outcome = va_arg(ap, const char *);
+		answers[i].der = (struct span){der, va_arg(ap, size_t)};
+	}
+	va_end(ap);
+	CHECK_INT(ocsp_answers_write(a, answers, (size_t)n, &octets), RC_OK);
+	enc_hex(octets.p, octets.len, hex);
+	(void)snprintf(to, ROW_MAX, "%s|%.400s", id, hex);
+	arena_free(a);
+	return to;
+}
+
 static void
 expect_answers(struct fixture *f, const char *ids, const char *rows)
 {
 	db_script_expect(f->db, Q_OCSP_ANSWERS, ids);
-	db_script_rows(f->db, "id|outcome|der|left_s", rows);
+	db_script_rows(f->db, "id|answers", rows);
 }
 
 static void
@@ -95,6 +124,7 @@ static void
 test_together(void)
 {
 	struct answer a, b;
+	char rows[ROW_MAX];
 	struct fixture f;
 
 	start(&f);
@@ -107,7 +137,7 @@ test_together(void)
 	event(&f, "{\"ocsp\":5}");
 	event(&f, "no json");
 	expect_answers(&f, "*task-1*",
-	    "task-1|good|30030a0106|60\ntask-1|failed|\\N|0");
+	    row(rows, "task-1", 2, "good", (size_t)5, "failed", (size_t)0));
 	event(&f, "{\"ocsp\":[\"task-1\"]}");
 	CHECK_STR(a.body, "{\"status\":\"good 5\"}\n");
 	CHECK_STR(b.body, "{\"status\":\"failed 0\"}\n");
@@ -119,6 +149,7 @@ static void
 test_one_after_the_other(void)
 {
 	struct answer a, b, c;
+	char rows[ROW_MAX];
 	struct fixture f;
 
 	start(&f);
@@ -134,12 +165,13 @@ test_one_after_the_other(void)
 	loop_sim_advance(f.api.loop, 10);
 	turns(&f);
 	expect_answers(&f, "*task-1*task-2*",
-	    "task-2|good|00|0\ntask-2|good|0000|0");
+	    row(rows, "task-2", 2, "good", (size_t)1, "good", (size_t)2));
 	event(&f, "{\"ocsp\":[\"task-2\"]}");
 	CHECK_INT(a.status, 0);
 	CHECK_STR(b.body, "{\"status\":\"good 1\"}\n");
 	CHECK_STR(c.body, "{\"status\":\"good 2\"}\n");
-	expect_answers(&f, "*task-1*", "task-1|unknown|00|0");
+	expect_answers(&f, "*task-1*",
+	    row(rows, "task-1", 1, "unknown", (size_t)1));
 	event(&f, "{\"ocsp\":[\"task-1\"]}");
 	CHECK_STR(a.body, "{\"status\":\"unknown 1\"}\n");
 	stop(&f);
@@ -150,6 +182,7 @@ static void
 test_look(void)
 {
 	struct answer a;
+	char rows[ROW_MAX];
 	struct fixture f;
 
 	start(&f);
@@ -160,7 +193,8 @@ test_look(void)
 	loop_sim_advance(f.api.loop, 250);
 	turns(&f);
 	CHECK_INT(a.status, 0);
-	expect_answers(&f, "*task-1*", "task-1|good|00|0");
+	expect_answers(&f, "*task-1*",
+	    row(rows, "task-1", 1, "good", (size_t)1));
 	loop_sim_advance(f.api.loop, 250);
 	turns(&f);
 	CHECK_INT(a.status, 200);
@@ -172,7 +206,7 @@ test_look(void)
 static void
 no_answers(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 {
-	db_script_rows(p, "id|outcome|der|left_s", "");
+	db_script_rows(p, "id|answers", "");
 }
 
 /* No worker, or a database that does not take it: the op is told. */
@@ -205,6 +239,7 @@ static void
 test_gone(void)
 {
 	struct answer b, c;
+	char rows[ROW_MAX];
 	struct fixture f;
 
 	start(&f);
@@ -214,9 +249,31 @@ test_gone(void)
 	turns(&f);
 	op_abort(c.op, RC_PEER_GONE);
 	turns(&f);
-	expect_answers(&f, "*task-1*", "task-1|good|00|0\ntask-1|good|0000|0");
+	expect_answers(&f, "*task-1*",
+	    row(rows, "task-1", 2, "good", (size_t)1, "good", (size_t)2));
 	event(&f, "{\"ocsp\":[\"task-1\"]}");
 	CHECK_STR(b.body, "{\"status\":\"good 1\"}\n");
+	stop(&f);
+}
+
+/* Rows that no worker wrote end the wait with nothing. */
+static void
+test_no_answers(void)
+{
+	static const char *const rows[] = {"task-1|", "task-1|zz",
+	    "task-1|0001", "task-1|00010000"};
+	struct answer a;
+	struct fixture f;
+
+	start(&f);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		expect_ask(&f, NULL, "task-1");
+		ask(&f, "5a", &a);
+		turns(&f);
+		expect_answers(&f, "*task-1*", rows[i]);
+		event(&f, "{\"ocsp\":[\"task-1\"]}");
+		CHECK_STR(a.body, "{\"status\":\"none\"}\n");
+	}
 	stop(&f);
 }
 
@@ -236,4 +293,4 @@ test_labels(void)
 
 CHECK_MAIN(CHECK_ROW(test_together), CHECK_ROW(test_one_after_the_other),
     CHECK_ROW(test_look), CHECK_ROW(test_nobody_signs), CHECK_ROW(test_gone),
-    CHECK_ROW(test_labels))
+    CHECK_ROW(test_no_answers), CHECK_ROW(test_labels))

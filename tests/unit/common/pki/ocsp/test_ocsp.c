@@ -9,6 +9,7 @@
 #include "common/base/enc.h"
 #include "common/pki/cert/certbuild.h"
 #include "common/pki/key/key.h"
+#include "common/pki/ocsp/ocsp_answers.h"
 #include "common/pki/ocsp/ocsp_request.h"
 #include "common/pki/ocsp/ocsp_responder.h"
 #include "common/pki/ocsp/ocsp_response.h"
@@ -326,6 +327,61 @@ test_answers(void)
 	env_stop(&e);
 }
 
+/* As a worker hands them to an apiserver: ends that are alike once. */
+static void
+test_many_answers(void)
+{
+	struct ocsp_single single = {.status = OCSP_GOOD};
+	struct ocsp_spec spec = {
+	    .singles = &single,
+	    .n = 1,
+	    .this_update_unix = NOW,
+	    .next_update_unix = NOW + 3600,
+	};
+	struct ocsp_answer given[3] = {
+	    {.outcome = "good", .left_s = 3600},
+	    {.outcome = "no_issuer"},
+	    {.outcome = "good"},
+	};
+	const struct ocsp_answer *got;
+	struct ocsp_request q;
+	struct span octets, end;
+	struct env e;
+	size_t n;
+
+	env_start(&e);
+	CHECK_INT(ocsp_request_parse(e.a, their_request(&e, NULL, SERIAL, 0),
+		      &q),
+	    RC_OK);
+	single.cert_id = q.ids[0].whole;
+	end = ocsp_signer_end(e.signer);
+	for (size_t i = 0; i < 3; i += 2) {
+		CHECK_INT(ocsp_sign(e.signer, e.a, &spec, &given[i].der),
+		    RC_OK);
+		CHECK(given[i].der.len > end.len &&
+		      memcmp(given[i].der.p + given[i].der.len - end.len, end.p,
+			  end.len) == 0);
+		given[i].end = end;
+	}
+	CHECK_INT(ocsp_answers_write(e.a, given, 3, &octets), RC_OK);
+	CHECK(octets.len < given[0].der.len + given[2].der.len);
+	CHECK_INT(ocsp_answers_read(e.a, octets, &got, &n), RC_OK);
+	CHECK_INT((int)n, 3);
+	for (size_t i = 0; i < 3; i++) {
+		CHECK_STR(got[i].outcome, given[i].outcome);
+		CHECK(span_equal(got[i].der, given[i].der));
+		CHECK_INT((int)got[i].left_s, (int)given[i].left_s);
+	}
+	/* Cut anywhere, or with something behind it, it is none. */
+	for (size_t len = 0; len < octets.len; len++)
+		CHECK_INT(ocsp_answers_read(e.a, (struct span){octets.p, len},
+			      &got, &n),
+		    RC_INVALID);
+	given[1].der = (struct span){given[0].der.p, 0x10000};
+	CHECK_INT(ocsp_answers_write(e.a, given, 3, &octets), RC_TOO_LARGE);
+	env_stop(&e);
+}
+
 static void
 test_errors(void)
 {
@@ -362,4 +418,5 @@ test_responder(void)
 
 CHECK_MAIN(CHECK_ROW(test_requests), CHECK_ROW(test_another_ca),
     CHECK_ROW(test_nonces), CHECK_ROW(test_broken), CHECK_ROW(test_cert_id),
-    CHECK_ROW(test_answers), CHECK_ROW(test_errors), CHECK_ROW(test_responder))
+    CHECK_ROW(test_answers), CHECK_ROW(test_many_answers),
+    CHECK_ROW(test_errors), CHECK_ROW(test_responder))
