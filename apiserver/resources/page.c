@@ -34,6 +34,16 @@ page_tell_next(struct op *op, struct page *p)
 	p->tells_next = true;
 }
 
+bool
+page_take_whole(struct op *op, struct page *p)
+{
+	if (p->is_said)
+		return false;
+	p->size = PAGE_WHOLE_MAX;
+	page_tell_next(op, p);
+	return true;
+}
+
 /* The contract wants what is wrong in page and per_page to count as not said;
  * of page_size it asks no such thing. */
 static const char *
@@ -80,6 +90,9 @@ page_read(struct op *op, const struct cursor_key *keys, size_t nkeys,
 	why = size_read(op, out);
 	if (why != NULL)
 		return why;
+	out->is_said = cursor != NULL || req_query(op, "page_size") != NULL ||
+		       req_query_int(op, "page", 1, PAGE_NUMBER_MAX, 0) > 0 ||
+		       req_query_int(op, "per_page", 1, PAGE_SIZE_MAX, 0) > 0;
 	out->is_walk = cursor != NULL;
 	if (out->is_walk)
 		return walk_read(op, cursor, out);
@@ -245,7 +258,8 @@ answer(struct op *op, const struct page *p, const struct db_result *rows,
 		json_w_kv_int(w, "page_size", p->size);
 	} else {
 		json_w_kv_int(w, "page", p->page);
-		json_w_kv_int(w, "per_page", p->per_page);
+		json_w_kv_int(w, "per_page",
+		    p->counts_rows ? (int64_t)nrows : p->per_page);
 	}
 	json_w_close(w, '}');
 	return reply_json(op, 200);

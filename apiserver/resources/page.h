@@ -22,15 +22,19 @@ enum {
 	/* Rows that may be counted to find a page's end. */
 	PAGE_DEPTH_MAX = 100000,
 	PAGE_SIZE_MAX = 500, /* rows of an answer */
+	/* Of one that is whole, as far as it goes. */
+	PAGE_WHOLE_MAX = 5000,
 	PAGE_NUMBER_MAX = 1000000000
 };
 
 /* A page being asked for; lives as long as its op. */
 struct page {
 	int64_t page, per_page;
-	int64_t size;    /* rows of an answer: ?page_size=, else per_page */
-	bool is_walk;    /* the cursor form */
-	bool tells_next; /* where a walk would go on, if there is more */
+	int64_t size;     /* rows of an answer: ?page_size=, else per_page */
+	bool is_walk;     /* the cursor form */
+	bool tells_next;  /* where a walk would go on, if there is more */
+	bool is_said;     /* the query says something of pages */
+	bool counts_rows; /* per_page of the answer is how many it has */
 	const struct cursor_key *keys;
 	size_t nkeys;
 	/* Of the statement: limit, offset, and the keys to go on behind, each
@@ -59,6 +63,10 @@ const char *page_read(struct op *op, const struct cursor_key *keys,
 /* Lets an answer in the page form hand out the cursor to go on with, where the
  * rows are in the order of the walk.  Before the parameters are used. */
 void page_tell_next(struct op *op, struct page *p);
+/* Lets an answer be the whole list where the query says nothing of pages, as
+ * the contract has it of some: PAGE_WHOLE_MAX rows, and the cursor to go on
+ * with if there are more.  Before the parameters are used; whether it is so. */
+bool page_take_whole(struct op *op, struct page *p);
 /* Copies the parameters; how many they are. */
 size_t page_params(const struct page *p, const char **params);
 /* Whether it begins where the list does. */

@@ -72,6 +72,11 @@ resource_list(struct op *op, const struct resource *res)
 	why = page_read(op, by_name, ARRAY_LEN(by_name), &call->page);
 	if (why != NULL)
 		return op_fail(op, RC_INVALID, "%s", why);
+	/* Whose rows are all there asks for no number. */
+	if (res->whole != RESOURCE_PAGED)
+		is_filtered = page_take_whole(op, &call->page);
+	call->page.counts_rows =
+	    is_filtered && res->whole == RESOURCE_WHOLE_PAGE;
 	(void)page_params(&call->page, params);
 	for (; res->filters[n] != NULL; n++) {
 		params[NOUN_PARAMS + n] = req_query(op, res->filters[n]);

@@ -15,10 +15,18 @@
 #include "common/op/op.h"
 #include "sql_gen.h"
 
+/* What a list answers to a query that says nothing of pages. */
+enum resource_whole {
+	RESOURCE_PAGED,     /* its first page */
+	RESOURCE_WHOLE,     /* all rows (page_take_whole) */
+	RESOURCE_WHOLE_PAGE /* all, as one page of so many rows */
+};
+
 struct resource {
 	const char *label; /* "Team": "Team not found" */
 	const struct field *fields;
 	size_t nfields;
+	enum resource_whole whole;
 	const char *filters[4]; /* query parameters of list, NULL-terminated */
 	enum query list, total, get, create, update, remove;
 	const char *duplicate; /* 409 of a name that is taken */

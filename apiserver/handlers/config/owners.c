@@ -15,6 +15,7 @@ const struct resource resource_owners = {
     .label = "Owner",
     .fields = owner_fields,
     .nfields = ARRAY_LEN(owner_fields),
+    .whole = RESOURCE_WHOLE,
     .filters = {"q", "team_id"},
     .list = Q_OWNER_LIST,
     .total = Q_OWNER_TOTAL,

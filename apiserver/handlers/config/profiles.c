@@ -230,6 +230,7 @@ const struct resource resource_profiles = {
     .label = "Profile",
     .fields = profile_fields,
     .nfields = ARRAY_LEN(profile_fields),
+    .whole = RESOURCE_WHOLE,
     .filters = {"q"},
     .list = Q_PROFILE_LIST,
     .total = Q_PROFILE_TOTAL,

@@ -14,6 +14,7 @@ const struct resource resource_teams = {
     .label = "Team",
     .fields = team_fields,
     .nfields = ARRAY_LEN(team_fields),
+    .whole = RESOURCE_WHOLE,
     .filters = {"q"},
     .list = Q_TEAM_LIST,
     .total = Q_TEAM_TOTAL,

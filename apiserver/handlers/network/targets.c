@@ -151,6 +151,7 @@ const struct resource resource_scan_targets = {
     .label = "Network scan target",
     .fields = target_fields,
     .nfields = ARRAY_LEN(target_fields),
+    .whole = RESOURCE_WHOLE_PAGE,
     .filters = {"q"},
     .list = Q_NETWORK_SCAN_TARGET_LIST,
     .total = Q_NETWORK_SCAN_TARGET_TOTAL,
