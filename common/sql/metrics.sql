@@ -97,10 +97,12 @@ FROM (SELECT t.kind, t.run_after FROM tasks t WHERE t.status = 'Pending' AND t.r
 GROUP BY d.kind
 ORDER BY d.kind;
 
--- By kept numbers, and of the hours in which two moments fall the rows.
+-- By kept numbers, and of the hours in which two moments fall the rows.  How many
+-- agents are online no number keeps, heartbeats being what they are: beyond ten
+-- thousand it is an estimate by the first of them.
 -- name: metrics_counts :one fresh
 WITH at AS (SELECT engine_now() AS now, engine_now() + policy_digest_days() AS soon),
-kept AS MATERIALIZED (SELECT k.kind, k.key, k.n FROM stat_totals_now k WHERE k.kind IN ('certificate', 'job')),
+kept AS MATERIALIZED (SELECT k.kind, k.key, k.n FROM stat_totals_now k WHERE k.kind IN ('certificate', 'job', 'agent', 'notification')),
 ends AS (SELECT (SELECT sum(e.n) FROM stat_ended_by(a.now) e) AS now, (SELECT sum(e.n) FROM stat_ended_by(a.soon) e) AS soon FROM at a),
 counted AS (
     SELECT coalesce(sum(k.n) FILTER (WHERE k.kind = 'certificate'), 0) AS total,
@@ -109,7 +111,9 @@ counted AS (
         coalesce(sum(k.n) FILTER (WHERE k.kind = 'certificate' AND k.key = 'Revoked'), 0) AS revoked,
         coalesce(sum(k.n) FILTER (WHERE k.kind = 'job' AND job_is_active(k.key)), 0) AS pending,
         coalesce(sum(k.n) FILTER (WHERE k.kind = 'job' AND k.key = 'Failed'), 0) AS failed,
-        coalesce(sum(k.n) FILTER (WHERE k.kind = 'job' AND k.key = 'Completed'), 0) AS complete FROM kept k
+        coalesce(sum(k.n) FILTER (WHERE k.kind = 'job' AND k.key = 'Completed'), 0) AS complete,
+        coalesce(sum(k.n) FILTER (WHERE k.kind = 'agent'), 0) AS agents,
+        coalesce(sum(k.n) FILTER (WHERE k.kind = 'notification'), 0) AS dead FROM kept k
 ), known AS (
     -- Till then the numbers are NULL.
     SELECT CASE WHEN s.is_counted THEN 1 END AS one FROM stat_state s
@@ -117,12 +121,15 @@ counted AS (
 SELECT (c.total * k.one)::bigint AS certificate_total, (k.one * (c.serving - coalesce(e.soon, 0)))::bigint AS certificate_active,
     (k.one * (coalesce(e.soon, 0) - coalesce(e.now, 0)))::bigint AS certificate_expiring_soon,
     (k.one * (c.expired + coalesce(e.now, 0)))::bigint AS certificate_expired, (c.revoked * k.one)::bigint AS certificate_revoked,
-    (c.pending * k.one)::bigint AS job_pending, (c.failed * k.one)::bigint AS failed_jobs, (c.complete * k.one)::bigint AS complete_jobs, g.agent_total, g.agent_online,
-    (SELECT count(*) FROM (SELECT 1 FROM notification_events n WHERE n.status = 'dead'
-        ORDER BY (n.retry_count > 0), n.id LIMIT 10000) AS q) AS notification_dead_total
+    (c.pending * k.one)::bigint AS job_pending, (c.failed * k.one)::bigint AS failed_jobs, (c.complete * k.one)::bigint AS complete_jobs,
+    coalesce(c.agents * k.one, g.n)::bigint AS agent_total,
+    CASE WHEN g.n < 10000 THEN g.online
+        ELSE round(g.online::numeric * coalesce(c.agents * k.one, g.n) / g.n) END::bigint AS agent_online,
+    g.n >= 10000 AND coalesce(c.agents * k.one, g.n) > g.n AS agent_online_is_estimate,
+    (c.dead * k.one)::bigint AS notification_dead_total
 FROM counted c CROSS JOIN ends e CROSS JOIN known k
-CROSS JOIN (SELECT count(*) AS agent_total,
-        count(*) FILTER (WHERE a.last_heartbeat_at > clock_timestamp() - policy_agent_online()) AS agent_online
+CROSS JOIN (SELECT count(*) AS n,
+        count(*) FILTER (WHERE a.last_heartbeat_at > clock_timestamp() - policy_agent_online()) AS online
     FROM (SELECT o.last_heartbeat_at FROM agents o WHERE o.retired_at IS NULL
         ORDER BY o.registered_at, o.id LIMIT 10000) AS a) AS g;
 

@@ -1,6 +1,7 @@
 -- Numbers that are kept, so that no answer costs with the inventory.
 --
--- Kinds and their keys: certificate (status; times: the hour of its end), job (status), which follow the rows; and those
+-- Kinds and their keys: certificate (status; times: the hour of its end), job (status), agent (active: those not retired),
+-- notification (dead), which follow the rows; and those
 -- that only grow, whatever becomes of the rows: job_ended (status; times: the day), issuance (type of the issuer and
 -- outcome; the day), issuance_le (type and bucket of how long it took), issuance_ms (type), issuance_failure (type and class
 -- of an attempt's failure), expiry_alert (channel, threshold and what came of it).  Times count from 1970, UTC.
@@ -102,9 +103,38 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Alerts before certificates end that reached somebody or nobody, by channel, threshold and that.
+-- Agents that came or went (moved; the argument is the sign), and one whose retirement changed: heartbeats fire neither.
+CREATE FUNCTION stats_agents() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO stat_moves (kind, key, n) SELECT 'agent', 'active', g.n
+    FROM (SELECT TG_ARGV[0]::int * count(*) AS n FROM moved m WHERE m.retired_at IS NULL) g WHERE g.n <> 0;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION stats_agent_retired() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO stat_moves (kind, key, n) VALUES ('agent', 'active', CASE WHEN NEW.retired_at IS NULL THEN 1 ELSE -1 END);
+    RETURN NULL;
+END $$;
+-- The same of notifications: those that are dead.
+CREATE FUNCTION stats_notifications() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO stat_moves (kind, key, n) SELECT 'notification', 'dead', g.n
+    FROM (SELECT TG_ARGV[0]::int * count(*) AS n FROM moved m WHERE m.status = 'dead') g WHERE g.n <> 0;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION stats_emptied() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM stats_recount();
+    RETURN NULL;
+END $$;
+
+-- Of changed notifications those that are dead now, or were; and alerts before certificates end that reached somebody or
+-- nobody, by channel, threshold and that.
 CREATE FUNCTION stats_alerts() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
+    INSERT INTO stat_moves (kind, key, n) SELECT 'notification', 'dead', g.n
+    FROM (SELECT (SELECT count(*) FROM came c WHERE c.status = 'dead')
+        - (SELECT count(*) FROM went w WHERE w.status = 'dead') AS n) g WHERE g.n <> 0;
     INSERT INTO stat_moves (kind, key, n)
     SELECT 'expiry_alert', concat_ws(' ', c.channel, c.threshold_days,
         CASE c.status WHEN 'sent' THEN 'success' ELSE 'failure' END), count(*)
@@ -142,12 +172,14 @@ $$;
 -- Puts right what is not as the rows say.  In one statement, so that what others commit meanwhile is in both or in neither.
 -- What only grows begins with the jobs that are there, once.
 CREATE FUNCTION stats_recount() RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
-    WITH kinds AS (SELECT '{certificate,job}'::text[]
+    WITH kinds AS (SELECT '{certificate,job,agent,notification}'::text[]
         || CASE WHEN NOT EXISTS (SELECT 1 FROM stat_totals t WHERE t.kind = 'job_ended') THEN '{job_ended,issuance}'::text[] ELSE '{}' END AS known),
     rows AS (
         SELECT 'certificate' AS kind, c.status::text AS key, stat_hour(c.expires_at) AS at, count(*) AS n
             FROM managed_certificates c GROUP BY c.status, stat_hour(c.expires_at)
         UNION ALL SELECT 'job', j.status, NULL, count(*) FROM jobs j GROUP BY 2
+        UNION ALL SELECT 'agent', 'active', NULL, count(*) FROM agents a WHERE a.retired_at IS NULL
+        UNION ALL SELECT 'notification', 'dead', NULL, count(*) FROM notification_events n WHERE n.status = 'dead'
         UNION ALL SELECT 'job_ended', j.status, stat_day(j.completed_at), count(*) FROM jobs j
             WHERE j.status IN ('Completed', 'Failed') GROUP BY j.status, stat_day(j.completed_at)
         UNION ALL SELECT 'issuance', i.type || CASE j.status WHEN 'Failed' THEN ' failure' ELSE ' success' END,

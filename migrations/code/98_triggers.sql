@@ -54,8 +54,9 @@ CREATE OR REPLACE TRIGGER target_files_retake AFTER UPDATE OF config, agent_id, 
 
 -- --- counters ---
 -- Who is without them for a time has the numbers counted anew; of nothing they are known.
-DELETE FROM duty_marks m WHERE m.name = 'stats' AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgname = 'stats_changed');
+DELETE FROM duty_marks m WHERE m.name = 'stats' AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgname = 'stats_agents_added');
 INSERT INTO duty_marks (name) SELECT 'stats' WHERE NOT EXISTS (SELECT FROM managed_certificates) AND NOT EXISTS (SELECT FROM jobs)
+    AND NOT EXISTS (SELECT FROM agents) AND NOT EXISTS (SELECT FROM notification_events)
     AND NOT EXISTS (SELECT FROM stat_totals) ON CONFLICT DO NOTHING;
 DO $$ DECLARE r record; BEGIN
     FOR r IN SELECT w.*, o.* FROM (VALUES ('managed_certificates', 'stats_certificates()'), ('jobs', 'stats_jobs()')) AS w (t, function)
@@ -66,6 +67,18 @@ DO $$ DECLARE r record; BEGIN
             r.name, r.op, r.t, r.tables, r.function);
     END LOOP;
 END $$;
+DO $$ DECLARE r record; BEGIN
+    FOR r IN SELECT w.*, o.* FROM (VALUES ('agents', 'stats_agents(%L)'), ('notification_events', 'stats_notifications(%L)')) AS w (t, call)
+        CROSS JOIN (VALUES ('added', 'INSERT', 'NEW', '1'), ('removed', 'DELETE', 'OLD', '-1')) AS o (name, op, which, sign)
+    LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER stats_%s_%s AFTER %s ON %I REFERENCING %s TABLE AS moved FOR EACH STATEMENT'
+            ' EXECUTE FUNCTION ', r.t, r.name, r.op, r.t, r.which) || format(r.call, r.sign);
+        EXECUTE format('CREATE OR REPLACE TRIGGER stats_%s_emptied AFTER TRUNCATE ON %I FOR EACH STATEMENT'
+            ' EXECUTE FUNCTION stats_emptied()', r.t, r.t);
+    END LOOP;
+END $$;
+CREATE OR REPLACE TRIGGER stats_agent_retired AFTER UPDATE OF retired_at ON agents FOR EACH ROW
+    WHEN ((NEW.retired_at IS NULL) <> (OLD.retired_at IS NULL)) EXECUTE FUNCTION stats_agent_retired();
 CREATE OR REPLACE TRIGGER stats_alerts AFTER UPDATE ON notification_events REFERENCING OLD TABLE AS went NEW TABLE AS came
     FOR EACH STATEMENT EXECUTE FUNCTION stats_alerts();
 CREATE OR REPLACE TRIGGER discovered_added AFTER INSERT ON discovered_certificates

@@ -20,8 +20,10 @@ MAKE = ("INSERT INTO managed_certificates (id, name, common_name, owner_id, team
 # What the numbers that follow the rows must be, by the rows.
 BY_ROWS = """
 SELECT 'certificate', status, count(*) FROM managed_certificates GROUP BY status
-UNION ALL SELECT 'job', status, count(*) FROM jobs GROUP BY status ORDER BY 1, 2"""
-KEPT = "SELECT kind, key, n FROM stat_totals_now WHERE kind IN ('certificate', 'job') AND n <> 0 ORDER BY 1, 2"
+UNION ALL SELECT 'job', status, count(*) FROM jobs GROUP BY status
+UNION ALL SELECT 'agent', 'active', count(*) FROM agents WHERE retired_at IS NULL HAVING count(*) > 0
+UNION ALL SELECT 'notification', 'dead', count(*) FROM notification_events WHERE status = 'dead' HAVING count(*) > 0 ORDER BY 1, 2"""
+KEPT = "SELECT kind, key, n FROM stat_totals_now WHERE kind IN ('certificate', 'job', 'agent', 'notification') AND n <> 0 ORDER BY 1, 2"
 HOURS_BY_ROWS = """
 SELECT floor(extract(epoch FROM expires_at) / 3600)::int, status, count(*) FROM managed_certificates WHERE isfinite(expires_at) AND expires_at < '10000-01-01Z'
 GROUP BY 1, 2 ORDER BY 1, 2"""
@@ -73,6 +75,21 @@ def test_the_summary(stocked):
     assert reply == {"total_certificates": sum(n for n, _ in STATES.values()) + 2, "expiring_certificates": 3, "expired_certificates": 4,
                      "revoked_certificates": 4, "total_agents": 3, "active_agents": 1, "offline_agents": 2, "pending_jobs": 2,
                      "failed_jobs": 3, "complete_jobs": 4, "notifications_dead": 1}
+
+
+def test_more_agents_and_dead_notifications_than_are_counted(stocked):
+    """Their number is exact, and how many are online an estimate that says so."""
+    stocked.plant("INSERT INTO agents (id, name, hostname, api_key_hash, last_heartbeat_at) SELECT 'many-' || i, 'many-' || i, 'h', 'many-' || i, "
+                  "CASE WHEN i % 2 = 0 THEN now() END FROM generate_series(1, 12000) i")
+    stocked.plant("INSERT INTO notification_events (id, type, channel, recipient, message, status) SELECT 'notif-many-' || i, 'Revocation', 'Email', "
+                  "'r', 'm', 'dead' FROM generate_series(1, 12000) i")
+    reply, gauges = stocked.api.need("GET", f"{V1}/summary"), stocked.api.need("GET", "/api/v1/metrics")
+    stocked.plant("DELETE FROM agents WHERE id LIKE 'many-%'")
+    stocked.plant("DELETE FROM notification_events WHERE id LIKE 'notif-many-%'")
+    assert (reply["total_agents"], reply["notifications_dead"]) == (12003, 12001)
+    assert abs(reply["active_agents"] - 6001) < 50 and reply["active_agents"] + reply["offline_agents"] == 12003
+    assert reply["active_agents_is_estimate"] is True and gauges["gauge"]["agent_online_is_estimate"] is True
+    assert (gauges["gauge"]["agent_total"], gauges["counter"]["notifications_dead_total"]) == (12003, 12001)
 
 
 def test_who_may(stocked, new_agent):
@@ -195,7 +212,15 @@ def change(rng, whose):
         f"'{rng.choice(('Pending', 'AwaitingCSR', 'aWAITINGcsr'))}' FROM managed_certificates WHERE {some} ON CONFLICT DO NOTHING",
         f"UPDATE jobs SET status = 'Cancelled', completed_at = now() WHERE status IN ('Pending', 'AwaitingCSR') AND {jobs}",
         f"UPDATE jobs SET status = 'Pending' WHERE status = 'AwaitingCSR' AND {jobs}",
-        f"DELETE FROM jobs WHERE {jobs}"))
+        f"DELETE FROM jobs WHERE {jobs}",
+        f"INSERT INTO agents (id, name, hostname, api_key_hash, retired_at) SELECT '{whose}-{stem}-' || i, '{whose}-{stem}-' || i, 'h', "
+        f"'{whose}-{stem}-' || i, {rng.choice(('NULL', 'now()'))} FROM generate_series(1, {n}) i",
+        f"UPDATE agents SET retired_at = {rng.choice(('NULL', 'now()'))}, last_heartbeat_at = now() WHERE id LIKE '{whose}-%%'",
+        f"DELETE FROM agents WHERE id LIKE '{whose}-%%{rng.randint(0, 9)}'",
+        f"INSERT INTO notification_events (id, type, channel, recipient, message, status) SELECT 'notif-{whose}-{stem}-' || i, 'Revocation', "
+        f"'Email', 'r', 'm', '{rng.choice(('pending', 'dead'))}' FROM generate_series(1, {n}) i",
+        f"UPDATE notification_events SET status = '{rng.choice(('pending', 'dead', 'sent'))}' WHERE id LIKE 'notif-{whose}-%%{rng.randint(0, 9)}'",
+        f"DELETE FROM notification_events WHERE id LIKE 'notif-{whose}-%%{rng.randint(0, 9)}'"))
 
 
 def transaction(cursor, rng, whose="r"):
@@ -254,7 +279,7 @@ def test_a_count_beside_writers_is_exact(stocked):
 def test_emptied(stocked):
     with stocked.admin() as c:
         c.execute("BEGIN")
-        c.execute("TRUNCATE managed_certificates CASCADE")
+        c.execute("TRUNCATE managed_certificates, agents, notification_events CASCADE")
         c.execute(KEPT)
         assert c.fetchall() == []
         c.execute("ROLLBACK")

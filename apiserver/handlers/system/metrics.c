@@ -119,10 +119,12 @@ static const struct series all_series[] = {
 	{NULL}},
     {COUNTS, "certificate_revoked", "gauge", "Certificates that are revoked.",
 	{NULL}},
-    {COUNTS, "agent_total", "gauge",
-	"Agents that are not retired, counted up to ten thousand.", {NULL}},
+    {COUNTS, "agent_total", "gauge", "Agents that are not retired.", {NULL}},
     {COUNTS, "agent_online", "gauge",
-	"Those of them that were heard of within five minutes.", {NULL}},
+	"Those of them that were heard of within five minutes; of more than "
+	"ten "
+	"thousand an estimate.",
+	{NULL}},
     {COUNTS, "job_pending", "gauge", "Jobs that have not ended.", {NULL}},
     {ENDED, "job_completed_total", "counter",
 	"Jobs that did what they were for.", {NULL}},
@@ -137,8 +139,7 @@ static const struct series all_series[] = {
     {DURATIONS, "issuance_duration_seconds_sum", NULL, NULL, {"issuer_type"}},
     {DURATIONS, "issuance_duration_seconds_count", NULL, NULL, {"issuer_type"}},
     {COUNTS, "notification_dead_total", "counter",
-	"Notifications that reached nobody and nobody requeued or put away, "
-	"counted up to ten thousand.",
+	"Notifications that reached nobody and nobody requeued or put away.",
 	{NULL}},
     {FAILURES, "issuance_failures_total", "counter",
 	"Attempts at issuing a certificate that failed.",

@@ -64,6 +64,8 @@ metrics_json_done(struct op *op)
 	json_w_open(w, '{');
 	for (size_t i = 0; i < ARRAY_LEN(gauges); i++)
 		put(w, gauges[i], counts, gauges[i]);
+	if (db_bool(counts, 0, db_col(counts, "agent_online_is_estimate")))
+		json_w_kv_bool(w, "agent_online_is_estimate", true);
 	json_w_close(w, '}');
 	json_w_key(w, "counter");
 	json_w_open(w, '{');

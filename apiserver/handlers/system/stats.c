@@ -55,6 +55,8 @@ summary_done(struct op *op)
 			: op_text(op, 0, counts[i].column));
 	json_w_kv_int(w, "offline_agents",
 	    op_i64(op, 0, "agent_total") - op_i64(op, 0, "agent_online"));
+	if (op_bool(op, 0, "agent_online_is_estimate"))
+		json_w_kv_bool(w, "active_agents_is_estimate", true);
 	clock_format_rfc3339(clock_wall_us(), now);
 	json_w_kv(w, "completed_at", now);
 	json_w_close(w, '}');
@@ -158,6 +160,7 @@ static const struct field summary_fields[] = {
     {"expired_certificates", FIELD_INT},
     {"revoked_certificates", FIELD_INT},
     {"active_agents", FIELD_INT},
+    {"active_agents_is_estimate", FIELD_BOOL, FIELD_OMIT_EMPTY},
     {"offline_agents", FIELD_INT},
     {"total_agents", FIELD_INT},
     {"pending_jobs", FIELD_INT},
