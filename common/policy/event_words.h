@@ -22,6 +22,8 @@
 	X("DeploymentFailure", \
 	    "Certificate %1$s (%2$s) could not be deployed to target %3$s", \
 	    "") \
+	X("EndpointFailure", "Certificate %1$s (%2$s) is not served at %3$s", \
+	    "") \
 	X("PolicyViolation", "Certificate %1$s (%2$s) breaks policy %3$s", \
 	    "%1$s certificates break a policy, among them %2$s: policy %3$s") \
 	X("Revocation", "Certificate %1$s (%2$s) was revoked: %3$s", \

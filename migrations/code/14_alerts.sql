@@ -105,11 +105,17 @@ BEGIN
 END $$;
 
 -- --- what happened ---
+-- As it is stored, of what is told.
+CREATE FUNCTION notification_type(p_type text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE p_type WHEN 'EndpointFailure' THEN 'DeploymentFailure' ELSE p_type END
+$$;
+
 -- Notifications of what happened to these certificates: one each and channel, or one for all of a kind and recipient where
 -- they are many.  The channels are those that the renewal policy names for the tier, else e-mail; what is informational is
 -- told only where a policy names some.  A failure that was told of is not told again within a day.  p_abouts: beside the
--- certificate, what it is about; p_facts: what is said.  Of a certificate that somebody holds it is told without its id.  p_words: by type, of name, common name, fact and end, and with
--- ".many" of how many there are, some names and the fact.
+-- certificate, what it is about; p_facts: what is said.  EndpointFailure, of a health check, has words of its own and is
+-- stored as the DeploymentFailure that clients know.  Of a certificate that somebody holds it is told without its id.
+-- p_words: by type, of name, common name, fact and end, and with ".many" of how many there are, some names and the fact.
 CREATE FUNCTION notifications_make(p_ids text[], p_types text[], p_tiers text[], p_abouts text[], p_facts text[], p_now timestamptz,
     p_words jsonb) RETURNS bigint LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
     WITH asked AS MATERIALIZED (
@@ -120,9 +126,10 @@ CREATE FUNCTION notifications_make(p_ids text[], p_types text[], p_tiers text[],
                 WHEN jsonb_typeof(p.alert_channels -> a.tier) = 'array' THEN p.alert_channels -> a.tier
                 WHEN a.tier = 'informational' THEN '[]' ELSE '["Email"]' END AS channels
         FROM asked a JOIN managed_certificates c ON c.id = a.id JOIN renewal_policies p ON p.id = c.renewal_policy_id
+        CROSS JOIN LATERAL notification_type(a.type) AS k (type)
         WHERE NOT (a.type LIKE '%Failure' AND (c.status IN ('Revoked', 'Archived') OR EXISTS (SELECT 1 FROM notification_events n
             WHERE n.certificate_id = a.id AND n.id > id_bound('notif', clock_timestamp() - policy_notify_again())
-                AND n.type = a.type AND n.about = a.about)))
+                AND n.type = k.type AND n.about = a.about)))
     ), sent AS MATERIALIZED (
         SELECT s.*, count(*) OVER w AS n, row_number() OVER (w ORDER BY s.name) AS nth
         FROM (SELECT DISTINCT r.id, r.type, r.tier, r.about, r.fact, r.name, r.common_name, r.expires_at, t.recipient,
@@ -134,8 +141,8 @@ CREATE FUNCTION notifications_make(p_ids text[], p_types text[], p_tiers text[],
         WINDOW w AS (PARTITION BY s.channel, s.recipient, s.type, s.tier, CASE WHEN s.type = 'PolicyViolation' THEN s.about END)
     ), made AS (
         INSERT INTO notification_events (id, type, certificate_id, channel, recipient, message, created_at, severity, about)
-        SELECT id_new('notif'), s.type, (SELECT h.id FROM managed_certificates h WHERE h.id = s.id FOR KEY SHARE SKIP LOCKED),
-                s.channel, s.recipient, format(p_words ->> s.type, s.name, s.common_name,
+        SELECT id_new('notif'), notification_type(s.type),
+                (SELECT h.id FROM managed_certificates h WHERE h.id = s.id FOR KEY SHARE SKIP LOCKED), s.channel, s.recipient, format(p_words ->> s.type, s.name, s.common_name,
                 left(s.fact, policy_notify_text()), to_char(s.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')), p_now, s.tier, s.about
             FROM sent s WHERE s.n <= policy_notify_single() OR s.type LIKE '%Failure'
         UNION ALL
@@ -154,16 +161,23 @@ DECLARE v_read record; v_told record; v_successes bool := EXISTS (SELECT 1 FROM 
 BEGIN
     rows := 0;
     SELECT r.* INTO v_read FROM audit_read('event_alerts', '{renewal_job_completed,renewal_job_failed,deployment_job_completed,
-        deployment_job_failed,certificate_revoked}', p_limit) r;
+        deployment_job_failed,certificate_revoked,health_check_status_transition}', p_limit) r;
     is_more := v_read.is_more;
-    SELECT array_agg(e.id ORDER BY e.at) AS ids, array_agg(t.type ORDER BY e.at) AS types, array_agg(t.tier ORDER BY e.at) AS tiers,
-            array_agg(coalesce(e.details ->> 'target_id', '') ORDER BY e.at) AS abouts,
-            array_agg(concat_ws(': ', e.details ->> 'target_id', coalesce(e.details ->> 'error', e.details ->> 'reason')) ORDER BY e.at) AS facts
+    SELECT array_agg(e.certificate ORDER BY e.at) AS ids, array_agg(t.type ORDER BY e.at) AS types, array_agg(t.tier ORDER BY e.at) AS tiers,
+            array_agg(coalesce(e.details ->> 'target_id', e.health_check, '') ORDER BY e.at) AS abouts,
+            array_agg(concat_ws(': ', coalesce(e.details ->> 'target_id', e.details ->> 'endpoint'),
+                coalesce(e.details ->> 'error', e.details ->> 'reason')) ORDER BY e.at) AS facts
         INTO v_told
-    FROM unnest(v_read.actions, v_read.ids, v_read.details) WITH ORDINALITY AS e (action, id, details, at)
+    FROM (SELECT u.action, u.details, u.at, CASE WHEN h.is_one THEN u.id END AS health_check,
+            CASE WHEN h.is_one THEN u.details ->> 'certificate_id' ELSE u.id END AS certificate
+        FROM unnest(v_read.actions, v_read.ids, v_read.details) WITH ORDINALITY AS u (action, id, details, at)
+        CROSS JOIN LATERAL (SELECT u.action = 'health_check_status_transition' AS is_one) h
+        -- Whose certificate is expected there is told, once it does not answer for good or with another one.
+        WHERE NOT h.is_one OR u.details ? 'certificate_id' AND u.details ->> 'to' IN ('down', 'cert_mismatch')) e
     JOIN (VALUES ('renewal_job_completed', 'RenewalSuccess', 'informational'), ('renewal_job_failed', 'RenewalFailure', 'warning'),
         ('deployment_job_completed', 'DeploymentSuccess', 'informational'), ('deployment_job_failed', 'DeploymentFailure', 'warning'),
-        ('certificate_revoked', 'Revocation', 'warning')) AS t (action, type, tier) ON t.action = e.action
+        ('certificate_revoked', 'Revocation', 'warning'), ('health_check_status_transition', 'EndpointFailure', 'warning'))
+        AS t (action, type, tier) ON t.action = e.action
     WHERE v_successes OR t.tier <> 'informational';
     IF v_told.ids IS NOT NULL THEN
         rows := notifications_make(v_told.ids, v_told.types, v_told.tiers, v_told.abouts, v_told.facts, engine_now(), p_words);

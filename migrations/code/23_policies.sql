@@ -1,7 +1,7 @@
 -- Rules about certificates: what breaks them, found by what changed, by the clock, and by a walk that never ends.
 
 -- --- what happened ---
--- Events of these actions about certificates that no transaction can add to any more, of the next p_limit of the trail in
+-- Events of these actions about certificates or health checks that no transaction can add to any more, of the next p_limit of the trail in
 -- the order in which they were written; a reader that is new begins now.  None is read twice, unless the caller's
 -- transaction fails.
 CREATE FUNCTION audit_read(p_name text, p_actions text[], p_limit int,
@@ -20,7 +20,7 @@ BEGIN
             array_agg(w.details) FILTER (WHERE w.is_wanted), array_agg(w.epoch), array_agg(w.xid), array_agg(w.seq), count(*)
         INTO actions, ids, details, v_epochs, v_xids, v_seqs, v_n
     FROM (SELECT e.epoch, e.xid, e.seq, e.action, e.resource_id, e.details,
-            e.resource_type = 'certificate' AND e.action = ANY (p_actions) AS is_wanted FROM audit_events e
+            e.resource_type IN ('certificate', 'health_check') AND e.action = ANY (p_actions) AS is_wanted FROM audit_events e
         WHERE (e.epoch, e.xid, e.seq) > (v_at.epoch, v_at.xid, v_at.seq) AND (e.epoch, e.xid) < (v_now.epoch, v_now.xid)
         ORDER BY e.epoch, e.xid, e.seq LIMIT p_limit) w;
     is_more := v_n >= p_limit;

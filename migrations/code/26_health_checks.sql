@@ -31,14 +31,14 @@ LANGUAGE sql SECURITY DEFINER AS $$
     WITH done AS (
         DELETE FROM tasks t WHERE t.leased_by = p_worker AND t.lease_id = p_lease AND t.id = p_task AND t.status = 'Running' RETURNING t.id
     ), met AS MATERIALIZED (
-        SELECT c.id, c.endpoint, c.status AS status_before, c.status <> n.status AS is_moved, n.status, n.failures, u.outcome,
-            u.outcome IN ('served', 'other') AS is_answer, u.fingerprint, u.response_ms, u.version, u.cipher, u.subject, u.issuer, u.expiry,
+        SELECT c.id, c.endpoint, c.certificate_id, c.status AS status_before, c.status <> n.status AS is_moved, n.status, n.failures,
+            u.outcome, u.outcome IN ('served', 'other') AS is_answer, u.fingerprint, u.response_ms, u.version, u.cipher, u.subject, u.issuer, u.expiry,
             u.reason, z.now
         FROM done d
         CROSS JOIN (SELECT engine_now() AS now) z
         CROSS JOIN unnest(p_ids, p_outcomes, p_fingerprints, p_response_ms, p_versions, p_ciphers, p_subjects, p_issuers, p_expiries, p_reasons)
             AS u (id, outcome, fingerprint, response_ms, version, cipher, subject, issuer, expiry, reason)
-        CROSS JOIN LATERAL (SELECT o.id, o.endpoint, o.status, o.consecutive_failures, o.degraded_threshold, o.down_threshold
+        CROSS JOIN LATERAL (SELECT o.id, o.endpoint, o.certificate_id, o.status, o.consecutive_failures, o.degraded_threshold, o.down_threshold
             FROM endpoint_health_checks o WHERE o.id = u.id AND o.probe_task = d.id FOR NO KEY UPDATE SKIP LOCKED) c
         CROSS JOIN LATERAL health_step(c.status, c.consecutive_failures, c.degraded_threshold, c.down_threshold, u.outcome) n
     ), later AS (
@@ -66,8 +66,9 @@ LANGUAGE sql SECURITY DEFINER AS $$
         SELECT id_new('hch'), s.id, s.status, s.response_ms, s.fingerprint, s.reason, s.now FROM met s WHERE s.outcome <> 'later'
     ), audited AS (
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-        SELECT 'system', 'System', 'health_check_status_transition', 'health_check', s.id, jsonb_build_object('endpoint', s.endpoint,
-            'from', s.status_before, 'to', s.status, 'reason', s.reason) FROM met s WHERE s.outcome <> 'later' AND s.is_moved
+        SELECT 'system', 'System', 'health_check_status_transition', 'health_check', s.id, jsonb_strip_nulls(jsonb_build_object(
+            'endpoint', s.endpoint, 'certificate_id', s.certificate_id, 'from', s.status_before, 'to', s.status, 'reason', s.reason))
+        FROM met s WHERE s.outcome <> 'later' AND s.is_moved
     )
     SELECT s.id, s.endpoint, s.status_before, s.status, s.reason FROM met s WHERE s.outcome <> 'later' AND s.is_moved
     UNION ALL SELECT '', '', '', '', '' FROM done

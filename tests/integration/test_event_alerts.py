@@ -2,6 +2,8 @@
 Notifications of what happened: renewals, deployments, revocations and broken
 policy rules, each told once, to whom the renewal policy names.
 """
+import json
+
 import pytest
 
 from fleet import Fleet, code_schema, event_words, rule_words, wait_for
@@ -121,6 +123,27 @@ def test_deployments_that_fail(world, unique):
     assert {row[:4] for row in found} == {("DeploymentFailure", name, c, "warning") for c in ("PagerDuty", "Email")}
     assert all(f"could not be deployed to target tgt-{name}: no room %s" in row[4] for row in found)
     assert world.value("SELECT count(DISTINCT about) FROM notification_events WHERE certificate_id = %s AND about = %s", name, f"tgt-{name}") == 1
+
+
+def test_an_endpoint_that_is_down_or_serves_another(world, unique):
+    name, alone = unique("cert"), unique("check")
+    policy(world, f"rp-{name}", warning=["PagerDuty"])
+    world.make_certificate(name, [], renewal_policy_id=f"rp-{name}")
+
+    def became(check, status, certificate=name):
+        details = {"endpoint": "www.example.test:443", "from": "healthy", "to": status, "reason": "no connection"} | (
+            {"certificate_id": certificate} if certificate else {})
+        world.query("INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details) VALUES "
+                    "('system', 'System', 'health_check_status_transition', 'health_check', %s, %s)", check, json.dumps(details))
+    said = f"Certificate {name} ({name}.example.test) is not served at www.example.test:443: no connection"
+    for check, status in ((f"{alone}-1", "down"), (f"{alone}-2", "cert_mismatch")):
+        became(check, status)
+        assert told(world) == [("DeploymentFailure", name, "PagerDuty", "warning", said)]
+        became(check, status)  # the same day
+        assert told(world) == []
+    for check, status, certificate in ((alone, "healthy", name), (alone, "degraded", name), (alone, "unknown", name), (alone, "down", None)):
+        became(check, status, certificate)
+    assert told(world) == []
 
 
 def test_revocations_and_many_of_them(world, unique):

@@ -211,6 +211,16 @@ def test_what_was_not_asked_is_due_at_once_and_counts_nothing(stack, worker):
     assert stack.query("SELECT health_check_id FROM endpoint_health_history") == [("hc-001",)]
 
 
+def test_a_change_of_status_names_the_certificate(basics, worker):
+    basics.make_certificate("named")
+    worker.add(1, "with", certificate_id="named")
+    worker.add(1, "alone")
+    worker.round({"with-000": "served", "alone-000": "served"})
+    told = dict(basics.query("SELECT resource_id, details FROM audit_events WHERE action = 'health_check_status_transition' ORDER BY seq DESC LIMIT 2"))
+    assert told["with-000"] == {"endpoint": "127.0.0.1:443", "certificate_id": "named", "from": "unknown", "to": "healthy", "reason": ""}
+    assert "certificate_id" not in told["alone-000"]
+
+
 def test_a_failure_keeps_what_was_seen_and_says_why(worker):
     worker.add()
     worker.round({"hc-000": "served"})
