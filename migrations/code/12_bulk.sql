@@ -3,9 +3,9 @@
 
 -- What a call comes to.  certificate_ids are those that it changed, in a renewal one for each of job_ids; failed_ids those
 -- that it could not, where it names them; held_ids those that somebody holds.  agents: those that have a CSR to make (NULL:
--- so many that they find it at their next look).
+-- so many that they find it at their next look).  is_repeat: the same renewal is under way.
 CREATE TYPE bulk_result AS (matched bigint, done bigint, failed bigint, certificate_ids text[], job_ids text[],
-    failed_ids text[], agents text[], held_ids text[]);
+    failed_ids text[], agents text[], held_ids text[], is_repeat bool);
 
 -- The certificates that meet all criteria given (profile_id, owner_id, agent_id, issuer_id, team_id, source), among p_ids
 -- unless that is NULL.
@@ -23,7 +23,8 @@ BEGIN
             JOIN deployment_targets t ON t.id = m.target_id WHERE t.agent_id = p_criteria ->> 'agent_id'));
 END $$;
 
--- A certificate fails where its issuer is disabled.
+-- A certificate fails where its issuer is disabled.  The same call while one runs would wait for each of its locks and find
+-- nothing left to do behind it: it takes none.
 CREATE FUNCTION bulk_renew(p_criteria jsonb, p_ids text[], p_actor text, p_actor_type text, p_is_dry bool)
 RETURNS bulk_result LANGUAGE plpgsql SECURITY DEFINER SET work_mem = '64MB' AS $$
 DECLARE v bulk_result; v_ids text[];
@@ -36,6 +37,11 @@ BEGIN
     IF p_is_dry THEN
         SELECT count(*) FILTER (WHERE i.enabled), count(*) FILTER (WHERE NOT i.enabled) INTO v.done, v.failed
         FROM managed_certificates c JOIN issuers i ON i.id = c.issuer_id WHERE c.id = ANY (v_ids);
+        RETURN v;
+    END IF;
+    v.is_repeat := v_ids IS NOT NULL AND NOT pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', p_criteria, p_ids), 2));
+    IF v.is_repeat THEN
+        v.done := 0; v.failed := 0;
         RETURN v;
     END IF;
     SELECT t.ids, t.held INTO v_ids, v.held_ids FROM certificates_take(v_ids) t;
@@ -119,7 +125,8 @@ BEGIN
 END $$;
 
 -- One bulk request, start to end: what its Idempotency-Key says, the effect, and what it came to, kept for the next time,
--- in one transaction.  Outcomes: done, in_flight (the same key's first request has not ended), other_request (the key was
+-- in one transaction.  Outcomes: done, repeat (the same renewal is under way: nothing was done, and the key stays free),
+-- in_flight (the same key's first request has not ended), other_request (the key was
 -- used for something else), owner and team (there is no such one).  Lists are NULL where empty; certificates are listed
 -- with jobs only.  More than p_max_listed of them undo all: they would not fit into the API's memory.  p_why is what the
 -- jobs of revoked certificates end with.
@@ -161,15 +168,16 @@ BEGIN
         SELECT c.id FROM managed_certificates c WHERE c.id = ANY (p_ids)) AS u (id));
     IF NOT p_is_dry THEN
         PERFORM bulk_audit(p_kind, p_actor, p_actor_type,
-            jsonb_build_object('criteria', p_criteria, 'certificate_ids_given', cardinality(p_ids)) || p_wanted, v);
+            jsonb_build_object('criteria', p_criteria, 'certificate_ids_given', cardinality(p_ids)) || p_wanted
+                || CASE WHEN v.is_repeat THEN '{"is_repeat": true}' ELSE '{}' END::jsonb, v);
     END IF;
     IF v.job_ids IS NULL THEN v.certificate_ids := NULL; END IF;
-    IF p_key IS NOT NULL AND NOT p_is_dry THEN
+    IF p_key IS NOT NULL AND NOT p_is_dry AND v.is_repeat IS NOT TRUE THEN
         INSERT INTO idempotency_keys (principal, key, route, request_sha256, matched, done, failed, certificate_ids, job_ids,
                 failed_ids, unknown_ids, held_ids)
             VALUES (v_principal, p_key, 'bulk-' || p_kind, p_request_sha256, v.matched, v.done, v.failed, v.certificate_ids,
                 v.job_ids, v.failed_ids, unknown_ids, v.held_ids);
     END IF;
-    outcome := 'done'; matched := v.matched; done := v.done; failed := v.failed; certificate_ids := v.certificate_ids;
+    outcome := CASE WHEN v.is_repeat THEN 'repeat' ELSE 'done' END; matched := v.matched; done := v.done; failed := v.failed; certificate_ids := v.certificate_ids;
     job_ids := v.job_ids; failed_ids := v.failed_ids; agents := v.agents; held_ids := v.held_ids;
 END $$;

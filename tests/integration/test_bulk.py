@@ -364,6 +364,33 @@ def test_a_key_under_way_is_409(world, team):
     assert status == 200 and call(world, RENEW, {"team_id": team}, headers=headers) == reply
 
 
+@pytest.mark.parametrize("by", ["criteria", "ids"])
+def test_a_repeat_of_a_renewal_under_way_waits_for_none_of_its_locks(world, team, unique, by):
+    """Whoever asks, with a key of another request or with none; what it meets is skipped, and the answer says why."""
+    ids = make(world, team, ["a", "b"])
+    wanted = {"team_id": team} if by == "criteria" else {"certificate_ids": ids}
+    headers = {"Idempotency-Key": unique("repeat")}
+    with world.admin() as c:
+        c.execute("BEGIN")
+        c.execute("SELECT r.outcome, r.done FROM bulk_run('renew', %s, %s, '{}', 'somebody', 'User', false, NULL, NULL, '', 100) AS r",
+                  (json.dumps({"team_id": team} if by == "criteria" else {}), ids if by == "ids" else None))
+        assert c.fetchone() == ("done", 2)
+        since = events_of(world)
+        for more in ({}, {"headers": headers}):
+            reply = call(world, RENEW, wanted, **more)
+            assert counters(reply) == {"matched": 2, "enqueued": 0, "skipped": 2, "failed": 0}
+            assert len(reply["warnings"]) == 1 and "the same call is under way" in reply["warnings"][0]
+        assert events_of(world) == since + 2 and last_event(world, "bulk_renewal_initiated")[4]["is_repeat"] is True
+        # Another call for the same ones is no repeat: it waits for a moment, and names what it could not have.
+        other = call(world, RENEW, wanted | {"issuer_id": "iss-local"})
+        assert counters(other)["failed"] == 2 and sorted(other["held_ids"]) == ids and "warnings" not in other
+        c.execute("ROLLBACK")
+    # Nothing came of that one, and the key is still free.
+    done = call(world, RENEW, wanted, headers=headers)
+    assert counters(done)["enqueued"] == 2 and "warnings" not in done
+    assert counters(call(world, RENEW, wanted)) == {"matched": 2, "enqueued": 0, "skipped": 2, "failed": 0}
+
+
 # --- revoke ---
 
 def test_revoke_skips_and_records(world, team):

@@ -40,12 +40,13 @@ struct bulk {
 	const char *owner, *team;
 	int64_t matched, ndone, nfailed;
 	bool is_dry;
-	bool is_cut; /* not all jobs were asked what they wait for */
+	bool is_repeat; /* the same call is under way */
+	bool is_cut;    /* not all jobs were asked what they wait for */
 	struct bulk_lists lists;
 };
 
-/* The op of a call whose bulk_run ended with "done": its row as the reply,
- * in pieces when that is long, and what its jobs wait for. */
+/* The op of a call whose bulk_run ended with "done" or "repeat": its row as the
+ * reply, in pieces when that is long, and what its jobs wait for. */
 enum op_next bulk_answer(struct op *op);
 
 #endif

@@ -128,6 +128,17 @@ put_counts(struct op *op, const struct bulk *b)
 	return w;
 }
 
+/* What is counted as skipped is so only when that call ends well. */
+static void
+put_repeat(struct json_w *w)
+{
+	json_w_key(w, "warnings");
+	json_w_open(w, '[');
+	json_w_str(w, "the same call is under way: what it renews was "
+		      "skipped; look at its answer, or call again behind it");
+	json_w_close(w, ']');
+}
+
 /* --- what the jobs wait for --- */
 
 /* The first MAX_LOOKED_AT of ids; they hold no comma. */
@@ -243,6 +254,8 @@ bulk_answer(struct op *op)
 	}
 	if (b->lists.job_ids == NULL) {
 		b->lists.w = put_counts(op, b);
+		if (b->is_repeat)
+			put_repeat(b->lists.w);
 		return put_lists(op);
 	}
 	b->lists.ids[BULK_JOBS] = op_text(op, 0, "certificate_ids");
