@@ -10,18 +10,22 @@ $$;
 -- Alerts of these certificates, as far as they are due and were not made: one a channel, for the tightest threshold passed.
 -- A threshold that lies before the certificate's validity began is never passed.  p_words: the messages "expires" and
 -- "expired", of name, common name, end, threshold and days left.  is_held: somebody holds rows of some, which got none.
+-- What was told already and is looked at again is counted as such.
 CREATE FUNCTION expiry_alerts_make(p_ids text[], p_now timestamptz, p_words jsonb, OUT made bigint, OUT is_held bool)
 LANGUAGE sql SECURITY DEFINER AS $$
-    WITH due AS MATERIALIZED (
+    WITH looked AS MATERIALIZED (
         SELECT c.id, c.name, c.common_name, c.expires_at, c.owner_id, p.alert_channels, p.alert_severity_map, t.days,
-            EXISTS (SELECT 1 FROM managed_certificates h WHERE h.id = c.id FOR KEY SHARE SKIP LOCKED) AND (a.certificate_id IS NULL
-                OR EXISTS (SELECT 1 FROM expiry_alerts h WHERE h.certificate_id = c.id FOR NO KEY UPDATE SKIP LOCKED)) AS is_free
+            a.certificate_id IS NULL AS is_first, (a.expires_at = c.expires_at AND a.threshold_days <= t.days) IS TRUE AS is_known
         FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id
         CROSS JOIN LATERAL (SELECT min(d) AS days FROM thresholds_of(p.alert_thresholds_days) AS d
             WHERE c.expires_at <= p_now + days(d) AND (c.valid_from IS NULL OR c.valid_from < c.expires_at - days(d))) t
         LEFT JOIN expiry_alerts a ON a.certificate_id = c.id
         WHERE c.id = ANY (p_ids) AND c.status NOT IN ('Revoked', 'Archived') AND t.days IS NOT NULL
-            AND (a.expires_at = c.expires_at AND a.threshold_days <= t.days) IS NOT TRUE
+    ), due AS MATERIALIZED (
+        SELECT l.id, l.expires_at, l.days,
+            EXISTS (SELECT 1 FROM managed_certificates h WHERE h.id = l.id FOR KEY SHARE SKIP LOCKED) AND (l.is_first
+                OR EXISTS (SELECT 1 FROM expiry_alerts h WHERE h.certificate_id = l.id FOR NO KEY UPDATE SKIP LOCKED)) AS is_free
+        FROM looked l WHERE NOT l.is_known
     ), fresh AS (
         INSERT INTO expiry_alerts AS a (certificate_id, expires_at, threshold_days, alerted_at)
         SELECT d.id, d.expires_at, d.days, p_now FROM due d WHERE d.is_free ORDER BY d.id
@@ -30,9 +34,11 @@ LANGUAGE sql SECURITY DEFINER AS $$
     ), routed AS (
         SELECT d.*, CASE WHEN t.tier IN ('informational', 'warning', 'critical') THEN t.tier ELSE 'informational' END AS severity,
             CASE WHEN jsonb_typeof(d.alert_channels -> t.tier) = 'array' THEN d.alert_channels -> t.tier
-                ELSE '["Email"]' END AS channels FROM due d JOIN fresh f ON f.certificate_id = d.id
+                ELSE '["Email"]' END AS channels
+        FROM looked d LEFT JOIN fresh f ON f.certificate_id = d.id
         CROSS JOIN LATERAL (SELECT coalesce(nullif(lower(d.alert_severity_map ->> d.days::text), ''),
             policy_alert_tiers() ->> d.days::text, 'informational') AS tier) t
+        WHERE d.is_known OR f.certificate_id IS NOT NULL
     ), sent AS (
         SELECT r.*, x.name AS given, enum_canonical(x.name, '{Email,Webhook,Slack,Teams,PagerDuty,OpsGenie}') AS channel
         FROM routed r CROSS JOIN LATERAL (SELECT DISTINCT e.name FROM jsonb_array_elements_text(r.channels) AS e (name)) x
@@ -44,17 +50,21 @@ LANGUAGE sql SECURITY DEFINER AS $$
                 to_char(s.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), s.days,
                 floor(extract(epoch FROM s.expires_at - p_now) / 86400)),
             p_now, s.severity, s.days FROM sent s LEFT JOIN owners o ON o.id = s.owner_id
-        WHERE s.channel IN ('Email', 'Webhook', 'Slack', 'Teams', 'PagerDuty', 'OpsGenie')
+        WHERE s.channel IN ('Email', 'Webhook', 'Slack', 'Teams', 'PagerDuty', 'OpsGenie') AND NOT s.is_known
         ORDER BY s.id, s.channel RETURNING 1
+    ), deduped AS (
+        INSERT INTO stat_moves (kind, key, n)
+        SELECT 'expiry_alert', concat_ws(' ', s.channel, s.days, 'deduped'), count(DISTINCT s.id) FROM sent s
+        WHERE s.channel IN ('Email', 'Webhook', 'Slack', 'Teams', 'PagerDuty', 'OpsGenie') AND s.is_known GROUP BY s.channel, s.days
     ), skipped AS (
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         SELECT 'system', 'System', 'expiration_alert_skipped_no_channels', 'certificate', r.id,
             jsonb_build_object('threshold_days', r.days, 'severity', r.severity)
-        FROM routed r WHERE r.channels = '[]'
+        FROM routed r WHERE r.channels = '[]' AND NOT r.is_known
         UNION ALL
         SELECT 'system', 'System', 'expiration_alert_skipped_invalid_channel', 'certificate', s.id,
             jsonb_build_object('threshold_days', s.days, 'severity', s.severity, 'channel', s.given)
-        FROM sent s WHERE s.channel NOT IN ('Email', 'Webhook', 'Slack', 'Teams', 'PagerDuty', 'OpsGenie')
+        FROM sent s WHERE s.channel NOT IN ('Email', 'Webhook', 'Slack', 'Teams', 'PagerDuty', 'OpsGenie') AND NOT s.is_known
     )
     SELECT (SELECT count(*) FROM made), EXISTS (SELECT 1 FROM due d WHERE NOT d.is_free)
 $$;

@@ -95,6 +95,20 @@ def test_a_new_end_alerts_anew(clean):
     assert [a[0] for a in alerts(clean, "c")] == [7, 30]
 
 
+def test_what_was_told_already_is_counted_as_such(clean):
+    def deduped():
+        return {key: n for key, n in clean.query("SELECT key, n FROM stat_totals_now WHERE kind = 'expiry_alert' AND key LIKE '%% deduped'")}
+    before = deduped()
+    make(clean, "c", 5)
+    make(clean, "other", 60)
+    run(clean)
+    assert deduped() == before
+    clean.query("UPDATE expiry_alert_state SET full_at = '-infinity'")  # as once a day
+    assert run(clean)[0] == 0
+    added = {key: n - before.get(key, 0) for key, n in deduped().items()}
+    assert {key: n for key, n in added.items() if n} == {"Email 7 deduped": 1}
+
+
 def test_new_ones_are_seen_at_the_next_run(clean):
     run(clean)
     make(clean, "imported", 5)
@@ -138,7 +152,8 @@ def test_who_is_told(clean):
                               "'expiration_alert_skipped%%' ORDER BY seq DESC LIMIT 10")
         assert sorted(skipped, key=str) == [("expiration_alert_skipped_invalid_channel", "informational", "Carrier pigeon"),
                                             ("expiration_alert_skipped_no_channels", "warning", None)]
-        run(clean)
+        clean.query("UPDATE expiry_alert_state SET full_at = '-infinity'")  # looks at all again
+        assert run(clean)[0] == 0
 
 
 def test_what_is_over_or_short_is_left_alone(clean):

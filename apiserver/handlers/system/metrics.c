@@ -145,7 +145,8 @@ static const struct series all_series[] = {
 	"Attempts at issuing a certificate that failed.",
 	{"issuer_type", "error_class"}},
     {ALERTS, "expiry_alerts_total", "counter",
-	"Alerts before certificates end that reached somebody, or nobody.",
+	"Alerts before certificates end that reached somebody, or nobody, or "
+	"were made already.",
 	{"channel", "threshold", "result"}},
     {CONDITIONS, "condition_count", "gauge",
 	"How often a condition is true, counted up to a hundred; "
