@@ -285,7 +285,7 @@ SELECT f.* FROM (
         AND coalesce(nullif(ag.match_version, ''), a.version) = a.version
         AND (coalesce(ag.match_ip_cidr, '') = '' OR {network_of a.ip_address} <<= {network_of ag.match_ip_cidr})
 ) AS f
-ORDER BY f.name, f.id LIMIT 10000;
+ORDER BY f.name, f.id LIMIT 10001;
 
 -- $1 group, $2 agent, $3 the checked body, $4 actor, $5 actor type.
 -- name: agent_group_member_put :one

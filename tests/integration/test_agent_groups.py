@@ -88,6 +88,17 @@ def test_whom_rules_match(agents, api, unique, rules, names):
     assert members(api, made["id"], matched=True) == names
 
 
+def test_more_members_than_an_answer_holds(agents, api, unique):
+    group = api.need("POST", GROUPS, {"name": unique("group"), "match_os": "plan9"})["id"]
+    for n, marked in ((10_000, False), (10_001, True)):
+        agents.plant("INSERT INTO agents (id, name, hostname, api_key_hash, os) SELECT 'many-' || i, 'many-' || i, 'h', 'many-' || i, 'plan9' "
+                     f"FROM generate_series(1, {n}) i ON CONFLICT DO NOTHING")
+        reply = api.need("GET", f"{GROUPS}/{group}/members?matched=true")
+        assert reply["total"] == reply["per_page"] == len(reply["data"]) == 10_000
+        assert reply.get("total_is_estimate", False) is marked
+    agents.plant("DELETE FROM agents WHERE id LIKE 'many-%'")
+
+
 @pytest.mark.parametrize("cidr", ["x", "10.0.1.0/33", "10.0.1", "10.0.1.256", "2001:db8::/129", "1::2::3", ":::", "1:2:3:4:5:6:7:8:9",
                                   "1::2:3:4:5:6:7:8:9", "10.0.1.0/", "10.0.1.0/-1", "10.0.1.0/8 or so", "/8", "::g"])
 def test_a_network_that_is_none_matches_nobody_and_is_told_of(agents, api, unique, cidr):
