@@ -23,12 +23,13 @@ CREATE TABLE intermediate_cas (
     path_len_constraint int, name_constraints jsonb NOT NULL DEFAULT '[]',
     ocsp_responder_url text, metadata jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
-    key_id text NOT NULL DEFAULT '', fingerprint_sha256 text NOT NULL DEFAULT '',
+    key_id text NOT NULL DEFAULT '', fingerprint_sha256 text NOT NULL DEFAULT '', serial_number text NOT NULL DEFAULT '',
     CHECK (not_after > not_before),
     UNIQUE (owning_issuer_id, name)
 );
 CREATE UNIQUE INDEX intermediate_cas_root ON intermediate_cas (owning_issuer_id) WHERE parent_ca_id IS NULL AND state = 'active';
 CREATE INDEX intermediate_cas_parent ON intermediate_cas (parent_ca_id);
+CREATE INDEX intermediate_cas_serial ON intermediate_cas (owning_issuer_id, serial_number);
 
 -- Apart, so that only workers may read them, as ca_keys.
 CREATE TABLE intermediate_ca_keys (

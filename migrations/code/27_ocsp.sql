@@ -6,8 +6,8 @@
 CREATE FUNCTION ocsp_status(p_issuer text, p_serial text) RETURNS TABLE (status text, reason text, revoked_at timestamptz, list text)
 LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN r.id IS NOT NULL AND NOT coalesce(p.allow_short_lived AND v.not_after - v.not_before < policy_short_lived(), false)
-            THEN 'revoked' WHEN r.id IS NULL AND v.id IS NULL THEN 'unknown' ELSE 'good' END,
-        r.reason, r.revoked_at, ca.list
+            THEN 'revoked' WHEN r.id IS NULL AND v.id IS NULL AND x.id IS NULL THEN 'unknown' ELSE 'good' END,
+        r.reason, r.revoked_at, coalesce(ca.list, x.list)
     FROM (SELECT 1) AS one
     LEFT JOIN LATERAL (SELECT o.id, o.certificate_id, o.chain_id, o.not_before, o.not_after FROM certificate_versions o
             WHERE o.issuer_id = p_issuer AND o.serial_number = p_serial
@@ -17,6 +17,10 @@ LANGUAGE sql STABLE AS $$
             WHERE o.issuer_id = p_issuer AND o.serial_number = p_serial
         UNION ALL SELECT o.id, o.reason, o.revoked_at FROM certificate_revocations o
             WHERE p_serial LIKE '0%' AND o.issuer_id = p_issuer AND o.serial_number = ltrim(p_serial, '0') LIMIT 1) r ON true
+    -- No leaf: a CA below another.
+    LEFT JOIN LATERAL (SELECT o.id, k.list FROM intermediate_cas o JOIN intermediate_cas p ON p.id = o.parent_ca_id
+        LEFT JOIN ca_certificates k ON k.issuer_id = p.owning_issuer_id AND k.key_id = p.key_id
+        WHERE v.id IS NULL AND o.owning_issuer_id = p_issuer AND o.serial_number = p_serial LIMIT 1) x ON true
     LEFT JOIN managed_certificates c ON r.id IS NOT NULL AND c.id = v.certificate_id
     LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
     LEFT JOIN certificate_chains h ON h.id = v.chain_id

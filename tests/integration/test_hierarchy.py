@@ -4,6 +4,7 @@ make CAs below it, each verified as OpenSSL verifies it; an active one may sign
 its issuer's leaves; a worker killed in the middle leaves one CA or none.
 """
 import datetime
+import http.client
 import ipaddress
 import re
 import subprocess
@@ -350,6 +351,72 @@ def test_retiring_takes_two_steps_from_below(plane):
     assert retire(root)[0] == 200
     again = {"name": "root 2", "root_cert_pem": own_root(plane, issuer), "key_driver_id": "issuer"}
     assert plane.api.post(path, again)[0] == 201
+
+
+def ocsp_word(plane, issuer, ca, above):
+    """openssl's word on a CA's status, asked of the product with the CA above; no word where no good answer came."""
+    (plane.dir / "below.pem").write_text(ca["cert_pem"])
+    (plane.dir / "above.pem").write_text(above["cert_pem"])
+    (plane.dir / "chain.pem").write_text("".join(chain_of(plane, above)))
+    run = ["openssl", "ocsp", "-issuer", "above.pem", "-cert", "below.pem"]
+    subprocess.run([*run, "-no_nonce", "-reqout", "ask.der"], cwd=plane.dir, check=True, capture_output=True, env=clean_env())
+    connection = http.client.HTTPSConnection("127.0.0.1", plane.api_port, context=plane.api.context, timeout=30)
+    connection.request("POST", f"/.well-known/pki/ocsp/{issuer}", (plane.dir / "ask.der").read_bytes(), {"Content-Type": "application/ocsp-request"})
+    reply = connection.getresponse()
+    (plane.dir / "said.der").write_bytes(reply.read())
+    connection.close()
+    if reply.status != 200:
+        return None
+    done = subprocess.run([*run, "-respin", "said.der", "-CAfile", "chain.pem"], cwd=plane.dir, text=True, capture_output=True, check=False,
+                          env=clean_env())
+    assert "Response verify OK" in done.stderr, done.stderr
+    return re.search(r"below.pem: (\w+)", done.stdout)[1]
+
+
+@pytest.mark.parametrize("where", ["the issuer", "a file"])
+def test_a_revoked_ca_is_known_to_clients(plane, where):
+    """By the list that its certificate names and by OCSP, signed by the CA above, which never signed a leaf."""
+    if where == "a file":
+        path, body, _ = file_root(plane)
+        issuer = path.split("/")[-2]
+        own_root(plane, issuer)
+    else:
+        path, issuer = new_issuer(plane)
+        body = {"name": "root", "root_cert_pem": own_root(plane, issuer), "key_driver_id": "issuer"}
+    plane.api.need("PUT", f"/api/v1/issuers/{issuer}", {"config": {"crl_distribution_point_urls": [crl_url(plane, issuer)]}})
+    root = plane.api.need("POST", path, body)
+    upper = plane.api.need("POST", path, child("upper", root))
+    lower = plane.api.need("POST", path, child("lower", upper))
+
+    def checked():
+        """OpenSSL's word on the lower CA, with the lists of both above it."""
+        lists = []
+        for one in (upper, lower):
+            points = x509.load_pem_x509_certificate(one["cert_pem"].encode()).extensions.get_extension_for_class(x509.CRLDistributionPoints)
+            status, _, der = fetch(plane, path_of(points.value[0].full_name[0].value))
+            if status != 200:
+                return None
+            lists.append(x509.load_der_x509_crl(der).public_bytes(PEM))
+        (plane.dir / "lists.pem").write_bytes(b"".join(lists))
+        return openssl_verify(plane, lower["cert_pem"], chain_of(plane, upper), "-crl_check_all", "-CRLfile", "lists.pem")
+    assert wait_for(checked, 30, "the lists") == "good"
+    for one, above in ((upper, root), (lower, upper)):
+        assert wait_for(lambda one=one, above=above: ocsp_word(plane, issuer, one, above), 20, "the answer") == "good"
+    revoke = f"/api/v1/intermediates/{lower['id']}/revoke"
+    status, reply = plane.api.post(revoke, {"reason": "caCompromise"})
+    assert status == 409 and "retire it first" in reply["message"]
+    assert plane.api.post(f"/api/v1/intermediates/{root['id']}/revoke")[0] == 409
+    for confirm in ({}, {"confirm": True}):
+        assert plane.api.post(f"/api/v1/intermediates/{lower['id']}/retire", confirm)[0] == 200
+    assert plane.api.post(revoke, {"reason": "boredom"})[0] == 400
+    assert plane.api.post(revoke, {"reason": "caCompromise"}) == (200, {"status": "revoked"})
+    assert plane.api.post(revoke)[0] == 409
+    now = plane.api.need("GET", f"/api/v1/intermediates/{lower['id']}")
+    assert now["revocation_reason"] == "caCompromise" and now["revoked_at"] and now["state"] == "retired"
+    assert "revoked_at" not in plane.api.need("GET", f"/api/v1/intermediates/{upper['id']}")
+    wait_for(lambda: "revoked" in (checked() or ""), 30, "the revocation in the list", every=0.2)
+    wait_for(lambda: ocsp_word(plane, issuer, lower, upper) == "revoked", 20, "the revocation in the answer", every=0.2)
+    assert ocsp_word(plane, issuer, upper, root) == "good"
 
 
 def test_the_same_at_once_is_one(plane, root):

@@ -112,7 +112,7 @@ class World:
     def maker(self):
         """What a worker does with a CA that is asked for, in a moment."""
         made = json.dumps({"subject": "CN=x", "cert_pem": "x", "key_driver_id": "sealed:x", "not_before": 1, "not_after": 2,
-                           "name_constraints": [], "key_id": self.name("key"), "fingerprint_sha256": self.name("print")})
+                           "name_constraints": [], "key_id": self.name("key"), "fingerprint_sha256": self.name("print"), "serial_number": self.name("serial")})
 
         def end():
             task = wait_for(lambda: self.fleet.value("UPDATE tasks SET status = 'Running', leased_by = 'w', lease_id = 1 WHERE "
@@ -133,6 +133,15 @@ class World:
         self.fleet.query("INSERT INTO intermediate_cas (id, owning_issuer_id, name, subject, cert_pem, key_driver_id, not_before, not_after, "
                          "state) VALUES (%s, %s, 'root', 'CN=x', 'x', 'issuer', now(), now() + interval '1 day', %s)", root, issuer, state)
         return issuer, root
+
+    def retired_child(self):
+        """A CA below a root, retired."""
+        issuer, root = self.hierarchy()
+        name = self.name("ica")
+        self.fleet.query("INSERT INTO intermediate_cas (id, owning_issuer_id, parent_ca_id, name, subject, cert_pem, key_driver_id, not_before, "
+                         "not_after, state, serial_number) VALUES (%s, %s, %s, 'below', 'CN=y', 'x', 'sealed:x', now(), now() + interval '1 day', "
+                         "'retired', %s)", name, issuer, root, name)
+        return name
 
     def new_child(self):
         issuer, root = self.hierarchy()
@@ -363,6 +372,8 @@ CASES = dict(nouns()) | {
     ("POST", f"{AGENTS}/{{id}}/tests/{{test_id}}"): [
         lambda w: (w.agent, f"{AGENTS}/{w.agent_id}/tests/{w.asked_test()}", {"passed": True})],
     ("POST", f"{ISSUERS}/{{id}}/intermediates"): [lambda w: w.new_root(), lambda w: w.new_child()],
+    ("POST", "/api/v1/intermediates/{id}/revoke"): [
+        lambda w: (w.admin, f"/api/v1/intermediates/{w.retired_child()}/revoke", {"reason": "caCompromise"})],
     ("POST", "/api/v1/intermediates/{id}/retire"): [
         lambda w, state=state: (w.admin, f"/api/v1/intermediates/{w.hierarchy(state)[1]}/retire", {"confirm": True})
         for state in ("active", "retiring")],

@@ -23,17 +23,21 @@
 #include "common/policy/policy.h"
 #include "worker/issuers/ca_chain.h"
 #include "worker/issuers/ca_open.h"
+#include "worker/issuers/crl_urls.h"
 #include "worker/kinds/kind.h"
 
 #define DAY_S 86400
 #define KEY_POLL_MS 20
 #define TTL_DAYS (5 * 365)
+#define CRL_URLS_MAX 8
+#define CRL_URL_MAX 2048
 
 struct ica {
 	const char *issuer_id;
 	const struct cJSON *body; /* as the API checked it */
 	bool is_root;
 	const char *parent_driver, *parent_chain, *key_sealed;
+	const char **crl_urls; /* of the CA above */
 	struct keygen *keygen; /* NULL: the key is made at once */
 	EVP_PKEY *key;         /* of a CA below another; ours */
 	struct ca_material m;  /* the new CA; its builder is ours */
@@ -192,6 +196,7 @@ read_spec(struct op *op, struct ica *c, X509 *parent, struct subca_spec *s,
 	s->subject = json_get(c->body, "subject");
 	s->constraints = nc;
 	s->ocsp_url = "";
+	s->crl_urls = (const char *const *)c->crl_urls;
 	IGNORE_RESULT(
 	    json_str(c->body, "ocsp_responder_url", 4096, &s->ocsp_url));
 	IGNORE_RESULT(json_int(c->body, "path_len_constraint", 0,
@@ -317,6 +322,7 @@ made_json(struct op *op, const struct ica *c)
 		json_w_kv_int(&w, "path_len_constraint", c->path_len);
 	json_w_kv_raw(&w, "name_constraints", c->constraints);
 	json_w_kv(&w, "key_id", c->m.key_id);
+	json_w_kv(&w, "serial_number", c->m.info.serial_hex);
 	json_w_kv(&w, "fingerprint_sha256", c->m.info.fingerprint_sha256);
 	json_w_close(&w, '}');
 	text = arena_strdup(op_arena(op), buf_cstr(&b));
@@ -335,6 +341,36 @@ end(struct op *op, const char *refusal, const struct ica *c)
 	    lease_incarnation(t->env->lease), t->lease_text, t->id, refusal,
 	    "the CA above is not active any more",
 	    refusal ? "{}" : made_json(op, c), refusal ? NULL : c->sealed);
+}
+
+/* The issuer's, as they lead to the list of the CA above. */
+static rc
+read_crl_urls(struct op *op, struct ica *c, const char **out_why)
+{
+	struct arena *a = op_arena(op);
+	const char *text = op_text(op, 0, "crl"), *why;
+	const struct cJSON *object;
+	const char **urls = NULL;
+	size_t n = 0;
+	rc ret;
+
+	*out_why = "crl_distribution_point_urls of the issuer is no list of "
+		   "texts";
+	ret = json_parse(a, text, strlen(text), &object, &why);
+	if (ret == RC_OK)
+		ret = json_str_list(a, object, "urls", CRL_URLS_MAX,
+		    CRL_URL_MAX, &urls, &n);
+	if (ret == RC_NOT_FOUND)
+		ret = RC_OK;
+	if (ret != RC_OK)
+		return ret;
+	c->crl_urls = arena_alloc(a, (n + 1) * sizeof(*urls));
+	for (size_t i = 0; i < n; i++)
+		c->crl_urls[i] = urls[i];
+	c->crl_urls[n] = NULL;
+	crl_urls_name(a, c->crl_urls, c->issuer_id,
+	    op_text(op, 0, "parent_list"));
+	return RC_OK;
 }
 
 static enum op_next
@@ -358,6 +394,9 @@ ica_loaded(struct op *op)
 	c->is_root = json_get(c->body, "parent_ca_id") == NULL;
 	if (c->is_root)
 		return op_goto(op, ica_make);
+	ret = read_crl_urls(op, c, &why);
+	if (ret != RC_OK)
+		return end(op, why, c);
 	IGNORE_RESULT(json_str(c->body, "algorithm", 32, &algorithm));
 	bits = subca_rsa_bits(algorithm);
 	ret = bits ? keygen_start(bits, &c->keygen)

@@ -18,11 +18,11 @@
 #include "common/pki/cert/cert.h"
 #include "common/pki/cert/leaf_ext.h"
 #include "common/policy/policy.h"
+#include "worker/issuers/crl_urls.h"
 #include "worker/kinds/issue_batch.h"
 
 #define CA_POLL_MS 10
 #define EKUS_MAX 16
-#define CRL_PATH "/.well-known/pki/crl/"
 
 /* What the profile asks for; the same for most jobs of a batch. */
 struct leaf_rules {
@@ -135,23 +135,6 @@ read_rules(struct arena *a, const char *text, struct leaf_rules *r)
 			 "CRL distribution points or OCSP responders, are not "
 			 "lists of texts "
 			 "(at most 16 and 8)";
-}
-
-/* The address of our own lists leads to that of the key: see ca_certificates.
- */
-static void
-name_lists(struct arena *a, const char **urls, const char *issuer_id,
-    const char *list)
-{
-	const char *end = arena_printf(a, CRL_PATH "%s", issuer_id);
-	size_t len, end_len = strlen(end);
-
-	for (; urls && *urls; urls++) {
-		len = strlen(*urls);
-		if (len >= end_len && strcmp(*urls + len - end_len, end) == 0)
-			*urls = arena_printf(a, "%s%s", *urls,
-			    list + strlen(issuer_id));
-	}
 }
 
 /* Nonsense in the row, which only another hand can have put there: NULL when
@@ -272,7 +255,7 @@ check_job(struct op *op, struct issue_batch *b, struct issue_job *j,
 		if (!rules->text || strcmp(rules->text, text) != 0) {
 			read_rules(op_arena(op), text, rules);
 			if (!rules->why)
-				name_lists(op_arena(op), rules->crl_urls,
+				crl_urls_name(op_arena(op), rules->crl_urls,
 				    b->issuer_id, b->ca->list);
 		}
 		why = rules->why;

@@ -1,20 +1,23 @@
 /*
  * The CAs of an issuer's hierarchy: GET /issuers/{id}/intermediates, GET
- * /intermediates/{id}, POST /intermediates/{id}/retire.
+ * /intermediates/{id}, POST /intermediates/{id}/retire and
+ * /revoke.
  */
 #include "apiserver/handlers/pki/intermediates.h"
 
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/handlers/certificates/certs.h"
 #include "apiserver/resources/page.h"
 #include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
 
-enum { NOTE_MAX = 1000 };
+enum { NOTE_MAX = 1000, REASON_MAX = 64 };
 
 static op_step listed;
 static op_step got;
 static op_step retired;
+static op_step revoked;
 
 const struct field intermediate_fields[] = {
     {"id", FIELD_TEXT},
@@ -32,6 +35,9 @@ const struct field intermediate_fields[] = {
     {"ocsp_responder_url", FIELD_TEXT, FIELD_OMIT_EMPTY},
     {"metadata", FIELD_TAGS, FIELD_OMIT_EMPTY},
     {"fingerprint_sha256", FIELD_TEXT},
+    {"serial_number", FIELD_TEXT},
+    {"revoked_at", FIELD_TIME, FIELD_OMIT_EMPTY},
+    {"revocation_reason", FIELD_TEXT, FIELD_OMIT_EMPTY},
     {"created_at", FIELD_TIME},
     {"updated_at", FIELD_TIME},
 };
@@ -141,6 +147,51 @@ retired(struct op *op)
 	return reply_json(op, 200);
 }
 
+/* --- revoke --- */
+
+static const struct field revoke_body[] = {
+    {"reason", FIELD_TEXT, 0, .max = REASON_MAX},
+};
+
+enum op_next
+intermediate_revoke_start(struct op *op)
+{
+	const char *why, *reason = "unspecified";
+	const struct cJSON *body;
+	rc ret;
+
+	ret = req_json(op, true, &body, &why);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
+	ret = json_str(body, "reason", REASON_MAX, &reason);
+	if (reason[0] == '\0')
+		reason = "unspecified";
+	if (ret == RC_INVALID || !cert_reason_is_valid(reason))
+		return op_fail(op, RC_INVALID, "invalid revocation reason");
+	return OP_QUERY(op, Q_INTERMEDIATE_CA_REVOKE, revoked,
+	    req_param(op, "id"), reason, page_actor(op), req_actor_type(op));
+}
+
+static enum op_next
+revoked(struct op *op)
+{
+	static const struct outcome refusals[] = {
+	    {"unknown", RC_NOT_FOUND, "Intermediate CA not found"},
+	    {"root", RC_CONFLICT,
+		"nobody is above a root to revoke it: take it out of what "
+		"trusts it"},
+	    {"unretired", RC_CONFLICT,
+		"the CA is not retired; retire it first, so that nothing is "
+		"signed by it any more"},
+	    {"revoked", RC_CONFLICT, "the CA is revoked already"},
+	};
+	enum op_next no;
+
+	if (outcome_refuses(op, refusals, ARRAY_LEN(refusals), &no))
+		return no;
+	return reply_status(op, 200, "status", "revoked");
+}
+
 /* --- what the document says of it --- */
 
 static const struct field retire_fields[] = {
@@ -164,4 +215,11 @@ const struct shape shape_intermediate_retire_start = {
     .may_be_empty = true,
     .body = {SHAPE_TABLE(retire_body)},
     .fields = SHAPE_TABLE(retire_fields),
+};
+const struct shape shape_intermediate_revoke_start = {
+    .does = "Revoke the certificate of a CA of a hierarchy",
+    .has_body = true,
+    .may_be_empty = true,
+    .body = {SHAPE_TABLE(revoke_body)},
+    .answer = SHAPE_STATUS,
 };

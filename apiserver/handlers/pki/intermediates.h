@@ -19,5 +19,6 @@ op_step intermediate_create_start;
 op_step intermediate_list_start;
 op_step intermediate_get_start;
 op_step intermediate_retire_start;
+op_step intermediate_revoke_start;
 
 #endif

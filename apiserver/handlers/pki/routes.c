@@ -36,6 +36,8 @@ static const struct route rows[] = {
     {"POST", "/api/v1/intermediates/{id}/retire", HIERARCHY,
 	intermediate_retire_start,
 	"intermediate_ca_retiring intermediate_ca_retired"},
+    {"POST", "/api/v1/intermediates/{id}/revoke", HIERARCHY,
+	intermediate_revoke_start, "intermediate_ca_revoked"},
 };
 
 const struct route_area routes_pki = {

@@ -258,6 +258,60 @@ add_ocsp(X509 *x, const char *url)
 	return ok;
 }
 
+/* One DistributionPoint a URL, by its full name. */
+static bool
+add_crl_point(CRL_DIST_POINTS *list, const char *url)
+{
+	DIST_POINT *point = DIST_POINT_new();
+	DIST_POINT_NAME *name = DIST_POINT_NAME_new();
+	GENERAL_NAMES *names = GENERAL_NAMES_new();
+	GENERAL_NAME *one = GENERAL_NAME_new();
+	ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+	bool ok = point && name && names && one && text &&
+		  ASN1_STRING_set(text, url, -1) == 1;
+
+	if (ok) {
+		GENERAL_NAME_set0_value(one, GEN_URI, text);
+		text = NULL;
+		ok = sk_GENERAL_NAME_push(names, one) > 0;
+	}
+	if (ok) {
+		one = NULL;
+		name->type = 0;
+		name->name.fullname = names;
+		names = NULL;
+		point->distpoint = name;
+		name = NULL;
+		ok = sk_DIST_POINT_push(list, point) > 0;
+	}
+	if (ok)
+		point = NULL;
+	ASN1_IA5STRING_free(text);
+	GENERAL_NAME_free(one);
+	GENERAL_NAMES_free(names);
+	DIST_POINT_NAME_free(name);
+	DIST_POINT_free(point);
+	return ok;
+}
+
+static bool
+add_crl_points(X509 *x, const char *const *urls)
+{
+	CRL_DIST_POINTS *list;
+	bool ok;
+
+	if (!urls || !*urls)
+		return true;
+	list = CRL_DIST_POINTS_new();
+	ok = list != NULL;
+	for (; ok && *urls; urls++)
+		ok = add_crl_point(list, *urls);
+	ok = ok &&
+	     X509_add1_ext_i2d(x, NID_crl_distribution_points, list, 0, 0) == 1;
+	CRL_DIST_POINTS_free(list);
+	return ok;
+}
+
 static bool
 fill(X509 *x, X509 *parent, EVP_PKEY *key, const struct subca_spec *s)
 {
@@ -273,7 +327,8 @@ fill(X509 *x, X509 *parent, EVP_PKEY *key, const struct subca_spec *s)
 	       ca_fill_extension(x, parent, NID_authority_key_identifier,
 		   "keyid") &&
 	       constraints_add(x, s->constraints) == RC_OK &&
-	       (s->ocsp_url[0] == '\0' || add_ocsp(x, s->ocsp_url));
+	       (s->ocsp_url[0] == '\0' || add_ocsp(x, s->ocsp_url)) &&
+	       add_crl_points(x, s->crl_urls);
 }
 
 rc

@@ -31,7 +31,8 @@ struct subca_spec {
 	int64_t not_before_unix, not_after_unix;
 	int path_len; /* SUBCA_NO_PATH_LEN: unlimited */
 	const struct constraints *constraints;
-	const char *ocsp_url; /* "" for none */
+	const char *ocsp_url;        /* "" for none */
+	const char *const *crl_urls; /* NULL-terminated; NULL for none */
 };
 
 /* How large a key of one of subca_algorithms is that keygen makes; 0 for one

@@ -126,6 +126,13 @@ def intermediate(w):
     return w.api.need("POST", f"{V1}/issuers/{hierarchy(w)}/intermediates", child(w))["id"]
 
 
+def retired(w):
+    one = intermediate(w)
+    for body in ({}, {"confirm": True}):
+        w.api.need("POST", f"{V1}/intermediates/{one}/retire", body)
+    return one
+
+
 def parent(w):
     """A root that is retiring, above a CA that is not."""
     intermediate(w)
@@ -201,6 +208,7 @@ GOOD |= more_good | {
                                                          None, 200, INTERMEDIATE, rows="data")],
     ("GET", f"{V1}/intermediates/{{id}}"): [Good(intermediate, None, 200, INTERMEDIATE)],
     ("POST", f"{V1}/intermediates/{{id}}/retire"): [Good(intermediate, {"note": "over"}, 200, members("id decided_by confirmed:b"))],
+    ("POST", f"{V1}/intermediates/{{id}}/revoke"): [Good(retired, {"reason": "caCompromise"}, 200, STATUS), Good(retired, None, 200, STATUS)],
     **{("GET", f"{V1}/stats/{name}"): [Good(q, None, 200, members(f"date {fields}"), rows=".") for q in ("", "?days=7", "?days=366", "?days=x")]
        for name, fields in (("expiration-timeline", "count:i"), ("job-trends", "completed_count,failed_count:i success_rate:f"), ("issuance-rate", "issued_count:i"))},
     ("GET", "/.well-known/pki/ocsp/{issuer}/{asked:ocsp...}"): [Good(serial, None, 200, media="application/ocsp-response"),
@@ -237,6 +245,8 @@ BAD |= more_bad | {
         {"root_cert_pem": "x", "key_driver_id": "y"}, {"name_constraints": "x"})] + [Bad(hierarchy, lambda w: child(w, parent_ca_id=NO), 404)],
     ("GET", NEW): [Bad(NO, None, 404)],
     ("GET", f"{V1}/intermediates/{{id}}"): [Bad(NO, None, 404)],
+    ("POST", f"{V1}/intermediates/{{id}}/revoke"): [Bad(NO, {}, 404), Bad(intermediate, {"reason": "boredom"}, 400), Bad(intermediate, {"reason": 7}, 400),
+                                                      Bad(intermediate, {}, 409), Bad(parent, {}, 409)],
     ("POST", f"{V1}/intermediates/{{id}}/retire"): [Bad(NO, {}, 404), Bad(intermediate, {"confirm": "yes"}, 400),
                                                       Bad(parent, {"confirm": True}, 409)],
     ("GET", "/.well-known/pki/ocsp/{issuer}/{asked:ocsp...}"): [Bad([NO, "abcdef"], None, 404), Bad(["iss-local", "xyz"], None, 400)],
