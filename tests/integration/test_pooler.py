@@ -72,7 +72,7 @@ def test_a_pooler_that_forgets_is_refused_in_words(plane):
     pooler = Forgetful(plane.dir / "forgetful", plane.socket_dir)
     process = plane.start_apiserver(wait=False, CERTCTL_DATABASE_URL=f"postgresql://certctl_apiserver@/certctl?host={pooler.dir}&port={pooler.port}")
     wait_for(lambda: FORGETFUL in process.log(), 30, "the apiserver to refuse it")
-    assert "code=DB-REFUSED" in process.log()
+    assert "code=DB-REFUSED" in process.log() and "code=DB-UP" not in process.log()
     assert process.stop() == 0
     pooler.close()
 

@@ -134,6 +134,7 @@ class Process:
     def __init__(self, fleet, name, argv, env, keep=False, user=None):
         self.fleet, self.name, self.argv, self.env, self.keep, self.user = fleet, name, argv, env, keep, user
         self.log_path = fleet.dir / "log" / f"{name}.log"
+        self.log_begin = self.log_path.stat().st_size if self.log_path.exists() else 0
         self.starts = 0
         self.exits = []
         self.popen = None
@@ -221,7 +222,8 @@ class Process:
         self.argv = [str(release.program(self.argv[0])), *self.argv[1:]]
 
     def log(self):
-        return self.log_path.read_text(errors="replace")
+        """What this one said, however often it was started; one of the same name before it wrote to the same file."""
+        return self.log_path.read_bytes()[self.log_begin:].decode(errors="replace")
 
 
 class Api:
