@@ -137,7 +137,7 @@ struct db_session {
 	size_t nwanted, nsyncs, nresults; /* nwanted: of nsyncs */
 	PGresult *results[3];
 	bool has_result;
-	bool is_dirty, is_to_die, has_died;
+	bool is_to_die, has_died;
 	int pid; /* of the one that is to die */
 	int64_t wait_ms, told_ms;
 	struct timer *ask;
@@ -317,6 +317,7 @@ struct db_host {
 	char *addr; /* its hostaddr */
 	char *port;
 	bool keeps_sessions; /* a pooler, and that was proved */
+	bool met_dirty; /* a session as others left it; why is not proved */
 };
 
 enum db_log_state { DB_LOG_NEVER, DB_LOG_UP, DB_LOG_DOWN };

@@ -73,14 +73,17 @@ ask_again(struct db_conn *c)
 static void
 lost(struct db_conn *c)
 {
+	struct db_host *host = &c->pool->hosts[c->host];
+
 	if (!c->session.is_to_die) {
 		c->session.on->pass(c, DB_REFUSED_NOT, PQerrorMessage(c->pg));
 	} else if (!c->session.has_died) {
 		ask_again(c);
-	} else if (c->session.is_dirty) {
+	} else if (host->met_dirty) {
+		host->met_dirty = false; /* was told of */
 		c->session.on->pass(c, DB_REFUSED_UNCLEAN, NULL);
 	} else {
-		c->pool->hosts[c->host].keeps_sessions = true;
+		host->keeps_sessions = true;
 		c->session.on->again(c);
 	}
 }
@@ -265,6 +268,7 @@ looked(struct db_conn *c)
 {
 	const PGresult *look = c->session.results[1];
 	enum db_refusal change = find_change(c);
+	struct db_host *host = &c->pool->hosts[c->host];
 	char why[512];
 
 	if (change != DB_REFUSED_NOT) {
@@ -279,11 +283,12 @@ looked(struct db_conn *c)
 		c->session.on->pass(c, DB_REFUSED_SERVER, why);
 		return;
 	}
-	c->session.is_dirty = is_dirty(look);
+	/* It may go without a proof, and the next one be clean. */
+	if (is_dirty(look))
+		host->met_dirty = true;
 	c->backend_pid = pid_of(look);
 	c->is_pooled = c->backend_pid != PQbackendPID(c->pg);
-	if (c->session.is_dirty ||
-	    (c->is_pooled && !c->pool->hosts[c->host].keeps_sessions))
+	if (host->met_dirty || (c->is_pooled && !host->keeps_sessions))
 		await(c, put_alone(c, Q_SESSION_DIE, 0, NULL), 1, is_to_die);
 	else
 		c->session.on->ready(c);

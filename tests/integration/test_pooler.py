@@ -10,7 +10,7 @@ import pytest
 
 from conftest import fleets
 from fleet import BUILD, ROOT, clean_env, wait_for
-from forgetful import Forgetful
+from odd_pooler import Forgetful, LeftBehind
 from load import Load, make_certificates, wait_quiet
 from pooler import Pooler
 
@@ -65,6 +65,15 @@ def test_a_pooler_that_cleans_nothing_is_refused_in_words(plane):
     wait_for(lambda: UNCLEAN in plane.processes["apiserver"].log(), 30, "the apiserver to refuse it")
     assert plane.processes["apiserver"].stop() == 0
     pooler.process.stop()
+
+
+def test_what_others_left_is_refused_though_its_end_proved_nothing(plane):
+    """The session that shows it is gone, and the next is clean: that one proves whose doing it was."""
+    pooler = LeftBehind(plane.dir / "left-behind", plane.socket_dir)
+    process = plane.start_apiserver(wait=False, CERTCTL_DATABASE_URL=f"postgresql://certctl_apiserver@/certctl?host={pooler.dir}&port={pooler.port}")
+    wait_for(lambda: UNCLEAN in process.log(), 30, "the apiserver to refuse it")
+    assert process.stop() == 0
+    pooler.close()
 
 
 def test_a_pooler_that_forgets_is_refused_in_words(plane):
