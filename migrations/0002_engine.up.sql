@@ -204,6 +204,9 @@ CREATE TABLE duty_marks (
     is_done bool NOT NULL DEFAULT true -- the pass met its end
 );
 
+-- Who holds rows of ours, and since when that is known; without a leader it is not kept.
+CREATE TABLE lock_holders (holder text PRIMARY KEY, since timestamptz NOT NULL DEFAULT clock_timestamp());
+
 -- --- revocation lists ---
 
 CREATE TABLE crl_cache (

@@ -117,6 +117,10 @@ SELECT duty_agent_rescue($4::bigint, led.n, $5::jsonb) AS rows FROM led;
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT duty_certificate_status(led.n) AS rows FROM led;
 
+-- name: duty_lock_holders :many
+WITH led AS MATERIALIZED (SELECT 1 AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_lock_holders() AS rows FROM led;
+
 -- name: duty_policy_changes :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_policy_changes(led.n) d;

@@ -189,6 +189,31 @@ BEGIN
     RETURN v_n;
 END $$;
 
+-- --- who holds what others need ---
+-- The open transactions that hold rows or tables of ours, and whoever holds the lock by which the audit trail is sealed: its
+-- session, or none where it was prepared.  Every role may read that, and of the sessions their names; not since when.
+CREATE VIEW lock_holders_now AS
+SELECT coalesce(l.pid::text, 'prepared') || ' ' || l.virtualtransaction AS holder, coalesce(l.pid::text, 'prepared') AS pid,
+    coalesce(a.application_name, '') LIKE 'certctl-%' AS is_ours,
+    coalesce(format('session %s of %s (%s)', l.pid, a.usename, a.application_name), 'a prepared transaction') || ': '
+        || coalesce(string_agg(DISTINCT c.relname, ', '), 'the lock of audit sealing') AS what
+FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+LEFT JOIN pg_class c ON c.oid = l.relation AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+    AND l.mode NOT IN ('AccessShareLock', 'ShareUpdateExclusiveLock')
+WHERE l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
+    AND (l.database IS NULL OR l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
+GROUP BY l.pid, l.virtualtransaction, a.usename, a.application_name
+HAVING bool_or(c.oid IS NOT NULL AND (l.mode NOT LIKE 'Row%')) -- a table
+    OR bool_or(c.oid IS NOT NULL) AND bool_or(l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock') -- rows
+    OR bool_or(l.locktype = 'advisory' AND (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('certctl.audit_seal', 0));
+
+CREATE FUNCTION duty_lock_holders() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
+    WITH now AS MATERIALIZED (SELECT n.holder FROM lock_holders_now n),
+    gone AS (DELETE FROM lock_holders h WHERE NOT EXISTS (SELECT 1 FROM now n WHERE n.holder = h.holder)),
+    new AS (INSERT INTO lock_holders (holder) SELECT n.holder FROM now n ON CONFLICT DO NOTHING RETURNING 1)
+    SELECT count(*) FROM new
+$$;
+
 -- --- retention ---
 -- Answers kept for requests that are repeated with the same Idempotency-Key: a client that still repeats a day later has to
 -- look first.

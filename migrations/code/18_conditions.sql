@@ -98,6 +98,10 @@ CROSS JOIN LATERAL (SELECT l.issuer_id AS id, NULL::timestamptz AS since, 'lanes
         ORDER BY o.run_after, o.id LIMIT policy_condition_rows()) j
     UNION ALL SELECT o.id, NULL, 'jobs', o.xmax FROM jobs o WHERE o.status = 'Running') h
 WHERE h.held_by = pg_snapshot_xmin(pg_current_snapshot())::xid ORDER BY h.id LIMIT policy_condition_rows())
+-- Whatever it is that somebody holds: what needs it passes over it.
+UNION ALL (SELECT 'transaction_open', n.pid, h.since, n.what FROM lock_holders h JOIN lock_holders_now n ON n.holder = h.holder
+WHERE h.since < clock_timestamp() - CASE WHEN n.is_ours THEN policy_condition_held_ours() ELSE policy_condition_held() END
+ORDER BY h.since LIMIT policy_condition_rows())
 UNION ALL (SELECT 'job_not_taken', l.issuer_id, j.run_after, ''
 FROM lanes l CROSS JOIN LATERAL (SELECT o.run_after FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending'
         AND job_issues(o.type) ORDER BY o.run_after, o.id LIMIT 1) j

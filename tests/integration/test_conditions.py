@@ -200,6 +200,21 @@ FOUND = {"database_full": no_room, "commits_waiting": no_standby, "database_warn
          "bus_certificate_ended": lambda fleet: bus_certificate(fleet, seconds=-5)}
 
 
+@contextlib.contextmanager
+def open_transaction(fleet):
+    """For a minute, as far as was noted; the subject it is told with."""
+    with fleet.connect() as other, other.cursor() as c:
+        c.execute("SELECT 1 FROM issuers FOR UPDATE")
+        fleet.query("SELECT duty_lock_holders()")
+        fleet.plant("UPDATE lock_holders SET since = since - interval '1 minute'")
+        try:
+            yield str(other.info.backend_pid)
+        finally:
+            other.rollback()
+
+
+# What no row alone makes true.
+HELD = {"transaction_open": open_transaction}
 WORKERS_TOO = {"bus_certificate_ended", "bus_certificate_ending"}  # in their rows
 
 
@@ -234,11 +249,11 @@ def counted(fleet):
 def test_every_condition_has_a_scene_words_and_an_alert():
     view = (ROOT / "migrations/code/18_conditions.sql").read_text()
     own = re.findall(r'^    \{"(\w+)", \w+\},$', (ROOT / "apiserver/live/faults.c").read_text(), re.M)
-    assert set(SCENES) | set(FOUND) == set(TABLE) and set(own) == set(FOUND)
+    assert set(SCENES) | set(FOUND) | set(HELD) == set(TABLE) and set(own) == set(FOUND)
     # What is held is named by its table, which is no condition.
     words = set(re.findall(r"'([a-z]+(?:_[a-z]+)+)'", view)) - set(re.findall(r"'(\w+)', \w+\.xmax FROM \1\b", view))
     # A duty and a status that the view asks for are none either.
-    assert words - {"health_checks", "cert_mismatch"} == set(SCENES) | WORKERS_TOO
+    assert words - {"health_checks", "cert_mismatch"} == set(SCENES) | set(HELD) | WORKERS_TOO
     alerts = yaml.safe_load((ROOT / "deploy/prometheus/certctl.rules.yml").read_text())["groups"][0]["rules"]
     exprs = {re.findall(r'condition="(\w+)"', a["expr"])[0]: a["labels"]["severity"] for a in alerts if "condition=" in a["expr"]}
     assert exprs == {name: severity.lower() for name, severity in TABLE.items() if severity != "NOTICE"}
@@ -257,6 +272,13 @@ def test_it_is_told_of(calm, name):
     for statement in statements:
         calm.plant(statement)
     check_told(calm, name, subject)
+
+
+@pytest.mark.parametrize("name", sorted(HELD))
+def test_what_somebody_does_is_told_of(calm, name):
+    with HELD[name](calm) as subject:
+        check_told(calm, name, subject)
+    assert told(calm) == ({}, True)
 
 
 @pytest.mark.parametrize("name", sorted(FOUND))

@@ -296,3 +296,15 @@ def test_a_trail_that_somebody_changed(world):
     audit.tamper(world, "UPDATE audit_events SET actor = 'nobody' WHERE seq = (SELECT min(seq) FROM audit_events)")
     condition = wait_for(lambda: told(world)[0].get("audit_broken"), 60, "audit_broken")
     assert "was changed" in condition["detail"]
+
+
+def test_an_open_transaction_is_told_of_and_is_over(world):
+    """Noted by the scheduler's duty; an older one, which holds nothing, makes no difference."""
+    with world.connect() as older, older.cursor() as o, world.connect() as other, other.cursor() as c:
+        o.execute("CREATE TEMP TABLE older ()")
+        c.execute("SELECT 1 FROM issuers WHERE id = 'iss-local' FOR UPDATE")
+        condition = wait_told(world, "transaction_open", str(other.info.backend_pid))
+        assert condition["detail"].endswith(": issuers") and condition["count"] == 1
+        other.rollback()
+        wait_over(world, "transaction_open")
+        older.rollback()

@@ -577,6 +577,78 @@ def test_status_tells_of_rows_that_the_oldest_transaction_holds(lane, new_agent)
     assert lane.q(told) == []
 
 
+OPEN = "SELECT subject, detail FROM conditions WHERE name = 'transaction_open'"
+
+
+@contextlib.contextmanager
+def statement(lane, sql):
+    """Of a session of its own, in a transaction that stays open; its process."""
+    with lane.stack.connect() as other, other.cursor() as c:
+        c.execute(sql)
+        try:
+            yield other.info.backend_pid
+        finally:
+            c.execute("ROLLBACK")
+            c.execute("SELECT pg_advisory_unlock_all()")
+
+
+def noted(lane):
+    """What is told once a transaction that is noted now has been open for a minute."""
+    lane.q("SELECT duty_lock_holders()")
+    lane.q("UPDATE lock_holders SET since = since - interval '1 minute'")
+    return dict(lane.q(OPEN))
+
+
+ANY = "SELECT 1 FROM {} FOR UPDATE"
+SEAL = "SELECT pg_advisory_lock(hashtextextended('certctl.audit_seal', 0))"
+HOLDS = {
+    "a mark": (ANY.format("duty_marks WHERE name = 'jobs_nonsense'"), "duty_marks"),
+    "a reader": ("INSERT INTO audit_readers (name, epoch, xid, seq) VALUES ('held', 0, '0', 0)", "audit_readers"),
+    "certificates": (ANY.format("managed_certificates"), "managed_certificates"),
+    "in a savepoint": ("SAVEPOINT s; " + ANY.format("issuers"), "issuers"),
+    "two": (ANY.format("lanes") + "; " + ANY.format("agents"), "agents, lanes"),
+    "a table": ("LOCK TABLE tasks IN SHARE MODE", "tasks"),
+    "sealing": (SEAL, "the lock of audit sealing"), "sealing alone": (SEAL + "; COMMIT", "the lock of audit sealing"),
+}
+
+
+@pytest.mark.parametrize("what", sorted(HOLDS))
+def test_status_tells_of_whoever_holds_something(lane, new_agent, what):
+    """Whatever it is, and whoever is older: a transaction that is open for longer holds nothing of ours."""
+    new_agent()
+    lane.job()
+    lane.q("INSERT INTO duty_marks (name) VALUES ('jobs_nonsense') ON CONFLICT DO NOTHING")
+    sql, tables = HOLDS[what]
+    with statement(lane, "CREATE TEMP TABLE older ()"), statement(lane, sql) as pid:
+        # Not at once: most are open for a moment.
+        lane.q("SELECT duty_lock_holders()")
+        assert str(pid) not in dict(lane.q(OPEN))
+        told = noted(lane)
+        assert set(told) == {str(pid)}, told
+        assert told[str(pid)].startswith(f"session {pid} of ") and told[str(pid)].endswith(f": {tables}"), told
+        with lane.stack.admin() as c:
+            c.execute("SET ROLE certctl_apiserver")
+            c.execute(OPEN)
+            assert dict(c.fetchall()) == told
+    assert lane.q(OPEN) == []
+    assert noted(lane) == {}
+
+
+@pytest.mark.parametrize("sql", ["SELECT count(*) FROM jobs", "SELECT 1 FROM jobs WHERE id = 'nobody' FOR UPDATE", "LOCK TABLE jobs IN ACCESS SHARE MODE",
+                                 "SELECT pg_advisory_lock(1)"])
+def test_who_holds_nothing_is_not_told_of(lane, sql):
+    with statement(lane, sql):
+        assert noted(lane) == {}
+
+
+def test_a_program_of_ours_has_more_time(lane):
+    """Its statements end by themselves, unless it was stopped."""
+    with statement(lane, "SET application_name = 'certctl-worker'; " + ANY.format("issuers")) as pid:
+        assert noted(lane) == {}
+        lane.q("UPDATE lock_holders SET since = since - interval '2 minutes'")
+        assert set(dict(lane.q(OPEN))) == {str(pid)}
+
+
 MARKS = {"certificate_status": "duty_certificate_status(10)", "short_lived_expiry": "duty_short_lived_expiry(10)",
          "job_retention": "duty_job_retention(1, 10)"}
 

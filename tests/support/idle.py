@@ -30,6 +30,7 @@ RUNS = {
     "job_backstop": {},  # asks the dispatcher, not the database
     "job_retention": {"duty_job_retention": f"{LED}, '150', '{720 * HOUR}'"},
     "job_timeouts": {"duty_job_timeouts": f"{LED}, '1000', '{24 * HOUR}', '{168 * HOUR}', '{{}}'"},
+    "lock_holders": {"duty_lock_holders": LED},
     "network_scan": {"duty_network_scan": f"{LED}, '100'"},
     "notification_dispatch": {"duty_notification_dispatch": f"{LED}, '10000'"},
     "notification_retention": {"duty_notification_retention": f"{LED}, '150', '{2160 * HOUR}'"},
