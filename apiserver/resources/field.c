@@ -262,6 +262,22 @@ scalar_read(struct reading *r, const struct field *f, const struct cJSON *value)
 	}
 }
 
+/* 0, [] or {}, whichever is of the field's type. */
+static bool
+is_zero(const struct field *f, const struct cJSON *value)
+{
+	switch (f->type) {
+	case FIELD_INT:
+		return cJSON_IsNumber(value) && value->valuedouble == 0;
+	case FIELD_TEXTS:
+	case FIELD_INTS:
+	case FIELD_OBJECTS:
+		return cJSON_IsArray(value) && cJSON_GetArraySize(value) == 0;
+	default:
+		return cJSON_IsObject(value) && cJSON_GetArraySize(value) == 0;
+	}
+}
+
 /* Whether the body says nothing of the field, by the field's rules. */
 static bool
 is_absent(const struct field *f, const struct cJSON *value)
@@ -274,10 +290,8 @@ is_absent(const struct field *f, const struct cJSON *value)
 		       f->type == FIELD_TIME;
 	if (f->type == FIELD_TIME && cJSON_IsString(value))
 		return strcmp(value->valuestring, WIRETIME_ZERO) == 0;
-	if ((f->flags & (FIELD_ZERO_DEFAULT | FIELD_ZERO_ABSENT)) == 0)
-		return false;
-	return (cJSON_IsNumber(value) && value->valuedouble == 0) ||
-	       (cJSON_IsArray(value) && cJSON_GetArraySize(value) == 0);
+	return (f->flags & (FIELD_ZERO_DEFAULT | FIELD_ZERO_ABSENT)) != 0 &&
+	       is_zero(f, value);
 }
 
 static bool

@@ -47,12 +47,13 @@ enum field_flag {
 	FIELD_WRITE_ONLY = 1 << 3,   /* not in replies */
 	FIELD_OMIT_EMPTY = 1 << 4,   /* not in replies when NULL or "" */
 	FIELD_EMPTY_ABSENT = 1 << 5, /* "" in a body means: not sent */
-	FIELD_ZERO_DEFAULT = 1 << 6, /* 0 or [] in a body means the default */
-	FIELD_CLEARABLE = 1 << 7,    /* an explicit null is passed on */
-	FIELD_MULTILINE = 1 << 8,    /* ends of lines are welcome */
-	FIELD_ID = 1 << 9,           /* fieldtext_is_id */
-	FIELD_CLAIM = 1 << 10, /* checked, and never believed: not stored */
-	/* 0 or [] means not sent: the default in a create, no change in an
+	/* 0, [] or {} in a body means the default */
+	FIELD_ZERO_DEFAULT = 1 << 6,
+	FIELD_CLEARABLE = 1 << 7, /* an explicit null is passed on */
+	FIELD_MULTILINE = 1 << 8, /* ends of lines are welcome */
+	FIELD_ID = 1 << 9,        /* fieldtext_is_id */
+	FIELD_CLAIM = 1 << 10,    /* checked, and never believed: not stored */
+	/* 0, [] or {} means not sent: the default in a create, no change in an
 	 * update. */
 	FIELD_ZERO_ABSENT = 1 << 11
 };

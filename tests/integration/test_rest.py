@@ -596,6 +596,9 @@ def test_update_merges(basics, api, unique):
     assert status == 200 and [w.split()[0] for w in changed.pop("warnings")] == ["created_at"]
     assert changed == made | {"tags": {"b": "2"}, "updated_at": changed["updated_at"]}
     assert changed["updated_at"] > made["updated_at"]
+    # What says nothing changes nothing: who saves a form that was not filled clears no names.
+    status, kept = api.call("PUT", path, {"sans": [], "tags": {}, "environment": "", "certificate_profile_id": ""})
+    assert status == 200 and made["sans"] and kept == changed | {"updated_at": kept["updated_at"]}
     for change, words, expected in (({"owner_id": "o-nobody"}, "owner_id", 400), ({"common_name": "a..b"}, "common_name", 400),
                                     ({"status": "Revoked"}, "status", 400), ({"team_id": "x" * 256}, "team_id", 400)):
         status, reply = api.call("PUT", path, change)

@@ -93,18 +93,32 @@ test_zero_may_say_nothing(void)
 	    {"hours", FIELD_INT, FIELD_ZERO_ABSENT, 1, 9, "6"},
 	    {"ports", FIELD_INTS, FIELD_ZERO_ABSENT, 1, 9, "[4]"},
 	    {"nets", FIELD_TEXTS, FIELD_REQUIRED | FIELD_ZERO_ABSENT, .max = 9},
+	    {"tags", FIELD_TAGS, FIELD_ZERO_ABSENT, .max = 9},
 	};
 	static const struct {
 		const char *body, *created, *updated;
 	} rows[] = {
 	    {"{\"hours\":0,\"ports\":[],\"nets\":[]}", "nets is required",
 		"{}"},
-	    {"{\"hours\":0,\"ports\":[],\"nets\":[\"a\"]}",
+	    {"{\"hours\":0,\"ports\":[],\"nets\":[\"a\"],\"tags\":{}}",
 		"{\"hours\":6,\"ports\":[4],\"nets\":[\"a\"]}",
 		"{\"nets\":[\"a\"]}"},
-	    {"{\"hours\":2,\"ports\":[5],\"nets\":[\"a\"]}",
-		"{\"hours\":2,\"ports\":[5],\"nets\":[\"a\"]}",
-		"{\"hours\":2,\"ports\":[5],\"nets\":[\"a\"]}"},
+	    /* That of another type is none. */
+	    {"{\"nets\":[\"a\"],\"hours\":[]}",
+		"hours must be a whole number from 1 to 9",
+		"hours must be a whole number from 1 to 9"},
+	    {"{\"nets\":[\"a\"],\"ports\":0}",
+		"ports must be an array of whole numbers from 1 to 9",
+		"ports must be an array of whole numbers from 1 to 9"},
+	    {"{\"nets\":[\"a\"],\"tags\":[]}",
+		"tags must be an object of at most 100 strings",
+		"tags must be an object of at most 100 strings"},
+	    {"{\"hours\":2,\"ports\":[5],\"nets\":[\"a\"],\"tags\":{\"k\":\"\"}"
+	     "}",
+		"{\"hours\":2,\"ports\":[5],\"nets\":[\"a\"],\"tags\":{\"k\":"
+		"\"\"}}",
+		"{\"hours\":2,\"ports\":[5],\"nets\":[\"a\"],\"tags\":{\"k\":"
+		"\"\"}}"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
