@@ -210,7 +210,7 @@ SELECT j.id, j.target_id, j.verification_status, j.verification_fingerprint, j.v
     to_char(j.verified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS verified_at
 FROM jobs j
 LEFT JOIN certificate_versions v ON v.id = j.version_id
-WHERE j.id = $1 AND j.type = 'Deployment';
+WHERE j.id = $1;
 
 -- $1 agent, $2 force, $3 reason, $4 actor, $5 actor type.  The checks stand
 -- in the order of the contract; what depends on the agent is retired with it.

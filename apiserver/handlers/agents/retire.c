@@ -6,6 +6,7 @@
 #include "apiserver/edge/outcome.h"
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/resources/shape.h"
+#include "common/base/plain.h"
 
 enum { REASON_MAX = 1000 };
 
@@ -36,6 +37,8 @@ agent_retire_start(struct op *op)
 	if (is_sentinel(id))
 		return op_fail(op, RC_FORBIDDEN,
 		    "this agent belongs to the server and cannot be retired");
+	if (reason && plain_is_blank(reason))
+		reason = NULL;
 	if (reason && strlen(reason) > REASON_MAX)
 		return op_fail(op, RC_INVALID,
 		    "reason must be %d characters or fewer", REASON_MAX);

@@ -90,7 +90,7 @@ GOOD = {
     ("GET", f"{CERTS}/{{id}}"): [Good(lambda w: w.certificate(), None, 200, CERTIFICATE), Good(lambda w: w.issued(), None, 200, CERTIFICATE),
                                  Good(revoked, None, 200, CERTIFICATE | members("revoked_at:t revocation_reason"))],
     ("PUT", f"{CERTS}/{{id}}"): [Good(lambda w: w.certificate(), b, 200, CERTIFICATE) for b in (
-        {}, {"environment": "production"}, {"tags": {"k": "v"}}, {"sans": ["other.example.test"]}, {"renewal_policy_id": "rp-default"}, {"name": ""})],
+        {}, {"environment": "production"}, {"tags": {"k": "v"}}, {"sans": ["other.example.test"]}, {"renewal_policy_id": "rp-default"}, {"name": ""}, {"sans": []}, {"tags": {}})],
     ("DELETE", f"{CERTS}/{{id}}"): [Good(lambda w: w.certificate(), None, 204)],
     ("GET", f"{CERTS}/{{id}}/versions"): [page(VERSION, lambda w: w.issued())],
     ("GET", f"{CERTS}/{{id}}/deployments"): [Good(lambda w: w.issued(), None, 200, TARGET, rows="data")],
@@ -116,7 +116,7 @@ GOOD = {
     ("POST", f"{JOBS}/{{id}}/approve"): [], ("POST", f"{JOBS}/{{id}}/reject"): [],
     ("POST", f"{JOBS}/{{id}}/verify"): [
         Good(lambda w: w.last(running(w)), lambda w: of_job(w, w.made, **more), 200, VERIFIED) for more in ({}, {"verified": False, "error": "another"})],
-    ("GET", f"{JOBS}/{{id}}/verification"): [Good(verified, None, 200, VERIFICATION)],
+    ("GET", f"{JOBS}/{{id}}/verification"): [Good(verified, None, 200, VERIFICATION), Good(lambda w: w.job(), None, 200, VERIFICATION)],
 }
 
 LONG = "x" * 5000
