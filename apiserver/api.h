@@ -53,7 +53,8 @@ struct api {
 	struct refusals *refusals;
 	struct apievents *apievents; /* NULL: not asked for */
 	struct router *router;
-	struct document *openapi; /* what describes the API */
+	const char *const *cors_origins; /* NULL-terminated, or NULL */
+	struct document *openapi;        /* what describes the API */
 	struct park *park;
 	struct heartbeats *heartbeats;
 	struct creates *creates;

@@ -18,6 +18,7 @@
 #include "apiserver/policy/apievents.h"
 #include "apiserver/policy/auth.h"
 #include "apiserver/policy/authz.h"
+#include "apiserver/policy/cors.h"
 #include "apiserver/policy/keyring.h"
 #include "apiserver/policy/limits.h"
 #include "apiserver/policy/refusals.h"
@@ -204,6 +205,8 @@ api_new(const struct daemon *d, struct api **out)
 	make_url(a);
 	/* All of them: one start tells every mistake. */
 	ret = make_keys(cfg, &a->keys);
+	a->cors_origins = cfg_list(cfg, "cors_origins");
+	ret = rc_first(ret, cors_check(a->cors_origins));
 	ret = rc_first(ret, router_new(areas, ARRAY_LEN(areas), &a->router));
 	if (ret == RC_OK)
 		ret = router_describe(a->router, shapes, shapes_n);

@@ -18,6 +18,7 @@ enum refusal {
 	REFUSAL_NO_KEY,     /* 401: no Authorization */
 	REFUSAL_BAD_HEADER, /* 401: an Authorization that can't be read */
 	REFUSAL_BAD_KEY,    /* 401: nobody's */
+	REFUSAL_SESSION,    /* 401: a session that is none any more */
 	REFUSAL_FORBIDDEN,  /* 403 */
 	REFUSAL_NO_PATH,    /* 404 */
 	REFUSAL_NO_METHOD,  /* 405; Allow is set already */

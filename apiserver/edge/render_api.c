@@ -18,6 +18,8 @@ static const struct {
 	"{\"error\":\"Invalid Authorization header format, "
 	"expected: Bearer <token>\"}\n"},
     [REFUSAL_BAD_KEY] = {401, TEXT, "{\"error\":\"Invalid API key\"}\n"},
+    [REFUSAL_SESSION] = {401, TEXT,
+	"{\"error\":\"Authentication required\"}\n"},
     [REFUSAL_FORBIDDEN] = {403, JSON,
 	"{\"error\":\"Insufficient permissions\"}"},
     [REFUSAL_NO_PATH] = {404, TEXT, "404 page not found\n"},
@@ -33,7 +35,12 @@ api_refuse(struct request *r, enum refusal why)
 
 	request_set_text(r, status, refusals[why].content_type,
 	    refusals[why].body);
-	if (status == 401)
+	if (why == REFUSAL_SESSION)
+		/* RFC 6750 section 3; dashboards tell their user by it. */
+		request_set_header(r, "WWW-Authenticate",
+		    "Bearer realm=\"certctl\", error=\"invalid_token\", "
+		    "error_description=\"invalid_token\"");
+	else if (status == 401)
 		request_set_header(r, "WWW-Authenticate",
 		    "Bearer realm=\"certctl\"");
 }

@@ -51,9 +51,8 @@ next_id(char out[37])
 	out[36] = '\0';
 }
 
-/* The value of the first header of that name; NULL when there is none. */
-static const char *
-header(const struct request *r, const char *name)
+const char *
+request_header(const struct request *r, const char *name)
 {
 	for (size_t i = 0; i < r->head.nfields; i++) {
 		if (strcasecmp(r->head.fields[i].name, name) == 0)
@@ -85,7 +84,7 @@ request_new(struct api *api, const struct request_carrier *carrier,
 	}
 	r->has_all = r->head.framing == HTTP1_NO_BODY ||
 		     (r->head.framing == HTTP1_LENGTH && r->head.length == 0);
-	auth_read(header(r, "Authorization"), &r->credential);
+	auth_read(request_header(r, "Authorization"), &r->credential);
 	return r;
 }
 
@@ -282,7 +281,7 @@ req_peer_addr(const struct op *op)
 bool
 req_has_tag(const struct op *op, const char *etag)
 {
-	const char *tag = header(req_of(op), "If-None-Match");
+	const char *tag = request_header(req_of(op), "If-None-Match");
 
 	return tag && strcmp(tag, etag) == 0;
 }
@@ -290,7 +289,7 @@ req_has_tag(const struct op *op, const char *etag)
 rc
 req_idempotency_key(struct op *op, const char **out)
 {
-	const char *key = header(req_of(op), "Idempotency-Key");
+	const char *key = request_header(req_of(op), "Idempotency-Key");
 	size_t len = key ? strlen(key) : 0;
 
 	*out = NULL;

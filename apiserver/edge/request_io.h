@@ -118,6 +118,9 @@ struct request *request_new(struct api *api,
     size_t len);
 void request_free(struct request *r);
 
+/* The value of the first header of that name; NULL when there is none. */
+const char *request_header(const struct request *r, const char *name);
+
 /* --- answers outside of an op, and by the gate --- */
 
 /* A whole body of any type; no newline is added. */

@@ -13,6 +13,7 @@
 #include "apiserver/edge/tagged.h"
 #include "apiserver/policy/apievents.h"
 #include "apiserver/policy/authz.h"
+#include "apiserver/policy/cors.h"
 #include "apiserver/policy/limits.h"
 #include "apiserver/policy/refusals.h"
 #include "common/base/clock.h"
@@ -70,6 +71,21 @@ refuse_429(struct op *op)
 	return op_done(op);
 }
 
+/* Sessions are another release's, and a browser may still send one's cookie. */
+static bool
+sends_session(const struct request *r)
+{
+	static const char name[] = "__Host-certctl_session=";
+	const char *at = request_header(r, "Cookie");
+
+	while (at && strncmp(at, name, sizeof(name) - 1) != 0) {
+		at = strchr(at, ';');
+		if (at)
+			at += 1 + strspn(at + 1, " ");
+	}
+	return at != NULL;
+}
+
 /* Costs the address a token, too: who guesses keys is soon told to wait. */
 static enum op_next
 refuse_401(struct op *op, enum refusal why)
@@ -79,7 +95,7 @@ refuse_401(struct op *op, enum refusal why)
 	if (!limits_take_address(r->api->limits, &r->peer))
 		return refuse_429(op);
 	note_refusal(r, 401);
-	return refuse(op, why);
+	return refuse(op, sends_session(r) ? REFUSAL_SESSION : why);
 }
 
 static enum op_next
@@ -469,6 +485,19 @@ gets_options(const struct request *r, bool is_malformed)
 			    : is_preflight(r);
 }
 
+/* HEAD of what has a GET is told of by the contract's JSON, of which only the
+ * head is sent. */
+static void
+refuse_method(struct request *r)
+{
+	request_set_header(r, "Allow", r->match.allow);
+	if (strcmp(r->head.method, "HEAD") == 0 &&
+	    strstr(r->match.allow, "GET"))
+		render_error(r, 405, "Method not allowed");
+	else
+		render_refusal(r, REFUSAL_NO_METHOD);
+}
+
 /* ret: why no route was found. */
 static void
 answer_unrouted(struct request *r, rc ret)
@@ -482,8 +511,7 @@ answer_unrouted(struct request *r, rc ret)
 	} else if (is_malformed) {
 		render_error(r, 400, "the request target is malformed");
 	} else if (ret == RC_METHOD) {
-		request_set_header(r, "Allow", r->match.allow);
-		render_refusal(r, REFUSAL_NO_METHOD);
+		refuse_method(r);
 	} else {
 		render_refusal(r, REFUSAL_NO_PATH);
 	}
@@ -515,6 +543,7 @@ request_run(struct request *r)
 	if (ret == RC_OK)
 		ret = router_match(r->api->router, r->head.method, &r->path,
 		    &r->match);
+	cors_tell(r, r->api->cors_origins);
 	if (ret != RC_OK) {
 		answer_unrouted(r, ret);
 		return;

@@ -36,10 +36,12 @@ enum route_body {
 	ROUTE_NO_BODY, /* none at all, rather than one that nobody reads */
 };
 
-/* What OPTIONS gets, without a key being looked at. */
+/* What OPTIONS gets, without a key being looked at, and which other origins'
+ * pages may read answers. */
 enum route_preflight {
-	ROUTE_PREFLIGHT = 1, /* 204 */
-	ROUTE_NO_PREFLIGHT,  /* what any unknown method gets */
+	ROUTE_PREFLIGHT = 1, /* 204; those of CERTCTL_CORS_ORIGINS */
+	ROUTE_NO_PREFLIGHT,  /* what any unknown method gets; none */
+	ROUTE_ANY_ORIGIN,    /* what any unknown method gets; every page */
 };
 
 /* What HEAD gets where there is GET. */

@@ -17,6 +17,7 @@ ROUTES = json.loads(subprocess.run([BUILD / "apiserver" / "certctl-apiserver", "
                                    timeout=20, check=True, env=clean_env()).stdout)
 ROLES = ("r-admin", "r-operator", "r-viewer", "r-agent", "r-mcp", "r-cli", "r-auditor")
 OWN, OTHER, ISSUER = "ag-own", "ag-other", "iss-scoped"
+LISTED = ("https://dash.example.test", "http://127.0.0.1:3000")
 PRINCIPALS = ("none", "wrong", "bootstrap", "admin key", "own agent", "other agent", "scoped", "no role", *ROLES)
 
 
@@ -33,7 +34,7 @@ def stack():
     fleet = Fleet("routes")
     try:
         fleet.start_postgres(keep=True)
-        fleet.start_apiserver(keep=True, CERTCTL_DIGEST_ENABLED="true")
+        fleet.start_apiserver(keep=True, CERTCTL_DIGEST_ENABLED="true", CERTCTL_CORS_ORIGINS=",".join(LISTED))
         for agent, who in ((OWN, "own agent"), (OTHER, "other agent")):
             fleet.query("INSERT INTO agents (id, name, hostname, api_key_hash) VALUES (%s, %s, 'h.example.test', %s)",
                         agent, agent, hash_of(who))
@@ -172,8 +173,57 @@ def test_head(stack):
             if route["head"]:
                 assert {i for i in headers.items() if i[0] not in own} == {i for i in got[1].items() if i[0] not in own}, route
             else:
-                assert "HEAD" not in headers["Allow"], route
+                assert "HEAD" not in headers["Allow"] and headers["Content-Type"] == "application/json", route
         caller.close()
+
+
+def shared(caller, method, path, origin):
+    """The headers that a page of that origin gets, beside the status."""
+    status, headers, _ = caller.call(method, path, headers={"Origin": origin} if origin else {})
+    return status, {n: v for n, v in headers.items() if n.startswith("Access-Control-") or n == "Vary"}
+
+
+def test_origins(stack):
+    """Pages of the listed origins may ask what a key is needed for, refusals too; any page what is told to everybody."""
+    anybody = {"/health", "/ready", "/api/v1/version", "/api/v1/openapi.json", "/api/v1/auth/info"}
+    listed = {"Vary": "Origin", "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, PATCH, OPTIONS",
+              "Access-Control-Allow-Headers": "Content-Type, Authorization, X-Request-ID", "Access-Control-Max-Age": "86400"}
+    caller = Client(stack.api, "")
+    for route in ROUTES:
+        for method in (route["method"], "OPTIONS"):
+            path = path_of(route, "none-such")
+            for origin in (*LISTED, None, "https://other.example.test", "https://dash.example.test:8443", "HTTPS://DASH.EXAMPLE.TEST", "null"):
+                want = {"Access-Control-Allow-Origin": "*"} if route["pattern"] in anybody else \
+                    listed | {"Access-Control-Allow-Origin": origin} if route["preflight"] and origin in LISTED else {}
+                assert shared(caller, method, path, origin)[1] == want, (route, method, origin)
+    assert shared(caller, "GET", "/api/v1/no/such", LISTED[0]) == (404, listed | {"Access-Control-Allow-Origin": LISTED[0]})
+    caller.key = API_KEY
+    assert shared(caller, "GET", "/api/v1/jobs", LISTED[1]) == (200, listed | {"Access-Control-Allow-Origin": LISTED[1]})
+    caller.close()
+
+
+@pytest.mark.parametrize("cookie,authorization,is_session", [
+    ("__Host-certctl_session=v1.a.b.c", None, True),
+    ("a=b; __Host-certctl_session=", None, True),
+    ("a=b;__Host-certctl_session=x; c=d", "Bearer no-such-key", True),
+    ("__Host-certctl_session=x", "Basic x", True),
+    ("certctl_session=x; x__Host-certctl_session=y; __Host-certctl_session2=z", None, False),
+    ("", None, False)])
+def test_a_session_that_is_none(stack, cookie, authorization, is_session):
+    """A dashboard tells its user by the cause that their session is over."""
+    caller = Client(stack.api, "")
+    headers = {"Cookie": cookie} | ({"Authorization": authorization} if authorization else {})
+    status, got, body = caller.call("GET", "/api/v1/jobs", headers=headers)
+    caller.close()
+    assert (status, got["Content-Type"]) == (401, "text/plain; charset=utf-8")
+    assert (body == b'{"error":"Authentication required"}\n') == is_session
+    assert got["WWW-Authenticate"] == 'Bearer realm="certctl"' + (', error="invalid_token", error_description="invalid_token"' if is_session else "")
+
+
+def test_a_key_beside_a_dead_session(stack):
+    caller = Client(stack.api)
+    assert caller.call("GET", "/api/v1/jobs", headers={"Cookie": "__Host-certctl_session=x"})[0] == 200
+    caller.close()
 
 
 @pytest.fixture(scope="module")

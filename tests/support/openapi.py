@@ -27,9 +27,10 @@ class Client:
             self.connection.close()
         self.connection = None
 
-    def call(self, method, path, payload=None, media=""):
+    def call(self, method, path, payload=None, media="", headers=None):
         """(status, headers, bytes)."""
-        headers = {"Content-Type": media or "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        key = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        headers = {"Content-Type": media or "application/json"} | key | (headers or {})
         for _ in range(2):
             kept = self.connection is not None
             if not kept:

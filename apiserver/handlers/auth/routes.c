@@ -13,7 +13,7 @@
 
 static const struct route rows[] = {
     {"GET", AUTH "/info", NULL, auth_info,
-	.own = {.access = ROUTE_PUBLIC, .preflight = ROUTE_NO_PREFLIGHT}},
+	.own = {.access = ROUTE_PUBLIC, .preflight = ROUTE_ANY_ORIGIN}},
     {"GET", AUTH "/bootstrap", NULL, auth_bootstrap_get,
 	.own = {.access = ROUTE_PUBLIC, .preflight = ROUTE_NO_PREFLIGHT}},
     {"POST", AUTH "/bootstrap", NULL, auth_bootstrap, "bootstrap.consume",

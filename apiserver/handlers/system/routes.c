@@ -6,12 +6,14 @@
 
 #define PUBLIC \
 	{ \
-		.access = ROUTE_PUBLIC, .preflight = ROUTE_NO_PREFLIGHT \
+		.access = ROUTE_PUBLIC, .preflight = ROUTE_ANY_ORIGIN \
 	}
 
 static const struct route probe_rows[] = {
-    {"GET", "/health", NULL, system_health_start},
-    {"GET", "/ready", NULL, system_ready_start},
+    {"GET", "/health", NULL, system_health_start,
+	.own = {.preflight = ROUTE_ANY_ORIGIN}},
+    {"GET", "/ready", NULL, system_ready_start,
+	.own = {.preflight = ROUTE_ANY_ORIGIN}},
 };
 
 /* Whatever lies outside of the other areas is theirs. */

@@ -49,6 +49,11 @@ test_unknown_paths_and_methods(void)
 	CHECK_STR(x.allow, "GET, POST");
 	CHECK_STR(x.body, "Method Not Allowed\n");
 	CHECK_INT(ask("HEAD", "/health", NULL, 0), 405);
+	CHECK_STR(x.type, "application/json");
+	CHECK_STR(x.allow, "GET");
+	/* Where there is no GET it is a method as any other. */
+	CHECK_INT(ask("HEAD", "/api/v1/agents", NULL, 0), 405);
+	CHECK_STR(x.body, "Method Not Allowed\n");
 	CHECK_INT(ask("GET", "/api/v1/things?a=%00", OPS, 0), 400);
 	CHECK(strstr(x.body, "the request target is malformed") != NULL);
 	CHECK(strstr(x.body, "\"request_id\":\"") != NULL);
