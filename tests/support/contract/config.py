@@ -120,6 +120,8 @@ BAD |= {
                                               Bad("iss-local", {"fingerprint_sha256": "ab" * 32}, 409)],
 }
 GOOD[("POST", f"{V1}/issuers/{{id}}/switch")] = []   # It wants a successor that is ready: test_ca_successor.py.
+# One whose CA's key a worker has made by then is kept.
+GOOD[("DELETE", f"{V1}/issuers/{{id}}")] = [Good(of("issuers", type="OpenSSL", config={"sign_script": "/opt/ca/sign"}), None, 204)]
 # What another one has, or is used by.
 BAD[("DELETE", f"{V1}/owners/{{id}}")] += [Bad(owned("owner_id"), None, 409)]
 BAD[("DELETE", f"{V1}/issuers/{{id}}")] += [Bad(owned("issuer_id"), None, 409)]
