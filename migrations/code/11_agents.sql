@@ -63,6 +63,10 @@ BEGIN
     PERFORM jobs_lock(ARRAY[p_job]);
     SELECT j.* INTO v_job FROM jobs j WHERE j.id = p_job AND j.agent_id = p_agent;
     status := v_job.status; certificate_id := v_job.certificate_id;
+    -- What the agent's own handshake did not see served is no success, whatever it says then: those of the contract go on.
+    IF v_job.verification_status = 'failed' AND p_status = 'Completed' THEN
+        p_status := 'Failed'; p_error := coalesce(nullif(p_error, ''), v_job.verification_error);
+    END IF;
     outcome := CASE
         WHEN NOT FOUND THEN 'unknown'
         WHEN v_job.type = 'Deployment' AND v_job.version_id IS DISTINCT FROM coalesce(p_version, v_job.version_id) THEN 'other_version'
@@ -72,7 +76,6 @@ BEGIN
         WHEN v_job.type <> 'Deployment' AND v_job.status = 'AwaitingCSR' AND p_status = 'Running' THEN 'repeated'
         WHEN v_job.type <> 'Deployment' AND (v_job.status <> 'AwaitingCSR' OR p_status <> 'Failed') THEN 'not_allowed'
         WHEN v_job.type = 'Deployment' AND v_job.status <> 'Running' THEN 'not_allowed'
-        WHEN v_job.type = 'Deployment' AND p_status = 'Completed' AND v_job.verification_status = 'failed' THEN 'contradiction'
         ELSE 'updated' END;
     IF outcome <> 'updated' THEN
         UPDATE jobs j SET last_error = nullif(p_error, '') WHERE j.id = p_job AND outcome = 'repeated' AND j.status = 'AwaitingCSR'

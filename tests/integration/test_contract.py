@@ -57,3 +57,16 @@ def test_bad(world, route):
 @pytest.mark.parametrize("route", IN, ids=name_of)
 def test_who_may_not_and_what_is_no_request(world, route):
     walk.check_nobody(world, route, route["max_body"] and route["method"] != "DELETE" and key_of(route) not in BODILESS | TAKES_ANYTHING)
+
+
+@pytest.mark.parametrize("said,why", [("probe failed", "probe failed"), ("", "nothing was seen of what the target serves")])
+def test_what_was_not_seen_served_is_no_success(world, said, why):
+    """An agent of the contract reports a deployment as completed also when its probe failed, and gets its 200."""
+    job = certificates.running(world)
+    nothing = {"expected_fingerprint": "", "actual_fingerprint": "", "verified": False, "error": said}
+    world.api.need("POST", f"/api/v1/jobs/{job}/verify", certificates.of_job(world, job, **nothing))
+    for _ in range(2):
+        report = world.api.call("POST", f"/api/v1/agents/{world.hand['id']}/jobs/{job}/status", {"status": "Completed", "error": ""})
+        assert report == (200, {"status": "updated"})
+    ended = world.api.need("GET", f"/api/v1/jobs/{job}")
+    assert (ended["status"], ended["verification_status"], ended["last_error"], ended["verification_error"]) == ("Failed", "failed", why, why)

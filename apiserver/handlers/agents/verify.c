@@ -105,6 +105,10 @@ job_verify_start(struct op *op)
 	why = find_fault(v);
 	if (why)
 		return op_fail(op, RC_INVALID, "%s", why);
+	if (!v->is_verified && !*v->error)
+		v->error = *v->actual ? "the target serves another certificate"
+				      : "nothing was seen of what the target "
+					"serves";
 	return OP_QUERY(op, Q_JOB_VERIFY, verify_done,
 	    p->kind == PRINCIPAL_AGENT ? p->id : NULL, req_param(op, "id"),
 	    v->target, v->is_verified ? "true" : "false", v->actual, v->error,
