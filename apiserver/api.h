@@ -26,6 +26,7 @@ struct daemon;
 struct document;
 struct heartbeats;
 struct faults;
+struct gather;
 struct limits;
 struct lists;
 struct keyring;
@@ -56,6 +57,8 @@ struct api {
 	const char *const *cors_origins; /* NULL-terminated, or NULL */
 	struct document *openapi;        /* what describes the API */
 	struct park *park;
+	struct gather *certs; /* by their ids */
+	struct gather *polls; /* agents that ask for work */
 	struct heartbeats *heartbeats;
 	struct creates *creates;
 	struct presence *presence;

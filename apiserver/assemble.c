@@ -7,6 +7,7 @@
 #include "apiserver/live/creates.h"
 #include "apiserver/live/crlstore.h"
 #include "apiserver/live/faults.h"
+#include "apiserver/live/gather.h"
 #include "apiserver/live/heartbeats.h"
 #include "apiserver/live/latency.h"
 #include "apiserver/live/lists.h"
@@ -227,6 +228,8 @@ api_new(const struct daemon *d, struct api **out)
 	a->lists = lists_new(l, a->pool, a->heartbeat_pool);
 	a->ocsp = ocspasks_new(a);
 	a->park = park_new(l, a->own_pool);
+	a->certs = gather_new(l, a->pool, Q_CERT_GETS);
+	a->polls = gather_new(l, a->pool, Q_AGENTS_POLLED);
 	a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
 	a->creates = creates_new(l, a->pool);
 	a->presence = presence_new(a);
@@ -249,6 +252,8 @@ api_free(struct api *a)
 	heartbeats_free(a->heartbeats);
 	ocspasks_free(a->ocsp);
 	park_free(a->park);
+	gather_free(a->certs);
+	gather_free(a->polls);
 	lists_free(a->lists);
 	refusals_free(a->refusals);
 	apievents_free(a->apievents);

@@ -81,6 +81,16 @@ SELECT a.retired_at IS NOT NULL AS is_retired, EXISTS (SELECT 1 FROM target_test
         AND o.ended_at IS NULL AND o.asked_at > engine_now() - policy_test_wait()) AS has_tests
 FROM agents a WHERE a.id = $1;
 
+-- What there is for agents that ask for work; see cert_gets.
+-- name: agents_polled :many
+SELECT k.at, a.is_retired, a.has_tests, a.has_work
+FROM unnest($1::text[]) WITH ORDINALITY AS k (id, at) CROSS JOIN LATERAL (
+    SELECT g.retired_at IS NOT NULL AS is_retired,
+        EXISTS (SELECT 1 FROM target_tests o WHERE o.agent_id = g.id AND o.taken_at IS NULL AND o.ended_at IS NULL
+            AND o.asked_at > engine_now() - policy_test_wait()) AS has_tests,
+        EXISTS (SELECT 1 FROM jobs j WHERE j.agent_id = g.id AND job_needs_agent(j)) AS has_work
+    FROM agents g WHERE g.id = k.id OFFSET 0) AS a;
+
 -- A batch, without doubles.  Empty texts keep what is there.  What somebody
 -- holds is waited for as long as another batch has it; then the batch is sent
 -- again as agents_heartbeat_past.  The row without an id counts them all; the

@@ -116,6 +116,7 @@ SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*
             OR strpos(lower(c.common_name), lower($12)) > 0 OR strpos(lower(c.id), lower($12)) > 0)
     LIMIT 10001) AS found) AS n;
 
+-- One that was changed, to be answered.
 -- name: cert_get :one
 SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
     c.renewal_policy_id,
@@ -125,11 +126,30 @@ SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment
     c.revoked_at AT TIME ZONE 'UTC' AS revoked_at, c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at,
     c.updated_at AT TIME ZONE 'UTC' AS updated_at, c.source,
     CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, w.deployment_status, w.reason,
-    (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = c.renewal_policy_id) AS auto_renew,
-    array_to_json(ARRAY(SELECT ARRAY[s.target_id, s.serial_number] FROM certificate_target_mappings m
-        JOIN served_certificates s ON s.target_id = m.target_id WHERE m.certificate_id = c.id ORDER BY s.target_id)) AS served
+    (SELECT p.auto_renew FROM renewal_policies p WHERE p.id = c.renewal_policy_id) AS auto_renew
 FROM managed_certificates c CROSS JOIN LATERAL certificate_now(c) AS w
 WHERE c.id = $1;
+
+-- Many by their ids; at is whose row it is, counted from 1.  The fence keeps
+-- looking each up by its key, whatever the table was like when it was planned.
+-- name: cert_gets :many
+SELECT k.at, d.id, d.name, d.common_name, d.sans, d.environment, d.owner_id, d.team_id, d.issuer_id, d.renewal_policy_id,
+    d.target_ids, d.certificate_profile_id, d.status, d.expires_at, d.tags, d.last_renewal_at, d.last_deployment_at,
+    d.revoked_at, d.revocation_reason, d.created_at, d.updated_at, d.source, d.needs_renewal, d.deployment_status, d.reason,
+    CASE WHEN d.target_ids::text <> '[]' THEN array_to_json(ARRAY(SELECT ARRAY[s.target_id, s.serial_number]
+        FROM certificate_target_mappings m JOIN served_certificates s ON s.target_id = m.target_id
+        WHERE m.certificate_id = d.id ORDER BY s.target_id)) END AS served
+FROM unnest($1::text[]) WITH ORDINALITY AS k (id, at) CROSS JOIN LATERAL (
+    SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
+        c.renewal_policy_id,
+        w.target_ids,
+        c.certificate_profile_id, c.status, c.expires_at AT TIME ZONE 'UTC' AS expires_at, c.tags,
+        c.last_renewal_at AT TIME ZONE 'UTC' AS last_renewal_at,
+        c.last_deployment_at AT TIME ZONE 'UTC' AS last_deployment_at, c.revoked_at AT TIME ZONE 'UTC' AS revoked_at,
+        c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at, c.updated_at AT TIME ZONE 'UTC' AS updated_at,
+        c.source, CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, w.deployment_status, w.reason
+    FROM managed_certificates c CROSS JOIN LATERAL certificate_now(c) AS w
+    WHERE c.id = k.id OFFSET 0) AS d;
 
 -- The row of what was given as g.
 -- fragment: cert_made

@@ -1,6 +1,7 @@
 """
 Reading: a page of certificates from the database, at three sizes of the
-inventory; the same page from memory, whole and as 304; and one certificate.
+inventory; the same page from memory, whole and as 304; one certificate; and
+an agent's question for work where there is none.
 """
 import http.client
 import statistics
@@ -108,4 +109,14 @@ def get_one(bench, fleet):
     against_bare(bench, fleet, "get_one", script(fleet, "one", f'"{PATH}/mc-" .. math.random({size})'), 0.33)
 
 
-ENTRIES = {"list_page": with_plane(pages), "list_304": with_plane(from_memory), "get_one": with_plane(get_one)}
+def work_poll(bench, fleet):
+    fleet.query("INSERT INTO agents (id, name, hostname, status, last_heartbeat_at, api_key_hash, os, architecture) "
+                "SELECT 'ag-' || i, 'bench-' || i, 'host-' || i, 'Online', now(), 'bench', 'linux', 'x86_64' "
+                "FROM generate_series(1, %s) i", b.AGENTS)
+    with fleet.admin() as c:
+        c.execute("VACUUM ANALYZE")
+    against_bare(bench, fleet, "work_poll", script(fleet, "poll", f'"/api/v1/agents/ag-" .. math.random({b.AGENTS}) .. "/work"'), 0.33)
+
+
+ENTRIES = {"list_page": with_plane(pages), "list_304": with_plane(from_memory), "get_one": with_plane(get_one),
+           "work_poll": with_plane(work_poll)}

@@ -1,11 +1,13 @@
 /*
  * GET /agents/{id}/work?wait=30s: what the agent has to do, now or as soon as
- * there is something.
+ * there is something.  Whether there is, is asked for many agents at once;
+ * only who has something asks for it.
  */
 #include <string.h>
 
 #include "apiserver/api.h"
 #include "apiserver/handlers/agents/agents.h"
+#include "apiserver/live/gather.h"
 #include "apiserver/live/park.h"
 #include "apiserver/resources/shape.h"
 #include "common/base/clock.h"
@@ -18,13 +20,17 @@ enum {
 
 struct work {
 	struct watch *watch; /* NULL: no wait, or too many wait */
+	struct gathered *polled;
 	bool knows_tests;
 	bool has_tests; /* there are some: this look takes them, too */
 	int64_t until_ms;
 };
 
+static op_step work_poll;
+static op_step work_polled;
 static op_step work_look;
 static op_step work_done;
+static op_step work_none;
 
 enum op_next
 agent_work_start(struct op *op)
@@ -45,7 +51,37 @@ agent_work_start(struct op *op)
 		k->watch = park_watch(req_api(op)->park, op, PARK_AGENT,
 		    req_param(op, "id"));
 	}
-	return work_look(op);
+	return work_poll(op);
+}
+
+static enum op_next
+work_poll(struct op *op)
+{
+	struct work *k = op_state(op, sizeof(*k));
+
+	k->polled = gather_ask(req_api(op)->polls, op, req_param(op, "id"));
+	return op_park(op, op_left_ms(op), work_polled);
+}
+
+static enum op_next
+work_polled(struct op *op)
+{
+	struct work *k = op_state(op, sizeof(*k));
+	const struct db_result *agents;
+	size_t row;
+	rc ret = gathered_row(k->polled, &agents, &row);
+
+	if (ret == RC_NOT_FOUND)
+		return op_fail(op, ret, "Agent not found");
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", "");
+	if (db_bool(agents, row, db_col(agents, "is_retired")))
+		return op_fail(op, RC_GONE, "Agent has been retired");
+	k->has_tests =
+	    k->knows_tests && db_bool(agents, row, db_col(agents, "has_tests"));
+	if (k->has_tests || db_bool(agents, row, db_col(agents, "has_work")))
+		return work_look(op);
+	return work_none(op);
 }
 
 static enum op_next
@@ -118,29 +154,10 @@ write_tests(struct json_w *w, const struct db_result *tests)
 }
 
 static enum op_next
-work_done(struct op *op)
+work_answer(struct op *op, size_t n, const struct db_result *tests)
 {
-	struct work *k = op_state(op, sizeof(*k));
-	const struct db_result *state = op_result(op, 0);
-	const struct db_result *tests = k->has_tests ? op_result(op, 1) : NULL;
-	int64_t left_ms = k->until_ms - clock_boot_ms();
-	size_t n = op_rows(op), ntests = tests ? db_nrows(tests) : 0;
-	struct json_w *w;
+	struct json_w *w = reply_writer(op);
 
-	if (db_nrows(state) == 0)
-		return op_fail(op, RC_NOT_FOUND, "Agent not found");
-	if (db_bool(state, 0, db_col(state, "is_retired")))
-		return op_fail(op, RC_GONE, "Agent has been retired");
-	if (k->knows_tests && !k->has_tests &&
-	    db_bool(state, 0, db_col(state, "has_tests"))) {
-		k->has_tests = true;
-		return work_look(op);
-	}
-	k->has_tests = false;
-	if (n == 0 && ntests == 0 && k->watch && left_ms > 0 &&
-	    !park_is_stopping(req_api(op)->park))
-		return park_wait(k->watch, left_ms, work_look);
-	w = reply_writer(op);
 	json_w_open(w, '{');
 	json_w_key(w, "jobs");
 	json_w_open(w, '[');
@@ -148,10 +165,38 @@ work_done(struct op *op)
 		write_item(op, w, i);
 	json_w_close(w, ']');
 	json_w_kv_int(w, "count", (int64_t)n);
-	if (ntests > 0)
+	if (tests != NULL && db_nrows(tests) > 0)
 		write_tests(w, tests);
 	json_w_close(w, '}');
 	return reply_json(op, 200);
+}
+
+/* There is nothing: waits, if that was asked. */
+static enum op_next
+work_none(struct op *op)
+{
+	const struct work *k = op_state(op, sizeof(*k));
+	int64_t left_ms = k->until_ms - clock_boot_ms();
+
+	if (k->watch && left_ms > 0 && !park_is_stopping(req_api(op)->park))
+		return park_wait(k->watch, left_ms, work_poll);
+	return work_answer(op, 0, NULL);
+}
+
+static enum op_next
+work_done(struct op *op)
+{
+	const struct work *k = op_state(op, sizeof(*k));
+	const struct db_result *state = op_result(op, 0);
+	const struct db_result *tests = k->has_tests ? op_result(op, 1) : NULL;
+
+	if (db_nrows(state) == 0)
+		return op_fail(op, RC_NOT_FOUND, "Agent not found");
+	if (db_bool(state, 0, db_col(state, "is_retired")))
+		return op_fail(op, RC_GONE, "Agent has been retired");
+	if (op_rows(op) == 0 && (tests == NULL || db_nrows(tests) == 0))
+		return work_none(op); /* somebody else has taken it */
+	return work_answer(op, op_rows(op), tests);
 }
 
 /* --- what the document says of it --- */

@@ -7,9 +7,11 @@
 
 #include <cjson/cJSON.h>
 
+#include "apiserver/api.h"
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/config/nouns.h"
+#include "apiserver/live/gather.h"
 #include "apiserver/resources/page.h"
 #include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
@@ -38,18 +40,22 @@ static op_step archive_done;
 enum op_next
 cert_get(struct op *op)
 {
-	return OP_QUERY(op, Q_CERT_GET, get_done, req_param(op, "id"));
+	struct gathered **state = op_state(op, sizeof(*state));
+
+	*state = gather_ask(req_api(op)->certs, op, req_param(op, "id"));
+	return op_park(op, op_left_ms(op), get_done);
 }
 
-/* What its targets serve; list: their ids, each with a serial number or null.
- */
+/* What its targets serve; list: their ids, each with a serial number or null;
+ * "" for a certificate without targets. */
 static void
 put_served(struct op *op, struct json_w *w, const char *list)
 {
 	const struct cJSON *all, *one;
 	const char *why;
 
-	if (json_parse(op_arena(op), list, strlen(list), &all, &why) != RC_OK ||
+	if (list[0] == '\0' ||
+	    json_parse(op_arena(op), list, strlen(list), &all, &why) != RC_OK ||
 	    cJSON_GetArraySize(all) == 0)
 		return;
 	json_w_key(w, "served");
@@ -69,16 +75,22 @@ put_served(struct op *op, struct json_w *w, const char *list)
 static enum op_next
 get_done(struct op *op)
 {
+	struct gathered **state = op_state(op, sizeof(*state));
+	const struct db_result *rows;
 	struct field_rows fr;
 	struct json_w *w;
+	size_t row;
+	rc ret = gathered_row(*state, &rows, &row);
 
-	if (op_rows(op) == 0)
+	if (ret == RC_NOT_FOUND)
 		return cert_not_found(op);
-	field_rows_init(&fr, op_result(op, 0), cert_fields, cert_nfields, NULL);
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", "");
+	field_rows_init(&fr, rows, cert_fields, cert_nfields, NULL);
 	w = reply_writer(op);
 	json_w_open(w, '{');
-	field_rows_put_members(&fr, op_arena(op), w, 0);
-	put_served(op, w, op_text(op, 0, "served"));
+	field_rows_put_members(&fr, op_arena(op), w, row);
+	put_served(op, w, db_text(rows, row, db_col(rows, "served")));
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }

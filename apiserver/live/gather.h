@@ -1,0 +1,38 @@
+/*
+ * gather: rows that many requests ask for by their ids, few statements.
+ *
+ * An id waits until one of at most two statements in flight is done; then all
+ * that wait are asked for together, each in the order of coming.  So each is
+ * answered by a statement that was sent after it came in, as if it had asked
+ * alone.  With little to do a statement asks for one id, and nothing waits on
+ * a timer.  Event loop only.
+ */
+#ifndef APISERVER_LIVE_GATHER_H
+#define APISERVER_LIVE_GATHER_H
+
+#include <stddef.h>
+
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "common/db/db.h"
+#include "common/loop/loop.h"
+#include "common/op/op.h"
+
+struct gather;   /* defined in gather.c */
+struct gathered; /* defined in gather.c */
+
+/* q: takes an array of texts, and tells in its column "at" whose row each is,
+ * counted from 1; at most one for each. */
+struct gather *gather_new(struct loop *l, struct db_pool *pool, enum query q);
+/* No op may be waiting. */
+void gather_free(struct gather *g);
+/* id lives in op's arena.  Park op: it is woken at the end.  What is given back
+ * ends with op. */
+struct gathered *gather_ask(struct gather *g, struct op *op, const char *id);
+/* RC_OK: the row of *out_rows that was asked for, which lives as long as the
+ * op.  RC_NOT_FOUND: there is none; RC_TIMEOUT: nothing is known yet; else as
+ * the database said. */
+rc gathered_row(const struct gathered *a, const struct db_result **out_rows,
+    size_t *out_row) MUST_CHECK;
+
+#endif

@@ -1,0 +1,182 @@
+#include "apiserver/live/gather.h"
+
+#include "tests/unit/apiserver/fixture.h"
+#include "tests/unit/check.h"
+
+static struct gather *gather;
+
+/* A handler that answers with its agent's row, or the error. */
+static enum op_next
+row_found(struct op *op)
+{
+	struct gathered **asked = op_state(op, sizeof(*asked));
+	const struct db_result *rows;
+	size_t row;
+	rc ret = gathered_row(*asked, &rows, &row);
+
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", "");
+	return reply_status(op, 200, "says",
+	    db_text(rows, row, db_col(rows, "has_work")));
+}
+
+static enum op_next
+row_start(struct op *op)
+{
+	struct gathered **asked = op_state(op, sizeof(*asked));
+
+	*asked = gather_ask(gather, op, req_param(op, "id"));
+	return op_park(op, 5000, row_found);
+}
+
+static const struct route route = {"GET", "/api/v1/agents/{id}/work",
+    "agent.job.poll", row_start, .own = {.access = ROUTE_AGENT}};
+
+static void
+init(struct fixture *f)
+{
+	fixture_init(f);
+	gather = gather_new(f->api.loop, f->db, Q_AGENTS_POLLED);
+}
+
+static void
+fini(struct fixture *f)
+{
+	loop_sim_advance(f->api.loop, 0);
+	gather_free(gather);
+	fixture_fini(f);
+}
+
+static void
+ask(struct fixture *f, const char *id, struct answer *answer)
+{
+	char target[128];
+
+	(void)snprintf(target, sizeof(target), "/api/v1/agents/%s/work", id);
+	fixture_request(f, &route, "GET", target, "", answer);
+}
+
+/* What one turn reads is one statement, and each gets its own row, in whatever
+ * order they come; doubles too. */
+static void
+test_together(void)
+{
+	struct answer a[4];
+	struct fixture f;
+
+	init(&f);
+	db_script_expect(f.db, Q_AGENTS_POLLED,
+	    "{\"ag-1\",\"ag-2\",\"none\",\"ag-1\"}");
+	db_script_rows(f.db, "at|has_work", "2|two\n4|one\n1|one");
+	ask(&f, "ag-1", &a[0]);
+	ask(&f, "ag-2", &a[1]);
+	ask(&f, "none", &a[2]);
+	ask(&f, "ag-1", &a[3]);
+	loop_sim_advance(f.api.loop, 0);
+	CHECK_STR(a[0].body, "{\"says\":\"one\"}\n");
+	CHECK_STR(a[1].body, "{\"says\":\"two\"}\n");
+	CHECK_INT(a[2].status, 404);
+	CHECK_STR(a[3].body, "{\"says\":\"one\"}\n");
+	CHECK(db_script_is_done(f.db));
+	fini(&f);
+}
+
+/* Who comes while two statements are under way is asked for by a third, which
+ * is sent when one of them is done. */
+static void
+test_never_by_an_earlier_one(void)
+{
+	struct answer a[5];
+	struct fixture f;
+
+	init(&f);
+	for (int i = 0; i < 2; i++) {
+		db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-1\"}");
+		db_script_rows(f.db, "at|has_work", "1|old");
+		db_script_after(f.db, 100 + 100 * i);
+		ask(&f, "ag-1", &a[i]);
+		loop_sim_advance(f.api.loop, 1);
+	}
+	for (int i = 2; i < 5; i++)
+		ask(&f, "ag-1", &a[i]);
+	loop_sim_advance(f.api.loop, 50);
+	CHECK_INT(db_script_in_flight(f.db), 2);
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-1\",\"ag-1\",\"ag-1\"}");
+	db_script_rows(f.db, "at|has_work", "1|new\n2|new\n3|new");
+	loop_sim_advance(f.api.loop, 60);
+	CHECK_STR(a[0].body, "{\"says\":\"old\"}\n");
+	CHECK_INT(a[1].status, 0);
+	for (int i = 2; i < 5; i++)
+		CHECK_STR(a[i].body, "{\"says\":\"new\"}\n");
+	loop_sim_advance(f.api.loop, 200);
+	CHECK_STR(a[1].body, "{\"says\":\"old\"}\n");
+	CHECK(db_script_is_done(f.db));
+	fini(&f);
+}
+
+/* All of a statement that failed hear of it. */
+static void
+test_failure(void)
+{
+	struct answer a[2];
+	struct fixture f;
+
+	init(&f);
+	db_script_expect(f.db, Q_AGENTS_POLLED, NULL);
+	db_script_code(f.db, RC_BUSY);
+	ask(&f, "ag-1", &a[0]);
+	ask(&f, "ag-2", &a[1]);
+	loop_sim_advance(f.api.loop, 0);
+	CHECK_INT(a[0].status, 503);
+	CHECK_INT(a[1].status, 503);
+	fini(&f);
+}
+
+/* Who leaves while waiting, or while asked for, costs the others nothing. */
+static void
+test_leaving(void)
+{
+	struct answer a[4];
+	struct fixture f;
+
+	init(&f);
+	for (int i = 0; i < 2; i++) {
+		db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-1\"}");
+		db_script_rows(f.db, "at|has_work", "1|t");
+		db_script_after(f.db, 100);
+		ask(&f, "ag-1", &a[i]);
+		loop_sim_advance(f.api.loop, 1);
+	}
+	ask(&f, "ag-2", &a[2]);
+	ask(&f, "ag-3", &a[3]);
+	loop_sim_advance(f.api.loop, 1);
+	op_abort(a[0].op, RC_CANCELLED);
+	op_abort(a[2].op, RC_CANCELLED);
+	loop_sim_advance(f.api.loop, 1);
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-3\"}");
+	db_script_rows(f.db, "at|has_work", "1|t");
+	loop_sim_advance(f.api.loop, 200);
+	CHECK_STR(a[1].body, "{\"says\":\"t\"}\n");
+	CHECK_STR(a[3].body, "{\"says\":\"t\"}\n");
+	CHECK(db_script_is_done(f.db));
+	fini(&f);
+}
+
+/* At the end of the process a statement may be under way for nobody. */
+static void
+test_end(void)
+{
+	struct answer a;
+	struct fixture f;
+
+	init(&f);
+	db_script_expect(f.db, Q_AGENTS_POLLED, NULL);
+	db_script_after(f.db, -1);
+	ask(&f, "ag-1", &a);
+	loop_sim_advance(f.api.loop, 1);
+	op_abort(a.op, RC_CANCELLED);
+	fini(&f);
+}
+
+CHECK_MAIN(CHECK_ROW(test_together), CHECK_ROW(test_never_by_an_earlier_one),
+    CHECK_ROW(test_failure), CHECK_ROW(test_leaving), CHECK_ROW(test_end))
