@@ -429,8 +429,10 @@ BEGIN
             min(j.issuer_id) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain')),
             min(o.error) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain'))
         INTO v_own, v_outcomes, v_reasons, v_issuer, v_why
-    FROM unnest(p_job_ids, p_outcomes, p_errors) AS o (id, outcome, error) CROSS JOIN LATERAL (SELECT n.* FROM jobs n WHERE n.id = o.id OFFSET 0) j
-    WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running' AND (j.id IN (SELECT u.id FROM unnest(v_taken.ids || v_taken.held) AS u (id))) IS TRUE;
+    FROM unnest(p_job_ids, p_outcomes, p_errors) AS o (id, outcome, error)
+    CROSS JOIN LATERAL (SELECT n.* FROM jobs n WHERE n.id = o.id OFFSET 0) j
+    WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running'
+        AND (j.id IN (SELECT u.id FROM unnest(v_taken.ids || v_taken.held) AS u (id))) IS TRUE;
     INSERT INTO stat_moves (kind, key, n)
     SELECT 'issuance_failure', i.type || ' ' || c.class, count(*)
     FROM unnest(p_job_ids, p_outcomes) AS o (id, outcome)
