@@ -420,8 +420,10 @@ BEGIN
         SELECT p_id, w.target_id, (SELECT v.id FROM certificate_versions v JOIN deployment_targets t ON t.id = w.target_id
             WHERE v.certificate_id = p_id AND v.key_holder = t.agent_id ORDER BY v.id DESC LIMIT 1)
         FROM jsonb_array_elements_text(p_new -> 'target_ids') AS w (target_id) ON CONFLICT DO NOTHING;
-        -- A job that waited for want of a target is now its agent's.
-        UPDATE jobs j SET agent_id = h.agent_id, dedupe_key = 'issue:' || p_id || ':' || h.agent_id, run_after = v_now
+        -- A job that waited for want of a target is now its agent's; who holds the key is part of what was approved.
+        UPDATE jobs j SET agent_id = h.agent_id, dedupe_key = 'issue:' || p_id || ':' || h.agent_id, run_after = v_now, status = j.status,
+            is_stale = j.is_stale OR j.status = 'AwaitingCSR' AND EXISTS (SELECT 1 FROM managed_certificates c
+                JOIN certificate_profiles p ON p.id = c.certificate_profile_id WHERE c.id = p_id AND p.requires_approval)
         FROM (SELECT min(t.agent_id) AS agent_id FROM certificate_target_mappings m
             JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL AND t.enabled
             WHERE m.certificate_id = p_id) h

@@ -163,6 +163,23 @@ def test_who_brought_in_another_target_asked_for_it(stack, certificate, new_agen
     assert stack.api.post(f"/api/v1/approvals/{request}/approve")[0] == 200  # the one who made it has no part in what it is now
 
 
+def test_who_is_given_the_key_after_the_approval_is_approved_too(stack, new_agent, unique):
+    """A certificate without targets: whoever names the first decides who holds the key."""
+    name, target, (agent, _) = unique("cert"), unique("tgt"), new_agent()
+    stack.make_certificate(name, certificate_profile_id="prof-gated")
+    job = renew(stack, name)
+    stack.boss.need("POST", f"/api/v1/jobs/{job}/approve")
+    stack.make_target(target, agent, stack.dir / target)
+    assert stack.boss.call("PUT", f"/api/v1/certificates/{name}", {"target_ids": [target]})[0] == 200
+    assert status(stack, job)[0] == "AwaitingApproval" and stack.query("SELECT id FROM agent_work(%s, 10)", agent) == []
+    assert stack.boss.post(f"/api/v1/jobs/{job}/approve")[0] == 403
+    # It is still the first one's request; a third decides.
+    assert stack.api.post(f"/api/v1/jobs/{job}/approve")[0] == 403
+    stack.query("UPDATE managed_certificates SET ordered_by = 'carla' WHERE id = %s", name)
+    assert stack.boss.post(f"/api/v1/jobs/{job}/approve")[0] == 200
+    assert stack.query("SELECT id FROM agent_work(%s, 10)", agent) == [(job,)]
+
+
 def test_a_job_that_has_its_csr_goes_to_the_queue(stack, certificate):
     job = renew(stack, certificate[0])
     stack.query("INSERT INTO certificate_requests VALUES (%s, 'csr', '')", job)
