@@ -43,7 +43,7 @@ SELECT intermediate_ca_revoke($1, $2, $3, $4) AS outcome;
 SELECT r.id, r.owning_issuer_id, r.body::text AS body, coalesce(p.key_driver_id, '') AS parent_driver,
     coalesce(intermediate_ca_chain(p.id), '') AS parent_chain,
     coalesce('\x' || encode(coalesce(s.key_sealed, k.key_sealed), 'hex'), '') AS key_sealed,
-    jsonb_strip_nulls(jsonb_build_object('urls', i.config -> 'crl_distribution_point_urls'))::text AS crl, coalesce(l.list, r.owning_issuer_id) AS parent_list
+    coalesce(i.config, '{}')::text AS config, coalesce(l.list, r.owning_issuer_id) AS parent_list
 FROM intermediate_ca_requests r JOIN issuers i ON i.id = r.owning_issuer_id
 LEFT JOIN intermediate_cas p ON p.id = r.body ->> 'parent_ca_id'
 LEFT JOIN intermediate_ca_keys s ON s.ca_id = p.id

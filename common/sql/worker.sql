@@ -98,7 +98,7 @@ WHERE i.id = $1;
 -- $2: the id of a former key, NULL for the one that signs.  Where the key of a
 -- hierarchy's root is, its row says.
 -- name: ca_load :one
-SELECT i.type, (coalesce(i.config, '{}') || coalesce((SELECT jsonb_build_object('former_key_paths', jsonb_build_array(r.key_driver_id))
+SELECT i.type, (coalesce(i.config, '{}') || coalesce((SELECT jsonb_set('{"former_key_paths": []}', '{former_key_paths, 0}', to_jsonb(r.key_driver_id))
         FROM intermediate_cas r WHERE r.owning_issuer_id = i.id AND r.key_id = $2 AND r.key_driver_id LIKE '/%' LIMIT 1), '{}'))::text AS config, ca.cert_pem, ca.chain_pem, ca.fingerprint_sha256, ca.list,
     '\x' || encode(k.key_sealed, 'hex') AS key_sealed
 FROM issuers i

@@ -348,7 +348,7 @@ static rc
 read_crl_urls(struct op *op, struct ica *c, const char **out_why)
 {
 	struct arena *a = op_arena(op);
-	const char *text = op_text(op, 0, "crl"), *why;
+	const char *text = op_text(op, 0, "config"), *why;
 	const struct cJSON *object;
 	const char **urls = NULL;
 	size_t n = 0;
@@ -358,8 +358,8 @@ read_crl_urls(struct op *op, struct ica *c, const char **out_why)
 		   "texts";
 	ret = json_parse(a, text, strlen(text), &object, &why);
 	if (ret == RC_OK)
-		ret = json_str_list(a, object, "urls", CRL_URLS_MAX,
-		    CRL_URL_MAX, &urls, &n);
+		ret = json_str_list(a, object, "crl_distribution_point_urls",
+		    CRL_URLS_MAX, CRL_URL_MAX, &urls, &n);
 	if (ret == RC_NOT_FOUND)
 		ret = RC_OK;
 	if (ret != RC_OK)
