@@ -8,9 +8,10 @@ BEGIN
     IF current_setting('synchronous_commit') <> 'off' THEN PERFORM set_config('synchronous_commit', 'local', true); END IF;
 END $$;
 
-CREATE FUNCTION worker_lives(p_worker text) RETURNS bool LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp())
-$$;
+CREATE FUNCTION worker_lives(p_worker text) RETURNS bool LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.lease_until > clock_timestamp());
+END $$;
 
 -- A worker's own row, and its lease.  Answers with the jobs among its leases that are to stop before the outside effect:
 -- somebody wants them cancelled, or their tick's budget is over.
@@ -155,35 +156,37 @@ BEGIN
             WHERE o.status = 'Running' AND o.type IN ('Issuance', 'Renewal') AND o.leased_by = p_worker
                 AND (p_holding IS NULL OR o.lease_id <> ALL (p_holding)) FOR NO KEY UPDATE SKIP LOCKED) j;
     END IF;
-    -- A worker that lives and names its leases lost their answers, no more.
-    IF p_worker IS NOT NULL AND p_holding IS NULL THEN v_dead := v_ids; END IF;
-    -- Alone is who died while the worker had nothing else in hand, or nothing else past its time: it stands twice.
-    SELECT array_agg(j.id), array_agg(j.id) FILTER (WHERE j.died_with[cardinality(j.died_with)] = j.died_with[cardinality(j.died_with) - 1])
-    INTO v_alone, v_guilty FROM jobs j WHERE j.id = ANY (v_dead) AND cardinality(j.died_with) >= policy_deaths_alone()
-        AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.leased_by = j.leased_by AND o.status = 'Running' AND o.id <> j.id
-            AND (o.attempt_until < clock_timestamp() OR j.attempt_until >= clock_timestamp()));
-    -- Jobs are locked before certificates here, so nothing may wait: whose certificate somebody holds runs alone again.
-    -- Where its order may exist at the CA still, a person decides: the next renewal would order a second time.
-    SELECT array_agg(d.id) FILTER (WHERE NOT d.is_open), array_agg(d.id) FILTER (WHERE d.is_open) INTO v_failed, v_parked
-    FROM (SELECT j.id, coalesce(j.checkpoint ->> 'state' IN ('placing', 'uncertain'), false) AS is_open
-        FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id WHERE j.id = ANY (v_guilty) OR j.id = ANY (v_dead)
-            AND coalesce(cardinality(j.died_with), 0) + CASE WHEN j.id = ANY (v_alone) THEN 2 ELSE 1 END >= policy_deaths_beside()
-        FOR NO KEY UPDATE OF c SKIP LOCKED) d;
-    -- Each row is written once: a second write checks its keys, and waits for who holds an issuer or agent.
-    WITH freed AS (
-        UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
-            died_with = CASE WHEN j.id = ANY (v_dead) THEN died_with(j.died_with, j.leased_by, (j.id = ANY (v_late)) IS TRUE,
-                CASE WHEN j.id = ANY (v_alone) THEN 2 ELSE 1 END) ELSE j.died_with END, run_after = CASE WHEN p.is_parked THEN 'infinity' ELSE j.run_after END,
-            checkpoint = CASE WHEN p.is_parked THEN j.checkpoint || '{"state": "uncertain"}' ELSE j.checkpoint END,
-            last_error = CASE WHEN p.is_parked THEN job_say(p_words, 'workers_died_ordering', coalesce(j.checkpoint ->> 'order_reference', j.id))
-                ELSE j.last_error END
-        FROM (SELECT u.id, (u.id = ANY (v_parked)) IS TRUE AS is_parked FROM unnest(v_ids) AS u (id) WHERE (u.id = ANY (v_failed)) IS NOT TRUE) p
-        WHERE j.id = p.id RETURNING j.id, j.certificate_id, j.last_error, p.is_parked
-    )
-    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-    SELECT 'system', 'System', 'renewal_job_order_uncertain', 'certificate', coalesce(f.certificate_id, ''),
-        jsonb_build_object('job_id', f.id, 'error', f.last_error) FROM freed f WHERE f.is_parked;
-    PERFORM jobs_finish(v_failed, 'Failed', job_say(p_words, 'workers_died', NULL), 'system', 'System');
+    IF v_ids IS NOT NULL THEN -- mostly there are none
+        -- A worker that lives and names its leases lost their answers, no more.
+        IF p_worker IS NOT NULL AND p_holding IS NULL THEN v_dead := v_ids; END IF;
+        -- Alone is who died while the worker had nothing else in hand, or nothing else past its time: it stands twice.
+        SELECT array_agg(j.id), array_agg(j.id) FILTER (WHERE j.died_with[cardinality(j.died_with)] = j.died_with[cardinality(j.died_with) - 1])
+        INTO v_alone, v_guilty FROM jobs j WHERE j.id = ANY (v_dead) AND cardinality(j.died_with) >= policy_deaths_alone()
+            AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.leased_by = j.leased_by AND o.status = 'Running' AND o.id <> j.id
+                AND (o.attempt_until < clock_timestamp() OR j.attempt_until >= clock_timestamp()));
+        -- Jobs are locked before certificates here, so nothing may wait: whose certificate somebody holds runs alone again.
+        -- Where its order may exist at the CA still, a person decides: the next renewal would order a second time.
+        SELECT array_agg(d.id) FILTER (WHERE NOT d.is_open), array_agg(d.id) FILTER (WHERE d.is_open) INTO v_failed, v_parked
+        FROM (SELECT j.id, coalesce(j.checkpoint ->> 'state' IN ('placing', 'uncertain'), false) AS is_open
+            FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id WHERE j.id = ANY (v_guilty) OR j.id = ANY (v_dead)
+                AND coalesce(cardinality(j.died_with), 0) + CASE WHEN j.id = ANY (v_alone) THEN 2 ELSE 1 END >= policy_deaths_beside()
+            FOR NO KEY UPDATE OF c SKIP LOCKED) d;
+        -- Each row is written once: a second write checks its keys, and waits for who holds an issuer or agent.
+        WITH freed AS (
+            UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
+                died_with = CASE WHEN j.id = ANY (v_dead) THEN died_with(j.died_with, j.leased_by, (j.id = ANY (v_late)) IS TRUE,
+                    CASE WHEN j.id = ANY (v_alone) THEN 2 ELSE 1 END) ELSE j.died_with END, run_after = CASE WHEN p.is_parked THEN 'infinity' ELSE j.run_after END,
+                checkpoint = CASE WHEN p.is_parked THEN j.checkpoint || '{"state": "uncertain"}' ELSE j.checkpoint END,
+                last_error = CASE WHEN p.is_parked THEN job_say(p_words, 'workers_died_ordering', coalesce(j.checkpoint ->> 'order_reference', j.id))
+                    ELSE j.last_error END
+            FROM (SELECT u.id, (u.id = ANY (v_parked)) IS TRUE AS is_parked FROM unnest(v_ids) AS u (id) WHERE (u.id = ANY (v_failed)) IS NOT TRUE) p
+            WHERE j.id = p.id RETURNING j.id, j.certificate_id, j.last_error, p.is_parked
+        )
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT 'system', 'System', 'renewal_job_order_uncertain', 'certificate', coalesce(f.certificate_id, ''),
+            jsonb_build_object('job_id', f.id, 'error', f.last_error) FROM freed f WHERE f.is_parked;
+        PERFORM jobs_finish(v_failed, 'Failed', job_say(p_words, 'workers_died', NULL), 'system', 'System');
+    END IF;
     -- No death is counted here either of a worker that lives and names its leases.  What fails gives its key free.
     UPDATE tasks t SET status = CASE WHEN n.is_over THEN 'Failed' ELSE 'Pending' END, leased_by = NULL, lease_id = NULL,
         attempt_until = NULL, died_with = n.died_with, dedupe_key = CASE WHEN n.is_over THEN NULL ELSE t.dedupe_key END,

@@ -55,9 +55,10 @@ BEGIN
     RETURN v_n;
 END $$;
 
-CREATE FUNCTION journal_is_ahead() RETURNS bool LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT 1 FROM journal_ahead a WHERE a.settled_at IS NULL)
-$$;
+CREATE FUNCTION journal_is_ahead() RETURNS bool LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
+BEGIN
+    RETURN EXISTS (SELECT 1 FROM journal_ahead a WHERE a.settled_at IS NULL);
+END $$;
 
 -- What certctl recover does with each: reenter (the version goes back to its certificate), recreate (and the certificate's
 -- row too), revoke (why: for want of what; its certificate, where it is known, is renewed), unknown_issuer (nothing can be

@@ -134,8 +134,10 @@ def test_a_good_certificate(plane, ca, leaf):
     # The same bytes again, also in capitals and without what leads; nothing for whoever has them.
     assert ask(plane, "GET", f"{LOCAL}/{serial_of(leaf).upper()}")[2] == body
     assert ask(plane, "GET", f"{LOCAL}/0000{serial_of(leaf)}")[2] == body
-    status, headers, none = ask(plane, "GET", f"{LOCAL}/{serial_of(leaf)}", If_None_Match=headers["ETag"])
-    assert (status, none) == (304, b"")
+    for held in (headers["ETag"], f'"x", {headers["ETag"]}', "*"):
+        assert ask(plane, "GET", f"{LOCAL}/{serial_of(leaf)}", If_None_Match=held)[::2] == (304, b"")
+    for held in ('"x"', "x", "W/" + headers["ETag"]):
+        assert ask(plane, "GET", f"{LOCAL}/{serial_of(leaf)}", If_None_Match=held)[::2] == (200, body)
 
 
 def test_the_responder(plane, ca, leaf):
@@ -159,6 +161,7 @@ def test_by_request(plane, ca, leaf, algorithm):
     assert status == 200
     reply = checked(body, ca)
     assert (reply.certificate_status, reply.hash_algorithm.name) == (GOOD, algorithm().name)
+    assert ask(plane, "POST", LOCAL, der, Content_Type="Application/OCSP-Request")[2] == body
     # No Content-Type is taken; RFC 6960 A.1, escaped or not, gives the same answer.
     assert ask(plane, "POST", LOCAL, der)[2] == body
     text = base64.b64encode(der).decode()
@@ -185,6 +188,17 @@ def test_a_nonce_is_echoed(plane, ca, leaf):
         assert headers["Cache-Control"] == "no-store"
     kept = ask(plane, "POST", LOCAL, request(leaf, ca=ca))[2]
     assert len(list(checked(kept, ca).extensions)) == 0
+
+
+def test_a_signed_request_is_as_good_as_any(plane, ca, leaf, gone):
+    """As RFC 6960 section 4.1.1 lets clients: who asks gets the same answer, also about two."""
+    (plane.dir / "gone.pem").write_bytes(gone.public_bytes(PEM))
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "me.key", "-out",
+                    "me.pem", "-subj", "/CN=me", "-days", "2"], cwd=plane.dir, check=True, capture_output=True, timeout=30, env=clean_env())
+    done = openssl(plane, leaf, ca, "-signer", "me.pem", "-signkey", "me.key")
+    assert "leaf.pem: good" in done.stdout and "Response verify OK" in done.stderr, done
+    done = openssl(plane, leaf, ca, "-issuer", "ca.pem", "-cert", "gone.pem")
+    assert "leaf.pem: good" in done.stdout and "gone.pem: revoked" in done.stdout and "Response verify OK" in done.stderr, done
 
 
 @pytest.mark.parametrize("nonce", [b"", b"x" * 33])

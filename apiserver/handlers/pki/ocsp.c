@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "apiserver/api.h"
+#include "apiserver/edge/etag.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/pki/pki.h"
 #include "apiserver/live/lists.h"
@@ -136,10 +137,11 @@ static enum op_next
 send_kept(struct op *op)
 {
 	const struct ocsp_ask *o = ask_of(op);
+	const char *held = req_header(op, "If-None-Match");
 
 	count(op, OCSP_REQUEST_SUCCESS);
 	put_freshness(op, o);
-	if (req_has_tag(op, o->tag))
+	if (held && etag_list_has(held, o->tag))
 		return reply_bytes(op, 304, NULL, "", 0);
 	return reply_bytes(op, 200, CONTENT_TYPE, o->der.p, o->der.len);
 }
@@ -447,7 +449,7 @@ ocsp_post_start(struct op *op)
 
 	if (!begin(op, OCSP_REQUEST_POST, &next))
 		return next;
-	if (type && !strstr(type, "ocsp-request")) {
+	if (type && !strcasestr(type, "ocsp-request")) {
 		count(op, OCSP_REQUEST_INVALID);
 		return pki_refuse(op, 415, "Unsupported Media Type",
 		    "Content-Type must be application/ocsp-request");
