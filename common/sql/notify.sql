@@ -24,12 +24,20 @@ SELECT (SELECT count(*) FROM due) AS rows FROM led;
 
 -- Messages whose wait is over get a task again.  One whose task the engine
 -- gave up, as after several deaths of its workers, is dead.
+-- Of a message, whose rows are alike, one row is read: it may be about thousands.
 -- name: duty_notification_retry :many
-WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1)),
-unsent AS MATERIALIZED (
+WITH RECURSIVE led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1)),
+messages AS (
+    SELECT (SELECT min(o.message_id) FROM notification_events o WHERE o.status IN ('pending', 'failed') AND o.message_id IS NOT NULL) AS id
+    FROM led
+    UNION ALL
+    SELECT (SELECT min(o.message_id) FROM notification_events o WHERE o.status IN ('pending', 'failed') AND o.message_id > m.id)
+    FROM messages m WHERE m.id IS NOT NULL
+), unsent AS MATERIALIZED (
     SELECT n.message_id, n.channel, n.next_retry_at, t.id IS NOT NULL AS has_task, t.status = 'Failed' AS is_given_up, t.last_error
-    FROM (SELECT o.message_id, min(o.channel) AS channel, min(o.next_retry_at) AS next_retry_at FROM led CROSS JOIN notification_events o
-        WHERE o.status IN ('pending', 'failed') AND o.message_id IS NOT NULL GROUP BY o.message_id) n
+    FROM messages m
+    CROSS JOIN LATERAL (SELECT o.message_id, o.channel, o.next_retry_at FROM notification_events o
+        WHERE o.status IN ('pending', 'failed') AND o.message_id = m.id LIMIT 1) n
     LEFT JOIN LATERAL (SELECT k.id, k.status, k.last_error FROM tasks k WHERE k.id = n.message_id LIMIT 1) t ON true
 ), given_up AS (
     UPDATE notification_events n SET status = 'dead', error = u.last_error, last_error = u.last_error, next_retry_at = NULL,
