@@ -28,6 +28,19 @@ client_check_json(const struct cli *c, const struct answer *a)
 	return EXIT_FAILED;
 }
 
+static bool
+is_list_of_objects(const struct cJSON *json)
+{
+	const struct cJSON *item;
+
+	cJSON_ArrayForEach(item, json)
+	{
+		if (!cJSON_IsObject(item))
+			return false;
+	}
+	return cJSON_IsArray(json);
+}
+
 int
 client_check_list(const struct cli *c, const struct answer *a,
     const struct cJSON **out_data)
@@ -37,7 +50,9 @@ client_check_list(const struct cli *c, const struct answer *a,
 
 	if (exit_code != EXIT_DONE)
 		return exit_code;
-	data = json_get(a->json, "data");
+	/* A few lists come without an envelope. */
+	data =
+	    is_list_of_objects(a->json) ? a->json : json_get(a->json, "data");
 	/* null is how an empty list may come. */
 	if (!data || (!cJSON_IsArray(data) && !cJSON_IsNull(data))) {
 		out_error("the server's answer holds no list");

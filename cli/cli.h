@@ -58,16 +58,27 @@ int cmd_certs_revoke(struct cli *c);
 int cmd_certs_bulk_renew(struct cli *c);
 int cmd_certs_bulk_revoke(struct cli *c);
 int cmd_certs_bulk_reassign(struct cli *c);
+int cmd_certs_violations(struct cli *c);
 int cmd_discovery_list(struct cli *c);
 int cmd_discovery_get(struct cli *c);
 int cmd_discovery_scans(struct cli *c);
 int cmd_discovery_summary(struct cli *c);
 int cmd_discovery_claim(struct cli *c);
 int cmd_discovery_dismiss(struct cli *c);
+int cmd_health_checks_acknowledge(struct cli *c);
+int cmd_health_checks_get(struct cli *c);
+int cmd_health_checks_history(struct cli *c);
+int cmd_health_checks_list(struct cli *c);
+int cmd_health_checks_summary(struct cli *c);
+int cmd_intermediates_get(struct cli *c);
+int cmd_intermediates_list(struct cli *c);
+int cmd_intermediates_retire(struct cli *c);
 int cmd_issuers_bundle(struct cli *c);
 int cmd_issuers_cas(struct cli *c);
+int cmd_issuers_list(struct cli *c);
 int cmd_issuers_succeed(struct cli *c);
 int cmd_issuers_switch(struct cli *c);
+int cmd_issuers_test(struct cli *c);
 int cmd_jobs_list(struct cli *c);
 int cmd_jobs_get(struct cli *c);
 int cmd_jobs_cancel(struct cli *c);
@@ -80,10 +91,17 @@ int cmd_audit_get(struct cli *c);
 int cmd_audit_list(struct cli *c);
 int cmd_audit_prove(struct cli *c);
 int cmd_audit_verify(struct cli *c);
+int cmd_network_scans_list(struct cli *c);
+int cmd_network_scans_probe(struct cli *c);
+int cmd_network_scans_run(struct cli *c);
+int cmd_policies_list(struct cli *c);
+int cmd_policies_violations(struct cli *c);
 int cmd_recover(struct cli *c);
 int cmd_scheduler(struct cli *c);
 int cmd_scheduler_run(struct cli *c);
 int cmd_status(struct cli *c);
+int cmd_targets_list(struct cli *c);
+int cmd_targets_test(struct cli *c);
 
 /* --- client.c --- */
 struct answer {
@@ -109,7 +127,7 @@ bool client_is_passing(const struct answer *a);
 int client_check(const struct cli *c, const struct answer *a);
 /* The same, and a 2xx must hold JSON. */
 int client_check_json(const struct cli *c, const struct answer *a);
-/* The same, and "data" must be a list; null is an empty one. */
+/* The same, and it or its "data" must be a list; null is an empty one. */
 int client_check_list(const struct cli *c, const struct answer *a,
     const struct cJSON **out_data);
 /* Percent-encodes one path segment or query value. */
@@ -142,6 +160,9 @@ int show_rows(struct cli *c, const char *path, const struct column *cols,
 /* One object, a line a member, or as it came with -o json. */
 int show_object(struct cli *c, const char *path, const char *const *members,
     size_t n);
+/* The same of an answer that came. */
+void show_answer(struct cli *c, const struct answer *a,
+    const char *const *members, size_t n);
 struct option {
 	const char *flag;
 	const char *parameter;

@@ -1,5 +1,6 @@
 /*
- * issuers: their CAs, a root's successor, and the move to it.
+ * issuers: whether they can be used, their CAs, a root's successor, and the
+ * move to it.
  */
 #include <cjson/cJSON.h>
 #include <string.h>
@@ -67,6 +68,35 @@ post(struct cli *c, const char *verb, const char *body, const char *done)
 	int exit_code = client_check_json(c, &a);
 
 	return exit_code == EXIT_DONE ? show_done(c, &a, done) : exit_code;
+}
+
+int
+cmd_issuers_list(struct cli *c)
+{
+	static const struct option options[] = {
+	    {"--page", "page"},
+	    {"--per-page", "per_page"},
+	};
+	static const struct column columns[] = {
+	    {"ID", "id", COLUMN_TEXT},
+	    {"NAME", "name", COLUMN_TEXT},
+	    {"TYPE", "type", COLUMN_TEXT},
+	    {"ENABLED", "enabled", COLUMN_TEXT},
+	    {"TEST", "test_status", COLUMN_TEXT},
+	    {"TESTED", "last_tested_at", COLUMN_TIME},
+	};
+
+	return show_rows(c,
+	    show_query(c, "/api/v1/issuers", options, ARRAY_LEN(options)),
+	    columns, ARRAY_LEN(columns));
+}
+
+/* An issuer that fails its test answers with an error. */
+int
+cmd_issuers_test(struct cli *c)
+{
+	return post(c, "test", NULL,
+	    arena_printf(c->arena, "%s can be used", args_word(c, 0)));
 }
 
 int

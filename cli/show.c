@@ -63,6 +63,19 @@ show_rows(struct cli *c, const char *path, const struct column *cols, size_t n)
 	return EXIT_DONE;
 }
 
+void
+show_answer(struct cli *c, const struct answer *a, const char *const *members,
+    size_t n)
+{
+	if (c->as_json) {
+		out_json(a->text);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		out_print("%-20s %s\n", members[i],
+		    cell(c, a->json, members[i]));
+}
+
 int
 show_object(struct cli *c, const char *path, const char *const *members,
     size_t n)
@@ -72,16 +85,9 @@ show_object(struct cli *c, const char *path, const char *const *members,
 
 	a = client_call(c, "GET", path, NULL);
 	exit_code = client_check_json(c, &a);
-	if (exit_code != EXIT_DONE)
-		return exit_code;
-	if (c->as_json) {
-		out_json(a.text);
-		return EXIT_DONE;
-	}
-	for (size_t i = 0; i < n; i++)
-		out_print("%-20s %s\n", members[i],
-		    cell(c, a.json, members[i]));
-	return EXIT_DONE;
+	if (exit_code == EXIT_DONE)
+		show_answer(c, &a, members, n);
+	return exit_code;
 }
 
 int

@@ -35,6 +35,10 @@ OBJECT = {n: HOSTILE for n in NAMES} | {"job_id": f"job-{HOSTILE}", "job_ids": [
     ["certs", "list"], ["certs", "get", "x"], ["jobs", "list"], ["jobs", "get", "x"], ["agents", "list"], ["agents", "list", "--retired"],
     ["approvals", "list"], ["approvals", "approve", "x"], ["audit", "list"], ["audit", "get", "x"], ["scheduler"],
     ["discovery", "list"], ["discovery", "get", "x"], ["discovery", "scans"], ["discovery", "claim", "x", "y"], ["discovery", "dismiss", "x"],
+    ["certs", "violations", "x"], ["policies", "list"], ["policies", "violations", "x"], ["issuers", "list"], ["issuers", "test", "x"],
+    ["targets", "list"], ["targets", "test", "x"], ["intermediates", "list", "x"], ["intermediates", "get", "x"], ["intermediates", "retire", "x"],
+    ["health-checks", "list"], ["health-checks", "get", "x"], ["health-checks", "history", "x"], ["health-checks", "summary"],
+    ["health-checks", "acknowledge", "x"], ["network-scans", "list"], ["network-scans", "run", "x"], ["network-scans", "probe", "http://x/"],
     ["scheduler", "run", "x"], ["certs", "renew", "x"], ["certs", "revoke", "x"], ["jobs", "cancel", "x"],
     ["certs", "bulk-renew", "x", "--dry-run"], ["status"], ["audit", "verify"], ["audit", "prove", "x"], ["audit", "attachment", "x"],
 ])
@@ -140,6 +144,7 @@ def test_no_command_takes_words_it_does_not_know(fleet, hostile):
 @pytest.mark.parametrize("words, table, column", [
     (["certs", "list"], "managed_certificates", "status"), (["jobs", "list"], "jobs", "status"), (["jobs", "list"], "jobs", "type"),
     (["approvals", "list"], "issuance_approval_requests", "state"), (["audit", "list"], "audit_events", "category"), (["discovery", "list"], "discovered_certificates", "status"),
+    (["health-checks", "list"], "endpoint_health_checks", "status"),
 ])
 def test_words_of_options_are_those_the_database_knows(stack, words, table, column):
     usage = dict((tuple(w), u) for w, u in commands())[tuple(words)]
@@ -156,6 +161,81 @@ def test_reasons_are_those_the_server_knows(plane):
     for reason in reasons:
         done = plane.cli("certs", "bulk-revoke", "none", "--dry-run", "--reason", reason.upper())
         assert done.returncode == 0, done.stderr
+
+
+# --- what is looked for and judged ---
+
+def said(plane, *words, code=0):
+    """What the command prints, and as JSON."""
+    done = plane.cli(*words)
+    assert done.returncode == code and not done.stderr, (words, done)
+    return done.stdout, json.loads(plane.cli(*words, "-o", "json").stdout)
+
+
+def test_policies_and_what_breaks_them(plane):
+    rule = plane.api.need("POST", "/api/v1/policies", {"name": "nowhere", "type": "AllowedEnvironments", "config": {"allowed": ["nowhere"]},
+                                                       "severity": "Warning", "enabled": True})["id"]
+    plane.make_certificate("mc-broken")
+    assert plane.cli("scheduler", "run", "policy_scan", "--wait").returncode == 0
+    for words in (["policies", "violations", rule], ["certs", "violations", "mc-broken"]):
+        text, reply = said(plane, *words)
+        assert "mc-broken" in text and rule in text and "in all" in text
+        assert {v["rule_id"] for v in reply["data"]} >= {rule}
+    text, reply = said(plane, "policies", "list")
+    assert "AllowedEnvironments" in text and rule in {r["id"] for r in reply["data"]}
+    assert plane.cli("policies", "violations", "none-such").returncode == 3
+
+
+def test_issuers_and_targets_are_tried(plane):
+    text, _ = said(plane, "issuers", "test", "iss-local")
+    assert text == "iss-local can be used\n"
+    text, reply = said(plane, "issuers", "list")
+    assert "iss-local" in text and reply["data"][0]["test_status"] == "success"
+    assert plane.cli("issuers", "test", "none-such").returncode == 3
+    agent = plane.api.need("POST", "/api/v1/agents", {"name": "silent", "hostname": "h.example.test"})["id"]
+    plane.make_target("tgt-silent", agent, plane.dir / "silent")
+    done = plane.cli("targets", "test", "tgt-silent")
+    assert done.returncode == 1 and not done.stdout and done.stderr.startswith("certctl: ")
+    text, reply = said(plane, "targets", "list", "--agent-id", agent)
+    assert "tgt-silent" in text and reply["total"] == 1
+
+
+def test_health_checks(plane):
+    check = plane.api.need("POST", "/api/v1/health-checks", {"endpoint": "192.0.2.1:443", "enabled": False})["id"]
+    text, reply = said(plane, "health-checks", "list", "--status", "unknown")
+    assert "192.0.2.1:443" in text and reply["total"] == 1
+    assert plane.cli("health-checks", "acknowledge", check, "--by", "ann").stdout == "acknowledged\n"
+    text, reply = said(plane, "health-checks", "get", check)
+    assert "192.0.2.1:443" in text and reply["acknowledged_by"] == "ann"
+    plane.query("INSERT INTO endpoint_health_history (id, health_check_id, status, failure_reason) VALUES ('hch-cli', %s, 'down', 'no answer')", check)
+    text, reply = said(plane, "health-checks", "history", check, "--limit", "5")
+    assert "no answer" in text and reply[0]["status"] == "down"
+    text, reply = said(plane, "health-checks", "summary")
+    assert "total" in text and reply["unknown"] == 1
+
+
+def test_network_scans(plane):
+    target = plane.api.need("POST", "/api/v1/network-scan-targets", {"name": "lab", "cidrs": ["192.0.2.0/30"]})["id"]
+    text, _ = said(plane, "network-scans", "list")
+    assert "192.0.2.0/30" in text and "lab" in text
+    assert re.match(r"scan dscan-\S+ began: ", plane.cli("network-scans", "run", target).stdout)
+    done = plane.cli("network-scans", "probe", "http://127.0.0.1/scep")
+    assert done.returncode != 0 and not done.stdout and done.stderr.startswith("certctl: ")
+
+
+def test_hierarchies(plane):
+    assert plane.cli("certs", "renew", "mc-broken").returncode == 0
+    root = wait_for(lambda: plane.api.need("GET", "/api/v1/issuers/iss-local/cas")["data"], 30, "the CA")[0]["certificate_pem"]
+    root = plane.api.need("POST", "/api/v1/issuers/iss-local/intermediates", {"name": "root", "root_cert_pem": root, "key_driver_id": "issuer"})["id"]
+    child = plane.api.need("POST", "/api/v1/issuers/iss-local/intermediates", {
+        "name": "child", "parent_ca_id": root, "subject": {"common_name": "Child CA"}, "ttl_days": 30})["id"]
+    text, reply = said(plane, "intermediates", "list", "iss-local")
+    assert child in text and {i["id"] for i in reply["data"]} == {root, child}
+    text, _ = said(plane, "intermediates", "get", child)
+    assert "CN=Child CA" in text
+    assert plane.cli("intermediates", "retire", child, "--note", "over").stdout.startswith("retiring")
+    assert plane.cli("intermediates", "retire", child, "--confirm").stdout == "retired for good\n"
+    assert plane.cli("intermediates", "retire", child, "--confirm").returncode == 5
 
 
 # --- renew --wait ---

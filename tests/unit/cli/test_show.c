@@ -48,6 +48,8 @@ a_list_is_a_table_and_its_total(void)
 	CHECK_STR(scripted_asked(0), "GET /x");
 	CHECK_INT(rows(false, "{\"data\":[],\"total\":0}"), EXIT_DONE);
 	CHECK_STR(captured_out(), "ID  AT\n0 in all\n");
+	CHECK_INT(rows(false, "[{\"id\":\"a\"}]"), EXIT_DONE);
+	CHECK_STR(captured_out(), "ID  AT\na   -\n");
 }
 
 static void
