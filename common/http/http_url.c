@@ -8,6 +8,7 @@
 #include <curl/curl.h>
 
 #include "common/base/attr.h"
+#include "common/base/hostname.h"
 #include "common/base/plain.h"
 
 static void
@@ -30,14 +31,35 @@ has_part(CURLU *u, CURLUPart part)
 	return curl_url_get(u, part, &text, 0) == CURLUE_OK;
 }
 
+/* What percent-encoding hides is no name of a host (RFC 3986, 3.2.2). */
 static bool
-is_http(CURLU *u)
+has_host(CURLU *u)
 {
-	CLEANUP(part_freep) char *scheme = NULL;
+	CLEANUP(part_freep) char *host = NULL;
+	size_t len;
 
-	return curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-	       (strcasecmp(scheme, "http") == 0 ||
-		   strcasecmp(scheme, "https") == 0);
+	if (curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
+	    has_part(u, CURLUPART_ZONEID))
+		return false;
+	len = strlen(host);
+	if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
+		host[len - 1] = '\0';
+		return hostname_is_address(host + 1);
+	}
+	if (len > 1 && host[len - 1] == '.')
+		host[len - 1] = '\0';
+	return hostname_is_address(host) || hostname_is_valid(host, false);
+}
+
+/* curl takes one slash and three as well. */
+static bool
+is_http(const char *url)
+{
+	size_t scheme = strcspn(url, ":");
+
+	return ((scheme == 4 && strncasecmp(url, "http", scheme) == 0) ||
+		   (scheme == 5 && strncasecmp(url, "https", scheme) == 0)) &&
+	       strncmp(url + scheme, "://", 3) == 0 && url[scheme + 3] != '/';
 }
 
 const char *
@@ -47,7 +69,7 @@ http_url_refuses(const char *url)
 
 	if (!u || !plain_is_line(url) || strpbrk(url, " \"<>\\^`{|}") ||
 	    curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
-	    !is_http(u) || !has_part(u, CURLUPART_HOST))
+	    !is_http(url) || !has_host(u))
 		return "must be an address http://host/... or https://host/...";
 	if (has_part(u, CURLUPART_USER) || has_part(u, CURLUPART_PASSWORD))
 		return "must hold no user and no password";
