@@ -121,7 +121,7 @@ refuse(struct arena *a, const struct cJSON *value, const char *secret)
 	    value->valuestring[0] != '\0' && !is_mask(value))
 		return arena_printf(a,
 		    "config.%s: this version keeps no secrets for this type",
-		    secret);
+		    plain_is_line(secret) ? secret : "?");
 	cJSON_ArrayForEach(item, value)
 	{
 		bool named = item->string != NULL && secretkey_is(item->string);
