@@ -49,6 +49,9 @@ describe_noun(struct described *d, const struct resource *noun)
 		d->shape.body[0] =
 		    (struct shape_table){noun->fields, noun->nfields, NULL};
 	}
+	if (!is_list && noun->warn != NULL)
+		d->shape.more_fields =
+		    (struct shape_table){warn_fields, warn_nfields, NULL};
 	if (strcmp(method, "PUT") == 0 && noun->asks_approval)
 		d->shape.other_status = 202;
 	if (strcmp(method, "DELETE") == 0)
@@ -173,6 +176,7 @@ put_params(struct json_w *w, const struct described *d)
 	json_w_close(w, ']');
 }
 
+/* Whoever puts the schema closes both. */
 static void
 put_content(struct json_w *w, const char *type)
 {
@@ -204,10 +208,15 @@ static void
 put_row(struct json_w *w, const struct shape *s)
 {
 	if (s->noun != NULL)
-		schema_put_answer(w, s->noun->fields, s->noun->nfields);
+		schema_put_answer(w,
+		    (const struct shape_table[]){{s->noun->fields,
+						     s->noun->nfields, NULL},
+			s->more_fields},
+		    2);
 	else
-		schema_put_answer(w, s->fields.fields,
-		    shape_table_n(&s->fields));
+		schema_put_answer(w,
+		    (const struct shape_table[]){s->fields, s->more_fields},
+		    s->answer == SHAPE_ROWS ? 1 : 2);
 }
 
 static void
@@ -233,6 +242,8 @@ put_list(struct json_w *w, const struct shape *s, const char *member)
 	json_w_open(w, '{');
 	json_w_key(w, member);
 	put_array(w, s);
+	if (s->answer == SHAPE_ROWS)
+		schema_put_members(w, &s->more_fields);
 	if (s->answer == SHAPE_PAGE)
 		for (const char *const *name = (const char *const[]){"total",
 			 "page", "per_page", "page_size", NULL};
@@ -291,6 +302,8 @@ put_success(struct json_w *w, const struct described *d, const char *status)
 						       : "application/json");
 		put_answer_schema(w, s);
 		json_w_close(w, '}');
+		if (s->or_content_type != NULL)
+			json_w_kv_raw(w, s->or_content_type, "{\"schema\":{}}");
 		json_w_close(w, '}');
 	}
 	json_w_close(w, '}');

@@ -181,6 +181,8 @@ put_answered(struct json_w *w, const struct field *f)
 		json_w_kv_raw(w, "items",
 		    f->type == FIELD_TEXTS ? "{\"type\":\"string\"}"
 					   : "{\"type\":\"integer\"}");
+	if (f->type == FIELD_OBJECTS)
+		json_w_kv_raw(w, "items", "{\"type\":\"object\"}");
 	if (f->type == FIELD_TAGS)
 		json_w_kv_raw(w, "additionalProperties",
 		    "{\"type\":\"string\"}");
@@ -188,16 +190,24 @@ put_answered(struct json_w *w, const struct field *f)
 }
 
 void
-schema_put_answer(struct json_w *w, const struct field *fields, size_t n)
+schema_put_members(struct json_w *w, const struct shape_table *t)
+{
+	for (size_t i = 0; i < shape_table_n(t); i++) {
+		if ((t->fields[i].flags & FIELD_WRITE_ONLY) == 0)
+			put_answered(w, &t->fields[i]);
+	}
+}
+
+void
+schema_put_answer(struct json_w *w, const struct shape_table *tables,
+    size_t ntables)
 {
 	json_w_open(w, '{');
 	json_w_kv(w, "type", "object");
 	json_w_key(w, "properties");
 	json_w_open(w, '{');
-	for (size_t i = 0; i < n; i++) {
-		if ((fields[i].flags & FIELD_WRITE_ONLY) == 0)
-			put_answered(w, &fields[i]);
-	}
+	for (size_t i = 0; i < ntables; i++)
+		schema_put_members(w, &tables[i]);
 	json_w_close(w, '}');
 	json_w_close(w, '}');
 }

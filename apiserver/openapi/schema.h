@@ -15,7 +15,10 @@ void schema_put_field(struct json_w *w, const struct field *f);
 /* The object that a create, or an update, reads; other members are ignored. */
 void schema_put_body(struct json_w *w, const struct shape_table *tables,
     bool is_create);
-/* The object that field_rows writes. */
-void schema_put_answer(struct json_w *w, const struct field *fields, size_t n);
+/* The members of an answer's object, each after its name. */
+void schema_put_members(struct json_w *w, const struct shape_table *t);
+/* The object that field_rows writes of them all. */
+void schema_put_answer(struct json_w *w, const struct shape_table *tables,
+    size_t ntables);
 
 #endif

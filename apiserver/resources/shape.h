@@ -63,9 +63,12 @@ struct shape {
 	int other_status; /* the same answer, where it was done before; or 0 */
 	const char *member; /* of SHAPE_ROWS; NULL: "data" */
 	const char *content_type;
+	const char *or_content_type; /* beside JSON, where it was asked for */
 	struct shape_table fields;
-	const struct resource *noun; /* whose fields they are instead */
-	bool has_tag;                /* answers an ETag, and 304 to it */
+	struct shape_table more_fields; /* beside them; of SHAPE_ROWS, beside
+					 * the list */
+	const struct resource *noun;    /* whose fields they are instead */
+	bool has_tag;                   /* answers an ETag, and 304 to it */
 };
 
 /* The shape of the routes that start with this step. */

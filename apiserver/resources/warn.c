@@ -5,6 +5,9 @@
 
 #include "apiserver/edge/request.h"
 
+const struct field warn_fields[] = {{"warnings", FIELD_TEXTS}};
+const size_t warn_nfields = ARRAY_LEN(warn_fields);
+
 void
 warn_add(struct op *op, struct warnings *ws, const char *fmt, ...)
 {

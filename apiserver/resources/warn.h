@@ -22,6 +22,10 @@ struct warnings {
 	const char *texts[WARN_MAX];
 };
 
+/* For the document that describes the answer. */
+extern const struct field warn_fields[];
+extern const size_t warn_nfields;
+
 /* The text is copied to the op's arena. */
 void warn_add(struct op *op, struct warnings *ws, const char *fmt, ...)
     PRINTF_LIKE(3, 4);

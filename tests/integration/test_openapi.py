@@ -189,6 +189,16 @@ def test_what_is_answered_is_described(plane, nouns, document):
     assert not wrong, "\n".join(map(str, wrong))
 
 
+def test_no_answer_is_left_to_guess(document):
+    """Each answer of JSON has its members in the file."""
+    for method, path, o in operations(document):
+        for status, response in o["responses"].items():
+            schema = response.get("content", {}).get("application/json", {}).get("schema")
+            if schema is not None and status.startswith("2"):
+                one = schema["items"] if schema["type"] == "array" else schema
+                assert one["properties"], (method, path, status)
+
+
 def test_what_is_read_of_queries_is_described(stack, document):
     """A handler that reads more than its route says tells so in the log, whatever is asked."""
     client = Client(stack.api)

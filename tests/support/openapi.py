@@ -63,8 +63,13 @@ def body_schema(operation):
 def target(path, params, query=()):
     for name, value in params.items():
         path = path.replace("{%s}" % name, urllib.parse.quote(value, safe="", errors="surrogatepass"))
+    return with_query(path, query)
+
+
+def with_query(path, query):
+    """With these parameters behind those that it has."""
     text = "&".join(f"{urllib.parse.quote(n, safe='')}={urllib.parse.quote(v, safe='')}" for n, v in query)
-    return f"{path}?{text}" if text else path
+    return f"{path}{'&' if '?' in path else '?'}{text}" if text else path
 
 
 def fault_of_error(path, status, headers, text):
@@ -90,6 +95,16 @@ def fault_of_error(path, status, headers, text):
     return None
 
 
+def members_untold(schema, reply):
+    """Members of an answer, or of the first row of a list, that its schema has not."""
+    if isinstance(reply, list):
+        return members_untold(schema["items"], reply[0]) if reply else []
+    told = schema.get("properties", {})
+    if isinstance(reply.get("data"), list) and told.get("data", {}).get("type") == "array":
+        return members_untold(told["data"], reply["data"])
+    return sorted(set(reply) - set(told)) if isinstance(reply, dict) else []
+
+
 def fault_of(document, path, operation, status, headers, body):
     """What is wrong with an answer, in words, or None."""
     if status >= 500 and status not in OWN_5XX.get(path, ()):
@@ -106,13 +121,16 @@ def fault_of(document, path, operation, status, headers, body):
     described = operation["responses"].get(str(status))
     if described is None:
         return None if "2XX" in operation["responses"] else f"{status} is not described"
-    for kind, content in described.get("content", {}).items():
-        if kind.split(";")[0] != headers.get_content_type():
-            return f"{headers.get_content_type()} is not described"
-        if kind == "application/json" and content["schema"]:
-            wrong = next(iter(jsonschema.Draft202012Validator(content["schema"]).iter_errors(json.loads(text))), None)
-            if wrong:
-                return f"{list(wrong.path)}: {wrong.message[:200]}"
+    contents = {kind.split(";")[0]: content["schema"] for kind, content in described.get("content", {}).items()}
+    if contents and headers.get_content_type() not in contents:
+        return f"{headers.get_content_type()} is not described"
+    if headers.get_content_type() == "application/json" and contents.get("application/json"):
+        wrong = next(iter(jsonschema.Draft202012Validator(contents["application/json"]).iter_errors(json.loads(text))), None)
+        if wrong:
+            return f"{list(wrong.path)}: {wrong.message[:200]}"
+        untold = members_untold(contents["application/json"], json.loads(text))
+        if untold:
+            return f"not described: {untold}"
     if not described.get("content") and status != 304 and text:
         return "a body that is not described"
     return None

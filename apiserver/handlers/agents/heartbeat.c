@@ -103,9 +103,14 @@ static const struct field beat_body[] = {
     {"served", FIELD_TEXT, 0, .max = AGENT_DIGEST_MAX},
 };
 
+static const struct field heartbeat_fields[] = {
+    {"status", FIELD_TEXT},
+    {"served", FIELD_TEXT},
+};
 const struct shape shape_agent_heartbeat_start = {
     .does = "Say that an agent lives",
     .has_body = true,
     .may_be_empty = true,
     .body = {SHAPE_TABLE(beat_body)},
+    .fields = SHAPE_TABLE(heartbeat_fields),
 };

@@ -60,8 +60,16 @@ static const struct field pickup_query[] = {
     {"job", FIELD_TEXT},
 };
 
+static const struct field pickup_fields[] = {
+    {"certificate_pem", FIELD_TEXT},
+    {"version_id", FIELD_TEXT},
+    {"serial_number", FIELD_TEXT},
+    {"fingerprint_sha256", FIELD_TEXT},
+    {"revoked_fingerprints", FIELD_TEXTS},
+};
 const struct shape shape_agent_pickup_start = {
     .does = "Get the certificate to install",
     .query = pickup_query,
     .nquery = ARRAY_LEN(pickup_query),
+    .fields = SHAPE_TABLE(pickup_fields),
 };

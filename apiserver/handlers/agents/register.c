@@ -192,10 +192,14 @@ static const struct field register_body[] = {
     {"api_key_hash", FIELD_TEXT, 0, .max = HASH_LEN},
 };
 
+static const struct field made_key[] = {{"api_key", FIELD_TEXT}};
+
 const struct shape shape_agent_register_start = {
     .does = "Register an agent",
     .has_body = true,
     .body = {SHAPE_TABLE(register_body)},
     .status = 201,
     .other_status = 200,
+    .fields = SHAPE_TABLE_OF(agent_fields, agent_nfields),
+    .more_fields = SHAPE_TABLE(made_key),
 };

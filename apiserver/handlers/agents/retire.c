@@ -106,9 +106,16 @@ static const struct field retire_query[] = {
     {"reason", FIELD_TEXT, 0, .max = REASON_MAX},
 };
 
+static const struct field retire_fields[] = {
+    {"retired_at", FIELD_TIME},
+    {"already_retired", FIELD_BOOL},
+    {"cascade", FIELD_BOOL},
+    {"counts", FIELD_CONFIG},
+};
 const struct shape shape_agent_retire_start = {
     .does = "Retire an agent",
     .may_be_nothing = true,
     .query = retire_query,
     .nquery = ARRAY_LEN(retire_query),
+    .fields = SHAPE_TABLE(retire_fields),
 };

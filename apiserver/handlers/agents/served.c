@@ -168,8 +168,13 @@ static const struct field served_body[] = {
     {"targets", FIELD_OBJECTS, FIELD_REQUIRED, .max_items = TARGETS_MAX},
 };
 
+static const struct field served_fields[] = {
+    {"status", FIELD_TEXT},
+    {"forget", FIELD_TEXTS},
+};
 const struct shape shape_agent_served_start = {
     .does = "Report what an agent's targets serve",
     .has_body = true,
     .body = {SHAPE_TABLE(served_body)},
+    .fields = SHAPE_TABLE(served_fields),
 };

@@ -197,11 +197,27 @@ static const struct field verify_body[] = {
     {"error", FIELD_TEXT, FIELD_MULTILINE, .max = 1 << 20},
 };
 
+static const struct field verified_fields[] = {
+    {"job_id", FIELD_TEXT},
+    {"verified", FIELD_BOOL},
+    {"verified_at", FIELD_TIME},
+};
 const struct shape shape_job_verify_start = {
     .does = "Report what a target serves after a deployment",
     .has_body = true,
     .body = {SHAPE_TABLE(verify_body)},
+    .fields = SHAPE_TABLE(verified_fields),
+};
+static const struct field verification_fields[] = {
+    {"job_id", FIELD_TEXT},
+    {"target_id", FIELD_TEXT},
+    {"expected_fingerprint", FIELD_TEXT},
+    {"actual_fingerprint", FIELD_TEXT},
+    {"verified", FIELD_BOOL},
+    {"verified_at", FIELD_TIME},
+    {"error", FIELD_TEXT},
 };
 const struct shape shape_job_verification_start = {
     .does = "Get what was reported of a deployment",
+    .fields = SHAPE_TABLE(verification_fields),
 };

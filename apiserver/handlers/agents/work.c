@@ -206,8 +206,14 @@ static const struct field work_query[] = {
     {"tests", FIELD_INT, 0, 0, 1},
 };
 
+static const struct field work_fields[] = {
+    {"jobs", FIELD_OBJECTS},
+    {"tests", FIELD_OBJECTS},
+    {"count", FIELD_INT},
+};
 const struct shape shape_agent_work_start = {
     .does = "List what an agent has to do, now or when there is something",
     .query = work_query,
     .nquery = ARRAY_LEN(work_query),
+    .fields = SHAPE_TABLE(work_fields),
 };

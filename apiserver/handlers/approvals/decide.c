@@ -196,27 +196,36 @@ static const struct field reason_body[] = {
     {"reason", FIELD_TEXT, FIELD_MULTILINE, .max = NOTE_MAX},
 };
 
+static const struct field decided_fields[] = {
+    {"id", FIELD_TEXT},
+    {"decided_by", FIELD_TEXT},
+    {"action", FIELD_TEXT},
+};
 const struct shape shape_approval_approve = {
     .does = "Approve what is asked",
     .has_body = true,
     .may_be_empty = true,
     .body = {SHAPE_TABLE(note_body)},
+    .fields = SHAPE_TABLE(decided_fields),
 };
 const struct shape shape_approval_reject = {
     .does = "Reject what is asked",
     .has_body = true,
     .may_be_empty = true,
     .body = {SHAPE_TABLE(note_body)},
+    .fields = SHAPE_TABLE(decided_fields),
 };
 const struct shape shape_job_approve = {
     .does = "Approve what a job waits for",
     .has_body = true,
     .may_be_empty = true,
     .body = {SHAPE_TABLE(reason_body)},
+    .fields = SHAPE_TABLE(decided_fields),
 };
 const struct shape shape_job_reject = {
     .does = "Reject what a job waits for",
     .has_body = true,
     .may_be_empty = true,
     .body = {SHAPE_TABLE(reason_body)},
+    .fields = SHAPE_TABLE(decided_fields),
 };

@@ -220,8 +220,11 @@ const struct shape shape_audit_blocks = {
     .answer = SHAPE_ROWS,
     .fields = SHAPE_TABLE(block_fields),
 };
+static const struct field marks_fields[] = {{"row_marks", FIELD_TEXT}};
+
 const struct shape shape_audit_block_marks = {
     .does = "Get the marks of a block's rows",
+    .fields = SHAPE_TABLE(marks_fields),
 };
 const struct shape shape_audit_rows = {
     .does = "List events as they are hashed",
@@ -230,6 +233,14 @@ const struct shape shape_audit_rows = {
     .answer = SHAPE_ROWS,
     .fields = SHAPE_TABLE(row_fields),
 };
+static const struct field proof_fields[] = {
+    {"format", FIELD_TEXT},
+    {"event", FIELD_CONFIG},
+    {"leaf_index", FIELD_TEXT},
+    {"path", FIELD_TEXTS},
+    {"block", FIELD_CONFIG},
+};
 const struct shape shape_audit_proof = {
     .does = "Prove that an event is in its block",
+    .fields = SHAPE_TABLE(proof_fields),
 };

@@ -160,12 +160,18 @@ static const struct field bootstrap_body[] = {
     {"actor_name", FIELD_TEXT, FIELD_REQUIRED, .max = KEYRING_NAME_MAX},
 };
 
+static const struct field available_fields[] = {
+    {"available", FIELD_BOOL},
+};
 const struct shape shape_auth_bootstrap_get = {
     .does = "Tell whether the first administrator can be made",
+    .fields = SHAPE_TABLE(available_fields),
 };
 const struct shape shape_auth_bootstrap = {
     .does = "Make the first administrator",
     .has_body = true,
     .body = {SHAPE_TABLE(bootstrap_body)},
     .status = 201,
+    .fields = SHAPE_TABLE_OF(newkey_fields, newkey_nfields),
+    .more_fields = SHAPE_TABLE_OF(newkey_shown, newkey_nshown),
 };

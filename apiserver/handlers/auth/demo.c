@@ -36,6 +36,10 @@ cleaned(struct op *op)
 
 /* --- what the document says of it --- */
 
+static const struct field removed_fields[] = {
+    {"removed", FIELD_INT},
+};
 const struct shape shape_auth_demo_cleanup = {
     .does = "Take what is left of the demonstration mode",
+    .fields = SHAPE_TABLE(removed_fields),
 };

@@ -197,12 +197,16 @@ const struct shape shape_auth_key_create = {
     .has_body = true,
     .body = {SHAPE_TABLE(create_body)},
     .status = 201,
+    .fields = SHAPE_TABLE_OF(newkey_fields, newkey_nfields),
+    .more_fields = SHAPE_TABLE_OF(newkey_shown, newkey_nshown),
 };
 const struct shape shape_auth_key_rotate = {
     .does = "Give a key a new value",
     .has_body = true,
     .may_be_empty = true,
     .body = {SHAPE_TABLE(rotate_body)},
+    .fields = SHAPE_TABLE_OF(newkey_fields, newkey_nfields),
+    .more_fields = SHAPE_TABLE_OF(newkey_shown, newkey_nshown),
 };
 const struct shape shape_auth_key_delete = {
     .does = "Delete a key",

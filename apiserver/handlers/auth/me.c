@@ -140,12 +140,38 @@ me_done(struct op *op)
 
 /* --- what the document says of it --- */
 
+static const struct field info_fields[] = {
+    {"auth_type", FIELD_TEXT},
+    {"required", FIELD_BOOL},
+};
 const struct shape shape_auth_info = {
     .does = "Tell how clients sign in",
+    .fields = SHAPE_TABLE(info_fields),
+};
+static const struct field check_fields[] = {
+    {"status", FIELD_TEXT},
+    {"user", FIELD_TEXT},
+    {"admin", FIELD_BOOL},
+    {"actor_id", FIELD_TEXT},
+    {"actor_type", FIELD_TEXT},
+    {"tenant_id", FIELD_TEXT},
+    {"roles", FIELD_TEXTS},
+    {"effective_permissions", FIELD_OBJECTS},
+    {"admin_via_role", FIELD_BOOL},
 };
 const struct shape shape_auth_check = {
     .does = "Check a key",
+    .fields = SHAPE_TABLE(check_fields),
+};
+static const struct field me_fields[] = {
+    {"actor_id", FIELD_TEXT},
+    {"actor_type", FIELD_TEXT},
+    {"tenant_id", FIELD_TEXT},
+    {"admin", FIELD_BOOL},
+    {"roles", FIELD_TEXTS},
+    {"effective_permissions", FIELD_OBJECTS},
 };
 const struct shape shape_auth_me = {
     .does = "Tell who asks, and what is permitted",
+    .fields = SHAPE_TABLE(me_fields),
 };

@@ -13,13 +13,19 @@
 
 enum { KEY_BYTES = 32, NAME_MIN = 3 };
 
-static const struct field fields[] = {
+const struct field newkey_fields[] = {
     {"actor_id", FIELD_TEXT},
     {"api_key_id", FIELD_TEXT},
     {"created_at", FIELD_TIME},
     {"expires_at", FIELD_TIME, FIELD_OMIT_EMPTY},
     {"old_key_until", FIELD_TIME, FIELD_OMIT_EMPTY},
 };
+const size_t newkey_nfields = ARRAY_LEN(newkey_fields);
+const struct field newkey_shown[] = {
+    {"key_value", FIELD_TEXT},
+    {"message", FIELD_TEXT},
+};
+const size_t newkey_nshown = ARRAY_LEN(newkey_shown);
 
 static void
 wipe(void *text)
@@ -68,7 +74,7 @@ newkey_reply(struct op *op, int status, const struct newkey *k,
 	struct field_rows rows;
 	struct json_w *w = reply_writer(op);
 
-	field_rows_init(&rows, op_result(op, 1), fields, ARRAY_LEN(fields),
+	field_rows_init(&rows, op_result(op, 1), newkey_fields, newkey_nfields,
 	    NULL);
 	json_w_open(w, '{');
 	field_rows_put_members(&rows, op_arena(op), w, 0);

@@ -5,7 +5,9 @@
 #define APISERVER_HANDLERS_AUTH_NEWKEY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
+#include "apiserver/resources/field.h"
 #include "common/op/op.h"
 
 #define NEWKEY_NAME_WHY \
@@ -25,5 +27,11 @@ bool newkey_name_is_reserved(const struct op *op, const char *name);
 /* {"actor_id","api_key_id","key_value",...} of the op's row, and message. */
 enum op_next newkey_reply(struct op *op, int status, const struct newkey *k,
     const char *message);
+
+/* What it holds: of the row, and beside it. */
+extern const struct field newkey_fields[];
+extern const size_t newkey_nfields;
+extern const struct field newkey_shown[];
+extern const size_t newkey_nshown;
 
 #endif

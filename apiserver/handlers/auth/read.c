@@ -147,8 +147,13 @@ const struct shape shape_auth_roles = {
     .member = "roles",
     .noun = &resource_role,
 };
+static const struct field role_with_grants[] = {
+    {"role", FIELD_CONFIG},
+    {"permissions", FIELD_OBJECTS},
+};
 const struct shape shape_auth_role_get = {
     .does = "Get a role and its permissions",
+    .fields = SHAPE_TABLE(role_with_grants),
 };
 const struct shape shape_auth_keys = {
     .does = "List the keys, and the roles of each",

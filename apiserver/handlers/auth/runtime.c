@@ -55,6 +55,10 @@ auth_runtime_config(struct op *op)
 
 /* --- what the document says of it --- */
 
+static const struct field runtime_fields[] = {
+    {"runtime_config", FIELD_CONFIG},
+};
 const struct shape shape_auth_runtime_config = {
     .does = "Tell the settings of signing in",
+    .fields = SHAPE_TABLE(runtime_fields),
 };

@@ -354,12 +354,33 @@ static const struct field ids_fields[] = {
 	.max_items = MAX_IDS},
 };
 
+/* Of each call, and what was done. */
+static const struct field done_fields[] = {
+    {"total_matched", FIELD_INT},
+    {"total_skipped", FIELD_INT},
+    {"total_failed", FIELD_INT},
+    {"errors", FIELD_OBJECTS},
+    {"warnings", FIELD_TEXTS},
+};
+static const struct field renewed_fields[] = {
+    {"total_enqueued", FIELD_INT},
+    {"enqueued_jobs", FIELD_OBJECTS},
+    {"waiting", FIELD_OBJECTS},
+    {"waiting_looked_at", FIELD_INT},
+};
+static const struct field revoked_fields[] = {{"total_revoked", FIELD_INT}};
+static const struct field reassigned_fields[] = {
+    {"total_reassigned", FIELD_INT},
+};
+
 const struct shape shape_cert_bulk_renew = {
     .does = "Renew the certificates that are chosen",
     .query = bulk_query,
     .nquery = ARRAY_LEN(bulk_query),
     .has_body = true,
     .body = {SHAPE_TABLE(criteria_fields), SHAPE_TABLE(ids_fields)},
+    .fields = SHAPE_TABLE(done_fields),
+    .more_fields = SHAPE_TABLE(renewed_fields),
 };
 const struct shape shape_cert_bulk_revoke = {
     .does = "Revoke the certificates that are chosen",
@@ -368,6 +389,8 @@ const struct shape shape_cert_bulk_revoke = {
     .has_body = true,
     .body = {SHAPE_TABLE(criteria_fields), SHAPE_TABLE(revoke_fields),
 	SHAPE_TABLE(ids_fields)},
+    .fields = SHAPE_TABLE(done_fields),
+    .more_fields = SHAPE_TABLE(revoked_fields),
 };
 const struct shape shape_cert_bulk_revoke_est = {
     .does = "Revoke the certificates that came by EST and are chosen",
@@ -376,6 +399,8 @@ const struct shape shape_cert_bulk_revoke_est = {
     .has_body = true,
     .body = {SHAPE_TABLE(criteria_fields), SHAPE_TABLE(revoke_fields),
 	SHAPE_TABLE(ids_fields)},
+    .fields = SHAPE_TABLE(done_fields),
+    .more_fields = SHAPE_TABLE(revoked_fields),
 };
 const struct shape shape_cert_bulk_reassign = {
     .does = "Give the certificates that are chosen to another owner",
@@ -383,4 +408,6 @@ const struct shape shape_cert_bulk_reassign = {
     .nquery = ARRAY_LEN(bulk_query),
     .has_body = true,
     .body = {SHAPE_TABLE(reassign_fields), SHAPE_TABLE(ids_fields)},
+    .fields = SHAPE_TABLE(done_fields),
+    .more_fields = SHAPE_TABLE(reassigned_fields),
 };

@@ -241,10 +241,12 @@ const struct shape shape_cert_create = {
     .body = {SHAPE_TABLE_OF(cert_body, cert_nbody)},
     .status = 201,
     .fields = SHAPE_TABLE_OF(cert_fields, cert_nfields),
+    .more_fields = SHAPE_TABLE_OF(warn_fields, warn_nfields),
 };
 const struct shape shape_cert_update = {
     .does = "Change a certificate",
     .has_body = true,
     .body = {SHAPE_TABLE_OF(cert_body, cert_nbody)},
     .fields = SHAPE_TABLE_OF(cert_fields, cert_nfields),
+    .more_fields = SHAPE_TABLE_OF(warn_fields, warn_nfields),
 };

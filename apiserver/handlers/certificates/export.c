@@ -176,11 +176,12 @@ static enum op_next
 export_send(struct op *op)
 {
 	const struct exported *x = op_state(op, sizeof(*x));
-	const char *download = req_query(op, "download");
+	const char *download;
 
 	if (x->is_pkcs12)
 		return attach(op, "certificate.p12", "application/x-pkcs12",
 		    x->file.p, x->file.len);
+	download = req_query(op, "download");
 	if (download && strcmp(download, "true") == 0)
 		return attach(op, "certificate.pem", "application/x-pem-file",
 		    x->pem, strlen(x->pem));
@@ -199,10 +200,18 @@ static const struct field pkcs12_body[] = {
     {"encryption", FIELD_TEXT, 0, .max = WORD_MAX_BYTES, .words = ciphers},
 };
 
+static const struct field pem_fields[] = {
+    {"cert_pem", FIELD_TEXT},
+    {"chain_pem", FIELD_TEXT},
+    {"full_pem", FIELD_TEXT},
+};
+
 const struct shape shape_cert_export_pem = {
     .does = "Export the newest version and its chain as PEM",
     .query = pem_query,
     .nquery = ARRAY_LEN(pem_query),
+    .fields = SHAPE_TABLE(pem_fields),
+    .or_content_type = "application/x-pem-file",
 };
 const struct shape shape_cert_export_pkcs12 = {
     .does = "Export the newest version and its chain as PKCS#12",

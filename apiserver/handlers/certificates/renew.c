@@ -211,6 +211,12 @@ static const struct field deploy_body[] = {
     {"target_id", FIELD_TEXT, FIELD_ID, .max = 128},
 };
 
+static const struct field renew_fields[] = {
+    {"status", FIELD_TEXT},
+    {"job_id", FIELD_TEXT},
+    {"job_ids", FIELD_TEXTS},
+    {"warnings", FIELD_TEXTS},
+};
 const struct shape shape_cert_renew = {
     .does = "Renew a certificate",
     .query = renew_query,
@@ -219,6 +225,7 @@ const struct shape shape_cert_renew = {
     .may_be_empty = true,
     .body = {SHAPE_TABLE(renew_body)},
     .status = 202,
+    .fields = SHAPE_TABLE(renew_fields),
 };
 const struct shape shape_cert_deploy = {
     .does = "Deploy a certificate",
@@ -226,4 +233,5 @@ const struct shape shape_cert_deploy = {
     .may_be_empty = true,
     .body = {SHAPE_TABLE(deploy_body)},
     .status = 202,
+    .fields = SHAPE_TABLE(renew_fields),
 };

@@ -78,20 +78,27 @@ static const struct field reload_body[] = {
     {"path_id", FIELD_TEXT, .max = PATH_ID_MAX},
 };
 
-/* No profile has members yet, for there is none. */
-static const struct field no_profile[] = {{"path_id", FIELD_TEXT}};
+static const struct field profiles_fields[] = {
+    {"profiles", FIELD_OBJECTS},
+    {"profile_count", FIELD_INT},
+    {"generated_at", FIELD_TIME},
+};
+/* Of no profile that there is yet. */
+static const struct field reloaded_fields[] = {
+    {"reloaded", FIELD_BOOL},
+    {"path_id", FIELD_TEXT},
+    {"reloaded_at", FIELD_TIME},
+};
 
 #define NO_PROFILES(what) \
 	{ \
-		.does = (what), .answer = SHAPE_ROWS, .member = "profiles", \
-		.fields = SHAPE_TABLE(no_profile) \
+		.does = (what), .fields = SHAPE_TABLE(profiles_fields) \
 	}
 #define RELOAD(what) \
 	{ \
 		.does = (what), .has_body = true, .may_be_empty = true, \
-		.body = { \
-			SHAPE_TABLE(reload_body) \
-		} \
+		.body = {SHAPE_TABLE(reload_body)}, \
+		.fields = SHAPE_TABLE(reloaded_fields) \
 	}
 
 const struct shape shape_scep_profiles = NO_PROFILES("List SCEP's profiles");

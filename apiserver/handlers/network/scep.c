@@ -160,9 +160,12 @@ const struct shape shape_scep_probe = {
     .answer = SHAPE_OBJECT,
     .fields = SHAPE_TABLE(probe_fields),
 };
+static const struct field probe_count[] = {{"probe_count", FIELD_INT}};
+
 const struct shape shape_scep_probe_list = {
     .does = "List the newest probes of SCEP servers",
     .answer = SHAPE_ROWS,
     .member = "probes",
     .fields = SHAPE_TABLE(probe_fields),
+    .more_fields = SHAPE_TABLE(probe_count),
 };

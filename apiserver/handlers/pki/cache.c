@@ -123,6 +123,13 @@ cache_listed(struct op *op)
 
 /* --- what the document says of it --- */
 
+static const struct field cache_fields[] = {
+    {"cache_rows", FIELD_OBJECTS},
+    {"row_count", FIELD_INT},
+    {"is_cut", FIELD_BOOL},
+    {"generated_at", FIELD_TIME},
+};
 const struct shape shape_crl_cache_start = {
     .does = "List the revocation lists that are kept",
+    .fields = SHAPE_TABLE(cache_fields),
 };

@@ -127,6 +127,24 @@ conditions_done(struct op *op)
 
 /* --- what the document says of it --- */
 
+static const struct field condition_fields[] = {
+    {"name", FIELD_TEXT},
+    {"severity", FIELD_TEXT},
+    {"what", FIELD_TEXT},
+    {"count", FIELD_INT},
+    {"count_is_capped", FIELD_BOOL},
+    {"subject", FIELD_TEXT},
+    {"since", FIELD_TIME},
+    {"detail", FIELD_TEXT},
+    {"advice", FIELD_TEXT},
+};
+static const struct field whole_fields[] = {
+    {"total", FIELD_INT},
+    {"healthy", FIELD_BOOL},
+};
 const struct shape shape_admin_conditions_start = {
     .does = "List what is wrong, and what to do",
+    .answer = SHAPE_ROWS,
+    .fields = SHAPE_TABLE(condition_fields),
+    .more_fields = SHAPE_TABLE(whole_fields),
 };

@@ -89,6 +89,8 @@ run_done(struct op *op)
 
 const struct shape shape_admin_duties_start = {
     .does = "List the scheduler's duties",
+    .answer = SHAPE_ROWS,
+    .fields = SHAPE_TABLE(duty_fields),
 };
 const struct shape shape_admin_duty_run_start = {
     .does = "Run a duty now",

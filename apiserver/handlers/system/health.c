@@ -92,9 +92,26 @@ const struct shape shape_system_health_start = {
     .does = "Say that the process answers",
     .answer = SHAPE_STATUS,
 };
+static const struct field ready_fields[] = {
+    {"status", FIELD_TEXT},
+    {"error", FIELD_TEXT},
+    {"db", FIELD_TEXT},
+    {"db_warning", FIELD_TEXT},
+    {"db_server", FIELD_TEXT},
+    {"scheduler", FIELD_TEXT},
+};
 const struct shape shape_system_ready_start = {
     .does = "Say whether requests would be served",
+    .fields = SHAPE_TABLE(ready_fields),
+};
+static const struct field version_fields[] = {
+    {"version", FIELD_TEXT},
+    {"commit", FIELD_TEXT},
+    {"modified", FIELD_BOOL},
+    {"build_time", FIELD_TEXT},
+    {"go_version", FIELD_TEXT},
 };
 const struct shape shape_system_version_start = {
     .does = "Tell the version",
+    .fields = SHAPE_TABLE(version_fields),
 };

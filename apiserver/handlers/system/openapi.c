@@ -20,7 +20,16 @@ openapi_start(struct op *op)
 	return reply_bytes(op, 200, "application/json", d->text, d->len);
 }
 
+static const struct field document_fields[] = {
+    {"openapi", FIELD_TEXT},
+    {"info", FIELD_CONFIG},
+    {"servers", FIELD_OBJECTS},
+    {"security", FIELD_OBJECTS},
+    {"paths", FIELD_CONFIG},
+    {"components", FIELD_CONFIG},
+};
 const struct shape shape_openapi_start = {
     .does = "Get this description",
     .has_tag = true,
+    .fields = SHAPE_TABLE(document_fields),
 };

@@ -97,6 +97,14 @@ processes_done(struct op *op)
 
 /* --- what the document says of it --- */
 
+static const struct field processes_fields[] = {
+    {"apiservers", FIELD_OBJECTS},
+    {"schedulers", FIELD_OBJECTS},
+    {"workers", FIELD_OBJECTS},
+    {"leader", FIELD_CONFIG},
+    {"database", FIELD_CONFIG},
+};
 const struct shape shape_admin_processes_start = {
     .does = "List the running processes",
+    .fields = SHAPE_TABLE(processes_fields),
 };

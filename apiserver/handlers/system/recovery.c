@@ -111,7 +111,10 @@ recover_done(struct op *op)
 
 const struct shape shape_admin_recovery_start = {
     .does = "Tell of a database that was restored",
+    .answer = SHAPE_ROWS,
+    .fields = SHAPE_TABLE(ahead_fields),
 };
 const struct shape shape_admin_recover_start = {
     .does = "End a database's recovery",
+    .fields = SHAPE_TABLE(done_fields),
 };
