@@ -44,7 +44,7 @@ LISTS = {
     f"{V1}/targets": ("deployment_targets", ["agent_id=agent-7", "agent_id=nobody", "type=IIS"]),
 }
 # Whole, where nothing is said of pages; the last as one page of so many rows.
-WHOLE = {f"{V1}/teams", f"{V1}/owners", f"{V1}/profiles", f"{V1}/network-scan-targets"}
+WHOLE = {f"{V1}/issuers", f"{V1}/targets", f"{V1}/teams", f"{V1}/owners", f"{V1}/profiles", f"{V1}/network-scan-targets"}
 WHOLE_MAX = 5000
 # As long as the table of duties; and walks by number, with a limit.
 BOUNDED = {f"{V1}/admin/conditions", f"{V1}/admin/recovery", f"{V1}/admin/scheduler", f"{V1}/audit/blocks", f"{V1}/audit/rows"}

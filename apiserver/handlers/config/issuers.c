@@ -159,6 +159,7 @@ const struct resource resource_issuers = {
     .fields = issuer_fields,
     .nfields = ARRAY_LEN(issuer_fields),
     .filters = {"q", "type"},
+    .whole = RESOURCE_WHOLE,
     .list = Q_ISSUER_LIST,
     .total = Q_ISSUER_TOTAL,
     .get = Q_ISSUER_GET,

@@ -213,6 +213,7 @@ const struct resource resource_targets = {
     .fields = target_fields,
     .nfields = ARRAY_LEN(target_fields),
     .filters = {"q", "type", "agent_id"},
+    .whole = RESOURCE_WHOLE,
     .list = Q_TARGET_LIST,
     .total = Q_TARGET_TOTAL,
     .get = Q_TARGET_GET,
