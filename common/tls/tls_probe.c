@@ -303,13 +303,14 @@ next_address(struct tls_probe *t)
 {
 	struct tls_prober *p = t->prober;
 	struct sockaddr_storage address;
-	int len = (int)sizeof(address);
 	const char *refused;
 	char text[LOOKUP_ADDR_SIZE + 10];
 
 	probe_close(t);
 	while (t->at < t->naddrs) {
 		const char *addr = t->addrs[t->at++];
+		/* Room going in, the address's length coming out: each anew. */
+		int len = (int)sizeof(address);
 
 		snprintf(t->address, sizeof(t->address), "%s", addr);
 		snprintf(text, sizeof(text),
