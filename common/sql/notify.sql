@@ -56,15 +56,9 @@ SELECT (SELECT count(*) FROM queued) AS rows FROM led;
 
 -- What was made so long ago ($4: ms) and is not to be sent any more goes.
 -- name: duty_notification_retention :many
-WITH led AS MATERIALIZED (SELECT $3::int AS n, engine_now() - make_interval(secs => $4::bigint / 1000.0) AS cut
-    WHERE leadership_is($2::bigint, $1)),
-gone AS (
-    DELETE FROM notification_events n WHERE n.id IN (SELECT o.id FROM notification_events o
-        WHERE o.id < (SELECT id_bound('notif', led.cut) FROM led) AND o.created_at < (SELECT led.cut FROM led)
-            AND o.status IN ('sent', 'read', 'dead')
-        ORDER BY o.id LIMIT coalesce((SELECT led.n FROM led), 0) FOR UPDATE SKIP LOCKED) RETURNING 1
-)
-SELECT g.rows, g.rows >= led.n AS is_more FROM led CROSS JOIN (SELECT count(*) AS rows FROM gone) g;
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT g.rows, g.rows >= led.n AS is_more
+FROM led CROSS JOIN LATERAL (SELECT duty_notification_retention($4::bigint, led.n) AS rows) g;
 
 -- --- worker ---
 

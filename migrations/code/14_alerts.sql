@@ -193,3 +193,14 @@ BEGIN
         rows := notifications_make(v_told.ids, v_told.types, v_told.tiers, v_told.abouts, v_told.facts, engine_now(), p_words);
     END IF;
 END $$;
+
+-- What was told before the cut goes, whatever the statistics say of the table; its ids hold their time.
+CREATE FUNCTION duty_notification_retention(p_keep_ms bigint, p_limit int) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+    WITH cut AS MATERIALIZED (SELECT engine_now() - ms(p_keep_ms) AS at), gone AS (
+        DELETE FROM notification_events n WHERE n.id IN (SELECT o.id FROM notification_events o
+            WHERE o.id < (SELECT id_bound('notif', c.at) FROM cut c) AND o.created_at < (SELECT c.at FROM cut c)
+                AND o.status IN ('sent', 'read', 'dead')
+            ORDER BY o.id LIMIT p_limit FOR UPDATE SKIP LOCKED) RETURNING 1)
+    SELECT count(*) FROM gone
+$$;

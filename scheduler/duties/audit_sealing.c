@@ -9,8 +9,8 @@
 
 #include "common/log/log.h"
 
-/* Rows of a block, so that one statement takes a fifth of a second. */
-#define BLOCK_ROWS_TEXT "20000"
+/* Rows of a block, so that one statement takes a twentieth of a second. */
+#define BLOCK_ROWS_TEXT "5000"
 #define LAG_WARN_MS 60000
 /* The duty runs every second; nobody needs the warning as often. */
 #define LAG_WARN_EVERY_MS 60000

@@ -67,7 +67,7 @@ def write(fleet, n=1, actor="tester"):
         actor, DETAILS, n)]
 
 
-def seal(fleet, limit=20000):
+def seal(fleet, limit=5000):
     """Until nothing is left that may be sealed."""
     while fleet.query("SELECT is_behind FROM audit_seal(%s)", limit)[0][0]:
         pass

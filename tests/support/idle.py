@@ -14,9 +14,9 @@ LED = "'idle', '1'"
 RUNS = {
     "agent_health": {"duty_agent_health": f"{LED}, '{180 * 1000}'"},
     "agent_rescue": {"duty_agent_rescue": f"{LED}, '1000', '{300 * 1000}', '{{}}'"},
-    "audit_chain_verify": {"duty_audit_chain_verify": f"{LED}, '20000', '{{}}'"},
+    "audit_chain_verify": {"duty_audit_chain_verify": f"{LED}, '5000', '{{}}'"},
     "audit_retention": {"duty_audit_retention": f"{LED}, '{17520 * HOUR}'"},
-    "audit_sealing": {"duty_audit_sealing": f"{LED}, '20000'"},
+    "audit_sealing": {"duty_audit_sealing": f"{LED}, '5000'"},
     "certificate_status": {"duty_certificate_status": f"{LED}, '1000'"},
     "crl_behind": {"duty_crl_behind": f"{LED}, '1000'"},
     "crl_refresh": {"duty_crl_refresh": f"{LED}, '1000'"},
