@@ -195,8 +195,8 @@ END $$;
 CREATE VIEW lock_holders_now AS
 SELECT coalesce(l.pid::text, 'prepared') || ' ' || l.virtualtransaction AS holder, coalesce(l.pid::text, 'prepared') AS pid,
     coalesce(a.application_name, '') LIKE 'certctl-%' AS is_ours,
-    coalesce(format('session %s of %s (%s)', l.pid, a.usename, a.application_name), 'a prepared transaction') || ': '
-        || coalesce(string_agg(DISTINCT c.relname, ', '), 'the lock of audit sealing') AS what
+    coalesce(format('session %s of %s (%s)', l.pid, a.usename, a.application_name), 'prepared transaction') || ': '
+        || coalesce(string_agg(DISTINCT c.relname, ', '), 'audit sealing') AS what
 FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
 LEFT JOIN pg_class c ON c.oid = l.relation AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
     AND l.mode NOT IN ('AccessShareLock', 'ShareUpdateExclusiveLock')

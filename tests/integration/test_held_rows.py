@@ -608,7 +608,7 @@ HOLDS = {
     "in a savepoint": ("SAVEPOINT s; " + ANY.format("issuers"), "issuers"),
     "two": (ANY.format("lanes") + "; " + ANY.format("agents"), "agents, lanes"),
     "a table": ("LOCK TABLE tasks IN SHARE MODE", "tasks"),
-    "sealing": (SEAL, "the lock of audit sealing"), "sealing alone": (SEAL + "; COMMIT", "the lock of audit sealing"),
+    "sealing": (SEAL, "audit sealing"), "sealing alone": (SEAL + "; COMMIT", "audit sealing"),
 }
 
 
