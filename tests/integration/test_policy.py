@@ -22,6 +22,7 @@ FORMATS = {
     "07_complete.sql": {"4", "16"},  # of 'certver' || substr(id, 4); digits of a key's id in the name of a list
     "13_crl.sql": {"40"},  # digits of a serial
     "14_alerts.sql": {"255", "86400"},  # a column's width; seconds of a day
+    "15_duties.sql": {"32"},  # bits of half an advisory lock's key
     "16_audit.sql": {"8", "14", "31", "32", "64"},  # the tree of hashes; digits of a name
     "20_recover.sql": {"4", "40"},  # of 'certver' || substr(id, 4); digits of a serial
     "26_health_checks.sql": {"16"},  # shards of the counts
