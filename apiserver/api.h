@@ -35,6 +35,7 @@ struct latency;
 struct park;
 struct presence;
 struct refusals;
+struct sharing;
 struct router;
 
 struct api {
@@ -50,6 +51,7 @@ struct api {
 	struct crlstore *crls;
 	struct limits *limits;
 	struct lists *lists;
+	struct sharing *sharing; /* of lists */
 	struct ocspasks *ocsp;
 	struct refusals *refusals;
 	struct apievents *apievents; /* NULL: not asked for */

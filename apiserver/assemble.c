@@ -14,6 +14,7 @@
 #include "apiserver/live/ocspasks.h"
 #include "apiserver/live/park.h"
 #include "apiserver/live/presence.h"
+#include "apiserver/live/sharing.h"
 #include "apiserver/openapi/document.h"
 #include "apiserver/openapi/shapes.h"
 #include "apiserver/policy/apievents.h"
@@ -226,6 +227,7 @@ api_new(const struct daemon *d, struct api **out)
 		a->apievents = apievents_new(l, a->own_pool);
 	a->crls = crlstore_new(CRLSTORE_MAX_BYTES);
 	a->lists = lists_new(l, a->pool, a->heartbeat_pool);
+	a->sharing = sharing_new();
 	a->ocsp = ocspasks_new(a);
 	a->park = park_new(l, a->own_pool);
 	a->certs = gather_new(l, a->pool, Q_CERT_GETS);
@@ -255,6 +257,7 @@ api_free(struct api *a)
 	gather_free(a->certs);
 	gather_free(a->polls);
 	lists_free(a->lists);
+	sharing_free(a->sharing);
 	refusals_free(a->refusals);
 	apievents_free(a->apievents);
 	limits_free(a->limits);

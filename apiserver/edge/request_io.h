@@ -29,7 +29,8 @@
 #include "common/json/json.h"
 #include "common/op/op.h"
 
-struct conn; /* conn.h */
+struct conn;   /* conn.h */
+struct sharer; /* live/sharing.h */
 struct request;
 
 #define REQUEST_KEY_MAX 255
@@ -91,6 +92,7 @@ struct request {
 	/* Of a list that has a tag. */
 	const char *list; /* its route and query; NULL: it is not kept */
 	struct lists_wait wait;
+	struct sharer *sharer;  /* NULL: it asks for no rows */
 	struct lists_view view; /* when its rows were asked for */
 	bool is_momentary;
 	char tag[LISTS_TAG_MAX];

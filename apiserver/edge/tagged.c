@@ -5,11 +5,13 @@
 
 #include "apiserver/api.h"
 #include "apiserver/edge/etag.h"
+#include "apiserver/live/sharing.h"
 #include "common/base/enc.h"
 
 enum { LOOK_MS = 2500 }; /* past the queue's and before the op's end */
 
 static op_step looked;
+static op_step shared;
 
 /* Whether the client has what r->tag stands for. */
 static bool
@@ -21,20 +23,52 @@ has_it(struct op *op)
 	return held != NULL && etag_list_has(held, r->tag);
 }
 
-/* The kept answer, or what the route's own steps make. */
 static enum op_next
-answer(struct op *op, const struct lists_page *page)
+answer_with(struct op *op, const char *tag, const char *body, size_t len)
 {
 	struct request *r = op_owner(op);
 
-	if (page == NULL) {
-		lists_view(r->api->lists, &r->view);
-		return r->match.route->start(op);
-	}
-	(void)snprintf(r->tag, sizeof(r->tag), "%s", page->tag);
-	if (has_it(op))
+	(void)snprintf(r->tag, sizeof(r->tag), "%s", tag);
+	if (tag[0] != '\0' && has_it(op))
 		return reply_no_content(op);
-	return reply_bytes(op, 200, "application/json", page->body, page->len);
+	return reply_bytes(op, 200, "application/json", body, len);
+}
+
+/* What the route's own steps make, for this one and all who ask for it too. */
+static enum op_next
+ask(struct op *op)
+{
+	struct request *r = op_owner(op);
+
+	lists_view(r->api->lists, &r->view);
+	if (sharer_asks(r->sharer))
+		return r->match.route->start(op);
+	/* The op's deadline comes first. */
+	return op_park(op, op_left_ms(op) + 1, shared);
+}
+
+static enum op_next
+shared(struct op *op)
+{
+	struct request *r = op_owner(op);
+	const struct shared_answer *had = sharer_answer(r->sharer);
+
+	if (had == NULL)
+		return ask(op);
+	r->is_momentary = had->is_momentary;
+	return answer_with(op, had->tag, had->body, had->len);
+}
+
+/* The kept answer, or a new one. */
+static enum op_next
+answer(struct op *op, const struct lists_page *page, const char *list)
+{
+	struct request *r = op_owner(op);
+
+	if (page != NULL)
+		return answer_with(op, page->tag, page->body, page->len);
+	r->sharer = sharing_join(r->api->sharing, op, list);
+	return ask(op);
 }
 
 /* Whom and what is asked; no text of a query holds an end of a line. */
@@ -63,16 +97,18 @@ tagged_start(struct op *op)
 {
 	struct request *r = op_owner(op);
 	const struct lists_page *page;
+	const char *list = name_list(op, r);
 
 	if (wants_news(op))
-		return answer(op, NULL);
-	r->list = name_list(op, r);
+		return answer(op, NULL, list);
+	r->list = list;
 	if (lists_is_fresh(r->api->lists))
 		return answer(op,
-		    lists_find(r->api->lists, r->match.route->reads, r->list));
-	page = lists_find_new(r->api->lists, r->match.route->reads, r->list);
+		    lists_find(r->api->lists, r->match.route->reads, list),
+		    list);
+	page = lists_find_new(r->api->lists, r->match.route->reads, list);
 	if (page != NULL)
-		return answer(op, page);
+		return answer(op, page, list);
 	lists_look(r->api->lists, &r->wait, op);
 	return op_park(op, LOOK_MS, looked);
 }
@@ -88,7 +124,8 @@ looked(struct op *op)
 	return answer(op,
 	    op_woken(op) && r->wait.has_looked
 		? lists_find(r->api->lists, r->match.route->reads, r->list)
-		: NULL);
+		: NULL,
+	    r->list);
 }
 
 /* What was asked with no-cache nobody asks for again by its tag, unless they
@@ -101,22 +138,33 @@ gets_tag(const struct request *r)
 	       (r->list != NULL || req_header(r->op, "If-None-Match") != NULL);
 }
 
-void
-tagged_end(struct request *r)
+static void
+make_tag(struct request *r)
 {
 	char digest[65];
 
-	if (r->tag[0] == '\0') {
-		if (!gets_tag(r))
-			return;
-		enc_sha256_hex(r->reply.data, r->reply.len, digest);
-		(void)snprintf(r->tag, sizeof(r->tag), "\"%s\"", digest);
-		if (r->list != NULL)
-			lists_keep(r->api->lists, r->match.route->reads,
-			    r->list, &r->view, r->is_momentary,
-			    &(struct lists_page){r->tag, r->reply.data,
-				r->reply.len});
-	}
+	enc_sha256_hex(r->reply.data, r->reply.len, digest);
+	(void)snprintf(r->tag, sizeof(r->tag), "\"%s\"", digest);
+	if (r->list != NULL)
+		lists_keep(r->api->lists, r->match.route->reads, r->list,
+		    &r->view, r->is_momentary,
+		    &(struct lists_page){r->tag, r->reply.data, r->reply.len});
+}
+
+void
+tagged_end(struct request *r, rc code)
+{
+	bool is_whole = code == RC_OK && r->status == 200 && !r->is_pieces;
+
+	if (code == RC_OK && r->tag[0] == '\0' && gets_tag(r))
+		make_tag(r);
+	if (r->sharer != NULL)
+		sharer_tell(r->sharer,
+		    is_whole ? &(struct shared_answer){r->tag, r->is_momentary,
+				   r->reply.data, r->reply.len}
+			     : NULL);
+	if (code != RC_OK || r->tag[0] == '\0')
+		return;
 	request_set_header(r, "ETag", r->tag);
 	if (has_it(r->op))
 		request_set_text(r, 304, NULL, "");

@@ -14,7 +14,8 @@
 
 /* Instead of the route's first step, which it goes on with when need be. */
 op_step tagged_start;
-/* A success: gives it its tag, and takes the body away from who has it. */
-void tagged_end(struct request *r);
+/* Its end.  A success gets its tag, is told to those who ask for the same, and
+ * loses its body for who has it. */
+void tagged_end(struct request *r, rc code);
 
 #endif

@@ -464,8 +464,8 @@ on_end(struct op *op, rc code, const char *message)
 	else if (r->status == 0)
 		log_fatal("REQUEST-UNANSWERED", "%s", op_name(op));
 	note_event(r);
-	if (code == RC_OK && r->match.route->reads != 0)
-		tagged_end(r);
+	if (r->match.route->reads != 0)
+		tagged_end(r, code);
 	r->carrier->reply(r);
 }
 

@@ -1,7 +1,8 @@
 """
 Reading: a page of certificates from the database, at three sizes of the
-inventory; the same page from memory, whole and as 304; one certificate; and
-an agent's question for work where there is none.
+inventory, the same for all who ask and another for each; the same page from
+memory, whole and as 304; one certificate; and an agent's question for work
+where there is none.
 """
 import http.client
 import statistics
@@ -14,6 +15,7 @@ from statements import statements
 SIZES = sized((("10k", 10_000), ("100k", 100_000), ("1m", 1_000_000)), (("10k", 100), ("100k", 200), ("1m", 300)))
 CLIENTS = sized((8, 32), (4,))
 PATH = "/api/v1/certificates"
+PLACES = 199
 FILL = """
 INSERT INTO managed_certificates (id, name, common_name, sans, owner_id, team_id, issuer_id, renewal_policy_id, status, expires_at,
     valid_from, created_at)
@@ -37,6 +39,17 @@ def same_sql(fleet):
     return path
 
 
+def places(fleet):
+    """A request for a page at one of many places of a walk."""
+    found, cursor = [], ""
+    while len(found) < PLACES and cursor is not None:
+        page = fleet.api.need("GET", f"{PATH}?per_page=50&cursor={cursor}" if cursor else PATH)
+        cursor = page.get("next_cursor")
+        if cursor:
+            found.append(f"{PATH}?cursor={cursor}")
+    return "({" + ",".join(f'"{path}"' for path in found) + f"}})[math.random({len(found)})]"
+
+
 def tag(fleet):
     c = http.client.HTTPSConnection("127.0.0.1", fleet.api_port, context=fleet.api.context)
     c.request("GET", PATH, headers={"Authorization": f"Bearer {API_KEY}"})
@@ -48,25 +61,28 @@ def tag(fleet):
 
 def pages(bench, fleet):
     asked = script(fleet, "page", f'"{PATH}"', **{"Cache-Control": "no-cache"})
-    sql, rates, filled = same_sql(fleet), [], 0
+    sql, rates, filled = same_sql(fleet), {}, 0
     for name, size in SIZES:
         fleet.query(FILL, filled, size)
         filled = size
         with fleet.admin() as c:
             c.execute("VACUUM ANALYZE")
             c.execute("CHECKPOINT")
-        ours, p99s, floor, bad = [], [], [], 0
-        for _ in range(RUNS):
-            rate, p99, wrong = b.wrk(f"https://127.0.0.1:{fleet.api_port}/", b.CONNECTIONS, b.SECONDS, asked)
-            ours.append(rate)
-            p99s.append(p99)
-            bad += wrong
-            floor.append(max(bench.pgbench(fleet, sql, clients) for clients in CLIENTS))
-        rates.append(statistics.median(ours))
-        bench.add(f"list_page_{name}", rates[-1], "req/s", statistics.median(o / f for o, f in zip(ours, floor)), 0.33,
-                  f"p99 {statistics.median(p99s):.1f} ms, {size} certificates, {b.CONNECTIONS} connections, {bad} bad answers; "
-                  f"pgbench on the same SQL {statistics.median(floor):.0f}/s")
-    bench.add("list_page_flat", 100 * min(rates) / max(rates), "%", min(rates) / max(rates), 0.8, "the slowest size of the fastest")
+        apart = script(fleet, "apart", places(fleet), **{"Cache-Control": "no-cache"})
+        floor = [max(bench.pgbench(fleet, sql, clients) for clients in CLIENTS) for _ in range(RUNS)]
+        for entry, what in (("list_page", asked), ("list_page_apart", apart)):
+            ours, p99s, bad = [], [], 0
+            for _ in range(RUNS):
+                rate, p99, wrong = b.wrk(f"https://127.0.0.1:{fleet.api_port}/", b.CONNECTIONS, b.SECONDS, what)
+                ours.append(rate)
+                p99s.append(p99)
+                bad += wrong
+            rates.setdefault(entry, []).append(statistics.median(ours))
+            bench.add(f"{entry}_{name}", statistics.median(ours), "req/s", statistics.median(o / f for o, f in zip(ours, floor)), 0.33,
+                      f"p99 {statistics.median(p99s):.1f} ms, {size} certificates, {b.CONNECTIONS} connections, {bad} bad answers; "
+                      f"pgbench on the same SQL {statistics.median(floor):.0f}/s")
+    for entry, r in rates.items():
+        bench.add(f"{entry}_flat", 100 * min(r) / max(r), "%", min(r) / max(r), 0.8, "the slowest size of the fastest")
 
 
 def against_bare(bench, fleet, name, entry, gate):

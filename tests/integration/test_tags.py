@@ -4,6 +4,8 @@ of what this process changed before, nor for long of what others change.
 """
 import hashlib
 import http.client
+import json
+import threading
 
 import pytest
 
@@ -202,3 +204,23 @@ def test_a_long_list_has_no_tag(seeded):
 def test_who_may_not_read_gets_no_304(seeded):
     tag = tag_of(seeded.api, "certificates")
     assert seeded.api.get(f"{V1}/certificates", key="nobody", headers={"If-None-Match": tag})[0] == 401
+
+
+@pytest.mark.parametrize("headers", [{}, {"Cache-Control": "no-cache"}, {"If-None-Match": '"x"', "Cache-Control": "no-cache"}])
+def test_who_asks_at_once_with_others_sees_what_it_wrote(seeded, headers):
+    """They share answers, and nobody has one whose rows were asked for before."""
+    missing, n = [], len(headers)
+
+    def write_and_read(some):
+        for name in some:
+            seeded.make_certificate(name, owner_id="o-1", team_id="t-1", issuer_id="iss-1", renewal_policy_id="rp-1")
+            status, got, body = fetch(seeded.api, "certificates?sort=-createdAt&per_page=20&q=mc", **headers)
+            missing.extend({name} - {c["id"] for c in json.loads(body)["data"]})
+            assert status == 200 and got["ETag"] == (f'"{hashlib.sha256(body).hexdigest()}"' if n != 1 else None)
+    threads = [threading.Thread(target=write_and_read, args=([f"mc-{n}-{i}-{k}" for k in range(10)],)) for i in range(16)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not missing
+    assert seeded.value("SELECT count(*) FROM managed_certificates WHERE id LIKE %s", f"mc-{n}-%-9") == 16
