@@ -16,8 +16,7 @@ row_found(struct op *op)
 	struct sharer **c = op_state(op, sizeof(struct sharer *));
 	const char *says = op_text(op, 0, "has_work");
 
-	sharer_tell(*c,
-	    &(struct shared_answer){"", false, says, strlen(says)});
+	sharer_tell(*c, &(struct shared_answer){"", false, says, strlen(says)});
 	return reply_status(op, 200, "says", says);
 }
 
