@@ -47,6 +47,10 @@ op_step cert_bulk_revoke_est;
 op_step cert_bulk_reassign;
 /* Whether the word is a reason a certificate may be revoked for. */
 bool cert_reason_is_valid(const char *reason);
+/* The reason that a revocation's body names, "unspecified" where it names none.
+ * RC_INVALID and the like: *out_why says what is wrong with the body. */
+rc cert_reason_read(struct op *op, const char **out_reason,
+    const char **out_why) MUST_CHECK;
 /* What the jobs of a certificate end with that this op's caller revokes. */
 const char *cert_why_revoked(struct op *op);
 

@@ -31,6 +31,24 @@ cert_reason_is_valid(const char *reason)
 	return false;
 }
 
+rc
+cert_reason_read(struct op *op, const char **out_reason, const char **out_why)
+{
+	const struct cJSON *body;
+	rc ret = req_json(op, true, &body, out_why);
+
+	if (ret != RC_OK)
+		return ret;
+	*out_reason = "unspecified";
+	*out_why = "invalid revocation reason";
+	ret = json_str(body, "reason", MAX_REASON, out_reason);
+	if ((*out_reason)[0] == '\0')
+		*out_reason = "unspecified";
+	return ret == RC_INVALID || !cert_reason_is_valid(*out_reason)
+		   ? RC_INVALID
+		   : RC_OK;
+}
+
 const char *
 cert_why_revoked(struct op *op)
 {
@@ -40,18 +58,11 @@ cert_why_revoked(struct op *op)
 enum op_next
 cert_revoke(struct op *op)
 {
-	const char *why, *reason = "unspecified";
-	const struct cJSON *body;
-	rc ret;
+	const char *why, *reason;
+	rc ret = cert_reason_read(op, &reason, &why);
 
-	ret = req_json(op, true, &body, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
-	ret = json_str(body, "reason", MAX_REASON, &reason);
-	if (reason[0] == '\0')
-		reason = "unspecified";
-	if (ret == RC_INVALID || !cert_reason_is_valid(reason))
-		return op_fail(op, RC_INVALID, "invalid revocation reason");
 	return OP_QUERY(op, Q_CERT_REVOKE, revoke_done, req_param(op, "id"),
 	    reason, page_actor(op), req_actor_type(op), cert_why_revoked(op));
 }

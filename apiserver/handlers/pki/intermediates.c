@@ -156,18 +156,11 @@ static const struct field revoke_body[] = {
 enum op_next
 intermediate_revoke_start(struct op *op)
 {
-	const char *why, *reason = "unspecified";
-	const struct cJSON *body;
-	rc ret;
+	const char *why, *reason;
+	rc ret = cert_reason_read(op, &reason, &why);
 
-	ret = req_json(op, true, &body, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
-	ret = json_str(body, "reason", REASON_MAX, &reason);
-	if (reason[0] == '\0')
-		reason = "unspecified";
-	if (ret == RC_INVALID || !cert_reason_is_valid(reason))
-		return op_fail(op, RC_INVALID, "invalid revocation reason");
 	return OP_QUERY(op, Q_INTERMEDIATE_CA_REVOKE, revoked,
 	    req_param(op, "id"), reason, page_actor(op), req_actor_type(op));
 }
