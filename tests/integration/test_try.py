@@ -142,14 +142,81 @@ def test_a_server_that_is_wrong_fails(plane, site):
     fails(plane, "tgt-dark", "no TLS handshake")
 
 
+class Asking(threading.Thread):
+    """Asks for a test beside the test's own steps; .answer is (status, reply, what it tested)."""
+
+    def __init__(self, plane, kind, ident):
+        super().__init__(target=lambda: setattr(self, "answer", ask(plane, kind, ident)))
+        self.answer = None
+        self.start()
+
+    def end(self):
+        self.join()
+        return self.answer
+
+
+def wait_for_waiters(plane, n):
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'certctl_apiserver' AND wait_event_type = 'Lock'"
+    wait_for(lambda: plane.value(waiting) == n, 20, f"{n} to wait for a row")
+
+
 def test_two_who_ask_at_once_are_answered_by_one_test(plane, site):
-    answers = []
-    asking = [threading.Thread(target=lambda: answers.append(ask(plane, "target", "tgt-demo")[:2])) for _ in range(4)]
-    for one in asking:
-        one.start()
-    for one in asking:
-        one.join()
-    assert [status for status, _ in answers] == [200] * 4 and {reply["status"] for _, reply in answers} == {"success"}
+    """The row of the test before is held till both wait for it."""
+    ask(plane, "target", "tgt-demo")
+    told = events(plane, "target", "success", "tgt-demo")
+    with plane.connect() as other, other.cursor() as c:
+        c.execute("SELECT 1 FROM target_tests WHERE target_id = 'tgt-demo' FOR UPDATE")
+        asking = [Asking(plane, "target", "tgt-demo") for _ in range(2)]
+        wait_for_waiters(plane, 2)
+        # No agent may end what the first asks for before the second sees it.
+        plane.processes["agent-1"].signal(signal.SIGSTOP)
+        other.rollback()
+    try:
+        wait_for_waiters(plane, 0)
+    finally:
+        plane.processes["agent-1"].signal(signal.SIGCONT)
+    answers = [one.end()[:2] for one in asking]
+    assert [(status, reply["status"]) for status, reply in answers] == [(200, "success")] * 2, answers
+    assert events(plane, "target", "success", "tgt-demo") == told + 1
+
+
+def test_a_test_that_another_took_the_place_of_is_answered_by_that(plane, site):
+    agent = plane.processes["agent-1"]
+    agent.signal(signal.SIGSTOP)
+    try:
+        asking = Asking(plane, "target", "tgt-demo")
+        asked = wait_for(lambda: plane.value("SELECT id FROM target_tests WHERE target_id = 'tgt-demo' AND ended_at IS NULL"), 20, "the ask")
+        plane.plant("UPDATE target_tests SET id = 'test-later', ended_at = now(), passed = false, message = 'later' WHERE id = %s", asked)
+        assert asking.end()[:2] == (200, {"status": "failed", "message": "later"})
+    finally:
+        agent.signal(signal.SIGCONT)
+
+
+def test_a_test_that_ends_while_another_is_asked_for_does_not_answer_it(plane):
+    """It began before what the second asker wants to know of."""
+    ask(plane, "issuer", "iss-local")
+    worker = plane.processes["worker-1"]
+    worker.signal(signal.SIGSTOP)
+    try:
+        with plane.connect() as other, other.cursor() as c:
+            c.execute("INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id, run_after) VALUES "
+                      "('task-before', 'ca_init', 'iss-local', 'ca_init:iss-local', 'iss-local', 'infinity')")
+            asking = Asking(plane, "issuer", "iss-local")
+            wait_for_waiters(plane, 1)
+            c.execute("DELETE FROM tasks WHERE id = 'task-before'")
+            c.execute("UPDATE issuers SET last_tested_at = clock_timestamp(), test_status = 'success' WHERE id = 'iss-local'")
+            other.commit()
+        wait_for(lambda: plane.value("SELECT count(*) FROM tasks WHERE dedupe_key = 'ca_init:iss-local'") == 1, 20, "the ask")
+        # Its own test is still to be made, and it fails.
+        good = plane.value("SELECT encode(key_sealed, 'hex') FROM ca_keys WHERE issuer_id = 'iss-local'")
+        plane.plant("UPDATE ca_keys SET key_sealed = set_byte(key_sealed, length(key_sealed) - 1, get_byte(key_sealed, length(key_sealed) - 1) # 1) "
+                    "WHERE issuer_id = 'iss-local'")
+    finally:
+        worker.signal(signal.SIGCONT)
+    status, reply, _ = asking.end()
+    plane.plant("UPDATE ca_keys SET key_sealed = decode(%s, 'hex') WHERE issuer_id = 'iss-local'", good)
+    assert status == 422 and "does not open" in reply["message"], reply
+    assert ask(plane, "issuer", "iss-local")[0] == 200
 
 
 def test_another_agent_cannot_answer(plane, site):

@@ -30,15 +30,7 @@ static op_step test_looked;
 enum op_next
 issuer_test_start(struct op *op)
 {
-	const struct cJSON *body; /* nothing need stand there */
-	const char *why;
-	rc ret;
-
-	ret = req_json(op, true, &body, &why);
-	if (ret != RC_OK)
-		return op_fail(op, ret, "%s", why);
-	return OP_QUERY(op, Q_ISSUER_TEST_ASK, test_asked, req_param(op, "id"),
-	    page_actor(op), req_actor_type(op));
+	return test_ask(op, Q_ISSUER_TEST_ASK, Q_ISSUER_TEST_ASKED, test_asked);
 }
 
 static enum op_next

@@ -18,6 +18,7 @@
 
 struct target_test {
 	const char *test; /* its id */
+	const char *why;  /* nothing came of it; NULL while it is waited for */
 	int64_t until_ms, pause_ms;
 };
 
@@ -29,23 +30,16 @@ static op_step test_given_up;
 enum op_next
 target_test_start(struct op *op)
 {
-	const struct cJSON *body; /* nothing need stand there */
-	const char *why;
-	rc ret;
-
-	ret = req_json(op, true, &body, &why);
-	if (ret != RC_OK)
-		return op_fail(op, ret, "%s", why);
-	return OP_QUERY(op, Q_TARGET_TEST_ASK, test_asked, req_param(op, "id"),
-	    page_actor(op), req_actor_type(op));
+	return test_ask(op, Q_TARGET_TEST_ASK, Q_TARGET_TEST_ASKED, test_asked);
 }
 
 /* Nobody said what came of it. */
 static enum op_next
 give_up(struct op *op, const char *why)
 {
-	const struct target_test *t = op_state(op, sizeof(*t));
+	struct target_test *t = op_state(op, sizeof(*t));
 
+	t->why = why;
 	return OP_QUERY(op, Q_TARGET_TEST_END, test_given_up, t->test, "false",
 	    why, NULL);
 }
@@ -79,37 +73,44 @@ test_asked(struct op *op)
 static enum op_next
 test_look(struct op *op)
 {
-	const struct target_test *t = op_state(op, sizeof(*t));
+	return OP_QUERY(op, Q_TARGET_TEST_LOOK, test_looked,
+	    req_param(op, "id"));
+}
 
-	return OP_QUERY(op, Q_TARGET_TEST_LOOK, test_looked, t->test);
+/* What came of it, or of a later one that took its place. */
+static enum op_next
+test_over(struct op *op, bool passed, const char *message)
+{
+	struct json_w *w = reply_writer(op);
+
+	json_w_open(w, '{');
+	json_w_kv(w, "status", passed ? "success" : "failed");
+	json_w_kv(w, "message", message);
+	json_w_close(w, '}');
+	return reply_json(op, 200);
 }
 
 static enum op_next
 test_looked(struct op *op)
 {
 	struct target_test *t = op_state(op, sizeof(*t));
-	struct json_w *w;
 
-	if (op_rows(op) == 0) /* removed, or tested anew since */
+	if (op_rows(op) == 0) /* removed since */
 		return op_fail(op, RC_NOT_FOUND, "Target not found");
-	if (!op_bool(op, 0, "is_over") && clock_boot_ms() >= t->until_ms)
+	if (op_bool(op, 0, "is_over"))
+		return test_over(op, op_bool(op, 0, "passed"),
+		    op_text(op, 0, "message"));
+	if (t->why)
+		return test_over(op, false, t->why);
+	if (clock_boot_ms() >= t->until_ms)
 		return give_up(op,
 		    op_bool(op, 0, "is_taken")
 			? "Agent is online, but did not say in time what came "
 			  "of the test"
 			: "Agent is online, but did not take the test: it is "
 			  "busy, or of a kind that makes none");
-	if (!op_bool(op, 0, "is_over")) {
-		t->pause_ms =
-		    t->pause_ms * 2 < LOOK_MS ? t->pause_ms * 2 : LOOK_MS;
-		return op_sleep(op, t->pause_ms, test_look);
-	}
-	w = reply_writer(op);
-	json_w_open(w, '{');
-	json_w_kv(w, "status", op_bool(op, 0, "passed") ? "success" : "failed");
-	json_w_kv(w, "message", op_text(op, 0, "message"));
-	json_w_close(w, '}');
-	return reply_json(op, 200);
+	t->pause_ms = t->pause_ms * 2 < LOOK_MS ? t->pause_ms * 2 : LOOK_MS;
+	return op_sleep(op, t->pause_ms, test_look);
 }
 
 /* --- what the document says of it --- */

@@ -9,4 +9,9 @@
 op_step issuer_test_start;
 op_step target_test_start;
 
+/* Asks for the test of the path's {id}: statement ask, and what then stands
+ * there, for next; that reads $1 alone, the id. */
+enum op_next test_ask(struct op *op, enum query ask, enum query asked,
+    op_step *next);
+
 #endif
