@@ -191,6 +191,67 @@ enc_unbase64_lines(struct arena *a, const char *in, size_t len, uint8_t **out,
 	return unbase64(a, in, len, true, out, out_len);
 }
 
+/* --- base64url --- */
+
+char *
+enc_base64url(struct arena *a, const uint8_t *in, size_t len)
+{
+	char *out = enc_base64(a, in, len);
+
+	for (char *p = out; *p != '\0'; p++) {
+		if (*p == '+')
+			*p = '-';
+		else if (*p == '/')
+			*p = '_';
+	}
+	out[strcspn(out, "=")] = '\0';
+	return out;
+}
+
+/* The value of a digit, -1 for anything else. */
+static int
+base64url_value(char c)
+{
+	uint8_t m;
+
+	if (c == '-')
+		return 62;
+	if (c == '_')
+		return 63;
+	m = c == '+' || c == '/' ? 0 : base64_meanings()[(uint8_t)c];
+	return m == BASE64_BAD || m >= BASE64_PAD ? -1 : m - 1;
+}
+
+rc
+enc_unbase64url(struct arena *a, const char *in, size_t len, uint8_t **out,
+    size_t *out_len)
+{
+	uint8_t *bytes = arena_alloc(a, len / 4 * 3 + 4), *p = bytes;
+	unsigned bits = 0; /* of group that are not written yet */
+	uint32_t group = 0;
+	int value;
+
+	if (len % 4 == 1)
+		return RC_INVALID;
+	for (size_t i = 0; i < len; i++) {
+		value = base64url_value(in[i]);
+		if (value < 0)
+			return RC_INVALID;
+		group = group << 6 | (uint32_t)value;
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			*p++ = (uint8_t)(group >> bits);
+		}
+	}
+	/* Bits left over are zero: one value, one text. */
+	if ((group & ((1U << bits) - 1)) != 0)
+		return RC_INVALID;
+	*out = bytes;
+	*out_len = (size_t)(p - bytes);
+	return RC_OK;
+}
+
 /* --- numbers --- */
 
 rc

@@ -30,6 +30,11 @@ rc enc_unbase64(struct arena *a, const char *in, size_t len, uint8_t **out,
 /* The same, with white space anywhere between the characters. */
 rc enc_unbase64_lines(struct arena *a, const char *in, size_t len,
     uint8_t **out, size_t *out_len) MUST_CHECK;
+/* The alphabet for URLs, without padding (RFC 4648 section 5). */
+char *enc_base64url(struct arena *a, const uint8_t *in, size_t len);
+/* RC_INVALID for anything enc_base64url would not have written. */
+rc enc_unbase64url(struct arena *a, const char *in, size_t len, uint8_t **out,
+    size_t *out_len) MUST_CHECK;
 /* The whole string, decimal, within [min, max]; RC_INVALID otherwise. */
 rc enc_parse_i64(const char *s, int64_t min, int64_t max,
     int64_t *out) MUST_CHECK;

@@ -31,6 +31,12 @@ rc json_parse(struct arena *a, const char *text, size_t len,
 const struct cJSON *json_get(const struct cJSON *object, const char *name);
 rc json_str(const struct cJSON *object, const char *name, size_t max,
     const char **out) MUST_CHECK;
+/* The same where the format's names are case-sensitive and null is a value
+ * of the wrong type, as in JOSE (RFC 7515 section 4). */
+const struct cJSON *json_get_exact(const struct cJSON *object,
+    const char *name);
+rc json_str_exact(const struct cJSON *object, const char *name, size_t max,
+    const char **out) MUST_CHECK;
 rc json_int(const struct cJSON *object, const char *name, int64_t min,
     int64_t max, int64_t *out) MUST_CHECK;
 rc json_bool(const struct cJSON *object, const char *name,

@@ -75,6 +75,28 @@ json_str(const struct cJSON *object, const char *name, size_t max,
 	return RC_OK;
 }
 
+const struct cJSON *
+json_get_exact(const struct cJSON *object, const char *name)
+{
+	const cJSON *item = json_get(object, name);
+
+	return item != NULL && strcmp(item->string, name) == 0 ? item : NULL;
+}
+
+rc
+json_str_exact(const struct cJSON *object, const char *name, size_t max,
+    const char **out)
+{
+	const cJSON *item = json_get_exact(object, name);
+
+	if (item == NULL)
+		return RC_NOT_FOUND;
+	if (!cJSON_IsString(item) || strlen(item->valuestring) > max)
+		return RC_INVALID;
+	*out = item->valuestring;
+	return RC_OK;
+}
+
 rc
 json_int(const struct cJSON *object, const char *name, int64_t min, int64_t max,
     int64_t *out)

@@ -63,6 +63,16 @@ alg_key_find(struct span der)
 	return NULL;
 }
 
+const struct alg_key *
+alg_key_named(const char *name, int size)
+{
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (strcmp(keys[i].name, name) == 0 && keys[i].size == size)
+			return &keys[i];
+	}
+	abort(); /* asked for by our own tables only */
+}
+
 const struct alg_sig *
 alg_sig_find(struct span der)
 {

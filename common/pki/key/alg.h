@@ -38,6 +38,8 @@ struct alg_sig {
 /* NULL when it is none of ours.  RSA's are also found without their NULL;
  * what is found has it. */
 const struct alg_key *alg_key_find(struct span der);
+/* The key of this name and size (0: as in the table); never NULL. */
+const struct alg_key *alg_key_named(const char *name, int size);
 const struct alg_sig *alg_sig_find(struct span der);
 /* What a key of this kind signs with; NULL when none. */
 const struct alg_sig *alg_sig_for(const EVP_PKEY *key);

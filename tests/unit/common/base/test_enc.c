@@ -207,7 +207,40 @@ test_utf8(void)
 	CHECK(!enc_is_utf8("\xe2\x82\xac", 2));
 }
 
-CHECK_MAIN(CHECK_ROW(test_hex), CHECK_ROW(test_base64_known),
-    CHECK_ROW(test_base64_round), CHECK_ROW(test_base64_refused),
-    CHECK_ROW(test_base64_lines), CHECK_ROW(test_i64), CHECK_ROW(test_duration),
-    CHECK_ROW(test_sha256), CHECK_ROW(test_equal), CHECK_ROW(test_utf8))
+/* RFC 4648 section 5, RFC 7515 appendix C. */
+static void
+test_base64url(void)
+{
+	static const char *const bad[] = {"A", "AA=", "AA==", "AAAA=", "AAAAA",
+	    "A A", "AA\n", "A+AA", "A/AA", "AB", "AAB", "A.AA", "=", " ",
+	    "\xc3\xa4", "AAAA\n"};
+	static const uint8_t octets[] = {3, 236, 255, 224, 193};
+	struct arena *a = arena_new();
+	uint8_t in[67], *out = NULL;
+	char *text;
+	size_t len;
+
+	CHECK_STR(enc_base64url(a, octets, sizeof(octets)), "A-z_4ME");
+	for (size_t i = 0; i < sizeof(in); i++)
+		in[i] = (uint8_t)(i * 151 + 250);
+	for (size_t n = 0; n <= sizeof(in); n++) {
+		text = enc_base64url(a, in, n);
+		CHECK_INT(strlen(text), (n * 4 + 2) / 3);
+		CHECK_INT(enc_unbase64url(a, text, strlen(text), &out, &len),
+		    RC_OK);
+		CHECK_INT(len, n);
+		CHECK(memcmp(out, in, n) == 0);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		CHECK_INT(enc_unbase64url(a, bad[i], strlen(bad[i]), &out,
+			      &len),
+		    RC_INVALID);
+	CHECK_INT(enc_unbase64url(a, "AA\0A", 4, &out, &len), RC_INVALID);
+	arena_free(a);
+}
+
+CHECK_MAIN(CHECK_ROW(test_base64url), CHECK_ROW(test_hex),
+    CHECK_ROW(test_base64_known), CHECK_ROW(test_base64_round),
+    CHECK_ROW(test_base64_refused), CHECK_ROW(test_base64_lines),
+    CHECK_ROW(test_i64), CHECK_ROW(test_duration), CHECK_ROW(test_sha256),
+    CHECK_ROW(test_equal), CHECK_ROW(test_utf8))

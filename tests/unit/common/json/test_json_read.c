@@ -297,6 +297,22 @@ test_lists(void)
 }
 
 static void
+test_exact(void)
+{
+	const char *text = NULL;
+
+	CHECK_INT(parse("{\"alg\":\"x\",\"Kid\":\"y\",\"n\":null}"), RC_OK);
+	CHECK(json_get_exact(value, "alg") == json_get(value, "ALG"));
+	CHECK(json_get_exact(value, "ALG") == NULL);
+	CHECK_INT(json_str_exact(value, "kid", 9, &text), RC_NOT_FOUND);
+	CHECK_INT(json_str_exact(value, "n", 9, &text), RC_INVALID);
+	CHECK_INT(json_str_exact(value, "Kid", 0, &text), RC_INVALID);
+	CHECK_INT(json_str_exact(value, "Kid", 1, &text), RC_OK);
+	CHECK_STR(text, "y");
+	drop();
+}
+
+static void
 test_text(void)
 {
 	CHECK_INT(parse(" { \"a\" : [ 1 , \"x\" , null ] } "), RC_OK);
@@ -309,4 +325,4 @@ CHECK_MAIN(CHECK_ROW(test_accepted), CHECK_ROW(test_refused),
     CHECK_ROW(test_raw_nul), CHECK_ROW(test_depth),
     CHECK_ROW(test_number_length), CHECK_ROW(test_many_members),
     CHECK_ROW(test_strings), CHECK_ROW(test_ints), CHECK_ROW(test_bools),
-    CHECK_ROW(test_lists), CHECK_ROW(test_text))
+    CHECK_ROW(test_lists), CHECK_ROW(test_exact), CHECK_ROW(test_text))
