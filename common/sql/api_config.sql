@@ -35,6 +35,8 @@
 --   filter: name contains
 --   filter: team_id is
 --   held by: managed_certificates.owner_id
+--   held by: certificate_profiles.acme_owner_id
+--   held by: acme_accounts.owner_id
 --   audit: config
 
 -- The id of a policy is "rp-" and the name in lower case, its spaces as dashes,
@@ -61,6 +63,7 @@
 --   on create: alert_severity_map coalesce(g.j -> 'alert_severity_map', '{}')
 --   filter: name contains
 --   held by: managed_certificates.renewal_policy_id
+--   held by: certificate_profiles.acme_renewal_policy_id
 --   audit: config
 --   create from: CROSS JOIN LATERAL (SELECT CASE WHEN b.slug = 'rp-' THEN id_new('rp')
 --     WHEN EXISTS (SELECT 1 FROM renewal_policies o WHERE o.id = b.slug) THEN b.slug || '-' || nextval('id_seq')
@@ -128,6 +131,7 @@
 --   filter: name contains
 --   held by: managed_certificates.certificate_profile_id
 --   held by: renewal_policies.certificate_profile_id
+--   held by: acme_accounts.profile_id
 --   audit: config
 --   update where: NOT (p.requires_approval OR coalesce(($2::jsonb ->> 'requires_approval')::bool, false))
 
@@ -154,6 +158,7 @@
 --   filter: name contains
 --   filter: type is
 --   held by: managed_certificates.issuer_id
+--   held by: certificate_profiles.issuer_id
 --   audit: config
 --   create step: queued AS (
 --     INSERT INTO tasks (id, kind, subject, dedupe_key, issuer_id)

@@ -1,0 +1,119 @@
+-- The ACME server (RFC 8555): what profiles say of it, accounts and the keys that admit them, orders and what they rest on.
+
+-- A profile serves ACME when it is enabled and says whose certificates they become and which issuer signs them.
+ALTER TABLE certificate_profiles
+    ADD COLUMN issuer_id text REFERENCES issuers (id) ON DELETE RESTRICT,
+    ADD COLUMN acme_owner_id text REFERENCES owners (id) ON DELETE RESTRICT,
+    ADD COLUMN acme_renewal_policy_id text REFERENCES renewal_policies (id) ON DELETE RESTRICT, -- NULL: rp-acme
+    ADD COLUMN acme_eab_required bool, -- NULL: as the apiserver's setting says
+    -- Those that differ from the apiserver's settings.
+    ADD COLUMN acme_limits jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(acme_limits) = 'object');
+CREATE INDEX certificate_profiles_issuer_id ON certificate_profiles (issuer_id) WHERE issuer_id IS NOT NULL;
+CREATE INDEX certificate_profiles_acme_owner_id ON certificate_profiles (acme_owner_id) WHERE acme_owner_id IS NOT NULL;
+
+-- ACME clients renew by themselves: no scan does it for them, warnings of expiry go on.
+INSERT INTO renewal_policies (id, name, renewal_window_days, auto_renew) VALUES ('rp-acme', 'ACME clients', 30, false)
+    ON CONFLICT DO NOTHING;
+
+CREATE TABLE acme_accounts (
+    account_id text PRIMARY KEY,
+    jwk_thumbprint text NOT NULL, -- RFC 7638, SHA-256, base64url
+    jwk_pem text NOT NULL, -- its SubjectPublicKeyInfo
+    contact text[] NOT NULL DEFAULT '{}',
+    status text NOT NULL DEFAULT 'valid' CHECK (status IN ('valid', 'deactivated', 'revoked')),
+    profile_id text NOT NULL REFERENCES certificate_profiles (id) ON DELETE RESTRICT,
+    owner_id text REFERENCES owners (id) ON DELETE RESTRICT, -- NULL: the profile's
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
+    terms_agreed_at timestamptz,
+    eab_key_id text, -- which admitted it; kept when that key is gone
+    UNIQUE (profile_id, jwk_thumbprint)
+);
+CREATE INDEX acme_accounts_created_at ON acme_accounts (created_at, account_id); -- the order of the list
+CREATE INDEX acme_accounts_owner_id ON acme_accounts (owner_id) WHERE owner_id IS NOT NULL;
+
+-- Keys of external account binding (RFC 8555 section 7.3.4): each admits one account.
+CREATE TABLE acme_eab_keys (
+    key_id text PRIMARY KEY,
+    profile_id text NOT NULL REFERENCES certificate_profiles (id) ON DELETE CASCADE,
+    owner_id text REFERENCES owners (id) ON DELETE CASCADE, -- of the account it admits; NULL: the profile's
+    hmac_sealed bytea NOT NULL, -- under CERTCTL_CONFIG_ENCRYPTION_KEY
+    description text NOT NULL DEFAULT '', created_by text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz, revoked_at timestamptz,
+    account_id text UNIQUE REFERENCES acme_accounts (account_id) ON DELETE CASCADE
+);
+CREATE INDEX acme_eab_keys_created_at ON acme_eab_keys (created_at, key_id); -- the order of the list
+CREATE INDEX acme_eab_keys_profile_id ON acme_eab_keys (profile_id);
+CREATE INDEX acme_eab_keys_owner_id ON acme_eab_keys (owner_id) WHERE owner_id IS NOT NULL;
+
+CREATE TABLE acme_orders (
+    order_id text PRIMARY KEY,
+    account_id text NOT NULL REFERENCES acme_accounts (account_id) ON DELETE CASCADE,
+    identifiers jsonb NOT NULL, -- [{"type", "value"}]
+    status text NOT NULL CHECK (status IN ('pending', 'ready', 'processing', 'valid', 'invalid')),
+    expires_at timestamptz NOT NULL, not_before timestamptz, not_after timestamptz,
+    error jsonb, csr_pem text,
+    certificate_id text REFERENCES managed_certificates (id) ON DELETE SET NULL,
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
+    profile_id text NOT NULL, -- the account's
+    job_id text, version_id text, -- what it was finalized with, and what came of that
+    replaces text, -- RFC 9773 section 5: the identifier of the certificate it replaces
+    names_key text NOT NULL
+-- A row goes through its states within moments: room for them on its page.
+) WITH (fillfactor = 60);
+CREATE INDEX acme_orders_account_id ON acme_orders (account_id, created_at, order_id);
+CREATE INDEX acme_orders_open ON acme_orders (account_id) WHERE status IN ('pending', 'ready', 'processing');
+CREATE INDEX acme_orders_expires_at ON acme_orders (expires_at, order_id);
+CREATE INDEX acme_orders_job_id ON acme_orders (job_id) WHERE status = 'processing';
+CREATE INDEX acme_orders_version_id ON acme_orders (version_id) WHERE version_id IS NOT NULL;
+CREATE INDEX acme_orders_certificate_id ON acme_orders (certificate_id) WHERE certificate_id IS NOT NULL;
+
+CREATE TABLE acme_authorizations (
+    authz_id text PRIMARY KEY,
+    order_id text NOT NULL REFERENCES acme_orders (order_id) ON DELETE CASCADE,
+    identifier jsonb NOT NULL,
+    status text NOT NULL CHECK (status IN ('pending', 'valid', 'invalid', 'deactivated', 'expired', 'revoked')),
+    expires_at timestamptz NOT NULL, wildcard bool NOT NULL DEFAULT false,
+    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX acme_authorizations_order_id ON acme_authorizations (order_id);
+
+CREATE TABLE acme_challenges (
+    challenge_id text PRIMARY KEY,
+    authz_id text NOT NULL REFERENCES acme_authorizations (authz_id) ON DELETE CASCADE,
+    type text NOT NULL CHECK (type IN ('http-01', 'dns-01', 'tls-alpn-01')),
+    status text NOT NULL CHECK (status IN ('pending', 'processing', 'valid', 'invalid')),
+    token text NOT NULL, validated_at timestamptz, error jsonb,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    attempts int NOT NULL DEFAULT 0
+);
+CREATE INDEX acme_challenges_authz_id ON acme_challenges (authz_id);
+
+-- Certificates that accounts hold: an order for the same names renews the one that is there.
+CREATE TABLE acme_certificates (
+    certificate_id text PRIMARY KEY REFERENCES managed_certificates (id) ON DELETE CASCADE,
+    account_id text NOT NULL REFERENCES acme_accounts (account_id) ON DELETE CASCADE,
+    profile_id text NOT NULL,
+    names_key text NOT NULL, -- its identifiers, sorted, and the algorithm of its key
+    renew_asked_at timestamptz -- an operator wants it renewed: its renewal window is now (RFC 9773)
+);
+CREATE INDEX acme_certificates_account_id ON acme_certificates (account_id, names_key);
+
+-- Nonces that were used; none is written when it is issued.  A crash empties all of these, and with it the key by which
+-- nonces are known: those whose use was forgotten are refused.
+CREATE UNLOGGED TABLE acme_nonces (
+    nonce text PRIMARY KEY, issued_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz NOT NULL,
+    used bool NOT NULL DEFAULT true
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+CREATE INDEX acme_nonces_expires_at ON acme_nonces (expires_at);
+
+CREATE UNLOGGED TABLE acme_nonce_keys (
+    id text PRIMARY KEY, -- at random: no number comes back after a crash
+    key bytea NOT NULL, made_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- What is left of the rates that accounts may ask at.
+CREATE UNLOGGED TABLE acme_buckets (
+    kind text NOT NULL, subject text NOT NULL, tokens float8 NOT NULL, at timestamptz NOT NULL,
+    PRIMARY KEY (kind, subject)
+) WITH (fillfactor = 50);
+CREATE INDEX acme_buckets_at ON acme_buckets (at);
