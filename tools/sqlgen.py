@@ -14,7 +14,7 @@ number of them is one for a tenth of the table.
 The table also says which statements only read: nothing in them writes, nor in
 the functions of --code=DIR that they call.  Such a one has no commit to wait for.
 
-A block `-- noun: team` stands for the six statements of a plain noun;
+A block `-- noun: team` stands for the statements of a plain noun;
 sqlnoun.py says what is in it.
 
 A block `-- fragment: only_one of` is text that several statements share.

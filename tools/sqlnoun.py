@@ -1,4 +1,4 @@
-"""Makes the six statements of a plain noun from its description.
+"""Makes the statements of a plain noun from its description.
 
 A description stands in common/sql, from a line `-- noun: team` to the first
 line that is no comment.  Its lines are `--   key: value`; a line indented
@@ -61,7 +61,7 @@ VALUES = {
 ONCE = ("table", "id", "audit", "event", "create from", "update where", "create step", "update step", "written")
 NEEDED = ("table", "id", "audit")
 OF_COLUMN = ("shown", "on create", "on update", "filter")
-VERBS = ("list", "total", "get", "create", "update", "delete")
+VERBS = ("list", "total", "get", "create", "update", "delete", "lock_update", "lock_delete")
 TOTAL_CAP = 10000
 ELEMENTS = {"texts": "text", "ints": "int"}  # arrays: the type of what is in them
 
@@ -255,6 +255,14 @@ class Noun:
                 + self.audited("delete", "'name', m.name", "removed", 2)
                 + f"SELECT EXISTS (SELECT 1 FROM {self.one('table')} WHERE {self.alias}.id = $1) AS was_there, "
                 "EXISTS (SELECT 1 FROM removed) AS is_gone;")
+
+    def lock_update(self):
+        """Before an update, so that what this asks beside its row is true of it."""
+        return f"SELECT {self.alias}.id FROM {self.one('table')} WHERE {self.alias}.id = $1 FOR NO KEY UPDATE;"
+
+    def lock_delete(self):
+        """Before a delete: waits for whoever begins to refer to the row just now, and then is seen by the delete."""
+        return f"SELECT {self.alias}.id FROM {self.one('table')} WHERE {self.alias}.id = $1 FOR UPDATE;"
 
     def statements(self):
         """(name, kind, is fresh, text) of each statement that is not written by hand."""

@@ -22,6 +22,7 @@ struct resource_call {
 	const struct resource *res;
 	const char *id;    /* NULL: a new one */
 	const char *given; /* the checked body */
+	bool is_again;     /* the create */
 };
 
 static op_step list_done;
@@ -48,14 +49,15 @@ not_found(struct op *op, const struct resource *res)
 }
 
 static enum op_next
-reply_one(struct op *op, int status, const struct resource *res)
+reply_one(struct op *op, int status, const struct resource *res,
+    const struct db_result *row)
 {
 	struct warnings ws = {0};
 
 	if (res->warn != NULL)
 		res->warn(op, &ws);
-	return warn_reply_one(op, status, op_result(op, 0), 0, res->fields,
-	    res->nfields, &ws);
+	return warn_reply_one(op, status, row, 0, res->fields, res->nfields,
+	    &ws);
 }
 
 /* --- list --- */
@@ -116,28 +118,66 @@ get_done(struct op *op)
 
 	if (op_rows(op) == 0)
 		return not_found(op, res);
-	return reply_one(op, 200, res);
+	return reply_one(op, 200, res, op_result(op, 0));
 }
 
 /* --- create and update --- */
 
+/* A write of the row that params begin with, behind the lock of it. */
+static enum op_next
+write_locked(struct op *op, enum query lock, enum query write, op_step *next,
+    size_t n, const char *const *params)
+{
+	const struct db_stmt stmts[] = {{lock, 1, params}, {write, n, params}};
+
+	return op_batch(op, next, ARRAY_LEN(stmts), stmts);
+}
+
+/* The same of an update, or of what asks for one. */
+static enum op_next
+write_given(struct op *op, enum query write, op_step *next)
+{
+	const struct resource_call *call = call_state(op);
+	const char *params[] = {call->id, call->given, page_actor(op),
+	    req_actor_type(op)};
+
+	return write_locked(op, call->res->lock_update, write, next,
+	    ARRAY_LEN(params), params);
+}
+
+static enum op_next
+create(struct op *op)
+{
+	struct resource_call *call = call_state(op);
+
+	op_catch(op, write_failed);
+	return OP_QUERY(op, call->res->create, create_done, call->given,
+	    page_actor(op), req_actor_type(op));
+}
+
 static enum op_next
 write_failed(struct op *op)
 {
-	const struct resource *res = call_state(op)->res;
+	struct resource_call *call = call_state(op);
+	const struct resource *res = call->res;
 	const struct db_error *error;
 	size_t len;
 	rc ret;
 
 	if (taken_is(op))
-		return taken_reply(op, res->taken, call_state(op)->id,
-		    call_state(op)->given);
+		return taken_reply(op, res->taken, call->id, call->given);
 	ret = op_caught(op, &error);
 	len = strlen(error->constraint);
 	if (ret == RC_CONFLICT && len > 5 &&
-	    strcmp(error->constraint + len - 5, "_pkey") == 0)
+	    strcmp(error->constraint + len - 5, "_pkey") == 0) {
+		/* An id of ours is made of what the statement did not see. */
+		if (!call->is_again) {
+			call->is_again = true;
+			return create(op);
+		}
 		return op_fail(op, RC_CONFLICT,
 		    "%s with this id already exists", res->label);
+	}
 	return reply_db_error(op, res->duplicate);
 }
 
@@ -206,9 +246,7 @@ resource_create(struct op *op, const struct resource *res)
 	ret = read_body(op, res, true, NULL, &call->given, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
-	op_catch(op, write_failed);
-	return OP_QUERY(op, res->create, create_done, call->given,
-	    page_actor(op), req_actor_type(op));
+	return create(op);
 }
 
 static enum op_next
@@ -220,7 +258,7 @@ create_done(struct op *op)
 		return op_fail(op, RC_INVALID, "%s", res->refused);
 	if (res->changed != NULL)
 		res->changed(op, op_text(op, 0, "id"));
-	return reply_one(op, 201, res);
+	return reply_one(op, 201, res, op_result(op, 0));
 }
 
 static enum op_next
@@ -234,8 +272,7 @@ update(struct op *op, const char *type)
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
 	op_catch(op, write_failed);
-	return OP_QUERY(op, call->res->update, update_done, call->id,
-	    call->given, page_actor(op), req_actor_type(op));
+	return write_given(op, call->res->update, update_done);
 }
 
 enum op_next
@@ -278,7 +315,7 @@ update_done(struct op *op)
 		    req_param(op, "id"));
 	if (res->changed != NULL)
 		res->changed(op, op_text(op, 0, "id"));
-	return reply_one(op, 200, res);
+	return reply_one(op, 200, res, op_result(op, 1));
 }
 
 /* The update met no row: is the noun missing, or what the body names? */
@@ -288,8 +325,7 @@ update_looked(struct op *op)
 	const struct resource *res = call_state(op)->res;
 
 	if (op_rows(op) > 0 && res->asks_approval)
-		return OP_QUERY(op, res->ask, update_asked, call_state(op)->id,
-		    call_state(op)->given, page_actor(op), req_actor_type(op));
+		return write_given(op, res->ask, update_asked);
 	if (op_rows(op) == 0 || res->refused == NULL)
 		return not_found(op, res);
 	return op_fail(op, RC_INVALID, "%s", res->refused);
@@ -318,12 +354,13 @@ update_asked(struct op *op)
 enum op_next
 resource_delete(struct op *op, const struct resource *res)
 {
-	struct resource_call *call = call_state(op);
+	const char *params[] = {req_param(op, "id"), page_actor(op),
+	    req_actor_type(op)};
 
-	call->res = res;
+	call_state(op)->res = res;
 	op_catch(op, delete_failed);
-	return OP_QUERY(op, res->remove, delete_done, req_param(op, "id"),
-	    page_actor(op), req_actor_type(op));
+	return write_locked(op, res->lock_remove, res->remove, delete_done,
+	    ARRAY_LEN(params), params);
 }
 
 static enum op_next

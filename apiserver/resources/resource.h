@@ -1,8 +1,8 @@
 /*
  * resource: create, list, get, update and delete of one plain noun.
  *
- * A noun is a descriptor: its fields, its filters and its six statements, in
- * the parameters that common/sql/api_config.sql documents.  Everything a noun
+ * A noun is a descriptor: its fields, its filters and its statements, in the
+ * parameters that common/sql/api_config.sql documents.  Everything a noun
  * needs beyond that sits in its fields' convert and check functions.
  */
 #ifndef APISERVER_RESOURCES_RESOURCE_H
@@ -28,7 +28,10 @@ struct resource {
 	size_t nfields;
 	enum resource_whole whole;
 	const char *filters[4]; /* query parameters of list, NULL-terminated */
+	/* RESOURCE_STATEMENTS; a lock goes before its write, in the same
+	 * transaction: what the write looks at stays so until its commit. */
 	enum query list, total, get, create, update, remove;
+	enum query lock_update, lock_remove;
 	const char *duplicate; /* 409 of a name that is taken */
 	const char *in_use;    /* 409 of a delete */
 	/* Who has a file of a target (taken.h); asked for no other noun. */
@@ -45,8 +48,8 @@ struct resource {
 	const char *(*check_stored)(struct op *op, const struct cJSON *body,
 	    bool is_create);
 	/* An update that met no row although its noun is there waits for an
-	 * approval: ask (id, the checked body, actor, actor type) requests it.
-	 */
+	 * approval: ask (id, the checked body, actor, actor type) requests it,
+	 * behind lock_update. */
 	bool asks_approval;
 	enum query ask;
 	/* After the commit of a create or an update; may be NULL. */
@@ -55,6 +58,13 @@ struct resource {
 	 * it is made, changed or asked for by itself; may be NULL. */
 	void (*warn)(struct op *op, struct warnings *ws);
 };
+
+#define RESOURCE_STATEMENTS(NOUN) \
+	.list = Q_##NOUN##_LIST, .total = Q_##NOUN##_TOTAL, \
+	.get = Q_##NOUN##_GET, .create = Q_##NOUN##_CREATE, \
+	.update = Q_##NOUN##_UPDATE, .remove = Q_##NOUN##_DELETE, \
+	.lock_update = Q_##NOUN##_LOCK_UPDATE, \
+	.lock_remove = Q_##NOUN##_LOCK_DELETE
 
 enum op_next resource_list(struct op *op, const struct resource *res);
 enum op_next resource_get(struct op *op, const struct resource *res);

@@ -1,8 +1,13 @@
 -- Agents: registration, heartbeats, work, CSRs, pickup, reports, retirement.
 
+-- Whoever registers with the key of that hash comes by here first.
+-- name: agent_key_lock :one
+SELECT pg_advisory_xact_lock(hashtextextended($1, 3));
+
 -- $1 name, $2 hostname, $3 os, $4 architecture, $5 ip, $6 version, $7 hash of
 -- the key, $8 actor, $9 actor type.  The same name and hash give the same
--- agent; no row at all means that somebody registered the name meanwhile.
+-- agent; no row at all means that somebody registered the name meanwhile.  Behind
+-- agent_key_lock, in its transaction: no key becomes two agents'.
 -- name: agent_register :many
 WITH taken AS (
     SELECT 1 FROM agents a WHERE a.api_key_hash = $7 AND a.name <> $1
@@ -222,11 +227,19 @@ FROM jobs j
 LEFT JOIN certificate_versions v ON v.id = j.version_id
 WHERE j.id = $1;
 
+-- Before agent_retire, in its transaction: who gives the agent a target, or one of its
+-- targets a certificate, is waited for, and then counted.
+-- name: agent_lock :many
+SELECT a.id FROM agents a WHERE a.id = $1 FOR NO KEY UPDATE;
+
+-- name: agent_targets_lock :many
+SELECT t.id FROM deployment_targets t WHERE t.agent_id = $1 AND t.retired_at IS NULL ORDER BY t.id FOR NO KEY UPDATE;
+
 -- $1 agent, $2 force, $3 reason, $4 actor, $5 actor type.  The checks stand
 -- in the order of the contract; what depends on the agent is retired with it.
 -- name: agent_retire :many
 WITH found AS (
-    SELECT a.id, a.retired_at FROM agents a WHERE a.id = $1 FOR NO KEY UPDATE
+    SELECT a.id, a.retired_at FROM agents a WHERE a.id = $1
 ), counted AS (
     SELECT
         (SELECT count(*) FROM deployment_targets t WHERE t.agent_id = $1 AND t.retired_at IS NULL) AS active_targets,
@@ -297,7 +310,8 @@ SELECT f.* FROM (
 ) AS f
 ORDER BY f.name, f.id LIMIT 10001;
 
--- $1 group, $2 agent, $3 the checked body, $4 actor, $5 actor type.
+-- $1 group, $2 agent, $3 the checked body, $4 actor, $5 actor type.  Behind
+-- agent_group_lock_update.
 -- name: agent_group_member_put :one
 WITH put AS (
     INSERT INTO agent_group_members AS m (agent_group_id, agent_id, membership_type, created_at)

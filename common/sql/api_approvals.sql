@@ -27,7 +27,8 @@ SELECT d.outcome, d.id, d.state, d.job_status, d.agent_id, d.issuer_id
 FROM approval_decide($1, $2, $3, $4, $5::bool, $6, $7) d;
 
 -- $1 profile, $2 the checked body of its update, $3 actor, $4 actor type.  The same
--- edit that its requester waits for already is not asked for again.
+-- edit that its requester waits for already is not asked for again.  Behind
+-- profile_lock_update.
 -- name: profile_edit_request :many
 WITH same AS (
     SELECT r.id FROM issuance_approval_requests r WHERE r.requested_by = $3 AND r.profile_id = $1

@@ -194,6 +194,7 @@ WITH given AS MATERIALIZED (
     INSERT INTO certificate_target_mappings (certificate_id, target_id)
     SELECT DISTINCT m.id, t.target_id
     FROM given g JOIN made m ON m.id = g.id AND m.name = g.name, jsonb_array_elements_text(g.j -> 'target_ids') AS t (target_id)
+    ORDER BY t.target_id, m.id
     RETURNING certificate_id, target_id
 ), audited AS (
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
@@ -218,6 +219,7 @@ made AS (
     INSERT INTO certificate_target_mappings (certificate_id, target_id)
     SELECT DISTINCT m.id, t.target_id
     FROM made m, given g, jsonb_array_elements_text(g.j -> 'target_ids') AS t (target_id)
+    ORDER BY t.target_id
     RETURNING target_id
 ), audited AS (
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)

@@ -1,6 +1,6 @@
 -- Statements of the plain nouns: teams, owners, renewal policies, issuers,
 -- targets.  tools/sqlnoun.py makes them of these descriptions and says what may
--- stand in one.  Every noun has the same six, in the same parameters:
+-- stand in one.  Every noun has the same, in the same parameters:
 --   list    limit, offset, name and id of the row to go on behind (NULL: the
 --           start), then the filters of its descriptor
 --   total   the filters
@@ -8,6 +8,8 @@
 --   create  the checked body, actor, actor type
 --   update  id, the checked body, actor, actor type
 --   delete  id, actor, actor type
+--   lock_update, lock_delete  id; before the update or delete, in its transaction:
+--           what a write asks beside its row it sees as it was when it began
 -- A write and its audit event are one statement.
 
 -- noun: team
@@ -200,7 +202,7 @@
 --   filter: agent_id is
 --   held by: certificate_target_mappings.target_id
 --   audit: config
---   create from: JOIN agents a ON a.id = g.j ->> 'agent_id' AND a.retired_at IS NULL
+--   create from: JOIN agents a ON a.id = g.j ->> 'agent_id' AND a.retired_at IS NULL FOR SHARE OF a
 --   update where: ($2::jsonb ->> 'agent_id' IS NULL OR $2::jsonb ->> 'agent_id' = t.agent_id
---     OR EXISTS (SELECT 1 FROM agents a WHERE a.id = $2::jsonb ->> 'agent_id' AND a.retired_at IS NULL)
+--     OR EXISTS (SELECT 1 FROM agents a WHERE a.id = $2::jsonb ->> 'agent_id' AND a.retired_at IS NULL FOR SHARE)
 --     AND NOT EXISTS (SELECT 1 FROM certificate_target_mappings m WHERE m.target_id = t.id))

@@ -82,15 +82,17 @@ WHERE i.id = $1
 ORDER BY ca.state = 'former', ca.state, ca.not_before DESC
 LIMIT 100;
 
+-- name: issuer_successor_ask :exec
+WITH asked AS MATERIALIZED (SELECT ca_successor_ask($1) AS is_new)
+INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category)
+SELECT $2, $3, 'issuer_successor_requested', 'issuer', $1, 'config' FROM asked WHERE is_new;
+
+-- What came of it, in the same transaction: somebody else may have asked at once.
 -- outcome: exists or asked; outside where the key is not here; no_issuer.
--- name: issuer_successor :one
-WITH asked AS MATERIALIZED (SELECT ca_successor_ask($1) AS is_new), told AS (
-    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category)
-    SELECT $2, $3, 'issuer_successor_requested', 'issuer', $1, 'config' FROM asked WHERE is_new)
+-- name: issuer_successor_asked :one
 SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM issuers i WHERE i.id = $1) THEN 'no_issuer'
-    WHEN a.is_new OR EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'ca_next:' || $1) THEN 'asked'
-    WHEN EXISTS (SELECT 1 FROM ca_certificates c WHERE c.issuer_id = $1 AND c.state = 'next') THEN 'exists' ELSE 'outside' END AS outcome
-FROM asked a;
+    WHEN EXISTS (SELECT 1 FROM tasks t WHERE t.dedupe_key = 'ca_next:' || $1) THEN 'asked'
+    WHEN EXISTS (SELECT 1 FROM ca_certificates c WHERE c.issuer_id = $1 AND c.state = 'next') THEN 'exists' ELSE 'outside' END AS outcome;
 
 -- name: issuer_switch :one
 SELECT CASE WHEN EXISTS (SELECT 1 FROM issuers i WHERE i.id = $1) THEN ca_switch($1, $2, $3, $4) ELSE 'no_issuer' END AS outcome;

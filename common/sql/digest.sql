@@ -64,18 +64,19 @@ SELECT EXISTS (SELECT 1 FROM done) AS is_ours;
 
 -- --- apiserver ---
 
--- has_worker: there is somebody to wait for.
+-- The task that is there already is written as it is, for its id: one that another
+-- makes just now can't be read by this statement.  has_worker: there is somebody to
+-- wait for.
 -- name: digest_request :one
 WITH queued AS (
-    INSERT INTO tasks (id, kind, subject, dedupe_key, run_after, created_at)
+    INSERT INTO tasks AS t (id, kind, subject, dedupe_key, run_after, created_at)
     VALUES (id_new('task'), 'digest', '', 'digest:', engine_now(), engine_now())
-    ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING RETURNING id
+    ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO UPDATE SET run_after = t.run_after RETURNING t.id
 ), audited AS (
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
     VALUES ($1, $2, 'digest_requested', 'digest', 'digest', '{}')
 )
-SELECT coalesce((SELECT q.id FROM queued q), (SELECT t.id FROM tasks t WHERE t.dedupe_key = 'digest:'), id_new('task')) AS id,
-    EXISTS (SELECT 1 FROM workers w WHERE w.lease_until > clock_timestamp()) AS has_worker;
+SELECT q.id, EXISTS (SELECT 1 FROM workers w WHERE w.lease_until > clock_timestamp()) AS has_worker FROM queued q;
 
 -- Of the tasks since $1, whether some are left, and whether some failed once.
 -- name: digest_state :one

@@ -74,6 +74,12 @@ made AS (
 )
 SELECT {health_check_columns m} FROM made m;
 
+-- name: health_check_lock_update :many
+SELECT c.id FROM endpoint_health_checks c WHERE c.id = $1 FOR NO KEY UPDATE;
+
+-- name: health_check_lock_delete :many
+SELECT c.id FROM endpoint_health_checks c WHERE c.id = $1 FOR UPDATE;
+
 -- name: health_check_update :one
 WITH changed AS (
     UPDATE endpoint_health_checks c SET endpoint = coalesce($2::jsonb ->> 'endpoint', c.endpoint),

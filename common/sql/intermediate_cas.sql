@@ -24,11 +24,10 @@ WHERE c.id = $1;
 -- name: intermediate_ca_ask :one
 SELECT a.outcome, a.id FROM intermediate_ca_ask($1, $2::jsonb, $3, $4) a;
 
--- Why it was not made, once; no row: nothing is known yet, or somebody else has read it.
--- name: intermediate_ca_refusal :many
-WITH told AS (DELETE FROM intermediate_ca_requests r WHERE r.id = $1 AND r.refusal IS NOT NULL RETURNING r.refusal)
-SELECT (SELECT t.refusal FROM told t) AS refusal, EXISTS (SELECT 1 FROM intermediate_ca_requests r WHERE r.id = $1) AS is_asked,
-    EXISTS (SELECT 1 FROM workers w WHERE w.lease_until > clock_timestamp()) AS has_worker;
+-- Why it was not made, for all who wait: the next request of its issuer removes it.
+-- name: intermediate_ca_refusal :one
+SELECT (SELECT r.refusal FROM intermediate_ca_requests r WHERE r.id = $1) AS refusal,
+    EXISTS (SELECT 1 FROM intermediate_ca_requests r WHERE r.id = $1) AS is_asked, EXISTS (SELECT 1 FROM workers w WHERE w.lease_until > clock_timestamp()) AS has_worker;
 
 -- name: intermediate_ca_retire :one
 SELECT intermediate_ca_retire($1, $2::bool, $3, $4, $5) AS outcome;

@@ -174,6 +174,7 @@ DECLARE
 BEGIN
     IF TG_OP = 'INSERT' THEN
         v_target := NEW.target_id; v_certificate := NEW.certificate_id;
+        PERFORM 1 FROM deployment_targets t WHERE t.id = v_target FOR SHARE; -- so that a change of it sees us, or we see it
     ELSE
         v_target := NEW.id;
         PERFORM 1 FROM certificate_target_mappings m JOIN managed_certificates c ON c.id = m.certificate_id
@@ -394,6 +395,8 @@ CREATE FUNCTION certificate_merge(p_id text, p_new jsonb, p_actor text, p_actor_
     OUT outcome text, OUT agents text[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_now timestamptz := engine_now(); v_status text; v_ids text[];
 BEGIN
+    PERFORM 1 FROM jsonb_array_elements_text(p_new -> 'target_ids') AS u (id) JOIN deployment_targets t ON t.id = u.id
+        ORDER BY t.id FOR SHARE OF t;
     SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
     agents := '{}';
     outcome := CASE WHEN NOT FOUND THEN 'unknown'

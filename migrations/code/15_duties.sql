@@ -59,7 +59,9 @@ BEGIN
         array_agg(job_say(p_words, CASE WHEN j.status = 'AwaitingApproval' THEN 'approval_timeout'
             WHEN j.agent_id IS NULL THEN 'csr_timeout_no_holder' ELSE 'csr_timeout' END, j.agent_id))
         INTO v_ids, v_statuses, v_errors
-    FROM jobs j WHERE j.id = ANY (v_ids) AND j.status IN ('AwaitingCSR', 'AwaitingApproval');
+    -- One whose wait ended just before it was taken may have begun another.
+    FROM jobs j WHERE j.id = ANY (v_ids) AND job_waits_since(j) < engine_now()
+        - ms(CASE j.status WHEN 'AwaitingCSR' THEN p_csr_ms WHEN 'AwaitingApproval' THEN p_approval_ms END);
     PERFORM job_finish(v_ids, v_statuses, v_errors);
     RETURN coalesce(cardinality(v_ids), 0);
 END $$;

@@ -24,6 +24,8 @@ BEGIN
         WHEN p_scan IS NOT NULL AND NOT EXISTS (SELECT 1 FROM discovery_scans s WHERE s.id = p_scan AND s.agent_id = p_agent)
             THEN 'unknown_scan' ELSE 'stored' END INTO outcome FROM agents a WHERE a.id = p_agent;
     IF outcome <> 'stored' THEN RETURN; END IF;
+    -- The same part, sent twice at once, is counted once.
+    PERFORM 1 FROM discovery_scans s WHERE s.id = p_scan FOR NO KEY UPDATE;
     WITH told AS MATERIALIZED (
         SELECT DISTINCT ON (r.fingerprint_sha256, r.source_path) r.*, o.discovery_scan_id IS DISTINCT FROM v_scan AS is_found,
             m.certificate_id

@@ -61,7 +61,7 @@ BEGIN
             agents, agent_group_members, deployment_targets, certificate_target_mappings, actor_roles, api_keys, roles, role_permissions, policy_rules'),
         ('certctl_apiserver', 'INSERT, UPDATE', 'managed_certificates, certificate_revocations, issuance_approval_requests'),
         ('certctl_apiserver', 'SELECT, INSERT, UPDATE', 'target_tests'),
-        ('certctl_apiserver', 'SELECT', 'intermediate_cas'), ('certctl_apiserver', 'SELECT, DELETE', 'intermediate_ca_requests'),
+        ('certctl_apiserver', 'SELECT', 'intermediate_cas, intermediate_ca_requests'),
         ('certctl_apiserver', 'INSERT', 'tasks, lanes'), ('certctl_apiserver', 'UPDATE (bootstrapped_at)', 'tenants'),
         ('certctl_apiserver', 'UPDATE (status, leased_by, lease_id, attempt_until, attempts, died_with, last_error, payload, run_after)', 'tasks'),
         -- What orders and seals a row is never the writer's choice.

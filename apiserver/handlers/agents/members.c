@@ -86,9 +86,14 @@ group_member_put_start(struct op *op)
 		    ARRAY_LEN(member_body), body, true, &given, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
-	return OP_QUERY(op, Q_AGENT_GROUP_MEMBER_PUT, member_named,
-	    req_param(op, "id"), req_param(op, "agent_id"), given,
-	    page_actor(op), req_actor_type(op));
+
+	const char *params[] = {req_param(op, "id"), req_param(op, "agent_id"),
+	    given, page_actor(op), req_actor_type(op)};
+	const struct db_stmt stmts[] = {
+	    {Q_AGENT_GROUP_LOCK_UPDATE, 1, params},
+	    {Q_AGENT_GROUP_MEMBER_PUT, ARRAY_LEN(params), params},
+	};
+	return op_batch(op, member_named, ARRAY_LEN(stmts), stmts);
 }
 
 static enum op_next

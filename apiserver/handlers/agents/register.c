@@ -113,13 +113,18 @@ register_agent(struct op *op)
 {
 	struct registration *g = op_state(op, sizeof(*g));
 
+	const char *params[] = {g->name, g->texts[AGENT_HOSTNAME],
+	    g->texts[AGENT_OS], g->texts[AGENT_ARCHITECTURE],
+	    g->texts[AGENT_IP], g->texts[AGENT_VERSION], g->hash,
+	    req_principal(op)->id, req_actor_type(op)};
+	const struct db_stmt stmts[] = {
+	    {Q_AGENT_KEY_LOCK, 1, &g->hash},
+	    {Q_AGENT_REGISTER, ARRAY_LEN(params), params},
+	};
+
 	g->tries++;
 	op_catch(op, register_failed);
-	return OP_QUERY(op, Q_AGENT_REGISTER, register_done, g->name,
-	    g->texts[AGENT_HOSTNAME], g->texts[AGENT_OS],
-	    g->texts[AGENT_ARCHITECTURE], g->texts[AGENT_IP],
-	    g->texts[AGENT_VERSION], g->hash, req_principal(op)->id,
-	    req_actor_type(op));
+	return op_batch(op, register_done, ARRAY_LEN(stmts), stmts);
 }
 
 enum op_next

@@ -42,9 +42,15 @@ agent_retire_start(struct op *op)
 	if (reason && strlen(reason) > REASON_MAX)
 		return op_fail(op, RC_INVALID,
 		    "reason must be %d characters or fewer", REASON_MAX);
-	return OP_QUERY(op, Q_AGENT_RETIRE, retire_done, id,
-	    is_forced ? "true" : "false", reason ? reason : "",
-	    req_principal(op)->id, req_actor_type(op));
+
+	const char *params[] = {id, is_forced ? "true" : "false",
+	    reason ? reason : "", req_principal(op)->id, req_actor_type(op)};
+	const struct db_stmt stmts[] = {
+	    {Q_AGENT_LOCK, 1, &id},
+	    {Q_AGENT_TARGETS_LOCK, 1, &id},
+	    {Q_AGENT_RETIRE, ARRAY_LEN(params), params},
+	};
+	return op_batch(op, retire_done, ARRAY_LEN(stmts), stmts);
 }
 
 static void

@@ -28,12 +28,7 @@ const struct resource resource_role = {
     .label = "Role",
     .fields = role_fields,
     .nfields = ARRAY_LEN(role_fields),
-    .list = Q_ROLE_LIST,
-    .total = Q_ROLE_TOTAL,
-    .get = Q_ROLE_GET,
-    .create = Q_ROLE_CREATE,
-    .update = Q_ROLE_UPDATE,
-    .remove = Q_ROLE_DELETE,
+    RESOURCE_STATEMENTS(ROLE),
     .duplicate = "A role with this name already exists",
     .in_use = "Cannot delete role: somebody holds it, or held it until it "
 	      "ended; take it from them first",

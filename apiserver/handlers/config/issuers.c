@@ -160,12 +160,7 @@ const struct resource resource_issuers = {
     .nfields = ARRAY_LEN(issuer_fields),
     .filters = {"q", "type"},
     .whole = RESOURCE_WHOLE,
-    .list = Q_ISSUER_LIST,
-    .total = Q_ISSUER_TOTAL,
-    .get = Q_ISSUER_GET,
-    .create = Q_ISSUER_CREATE,
-    .update = Q_ISSUER_UPDATE,
-    .remove = Q_ISSUER_DELETE,
+    RESOURCE_STATEMENTS(ISSUER),
     .duplicate = "An issuer with this name already exists",
     .in_use = "Cannot delete issuer: certificates are still using this "
 	      "issuer, or its CA key is kept; disable it instead",

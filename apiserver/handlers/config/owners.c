@@ -17,12 +17,7 @@ const struct resource resource_owners = {
     .nfields = ARRAY_LEN(owner_fields),
     .whole = RESOURCE_WHOLE,
     .filters = {"q", "team_id"},
-    .list = Q_OWNER_LIST,
-    .total = Q_OWNER_TOTAL,
-    .get = Q_OWNER_GET,
-    .create = Q_OWNER_CREATE,
-    .update = Q_OWNER_UPDATE,
-    .remove = Q_OWNER_DELETE,
+    RESOURCE_STATEMENTS(OWNER),
     .duplicate = "An owner with this id already exists",
     .in_use = "Cannot delete owner: certificates are still assigned to "
 	      "this owner",

@@ -232,12 +232,7 @@ const struct resource resource_profiles = {
     .nfields = ARRAY_LEN(profile_fields),
     .whole = RESOURCE_WHOLE,
     .filters = {"q"},
-    .list = Q_PROFILE_LIST,
-    .total = Q_PROFILE_TOTAL,
-    .get = Q_PROFILE_GET,
-    .create = Q_PROFILE_CREATE,
-    .update = Q_PROFILE_UPDATE,
-    .remove = Q_PROFILE_DELETE,
+    RESOURCE_STATEMENTS(PROFILE),
     .duplicate = "A profile with this name already exists",
     .in_use = "Cannot delete profile: certificates, renewal policies or "
 	      "requests for approval still refer to it",

@@ -214,12 +214,7 @@ const struct resource resource_targets = {
     .nfields = ARRAY_LEN(target_fields),
     .filters = {"q", "type", "agent_id"},
     .whole = RESOURCE_WHOLE,
-    .list = Q_TARGET_LIST,
-    .total = Q_TARGET_TOTAL,
-    .get = Q_TARGET_GET,
-    .create = Q_TARGET_CREATE,
-    .update = Q_TARGET_UPDATE,
-    .remove = Q_TARGET_DELETE,
+    RESOURCE_STATEMENTS(TARGET),
     .duplicate = "The agent has a target with this name already",
     .in_use = "Cannot delete target: certificates are still mapped to "
 	      "this target",

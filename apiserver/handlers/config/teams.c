@@ -16,12 +16,7 @@ const struct resource resource_teams = {
     .nfields = ARRAY_LEN(team_fields),
     .whole = RESOURCE_WHOLE,
     .filters = {"q"},
-    .list = Q_TEAM_LIST,
-    .total = Q_TEAM_TOTAL,
-    .get = Q_TEAM_GET,
-    .create = Q_TEAM_CREATE,
-    .update = Q_TEAM_UPDATE,
-    .remove = Q_TEAM_DELETE,
+    RESOURCE_STATEMENTS(TEAM),
     .duplicate = "A team with this name already exists",
     .in_use = "Cannot delete team: owners or certificates still belong "
 	      "to this team",

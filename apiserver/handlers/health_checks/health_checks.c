@@ -102,10 +102,7 @@ static const struct resource checks = {
     .label = "Health check",
     .fields = fields,
     .nfields = ARRAY_LEN(fields),
-    .get = Q_HEALTH_CHECK_GET,
-    .create = Q_HEALTH_CHECK_CREATE,
-    .update = Q_HEALTH_CHECK_UPDATE,
-    .remove = Q_HEALTH_CHECK_DELETE,
+    RESOURCE_STATEMENTS(HEALTH_CHECK),
     .duplicate = "A health check with this id already exists",
 };
 

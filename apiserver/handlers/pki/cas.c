@@ -71,8 +71,14 @@ issuer_successor_start(struct op *op)
 	ret = req_json(op, true, &body, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
-	return OP_QUERY(op, Q_ISSUER_SUCCESSOR, successor_asked,
-	    req_param(op, "id"), page_actor(op), req_actor_type(op));
+
+	const char *asker[] = {req_param(op, "id"), page_actor(op),
+	    req_actor_type(op)};
+	const struct db_stmt stmts[] = {
+	    {Q_ISSUER_SUCCESSOR_ASK, ARRAY_LEN(asker), asker},
+	    {Q_ISSUER_SUCCESSOR_ASKED, 1, asker},
+	};
+	return op_batch(op, successor_asked, ARRAY_LEN(stmts), stmts);
 }
 
 static enum op_next

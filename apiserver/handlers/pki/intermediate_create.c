@@ -257,7 +257,7 @@ create_found(struct op *op)
 	return OP_QUERY(op, Q_INTERMEDIATE_CA_REFUSAL, create_refused, c->id);
 }
 
-/* It may have been made, or was read by somebody else, between the looks. */
+/* It may have been made between the looks, or is asked for anew. */
 static enum op_next
 create_refused(struct op *op)
 {

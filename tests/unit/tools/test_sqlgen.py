@@ -67,6 +67,8 @@ GOLDEN = {
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
         SELECT $2, $3, 'delete_box', 'box', m.id, jsonb_build_object('name', m.name), 'config' FROM removed m )
         SELECT EXISTS (SELECT 1 FROM boxes b WHERE b.id = $1) AS was_there, EXISTS (SELECT 1 FROM removed) AS is_gone"""),
+    "box_lock_update": (1, False, "SELECT b.id FROM boxes b WHERE b.id = $1 FOR NO KEY UPDATE"),
+    "box_lock_delete": (1, False, "SELECT b.id FROM boxes b WHERE b.id = $1 FOR UPDATE"),
 }
 
 # A line of NOUN, what stands there instead, the line that the refusal names and a word of it.
