@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "common/base/clock.h"
+
 #define WIRETIME_LAST "9999-12-31T23:59:59Z" /* that has no end */
 
 /* n digits at *p; -1 when there are not as many. */
@@ -126,4 +128,19 @@ wiretime_put(struct json_w *w, const char *text)
 
 	wiretime_text(text, out);
 	json_w_str(w, out);
+}
+
+void
+wiretime_kv_us(struct json_w *w, const char *key, int64_t wall_us)
+{
+	char out[32], *end;
+
+	clock_format_rfc3339(wall_us, out); /* "...:01.500Z" */
+	end = out + strlen(out) - 2;
+	while (*end == '0')
+		end--;
+	if (*end != '.')
+		end++;
+	memcpy(end, "Z", 2);
+	json_w_kv(w, key, out);
 }

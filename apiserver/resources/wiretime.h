@@ -5,6 +5,7 @@
 #define APISERVER_RESOURCES_WIRETIME_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/json/json.h"
 
@@ -20,5 +21,8 @@ bool wiretime_is_valid(const char *text, bool may_be_date);
 void wiretime_text(const char *text, char *out);
 /* The same, written. */
 void wiretime_put(struct json_w *w, const char *text);
+/* A time of the clock (clock_wall_us), to the millisecond, as the value of a
+ * key. */
+void wiretime_kv_us(struct json_w *w, const char *key, int64_t wall_us);
 
 #endif

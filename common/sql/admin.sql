@@ -4,8 +4,8 @@
 
 -- name: admin_apiservers :many
 SELECT a.incarnation, a.name, a.host, a.pid, a.url, a.version, a.server,
-    to_char(a.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS started_at,
-    to_char(a.seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS seen_at,
+    a.started_at AT TIME ZONE 'UTC' AS started_at,
+    a.seen_at AT TIME ZONE 'UTC' AS seen_at,
     a.seen_at > clock_timestamp() - policy_alive() AS alive
 FROM apiservers a
 ORDER BY a.started_at, a.incarnation
@@ -13,8 +13,8 @@ LIMIT 1000;
 
 -- name: admin_schedulers :many
 SELECT s.incarnation, s.name, s.host, s.pid, s.url, s.version, s.server,
-    to_char(s.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS started_at,
-    to_char(s.seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS seen_at,
+    s.started_at AT TIME ZONE 'UTC' AS started_at,
+    s.seen_at AT TIME ZONE 'UTC' AS seen_at,
     s.seen_at > clock_timestamp() - policy_alive() AS alive
 FROM schedulers s
 ORDER BY s.started_at, s.incarnation
@@ -22,9 +22,9 @@ LIMIT 1000;
 
 -- name: admin_workers :many
 SELECT w.incarnation, w.name, w.host, w.pid, w.version, w.slots, w.server, w.fault, w.fault_detail,
-    coalesce(to_char(w.fault_since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '') AS fault_since,
-    to_char(w.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS started_at,
-    to_char(w.lease_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS lease_until,
+    w.fault_since AT TIME ZONE 'UTC' AS fault_since,
+    w.started_at AT TIME ZONE 'UTC' AS started_at,
+    w.lease_until AT TIME ZONE 'UTC' AS lease_until,
     w.lease_until > clock_timestamp() AS alive
 FROM workers w
 ORDER BY w.started_at, w.incarnation
@@ -40,8 +40,8 @@ WHERE l.id = 1;
 
 -- name: admin_database :one
 SELECT current_setting('server_version') AS version, current_database() AS name,
-    to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS now,
-    to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS started_at,
+    clock_timestamp() AT TIME ZONE 'UTC' AS now,
+    pg_postmaster_start_time() AT TIME ZONE 'UTC' AS started_at,
     pg_database_size(current_database()) AS size_bytes,
     (SELECT count(*) FROM pg_stat_activity a WHERE a.datname = current_database()) AS connections;
 
@@ -96,7 +96,7 @@ FROM recover($1, $2, $3) AS done CROSS JOIN jsonb_to_record(done) AS r (serials 
 -- What is not as it should be: of each kind how many there are (a hundred: or
 -- more), and the oldest; $1 to $3: what the asking process knows beside them.
 -- name: admin_conditions :many
-SELECT c.name, c.count, c.subject, to_char(c.since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS since, c.detail
+SELECT c.name, c.count, c.subject, c.since AT TIME ZONE 'UTC' AS since, c.detail
 FROM (SELECT DISTINCT ON (o.name) o.name, o.subject, o.since, o.detail, count(*) OVER (PARTITION BY o.name) AS count
     FROM (SELECT * FROM conditions
         UNION ALL SELECT f.name, '', to_timestamp(f.since_ms / 1000.0), f.detail

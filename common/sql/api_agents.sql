@@ -25,17 +25,17 @@ WITH taken AS (
     FROM made m
 )
 SELECT 'created' AS outcome, m.id, m.name, m.hostname, m.status,
-    to_char(m.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_heartbeat_at,
-    to_char(m.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS registered_at,
+    m.last_heartbeat_at AT TIME ZONE 'UTC' AS last_heartbeat_at,
+    m.registered_at AT TIME ZONE 'UTC' AS registered_at,
     m.os, m.architecture, m.ip_address, m.version, NULL AS retired_at, NULL AS retired_reason
 FROM made m
 UNION ALL
 SELECT CASE WHEN a.api_key_hash <> $7 THEN 'other' WHEN a.retired_at IS NOT NULL THEN 'retired' ELSE 'same' END,
     a.id, a.name, a.hostname, a.status,
-    to_char(a.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    to_char(a.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    a.last_heartbeat_at AT TIME ZONE 'UTC',
+    a.registered_at AT TIME ZONE 'UTC',
     a.os, a.architecture, a.ip_address, a.version,
-    to_char(a.retired_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), a.retired_reason
+    a.retired_at AT TIME ZONE 'UTC', a.retired_reason
 FROM agents a
 WHERE a.name = $1
 UNION ALL
@@ -43,10 +43,10 @@ SELECT 'key_taken', '', '', '', '', NULL, NULL, '', '', '', '', NULL, NULL FROM 
 
 -- name: agent_list :many fresh
 SELECT a.id, a.name, a.hostname, a.status,
-    to_char(a.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_heartbeat_at,
-    to_char(a.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS registered_at,
+    a.last_heartbeat_at AT TIME ZONE 'UTC' AS last_heartbeat_at,
+    a.registered_at AT TIME ZONE 'UTC' AS registered_at,
     a.os, a.architecture, a.ip_address, a.version,
-    to_char(a.retired_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS retired_at, a.retired_reason
+    a.retired_at AT TIME ZONE 'UTC' AS retired_at, a.retired_reason
 FROM agents a
 WHERE a.retired_at IS NULL
     AND ($3::timestamptz IS NULL OR (a.registered_at, a.id) < ($3::timestamptz, $4::text))
@@ -56,10 +56,10 @@ LIMIT $1::bigint OFFSET $2::bigint;
 
 -- name: agent_list_retired :many fresh
 SELECT a.id, a.name, a.hostname, a.status,
-    to_char(a.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_heartbeat_at,
-    to_char(a.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS registered_at,
+    a.last_heartbeat_at AT TIME ZONE 'UTC' AS last_heartbeat_at,
+    a.registered_at AT TIME ZONE 'UTC' AS registered_at,
     a.os, a.architecture, a.ip_address, a.version,
-    to_char(a.retired_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS retired_at, a.retired_reason
+    a.retired_at AT TIME ZONE 'UTC' AS retired_at, a.retired_reason
 FROM agents a
 WHERE a.retired_at IS NOT NULL
     AND ($3::timestamptz IS NULL OR (a.retired_at, a.id) < ($3::timestamptz, $4::text))
@@ -74,10 +74,10 @@ SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*
 
 -- name: agent_get :many
 SELECT a.id, a.name, a.hostname, a.status,
-    to_char(a.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_heartbeat_at,
-    to_char(a.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS registered_at,
+    a.last_heartbeat_at AT TIME ZONE 'UTC' AS last_heartbeat_at,
+    a.registered_at AT TIME ZONE 'UTC' AS registered_at,
     a.os, a.architecture, a.ip_address, a.version,
-    to_char(a.retired_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS retired_at, a.retired_reason
+    a.retired_at AT TIME ZONE 'UTC' AS retired_at, a.retired_reason
 FROM agents a
 WHERE a.id = $1;
 
@@ -218,11 +218,11 @@ WITH done AS (
         jsonb_strip_nulls(jsonb_build_object('target_id', $3, 'fingerprint', nullif($5, ''), 'error', nullif($6, '')))
     FROM done d WHERE d.outcome = 'stored'
 )
-SELECT d.outcome, to_char(d.verified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS verified_at FROM done d;
+SELECT d.outcome, d.verified_at AT TIME ZONE 'UTC' AS verified_at FROM done d;
 
 -- name: job_verification :many
 SELECT j.id, j.target_id, j.verification_status, j.verification_fingerprint, j.verification_error, v.fingerprint_sha256 AS expected,
-    to_char(j.verified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS verified_at
+    j.verified_at AT TIME ZONE 'UTC' AS verified_at
 FROM jobs j
 LEFT JOIN certificate_versions v ON v.id = j.version_id
 WHERE j.id = $1;
@@ -271,15 +271,15 @@ WITH found AS (
     FROM judged j WHERE j.outcome = 'retired'
 )
 SELECT j.outcome, j.active_targets, j.active_certificates, j.pending_jobs, j.cascade,
-    to_char(j.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS retired_at
+    j.at AT TIME ZONE 'UTC' AS retired_at
 FROM judged j;
 
 -- --- groups ---
 
 -- fragment: agent_shown
 a.id, a.name, a.hostname, a.status,
-    to_char(a.last_heartbeat_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_heartbeat_at,
-    to_char(a.registered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS registered_at,
+    a.last_heartbeat_at AT TIME ZONE 'UTC' AS last_heartbeat_at,
+    a.registered_at AT TIME ZONE 'UTC' AS registered_at,
     a.os, a.architecture, a.ip_address, a.version, NULL AS retired_at, NULL AS retired_reason
 
 -- A text as a network or an address; NULL: it is none.  The rows of agents and

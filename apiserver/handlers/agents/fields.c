@@ -45,19 +45,18 @@ agent_text(struct op *op, const struct cJSON *body,
 	return RC_INVALID;
 }
 
-/* The statements write these times as the wire has them. */
 const struct field agent_fields[] = {
     {"id", FIELD_TEXT},
     {"name", FIELD_TEXT},
     {"hostname", FIELD_TEXT},
     {"status", FIELD_TEXT},
-    {"registered_at", FIELD_TEXT},
+    {"registered_at", FIELD_TIME},
     {"os", FIELD_TEXT},
     {"architecture", FIELD_TEXT},
     {"ip_address", FIELD_TEXT},
     {"version", FIELD_TEXT},
-    {"last_heartbeat_at", FIELD_TEXT, FIELD_OMIT_EMPTY},
-    {"retired_at", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"last_heartbeat_at", FIELD_TIME, FIELD_OMIT_EMPTY},
+    {"retired_at", FIELD_TIME, FIELD_OMIT_EMPTY},
     {"retired_reason", FIELD_TEXT, FIELD_OMIT_EMPTY},
 };
 const size_t agent_nfields = ARRAY_LEN(agent_fields);
@@ -65,11 +64,9 @@ const size_t agent_nfields = ARRAY_LEN(agent_fields);
 void
 agent_write(struct op *op, struct json_w *w, size_t row)
 {
-	for (size_t i = 0; i < agent_nfields; i++) {
-		const struct field *f = &agent_fields[i];
-		const char *text = op_text(op, row, f->name);
+	struct field_rows fr;
 
-		if (*text || (f->flags & FIELD_OMIT_EMPTY) == 0)
-			json_w_kv(w, f->name, text);
-	}
+	field_rows_init(&fr, op_result(op, 0), agent_fields, agent_nfields,
+	    NULL);
+	field_rows_put_members(&fr, op_arena(op), w, row);
 }

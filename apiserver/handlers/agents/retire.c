@@ -6,6 +6,7 @@
 #include "apiserver/edge/outcome.h"
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/resources/shape.h"
+#include "apiserver/resources/wiretime.h"
 #include "common/base/plain.h"
 
 enum { REASON_MAX = 1000 };
@@ -97,7 +98,8 @@ retire_done(struct op *op)
 		return reply_blocked(op);
 	w = reply_writer(op);
 	json_w_open(w, '{');
-	json_w_kv(w, "retired_at", op_text(op, 0, "retired_at"));
+	json_w_key(w, "retired_at");
+	wiretime_put(w, op_text(op, 0, "retired_at"));
 	json_w_kv_bool(w, "already_retired", false);
 	json_w_kv_bool(w, "cascade", op_bool(op, 0, "cascade"));
 	write_counts(op, w);

@@ -8,6 +8,7 @@
 #include "apiserver/handlers/agents/agents.h"
 #include "apiserver/resources/fieldtext.h"
 #include "apiserver/resources/shape.h"
+#include "apiserver/resources/wiretime.h"
 #include "common/base/plain.h"
 
 enum { ID_MAX = 128, FINGERPRINT_MAX = 128 };
@@ -124,7 +125,8 @@ reply_stored(struct op *op)
 	json_w_open(w, '{');
 	json_w_kv(w, "job_id", req_param(op, "id"));
 	json_w_kv_bool(w, "verified", v->is_verified);
-	json_w_kv(w, "verified_at", op_text(op, 0, "verified_at"));
+	json_w_key(w, "verified_at");
+	wiretime_put(w, op_text(op, 0, "verified_at"));
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
@@ -179,9 +181,8 @@ verification_done(struct op *op)
 	    op_text(op, 0, "verification_fingerprint"));
 	json_w_kv_bool(w, "verified",
 	    strcmp(op_text(op, 0, "verification_status"), "success") == 0);
-	json_w_kv(w, "verified_at",
-	    op_is_null(op, 0, "verified_at") ? "0001-01-01T00:00:00Z"
-					     : op_text(op, 0, "verified_at"));
+	json_w_key(w, "verified_at");
+	wiretime_put(w, op_text(op, 0, "verified_at"));
 	json_w_kv_opt(w, "error", op_text(op, 0, "verification_error"));
 	json_w_close(w, '}');
 	return reply_json(op, 200);

@@ -5,6 +5,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/enrol/enrol.h"
 #include "apiserver/resources/shape.h"
+#include "apiserver/resources/wiretime.h"
 #include "common/base/clock.h"
 
 enum { PATH_ID_MAX = 128 };
@@ -13,13 +14,11 @@ static enum op_next
 reply_none(struct op *op)
 {
 	struct json_w *w = reply_writer(op);
-	char now[32];
 
-	clock_format_rfc3339(clock_wall_us(), now);
 	json_w_open(w, '{');
 	json_w_kv_raw(w, "profiles", "[]");
 	json_w_kv_int(w, "profile_count", 0);
-	json_w_kv(w, "generated_at", now);
+	wiretime_kv_us(w, "generated_at", clock_wall_us());
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }

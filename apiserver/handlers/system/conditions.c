@@ -7,6 +7,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/resources/shape.h"
+#include "apiserver/resources/wiretime.h"
 #include "apiserver/live/faults.h"
 #include "common/policy/policy.h"
 
@@ -87,8 +88,10 @@ write_condition(struct op *op, struct json_w *w, const struct condition *c,
 	json_w_kv_int(w, "count", count);
 	json_w_kv_bool(w, "count_is_capped", count >= POLICY_CONDITION_ROWS);
 	json_w_kv(w, "subject", db_text(r, row, db_col(r, "subject")));
-	if (!db_is_null(r, row, db_col(r, "since")))
-		json_w_kv(w, "since", db_text(r, row, db_col(r, "since")));
+	if (!db_is_null(r, row, db_col(r, "since"))) {
+		json_w_key(w, "since");
+		wiretime_put(w, db_text(r, row, db_col(r, "since")));
+	}
 	json_w_kv(w, "detail",
 	    detail_of(op_arena(op), c, db_text(r, row, db_col(r, "detail"))));
 	json_w_kv(w, "advice", c->advice);

@@ -4,6 +4,7 @@
 #include "apiserver/api.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
+#include "apiserver/resources/wiretime.h"
 #include "common/base/clock.h"
 
 static op_step metrics_json_done;
@@ -36,15 +37,12 @@ static void
 put_uptime(struct op *op, struct json_w *w)
 {
 	const struct api *a = req_api(op);
-	char text[32];
 
 	json_w_key(w, "uptime");
 	json_w_open(w, '{');
 	json_w_kv_int(w, "uptime_seconds", api_uptime_s(a));
-	clock_format_rfc3339(a->started_us, text);
-	json_w_kv(w, "server_started", text);
-	clock_format_rfc3339(clock_wall_us(), text);
-	json_w_kv(w, "measured_at", text);
+	wiretime_kv_us(w, "server_started", a->started_us);
+	wiretime_kv_us(w, "measured_at", clock_wall_us());
 	json_w_close(w, '}');
 }
 

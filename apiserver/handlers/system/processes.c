@@ -4,6 +4,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/resources/shape.h"
+#include "apiserver/resources/wiretime.h"
 
 enum { APISERVERS, SCHEDULERS, WORKERS, LEADER, DATABASE, NSTATEMENTS };
 
@@ -31,6 +32,22 @@ write_texts(struct json_w *w, const struct db_result *r, size_t row,
 		json_w_kv(w, names[i], db_text(r, row, db_col(r, names[i])));
 }
 
+/* "" for one that is not known. */
+static void
+write_times(struct json_w *w, const struct db_result *r, size_t row,
+    const char *const *names)
+{
+	char text[WIRETIME_SIZE];
+
+	for (size_t i = 0; names[i]; i++) {
+		text[0] = '\0';
+		if (!db_is_null(r, row, db_col(r, names[i])))
+			wiretime_text(db_text(r, row, db_col(r, names[i])),
+			    text);
+		json_w_kv(w, names[i], text);
+	}
+}
+
 static void
 write_numbers(struct json_w *w, const struct db_result *r, size_t row,
     const char *const *names)
@@ -41,13 +58,15 @@ write_numbers(struct json_w *w, const struct db_result *r, size_t row,
 
 static void
 write_rows(struct json_w *w, const char *key, const struct db_result *r,
-    const char *const *texts, const char *const *numbers)
+    const char *const *texts, const char *const *times,
+    const char *const *numbers)
 {
 	json_w_key(w, key);
 	json_w_open(w, '[');
 	for (size_t i = 0; i < db_nrows(r); i++) {
 		json_w_open(w, '{');
 		write_texts(w, r, i, texts);
+		write_times(w, r, i, times);
 		write_numbers(w, r, i, numbers);
 		json_w_kv_bool(w, "alive", db_bool(r, i, db_col(r, "alive")));
 		json_w_close(w, '}');
@@ -57,12 +76,14 @@ write_rows(struct json_w *w, const char *key, const struct db_result *r,
 
 static void
 write_one(struct json_w *w, const char *key, const struct db_result *r,
-    const char *const *texts, const char *const *numbers)
+    const char *const *texts, const char *const *times,
+    const char *const *numbers)
 {
 	json_w_key(w, key);
 	json_w_open(w, '{');
 	if (db_nrows(r) > 0) {
 		write_texts(w, r, 0, texts);
+		write_times(w, r, 0, times);
 		write_numbers(w, r, 0, numbers);
 	}
 	json_w_close(w, '}');
@@ -72,13 +93,16 @@ static enum op_next
 processes_done(struct op *op)
 {
 	static const char *const server[] = {"incarnation", "name", "host",
-	    "url", "version", "server", "started_at", "seen_at", NULL};
+	    "url", "version", "server", NULL};
+	static const char *const seen[] = {"started_at", "seen_at", NULL};
 	static const char *const worker[] = {"incarnation", "name", "host",
-	    "version", "server", "started_at", "lease_until", "fault",
-	    "fault_detail", "fault_since", NULL};
+	    "version", "server", "fault", "fault_detail", NULL};
+	static const char *const leased[] = {"started_at", "lease_until",
+	    "fault_since", NULL};
 	static const char *const leader[] = {"name", "holder", NULL};
-	static const char *const database[] = {"version", "name", "now",
-	    "started_at", NULL};
+	static const char *const none[] = {NULL};
+	static const char *const database[] = {"version", "name", NULL};
+	static const char *const clock[] = {"now", "started_at", NULL};
 	static const char *const pid[] = {"pid", NULL};
 	static const char *const pid_slots[] = {"pid", "slots", NULL};
 	static const char *const term[] = {"term", "expires_in_ms", NULL};
@@ -86,11 +110,15 @@ processes_done(struct op *op)
 	struct json_w *w = reply_writer(op);
 
 	json_w_open(w, '{');
-	write_rows(w, "apiservers", op_result(op, APISERVERS), server, pid);
-	write_rows(w, "schedulers", op_result(op, SCHEDULERS), server, pid);
-	write_rows(w, "workers", op_result(op, WORKERS), worker, pid_slots);
-	write_one(w, "leader", op_result(op, LEADER), leader, term);
-	write_one(w, "database", op_result(op, DATABASE), database, sizes);
+	write_rows(w, "apiservers", op_result(op, APISERVERS), server, seen,
+	    pid);
+	write_rows(w, "schedulers", op_result(op, SCHEDULERS), server, seen,
+	    pid);
+	write_rows(w, "workers", op_result(op, WORKERS), worker, leased,
+	    pid_slots);
+	write_one(w, "leader", op_result(op, LEADER), leader, none, term);
+	write_one(w, "database", op_result(op, DATABASE), database, clock,
+	    sizes);
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }

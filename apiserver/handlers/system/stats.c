@@ -6,6 +6,7 @@
 #include "apiserver/handlers/system/system.h"
 #include "apiserver/resources/page.h"
 #include "apiserver/resources/shape.h"
+#include "apiserver/resources/wiretime.h"
 #include "common/base/clock.h"
 
 static op_step summary_done;
@@ -43,7 +44,6 @@ static enum op_next
 summary_done(struct op *op)
 {
 	struct json_w *w = reply_writer(op);
-	char now[32];
 
 	json_w_open(w, '{');
 	/* NULL, of what an upgrade brought and nobody counted yet, is JSON's.
@@ -57,8 +57,7 @@ summary_done(struct op *op)
 	    op_i64(op, 0, "agent_total") - op_i64(op, 0, "agent_online"));
 	if (op_bool(op, 0, "agent_online_is_estimate"))
 		json_w_kv_bool(w, "active_agents_is_estimate", true);
-	clock_format_rfc3339(clock_wall_us(), now);
-	json_w_kv(w, "completed_at", now);
+	wiretime_kv_us(w, "completed_at", clock_wall_us());
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }

@@ -1,5 +1,7 @@
 #include "apiserver/resources/wiretime.h"
 
+#include <string.h>
+
 #include "common/base/attr.h"
 #include "common/base/buf.h"
 #include "tests/unit/check.h"
@@ -53,4 +55,28 @@ test_put(void)
 	written("infinity", "\"9999-12-31T23:59:59Z\"");
 }
 
-CHECK_MAIN(CHECK_ROW(test_valid), CHECK_ROW(test_put))
+static void
+test_clock(void)
+{
+	static const struct {
+		int64_t us;
+		const char *want;
+	} rows[] = {{0, "1970-01-01T00:00:00Z"},
+	    {500000, "1970-01-01T00:00:00.5Z"},
+	    {10120999, "1970-01-01T00:00:10.12Z"},
+	    {100001000, "1970-01-01T00:01:40.001Z"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct json_w w;
+		struct buf b;
+
+		buf_init(&b, 0);
+		json_w_init(&w, &b);
+		json_w_open(&w, '{');
+		wiretime_kv_us(&w, "at", rows[i].us);
+		CHECK(strstr(buf_cstr(&b), rows[i].want) != NULL);
+		buf_fini(&b);
+	}
+}
+
+CHECK_MAIN(CHECK_ROW(test_valid), CHECK_ROW(test_put), CHECK_ROW(test_clock))
