@@ -1,9 +1,9 @@
 /*
- * gate: everything that is asked before a handler runs, in this order: do we
- * know the path and verb, who asks, how often, may they, does the path say
+ * gate: everything that is asked before a handler runs, in this order: who
+ * asks, how often, do we know the path and verb, may they, does the path say
  * what it may, is the body of a fair size.  All of it by the headers alone;
- * only then the body is read.  What is asked of which route stands in the
- * route table and nowhere here.
+ * only then the body is read.  What is asked of which route, and of paths that
+ * are none, stands in the route table and nowhere here.
  */
 #include <stdio.h>
 #include <string.h>
@@ -126,6 +126,38 @@ refuse_failed_lookup(struct op *op)
 	    "refused, since a lookup failed: %s",
 	    e ? e->message : rc_name(ret));
 	return refuse(op, REFUSAL_LOOKUP);
+}
+
+/* --- is it a route? --- */
+
+/* HEAD of what has a GET is told of by the contract's JSON, of which only the
+ * head is sent. */
+static void
+refuse_method(struct request *r)
+{
+	request_set_header(r, "Allow", r->match.allow);
+	if (strcmp(r->head.method, "HEAD") == 0 &&
+	    strstr(r->match.allow, "GET"))
+		render_error(r, 405, "Method not allowed");
+	else
+		render_refusal(r, REFUSAL_NO_METHOD);
+}
+
+/* A path that is none, or that has no such method. */
+static void
+refuse_route(struct request *r)
+{
+	if (r->match.allow[0] != '\0')
+		refuse_method(r);
+	else
+		render_refusal(r, REFUSAL_NO_PATH);
+}
+
+static enum op_next
+refuse_unrouted(struct op *op)
+{
+	refuse_route(op_owner(op));
+	return op_done(op);
 }
 
 /* --- may they? --- */
@@ -308,10 +340,13 @@ check_permission(struct op *op)
 		return refuse_429(op);
 	if (r->is_retired)
 		return op_fail(op, RC_GONE, "Agent has been retired");
+	if (r->principal.kind == PRINCIPAL_BOOTSTRAP &&
+	    access != ROUTE_REGISTER)
+		return refuse_401(op, REFUSAL_BAD_KEY);
+	if (r->match.route == NULL)
+		return refuse_unrouted(op);
 	if (r->principal.kind == PRINCIPAL_BOOTSTRAP)
-		return access == ROUTE_REGISTER
-			   ? start_handler(op)
-			   : refuse_401(op, REFUSAL_BAD_KEY);
+		return start_handler(op);
 	if (!own_key_may_pass(r))
 		return refuse_403(op);
 	if (access == ROUTE_SIGNED_IN)
@@ -464,7 +499,7 @@ on_end(struct op *op, rc code, const char *message)
 	else if (r->status == 0)
 		log_fatal("REQUEST-UNANSWERED", "%s", op_name(op));
 	note_event(r);
-	if (r->match.route->reads != 0)
+	if (r->match.route != NULL && r->match.route->reads != 0)
 		tagged_end(r, code);
 	r->carrier->reply(r);
 }
@@ -479,41 +514,37 @@ is_preflight(const struct request *r)
 /* A preflight, or OPTIONS of the server as a whole (RFC 9110 section 9.3.7),
  * which is no path; the reader takes "*" from OPTIONS alone. */
 static bool
-gets_options(const struct request *r, bool is_malformed)
+gets_options(const struct request *r, bool is_no_path)
 {
-	return is_malformed ? strcmp(r->head.target, "*") == 0
-			    : is_preflight(r);
+	return is_no_path ? strcmp(r->head.target, "*") == 0 : is_preflight(r);
 }
 
-/* HEAD of what has a GET is told of by the contract's JSON, of which only the
- * head is sent. */
-static void
-refuse_method(struct request *r)
+static bool
+is_malformed(rc ret)
 {
-	request_set_header(r, "Allow", r->match.allow);
-	if (strcmp(r->head.method, "HEAD") == 0 &&
-	    strstr(r->match.allow, "GET"))
-		render_error(r, 405, "Method not allowed");
-	else
-		render_refusal(r, REFUSAL_NO_METHOD);
+	return ret == RC_INVALID || ret == RC_TOO_LARGE;
 }
 
-/* ret: why no route was found. */
+/* ret: why no route was found.  Where every route asks for a key, a path that
+ * is none does so too, and tells no stranger which ones there are. */
+static bool
+needs_key(const struct request *r, rc ret)
+{
+	return !is_malformed(ret) && r->match.rules != NULL &&
+	       r->match.rules->access != ROUTE_PUBLIC && !is_preflight(r);
+}
+
 static void
 answer_unrouted(struct request *r, rc ret)
 {
-	bool is_malformed = ret == RC_INVALID || ret == RC_TOO_LARGE;
-
 	if (!limits_take_address(r->api->limits, &r->peer)) {
 		render_429(r);
-	} else if (gets_options(r, is_malformed)) {
+	} else if (gets_options(r, is_malformed(ret))) {
 		request_set_text(r, 204, NULL, "");
-	} else if (is_malformed) {
+	} else if (is_malformed(ret)) {
 		render_error(r, 400, "the request target is malformed");
-	} else if (ret == RC_METHOD) {
-		refuse_method(r);
 	} else {
-		render_refusal(r, REFUSAL_NO_PATH);
+		refuse_route(r);
 	}
 	r->carrier->reply(r);
 }
@@ -544,12 +575,12 @@ request_run(struct request *r)
 		ret = router_match(r->api->router, r->head.method, &r->path,
 		    &r->match);
 	cors_tell(r, r->api->cors_origins);
-	if (ret != RC_OK) {
+	if (ret != RC_OK && !needs_key(r, ret)) {
 		answer_unrouted(r, ret);
 		return;
 	}
 	r->max_body = rules_max_body(r->match.rules, r->api->max_body);
-	env.name = r->match.route->pattern;
+	env.name = ret == RC_OK ? r->match.route->pattern : "(no route)";
 	env.deadline_ms = r->match.rules->deadline_ms;
 	r->op = op_start(&env, gate_credential);
 }

@@ -92,7 +92,8 @@ struct route_area {
  * there is no such kind. */
 const char *route_kind_schema(const char *kind);
 
-/* The rules of a row of area.  GET has no body, unless the row says so. */
+/* The rules of a row of area.  Nobody reads a GET's body, unless the row says
+ * so. */
 struct route_rules route_resolve(const struct route_area *area,
     const struct route *route);
 /* Whether a row is asked by HEAD, too; rules: it, resolved. */

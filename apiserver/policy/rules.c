@@ -63,12 +63,10 @@ rules_max_body(const struct route_rules *rules, size_t configured)
 	case ROUTE_BODY:
 		return configured;
 	case ROUTE_SMALL_BODY:
-		return configured < RULES_SMALL_BODY ? configured
-						     : RULES_SMALL_BODY;
 	case ROUTE_NO_BODY:
 		break;
 	}
-	return 0;
+	return configured < RULES_SMALL_BODY ? configured : RULES_SMALL_BODY;
 }
 
 void
@@ -78,7 +76,9 @@ rules_print(struct json_w *w, const struct route_rules *rules,
 	json_w_kv(w, "auth", access_names[rules->access]);
 	json_w_kv(w, "renderer", rules->renderer->name);
 	json_w_kv_int(w, "max_body",
-	    (int64_t)rules_max_body(rules, configured));
+	    rules->body == ROUTE_NO_BODY
+		? 0
+		: (int64_t)rules_max_body(rules, configured));
 	json_w_kv(w, "rate", rate_names[rules->rate]);
 	json_w_kv_bool(w, "preflight", rules->preflight == ROUTE_PREFLIGHT);
 	json_w_kv_int(w, "deadline_ms", rules->deadline_ms);

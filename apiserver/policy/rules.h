@@ -33,7 +33,9 @@ enum route_body {
 	/* RULES_SMALL_BODY: of whoever is nobody yet.  A larger one is 400,
 	 * not 413, to the contract's clients. */
 	ROUTE_SMALL_BODY,
-	ROUTE_NO_BODY, /* none at all, rather than one that nobody reads */
+	/* Nobody reads it: RULES_SMALL_BODY, for clients that send "{}" with
+	 * whatever they ask. */
+	ROUTE_NO_BODY,
 };
 
 /* What OPTIONS gets, without a key being looked at, and which other origins'

@@ -331,9 +331,10 @@ static void
 test_another_renderer(void)
 {
 	begin();
-	check_other_refuses("GET", "/other/no", NULL, REFUSAL_NO_PATH);
-	check_other_refuses("OPTIONS", "/other/no", NULL, REFUSAL_NO_PATH);
-	check_other_refuses("DELETE", "/other/things", NULL, REFUSAL_NO_METHOD);
+	check_other_refuses("GET", "/other/no", OPS, REFUSAL_NO_PATH);
+	check_other_refuses("OPTIONS", "/other/no", OPS, REFUSAL_NO_PATH);
+	check_other_refuses("GET", "/other/no", NULL, REFUSAL_NO_KEY);
+	check_other_refuses("DELETE", "/other/things", OPS, REFUSAL_NO_METHOD);
 	CHECK_STR(x.allow, "GET, POST");
 	check_other_refuses("GET", "/other/things", NULL, REFUSAL_NO_KEY);
 	rig_expect_no_key(&g, "nobodys-key");
@@ -355,7 +356,7 @@ test_another_renderer(void)
 	rig_init(&g, 1);
 	CHECK_INT(ask("GET", "/other/things", OPS), 200);
 	check_other_refuses("GET", "/other/things", OPS, REFUSAL_RATE);
-	check_other_refuses("GET", "/other/no", NULL, REFUSAL_NO_PATH);
+	check_other_refuses("GET", "/other/no", NULL, REFUSAL_NO_KEY);
 	check_other_refuses("GET", "/other/no", NULL, REFUSAL_RATE);
 	rig_fini(&g);
 }

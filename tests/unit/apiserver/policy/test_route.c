@@ -208,7 +208,9 @@ test_a_row_overrides_its_area(void)
 	CHECK_INT(m.rules->rate, ROUTE_UNRATED);
 	CHECK_INT(m.rules->preflight, ROUTE_NO_PREFLIGHT);
 	CHECK_INT(m.rules->deadline_ms, 5);
-	CHECK_INT(rules_max_body(m.rules, 77), 0);
+	CHECK_INT(m.rules->body, ROUTE_NO_BODY);
+	CHECK_INT(rules_max_body(m.rules, 77), 77);
+	CHECK_INT(rules_max_body(m.rules, 77777), RULES_SMALL_BODY);
 	CHECK_INT(rules_max_body(&area.rules, 77), 77);
 }
 
