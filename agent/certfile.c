@@ -72,22 +72,47 @@ tell_x509(struct reading *r, const char *format, const X509 *x)
 
 /* --- PEM --- */
 
+#define BEGIN "-----BEGIN CERTIFICATE-----"
+
+/* The next line BEGIN from p on; end: there is none. */
+static const char *
+find_begin(const char *start, const char *p, const char *end)
+{
+	const char *hit;
+
+	for (;;) {
+		hit = memmem(p, (size_t)(end - p), BEGIN, strlen(BEGIN));
+		if (hit == NULL)
+			return end;
+		if (hit == start || hit[-1] == '\n' || hit[-1] == '\r')
+			return hit;
+		p = hit + strlen(BEGIN);
+	}
+}
+
+/* Block by block, each up to the next one's begin: a broken one does not hide
+ * those behind it. */
 static const char *
 read_pem(struct reading *r, struct span bytes)
 {
-	struct span der, rest = bytes;
+	const char *start = (const char *)bytes.p, *end = start + bytes.len;
+	const char *why = NULL, *at, *next;
+	struct span der;
 	rc ret;
 
-	for (;;) {
-		ret = pem_read(r->a, "CERTIFICATE", (const char *)rest.p,
-		    rest.len, &der, &rest);
-		if (ret == RC_NOT_FOUND)
-			return NULL;
+	/* The mark that some editors write. */
+	if (bytes.len >= 3 && memcmp(start, "\xef\xbb\xbf", 3) == 0)
+		start += 3;
+	for (at = find_begin(start, start, end); at < end; at = next) {
+		next = find_begin(start, at + strlen(BEGIN), end);
+		ret = pem_read(r->a, "CERTIFICATE", at, (size_t)(next - at),
+		    &der, NULL);
 		if (ret != RC_OK)
-			return "a certificate in it is cut off or no base64";
-		if (!tell(r, "PEM", der))
+			why = "a certificate in it is cut off or no base64";
+		else if (!tell(r, "PEM", der))
 			return TOO_MANY;
 	}
+	return why;
 }
 
 /* --- PKCS#7 --- */

@@ -261,10 +261,8 @@ discovery_entry_put(struct arena *a, struct json_w *w,
 	d->key_algorithm = read_text(&e, "key_algorithm", WORD_MAX);
 	read_numbers(&e);
 	read_certificate(&e);
-	e.path = read_text(&e, "source_path", SIZE_MAX);
+	e.path = read_text(&e, "source_path", DISCOVERED_PATH_MAX);
 	e.format = read_text(&e, "source_format", WORD_MAX);
-	if (strlen(e.path) > DISCOVERED_PATH_MAX)
-		refuse(&e, "source_path", "must be of 1024 bytes or fewer");
 	if (e.why != NULL) {
 		*out_why = e.why;
 		return RC_INVALID;

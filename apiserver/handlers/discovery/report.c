@@ -77,7 +77,6 @@ read_texts(struct op *op, const struct cJSON *body, const char *name,
 static const char *
 read_scan(struct op *op, const struct cJSON *body, struct report *r)
 {
-	const char *agent = "";
 	rc ret;
 
 	ret = json_str(body, "discovery_scan_id", ID_MAX, &r->scan);
@@ -85,10 +84,6 @@ read_scan(struct op *op, const struct cJSON *body, struct report *r)
 		r->scan = NULL;
 	if (ret == RC_INVALID || (r->scan != NULL && !fieldtext_is_id(r->scan)))
 		return "discovery_scan_id must be a scan's id";
-	/* The path's counts; clients say it again. */
-	ret = json_str(body, "agent_id", ID_MAX, &agent);
-	if (ret == RC_INVALID || (*agent != '\0' && !fieldtext_is_id(agent)))
-		return "agent_id must be an agent's id";
 	ret = json_int(body, "scan_duration_ms", 0, INT_MAX, &r->duration_ms);
 	if (ret == RC_INVALID)
 		return "scan_duration_ms must be a whole number of "
@@ -198,7 +193,7 @@ stored(struct op *op)
 /* --- what the document says of it --- */
 
 static const struct field report_body[] = {
-    {"agent_id", FIELD_TEXT, FIELD_ID, .max = ID_MAX},
+    {"agent_id", FIELD_TEXT}, /* not looked at: the path's counts */
     {"discovery_scan_id", FIELD_TEXT, FIELD_ID, .max = ID_MAX},
     {"directories", FIELD_TEXTS, .max_items = DIRECTORIES_MAX},
     {"certificates", FIELD_OBJECTS, .max_items = DISCOVERY_ENTRIES_MAX},

@@ -112,6 +112,18 @@ pem(void)
 		      arena_printf(r.a, "%s%.*s", r.cert, 200, r.cert)),
 	    "a certificate in it is cut off or no base64");
 	CHECK_INT(r.n, 1);
+	CHECK_STR(read_text(&r, "a.crt",
+		      arena_printf(r.a, "\xef\xbb\xbf%.*s\n%s%s!\n%s\n%s%s",
+			  200, r.cert, r.cert, "-----BEGIN CERTIFICATE-----\n",
+			  "-----END CERTIFICATE-----", "# x\n", r.cert)),
+	    "a certificate in it is cut off or no base64");
+	CHECK(r.n == 2 && !r.is_other);
+	CHECK_STR(read_text(&r, "a.crt", arena_printf(r.a, "x%s", r.cert)), "");
+	CHECK_INT(r.n, 0);
+	CHECK_STR(read_text(&r, "a.crt",
+		      arena_printf(r.a, "\xef\xbb\xbf%s", r.cert)),
+	    "");
+	CHECK_INT(r.n, 1);
 	for (int i = 0; i < CERTFILE_CERTS_MAX / 10 + 1; i++)
 		many = arena_printf(r.a, "%s%s", many, r.cert);
 	many = arena_printf(r.a, "%s%s%s%s%s%s%s%s%s%s", many, many, many, many,
