@@ -94,9 +94,9 @@ CREATE TABLE issuers (
 );
 
 -- The signing certificate of a local CA.  It lives apart from ca_keys so that everyone may read the one and only workers
--- the other.
+-- the other.  Both go with their issuer, which stays while there is anything that they signed, or a CA below it.
 CREATE TABLE ca_certificates (
-    issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE RESTRICT,
+    issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE CASCADE,
     -- An issuer signs with one key at a time; it keeps those it signed with.
     state text NOT NULL DEFAULT 'current' CHECK (state IN ('next', 'current', 'former')),
     key_id text NOT NULL, -- SHA-256 of the public key
@@ -110,7 +110,7 @@ CREATE TABLE ca_certificates (
 CREATE UNIQUE INDEX ca_certificates_state ON ca_certificates (issuer_id, state) WHERE state <> 'former';
 
 CREATE TABLE ca_keys (
-    issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE RESTRICT,
+    issuer_id text NOT NULL REFERENCES issuers (id) ON DELETE CASCADE,
     key_id text NOT NULL, -- of ca_certificates
     key_sealed bytea NOT NULL, -- under CERTCTL_CA_ENCRYPTION_KEY
     created_at timestamptz NOT NULL DEFAULT now(),

@@ -22,7 +22,11 @@ leaves under the caller's name; which of several, its outcome says.
 
 Parameters, bodies and answers stand in `GET /api/v1/openapi.json`, which the apiserver makes of the same tables (OpenAPI 3.1).
 
-An unknown path is 404; below `/api/v1/` its `OPTIONS` is 204 all the same.
+*Body*: bytes at most; of *none* nothing is read, and one of more than 4 KiB is refused (413).
+
+An unknown path is 404, and a method that its path does not have 405; where every route asks for a key they are so for who has one, and 401
+for others. Below `/api/v1/` `OPTIONS` is 204 all the same. Where answers are not those of the API that this one is compatible with,
+[differences.md](differences.md) says why.
 """
 
 

@@ -190,13 +190,17 @@ put_content(struct json_w *w, const char *type)
 static void
 put_body(struct json_w *w, const struct described *d)
 {
+	bool is_create = strcmp(d->route->method, "PUT") != 0;
+	bool is_whole =
+	    is_create || (d->shape.noun != NULL && d->shape.noun->replaces);
+
 	if (d->rules.body == ROUTE_NO_BODY || !d->shape.has_body)
 		return;
 	json_w_key(w, "requestBody");
 	json_w_open(w, '{');
 	json_w_kv_bool(w, "required", !d->shape.may_be_empty);
 	put_content(w, "application/json");
-	schema_put_body(w, d->shape.body, strcmp(d->route->method, "PUT") != 0);
+	schema_put_body(w, d->shape.body, is_create, is_whole);
 	json_w_close(w, '}');
 	json_w_close(w, '}');
 	json_w_close(w, '}');

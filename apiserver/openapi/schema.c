@@ -147,18 +147,18 @@ put_members(struct json_w *w, const struct shape_table *tables, bool is_create)
 
 void
 schema_put_body(struct json_w *w, const struct shape_table *tables,
-    bool is_create)
+    bool is_create, bool is_whole)
 {
 	json_w_open(w, '{');
 	json_w_kv(w, "type", "object");
 	put_members(w, tables, is_create);
 	json_w_key(w, "required");
 	json_w_open(w, '[');
-	for (size_t t = 0; is_create && t < SHAPE_TABLES_MAX; t++) {
+	for (size_t t = 0; is_whole && t < SHAPE_TABLES_MAX; t++) {
 		for (size_t i = 0; i < shape_table_n(&tables[t]); i++) {
 			const struct field *f = &tables[t].fields[i];
 
-			if (is_read(f, true) &&
+			if (is_read(f, is_create) &&
 			    (f->flags & FIELD_REQUIRED) != 0)
 				json_w_str(w, f->name);
 		}

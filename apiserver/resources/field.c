@@ -13,7 +13,7 @@
 struct reading {
 	struct arena *a;
 	struct json_w w;
-	bool is_create;
+	bool is_whole;   /* what the body leaves out has its default */
 	const char *why; /* set by what refuses */
 };
 
@@ -152,6 +152,16 @@ int_refused(struct reading *r, const struct field *f, const char *each)
 }
 
 static bool
+is_said_before(const struct cJSON *list, const struct cJSON *number)
+{
+	const struct cJSON *item = list->child;
+
+	while (item != number && item->valuedouble != number->valuedouble)
+		item = item->next;
+	return item != number;
+}
+
+static bool
 ints_read(struct reading *r, const struct field *f, const struct cJSON *value)
 {
 	const struct cJSON *item;
@@ -164,7 +174,9 @@ ints_read(struct reading *r, const struct field *f, const struct cJSON *value)
 	{
 		if (!is_whole(item, f->min, f->max))
 			return int_refused(r, f, "an array of whole numbers");
-		json_w_int(&r->w, (int64_t)item->valuedouble);
+		if ((f->flags & FIELD_ONCE) == 0 ||
+		    !is_said_before(value, item))
+			json_w_int(&r->w, (int64_t)item->valuedouble);
 	}
 	json_w_close(&r->w, ']');
 	return true;
@@ -302,15 +314,15 @@ absent_read(struct reading *r, const struct field *f, const struct cJSON *value)
 
 	if ((f->flags & FIELD_REQUIRED) != 0) {
 		/* An update leaves out what it keeps; it can't empty it. */
-		if (r->is_create || (is_said && !is_kept &&
-					(f->flags & FIELD_EMPTY_ABSENT) == 0))
+		if (r->is_whole || (is_said && !is_kept &&
+				       (f->flags & FIELD_EMPTY_ABSENT) == 0))
 			return refused(r, f, "is required");
 		return true;
 	}
 	if (value != NULL && !is_said && (f->flags & FIELD_CLEARABLE) != 0) {
 		json_w_key(&r->w, f->name);
 		json_w_null(&r->w);
-	} else if (f->dflt != NULL && (r->is_create || (is_said && !is_kept))) {
+	} else if (f->dflt != NULL && (r->is_whole || (is_said && !is_kept))) {
 		json_w_kv_raw(&r->w, f->name, f->dflt);
 	}
 	return true;
@@ -363,34 +375,53 @@ one_read(struct reading *r, const struct field *f, const struct cJSON *body)
 					     : value_read(r, f, value);
 }
 
+/* Passes by the fields that have one of the flags skip. */
+static rc
+all_read(struct reading *r, const struct field *fields, size_t n,
+    const struct cJSON *body, unsigned skip, const char **out_json,
+    const char **out_why)
+{
+	CLEANUP(buf_fini) struct buf b;
+
+	buf_init(&b, 0);
+	json_w_init(&r->w, &b);
+	json_w_open(&r->w, '{');
+	for (size_t i = 0; i < n; i++) {
+		if ((fields[i].flags & skip) != 0)
+			continue;
+		if (!one_read(r, &fields[i], body)) {
+			*out_why = r->why;
+			return RC_INVALID;
+		}
+	}
+	json_w_close(&r->w, '}');
+	if (!buf_ok(&b)) {
+		*out_why = "Invalid request body: too large";
+		return RC_INVALID;
+	}
+	*out_json = arena_strdup(r->a, buf_cstr(&b));
+	return RC_OK;
+}
+
 rc
 field_read(struct arena *a, const struct field *fields, size_t n,
     const struct cJSON *body, bool is_create, const char **out_json,
     const char **out_why)
 {
-	CLEANUP(buf_fini) struct buf b;
-	struct reading r = {.a = a, .is_create = is_create};
+	struct reading r = {.a = a, .is_whole = is_create};
+	unsigned skip = FIELD_READ_ONLY;
 
-	buf_init(&b, 0);
-	json_w_init(&r.w, &b);
-	json_w_open(&r.w, '{');
-	for (size_t i = 0; i < n; i++) {
-		unsigned skip = FIELD_READ_ONLY;
+	if (!is_create)
+		skip |= FIELD_CREATE_ONLY;
+	return all_read(&r, fields, n, body, skip, out_json, out_why);
+}
 
-		if (!is_create)
-			skip |= FIELD_CREATE_ONLY;
-		if ((fields[i].flags & skip) != 0)
-			continue;
-		if (!one_read(&r, &fields[i], body)) {
-			*out_why = r.why;
-			return RC_INVALID;
-		}
-	}
-	json_w_close(&r.w, '}');
-	if (!buf_ok(&b)) {
-		*out_why = "Invalid request body: too large";
-		return RC_INVALID;
-	}
-	*out_json = arena_strdup(a, buf_cstr(&b));
-	return RC_OK;
+rc
+field_read_whole(struct arena *a, const struct field *fields, size_t n,
+    const struct cJSON *body, const char **out_json, const char **out_why)
+{
+	struct reading r = {.a = a, .is_whole = true};
+
+	return all_read(&r, fields, n, body,
+	    FIELD_READ_ONLY | FIELD_CREATE_ONLY, out_json, out_why);
 }

@@ -55,7 +55,8 @@ enum field_flag {
 	FIELD_CLAIM = 1 << 10,    /* checked, and never believed: not stored */
 	/* 0, [] or {} means not sent: the default in a create, no change in an
 	 * update. */
-	FIELD_ZERO_ABSENT = 1 << 11
+	FIELD_ZERO_ABSENT = 1 << 11,
+	FIELD_ONCE = 1 << 12 /* of numbers: what is said again is left out */
 };
 
 struct field {
@@ -97,6 +98,11 @@ enum {
  */
 rc field_read(struct arena *a, const struct field *fields, size_t n,
     const struct cJSON *body, bool is_create, const char **out_json,
+    const char **out_why) MUST_CHECK;
+/* The same of an update that replaces all: what the body leaves out becomes
+ * what a create would make it. */
+rc field_read_whole(struct arena *a, const struct field *fields, size_t n,
+    const struct cJSON *body, const char **out_json,
     const char **out_why) MUST_CHECK;
 
 /* Rows of a result as objects; the columns are looked up once. */

@@ -222,7 +222,10 @@ read_body(struct op *op, const struct resource *res, bool is_create,
 	rc ret;
 
 	ret = req_json(op, false, &body, out_why);
-	if (ret == RC_OK)
+	if (ret == RC_OK && res->replaces && !is_create)
+		ret = field_read_whole(op_arena(op), res->fields, res->nfields,
+		    body, out_given, out_why);
+	else if (ret == RC_OK)
 		ret = field_read(op_arena(op), res->fields, res->nfields, body,
 		    is_create, out_given, out_why);
 	if (ret != RC_OK)

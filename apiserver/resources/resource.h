@@ -38,6 +38,8 @@ struct resource {
 	enum query taken;
 	/* 400 of a write that found its noun but changed no row. */
 	const char *refused;
+	/* An update replaces the whole noun; else it changes what it names. */
+	bool replaces;
 	/* NULL, or why this body is refused, whose fields are each good by
 	 * themselves; type: of the noun that it changes, NULL for a create.
 	 * May be NULL. */

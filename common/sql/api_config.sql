@@ -56,13 +56,11 @@
 --   column: certificate_profile_id text
 --   column: created_at time
 --   column: updated_at time
---   column: alert_channels json update
---   column: alert_severity_map json update
+--   column: alert_channels json create update
+--   column: alert_severity_map json create update
 --   column: renewal_percent int create update nullable
 --   also: change_pending (SELECT true FROM policy_changes k WHERE k.policy_id = {}.id)
 --   also: certificates_behind (SELECT k.total - k.done FROM policy_changes k WHERE k.policy_id = {}.id)
---   on create: alert_channels coalesce(g.j -> 'alert_channels', '{}')
---   on create: alert_severity_map coalesce(g.j -> 'alert_severity_map', '{}')
 --   filter: name contains
 --   held by: managed_certificates.renewal_policy_id
 --   held by: certificate_profiles.acme_renewal_policy_id
@@ -130,6 +128,8 @@
 --   column: updated_at time
 --   shown: description coalesce({}, '')
 --   shown: spiffe_uri_pattern coalesce({}, '')
+--   shown: allowed_key_algorithms (SELECT coalesce(jsonb_agg('{"min_size": 0}' || k.v ORDER BY k.n), '[]')
+--     FROM jsonb_array_elements({}) WITH ORDINALITY AS k (v, n))
 --   filter: name contains
 --   held by: managed_certificates.certificate_profile_id
 --   held by: renewal_policies.certificate_profile_id
@@ -203,6 +203,10 @@
 --   held by: certificate_target_mappings.target_id
 --   audit: config
 --   create from: JOIN agents a ON a.id = g.j ->> 'agent_id' AND a.retired_at IS NULL FOR SHARE OF a
+--   update step: ordered AS (
+--     UPDATE managed_certificates c SET ordered_by = $3 FROM (SELECT o.id FROM managed_certificates o WHERE o.id IN (
+--         SELECT p.certificate_id FROM changed m JOIN deployment_targets b ON b.id = m.id AND m.enabled AND NOT b.enabled
+--         JOIN certificate_target_mappings p ON p.target_id = m.id) ORDER BY o.id FOR NO KEY UPDATE) l WHERE c.id = l.id)
 --   update where: ($2::jsonb ->> 'agent_id' IS NULL OR $2::jsonb ->> 'agent_id' = t.agent_id
 --     OR EXISTS (SELECT 1 FROM agents a WHERE a.id = $2::jsonb ->> 'agent_id' AND a.retired_at IS NULL FOR SHARE)
 --     AND NOT EXISTS (SELECT 1 FROM certificate_target_mappings m WHERE m.target_id = t.id))

@@ -141,12 +141,12 @@ def test_an_export_is_lines_and_an_event_itself(trail):
     status, text = export(trail, ninety_days(trail) + "&limit=2001")
     assert [json.loads(line) for line in text.splitlines()] == events[:2001]
     assert len(export(trail, ninety_days(trail) + "&category=config")[1]["id"]) > 0  # one line is one object
-    assert export(trail, RANGE) == (200, None)
+    assert export(trail, RANGE) == (200, None) == export(trail, RANGE + "&limit=100000")
 
 
 @pytest.mark.parametrize("query", ["", "from=2020-01-01T00:00:00Z", "to=2020-01-01T00:00:00Z", RANGE + "&category=x",
                                    "from=2020-01-01T00:00:00Z&to=2020-03-31T00:00:01Z", "from=2020-01-02T00:00:00Z&to=2020-01-01T00:00:00Z",
-                                   "from=2020-01-02&to=x", RANGE + "&limit=0", RANGE + "&limit=x"])
+                                   "from=2020-01-02&to=x", RANGE + "&limit=0", RANGE + "&limit=x", RANGE + "&limit=100001"])
 def test_an_export_of_what_is_refused(trail, query):
     status, reply = export(trail, query)
     assert status == 400 and reply["message"]

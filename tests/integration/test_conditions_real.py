@@ -128,12 +128,12 @@ def test_a_certificate_that_nobody_renews(world):
 
 def test_a_certificate_that_nothing_renews(world):
     """Of ten minutes, the first of which was before it was signed; due after twelve seconds, as by its id it is not spread."""
-    policy = world.api.need("POST", "/api/v1/renewal-policies", {"name": "never", "auto_renew": False, "renewal_percent": 12})["id"]
+    policy = world.api.need("POST", "/api/v1/renewal-policies", {"name": "never", "auto_renew": False, "renewal_percent": 12})
     profile = world.api.need("POST", "/api/v1/profiles", {"name": "short", "max_ttl_seconds": 600, "allow_short_lived": True})["id"]
     name = world.value("SELECT 'aside-' || g FROM generate_series(1, 1000) g ORDER BY hashtext('aside-' || g) & 65535 LIMIT 1")
-    issue(world, name, renewal_policy_id=policy, certificate_profile_id=profile)
+    issue(world, name, renewal_policy_id=policy["id"], certificate_profile_id=profile)
     wait_told(world, "never_renewed", name)
-    world.api.need("PUT", f"/api/v1/renewal-policies/{policy}", {"auto_renew": True})
+    world.api.need("PUT", f"/api/v1/renewal-policies/{policy['id']}", policy | {"auto_renew": True})
     wait_over(world, "never_renewed")
     world.api.need("DELETE", f"{CERTS}/{name}")
 

@@ -96,6 +96,11 @@ def test_a_role_is_refused(plane, body, status, message):
 @pytest.mark.parametrize("role", ["admin", "operator", "viewer", "agent", "mcp", "cli", "auditor"])
 def test_defaults_stay(plane, role):
     assert said(plane.api.call("DELETE", f"{AUTH}/roles/r-{role}")) == (409, "Cannot delete role: it is one of the defaults")
+    path = f"{AUTH}/roles/r-{role}"
+    assert said(plane.api.call("PUT", path, {"name": "harmless"})) == (409, "Cannot rename role: it is one of the defaults")
+    for body in ({"description": "of the house"}, {"name": role, "description": ""}):
+        assert plane.api.need("PUT", path, body).items() >= (body | {"name": role}).items()
+    assert plane.api.call("PUT", path, {"name": 7})[0] == plane.api.call("PUT", path, [])[0] == 400
 
 
 def test_a_role_that_somebody_holds_stays(plane):

@@ -34,6 +34,8 @@ def test_defaults_and_all_fields(stack, api, unique):
             "enabled": False, "scan_interval_hours": 24, "timeout_ms": 250}
     changed = api.need("PUT", f"{TARGETS}/{made['id']}", full)
     assert {k: changed[k] for k in full} == full and changed["warnings"]
+    assert api.need("PUT", f"{TARGETS}/{made['id']}", full | {"ports": [443, 8443, 443, 1, 65535, 1], "timeout_ms": 30000})["ports"] == full["ports"]
+    api.need("PUT", f"{TARGETS}/{made['id']}", full)
     # What is left out, or says nothing, stays; enabled is no exception.
     for body in ({}, {"name": "", "cidrs": [], "ports": [], "scan_interval_hours": 0, "timeout_ms": 0}, {"ports": None, "enabled": None}):
         kept = api.need("PUT", f"{TARGETS}/{made['id']}", body)
@@ -48,7 +50,7 @@ def test_defaults_and_all_fields(stack, api, unique):
         status, reply = api.call(method, f"{TARGETS}/{made['id']}", body)
         brief(reply, status, "Network scan target not found", 404)
     assert [a for a, in stack.query("SELECT action FROM audit_events WHERE resource_id = %s ORDER BY seq", made["id"])] == [
-        "network_scan_target_created", *["network_scan_target_updated"] * 6, "network_scan_target_deleted"]
+        "network_scan_target_created", *["network_scan_target_updated"] * 8, "network_scan_target_deleted"]
 
 
 BLOCK = ["192.0.2.0/24"]
@@ -82,7 +84,7 @@ BLOCK = ["192.0.2.0/24"]
     ({"name": "n", "cidrs": BLOCK, "ports": ["443"]}, "ports must be"),
     ({"name": "n", "cidrs": BLOCK, "ports": list(range(1, 102))}, "ports must be"),
     ({"name": "n", "cidrs": BLOCK, "scan_interval_hours": -1}, "scan_interval_hours must be"),
-    ({"name": "n", "cidrs": BLOCK, "timeout_ms": 15001}, "timeout_ms must be"),
+    ({"name": "n", "cidrs": BLOCK, "timeout_ms": 30001}, "timeout_ms must be"),
     ({"name": "n", "cidrs": BLOCK, "timeout_ms": 99}, "timeout_ms must be")])
 def test_bad_targets(api, unique, body, words):
     status, reply = api.post(TARGETS, body)

@@ -71,6 +71,13 @@ def test_defaults_and_all_fields(world, unique):
         ("create_profile",), ("update_profile",), ("update_profile",), ("delete_profile",)]
 
 
+def test_a_key_without_a_size_shows_one(world, unique):
+    """Ed25519 has one size, and the contract's keys have each of their members."""
+    made = profile(world, unique("prof"), allowed_key_algorithms=[{"algorithm": "Ed25519"}] + KEYS)
+    want = [{"algorithm": "Ed25519", "min_size": 0}] + KEYS
+    assert made["allowed_key_algorithms"] == want == world.api.need("GET", f"{PROFILES}/{made['id']}")["allowed_key_algorithms"]
+
+
 @pytest.mark.parametrize("body", [
     {"allowed_key_algorithms": []}, {"allowed_ekus": []}, {"allowed_ekus": None, "acme_auth_mode": "", "description": None}])
 def test_what_says_nothing_is_the_default(world, unique, body):
@@ -80,7 +87,7 @@ def test_what_says_nothing_is_the_default(world, unique, body):
 
 @pytest.mark.parametrize("body", [
     {"max_ttl_seconds": 30}, {"max_ttl_seconds": 2147483647}, {"max_ttl_seconds": 3599, "allow_short_lived": True},
-    {"max_ttl_seconds": 0, "allow_short_lived": True}, {"allowed_key_algorithms": [{"algorithm": "Ed25519"}]},
+    {"max_ttl_seconds": 0, "allow_short_lived": True}, {"allowed_key_algorithms": [{"algorithm": "Ed25519", "min_size": 0}]},
     {"allowed_key_algorithms": [{"algorithm": "RSA", "min_size": 8192}, {"algorithm": "ECDSA", "min_size": 521}]},
     {"allowed_ekus": ["serverAuth", "clientAuth", "codeSigning", "emailProtection", "timeStamping"]},
     {"required_san_patterns": ["^[a-z0-9-]+\\.example\\.test$"] * 20}, {"name": "x" * 255, "id": "prof_x.1"}])

@@ -184,9 +184,10 @@ def test_owner_belongs_to_a_team(basics, api, unique):
 
 
 def test_a_policy_says_that_certificates_follow_its_change(stack, api, unique):
-    path = f"{POLICIES}/{api.post(POLICIES, {'name': unique('policy')})[1]['id']}"
+    name = unique("policy")
+    path = f"{POLICIES}/{api.post(POLICIES, {'name': name})[1]['id']}"
     assert "change_pending" not in api.get(path)[1]
-    assert api.call("PUT", path, {"renewal_window_days": 7})[0] == 200
+    assert api.call("PUT", path, {"name": name, "renewal_window_days": 7})[0] == 200
     shown = api.get(path)[1]
     assert shown["change_pending"] is True and "certificates_behind" not in shown
     policy = path.rsplit("/", 1)[1]
@@ -212,17 +213,17 @@ def test_policy_defaults_and_bounds(api, unique):
     for field, low, high in (("renewal_window_days", 1, 365), ("retry_interval_seconds", 60, 86400), ("max_retries", 0, 10),
                              ("renewal_percent", 1, 99)):
         for value in (low, high):
-            assert api.call("PUT", path, {field: value})[1][field] == value
+            assert api.call("PUT", path, {"name": name, field: value})[1][field] == value
         for value in (low - 1 or -1, high + 1, "5", 1.5, 1e300, True, 9007199254740993):
-            status, reply = api.call("PUT", path, {field: value})
+            status, reply = api.call("PUT", path, {"name": name, field: value})
             assert status == 400, (field, value, reply)
             assert field in reply["message"] or "Invalid request body" in reply["message"]
     for value in ([366], [-1], ["a"], 7, [1] * 101):
-        status, reply = api.call("PUT", path, {"alert_thresholds_days": value})
+        status, reply = api.call("PUT", path, {"name": name, "alert_thresholds_days": value})
         refused(reply, status, "alert_thresholds_days")
     status, kept = api.get(path)
-    assert (kept["renewal_window_days"], kept["renewal_percent"], kept["name"]) == (365, 99, name)
-    assert "renewal_percent" not in api.call("PUT", path, {"renewal_percent": None})[1]
+    assert (kept["renewal_window_days"], kept["renewal_percent"], kept["name"]) == (30, 99, name)
+    assert "renewal_percent" not in api.call("PUT", path, {"name": name, "renewal_percent": None})[1]
     status, reply = api.post(POLICIES, {"name": name})
     refused(reply, status, "A renewal policy with that name already exists", 409)
     status, other = api.post(POLICIES, {"name": name.replace("!", "?")})
@@ -481,11 +482,32 @@ def test_what_a_client_says_of_other_nouns(basics, api, unique, noun, body, clai
     claims = claims | {"created_at": "2020-01-01T00:00:00Z", "updated_at": "2020-01-01T00:00:00Z"}
     status, made = api.post(noun, {"name": unique()} | body | claims)
     assert status == 201, made
-    status, changed = api.call("PUT", f"{noun}/{made['id']}", claims)
+    status, changed = api.call("PUT", f"{noun}/{made['id']}", {"name": made["name"]} | claims)
     assert status == 200, changed
     for member, claimed in claims.items():
         assert claimed not in (made.get(member), changed.get(member)), member
     assert api.call("DELETE", f"{noun}/{made['id']}")[0] == 204
+
+
+def test_an_update_of_a_policy_replaces_it(api, unique):
+    """What is left out is what a create would make it, as the contract has it; only what is not the contract's stays."""
+    name = unique("whole")
+    full = {"name": name, "renewal_window_days": 7, "auto_renew": True, "max_retries": 5, "retry_interval_seconds": 60, "alert_thresholds_days": [3],
+            "alert_channels": {"warning": ["Slack"]}, "alert_severity_map": {"3": "critical"}}
+    made = api.need("POST", POLICIES, full | {"renewal_percent": 50})
+    path = f"{POLICIES}/{made['id']}"
+    assert {k: api.need("PUT", path, full)[k] for k in full} == full
+    changed = api.need("PUT", path, {"name": name, "id": "another"})
+    assert {k: changed[k] for k in full} == {
+        "name": name, "renewal_window_days": 30, "auto_renew": False, "max_retries": 0, "retry_interval_seconds": 3600,
+        "alert_thresholds_days": [30, 14, 7, 0], "alert_channels": {}, "alert_severity_map": {}}
+    assert (changed["id"], changed["renewal_percent"]) == (made["id"], 50)
+    # A part is no policy: it would end what it does not name.
+    for body in ({}, {"auto_renew": True}, {"name": ""}, {"name": None, "auto_renew": True}):
+        status, reply = api.call("PUT", path, body)
+        refused(reply, status, "name is required")
+    assert api.call("PUT", f"{POLICIES}/rp-none", {"name": name})[0] == 404
+    assert api.call("DELETE", path)[0] == 204
 
 
 def test_a_policy_that_never_renews_says_so(basics, api, unique):
@@ -494,7 +516,7 @@ def test_a_policy_that_never_renews_says_so(basics, api, unique):
     assert "auto_renew is false" in api.get(f"{POLICIES}/{policy['id']}")[1]["warnings"][0]
     status, made = api.post(CERTS, cert_body(unique("manual"), renewal_policy_id=policy["id"]))
     assert status == 201 and "nothing renews this certificate" in made["warnings"][0]
-    status, policy = api.call("PUT", f"{POLICIES}/{policy['id']}", {"auto_renew": True})
+    status, policy = api.call("PUT", f"{POLICIES}/{policy['id']}", policy | {"auto_renew": True})
     assert status == 200 and "warnings" not in policy
     status, changed = api.call("PUT", f"{CERTS}/{made['id']}", {"environment": "x"})
     assert status == 200 and "warnings" not in changed

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fleet import API_KEY, wait_for
 from openapi import INTERNAL, Client
 
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?(Z|[+-]\d\d:\d\d)$")
 TYPES = {"s": lambda v: isinstance(v, str), "b": lambda v: isinstance(v, bool), "i": lambda v: isinstance(v, int) and not isinstance(v, bool),
          "f": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool), "o": lambda v: isinstance(v, dict),
          "l": lambda v: isinstance(v, list), "t": lambda v: isinstance(v, str) and bool(TIME.match(v))}
@@ -123,16 +123,17 @@ class World:
         return job
 
 
-    def issued(self):
+    def issued(self, **more):
         """A certificate with a version, whose deployment waits for the agent of our hands."""
         name = self.name("cert")
         target = self.target(self.hand["id"])
-        self.fleet.make_certificate(name, [target])
+        self.fleet.make_certificate(name, [target], **more)
         job = self.api.need("POST", f"/api/v1/certificates/{name}/renew")["job_id"]
         status, reply = self.api.call("POST", f"/api/v1/agents/{self.hand['id']}/csr", {
             "csr_pem": csr(f"{name}.example.test"), "certificate_id": name, "job_id": job}, key=self.hand["api_key"])
         assert status == 202, reply
-        assert self.fleet.wait_job(job, 60) == ("Completed", None)
+        ended = self.fleet.wait_job(job, 60)
+        assert ended == ("Completed", None), ended
         return name
 
     def deployment(self, name=None):

@@ -26,14 +26,16 @@
 #include "common/pki/cert/discovered.h"
 #include "worker/kinds/kind.h"
 
-/* Nothing begins after this; what is under way ends by its own time, which is
- * NETWORK_DRAIN_MS at most. */
+/* Nothing begins after this; what is under way ends by its own time, and
+ * NETWORK_DRAIN_MS later where it waits for its turn.  All of it, and storing
+ * what was found, ends within KIND_DEADLINE_MS: a patient scan has shorter
+ * slices. */
 #define SLICE_MS 15000
-#define STORE_MS 3000
+#define STORE_MS 5000
 #define RETRY_MS 100
 #define WAIT_MS 200
 #define TIMEOUT_MIN_MS 100
-#define TIMEOUT_MAX_MS 15000
+#define TIMEOUT_MAX_MS 30000
 #define PORTS_MAX 100
 #define CIDRS_MAX 64
 /* A slice that found as much ends early. */
@@ -258,6 +260,15 @@ drop_all(void *arg)
 
 /* --- a slice --- */
 
+static int64_t
+slice_ms(const struct scan *s)
+{
+	int64_t left =
+	    KIND_DEADLINE_MS - NETWORK_DRAIN_MS - STORE_MS - s->timeout_ms;
+
+	return left < SLICE_MS ? left : SLICE_MS;
+}
+
 enum op_next
 network_scan_begin(struct op *op)
 {
@@ -280,7 +291,7 @@ network_scan_begin(struct op *op)
 		s->all[i] = (struct endpoint){.scan = s, .next = s->idle};
 		s->idle = &s->all[i];
 	}
-	s->until_ms = loop_now_ms(t->env->loop) + SLICE_MS;
+	s->until_ms = loop_now_ms(t->env->loop) + slice_ms(s);
 	task_wait(t, true);
 	return op_goto(op, scan_run);
 }

@@ -95,6 +95,12 @@ refuse(struct op *op, const struct decision *d)
 		return op_fail(op, RC_FORBIDDEN,
 		    "you asked for this yourself: somebody else must %s it",
 		    verb);
+	if (outcome_is(op, "one"))
+		return op_fail(op, RC_FORBIDDEN,
+		    "one of you made the other's key anew, you or who asked "
+		    "for this: somebody else must %s it, or the key's holder "
+		    "must rotate it",
+		    verb);
 	if (outcome_is(op, "owner"))
 		return op_fail(op, RC_FORBIDDEN,
 		    "the certificate is yours: somebody else must %s it", verb);

@@ -52,20 +52,43 @@ auth_role_create(struct op *op)
 	return resource_create(op, &resource_role);
 }
 
+/* The name of the default role that is asked for, which is its id without the
+ * "r-"; NULL: it is no default. */
+static const char *
+default_name(const struct op *op)
+{
+	for (size_t i = 0; i < ARRAY_LEN(default_roles); i++) {
+		if (strcmp(default_roles[i], req_param(op, "id")) == 0)
+			return default_roles[i] + 2;
+	}
+	return NULL;
+}
+
+/* Another "admin" that can do less, or the real one by a harmless name, would
+ * mislead whoever gives roles; what describes it may change. */
 enum op_next
 auth_role_update(struct op *op)
 {
+	const char *stays = default_name(op), *name = stays, *why;
+	const struct cJSON *body;
+	rc ret = RC_OK;
+
+	if (stays != NULL)
+		ret = req_json(op, false, &body, &why);
+	if (stays != NULL && ret == RC_OK)
+		ret = json_str(body, "name", NAME_MAX_LEN, &name);
+	if (ret == RC_OK && stays != NULL && *name && strcmp(name, stays) != 0)
+		return req_refuse(op, RC_CONFLICT,
+		    "Cannot rename role: it is one of the defaults");
 	return resource_update(op, &resource_role);
 }
 
 enum op_next
 auth_role_delete(struct op *op)
 {
-	for (size_t i = 0; i < ARRAY_LEN(default_roles); i++) {
-		if (strcmp(default_roles[i], req_param(op, "id")) == 0)
-			return req_refuse(op, RC_CONFLICT,
-			    "Cannot delete role: it is one of the defaults");
-	}
+	if (default_name(op) != NULL)
+		return req_refuse(op, RC_CONFLICT,
+		    "Cannot delete role: it is one of the defaults");
 	return resource_delete(op, &resource_role);
 }
 

@@ -45,6 +45,10 @@ op_step cert_bulk_renew;
 op_step cert_bulk_revoke;
 op_step cert_bulk_revoke_est;
 op_step cert_bulk_reassign;
+/* The body of a renew, deploy or revoke; NULL: it is none that says anything.
+ * RC_INVALID: *out_why is for the client. */
+rc cert_wish_read(struct op *op, const struct cJSON **out_body,
+    const char **out_why) MUST_CHECK;
 /* Whether the word is a reason a certificate may be revoked for. */
 bool cert_reason_is_valid(const char *reason);
 /* The reason that a revocation's body names, "unspecified" where it names none.

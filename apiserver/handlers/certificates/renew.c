@@ -105,7 +105,7 @@ cert_renew(struct op *op)
 	bool wish = false;
 	rc ret;
 
-	ret = req_json(op, true, &body, &why);
+	ret = cert_wish_read(op, &body, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
 	ret = json_bool(body, "force", &wish);
@@ -171,7 +171,7 @@ cert_deploy(struct op *op)
 	const char *why, *target = NULL;
 	rc ret;
 
-	ret = req_json(op, true, &body, &why);
+	ret = cert_wish_read(op, &body, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
 	ret = json_str(body, "target_id", 128, &target);

@@ -35,7 +35,7 @@ rc
 cert_reason_read(struct op *op, const char **out_reason, const char **out_why)
 {
 	const struct cJSON *body;
-	rc ret = req_json(op, true, &body, out_why);
+	rc ret = cert_wish_read(op, &body, out_why);
 
 	if (ret != RC_OK)
 		return ret;

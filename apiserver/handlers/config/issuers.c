@@ -163,7 +163,7 @@ const struct resource resource_issuers = {
     RESOURCE_STATEMENTS(ISSUER),
     .duplicate = "An issuer with this name already exists",
     .in_use = "Cannot delete issuer: certificates are still using this "
-	      "issuer, or its CA key is kept; disable it instead",
+	      "issuer, or CAs below it; disable it instead",
     .check = issuer_check,
     .changed = issuer_changed,
 };

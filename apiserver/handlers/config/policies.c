@@ -1,7 +1,8 @@
 /*
  * The renewal policies: when a certificate is renewed and how often it is
- * tried.  renewal_percent is ours: percent of the lifetime after which renewal
- * falls due, in place of the window in days.
+ * tried.  An update replaces the whole, but for renewal_percent, which is ours:
+ * percent of the lifetime after which renewal falls due, in place of the window
+ * in days.  A client that does not know it takes nothing away.
  */
 #include "apiserver/handlers/config/nouns.h"
 
@@ -88,8 +89,9 @@ static const struct field policy_fields[] = {
     {"certificate_profile_id", FIELD_TEXT, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
     {"created_at", FIELD_TIME, FIELD_READ_ONLY},
     {"updated_at", FIELD_TIME, FIELD_READ_ONLY},
-    {"alert_channels", FIELD_OBJECT, 0, .check = channels_check},
-    {"alert_severity_map", FIELD_OBJECT, 0, .check = severity_check},
+    {"alert_channels", FIELD_OBJECT, 0, .dflt = "{}", .check = channels_check},
+    {"alert_severity_map", FIELD_OBJECT, 0, .dflt = "{}",
+	.check = severity_check},
     {"renewal_percent", FIELD_INT, FIELD_CLEARABLE | FIELD_OMIT_EMPTY, 1, 99},
     /* While certificates follow a change; how many have to, once counted. */
     {"change_pending", FIELD_BOOL, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
@@ -112,6 +114,7 @@ const struct resource resource_policies = {
     .filters = {"q"},
     RESOURCE_STATEMENTS(RENEWAL_POLICY),
     .duplicate = "A renewal policy with that name already exists",
+    .replaces = true,
     .warn = policy_warn,
     .in_use = "Renewal policy is still referenced by managed certificates",
 };

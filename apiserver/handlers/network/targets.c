@@ -14,7 +14,7 @@
 #include "common/base/cidr.h"
 #include "common/policy/policy.h"
 
-enum { MAX_CIDRS = 64, MAX_TIMEOUT_MS = 15000, MAX_INTERVAL_HOURS = 8760 };
+enum { MAX_CIDRS = 64, MAX_TIMEOUT_MS = 30000, MAX_INTERVAL_HOURS = 8760 };
 
 struct outbound
 network_outbound(const struct op *op)
@@ -135,7 +135,7 @@ static const struct field target_fields[] = {
     {"name", FIELD_TEXT, FIELD_REQUIRED | FIELD_EMPTY_ABSENT, .max = 255},
     {"cidrs", FIELD_TEXTS, FIELD_REQUIRED | FIELD_ZERO_ABSENT,
 	.max = CIDR_TEXT_MAX, .convert = block, .max_items = MAX_CIDRS},
-    {"ports", FIELD_INTS, FIELD_ZERO_ABSENT, 1, 65535, "[443]"},
+    {"ports", FIELD_INTS, FIELD_ZERO_ABSENT | FIELD_ONCE, 1, 65535, "[443]"},
     {"enabled", FIELD_BOOL, 0},
     {"scan_interval_hours", FIELD_INT, FIELD_ZERO_ABSENT, 1, MAX_INTERVAL_HOURS,
 	"6"},

@@ -43,6 +43,13 @@ def target(w, **more):
     return w.fleet.target(name, w.hand["id"], w.fleet.dir / name) | more
 
 
+def with_key(w):
+    """An issuer whose CA's key a worker has made."""
+    issuer = w.make("issuers", type="GenericCA")
+    w.await_rows(f"{V1}/issuers/{issuer}/cas")
+    return issuer
+
+
 def member(w):
     group, agent = w.make("agent-groups"), w.agent()
     w.api.need("PUT", f"{V1}/agent-groups/{group}/members/{agent}")
@@ -72,7 +79,7 @@ for goods, bads in (
              [{"name": "x", "team_id": NO}, {"name": "x", "team_id": "t-test", "email": 7}], {"team_id": "t-test"}),
         noun("renewal-policies", RENEWAL, [named("r"), named("r", renewal_window_days=0), named("r", auto_renew=True, max_retries=10),
                                            named("r", alert_channels={"warning": ["Email"]}, alert_severity_map={"7": "warning"})],
-             [{"renewal_window_days": 365}, {"auto_renew": False}],
+             [named("r", renewal_window_days=365), named("r", auto_renew=False)],
              [{"name": "x"} | more for more in ({"renewal_window_days": 366}, {"renewal_window_days": -1}, {"retry_interval_seconds": 59},
                                                 {"retry_interval_seconds": 86401}, {"alert_thresholds_days": [366]}, {"alert_thresholds_days": "x"},
                                                 {"max_retries": 11}, {"max_retries": -1}, {"auto_renew": "yes"})]),
@@ -120,12 +127,13 @@ BAD |= {
                                               Bad("iss-local", {"fingerprint_sha256": "ab" * 32}, 409)],
 }
 GOOD[("POST", f"{V1}/issuers/{{id}}/switch")] = []   # It wants a successor that is ready: test_ca_successor.py.
-# One whose CA's key a worker has made by then is kept.
-GOOD[("DELETE", f"{V1}/issuers/{{id}}")] = [Good(of("issuers", type="OpenSSL", config={"sign_script": "/opt/ca/sign"}), None, 204)]
+GOOD[("DELETE", f"{V1}/issuers/{{id}}")] = [Good(of("issuers", type="OpenSSL", config={"sign_script": "/opt/ca/sign"}), None, 204),
+                                              Good(with_key, None, 204)]
 # What another one has, or is used by.
 BAD[("DELETE", f"{V1}/owners/{{id}}")] += [Bad(owned("owner_id"), None, 409)]
 BAD[("DELETE", f"{V1}/issuers/{{id}}")] += [Bad(owned("issuer_id"), None, 409)]
 BAD[("DELETE", f"{V1}/renewal-policies/{{id}}")] += [Bad(owned("renewal_policy_id"), None, 409)]
+BAD[("PUT", f"{V1}/renewal-policies/{{id}}")] += [Bad(of("renewal-policies"), b, 400) for b in ({}, {"auto_renew": True})]
 BAD[("POST", f"{V1}/renewal-policies")] += [Bad("", taken("renewal-policies"), 409)]
 BAD[("POST", f"{V1}/teams")] += [Bad("", taken("teams"), 409)]
 BAD[("POST", f"{V1}/issuers")] += [Bad("", {"name": "Local CA", "type": "GenericCA"}, 409)]

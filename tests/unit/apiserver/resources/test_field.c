@@ -131,6 +131,51 @@ test_zero_may_say_nothing(void)
 	}
 }
 
+/* An update that replaces all is read as a create, but for what none may
+ * change; null keeps what only null clears. */
+static void
+test_the_whole(void)
+{
+	static const struct {
+		const char *body, *stored;
+	} rows[] = {
+	    {"{\"name\":\"a\",\"owner\":\"o\"}",
+		"{\"name\":\"a\",\"owner\":\"o\",\"days\":30,\"on\":false}"},
+	    {"{\"id\":\"x\",\"name\":\"a\",\"owner\":\"o\",\"on\":true,"
+	     "\"percent\":null}",
+		"{\"name\":\"a\",\"owner\":\"o\",\"days\":30,\"on\":true,"
+		"\"percent\":null}"},
+	    {"{\"owner\":\"o\"}", "name is required"},
+	    {"{\"name\":\"a\",\"owner\":null}", "owner is required"},
+	};
+	const struct cJSON *json;
+	const char *why, *out;
+	rc ret;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		arena_free(arena);
+		arena = arena_new();
+		ret = json_parse(arena, rows[i].body, strlen(rows[i].body),
+		    &json, &why);
+		CHECK_INT(ret, RC_OK);
+		ret = field_read_whole(arena, table, ARRAY_LEN(table), json,
+		    &out, &why);
+		CHECK_STR(ret == RC_OK ? out : why, rows[i].stored);
+	}
+}
+
+static void
+test_numbers_once(void)
+{
+	static const struct field ports[] = {
+	    {"ports", FIELD_INTS, FIELD_ONCE, 0, 9}};
+
+	CHECK_STR(read_by(ports, 1, "{\"ports\":[4,2,4,2,2,0]}", true),
+	    "{\"ports\":[4,2,0]}");
+	CHECK_STR(read_by(ports, 1, "{\"ports\":[4,10,10]}", true),
+	    "ports must be an array of whole numbers from 0 to 9");
+}
+
 static void
 test_order_of_faults(void)
 {
@@ -225,5 +270,6 @@ test_values(void)
 
 CHECK_MAIN(CHECK_ROW(test_create),
     CHECK_ROW(test_update_names_only_what_is_said),
-    CHECK_ROW(test_zero_may_say_nothing), CHECK_ROW(test_order_of_faults),
+    CHECK_ROW(test_zero_may_say_nothing), CHECK_ROW(test_the_whole),
+    CHECK_ROW(test_numbers_once), CHECK_ROW(test_order_of_faults),
     CHECK_ROW(test_faults), CHECK_ROW(test_values))
