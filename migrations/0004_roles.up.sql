@@ -38,7 +38,8 @@ CREATE TABLE api_keys (
     tenant_id text NOT NULL DEFAULT 't-default' REFERENCES tenants (id) ON DELETE CASCADE,
     admin bool NOT NULL DEFAULT false, created_by text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz, last_used_at timestamptz,
-    old_hash text UNIQUE, old_until timestamptz -- the key before, and until when it is good
+    old_hash text UNIQUE, old_until timestamptz, -- the key before, and until when it is good
+    rotated_by text, old_rotated_by text -- who made them, where it was not their holder
 );
 
 -- --- baseline ---

@@ -52,7 +52,7 @@ UNION ALL SELECT s.id FROM same s;
 -- name: profile_edit_decide :many
 WITH judged AS MATERIALIZED (
     SELECT r.id, r.profile_id, r.requested_by, r.state, r.payload, CASE WHEN r.state <> 'pending' THEN 'decided'
-        WHEN r.requested_by = $2 THEN 'self' WHEN $4::bool THEN 'approved' ELSE 'rejected' END AS outcome
+        WHEN r.requested_by = $2 THEN 'self' WHEN actors_are_one($2, r.requested_by) THEN 'one' WHEN $4::bool THEN 'approved' ELSE 'rejected' END AS outcome
     FROM issuance_approval_requests r WHERE r.id = $1 AND r.approval_kind = 'profile_edit' FOR NO KEY UPDATE
 ), decided AS (
     UPDATE issuance_approval_requests r SET state = j.outcome, decided_by = $2, decided_at = engine_now(),

@@ -302,10 +302,10 @@ LEFT JOIN made m ON true;
 
 -- $5 the key's name, $6 the hash of the new one, $7 for how many seconds the
 -- one before it stays good.  Whoever makes the new one has it: so they hold what
--- its holder holds, unless it is their own.
+-- its holder holds, unless it is their own, and are no second person beside them.
 -- name: auth_key_rotate :one
 WITH {mine}, found AS (
-    SELECT k.id, k.key_hash, k.admin, least(k.expires_at, 'infinity') AS until FROM api_keys k WHERE k.name = $5
+    SELECT k.id, k.key_hash, k.rotated_by, k.admin, least(k.expires_at, 'infinity') AS until FROM api_keys k WHERE k.name = $5
 ), decided AS (
     SELECT CASE
         WHEN f.id IS NULL THEN 'none'
@@ -316,7 +316,8 @@ WITH {mine}, found AS (
     FROM (SELECT 1) AS one
     LEFT JOIN found f ON true
 ), made AS (
-    UPDATE api_keys k SET key_hash = $6, old_hash = CASE WHEN $7::bigint > 0 THEN f.key_hash END,
+    UPDATE api_keys k SET key_hash = $6, rotated_by = nullif($1, $5), old_rotated_by = f.rotated_by,
+        old_hash = CASE WHEN $7::bigint > 0 THEN f.key_hash END,
         old_until = CASE WHEN $7::bigint > 0 THEN clock_timestamp() + make_interval(secs => $7::bigint) END
     FROM found f, decided d
     WHERE k.id = f.id AND d.outcome = 'done'

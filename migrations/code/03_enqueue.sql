@@ -96,9 +96,10 @@ END $$;
 -- --- approval ---
 -- A person's decision on a request, named by its id or by its job.  An approved job goes on (to its CSR, or to the queue
 -- when it has one), a rejected one is Cancelled.  Nobody decides what they asked for, by the request or by what they made the
--- certificate to be before somebody else, as the scan, asked for it; nor for a certificate of their own.
--- p_why is what a rejected job ends with.  Outcomes: approved, rejected, unknown, decided, self, owner, not_waiting; state
--- and job_status are what they were before.
+-- certificate to be before somebody else, as the scan, asked for it; nor by the key of one who did, or for one whose key
+-- they have (one); nor for a certificate of their own.
+-- p_why is what a rejected job ends with.  Outcomes: approved, rejected, unknown, decided, self, one, owner, not_waiting;
+-- state and job_status are what they were before.
 CREATE FUNCTION approval_decide(p_id text, p_job text, p_actor text, p_actor_type text, p_approve bool, p_note text, p_why text,
     OUT outcome text, OUT id text, OUT state text, OUT job_status text, OUT agent_id text, OUT issuer_id text)
 LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -123,6 +124,8 @@ BEGIN
         WHEN v_job.status <> 'AwaitingApproval' THEN 'not_waiting'
         WHEN p_actor IN (v_request.requested_by, v_job.ordered_by) THEN 'self'
         WHEN lower(p_actor) IN (lower(v_job.name), lower(v_job.email)) THEN 'owner'
+        WHEN EXISTS (SELECT 1 FROM unnest(ARRAY[v_request.requested_by, v_job.ordered_by, lower(v_job.name), lower(v_job.email)]) AS w (who)
+            WHERE actors_are_one(p_actor, w.who)) THEN 'one'
         WHEN p_approve THEN 'approved'
         ELSE 'rejected' END;
     IF outcome IN ('approved', 'rejected') THEN

@@ -7,6 +7,18 @@ RETURNS TABLE (permission_id text, scope_type text, scope_id text) LANGUAGE sql 
         OR (rp.scope_type, rp.scope_id) = (p_scope_type, p_scope_id))
 $$;
 
+-- Whether one can act as the other, who has their key, or has made it anew; or one who has the key of one who has it, ...
+CREATE FUNCTION actor_acts_as(p_one text, p_other text) RETURNS bool LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE k AS (
+        SELECT a.name AS holder, v.name FROM api_keys a CROSS JOIN LATERAL (VALUES (a.rotated_by),
+            (CASE WHEN a.old_until > clock_timestamp() THEN a.old_rotated_by END)) v (name) WHERE v.name IS NOT NULL
+    ), who (name) AS (SELECT p_other UNION SELECT k.name FROM who JOIN k ON k.holder = who.name)
+    SELECT EXISTS (SELECT 1 FROM who WHERE who.name = p_one)
+$$;
+CREATE FUNCTION actors_are_one(p_one text, p_other text) RETURNS bool LANGUAGE sql STABLE AS $$
+    SELECT coalesce(p_one = p_other OR actor_acts_as(p_one, p_other) OR actor_acts_as(p_other, p_one), false)
+$$;
+
 -- What an actor may do, and until when, which is no longer than the key is good.  p_fallback is the role of one that was
 -- given none (NULL: none); an administrator holds r-admin, whatever else.
 CREATE FUNCTION auth_held(p_actor text, p_type text, p_fallback text, p_is_admin bool)

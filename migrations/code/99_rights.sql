@@ -13,7 +13,7 @@ BEGIN
     EXECUTE format('REVOKE ALL ON ALL FUNCTIONS IN SCHEMA %I FROM PUBLIC', current_schema());
     FOR r IN SELECT v.role, v.functions FROM (VALUES
         ('certctl_apiserver', '{
-            agent_served, agent_work, apiserver_seen, approval_decide, audit_epoch, audit_epoch_look,
+            actor_acts_as, actors_are_one, agent_served, agent_work, apiserver_seen, approval_decide, audit_epoch, audit_epoch_look,
             audit_kept_from, audit_leaf, audit_merkle_level, audit_merkle_path, audit_rows_of, audit_us, bulk_run,
             certificate_archive, certificate_deploy, certificate_deployment, certificate_merge, certificate_now, certificate_reason, certificate_renew,
             certificates_matching, certificates_revoke, ca_successor_ask, ca_switch, crl_is_behind, crl_request, csr_submit, discovery_store,

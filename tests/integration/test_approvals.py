@@ -163,6 +163,74 @@ def test_who_brought_in_another_target_asked_for_it(stack, certificate, new_agen
     assert stack.api.post(f"/api/v1/approvals/{request}/approve")[0] == 200  # the one who made it has no part in what it is now
 
 
+def test_who_switched_a_target_on_asked_for_it(stack, certificate, new_agent, unique):
+    """Its agent holds a key of the certificate from then on; a switch that was on already changes nothing."""
+    name, _ = certificate
+    agent, _ = new_agent()
+    target = unique("tgt")
+    stack.make_target(target, agent, stack.dir / target)
+    stack.api.need("PUT", f"/api/v1/targets/{target}", {"enabled": False})
+    stack.api.need("PUT", f"/api/v1/certificates/{name}", {"target_ids": [f"tgt-{name}", target]})
+    stack.boss.need("PUT", f"/api/v1/targets/tgt-{name}", {"enabled": True})
+    stack.boss.need("PUT", f"/api/v1/targets/{target}", {"name": unique("other")})
+    assert stack.value("SELECT ordered_by FROM managed_certificates WHERE id = %s", name) == "admin"
+    stack.boss.need("PUT", f"/api/v1/targets/{target}", {"enabled": True})
+    _, request = scanned(stack, name)
+    assert stack.boss.post(f"/api/v1/approvals/{request}/approve")[0] == 403
+    assert stack.api.post(f"/api/v1/approvals/{request}/approve")[0] == 200
+
+
+def person(stack, unique, by=None):
+    """A key that may do all: (its name, its API)."""
+    name = unique("key")
+    key = (by or stack.boss).need("POST", "/api/v1/auth/keys", {"name": name})["key_value"]
+    stack.boss.need("POST", f"/api/v1/auth/keys/{name}/roles", {"role_id": "r-admin"})
+    return name, Api(stack.api_port, stack.dir / "tls" / "api.pem", key)
+
+
+def rotate(stack, by, name, grace=0):
+    key = by.need("POST", f"/api/v1/auth/keys/{name}/rotate", {"grace_seconds": grace})["key_value"]
+    return Api(stack.api_port, stack.dir / "tls" / "api.pem", key)
+
+
+def refused_as_one(by, request, verb="approve"):
+    code, reply = by.post(f"/api/v1/approvals/{request}/{verb}")
+    return code == 403 and "made the other's key anew" in reply["message"]
+
+
+def test_a_key_made_anew_by_another_is_no_second_person(stack, certificate, unique):
+    """Whoever makes a key has it: neither side decides for the other, over any number of hands, until the holder has a key of their own."""
+    ann, by_ann = person(stack, unique)
+    bob, _ = person(stack, unique)
+    name, _ = certificate
+    job = by_ann.need("POST", f"/api/v1/certificates/{name}/renew")["job_id"]
+    request = request_of(stack, job)[0][0]
+    as_bob = rotate(stack, by_ann, bob)
+    assert refused_as_one(as_bob, request) and refused_as_one(as_bob, request, "reject")
+    cat, _ = person(stack, unique)
+    as_cat = rotate(stack, as_bob, cat)
+    assert refused_as_one(as_cat, request)
+    # The key between is good for a while, and ann has it.
+    own = rotate(stack, as_bob, bob, 60)
+    assert refused_as_one(own, request)
+    stack.query("UPDATE api_keys SET old_until = now() - interval '1 second' WHERE name = %s", bob)
+    # Nor for who asks by a key that is theirs no more.
+    stack.query("UPDATE issuance_approval_requests SET requested_by = %s WHERE id = %s", cat, request)
+    assert refused_as_one(own, request)
+    stack.query("UPDATE issuance_approval_requests SET requested_by = %s WHERE id = %s", ann, request)
+    assert own.post(f"/api/v1/approvals/{request}/approve")[0] == 200
+
+
+def test_a_profile_s_edit_asks_for_another_person_too(stack, unique):
+    _, by_ann = person(stack, unique)
+    bob, _ = person(stack, unique)
+    profile = stack.api.need("POST", "/api/v1/profiles", {"name": unique("prof"), "requires_approval": True})["id"]
+    request = by_ann.need("PUT", f"/api/v1/profiles/{profile}", {"max_ttl_seconds": 600})["pending_approval_id"]
+    as_bob = rotate(stack, by_ann, bob)
+    assert refused_as_one(as_bob, request)
+    assert rotate(stack, as_bob, bob).need("POST", f"/api/v1/approvals/{request}/approve")["action"] == "approved"
+
+
 def test_who_is_given_the_key_after_the_approval_is_approved_too(stack, new_agent, unique):
     """A certificate without targets: whoever names the first decides who holds the key."""
     name, target, (agent, _) = unique("cert"), unique("tgt"), new_agent()
