@@ -91,10 +91,22 @@ const struct command commands[] = {
 	"endpoints that are watched", cmd_health_checks_list},
     {"health-checks", "summary", "", "how many there are, by status",
 	cmd_health_checks_summary},
+    {"intermediates", "create",
+	"ISSUER NAME --parent-ca-id ID --common-name TEXT "
+	"[--organization TEXT] [--country CC] "
+	"[--algorithm ECDSA-P256|ECDSA-P384|RSA-2048|RSA-3072|RSA-4096] "
+	"[--ttl-days 1..36500] [--path-len-constraint 0..14] "
+	"[--ocsp-responder-url URL]",
+	"have a worker make a CA below another", cmd_intermediates_create},
     {"intermediates", "get", "ID", "one CA of a hierarchy",
 	cmd_intermediates_get},
     {"intermediates", "list", "ISSUER", "the CAs of an issuer's hierarchy",
 	cmd_intermediates_list},
+    {"intermediates", "register",
+	"ISSUER NAME --root-cert FILE [--key-driver-id issuer|PATH]",
+	"enter a root into an issuer's hierarchy; its key is the issuer's "
+	"own, or a file of the workers' hosts",
+	cmd_intermediates_register},
     {"intermediates", "retire", "ID [--confirm] [--note TEXT]",
 	"have it sign no more; again, with --confirm, for good",
 	cmd_intermediates_retire},

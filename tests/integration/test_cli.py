@@ -37,6 +37,7 @@ OBJECT = {n: HOSTILE for n in NAMES} | {"job_id": f"job-{HOSTILE}", "job_ids": [
     ["discovery", "list"], ["discovery", "get", "x"], ["discovery", "scans"], ["discovery", "claim", "x", "y"], ["discovery", "dismiss", "x"],
     ["certs", "violations", "x"], ["policies", "list"], ["policies", "violations", "x"], ["issuers", "list"], ["issuers", "test", "x"],
     ["targets", "list"], ["targets", "test", "x"], ["intermediates", "list", "x"], ["intermediates", "get", "x"], ["intermediates", "retire", "x"],
+    ["intermediates", "create", "x", "y", "--parent-ca-id", "z", "--common-name", "n"],
     ["health-checks", "list"], ["health-checks", "get", "x"], ["health-checks", "history", "x"], ["health-checks", "summary"],
     ["health-checks", "acknowledge", "x"], ["network-scans", "list"], ["network-scans", "run", "x"], ["network-scans", "probe", "http://x/"],
     ["scheduler", "run", "x"], ["certs", "renew", "x"], ["certs", "revoke", "x"], ["jobs", "cancel", "x"],
@@ -165,10 +166,14 @@ def test_reasons_are_those_the_server_knows(plane):
 
 # --- what is looked for and judged ---
 
-def said(plane, *words, code=0):
-    """What the command prints, and as JSON."""
+def said(plane, *words, code=0, again=True):
+    """What the command prints, and as JSON; asked twice for that, unless it makes something."""
+    if not again:
+        words = (*words, "-o", "json")
     done = plane.cli(*words)
     assert done.returncode == code and not done.stderr, (words, done)
+    if not again:
+        return done.stdout, json.loads(done.stdout)
     return done.stdout, json.loads(plane.cli(*words, "-o", "json").stdout)
 
 
@@ -226,9 +231,22 @@ def test_network_scans(plane):
 def test_hierarchies(plane):
     assert plane.cli("certs", "renew", "mc-broken").returncode == 0
     root = wait_for(lambda: plane.api.need("GET", "/api/v1/issuers/iss-local/cas")["data"], 30, "the CA")[0]["certificate_pem"]
-    root = plane.api.need("POST", "/api/v1/issuers/iss-local/intermediates", {"name": "root", "root_cert_pem": root, "key_driver_id": "issuer"})["id"]
-    child = plane.api.need("POST", "/api/v1/issuers/iss-local/intermediates", {
-        "name": "child", "parent_ca_id": root, "subject": {"common_name": "Child CA"}, "ttl_days": 30})["id"]
+    assert plane.cli("intermediates", "register", "iss-local", "root", "--root-cert", "/no/such").returncode == 2
+    assert plane.cli("intermediates", "register", "iss-local", "root").returncode == 2
+    (plane.dir / "root.pem").write_text("no certificate")
+    refused = plane.cli("intermediates", "register", "iss-local", "root", "--root-cert", str(plane.dir / "root.pem"))
+    assert refused.returncode not in (0, 2) and "root_cert_pem" in refused.stderr
+    (plane.dir / "root.pem").write_text(root)
+    _, made = said(plane, "intermediates", "register", "iss-local", "root", "--root-cert", str(plane.dir / "root.pem"), again=False)
+    root = made["id"]
+    for wrong in (["--ttl-days", "0"], ["--algorithm", "DSA"], ["--path-len-constraint", "x"]):
+        assert plane.cli("intermediates", "create", "iss-local", "child", "--parent-ca-id", root, "--common-name", "x", *wrong).returncode == 2
+    refused = plane.cli("intermediates", "create", "iss-local", "child", "--common-name", "x")
+    assert refused.returncode not in (0, 2) and "parent_ca_id" in refused.stderr
+    _, made = said(plane, "intermediates", "create", "iss-local", "child", "--parent-ca-id", root, "--common-name", "Child CA", "--organization", "Example",
+                   "--country", "DE", "--algorithm", "ecdsa-p384", "--ttl-days", "30", "--path-len-constraint", "0", again=False)
+    assert (made["parent_ca_id"], made["path_len_constraint"], made["subject"]) == (root, 0, "CN=Child CA,O=Example,C=DE")
+    child = made["id"]
     text, reply = said(plane, "intermediates", "list", "iss-local")
     assert child in text and {i["id"] for i in reply["data"]} == {root, child}
     text, _ = said(plane, "intermediates", "get", child)
