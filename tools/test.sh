@@ -4,8 +4,8 @@
 # are any); exit status 1 on any failure.
 #
 #   tools/test.sh              all parts
-#   tools/test.sh PART...      only these: build style units asan fuzz
-#                              integration integration-asan chaos
+#   tools/test.sh PART...      only these: build style units asan-build asan-units
+#                              asan (both) fuzz integration integration-asan chaos
 #
 # Logs are in build/test-logs/.  FUZZ_SECONDS (10) a target, CHAOS_KILLS (12).
 set -uo pipefail
@@ -20,23 +20,26 @@ logs=build/test-logs
 # Sanitized code is compiled in half the time with -O1 and the lines alone of -g, and looks for the same.
 asan=("-Db_sanitize=address,undefined" -Db_lundef=false -Doptimization=1 -Dc_args=-g1)
 fuzz=(-Dfuzz=true "-Dfuzz_seconds=${FUZZ_SECONDS:-10}")
-passed=0 failed=0 skipped=0 started=$SECONDS
+started=$SECONDS
 
 # Several compilers at once need memory; the tests' programs are small.
 jobs=$(nproc)
 [ "$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)" -ge 1500 ] || jobs=1
 
-# The integration tests wait as well as reckon: where there is memory for as many planes, two files more at once than there are cores.
-planes=$(($(nproc) + 1))
-[ "$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)" -lt 6000 ] || planes=$((planes + 1))
+# The integration tests wait two thirds of their time: three files a core at once, where each has a GiB and a quarter of memory.
+planes=$(awk -v cores="$(nproc)" '/^MemAvailable:/ { n = int($2 / 1310720); least = cores + 1; most = 3 * cores
+    print (n < least ? least : n > most ? most : n) }' /proc/meminfo)
 
-# part NAME LOG SECONDS PASSED FAILED SKIPPED: prints the line, sums up.
+# part NAME LOG SECONDS PASSED FAILED SKIPPED: prints the line and keeps the numbers; parts that run at the same time do so one after another.
 part() {
-    printf '%-18s %4d passed, %d failed%s  %4d s\n' "$1" "$4" "$5" \
-        "$([ "$6" -eq 0 ] || echo ", $6 skipped")" "$3"
-    passed=$((passed + $4)) failed=$((failed + $5)) skipped=$((skipped + $6))
-    # Nobody may be left to look into the log afterwards.
-    [ "$5" -eq 0 ] || tail -n 200 "$2" | sed 's/^/    /'
+    {
+        flock 9
+        printf '%-18s %4d passed, %d failed%s  %4d s\n' "$1" "$4" "$5" \
+            "$([ "$6" -eq 0 ] || echo ", $6 skipped")" "$3"
+        # Nobody may be left to look into the log afterwards.
+        [ "$5" -eq 0 ] || tail -n 200 "$2" | sed 's/^/    /'
+        echo "$4 $5 $6" >&9
+    } 9>>"$logs/counts"
 }
 
 # One command, one test.
@@ -69,18 +72,33 @@ build_fuzz() { # OPTIONS...
     CC=clang BUILD_DIR=build-fuzz TARGETS=fuzz_targets tools/build.sh "$@"
 }
 
-# What later parts need is compiled behind the tests of earlier ones, which wait
-# more than they reckon, in time that nobody else wants.  Each of those parts
+# Parts and builds that run beside other parts end with this script, however that ends.
+beside=()
+trap 'for group in "${beside[@]}"; do kill -- "-$group"; done 2>/dev/null' EXIT
+
+run_beside() { # PART...
+    set -m # in a group of its own
+    run_parts "$@" &
+    set +m
+    beside+=($!)
+}
+
+await_beside() {
+    [ ${#beside[@]} -eq 0 ] || wait "${beside[@]}"
+    beside=()
+}
+
+# What a later part needs is compiled behind the tests of earlier ones, which wait
+# more than they reckon, in time that nobody else wants.  That part
 # builds what is left and says how that went.
 ahead=
-build_ahead() {
+build_ahead() { # LOG FUNCTION ARGUMENTS...
     export -f build build_fuzz
     export jobs
     # Where each session is a group of its own to the kernel, that has a niceness as well.
-    setsid nice -n 19 bash -c 'echo 19 >/proc/self/autogroup
-        build build-asan "${@:2:$1}"; build_fuzz "${@:2+$1}"' - "${#asan[@]}" "${asan[@]}" "${fuzz[@]}" >"$logs/ahead.log" 2>&1 &
+    setsid nice -n 19 bash -c 'echo 19 >/proc/self/autogroup; "$@"' - "${@:2}" >"$logs/$1.log" 2>&1 &
     ahead=$!
-    trap 'kill -- "-$ahead" 2>/dev/null' EXIT
+    beside+=("$ahead")
 }
 
 # Two at once in one folder would disturb each other.
@@ -88,7 +106,6 @@ await_ahead() {
     [ -n "$ahead" ] || return 0
     wait "$ahead"
     ahead=
-    trap - EXIT
 }
 
 meson_tests() { # NAME DIR ARGUMENTS...
@@ -139,16 +156,10 @@ run_part() {
         step unused bash -c '/usr/bin/python3 tools/check_unused.py build/*/libcertctl_*.a'
         ;;
     units) meson_tests units build ;;
-    asan)
-        await_ahead
-        step asan-build build build-asan "${asan[@]}" &&
-            meson_tests asan-units build-asan --suite unit --suite sim --suite fuzz --timeout-multiplier 4
-        ;;
-    fuzz)
-        await_ahead
-        step fuzz-build build_fuzz "${fuzz[@]}" &&
-            meson_tests fuzz build-fuzz --suite fuzz
-        ;;
+    asan) run_parts asan-build asan-units ;;
+    asan-build) step asan-build build build-asan "${asan[@]}" ;;
+    asan-units) meson_tests asan-units build-asan --suite unit --suite sim --suite fuzz --timeout-multiplier 4 ;;
+    fuzz) step fuzz-build build_fuzz "${fuzz[@]}" && meson_tests fuzz build-fuzz --suite fuzz ;;
     integration) pytests integration build ;;
     integration-asan) pytests integration-asan build-asan ;;
     chaos) chaos ;;
@@ -159,14 +170,34 @@ run_part() {
     esac
 }
 
-mkdir -p "$logs"
-if [ $# -gt 0 ]; then
+# Whatever becomes of one of them.
+run_parts() {
+    local p
     for p in "$@"; do run_part "$p"; done
-elif run_part build; then
-    build_ahead
-    for p in style units integration asan integration-asan fuzz chaos; do run_part "$p"; done
-fi
+}
 
+# The integration tests leave room for others beside them; what is searched for so many seconds, and what tells a time, has the machine alone.
+run_all() {
+    run_part build || return
+    build_ahead ahead-asan build build-asan "${asan[@]}"
+    run_beside style units
+    run_part integration
+    await_ahead
+    await_beside
+    run_part asan-build
+    build_ahead ahead-fuzz build_fuzz "${fuzz[@]}"
+    run_beside asan-units
+    run_part integration-asan
+    await_ahead
+    await_beside
+    run_parts fuzz chaos
+}
+
+mkdir -p "$logs"
+: >"$logs/counts"
+if [ $# -gt 0 ]; then run_parts "$@"; else run_all; fi
+
+read -r passed failed skipped < <(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$logs/counts")
 echo "$((SECONDS - started)) s, logs in $logs"
 echo "$passed passed, $failed failed$([ "$skipped" -eq 0 ] || echo ", $skipped skipped")"
 [ "$failed" -eq 0 ]

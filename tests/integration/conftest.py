@@ -23,10 +23,14 @@ LIMIT_S = 180
 PR_SET_PDEATHSIG = 1
 LOG_LINES = 15
 MEMORY_BYTES = 4 << 30
-LONGEST = ("test_local_up", "test_failover_suite", "test_upgrade", "test_bench", "test_local_stack", "test_migrations", "test_hosts",
-           "test_cli", "test_lists", "test_servers", "test_guard", "test_conditions_real", "test_hostile_ca", "test_held", "test_processes",
-           "test_renewal", "test_floods", "test_notify", "test_interrupted", "test_duties", "test_agent_bad", "test_host_faults", "test_pooler", "test_audit_cli",
-           "test_conditions", "test_audit_api", "test_bulk", "test_restore", "test_held_rows", "test_full_disk", "test_hints", "test_lanes")
+LONGEST = ("test_bench", "test_failover_suite", "test_local_up", "test_upgrade", "test_contract", "test_local_stack",
+           "test_near_misses", "test_interrupted", "test_migrations", "test_list_queries", "test_notify", "test_hosts",
+           "test_cli", "test_lists", "test_servers", "test_guard", "test_audit_cli", "test_held", "test_conditions_real",
+           "test_hostile_ca", "test_processes", "test_held_rows", "test_renewal", "test_agent_bad", "test_lanes", "test_floods",
+           "test_host_faults", "test_pooler", "test_duties", "test_rest", "test_policies", "test_health_checks", "test_refusals",
+           "test_audit_api", "test_hierarchy", "test_conditions", "test_steps", "test_full_disk", "test_network_scan",
+           "test_try", "test_bulk", "test_restore", "test_failover", "test_lint_certificates", "test_agent_adopt", "test_limits",
+           "test_hints", "test_agent_alone")
 # Of these every expected refusal logs lines.
 QUIET = {"initdb", "migrate", "postgres"}
 
