@@ -21,7 +21,8 @@ further goes on with the value before it.
   on update: name upper({}) what it is changed to instead of the body's
   filter: name contains     of the list, in the parameters' order: contains or is
   held by: owners.team_id   a row that this column names can't be deleted
-  audit: config             the category of its audit events
+  audit: config             the category of its audit events; `config unnamed`: of a
+                            person, whose name they do not hold
   event: {noun}_{verb}d     what they are called, unless {verb}_{noun}
   create from: JOIN ...     more of the FROM that a row is made with, `g` the body
   update where: ...         what else an update asks for
@@ -50,7 +51,7 @@ VALUES = {
     "on update": rf"{WORD}\s+.+",
     "filter": rf"{WORD} (contains|is)",
     "held by": rf"{WORD}\.{WORD}",
-    "audit": WORD,
+    "audit": rf"{WORD}( unnamed)?",
     "event": r"[a-z_{}]+",
     "create from": r".+",
     "update where": r".+",
@@ -200,11 +201,14 @@ class Noun:
 
     def audited(self, verb, details, source, actor):
         """The audit event of a write; actor is the number of its parameter, its type's follows."""
+        category, *unnamed = self.one("audit").split()
+        if unnamed and "name" in details:
+            details = ""
         event = (self.one("event") or "{verb}_{noun}").format(verb=verb, noun=self.name)
         return ("audited AS (\n"
                 "    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)\n"
                 f"    SELECT ${actor}, ${actor + 1}, '{event}', '{self.name}', m.id, "
-                f"jsonb_build_object({details}), '{self.one('audit')}' FROM {source} m\n)\n")
+                f"jsonb_build_object({details}), '{category}' FROM {source} m\n)\n")
 
     def step(self, key):
         return self.one(key) + ",\n" if self.one(key) else ""
@@ -235,7 +239,7 @@ class Noun:
         return ("WITH given AS (SELECT $1::jsonb AS j),\nmade AS (\n"
                 f"    INSERT INTO {self.table} ({names})\n    SELECT {values}\n    FROM given g{' ' if more else ''}{more}\n"
                 f"    RETURNING {self.returning('')}\n),\n" + self.step("create step")
-                + self.audited("create", "'name', m.name", "made", 2) + f"SELECT {self.shown('m')}\nFROM made m;")
+                + self.audited("create", "'resource_name', m.name", "made", 2) + f"SELECT {self.shown('m')}\nFROM made m;")
 
     def update(self):
         more = self.one("update where")
@@ -252,7 +256,7 @@ class Noun:
             held += f"\n        AND NOT EXISTS (SELECT 1 FROM {table} h WHERE h.{column} = $1)"
         return (f"WITH removed AS (\n    DELETE FROM {self.one('table')} WHERE {self.alias}.id = $1{held}\n"
                 f"    RETURNING {self.alias}.id, {self.alias}.name\n),\n"
-                + self.audited("delete", "'name', m.name", "removed", 2)
+                + self.audited("delete", "'resource_name', m.name", "removed", 2)
                 + f"SELECT EXISTS (SELECT 1 FROM {self.one('table')} WHERE {self.alias}.id = $1) AS was_there, "
                 "EXISTS (SELECT 1 FROM removed) AS is_gone;")
 

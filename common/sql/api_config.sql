@@ -39,7 +39,7 @@
 --   held by: managed_certificates.owner_id
 --   held by: certificate_profiles.acme_owner_id
 --   held by: acme_accounts.owner_id
---   audit: config
+--   audit: config unnamed
 
 -- The id of a policy is "rp-" and the name in lower case, its spaces as dashes,
 -- what is left of other characters dropped; numbered when that id is taken.

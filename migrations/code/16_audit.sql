@@ -21,6 +21,39 @@ BEGIN
     RAISE EXCEPTION '% is append-only', TG_ARGV[0] USING ERRCODE = 'check_violation';
 END $$;
 
+-- --- what no event shows ---
+-- Keys of details, in lower case, whose values are secrets or of persons, and what stands there instead.
+CREATE FUNCTION audit_hidden() RETURNS TABLE (keys text[], shown text) LANGUAGE sql IMMUTABLE AS $$
+    VALUES ('{api_key,apikey,password,passphrase,passwd,secret,client_secret,webhook_secret,hmac_secret,token,access_token,refresh_token,
+            id_token,bootstrap_token,session_token,csrf_token,cookie,credential,credentials,private_key,privatekey,private_key_pem,key_pem,
+            key_value,cert_pem,chain_pem,full_pem,eab_secret,eab_kid,acme_account_key,hmac,hmac_key,signing_key,encryption_key,routing_key,
+            signature,auth,authorization,bearer}'::text[], '[REDACTED:CREDENTIAL]'),
+        ('{email,email_address,phone,phone_number,telephone,ssn,social_security,dob,date_of_birth,name,full_name,first_name,last_name,
+            surname,address,street,street_address,city,postal_code,zip,zipcode,ip,ip_address}', '[REDACTED:PII]')
+$$;
+
+-- A value as it is shown, whatever lies in it.
+CREATE FUNCTION audit_shown(p_value jsonb) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE SET search_path FROM CURRENT AS $$
+BEGIN
+    RETURN CASE jsonb_typeof(p_value)
+        WHEN 'object' THEN (SELECT coalesce(jsonb_object_agg(m.key, coalesce(('"' || h.shown || '"')::jsonb, audit_shown(m.value))), '{}')
+            FROM jsonb_each(p_value) AS m LEFT JOIN audit_hidden() AS h ON lower(m.key) = ANY (h.keys))
+        WHEN 'array' THEN (SELECT coalesce(jsonb_agg(audit_shown(e.value) ORDER BY e.n), '[]')
+            FROM jsonb_array_elements(p_value) WITH ORDINALITY AS e (value, n))
+        ELSE p_value END;
+END $$;
+
+-- The one place that all details pass; redacted_keys are those whose values are hidden.
+CREATE FUNCTION audit_redact() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE v_keys jsonb;
+BEGIN
+    NEW.details := audit_shown(NEW.details);
+    SELECT jsonb_agg(DISTINCT m ->> 'key') INTO v_keys FROM jsonb_path_query(NEW.details, 'strict $.** ? (@.type() == "object").keyvalue()') AS m
+        WHERE m ->> 'value' IN (SELECT h.shown FROM audit_hidden() AS h);
+    IF v_keys IS NOT NULL THEN NEW.details := NEW.details || jsonb_build_object('redacted_keys', v_keys); END IF;
+    RETURN NEW;
+END $$;
+
 -- --- epochs ---
 CREATE FUNCTION audit_epoch_look() RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_system bigint := (SELECT c.system_identifier FROM pg_control_system() c); v_last audit_epochs;

@@ -90,7 +90,7 @@ BEGIN
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
         VALUES (v_request.actor, v_request.actor_type, CASE WHEN v_request.body ? 'parent_ca_id' THEN 'intermediate_ca_child_created'
             ELSE 'intermediate_ca_root_created' END, 'intermediate_ca', v_request.id,
-            jsonb_build_object('issuer_id', v_request.owning_issuer_id, 'name', v_request.name,
+            jsonb_build_object('issuer_id', v_request.owning_issuer_id, 'resource_name', v_request.name,
                 'fingerprint_sha256', p_made ->> 'fingerprint_sha256'), 'config');
 END $$;
 

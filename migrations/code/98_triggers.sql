@@ -149,6 +149,14 @@ CREATE OR REPLACE TRIGGER rules_changed BEFORE UPDATE OF type, config, enabled, 
 -- --- lanes ---
 CREATE OR REPLACE TRIGGER issuers_lane AFTER INSERT ON issuers FOR EACH ROW EXECUTE FUNCTION lanes_for_issuer();
 
+-- --- what no event shows ---
+-- Looked at are those alone that name one of these keys, or another in capitals, or that hold an object or list.
+DO $$ BEGIN
+    EXECUTE format('CREATE OR REPLACE TRIGGER audit_events_redact BEFORE INSERT ON audit_events FOR EACH ROW '
+        'WHEN (NEW.details ?| %L OR NEW.details::text ~ %L) EXECUTE FUNCTION audit_redact()',
+        ARRAY(SELECT unnest(h.keys) FROM audit_hidden() AS h), '.[[{]|[A-Z][^"]*": ');
+END $$;
+
 -- --- what nobody may change ---
 -- A statement that names a partition meets the trigger of the rows only.
 CREATE OR REPLACE TRIGGER audit_events_worm_trigger BEFORE UPDATE OR DELETE ON audit_events

@@ -519,4 +519,6 @@ def test_every_function_has_a_caller():
     programs = "\n".join(p.read_text() for d in ("common", "apiserver", "scheduler", "worker") for e in ("c", "h", "def")
                          for p in (ROOT / d).rglob(f"*.{e}"))
     names = [m for p in statements for m in re.findall(r"^-- name: (\w+)", p.read_text(), re.M)]
-    assert set(map(str.upper, names)) - set(re.findall(r"\bQ_(\w+)", programs)) == set()
+    called = set(re.findall(r"\bQ_(\w+)", programs)) | {f"{noun}_{verb}" for noun in re.findall(r"\bRESOURCE_STATEMENTS\((\w+)\)", programs)
+                                                      for verb in re.findall(r"\bQ_##NOUN##_(\w+)", programs)}
+    assert set(map(str.upper, names)) - called == set()

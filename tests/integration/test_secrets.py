@@ -150,5 +150,10 @@ def test_no_secret_is_told(site, secrets):
     assert sum("mc-secret" in text for _, text in places) > 5 and any(len(text) > 1000 for place, text in places if "prometheus" in place)
     found = {(name, place) for name, secret in secrets.items() for place, text in places if secret in text}
     assert not found, sorted(found)
+    # No key that names a secret has a value in the trail, whoever wrote it.
+    assert site.value("SELECT count(*) FROM audit_events") > 20
+    assert site.query("SELECT action, details FROM audit_events WHERE details <> audit_shown(details)") == []
+    # And the product's own events need no hiding.
+    assert site.query("SELECT action, details FROM audit_events WHERE details ? 'redacted_keys'") == []
     # The search finds: a name that was given with them is everywhere.
     assert {place for place, text in places if "secret-key" in text} >= {"/api/v1/auth/keys", "/api/v1/audit"}

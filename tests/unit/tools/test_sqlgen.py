@@ -48,7 +48,7 @@ GOLDEN = {
         SELECT coalesce(g.j ->> 'id', id_new('box')), g.j ->> 'name', (g.j ->> 'size')::int, '{}' FROM given g
         RETURNING id, name, size, config, seen_at ), audited AS (
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
-        SELECT $2, $3, 'create_box', 'box', m.id, jsonb_build_object('name', m.name), 'config' FROM made m )
+        SELECT $2, $3, 'create_box', 'box', m.id, jsonb_build_object('resource_name', m.name), 'config' FROM made m )
         SELECT m.id, m.name, m.size, m.config, m.seen_at AT TIME ZONE 'UTC' AS seen_at FROM made m"""),
     "box_update": (4, False, """
         WITH changed AS ( UPDATE boxes b SET name = coalesce($2::jsonb ->> 'name', b.name),
@@ -65,7 +65,7 @@ GOLDEN = {
         WITH removed AS ( DELETE FROM boxes b WHERE b.id = $1
         AND NOT EXISTS (SELECT 1 FROM things h WHERE h.box_id = $1) RETURNING b.id, b.name ), audited AS (
         INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
-        SELECT $2, $3, 'delete_box', 'box', m.id, jsonb_build_object('name', m.name), 'config' FROM removed m )
+        SELECT $2, $3, 'delete_box', 'box', m.id, jsonb_build_object('resource_name', m.name), 'config' FROM removed m )
         SELECT EXISTS (SELECT 1 FROM boxes b WHERE b.id = $1) AS was_there, EXISTS (SELECT 1 FROM removed) AS is_gone"""),
     "box_lock_update": (1, False, "SELECT b.id FROM boxes b WHERE b.id = $1 FOR NO KEY UPDATE"),
     "box_lock_delete": (1, False, "SELECT b.id FROM boxes b WHERE b.id = $1 FOR UPDATE"),
