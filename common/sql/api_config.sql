@@ -128,8 +128,9 @@
 --   column: updated_at time
 --   shown: description coalesce({}, '')
 --   shown: spiffe_uri_pattern coalesce({}, '')
---   shown: allowed_key_algorithms (SELECT coalesce(jsonb_agg('{"min_size": 0}' || k.v ORDER BY k.n), '[]')
---     FROM jsonb_array_elements({}) WITH ORDINALITY AS k (v, n))
+--   shown: allowed_key_algorithms CASE WHEN jsonb_path_match({}, '$.type() == "array" && !exists($[*] ? (@.type() != "object"))')
+--     THEN (SELECT coalesce(jsonb_agg('{"min_size": 0}' || k.v ORDER BY k.n), '[]')
+--     FROM jsonb_array_elements({}) WITH ORDINALITY AS k (v, n)) ELSE {} END
 --   filter: name contains
 --   held by: managed_certificates.certificate_profile_id
 --   held by: renewal_policies.certificate_profile_id

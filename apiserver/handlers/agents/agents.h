@@ -52,9 +52,9 @@ bool agent_is_digest(const char *text);
 /* The object as it is answered. */
 extern const struct field agent_fields[];
 extern const size_t agent_nfields;
-/* The members of an agent object, from row of the last query; the caller
+/* The members of an agent object, from the first of the rows; the caller
  * opens and closes it. */
-void agent_write(struct op *op, struct json_w *w, size_t row);
+void agent_write(struct op *op, struct json_w *w, const struct db_result *rows);
 
 /* The steps of routes.c. */
 op_step agent_register_start;

@@ -62,11 +62,10 @@ const struct field agent_fields[] = {
 const size_t agent_nfields = ARRAY_LEN(agent_fields);
 
 void
-agent_write(struct op *op, struct json_w *w, size_t row)
+agent_write(struct op *op, struct json_w *w, const struct db_result *rows)
 {
 	struct field_rows fr;
 
-	field_rows_init(&fr, op_result(op, 0), agent_fields, agent_nfields,
-	    NULL);
-	field_rows_put_members(&fr, op_arena(op), w, row);
+	field_rows_init(&fr, rows, agent_fields, agent_nfields, NULL);
+	field_rows_put_members(&fr, op_arena(op), w, 0);
 }

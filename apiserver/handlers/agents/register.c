@@ -108,6 +108,9 @@ read_body(struct op *op, struct registration *g, const char **out_why)
 	return read_hash(op, body, g, out_why);
 }
 
+/* The statements of a registration. */
+enum { LOCKED, REGISTERED };
+
 static enum op_next
 register_agent(struct op *op)
 {
@@ -118,8 +121,8 @@ register_agent(struct op *op)
 	    g->texts[AGENT_IP], g->texts[AGENT_VERSION], g->hash,
 	    req_principal(op)->id, req_actor_type(op)};
 	const struct db_stmt stmts[] = {
-	    {Q_AGENT_KEY_LOCK, 1, &g->hash},
-	    {Q_AGENT_REGISTER, ARRAY_LEN(params), params},
+	    [LOCKED] = {Q_AGENT_KEY_LOCK, 1, &g->hash},
+	    [REGISTERED] = {Q_AGENT_REGISTER, ARRAY_LEN(params), params},
 	};
 
 	g->tries++;
@@ -157,7 +160,7 @@ reply_agent(struct op *op, int status)
 	/* A guess at this key may have been remembered as wrong. */
 	auth_forget(req_api(op)->auth, g->hash);
 	json_w_open(w, '{');
-	agent_write(op, w, 0);
+	agent_write(op, w, op_result(op, REGISTERED));
 	json_w_kv_opt(w, "api_key", g->made_key);
 	json_w_close(w, '}');
 	return reply_json(op, status);
