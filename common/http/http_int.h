@@ -19,7 +19,7 @@ struct watch;
 struct http_call {
 	struct http_out *owner;
 	CURL *easy;
-	struct curl_slist *headers;
+	struct curl_slist *headers, *connect_to;
 	char *body;
 	size_t body_len, body_read; /* read: of a message to a mail server */
 	bool is_mail;

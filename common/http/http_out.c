@@ -203,6 +203,7 @@ call_free(struct http_call *c)
 	if (c->easy)
 		curl_easy_cleanup(c->easy);
 	curl_slist_free_all(c->headers);
+	curl_slist_free_all(c->connect_to);
 	if (c->body)
 		mem_wipe(c->body, c->body_len);
 	mem_freep(&c->body);

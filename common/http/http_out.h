@@ -54,6 +54,10 @@ struct http_header {
 struct http_request {       /* copied; texts may be secrets, and are wiped */
 	const char *method; /* "GET", "POST", "DELETE" */
 	const char *url;
+	/* "192.0.2.1:80", "[2001:db8::1]:80": what is connected to instead of
+	 * the URL's host and port, which are still asked for; NULL: they are.
+	 */
+	const char *connect_to;
 	const char *bearer; /* NULL: no Authorization header */
 	const void *body;   /* NULL: none; any bytes */
 	size_t body_len;

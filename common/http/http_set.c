@@ -2,10 +2,12 @@
  * What a call says and what it obeys: headers, body, TLS, limits.
  */
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "common/base/hostname.h"
 #include "common/base/mem.h"
 #include "common/http/http_int.h"
 #include "common/log/log.h"
@@ -104,14 +106,19 @@ http_set_is_valid(const struct http_out *h, const struct http_request *req)
 }
 
 static void
-add_header(struct http_call *c, const char *line)
+add_line(struct curl_slist **to, const char *line)
 {
-	struct curl_slist *list;
+	struct curl_slist *list = curl_slist_append(*to, line);
 
-	list = curl_slist_append(c->headers, line);
 	if (!list)
 		log_fatal("HTTP-MEMORY", "curl has no memory");
-	c->headers = list;
+	*to = list;
+}
+
+static void
+add_header(struct http_call *c, const char *line)
+{
+	add_line(&c->headers, line);
 }
 
 /* Every text may be a secret. */
@@ -258,6 +265,14 @@ set_request(struct http_call *c, const struct http_request *req)
 	CURLcode code = http_set_limits(c, req->timeout_ms);
 
 	SET(CURLOPT_URL, req->url);
+	if (req->connect_to) {
+		/* From any host and port there. */
+		char line[HOSTNAME_MAX + 16];
+
+		(void)snprintf(line, sizeof(line), "::%s", req->connect_to);
+		add_line(&c->connect_to, line);
+		SET(CURLOPT_CONNECT_TO, c->connect_to);
+	}
 	SET(CURLOPT_HTTPHEADER, c->headers);
 	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)req->max_reply);
 	if (c->body || strcmp(req->method, "POST") == 0) {

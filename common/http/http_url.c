@@ -8,6 +8,7 @@
 #include <curl/curl.h>
 
 #include "common/base/attr.h"
+#include "common/base/enc.h"
 #include "common/base/hostname.h"
 #include "common/base/plain.h"
 
@@ -116,4 +117,42 @@ http_url_with(struct arena *a, const char *url, const char *argument)
 	    curl_url_get(u, CURLUPART_URL, &whole, 0) != CURLUE_OK)
 		return url;
 	return arena_strdup(a, whole);
+}
+
+/* The host of a URL, brackets aside. */
+static const char *
+host_of(struct arena *a, const char *host)
+{
+	size_t len = strlen(host);
+
+	if (len > 2 && host[0] == '[')
+		return arena_strndup(a, host + 1, len - 2);
+	return arena_strdup(a, host);
+}
+
+bool
+http_url_join(struct arena *a, const char *base, const char *reference,
+    struct http_url_parts *out)
+{
+	CLEANUP(url_cleanupp) CURLU *u = curl_url();
+	CLEANUP(part_freep) char *whole = NULL;
+	CLEANUP(part_freep) char *host = NULL;
+	CLEANUP(part_freep) char *port = NULL;
+	int64_t n;
+
+	if (!u || curl_url_set(u, CURLUPART_URL, base, 0) != CURLUE_OK ||
+	    curl_url_set(u, CURLUPART_URL, reference, 0) != CURLUE_OK ||
+	    curl_url_set(u, CURLUPART_FRAGMENT, NULL, 0) != CURLUE_OK ||
+	    curl_url_get(u, CURLUPART_URL, &whole, 0) != CURLUE_OK ||
+	    curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
+	    curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) !=
+		CURLUE_OK ||
+	    enc_parse_i64(port, 1, 65535, &n) != RC_OK)
+		return false;
+	*out = (struct http_url_parts){
+	    .url = arena_strdup(a, whole),
+	    .host = host_of(a, host),
+	    .port = (int)n,
+	};
+	return true;
 }

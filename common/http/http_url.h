@@ -22,4 +22,16 @@ bool http_url_address(const char *url, struct sockaddr_storage *out);
 const char *http_url_with(struct arena *a, const char *url,
     const char *argument);
 
+struct http_url_parts { /* in the arena */
+	const char *url;
+	const char *host; /* without brackets */
+	int port;
+};
+
+/* Where a reference leads that stands at base (RFC 3986, section 5), its
+ * fragment aside.  False: it can't be read; what it is, http_url_refuses
+ * judges. */
+bool http_url_join(struct arena *a, const char *base, const char *reference,
+    struct http_url_parts *out);
+
 #endif

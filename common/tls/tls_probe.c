@@ -17,6 +17,7 @@
 
 /* What was not begun for so long may be begun at once after it. */
 #define BURST_US 10000
+#define ALPN_MAX 255
 
 TAILQ_HEAD(probe_list, tls_probe);
 
@@ -39,7 +40,7 @@ struct tls_probe {
 	struct tls_prober *prober;
 	tls_probe_done_fn *done;
 	void *arg;
-	char *host, *server_name;
+	char *host, *server_name, *alpn;
 	int port;
 	int64_t timeout_ms;
 	bool is_running; /* in that list, else in the other */
@@ -94,6 +95,7 @@ probe_free(void *arg)
 	tls_chain_free(&t->result);
 	free(t->host);
 	free(t->server_name);
+	free(t->alpn);
 	free(t);
 }
 
@@ -139,6 +141,17 @@ probe_fail(struct tls_probe *t, enum tls_probe_fault fault, const char *what,
 
 /* --- the handshake --- */
 
+static bool
+takes_alpn(const struct tls_probe *t)
+{
+	const unsigned char *chosen;
+	unsigned len;
+
+	SSL_get0_alpn_selected(t->ssl, &chosen, &len);
+	return t->alpn && len == strlen(t->alpn) &&
+	       memcmp(chosen, t->alpn, len) == 0;
+}
+
 static void
 handshake_ended(struct tls_probe *t)
 {
@@ -152,6 +165,7 @@ handshake_ended(struct tls_probe *t)
 		    "the server showed no certificate that can be read", "");
 		return;
 	}
+	r->takes_alpn = takes_alpn(t);
 	r->fault = TLS_PROBE_OK;
 	ERR_clear_error();
 	(void)SSL_shutdown(t->ssl); /* polite, and not waited for */
@@ -222,11 +236,27 @@ on_handshake(evutil_socket_t fd, short what, void *arg)
 		handshake_failed(t, kind, sys);
 }
 
+/* As the list of one that OpenSSL wants: a byte of length before it.  It
+ * returns 0 for success. */
+static bool
+offer_alpn(struct tls_probe *t)
+{
+	unsigned char list[1 + ALPN_MAX];
+	size_t len;
+
+	if (!t->alpn)
+		return true;
+	len = strlen(t->alpn);
+	list[0] = (unsigned char)len;
+	memcpy(list + 1, t->alpn, len);
+	return SSL_set_alpn_protos(t->ssl, list, (unsigned)len + 1) == 0;
+}
+
 static void
 handshake_start(struct tls_probe *t)
 {
 	t->ssl = SSL_new(t->prober->ctx);
-	if (!t->ssl || SSL_set_fd(t->ssl, t->fd) != 1 ||
+	if (!t->ssl || SSL_set_fd(t->ssl, t->fd) != 1 || !offer_alpn(t) ||
 	    (t->server_name &&
 		SSL_set_tlsext_host_name(t->ssl, t->server_name) != 1)) {
 		ERR_clear_error();
@@ -410,6 +440,14 @@ on_turn(void *arg)
 	}
 }
 
+static bool
+is_protocol(const char *alpn)
+{
+	size_t len = strlen(alpn);
+
+	return len > 0 && len <= ALPN_MAX;
+}
+
 rc
 tls_probe_start(struct tls_prober *p, const struct tls_probe_target *target,
     tls_probe_done_fn *done, void *arg, struct tls_probe **out)
@@ -417,7 +455,8 @@ tls_probe_start(struct tls_prober *p, const struct tls_probe_target *target,
 	struct tls_probe *t;
 
 	if (target->host[0] == '\0' || target->port < 1 ||
-	    target->port > 65535 || target->timeout_ms < 1)
+	    target->port > 65535 || target->timeout_ms < 1 ||
+	    (target->alpn && !is_protocol(target->alpn)))
 		return RC_INVALID;
 	t = mem_zalloc(sizeof(*t));
 	t->prober = p;
@@ -426,6 +465,7 @@ tls_probe_start(struct tls_prober *p, const struct tls_probe_target *target,
 	t->host = mem_strdup(target->host);
 	t->server_name =
 	    target->server_name ? mem_strdup(target->server_name) : NULL;
+	t->alpn = target->alpn ? mem_strdup(target->alpn) : NULL;
 	t->port = target->port;
 	t->timeout_ms = target->timeout_ms;
 	t->fd = -1;

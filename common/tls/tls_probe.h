@@ -57,6 +57,9 @@ struct tls_probe_target { /* copied */
 	/* For SNI (RFC 6066, section 3), which never is an address; NULL: none
 	 * is sent. */
 	const char *server_name;
+	/* The one protocol that is offered (RFC 7301), 255 bytes at most;
+	 * NULL: none. */
+	const char *alpn;
 	int64_t timeout_ms; /* from its turn on, for all of it */
 };
 
@@ -71,7 +74,8 @@ struct tls_probe_result {
 	/* The server wants a certificate of its clients, and perhaps took none
 	 * for an answer: then the handshake went as far as its own part. */
 	bool asks_certificate;
-	size_t nchain; /* 1 at least, the leaf first */
+	bool takes_alpn; /* the server chose the protocol that was offered */
+	size_t nchain;   /* 1 at least, the leaf first */
 	struct tls_probe_cert {
 		const uint8_t *der;
 		size_t len;
@@ -94,8 +98,8 @@ void tls_prober_free(struct tls_prober *p);
 size_t tls_prober_running(const struct tls_prober *p);
 size_t tls_prober_waiting(const struct tls_prober *p);
 
-/* RC_INVALID: no host, port or time-out.  done is then not called.  After done
- * the probe is gone. */
+/* RC_INVALID: no host, port or time-out, or no name of a protocol.  done is
+ * then not called.  After done the probe is gone. */
 rc tls_probe_start(struct tls_prober *p, const struct tls_probe_target *target,
     tls_probe_done_fn *done, void *arg, struct tls_probe **out) MUST_CHECK;
 /* Forgets the callback and closes; not after done. */

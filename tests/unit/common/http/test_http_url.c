@@ -67,5 +67,45 @@ test_arguments(void)
 	arena_free(a);
 }
 
+static void
+test_joining(void)
+{
+	static const struct {
+		const char *reference, *url, *host;
+		int port; /* 0: it can't be read */
+	} rows[] = {
+	    {"/x?y=1#z", "https://h.test:8443/x?y=1", "h.test", 8443},
+	    {"x", "https://h.test:8443/a/x", "h.test", 8443},
+	    {"../x", "https://h.test:8443/x", "h.test", 8443},
+	    {"//g.test/x", "https://g.test/x", "g.test", 443},
+	    {"http://g.test", "http://g.test/", "g.test", 80},
+	    {"http://[2001:db8::1]:81/", "http://[2001:db8::1]:81/",
+		"2001:db8::1", 81},
+	    {"http://g.test:99999/", NULL, NULL, 0},
+	    {"http://g.test:0/", NULL, NULL, 0},
+	    {"mailto:a@b.test", NULL, NULL, 0},
+	};
+	struct arena *a = arena_new();
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct http_url_parts p = {0};
+		bool is_read = http_url_join(a, "https://h.test:8443/a/b",
+		    rows[i].reference, &p);
+
+		if (!is_read) {
+			CHECK_INT(rows[i].port, 0);
+			continue;
+		}
+		if (rows[i].port == 0) { /* then it is judged, and refused */
+			CHECK(http_url_refuses(p.url) != NULL || p.port != 443);
+			continue;
+		}
+		CHECK_STR(p.url, rows[i].url);
+		CHECK_STR(p.host, rows[i].host);
+		CHECK_INT(p.port, rows[i].port);
+	}
+	arena_free(a);
+}
+
 CHECK_MAIN(CHECK_ROW(test_which_may_be_asked), CHECK_ROW(test_addresses),
-    CHECK_ROW(test_arguments))
+    CHECK_ROW(test_arguments), CHECK_ROW(test_joining))

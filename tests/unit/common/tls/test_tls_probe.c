@@ -147,6 +147,42 @@ test_many(void)
 	stop();
 }
 
+/* Only the one that is offered is taken, and only where it was. */
+static void
+test_protocol(void)
+{
+	static const struct {
+		const char *served, *offered;
+		bool is_taken;
+	} rows[] = {
+	    {"acme-tls/1", "acme-tls/1", true},
+	    {"h2,acme-tls/1", "acme-tls/1", true},
+	    {"acme-tls/1", NULL, false},
+	};
+	struct tls_probe_target bad = {.host = "h",
+	    .port = 1,
+	    .alpn = "",
+	    .timeout_ms = LONG_MS};
+	struct tls_probe *none;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct seen s = {0};
+		struct tls_probe_target target = {.host = "127.0.0.1",
+		    .alpn = rows[i].offered,
+		    .timeout_ms = LONG_MS};
+
+		start_plain();
+		target.port = SERVER("-alpn", rows[i].served);
+		probe_target(&target, &s);
+		await(1);
+		CHECK_INT(s.fault, TLS_PROBE_OK);
+		CHECK_INT(s.takes_alpn, rows[i].is_taken);
+		CHECK_INT(tls_probe_start(prober, &bad, NULL, NULL, &none),
+		    RC_INVALID);
+		stop();
+	}
+}
+
 CHECK_MAIN(CHECK_ROW(test_versions_and_ciphers), CHECK_ROW(test_chain_in_order),
     CHECK_ROW(test_certificate_wanted), CHECK_ROW(test_server_name),
-    CHECK_ROW(test_host_names), CHECK_ROW(test_many))
+    CHECK_ROW(test_host_names), CHECK_ROW(test_protocol), CHECK_ROW(test_many))

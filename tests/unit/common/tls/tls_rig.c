@@ -281,6 +281,7 @@ on_probed(void *arg, const struct tls_probe_result *r)
 	(void)snprintf(s->cipher, sizeof(s->cipher), "%s", r->cipher);
 	s->response_ms = r->response_ms;
 	s->asks_certificate = r->asks_certificate;
+	s->takes_alpn = r->takes_alpn;
 	s->nchain = r->nchain;
 	if (r->nchain > 0)
 		enc_sha256_hex(r->chain[0].der, r->chain[0].len, s->leaf);
@@ -291,6 +292,16 @@ on_probed(void *arg, const struct tls_probe_result *r)
 }
 
 void
+probe_target(const struct tls_probe_target *target, struct seen *s)
+{
+	int before = s->calls;
+
+	CHECK_INT(tls_probe_start(prober, target, on_probed, s, &s->probe),
+	    RC_OK);
+	CHECK_INT(s->calls, before); /* never from inside */
+}
+
+void
 probe(const char *host, int port, const char *name, int64_t timeout_ms,
     struct seen *s)
 {
@@ -298,11 +309,8 @@ probe(const char *host, int port, const char *name, int64_t timeout_ms,
 	    .port = port,
 	    .server_name = name,
 	    .timeout_ms = timeout_ms};
-	int before = s->calls;
 
-	CHECK_INT(tls_probe_start(prober, &target, on_probed, s, &s->probe),
-	    RC_OK);
-	CHECK_INT(s->calls, before); /* never from inside */
+	probe_target(&target, s);
 }
 
 static void

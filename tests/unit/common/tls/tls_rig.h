@@ -19,7 +19,7 @@ struct seen {
 	enum tls_probe_fault fault;
 	char error[256], address[64], version[16], cipher[64];
 	int64_t response_ms;
-	bool asks_certificate;
+	bool asks_certificate, takes_alpn;
 	size_t nchain;
 	char leaf[65]; /* its SHA-256 */
 };
@@ -42,6 +42,7 @@ int odd_start(enum odd how);
 /* Its connections that are open, and the most at a time. */
 extern int odd_open, odd_most;
 
+void probe_target(const struct tls_probe_target *target, struct seen *s);
 void probe(const char *host, int port, const char *name, int64_t timeout_ms,
     struct seen *s);
 /* Runs the loop until that many probes have ended since start. */
