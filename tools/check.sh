@@ -11,7 +11,7 @@ git ls-files -z | /usr/bin/python3 tools/check_source.py || bad=1
 
 # Every header compiles alone, so that the order of includes never matters:
 # many of them with each gcc, as many gcc as there are cores.
-cflags=$(pkg-config --cflags openssl libpq libcjson libevent libcurl)
+cflags=$(pkg-config --cflags openssl libpq libcjson libevent libcurl libcares)
 headers_alone() { # STATEMENTS HEADERS: lists of files; the enum of statements is made of the first
     made=$(mktemp -d "$work/sql.XXXX")
     xargs /usr/bin/python3 tools/sqlgen.py "$made/sql_gen.c" "$made/sql_gen.h" <"$1"

@@ -51,6 +51,7 @@ struct worker {
 	struct notifier_outs *notifiers;
 	struct network network;
 	struct watch watch;
+	struct acme_validator validator;
 	struct op *behind; /* the look at the journals; NULL: over */
 	struct kind_env env;
 };
@@ -260,6 +261,7 @@ make_parts(struct worker *w)
 	    .notifier = notifier_outs_env(w->notifiers),
 	    .network = &w->network,
 	    .watch = &w->watch,
+	    .validator = &w->validator,
 	};
 }
 
@@ -299,6 +301,8 @@ prepare(void *self, struct daemon *d)
 	ret = rc_first(ret, network_init(&w->network, d->loop, d->cfg));
 	ret = rc_first(ret,
 	    watch_init(&w->watch, d->loop, d->cfg, &w->network.outbound));
+	ret =
+	    rc_first(ret, acme_validator_init(&w->validator, d->loop, d->cfg));
 	ret =
 	    rc_first(ret, bus_client_check(cfg_list(d->cfg, "bus_urls"), &tls));
 	return rc_first(ret,
@@ -380,6 +384,7 @@ finish(void *self, struct daemon *d)
 	notifier_outs_free(w->notifiers);
 	network_fini(&w->network);
 	watch_fini(&w->watch);
+	acme_validator_fini(&w->validator);
 	db_pool_free(w->lease_pool);
 	db_pool_free(w->pool);
 	sealer_free(w->sealer);

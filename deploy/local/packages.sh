@@ -13,7 +13,7 @@ set -euo pipefail
 
 RUN=(gcc libc6-dev make meson ninja-build pkg-config python3
     libnng-dev libpq-dev libcjson-dev libssl-dev libevent-dev
-    libcurl4-openssl-dev libidn2-dev uthash-dev openssl ca-certificates
+    libcurl4-openssl-dev libc-ares-dev libidn2-dev uthash-dev openssl ca-certificates
     nginx runit procps iproute2)
 TEST=(python3-pytest python3-pytest-xdist python3-psycopg2 python3-cryptography python3-yaml
     python3-hypothesis python3-jsonschema

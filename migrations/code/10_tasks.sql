@@ -14,7 +14,7 @@ SET plan_cache_mode = force_generic_plan AS $$ BEGIN
 END $$;
 
 -- Hands due tasks of one kind to a worker, as jobs_claim does jobs.  A kind that ends in one statement for all of a lease
--- gains by many; one that calls out is alone, so that it is not kept by its neighbours.
+-- gains by many, or one of many short calls; another that calls out is alone, so that it is not kept by its neighbours.
 CREATE FUNCTION tasks_claim(p_incarnation text, p_term bigint, p_worker text, p_limit int, p_low_after timestamptz,
     p_low_id text, p_attempt_ms int) RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text, is_full bool)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
@@ -27,7 +27,7 @@ BEGIN
     SELECT q.kind INTO v_kind FROM tasks q
         WHERE q.status = 'Pending' AND q.run_after <= v_now AND (q.run_after, q.id) >= (p_low_after, p_low_id)
         ORDER BY q.run_after, q.id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
-    v_limit := least(p_limit, CASE v_kind WHEN 'noop' THEN policy_noop_batch() ELSE 1 END);
+    v_limit := least(p_limit, CASE v_kind WHEN 'noop' THEN policy_noop_batch() WHEN 'acme_validate' THEN policy_acme_batch() ELSE 1 END);
     -- The rows are locked, so they stay where they are.
     SELECT array_agg(l.ctid), array_agg(l.id), array_agg(l.run_after) INTO v_rows, v_ids, v_afters
     FROM (SELECT k.ctid, k.id, k.run_after, bool_or(k.kind <> v_kind) OVER (ORDER BY k.run_after, k.id) AS is_behind

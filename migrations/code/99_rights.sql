@@ -40,6 +40,7 @@ BEGIN
         ('certctl_scheduler', '{duty_health_checks, duty_health_history}'), ('certctl_worker', '{health_checks_store, health_expected}'),
         ('certctl_scheduler', '{duty_event_alerts, duty_policy_scan}'),
         ('certctl_worker', '{stat_ended_by, rule_allows_name, rule_fault, rule_fault_of, rule_lead, rule_say, rule_wants}'),
+        ('certctl_worker', '{acme_challenge_end, acme_challenge_is_open}'),
         ('certctl_worker', '{ocsp_due, ocsp_keep, ocsp_load, ocsp_responder_fault, ocsp_responder_store, ocsp_store}')) AS v (role, functions)
         JOIN pg_roles p ON p.rolname = v.role
     LOOP

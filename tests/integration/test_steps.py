@@ -21,7 +21,8 @@ import checker  # noqa: E402
 APART = {"agent.register.after", "agent.install.swapped_back", "agent.install.copied", "agent.install.linked",
          "agent.install.given_back", "worker.outside.placing", "worker.outside.sent",
          "worker.outside.answered", "worker.notify.sending", "worker.notify.sent", "worker.hierarchy.made", "worker.hierarchy.stored",
-         "worker.health.probed", "worker.network_scan.store", "worker.scep_probe.half"}
+         "worker.health.probed", "worker.network_scan.store", "worker.scep_probe.half",
+         "worker.acme.judged"}
 
 
 def points_of(directory):

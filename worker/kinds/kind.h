@@ -13,6 +13,7 @@
 #include "common/db/db.h"
 #include "common/loop/loop.h"
 #include "common/op/op.h"
+#include "worker/acme/validation.h"
 #include "worker/host_fault.h"
 #include "worker/issuers/issuer.h"
 #include "worker/issuers/local_ca.h"
@@ -42,6 +43,7 @@ struct kind_env { /* outlives every op */
 	const struct notifier_env *notifier;
 	struct network *network;
 	const struct watch *watch;
+	struct acme_validator *validator;
 };
 
 /* A batch of jobs of one issuer, the local CA or one outside. */
@@ -64,7 +66,8 @@ struct task {
 	const char *issuer_id; /* "" when none */
 	const char *payload;
 	bool ends_together; /* its row is left to the end of the lease */
-	const struct slot_end *slot; /* NULL: it shares its lease */
+	bool is_waiting;    /* for somebody outside; see task_wait */
+	void (*on_wait)(struct task *t, bool is_waiting); /* of task.c */
 	/* set when the op ended */
 	struct op *op; /* NULL: not running */
 	rc code;
@@ -73,6 +76,7 @@ struct task {
 
 /* First steps of the kinds of tasks; op_owner is the struct task.  A step
  * that ends with op_done has deleted the task's row under its lease. */
+enum op_next acme_validate_begin(struct op *op);
 enum op_next ca_init_begin(struct op *op);
 enum op_next ca_next_begin(struct op *op);
 enum op_next crl_build_begin(struct op *op);
@@ -95,13 +99,12 @@ task_stored(struct op *op)
 	return op_done(op);
 }
 
-/* That a task waits for somebody outside, or does no more: a lease that holds
- * this one alone takes no slot meanwhile. */
+/* That a task waits for somebody outside, or does no more: a lease whose tasks
+ * all wait takes no slot meanwhile. */
 static inline void
-task_wait(const struct task *t, bool is_waiting)
+task_wait(struct task *t, bool is_waiting)
 {
-	if (t->slot && t->slot->on_wait)
-		t->slot->on_wait(t->slot->owner, is_waiting);
+	t->on_wait(t, is_waiting);
 }
 
 #endif

@@ -23,6 +23,7 @@ static const struct kind {
 	op_step *begin; /* NULL: there is nothing to do */
 	bool ends_together;
 } kinds[] = {
+    {"acme_validate", acme_validate_begin, false},
     {"ca_init", ca_init_begin, false},
     {"ca_next", ca_next_begin, true},
     {"crl_build", crl_build_begin, false},
@@ -44,8 +45,8 @@ struct tasks { /* state of the lease's op */
 	const char *lease_text;
 	const char *worker;
 	struct slot_end end;
-	struct op *op; /* itself; NULL once it is ending */
-	size_t n, running;
+	struct op *op;              /* itself; NULL once it is ending */
+	size_t n, running, waiting; /* waiting: of those that run */
 	struct task *tasks;
 	const char **done; /* ids of those that end together */
 	size_t ndone;
@@ -65,18 +66,50 @@ static op_step tasks_give_up;
 
 /* --- one task --- */
 
+static bool
+do_all_wait(const struct tasks *ts)
+{
+	return ts->waiting > 0 && ts->waiting == ts->running;
+}
+
+static void
+tell_slot(struct tasks *ts, bool did_all_wait)
+{
+	if (do_all_wait(ts) != did_all_wait && ts->end.on_wait)
+		ts->end.on_wait(ts->end.owner, !did_all_wait);
+}
+
+static void
+child_waits(struct task *t, bool is_waiting)
+{
+	struct tasks *ts = t->lease;
+	bool did_all_wait = do_all_wait(ts);
+
+	if (t->is_waiting == is_waiting)
+		return;
+	t->is_waiting = is_waiting;
+	ts->waiting = is_waiting ? ts->waiting + 1 : ts->waiting - 1;
+	tell_slot(ts, did_all_wait);
+}
+
 static void
 child_ended(struct op *op, rc code, const char *message)
 {
 	struct task *t = op_owner(op);
 	struct tasks *ts = t->lease;
+	bool did_all_wait;
 
 	t->op = NULL;
 	t->code = code;
 	if (!ts->op)
 		return; /* the lease's op is being freed */
 	t->message = arena_strdup(op_arena(ts->op), message);
-	if (--ts->running == 0)
+	did_all_wait = do_all_wait(ts);
+	ts->waiting -= t->is_waiting;
+	t->is_waiting = false;
+	ts->running--;
+	tell_slot(ts, did_all_wait);
+	if (ts->running == 0)
 		op_wake(ts->op);
 }
 
@@ -163,7 +196,7 @@ tasks_loaded(struct op *op)
 		    .subject = op_text(op, i, "subject"),
 		    .issuer_id = op_text(op, i, "issuer_id"),
 		    .payload = op_text(op, i, "payload"),
-		    .slot = ts->n == 1 ? &ts->end : NULL,
+		    .on_wait = child_waits,
 		};
 	for (size_t i = 0; i < ts->n; i++)
 		child_start(ts, &ts->tasks[i]);
