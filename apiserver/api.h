@@ -19,6 +19,7 @@
 
 struct auth;
 struct authz;
+struct cache;
 struct apievents;
 struct creates;
 struct crlstore;
@@ -27,6 +28,7 @@ struct document;
 struct heartbeats;
 struct faults;
 struct gather;
+struct nonces;
 struct limits;
 struct lists;
 struct keyring;
@@ -61,6 +63,10 @@ struct api {
 	struct park *park;
 	struct gather *certs; /* by their ids */
 	struct gather *polls; /* agents that ask for work */
+	/* Of the ACME server; NULL where it is switched off. */
+	struct gather *acme_requests;
+	struct nonces *nonces;
+	struct cache *acme_profiles; /* what the directory tells of them */
 	struct heartbeats *heartbeats;
 	struct creates *creates;
 	struct presence *presence;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apiserver/live/cache.h"
 #include "apiserver/live/creates.h"
 #include "apiserver/live/crlstore.h"
 #include "apiserver/live/faults.h"
@@ -11,6 +12,7 @@
 #include "apiserver/live/heartbeats.h"
 #include "apiserver/live/latency.h"
 #include "apiserver/live/lists.h"
+#include "apiserver/live/nonces.h"
 #include "apiserver/live/ocspasks.h"
 #include "apiserver/live/park.h"
 #include "apiserver/live/presence.h"
@@ -37,6 +39,7 @@ enum {
 	COMMIT_WAIT_MS = 5000,
 	HEARTBEAT_CONNS = 2,
 	OWN_CONNS = 1,
+	ACME_PROFILES = 1000,
 };
 
 static const struct route_area *const areas[] = {
@@ -180,6 +183,27 @@ open_bus(struct api *a)
 	return part_bus_client(a->daemon, &ops, a, &a->bus);
 }
 
+/* --- the ACME server --- */
+
+static void
+open_acme(struct api *a)
+{
+	if (!cfg_bool(a->cfg, "acme_server_enabled"))
+		return;
+	a->nonces = nonces_new(a->loop, a->pool,
+	    cfg_int(a->cfg, "acme_server_nonce_ttl"));
+	a->acme_requests = gather_new(a->loop, a->pool, Q_ACME_REQUESTS);
+	a->acme_profiles = cache_new(ACME_PROFILES, free);
+}
+
+static void
+close_acme(struct api *a)
+{
+	nonces_free(a->nonces);
+	gather_free(a->acme_requests);
+	cache_free(a->acme_profiles);
+}
+
 /* --- life --- */
 
 static void
@@ -232,6 +256,7 @@ api_new(const struct daemon *d, struct api **out)
 	a->park = park_new(l, a->own_pool);
 	a->certs = gather_new(l, a->pool, Q_CERT_GETS);
 	a->polls = gather_new(l, a->pool, Q_AGENTS_POLLED);
+	open_acme(a);
 	a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
 	a->creates = creates_new(l, a->pool);
 	a->presence = presence_new(a);
@@ -254,6 +279,7 @@ api_free(struct api *a)
 	heartbeats_free(a->heartbeats);
 	ocspasks_free(a->ocsp);
 	park_free(a->park);
+	close_acme(a);
 	gather_free(a->certs);
 	gather_free(a->polls);
 	lists_free(a->lists);

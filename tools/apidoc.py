@@ -17,7 +17,7 @@ HEAD = """# Routes of the API
 Who may ask what. *public*: no key is looked at. *signed-in*: any good key. *permission*: the key's roles hold it. *agent*: the same, and
 an agent's own key with its own id only. *register*: the bootstrap token, or the permission. A *scope* says that a grant limited to one
 such object counts there. *Own keys*: agents' own keys may ask. Probes are not rated ([security.md](../operator/security.md)).
-*Errors*: who renders them; *brief* ones have no `request_id`, which the header `X-Request-ID` has. *Preflight*: `OPTIONS` is answered 204 without a key; elsewhere it is 405. `HEAD` is `GET` without the body below `/api/v1/auth/`; elsewhere it is 405. *Audit*: the events that a success
+*Errors*: who renders them; *brief* ones have no `request_id`, which the header `X-Request-ID` has. *Preflight*: `OPTIONS` is answered 204 without a key; elsewhere it is 405. `HEAD` is `GET` without the body below `/api/v1/auth/` and `/acme/`; elsewhere it is 405. *Audit*: the events that a success
 leaves under the caller's name; which of several, its outcome says.
 
 Parameters, bodies and answers stand in `GET /api/v1/openapi.json`, which the apiserver makes of the same tables (OpenAPI 3.1).

@@ -41,6 +41,8 @@ extern const struct renderer render_api;
 extern const struct renderer render_brief;
 /* As render_api; a 401 speaks of the bootstrap token. */
 extern const struct renderer render_register;
+/* Problem documents of ACME (edge/render_acme.h). */
+extern const struct renderer render_acme;
 
 /* --- by the renderer of the request's route, or of its path's area --- */
 

@@ -112,24 +112,37 @@ is_header_value(const char *value)
 	return true;
 }
 
-void
-request_set_header(struct request *r, const char *name, const char *value)
+/* Header i of the answer, which may be one more. */
+static void
+put_header(struct request *r, size_t i, const char *name, const char *value)
 {
-	size_t i;
-
 	if (!is_header_value(value)) {
 		log_warn("HTTP-HEADER", "%s was left out: its value is none",
 		    name);
 		return;
 	}
-	for (i = 0; i < r->nheaders; i++) {
-		if (strcasecmp(r->headers[i].name, name) == 0)
-			break;
-	}
 	if (i == r->nheaders)
 		r->headers = mem_realloc(r->headers, ++r->nheaders,
 		    sizeof(r->headers[0]));
 	r->headers[i] = (struct request_header){name, value};
+}
+
+void
+request_set_header(struct request *r, const char *name, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < r->nheaders; i++) {
+		if (strcasecmp(r->headers[i].name, name) == 0)
+			break;
+	}
+	put_header(r, i, name, value);
+}
+
+void
+request_add_header(struct request *r, const char *name, const char *value)
+{
+	put_header(r, r->nheaders, name, value);
 }
 
 void
@@ -260,6 +273,35 @@ req_header(struct op *op, const char *name)
 			: r->head.fields[i].value;
 	}
 	return all;
+}
+
+bool
+req_is_head(const struct op *op)
+{
+	return strcmp(req_of(op)->head.method, "HEAD") == 0;
+}
+
+const char *
+req_target(struct op *op)
+{
+	const struct path *p = &req_of(op)->path;
+	struct buf b;
+	const char *text;
+
+	buf_init(&b, PATH_TARGET_MAX);
+	for (size_t i = 0; i < p->nsegments; i++) {
+		buf_putc(&b, '/');
+		buf_puts(&b, p->segments[i]);
+	}
+	for (size_t i = 0; i < p->nquery; i++) {
+		buf_putc(&b, i == 0 ? '?' : '&');
+		buf_puts(&b, p->query[i].name);
+		buf_putc(&b, '=');
+		buf_puts(&b, p->query[i].value);
+	}
+	text = arena_strndup(op_arena(op), b.data ? b.data : "", b.len);
+	buf_fini(&b);
+	return text;
 }
 
 const char *
@@ -519,6 +561,12 @@ void
 reply_header(struct op *op, const char *name, const char *value)
 {
 	request_set_header(req_of(op), name, arena_strdup(op_arena(op), value));
+}
+
+void
+reply_add_header(struct op *op, const char *name, const char *value)
+{
+	request_add_header(req_of(op), name, arena_strdup(op_arena(op), value));
 }
 
 /* --- pieces --- */

@@ -62,6 +62,11 @@ rc req_wait(const struct op *op, int64_t *out_ms,
 /* Any header by its name, in any case of letters, its values joined with ", "
  * where it was repeated; NULL when there is none. */
 const char *req_header(struct op *op, const char *name);
+/* Whether it is asked by HEAD, where a route's GET answers that. */
+bool req_is_head(const struct op *op);
+/* The target as it was asked, "/path?query"; what was in percent form there is
+ * decoded. */
+const char *req_target(struct op *op);
 /* The client's address as text; behind a trusted proxy
  * (CERTCTL_TRUSTED_PROXIES) the one that the proxy names. */
 const char *req_peer(struct op *op);
@@ -124,6 +129,9 @@ void reply_momentary(struct op *op);
 /* Another header on the reply to come.  API answers say "Cache-Control:
  * no-store" unless this sets another. */
 void reply_header(struct op *op, const char *name, const char *value);
+
+/* The same beside others of that name. */
+void reply_add_header(struct op *op, const char *name, const char *value);
 
 /* As op_fail; told in the log and the audit trail as what the gate refuses. */
 enum op_next req_refuse(struct op *op, rc code, const char *why);

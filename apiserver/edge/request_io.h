@@ -22,6 +22,7 @@
 #include "apiserver/edge/render.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/live/lists.h"
+#include "apiserver/live/nonces.h"
 #include "apiserver/policy/auth.h"
 #include "apiserver/policy/path.h"
 #include "apiserver/policy/route.h"
@@ -29,8 +30,9 @@
 #include "common/json/json.h"
 #include "common/op/op.h"
 
-struct conn;   /* conn.h */
-struct sharer; /* live/sharing.h */
+struct acme_subproblem; /* render_acme.h */
+struct conn;            /* conn.h */
+struct sharer;          /* live/sharing.h */
 struct request;
 
 #define REQUEST_KEY_MAX 255
@@ -104,7 +106,11 @@ struct request {
 	struct json_w writer;
 	size_t nheaders;
 	struct request_header *headers;
-	char retry_after[24]; /* what that header says of a 429 */
+	char retry_after[24];      /* what that header says of a 429 */
+	char nonce[NONCE_LEN + 1]; /* what Replay-Nonce says */
+	/* What the problem to come is about; in the op's arena. */
+	struct acme_subproblem *subproblems;
+	size_t nsubproblems;
 	bool must_close;
 	bool is_pieces; /* a part of the answer is out already */
 	bool is_broken; /* and the rest will not come */
@@ -131,6 +137,8 @@ void request_set_text(struct request *r, int status, const char *content_type,
 /* Replaces one of that name.  A value with a control character is left out,
  * after a log line. */
 void request_set_header(struct request *r, const char *name, const char *value);
+/* Beside others of that name. */
+void request_add_header(struct request *r, const char *name, const char *value);
 
 /* --- gate.c --- */
 

@@ -62,6 +62,9 @@ rules_max_body(const struct route_rules *rules, size_t configured)
 	switch (rules->body) {
 	case ROUTE_BODY:
 		return configured;
+	case ROUTE_SIGNED_BODY:
+		return configured < RULES_SIGNED_BODY ? configured
+						      : RULES_SIGNED_BODY;
 	case ROUTE_SMALL_BODY:
 	case ROUTE_NO_BODY:
 		break;

@@ -33,6 +33,7 @@ enum route_body {
 	/* RULES_SMALL_BODY: of whoever is nobody yet.  A larger one is 400,
 	 * not 413, to the contract's clients. */
 	ROUTE_SMALL_BODY,
+	ROUTE_SIGNED_BODY, /* RULES_SIGNED_BODY: of a signed message */
 	/* Nobody reads it: RULES_SMALL_BODY, for clients that send "{}" with
 	 * whatever they ask. */
 	ROUTE_NO_BODY,
@@ -53,6 +54,7 @@ enum route_head {
 };
 
 #define RULES_SMALL_BODY 4096 /* bytes */
+#define RULES_SIGNED_BODY 65536
 
 struct route_rules {
 	enum route_access access;

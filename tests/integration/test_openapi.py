@@ -176,7 +176,7 @@ def test_what_is_answered_is_described(plane, nouns, document):
                    "/api/v1/renewal-policies/": stack.api.need("GET", "/api/v1/renewal-policies")["data"][0]["id"]}
     client, answered = Client(stack.api), 0
     for method, path, o in operations(document):
-        if method != "GET":
+        if method != "GET" or path.startswith("/acme/"):  # its errors are problem documents
             continue
         query = [("from", "2020-01-01T00:00:00Z"), ("to", "2020-01-02T00:00:00Z")] if path.endswith("/export") else []
         status, headers, body = client.call(method, target(path, params_of(path, ids), query))

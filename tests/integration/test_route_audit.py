@@ -461,11 +461,15 @@ def name_of(world, api):
     return {world.admin.key: "admin", world.boss.key: "boss", "": "bootstrap"}.get(api.key, world.agent_id)
 
 
+# What accounts of ACME leave, the tests of the ACME server look for.
+LEAVING = [r for r in ROUTES if (r["method"] != "GET" or r["audit"]) and not r["pattern"].startswith("/acme/")]
+
+
 def test_there_is_a_case_for_each():
-    assert set(CASES) == {(r["method"], r["pattern"]) for r in ROUTES if r["method"] != "GET" or r["audit"]}
+    assert set(CASES) == {(r["method"], r["pattern"]) for r in LEAVING}
 
 
-@pytest.mark.parametrize("route", [r for r in ROUTES if r["method"] != "GET" or r["audit"]],
+@pytest.mark.parametrize("route", LEAVING,
                          ids=lambda r: f"{r['method']} {r['pattern']}")
 def test_what_a_route_leaves(world, route):
     seen = set()

@@ -108,18 +108,20 @@ def test_the_table_is_whole():
         # Of whoever is nobody yet, only the first administrator's body is read.
         is_small = (r["method"], r["pattern"]) == ("POST", "/api/v1/auth/bootstrap")
         is_ocsp = r["pattern"] == "/.well-known/pki/ocsp/{issuer}"
-        assert (r["max_body"] == 0) == (not is_small and not is_ocsp and r["auth"] == "public" or r["method"] == "GET"), r
+        is_acme = r["pattern"].startswith("/acme/")  # signed messages: 64 KiB at most
+        assert (r["max_body"] == 0) == (not is_small and not is_ocsp and not is_acme and r["auth"] == "public" or r["method"] == "GET"), r
+        assert (r["max_body"] == 65536) == (is_acme and r["method"] == "POST"), r
         assert r["deadline_ms"] > 0, r
         assert (r["max_body"] == 4096) == is_small, r
         # The contract's errors of these have no request_id.
         is_brief = r["pattern"].startswith(("/api/v1/auth/", "/api/v1/admin/", "/.well-known/", "/api/v1/health-checks",
                                                "/api/v1/network-scan", "/api/v1/discover")) or r["pattern"].endswith("/discoveries")
-        assert r["renderer"] == ("register" if r["auth"] == "register" else "brief" if is_brief else "api"), r
+        assert r["renderer"] == ("register" if r["auth"] == "register" else "brief" if is_brief else "acme" if is_acme else "api"), r
         # Whoever needs a key may be asked about from another origin, and all verbs of a path agree.
         assert r["preflight"] == (r["auth"] != "public"), r
         assert {o["preflight"] for o in ROUTES if o["pattern"] == r["pattern"]} == {r["preflight"]}, r
     # What nobody needs a key for, and no more than this.
-    assert {r["pattern"] for r in ROUTES if r["auth"] == "public"} == {
+    assert {r["pattern"] for r in ROUTES if r["auth"] == "public" and not r["pattern"].startswith("/acme/")} == {
         "/health", "/ready", "/api/v1/version", "/api/v1/openapi.json", "/api/v1/auth/info", "/api/v1/auth/bootstrap",
         "/.well-known/pki/crl/{issuer}", "/.well-known/pki/crl/{issuer}/{key}",
         "/.well-known/pki/ocsp/{issuer}", "/.well-known/pki/ocsp/{issuer}/{asked:ocsp...}"}
@@ -177,7 +179,8 @@ def test_preflight(stack):
 def test_head(stack):
     """Of what signing in is about GET's head without its body, as HEAD of a web server; of anything else none."""
     own = {"Date", "X-Request-ID"}
-    assert {r["pattern"] for r in ROUTES if r["head"]} == {r["pattern"] for r in ROUTES if r["method"] == "GET" and "/v1/auth/" in r["pattern"]}
+    assert {r["pattern"] for r in ROUTES if r["head"]} == \
+        {r["pattern"] for r in ROUTES if r["method"] == "GET" and ("/v1/auth/" in r["pattern"] or r["pattern"].startswith("/acme/"))}
     for caller in (Client(stack.api), Client(stack.api, "")):
         for route in (r for r in ROUTES if r["method"] == "GET"):
             path = path_of(route, "none-such")

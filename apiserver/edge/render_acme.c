@@ -1,0 +1,176 @@
+#include "apiserver/edge/render_acme.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "apiserver/api.h"
+#include "apiserver/edge/render.h"
+#include "apiserver/edge/request_io.h"
+#include "apiserver/live/nonces.h"
+
+#define URN "urn:ietf:params:acme:error:"
+#define PROBLEM_JSON "application/problem+json"
+
+static const struct {
+	const char *type;
+	int status;
+} errors[] = {
+#define PROBLEM(name, type, status) [ACME_##name] = {URN type, status},
+    ACME_PROBLEMS(PROBLEM)
+#undef PROBLEM
+};
+
+static uint64_t counts[ACME_NERRORS];
+
+const char *
+acme_error_type(enum acme_error error)
+{
+	return errors[error].type;
+}
+
+uint64_t
+acme_error_count(enum acme_error error)
+{
+	return counts[error];
+}
+
+static void
+put_members(struct json_w *w, enum acme_error error, const char *detail)
+{
+	json_w_kv(w, "type", errors[error].type);
+	json_w_kv(w, "detail", detail);
+}
+
+void
+acme_put_problem(struct json_w *w, enum acme_error error, const char *detail)
+{
+	json_w_open(w, '{');
+	put_members(w, error, detail);
+	json_w_kv_int(w, "status", errors[error].status);
+	json_w_close(w, '}');
+}
+
+static void
+put_subproblem(struct json_w *w, const struct acme_subproblem *s)
+{
+	json_w_open(w, '{');
+	put_members(w, s->error, s->detail);
+	if (s->type) {
+		json_w_key(w, "identifier");
+		json_w_open(w, '{');
+		json_w_kv(w, "type", s->type);
+		json_w_kv(w, "value", s->value);
+		json_w_close(w, '}');
+	}
+	json_w_close(w, '}');
+}
+
+static void
+put_rest(struct json_w *w, const struct acme_problem *p)
+{
+	if (p->nsubproblems > 0) {
+		json_w_key(w, "subproblems");
+		json_w_open(w, '[');
+		for (size_t i = 0; i < p->nsubproblems; i++)
+			put_subproblem(w, &p->subproblems[i]);
+		json_w_close(w, ']');
+	}
+	if (p->algorithms) {
+		json_w_key(w, "algorithms");
+		json_w_open(w, '[');
+		for (size_t i = 0; p->algorithms[i]; i++)
+			json_w_str(w, p->algorithms[i]);
+		json_w_close(w, ']');
+	}
+	json_w_kv_opt(w, "instance", p->instance);
+}
+
+void
+acme_nonce_render(struct request *r)
+{
+	if (r->api->nonces && nonces_make(r->api->nonces, r->nonce))
+		request_set_header(r, "Replay-Nonce", r->nonce);
+}
+
+void
+acme_problem_render(struct request *r, const struct acme_problem *p)
+{
+	int status = p->status != 0 ? p->status : errors[p->error].status;
+	struct json_w *w = &r->writer;
+
+	counts[p->error]++;
+	buf_reset(&r->reply);
+	json_w_init(w, &r->reply);
+	json_w_open(w, '{');
+	put_members(w, p->error, p->detail);
+	json_w_kv_int(w, "status", status);
+	put_rest(w, p);
+	json_w_close(w, '}');
+	buf_putc(&r->reply, '\n');
+	r->status = status;
+	r->content_type = PROBLEM_JSON;
+	acme_nonce_render(r);
+}
+
+/* --- what no handler said --- */
+
+/* RFC 8555 section 6.7 has no type for these but the nearest. */
+static enum acme_error
+error_of(int status)
+{
+	if (status >= 500)
+		return ACME_SERVER_INTERNAL;
+	if (status == 429)
+		return ACME_RATE_LIMITED;
+	return status == 401 || status == 403 ? ACME_UNAUTHORIZED
+					      : ACME_MALFORMED;
+}
+
+static void
+render(struct request *r, int status, const char *message)
+{
+	struct acme_problem p = {.error = error_of(status),
+	    .status = status,
+	    .detail = message};
+
+	acme_problem_render(r, &p);
+	if (status == 503)
+		request_set_header(r, "Retry-After", "1");
+}
+
+static void
+refuse(struct request *r, enum refusal why)
+{
+	switch (why) {
+	case REFUSAL_NO_KEY:
+	case REFUSAL_BAD_HEADER:
+	case REFUSAL_BAD_KEY:
+	case REFUSAL_SESSION:
+		render(r, 401, "sign the request (RFC 8555 section 6.2)");
+		return;
+	case REFUSAL_FORBIDDEN:
+		render(r, 403, "this is not for you");
+		return;
+	case REFUSAL_NO_PATH:
+		render(r, 404,
+		    "there is no such resource: take the addresses that the "
+		    "directory gives");
+		return;
+	case REFUSAL_NO_METHOD:
+		render(r, 405,
+		    "this resource is not asked by that method: see Allow; "
+		    "what is read is read by POST-as-GET (RFC 8555 section "
+		    "6.3)");
+		return;
+	case REFUSAL_RATE:
+		render(r, 429,
+		    "requests come from this address faster than they are "
+		    "taken: wait for as long as Retry-After says");
+		return;
+	case REFUSAL_LOOKUP:
+		break;
+	}
+	render(r, 500, "internal error");
+}
+
+const struct renderer render_acme = {"acme", refuse, render};

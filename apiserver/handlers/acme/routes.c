@@ -1,0 +1,40 @@
+/*
+ * Routes of ACME clients, each below /acme/profile/{profile}/ and below /acme/
+ * for the profile that the configuration names.
+ */
+#include "apiserver/handlers/acme/acme.h"
+#include "apiserver/policy/route.h"
+#include "common/base/attr.h"
+
+#define BOTH(method, path, ...) \
+	{method, "/acme" path, NULL, __VA_ARGS__}, \
+	{ \
+		method, "/acme/profile/{profile}" path, NULL, __VA_ARGS__ \
+	}
+#define ACME_GET(path, step) BOTH("GET", path, step)
+/* audit: the events that a success leaves, or ROUTE_NO_EVENT. */
+#define ACME_POST(path, step, audit) BOTH("POST", path, step, audit)
+
+/* clang-format off */
+static const struct route rows[] = {
+    ACME_GET("/directory", acme_directory_start),
+    ACME_GET("/new-nonce", acme_new_nonce_start),
+    ACME_POST("/new-account", acme_new_account_start, "acme_account_created"),
+    ACME_POST("/account/{id}", acme_account_start,
+	"acme_account_updated acme_account_deactivated"),
+};
+/* clang-format on */
+
+const struct route_area routes_acme = {
+    .name = "acme",
+    .prefix = "/acme/",
+    .rules = {.access = ROUTE_PUBLIC,
+	.renderer = &render_acme,
+	.body = ROUTE_SIGNED_BODY,
+	.rate = ROUTE_RATED,
+	.preflight = ROUTE_NO_PREFLIGHT,
+	.head = ROUTE_HEAD,
+	.deadline_ms = 30000},
+    .routes = rows,
+    .n = ARRAY_LEN(rows),
+};
