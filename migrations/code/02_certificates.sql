@@ -432,6 +432,7 @@ BEGIN
             WHERE m.certificate_id = p_id) h
         WHERE j.certificate_id = p_id AND j.dedupe_key = 'issue:' || p_id || ':'
             AND j.status IN ('AwaitingCSR', 'AwaitingApproval') AND h.agent_id IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM certificate_requests r WHERE r.job_id = j.id) -- whose key somebody else has
             AND NOT EXISTS (SELECT 1 FROM jobs o WHERE o.dedupe_key = 'issue:' || p_id || ':' || h.agent_id
                 AND job_is_active(o.status));
         IF v_status NOT IN ('Revoked', 'Archived') THEN

@@ -3,6 +3,7 @@
  * for the profile that the configuration names.
  */
 #include "apiserver/handlers/acme/acme.h"
+#include "apiserver/handlers/acme/orders.h"
 #include "apiserver/policy/route.h"
 #include "common/base/attr.h"
 
@@ -22,6 +23,16 @@ static const struct route rows[] = {
     ACME_POST("/new-account", acme_new_account_start, "acme_account_created"),
     ACME_POST("/account/{id}", acme_account_start,
 	"acme_account_updated acme_account_deactivated"),
+    ACME_POST("/new-order", acme_new_order_start, "acme_order_created"),
+    ACME_POST("/order/{id}", acme_order_start, ROUTE_NO_EVENT),
+    ACME_POST("/order/{id}/finalize", acme_finalize_start,
+	"acme_order_processing"),
+    ACME_POST("/authz/{id}", acme_authz_start,
+	"acme_authorization_deactivated"),
+    ACME_POST("/challenge/{id}", acme_challenge_start,
+	"acme_challenge_processing"),
+    ACME_POST("/cert/{id}", acme_cert_start, ROUTE_NO_EVENT),
+    ACME_POST("/cert/{id}/{chain}", acme_cert_chain_start, ROUTE_NO_EVENT),
 };
 /* clang-format on */
 

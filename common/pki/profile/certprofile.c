@@ -146,8 +146,8 @@ key_is_allowed(const struct certprofile *p, const struct csr *csr)
 	return false;
 }
 
-static bool
-name_is_allowed(const struct certprofile *p, const struct san *name)
+bool
+certprofile_allows_name(const struct certprofile *p, const struct san *name)
 {
 	if (name->type == SAN_URI && p->spiffe)
 		return namepattern_matches(p->spiffe, name->text);
@@ -168,7 +168,7 @@ check_names(struct arena *a, const struct certprofile *p, const struct csr *csr,
 		const struct san *name = &csr->names[i];
 
 		has_uri = has_uri || name->type == SAN_URI;
-		if (name_is_allowed(p, name))
+		if (certprofile_allows_name(p, name))
 			continue;
 		*out_why = arena_printf(a,
 		    "the certificate's profile %s does not allow the name %s "

@@ -57,6 +57,9 @@ rc certprofile_read(struct arena *a, const char *text, struct certprofile *out,
  * with *out_why: a request that it does not allow. */
 rc certprofile_allows_request(struct arena *a, const struct certprofile *p,
     const struct csr *csr, const char **out_why) MUST_CHECK;
+/* One of its names, by its type and text alone. */
+bool certprofile_allows_name(const struct certprofile *p,
+    const struct san *name);
 /* The same of the leaf. */
 rc certprofile_allows_leaf(struct arena *a, const struct certprofile *p,
     const struct certprofile_leaf *leaf, const char **out_why) MUST_CHECK;

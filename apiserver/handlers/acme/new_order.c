@@ -1,0 +1,109 @@
+/*
+ * POST new-order: an order for identifiers (RFC 8555 section 7.4).
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "apiserver/api.h"
+#include "apiserver/edge/outcome.h"
+#include "apiserver/edge/request.h"
+#include "apiserver/handlers/acme/identifiers.h"
+#include "apiserver/handlers/acme/orders.h"
+#include "apiserver/handlers/acme/signed.h"
+#include "common/pki/profile/certprofile.h"
+
+enum { REPLACES_MAX = 512, DAY_MS = 24 * 3600 * 1000 };
+
+static op_step new_order_signed;
+static op_step new_order_made;
+
+enum op_next
+acme_new_order_start(struct op *op)
+{
+	return acme_signed(op, ACME_KID, new_order_signed);
+}
+
+/* The validity of a certificate is its profile's. */
+static const char *
+fault_of(const struct cJSON *payload, const char **out_replaces)
+{
+	rc ret;
+
+	if (json_get(payload, "notBefore") || json_get(payload, "notAfter"))
+		return "notBefore and notAfter are not taken: the profile says "
+		       "how long certificates live; leave them away";
+	ret = json_str(payload, "replaces", REPLACES_MAX, out_replaces);
+	return ret == RC_INVALID ? "replaces must be the identifier of a "
+				   "certificate (RFC 9773 section 4.1)"
+				 : NULL;
+}
+
+/* How long something lives, by a setting whose 0 stands for a day. */
+static const char *
+life(struct op *op, const char *name)
+{
+	int64_t ms = cfg_int(req_api(op)->cfg, name);
+
+	return op_printf(op, "%" PRId64, ms > 0 ? ms : (int64_t)DAY_MS);
+}
+
+static const char *
+number(struct op *op, int64_t n)
+{
+	return op_printf(op, "%" PRId64, n);
+}
+
+static enum op_next
+new_order_signed(struct op *op)
+{
+	const struct acme_request *r = acme_request(op);
+	const char *replaces = NULL, *why;
+	struct acme_identifiers ids;
+	struct certprofile profile;
+	enum op_next no;
+	rc ret;
+
+	if (!r->payload)
+		return acme_problem(op, ACME_MALFORMED,
+		    "the payload of new-order must be an object with "
+		    "identifiers");
+	why = fault_of(r->payload, &replaces);
+	if (why)
+		return acme_problem(op, ACME_MALFORMED, "%s", why);
+	ret = certprofile_read(op_arena(op), r->profile, &profile, &why);
+	if (ret != RC_OK)
+		return acme_problem(op, ACME_SERVER_INTERNAL,
+		    "the profile cannot be read; tell whoever runs this "
+		    "server");
+	if (!acme_identifiers_read(op, r->payload, &profile, &ids, &no))
+		return no;
+	return OP_QUERY(op, Q_ACME_ORDER_CREATE, new_order_made, r->account_id,
+	    r->profile_id, db_text_array(op_arena(op), ids.types, ids.n),
+	    db_text_array(op_arena(op), ids.values, ids.n), ids.key, replaces,
+	    r->settings.is_challenged ? "false" : "true",
+	    life(op, "acme_server_order_ttl"),
+	    life(op, "acme_server_authz_ttl"),
+	    number(op, r->settings.orders_per_hour),
+	    number(op, r->settings.concurrent_orders));
+}
+
+static enum op_next
+new_order_made(struct op *op)
+{
+	const char *wait_s = op_text(op, 0, "wait_s");
+
+	if (!outcome_is(op, "created"))
+		acme_retry_after(op, wait_s);
+	if (outcome_is(op, "open"))
+		return acme_problem(op, ACME_RATE_LIMITED,
+		    "the account has as many orders open as it may have; "
+		    "finalize them, or come back later");
+	if (outcome_is(op, "limited"))
+		return acme_problem(op, ACME_RATE_LIMITED,
+		    "the account has placed as many orders as it may in an "
+		    "hour; the next may be placed in %s seconds",
+		    wait_s);
+	reply_header(op, "Location",
+	    acme_url(op, "order", op_text(op, 0, "order_id")));
+	return acme_reply_order(op, 201);
+}

@@ -1,0 +1,187 @@
+/*
+ * POST order/{id}: an order as it is by now (RFC 8555 section 7.1.3), and what
+ * all answers of orders have in common.
+ */
+#include <cjson/cJSON.h>
+#include <string.h>
+
+#include "apiserver/edge/request.h"
+#include "apiserver/handlers/acme/orders.h"
+#include "apiserver/handlers/acme/signed.h"
+#include "apiserver/resources/wiretime.h"
+#include "common/base/attr.h"
+
+#define RETRY_S "3" /* while a certificate is being made */
+
+static op_step order_signed;
+static op_step order_looked;
+
+/* Why an order is invalid: the words of acme_orders_settle and
+ * acme_authz_deactivate. */
+static const struct {
+	const char *word;
+	enum acme_error type;
+	const char *text;
+} reasons[] = {
+    {"expired", ACME_ORDER_NOT_READY,
+	"the order was not finalized in time; place a new one"},
+    {"deactivated", ACME_UNAUTHORIZED,
+	"one of its authorizations was deactivated; place a new order"},
+    {"order_changed", ACME_SERVER_INTERNAL,
+	"whoever runs this server changed what the certificate is to be; "
+	"place a new order"},
+    {"job_cancelled", ACME_UNAUTHORIZED,
+	"whoever runs this server refused or cancelled the issuance"},
+    {"job_failed", ACME_SERVER_INTERNAL,
+	"the CA did not issue the certificate; place a new order, or ask "
+	"whoever runs this server"},
+    {"job_gone", ACME_SERVER_INTERNAL,
+	"nobody knows any more what became of the issuance; place a new order"},
+};
+
+/* --- shared --- */
+
+bool
+acme_is_own(struct op *op, const char *what, enum op_next *out_next)
+{
+	const struct acme_request *r = acme_request(op);
+
+	if (op_rows(op) == 0) {
+		*out_next = acme_problem_status(op, ACME_MALFORMED, 404,
+		    "there is no %s of this id", what);
+		return false;
+	}
+	if (strcmp(op_text(op, 0, "account_id"), r->account_id) != 0) {
+		*out_next = acme_problem(op, ACME_UNAUTHORIZED,
+		    "this %s is not the account's", what);
+		return false;
+	}
+	return true;
+}
+
+bool
+acme_is_read(struct op *op, enum op_next *out_next)
+{
+	if (!acme_request(op)->payload)
+		return true;
+	*out_next = acme_problem(op, ACME_MALFORMED,
+	    "the payload must be empty (POST-as-GET, RFC 8555 section 6.3)");
+	return false;
+}
+
+const char *
+acme_url(struct op *op, const char *what, const char *id)
+{
+	return op_printf(op, "%s/%s/%s", acme_request(op)->base, what, id);
+}
+
+void
+acme_put_time(struct json_w *w, const char *key, const char *text)
+{
+	if (text[0] == '\0')
+		return;
+	json_w_key(w, key);
+	wiretime_put(w, text);
+}
+
+void
+acme_retry_after(struct op *op, const char *seconds)
+{
+	reply_header(op, "Retry-After", seconds);
+}
+
+/* --- the answer --- */
+
+static void
+put_error(struct op *op, struct json_w *w)
+{
+	const char *text = op_text(op, 0, "error"), *word = "", *why;
+	const struct cJSON *error;
+	rc ret;
+
+	if (text[0] == '\0')
+		return;
+	json_w_key(w, "error");
+	ret = json_parse(op_arena(op), text, strlen(text), &error, &why);
+	if (ret == RC_OK)
+		ret = json_str(error, "why", 64, &word);
+	if (ret != RC_OK) {
+		json_w_raw(w, text); /* a problem, as its worker told it */
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		if (strcmp(word, reasons[i].word) == 0)
+			acme_put_problem(w, reasons[i].type, reasons[i].text);
+	}
+}
+
+static void
+put_authorizations(struct op *op, struct json_w *w)
+{
+	const char *text = op_printf(op, "{\"a\":%s}",
+		       op_text(op, 0, "authorizations")),
+		   *why;
+	const struct cJSON *doc, *item;
+	rc ret;
+
+	json_w_key(w, "authorizations");
+	json_w_open(w, '[');
+	ret = json_parse(op_arena(op), text, strlen(text), &doc, &why);
+	if (ret == RC_OK) {
+		cJSON_ArrayForEach(item, json_get(doc, "a"))
+		    json_w_str(w, acme_url(op, "authz", item->valuestring));
+	}
+	json_w_close(w, ']');
+}
+
+enum op_next
+acme_reply_order(struct op *op, int status)
+{
+	const char *url = acme_url(op, "order", op_text(op, 0, "order_id"));
+	const char *state = op_text(op, 0, "status");
+	struct json_w *w = reply_writer(op);
+
+	json_w_open(w, '{');
+	json_w_kv(w, "status", state);
+	acme_put_time(w, "expires", op_text(op, 0, "expires_at"));
+	json_w_kv_raw(w, "identifiers", op_text(op, 0, "identifiers"));
+	put_error(op, w);
+	put_authorizations(op, w);
+	json_w_kv(w, "finalize", op_printf(op, "%s/finalize", url));
+	if (strcmp(state, "valid") == 0)
+		json_w_kv(w, "certificate",
+		    acme_url(op, "cert", op_text(op, 0, "version_id")));
+	json_w_close(w, '}');
+	if (strcmp(state, "processing") == 0)
+		acme_retry_after(op, RETRY_S);
+	return acme_reply(op, status);
+}
+
+/* --- the handler --- */
+
+enum op_next
+acme_order_start(struct op *op)
+{
+	return acme_signed(op, ACME_KID, order_signed);
+}
+
+static enum op_next
+order_signed(struct op *op)
+{
+	enum op_next no;
+
+	if (!acme_is_read(op, &no))
+		return no;
+	return OP_QUERY(op, Q_ACME_ORDER_LOOK, order_looked,
+	    req_param(op, "id"));
+}
+
+static enum op_next
+order_looked(struct op *op)
+{
+	enum op_next no;
+
+	if (!acme_is_own(op, "order", &no))
+		return no;
+	return acme_reply_order(op, 200);
+}

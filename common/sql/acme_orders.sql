@@ -1,0 +1,45 @@
+-- Orders of the ACME server (RFC 8555 section 7.4), their authorizations and challenges, and what was issued.
+
+-- $1 account, $2 profile, $3 types and $4 values of the identifiers, $5 the key of their names, $6 replaces, $7 whether nothing is
+-- to be proven, $8 and $9 how long orders and authorizations live (ms), $10 and $11 limits: orders an hour, open orders.
+-- name: acme_order_create :one
+SELECT r.outcome, r.wait_s, r.order_id, r.status, r.expires_at AT TIME ZONE 'UTC' AS expires_at, r.identifiers,
+    NULL::jsonb AS error, NULL::text AS version_id, array_to_json(r.authorizations) AS authorizations
+FROM acme_order_create($1, $2, $3::text[], $4::text[], $5, $6, $7::bool, $8::bigint, $9::bigint, $10::int, $11::int) AS r;
+
+-- An order as it is by now: its job may have ended.
+-- name: acme_order_look :many
+SELECT o.order_id, o.account_id, o.status, o.expires_at AT TIME ZONE 'UTC' AS expires_at, o.identifiers, o.error, o.job_id,
+    o.version_id, array_to_json(o.authorizations) AS authorizations
+FROM acme_order_look($1) AS o;
+
+-- name: acme_finalize :one
+SELECT r.outcome, r.job_id, r.issuer_id FROM acme_finalize($1, $2, $3, $4, $5, $6) AS r;
+
+-- With its challenges; one whose time is over is expired, whatever its row says yet.
+-- name: acme_authz :many
+SELECT o.account_id, z.identifier,
+    CASE WHEN z.status IN ('pending', 'valid') AND z.expires_at <= engine_now() THEN 'expired' ELSE z.status END AS status,
+    z.expires_at AT TIME ZONE 'UTC' AS expires_at, z.wildcard, c.challenge_id, c.type, c.status AS challenge_status, c.token,
+    c.validated_at AT TIME ZONE 'UTC' AS validated_at, c.error
+FROM acme_authorizations z JOIN acme_orders o ON o.order_id = z.order_id JOIN acme_challenges c ON c.authz_id = z.authz_id
+WHERE z.authz_id = $1 ORDER BY c.challenge_id;
+
+-- name: acme_authz_deactivate :one
+SELECT acme_authz_deactivate($1, $2) AS outcome;
+
+-- name: acme_challenge :many
+SELECT o.account_id, c.authz_id, c.challenge_id, c.type, c.status AS challenge_status, c.token,
+    c.validated_at AT TIME ZONE 'UTC' AS validated_at, c.error
+FROM acme_challenges c JOIN acme_authorizations z ON z.authz_id = c.authz_id JOIN acme_orders o ON o.order_id = z.order_id
+WHERE c.challenge_id = $1;
+
+-- $1 account, $2 challenge, $3 the limit of answers an hour.
+-- name: acme_challenge_answer :one
+SELECT r.outcome, r.wait_s FROM acme_challenge_answer($1, $2, $3::int) AS r;
+
+-- What an ACME account had issued, with its chain.
+-- name: acme_cert :many
+SELECT a.account_id, v.pem_chain || coalesce(h.pem, '') AS pem
+FROM certificate_versions v JOIN acme_certificates a ON a.certificate_id = v.certificate_id
+LEFT JOIN certificate_chains h ON h.id = v.chain_id WHERE v.id = $1 AND v.key_holder = '';

@@ -1,0 +1,264 @@
+-- Orders of the ACME server (RFC 8555 section 7.4): made, settled by their jobs, finalized, cleaned away.
+--
+-- Locks: account, order, its authorizations, their challenges; then certificates and jobs, as everywhere.
+
+-- --- what becomes of an order ---
+-- Orders whose job has ended are valid or invalid; those that were not finalized in time are invalid.  error.why is a word
+-- that handlers/acme/order_words.h has the sentence of.  A job goes on for as long as it takes, an approval included.
+CREATE FUNCTION acme_orders_settle(p_ids text[]) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE v_now timestamptz := engine_now(); v_ids text[]; v_n bigint;
+BEGIN
+    SELECT array_agg(l.order_id) INTO v_ids FROM (SELECT o.order_id FROM acme_orders o WHERE o.order_id = ANY (p_ids)
+        AND (o.status = 'processing' OR o.status IN ('pending', 'ready') AND o.expires_at <= v_now)
+        ORDER BY o.order_id FOR NO KEY UPDATE) l;
+    IF v_ids IS NULL THEN RETURN 0; END IF;
+    -- Another statement, so that it sees the job of an order that was finalized while the first waited.
+    WITH known AS MATERIALIZED (
+        SELECT o.order_id, v.id AS version_id, CASE WHEN o.status <> 'processing' THEN 'expired'
+            WHEN v.id IS NOT NULL OR j.status = 'Completed' THEN 'valid'
+            WHEN j.id IS NULL THEN 'job_gone' WHEN j.status = 'Failed' THEN 'job_failed' WHEN j.status = 'Cancelled' THEN 'job_cancelled'
+            -- Somebody changed what the certificate is to be, so its job has no CSR any more.
+            WHEN j.status IN ('AwaitingCSR', 'AwaitingApproval')
+                AND NOT EXISTS (SELECT 1 FROM certificate_requests r WHERE r.job_id = j.id) THEN 'order_changed' END AS what
+        FROM unnest(v_ids) AS u (id) JOIN acme_orders o ON o.order_id = u.id LEFT JOIN jobs j ON j.id = o.job_id
+        LEFT JOIN certificate_versions v ON v.id = coalesce(j.version_id, 'certver' || substr(o.job_id, 4))
+    ), settled AS (
+        UPDATE acme_orders o SET status = CASE k.what WHEN 'valid' THEN 'valid' ELSE 'invalid' END, updated_at = v_now,
+            version_id = k.version_id, error = CASE WHEN k.what <> 'valid' THEN jsonb_strip_nulls(jsonb_build_object('why', k.what, 'job', o.job_id)) END
+        FROM known k WHERE o.order_id = k.order_id AND k.what IS NOT NULL
+        RETURNING o.order_id, o.account_id, o.certificate_id, o.job_id, k.what
+    ), authorizations AS (
+        UPDATE acme_authorizations z SET status = 'expired', updated_at = v_now FROM settled s
+        WHERE s.what = 'expired' AND z.order_id = s.order_id AND z.status = 'pending'
+    ), audited AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT acme_actor(s.account_id), 'System', CASE s.what WHEN 'valid' THEN 'acme_order_finalized' WHEN 'expired' THEN 'acme_order_expired'
+            ELSE 'acme_order_failed' END, 'acme_order', s.order_id, jsonb_strip_nulls(jsonb_build_object('certificate_id', s.certificate_id,
+            'job_id', s.job_id, 'why', nullif(s.what, 'valid'))) FROM settled s
+    )
+    SELECT count(*) INTO v_n FROM settled;
+    RETURN v_n;
+END $$;
+
+-- An order as it is by now, whosever it is, with its authorizations.
+CREATE FUNCTION acme_order_look(p_id text) RETURNS TABLE (order_id text, account_id text, status text, expires_at timestamptz,
+    identifiers jsonb, error jsonb, job_id text, version_id text, authorizations text[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM acme_orders o LEFT JOIN jobs j ON j.id = o.job_id WHERE o.order_id = p_id
+        AND CASE o.status WHEN 'processing' THEN (j.status IN ('Pending', 'Running')) IS NOT TRUE
+            ELSE o.status IN ('pending', 'ready') AND o.expires_at <= engine_now() END) THEN
+        PERFORM acme_orders_settle(ARRAY[p_id]);
+    END IF;
+    RETURN QUERY SELECT o.order_id, o.account_id, o.status, o.expires_at, o.identifiers, o.error, o.job_id, o.version_id,
+        ARRAY(SELECT z.authz_id FROM acme_authorizations z WHERE z.order_id = o.order_id ORDER BY z.authz_id)
+        FROM acme_orders o WHERE o.order_id = p_id;
+END $$;
+
+-- --- new orders ---
+-- The challenges that an identifier may be proven by: a wildcard by the DNS alone (RFC 8555 section 8.3), an address not by
+-- it (RFC 8738 section 7).
+CREATE FUNCTION acme_challenge_types(p_type text, p_is_wildcard bool) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_is_wildcard THEN '{dns-01}'::text[] WHEN p_type = 'ip' THEN '{http-01,tls-alpn-01}'
+        ELSE '{http-01,dns-01,tls-alpn-01}' END
+$$;
+
+-- p_is_trusted: nothing is to be proven (acme_auth_mode).  A limit of 0 is none.  Outcomes: created; open (as many orders are
+-- open as may be); limited (the next token comes in wait_s).
+CREATE FUNCTION acme_order_create(p_account text, p_profile text, p_types text[], p_values text[], p_names_key text, p_replaces text,
+    p_is_trusted bool, p_order_ttl_ms bigint, p_authz_ttl_ms bigint, p_per_hour int, p_concurrent int, OUT outcome text, OUT wait_s bigint, OUT order_id text,
+    OUT status text, OUT expires_at timestamptz, OUT identifiers jsonb, OUT authorizations text[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
+#variable_conflict use_variable
+DECLARE v_now timestamptz := engine_now(); v_authz_ends timestamptz := v_now + ms(p_authz_ttl_ms);
+BEGIN
+    wait_s := 0;
+    IF p_concurrent > 0 THEN
+        -- One after the other, and counted by a statement that sees what the one before has written.
+        PERFORM 1 FROM acme_accounts a WHERE a.account_id = p_account FOR NO KEY UPDATE;
+        SELECT CASE WHEN count(*) >= p_concurrent THEN greatest(1, least(extract(epoch FROM policy_acme_open_wait()),
+                ceil(extract(epoch FROM min(o.expires_at) - v_now)))) ELSE 0 END INTO wait_s
+            FROM acme_orders o WHERE o.account_id = p_account AND o.status IN ('pending', 'ready', 'processing')
+                AND (o.status = 'processing' OR o.expires_at > v_now);
+        IF wait_s > 0 THEN outcome := 'open'; RETURN; END IF;
+    END IF;
+    wait_s := acme_rate_take('order', p_account, p_per_hour);
+    IF wait_s > 0 THEN outcome := 'limited'; RETURN; END IF;
+    outcome := 'created'; order_id := id_new('acme-ord'); status := CASE WHEN p_is_trusted THEN 'ready' ELSE 'pending' END;
+    -- No authorization ends before its order does.
+    expires_at := v_now + ms(least(p_order_ttl_ms, p_authz_ttl_ms));
+    identifiers := (SELECT jsonb_agg(jsonb_build_object('type', u.type, 'value', u.value) ORDER BY u.at)
+        FROM unnest(p_types, p_values) WITH ORDINALITY AS u (type, value, at));
+    INSERT INTO acme_orders (order_id, account_id, profile_id, identifiers, names_key, status, expires_at, replaces, created_at, updated_at)
+        VALUES (order_id, p_account, p_profile, identifiers, p_names_key, status, expires_at, p_replaces, v_now, v_now);
+    WITH made AS (
+        INSERT INTO acme_authorizations AS z (authz_id, order_id, identifier, status, expires_at, wildcard, created_at, updated_at)
+        SELECT id_new('acme-authz'), order_id, jsonb_build_object('type', u.type, 'value', regexp_replace(u.value, '^[*][.]', '')),
+            CASE WHEN p_is_trusted THEN 'valid' ELSE 'pending' END, v_authz_ends, u.value LIKE '*.%', v_now, v_now
+        FROM unnest(p_types, p_values) AS u (type, value) RETURNING z.authz_id, z.identifier ->> 'type' AS type, z.wildcard
+    ), challenges AS (
+        INSERT INTO acme_challenges (challenge_id, authz_id, type, status, token, validated_at, created_at)
+        SELECT id_new('acme-chall'), m.authz_id, c.type, CASE WHEN p_is_trusted THEN 'valid' ELSE 'pending' END,
+            rtrim(translate(encode(gen_random_bytes(policy_acme_token()), 'base64'), '+/', '-_'), '='), CASE WHEN p_is_trusted THEN v_now END, v_now
+        FROM made m CROSS JOIN LATERAL unnest(acme_challenge_types(m.type, m.wildcard)) WITH ORDINALITY AS c (type, at)
+        WHERE c.at = 1 OR NOT p_is_trusted
+    )
+    SELECT array_agg(m.authz_id ORDER BY m.authz_id) INTO authorizations FROM made m;
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        VALUES (acme_actor(p_account), 'User', 'acme_order_created', 'acme_order', order_id,
+            jsonb_build_object('profile_id', p_profile, 'identifiers', p_values));
+END $$;
+
+-- --- authorizations and challenges ---
+-- An account gives an authorization up (RFC 8555 section 7.5.2), and with it an order that is not finalized.  Outcomes:
+-- deactivated, final (it is neither pending nor valid), unknown, foreign.
+CREATE FUNCTION acme_authz_deactivate(p_account text, p_id text, OUT outcome text) LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE v_now timestamptz := engine_now(); v_order record;
+BEGIN
+    SELECT o.order_id, o.account_id, o.status INTO v_order FROM acme_authorizations z JOIN acme_orders o ON o.order_id = z.order_id
+        WHERE z.authz_id = p_id FOR NO KEY UPDATE OF o;
+    IF NOT FOUND OR v_order.account_id <> p_account THEN
+        outcome := CASE WHEN v_order.order_id IS NULL THEN 'unknown' ELSE 'foreign' END;
+        RETURN;
+    END IF;
+    UPDATE acme_authorizations z SET status = 'deactivated', updated_at = v_now
+        WHERE z.authz_id = p_id AND z.status IN ('pending', 'valid') AND z.expires_at > v_now;
+    outcome := CASE WHEN FOUND THEN 'deactivated' ELSE 'final' END;
+    IF outcome = 'final' THEN RETURN; END IF;
+    UPDATE acme_orders o SET status = 'invalid', updated_at = v_now, error = jsonb_build_object('why', 'deactivated')
+        WHERE o.order_id = v_order.order_id AND o.status IN ('pending', 'ready');
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        VALUES (acme_actor(p_account), 'User', 'acme_authorization_deactivated', 'acme_order', v_order.order_id, jsonb_build_object('authz_id', p_id));
+END $$;
+
+-- The client has done what a challenge asks for: a worker is to look.  Outcomes: accepted; shown (it is processing or has
+-- ended); over (its authorization or order is); limited; unknown; foreign.
+CREATE FUNCTION acme_challenge_answer(p_account text, p_id text, p_per_hour int, OUT outcome text, OUT wait_s bigint)
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE v_now timestamptz := engine_now(); v record;
+BEGIN
+    wait_s := 0;
+    SELECT o.order_id, o.account_id INTO v FROM acme_challenges c JOIN acme_authorizations z ON z.authz_id = c.authz_id
+        JOIN acme_orders o ON o.order_id = z.order_id WHERE c.challenge_id = p_id FOR NO KEY UPDATE OF o;
+    IF NOT FOUND OR v.account_id <> p_account THEN
+        outcome := CASE WHEN v.order_id IS NULL THEN 'unknown' ELSE 'foreign' END;
+        RETURN;
+    END IF;
+    -- By another statement: they are as they are now that the order is held.
+    SELECT o.status, o.expires_at, z.status AS authz, z.expires_at AS authz_ends, c.status AS challenge, c.type, z.authz_id INTO v
+        FROM acme_challenges c JOIN acme_authorizations z ON z.authz_id = c.authz_id JOIN acme_orders o ON o.order_id = z.order_id WHERE c.challenge_id = p_id;
+    outcome := CASE WHEN v.challenge <> 'pending' THEN 'shown'
+        WHEN v.authz <> 'pending' OR v.status <> 'pending' OR least(v.expires_at, v.authz_ends) <= v_now THEN 'over' ELSE 'accepted' END;
+    IF outcome = 'accepted' THEN wait_s := acme_rate_take('challenge', p_id, p_per_hour); END IF;
+    IF wait_s > 0 THEN outcome := 'limited'; END IF;
+    IF outcome <> 'accepted' THEN RETURN; END IF;
+    UPDATE acme_challenges c SET status = 'processing' WHERE c.challenge_id = p_id;
+    INSERT INTO tasks (id, kind, subject, dedupe_key, run_after, created_at)
+        VALUES (id_new('task'), 'acme_validate', p_id, 'acme_validate:' || p_id, v_now, v_now)
+        ON CONFLICT (dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING;
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        VALUES (acme_actor(p_account), 'User', 'acme_challenge_processing', 'acme_challenge', p_id,
+            jsonb_build_object('authz_id', v.authz_id, 'type', v.type));
+END $$;
+
+-- --- finalize ---
+-- The certificate of that account for these names, which a new order renews: one that is as it was ordered, and that nothing
+-- issues just now.  Held by the caller from here on.
+CREATE FUNCTION acme_certificate_take(p_account text, p_names_key text, p_names text[], p_profile text, p_issuer text) RETURNS text
+LANGUAGE sql SECURITY DEFINER AS $$
+    SELECT c.id FROM (SELECT a.certificate_id FROM acme_certificates a WHERE a.account_id = p_account AND a.names_key = p_names_key
+        ORDER BY a.certificate_id DESC LIMIT policy_acme_looked()) a
+    JOIN managed_certificates c ON c.id = a.certificate_id
+    WHERE c.status NOT IN ('RenewalInProgress', 'Revoked', 'Archived') AND c.certificate_profile_id = p_profile AND c.issuer_id = p_issuer
+        AND c.common_name = p_names[1] AND c.sans = p_names
+    ORDER BY c.id DESC LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED
+$$;
+
+-- An order's CSR, in which nothing but its names (p_names_key) can be wrong any more, becomes a job.  Outcomes: accepted;
+-- repeated (that key's CSR was accepted before); other_csr; other_names; pending, expired, invalid (it is not ready); unknown;
+-- foreign; unconfigured (the profile names no issuer or owner); issuer_disabled.
+CREATE FUNCTION acme_finalize(p_account text, p_order text, p_names_key text, p_csr_pem text, p_key_sha256 text, p_key_algorithm text,
+    OUT outcome text, OUT job_id text, OUT issuer_id text) LANGUAGE plpgsql SECURITY DEFINER AS $$
+#variable_conflict use_variable
+DECLARE
+    v_now timestamptz := engine_now(); v_actor text := acme_actor(p_account); v_order acme_orders; v_with record; v_names text[];
+    v_key text; v_certificate text; v_job record;
+BEGIN
+    SELECT o.* INTO v_order FROM acme_orders o WHERE o.order_id = p_order FOR NO KEY UPDATE;
+    job_id := v_order.job_id;
+    outcome := CASE WHEN v_order.order_id IS NULL THEN 'unknown' WHEN v_order.account_id <> p_account THEN 'foreign'
+        WHEN v_order.status IN ('processing', 'valid') THEN CASE WHEN EXISTS (SELECT 1 FROM certificate_requests r
+            WHERE r.job_id = v_order.job_id AND r.key_sha256 = p_key_sha256) THEN 'repeated' ELSE 'other_csr' END
+        WHEN v_order.names_key <> p_names_key THEN 'other_names'
+        WHEN v_order.status = 'invalid' THEN 'invalid' WHEN v_order.expires_at <= v_now THEN 'expired'
+        WHEN v_order.status = 'pending' OR EXISTS (SELECT 1 FROM acme_authorizations z WHERE z.order_id = p_order
+            AND (z.status <> 'valid' OR z.expires_at <= v_now)) THEN 'pending' ELSE 'accepted' END;
+    IF outcome <> 'accepted' THEN RETURN; END IF;
+    SELECT p.id AS profile_id, i.id AS issuer_id, i.enabled, w.id AS owner_id, w.team_id, coalesce(p.acme_renewal_policy_id, 'rp-acme') AS policy_id
+        INTO v_with FROM acme_accounts a JOIN certificate_profiles p ON p.id = v_order.profile_id AND p.enabled
+        JOIN issuers i ON i.id = p.issuer_id JOIN owners w ON w.id = coalesce(a.owner_id, p.acme_owner_id) WHERE a.account_id = p_account;
+    IF NOT FOUND OR NOT v_with.enabled THEN
+        outcome := CASE WHEN v_with.issuer_id IS NULL THEN 'unconfigured' ELSE 'issuer_disabled' END;
+        RETURN;
+    END IF;
+    issuer_id := v_with.issuer_id;
+    v_names := ARRAY(SELECT n.j ->> 'value' FROM jsonb_array_elements(v_order.identifiers) WITH ORDINALITY AS n (j, at) ORDER BY n.at);
+    v_key := v_order.names_key || ' ' || p_key_algorithm;
+    v_certificate := acme_certificate_take(p_account, v_key, v_names, v_with.profile_id, v_with.issuer_id);
+    IF v_certificate IS NULL THEN
+        v_certificate := id_new('mc-acme');
+        INSERT INTO managed_certificates (id, name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id,
+            certificate_profile_id, source, created_at, updated_at, ordered_by)
+        VALUES (v_certificate, left(v_names[1], policy_acme_name()) || ' ' || v_certificate, v_names[1], v_names, '', v_with.owner_id, v_with.team_id,
+            v_with.issuer_id, v_with.policy_id, v_with.profile_id, 'ACME', v_now, v_now, v_actor);
+        INSERT INTO acme_certificates (certificate_id, account_id, profile_id, names_key) VALUES (v_certificate, p_account, v_with.profile_id, v_key);
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details) VALUES (v_actor, 'User', 'certificate_created',
+            'certificate', v_certificate, jsonb_build_object('common_name', v_names[1], 'issuer_id', v_with.issuer_id));
+    END IF;
+    SELECT e.* INTO v_job FROM jobs_enqueue(ARRAY[v_certificate], v_actor, 'User', false, true, true, p_csr_pem, p_key_sha256) e;
+    IF v_job.outcome <> 'enqueued' THEN
+        RAISE EXCEPTION 'certificate % of order %: %', v_certificate, p_order, v_job.outcome USING ERRCODE = 'serialization_failure';
+    END IF;
+    job_id := v_job.job_id;
+    UPDATE acme_orders o SET status = 'processing', job_id = v_job.job_id, certificate_id = v_certificate, csr_pem = p_csr_pem, updated_at = v_now
+        WHERE o.order_id = p_order;
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details) VALUES (v_actor, 'User', 'acme_order_processing',
+        'acme_order', p_order, jsonb_build_object('certificate_id', v_certificate, 'job_id', v_job.job_id));
+END $$;
+
+-- --- cleaning ---
+-- Orders that expired, those whose job ended while nobody looked, and what is of no use any more: in chunks, each found by an
+-- index.  Those that wait long (for an approval) are walked, some at each look and round again.
+CREATE FUNCTION duty_acme_cleanup(p_limit int, OUT rows bigint, OUT is_more bool) LANGUAGE plpgsql SECURITY DEFINER
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+DECLARE v_now timestamptz := engine_now(); v_low text; v_ids text[]; v_n bigint;
+BEGIN
+    is_more := false;
+    -- Settled by the duty alone: what somebody holds is met by the next look.
+    rows := acme_orders_settle(ARRAY(SELECT o.order_id FROM acme_orders o WHERE o.status IN ('pending', 'ready') AND o.expires_at <= v_now
+        ORDER BY o.expires_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED));
+    is_more := rows >= p_limit;
+    INSERT INTO duty_marks (name) VALUES ('acme_processing') ON CONFLICT DO NOTHING;
+    SELECT m.low_id INTO v_low FROM duty_marks m WHERE m.name = 'acme_processing' FOR UPDATE;
+    SELECT array_agg(w.job_id ORDER BY w.job_id) INTO v_ids FROM (SELECT o.job_id FROM acme_orders o WHERE o.status = 'processing' AND o.job_id > v_low
+        ORDER BY o.job_id LIMIT p_limit) w;
+    UPDATE duty_marks m SET low_id = n.id FROM (SELECT CASE WHEN cardinality(v_ids) >= p_limit THEN v_ids[p_limit] ELSE '' END AS id) n
+        WHERE m.name = 'acme_processing' AND m.low_id <> n.id;
+    v_n := acme_orders_settle(ARRAY(SELECT o.order_id FROM acme_orders o WHERE o.status = 'processing' AND o.job_id = ANY (v_ids)
+        AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = o.job_id AND j.status IN ('Pending', 'Running')) FOR NO KEY UPDATE SKIP LOCKED));
+    rows := rows + v_n;
+    is_more := is_more OR v_n > 0 AND cardinality(v_ids) >= p_limit;
+    DELETE FROM acme_orders d WHERE d.order_id IN (SELECT o.order_id FROM acme_orders o
+        WHERE o.expires_at < v_now - policy_acme_kept() AND o.status IN ('valid', 'invalid') ORDER BY o.expires_at LIMIT p_limit FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    rows := rows + v_n;
+    is_more := is_more OR v_n >= p_limit;
+    DELETE FROM acme_nonces d WHERE d.nonce IN (SELECT o.nonce FROM acme_nonces o WHERE o.expires_at < v_now ORDER BY o.expires_at
+        LIMIT p_limit FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    rows := rows + v_n;
+    is_more := is_more OR v_n >= p_limit;
+    DELETE FROM acme_buckets d WHERE (d.kind, d.subject) IN (SELECT o.kind, o.subject FROM acme_buckets o WHERE o.at < v_now - policy_acme_rate()
+        ORDER BY o.at LIMIT p_limit FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    rows := rows + v_n;
+    is_more := is_more OR v_n >= p_limit;
+END $$;

@@ -1,0 +1,303 @@
+"""
+Orders of the ACME server (RFC 8555): made, finalized into jobs, settled by them,
+and cleaned away.
+"""
+import threading
+
+import psycopg2
+import pytest
+
+ACCOUNT, OTHER, PROFILE = "acct-1", "acct-2", "prof-acme"
+
+
+class Orders:
+    """The functions of orders, against PostgreSQL."""
+
+    def __init__(self, stack):
+        self.stack, self.q, self.value = stack, stack.query, stack.value
+        self.q("INSERT INTO teams (id, name) VALUES ('t-acme', 'acme')")
+        self.q("INSERT INTO owners (id, name, email, team_id) VALUES ('o-acme', 'acme', 'a@example.test', 't-acme')")
+        self.q("INSERT INTO issuers (id, name, type) VALUES ('iss-acme', 'acme', 'GenericCA')")
+        for profile, mode in ((PROFILE, "trust_authenticated"), ("prof-public", "challenge")):
+            self.q("INSERT INTO certificate_profiles (id, name, issuer_id, acme_owner_id, acme_auth_mode) "
+                   "VALUES (%s, %s, 'iss-acme', 'o-acme', %s)", profile, profile, mode)
+        for account in (ACCOUNT, OTHER):
+            self.q("INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, status, profile_id) VALUES (%s, %s, '', 'valid', %s)",
+                   account, account, PROFILE)
+
+    def create(self, *names, account=ACCOUNT, profile=PROFILE, per_hour=0, concurrent=0, ttl_ms=3600000, connection=None):
+        types = ["ip" if n[0].isdigit() else "dns" for n in names]
+        sql = ("SELECT outcome, wait_s, order_id, status, authorizations FROM acme_order_create(%s, %s, %s, %s, %s, NULL, %s, %s, %s, %s, %s)")
+        key = " ".join(f"{t}:{n}" for t, n in zip(types, names))
+        arguments = (account, profile, types, list(names), key, profile != "prof-public", ttl_ms, ttl_ms, per_hour, concurrent)
+        if connection is None:
+            return self.q(sql, *arguments)[0]
+        with connection.cursor() as c:
+            c.execute(sql, arguments)
+            return c.fetchone()
+
+    def finalize(self, order, key="k1", account=ACCOUNT, names=None):
+        names = names or self.value("SELECT names_key FROM acme_orders WHERE order_id = %s", order)
+        return self.q("SELECT outcome, job_id, issuer_id FROM acme_finalize(%s, %s, %s, 'CSR', %s, 'ECDSA')", account, order, names, key)[0]
+
+    def look(self, order):
+        return self.q("SELECT status, error, version_id FROM acme_order_look(%s)", order)[0]
+
+    def complete(self, *jobs):
+        for job in jobs:
+            self.q("UPDATE jobs SET status = 'Running', leased_by = 'w', lease_id = 77, attempt_until = now() + interval '1 minute', "
+                   "serial_number = 'S-' || id, not_before = now(), not_after = now() + interval '90 days', ca_sha256 = '\\x00' "
+                   "WHERE id = %s", job)
+        n = len(jobs)
+        self.q("SELECT job_id FROM issue_complete('w', 77, %s, %s, %s, %s, %s, '')", list(jobs), ["pem"] * n, [f"f-{j}" for j in jobs],
+               ["ECDSA"] * n, [256] * n)
+
+    def end(self, job, status):
+        self.q("SELECT jobs_finish(ARRAY[%s], %s, 'secret words of the CA')", job, status)
+
+    def certificate(self, job):
+        return self.value("SELECT certificate_id FROM jobs WHERE id = %s", job)
+
+
+@pytest.fixture(scope="module")
+def orders(stack):
+    return Orders(stack)
+
+
+def test_an_order_of_a_trusted_account_is_ready(orders):
+    outcome, _, order, status, authorizations = orders.create("a.example.test", "*.b.example.test", "192.0.2.1")
+    assert (outcome, status, len(authorizations)) == ("created", "ready", 3)
+    rows = orders.q("SELECT z.identifier, z.wildcard, z.status, c.type, c.status, length(c.token) FROM acme_authorizations z "
+                    "JOIN acme_challenges c ON c.authz_id = z.authz_id WHERE z.order_id = %s ORDER BY z.authz_id", order)
+    assert sorted((r[0]["value"], *r[1:]) for r in rows) == [
+        ("192.0.2.1", False, "valid", "http-01", "valid", 43), ("a.example.test", False, "valid", "http-01", "valid", 43),
+        ("b.example.test", True, "valid", "dns-01", "valid", 43)]
+
+
+def test_an_order_that_is_to_be_proven(orders):
+    _, _, order, status, _ = orders.create("a.example.test", "*.b.example.test", "192.0.2.1", profile="prof-public")
+    assert status == "pending"
+    rows = orders.q("SELECT z.identifier ->> 'value', array_agg(c.type ORDER BY c.type), bool_and(c.status = 'pending' AND z.status = 'pending'), "
+                    "count(DISTINCT c.token) FROM acme_authorizations z JOIN acme_challenges c ON c.authz_id = z.authz_id "
+                    "WHERE z.order_id = %s GROUP BY 1 ORDER BY 1", order)
+    assert rows == [("192.0.2.1", ["http-01", "tls-alpn-01"], True, 2), ("a.example.test", ["dns-01", "http-01", "tls-alpn-01"], True, 3),
+                    ("b.example.test", ["dns-01"], True, 1)]
+    assert orders.finalize(order)[0] == "pending"
+
+
+def test_finalized_it_is_a_job_with_its_csr(orders):
+    order = orders.create("job.example.test", "www.job.example.test")[2]
+    assert orders.finalize(order, names="dns:job.example.test")[0] == "other_names"
+    outcome, job, issuer = orders.finalize(order)
+    assert (outcome, issuer) == ("accepted", "iss-acme")
+    assert orders.look(order) == ("processing", None, None)
+    assert orders.q("SELECT j.status, j.type, j.agent_id, j.requested_by, r.csr_pem, r.key_sha256 FROM jobs j JOIN certificate_requests r "
+                    "ON r.job_id = j.id WHERE j.id = %s", job) == [("Pending", "Issuance", None, f"acme:{ACCOUNT}", "CSR", "k1")]
+    assert orders.q("SELECT common_name, sans, owner_id, team_id, renewal_policy_id, status, source FROM managed_certificates WHERE id = %s",
+                    orders.certificate(job)) == [("job.example.test", ["job.example.test", "www.job.example.test"], "o-acme", "t-acme",
+                                                  "rp-acme", "RenewalInProgress", "ACME")]
+    assert orders.finalize(order) == ("repeated", job, None)
+    assert orders.finalize(order, key="k2")[0] == "other_csr"
+    assert orders.finalize(order, account=OTHER)[0] == "foreign"
+    assert orders.finalize("acme-ord-0")[0] == "unknown"
+    orders.complete(job)
+    assert orders.look(order) == ("valid", None, "certver" + job[3:])
+    assert orders.finalize(order) == ("repeated", job, None)
+    assert orders.q("SELECT action, actor FROM audit_events WHERE resource_type = 'acme_order' AND resource_id = %s ORDER BY seq", order) == [
+        (a, f"acme:{ACCOUNT}") for a in ("acme_order_created", "acme_order_processing", "acme_order_finalized")]
+
+
+@pytest.mark.parametrize("status, why", [("Failed", "job_failed"), ("Cancelled", "job_cancelled")])
+def test_a_job_that_ends_badly_ends_the_order(orders, status, why):
+    order = orders.create(f"{why.replace('_', '-')}.example.test")[2]
+    job = orders.finalize(order)[1]
+    orders.end(job, status)
+    assert orders.look(order) == ("invalid", {"why": why, "job": job}, None)
+    assert orders.finalize(order)[0] == "invalid"
+
+
+def test_a_job_that_retention_removed(orders):
+    one, two = (orders.create(f"gone-{i}.example.test")[2] for i in (1, 2))
+    jobs = [orders.finalize(o)[1] for o in (one, two)]
+    orders.complete(jobs[0])
+    orders.end(jobs[1], "Failed")
+    orders.q("DELETE FROM jobs WHERE id = ANY (%s)", jobs)
+    assert orders.look(one) == ("valid", None, "certver" + jobs[0][3:])
+    assert orders.look(two)[0] == "invalid"
+
+
+def test_a_certificate_that_is_changed_meanwhile(orders):
+    order = orders.create("changed.example.test")[2]
+    job = orders.finalize(order)[1]
+    orders.q("SELECT certificate_merge(%s, '{\"sans\": [\"other.example.test\"]}', 'op', 'APIKey', 'off')", orders.certificate(job))
+    assert orders.look(order)[:2] == ("invalid", {"why": "order_changed", "job": job})
+
+
+def test_the_same_names_again_renew_the_certificate(orders):
+    certificates = []
+    for key in ("k1", "k2"):
+        job = orders.finalize(orders.create("again.example.test")[2], key=key)[1]
+        certificates.append(orders.certificate(job))
+        orders.complete(job)
+    assert certificates[0] == certificates[1]
+    assert orders.value("SELECT type FROM jobs WHERE id = %s", job) == "Renewal"
+    # While one is issued, for another account, or revoked: another certificate.
+    jobs = [orders.finalize(orders.create("again.example.test")[2])[1] for _ in range(2)]
+    assert orders.certificate(jobs[0]) == certificates[0] != orders.certificate(jobs[1])
+    foreign = orders.finalize(orders.create("again.example.test", account=OTHER)[2], account=OTHER)[1]
+    assert orders.certificate(foreign) not in certificates
+    orders.complete(*jobs)
+    for certificate in {orders.certificate(j) for j in jobs}:
+        orders.q("SELECT certificates_revoke(ARRAY[%s], 'superseded', 'op', 'APIKey', 'revoked')", certificate)
+    assert orders.certificate(orders.finalize(orders.create("again.example.test")[2])[1]) not in certificates
+
+
+def test_an_approval_comes_first(orders):
+    orders.q("INSERT INTO certificate_profiles (id, name, issuer_id, acme_owner_id, requires_approval) "
+             "VALUES ('prof-asked', 'asked', 'iss-acme', 'o-acme', true)")
+    order, other = (orders.create(f"asked-{i}.example.test", profile="prof-asked")[2] for i in (1, 2))
+    jobs = [orders.finalize(o)[1] for o in (order, other)]
+    assert orders.value("SELECT status FROM jobs WHERE id = %s", jobs[0]) == "AwaitingApproval"
+    orders.q("UPDATE acme_orders SET expires_at = now() - interval '1 hour' WHERE order_id = ANY (%s)", [order, other])
+    assert orders.look(order)[0] == "processing"
+    for job, approve in zip(jobs, (True, False)):
+        orders.q("SELECT approval_decide(NULL, %s, 'someone', 'APIKey', %s, '', 'no')", job, approve)
+    assert orders.value("SELECT status FROM jobs WHERE id = %s", jobs[0]) == "Pending"
+    assert orders.look(order)[0] == "processing"
+    assert orders.look(other)[:2] == ("invalid", {"why": "job_cancelled", "job": jobs[1]})
+
+
+def test_a_profile_that_cannot_issue(orders):
+    orders.q("INSERT INTO issuers (id, name, type, enabled) VALUES ('iss-off', 'off', 'GenericCA', false)")
+    for profile, issuer, owner, outcome in (("p1", None, "o-acme", "unconfigured"), ("p2", "iss-acme", None, "unconfigured"),
+                                            ("p3", "iss-off", "o-acme", "issuer_disabled")):
+        orders.q("INSERT INTO certificate_profiles (id, name, issuer_id, acme_owner_id) VALUES (%s, %s, %s, %s)", profile, profile, issuer, owner)
+        order = orders.create("off.example.test", profile=profile)[2]
+        assert orders.finalize(order)[0] == outcome
+        assert orders.look(order)[0] == "ready"
+
+
+# --- time ---
+
+def test_expiry(orders):
+    order = orders.create("late.example.test", profile="prof-public")[2]
+    ready = orders.create("late.example.test")[2]
+    orders.q("UPDATE acme_orders SET expires_at = now() - interval '1 second' WHERE order_id IN (%s, %s)", order, ready)
+    assert orders.finalize(ready)[0] == "expired"
+    assert orders.look(ready)[:2] == ("invalid", {"why": "expired"})
+    assert orders.value("SELECT sum(rows) FROM duty_acme_cleanup(100)") >= 1
+    assert orders.q("SELECT o.status, z.status FROM acme_orders o JOIN acme_authorizations z ON z.order_id = o.order_id WHERE o.order_id = %s",
+                    order) == [("invalid", "expired")]
+
+
+def test_an_authorization_that_is_over_finalizes_nothing(orders):
+    order = orders.create("authz.example.test")[2]
+    orders.q("UPDATE acme_authorizations SET expires_at = now() - interval '1 second' WHERE order_id = %s", order)
+    assert orders.finalize(order)[0] == "pending"
+
+
+def test_cleaning(orders):
+    kept, gone, done, failed = (orders.create(f"clean-{i}.example.test")[2] for i in range(4))
+    jobs = [orders.finalize(o)[1] for o in (done, failed)]
+    orders.complete(jobs[0])
+    orders.end(jobs[1], "Failed")
+    orders.q("UPDATE acme_orders SET status = 'invalid', expires_at = now() - interval '8 days' WHERE order_id = %s", gone)
+    orders.q("INSERT INTO acme_nonces (nonce, expires_at) VALUES ('old', now() - interval '1 second'), ('new', now() + interval '1 minute')")
+    orders.q("INSERT INTO acme_buckets (kind, subject, tokens, at) VALUES ('order', 'rest', 0, now() - interval '61 minutes'), "
+             "('order', 'busy', 0, now())")
+    while orders.value("SELECT rows FROM duty_acme_cleanup(2)") > 0:
+        pass
+    assert orders.q("SELECT status FROM acme_orders WHERE order_id IN (%s, %s, %s, %s) ORDER BY order_id", kept, gone, done, failed) == [
+        ("ready",), ("valid",), ("invalid",)]
+    assert orders.q("SELECT nonce FROM acme_nonces") == [("new",)]
+    assert orders.q("SELECT subject FROM acme_buckets WHERE subject IN ('rest', 'busy')") == [("busy",)]
+
+
+# --- authorizations and challenges ---
+
+def test_an_authorization_is_given_up(orders):
+    _, _, order, _, (authz,) = orders.create("up.example.test")
+    call = "SELECT acme_authz_deactivate(%s, %s)"
+    assert orders.value(call, OTHER, authz) == "foreign"
+    assert orders.value(call, ACCOUNT, "acme-authz-0") == "unknown"
+    assert [orders.value(call, ACCOUNT, authz) for _ in range(2)] == ["deactivated", "final"]
+    assert orders.look(order)[:2] == ("invalid", {"why": "deactivated"})
+
+
+def test_a_challenge_is_answered_once(orders):
+    order = orders.create("answer.example.test", profile="prof-public")[2]
+    ids = [r[0] for r in orders.q("SELECT challenge_id FROM acme_challenges c JOIN acme_authorizations z ON z.authz_id = c.authz_id "
+                                  "WHERE z.order_id = %s", order)]
+    call = "SELECT outcome, wait_s FROM acme_challenge_answer(%s, %s, %s)"
+    assert orders.q(call, OTHER, ids[0], 1)[0][0] == "foreign"
+    assert orders.q(call, ACCOUNT, "acme-chall-0", 1)[0][0] == "unknown"
+    assert [orders.q(call, ACCOUNT, ids[0], 1)[0] for _ in range(2)] == [("accepted", 0), ("shown", 0)]
+    assert orders.q("SELECT kind, status FROM tasks WHERE subject = %s", ids[0]) == [("acme_validate", "Pending")]
+    # A validation that is tried again by the client is charged.
+    orders.q("UPDATE acme_challenges SET status = 'pending' WHERE challenge_id = %s", ids[0])
+    outcome, wait = orders.q(call, ACCOUNT, ids[0], 1)[0]
+    assert outcome == "limited" and 3500 < wait <= 3600
+    orders.q("UPDATE acme_orders SET expires_at = now() WHERE order_id = %s", order)
+    assert orders.q(call, ACCOUNT, ids[1], 1)[0][0] == "over"
+
+
+# --- limits ---
+
+def test_orders_an_hour(orders):
+    got = [orders.create("rate.example.test", account=OTHER, per_hour=3)[:2] for _ in range(4)]
+    assert [g[0] for g in got] == ["created"] * 3 + ["limited"]
+    assert 1100 < got[3][1] <= 1200
+    orders.q("UPDATE acme_buckets SET at = at - interval '20 minutes' WHERE subject = %s", OTHER)
+    assert [orders.create("rate.example.test", account=OTHER, per_hour=3)[0] for _ in range(2)] == ["created", "limited"]
+
+
+def test_open_orders(orders):
+    orders.q("INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, status, profile_id) VALUES ('acct-own', 'own', '', 'valid', %s)", PROFILE)
+    got = [orders.create("own.example.test", account="acct-own", concurrent=2) for _ in range(3)]
+    assert [g[0] for g in got] == ["created", "created", "open"] and got[2][1] == 60
+    # What is over makes room, whether anybody cleaned it away or not.
+    orders.q("UPDATE acme_orders SET expires_at = now() WHERE order_id = %s", got[0][2])
+    assert orders.create("own.example.test", account="acct-own", concurrent=2)[0] == "created"
+
+
+def test_a_limit_is_exact_for_many_at_once(orders):
+    orders.q("INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, status, profile_id) VALUES ('acct-many', 'many', '', 'valid', %s)", PROFILE)
+    outcomes = []
+
+    def run():
+        connection = orders.stack.connect("certctl_apiserver")
+        connection.autocommit = True
+        for _ in range(10):
+            outcomes.append(orders.create("many.example.test", account="acct-many", concurrent=13, connection=connection)[0])
+        connection.close()
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert (outcomes.count("created"), outcomes.count("open")) == (13, 67)
+
+
+def test_finalized_by_many_at_once_it_is_one_job(orders):
+    order = orders.create("once.example.test")[2]
+    answers = []
+
+    def run(key):
+        connection = orders.stack.connect("certctl_apiserver")
+        connection.autocommit = True
+        with connection.cursor() as c:
+            c.execute("SELECT outcome, job_id FROM acme_finalize(%s, %s, 'dns:once.example.test', 'CSR', %s, 'ECDSA')", (ACCOUNT, order, key))
+            answers.append(c.fetchone())
+        connection.close()
+    threads = [threading.Thread(target=run, args=(f"k{i % 2}",)) for i in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sorted(a for a, _ in answers) == ["accepted"] + ["other_csr"] * 4 + ["repeated"] * 3
+    assert len({job for _, job in answers}) == 1
+
+
+def test_processes_write_no_rows_of_orders_themselves(orders):
+    with orders.stack.connect("certctl_apiserver") as connection, connection.cursor() as c, pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        c.execute("UPDATE acme_orders SET status = 'valid'")
