@@ -32,7 +32,7 @@ SELECT a.at, CASE WHEN NOT EXISTS (SELECT 1 FROM acme_nonce_keys k WHERE k.id = 
         WHEN a.nonce IN (SELECT u.nonce FROM used u)
             AND NOT EXISTS (SELECT 1 FROM asked b WHERE b.nonce = a.nonce AND b.at < a.at) THEN 'fresh' ELSE 'used' END AS nonce,
     c.account_id, c.status, c.jwk_pem, to_json(c.contact)::text AS contact, c.owner_id,
-    p.id AS profile_id, row_to_json(p)::text AS profile, {acme_settings}
+    p.id AS profile_id, CASE WHEN p.id IS NOT NULL THEN row_to_json(p)::text END AS profile, {acme_settings}
 FROM asked a LEFT JOIN certificate_profiles p ON p.id = a.profile LEFT JOIN issuers i ON i.id = p.issuer_id
 LEFT JOIN LATERAL (
     SELECT x.account_id, x.status, x.jwk_pem, x.contact, x.owner_id FROM acme_accounts x

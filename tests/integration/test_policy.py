@@ -27,6 +27,7 @@ FORMATS = {
     "20_recover.sql": {"4", "40"},  # of 'certver' || substr(id, 4); digits of a serial
     "26_health_checks.sql": {"16"},  # shards of the counts
     "21_servers.sql": {"8", "32"},  # digits and bits of a timeline in the name of a file
+    "30_acme.sql": {"8", "32"},  # bytes of a key of nonces, and of its id; how many serve at once
     "31_acme_orders.sql": {"4"},  # of 'certver' || substr(id, 4)
     "23_policies.sql": {"86400"},  # seconds of a day
     "24_discovery.sql": {"3", "16", "40"},  # statuses and shards of a counter; digits of a serial
