@@ -20,20 +20,6 @@ static const struct {
 #undef PROBLEM
 };
 
-static uint64_t counts[ACME_NERRORS];
-
-const char *
-acme_error_type(enum acme_error error)
-{
-	return errors[error].type;
-}
-
-uint64_t
-acme_error_count(enum acme_error error)
-{
-	return counts[error];
-}
-
 static void
 put_members(struct json_w *w, enum acme_error error, const char *detail)
 {
@@ -98,7 +84,6 @@ acme_problem_render(struct request *r, const struct acme_problem *p)
 	int status = p->status != 0 ? p->status : errors[p->error].status;
 	struct json_w *w = &r->writer;
 
-	counts[p->error]++;
 	buf_reset(&r->reply);
 	json_w_init(w, &r->reply);
 	json_w_open(w, '{');

@@ -10,7 +10,6 @@
 #define APISERVER_EDGE_RENDER_ACME_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 #include "common/json/json.h"
 
@@ -69,10 +68,6 @@ struct acme_problem {
 	    *instance; /* userActionRequired: where to read on; or NULL */
 };
 
-/* "urn:ietf:params:acme:error:malformed". */
-const char *acme_error_type(enum acme_error error);
-/* How many problems of that error this process has told. */
-uint64_t acme_error_count(enum acme_error error);
 /* {"type", "detail", "status"}, as orders and challenges tell their error. */
 void acme_put_problem(struct json_w *w, enum acme_error error,
     const char *detail);

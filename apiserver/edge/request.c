@@ -139,8 +139,9 @@ request_set_header(struct request *r, const char *name, const char *value)
 	put_header(r, i, name, value);
 }
 
-void
-request_add_header(struct request *r, const char *name, const char *value)
+/* Beside others of that name. */
+static void
+add_header(struct request *r, const char *name, const char *value)
 {
 	put_header(r, r->nheaders, name, value);
 }
@@ -566,7 +567,7 @@ reply_header(struct op *op, const char *name, const char *value)
 void
 reply_add_header(struct op *op, const char *name, const char *value)
 {
-	request_add_header(req_of(op), name, arena_strdup(op_arena(op), value));
+	add_header(req_of(op), name, arena_strdup(op_arena(op), value));
 }
 
 /* --- pieces --- */
