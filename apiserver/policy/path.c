@@ -147,6 +147,21 @@ path_ocsp_is_valid(const char *text)
 	       path_base64_is_valid(text);
 }
 
+#define BASE64URL \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+bool
+path_certid_is_valid(const char *text)
+{
+	size_t key = strspn(text, BASE64URL), serial;
+
+	if (key == 0 || text[key] != '.')
+		return false;
+	serial = strspn(text + key + 1, BASE64URL);
+	return serial > 0 && text[key + 1 + serial] == '\0' &&
+	       key + 1 + serial <= 128;
+}
+
 bool
 path_file_is_valid(const char *text)
 {

@@ -53,6 +53,9 @@ bool path_id_is_valid(const char *id);
 bool path_base64_is_valid(const char *text);
 /* The same, or a serial number in hex. */
 bool path_ocsp_is_valid(const char *text);
+/* Two texts of base64url with a dot between them, 128 characters at most: a
+ * certificate's identifier (RFC 9773 section 4.1). */
+bool path_certid_is_valid(const char *text);
 /* A file below a directory: names of [A-Za-z0-9._-] that do not begin with a
  * point, slashes between; 255 characters at most. */
 bool path_file_is_valid(const char *text);

@@ -21,6 +21,9 @@ static const struct {
 	"{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9+/]+=*$\"}"},
     {"ocsp", path_ocsp_is_valid,
 	"{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9+/]+=*$\"}"},
+    {"certid", path_certid_is_valid,
+	"{\"type\":\"string\",\"maxLength\":128,"
+	"\"pattern\":\"^[A-Za-z0-9_-]+[.][A-Za-z0-9_-]+$\"}"},
     {"file", path_file_is_valid,
 	"{\"type\":\"string\",\"maxLength\":255,"
 	"\"pattern\":\"^[A-Za-z0-9_-][A-Za-z0-9._/-]*$\"}"},

@@ -8,8 +8,8 @@
  *
  * Patterns are literal segments and parameters: "/api/v1/certificates/{id}".
  * A parameter has a kind, which says what it may be: {id}, the same as
- * {id:id}; {request:base64}; {asked:ocsp}; {path:file}.  With "..." at its end,
- * which must be the pattern's, it takes the rest of the path:
+ * {id:id}; {request:base64}; {asked:ocsp}; {certid:certid}; {path:file}.  With
+ * "..." at its end, which must be the pattern's, it takes the rest of the path:
  * "/assets/{path:file...}".
  * HEAD is GET only where the rules say so; a known path with another verb is
  * 405 with Allow; an unknown path is 404.

@@ -49,6 +49,7 @@ WITH made AS MATERIALIZED (
     LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
     LEFT JOIN (certificate_target_mappings m
         JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL AND t.enabled) ON m.certificate_id = c.id
+    WHERE NOT EXISTS (SELECT 1 FROM acme_certificates a WHERE a.certificate_id = c.id)
 )
 SELECT w.reason, w.is_wait, w.n, array_to_json(w.ids) AS certificate_ids
 FROM (SELECT r.reason, true AS is_wait, g.n, g.ids

@@ -259,9 +259,9 @@ $$;
 -- runs are asked to stop (what one still completes is stored and its serial revoked by issue_complete), and no target wants
 -- a version any more that it neither has nor is getting.  Outcomes: revoked, already_revoked, archived, held (a job, or an
 -- issuer that a revocation would refer to, too), no_version (none yet, and no job that could make one).  Unknown ids give
--- no row.  p_why is what their jobs end with.  Every statement joins the ids; active jobs are walked at most once, also
--- where the statistics say that there are hardly any.
-CREATE FUNCTION certificates_revoke(p_ids text[], p_reason text, p_actor text, p_actor_type text, p_why text)
+-- no row.  p_why is what their jobs end with.  With p_version no serial but that version's is revoked.  Every statement joins
+-- the ids; active jobs are walked at most once, also where the statistics say that there are hardly any.
+CREATE FUNCTION certificates_revoke(p_ids text[], p_reason text, p_actor text, p_actor_type text, p_why text, p_version text DEFAULT NULL)
 RETURNS TABLE (certificate_id text, outcome text) LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET enable_seqscan = off AS $$
 DECLARE
     v_now timestamptz := engine_now();
@@ -286,7 +286,8 @@ BEGIN
         INSERT INTO certificate_revocations AS r (id, certificate_id, serial_number, reason, revoked_by, revoked_at, issuer_id)
         SELECT id_new('rev'), v.certificate_id, v.serial_number, p_reason, p_actor, v_now, v.issuer_id
         FROM unnest(v_ids) AS u (id) JOIN certificate_versions v ON v.certificate_id = u.id
-        WHERE v.not_after > v_now ON CONFLICT DO NOTHING RETURNING r.certificate_id, r.serial_number
+        WHERE v.not_after > v_now AND (p_version IS NULL OR v.id = p_version) ON CONFLICT DO NOTHING
+        RETURNING r.certificate_id, r.serial_number
     )
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
     SELECT p_actor, p_actor_type, 'certificate_revoked', 'certificate', r.id,

@@ -73,14 +73,17 @@ BEGIN
     FROM asked a LEFT JOIN made n ON n.certificate_id = a.id ORDER BY a.id, n.id;
 END $$;
 
--- For one certificate, by a person.  With p_force an open job goes that waits for the CSR of somebody who won't send it: an
+-- For one certificate, by a person; one whose ACME client renews it is asked for, without a job (acme_renew_ask).  With
+-- p_force an open job goes that waits for the CSR of somebody who won't send it: an
 -- agent that is offline or retired, or that is no agent of the certificate's targets any more.  p_why is what it ends with.
--- Answers as jobs_enqueue.
+-- Answers as jobs_enqueue and acme_renew_ask.
 CREATE FUNCTION certificate_renew(p_id text, p_actor text, p_actor_type text, p_force bool, p_why text)
 RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_holders text[]; v_alive text[]; v_ids text[];
 BEGIN
     PERFORM 1 FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
+    RETURN QUERY SELECT e.certificate_id, e.outcome, NULL::text, NULL::text FROM acme_renew_ask(ARRAY[p_id], p_actor, p_actor_type, true) e;
+    IF FOUND THEN RETURN; END IF;
     IF p_force THEN
         SELECT array_agg(a.id), array_agg(a.id) FILTER (WHERE a.status <> 'Offline' AND a.retired_at IS NULL)
             INTO v_holders, v_alive FROM certificate_target_mappings m

@@ -23,11 +23,11 @@ BEGIN
             JOIN deployment_targets t ON t.id = m.target_id WHERE t.agent_id = p_criteria ->> 'agent_id'));
 END $$;
 
--- A certificate fails where its issuer is disabled.  The same call while one runs would wait for each of its locks and find
+-- A certificate fails where its issuer is disabled.  One whose ACME client renews it counts as done and gets no job.  The same call while one runs would wait for each of its locks and find
 -- nothing left to do behind it: it takes none.
 CREATE FUNCTION bulk_renew(p_criteria jsonb, p_ids text[], p_actor text, p_actor_type text, p_is_dry bool)
 RETURNS bulk_result LANGUAGE plpgsql SECURITY DEFINER SET work_mem = '64MB' AS $$
-DECLARE v bulk_result; v_ids text[];
+DECLARE v bulk_result; v_ids text[]; v_clients text[]; v_asked bigint;
 BEGIN
     -- Filtered before anything is locked, and what is to be skipped is not locked at all.
     SELECT count(*), array_agg(m.id ORDER BY m.id)
@@ -35,8 +35,9 @@ BEGIN
         INTO v.matched, v_ids FROM certificates_matching(p_criteria, p_ids) m;
     v.agents := '{}';
     IF p_is_dry THEN
-        SELECT count(*) FILTER (WHERE i.enabled), count(*) FILTER (WHERE NOT i.enabled) INTO v.done, v.failed
-        FROM managed_certificates c JOIN issuers i ON i.id = c.issuer_id WHERE c.id = ANY (v_ids);
+        SELECT count(*) FILTER (WHERE k.is_done), count(*) FILTER (WHERE NOT k.is_done) INTO v.done, v.failed
+        FROM managed_certificates c JOIN issuers i ON i.id = c.issuer_id LEFT JOIN acme_certificates a ON a.certificate_id = c.id
+        CROSS JOIN LATERAL (SELECT i.enabled OR a.certificate_id IS NOT NULL AS is_done) k WHERE c.id = ANY (v_ids);
         RETURN v;
     END IF;
     v.is_repeat := v_ids IS NOT NULL AND NOT pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', p_criteria, p_ids), 2));
@@ -45,7 +46,10 @@ BEGIN
         RETURN v;
     END IF;
     SELECT t.ids, t.held INTO v_ids, v.held_ids FROM certificates_take(v_ids) t;
-    SELECT count(DISTINCT e.certificate_id) FILTER (WHERE e.job_id IS NOT NULL),
+    SELECT array_agg(e.certificate_id), count(*) FILTER (WHERE e.outcome = 'asked') INTO v_clients, v_asked
+        FROM acme_renew_ask(v_ids, p_actor, p_actor_type, false) e;
+    IF v_clients IS NOT NULL THEN v_ids := ARRAY(SELECT unnest(v_ids) EXCEPT SELECT unnest(v_clients)); END IF;
+    SELECT count(DISTINCT e.certificate_id) FILTER (WHERE e.job_id IS NOT NULL) + v_asked,
             count(*) FILTER (WHERE e.outcome IN ('issuer_disabled', 'held')) + coalesce(cardinality(v.held_ids), 0),
             array_agg(e.certificate_id) FILTER (WHERE e.job_id IS NOT NULL),
             array_agg(e.job_id) FILTER (WHERE e.job_id IS NOT NULL),

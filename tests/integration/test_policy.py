@@ -31,6 +31,7 @@ FORMATS = {
     "31_acme_orders.sql": {"4"},  # of 'certver' || substr(id, 4)
     "23_policies.sql": {"86400"},  # seconds of a day
     "24_discovery.sql": {"3", "16", "40"},  # statuses and shards of a counter; digits of a serial
+    "32_acme_ari.sql": {"3", "4", "40"},  # base64's groups; digits of a serial
     "29_stats.sql": {"3600", "86400"},  # seconds of an hour, of a day
 }
 

@@ -90,7 +90,7 @@ def ids_of(route):
 
 
 def path_of(route, object_id):
-    parts = [object_id if p == "{id}" else "5a" if ":ocsp" in p else "none-such" if p.startswith("{") else p for p in route["pattern"].split("/")]
+    parts = [object_id if p == "{id}" else "5a" if ":ocsp" in p else "AQ.AQ" if ":certid" in p else "none-such" if p.startswith("{") else p for p in route["pattern"].split("/")]
     return "/".join(parts)
 
 

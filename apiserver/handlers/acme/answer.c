@@ -164,3 +164,20 @@ acme_problem_status(struct op *op, enum acme_error error, int status,
 	va_end(ap);
 	return next;
 }
+
+enum op_next
+acme_problem_jose(struct op *op, const struct jose_refusal *no,
+    const char *what)
+{
+	static const enum acme_error errors[] = {
+	    [JOSE_MALFORMED] = ACME_MALFORMED,
+	    [JOSE_ALGORITHM] = ACME_BAD_SIGNATURE_ALGORITHM,
+	    [JOSE_KEY] = ACME_BAD_PUBLIC_KEY,
+	    [JOSE_SIGNATURE] = ACME_UNAUTHORIZED,
+	};
+	struct acme_problem p = {.error = errors[no->fault],
+	    .detail = op_printf(op, "%s%s", what, no->why),
+	    .algorithms = no->algorithms};
+
+	return acme_problem_whole(op, &p);
+}

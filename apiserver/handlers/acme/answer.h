@@ -12,6 +12,7 @@
 #include "apiserver/edge/render_acme.h"
 #include "apiserver/edge/request.h"
 #include "common/base/attr.h"
+#include "common/jose/refusal.h"
 #include "common/op/op.h"
 
 /* "https://host/acme/profile/x" or "https://host/acme", as it was asked. */
@@ -38,6 +39,9 @@ enum op_next acme_problem(struct op *op, enum acme_error error, const char *fmt,
 enum op_next acme_problem_status(struct op *op, enum acme_error error,
     int status, const char *fmt, ...) PRINTF_LIKE(4, 5);
 enum op_next acme_problem_whole(struct op *op, const struct acme_problem *p);
+/* What jose says is wrong with what is called so: "", "the inner JWS: ". */
+enum op_next acme_problem_jose(struct op *op, const struct jose_refusal *no,
+    const char *what);
 /* One of several things that the problem to come is about (section 6.7.1).
  * The texts live as long as the op.  After acme_signed only. */
 void acme_subproblem(struct op *op, enum acme_error error, const char *type,

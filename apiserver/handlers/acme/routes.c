@@ -3,6 +3,7 @@
  * for the profile that the configuration names.
  */
 #include "apiserver/handlers/acme/acme.h"
+#include "apiserver/handlers/acme/keys.h"
 #include "apiserver/handlers/acme/orders.h"
 #include "apiserver/policy/route.h"
 #include "common/base/attr.h"
@@ -33,6 +34,10 @@ static const struct route rows[] = {
 	"acme_challenge_processing"),
     ACME_POST("/cert/{id}", acme_cert_start, ROUTE_NO_EVENT),
     ACME_POST("/cert/{id}/{chain}", acme_cert_chain_start, ROUTE_NO_EVENT),
+    ACME_POST("/key-change", acme_key_change_start, "acme_account_key_changed"),
+    ACME_POST("/revoke-cert", acme_revoke_start,
+	"certificate_revoked certificate_version_revoked"),
+    ACME_GET("/renewal-info/{certid:certid}", acme_renewal_info_start),
 };
 /* clang-format on */
 

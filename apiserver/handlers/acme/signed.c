@@ -61,23 +61,6 @@ acme_state(struct op *op, size_t size)
 
 /* --- what can be said of the message alone --- */
 
-/* What jose says is wrong, as a problem. */
-static enum op_next
-refuse_jose(struct op *op, const struct jose_refusal *no)
-{
-	static const enum acme_error errors[] = {
-	    [JOSE_MALFORMED] = ACME_MALFORMED,
-	    [JOSE_ALGORITHM] = ACME_BAD_SIGNATURE_ALGORITHM,
-	    [JOSE_KEY] = ACME_BAD_PUBLIC_KEY,
-	    [JOSE_SIGNATURE] = ACME_UNAUTHORIZED,
-	};
-	struct acme_problem p = {.error = errors[no->fault],
-	    .detail = no->why,
-	    .algorithms = no->algorithms};
-
-	return acme_problem_whole(op, &p);
-}
-
 /* Parameters of the type change nothing (RFC 7515 section 9.2.1 has none). */
 static bool
 is_jose(struct op *op)
@@ -308,7 +291,7 @@ check_signature(struct op *op, const struct db_result *rows, size_t i)
 	}
 	ret = jws_verify(op_arena(op), r->jws, r->key, &no);
 	if (ret != RC_OK)
-		return refuse_jose(op, &no);
+		return acme_problem_jose(op, &no, "");
 	return start_handler(op, rows, i);
 }
 
@@ -377,7 +360,7 @@ acme_signed(struct op *op, unsigned takes, op_step *next)
 	body = req_body(op, &len);
 	ret = jws_parse(op_arena(op), body, len, &s->r.jws, &why);
 	if (ret != RC_OK)
-		return refuse_jose(op, &why);
+		return acme_problem_jose(op, &why, "");
 	if (!s->r.jws->url ||
 	    !is_url(s->r.jws->url, origin_of(op), req_target(op)))
 		return acme_problem(op, ACME_UNAUTHORIZED,

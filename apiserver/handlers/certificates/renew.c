@@ -134,6 +134,13 @@ renew_done(struct op *op)
 	if (outcome_refuses(op, renew_refusals, ARRAY_LEN(renew_refusals), &no))
 		return no;
 	hint_agents(op);
+	if (outcome_is(op, "asked")) {
+		warn_add(op, &ws,
+		    "an ACME client has the certificate's key and renews it: "
+		    "its renewal information says now, which the client reads "
+		    "when it looks next");
+		return reply_jobs(op, "renewal_asked", &ws);
+	}
 	if (!op_is_null(op, 0, "by_hand"))
 		warn_add(op, &ws, "%s",
 		    cert_reason_say(op_arena(op),

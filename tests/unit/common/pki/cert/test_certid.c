@@ -43,7 +43,7 @@ test_refused(void)
 {
 	static const char *const bad[] = {"", ".", "AA.", ".AA", "AQ", "AQ.AQ.",
 	    "AQ.AQ.AQ", "AQ==.AQ", "AQ.AQ==", "AQ.h2VDIQ", /* negative */
-	    "AQ.AAE", /* a zero too many */ "AQ.AA", /* the serial 0 */
+	    "AQ.AAE", /* a zero too many */ "AQ.AA",       /* the serial 0 */
 	    "AR.AQ", "A+.AQ", "AQ.AQEBAQEBAQEBAQEBAQEBAQEBAQEB"};
 	struct arena *a = arena_new();
 	struct certid id;
