@@ -2,14 +2,14 @@
 Requests that nobody thought of, made of the API's description, to every route:
 none ends in a 5xx or shows the inside, and each refusal is the contract's.
 
-The same requests every time (derandomize); PROPERTY_EXAMPLES makes more of them.
+The same requests every time (derandomize); PROPERTY_EXAMPLES makes more of them, PROPERTY_SEED others.
 """
 import json
 import os
 import re
 
 import pytest
-from hypothesis import HealthCheck, configuration, given, settings
+from hypothesis import HealthCheck, configuration, given, seed, settings
 from hypothesis import strategies as st
 
 from fleet import BUILD
@@ -21,8 +21,10 @@ configuration.set_hypothesis_home_dir(str(BUILD / "hypothesis"))
 LIMIT_S = 240
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "30"))
 FEW = max(EXAMPLES // 6, 3)
-PROPERTY = settings(max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+SEED = os.environ.get("PROPERTY_SEED")
+PROPERTY = settings(max_examples=EXAMPLES, derandomize=SEED is None, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 LESS = settings(PROPERTY, max_examples=FEW)
+seeded = seed(SEED) if SEED else lambda test: test
 
 INJECTIONS = ["' OR 1=1--", "'; DROP TABLE agents; --", "\\", "\\'", "$1", "$$", "%", "_", "{}", "[]", "{{7*7}}", "${jndi:ldap://x}", "../../etc/passwd",
               "<script>alert(1)</script>", "%s%n%x", "NULL", "null", "NaN", "infinity", "-infinity", "now()", "\"", "a:b:c", "*", "-1",
@@ -139,6 +141,7 @@ def show(method, where, payload, status, body):
 def test_no_request_breaks_it(document, client, method, path):
     operation = document["paths"][path][method.lower()]
 
+    @seeded
     @PROPERTY
     @given(requests_of(path, operation))
     def holds(request):
@@ -155,6 +158,7 @@ def test_without_permission_nothing_is_told(document, nobody, method, path):
     """Whatever the request is like: who may not is told so, and nothing else, before anything is read."""
     operation = document["paths"][path][method.lower()]
 
+    @seeded
     @LESS
     @given(requests_of(path, operation))
     def holds(request):

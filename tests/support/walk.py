@@ -9,6 +9,7 @@ import http
 import itertools
 import json
 import re
+import urllib.parse
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,6 +142,11 @@ class World:
         name = name or self.issued()
         return wait_for(lambda: [j["id"] for j in self.api.need("GET", f"/api/v1/jobs?certificate_id={name}&type=Deployment")["data"]],
                         30, "the deployment")[0]
+
+
+def quoted(text):
+    """As a part of a path."""
+    return urllib.parse.quote(text, safe="", errors="surrogatepass")
 
 
 def put(pattern, place):

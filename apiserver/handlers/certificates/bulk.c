@@ -360,6 +360,8 @@ static const struct field done_fields[] = {
     {"total_skipped", FIELD_INT},
     {"total_failed", FIELD_INT},
     {"errors", FIELD_OBJECTS},
+    {"unknown_ids", FIELD_TEXTS, FIELD_OMIT_EMPTY, .max_items = MAX_IDS},
+    {"held_ids", FIELD_TEXTS, FIELD_OMIT_EMPTY, .max_items = MAX_IDS},
     {"warnings", FIELD_TEXTS},
 };
 static const struct field renewed_fields[] = {
