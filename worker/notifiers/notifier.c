@@ -2,11 +2,7 @@
 
 #include <string.h>
 
-#include "common/base/mem.h"
-#include "common/base/plain.h"
-
-#define WAIT_MAX_S 86400
-#define WORDS_MAX 300
+#include "worker/notifiers/answer.h"
 
 const struct notifier_ops *const notifiers[] = {
 #define NOTIFIER(name) &notifier_##name,
@@ -56,78 +52,16 @@ stop(void *arg)
 	--*s->among;
 }
 
-/* --- what an answer means --- */
-
-static enum notifier_verdict
-http_verdict(rc code, int status)
-{
-	/* An answer that was too long came with its status. */
-	if (code == RC_FORBIDDEN || code == RC_INVALID)
-		return NOTIFIER_NEVER;
-	if (code != RC_OK && code != RC_TOO_LARGE)
-		return NOTIFIER_LATER;
-	if (status >= 200 && status <= 299)
-		return NOTIFIER_SENT;
-	if (status == 408 || status == 425 || status == 429 || status >= 500 ||
-	    status == 0)
-		return NOTIFIER_LATER;
-	return NOTIFIER_NEVER;
-}
-
-static enum notifier_verdict
-mail_verdict(rc code, int status)
-{
-	if (code == RC_OK)
-		return NOTIFIER_SENT;
-	return code == RC_INVALID || status >= 500 ? NOTIFIER_NEVER
-						   : NOTIFIER_LATER;
-}
-
-/* An answer may repeat what it was sent. */
-static void
-hide(char *text, const char *secret)
-{
-	size_t len = secret ? strlen(secret) : 0;
-	char *at;
-
-	if (len == 0)
-		return;
-	for (at = strstr(text, secret); at; at = strstr(at + len, secret))
-		memset(at, '*', len);
-}
-
-static const char *
-words_of(struct sending *s, const char *who, int status, const char *body,
-    const char *error)
-{
-	char *text = arena_printf(s->arena, "%s%s%s", error ? error : "",
-	    error && *body ? ": " : "", body);
-
-	for (size_t i = 0; i < ARRAY_LEN(s->call.secrets); i++)
-		hide(text, s->call.secrets[i]);
-	if (status == 0)
-		return notice_line(s->arena, text, WORDS_MAX);
-	return notice_line(s->arena,
-	    arena_printf(s->arena, "%s answered %d%s%s", who, status,
-		*text ? ": " : "", text),
-	    WORDS_MAX);
-}
-
 static void
 on_done(void *arg, rc code, int status, const char *body, size_t len,
     const char *error)
 {
 	struct sending *s = arg;
-	bool is_mail = s->call.is_mail;
-	int64_t wait_s = http_call_retry_after(s->under_way);
-	struct notifier_answer answer = {
-	    .verdict = is_mail ? mail_verdict(code, status)
-			       : http_verdict(code, status),
-	    .wait_s = wait_s < WAIT_MAX_S ? wait_s : WAIT_MAX_S,
-	    .words = words_of(s, is_mail ? "the mail server" : "it", status,
-		body, error),
-	};
+	const struct answer_end end = {code, status, body, error,
+	    http_call_retry_after(s->under_way)};
+	struct notifier_answer answer = answer_read(s->arena, &s->call, &end);
 
+	(void)len; /* of what follows a NUL nothing is shown */
 	s->under_way = NULL;
 	--*s->among;
 	s->done(s->arg, &answer);

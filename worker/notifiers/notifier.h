@@ -2,9 +2,10 @@
  * notifier: a channel by which people are told, outside of this process.
  *
  * A channel is one file and one const struct: which settings switch it on,
- * and what a notice looks like there.  It makes a call and no more; sending,
- * the limits of the answer and what an answer means are notifier.c's, the
- * same for all.  When to try again is the database's (kinds/notify.c).
+ * and what a notice looks like there.  It makes a call and no more; sending
+ * and the limits of the answer are notifier.c's, what an answer means is
+ * answer.c's, the same for all.  When to try again is the database's
+ * (kinds/notify.c).
  *
  * Call from the event loop only.
  */
