@@ -7,7 +7,6 @@
  * are cleaned before people see them.
  */
 #include <string.h>
-#include <strings.h>
 
 #include "common/base/buf.h"
 #include "common/base/fault.h"
@@ -15,15 +14,13 @@
 #include "common/json/json.h"
 #include "common/pki/cert/discovered.h"
 #include "common/pki/cert/scepca.h"
+#include "common/pki/cert/scepcaps.h"
 #include "worker/kinds/kind.h"
 
 /* For both calls; who asked waits a little longer. */
 #define PROBE_MS 20000
 #define CALL_MS 10000
 #define STORE_MS 2000
-#define CAPS_BYTES (64 * 1024)
-#define CAPS_MAX 64
-#define CAP_LEN_MAX 64
 
 struct probe {
 	struct op *op;
@@ -31,8 +28,7 @@ struct probe {
 	int64_t started_ms;
 	bool is_reachable;
 	const char *error; /* the first thing that went wrong; NULL */
-	const char *caps[CAPS_MAX];
-	size_t ncaps;
+	struct scepcaps caps;
 	struct scepca ca; /* n 0: none came */
 	/* of the call that has ended */
 	bool has_answer;
@@ -147,26 +143,8 @@ scep_probe_begin(struct op *op)
 	arena_defer(op_arena(op), cancel, p);
 	if (op_left_ms(op) > PROBE_MS)
 		op_extend(op, PROBE_MS + STORE_MS);
-	return call(op, "operation=GetCACaps", CAPS_BYTES, probe_caps_done);
-}
-
-/* A line each (section 3.5.2), of any ends. */
-static void
-read_caps(struct op *op, struct span body)
-{
-	const char *at = (const char *)body.p, *end = at + body.len;
-	struct probe *p = state(op);
-
-	while (at < end && p->ncaps < CAPS_MAX) {
-		size_t len = 0;
-
-		while (at + len < end && !strchr("\r\n", at[len]))
-			len++;
-		if (len > 0)
-			p->caps[p->ncaps++] =
-			    discovered_text(op_arena(op), at, len, CAP_LEN_MAX);
-		at += len + 1;
-	}
+	return call(op, "operation=GetCACaps", SCEPCAPS_BYTES_MAX,
+	    probe_caps_done);
 }
 
 static enum op_next
@@ -175,7 +153,7 @@ probe_caps_done(struct op *op)
 	struct probe *p = state(op);
 
 	if (has_body(op, "GetCACaps"))
-		read_caps(op, p->body);
+		scepcaps_read(op_arena(op), p->body, &p->caps);
 	if (!p->is_reachable)
 		return op_goto(op, probe_store);
 	fault_point("worker.scep_probe.half");
@@ -199,34 +177,21 @@ probe_ca_done(struct op *op)
 
 /* --- what is kept of it --- */
 
-static bool
-has_cap(const struct probe *p, const char *cap)
-{
-	for (size_t i = 0; i < p->ncaps; i++)
-		if (strcasecmp(p->caps[i], cap) == 0)
-			return true;
-	return false;
-}
-
-/* SCEPStandard stands for some of the others (section 3.5.2). */
 static void
-put_caps(struct json_w *w, const struct probe *p)
+put_caps(struct json_w *w, const struct scepcaps *c)
 {
-	bool is_standard = has_cap(p, "SCEPStandard");
-
 	json_w_key(w, "advertised_caps");
 	json_w_open(w, '[');
-	for (size_t i = 0; i < p->ncaps; i++)
-		json_w_str(w, p->caps[i]);
+	for (size_t i = 0; i < c->n; i++)
+		json_w_str(w, c->words[i]);
 	json_w_close(w, ']');
-	json_w_kv_bool(w, "supports_rfc8894", is_standard);
-	json_w_kv_bool(w, "supports_aes", is_standard || has_cap(p, "AES"));
+	json_w_kv_bool(w, "supports_rfc8894", scepcaps_has(c, "SCEPStandard"));
+	json_w_kv_bool(w, "supports_aes", scepcaps_has(c, "AES"));
 	json_w_kv_bool(w, "supports_post_operation",
-	    is_standard || has_cap(p, "POSTPKIOperation"));
-	json_w_kv_bool(w, "supports_renewal", has_cap(p, "Renewal"));
-	json_w_kv_bool(w, "supports_sha256",
-	    is_standard || has_cap(p, "SHA-256"));
-	json_w_kv_bool(w, "supports_sha512", has_cap(p, "SHA-512"));
+	    scepcaps_has(c, "POSTPKIOperation"));
+	json_w_kv_bool(w, "supports_renewal", scepcaps_has(c, "Renewal"));
+	json_w_kv_bool(w, "supports_sha256", scepcaps_has(c, "SHA-256"));
+	json_w_kv_bool(w, "supports_sha512", scepcaps_has(c, "SHA-512"));
 }
 
 static void
@@ -265,7 +230,7 @@ probe_store(struct op *op)
 	json_w_init(&w, &b);
 	json_w_open(&w, '{');
 	json_w_kv_bool(&w, "reachable", p->is_reachable);
-	put_caps(&w, p);
+	put_caps(&w, &p->caps);
 	put_ca(op, &w, p);
 	json_w_kv_int(&w, "probe_duration_ms",
 	    loop_now_ms(t->env->loop) - p->started_ms);

@@ -24,8 +24,10 @@ discovered_text(struct arena *a, const char *text, size_t len, size_t max)
 
 	if (len > max) {
 		len = max;
-		while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
-			len--; /* not inside a character */
+		/* Not inside a character, which has four bytes at most. */
+		while (len > 0 && max - len < 3 &&
+		       ((unsigned char)text[len] & 0xc0) == 0x80)
+			len--;
 	}
 	line = arena_alloc(a, len + 1);
 	for (size_t i = 0; i < len; i++) /* white space, and NUL */

@@ -137,6 +137,7 @@ test_texts(void)
 	     "b",
 		3, 10, "a?b"},
 	    {"\xc3\xa9\xc3\xa9", 4, 3, "\xc3\xa9"},
+	    {"\x80\x80\x80\x80\x80\x80", 6, 4, "?"},
 	    {"", 0, 10, ""},
 	};
 	struct arena *a = arena_new();
