@@ -7,7 +7,7 @@
 #   tools/test.sh PART...      only these: build style units asan-build asan-units
 #                              asan (both) fuzz integration integration-asan chaos
 #
-# Logs are in build/test-logs/.  FUZZ_SECONDS (10) a target, CHAOS_KILLS (12).
+# Logs are in build/test-logs/.  FUZZ_SECONDS (8) a target, CHAOS_KILLS (12).
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 # Debian's own tools first, whatever PATH holds.
@@ -19,7 +19,7 @@ export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=\"$PWD/tests/support/lsan.supp\
 logs=build/test-logs
 # Sanitized code is compiled in half the time with -O1 and the lines alone of -g, and looks for the same.
 asan=("-Db_sanitize=address,undefined" -Db_lundef=false -Doptimization=1 -Dc_args=-g1)
-fuzz=(-Dfuzz=true "-Dfuzz_seconds=${FUZZ_SECONDS:-10}")
+fuzz=(-Dfuzz=true "-Dfuzz_seconds=${FUZZ_SECONDS:-8}")
 started=$SECONDS
 
 # Several compilers at once need memory; the tests' programs are small.
