@@ -71,9 +71,15 @@ CREATE FUNCTION acme_order_create(p_account text, p_profile text, p_types text[]
 DECLARE v_now timestamptz := engine_now(); v_authz_ends timestamptz := v_now + ms(p_authz_ttl_ms);
 BEGIN
     wait_s := 0;
-    IF p_concurrent > 0 THEN
-        -- One after the other, and counted by a statement that sees what the one before has written.
+    IF p_concurrent > 0 OR p_replaces IS NOT NULL THEN
+        -- One after the other, and judged by statements that see what the one before has written.
         PERFORM 1 FROM acme_accounts a WHERE a.account_id = p_account FOR NO KEY UPDATE;
+    END IF;
+    IF p_replaces IS NOT NULL THEN
+        SELECT r.outcome INTO outcome FROM acme_replaces(p_account, p_replaces, p_values) r;
+        IF outcome <> 'fine' THEN RETURN; END IF;
+    END IF;
+    IF p_concurrent > 0 THEN
         SELECT CASE WHEN count(*) >= p_concurrent THEN greatest(1, least(extract(epoch FROM policy_acme_open_wait()),
                 ceil(extract(epoch FROM min(o.expires_at) - v_now)))) ELSE 0 END INTO wait_s
             FROM acme_orders o WHERE o.account_id = p_account AND o.status IN ('pending', 'ready', 'processing')

@@ -353,3 +353,14 @@ def test_which_certificates_an_order_may_replace(plane):
     assert asked(client, certid(leaf), "replaced.example.test")[0] == "replaced"
     plane.query("UPDATE acme_orders SET status = 'invalid' WHERE order_id = 'o-replaces'")
     assert asked(client, certid(leaf), "replaced.example.test")[0] == "fine"
+
+
+def test_an_order_says_what_it_replaces(plane):
+    client, other = Client(plane).register(), Client(plane).register()
+    (leaf, _), = issue(plane, "renewed", client)
+    order = {"identifiers": [{"type": "dns", "value": "renewed.example.test"}], "replaces": certid(leaf)}
+    is_problem(client.post("new-order", order | {"replaces": "AQ.AQ=="}), 400, "malformed")
+    is_problem(client.post("new-order", order | {"identifiers": [{"type": "dns", "value": "x.example.test"}]}), 400, "malformed")
+    is_problem(other.post("new-order", order), 400, "malformed")
+    assert client.post("new-order", order)[0] == 201
+    is_problem(client.post("new-order", order), 409, "alreadyReplaced")

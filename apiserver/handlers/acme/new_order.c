@@ -10,6 +10,7 @@
 #include "apiserver/handlers/acme/identifiers.h"
 #include "apiserver/handlers/acme/orders.h"
 #include "apiserver/handlers/acme/signed.h"
+#include "common/pki/cert/certid.h"
 #include "common/pki/profile/certprofile.h"
 
 enum { REPLACES_MAX = 512, DAY_MS = 24 * 3600 * 1000 };
@@ -25,14 +26,18 @@ acme_new_order_start(struct op *op)
 
 /* The validity of a certificate is its profile's. */
 static const char *
-fault_of(const struct cJSON *payload, const char **out_replaces)
+fault_of(struct arena *a, const struct cJSON *payload,
+    const char **out_replaces)
 {
+	struct certid replaced;
 	rc ret;
 
 	if (json_get(payload, "notBefore") || json_get(payload, "notAfter"))
 		return "notBefore and notAfter are not taken: the profile says "
 		       "how long certificates live; leave them away";
 	ret = json_str(payload, "replaces", REPLACES_MAX, out_replaces);
+	if (ret == RC_OK)
+		ret = certid_parse(a, *out_replaces, &replaced);
 	return ret == RC_INVALID ? "replaces must be the identifier of a "
 				   "certificate (RFC 9773 section 4.1)"
 				 : NULL;
@@ -67,7 +72,7 @@ new_order_signed(struct op *op)
 		return acme_problem(op, ACME_MALFORMED,
 		    "the payload of new-order must be an object with "
 		    "identifiers");
-	why = fault_of(r->payload, &replaces);
+	why = fault_of(op_arena(op), r->payload, &replaces);
 	if (why)
 		return acme_problem(op, ACME_MALFORMED, "%s", why);
 	ret = certprofile_read(op_arena(op), r->profile, &profile, &why);
@@ -92,6 +97,18 @@ new_order_made(struct op *op)
 {
 	const char *wait_s = op_text(op, 0, "wait_s");
 
+	if (outcome_is(op, "unknown"))
+		return acme_problem(op, ACME_MALFORMED,
+		    "replaces names no certificate that this account was "
+		    "issued: leave it away");
+	if (outcome_is(op, "unrelated"))
+		return acme_problem(op, ACME_MALFORMED,
+		    "replaces names a certificate for none of the order's "
+		    "names: leave it away");
+	if (outcome_is(op, "replaced"))
+		return acme_problem(op, ACME_ALREADY_REPLACED,
+		    "another order of the account replaces that certificate "
+		    "already: finalize that, or leave replaces away");
 	if (!outcome_is(op, "created"))
 		acme_retry_after(op, wait_s);
 	if (outcome_is(op, "open"))
