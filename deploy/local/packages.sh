@@ -4,6 +4,7 @@
 #   packages.sh run      to build and run (make up)
 #   packages.sh test     also what the tests need (make test): with it what Debian
 #                        has not, by tools/venv.sh
+#   packages.sh acme     also the ACME clients (make acme-rfc-conformance-test)
 #   packages.sh list G   prints the names, one a line
 #
 # With everything present neither apt, sudo nor pip runs.  While apt runs, new
@@ -18,10 +19,11 @@ RUN=(gcc libc6-dev make meson ninja-build pkg-config python3
 TEST=(python3-pytest python3-pytest-xdist python3-psycopg2 python3-cryptography python3-yaml
     python3-hypothesis python3-jsonschema
     clang clang-format clang-tidy cppcheck libclang-rt-14-dev llvm
-    valgrind wrk curl git faketime pgbouncer prometheus golang-go golang-golang-x-crypto-dev python3-venv)
+    valgrind wrk curl git faketime pgbouncer prometheus golang-go golang-golang-x-crypto-dev python3-venv pebble lego uacme)
+ACME=(certbot dehydrated apache2-bin caddy)
 
 usage() {
-    echo "usage: packages.sh run|test|list GROUP" >&2
+    echo "usage: packages.sh run|test|acme|list GROUP" >&2
     exit 2
 }
 
@@ -45,6 +47,7 @@ group() {
     case $1 in
     run) printf '%s\n' "${RUN[@]}" postgresql ;;
     test) printf '%s\n' "${RUN[@]}" postgresql "${TEST[@]}" ;;
+    acme) printf '%s\n' "${RUN[@]}" postgresql "${TEST[@]}" "${ACME[@]}" ;;
     *) usage ;;
     esac
 }

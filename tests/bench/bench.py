@@ -34,6 +34,7 @@ DRAIN = sized(20000, 600)
 REST_CERTIFICATES = sized(10000, 100)
 IDLE_CONNECTIONS = sized(1000, 20)
 PLUGINS = (
+    "bench_acme",
     "bench_audit",
     "bench_bulk",
     "bench_create",
