@@ -4,10 +4,10 @@
 PACKAGES := deploy/local/packages.sh
 STACK := /usr/bin/python3 -B deploy/local/local_stack.py
 
-.PHONY: help up down status logs clean build test chaos failover upgrade bench lint format
+.PHONY: help up down status logs clean build test chaos failover upgrade acme-rfc-conformance-test bench lint format
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-26s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## build, start the local stack, enrol a certificate and prove it is served
 	@$(PACKAGES) run
@@ -47,6 +47,11 @@ upgrade: ## upgrade process by process and back, under load and kills: make upgr
 	@$(PACKAGES) test
 	@tools/build.sh
 	@/usr/bin/python3 tests/chaos/upgrade.py --kills $(or $(KILLS),40)
+
+acme-rfc-conformance-test: ## Debian's ACME clients against three apiservers: CLIENT=lego for one of them
+	@$(PACKAGES) acme
+	@tools/build.sh
+	@BUILD_DIR=build /usr/bin/python3 -m pytest -q tests/acme $(if $(CLIENT),-k $(CLIENT))
 
 bench: ## measure; BENCH=name for one of them; writes build/bench.json
 	@$(PACKAGES) test

@@ -1,0 +1,47 @@
+"""
+A control plane for ACME clients: three apiservers on one port, a worker that
+validates, a name server whose records tests set, and profiles of long and short lives.
+"""
+from acme_clients import Server
+from fleet import Fleet, free_port, wait_for
+
+PROFILES = {"prof-acme": 0, "prof-short": 45}  # and how long its certificates live; 0: as the issuer says
+SETTINGS = {
+    "CERTCTL_ACME_SERVER_ENABLED": "true",
+    "CERTCTL_ACME_SERVER_DEFAULT_PROFILE_ID": "prof-acme",
+    "CERTCTL_ACME_SERVER_RATE_LIMIT_CONCURRENT_ORDERS": "0",
+}
+
+
+class AcmeStack:
+    def __init__(self, name="acme"):
+        self.fleet = Fleet(name)
+        self.http_port, self.tls_port, self.dns_port, self.dns_api_port = (free_port() for _ in range(4))
+        self.names = None
+
+    def __enter__(self):
+        fleet = self.fleet
+        fleet.start_postgres()
+        self.names = fleet.spawn("names", [
+            "/usr/bin/pebble-challtestsrv", "-dns01", f"127.0.0.1:{self.dns_port}", "-management", f"127.0.0.1:{self.dns_api_port}",
+            "-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""], {})
+        fleet.start_apiserver(**SETTINGS)
+        port = str(fleet.api.port)
+        for i in (2, 3):
+            fleet.start_apiserver(i, wait=False, CERTCTL_SERVER_PORT=port, **SETTINGS)
+        wait_for(lambda: fleet.value("SELECT count(*) FROM apiservers") == 3, 20, "three apiservers")
+        fleet.start_scheduler()
+        fleet.start_worker(CERTCTL_ACME_SERVER_DNS01_RESOLVER=f"127.0.0.1:{self.dns_port}",
+                           CERTCTL_ACME_SERVER_HTTP01_PORT=str(self.http_port), CERTCTL_ACME_SERVER_TLSALPN01_PORT=str(self.tls_port), CERTCTL_ACME_SERVER_ALLOW_LOOPBACK="true")
+        fleet.make_basics()
+        for ident, seconds in PROFILES.items():
+            fleet.plant("INSERT INTO certificate_profiles (id, name, acme_auth_mode, issuer_id, acme_owner_id, max_ttl_seconds, allow_short_lived) "
+                        "VALUES (%s, %s, 'challenge', 'iss-local', 'o-test', %s, true)", ident, ident, seconds)
+        return self
+
+    def __exit__(self, *_):
+        self.fleet.close()
+
+    def server(self, profile="prof-acme"):
+        return Server(f"https://localhost:{self.fleet.api.port}/acme/profile/{profile}/directory", self.fleet.dir / "tls/api.pem",
+                      self.http_port, self.tls_port, self.dns_port, f"http://127.0.0.1:{self.dns_api_port}")
