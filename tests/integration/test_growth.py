@@ -100,7 +100,7 @@ def test_a_noun(tree):
     growth = Growth(top, "apiserver", "A new plain noun")
     growth.add("common/sql/api_config.sql", NOUN, "common/sql/api_config.sql")
     growth.like("apiserver/handlers/config/gadgets.c", "apiserver/handlers/config/teams.c",
-                [("team_", "gadget_"), ("TEAM_", "GADGET_"), ("resource_teams", "resource_gadgets")], "handlers/config/<noun>.c")
+                [("team_", "gadget_"), ("TEAM", "GADGET"), ("resource_teams", "resource_gadgets")], "handlers/config/<noun>.c")
     growth.add("apiserver/handlers/config/nouns.def", 'NOUN(gadget, gadgets, "/api/v1/gadgets", "team", "delete", ROUTE_GLOBAL, "")\n',
                "handlers/config/nouns.def")
     assert len(growth.touched) == 3

@@ -72,8 +72,26 @@ def with_query(path, query):
     return f"{path}{'&' if '?' in path else '?'}{text}" if text else path
 
 
+def fault_of_problem(status, headers, text):
+    """Why this is no problem document of an ACME server (RFC 8555 section 6.7), or None."""
+    try:
+        reply = json.loads(text)
+    except ValueError:
+        return "no JSON"
+    if headers.get("Content-Type") != "application/problem+json":
+        return "not called a problem document"
+    if not str(reply.get("type")).startswith("urn:ietf:params:acme:error:") or not reply.get("detail") or reply.get("status") != status:
+        return "no type, detail or status in it"
+    if status == 405 and not headers.get("Allow"):
+        return "405 without Allow"
+    return f"more than a problem has: {sorted(reply)}" if set(reply) - {"type", "detail", "status", "subproblems", "algorithms"} else None
+
+
 def fault_of_error(path, status, headers, text):
     """Why this is not an error as the contract has it, or None."""
+    # A target that can't be read is of no area.
+    if path.startswith("/acme/") and "the request target is malformed" not in text:
+        return fault_of_problem(status, headers, text)
     if status == 405:
         return None if text == "Method Not Allowed\n" and headers.get("Allow") else "405 in other words"
     if status == 404 and text == "404 page not found\n":

@@ -193,7 +193,8 @@ stored(struct op *op)
 /* --- what the document says of it --- */
 
 static const struct field report_body[] = {
-    {"agent_id", FIELD_TEXT}, /* not looked at: the path's counts */
+    /* The path's counts, whatever stands here. */
+    {"agent_id", FIELD_TEXT, FIELD_READ_ONLY},
     {"discovery_scan_id", FIELD_TEXT, FIELD_ID, .max = ID_MAX},
     {"directories", FIELD_TEXTS, .max_items = DIRECTORIES_MAX},
     {"certificates", FIELD_OBJECTS, .max_items = DISCOVERY_ENTRIES_MAX},
