@@ -10,6 +10,7 @@
 #include "apiserver/handlers/acme/identifiers.h"
 #include "apiserver/handlers/acme/orders.h"
 #include "apiserver/handlers/acme/signed.h"
+#include "common/base/attr.h"
 #include "common/pki/cert/certid.h"
 #include "common/pki/profile/certprofile.h"
 
@@ -92,23 +93,32 @@ new_order_signed(struct op *op)
 	    number(op, r->settings.concurrent_orders));
 }
 
+/* What acme_replaces refuses. */
+static const struct {
+	const char *word;
+	enum acme_error error;
+	const char *text;
+} of_replaces[] = {
+    {"unknown", ACME_MALFORMED,
+	"replaces names no certificate that this account was issued: leave "
+	"it away"},
+    {"unrelated", ACME_MALFORMED,
+	"replaces names a certificate for none of the order's names: leave it "
+	"away"},
+    {"replaced", ACME_ALREADY_REPLACED,
+	"another order of the account replaces that certificate already: "
+	"finalize that, or leave replaces away"},
+};
+
 static enum op_next
 new_order_made(struct op *op)
 {
 	const char *wait_s = op_text(op, 0, "wait_s");
 
-	if (outcome_is(op, "unknown"))
-		return acme_problem(op, ACME_MALFORMED,
-		    "replaces names no certificate that this account was "
-		    "issued: leave it away");
-	if (outcome_is(op, "unrelated"))
-		return acme_problem(op, ACME_MALFORMED,
-		    "replaces names a certificate for none of the order's "
-		    "names: leave it away");
-	if (outcome_is(op, "replaced"))
-		return acme_problem(op, ACME_ALREADY_REPLACED,
-		    "another order of the account replaces that certificate "
-		    "already: finalize that, or leave replaces away");
+	for (size_t i = 0; i < ARRAY_LEN(of_replaces); i++)
+		if (outcome_is(op, of_replaces[i].word))
+			return acme_problem(op, of_replaces[i].error, "%s",
+			    of_replaces[i].text);
 	if (!outcome_is(op, "created"))
 		acme_retry_after(op, wait_s);
 	if (outcome_is(op, "open"))
