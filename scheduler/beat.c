@@ -184,18 +184,17 @@ beat_publish(struct beat *b, const char *body, size_t len)
 }
 
 bool
-beat_hint(struct beat *b, uint32_t pipe, const struct frame *f)
+beat_hint(struct beat *b, uint32_t pipe, const struct frame *f, struct arena *a,
+    const struct cJSON **out_body)
 {
 	char peer[BUS_PEER_TEXT_MAX];
 	const struct cJSON *body;
-	struct arena *a;
 	const char *why;
 	bool is_object, is_work = false;
 	rc ret;
 
 	if (!leader_check(b->o.leader))
 		return false;
-	a = arena_new();
 	ret = json_parse(a, f->body, f->body_len, &body, &why);
 	is_object = ret == RC_OK && cJSON_IsObject(body);
 	/* Jobs that became due, or jobs that made room. */
@@ -203,7 +202,6 @@ beat_hint(struct beat *b, uint32_t pipe, const struct frame *f)
 		is_work = json_get(body, "jobs") || json_get(body, "issuers") ||
 			  json_get(body, "finished") ||
 			  json_get(body, "tables");
-	arena_free(a);
 	if (!is_object) {
 		bus_peer_text(pipe, peer);
 		log_peer(LOG_WARN, "HINT", peer,
@@ -211,5 +209,7 @@ beat_hint(struct beat *b, uint32_t pipe, const struct frame *f)
 		return false;
 	}
 	beat_publish(b, f->body, f->body_len);
+	if (is_work)
+		*out_body = body;
 	return is_work;
 }

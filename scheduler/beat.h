@@ -20,6 +20,8 @@
 #define BEAT_MS 100
 #define BEAT_SEEN_MS 1000
 
+struct arena;
+struct cJSON;
 struct beat; /* defined in beat.c */
 
 struct beat_opts { /* texts outlive the beat */
@@ -47,8 +49,10 @@ void beat_hello(struct beat *b, uint64_t reply_to, uint32_t pipe,
 void beat_publish(struct beat *b, const char *body, size_t len);
 /*
  * A hint of a peer: passed on when we lead and it is a JSON object.  True
- * when it may mean work for the dispatcher.
+ * when it may mean work for the dispatcher; then *out_body, which is the
+ * arena's, is what it says.
  */
-bool beat_hint(struct beat *b, uint32_t pipe, const struct frame *f);
+bool beat_hint(struct beat *b, uint32_t pipe, const struct frame *f,
+    struct arena *a, const struct cJSON **out_body);
 
 #endif

@@ -249,10 +249,34 @@ on_tick(void *arg)
 	turn(d);
 }
 
-void
-dispatch_poke(struct dispatch *d)
+/* Where the lanes that it is about are known, no look is needed for it. */
+static bool
+take_hint(struct dispatch *d, const struct hint *h)
 {
-	d->must_look = true;
+	for (size_t i = 0; i < h->n; i++) {
+		struct lane *lane = lanes_find(d->lanes, h->lanes[i]);
+
+		if (!lane)
+			return false;
+		lane_hint(lane, h->due_after);
+	}
+	return true;
+}
+
+void
+dispatch_on_hint(struct dispatch *d, const struct cJSON *body)
+{
+	struct arena *a;
+	struct hint hint;
+	rc ret;
+
+	if (!d->is_on)
+		return;
+	a = arena_new();
+	ret = dispatch_read_hint(a, body, &hint);
+	if (ret != RC_OK || !take_hint(d, &hint))
+		d->must_look = true;
+	arena_free(a);
 	turn(d);
 }
 

@@ -21,6 +21,7 @@
 #include "common/loop/loop.h"
 #include "scheduler/leader.h"
 
+struct cJSON;
 struct dispatch; /* defined in dispatch_int.h */
 
 struct dispatch_opts {
@@ -47,8 +48,8 @@ void dispatch_on_request(struct dispatch *d, uint64_t reply_to, uint32_t pipe,
     const struct frame *f);
 void dispatch_on_pipe_closed(struct dispatch *d, uint32_t pipe);
 
-/* Something may have become due. */
-void dispatch_poke(struct dispatch *d);
+/* A hint of a peer (beat_hint): something may have become due. */
+void dispatch_on_hint(struct dispatch *d, const struct cJSON *body);
 /* Look at every lane from its beginning. */
 void dispatch_full_look(struct dispatch *d);
 /* Leases running, as far as known. */

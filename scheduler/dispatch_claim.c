@@ -129,7 +129,7 @@ on_claim(void *arg, struct db_outcome *o)
 		claim_empty(d, lane_is_careful(lane) ? NULL : w, lane);
 	else if (db_i64(o->results[0], 0, db_col(o->results[0], "claimed")) ==
 		 0)
-		claim_empty(d, NULL, lane); /* somebody holds the lane */
+		claim_empty(d, NULL, lane); /* for anybody */
 	else
 		claim_full(d, &done, w, lane, o->results[0]);
 	slot_clear(&done);

@@ -70,7 +70,18 @@ struct dispatch {
 	int64_t failure_logged_ms;
 };
 
+/* Something of these lanes became due, and lies at due_after. */
+struct hint {
+	size_t n;
+	const char **lanes;
+	const char *due_after;
+};
+
 /* dispatch_wire.c */
+/* RC_NOT_FOUND: it does not say where; RC_INVALID: that is no time.  What out
+ * points to is the arena's. */
+rc dispatch_read_hint(struct arena *a, const struct cJSON *body,
+    struct hint *out) MUST_CHECK;
 /* RC_INVALID.  What out points to is a's, and so is the body. */
 rc dispatch_read_request(struct arena *a, const struct frame *f,
     struct worker_request *out, const struct cJSON **out_body) MUST_CHECK;

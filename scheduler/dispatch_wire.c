@@ -7,6 +7,37 @@
 #include "common/json/json.h"
 #include "scheduler/dispatch_int.h"
 
+#define KEY_MAX 32
+#define HINT_LANES_MAX 16
+
+/* --- hints --- */
+
+/* It is compared, and becomes a parameter.  A time that is none for all that is
+ * refused by the database, and forgotten with the next full look. */
+static bool
+is_key(const char *text)
+{
+	return text[0] != '\0' && text[strspn(text, "0123456789-:. +")] == '\0';
+}
+
+rc
+dispatch_read_hint(struct arena *a, const struct cJSON *body, struct hint *out)
+{
+	static const char *tasks[] = {LANE_TASKS};
+	const char *after;
+	rc ret;
+
+	ret = json_str(body, "due_after", KEY_MAX, &after);
+	if (ret != RC_OK)
+		return ret;
+	if (!is_key(after))
+		return RC_INVALID;
+	*out = (struct hint){1, tasks, after};
+	ret = json_str_list(a, body, "issuers", HINT_LANES_MAX,
+	    WORKER_ISSUER_MAX, &out->lanes, &out->n);
+	return ret == RC_NOT_FOUND ? RC_OK : ret;
+}
+
 /* --- requests --- */
 
 static rc

@@ -42,6 +42,7 @@ static void
 lane_free(struct lane *l)
 {
 	forget_key(l);
+	free(l->hint_after);
 	free(l->issuer_id);
 	free(l);
 }
@@ -151,6 +152,7 @@ lane_claim(struct lane *l)
 	if (ret != RC_OK)
 		return ret;
 	l->is_claiming = true;
+	l->is_hinted = false;
 	return RC_OK;
 }
 
@@ -163,6 +165,43 @@ set_key(struct lane *l, const char *low_after, const char *low_id)
 	l->low_after = mem_strdup(low_after);
 	l->low_id = mem_strdup(low_id);
 }
+
+/* --- hints --- */
+
+/* Of what is due at the same time any may be meant. */
+static void
+lower_key(struct lane *l, const char *after)
+{
+	if (l->low_after && strcmp(after, l->low_after) <= 0)
+		set_key(l, after, "");
+}
+
+void
+lane_hint(struct lane *l, const char *after)
+{
+	l->nempty = 0;
+	l->is_hinted = true;
+	if (!l->is_claiming) {
+		lower_key(l, after);
+		l->is_due = true;
+	} else if (!l->hint_after || strcmp(after, l->hint_after) < 0) {
+		free(l->hint_after);
+		l->hint_after = mem_strdup(after);
+	}
+}
+
+/* The claim may have been sent before what was hinted at was committed. */
+static void
+take_hint(struct lane *l)
+{
+	if (!l->hint_after)
+		return;
+	lower_key(l, l->hint_after);
+	mem_freep(&l->hint_after);
+	l->is_due = true;
+}
+
+/* --- the end of a claim --- */
 
 void
 lane_claimed(struct lane *l, int64_t n, bool is_full, const char *low_after,
@@ -179,6 +218,7 @@ lane_claimed(struct lane *l, int64_t n, bool is_full, const char *low_after,
 	if (!l->is_moved)
 		set_key(l, low_after, low_id);
 	l->is_moved = false;
+	take_hint(l);
 }
 
 static void
@@ -187,6 +227,7 @@ claim_over(struct lane *l, bool is_due)
 	l->is_claiming = false;
 	l->is_due = is_due || l->is_moved;
 	l->is_moved = false;
+	take_hint(l);
 }
 
 void
@@ -244,6 +285,7 @@ lanes_look_begin(struct lanes *ls, bool is_full, struct arena *a,
 		struct lane *l = ls->items[i];
 
 		l->is_seen = false;
+		l->is_hinted = false;
 		if (is_full)
 			l->nempty = 0;
 		permits_mark(&l->permits);
@@ -279,7 +321,8 @@ lanes_look_row(struct lanes *ls, const struct lane_row *row)
 	if (!l)
 		l = lane_add(ls, row->issuer_id);
 	l->is_seen = true;
-	l->is_due = row->is_due;
+	/* It may have been sent before what a hint told of was committed. */
+	l->is_due = row->is_due || l->is_hinted;
 	l->is_open = row->is_open;
 	l->allows = row->allows;
 	l->batch = is_local ? ls->batch : 1;

@@ -15,6 +15,11 @@
  * answer for all of them.  A full look forgets the low-water keys first: jobs
  * that came back lie behind them.  The key of tasks stands until the look's
  * answer moves it, so that no claim walks what a full look has walked.
+ *
+ * A transaction that began earlier may commit later, and what it made due lies
+ * behind the key of what was handed out meanwhile.  So who made something due
+ * that somebody waits for says where it lies (lane_hint), and the key goes
+ * back as far.
  */
 #ifndef SCHEDULER_LANES_H
 #define SCHEDULER_LANES_H
@@ -46,8 +51,10 @@ struct lane { /* read; change it through the functions only */
 	unsigned nempty; /* claims in a row that brought nothing */
 	struct permits permits;
 	bool is_moved;   /* the key, while a claim was under way */
-	char *low_after; /* NULL: from the beginning */
+	char *low_after; /* NULL: from the beginning; bytes compare as times */
 	char *low_id;
+	bool is_hinted;   /* since the last claim and look were sent */
+	char *hint_after; /* the lowest since the claim was sent, or NULL */
 };
 
 struct lanes; /* defined in lanes.c */
@@ -85,6 +92,9 @@ void lane_claim_unknown(struct lane *l);
 void lane_claim_refused(struct lane *l, size_t n);
 /* The next claim is for one job, which is set aside if it is refused. */
 bool lane_is_careful(const struct lane *l);
+
+/* Something of the lane that lies at after became due, and is committed. */
+void lane_hint(struct lane *l, const char *after);
 
 /* A look is sent; the keys to send with it, n of each, in the arena. */
 struct lane_keys {

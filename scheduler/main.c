@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "common/base/arena.h"
 #include "common/base/rand.h"
 #include "common/base/text.h"
 #include "common/bus/bus.h"
@@ -74,9 +75,12 @@ static void
 on_hint(void *arg, uint32_t pipe, const struct frame *f)
 {
 	struct scheduler *s = arg;
+	struct arena *a = arena_new();
+	const struct cJSON *body;
 
-	if (beat_hint(s->beat, pipe, f))
-		dispatch_poke(s->dispatch);
+	if (beat_hint(s->beat, pipe, f, a, &body))
+		dispatch_on_hint(s->dispatch, body);
+	arena_free(a);
 }
 
 static void

@@ -626,9 +626,9 @@ write_list(struct json_w *w, const char *key, const char *const *items)
 	json_w_close(w, ']');
 }
 
-void
-req_hint(struct op *op, int njobs, const char *const *issuers,
-    const char *const *agents)
+static void
+send_hint(struct op *op, int njobs, const char *const *issuers,
+    const char *const *agents, const char *due_after)
 {
 	struct buf b;
 	struct json_w w;
@@ -639,11 +639,28 @@ req_hint(struct op *op, int njobs, const char *const *issuers,
 	json_w_kv_int(&w, "jobs", njobs);
 	write_list(&w, "issuers", issuers);
 	write_list(&w, "agents", agents);
+	if (due_after)
+		json_w_kv(&w, "due_after", due_after);
 	json_w_close(&w, '}');
 	if (buf_ok(&b))
 		api_hint(req_api(op), b.data, b.len);
 	buf_fini(&b);
+}
+
+void
+req_hint(struct op *op, int njobs, const char *const *issuers,
+    const char *const *agents)
+{
+	send_hint(op, njobs, issuers, agents, NULL);
 	/* Ours need not wait for the way through the scheduler. */
 	for (size_t i = 0; agents && agents[i]; i++)
 		park_wake(req_api(op)->park, PARK_AGENT, agents[i]);
+}
+
+void
+req_hint_due(struct op *op, const char *issuer_id, const char *due_after)
+{
+	const char *issuers[] = {issuer_id, NULL};
+
+	send_hint(op, 1, issuers, NULL, due_after);
 }

@@ -147,5 +147,9 @@ enum op_next reply_db_error(struct op *op, const char *duplicate_text);
  * Any pointer may be NULL; lists are NULL-terminated. */
 void req_hint(struct op *op, int njobs, const char *const *issuers,
     const char *const *agents);
+/* The same of one job of an issuer (NULL: of one task) that somebody waits
+ * for, which is due from due_after on (lane_key), so that the scheduler finds
+ * it behind what it handed out meanwhile. */
+void req_hint_due(struct op *op, const char *issuer_id, const char *due_after);
 
 #endif

@@ -14,7 +14,7 @@ SELECT o.order_id, o.account_id, o.status, o.expires_at AT TIME ZONE 'UTC' AS ex
 FROM acme_order_look($1) AS o;
 
 -- name: acme_finalize :one
-SELECT r.outcome, r.job_id, r.issuer_id FROM acme_finalize($1, $2, $3, $4, $5, $6) AS r;
+SELECT r.outcome, r.job_id, r.issuer_id, r.due_after FROM acme_finalize($1, $2, $3, $4, $5, $6) AS r;
 
 -- With its challenges; one whose time is over is expired, whatever its row says yet.
 -- name: acme_authz :many
@@ -36,7 +36,7 @@ WHERE c.challenge_id = $1;
 
 -- $1 account, $2 challenge, $3 the limit of answers an hour.
 -- name: acme_challenge_answer :one
-SELECT r.outcome, r.wait_s FROM acme_challenge_answer($1, $2, $3::int) AS r;
+SELECT r.outcome, r.wait_s, r.due_after FROM acme_challenge_answer($1, $2, $3::int) AS r;
 
 -- What an ACME account had issued, with its chain.
 -- name: acme_cert :many

@@ -24,19 +24,19 @@ SELECT issuer_id, issuer_type, cap, running, due, coalesce(allows, -1) AS allows
 FROM lanes_due($1::text[], $2::timestamptz[], $3::text[]);
 
 -- name: sched_tasks_due :one
-SELECT due, running, first_after::text AS first_after, first_id, low_lease
+SELECT due, running, lane_key(first_after) AS first_after, first_id, low_lease
 FROM tasks_due($1::timestamptz, $2, $3::bigint);
 
 -- name: sched_jobs_claim :many
-SELECT lease_id, claimed, last_after::text AS last_after, last_id
+SELECT lease_id, claimed, lane_key(last_after) AS last_after, last_id
 FROM jobs_claim($1, $2::bigint, $3, $4, $5::int, $6::timestamptz, $7, $8::int);
 
 -- name: sched_jobs_claim_alone :many
-SELECT lease_id, claimed, last_after::text AS last_after, last_id
+SELECT lease_id, claimed, lane_key(last_after) AS last_after, last_id
 FROM jobs_claim_alone($1, $2::bigint, $3, $4, $5::timestamptz, $6, $7::int, $8::jsonb);
 
 -- name: sched_tasks_claim :many
-SELECT lease_id, claimed, last_after::text AS last_after, last_id, is_full
+SELECT lease_id, claimed, lane_key(last_after) AS last_after, last_id, is_full
 FROM tasks_claim($1, $2::bigint, $3, $4::int, $5::timestamptz, $6, $7::int);
 
 -- name: sched_leases_free :one

@@ -8,8 +8,8 @@
 --   issuer_disabled, held (somebody holds a row that its job would refer to).  Unknown ids give no row.
 -- p_csr_pem: the CSR of who asks for one certificate and keeps its key itself, whatever its targets.
 -- The caller has locked the certificates; where it writes one event of its own for all, p_is_audited is false.  Ids are
--- made from one reading of the clock: a reading a row cost as much as finding the row.  No function around this one may set
--- plan_cache_mode: the checks of the jobs' foreign keys would be planned anew for every row.
+-- made from one reading of the clock: a reading a row cost as much as finding the row.  No function around this one may
+-- force custom plans: the checks of the jobs' foreign keys would be planned anew for every row.
 CREATE FUNCTION jobs_enqueue(p_ids text[], p_actor text, p_actor_type text, p_force bool, p_allow_expired bool, p_is_audited bool,
     p_csr_pem text DEFAULT NULL, p_key_sha256 text DEFAULT NULL)
 RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text) LANGUAGE plpgsql SECURITY DEFINER AS $$

@@ -13,7 +13,7 @@ CREATE FUNCTION serial_new(p_start text) RETURNS text LANGUAGE sql VOLATILE AS $
 -- long ago (half its life, at most), or for another certificate of the CA, is written off (recorded as revoked) and fixed
 -- anew: the same serial must never stand over two different certificates.  Suspects, jobs that several workers died with,
 -- go when nothing else of the lane is due: the most suspicious first, and a worker holds half as many with each death,
--- until one is alone.
+-- until one is alone.  claimed is 0 where there is nothing to have; no row: it is not for this worker.
 CREATE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,
     p_low_after timestamptz, p_low_id text, p_attempt_ms int, p_only text DEFAULT NULL)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
@@ -98,7 +98,10 @@ BEGIN
         WHERE j.id = g.id RETURNING j.run_after, j.id, g.place)
     SELECT count(*) OVER (), t.run_after, t.id INTO claimed, last_after, last_id
     FROM taken t ORDER BY t.place DESC LIMIT 1;
-    IF NOT FOUND THEN RETURN; END IF;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT v_lease, 0::bigint, p_low_after, p_low_id;
+        RETURN;
+    END IF;
     IF v_is_held THEN
         UPDATE lanes l SET rate_tokens = lane_tokens(l, v_now) - claimed, rate_at = v_now,
             breaker_state = CASE WHEN l.breaker_state = 'closed' THEN 'closed' ELSE 'half_open' END,

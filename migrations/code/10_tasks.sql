@@ -15,6 +15,7 @@ END $$;
 
 -- Hands due tasks of one kind to a worker, as jobs_claim does jobs.  A kind that ends in one statement for all of a lease
 -- gains by many, or one of many short calls; another that calls out is alone, so that it is not kept by its neighbours.
+-- claimed is 0 where there is nothing to have; no row: it is not for this worker.
 CREATE FUNCTION tasks_claim(p_incarnation text, p_term bigint, p_worker text, p_limit int, p_low_after timestamptz,
     p_low_id text, p_attempt_ms int) RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text, is_full bool)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
@@ -35,7 +36,8 @@ BEGIN
             WHERE q.status = 'Pending' AND q.run_after <= v_now AND (q.run_after, q.id) >= (p_low_after, p_low_id)
             ORDER BY q.run_after, q.id LIMIT v_limit FOR NO KEY UPDATE SKIP LOCKED) k) l WHERE NOT l.is_behind;
     IF v_rows IS NULL THEN
-        RETURN; -- there is none
+        RETURN QUERY SELECT NULL::bigint, 0::bigint, p_low_after, p_low_id, false; -- there is none
+        RETURN;
     END IF;
     v_lease := nextval('lease_seq');
     UPDATE tasks t SET status = 'Running', lease_id = v_lease, leased_by = p_worker,

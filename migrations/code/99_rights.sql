@@ -27,7 +27,7 @@ BEGIN
             duty_expiry_alerts, duty_idempotency_cleanup, duty_job_retention, duty_job_timeouts, duty_lock_holders, duty_notification_retention, duty_ocsp_refresh, duty_policy_changes,
             duty_process_rows,
             duty_redeploy, duty_renewal_budget, duty_renewal_scan, duty_short_lived_expiry, duty_stats_fold, duty_version_retention, id_new,
-            journal_is_ahead, jobs_claim, jobs_claim_alone, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,
+            journal_is_ahead, jobs_claim, jobs_claim_alone, lane_key, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,
             scheduler_seen, tasks_claim, tasks_due}'),
         ('certctl_worker', '{
             audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,
@@ -36,7 +36,7 @@ BEGIN
         ('certctl_apiserver', '{intermediate_ca_ask, intermediate_ca_revoke, intermediate_ca_retire}'),
         ('certctl_worker', '{intermediate_ca_chain, intermediate_ca_end}'),
         ('certctl_apiserver', '{acme_actor, acme_nonce_keys_live, acme_rate_take, acme_account_create, acme_account_update}'),
-        ('certctl_apiserver', '{acme_order_create, acme_order_look, acme_finalize, acme_authz_deactivate, acme_challenge_answer}'),
+        ('certctl_apiserver', '{lane_key, acme_order_create, acme_order_look, acme_finalize, acme_authz_deactivate, acme_challenge_answer}'),
         ('certctl_scheduler', '{duty_acme_cleanup}'),
         ('certctl_apiserver', '{acme_key_change, acme_renewal_info, acme_revoke}'),
         ('certctl_apiserver', '{network_scan_ask, scep_probe_id}'), ('certctl_scheduler', '{duty_network_scan}'),

@@ -218,8 +218,8 @@ end
         def work(i):
             w = f"raw-{i + 1}"
             while True:
-                rows = fleet.query("SELECT lease_id, claimed FROM jobs_claim('raw', %s, %s, 'iss-local', %s, '-infinity', '', 60000)",
-                                   term, w, batch)
+                rows = fleet.query("SELECT lease_id, claimed FROM jobs_claim('raw', %s, %s, 'iss-local', %s, '-infinity', '', 60000) "
+                                   "WHERE claimed > 0", term, w, batch)
                 if not rows:
                     return
                 lease = rows[0][0]

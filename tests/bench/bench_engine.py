@@ -117,8 +117,8 @@ def drain_raw(fleet, count):
 
     def work(worker):
         key = ("-infinity", "")
-        while rows := fleet.query("SELECT lease_id, last_after::text, last_id FROM tasks_claim('raw', %s, %s, 1000, %s, %s, 60000)",
-                                  term, worker, *key):
+        while rows := fleet.query("SELECT lease_id, last_after::text, last_id FROM tasks_claim('raw', %s, %s, 1000, %s, %s, 60000) "
+                                  "WHERE claimed > 0", term, worker, *key):
             lease, key = rows[0][0], rows[0][1:]
             end(worker, lease)
 

@@ -55,7 +55,7 @@ class Lane:
         """(lease, how many), or None."""
         rows = self.q("SELECT lease_id, claimed FROM jobs_claim('leader', 7, %s, %s, %s, '-infinity', '', 60000)", worker, self.issuer,
                       limit)
-        return rows[0] if rows else None
+        return rows[0] if rows and rows[0][1] else None
 
     def claim_alone(self):
         """(lease, how many), or None: its first job was set aside, or there is none."""
@@ -99,6 +99,14 @@ class Lane:
 @pytest.fixture
 def lane(basics, unique):
     return Lane(basics, unique("iss"))
+
+
+def test_a_claim_says_whether_it_is_the_worker_that_may_not(lane):
+    asked = "SELECT claimed FROM jobs_claim('leader', 7, %s, %s, 10, '-infinity', '', 60000)"
+    assert lane.q(asked, "w", lane.issuer) == [(0,)]  # there is nothing for anybody
+    lane.job()
+    assert lane.q(asked, "nobody", lane.issuer) == []  # a worker whose lease is over
+    assert lane.q(asked, "w", lane.issuer) == [(1,)]
 
 
 SECOND = datetime.timedelta(seconds=1)

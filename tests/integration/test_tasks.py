@@ -30,7 +30,7 @@ class Queue:
         """(lease, how many, key behind it, full), or None."""
         rows = self.q("SELECT lease_id, claimed, last_after::text, last_id, is_full FROM tasks_claim('leader', 7, %s, %s, %s, %s, 60000)",
                       worker, limit, *key)
-        return rows[0][:2] + (rows[0][2:4], rows[0][4]) if rows else None
+        return rows[0][:2] + (rows[0][2:4], rows[0][4]) if rows and rows[0][1] else None
 
     def held(self, lease):
         return [r[0] for r in self.q("SELECT id FROM tasks WHERE lease_id = %s AND status = 'Running' ORDER BY id", lease)]

@@ -57,6 +57,25 @@ a_hint_is_not_needed(void)
 	world_free(w);
 }
 
+/* A transaction that began before others commits behind them: what it made due
+ * lies behind the key of what was handed out meanwhile. */
+static void
+a_hint_finds_what_was_committed_late(void)
+{
+	struct world *w = usual_world(0);
+
+	world_run(w, 5000);
+	for (int i = 0; i < 20; i++) {
+		world_jobs(w, 0, 1);
+		world_hint(w, 0, w->now_ms);
+		CHECK(world_drain(w, 60));
+		world_parked(w, 0, 1, -80);
+		world_hint(w, 0, w->now_ms - 80);
+		CHECK(world_drain(w, 60));
+	}
+	world_free(w);
+}
+
 static void
 issuers_take_turns(void)
 {
@@ -393,6 +412,7 @@ everything_at_random(void)
 }
 
 CHECK_MAIN(CHECK_ROW(a_quiet_drain), CHECK_ROW(a_hint_is_not_needed),
+    CHECK_ROW(a_hint_finds_what_was_committed_late),
     CHECK_ROW(issuers_take_turns), CHECK_ROW(a_slow_ca_keeps_nobody_waiting),
     CHECK_ROW(permits_bound_the_fleet), CHECK_ROW(the_leader_is_killed),
     CHECK_ROW(the_leader_is_stopped_and_wakes_up), CHECK_ROW(a_short_stop),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
 #include "common/loop/loop_int.h"
@@ -151,6 +152,8 @@ static void
 deliver(struct sim_sched *s, const struct inbox_item *in)
 {
 	struct frame f = {.body = in->body, .body_len = strlen(in->body)};
+	const struct cJSON *body;
+	struct arena *a;
 
 	switch (in->what) {
 	case IN_REQUEST:
@@ -162,8 +165,10 @@ deliver(struct sim_sched *s, const struct inbox_item *in)
 		break;
 	case IN_HINT:
 		f.kind = FRAME_HINT;
-		if (beat_hint(s->beat, 0, &f))
-			dispatch_poke(s->dispatch);
+		a = arena_new();
+		if (beat_hint(s->beat, 0, &f, a, &body))
+			dispatch_on_hint(s->dispatch, body);
+		arena_free(a);
 		break;
 	}
 }
@@ -179,6 +184,19 @@ send_to(struct world *w, int index, const struct inbox_item *in)
 		deliver(s, in);
 	else if (s->ninbox < INBOX_MAX)
 		s->inbox[s->ninbox++] = *in;
+}
+
+void
+world_hint(struct world *w, size_t issuer, int64_t run_after)
+{
+	struct inbox_item in = {.what = IN_HINT};
+	int leader = world_leader(w);
+
+	snprintf(in.body, sizeof(in.body),
+	    "{\"jobs\":1,\"issuers\":[\"%s\"],\"due_after\":\"%" PRId64 "\"}",
+	    w->issuers[issuer].id, run_after);
+	if (leader >= 0)
+		send_to(w, leader, &in);
 }
 
 void

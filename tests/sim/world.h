@@ -154,6 +154,8 @@ void world_free(struct world *w);
 size_t world_issuer(struct world *w, const char *id, const char *type,
     size_t cap, int64_t lease_ms);
 void world_jobs(struct world *w, size_t issuer, size_t n);
+/* A hint to the leader: something of the issuer, due at run_after. */
+void world_hint(struct world *w, size_t issuer, int64_t run_after);
 /* Parked: due only in wait_ms. */
 void world_parked(struct world *w, size_t issuer, size_t n, int64_t wait_ms);
 void world_worker(struct world *w, size_t slots);

@@ -305,6 +305,8 @@ rule_claim(void *arg, struct db_pool *p, const struct db_stmt *st)
 	if (n > 0)
 		snprintf(row, sizeof(row), "%" PRId64 "|%zu|%" PRId64 "|%zu",
 		    w->last_lease, n, w->jobs[last].run_after, last);
+	else if (is_worker_alive(w, st->params[2]))
+		snprintf(row, sizeof(row), "0|0|-infinity|");
 	db_script_rows(p, "lease_id|claimed|last_after|last_id", row);
 	late_claim(w, p);
 }
@@ -325,6 +327,8 @@ rule_claim_tasks(void *arg, struct db_pool *p, const struct db_stmt *st)
 	if (n > 0)
 		snprintf(row, sizeof(row), "%" PRId64 "|%zu|%" PRId64 "|%zu|t",
 		    w->last_lease, n, w->jobs[last].run_after, last);
+	else if (is_worker_alive(w, st->params[2]))
+		snprintf(row, sizeof(row), "0|0|-infinity||f");
 	db_script_rows(p, "lease_id|claimed|last_after|last_id|is_full", row);
 	late_claim(w, p);
 }

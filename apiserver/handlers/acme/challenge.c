@@ -71,7 +71,7 @@ challenge_answered(struct op *op)
 		    wait_s);
 	}
 	if (outcome_is(op, "accepted"))
-		req_hint(op, 1, NULL, NULL);
+		req_hint_due(op, NULL, op_text(op, 0, "due_after"));
 	return OP_QUERY(op, Q_ACME_CHALLENGE, challenge_read,
 	    req_param(op, "id"));
 }

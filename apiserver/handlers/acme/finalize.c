@@ -176,7 +176,6 @@ static enum op_next
 finalize_done(struct op *op)
 {
 	struct finalizing *f = state_of(op);
-	const char *issuers[] = {op_text(op, 0, "issuer_id"), NULL};
 
 	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
 		if (outcome_is(op, refusals[i].word))
@@ -189,7 +188,10 @@ finalize_done(struct op *op)
 	    op_text(op, 0, "job_id"));
 	if (!outcome_is(op, "accepted"))
 		return finalize_look(op); /* its job may have ended before */
-	req_hint(op, 1, issuers, NULL);
+	/* One that waits for an approval first is not due. */
+	if (op_text(op, 0, "due_after")[0] != '\0')
+		req_hint_due(op, op_text(op, 0, "issuer_id"),
+		    op_text(op, 0, "due_after"));
 	if (!f->watch || park_is_stopping(req_api(op)->park))
 		return finalize_look(op);
 	/* A job that ends before this is looked for once a second. */

@@ -352,7 +352,98 @@ a_lane_that_brings_nothing_rests_until_a_full_look(void)
 	lanes_free(ls);
 }
 
-CHECK_MAIN(CHECK_ROW(a_refused_claim_asks_for_less),
+/* The key goes back to what a hint tells of, and no further. */
+static void
+a_hint_moves_the_key_back(void)
+{
+	struct lanes *ls = three_lanes();
+	struct lane *a = lanes_find(ls, "iss-a");
+
+	CHECK(lane_claim(a) == RC_OK);
+	lane_claimed(a, 1, false, "2026-01-03", "job-3");
+	CHECK(!a->is_due);
+	lane_hint(a, "2026-01-04");
+	CHECK(a->is_due);
+	CHECK_STR(a->low_after, "2026-01-03");
+	CHECK_STR(a->low_id, "job-3");
+	lane_hint(a, "2026-01-03"); /* whichever of those */
+	CHECK_STR(a->low_id, "");
+	lane_hint(a, "2026-01-02");
+	CHECK_STR(a->low_after, "2026-01-02");
+	lanes_free(ls);
+}
+
+/* The claim may have been sent before what the hints are about was there. */
+static void
+a_hint_outlives_a_claim(void)
+{
+	struct lanes *ls = three_lanes();
+	struct lane *a = lanes_find(ls, "iss-a");
+
+	row(ls, "iss-a", "GenericCA", 8, true);
+	CHECK(lane_claim(a) == RC_OK);
+	lane_hint(a, "2026-01-02");
+	lane_hint(a, "2026-01-01");
+	lane_hint(a, "2026-01-04");
+	lane_claimed(a, 1, false, "2026-01-03", "job-3");
+	CHECK(a->is_due);
+	CHECK_STR(a->low_after, "2026-01-01");
+	/* Once. */
+	CHECK(lane_claim(a) == RC_OK);
+	lane_claimed(a, 1, false, "2026-01-04", "job-4");
+	CHECK(!a->is_due);
+	CHECK_STR(a->low_after, "2026-01-04");
+	CHECK(lane_claim(a) == RC_OK);
+	lane_hint(a, "2026-01-05");
+	lane_claim_empty(a);
+	CHECK(a->is_due);
+	lanes_free(ls);
+}
+
+/* A look may have been sent before, too. */
+static void
+a_hint_outlives_a_look(void)
+{
+	struct lanes *ls = three_lanes();
+	struct lane *a = lanes_find(ls, "iss-a");
+	struct arena *arena = arena_new();
+	struct lane_keys keys;
+
+	look(ls, false, &keys, arena);
+	lane_hint(a, "2026-01-01");
+	row(ls, "iss-a", "GenericCA", 2, false);
+	CHECK(a->is_due);
+	look(ls, false, &keys, arena);
+	row(ls, "iss-a", "GenericCA", 2, false);
+	CHECK(!a->is_due);
+	arena_free(arena);
+	lanes_free(ls);
+}
+
+/* What rested gets another try. */
+static void
+a_hint_ends_a_rest(void)
+{
+	struct lanes *ls = three_lanes();
+	struct lane *a = lanes_find(ls, "iss-a");
+
+	for (size_t i = 0; i < 2; i++) {
+		a->is_due = true;
+		CHECK(lane_claim(a) == RC_OK);
+		lane_claim_empty(a);
+	}
+	a->is_due = true;
+	for (size_t i = 0; i < 4; i++)
+		CHECK(lanes_next(ls, NULL, 0) != a);
+	lane_hint(a, "2026-01-01");
+	CHECK(lanes_next(ls, NULL, 0) == a || lanes_next(ls, NULL, 0) == a ||
+	      lanes_next(ls, NULL, 0) == a);
+	lanes_free(ls);
+}
+
+CHECK_MAIN(CHECK_ROW(a_hint_moves_the_key_back),
+    CHECK_ROW(a_hint_outlives_a_claim), CHECK_ROW(a_hint_outlives_a_look),
+    CHECK_ROW(a_hint_ends_a_rest), CHECK_ROW(a_refused_claim_asks_for_less),
     CHECK_ROW(a_lane_that_brings_nothing_rests_until_a_full_look),
     CHECK_ROW(an_open_lane_is_passed_over),
     CHECK_ROW(a_half_open_lane_lets_one_through),
