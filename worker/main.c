@@ -256,6 +256,8 @@ make_parts(struct worker *w)
 		{
 		    .loop = w->d->loop,
 		    .script_dir = cfg_str(w->d->cfg, "script_issuer_dir"),
+		    .poll_max_wait_s =
+			cfg_int(w->d->cfg, "async_poll_max_wait_seconds"),
 		},
 	    .issuers = issuers_outside,
 	    .notifier = notifier_outs_env(w->notifiers),

@@ -64,14 +64,16 @@ FROM issue_complete($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text
 
 -- name: issue_set_aside :many
 SELECT s.job_id, s.status
-FROM issue_set_aside($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text[], $7) s;
+FROM issue_set_aside($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text[], $7, $8::jsonb) s;
 
 -- --- issuing by a CA outside of the process ---
 
--- state: what the checkpoint says of an order that may exist; '' for none.
+-- state: what the checkpoint says of an order that may exist; '' for none.  The CA took it waited_ms ago.
 -- name: issue_outside_job :one
 SELECT i.type, coalesce(i.config, '{}')::text AS config, coalesce(j.checkpoint ->> 'state', '') AS state,
-    coalesce(j.checkpoint ->> 'order_reference', j.id) AS order_reference,
+    coalesce(j.checkpoint ->> 'order_reference', j.id) AS order_reference, coalesce(j.checkpoint ->> 'order_id', '') AS order_id,
+    coalesce((j.checkpoint ->> 'polls')::bigint, 0) AS polls,
+    coalesce(floor(extract(epoch FROM engine_now() - (j.checkpoint ->> 'ordered_at')::timestamptz) * 1000)::bigint, 0) AS waited_ms,
     coalesce(pr.max_ttl_seconds, 0)::bigint AS max_ttl_seconds,
     j.attempts + 1 >= j.max_attempts AS is_last, floor(extract(epoch FROM engine_now()))::bigint AS now_unix
 FROM jobs j

@@ -256,7 +256,7 @@ CREATE FUNCTION certificates_deploy_no_more(p_ids text[]) RETURNS void LANGUAGE 
 $$;
 
 -- Revokes these certificates: status, every unexpired version's serial, jobs that wait are cancelled, those that a worker
--- runs are asked to stop (what one still completes is stored and its serial revoked by issue_complete), and no target wants
+-- runs or that have an order are asked to stop (what one still completes is stored and its serial revoked by issue_complete), and no target wants
 -- a version any more that it neither has nor is getting.  Outcomes: revoked, already_revoked, archived, held (a job, or an
 -- issuer that a revocation would refer to, too), no_version (none yet, and no job that could make one).  Unknown ids give
 -- no row.  p_why is what their jobs end with.  With p_version no serial but that version's is revoked.  Every statement joins
@@ -297,10 +297,11 @@ BEGIN
     ORDER BY r.id;
 
     SELECT array_agg(j.id ORDER BY j.id) INTO v_jobs FROM unnest(v_ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
-        WHERE j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval');
+        WHERE j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval') AND NOT job_has_order(j.status, j.checkpoint);
     PERFORM jobs_finish(v_jobs, 'Cancelled', p_why, p_actor, p_actor_type);
-    UPDATE jobs j SET cancel_requested_at = v_now FROM unnest(v_ids) AS u (id)
-        WHERE j.certificate_id = u.id AND j.status = 'Running' AND job_issues(j.type) AND j.cancel_requested_at IS NULL;
+    SELECT array_agg(j.id) INTO v_jobs FROM unnest(v_ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
+        WHERE j.status IN ('Pending', 'Running');
+    PERFORM jobs_stop(v_jobs);
     PERFORM certificates_deploy_no_more(v_ids);
 
     RETURN QUERY SELECT c.id, CASE WHEN r.id IS NOT NULL THEN 'revoked' WHEN c.status = 'Revoked' THEN 'already_revoked'
@@ -310,12 +311,13 @@ BEGIN
 END $$;
 
 -- --- other changes ---
--- DELETE on the wire: the row stays as Archived.  Jobs that wait are cancelled; one that a worker runs is asked to stop; a
+-- DELETE on the wire: the row stays as Archived.  Jobs that wait are cancelled; one that a worker runs or that has an order is
+-- asked to stop; a
 -- deployment that an agent installs runs to its end.  p_why is what the cancelled end with.  Outcomes: archived, repeated,
 -- unknown.
 CREATE FUNCTION certificate_archive(p_id text, p_actor text, p_actor_type text, p_why text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE v_status text; v_ids text[];
+DECLARE v_status text; v_ids text[]; v_stop text[];
 BEGIN
     SELECT c.status INTO v_status FROM managed_certificates c WHERE c.id = p_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
@@ -325,11 +327,11 @@ BEGIN
     END IF;
     UPDATE managed_certificates c SET status = 'Archived', updated_at = engine_now() WHERE c.id = p_id;
     DELETE FROM target_files f WHERE f.certificate_id = p_id;
-    SELECT array_agg(l.id) FILTER (WHERE l.status <> 'Running') INTO v_ids FROM (SELECT j.id, j.status FROM jobs j
+    SELECT array_agg(l.id) FILTER (WHERE NOT l.is_under_way), array_agg(l.id) FILTER (WHERE l.is_under_way) INTO v_ids, v_stop
+    FROM (SELECT j.id, j.status = 'Running' OR job_has_order(j.status, j.checkpoint) AS is_under_way FROM jobs j
         WHERE j.certificate_id = p_id AND job_is_active(j.status) ORDER BY j.id FOR NO KEY UPDATE) l;
     PERFORM jobs_finish(v_ids, 'Cancelled', p_why, p_actor, p_actor_type);
-    UPDATE jobs j SET cancel_requested_at = engine_now()
-        WHERE j.certificate_id = p_id AND j.status = 'Running' AND job_issues(j.type) AND j.cancel_requested_at IS NULL;
+    PERFORM jobs_stop(v_stop);
     PERFORM certificates_deploy_no_more(ARRAY[p_id]);
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         VALUES (p_actor, p_actor_type, 'certificate_archived', 'certificate', p_id,

@@ -60,16 +60,31 @@ RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     SELECT job_finish(p_ids, array_agg(p_status), array_agg(p_error), p_actor, p_actor_type) FROM unnest(p_ids) HAVING count(*) > 0
 $$;
 
--- By a person.  Outcomes: cancelled, requested (a worker runs it and stops before the outside effect), running (an agent
--- installs it), final, unknown.  p_why is what it ends with.
+-- Whether the CA has an order of a job that waits, or may have: the job is followed to its end, never left with the order.
+CREATE FUNCTION job_has_order(p_status text, p_checkpoint jsonb) RETURNS bool LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_status = 'Pending' AND coalesce(p_checkpoint ->> 'state' IN ('placing', 'ordered'), false)
+$$;
+
+-- These are to stop: those that a worker runs, before the outside effect; those with an order, once a worker has seen what
+-- becomes of it, for which an order that the CA works on is no longer waited for.  The caller holds their rows.
+CREATE FUNCTION jobs_stop(p_ids text[]) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+    UPDATE jobs j SET cancel_requested_at = engine_now(),
+        run_after = CASE WHEN j.status = 'Pending' AND j.checkpoint ->> 'state' = 'ordered' THEN engine_now() ELSE j.run_after END
+    WHERE j.id = ANY (p_ids) AND (j.status = 'Running' OR job_has_order(j.status, j.checkpoint)) AND job_issues(j.type)
+        AND j.cancel_requested_at IS NULL
+$$;
+
+-- By a person.  Outcomes: cancelled, requested (a worker runs it and stops before the outside effect, or looks what becomes
+-- of its order at the CA), running (an agent installs it), final, unknown.  p_why is what it ends with.
 CREATE FUNCTION job_cancel(p_id text, p_actor text, p_actor_type text, p_why text) RETURNS TABLE (outcome text, status text)
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_job record;
 BEGIN
     PERFORM jobs_lock(ARRAY[p_id]);
-    SELECT j.status, j.type, j.certificate_id INTO v_job FROM jobs j WHERE j.id = p_id;
+    SELECT j.status, j.type, j.certificate_id, job_has_order(j.status, j.checkpoint) AS has_order INTO v_job FROM jobs j WHERE j.id = p_id;
     outcome := CASE
         WHEN NOT FOUND THEN 'unknown'
+        WHEN v_job.has_order THEN 'requested'
         WHEN v_job.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval') THEN 'cancelled'
         WHEN v_job.status = 'Running' THEN CASE WHEN v_job.type = 'Deployment' THEN 'running' ELSE 'requested' END
         ELSE 'final' END;
@@ -81,7 +96,7 @@ BEGIN
     IF outcome = 'cancelled' THEN
         PERFORM job_finish(ARRAY[p_id], '{Cancelled}', ARRAY[p_why], p_actor, p_actor_type);
     ELSIF outcome = 'requested' THEN
-        UPDATE jobs j SET cancel_requested_at = coalesce(j.cancel_requested_at, engine_now()) WHERE j.id = p_id;
+        PERFORM jobs_stop(ARRAY[p_id]);
     END IF;
     RETURN QUERY SELECT outcome, CASE WHEN outcome = 'cancelled' THEN 'Cancelled' ELSE v_job.status::text END;
 END $$;
@@ -401,23 +416,29 @@ END $$;
 --   refuse     the CA answered and refused: as retry
 --   uncertain  an order may exist and nobody can say; a failure of the lane, and the job waits
 --              for a person, who reads in last_error what to do
+--   pending    the CA has the order and works on it: Pending until it is polled, nothing counted; a
+--              success of the lane
+--   silent     it did not say what became of the order: as pending, but a failure of the lane
 --   release    Pending at once, nothing counted; the reason is shown, if any
 --   held       as release, a little later: somebody holds a row that it needs
 --   cancel     Cancelled; where only the tick's budget asked for it, as release
 -- Another word is refused, with all of the call.  p_open names the jobs of which an order may exist still (NULL: any): they
--- keep their checkpoint, so that the next attempt looks it up first.  What is to end while somebody holds its certificate
--- is held instead, with p_why_held, and comes to the same end later; what is held itself stays Running, as the answer says.
+-- keep their checkpoint, so that the next attempt looks it up first.  p_order: what is known of the order of those that are
+-- pending or silent, {"order_id", "polls"}; and "wait_ms", when to go on, which holds for retry and refuse too where it is
+-- later than their back-off.  What is to end while somebody holds its certificate is held instead, with p_why_held, and comes to the same end later; what is held itself stays Running, as the answer says.
 CREATE FUNCTION issue_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[], p_errors text[],
-    p_open text[] DEFAULT NULL, p_why_held text DEFAULT NULL) RETURNS TABLE (job_id text, status text)
+    p_open text[] DEFAULT NULL, p_why_held text DEFAULT NULL, p_order jsonb DEFAULT NULL) RETURNS TABLE (job_id text, status text)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
+    v_wait interval := ms(coalesce((p_order ->> 'wait_ms')::bigint, 0));
+    v_answered text; -- the issuer that said of an order that it works on it
     v_own text[]; v_outcomes text[]; v_reasons text[];
     v_ids text[]; v_statuses text[]; v_errors text[];
     v_issuer text; v_why text; v_taken record;
 BEGIN
-    PERFORM words_check(p_outcomes, '{fail,retry,refuse,release,held,cancel,wrong,uncertain}', p_job_ids);
+    PERFORM words_check(p_outcomes, '{fail,retry,refuse,release,held,cancel,wrong,uncertain,pending,silent}', p_job_ids);
     SELECT t.ids, t.held INTO v_taken FROM jobs_take(p_job_ids) t;
     SELECT array_agg(j.id), array_agg(CASE
             WHEN o.outcome = 'cancel' AND j.cancel_requested_at IS NULL AND j.budget_over_at IS NOT NULL THEN 'release'
@@ -426,9 +447,10 @@ BEGIN
             WHEN j.id = ANY (v_taken.held) THEN 'held'
             WHEN o.outcome = 'cancel' THEN 'cancel'
             ELSE 'fail' END), array_agg(CASE WHEN j.id = ANY (v_taken.held) THEN coalesce(p_why_held, o.error) ELSE o.error END),
-            min(j.issuer_id) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain')),
-            min(o.error) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain'))
-        INTO v_own, v_outcomes, v_reasons, v_issuer, v_why
+            min(j.issuer_id) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain', 'silent')),
+            min(o.error) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain', 'silent')),
+            min(j.issuer_id) FILTER (WHERE o.outcome = 'pending')
+        INTO v_own, v_outcomes, v_reasons, v_issuer, v_why, v_answered
     FROM unnest(p_job_ids, p_outcomes, p_errors) AS o (id, outcome, error)
     CROSS JOIN LATERAL (SELECT n.* FROM jobs n WHERE n.id = o.id OFFSET 0) j
     WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running'
@@ -437,7 +459,7 @@ BEGIN
     SELECT 'issuance_failure', i.type || ' ' || c.class, count(*)
     FROM unnest(p_job_ids, p_outcomes) AS o (id, outcome)
     CROSS JOIN LATERAL (SELECT n.id, n.issuer_id FROM jobs n WHERE n.id = o.id OFFSET 0) j JOIN issuers i ON i.id = j.issuer_id
-    JOIN (VALUES ('refuse', 'upstream_4xx'), ('uncertain', 'timeout'), ('retry', 'other'), ('fail', 'validation'), ('wrong', 'validation'))
+    JOIN (VALUES ('refuse', 'upstream_4xx'), ('uncertain', 'timeout'), ('retry', 'other'), ('silent', 'other'), ('fail', 'validation'), ('wrong', 'validation'))
         AS c (outcome, class) ON c.outcome = o.outcome
     WHERE (j.id IN (SELECT u.id FROM unnest(v_own) AS u (id))) IS TRUE GROUP BY i.type, c.class;
     WITH later AS (
@@ -447,9 +469,12 @@ BEGIN
                 ELSE coalesce(o.error, j.last_error) END,
             held_since = CASE o.outcome WHEN 'held' THEN coalesce(j.held_since, v_now) END,
             run_after = CASE o.outcome WHEN 'release' THEN v_now WHEN 'held' THEN v_now + policy_held_rest()
-                WHEN 'uncertain' THEN 'infinity' ELSE v_now + jittered(back_off(retry_after(w.seconds, w.life),
-                    least(policy_retry_most(), w.life / policy_retry_part()), j.attempts)) END,
+                WHEN 'uncertain' THEN 'infinity' WHEN 'pending' THEN v_now + v_wait WHEN 'silent' THEN v_now + v_wait
+                ELSE v_now + greatest(v_wait, jittered(back_off(retry_after(w.seconds, w.life),
+                    least(policy_retry_most(), w.life / policy_retry_part()), j.attempts))) END,
             checkpoint = CASE WHEN o.outcome = 'uncertain' THEN coalesce(j.checkpoint, '{}') || '{"state": "uncertain"}'
+                WHEN o.outcome IN ('pending', 'silent') THEN jsonb_build_object('ordered_at', v_now) || coalesce(j.checkpoint, '{}')
+                    || '{"state": "ordered"}' || (coalesce(p_order, '{}') - 'wait_ms')
                 WHEN p_open IS NULL OR j.id = ANY (p_open) THEN j.checkpoint END
         FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)
         LEFT JOIN LATERAL (SELECT p.retry_interval_seconds AS seconds, c.expires_at - c.valid_from AS life
@@ -464,6 +489,9 @@ BEGIN
         INTO v_ids, v_statuses, v_errors
     FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error) WHERE o.outcome IN ('fail', 'cancel');
     PERFORM job_finish(v_ids, v_statuses, v_errors, p_open => coalesce(p_open, v_ids, '{}'));
-    IF v_issuer IS NOT NULL THEN PERFORM lane_failed(v_issuer, p_lease, v_why); END IF;
+    IF v_issuer IS NOT NULL THEN PERFORM lane_failed(v_issuer, p_lease, v_why);
+    ELSIF EXISTS (SELECT 1 FROM lanes l WHERE l.issuer_id = v_answered AND (l.failures > 0 OR l.breaker_state <> 'closed')) THEN
+        PERFORM lane_succeeded(v_answered);
+    END IF;
     RETURN QUERY SELECT j.id, j.status::text FROM jobs j WHERE j.id = ANY (p_job_ids);
 END $$;

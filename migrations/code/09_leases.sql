@@ -167,7 +167,7 @@ BEGIN
         -- Jobs are locked before certificates here, so nothing may wait: whose certificate somebody holds runs alone again.
         -- Where its order may exist at the CA still, a person decides: the next renewal would order a second time.
         SELECT array_agg(d.id) FILTER (WHERE NOT d.is_open), array_agg(d.id) FILTER (WHERE d.is_open) INTO v_failed, v_parked
-        FROM (SELECT j.id, coalesce(j.checkpoint ->> 'state' IN ('placing', 'uncertain'), false) AS is_open
+        FROM (SELECT j.id, coalesce(j.checkpoint ->> 'state' IN ('placing', 'ordered', 'uncertain'), false) AS is_open
             FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id WHERE j.id = ANY (v_guilty) OR j.id = ANY (v_dead)
                 AND coalesce(cardinality(j.died_with), 0) + CASE WHEN j.id = ANY (v_alone) THEN 2 ELSE 1 END >= policy_deaths_beside()
             FOR NO KEY UPDATE OF c SKIP LOCKED) d;

@@ -347,6 +347,96 @@ def test_cancelled_while_the_ca_works_it_goes_on(plane, make_issuer, order):
     assert wait_status(plane, job, "Completed", "Cancelled", "Failed") == ("Completed", None)
 
 
+def wait_ordered(plane, job, polls):
+    """It is parked, and was asked for so often."""
+    columns = "status, checkpoint ->> 'state', checkpoint ->> 'polls', leased_by, lease_id"
+    wait_for(lambda: job_row(plane, job, columns) == ("Pending", "ordered", str(polls), None, None), 20, f"{job} to be parked")
+
+
+def poll_now(plane, job):
+    plane.query("UPDATE jobs SET run_after = now() WHERE id = %s", job)
+
+
+def test_an_order_that_takes_its_time_is_parked_and_polled(plane, make_issuer, order):
+    issuer = make_issuer("pending", with_look_up=True)
+    name, job = order(issuer.id)
+    wait_ordered(plane, job, 0)
+    assert job_row(plane, job, "last_error, attempts, checkpoint ->> 'order_id'") == (
+        f'pending: the CA has order {job}, and works on it: sign_script ended with status 10: "it is being looked at"; it is asked again',
+        0, job)
+    assert plane.api.get(f"/api/v1/certificates/{name}")[1]["status"] == "RenewalInProgress"
+    poll_now(plane, job)
+    wait_ordered(plane, job, 1)
+    assert job_row(plane, job, "run_after BETWEEN now() + interval '8 seconds' AND now() + interval '18 seconds'") == (True,)
+    # Whoever polls is not who placed it, and does not know more than the row says.
+    plane.processes["worker-1"].kill()
+    poll_now(plane, job)
+    wait_ordered(plane, job, 2)
+    issuer.go()
+    poll_now(plane, job)
+    assert wait_status(plane, job, "Completed", "Failed") == ("Completed", None)
+    assert issuer.orders() == {job: 1} and [v[0] for v in versions(plane, name)] == [serial_of(issuer, job)]
+    assert [kind for kind, _ in issuer.calls()] == ["sign", "lookup", "lookup", "lookup"]
+
+
+def test_killed_with_a_pending_answer_the_order_is_adopted(plane, make_issuer, order, die_at):
+    issuer = make_issuer("pending", with_look_up=True)
+    died = die_at("worker.outside.pending")
+    _, job = order(issuer.id)
+    died()
+    skip_the_wait(plane, job)
+    wait_ordered(plane, job, 0)
+    issuer.go()
+    poll_now(plane, job)
+    assert wait_status(plane, job, "Completed", "Failed") == ("Completed", None)
+    assert issuer.orders() == {job: 1}
+    assert [kind for kind, _ in issuer.calls()] == ["sign", "lookup", "lookup"]
+
+
+def test_past_its_limit_an_order_is_kept(plane, make_issuer, order):
+    issuer = make_issuer("pending", with_look_up=True, poll_max_wait_seconds=1)
+    _, job = order(issuer.id)
+    wait_ordered(plane, job, 1)
+    assert job_row(plane, job)[1].startswith(f"StillPending: the CA has order {job}, ")
+    assert job_row(plane, job, "run_after BETWEEN now() + interval '47 minutes' AND now() + interval '73 minutes'") == (True,)
+    issuer.go()
+    poll_now(plane, job)
+    assert wait_status(plane, job, "Completed", "Failed") == ("Completed", None)
+    assert issuer.orders() == {job: 1}
+
+
+def test_a_poll_without_an_answer_is_a_failure_of_the_lane_alone(plane, make_issuer, order):
+    issuer = make_issuer("pending", with_look_up=True)
+    _, job = order(issuer.id)
+    wait_ordered(plane, job, 0)
+    (issuer.state / "look_up_fails").touch()
+    poll_now(plane, job)
+    wait_ordered(plane, job, 1)
+    assert "did not say what became of it" in job_row(plane, job)[1]
+    failures = "SELECT failures FROM lanes WHERE issuer_id = %s"
+    assert (job_row(plane, job, "attempts"), plane.value(failures, issuer.id)) == ((0,), 1)
+    (issuer.state / "look_up_fails").unlink()
+    poll_now(plane, job)
+    wait_ordered(plane, job, 2)
+    assert plane.value(failures, issuer.id) == 0
+
+
+@pytest.mark.parametrize("how", ["cancel", "revoke", "archive"])
+def test_nobody_wants_a_pending_order_any_more(plane, make_issuer, order, how):
+    issuer = make_issuer("pending", with_look_up=True)
+    name, job = order(issuer.id)
+    wait_ordered(plane, job, 0)
+    if how == "cancel":
+        assert plane.api.post(f"/api/v1/jobs/{job}/cancel") == (200, {"status": "job_cancel_requested"})
+    elif how == "revoke":
+        plane.api.need("POST", f"/api/v1/certificates/{name}/revoke", {"reason": "superseded"})
+    else:
+        assert plane.api.call("DELETE", f"/api/v1/certificates/{name}")[0] in (200, 204)
+    status, error = wait_status(plane, job, "Cancelled", "Completed", "Failed")
+    assert (status, f"the CA has order {job} still" in error) == ("Cancelled", True)
+    assert issuer.calls() == [("sign", job)]
+
+
 def test_only_scripts_of_the_administrator_run(plane, make_issuer, order, scripts):
     issuer = make_issuer("answer")
 

@@ -11,6 +11,7 @@ The scripts are this file again: `scripted_issuer.py sign STATE CSR OUT` and
     never        no answer before STATE/end exists, and then no
     slow         no answer before STATE/go exists
     late         as slow, but the order is placed at once: look-up finds it
+    pending      the order is placed and worked on until STATE/go exists, exit status 10 until then
     refuse       "no", exit status 1
     expired names key ca soon        a certificate that is none of what was asked for
     silent       exit status 0 and no certificate
@@ -154,8 +155,11 @@ def sign(state, csr, out):
         Path(out).write_bytes(pem[:200])
         order(state, reference, pem)
         os.kill(os.getpid(), signal.SIGKILL)
-    if how == "late":
+    if how in ("late", "pending"):
         order(state, reference, pem)
+    if how == "pending":
+        print("it is being looked at", file=sys.stderr)
+        sys.exit(10)
     while how in ("slow", "late") and not (state / "go").exists():
         time.sleep(0.02)
     if how != "late":
@@ -171,6 +175,9 @@ def look_up(state, reference, out):
     path = state / "orders" / f"{reference}.pem"
     if not path.exists():
         sys.exit(3)
+    if (state / "behaviour").read_text().strip() == "pending" and not (state / "go").exists():
+        print("it is being looked at", file=sys.stderr)
+        sys.exit(10)
     Path(out).write_bytes(path.read_bytes())
 
 

@@ -5,8 +5,12 @@
  * one CA is asked; it does not know jobs, leases or checkpoints (see
  * kinds/issue_outside.c), and it does not judge what it was sent.  What it
  * must know is whether an order may have come of a call that went wrong: of
- * a definite refusal the job is simply tried again, of anything else the
- * order is looked up first.
+ * a definite refusal the job is simply tried again or ended, of anything else
+ * the order is looked up first.
+ *
+ * A CA that takes its time answers ISSUER_PENDING.  The job is then parked with
+ * the order's id, and polled when its time has come (poll_plan.h), by whatever
+ * worker: nothing of the order is kept here between two polls.
  *
  * Call from the event loop only.
  */
@@ -26,6 +30,7 @@
 struct issuer_env { /* outlives every order */
 	struct loop *loop;
 	const char *script_dir; /* "": no script is run */
+	int64_t poll_max_wait_s;
 };
 
 /* What is asked for.  All texts outlive the order. */
@@ -38,19 +43,27 @@ struct issuer_order {
 
 enum issuer_verdict {
 	ISSUER_ISSUED,  /* pem is what was sent, as it came */
-	ISSUER_REFUSED, /* no order came of it, and none will */
-	ISSUER_UNSURE,  /* an order may have come of it */
-	/* of a look-up */
-	ISSUER_NO_ORDER,    /* the CA knows none of that reference */
-	ISSUER_UNREACHABLE, /* it did not say */
+	ISSUER_PENDING, /* the CA has the order of that id, and works on it */
+	/* No order came of it, or the order has ended without a certificate:
+	 * the same would be refused again. */
+	ISSUER_REFUSED,
+	/* Of an order that was to be placed: none came of it, a later one may
+	 * be taken.  Of a look-up or a poll: the CA did not say. */
+	ISSUER_RETRY,
+	ISSUER_UNSURE,   /* placing: an order may have come of it */
+	ISSUER_NO_ORDER, /* look-up and poll: the CA knows no such order */
 };
 
 struct issuer_answer {
 	enum issuer_verdict verdict;
 	const char *pem; /* len bytes, foreign */
 	size_t len;
-	const char *words; /* the CA's own, fit to be shown; may be "" */
+	const char *words;    /* the CA's own, fit to be shown; may be "" */
+	const char *order_id; /* PENDING: the CA's, ISSUER_ORDER_ID_MAX bytes */
+	int64_t retry_after_s; /* the CA asked to wait so long; 0: it did not */
 };
+
+#define ISSUER_ORDER_ID_MAX 255
 
 /* Called once, never from inside the call that asks.  What the answer points
  * at lives in the order's arena. */
@@ -77,11 +90,24 @@ struct issuer_ops {
 	/* RC_OK: it is answered later.  RC_IO: nothing has left, and errno
 	 * says why. */
 	rc (*place)(void *order, issuer_answer_fn *done, void *arg);
-	/* By its reference; answered within ISSUER_LOOK_UP_MS. */
+	/* By its reference; answered within ISSUER_ASK_MS.  RC_IO as above. */
 	rc (*look_up)(void *order, issuer_answer_fn *done, void *arg);
+	/* Likewise by the id of a PENDING answer. */
+	rc (*poll)(void *order, const char *order_id, issuer_answer_fn *done,
+	    void *arg);
+	/*
+	 * Likewise: nobody wants the order any more.  REFUSED or NO_ORDER: it
+	 * has ended; ISSUED, PENDING: it has not, and goes on as of a poll.
+	 * NULL: this CA's orders cannot be cancelled.
+	 */
+	rc (*cancel)(void *order, const char *order_id, issuer_answer_fn *done,
+	    void *arg);
+	/* The issuer's own limit for an order that the CA works on; 0: that of
+	 * CERTCTL_ASYNC_POLL_MAX_WAIT_SECONDS. */
+	int64_t (*poll_max_wait_s)(const void *order);
 };
 
-#define ISSUER_LOOK_UP_MS 30000
+#define ISSUER_ASK_MS 30000
 
 /* All that this worker knows, NULL at the end. */
 extern const struct issuer_ops *const issuers_outside[];

@@ -4,6 +4,8 @@
  *	sign_script <csr file> <certificate out file>
  *	lookup_script <order reference> <certificate out file>
  *
+ * Either may end with status 10: the CA has the order, and works on it.
+ *
  * No shell, a directory of its own for each run, a process group that is
  * killed at the deadline.  The script runs below timeout(1), so that it also
  * ends when this worker died: until then nobody else takes the job over, and
@@ -37,12 +39,15 @@
 #define WORDS_MAX 200
 #define TRY_BYTES ((size_t)32 * 1024)
 #define EXIT_NO_ORDER 3
+#define EXIT_PENDING 10
+#define POLL_MAX_WAIT_MAX_S 2592000
 /* Exit statuses from here on are those of a signal. */
 #define EXIT_SIGNAL 128
 
 struct config {
 	const char *sign, *look_up; /* look_up "" for none */
 	int64_t timeout_s;
+	int64_t poll_max_wait_s; /* 0: the worker's */
 };
 
 struct order { /* in the arena */
@@ -53,6 +58,7 @@ struct order { /* in the arena */
 	const char *dir, *csr_path, *cert_path;
 	struct spawn *spawn; /* NULL: nothing runs */
 	bool is_look_up;
+	const char *asked_for; /* by a look-up: whose order */
 	issuer_answer_fn *done;
 	void *arg;
 };
@@ -76,7 +82,7 @@ static rc
 read_config(struct arena *a, const char *text, struct config *out,
     const char **out_why)
 {
-	struct config c = {"", "", TIMEOUT_DEFAULT_S};
+	struct config c = {"", "", TIMEOUT_DEFAULT_S, 0};
 	const struct cJSON *object;
 	rc ret;
 
@@ -93,6 +99,13 @@ read_config(struct arena *a, const char *text, struct config *out,
 	if (ret == RC_INVALID) {
 		*out_why = "timeout_seconds is not a whole number from 1 to "
 			   "600";
+		return RC_INVALID;
+	}
+	ret = json_int(object, "poll_max_wait_seconds", 0, POLL_MAX_WAIT_MAX_S,
+	    &c.poll_max_wait_s);
+	if (ret == RC_INVALID) {
+		*out_why = "poll_max_wait_seconds is not a whole number from 0 "
+			   "to 2592000";
 		return RC_INVALID;
 	}
 	if (c.sign[0] == '\0') {
@@ -354,6 +367,14 @@ script_can_look_up(const void *order)
 	return o->config.look_up[0] != '\0';
 }
 
+static int64_t
+script_poll_max_wait_s(const void *order)
+{
+	const struct order *o = order;
+
+	return o->config.poll_max_wait_s;
+}
+
 /* What the script left; one that is larger than a certificate and its chain
  * may be is that by its length alone.  Empty when there is none. */
 static const char *
@@ -413,15 +434,20 @@ words(struct order *o, rc code, int exit_status, const char *output)
 }
 
 /* A script that ended by itself, saying no and leaving nothing, has made no
- * order.  Of every other end nobody can say. */
+ * order; one that says so has made one, if it can be found again.  Of every
+ * other end nobody can say. */
 static enum issuer_verdict
-judge_sign(rc code, int exit_status, size_t len)
+judge_sign(const struct order *o, rc code, int exit_status, size_t len)
 {
 	if (code != RC_OK || exit_status > EXIT_SIGNAL)
 		return ISSUER_UNSURE;
 	if (exit_status == 0)
 		return len > 0 ? ISSUER_ISSUED : ISSUER_UNSURE;
-	return len > 0 ? ISSUER_UNSURE : ISSUER_REFUSED;
+	if (len > 0)
+		return ISSUER_UNSURE;
+	if (exit_status == EXIT_PENDING)
+		return script_can_look_up(o) ? ISSUER_PENDING : ISSUER_UNSURE;
+	return ISSUER_RETRY;
 }
 
 static enum issuer_verdict
@@ -431,7 +457,9 @@ judge_look_up(rc code, int exit_status, size_t len)
 		return ISSUER_ISSUED;
 	if (code == RC_OK && exit_status == EXIT_NO_ORDER)
 		return ISSUER_NO_ORDER;
-	return ISSUER_UNREACHABLE;
+	if (code == RC_OK && exit_status == EXIT_PENDING && len == 0)
+		return ISSUER_PENDING;
+	return ISSUER_RETRY;
 }
 
 static void
@@ -444,7 +472,8 @@ script_ended(void *arg, rc code, int exit_status, const char *output)
 	answer.pem = read_certificate(o, &answer.len);
 	answer.verdict = o->is_look_up
 			     ? judge_look_up(code, exit_status, answer.len)
-			     : judge_sign(code, exit_status, answer.len);
+			     : judge_sign(o, code, exit_status, answer.len);
+	answer.order_id = o->asked_for;
 	answer.words = words(o, code, exit_status, output);
 	if (code == RC_OK && exit_status == 0 && answer.len == 0)
 		answer.words = arena_printf(o->a,
@@ -523,12 +552,14 @@ script_place(void *order, issuer_answer_fn *done, void *arg)
 	if (forget_certificate(o) != RC_OK)
 		return RC_IO;
 	o->is_look_up = false;
+	o->asked_for = o->o->reference;
 	return run(o, o->config.sign, o->csr_path, script_limit_ms(o), done,
 	    arg);
 }
 
 static rc
-script_look_up(void *order, issuer_answer_fn *done, void *arg)
+script_poll(void *order, const char *order_id, issuer_answer_fn *done,
+    void *arg)
 {
 	struct order *o = order;
 	int64_t limit_ms = script_limit_ms(o);
@@ -536,9 +567,19 @@ script_look_up(void *order, issuer_answer_fn *done, void *arg)
 	if (forget_certificate(o) != RC_OK)
 		return RC_IO;
 	o->is_look_up = true;
-	if (limit_ms > ISSUER_LOOK_UP_MS)
-		limit_ms = ISSUER_LOOK_UP_MS;
-	return run(o, o->config.look_up, o->o->reference, limit_ms, done, arg);
+	o->asked_for = order_id;
+	if (limit_ms > ISSUER_ASK_MS)
+		limit_ms = ISSUER_ASK_MS;
+	return run(o, o->config.look_up, order_id, limit_ms, done, arg);
+}
+
+/* The script knows an order by our reference, always. */
+static rc
+script_look_up(void *order, issuer_answer_fn *done, void *arg)
+{
+	const struct order *o = order;
+
+	return script_poll(order, o->o->reference, done, arg);
 }
 
 const struct issuer_ops issuer_openssl = {
@@ -549,4 +590,6 @@ const struct issuer_ops issuer_openssl = {
     .can_look_up = script_can_look_up,
     .place = script_place,
     .look_up = script_look_up,
+    .poll = script_poll,
+    .poll_max_wait_s = script_poll_max_wait_s,
 };

@@ -37,6 +37,8 @@ enum issue_aside {
 	ASIDE_REFUSE,    /* it refused: later, attempts count */
 	ASIDE_WRONG,     /* it sent another certificate: Failed */
 	ASIDE_UNCERTAIN, /* an order may exist: waits for a person */
+	ASIDE_PENDING,   /* the CA works on its order: polled later */
+	ASIDE_SILENT,    /* it did not say whether: likewise */
 	ASIDE_KINDS
 };
 
@@ -97,6 +99,8 @@ struct issue_batch {
 	const struct issuer_ops *outside; /* the connector */
 	struct outside *outside_state;
 	const struct certresult *result; /* SIGNED outside: what it sent */
+	/* What is known of the order, and when to go on: JSON; NULL: nothing */
+	const char *order;
 	struct slot_end end;
 	size_t n;
 	struct issue_job *jobs; /* ascending id, by bytes */

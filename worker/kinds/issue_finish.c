@@ -40,6 +40,8 @@ static const char *const aside_names[ASIDE_KINDS] = {
     [ASIDE_REFUSE] = "refuse",
     [ASIDE_WRONG] = "wrong",
     [ASIDE_UNCERTAIN] = "uncertain",
+    [ASIDE_PENDING] = "pending",
+    [ASIDE_SILENT] = "silent",
 };
 
 static op_step store_next;
@@ -378,7 +380,10 @@ hint_all(struct op *op, struct issue_batch *b)
 		if (j->fate == ISSUE_SET_ASIDE && j->aside == ASIDE_RELEASE)
 			released++;
 		else if (j->fate == ISSUE_STORED ||
-			 (j->fate == ISSUE_SET_ASIDE && j->aside != ASIDE_HELD))
+			 (j->fate == ISSUE_SET_ASIDE &&
+			     j->aside != ASIDE_HELD &&
+			     j->aside != ASIDE_PENDING &&
+			     j->aside != ASIDE_SILENT))
 			finished[nfinished++] = j->id;
 	}
 	nagents = unique(agents, nagents);
@@ -409,14 +414,16 @@ log_end(const struct issue_batch *b)
 		ms[i] = (double)b->phase_us[i] / 1000;
 	log_info("BATCH-DONE",
 	    "%s lease %s: %zu signed, %zu failed, %zu put off, %zu given "
-	    "back, %zu cancelled; ms: load %.1f verify %.1f journal %.1f "
+	    "back, %zu cancelled, %zu pending; ms: load %.1f verify %.1f "
+	    "journal %.1f "
 	    "sign %.1f complete %.1f",
 	    b->issuer_id, b->lease_text, fates[ISSUE_STORED],
 	    asides[ASIDE_FAIL] + asides[ASIDE_WRONG],
 	    asides[ASIDE_RETRY] + asides[ASIDE_REFUSE] +
 		asides[ASIDE_UNCERTAIN],
 	    asides[ASIDE_RELEASE] + asides[ASIDE_HELD], asides[ASIDE_CANCEL],
-	    ms[PHASE_LOAD], ms[PHASE_CHECK], ms[PHASE_JOURNAL], ms[PHASE_SIGN],
+	    asides[ASIDE_PENDING] + asides[ASIDE_SILENT], ms[PHASE_LOAD],
+	    ms[PHASE_CHECK], ms[PHASE_JOURNAL], ms[PHASE_SIGN],
 	    ms[PHASE_STORE]);
 	if (fates[ISSUE_LOST] > 0)
 		log_warn("BATCH-LOST",
@@ -481,7 +488,7 @@ aside_send(struct op *op)
 	    b->lease_text, db_text_array(a, ids, b->ntodo),
 	    db_text_array(a, outcomes, b->ntodo),
 	    db_text_array(a, reasons, b->ntodo), db_text_array(a, open, nopen),
-	    HELD_WORDS);
+	    HELD_WORDS, b->order);
 }
 
 static enum op_next

@@ -7,6 +7,10 @@
  * reference, and adopts it; where the CA offers no look-up the job waits for
  * a person.  So no order is ever placed twice, whoever dies when.
  *
+ * An order that the CA works on is stored with its id, and the job is parked:
+ * it is a row with a time, until the next poll is due (poll_plan.h).  Each poll
+ * is a lease of its own, and goes through the issuer's lane as an order does.
+ *
  * While the CA works this op holds no slot of the worker (see slots.h): a
  * slow CA costs nobody else anything.
  */
@@ -14,8 +18,11 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/base/fault.h"
+#include "common/json/json.h"
 #include "common/log/log.h"
+#include "worker/issuers/poll_plan.h"
 #include "worker/kinds/issue_batch.h"
 
 /* The request leaves so soon after the intent was sent to the database, or
@@ -25,6 +32,10 @@
 /* What an answer may take beyond the limit, and what storing may. */
 #define ANSWER_SLACK_MS 2000
 #define STORE_MS 60000
+/* An id of an order, all of it escaped, and two numbers. */
+#define ORDER_JSON_MAX 2048
+/* The checkpoint's word for an order that the CA has. */
+#define ORDERED "ordered"
 
 struct outside { /* beside the batch, in the arena */
 	struct op *op;
@@ -37,6 +48,11 @@ struct outside { /* beside the batch, in the arena */
 	int64_t now_unix, now_ms;
 	bool was_placed; /* by this attempt */
 	bool is_last;    /* attempts are used up by one more failure */
+	/* what is known of an order that the CA has */
+	const char *order_id; /* "": nothing */
+	int64_t polls;
+	int64_t waited_ms; /* since it was taken */
+	int64_t max_wait_s;
 	bool is_waiting; /* the slot was told so */
 	bool has_answer;
 	struct issuer_answer answer; /* words in the arena */
@@ -48,6 +64,10 @@ static op_step outside_placed;
 static op_step outside_answered;
 static op_step outside_look_up;
 static op_step outside_looked;
+static op_step outside_poll;
+static op_step outside_polled;
+static op_step outside_cancel;
+static op_step outside_cancelled;
 
 /* The state of the op is the batch; this hangs on it. */
 static struct outside *
@@ -121,12 +141,61 @@ uncertain(struct op *op, const char *words)
 		words, o->order.reference, o->job->id));
 }
 
+/* What the statement is told of the order, and when to go on. */
+static const char *
+order_json(struct op *op, const char *order_id, int64_t polls, int64_t wait_ms)
+{
+	const char *text;
+	struct buf body;
+	struct json_w w;
+
+	buf_init(&body, ORDER_JSON_MAX);
+	json_w_init(&w, &body);
+	json_w_open(&w, '{');
+	if (order_id) {
+		json_w_kv(&w, "order_id", order_id);
+		json_w_kv_int(&w, "polls", polls);
+	}
+	json_w_kv_int(&w, "wait_ms", wait_ms);
+	json_w_close(&w, '}');
+	text = arena_strdup(op_arena(op), buf_cstr(&body));
+	buf_fini(&body);
+	return text;
+}
+
+/* The job waits until the CA is asked for this order again. */
+static enum op_next
+park(struct op *op, enum issue_aside how, const char *order_id, int64_t polls,
+    int64_t retry_after_s, const char *words)
+{
+	const struct outside *o = state(op);
+	struct poll_plan plan = {
+	    .polls = polls,
+	    .waited_ms = o->waited_ms,
+	    .max_wait_ms = o->max_wait_s * 1000,
+	    .retry_after_s = retry_after_s,
+	};
+	int64_t wait_ms;
+	bool is_over;
+
+	wait_ms = poll_plan_wait_ms(&plan, &is_over);
+	batch(op)->order = order_json(op, order_id, polls, wait_ms);
+	return aside(op, how,
+	    op_printf(op, "%s: the CA has order %s, %s%s%s; it is asked again",
+		is_over ? "StillPending" : "pending", order_id,
+		how == ASIDE_SILENT ? "and did not say what became of it"
+				    : "and works on it",
+		words[0] ? ": " : "", words));
+}
+
 /* Of an order that may exist the job may not simply end as Failed. */
 static enum op_next
 retry(struct op *op, const char *reason)
 {
 	const struct outside *o = state(op);
 
+	if (o->order_id[0] != '\0')
+		return park(op, ASIDE_SILENT, o->order_id, o->polls, 0, reason);
 	if (o->job->is_open && o->is_last)
 		return uncertain(op, reason);
 	return aside(op, ASIDE_RETRY, reason);
@@ -150,12 +219,16 @@ go_on(struct op *op, const char *order_state)
 		o->job->is_open = false;
 		return op_goto(op, outside_place);
 	}
+	if (o->order_id[0] != '\0' && o->job->is_cancelled)
+		return op_goto(op, outside_cancel);
+	if (o->order_id[0] != '\0' && b->outside->poll)
+		return op_goto(op, outside_poll);
 	log_info("ORDER-OPEN", "%s: an order was being placed (%s)", o->job->id,
 	    order_state);
 	if (b->outside->can_look_up(o->call))
 		return op_goto(op, outside_look_up);
 	return uncertain(op, "the worker that placed it did not come back, and "
-			     "the issuer has no look-up (lookup_script)");
+			     "the issuer has no look-up");
 }
 
 static enum op_next
@@ -173,6 +246,12 @@ outside_loaded(struct op *op)
 	order_state = op_text(op, 0, "state");
 	o->job->is_open = order_state[0] != '\0';
 	o->is_last = op_bool(op, 0, "is_last");
+	/* Of one that a person is to decide on, nobody asks by its id. */
+	o->order_id =
+	    strcmp(order_state, ORDERED) == 0 ? op_text(op, 0, "order_id") : "";
+	o->polls = op_i64(op, 0, "polls");
+	o->waited_ms = op_i64(op, 0, "waited_ms");
+	o->max_wait_s = b->env->issuer.poll_max_wait_s;
 	o->max_ttl_s = op_i64(op, 0, "max_ttl_seconds");
 	o->now_unix = op_i64(op, 0, "now_unix");
 	o->now_ms = loop_now_ms(b->env->loop);
@@ -193,8 +272,11 @@ outside_loaded(struct op *op)
 	if (ret != RC_OK)
 		return retry(op,
 		    op_printf(op, "the issuer cannot be used: %s", why));
+	if (b->outside->poll_max_wait_s &&
+	    b->outside->poll_max_wait_s(o->call) > 0)
+		o->max_wait_s = b->outside->poll_max_wait_s(o->call);
 	op_extend(op, SEND_MS + b->outside->limit_ms(o->call) +
-			  ISSUER_LOOK_UP_MS + STORE_MS);
+			  2 * ISSUER_ASK_MS + STORE_MS);
 	return go_on(op, order_state);
 }
 
@@ -314,6 +396,29 @@ accept(struct op *op)
 	return op_goto(op, issue_finish);
 }
 
+/* The CA has the order of the answer, which it was asked for so many times. */
+static enum op_next
+pending(struct op *op, int64_t polls)
+{
+	const struct outside *o = state(op);
+
+	fault_point("worker.outside.pending");
+	return park(op, ASIDE_PENDING, o->answer.order_id, polls,
+	    o->answer.retry_after_s, o->answer.words);
+}
+
+/* It had an order of the job, and it came to nothing. */
+static enum op_next
+ended_without(struct op *op, const char *order_id)
+{
+	struct outside *o = state(op);
+
+	o->job->is_open = false;
+	return aside(op, ASIDE_FAIL,
+	    op_printf(op, "the CA ended order %s without a certificate: %s",
+		order_id, o->answer.words));
+}
+
 static enum op_next
 outside_answered(struct op *op)
 {
@@ -329,13 +434,22 @@ outside_answered(struct op *op)
 	switch (o->answer.verdict) {
 	case ISSUER_ISSUED:
 		return accept(op);
+	case ISSUER_PENDING:
+		log_info("ORDER-PENDING", "%s: %s", o->job->id,
+		    o->answer.order_id);
+		return pending(op, 0);
 	case ISSUER_REFUSED:
 		o->job->is_open = false;
+		return aside(op, ASIDE_FAIL,
+		    op_printf(op, "the CA refused: %s", o->answer.words));
+	case ISSUER_RETRY:
+		o->job->is_open = false;
+		batch(op)->order =
+		    order_json(op, NULL, 0, o->answer.retry_after_s * 1000);
 		return aside(op, ASIDE_REFUSE,
 		    op_printf(op, "the CA refused: %s", o->answer.words));
 	case ISSUER_UNSURE:
 	case ISSUER_NO_ORDER:
-	case ISSUER_UNREACHABLE:
 		break;
 	}
 	log_warn("ORDER-UNSURE", "%s: %s", o->job->id, o->answer.words);
@@ -361,7 +475,7 @@ outside_look_up(struct op *op)
 		    op_printf(op, "the order could not be looked up: %s",
 			strerror(errno)));
 	tell_waiting(op, true);
-	return op_park(op, ISSUER_LOOK_UP_MS + ANSWER_SLACK_MS, outside_looked);
+	return op_park(op, ISSUER_ASK_MS + ANSWER_SLACK_MS, outside_looked);
 }
 
 static enum op_next
@@ -379,29 +493,144 @@ no_order(struct op *op)
 	return op_goto(op, outside_place);
 }
 
-static enum op_next
-outside_looked(struct op *op)
+/* Who was asked for an order and said nothing is asked again later. */
+static void
+answer_or_none(struct op *op)
 {
 	struct outside *o = state(op);
 
 	tell_waiting(op, false);
 	if (!o->has_answer)
 		o->answer = (struct issuer_answer){
-		    .verdict = ISSUER_UNREACHABLE,
+		    .verdict = ISSUER_RETRY,
 		    .words = "no answer came in time",
 		};
+}
+
+static enum op_next
+outside_looked(struct op *op)
+{
+	struct outside *o = state(op);
+
+	answer_or_none(op);
 	switch (o->answer.verdict) {
 	case ISSUER_ISSUED:
 		log_info("ORDER-ADOPTED", "%s: %s", o->job->id,
 		    o->order.reference);
 		return accept(op);
+	case ISSUER_PENDING:
+		log_info("ORDER-ADOPTED", "%s: %s, order %s", o->job->id,
+		    o->order.reference, o->answer.order_id);
+		return pending(op, 0);
+	case ISSUER_REFUSED:
+		return ended_without(op, o->order.reference);
 	case ISSUER_NO_ORDER:
 		return no_order(op);
-	case ISSUER_REFUSED:
+	case ISSUER_RETRY:
 	case ISSUER_UNSURE:
-	case ISSUER_UNREACHABLE:
 		break;
 	}
 	return retry(op, op_printf(op, "the order could not be looked up: %s",
 			     o->answer.words));
+}
+
+/* --- polling --- */
+
+/* The CA is asked about the order that it has; "next" sees its answer. */
+static enum op_next
+ask_about(struct op *op,
+    rc (*ask)(void *, const char *, issuer_answer_fn *, void *), op_step *next)
+{
+	struct issue_batch *b = batch(op);
+	struct outside *o = state(op);
+	rc ret;
+
+	ISSUE_TRUST_OR_RETURN(op, b);
+	o->has_answer = false;
+	ret = ask(o->call, o->order_id, on_answer, o);
+	if (ret != RC_OK)
+		return host_fault(op,
+		    op_printf(op, "the CA could not be asked for order %s: %s",
+			o->order_id, strerror(errno)));
+	tell_waiting(op, true);
+	return op_park(op, ISSUER_ASK_MS + ANSWER_SLACK_MS, next);
+}
+
+static enum op_next
+outside_poll(struct op *op)
+{
+	return ask_about(op, batch(op)->outside->poll, outside_polled);
+}
+
+/* What the CA has forgotten may still be there under our own reference. */
+static enum op_next
+forgotten(struct op *op)
+{
+	struct outside *o = state(op);
+	const char *words =
+	    op_printf(op, "the CA does not know its order %s any more (%s)",
+		o->order_id, o->answer.words);
+
+	log_warn("ORDER-FORGOTTEN", "%s: %s", o->job->id, words);
+	o->order_id = "";
+	if (batch(op)->outside->can_look_up(o->call))
+		return op_goto(op, outside_look_up);
+	return uncertain(op, words);
+}
+
+static enum op_next
+outside_polled(struct op *op)
+{
+	struct outside *o = state(op);
+
+	answer_or_none(op);
+	switch (o->answer.verdict) {
+	case ISSUER_ISSUED:
+		return accept(op);
+	case ISSUER_PENDING:
+		return pending(op, o->polls + 1);
+	case ISSUER_REFUSED:
+		return ended_without(op, o->order_id);
+	case ISSUER_NO_ORDER:
+		return forgotten(op);
+	case ISSUER_RETRY:
+	case ISSUER_UNSURE:
+		break;
+	}
+	return park(op, ASIDE_SILENT, o->order_id, o->polls + 1,
+	    o->answer.retry_after_s, o->answer.words);
+}
+
+/* --- cancelling --- */
+
+static enum op_next
+outside_cancel(struct op *op)
+{
+	const struct issue_batch *b = batch(op);
+	const struct outside *o = state(op);
+
+	if (b->outside->cancel)
+		return ask_about(op, b->outside->cancel, outside_cancelled);
+	return aside(op, ASIDE_CANCEL,
+	    op_printf(op,
+		"cancelled; the CA has order %s still, which cannot be "
+		"cancelled from here: cancel it at the CA, and revoke what it "
+		"issued",
+		o->order_id));
+}
+
+static enum op_next
+outside_cancelled(struct op *op)
+{
+	struct outside *o = state(op);
+
+	if (o->has_answer && (o->answer.verdict == ISSUER_REFUSED ||
+				 o->answer.verdict == ISSUER_NO_ORDER)) {
+		tell_waiting(op, false);
+		o->job->is_open = false;
+		return aside(op, ASIDE_CANCEL,
+		    op_printf(op, "cancelled, and order %s at the CA with it",
+			o->order_id));
+	}
+	return outside_polled(op);
 }

@@ -32,6 +32,7 @@ static const struct configkey openssl_keys[] = {
     {"crl_script", KEY_PATH},
     {"lookup_script", KEY_PATH},
     {"timeout_seconds", KEY_INT, 1, 600},
+    {"poll_max_wait_seconds", KEY_INT, 0, 2592000},
 };
 
 /* The types that workers of this version run. */

@@ -2,7 +2,9 @@
  * One job of a CA outside, on a CA that the test plays: what is committed
  * before anything leaves, and what becomes of every answer and of none.
  */
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/pki/cert/cert.h"
@@ -23,15 +25,18 @@ static struct {
 	int64_t placing_ms;  /* how long it takes */
 	bool is_last;
 	int placings;
-	char aside[16], error[512], open[64];
+	char aside[16], error[512], open[64], order[512];
+	const char *order_id; /* of the checkpoint */
+	int polled;           /* times, so it says */
+	int64_t waited_ms;
 	char serial[41], pem[4096];
 	/* the CA */
 	const char *open_why; /* NULL: opens */
 	bool can_look_up;
 	rc place_code;
 	int64_t delay_ms; /* < 0: no answer */
-	struct issuer_answer placed, looked;
-	int places, look_ups;
+	struct issuer_answer placed, looked, poll;
+	int places, look_ups, polls, cancels;
 	bool placed_first; /* committed before it was sent */
 	bool is_waiting;
 } t;
@@ -120,6 +125,23 @@ fake_look_up(void *order, issuer_answer_fn *done, void *arg)
 	return fake_ask(order, &t.looked, done, arg);
 }
 
+static rc
+fake_cancel(void *order, const char *order_id, issuer_answer_fn *done,
+    void *arg)
+{
+	t.cancels++;
+	CHECK_STR(order_id, t.order_id);
+	return fake_ask(order, &t.poll, done, arg);
+}
+
+static rc
+fake_poll(void *order, const char *order_id, issuer_answer_fn *done, void *arg)
+{
+	t.polls++;
+	CHECK_STR(order_id, t.order_id);
+	return fake_ask(order, &t.poll, done, arg);
+}
+
 static const struct issuer_ops fake = {
     .type = "Fake",
     .open = fake_open,
@@ -127,8 +149,11 @@ static const struct issuer_ops fake = {
     .can_look_up = fake_can_look_up,
     .place = fake_place,
     .look_up = fake_look_up,
+    .poll = fake_poll,
 };
+static struct issuer_ops cancelling; /* the same, and it cancels */
 static const struct issuer_ops *const fakes[] = {&fake, NULL};
+static const struct issuer_ops *const cancelling_fakes[] = {&cancelling, NULL};
 
 /* --- the database --- */
 
@@ -137,11 +162,12 @@ on_outside_job(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 {
 	char row[256];
 
-	snprintf(row, sizeof(row), "Fake|{}|%s|job-00|0|%s|%d", t.state,
-	    t.is_last ? "t" : "f", NOW);
+	snprintf(row, sizeof(row),
+	    "Fake|{}|%s|job-00|%s|%d|%" PRId64 "|0|%s|%d", t.state, t.order_id,
+	    t.polled, t.waited_ms, t.is_last ? "t" : "f", NOW);
 	db_script_rows(p,
-	    "type|config|state|order_reference|max_ttl_seconds|is_last|"
-	    "now_unix",
+	    "type|config|state|order_reference|order_id|polls|waited_ms|"
+	    "max_ttl_seconds|is_last|now_unix",
 	    row);
 }
 
@@ -173,6 +199,8 @@ on_aside(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 	    (int)strlen(stmt->params[3]) - 4, stmt->params[3] + 2);
 	snprintf(t.error, sizeof(t.error), "%s", stmt->params[4]);
 	snprintf(t.open, sizeof(t.open), "%s", stmt->params[5]);
+	snprintf(t.order, sizeof(t.order), "%s",
+	    stmt->params[7] ? stmt->params[7] : "");
 	db_script_rows(p, "job_id|status", "");
 }
 
@@ -234,12 +262,14 @@ begin(void)
 	memset(&t, 0, sizeof(t));
 	t.r = r;
 	t.state = "";
+	t.order_id = "";
 	t.outcome = "placing";
 	t.delay_ms = 1000;
-	t.placed = answer(ISSUER_REFUSED, NULL, "no");
+	t.placed = answer(ISSUER_RETRY, NULL, "no");
 	t.looked = answer(ISSUER_NO_ORDER, NULL, "none");
 	r->type = "Fake";
 	r->env.issuers = fakes;
+	r->env.issuer.poll_max_wait_s = 600;
 	(void)rig_add_job(r);
 	db_script_on(r->pool, Q_ISSUE_OUTSIDE_JOB, on_outside_job, NULL);
 	db_script_on(r->pool, Q_ISSUE_PLACING, on_placing, NULL);
@@ -326,6 +356,20 @@ test_refused(void)
 	run();
 	check_aside("refuse", false, "the CA refused: no");
 	CHECK_INT(t.look_ups, 0);
+	CHECK_STR(t.order, "{\"wait_ms\":0}");
+	end();
+	/* It asked for so much time. */
+	begin();
+	t.placed.retry_after_s = 90;
+	run();
+	check_aside("refuse", false, "the CA refused: no");
+	CHECK_STR(t.order, "{\"wait_ms\":90000}");
+	end();
+	/* For good: the same again would be refused again. */
+	begin();
+	t.placed = answer(ISSUER_REFUSED, NULL, "no such product");
+	run();
+	check_aside("fail", false, "the CA refused: no such product");
 	end();
 }
 
@@ -409,7 +453,7 @@ test_open_order_that_nobody_knows(void)
 	begin();
 	t.state = "placing";
 	t.can_look_up = true;
-	t.looked = answer(ISSUER_UNREACHABLE, NULL, "closed");
+	t.looked = answer(ISSUER_RETRY, NULL, "closed");
 	run();
 	check_aside("retry", true, "could not be looked up: closed");
 	CHECK_INT(t.places, 0);
@@ -419,7 +463,7 @@ test_open_order_that_nobody_knows(void)
 	t.state = "placing";
 	t.can_look_up = true;
 	t.is_last = true;
-	t.looked = answer(ISSUER_UNREACHABLE, NULL, "closed");
+	t.looked = answer(ISSUER_RETRY, NULL, "closed");
 	run();
 	check_aside("uncertain", true, "closed");
 	end();
@@ -430,6 +474,234 @@ test_open_order_that_nobody_knows(void)
 	run();
 	check_aside("uncertain", true, "sign_script is missing");
 	end();
+}
+
+/* The milliseconds until the order is asked for again, whose id and polls are
+ * those. */
+static int64_t
+order_wait_ms(const char *order_id, int polls)
+{
+	char form[128];
+
+	snprintf(form, sizeof(form),
+	    "{\"order_id\":\"%s\",\"polls\":%d,\"wait_ms\":", order_id, polls);
+	if (strncmp(t.order, form, strlen(form)) != 0)
+		CHECK_STR(t.order, form);
+	return strtoll(t.order + strlen(form), NULL, 10);
+}
+
+static void
+check_about(int64_t ms, int64_t about_ms)
+{
+	CHECK(ms >= about_ms - about_ms / 5 && ms <= about_ms + about_ms / 5);
+}
+
+static struct issuer_answer
+pending(const char *order_id, int64_t retry_after_s)
+{
+	struct issuer_answer an = answer(ISSUER_PENDING, NULL, "processing");
+
+	an.order_id = order_id;
+	an.retry_after_s = retry_after_s;
+	return an;
+}
+
+static void
+test_pending(void)
+{
+	begin();
+	t.placed = pending("4711", 0);
+	run();
+	check_aside("pending", true,
+	    "pending: the CA has order 4711, and works on it: processing");
+	check_about(order_wait_ms("4711", 0), 5000);
+	CHECK_STR(t.r->hint, "");
+	end();
+	begin();
+	t.placed = pending("4711", 60);
+	run();
+	CHECK_INT(order_wait_ms("4711", 0), 60000);
+	end();
+	/* Whoever placed it did not come back: it is adopted. */
+	begin();
+	t.state = "placing";
+	t.can_look_up = true;
+	t.looked = pending("4711", 0);
+	run();
+	check_aside("pending", true, "order 4711");
+	check_about(order_wait_ms("4711", 0), 5000);
+	CHECK_INT(t.places, 0);
+	end();
+}
+
+/* An order that the CA has, asked for so often since so long. */
+static void
+begin_ordered(int polls, int64_t waited_ms)
+{
+	begin();
+	t.state = "ordered";
+	t.order_id = "4711";
+	t.polled = polls;
+	t.waited_ms = waited_ms;
+	t.poll = pending("4711", 0);
+}
+
+static void
+test_poll_goes_on(void)
+{
+	static const int64_t waits_ms[] = {15000, 45000, 120000, 300000,
+	    300000};
+
+	for (int i = 0; i < 5; i++) {
+		begin_ordered(i, 10000);
+		run();
+		check_aside("pending", true, "processing");
+		check_about(order_wait_ms("4711", i + 1), waits_ms[i]);
+		CHECK_INT(t.polls, 1);
+		CHECK_INT(t.places + t.look_ups + t.placings, 0);
+		end();
+	}
+	/* The last one of its time, and then once an hour. */
+	begin_ordered(3, 580000);
+	run();
+	CHECK_INT(order_wait_ms("4711", 4), 20000);
+	end();
+	begin_ordered(8, 600000);
+	run();
+	check_aside("pending", true, "StillPending: the CA has order 4711");
+	check_about(order_wait_ms("4711", 9), 3600000);
+	end();
+}
+
+static void
+test_poll_ends(void)
+{
+	struct arena *a = arena_new();
+	const char *pem = good_pem(a, NOW + 86400);
+
+	begin_ordered(1, 6000);
+	t.poll = answer(ISSUER_ISSUED, pem, "");
+	run();
+	CHECK_STR(t.pem, pem);
+	CHECK_INT(t.places + t.look_ups + t.placings, 0);
+	end();
+	begin_ordered(1, 6000);
+	t.poll = answer(ISSUER_REFUSED, NULL, "rejected");
+	run();
+	check_aside("fail", false,
+	    "the CA ended order 4711 without a certificate: rejected");
+	end();
+	begin_ordered(1, 6000);
+	t.poll = answer(ISSUER_ISSUED, good_pem(a, NOW - 1), "");
+	run();
+	check_aside("wrong", true, "it expired at");
+	end();
+	arena_free(a);
+}
+
+/* What the CA does not say never costs the order, nor an attempt. */
+static void
+test_poll_is_not_answered(void)
+{
+	begin_ordered(1, 6000);
+	t.is_last = true;
+	t.poll = answer(ISSUER_RETRY, NULL, "HTTP 503");
+	t.poll.retry_after_s = 100;
+	run();
+	check_aside("silent", true, "did not say what became of it: HTTP 503");
+	CHECK_INT(order_wait_ms("4711", 2), 100000);
+	end();
+	begin_ordered(0, 6000);
+	t.delay_ms = -1;
+	run();
+	check_aside("silent", true, "no answer came in time");
+	check_about(order_wait_ms("4711", 1), 15000);
+	end();
+	begin_ordered(0, 6000);
+	t.is_last = true;
+	t.open_why = "api_key is missing";
+	run();
+	check_aside("silent", true, "api_key is missing");
+	CHECK_INT(t.polls, 0);
+	check_about(order_wait_ms("4711", 0), 5000);
+	end();
+}
+
+static void
+test_forgotten_order(void)
+{
+	/* Nobody can say what became of it. */
+	begin_ordered(1, 6000);
+	t.poll = answer(ISSUER_NO_ORDER, NULL, "HTTP 404");
+	run();
+	check_aside("uncertain", true, "does not know its order 4711");
+	CHECK_INT(t.places, 0);
+	end();
+	/* It is there under our own reference. */
+	begin_ordered(1, 6000);
+	t.can_look_up = true;
+	t.poll = answer(ISSUER_NO_ORDER, NULL, "HTTP 404");
+	t.looked = pending("4712", 0);
+	run();
+	check_aside("pending", true, "order 4712");
+	CHECK_INT(t.places, 0);
+	end();
+	/* A person is to decide: it is not asked for by its id. */
+	begin();
+	t.state = "uncertain";
+	t.order_id = "4711";
+	run();
+	check_aside("uncertain", true, "has no look-up");
+	CHECK_INT(t.polls, 0);
+	end();
+}
+
+/* Nobody wants it any more: the order is followed to its end. */
+static void
+begin_cancelled(struct issuer_answer says)
+{
+	begin_ordered(1, 6000);
+	cancelling = fake;
+	cancelling.cancel = fake_cancel;
+	t.r->env.issuers = cancelling_fakes;
+	t.r->jobs[0].is_cancelled = true;
+	t.poll = says;
+}
+
+static void
+test_cancelled_order(void)
+{
+	struct arena *a = arena_new();
+	const char *pem = good_pem(a, NOW + 86400);
+
+	begin_cancelled(answer(ISSUER_REFUSED, NULL, "canceled"));
+	run();
+	check_aside("cancel", false, "cancelled, and order 4711 at the CA");
+	CHECK_INT(t.cancels, 1);
+	CHECK_INT(t.polls, 0);
+	end();
+	/* Too late. */
+	begin_cancelled(answer(ISSUER_ISSUED, pem, ""));
+	run();
+	CHECK_STR(t.pem, pem);
+	end();
+	/* It has not ended, as far as is known: asked again. */
+	begin_cancelled(answer(ISSUER_RETRY, NULL, "HTTP 503"));
+	run();
+	check_aside("silent", true, "HTTP 503");
+	end();
+	begin_cancelled(pending("4711", 0));
+	run();
+	check_aside("pending", true, "processing");
+	end();
+	/* A CA whose orders cannot be cancelled: who asked for it is told. */
+	begin_ordered(1, 6000);
+	t.r->jobs[0].is_cancelled = true;
+	run();
+	check_aside("cancel", true, "the CA has order 4711 still");
+	CHECK_INT(t.polls, 0);
+	end();
+	arena_free(a);
 }
 
 static void
@@ -510,5 +782,8 @@ CHECK_MAIN(CHECK_ROW(test_issued), CHECK_ROW(test_wrong_certificate),
     CHECK_ROW(test_refused), CHECK_ROW(test_unsure),
     CHECK_ROW(test_open_order_is_adopted),
     CHECK_ROW(test_open_order_that_is_none),
-    CHECK_ROW(test_open_order_that_nobody_knows),
-    CHECK_ROW(test_nothing_leaves), CHECK_ROW(test_lost_trust))
+    CHECK_ROW(test_open_order_that_nobody_knows), CHECK_ROW(test_pending),
+    CHECK_ROW(test_poll_goes_on), CHECK_ROW(test_poll_ends),
+    CHECK_ROW(test_poll_is_not_answered), CHECK_ROW(test_forgotten_order),
+    CHECK_ROW(test_cancelled_order), CHECK_ROW(test_nothing_leaves),
+    CHECK_ROW(test_lost_trust))
