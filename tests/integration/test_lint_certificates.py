@@ -248,12 +248,17 @@ def test_pkilint_finds_nothing(issued):
     assert not left, "\n".join(left)
 
 
+def build_go(directory, name):
+    """A program of tests/support/lint, built in this directory by Debian's Go with Debian's packages."""
+    program, home = directory / f"go-{name}", str(directory / "go")
+    subprocess.run(["/usr/bin/go", "build", "-o", program, LINT / f"{name}.go"], check=True, timeout=200, env=clean_env() | {
+        "GO111MODULE": "off", "GOCACHE": home + "/cache", "GOPATH": f"{home}:/usr/share/gocode", "HOME": home})
+    return program
+
+
 @pytest.fixture(scope="module")
 def go_program(world):
-    program, home = world.dir / "verify", str(world.dir / "go")
-    subprocess.run(["/usr/bin/go", "build", "-o", program, LINT / "verify.go"], check=True, timeout=200, env=clean_env() | {
-        "GO111MODULE": "off", "GOCACHE": home + "/cache", "GOPATH": home, "HOME": home})
-    return program
+    return build_go(world.dir, "verify")
 
 
 def go(program, directory):

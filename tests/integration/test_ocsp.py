@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 
-from fleet import API_KEY, ROOT, clean_env, free_port, is_sanitized, wait_for
-from test_lint_certificates import CERTS, KEYS, make_csr, sign_ca
+from fleet import API_KEY, clean_env, free_port, is_sanitized, wait_for
+from test_lint_certificates import CERTS, KEYS, build_go, make_csr, sign_ca
 
 BASE = "/.well-known/pki/ocsp"
 LOCAL = f"{BASE}/iss-local"
@@ -318,9 +318,7 @@ def test_a_leaf_names_where_ocsp_answers(plane, ca):
 
 
 def test_go_accepts(plane, ca, leaf, gone):
-    home, program = str(plane.dir / "go"), plane.dir / "go-ocsp"
-    subprocess.run(["/usr/bin/go", "build", "-o", program, ROOT / "tests" / "support" / "lint" / "ocsp.go"], check=True, timeout=200,
-                   env=clean_env() | {"GO111MODULE": "off", "GOCACHE": home + "/cache", "GOPATH": f"{home}:/usr/share/gocode", "HOME": home})
+    program = build_go(plane.dir, "ocsp")
 
     def said(certificate, *bodies):
         for name, content in (("leaf", certificate.public_bytes(DER)), ("ca", ca.public_bytes(DER)), *enumerate(bodies)):
