@@ -118,3 +118,6 @@ CREATE UNLOGGED TABLE acme_buckets (
     PRIMARY KEY (kind, subject)
 ) WITH (fillfactor = 50);
 CREATE INDEX acme_buckets_at ON acme_buckets (at);
+
+-- Of a bulk renewal: how many certificates others were about to renew.
+ALTER TABLE idempotency_keys ADD COLUMN under_way bigint;

@@ -8,7 +8,8 @@ SELECT set_config('statement_timeout', $1, true) AS statement_timeout;
 -- name: bulk_run :one
 SELECT b.outcome, b.matched, b.done, b.failed, array_to_string(b.certificate_ids, ',') AS certificate_ids,
     array_to_string(b.job_ids, ',') AS job_ids, array_to_string(b.failed_ids, ',') AS failed_ids,
-    array_to_string(b.unknown_ids, ',') AS unknown_ids, array_to_string(b.held_ids, ',') AS held_ids, array_to_json(b.agents) AS agents
+    array_to_string(b.unknown_ids, ',') AS unknown_ids, array_to_string(b.held_ids, ',') AS held_ids, array_to_json(b.agents) AS agents,
+    b.under_way
 FROM bulk_run($1, $2::jsonb, $3::text[], $4::jsonb, $5, $6, $7::bool, $8, $9, $10, $11::int) AS b;
 
 -- Of jobs just made ($1, commas between them) those that wait for what does not come by

@@ -226,23 +226,30 @@ BEGIN
 END $$;
 
 -- --- revoking ---
+-- Locks those of these certificates that nobody holds, nor a job of, with their active jobs: the ones that it could have.
+CREATE FUNCTION certificates_take_free(p_ids text[]) RETURNS text[] LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off AS $$
+DECLARE v_ids text[]; v_jobs text[];
+BEGIN
+    SELECT array_agg(l.id) INTO v_ids FROM (SELECT c.id FROM unnest(p_ids) AS u (id)
+        JOIN managed_certificates c ON c.id = u.id FOR NO KEY UPDATE OF c SKIP LOCKED) l;
+    SELECT array_agg(l.id) INTO v_jobs FROM (SELECT j.id FROM unnest(v_ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
+        WHERE job_is_active(j.status) FOR NO KEY UPDATE OF j SKIP LOCKED) l;
+    RETURN (SELECT array_agg(u.id) FROM unnest(v_ids) AS u (id) WHERE u.id NOT IN (SELECT j.certificate_id
+        FROM unnest(v_ids) AS w (id) JOIN jobs j ON j.certificate_id = w.id
+        WHERE job_is_active(j.status) AND j.id NOT IN (SELECT m.id FROM unnest(v_jobs) AS m (id))));
+END $$;
+
 -- Locks these certificates and their active jobs, for a call by a person about many: held are those that somebody else
 -- holds longer than a moment, or a job of.
 CREATE FUNCTION certificates_take(p_ids text[], OUT ids text[], OUT held text[]) LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off SET lock_timeout = '1s' AS $$
-DECLARE v_jobs text[];
 BEGIN
     SELECT array_agg(l.id) INTO ids FROM (SELECT c.id FROM unnest(p_ids) AS u (id)
         JOIN managed_certificates c ON c.id = u.id ORDER BY c.id FOR NO KEY UPDATE OF c) l;
     PERFORM 1 FROM unnest(ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
         WHERE job_is_active(j.status) ORDER BY j.id FOR NO KEY UPDATE OF j;
-EXCEPTION WHEN lock_not_available THEN
-    SELECT array_agg(l.id) INTO ids FROM (SELECT c.id FROM unnest(p_ids) AS u (id)
-        JOIN managed_certificates c ON c.id = u.id FOR NO KEY UPDATE OF c SKIP LOCKED) l;
-    SELECT array_agg(l.id) INTO v_jobs FROM (SELECT j.id FROM unnest(ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
-        WHERE job_is_active(j.status) FOR NO KEY UPDATE OF j SKIP LOCKED) l;
-    SELECT array_agg(u.id) INTO ids FROM unnest(ids) AS u (id) WHERE u.id NOT IN (SELECT j.certificate_id
-        FROM unnest(ids) AS w (id) JOIN jobs j ON j.certificate_id = w.id
-        WHERE job_is_active(j.status) AND j.id NOT IN (SELECT m.id FROM unnest(v_jobs) AS m (id)));
+-- A bulk renewal asks for these while it has others.
+EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+    ids := certificates_take_free(p_ids);
     SELECT array_agg(u.id) INTO held FROM unnest(p_ids) AS u (id) WHERE u.id NOT IN (SELECT m.id FROM unnest(ids) AS m (id));
 END $$;
 

@@ -20,6 +20,7 @@ FORMATS = {
     "02_certificates.sql": {"65535", "65536.0", "100", "100.0", "4"},  # share of a hash; percent
     "06_claim.sql": {"11", "14"},  # the digits of a serial
     "07_complete.sql": {"4", "16"},  # of 'certver' || substr(id, 4); digits of a key's id in the name of a list
+    "12_bulk.sql": {"32"},  # bits of half an advisory lock's key
     "13_crl.sql": {"40"},  # digits of a serial
     "14_alerts.sql": {"255", "86400"},  # a column's width; seconds of a day
     "15_duties.sql": {"32"},  # bits of half an advisory lock's key

@@ -336,7 +336,6 @@ bulk_done(struct op *op)
 		return op_fail(op, RC_INVALID, "team not found: %s", b->team);
 	if (outcome_refuses(op, refusals, ARRAY_LEN(refusals), &no))
 		return no;
-	b->is_repeat = outcome_is(op, "repeat");
 	/* Many agents find their work at the look once a second. */
 	if (!op_is_null(op, 0, "agents"))
 		cert_hint_agents(op, op_text(op, 0, "agents"));

@@ -39,9 +39,9 @@ struct bulk {
 	size_t nids;
 	const char *owner, *team;
 	int64_t matched, ndone, nfailed;
+	int64_t nunder_way; /* skipped, as other renewals do them */
 	bool is_dry;
-	bool is_repeat; /* the same call is under way */
-	bool is_cut;    /* not all jobs were asked what they wait for */
+	bool is_cut; /* not all jobs were asked what they wait for */
 	struct bulk_lists lists;
 };
 

@@ -128,15 +128,22 @@ put_counts(struct op *op, const struct bulk *b)
 	return w;
 }
 
-/* What is counted as skipped is so only when that call ends well. */
-static void
-put_repeat(struct json_w *w)
+/* What is counted as skipped is so only when those calls end well.  True: the
+ * list of warnings is open. */
+static bool
+put_under_way(struct op *op, const struct bulk *b, struct json_w *w)
 {
+	if (b->nunder_way == 0)
+		return false;
 	json_w_key(w, "warnings");
 	json_w_open(w, '[');
-	json_w_str(w, "the same call is under way: what it renews was "
-		      "skipped; look at its answer, or call again behind it");
-	json_w_close(w, ']');
+	json_w_str(w,
+	    op_printf(op,
+		"other renewals are under way for %lld of these "
+		"certificates, which were skipped: look at their answers, or "
+		"call again behind them",
+		(long long)b->nunder_way));
+	return true;
 }
 
 /* --- what the jobs wait for --- */
@@ -177,13 +184,12 @@ put_warning(struct op *op, struct json_w *w, size_t row)
 		cert_reason_say(op_arena(op), op_text(op, row, "reason"))));
 }
 
-/* The rows that are waits, or those that are not, as a list unless empty. */
+/* The rows that are waits, or those that are not, as a list unless empty; one
+ * that is open already goes on. */
 static void
-put_rows(struct op *op, struct json_w *w, const char *key, bool are_waits,
-    void (*put)(struct op *op, struct json_w *w, size_t row))
+put_rows(struct op *op, struct json_w *w, const char *key, bool is_open,
+    bool are_waits, void (*put)(struct op *op, struct json_w *w, size_t row))
 {
-	bool is_open = false;
-
 	for (size_t i = 0; i < op_rows(op); i++) {
 		if (op_bool(op, i, "is_wait") != are_waits)
 			continue;
@@ -205,8 +211,9 @@ put_waiting(struct op *op)
 	struct bulk *b = op_state(op, sizeof(*b));
 	struct json_w *w = b->lists.w = put_counts(op, b);
 
-	put_rows(op, w, "waiting", true, put_wait);
-	put_rows(op, w, "warnings", false, put_warning);
+	put_rows(op, w, "waiting", false, true, put_wait);
+	put_rows(op, w, "warnings", put_under_way(op, b, w), false,
+	    put_warning);
 	if (b->is_cut)
 		json_w_kv_int(w, "waiting_looked_at", MAX_LOOKED_AT);
 	return put_lists(op);
@@ -220,6 +227,8 @@ put_unlooked(struct op *op)
 
 	b->lists.w = put_counts(op, b);
 	json_w_kv_int(b->lists.w, "waiting_looked_at", 0);
+	if (put_under_way(op, b, b->lists.w))
+		json_w_close(b->lists.w, ']');
 	return put_lists(op);
 }
 
@@ -238,6 +247,8 @@ bulk_answer(struct op *op)
 	b->matched = op_i64(op, 0, "matched");
 	b->ndone = op_i64(op, 0, "done");
 	b->nfailed = op_i64(op, 0, "failed");
+	b->nunder_way =
+	    op_is_null(op, 0, "under_way") ? 0 : op_i64(op, 0, "under_way");
 	b->lists = (struct bulk_lists){
 	    .job_ids = text_or_null(op, "job_ids"),
 	    .ids = {[BULK_FAULTS] = text_or_null(op, "failed_ids"),
@@ -254,8 +265,8 @@ bulk_answer(struct op *op)
 	}
 	if (b->lists.job_ids == NULL) {
 		b->lists.w = put_counts(op, b);
-		if (b->is_repeat)
-			put_repeat(b->lists.w);
+		if (put_under_way(op, b, b->lists.w))
+			json_w_close(b->lists.w, ']');
 		return put_lists(op);
 	}
 	b->lists.ids[BULK_JOBS] = op_text(op, 0, "certificate_ids");
