@@ -13,6 +13,13 @@ SELECT o.order_id, o.account_id, o.status, o.expires_at AT TIME ZONE 'UTC' AS ex
     o.version_id, array_to_json(o.authorizations) AS authorizations
 FROM acme_order_look($1) AS o;
 
+-- An account's orders but for those that are over without a certificate.  $2 and $3: those behind this one, or NULL, $4 how many.
+-- name: acme_orders_list :many
+SELECT o.order_id, o.created_at AT TIME ZONE 'UTC' AS created_at FROM acme_orders o
+WHERE o.account_id = $1 AND o.status <> 'invalid' AND (o.status IN ('processing', 'valid') OR o.expires_at > engine_now())
+    AND (o.created_at, o.order_id) < (coalesce($2::timestamptz, 'infinity'), coalesce($3, ''))
+ORDER BY o.created_at DESC, o.order_id DESC LIMIT $4::bigint;
+
 -- name: acme_finalize :one
 SELECT r.outcome, r.job_id, r.issuer_id, r.due_after FROM acme_finalize($1, $2, $3, $4, $5, $6) AS r;
 

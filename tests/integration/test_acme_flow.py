@@ -19,7 +19,8 @@ from acme import Client, b64, problem, serve
 from fleet import wait_for
 
 ORDERS = int(os.environ.get("CERTCTL_TEST_ACME_ORDERS", "40"))
-ENV = {"CERTCTL_ACME_SERVER_ENABLED": "true", "CERTCTL_ACME_SERVER_RATE_LIMIT_ORDERS_PER_HOUR": "0"}
+ENV = {"CERTCTL_ACME_SERVER_ENABLED": "true", "CERTCTL_ACME_SERVER_DEFAULT_PROFILE_ID": "p-acme",
+       "CERTCTL_ACME_SERVER_RATE_LIMIT_ORDERS_PER_HOUR": "0"}
 
 
 def csr(*names, key=None, cn=None):
@@ -259,3 +260,60 @@ def test_killed_in_the_middle(world):
     assert world.query("SELECT order_id FROM acme_orders o WHERE o.status = 'valid' AND (SELECT count(*) FROM certificate_versions v "
                        "WHERE v.job_id = o.job_id) <> 1") == []
     assert world.query("SELECT job_id FROM acme_orders WHERE job_id IS NOT NULL GROUP BY 1 HAVING count(*) > 1") == []
+
+
+# --- the account's list of orders (section 7.1.2.1) ---
+
+def walk(client, url):
+    """Every page of the list, by its links."""
+    pages = []
+    while url:
+        status, headers, body = client.post(url)
+        assert status == 200 and list(body) == ["orders"] and len(pages) < 10
+        pages.append([order.removeprefix(client.url("order/")) for order in body["orders"]])
+        links = dict(reversed(link.split(";rel=")) for link in headers.get_all("Link"))
+        assert links['"index"'] == f'<{client.url("directory")}>'
+        url = links.get('"next"', "").strip("<>")
+    return pages
+
+
+@pytest.mark.parametrize("base", ["/acme", "/acme/profile/p-acme"])
+def test_the_list_of_orders(world, base):
+    client = Client(world.apis["apiserver-2"], base)
+    world.clients.append(client)
+    client.register()
+    orders = client.post(client.kid)[2]["orders"]
+    assert orders == client.kid + "/orders" and walk(client, orders) == [[]]
+    status, headers, _ = client.post("new-order", dns("list.example.test"))
+    account, made = client.kid.rsplit("/", 1)[1], headers["Location"].rsplit("/", 1)[1]
+    assert walk(client, orders) == [[made]]
+    # Some of each state; those of one moment have an order, too.
+    world.query("INSERT INTO acme_orders (order_id, account_id, identifiers, status, expires_at, profile_id, names_key, created_at) "
+                "SELECT 'o' || lpad(i::text, 3, '0') || %s, %s, '[]', (ARRAY['pending', 'ready', 'processing', 'valid', 'invalid'])[1 + i %% 5], "
+                "now() + (CASE WHEN i <= 5 THEN '-1 hour' ELSE '1 hour' END)::interval, 'p-acme', '', timestamptz '2026-01-01' + i / 7 * "
+                "interval '0.000001 s' FROM generate_series(1, 270) i", account, account)
+    want = [made] + [o for o, in world.query(
+        "SELECT order_id FROM acme_orders WHERE account_id = %s AND status <> 'invalid' AND order_id <> %s AND (status IN ('processing', 'valid') "
+        "OR expires_at > now()) ORDER BY created_at DESC, order_id DESC", account, made)]
+    assert len(want) == 1 + 270 * 4 // 5 - 2  # two of the first five are over
+    pages = walk(client, orders)
+    assert [len(p) for p in pages] == [100, 100, len(want) - 200] and sum(pages, []) == want
+    # What comes meanwhile is in front, and moves nothing.
+    link = client.post(orders)[1].get_all("Link")
+    second = next(x for x in link if "next" in x).split(">")[0].strip("<")
+    client.post("new-order", dns("more.example.test"))
+    assert client.post(second)[2]["orders"][0] == client.url("order/") + want[100]
+
+
+def test_a_list_of_orders_is_its_account_s(world, client):
+    other = new_client(world)
+    other.post("new-order", dns("secret.example.test"))
+    orders = f"{other.kid}/orders"
+    for answer in (client.post(orders), client.post("account/no-such/orders"), client.post(f"{orders}?cursor=2026-01-01T00:00:00Z~o")):
+        assert problem(answer) == (401, "unauthorized")
+    for answer in (other.post(orders, {}), *(other.post(f"{orders}?cursor={c}") for c in (
+            "", "x", "~", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z~", "2026-13-01T00:00:00Z~o", "infinity~o", "2026-01-01T00:00:00Z~a!b"))):
+        assert problem(answer) == (400, "malformed")
+    assert other.call("GET", "account/x/orders")[0] == 405
+    other.post(other.kid, {"status": "deactivated"})
+    assert problem(other.post(orders)) == (401, "unauthorized")

@@ -18,6 +18,7 @@
 
 op_step acme_new_order_start;
 op_step acme_order_start;
+op_step acme_orders_list_start;
 op_step acme_finalize_start;
 op_step acme_authz_start;
 op_step acme_challenge_start;

@@ -24,6 +24,7 @@ static const struct route rows[] = {
     ACME_POST("/new-account", acme_new_account_start, "acme_account_created"),
     ACME_POST("/account/{id}", acme_account_start,
 	"acme_account_updated acme_account_deactivated"),
+    ACME_POST("/account/{id}/orders", acme_orders_list_start, ROUTE_NO_EVENT),
     ACME_POST("/new-order", acme_new_order_start, "acme_order_created"),
     ACME_POST("/order/{id}", acme_order_start, ROUTE_NO_EVENT),
     ACME_POST("/order/{id}/finalize", acme_finalize_start,
