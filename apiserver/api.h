@@ -37,6 +37,7 @@ struct latency;
 struct park;
 struct presence;
 struct refusals;
+struct sealer;
 struct sharing;
 struct router;
 
@@ -61,8 +62,9 @@ struct api {
 	const char *const *cors_origins; /* NULL-terminated, or NULL */
 	struct document *openapi;        /* what describes the API */
 	struct park *park;
-	struct gather *certs; /* by their ids */
-	struct gather *polls; /* agents that ask for work */
+	struct gather *certs;  /* by their ids */
+	struct gather *polls;  /* agents that ask for work */
+	struct sealer *sealer; /* NULL without CERTCTL_CONFIG_ENCRYPTION_KEY */
 	/* Of the ACME server; NULL where it is switched off. */
 	struct gather *acme_requests;
 	struct nonces *nonces;

@@ -31,6 +31,7 @@
 #include "common/base/mem.h"
 #include "common/daemon/parts.h"
 #include "common/log/log.h"
+#include "common/pki/key/seal.h"
 
 enum {
 	QUEUE_MS = 2000, /* a request waits for a connection at most */
@@ -183,6 +184,34 @@ open_bus(struct api *a)
 	return part_bus_client(a->daemon, &ops, a, &a->bus);
 }
 
+/* --- what is kept sealed --- */
+
+static rc
+make_sealer(struct api *a)
+{
+	const char *passphrase = cfg_str(a->cfg, "config_encryption_key");
+	rc ret = RC_OK;
+
+	if (*passphrase)
+		ret = sealer_new(passphrase, &a->sealer);
+	if (ret != RC_OK)
+		log_error("CONFIG", "CERTCTL_CONFIG_ENCRYPTION_KEY: %s",
+		    rc_name(ret));
+	else if (a->sealer && sealer_is_weak(a->sealer))
+		log_warn("CONFIG",
+		    "CERTCTL_CONFIG_ENCRYPTION_KEY opens what was sealed under "
+		    "it, and is too easy to guess to seal more");
+	if (!a->sealer && cfg_bool(a->cfg, "acme_server_enabled") &&
+	    cfg_bool(a->cfg, "acme_server_eab_required")) {
+		log_error("CONFIG",
+		    "CERTCTL_ACME_SERVER_EAB_REQUIRED would admit nobody: set "
+		    "CERTCTL_CONFIG_ENCRYPTION_KEY, under which the keys of "
+		    "external accounts are sealed");
+		return RC_INVALID;
+	}
+	return ret;
+}
+
 /* --- the ACME server --- */
 
 static void
@@ -233,6 +262,7 @@ api_new(const struct daemon *d, struct api **out)
 	ret = make_keys(cfg, &a->keys);
 	a->cors_origins = cfg_list(cfg, "cors_origins");
 	ret = rc_first(ret, cors_check(a->cors_origins));
+	ret = rc_first(ret, make_sealer(a));
 	ret = rc_first(ret, router_new(areas, ARRAY_LEN(areas), &a->router));
 	if (ret == RC_OK)
 		ret = router_describe(a->router, shapes, shapes_n);
@@ -297,5 +327,6 @@ api_free(struct api *a)
 	latency_free(a->latency);
 	router_free(a->router);
 	keyring_free(a->keys);
+	sealer_free(a->sealer);
 	free(a);
 }

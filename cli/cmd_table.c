@@ -78,6 +78,22 @@ const struct command commands[] = {
 	"what each scan found, newest first", cmd_discovery_scans},
     {"discovery", "summary", "", "how many were found, by status",
 	cmd_discovery_summary},
+    {"eab-keys", "create",
+	"[--profile-id ID] [--any-profile] [--owner-id ID] "
+	"[--description TEXT] [--expires-at T] [--reusable]",
+	"make a key that admits one client to the ACME server, or several if "
+	"it is reusable; its HMAC key is shown once",
+	cmd_eab_keys_create},
+    {"eab-keys", "delete", "ID",
+	"remove one; the accounts that it admitted stay", cmd_eab_keys_delete},
+    {"eab-keys", "get", "ID", "one key, and the account that it admitted",
+	cmd_eab_keys_get},
+    {"eab-keys", "list",
+	"[--status active|used|expired|revoked] [--profile-id ID] "
+	"[--owner-id ID] " PAGE,
+	"keys that admit ACME clients, newest first", cmd_eab_keys_list},
+    {"eab-keys", "revoke", "ID", "have it admit nobody any more",
+	cmd_eab_keys_revoke},
     {"health-checks", "acknowledge", "ID [--by NAME]",
 	"say that somebody knows of it, until its status changes",
 	cmd_health_checks_acknowledge},

@@ -31,18 +31,22 @@ CREATE TABLE acme_accounts (
 CREATE INDEX acme_accounts_created_at ON acme_accounts (created_at, account_id); -- the order of the list
 CREATE INDEX acme_accounts_owner_id ON acme_accounts (owner_id) WHERE owner_id IS NOT NULL;
 
--- Keys of external account binding (RFC 8555 section 7.3.4): each admits one account.
+-- Keys of external account binding (RFC 8555 section 7.3.4): each admits one account, or any number if it is reusable.
 CREATE TABLE acme_eab_keys (
     key_id text PRIMARY KEY,
-    profile_id text NOT NULL REFERENCES certificate_profiles (id) ON DELETE CASCADE,
-    owner_id text REFERENCES owners (id) ON DELETE CASCADE, -- of the account it admits; NULL: the profile's
-    hmac_sealed bytea NOT NULL, -- under CERTCTL_CONFIG_ENCRYPTION_KEY
+    profile_id text REFERENCES certificate_profiles (id) ON DELETE RESTRICT, -- NULL: any
+    owner_id text REFERENCES owners (id) ON DELETE RESTRICT, -- of the accounts it admits; NULL: the profile's
+    hmac_sealed bytea NOT NULL, -- under CERTCTL_CONFIG_ENCRYPTION_KEY; empty once nobody is admitted any more
     description text NOT NULL DEFAULT '', created_by text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(), expires_at timestamptz, revoked_at timestamptz,
-    account_id text UNIQUE REFERENCES acme_accounts (account_id) ON DELETE CASCADE
+    reusable bool NOT NULL DEFAULT false,
+    uses bigint NOT NULL DEFAULT 0 CHECK (uses <= 1 OR reusable), used_at timestamptz,
+    account_id text REFERENCES acme_accounts (account_id) ON DELETE SET NULL -- the one that it admitted last
 );
+-- No constraint, of which an UPDATE would lock the row against those who refer to it.
+CREATE UNIQUE INDEX acme_eab_keys_account_id ON acme_eab_keys (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX acme_eab_keys_created_at ON acme_eab_keys (created_at, key_id); -- the order of the list
-CREATE INDEX acme_eab_keys_profile_id ON acme_eab_keys (profile_id);
+CREATE INDEX acme_eab_keys_profile_id ON acme_eab_keys (profile_id) WHERE profile_id IS NOT NULL;
 CREATE INDEX acme_eab_keys_owner_id ON acme_eab_keys (owner_id) WHERE owner_id IS NOT NULL;
 
 CREATE TABLE acme_orders (

@@ -39,6 +39,7 @@
 --   held by: managed_certificates.owner_id
 --   held by: certificate_profiles.acme_owner_id
 --   held by: acme_accounts.owner_id
+--   held by: acme_eab_keys.owner_id
 --   audit: config unnamed
 
 -- The id of a policy is "rp-" and the name in lower case, its spaces as dashes,
@@ -135,6 +136,7 @@
 --   held by: managed_certificates.certificate_profile_id
 --   held by: renewal_policies.certificate_profile_id
 --   held by: acme_accounts.profile_id
+--   held by: acme_eab_keys.profile_id
 --   audit: config
 --   update where: NOT (p.requires_approval OR coalesce(($2::jsonb ->> 'requires_approval')::bool, false))
 

@@ -28,35 +28,52 @@ BEGIN
     RETURN ceil(-v_tokens / v_rate);
 END $$;
 
--- The account of this key, made where there is none.  Outcomes: created, found, bound (p_eab is no key of the profile any more,
--- or another account has it).
+-- What a key of external account binding is: active, or why it admits nobody.
+CREATE FUNCTION acme_eab_state(p_revoked_at timestamptz, p_uses bigint, p_reusable bool, p_expires_at timestamptz) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN p_revoked_at IS NOT NULL THEN 'revoked' WHEN p_uses > 0 AND NOT p_reusable THEN 'used'
+        WHEN p_expires_at <= engine_now() THEN 'expired' ELSE 'active' END
+$$;
+
+-- The account of this key, made where there is none.  p_eab: the key of the external account that admits it, or NULL.  Outcomes:
+-- created, found; eab_unknown, eab_foreign (of another profile), or eab_ and its state, where it admits nobody.
 CREATE FUNCTION acme_account_create(p_profile text, p_thumbprint text, p_pem text, p_contact text[], p_agreed bool, p_eab text,
     OUT outcome text, OUT account_id text, OUT status text, OUT contact text[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE v_owner text;
+DECLARE v_key acme_eab_keys; v_word text := 'active';
 BEGIN
     IF p_eab IS NOT NULL THEN
-        SELECT k.owner_id INTO v_owner FROM acme_eab_keys k WHERE k.key_id = p_eab AND k.profile_id = p_profile AND k.account_id IS NULL
-            AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > engine_now()) FOR NO KEY UPDATE;
-        IF NOT FOUND THEN outcome := 'bound'; END IF;
+        -- Who comes second waits here, and has the row as the first has left it.
+        SELECT k.* INTO v_key FROM acme_eab_keys k WHERE k.key_id = p_eab FOR NO KEY UPDATE;
+        v_word := CASE WHEN v_key.key_id IS NULL THEN 'unknown' WHEN v_key.profile_id <> p_profile THEN 'foreign'
+            ELSE acme_eab_state(v_key.revoked_at, v_key.uses, v_key.reusable, v_key.expires_at) END;
     END IF;
-    IF outcome IS NULL THEN
+    IF v_word = 'active' THEN
         INSERT INTO acme_accounts AS a (account_id, jwk_thumbprint, jwk_pem, contact, profile_id, owner_id, terms_agreed_at, eab_key_id)
-            VALUES (id_new('acct'), p_thumbprint, p_pem, p_contact, p_profile, v_owner, CASE WHEN p_agreed THEN engine_now() END, p_eab)
+            VALUES (id_new('acct'), p_thumbprint, p_pem, p_contact, p_profile, v_key.owner_id, CASE WHEN p_agreed THEN engine_now() END, p_eab)
             ON CONFLICT (profile_id, jwk_thumbprint) DO NOTHING RETURNING a.account_id, a.status, a.contact INTO account_id, status, contact;
         IF FOUND THEN
             outcome := 'created';
-            UPDATE acme_eab_keys k SET account_id = acme_account_create.account_id WHERE k.key_id = p_eab;
             INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
                 VALUES (acme_actor(account_id), 'User', 'acme_account_created', 'acme_account', account_id,
                     jsonb_strip_nulls(jsonb_build_object('profile_id', p_profile, 'thumbprint', p_thumbprint, 'eab_key_id', p_eab,
                         'terms_agreed', p_agreed)), 'auth');
+            IF p_eab IS NOT NULL THEN PERFORM acme_eab_use(p_eab, account_id, p_profile); END IF;
             RETURN;
         END IF;
     END IF;
     SELECT 'found', a.account_id, a.status, a.contact INTO outcome, account_id, status, contact
         FROM acme_accounts a WHERE a.profile_id = p_profile AND a.jwk_thumbprint = p_thumbprint;
-    outcome := coalesce(outcome, 'bound');
+    outcome := coalesce(outcome, 'eab_' || v_word);
 END $$;
+
+-- A key, which the caller holds, has admitted that account.  What admits nobody else is no secret that is kept.
+CREATE FUNCTION acme_eab_use(p_id text, p_account text, p_profile text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+    UPDATE acme_eab_keys k SET uses = k.uses + 1, used_at = engine_now(), account_id = p_account,
+        hmac_sealed = CASE WHEN k.reusable THEN k.hmac_sealed ELSE '' END WHERE k.key_id = p_id;
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+        VALUES (acme_actor(p_account), 'User', 'acme_eab_key_used', 'acme_eab_key', p_id,
+            jsonb_build_object('account_id', p_account, 'profile_id', p_profile), 'auth');
+$$;
 
 -- A new contact (NULL: as it is), or the account's end, whose open orders end with it.  A row: of an account that was valid.
 CREATE FUNCTION acme_account_update(p_account text, p_contact text[], p_deactivate bool, p_actor text, p_actor_type text)

@@ -38,6 +38,7 @@ OBJECT = {n: HOSTILE for n in NAMES} | {"job_id": f"job-{HOSTILE}", "job_ids": [
     ["certs", "violations", "x"], ["policies", "list"], ["policies", "violations", "x"], ["issuers", "list"], ["issuers", "test", "x"],
     ["targets", "list"], ["targets", "test", "x"], ["intermediates", "list", "x"], ["intermediates", "get", "x"], ["intermediates", "retire", "x"],
     ["intermediates", "create", "x", "y", "--parent-ca-id", "z", "--common-name", "n"],
+    ["eab-keys", "list"], ["eab-keys", "get", "x"], ["eab-keys", "create"], ["eab-keys", "revoke", "x"], ["eab-keys", "delete", "x"],
     ["health-checks", "list"], ["health-checks", "get", "x"], ["health-checks", "history", "x"], ["health-checks", "summary"],
     ["health-checks", "acknowledge", "x"], ["network-scans", "list"], ["network-scans", "run", "x"], ["network-scans", "probe", "http://x/"],
     ["scheduler", "run", "x"], ["certs", "renew", "x"], ["certs", "revoke", "x"], ["jobs", "cancel", "x"],

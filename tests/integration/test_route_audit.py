@@ -88,6 +88,9 @@ class World:
     def health_check(self):
         return self.admin.need("POST", HEALTH, {"endpoint": "www.example.test:443"})["id"]
 
+    def eab_key(self):
+        return self.admin.need("POST", EAB, {"any_profile": True})["id"]
+
     def group(self):
         return self.admin.need("POST", GROUPS, {"name": self.name("group")})["id"]
 
@@ -328,7 +331,7 @@ def nouns():
         yield ("DELETE", f"{path}/{{id}}"), [lambda w, path=path, made=made: (w.admin, f"{path}/{made(w)}", None)]
 
 
-HEALTH = "/api/v1/health-checks"
+HEALTH, EAB = "/api/v1/health-checks", "/api/v1/acme/eab-keys"
 ISSUERS, PROFILES, GROUPS = "/api/v1/issuers", "/api/v1/profiles", "/api/v1/agent-groups"
 AUTH = "/api/v1/auth"
 ROLES, KEYS = f"{AUTH}/roles", f"{AUTH}/keys"
@@ -419,6 +422,9 @@ CASES = dict(nouns()) | {
     ("POST", f"{KEYS}/{{id}}/roles"): [lambda w: (w.admin, f"{KEYS}/boss/roles", {"role_id": w.role()})],
     ("DELETE", f"{KEYS}/{{id}}/roles/{{role_id}}"): [
         lambda w: (w.admin, "/".join([KEYS, (held := w.held_role())[0], "roles", held[1]]), None)],
+    ("POST", EAB): [lambda w: (w.admin, EAB, {"any_profile": True})],
+    ("POST", f"{EAB}/{{id}}/revoke"): [lambda w: (w.admin, f"{EAB}/{w.eab_key()}/revoke", None)],
+    ("DELETE", f"{EAB}/{{id}}"): [lambda w: (w.admin, f"{EAB}/{w.eab_key()}", None)],
     ("POST", HEALTH): [lambda w: (w.admin, HEALTH, {"endpoint": "www.example.test:443"})],
     ("PUT", f"{HEALTH}/{{id}}"): [lambda w: (w.admin, f"{HEALTH}/{w.health_check()}", {"down_threshold": 9})],
     ("DELETE", f"{HEALTH}/{{id}}"): [lambda w: (w.admin, f"{HEALTH}/{w.health_check()}", None)],

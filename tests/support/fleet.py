@@ -32,6 +32,7 @@ BUILD = Path(os.environ.get("BUILD_DIR", ROOT / "build")).resolve()
 API_KEY = "test-admin-key-0123456789abcdef0123456789abcdef"
 BOOTSTRAP = "test-bootstrap-token-0123456789abcdef01234567"
 CA_KEY = "test-ca-encryption-key-0123456789abcdef0123456789"
+CONFIG_KEY = "test-config-encryption-key-0123456789abcdef01234"
 
 
 # What no log may hold: reports of sanitizers, of assertions, of the allocator; and
@@ -522,7 +523,8 @@ class Fleet:
             "CERTCTL_SERVER_PORT": str(api.port), "CERTCTL_SERVER_TLS_CERT_PATH": str(self.dir / "tls" / "api.pem"),
             "CERTCTL_SERVER_TLS_KEY_PATH": str(self.dir / "tls" / "api.key"),
             "CERTCTL_API_KEYS_NAMED": f"admin:{API_KEY}:admin,viewer:viewer-{API_KEY}",
-            "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP, "CERTCTL_RATE_LIMIT_ENABLED": "false"} | env, keep=keep)
+            "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP, "CERTCTL_CONFIG_ENCRYPTION_KEY": CONFIG_KEY,
+            "CERTCTL_RATE_LIMIT_ENABLED": "false"} | env, keep=keep)
         if wait:
             self.wait_ready(api)
         return process

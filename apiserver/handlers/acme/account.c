@@ -9,13 +9,24 @@
 #include "apiserver/api.h"
 #include "apiserver/edge/outcome.h"
 #include "apiserver/handlers/acme/acme.h"
+#include "apiserver/handlers/acme/binding.h"
 #include "apiserver/handlers/acme/contact.h"
 #include "apiserver/handlers/acme/signed.h"
 #include "common/json/json.h"
 
+#define EAB "eab_" /* the outcomes of a key that admits nobody */
+
 enum { STATUS_MAX = 64 };
 
+/* What new-account asks for, once it may be made. */
+struct wish {
+	const char *contact; /* an array of PostgreSQL */
+	bool has_agreed;
+	const struct jws *binding; /* NULL: none is sent, nor needed */
+};
+
 static op_step new_account_signed;
+static op_step binding_asked;
 static op_step account_made;
 static op_step account_signed;
 static op_step account_changed;
@@ -23,8 +34,8 @@ static op_step account_changed;
 /* --- the answer --- */
 
 static enum op_next
-answer(struct op *op, int status, const char *account, const char *state,
-    const char *contact)
+answer_with(struct op *op, int status, const char *account, const char *state,
+    const char *contact, const struct cJSON *binding)
 {
 	const struct acme_request *r = acme_request(op);
 	struct json_w *w = reply_writer(op);
@@ -35,10 +46,20 @@ answer(struct op *op, int status, const char *account, const char *state,
 		json_w_kv_raw(w, "contact", contact);
 	json_w_kv(w, "orders",
 	    op_printf(op, "%s/account/%s/orders", r->base, account));
+	if (binding)
+		json_w_kv_raw(w, "externalAccountBinding",
+		    json_text(op_arena(op), binding));
 	json_w_close(w, '}');
 	reply_header(op, "Location",
 	    op_printf(op, "%s/account/%s", r->base, account));
 	return acme_reply(op, status);
+}
+
+static enum op_next
+answer(struct op *op, int status, const char *account, const char *state,
+    const char *contact)
+{
+	return answer_with(op, status, account, state, contact, NULL);
 }
 
 /* --- new-account --- */
@@ -93,7 +114,7 @@ may_be_made(struct op *op, bool *out_agreed, enum op_next *out_next)
 		*out_next = refuse_terms(op);
 		return false;
 	}
-	if (r->settings.needs_eab) {
+	if (r->settings.needs_eab && !binding_of(op)) {
 		*out_next = acme_problem(op, ACME_EXTERNAL_ACCOUNT_REQUIRED,
 		    "new accounts need externalAccountBinding: ask whoever "
 		    "runs this server for a key");
@@ -103,11 +124,24 @@ may_be_made(struct op *op, bool *out_agreed, enum op_next *out_next)
 }
 
 static enum op_next
+make_account(struct op *op)
+{
+	const struct acme_request *r = acme_request(op);
+	const struct wish *wish = acme_state(op, sizeof(*wish));
+
+	return OP_QUERY(op, Q_ACME_ACCOUNT_CREATE, account_made, r->profile_id,
+	    r->key->thumbprint, jwk_pem(op_arena(op), r->key), wish->contact,
+	    wish->has_agreed ? "true" : "false",
+	    wish->binding ? wish->binding->kid : NULL);
+}
+
+static enum op_next
 new_account_signed(struct op *op)
 {
 	const struct acme_request *r = acme_request(op);
-	bool only_found = false, has_agreed;
-	const char *contact = NULL;
+	struct wish *wish = acme_state(op, sizeof(*wish));
+	const struct cJSON *binding;
+	bool only_found = false;
 	enum op_next no;
 	rc ret;
 
@@ -125,29 +159,47 @@ new_account_signed(struct op *op)
 		return acme_problem(op, ACME_ACCOUNT_DOES_NOT_EXIST,
 		    "no account of this profile has that key: leave "
 		    "onlyReturnExisting away to make one");
-	if (!acme_contact_read(op, r->payload, &contact, &no) ||
-	    !may_be_made(op, &has_agreed, &no))
+	if (!acme_contact_read(op, r->payload, &wish->contact, &no) ||
+	    !may_be_made(op, &wish->has_agreed, &no))
 		return no;
-	return OP_QUERY(op, Q_ACME_ACCOUNT_CREATE, account_made, r->profile_id,
-	    r->key->thumbprint, jwk_pem(op_arena(op), r->key),
-	    contact ? contact : "{}", has_agreed ? "true" : "false", NULL);
+	if (!wish->contact)
+		wish->contact = "{}";
+	binding = binding_of(op);
+	if (!binding)
+		return make_account(op);
+	if (!binding_read(op, binding, &wish->binding, &no))
+		return no;
+	return OP_QUERY(op, Q_ACME_EAB_KEY_ASK, binding_asked,
+	    wish->binding->kid, r->profile_id, r->key->thumbprint);
+}
+
+static enum op_next
+binding_asked(struct op *op)
+{
+	const struct wish *wish = acme_state(op, sizeof(*wish));
+	enum op_next no;
+
+	/* The same client, at another server: the key is used, by itself. */
+	if (!op_is_null(op, 0, "account_id"))
+		return answer_found(op, op_text(op, 0, "account_id"),
+		    op_text(op, 0, "status"), op_text(op, 0, "contact"));
+	return binding_is_good(op, wish->binding, &no) ? make_account(op) : no;
 }
 
 static enum op_next
 account_made(struct op *op)
 {
-	const char *account, *state, *contact;
+	const char *account, *state, *contact, *outcome;
 
-	if (outcome_is(op, "bound"))
-		return acme_problem(op, ACME_UNAUTHORIZED,
-		    "the key of externalAccountBinding has an account already, "
-		    "or is over: ask whoever runs this server for another");
+	outcome = op_text(op, 0, "outcome");
+	if (strncmp(outcome, EAB, strlen(EAB)) == 0)
+		return binding_refuse(op, outcome + strlen(EAB));
 	account = op_text(op, 0, "account_id");
 	state = op_text(op, 0, "status");
 	contact = op_text(op, 0, "contact");
 	if (outcome_is(op, "found"))
 		return answer_found(op, account, state, contact);
-	return answer(op, 201, account, state, contact);
+	return answer_with(op, 201, account, state, contact, binding_of(op));
 }
 
 /* --- account/{id} --- */

@@ -21,7 +21,8 @@
 static const struct route rows[] = {
     ACME_GET("/directory", acme_directory_start),
     ACME_GET("/new-nonce", acme_new_nonce_start),
-    ACME_POST("/new-account", acme_new_account_start, "acme_account_created"),
+    ACME_POST("/new-account", acme_new_account_start,
+	"acme_account_created acme_eab_key_used"),
     ACME_POST("/account/{id}", acme_account_start,
 	"acme_account_updated acme_account_deactivated"),
     ACME_POST("/account/{id}/orders", acme_orders_list_start, ROUTE_NO_EVENT),

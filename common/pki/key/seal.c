@@ -121,6 +121,23 @@ key_for_sealing(struct sealer *s, const struct derived **out)
 }
 
 static bool
+is_blob(const uint8_t *blob, size_t len)
+{
+	return len >= HEAD_LEN + TAG_LEN && blob[0] == VERSION &&
+	       len <= HEAD_LEN + PLAIN_MAX + TAG_LEN;
+}
+
+rc
+sealer_follow(struct sealer *s, const uint8_t *blob, size_t len)
+{
+	const struct derived *d;
+
+	if (!is_blob(blob, len))
+		return RC_CRYPTO;
+	return s->n > 0 ? RC_OK : key_for(s, blob + 1, &d);
+}
+
+static bool
 encrypt(const struct sealer *s, const uint8_t *key, const char *aad,
     uint8_t *blob, const void *plain, int len)
 {
@@ -204,8 +221,7 @@ unseal(struct sealer *s, const char *aad, const uint8_t *blob, size_t len,
 	size_t plain_len;
 	rc ret;
 
-	if (len < HEAD_LEN + TAG_LEN || blob[0] != VERSION ||
-	    len > HEAD_LEN + PLAIN_MAX + TAG_LEN)
+	if (!is_blob(blob, len))
 		return RC_CRYPTO;
 	ret = key_for(s, blob + 1, &d);
 	if (ret != RC_OK)

@@ -25,6 +25,10 @@ void sealer_free(struct sealer *s);
 /* Whether the passphrase is too easy to guess (common/base/weak): it opens
  * what was sealed under it before that was asked, and seals nothing more. */
 bool sealer_is_weak(const struct sealer *s);
+/* Whoever has derived no key yet derives the one of that blob and seals under
+ * it: processes that share what they seal share a salt, and derive one key.
+ * RC_CRYPTO when it is no blob. */
+rc sealer_follow(struct sealer *s, const uint8_t *blob, size_t len) MUST_CHECK;
 /* RC_INVALID under a weak passphrase.  aad binds the blob to its place
  * ("ca_keys:iss-local"). */
 rc seal(struct sealer *s, struct arena *a, const char *aad, const void *plain,

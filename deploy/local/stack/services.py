@@ -219,6 +219,7 @@ def definitions(layout, state, pg_bin):
             CERTCTL_SERVER_TLS_KEY_PATH=str(layout.api_site / "current" / "privkey.pem"),
             CERTCTL_API_KEYS_NAMED=f"local-admin:{layout.secret('api_key')}:admin",
             CERTCTL_AGENT_BOOTSTRAP_TOKEN=layout.secret("agent_bootstrap_token"),
+            CERTCTL_CONFIG_ENCRYPTION_KEY=layout.secret("config_encryption_key"),
             CERTCTL_PROCESS_NAME="apiserver-1"), layout.user),
         "agent": ([layout.bin / "certctl-agent"], {
             "CERTCTL_LOG_FORMAT": "text", "CERTCTL_SERVER_URL": f"https://127.0.0.1:{state['api_port']}",

@@ -1,5 +1,7 @@
 #include "common/pki/key/seal.h"
 
+#include <string.h>
+
 #include "tests/unit/check.h"
 
 static const char pass[] = "0123456789abcdef0123456789abcdef";
@@ -112,6 +114,41 @@ test_size(void)
 	arena_free(a);
 }
 
+/* One that has derived nothing yet takes another's salt; what it seals is
+ * opened without a derivation then.  What is no blob is refused. */
+static void
+test_follow(void)
+{
+	struct arena *a = arena_new();
+	struct sealer *s, *other;
+	uint8_t *first, *second;
+	size_t first_len, len;
+
+	CHECK_INT(sealer_new(pass, &s), RC_OK);
+	CHECK_INT(sealer_new(pass, &other), RC_OK);
+	CHECK_INT(seal(s, a, place, plain, sizeof(plain), &first, &first_len),
+	    RC_OK);
+	CHECK_INT(sealer_follow(other, first, 40), RC_CRYPTO);
+	first[0] ^= 1;
+	CHECK_INT(sealer_follow(other, first, first_len), RC_CRYPTO);
+	first[0] ^= 1;
+	CHECK_INT(sealer_follow(other, first, first_len), RC_OK);
+	CHECK_INT(seal(other, a, place, plain, sizeof(plain), &second, &len),
+	    RC_OK);
+	CHECK(memcmp(first, second, 17) == 0);
+	CHECK(memcmp(first + 17, second + 17, 12) != 0);
+	opens(s, second, len, plain, sizeof(plain));
+	/* Nobody changes a salt that serves. */
+	second[5] ^= 1;
+	CHECK_INT(sealer_follow(other, second, len), RC_OK);
+	CHECK_INT(seal(other, a, place, plain, sizeof(plain), &second, &len),
+	    RC_OK);
+	CHECK(memcmp(first, second, 17) == 0);
+	sealer_free(s);
+	sealer_free(other);
+	arena_free(a);
+}
+
 /* Sealed before anybody asked for a better passphrase: it opens, and nothing
  * more comes under it. */
 static void
@@ -142,5 +179,5 @@ test_weak_passphrase(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_passphrase), CHECK_ROW(test_round_trip),
-    CHECK_ROW(test_tampering), CHECK_ROW(test_size),
+    CHECK_ROW(test_tampering), CHECK_ROW(test_size), CHECK_ROW(test_follow),
     CHECK_ROW(test_weak_passphrase))
