@@ -7,9 +7,11 @@
 #include "apiserver/edge/render.h"
 #include "apiserver/edge/request_io.h"
 #include "apiserver/live/nonces.h"
+#include "common/base/mem.h"
 
 #define URN "urn:ietf:params:acme:error:"
 #define PROBLEM_JSON "application/problem+json"
+#define PROFILE_SEGMENT 2 /* of /acme/profile/<id>/... */
 
 static const struct {
 	const char *type;
@@ -78,6 +80,35 @@ acme_nonce_render(struct request *r)
 		request_set_header(r, "Replay-Nonce", r->nonce);
 }
 
+/* The profile that the path names; NULL: it is below /acme/ itself. */
+static const char *
+profile_of(const struct request *r)
+{
+	const struct path *p = &r->path;
+
+	if (p->nsegments <= PROFILE_SEGMENT ||
+	    strcmp(p->segments[PROFILE_SEGMENT - 1], "profile") != 0 ||
+	    !path_id_is_valid(p->segments[PROFILE_SEGMENT]))
+		return NULL;
+	return p->segments[PROFILE_SEGMENT];
+}
+
+void
+acme_index_render(struct request *r)
+{
+	const char *host = request_header(r, "Host"), *id = profile_of(r);
+	struct buf b;
+
+	if (r->index)
+		return; /* a handler that failed later said it already */
+	buf_init(&b, 0);
+	buf_printf(&b, "<https://%s/acme%s%s/directory>;rel=\"index\"",
+	    host ? host : "", id ? "/profile/" : "", id ? id : "");
+	r->index = mem_strdup(buf_cstr(&b));
+	buf_fini(&b);
+	request_add_header(r, "Link", r->index);
+}
+
 void
 acme_problem_render(struct request *r, const struct acme_problem *p)
 {
@@ -95,6 +126,7 @@ acme_problem_render(struct request *r, const struct acme_problem *p)
 	r->status = status;
 	r->content_type = PROBLEM_JSON;
 	acme_nonce_render(r);
+	acme_index_render(r);
 }
 
 /* --- what no handler said --- */

@@ -4,7 +4,7 @@
  *
  * The renderer of the area /acme/: what the gate refuses is told by it, too.
  * Every problem brings a fresh nonce, as far as one can be made, so that a
- * client may try again at once (section 6.5).
+ * client may try again at once (section 6.5), and the way to the directory.
  */
 #ifndef APISERVER_EDGE_RENDER_ACME_H
 #define APISERVER_EDGE_RENDER_ACME_H
@@ -73,6 +73,8 @@ void acme_put_problem(struct json_w *w, enum acme_error error,
     const char *detail);
 /* Gives the answer a fresh nonce, if one can be made now. */
 void acme_nonce_render(struct request *r);
+/* Says where the directory of the path's profile is (section 7.1). */
+void acme_index_render(struct request *r);
 /* The answer that tells it, with its headers. */
 void acme_problem_render(struct request *r, const struct acme_problem *p);
 

@@ -98,6 +98,7 @@ request_free(struct request *r)
 		bodymem_give(r->mem, r->body_cap);
 	free(r->body);
 	free(r->headers);
+	free(r->index);
 	buf_fini(&r->reply);
 	free(r);
 }
@@ -139,9 +140,8 @@ request_set_header(struct request *r, const char *name, const char *value)
 	put_header(r, i, name, value);
 }
 
-/* Beside others of that name. */
-static void
-add_header(struct request *r, const char *name, const char *value)
+void
+request_add_header(struct request *r, const char *name, const char *value)
 {
 	put_header(r, r->nheaders, name, value);
 }
@@ -567,7 +567,7 @@ reply_header(struct op *op, const char *name, const char *value)
 void
 reply_add_header(struct op *op, const char *name, const char *value)
 {
-	add_header(req_of(op), name, arena_strdup(op_arena(op), value));
+	request_add_header(req_of(op), name, arena_strdup(op_arena(op), value));
 }
 
 /* --- pieces --- */

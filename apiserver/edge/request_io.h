@@ -108,6 +108,7 @@ struct request {
 	struct request_header *headers;
 	char retry_after[24];      /* what that header says of a 429 */
 	char nonce[NONCE_LEN + 1]; /* what Replay-Nonce says */
+	char *index; /* what Link says of ACME's directory; NULL: nothing */
 	/* What the problem to come is about; in the op's arena. */
 	struct acme_subproblem *subproblems;
 	size_t nsubproblems;
@@ -137,6 +138,8 @@ void request_set_text(struct request *r, int status, const char *content_type,
 /* Replaces one of that name.  A value with a control character is left out,
  * after a log line. */
 void request_set_header(struct request *r, const char *name, const char *value);
+/* The same, beside others of that name. */
+void request_add_header(struct request *r, const char *name, const char *value);
 
 /* --- gate.c --- */
 

@@ -69,17 +69,11 @@ acme_link(struct op *op, const char *url, const char *rel)
 	    op_printf(op, "<%s>;rel=\"%s\"", url, rel));
 }
 
-static void
-link_index(struct op *op)
-{
-	acme_link(op, op_printf(op, "%s/directory", acme_base(op)), "index");
-}
-
 void
 acme_headers(struct op *op)
 {
 	acme_nonce_render(op_owner(op));
-	link_index(op);
+	acme_index_render(op_owner(op));
 }
 
 enum op_next
@@ -123,7 +117,6 @@ acme_problem_whole(struct op *op, const struct acme_problem *p)
 		all.subproblems = r->subproblems;
 		all.nsubproblems = r->nsubproblems;
 	}
-	link_index(op);
 	acme_problem_render(r, &all);
 	return op_done(op);
 }

@@ -80,6 +80,7 @@ renewal_info_read(struct op *op)
 		    "no such certificate was issued here");
 	reply_header(op, "Retry-After", op_printf(op, "%" PRId64, poll_s(op)));
 	reply_header(op, "Cache-Control", "no-store");
+	acme_index_render(op_owner(op));
 	w = reply_writer(op);
 	json_w_open(w, '{');
 	json_w_key(w, "suggestedWindow");
