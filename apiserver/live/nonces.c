@@ -4,31 +4,16 @@
 #include <sys/queue.h>
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "common/base/clock.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"
-#include "common/base/rand.h"
 #include "common/log/log.h"
 
 enum {
 	KEYS_MAX = 8,
-	KEY_BYTES = 32,
-	ID_BYTES = NONCE_KEY_ID_LEN / 2,
-	TIME_BYTES = 5,
-	RANDOM_BYTES = 16,
-	MAC_BYTES = 16, /* of HMAC-SHA-256's 32 */
-	SIGNED_BYTES = ID_BYTES + TIME_BYTES + RANDOM_BYTES,
-	ALL_BYTES = SIGNED_BYTES + MAC_BYTES, /* 45: 60 characters, no rest */
 	EVERY_MS = 60000, /* a key that another process made is known by then */
 	AGAIN_MS = 500,   /* strangers' nonces cost no more reads than this */
-};
-
-struct nonce_key {
-	uint8_t id[ID_BYTES];
-	uint8_t bytes[KEY_BYTES];
 };
 
 struct waiter {
@@ -83,16 +68,12 @@ static void
 read_keys(struct nonces *n, const struct db_result *rows)
 {
 	int id = db_col(rows, "id"), key = db_col(rows, "key");
-	struct nonce_key *k;
 	rc ret;
 
 	n->nkeys = 0;
 	for (size_t i = 0; i < db_nrows(rows) && n->nkeys < KEYS_MAX; i++) {
-		k = &n->keys[n->nkeys];
-		ret = enc_unhex(db_text(rows, i, id), k->id, ID_BYTES);
-		if (ret == RC_OK)
-			ret = enc_unhex(db_text(rows, i, key), k->bytes,
-			    KEY_BYTES);
+		ret = nonce_key_read(db_text(rows, i, id),
+		    db_text(rows, i, key), &n->keys[n->nkeys]);
 		if (ret == RC_OK)
 			n->nkeys++;
 	}
@@ -178,109 +159,21 @@ nonces_forget(struct nonces *n)
 
 /* --- nonces --- */
 
-static void
-put_time(uint8_t *out, int64_t unix_s)
-{
-	for (int i = TIME_BYTES - 1; i >= 0; i--) {
-		out[i] = (uint8_t)(unix_s & 0xff);
-		unix_s >>= 8;
-	}
-}
-
-static int64_t
-get_time(const uint8_t *in)
-{
-	int64_t t = 0;
-
-	for (int i = 0; i < TIME_BYTES; i++)
-		t = t << 8 | in[i];
-	return t;
-}
-
-static void
-make_mac(const struct nonce_key *k, const uint8_t *in, uint8_t out[MAC_BYTES])
-{
-	uint8_t all[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
-
-	if (!HMAC(EVP_sha256(), k->bytes, KEY_BYTES, in, SIGNED_BYTES, all,
-		&len) ||
-	    len < MAC_BYTES)
-		log_fatal("ACME-NONCE-MAC", "OpenSSL makes no MAC");
-	memcpy(out, all, MAC_BYTES);
-}
-
-/* RFC 4648 section 5; no padding, as the length has no rest. */
-static void
-put_text(const uint8_t in[ALL_BYTES], char out[NONCE_LEN + 1])
-{
-	(void)enc_base64_put(out, in, ALL_BYTES);
-	out[NONCE_LEN] = '\0';
-	for (int i = 0; i < NONCE_LEN; i++) {
-		if (out[i] == '+')
-			out[i] = '-';
-		else if (out[i] == '/')
-			out[i] = '_';
-	}
-}
-
 bool
 nonces_make(struct nonces *n, char out[NONCE_LEN + 1])
 {
-	uint8_t all[ALL_BYTES];
-
 	if (n->nkeys == 0)
 		return false;
-	memcpy(all, n->keys[0].id, ID_BYTES);
-	put_time(all + ID_BYTES, (clock_wall_us() / 1000 + n->ttl_ms) / 1000);
-	rand_bytes(all + ID_BYTES + TIME_BYTES, RANDOM_BYTES);
-	make_mac(&n->keys[0], all, all + SIGNED_BYTES);
-	put_text(all, out);
-	return true;
-}
-
-static int
-value_of(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '-')
-		return 62;
-	return c == '_' ? 63 : -1;
-}
-
-static bool
-get_bytes(const char *text, uint8_t out[ALL_BYTES])
-{
-	uint32_t four;
-	int v;
-
-	if (strlen(text) != NONCE_LEN)
-		return false;
-	for (int i = 0; i < NONCE_LEN / 4; i++) {
-		four = 0;
-		for (int j = 0; j < 4; j++) {
-			v = value_of(text[4 * i + j]);
-			if (v < 0)
-				return false;
-			four = four << 6 | (uint32_t)v;
-		}
-		out[3 * i] = (uint8_t)(four >> 16);
-		out[3 * i + 1] = (uint8_t)(four >> 8 & 0xff);
-		out[3 * i + 2] = (uint8_t)(four & 0xff);
-	}
+	nonce_make(&n->keys[0], (clock_wall_us() / 1000 + n->ttl_ms) / 1000,
+	    out);
 	return true;
 }
 
 static const struct nonce_key *
-find_key(const struct nonces *n, const uint8_t *id)
+find_key(const struct nonces *n, const uint8_t bytes[NONCE_BYTES])
 {
 	for (size_t i = 0; i < n->nkeys; i++) {
-		if (memcmp(n->keys[i].id, id, ID_BYTES) == 0)
+		if (nonce_names(bytes, &n->keys[i]))
 			return &n->keys[i];
 	}
 	return NULL;
@@ -289,19 +182,20 @@ find_key(const struct nonces *n, const uint8_t *id)
 enum nonce_state
 nonces_check(const struct nonces *n, const char *text, struct nonce *out)
 {
-	uint8_t all[ALL_BYTES], mac[MAC_BYTES];
+	uint8_t bytes[NONCE_BYTES];
 	const struct nonce_key *k;
+	rc ret;
 
-	if (!get_bytes(text, all))
+	ret = nonce_read(text, bytes);
+	if (ret != RC_OK)
 		return NONCE_NONE;
-	k = find_key(n, all);
+	k = find_key(n, bytes);
 	if (!k)
 		return NONCE_UNKNOWN;
-	make_mac(k, all, mac);
-	if (CRYPTO_memcmp(mac, all + SIGNED_BYTES, MAC_BYTES) != 0)
+	if (!nonce_is_by(bytes, k))
 		return NONCE_NONE;
-	out->expires_unix = get_time(all + ID_BYTES);
-	enc_hex(k->id, ID_BYTES, out->key_id);
+	out->expires_unix = nonce_expires(bytes);
+	enc_hex(k->id, NONCE_ID_BYTES, out->key_id);
 	return out->expires_unix < clock_wall_us() / 1000000 ? NONCE_EXPIRED
 							     : NONCE_GOOD;
 }

@@ -2,10 +2,10 @@
  * nonces: what ACME clients put into one signed request each (RFC 8555 section
  * 6.5), made without a word to the database.
  *
- * A nonce is the id of a key, when it expires, random bytes and a MAC by that
- * key.  The keys stand in the database, for all replicas; that a nonce was used
- * is written there when it is.  Both are lost together in a crash: what a key
- * that is gone has signed is refused.  Event loop only.
+ * What a nonce is, nonce.h says.  The keys stand in the database, for all
+ * replicas; that a nonce was used is written there when it is.  Both are lost
+ * together in a crash: what a key that is gone has signed is refused.  Event
+ * loop only.
  */
 #ifndef APISERVER_LIVE_NONCES_H
 #define APISERVER_LIVE_NONCES_H
@@ -14,13 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "apiserver/live/nonce.h"
 #include "common/base/attr.h"
 #include "common/db/db.h"
 #include "common/loop/loop.h"
 #include "common/op/op.h"
-
-#define NONCE_LEN 60
-#define NONCE_KEY_ID_LEN 16
 
 struct nonces; /* defined in nonces.c */
 
