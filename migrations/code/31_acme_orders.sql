@@ -266,7 +266,7 @@ BEGIN
     GET DIAGNOSTICS v_n = ROW_COUNT;
     rows := rows + v_n;
     is_more := is_more OR v_n >= p_limit;
-    DELETE FROM acme_nonces d WHERE d.nonce IN (SELECT o.nonce FROM acme_nonces o WHERE o.expires_at < v_now ORDER BY o.expires_at
+    DELETE FROM acme_nonces d WHERE d.nonce IN (SELECT o.nonce FROM acme_nonces o WHERE o.expires_at < v_now - policy_acme_nonce_slack() ORDER BY o.expires_at
         LIMIT p_limit FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS v_n = ROW_COUNT;
     rows := rows + v_n;
@@ -274,6 +274,12 @@ BEGIN
     DELETE FROM acme_buckets d WHERE (d.kind, d.subject) IN (SELECT o.kind, o.subject FROM acme_buckets o WHERE o.at < v_now - policy_acme_rate()
         ORDER BY o.at LIMIT p_limit FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS v_n = ROW_COUNT;
+    rows := rows + v_n;
+    is_more := is_more OR v_n >= p_limit;
+    DELETE FROM acme_nonce_keys k WHERE k.made_at < v_now - policy_acme_nonce_key_kept();
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    rows := rows + v_n;
+    v_n := acme_challenges_give_up(p_limit);
     rows := rows + v_n;
     is_more := is_more OR v_n >= p_limit;
 END $$;

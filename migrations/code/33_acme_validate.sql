@@ -50,3 +50,36 @@ BEGIN
     END IF;
     RETURN NEXT v_status;
 END $$;
+
+-- Challenges whose task was given up, as its workers died with it, are invalid, and with them their orders: nobody looks
+-- at them again.
+CREATE FUNCTION acme_challenges_give_up(p_limit int) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE v_now timestamptz := engine_now(); v_error jsonb := jsonb_build_object('why', 'given_up'); v_tasks text[]; v_n bigint;
+BEGIN
+    SELECT array_agg(l.id) INTO v_tasks FROM (SELECT t.id FROM tasks t JOIN acme_challenges c ON c.challenge_id = t.subject
+        JOIN acme_authorizations z ON z.authz_id = c.authz_id JOIN acme_orders o ON o.order_id = z.order_id
+        WHERE t.status = 'Failed' AND t.kind = 'acme_validate' ORDER BY o.order_id LIMIT p_limit FOR NO KEY UPDATE OF o SKIP LOCKED) l;
+    -- By another statement: they are as they are now that the orders are held.
+    WITH given_up AS (
+        DELETE FROM tasks t WHERE t.status = 'Failed' AND t.kind = 'acme_validate' AND (t.id = ANY (v_tasks)
+            OR NOT EXISTS (SELECT 1 FROM acme_challenges c WHERE c.challenge_id = t.subject)) RETURNING t.subject
+    ), known AS MATERIALIZED (
+        SELECT c.challenge_id, c.type, c.attempts, z.authz_id, z.identifier ->> 'value' AS name, o.order_id, o.account_id
+        FROM given_up g JOIN acme_challenges c ON c.challenge_id = g.subject JOIN acme_authorizations z ON z.authz_id = c.authz_id
+        JOIN acme_orders o ON o.order_id = z.order_id
+        WHERE acme_challenge_is_open(c.status, z.status, o.status, least(z.expires_at, o.expires_at))
+    ), challenges AS (
+        UPDATE acme_challenges c SET status = 'invalid', error = v_error FROM known k WHERE c.challenge_id = k.challenge_id
+    ), authorizations AS (
+        UPDATE acme_authorizations z SET status = 'invalid', updated_at = v_now FROM known k WHERE z.authz_id = k.authz_id
+    ), orders AS (
+        UPDATE acme_orders o SET status = 'invalid', updated_at = v_now, error = v_error FROM known k WHERE o.order_id = k.order_id
+    ), audited AS (
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+        SELECT acme_actor(k.account_id), 'System', 'acme_challenge_completed', 'acme_challenge', k.challenge_id, jsonb_build_object(
+            'authz_id', k.authz_id, 'order_id', k.order_id, 'identifier', k.name, 'type', k.type, 'status', 'invalid',
+            'tries', k.attempts, 'error', v_error) FROM known k
+    )
+    SELECT count(*) INTO v_n FROM given_up;
+    RETURN v_n;
+END $$;

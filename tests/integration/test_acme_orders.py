@@ -202,14 +202,18 @@ def test_cleaning(orders):
     orders.complete(jobs[0])
     orders.end(jobs[1], "Failed")
     orders.q("UPDATE acme_orders SET status = 'invalid', expires_at = now() - interval '8 days' WHERE order_id = %s", gone)
-    orders.q("INSERT INTO acme_nonces (nonce, expires_at) VALUES ('old', now() - interval '1 second'), ('new', now() + interval '1 minute')")
+    orders.q("INSERT INTO acme_nonces (nonce, expires_at) VALUES ('old', now() - interval '3 minutes'), "
+             "('over', now() - interval '1 minute'), ('new', now() + interval '1 minute')")
+    orders.q("INSERT INTO acme_nonce_keys (id, key, made_at) VALUES ('old', '', now() - interval '73 hours'), ('used', '', now() - interval '71 hours')")
     orders.q("INSERT INTO acme_buckets (kind, subject, tokens, at) VALUES ('order', 'rest', 0, now() - interval '61 minutes'), "
              "('order', 'busy', 0, now())")
     while orders.value("SELECT rows FROM duty_acme_cleanup(2)") > 0:
         pass
     assert orders.q("SELECT status FROM acme_orders WHERE order_id IN (%s, %s, %s, %s) ORDER BY order_id", kept, gone, done, failed) == [
         ("ready",), ("valid",), ("invalid",)]
-    assert orders.q("SELECT nonce FROM acme_nonces") == [("new",)]
+    # By a clock that is behind one that is over is none yet, and would serve again.
+    assert orders.q("SELECT nonce FROM acme_nonces ORDER BY nonce") == [("new",), ("over",)]
+    assert orders.q("SELECT id FROM acme_nonce_keys WHERE id IN ('old', 'used')") == [("used",)]
     assert orders.q("SELECT subject FROM acme_buckets WHERE subject IN ('rest', 'busy')") == [("busy",)]
 
 

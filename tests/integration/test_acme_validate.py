@@ -593,6 +593,52 @@ def test_what_is_no_more_to_be_tried_is_not(bare, played, change):
     assert bare.ended(played.stem) and bare.trail(played.stem) == []
 
 
+FAILED = "UPDATE tasks SET status = 'Failed', leased_by = NULL, lease_id = NULL, attempt_until = NULL, dedupe_key = NULL WHERE id = %s"
+
+
+def clean(world):
+    world.fleet.query("SELECT * FROM duty_acme_cleanup(100)")
+
+
+def test_what_nobody_can_validate_is_invalid(bare, played):
+    """Its task was given up: nobody would look at it again."""
+    bare.fleet.query(FAILED, played.task)
+    clean(bare)
+    seen = bare.look(played.stem)
+    assert (seen.challenge, seen.authz, seen.order) == ("invalid",) * 3 and seen.error == seen.order_error == {"why": "given_up"}
+    assert bare.ended(played.stem)
+    assert [(t["status"], t["error"]) for t in bare.trail(played.stem)] == [("invalid", {"why": "given_up"})]
+
+
+def test_four_workers_that_died_end_a_challenge(bare, played):
+    """As the leader frees what nobody holds any more."""
+    bare.fleet.query("UPDATE leadership SET term = 1, holder = 'me', nonce = 'n', expires_at = clock_timestamp() + interval '1 hour'")
+    try:
+        for n in range(4):
+            clean(bare)
+            assert bare.look(played.stem).challenge == "processing", n
+            bare.fleet.query("UPDATE tasks SET status = 'Running', leased_by = %s, lease_id = %s, attempt_until = 'infinity' WHERE id = %s",
+                             f"dead-{n}", 100 + n, played.task)
+            bare.fleet.query("SELECT * FROM leases_free('me', 1, NULL, NULL, 0, '{\"v\": 1, \"workers_died\": \"they died\"}')")
+    finally:
+        bare.fleet.query("UPDATE leadership SET holder = '', expires_at = '-infinity'")
+    assert bare.fleet.value("SELECT status FROM tasks WHERE id = %s", played.task) == "Failed"
+    clean(bare)
+    assert bare.look(played.stem).order == "invalid"
+
+
+@pytest.mark.parametrize("change", ["UPDATE acme_authorizations SET status = 'deactivated' WHERE order_id = %s",
+                                    "UPDATE acme_orders SET status = 'invalid' WHERE order_id = %s",
+                                    "DELETE FROM acme_orders WHERE order_id = %s"])
+def test_a_task_that_was_given_up_too_late_changes_nothing(bare, played, change):
+    bare.fleet.query(FAILED, played.task)
+    bare.fleet.query(change, played.stem)
+    rows = bare.fleet.query("SELECT * FROM acme_challenges WHERE challenge_id LIKE %s", f"{played.stem}-%")
+    clean(bare)
+    assert bare.ended(played.stem) and bare.trail(played.stem) == []
+    assert bare.fleet.query("SELECT * FROM acme_challenges WHERE challenge_id LIKE %s", f"{played.stem}-%") == rows
+
+
 @pytest.mark.parametrize("settings,words", [
     ({"CERTCTL_ACME_SERVER_DNS01_RESOLVER": "dns.example.com:53"}, "CERTCTL_ACME_SERVER_DNS01_RESOLVER"),
     ({"CERTCTL_ACME_SERVER_DNS01_RESOLVER": "192.0.2.1"}, "CERTCTL_ACME_SERVER_DNS01_RESOLVER"),

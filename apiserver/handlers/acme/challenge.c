@@ -19,8 +19,6 @@ static op_step challenge_read;
 void
 acme_put_challenge(struct op *op, struct json_w *w, size_t row)
 {
-	const char *error = op_text(op, row, "error");
-
 	json_w_open(w, '{');
 	json_w_kv(w, "type", op_text(op, row, "type"));
 	json_w_kv(w, "url",
@@ -28,8 +26,7 @@ acme_put_challenge(struct op *op, struct json_w *w, size_t row)
 	json_w_kv(w, "status", op_text(op, row, "challenge_status"));
 	json_w_kv(w, "token", op_text(op, row, "token"));
 	acme_put_time(w, "validated", op_text(op, row, "validated_at"));
-	if (error[0] != '\0')
-		json_w_kv_raw(w, "error", error);
+	acme_put_error(op, w, row);
 	json_w_close(w, '}');
 }
 

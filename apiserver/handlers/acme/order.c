@@ -16,8 +16,8 @@
 static op_step order_signed;
 static op_step order_looked;
 
-/* Why an order is invalid: the words of acme_orders_settle and
- * acme_authz_deactivate. */
+/* Why an order, or a challenge, is invalid: the words of acme_orders_settle,
+ * acme_authz_deactivate and acme_challenges_give_up. */
 static const struct {
 	const char *word;
 	enum acme_error type;
@@ -27,6 +27,9 @@ static const struct {
 	"the order was not finalized in time; place a new one"},
     {"deactivated", ACME_UNAUTHORIZED,
 	"one of its authorizations was deactivated; place a new order"},
+    {"given_up", ACME_SERVER_INTERNAL,
+	"validation did not come to an end on this server, whatever the "
+	"client did; place a new order, or ask whoever runs this server"},
     {"order_changed", ACME_SERVER_INTERNAL,
 	"whoever runs this server changed what the certificate is to be; "
 	"place a new order"},
@@ -92,10 +95,10 @@ acme_retry_after(struct op *op, const char *seconds)
 
 /* --- the answer --- */
 
-static void
-put_error(struct op *op, struct json_w *w)
+void
+acme_put_error(struct op *op, struct json_w *w, size_t row)
 {
-	const char *text = op_text(op, 0, "error"), *word = "", *why;
+	const char *text = op_text(op, row, "error"), *word = "", *why;
 	const struct cJSON *error;
 	rc ret;
 
@@ -145,7 +148,7 @@ acme_reply_order(struct op *op, int status)
 	json_w_kv(w, "status", state);
 	acme_put_time(w, "expires", op_text(op, 0, "expires_at"));
 	json_w_kv_raw(w, "identifiers", op_text(op, 0, "identifiers"));
-	put_error(op, w);
+	acme_put_error(op, w, 0);
 	put_authorizations(op, w);
 	json_w_kv(w, "finalize", op_printf(op, "%s/finalize", url));
 	if (strcmp(state, "valid") == 0)

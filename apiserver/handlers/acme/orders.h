@@ -35,6 +35,8 @@ bool acme_is_read(struct op *op, enum op_next *out_next);
 const char *acme_url(struct op *op, const char *what, const char *id);
 /* A time of the database's, if there is one. */
 void acme_put_time(struct json_w *w, const char *key, const char *text);
+/* The row's error, if there is one, as a problem document. */
+void acme_put_error(struct op *op, struct json_w *w, size_t row);
 /* The order of the first row, answered. */
 enum op_next acme_reply_order(struct op *op, int status);
 /* One row's challenge as an object. */
