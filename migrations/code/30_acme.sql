@@ -4,11 +4,14 @@
 CREATE FUNCTION acme_actor(p_account text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'acme:' || p_account $$;
 
 -- The keys by which nonces are known, the newest first, which is the one to issue by; made where there is none that is young.
--- Two processes at once make two, and both serve.
+-- Whoever comes second while one is made takes that one: with more than are read, some would issue by one that others do not know.
 CREATE FUNCTION acme_nonce_keys_live() RETURNS TABLE (id text, key text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     IF NOT EXISTS (SELECT 1 FROM acme_nonce_keys k WHERE k.made_at > now() - policy_acme_nonce_key()) THEN
-        INSERT INTO acme_nonce_keys (id, key) VALUES (encode(gen_random_bytes(8), 'hex'), gen_random_bytes(32));
+        LOCK TABLE acme_nonce_keys IN SHARE ROW EXCLUSIVE MODE;
+        -- By another statement, which sees what was made while this one waited.
+        INSERT INTO acme_nonce_keys (id, key) SELECT encode(gen_random_bytes(8), 'hex'), gen_random_bytes(32)
+            WHERE NOT EXISTS (SELECT 1 FROM acme_nonce_keys k WHERE k.made_at > now() - policy_acme_nonce_key());
     END IF;
     RETURN QUERY SELECT k.id, encode(k.key, 'hex') FROM acme_nonce_keys k ORDER BY k.made_at DESC, k.id LIMIT 8;
 END $$;

@@ -67,8 +67,8 @@ CREATE FUNCTION acme_challenge_types(p_type text, p_is_wildcard bool) RETURNS te
         ELSE '{http-01,dns-01,tls-alpn-01}' END
 $$;
 
--- p_is_trusted: nothing is to be proven (acme_auth_mode).  A limit of 0 is none.  Outcomes: created; open (as many orders are
--- open as may be); limited (the next token comes in wait_s).
+-- p_is_trusted: nothing is to be proven (acme_auth_mode).  A limit of 0 is none.  Outcomes: created; ended (the account is not
+-- valid any more); open (as many orders are open as may be); limited (the next token comes in wait_s).
 CREATE FUNCTION acme_order_create(p_account text, p_profile text, p_types text[], p_values text[], p_names_key text, p_replaces text,
     p_is_trusted bool, p_order_ttl_ms bigint, p_authz_ttl_ms bigint, p_per_hour int, p_concurrent int, OUT outcome text, OUT wait_s bigint, OUT order_id text,
     OUT status text, OUT expires_at timestamptz, OUT identifiers jsonb, OUT authorizations text[]) LANGUAGE plpgsql SECURITY DEFINER
@@ -79,8 +79,12 @@ BEGIN
     wait_s := 0;
     IF p_concurrent > 0 OR p_replaces IS NOT NULL THEN
         -- One after the other, and judged by statements that see what the one before has written.
-        PERFORM 1 FROM acme_accounts a WHERE a.account_id = p_account FOR NO KEY UPDATE;
+        PERFORM 1 FROM acme_accounts a WHERE a.account_id = p_account AND a.status = 'valid' FOR NO KEY UPDATE;
+    ELSE
+        PERFORM 1 FROM acme_accounts a WHERE a.account_id = p_account AND a.status = 'valid' FOR SHARE;
     END IF;
+    -- Its end came meanwhile, and with it that of the orders that were open then.
+    IF NOT FOUND THEN outcome := 'ended'; RETURN; END IF;
     IF p_replaces IS NOT NULL THEN
         SELECT r.outcome INTO outcome FROM acme_replaces(p_account, p_replaces, p_values) r;
         IF outcome <> 'fine' THEN RETURN; END IF;

@@ -19,6 +19,7 @@ BEGIN
                 WHERE a.account_id = p_account;
         EXCEPTION WHEN unique_violation THEN -- an account was made with it, or changed to it, meanwhile
             SELECT a.account_id INTO v_other FROM acme_accounts a WHERE a.profile_id = v_profile AND a.jwk_thumbprint = p_new;
+            IF NOT FOUND THEN outcome := 'raced'; RETURN; END IF; -- and has another key again by now
         END;
     END IF;
     account_id := v_other;

@@ -93,12 +93,15 @@ new_order_signed(struct op *op)
 	    number(op, r->settings.concurrent_orders));
 }
 
-/* What acme_replaces refuses. */
+/* What acme_replaces refuses, and the account's end. */
 static const struct {
 	const char *word;
 	enum acme_error error;
 	const char *text;
-} of_replaces[] = {
+} refusals[] = {
+    {"ended", ACME_UNAUTHORIZED,
+	"the account was deactivated meanwhile: make another one with a new "
+	"key"},
     {"unknown", ACME_MALFORMED,
 	"replaces names no certificate that this account was issued: leave "
 	"it away"},
@@ -115,10 +118,10 @@ new_order_made(struct op *op)
 {
 	const char *wait_s = op_text(op, 0, "wait_s");
 
-	for (size_t i = 0; i < ARRAY_LEN(of_replaces); i++)
-		if (outcome_is(op, of_replaces[i].word))
-			return acme_problem(op, of_replaces[i].error, "%s",
-			    of_replaces[i].text);
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
+		if (outcome_is(op, refusals[i].word))
+			return acme_problem(op, refusals[i].error, "%s",
+			    refusals[i].text);
 	if (!outcome_is(op, "created"))
 		acme_retry_after(op, wait_s);
 	if (outcome_is(op, "open"))
