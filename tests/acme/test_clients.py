@@ -4,14 +4,14 @@ of three apiservers: all that a client can do, with each kind of challenge that 
 knows.  A client that is not installed fails.
 """
 import pytest
-from acme_clients import CLIENTS
+from acme_clients import CLIENTS, ClientFailed
 from acme_stack import AcmeStack
 
 NAMES = {"http-01": "a", "tls-alpn-01": "b", "dns-01": "c"}
 ALL = [(name, what) for name, client in CLIENTS.items()
        for what in ("register", *client.challenges, *(["wildcard"] if "dns-01" in client.challenges else []), *client.can)]
 # In this order: what ends an account comes last.
-ORDER = ("register", "http-01", "tls-alpn-01", "dns-01", "wildcard", "renew", "update", "key_change", "revoke", "revoke_by_key", "deactivate")
+ORDER = ("register", "http-01", "tls-alpn-01", "dns-01", "wildcard", "bind", "renew", "update", "key_change", "revoke", "revoke_by_key", "deactivate")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,8 @@ def test_client(stacks, name, what):
         assert managed(stack, leaf) == "Active"
     elif what == "wildcard":
         assert managed(stack, client.issue(f"*.{name.replace('_', '-')}.example.test", "dns-01")) == "Active"
+    elif what == "bind":
+        bind(stack, client, name)
     elif what == "renew":
         renew(stack, client, name, last)
     elif what in ("revoke", "revoke_by_key"):
@@ -67,6 +69,28 @@ def test_client(stacks, name, what):
         getattr(client, what)()
         if what == "deactivate":
             assert stack.fleet.value("SELECT count(*) FROM acme_accounts WHERE status = 'deactivated'") == 1
+
+
+def bind(stack, client, name):
+    """Where a key of an external account is demanded it registers by one, once; the command lines fail without."""
+    client.close()
+    kid, hmac = stack.eab_key()
+    which = f"bound.{name.replace('_', '-')}.example.test"
+    for i, eab in enumerate([(kid, hmac)] if client.renews_by_itself else [None, (kid, hmac), (kid, hmac)]):
+        other = CLIENTS[name](stack.server("prof-bound"), stack.fleet.dir / f"{name}-bound-{i}")
+        other.eab = eab
+        if eab is None or i == 2:  # with none, or with one that was used
+            with pytest.raises(ClientFailed):
+                other.register()
+                other.issue(which, "http-01")
+            continue
+        try:
+            other.register()
+            assert managed(stack, other.issue(which, "http-01")) == "Active"
+        finally:
+            other.close()
+    assert stack.fleet.query("SELECT k.uses, count(*) FROM acme_eab_keys k JOIN acme_accounts a ON a.eab_key_id = k.key_id WHERE k.key_id = %s "
+                             "GROUP BY 1", kid) == [(1, 1)]
 
 
 def renew(stack, client, name, challenge):

@@ -3,7 +3,7 @@ Some of what make acme-rfc-conformance-test does with all clients: two of them,
 through three apiservers, with each kind of challenge.
 """
 import pytest
-from acme_clients import CLIENTS
+from acme_clients import CLIENTS, ClientFailed
 from acme_stack import AcmeStack
 
 
@@ -26,6 +26,21 @@ def test_lego(stack):
         assert serials(stack, name) == 2
     client.revoke("b.example.test")
     assert stack.fleet.value("SELECT status FROM managed_certificates WHERE common_name = 'b.example.test'") == "Revoked"
+
+
+def test_bound(stack):
+    """Where a key of an external account is demanded."""
+    kid, hmac = stack.eab_key()
+    for i, eab in enumerate((None, (kid, hmac), (kid, hmac))):
+        client = CLIENTS["lego"](stack.server("prof-bound"), stack.fleet.dir / f"bound-{i}")
+        client.eab = eab
+        if i == 1:
+            client.issue("bound.example.test", "http-01")
+        else:
+            with pytest.raises(ClientFailed, match="External Account Binding|admits one only"):
+                client.issue("bound.example.test", "http-01")
+    assert serials(stack, "bound.example.test") == 1
+    assert stack.fleet.query("SELECT eab_key_id FROM acme_accounts WHERE profile_id = 'prof-bound'") == [(kid,)]
 
 
 def test_uacme(stack):

@@ -37,7 +37,8 @@ class ClientFailed(AssertionError):
 
 class Client:
     challenges = ()  # that it knows
-    can = ()  # of: renew, revoke, revoke_by_key, key_change, deactivate, update
+    can = ()  # of: bind, renew, revoke, revoke_by_key, key_change, deactivate, update
+    eab = None  # id and HMAC key of an external account, by which to register
     renews_by_itself = False  # so only certificates of a short life are renewed while somebody watches
 
     def __init__(self, server, directory):
@@ -76,14 +77,15 @@ txt() {{
 
 class Lego(Client):
     challenges = ("http-01", "tls-alpn-01", "dns-01")
-    can = ("renew", "revoke")
+    can = ("bind", "renew", "revoke")
 
     def lego(self, command, name, challenge=None, *more):
         how = {None: (), "http-01": ("--http", "--http.port", f":{self.server.http_port}"),
                "tls-alpn-01": ("--tls", "--tls.port", f":{self.server.tls_port}"),
                "dns-01": ("--dns", "exec", "--dns.resolvers", f"127.0.0.1:{self.server.dns_port}", "--dns.disable-cp")}[challenge]
         hook = self.dns_hook("dns.sh", 'case $1 in present) txt set-txt "${2%.}" "$3" ;; cleanup) txt clear-txt "${2%.}" ;; esac')
-        return self.run("lego", "--server", self.server.directory, "--email", "ops@example.test", "--accept-tos", "--path", self.dir,
+        eab = ("--eab", "--kid", self.eab[0], "--hmac", self.eab[1]) if self.eab else ()
+        return self.run("lego", "--server", self.server.directory, "--email", "ops@example.test", "--accept-tos", "--path", self.dir, *eab,
                         "--domains", name, *how, command, *more, LEGO_CA_CERTIFICATES=self.server.ca, EXEC_PATH=str(hook),
                         EXEC_PROPAGATION_TIMEOUT="5", EXEC_POLLING_INTERVAL="1")
 
@@ -107,7 +109,7 @@ class Lego(Client):
 
 class Certbot(Client):
     challenges = ("http-01", "dns-01")
-    can = ("renew", "revoke", "revoke_by_key", "deactivate", "update")
+    can = ("bind", "renew", "revoke", "revoke_by_key", "deactivate", "update")
 
     def certbot(self, *argv):
         places = [f"--{kind}-dir={self.dir / kind}" for kind in ("config", "work", "logs")]
@@ -115,7 +117,8 @@ class Certbot(Client):
                         REQUESTS_CA_BUNDLE=self.server.ca)
 
     def register(self):
-        self.certbot("register", "--agree-tos", "--email", "ops@example.test")
+        eab = ("--eab-kid", self.eab[0], "--eab-hmac-key", self.eab[1]) if self.eab else ()
+        self.certbot("register", "--agree-tos", "--email", "ops@example.test", *eab)
 
     def how(self, challenge):
         if challenge == "http-01":
@@ -156,7 +159,7 @@ class Certbot(Client):
 
 class Uacme(Client):
     challenges = ("http-01", "dns-01", "tls-alpn-01")
-    can = ("renew", "revoke", "revoke_by_key", "key_change", "deactivate", "update")
+    can = ("bind", "renew", "revoke", "revoke_by_key", "key_change", "deactivate", "update")
 
     def trusting(self):
         """Debian's uacme trusts what the machine trusts, by a library that no variable tells otherwise."""
@@ -181,7 +184,7 @@ esac
                         **self.trusting())
 
     def register(self):
-        self.uacme("new", "ops@example.test")
+        self.uacme(*(("--eab", ":".join(self.eab)) if self.eab else ()), "new", "ops@example.test")
 
     def issue(self, name, challenge):
         with Webroot(self.server.http_port, self.dir / "webroot"), AlpnDirectory(self.server.tls_port, self.dir / "alpn"):
@@ -231,7 +234,7 @@ class Webroot:
 
 class Dehydrated(Client):
     challenges = ("http-01", "dns-01", "tls-alpn-01")
-    can = ("renew", "revoke", "deactivate", "update")
+    can = ("bind", "renew", "revoke", "deactivate", "update")
 
     def dehydrated(self, *argv, challenge="http-01"):
         hook = self.dns_hook("hook.sh", """
@@ -244,7 +247,7 @@ exit 0""")
         for name in ("wellknown", "alpn"):
             (self.dir / name).mkdir(exist_ok=True)
         config.write_text(f'CA="{self.server.directory}"\nBASEDIR="{self.dir}"\nWELLKNOWN="{self.dir}/wellknown"\nCONTACT_EMAIL=ops@example.test\n'
-                          f'ALPNCERTDIR="{self.dir}/alpn"\nHOOK="{hook}"\nKEY_ALGO=prime256v1\n')
+                          f'ALPNCERTDIR="{self.dir}/alpn"\nHOOK="{hook}"\nKEY_ALGO=prime256v1\n' + ("EAB_KID={}\nEAB_HMAC_KEY={}\n".format(*self.eab) if self.eab else ""))
         return self.run("dehydrated", "--config", config, *argv, CURL_CA_BUNDLE=self.server.ca, DNS="yes" if challenge == "dns-01" else "")
 
     def register(self):
@@ -288,7 +291,7 @@ class ModMd(Client):
     """Apache itself: it serves the names, answers for them and renews by itself."""
 
     challenges = ("http-01", "tls-alpn-01", "dns-01")
-    can = ("renew",)
+    can = ("bind", "renew")
     renews_by_itself = True
     modules = ("mpm_event", "unixd", "authz_core", "log_config", "socache_shmcb", "watchdog", "ssl", "md")
 
@@ -315,6 +318,7 @@ MDCertificateAuthority {self.server.directory}
 MDCACertificateFile {self.server.ca}
 MDCertificateAgreement accepted
 MDContactEmail ops@example.test
+{f"MDExternalAccountBinding {self.eab[0]} {self.eab[1]}" if self.eab else ""}
 MDCAChallenges {challenge}
 MDStoreDir {self.dir}/md
 MDRenewWindow {self.window}
@@ -390,7 +394,7 @@ class Caddy(Client):
     """It serves the names and renews by itself, once two thirds of a certificate's life are over."""
 
     challenges = ("http-01", "tls-alpn-01")
-    can = ("renew",)
+    can = ("bind", "renew")
     renews_by_itself = True
 
     process = None
@@ -417,6 +421,7 @@ class Caddy(Client):
             dir {self.server.directory}
             trusted_roots {self.server.ca}
             email ops@example.test
+            {f"eab {self.eab[0]} {self.eab[1]}" if self.eab else ""}
             {off}
         }}
     }}

@@ -5,7 +5,8 @@ validates, a name server whose records tests set, and profiles of long and short
 from acme_clients import Server
 from fleet import Fleet, free_port, wait_for
 
-PROFILES = {"prof-acme": 0, "prof-short": 45}  # and how long its certificates live; 0: as the issuer says
+# And how long its certificates live; 0: as the issuer says.
+PROFILES = {"prof-acme": 0, "prof-short": 45, "prof-bound": 0}
 SETTINGS = {
     "CERTCTL_ACME_SERVER_ENABLED": "true",
     "CERTCTL_ACME_SERVER_DEFAULT_PROFILE_ID": "prof-acme",
@@ -18,6 +19,7 @@ class AcmeStack:
         self.fleet = Fleet(name)
         self.http_port, self.tls_port, self.dns_port, self.dns_api_port = (free_port() for _ in range(4))
         self.names = None
+        self.dir = self.fleet.dir  # for whoever reports a failure
 
     def __enter__(self):
         fleet = self.fleet
@@ -37,7 +39,13 @@ class AcmeStack:
         for ident, seconds in PROFILES.items():
             fleet.plant("INSERT INTO certificate_profiles (id, name, acme_auth_mode, issuer_id, acme_owner_id, max_ttl_seconds, allow_short_lived) "
                         "VALUES (%s, %s, 'challenge', 'iss-local', 'o-test', %s, true)", ident, ident, seconds)
+        fleet.query("UPDATE certificate_profiles SET acme_eab_required = true WHERE id = 'prof-bound'")
         return self
+
+    def eab_key(self, **more):
+        """Id and HMAC key of one that admits to prof-bound."""
+        made = self.fleet.api.need("POST", "/api/v1/acme/eab-keys", {"profile_id": "prof-bound"} | more)
+        return made["id"], made["hmac_key"]
 
     def __exit__(self, *_):
         self.fleet.close()
