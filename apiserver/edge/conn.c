@@ -11,13 +11,14 @@
 #include <event2/event.h>
 #include <openssl/err.h>
 
+#include "apiserver/edge/sockbio.h"
 #include "common/base/mem.h"
 #include "common/log/log.h"
 
 enum {
 	SWEEP_MS = 250,
-	/* Up to this much output is made one piece, so that it is one TLS
-	 * record. */
+	/* So much output is made one piece, so that it is one TLS record; a
+	 * record that conn_send began is a piece of it. */
 	ONE_RECORD = 16 * 1024,
 };
 
@@ -220,24 +221,49 @@ void
 conn_push(struct conn *c)
 {
 	struct evbuffer *out = conn_output(c);
+	size_t len = evbuffer_get_length(out);
 
-	if (evbuffer_get_length(out) <= ONE_RECORD)
-		(void)evbuffer_pullup(out, -1);
+	(void)evbuffer_pullup(out,
+	    (ev_ssize_t)(len < ONE_RECORD ? len : ONE_RECORD));
 	/* Without a trip through epoll to hear that the socket takes it. */
 	event_active(&c->bev->ev_write, EV_WRITE, 1);
 }
 
+static void
+on_sent(void *arg)
+{
+	struct conn *c = arg;
+
+	if (c->state == CONN_WRITING)
+		c->set->ops->on_output(c);
+}
+
+void
+conn_sent(struct conn *c)
+{
+	loop_defer(c->set->loop, on_sent, c);
+}
+
+/* The SSL reads ahead, to ask the socket once for a record and not for its
+ * header first.  What it has then of the next one no epoll tells of. */
+static void
+go_on_reading(struct conn *c)
+{
+	if (c->state != CONN_DYING &&
+	    SSL_has_pending(bufferevent_openssl_get_ssl(c->bev)))
+		event_active(&c->bev->ev_read, EV_READ, 1);
+}
+
 /* Reading stops at max_input, which may be in the middle of a TLS record.  Its
- * rest lies in the SSL, where no epoll tells of it: once there is room again we
- * have to go on by ourselves. */
+ * rest lies in the SSL: once there is room again we have to go on by ourselves.
+ */
 static void
 on_room(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct conn *c = arg;
 
-	if (info->n_deleted > 0 && c->state != CONN_DYING &&
-	    SSL_pending(bufferevent_openssl_get_ssl(c->bev)) > 0)
-		event_active(&c->bev->ev_read, EV_READ, 1);
+	if (info->n_deleted > 0)
+		go_on_reading(c);
 }
 
 static void
@@ -250,6 +276,7 @@ on_read(struct bufferevent *bev, void *arg)
 		(void)evbuffer_drain(in, evbuffer_get_length(in));
 	else if (c->state != CONN_DYING)
 		c->set->ops->on_input(c);
+	go_on_reading(c);
 }
 
 static void
@@ -288,6 +315,8 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	struct conn *c = arg;
 
 	ERR_clear_error();
+	if ((what & BEV_EVENT_CONNECTED) != 0)
+		go_on_reading(c); /* a request behind the handshake's end */
 	if ((what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) == 0)
 		return;
 	if (what != half || c->state == CONN_DYING) {
@@ -306,8 +335,11 @@ conn_new(struct conn_set *s, SSL *ssl, int fd, const struct peer_addr *addr)
 {
 	struct conn *c = mem_zalloc(sizeof(*c));
 
+	BIO *bio = sockbio_new(fd);
+
 	c->set = s;
 	c->addr = *addr;
+	SSL_set_bio(ssl, bio, bio);
 	c->bev = bufferevent_openssl_socket_new(loop_base(s->loop), fd, ssl,
 	    BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
 	if (!c->bev)

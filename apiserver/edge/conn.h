@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/uio.h>
 
 #include "apiserver/edge/http1.h"
 #include "apiserver/edge/peer.h"
@@ -98,8 +99,16 @@ struct conn *conn_new(struct conn_set *s, SSL *ssl, int fd,
 void conn_move(struct conn *c, enum conn_state to);
 struct evbuffer *conn_input(const struct conn *c);
 struct evbuffer *conn_output(const struct conn *c);
+/*
+ * Sends texts as if they were one, if nothing waits before them, and gives back
+ * how many of their bytes left.  The caller puts the rest into the output, and
+ * pushes; it is right to put it there in any case of 0.
+ */
+size_t conn_send(struct conn *c, const struct iovec *texts, size_t ntexts);
 /* What stands in the output leaves in this turn. */
 void conn_push(struct conn *c);
+/* Tells conn_ops.on_output in the next turn, as if output had gone out. */
+void conn_sent(struct conn *c);
 /* Ends our side once all is out, and the whole when the client has had the
  * time to read it: closing at once with bytes unread would reset the
  * connection and take the reply away. */

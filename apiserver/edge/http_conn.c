@@ -76,6 +76,21 @@ decide_close(struct conn *c, struct request *r)
 }
 
 static void
+send_whole(struct conn *c, struct request *r)
+{
+	decide_close(c, r);
+	conn_move(c, CONN_WRITING);
+	if (!http_reply_whole(c, r))
+		return;
+	/* What comes next may be answered at once, too: not from in here, or
+	 * a client that sends many requests ahead has them nested. */
+	if (c->must_close || evbuffer_get_length(conn_input(c)) > 0)
+		conn_sent(c);
+	else
+		conn_move(c, CONN_IDLE);
+}
+
+static void
 send_reply(struct conn *c, struct request *r)
 {
 	c->request = NULL;
@@ -86,12 +101,11 @@ send_reply(struct conn *c, struct request *r)
 		conn_kill(c);
 		return;
 	}
-	if (r->is_pieces) {
-		http_reply_end(conn_output(c), r);
-	} else {
-		decide_close(c, r);
-		http_reply_whole(conn_output(c), r);
+	if (!r->is_pieces) {
+		send_whole(c, r);
+		return;
 	}
+	http_reply_end(conn_output(c), r);
 	conn_move(c, CONN_WRITING);
 	conn_push(c);
 }

@@ -1,6 +1,6 @@
 #include "apiserver/edge/http_reply.h"
 
-#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +9,10 @@
 #include <event2/buffer.h>
 #include <event2/util.h>
 
+#include "apiserver/edge/conn.h"
 #include "apiserver/edge/reason.h"
 #include "apiserver/edge/request_io.h"
+#include "common/base/blob.h"
 #include "common/log/log.h"
 
 enum {
@@ -106,19 +108,30 @@ free_data(const void *data, size_t len, void *arg)
 	free(arg);
 }
 
-/* Appends the reply's text, handing it over when it is long. */
 static void
-put_text(struct evbuffer *out, struct buf *text)
+let_go(const void *data, size_t len, void *blob)
 {
+	blob_let_go(blob);
+}
+
+/* Appends the reply's body from there on, handing it over when it is long. */
+static void
+put_body(struct evbuffer *out, struct request *r, size_t from)
+{
+	size_t len;
+	const char *body = request_reply(r, &len) + from;
 	int failed;
 
-	if (text->len <= COPY_MAX) {
-		failed = evbuffer_add(out, buf_cstr(text), text->len);
-		buf_reset(text);
+	len -= from;
+	if (len <= COPY_MAX) {
+		failed = evbuffer_add(out, body, len);
+	} else if (r->shared) {
+		failed = evbuffer_add_reference(out, body, len, let_go,
+		    blob_hold(r->shared));
 	} else {
-		failed = evbuffer_add_reference(out, text->data, text->len,
-		    free_data, text->data);
-		buf_init(text, text->max);
+		failed = evbuffer_add_reference(out, body, len, free_data,
+		    r->reply.data);
+		buf_init(&r->reply, r->reply.max);
 	}
 	if (failed)
 		log_fatal("HTTP-MEMORY", "out of memory");
@@ -140,18 +153,40 @@ scratch(void)
 	return &b;
 }
 
-void
-http_reply_whole(struct evbuffer *out, struct request *r)
+bool
+http_reply_whole(struct conn *c, struct request *r)
 {
+	struct evbuffer *out = conn_output(c);
 	struct buf *b = scratch();
+	struct iovec texts[2];
 	char length[24];
+	size_t len, sent;
+	const char *body = request_reply(r, &len);
 
-	(void)snprintf(length, sizeof(length), "%zu", r->reply.len);
+	(void)snprintf(length, sizeof(length), "%zu", len);
 	put_head(b, r, has_body(r->status) ? "Content-Length" : NULL, length);
-	if (evbuffer_add(out, b->data, b->len) != 0)
+	if (!has_body(r->status) || is_head(r))
+		len = 0;
+	texts[0] = (struct iovec){b->data, b->len};
+	texts[1] = (struct iovec){(void *)(uintptr_t)body, len};
+	sent = conn_send(c, texts, len > 0 ? 2 : 1);
+	if (sent == b->len + len)
+		return true;
+	if (sent < b->len &&
+	    evbuffer_add(out, b->data + sent, b->len - sent) != 0)
 		log_fatal("HTTP-MEMORY", "out of memory");
-	if (has_body(r->status) && !is_head(r) && r->reply.len > 0)
-		put_text(out, &r->reply);
+	if (len > 0)
+		put_body(out, r, sent > b->len ? sent - b->len : 0);
+	conn_push(c);
+	return false;
+}
+
+/* What is written next is written to the same memory. */
+static void
+put_text(struct evbuffer *out, struct request *r)
+{
+	put_body(out, r, 0);
+	buf_reset(&r->reply);
 }
 
 static void
@@ -160,11 +195,11 @@ put_piece(struct evbuffer *out, struct request *r)
 	if (r->reply.len == 0 || is_head(r))
 		return; /* an empty piece would be the last */
 	if (r->head.is_1_0) {
-		put_text(out, &r->reply);
+		put_text(out, r);
 		return;
 	}
 	(void)evbuffer_add_printf(out, "%zx\r\n", r->reply.len);
-	put_text(out, &r->reply);
+	put_text(out, r);
 	(void)evbuffer_add(out, "\r\n", 2);
 }
 

@@ -8,6 +8,7 @@
 #include "apiserver/api.h"
 #include "apiserver/edge/request_io.h"
 #include "apiserver/live/park.h"
+#include "common/base/blob.h"
 #include "common/base/clock.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"
@@ -100,6 +101,7 @@ request_free(struct request *r)
 	free(r->headers);
 	free(r->index);
 	buf_fini(&r->reply);
+	blob_let_go(r->shared);
 	free(r);
 }
 
@@ -146,10 +148,19 @@ request_add_header(struct request *r, const char *name, const char *value)
 	put_header(r, r->nheaders, name, value);
 }
 
+const char *
+request_reply(const struct request *r, size_t *out_len)
+{
+	*out_len = r->shared ? r->shared->len : r->reply.len;
+	return r->shared ? r->shared->bytes : buf_cstr(&r->reply);
+}
+
 void
 request_set_text(struct request *r, int status, const char *content_type,
     const char *text)
 {
+	blob_let_go(r->shared);
+	r->shared = NULL;
 	buf_reset(&r->reply);
 	buf_puts(&r->reply, text);
 	r->status = status;
@@ -491,6 +502,17 @@ reply_bytes(struct op *op, int status, const char *content_type,
 		return op_fail(op, RC_INTERNAL, "the answer is too large");
 	r->status = status;
 	r->content_type = content_type;
+	return op_done(op);
+}
+
+enum op_next
+reply_blob(struct op *op, int status, const char *content_type,
+    struct blob *body)
+{
+	struct request *r = req_of(op);
+
+	request_set_text(r, status, content_type, "");
+	r->shared = blob_hold(body);
 	return op_done(op);
 }
 

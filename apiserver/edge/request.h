@@ -19,6 +19,7 @@
 #include "common/json/json.h"
 #include "common/op/op.h"
 
+struct blob; /* common/base/blob.h */
 struct cJSON;
 struct peer_addr; /* edge/peer.h */
 struct api;       /* the process: configuration, bus, pools; apiserver/api.h */
@@ -111,6 +112,9 @@ enum op_next reply_no_content(struct op *op);
 /* A whole body of any type, copied; no newline is added. */
 enum op_next reply_bytes(struct op *op, int status, const char *content_type,
     const void *bytes, size_t len);
+/* The same, not copied: the answer holds body until it is out. */
+enum op_next reply_blob(struct op *op, int status, const char *content_type,
+    struct blob *body);
 /*
  * An answer in pieces, for what may be long.  reply_begin says how it starts
  * and gives a writer; reply_piece sends what was written since, and next runs

@@ -26,6 +26,7 @@
 #include "apiserver/policy/auth.h"
 #include "apiserver/policy/path.h"
 #include "apiserver/policy/route.h"
+#include "common/base/blob.h"
 #include "common/base/buf.h"
 #include "common/json/json.h"
 #include "common/op/op.h"
@@ -103,6 +104,7 @@ struct request {
 	int status; /* 0: no answer yet */
 	const char *content_type;
 	struct buf reply;
+	struct blob *shared; /* the body, instead of reply; NULL: reply is */
 	struct json_w writer;
 	size_t nheaders;
 	struct request_header *headers;
@@ -132,6 +134,8 @@ const char *request_header(const struct request *r, const char *name);
 
 /* --- answers outside of an op, and by the gate --- */
 
+/* The body of the answer that is whole. */
+const char *request_reply(const struct request *r, size_t *out_len);
 /* A whole body of any type; no newline is added. */
 void request_set_text(struct request *r, int status, const char *content_type,
     const char *text);

@@ -24,14 +24,14 @@ has_it(struct op *op)
 }
 
 static enum op_next
-answer_with(struct op *op, const char *tag, const char *body, size_t len)
+answer_with(struct op *op, const char *tag, struct blob *body)
 {
 	struct request *r = op_owner(op);
 
 	(void)snprintf(r->tag, sizeof(r->tag), "%s", tag);
 	if (tag[0] != '\0' && has_it(op))
 		return reply_no_content(op);
-	return reply_bytes(op, 200, "application/json", body, len);
+	return reply_blob(op, 200, "application/json", body);
 }
 
 /* What the route's own steps make, for this one and all who ask for it too. */
@@ -56,7 +56,7 @@ shared(struct op *op)
 	if (had == NULL)
 		return ask(op);
 	r->is_momentary = had->is_momentary;
-	return answer_with(op, had->tag, had->body, had->len);
+	return answer_with(op, had->tag, had->body);
 }
 
 /* The kept answer, or a new one. */
@@ -66,7 +66,7 @@ answer(struct op *op, const struct lists_page *page, const char *list)
 	struct request *r = op_owner(op);
 
 	if (page != NULL)
-		return answer_with(op, page->tag, page->body, page->len);
+		return answer_with(op, page->tag, page->body);
 	r->sharer = sharing_join(r->api->sharing, op, list);
 	return ask(op);
 }
@@ -133,9 +133,18 @@ looked(struct op *op)
 static bool
 gets_tag(const struct request *r)
 {
-	return r->status == 200 && !r->is_pieces &&
-	       r->reply.len <= TAGGED_MAX_BYTES &&
+	return r->shared->len <= TAGGED_MAX_BYTES &&
 	       (r->list != NULL || req_header(r->op, "If-None-Match") != NULL);
+}
+
+/* Whatever is to keep the body, or to send it, holds the same one. */
+static void
+share_body(struct request *r)
+{
+	if (r->shared != NULL)
+		return;
+	r->shared = blob_new(r->reply.data, r->reply.len);
+	buf_fini(&r->reply);
 }
 
 static void
@@ -143,12 +152,12 @@ make_tag(struct request *r)
 {
 	char digest[65];
 
-	enc_sha256_hex(r->reply.data, r->reply.len, digest);
+	enc_sha256_hex(r->shared->bytes, r->shared->len, digest);
 	(void)snprintf(r->tag, sizeof(r->tag), "\"%s\"", digest);
 	if (r->list != NULL)
 		lists_keep(r->api->lists, r->match.route->reads, r->list,
 		    &r->view, r->is_momentary,
-		    &(struct lists_page){r->tag, r->reply.data, r->reply.len});
+		    &(struct lists_page){r->tag, r->shared});
 }
 
 void
@@ -156,13 +165,15 @@ tagged_end(struct request *r, rc code)
 {
 	bool is_whole = code == RC_OK && r->status == 200 && !r->is_pieces;
 
-	if (code == RC_OK && r->tag[0] == '\0' && gets_tag(r))
+	if (is_whole)
+		share_body(r);
+	if (is_whole && r->tag[0] == '\0' && gets_tag(r))
 		make_tag(r);
 	if (r->sharer != NULL)
-		sharer_tell(r->sharer,
-		    is_whole ? &(struct shared_answer){r->tag, r->is_momentary,
-				   r->reply.data, r->reply.len}
-			     : NULL);
+		sharer_tell(r->sharer, is_whole
+					   ? &(struct shared_answer){r->tag,
+						 r->is_momentary, r->shared}
+					   : NULL);
 	if (code != RC_OK || r->tag[0] == '\0')
 		return;
 	request_set_header(r, "ETag", r->tag);

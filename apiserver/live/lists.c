@@ -22,7 +22,7 @@ struct entry {
 	struct lists_view view;
 	bool is_momentary;
 	char tag[LISTS_TAG_MAX];
-	char text[]; /* the list, its end, the body */
+	char text[]; /* the list */
 };
 
 /* A part of what lists read, by the last look. */
@@ -61,7 +61,14 @@ lists_new(struct loop *l, struct db_pool *requests, struct db_pool *heartbeats)
 static size_t
 size_of(const struct entry *e)
 {
-	return sizeof(*e) + e->hh.keylen + 1 + e->page.len;
+	return sizeof(*e) + e->hh.keylen + 1 + e->page.body->len;
+}
+
+static void
+free_entry(struct entry *e)
+{
+	blob_let_go(e->page.body);
+	free(e);
 }
 
 static void
@@ -69,7 +76,7 @@ drop(struct lists *s, struct entry *e)
 {
 	HASH_DEL(s->entries, e);
 	s->bytes -= size_of(e);
-	free(e);
+	free_entry(e);
 }
 
 void
@@ -180,15 +187,14 @@ lists_keep(struct lists *s, unsigned reads, const char *list,
 	HASH_FIND_STR(s->entries, list, e);
 	if (e != NULL)
 		drop(s, e);
-	e = mem_zalloc(sizeof(*e) + len + 1 + page->len);
+	e = mem_zalloc(sizeof(*e) + len + 1);
 	e->view = *view;
 	e->is_momentary = is_momentary;
 	memcpy(e->tag, page->tag, strlen(page->tag) + 1);
 	memcpy(e->text, list, len + 1);
-	memcpy(e->text + len + 1, page->body, page->len);
-	e->page = (struct lists_page){e->tag, e->text + len + 1, page->len};
+	e->page = (struct lists_page){e->tag, blob_hold(page->body)};
 	if (!holds(s, e, reads)) { /* it changed meanwhile */
-		free(e);
+		free_entry(e);
 		return;
 	}
 	HASH_ADD_KEYPTR(hh, s->entries, e->text, len, e);

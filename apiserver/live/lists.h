@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "common/base/blob.h"
 #include "common/db/db.h"
 #include "common/loop/loop.h"
 #include "common/op/op.h"
@@ -41,8 +42,7 @@ struct lists; /* defined in lists.c */
 
 struct lists_page {
 	const char *tag; /* quoted */
-	const char *body;
-	size_t len;
+	struct blob *body;
 };
 
 /* What was known when rows were asked for. */
@@ -87,8 +87,9 @@ void lists_look(struct lists *s, struct lists_wait *w, struct op *op);
 void lists_forget(struct lists_wait *w);
 /* Before rows are asked for. */
 void lists_view(const struct lists *s, struct lists_view *out);
-/* An answer and the view from before its rows; copied.  is_momentary: it
- * holds for a second, and while this process writes nothing. */
+/* An answer, whose body is held, and the view from before its rows.
+ * is_momentary: it holds for a second, and while this process writes nothing.
+ */
 void lists_keep(struct lists *s, unsigned reads, const char *list,
     const struct lists_view *view, bool is_momentary,
     const struct lists_page *page);

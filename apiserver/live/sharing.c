@@ -11,7 +11,7 @@
 struct kept {
 	size_t nusers;
 	struct shared_answer answer;
-	char *tag, *body;
+	char *tag;
 };
 
 /* All that ask for one thing. */
@@ -57,12 +57,9 @@ keep(const struct shared_answer *answer)
 	struct kept *k = mem_zalloc(sizeof(*k));
 
 	k->tag = mem_strdup(answer->tag);
-	k->body = mem_zalloc(answer->len + 1);
-	memcpy(k->body, answer->body, answer->len);
 	k->answer = (struct shared_answer){.tag = k->tag,
 	    .is_momentary = answer->is_momentary,
-	    .body = k->body,
-	    .len = answer->len};
+	    .body = blob_hold(answer->body)};
 	return k;
 }
 
@@ -72,7 +69,7 @@ let_go(struct kept *k)
 	if (--k->nusers > 0)
 		return;
 	free(k->tag);
-	free(k->body);
+	blob_let_go(k->answer.body);
 	free(k);
 }
 

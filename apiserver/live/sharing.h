@@ -11,8 +11,8 @@
 #define APISERVER_LIVE_SHARING_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
+#include "common/base/blob.h"
 #include "common/op/op.h"
 
 struct sharing; /* defined in sharing.c */
@@ -21,8 +21,7 @@ struct sharer;  /* defined in sharing.c */
 struct shared_answer {
 	const char *tag; /* "": it was not made */
 	bool is_momentary;
-	const char *body;
-	size_t len;
+	struct blob *body;
 };
 
 struct sharing *sharing_new(void);
@@ -35,8 +34,8 @@ struct sharer *sharing_join(struct sharing *s, struct op *op, const char *what);
 bool sharer_asks(const struct sharer *c);
 /* NULL: it has none.  Lives as long as the op. */
 const struct shared_answer *sharer_answer(const struct sharer *c);
-/* Of one that asks, at its end.  answer is copied; NULL: it has none that is
- * right for others. */
+/* Of one that asks, at its end.  The answer's tag is copied and its body held;
+ * NULL: it has none that is right for others. */
 void sharer_tell(struct sharer *c, const struct shared_answer *answer);
 
 #endif

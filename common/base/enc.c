@@ -1,5 +1,6 @@
 #include "common/base/enc.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -368,12 +369,24 @@ enc_parse_duration_ms(const char *s, int64_t *out_ms)
 	return RC_OK;
 }
 
+static EVP_MD *sha256;
+
+static void
+fetch_sha256(void)
+{
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
+/* Fetched once: SHA256() looks for an implementation at each call, which takes
+ * longer than the digest of a key. */
 void
 enc_sha256_hex(const void *in, size_t len, char out[65])
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	uint8_t digest[SHA256_DIGEST_LENGTH];
 
-	if (SHA256(in, len, digest) == NULL)
+	if (pthread_once(&once, fetch_sha256) != 0 || sha256 == NULL ||
+	    EVP_Digest(in, len, digest, NULL, sha256, NULL) != 1)
 		abort(); /* only without a working libcrypto */
 	enc_hex(digest, sizeof(digest), out);
 }

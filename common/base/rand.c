@@ -10,14 +10,20 @@
 #include <openssl/rand.h>
 
 #include "common/base/clock.h"
+#include "common/base/mem.h"
+
+enum {
+	/* Up to so many bytes come out of those that were drawn ahead. */
+	FEW = 32,
+	AHEAD = 1024,
+};
 
 /* nanoseconds (20), counter (10), two dashes and the NUL leave this much */
 #define RAND_ID_PREFIX_MAX 31
 
-void
-rand_bytes(void *out, size_t len)
+static void
+draw(unsigned char *p, size_t len)
 {
-	unsigned char *p = out;
 	size_t n;
 
 	while (len > 0) {
@@ -29,6 +35,35 @@ rand_bytes(void *out, size_t len)
 		p += n;
 		len -= n;
 	}
+}
+
+/*
+ * One question to the generator costs as much for 16 bytes as for some
+ * hundred: about the rest of a small request.  Nobody here forks and goes on
+ * without exec, which would hand the same bytes out twice.
+ */
+static void
+take_few(void *out, size_t len)
+{
+	static _Thread_local unsigned char pool[AHEAD];
+	static _Thread_local size_t left;
+
+	if (left < len) {
+		draw(pool, sizeof(pool));
+		left = sizeof(pool);
+	}
+	left -= len;
+	memcpy(out, pool + left, len);
+	mem_wipe(pool + left, len); /* it may be a key */
+}
+
+void
+rand_bytes(void *out, size_t len)
+{
+	if (len <= FEW)
+		take_few(out, len);
+	else
+		draw(out, len);
 }
 
 uint32_t

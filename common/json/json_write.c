@@ -33,12 +33,15 @@ json_w_close(struct json_w *w, char bracket)
 	w->comma = true;
 }
 
-/* Whether the byte can stand in a string as it is. */
+/* Whether the byte can stand in a string as it is: all of ASCII that shows but
+ * "&<>\ as bits. */
 static bool
 is_plain(unsigned char c)
 {
-	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' &&
-	       c != '>' && c != '&';
+	static const uint32_t plain[4] = {0, 0xafffffbb, 0xefffffff,
+	    0xffffffff};
+
+	return c < 0x80 && (plain[c >> 5] >> (c & 31) & 1) != 0;
 }
 
 static void

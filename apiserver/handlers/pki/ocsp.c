@@ -152,11 +152,11 @@ send_page(struct op *op, const struct lists_page *page)
 {
 	struct ocsp_ask *o = ask_of(op);
 
-	memcpy(&o->next_unix, page->body, sizeof(o->next_unix));
+	memcpy(&o->next_unix, page->body->bytes, sizeof(o->next_unix));
 	(void)snprintf(o->tag, sizeof(o->tag), "%s", page->tag);
-	o->der =
-	    (struct span){(const uint8_t *)page->body + sizeof(o->next_unix),
-		page->len - sizeof(o->next_unix)};
+	o->der = (struct span){(const uint8_t *)page->body->bytes +
+				   sizeof(o->next_unix),
+	    page->body->len - sizeof(o->next_unix)};
 	return send_kept(op);
 }
 
@@ -164,16 +164,19 @@ static void
 keep(struct op *op, struct ocsp_ask *o, struct span der, int64_t left_s)
 {
 	size_t len = sizeof(o->next_unix) + der.len;
-	char *body = arena_alloc(op_arena(op), len), digest[65];
+	char *kept = arena_alloc(op_arena(op), len), digest[65];
+	struct blob *body;
 
 	o->der = der;
 	o->next_unix = clock_wall_us() / 1000000 + left_s;
 	enc_sha256_hex(der.p, der.len, digest);
 	(void)snprintf(o->tag, sizeof(o->tag), "\"%s\"", digest);
-	memcpy(body, &o->next_unix, sizeof(o->next_unix));
-	memcpy(body + sizeof(o->next_unix), der.p, der.len);
+	memcpy(kept, &o->next_unix, sizeof(o->next_unix));
+	memcpy(kept + sizeof(o->next_unix), der.p, der.len);
+	body = blob_new(kept, len);
 	lists_keep(req_api(op)->lists, LIST_REVOCATIONS, o->name, &o->view,
-	    false, &(struct lists_page){o->tag, body, len});
+	    false, &(struct lists_page){o->tag, body});
+	blob_let_go(body);
 }
 
 /* --- what nobody has asked for lately, or not like this --- */

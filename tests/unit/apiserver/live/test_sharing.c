@@ -15,8 +15,10 @@ row_found(struct op *op)
 {
 	struct sharer **c = op_state(op, sizeof(struct sharer *));
 	const char *says = op_text(op, 0, "has_work");
+	struct blob *body = blob_new(says, strlen(says));
 
-	sharer_tell(*c, &(struct shared_answer){"", false, says, strlen(says)});
+	sharer_tell(*c, &(struct shared_answer){"", false, body});
+	blob_let_go(body);
 	return reply_status(op, 200, "says", says);
 }
 
@@ -39,7 +41,7 @@ told(struct op *op)
 
 	if (!had)
 		return go_on(op);
-	return reply_status(op, 200, "shared", had->body);
+	return reply_status(op, 200, "shared", had->body->bytes);
 }
 
 static enum op_next
