@@ -19,6 +19,7 @@
 #include "common/pki/cert/certbuild.h"
 #include "common/pki/key/key.h"
 
+static const char *place = "/tmp";
 static char dir[64];
 static struct arena *arena;
 
@@ -47,11 +48,18 @@ sandbox_new(void)
 		errx(1, "atexit");
 	is_known = true;
 	sandbox_remove();
-	snprintf(dir, sizeof(dir), "/tmp/cc-unit-XXXXXX");
+	snprintf(dir, sizeof(dir), "%s/cc-unit-XXXXXX", place);
 	if (!mkdtemp(dir))
 		err(1, "mkdtemp");
 	arena = arena_new();
 	return arena;
+}
+
+void
+sandbox_in_memory(void)
+{
+	if (access("/dev/shm", W_OK | X_OK) == 0)
+		place = "/dev/shm";
 }
 
 const char *

@@ -15,6 +15,9 @@
 
 /* An arena that dies with the next sandbox_new. */
 struct arena *sandbox_new(void);
+/* From here on they lie in memory, where there is such a place: a disk looks
+ * for places again that files left just now.  No program runs from there. */
+void sandbox_in_memory(void);
 /* dir/<name>, in the arena. */
 const char *sandbox_path(const char *name);
 /* A file below it with this text. */

@@ -4,7 +4,7 @@
  * is the old pair, byte for byte, or the whole new one.
  *
  * Linked with --wrap for the calls that look at or change files, by the names
- * that they have with large files (_FILE_OFFSET_BITS).
+ * that they have with large files (_FILE_OFFSET_BITS), and for the parsers.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,11 +17,14 @@
 
 #include "agent/install.h"
 #include "common/base/mem.h"
+#include "common/pki/cert/cert.h"
+#include "common/pki/key/key.h"
 #include "tests/unit/agent/sandbox.h"
 #include "tests/unit/check.h"
 
 #define FAR_AWAY 4000000000
 #define CALLS_MAX 2000
+#define N_PAIRS 3
 
 /* What stands before the new pair comes. */
 enum before {
@@ -153,6 +156,74 @@ __wrap_renameat2(int f, const char *from, int t, const char *to, unsigned flags)
 	return __real_renameat2(f, from, t, to, flags);
 }
 
+/* A few pairs are read thousands of times, which takes longer than all the
+ * rest: each is parsed once. */
+static struct parsed {
+	char *pem;
+	size_t len;
+	void *x;
+} certs[N_PAIRS], keys[N_PAIRS];
+
+static void *
+parsed_find(const struct parsed *of, const void *pem, size_t len)
+{
+	for (int i = 0; i < N_PAIRS && of[i].pem; i++) {
+		if (of[i].len == len && memcmp(of[i].pem, pem, len) == 0)
+			return of[i].x;
+	}
+	return NULL;
+}
+
+static void
+parsed_keep(struct parsed *of, const void *pem, size_t len, void *x)
+{
+	int i = 0;
+
+	while (i < N_PAIRS && of[i].pem)
+		i++;
+	CHECK(i < N_PAIRS);
+	of[i] = (struct parsed){mem_strndup(pem, len), len, x};
+}
+
+rc __real_key_from_pem(const void *pem, size_t len, EVP_PKEY **out);
+rc __wrap_key_from_pem(const void *pem, size_t len, EVP_PKEY **out);
+rc __real_cert_from_pem(const char *pem, size_t len, X509 **out);
+rc __wrap_cert_from_pem(const char *pem, size_t len, X509 **out);
+
+rc
+__wrap_key_from_pem(const void *pem, size_t len, EVP_PKEY **out)
+{
+	EVP_PKEY *key = parsed_find(keys, pem, len);
+	rc ret = RC_OK;
+
+	if (!key)
+		ret = __real_key_from_pem(pem, len, &key);
+	if (ret != RC_OK)
+		return ret;
+	if (!parsed_find(keys, pem, len))
+		parsed_keep(keys, pem, len, key);
+	CHECK(EVP_PKEY_up_ref(key) == 1);
+	*out = key;
+	return RC_OK;
+}
+
+rc
+__wrap_cert_from_pem(const char *pem, size_t len, X509 **out)
+{
+	X509 *cert = parsed_find(certs, pem, len);
+	rc ret = RC_OK;
+
+	if (!cert)
+		ret = __real_cert_from_pem(pem, len, &cert);
+	if (ret != RC_OK)
+		return ret;
+	if (!parsed_find(certs, pem, len))
+		parsed_keep(certs, pem, len, cert);
+	CHECK(X509_up_ref(cert) == 1);
+	*out = cert;
+	return RC_OK;
+}
+
 static rc
 stage(const char *version, const char *cert, const char *key)
 {
@@ -200,7 +271,7 @@ go_back(void)
 static void
 take_pair(int i, const char **out_cert, const char **out_key)
 {
-	static char *kept[3][2];
+	static char *kept[N_PAIRS][2];
 	const char *cert, *key;
 
 	if (!kept[i][0]) {
@@ -275,6 +346,7 @@ begin(void)
 	const char *why = "";
 
 	failing_call = 0;
+	sandbox_in_memory();
 	a = sandbox_new();
 	CHECK(mkdir(sandbox_path("etc"), 0755) == 0);
 	CHECK_INT(install_paths_of(a, sandbox_path("etc/site.crt"),
