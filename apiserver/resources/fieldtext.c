@@ -3,6 +3,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/plain.h"
+
+enum { SHOWN_MAX = 64 };
+
 bool
 fieldtext_fits(const char *text, int64_t max)
 {
@@ -14,6 +18,13 @@ fieldtext_fits(const char *text, int64_t max)
 			n++;
 	}
 	return n <= max;
+}
+
+const char *
+fieldtext_shown(const char *name)
+{
+	return plain_is_line(name) && fieldtext_fits(name, SHOWN_MAX) ? name
+								      : "?";
 }
 
 bool

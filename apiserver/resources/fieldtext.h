@@ -10,6 +10,9 @@
 
 /* At most max characters, not bytes, of valid UTF-8. */
 bool fieldtext_fits(const char *text, int64_t max);
+/* A name that a client chose, as an answer repeats it: "?" where it hides
+ * something or is longer than any of ours. */
+const char *fieldtext_shown(const char *name);
 /* 1..128 of A-Z a-z 0-9 . _ -, not "-" first, and neither "." nor "..". */
 bool fieldtext_is_id(const char *text);
 /* Whether list, comma-separated, names this word. */

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "apiserver/resources/fieldtext.h"
 #include "common/base/attr.h"
-#include "common/base/plain.h"
 
 static bool
 ends_with(const char *s, const char *end)
@@ -106,7 +106,7 @@ secretkey_unkept(struct arena *a, const struct cJSON *sent,
 			    "config.%s is " SECRETKEY_MASK
 			    ", which keeps what is stored, and nothing is: "
 			    "give the value",
-			    plain_is_line(item->string) ? item->string : "?");
+			    fieldtext_shown(item->string));
 	}
 	return NULL;
 }
@@ -121,7 +121,7 @@ refuse(struct arena *a, const struct cJSON *value, const char *secret)
 	    value->valuestring[0] != '\0' && !is_mask(value))
 		return arena_printf(a,
 		    "config.%s: this version keeps no secrets for this type",
-		    plain_is_line(secret) ? secret : "?");
+		    fieldtext_shown(secret));
 	cJSON_ArrayForEach(item, value)
 	{
 		bool named = item->string != NULL && secretkey_is(item->string);

@@ -117,7 +117,7 @@ check_known(struct arena *a, const struct cJSON *config,
 		if (i == n)
 			return arena_printf(a,
 			    "config.%s is not supported by this version",
-			    plain_is_line(item->string) ? item->string : "?");
+			    fieldtext_shown(item->string));
 	}
 	return NULL;
 }

@@ -109,8 +109,7 @@ ruleconfig_check(struct arena *a, const char *type, const struct cJSON *config)
 		if (strcmp(item->string, t->key) != 0)
 			return arena_printf(a,
 			    "config.%s is not a key of %s: it has %s",
-			    plain_is_line(item->string) ? item->string : "?",
-			    t->type, t->key);
+			    fieldtext_shown(item->string), t->type, t->key);
 		value = item;
 	}
 	if (value == NULL || cJSON_IsNull(value))
