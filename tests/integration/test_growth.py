@@ -1,6 +1,6 @@
 """
-What grows often touches three files: a noun of the API, a periodic duty, a kind
-of target.  Each is added to a copy of the tree as its folder's README says, and
+What grows often touches two or three files: a noun of the API, a periodic duty, a kind
+of target, a connector to a CA.  Each is added to a copy of the tree as its folder's README says, and
 what the build makes of it is compiled.
 """
 import os
@@ -65,7 +65,7 @@ class Growth:
         self.top, self.touched = top, []
         text = (ROOT / folder / "README.md").read_text(encoding="utf-8")
         paragraph = next(p for p in text.split("\n\n") if p.startswith(beginning))
-        assert "three files" in paragraph
+        assert re.search("(two|three) files", paragraph)
         self.named = re.findall(r"`([\w/.<>]+)`", paragraph)
 
     def add(self, path, text, name):
@@ -140,9 +140,25 @@ def test_a_kind_of_target(tree):
     assert re.search(r" [DR] target_gadget$", symbols(build / objects[1]), re.M)
 
 
+def test_a_connector_to_a_ca(tree):
+    top, build = tree
+    growth = Growth(top, "worker", "A new connector")
+    growth.like("worker/issuers/gadget.c", "worker/issuers/openssl.c", [("OpenSSL", "Gadget"), ("issuer_openssl", "issuer_gadget")],
+                "issuers/<name>.c")
+    growth.add("common/issuer/issuers.def", 'ISSUER(gadget, "Gadget", "gadget",\n    KEY("gear", INT, 1, 5, true))\n',
+               "common/issuer/issuers.def")
+    assert len(growth.touched) == 2
+    objects = ["worker/libcertctl_worker.a.p/issuers_issuer.c.o", "worker/libcertctl_worker.a.p/issuers_gadget.c.o",
+               "common/libcertctl_common.a.p/issuer_issuer_type.c.o"]
+    run("ninja", "-C", build, *objects)
+    assert re.search(r" U issuer_gadget$", symbols(build / objects[0]), re.M)
+    assert re.search(r" [DR] issuer_gadget$", symbols(build / objects[1]), re.M)
+    assert b"gear" in (build / objects[2]).read_bytes()
+
+
 @pytest.mark.parametrize("word, files", [
     ("NGINX", {"agent/targets/nginx.c", "apiserver/handlers/config/targets.c"}),
-    ("OpenSSL", {"worker/issuers/openssl.c", "apiserver/handlers/config/issuers.c"})])
+    ("OpenSSL", {"worker/issuers/openssl.c", "common/issuer/issuers.def"})])
 def test_no_other_file_knows_a_kind_by_its_word(word, files):
     """Else another one of its kind would touch that file, too; beside these is the row that names the file."""
     sources = [p for d in ("agent", "apiserver", "cli", "common", "scheduler", "worker") for e in ("c", "h", "def", "sql")

@@ -3,8 +3,10 @@
 #include <string.h>
 
 const struct issuer_ops *const issuers_outside[] = {
-#define ISSUER(name) &issuer_##name,
-#include "worker/issuers/issuers.def"
+#define ISSUER(name, type, words, keys) &issuer_##name,
+#define LOCAL_ISSUER(name, type, words, keys)
+#define FUTURE_ISSUER(type, words)
+#include "common/issuer/issuers.def"
 #undef ISSUER
     NULL,
 };

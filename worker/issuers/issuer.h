@@ -111,9 +111,14 @@ struct issuer_ops {
 
 /* All that this worker knows, NULL at the end. */
 extern const struct issuer_ops *const issuers_outside[];
-#define ISSUER(name) extern const struct issuer_ops issuer_##name;
-#include "worker/issuers/issuers.def"
+#define ISSUER(name, type, words, keys) \
+	extern const struct issuer_ops issuer_##name;
+#define LOCAL_ISSUER(name, type, words, keys)
+#define FUTURE_ISSUER(type, words)
+#include "common/issuer/issuers.def"
 #undef ISSUER
+#undef LOCAL_ISSUER
+#undef FUTURE_ISSUER
 
 /* NULL when there is none of that type. */
 const struct issuer_ops *issuer_find(const struct issuer_ops *const *all,

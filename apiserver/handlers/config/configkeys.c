@@ -40,7 +40,11 @@ configkeys_check(struct arena *a, const struct configkey *keys, size_t n,
 		abort();
 	for (size_t i = 0; why == NULL && i < n; i++) {
 		known[i] = keys[i].name;
-		why = value_check(a, config, &keys[i]);
+		if (keys[i].is_required && !check_has(config, keys[i].name))
+			why = arena_printf(a, "config.%s is required",
+			    keys[i].name);
+		else
+			why = value_check(a, config, &keys[i]);
 	}
 	if (why == NULL)
 		why = secretkey_refuse(a, config);

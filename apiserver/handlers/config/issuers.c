@@ -6,94 +6,53 @@
 
 #include <cjson/cJSON.h>
 #include <string.h>
-#include <strings.h>
 
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/config/check.h"
 #include "apiserver/handlers/config/configkeys.h"
 #include "common/base/attr.h"
+#include "common/issuer/issuer_type.h"
 #include "common/json/json.h"
-#include "common/policy/policy.h"
 
-static const struct configkey local_keys[] = {
-    {"ca_common_name", KEY_TEXT, .max = 64},
-    {"validity_days", KEY_INT, 1, 3650},
-    {"validity_seconds", KEY_INT, POLICY_LIFE_LEAST, 315360000},
-    {"ca_cert_path", KEY_PATH},
-    {"ca_key_path", KEY_PATH},
-    {"former_key_paths", KEY_PATHS},
-    {"crl_distribution_point_urls", KEY_URLS},
-    {"ocsp_responder_urls", KEY_URLS},
-};
-
-static const struct configkey openssl_keys[] = {
-    {"sign_script", KEY_PATH, .is_required = true},
-    {"revoke_script", KEY_PATH},
-    {"crl_script", KEY_PATH},
-    {"lookup_script", KEY_PATH},
-    {"timeout_seconds", KEY_INT, 1, 600},
-    {"poll_max_wait_seconds", KEY_INT, 0, 2592000},
-};
-
-/* The types that workers of this version run. */
-static const struct issuer_kind {
-	const char *type;
-	const struct configkey *keys;
-	size_t nkeys;
-} issuer_kinds[] = {
-    {"GenericCA", local_keys, ARRAY_LEN(local_keys)},
-    {"OpenSSL", openssl_keys, ARRAY_LEN(openssl_keys)},
-};
-
-/* Every spelling that clients send; the types that no worker of this version
- * can run are known, so that the refusal can say so. */
-static const struct issuer_word {
-	const char *word, *type;
-} issuer_words[] = {
-    {"genericca", "GenericCA"},
-    {"local", "GenericCA"},
-    {"local_ca", "GenericCA"},
-    {"local-ca", "GenericCA"},
-    {"acme", "ACME"},
-    {"stepca", "StepCA"},
-    {"step-ca", "StepCA"},
-    {"openssl", "OpenSSL"},
-    {"vaultpki", "VaultPKI"},
-    {"vault", "VaultPKI"},
-    {"digicert", "DigiCert"},
-    {"sectigo", "Sectigo"},
-    {"googlecas", "GoogleCAS"},
-    {"awsacmpca", "AWSACMPCA"},
-    {"entrust", "Entrust"},
-    {"globalsign", "GlobalSign"},
-    {"ejbca", "EJBCA"},
-};
-
-static const struct issuer_kind *
-issuer_kind(const char *type)
+static bool
+is_supported(const struct issuer_type *t)
 {
-	for (size_t i = 0; i < ARRAY_LEN(issuer_kinds); i++) {
-		if (strcmp(issuer_kinds[i].type, type) == 0)
-			return &issuer_kinds[i];
+	return t->nkeys > 0;
+}
+
+/* "GenericCA, OpenSSL or ...": those that workers of this version run. */
+static const char *
+supported(struct arena *a, const char *last)
+{
+	const char *text = "", *next = NULL;
+
+	for (const struct issuer_type *t = issuer_types; t->type; t++) {
+		if (!is_supported(t))
+			continue;
+		if (next != NULL)
+			text = arena_printf(a, "%s%s%s", text,
+			    text[0] != '\0' ? ", " : "", next);
+		next = t->type;
 	}
-	return NULL;
+	return arena_printf(a, "%s %s %s", text, last, next);
 }
 
 static const char *
 issuer_type(struct arena *a, const char *text, const char **out_why)
 {
-	for (size_t i = 0; i < ARRAY_LEN(issuer_words); i++) {
-		if (strcasecmp(text, issuer_words[i].word) != 0)
-			continue;
-		if (issuer_kind(issuer_words[i].type) != NULL)
-			return issuer_words[i].type;
+	const struct issuer_type *t = issuer_type_of_word(text);
+
+	if (t != NULL && is_supported(t))
+		return t->type;
+	if (t != NULL)
 		*out_why = arena_printf(a,
-		    "%s is not supported by this version; it issues with "
-		    "GenericCA and OpenSSL only",
-		    issuer_words[i].type);
-		return NULL;
-	}
-	*out_why = "is an unsupported issuer type; use GenericCA or OpenSSL";
+		    "%s is not supported by this version; it issues with %s "
+		    "only",
+		    t->type, supported(a, "and"));
+	else
+		*out_why =
+		    arena_printf(a, "is an unsupported issuer type; use %s",
+			supported(a, "or"));
 	return NULL;
 }
 
@@ -107,7 +66,7 @@ issuer_check(struct arena *a, const struct cJSON *body, const char *stored_type)
 {
 	const struct cJSON *config = json_get(body, "config");
 	const char *type = stored_type, *text = "", *why = NULL;
-	const struct issuer_kind *kind;
+	const struct issuer_type *kind;
 
 	if (json_str(body, "type", 255, &text) == RC_OK && text[0] != '\0')
 		type = issuer_type(a, text, &why);
@@ -119,8 +78,8 @@ issuer_check(struct arena *a, const struct cJSON *body, const char *stored_type)
 		    stored_type);
 	if (stored_type != NULL && !cJSON_IsObject(config))
 		return NULL;
-	kind = issuer_kind(type);
-	if (kind == NULL) /* stored by another version */
+	kind = issuer_type_find(type);
+	if (kind == NULL || !is_supported(kind)) /* of another version */
 		return arena_printf(a, "%s is not supported by this version",
 		    type);
 	why = configkeys_check(a, kind->keys, kind->nkeys, config);
