@@ -18,6 +18,7 @@
 #include "worker/kinds/host_try.h"
 #include "worker/kinds/kind.h"
 #include "worker/lease.h"
+#include "worker/issuers/issuer_http.h"
 #include "worker/notifiers/settings.h"
 #include "worker/slots.h"
 #include "worker/warm.h"
@@ -49,6 +50,7 @@ struct worker {
 	struct host_faults *host;
 	struct host_try *host_try;
 	struct notifier_outs *notifiers;
+	struct http_out *issuer_http;
 	struct network network;
 	struct watch watch;
 	struct acme_validator validator;
@@ -258,6 +260,9 @@ make_parts(struct worker *w)
 		    .script_dir = cfg_str(w->d->cfg, "script_issuer_dir"),
 		    .poll_max_wait_s =
 			cfg_int(w->d->cfg, "async_poll_max_wait_seconds"),
+		    .http = w->issuer_http,
+		    .secret_dir = cfg_str(w->d->cfg, "issuer_secret_dir"),
+		    .base_urls = cfg_list(w->d->cfg, "issuer_base_urls"),
 		},
 	    .issuers = issuers_outside,
 	    .notifier = notifier_outs_env(w->notifiers),
@@ -300,6 +305,7 @@ prepare(void *self, struct daemon *d)
 	ret = rc_first(ret, make_sealer(w));
 	ret = rc_first(ret, check_responders(d->cfg));
 	ret = rc_first(ret, notifier_outs_new(d->loop, d->cfg, &w->notifiers));
+	ret = rc_first(ret, issuer_http_new(d->loop, d->cfg, &w->issuer_http));
 	ret = rc_first(ret, network_init(&w->network, d->loop, d->cfg));
 	ret = rc_first(ret,
 	    watch_init(&w->watch, d->loop, d->cfg, &w->network.outbound));
@@ -384,6 +390,7 @@ finish(void *self, struct daemon *d)
 	local_cas_free(w->cas);
 	lease_free(w->lease);
 	notifier_outs_free(w->notifiers);
+	http_out_free(w->issuer_http);
 	network_fini(&w->network);
 	watch_fini(&w->watch);
 	acme_validator_fini(&w->validator);

@@ -192,6 +192,17 @@ http_call_retry_after(const struct http_call *c)
 	return seconds;
 }
 
+bool
+http_call_was_sent(const struct http_call *c)
+{
+	long bytes = 0;
+
+	/* What cannot be known counts as sent. */
+	return curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &bytes) !=
+		   CURLE_OK ||
+	       bytes > 0;
+}
+
 /* --- the end of a call --- */
 
 static void

@@ -95,6 +95,8 @@ const char *http_call_header(const struct http_call *c, const char *name);
 /* From within done: the seconds that the answer asks to wait (Retry-After, a
  * number or a date); 0: it does not say. */
 int64_t http_call_retry_after(const struct http_call *c);
+/* From within done: whether any of the request may have left. */
+bool http_call_was_sent(const struct http_call *c);
 /* Forgets the callback and drops the connection.  From its own callback it
  * does nothing; after that the call is gone. */
 void http_call_cancel(struct http_call *c);

@@ -149,3 +149,14 @@ def test_a_folder_s_readme_names_the_files_that_are_there(readme):
     words = patterns + re.findall(r"`([\w./-]+)`", (ROOT / readme).read_text(encoding="utf-8"))
     untold = [n for n in inside if n.endswith((".c", ".def", ".sh", ".py", ".sql")) and not any(suits(n, w) for w in words)]
     assert not untold, f"{readme} does not say what these are for"
+
+
+def test_an_issuer_s_page_has_every_key_of_its_configuration():
+    table = (ROOT / "common/issuer/issuers.def").read_text(encoding="utf-8")
+    issuers = re.findall(r'^ISSUER\(\w+, "(\w+)", "[^"]*",\n((?:    KEY\(.*\n)+)', table, re.M)
+    assert len(issuers) == len(re.findall(r"^ISSUER\(", table, re.M)) >= 2
+    pages = [(ROOT / n).read_text(encoding="utf-8") for n in TRACKED if n.startswith("docs/") and n.endswith(".md")]
+    for word, keys in issuers:
+        told = "".join(p for p in pages if f'"type": "{word}", "config"' in p)
+        untold = [k for k in re.findall(r'KEY\("(\w+)"', keys) if f"`{k}`" not in told]
+        assert not untold, f"no page of {word} tells of them"

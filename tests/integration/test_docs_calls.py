@@ -15,7 +15,7 @@ from test_export import chain, store  # noqa: F401
 
 PLACE = re.compile(r"https://certctl\.example(?:\.test)?:8443")
 TOKEN = "first-admin-token-0123456789abcdef"
-PAGES = sorted((ROOT / "docs/operator").glob("**/*.md"))
+PAGES = sorted([*(ROOT / "docs/operator").glob("**/*.md"), *(ROOT / "docs/reference/issuers").glob("*.md")])
 ROUTE = re.compile(r"(?:^|[\s(`])(?:`?(GET|POST|PUT|PATCH|DELETE|HEAD)(?:`? and `?[A-Z]+|, `?[A-Z]+)*`? )(/[a-z.][^\s`,;:)'\"]*)")
 
 

@@ -309,7 +309,7 @@ def test_no_order_at_the_ca_is_tried_again(plane, make_issuer, order):
     issuer = make_issuer("never", with_look_up=True, timeout_seconds=4)
     _, job = order(issuer.id)
     error = wait_for(lambda: job_row(plane, job)[1], 20, "the failure")
-    assert error == "the CA did not answer in time, and has no such order"
+    assert error == "the order was not answered (sign_script did not end in time), and the CA has no such order"
     issuer.behave("answer")
     plane.query("UPDATE jobs SET run_after = now() WHERE id = %s", job)
     assert wait_status(plane, job, "Completed", "Failed") == ("Completed", None)

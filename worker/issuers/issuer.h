@@ -27,10 +27,16 @@
 #include "common/loop/loop.h"
 #include "common/pki/csr/csr.h"
 
+struct http_out;
+
 struct issuer_env { /* outlives every order */
 	struct loop *loop;
 	const char *script_dir; /* "": no script is run */
 	int64_t poll_max_wait_s;
+	/* of issuer_http.c */
+	struct http_out *http;
+	const char *secret_dir;       /* "": no secret is read */
+	const char *const *base_urls; /* beside the CAs' own; NULL-terminated */
 };
 
 /* What is asked for.  All texts outlive the order. */
@@ -102,9 +108,6 @@ struct issuer_ops {
 	 */
 	rc (*cancel)(void *order, const char *order_id, issuer_answer_fn *done,
 	    void *arg);
-	/* The issuer's own limit for an order that the CA works on; 0: that of
-	 * CERTCTL_ASYNC_POLL_MAX_WAIT_SECONDS. */
-	int64_t (*poll_max_wait_s)(const void *order);
 };
 
 #define ISSUER_ASK_MS 30000
@@ -120,6 +123,10 @@ extern const struct issuer_ops *const issuers_outside[];
 #undef LOCAL_ISSUER
 #undef FUTURE_ISSUER
 
+/* Seconds that an order may take, by the issuer's configuration where that
+ * says, else by the worker's: its poll_max_wait_seconds, 0 for none. */
+int64_t issuer_poll_max_wait_s(const struct issuer_env *env, struct arena *a,
+    const char *config);
 /* NULL when there is none of that type. */
 const struct issuer_ops *issuer_find(const struct issuer_ops *const *all,
     const char *type);

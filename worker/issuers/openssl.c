@@ -40,14 +40,12 @@
 #define TRY_BYTES ((size_t)32 * 1024)
 #define EXIT_NO_ORDER 3
 #define EXIT_PENDING 10
-#define POLL_MAX_WAIT_MAX_S 2592000
 /* Exit statuses from here on are those of a signal. */
 #define EXIT_SIGNAL 128
 
 struct config {
 	const char *sign, *look_up; /* look_up "" for none */
 	int64_t timeout_s;
-	int64_t poll_max_wait_s; /* 0: the worker's */
 };
 
 struct order { /* in the arena */
@@ -82,7 +80,7 @@ static rc
 read_config(struct arena *a, const char *text, struct config *out,
     const char **out_why)
 {
-	struct config c = {"", "", TIMEOUT_DEFAULT_S, 0};
+	struct config c = {"", "", TIMEOUT_DEFAULT_S};
 	const struct cJSON *object;
 	rc ret;
 
@@ -99,13 +97,6 @@ read_config(struct arena *a, const char *text, struct config *out,
 	if (ret == RC_INVALID) {
 		*out_why = "timeout_seconds is not a whole number from 1 to "
 			   "600";
-		return RC_INVALID;
-	}
-	ret = json_int(object, "poll_max_wait_seconds", 0, POLL_MAX_WAIT_MAX_S,
-	    &c.poll_max_wait_s);
-	if (ret == RC_INVALID) {
-		*out_why = "poll_max_wait_seconds is not a whole number from 0 "
-			   "to 2592000";
 		return RC_INVALID;
 	}
 	if (c.sign[0] == '\0') {
@@ -367,14 +358,6 @@ script_can_look_up(const void *order)
 	return o->config.look_up[0] != '\0';
 }
 
-static int64_t
-script_poll_max_wait_s(const void *order)
-{
-	const struct order *o = order;
-
-	return o->config.poll_max_wait_s;
-}
-
 /* What the script left; one that is larger than a certificate and its chain
  * may be is that by its length alone.  Empty when there is none. */
 static const char *
@@ -591,5 +574,4 @@ const struct issuer_ops issuer_openssl = {
     .place = script_place,
     .look_up = script_look_up,
     .poll = script_poll,
-    .poll_max_wait_s = script_poll_max_wait_s,
 };

@@ -46,8 +46,9 @@ struct outside { /* beside the batch, in the arena */
 	int64_t max_ttl_s;
 	/* The database's time, and when that was: our own may jump. */
 	int64_t now_unix, now_ms;
-	bool was_placed; /* by this attempt */
-	bool is_last;    /* attempts are used up by one more failure */
+	bool was_placed;          /* by this attempt */
+	const char *unsure_words; /* why it is unknown what came of that */
+	bool is_last;             /* attempts are used up by one more failure */
 	/* what is known of an order that the CA has */
 	const char *order_id; /* "": nothing */
 	int64_t polls;
@@ -251,7 +252,8 @@ outside_loaded(struct op *op)
 	    strcmp(order_state, ORDERED) == 0 ? op_text(op, 0, "order_id") : "";
 	o->polls = op_i64(op, 0, "polls");
 	o->waited_ms = op_i64(op, 0, "waited_ms");
-	o->max_wait_s = b->env->issuer.poll_max_wait_s;
+	o->max_wait_s = issuer_poll_max_wait_s(&b->env->issuer, op_arena(op),
+	    op_text(op, 0, "config"));
 	o->max_ttl_s = op_i64(op, 0, "max_ttl_seconds");
 	o->now_unix = op_i64(op, 0, "now_unix");
 	o->now_ms = loop_now_ms(b->env->loop);
@@ -272,9 +274,6 @@ outside_loaded(struct op *op)
 	if (ret != RC_OK)
 		return retry(op,
 		    op_printf(op, "the issuer cannot be used: %s", why));
-	if (b->outside->poll_max_wait_s &&
-	    b->outside->poll_max_wait_s(o->call) > 0)
-		o->max_wait_s = b->outside->poll_max_wait_s(o->call);
 	op_extend(op, SEND_MS + b->outside->limit_ms(o->call) +
 			  2 * ISSUER_ASK_MS + STORE_MS);
 	return go_on(op, order_state);
@@ -452,6 +451,7 @@ outside_answered(struct op *op)
 	case ISSUER_NO_ORDER:
 		break;
 	}
+	o->unsure_words = o->answer.words;
 	log_warn("ORDER-UNSURE", "%s: %s", o->job->id, o->answer.words);
 	if (b->outside->can_look_up(o->call))
 		return op_goto(op, outside_look_up);
@@ -487,7 +487,10 @@ no_order(struct op *op)
 	 * looked for once more before anything is ordered again. */
 	if (o->was_placed)
 		return aside(op, ASIDE_RETRY,
-		    "the CA did not answer in time, and has no such order");
+		    op_printf(op,
+			"the order was not answered (%s), and the CA has no "
+			"such order",
+			o->unsure_words));
 	log_info("ORDER-NONE", "%s: the CA has no such order, it is placed",
 	    o->job->id);
 	return op_goto(op, outside_place);

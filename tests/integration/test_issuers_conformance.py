@@ -1,0 +1,307 @@
+"""
+What holds for every kind of CA, on real processes: the same tests for each connector, the local CA included.  A connector of an
+outside CA says how its CA is told to behave; what is particular to one has a file of its own.
+"""
+import itertools
+import os
+
+import pytest
+
+from fleet import wait_for
+from scripted_issuer import install
+from sim_digicert import KEY, ORGANISATION, DigiCertSim
+from sinks import Trust
+
+numbers = itertools.count(1)
+
+
+class Local:
+    outside = False
+
+    def __init__(self, plane, name):
+        self.config = {"type": "GenericCA", "config": {}}
+
+    def close(self):
+        pass
+
+
+class Script:
+    outside = True
+    refusal = "policy 'strict' says no"
+
+    def __init__(self, plane, name):
+        self.ca = install(plane.dir / "scripts", name, plane.dir / name)
+        self.config = {"type": "OpenSSL", "config": self.ca.config(with_look_up=True, timeout_seconds=4)}
+
+    def pending(self):
+        self.ca.behave("pending")
+
+    def ready(self):
+        self.ca.go()
+
+    def refuse(self):
+        self.ca.behave("refuse")
+
+    def wrong(self, how):
+        self.ca.behave(how)
+
+    def orders(self):
+        return sum(self.ca.orders().values())
+
+    def close(self):
+        self.ca.end()
+
+
+class DigiCert:
+    outside = True
+    refusal = 'HTTP 400: "The organization is not known" (invalid_organization)'
+
+    def __init__(self, plane, name):
+        self.sim = DigiCertSim(plane.trust)
+        self.sim.behave(statuses=["issued"])
+        secret = plane.dir / "secrets" / name
+        secret.write_text(KEY + "\n")
+        secret.chmod(0o600)
+        self.config = {"type": "DigiCert", "config": {"api_key_path": str(secret), "org_id": str(ORGANISATION), "base_url": self.sim.url}}
+        # Its worker may call this simulator: the port is not known before it is there.
+        plane.allow(self.sim.url)
+
+    def pending(self):
+        self.sim.behave(statuses=["pending"])
+
+    def ready(self):
+        for order in self.sim.orders.values():
+            order["status"] = "issued"
+
+    def refuse(self):
+        self.sim.fault("POST /order", times=99, status=400, body={"errors": [
+            {"code": "invalid_organization", "message": "The organization is not known"}]})
+
+    def wrong(self, how):
+        self.sim.behave(statuses=["issued"], how=how)
+
+    def orders(self):
+        return len(self.sim.orders)
+
+    def close(self):
+        self.sim.close()
+
+
+CONNECTORS = {"local": Local, "openssl": Script, "digicert": DigiCert}
+OUTSIDE = [name for name, kind in CONNECTORS.items() if kind.outside]
+
+
+@pytest.fixture(scope="module")
+def plane(stack):
+    stack.start_scheduler(keep=True, CERTCTL_SCHEDULER_RENEWAL_CHECK_INTERVAL="1s")
+    for name, mode in (("scripts", 0o755), ("secrets", 0o700)):
+        (stack.dir / name).mkdir(mode=mode)
+    stack.trust = Trust(stack.dir / "trust")
+    urls = []
+
+    def allow(url):
+        urls.append(url)
+        if "worker-1" in stack.processes:
+            stack.processes.pop("worker-1").stop()
+        start()
+
+    def start():
+        stack.start_worker(1, keep=True, CERTCTL_SCRIPT_ISSUER_DIR=str(stack.dir / "scripts"), CERTCTL_FAULT_FILE=str(stack.dir / "fault"),
+                           CERTCTL_ISSUER_SECRET_DIR=str(stack.dir / "secrets"), CERTCTL_ISSUER_BASE_URLS=",".join(urls),
+                           CERTCTL_ISSUER_CA_FILE=str(stack.trust.ca), CERTCTL_ISSUER_ALLOW_LOOPBACK="true")
+    stack.allow = allow
+    start()
+    stack.make_basics()
+    stack.start_agent("agent-1", keep=True)
+    return stack
+
+
+@pytest.fixture
+def make(plane):
+    made = []
+
+    def one(kind):
+        name = f"ca{next(numbers)}"
+        issuer = CONNECTORS[kind](plane, name)
+        issuer.id = f"iss-{name}"
+        made.append(issuer)
+        plane.api.need("POST", "/api/v1/issuers", {"id": issuer.id, "name": name} | issuer.config)
+        return issuer
+    yield one
+    for issuer in made:
+        issuer.close()
+        plane.query("UPDATE issuers SET enabled = false WHERE id = %s", issuer.id)
+    wait_for(lambda: not plane.value("SELECT count(*) FROM jobs WHERE status = 'Running' AND issuer_id = ANY (%s)",
+                                     [i.id for i in made]), 40, "its jobs to leave the worker")
+
+
+@pytest.fixture
+def order(plane):
+    def place(issuer):
+        name = f"c{next(numbers)}"
+        plane.make_target(f"tgt-{name}", plane.processes["agent-1"].agent_id, plane.dir / "sites" / name)
+        plane.make_certificate(name, [f"tgt-{name}"], issuer_id=issuer.id)
+        return name, renew(plane, name)
+    return place
+
+
+def renew(plane, certificate):
+    return plane.api.need("POST", f"/api/v1/certificates/{certificate}/renew")["job_id"]
+
+
+def row(plane, job, columns="status, last_error"):
+    return plane.query(f"SELECT {columns} FROM jobs WHERE id = %s", job)[0]
+
+
+def wait_status(plane, job, *statuses, seconds=30):
+    return wait_for(lambda: (found := row(plane, job))[0] in statuses and found, seconds, f"{job} to be {statuses}")
+
+
+def wait_ordered(plane, job, polls):
+    columns = "status, checkpoint ->> 'state', checkpoint ->> 'polls', leased_by, lease_id"
+    wait_for(lambda: row(plane, job, columns) == ("Pending", "ordered", str(polls), None, None), 30, f"{job} to be parked")
+
+
+def at_once(plane, job):
+    """It need not wait for its time."""
+    wait_for(lambda: row(plane, job)[0] in ("Pending", "Completed"), 30, "the job to be free")
+    plane.query("UPDATE jobs SET run_after = now() WHERE id = %s AND status = 'Pending'", job)
+
+
+def completed(plane, job):
+    """An order that is answered with its id is asked for at once, however long a CA takes by itself."""
+    def look():
+        status, _, state = row(plane, job, "status, last_error, checkpoint ->> 'state'")
+        if (status, state) == ("Pending", "ordered"):
+            plane.query("UPDATE jobs SET run_after = now() WHERE id = %s AND status = 'Pending'", job)
+        return status in ("Completed", "Failed", "Cancelled")
+    wait_for(look, 40, f"{job} to end")
+    assert row(plane, job) == ("Completed", None)
+
+
+def versions(plane, certificate):
+    return plane.query("SELECT v.serial_number, v.pem_chain || c.pem, v.not_after FROM certificate_versions v "
+                       "JOIN certificate_chains c ON c.id = v.chain_id WHERE v.certificate_id = %s ORDER BY v.id", certificate)
+
+
+def certificates(text):
+    from cryptography import x509
+    end = "-----END CERTIFICATE-----\n"
+    return [x509.load_pem_x509_certificate((part + end).encode()) for part in text.split(end)[:-1]]
+
+
+@pytest.mark.parametrize("kind", CONNECTORS)
+def test_it_is_tested_when_it_is_configured(plane, make, kind):
+    issuer = make(kind)
+    wait_for(lambda: plane.api.get(f"/api/v1/issuers/{issuer.id}")[1]["test_status"] == "success", 20, "the issuer's test")
+    if issuer.outside:
+        assert issuer.orders() == 0
+
+
+@pytest.mark.parametrize("kind", CONNECTORS)
+def test_it_issues_and_renews_one_order_each(plane, make, order, kind):
+    from cryptography import x509
+    issuer = make(kind)
+    name, job = order(issuer)
+    completed(plane, job)
+    again = renew(plane, name)
+    completed(plane, again)
+    stored = versions(plane, name)
+    assert len(stored) == 2 and len({serial for serial, _, _ in stored}) == 2
+    for serial, text, not_after in stored:
+        leaf, *chain = certificates(text)
+        assert (leaf.serial_number, leaf.not_valid_after.replace(tzinfo=not_after.tzinfo)) == (int(serial, 16), not_after)
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert names.get_values_for_type(x509.DNSName) == [f"{name}.example.test"]
+        for below, above in zip([leaf, *chain], chain):
+            assert below.issuer == above.subject
+    if issuer.outside:
+        assert issuer.orders() == 2
+
+
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_its_refusal_is_shown_in_its_own_words(plane, make, order, kind):
+    issuer = make(kind)
+    issuer.refuse()
+    _, job = order(issuer)
+    assert issuer.refusal in wait_for(lambda: row(plane, job)[1], 20, "the refusal")
+    assert issuer.orders() == 0
+    assert row(plane, job, "checkpoint") == (None,)
+
+
+@pytest.mark.parametrize("how, words", [("expired", "it expired at 20"), ("soon", "it ends within a minute"),
+                                        ("names", "it names somebody.else.example"), ("key", "it is for another key"),
+                                        ("ca", "it is a CA's certificate")])
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_a_wrong_certificate_is_not_stored(plane, make, order, kind, how, words):
+    issuer = make(kind)
+    issuer.wrong(how)
+    name, job = order(issuer)
+    if kind != "openssl":
+        wait_ordered(plane, job, 0)
+        at_once(plane, job)
+    status, error = wait_status(plane, job, "Completed", "Failed")
+    assert (status, words in error, "revoke it at the CA" in error) == ("Failed", True, True), error
+    assert not versions(plane, name) and issuer.orders() == 1
+
+
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_an_order_that_takes_its_time_is_polled(plane, make, order, kind):
+    issuer = make(kind)
+    issuer.pending()
+    name, job = order(issuer)
+    wait_ordered(plane, job, 0)
+    at_once(plane, job)
+    wait_ordered(plane, job, 1)
+    # Whoever goes on knows no more than the row says.
+    plane.processes["worker-1"].kill()
+    issuer.ready()
+    at_once(plane, job)
+    completed(plane, job)
+    assert len(versions(plane, name)) == 1 and issuer.orders() == 1
+
+
+@pytest.fixture
+def die_at(plane):
+    fault = plane.dir / "fault"
+
+    def arm(point):
+        (plane.dir / "fault.new").write_text(point + "\n")
+        os.rename(plane.dir / "fault.new", fault)
+        return lambda: wait_for(lambda: not fault.exists(), 20, f"a worker to die at {point}")
+    yield arm
+    fault.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("point", ["placing", "sent", "answered", "pending"])
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_killed_anywhere_it_has_one_order_in_the_end(plane, make, order, die_at, kind, point):
+    issuer = make(kind)
+    if point == "pending":
+        issuer.pending()
+    died = die_at(f"worker.outside.{point}")
+    name, job = order(issuer)
+    if point == "answered" and kind != "openssl":
+        wait_ordered(plane, job, 0)
+        at_once(plane, job)
+    died()
+    issuer.ready()
+    # Until its time is over nobody takes it; by hand, at once, but where the order may be on its way.
+    wait_for(lambda: row(plane, job)[0] != "Running", 10, "the job to be free")
+    if not (kind == "openssl" and point == "sent"):
+        at_once(plane, job)
+    completed(plane, job)
+    assert len(versions(plane, name)) == 1 and issuer.orders() == 1
+
+
+@pytest.mark.parametrize("kind", OUTSIDE)
+def test_a_cancelled_order_is_not_forgotten(plane, make, order, kind):
+    issuer = make(kind)
+    issuer.pending()
+    _, job = order(issuer)
+    wait_ordered(plane, job, 0)
+    assert plane.api.post(f"/api/v1/jobs/{job}/cancel") == (200, {"status": "job_cancel_requested"})
+    status, error = wait_status(plane, job, "Cancelled", "Completed", "Failed")
+    assert status == "Cancelled" and ("order" in error and "at the CA" in error), error
+    if kind == "digicert":
+        assert [o["status"] for o in issuer.sim.orders.values()] == ["canceled"]

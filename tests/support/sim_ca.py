@@ -1,0 +1,132 @@
+"""
+What simulators of CAs share: a web server on this host with TLS, faults on order, a log, and a CA that signs.
+
+    SimCa(trust)          a root, an intermediate, and leaves as a test likes them
+    Simulator(trust)      .url, .log, .fault(...)
+"""
+import contextlib
+import datetime
+import json
+import socket
+import threading
+import time
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sinks import Sink, TlsWebHandler
+
+
+def pem(certificate):
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+class SimCa:
+    def __init__(self, name):
+        self.root, root_key = self.make(f"{name} Root", None, None)
+        self.intermediate, self.key = self.make(f"{name} Issuing CA", self.root, root_key)
+
+    def make(self, name, above, above_key):
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        now = datetime.datetime.now(datetime.timezone.utc)
+        return (x509.CertificateBuilder().subject_name(subject).issuer_name(above.subject if above else subject)
+                .public_key(key.public_key()).serial_number(x509.random_serial_number())
+                .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=3650))
+                .add_extension(x509.BasicConstraints(True, None), True).sign(above_key or key, hashes.SHA256())), key
+
+    def leaf(self, csr, days, how="good"):
+        """how: good, or what is wrong with it: expired, soon, names, key, ca."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        start, end, key = now - datetime.timedelta(minutes=1), now + datetime.timedelta(days=days), csr.public_key()
+        names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        if how == "expired":
+            start, end = now - datetime.timedelta(days=30), now - datetime.timedelta(minutes=1)
+        elif how == "soon":
+            end = now + datetime.timedelta(seconds=30)
+        elif how == "names":
+            names = x509.SubjectAlternativeName([*names, x509.DNSName("somebody.else.example")])
+        elif how == "key":
+            key = ec.generate_private_key(ec.SECP256R1()).public_key()
+        return (x509.CertificateBuilder().subject_name(csr.subject).issuer_name(self.intermediate.subject).public_key(key)
+                .serial_number(x509.random_serial_number()).not_valid_before(start).not_valid_after(end)
+                .add_extension(names, False).add_extension(x509.BasicConstraints(how == "ca", None), True)
+                .sign(self.key, hashes.SHA256()))
+
+
+class Handler(TlsWebHandler):
+    def do_any(self):
+        simulator = self.server.sink
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            body = json.loads(raw) if raw else None
+        except ValueError:
+            body = None
+        line = f"{self.command} {self.path}"
+        with simulator.lock:
+            simulator.log.append((line, dict(self.headers), body))
+            fault = simulator.take_fault(line)
+        if fault and fault["delay"]:
+            time.sleep(fault["delay"])
+        if fault and fault["hang"]:
+            simulator.release.wait(60)
+            return self.cut()
+        if fault and fault["close"] == "before":
+            return self.cut()
+        if fault and fault["status"]:
+            status, answer, headers = fault["status"], fault["body"], fault["headers"]
+        else:
+            with simulator.lock:
+                status, answer = simulator.handle(self.command, self.path, self.headers, body)
+            headers = {}
+        if fault and fault["close"] == "after":
+            return self.cut()
+        data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode() if answer is not None else b""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[:len(data) // 2] if fault and fault["truncate"] else data)
+        if fault and fault["truncate"]:
+            self.wfile.flush()
+            return self.cut()
+        return None
+
+    do_GET = do_POST = do_PUT = do_any
+
+    def cut(self):
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+
+class Simulator(Sink):
+    base = ""
+
+    def __init__(self, trust):
+        self.context, self.log, self.faults, self.orders = trust.context(), [], [], {}
+        super().__init__(Handler, None)
+        self.lock = threading.RLock()
+        self.url = f"https://localhost:{self.port}{self.base}"
+
+    def fault(self, match, times=1, status=0, body=None, headers=None, delay=0, hang=False, close=None, truncate=False):
+        """The next calls whose line begins so.  close: before or after it is obeyed; truncate: half of the answer, then the end."""
+        with self.lock:
+            self.faults.append({"match": match, "times": times, "status": status, "body": body, "headers": headers or {},
+                                "delay": delay, "hang": hang, "close": close, "truncate": truncate})
+
+    def take_fault(self, line):
+        for fault in self.faults:
+            if fault["times"] > 0 and line.startswith(fault["match"].replace(" /", f" {self.base}/", 1)):
+                fault["times"] -= 1
+                return fault
+        return None
+
+    def calls(self, match):
+        """How many were made whose line begins so."""
+        return sum(line.startswith(match.replace(" /", f" {self.base}/", 1)) for line, _, _ in list(self.log))
+
+    def handle(self, method, path, headers, body):
+        raise NotImplementedError

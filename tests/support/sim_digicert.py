@@ -1,0 +1,141 @@
+"""
+DigiCert CertCentral's Services API as far as an issuer needs it, on this host.
+
+    sim = DigiCertSim(trust)
+    sim.statuses = [...]     what an order's status is at each look; the last one stays
+    sim.how = "good"         what certificate is sent (sim_ca.py)
+    sim.instant = True       orders are answered with their certificate
+    sim.not_ready = n        so many fetches of an issued certificate find none yet
+    sim.forget(id)           the CA has no such order any more
+
+Every order stands in sim.orders for good, so a second one of the same request shows.
+"""
+import itertools
+import re
+from urllib.parse import parse_qs, urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from sim_ca import SimCa, Simulator, pem
+
+KEY = "dc-0123456789-key"
+ORGANISATION = 4321
+LONGEST_DAYS = 199
+
+
+def error(status, code, message):
+    return status, {"errors": [{"code": code, "message": message}]}
+
+
+class DigiCertSim(Simulator):
+    base = "/services/v2"
+
+    def __init__(self, trust):
+        super().__init__(trust)
+        self.ca, self.ids = SimCa("Simulated DigiCert"), itertools.count(100001)
+        self.forgotten = set()
+        self.behave()
+
+    def behave(self, statuses=("pending", "processing", "issued"), how="good", instant=False, not_ready=0):
+        self.statuses, self.how, self.instant, self.not_ready = list(statuses), how, instant, not_ready
+
+    def forget(self, order_id):
+        self.forgotten.add(int(order_id))
+
+    def handle(self, method, path, headers, body):
+        if headers.get("X-DC-DEVKEY") != KEY:
+            return error(401, "access_denied|invalid_api_key", "The API key is not valid")
+        parts = urlsplit(path)
+        for verb, form, do in ((
+                ("GET", r"/user/me", self.me), ("POST", r"/order/certificate/([a-z0-9_]+)", self.place),
+                ("GET", r"/order/certificate", self.list), ("GET", r"/order/certificate/(\d+)", self.show),
+                ("PUT", r"/order/certificate/(\d+)/status", self.cancel),
+                ("GET", r"/certificate/(\d+)/download/format/(pem_all|pem_noroot)", self.download))):
+            found = re.fullmatch(self.base + form, parts.path)
+            if found and verb == method:
+                return do(*found.groups(), body=body, query=parse_qs(parts.query))
+        return error(404, "not_found", "There is nothing at this path")
+
+    def me(self, body, query):
+        return 200, {"id": 7, "username": "certctl", "status": "active", "type": "standard"}
+
+    def place(self, product, body, query):
+        certificate = body.get("certificate", {})
+        try:
+            csr = x509.load_pem_x509_csr(certificate["csr"].encode())
+        except (KeyError, ValueError):
+            return error(400, "invalid_csr", "The CSR could not be read")
+        if not certificate.get("common_name") or not certificate.get("dns_names"):
+            return error(400, "invalid_common_name", "The common name is missing")
+        if body.get("organization", {}).get("id") != ORGANISATION:
+            return error(400, "invalid_organization", "The organization is not known")
+        days = body.get("order_validity", {}).get("days", 0)
+        if not 1 <= days <= LONGEST_DAYS:
+            return error(400, "invalid_validity", f"The validity is not 1 to {LONGEST_DAYS} days")
+        number = next(self.ids)
+        order = self.orders[number] = {"product": product, "csr": csr, "text": certificate["csr"], "looks": 0, "days": days,
+                                       "cn": certificate["common_name"], "names": certificate["dns_names"], "status": None,
+                                       "comments": body.get("comments"), "leaf": None, "statuses": self.statuses, "how": self.how}
+        answer = {"id": number, "requests": [{"id": number + 500000, "status": "pending"}]}
+        if self.instant:
+            order["statuses"] = ["issued"]
+            answer |= {"certificate_id": number + 900000, "requests": [{"id": number + 500000, "status": "approved"}],
+                       "certificate_chain": [{"subject_common_name": c.subject.rfc4514_string(), "pem": pem(c)} for c in self.chain(order)]}
+        return 201, answer
+
+    def chain(self, order):
+        if order["leaf"] is None:
+            order["leaf"] = self.ca.leaf(order["csr"], order["days"], order["how"])
+        return order["leaf"], self.ca.intermediate, self.ca.root
+
+    def status(self, order):
+        return order["status"] or order["statuses"][min(order["looks"], len(order["statuses"]) - 1)]
+
+    def shown(self, number, with_csr):
+        order = self.orders[number]
+        status = self.status(order)
+        certificate = {"common_name": order["cn"], "dns_names": order["names"], "signature_hash": "sha256"}
+        if with_csr: # in lines of another length, as nobody promised otherwise
+            body = "".join(order["csr"].public_bytes(serialization.Encoding.PEM).decode().splitlines()[1:-1])
+            certificate["csr"] = f"-----BEGIN CERTIFICATE REQUEST-----\r\n{body}\r\n-----END CERTIFICATE REQUEST-----"
+        if status == "issued":
+            certificate |= {"id": number + 900000, "serial_number": f"{self.chain(order)[0].serial_number:X}"}
+        return {"id": number, "status": status, "certificate": certificate, "organization": {"id": ORGANISATION},
+                "order_validity": {"days": order["days"]}, "product": {"name_id": order["product"]}}
+
+    def known(self, number):
+        return int(number) in self.orders and int(number) not in self.forgotten
+
+    def show(self, number, body, query):
+        if not self.known(number):
+            return error(404, "not_found", "The order is not known")
+        answer = self.shown(int(number), True)
+        self.orders[int(number)]["looks"] += 1
+        return 200, answer
+
+    def list(self, body, query):
+        wanted = query.get("filters[common_name]", [None])[0]
+        found = [self.shown(n, False) for n in sorted(self.orders, reverse=True) if self.known(n) and self.orders[n]["cn"] == wanted]
+        return 200, {"orders": found[:int(query.get("limit", ["100"])[0])], "page": {"total": len(found), "limit": 10, "offset": 0}}
+
+    def cancel(self, number, body, query):
+        if not self.known(number):
+            return error(404, "not_found", "The order is not known")
+        if body.get("status") != "CANCELED" or not body.get("note"):
+            return error(400, "invalid_status", "status must be CANCELED, with a note")
+        order = self.orders[int(number)]
+        if self.status(order) == "issued":
+            return error(400, "order_issued", "The order is issued and cannot be canceled")
+        order["status"] = "canceled"
+        return 204, None
+
+    def download(self, certificate, form, body, query):
+        number = int(certificate) - 900000
+        if not self.known(number) or self.status(self.orders[number]) != "issued":
+            return error(404, "not_found", "The certificate is not issued")
+        if self.not_ready > 0:
+            self.not_ready -= 1
+            return error(404, "not_found", "The certificate is not available yet")
+        chain = self.chain(self.orders[number])
+        return 200, "".join(pem(c) for c in (chain[:-1] if form == "pem_noroot" else chain))

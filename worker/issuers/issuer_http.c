@@ -1,0 +1,308 @@
+#include "worker/issuers/issuer_http.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/file.h"
+#include "common/base/mem.h"
+#include "common/base/plain.h"
+#include "common/log/log.h"
+
+#define USER_AGENT "certctl-issuer/1.0"
+#define SECRET_MAX 4096
+#define WORDS_MAX 300
+
+/* --- where calls may go --- */
+
+static size_t
+url_len(const char *url)
+{
+	size_t len = strlen(url);
+
+	while (len > 0 && url[len - 1] == '/')
+		len--;
+	return len;
+}
+
+static bool
+is_among(const char *const *urls, const char *url)
+{
+	size_t len = url_len(url);
+
+	for (; urls && *urls; urls++)
+		if (url_len(*urls) == len && strncmp(*urls, url, len) == 0)
+			return true;
+	return false;
+}
+
+const char *
+issuer_http_refuse_url(const struct issuer_env *env, struct arena *a,
+    const char *const *own, const char *url)
+{
+	if (is_among(own, url) || is_among(env->base_urls, url))
+		return NULL;
+	return arena_printf(a,
+	    "base_url is none of the CA's own, %s for instance; the workers' "
+	    "hosts may allow others by CERTCTL_ISSUER_BASE_URLS",
+	    own[0]);
+}
+
+rc
+issuer_http_new(struct loop *l, const struct cfg *cfg, struct http_out **out)
+{
+	const char *ca_file = cfg_str(cfg, "issuer_ca_file");
+	const struct outbound outbound = {
+	    .refuses_private = cfg_bool(cfg, "block_rfc1918_outbound"),
+	    .allows_loopback = cfg_bool(cfg, "issuer_allow_loopback"),
+	};
+	struct http_out_opts opts = {
+	    .ca_file = *ca_file ? ca_file : NULL,
+	    .least_tls = HTTP_TLS_1_2,
+	    /* An order must not be sent twice by curl itself. */
+	    .keep_none = true,
+	    .outbound = &outbound,
+	    .user_agent = USER_AGENT,
+	};
+	rc ret = http_out_new(l, &opts, out);
+
+	if (ret == RC_INVALID)
+		log_error("CONFIG", "CERTCTL_ISSUER_CA_FILE: no certificates "
+				    "in PEM can be read there");
+	return ret;
+}
+
+/* --- secrets --- */
+
+/* The name of a file directly in the directory; NULL: it is none. */
+static const char *
+name_in(const char *dir, const char *path)
+{
+	size_t len = url_len(dir);
+	const char *name = path + len + 1;
+
+	if (len == 0 || strncmp(path, dir, len) != 0 || path[len] != '/' ||
+	    *name == '\0' || *name == '.' || strchr(name, '/'))
+		return NULL;
+	return name;
+}
+
+struct secret_bytes {
+	char bytes[SECRET_MAX + 2];
+	size_t len;
+};
+
+static void
+wipe(void *arg)
+{
+	struct secret_bytes *s = arg;
+
+	mem_wipe(s->bytes, sizeof(s->bytes));
+}
+
+static const char *
+refuse_file(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return "is not a regular file";
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return "must belong to root or the worker's user";
+	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		return "must have no rights for its group or others (chmod "
+		       "600)";
+	return NULL;
+}
+
+static const char *
+read_secret(int fd, struct secret_bytes *s)
+{
+	const char *why = refuse_file(fd);
+	rc ret;
+
+	if (why)
+		return why;
+	ret = file_read_fd(fd, s->bytes, SECRET_MAX, &s->len);
+	if (ret != RC_OK)
+		return "is longer than 4 KiB, or can't be read";
+	while (s->len > 0 && strchr("\r\n", s->bytes[s->len - 1]))
+		s->len--;
+	s->bytes[s->len] = '\0';
+	if (s->len == 0 || strlen(s->bytes) != s->len ||
+	    !plain_is_line(s->bytes))
+		return "does not hold one line of text, the secret";
+	return NULL;
+}
+
+rc
+issuer_http_secret(const struct issuer_env *env, struct arena *a,
+    const char *path, const char **out, const char **out_why)
+{
+	struct secret_bytes *s = arena_alloc(a, sizeof(*s));
+	const char *why;
+	int fd;
+
+	arena_defer(a, wipe, s);
+	if (!env->secret_dir || env->secret_dir[0] == '\0') {
+		*out_why = "this worker has no secrets of issuers: set "
+			   "CERTCTL_ISSUER_SECRET_DIR to their directory";
+		return RC_IO;
+	}
+	if (!name_in(env->secret_dir, path)) {
+		*out_why = arena_printf(a,
+		    "%s does not lie directly in CERTCTL_ISSUER_SECRET_DIR "
+		    "(%s)",
+		    path, env->secret_dir);
+		return RC_INVALID;
+	}
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0) {
+		*out_why = arena_printf(a, "%s: %s", path, strerror(errno));
+		return RC_IO;
+	}
+	why = read_secret(fd, s);
+	(void)close(fd); /* only read */
+	if (why) {
+		*out_why = arena_printf(a, "%s %s", path, why);
+		return RC_IO;
+	}
+	*out = s->bytes;
+	return RC_OK;
+}
+
+/* --- calls --- */
+
+struct issuer_call {
+	struct arena *a;
+	struct http_call *http; /* NULL: over */
+	issuer_reply_fn *done;
+	void *arg;
+};
+
+static void
+call_end(void *arg)
+{
+	struct issuer_call *c = arg;
+
+	http_call_cancel(c->http);
+	c->http = NULL;
+}
+
+/* As in {"errors":[{"code":...,"message":...}]}, or the top itself. */
+static const struct cJSON *
+first_error(const struct cJSON *json)
+{
+	const struct cJSON *errors = json_get(json, "errors");
+
+	if (cJSON_IsArray(errors) && cJSON_GetArraySize(errors) > 0)
+		return cJSON_GetArrayItem(errors, 0);
+	return json;
+}
+
+/* What a member says, "" for nothing; name "": the first that says anything
+ * of those by which APIs call it. */
+static const char *
+said_by(const struct cJSON *error, const char *name)
+{
+	static const char *const names[] = {"message", "description", "detail",
+	    "error", "code"};
+	const char *text = "";
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (name[0] != '\0' && strcmp(name, names[i]) != 0)
+			continue;
+		if (json_str(error, names[i], SIZE_MAX, &text) == RC_OK &&
+		    text[0] != '\0')
+			return text;
+	}
+	return "";
+}
+
+static const char *
+words_of(struct arena *a, const struct issuer_reply *r, const char *error)
+{
+	const char *said, *code;
+	char *words;
+
+	if (r->code != RC_OK)
+		return arena_printf(a, "%s", error ? error : rc_name(r->code));
+	said = r->json ? said_by(first_error(r->json), "") : "";
+	code = r->json ? said_by(first_error(r->json), "code") : "";
+	if (strcmp(code, said) == 0)
+		code = "";
+	if (said[0] == '\0')
+		return arena_printf(a, "HTTP %d", r->status);
+	words = arena_printf(a, "HTTP %d: \"%.*s\"%s%s%s", r->status, WORDS_MAX,
+	    said, code[0] ? " (" : "", code, code[0] ? ")" : "");
+	plain_clean(words);
+	return words;
+}
+
+static void
+on_http(void *arg, rc code, int status, const char *body, size_t len,
+    const char *error)
+{
+	struct issuer_call *c = arg;
+	struct issuer_reply r = {.code = code, .status = status, .len = len};
+	const char *why;
+
+	r.text = arena_strndup(c->a, body, len);
+	r.retry_after_s = code == RC_OK ? http_call_retry_after(c->http) : 0;
+	r.was_sent = http_call_was_sent(c->http);
+	c->http = NULL;
+	if (code == RC_OK &&
+	    json_parse(c->a, r.text, len, &r.json, &why) != RC_OK)
+		r.json = NULL;
+	r.words = words_of(c->a, &r, error);
+	c->done(c->arg, &r);
+}
+
+rc
+issuer_http_start(const struct issuer_env *env, struct arena *a,
+    const struct http_request *req, issuer_reply_fn *done, void *arg)
+{
+	struct issuer_call *c = arena_alloc(a, sizeof(*c));
+	rc ret;
+
+	c->a = a;
+	c->done = done;
+	c->arg = arg;
+	ret = http_out_start(env->http, req, on_http, c, &c->http);
+	if (ret == RC_OK)
+		arena_defer(a, call_end, c);
+	return ret;
+}
+
+/* --- what answers mean --- */
+
+enum issuer_verdict
+issuer_http_judge_order(const struct issuer_reply *r)
+{
+	if (r->code != RC_OK)
+		return r->was_sent ? ISSUER_UNSURE : ISSUER_RETRY;
+	switch (r->status) {
+	case 401:
+	case 403:
+	case 429:
+		return ISSUER_RETRY;
+	case 408:
+		return ISSUER_UNSURE;
+	default:
+		if (r->status >= 300 && r->status < 400)
+			return ISSUER_RETRY;
+		return r->status >= 400 && r->status < 500 ? ISSUER_REFUSED
+							   : ISSUER_UNSURE;
+	}
+}
+
+enum issuer_verdict
+issuer_http_judge_question(const struct issuer_reply *r)
+{
+	if (r->code == RC_OK && (r->status == 404 || r->status == 410))
+		return ISSUER_NO_ORDER;
+	return ISSUER_RETRY;
+}
