@@ -367,7 +367,8 @@ def test_what_a_key_names_stays(plane, unique, noun, column):
     name = unique("eab")
     plane.api.need("POST", f"/api/v1/{noun}", {"id": name, "name": name} | ({"team_id": "t-test"} if noun == "owners" else {}))
     key = make(plane, **{column: name})
-    assert plane.api.call("DELETE", f"/api/v1/{noun}/{name}")[0] == 409
+    status, reply = plane.api.call("DELETE", f"/api/v1/{noun}/{name}")
+    assert status == 409 and "key" in reply["message"]
     plane.api.call("DELETE", f"{KEYS}/{key['id']}")
     assert plane.api.call("DELETE", f"/api/v1/{noun}/{name}")[0] == 204
 

@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from fleet import API_KEY, BOOTSTRAP, BUILD, CA_KEY, clean_env, wait_for
+import acme
+from fleet import API_KEY, BOOTSTRAP, BUILD, CA_KEY, CONFIG_KEY, clean_env, wait_for
 from openapi import Client, operations, target
 from sinks import MailSink, Trust, WebSink
 from test_notify import SECRETS, channels, notify, settled
@@ -24,13 +25,14 @@ SECRET_PATHS = ("/slack-token", "/teams-token")
 @pytest.fixture(scope="module")
 def secrets():
     """By name: every secret there is."""
-    return {"API key": API_KEY, "agents' bootstrap token": BOOTSTRAP, "bootstrap token": FIRST, "sealing key": CA_KEY, "password": PASSWORD,
+    return {"API key": API_KEY, "agents' bootstrap token": BOOTSTRAP, "bootstrap token": FIRST, "sealing key": CA_KEY, "apiservers' sealing key": CONFIG_KEY, "password": PASSWORD,
             "issuer's": IN_CONFIG, **SECRETS, **{path: path for path in SECRET_PATHS}}
 
 
 @pytest.fixture(scope="module")
 def site(stack, secrets, tmp_path_factory):
-    stack.start_apiserver(keep=True, CERTCTL_BOOTSTRAP_TOKEN=FIRST, CERTCTL_DIGEST_ENABLED="true", CERTCTL_AUDIT_API_EVENTS="true")
+    stack.start_apiserver(keep=True, CERTCTL_BOOTSTRAP_TOKEN=FIRST, CERTCTL_DIGEST_ENABLED="true", CERTCTL_AUDIT_API_EVENTS="true",
+                          CERTCTL_ACME_SERVER_ENABLED="true")
     stack.trust = Trust(stack.dir / "sinks")
     stack.web, stack.mail = WebSink(stack.trust.context()), MailSink(stack.trust.context(), account=["certctl", "another password"])
     stack.start_scheduler(CERTCTL_SCHEDULER_NOTIFICATION_PROCESS_INTERVAL="1s", CERTCTL_NOTIFICATION_RETRY_INTERVAL="1h")
@@ -73,6 +75,21 @@ def use_keys(stack, secrets, said):
         ask(stack, said, "POST", "/api/v1/agents", {"name": 7}, key=key)
         ask(stack, said, "POST", "/api/v1/auth/bootstrap", {"token": key, "actor_name": "first-admin"}, key="")
         ask(stack, said, "POST", "/api/v1/auth/bootstrap", raw=f'{{"token": "{key}", "token": 1', key="")
+
+
+def use_external_accounts(stack, secrets, said):
+    """Keys that are shown once: one admits an account, well and badly; one is there yet."""
+    base = acme.serve(stack)
+    for name in ("a used", "an active"):
+        made = stack.api.need("POST", "/api/v1/acme/eab-keys", {"profile_id": "p-acme"})
+        mac = acme.unb64(made["hmac_key"])
+        secrets |= {f"{name} account's HMAC key": made["hmac_key"], f"{name} account's HMAC key, in hex": mac.hex()}
+        client = acme.Client(stack.api, base)
+        for key in (mac[::-1], *([mac] if name == "a used" else [])):
+            said.append(str(client.register(externalAccountBinding=acme.binding(made["id"], key, client.key, client.url("new-account")))))
+        said.append(str(stack.api.need("GET", f"/api/v1/acme/eab-keys/{made['id']}")))
+        client.close()
+    assert stack.value("SELECT count(*) FROM acme_accounts") == 1
 
 
 def use_exports(stack, said):
@@ -137,13 +154,15 @@ def configured(program, env):
 def test_no_secret_is_told(site, secrets):
     said = []
     use_keys(site, secrets, said)
+    use_external_accounts(site, secrets, said)
     use_exports(site, said)
     use_configs(site, said)
     use_channels(site, said)
     places = [("an answer", text) for text in said] + list(all_reads(site)) + list(all_rows(site))
     places += [(path.name, path.read_text(errors="replace")) for path in (site.dir / "log").glob("*.log")]
     places.append(("--print-config", configured("certctl-apiserver", {
-        "CERTCTL_API_KEYS_NAMED": f"a:{API_KEY}:admin", "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP, "CERTCTL_BOOTSTRAP_TOKEN": FIRST})))
+        "CERTCTL_API_KEYS_NAMED": f"a:{API_KEY}:admin", "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP, "CERTCTL_BOOTSTRAP_TOKEN": FIRST,
+        "CERTCTL_CONFIG_ENCRYPTION_KEY": CONFIG_KEY})))
     places.append(("--print-config", configured(
         "certctl-worker", site.processes["worker-1"].env)))
     assert len(places) > 150 and all("=" in text for place, text in places if place == "--print-config")

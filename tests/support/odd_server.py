@@ -27,7 +27,7 @@ def _handler(answer, asked):
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = handle_one
+        do_GET = do_POST = do_DELETE = handle_one
 
         def log_message(self, *_):
             pass

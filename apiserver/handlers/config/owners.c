@@ -20,5 +20,6 @@ const struct resource resource_owners = {
     RESOURCE_STATEMENTS(OWNER),
     .duplicate = "An owner with this id already exists",
     .in_use = "Cannot delete owner: certificates are still assigned to "
-	      "this owner",
+	      "this owner, or a profile, an ACME account or a key for one "
+	      "names it",
 };
