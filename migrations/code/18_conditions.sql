@@ -75,6 +75,14 @@ FROM ocsp_responder_faults f LEFT JOIN ocsp_responders r ON r.list = f.list
 WHERE f.failed_at > engine_now() - policy_condition_ocsp() ORDER BY f.since LIMIT policy_condition_rows())
 UNION ALL (SELECT 'task_failed', t.subject, t.created_at, t.kind || ': ' || coalesce(t.last_error, '')
 FROM tasks t WHERE t.status = 'Failed' ORDER BY t.id LIMIT policy_condition_rows())
+UNION ALL (SELECT 'acme_validation_waiting', t.subject, t.run_after, ''
+FROM (SELECT o.* FROM tasks o WHERE o.status = 'Pending' AND o.run_after < engine_now() - policy_condition_acme()
+    ORDER BY o.run_after, o.id LIMIT 1000) t WHERE t.kind = 'acme_validate' ORDER BY t.run_after LIMIT policy_condition_rows())
+UNION ALL (SELECT 'acme_profile_unable', p.id, NULL, p.name
+FROM certificate_profiles p LEFT JOIN issuers i ON i.id = p.issuer_id
+WHERE p.enabled AND i.enabled IS NOT TRUE AND EXISTS (SELECT 1 FROM acme_accounts a WHERE a.profile_id = p.id)
+    AND EXISTS (SELECT 1 FROM duties d WHERE d.name = 'acme_cleanup' AND d.off_reason = '')
+ORDER BY p.id LIMIT policy_condition_rows())
 UNION ALL (SELECT w.name, n.id, n.created_at, n.channel || ': ' || coalesce(n.last_error, '')
 FROM (VALUES (true, 'notification_dead'), (false, 'notification_unsent')) AS w (is_tried, name) CROSS JOIN LATERAL (SELECT o.*
     FROM notification_events o WHERE o.status = 'dead' AND (o.retry_count > 0) = w.is_tried ORDER BY o.id LIMIT policy_condition_rows()) n)

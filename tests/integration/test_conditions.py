@@ -109,6 +109,11 @@ SCENES = {
                         "VALUES ('old', (SELECT max(n) FROM audit_epochs), 'system', 'System', 'x', 'x', 'x', "
                         "clock_timestamp() - interval '5 minutes')"], ""),
     "task_failed": ([TASK], "iss-local"),
+    "acme_profile_unable": (["INSERT INTO certificate_profiles (id, name) VALUES ('prof-x', 'x')",
+                             "INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, profile_id) VALUES ('acct-x', 'x', '', 'prof-x')",
+                             WATCHES.replace("health_checks", "acme_cleanup")], "prof-x"),
+    "acme_validation_waiting": (["INSERT INTO tasks (id, kind, subject, run_after) VALUES ('task-x', 'acme_validate', 'chall-x', "
+                                 "now() - interval '3 minutes')"], "chall-x"),
     "notification_dead": ([DEAD.format("it answered 404", 1)], "notif-x"),
     "notification_unsent": ([DEAD.format("the channel is not configured", 0)], "notif-x"),
     "agent_silent": ([AGENT.format("Offline")], "agent-x"),
@@ -222,7 +227,7 @@ WORKERS_TOO = {"bus_certificate_ended", "bus_certificate_ending"}  # in their ro
 def calm(basics: Fleet):
     """Nothing is wrong; no process changes what a test plants."""
     basics.plant("DELETE FROM journal_ahead; DELETE FROM policy_violations; "
-                 "DELETE FROM jobs; DELETE FROM tasks; DELETE FROM certificate_target_mappings; DELETE FROM certificate_versions; "
+                 "DELETE FROM jobs; DELETE FROM tasks; DELETE FROM acme_accounts; DELETE FROM certificate_profiles WHERE id = 'prof-x'; DELETE FROM certificate_target_mappings; DELETE FROM certificate_versions; "
                  "DELETE FROM managed_certificates; DELETE FROM agents; DELETE FROM crl_cache; DELETE FROM ocsp_responder_faults; DELETE FROM ocsp_responders; DELETE FROM ca_certificates; "
                  "DELETE FROM duties; DELETE FROM notification_events; DELETE FROM endpoint_health_checks; DELETE FROM served_certificates; DELETE FROM deployment_targets; UPDATE audit_verification SET broken_n = NULL; DELETE FROM audit_events WHERE id = 'old'; "
                  "UPDATE lanes SET breaker_state = 'closed', last_error = NULL, cap = 8; UPDATE issuers SET test_status = 'success'")
@@ -253,7 +258,7 @@ def test_every_condition_has_a_scene_words_and_an_alert():
     # What is held is named by its table, which is no condition.
     words = set(re.findall(r"'([a-z]+(?:_[a-z]+)+)'", view)) - set(re.findall(r"'(\w+)', \w+\.xmax FROM \1\b", view))
     # A duty and a status that the view asks for are none either.
-    assert words - {"health_checks", "cert_mismatch"} == set(SCENES) | set(HELD) | WORKERS_TOO
+    assert words - {"health_checks", "cert_mismatch", "acme_cleanup", "acme_validate"} == set(SCENES) | set(HELD) | WORKERS_TOO
     alerts = yaml.safe_load((ROOT / "deploy/prometheus/certctl.rules.yml").read_text())["groups"][0]["rules"]
     exprs = {re.findall(r'condition="(\w+)"', a["expr"])[0]: a["labels"]["severity"] for a in alerts if "condition=" in a["expr"]}
     assert exprs == {name: severity.lower() for name, severity in TABLE.items() if severity != "NOTICE"}
