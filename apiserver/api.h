@@ -17,6 +17,7 @@
 #include "common/db/db.h"
 #include "common/loop/loop.h"
 
+struct acmecounts;
 struct auth;
 struct authz;
 struct cache;
@@ -73,8 +74,9 @@ struct api {
 	struct creates *creates;
 	struct presence *presence;
 	struct faults *faults;
-	struct latency *latency; /* NULL: not kept, as in tests */
-	int64_t started_us;      /* by the wall */
+	struct latency *latency;        /* NULL: not kept, as in tests */
+	struct acmecounts *acme_counts; /* the same */
+	int64_t started_us;             /* by the wall */
 	size_t max_body;
 	const struct daemon *daemon; /* who we are */
 	char url[300];

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apiserver/live/acmecounts.h"
 #include "apiserver/live/cache.h"
 #include "apiserver/live/creates.h"
 #include "apiserver/live/crlstore.h"
@@ -291,6 +292,7 @@ api_new(const struct daemon *d, struct api **out)
 	a->creates = creates_new(l, a->pool);
 	a->presence = presence_new(a);
 	a->faults = faults_new(a);
+	a->acme_counts = acmecounts_new();
 	a->latency = latency_new(router_size(a->router));
 	a->started_us = clock_wall_us();
 	*out = a;
@@ -324,6 +326,7 @@ api_free(struct api *a)
 	crlstore_free(a->crls);
 	auth_free(a->auth);
 	document_free(a->openapi);
+	acmecounts_free(a->acme_counts);
 	latency_free(a->latency);
 	router_free(a->router);
 	keyring_free(a->keys);

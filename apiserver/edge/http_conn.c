@@ -7,6 +7,7 @@
 
 #include "apiserver/api.h"
 #include "apiserver/edge/http_reply.h"
+#include "apiserver/edge/render_acme.h"
 #include "apiserver/edge/request_io.h"
 #include "apiserver/live/latency.h"
 #include "common/base/clock.h"
@@ -119,6 +120,7 @@ note_latency(const struct request *r)
 		latency_note(r->api->latency, r->match.number,
 		    route ? route->method : "-", route ? route->pattern : "-",
 		    r->status, clock_boot_us() - r->started_us);
+	acme_note_answer(r);
 }
 
 static void

@@ -6,6 +6,7 @@
 #include "apiserver/api.h"
 #include "apiserver/edge/render.h"
 #include "apiserver/edge/request_io.h"
+#include "apiserver/live/acmecounts.h"
 #include "apiserver/live/nonces.h"
 #include "common/base/mem.h"
 
@@ -76,8 +77,10 @@ put_rest(struct json_w *w, const struct acme_problem *p)
 void
 acme_nonce_render(struct request *r)
 {
-	if (r->api->nonces && nonces_make(r->api->nonces, r->nonce))
-		request_set_header(r, "Replay-Nonce", r->nonce);
+	if (!r->api->nonces || !nonces_make(r->api->nonces, r->nonce))
+		return;
+	request_set_header(r, "Replay-Nonce", r->nonce);
+	acmecounts_note_nonce(r->api->acme_counts);
 }
 
 /* The profile that the path names; NULL: it is below /acme/ itself. */
@@ -125,8 +128,22 @@ acme_problem_render(struct request *r, const struct acme_problem *p)
 	buf_putc(&r->reply, '\n');
 	r->status = status;
 	r->content_type = PROBLEM_JSON;
+	r->error = p->error;
+	r->has_error = true;
 	acme_nonce_render(r);
 	acme_index_render(r);
+}
+
+void
+acme_note_answer(const struct request *r)
+{
+	const struct route *route = r->match.route;
+
+	if (r->status != 0 && r->match.rules &&
+	    r->match.rules->renderer == &render_acme)
+		acmecounts_note(r->api->acme_counts,
+		    route ? route->pattern : NULL,
+		    r->has_error ? (enum acme_error)r->error : ACME_NERRORS);
 }
 
 /* --- what no handler said --- */
@@ -180,6 +197,7 @@ refuse(struct request *r, enum refusal why)
 		    "6.3)");
 		return;
 	case REFUSAL_RATE:
+		acmecounts_note_limit(r->api->acme_counts, ACME_LIMIT_ADDRESS);
 		render(r, 429,
 		    "requests come from this address faster than they are "
 		    "taken: wait for as long as Retry-After says");

@@ -75,6 +75,8 @@ void acme_put_problem(struct json_w *w, enum acme_error error,
 void acme_nonce_render(struct request *r);
 /* Says where the directory of the path's profile is (section 7.1). */
 void acme_index_render(struct request *r);
+/* Counts the answer, if it is one of ACME's, for the metrics. */
+void acme_note_answer(const struct request *r);
 /* The answer that tells it, with its headers. */
 void acme_problem_render(struct request *r, const struct acme_problem *p);
 

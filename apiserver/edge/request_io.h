@@ -114,6 +114,8 @@ struct request {
 	/* What the problem to come is about; in the op's arena. */
 	struct acme_subproblem *subproblems;
 	size_t nsubproblems;
+	int error; /* of enum acme_error, with has_error */
+	bool has_error;
 	bool must_close;
 	bool is_pieces; /* a part of the answer is out already */
 	bool is_broken; /* and the rest will not come */

@@ -152,15 +152,47 @@ SELECT split_part(k.key, ' ', 1) AS channel, split_part(k.key, ' ', 2) AS thresh
     k.n AS expiry_alerts_total
 FROM stat_totals_now k WHERE k.kind = 'expiry_alert' ORDER BY k.key;
 
--- A histogram's lines: how many took so long at most, and of the last all and their sum.
 -- name: metrics_durations :many
-SELECT t.key AS issuer_type, b.le, sum(k.n)::bigint AS issuance_duration_seconds_bucket,
-    CASE b.le WHEN '+Inf' THEN sum(k.n)::bigint END AS issuance_duration_seconds_count,
-    CASE b.le WHEN '+Inf' THEN round(t.n / 1000.0, 3) END AS issuance_duration_seconds_sum
-FROM stat_totals_now t CROSS JOIN unnest(stat_buckets()) WITH ORDINALITY AS b (le, at)
-LEFT JOIN stat_totals_now k ON k.kind = 'issuance_le'
-    AND k.key = ANY (ARRAY(SELECT t.key || ' ' || u.le FROM unnest((stat_buckets())[:b.at]) AS u (le)))
-WHERE t.kind = 'issuance_ms' GROUP BY t.key, t.n, b.le, b.at ORDER BY t.key, b.at;
+SELECT h.key AS issuer_type, h.le, h.up_to AS issuance_duration_seconds_bucket, h.total AS issuance_duration_seconds_count,
+    round(h.sum_ms / 1000.0, 3) AS issuance_duration_seconds_sum
+FROM stat_histogram(ARRAY(SELECT t.key FROM stat_totals_now t WHERE t.kind = 'issuance_ms'), 'issuance_le', 'issuance_ms') h
+ORDER BY h.key, h.at;
+
+-- Accounts and orders of the ACME server; no sample until they are counted.
+-- name: metrics_acme :many
+SELECT s.status, CASE s.kind WHEN 'acme_account' THEN coalesce(k.n, 0) * c.one END AS acme_accounts,
+    CASE s.kind WHEN 'acme_order' THEN coalesce(k.n, 0) * c.one END AS acme_orders
+FROM (VALUES ('acme_account', 'valid', 1), ('acme_account', 'deactivated', 2), ('acme_account', 'revoked', 3), ('acme_order', 'pending', 4),
+    ('acme_order', 'ready', 5), ('acme_order', 'processing', 6), ('acme_order', 'valid', 7), ('acme_order', 'invalid', 8)) AS s (kind, status, at)
+CROSS JOIN (SELECT CASE WHEN o.is_counted THEN 1 END AS one FROM stat_state o) c
+LEFT JOIN stat_totals_now k ON k.kind = s.kind AND k.key = s.status
+ORDER BY s.at;
+
+-- With 0 for what never was, so that its first is seen as a change.
+-- name: metrics_acme_ended :many
+SELECT s.outcome, coalesce(k.n, 0) AS acme_orders_ended_total
+FROM unnest('{valid,validation,expired,deactivated,given_up,job_failed,job_cancelled,job_gone,order_changed}'::text[]) AS s (outcome)
+LEFT JOIN stat_totals_now k ON k.kind = 'acme_order_ended' AND k.key = s.outcome
+ORDER BY s.outcome;
+
+-- name: metrics_acme_durations :many
+SELECT h.le, h.up_to AS acme_order_duration_seconds_bucket, h.total AS acme_order_duration_seconds_count,
+    round(h.sum_ms / 1000.0, 3) AS acme_order_duration_seconds_sum
+FROM stat_histogram('{""}', 'acme_order_le', 'acme_order_ms') h
+ORDER BY h.at;
+
+-- name: metrics_acme_validations :many
+SELECT t.type, r.result, coalesce(k.n, 0) AS acme_validations_total
+FROM unnest('{http-01,dns-01,tls-alpn-01}'::text[]) AS t (type)
+CROSS JOIN unnest('{valid,caa,connection,dns,incorrectResponse,tls}'::text[]) AS r (result)
+LEFT JOIN stat_totals_now k ON k.kind = 'acme_validation' AND k.key = t.type || ' ' || r.result
+ORDER BY t.type, r.result;
+
+-- name: metrics_acme_tries :many
+SELECT h.key AS type, h.le, h.up_to AS acme_validation_duration_seconds_bucket, h.total AS acme_validation_duration_seconds_count,
+    round(h.sum_ms / 1000.0, 3) AS acme_validation_duration_seconds_sum
+FROM stat_histogram('{http-01,dns-01,tls-alpn-01}', 'acme_validation_le', 'acme_validation_ms') h
+ORDER BY h.key, h.at;
 
 -- One sample for each name, with 0 for what is not so; $3 to $5: what the asking
 -- process knows beside the view.

@@ -4,7 +4,8 @@
 -- notification (dead), which follow the rows; and those
 -- that only grow, whatever becomes of the rows: job_ended (status; times: the day), issuance (type of the issuer and
 -- outcome; the day), issuance_le (type and bucket of how long it took), issuance_ms (type), issuance_failure (type and class
--- of an attempt's failure), expiry_alert (channel, threshold and what came of it).  Times count from 1970, UTC.
+-- of an attempt's failure), expiry_alert (channel, threshold and what came of it); 34_acme_stats.sql has those of the ACME
+-- server.  Times count from 1970, UTC.
 --
 -- A trigger writes what a statement changed as one row for each key; nobody waits for another's commit, and what is rolled
 -- back was never counted.  A number is what was folded and what was not yet, in one snapshot.
@@ -168,11 +169,21 @@ LANGUAGE sql STABLE AS $$
     GROUP BY u.status
 $$;
 
+-- A histogram's lines of each key: how many took so long at most, and of the last all and their sum.
+CREATE FUNCTION stat_histogram(p_keys text[], p_le text, p_ms text)
+RETURNS TABLE (key text, le text, at bigint, up_to bigint, total bigint, sum_ms bigint) LANGUAGE sql STABLE AS $$
+    SELECT u.key, b.le, b.at, coalesce(sum(k.n), 0)::bigint, CASE b.le WHEN '+Inf' THEN coalesce(sum(k.n), 0)::bigint END,
+        CASE b.le WHEN '+Inf' THEN coalesce((SELECT t.n FROM stat_totals_now t WHERE t.kind = p_ms AND t.key = u.key), 0) END
+    FROM unnest(p_keys) AS u (key) CROSS JOIN unnest(stat_buckets()) WITH ORDINALITY AS b (le, at)
+    LEFT JOIN stat_totals_now k ON k.kind = p_le AND k.key = ANY (ARRAY(SELECT u.key || ' ' || o.le FROM unnest((stat_buckets())[:b.at]) AS o (le)))
+    GROUP BY u.key, b.le, b.at
+$$;
+
 -- --- keeping ---
 -- Puts right what is not as the rows say.  In one statement, so that what others commit meanwhile is in both or in neither.
 -- What only grows begins with the jobs that are there, once.
 CREATE FUNCTION stats_recount() RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
-    WITH kinds AS (SELECT '{certificate,job,agent,notification}'::text[]
+    WITH kinds AS (SELECT '{certificate,job,agent,notification,acme_account,acme_order}'::text[]
         || CASE WHEN NOT EXISTS (SELECT 1 FROM stat_totals t WHERE t.kind = 'job_ended') THEN '{job_ended,issuance}'::text[] ELSE '{}' END AS known),
     rows AS (
         SELECT 'certificate' AS kind, c.status::text AS key, stat_hour(c.expires_at) AS at, count(*) AS n
@@ -180,6 +191,8 @@ CREATE FUNCTION stats_recount() RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
         UNION ALL SELECT 'job', j.status, NULL, count(*) FROM jobs j GROUP BY 2
         UNION ALL SELECT 'agent', 'active', NULL, count(*) FROM agents a WHERE a.retired_at IS NULL
         UNION ALL SELECT 'notification', 'dead', NULL, count(*) FROM notification_events n WHERE n.status = 'dead'
+        UNION ALL SELECT 'acme_account', a.status, NULL, count(*) FROM acme_accounts a GROUP BY a.status
+        UNION ALL SELECT 'acme_order', o.status, NULL, count(*) FROM acme_orders o GROUP BY o.status
         UNION ALL SELECT 'job_ended', j.status, stat_day(j.completed_at), count(*) FROM jobs j
             WHERE j.status IN ('Completed', 'Failed') GROUP BY j.status, stat_day(j.completed_at)
         UNION ALL SELECT 'issuance', i.type || CASE j.status WHEN 'Failed' THEN ' failure' ELSE ' success' END,

@@ -9,9 +9,10 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- A try of the worker's task: valid; failed, with the challenge's error and the order's as problem documents; moot: it was
--- not to be tried.  One that failed is put off to the next try, the last one fails authorization and order.  What it is now:
+-- not to be tried.  p_result and p_ms, for the numbers: valid or the type of the error, and how long it took.  One that failed is put off to the next try, the last one fails authorization and order.  What it is now:
 -- processing, valid, invalid, or moot where somebody has decided meanwhile; no row: the task is not this worker's.
-CREATE FUNCTION acme_challenge_end(p_worker text, p_lease bigint, p_task text, p_outcome text, p_error jsonb, p_order_error jsonb)
+CREATE FUNCTION acme_challenge_end(p_worker text, p_lease bigint, p_task text, p_outcome text, p_error jsonb, p_order_error jsonb,
+    p_result text, p_ms bigint)
 RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_now timestamptz := engine_now(); v record; v_status text;
 BEGIN
@@ -34,6 +35,7 @@ BEGIN
         DELETE FROM tasks t WHERE t.id = p_task;
     END IF;
     IF v_status <> 'moot' THEN
+        PERFORM stats_acme_validation(v.type, p_result, p_ms);
         UPDATE acme_challenges c SET status = v_status, attempts = v.tries, error = CASE WHEN p_outcome = 'failed' THEN p_error END,
             validated_at = CASE WHEN p_outcome = 'valid' THEN v_now END WHERE c.challenge_id = v.challenge_id;
     END IF;

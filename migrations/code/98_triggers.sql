@@ -6,7 +6,7 @@
 SET LOCAL lock_timeout = '100ms';
 LOCK TABLE managed_certificates, agents, certificate_target_mappings, deployment_targets, served_certificates, jobs, issuers,
     renewal_policies, notification_events, policy_rules, discovered_certificates, endpoint_health_checks,
-    audit_blocks, audit_epochs IN SHARE ROW EXCLUSIVE MODE;
+    audit_blocks, audit_epochs, acme_accounts, acme_orders IN SHARE ROW EXCLUSIVE MODE;
 LOCK TABLE audit_attachments, audit_events IN ACCESS EXCLUSIVE MODE;
 
 -- --- defaults ---
@@ -54,7 +54,8 @@ CREATE OR REPLACE TRIGGER target_files_retake AFTER UPDATE OF config, agent_id, 
 
 -- --- counters ---
 -- Who is without them for a time has the numbers counted anew; of nothing they are known.
-DELETE FROM duty_marks m WHERE m.name = 'stats' AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgname = 'stats_agents_added');
+DELETE FROM duty_marks m WHERE m.name = 'stats' AND (NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgname = 'stats_agents_added')
+    OR NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgname = 'stats_acme_added') AND EXISTS (SELECT FROM acme_accounts));
 INSERT INTO duty_marks (name) SELECT 'stats' WHERE NOT EXISTS (SELECT FROM managed_certificates) AND NOT EXISTS (SELECT FROM jobs)
     AND NOT EXISTS (SELECT FROM agents) AND NOT EXISTS (SELECT FROM notification_events)
     AND NOT EXISTS (SELECT FROM stat_totals) ON CONFLICT DO NOTHING;
@@ -77,6 +78,18 @@ DO $$ DECLARE r record; BEGIN
             ' EXECUTE FUNCTION stats_emptied()', r.t, r.t);
     END LOOP;
 END $$;
+DO $$ DECLARE r record; BEGIN
+    FOR r IN SELECT * FROM (VALUES ('acme_accounts', 'acme_account'), ('acme_orders', 'acme_order')) AS w (t, kind) LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER stats_acme_added AFTER INSERT ON %I FOR EACH ROW EXECUTE FUNCTION stats_acme_moved(%L)', r.t, r.kind);
+        EXECUTE format('CREATE OR REPLACE TRIGGER stats_acme_changed AFTER UPDATE OF status ON %I FOR EACH ROW
+            WHEN (NEW.status <> OLD.status) EXECUTE FUNCTION stats_acme_moved(%L)', r.t, r.kind);
+        EXECUTE format('CREATE OR REPLACE TRIGGER stats_acme_removed AFTER DELETE ON %I REFERENCING OLD TABLE AS went
+            FOR EACH STATEMENT EXECUTE FUNCTION stats_acme_removed(%L)', r.t, r.kind);
+        EXECUTE format('CREATE OR REPLACE TRIGGER stats_acme_emptied AFTER TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION stats_emptied()', r.t);
+    END LOOP;
+END $$;
+CREATE OR REPLACE TRIGGER stats_acme_ended AFTER UPDATE OF status ON acme_orders FOR EACH ROW
+    WHEN (NEW.status <> OLD.status AND NEW.status IN ('valid', 'invalid')) EXECUTE FUNCTION stats_acme_order_ended();
 CREATE OR REPLACE TRIGGER stats_agent_retired AFTER UPDATE OF retired_at ON agents FOR EACH ROW
     WHEN ((NEW.retired_at IS NULL) <> (OLD.retired_at IS NULL)) EXECUTE FUNCTION stats_agent_retired();
 CREATE OR REPLACE TRIGGER stats_alerts AFTER UPDATE ON notification_events REFERENCING OLD TABLE AS went NEW TABLE AS came

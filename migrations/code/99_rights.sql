@@ -19,7 +19,7 @@ BEGIN
             certificates_matching, certificates_revoke, ca_successor_ask, ca_switch, crl_is_behind, crl_request, csr_submit, discovery_store,
             discovery_triage, duty_is_late,
             duty_run_request, enum_canonical, expiring_at_of, id_new, job_cancel, job_reason, job_report, job_verify, lane_allows,
-            lane_tokens, jobs_enqueue, ocsp_answers, ocsp_ask, ocsp_asked, ocsp_forget, ocsp_status, recover, recover_served, renew_after_of, stat_buckets, stat_ended_by, target_paths, auth_role_gives, auth_held}'),
+            lane_tokens, jobs_enqueue, ocsp_answers, ocsp_ask, ocsp_asked, ocsp_forget, ocsp_status, recover, recover_served, renew_after_of, stat_buckets, stat_ended_by, stat_histogram, target_paths, auth_role_gives, auth_held}'),
         ('certctl_scheduler', '{
             audit_chain_verify, audit_epoch, audit_epoch_look, audit_is_sealed_before, audit_seal, duties_register,
             duty_agent_health, duty_agent_rescue, duty_audit_retention, duty_cannot_wait, duty_certificate_status, duty_crl_refresh,

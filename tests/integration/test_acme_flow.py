@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from acme import Client, b64, problem, serve
 from fleet import wait_for
+from test_acme_metrics import Now
 
 ORDERS = int(os.environ.get("CERTCTL_TEST_ACME_ORDERS", "40"))
 ENV = {"CERTCTL_ACME_SERVER_ENABLED": "true", "CERTCTL_ACME_SERVER_DEFAULT_PROFILE_ID": "p-acme",
@@ -317,3 +318,17 @@ def test_a_list_of_orders_is_its_account_s(world, client):
     assert other.call("GET", "account/x/orders")[0] == 405
     other.post(other.kid, {"status": "deactivated"})
     assert problem(other.post(orders)) == (401, "unauthorized")
+
+
+def test_a_flow_shows_in_the_metrics(world):
+    client = new_client(world)
+
+    def told():
+        now = Now(client.api)
+        return [now("orders_ended_total", outcome="valid"), now("orders", status="valid"), now("order_duration_seconds", part="_count"),
+                now("requests_total", operation="finalize", outcome="success")]
+    before = told()
+    status, headers, order = client.post("new-order", dns("shows.example.test"))
+    assert status == 201 and client.post(order["finalize"], {"csr": csr("shows.example.test")})[0] == 200
+    wait_for(lambda: client.post(headers["Location"])[2]["status"] == "valid", what="the certificate")
+    assert [now - then for now, then in zip(told(), before)] == [1] * 4

@@ -543,7 +543,8 @@ class Worker:
 
     def end(self, task, outcome, worker="w", lease=7):
         problem = json.dumps({"type": URN + "connection"}) if outcome == "failed" else None
-        return [s for s, in self.run("acme_challenge_end", worker, lease, task, outcome, problem, problem)]
+        return [s for s, in self.run("acme_challenge_end", worker, lease, task, outcome, problem, problem,
+                                      "connection" if problem else "valid", 70)]
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from fleet import API_KEY, ROOT, free_port, wait_for
 NOT_SANITIZED = "the programs are those of test_metrics.py, the rest is Prometheus"
 PATH = "/api/v1/metrics/prometheus"
 RULES = ROOT / "deploy/prometheus/certctl.rules.yml"
+ALL_RULES = sorted((ROOT / "deploy/prometheus").glob("*.rules.yml"))
 DASHBOARDS = sorted((ROOT / "deploy/grafana").glob("*.json"))
 # What these ask for is not there while nothing is wrong or nothing changes.
 MAY_BE_EMPTY = ("> 0", "certctl_policy_change_", "certctl_ca_not_after_", "certctl_task_queue_")
@@ -49,7 +50,8 @@ def scraped(plane):
     job["authorization"]["credentials_file"] = str(home / "certctl.key")
     job["tls_config"]["ca_file"] = str(plane.dir / "tls" / "api.pem")
     job["static_configs"][0]["targets"] = [f"127.0.0.1:{plane.api.port}"]
-    shutil.copy(RULES, home)
+    for rules in ALL_RULES:
+        shutil.copy(rules, home)
     (home / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     plane.spawn("prometheus", ["/usr/bin/prometheus", f"--config.file={home}/prometheus.yml", f"--storage.tsdb.path={home}/data",
                                f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"], {})
@@ -85,10 +87,11 @@ def test_promtool_finds_no_fault_with_the_configuration(tmp_path):
     for name in ("certctl.key", "certctl-ca.pem"):
         (tmp_path / name).write_text("", encoding="ascii")
     (tmp_path / "prometheus.yml").write_text(text.replace("/etc/prometheus", str(tmp_path)), encoding="utf-8")
-    shutil.copy(RULES, tmp_path)
+    for rules in ALL_RULES:
+        shutil.copy(rules, tmp_path)
     found = promtool("check", "config", "--syntax-only", tmp_path / "prometheus.yml")
     assert found.returncode == 0, found.stderr
-    found = promtool("check", "rules", RULES)
+    found = promtool("check", "rules", *ALL_RULES)
     assert found.returncode == 0, found.stderr
 
 
@@ -117,13 +120,38 @@ def test_every_alert_fires_when_its_condition_lasts(tmp_path):
     assert found.returncode == 0, found.stdout + found.stderr
 
 
+ENDED = 'certctl_acme_orders_ended_total{outcome="%s",instance="%s"}'
+TRIED = 'certctl_acme_validations_total{type="http-01",result="%s",instance="a"}'
+
+
+@pytest.mark.parametrize("alert,series,fires", [
+    # Two apiservers tell the same numbers.
+    ("CertctlAcmeOrdersFailing", {ENDED % ("job_failed", "a"): "0+1x90", ENDED % ("job_failed", "b"): "0+1x90", ENDED % ("valid", "a"): "0+3x90"}, True),
+    ("CertctlAcmeOrdersFailing", {ENDED % ("job_failed", "a"): "0+1x90", ENDED % ("job_failed", "b"): "0+1x90", ENDED % ("valid", "a"): "0+5x90"}, False),
+    ("CertctlAcmeOrdersFailing", {ENDED % ("expired", "a"): "0+9x90", ENDED % ("valid", "a"): "0+1x90"}, False),
+    ("CertctlAcmeOrdersFailing", {ENDED % ("validation", "a"): "0x60 1x30", ENDED % ("valid", "a"): "0x90"}, False),
+    ("CertctlAcmeValidationsFailing", {TRIED % "dns": "0+2x90", TRIED % "valid": "0+1x90"}, True),
+    ("CertctlAcmeValidationsFailing", {TRIED % "dns": "0+1x90", TRIED % "valid": "0+2x90"}, False),
+    ("CertctlAcmeValidationsFailing", {TRIED % "dns": "0x80 4x10", TRIED % "valid": "0x90"}, False),
+])
+def test_what_went_wrong_often_lately_is_told(tmp_path, alert, series, fires):
+    rules = {r["alert"]: r for r in yaml.safe_load((RULES.parent / "certctl_acme.rules.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]}
+    told = [{"exp_labels": {"severity": "warning"}, "exp_annotations": rules[alert]["annotations"]}] if fires else []
+    test = {"interval": "1m", "input_series": [{"series": s, "values": v} for s, v in series.items()],
+            "alert_rule_test": [{"eval_time": "85m", "alertname": alert, "exp_alerts": told}]}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump({"rule_files": [str(r) for r in ALL_RULES], "evaluation_interval": "1m", "tests": [test]}),
+                                       encoding="utf-8")
+    found = promtool("test", "rules", tmp_path / "test.yml")
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
 def test_every_alert_names_a_page_that_is_there():
-    for rule in alert_rules():
+    for rule in [r for rules in ALL_RULES for r in yaml.safe_load(rules.read_text(encoding="utf-8"))["groups"][0]["rules"]]:
         assert (ROOT / rule["annotations"]["runbook"]).is_file(), rule["alert"]
 
 
-def test_there_are_three_dashboards():
-    assert [d.stem for d in DASHBOARDS] == ["certificates", "engine", "overview"]
+def test_there_are_four_dashboards():
+    assert [d.stem for d in DASHBOARDS] == ["acme", "certificates", "engine", "overview"]
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda d: d.stem)
@@ -146,6 +174,6 @@ def test_nothing_is_firing_that_is_not_so(plane, scraped):
     """Prometheus has the rules loaded, and evaluates them from what it was told."""
     loaded = wait_for(lambda: json.load(urllib.request.urlopen(f"{scraped}/api/v1/rules", timeout=20))["data"]["groups"], 20, "the rules")
     rules = loaded[0]["rules"]
-    assert len(rules) == len(alert_rules())
-    wait_for(lambda: all(r["health"] == "ok" for r in json.load(urllib.request.urlopen(f"{scraped}/api/v1/rules", timeout=20))[
-        "data"]["groups"][0]["rules"]), 20, "each rule to be evaluated")
+    assert len(rules) == len(alert_rules()) and len(loaded) == len(ALL_RULES)
+    wait_for(lambda: all(r["health"] == "ok" for g in json.load(urllib.request.urlopen(f"{scraped}/api/v1/rules", timeout=20))["data"]["groups"]
+                         for r in g["rules"]), 20, "each rule to be evaluated")

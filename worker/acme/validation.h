@@ -93,7 +93,7 @@ struct validation { /* the op's state; texts in its arena */
 	/* Its turn. */
 	TAILQ_ENTRY(validation) entry;
 	bool is_waiting, has_turn;
-	int64_t ends_ms;
+	int64_t began_ms, ends_ms, took_ms; /* of the try, from its turn on */
 	/* What is under way, and what came of it. */
 	struct dns_ask *ask;
 	const struct dns_reply *reply;

@@ -5,6 +5,7 @@
  * its time and no more.  One statement stores what came of it, and ends the
  * task or puts it off to the next try.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "common/base/fault.h"
@@ -152,8 +153,9 @@ validate_turn_came(struct op *op)
 		return op_fail(op, RC_BUSY,
 		    "as many validations as this worker makes at once were "
 		    "under way");
-	v->ends_ms = loop_now_ms(v->by->loop) +
-		     (left_ms < VALIDATION_MS ? left_ms : VALIDATION_MS);
+	v->began_ms = loop_now_ms(v->by->loop);
+	v->ends_ms =
+	    v->began_ms + (left_ms < VALIDATION_MS ? left_ms : VALIDATION_MS);
 	return op_goto(op, find_method(v->method)->begin);
 }
 
@@ -174,6 +176,7 @@ validate_caa_judged(struct op *op)
 {
 	struct validation *v = validation_of(op);
 
+	v->took_ms = loop_now_ms(v->by->loop) - v->began_ms;
 	turn_leave(v);
 	task_wait(op_owner(op), false);
 	fault_point("worker.acme.judged");
@@ -278,7 +281,9 @@ validate_store(struct op *op)
 	    v->is_moot      ? MOOT
 	    : v->has_failed ? FAILED
 			    : VALID,
-	    challenge_problem(v), order_problem(v));
+	    challenge_problem(v), order_problem(v),
+	    v->has_failed ? validation_fault_type(v->problem.fault) : VALID,
+	    op_printf(op, "%" PRId64, v->took_ms));
 }
 
 static enum op_next

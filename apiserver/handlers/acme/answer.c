@@ -159,6 +159,19 @@ acme_problem_status(struct op *op, enum acme_error error, int status,
 }
 
 enum op_next
+acme_limited(struct op *op, enum acme_limit which, const char *fmt, ...)
+{
+	enum op_next next;
+	va_list ap;
+
+	acmecounts_note_limit(req_api(op)->acme_counts, which);
+	va_start(ap, fmt);
+	next = problem(op, ACME_RATE_LIMITED, 0, fmt, ap);
+	va_end(ap);
+	return next;
+}
+
+enum op_next
 acme_problem_jose(struct op *op, const struct jose_refusal *no,
     const char *what)
 {

@@ -11,6 +11,7 @@
 
 #include "apiserver/edge/render_acme.h"
 #include "apiserver/edge/request.h"
+#include "apiserver/live/acmecounts.h"
 #include "common/base/attr.h"
 #include "common/jose/refusal.h"
 #include "common/op/op.h"
@@ -38,6 +39,9 @@ enum op_next acme_problem(struct op *op, enum acme_error error, const char *fmt,
     ...) PRINTF_LIKE(3, 4);
 enum op_next acme_problem_status(struct op *op, enum acme_error error,
     int status, const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* rateLimited, by that limit. */
+enum op_next acme_limited(struct op *op, enum acme_limit which, const char *fmt,
+    ...) PRINTF_LIKE(3, 4);
 enum op_next acme_problem_whole(struct op *op, const struct acme_problem *p);
 /* What jose says is wrong with what is called so: "", "the inner JWS: ". */
 enum op_next acme_problem_jose(struct op *op, const struct jose_refusal *no,

@@ -62,7 +62,7 @@ challenge_answered(struct op *op)
 		    "ended; place a new order");
 	if (outcome_is(op, "limited")) {
 		acme_retry_after(op, wait_s);
-		return acme_problem(op, ACME_RATE_LIMITED,
+		return acme_limited(op, ACME_LIMIT_CHALLENGES,
 		    "this challenge was answered as often as it may be in an "
 		    "hour; the next answer is taken in %s seconds",
 		    wait_s);

@@ -103,7 +103,7 @@ key_change_done(struct op *op)
 		    "has now");
 	if (strcmp(outcome, "limited") == 0) {
 		reply_header(op, "Retry-After", op_text(op, 0, "wait_s"));
-		return acme_problem(op, ACME_RATE_LIMITED,
+		return acme_limited(op, ACME_LIMIT_KEY_CHANGES,
 		    "the account has changed its key as often as it may in an "
 		    "hour: try again after %s seconds",
 		    op_text(op, 0, "wait_s"));

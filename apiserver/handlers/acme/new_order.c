@@ -125,11 +125,11 @@ new_order_made(struct op *op)
 	if (!outcome_is(op, "created"))
 		acme_retry_after(op, wait_s);
 	if (outcome_is(op, "open"))
-		return acme_problem(op, ACME_RATE_LIMITED,
+		return acme_limited(op, ACME_LIMIT_OPEN_ORDERS,
 		    "the account has as many orders open as it may have; "
 		    "finalize them, or come back later");
 	if (outcome_is(op, "limited"))
-		return acme_problem(op, ACME_RATE_LIMITED,
+		return acme_limited(op, ACME_LIMIT_ORDERS,
 		    "the account has placed as many orders as it may in an "
 		    "hour; the next may be placed in %s seconds",
 		    wait_s);

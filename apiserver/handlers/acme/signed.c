@@ -153,8 +153,9 @@ refuses_signer(struct op *op, enum op_next *out)
 /* --- its nonce --- */
 
 static enum op_next
-refuse_nonce(struct op *op, const char *why)
+refuse_nonce(struct op *op, enum acme_nonce_fault fault, const char *why)
 {
+	acmecounts_note_bad_nonce(req_api(op)->acme_counts, fault);
 	return acme_problem(op, ACME_BAD_NONCE,
 	    "%s: sign the request anew with the Replay-Nonce of this answer",
 	    why);
@@ -182,12 +183,12 @@ check_nonce(struct op *op)
 	const char *text = s->r.jws->nonce;
 
 	if (!text)
-		return refuse_nonce(op, "nonce is missing");
+		return refuse_nonce(op, ACME_NONCE_MISSING, "nonce is missing");
 	switch (nonces_check(n, text, &s->nonce)) {
 	case NONCE_GOOD:
 		return ask_rows(op);
 	case NONCE_EXPIRED:
-		return refuse_nonce(op, "nonce is too old");
+		return refuse_nonce(op, ACME_NONCE_EXPIRED, "nonce is too old");
 	case NONCE_UNKNOWN:
 		if (!s->has_waited && nonces_ask(n, op)) {
 			s->has_waited = true;
@@ -197,7 +198,8 @@ check_nonce(struct op *op)
 	case NONCE_NONE:
 		break;
 	}
-	return refuse_nonce(op, "nonce is none that this server made");
+	return refuse_nonce(op, ACME_NONCE_UNKNOWN,
+	    "nonce is none that this server made");
 }
 
 static enum op_next
@@ -311,7 +313,8 @@ refuse_forgotten(struct op *op)
 static enum op_next
 keys_read_anew(struct op *op)
 {
-	return refuse_nonce(op, "nonce is not known any more");
+	return refuse_nonce(op, ACME_NONCE_FORGOTTEN,
+	    "nonce is not known any more");
 }
 
 static enum op_next
@@ -331,7 +334,8 @@ rows_read(struct op *op)
 	if (strcmp(nonce, "gone") == 0)
 		return refuse_forgotten(op);
 	if (strcmp(nonce, "fresh") != 0)
-		return refuse_nonce(op, "nonce was used before");
+		return refuse_nonce(op, ACME_NONCE_USED,
+		    "nonce was used before");
 	read_account(op, rows, i);
 	return check_signature(op, rows, i);
 }

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "apiserver/handlers/system/metrics.h"
+#include "apiserver/live/acmecounts.h"
 #include "apiserver/live/latency.h"
 #include "apiserver/live/ocspasks.h"
 #include "common/base/clock.h"
@@ -227,6 +228,7 @@ metrics_put_own(struct buf *b, const struct api *a)
 	put_bus(b, a);
 	put_pools(b, a);
 	put_ocsp(b, a);
+	acmecounts_write(a->acme_counts, b);
 	put_vault(b);
 	latency_write(a->latency, b);
 }
