@@ -70,6 +70,9 @@ struct api {
 	struct gather *acme_requests;
 	struct nonces *nonces;
 	struct cache *acme_profiles; /* what the directory tells of them */
+	struct gather *acme_windows; /* serials that renewal-info asks for */
+	struct cache *acme_kept;     /* its answers, by certificate */
+	struct cache *acme_unknown;  /* certificates that there are not */
 	struct heartbeats *heartbeats;
 	struct creates *creates;
 	struct presence *presence;

@@ -42,6 +42,7 @@ enum {
 	HEARTBEAT_CONNS = 2,
 	OWN_CONNS = 1,
 	ACME_PROFILES = 1000,
+	ACME_WINDOWS = 4000, /* and as many that there are not */
 };
 
 static const struct route_area *const areas[] = {
@@ -224,6 +225,9 @@ open_acme(struct api *a)
 	    cfg_int(a->cfg, "acme_server_nonce_ttl"));
 	a->acme_requests = gather_new(a->loop, a->pool, Q_ACME_REQUESTS);
 	a->acme_profiles = cache_new(ACME_PROFILES, free);
+	a->acme_windows = gather_new(a->loop, a->pool, Q_ACME_RENEWAL_INFO);
+	a->acme_kept = cache_new(ACME_WINDOWS, free);
+	a->acme_unknown = cache_new(ACME_WINDOWS, NULL);
 }
 
 static void
@@ -232,6 +236,9 @@ close_acme(struct api *a)
 	nonces_free(a->nonces);
 	gather_free(a->acme_requests);
 	cache_free(a->acme_profiles);
+	gather_free(a->acme_windows);
+	cache_free(a->acme_kept);
+	cache_free(a->acme_unknown);
 }
 
 /* --- life --- */

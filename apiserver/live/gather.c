@@ -19,7 +19,8 @@ struct gathered {
 	struct op *op;
 	const char *id;
 	struct batch *batch; /* NULL: it waits to be sent */
-	int64_t row;
+	int64_t row;         /* the first */
+	size_t nrows;
 };
 
 /* It ends when its answer is in and all ops that read it have ended. */
@@ -87,8 +88,13 @@ read_rows(struct batch *b)
 	for (size_t i = 0; i < db_nrows(b->rows); i++) {
 		int64_t n = db_i64(b->rows, i, at);
 
-		if (n >= 1 && (size_t)n <= b->n && b->asked[n - 1] != NULL)
-			b->asked[n - 1]->row = (int64_t)i;
+		struct gathered *one;
+
+		if (n < 1 || (size_t)n > b->n || b->asked[n - 1] == NULL)
+			continue;
+		one = b->asked[n - 1];
+		if (one->nrows++ == 0)
+			one->row = (int64_t)i;
 	}
 }
 
@@ -217,4 +223,10 @@ gathered_row(const struct gathered *a, const struct db_result **out_rows,
 	*out_rows = b->rows;
 	*out_row = (size_t)a->row;
 	return RC_OK;
+}
+
+size_t
+gathered_count(const struct gathered *a)
+{
+	return a->nrows;
 }

@@ -22,17 +22,19 @@ struct gather;   /* defined in gather.c */
 struct gathered; /* defined in gather.c */
 
 /* q: takes an array of texts, and tells in its column "at" whose row each is,
- * counted from 1; at most one for each. */
+ * counted from 1; rows of one stand together. */
 struct gather *gather_new(struct loop *l, struct db_pool *pool, enum query q);
 /* No op may be waiting. */
 void gather_free(struct gather *g);
 /* id lives in op's arena.  Park op: it is woken at the end.  What is given back
  * ends with op. */
 struct gathered *gather_ask(struct gather *g, struct op *op, const char *id);
-/* RC_OK: the row of *out_rows that was asked for, which lives as long as the
- * op.  RC_NOT_FOUND: there is none; RC_TIMEOUT: nothing is known yet; else as
- * the database said. */
+/* RC_OK: the (first) row of *out_rows that was asked for, which lives as long
+ * as the op.  RC_NOT_FOUND: there is none; RC_TIMEOUT: nothing is known yet;
+ * else as the database said. */
 rc gathered_row(const struct gathered *a, const struct db_result **out_rows,
     size_t *out_row) MUST_CHECK;
+/* How many rows that are, from the first on. */
+size_t gathered_count(const struct gathered *a);
 
 #endif

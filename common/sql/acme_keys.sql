@@ -9,5 +9,7 @@ SELECT r.outcome, r.wait_s, r.account_id FROM acme_key_change($1, $2, $3, $4, $5
 -- name: acme_revoke :one
 SELECT acme_revoke($1, $2, $3, $4, $5, $6::text[], $7::text[], $8, $9) AS outcome;
 
+-- $1 serials; at says whose each row is.
 -- name: acme_renewal_info :many
-SELECT r.pem, r.starts_at AT TIME ZONE 'UTC' AS starts_at, r.ends_at AT TIME ZONE 'UTC' AS ends_at FROM acme_renewal_info($1) AS r;
+SELECT u.at, r.pem, r.starts_at AT TIME ZONE 'UTC' AS starts_at, r.ends_at AT TIME ZONE 'UTC' AS ends_at
+FROM unnest($1::text[]) WITH ORDINALITY AS u (serial, at) CROSS JOIN LATERAL acme_renewal_info(u.serial) AS r ORDER BY u.at;

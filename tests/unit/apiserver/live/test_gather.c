@@ -4,6 +4,7 @@
 #include "tests/unit/check.h"
 
 static struct gather *gather;
+static size_t nrows[8], nasked; /* what each found */
 
 /* A handler that answers with its agent's row, or the error. */
 static enum op_next
@@ -16,6 +17,8 @@ row_found(struct op *op)
 
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", "");
+	if (nasked < 8)
+		nrows[nasked++] = gathered_count(*asked);
 	return reply_status(op, 200, "says",
 	    db_text(rows, row, db_col(rows, "has_work")));
 }
@@ -36,6 +39,7 @@ static void
 init(struct fixture *f)
 {
 	fixture_init(f);
+	nasked = 0;
 	gather = gather_new(f->api.loop, f->db, Q_AGENTS_POLLED);
 }
 
@@ -78,6 +82,26 @@ test_together(void)
 	CHECK_INT(a[2].status, 404);
 	CHECK_STR(a[3].body, "{\"says\":\"one\"}\n");
 	CHECK(db_script_is_done(f.db));
+	fini(&f);
+}
+
+/* Of several rows of one, the first, and how many they are. */
+static void
+test_many_rows_of_one(void)
+{
+	struct answer a[2];
+	struct fixture f;
+
+	init(&f);
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-1\",\"ag-2\"}");
+	db_script_rows(f.db, "at|has_work", "1|one\n1|uno\n1|eins\n2|two");
+	ask(&f, "ag-1", &a[0]);
+	ask(&f, "ag-2", &a[1]);
+	loop_sim_advance(f.api.loop, 0);
+	CHECK_STR(a[0].body, "{\"says\":\"one\"}\n");
+	CHECK_INT(nrows[0], 3);
+	CHECK_STR(a[1].body, "{\"says\":\"two\"}\n");
+	CHECK_INT(nrows[1], 1);
 	fini(&f);
 }
 
@@ -178,5 +202,6 @@ test_end(void)
 	fini(&f);
 }
 
-CHECK_MAIN(CHECK_ROW(test_together), CHECK_ROW(test_never_by_an_earlier_one),
-    CHECK_ROW(test_failure), CHECK_ROW(test_leaving), CHECK_ROW(test_end))
+CHECK_MAIN(CHECK_ROW(test_together), CHECK_ROW(test_many_rows_of_one),
+    CHECK_ROW(test_never_by_an_earlier_one), CHECK_ROW(test_failure),
+    CHECK_ROW(test_leaving), CHECK_ROW(test_end))
