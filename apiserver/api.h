@@ -68,6 +68,7 @@ struct api {
 	struct sealer *sealer; /* NULL without CERTCTL_CONFIG_ENCRYPTION_KEY */
 	/* Of the ACME server; NULL where it is switched off. */
 	struct gather *acme_requests;
+	struct gather *acme_finalizes;
 	struct nonces *nonces;
 	struct cache *acme_profiles; /* what the directory tells of them */
 	struct gather *acme_windows; /* serials that renewal-info asks for */

@@ -224,6 +224,7 @@ open_acme(struct api *a)
 	a->nonces = nonces_new(a->loop, a->pool,
 	    cfg_int(a->cfg, "acme_server_nonce_ttl"));
 	a->acme_requests = gather_new(a->loop, a->pool, Q_ACME_REQUESTS);
+	a->acme_finalizes = gather_new(a->loop, a->pool, Q_ACME_FINALIZE);
 	a->acme_profiles = cache_new(ACME_PROFILES, free);
 	a->acme_windows = gather_new(a->loop, a->pool, Q_ACME_RENEWAL_INFO);
 	a->acme_kept = cache_new(ACME_WINDOWS, free);
@@ -235,6 +236,7 @@ close_acme(struct api *a)
 {
 	nonces_free(a->nonces);
 	gather_free(a->acme_requests);
+	gather_free(a->acme_finalizes);
 	cache_free(a->acme_profiles);
 	gather_free(a->acme_windows);
 	cache_free(a->acme_kept);

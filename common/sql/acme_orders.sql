@@ -20,8 +20,9 @@ WHERE o.account_id = $1 AND o.status <> 'invalid' AND (o.status IN ('processing'
     AND (o.created_at, o.order_id) < (coalesce($2::timestamptz, 'infinity'), coalesce($3, ''))
 ORDER BY o.created_at DESC, o.order_id DESC LIMIT $4::bigint;
 
--- name: acme_finalize :one
-SELECT r.outcome, r.job_id, r.issuer_id, r.due_after FROM acme_finalize($1, $2, $3, $4, $5, $6) AS r;
+-- $1 as the function has it.
+-- name: acme_finalize :many
+SELECT r.at, r.outcome, r.job_id, r.issuer_id, r.due_after FROM acme_finalize($1::text[]) AS r;
 
 -- With its challenges; one whose time is over is expired, whatever its row says yet.
 -- name: acme_authz :many

@@ -6,12 +6,12 @@
 -- comes here, for one certificate or a hundred thousand.  Says for every certificate asked for what became of it:
 --   enqueued, in_progress, archived, revoked, expired (unless p_allow_expired),
 --   issuer_disabled, held (somebody holds a row that its job would refer to).  Unknown ids give no row.
--- p_csr_pem: the CSR of who asks for one certificate and keeps its key itself, whatever its targets.
+-- p_csr_pems, p_key_sha256s: for each of p_ids, the CSR of who asks for it and keeps its key itself, whatever its targets.
 -- The caller has locked the certificates; where it writes one event of its own for all, p_is_audited is false.  Ids are
 -- made from one reading of the clock: a reading a row cost as much as finding the row.  No function around this one may
 -- force custom plans: the checks of the jobs' foreign keys would be planned anew for every row.
 CREATE FUNCTION jobs_enqueue(p_ids text[], p_actor text, p_actor_type text, p_force bool, p_allow_expired bool, p_is_audited bool,
-    p_csr_pem text DEFAULT NULL, p_key_sha256 text DEFAULT NULL)
+    p_csr_pems text[] DEFAULT NULL, p_key_sha256s text[] DEFAULT NULL)
 RETURNS TABLE (certificate_id text, outcome text, job_id text, agent_id text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now timestamptz := engine_now();
@@ -22,7 +22,7 @@ BEGIN
         SELECT v.id, v.issuer_id, v.profile_id, v.type, v.status, v.max_attempts, v.verdict, v.verdict = 'enqueued' AS is_wanted
         FROM (SELECT c.id, c.issuer_id, c.certificate_profile_id AS profile_id,
                 CASE WHEN c.expires_at IS NULL THEN 'Issuance' ELSE 'Renewal' END AS type,
-                CASE WHEN pr.requires_approval THEN 'AwaitingApproval' WHEN p_csr_pem IS NULL THEN 'AwaitingCSR' ELSE 'Pending' END AS status,
+                CASE WHEN pr.requires_approval THEN 'AwaitingApproval' WHEN p_csr_pems IS NULL THEN 'AwaitingCSR' ELSE 'Pending' END AS status,
                 least(coalesce(p.max_retries, policy_retries()), policy_retries_most()) + 1 AS max_attempts,
                 CASE WHEN c.status = 'Archived' THEN 'archived'
                     WHEN c.status = 'Revoked' THEN 'revoked'
@@ -47,7 +47,7 @@ BEGIN
         FROM (SELECT DISTINCT a.id, t.agent_id AS holder, a.type, a.status, a.max_attempts, a.issuer_id
             FROM asked a LEFT JOIN (certificate_target_mappings m
                 JOIN deployment_targets t ON t.id = m.target_id AND t.retired_at IS NULL AND t.enabled)
-                ON m.certificate_id = a.id AND p_csr_pem IS NULL WHERE a.is_wanted ORDER BY a.id, t.agent_id) w
+                ON m.certificate_id = a.id AND p_csr_pems IS NULL WHERE a.is_wanted ORDER BY a.id, t.agent_id) w
         ON CONFLICT (dedupe_key) WHERE job_is_active(status) DO NOTHING
         RETURNING j.id, j.certificate_id, j.agent_id, j.status
     ), requested AS (
@@ -56,7 +56,9 @@ BEGIN
         FROM made n JOIN asked a ON a.id = n.certificate_id WHERE n.status = 'AwaitingApproval'
         RETURNING r.id, r.certificate_id, r.job_id
     ), brought AS (
-        INSERT INTO certificate_requests (job_id, csr_pem, key_sha256) SELECT n.id, p_csr_pem, p_key_sha256 FROM made n WHERE p_csr_pem IS NOT NULL
+        INSERT INTO certificate_requests (job_id, csr_pem, key_sha256)
+        SELECT n.id, u.csr_pem, u.key_sha256 FROM unnest(p_ids, p_csr_pems, p_key_sha256s) AS u (id, csr_pem, key_sha256) JOIN made n ON n.certificate_id = u.id
+        WHERE p_csr_pems IS NOT NULL
     ), marked AS (
         UPDATE managed_certificates c SET status = 'RenewalInProgress', updated_at = v_now
         FROM (SELECT DISTINCT n.certificate_id FROM made n ORDER BY n.certificate_id) n

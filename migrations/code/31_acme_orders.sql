@@ -189,58 +189,90 @@ LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET plan_cache_mode =
     ORDER BY c.id DESC LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED);
 END $$;
 
--- An order's CSR, in which nothing but its names (p_names_key) can be wrong any more, becomes a job.  Outcomes: accepted;
--- repeated (that key's CSR was accepted before); other_csr; other_names; pending, expired, invalid (it is not ready); unknown;
--- foreign; unconfigured (the profile names no issuer or owner); issuer_disabled.
-CREATE FUNCTION acme_finalize(p_account text, p_order text, p_names_key text, p_csr_pem text, p_key_sha256 text, p_key_algorithm text,
-    OUT outcome text, OUT job_id text, OUT issuer_id text, OUT due_after text) LANGUAGE plpgsql SECURITY DEFINER
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
-#variable_conflict use_variable
+-- Orders' CSRs, in which nothing but their names can be wrong any more, become jobs, many in one transaction.  p_asked: of each,
+-- with E'\x1f' between: account, order, the key of the CSR's names, hash and algorithm of its key, the CSR.  A row each, but
+-- for an order that another of these is about as well, or its certificate.  at: whose it is.  Outcomes: accepted; repeated (that key's CSR was accepted before); other_csr;
+-- other_names; pending, expired, invalid (it is not ready); unknown; foreign; unconfigured (the profile names no issuer or
+-- owner); issuer_disabled.  due_after: of a job that is due now (lane_key).
+CREATE FUNCTION acme_finalize(p_asked text[]) RETURNS TABLE (at bigint, outcome text, job_id text, issuer_id text, due_after text)
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
 DECLARE
-    v_now timestamptz := engine_now(); v_actor text := acme_actor(p_account); v_order acme_orders; v_with record; v_names text[];
-    v_key text; v_certificate text; v_job record;
+    v_now timestamptz := engine_now(); v record; v_order acme_orders; v_with record; v_outcome text; v_certificate text;
+    v_at bigint[]; v_orders text[]; v_certificates text[]; v_is_new bool[]; -- those that are accepted
+    v_jobs text[]; v_of text[]; -- jobs, and their certificates
 BEGIN
-    SELECT o.* INTO v_order FROM acme_orders o WHERE o.order_id = p_order FOR NO KEY UPDATE;
-    job_id := v_order.job_id;
-    outcome := CASE WHEN v_order.order_id IS NULL THEN 'unknown' WHEN v_order.account_id <> p_account THEN 'foreign'
-        WHEN v_order.status IN ('processing', 'valid') THEN CASE WHEN EXISTS (SELECT 1 FROM certificate_requests r
-            WHERE r.job_id = v_order.job_id AND r.key_sha256 = p_key_sha256) THEN 'repeated' ELSE 'other_csr' END
-        WHEN v_order.names_key <> p_names_key THEN 'other_names'
-        WHEN v_order.status = 'invalid' THEN 'invalid' WHEN v_order.expires_at <= v_now THEN 'expired'
-        WHEN v_order.status = 'pending' OR EXISTS (SELECT 1 FROM acme_authorizations z WHERE z.order_id = p_order
-            AND (z.status <> 'valid' OR z.expires_at <= v_now)) THEN 'pending' ELSE 'accepted' END;
-    IF outcome <> 'accepted' THEN RETURN; END IF;
-    SELECT p.id AS profile_id, i.id AS issuer_id, i.enabled, w.id AS owner_id, w.team_id, coalesce(p.acme_renewal_policy_id, 'rp-acme') AS policy_id
-        INTO v_with FROM acme_accounts a JOIN certificate_profiles p ON p.id = v_order.profile_id AND p.enabled
-        JOIN issuers i ON i.id = p.issuer_id JOIN owners w ON w.id = coalesce(a.owner_id, p.acme_owner_id) WHERE a.account_id = p_account;
-    IF NOT FOUND OR NOT v_with.enabled THEN
-        outcome := CASE WHEN v_with.issuer_id IS NULL THEN 'unconfigured' ELSE 'issuer_disabled' END;
-        RETURN;
-    END IF;
-    issuer_id := v_with.issuer_id;
-    v_names := ARRAY(SELECT n.j ->> 'value' FROM jsonb_array_elements(v_order.identifiers) WITH ORDINALITY AS n (j, at) ORDER BY n.at);
-    v_key := v_order.names_key || ' ' || p_key_algorithm;
-    v_certificate := acme_certificate_take(p_account, v_key, v_names, v_with.profile_id, v_with.issuer_id);
-    IF v_certificate IS NULL THEN
-        v_certificate := id_new('mc-acme');
-        INSERT INTO managed_certificates (id, name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id,
-            certificate_profile_id, source, created_at, updated_at, ordered_by)
-        VALUES (v_certificate, left(v_names[1], policy_acme_name()) || ' ' || v_certificate, v_names[1], v_names, '', v_with.owner_id, v_with.team_id,
-            v_with.issuer_id, v_with.policy_id, v_with.profile_id, 'ACME', v_now, v_now, v_actor);
-        INSERT INTO acme_certificates (certificate_id, account_id, profile_id, names_key) VALUES (v_certificate, p_account, v_with.profile_id, v_key);
-        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details) VALUES (v_actor, 'User', 'certificate_created',
-            'certificate', v_certificate, jsonb_build_object('common_name', v_names[1], 'issuer_id', v_with.issuer_id));
-    END IF;
-    SELECT e.* INTO v_job FROM jobs_enqueue(ARRAY[v_certificate], v_actor, 'User', false, true, true, p_csr_pem, p_key_sha256) e;
-    IF v_job.outcome <> 'enqueued' THEN
-        RAISE EXCEPTION 'certificate % of order %: %', v_certificate, p_order, v_job.outcome USING ERRCODE = 'serialization_failure';
-    END IF;
-    job_id := v_job.job_id;
-    due_after := (SELECT lane_key(j.run_after) FROM jobs j WHERE j.id = v_job.job_id AND j.status = 'Pending');
-    UPDATE acme_orders o SET status = 'processing', job_id = v_job.job_id, certificate_id = v_certificate, csr_pem = p_csr_pem, updated_at = v_now
-        WHERE o.order_id = p_order;
-    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details) VALUES (v_actor, 'User', 'acme_order_processing',
-        'acme_order', p_order, jsonb_build_object('certificate_id', v_certificate, 'job_id', v_job.job_id));
+    FOR v IN SELECT r.n AS at, a[1] AS account, a[2] AS order_id, a[3] AS names_key, a[4] AS key_sha256, a[5] AS key_algorithm
+        FROM unnest(p_asked) WITH ORDINALITY AS r (v, n) CROSS JOIN LATERAL string_to_array(r.v, E'\x1f') AS a ORDER BY a[2], r.n
+    LOOP
+        CONTINUE WHEN v.order_id = v_order.order_id; -- the one before
+        SELECT o.* INTO v_order FROM acme_orders o WHERE o.order_id = v.order_id FOR NO KEY UPDATE;
+        v_outcome := CASE WHEN v_order.order_id IS NULL THEN 'unknown' WHEN v_order.account_id <> v.account THEN 'foreign'
+            WHEN v_order.status IN ('processing', 'valid') THEN CASE WHEN EXISTS (SELECT 1 FROM certificate_requests r
+                WHERE r.job_id = v_order.job_id AND r.key_sha256 = v.key_sha256) THEN 'repeated' ELSE 'other_csr' END
+            WHEN v_order.names_key <> v.names_key THEN 'other_names'
+            WHEN v_order.status = 'invalid' THEN 'invalid' WHEN v_order.expires_at <= v_now THEN 'expired'
+            WHEN v_order.status = 'pending' OR EXISTS (SELECT 1 FROM acme_authorizations z WHERE z.order_id = v.order_id
+                AND (z.status <> 'valid' OR z.expires_at <= v_now)) THEN 'pending' ELSE 'accepted' END;
+        IF v_outcome = 'accepted' THEN
+            SELECT i.id AS issuer_id, i.enabled INTO v_with FROM acme_accounts a JOIN certificate_profiles p ON p.id = v_order.profile_id AND p.enabled
+                JOIN issuers i ON i.id = p.issuer_id JOIN owners w ON w.id = coalesce(a.owner_id, p.acme_owner_id) WHERE a.account_id = v.account;
+            v_outcome := CASE WHEN v_with.issuer_id IS NULL THEN 'unconfigured' WHEN NOT v_with.enabled THEN 'issuer_disabled' ELSE 'accepted' END;
+        END IF;
+        IF v_outcome <> 'accepted' THEN
+            RETURN QUERY SELECT v.at, v_outcome, v_order.job_id, NULL::text, NULL::text;
+            CONTINUE;
+        END IF;
+        v_certificate := acme_certificate_take(v.account, v_order.names_key || ' ' || v.key_algorithm,
+            ARRAY(SELECT n.j ->> 'value' FROM jsonb_array_elements(v_order.identifiers) WITH ORDINALITY AS n (j, i) ORDER BY n.i),
+            v_order.profile_id, v_with.issuer_id);
+        CONTINUE WHEN v_certificate = ANY (v_certificates); -- by itself it finds that in progress
+        v_at := v_at || v.at;
+        v_orders := v_orders || v.order_id;
+        v_is_new := v_is_new || (v_certificate IS NULL);
+        v_certificates := v_certificates || coalesce(v_certificate, id_new('mc-acme'));
+    END LOOP;
+    IF v_at IS NULL THEN RETURN; END IF;
+
+    -- In progress from the start: nobody else has seen them yet.
+    INSERT INTO managed_certificates (id, name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id,
+        certificate_profile_id, source, status, created_at, updated_at, ordered_by)
+    SELECT u.id, left(n.names[1], policy_acme_name()) || ' ' || u.id, n.names[1], n.names, '', w.id, w.team_id, p.issuer_id,
+        coalesce(p.acme_renewal_policy_id, 'rp-acme'), p.id, 'ACME', 'RenewalInProgress', v_now, v_now, acme_actor(o.account_id)
+    FROM unnest(v_orders, v_certificates, v_is_new) AS u (order_id, id, is_new) JOIN acme_orders o ON o.order_id = u.order_id
+    JOIN acme_accounts a ON a.account_id = o.account_id JOIN certificate_profiles p ON p.id = o.profile_id
+    JOIN owners w ON w.id = coalesce(a.owner_id, p.acme_owner_id) CROSS JOIN LATERAL (SELECT ARRAY(SELECT n.j ->> 'value'
+        FROM jsonb_array_elements(o.identifiers) WITH ORDINALITY AS n (j, i) ORDER BY n.i) AS names) n
+    WHERE u.is_new;
+    INSERT INTO acme_certificates (certificate_id, account_id, profile_id, names_key)
+    SELECT u.id, o.account_id, o.profile_id, o.names_key || ' ' || split_part(p_asked[u.at], E'\x1f', 5)
+    FROM unnest(v_at, v_orders, v_certificates, v_is_new) AS u (at, order_id, id, is_new) JOIN acme_orders o ON o.order_id = u.order_id
+    WHERE u.is_new;
+    FOR v IN SELECT o.account_id, array_agg(u.id) AS ids, array_agg(a[6]) AS csrs, array_agg(a[4]) AS keys
+        FROM unnest(v_at, v_orders, v_certificates) AS u (at, order_id, id) JOIN acme_orders o ON o.order_id = u.order_id
+        CROSS JOIN LATERAL string_to_array(p_asked[u.at], E'\x1f') AS a GROUP BY o.account_id
+    LOOP
+        SELECT v_of || array_agg(e.certificate_id), v_jobs || array_agg(e.job_id), min(e.outcome) FILTER (WHERE e.outcome <> 'enqueued')
+            INTO v_of, v_jobs, v_outcome FROM jobs_enqueue(v.ids, acme_actor(v.account_id), 'User', true, true, true, v.csrs, v.keys) e;
+        IF v_outcome IS NOT NULL THEN
+            RAISE EXCEPTION 'a certificate of account %: %', v.account_id, v_outcome USING ERRCODE = 'serialization_failure';
+        END IF;
+    END LOOP;
+    UPDATE acme_orders o SET status = 'processing', job_id = j.id, certificate_id = u.id, csr_pem = split_part(p_asked[u.at], E'\x1f', 6),
+        updated_at = v_now
+    FROM unnest(v_at, v_orders, v_certificates) AS u (at, order_id, id) JOIN unnest(v_of, v_jobs) AS j (certificate_id, id)
+        ON j.certificate_id = u.id WHERE o.order_id = u.order_id;
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
+    SELECT acme_actor(o.account_id), 'User', 'certificate_created', 'certificate', c.id,
+        jsonb_build_object('common_name', c.common_name, 'issuer_id', c.issuer_id)
+    FROM unnest(v_orders, v_certificates, v_is_new) AS u (order_id, id, is_new) JOIN acme_orders o ON o.order_id = u.order_id
+    JOIN managed_certificates c ON c.id = u.id WHERE u.is_new
+    UNION ALL
+    SELECT acme_actor(o.account_id), 'User', 'acme_order_processing', 'acme_order', o.order_id,
+        jsonb_build_object('certificate_id', o.certificate_id, 'job_id', o.job_id)
+    FROM unnest(v_orders) AS u (order_id) JOIN acme_orders o ON o.order_id = u.order_id;
+    RETURN QUERY SELECT u.at, 'accepted', j.id, j.issuer_id::text, CASE WHEN j.status = 'Pending' THEN lane_key(j.run_after) END
+        FROM unnest(v_at, v_orders) AS u (at, order_id) JOIN acme_orders o ON o.order_id = u.order_id JOIN jobs j ON j.id = o.job_id;
 END $$;
 
 -- --- cleaning ---

@@ -163,11 +163,11 @@ CREATE OR REPLACE TRIGGER rules_changed BEFORE UPDATE OF type, config, enabled, 
 CREATE OR REPLACE TRIGGER issuers_lane AFTER INSERT ON issuers FOR EACH ROW EXECUTE FUNCTION lanes_for_issuer();
 
 -- --- what no event shows ---
--- Looked at are those alone that name one of these keys, or another in capitals, or that hold an object or list.
+-- Looked at are those alone that name one of these keys, or another in capitals, or that hold an object.
 DO $$ BEGIN
     EXECUTE format('CREATE OR REPLACE TRIGGER audit_events_redact BEFORE INSERT ON audit_events FOR EACH ROW '
         'WHEN (NEW.details ?| %L OR NEW.details::text ~ %L) EXECUTE FUNCTION audit_redact()',
-        ARRAY(SELECT unnest(h.keys) FROM audit_hidden() AS h), '.[[{]|[A-Z][^"]*": ');
+        ARRAY(SELECT unnest(h.keys) FROM audit_hidden() AS h), '.[{]|[A-Z][^"]*": ');
 END $$;
 
 -- --- what nobody may change ---

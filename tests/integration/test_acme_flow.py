@@ -7,6 +7,7 @@ CERTCTL_TEST_ACME_ORDERS: how many orders run while processes are killed.
 """
 import http.client
 import os
+import re
 import threading
 
 import pytest
@@ -117,6 +118,21 @@ def test_renewed_it_is_the_same_certificate(world, client):
     assert issue(client, "renew.example.test")["status"] == "valid"
     assert world.query("SELECT count(*), count(DISTINCT v.certificate_id) FROM certificate_versions v JOIN managed_certificates c "
                        "ON c.id = v.certificate_id WHERE c.common_name = 'renew.example.test'") == [(2, 1)]
+
+
+def trips(api):
+    text = api.get("/api/v1/metrics/prometheus")[1]
+    return int(re.search(r'^certctl_database_requests_total{pool="requests"} (\d+)$', text, re.M)[1])
+
+
+def test_how_often_an_order_asks_the_database(world, client):
+    """Alone, when nothing is asked for together with others: from new-order to the certificate."""
+    api, n = world.apis["apiserver-2"], 10
+    issue(client, "trips.example.test")
+    before = trips(api)
+    for i in range(n):
+        assert client.post(issue(client, f"trips-{i}.example.test")["certificate"])[0] == 200
+    assert trips(api) - before <= 8 * n
 
 
 @pytest.mark.parametrize("payload, kind", [

@@ -10,6 +10,11 @@ import pytest
 ACCOUNT, OTHER, PROFILE = "acct-1", "acct-2", "prof-acme"
 
 
+def asked(account, order, names, key):
+    """What acme_finalize takes of one."""
+    return "\x1f".join((account, order, names, key, "ECDSA", f"CSR of {key}"))
+
+
 class Orders:
     """The functions of orders, against PostgreSQL."""
 
@@ -38,7 +43,7 @@ class Orders:
 
     def finalize(self, order, key="k1", account=ACCOUNT, names=None):
         names = names or self.value("SELECT names_key FROM acme_orders WHERE order_id = %s", order)
-        return self.q("SELECT outcome, job_id, issuer_id FROM acme_finalize(%s, %s, %s, 'CSR', %s, 'ECDSA')", account, order, names, key)[0]
+        return self.q("SELECT outcome, job_id, issuer_id FROM acme_finalize(%s)", [asked(account, order, names, key)])[0]
 
     def look(self, order):
         return self.q("SELECT status, error, version_id FROM acme_order_look(%s)", order)[0]
@@ -92,7 +97,7 @@ def test_finalized_it_is_a_job_with_its_csr(orders):
     assert (outcome, issuer) == ("accepted", "iss-acme")
     assert orders.look(order) == ("processing", None, None)
     assert orders.q("SELECT j.status, j.type, j.agent_id, j.requested_by, r.csr_pem, r.key_sha256 FROM jobs j JOIN certificate_requests r "
-                    "ON r.job_id = j.id WHERE j.id = %s", job) == [("Pending", "Issuance", None, f"acme:{ACCOUNT}", "CSR", "k1")]
+                    "ON r.job_id = j.id WHERE j.id = %s", job) == [("Pending", "Issuance", None, f"acme:{ACCOUNT}", "CSR of k1", "k1")]
     assert orders.q("SELECT common_name, sans, owner_id, team_id, renewal_policy_id, status, source FROM managed_certificates WHERE id = %s",
                     orders.certificate(job)) == [("job.example.test", ["job.example.test", "www.job.example.test"], "o-acme", "t-acme",
                                                   "rp-acme", "RenewalInProgress", "ACME")]
@@ -290,7 +295,7 @@ def test_finalized_by_many_at_once_it_is_one_job(orders):
         connection = orders.stack.connect("certctl_apiserver")
         connection.autocommit = True
         with connection.cursor() as c:
-            c.execute("SELECT outcome, job_id FROM acme_finalize(%s, %s, 'dns:once.example.test', 'CSR', %s, 'ECDSA')", (ACCOUNT, order, key))
+            c.execute("SELECT outcome, job_id FROM acme_finalize(%s)", ([asked(ACCOUNT, order, "dns:once.example.test", key)],))
             answers.append(c.fetchone())
         connection.close()
     threads = [threading.Thread(target=run, args=(f"k{i % 2}",)) for i in range(8)]
@@ -300,6 +305,26 @@ def test_finalized_by_many_at_once_it_is_one_job(orders):
         t.join()
     assert sorted(a for a, _ in answers) == ["accepted"] + ["other_csr"] * 4 + ["repeated"] * 3
     assert len({job for _, job in answers}) == 1
+
+
+def test_many_are_finalized_together_each_for_itself(orders):
+    """What is wrong with one is no other's fault; one that another is about too is asked for again, by itself."""
+    first, second, twin, wrong = (orders.create(name)[2] for name in ("first.example.test", "second.example.test", "first.example.test",
+                                                                      "wrong.example.test"))
+    names = {order: orders.value("SELECT names_key FROM acme_orders WHERE order_id = %s", order) for order in (first, second, twin, wrong)}
+    rows = orders.q("SELECT at, outcome, job_id FROM acme_finalize(%s) ORDER BY at", [
+        asked(ACCOUNT, first, names[first], "a"), asked(ACCOUNT, wrong, "dns:other.example.test", "b"), asked(ACCOUNT, "acme-ord-none", "x", "c"),
+        asked("acct-nobody", twin, names[twin], "d"), asked(ACCOUNT, second, names[second], "e"), asked(ACCOUNT, second, names[second], "f")])
+    assert [(at, outcome) for at, outcome, _ in rows] == [(1, "accepted"), (2, "other_names"), (3, "unknown"), (4, "foreign"), (5, "accepted")]
+    jobs = dict((at, job) for at, _, job in rows if job)
+    for at, order, key in ((1, first, "a"), (5, second, "e")):
+        assert orders.q("SELECT o.status, o.job_id, o.csr_pem, r.csr_pem, r.key_sha256, c.common_name, c.status FROM acme_orders o "
+                        "JOIN certificate_requests r ON r.job_id = o.job_id JOIN managed_certificates c ON c.id = o.certificate_id "
+                        "WHERE o.order_id = %s", order) == [
+            ("processing", jobs[at], f"CSR of {key}", f"CSR of {key}", key, names[order].removeprefix("dns:"), "RenewalInProgress")]
+    # Another order for the names of one that is in progress is another certificate.
+    assert orders.finalize(twin, "d")[0] == "accepted"
+    assert orders.value("SELECT count(DISTINCT certificate_id) FROM acme_orders WHERE order_id = ANY (%s)", [first, twin]) == 2
 
 
 def test_processes_write_no_rows_of_orders_themselves(orders):

@@ -9,11 +9,11 @@
 #include <string.h>
 
 #include "apiserver/api.h"
-#include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/acme/identifiers.h"
 #include "apiserver/handlers/acme/orders.h"
 #include "apiserver/handlers/acme/signed.h"
+#include "apiserver/live/gather.h"
 #include "apiserver/live/park.h"
 #include "common/base/attr.h"
 #include "common/base/clock.h"
@@ -29,15 +29,21 @@ enum {
 	ANSWER_MS = 10000 /* for the last look behind it */
 };
 
+/* Between what the statement is told of a request; in none of it. */
+#define SEPARATOR "\x1f"
+
 struct finalizing {
 	struct csr csr;
+	const char *asked;
+	const struct gathered *answer;
 	const char *pem;     /* its block alone, in one spelling */
 	struct watch *watch; /* NULL: too many wait */
 	int64_t until_ms;
 };
 
 static op_step finalize_signed;
-static op_step finalize_done;
+static op_step finalize_gathered;
+static op_step finalize_alone;
 static op_step finalize_look;
 static op_step finalize_looked;
 
@@ -113,16 +119,24 @@ check(struct op *op, const struct csr *csr, const char **out_why)
 	return csr_verify(csr);
 }
 
+/* With what others submit at the same time. */
 static enum op_next
-submit(struct op *op, const struct finalizing *f)
+submit(struct op *op, struct finalizing *f)
 {
-	char *key_hash = arena_alloc(op_arena(op), 65);
+	const char *names = acme_identifiers_of(op, &f->csr);
+	char key_hash[65];
 
+	if (strstr(names, SEPARATOR))
+		return acme_problem(op, ACME_BAD_CSR,
+		    "csr: a name in it has a control character");
 	enc_sha256_hex(f->csr.spki.p, f->csr.spki.len, key_hash);
-	return OP_QUERY(op, Q_ACME_FINALIZE, finalize_done,
-	    acme_request(op)->account_id, req_param(op, "id"),
-	    acme_identifiers_of(op, &f->csr), f->pem, key_hash,
-	    f->csr.key_algorithm);
+	f->asked = op_printf(op,
+	    "%s" SEPARATOR "%s" SEPARATOR "%s" SEPARATOR "%s" SEPARATOR
+	    "%s" SEPARATOR "%s",
+	    acme_request(op)->account_id, req_param(op, "id"), names, key_hash,
+	    f->csr.key_algorithm, f->pem);
+	f->answer = gather_ask(req_api(op)->acme_finalizes, op, f->asked);
+	return op_park(op, op_left_ms(op), finalize_gathered);
 }
 
 static enum op_next
@@ -173,29 +187,57 @@ static const struct {
 };
 
 static enum op_next
-finalize_done(struct op *op)
+submitted(struct op *op, const struct db_result *rows, size_t row)
 {
 	struct finalizing *f = state_of(op);
+	const char *outcome = db_text(rows, row, db_col(rows, "outcome"));
+	const char *due = db_text(rows, row, db_col(rows, "due_after"));
 
 	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
-		if (outcome_is(op, refusals[i].word))
+		if (strcmp(outcome, refusals[i].word) == 0)
 			return acme_problem_status(op, refusals[i].type,
 			    refusals[i].status, "%s", refusals[i].text);
 	}
 	op_extend(op, WAIT_MS + ANSWER_MS);
 	f->until_ms = clock_boot_ms() + WAIT_MS;
 	f->watch = park_watch(req_api(op)->park, op, PARK_JOB,
-	    op_text(op, 0, "job_id"));
-	if (!outcome_is(op, "accepted"))
+	    db_text(rows, row, db_col(rows, "job_id")));
+	if (strcmp(outcome, "accepted") != 0)
 		return finalize_look(op); /* its job may have ended before */
 	/* One that waits for an approval first is not due. */
-	if (op_text(op, 0, "due_after")[0] != '\0')
-		req_hint_due(op, op_text(op, 0, "issuer_id"),
-		    op_text(op, 0, "due_after"));
+	if (due[0] != '\0')
+		req_hint_due(op, db_text(rows, row, db_col(rows, "issuer_id")),
+		    due);
 	if (!f->watch || park_is_stopping(req_api(op)->park))
 		return finalize_look(op);
 	/* A job that ends before this is looked for once a second. */
 	return park_wait(f->watch, WAIT_MS, finalize_look);
+}
+
+/* What a statement for many was refused for may be another's; and one that
+ * others asked for as well has no row. */
+static enum op_next
+finalize_gathered(struct op *op)
+{
+	const struct finalizing *f = state_of(op);
+	const struct db_result *rows;
+	const char *param;
+	size_t row;
+	rc ret;
+
+	ret = gathered_row(f->answer, &rows, &row);
+	if (ret == RC_OK)
+		return submitted(op, rows, row);
+	if (ret == RC_UNAVAILABLE || ret == RC_TIMEOUT)
+		return op_fail(op, ret, "%s", "");
+	param = db_text_array(op_arena(op), &f->asked, 1);
+	return OP_QUERY(op, Q_ACME_FINALIZE, finalize_alone, param);
+}
+
+static enum op_next
+finalize_alone(struct op *op)
+{
+	return submitted(op, op_result(op, 0), 0);
 }
 
 static enum op_next
