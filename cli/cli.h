@@ -51,6 +51,11 @@ struct command {
 extern const struct command commands[];
 extern const size_t ncommands;
 
+int cmd_acme_accounts_get(struct cli *c);
+int cmd_acme_accounts_list(struct cli *c);
+int cmd_acme_accounts_revoke(struct cli *c);
+int cmd_acme_orders_get(struct cli *c);
+int cmd_acme_orders_list(struct cli *c);
 int cmd_certs_list(struct cli *c);
 int cmd_certs_get(struct cli *c);
 int cmd_certs_renew(struct cli *c);
@@ -103,6 +108,10 @@ int cmd_network_scans_probe(struct cli *c);
 int cmd_network_scans_run(struct cli *c);
 int cmd_policies_list(struct cli *c);
 int cmd_policies_violations(struct cli *c);
+int cmd_profiles_create(struct cli *c);
+int cmd_profiles_get(struct cli *c);
+int cmd_profiles_list(struct cli *c);
+int cmd_profiles_update(struct cli *c);
 int cmd_recover(struct cli *c);
 int cmd_scheduler(struct cli *c);
 int cmd_scheduler_run(struct cli *c);

@@ -15,8 +15,36 @@
 #define CRITERIA \
 	"[--agent-id ID] [--issuer-id ID] [--owner-id ID] [--profile-id ID] " \
 	"[--team-id ID]"
+#define PROFILE \
+	"[--description TEXT] [--enabled true|false] " \
+	"[--requires-approval true|false] [--max-ttl-seconds 0..2147483647] " \
+	"[--allow-short-lived true|false] " \
+	"[--acme-auth-mode trust_authenticated|challenge] [--issuer-id ID] " \
+	"[--acme-owner-id ID] [--acme-renewal-policy-id ID] " \
+	"[--acme-eab-required true|false|server] " \
+	"[--acme-orders-per-hour 0..1000000000] " \
+	"[--acme-concurrent-orders 0..1000000000] " \
+	"[--acme-key-changes-per-hour 0..1000000000] " \
+	"[--acme-challenge-responses-per-hour 0..1000000000] " \
+	"[--acme-server-limits]"
 
 const struct command commands[] = {
+    {"acme-accounts", "get", "ID", "one account of an ACME client",
+	cmd_acme_accounts_get},
+    {"acme-accounts", "list",
+	"[--profile-id ID] [--status valid|deactivated|revoked] "
+	"[--owner-id ID] " PAGE,
+	"accounts of ACME clients, newest first", cmd_acme_accounts_list},
+    {"acme-accounts", "revoke", "ID [--reason TEXT]",
+	"end an account for good; what it had issued stays",
+	cmd_acme_accounts_revoke},
+    {"acme-orders", "get", "ID",
+	"one order of an ACME client, with its authorizations and challenges",
+	cmd_acme_orders_get},
+    {"acme-orders", "list",
+	"[--account-id ID] [--status pending|ready|processing|valid|invalid] "
+	"[--certificate-id ID] " PAGE,
+	"what ACME clients order, newest first", cmd_acme_orders_list},
     {"agents", "list", "[--retired] [--status Online|Offline|Degraded] " PAGE,
 	"the fleet's agents", cmd_agents_list},
     {"approvals", "approve", "ID [--note TEXT]",
@@ -157,6 +185,17 @@ const struct command commands[] = {
     {"policies", "list", PAGE, "the rules for certificates", cmd_policies_list},
     {"policies", "violations", "ID " PAGE, "what breaks one, newest first",
 	cmd_policies_violations},
+    {"profiles", "create", "NAME [--id ID] " PROFILE,
+	"make a profile; it serves ACME clients once it has an issuer and an "
+	"owner",
+	cmd_profiles_create},
+    {"profiles", "get", "ID", "one profile", cmd_profiles_get},
+    {"profiles", "list", PAGE, "what certificates may be", cmd_profiles_list},
+    {"profiles", "update", "ID [--name NAME] " PROFILE,
+	"change what is named; =- takes the id of an issuer, owner or policy "
+	"away, and one limit of ACME sets all four: what is not named is the "
+	"server's",
+	cmd_profiles_update},
     {"recover", NULL, "[--apply]",
 	"after a restore: what the journals hold and the database does not; "
 	"--apply puts it back or revokes it",

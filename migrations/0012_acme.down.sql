@@ -4,5 +4,6 @@ DROP TABLE acme_buckets, acme_nonce_keys, acme_nonces, acme_certificates, acme_c
 ALTER TABLE certificate_profiles DROP COLUMN acme_limits, DROP COLUMN acme_eab_required, DROP COLUMN acme_renewal_policy_id,
     DROP COLUMN acme_owner_id, DROP COLUMN issuer_id;
 -- What ACME clients obtained stays managed, by the policy that it has.
-DELETE FROM renewal_policies p WHERE p.id = 'rp-acme'
+DELETE FROM renewal_policies p WHERE p.is_acme_default
     AND NOT EXISTS (SELECT 1 FROM managed_certificates c WHERE c.renewal_policy_id = p.id);
+ALTER TABLE renewal_policies DROP COLUMN is_acme_default;

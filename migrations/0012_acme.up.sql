@@ -4,16 +4,23 @@
 ALTER TABLE certificate_profiles
     ADD COLUMN issuer_id text REFERENCES issuers (id) ON DELETE RESTRICT,
     ADD COLUMN acme_owner_id text REFERENCES owners (id) ON DELETE RESTRICT,
-    ADD COLUMN acme_renewal_policy_id text REFERENCES renewal_policies (id) ON DELETE RESTRICT, -- NULL: rp-acme
+    ADD COLUMN acme_renewal_policy_id text REFERENCES renewal_policies (id) ON DELETE RESTRICT, -- NULL: the default
     ADD COLUMN acme_eab_required bool, -- NULL: as the apiserver's setting says
     -- Those that differ from the apiserver's settings.
     ADD COLUMN acme_limits jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(acme_limits) = 'object');
 CREATE INDEX certificate_profiles_issuer_id ON certificate_profiles (issuer_id) WHERE issuer_id IS NOT NULL;
 CREATE INDEX certificate_profiles_acme_owner_id ON certificate_profiles (acme_owner_id) WHERE acme_owner_id IS NOT NULL;
 
--- ACME clients renew by themselves: no scan does it for them, warnings of expiry go on.
-INSERT INTO renewal_policies (id, name, renewal_window_days, auto_renew) VALUES ('rp-acme', 'ACME clients', 30, false)
-    ON CONFLICT DO NOTHING;
+-- ACME clients renew by themselves: no scan does it for them, warnings of expiry go on.  The policy for this is known by its
+-- mark: an operator's that has the same id or name is another.
+ALTER TABLE renewal_policies ADD COLUMN is_acme_default bool NOT NULL DEFAULT false;
+CREATE UNIQUE INDEX renewal_policies_acme_default ON renewal_policies (is_acme_default) WHERE is_acme_default;
+INSERT INTO renewal_policies (id, name, renewal_window_days, auto_renew, is_acme_default)
+SELECT i.id, n.name, 30, false, true
+FROM (SELECT o.id FROM (SELECT 'rp-acme' || CASE WHEN s.n > 1 THEN '-' || s.n ELSE '' END AS id, s.n FROM generate_series(1, 1000) AS s (n)) o
+    WHERE NOT EXISTS (SELECT 1 FROM renewal_policies p WHERE p.id = o.id) ORDER BY o.n LIMIT 1) i,
+    (SELECT o.name FROM (SELECT 'ACME clients' || CASE WHEN s.n > 1 THEN ' ' || s.n ELSE '' END AS name, s.n FROM generate_series(1, 1000) AS s (n)) o
+    WHERE NOT EXISTS (SELECT 1 FROM renewal_policies p WHERE p.name = o.name) ORDER BY o.n LIMIT 1) n;
 
 CREATE TABLE acme_accounts (
     account_id text PRIMARY KEY,

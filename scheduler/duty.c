@@ -42,6 +42,8 @@ duties_new(const struct duty_opts *opts)
 		    opts->setting(opts->arg, d->def->needs) == 0)
 			d->off = d->def->why_off;
 		d->interval_ms = opts->setting(opts->arg, d->def->interval);
+		if (d->interval_ms == 0 && !d->off)
+			d->off = "its interval is 0, which switches it off";
 		d->timer = timer_new(opts->loop, on_due, d);
 	}
 	return ds;

@@ -43,8 +43,10 @@ enum duty_repeat {
 
 struct duty_def {
 	const char *name;
-	const char *interval; /* the configuration key it comes from */
-	int64_t timeout_ms;   /* of a run; 0: the interval */
+	/* The configuration key that it comes from; 0, where that may be,
+	 * keeps the duty off. */
+	const char *interval;
+	int64_t timeout_ms; /* of a run; 0: the interval */
 	op_step *first;
 	/* For duty_statement. */
 	enum query q;

@@ -27,8 +27,10 @@ put_text(struct json_w *w, const struct field *f)
 		json_w_kv_int(w, "maxLength", f->max);
 	if ((f->flags & FIELD_ID) != 0)
 		json_w_kv(w, "pattern",
-		    (f->flags & FIELD_REQUIRED) != 0 ? ID_PATTERN
-						     : "^$|" ID_PATTERN);
+		    (f->flags & (FIELD_REQUIRED | FIELD_EMPTY_ABSENT)) ==
+			    FIELD_EMPTY_ABSENT
+			? "^$|" ID_PATTERN
+			: ID_PATTERN);
 	if (f->words == NULL)
 		return;
 	json_w_key(w, "enum");
@@ -85,6 +87,23 @@ put_tags(struct json_w *w, const struct field *f)
 	json_w_close(w, '}');
 }
 
+/* The numbers that an object consists of. */
+static void
+put_numbers(struct json_w *w, const struct field *f)
+{
+	json_w_key(w, "properties");
+	json_w_open(w, '{');
+	for (size_t i = 0; i < f->nmembers; i++) {
+		json_w_key(w, f->members[i].name);
+		json_w_open(w, '{');
+		json_w_kv(w, "type", "integer");
+		put_range(w, &f->members[i]);
+		json_w_close(w, '}');
+	}
+	json_w_close(w, '}');
+	json_w_kv_bool(w, "additionalProperties", false);
+}
+
 static void
 put_type(struct json_w *w, const struct field *f)
 {
@@ -115,6 +134,8 @@ schema_put_field(struct json_w *w, const struct field *f)
 		put_items(w, f);
 	if (f->type == FIELD_TAGS)
 		put_tags(w, f);
+	if (f->members != NULL)
+		put_numbers(w, f);
 	if (f->dflt != NULL)
 		json_w_kv_raw(w, "default", f->dflt);
 	json_w_close(w, '}');
@@ -186,6 +207,8 @@ put_answered(struct json_w *w, const struct field *f)
 	if (f->type == FIELD_TAGS)
 		json_w_kv_raw(w, "additionalProperties",
 		    "{\"type\":\"string\"}");
+	if (f->members != NULL)
+		put_numbers(w, f);
 	json_w_close(w, '}');
 }
 

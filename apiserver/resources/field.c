@@ -226,11 +226,50 @@ config_put(struct reading *r, const struct field *f, const struct cJSON *config)
 	json_w_close(&r->w, '}');
 }
 
+static const struct field *
+member_of(const struct field *f, const char *name)
+{
+	for (size_t i = 0; i < f->nmembers; i++)
+		if (strcmp(f->members[i].name, name) == 0)
+			return &f->members[i];
+	return NULL;
+}
+
+static bool
+members_check(struct reading *r, const struct field *f,
+    const struct cJSON *object)
+{
+	const struct cJSON *item;
+	const struct field *m;
+	const char *all = "";
+
+	for (size_t i = 0; i < f->nmembers; i++)
+		all = arena_printf(r->a, "%s%s%s", all, i > 0 ? ", " : "",
+		    f->members[i].name);
+	cJSON_ArrayForEach(item, object)
+	{
+		m = member_of(f, item->string);
+		if (m == NULL)
+			r->why = arena_printf(r->a, "%s: %s is unknown, use %s",
+			    f->name, item->string, all);
+		else if (!is_whole(item, m->min, m->max))
+			r->why = arena_printf(r->a,
+			    "%s: %s must be a whole number from %lld to %lld",
+			    f->name, m->name, (long long)m->min,
+			    (long long)m->max);
+		if (r->why != NULL)
+			return false;
+	}
+	return true;
+}
+
 static bool
 object_read(struct reading *r, const struct field *f, const struct cJSON *value)
 {
 	if (!cJSON_IsObject(value))
 		return refused(r, f, "must be an object");
+	if (f->members != NULL && !members_check(r, f, value))
+		return false;
 	r->why = f->check != NULL ? f->check(r->a, value) : NULL;
 	if (r->why != NULL)
 		return false;

@@ -80,6 +80,10 @@ struct field {
 	/* Of a text: what it may be, in any case of letters, NULL at the end;
 	 * stored in this one.  NULL: any. */
 	const char *const *words;
+	/* Of an object: numbers, nmembers of them, and no other member may
+	 * stand in it; NULL: any. */
+	const struct field *members;
+	size_t nmembers;
 };
 
 enum {

@@ -155,6 +155,42 @@ create(struct op *op)
 	    page_actor(op), req_actor_type(op));
 }
 
+/* Of a write by a body that names what is not there: the member and the id
+ * that it holds. */
+static enum op_next
+reply_unknown(struct op *op, const char *member)
+{
+	const struct resource_call *call = call_state(op);
+	const struct cJSON *given;
+	const char *id = "", *why;
+	rc ret;
+
+	ret = json_parse(op_arena(op), call->given, strlen(call->given), &given,
+	    &why);
+	if (ret == RC_OK)
+		ret = json_str(given, member, 512, &id);
+	if (ret != RC_OK)
+		return op_fail(op, RC_INVALID,
+		    "%s: what it refers to does not exist", member);
+	return op_fail(op, RC_INVALID,
+	    "%s: what it refers to does not exist: %s", member, id);
+}
+
+/* The member whose foreign key is broken; NULL: it is not known. */
+static const char *
+unknown_member(struct op *op, const struct resource *res,
+    const struct db_error *e)
+{
+	for (size_t i = 0; i < res->nfields; i++) {
+		const char *name = res->fields[i].name;
+
+		if (strcmp(e->constraint,
+			op_printf(op, "%s_%s_fkey", e->table, name)) == 0)
+			return name;
+	}
+	return NULL;
+}
+
 static enum op_next
 write_failed(struct op *op)
 {
@@ -178,6 +214,9 @@ write_failed(struct op *op)
 		return op_fail(op, RC_CONFLICT,
 		    "%s with this id already exists", res->label);
 	}
+	if (strcmp(error->sqlstate, "23503") == 0 &&
+	    unknown_member(op, res, error) != NULL)
+		return reply_unknown(op, unknown_member(op, res, error));
 	return reply_db_error(op, res->duplicate);
 }
 
@@ -342,6 +381,8 @@ update_asked(struct op *op)
 
 	if (op_rows(op) == 0)
 		return not_found(op, res);
+	if (!op_is_null(op, 0, "unknown"))
+		return reply_unknown(op, op_text(op, 0, "unknown"));
 	w = reply_writer(op);
 	json_w_open(w, '{');
 	json_w_kv(w, "status", "pending_approval");

@@ -51,7 +51,8 @@ struct resource {
 	    bool is_create);
 	/* An update that met no row although its noun is there waits for an
 	 * approval: ask (id, the checked body, actor, actor type) requests it,
-	 * behind lock_update. */
+	 * behind lock_update; its row has the request's id, or in unknown the
+	 * member of the body that names what is not there. */
 	bool asks_approval;
 	enum query ask;
 	/* After the commit of a create or an update; may be NULL. */

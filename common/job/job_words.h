@@ -11,6 +11,11 @@
 
 #define JOB_NONSENSE "this job can never run: "
 
+/* The API says it too. */
+#define JOB_ORDER_CHANGED \
+	"what its certificate is to be was changed, and the ACME client that " \
+	"alone has its key has to place a new order"
+
 /*        word, sentence; neither needs escaping in JSON */
 #define JOB_WORD_TABLE(X) \
 	X("agent_gone", \
@@ -36,6 +41,7 @@
 	    JOB_NONSENSE "nothing runs jobs of type Validation") \
 	X("nonsense_waiting_deployment", \
 	    JOB_NONSENSE "a deployment never waits in %s") \
+	X("order_changed", JOB_ORDER_CHANGED) \
 	X("refused_data", \
 	    "the database refuses what is stored of it, its profile or its " \
 	    "issuer's configuration: %s") \

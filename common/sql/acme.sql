@@ -1,7 +1,7 @@
 -- The ACME server: profiles, nonces, accounts.
 
 -- fragment: acme_settings
-p.enabled, p.issuer_id, p.acme_owner_id, coalesce(p.acme_renewal_policy_id, 'rp-acme') AS policy_id,
+p.enabled, p.issuer_id, p.acme_owner_id, coalesce(p.acme_renewal_policy_id, acme_policy_default()) AS policy_id,
     p.acme_auth_mode, p.acme_eab_required, i.enabled AS issuer_enabled,
     (p.acme_limits ->> 'orders_per_hour')::int AS orders_per_hour, (p.acme_limits ->> 'concurrent_orders')::int AS concurrent_orders,
     (p.acme_limits ->> 'key_changes_per_hour')::int AS key_changes_per_hour,

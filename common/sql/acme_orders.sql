@@ -4,14 +4,14 @@
 -- to be proven, $8 and $9 how long orders and authorizations live (ms), $10 and $11 limits: orders an hour, open orders.
 -- name: acme_order_create :one
 SELECT r.outcome, r.wait_s, r.order_id, r.status, r.expires_at AT TIME ZONE 'UTC' AS expires_at, r.identifiers,
-    NULL::jsonb AS error, NULL::text AS version_id, array_to_json(r.authorizations) AS authorizations
+    NULL::jsonb AS error, NULL::text AS version_id, $6 AS replaces, array_to_json(r.authorizations) AS authorizations
 FROM acme_order_create($1, $2, $3::text[], $4::text[], $5, $6, $7::bool, $8::bigint, $9::bigint, $10::int, $11::int) AS r;
 
--- An order as it is by now: its job may have ended.
+-- An order as it is by now: its job may have ended.  $2: what a job ends with that nobody can go on with.
 -- name: acme_order_look :many
 SELECT o.order_id, o.account_id, o.status, o.expires_at AT TIME ZONE 'UTC' AS expires_at, o.identifiers, o.error, o.job_id,
-    o.version_id, array_to_json(o.authorizations) AS authorizations
-FROM acme_order_look($1) AS o;
+    o.version_id, o.replaces, array_to_json(o.authorizations) AS authorizations
+FROM acme_order_look($1, $2) AS o;
 
 -- An account's orders but for those that are over without a certificate.  $2 and $3: those behind this one, or NULL, $4 how many.
 -- name: acme_orders_list :many

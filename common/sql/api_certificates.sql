@@ -138,7 +138,10 @@ SELECT k.at, d.id, d.name, d.common_name, d.sans, d.environment, d.owner_id, d.t
     d.revoked_at, d.revocation_reason, d.created_at, d.updated_at, d.source, d.needs_renewal, d.deployment_status, d.reason,
     CASE WHEN d.target_ids::text <> '[]' THEN array_to_json(ARRAY(SELECT ARRAY[s.target_id, s.serial_number]
         FROM certificate_target_mappings m JOIN served_certificates s ON s.target_id = m.target_id
-        WHERE m.certificate_id = d.id ORDER BY s.target_id)) END AS served
+        WHERE m.certificate_id = d.id ORDER BY s.target_id)) END AS served,
+    CASE WHEN d.source = 'ACME' THEN (SELECT a.account_id FROM acme_certificates a WHERE a.certificate_id = d.id) END AS acme_account_id,
+    CASE WHEN d.source = 'ACME' THEN (SELECT o.order_id FROM acme_orders o WHERE o.certificate_id = d.id
+        ORDER BY o.created_at DESC, o.order_id DESC LIMIT 1) END AS acme_order_id
 FROM unnest($1::text[]) WITH ORDINALITY AS k (id, at) CROSS JOIN LATERAL (
     SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
         c.renewal_policy_id,

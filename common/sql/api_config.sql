@@ -60,6 +60,7 @@
 --   column: alert_channels json create update
 --   column: alert_severity_map json create update
 --   column: renewal_percent int create update nullable
+--   also: is_acme_default (SELECT true FROM renewal_policies d WHERE d.id = {}.id AND d.is_acme_default)
 --   also: change_pending (SELECT true FROM policy_changes k WHERE k.policy_id = {}.id)
 --   also: certificates_behind (SELECT k.total - k.done FROM policy_changes k WHERE k.policy_id = {}.id)
 --   filter: name contains
@@ -123,12 +124,18 @@
 --   column: must_staple bool create update
 --   column: required_csr_attributes json create update
 --   column: acme_auth_mode text create update
+--   column: issuer_id text create update nullable
+--   column: acme_owner_id text create update nullable
+--   column: acme_renewal_policy_id text create update nullable
+--   column: acme_eab_required bool create update nullable
+--   column: acme_limits json create update
 --   column: requires_approval bool create update
 --   column: enabled bool create update
 --   column: created_at time
 --   column: updated_at time
 --   shown: description coalesce({}, '')
 --   shown: spiffe_uri_pattern coalesce({}, '')
+--   shown: acme_limits nullif({}, '{ }')
 --   shown: allowed_key_algorithms CASE WHEN jsonb_path_match({}, '$.type() == "array" && !exists($[*] ? (@.type() != "object"))')
 --     THEN (SELECT coalesce(jsonb_agg('{"min_size": 0}' || k.v ORDER BY k.n), '[]')
 --     FROM jsonb_array_elements({}) WITH ORDINALITY AS k (v, n)) ELSE {} END

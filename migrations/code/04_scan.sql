@@ -6,11 +6,11 @@
 -- walk along the index of what is due, from its beginning.
 --
 -- cut: what ends with its CA, whose renewal would end no later.  One that was issued otherwise than its row asks is due
--- whatever its time.
+-- whatever its time.  What an ACME client obtained is never due, whatever its policy: nobody else has a key for it.
 CREATE FUNCTION renewals_due(p_now timestamptz, p_limit int, OUT seen text[], OUT due text[], OUT stale text[], OUT cut text[])
 LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
     SELECT array_agg(d.id),
-        array_agg(d.id) FILTER (WHERE p.auto_renew AND i.enabled AND (d.is_wanted
+        array_agg(d.id) FILTER (WHERE p.auto_renew AND i.enabled AND a.certificate_id IS NULL AND (d.is_wanted
             OR NOT coalesce(d.expires_at >= ca.not_after, false) AND (k.policy_id IS NULL OR renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent) <= p_now))),
         array_agg(d.id) FILTER (WHERE NOT d.is_wanted AND k.policy_id IS NOT NULL
             AND renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent) > p_now),
@@ -20,6 +20,7 @@ LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = o
         ORDER BY c.renew_after LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED) d
     JOIN renewal_policies p ON p.id = d.renewal_policy_id JOIN issuers i ON i.id = d.issuer_id
     LEFT JOIN policy_changes k ON k.policy_id = d.renewal_policy_id
+    LEFT JOIN acme_certificates a ON a.certificate_id = d.id
     LEFT JOIN ca_certificates ca ON ca.issuer_id = d.issuer_id AND ca.state = 'current'
 $$;
 
@@ -44,7 +45,8 @@ BEGIN
         UPDATE managed_certificates c SET renew_after = NULL
         FROM unnest(v_seen) AS u (id), renewal_policies p, issuers i
         WHERE c.id = u.id AND p.id = c.renewal_policy_id AND i.id = c.issuer_id
-            AND NOT (p.auto_renew AND i.enabled) AND c.renew_after <= v_now;
+            AND NOT (p.auto_renew AND i.enabled AND NOT EXISTS (SELECT 1 FROM acme_certificates a WHERE a.certificate_id = c.id))
+            AND c.renew_after <= v_now;
     END IF;
     IF v_ids IS NOT NULL THEN
         SELECT count(e.job_id), array_agg(e.certificate_id) FILTER (WHERE e.job_id IS NOT NULL),

@@ -3,6 +3,11 @@
 -- Who did what an ACME account did, in the audit trail.
 CREATE FUNCTION acme_actor(p_account text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'acme:' || p_account $$;
 
+-- The renewal policy of what ACME clients obtain where their profile names none; NULL: an operator deleted it.
+CREATE FUNCTION acme_policy_default() RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT p.id FROM renewal_policies p WHERE p.is_acme_default
+$$;
+
 -- The keys by which nonces are known, the newest first, which is the one to issue by; made where there is none that is young.
 -- Whoever comes second while one is made takes that one: with more than are read, some would issue by one that others do not know.
 CREATE FUNCTION acme_nonce_keys_live() RETURNS TABLE (id text, key text) LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -37,6 +42,16 @@ LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN p_revoked_at IS NOT NULL THEN 'revoked' WHEN p_uses > 0 AND NOT p_reusable THEN 'used'
         WHEN p_expires_at <= engine_now() THEN 'expired' ELSE 'active' END
 $$;
+
+-- A limit refused what an account asked for: the trail has the first such events of an hour, for a client that asks on and on
+-- shall not fill it.
+CREATE FUNCTION acme_limit_tell(p_account text, p_limit text, p_wait_s bigint) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF acme_rate_take('told', p_limit || ' ' || p_account, policy_acme_told()) > 0 THEN RETURN; END IF;
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+        VALUES (acme_actor(p_account), 'User', 'acme_limited', 'acme_account', p_account,
+            jsonb_build_object('limit', p_limit, 'wait_s', p_wait_s), 'auth');
+END $$;
 
 -- The account of this key, made where there is none.  p_eab: the key of the external account that admits it, or NULL.  Outcomes:
 -- created, found; eab_unknown, eab_foreign (of another profile), or eab_ and its state, where it admits nobody.
@@ -78,6 +93,13 @@ CREATE FUNCTION acme_eab_use(p_id text, p_account text, p_profile text) RETURNS 
             jsonb_build_object('account_id', p_account, 'profile_id', p_profile), 'auth');
 $$;
 
+-- What is not finalized of an account that has ended ends with it.
+CREATE FUNCTION acme_account_orders_end(p_account text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+    UPDATE acme_orders o SET status = 'invalid', updated_at = engine_now(), error = '{"why": "account_ended"}'
+    FROM (SELECT l.order_id FROM acme_orders l WHERE l.account_id = p_account AND l.status IN ('pending', 'ready')
+        ORDER BY l.order_id FOR NO KEY UPDATE) l WHERE o.order_id = l.order_id
+$$;
+
 -- A new contact (NULL: as it is), or the account's end, whose open orders end with it.  A row: of an account that was valid.
 CREATE FUNCTION acme_account_update(p_account text, p_contact text[], p_deactivate bool, p_actor text, p_actor_type text)
 RETURNS TABLE (status text, contact text[]) LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -86,13 +108,25 @@ BEGIN
         status = CASE WHEN p_deactivate THEN 'deactivated' ELSE a.status END
         WHERE a.account_id = p_account AND a.status = 'valid' RETURNING a.status, a.contact INTO status, contact;
     IF NOT FOUND THEN RETURN; END IF;
-    IF p_deactivate THEN
-        UPDATE acme_orders o SET status = 'invalid', updated_at = engine_now(), error = '{"why": "deactivated"}'
-            FROM (SELECT l.order_id FROM acme_orders l WHERE l.account_id = p_account AND l.status IN ('pending', 'ready')
-                ORDER BY l.order_id FOR NO KEY UPDATE) l WHERE o.order_id = l.order_id;
-    END IF;
+    IF p_deactivate THEN PERFORM acme_account_orders_end(p_account); END IF;
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
         VALUES (p_actor, p_actor_type, CASE WHEN p_deactivate THEN 'acme_account_deactivated' ELSE 'acme_account_updated' END,
             'acme_account', p_account, '{}', 'auth');
     RETURN NEXT;
+END $$;
+
+-- An operator ends an account (RFC 8555 section 7.1.2).  What was finalized goes on, what was issued stays.  Outcomes: revoked,
+-- ended (it was before; status says how), unknown.
+CREATE FUNCTION acme_account_revoke(p_account text, p_actor text, p_actor_type text, p_why text, OUT outcome text, OUT status text)
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    SELECT a.status INTO acme_account_revoke.status FROM acme_accounts a WHERE a.account_id = p_account FOR NO KEY UPDATE;
+    outcome := CASE WHEN NOT FOUND THEN 'unknown' WHEN status <> 'valid' THEN 'ended' ELSE 'revoked' END;
+    IF outcome <> 'revoked' THEN RETURN; END IF;
+    status := 'revoked';
+    UPDATE acme_accounts a SET status = 'revoked', updated_at = engine_now() WHERE a.account_id = p_account;
+    PERFORM acme_account_orders_end(p_account);
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+        VALUES (p_actor, p_actor_type, 'acme_account_revoked', 'acme_account', p_account,
+            jsonb_strip_nulls(jsonb_build_object('reason', nullif(p_why, ''))), 'auth');
 END $$;

@@ -6,24 +6,39 @@
 -- much cheaper than one of ten that the planner would go on planning.
 
 -- --- what becomes of an order ---
+-- What an order is as of now: one that was not finalized in time is invalid, whatever its row says yet.
+CREATE FUNCTION acme_order_status(p_status text, p_expires_at timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN p_status IN ('pending', 'ready') AND p_expires_at <= engine_now() THEN 'invalid' ELSE p_status END
+$$;
+
+-- Those of these jobs that wait for a CSR which nobody sends: the one that they came with is gone.
+CREATE FUNCTION acme_jobs_begun_anew(p_ids text[]) RETURNS text[] LANGUAGE sql STABLE SECURITY DEFINER AS $$
+    SELECT coalesce(array_agg(j.id), '{}') FROM jobs j WHERE j.id = ANY (p_ids) AND j.status IN ('AwaitingCSR', 'AwaitingApproval')
+        AND NOT EXISTS (SELECT 1 FROM certificate_requests r WHERE r.job_id = j.id)
+$$;
+
 -- Orders whose job has ended are valid or invalid; those that were not finalized in time are invalid.  error.why is a word
--- that handlers/acme/order_words.h has the sentence of.  A job goes on for as long as it takes, an approval included.
-CREATE FUNCTION acme_orders_settle(p_ids text[]) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
+-- that handlers/acme/order.c has the sentence of.  A job goes on for as long as it takes, an approval included; one that was
+-- begun anew, since somebody changed what the certificate is to be, has no CSR any more and gets none: it ends with p_why.
+CREATE FUNCTION acme_orders_settle(p_ids text[], p_why text) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
 SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
-DECLARE v_now timestamptz := engine_now(); v_ids text[]; v_n bigint;
+DECLARE v_now timestamptz := engine_now(); v_ids text[]; v_jobs text[]; v_n bigint;
 BEGIN
     SELECT array_agg(l.order_id) INTO v_ids FROM (SELECT o.order_id FROM acme_orders o WHERE o.order_id = ANY (p_ids)
         AND (o.status = 'processing' OR o.status IN ('pending', 'ready') AND o.expires_at <= v_now)
         ORDER BY o.order_id FOR NO KEY UPDATE) l;
     IF v_ids IS NULL THEN RETURN 0; END IF;
+    v_jobs := acme_jobs_begun_anew(ARRAY(SELECT o.job_id FROM acme_orders o WHERE o.order_id = ANY (v_ids) AND o.status = 'processing'));
+    IF v_jobs <> '{}' THEN
+        v_jobs := acme_jobs_begun_anew((SELECT t.ids FROM jobs_take(v_jobs) t)); -- what somebody holds is met by the next look
+        PERFORM jobs_finish(v_jobs, 'Cancelled', p_why, 'system', 'System');
+    END IF;
     -- Another statement, so that it sees the job of an order that was finalized while the first waited.
     WITH known AS MATERIALIZED (
         SELECT o.order_id, v.id AS version_id, CASE WHEN o.status <> 'processing' THEN 'expired'
-            WHEN v.id IS NOT NULL OR j.status = 'Completed' THEN 'valid'
-            WHEN j.id IS NULL THEN 'job_gone' WHEN j.status = 'Failed' THEN 'job_failed' WHEN j.status = 'Cancelled' THEN 'job_cancelled'
-            -- Somebody changed what the certificate is to be, so its job has no CSR any more.
-            WHEN j.status IN ('AwaitingCSR', 'AwaitingApproval')
-                AND NOT EXISTS (SELECT 1 FROM certificate_requests r WHERE r.job_id = j.id) THEN 'order_changed' END AS what
+            WHEN v.id IS NOT NULL OR j.status = 'Completed' THEN 'valid' WHEN j.id = ANY (v_jobs) THEN 'order_changed'
+            WHEN j.id IS NULL THEN 'job_gone' WHEN j.status = 'Failed' THEN 'job_failed'
+            WHEN j.status = 'Cancelled' THEN 'job_cancelled' END AS what
         FROM unnest(v_ids) AS u (id) JOIN acme_orders o ON o.order_id = u.id LEFT JOIN jobs j ON j.id = o.job_id
         LEFT JOIN certificate_versions v ON v.id = coalesce(j.version_id, 'certver' || substr(o.job_id, 4))
     ), settled AS (
@@ -45,16 +60,16 @@ BEGIN
 END $$;
 
 -- An order as it is by now, whosever it is, with its authorizations.
-CREATE FUNCTION acme_order_look(p_id text) RETURNS TABLE (order_id text, account_id text, status text, expires_at timestamptz,
-    identifiers jsonb, error jsonb, job_id text, version_id text, authorizations text[]) LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION acme_order_look(p_id text, p_why text) RETURNS TABLE (order_id text, account_id text, status text, expires_at timestamptz,
+    identifiers jsonb, error jsonb, job_id text, version_id text, replaces text, authorizations text[]) LANGUAGE plpgsql SECURITY DEFINER
 SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     IF EXISTS (SELECT 1 FROM acme_orders o LEFT JOIN jobs j ON j.id = o.job_id WHERE o.order_id = p_id
         AND CASE o.status WHEN 'processing' THEN (j.status IN ('Pending', 'Running')) IS NOT TRUE
             ELSE o.status IN ('pending', 'ready') AND o.expires_at <= engine_now() END) THEN
-        PERFORM acme_orders_settle(ARRAY[p_id]);
+        PERFORM acme_orders_settle(ARRAY[p_id], p_why);
     END IF;
-    RETURN QUERY SELECT o.order_id, o.account_id, o.status, o.expires_at, o.identifiers, o.error, o.job_id, o.version_id,
+    RETURN QUERY SELECT o.order_id, o.account_id, o.status, o.expires_at, o.identifiers, o.error, o.job_id, o.version_id, o.replaces,
         ARRAY(SELECT z.authz_id FROM acme_authorizations z WHERE z.order_id = o.order_id ORDER BY z.authz_id)
         FROM acme_orders o WHERE o.order_id = p_id;
 END $$;
@@ -94,10 +109,10 @@ BEGIN
                 ceil(extract(epoch FROM min(o.expires_at) - v_now)))) ELSE 0 END INTO wait_s
             FROM acme_orders o WHERE o.account_id = p_account AND o.status IN ('pending', 'ready', 'processing')
                 AND (o.status = 'processing' OR o.expires_at > v_now);
-        IF wait_s > 0 THEN outcome := 'open'; RETURN; END IF;
+        IF wait_s > 0 THEN outcome := 'open'; PERFORM acme_limit_tell(p_account, 'concurrent_orders', wait_s); RETURN; END IF;
     END IF;
     wait_s := acme_rate_take('order', p_account, p_per_hour);
-    IF wait_s > 0 THEN outcome := 'limited'; RETURN; END IF;
+    IF wait_s > 0 THEN outcome := 'limited'; PERFORM acme_limit_tell(p_account, 'orders_per_hour', wait_s); RETURN; END IF;
     outcome := 'created'; order_id := id_new('acme-ord'); status := CASE WHEN p_is_trusted THEN 'ready' ELSE 'pending' END;
     -- No authorization ends before its order does.
     expires_at := v_now + ms(least(p_order_ttl_ms, p_authz_ttl_ms));
@@ -164,7 +179,7 @@ BEGIN
     outcome := CASE WHEN v.challenge <> 'pending' THEN 'shown'
         WHEN v.authz <> 'pending' OR v.status <> 'pending' OR least(v.expires_at, v.authz_ends) <= v_now THEN 'over' ELSE 'accepted' END;
     IF outcome = 'accepted' THEN wait_s := acme_rate_take('challenge', p_id, p_per_hour); END IF;
-    IF wait_s > 0 THEN outcome := 'limited'; END IF;
+    IF wait_s > 0 THEN outcome := 'limited'; PERFORM acme_limit_tell(p_account, 'challenge_responses_per_hour', wait_s); END IF;
     IF outcome <> 'accepted' THEN RETURN; END IF;
     UPDATE acme_challenges c SET status = 'processing' WHERE c.challenge_id = p_id;
     due_after := lane_key(v_now);
@@ -192,8 +207,8 @@ END $$;
 -- Orders' CSRs, in which nothing but their names can be wrong any more, become jobs, many in one transaction.  p_asked: of each,
 -- with E'\x1f' between: account, order, the key of the CSR's names, hash and algorithm of its key, the CSR.  A row each, but
 -- for an order that another of these is about as well, or its certificate.  at: whose it is.  Outcomes: accepted; repeated (that key's CSR was accepted before); other_csr;
--- other_names; pending, expired, invalid (it is not ready); unknown; foreign; unconfigured (the profile names no issuer or
--- owner); issuer_disabled.  due_after: of a job that is due now (lane_key).
+-- other_names; pending, expired, invalid (it is not ready); unknown; foreign; unconfigured (the profile names no issuer,
+-- owner or policy); issuer_disabled.  due_after: of a job that is due now (lane_key).
 CREATE FUNCTION acme_finalize(p_asked text[]) RETURNS TABLE (at bigint, outcome text, job_id text, issuer_id text, due_after text)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -215,9 +230,10 @@ BEGIN
             WHEN v_order.status = 'pending' OR EXISTS (SELECT 1 FROM acme_authorizations z WHERE z.order_id = v.order_id
                 AND (z.status <> 'valid' OR z.expires_at <= v_now)) THEN 'pending' ELSE 'accepted' END;
         IF v_outcome = 'accepted' THEN
-            SELECT i.id AS issuer_id, i.enabled INTO v_with FROM acme_accounts a JOIN certificate_profiles p ON p.id = v_order.profile_id AND p.enabled
+            SELECT i.id AS issuer_id, i.enabled, coalesce(p.acme_renewal_policy_id, acme_policy_default()) AS policy_id INTO v_with
+                FROM acme_accounts a JOIN certificate_profiles p ON p.id = v_order.profile_id AND p.enabled
                 JOIN issuers i ON i.id = p.issuer_id JOIN owners w ON w.id = coalesce(a.owner_id, p.acme_owner_id) WHERE a.account_id = v.account;
-            v_outcome := CASE WHEN v_with.issuer_id IS NULL THEN 'unconfigured' WHEN NOT v_with.enabled THEN 'issuer_disabled' ELSE 'accepted' END;
+            v_outcome := CASE WHEN v_with.policy_id IS NULL THEN 'unconfigured' WHEN NOT v_with.enabled THEN 'issuer_disabled' ELSE 'accepted' END;
         END IF;
         IF v_outcome <> 'accepted' THEN
             RETURN QUERY SELECT v.at, v_outcome, v_order.job_id, NULL::text, NULL::text;
@@ -238,7 +254,7 @@ BEGIN
     INSERT INTO managed_certificates (id, name, common_name, sans, environment, owner_id, team_id, issuer_id, renewal_policy_id,
         certificate_profile_id, source, status, created_at, updated_at, ordered_by)
     SELECT u.id, left(n.names[1], policy_acme_name()) || ' ' || u.id, n.names[1], n.names, '', w.id, w.team_id, p.issuer_id,
-        coalesce(p.acme_renewal_policy_id, 'rp-acme'), p.id, 'ACME', 'RenewalInProgress', v_now, v_now, acme_actor(o.account_id)
+        coalesce(p.acme_renewal_policy_id, acme_policy_default()), p.id, 'ACME', 'RenewalInProgress', v_now, v_now, acme_actor(o.account_id)
     FROM unnest(v_orders, v_certificates, v_is_new) AS u (order_id, id, is_new) JOIN acme_orders o ON o.order_id = u.order_id
     JOIN acme_accounts a ON a.account_id = o.account_id JOIN certificate_profiles p ON p.id = o.profile_id
     JOIN owners w ON w.id = coalesce(a.owner_id, p.acme_owner_id) CROSS JOIN LATERAL (SELECT ARRAY(SELECT n.j ->> 'value'
@@ -278,14 +294,14 @@ END $$;
 -- --- cleaning ---
 -- Orders that expired, those whose job ended while nobody looked, and what is of no use any more: in chunks, each found by an
 -- index.  Those that wait long (for an approval) are walked, some at each look and round again.
-CREATE FUNCTION duty_acme_cleanup(p_limit int, OUT rows bigint, OUT is_more bool) LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION duty_acme_cleanup(p_limit int, p_words jsonb, OUT rows bigint, OUT is_more bool) LANGUAGE plpgsql SECURITY DEFINER
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
-DECLARE v_now timestamptz := engine_now(); v_low text; v_ids text[]; v_n bigint;
+DECLARE v_now timestamptz := engine_now(); v_low text; v_ids text[]; v_n bigint; v_why text := job_say(p_words, 'order_changed', NULL);
 BEGIN
     is_more := false;
     -- Settled by the duty alone: what somebody holds is met by the next look.
     rows := acme_orders_settle(ARRAY(SELECT o.order_id FROM acme_orders o WHERE o.status IN ('pending', 'ready') AND o.expires_at <= v_now
-        ORDER BY o.expires_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED));
+        ORDER BY o.expires_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED), v_why);
     is_more := rows >= p_limit;
     INSERT INTO duty_marks (name) VALUES ('acme_processing') ON CONFLICT DO NOTHING;
     SELECT m.low_id INTO v_low FROM duty_marks m WHERE m.name = 'acme_processing' FOR UPDATE;
@@ -294,7 +310,7 @@ BEGIN
     UPDATE duty_marks m SET low_id = n.id FROM (SELECT CASE WHEN cardinality(v_ids) >= p_limit THEN v_ids[p_limit] ELSE '' END AS id) n
         WHERE m.name = 'acme_processing' AND m.low_id <> n.id;
     v_n := acme_orders_settle(ARRAY(SELECT o.order_id FROM acme_orders o WHERE o.status = 'processing' AND o.job_id = ANY (v_ids)
-        AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = o.job_id AND j.status IN ('Pending', 'Running')) FOR NO KEY UPDATE SKIP LOCKED));
+        AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = o.job_id AND j.status IN ('Pending', 'Running')) FOR NO KEY UPDATE SKIP LOCKED), v_why);
     rows := rows + v_n;
     is_more := is_more OR v_n > 0 AND cardinality(v_ids) >= p_limit;
     DELETE FROM acme_orders d WHERE d.order_id IN (SELECT o.order_id FROM acme_orders o

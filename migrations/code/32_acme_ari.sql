@@ -13,7 +13,7 @@ BEGIN
     SELECT a.account_id INTO v_other FROM acme_accounts a WHERE a.profile_id = v_profile AND a.jwk_thumbprint = p_new;
     IF NOT FOUND THEN
         wait_s := acme_rate_take('key_change', p_account, p_per_hour);
-        IF wait_s > 0 THEN outcome := 'limited'; RETURN; END IF;
+        IF wait_s > 0 THEN outcome := 'limited'; PERFORM acme_limit_tell(p_account, 'key_changes_per_hour', wait_s); RETURN; END IF;
         BEGIN
             UPDATE acme_accounts a SET jwk_thumbprint = p_new, jwk_pem = p_pem, updated_at = engine_now()
                 WHERE a.account_id = p_account;

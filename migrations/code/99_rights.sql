@@ -39,6 +39,7 @@ BEGIN
         ('certctl_apiserver', '{lane_key, acme_order_create, acme_order_look, acme_finalize, acme_authz_deactivate, acme_challenge_answer}'),
         ('certctl_scheduler', '{duty_acme_cleanup}'),
         ('certctl_apiserver', '{acme_key_change, acme_renewal_info, acme_revoke}'),
+        ('certctl_apiserver', '{acme_account_revoke, acme_order_status, acme_policy_default}'),
         ('certctl_apiserver', '{network_scan_ask, scep_probe_id}'), ('certctl_scheduler', '{duty_network_scan}'),
         ('certctl_worker', '{network_scan_store, scep_probe_store}'),
         ('certctl_scheduler', '{duty_health_checks, duty_health_history}'), ('certctl_worker', '{health_checks_store, health_expected}'),

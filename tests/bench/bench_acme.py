@@ -55,8 +55,8 @@ class Pebble:
 # --- ours ---
 
 def make_profile(fleet, mode):
-    fleet.plant("INSERT INTO certificate_profiles (id, name, acme_auth_mode, issuer_id, acme_owner_id) "
-                "VALUES ('prof-acme', 'acme', %s, 'iss-local', 'o-test')", mode)
+    fleet.api.need("POST", "/api/v1/profiles", {
+        "id": "prof-acme", "name": "acme", "acme_auth_mode": mode, "issuer_id": "iss-local", "acme_owner_id": "o-test"})
     wait_for(lambda: fleet.value("SELECT 1 FROM ca_certificates WHERE issuer_id = 'iss-local'"), 20, "the CA")
 
 

@@ -2,10 +2,13 @@
 Orders of the ACME server (RFC 8555): made, finalized into jobs, settled by them,
 and cleaned away.
 """
+import json
 import threading
 
 import psycopg2
 import pytest
+
+from fleet import job_words
 
 ACCOUNT, OTHER, PROFILE = "acct-1", "acct-2", "prof-acme"
 
@@ -46,7 +49,7 @@ class Orders:
         return self.q("SELECT outcome, job_id, issuer_id FROM acme_finalize(%s)", [asked(account, order, names, key)])[0]
 
     def look(self, order):
-        return self.q("SELECT status, error, version_id FROM acme_order_look(%s)", order)[0]
+        return self.q("SELECT status, error, version_id FROM acme_order_look(%s, 'changed')", order)[0]
 
     def complete(self, *jobs):
         for job in jobs:
@@ -136,6 +139,61 @@ def test_a_certificate_that_is_changed_meanwhile(orders):
     job = orders.finalize(order)[1]
     orders.q("SELECT certificate_merge(%s, '{\"sans\": [\"other.example.test\"]}', 'op', 'APIKey', 'off')", orders.certificate(job))
     assert orders.look(order)[:2] == ("invalid", {"why": "order_changed", "job": job})
+    # Nobody waits for a CSR any more, and the names can be ordered again at once.
+    assert orders.q("SELECT status, last_error FROM jobs WHERE id = %s", job) == [("Cancelled", "changed")]
+    assert orders.value("SELECT status FROM managed_certificates WHERE id = %s", orders.certificate(job)) == "Pending"
+
+
+@pytest.mark.parametrize("is_asked", [False, True])
+def test_one_that_nobody_looks_at_ends_too(orders, is_asked):
+    profile = f"prof-anew-{is_asked}"
+    orders.q("INSERT INTO certificate_profiles (id, name, issuer_id, acme_owner_id, requires_approval) VALUES (%s, %s, 'iss-acme', 'o-acme', %s)",
+             profile, profile, is_asked)
+    order = orders.create("anew.example.test", profile=profile)[2]
+    job = orders.finalize(order)[1]
+    certificate = orders.certificate(job)
+    orders.q("SELECT certificate_merge(%s, '{\"common_name\": \"x.example.test\"}', 'op', 'APIKey', 'off')", certificate)
+    assert orders.value("SELECT status FROM jobs WHERE id = %s", job) == ("AwaitingApproval" if is_asked else "AwaitingCSR")
+    # While somebody holds the certificate nothing waits for them; the next look ends it.
+    holder = orders.stack.connect()
+    try:
+        with holder.cursor() as c:
+            c.execute("SELECT 1 FROM managed_certificates WHERE id = %s FOR UPDATE", (certificate,))
+            orders.q("SELECT duty_acme_cleanup(100, %s)", job_words())
+            assert orders.value("SELECT status FROM acme_orders WHERE order_id = %s", order) == "processing"
+        holder.rollback()
+    finally:
+        holder.close()
+    orders.q("SELECT duty_acme_cleanup(100, %s)", job_words())
+    assert orders.q("SELECT o.status, o.error ->> 'why', j.status, j.last_error FROM acme_orders o JOIN jobs j ON j.id = o.job_id WHERE o.order_id = %s", order) == [
+        ("invalid", "order_changed", "Cancelled", json.loads(job_words())["order_changed"])]
+    assert orders.q("SELECT state FROM issuance_approval_requests WHERE job_id = %s AND state = 'pending'", job) == []
+
+
+def test_the_scan_leaves_to_clients_what_is_theirs(orders):
+    """A policy that renews by itself makes no job for a certificate whose key the client alone has."""
+    orders.q("INSERT INTO renewal_policies (id, name, renewal_window_days, auto_renew) VALUES ('rp-eager', 'eager', 30, true)")
+    order = orders.create("eager.example.test")[2]
+    job = orders.finalize(order)[1]
+    orders.complete(job)
+    certificate = orders.certificate(job)
+    orders.q("UPDATE managed_certificates SET renewal_policy_id = 'rp-eager' WHERE id = %s", certificate)
+    for change in ("renew_after = now() - interval '1 hour'", "sans = ARRAY['eager.example.test', 'more.example.test']"):
+        orders.q(f"UPDATE managed_certificates SET {change} WHERE id = %s", certificate)
+        assert orders.value("SELECT renew_after <= now() FROM managed_certificates WHERE id = %s", certificate)
+        orders.q("SELECT duty_renewal_scan(1000)")
+        assert orders.q("SELECT renew_after, status FROM managed_certificates WHERE id = %s", certificate) == [(None, "Active")]
+    assert orders.q("SELECT id FROM jobs WHERE certificate_id = %s", certificate) == [(job,)]
+
+
+def test_without_a_policy_nothing_is_issued(orders):
+    """The default one is known by its mark, and may be deleted as any other."""
+    order = orders.create("policy.example.test")[2]
+    assert orders.value("SELECT acme_policy_default()") == "rp-acme"
+    orders.q("UPDATE renewal_policies SET is_acme_default = false WHERE id = 'rp-acme'")
+    assert orders.finalize(order)[0] == "unconfigured" and orders.look(order)[0] == "ready"
+    orders.q("UPDATE renewal_policies SET is_acme_default = true WHERE id = 'rp-acme'")
+    assert orders.finalize(order)[0] == "accepted"
 
 
 def test_the_same_names_again_renew_the_certificate(orders):
@@ -190,7 +248,7 @@ def test_expiry(orders):
     orders.q("UPDATE acme_orders SET expires_at = now() - interval '1 second' WHERE order_id IN (%s, %s)", order, ready)
     assert orders.finalize(ready)[0] == "expired"
     assert orders.look(ready)[:2] == ("invalid", {"why": "expired"})
-    assert orders.value("SELECT sum(rows) FROM duty_acme_cleanup(100)") >= 1
+    assert orders.value("SELECT sum(rows) FROM duty_acme_cleanup(100, %s)", job_words()) >= 1
     assert orders.q("SELECT o.status, z.status FROM acme_orders o JOIN acme_authorizations z ON z.order_id = o.order_id WHERE o.order_id = %s",
                     order) == [("invalid", "expired")]
 
@@ -212,8 +270,8 @@ def test_cleaning(orders):
     orders.q("INSERT INTO acme_nonce_keys (id, key, made_at) VALUES ('old', '', now() - interval '73 hours'), ('used', '', now() - interval '71 hours')")
     orders.q("INSERT INTO acme_buckets (kind, subject, tokens, at) VALUES ('order', 'rest', 0, now() - interval '61 minutes'), "
              "('order', 'busy', 0, now())")
-    while orders.value("SELECT rows FROM duty_acme_cleanup(2)") > 0:
-        pass
+    for _ in range(orders.value("SELECT count(*) FROM acme_orders")): # some of those that wait at each look
+        orders.q("SELECT duty_acme_cleanup(2, %s)", job_words())
     assert orders.q("SELECT status FROM acme_orders WHERE order_id IN (%s, %s, %s, %s) ORDER BY order_id", kept, gone, done, failed) == [
         ("ready",), ("valid",), ("invalid",)]
     # By a clock that is behind one that is over is none yet, and would serve again.

@@ -58,6 +58,14 @@ UPDATE discovered_counts SET unmanaged = 8, managed = 8, dismissed = 8 WHERE sha
 INSERT INTO endpoint_health_checks (id, endpoint, certificate_id, status, enabled)
     SELECT 'hc-' || i, 'h:443', CASE WHEN i % 2 = 0 THEN 'mc-' || 1 + i % 4 END,
         (ARRAY['healthy', 'degraded', 'down', 'cert_mismatch', 'unknown'])[1 + i % 5], i % 3 = 0 FROM generate_series(1, 24) i;
+INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, profile_id, owner_id, status)
+    SELECT 'acct-' || i, i::text, '', 'prof-1', CASE WHEN i % 2 = 0 THEN 'o-' || 1 + i % 4 END, (ARRAY['valid', 'deactivated', 'revoked'])[1 + i % 3]
+    FROM generate_series(1, 24) i;
+UPDATE certificate_profiles SET acme_owner_id = 'o-6';
+INSERT INTO acme_orders (order_id, account_id, identifiers, status, expires_at, profile_id, names_key, certificate_id)
+    SELECT 'acme-ord-' || i, 'acct-' || 1 + i % 4, '[]', (ARRAY['pending', 'ready', 'processing', 'valid', 'invalid'])[1 + i % 5],
+        now() + CASE WHEN i % 2 = 0 THEN interval '1 hour' ELSE interval '-1 hour' END, 'prof-1', '', CASE WHEN i % 3 = 0 THEN 'mc-' || 1 + i % 4 END
+    FROM generate_series(1, 60) i;
 INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category)
     SELECT 'actor-' || i % 2, 'User', 'action_' || i % 3, (ARRAY['certificate', 'team'])[1 + i % 2], 'thing-' || i % 4,
         (ARRAY['cert_lifecycle', 'auth', 'config'])[1 + i % 3] FROM generate_series(1, 24) i;
@@ -253,6 +261,21 @@ FILTERS = [
     ("health-checks", "network_scan_target_id=nst-1", nothing),
     ("health-checks", "enabled=true", is_("enabled", True)),
     ("health-checks", "enabled=false&status=healthy", both(is_("enabled", False), is_("status", "healthy"))),
+    ("acme/accounts", "status=revoked", is_("status", "revoked")),
+    ("acme/accounts", "status=VALID", is_("status", "valid")),
+    ("acme/accounts", "status=nonsense", nothing),
+    ("acme/accounts", "profile_id=prof-1", everything),
+    ("acme/accounts", "profile_id=PROF-1", nothing),
+    ("acme/accounts", "owner_id=o-3", is_("owner_id", "o-3")),
+    ("acme/accounts", "owner_id=o-6&status=valid", both(is_("owner_id", "o-6"), is_("status", "valid"))),
+    ("acme/accounts", "owner_id=o-2", nothing),
+    ("acme/orders", "status=pending", is_("status", "pending")),
+    ("acme/orders", "status=INVALID", is_("status", "invalid")),
+    ("acme/orders", "status=nonsense", nothing),
+    ("acme/orders", "account_id=acct-2", is_("account_id", "acct-2")),
+    ("acme/orders", "account_id=acct-9", nothing),
+    ("acme/orders", "account_id=acct-3&status=valid", both(is_("account_id", "acct-3"), is_("status", "valid"))),
+    ("acme/orders", "certificate_id=mc-3", is_("certificate_id", "mc-3")),
     ("teams", "q=TEAM+2", is_("name", "Team 2")),
     ("network-scan-targets", "q=NET+2", is_("name", "Net 2")),
     ("owners", "q=owner+3", is_("name", "Owner 3")),

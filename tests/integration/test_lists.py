@@ -41,6 +41,8 @@ LISTS = {
     f"{V1}/issuers": ("issuers", []),
     f"{V1}/discovered-certificates": ("discovered_certificates", ["agent_id=agent-7", "agent_id=nobody", "status=Dismissed"]),
     f"{V1}/discovery-scans": ("discovery_scans", ["agent_id=agent-7", "agent_id=nobody"]),
+    f"{V1}/acme/accounts": ("acme_accounts", ["profile_id=prof-nobody"]),
+    f"{V1}/acme/orders": ("acme_orders", ["account_id=acct-7", "account_id=nobody", "certificate_id=mc-7", "certificate_id=nobody"]),
     f"{V1}/targets": ("deployment_targets", ["agent_id=agent-7", "agent_id=nobody", "type=IIS"]),
 }
 # Whole, where nothing is said of pages; the last as one page of so many rows.
@@ -49,7 +51,7 @@ WHOLE_MAX = 5000
 # As long as the table of duties; and walks by number, with a limit.
 BOUNDED = {f"{V1}/admin/conditions", f"{V1}/admin/recovery", f"{V1}/admin/scheduler", f"{V1}/audit/blocks", f"{V1}/audit/rows"}
 BIG = ("managed_certificates", "certificate_versions", "jobs", "agents", "deployment_targets", "notification_events", "owners",
-       "issuance_approval_requests", "discovered_certificates", "discovery_scans", "policy_violations")
+       "acme_accounts", "acme_orders", "issuance_approval_requests", "discovered_certificates", "discovery_scans", "policy_violations")
 
 # Names with what a cursor parts its keys by, and times that many rows share.
 SEED = """
@@ -95,6 +97,11 @@ INSERT INTO policy_rules (id, name, type, config, enabled)
     SELECT 'rule-' || i, 'rule: ' || i, 'CertificateLifetime', '{{"max_days": 90}}', false FROM generate_series(1, {few}) i;
 INSERT INTO policy_violations (id, certificate_id, rule_id, message, severity)
     SELECT 'violation-' || i, 'mc-' || i, 'rule-' || CASE WHEN i <= {few} THEN 1 ELSE 2 + i % 500 END, 'm', 'Error' FROM generate_series(1, {rows}) i;
+INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, profile_id, created_at)
+    SELECT 'acct-' || i, i::text, '', 'prof-1', now() - i / 5 * interval '1 s' FROM generate_series(1, {rows}) i;
+INSERT INTO acme_orders (order_id, account_id, identifiers, status, expires_at, profile_id, names_key, certificate_id, created_at)
+    SELECT 'acme-ord-' || i, 'acct-' || CASE WHEN i <= {few} THEN 1 ELSE i END, '[]', 'valid', now(), 'prof-1', '', 'mc-' || i, now() - i / 5 * interval '1 s'
+    FROM generate_series(1, {rows}) i;
 INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id)
     SELECT 'a', 'User', 'certificate_created', 'certificate', 'mc-' || i FROM generate_series(1, {rows}) i;
 """
@@ -193,7 +200,8 @@ def test_filtered_walks(seeded):
     for path, query, wanted in ((f"{V1}/targets", {"q": "TARGET: 0"}, None), (f"{V1}/owners", {"q": "owner: 7"}, ROWS // 100 * 11),
                                 (f"{V1}/certificates", {"q": "h77"}, None), (f"{V1}/audit", {"resource_id": "mc-77"}, 1),
                                 (f"{V1}/jobs", {"certificate_id": "mc-77"}, 1), (f"{V1}/notifications", {"status": "dead"}, 0),
-                                (f"{V1}/approvals", {"state": "approved"}, ROWS)):
+                                (f"{V1}/approvals", {"state": "approved"}, ROWS),
+                                (f"{V1}/acme/orders", {"account_id": "acct-1"}, FEW), (f"{V1}/acme/accounts", {"profile_id": "prof-1"}, ROWS)):
         rows, _ = walk(api, path, 500, **query)
         reply = page(api, path, **query)
         wanted = reply["total"] if wanted is None else wanted
@@ -230,7 +238,7 @@ def test_what_is_refused_and_what_starts_anew(seeded, path):
         status, reply = api.get(f"{path}?cursor={urllib.parse.quote(cursor)}")
         assert status == 200, (plain, status, reply)
         if not path.endswith(("teams", "owners", "policies", "profiles", "agent-groups", "issuers", "targets", "jobs", "versions", "violations",
-                              "health-checks")):
+                              "health-checks", "acme/orders")):
             assert [r["id"] for r in reply["data"]] == start  # where any text is a name, it may stand for one
 
 

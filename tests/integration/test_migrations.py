@@ -105,6 +105,21 @@ def test_one_down_and_up(server, database):
         assert schema(server, name) == first
 
 
+def test_a_policy_of_an_operator_s_stays_theirs(server, database):
+    """What ACME clients' certificates have by default is another, whatever an operator called one before."""
+    url, name = database
+    assert run(url, "--migrate-only").returncode == 0
+    assert run(url, f"--migrate-down={len(NAMES) - NAMES.index('0012_acme')}").returncode == 0
+    with server.admin(name) as c:
+        c.execute("INSERT INTO renewal_policies (id, name, renewal_window_days, auto_renew) VALUES ('rp-acme', 'Acme Inc.', 7, true), "
+                  "('rp-acme-2', 'ACME clients', 8, true)")
+    assert run(url, "--migrate-only").returncode == 0
+    with server.admin(name) as c:
+        c.execute("SELECT id, name, renewal_window_days, auto_renew, is_acme_default FROM renewal_policies WHERE id LIKE 'rp-acme%' ORDER BY id")
+        assert c.fetchall() == [("rp-acme", "Acme Inc.", 7, True, False), ("rp-acme-2", "ACME clients", 8, True, False),
+                                ("rp-acme-3", "ACME clients 2", 30, False, True)]
+
+
 def test_two_at_once(server, database):
     url, name = database
     command = [BUILD / "apiserver" / "certctl-apiserver", "--migrate-only"]

@@ -142,6 +142,21 @@ BAD = [
     ({"required_csr_attributes": ["noSuchThing"]}, "required_csr_attributes must be names or dotted numbers"),
     ({"required_csr_attributes": "x"}, "required_csr_attributes must be an array of strings"),
     ({"acme_auth_mode": "open"}, "acme_auth_mode must be one of trust_authenticated, challenge"),
+    ({"issuer_id": "iss-none"}, "issuer_id: what it refers to does not exist: iss-none"),
+    ({"acme_owner_id": "o-none"}, "acme_owner_id: what it refers to does not exist: o-none"),
+    ({"acme_renewal_policy_id": "rp-none"}, "acme_renewal_policy_id: what it refers to does not exist: rp-none"),
+    ({"issuer_id": ""}, "issuer_id must be 1 to 128"),
+    ({"acme_owner_id": "a b"}, "acme_owner_id must be 1 to 128"),
+    ({"acme_renewal_policy_id": 7}, "acme_renewal_policy_id must be a string"),
+    ({"acme_eab_required": "yes"}, "acme_eab_required must be true or false"),
+    ({"acme_limits": []}, "acme_limits must be an object"),
+    ({"acme_limits": {"orders": 1}}, "acme_limits: orders is unknown, use orders_per_hour, concurrent_orders, key_changes_per_hour, "
+                                     "challenge_responses_per_hour"),
+    ({"acme_limits": {"orders_per_hour": -1}}, "acme_limits: orders_per_hour must be a whole number from 0 to 1000000000"),
+    ({"acme_limits": {"concurrent_orders": 1.5}}, "acme_limits: concurrent_orders must be a whole number"),
+    ({"acme_limits": {"key_changes_per_hour": "5"}}, "acme_limits: key_changes_per_hour must be a whole number"),
+    ({"acme_limits": {"challenge_responses_per_hour": None}}, "acme_limits: challenge_responses_per_hour must be a whole number"),
+    ({"acme_limits": {"orders_per_hour": 1000000001}}, "acme_limits: orders_per_hour must be a whole number"),
 ]
 
 
@@ -180,6 +195,94 @@ def test_one_that_is_in_use_stays(world, unique):
     world.make_certificate(name, certificate_profile_id=name)
     status, reply = world.api.call("DELETE", f"{PROFILES}/{name}")
     refused(reply, status, "still refer to it", 409)
+
+
+# --- ACME ---
+
+ACME = {"issuer_id": "iss-local", "acme_owner_id": "o-test", "acme_renewal_policy_id": "rp-default", "acme_eab_required": False,
+        "acme_limits": {"orders_per_hour": 7, "concurrent_orders": 0, "key_changes_per_hour": 1000000000, "challenge_responses_per_hour": 1}}
+
+
+def test_who_signs_for_acme_clients_and_whose_it_is(world, unique):
+    """The members that say it are there where somebody said it, and go when somebody takes them back."""
+    made = profile(world, unique("prof"), **ACME)
+    path = f"{PROFILES}/{made['id']}"
+    assert {k: made[k] for k in ACME} == ACME and "warnings" not in made
+    kept = world.api.need("PUT", path, {"description": "by somebody who knows none of them"})
+    assert {k: kept[k] for k in ACME} == ACME
+    changed = world.api.need("PUT", path, {"acme_limits": {"orders_per_hour": 8}, "acme_eab_required": True, "acme_renewal_policy_id": None})
+    assert changed["acme_limits"] == {"orders_per_hour": 8} and changed["acme_eab_required"] is True and "acme_renewal_policy_id" not in changed
+    assert world.api.need("GET", path) == changed == next(p for p in world.api.need("GET", f"{PROFILES}?q={made['name']}")["data"])
+    bare = world.api.need("PUT", path, {"issuer_id": None, "acme_owner_id": None, "acme_eab_required": None, "acme_limits": {}})
+    assert not set(bare) & set(ACME) and "warnings" not in bare
+
+
+@pytest.mark.parametrize("body, lacking", [
+    ({"issuer_id": "iss-local"}, ["acme_owner_id"]), ({"acme_owner_id": "o-test"}, ["issuer_id"]),
+    ({"acme_limits": {"orders_per_hour": 0}}, ["issuer_id", "acme_owner_id"]), ({"acme_eab_required": False}, ["issuer_id", "acme_owner_id"])])
+def test_what_keeps_it_from_serving_is_said(world, unique, body, lacking):
+    made = profile(world, unique("prof"), **body)
+    assert len(made["warnings"]) == len(lacking)
+    assert all("ACME clients get nothing by this profile" in text and name in text for text, name in zip(made["warnings"], lacking))
+
+
+@pytest.mark.parametrize("member, path, body", [
+    ("issuer_id", "issuers", {"type": "GenericCA"}), ("acme_owner_id", "owners", {"team_id": "t-test"}),
+    ("acme_renewal_policy_id", "renewal-policies", {})])
+def test_what_a_profile_names_stays(world, unique, member, path, body):
+    name = unique("named")
+    named = world.api.need("POST", f"/api/v1/{path}", {"name": name} | body)["id"]
+    made = profile(world, unique("prof"), **{member: named})
+    assert world.api.call("DELETE", f"/api/v1/{path}/{named}")[0] == 409
+    world.api.need("PUT", f"{PROFILES}/{made['id']}", {member: None})
+    assert world.api.call("DELETE", f"/api/v1/{path}/{named}")[0] == 204
+
+
+def test_an_edit_of_them_waits_too(world, unique):
+    name = unique("prof")
+    profile(world, name, requires_approval=True, acme_owner_id="o-test", acme_limits={"orders_per_hour": 1})
+    for member in ("issuer_id", "acme_owner_id", "acme_renewal_policy_id"):
+        status, reply = world.api.call("PUT", f"{PROFILES}/{name}", {member: "x-none"})
+        refused(reply, status, f"{member}: what it refers to does not exist: x-none")
+    assert not world.value("SELECT count(*) FROM issuance_approval_requests WHERE profile_id = %s", name)
+    status, reply = world.api.call("PUT", f"{PROFILES}/{name}", ACME | {"acme_owner_id": None})
+    assert status == 202 and "issuer_id" not in world.api.need("GET", f"{PROFILES}/{name}")
+    world.boss.need("POST", f"/api/v1/approvals/{reply['pending_approval_id']}/approve")
+    read = world.api.need("GET", f"{PROFILES}/{name}")
+    assert {k: read.get(k) for k in ACME} == ACME | {"acme_owner_id": None}
+
+
+def test_what_an_edit_named_went_before_it_was_approved(world, unique):
+    name = unique("prof")
+    profile(world, name, requires_approval=True)
+    issuer = world.api.need("POST", "/api/v1/issuers", {"name": name, "type": "GenericCA"})["id"]
+    request = world.api.call("PUT", f"{PROFILES}/{name}", {"issuer_id": issuer})[1]["pending_approval_id"]
+    assert world.api.call("DELETE", f"/api/v1/issuers/{issuer}")[0] == 204
+    status, reply = world.boss.call("POST", f"/api/v1/approvals/{request}/approve")
+    refused(reply, status, "issuer_id: what it refers to does not exist")
+    assert world.api.need("GET", f"/api/v1/approvals/{request}")["state"] == "pending"
+
+
+def test_the_command_line_sets_them(world, unique):
+    name = unique("prof")
+    done = world.cli("profiles", "create", name, "--id", name, "--issuer-id", "iss-local", "--acme-owner-id", "o-test", "--acme-auth-mode", "challenge",
+                     "--acme-renewal-policy-id", "rp-default", "--acme-eab-required", "true", "--acme-orders-per-hour", "7", "--acme-concurrent-orders", "0")
+    assert done.returncode == 0, done.stderr
+    made = world.api.need("GET", f"{PROFILES}/{name}")
+    assert {k: made.get(k) for k in ("acme_auth_mode", *ACME)} == ACME | {
+        "acme_auth_mode": "challenge", "acme_eab_required": True, "acme_limits": {"orders_per_hour": 7, "concurrent_orders": 0}}
+    done = world.cli("profiles", "update", name, "--acme-renewal-policy-id=-", "--acme-eab-required", "server", "--acme-server-limits",
+                     "--max-ttl-seconds", "86400", "--enabled", "false")
+    assert done.returncode == 0 and "enabled is false" in done.stderr, done
+    read = world.api.need("GET", f"{PROFILES}/{name}")
+    assert {k: read[k] for k in read if k in ACME} == {"issuer_id": "iss-local", "acme_owner_id": "o-test"}
+    assert (read["max_ttl_seconds"], read["enabled"], read["name"]) == (86400, False, name)
+    done = world.cli("profiles", "get", name, "-o", "json")
+    assert json.loads(done.stdout) == read
+    assert name in world.cli("profiles", "list", "--per-page", "500").stdout
+    assert world.cli("profiles", "update", name, "--issuer-id", "iss-none").returncode == 1
+    done = world.cli("profiles", "update", name, "--requires-approval", "true")
+    assert done.returncode == 0 and done.stdout.startswith("nothing is changed before somebody else approves: approvals approve ar-")
 
 
 # --- edits that wait ---

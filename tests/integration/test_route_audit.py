@@ -85,6 +85,11 @@ class World:
     def profile(self, is_gated):
         return self.admin.need("POST", PROFILES, {"name": self.name("prof"), "requires_approval": is_gated})["id"]
 
+    def acme_account(self):
+        name = self.name("acct")
+        self.fleet.query("INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, profile_id) VALUES (%s, %s, '', %s)", name, name, self.profile(False))
+        return name
+
     def health_check(self):
         return self.admin.need("POST", HEALTH, {"endpoint": "www.example.test:443"})["id"]
 
@@ -331,7 +336,7 @@ def nouns():
         yield ("DELETE", f"{path}/{{id}}"), [lambda w, path=path, made=made: (w.admin, f"{path}/{made(w)}", None)]
 
 
-HEALTH, EAB = "/api/v1/health-checks", "/api/v1/acme/eab-keys"
+HEALTH, EAB, ACCOUNTS = "/api/v1/health-checks", "/api/v1/acme/eab-keys", "/api/v1/acme/accounts"
 ISSUERS, PROFILES, GROUPS = "/api/v1/issuers", "/api/v1/profiles", "/api/v1/agent-groups"
 AUTH = "/api/v1/auth"
 ROLES, KEYS = f"{AUTH}/roles", f"{AUTH}/keys"
@@ -426,6 +431,7 @@ CASES = dict(nouns()) | {
     ("POST", f"{EAB}/{{id}}/revoke"): [lambda w: (w.admin, f"{EAB}/{w.eab_key()}/revoke", None)],
     ("DELETE", f"{EAB}/{{id}}"): [lambda w: (w.admin, f"{EAB}/{w.eab_key()}", None)],
     ("POST", HEALTH): [lambda w: (w.admin, HEALTH, {"endpoint": "www.example.test:443"})],
+    ("POST", f"{ACCOUNTS}/{{id}}/revoke"): [lambda w: (w.admin, f"{ACCOUNTS}/{w.acme_account()}/revoke", {"reason": "stolen"})],
     ("PUT", f"{HEALTH}/{{id}}"): [lambda w: (w.admin, f"{HEALTH}/{w.health_check()}", {"down_threshold": 9})],
     ("DELETE", f"{HEALTH}/{{id}}"): [lambda w: (w.admin, f"{HEALTH}/{w.health_check()}", None)],
     ("POST", f"{HEALTH}/{{id}}/acknowledge"): [lambda w: (w.admin, f"{HEALTH}/{w.health_check()}/acknowledge", {})],

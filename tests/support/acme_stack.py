@@ -37,9 +37,10 @@ class AcmeStack:
                            CERTCTL_ACME_SERVER_HTTP01_PORT=str(self.http_port), CERTCTL_ACME_SERVER_TLSALPN01_PORT=str(self.tls_port), CERTCTL_ACME_SERVER_ALLOW_LOOPBACK="true")
         fleet.make_basics()
         for ident, seconds in PROFILES.items():
-            fleet.plant("INSERT INTO certificate_profiles (id, name, acme_auth_mode, issuer_id, acme_owner_id, max_ttl_seconds, allow_short_lived) "
-                        "VALUES (%s, %s, 'challenge', 'iss-local', 'o-test', %s, true)", ident, ident, seconds)
-        fleet.query("UPDATE certificate_profiles SET acme_eab_required = true WHERE id = 'prof-bound'")
+            fleet.api.need("POST", "/api/v1/profiles", {
+                "id": ident, "name": ident, "acme_auth_mode": "challenge", "issuer_id": "iss-local", "acme_owner_id": "o-test",
+                "max_ttl_seconds": seconds, "allow_short_lived": True,
+                "acme_eab_required": ident == "prof-bound"})
         return self
 
     def eab_key(self, **more):

@@ -31,6 +31,8 @@ def _handler(answer, asked):
 
         def log_message(self, *_):
             pass
+
+        do_PUT = handle_one
     return Handler
 
 

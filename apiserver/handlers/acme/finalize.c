@@ -18,6 +18,7 @@
 #include "common/base/attr.h"
 #include "common/base/clock.h"
 #include "common/base/enc.h"
+#include "common/job/job_words.h"
 #include "common/pki/asn1/pem.h"
 #include "common/pki/csr/csr.h"
 #include "common/pki/profile/certprofile.h"
@@ -244,7 +245,7 @@ static enum op_next
 finalize_look(struct op *op)
 {
 	return OP_QUERY(op, Q_ACME_ORDER_LOOK, finalize_looked,
-	    req_param(op, "id"));
+	    req_param(op, "id"), JOB_ORDER_CHANGED);
 }
 
 static enum op_next

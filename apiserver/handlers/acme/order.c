@@ -10,6 +10,8 @@
 #include "apiserver/handlers/acme/signed.h"
 #include "apiserver/resources/wiretime.h"
 #include "common/base/attr.h"
+#include "common/base/buf.h"
+#include "common/job/job_words.h"
 
 #define RETRY_S "3" /* while a certificate is being made */
 
@@ -30,6 +32,9 @@ static const struct {
     {"given_up", ACME_SERVER_INTERNAL,
 	"validation did not come to an end on this server, whatever the "
 	"client did; place a new order, or ask whoever runs this server"},
+    {"account_ended", ACME_UNAUTHORIZED,
+	"the account was deactivated or revoked before the order was "
+	"finalized"},
     {"order_changed", ACME_SERVER_INTERNAL,
 	"whoever runs this server changed what the certificate is to be; "
 	"place a new order"},
@@ -95,27 +100,38 @@ acme_retry_after(struct op *op, const char *seconds)
 
 /* --- the answer --- */
 
+const char *
+acme_order_problem(struct arena *a, const char *stored)
+{
+	CLEANUP(buf_fini) struct buf b;
+	const struct cJSON *error;
+	const char *word = "", *why;
+	struct json_w w;
+	rc ret;
+
+	buf_init(&b, 0);
+	json_w_init(&w, &b);
+	ret = json_parse(a, stored, strlen(stored), &error, &why);
+	if (ret == RC_OK)
+		ret = json_str(error, "why", 64, &word);
+	if (ret != RC_OK)
+		return stored; /* a problem, as its worker told it */
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		if (strcmp(word, reasons[i].word) == 0)
+			acme_put_problem(&w, reasons[i].type, reasons[i].text);
+	}
+	return b.len > 0 ? arena_strdup(a, buf_cstr(&b)) : stored;
+}
+
 void
 acme_put_error(struct op *op, struct json_w *w, size_t row)
 {
-	const char *text = op_text(op, row, "error"), *word = "", *why;
-	const struct cJSON *error;
-	rc ret;
+	const char *text = op_text(op, row, "error");
 
 	if (text[0] == '\0')
 		return;
 	json_w_key(w, "error");
-	ret = json_parse(op_arena(op), text, strlen(text), &error, &why);
-	if (ret == RC_OK)
-		ret = json_str(error, "why", 64, &word);
-	if (ret != RC_OK) {
-		json_w_raw(w, text); /* a problem, as its worker told it */
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
-		if (strcmp(word, reasons[i].word) == 0)
-			acme_put_problem(w, reasons[i].type, reasons[i].text);
-	}
+	json_w_raw(w, acme_order_problem(op_arena(op), text));
 }
 
 static void
@@ -148,6 +164,8 @@ acme_reply_order(struct op *op, int status)
 	json_w_kv(w, "status", state);
 	acme_put_time(w, "expires", op_text(op, 0, "expires_at"));
 	json_w_kv_raw(w, "identifiers", op_text(op, 0, "identifiers"));
+	if (!op_is_null(op, 0, "replaces")) /* RFC 9773 section 5 */
+		json_w_kv(w, "replaces", op_text(op, 0, "replaces"));
 	acme_put_error(op, w, 0);
 	put_authorizations(op, w);
 	json_w_kv(w, "finalize", op_printf(op, "%s/finalize", url));
@@ -176,7 +194,7 @@ order_signed(struct op *op)
 	if (!acme_is_read(op, &no))
 		return no;
 	return OP_QUERY(op, Q_ACME_ORDER_LOOK, order_looked,
-	    req_param(op, "id"));
+	    req_param(op, "id"), JOB_ORDER_CHANGED);
 }
 
 static enum op_next

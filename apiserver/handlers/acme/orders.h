@@ -37,6 +37,9 @@ const char *acme_url(struct op *op, const char *what, const char *id);
 void acme_put_time(struct json_w *w, const char *key, const char *text);
 /* The row's error, if there is one, as a problem document. */
 void acme_put_error(struct op *op, struct json_w *w, size_t row);
+/* Why an order, or a challenge, is invalid, as its row says: a problem
+ * document, JSON in the arena. */
+const char *acme_order_problem(struct arena *a, const char *stored);
 /* The order of the first row, answered. */
 enum op_next acme_reply_order(struct op *op, int status);
 /* One row's challenge as an object. */

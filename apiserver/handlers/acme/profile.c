@@ -38,6 +38,9 @@ missing(const struct db_result *rows, size_t i)
 	if (db_is_null(rows, i, db_col(rows, "acme_owner_id")))
 		return "it says not whose the certificates are; have "
 		       "acme_owner_id set";
+	if (db_is_null(rows, i, db_col(rows, "policy_id")))
+		return "it names no renewal policy, and the default one was "
+		       "deleted; have acme_renewal_policy_id set";
 	if (!db_bool(rows, i, db_col(rows, "issuer_enabled")))
 		return "its issuer is switched off; have that enabled";
 	return NULL;

@@ -32,6 +32,13 @@ static const struct field version_fields[] = {
     {"created_at", FIELD_TIME},
 };
 
+/* Where one came from that an ACME client obtained: its account, and its
+ * newest order that is not forgotten. */
+static const struct field origin_fields[] = {
+    {"acme_account_id", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"acme_order_id", FIELD_TEXT, FIELD_OMIT_EMPTY},
+};
+
 static op_step get_done;
 static op_step versions_done;
 static op_step targets_done;
@@ -89,6 +96,9 @@ get_done(struct op *op)
 	field_rows_init(&fr, rows, cert_fields, cert_nfields, NULL);
 	w = reply_writer(op);
 	json_w_open(w, '{');
+	field_rows_put_members(&fr, op_arena(op), w, row);
+	field_rows_init(&fr, rows, origin_fields, ARRAY_LEN(origin_fields),
+	    NULL);
 	field_rows_put_members(&fr, op_arena(op), w, row);
 	put_served(op, w, db_text(rows, row, db_col(rows, "served")));
 	json_w_close(w, '}');
@@ -172,6 +182,7 @@ archive_done(struct op *op)
 const struct shape shape_cert_get = {
     .does = "Get a certificate",
     .fields = SHAPE_TABLE_OF(cert_fields, cert_nfields),
+    .more_fields = SHAPE_TABLE(origin_fields),
 };
 const struct shape shape_cert_versions = {
     .does = "List a certificate's versions",

@@ -93,6 +93,8 @@ static const struct field policy_fields[] = {
     {"alert_severity_map", FIELD_OBJECT, 0, .dflt = "{}",
 	.check = severity_check},
     {"renewal_percent", FIELD_INT, FIELD_CLEARABLE | FIELD_OMIT_EMPTY, 1, 99},
+    /* Of the one that ACME clients' certificates have by default. */
+    {"is_acme_default", FIELD_BOOL, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
     /* While certificates follow a change; how many have to, once counted. */
     {"change_pending", FIELD_BOOL, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},
     {"certificates_behind", FIELD_INT, FIELD_READ_ONLY | FIELD_OMIT_EMPTY},

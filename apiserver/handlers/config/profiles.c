@@ -142,8 +142,46 @@ attribute(struct arena *a, const char *text, const char **out_why)
 	return NULL;
 }
 
+/* --- ACME --- */
+
 static const char *const acme_modes[] = {"trust_authenticated", "challenge",
     NULL};
+
+/* 0: no limit.  What is left out is as the apiserver's settings say
+ * (CERTCTL_ACME_SERVER_RATE_LIMIT_...), whose range this is. */
+#define ACME_LIMIT FIELD_INT, 0, 0, 1000000000
+
+static const struct field acme_limits[] = {
+    {"orders_per_hour", ACME_LIMIT},
+    {"concurrent_orders", ACME_LIMIT},
+    {"key_changes_per_hour", ACME_LIMIT},
+    {"challenge_responses_per_hour", ACME_LIMIT},
+};
+
+#define ACME_MEMBERS \
+	"issuer_id", "acme_owner_id", "acme_renewal_policy_id", \
+	    "acme_eab_required", "acme_limits"
+
+/* What keeps a profile from serving ACME, of one that is meant to. */
+static void
+acme_warn(struct op *op, struct warnings *ws)
+{
+	static const char *const members[] = {ACME_MEMBERS};
+	bool has_issuer = op_text(op, 0, "issuer_id")[0] != '\0';
+	bool has_owner = op_text(op, 0, "acme_owner_id")[0] != '\0';
+	bool is_meant = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++)
+		is_meant = is_meant || op_text(op, 0, members[i])[0] != '\0';
+	if (is_meant && !has_issuer)
+		warn_add(op, ws,
+		    "ACME clients get nothing by this profile: issuer_id says "
+		    "not who signs");
+	if (is_meant && !has_owner)
+		warn_add(op, ws,
+		    "ACME clients get nothing by this profile: acme_owner_id "
+		    "says not whose the certificates are");
+}
 
 /* --- the whole --- */
 
@@ -193,7 +231,11 @@ profile_warn(struct op *op, struct warnings *ws)
 		    "certificates of this profile live under an hour, and "
 		    "without allow_short_lived they are revoked and listed as "
 		    "long-lived ones are");
+	acme_warn(op, ws);
 }
+
+/* Of what another noun is, by its id; null in a body: no more. */
+#define REFERENCE FIELD_TEXT, FIELD_ID | FIELD_CLEARABLE | FIELD_OMIT_EMPTY
 
 static const struct field profile_fields[] = {
     {"id", FIELD_TEXT, FIELD_ID | FIELD_CREATE_ONLY | FIELD_EMPTY_ABSENT,
@@ -220,6 +262,12 @@ static const struct field profile_fields[] = {
 	.max_items = CERTPROFILE_ATTRIBUTES_MAX},
     {"acme_auth_mode", FIELD_TEXT, FIELD_EMPTY_ABSENT, .max = 32,
 	.dflt = "\"trust_authenticated\"", .words = acme_modes},
+    {"issuer_id", REFERENCE, .max = 128},
+    {"acme_owner_id", REFERENCE, .max = 128},
+    {"acme_renewal_policy_id", REFERENCE, .max = 128},
+    {"acme_eab_required", FIELD_BOOL, FIELD_CLEARABLE | FIELD_OMIT_EMPTY},
+    {"acme_limits", FIELD_OBJECT, FIELD_OMIT_EMPTY, .dflt = "{}",
+	.members = acme_limits, .nmembers = ARRAY_LEN(acme_limits)},
     {"requires_approval", FIELD_BOOL, 0, .dflt = "false"},
     {"enabled", FIELD_BOOL, 0, .dflt = "true"},
     {"created_at", FIELD_TIME, FIELD_READ_ONLY},

@@ -8,7 +8,8 @@ RENEWAL = members("id name renewal_window_days:i auto_renew:b max_retries:i retr
                   "certificate_profile_id? created_at:t updated_at:t alert_channels:o? alert_severity_map:o?")
 PROFILE = members("id name description allowed_key_algorithms:l max_ttl_seconds:i allowed_ekus,required_san_patterns:l spiffe_uri_pattern "
                   "allow_short_lived,must_staple:b required_csr_attributes:l? acme_auth_mode? requires_approval:b? enabled:b created_at:t "
-                  "updated_at:t")
+                  "updated_at:t issuer_id? acme_owner_id? acme_renewal_policy_id? acme_eab_required:b? acme_limits:o?")
+ACME = {"issuer_id": "iss-local", "acme_owner_id": "o-test", "acme_renewal_policy_id": "rp-default", "acme_eab_required": True, "acme_limits": {"orders_per_hour": 1}}
 ISSUER = members("id name type config:o enabled:b last_tested_at:t? test_status? source? hierarchy_mode? created_at:t updated_at:t")
 TARGET = members("id name type agent_id config:o enabled:b last_tested_at:t? test_status? source? retired_at:t? retired_reason? "
                  "created_at:t updated_at:t")
@@ -84,11 +85,14 @@ for goods, bads in (
                                                 {"retry_interval_seconds": 86401}, {"alert_thresholds_days": [366]}, {"alert_thresholds_days": "x"},
                                                 {"max_retries": 11}, {"max_retries": -1}, {"auto_renew": "yes"})]),
         noun("profiles", PROFILE, [named("p"), named("p", allowed_key_algorithms=[{"algorithm": "RSA", "min_size": 3072}], must_staple=True),
-                                   named("p", max_ttl_seconds=3599, allow_short_lived=True)], [{"description": "x"}, {"enabled": False}],
+                                   named("p", max_ttl_seconds=3599, allow_short_lived=True), named("p", **ACME)],
+             [{"description": "x"}, {"enabled": False}, ACME, {k: None for k in ACME}],
              [{"name": "x"} | more for more in ({"allowed_key_algorithms": [{"algorithm": "DSA", "min_size": 2048}]},
                                                 {"allowed_key_algorithms": [{"algorithm": "RSA", "min_size": 2047}]},
                                                 {"allowed_key_algorithms": [{"algorithm": "ECDSA", "min_size": 255}]}, {"allowed_ekus": ["nonsense"]},
-                                                {"max_ttl_seconds": -1}, {"max_ttl_seconds": 3600, "allow_short_lived": True})]),
+                                                {"max_ttl_seconds": -1}, {"max_ttl_seconds": 3600, "allow_short_lived": True},
+                                                {"issuer_id": NO}, {"acme_owner_id": NO}, {"acme_renewal_policy_id": NO}, {"acme_eab_required": 1},
+                                                {"acme_limits": {"nonsense": 1}}, {"acme_limits": {"orders_per_hour": -1}})]),
         noun("issuers", ISSUER, [named("i", type="GenericCA"), named("i", type="local_ca", config={"validity_days": 30})],
              [{"config": {"validity_days": 20}}, {"enabled": False}, {}],
              [{"name": "x"}, {"name": "x", "type": "nonsense"}, {"name": "x", "type": "GenericCA", "config": {"validity_days": "90d"}},

@@ -313,6 +313,18 @@ one_that_is_off_says_why_and_never_runs(void)
 	rig_end(&r);
 }
 
+static void
+an_interval_of_0_switches_it_off(void)
+{
+	struct rig r;
+
+	rig_start(&r, retention, 1, 0, "job_retention|-1|\\N|t|f");
+	loop_sim_advance(r.loop, HOUR);
+	CHECK_INT(r.begun, 0);
+	CHECK(strstr(r.offs, "its interval is 0, which switches it off"));
+	rig_end(&r);
+}
+
 /* With a pause between two chunks, and only as long as its bound. */
 static void
 what_can_wait_leaves_room_for_others(void)
@@ -583,6 +595,7 @@ CHECK_MAIN(CHECK_ROW(a_duty_that_never_ran_is_due_at_once),
     CHECK_ROW(a_new_leader_goes_on_where_the_last_was),
     CHECK_ROW(a_planned_run_keeps_its_time),
     CHECK_ROW(one_that_is_off_says_why_and_never_runs),
+    CHECK_ROW(an_interval_of_0_switches_it_off),
     CHECK_ROW(what_can_wait_leaves_room_for_others),
     CHECK_ROW(one_that_failed_runs_again_soon),
     CHECK_ROW(an_overdue_one_runs_once),
