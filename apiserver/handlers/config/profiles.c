@@ -283,8 +283,8 @@ const struct resource resource_profiles = {
     RESOURCE_STATEMENTS(PROFILE),
     .duplicate = "A profile with this name already exists",
     .in_use = "Cannot delete profile: certificates, renewal policies, "
-	      "requests for approval, ACME accounts or keys for them "
-	      "still refer to it",
+	      "ACME accounts, keys for them or requests for approval still "
+	      "refer to it",
     .check_stored = profile_check,
     .asks_approval = true,
     .ask = Q_PROFILE_EDIT_REQUEST,
