@@ -22,8 +22,6 @@ enum {
 	PIECES_AHEAD = 256 * 1024,
 };
 
-static void read_head(struct conn *c);
-
 /* --- replies --- */
 
 static void
@@ -80,15 +78,18 @@ static void
 send_whole(struct conn *c, struct request *r)
 {
 	decide_close(c, r);
-	conn_move(c, CONN_WRITING);
-	if (!http_reply_whole(c, r))
+	if (!http_reply_whole(c, r)) {
+		conn_move(c, CONN_WRITING);
 		return;
+	}
 	/* What comes next may be answered at once, too: not from in here, or
 	 * a client that sends many requests ahead has them nested. */
-	if (c->must_close || evbuffer_get_length(conn_input(c)) > 0)
-		conn_sent(c);
-	else
+	if (!c->must_close && evbuffer_get_length(conn_input(c)) == 0) {
 		conn_move(c, CONN_IDLE);
+		return;
+	}
+	conn_move(c, CONN_WRITING);
+	conn_sent(c);
 }
 
 static void
@@ -341,7 +342,9 @@ start_request(struct conn *c, const char *bytes, size_t len)
 		request_run(r);
 }
 
-static void
+/* Whether it is whole, or refused: then there is a request, which may have
+ * been answered. */
+static bool
 read_head(struct conn *c)
 {
 	struct evbuffer *in = conn_input(c);
@@ -358,6 +361,7 @@ read_head(struct conn *c)
 		start_request(c, bytes, n);
 	else if (ret == RC_INVALID)
 		request_refuse(new_request(c, "", 0), error.status, error.why);
+	return ret != RC_BUSY;
 }
 
 /* --- what the connection tells --- */
@@ -366,10 +370,12 @@ static void
 begin_head(struct conn *c)
 {
 	c->scan = (struct http1_scan){0};
-	conn_move(c, CONN_HEAD);
-	read_head(c);
-	if (c->is_half && c->state == CONN_HEAD)
+	if (read_head(c))
+		return;
+	if (c->is_half)
 		conn_linger(c);
+	else
+		conn_move(c, CONN_HEAD);
 }
 
 void
@@ -383,7 +389,7 @@ http_conn_input(struct conn *c)
 		begin_head(c);
 		break;
 	case CONN_HEAD:
-		read_head(c);
+		(void)read_head(c); /* its state tells */
 		break;
 	case CONN_BODY:
 		ret = read_body(c, c->request);

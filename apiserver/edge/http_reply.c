@@ -13,6 +13,7 @@
 #include "apiserver/edge/reason.h"
 #include "apiserver/edge/request_io.h"
 #include "common/base/blob.h"
+#include "common/base/enc.h"
 #include "common/log/log.h"
 
 enum {
@@ -59,11 +60,11 @@ put_header(struct buf *b, const char *name, const char *value)
 static void
 put_status(struct buf *b, int status)
 {
-	char digits[16];
+	char digits[24];
 
-	(void)snprintf(digits, sizeof(digits), "%d ", status);
 	buf_puts(b, "HTTP/1.1 ");
-	buf_puts(b, digits);
+	buf_puts(b, enc_put_u64((uint64_t)status, digits));
+	buf_puts(b, " ");
 	buf_puts(b, reason_of(status));
 	buf_puts(b, "\r\n");
 }
@@ -159,12 +160,12 @@ http_reply_whole(struct conn *c, struct request *r)
 	struct evbuffer *out = conn_output(c);
 	struct buf *b = scratch();
 	struct iovec texts[2];
-	char length[24];
+	char digits[24];
 	size_t len, sent;
 	const char *body = request_reply(r, &len);
 
-	(void)snprintf(length, sizeof(length), "%zu", len);
-	put_head(b, r, has_body(r->status) ? "Content-Length" : NULL, length);
+	put_head(b, r, has_body(r->status) ? "Content-Length" : NULL,
+	    enc_put_u64(len, digits));
 	if (!has_body(r->status) || is_head(r))
 		len = 0;
 	texts[0] = (struct iovec){b->data, b->len};

@@ -3,12 +3,9 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "common/base/enc.h"
 #include "common/base/rand.h"
-#include "common/log/log.h"
 
 rc
 nonce_key_read(const char *id_hex, const char *key_hex, struct nonce_key *out)
@@ -33,13 +30,9 @@ static void
 make_mac(const struct nonce_key *k, const uint8_t *in,
     uint8_t out[NONCE_MAC_BYTES])
 {
-	uint8_t all[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
+	uint8_t all[32];
 
-	if (!HMAC(EVP_sha256(), k->bytes, NONCE_KEY_BYTES, in,
-		NONCE_SIGNED_BYTES, all, &len) ||
-	    len < NONCE_MAC_BYTES)
-		log_fatal("ACME-NONCE-MAC", "OpenSSL makes no MAC");
+	enc_hmac_sha256(k->bytes, NONCE_KEY_BYTES, in, NONCE_SIGNED_BYTES, all);
 	memcpy(out, all, NONCE_MAC_BYTES);
 }
 

@@ -202,6 +202,35 @@ arena_strdup(struct arena *a, const char *s)
 	return arena_strndup(a, s, strlen(s));
 }
 
+/* Most formats only join texts, which takes vsnprintf several times as long.
+ * -1 when there is something else in fmt, or too little room; else as that. */
+static int
+join(char *to, size_t size, const char *fmt, va_list ap)
+{
+	const char *text;
+	size_t at = 0, n;
+
+	while (*fmt) {
+		text = fmt;
+		n = strcspn(fmt, "%");
+		if (n > 0) {
+			fmt += n;
+		} else if (fmt[1] == 's') {
+			text = va_arg(ap, const char *);
+			n = text ? strlen(text) : size;
+			fmt += 2;
+		} else {
+			return -1;
+		}
+		if (n >= size - at)
+			return -1;
+		memcpy(to + at, text, n);
+		at += n;
+	}
+	to[at] = '\0';
+	return (int)at;
+}
+
 char *
 arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
@@ -210,6 +239,11 @@ arena_vprintf(struct arena *a, const char *fmt, va_list ap)
 	char *p;
 	int n;
 
+	va_copy(again, ap);
+	n = join(small, sizeof(small), fmt, again);
+	va_end(again);
+	if (n >= 0)
+		return arena_strndup(a, small, (size_t)n);
 	va_copy(again, ap);
 	n = vsnprintf(small, sizeof(small), fmt, ap);
 	if (n < 0)

@@ -40,6 +40,11 @@ rc enc_parse_i64(const char *s, int64_t min, int64_t max,
     int64_t *out) MUST_CHECK;
 /* "1h30m", "250ms", "2s": number and unit pairs; RC_INVALID otherwise. */
 rc enc_parse_duration_ms(const char *s, int64_t *out_ms) MUST_CHECK;
+/* The number in decimal, somewhere in out. */
+const char *enc_put_u64(uint64_t value, char out[24]);
+/* HMAC-SHA-256 (RFC 2104); out holds 32 bytes. */
+void enc_hmac_sha256(const void *key, size_t key_len, const void *in,
+    size_t len, uint8_t out[32]);
 /* Lower-case hex SHA-256; out holds 65 bytes. */
 void enc_sha256_hex(const void *in, size_t len, char out[65]);
 /* Equal in time that depends on the lengths only. */

@@ -208,17 +208,30 @@ cfg_free(struct cfg *c)
 	free(c);
 }
 
+/* The key's place; c->n: there is none.  A name is nearly always the very text
+ * that the key has, as the linker keeps one of equal ones. */
+static size_t
+place_of(const struct cfg *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->n && c->keys[i].name != name; i++)
+		;
+	if (i < c->n)
+		return i;
+	for (i = 0; i < c->n && strcmp(c->keys[i].name, name) != 0; i++)
+		;
+	return i;
+}
+
 /* The value of a name whose type is one of types (a bit each). */
 static const struct cfg_value *
 find(const struct cfg *c, const char *name, unsigned types)
 {
-	for (size_t i = 0; i < c->n; i++) {
-		if (strcmp(c->keys[i].name, name) != 0)
-			continue;
-		if ((types & 1U << c->keys[i].type) != 0)
-			return &c->values[i];
-		break;
-	}
+	size_t i = place_of(c, name);
+
+	if (i < c->n && (types & 1U << c->keys[i].type) != 0)
+		return &c->values[i];
 	(void)fprintf(stderr, "configuration: no key \"%s\" of that type\n",
 	    name);
 	abort();

@@ -3,6 +3,8 @@
 #include "common/base/enc.h"
 #include "common/json/json.h"
 
+enum { SHORT_MAX = 128 };
+
 void
 json_w_init(struct json_w *w, struct buf *b)
 {
@@ -88,12 +90,34 @@ put_wide(struct buf *b, const char *s, size_t left)
 	return n;
 }
 
+/* A short text that stands as it is, in one piece between before and after;
+ * false: it is no such text. */
+static bool
+put_short(struct buf *b, const char *before, const char *s, const char *after)
+{
+	char all[SHORT_MAX];
+	size_t at = 0;
+
+	while (*before)
+		all[at++] = *before++;
+	for (; is_plain((unsigned char)*s) && at < SHORT_MAX - 2; s++)
+		all[at++] = *s;
+	if (*s)
+		return false;
+	while (*after)
+		all[at++] = *after++;
+	buf_add(b, all, at);
+	return true;
+}
+
 static void
 put_string(struct buf *b, const char *s)
 {
-	size_t len = strlen(s);
-	size_t i = 0, run;
+	size_t len, i = 0, run;
 
+	if (put_short(b, "\"", s, "\""))
+		return;
+	len = strlen(s);
 	buf_putc(b, '"');
 	while (i < len) {
 		/* plain text in one piece: nearly all of every page */
@@ -115,9 +139,13 @@ put_string(struct buf *b, const char *s)
 void
 json_w_key(struct json_w *w, const char *key)
 {
-	before_value(w);
-	put_string(w->b, key);
-	buf_putc(w->b, ':');
+	bool is_short = put_short(w->b, w->comma ? ",\"" : "\"", key, "\":");
+
+	if (!is_short) {
+		before_value(w);
+		put_string(w->b, key);
+		buf_putc(w->b, ':');
+	}
 	w->comma = false;
 }
 

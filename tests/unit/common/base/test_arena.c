@@ -63,6 +63,16 @@ test_strings(void)
 	CHECK_STR(arena_strndup(a, "abcdef", 3), "abc");
 	CHECK_STR(arena_strndup(a, "", 0), "");
 	CHECK_STR(arena_printf(a, "%s-%d", "x", 7), "x-7");
+	/* texts alone go another way */
+	CHECK_STR(arena_printf(a, "%s", ""), "");
+	CHECK_STR(arena_printf(a, "%s/%s?", "a", "bc"), "a/bc?");
+	CHECK_STR(arena_printf(a, "100%% of %s", "x"), "100% of x");
+	CHECK_STR(arena_printf(a, "%s %.2s", "a", "bcd"), "a bc");
+	for (int n = 250; n <= 258; n++) {
+		s = arena_alloc(a, (size_t)n + 1);
+		memset(s, 'x', (size_t)n);
+		CHECK_INT(strlen(arena_printf(a, "-%s", s)), n + 1);
+	}
 	/* 255 fits the stack buffer, 256 does not */
 	for (int n = 254; n <= 258; n++) {
 		s = arena_printf(a, "%*d", n, 5);

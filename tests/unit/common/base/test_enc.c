@@ -239,7 +239,42 @@ test_base64url(void)
 	arena_free(a);
 }
 
-CHECK_MAIN(CHECK_ROW(test_base64url), CHECK_ROW(test_hex),
+/* RFC 4231, cases 1, 2 and 6, and the keys do not stay. */
+static void
+test_hmac(void)
+{
+	uint8_t key[131], mac[32];
+	char hex[65];
+
+	memset(key, 0x0b, 20);
+	enc_hmac_sha256(key, 20, "Hi There", 8, mac);
+	enc_hex(mac, sizeof(mac), hex);
+	CHECK_STR(hex, "b0344c61d8db38535ca8afceaf0bf12b"
+		       "881dc200c9833da726e9376c2e32cff7");
+	enc_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, mac);
+	enc_hex(mac, sizeof(mac), hex);
+	CHECK_STR(hex, "5bdcc146bf60754e6a042426089575c7"
+		       "5a003f089d2739839dec58b964ec3843");
+	memset(key, 0xaa, sizeof(key));
+	enc_hmac_sha256(key, sizeof(key),
+	    "Test Using Larger Than Block-Size Key - Hash Key First", 54, mac);
+	enc_hex(mac, sizeof(mac), hex);
+	CHECK_STR(hex, "60e431591ee0b67f0d8a26aacbf5b77f"
+		       "8e0bc6213728c5140546040f0ee37f54");
+}
+
+static void
+test_decimal(void)
+{
+	char out[24];
+
+	CHECK_STR(enc_put_u64(0, out), "0");
+	CHECK_STR(enc_put_u64(200, out), "200");
+	CHECK_STR(enc_put_u64(UINT64_MAX, out), "18446744073709551615");
+}
+
+CHECK_MAIN(CHECK_ROW(test_hmac), CHECK_ROW(test_decimal),
+    CHECK_ROW(test_base64url), CHECK_ROW(test_hex),
     CHECK_ROW(test_base64_known), CHECK_ROW(test_base64_round),
     CHECK_ROW(test_base64_refused), CHECK_ROW(test_base64_lines),
     CHECK_ROW(test_i64), CHECK_ROW(test_duration), CHECK_ROW(test_sha256),

@@ -74,6 +74,27 @@ test_escapes(void)
 	buf_fini(&b);
 }
 
+/* Short texts are written in one piece. */
+static void
+test_lengths(void)
+{
+	char text[200], want[1024];
+
+	for (size_t n = 0; n < sizeof(text); n++) {
+		memset(text, 'x', n);
+		text[n] = '\0';
+		(void)snprintf(want, sizeof(want), "{\"%s\":\"%s\",\"%s\":1}",
+		    text, text, text);
+		begin();
+		json_w_open(&w, '{');
+		json_w_kv(&w, text, text);
+		json_w_kv_int(&w, text, 1);
+		json_w_close(&w, '}');
+		CHECK_STR(buf_cstr(&b), want);
+	}
+	buf_fini(&b);
+}
+
 /* What the writer makes of any text, the strict reader gives back. */
 static void
 test_round_trip(void)
@@ -97,5 +118,5 @@ test_round_trip(void)
 	arena_free(a);
 }
 
-CHECK_MAIN(CHECK_ROW(test_structure), CHECK_ROW(test_escapes),
-    CHECK_ROW(test_round_trip))
+CHECK_MAIN(CHECK_ROW(test_lengths), CHECK_ROW(test_structure),
+    CHECK_ROW(test_escapes), CHECK_ROW(test_round_trip))
