@@ -144,6 +144,8 @@ void request_set_text(struct request *r, int status, const char *content_type,
 /* Replaces one of that name.  A value with a control character is left out,
  * after a log line. */
 void request_set_header(struct request *r, const char *name, const char *value);
+/* The same beside others of that name. */
+void request_add_header(struct request *r, const char *name, const char *value);
 /* The same, beside others of that name. */
 void request_add_header(struct request *r, const char *name, const char *value);
 
