@@ -20,9 +20,13 @@ WHERE o.account_id = $1 AND o.status <> 'invalid' AND (o.status IN ('processing'
     AND (o.created_at, o.order_id) < (coalesce($2::timestamptz, 'infinity'), coalesce($3, ''))
 ORDER BY o.created_at DESC, o.order_id DESC LIMIT $4::bigint;
 
--- $1 as the function has it.
+-- $1: of each, with E'\x1f' between: account, order, the key of the CSR's names, hash and algorithm of its key, the CSR.
 -- name: acme_finalize :many
-SELECT r.at, r.outcome, r.job_id, r.issuer_id, r.due_after FROM acme_finalize($1::text[]) AS r;
+SELECT r.at, r.outcome, r.job_id, r.issuer_id, r.due_after
+FROM (SELECT array_agg(u.a[1] ORDER BY u.n) AS accounts, array_agg(u.a[2] ORDER BY u.n) AS orders, array_agg(u.a[3] ORDER BY u.n) AS names,
+        array_agg(u.a[4] ORDER BY u.n) AS keys, array_agg(u.a[5] ORDER BY u.n) AS algorithms, array_agg(u.a[6] ORDER BY u.n) AS csrs
+    FROM (SELECT t.n, string_to_array(t.v, E'\x1f') AS a FROM unnest($1::text[]) WITH ORDINALITY AS t (v, n)) u) g
+CROSS JOIN LATERAL acme_finalize(g.accounts, g.orders, g.names, g.keys, g.algorithms, g.csrs) AS r;
 
 -- With its challenges; one whose time is over is expired, whatever its row says yet.
 -- name: acme_authz :many

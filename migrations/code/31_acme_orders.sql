@@ -204,12 +204,13 @@ LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET plan_cache_mode =
     ORDER BY c.id DESC LIMIT 1 FOR NO KEY UPDATE OF c SKIP LOCKED);
 END $$;
 
--- Orders' CSRs, in which nothing but their names can be wrong any more, become jobs, many in one transaction.  p_asked: of each,
--- with E'\x1f' between: account, order, the key of the CSR's names, hash and algorithm of its key, the CSR.  A row each, but
--- for an order that another of these is about as well, or its certificate.  at: whose it is.  Outcomes: accepted; repeated (that key's CSR was accepted before); other_csr;
--- other_names; pending, expired, invalid (it is not ready); unknown; foreign; unconfigured (the profile names no issuer,
--- owner or policy); issuer_disabled.  due_after: of a job that is due now (lane_key).
-CREATE FUNCTION acme_finalize(p_asked text[]) RETURNS TABLE (at bigint, outcome text, job_id text, issuer_id text, due_after text)
+-- Orders' CSRs, in which nothing but their names can be wrong any more, become jobs, many in one transaction: of each its
+-- account, the order, the key of the CSR's names, hash and algorithm of its key, the CSR.  A row each, at says whose it is; but
+-- none for an order that another of these is about as well, or whose certificate is another's.  Outcomes: accepted; repeated
+-- (that key's CSR was accepted before); other_csr; other_names; pending, expired, invalid (it is not ready); unknown; foreign;
+-- unconfigured (the profile names no issuer, owner or policy); issuer_disabled.  due_after: of a job that is due now (lane_key).
+CREATE FUNCTION acme_finalize(p_accounts text[], p_orders text[], p_names_keys text[], p_key_sha256s text[], p_key_algorithms text[],
+    p_csr_pems text[]) RETURNS TABLE (at bigint, outcome text, job_id text, issuer_id text, due_after text)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
@@ -217,8 +218,9 @@ DECLARE
     v_at bigint[]; v_orders text[]; v_certificates text[]; v_is_new bool[]; -- those that are accepted
     v_jobs text[]; v_of text[]; -- jobs, and their certificates
 BEGIN
-    FOR v IN SELECT r.n AS at, a[1] AS account, a[2] AS order_id, a[3] AS names_key, a[4] AS key_sha256, a[5] AS key_algorithm
-        FROM unnest(p_asked) WITH ORDINALITY AS r (v, n) CROSS JOIN LATERAL string_to_array(r.v, E'\x1f') AS a ORDER BY a[2], r.n
+    FOR v IN SELECT r.account, r.order_id, r.names_key, r.key_sha256, r.key_algorithm, r.at
+        FROM unnest(p_accounts, p_orders, p_names_keys, p_key_sha256s, p_key_algorithms) WITH ORDINALITY
+            AS r (account, order_id, names_key, key_sha256, key_algorithm, at) ORDER BY r.order_id, r.at
     LOOP
         CONTINUE WHEN v.order_id = v_order.order_id; -- the one before
         SELECT o.* INTO v_order FROM acme_orders o WHERE o.order_id = v.order_id FOR NO KEY UPDATE;
@@ -261,12 +263,12 @@ BEGIN
         FROM jsonb_array_elements(o.identifiers) WITH ORDINALITY AS n (j, i) ORDER BY n.i) AS names) n
     WHERE u.is_new;
     INSERT INTO acme_certificates (certificate_id, account_id, profile_id, names_key)
-    SELECT u.id, o.account_id, o.profile_id, o.names_key || ' ' || split_part(p_asked[u.at], E'\x1f', 5)
+    SELECT u.id, o.account_id, o.profile_id, o.names_key || ' ' || p_key_algorithms[u.at]
     FROM unnest(v_at, v_orders, v_certificates, v_is_new) AS u (at, order_id, id, is_new) JOIN acme_orders o ON o.order_id = u.order_id
     WHERE u.is_new;
-    FOR v IN SELECT o.account_id, array_agg(u.id) AS ids, array_agg(a[6]) AS csrs, array_agg(a[4]) AS keys
+    FOR v IN SELECT o.account_id, array_agg(u.id) AS ids, array_agg(p_csr_pems[u.at]) AS csrs, array_agg(p_key_sha256s[u.at]) AS keys
         FROM unnest(v_at, v_orders, v_certificates) AS u (at, order_id, id) JOIN acme_orders o ON o.order_id = u.order_id
-        CROSS JOIN LATERAL string_to_array(p_asked[u.at], E'\x1f') AS a GROUP BY o.account_id
+        GROUP BY o.account_id
     LOOP
         SELECT v_of || array_agg(e.certificate_id), v_jobs || array_agg(e.job_id), min(e.outcome) FILTER (WHERE e.outcome <> 'enqueued')
             INTO v_of, v_jobs, v_outcome FROM jobs_enqueue(v.ids, acme_actor(v.account_id), 'User', true, true, true, v.csrs, v.keys) e;
@@ -274,7 +276,7 @@ BEGIN
             RAISE EXCEPTION 'a certificate of account %: %', v.account_id, v_outcome USING ERRCODE = 'serialization_failure';
         END IF;
     END LOOP;
-    UPDATE acme_orders o SET status = 'processing', job_id = j.id, certificate_id = u.id, csr_pem = split_part(p_asked[u.at], E'\x1f', 6),
+    UPDATE acme_orders o SET status = 'processing', job_id = j.id, certificate_id = u.id, csr_pem = p_csr_pems[u.at],
         updated_at = v_now
     FROM unnest(v_at, v_orders, v_certificates) AS u (at, order_id, id) JOIN unnest(v_of, v_jobs) AS j (certificate_id, id)
         ON j.certificate_id = u.id WHERE o.order_id = u.order_id;

@@ -13,9 +13,12 @@ from fleet import job_words
 ACCOUNT, OTHER, PROFILE = "acct-1", "acct-2", "prof-acme"
 
 
-def asked(account, order, names, key):
-    """What acme_finalize takes of one."""
-    return "\x1f".join((account, order, names, key, "ECDSA", f"CSR of {key}"))
+def asked(*orders):
+    """The parameters of acme_finalize: of each account, order, key of the names, key."""
+    return [list(column) for column in zip(*((*one, "ECDSA", f"CSR of {one[3]}") for one in orders))]
+
+
+FINALIZE = "acme_finalize(%s, %s, %s, %s, %s, %s)"
 
 
 class Orders:
@@ -46,7 +49,7 @@ class Orders:
 
     def finalize(self, order, key="k1", account=ACCOUNT, names=None):
         names = names or self.value("SELECT names_key FROM acme_orders WHERE order_id = %s", order)
-        return self.q("SELECT outcome, job_id, issuer_id FROM acme_finalize(%s)", [asked(account, order, names, key)])[0]
+        return self.q(f"SELECT outcome, job_id, issuer_id FROM {FINALIZE}", *asked((account, order, names, key)))[0]
 
     def look(self, order):
         return self.q("SELECT status, error, version_id FROM acme_order_look(%s, 'changed')", order)[0]
@@ -353,7 +356,7 @@ def test_finalized_by_many_at_once_it_is_one_job(orders):
         connection = orders.stack.connect("certctl_apiserver")
         connection.autocommit = True
         with connection.cursor() as c:
-            c.execute("SELECT outcome, job_id FROM acme_finalize(%s)", ([asked(ACCOUNT, order, "dns:once.example.test", key)],))
+            c.execute(f"SELECT outcome, job_id FROM {FINALIZE}", asked((ACCOUNT, order, "dns:once.example.test", key)))
             answers.append(c.fetchone())
         connection.close()
     threads = [threading.Thread(target=run, args=(f"k{i % 2}",)) for i in range(8)]
@@ -370,9 +373,9 @@ def test_many_are_finalized_together_each_for_itself(orders):
     first, second, twin, wrong = (orders.create(name)[2] for name in ("first.example.test", "second.example.test", "first.example.test",
                                                                       "wrong.example.test"))
     names = {order: orders.value("SELECT names_key FROM acme_orders WHERE order_id = %s", order) for order in (first, second, twin, wrong)}
-    rows = orders.q("SELECT at, outcome, job_id FROM acme_finalize(%s) ORDER BY at", [
-        asked(ACCOUNT, first, names[first], "a"), asked(ACCOUNT, wrong, "dns:other.example.test", "b"), asked(ACCOUNT, "acme-ord-none", "x", "c"),
-        asked("acct-nobody", twin, names[twin], "d"), asked(ACCOUNT, second, names[second], "e"), asked(ACCOUNT, second, names[second], "f")])
+    rows = orders.q(f"SELECT at, outcome, job_id FROM {FINALIZE} ORDER BY at", *asked(
+        (ACCOUNT, first, names[first], "a"), (ACCOUNT, wrong, "dns:other.example.test", "b"), (ACCOUNT, "acme-ord-none", "x", "c"),
+        ("acct-nobody", twin, names[twin], "d"), (ACCOUNT, second, names[second], "e"), (ACCOUNT, second, names[second], "f")))
     assert [(at, outcome) for at, outcome, _ in rows] == [(1, "accepted"), (2, "other_names"), (3, "unknown"), (4, "foreign"), (5, "accepted")]
     jobs = dict((at, job) for at, _, job in rows if job)
     for at, order, key in ((1, first, "a"), (5, second, "e")):
@@ -381,8 +384,11 @@ def test_many_are_finalized_together_each_for_itself(orders):
                         "WHERE o.order_id = %s", order) == [
             ("processing", jobs[at], f"CSR of {key}", f"CSR of {key}", key, names[order].removeprefix("dns:"), "RenewalInProgress")]
     # Another order for the names of one that is in progress is another certificate.
-    assert orders.finalize(twin, "d")[0] == "accepted"
+    outcome, jobs[0], _ = orders.finalize(twin, "d")
+    assert outcome == "accepted"
     assert orders.value("SELECT count(DISTINCT certificate_id) FROM acme_orders WHERE order_id = ANY (%s)", [first, twin]) == 2
+    orders.complete(*jobs.values())
+    assert {orders.look(order)[0] for order in (first, second, twin)} == {"valid"}
 
 
 def test_processes_write_no_rows_of_orders_themselves(orders):

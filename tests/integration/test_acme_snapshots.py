@@ -4,7 +4,7 @@ other left, not by what its statement saw when it began (database.md).
 """
 import pytest
 
-from test_acme_orders import ACCOUNT, Orders
+from test_acme_orders import ACCOUNT, FINALIZE, Orders, asked
 from test_snapshots import meet, write
 
 DEACTIVATE = "SELECT status FROM acme_account_update(%s, NULL, true, 'a', 'User')"
@@ -103,7 +103,7 @@ def test_the_last_order_that_may_be_open_is_placed_once(orders, account):
 def test_an_order_is_finalized_once(orders):
     order = orders.create("once.example.test")[2]
     names = orders.value("SELECT names_key FROM acme_orders WHERE order_id = %s", order)
-    finalize = write("SELECT acme_finalize(%s, %s, %s, 'CSR', 'k1', 'ECDSA')", ACCOUNT, order, names)
+    finalize = write(f"SELECT {FINALIZE}", *asked((ACCOUNT, order, names, "k1")))
     again, other = meet(orders.stack, finalize, lambda: orders.finalize(order, "k1"), lambda: orders.finalize(order, "k2"))
     job = orders.value("SELECT job_id FROM acme_orders WHERE order_id = %s", order)
     assert (again[:2], other[:2]) == (("repeated", job), ("other_csr", job))
@@ -115,9 +115,9 @@ def test_an_order_that_is_finalized_as_it_expires_goes_on(orders):
     names = orders.value("SELECT names_key FROM acme_orders WHERE order_id = %s", order)
 
     def finalize(c):
-        c.execute("SELECT acme_finalize(%s, %s, %s, 'CSR', 'k1', 'ECDSA')", (ACCOUNT, order, names))
+        c.execute(f"SELECT {FINALIZE}", asked((ACCOUNT, order, names, "k1")))
         c.execute("UPDATE acme_orders SET expires_at = now() - interval '1 second' WHERE order_id = %s", (order,))
-    meet(orders.stack, finalize, lambda: orders.q("SELECT acme_orders_settle(ARRAY[%s])", order))
+    meet(orders.stack, finalize, lambda: orders.q("SELECT acme_orders_settle(ARRAY[%s], 'why')", order))
     assert orders.look(order)[0] == "processing"
 
 
@@ -127,7 +127,7 @@ def test_two_orders_for_the_same_names_have_two_certificates(orders):
     orders.complete(job)
     first, second = (orders.create("same.example.test")[2] for _ in range(2))
     names = orders.value("SELECT names_key FROM acme_orders WHERE order_id = %s", first)
-    meet(orders.stack, write("SELECT acme_finalize(%s, %s, %s, 'CSR', 'k2', 'ECDSA')", ACCOUNT, first, names), lambda: orders.finalize(second, "k3"))
+    meet(orders.stack, write(f"SELECT {FINALIZE}", *asked((ACCOUNT, first, names, "k2"))), lambda: orders.finalize(second, "k3"))
     certificates = orders.q("SELECT certificate_id FROM acme_orders WHERE order_id = ANY (%s) ORDER BY order_id", [first, second])
     assert certificates[0] == (orders.certificate(job),) and certificates[1] not in (certificates[0], (None,))
 
