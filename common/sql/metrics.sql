@@ -171,7 +171,7 @@ ORDER BY s.at;
 -- With 0 for what never was, so that its first is seen as a change.
 -- name: metrics_acme_ended :many
 SELECT s.outcome, coalesce(k.n, 0) AS acme_orders_ended_total
-FROM unnest('{valid,validation,expired,deactivated,given_up,job_failed,job_cancelled,job_gone,order_changed}'::text[]) AS s (outcome)
+FROM unnest('{valid,validation,expired,account_ended,deactivated,given_up,job_failed,job_cancelled,job_gone,order_changed}'::text[]) AS s (outcome)
 LEFT JOIN stat_totals_now k ON k.kind = 'acme_order_ended' AND k.key = s.outcome
 ORDER BY s.outcome;
 

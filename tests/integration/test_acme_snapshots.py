@@ -44,7 +44,7 @@ def test_an_account_that_ended_gets_no_order(orders, account, concurrent):
 def test_an_order_that_came_first_ends_with_its_account(orders, account, concurrent):
     meet(orders.stack, lambda c: orders.create("a.example.test", account=account, concurrent=concurrent, connection=c.connection),
          lambda: orders.q(DEACTIVATE, account))
-    assert orders.q("SELECT status, error FROM acme_orders WHERE account_id = %s", account) == [("invalid", {"why": "deactivated"})]
+    assert orders.q("SELECT status, error FROM acme_orders WHERE account_id = %s", account) == [("invalid", {"why": "account_ended"})]
 
 
 def test_a_contact_does_not_bring_an_account_back(orders, account):
