@@ -57,8 +57,8 @@ struct csr {
  * lives in the arena.  RC_INVALID with *out_why for the client: not PEM, text
  * beside the block, not DER, a common name that is no alternative name, unsafe
  * names (control, bidi or zero-width characters), more than CSR_NAMES_MAX
- * names, unsupported key, RSA under 2048 bits. The signature is not verified
- * here.
+ * names, unsupported key, RSA under 2048 bits, an extension twice, one that
+ * asks to be a CA. The signature is not verified here.
  */
 rc csr_parse(struct arena *a, const char *pem, size_t len, struct csr *out,
     const char **out_why) MUST_CHECK;

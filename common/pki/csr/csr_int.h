@@ -8,6 +8,8 @@
 
 #include "common/pki/csr/csr.h"
 
+struct der;
+
 struct csr_reading {
 	struct arena *a;
 	struct csr *c;
@@ -29,6 +31,8 @@ csr_going(const struct csr_reading *r)
 	return !r->bad && !r->why;
 }
 
+/* All extensions of an extension request, each type once. */
+void csr_read_extensions(struct csr_reading *r, struct der *exts);
 /* The value of a subjectAltName extension: c->sans. */
 void csr_read_sans(struct csr_reading *r, struct span value);
 /* Once all is read: c->names and c->subject_name, out of common name and

@@ -49,10 +49,6 @@ csr_read_sans(struct csr_reading *r, struct span value)
 	struct san *sans;
 	size_t n = 0;
 
-	if (r->c->nsans > 0) {
-		csr_refuse(r, "the request has two subjectAltName extensions");
-		return;
-	}
 	der_init(&top, value, &r->bad);
 	names = der_enter(&top, DER_SEQUENCE);
 	der_end(&top);

@@ -192,26 +192,6 @@ read_key(struct csr_reading *r, struct der *info)
 		csr_refuse(r, "the public key is not an uncompressed point");
 }
 
-static void
-read_extension(struct csr_reading *r, struct der *exts)
-{
-	struct der ext = der_enter(exts, DER_SEQUENCE);
-	struct span type = der_take(&ext, DER_OID), value;
-
-	if (der_peek(&ext) == DER_BOOLEAN) {
-		struct span critical = der_take(&ext, DER_BOOLEAN);
-
-		if (!der_value_ok(DER_BOOLEAN, critical))
-			r->bad = true;
-	}
-	value = der_take(&ext, DER_OCTET_STRING);
-	der_end(&ext);
-	if (!der_value_ok(DER_OID, type))
-		r->bad = true;
-	if (csr_going(r) && span_equal(type, oid_san))
-		csr_read_sans(r, value);
-}
-
 /* The other attributes carry nothing that goes into a certificate; they are
  * checked for their form only. */
 static void
@@ -242,8 +222,7 @@ read_attribute(struct csr_reading *r, struct der *attrs, int *nrequests)
 	}
 	exts = der_enter(&set, DER_SEQUENCE);
 	der_end(&set);
-	while (der_more(&exts) && !r->why)
-		read_extension(r, &exts);
+	csr_read_extensions(r, &exts);
 }
 
 static void

@@ -338,6 +338,72 @@ test_sans_refused(void)
 	arena_free(a);
 }
 
+/* A request for a.example with these beside; the signature is not looked at. */
+static char *
+with_extensions(struct arena *a, const struct fixture_ext *list)
+{
+	X509_REQ *req = fixture_req(fixture_key("P-256"), NULL, NULL);
+	STACK_OF(X509_EXTENSION) *exts = sk_X509_EXTENSION_new_null();
+	char *pem;
+
+	for (; list->value; list++) {
+		X509_EXTENSION *x = X509V3_EXT_conf_nid(NULL, NULL, list->nid,
+		    (char *)list->value);
+
+		CHECK(x != NULL);
+		CHECK(sk_X509_EXTENSION_push(exts, x) > 0);
+	}
+	CHECK_INT(X509_REQ_add_extensions(req, exts), 1);
+	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
+	pem = fixture_pem(a, req);
+	X509_REQ_free(req);
+	return pem;
+}
+
+#define OF_A \
+	{ \
+		NID_subject_alt_name, "DNS:a.example" \
+	}
+
+static void
+test_extensions(void)
+{
+	static const struct {
+		struct fixture_ext list[4];
+		const char *part; /* NULL: it is taken */
+	} cases[] = {
+	    {{OF_A, {NID_basic_constraints, "critical,CA:FALSE"}}, NULL},
+	    {{OF_A, {NID_key_usage, "digitalSignature,keyAgreement"}}, NULL},
+	    {{OF_A, {NID_key_usage, "decipherOnly"}}, NULL},
+	    {{OF_A, {NID_ext_key_usage, "serverAuth"}}, NULL},
+	    {{OF_A, {NID_basic_constraints, "CA:TRUE"}}, "CA:TRUE"},
+	    {{{NID_basic_constraints, "CA:TRUE,pathlen:0"}, OF_A}, "CA:TRUE"},
+	    {{OF_A, {NID_key_usage, "keyCertSign"}}, "keyCertSign"},
+	    {{OF_A, {NID_key_usage, "digitalSignature,cRLSign"}}, "cRLSign"},
+	    {{OF_A, {NID_basic_constraints, "DER:3003010105"}}, "not a DER"},
+	    {{OF_A, {NID_basic_constraints, "DER:30000500"}}, "not a DER"},
+	    {{OF_A, {NID_key_usage, "DER:03020904"}}, "not a DER"},
+	    {{OF_A, {NID_key_usage, "DER:0500"}}, "not a DER"},
+	    {{OF_A, OF_A}, "twice"},
+	    {{{NID_key_usage, "keyAgreement"}, OF_A,
+		 {NID_key_usage, "keyAgreement"}},
+		"twice"},
+	};
+	struct arena *a = arena_new();
+	const char *why = NULL;
+	struct csr c;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char *pem = with_extensions(a, cases[i].list);
+
+		if (cases[i].part)
+			refused(a, pem, cases[i].part);
+		else
+			CHECK_INT(fixture_parse(a, pem, &c, &why), RC_OK);
+	}
+	arena_free(a);
+}
+
 static void
 test_san_count(void)
 {
@@ -497,6 +563,6 @@ test_verify_in_turn(void)
 CHECK_MAIN(CHECK_ROW(test_fields), CHECK_ROW(test_names),
     CHECK_ROW(test_keys_refused), CHECK_ROW(test_subjects_refused),
     CHECK_ROW(test_leaf_names), CHECK_ROW(test_sans_refused),
-    CHECK_ROW(test_san_count), CHECK_ROW(test_pem_forms),
-    CHECK_ROW(test_mutations), CHECK_ROW(test_point_off_curve),
-    CHECK_ROW(test_verify_in_turn))
+    CHECK_ROW(test_extensions), CHECK_ROW(test_san_count),
+    CHECK_ROW(test_pem_forms), CHECK_ROW(test_mutations),
+    CHECK_ROW(test_point_off_curve), CHECK_ROW(test_verify_in_turn))
