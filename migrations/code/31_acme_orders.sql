@@ -207,7 +207,7 @@ END $$;
 -- Orders' CSRs, in which nothing but their names can be wrong any more, become jobs, many in one transaction: of each its
 -- account, the order, the key of the CSR's names, hash and algorithm of its key, the CSR.  A row each, at says whose it is; but
 -- none for an order that another of these is about as well, or whose certificate is another's.  Outcomes: accepted; repeated
--- (that key's CSR was accepted before); other_csr; other_names; pending, expired, invalid (it is not ready); unknown; foreign;
+-- (such a CSR of that key was accepted before); other_csr; other_names; pending, expired, invalid (it is not ready); unknown; foreign;
 -- unconfigured (the profile names no issuer, owner or policy); issuer_disabled.  due_after: of a job that is due now (lane_key).
 CREATE FUNCTION acme_finalize(p_accounts text[], p_orders text[], p_names_keys text[], p_key_sha256s text[], p_key_algorithms text[],
     p_csr_pems text[]) RETURNS TABLE (at bigint, outcome text, job_id text, issuer_id text, due_after text)
@@ -225,9 +225,9 @@ BEGIN
         CONTINUE WHEN v.order_id = v_order.order_id; -- the one before
         SELECT o.* INTO v_order FROM acme_orders o WHERE o.order_id = v.order_id FOR NO KEY UPDATE;
         v_outcome := CASE WHEN v_order.order_id IS NULL THEN 'unknown' WHEN v_order.account_id <> v.account THEN 'foreign'
+            WHEN v_order.names_key <> v.names_key THEN 'other_names'
             WHEN v_order.status IN ('processing', 'valid') THEN CASE WHEN EXISTS (SELECT 1 FROM certificate_requests r
                 WHERE r.job_id = v_order.job_id AND r.key_sha256 = v.key_sha256) THEN 'repeated' ELSE 'other_csr' END
-            WHEN v_order.names_key <> v.names_key THEN 'other_names'
             WHEN v_order.status = 'invalid' THEN 'invalid' WHEN v_order.expires_at <= v_now THEN 'expired'
             WHEN v_order.status = 'pending' OR EXISTS (SELECT 1 FROM acme_authorizations z WHERE z.order_id = v.order_id
                 AND (z.status <> 'valid' OR z.expires_at <= v_now)) THEN 'pending' ELSE 'accepted' END;

@@ -74,8 +74,8 @@ read_csr(struct op *op, struct finalizing *f, const char **out_why)
 	if (ret != RC_OK)
 		return RC_INVALID;
 	ret = enc_unbase64url(op_arena(op), text, strlen(text), &der, &len);
-	if (ret != RC_OK)
-		return ret;
+	if (ret != RC_OK || len == 0)
+		return RC_INVALID;
 	f->pem = pem_write(op_arena(op), LABEL, (struct span){der, len});
 	return csr_parse(op_arena(op), f->pem, strlen(f->pem), &f->csr,
 	    out_why);
@@ -83,7 +83,8 @@ read_csr(struct op *op, struct finalizing *f, const char **out_why)
 
 /* --- what may be wrong with a CSR --- */
 
-/* RFC 8555 section 11.1: an account's key signs requests and nothing else. */
+/* RFC 8555 section 11.1: an account's key signs requests and nothing else.  In
+ * the one spelling that a certificate has of it. */
 static rc
 check_key(struct op *op, const struct csr *csr, const char **out_why)
 {
@@ -97,7 +98,7 @@ check_key(struct op *op, const struct csr *csr, const char **out_why)
 	    pem_read(op_arena(op), "PUBLIC KEY", pem, strlen(pem), &spki, NULL);
 	if (ret != RC_OK)
 		return ret;
-	return span_equal(spki, csr->spki) ? RC_INVALID : RC_OK;
+	return span_equal(spki, csr->leaf_spki) ? RC_INVALID : RC_OK;
 }
 
 static rc

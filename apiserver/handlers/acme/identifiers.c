@@ -66,8 +66,8 @@ is_allowed(const struct certprofile *profile, const struct identifier *id)
 	return !profile || certprofile_allows_name(profile, &name);
 }
 
-/* Whether it is right; if not, a subproblem says why. */
-static bool
+/* ACME_NERRORS, or what is wrong, which a subproblem tells. */
+static enum acme_error
 judge(struct op *op, const struct certprofile *profile,
     const struct identifier *id)
 {
@@ -76,17 +76,17 @@ judge(struct op *op, const struct certprofile *profile,
 	if (strcmp(id->type, "dns") != 0 && strcmp(id->type, "ip") != 0) {
 		acme_subproblem(op, ACME_UNSUPPORTED_IDENTIFIER, id->type,
 		    id->value, "the types of identifiers are dns and ip");
-		return false;
+		return ACME_UNSUPPORTED_IDENTIFIER;
 	}
 	why = strcmp(id->type, "ip") == 0 ? ip_fault(op, id->value)
 					  : dns_fault(id->value);
 	if (!why && !is_allowed(profile, id))
 		why = "the profile does not allow this name: ask whoever runs "
 		      "this server for another profile";
-	if (why)
-		acme_subproblem(op, ACME_REJECTED_IDENTIFIER, id->type,
-		    id->value, why);
-	return !why;
+	if (!why)
+		return ACME_NERRORS;
+	acme_subproblem(op, ACME_REJECTED_IDENTIFIER, id->type, id->value, why);
+	return ACME_REJECTED_IDENTIFIER;
 }
 
 /* --- all of them --- */
@@ -150,7 +150,7 @@ acme_identifiers_read(struct op *op, const struct cJSON *payload,
 	const struct cJSON *list = json_get(payload, "identifiers"), *item;
 	struct identifier *all;
 	size_t n = 0;
-	bool are_right = true;
+	enum acme_error fault, worst = ACME_NERRORS;
 	rc ret = RC_OK;
 
 	if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) < 1 ||
@@ -172,10 +172,13 @@ acme_identifiers_read(struct op *op, const struct cJSON *payload,
 		    "type and value");
 		return false;
 	}
-	for (size_t i = 0; i < n; i++)
-		are_right = judge(op, profile, &all[i]) && are_right;
-	if (!are_right) {
-		*out_next = acme_problem(op, ACME_REJECTED_IDENTIFIER,
+	for (size_t i = 0; i < n; i++) {
+		fault = judge(op, profile, &all[i]);
+		if (fault != ACME_NERRORS && worst != ACME_REJECTED_IDENTIFIER)
+			worst = fault;
+	}
+	if (worst != ACME_NERRORS) {
+		*out_next = acme_problem(op, worst,
 		    "this server issues no certificate for these identifiers; "
 		    "each that is wrong has a subproblem");
 		return false;

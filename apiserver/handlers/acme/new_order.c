@@ -16,8 +16,21 @@
 
 enum { REPLACES_MAX = 512, DAY_MS = 24 * 3600 * 1000 };
 
+struct ordering {
+	struct acme_identifiers ids;
+	const char *replaces; /* NULL: nothing */
+	struct certid replaced;
+};
+
 static op_step new_order_signed;
+static op_step replaced_read;
 static op_step new_order_made;
+
+static struct ordering *
+state_of(struct op *op)
+{
+	return acme_state(op, sizeof(struct ordering));
+}
 
 enum op_next
 acme_new_order_start(struct op *op)
@@ -27,18 +40,16 @@ acme_new_order_start(struct op *op)
 
 /* The validity of a certificate is its profile's. */
 static const char *
-fault_of(struct arena *a, const struct cJSON *payload,
-    const char **out_replaces)
+fault_of(struct arena *a, const struct cJSON *payload, struct ordering *out)
 {
-	struct certid replaced;
 	rc ret;
 
 	if (json_get(payload, "notBefore") || json_get(payload, "notAfter"))
 		return "notBefore and notAfter are not taken: the profile says "
 		       "how long certificates live; leave them away";
-	ret = json_str(payload, "replaces", REPLACES_MAX, out_replaces);
+	ret = json_str(payload, "replaces", REPLACES_MAX, &out->replaces);
 	if (ret == RC_OK)
-		ret = certid_parse(a, *out_replaces, &replaced);
+		ret = certid_parse(a, out->replaces, &out->replaced);
 	return ret == RC_INVALID ? "replaces must be the identifier of a "
 				   "certificate (RFC 9773 section 4.1)"
 				 : NULL;
@@ -60,12 +71,28 @@ number(struct op *op, int64_t n)
 }
 
 static enum op_next
+make_order(struct op *op)
+{
+	const struct acme_request *r = acme_request(op);
+	const struct ordering *o = state_of(op);
+
+	return OP_QUERY(op, Q_ACME_ORDER_CREATE, new_order_made, r->account_id,
+	    r->profile_id, db_text_array(op_arena(op), o->ids.types, o->ids.n),
+	    db_text_array(op_arena(op), o->ids.values, o->ids.n), o->ids.key,
+	    o->replaces, r->settings.is_challenged ? "false" : "true",
+	    life(op, "acme_server_order_ttl"),
+	    life(op, "acme_server_authz_ttl"),
+	    number(op, r->settings.orders_per_hour),
+	    number(op, r->settings.concurrent_orders));
+}
+
+static enum op_next
 new_order_signed(struct op *op)
 {
 	const struct acme_request *r = acme_request(op);
-	const char *replaces = NULL, *why;
-	struct acme_identifiers ids;
+	struct ordering *o = state_of(op);
 	struct certprofile profile;
+	const char *why, *serial[1];
 	enum op_next no;
 	rc ret;
 
@@ -73,7 +100,7 @@ new_order_signed(struct op *op)
 		return acme_problem(op, ACME_MALFORMED,
 		    "the payload of new-order must be an object with "
 		    "identifiers");
-	why = fault_of(op_arena(op), r->payload, &replaces);
+	why = fault_of(op_arena(op), r->payload, o);
 	if (why)
 		return acme_problem(op, ACME_MALFORMED, "%s", why);
 	ret = certprofile_read(op_arena(op), r->profile, &profile, &why);
@@ -81,28 +108,23 @@ new_order_signed(struct op *op)
 		return acme_problem(op, ACME_SERVER_INTERNAL,
 		    "the profile cannot be read; tell whoever runs this "
 		    "server");
-	if (!acme_identifiers_read(op, r->payload, &profile, &ids, &no))
+	if (!acme_identifiers_read(op, r->payload, &profile, &o->ids, &no))
 		return no;
-	return OP_QUERY(op, Q_ACME_ORDER_CREATE, new_order_made, r->account_id,
-	    r->profile_id, db_text_array(op_arena(op), ids.types, ids.n),
-	    db_text_array(op_arena(op), ids.values, ids.n), ids.key, replaces,
-	    r->settings.is_challenged ? "false" : "true",
-	    life(op, "acme_server_order_ttl"),
-	    life(op, "acme_server_authz_ttl"),
-	    number(op, r->settings.orders_per_hour),
-	    number(op, r->settings.concurrent_orders));
+	if (!o->replaces)
+		return make_order(op);
+	serial[0] = o->replaced.serial_hex;
+	return OP_QUERY(op, Q_ACME_RENEWAL_INFO, replaced_read,
+	    db_text_array(op_arena(op), serial, 1));
 }
 
 /* What acme_replaces refuses, and the account's end. */
+enum { UNKNOWN };
 static const struct {
 	const char *word;
 	enum acme_error error;
 	const char *text;
 } refusals[] = {
-    {"ended", ACME_UNAUTHORIZED,
-	"the account was deactivated meanwhile: make another one with a new "
-	"key"},
-    {"unknown", ACME_MALFORMED,
+    [UNKNOWN] = {"unknown", ACME_MALFORMED,
 	"replaces names no certificate that this account was issued: leave "
 	"it away"},
     {"unrelated", ACME_MALFORMED,
@@ -111,7 +133,29 @@ static const struct {
     {"replaced", ACME_ALREADY_REPLACED,
 	"another order of the account replaces that certificate already: "
 	"finalize that, or leave replaces away"},
+    {"ended", ACME_UNAUTHORIZED,
+	"the account was deactivated meanwhile: make another one with a new "
+	"key"},
 };
+
+/* The database knows the serial; whose CA signed, the certificate says.  Whose
+ * it is and for what names, acme_replaces looks at. */
+static enum op_next
+replaced_read(struct op *op)
+{
+	struct certid found;
+	rc ret;
+
+	for (size_t i = 0; i < op_rows(op); i++) {
+		ret =
+		    certid_of_pem(op_arena(op), op_text(op, i, "pem"), &found);
+		if (ret == RC_OK &&
+		    certid_equal(&state_of(op)->replaced, &found))
+			return make_order(op);
+	}
+	return acme_problem(op, refusals[UNKNOWN].error, "%s",
+	    refusals[UNKNOWN].text);
+}
 
 static enum op_next
 new_order_made(struct op *op)
