@@ -11,7 +11,7 @@ import re
 import pytest
 
 from acme import Client, problem
-from hostile import accounts, certificates, keys, messages, orders, owners, requests, signatures, web
+from hostile import accounts, certificates, keys, messages, orders, owners, requests, signatures, taken, web
 from hostile.world import SETTINGS, World
 
 TABLES = {"messages": messages, "signatures": signatures, "keys": keys, "owners": owners, "requests": requests, "orders": orders,
@@ -58,6 +58,13 @@ def test_refused(world, row):
         for secret in world.secrets():
             assert secret in asked or secret not in said + str(headers), (secret, said)
     assert world.snapshot() == before
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in taken.TABLE])
+def test_taken(world, row):
+    status, headers, body = row.make(world).send()
+    assert status == row.want, (row.rfc, body)
+    assert headers["Replay-Nonce"]
 
 
 @pytest.mark.parametrize("status, headers, more", web.FRAMES.values(), ids=web.FRAMES)

@@ -7,7 +7,9 @@
 #include "common/op/op.h"
 
 op_step acme_directory_start;
+op_step acme_directory_post_start;
 op_step acme_new_nonce_start;
+op_step acme_new_nonce_post_start;
 op_step acme_new_account_start;
 op_step acme_account_start;
 

@@ -1,5 +1,6 @@
 /*
- * GET directory (RFC 8555 section 7.1.1) and new-nonce (section 7.2).
+ * GET directory (RFC 8555 section 7.1.1) and new-nonce (section 7.2), and both
+ * by POST-as-GET (section 6.3).
  *
  * What a directory says of its profile is remembered for a moment: clients read
  * it before each of their runs.
@@ -11,7 +12,9 @@
 #include "apiserver/edge/request_io.h"
 #include "apiserver/handlers/acme/acme.h"
 #include "apiserver/handlers/acme/answer.h"
+#include "apiserver/handlers/acme/orders.h"
 #include "apiserver/handlers/acme/profile.h"
+#include "apiserver/handlers/acme/signed.h"
 #include "apiserver/live/cache.h"
 #include "apiserver/live/nonces.h"
 #include "common/base/clock.h"
@@ -27,7 +30,9 @@ struct known {
 	bool needs_eab;
 };
 
+static op_step directory_signed;
 static op_step profile_read;
+static op_step new_nonce_signed;
 static op_step keys_read;
 
 /* --- the directory --- */
@@ -120,6 +125,22 @@ profile_read(struct op *op)
 	return answer(op, k->needs_eab);
 }
 
+enum op_next
+acme_directory_post_start(struct op *op)
+{
+	return acme_signed(op, ACME_KID | ACME_JWK, directory_signed);
+}
+
+static enum op_next
+directory_signed(struct op *op)
+{
+	enum op_next no;
+
+	if (!acme_is_read(op, &no))
+		return no;
+	return answer(op, acme_request(op)->settings.needs_eab);
+}
+
 /* --- new-nonce --- */
 
 static enum op_next
@@ -156,4 +177,18 @@ static enum op_next
 keys_read(struct op *op)
 {
 	return answer_nonce(op);
+}
+
+enum op_next
+acme_new_nonce_post_start(struct op *op)
+{
+	return acme_signed(op, ACME_KID | ACME_JWK, new_nonce_signed);
+}
+
+static enum op_next
+new_nonce_signed(struct op *op)
+{
+	enum op_next no;
+
+	return acme_is_read(op, &no) ? answer_nonce(op) : no;
 }

@@ -20,7 +20,9 @@
 /* clang-format off */
 static const struct route rows[] = {
     ACME_GET("/directory", acme_directory_start),
+    ACME_POST("/directory", acme_directory_post_start, ROUTE_NO_EVENT),
     ACME_GET("/new-nonce", acme_new_nonce_start),
+    ACME_POST("/new-nonce", acme_new_nonce_post_start, ROUTE_NO_EVENT),
     ACME_POST("/new-account", acme_new_account_start,
 	"acme_account_created acme_eab_key_used"),
     ACME_POST("/account/{id}", acme_account_start,

@@ -257,7 +257,7 @@ def both(path):
 KIDS = [
     *(Row(f"jwk where kid is wanted: {p}", "8555 6.2", MALFORMED,
           lambda w, p=p: signed(w.bob, p, {}, kid=None, jwk=jwk_of(w.bob.key)))
-      for p in ("new-order", "key-change", "account/x", "order/x", "order/x/finalize", "authz/x", "challenge/x", "cert/x", "cert/x/1")),
+      for p in ("new-order", "key-change", "account/x", "account/x/orders", "order/x", "order/x/finalize", "authz/x", "challenge/x", "cert/x", "cert/x/1")),
     Row("kid where jwk is wanted", "8555 6.2", MALFORMED, lambda w: signed(w.bob, "new-account", {})),
     *(Row(f"kid and jwk: {p}", "8555 6.2", MALFORMED, both(p)) for p in ("new-account", "new-order", "revoke-cert")),
     *(Row(f"neither kid nor jwk: {p}", "8555 6.2", MALFORMED, lambda w, p=p: signed(w.bob, p, {}, kid=None))

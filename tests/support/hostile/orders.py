@@ -161,6 +161,10 @@ READ = [
     Row("an order with an empty object", "8555 6.3, 7.4", MALFORMED, lambda w: signed(w.alice, w.ready["url"], {})),
     Row("an order with a change", "8555 6.3, 7.4", MALFORMED, lambda w: signed(w.alice, w.ready["url"], {"status": "valid"})),
     Row("a certificate with an empty object", "8555 6.3, 7.4.2", MALFORMED, lambda w: signed(w.alice, w.issued["certificate"], {})),
+    Row("the list of orders with an empty object", "8555 6.3, 7.1.2.1", MALFORMED, lambda w: signed(w.alice, w.alice.kid + "/orders", {})),
+    *(Row(f"the list of orders behind {what}", "8555 7.1.2.1", MALFORMED, lambda w, c=c: signed(w.alice, w.alice.kid + "/orders?cursor=" + c))
+      for what, c in {"nothing": "", "a text": "x", "a mark": "~", "no time": "~acme-ord-1", "no order": "2026-01-01T00:00:00Z~", "a month 13": "2026-13-01T00:00:00Z~acme-ord-1",
+                      "SQL": "2026-01-01T00:00:00Z'~acme-ord-1", "a huge text": "x" * 2000}.items()),
     Row("a chain with a payload", "8555 6.3, 7.4.2", MALFORMED, lambda w: signed(w.alice, w.issued["certificate"] + "/1", {"x": 1})),
     *(Row(f"an authorization with {what}", "8555 7.5, 7.5.2", MALFORMED, lambda w, v=v: signed(w.prover, w.order(w.prover, w.fresh("read"))["authz"][0]["url"], v))
       for what, v in {"an empty object": {}, "status valid": {"status": "valid"}, "status revoked": {"status": "revoked"}, "a status in capitals": {"status": "Deactivated"},

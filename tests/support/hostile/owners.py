@@ -31,6 +31,7 @@ RESOURCES = {
     "account": (lambda w: f"account/{ident(w.alice.kid)}", lambda w, c: ""),
     "account's contact": (lambda w: f"account/{ident(w.alice.kid)}", lambda w, c: {"contact": ["mailto:evil@example.test"]}),
     "account's end": (lambda w: f"account/{ident(w.alice.kid)}", lambda w, c: {"status": "deactivated"}),
+    "orders": (lambda w: f"account/{ident(w.alice.kid)}/orders", lambda w, c: ""),
     "order": (lambda w: f"order/{ident(w.ready['url'])}", lambda w, c: ""),
     "valid order": (lambda w: f"order/{ident(w.issued['url'])}", lambda w, c: ""),
     "finalize": (lambda w: f"order/{ident(w.ready['url'])}/finalize", lambda w, c: {"csr": w.ready_csr}),

@@ -7,7 +7,7 @@ import json
 from typing import NamedTuple
 
 from acme import JOSE, Client
-from hostile.world import MALFORMED, NOT_FOUND, UNAUTHORIZED, Ask, Row, dns, signed
+from hostile.world import BAD_NONCE, MALFORMED, NOT_FOUND, UNAUTHORIZED, Ask, Row, dns, signed
 from rawtls import RawTls
 
 NO_METHOD = (405, "malformed")
@@ -15,7 +15,7 @@ NO_TYPE = (415, "malformed")
 NO_PROFILE = (404, "userActionRequired")
 OFF = (403, "userActionRequired")
 TOO_LARGE = (413, "malformed")
-POSTED = ("new-account", "new-order", "revoke-cert", "key-change", "account/x", "order/x", "order/x/finalize", "authz/x", "challenge/x", "cert/x", "cert/x/1")
+POSTED = ("new-account", "new-order", "revoke-cert", "key-change", "account/x", "account/x/orders", "order/x", "order/x/finalize", "authz/x", "challenge/x", "cert/x", "cert/x/1")
 READ = ("directory", "new-nonce", "renewal-info/AQ.AQ")
 
 
@@ -36,7 +36,7 @@ class Raw(NamedTuple):
         with RawTls(self.fleet) as connection:
             connection.send(self.data)
             status, headers, body = connection.reply()
-        return status, email.message_from_string("".join(f"{k}: {v}\n" for k, v in headers.items())), json.loads(body)
+        return status, email.message_from_string("".join(f"{k}: {v}\n" for k, v in headers.items())), json.loads(body) if body else None
 
 
 def method_row(method, path, want=NO_METHOD, rfc="8555 6.3", body=None, **headers):
@@ -50,6 +50,19 @@ METHODS = [
     *(Row(f"POST {p} with {h}: {m}", "8555 6.3", MALFORMED, lambda w, p=p, m=m, h=h: Ask(w.bob, p, "", "POST", {"Content-Type": JOSE, h: m}))
       for p in ("order/x", "account/x") for m in ("GET", "DELETE") for h in ("X-HTTP-Method-Override",)),
 ]
+
+METHODS += [
+    *(Row(f"POST {p} {what}", "8555 6.3", want, make(p)) for p in ("directory", "new-nonce") for what, want, make in (
+        ("with an empty object", MALFORMED, lambda p: lambda w: signed(w.bob, p, {})), ("unsigned", MALFORMED, lambda p: lambda w: Ask(w.bob, p, "")),
+        ("by another's key", UNAUTHORIZED, lambda p: lambda w: signed(w.bob, p, key=w.others["key"])), ("by one that was deactivated", UNAUTHORIZED, lambda p: lambda w: signed(w.gone, p)),
+        ("for a profile that is off", OFF, lambda p: lambda w: signed(w.late_off, p)), ("with a nonce that was used", BAD_NONCE, lambda p: lambda w: spent(w, p)))),
+]
+
+
+def spent(w, path):
+    ask = signed(w.bob, path)
+    assert ask.send()[0] in (200, 204)
+    return ask
 
 
 # --- media types ---
