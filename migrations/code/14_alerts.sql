@@ -13,14 +13,18 @@ $$;
 -- What was told already and is looked at again is counted as such.
 CREATE FUNCTION expiry_alerts_make(p_ids text[], p_now timestamptz, p_words jsonb, OUT made bigint, OUT is_held bool)
 LANGUAGE sql SECURITY DEFINER AS $$
-    WITH looked AS MATERIALIZED (
+    -- First those, by their ids: by their policies they would be looked for among all certificates.
+    WITH named AS MATERIALIZED (
+        SELECT c.id, c.name, c.common_name, c.expires_at, c.valid_from, c.owner_id, c.renewal_policy_id
+        FROM managed_certificates c WHERE c.id = ANY (p_ids) AND c.status NOT IN ('Revoked', 'Archived')
+    ), looked AS MATERIALIZED (
         SELECT c.id, c.name, c.common_name, c.expires_at, c.owner_id, p.alert_channels, p.alert_severity_map, t.days,
             a.certificate_id IS NULL AS is_first, (a.expires_at = c.expires_at AND a.threshold_days <= t.days) IS TRUE AS is_known
-        FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id
+        FROM named c JOIN renewal_policies p ON p.id = c.renewal_policy_id
         CROSS JOIN LATERAL (SELECT min(d) AS days FROM thresholds_of(p.alert_thresholds_days) AS d
             WHERE c.expires_at <= p_now + days(d) AND (c.valid_from IS NULL OR c.valid_from < c.expires_at - days(d))) t
         LEFT JOIN expiry_alerts a ON a.certificate_id = c.id
-        WHERE c.id = ANY (p_ids) AND c.status NOT IN ('Revoked', 'Archived') AND t.days IS NOT NULL
+        WHERE t.days IS NOT NULL
     ), due AS MATERIALIZED (
         SELECT l.id, l.expires_at, l.days,
             EXISTS (SELECT 1 FROM managed_certificates h WHERE h.id = l.id FOR KEY SHARE SKIP LOCKED) AND (l.is_first
