@@ -5,22 +5,22 @@ a.account_id AS id, a.profile_id, a.status, array_to_json(a.contact) AS contact,
     coalesce(a.owner_id, p.acme_owner_id) AS owner_id, a.eab_key_id, a.terms_agreed_at AT TIME ZONE 'UTC' AS terms_agreed_at,
     a.created_at AT TIME ZONE 'UTC' AS created_at, a.updated_at AT TIME ZONE 'UTC' AS updated_at
 
--- fragment: acme_accounts_found
-acme_accounts a JOIN certificate_profiles p ON p.id = a.profile_id
-WHERE ($1::text IS NULL OR a.profile_id = $1)
-    AND ($2::text IS NULL OR a.status = $2)
-    AND ($3::text IS NULL OR a.owner_id = $3 OR a.owner_id IS NULL AND p.acme_owner_id = $3)
+-- fragment: acme_account_is_wanted
+($1::text IS NULL OR a.profile_id = $1) AND ($2::text IS NULL OR a.status = $2)
+    AND ($3::text IS NULL OR a.owner_id = $3 OR a.owner_id IS NULL AND EXISTS (SELECT 1 FROM certificate_profiles w
+        WHERE w.id = a.profile_id AND w.acme_owner_id = $3))
 
 -- Newest first.  $1 profile, $2 status, $3 owner, $4 limit, $5 offset, $6 and $7 the row to go on behind.
 -- name: acme_account_list :many fresh
-SELECT {acme_account_shown} FROM {acme_accounts_found}
+SELECT {acme_account_shown} FROM acme_accounts a JOIN certificate_profiles p ON p.id = a.profile_id
+WHERE {acme_account_is_wanted}
     AND ($6::timestamptz IS NULL OR (a.created_at, a.account_id) < ($6::timestamptz, $7::text))
 ORDER BY a.created_at DESC, a.account_id DESC
 LIMIT $4::bigint OFFSET $5::bigint;
 
 -- name: acme_account_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
-    SELECT 1 FROM {acme_accounts_found}
+    SELECT 1 FROM acme_accounts a WHERE {acme_account_is_wanted}
     LIMIT 10001) AS found) AS n;
 
 -- With what it has: orders by their state, the newest of them, certificates.

@@ -42,6 +42,7 @@ LISTS = {
     f"{V1}/discovered-certificates": ("discovered_certificates", ["agent_id=agent-7", "agent_id=nobody", "status=Dismissed"]),
     f"{V1}/discovery-scans": ("discovery_scans", ["agent_id=agent-7", "agent_id=nobody"]),
     f"{V1}/acme/accounts": ("acme_accounts", ["profile_id=prof-nobody"]),
+    f"{V1}/acme/eab-keys": ("acme_eab_keys", ["profile_id=prof-nobody", "owner_id=o-7"]),
     f"{V1}/acme/orders": ("acme_orders", ["account_id=acct-7", "account_id=nobody", "certificate_id=mc-7", "certificate_id=nobody"]),
     f"{V1}/targets": ("deployment_targets", ["agent_id=agent-7", "agent_id=nobody", "type=IIS"]),
 }
@@ -51,7 +52,7 @@ WHOLE_MAX = 5000
 # As long as the table of duties; and walks by number, with a limit.
 BOUNDED = {f"{V1}/admin/conditions", f"{V1}/admin/recovery", f"{V1}/admin/scheduler", f"{V1}/audit/blocks", f"{V1}/audit/rows"}
 BIG = ("managed_certificates", "certificate_versions", "jobs", "agents", "deployment_targets", "notification_events", "owners",
-       "acme_accounts", "acme_orders", "issuance_approval_requests", "discovered_certificates", "discovery_scans", "policy_violations")
+       "acme_accounts", "acme_eab_keys", "acme_orders", "issuance_approval_requests", "discovered_certificates", "discovery_scans", "policy_violations")
 
 # Names with what a cursor parts its keys by, and times that many rows share.
 SEED = """
@@ -99,6 +100,8 @@ INSERT INTO policy_violations (id, certificate_id, rule_id, message, severity)
     SELECT 'violation-' || i, 'mc-' || i, 'rule-' || CASE WHEN i <= {few} THEN 1 ELSE 2 + i % 500 END, 'm', 'Error' FROM generate_series(1, {rows}) i;
 INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, profile_id, created_at)
     SELECT 'acct-' || i, i::text, '', 'prof-1', now() - i / 5 * interval '1 s' FROM generate_series(1, {rows}) i;
+INSERT INTO acme_eab_keys (key_id, profile_id, owner_id, hmac_sealed, created_by, created_at)
+    SELECT 'eab-' || i, CASE WHEN i % 2 = 0 THEN 'prof-1' END, 'o-' || i, '', '', now() - i / 5 * interval '1 s' FROM generate_series(1, {rows}) i;
 INSERT INTO acme_orders (order_id, account_id, identifiers, status, expires_at, profile_id, names_key, certificate_id, created_at)
     SELECT 'acme-ord-' || i, 'acct-' || CASE WHEN i <= {few} THEN 1 ELSE i END, '[]', 'valid', now(), 'prof-1', '', 'mc-' || i, now() - i / 5 * interval '1 s'
     FROM generate_series(1, {rows}) i;
