@@ -188,7 +188,7 @@ def test_a_long_export_is_whole_and_waits_for_its_reader(trail):
 def test_a_long_attachment_comes_whole(trail, n):
     """In pieces that end at characters, not bytes."""
     content = ("é" + "0123456789" * 20) * (n // 201) + "x" * (n % 201)
-    trail.query("SELECT bulk_audit('renew', 'tester', 'APIKey', '{}', ROW (1, 1, 0, ARRAY[%s], NULL, NULL, NULL, NULL, false))", content)
+    trail.query("SELECT bulk_audit('renew', 'tester', 'APIKey', '{}', ROW (1, 1, 0, ARRAY[%s], NULL, NULL, NULL, NULL, 0, false))", content)
     event = trail.value("SELECT id FROM audit_events WHERE resource_id = 'bulk' ORDER BY seq DESC LIMIT 1")
     status, text = trail.api.get(f"{LIST}/{event}/attachment")
     assert status == 200 and text == content

@@ -186,7 +186,7 @@ def test_blocks_cut_off_after_the_server_had_seen_them(trail):
 def listed(trail):
     """A bulk call's event in block 5, with its list beside it; the event's id."""
     trail.query("DELETE FROM audit_attachments")
-    trail.query("SELECT bulk_audit('renew', 'tester', 'APIKey', '{}', ROW (1, 1, 0, ARRAY['mc-1'], ARRAY['job-1'], NULL, NULL, NULL, false))")
+    trail.query("SELECT bulk_audit('renew', 'tester', 'APIKey', '{}', ROW (1, 1, 0, ARRAY['mc-1'], ARRAY['job-1'], NULL, NULL, NULL, 0, false))")
     audit.seal(trail)
     return trail.value("SELECT id FROM audit_events WHERE resource_id = 'bulk'")
 

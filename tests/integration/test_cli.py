@@ -139,6 +139,8 @@ def test_no_command_takes_words_it_does_not_know(fleet, hostile):
                      ["--insecure=1"], ["--server"], ["-o"], ["-o", "xml"], ["--format="], ["-o", "json", "-o", "json"],
                      [f"x{RLO}"], [f"x{CSI}"], [f"x{ZWSP}"], [f"--api-key=k{ZWSP}"], ["--page", "0"], ["--per-page", "501"],
                      ["--status", "Odd"], ["--timeout", "0"], ["--reason", "bored"], ["-o", "json", "--format", "json"]):
+            if more[0] == "--reason" and "--reason TEXT" in usage:
+                continue
             done = fleet.cli(*words, *ids, *needed, *more)
             assert done.returncode == 2 and done.stderr.startswith("certctl: ") and not done.stdout, (words, more, done)
             assert is_harmless(done.stderr)

@@ -31,6 +31,7 @@ def secrets():
 
 @pytest.fixture(scope="module")
 def site(stack, secrets, tmp_path_factory):
+    stack.processes["apiserver"].stop()  # two would share the port
     stack.start_apiserver(keep=True, CERTCTL_BOOTSTRAP_TOKEN=FIRST, CERTCTL_DIGEST_ENABLED="true", CERTCTL_AUDIT_API_EVENTS="true",
                           CERTCTL_ACME_SERVER_ENABLED="true")
     stack.trust = Trust(stack.dir / "sinks")
