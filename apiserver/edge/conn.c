@@ -244,26 +244,17 @@ conn_sent(struct conn *c)
 	loop_defer(c->set->loop, on_sent, c);
 }
 
-/* The SSL reads ahead, to ask the socket once for a record and not for its
- * header first.  What it has then of the next one no epoll tells of. */
-static void
-go_on_reading(struct conn *c)
-{
-	if (c->state != CONN_DYING &&
-	    SSL_has_pending(bufferevent_openssl_get_ssl(c->bev)))
-		event_active(&c->bev->ev_read, EV_READ, 1);
-}
-
 /* Reading stops at max_input, which may be in the middle of a TLS record.  Its
- * rest lies in the SSL: once there is room again we have to go on by ourselves.
- */
+ * rest lies in the SSL, where no epoll tells of it: once there is room again we
+ * have to go on by ourselves. */
 static void
 on_room(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct conn *c = arg;
 
-	if (info->n_deleted > 0)
-		go_on_reading(c);
+	if (info->n_deleted > 0 && c->state != CONN_DYING &&
+	    SSL_pending(bufferevent_openssl_get_ssl(c->bev)) > 0)
+		event_active(&c->bev->ev_read, EV_READ, 1);
 }
 
 static void
@@ -276,7 +267,6 @@ on_read(struct bufferevent *bev, void *arg)
 		(void)evbuffer_drain(in, evbuffer_get_length(in));
 	else if (c->state != CONN_DYING)
 		c->set->ops->on_input(c);
-	go_on_reading(c);
 }
 
 static void
@@ -315,8 +305,6 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	struct conn *c = arg;
 
 	ERR_clear_error();
-	if ((what & BEV_EVENT_CONNECTED) != 0)
-		go_on_reading(c); /* a request behind the handshake's end */
 	if ((what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) == 0)
 		return;
 	if (what != half || c->state == CONN_DYING) {

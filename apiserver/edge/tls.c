@@ -52,7 +52,6 @@ ctx_settings(SSL_CTX *ctx)
 	/* Half the memory of an idle connection. */
 	SSL_CTX_set_mode(ctx,
 	    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_read_ahead(ctx, 1); /* conn.c looks for what that leaves */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
 	SSL_CTX_set_default_passwd_cb(ctx, key_no_passphrase);
