@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/attr.h"
 #include "common/json/json.h"
 #include "common/pki/cert/cert.h"
 #include "worker/issuers/issuer.h"
@@ -40,12 +41,14 @@ struct config {
 
 struct order { /* in the arena */
 	const struct issuer_env *env;
-	const struct issuer_order *o; /* NULL: for a test */
+	const struct issuer_order *o; /* NULL: to revoke, or for a test */
 	struct arena *a;
 	struct config config;
 	const char *order_id;       /* that is asked about */
+	const char *certificate_id; /* of what was issued */
 	int64_t listed[LISTED_MAX]; /* a look-up's candidates */
 	size_t nlisted, at;
+	const char *refusal; /* why it would not revoke */
 	issuer_answer_fn *done;
 	void *arg;
 };
@@ -236,6 +239,7 @@ issued(struct order *o, const char *pem, size_t len)
 	    .len = len,
 	    .words = "",
 	    .order_id = o->order_id,
+	    .certificate_id = o->certificate_id,
 	};
 
 	o->done(o->arg, &a);
@@ -289,6 +293,7 @@ judge_status(struct order *o, const struct cJSON *json)
 		answer(o, ISSUER_PENDING, status, 0);
 		return;
 	}
+	o->certificate_id = certificate;
 	next_call(o,
 	    arena_printf(o->a, "/certificate/%s/download/format/pem_noroot",
 		certificate),
@@ -436,6 +441,7 @@ accepted(struct order *o, const struct cJSON *json)
 
 	chain = certificate ? inline_chain(o, json) : NULL;
 	if (chain) {
+		o->certificate_id = certificate;
 		issued(o, chain, strlen(chain));
 		return;
 	}
@@ -623,6 +629,154 @@ digicert_cancel(void *order, const char *order_id, issuer_answer_fn *done,
 	    on_cancelled);
 }
 
+/* --- revoking --- */
+
+/* What DigiCert calls the reasons of RFC 5280; of the others it knows none, and
+ * is told no reason. */
+static const char *
+reason_of(int code)
+{
+	switch (code) {
+	case 1:
+		return "key_compromise";
+	case 3:
+		return "affiliation_changed";
+	case 4:
+		return "superseded";
+	case 5:
+		return "cessation_of_operation";
+	default:
+		return "unspecified";
+	}
+}
+
+/* What DigiCert shows of a revoked certificate: its order may stay active. */
+static bool
+is_shown_revoked(const struct cJSON *order)
+{
+	const struct cJSON *const shown[] = {order,
+	    json_get(order, "certificate")};
+	const char *status = "";
+
+	for (size_t i = 0; i < ARRAY_LEN(shown); i++)
+		if (json_str(shown[i], "status", TEXT_MAX, &status) == RC_OK &&
+		    strcmp(status, "revoked") == 0)
+			return true;
+	return false;
+}
+
+static void
+on_revoked_order(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+
+	if (!is_good(r))
+		answer(o, ISSUER_RETRY, r->words, r->retry_after_s);
+	else if (is_shown_revoked(r->json))
+		answer(o, ISSUER_DONE, "", 0);
+	else if (o->refusal)
+		answer(o, ISSUER_REFUSED, o->refusal, 0);
+	else
+		answer(o, ISSUER_PENDING, "its approval is awaited", 0);
+}
+
+/* Approved at once there is no answer but the status 204. */
+static void
+accepted_revocation(struct order *o, const struct issuer_reply *r)
+{
+	const char *status = "approved";
+	rc ret;
+
+	ret = json_str(r->json, "status", TEXT_MAX, &status);
+	if (ret == RC_OK && strcmp(status, "approved") != 0)
+		answer(o, ISSUER_PENDING, "its approval is awaited", 0);
+	else
+		answer(o, ISSUER_DONE, "", 0);
+}
+
+static void
+on_revoked(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+
+	if (is_good(r)) {
+		accepted_revocation(o, r);
+	} else if (issuer_http_judge_order(r) != ISSUER_REFUSED) {
+		answer(o, ISSUER_RETRY, r->words, r->retry_after_s);
+	} else if (o->order_id[0] == '\0') {
+		answer(o, ISSUER_REFUSED, r->words, 0);
+	} else {
+		/* Revoked before, perhaps: what is it now? */
+		o->refusal = r->words;
+		next_call(o, order_path(o, o->order_id), on_revoked_order);
+	}
+}
+
+static const char *
+write_revocation(struct order *o, const struct issuer_revocation *what)
+{
+	const char *text;
+	struct buf body;
+	struct json_w w;
+
+	buf_init(&body, 0);
+	json_w_init(&w, &body);
+	json_w_open(&w, '{');
+	json_w_kv(&w, "revocation_reason", reason_of(what->reason_code));
+	json_w_kv(&w, "comments", "revoked in certctl");
+	json_w_kv_bool(&w, "skip_approval", true);
+	json_w_close(&w, '}');
+	text = arena_strdup(o->a, buf_cstr(&body));
+	buf_fini(&body);
+	return text;
+}
+
+static rc
+digicert_revoke(void *order, const struct issuer_revocation *what,
+    issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+
+	o->done = done;
+	o->arg = arg;
+	o->order_id = what->order_id;
+	/* A second request would ask for a second approval. */
+	if (what->was_pending && o->order_id[0] != '\0')
+		return call(o, "GET", order_path(o, o->order_id), NULL,
+		    on_revoked_order);
+	/* DigiCert takes the serial number in place of its own. */
+	return call(o, "PUT",
+	    arena_printf(o->a, "/certificate/%s/revoke",
+		what->certificate_id[0] ? what->certificate_id : what->serial),
+	    write_revocation(o, what), on_revoked);
+}
+
+/* --- testing --- */
+
+static void
+on_me(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+
+	if (is_good(r))
+		answer(o, ISSUER_DONE, "", 0);
+	else if (r->code == RC_OK && r->status >= 400 && r->status < 500 &&
+		 r->status != 408 && r->status != 429)
+		answer(o, ISSUER_REFUSED, r->words, 0);
+	else
+		answer(o, ISSUER_RETRY, r->words, r->retry_after_s);
+}
+
+static rc
+digicert_validate(void *order, issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+
+	o->done = done;
+	o->arg = arg;
+	return call(o, "GET", "/user/me", NULL, on_me);
+}
+
 const struct issuer_ops issuer_digicert = {
     .type = "DigiCert",
     .check = digicert_check,
@@ -633,4 +787,6 @@ const struct issuer_ops issuer_digicert = {
     .look_up = digicert_look_up,
     .poll = digicert_poll,
     .cancel = digicert_cancel,
+    .revoke = digicert_revoke,
+    .validate = digicert_validate,
 };

@@ -58,6 +58,9 @@ enum issuer_verdict {
 	ISSUER_RETRY,
 	ISSUER_UNSURE,   /* placing: an order may have come of it */
 	ISSUER_NO_ORDER, /* look-up and poll: the CA knows no such order */
+	/* Of revoke: it is revoked, now or before. Of validate: it can be
+	 * used. */
+	ISSUER_DONE,
 };
 
 struct issuer_answer {
@@ -66,6 +69,9 @@ struct issuer_answer {
 	size_t len;
 	const char *words;    /* the CA's own, fit to be shown; may be "" */
 	const char *order_id; /* PENDING: the CA's, ISSUER_ORDER_ID_MAX bytes */
+	/* ISSUED: by what the CA calls the certificate, ISSUER_ORDER_ID_MAX
+	 * bytes; it is stored, and told to revoke.  NULL: it has no name. */
+	const char *certificate_id;
 	int64_t retry_after_s; /* the CA asked to wait so long; 0: it did not */
 };
 
@@ -74,6 +80,18 @@ struct issuer_answer {
 /* Called once, never from inside the call that asks.  What the answer points
  * at lives in the order's arena. */
 typedef void issuer_answer_fn(void *arg, const struct issuer_answer *answer);
+
+/* A certificate of the CA that is to be revoked.  All texts outlive the call;
+ * "" where nothing is known. */
+struct issuer_revocation {
+	const char *certificate_id; /* as the answer ISSUED gave it */
+	const char *order_id;       /* as the answer PENDING gave it */
+	const char *serial;         /* lower-case hex, whole bytes */
+	const char *pem;            /* the leaf */
+	const char *reason;         /* a word of RFC 5280, keyCompromise */
+	int reason_code;            /* the same, CRLReason, section 5.3.1 */
+	bool was_pending;           /* the CA said so the last time */
+};
 
 struct issuer_ops {
 	const char *type; /* of issuers, as the API spells it */
@@ -85,6 +103,7 @@ struct issuer_ops {
 	/*
 	 * Gets ready for one order: all that can fail before anything leaves.
 	 * *out lives in the arena, and what it started ends with it.
+	 * order: NULL for revoke and validate, which have none.
 	 * RC_INVALID (its configuration) or RC_IO with *out_why.
 	 */
 	rc (*open)(const struct issuer_env *env, struct arena *a,
@@ -108,6 +127,21 @@ struct issuer_ops {
 	 */
 	rc (*cancel)(void *order, const char *order_id, issuer_answer_fn *done,
 	    void *arg);
+	/*
+	 * Likewise: revokes what the CA issued.  DONE, also where it was
+	 * revoked before, so that asking again after any doubt does no harm;
+	 * PENDING: the CA works on it, and is asked again; REFUSED: it says
+	 * no; RETRY: it did not say.  NULL: the CA can't be told from here,
+	 * and people are.
+	 */
+	rc (*revoke)(void *order, const struct issuer_revocation *what,
+	    issuer_answer_fn *done, void *arg);
+	/*
+	 * Likewise, for a test that people asked for: calls the CA, and places
+	 * nothing.  DONE; REFUSED: the configuration is wrong, in its words;
+	 * RETRY: the CA did not say.  NULL: check says all there is.
+	 */
+	rc (*validate)(void *order, issuer_answer_fn *done, void *arg);
 };
 
 #define ISSUER_ASK_MS 30000

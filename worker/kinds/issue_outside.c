@@ -449,6 +449,7 @@ outside_answered(struct op *op)
 		    op_printf(op, "the CA refused: %s", o->answer.words));
 	case ISSUER_UNSURE:
 	case ISSUER_NO_ORDER:
+	case ISSUER_DONE:
 		break;
 	}
 	o->unsure_words = o->answer.words;
@@ -531,6 +532,7 @@ outside_looked(struct op *op)
 		return no_order(op);
 	case ISSUER_RETRY:
 	case ISSUER_UNSURE:
+	case ISSUER_DONE:
 		break;
 	}
 	return retry(op, op_printf(op, "the order could not be looked up: %s",
@@ -598,6 +600,7 @@ outside_polled(struct op *op)
 		return forgotten(op);
 	case ISSUER_RETRY:
 	case ISSUER_UNSURE:
+	case ISSUER_DONE:
 		break;
 	}
 	return park(op, ASIDE_SILENT, o->order_id, o->polls + 1,
