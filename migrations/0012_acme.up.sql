@@ -36,6 +36,7 @@ CREATE TABLE acme_accounts (
     UNIQUE (profile_id, jwk_thumbprint)
 );
 CREATE INDEX acme_accounts_created_at ON acme_accounts (created_at, account_id); -- the order of the list
+CREATE INDEX acme_accounts_deactivated ON acme_accounts (updated_at, account_id) WHERE status = 'deactivated'; -- for the duty acme_cleanup
 CREATE INDEX acme_accounts_owner_id ON acme_accounts (owner_id) WHERE owner_id IS NOT NULL;
 
 -- Keys of external account binding (RFC 8555 section 7.3.4): each admits one account, or any number if it is reusable.
@@ -53,6 +54,8 @@ CREATE TABLE acme_eab_keys (
 -- No constraint, of which an UPDATE would lock the row against those who refer to it.
 CREATE UNIQUE INDEX acme_eab_keys_account_id ON acme_eab_keys (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX acme_eab_keys_created_at ON acme_eab_keys (created_at, key_id); -- the order of the list
+-- Since when, or from when on, it admits nobody.
+CREATE INDEX acme_eab_keys_ended ON acme_eab_keys ((least(revoked_at, expires_at, CASE WHEN NOT reusable THEN used_at END)));
 CREATE INDEX acme_eab_keys_profile_id ON acme_eab_keys (profile_id) WHERE profile_id IS NOT NULL;
 CREATE INDEX acme_eab_keys_owner_id ON acme_eab_keys (owner_id) WHERE owner_id IS NOT NULL;
 

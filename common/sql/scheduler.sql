@@ -163,7 +163,7 @@ SELECT duty_stats_fold(led.n) AS rows FROM led;
 
 -- name: duty_acme_cleanup :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
-SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_acme_cleanup(led.n, $4::jsonb) d;
+SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_acme_cleanup($4::bigint, led.n, $5::jsonb) d;
 
 -- name: duty_version_retention :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))

@@ -294,9 +294,49 @@ BEGIN
 END $$;
 
 -- --- cleaning ---
+-- Keys of external accounts that have admitted nobody since p_before: how many went.  The trail says where they are.
+CREATE FUNCTION acme_eab_keys_clean(p_before timestamptz, p_limit int) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+DECLARE v_n bigint;
+BEGIN
+    WITH gone AS (
+        DELETE FROM acme_eab_keys d WHERE d.key_id IN (SELECT o.key_id FROM acme_eab_keys o
+            WHERE least(o.revoked_at, o.expires_at, CASE WHEN NOT o.reusable THEN o.used_at END) < p_before
+            ORDER BY least(o.revoked_at, o.expires_at, CASE WHEN NOT o.reusable THEN o.used_at END) LIMIT p_limit FOR UPDATE SKIP LOCKED)
+        RETURNING d.key_id, acme_eab_state(d.revoked_at, d.uses, d.reusable, d.expires_at) AS status
+    )
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+    SELECT 'system', 'System', 'acme_eab_key_deleted', 'acme_eab_key', g.key_id, jsonb_build_object('status', g.status), 'auth' FROM gone g;
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    RETURN v_n;
+END $$;
+
+-- Accounts that their clients ended before p_before and that have neither orders nor certificates: how many went.  One that an
+-- operator revoked stays, for it is what shuts its key out.  Those that have some are walked, some at each look and round again.
+CREATE FUNCTION acme_accounts_clean(p_before timestamptz, p_limit int) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+DECLARE v_mark duty_marks; v_ids text[]; v_last timestamptz; v_n bigint;
+BEGIN
+    INSERT INTO duty_marks (name) VALUES ('acme_accounts') ON CONFLICT DO NOTHING;
+    SELECT m.* INTO v_mark FROM duty_marks m WHERE m.name = 'acme_accounts' FOR UPDATE;
+    SELECT array_agg(w.account_id ORDER BY w.updated_at, w.account_id), max(w.updated_at) INTO v_ids, v_last
+        FROM (SELECT a.account_id, a.updated_at FROM acme_accounts a WHERE a.status = 'deactivated' AND a.updated_at < p_before
+            AND (a.updated_at, a.account_id) > (v_mark.low_at, v_mark.low_id) ORDER BY a.updated_at, a.account_id LIMIT p_limit) w;
+    UPDATE duty_marks m SET low_at = n.at, low_id = n.id
+        FROM (SELECT CASE WHEN cardinality(v_ids) >= p_limit THEN v_last ELSE '-infinity' END AS at,
+            CASE WHEN cardinality(v_ids) >= p_limit THEN v_ids[p_limit] ELSE '' END AS id) n
+        WHERE m.name = 'acme_accounts' AND (m.low_at, m.low_id) <> (n.at, n.id);
+    DELETE FROM acme_accounts d WHERE d.account_id = ANY (v_ids) AND d.status = 'deactivated'
+        AND NOT EXISTS (SELECT 1 FROM acme_orders o WHERE o.account_id = d.account_id)
+        AND NOT EXISTS (SELECT 1 FROM acme_certificates c WHERE c.account_id = d.account_id);
+    GET DIAGNOSTICS v_n = ROW_COUNT;
+    RETURN v_n;
+END $$;
+
 -- Orders that expired, those whose job ended while nobody looked, and what is of no use any more: in chunks, each found by an
--- index.  Those that wait long (for an approval) are walked, some at each look and round again.
-CREATE FUNCTION duty_acme_cleanup(p_limit int, p_words jsonb, OUT rows bigint, OUT is_more bool) LANGUAGE plpgsql SECURITY DEFINER
+-- index.  Those that wait long (for an approval) are walked, some at each look and round again.  p_keep_ms: how long accounts and keys
+-- of external accounts are kept that have ended; 0: for ever.
+CREATE FUNCTION duty_acme_cleanup(p_keep_ms bigint, p_limit int, p_words jsonb, OUT rows bigint, OUT is_more bool) LANGUAGE plpgsql SECURITY DEFINER
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE v_now timestamptz := engine_now(); v_low text; v_ids text[]; v_n bigint; v_why text := job_say(p_words, 'order_changed', NULL);
 BEGIN
@@ -336,4 +376,12 @@ BEGIN
     v_n := acme_challenges_give_up(p_limit);
     rows := rows + v_n;
     is_more := is_more OR v_n >= p_limit;
+    IF p_keep_ms > 0 THEN
+        v_n := acme_eab_keys_clean(v_now - ms(p_keep_ms), p_limit);
+        rows := rows + v_n;
+        is_more := is_more OR v_n >= p_limit;
+        v_n := acme_accounts_clean(v_now - ms(p_keep_ms), p_limit);
+        rows := rows + v_n;
+        is_more := is_more OR v_n >= p_limit;
+    END IF;
 END $$;

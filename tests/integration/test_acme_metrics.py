@@ -99,7 +99,7 @@ def test_accounts_and_orders_by_status(orders):
     told, rows = states(orders, of(orders))
     assert told == rows and (rows[1]["valid"], rows[1]["invalid"]) == (1, 1)
     orders.q("SELECT duty_stats_fold(100000)")
-    orders.q("SELECT * FROM duty_acme_cleanup(100, %s)", job_words())
+    orders.q("SELECT * FROM duty_acme_cleanup(0, 100, %s)", job_words())
     told, rows = states(orders, of(orders))
     assert told == rows and "invalid" not in rows[1]
     # What was never counted, or wrongly, is counted by the rows.

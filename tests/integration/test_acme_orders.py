@@ -162,12 +162,12 @@ def test_one_that_nobody_looks_at_ends_too(orders, is_asked):
     try:
         with holder.cursor() as c:
             c.execute("SELECT 1 FROM managed_certificates WHERE id = %s FOR UPDATE", (certificate,))
-            orders.q("SELECT duty_acme_cleanup(100, %s)", job_words())
+            orders.q("SELECT duty_acme_cleanup(0, 100, %s)", job_words())
             assert orders.value("SELECT status FROM acme_orders WHERE order_id = %s", order) == "processing"
         holder.rollback()
     finally:
         holder.close()
-    orders.q("SELECT duty_acme_cleanup(100, %s)", job_words())
+    orders.q("SELECT duty_acme_cleanup(0, 100, %s)", job_words())
     assert orders.q("SELECT o.status, o.error ->> 'why', j.status, j.last_error FROM acme_orders o JOIN jobs j ON j.id = o.job_id WHERE o.order_id = %s", order) == [
         ("invalid", "order_changed", "Cancelled", json.loads(job_words())["order_changed"])]
     assert orders.q("SELECT state FROM issuance_approval_requests WHERE job_id = %s AND state = 'pending'", job) == []
@@ -251,7 +251,7 @@ def test_expiry(orders):
     orders.q("UPDATE acme_orders SET expires_at = now() - interval '1 second' WHERE order_id IN (%s, %s)", order, ready)
     assert orders.finalize(ready)[0] == "expired"
     assert orders.look(ready)[:2] == ("invalid", {"why": "expired"})
-    assert orders.value("SELECT sum(rows) FROM duty_acme_cleanup(100, %s)", job_words()) >= 1
+    assert orders.value("SELECT sum(rows) FROM duty_acme_cleanup(0, 100, %s)", job_words()) >= 1
     assert orders.q("SELECT o.status, z.status FROM acme_orders o JOIN acme_authorizations z ON z.order_id = o.order_id WHERE o.order_id = %s",
                     order) == [("invalid", "expired")]
 
@@ -274,13 +274,65 @@ def test_cleaning(orders):
     orders.q("INSERT INTO acme_buckets (kind, subject, tokens, at) VALUES ('order', 'rest', 0, now() - interval '61 minutes'), "
              "('order', 'busy', 0, now())")
     for _ in range(orders.value("SELECT count(*) FROM acme_orders")): # some of those that wait at each look
-        orders.q("SELECT duty_acme_cleanup(2, %s)", job_words())
+        orders.q("SELECT duty_acme_cleanup(0, 2, %s)", job_words())
     assert orders.q("SELECT status FROM acme_orders WHERE order_id IN (%s, %s, %s, %s) ORDER BY order_id", kept, gone, done, failed) == [
         ("ready",), ("valid",), ("invalid",)]
     # By a clock that is behind one that is over is none yet, and would serve again.
     assert orders.q("SELECT nonce FROM acme_nonces ORDER BY nonce") == [("new",), ("over",)]
     assert orders.q("SELECT id FROM acme_nonce_keys WHERE id IN ('old', 'used')") == [("used",)]
     assert orders.q("SELECT subject FROM acme_buckets WHERE subject IN ('rest', 'busy')") == [("busy",)]
+
+
+DAY = 24 * 3600 * 1000
+
+
+@pytest.mark.parametrize("keep", [90 * DAY, 0])
+def test_keys_of_external_accounts_that_have_ended_go(orders, keep):
+    orders.q("DELETE FROM acme_eab_keys")
+    made = {"active", "expires", "reused", "expired-89", "expired-91", "revoked-89", "revoked-91", "used-89", "used-91"}
+    for name in made:
+        orders.q("INSERT INTO acme_eab_keys (key_id, hmac_sealed, created_by, created_at) VALUES (%s, '', 'x', now() - interval '1 year')", name)
+    orders.q("UPDATE acme_eab_keys SET expires_at = now() + interval '1 day' WHERE key_id = 'expires'")
+    orders.q("UPDATE acme_eab_keys SET reusable = true, uses = 9, used_at = now() - interval '91 days' WHERE key_id = 'reused'")
+    for column, word in (("expires_at", "expired"), ("revoked_at", "revoked"), ("used_at", "used")):
+        for days in (89, 91):
+            orders.q(f"UPDATE acme_eab_keys SET uses = %s, {column} = now() - make_interval(days => %s) WHERE key_id = %s",
+                     int(word == "used"), days, f"{word}-{days}")
+    # Used long ago, and revoked yesterday: it admits nobody since it was used.
+    orders.q("UPDATE acme_eab_keys SET revoked_at = now() - interval '1 day' WHERE key_id = 'used-91'")
+    orders.q("INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, profile_id, eab_key_id) "
+             "SELECT 'acct-bound', 'bound', '', profile_id, 'used-91' FROM acme_accounts WHERE account_id = %s ON CONFLICT DO NOTHING", ACCOUNT)
+    orders.q("UPDATE acme_eab_keys SET account_id = 'acct-bound' WHERE key_id = 'used-91'")
+    for _ in range(3): # in chunks
+        orders.q("SELECT duty_acme_cleanup(%s, 2, %s)", keep, job_words())
+    left = {k for k, in orders.q("SELECT key_id FROM acme_eab_keys")}
+    assert left == made - ({"expired-91", "revoked-91", "used-91"} if keep else set())
+    told = orders.q("SELECT resource_id, actor, details ->> 'status' FROM audit_events WHERE action = 'acme_eab_key_deleted' ORDER BY resource_id")
+    assert told == [("expired-91", "system", "expired"), ("revoked-91", "system", "revoked"), ("used-91", "system", "revoked")]
+    assert orders.value("SELECT eab_key_id FROM acme_accounts WHERE account_id = 'acct-bound'") == "used-91"
+
+
+def test_accounts_that_have_ended_go(orders):
+    """Those that their clients ended, once nothing rests on them; one that an operator revoked shuts its key out for good."""
+    names = ["lives", "revoked", "gone-1", "gone-2", "gone-3", "young", "orders", "certificate"]
+    for name in names:
+        orders.q("INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, profile_id, status, updated_at) "
+                 "SELECT %s, %s, '', profile_id, %s, now() - make_interval(days => %s) FROM acme_accounts WHERE account_id = %s",
+                 f"acct-{name}", name, {"lives": "valid", "revoked": "revoked"}.get(name, "deactivated"), 89 if name == "young" else 91, ACCOUNT)
+    order = orders.create("rests.example.test")[2]
+    job = orders.finalize(order)[1]
+    orders.complete(job)
+    orders.look(order)
+    orders.q("UPDATE acme_certificates SET account_id = 'acct-certificate' WHERE certificate_id = %s", orders.certificate(job))
+    orders.q("UPDATE acme_orders SET account_id = 'acct-orders' WHERE order_id = %s", order)
+    for _ in range(6): # two at each look, and round again
+        orders.q("SELECT duty_acme_cleanup(%s, 2, %s)", 90 * DAY, job_words())
+    left = {a for a, in orders.q("SELECT account_id FROM acme_accounts")}
+    assert {n for n in names if f"acct-{n}" in left} == {"lives", "revoked", "young", "orders", "certificate"}
+    orders.q("DELETE FROM acme_orders WHERE order_id = %s", order)
+    for _ in range(3):
+        orders.q("SELECT duty_acme_cleanup(%s, 2, %s)", 90 * DAY, job_words())
+    assert not orders.q("SELECT FROM acme_accounts WHERE account_id = 'acct-orders'")
 
 
 # --- authorizations and challenges ---

@@ -598,7 +598,7 @@ FAILED = "UPDATE tasks SET status = 'Failed', leased_by = NULL, lease_id = NULL,
 
 
 def clean(world):
-    world.fleet.query("SELECT * FROM duty_acme_cleanup(100, '{}')")
+    world.fleet.query("SELECT * FROM duty_acme_cleanup(0, 100, '{}')")
 
 
 def test_what_nobody_can_validate_is_invalid(bare, played):

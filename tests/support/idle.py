@@ -12,7 +12,7 @@ HOUR = 3600 * 1000
 LED = "'idle', '1'"
 # The statements of a run that finds nothing, with their parameters behind those that say who leads.
 RUNS = {
-    "acme_cleanup": {"duty_acme_cleanup": f"{LED}, '150', '{{}}'"},
+    "acme_cleanup": {"duty_acme_cleanup": f"{LED}, '150', '{2160 * HOUR}', '{{}}'"},
     "agent_health": {"duty_agent_health": f"{LED}, '{180 * 1000}'"},
     "agent_rescue": {"duty_agent_rescue": f"{LED}, '1000', '{300 * 1000}', '{{}}'"},
     "audit_chain_verify": {"duty_audit_chain_verify": f"{LED}, '5000', '{{}}'"},
