@@ -10,23 +10,16 @@
  * look-up lists the newest orders of the common name and compares.
  */
 #include <cjson/cJSON.h>
-#include <inttypes.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/attr.h"
 #include "common/json/json.h"
-#include "common/pki/cert/cert.h"
-#include "worker/issuers/issuer.h"
-#include "worker/issuers/issuer_http.h"
+#include "worker/issuers/issuer_config.h"
+#include "worker/issuers/rest_order.h"
 
-#define TEXT_MAX 255
-#define REPLY_MAX ((size_t)1024 * 1024)
 #define DAY_S 86400
 #define DAYS_DEFAULT 199 /* the longest that public CAs may issue */
-#define LISTED_MAX 10
-#define ID_MAX INT64_C(9007199254740991)
 
 static const char *const own_urls[] = {
     "https://www.digicert.com/services/v2",
@@ -34,38 +27,32 @@ static const char *const own_urls[] = {
     NULL,
 };
 
-struct config {
-	const char *base_url, *product, *key;
-	int64_t org_id;
+static const struct rest_word statuses[] = {
+    {"issued", ISSUER_ISSUED},
+    {"rejected", ISSUER_REFUSED},
+    {"denied", ISSUER_REFUSED},
+    {"canceled", ISSUER_REFUSED},
+    {"expired", ISSUER_REFUSED},
+    {"revoked", ISSUER_REFUSED},
+    {0},
 };
 
 struct order { /* in the arena */
-	const struct issuer_env *env;
-	const struct issuer_order *o; /* NULL: to revoke, or for a test */
-	struct arena *a;
-	struct config config;
-	const char *order_id;       /* that is asked about */
-	const char *certificate_id; /* of what was issued */
-	int64_t listed[LISTED_MAX]; /* a look-up's candidates */
-	size_t nlisted, at;
+	struct rest_order rest;
+	struct http_header headers[2];
+	const char *product;
+	int64_t org_id;
 	const char *refusal; /* why it would not revoke */
-	issuer_answer_fn *done;
-	void *arg;
 };
 
 /* --- configuration --- */
 
-static rc
-read_org(struct arena *a, const char *text, int64_t *out, const char **out_why)
+static bool
+is_number(const char *s)
 {
-	size_t len = strlen(text);
+	size_t len = strlen(s);
 
-	if (len < 1 || len > 15 || strspn(text, "0123456789") != len) {
-		*out_why = arena_printf(a, "org_id is not a number");
-		return RC_INVALID;
-	}
-	*out = strtoll(text, NULL, 10);
-	return RC_OK;
+	return len >= 1 && len <= 15 && strspn(s, "0123456789") == len;
 }
 
 static bool
@@ -77,227 +64,84 @@ is_product(const char *s)
 	       strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 
-/* Of a key that is absent the value stays. */
 static rc
-read_text(const struct cJSON *object, const char *name, const char **out,
-    const char **out_why)
+digicert_open(const struct issuer_env *env, struct arena *a, const char *config,
+    const struct issuer_order *order, void **out, const char **out_why)
 {
-	rc ret = json_str(object, name, TEXT_MAX, out);
-
-	if (ret == RC_NOT_FOUND)
-		return RC_OK;
-	if (ret != RC_OK)
-		*out_why = "a value of its configuration is no text, or is too "
-			   "long";
-	return ret;
-}
-
-static rc
-read_config(const struct issuer_env *env, struct arena *a, const char *text,
-    struct config *out, const char **out_why)
-{
-	struct config c = {.base_url = own_urls[0], .product = "ssl_basic"};
-	const char *path = "", *org = "", *why;
-	const struct cJSON *object;
+	struct order *o = rest_order_new(env, a, order, sizeof(*o));
+	const char *org = "", *key = "";
+	struct issuer_config c;
 	rc ret;
 
-	ret = json_parse(a, text, strlen(text), &object, out_why);
+	o->product = "ssl_basic";
+	issuer_config_start(&c, env, a, config);
+	issuer_config_text(&c, "product_type", &o->product);
+	issuer_config_text(&c, "org_id", &org);
+	issuer_config_refuse_if(&c, !is_number(org), "org_id is not a number");
+	issuer_config_refuse_if(&c, !is_product(o->product),
+	    "product_type is no product's name, as ssl_basic is");
+	issuer_config_url(&c, "base_url", own_urls, &o->rest.base_url);
+	issuer_config_secret(&c, "api_key_path", &key);
+	o->org_id = strtoll(org, NULL, 10);
+	o->headers[0] = (struct http_header){"X-DC-DEVKEY", key};
+	o->rest.headers = o->headers;
+	ret = issuer_config_end(&c, out_why);
 	if (ret == RC_OK)
-		ret = read_text(object, "base_url", &c.base_url, out_why);
-	if (ret == RC_OK)
-		ret = read_text(object, "product_type", &c.product, out_why);
-	if (ret == RC_OK)
-		ret = read_text(object, "org_id", &org, out_why);
-	if (ret == RC_OK)
-		ret = read_text(object, "api_key_path", &path, out_why);
-	if (ret == RC_OK)
-		ret = read_org(a, org, &c.org_id, out_why);
-	if (ret != RC_OK)
-		return RC_INVALID;
-	if (!is_product(c.product)) {
-		*out_why = "product_type is no product's name, as ssl_basic is";
-		return RC_INVALID;
-	}
-	why = issuer_http_refuse_url(env, a, own_urls, c.base_url);
-	if (why) {
-		*out_why = why;
-		return RC_IO; /* another host may allow it */
-	}
-	ret = issuer_http_secret(env, a, path, &c.key, out_why);
-	if (ret != RC_OK)
-		return ret;
-	*out = c;
-	return RC_OK;
+		*out = o;
+	return ret;
 }
 
 static rc
 digicert_check(const struct issuer_env *env, struct arena *a,
     const char *config, const char **out_why)
 {
-	struct config c;
+	void *order;
 
-	return read_config(env, a, config, &c, out_why);
-}
-
-static rc
-digicert_open(const struct issuer_env *env, struct arena *a, const char *config,
-    const struct issuer_order *order, void **out, const char **out_why)
-{
-	struct order *o = arena_alloc(a, sizeof(*o));
-	rc ret;
-
-	o->env = env;
-	o->o = order;
-	o->a = a;
-	ret = read_config(env, a, config, &o->config, out_why);
-	if (ret != RC_OK)
-		return ret;
-	*out = o;
-	return RC_OK;
-}
-
-static int64_t
-digicert_limit_ms(const void *order)
-{
-	return ISSUER_HTTP_MS;
-}
-
-static bool
-digicert_can_look_up(const void *order)
-{
-	return true;
-}
-
-/* --- calls and answers --- */
-
-static rc
-call(struct order *o, const char *method, const char *path, const char *body,
-    issuer_reply_fn *done)
-{
-	const struct http_header headers[] = {{"X-DC-DEVKEY", o->config.key},
-	    {0}};
-	struct http_request req = {
-	    .method = method,
-	    .url = arena_printf(o->a, "%s%s", o->config.base_url, path),
-	    .body = body,
-	    .body_len = body ? strlen(body) : 0,
-	    .accept = "*/*", /* a certificate is no JSON */
-	    .headers = headers,
-	    .timeout_ms = ISSUER_HTTP_MS,
-	    .max_reply = REPLY_MAX,
-	};
-
-	return issuer_http_start(o->env, o->a, &req, done, o);
-}
-
-static void
-answer(struct order *o, enum issuer_verdict verdict, const char *words,
-    int64_t retry_after_s)
-{
-	struct issuer_answer a = {
-	    .verdict = verdict,
-	    .words = words,
-	    .order_id = o->order_id,
-	    .retry_after_s = retry_after_s,
-	};
-
-	o->done(o->arg, &a);
-}
-
-/* A later call of the same question that could not even be started. */
-static void
-next_call(struct order *o, const char *path, issuer_reply_fn *done)
-{
-	if (call(o, "GET", path, NULL, done) != RC_OK)
-		answer(o, ISSUER_RETRY, "the next call could not be made", 0);
-}
-
-static bool
-is_good(const struct issuer_reply *r)
-{
-	return r->code == RC_OK && r->status >= 200 && r->status < 300;
-}
-
-static const char *
-id_of(struct order *o, const struct cJSON *object, const char *name)
-{
-	int64_t id;
-
-	if (json_int(object, name, 1, ID_MAX, &id) != RC_OK)
-		return NULL;
-	return arena_printf(o->a, "%" PRId64, id);
+	return digicert_open(env, a, config, NULL, &order, out_why);
 }
 
 /* --- what became of an order --- */
-
-static void
-issued(struct order *o, const char *pem, size_t len)
-{
-	struct issuer_answer a = {
-	    .verdict = ISSUER_ISSUED,
-	    .pem = pem,
-	    .len = len,
-	    .words = "",
-	    .order_id = o->order_id,
-	    .certificate_id = o->certificate_id,
-	};
-
-	o->done(o->arg, &a);
-}
 
 static void
 on_download(void *arg, const struct issuer_reply *r)
 {
 	struct order *o = arg;
 
-	if (is_good(r)) {
-		issued(o, r->text, r->len);
-		return;
-	}
-	/* It is issued, so it will be there: not yet is no refusal. */
-	answer(o,
-	    r->code == RC_OK && r->status == 404 ? ISSUER_PENDING
-						 : ISSUER_RETRY,
-	    arena_printf(o->a, "issued, but not to be fetched yet: %s",
-		r->words),
-	    r->retry_after_s);
-}
-
-static bool
-is_one_of(const char *word, const char *const *words)
-{
-	for (; *words; words++)
-		if (strcmp(word, *words) == 0)
-			return true;
-	return false;
+	if (rest_is_good(r))
+		rest_issued(&o->rest, r->text, r->len);
+	else /* It is issued, so it will be there: not yet is no refusal. */
+		rest_not_fetched(&o->rest,
+		    r->code == RC_OK && r->status == 404 ? ISSUER_PENDING
+							 : ISSUER_RETRY,
+		    r);
 }
 
 /* By the order, as DigiCert shows it. */
 static void
 judge_status(struct order *o, const struct cJSON *json)
 {
-	static const char *const ended[] = {"rejected", "denied", "canceled",
-	    "expired", "revoked", NULL};
 	const char *status = "", *certificate;
+	enum issuer_verdict verdict;
 
-	if (json_str(json, "status", TEXT_MAX, &status) != RC_OK) {
-		answer(o, ISSUER_RETRY, "the answer has no status", 0);
+	if (json_str(json, "status", REST_TEXT_MAX, &status) != RC_OK) {
+		rest_answer(&o->rest, ISSUER_RETRY, "the answer has no status",
+		    0);
 		return;
 	}
-	if (is_one_of(status, ended)) {
-		answer(o, ISSUER_REFUSED, status, 0);
-		return;
+	verdict = rest_verdict(statuses, status);
+	certificate = rest_id(&o->rest, json_get(json, "certificate"), "id");
+	if (verdict == ISSUER_ISSUED && certificate) {
+		o->rest.certificate_id = certificate;
+		rest_get(&o->rest,
+		    arena_printf(o->rest.a,
+			"/certificate/%s/download/format/pem_noroot",
+			certificate),
+		    on_download);
+	} else {
+		rest_answer(&o->rest,
+		    verdict == ISSUER_ISSUED ? ISSUER_PENDING : verdict, status,
+		    0);
 	}
-	certificate = id_of(o, json_get(json, "certificate"), "id");
-	if (strcmp(status, "issued") != 0 || !certificate) {
-		answer(o, ISSUER_PENDING, status, 0);
-		return;
-	}
-	o->certificate_id = certificate;
-	next_call(o,
-	    arena_printf(o->a, "/certificate/%s/download/format/pem_noroot",
-		certificate),
-	    on_download);
 }
 
 static void
@@ -305,19 +149,19 @@ on_order(void *arg, const struct issuer_reply *r)
 {
 	struct order *o = arg;
 
-	if (is_good(r) && r->json)
+	if (rest_is_good(r) && r->json)
 		judge_status(o, r->json);
-	else if (is_good(r))
-		answer(o, ISSUER_RETRY, "the answer is no JSON", 0);
+	else if (rest_is_good(r))
+		rest_answer(&o->rest, ISSUER_RETRY, "the answer is no JSON", 0);
 	else
-		answer(o, issuer_http_judge_question(r), r->words,
-		    r->retry_after_s);
+		rest_judge_question(&o->rest, r);
 }
 
 static const char *
-order_path(struct order *o, const char *order_id)
+order_path(struct order *o)
 {
-	return arena_printf(o->a, "/order/certificate/%s", order_id);
+	return arena_printf(o->rest.a, "/order/certificate/%s",
+	    o->rest.order_id);
 }
 
 static rc
@@ -326,10 +170,8 @@ digicert_poll(void *order, const char *order_id, issuer_answer_fn *done,
 {
 	struct order *o = order;
 
-	o->done = done;
-	o->arg = arg;
-	o->order_id = order_id;
-	return call(o, "GET", order_path(o, order_id), NULL, on_order);
+	rest_begin(&o->rest, order_id, done, arg);
+	return rest_call(&o->rest, "GET", order_path(o), NULL, on_order);
 }
 
 /* --- placing --- */
@@ -341,8 +183,7 @@ write_certificate(struct json_w *w, const struct issuer_order *o)
 
 	json_w_key(w, "certificate");
 	json_w_open(w, '{');
-	json_w_kv(w, "common_name",
-	    c->common_name ? c->common_name : c->names[0].text);
+	json_w_kv(w, "common_name", rest_common_name(o));
 	json_w_kv(w, "csr", o->csr_pem);
 	json_w_key(w, "dns_names");
 	json_w_open(w, '[');
@@ -379,39 +220,22 @@ write_order(struct order *o)
 	buf_init(&body, 0);
 	json_w_init(&w, &body);
 	json_w_open(&w, '{');
-	write_certificate(&w, o->o);
+	write_certificate(&w, o->rest.order);
 	json_w_key(&w, "organization");
 	json_w_open(&w, '{');
-	json_w_kv_int(&w, "id", o->config.org_id);
+	json_w_kv_int(&w, "id", o->org_id);
 	json_w_close(&w, '}');
 	json_w_key(&w, "order_validity");
 	json_w_open(&w, '{');
-	json_w_kv_int(&w, "days", days_of(o->o));
+	json_w_kv_int(&w, "days", days_of(o->rest.order));
 	json_w_close(&w, '}');
 	json_w_kv_bool(&w, "skip_approval", true);
 	json_w_kv_bool(&w, "disable_renewal_notifications", true);
-	json_w_kv(&w, "comments",
-	    arena_printf(o->a, "certctl %s", o->o->reference));
+	json_w_kv(&w, "comments", rest_comment(&o->rest));
 	json_w_close(&w, '}');
-	text = arena_strdup(o->a, buf_cstr(&body));
+	text = arena_strdup(o->rest.a, buf_cstr(&body));
 	buf_fini(&body);
 	return text;
-}
-
-/* A root is nothing that a server sends along. */
-static bool
-is_root(const char *pem)
-{
-	X509 *x;
-	bool is;
-	rc ret;
-
-	ret = cert_from_pem(pem, strlen(pem), &x);
-	if (ret != RC_OK)
-		return false; /* what it is, is judged later */
-	is = X509_self_signed(x, 0) == 1;
-	X509_free(x);
-	return is;
 }
 
 /* The chain that an order issued at once brings along; NULL: it has none. */
@@ -423,10 +247,9 @@ inline_chain(struct order *o, const struct cJSON *json)
 
 	cJSON_ArrayForEach(item, chain)
 	{
-		if (json_str(item, "pem", REPLY_MAX, &pem) != RC_OK)
+		if (json_str(item, "pem", REST_REPLY_MAX, &pem) != RC_OK)
 			return NULL;
-		if (text[0] == '\0' || !is_root(pem))
-			text = arena_printf(o->a, "%s%s\n", text, pem);
+		text = arena_printf(o->rest.a, "%s%s\n", text, pem);
 	}
 	return text[0] != '\0' ? text : NULL;
 }
@@ -434,20 +257,21 @@ inline_chain(struct order *o, const struct cJSON *json)
 static void
 accepted(struct order *o, const struct cJSON *json)
 {
-	const char *certificate = id_of(o, json, "certificate_id"), *chain;
 	const struct cJSON *requests = json_get(json, "requests");
-	const char *status = "pending";
+	const char *status = "pending", *certificate, *chain;
 	rc ret;
 
+	certificate = rest_id(&o->rest, json, "certificate_id");
 	chain = certificate ? inline_chain(o, json) : NULL;
 	if (chain) {
-		o->certificate_id = certificate;
-		issued(o, chain, strlen(chain));
+		o->rest.certificate_id = certificate;
+		rest_issued(&o->rest, chain, strlen(chain));
 		return;
 	}
-	ret = json_str(cJSON_GetArrayItem(requests, 0), "status", TEXT_MAX,
+	ret = json_str(cJSON_GetArrayItem(requests, 0), "status", REST_TEXT_MAX,
 	    &status);
-	answer(o, ISSUER_PENDING, ret == RC_OK ? status : "pending", 0);
+	rest_answer(&o->rest, ISSUER_PENDING, ret == RC_OK ? status : "pending",
+	    0);
 }
 
 static void
@@ -455,16 +279,15 @@ on_placed(void *arg, const struct issuer_reply *r)
 {
 	struct order *o = arg;
 
-	if (!is_good(r)) {
-		answer(o, issuer_http_judge_order(r), r->words,
-		    r->retry_after_s);
+	if (!rest_is_good(r)) {
+		rest_judge_order(&o->rest, r);
 		return;
 	}
-	o->order_id = r->json ? id_of(o, r->json, "id") : NULL;
-	if (o->order_id)
+	o->rest.order_id = r->json ? rest_id(&o->rest, r->json, "id") : NULL;
+	if (o->rest.order_id)
 		accepted(o, r->json);
 	else
-		answer(o, ISSUER_UNSURE,
+		rest_answer(&o->rest, ISSUER_UNSURE,
 		    "the answer to the order does not say its id", 0);
 }
 
@@ -473,32 +296,13 @@ digicert_place(void *order, issuer_answer_fn *done, void *arg)
 {
 	struct order *o = order;
 
-	o->done = done;
-	o->arg = arg;
-	return call(o, "POST",
-	    arena_printf(o->a, "/order/certificate/%s", o->config.product),
+	rest_begin(&o->rest, NULL, done, arg);
+	return rest_call(&o->rest, "POST",
+	    arena_printf(o->rest.a, "/order/certificate/%s", o->product),
 	    write_order(o), on_placed);
 }
 
 /* --- looking up --- */
-
-static void look_at_next(struct order *o);
-
-/* The same request, whatever its lines look like. */
-static bool
-is_same_csr(const char *a, const char *b)
-{
-	for (;;) {
-		a += strspn(a, "\r\n\t ");
-		b += strspn(b, "\r\n\t ");
-		if (*a != *b)
-			return false;
-		if (*a == '\0')
-			return true;
-		a++;
-		b++;
-	}
-}
 
 static void
 on_candidate(void *arg, const struct issuer_reply *r)
@@ -506,36 +310,22 @@ on_candidate(void *arg, const struct issuer_reply *r)
 	struct order *o = arg;
 	const char *csr = "";
 
-	if (!is_good(r) || !r->json) {
-		answer(o, ISSUER_RETRY, r->words, r->retry_after_s);
+	if (!rest_is_good(r) || !r->json) {
+		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
 		return;
 	}
-	if (json_str(json_get(r->json, "certificate"), "csr", REPLY_MAX,
+	if (json_str(json_get(r->json, "certificate"), "csr", REST_REPLY_MAX,
 		&csr) != RC_OK ||
-	    !is_same_csr(csr, o->o->csr_pem)) {
-		look_at_next(o);
+	    !rest_is_same_pem(csr, o->rest.order->csr_pem)) {
+		rest_list_next(&o->rest, "/order/certificate/", on_candidate);
 		return;
 	}
-	o->order_id = id_of(o, r->json, "id");
-	if (o->order_id)
+	o->rest.order_id = rest_id(&o->rest, r->json, "id");
+	if (o->rest.order_id)
 		judge_status(o, r->json);
 	else
-		answer(o, ISSUER_RETRY, "the order found does not say its id",
-		    0);
-}
-
-static void
-look_at_next(struct order *o)
-{
-	if (o->at == o->nlisted) {
-		answer(o, ISSUER_NO_ORDER, "none of its orders has our request",
-		    0);
-		return;
-	}
-	next_call(o,
-	    arena_printf(o->a, "/order/certificate/%" PRId64,
-		o->listed[o->at++]),
-	    on_candidate);
+		rest_answer(&o->rest, ISSUER_RETRY,
+		    "the order found does not say its id", 0);
 }
 
 static void
@@ -546,53 +336,31 @@ on_list(void *arg, const struct issuer_reply *r)
 			       r->json ? json_get(r->json, "orders") : NULL,
 			   *item;
 
-	o->nlisted = o->at = 0;
 	/* A list of nothing may have no member at all. */
-	if (!is_good(r) || !cJSON_IsObject(r->json)) {
-		answer(o, ISSUER_RETRY, r->words, r->retry_after_s);
+	if (!rest_is_good(r) || !cJSON_IsObject(r->json)) {
+		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
 		return;
 	}
+	rest_list_start(&o->rest);
 	cJSON_ArrayForEach(item, orders)
 	{
-		if (o->nlisted < LISTED_MAX &&
-		    json_int(item, "id", 1, ID_MAX, &o->listed[o->nlisted]) ==
-			RC_OK)
-			o->nlisted++;
+		rest_list_add(&o->rest, rest_id(&o->rest, item, "id"));
 	}
-	look_at_next(o);
-}
-
-/* Percent-encoded, but for what a name is made of. */
-static const char *
-url_text(struct arena *a, const char *text)
-{
-	const char *out = "";
-
-	for (; *text; text++)
-		out = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv"
-			     "wxyz0123456789.-_",
-			  *text)
-			  ? arena_printf(a, "%s%c", out, *text)
-			  : arena_printf(a, "%s%%%02X", out,
-				(unsigned char)*text);
-	return out;
+	rest_list_next(&o->rest, "/order/certificate/", on_candidate);
 }
 
 static rc
 digicert_look_up(void *order, issuer_answer_fn *done, void *arg)
 {
 	struct order *o = order;
-	const struct csr *c = o->o->csr;
 
-	o->done = done;
-	o->arg = arg;
-	return call(o, "GET",
-	    arena_printf(o->a,
+	rest_begin(&o->rest, NULL, done, arg);
+	return rest_call(&o->rest, "GET",
+	    arena_printf(o->rest.a,
 		"/order/certificate?filters%%5Bcommon_name%%5D=%s&sort=-date_"
 		"created&limit=%d",
-		url_text(o->a,
-		    c->common_name ? c->common_name : c->names[0].text),
-		LISTED_MAX),
+		rest_url_text(o->rest.a, rest_common_name(o->rest.order)),
+		REST_LISTED_MAX),
 	    NULL, on_list);
 }
 
@@ -603,15 +371,14 @@ on_cancelled(void *arg, const struct issuer_reply *r)
 {
 	struct order *o = arg;
 
-	if (is_good(r))
-		answer(o, ISSUER_REFUSED, "canceled", 0);
+	if (rest_is_good(r))
+		rest_answer(&o->rest, ISSUER_REFUSED, "canceled", 0);
 	else if (issuer_http_judge_order(r) == ISSUER_REFUSED &&
 		 r->status != 404)
 		/* Too late, perhaps: what is it now? */
-		next_call(o, order_path(o, o->order_id), on_order);
+		rest_get(&o->rest, order_path(o), on_order);
 	else
-		answer(o, issuer_http_judge_question(r), r->words,
-		    r->retry_after_s);
+		rest_judge_question(&o->rest, r);
 }
 
 static rc
@@ -620,11 +387,9 @@ digicert_cancel(void *order, const char *order_id, issuer_answer_fn *done,
 {
 	struct order *o = order;
 
-	o->done = done;
-	o->arg = arg;
-	o->order_id = order_id;
-	return call(o, "PUT",
-	    arena_printf(o->a, "/order/certificate/%s/status", order_id),
+	rest_begin(&o->rest, order_id, done, arg);
+	return rest_call(&o->rest, "PUT",
+	    arena_printf(o->rest.a, "/order/certificate/%s/status", order_id),
 	    "{\"status\":\"CANCELED\",\"note\":\"cancelled in certctl\"}",
 	    on_cancelled);
 }
@@ -659,7 +424,8 @@ is_shown_revoked(const struct cJSON *order)
 	const char *status = "";
 
 	for (size_t i = 0; i < ARRAY_LEN(shown); i++)
-		if (json_str(shown[i], "status", TEXT_MAX, &status) == RC_OK &&
+		if (json_str(shown[i], "status", REST_TEXT_MAX, &status) ==
+			RC_OK &&
 		    strcmp(status, "revoked") == 0)
 			return true;
 	return false;
@@ -670,14 +436,15 @@ on_revoked_order(void *arg, const struct issuer_reply *r)
 {
 	struct order *o = arg;
 
-	if (!is_good(r))
-		answer(o, ISSUER_RETRY, r->words, r->retry_after_s);
+	if (!rest_is_good(r))
+		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
 	else if (is_shown_revoked(r->json))
-		answer(o, ISSUER_DONE, "", 0);
+		rest_answer(&o->rest, ISSUER_DONE, "", 0);
 	else if (o->refusal)
-		answer(o, ISSUER_REFUSED, o->refusal, 0);
+		rest_answer(&o->rest, ISSUER_REFUSED, o->refusal, 0);
 	else
-		answer(o, ISSUER_PENDING, "its approval is awaited", 0);
+		rest_answer(&o->rest, ISSUER_PENDING, "its approval is awaited",
+		    0);
 }
 
 /* Approved at once there is no answer but the status 204. */
@@ -687,11 +454,12 @@ accepted_revocation(struct order *o, const struct issuer_reply *r)
 	const char *status = "approved";
 	rc ret;
 
-	ret = json_str(r->json, "status", TEXT_MAX, &status);
+	ret = json_str(r->json, "status", REST_TEXT_MAX, &status);
 	if (ret == RC_OK && strcmp(status, "approved") != 0)
-		answer(o, ISSUER_PENDING, "its approval is awaited", 0);
+		rest_answer(&o->rest, ISSUER_PENDING, "its approval is awaited",
+		    0);
 	else
-		answer(o, ISSUER_DONE, "", 0);
+		rest_answer(&o->rest, ISSUER_DONE, "", 0);
 }
 
 static void
@@ -699,16 +467,16 @@ on_revoked(void *arg, const struct issuer_reply *r)
 {
 	struct order *o = arg;
 
-	if (is_good(r)) {
+	if (rest_is_good(r)) {
 		accepted_revocation(o, r);
 	} else if (issuer_http_judge_order(r) != ISSUER_REFUSED) {
-		answer(o, ISSUER_RETRY, r->words, r->retry_after_s);
-	} else if (o->order_id[0] == '\0') {
-		answer(o, ISSUER_REFUSED, r->words, 0);
+		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
+	} else if (o->rest.order_id[0] == '\0') {
+		rest_answer_reply(&o->rest, ISSUER_REFUSED, r);
 	} else {
 		/* Revoked before, perhaps: what is it now? */
 		o->refusal = r->words;
-		next_call(o, order_path(o, o->order_id), on_revoked_order);
+		rest_get(&o->rest, order_path(o), on_revoked_order);
 	}
 }
 
@@ -726,7 +494,7 @@ write_revocation(struct order *o, const struct issuer_revocation *what)
 	json_w_kv(&w, "comments", "revoked in certctl");
 	json_w_kv_bool(&w, "skip_approval", true);
 	json_w_close(&w, '}');
-	text = arena_strdup(o->a, buf_cstr(&body));
+	text = arena_strdup(o->rest.a, buf_cstr(&body));
 	buf_fini(&body);
 	return text;
 }
@@ -737,52 +505,35 @@ digicert_revoke(void *order, const struct issuer_revocation *what,
 {
 	struct order *o = order;
 
-	o->done = done;
-	o->arg = arg;
-	o->order_id = what->order_id;
+	rest_begin(&o->rest, what->order_id, done, arg);
 	/* A second request would ask for a second approval. */
-	if (what->was_pending && o->order_id[0] != '\0')
-		return call(o, "GET", order_path(o, o->order_id), NULL,
+	if (what->was_pending && o->rest.order_id[0] != '\0')
+		return rest_call(&o->rest, "GET", order_path(o), NULL,
 		    on_revoked_order);
 	/* DigiCert takes the serial number in place of its own. */
-	return call(o, "PUT",
-	    arena_printf(o->a, "/certificate/%s/revoke",
+	return rest_call(&o->rest, "PUT",
+	    arena_printf(o->rest.a, "/certificate/%s/revoke",
 		what->certificate_id[0] ? what->certificate_id : what->serial),
 	    write_revocation(o, what), on_revoked);
 }
 
 /* --- testing --- */
 
-static void
-on_me(void *arg, const struct issuer_reply *r)
-{
-	struct order *o = arg;
-
-	if (is_good(r))
-		answer(o, ISSUER_DONE, "", 0);
-	else if (r->code == RC_OK && r->status >= 400 && r->status < 500 &&
-		 r->status != 408 && r->status != 429)
-		answer(o, ISSUER_REFUSED, r->words, 0);
-	else
-		answer(o, ISSUER_RETRY, r->words, r->retry_after_s);
-}
-
 static rc
 digicert_validate(void *order, issuer_answer_fn *done, void *arg)
 {
 	struct order *o = order;
 
-	o->done = done;
-	o->arg = arg;
-	return call(o, "GET", "/user/me", NULL, on_me);
+	rest_begin(&o->rest, NULL, done, arg);
+	return rest_call(&o->rest, "GET", "/user/me", NULL, rest_judge_test);
 }
 
 const struct issuer_ops issuer_digicert = {
     .type = "DigiCert",
     .check = digicert_check,
     .open = digicert_open,
-    .limit_ms = digicert_limit_ms,
-    .can_look_up = digicert_can_look_up,
+    .limit_ms = rest_limit_ms,
+    .can_look_up = rest_can_look_up,
     .place = digicert_place,
     .look_up = digicert_look_up,
     .poll = digicert_poll,

@@ -41,14 +41,14 @@ is_among(const char *const *urls, const char *url)
 
 const char *
 issuer_http_refuse_url(const struct issuer_env *env, struct arena *a,
-    const char *const *own, const char *url)
+    const char *const *own, const char *name, const char *url)
 {
 	if (is_among(own, url) || is_among(env->base_urls, url))
 		return NULL;
 	return arena_printf(a,
-	    "base_url is none of the CA's own, %s for instance; the workers' "
-	    "hosts may allow others by CERTCTL_ISSUER_BASE_URLS",
-	    own[0]);
+	    "%s is none of the CA's own, %s for instance; the workers' hosts "
+	    "may allow others by CERTCTL_ISSUER_BASE_URLS",
+	    name, own[0]);
 }
 
 rc

@@ -35,9 +35,9 @@ rc issuer_http_new(struct loop *l, const struct cfg *cfg,
 
 /* Whether calls may go to this base URL: one of the CA's own, NULL-terminated
  * without a "/" at the end, or one of the host's.  NULL when they may, else
- * why not, for people, in the arena. */
+ * why not, for people, in the arena.  name: the key's that holds it. */
 const char *issuer_http_refuse_url(const struct issuer_env *env,
-    struct arena *a, const char *const *own, const char *url);
+    struct arena *a, const char *const *own, const char *name, const char *url);
 
 /* The secret in that file, one line, wiped with the arena.  RC_INVALID: the
  * path; RC_IO: this host; with *out_why. */

@@ -1,0 +1,29 @@
+/*
+ * certpile: putting certificates that came in any order into the one that a
+ * server sends (RFC 8446 section 4.4.2).
+ *
+ * CAs promise no order: a leaf stands last, a root between, an issuer is sent
+ * twice.  What belongs to a key is found by the key.
+ */
+#ifndef COMMON_PKI_CERT_CERTPILE_H
+#define COMMON_PKI_CERT_CERTPILE_H
+
+#include <stddef.h>
+
+#include "common/base/arena.h"
+#include "common/pki/asn1/span.h"
+
+#define CERTPILE_MAX 32
+
+/*
+ * The certificate with that public key (a SubjectPublicKeyInfo), then who
+ * signed it, and so on upwards, without a root: PEM in the arena.  Each is
+ * signed by the next; what does not belong there is left out.
+ *
+ * NULL when it can't be told: more than CERTPILE_MAX certificates, one that
+ * can't be read, none of that key.
+ */
+const char *certpile_order(struct arena *a, struct span spki, const char *pem,
+    size_t len);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * issuer_config: how connectors read an issuer's configuration.
+ *
+ * The keys and their kinds stand in common/issuer/issuers.def, and the API has
+ * held to them what it stored; here a connector takes the values.  The first
+ * thing that is wrong stays, and nothing is read after it, so a connector reads
+ * all that it wants and looks once.
+ */
+#ifndef WORKER_ISSUERS_ISSUER_CONFIG_H
+#define WORKER_ISSUERS_ISSUER_CONFIG_H
+
+#include <stdbool.h>
+
+#include "common/base/arena.h"
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+#include "worker/issuers/issuer.h"
+
+struct cJSON;
+
+struct issuer_config {
+	const struct issuer_env *env;
+	struct arena *a;
+	const struct cJSON *object;
+	rc code;         /* RC_OK so far */
+	const char *why; /* it is not */
+};
+
+/* text is JSON; what is read lives in the arena. */
+void issuer_config_start(struct issuer_config *c, const struct issuer_env *env,
+    struct arena *a, const char *text);
+/* Of a key that is absent the value stays. */
+void issuer_config_text(struct issuer_config *c, const char *name,
+    const char **out);
+/* Where calls go, without a "/" at its end: one of the CA's own, of which the
+ * first is meant where the key is absent, or one that the workers' host
+ * allows. */
+void issuer_config_url(struct issuer_config *c, const char *name,
+    const char *const *own, const char **out);
+/* The secret in the file that the key names. */
+void issuer_config_secret(struct issuer_config *c, const char *name,
+    const char **out);
+/* RC_INVALID with that text, for people, if it is so. */
+void issuer_config_refuse_if(struct issuer_config *c, bool is_wrong,
+    const char *why);
+/* RC_INVALID: the configuration; RC_IO: this host; with *out_why. */
+rc issuer_config_end(const struct issuer_config *c,
+    const char **out_why) MUST_CHECK;
+
+#endif

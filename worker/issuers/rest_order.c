@@ -1,0 +1,250 @@
+#include "worker/issuers/rest_order.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/json/json.h"
+#include "common/pki/cert/certpile.h"
+
+#define ID_MAX INT64_C(9007199254740991)
+
+void *
+rest_order_new(const struct issuer_env *env, struct arena *a,
+    const struct issuer_order *order, size_t size)
+{
+	struct rest_order *o = arena_alloc(a, size);
+
+	o->env = env;
+	o->order = order;
+	o->a = a;
+	return o;
+}
+
+int64_t
+rest_limit_ms(const void *order)
+{
+	return ISSUER_HTTP_MS;
+}
+
+bool
+rest_can_look_up(const void *order)
+{
+	return true;
+}
+
+/* --- calls --- */
+
+void
+rest_begin(struct rest_order *o, const char *order_id, issuer_answer_fn *done,
+    void *arg)
+{
+	o->order_id = order_id;
+	o->done = done;
+	o->arg = arg;
+}
+
+rc
+rest_call(struct rest_order *o, const char *method, const char *path,
+    const char *body, issuer_reply_fn *next)
+{
+	struct http_request req = {
+	    .method = method,
+	    .url = arena_printf(o->a, "%s%s", o->base_url, path),
+	    .body = body,
+	    .body_len = body ? strlen(body) : 0,
+	    .accept = "*/*", /* a certificate is no JSON */
+	    .headers = o->headers,
+	    .timeout_ms = ISSUER_HTTP_MS,
+	    .max_reply = REST_REPLY_MAX,
+	};
+
+	return issuer_http_start(o->env, o->a, &req, next, o);
+}
+
+void
+rest_get(struct rest_order *o, const char *path, issuer_reply_fn *next)
+{
+	if (rest_call(o, "GET", path, NULL, next) != RC_OK)
+		rest_answer(o, ISSUER_RETRY, "the next call could not be made",
+		    0);
+}
+
+/* --- reading and writing --- */
+
+bool
+rest_is_good(const struct issuer_reply *r)
+{
+	return r->code == RC_OK && r->status >= 200 && r->status < 300;
+}
+
+const char *
+rest_id(struct rest_order *o, const struct cJSON *object, const char *name)
+{
+	int64_t id;
+
+	if (json_int(object, name, 1, ID_MAX, &id) != RC_OK)
+		return NULL;
+	return arena_printf(o->a, "%" PRId64, id);
+}
+
+const char *
+rest_url_text(struct arena *a, const char *text)
+{
+	const char *out = "";
+
+	for (; *text; text++)
+		out = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv"
+			     "wxyz0123456789.-_",
+			  *text)
+			  ? arena_printf(a, "%s%c", out, *text)
+			  : arena_printf(a, "%s%%%02X", out,
+				(unsigned char)*text);
+	return out;
+}
+
+bool
+rest_is_same_pem(const char *a, const char *b)
+{
+	for (;;) {
+		a += strspn(a, "\r\n\t ");
+		b += strspn(b, "\r\n\t ");
+		if (*a != *b)
+			return false;
+		if (*a == '\0')
+			return true;
+		a++;
+		b++;
+	}
+}
+
+const char *
+rest_common_name(const struct issuer_order *order)
+{
+	const struct csr *c = order->csr;
+
+	return c->common_name ? c->common_name : c->names[0].text;
+}
+
+const char *
+rest_comment(struct rest_order *o)
+{
+	return arena_printf(o->a, "certctl %s", o->order->reference);
+}
+
+enum issuer_verdict
+rest_verdict(const struct rest_word *words, const char *word)
+{
+	for (; words->word; words++)
+		if (strcasecmp(words->word, word) == 0)
+			return words->verdict;
+	return ISSUER_PENDING;
+}
+
+/* --- answers --- */
+
+void
+rest_answer(struct rest_order *o, enum issuer_verdict verdict,
+    const char *words, int64_t retry_after_s)
+{
+	struct issuer_answer a = {
+	    .verdict = verdict,
+	    .words = words,
+	    .order_id = o->order_id,
+	    .retry_after_s = retry_after_s,
+	};
+
+	o->done(o->arg, &a);
+}
+
+void
+rest_answer_reply(struct rest_order *o, enum issuer_verdict verdict,
+    const struct issuer_reply *r)
+{
+	rest_answer(o, verdict, r->words, r->retry_after_s);
+}
+
+void
+rest_judge_order(struct rest_order *o, const struct issuer_reply *r)
+{
+	rest_answer_reply(o, issuer_http_judge_order(r), r);
+}
+
+void
+rest_judge_question(struct rest_order *o, const struct issuer_reply *r)
+{
+	rest_answer_reply(o, issuer_http_judge_question(r), r);
+}
+
+void
+rest_judge_test(void *arg, const struct issuer_reply *r)
+{
+	struct rest_order *o = arg;
+	bool is_refused =
+	    issuer_http_judge_order(r) == ISSUER_REFUSED ||
+	    (r->code == RC_OK && (r->status == 401 || r->status == 403));
+
+	if (rest_is_good(r))
+		rest_answer(o, ISSUER_DONE, "", 0);
+	else
+		rest_answer_reply(o, is_refused ? ISSUER_REFUSED : ISSUER_RETRY,
+		    r);
+}
+
+void
+rest_not_fetched(struct rest_order *o, enum issuer_verdict verdict,
+    const struct issuer_reply *r)
+{
+	rest_answer(o, verdict,
+	    arena_printf(o->a, "issued, but not to be fetched yet: %s",
+		r->words),
+	    r->retry_after_s);
+}
+
+void
+rest_issued(struct rest_order *o, const char *pem, size_t len)
+{
+	struct issuer_answer a = {
+	    .verdict = ISSUER_ISSUED,
+	    .pem = pem,
+	    .len = len,
+	    .words = "",
+	    .order_id = o->order_id,
+	    .certificate_id = o->certificate_id,
+	};
+	const char *ordered =
+	    certpile_order(o->a, o->order->csr->spki, pem, len);
+
+	/* What cannot be ordered is judged as it came. */
+	if (ordered) {
+		a.pem = ordered;
+		a.len = strlen(ordered);
+	}
+	o->done(o->arg, &a);
+}
+
+/* --- looking up --- */
+
+void
+rest_list_start(struct rest_order *o)
+{
+	o->nlisted = o->at = 0;
+}
+
+void
+rest_list_add(struct rest_order *o, const char *id)
+{
+	if (id && o->nlisted < REST_LISTED_MAX)
+		o->listed[o->nlisted++] = id;
+}
+
+void
+rest_list_next(struct rest_order *o, const char *path, issuer_reply_fn *next)
+{
+	if (o->at == o->nlisted)
+		rest_answer(o, ISSUER_NO_ORDER,
+		    "none of its orders has our request", 0);
+	else
+		rest_get(o,
+		    arena_printf(o->a, "%s%s", path, o->listed[o->at++]), next);
+}

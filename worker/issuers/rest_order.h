@@ -1,0 +1,110 @@
+/*
+ * rest_order: one order at a CA that is asked over HTTP and answers in JSON:
+ * what connectors to such CAs share.
+ *
+ * A connector's own struct begins with a rest_order, and its callbacks get that
+ * struct.  A question is begun once (rest_begin), may take several calls
+ * one after another, and is answered once (rest_answer, rest_issued,
+ * rest_judge).
+ */
+#ifndef WORKER_ISSUERS_REST_ORDER_H
+#define WORKER_ISSUERS_REST_ORDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "worker/issuers/issuer.h"
+#include "worker/issuers/issuer_http.h"
+
+#define REST_LISTED_MAX 10
+#define REST_REPLY_MAX ((size_t)1024 * 1024)
+#define REST_TEXT_MAX 255
+
+struct rest_order {
+	const struct issuer_env *env;
+	const struct issuer_order *order; /* NULL: to revoke, or for a test */
+	struct arena *a;
+	/* the connector's, of its configuration */
+	const char *base_url;
+	const struct http_header *headers; /* by which it signs in */
+	/* of the question */
+	const char *order_id; /* NULL: not known yet */
+	/* by what the CA calls what it issued; NULL: by nothing */
+	const char *certificate_id;
+	const char *listed[REST_LISTED_MAX]; /* a look-up's candidates */
+	size_t nlisted, at;
+	issuer_answer_fn *done;
+	void *arg;
+};
+
+/* size: of the connector's struct, all else of which is zero. */
+void *rest_order_new(const struct issuer_env *env, struct arena *a,
+    const struct issuer_order *order, size_t size);
+
+/* limit_ms and can_look_up of struct issuer_ops, where a call is all that
+ * placing takes and orders can be looked up. */
+int64_t rest_limit_ms(const void *order);
+bool rest_can_look_up(const void *order);
+
+/* A question: who hears of it, and about which order of the CA's. */
+void rest_begin(struct rest_order *o, const char *order_id,
+    issuer_answer_fn *done, void *arg);
+/* The first call of a question: path stands behind the base URL; body: JSON,
+ * NULL for none.  As issuer_http_start, and "next" is called with o. */
+rc rest_call(struct rest_order *o, const char *method, const char *path,
+    const char *body, issuer_reply_fn *next) MUST_CHECK;
+/* A later GET of the same question: RETRY if it can't even be started. */
+void rest_get(struct rest_order *o, const char *path, issuer_reply_fn *next);
+
+/* 2xx. */
+bool rest_is_good(const struct issuer_reply *r);
+/* Of the member, a whole number of 1 or more, in digits; NULL: it is none. */
+const char *rest_id(struct rest_order *o, const struct cJSON *object,
+    const char *name);
+/* Percent-encoded, but for what names are made of. */
+const char *rest_url_text(struct arena *a, const char *text);
+/* The same block of PEM, whatever its lines look like. */
+bool rest_is_same_pem(const char *a, const char *b);
+/* The request's common name, or its first name. */
+const char *rest_common_name(const struct issuer_order *order);
+/* "certctl <reference>": what is left at the CA, for people and look-ups. */
+const char *rest_comment(struct rest_order *o);
+
+/* The words of a CA's statuses that end an order, or say that there is a
+ * certificate; without a word at the end.  Whatever else it says: PENDING. */
+struct rest_word {
+	const char *word; /* in any case */
+	enum issuer_verdict verdict;
+};
+enum issuer_verdict rest_verdict(const struct rest_word *words,
+    const char *word);
+
+/* The answers to a question. */
+void rest_answer(struct rest_order *o, enum issuer_verdict verdict,
+    const char *words, int64_t retry_after_s);
+/* In the reply's own words. */
+void rest_answer_reply(struct rest_order *o, enum issuer_verdict verdict,
+    const struct issuer_reply *r);
+/* What a reply other than the one hoped for means, for an order that was to be
+ * placed and for a question about one (issuer_http_judge_*). */
+void rest_judge_order(struct rest_order *o, const struct issuer_reply *r);
+void rest_judge_question(struct rest_order *o, const struct issuer_reply *r);
+/* Of the call that tests an issuer: DONE, REFUSED or RETRY. */
+issuer_reply_fn rest_judge_test;
+/* An issued certificate that is not to be had yet, or not this time. */
+void rest_not_fetched(struct rest_order *o, enum issuer_verdict verdict,
+    const struct issuer_reply *r);
+/* The certificates, PEM in any order: what is answered is the one with the
+ * request's key, then who signed it, and no root. */
+void rest_issued(struct rest_order *o, const char *pem, size_t len);
+
+/* Looking up among orders that were listed. */
+void rest_list_start(struct rest_order *o);
+void rest_list_add(struct rest_order *o, const char *id); /* NULL: none */
+/* Asks for the next of them, at this path and its id; NO_ORDER when there is
+ * none left. */
+void rest_list_next(struct rest_order *o, const char *path,
+    issuer_reply_fn *next);
+
+#endif
