@@ -1,10 +1,9 @@
-"""DigiCert CertCentral: what its simulator does wrong, and what becomes of the order each time."""
+"""DigiCert CertCentral: what is particular to it (test_issuers_faults.py has what every CA does wrong)."""
 import pytest
 
 from fleet import wait_for
 from sim_digicert import KEY
-from test_issuers_conformance import (at_once, certificates, completed, make, order, plane, row, versions,  # noqa: F401
-                                      wait_ordered, wait_status)
+from test_issuers_conformance import certificates, completed, make, order, plane, versions, wait_status  # noqa: F401
 
 
 @pytest.fixture
@@ -41,119 +40,6 @@ def test_an_order_issued_at_once_needs_no_poll(plane, digicert, sim, order):  # 
     assert wait_status(plane, job, "Completed", "Failed") == ("Completed", None)
     assert sim.calls("GET /order") == 0 and len(sim.orders) == 1
     assert chain(plane, name) == ["CN=Simulated DigiCert Issuing CA"]
-
-
-@pytest.mark.parametrize("fault", [
-    {"close": "after"}, {"truncate": True}, {"status": 500}, {"status": 502, "body": "<html>bad gateway"}, {"status": 503}, {"status": 201, "body": {}}],
-    ids=lambda f: next(iter(f)) + str(f.get("status", "")))
-def test_an_answer_that_says_nothing_is_looked_up(plane, digicert, sim, order, fault):  # noqa: F811
-    """The order may have been taken: it is found by its request, or placed later, once."""
-    sim.fault("POST /order", **fault)
-    _, job = order(digicert)
-    if "status" in fault: # it was not obeyed
-        words = wait_for(lambda: row(plane, job)[1], 20, "the look-up")
-        assert words.startswith("the order was not answered (") and words.endswith("), and the CA has no such order")
-        at_once(plane, job)
-    completed(plane, job)
-    assert len(sim.orders) == 1 and sim.calls("GET /order/certificate?") == 1 + ("status" in fault)
-
-
-@pytest.mark.parametrize("fault, waits", [({"status": 429, "headers": {"Retry-After": "7000"}}, 6900), ({"status": 401}, 0), ({"status": 403}, 0),
-                                          ({"status": 302, "headers": {"Location": "https://elsewhere.example/"}}, 0)],
-                         ids=["429", "401", "403", "302"])
-def test_what_is_not_the_orders_fault_is_tried_again(plane, digicert, sim, order, fault, waits):  # noqa: F811
-    sim.fault("POST /order", **fault)
-    _, job = order(digicert)
-    words = wait_for(lambda: row(plane, job)[1], 20, "the refusal")
-    assert words == f"the CA refused: HTTP {fault['status']}"
-    assert row(plane, job, "status, attempts, checkpoint, run_after > now() + make_interval(secs => %d)" % waits) == ("Pending", 1, None, True)
-    at_once(plane, job)
-    completed(plane, job)
-    assert len(sim.orders) == 1
-
-
-def test_a_slow_answer_is_an_answer(plane, digicert, sim, order):  # noqa: F811
-    sim.fault("POST /order", delay=3)
-    _, job = order(digicert)
-    completed(plane, job)
-    assert len(sim.orders) == 1 and sim.calls("GET /order/certificate?") == 0
-
-
-@pytest.mark.parametrize("status", ["rejected", "denied", "canceled", "expired", "revoked"])
-def test_an_order_that_ends_without_a_certificate_fails(plane, digicert, sim, order, status):  # noqa: F811
-    sim.behave(statuses=[status])
-    _, job = order(digicert)
-    wait_ordered(plane, job, 0)
-    at_once(plane, job)
-    number, = sim.orders
-    assert wait_status(plane, job, "Completed", "Failed") == ("Failed", f"the CA ended order {number} without a certificate: {status}")
-    assert len(sim.orders) == 1
-
-
-@pytest.mark.parametrize("status", ["processing", "needs_approval", "reissue_pending", "needs_csr", "waiting_pickup", "a_word_of_tomorrow"])
-def test_what_waits_is_asked_again(plane, digicert, sim, order, status):  # noqa: F811
-    sim.behave(statuses=[status, "issued"])
-    _, job = order(digicert)
-    wait_ordered(plane, job, 0)
-    at_once(plane, job)
-    wait_ordered(plane, job, 1)
-    assert f"works on it: {status};" in row(plane, job)[1]
-    completed(plane, job)
-
-
-@pytest.mark.parametrize("fault", [{"status": 429, "headers": {"Retry-After": "7000"}}, {"status": 500}, {"close": "before"}, {"truncate": True},
-                                   {"status": 200, "body": "<html>"}, {"status": 200, "body": {"id": 1}}, {"status": 401}],
-                         ids=["429", "500", "cut", "half", "html", "no status", "401"])
-def test_a_poll_without_an_answer_keeps_the_order(plane, digicert, sim, order, fault):  # noqa: F811
-    _, job = order(digicert)
-    wait_ordered(plane, job, 0)
-    sim.fault("GET /order/certificate/", **fault)
-    at_once(plane, job)
-    wait_ordered(plane, job, 1)
-    assert row(plane, job, "attempts, last_error LIKE '%%did not say what became of it%%', run_after > now() + interval '100 minutes'") == (
-        0, True, "headers" in fault)
-    completed(plane, job)
-    assert len(sim.orders) == 1
-
-
-def test_a_certificate_that_is_not_there_yet_is_fetched_later(plane, digicert, sim, order):  # noqa: F811
-    sim.behave(statuses=["issued"], not_ready=1)
-    _, job = order(digicert)
-    wait_ordered(plane, job, 0)
-    at_once(plane, job)
-    wait_ordered(plane, job, 1)
-    assert 'issued, but not to be fetched yet: HTTP 404: "The certificate is not available yet"' in row(plane, job)[1]
-    completed(plane, job)
-
-
-def test_an_order_that_it_has_forgotten_is_placed_again(plane, digicert, sim, order):  # noqa: F811
-    _, job = order(digicert)
-    wait_ordered(plane, job, 0)
-    number, = sim.orders
-    sim.forget(number)
-    at_once(plane, job)
-    completed(plane, job)
-    assert len(sim.orders) == 2
-
-
-def test_an_order_that_is_issued_when_it_is_cancelled_is_stored(plane, digicert, sim, order):  # noqa: F811
-    name, job = order(digicert)
-    wait_ordered(plane, job, 0)
-    plane.api.need("POST", f"/api/v1/jobs/{job}/cancel")
-    assert wait_status(plane, job, "Completed", "Cancelled") == ("Completed", None)
-    assert len(versions(plane, name)) == 1
-
-
-def test_another_request_for_the_same_name_is_not_ours(plane, digicert, sim, order):  # noqa: F811
-    name, job = order(digicert)
-    completed(plane, job)
-    sim.fault("POST /order", close="before")
-    again = plane.api.need("POST", f"/api/v1/certificates/{name}/renew")["job_id"]
-    wait_for(lambda: row(plane, again)[1], 20, "the look-up")
-    assert row(plane, again, "status, last_error LIKE 'the order was not answered (%%), and the CA has no such order'") == ("Pending", True)
-    at_once(plane, again)
-    completed(plane, again)
-    assert len(sim.orders) == 2
 
 
 @pytest.mark.parametrize("change, words", [

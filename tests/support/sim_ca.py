@@ -1,15 +1,26 @@
 """
 What simulators of CAs share: a web server on this host with TLS, faults on order, a log, and a CA that signs.
 
-    SimCa(trust)          a root, an intermediate, and leaves as a test likes them
+    SimCa(name)           a root, an intermediate, and leaves as a test likes them
     Simulator(trust)      .url, .log, .fault(...)
+    OrderSim(trust)       one that takes orders and issues when their statuses say so
+
+    sim.behave(statuses=[...])    what an order's status is at each look; the last one stays
+    sim.behave(how="good")        what certificate is sent (SimCa.leaf)
+    sim.behave(not_ready=n)       so many fetches of an issued certificate find none yet
+    sim.forget(id)                the CA has no such order any more
+
+Every order stands in sim.orders for good, so a second one of the same request shows.
 """
 import contextlib
 import datetime
+import itertools
 import json
+import re
 import socket
 import threading
 import time
+from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -128,5 +139,59 @@ class Simulator(Sink):
         """How many were made whose line begins so."""
         return sum(line.startswith(match.replace(" /", f" {self.base}/", 1)) for line, _, _ in list(self.log))
 
+    def dispatch(self, routes, method, path, body):
+        """What the route's function answers to its groups, body and query; None: there is no such route."""
+        parts = urlsplit(path)
+        for verb, form, do in routes:
+            found = re.fullmatch(self.base + form, parts.path)
+            if found and verb == method:
+                return do(*found.groups(), body=body, query=parse_qs(parts.query))
+        return None
+
     def handle(self, method, path, headers, body):
         raise NotImplementedError
+
+
+class OrderSim(Simulator):
+    name, first_id, issued, statuses = "", 1, "issued", ("pending", "processing", "issued")
+
+    def __init__(self, trust):
+        super().__init__(trust)
+        self.ca, self.ids, self.forgotten = SimCa(f"Simulated {self.name}"), itertools.count(self.first_id), set()
+        self.behave()
+
+    def behave(self, statuses=None, how="good", instant=False, not_ready=0):
+        self.statuses, self.how, self.instant, self.not_ready = list(statuses or type(self).statuses), how, instant, not_ready
+
+    def reset(self):
+        """As new, for the next test; the numbers of orders go on."""
+        with self.lock:
+            for kept in (self.log, self.faults, self.orders, self.forgotten):
+                kept.clear()
+            self.behave()
+
+    def forget(self, order_id):
+        self.forgotten.add(order_id)
+
+    def known(self, order_id):
+        return order_id in self.orders and order_id not in self.forgotten
+
+    def take(self, order_id, csr, days, **facts):
+        self.orders[order_id] = {"csr": csr, "days": days, "looks": 0, "status": None, "leaf": None, "statuses": self.statuses,
+                                 "how": self.how} | facts
+        return self.orders[order_id]
+
+    def chain(self, order):
+        if order["leaf"] is None:
+            order["leaf"] = self.ca.leaf(order["csr"], order["days"], order["how"])
+        return order["leaf"], self.ca.intermediate, self.ca.root
+
+    def status(self, order):
+        return order["status"] or order["statuses"][min(order["looks"], len(order["statuses"]) - 1)]
+
+    def is_ready(self, order):
+        """Whether this fetch of its certificate finds it."""
+        if self.not_ready > 0:
+            self.not_ready -= 1
+            return False
+        return self.status(order) == self.issued

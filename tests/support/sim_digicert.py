@@ -1,23 +1,13 @@
 """
-DigiCert CertCentral's Services API as far as an issuer needs it, on this host.
+DigiCert CertCentral's Services API as far as an issuer needs it, on this host (sim_ca.py).
 
     sim = DigiCertSim(trust)
-    sim.statuses = [...]     what an order's status is at each look; the last one stays
-    sim.how = "good"         what certificate is sent (sim_ca.py)
-    sim.instant = True       orders are answered with their certificate
-    sim.not_ready = n        so many fetches of an issued certificate find none yet
-    sim.forget(id)           the CA has no such order any more
-
-Every order stands in sim.orders for good, so a second one of the same request shows.
+    sim.behave(instant=True)    orders are answered with their certificate
 """
-import itertools
-import re
-from urllib.parse import parse_qs, urlsplit
-
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from sim_ca import SimCa, Simulator, pem
+from sim_ca import OrderSim, pem
 
 KEY = "dc-0123456789-key"
 ORGANISATION = 4321
@@ -28,34 +18,18 @@ def error(status, code, message):
     return status, {"errors": [{"code": code, "message": message}]}
 
 
-class DigiCertSim(Simulator):
-    base = "/services/v2"
-
-    def __init__(self, trust):
-        super().__init__(trust)
-        self.ca, self.ids = SimCa("Simulated DigiCert"), itertools.count(100001)
-        self.forgotten = set()
-        self.behave()
-
-    def behave(self, statuses=("pending", "processing", "issued"), how="good", instant=False, not_ready=0):
-        self.statuses, self.how, self.instant, self.not_ready = list(statuses), how, instant, not_ready
-
-    def forget(self, order_id):
-        self.forgotten.add(int(order_id))
+class DigiCertSim(OrderSim):
+    base, name, first_id = "/services/v2", "DigiCert", 100001
 
     def handle(self, method, path, headers, body):
         if headers.get("X-DC-DEVKEY") != KEY:
             return error(401, "access_denied|invalid_api_key", "The API key is not valid")
-        parts = urlsplit(path)
-        for verb, form, do in ((
-                ("GET", r"/user/me", self.me), ("POST", r"/order/certificate/([a-z0-9_]+)", self.place),
-                ("GET", r"/order/certificate", self.list), ("GET", r"/order/certificate/(\d+)", self.show),
-                ("PUT", r"/order/certificate/(\d+)/status", self.cancel),
-                ("GET", r"/certificate/(\d+)/download/format/(pem_all|pem_noroot)", self.download))):
-            found = re.fullmatch(self.base + form, parts.path)
-            if found and verb == method:
-                return do(*found.groups(), body=body, query=parse_qs(parts.query))
-        return error(404, "not_found", "There is nothing at this path")
+        return self.dispatch((
+            ("GET", r"/user/me", self.me), ("POST", r"/order/certificate/([a-z0-9_]+)", self.place),
+            ("GET", r"/order/certificate", self.list), ("GET", r"/order/certificate/(\d+)", self.show),
+            ("PUT", r"/order/certificate/(\d+)/status", self.cancel),
+            ("GET", r"/certificate/(\d+)/download/format/(pem_all|pem_noroot)", self.download)),
+            method, path, body) or error(404, "not_found", "There is nothing at this path")
 
     def me(self, body, query):
         return 200, {"id": 7, "username": "certctl", "status": "active", "type": "standard"}
@@ -74,23 +48,14 @@ class DigiCertSim(Simulator):
         if not 1 <= days <= LONGEST_DAYS:
             return error(400, "invalid_validity", f"The validity is not 1 to {LONGEST_DAYS} days")
         number = next(self.ids)
-        order = self.orders[number] = {"product": product, "csr": csr, "text": certificate["csr"], "looks": 0, "days": days,
-                                       "cn": certificate["common_name"], "names": certificate["dns_names"], "status": None,
-                                       "comments": body.get("comments"), "leaf": None, "statuses": self.statuses, "how": self.how}
+        order = self.take(number, csr, days, product=product, cn=certificate["common_name"], names=certificate["dns_names"],
+                          comments=body.get("comments"))
         answer = {"id": number, "requests": [{"id": number + 500000, "status": "pending"}]}
         if self.instant:
             order["statuses"] = ["issued"]
             answer |= {"certificate_id": number + 900000, "requests": [{"id": number + 500000, "status": "approved"}],
                        "certificate_chain": [{"subject_common_name": c.subject.rfc4514_string(), "pem": pem(c)} for c in self.chain(order)]}
         return 201, answer
-
-    def chain(self, order):
-        if order["leaf"] is None:
-            order["leaf"] = self.ca.leaf(order["csr"], order["days"], order["how"])
-        return order["leaf"], self.ca.intermediate, self.ca.root
-
-    def status(self, order):
-        return order["status"] or order["statuses"][min(order["looks"], len(order["statuses"]) - 1)]
 
     def shown(self, number, with_csr):
         order = self.orders[number]
@@ -104,14 +69,12 @@ class DigiCertSim(Simulator):
         return {"id": number, "status": status, "certificate": certificate, "organization": {"id": ORGANISATION},
                 "order_validity": {"days": order["days"]}, "product": {"name_id": order["product"]}}
 
-    def known(self, number):
-        return int(number) in self.orders and int(number) not in self.forgotten
-
     def show(self, number, body, query):
+        number = int(number)
         if not self.known(number):
             return error(404, "not_found", "The order is not known")
-        answer = self.shown(int(number), True)
-        self.orders[int(number)]["looks"] += 1
+        answer = self.shown(number, True)
+        self.orders[number]["looks"] += 1
         return 200, answer
 
     def list(self, body, query):
@@ -120,7 +83,7 @@ class DigiCertSim(Simulator):
         return 200, {"orders": found[:int(query.get("limit", ["100"])[0])], "page": {"total": len(found), "limit": 10, "offset": 0}}
 
     def cancel(self, number, body, query):
-        if not self.known(number):
+        if not self.known(int(number)):
             return error(404, "not_found", "The order is not known")
         if body.get("status") != "CANCELED" or not body.get("note"):
             return error(400, "invalid_status", "status must be CANCELED, with a note")
@@ -134,8 +97,7 @@ class DigiCertSim(Simulator):
         number = int(certificate) - 900000
         if not self.known(number) or self.status(self.orders[number]) != "issued":
             return error(404, "not_found", "The certificate is not issued")
-        if self.not_ready > 0:
-            self.not_ready -= 1
+        if not self.is_ready(self.orders[number]):
             return error(404, "not_found", "The certificate is not available yet")
         chain = self.chain(self.orders[number])
         return 200, "".join(pem(c) for c in (chain[:-1] if form == "pem_noroot" else chain))
