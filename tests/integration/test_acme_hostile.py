@@ -11,11 +11,11 @@ import re
 import pytest
 
 from acme import Client, problem
-from hostile import accounts, certificates, keys, messages, orders, owners, requests, signatures, taken, web
+from hostile import accounts, bindings, certificates, keys, messages, orders, owners, requests, signatures, taken, web
 from hostile.world import SETTINGS, World
 
 TABLES = {"messages": messages, "signatures": signatures, "keys": keys, "owners": owners, "requests": requests, "orders": orders,
-          "certificates": certificates, "accounts": accounts, "web": web}
+          "certificates": certificates, "accounts": accounts, "bindings": bindings, "web": web}
 ROWS = [pytest.param(row, id=f"{name}: {row.name}") for name, table in TABLES.items() for row in table.TABLE]
 # What no client is to read: names of ours, of our libraries, of the database.
 INSIDE = re.compile(r"\b(RC_[A-Z]+|SELECT|INSERT|UPDATE|relation|psql|pg_|postgres\w*|PostgreSQL|libpq|OpenSSL|error:[0-9A-F]{8}|cJSON|\w+\.c:\d+|"
@@ -42,6 +42,15 @@ def plain(ask):
     return ask.path + body + "".join(decoded)
 
 
+def index_of(ask):
+    """The link to the directory, at the host that was asked for (RFC 8555 section 7.1); of what is no profile's id, the default's."""
+    path, host = ask.path if ask.path.startswith("/") else f"{ask.client.base}/{ask.path}", ask.client.host
+    if isinstance(ask, web.Raw):
+        host = re.search(rb"\r\nHost: ([^\r]+)", ask.data)[1].decode()
+    profile = re.match(r"/acme/profile/([A-Za-z0-9_][A-Za-z0-9._-]{0,127})/", path.removeprefix(f"https://{host}"))
+    return f'<https://{host}/acme{f"/profile/{profile[1]}" if profile else ""}/directory>;rel="index"'
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_refused(world, row):
     ask = row.make(world)
@@ -51,8 +60,7 @@ def test_refused(world, row):
     assert problem(answer) == row.want, (row.rfc, body)
     said = json.dumps(body)
     assert len(body["detail"].split()) >= 4 and row.words in body["detail"] and not INSIDE.search(said), said
-    if ask.method == "POST":
-        assert headers["Replay-Nonce"]
+    assert headers["Replay-Nonce"] and headers.get_all("Link") == [index_of(ask)]
     if ask.client not in world.owners():
         asked = plain(ask)
         for secret in world.secrets():

@@ -97,7 +97,7 @@ class World:
     def __init__(self, stack):
         self.stack, self.query = stack, stack.query
         serve(stack)
-        for profile, change in (("p-other", {}), ("p-public", {"acme_auth_mode": "challenge"}), ("p-off", {}), ("p-nobody", {}),
+        for profile, change in (("p-other", {}), ("p-public", {"acme_auth_mode": "challenge"}), ("p-off", {}), ("p-nobody", {}), ("p-bound", {"acme_eab_required": True}),
                                 ("p-names", {"required_san_patterns": json.dumps([r"[a-z]+\.inside\.example\.test"])})):
             serve(stack, profile, **change)
         self.numbers = iter(range(1, 10000))
@@ -188,7 +188,7 @@ class World:
 
     def snapshot(self):
         """Of all that a request may change, but for nonces and rates: how many rows, and by which transactions."""
-        tables = ("acme_accounts", "acme_orders", "acme_authorizations", "acme_challenges", "acme_certificates", "certificate_revocations", "managed_certificates",
+        tables = ("acme_accounts", "acme_eab_keys", "acme_orders", "acme_authorizations", "acme_challenges", "acme_certificates", "certificate_revocations", "managed_certificates",
                   "jobs", "tasks", "audit_events")
         return self.query("SELECT " + ", ".join(f"(SELECT count(*) || ' ' || coalesce(sum(xmin::text::bigint), 0) FROM {table})" for table in tables))
 
