@@ -7,9 +7,11 @@ import os
 
 import pytest
 
+import sim_sectigo
 from fleet import wait_for
 from scripted_issuer import install
 from sim_digicert import KEY, ORGANISATION, DigiCertSim
+from sim_sectigo import SectigoSim
 from sinks import Trust
 
 numbers = itertools.count(1)
@@ -103,7 +105,22 @@ class DigiCert(Rest):
         return {"type": "DigiCert", "config": {"api_key_path": secret(plane, name, KEY), "org_id": str(ORGANISATION), "base_url": self.sim.url}}
 
 
-CONNECTORS = {"local": Local, "openssl": Script, "digicert": DigiCert}
+class Sectigo(Rest):
+    simulator, cancelled = SectigoSim, "Declined"
+    places, polls, lists = "POST /ssl/v1/enroll", "GET /ssl/v1/8", "GET /ssl/v1?"
+    refusal = 'HTTP 400: "The organization is not available for this user" (-9)'
+    refused = 400, {"code": -9, "description": "The organization is not available for this user"}
+    waits = ["Requested", "Init", "Approved", "Applied", "SAApproved", "Pending", "Unmanaged", "A word of tomorrow"]
+    ends = ["Declined", "Invalid", "Rejected", "Revoked", "Expired", "Replaced", "Not Enrolled"]
+    not_yet = 'HTTP 400: "Being processed by Sectigo" (0)'
+
+    def configure(self, plane, name):
+        return {"type": "Sectigo", "config": {"customer_uri": sim_sectigo.CUSTOMER, "login": sim_sectigo.LOGIN, "cert_type": 31,
+                                              "password_path": secret(plane, name, sim_sectigo.PASSWORD),
+                                              "org_id": sim_sectigo.ORGANISATION, "base_url": self.sim.url}}
+
+
+CONNECTORS = {"local": Local, "openssl": Script, "digicert": DigiCert, "sectigo": Sectigo}
 OUTSIDE = [name for name, kind in CONNECTORS.items() if kind.outside]
 REST = [name for name, kind in CONNECTORS.items() if issubclass(kind, Rest)]
 
@@ -146,10 +163,10 @@ def make(plane):
 
 @pytest.fixture
 def order(plane):
-    def place(issuer):
+    def place(issuer, **facts):
         name = f"c{next(numbers)}"
         plane.make_target(f"tgt-{name}", plane.processes["agent-1"].agent_id, plane.dir / "sites" / name)
-        plane.make_certificate(name, [f"tgt-{name}"], issuer_id=issuer.id)
+        plane.make_certificate(name, [f"tgt-{name}"], issuer_id=issuer.id, **facts)
         return name, renew(plane, name)
     return place
 

@@ -42,8 +42,9 @@ struct order { /* in the arena */
 	struct http_header headers[2];
 	const char *product;
 	int64_t org_id;
-	const char *refusal; /* why it would not revoke */
 };
+
+static rest_judge_fn judge_status;
 
 /* --- configuration --- */
 
@@ -85,6 +86,7 @@ digicert_open(const struct issuer_env *env, struct arena *a, const char *config,
 	o->org_id = strtoll(org, NULL, 10);
 	o->headers[0] = (struct http_header){"X-DC-DEVKEY", key};
 	o->rest.headers = o->headers;
+	o->rest.judge = judge_status;
 	ret = issuer_config_end(&c, out_why);
 	if (ret == RC_OK)
 		*out = o;
@@ -118,8 +120,9 @@ on_download(void *arg, const struct issuer_reply *r)
 
 /* By the order, as DigiCert shows it. */
 static void
-judge_status(struct order *o, const struct cJSON *json)
+judge_status(void *order, const struct cJSON *json)
 {
+	struct order *o = order;
 	const char *status = "", *certificate;
 	enum issuer_verdict verdict;
 
@@ -144,19 +147,6 @@ judge_status(struct order *o, const struct cJSON *json)
 	}
 }
 
-static void
-on_order(void *arg, const struct issuer_reply *r)
-{
-	struct order *o = arg;
-
-	if (rest_is_good(r) && r->json)
-		judge_status(o, r->json);
-	else if (rest_is_good(r))
-		rest_answer(&o->rest, ISSUER_RETRY, "the answer is no JSON", 0);
-	else
-		rest_judge_question(&o->rest, r);
-}
-
 static const char *
 order_path(struct order *o)
 {
@@ -171,7 +161,7 @@ digicert_poll(void *order, const char *order_id, issuer_answer_fn *done,
 	struct order *o = order;
 
 	rest_begin(&o->rest, order_id, done, arg);
-	return rest_call(&o->rest, "GET", order_path(o), NULL, on_order);
+	return rest_call(&o->rest, "GET", order_path(o), NULL, rest_on_order);
 }
 
 /* --- placing --- */
@@ -376,7 +366,7 @@ on_cancelled(void *arg, const struct issuer_reply *r)
 	else if (issuer_http_judge_order(r) == ISSUER_REFUSED &&
 		 r->status != 404)
 		/* Too late, perhaps: what is it now? */
-		rest_get(&o->rest, order_path(o), on_order);
+		rest_get(&o->rest, order_path(o), rest_on_order);
 	else
 		rest_judge_question(&o->rest, r);
 }
@@ -434,17 +424,7 @@ is_shown_revoked(const struct cJSON *order)
 static void
 on_revoked_order(void *arg, const struct issuer_reply *r)
 {
-	struct order *o = arg;
-
-	if (!rest_is_good(r))
-		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
-	else if (is_shown_revoked(r->json))
-		rest_answer(&o->rest, ISSUER_DONE, "", 0);
-	else if (o->refusal)
-		rest_answer(&o->rest, ISSUER_REFUSED, o->refusal, 0);
-	else
-		rest_answer(&o->rest, ISSUER_PENDING, "its approval is awaited",
-		    0);
+	rest_judge_shown(arg, r, is_shown_revoked(r->json));
 }
 
 /* Approved at once there is no answer but the status 204. */
@@ -467,17 +447,12 @@ on_revoked(void *arg, const struct issuer_reply *r)
 {
 	struct order *o = arg;
 
-	if (rest_is_good(r)) {
+	if (rest_is_good(r))
 		accepted_revocation(o, r);
-	} else if (issuer_http_judge_order(r) != ISSUER_REFUSED) {
-		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
-	} else if (o->rest.order_id[0] == '\0') {
-		rest_answer_reply(&o->rest, ISSUER_REFUSED, r);
-	} else {
-		/* Revoked before, perhaps: what is it now? */
-		o->refusal = r->words;
-		rest_get(&o->rest, order_path(o), on_revoked_order);
-	}
+	else /* Revoked before, perhaps: what is it now? */
+		rest_judge_revoked(&o->rest, r,
+		    o->rest.order_id[0] ? order_path(o) : NULL,
+		    on_revoked_order);
 }
 
 static const char *

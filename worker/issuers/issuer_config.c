@@ -42,6 +42,19 @@ issuer_config_text(struct issuer_config *c, const char *name, const char **out)
 }
 
 void
+issuer_config_int(struct issuer_config *c, const char *name, int64_t *out)
+{
+	rc ret;
+
+	if (c->code != RC_OK)
+		return;
+	ret = json_int(c->object, name, INT64_MIN, INT64_MAX, out);
+	if (ret != RC_OK && ret != RC_NOT_FOUND)
+		refuse(c, RC_INVALID,
+		    arena_printf(c->a, "%s is no whole number", name));
+}
+
+void
 issuer_config_url(struct issuer_config *c, const char *name,
     const char *const *own, const char **out)
 {

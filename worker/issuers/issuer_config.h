@@ -10,6 +10,7 @@
 #define WORKER_ISSUERS_ISSUER_CONFIG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/base/arena.h"
 #include "common/base/attr.h"
@@ -32,6 +33,7 @@ void issuer_config_start(struct issuer_config *c, const struct issuer_env *env,
 /* Of a key that is absent the value stays. */
 void issuer_config_text(struct issuer_config *c, const char *name,
     const char **out);
+void issuer_config_int(struct issuer_config *c, const char *name, int64_t *out);
 /* Where calls go, without a "/" at its end: one of the CA's own, of which the
  * first is meant where the key is absent, or one that the workers' host
  * allows. */

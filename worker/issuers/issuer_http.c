@@ -3,6 +3,7 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -222,6 +223,17 @@ said_by(const struct cJSON *error, const char *name)
 	return "";
 }
 
+/* Some APIs number their errors. */
+static const char *
+code_of(struct arena *a, const struct cJSON *error)
+{
+	int64_t code;
+
+	if (json_int(error, "code", INT32_MIN, INT32_MAX, &code) == RC_OK)
+		return arena_printf(a, "%" PRId64, code);
+	return said_by(error, "code");
+}
+
 static const char *
 words_of(struct arena *a, const struct issuer_reply *r, const char *error)
 {
@@ -231,7 +243,7 @@ words_of(struct arena *a, const struct issuer_reply *r, const char *error)
 	if (r->code != RC_OK)
 		return arena_printf(a, "%s", error ? error : rc_name(r->code));
 	said = r->json ? said_by(first_error(r->json), "") : "";
-	code = r->json ? said_by(first_error(r->json), "code") : "";
+	code = r->json ? code_of(a, first_error(r->json)) : "";
 	if (strcmp(code, said) == 0)
 		code = "";
 	if (said[0] == '\0')

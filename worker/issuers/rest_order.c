@@ -177,6 +177,19 @@ rest_judge_question(struct rest_order *o, const struct issuer_reply *r)
 }
 
 void
+rest_on_order(void *arg, const struct issuer_reply *r)
+{
+	struct rest_order *o = arg;
+
+	if (rest_is_good(r) && r->json)
+		o->judge(o, r->json);
+	else if (rest_is_good(r))
+		rest_answer(o, ISSUER_RETRY, "the answer is no JSON", 0);
+	else
+		rest_judge_question(o, r);
+}
+
+void
 rest_judge_test(void *arg, const struct issuer_reply *r)
 {
 	struct rest_order *o = arg;
@@ -189,6 +202,36 @@ rest_judge_test(void *arg, const struct issuer_reply *r)
 	else
 		rest_answer_reply(o, is_refused ? ISSUER_REFUSED : ISSUER_RETRY,
 		    r);
+}
+
+void
+rest_judge_revoked(struct rest_order *o, const struct issuer_reply *r,
+    const char *look, issuer_reply_fn *next)
+{
+	if (rest_is_good(r)) {
+		rest_answer(o, ISSUER_DONE, "", 0);
+	} else if (issuer_http_judge_order(r) != ISSUER_REFUSED) {
+		rest_answer_reply(o, ISSUER_RETRY, r);
+	} else if (!look) {
+		rest_answer_reply(o, ISSUER_REFUSED, r);
+	} else {
+		o->refusal = r->words;
+		rest_get(o, look, next);
+	}
+}
+
+void
+rest_judge_shown(struct rest_order *o, const struct issuer_reply *r,
+    bool is_revoked)
+{
+	if (!rest_is_good(r))
+		rest_answer_reply(o, ISSUER_RETRY, r);
+	else if (is_revoked)
+		rest_answer(o, ISSUER_DONE, "", 0);
+	else if (o->refusal)
+		rest_answer(o, ISSUER_REFUSED, o->refusal, 0);
+	else
+		rest_answer(o, ISSUER_PENDING, "its approval is awaited", 0);
 }
 
 void

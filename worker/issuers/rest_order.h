@@ -21,6 +21,9 @@
 #define REST_REPLY_MAX ((size_t)1024 * 1024)
 #define REST_TEXT_MAX 255
 
+/* Answers by what the CA shows of an order; gets the connector's struct. */
+typedef void rest_judge_fn(void *order, const struct cJSON *shown);
+
 struct rest_order {
 	const struct issuer_env *env;
 	const struct issuer_order *order; /* NULL: to revoke, or for a test */
@@ -28,12 +31,14 @@ struct rest_order {
 	/* the connector's, of its configuration */
 	const char *base_url;
 	const struct http_header *headers; /* by which it signs in */
+	rest_judge_fn *judge;
 	/* of the question */
 	const char *order_id; /* NULL: not known yet */
 	/* by what the CA calls what it issued; NULL: by nothing */
 	const char *certificate_id;
 	const char *listed[REST_LISTED_MAX]; /* a look-up's candidates */
 	size_t nlisted, at;
+	const char *refusal; /* why it would not revoke; NULL: it did not say */
 	issuer_answer_fn *done;
 	void *arg;
 };
@@ -92,6 +97,19 @@ void rest_judge_order(struct rest_order *o, const struct issuer_reply *r);
 void rest_judge_question(struct rest_order *o, const struct issuer_reply *r);
 /* Of the call that tests an issuer: DONE, REFUSED or RETRY. */
 issuer_reply_fn rest_judge_test;
+/*
+ * What a CA answers that is told to revoke: DONE; where it refuses, look says
+ * at which path it shows the certificate, which may have been revoked before
+ * ("next" gets that), and NULL that it is shown nowhere.
+ */
+void rest_judge_revoked(struct rest_order *o, const struct issuer_reply *r,
+    const char *look, issuer_reply_fn *next);
+/* By what is shown: DONE, REFUSED in the words of before, else PENDING. */
+void rest_judge_shown(struct rest_order *o, const struct issuer_reply *r,
+    bool is_revoked);
+/* Of the question what became of an order: a good reply in JSON is the
+ * connector's to judge. */
+issuer_reply_fn rest_on_order;
 /* An issued certificate that is not to be had yet, or not this time. */
 void rest_not_fetched(struct rest_order *o, enum issuer_verdict verdict,
     const struct issuer_reply *r);

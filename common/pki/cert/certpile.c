@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <string.h>
 
 #include "common/base/rc.h"
@@ -54,10 +55,13 @@ take(struct pile *p, size_t i)
 }
 
 static X509 *
-take_of_key(struct pile *p, EVP_PKEY *key)
+take_leaf(struct pile *p, EVP_PKEY *key)
 {
 	for (size_t i = 0; i < p->n; i++)
 		if (cert_match_key(p->x[i], key) == RC_OK)
+			return take(p, i);
+	for (size_t i = 0; i < p->n; i++)
+		if (X509_check_ca(p->x[i]) == 0)
 			return take(p, i);
 	return NULL;
 }
@@ -114,7 +118,7 @@ certpile_order(struct arena *a, struct span spki, const char *pem, size_t len)
 	X509 *leaf;
 
 	if (key && pile_read(&p, pem, len) == RC_OK) {
-		leaf = take_of_key(&p, key);
+		leaf = take_leaf(&p, key);
 		text = leaf ? write_up(&p, leaf) : NULL;
 	}
 	EVP_PKEY_free(key);

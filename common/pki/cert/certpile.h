@@ -18,10 +18,12 @@
 /*
  * The certificate with that public key (a SubjectPublicKeyInfo), then who
  * signed it, and so on upwards, without a root: PEM in the arena.  Each is
- * signed by the next; what does not belong there is left out.
+ * signed by the next; what does not belong there is left out.  Where none has
+ * that key the first is one that is no CA's, so that whoever judges it says
+ * what is wrong with that.
  *
  * NULL when it can't be told: more than CERTPILE_MAX certificates, one that
- * can't be read, none of that key.
+ * can't be read, nothing but CAs.
  */
 const char *certpile_order(struct arena *a, struct span spki, const char *pem,
     size_t len);

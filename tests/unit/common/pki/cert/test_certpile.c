@@ -101,13 +101,27 @@ test_a_root_of_the_same_name(void)
 }
 
 static void
+test_none_of_the_key(void)
+{
+	const struct fixture_ext ca[] = {{NID_basic_constraints, "CA:TRUE"},
+	    {0}};
+	X509 *x = fixture_ca(fixture_key("P-384"), "low", ca);
+	const char *leaf = made("leaf", "P-521", "low", "P-384");
+	char *low = NULL;
+
+	CHECK_INT(cert_x509_pem(a, x, &low), RC_OK);
+	X509_free(x);
+	CHECK_STR(ordered(joined(low, leaf, "", "")), leaf);
+	CHECK(ordered(low) == NULL);
+}
+
+static void
 test_what_cannot_be_ordered(void)
 {
 	const char *leaf = made("leaf", "P-256", "low", "P-384");
 	const char *many = "";
 
 	CHECK(ordered("") == NULL);
-	CHECK(ordered(made("leaf", "P-384", "low", "P-384")) == NULL);
 	CHECK(ordered(joined(leaf, "-----BEGIN CERTIFICATE-----\n!\n", "",
 		  "")) == NULL);
 	CHECK(ordered(joined(leaf,
@@ -132,6 +146,7 @@ certificates_are_ordered(void)
 {
 	with_arena(test_any_order);
 	with_arena(test_a_root_of_the_same_name);
+	with_arena(test_none_of_the_key);
 	with_arena(test_what_cannot_be_ordered);
 }
 

@@ -1,0 +1,494 @@
+/*
+ * The issuer of type Sectigo: Sectigo Certificate Manager's REST API for SSL
+ * certificates.
+ *
+ * An order (an enrolment) is answered with its sslId.  Sectigo's words for what
+ * becomes of it are many; when it is Issued the certificate is collected, which
+ * may not be possible yet for a while, and that is an error by its form.
+ *
+ * What is found again of an order is its comment, which names our reference: a
+ * look-up lists the orders of the common name and reads the newest.
+ */
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/attr.h"
+#include "common/json/json.h"
+#include "worker/issuers/issuer_config.h"
+#include "worker/issuers/rest_order.h"
+
+#define DAY_S 86400
+#define TERM_DEFAULT 365
+/* A list that is so long may have left something out. */
+#define LIST_MAX 200
+#define ID_MAX INT32_MAX
+
+static const char *const own_urls[] = {
+    "https://cert-manager.com/api",
+    NULL,
+};
+
+static const struct rest_word statuses[] = {
+    {"Issued", ISSUER_ISSUED},
+    {"Declined", ISSUER_REFUSED},
+    {"Invalid", ISSUER_REFUSED},
+    {"Rejected", ISSUER_REFUSED},
+    {"Revoked", ISSUER_REFUSED},
+    {"Expired", ISSUER_REFUSED},
+    {"Replaced", ISSUER_REFUSED},
+    {"Not Enrolled", ISSUER_REFUSED},
+    {0},
+};
+
+struct order { /* in the arena */
+	struct rest_order rest;
+	struct http_header headers[4];
+	int64_t org_id, cert_type, term;
+};
+
+static rest_judge_fn judge_status;
+
+/* --- configuration --- */
+
+static rc
+sectigo_open(const struct issuer_env *env, struct arena *a, const char *config,
+    const struct issuer_order *order, void **out, const char **out_why)
+{
+	struct order *o = rest_order_new(env, a, order, sizeof(*o));
+	const char *customer = "", *login = "", *password = "";
+	struct issuer_config c;
+	rc ret;
+
+	o->term = TERM_DEFAULT;
+	issuer_config_start(&c, env, a, config);
+	issuer_config_text(&c, "customer_uri", &customer);
+	issuer_config_text(&c, "login", &login);
+	issuer_config_int(&c, "org_id", &o->org_id);
+	issuer_config_int(&c, "cert_type", &o->cert_type);
+	issuer_config_int(&c, "term", &o->term);
+	issuer_config_url(&c, "base_url", own_urls, &o->rest.base_url);
+	issuer_config_secret(&c, "password_path", &password);
+	o->headers[0] = (struct http_header){"customerUri", customer};
+	o->headers[1] = (struct http_header){"login", login};
+	o->headers[2] = (struct http_header){"password", password};
+	o->rest.headers = o->headers;
+	o->rest.judge = judge_status;
+	ret = issuer_config_end(&c, out_why);
+	if (ret == RC_OK)
+		*out = o;
+	return ret;
+}
+
+static rc
+sectigo_check(const struct issuer_env *env, struct arena *a, const char *config,
+    const char **out_why)
+{
+	void *order;
+
+	return sectigo_open(env, a, config, NULL, &order, out_why);
+}
+
+/* The term may have to be looked for first. */
+static int64_t
+sectigo_limit_ms(const void *order)
+{
+	return 2 * ISSUER_HTTP_MS;
+}
+
+/* --- what became of an order --- */
+
+/* Of an error of a collection: it is issued, but still being made. */
+static bool
+is_not_ready(const struct issuer_reply *r)
+{
+	static const int64_t codes[] = {0, -183, -1400};
+	int64_t code;
+
+	if (r->code != RC_OK || r->status != 400 ||
+	    json_int(r->json, "code", INT32_MIN, INT32_MAX, &code) != RC_OK)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+		if (code == codes[i])
+			return true;
+	return false;
+}
+
+static void
+on_collected(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+
+	if (rest_is_good(r))
+		rest_issued(&o->rest, r->text, r->len);
+	else if (is_not_ready(r))
+		rest_not_fetched(&o->rest, ISSUER_PENDING, r);
+	else if (r->code == RC_OK && r->status == 400)
+		rest_answer_reply(&o->rest, ISSUER_REFUSED, r);
+	else
+		rest_not_fetched(&o->rest, ISSUER_RETRY, r);
+}
+
+/* By the details of an order. */
+static void
+judge_status(void *order, const struct cJSON *json)
+{
+	struct order *o = order;
+	const char *status = "";
+	enum issuer_verdict verdict;
+
+	if (json_str(json, "status", REST_TEXT_MAX, &status) != RC_OK) {
+		rest_answer(&o->rest, ISSUER_RETRY, "the answer has no status",
+		    0);
+		return;
+	}
+	verdict = rest_verdict(statuses, status);
+	if (verdict == ISSUER_ISSUED)
+		rest_get(&o->rest,
+		    arena_printf(o->rest.a, "/ssl/v1/collect/%s/pem",
+			o->rest.order_id),
+		    on_collected);
+	else
+		rest_answer(&o->rest, verdict, status, 0);
+}
+
+static const char *
+details_path(struct order *o)
+{
+	return arena_printf(o->rest.a, "/ssl/v1/%s", o->rest.order_id);
+}
+
+static rc
+sectigo_poll(void *order, const char *order_id, issuer_answer_fn *done,
+    void *arg)
+{
+	struct order *o = order;
+
+	rest_begin(&o->rest, order_id, done, arg);
+	return rest_call(&o->rest, "GET", details_path(o), NULL, rest_on_order);
+}
+
+/* --- placing --- */
+
+static const char *
+names_of(struct order *o)
+{
+	const struct csr *c = o->rest.order->csr;
+	const char *text = "";
+
+	for (size_t i = 0; i < c->nnames; i++)
+		text = arena_printf(o->rest.a, "%s%s%s", text, i ? "," : "",
+		    c->names[i].text);
+	return text;
+}
+
+static const char *
+write_order(struct order *o, int64_t term)
+{
+	const char *text;
+	struct buf body;
+	struct json_w w;
+
+	buf_init(&body, 0);
+	json_w_init(&w, &body);
+	json_w_open(&w, '{');
+	json_w_kv_int(&w, "orgId", o->org_id);
+	json_w_kv_int(&w, "certType", o->cert_type);
+	json_w_kv_int(&w, "term", term);
+	json_w_kv(&w, "csr", o->rest.order->csr_pem);
+	json_w_kv(&w, "subjAltNames", names_of(o));
+	json_w_kv_int(&w, "numberServers", 0);
+	json_w_kv_int(&w, "serverType", -1);
+	json_w_kv(&w, "comments", rest_comment(&o->rest));
+	json_w_close(&w, '}');
+	text = arena_strdup(o->rest.a, buf_cstr(&body));
+	buf_fini(&body);
+	return text;
+}
+
+static void
+on_placed(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+
+	if (!rest_is_good(r)) {
+		rest_judge_order(&o->rest, r);
+		return;
+	}
+	o->rest.order_id = r->json ? rest_id(&o->rest, r->json, "sslId") : NULL;
+	if (o->rest.order_id)
+		rest_answer(&o->rest, ISSUER_PENDING, "Requested", 0);
+	else
+		rest_answer(&o->rest, ISSUER_UNSURE,
+		    "the answer to the order does not say its sslId", 0);
+}
+
+static rc
+enroll(struct order *o, int64_t term)
+{
+	return rest_call(&o->rest, "POST", "/ssl/v1/enroll",
+	    write_order(o, term), on_placed);
+}
+
+/* Days that a certificate may live, at most what its configuration says. */
+static int64_t
+days_of(const struct order *o)
+{
+	int64_t days = o->rest.order->max_ttl_s / DAY_S;
+
+	return o->rest.order->max_ttl_s == 0 || days > o->term ? o->term : days;
+}
+
+/* The longest term that the type offers up to so many days; 0: none. */
+static int64_t
+best_term(const struct order *o, const struct cJSON *types, int64_t days)
+{
+	const struct cJSON *type, *term;
+	int64_t id, n, best = 0;
+
+	cJSON_ArrayForEach(type, types)
+	{
+		if (json_int(type, "id", 1, ID_MAX, &id) != RC_OK ||
+		    id != o->cert_type)
+			continue;
+		cJSON_ArrayForEach(term, json_get(type, "terms"))
+		{
+			n = cJSON_IsNumber(term) ? term->valueint : 0;
+			if (n > best && n <= days)
+				best = n;
+		}
+	}
+	return best;
+}
+
+static void
+on_types(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+	int64_t term;
+
+	if (!rest_is_good(r) || !cJSON_IsArray(r->json)) {
+		/* Nothing is ordered yet. */
+		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
+		return;
+	}
+	term = best_term(o, r->json, days_of(o));
+	if (term == 0)
+		rest_answer(&o->rest, ISSUER_REFUSED,
+		    arena_printf(o->rest.a,
+			"certificate type %" PRId64 " has no term of %" PRId64
+			" days or less, as the profile's max_ttl_seconds wants",
+			o->cert_type, days_of(o)),
+		    0);
+	else if (enroll(o, term) != RC_OK)
+		rest_answer(&o->rest, ISSUER_RETRY,
+		    "the order could not be sent", 0);
+}
+
+static rc
+sectigo_place(void *order, issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+
+	rest_begin(&o->rest, NULL, done, arg);
+	if (days_of(o) == o->term)
+		return enroll(o, o->term);
+	return rest_call(&o->rest, "GET", "/ssl/v1/types", NULL, on_types);
+}
+
+/* --- looking up --- */
+
+static void
+on_candidate(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+	const char *comments = "";
+	rc ret;
+
+	if (!rest_is_good(r) || !r->json) {
+		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
+		return;
+	}
+	ret = json_str(r->json, "comments", REST_REPLY_MAX, &comments);
+	if (ret != RC_OK || strcmp(comments, rest_comment(&o->rest)) != 0) {
+		rest_list_next(&o->rest, "/ssl/v1/", on_candidate);
+		return;
+	}
+	o->rest.order_id = o->rest.listed[o->rest.at - 1];
+	judge_status(o, r->json);
+}
+
+static int
+newest_first(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x < y) - (x > y);
+}
+
+static void
+on_list(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+	int64_t ids[LIST_MAX];
+	const struct cJSON *item;
+	size_t n = 0;
+
+	if (!rest_is_good(r) || !cJSON_IsArray(r->json)) {
+		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
+		return;
+	}
+	cJSON_ArrayForEach(item, r->json)
+	{
+		if (n < LIST_MAX &&
+		    json_int(item, "sslId", 1, ID_MAX, &ids[n]) == RC_OK)
+			n++;
+	}
+	if (n == LIST_MAX) {
+		rest_answer(&o->rest, ISSUER_RETRY,
+		    "it has 200 orders of that name or more, and ours may be "
+		    "among those that it did not list",
+		    0);
+		return;
+	}
+	qsort(ids, n, sizeof(ids[0]), newest_first);
+	rest_list_start(&o->rest);
+	for (size_t i = 0; i < n; i++)
+		rest_list_add(&o->rest,
+		    arena_printf(o->rest.a, "%" PRId64, ids[i]));
+	rest_list_next(&o->rest, "/ssl/v1/", on_candidate);
+}
+
+static rc
+sectigo_look_up(void *order, issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+
+	rest_begin(&o->rest, NULL, done, arg);
+	return rest_call(&o->rest, "GET",
+	    arena_printf(o->rest.a, "/ssl/v1?size=%d&position=0&commonName=%s",
+		LIST_MAX,
+		rest_url_text(o->rest.a, rest_common_name(o->rest.order))),
+	    NULL, on_list);
+}
+
+/* --- cancelling --- */
+
+static void
+on_declined(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+
+	if (rest_is_good(r))
+		rest_answer(&o->rest, ISSUER_REFUSED, "Declined", 0);
+	else if (r->code == RC_OK && r->status == 400)
+		/* It waits for nobody's word any more: what is it now? */
+		rest_get(&o->rest, details_path(o), rest_on_order);
+	else
+		rest_judge_question(&o->rest, r);
+}
+
+static rc
+sectigo_cancel(void *order, const char *order_id, issuer_answer_fn *done,
+    void *arg)
+{
+	struct order *o = order;
+
+	rest_begin(&o->rest, order_id, done, arg);
+	return rest_call(&o->rest, "POST",
+	    arena_printf(o->rest.a, "/ssl/v1/decline/%s", order_id),
+	    "{\"message\":\"cancelled in certctl\"}", on_declined);
+}
+
+/* --- revoking --- */
+
+/* The reasons of RFC 5280 section 5.3.1 that Sectigo takes. */
+static int
+reason_of(int code)
+{
+	return code == 1 || (code >= 3 && code <= 5) ? code : 0;
+}
+
+static void
+on_shown(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+	const char *status = "";
+	rc ret;
+
+	ret = json_str(r->json, "status", REST_TEXT_MAX, &status);
+	rest_judge_shown(&o->rest, r,
+	    ret == RC_OK && strcmp(status, "Revoked") == 0);
+}
+
+static void
+on_revoked(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+
+	rest_judge_revoked(&o->rest, r,
+	    o->rest.order_id[0] ? details_path(o) : NULL, on_shown);
+}
+
+static rc
+sectigo_revoke(void *order, const struct issuer_revocation *what,
+    issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+	const char *path;
+
+	rest_begin(&o->rest, what->order_id, done, arg);
+	path =
+	    what->order_id[0]
+		? arena_printf(o->rest.a, "/ssl/v1/revoke/%s", what->order_id)
+		: arena_printf(o->rest.a, "/ssl/v1/revoke/serial/%s",
+		      what->serial);
+	return rest_call(&o->rest, "POST", path,
+	    arena_printf(o->rest.a,
+		"{\"reasonCode\":%d,\"reason\":\"revoked in certctl\"}",
+		reason_of(what->reason_code)),
+	    on_revoked);
+}
+
+/* --- testing --- */
+
+static void
+on_tested(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+
+	if (rest_is_good(r) && cJSON_IsArray(r->json) &&
+	    best_term(o, r->json, o->term) != o->term)
+		rest_answer(&o->rest, ISSUER_REFUSED,
+		    arena_printf(o->rest.a,
+			"certificate type %" PRId64 " is not offered with the "
+			"term %" PRId64,
+			o->cert_type, o->term),
+		    0);
+	else
+		rest_judge_test(o, r);
+}
+
+static rc
+sectigo_validate(void *order, issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+
+	rest_begin(&o->rest, NULL, done, arg);
+	return rest_call(&o->rest, "GET", "/ssl/v1/types", NULL, on_tested);
+}
+
+const struct issuer_ops issuer_sectigo = {
+    .type = "Sectigo",
+    .check = sectigo_check,
+    .open = sectigo_open,
+    .limit_ms = sectigo_limit_ms,
+    .can_look_up = rest_can_look_up,
+    .place = sectigo_place,
+    .look_up = sectigo_look_up,
+    .poll = sectigo_poll,
+    .cancel = sectigo_cancel,
+    .revoke = sectigo_revoke,
+    .validate = sectigo_validate,
+};
