@@ -11,6 +11,7 @@
 #include "common/daemon/daemon.h"
 #include "common/daemon/parts.h"
 #include "common/log/log.h"
+#include "common/pki/key/envelope.h"
 #include "common/pki/key/seal.h"
 #include "worker/behind.h"
 #include "worker/issuers/local_ca.h"
@@ -40,6 +41,7 @@ static const struct cfg_key keys[] = {
 struct worker {
 	struct daemon *d;
 	struct sealer *sealer;
+	struct envelope_keys *secrets;
 	struct db_pool *pool;
 	struct db_pool *lease_pool;
 	struct lease *lease;
@@ -260,8 +262,8 @@ make_parts(struct worker *w)
 		    .script_dir = cfg_str(w->d->cfg, "script_issuer_dir"),
 		    .poll_max_wait_s =
 			cfg_int(w->d->cfg, "async_poll_max_wait_seconds"),
+		    .secrets = w->secrets,
 		    .http = w->issuer_http,
-		    .secret_dir = cfg_str(w->d->cfg, "issuer_secret_dir"),
 		    .base_urls = cfg_list(w->d->cfg, "issuer_base_urls"),
 		},
 	    .issuers = issuers_outside,
@@ -303,6 +305,9 @@ prepare(void *self, struct daemon *d)
 	/* All of them: one start tells every mistake. */
 	ret = check_journal_dir(cfg_str(d->cfg, "issuance_journal_dir"));
 	ret = rc_first(ret, make_sealer(w));
+	ret = rc_first(ret,
+	    envelope_keys_new(cfg_list(d->cfg, "issuer_secrets_keys"),
+		&w->secrets));
 	ret = rc_first(ret, check_responders(d->cfg));
 	ret = rc_first(ret, notifier_outs_new(d->loop, d->cfg, &w->notifiers));
 	ret = rc_first(ret, issuer_http_new(d->loop, d->cfg, &w->issuer_http));
@@ -396,6 +401,7 @@ finish(void *self, struct daemon *d)
 	acme_validator_fini(&w->validator);
 	db_pool_free(w->lease_pool);
 	db_pool_free(w->pool);
+	envelope_keys_free(w->secrets);
 	sealer_free(w->sealer);
 }
 

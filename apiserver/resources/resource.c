@@ -274,6 +274,8 @@ read_body(struct op *op, const struct resource *res, bool is_create,
 		*out_why = res->check(op_arena(op), body, type);
 	if (*out_why == NULL && res->check_stored != NULL)
 		*out_why = res->check_stored(op, body, is_create);
+	if (*out_why == NULL && res->seal != NULL)
+		*out_why = res->seal(op, type, out_given);
 	return *out_why == NULL ? RC_OK : RC_INVALID;
 }
 

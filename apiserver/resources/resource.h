@@ -49,6 +49,10 @@ struct resource {
 	 * update; may be NULL. */
 	const char *(*check_stored)(struct op *op, const struct cJSON *body,
 	    bool is_create);
+	/* Makes of *given, the checked document, what is stored of it; NULL, or
+	 * why it can't be.  type: as of check.  May be NULL. */
+	const char *(
+	    *seal)(struct op *op, const char *type, const char **given);
 	/* An update that met no row although its noun is there waits for an
 	 * approval: ask (id, the checked body, actor, actor type) requests it,
 	 * behind lock_update; its row has the request's id, or in unknown the

@@ -34,6 +34,13 @@ secretkey_is(const char *key)
 	return false;
 }
 
+/* As it is stored: common/pki/key/envelope.h. */
+static bool
+is_sealed(const struct cJSON *value)
+{
+	return cJSON_IsString(cJSON_GetObjectItemCaseSensitive(value, "cms"));
+}
+
 /* A list or an object under a secret's name is secret as a whole. */
 static void
 put_masked(struct arena *a, struct json_w *w, const struct cJSON *value,
@@ -42,6 +49,10 @@ put_masked(struct arena *a, struct json_w *w, const struct cJSON *value,
 	bool is_object = cJSON_IsObject(value);
 	const struct cJSON *item;
 
+	if (is_secret && is_sealed(value)) {
+		json_w_str(w, SECRETKEY_MASK);
+		return;
+	}
 	if (!is_object && !cJSON_IsArray(value)) {
 		if (is_secret && cJSON_IsString(value) &&
 		    value->valuestring[0] != '\0')
@@ -134,7 +145,8 @@ refuse(struct arena *a, const struct cJSON *value, const char *secret)
 }
 
 const char *
-secretkey_refuse(struct arena *a, const struct cJSON *object)
+secretkey_refuse(struct arena *a, const struct cJSON *member)
 {
-	return refuse(a, object, NULL);
+	return refuse(a, member,
+	    secretkey_is(member->string) ? member->string : NULL);
 }

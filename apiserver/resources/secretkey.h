@@ -30,10 +30,10 @@ void secretkey_put_masked(struct arena *a, struct json_w *w,
 const char *secretkey_unkept(struct arena *a, const struct cJSON *sent,
     const struct cJSON *stored);
 /*
- * NULL, or a message that names a secret in the object: this version has
- * nowhere to keep one, so storing it readable is refused.  The mask itself
+ * NULL, or a message that names a secret in this member of an object: nothing
+ * keeps it, so storing it readable is refused.  The mask itself
  * passes: an update keeps what is stored.
  */
-const char *secretkey_refuse(struct arena *a, const struct cJSON *object);
+const char *secretkey_refuse(struct arena *a, const struct cJSON *member);
 
 #endif

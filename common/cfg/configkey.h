@@ -16,7 +16,8 @@ enum configkey_type {
 	KEY_URLS,    /* of revocation lists */
 	KEY_COMMAND, /* run without a shell */
 	KEY_ACCOUNT, /* a user or group */
-	KEY_HOST
+	KEY_HOST,
+	KEY_SECRET /* max bytes; stored sealed to the workers */
 };
 
 struct configkey {

@@ -108,6 +108,7 @@ class Stack:
     def postgres(self):
         self.pg_bin = postgres.initialise(self.layout, self.log)
         tls.ensure_api(self.layout, self.log)
+        tls.ensure_issuer_secrets(self.layout, self.log)
         tls.ensure_placeholder(self.layout, self.log)
         if services.write_nginx(self.layout, self.state["nginx_port"]):
             self.restart.add("nginx")

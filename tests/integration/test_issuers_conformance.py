@@ -17,13 +17,6 @@ from sinks import Trust
 numbers = itertools.count(1)
 
 
-def secret(plane, name, text):
-    path = plane.dir / "secrets" / name
-    path.write_text(text + "\n")
-    path.chmod(0o600)
-    return str(path)
-
-
 class Local:
     outside = False
 
@@ -102,7 +95,7 @@ class DigiCert(Rest):
     not_yet = 'HTTP 404: "The certificate is not available yet"'
 
     def configure(self, plane, name):
-        return {"type": "DigiCert", "config": {"api_key_path": secret(plane, name, KEY), "org_id": str(ORGANISATION), "base_url": self.sim.url}}
+        return {"type": "DigiCert", "config": {"api_key": KEY, "org_id": str(ORGANISATION), "base_url": self.sim.url}}
 
 
 class Sectigo(Rest):
@@ -116,7 +109,7 @@ class Sectigo(Rest):
 
     def configure(self, plane, name):
         return {"type": "Sectigo", "config": {"customer_uri": sim_sectigo.CUSTOMER, "login": sim_sectigo.LOGIN, "cert_type": 31,
-                                              "password_path": secret(plane, name, sim_sectigo.PASSWORD),
+                                              "password": sim_sectigo.PASSWORD,
                                               "org_id": sim_sectigo.ORGANISATION, "base_url": self.sim.url}}
 
 
@@ -128,12 +121,11 @@ REST = [name for name, kind in CONNECTORS.items() if issubclass(kind, Rest)]
 @pytest.fixture(scope="module")
 def plane(stack):
     stack.start_scheduler(keep=True, CERTCTL_SCHEDULER_RENEWAL_CHECK_INTERVAL="1s")
-    for name, mode in (("scripts", 0o755), ("secrets", 0o700)):
-        (stack.dir / name).mkdir(mode=mode)
+    (stack.dir / "scripts").mkdir(mode=0o755)
     stack.trust = Trust(stack.dir / "trust")
     stack.sims = {kind: kind.simulator(stack.trust) for kind in map(CONNECTORS.get, REST)}
     stack.start_worker(1, keep=True, CERTCTL_SCRIPT_ISSUER_DIR=str(stack.dir / "scripts"), CERTCTL_FAULT_FILE=str(stack.dir / "fault"),
-                       CERTCTL_ISSUER_SECRET_DIR=str(stack.dir / "secrets"), CERTCTL_ISSUER_CA_FILE=str(stack.trust.ca),
+                       CERTCTL_ISSUER_CA_FILE=str(stack.trust.ca),
                        CERTCTL_ISSUER_BASE_URLS=",".join(sim.url for sim in stack.sims.values()), CERTCTL_ISSUER_ALLOW_LOOPBACK="true")
     stack.make_basics()
     stack.start_agent("agent-1", keep=True)

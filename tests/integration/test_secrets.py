@@ -102,7 +102,14 @@ def use_exports(stack, said):
 
 
 def use_configs(stack, said):
-    """No connector of this version has secrets in its configuration: each is refused by its name."""
+    """What no connector knows is refused by its name; what one does is stored sealed."""
+    digicert = {"id": "iss-secret", "name": "secret", "type": "DigiCert", "config": {"api_key": IN_CONFIG, "org_id": "1"}}
+    for change in ({"org_id": "x"}, {"product_type": 7}, {"api_key": IN_CONFIG * 999}, {"api_key": [IN_CONFIG]}, {"api_key": {"cms": IN_CONFIG}}):
+        ask(stack, said, "POST", "/api/v1/issuers", digicert | {"config": digicert["config"] | change})
+    for method, path, body in (("POST", "/api/v1/issuers", digicert), ("POST", "/api/v1/issuers", digicert), ("PUT", "/api/v1/issuers/iss-secret", digicert),
+                               ("GET", "/api/v1/issuers/iss-secret", None), ("GET", "/api/v1/issuers", None)):
+        status, reply = ask(stack, said, method, path, body)
+    assert status == 200 and "********" in str(reply)
     for config in ({"api_key": IN_CONFIG}, {"token": {"secret": IN_CONFIG}}, {"password": [IN_CONFIG]}):
         for path, body, more in (("/api/v1/issuers", {"name": "s", "type": "GenericCA"}, {}),
                                  ("/api/v1/targets", {"name": "s", "type": "NGINX", "agent_id": "none"}, {"cert_path": "/c", "key_path": "/k"})):

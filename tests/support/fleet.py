@@ -499,7 +499,15 @@ class Fleet:
         """prefix: a command that ends as the worker, in another network."""
         name = f"worker-{i}"
         return self.spawn(name, [*prefix, BUILD / "worker" / "certctl-worker"], self._common(name, "certctl_worker") | {
-            "CERTCTL_CA_ENCRYPTION_KEY": CA_KEY, "CERTCTL_ISSUANCE_JOURNAL_DIR": str(self.dir / "journal")} | env, keep=keep)
+            "CERTCTL_CA_ENCRYPTION_KEY": CA_KEY, "CERTCTL_ISSUANCE_JOURNAL_DIR": str(self.dir / "journal"),
+            "CERTCTL_ISSUER_SECRETS_KEYS": str(self.make_issuer_secrets() / "issuer-secrets.key")} | env, keep=keep)
+
+    def make_issuer_secrets(self, name="issuer-secrets"):
+        """The directory of the key pair, of that name, that the secrets of issuers are sealed to."""
+        made = self.dir / "issuer-secrets"
+        if not (made / f"{name}.key").exists():
+            subprocess.run([ROOT / "deploy" / "issuer-secrets.sh", made, name], check=True, stdout=subprocess.DEVNULL, env=clean_env())
+        return made
 
     def make_tls(self):
         tls = self.dir / "tls"
@@ -524,6 +532,7 @@ class Fleet:
             "CERTCTL_SERVER_TLS_KEY_PATH": str(self.dir / "tls" / "api.key"),
             "CERTCTL_API_KEYS_NAMED": f"admin:{API_KEY}:admin,viewer:viewer-{API_KEY}",
             "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP, "CERTCTL_CONFIG_ENCRYPTION_KEY": CONFIG_KEY,
+            "CERTCTL_ISSUER_SECRETS_CERT": str(self.make_issuer_secrets() / "issuer-secrets.pem"),
             "CERTCTL_RATE_LIMIT_ENABLED": "false"} | env, keep=keep)
         if wait:
             self.wait_ready(api)

@@ -82,7 +82,7 @@ digicert_open(const struct issuer_env *env, struct arena *a, const char *config,
 	issuer_config_refuse_if(&c, !is_product(o->product),
 	    "product_type is no product's name, as ssl_basic is");
 	issuer_config_url(&c, "base_url", own_urls, &o->rest.base_url);
-	issuer_config_secret(&c, "api_key_path", &key);
+	issuer_config_secret(&c, issuer_digicert.type, "api_key", &key);
 	o->org_id = strtoll(org, NULL, 10);
 	o->headers[0] = (struct http_header){"X-DC-DEVKEY", key};
 	o->rest.headers = o->headers;

@@ -27,15 +27,16 @@
 #include "common/loop/loop.h"
 #include "common/pki/csr/csr.h"
 
+struct envelope_keys;
 struct http_out;
 
 struct issuer_env { /* outlives every order */
 	struct loop *loop;
 	const char *script_dir; /* "": no script is run */
 	int64_t poll_max_wait_s;
+	const struct envelope_keys *secrets; /* that secrets are sealed to */
 	/* of issuer_http.c */
 	struct http_out *http;
-	const char *secret_dir;       /* "": no secret is read */
 	const char *const *base_urls; /* beside the CAs' own; NULL-terminated */
 };
 

@@ -2,10 +2,14 @@
 
 #include <string.h>
 
+#include "common/base/mem.h"
+#include "common/base/plain.h"
 #include "common/json/json.h"
+#include "common/pki/key/envelope.h"
 #include "worker/issuers/issuer_http.h"
 
 #define TEXT_MAX 1024
+#define CMS_MAX 65536
 
 static void
 refuse(struct issuer_config *c, rc code, const char *why)
@@ -72,19 +76,89 @@ issuer_config_url(struct issuer_config *c, const char *name,
 		refuse(c, RC_IO, why); /* another host may allow it */
 }
 
-void
-issuer_config_secret(struct issuer_config *c, const char *name,
-    const char **out)
+struct opened {
+	char *text;
+	size_t len;
+};
+
+static void
+wipe(void *arg)
 {
-	const char *path = "", *why = "";
+	struct opened *o = arg;
+
+	mem_wipe(o->text, o->len);
+}
+
+/* For connectors it is a text, in the arena until that ends. */
+static const char *
+keep(struct arena *a, const struct secret *s)
+{
+	struct opened *o = arena_alloc(a, sizeof(*o));
+
+	o->len = secret_len(s);
+	o->text = arena_strndup(a, (const char *)secret_bytes(s), o->len);
+	arena_defer(a, wipe, o);
+	return o->text;
+}
+
+/* "" where there is none.  RC_INVALID: it can't be opened; RC_IO: this worker
+ * has not its key. */
+static rc
+open_secret(const struct issuer_env *env, struct arena *a, const char *type,
+    const struct cJSON *config, const char *name, const char **out,
+    const char **out_why)
+{
+	const struct cJSON *member = json_get(config, name);
+	struct envelope e;
+	struct secret *s;
 	rc ret;
 
-	issuer_config_text(c, name, &path);
+	if (!member) {
+		*out = "";
+		return RC_OK;
+	}
+	if (json_str(member, "cms", CMS_MAX, &e.cms) != RC_OK ||
+	    json_str(member, "to", CMS_MAX, &e.to) != RC_OK) {
+		*out_why = arena_printf(a,
+		    "%s is not sealed: give it anew by the API", name);
+		return RC_INVALID;
+	}
+	ret = envelope_open(env->secrets, arena_printf(a, "%s:%s", type, name),
+	    &e, &s);
+	if (ret == RC_NOT_FOUND) {
+		*out_why = arena_printf(a,
+		    "%s is sealed to a key that this worker has not: name its "
+		    "file in CERTCTL_ISSUER_SECRETS_KEYS",
+		    name);
+		return RC_IO;
+	}
+	if (ret != RC_OK) {
+		*out_why = arena_printf(a,
+		    "%s can't be opened: give it anew by the API", name);
+		return RC_INVALID;
+	}
+	*out = keep(a, s);
+	secret_free(s);
+	return RC_OK;
+}
+
+void
+issuer_config_secret(struct issuer_config *c, const char *type,
+    const char *name, const char **out)
+{
+	const char *text = "", *why = "";
+	rc ret;
+
 	if (c->code != RC_OK)
 		return;
-	ret = issuer_http_secret(c->env, c->a, path, out, &why);
+	ret = open_secret(c->env, c->a, type, c->object, name, &text, &why);
 	if (ret != RC_OK)
 		refuse(c, ret, why);
+	else if (!plain_is_line(text))
+		refuse(c, RC_INVALID,
+		    arena_printf(c->a, "%s is no line of text", name));
+	else if (text[0] != '\0')
+		*out = text;
 }
 
 void

@@ -39,9 +39,10 @@ void issuer_config_int(struct issuer_config *c, const char *name, int64_t *out);
  * allows. */
 void issuer_config_url(struct issuer_config *c, const char *name,
     const char *const *own, const char **out);
-/* The secret in the file that the key names. */
-void issuer_config_secret(struct issuer_config *c, const char *name,
-    const char **out);
+/* The secret of that key (KEY_SECRET), opened, one line of text, wiped with the
+ * arena.  Of one that is absent the value stays.  type: of the connector. */
+void issuer_config_secret(struct issuer_config *c, const char *type,
+    const char *name, const char **out);
 /* RC_INVALID with that text, for people, if it is so. */
 void issuer_config_refuse_if(struct issuer_config *c, bool is_wrong,
     const char *why);

@@ -1,20 +1,13 @@
 #include "worker/issuers/issuer_http.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "common/base/file.h"
-#include "common/base/mem.h"
 #include "common/base/plain.h"
 #include "common/log/log.h"
 
 #define USER_AGENT "certctl-issuer/1.0"
-#define SECRET_MAX 4096
 #define WORDS_MAX 300
 
 /* --- where calls may go --- */
@@ -74,105 +67,6 @@ issuer_http_new(struct loop *l, const struct cfg *cfg, struct http_out **out)
 		log_error("CONFIG", "CERTCTL_ISSUER_CA_FILE: no certificates "
 				    "in PEM can be read there");
 	return ret;
-}
-
-/* --- secrets --- */
-
-/* The name of a file directly in the directory; NULL: it is none. */
-static const char *
-name_in(const char *dir, const char *path)
-{
-	size_t len = url_len(dir);
-	const char *name = path + len + 1;
-
-	if (len == 0 || strncmp(path, dir, len) != 0 || path[len] != '/' ||
-	    *name == '\0' || *name == '.' || strchr(name, '/'))
-		return NULL;
-	return name;
-}
-
-struct secret_bytes {
-	char bytes[SECRET_MAX + 2];
-	size_t len;
-};
-
-static void
-wipe(void *arg)
-{
-	struct secret_bytes *s = arg;
-
-	mem_wipe(s->bytes, sizeof(s->bytes));
-}
-
-static const char *
-refuse_file(int fd)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return "is not a regular file";
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return "must belong to root or the worker's user";
-	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-		return "must have no rights for its group or others (chmod "
-		       "600)";
-	return NULL;
-}
-
-static const char *
-read_secret(int fd, struct secret_bytes *s)
-{
-	const char *why = refuse_file(fd);
-	rc ret;
-
-	if (why)
-		return why;
-	ret = file_read_fd(fd, s->bytes, SECRET_MAX, &s->len);
-	if (ret != RC_OK)
-		return "is longer than 4 KiB, or can't be read";
-	while (s->len > 0 && strchr("\r\n", s->bytes[s->len - 1]))
-		s->len--;
-	s->bytes[s->len] = '\0';
-	if (s->len == 0 || strlen(s->bytes) != s->len ||
-	    !plain_is_line(s->bytes))
-		return "does not hold one line of text, the secret";
-	return NULL;
-}
-
-rc
-issuer_http_secret(const struct issuer_env *env, struct arena *a,
-    const char *path, const char **out, const char **out_why)
-{
-	struct secret_bytes *s = arena_alloc(a, sizeof(*s));
-	const char *why;
-	int fd;
-
-	arena_defer(a, wipe, s);
-	if (!env->secret_dir || env->secret_dir[0] == '\0') {
-		*out_why = "this worker has no secrets of issuers: set "
-			   "CERTCTL_ISSUER_SECRET_DIR to their directory";
-		return RC_IO;
-	}
-	if (!name_in(env->secret_dir, path)) {
-		*out_why = arena_printf(a,
-		    "%s does not lie directly in CERTCTL_ISSUER_SECRET_DIR "
-		    "(%s)",
-		    path, env->secret_dir);
-		return RC_INVALID;
-	}
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0) {
-		*out_why = arena_printf(a, "%s: %s", path, strerror(errno));
-		return RC_IO;
-	}
-	why = read_secret(fd, s);
-	(void)close(fd); /* only read */
-	if (why) {
-		*out_why = arena_printf(a, "%s %s", path, why);
-		return RC_IO;
-	}
-	*out = s->bytes;
-	return RC_OK;
 }
 
 /* --- calls --- */

@@ -1,12 +1,10 @@
 /*
  * issuer_http: what connectors call a CA with: one client for all, whose
- * calls go where the operator's host allows, and the secrets that they sign
- * in with.
+ * calls go where the operator's host allows.
  *
  * Who may write issuers by the API must not be able to send a secret anywhere:
  * a call goes to the CA's own addresses, or to those that the workers' host
- * names (CERTCTL_ISSUER_BASE_URLS), and a secret is a file of a directory that
- * it names (CERTCTL_ISSUER_SECRET_DIR).  The API and the database never see it.
+ * names (CERTCTL_ISSUER_BASE_URLS).
  *
  * Call from the event loop only.
  */
@@ -38,11 +36,6 @@ rc issuer_http_new(struct loop *l, const struct cfg *cfg,
  * why not, for people, in the arena.  name: the key's that holds it. */
 const char *issuer_http_refuse_url(const struct issuer_env *env,
     struct arena *a, const char *const *own, const char *name, const char *url);
-
-/* The secret in that file, one line, wiped with the arena.  RC_INVALID: the
- * path; RC_IO: this host; with *out_why. */
-rc issuer_http_secret(const struct issuer_env *env, struct arena *a,
-    const char *path, const char **out, const char **out_why) MUST_CHECK;
 
 /* How a call ended. */
 struct issuer_reply {

@@ -69,7 +69,7 @@ sectigo_open(const struct issuer_env *env, struct arena *a, const char *config,
 	issuer_config_int(&c, "cert_type", &o->cert_type);
 	issuer_config_int(&c, "term", &o->term);
 	issuer_config_url(&c, "base_url", own_urls, &o->rest.base_url);
-	issuer_config_secret(&c, "password_path", &password);
+	issuer_config_secret(&c, issuer_sectigo.type, "password", &password);
 	o->headers[0] = (struct http_header){"customerUri", customer};
 	o->headers[1] = (struct http_header){"login", login};
 	o->headers[2] = (struct http_header){"password", password};

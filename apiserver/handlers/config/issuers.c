@@ -10,7 +10,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/config/check.h"
 #include "apiserver/handlers/config/configkeys.h"
-#include "apiserver/resources/secretkey.h"
+#include "apiserver/handlers/config/issuer_secrets.h"
 #include "common/base/attr.h"
 #include "common/issuer/issuer_type.h"
 #include "common/json/json.h"
@@ -57,28 +57,6 @@ issuer_type(struct arena *a, const char *text, const char **out_why)
 	return NULL;
 }
 
-/* A secret stands in a file of the workers' hosts, never here. */
-static const char *
-secrets_check(struct arena *a, const struct issuer_type *t,
-    const struct cJSON *config)
-{
-	for (size_t i = 0; i < t->nkeys; i++) {
-		const char *name = t->keys[i].name, *end = strrchr(name, '_');
-		char *secret;
-
-		if (end == NULL || strcmp(end, "_path") != 0)
-			continue;
-		secret = arena_strndup(a, name, (size_t)(end - name));
-		if (secretkey_is(secret) && check_has(config, secret))
-			return arena_printf(a,
-			    "config.%s: this version keeps no secrets; put it "
-			    "in a file on the workers' hosts and name that by "
-			    "config.%s",
-			    secret, name);
-	}
-	return NULL;
-}
-
 /*
  * The stored type decides, for an update can't change it.  A worker's script
  * directory is not looked at here: whether a script may run, the workers
@@ -105,9 +83,7 @@ issuer_check(struct arena *a, const struct cJSON *body, const char *stored_type)
 	if (kind == NULL || !is_supported(kind)) /* of another version */
 		return arena_printf(a, "%s is not supported by this version",
 		    type);
-	why = secrets_check(a, kind, config);
-	if (why == NULL)
-		why = configkeys_check(a, kind->keys, kind->nkeys, config);
+	why = configkeys_check(a, kind->keys, kind->nkeys, config);
 	if (why == NULL && check_has(config, "ca_cert_path") !=
 			       check_has(config, "ca_key_path"))
 		why = "config.ca_cert_path and config.ca_key_path go together: "
@@ -150,5 +126,6 @@ const struct resource resource_issuers = {
     .in_use = "Cannot delete issuer: certificates are still using this "
 	      "issuer, or CAs below it; disable it instead",
     .check = issuer_check,
+    .seal = issuer_secrets_seal,
     .changed = issuer_changed,
 };

@@ -111,6 +111,11 @@ class Layout:
         return self.base / "api-ca"
 
     @property
+    def issuer_secrets(self):
+        """The key pair that secrets of issuers are sealed to."""
+        return self.base / "issuer-secrets"
+
+    @property
     def api_site(self):
         """Where the agent deploys the API's certificate."""
         return self.base / "api-site"
@@ -174,6 +179,7 @@ class Layout:
         self.directory(self.services, root, 0o755)
         self.directory(self.agent, self.user, 0o700)
         self.directory(self.api_ca, self.user, 0o700)
+        self.directory(self.issuer_secrets, self.user, 0o700)
         self.directory(self.api_site, self.user, 0o700)
         self.directory(self.nginx, root, 0o755)
         for name in ("run", "site", "tmp"):

@@ -207,7 +207,8 @@ def definitions(layout, state, pg_bin):
         return common | {"CERTCTL_DATABASE_URL": postgres.url(layout, role)} | more
 
     worker = certctl("certctl_worker", CERTCTL_CA_ENCRYPTION_KEY=layout.secret("ca_encryption_key"),
-                     CERTCTL_ISSUANCE_JOURNAL_DIR=str(layout.base / "journal"))
+                     CERTCTL_ISSUANCE_JOURNAL_DIR=str(layout.base / "journal"),
+                     CERTCTL_ISSUER_SECRETS_KEYS=str(layout.issuer_secrets / "issuer-secrets.key"))
     result = {
         "postgres": ([pg_bin / "postgres", "-D", layout.pgdata], {}, layout.pg_user),
         "scheduler": ([layout.bin / "certctl-scheduler"],
@@ -220,6 +221,7 @@ def definitions(layout, state, pg_bin):
             CERTCTL_API_KEYS_NAMED=f"local-admin:{layout.secret('api_key')}:admin",
             CERTCTL_AGENT_BOOTSTRAP_TOKEN=layout.secret("agent_bootstrap_token"),
             CERTCTL_CONFIG_ENCRYPTION_KEY=layout.secret("config_encryption_key"),
+            CERTCTL_ISSUER_SECRETS_CERT=str(layout.issuer_secrets / "issuer-secrets.pem"),
             CERTCTL_PROCESS_NAME="apiserver-1"), layout.user),
         "agent": ([layout.bin / "certctl-agent"], {
             "CERTCTL_LOG_FORMAT": "text", "CERTCTL_SERVER_URL": f"https://127.0.0.1:{state['api_port']}",

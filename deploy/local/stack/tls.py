@@ -3,7 +3,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .layout import clean_environment
+from .layout import CHECKOUT, clean_environment
 from .ui import StepFailed
 
 
@@ -64,6 +64,18 @@ def ensure_api(layout, log):
             _openssl(log, "x509", "-req", "-in", made / "api.csr", "-CA", ca, "-CAkey", ca_key, "-CAserial", made / "serial",
                      "-CAcreateserial", "-days", 7, "-extfile", made / "api.ext", "-out", made / "api.pem")
             layout.run_as(layout.user, FIRST, layout.api_site, (made / "api.key").read_text() + (made / "api.pem").read_text())
+
+
+def ensure_issuer_secrets(layout, log):
+    """The key pair that secrets of issuers are sealed to: made once, for without its key nothing opens them."""
+    if layout.read_as(layout.user, layout.issuer_secrets / "issuer-secrets.key"):
+        return
+    with tempfile.TemporaryDirectory(dir=layout.secrets) as name:
+        r = subprocess.run([CHECKOUT / "deploy" / "issuer-secrets.sh", name], stdout=log.file, stderr=log.file, env=clean_environment(), check=False)
+        if r.returncode != 0:
+            raise StepFailed("deploy/issuer-secrets.sh failed", "see the log")
+        for file in ("issuer-secrets.pem", "issuer-secrets.key"):
+            layout.write_as(layout.user, layout.issuer_secrets / file, (Path(name) / file).read_text())
 
 
 PLACEHOLDER = """umask 077
