@@ -263,7 +263,9 @@ make_parts(struct worker *w)
 		    .poll_max_wait_s =
 			cfg_int(w->d->cfg, "async_poll_max_wait_seconds"),
 		    .secrets = w->secrets,
+		    .cfg = w->d->cfg,
 		    .http = w->issuer_http,
+		    .client_dir = cfg_str(w->d->cfg, "issuer_client_dir"),
 		    .base_urls = cfg_list(w->d->cfg, "issuer_base_urls"),
 		},
 	    .issuers = issuers_outside,

@@ -74,6 +74,7 @@ SELECT i.type, coalesce(i.config, '{}')::text AS config, coalesce(j.checkpoint -
     coalesce(j.checkpoint ->> 'order_reference', j.id) AS order_reference, coalesce(j.checkpoint ->> 'order_id', '') AS order_id,
     coalesce((j.checkpoint ->> 'polls')::bigint, 0) AS polls,
     coalesce(floor(extract(epoch FROM engine_now() - (j.checkpoint ->> 'ordered_at')::timestamptz) * 1000)::bigint, 0) AS waited_ms,
+    floor(extract(epoch FROM least(engine_now(), (j.checkpoint ->> 'send_before')::timestamptz)))::bigint AS placed_unix,
     coalesce(pr.max_ttl_seconds, 0)::bigint AS max_ttl_seconds,
     j.attempts + 1 >= j.max_attempts AS is_last, floor(extract(epoch FROM engine_now()))::bigint AS now_unix
 FROM jobs j

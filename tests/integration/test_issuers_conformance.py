@@ -7,14 +7,25 @@ import os
 
 import pytest
 
+import sim_entrust
 import sim_sectigo
 from fleet import wait_for
 from scripted_issuer import install
 from sim_digicert import KEY, ORGANISATION, DigiCertSim
+from sim_entrust import EntrustSim
 from sim_sectigo import SectigoSim
 from sinks import Trust
 
 numbers = itertools.count(1)
+
+
+def client_pair(directory, trust):
+    """By which CAs know this worker."""
+    trust.make("client", "certctl")
+    for kind in ("pem", "key"):
+        (directory / f"client.{kind}").write_bytes((trust.directory / f"client.{kind}").read_bytes())
+        (directory / f"client.{kind}").chmod(0o600)
+    return {"client_cert_path": str(directory / "client.pem"), "client_key_path": str(directory / "client.key")}
 
 
 class Local:
@@ -92,7 +103,7 @@ class DigiCert(Rest):
     refused = 400, {"errors": [{"code": "invalid_organization", "message": "The organization is not known"}]}
     waits = ["pending", "processing", "needs_approval", "reissue_pending", "needs_csr", "waiting_pickup", "a_word_of_tomorrow"]
     ends = ["rejected", "denied", "canceled", "expired", "revoked"]
-    not_yet = 'HTTP 404: "The certificate is not available yet"'
+    not_yet = 'issued, but not to be fetched yet: HTTP 404: "The certificate is not available yet"'
 
     def configure(self, plane, name):
         return {"type": "DigiCert", "config": {"api_key": KEY, "org_id": str(ORGANISATION), "base_url": self.sim.url}}
@@ -105,7 +116,7 @@ class Sectigo(Rest):
     refused = 400, {"code": -9, "description": "The organization is not available for this user"}
     waits = ["Requested", "Init", "Approved", "Applied", "SAApproved", "Pending", "Unmanaged", "A word of tomorrow"]
     ends = ["Declined", "Invalid", "Rejected", "Revoked", "Expired", "Replaced", "Not Enrolled"]
-    not_yet = 'HTTP 400: "Being processed by Sectigo" (0)'
+    not_yet = 'issued, but not to be fetched yet: HTTP 400: "Being processed by Sectigo" (0)'
 
     def configure(self, plane, name):
         return {"type": "Sectigo", "config": {"customer_uri": sim_sectigo.CUSTOMER, "login": sim_sectigo.LOGIN, "cert_type": 31,
@@ -113,7 +124,22 @@ class Sectigo(Rest):
                                               "org_id": sim_sectigo.ORGANISATION, "base_url": self.sim.url}}
 
 
-CONNECTORS = {"local": Local, "openssl": Script, "digicert": DigiCert, "sectigo": Sectigo}
+class Entrust(Rest):
+    simulator, cancelled = EntrustSim, None
+    ca = f"/v1/certificate-authorities/{sim_entrust.CA}"
+    places, polls, lists = f"POST {ca}/enrollments", f"GET {ca}/enrollments/", f"GET {ca}/certificate-events"
+    refusal = 'HTTP 422: "The names are not allowed" (invalid-names)'
+    refused = 422, {"type": "ErrorResponse", "error": {"code": "invalid-names", "message": "The names are not allowed"}}
+    waits = ["PENDING", "PROCESSING", "AWAITING_APPROVAL", "A_WORD_OF_TOMORROW"]
+    ends = ["REJECTED", "denied", "Failed"]
+    not_yet = "and works on it: ACCEPTED"
+
+    def configure(self, plane, name):
+        return {"type": "Entrust", "config": {"api_url": self.sim.url, "ca_id": sim_entrust.CA, "profile_id": sim_entrust.PROFILE,
+                                              "approval": "none"} | plane.client}
+
+
+CONNECTORS = {"local": Local, "openssl": Script, "digicert": DigiCert, "sectigo": Sectigo, "entrust": Entrust}
 OUTSIDE = [name for name, kind in CONNECTORS.items() if kind.outside]
 REST = [name for name, kind in CONNECTORS.items() if issubclass(kind, Rest)]
 
@@ -121,11 +147,13 @@ REST = [name for name, kind in CONNECTORS.items() if issubclass(kind, Rest)]
 @pytest.fixture(scope="module")
 def plane(stack):
     stack.start_scheduler(keep=True, CERTCTL_SCHEDULER_RENEWAL_CHECK_INTERVAL="1s")
-    (stack.dir / "scripts").mkdir(mode=0o755)
+    for name, mode in (("scripts", 0o755), ("clients", 0o700)):
+        (stack.dir / name).mkdir(mode=mode)
     stack.trust = Trust(stack.dir / "trust")
+    stack.client = client_pair(stack.dir / "clients", stack.trust)
     stack.sims = {kind: kind.simulator(stack.trust) for kind in map(CONNECTORS.get, REST)}
     stack.start_worker(1, keep=True, CERTCTL_SCRIPT_ISSUER_DIR=str(stack.dir / "scripts"), CERTCTL_FAULT_FILE=str(stack.dir / "fault"),
-                       CERTCTL_ISSUER_CA_FILE=str(stack.trust.ca),
+                       CERTCTL_ISSUER_CA_FILE=str(stack.trust.ca), CERTCTL_ISSUER_CLIENT_DIR=str(stack.dir / "clients"),
                        CERTCTL_ISSUER_BASE_URLS=",".join(sim.url for sim in stack.sims.values()), CERTCTL_ISSUER_ALLOW_LOOPBACK="true")
     stack.make_basics()
     stack.start_agent("agent-1", keep=True)

@@ -89,8 +89,8 @@ class Handler(TlsWebHandler):
             status, answer, headers = fault["status"], fault["body"], fault["headers"]
         else:
             with simulator.lock:
-                status, answer = simulator.handle(self.command, self.path, self.headers, body)
-            headers = {}
+                status, answer, *more = simulator.handle(self.command, self.path, self.headers, body)
+            headers = more[0] if more else {}
         if fault and fault["close"] == "after":
             return self.cut()
         data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode() if answer is not None else b""
@@ -105,7 +105,7 @@ class Handler(TlsWebHandler):
             return self.cut()
         return None
 
-    do_GET = do_POST = do_PUT = do_any
+    do_GET = do_POST = do_PUT = do_PATCH = do_any
 
     def cut(self):
         self.close_connection = True
@@ -117,10 +117,13 @@ class Simulator(Sink):
     base = ""
 
     def __init__(self, trust):
-        self.context, self.log, self.faults, self.orders = trust.context(), [], [], {}
+        self.context, self.log, self.faults, self.orders = self.make_context(trust), [], [], {}
         super().__init__(Handler, None)
         self.lock = threading.RLock()
         self.url = f"https://localhost:{self.port}{self.base}"
+
+    def make_context(self, trust):
+        return trust.context()
 
     def fault(self, match, times=1, status=0, body=None, headers=None, delay=0, hang=False, close=None, truncate=False):
         """The next calls whose line begins so.  close: before or after it is obeyed; truncate: half of the answer, then the end."""

@@ -27,6 +27,7 @@
 #include "common/loop/loop.h"
 #include "common/pki/csr/csr.h"
 
+struct cfg;
 struct envelope_keys;
 struct http_out;
 
@@ -36,7 +37,9 @@ struct issuer_env { /* outlives every order */
 	int64_t poll_max_wait_s;
 	const struct envelope_keys *secrets; /* that secrets are sealed to */
 	/* of issuer_http.c */
+	const struct cfg *cfg;
 	struct http_out *http;
+	const char *client_dir;       /* "": no client certificate is read */
 	const char *const *base_urls; /* beside the CAs' own; NULL-terminated */
 };
 
@@ -46,6 +49,9 @@ struct issuer_order {
 	const char *csr_pem;
 	const struct csr *csr;
 	int64_t max_ttl_s; /* 0: none */
+	/* When it was placed, to some seconds, by the database's clock; now, if
+	 * it was not. */
+	int64_t placed_unix;
 };
 
 enum issuer_verdict {

@@ -7,6 +7,7 @@
 #include "common/json/json.h"
 #include "common/pki/key/envelope.h"
 #include "worker/issuers/issuer_http.h"
+#include "worker/issuers/issuer_pair.h"
 
 #define TEXT_MAX 1024
 #define CMS_MAX 65536
@@ -159,6 +160,22 @@ issuer_config_secret(struct issuer_config *c, const char *type,
 		    arena_printf(c->a, "%s is no line of text", name));
 	else if (text[0] != '\0')
 		*out = text;
+}
+
+void
+issuer_config_pair(struct issuer_config *c, const char *cert_name,
+    const char *key_name, const struct issuer_env **out)
+{
+	const char *cert = "", *key = "", *why = "";
+	rc ret;
+
+	issuer_config_text(c, cert_name, &cert);
+	issuer_config_text(c, key_name, &key);
+	if (c->code != RC_OK)
+		return;
+	ret = issuer_pair_open(c->env, c->a, cert, key, out, &why);
+	if (ret != RC_OK)
+		refuse(c, ret, why);
 }
 
 void

@@ -43,6 +43,10 @@ void issuer_config_url(struct issuer_config *c, const char *name,
  * arena.  Of one that is absent the value stays.  type: of the connector. */
 void issuer_config_secret(struct issuer_config *c, const char *type,
     const char *name, const char **out);
+/* Our certificate as a TLS client and its key, in the files that the keys name:
+ * *out is what calls are then made with (issuer_pair.h). */
+void issuer_config_pair(struct issuer_config *c, const char *cert_name,
+    const char *key_name, const struct issuer_env **out);
 /* RC_INVALID with that text, for people, if it is so. */
 void issuer_config_refuse_if(struct issuer_config *c, bool is_wrong,
     const char *why);

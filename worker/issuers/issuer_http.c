@@ -46,7 +46,8 @@ issuer_http_refuse_url(const struct issuer_env *env, struct arena *a,
 }
 
 rc
-issuer_http_new(struct loop *l, const struct cfg *cfg, struct http_out **out)
+issuer_http_new_as(struct loop *l, const struct cfg *cfg, const char *cert_pem,
+    const struct secret *key_pem, struct http_out **out)
 {
 	const char *ca_file = cfg_str(cfg, "issuer_ca_file");
 	const struct outbound outbound = {
@@ -55,13 +56,22 @@ issuer_http_new(struct loop *l, const struct cfg *cfg, struct http_out **out)
 	};
 	struct http_out_opts opts = {
 	    .ca_file = *ca_file ? ca_file : NULL,
+	    .cert_pem = cert_pem,
+	    .key_pem = key_pem,
 	    .least_tls = HTTP_TLS_1_2,
 	    /* An order must not be sent twice by curl itself. */
 	    .keep_none = true,
 	    .outbound = &outbound,
 	    .user_agent = USER_AGENT,
 	};
-	rc ret = http_out_new(l, &opts, out);
+
+	return http_out_new(l, &opts, out);
+}
+
+rc
+issuer_http_new(struct loop *l, const struct cfg *cfg, struct http_out **out)
+{
+	rc ret = issuer_http_new_as(l, cfg, NULL, NULL, out);
 
 	if (ret == RC_INVALID)
 		log_error("CONFIG", "CERTCTL_ISSUER_CA_FILE: no certificates "
@@ -87,11 +97,16 @@ call_end(void *arg)
 	c->http = NULL;
 }
 
-/* As in {"errors":[{"code":...,"message":...}]}, or the top itself. */
+/* As in {"errors":[{"code":...,"message":...}]}, {"error":{...}}, or the top
+ * itself. */
 static const struct cJSON *
 first_error(const struct cJSON *json)
 {
 	const struct cJSON *errors = json_get(json, "errors");
+	const struct cJSON *error = json_get(json, "error");
+
+	if (cJSON_IsObject(error))
+		return error;
 
 	if (cJSON_IsArray(errors) && cJSON_GetArraySize(errors) > 0)
 		return cJSON_GetArrayItem(errors, 0);
@@ -159,6 +174,8 @@ on_http(void *arg, rc code, int status, const char *body, size_t len,
 	r.text = arena_strndup(c->a, body, len);
 	r.retry_after_s = code == RC_OK ? http_call_retry_after(c->http) : 0;
 	r.was_sent = http_call_was_sent(c->http);
+	r.location = code == RC_OK ? http_call_header(c->http, "Location") : "";
+	r.location = arena_strdup(c->a, r.location ? r.location : "");
 	c->http = NULL;
 	if (code == RC_OK &&
 	    json_parse(c->a, r.text, len, &r.json, &why) != RC_OK)

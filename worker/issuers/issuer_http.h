@@ -31,6 +31,12 @@
 rc issuer_http_new(struct loop *l, const struct cfg *cfg,
     struct http_out **out) MUST_CHECK;
 
+/* Such a client for one issuer, whose calls are made with a certificate of ours
+ * (PEM, with its chain).  RC_INVALID: it is none, or the key is another's. */
+rc issuer_http_new_as(struct loop *l, const struct cfg *cfg,
+    const char *cert_pem, const struct secret *key_pem,
+    struct http_out **out) MUST_CHECK;
+
 /* Whether calls may go to this base URL: one of the CA's own, NULL-terminated
  * without a "/" at the end, or one of the host's.  NULL when they may, else
  * why not, for people, in the arena.  name: the key's that holds it. */
@@ -44,6 +50,7 @@ struct issuer_reply {
 	const char *text; /* len bytes and a NUL, foreign */
 	size_t len;
 	const struct cJSON *json; /* of the text; NULL: it is none */
+	const char *location;     /* the header; "" for none */
 	int64_t retry_after_s;    /* 0: it does not say */
 	bool was_sent;            /* the CA may have got it */
 	/* For people: the CA's own words where it said any. */

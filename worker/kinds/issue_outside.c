@@ -69,6 +69,7 @@ static op_step outside_poll;
 static op_step outside_polled;
 static op_step outside_cancel;
 static op_step outside_cancelled;
+static op_step outside_left;
 
 /* The state of the op is the batch; this hangs on it. */
 static struct outside *
@@ -220,7 +221,8 @@ go_on(struct op *op, const char *order_state)
 		o->job->is_open = false;
 		return op_goto(op, outside_place);
 	}
-	if (o->order_id[0] != '\0' && o->job->is_cancelled)
+	if (o->order_id[0] != '\0' && o->job->is_cancelled &&
+	    (b->outside->cancel || b->outside->poll))
 		return op_goto(op, outside_cancel);
 	if (o->order_id[0] != '\0' && b->outside->poll)
 		return op_goto(op, outside_poll);
@@ -266,6 +268,7 @@ outside_loaded(struct op *op)
 	    .csr_pem = o->job->csr_pem,
 	    .csr = &o->job->csr,
 	    .max_ttl_s = o->max_ttl_s,
+	    .placed_unix = op_i64(op, 0, "placed_unix"),
 	};
 	ret = b->outside->open(&b->env->issuer, op_arena(op),
 	    op_text(op, 0, "config"), &o->order, &o->call, &why);
@@ -613,10 +616,22 @@ static enum op_next
 outside_cancel(struct op *op)
 {
 	const struct issue_batch *b = batch(op);
+
+	/* What it has issued by now is stored, whoever can cancel what. */
+	return b->outside->cancel
+		   ? ask_about(op, b->outside->cancel, outside_cancelled)
+		   : ask_about(op, b->outside->poll, outside_left);
+}
+
+/* An order that this CA goes on with, whatever we want. */
+static enum op_next
+outside_left(struct op *op)
+{
 	const struct outside *o = state(op);
 
-	if (b->outside->cancel)
-		return ask_about(op, b->outside->cancel, outside_cancelled);
+	if (!o->has_answer || o->answer.verdict != ISSUER_PENDING)
+		return outside_cancelled(op);
+	tell_waiting(op, false);
 	return aside(op, ASIDE_CANCEL,
 	    op_printf(op,
 		"cancelled; the CA has order %s still, which cannot be "

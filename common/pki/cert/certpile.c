@@ -108,6 +108,23 @@ write_up(struct pile *p, X509 *leaf)
 	return text;
 }
 
+bool
+certpile_is_of_key(struct span spki, const char *pem, size_t len)
+{
+	const uint8_t *at = spki.p;
+	EVP_PKEY *key = d2i_PUBKEY(NULL, &at, (long)spki.len);
+	bool is_its = false;
+	X509 *x;
+
+	if (key && cert_from_pem(pem, len, &x) == RC_OK) {
+		is_its = cert_match_key(x, key) == RC_OK;
+		X509_free(x);
+	}
+	EVP_PKEY_free(key);
+	ERR_clear_error();
+	return is_its;
+}
+
 const char *
 certpile_order(struct arena *a, struct span spki, const char *pem, size_t len)
 {

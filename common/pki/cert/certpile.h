@@ -8,6 +8,7 @@
 #ifndef COMMON_PKI_CERT_CERTPILE_H
 #define COMMON_PKI_CERT_CERTPILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/base/arena.h"
@@ -27,5 +28,7 @@
  */
 const char *certpile_order(struct arena *a, struct span spki, const char *pem,
     size_t len);
+/* Whether the first certificate of the text has that public key. */
+bool certpile_is_of_key(struct span spki, const char *pem, size_t len);
 
 #endif

@@ -163,11 +163,11 @@ on_outside_job(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 	char row[256];
 
 	snprintf(row, sizeof(row),
-	    "Fake|{}|%s|job-00|%s|%d|%" PRId64 "|0|%s|%d", t.state, t.order_id,
-	    t.polled, t.waited_ms, t.is_last ? "t" : "f", NOW);
+	    "Fake|{}|%s|job-00|%s|%d|%" PRId64 "|%d|0|%s|%d", t.state,
+	    t.order_id, t.polled, t.waited_ms, NOW, t.is_last ? "t" : "f", NOW);
 	db_script_rows(p,
 	    "type|config|state|order_reference|order_id|polls|waited_ms|"
-	    "max_ttl_seconds|is_last|now_unix",
+	    "placed_unix|max_ttl_seconds|is_last|now_unix",
 	    row);
 }
 
@@ -699,7 +699,14 @@ test_cancelled_order(void)
 	t.r->jobs[0].is_cancelled = true;
 	run();
 	check_aside("cancel", true, "the CA has order 4711 still");
-	CHECK_INT(t.polls, 0);
+	CHECK_INT(t.polls, 1);
+	end();
+	/* But for what it has issued by now. */
+	begin_ordered(1, 6000);
+	t.r->jobs[0].is_cancelled = true;
+	t.poll = answer(ISSUER_ISSUED, pem, "");
+	run();
+	CHECK_STR(t.pem, pem);
 	end();
 	arena_free(a);
 }

@@ -59,6 +59,18 @@ ordered(const char *pem)
 	return text;
 }
 
+static bool
+is_of_key(const char *pem)
+{
+	uint8_t *der = NULL;
+	int len = i2d_PUBKEY(fixture_key("P-256"), &der);
+	bool is = certpile_is_of_key((struct span){der, (size_t)len}, pem,
+	    strlen(pem));
+
+	OPENSSL_free(der);
+	return is;
+}
+
 static const char *
 joined(const char *one, const char *two, const char *three, const char *four)
 {
@@ -113,6 +125,9 @@ test_none_of_the_key(void)
 	X509_free(x);
 	CHECK_STR(ordered(joined(low, leaf, "", "")), leaf);
 	CHECK(ordered(low) == NULL);
+	CHECK(!is_of_key(leaf));
+	CHECK(!is_of_key(""));
+	CHECK(is_of_key(made("leaf", "P-256", "low", "P-384")));
 }
 
 static void
