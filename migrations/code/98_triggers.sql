@@ -80,16 +80,17 @@ DO $$ DECLARE r record; BEGIN
 END $$;
 DO $$ DECLARE r record; BEGIN
     FOR r IN SELECT * FROM (VALUES ('acme_accounts', 'acme_account'), ('acme_orders', 'acme_order')) AS w (t, kind) LOOP
-        EXECUTE format('CREATE OR REPLACE TRIGGER stats_acme_added AFTER INSERT ON %I FOR EACH ROW EXECUTE FUNCTION stats_acme_moved(%L)', r.t, r.kind);
-        EXECUTE format('CREATE OR REPLACE TRIGGER stats_acme_changed AFTER UPDATE OF status ON %I FOR EACH ROW
-            WHEN (NEW.status <> OLD.status) EXECUTE FUNCTION stats_acme_moved(%L)', r.t, r.kind);
+        EXECUTE format('CREATE OR REPLACE TRIGGER stats_acme_added AFTER INSERT ON %I REFERENCING NEW TABLE AS came
+            FOR EACH STATEMENT EXECUTE FUNCTION stats_acme_moved(%L)', r.t, r.kind);
+        EXECUTE format('CREATE OR REPLACE TRIGGER stats_acme_changed AFTER UPDATE ON %I REFERENCING OLD TABLE AS went NEW TABLE AS came
+            FOR EACH STATEMENT EXECUTE FUNCTION stats_acme_moved(%L)', r.t, r.kind);
         EXECUTE format('CREATE OR REPLACE TRIGGER stats_acme_removed AFTER DELETE ON %I REFERENCING OLD TABLE AS went
-            FOR EACH STATEMENT EXECUTE FUNCTION stats_acme_removed(%L)', r.t, r.kind);
+            FOR EACH STATEMENT EXECUTE FUNCTION stats_acme_moved(%L)', r.t, r.kind);
         EXECUTE format('CREATE OR REPLACE TRIGGER stats_acme_emptied AFTER TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION stats_emptied()', r.t);
     END LOOP;
 END $$;
-CREATE OR REPLACE TRIGGER stats_acme_ended AFTER UPDATE OF status ON acme_orders FOR EACH ROW
-    WHEN (NEW.status <> OLD.status AND NEW.status IN ('valid', 'invalid')) EXECUTE FUNCTION stats_acme_order_ended();
+CREATE OR REPLACE TRIGGER stats_acme_ended AFTER UPDATE ON acme_orders REFERENCING OLD TABLE AS went NEW TABLE AS came
+    FOR EACH STATEMENT EXECUTE FUNCTION stats_acme_orders_ended();
 CREATE OR REPLACE TRIGGER stats_agent_retired AFTER UPDATE OF retired_at ON agents FOR EACH ROW
     WHEN ((NEW.retired_at IS NULL) <> (OLD.retired_at IS NULL)) EXECUTE FUNCTION stats_agent_retired();
 CREATE OR REPLACE TRIGGER stats_alerts AFTER UPDATE ON notification_events REFERENCING OLD TABLE AS went NEW TABLE AS came
