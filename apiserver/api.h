@@ -68,7 +68,10 @@ struct api {
 	struct sealer *sealer; /* NULL without CERTCTL_CONFIG_ENCRYPTION_KEY */
 	/* Of the ACME server; NULL where it is switched off. */
 	struct gather *acme_requests;
-	struct gather *acme_finalizes;
+	struct gather *acme_creates;   /* orders that are wanted */
+	struct gather *acme_finalizes; /* and finalized */
+	struct gather *acme_orders;    /* and looked at, by their ids */
+	struct gather *acme_certs;
 	struct nonces *nonces;
 	struct cache *acme_profiles; /* what the directory tells of them */
 	struct gather *acme_windows; /* serials that renewal-info asks for */

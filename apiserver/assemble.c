@@ -31,6 +31,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/daemon/parts.h"
+#include "common/job/job_words.h"
 #include "common/log/log.h"
 #include "common/pki/key/seal.h"
 
@@ -223,10 +224,21 @@ open_acme(struct api *a)
 		return;
 	a->nonces = nonces_new(a->loop, a->pool,
 	    cfg_int(a->cfg, "acme_server_nonce_ttl"));
-	a->acme_requests = gather_new(a->loop, a->pool, Q_ACME_REQUESTS);
-	a->acme_finalizes = gather_new(a->loop, a->pool, Q_ACME_FINALIZE);
+	a->acme_requests = gather_new(a->loop, a->pool, Q_ACME_REQUESTS, NULL);
+	a->acme_creates =
+	    gather_new(a->loop, a->pool, Q_ACME_ORDERS_CREATE, NULL);
+	a->acme_finalizes = gather_new(a->loop, a->pool, Q_ACME_FINALIZE, NULL);
+	a->acme_orders =
+	    gather_new(a->loop, a->pool, Q_ACME_ORDERS_LOOK, JOB_ORDER_CHANGED);
+	a->acme_certs = gather_new(a->loop, a->pool, Q_ACME_CERTS, NULL);
+	gather_serialize(a->acme_requests);
+	gather_serialize(a->acme_creates);
+	gather_serialize(a->acme_finalizes);
+	gather_serialize(a->acme_orders);
+	gather_serialize(a->acme_certs);
 	a->acme_profiles = cache_new(ACME_PROFILES, free);
-	a->acme_windows = gather_new(a->loop, a->pool, Q_ACME_RENEWAL_INFO);
+	a->acme_windows =
+	    gather_new(a->loop, a->pool, Q_ACME_RENEWAL_INFO, NULL);
 	a->acme_kept = cache_new(ACME_WINDOWS, free);
 	a->acme_unknown = cache_new(ACME_WINDOWS, NULL);
 }
@@ -236,7 +248,10 @@ close_acme(struct api *a)
 {
 	nonces_free(a->nonces);
 	gather_free(a->acme_requests);
+	gather_free(a->acme_creates);
 	gather_free(a->acme_finalizes);
+	gather_free(a->acme_orders);
+	gather_free(a->acme_certs);
 	cache_free(a->acme_profiles);
 	gather_free(a->acme_windows);
 	cache_free(a->acme_kept);
@@ -294,8 +309,8 @@ api_new(const struct daemon *d, struct api **out)
 	a->sharing = sharing_new();
 	a->ocsp = ocspasks_new(a);
 	a->park = park_new(l, a->own_pool);
-	a->certs = gather_new(l, a->pool, Q_CERT_GETS);
-	a->polls = gather_new(l, a->pool, Q_AGENTS_POLLED);
+	a->certs = gather_new(l, a->pool, Q_CERT_GETS, NULL);
+	a->polls = gather_new(l, a->pool, Q_AGENTS_POLLED, NULL);
 	open_acme(a);
 	a->heartbeats = heartbeats_new(l, a->heartbeat_pool);
 	a->creates = creates_new(l, a->pool);

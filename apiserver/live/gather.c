@@ -21,6 +21,7 @@ struct gathered {
 	struct batch *batch; /* NULL: it waits to be sent */
 	int64_t row;         /* the first */
 	size_t nrows;
+	op_step *next; /* of gather_query */
 };
 
 /* It ends when its answer is in and all ops that read it have ended. */
@@ -38,21 +39,31 @@ struct gather {
 	struct loop *loop;
 	struct db_pool *pool;
 	enum query q;
+	const char *with; /* NULL: q has one parameter */
+	size_t most;      /* statements at a time */
 	STAILQ_HEAD(, gathered) queue;
 	bool is_pumping; /* pump runs on the next turn */
 	struct batch *in_flight[IN_FLIGHT_MAX];
 };
 
 struct gather *
-gather_new(struct loop *l, struct db_pool *pool, enum query q)
+gather_new(struct loop *l, struct db_pool *pool, enum query q, const char *with)
 {
 	struct gather *g = mem_zalloc(sizeof(*g));
 
 	g->loop = l;
 	g->pool = pool;
 	g->q = q;
+	g->with = with;
+	g->most = IN_FLIGHT_MAX;
 	STAILQ_INIT(&g->queue);
 	return g;
+}
+
+void
+gather_serialize(struct gather *g)
+{
+	g->most = 1;
 }
 
 void
@@ -132,8 +143,8 @@ send_batch(struct gather *g)
 {
 	struct arena *a = arena_new();
 	struct batch *b = arena_alloc(a, sizeof(*b));
-	const char *ids[BATCH_MAX], *param;
-	struct db_stmt stmt = {g->q, 1, &param};
+	const char *ids[BATCH_MAX], *params[2] = {NULL, g->with};
+	struct db_stmt stmt = {g->q, g->with ? 2 : 1, params};
 	struct gathered *one;
 
 	b->owner = g;
@@ -146,7 +157,7 @@ send_batch(struct gather *g)
 		b->asked[b->n++] = one;
 	}
 	b->nusers = b->n;
-	param = db_text_array(a, ids, b->n);
+	params[0] = db_text_array(a, ids, b->n);
 	b->req = db_submit(g->pool, &stmt, 1, on_rows, b);
 	return b;
 }
@@ -157,7 +168,7 @@ pump(void *arg)
 	struct gather *g = arg;
 
 	g->is_pumping = false;
-	for (size_t i = 0; i < IN_FLIGHT_MAX; i++) {
+	for (size_t i = 0; i < g->most; i++) {
 		if (g->in_flight[i] == NULL && !STAILQ_EMPTY(&g->queue))
 			g->in_flight[i] = send_batch(g);
 	}
@@ -229,4 +240,50 @@ size_t
 gathered_count(const struct gathered *a)
 {
 	return a->nrows;
+}
+
+/* --- all of it as one step --- */
+
+/* The server itself is away, or the op's time is over. */
+static bool
+is_for_all(rc code)
+{
+	return code == RC_UNAVAILABLE || code == RC_TIMEOUT;
+}
+
+static enum op_next
+ask_alone(struct op *op, const struct gathered *one)
+{
+	const struct gather *g = one->owner;
+	const char *params[2] = {db_text_array(op_arena(op), &one->id, 1),
+	    g->with};
+
+	return op_query(op, g->q, one->next, g->with ? 2 : 1, params);
+}
+
+static enum op_next
+rows_came(struct op *op)
+{
+	const struct gathered *one = op_lent(op);
+	const struct db_result *rows;
+	size_t row;
+	rc ret;
+
+	op_lend(op, NULL);
+	ret = gathered_row(one, &rows, &row);
+	if (ret != RC_OK)
+		return is_for_all(ret) ? op_fail(op, ret, "%s", "")
+				       : ask_alone(op, one);
+	op_show(op, rows, row, one->nrows);
+	return one->next(op);
+}
+
+enum op_next
+gather_query(struct gather *g, struct op *op, const char *id, op_step *next)
+{
+	struct gathered *one = gather_ask(g, op, id);
+
+	one->next = next;
+	op_lend(op, one);
+	return op_park(op, op_left_ms(op), rows_came);
 }

@@ -22,8 +22,13 @@ struct gather;   /* defined in gather.c */
 struct gathered; /* defined in gather.c */
 
 /* q: takes an array of texts, and tells in its column "at" whose row each is,
- * counted from 1; rows of one stand together. */
-struct gather *gather_new(struct loop *l, struct db_pool *pool, enum query q);
+ * counted from 1; rows of one stand together.  with: its second parameter, the
+ * same for all and kept by the caller; NULL: it has none. */
+struct gather *gather_new(struct loop *l, struct db_pool *pool, enum query q,
+    const char *with);
+/* One statement at a time, not two: for those that cost much each, and little
+ * for an id more. */
+void gather_serialize(struct gather *g);
 /* No op may be waiting. */
 void gather_free(struct gather *g);
 /* id lives in op's arena.  Park op: it is woken at the end.  What is given back
@@ -36,5 +41,10 @@ rc gathered_row(const struct gathered *a, const struct db_result **out_rows,
     size_t *out_row) MUST_CHECK;
 /* How many rows that are, from the first on. */
 size_t gathered_count(const struct gathered *a);
+/* All of it as one step of op: next reads the rows of id, which lives in op's
+ * arena, as those of a query.  Who finds nothing with the others, or a failure
+ * that may be due to one of them, asks once more, alone. */
+enum op_next gather_query(struct gather *g, struct op *op, const char *id,
+    op_step *next);
 
 #endif

@@ -303,6 +303,7 @@ op_batch(struct op *op, op_step *next, size_t n, const struct db_stmt *stmts)
 		log_fatal("OP-STEP", "%s has no database", op->env.name);
 	op->results = NULL;
 	op->nresults = 0;
+	op->shown = NULL;
 	op->req = db_submit(op->env.pool, stmts, n, on_db, op);
 	return OP_WAITING;
 }

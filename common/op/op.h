@@ -62,6 +62,10 @@ void op_mark(struct op *op);
 void op_rewind(struct op *op);
 /* Milliseconds left before the deadline, never negative. */
 int64_t op_left_ms(const struct op *op);
+/* For who waits on an op's behalf between two of its steps: what op_lent gives
+ * back.  One at a time; NULL: nobody does. */
+void op_lend(struct op *op, void *of_helper);
+void *op_lent(const struct op *op);
 /* Moves the deadline to ms from now: for parked requests. */
 void op_extend(struct op *op, int64_t ms);
 
@@ -105,6 +109,11 @@ rc op_caught(const struct op *op, const struct db_error **out_error);
 /* --- the result of the last query (or of statement i of the last batch);
  *     valid until the op ends --- */
 size_t op_rows(const struct op *op);
+/* n rows from that one on, which somebody asked for on behalf of several, are
+ * read as if the op had: until its next query.  They live as long as it. */
+void op_show(struct op *op, const struct db_result *rows, size_t from,
+    size_t n);
+/* The whole result, whatever is shown. */
 struct db_result *op_result(const struct op *op, size_t i);
 const char *op_text(const struct op *op, size_t row, const char *col);
 int64_t op_i64(const struct op *op, size_t row, const char *col);

@@ -16,19 +16,36 @@ op_result(const struct op *op, size_t i)
 	return op->results[i];
 }
 
+void
+op_show(struct op *op, const struct db_result *rows, size_t from, size_t n)
+{
+	op->shown = rows;
+	op->shown_from = from;
+	op->nshown = n;
+}
+
 /* Of a batch: the last statement's. */
-static struct db_result *
+static const struct db_result *
 last_result(const struct op *op)
 {
+	if (op->shown)
+		return op->shown;
 	if (op->nresults == 0)
 		log_fatal("OP-RESULT", "%s: no result", op->env.name);
 	return op->results[op->nresults - 1];
 }
 
+/* Where the op's row stands in it. */
+static size_t
+row_at(const struct op *op, size_t row)
+{
+	return op->shown ? op->shown_from + row : row;
+}
+
 size_t
 op_rows(const struct op *op)
 {
-	return db_nrows(last_result(op));
+	return op->shown ? op->nshown : db_nrows(last_result(op));
 }
 
 const char *
@@ -36,7 +53,7 @@ op_text(const struct op *op, size_t row, const char *col)
 {
 	const struct db_result *r = last_result(op);
 
-	return db_text(r, row, db_col(r, col));
+	return db_text(r, row_at(op, row), db_col(r, col));
 }
 
 int64_t
@@ -44,7 +61,7 @@ op_i64(const struct op *op, size_t row, const char *col)
 {
 	const struct db_result *r = last_result(op);
 
-	return db_i64(r, row, db_col(r, col));
+	return db_i64(r, row_at(op, row), db_col(r, col));
 }
 
 bool
@@ -52,7 +69,7 @@ op_bool(const struct op *op, size_t row, const char *col)
 {
 	const struct db_result *r = last_result(op);
 
-	return db_bool(r, row, db_col(r, col));
+	return db_bool(r, row_at(op, row), db_col(r, col));
 }
 
 bool
@@ -60,10 +77,22 @@ op_is_null(const struct op *op, size_t row, const char *col)
 {
 	const struct db_result *r = last_result(op);
 
-	return db_is_null(r, row, db_col(r, col));
+	return db_is_null(r, row_at(op, row), db_col(r, col));
 }
 
 /* --- what an op has --- */
+
+void
+op_lend(struct op *op, void *of_helper)
+{
+	op->lent = of_helper;
+}
+
+void *
+op_lent(const struct op *op)
+{
+	return op->lent;
+}
 
 void *
 op_owner(const struct op *op)
@@ -121,6 +150,8 @@ op_rewind(struct op *op)
 		log_fatal("OP-STEP", "%s: no mark", op->env.name);
 	op->results = NULL;
 	op->nresults = 0;
+	op->shown = NULL;
+	op->lent = NULL;
 	op->error = NULL;
 	arena_rewind(op->arena, &op->mark);
 }

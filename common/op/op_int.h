@@ -38,6 +38,9 @@ struct op {
 	struct db_req *req; /* in flight */
 	struct db_result **results;
 	size_t nresults;
+	const struct db_result *shown; /* op_show; NULL: the last result */
+	size_t shown_from, nshown;
+	void *lent; /* op_lend */
 	rc caught;
 	const struct db_error *error;
 };

@@ -1,17 +1,25 @@
 -- Orders of the ACME server (RFC 8555 section 7.4), their authorizations and challenges, and what was issued.
 
--- $1 account, $2 profile, $3 types and $4 values of the identifiers, $5 the key of their names, $6 replaces, $7 whether nothing is
--- to be proven, $8 and $9 how long orders and authorizations live (ms), $10 and $11 limits: orders an hour, open orders.
--- name: acme_order_create :one
-SELECT r.outcome, r.wait_s, r.order_id, r.status, r.expires_at AT TIME ZONE 'UTC' AS expires_at, r.identifiers,
-    NULL::jsonb AS error, NULL::text AS version_id, $6 AS replaces, array_to_json(r.authorizations) AS authorizations
-FROM acme_order_create($1, $2, $3::text[], $4::text[], $5, $6, $7::bool, $8::bigint, $9::bigint, $10::int, $11::int) AS r;
+-- $1: of each, with E'\x1f' between: account, profile, types and values of the identifiers (E'\x1e' between them), the key of their
+-- names, what it replaces ('': nothing), whether nothing is to be proven, how long order and authorizations live (ms), the
+-- account's limits: orders an hour, open orders.
+-- name: acme_orders_create :many
+SELECT r.at, r.outcome, r.wait_s, r.order_id, r.status, r.expires_at AT TIME ZONE 'UTC' AS expires_at, r.identifiers,
+    NULL::jsonb AS error, NULL::text AS version_id, nullif(g.replaces[r.at], '') AS replaces, array_to_json(r.authorizations) AS authorizations
+FROM (SELECT array_agg(u.a[1] ORDER BY u.n) AS accounts, array_agg(u.a[2] ORDER BY u.n) AS profiles, array_agg(u.a[3] ORDER BY u.n) AS types,
+        array_agg(u.a[4] ORDER BY u.n) AS vals, array_agg(u.a[5] ORDER BY u.n) AS names, array_agg(nullif(u.a[6], '') ORDER BY u.n) AS replaces,
+        array_agg(u.a[7]::bool ORDER BY u.n) AS trusted, array_agg(u.a[8]::bigint ORDER BY u.n) AS order_ttl,
+        array_agg(u.a[9]::bigint ORDER BY u.n) AS authz_ttl, array_agg(u.a[10]::int ORDER BY u.n) AS per_hour,
+        array_agg(u.a[11]::int ORDER BY u.n) AS concurrent
+    FROM (SELECT t.n, string_to_array(t.v, E'\x1f') AS a FROM unnest($1::text[]) WITH ORDINALITY AS t (v, n)) u) g
+CROSS JOIN LATERAL acme_orders_create(g.accounts, g.profiles, g.types, g.vals, g.names, g.replaces, g.trusted, g.order_ttl,
+    g.authz_ttl, g.per_hour, g.concurrent, E'\x1e') AS r;
 
--- An order as it is by now: its job may have ended.  $2: what a job ends with that nobody can go on with.
--- name: acme_order_look :many
-SELECT o.order_id, o.account_id, o.status, o.expires_at AT TIME ZONE 'UTC' AS expires_at, o.identifiers, o.error, o.job_id,
+-- $1: orders as they are by now: their jobs may have ended.  $2: what a job ends with that nobody can go on with.
+-- name: acme_orders_look :many
+SELECT o.at, o.order_id, o.account_id, o.status, o.expires_at AT TIME ZONE 'UTC' AS expires_at, o.identifiers, o.error, o.job_id,
     o.version_id, o.replaces, array_to_json(o.authorizations) AS authorizations
-FROM acme_order_look($1, $2) AS o;
+FROM acme_orders_look($1::text[], $2) AS o;
 
 -- An account's orders but for those that are over without a certificate.  $2 and $3: those behind this one, or NULL, $4 how many.
 -- name: acme_orders_list :many
@@ -50,8 +58,8 @@ WHERE c.challenge_id = $1;
 -- name: acme_challenge_answer :one
 SELECT r.outcome, r.wait_s, r.due_after FROM acme_challenge_answer($1, $2, $3::int) AS r;
 
--- What an ACME account had issued, with its chain.
--- name: acme_cert :many
-SELECT a.account_id, v.pem_chain || coalesce(h.pem, '') AS pem
-FROM certificate_versions v JOIN acme_certificates a ON a.certificate_id = v.certificate_id
-LEFT JOIN certificate_chains h ON h.id = v.chain_id WHERE v.id = $1 AND v.key_holder = '';
+-- What ACME accounts had issued, with its chain.
+-- name: acme_certs :many
+SELECT u.at, a.account_id, v.pem_chain || coalesce(h.pem, '') AS pem
+FROM unnest($1::text[]) WITH ORDINALITY AS u (id, at) JOIN certificate_versions v ON v.id = u.id AND v.key_holder = ''
+JOIN acme_certificates a ON a.certificate_id = v.certificate_id LEFT JOIN certificate_chains h ON h.id = v.chain_id;

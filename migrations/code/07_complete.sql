@@ -398,6 +398,7 @@ BEGIN
         IF EXISTS (SELECT 1 FROM lanes l WHERE l.issuer_id = v_issuer AND (l.failures > 0 OR l.breaker_state <> 'closed')) THEN
             PERFORM lane_succeeded(v_issuer);
         END IF;
+        PERFORM acme_orders_complete(v_jobs);
     END IF;
     RETURN QUERY SELECT n.job_id, n.agent_id, 'Completed' FROM unnest(v_jobs, v_agents) AS n (job_id, agent_id);
     IF coalesce(cardinality(v_jobs), 0) < cardinality(p_job_ids) THEN

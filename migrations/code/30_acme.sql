@@ -3,10 +3,12 @@
 -- Who did what an ACME account did, in the audit trail.
 CREATE FUNCTION acme_actor(p_account text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'acme:' || p_account $$;
 
--- The renewal policy of what ACME clients obtain where their profile names none; NULL: an operator deleted it.
-CREATE FUNCTION acme_policy_default() RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT p.id FROM renewal_policies p WHERE p.is_acme_default
-$$;
+-- The renewal policy of what ACME clients obtain where their profile names none; NULL: an operator deleted it.  In plpgsql, so
+-- that its plan is kept: every signed request asks, and making the plan took as long as all else that is asked for one.
+CREATE FUNCTION acme_policy_default() RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT p.id FROM renewal_policies p WHERE p.is_acme_default);
+END $$;
 
 -- The keys by which nonces are known, the newest first, which is the one to issue by; made where there is none that is young.
 -- Whoever comes second while one is made takes that one: with more than are read, some would issue by one that others do not know.

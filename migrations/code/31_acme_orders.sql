@@ -22,7 +22,7 @@ $$;
 -- begun anew, since somebody changed what the certificate is to be, has no CSR any more and gets none: it ends with p_why.
 CREATE FUNCTION acme_orders_settle(p_ids text[], p_why text) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
 SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
-DECLARE v_now timestamptz := engine_now(); v_ids text[]; v_jobs text[]; v_n bigint;
+DECLARE v_now timestamptz := engine_now(); v_ids text[]; v_jobs text[];
 BEGIN
     SELECT array_agg(l.order_id) INTO v_ids FROM (SELECT o.order_id FROM acme_orders o WHERE o.order_id = ANY (p_ids)
         AND (o.status = 'processing' OR o.status IN ('pending', 'ready') AND o.expires_at <= v_now)
@@ -34,12 +34,20 @@ BEGIN
         PERFORM jobs_finish(v_jobs, 'Cancelled', p_why, 'system', 'System');
     END IF;
     -- Another statement, so that it sees the job of an order that was finalized while the first waited.
+    RETURN acme_orders_end(v_ids, v_jobs);
+END $$;
+
+-- The same of orders that the caller has locked.  p_changed: jobs that ended because they were begun anew.
+CREATE FUNCTION acme_orders_end(p_ids text[], p_changed text[]) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE v_now timestamptz := engine_now(); v_n bigint;
+BEGIN
     WITH known AS MATERIALIZED (
         SELECT o.order_id, v.id AS version_id, CASE WHEN o.status <> 'processing' THEN 'expired'
-            WHEN v.id IS NOT NULL OR j.status = 'Completed' THEN 'valid' WHEN j.id = ANY (v_jobs) THEN 'order_changed'
+            WHEN v.id IS NOT NULL OR j.status = 'Completed' THEN 'valid' WHEN j.id = ANY (p_changed) THEN 'order_changed'
             WHEN j.id IS NULL THEN 'job_gone' WHEN j.status = 'Failed' THEN 'job_failed'
             WHEN j.status = 'Cancelled' THEN 'job_cancelled' END AS what
-        FROM unnest(v_ids) AS u (id) JOIN acme_orders o ON o.order_id = u.id LEFT JOIN jobs j ON j.id = o.job_id
+        FROM unnest(p_ids) AS u (id) JOIN acme_orders o ON o.order_id = u.id LEFT JOIN jobs j ON j.id = o.job_id
         LEFT JOIN certificate_versions v ON v.id = coalesce(j.version_id, 'certver' || substr(o.job_id, 4))
     ), settled AS (
         UPDATE acme_orders o SET status = CASE k.what WHEN 'valid' THEN 'valid' ELSE 'invalid' END, updated_at = v_now,
@@ -59,19 +67,30 @@ BEGIN
     RETURN v_n;
 END $$;
 
--- An order as it is by now, whosever it is, with its authorizations.
-CREATE FUNCTION acme_order_look(p_id text, p_why text) RETURNS TABLE (order_id text, account_id text, status text, expires_at timestamptz,
-    identifiers jsonb, error jsonb, job_id text, version_id text, replaces text, authorizations text[]) LANGUAGE plpgsql SECURITY DEFINER
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+-- Orders as they are by now, whosever they are, with their authorizations: a row each, at says whose it is.
+CREATE FUNCTION acme_orders_look(p_ids text[], p_why text) RETURNS TABLE (at bigint, order_id text, account_id text, status text,
+    expires_at timestamptz, identifiers jsonb, error jsonb, job_id text, version_id text, replaces text, authorizations text[])
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE v_due text[];
 BEGIN
-    IF EXISTS (SELECT 1 FROM acme_orders o LEFT JOIN jobs j ON j.id = o.job_id WHERE o.order_id = p_id
-        AND CASE o.status WHEN 'processing' THEN (j.status IN ('Pending', 'Running')) IS NOT TRUE
-            ELSE o.status IN ('pending', 'ready') AND o.expires_at <= engine_now() END) THEN
-        PERFORM acme_orders_settle(ARRAY[p_id], p_why);
-    END IF;
-    RETURN QUERY SELECT o.order_id, o.account_id, o.status, o.expires_at, o.identifiers, o.error, o.job_id, o.version_id, o.replaces,
+    SELECT array_agg(o.order_id) INTO v_due FROM unnest(p_ids) AS u (id) JOIN acme_orders o ON o.order_id = u.id LEFT JOIN jobs j ON j.id = o.job_id
+        WHERE CASE o.status WHEN 'processing' THEN (j.status IN ('Pending', 'Running')) IS NOT TRUE
+            ELSE o.status IN ('pending', 'ready') AND o.expires_at <= engine_now() END;
+    IF v_due IS NOT NULL THEN PERFORM acme_orders_settle(v_due, p_why); END IF;
+    RETURN QUERY SELECT u.at, o.order_id, o.account_id, o.status, o.expires_at, o.identifiers, o.error, o.job_id, o.version_id, o.replaces,
         ARRAY(SELECT z.authz_id FROM acme_authorizations z WHERE z.order_id = o.order_id ORDER BY z.authz_id)
-        FROM acme_orders o WHERE o.order_id = p_id;
+        FROM unnest(p_ids) WITH ORDINALITY AS u (id, at) JOIN acme_orders o ON o.order_id = u.id;
+END $$;
+
+-- Orders whose jobs have just completed are valid with them, by the same transaction.  It holds the jobs, whose locks come behind
+-- those of orders: an order that somebody holds is settled when it is looked at.
+CREATE FUNCTION acme_orders_complete(p_jobs text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE v_ids text[];
+BEGIN
+    SELECT array_agg(l.order_id) INTO v_ids FROM (SELECT o.order_id FROM unnest(p_jobs) AS u (id) JOIN acme_orders o ON o.job_id = u.id
+        AND o.status = 'processing' FOR NO KEY UPDATE OF o SKIP LOCKED) l;
+    IF v_ids IS NOT NULL THEN PERFORM acme_orders_end(v_ids, NULL); END IF;
 END $$;
 
 -- --- new orders ---
@@ -82,60 +101,98 @@ CREATE FUNCTION acme_challenge_types(p_type text, p_is_wildcard bool) RETURNS te
         ELSE '{http-01,dns-01,tls-alpn-01}' END
 $$;
 
--- p_is_trusted: nothing is to be proven (acme_auth_mode).  A limit of 0 is none.  Outcomes: created; ended (the account is not
--- valid any more); open (as many orders are open as may be); limited (the next token comes in wait_s).
-CREATE FUNCTION acme_order_create(p_account text, p_profile text, p_types text[], p_values text[], p_names_key text, p_replaces text,
-    p_is_trusted bool, p_order_ttl_ms bigint, p_authz_ttl_ms bigint, p_per_hour int, p_concurrent int, OUT outcome text, OUT wait_s bigint, OUT order_id text,
-    OUT status text, OUT expires_at timestamptz, OUT identifiers jsonb, OUT authorizations text[]) LANGUAGE plpgsql SECURITY DEFINER
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
-#variable_conflict use_variable
-DECLARE v_now timestamptz := engine_now(); v_authz_ends timestamptz := v_now + ms(p_authz_ttl_ms);
+-- Orders that are wanted, many in one transaction: of each its account and profile, types and values of the identifiers (p_mark
+-- between them), the key of their names, what it replaces, whether nothing is to be proven (acme_auth_mode), how long order and
+-- authorizations live, and the account's limits; a limit of 0 is none.  A row each, at says whose it is; but none for one that
+-- replaces what another of these replaces.  Outcomes: created; ended (the account is not valid any more); those of acme_replaces;
+-- open (as many orders are open as may be); limited (the next token comes in wait_s).
+CREATE FUNCTION acme_orders_create(p_accounts text[], p_profiles text[], p_types text[], p_values text[], p_names_keys text[], p_replaces text[],
+    p_are_trusted bool[], p_order_ttl_ms bigint[], p_authz_ttl_ms bigint[], p_per_hour int[], p_concurrent int[], p_mark text)
+RETURNS TABLE (at bigint, outcome text, wait_s bigint, order_id text, status text, expires_at timestamptz, identifiers jsonb, authorizations text[])
+LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := engine_now(); v record; v_account text; v_is_valid bool; v_outcome text; v_wait_s bigint;
+    v_open bigint; v_open_ends timestamptz; -- of the account, those among these included
+    v_at bigint[]; v_orders text[]; v_replaced text[]; -- that are made
 BEGIN
-    wait_s := 0;
-    IF p_concurrent > 0 OR p_replaces IS NOT NULL THEN
-        -- One after the other, and judged by statements that see what the one before has written.
-        PERFORM 1 FROM acme_accounts a WHERE a.account_id = p_account AND a.status = 'valid' FOR NO KEY UPDATE;
-    ELSE
-        PERFORM 1 FROM acme_accounts a WHERE a.account_id = p_account AND a.status = 'valid' FOR SHARE;
-    END IF;
-    -- Its end came meanwhile, and with it that of the orders that were open then.
-    IF NOT FOUND THEN outcome := 'ended'; RETURN; END IF;
-    IF p_replaces IS NOT NULL THEN
-        SELECT r.outcome INTO outcome FROM acme_replaces(p_account, p_replaces, p_values) r;
-        IF outcome <> 'fine' THEN RETURN; END IF;
-    END IF;
-    IF p_concurrent > 0 THEN
-        SELECT CASE WHEN count(*) >= p_concurrent THEN greatest(1, least(extract(epoch FROM policy_acme_open_wait()),
-                ceil(extract(epoch FROM min(o.expires_at) - v_now)))) ELSE 0 END INTO wait_s
-            FROM acme_orders o WHERE o.account_id = p_account AND o.status IN ('pending', 'ready', 'processing')
-                AND (o.status = 'processing' OR o.expires_at > v_now);
-        IF wait_s > 0 THEN outcome := 'open'; PERFORM acme_limit_tell(p_account, 'concurrent_orders', wait_s); RETURN; END IF;
-    END IF;
-    wait_s := acme_rate_take('order', p_account, p_per_hour);
-    IF wait_s > 0 THEN outcome := 'limited'; PERFORM acme_limit_tell(p_account, 'orders_per_hour', wait_s); RETURN; END IF;
-    outcome := 'created'; order_id := id_new('acme-ord'); status := CASE WHEN p_is_trusted THEN 'ready' ELSE 'pending' END;
+    FOR v IN SELECT r.at, r.account, r.vals, r.replaces, r.per_hour, r.concurrent,
+            bool_or(r.concurrent > 0 OR r.replaces IS NOT NULL) OVER (PARTITION BY r.account) AS is_judged
+        FROM unnest(p_accounts, p_values, p_replaces, p_per_hour, p_concurrent) WITH ORDINALITY
+            AS r (account, vals, replaces, per_hour, concurrent, at) ORDER BY r.account, r.at
+    LOOP
+        IF v.account IS DISTINCT FROM v_account THEN
+            v_account := v.account;
+            v_open := NULL;
+            IF v.is_judged THEN
+                -- One after the other, and judged by statements that see what the one before has written.
+                PERFORM 1 FROM acme_accounts a WHERE a.account_id = v_account AND a.status = 'valid' FOR NO KEY UPDATE;
+            ELSE
+                PERFORM 1 FROM acme_accounts a WHERE a.account_id = v_account AND a.status = 'valid' FOR SHARE;
+            END IF;
+            v_is_valid := FOUND;
+        END IF;
+        v_wait_s := 0;
+        -- Its end came meanwhile, and with it that of the orders that were open then.
+        v_outcome := CASE WHEN v_is_valid THEN 'created' ELSE 'ended' END;
+        IF v.replaces IS NOT NULL AND v_is_valid THEN
+            CONTINUE WHEN v.replaces = ANY (v_replaced); -- by itself it finds that one
+            SELECT CASE r.outcome WHEN 'fine' THEN 'created' ELSE r.outcome END INTO v_outcome
+                FROM acme_replaces(v_account, v.replaces, string_to_array(v.vals, p_mark)) r;
+        END IF;
+        IF v.concurrent > 0 AND v_outcome = 'created' THEN
+            IF v_open IS NULL THEN
+                SELECT count(*), min(o.expires_at) INTO v_open, v_open_ends FROM acme_orders o WHERE o.account_id = v_account
+                    AND o.status IN ('pending', 'ready', 'processing') AND (o.status = 'processing' OR o.expires_at > v_now);
+            END IF;
+            IF v_open >= v.concurrent THEN
+                v_outcome := 'open';
+                v_wait_s := greatest(1, least(extract(epoch FROM policy_acme_open_wait()), ceil(extract(epoch FROM v_open_ends - v_now))));
+                PERFORM acme_limit_tell(v_account, 'concurrent_orders', v_wait_s);
+            END IF;
+        END IF;
+        IF v_outcome = 'created' THEN
+            v_wait_s := acme_rate_take('order', v_account, v.per_hour);
+            IF v_wait_s > 0 THEN v_outcome := 'limited'; PERFORM acme_limit_tell(v_account, 'orders_per_hour', v_wait_s); END IF;
+        END IF;
+        IF v_outcome <> 'created' THEN
+            RETURN QUERY SELECT v.at, v_outcome, v_wait_s, NULL::text, NULL::text, NULL::timestamptz, NULL::jsonb, NULL::text[];
+            CONTINUE;
+        END IF;
+        v_at := v_at || v.at;
+        v_orders := v_orders || id_new('acme-ord');
+        v_replaced := v_replaced || v.replaces;
+        v_open := v_open + 1;
+        v_open_ends := least(v_open_ends, v_now + ms(least(p_order_ttl_ms[v.at], p_authz_ttl_ms[v.at])));
+    END LOOP;
+    IF v_at IS NULL THEN RETURN; END IF;
     -- No authorization ends before its order does.
-    expires_at := v_now + ms(least(p_order_ttl_ms, p_authz_ttl_ms));
-    identifiers := (SELECT jsonb_agg(jsonb_build_object('type', u.type, 'value', u.value) ORDER BY u.at)
-        FROM unnest(p_types, p_values) WITH ORDINALITY AS u (type, value, at));
     INSERT INTO acme_orders (order_id, account_id, profile_id, identifiers, names_key, status, expires_at, replaces, created_at, updated_at)
-        VALUES (order_id, p_account, p_profile, identifiers, p_names_key, status, expires_at, p_replaces, v_now, v_now);
+    SELECT u.id, p_accounts[u.at], p_profiles[u.at], n.identifiers, p_names_keys[u.at], CASE WHEN p_are_trusted[u.at] THEN 'ready' ELSE 'pending' END,
+        v_now + ms(least(p_order_ttl_ms[u.at], p_authz_ttl_ms[u.at])), p_replaces[u.at], v_now, v_now
+    FROM unnest(v_at, v_orders) AS u (at, id) CROSS JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_build_object('type', i.type, 'value', i.value) ORDER BY i.n) AS identifiers
+        FROM unnest(string_to_array(p_types[u.at], p_mark), string_to_array(p_values[u.at], p_mark)) WITH ORDINALITY AS i (type, value, n)) n;
     WITH made AS (
         INSERT INTO acme_authorizations AS z (authz_id, order_id, identifier, status, expires_at, wildcard, created_at, updated_at)
-        SELECT id_new('acme-authz'), order_id, jsonb_build_object('type', u.type, 'value', regexp_replace(u.value, '^[*][.]', '')),
-            CASE WHEN p_is_trusted THEN 'valid' ELSE 'pending' END, v_authz_ends, u.value LIKE '*.%', v_now, v_now
-        FROM unnest(p_types, p_values) AS u (type, value) RETURNING z.authz_id, z.identifier ->> 'type' AS type, z.wildcard
-    ), challenges AS (
-        INSERT INTO acme_challenges (challenge_id, authz_id, type, status, token, validated_at, created_at)
-        SELECT id_new('acme-chall'), m.authz_id, c.type, CASE WHEN p_is_trusted THEN 'valid' ELSE 'pending' END,
-            rtrim(translate(encode(gen_random_bytes(policy_acme_token()), 'base64'), '+/', '-_'), '='), CASE WHEN p_is_trusted THEN v_now END, v_now
-        FROM made m CROSS JOIN LATERAL unnest(acme_challenge_types(m.type, m.wildcard)) WITH ORDINALITY AS c (type, at)
-        WHERE c.at = 1 OR NOT p_is_trusted
+        SELECT id_new('acme-authz'), u.id, jsonb_build_object('type', i.type, 'value', regexp_replace(i.value, '^[*][.]', '')),
+            CASE WHEN p_are_trusted[u.at] THEN 'valid' ELSE 'pending' END, v_now + ms(p_authz_ttl_ms[u.at]), i.value LIKE '*.%', v_now, v_now
+        FROM unnest(v_at, v_orders) AS u (at, id)
+        CROSS JOIN LATERAL unnest(string_to_array(p_types[u.at], p_mark), string_to_array(p_values[u.at], p_mark)) AS i (type, value)
+        RETURNING z.authz_id, z.identifier ->> 'type' AS type, z.wildcard, z.status
     )
-    SELECT array_agg(m.authz_id ORDER BY m.authz_id) INTO authorizations FROM made m;
+    INSERT INTO acme_challenges (challenge_id, authz_id, type, status, token, validated_at, created_at)
+    SELECT id_new('acme-chall'), m.authz_id, c.type, m.status,
+        rtrim(translate(encode(gen_random_bytes(policy_acme_token()), 'base64'), '+/', '-_'), '='), CASE WHEN m.status = 'valid' THEN v_now END, v_now
+    FROM made m CROSS JOIN LATERAL unnest(acme_challenge_types(m.type, m.wildcard)) WITH ORDINALITY AS c (type, at)
+    WHERE c.at = 1 OR m.status <> 'valid';
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
-        VALUES (acme_actor(p_account), 'User', 'acme_order_created', 'acme_order', order_id,
-            jsonb_build_object('profile_id', p_profile, 'identifiers', p_values));
+    SELECT acme_actor(p_accounts[u.at]), 'User', 'acme_order_created', 'acme_order', u.id,
+        jsonb_build_object('profile_id', p_profiles[u.at], 'identifiers', string_to_array(p_values[u.at], p_mark))
+    FROM unnest(v_at, v_orders) AS u (at, id);
+    RETURN QUERY SELECT u.at, 'created', 0::bigint, o.order_id, o.status, o.expires_at, o.identifiers,
+        ARRAY(SELECT z.authz_id FROM acme_authorizations z WHERE z.order_id = o.order_id ORDER BY z.authz_id)
+        FROM unnest(v_at, v_orders) AS u (at, id) JOIN acme_orders o ON o.order_id = u.id;
 END $$;
 
 -- --- authorizations and challenges ---
@@ -193,9 +250,9 @@ END $$;
 
 -- --- finalize ---
 -- The certificate of that account for these names, which a new order renews: one that is as it was ordered, and that nothing
--- issues just now.  Held by the caller from here on.
+-- issues just now.  Held by the caller from here on, whose settings of the planner are this one's.
 CREATE FUNCTION acme_certificate_take(p_account text, p_names_key text, p_names text[], p_profile text, p_issuer text) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$ BEGIN
+LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
     RETURN (SELECT c.id FROM (SELECT a.certificate_id FROM acme_certificates a WHERE a.account_id = p_account AND a.names_key = p_names_key
         ORDER BY a.certificate_id DESC LIMIT policy_acme_looked()) a
     JOIN managed_certificates c ON c.id = a.certificate_id
@@ -214,7 +271,7 @@ CREATE FUNCTION acme_finalize(p_accounts text[], p_orders text[], p_names_keys t
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
-    v_now timestamptz := engine_now(); v record; v_order acme_orders; v_with record; v_outcome text; v_certificate text;
+    v_now timestamptz := engine_now(); v record; v_order acme_orders; v_account text; v_with record; v_outcome text; v_certificate text;
     v_at bigint[]; v_orders text[]; v_certificates text[]; v_is_new bool[]; -- those that are accepted
     v_jobs text[]; v_of text[]; -- jobs, and their certificates
 BEGIN
@@ -232,9 +289,12 @@ BEGIN
             WHEN v_order.status = 'pending' OR EXISTS (SELECT 1 FROM acme_authorizations z WHERE z.order_id = v.order_id
                 AND (z.status <> 'valid' OR z.expires_at <= v_now)) THEN 'pending' ELSE 'accepted' END;
         IF v_outcome = 'accepted' THEN
-            SELECT i.id AS issuer_id, i.enabled, coalesce(p.acme_renewal_policy_id, acme_policy_default()) AS policy_id INTO v_with
-                FROM acme_accounts a JOIN certificate_profiles p ON p.id = v_order.profile_id AND p.enabled
-                JOIN issuers i ON i.id = p.issuer_id JOIN owners w ON w.id = coalesce(a.owner_id, p.acme_owner_id) WHERE a.account_id = v.account;
+            IF v_account IS DISTINCT FROM v.account THEN -- for most of them as for the one before; its profile is the account's
+                v_account := v.account;
+                SELECT i.id AS issuer_id, i.enabled, coalesce(p.acme_renewal_policy_id, acme_policy_default()) AS policy_id INTO v_with
+                    FROM acme_accounts a JOIN certificate_profiles p ON p.id = v_order.profile_id AND p.enabled
+                    JOIN issuers i ON i.id = p.issuer_id JOIN owners w ON w.id = coalesce(a.owner_id, p.acme_owner_id) WHERE a.account_id = v.account;
+            END IF;
             v_outcome := CASE WHEN v_with.policy_id IS NULL THEN 'unconfigured' WHEN NOT v_with.enabled THEN 'issuer_disabled' ELSE 'accepted' END;
         END IF;
         IF v_outcome <> 'accepted' THEN

@@ -36,7 +36,7 @@ BEGIN
         ('certctl_apiserver', '{intermediate_ca_ask, intermediate_ca_revoke, intermediate_ca_retire}'),
         ('certctl_worker', '{intermediate_ca_chain, intermediate_ca_end}'),
         ('certctl_apiserver', '{acme_actor, acme_nonce_keys_live, acme_rate_take, acme_account_create, acme_account_update, acme_eab_state}'),
-        ('certctl_apiserver', '{lane_key, acme_order_create, acme_order_look, acme_finalize, acme_authz_deactivate, acme_challenge_answer}'),
+        ('certctl_apiserver', '{lane_key, acme_orders_create, acme_orders_look, acme_finalize, acme_authz_deactivate, acme_challenge_answer}'),
         ('certctl_scheduler', '{duty_acme_cleanup}'),
         ('certctl_apiserver', '{acme_key_change, acme_renewal_info, acme_revoke}'),
         ('certctl_apiserver', '{acme_account_revoke, acme_order_status, acme_policy_default}'),

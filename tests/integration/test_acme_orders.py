@@ -18,6 +18,18 @@ def asked(*orders):
     return [list(column) for column in zip(*((*one, "ECDSA", f"CSR of {one[3]}") for one in orders))]
 
 
+def wanted(*orders):
+    """A statement that makes orders, and its parameters; of each its names and what is not as most have it."""
+    rows = []
+    for names, options in orders:
+        o = {"account": ACCOUNT, "profile": PROFILE, "per_hour": 0, "concurrent": 0, "ttl_ms": 3600000} | options
+        types = ["ip" if n[0].isdigit() else "dns" for n in names]
+        rows.append((o["account"], o["profile"], "|".join(types), "|".join(names), " ".join(f"{t}:{n}" for t, n in zip(types, names)), None,
+                     o["profile"] != "prof-public", o["ttl_ms"], o["ttl_ms"], o["per_hour"], o["concurrent"]))
+    return ("SELECT outcome, wait_s, order_id, status, authorizations FROM acme_orders_create(%s, %s, %s, %s, %s, %s::text[], %s, %s::bigint[], "
+            "%s::bigint[], %s, %s, '|') ORDER BY at"), [list(column) for column in zip(*rows)]
+
+
 FINALIZE = "acme_finalize(%s, %s, %s, %s, %s, %s)"
 
 
@@ -36,11 +48,8 @@ class Orders:
             self.q("INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, status, profile_id) VALUES (%s, %s, '', 'valid', %s)",
                    account, account, PROFILE)
 
-    def create(self, *names, account=ACCOUNT, profile=PROFILE, per_hour=0, concurrent=0, ttl_ms=3600000, connection=None):
-        types = ["ip" if n[0].isdigit() else "dns" for n in names]
-        sql = ("SELECT outcome, wait_s, order_id, status, authorizations FROM acme_order_create(%s, %s, %s, %s, %s, NULL, %s, %s, %s, %s, %s)")
-        key = " ".join(f"{t}:{n}" for t, n in zip(types, names))
-        arguments = (account, profile, types, list(names), key, profile != "prof-public", ttl_ms, ttl_ms, per_hour, concurrent)
+    def create(self, *names, connection=None, **options):
+        sql, arguments = wanted((names, options))
         if connection is None:
             return self.q(sql, *arguments)[0]
         with connection.cursor() as c:
@@ -52,7 +61,7 @@ class Orders:
         return self.q(f"SELECT outcome, job_id, issuer_id FROM {FINALIZE}", *asked((account, order, names, key)))[0]
 
     def look(self, order):
-        return self.q("SELECT status, error, version_id FROM acme_order_look(%s, 'changed')", order)[0]
+        return self.q("SELECT status, error, version_id FROM acme_orders_look(ARRAY[%s], 'changed')", order)[0]
 
     def complete(self, *jobs):
         for job in jobs:
@@ -116,6 +125,36 @@ def test_finalized_it_is_a_job_with_its_csr(orders):
     assert orders.finalize(order) == ("repeated", job, None)
     assert orders.q("SELECT action, actor FROM audit_events WHERE resource_type = 'acme_order' AND resource_id = %s ORDER BY seq", order) == [
         (a, f"acme:{ACCOUNT}") for a in ("acme_order_created", "acme_order_processing", "acme_order_finalized")]
+
+
+def test_an_order_is_valid_by_the_transaction_that_completes_its_job(orders):
+    order, held = (orders.create(f"{n}.complete.example.test")[2] for n in "ab")
+    jobs = [orders.finalize(o)[1] for o in (order, held)]
+    with orders.stack.admin() as holder:
+        holder.execute("BEGIN")
+        holder.execute("SELECT 1 FROM acme_orders WHERE order_id = %s FOR NO KEY UPDATE", (held,))
+        orders.complete(*jobs)  # waits for nobody
+        rows = "SELECT order_id, status, version_id FROM acme_orders WHERE order_id IN (%s, %s) ORDER BY created_at"
+        assert orders.q(rows, order, held) == [(order, "valid", "certver" + jobs[0][3:]), (held, "processing", None)]
+        holder.execute("COMMIT")
+    assert orders.look(held) == ("valid", None, "certver" + jobs[1][3:])
+    assert orders.value("SELECT count(*) FROM audit_events WHERE action = 'acme_order_finalized' AND resource_id IN (%s, %s)", order, held) == 2
+
+
+def test_many_orders_in_one_transaction_keep_to_their_limits(orders):
+    for account in ("acct-few", "acct-rate"):
+        orders.q("INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, status, profile_id) VALUES (%s, %s, '', 'valid', %s)",
+                 account, account, PROFILE)
+    few, rate, ended = {"account": "acct-few", "concurrent": 2}, {"account": "acct-rate", "per_hour": 1}, {"account": "acct-none"}
+    sql, arguments = wanted(*((("x.many.example.test",), o) for o in (few, ended, rate, few, {}, few, rate)))
+    rows = orders.q(sql, *arguments)
+    assert [r[0] for r in rows] == ["created", "ended", "created", "created", "created", "open", "limited"]
+    assert all((r[0] == "created") == (r[2] is not None) and (r[1] > 0) == (r[0] in ("open", "limited")) for r in rows)
+    assert orders.q("SELECT account_id, count(*) FROM acme_orders WHERE names_key = 'dns:x.many.example.test' GROUP BY 1 ORDER BY 1") == [
+        (ACCOUNT, 1), ("acct-few", 2), ("acct-rate", 1)]
+    assert orders.q("SELECT resource_id, details ->> 'limit' FROM audit_events WHERE action = 'acme_limited' "
+                    "AND resource_id IN ('acct-few', 'acct-rate') ORDER BY 1") == [
+        ("acct-few", "concurrent_orders"), ("acct-rate", "orders_per_hour")]
 
 
 @pytest.mark.parametrize("status, why", [("Failed", "job_failed"), ("Cancelled", "job_cancelled")])

@@ -10,9 +10,11 @@
 
 #include <openssl/x509.h>
 
+#include "apiserver/api.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/acme/orders.h"
 #include "apiserver/handlers/acme/signed.h"
+#include "apiserver/live/gather.h"
 #include "common/pki/asn1/pem.h"
 
 #define LABEL "CERTIFICATE"
@@ -49,7 +51,8 @@ cert_signed(struct op *op)
 
 	if (!acme_is_read(op, &no))
 		return no;
-	return OP_QUERY(op, Q_ACME_CERT, cert_read, req_param(op, "id"));
+	return gather_query(req_api(op)->acme_certs, op, req_param(op, "id"),
+	    cert_read);
 }
 
 static enum op_next

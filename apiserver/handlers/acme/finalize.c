@@ -18,7 +18,6 @@
 #include "common/base/attr.h"
 #include "common/base/clock.h"
 #include "common/base/enc.h"
-#include "common/job/job_words.h"
 #include "common/pki/asn1/pem.h"
 #include "common/pki/csr/csr.h"
 #include "common/pki/profile/certprofile.h"
@@ -35,16 +34,13 @@ enum {
 
 struct finalizing {
 	struct csr csr;
-	const char *asked;
-	const struct gathered *answer;
 	const char *pem;     /* its block alone, in one spelling */
 	struct watch *watch; /* NULL: too many wait */
 	int64_t until_ms;
 };
 
 static op_step finalize_signed;
-static op_step finalize_gathered;
-static op_step finalize_alone;
+static op_step finalize_submitted;
 static op_step finalize_look;
 static op_step finalize_looked;
 
@@ -132,13 +128,13 @@ submit(struct op *op, struct finalizing *f)
 		return acme_problem(op, ACME_BAD_CSR,
 		    "csr: a name in it has a control character");
 	enc_sha256_hex(f->csr.spki.p, f->csr.spki.len, key_hash);
-	f->asked = op_printf(op,
-	    "%s" SEPARATOR "%s" SEPARATOR "%s" SEPARATOR "%s" SEPARATOR
-	    "%s" SEPARATOR "%s",
-	    acme_request(op)->account_id, req_param(op, "id"), names, key_hash,
-	    f->csr.key_algorithm, f->pem);
-	f->answer = gather_ask(req_api(op)->acme_finalizes, op, f->asked);
-	return op_park(op, op_left_ms(op), finalize_gathered);
+	return gather_query(req_api(op)->acme_finalizes, op,
+	    op_printf(op,
+		"%s" SEPARATOR "%s" SEPARATOR "%s" SEPARATOR "%s" SEPARATOR
+		"%s" SEPARATOR "%s",
+		acme_request(op)->account_id, req_param(op, "id"), names,
+		key_hash, f->csr.key_algorithm, f->pem),
+	    finalize_submitted);
 }
 
 static enum op_next
@@ -189,11 +185,11 @@ static const struct {
 };
 
 static enum op_next
-submitted(struct op *op, const struct db_result *rows, size_t row)
+finalize_submitted(struct op *op)
 {
 	struct finalizing *f = state_of(op);
-	const char *outcome = db_text(rows, row, db_col(rows, "outcome"));
-	const char *due = db_text(rows, row, db_col(rows, "due_after"));
+	const char *outcome = op_text(op, 0, "outcome");
+	const char *due = op_text(op, 0, "due_after");
 
 	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
 		if (strcmp(outcome, refusals[i].word) == 0)
@@ -203,50 +199,23 @@ submitted(struct op *op, const struct db_result *rows, size_t row)
 	op_extend(op, WAIT_MS + ANSWER_MS);
 	f->until_ms = clock_boot_ms() + WAIT_MS;
 	f->watch = park_watch(req_api(op)->park, op, PARK_JOB,
-	    db_text(rows, row, db_col(rows, "job_id")));
+	    op_text(op, 0, "job_id"));
 	if (strcmp(outcome, "accepted") != 0)
 		return finalize_look(op); /* its job may have ended before */
 	/* One that waits for an approval first is not due. */
 	if (due[0] != '\0')
-		req_hint_due(op, db_text(rows, row, db_col(rows, "issuer_id")),
-		    due);
+		req_hint_due(op, op_text(op, 0, "issuer_id"), due);
 	if (!f->watch || park_is_stopping(req_api(op)->park))
 		return finalize_look(op);
 	/* A job that ends before this is looked for once a second. */
 	return park_wait(f->watch, WAIT_MS, finalize_look);
 }
 
-/* What a statement for many was refused for may be another's; and one that
- * others asked for as well has no row. */
-static enum op_next
-finalize_gathered(struct op *op)
-{
-	const struct finalizing *f = state_of(op);
-	const struct db_result *rows;
-	const char *param;
-	size_t row;
-	rc ret;
-
-	ret = gathered_row(f->answer, &rows, &row);
-	if (ret == RC_OK)
-		return submitted(op, rows, row);
-	if (ret == RC_UNAVAILABLE || ret == RC_TIMEOUT)
-		return op_fail(op, ret, "%s", "");
-	param = db_text_array(op_arena(op), &f->asked, 1);
-	return OP_QUERY(op, Q_ACME_FINALIZE, finalize_alone, param);
-}
-
-static enum op_next
-finalize_alone(struct op *op)
-{
-	return submitted(op, op_result(op, 0), 0);
-}
-
 static enum op_next
 finalize_look(struct op *op)
 {
-	return OP_QUERY(op, Q_ACME_ORDER_LOOK, finalize_looked,
-	    req_param(op, "id"), JOB_ORDER_CHANGED);
+	return gather_query(req_api(op)->acme_orders, op, req_param(op, "id"),
+	    finalize_looked);
 }
 
 static enum op_next

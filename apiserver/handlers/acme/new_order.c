@@ -10,11 +10,19 @@
 #include "apiserver/handlers/acme/identifiers.h"
 #include "apiserver/handlers/acme/orders.h"
 #include "apiserver/handlers/acme/signed.h"
+#include "apiserver/live/gather.h"
 #include "common/base/attr.h"
+#include "common/base/buf.h"
 #include "common/pki/cert/certid.h"
 #include "common/pki/profile/certprofile.h"
 
 enum { REPLACES_MAX = 512, DAY_MS = 24 * 3600 * 1000 };
+
+/* Between what the statement is told of an order, and between its names: in
+ * none of it, for a name or an identifier of a certificate has no control
+ * characters. */
+#define SEPARATOR "\x1f"
+#define BETWEEN "\x1e"
 
 struct ordering {
 	struct acme_identifiers ids;
@@ -56,34 +64,48 @@ fault_of(struct arena *a, const struct cJSON *payload, struct ordering *out)
 }
 
 /* How long something lives, by a setting whose 0 stands for a day. */
-static const char *
+static int64_t
 life(struct op *op, const char *name)
 {
 	int64_t ms = cfg_int(req_api(op)->cfg, name);
 
-	return op_printf(op, "%" PRId64, ms > 0 ? ms : (int64_t)DAY_MS);
+	return ms > 0 ? ms : (int64_t)DAY_MS;
 }
 
 static const char *
-number(struct op *op, int64_t n)
+join(struct op *op, const char *const *list, size_t n)
 {
-	return op_printf(op, "%" PRId64, n);
+	CLEANUP(buf_fini) struct buf b;
+
+	buf_init(&b, 0);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			buf_add(&b, BETWEEN, 1);
+		buf_add(&b, list[i], strlen(list[i]));
+	}
+	return arena_strdup(op_arena(op), buf_cstr(&b));
 }
 
+/* With what others order at the same time. */
 static enum op_next
 make_order(struct op *op)
 {
 	const struct acme_request *r = acme_request(op);
 	const struct ordering *o = state_of(op);
+	const char *asked;
 
-	return OP_QUERY(op, Q_ACME_ORDER_CREATE, new_order_made, r->account_id,
-	    r->profile_id, db_text_array(op_arena(op), o->ids.types, o->ids.n),
-	    db_text_array(op_arena(op), o->ids.values, o->ids.n), o->ids.key,
-	    o->replaces, r->settings.is_challenged ? "false" : "true",
+	asked = op_printf(op,
+	    "%s" SEPARATOR "%s" SEPARATOR "%s" SEPARATOR "%s" SEPARATOR
+	    "%s" SEPARATOR "%s" SEPARATOR "%d" SEPARATOR "%" PRId64 SEPARATOR
+	    "%" PRId64 SEPARATOR "%" PRId64 SEPARATOR "%" PRId64,
+	    r->account_id, r->profile_id, join(op, o->ids.types, o->ids.n),
+	    join(op, o->ids.values, o->ids.n), o->ids.key,
+	    o->replaces ? o->replaces : "", !r->settings.is_challenged,
 	    life(op, "acme_server_order_ttl"),
-	    life(op, "acme_server_authz_ttl"),
-	    number(op, r->settings.orders_per_hour),
-	    number(op, r->settings.concurrent_orders));
+	    life(op, "acme_server_authz_ttl"), r->settings.orders_per_hour,
+	    r->settings.concurrent_orders);
+	return gather_query(req_api(op)->acme_creates, op, asked,
+	    new_order_made);
 }
 
 static enum op_next

@@ -5,13 +5,14 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
+#include "apiserver/api.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/acme/orders.h"
 #include "apiserver/handlers/acme/signed.h"
+#include "apiserver/live/gather.h"
 #include "apiserver/resources/wiretime.h"
 #include "common/base/attr.h"
 #include "common/base/buf.h"
-#include "common/job/job_words.h"
 
 #define RETRY_S "3" /* while a certificate is being made */
 
@@ -193,8 +194,8 @@ order_signed(struct op *op)
 
 	if (!acme_is_read(op, &no))
 		return no;
-	return OP_QUERY(op, Q_ACME_ORDER_LOOK, order_looked,
-	    req_param(op, "id"), JOB_ORDER_CHANGED);
+	return gather_query(req_api(op)->acme_orders, op, req_param(op, "id"),
+	    order_looked);
 }
 
 static enum op_next

@@ -65,7 +65,7 @@ init(struct fixture *f)
 
 	fixture_init(f);
 	a->cfg = cfg = settings();
-	a->acme_windows = gather_new(a->loop, f->db, Q_ACME_RENEWAL_INFO);
+	a->acme_windows = gather_new(a->loop, f->db, Q_ACME_RENEWAL_INFO, NULL);
 	a->acme_kept = cache_new(2, free);
 	a->acme_unknown = cache_new(2, NULL);
 	db_script_expect(f->db, Q_ACME_NONCE_KEYS, NULL);

@@ -32,6 +32,26 @@ row_start(struct op *op)
 	return op_park(op, 5000, row_found);
 }
 
+/* The same by gather_query. */
+static enum op_next
+row_read(struct op *op)
+{
+	if (op_rows(op) == 0)
+		return op_fail(op, RC_NOT_FOUND, "%s", "none");
+	if (nasked < 8)
+		nrows[nasked++] = op_rows(op);
+	return reply_status(op, 200, "says", op_text(op, 0, "has_work"));
+}
+
+static enum op_next
+query_start(struct op *op)
+{
+	return gather_query(gather, op, req_param(op, "id"), row_read);
+}
+
+static const struct route query_route = {"GET", "/api/v1/agents/{id}/work",
+    "agent.job.poll", query_start, .own = {.access = ROUTE_AGENT}};
+
 static const struct route route = {"GET", "/api/v1/agents/{id}/work",
     "agent.job.poll", row_start, .own = {.access = ROUTE_AGENT}};
 
@@ -40,7 +60,7 @@ init(struct fixture *f)
 {
 	fixture_init(f);
 	nasked = 0;
-	gather = gather_new(f->api.loop, f->db, Q_AGENTS_POLLED);
+	gather = gather_new(f->api.loop, f->db, Q_AGENTS_POLLED, NULL);
 }
 
 static void
@@ -102,6 +122,114 @@ test_many_rows_of_one(void)
 	CHECK_INT(nrows[0], 3);
 	CHECK_STR(a[1].body, "{\"says\":\"two\"}\n");
 	CHECK_INT(nrows[1], 1);
+	fini(&f);
+}
+
+static void
+query(struct fixture *f, const char *id, struct answer *answer)
+{
+	char target[128];
+
+	(void)snprintf(target, sizeof(target), "/api/v1/agents/%s/work", id);
+	fixture_request(f, &query_route, "GET", target, "", answer);
+}
+
+/* Rows that were asked for together are read as the op's own; who has none
+ * asks once more, alone. */
+static void
+test_query(void)
+{
+	struct answer a[3];
+	struct fixture f;
+
+	init(&f);
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-1\",\"none\",\"ag-2\"}");
+	db_script_rows(f.db, "at|has_work", "3|two\n3|deux\n1|one");
+	query(&f, "ag-1", &a[0]);
+	query(&f, "none", &a[1]);
+	query(&f, "ag-2", &a[2]);
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"none\"}");
+	db_script_rows(f.db, "at|has_work", "");
+	loop_sim_advance(f.api.loop, 10);
+	CHECK_STR(a[0].body, "{\"says\":\"one\"}\n");
+	CHECK_INT(nrows[0], 1);
+	CHECK_INT(a[1].status, 404);
+	CHECK_STR(a[2].body, "{\"says\":\"two\"}\n");
+	CHECK_INT(nrows[1], 2);
+	CHECK(db_script_is_done(f.db));
+	fini(&f);
+}
+
+/* What a statement for many was refused for may be one's fault: each asks
+ * alone, and that one hears of it. */
+static void
+test_query_of_whom_one_is_refused(void)
+{
+	struct answer a[2];
+	struct fixture f;
+
+	init(&f);
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-1\",\"bad\"}");
+	db_script_code(f.db, RC_DATA);
+	query(&f, "ag-1", &a[0]);
+	query(&f, "bad", &a[1]);
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-1\"}");
+	db_script_rows(f.db, "at|has_work", "1|one");
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"bad\"}");
+	db_script_code(f.db, RC_DATA);
+	loop_sim_advance(f.api.loop, 10);
+	CHECK_STR(a[0].body, "{\"says\":\"one\"}\n");
+	CHECK(a[1].status >= 400);
+	CHECK(db_script_is_done(f.db));
+	fini(&f);
+}
+
+/* One statement at a time, where that was asked for. */
+static void
+test_one_at_a_time(void)
+{
+	struct answer a[3];
+	struct fixture f;
+
+	init(&f);
+	gather_serialize(gather);
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-1\"}");
+	db_script_rows(f.db, "at|has_work", "1|one");
+	db_script_after(f.db, 100);
+	query(&f, "ag-1", &a[0]);
+	loop_sim_advance(f.api.loop, 1);
+	query(&f, "ag-2", &a[1]);
+	query(&f, "ag-3", &a[2]);
+	loop_sim_advance(f.api.loop, 50);
+	CHECK_INT(db_script_in_flight(f.db), 1);
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-2\",\"ag-3\"}");
+	db_script_rows(f.db, "at|has_work", "1|two\n2|three");
+	loop_sim_advance(f.api.loop, 60);
+	CHECK_STR(a[0].body, "{\"says\":\"one\"}\n");
+	CHECK_STR(a[1].body, "{\"says\":\"two\"}\n");
+	CHECK_STR(a[2].body, "{\"says\":\"three\"}\n");
+	CHECK(db_script_is_done(f.db));
+	fini(&f);
+}
+
+/* A second parameter is the same for all. */
+static void
+test_with(void)
+{
+	struct answer a[2];
+	struct fixture f;
+
+	init(&f);
+	gather_free(gather);
+	gather = gather_new(f.api.loop, f.db, Q_ACME_ORDERS_LOOK, "why");
+	db_script_expect(f.db, Q_ACME_ORDERS_LOOK, "{\"o-1\",\"o-2\"}|why");
+	db_script_rows(f.db, "at|has_work", "1|one\n2|two");
+	query(&f, "o-1", &a[0]);
+	query(&f, "o-2", &a[1]);
+	loop_sim_advance(f.api.loop, 0);
+	CHECK_STR(a[0].body, "{\"says\":\"one\"}\n");
+	CHECK_STR(a[1].body, "{\"says\":\"two\"}\n");
+	CHECK(db_script_is_done(f.db));
 	fini(&f);
 }
 
@@ -203,5 +331,7 @@ test_end(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_together), CHECK_ROW(test_many_rows_of_one),
+    CHECK_ROW(test_query), CHECK_ROW(test_query_of_whom_one_is_refused),
+    CHECK_ROW(test_one_at_a_time), CHECK_ROW(test_with),
     CHECK_ROW(test_never_by_an_earlier_one), CHECK_ROW(test_failure),
     CHECK_ROW(test_leaving), CHECK_ROW(test_end))
