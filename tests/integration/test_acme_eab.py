@@ -86,6 +86,13 @@ def test_all_keys_lie_under_one_salt(plane):
     assert plane.value("SELECT count(DISTINCT substr(hmac_sealed, 1, 17)) FROM acme_eab_keys WHERE hmac_sealed <> ''") == 1
 
 
+def test_no_key_looks_like_an_option(plane):
+    """certbot refuses an --eab-hmac-key that begins with '-', as one in 64 would."""
+    keys = [make(plane)["hmac_key"] for _ in range(600)]
+    assert not [k for k in keys if k.startswith("-")]
+    plane.query("DELETE FROM acme_eab_keys WHERE uses = 0 AND description = ''")
+
+
 @pytest.mark.parametrize("body, status", [
     ({"expires_at": "2001-01-01T00:00:00Z"}, 400), ({"expires_at": "tomorrow"}, 400), ({"profile_id": "p-none"}, 400), ({"owner_id": "o-none"}, 400),
     ({}, 400), ({"profile_id": ""}, 400), ({"profile_id": "p-eab", "any_profile": True}, 400), ({"any_profile": 1}, 400), ({"reusable": "yes"}, 400), ({"description": "x" * 256}, 400), ({"description": "a\nb"}, 400), ([], 400)])

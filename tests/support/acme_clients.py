@@ -287,6 +287,14 @@ class AlpnDirectory(Webroot):
         self.argv[1] = Path(__file__).with_name("acme_alpn_directory.py")
 
 
+def is_over(pid):
+    """Ended, whether or not anybody has waited for it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class ModMd(Client):
     """Apache itself: it serves the names, answers for them and renews by itself."""
 
@@ -387,7 +395,7 @@ MDBaseServer off
         if pid.exists():
             number = int(pid.read_text())
             os.kill(number, signal.SIGTERM)
-            wait_for(lambda: not Path(f"/proc/{number}").exists() or not pid.exists(), 20, "the end of Apache")
+            wait_for(lambda: is_over(number), 20, "the end of Apache")  # its ports are in use until then, its pid file is not
 
 
 class Caddy(Client):

@@ -105,9 +105,13 @@ make_hmac(struct op *op, struct making *m)
 	size_t len;
 	rc ret;
 
-	rand_bytes(bytes, sizeof(bytes));
-	text = enc_base64url(a, bytes, sizeof(bytes));
-	arena_defer(a, wipe, text);
+	/* Clients take it on their command line, where a '-' in front makes an
+	 * option of it: certbot refuses such a key. */
+	do {
+		rand_bytes(bytes, sizeof(bytes));
+		text = enc_base64url(a, bytes, sizeof(bytes));
+		arena_defer(a, wipe, text);
+	} while (*text == '-');
 	m->hmac = text;
 	ret = seal(req_api(op)->sealer, a, binding_place(op, m->id), bytes,
 	    sizeof(bytes), &blob, &len);
