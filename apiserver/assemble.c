@@ -193,10 +193,20 @@ static rc
 make_sealer(struct api *a)
 {
 	const char *passphrase = cfg_str(a->cfg, "config_encryption_key");
+	const char *also = cfg_str(a->cfg, "config_encryption_key_also");
 	rc ret = RC_OK;
 
+	if (*also && !*passphrase) {
+		log_error("CONFIG",
+		    "CERTCTL_CONFIG_ENCRYPTION_KEY_ALSO opens what lies under "
+		    "a former passphrase, and nothing is sealed under it: set "
+		    "CERTCTL_CONFIG_ENCRYPTION_KEY too");
+		return RC_INVALID;
+	}
 	if (*passphrase)
 		ret = sealer_new(passphrase, &a->sealer);
+	if (ret == RC_OK && *also)
+		ret = sealer_also(a->sealer, also);
 	if (ret != RC_OK)
 		log_error("CONFIG", "CERTCTL_CONFIG_ENCRYPTION_KEY: %s",
 		    rc_name(ret));

@@ -3,6 +3,7 @@
  * server.
  */
 #include <cjson/cJSON.h>
+#include <inttypes.h>
 
 #include "cli/args.h"
 #include "cli/cli.h"
@@ -10,6 +11,8 @@
 #include "common/json/json.h"
 
 #define KEYS "/api/v1/acme/eab-keys"
+
+enum { ID_MAX = 128 };
 
 static const char *
 path_of(struct cli *c, const char *rest)
@@ -80,6 +83,82 @@ cmd_eab_keys_create(struct cli *c)
 	if (exit_code == EXIT_DONE)
 		show_answer(c, &a, members, ARRAY_LEN(members));
 	return exit_code;
+}
+
+/* Adds how many were sealed anew and how many do not open, which it tells;
+ * *after: the id to go on behind, or NULL at the end. */
+static int
+reseal_add(struct cli *c, const struct answer *a, int64_t *sealed,
+    int64_t *unopened, const char **after)
+{
+	const struct cJSON *ids = json_get(a->json, "unopened"), *id;
+	int64_t n;
+	rc ret;
+
+	ret = json_int(a->json, "resealed", 0, INT32_MAX, &n);
+	if (ret != RC_OK || !cJSON_IsArray(ids)) {
+		out_error("the server's answer does not say how many");
+		return EXIT_FAILED;
+	}
+	*sealed += n;
+	cJSON_ArrayForEach(id, ids)
+	{
+		const char *text = cJSON_GetStringValue(id);
+
+		out_error("%s opens under no passphrase of the server",
+		    text ? out_harmless(c->arena, text) : "one");
+		(*unopened)++;
+	}
+	*after = NULL;
+	IGNORE_RESULT(json_str(a->json, "next", ID_MAX, after));
+	return EXIT_DONE;
+}
+
+/* One call, for the keys behind that id. */
+static struct answer
+reseal_some(struct cli *c, const char *after)
+{
+	struct answer a;
+	struct json_w w;
+	struct buf body;
+
+	buf_init(&body, 0);
+	json_w_init(&w, &body);
+	json_w_open(&w, '{');
+	json_w_kv(&w, "after", after);
+	json_w_close(&w, '}');
+	a = client_call(c, "POST", KEYS "/reseal", buf_cstr(&body));
+	buf_fini(&body);
+	return a;
+}
+
+/* Call after call; who is stopped in between and starts again goes on, for
+ * what is done is found done. */
+int
+cmd_eab_keys_reseal(struct cli *c)
+{
+	int64_t sealed = 0, unopened = 0;
+	const char *after = "";
+
+	while (after) {
+		struct answer a = reseal_some(c, after);
+		int exit_code = client_check_json(c, &a);
+
+		if (exit_code == EXIT_DONE)
+			exit_code =
+			    reseal_add(c, &a, &sealed, &unopened, &after);
+		if (exit_code != EXIT_DONE)
+			return exit_code;
+	}
+	if (c->as_json)
+		out_json(arena_printf(c->arena,
+		    "{\"resealed\":%" PRId64 ",\"unopened\":%" PRId64 "}",
+		    sealed, unopened));
+	else
+		out_print("%" PRId64 " sealed anew, %" PRId64
+			  " that do not open\n",
+		    sealed, unopened);
+	return unopened > 0 ? EXIT_FAILED : EXIT_DONE;
 }
 
 int

@@ -120,6 +120,10 @@ const struct command commands[] = {
 	"[--status active|used|expired|revoked] [--profile-id ID] "
 	"[--owner-id ID] " PAGE,
 	"keys that admit ACME clients, newest first", cmd_eab_keys_list},
+    {"eab-keys", "reseal", "",
+	"seal all under the passphrase that the server has now; fails while "
+	"some open under none that it has",
+	cmd_eab_keys_reseal},
     {"eab-keys", "revoke", "ID", "have it admit nobody any more",
 	cmd_eab_keys_revoke},
     {"health-checks", "acknowledge", "ID [--by NAME]",

@@ -28,6 +28,26 @@ SELECT {acme_eab_columns k} FROM acme_eab_keys k WHERE k.key_id = $1;
 -- name: acme_eab_key_sealed :many
 SELECT encode(k.hmac_sealed, 'hex') AS hmac_sealed FROM acme_eab_keys k WHERE k.hmac_sealed <> '' ORDER BY k.created_at DESC LIMIT 1;
 
+-- Those behind $1 in the order of their ids whose secret is still kept.
+-- name: acme_eab_keys_sealed :many
+SELECT k.key_id, encode(k.hmac_sealed, 'hex') AS hmac_sealed FROM acme_eab_keys k
+WHERE k.key_id > $1 AND k.hmac_sealed <> '' ORDER BY k.key_id LIMIT $2::bigint;
+
+-- The keys $1, as they were read ($2) and as they are to be ($3): who was used or revoked meanwhile stays as it is.  $4, $5 who does it.
+-- name: acme_eab_keys_reseal :one
+WITH held AS MATERIALIZED (
+    SELECT k.key_id FROM acme_eab_keys k WHERE k.key_id = ANY ($1::text[]) ORDER BY k.key_id FOR NO KEY UPDATE
+), changed AS (
+    UPDATE acme_eab_keys k SET hmac_sealed = decode(u.fresh, 'hex')
+    FROM unnest($1::text[], $2::text[], $3::text[]) AS u (id, was, fresh) JOIN held h ON h.key_id = u.id
+    WHERE k.key_id = u.id AND k.hmac_sealed = decode(u.was, 'hex') RETURNING k.key_id
+), audited AS (
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+    SELECT $4, $5, 'acme_eab_keys_resealed', 'acme_eab_key', max(c.key_id), jsonb_build_object('keys', count(*)), 'auth' FROM changed c
+    HAVING count(*) > 0
+)
+SELECT count(*) AS n FROM changed c;
+
 -- $1 the body, $2 id, $3 the key, sealed, in hex, $4 and $5 who makes it.  No row: it would have expired already.
 -- name: acme_eab_key_create :many
 WITH given AS (SELECT $1::jsonb AS j, engine_now() AS now),

@@ -40,7 +40,7 @@ OBJECT = {n: HOSTILE for n in NAMES} | {"job_id": f"job-{HOSTILE}", "job_ids": [
     ["profiles", "list"], ["profiles", "get", "x"], ["profiles", "create", "x"], ["profiles", "update", "x", "--name", "y"], ["issuers", "list"], ["issuers", "test", "x"],
     ["targets", "list"], ["targets", "test", "x"], ["intermediates", "list", "x"], ["intermediates", "get", "x"], ["intermediates", "retire", "x"],
     ["intermediates", "create", "x", "y", "--parent-ca-id", "z", "--common-name", "n"],
-    ["eab-keys", "list"], ["eab-keys", "get", "x"], ["eab-keys", "create"], ["eab-keys", "revoke", "x"], ["eab-keys", "delete", "x"],
+    ["eab-keys", "list"], ["eab-keys", "get", "x"], ["eab-keys", "create"], ["eab-keys", "reseal"], ["eab-keys", "revoke", "x"], ["eab-keys", "delete", "x"],
     ["health-checks", "list"], ["health-checks", "get", "x"], ["health-checks", "history", "x"], ["health-checks", "summary"],
     ["health-checks", "acknowledge", "x"], ["network-scans", "list"], ["network-scans", "run", "x"], ["network-scans", "probe", "http://x/"],
     ["scheduler", "run", "x"], ["certs", "renew", "x"], ["certs", "revoke", "x"], ["jobs", "cancel", "x"],
@@ -57,7 +57,7 @@ def test_foreign_text_is_harmless(fleet, hostile, arguments, status):
         assert done.returncode not in (0, 2) and "\\x1b[2J" in done.stderr and "\\u202e" in done.stderr
     done = fleet.cli(*arguments, "-o", "json")
     assert is_harmless(done.stdout + done.stderr)
-    if status == 200 and arguments[0] != "audit" and arguments != ["scheduler", "run", "x"]:
+    if status == 200 and arguments[0] != "audit" and arguments not in (["scheduler", "run", "x"], ["eab-keys", "reseal"]):
         assert json.loads(done.stdout)["message"] == HOSTILE
 
 

@@ -7,14 +7,19 @@ right or wrong, and says what came back.
     status, headers, order = client.post("new-order", {"identifiers": [...]})
 """
 import base64
+import functools
 import hashlib
 import hmac
 import http.client
 import json
+import os
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 JOSE = "application/jose+json"
 URN = "urn:ietf:params:acme:error:"
@@ -125,7 +130,7 @@ class Client:
         if response.headers.get("Replay-Nonce"):
             self.nonce = response.headers["Replay-Nonce"]
         kind = response.headers.get_content_type() if response.headers.get("Content-Type") else ""
-        return response.status, response.headers, json.loads(data) if kind.endswith("json") else data.decode()
+        return response.status, response.headers, json.loads(data) if data and kind.endswith("json") else data.decode()
 
     def close(self):
         if self.connection is not None:
@@ -170,6 +175,25 @@ def problem(answer):
     assert body["status"] == status and body["type"].startswith(URN) and body["detail"], body
     assert headers["Cache-Control"] == "no-store"
     return status, body["type"].removeprefix(URN)
+
+
+@functools.lru_cache
+def sealing_key(passphrase, salt):
+    return AESGCM(PBKDF2HMAC(hashes.SHA256(), 32, salt, 600000).derive(passphrase.encode()))
+
+
+def seal(passphrase, place, plain, salt=bytes(range(16))):
+    """A secret as common/pki/key/seal.h has it in the database."""
+    nonce = os.urandom(12)
+    return b"\x03" + salt + nonce + sealing_key(passphrase, salt).encrypt(nonce, plain, place.encode())
+
+
+def unseal(passphrase, place, blob):
+    """What was sealed there; None: under another passphrase."""
+    try:
+        return sealing_key(passphrase, blob[1:17]).decrypt(blob[17:29], blob[29:], place.encode())
+    except InvalidTag:
+        return None
 
 
 def serve(stack, profile="p-acme", **change):

@@ -17,6 +17,7 @@ op_step eab_key_get_start;
 op_step eab_key_create_start;
 op_step eab_key_revoke_start;
 op_step eab_key_delete_start;
+op_step eab_keys_reseal_start;
 
 /* A key as it is answered: all but the HMAC key, which is shown once. */
 extern const struct field eab_key_fields[];

@@ -12,6 +12,8 @@ static const struct route rows[] = {
     {"GET", KEYS, "profile.read", eab_key_list_start},
     {"POST", KEYS, "profile.edit", eab_key_create_start,
 	"acme_eab_key_created"},
+    {"POST", KEYS "/reseal", "profile.edit", eab_keys_reseal_start,
+	"acme_eab_keys_resealed"},
     {"GET", KEYS "/{id}", "profile.read", eab_key_get_start},
     {"POST", KEYS "/{id}/revoke", "profile.edit", eab_key_revoke_start,
 	"acme_eab_key_revoked"},

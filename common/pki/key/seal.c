@@ -29,6 +29,7 @@ struct derived {
 
 struct sealer {
 	struct secret *passphrase;
+	struct sealer *also; /* NULL, or what is tried behind it */
 	bool is_weak;
 	EVP_CIPHER *aes;
 	size_t n;
@@ -63,10 +64,17 @@ sealer_free(struct sealer *s)
 {
 	if (!s)
 		return;
+	sealer_free(s->also);
 	EVP_CIPHER_free(s->aes);
 	secret_free(s->passphrase);
 	mem_wipe(s, sizeof(*s));
 	free(s);
+}
+
+rc
+sealer_also(struct sealer *s, const char *passphrase)
+{
+	return sealer_new(passphrase, &s->also);
 }
 
 bool
@@ -214,6 +222,17 @@ decrypt(const struct sealer *s, const uint8_t *key, const char *aad,
 
 rc
 unseal(struct sealer *s, const char *aad, const uint8_t *blob, size_t len,
+    struct secret **out)
+{
+	rc ret = unseal_own(s, aad, blob, len, out);
+
+	return ret == RC_CRYPTO && s->also
+		   ? unseal_own(s->also, aad, blob, len, out)
+		   : ret;
+}
+
+rc
+unseal_own(struct sealer *s, const char *aad, const uint8_t *blob, size_t len,
     struct secret **out)
 {
 	const struct derived *d;

@@ -22,6 +22,10 @@ struct sealer; /* defined in seal.c */
 /* RC_INVALID unless the passphrase has 32 bytes or more. */
 rc sealer_new(const char *passphrase, struct sealer **out) MUST_CHECK;
 void sealer_free(struct sealer *s);
+/* Has unseal try a second passphrase on what the first does not open, while
+ * people change it; nothing is sealed under that.  Once a sealer, RC_INVALID
+ * unless it has 32 bytes or more. */
+rc sealer_also(struct sealer *s, const char *passphrase) MUST_CHECK;
 /* Whether the passphrase is too easy to guess (common/base/weak): it opens
  * what was sealed under it before that was asked, and seals nothing more. */
 bool sealer_is_weak(const struct sealer *s);
@@ -36,5 +40,8 @@ rc seal(struct sealer *s, struct arena *a, const char *aad, const void *plain,
 /* RC_CRYPTO: wrong passphrase, wrong place, or changed bytes. */
 rc unseal(struct sealer *s, const char *aad, const uint8_t *blob, size_t len,
     struct secret **out) MUST_CHECK;
+/* The same by the passphrase alone that new blobs are sealed under. */
+rc unseal_own(struct sealer *s, const char *aad, const uint8_t *blob,
+    size_t len, struct secret **out) MUST_CHECK;
 
 #endif

@@ -5,6 +5,7 @@ from walk import NO, Bad, Good, members, page
 KEYS = "/api/v1/acme/eab-keys"
 KEY = members("id profile_id? any_profile:b owner_id? description reusable:b status uses:i account_id? expires_at,used_at,revoked_at:t? created_by "
               "created_at:t")
+RESEALED = members("resealed:i unopened:l next?")
 MADE = KEY | members("hmac_key message")
 
 
@@ -18,6 +19,7 @@ GOOD = {
                      Good("", lambda w: {"profile_id": w.make("profiles"), "owner_id": "o-test"}, 201, MADE)],
     ("GET", f"{KEYS}/{{id}}"): [Good(made, None, 200, KEY)],
     ("POST", f"{KEYS}/{{id}}/revoke"): [Good(made, None, 200, KEY)],
+    ("POST", f"{KEYS}/reseal"): [Good("", None, 200, RESEALED), Good("", lambda w: {"after": made(w)}, 200, RESEALED)],
     ("DELETE", f"{KEYS}/{{id}}"): [Good(made, None, 204)],
 }
 BAD = {
@@ -26,5 +28,6 @@ BAD = {
         {"expires_at": "soon"})] + [Bad("", {"profile_id": NO}, 400)],
     ("GET", f"{KEYS}/{{id}}"): [Bad(NO, None, 404)],
     ("POST", f"{KEYS}/{{id}}/revoke"): [Bad(NO, None, 404)],
+    ("POST", f"{KEYS}/reseal"): [Bad("", {"after": 1}, 400), Bad("", {"after": "x" * 129}, 400), Bad("", [], 400)],
     ("DELETE", f"{KEYS}/{{id}}"): [Bad(NO, None, 404)],
 }

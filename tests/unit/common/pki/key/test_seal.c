@@ -63,6 +63,39 @@ test_round_trip(void)
 	arena_free(a);
 }
 
+/* While a passphrase is changed: the second opens, and seals nothing. */
+static void
+test_two_passphrases(void)
+{
+	static const char other[] = "fedcba9876543210fedcba9876543210";
+	struct arena *a = arena_new();
+	struct secret *out = NULL;
+	struct sealer *was, *is;
+	uint8_t *blob, *again;
+	size_t len, again_len;
+
+	CHECK_INT(sealer_new(pass, &was), RC_OK);
+	CHECK_INT(seal(was, a, place, plain, sizeof(plain), &blob, &len),
+	    RC_OK);
+	CHECK_INT(sealer_new(other, &is), RC_OK);
+	CHECK_INT(unseal(is, place, blob, len, &out), RC_CRYPTO);
+	CHECK_INT(sealer_also(is, pass + 1), RC_INVALID);
+	CHECK_INT(sealer_also(is, pass), RC_OK);
+	opens(is, blob, len, plain, sizeof(plain));
+	CHECK_INT(unseal_own(is, place, blob, len, &out), RC_CRYPTO);
+	CHECK_INT(unseal(is, "ca_keys:iss-other", blob, len, &out), RC_CRYPTO);
+	CHECK_INT(seal(is, a, place, plain, sizeof(plain), &again, &again_len),
+	    RC_OK);
+	CHECK_INT(unseal_own(is, place, again, again_len, &out), RC_OK);
+	secret_free(out);
+	CHECK_INT(unseal(was, place, again, again_len, &out), RC_CRYPTO);
+	CHECK_INT(sealer_also(was, other), RC_OK);
+	opens(was, again, again_len, plain, sizeof(plain));
+	sealer_free(was);
+	sealer_free(is);
+	arena_free(a);
+}
+
 static void
 test_tampering(void)
 {
@@ -179,5 +212,6 @@ test_weak_passphrase(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_passphrase), CHECK_ROW(test_round_trip),
-    CHECK_ROW(test_tampering), CHECK_ROW(test_size), CHECK_ROW(test_follow),
+    CHECK_ROW(test_two_passphrases), CHECK_ROW(test_tampering),
+    CHECK_ROW(test_size), CHECK_ROW(test_follow),
     CHECK_ROW(test_weak_passphrase))
