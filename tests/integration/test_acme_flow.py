@@ -21,6 +21,7 @@ from fleet import wait_for
 from test_acme_metrics import Now
 
 ORDERS = int(os.environ.get("CERTCTL_TEST_ACME_ORDERS", "40"))
+LIMIT_S = 180 + ORDERS
 ENV = {"CERTCTL_ACME_SERVER_ENABLED": "true", "CERTCTL_ACME_SERVER_DEFAULT_PROFILE_ID": "p-acme",
        "CERTCTL_ACME_SERVER_RATE_LIMIT_ORDERS_PER_HOUR": "0"}
 
@@ -221,10 +222,12 @@ class Runner(threading.Thread):
 
     def __init__(self, client, names):
         super().__init__()
-        self.client, self.names, self.done, self.error = client, names, {}, None
+        self.client, self.names, self.placed, self.done, self.error = client, names, {}, {}, None
+        self.is_placed, self.repeats = threading.Event(), 0
 
     def ask(self, path, payload):
-        for _ in range(600):
+        for i in range(600):
+            self.repeats += i > 0
             try:
                 if self.client.nonce is None:
                     self.client.call("HEAD", "new-nonce")
@@ -243,37 +246,58 @@ class Runner(threading.Thread):
         raise Refused(f"no answer of {path}")
 
     def run(self):
+        """All its orders are placed before the first is finalized, so that all are under way when processes are killed."""
+        name = None
         try:
             for name in self.names:
-                request = csr(name)
                 headers, order = self.ask("new-order", dns(name))
-                answer = self.ask(order["finalize"], {"csr": request})[1]
+                self.placed[name] = headers["Location"], order["finalize"], csr(name)
+            self.is_placed.set()
+            for name, (url, finalize, request) in self.placed.items():
+                answer = self.ask(finalize, {"csr": request})[1]
                 for _ in range(600):
                     if answer["status"] != "processing":
                         break
                     threading.Event().wait(0.1)
-                    answer = self.ask(headers["Location"], "")[1]
+                    answer = self.ask(url, "")[1]
                 self.done[name] = answer["status"], self.ask(answer["certificate"], "")[1].startswith("-----BEGIN CERTIFICATE")
         except (Refused, KeyError) as e:
             self.error = f"{name}: {e}"
+        finally:
+            self.is_placed.set()
+
+
+OPEN = "SELECT order_id FROM acme_orders WHERE status IN ('pending', 'ready', 'processing') AND identifiers -> 0 ->> 'value' LIKE 'kill-%%'"
+VICTIMS = ("apiserver-2", "scheduler-1", "worker-1", "apiserver-3", "postgres")
 
 
 def test_killed_in_the_middle(world):
-    """Every order ends valid, and none is issued twice."""
+    """Every order that runs when something is killed ends valid, and none is issued twice."""
     runners = []
     for i in range(8):
         runners.append(Runner(new_client(world, i=2 + i % 2), [f"kill-{i}-{n}.example.test" for n in range(-(-ORDERS // 8))]))
+    placed = sum(len(r.names) for r in runners)
     for r in runners:
         r.start()
-    victims = ["apiserver-2", "scheduler-1", "worker-1", "apiserver-3", "postgres"]
-    for victim in victims:
-        seen = sum(len(r.done) for r in runners)
-        wait_for(lambda s=seen: sum(len(r.done) for r in runners) > s or not any(r.is_alive() for r in runners), 60, "an order to end")
+    for r in runners:
+        r.is_placed.wait(60 + ORDERS // 5)
+    assert [r.error for r in runners if r.error] == [] and len(world.query(OPEN)) >= placed - 8
+    running = set()
+    for i, victim in enumerate(VICTIMS):
+        wait_for(lambda n=placed * i // len(VICTIMS): sum(len(r.done) for r in runners) > n or not any(r.is_alive() for r in runners), 60 + ORDERS // 5,
+                 "orders to end")
+        running |= {o for o, in world.query(OPEN)}
         world.processes[victim].kill()
     for r in runners:
-        r.join(150)
+        r.join(150 + ORDERS // 5)
     assert [r.error for r in runners if r.error] == []
+    valid = [o for o, in world.query("SELECT order_id FROM acme_orders WHERE status = 'valid' AND identifiers -> 0 ->> 'value' LIKE 'kill-%%'")]
+    doubled = world.query("SELECT c.common_name FROM certificate_versions v JOIN managed_certificates c ON c.id = v.certificate_id "
+                          "WHERE c.common_name LIKE 'kill-%%' GROUP BY 1 HAVING count(*) > 1")
+    print(f"killed in the middle: {placed} orders, {len(VICTIMS)} kills, {len(valid)} valid, {len(running & set(valid))} of them resumed, "
+          f"{len(doubled)} doubled, {sum(r.repeats for r in runners)} requests repeated")
     assert all(len(r.done) == len(r.names) and set(r.done.values()) == {("valid", True)} for r in runners)
+    assert len(valid) == placed and running <= set(valid) and doubled == []
     assert world.query("SELECT order_id FROM acme_orders o WHERE o.status = 'valid' AND (SELECT count(*) FROM certificate_versions v "
                        "WHERE v.job_id = o.job_id) <> 1") == []
     assert world.query("SELECT job_id FROM acme_orders WHERE job_id IS NOT NULL GROUP BY 1 HAVING count(*) > 1") == []
