@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from fleet import Api, Fleet, wait_for
+from fleet import PATIENCE, Api, Fleet, wait_for
 from load import Load, done_since, last_lease, make_certificates, wait_quiet
 from rawtls import RawTls
 from rogue import BEAT, HELLO, WORK, WORK_REPLY, Asker, Pusher, Scheduler, frame, leader_beat
@@ -47,10 +47,14 @@ def bus(plane, link, scheduler=1):
 
 
 def flood(plane, name, send, code, at_least=20):
-    """Calls send for SECONDS; what the process's log may grow by then, and that it says what it was."""
+    """
+    Calls send for SECONDS, and on until the process has said what it was: one that does not lead for a moment says
+    nothing of its workers.  What its log may grow by then.
+    """
     process = plane.processes[name]
     size, sent, began = os.path.getsize(process.log_path), 0, time.monotonic()
-    while time.monotonic() - began < SECONDS:
+    while time.monotonic() - began < SECONDS or not has_line(process, size, code):
+        assert time.monotonic() - began < 60 * PATIENCE, f"no line of {code}"
         send()
         sent += 1
     took = time.monotonic() - began
@@ -58,10 +62,14 @@ def flood(plane, name, send, code, at_least=20):
     assert sent >= at_least, "that is no flood"
 
 
+def has_line(process, size, code):
+    return f"code={code} ".encode() in process.log_path.read_bytes()[size:]
+
+
 def check_growth(process, size, took, code, what):
     """What was sent is read when its turn comes."""
     began = time.monotonic() - took
-    wait_for(lambda: f"code={code} ".encode() in process.log_path.read_bytes()[size:], 30, f"a line of {code}")
+    wait_for(lambda: has_line(process, size, code), 30, f"a line of {code}")
     took = time.monotonic() - began
     grown = os.path.getsize(process.log_path) - size
     text = process.log_path.read_bytes()[size:].decode(errors="replace")

@@ -59,6 +59,7 @@ def test_a_key_that_does_not_open_fails(plane):
 
 def test_a_script_must_be_there_and_run(plane, scripts):
     plane.start_worker(2, CERTCTL_SCRIPT_ISSUER_DIR=str(scripts))
+    wait_for(lambda: plane.value("SELECT count(*) FROM workers WHERE lease_until > clock_timestamp()") == 2, 30, "both workers")
     plane.processes["worker-1"].stop()
     script = scripts / "sign.sh"
     script.write_text("#!/bin/sh\nexit 1\n")
