@@ -2,6 +2,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "common/json/json.h"
@@ -138,4 +139,11 @@ client_escape(struct cli *c, const char *text)
 	out = arena_strdup(c->arena, buf_cstr(&b));
 	buf_fini(&b);
 	return out;
+}
+
+const char *
+client_path(struct cli *c, const char *list, const char *rest)
+{
+	return arena_printf(c->arena, "%s/%s%s", list,
+	    client_escape(c, args_word(c, 0)), rest);
 }

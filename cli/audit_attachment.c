@@ -89,10 +89,8 @@ cmd_audit_attachment(struct cli *c)
 	const char *wanted;
 	int exit_code;
 
-	event = client_call(c, "GET",
-	    arena_printf(c->arena, "/api/v1/audit/%s",
-		client_escape(c, args_word(c, 0))),
-	    NULL);
+	event =
+	    client_call(c, "GET", client_path(c, "/api/v1/audit", ""), NULL);
 	exit_code = client_check(c, &event);
 	if (exit_code != EXIT_DONE)
 		return exit_code;

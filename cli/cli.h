@@ -149,6 +149,8 @@ int client_check_list(const struct cli *c, const struct answer *a,
     const struct cJSON **out_data);
 /* Percent-encodes one path segment or query value. */
 const char *client_escape(struct cli *c, const char *text);
+/* The path of what the command's first word names: list/WORD, and rest. */
+const char *client_path(struct cli *c, const char *list, const char *rest);
 
 /* --- table.c: columns as wide as their widest cell --- */
 struct table;

@@ -10,13 +10,6 @@
 #define ACCOUNTS "/api/v1/acme/accounts"
 #define ORDERS "/api/v1/acme/orders"
 
-static const char *
-path_of(struct cli *c, const char *list, const char *rest)
-{
-	return arena_printf(c->arena, "%s/%s%s", list,
-	    client_escape(c, args_word(c, 0)), rest);
-}
-
 /* --- accounts --- */
 
 static const char *const account_members[] = {"id", "status", "profile_id",
@@ -51,7 +44,7 @@ cmd_acme_accounts_list(struct cli *c)
 int
 cmd_acme_accounts_get(struct cli *c)
 {
-	return show_object(c, path_of(c, ACCOUNTS, ""), account_members,
+	return show_object(c, client_path(c, ACCOUNTS, ""), account_members,
 	    ARRAY_LEN(account_members));
 }
 
@@ -68,7 +61,7 @@ cmd_acme_accounts_revoke(struct cli *c)
 	json_w_open(&w, '{');
 	json_w_kv_opt(&w, "reason", args_value(c, "--reason"));
 	json_w_close(&w, '}');
-	a = client_call(c, "POST", path_of(c, ACCOUNTS, "/revoke"),
+	a = client_call(c, "POST", client_path(c, ACCOUNTS, "/revoke"),
 	    buf_cstr(&body));
 	buf_fini(&body);
 	exit_code = client_check_json(c, &a);
@@ -113,6 +106,6 @@ cmd_acme_orders_get(struct cli *c)
 	    "version_id", "job_id", "job_status", "replaces", "authorizations",
 	    "expires_at", "created_at", "updated_at"};
 
-	return show_object(c, path_of(c, ORDERS, ""), members,
+	return show_object(c, client_path(c, ORDERS, ""), members,
 	    ARRAY_LEN(members));
 }

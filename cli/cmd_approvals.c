@@ -45,9 +45,7 @@ decide(struct cli *c, const char *verb)
 	json_w_open(&w, '{');
 	json_w_kv_opt(&w, "note", note);
 	json_w_close(&w, '}');
-	a = client_call(c, "POST",
-	    arena_printf(c->arena, "/api/v1/approvals/%s/%s",
-		client_escape(c, args_word(c, 0)), verb),
+	a = client_call(c, "POST", client_path(c, "/api/v1/approvals", verb),
 	    buf_cstr(&body));
 	buf_fini(&body);
 	exit_code = client_check_json(c, &a);
@@ -59,11 +57,11 @@ decide(struct cli *c, const char *verb)
 int
 cmd_approvals_approve(struct cli *c)
 {
-	return decide(c, "approve");
+	return decide(c, "/approve");
 }
 
 int
 cmd_approvals_reject(struct cli *c)
 {
-	return decide(c, "reject");
+	return decide(c, "/reject");
 }

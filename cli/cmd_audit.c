@@ -47,10 +47,8 @@ cmd_audit_get(struct cli *c)
 	    "actor_type", "action", "resource_type", "resource_id",
 	    "event_category", "details"};
 
-	return show_object(c,
-	    arena_printf(c->arena, "/api/v1/audit/%s",
-		client_escape(c, args_word(c, 0))),
-	    members, ARRAY_LEN(members));
+	return show_object(c, client_path(c, "/api/v1/audit", ""), members,
+	    ARRAY_LEN(members));
 }
 
 /* --- prove --- */
@@ -117,9 +115,7 @@ cmd_audit_prove(struct cli *c)
 	struct answer a;
 	int exit_code;
 
-	a = client_call(c, "GET",
-	    arena_printf(c->arena, "/api/v1/audit/%s/proof",
-		client_escape(c, args_word(c, 0))),
+	a = client_call(c, "GET", client_path(c, "/api/v1/audit", "/proof"),
 	    NULL);
 	exit_code = client_check(c, &a);
 	if (exit_code != EXIT_DONE)

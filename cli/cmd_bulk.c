@@ -254,9 +254,7 @@ cmd_certs_revoke(struct cli *c)
 	json_w_kv_opt(&w, "reason", reason);
 	json_w_close(&w, '}');
 	a = client_call(c, "POST",
-	    arena_printf(c->arena, "/api/v1/certificates/%s/revoke",
-		client_escape(c, args_word(c, 0))),
-	    buf_cstr(&body));
+	    client_path(c, "/api/v1/certificates", "/revoke"), buf_cstr(&body));
 	exit_code = client_check(c, &a);
 	return exit_code == EXIT_DONE ? show_done(c, &a, "revoked") : exit_code;
 }

@@ -35,8 +35,6 @@ cmd_certs_get(struct cli *c)
 	    "issuer_id", "renewal_policy_id", "target_ids", "served",
 	    "last_renewal_at", "last_deployment_at", "created_at"};
 
-	return show_object(c,
-	    arena_printf(c->arena, "/api/v1/certificates/%s",
-		client_escape(c, args_word(c, 0))),
+	return show_object(c, client_path(c, "/api/v1/certificates", ""),
 	    members, ARRAY_LEN(members));
 }

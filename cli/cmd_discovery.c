@@ -40,10 +40,8 @@ cmd_discovery_get(struct cli *c)
 	    "key_algorithm", "key_size", "agent_id", "source_path",
 	    "source_format", "first_seen_at", "last_seen_at", "dismissed_at"};
 
-	return show_object(c,
-	    arena_printf(c->arena, FOUND "/%s",
-		client_escape(c, args_word(c, 0))),
-	    members, ARRAY_LEN(members));
+	return show_object(c, client_path(c, FOUND, ""), members,
+	    ARRAY_LEN(members));
 }
 
 int
@@ -81,10 +79,8 @@ cmd_discovery_summary(struct cli *c)
 static int
 triage(struct cli *c, const char *verb, const char *body)
 {
-	struct answer a = client_call(c, "POST",
-	    arena_printf(c->arena, FOUND "/%s/%s",
-		client_escape(c, args_word(c, 0)), verb),
-	    body);
+	struct answer a =
+	    client_call(c, "POST", client_path(c, FOUND, verb), body);
 	int exit_code = client_check_json(c, &a);
 
 	if (exit_code != EXIT_DONE)
@@ -104,7 +100,7 @@ cmd_discovery_claim(struct cli *c)
 	json_w_open(&w, '{');
 	json_w_kv(&w, "managed_certificate_id", args_word(c, 1));
 	json_w_close(&w, '}');
-	exit_code = triage(c, "claim", buf_cstr(&body));
+	exit_code = triage(c, "/claim", buf_cstr(&body));
 	buf_fini(&body);
 	return exit_code;
 }
@@ -112,5 +108,5 @@ cmd_discovery_claim(struct cli *c)
 int
 cmd_discovery_dismiss(struct cli *c)
 {
-	return triage(c, "dismiss", "{}");
+	return triage(c, "/dismiss", "{}");
 }

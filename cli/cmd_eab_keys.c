@@ -14,13 +14,6 @@
 
 enum { ID_MAX = 128 };
 
-static const char *
-path_of(struct cli *c, const char *rest)
-{
-	return arena_printf(c->arena, KEYS "/%s%s",
-	    client_escape(c, args_word(c, 0)), rest);
-}
-
 int
 cmd_eab_keys_list(struct cli *c)
 {
@@ -54,7 +47,8 @@ cmd_eab_keys_get(struct cli *c)
 	    "owner_id", "description", "reusable", "uses", "account_id",
 	    "expires_at", "used_at", "revoked_at", "created_by", "created_at"};
 
-	return show_object(c, path_of(c, ""), members, ARRAY_LEN(members));
+	return show_object(c, client_path(c, KEYS, ""), members,
+	    ARRAY_LEN(members));
 }
 
 int
@@ -164,7 +158,8 @@ cmd_eab_keys_reseal(struct cli *c)
 int
 cmd_eab_keys_revoke(struct cli *c)
 {
-	struct answer a = client_call(c, "POST", path_of(c, "/revoke"), NULL);
+	struct answer a =
+	    client_call(c, "POST", client_path(c, KEYS, "/revoke"), NULL);
 	int exit_code = client_check_json(c, &a);
 
 	return exit_code == EXIT_DONE ? show_done(c, &a, "revoked") : exit_code;
@@ -173,7 +168,8 @@ cmd_eab_keys_revoke(struct cli *c)
 int
 cmd_eab_keys_delete(struct cli *c)
 {
-	struct answer a = client_call(c, "DELETE", path_of(c, ""), NULL);
+	struct answer a =
+	    client_call(c, "DELETE", client_path(c, KEYS, ""), NULL);
 	int exit_code = client_check(c, &a);
 
 	return exit_code == EXIT_DONE ? show_done(c, &a, "deleted") : exit_code;

@@ -7,13 +7,6 @@
 
 #define CHECKS "/api/v1/health-checks"
 
-static const char *
-path_of(struct cli *c, const char *rest)
-{
-	return arena_printf(c->arena, CHECKS "/%s%s",
-	    client_escape(c, args_word(c, 0)), rest);
-}
-
 int
 cmd_health_checks_list(struct cli *c)
 {
@@ -51,7 +44,8 @@ cmd_health_checks_get(struct cli *c)
 	    "last_checked_at", "last_success_at", "last_failure_at",
 	    "last_transition_at", "acknowledged_by", "acknowledged_at"};
 
-	return show_object(c, path_of(c, ""), members, ARRAY_LEN(members));
+	return show_object(c, client_path(c, CHECKS, ""), members,
+	    ARRAY_LEN(members));
 }
 
 int
@@ -65,8 +59,8 @@ cmd_health_checks_history(struct cli *c)
 	    {"FINGERPRINT", "fingerprint", COLUMN_TEXT},
 	    {"FAILURE", "failure_reason", COLUMN_TEXT},
 	};
-	const char *path =
-	    show_query(c, path_of(c, "/history"), options, ARRAY_LEN(options));
+	const char *path = show_query(c, client_path(c, CHECKS, "/history"),
+	    options, ARRAY_LEN(options));
 
 	return show_rows(c, path, columns, ARRAY_LEN(columns));
 }
@@ -93,7 +87,8 @@ cmd_health_checks_acknowledge(struct cli *c)
 	json_w_open(&w, '{');
 	json_w_kv_opt(&w, "acknowledged_by", args_value(c, "--by"));
 	json_w_close(&w, '}');
-	a = client_call(c, "POST", path_of(c, "/acknowledge"), buf_cstr(&body));
+	a = client_call(c, "POST", client_path(c, CHECKS, "/acknowledge"),
+	    buf_cstr(&body));
 	buf_fini(&body);
 	exit_code = client_check(c, &a);
 	return exit_code == EXIT_DONE ? show_done(c, &a, "acknowledged")

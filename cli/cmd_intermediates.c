@@ -15,15 +15,7 @@ enum { PEM_MAX = 16384 };
 static const char *
 path_of_issuer(struct cli *c)
 {
-	return arena_printf(c->arena, "/api/v1/issuers/%s/intermediates",
-	    client_escape(c, args_word(c, 0)));
-}
-
-static const char *
-path_of(struct cli *c, const char *rest)
-{
-	return arena_printf(c->arena, "/api/v1/intermediates/%s%s",
-	    client_escape(c, args_word(c, 0)), rest);
+	return client_path(c, "/api/v1/issuers", "/intermediates");
 }
 
 int
@@ -50,7 +42,8 @@ static const char *const members[] = {"id", "name", "state", "owning_issuer_id",
 int
 cmd_intermediates_get(struct cli *c)
 {
-	return show_object(c, path_of(c, ""), members, ARRAY_LEN(members));
+	return show_object(c, client_path(c, "/api/v1/intermediates", ""),
+	    members, ARRAY_LEN(members));
 }
 
 /* --- new ones --- */
@@ -161,7 +154,9 @@ cmd_intermediates_retire(struct cli *c)
 	json_w_kv_bool(&w, "confirm", confirm);
 	json_w_kv_opt(&w, "note", args_value(c, "--note"));
 	json_w_close(&w, '}');
-	a = client_call(c, "POST", path_of(c, "/retire"), buf_cstr(&body));
+	a = client_call(c, "POST",
+	    client_path(c, "/api/v1/intermediates", "/retire"),
+	    buf_cstr(&body));
 	buf_fini(&body);
 	exit_code = client_check_json(c, &a);
 	if (exit_code != EXIT_DONE)

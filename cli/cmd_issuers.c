@@ -10,12 +10,7 @@
 #include "cli/out.h"
 #include "common/json/json.h"
 
-static const char *
-path_of(struct cli *c, const char *what)
-{
-	return arena_printf(c->arena, "/api/v1/issuers/%s/%s",
-	    client_escape(c, args_word(c, 0)), what);
-}
+#define ISSUERS "/api/v1/issuers"
 
 int
 cmd_issuers_cas(struct cli *c)
@@ -29,7 +24,8 @@ cmd_issuers_cas(struct cli *c)
 	    {"FINGERPRINT", "fingerprint_sha256", COLUMN_TEXT},
 	};
 
-	return show_rows(c, path_of(c, "cas"), columns, ARRAY_LEN(columns));
+	return show_rows(c, client_path(c, ISSUERS, "/cas"), columns,
+	    ARRAY_LEN(columns));
 }
 
 /* What clients are to trust: one after the other, also the one that will sign.
@@ -37,7 +33,8 @@ cmd_issuers_cas(struct cli *c)
 int
 cmd_issuers_bundle(struct cli *c)
 {
-	struct answer a = client_call(c, "GET", path_of(c, "cas"), NULL);
+	struct answer a =
+	    client_call(c, "GET", client_path(c, ISSUERS, "/cas"), NULL);
 	const struct cJSON *data, *item;
 	const char *pem;
 	int exit_code;
@@ -64,7 +61,8 @@ cmd_issuers_bundle(struct cli *c)
 static int
 post(struct cli *c, const char *verb, const char *body, const char *done)
 {
-	struct answer a = client_call(c, "POST", path_of(c, verb), body);
+	struct answer a =
+	    client_call(c, "POST", client_path(c, ISSUERS, verb), body);
 	int exit_code = client_check_json(c, &a);
 
 	return exit_code == EXIT_DONE ? show_done(c, &a, done) : exit_code;
@@ -95,14 +93,14 @@ cmd_issuers_list(struct cli *c)
 int
 cmd_issuers_test(struct cli *c)
 {
-	return post(c, "test", NULL,
+	return post(c, "/test", NULL,
 	    arena_printf(c->arena, "%s can be used", args_word(c, 0)));
 }
 
 int
 cmd_issuers_succeed(struct cli *c)
 {
-	return post(c, "successor", NULL,
+	return post(c, "/successor", NULL,
 	    arena_printf(c->arena,
 		"a successor is made beside the root of %s: see "
 		"certctl issuers cas %s",
@@ -121,7 +119,7 @@ cmd_issuers_switch(struct cli *c)
 	json_w_open(&w, '{');
 	json_w_kv(&w, "fingerprint_sha256", args_word(c, 1));
 	json_w_close(&w, '}');
-	exit_code = post(c, "switch", buf_cstr(&body),
+	exit_code = post(c, "/switch", buf_cstr(&body),
 	    arena_printf(c->arena, "%s signs with that CA from now on",
 		args_word(c, 0)));
 	buf_fini(&body);

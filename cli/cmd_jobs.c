@@ -40,10 +40,8 @@ cmd_jobs_get(struct cli *c)
 	    "last_error", "created_at", "started_at", "completed_at",
 	    "verification_status", "verified_at", "verification_error"};
 
-	return show_object(c,
-	    arena_printf(c->arena, "/api/v1/jobs/%s",
-		client_escape(c, args_word(c, 0))),
-	    members, ARRAY_LEN(members));
+	return show_object(c, client_path(c, "/api/v1/jobs", ""), members,
+	    ARRAY_LEN(members));
 }
 
 int
@@ -52,9 +50,7 @@ cmd_jobs_cancel(struct cli *c)
 	struct answer a;
 	int exit_code;
 
-	a = client_call(c, "POST",
-	    arena_printf(c->arena, "/api/v1/jobs/%s/cancel",
-		client_escape(c, args_word(c, 0))),
+	a = client_call(c, "POST", client_path(c, "/api/v1/jobs", "/cancel"),
 	    "{}");
 	exit_code = client_check(c, &a);
 	if (exit_code != EXIT_DONE)

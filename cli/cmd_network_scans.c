@@ -36,10 +36,8 @@ cmd_network_scans_list(struct cli *c)
 int
 cmd_network_scans_run(struct cli *c)
 {
-	struct answer a = client_call(c, "POST",
-	    arena_printf(c->arena, TARGETS "/%s/scan",
-		client_escape(c, args_word(c, 0))),
-	    NULL);
+	struct answer a =
+	    client_call(c, "POST", client_path(c, TARGETS, "/scan"), NULL);
 	int exit_code = client_check_json(c, &a);
 
 	if (exit_code != EXIT_DONE)

@@ -32,8 +32,7 @@ violations(struct cli *c, const char *of)
 	    {"SINCE", "created_at", COLUMN_TIME},
 	    {"WHAT", "message", COLUMN_TEXT},
 	};
-	const char *path = arena_printf(c->arena, "/api/v1/%s/%s/violations",
-	    of, client_escape(c, args_word(c, 0)));
+	const char *path = client_path(c, of, "/violations");
 
 	return show_rows(c,
 	    show_query(c, path, page_options, ARRAY_LEN(page_options)), columns,
@@ -43,11 +42,11 @@ violations(struct cli *c, const char *of)
 int
 cmd_policies_violations(struct cli *c)
 {
-	return violations(c, "policies");
+	return violations(c, "/api/v1/policies");
 }
 
 int
 cmd_certs_violations(struct cli *c)
 {
-	return violations(c, "certificates");
+	return violations(c, "/api/v1/certificates");
 }

@@ -17,13 +17,6 @@ static const char *const members[] = {"id", "name", "description", "enabled",
     "issuer_id", "acme_owner_id", "acme_renewal_policy_id", "acme_eab_required",
     "acme_limits", "created_at", "updated_at"};
 
-static const char *
-path_of(struct cli *c)
-{
-	return arena_printf(c->arena, PROFILES "/%s",
-	    client_escape(c, args_word(c, 0)));
-}
-
 int
 cmd_profiles_list(struct cli *c)
 {
@@ -47,7 +40,8 @@ cmd_profiles_list(struct cli *c)
 int
 cmd_profiles_get(struct cli *c)
 {
-	return show_object(c, path_of(c), members, ARRAY_LEN(members));
+	return show_object(c, client_path(c, PROFILES, ""), members,
+	    ARRAY_LEN(members));
 }
 
 /* --- create and update --- */
@@ -182,6 +176,6 @@ cmd_profiles_create(struct cli *c)
 int
 cmd_profiles_update(struct cli *c)
 {
-	return write_profile(c, "PUT", path_of(c), NULL,
+	return write_profile(c, "PUT", client_path(c, PROFILES, ""), NULL,
 	    args_value(c, "--name"));
 }

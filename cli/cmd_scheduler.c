@@ -116,9 +116,7 @@ cmd_scheduler_run(struct cli *c)
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	a = client_call(c, "POST",
-	    arena_printf(c->arena, "/api/v1/admin/scheduler/run-now/%s",
-		client_escape(c, args_word(c, 0))),
-	    NULL);
+	    client_path(c, "/api/v1/admin/scheduler/run-now", ""), NULL);
 	exit_code = client_check(c, &a);
 	if (exit_code != EXIT_DONE)
 		return exit_code;

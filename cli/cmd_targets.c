@@ -33,10 +33,8 @@ cmd_targets_list(struct cli *c)
 int
 cmd_targets_test(struct cli *c)
 {
-	struct answer a = client_call(c, "POST",
-	    arena_printf(c->arena, TARGETS "/%s/test",
-		client_escape(c, args_word(c, 0))),
-	    NULL);
+	struct answer a =
+	    client_call(c, "POST", client_path(c, TARGETS, "/test"), NULL);
 	int exit_code = client_check_json(c, &a);
 
 	if (exit_code != EXIT_DONE)
