@@ -26,7 +26,7 @@ started=$SECONDS
 jobs=$(nproc)
 [ "$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)" -ge 1500 ] || jobs=1
 
-# The integration tests wait two thirds of their time: three files a core at once, where each has a GiB and a quarter of memory.
+# The integration tests wait for much of their time: three files a core at once, where each has a GiB and a quarter of memory.
 planes=$(awk -v cores="$(nproc)" '/^MemAvailable:/ { n = int($2 / 1310720); least = cores + 1; most = 3 * cores
     print (n < least ? least : n > most ? most : n) }' /proc/meminfo)
 
@@ -178,7 +178,9 @@ run_parts() {
 }
 
 # The integration tests leave room for others beside them; what is searched for so many seconds, and what tells a time, has the machine alone.
+# What the sanitizers look at is tested with them alone, but for what says PLAIN_TOO: as a part by its name, integration is all of it.
 run_all() {
+    export TEST_ONCE=1
     run_part build || return
     build_ahead ahead-asan build build-asan "${asan[@]}"
     run_beside style units

@@ -23,14 +23,17 @@ LIMIT_S = 180
 PR_SET_PDEATHSIG = 1
 LOG_LINES = 15
 MEMORY_BYTES = 4 << 30
-LONGEST = ("test_bench", "test_failover_suite", "test_local_up", "test_upgrade", "test_contract", "test_local_stack",
-           "test_near_misses", "test_interrupted", "test_migrations", "test_list_queries", "test_notify", "test_hosts",
-           "test_cli", "test_lists", "test_servers", "test_guard", "test_audit_cli", "test_held", "test_conditions_real",
-           "test_hostile_ca", "test_processes", "test_held_rows", "test_renewal", "test_agent_bad", "test_lanes", "test_floods",
-           "test_host_faults", "test_pooler", "test_duties", "test_rest", "test_policies", "test_health_checks", "test_refusals",
-           "test_audit_api", "test_hierarchy", "test_conditions", "test_steps", "test_full_disk", "test_network_scan",
-           "test_try", "test_bulk", "test_restore", "test_failover", "test_lint_certificates", "test_agent_adopt", "test_limits",
-           "test_hints", "test_agent_alone")
+LONGEST = ("test_local_up", "test_bench", "test_cli", "test_acme_hostile", "test_mutations", "test_properties",
+           "test_near_misses", "test_list_queries", "test_contract", "test_local_stack", "test_lanes", "test_upgrade",
+           "test_routes", "test_guard", "test_migrations", "test_list_plans", "test_digicert", "test_conditions",
+           "test_hostile_ca", "test_audit_api", "test_audit_cli", "test_notify", "test_growth", "test_bulk",
+           "test_texts", "test_lint_certificates", "test_lists", "test_interrupted", "test_held_rows",
+           "test_agent_bad", "test_rest", "test_conditions_real", "test_issuers_conformance", "test_processes",
+           "test_failover_suite", "test_floods", "test_servers", "test_held", "test_renewal", "test_agent_adopt",
+           "test_monitoring", "test_acme_validate", "test_bus_certificates", "test_host_faults", "test_duties",
+           "test_hosts", "test_limits", "test_health_checks", "test_hierarchy", "test_idle_duties", "test_pooler",
+           "test_refusals", "test_alerts", "test_policies", "test_restore", "test_ocsp", "test_route_audit",
+           "test_acme_clients", "test_steps")
 # Of these every expected refusal logs lines.
 QUIET = {"initdb", "migrate", "postgres"}
 
@@ -78,15 +81,23 @@ def pytest_sessionfinish(session):
         assert not made.alarms, "\n".join(made.alarms)
 
 
+def is_left_out(module):
+    not_sanitized = bool(getattr(module, "NOT_SANITIZED", None))
+    if is_sanitized():
+        return not_sanitized
+    return bool(os.environ.get("TEST_ONCE")) and not not_sanitized and not getattr(module, "PLAIN_TOO", None)
+
+
 def pytest_collection_modifyitems(config, items):
     """
     Files go to the workers in this order: one of these begun last would be waited for alone.  A file says by NOT_SANITIZED
-    why a sanitizer has nothing to look at in it: it is tested with the plain build alone.
+    why a sanitizer has nothing to look at in it: it is tested with the plain build alone; and by PLAIN_TOO why the optimized
+    programs should do the same as the sanitized ones.  Others are tested with the sanitized build, and where TEST_ONCE is
+    set (tools/test.sh without a part) with no other.
     """
-    if is_sanitized():
-        left = [item for item in items if getattr(item.module, "NOT_SANITIZED", None)]
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in left]
+    left = [item for item in items if is_left_out(item.module)]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 

@@ -20,6 +20,7 @@ from acme import Client, b64, problem, serve
 from fleet import wait_for
 from test_acme_metrics import Now
 
+PLAIN_TOO = "the whole way of an order, and kills in the middle"
 ORDERS = int(os.environ.get("CERTCTL_TEST_ACME_ORDERS", "40"))
 LIMIT_S = 180 + ORDERS
 ENV = {"CERTCTL_ACME_SERVER_ENABLED": "true", "CERTCTL_ACME_SERVER_DEFAULT_PROFILE_ID": "p-acme",

@@ -17,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from fleet import API_KEY, wait_for
 
+PLAIN_TOO = "the agent"
 SERIAL = re.compile(r":(?P<port>\d+) serves serial (?P<serial>[0-9a-f]{40})$", re.M)
 
 

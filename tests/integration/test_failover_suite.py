@@ -12,6 +12,7 @@ import failover  # noqa: E402
 from hosts import CannotMake  # noqa: E402
 
 LIMIT_S = 300
+NOT_SANITIZED = "the short make failover; what the programs do when a database moves, test_failover and test_servers test"
 
 
 @pytest.mark.parametrize("name", list(failover.SCENARIOS))

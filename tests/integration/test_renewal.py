@@ -8,6 +8,7 @@ import pytest
 
 from fleet import Fleet, wait_for
 
+PLAIN_TOO = "the whole way of a certificate"
 LIFETIME_S = 30  # the shortest there is: due 17 seconds in
 
 

@@ -11,6 +11,7 @@ import pytest
 from fleet import API_KEY, PATIENCE, wait_for
 
 TEAMS, OWNERS, ISSUERS = "/api/v1/teams", "/api/v1/owners", "/api/v1/issuers"
+PLAIN_TOO = "the API"
 CRL_URLS_MAX = 8
 CRL_URL = "http://crl.example.test/".ljust(1024, "a")
 TARGETS, POLICIES = "/api/v1/targets", "/api/v1/renewal-policies"
