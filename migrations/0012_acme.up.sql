@@ -78,6 +78,7 @@ CREATE INDEX acme_orders_account_id ON acme_orders (account_id, created_at, orde
 CREATE INDEX acme_orders_open ON acme_orders (account_id) WHERE status IN ('pending', 'ready', 'processing');
 CREATE INDEX acme_orders_expires_at ON acme_orders (expires_at, order_id);
 CREATE INDEX acme_orders_due ON acme_orders (expires_at) WHERE status IN ('pending', 'ready'); -- what is not finalized in time
+CREATE INDEX acme_orders_invalid ON acme_orders (order_id) WHERE status = 'invalid';
 CREATE INDEX acme_orders_job_id ON acme_orders (job_id) WHERE status = 'processing';
 CREATE INDEX acme_orders_version_id ON acme_orders (version_id) WHERE version_id IS NOT NULL;
 CREATE INDEX acme_orders_certificate_id ON acme_orders (certificate_id) WHERE certificate_id IS NOT NULL;

@@ -1,10 +1,10 @@
 -- Keys of external account binding (RFC 8555 section 7.3.4).
 
 -- fragment: acme_eab_state_of of
-acme_eab_state({of}.revoked_at, {of}.uses, {of}.reusable, {of}.expires_at)
+acme_eab_state({of}.revoked_at, {of}.uses, {of}.reusable, {of}.expires_at, (SELECT engine_now()))
 
 -- fragment: acme_eab_columns of
-{of}.key_id AS id, {of}.profile_id, {of}.profile_id IS NULL AS any_profile, {of}.owner_id, {of}.description, {of}.reusable, acme_eab_state({of}.revoked_at, {of}.uses, {of}.reusable, {of}.expires_at) AS status, {of}.uses,
+{of}.key_id AS id, {of}.profile_id, {of}.profile_id IS NULL AS any_profile, {of}.owner_id, {of}.description, {of}.reusable, acme_eab_state({of}.revoked_at, {of}.uses, {of}.reusable, {of}.expires_at, (SELECT engine_now())) AS status, {of}.uses,
     {of}.account_id, {of}.expires_at AT TIME ZONE 'UTC' AS expires_at, {of}.used_at AT TIME ZONE 'UTC' AS used_at,
     {of}.revoked_at AT TIME ZONE 'UTC' AS revoked_at, {of}.created_by, {of}.created_at AT TIME ZONE 'UTC' AS created_at
 

@@ -24,7 +24,7 @@ FROM acme_orders_look($1::text[], $2) AS o;
 -- An account's orders but for those that are over without a certificate.  $2 and $3: those behind this one, or NULL, $4 how many.
 -- name: acme_orders_list :many
 SELECT o.order_id, o.created_at AT TIME ZONE 'UTC' AS created_at FROM acme_orders o
-WHERE o.account_id = $1 AND o.status <> 'invalid' AND (o.status IN ('processing', 'valid') OR o.expires_at > engine_now())
+WHERE o.account_id = $1 AND o.status <> 'invalid' AND (o.status IN ('processing', 'valid') OR o.expires_at > (SELECT engine_now()))
     AND (o.created_at, o.order_id) < (coalesce($2::timestamptz, 'infinity'), coalesce($3, ''))
 ORDER BY o.created_at DESC, o.order_id DESC LIMIT $4::bigint;
 

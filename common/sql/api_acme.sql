@@ -32,7 +32,7 @@ FROM acme_accounts a JOIN certificate_profiles p ON p.id = a.profile_id
 CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE s.status = 'pending') AS orders_pending, count(*) FILTER (WHERE s.status = 'ready') AS orders_ready,
     count(*) FILTER (WHERE s.status = 'processing') AS orders_processing, count(*) FILTER (WHERE s.status = 'valid') AS orders_valid,
     count(*) FILTER (WHERE s.status = 'invalid') AS orders_invalid
-    FROM (SELECT acme_order_status(o.status, o.expires_at) AS status FROM acme_orders o WHERE o.account_id = a.account_id) s) n
+    FROM (SELECT acme_order_status(o.status, o.expires_at, (SELECT engine_now())) AS status FROM acme_orders o WHERE o.account_id = a.account_id) s) n
 LEFT JOIN LATERAL (SELECT o.order_id, o.created_at FROM acme_orders o WHERE o.account_id = a.account_id
     ORDER BY o.created_at DESC, o.order_id DESC LIMIT 1) l ON true
 WHERE a.account_id = $1;
@@ -44,14 +44,15 @@ SELECT r.outcome, r.status FROM acme_account_revoke($1, $2, $3, $4) AS r;
 -- --- orders ---
 
 -- fragment: acme_order_shown
-o.order_id AS id, o.account_id, o.profile_id, acme_order_status(o.status, o.expires_at) AS status, o.identifiers, o.error,
+o.order_id AS id, o.account_id, o.profile_id, acme_order_status(o.status, o.expires_at, (SELECT engine_now())) AS status, o.identifiers, o.error,
     o.certificate_id, o.version_id, o.job_id, o.replaces, o.expires_at AT TIME ZONE 'UTC' AS expires_at,
     o.created_at AT TIME ZONE 'UTC' AS created_at, o.updated_at AT TIME ZONE 'UTC' AS updated_at
 
 -- fragment: acme_orders_found
 acme_orders o
 WHERE ($1::text IS NULL OR o.account_id = $1)
-    AND ($2::text IS NULL OR acme_order_status(o.status, o.expires_at) = $2)
+    AND ($2::text IS NULL OR o.status = $2 AND (o.status NOT IN ('pending', 'ready') OR o.expires_at > (SELECT engine_now()))
+        OR $2 = 'invalid' AND o.status IN ('pending', 'ready') AND o.expires_at <= (SELECT engine_now()))
     AND ($3::text IS NULL OR o.certificate_id = $3)
 
 -- Newest first, which ids are in the order of.  $1 account, $2 status, $3 certificate, $4 limit, $5 offset, $6 the row to go on

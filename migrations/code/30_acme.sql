@@ -39,10 +39,10 @@ BEGIN
 END $$;
 
 -- What a key of external account binding is: active, or why it admits nobody.
-CREATE FUNCTION acme_eab_state(p_revoked_at timestamptz, p_uses bigint, p_reusable bool, p_expires_at timestamptz) RETURNS text
-LANGUAGE sql STABLE AS $$
+CREATE FUNCTION acme_eab_state(p_revoked_at timestamptz, p_uses bigint, p_reusable bool, p_expires_at timestamptz, p_now timestamptz) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN p_revoked_at IS NOT NULL THEN 'revoked' WHEN p_uses > 0 AND NOT p_reusable THEN 'used'
-        WHEN p_expires_at <= engine_now() THEN 'expired' ELSE 'active' END
+        WHEN p_expires_at <= p_now THEN 'expired' ELSE 'active' END
 $$;
 
 -- A limit refused what an account asked for: the trail has the first such events of an hour, for a client that asks on and on
@@ -65,7 +65,7 @@ BEGIN
         -- Who comes second waits here, and has the row as the first has left it.
         SELECT k.* INTO v_key FROM acme_eab_keys k WHERE k.key_id = p_eab FOR NO KEY UPDATE;
         v_word := CASE WHEN v_key.key_id IS NULL THEN 'unknown' WHEN v_key.profile_id <> p_profile THEN 'foreign'
-            ELSE acme_eab_state(v_key.revoked_at, v_key.uses, v_key.reusable, v_key.expires_at) END;
+            ELSE acme_eab_state(v_key.revoked_at, v_key.uses, v_key.reusable, v_key.expires_at, engine_now()) END;
     END IF;
     IF v_word = 'active' THEN
         INSERT INTO acme_accounts AS a (account_id, jwk_thumbprint, jwk_pem, contact, profile_id, owner_id, terms_agreed_at, eab_key_id)

@@ -7,8 +7,8 @@
 
 -- --- what becomes of an order ---
 -- What an order is as of now: one that was not finalized in time is invalid, whatever its row says yet.
-CREATE FUNCTION acme_order_status(p_status text, p_expires_at timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN p_status IN ('pending', 'ready') AND p_expires_at <= engine_now() THEN 'invalid' ELSE p_status END
+CREATE FUNCTION acme_order_status(p_status text, p_expires_at timestamptz, p_now timestamptz) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_status IN ('pending', 'ready') AND p_expires_at <= p_now THEN 'invalid' ELSE p_status END
 $$;
 
 -- Those of these jobs that wait for a CSR which nobody sends: the one that they came with is gone.
@@ -363,7 +363,7 @@ BEGIN
         DELETE FROM acme_eab_keys d WHERE d.key_id IN (SELECT o.key_id FROM acme_eab_keys o
             WHERE least(o.revoked_at, o.expires_at, CASE WHEN NOT o.reusable THEN o.used_at END) < p_before
             ORDER BY least(o.revoked_at, o.expires_at, CASE WHEN NOT o.reusable THEN o.used_at END) LIMIT p_limit FOR UPDATE SKIP LOCKED)
-        RETURNING d.key_id, acme_eab_state(d.revoked_at, d.uses, d.reusable, d.expires_at) AS status
+        RETURNING d.key_id, acme_eab_state(d.revoked_at, d.uses, d.reusable, d.expires_at, engine_now()) AS status
     )
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
     SELECT 'system', 'System', 'acme_eab_key_deleted', 'acme_eab_key', g.key_id, jsonb_build_object('status', g.status), 'auth' FROM gone g;
