@@ -1,5 +1,5 @@
 ALTER TABLE idempotency_keys DROP COLUMN under_way;
-DROP TABLE acme_buckets, acme_nonce_keys, acme_nonces, acme_certificates, acme_challenges, acme_authorizations, acme_orders,
+DROP TABLE issuer_accounts, acme_buckets, acme_nonce_keys, acme_nonces, acme_certificates, acme_challenges, acme_authorizations, acme_orders,
     acme_eab_keys, acme_accounts;
 ALTER TABLE certificate_profiles DROP COLUMN acme_limits, DROP COLUMN acme_eab_required, DROP COLUMN acme_renewal_policy_id,
     DROP COLUMN acme_owner_id, DROP COLUMN issuer_id;

@@ -136,3 +136,10 @@ CREATE INDEX acme_buckets_at ON acme_buckets (at);
 
 -- Of a bulk renewal: how many certificates others were about to renew.
 ALTER TABLE idempotency_keys ADD COLUMN under_way bigint;
+
+-- The key by which an issuer of type ACME has its account at its CA: made once, by a worker, and kept as CAs' keys are.
+CREATE TABLE issuer_accounts (
+    issuer_id text PRIMARY KEY REFERENCES issuers (id) ON DELETE CASCADE,
+    key_sealed bytea NOT NULL, -- under CERTCTL_CA_ENCRYPTION_KEY
+    created_at timestamptz NOT NULL DEFAULT now()
+);

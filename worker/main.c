@@ -14,12 +14,13 @@
 #include "common/pki/key/envelope.h"
 #include "common/pki/key/seal.h"
 #include "worker/behind.h"
+#include "worker/issuers/acme_memory.h"
+#include "worker/issuers/issuer_http.h"
 #include "worker/issuers/local_ca.h"
 #include "worker/issuers/responders.h"
 #include "worker/kinds/host_try.h"
 #include "worker/kinds/kind.h"
 #include "worker/lease.h"
-#include "worker/issuers/issuer_http.h"
 #include "worker/notifiers/settings.h"
 #include "worker/slots.h"
 #include "worker/warm.h"
@@ -53,6 +54,7 @@ struct worker {
 	struct host_try *host_try;
 	struct notifier_outs *notifiers;
 	struct http_out *issuer_http;
+	struct acme_cas *acme;
 	struct network network;
 	struct watch watch;
 	struct acme_validator validator;
@@ -244,6 +246,7 @@ make_parts(struct worker *w)
 	    .grace_s =
 		cfg_int(w->d->cfg, "ocsp_responder_rotation_grace") / 1000,
 	});
+	w->acme = acme_cas_new(w->d->loop);
 	host.try_arg = w->host_try = host_try_new(&w->env);
 	lease.host_faults = w->host = host_faults_new(&host);
 	w->lease = lease_new(&lease);
@@ -256,6 +259,7 @@ make_parts(struct worker *w)
 	    .responders = w->responders,
 	    .host = w->host,
 	    .journal_dir = cfg_str(w->d->cfg, "issuance_journal_dir"),
+	    .sealer = w->sealer,
 	    .issuer =
 		{
 		    .loop = w->d->loop,
@@ -267,6 +271,9 @@ make_parts(struct worker *w)
 		    .http = w->issuer_http,
 		    .client_dir = cfg_str(w->d->cfg, "issuer_client_dir"),
 		    .base_urls = cfg_list(w->d->cfg, "issuer_base_urls"),
+		    .acme = w->acme,
+		    .acme_webroots = cfg_list(w->d->cfg, "acme_webroots"),
+		    .zerossl_eab_url = cfg_str(w->d->cfg, "zerossl_eab_url"),
 		},
 	    .issuers = issuers_outside,
 	    .notifier = notifier_outs_env(w->notifiers),
@@ -397,6 +404,7 @@ finish(void *self, struct daemon *d)
 	local_cas_free(w->cas);
 	lease_free(w->lease);
 	notifier_outs_free(w->notifiers);
+	acme_cas_free(w->acme);
 	http_out_free(w->issuer_http);
 	network_fini(&w->network);
 	watch_fini(&w->watch);

@@ -75,13 +75,23 @@ SELECT i.type, coalesce(i.config, '{}')::text AS config, coalesce(j.checkpoint -
     coalesce((j.checkpoint ->> 'polls')::bigint, 0) AS polls,
     coalesce(floor(extract(epoch FROM engine_now() - (j.checkpoint ->> 'ordered_at')::timestamptz) * 1000)::bigint, 0) AS waited_ms,
     floor(extract(epoch FROM least(engine_now(), (j.checkpoint ->> 'send_before')::timestamptz)))::bigint AS placed_unix,
-    coalesce(pr.max_ttl_seconds, 0)::bigint AS max_ttl_seconds,
+    coalesce(pr.max_ttl_seconds, 0)::bigint AS max_ttl_seconds, coalesce(j.checkpoint ->> 'note', '') AS note,
+    coalesce((SELECT v.pem_chain FROM certificate_versions v WHERE v.certificate_id = j.certificate_id AND v.issuer_id = j.issuer_id
+        ORDER BY v.created_at DESC, v.id DESC LIMIT 1), '') AS previous_pem,
     j.attempts + 1 >= j.max_attempts AS is_last, floor(extract(epoch FROM engine_now()))::bigint AS now_unix
 FROM jobs j
 JOIN issuers i ON i.id = j.issuer_id
 LEFT JOIN managed_certificates c ON c.id = j.certificate_id
 LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
 WHERE j.leased_by = $1 AND j.lease_id = $2::bigint AND j.id = $3 AND j.status = 'Running';
+
+-- The key of an issuer's account at its CA, as it was sealed.
+-- name: issuer_account_key :one
+SELECT '\x' || encode(a.key_sealed, 'hex') AS key_sealed FROM issuer_accounts a WHERE a.issuer_id = $1;
+
+-- Whoever is first makes it.
+-- name: issuer_account_keep :one
+SELECT '\x' || encode(k.key_sealed, 'hex') AS key_sealed FROM issuer_account_keep($1, $2::bytea) k;
 
 -- name: issue_placing :many
 SELECT p.outcome FROM issue_placing($1, $2::bigint, $3, $4::int, $5::int) p;

@@ -46,3 +46,15 @@ BEGIN
     RETURN QUERY SELECT c.job_id, c.agent_id, c.status FROM issue_complete(p_worker, p_lease, ARRAY[p_job_id], ARRAY[p_pem],
         ARRAY[p_fingerprint], ARRAY[p_key_algorithm], ARRAY[p_key_size], p_chain) c;
 END $$;
+
+-- The key of an issuer's account at its CA, sealed.  Of two workers that made one the first one's stays.
+CREATE FUNCTION issuer_account_keep(p_issuer text, p_key_sealed bytea) RETURNS TABLE (key_sealed bytea)
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO issuer_accounts (issuer_id, key_sealed) VALUES (p_issuer, p_key_sealed) ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, event_category)
+            VALUES ('system', 'System', 'issuer_account_key_created', 'issuer', p_issuer, 'config');
+    END IF;
+    RETURN QUERY SELECT a.key_sealed FROM issuer_accounts a WHERE a.issuer_id = p_issuer;
+END $$;

@@ -63,6 +63,7 @@ class SimCa:
         return (x509.CertificateBuilder().subject_name(csr.subject).issuer_name(self.intermediate.subject).public_key(key)
                 .serial_number(x509.random_serial_number()).not_valid_before(start).not_valid_after(end)
                 .add_extension(names, False).add_extension(x509.BasicConstraints(how == "ca", None), True)
+                .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)
                 .sign(self.key, hashes.SHA256()))
 
 
@@ -114,13 +115,14 @@ class Handler(TlsWebHandler):
 
 
 class Simulator(Sink):
-    base = ""
+    base, front = "", ""
 
     def __init__(self, trust):
         self.context, self.log, self.faults, self.orders = self.make_context(trust), [], [], {}
         super().__init__(Handler, None)
         self.lock = threading.RLock()
         self.url = f"https://localhost:{self.port}{self.base}"
+        self.entry = self.url + self.front  # what an issuer is configured with
 
     def make_context(self, trust):
         return trust.context()

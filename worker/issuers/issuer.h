@@ -17,6 +17,7 @@
 #ifndef WORKER_ISSUERS_ISSUER_H
 #define WORKER_ISSUERS_ISSUER_H
 
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,7 @@
 #include "common/loop/loop.h"
 #include "common/pki/csr/csr.h"
 
+struct acme_cas;
 struct cfg;
 struct envelope_keys;
 struct http_out;
@@ -41,6 +43,10 @@ struct issuer_env { /* outlives every order */
 	struct http_out *http;
 	const char *client_dir;       /* "": no client certificate is read */
 	const char *const *base_urls; /* beside the CAs' own; NULL-terminated */
+	/* of acme.c */
+	struct acme_cas *acme;
+	const char *const *acme_webroots; /* NULL-terminated */
+	const char *zerossl_eab_url;
 };
 
 /* What is asked for.  All texts outlive the order. */
@@ -52,6 +58,12 @@ struct issuer_order {
 	/* When it was placed, to some seconds, by the database's clock; now, if
 	 * it was not. */
 	int64_t placed_unix;
+	/* What is renewed, its certificate first; "": nothing of this CA's. */
+	const char *previous_pem;
+	EVP_PKEY *account_key; /* the issuer's, where ops want one */
+	/* of an order that the CA has */
+	const char *note;  /* that came with its last PENDING, or "" */
+	int64_t waited_ms; /* since the CA took it */
 };
 
 enum issuer_verdict {
@@ -80,9 +92,14 @@ struct issuer_answer {
 	 * bytes; it is stored, and told to revoke.  NULL: it has no name. */
 	const char *certificate_id;
 	int64_t retry_after_s; /* the CA asked to wait so long; 0: it did not */
+	/* PENDING: the next step is ours, and due then; 0: as poll_plan.h has
+	 * it.  And what the step needs to know, NULL for as before. */
+	int64_t wait_ms;
+	const char *note; /* ISSUER_NOTE_MAX bytes */
 };
 
 #define ISSUER_ORDER_ID_MAX 255
+#define ISSUER_NOTE_MAX 64
 
 /* Called once, never from inside the call that asks.  What the answer points
  * at lives in the order's arena. */
@@ -102,6 +119,9 @@ struct issuer_revocation {
 
 struct issuer_ops {
 	const char *type; /* of issuers, as the API spells it */
+	/* Its orders are signed by a key of the issuer's own, P-256, which is
+	 * made once and kept sealed. */
+	bool wants_account_key;
 	/* Whether an issuer with this configuration (JSON) can be used here.
 	 * RC_INVALID, or RC_IO where it is the host that is not fit for it,
 	 * with *out_why, for people. */

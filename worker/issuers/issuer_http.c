@@ -33,11 +33,18 @@ is_among(const char *const *urls, const char *url)
 	return false;
 }
 
+bool
+issuer_http_allows_url(const struct issuer_env *env, const char *const *own,
+    const char *url)
+{
+	return is_among(own, url) || is_among(env->base_urls, url);
+}
+
 const char *
 issuer_http_refuse_url(const struct issuer_env *env, struct arena *a,
     const char *const *own, const char *name, const char *url)
 {
-	if (is_among(own, url) || is_among(env->base_urls, url))
+	if (issuer_http_allows_url(env, own, url))
 		return NULL;
 	return arena_printf(a,
 	    "%s is none of the CA's own, %s for instance; the workers' hosts "
@@ -176,6 +183,7 @@ on_http(void *arg, rc code, int status, const char *body, size_t len,
 	r.was_sent = http_call_was_sent(c->http);
 	r.location = code == RC_OK ? http_call_header(c->http, "Location") : "";
 	r.location = arena_strdup(c->a, r.location ? r.location : "");
+	r.call = c->http;
 	c->http = NULL;
 	if (code == RC_OK &&
 	    json_parse(c->a, r.text, len, &r.json, &why) != RC_OK)

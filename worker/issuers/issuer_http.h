@@ -43,6 +43,10 @@ rc issuer_http_new_as(struct loop *l, const struct cfg *cfg,
 const char *issuer_http_refuse_url(const struct issuer_env *env,
     struct arena *a, const char *const *own, const char *name, const char *url);
 
+/* Whether that is so, for who says it in other words. */
+bool issuer_http_allows_url(const struct issuer_env *env,
+    const char *const *own, const char *url);
+
 /* How a call ended. */
 struct issuer_reply {
 	rc code;          /* RC_OK: an answer came */
@@ -55,6 +59,7 @@ struct issuer_reply {
 	bool was_sent;            /* the CA may have got it */
 	/* For people: the CA's own words where it said any. */
 	const char *words;
+	const struct http_call *call; /* for its headers, while done runs */
 };
 
 struct issuer_call; /* defined in issuer_http.c */

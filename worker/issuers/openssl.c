@@ -22,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/enc.h"
@@ -32,11 +31,11 @@
 #include "common/loop/spawn.h"
 #include "common/pki/cert/certresult.h"
 #include "worker/issuers/issuer.h"
+#include "worker/issuers/script_rules.h"
 
 #define TIMEOUT_DEFAULT_S 30
 #define TIMEOUT_MAX_S 600
 #define PATH_BYTES_MAX 1024
-#define WORDS_MAX 200
 #define TRY_BYTES ((size_t)32 * 1024)
 #define EXIT_NO_ORDER 3
 #define EXIT_PENDING 10
@@ -109,105 +108,21 @@ read_config(struct arena *a, const char *text, struct config *out,
 
 /* --- which scripts may run --- */
 
-static bool
-is_safe_owner(const struct stat *st)
-{
-	return (st->st_uid == 0 || st->st_uid == geteuid()) &&
-	       (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
-}
-
-static const char *
-refuse_dir(struct arena *a, const char *dir)
-{
-	struct stat st;
-
-	if (dir[0] == '\0')
-		return "this worker runs no scripts: set "
-		       "CERTCTL_SCRIPT_ISSUER_DIR to the directory of the "
-		       "scripts that it may run";
-	if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode))
-		return arena_printf(a,
-		    "CERTCTL_SCRIPT_ISSUER_DIR: %s is not a directory on this "
-		    "worker's host",
-		    dir);
-	if (!is_safe_owner(&st))
-		return arena_printf(a,
-		    "CERTCTL_SCRIPT_ISSUER_DIR: %s must belong to root or the "
-		    "worker's user, and nobody else may write to it",
-		    dir);
-	return NULL;
-}
-
-/* Directly in the directory, by its name there; NULL when it is. */
-static const char *
-refuse_place(struct arena *a, const char *dir, const char *path)
-{
-	size_t len = strlen(dir);
-
-	while (len > 1 && dir[len - 1] == '/')
-		len--;
-	if (strncmp(path, dir, len) == 0 && path[len] == '/' &&
-	    path[len + 1] != '\0' && !strchr(path + len + 1, '/') &&
-	    strcmp(path + len + 1, "..") != 0)
-		return NULL;
-	return arena_printf(a,
-	    "%s does not lie directly in CERTCTL_SCRIPT_ISSUER_DIR (%s)", path,
-	    dir);
-}
-
-static const char *
-refuse_places(struct arena *a, const char *dir, const struct config *c)
-{
-	const char *why = refuse_place(a, dir, c->sign);
-
-	if (!why && c->look_up[0] != '\0')
-		why = refuse_place(a, dir, c->look_up);
-	return why;
-}
-
-static const char *
-refuse_script(struct arena *a, const char *path)
-{
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
-		return arena_printf(a, "%s: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return arena_printf(a, "%s is not a regular file", path);
-	if (!is_safe_owner(&st))
-		return arena_printf(a,
-		    "%s must belong to root or the worker's user, and nobody "
-		    "else may write to it",
-		    path);
-	if (access(path, X_OK) < 0)
-		return arena_printf(a, "%s is not executable", path);
-	return NULL;
-}
-
 /* RC_INVALID: the configuration; RC_IO: this host. */
 static rc
 read_and_check(const struct issuer_env *env, struct arena *a, const char *text,
     struct config *out, const char **out_why)
 {
-	const char *why;
 	rc ret;
 
 	ret = read_config(a, text, out, out_why);
 	if (ret != RC_OK)
 		return ret;
-	why = refuse_dir(a, env->script_dir);
-	if (!why) {
-		*out_why = refuse_places(a, env->script_dir, out);
-		if (*out_why)
-			return RC_INVALID;
-		why = refuse_script(a, out->sign);
-	}
-	if (!why && out->look_up[0] != '\0')
-		why = refuse_script(a, out->look_up);
-	if (!why)
-		return RC_OK;
-	*out_why = why;
-	return RC_IO;
+	ret = script_rules_check(env->script_dir, a, out->sign, out_why);
+	if (ret == RC_OK && out->look_up[0] != '\0')
+		ret = script_rules_check(env->script_dir, a, out->look_up,
+		    out_why);
+	return ret;
 }
 
 /* --- files --- */
@@ -377,33 +292,11 @@ read_certificate(struct order *o, size_t *out_len)
 
 /* --- what it said --- */
 
-/* The last line that says anything, without what a terminal or a reader could
- * be fooled with. */
-static char *
-last_line(struct arena *a, const char *output)
-{
-	size_t end = strlen(output), from;
-	char *line;
-
-	while (end > 0 && strchr(" \t\r\n", output[end - 1]))
-		end--;
-	from = end;
-	while (from > 0 && output[from - 1] != '\n')
-		from--;
-	if (end - from > WORDS_MAX)
-		end = from + WORDS_MAX;
-	line = arena_strndup(a, output + from, end - from);
-	for (char *p = line; *p; p++)
-		if (*p < ' ' || *p > '~' || *p == '"')
-			*p = *p == '"' ? '\'' : '?';
-	return line;
-}
-
 static const char *
 words(struct order *o, rc code, int exit_status, const char *output)
 {
 	const char *name = o->is_look_up ? "lookup_script" : "sign_script";
-	const char *line = last_line(o->a, output), *how;
+	const char *line = script_rules_last_line(o->a, output), *how;
 
 	if (code != RC_OK)
 		how = arena_printf(o->a, "%s did not end in time", name);

@@ -22,6 +22,8 @@
 #include "common/base/fault.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
+#include "common/pki/key/key.h"
+#include "worker/issuers/ca_open.h"
 #include "worker/issuers/poll_plan.h"
 #include "worker/kinds/issue_batch.h"
 
@@ -36,6 +38,8 @@
 #define ORDER_JSON_MAX 2048
 /* The checkpoint's word for an order that the CA has. */
 #define ORDERED "ordered"
+/* What the key of an issuer's account is sealed for. */
+#define ACCOUNT_AAD "%s/account"
 
 struct outside { /* beside the batch, in the arena */
 	struct op *op;
@@ -46,7 +50,8 @@ struct outside { /* beside the batch, in the arena */
 	int64_t max_ttl_s;
 	/* The database's time, and when that was: our own may jump. */
 	int64_t now_unix, now_ms;
-	bool was_placed;          /* by this attempt */
+	const char *config, *order_state; /* of the job's row */
+	bool was_placed;                  /* by this attempt */
 	const char *unsure_words; /* why it is unknown what came of that */
 	bool is_last;             /* attempts are used up by one more failure */
 	/* what is known of an order that the CA has */
@@ -60,6 +65,9 @@ struct outside { /* beside the batch, in the arena */
 };
 
 static op_step outside_loaded;
+static op_step outside_account;
+static op_step outside_account_kept;
+static op_step outside_open;
 static op_step outside_place;
 static op_step outside_placed;
 static op_step outside_answered;
@@ -143,9 +151,11 @@ uncertain(struct op *op, const char *words)
 		words, o->order.reference, o->job->id));
 }
 
-/* What the statement is told of the order, and when to go on. */
+/* What the statement is told of the order, and when to go on; note NULL: what
+ * was noted stays. */
 static const char *
-order_json(struct op *op, const char *order_id, int64_t polls, int64_t wait_ms)
+order_json(struct op *op, const char *order_id, int64_t polls, const char *note,
+    int64_t wait_ms)
 {
 	const char *text;
 	struct buf body;
@@ -158,6 +168,8 @@ order_json(struct op *op, const char *order_id, int64_t polls, int64_t wait_ms)
 		json_w_kv(&w, "order_id", order_id);
 		json_w_kv_int(&w, "polls", polls);
 	}
+	if (note)
+		json_w_kv(&w, "note", note);
 	json_w_kv_int(&w, "wait_ms", wait_ms);
 	json_w_close(&w, '}');
 	text = arena_strdup(op_arena(op), buf_cstr(&body));
@@ -181,7 +193,13 @@ park(struct op *op, enum issue_aside how, const char *order_id, int64_t polls,
 	bool is_over;
 
 	wait_ms = poll_plan_wait_ms(&plan, &is_over);
-	batch(op)->order = order_json(op, order_id, polls, wait_ms);
+	if (how == ASIDE_PENDING && o->answer.wait_ms > 0 && !is_over) {
+		wait_ms = o->answer.wait_ms;
+		if (wait_ms < retry_after_s * 1000)
+			wait_ms = retry_after_s * 1000;
+	}
+	batch(op)->order = order_json(op, order_id, polls,
+	    how == ASIDE_PENDING ? o->answer.note : NULL, wait_ms);
 	return aside(op, how,
 	    op_printf(op, "%s: the CA has order %s, %s%s%s; it is asked again",
 		is_over ? "StillPending" : "pending", order_id,
@@ -234,44 +252,132 @@ go_on(struct op *op, const char *order_state)
 			     "the issuer has no look-up");
 }
 
-static enum op_next
-outside_loaded(struct op *op)
+static void
+read_row(struct op *op)
 {
-	struct issue_batch *b = batch(op);
+	const struct issue_batch *b = batch(op);
 	struct outside *o = state(op);
-	const char *why = "", *order_state;
-	rc ret;
 
-	if (op_rows(op) == 0) {
-		o->job->fate = ISSUE_LOST;
-		return op_goto(op, issue_finish);
-	}
-	order_state = op_text(op, 0, "state");
-	o->job->is_open = order_state[0] != '\0';
+	o->config = op_text(op, 0, "config");
+	o->order_state = op_text(op, 0, "state");
+	o->job->is_open = o->order_state[0] != '\0';
 	o->is_last = op_bool(op, 0, "is_last");
 	/* Of one that a person is to decide on, nobody asks by its id. */
-	o->order_id =
-	    strcmp(order_state, ORDERED) == 0 ? op_text(op, 0, "order_id") : "";
+	o->order_id = strcmp(o->order_state, ORDERED) == 0
+			  ? op_text(op, 0, "order_id")
+			  : "";
 	o->polls = op_i64(op, 0, "polls");
 	o->waited_ms = op_i64(op, 0, "waited_ms");
-	o->max_wait_s = issuer_poll_max_wait_s(&b->env->issuer, op_arena(op),
-	    op_text(op, 0, "config"));
+	o->max_wait_s =
+	    issuer_poll_max_wait_s(&b->env->issuer, op_arena(op), o->config);
 	o->max_ttl_s = op_i64(op, 0, "max_ttl_seconds");
 	o->now_unix = op_i64(op, 0, "now_unix");
 	o->now_ms = loop_now_ms(b->env->loop);
-	if (!o->job->csr_pem)
-		return aside(op, ASIDE_FAIL, "the job has no CSR");
-	if (!issue_read_csr(op, o->job))
-		return op_goto(op, issue_finish);
 	o->order = (struct issuer_order){
 	    .reference = op_text(op, 0, "order_reference"),
 	    .csr_pem = o->job->csr_pem,
 	    .csr = &o->job->csr,
 	    .max_ttl_s = o->max_ttl_s,
 	    .placed_unix = op_i64(op, 0, "placed_unix"),
+	    .previous_pem = op_text(op, 0, "previous_pem"),
+	    .note = op_text(op, 0, "note"),
+	    .waited_ms = o->waited_ms,
 	};
-	ret = b->outside->open(&b->env->issuer, op_arena(op),
-	    op_text(op, 0, "config"), &o->order, &o->call, &why);
+}
+
+static enum op_next
+outside_loaded(struct op *op)
+{
+	struct issue_batch *b = batch(op);
+	struct outside *o = state(op);
+
+	if (op_rows(op) == 0) {
+		o->job->fate = ISSUE_LOST;
+		return op_goto(op, issue_finish);
+	}
+	read_row(op);
+	if (!o->job->csr_pem)
+		return aside(op, ASIDE_FAIL, "the job has no CSR");
+	if (!issue_read_csr(op, o->job))
+		return op_goto(op, issue_finish);
+	if (b->outside->wants_account_key)
+		return OP_QUERY(op, Q_ISSUER_ACCOUNT_KEY, outside_account,
+		    b->issuer_id);
+	return op_goto(op, outside_open);
+}
+
+/* --- the issuer's own key --- */
+
+static void
+free_key(void *arg)
+{
+	EVP_PKEY_free(arg);
+}
+
+static enum op_next
+open_account(struct op *op)
+{
+	struct issue_batch *b = batch(op);
+	struct outside *o = state(op);
+	const char *why = "";
+	EVP_PKEY *key;
+	rc ret;
+
+	ret = ca_open_key(op_arena(op), b->env->sealer,
+	    op_printf(op, ACCOUNT_AAD, b->issuer_id),
+	    op_text(op, 0, "key_sealed"), &key, &why);
+	if (ret != RC_OK)
+		return retry(op,
+		    op_printf(op, "of the issuer's account %s", why));
+	arena_defer(op_arena(op), free_key, key);
+	o->order.account_key = key;
+	return op_goto(op, outside_open);
+}
+
+static enum op_next
+outside_account(struct op *op)
+{
+	struct issue_batch *b = batch(op);
+	const char *sealed = NULL;
+	EVP_PKEY *key;
+	rc ret;
+
+	if (op_rows(op) > 0)
+		return open_account(op);
+	ISSUE_TRUST_OR_RETURN(op, b);
+	ret = key_new_p256(&key);
+	if (ret != RC_OK)
+		return retry(op, "no key can be made for the issuer's account");
+	ret = ca_seal_key(op_arena(op), b->env->sealer,
+	    op_printf(op, ACCOUNT_AAD, b->issuer_id), key, &sealed);
+	EVP_PKEY_free(key);
+	if (ret != RC_OK)
+		return retry(op,
+		    "the key of the issuer's account can't be sealed: "
+		    "CERTCTL_CA_ENCRYPTION_KEY is too easy to guess, make a "
+		    "better one");
+	return OP_QUERY(op, Q_ISSUER_ACCOUNT_KEEP, outside_account_kept,
+	    b->issuer_id, sealed);
+}
+
+/* Of two workers that made one at a time the first one's is everybody's. */
+static enum op_next
+outside_account_kept(struct op *op)
+{
+	fault_point("worker.outside.account");
+	return open_account(op);
+}
+
+static enum op_next
+outside_open(struct op *op)
+{
+	struct issue_batch *b = batch(op);
+	struct outside *o = state(op);
+	const char *why = "";
+	rc ret;
+
+	ret = b->outside->open(&b->env->issuer, op_arena(op), o->config,
+	    &o->order, &o->call, &why);
 	if (ret == RC_IO)
 		return host_fault(op, why);
 	if (ret != RC_OK)
@@ -279,7 +385,7 @@ outside_loaded(struct op *op)
 		    op_printf(op, "the issuer cannot be used: %s", why));
 	op_extend(op, SEND_MS + b->outside->limit_ms(o->call) +
 			  2 * ISSUER_ASK_MS + STORE_MS);
-	return go_on(op, order_state);
+	return go_on(op, o->order_state);
 }
 
 /* --- placing --- */
@@ -402,8 +508,11 @@ accept(struct op *op)
 static enum op_next
 pending(struct op *op, int64_t polls)
 {
-	const struct outside *o = state(op);
+	struct outside *o = state(op);
 
+	/* What was noted of an earlier order is not this one's. */
+	if (polls == 0 && !o->answer.note && o->order.note[0] != '\0')
+		o->answer.note = "";
 	fault_point("worker.outside.pending");
 	return park(op, ASIDE_PENDING, o->answer.order_id, polls,
 	    o->answer.retry_after_s, o->answer.words);
@@ -446,8 +555,8 @@ outside_answered(struct op *op)
 		    op_printf(op, "the CA refused: %s", o->answer.words));
 	case ISSUER_RETRY:
 		o->job->is_open = false;
-		batch(op)->order =
-		    order_json(op, NULL, 0, o->answer.retry_after_s * 1000);
+		batch(op)->order = order_json(op, NULL, 0, NULL,
+		    o->answer.retry_after_s * 1000);
 		return aside(op, ASIDE_REFUSE,
 		    op_printf(op, "the CA refused: %s", o->answer.words));
 	case ISSUER_UNSURE:

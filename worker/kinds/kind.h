@@ -29,6 +29,8 @@
 /* Work on the loop stops for the others after so long. */
 #define KIND_SLICE_MS 4
 
+struct sealer;
+
 struct kind_env { /* outlives every op */
 	struct loop *loop;
 	struct db_pool *pool;
@@ -38,6 +40,7 @@ struct kind_env { /* outlives every op */
 	struct responders *responders;
 	struct host_faults *host;
 	const char *journal_dir;
+	struct sealer *sealer;
 	struct issuer_env issuer;                /* for connectors */
 	const struct issuer_ops *const *issuers; /* NULL at the end */
 	const struct notifier_env *notifier;

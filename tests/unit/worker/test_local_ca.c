@@ -274,8 +274,8 @@ test_bad_configuration(void)
 	r->config = "{\"ca_common_name\":\"a\\u202eb\"}";
 	fails_saying(r, "ca_common_name");
 	r->config = "{}";
-	r->type = "ACME";
-	fails_saying(r, "ACME");
+	r->type = "EJBCA";
+	fails_saying(r, "EJBCA");
 	rig_free(r);
 }
 

@@ -27,6 +27,7 @@ static struct {
 	int placings;
 	char aside[16], error[512], open[64], order[512];
 	const char *order_id; /* of the checkpoint */
+	const char *note;     /* likewise; NULL: none */
 	int polled;           /* times, so it says */
 	int64_t waited_ms;
 	char serial[41], pem[4096];
@@ -44,6 +45,7 @@ static struct {
 /* --- the CA --- */
 
 struct fake {
+	const struct issuer_order *order;
 	struct timer *timer;
 	const struct issuer_answer *answer;
 	issuer_answer_fn *done;
@@ -78,6 +80,7 @@ fake_open(const struct issuer_env *env, struct arena *a, const char *config,
 		*out_why = t.open_why;
 		return RC_INVALID;
 	}
+	f->order = order;
 	f->timer = timer_new(t.r->loop, fake_answer, f);
 	arena_defer(a, fake_end, f);
 	*out = f;
@@ -138,6 +141,7 @@ static rc
 fake_poll(void *order, const char *order_id, issuer_answer_fn *done, void *arg)
 {
 	t.polls++;
+	CHECK_STR(((struct fake *)order)->order->note, t.note ? t.note : "");
 	CHECK_STR(order_id, t.order_id);
 	return fake_ask(order, &t.poll, done, arg);
 }
@@ -163,11 +167,12 @@ on_outside_job(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 	char row[256];
 
 	snprintf(row, sizeof(row),
-	    "Fake|{}|%s|job-00|%s|%d|%" PRId64 "|%d|0|%s|%d", t.state,
-	    t.order_id, t.polled, t.waited_ms, NOW, t.is_last ? "t" : "f", NOW);
+	    "Fake|{}|%s|job-00|%s|%d|%" PRId64 "|%d|0|%s||%s|%d", t.state,
+	    t.order_id, t.polled, t.waited_ms, NOW, t.note ? t.note : "",
+	    t.is_last ? "t" : "f", NOW);
 	db_script_rows(p,
 	    "type|config|state|order_reference|order_id|polls|waited_ms|"
-	    "placed_unix|max_ttl_seconds|is_last|now_unix",
+	    "placed_unix|max_ttl_seconds|note|previous_pem|is_last|now_unix",
 	    row);
 }
 
@@ -546,6 +551,46 @@ begin_ordered(int polls, int64_t waited_ms)
 	t.poll = pending("4711", 0);
 }
 
+/* A connector with steps of its own says when the next is due, and what it
+ * needs to know then. */
+static void
+test_own_steps(void)
+{
+	begin();
+	t.placed = pending("4711", 0);
+	t.placed.wait_ms = 1500;
+	t.placed.note = "p1:20";
+	run();
+	CHECK_STR(t.order, "{\"order_id\":\"4711\",\"polls\":0,"
+			   "\"note\":\"p1:20\",\"wait_ms\":1500}");
+	end();
+	/* No sooner than the CA asked for. */
+	begin();
+	t.placed = pending("4711", 60);
+	t.placed.wait_ms = 1500;
+	run();
+	CHECK_INT(order_wait_ms("4711", 0), 60000);
+	end();
+	/* Past its limit it is asked once an hour, whosever step is next; what
+	 * was noted stays. */
+	begin_ordered(3, 700000);
+	t.note = "p1:20";
+	t.poll = pending("4711", 0);
+	t.poll.wait_ms = 1500;
+	run();
+	check_about(order_wait_ms("4711", 4), 3600000);
+	end();
+	/* Of another order nothing was noted. */
+	begin();
+	t.state = "placing";
+	t.note = "p1:20";
+	t.can_look_up = true;
+	t.looked = pending("4711", 0);
+	run();
+	CHECK(strstr(t.order, "\"note\":\"\"") != NULL);
+	end();
+}
+
 static void
 test_poll_goes_on(void)
 {
@@ -790,7 +835,7 @@ CHECK_MAIN(CHECK_ROW(test_issued), CHECK_ROW(test_wrong_certificate),
     CHECK_ROW(test_open_order_is_adopted),
     CHECK_ROW(test_open_order_that_is_none),
     CHECK_ROW(test_open_order_that_nobody_knows), CHECK_ROW(test_pending),
-    CHECK_ROW(test_poll_goes_on), CHECK_ROW(test_poll_ends),
-    CHECK_ROW(test_poll_is_not_answered), CHECK_ROW(test_forgotten_order),
-    CHECK_ROW(test_cancelled_order), CHECK_ROW(test_nothing_leaves),
-    CHECK_ROW(test_lost_trust))
+    CHECK_ROW(test_own_steps), CHECK_ROW(test_poll_goes_on),
+    CHECK_ROW(test_poll_ends), CHECK_ROW(test_poll_is_not_answered),
+    CHECK_ROW(test_forgotten_order), CHECK_ROW(test_cancelled_order),
+    CHECK_ROW(test_nothing_leaves), CHECK_ROW(test_lost_trust))
