@@ -23,7 +23,7 @@ LIMIT_S = 180
 PR_SET_PDEATHSIG = 1
 LOG_LINES = 15
 MEMORY_BYTES = 4 << 30
-LONGEST = ("test_local_up", "test_bench", "test_cli", "test_acme_hostile", "test_mutations", "test_properties",
+LONGEST = ("test_bench", "test_local_proof", "test_local_up", "test_cli", "test_acme_hostile", "test_mutations", "test_properties",
            "test_near_misses", "test_list_queries", "test_contract", "test_local_stack", "test_lanes", "test_upgrade",
            "test_routes", "test_guard", "test_migrations", "test_list_plans", "test_digicert", "test_conditions",
            "test_hostile_ca", "test_audit_api", "test_audit_cli", "test_notify", "test_growth", "test_bulk",

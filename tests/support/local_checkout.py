@@ -25,6 +25,7 @@ class Checkout:
         self.dir = self.home / name
         self.user = user
         shutil.copytree(ROOT / "deploy" / "local", self.dir / "deploy" / "local", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "deploy" / "issuer-secrets.sh", self.dir / "deploy")
         (self.dir / "migrations").mkdir()
         self.give(user)
         self.places = set()
