@@ -42,6 +42,13 @@ struct sealer;
 struct sharing;
 struct router;
 
+/* The last job that was said to be due, when, and how often one was. */
+struct api_hinted {
+	char *what;
+	int64_t at_ms;
+	uint64_t n;
+};
+
 struct api {
 	struct loop *loop;
 	const struct cfg *cfg;
@@ -49,6 +56,7 @@ struct api {
 	struct db_pool *heartbeat_pool;
 	struct db_pool *own_pool;
 	struct bus_client *bus; /* NULL when CERTCTL_BUS_URLS is empty */
+	struct api_hinted hinted;
 	struct keyring *keys;
 	struct auth *auth;
 	struct authz *authz;

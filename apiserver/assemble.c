@@ -341,6 +341,7 @@ api_free(struct api *a)
 	faults_free(a->faults);
 	presence_free(a->presence);
 	bus_client_free(a->bus);
+	free(a->hinted.what);
 	creates_free(a->creates);
 	heartbeats_free(a->heartbeats);
 	ocspasks_free(a->ocsp);

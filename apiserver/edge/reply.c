@@ -1,11 +1,13 @@
 /*
  * reply: how handlers answer.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "apiserver/api.h"
 #include "apiserver/edge/request_io.h"
 #include "apiserver/live/park.h"
+#include "common/base/mem.h"
 
 enum {
 	REPLY_PIECE_MS = 30000, /* for making a piece of an answer */
@@ -250,10 +252,30 @@ req_hint(struct op *op, int njobs, const char *const *issuers,
 		park_wake(req_api(op)->park, PARK_AGENT, agents[i]);
 }
 
+/* Ops whose jobs one statement made come one after the other in one turn, and
+ * these are due at one time: whoever looks for the first finds all of them, and
+ * would look in vain for each other. */
+static bool
+was_hinted(struct op *op, const char *issuer_id, const char *due_after)
+{
+	struct api_hinted *h = &req_api(op)->hinted;
+	const char *what =
+	    op_printf(op, "%s %s", due_after, issuer_id ? issuer_id : "");
+	int64_t now = loop_now_ms(op_loop(op));
+
+	if (h->what && h->at_ms == now && strcmp(h->what, what) == 0)
+		return true;
+	free(h->what);
+	*h = (struct api_hinted){mem_strdup(what), now, h->n + 1};
+	return false;
+}
+
 void
 req_hint_due(struct op *op, const char *issuer_id, const char *due_after)
 {
 	const char *issuers[] = {issuer_id, NULL};
 
+	if (was_hinted(op, issuer_id, due_after))
+		return;
 	send_hint(op, 1, issuers, NULL, due_after);
 }

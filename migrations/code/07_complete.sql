@@ -359,11 +359,6 @@ BEGIN
             renewal_wanted = CASE WHEN d.is_stale THEN coalesce(c.renewal_wanted, 'names_changed') END,
             expiring_at = expiring_at_of(d.not_before, d.not_after, p.renewal_window_days)
         FROM done d, renewal_policies p WHERE c.id = d.certificate_id AND p.id = c.renewal_policy_id RETURNING 1
-    ), revoked AS (
-        INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
-        SELECT id_new('rev'), d.certificate_id, d.serial_number, coalesce(c.revocation_reason, 'cessationOfOperation'),
-            'system', d.issuer_id, d.id FROM done d JOIN managed_certificates c ON c.id = d.certificate_id
-        WHERE v_dead IS NOT NULL AND d.certificate_id = ANY (v_dead) ON CONFLICT DO NOTHING
     ), wanted AS (
         UPDATE certificate_target_mappings m SET desired_version_id = d.version_id, deploy_failures = 0, deploy_after = '-infinity'
         FROM done d, deployment_targets t
@@ -377,7 +372,15 @@ BEGIN
     SELECT array_agg(d.certificate_id ORDER BY d.certificate_id), array_agg(d.id), array_agg(d.agent_id), min(d.issuer_id)
         INTO v_certificates, v_jobs, v_agents, v_issuer FROM done d WHERE (SELECT count(*) FROM stored) >= 0;
 
-    IF v_certificates IS NOT NULL THEN
+    IF v_dead IS NOT NULL AND v_jobs IS NOT NULL THEN
+        INSERT INTO certificate_revocations (id, certificate_id, serial_number, reason, revoked_by, issuer_id, job_id)
+        SELECT id_new('rev'), d.certificate_id, d.serial_number, coalesce(c.revocation_reason, 'cessationOfOperation'),
+            'system', d.issuer_id, d.id
+        FROM unnest(v_jobs) AS u (id) JOIN jobs d ON d.id = u.id JOIN managed_certificates c ON c.id = d.certificate_id
+        WHERE d.certificate_id = ANY (v_dead) ON CONFLICT DO NOTHING;
+    END IF;
+    -- Statements without a row have triggers that cost as much as an order: most of what clients keep has no target.
+    IF EXISTS (SELECT 1 FROM certificate_target_mappings m WHERE m.certificate_id = ANY (v_certificates)) THEN
         -- With several key holders the certificate ends when the first of their versions does.
         UPDATE managed_certificates c SET expires_at = e.not_after, valid_from = e.not_before,
             renew_after = least(c.renew_after, renew_after_of(c.id, e.not_before, e.not_after, p.renewal_window_days, p.renewal_percent))
@@ -394,6 +397,8 @@ BEGIN
             ORDER BY h.certificate_id, v.not_after) e, renewal_policies p
         WHERE c.id = e.certificate_id AND p.id = c.renewal_policy_id AND e.not_after < c.expires_at;
         PERFORM deployments_fan_out(v_certificates, v_now);
+    END IF;
+    IF v_certificates IS NOT NULL THEN
         -- A success closes the breaker; a healthy lane's row is only read.
         IF EXISTS (SELECT 1 FROM lanes l WHERE l.issuer_id = v_issuer AND (l.failures > 0 OR l.breaker_state <> 'closed')) THEN
             PERFORM lane_succeeded(v_issuer);

@@ -2,6 +2,7 @@
  * test_request: what a handler may ask of its request.
  */
 #include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "apiserver/edge/request.h"
@@ -46,4 +47,51 @@ test_headers_and_peer(void)
 	fixture_fini(&f);
 }
 
-CHECK_MAIN(CHECK_ROW(test_headers_and_peer))
+/* The steps of one turn that say the same are heard once; each other is. */
+static uint64_t said[4];
+
+static enum op_next
+hint_later(struct op *op)
+{
+	struct api *api = req_api(op);
+
+	req_hint_due(op, "iss-2", "2026-01-02 03:04:05.000001");
+	said[3] = api->hinted.n;
+	free(api->hinted.what);
+	return reply_no_content(op);
+}
+
+static enum op_next
+hint(struct op *op)
+{
+	struct api *api = req_api(op);
+
+	req_hint_due(op, "iss-1", "2026-01-02 03:04:05.000001");
+	said[0] = api->hinted.n;
+	req_hint_due(op, "iss-1", "2026-01-02 03:04:05.000001");
+	said[1] = api->hinted.n;
+	req_hint_due(op, "iss-2", "2026-01-02 03:04:05.000001");
+	said[2] = api->hinted.n;
+	return op_sleep(op, 1, hint_later);
+}
+
+static void
+test_hints_of_one_turn(void)
+{
+	static const struct route route = {"GET", "/api/v1/look", "cert.read",
+	    hint};
+	struct fixture f;
+	struct answer answer;
+
+	fixture_init(&f);
+	fixture_request(&f, &route, "GET", "/api/v1/look", "", &answer);
+	loop_sim_advance(f.api.loop, 1);
+	CHECK_INT(answer.status, 204);
+	CHECK_INT(said[0], 1);
+	CHECK_INT(said[1], 1);
+	CHECK_INT(said[2], 2);
+	CHECK_INT(said[3], 3);
+	fixture_fini(&f);
+}
+
+CHECK_MAIN(CHECK_ROW(test_headers_and_peer), CHECK_ROW(test_hints_of_one_turn))
