@@ -12,8 +12,11 @@
 
 #define ANSWER_MAX (1024 * 1024)
 #define NONCE_TRIES 10
-#define POLLS_MAX 5000
+#define POLLS_MAX 2000
+/* Twice as long after each look that found nothing: each costs both sides a
+ * signed request. */
 #define POLL_MS 2
+#define POLL_DOUBLED_MAX 4
 
 void
 acme_bytes_free(struct acme_bytes *b)
@@ -81,6 +84,9 @@ on_header(char *line, size_t size, size_t n, void *arg)
 
 	keep(line, size * n, "Replay-Nonce:", c->nonce, sizeof(c->nonce));
 	keep(line, size * n, "Location:", c->location, sizeof(c->location));
+	keep(line, size * n, "Content-Type:", c->type, sizeof(c->type));
+	keep(line, size * n, "Retry-After:", c->retry_after,
+	    sizeof(c->retry_after));
 	return size * n;
 }
 
@@ -115,6 +121,7 @@ perform(struct acme_client *c, const char *url)
 	CURLcode code;
 
 	acme_bytes_free(&c->body);
+	c->type[0] = c->retry_after[0] = '\0';
 	curl_easy_setopt(c->curl, CURLOPT_URL, url);
 	code = curl_easy_perform(c->curl);
 	c->requests++;
@@ -124,15 +131,22 @@ perform(struct acme_client *c, const char *url)
 	return true;
 }
 
-static bool
-fetch_nonce(struct acme_client *c)
+bool
+acme_ask(struct acme_client *c, bool is_head, const char *url)
 {
 	bool is_ok;
 
-	curl_easy_setopt(c->curl, CURLOPT_NOBODY, 1L);
-	is_ok = perform(c, c->server->new_nonce);
+	curl_easy_setopt(c->curl, CURLOPT_NOBODY, is_head ? 1L : 0L);
+	is_ok = perform(c, url);
 	curl_easy_setopt(c->curl, CURLOPT_NOBODY, 0L);
-	return is_ok &&
+	curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
+	return is_ok;
+}
+
+static bool
+fetch_nonce(struct acme_client *c)
+{
+	return acme_ask(c, true, c->server->new_nonce) &&
 	       (c->nonce[0] != '\0' || fail(c, "new-nonce gave no nonce"));
 }
 
@@ -165,7 +179,7 @@ post_once(struct acme_client *c, const char *url, const char *payload)
 
 /* A refused nonce is tried again with the one that came along (section 6.5). */
 static bool
-post(struct acme_client *c, const char *url, const char *payload)
+post_any(struct acme_client *c, const char *url, const char *payload)
 {
 	for (int i = 0; i < NONCE_TRIES; i++) {
 		if (!post_once(c, url, payload))
@@ -175,6 +189,14 @@ post(struct acme_client *c, const char *url, const char *payload)
 			break;
 		c->bad_nonces++;
 	}
+	return true;
+}
+
+static bool
+post(struct acme_client *c, const char *url, const char *payload)
+{
+	if (!post_any(c, url, payload))
+		return false;
 	if (c->status / 100 != 2)
 		return fail(c, "%s: %ld %.700s", url, c->status,
 		    c->body.p ? c->body.p : "");
@@ -221,7 +243,8 @@ acme_discover(struct acme_client *c, struct acme_server *s)
 bool
 acme_register(struct acme_client *c, struct acme_account *a)
 {
-	a->key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+	if (!a->key)
+		a->key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
 	if (!a->key || !acme_account_describe(a))
 		return fail(c, "no account key could be made");
 	if (!post(c, c->server->new_account, "{\"termsOfServiceAgreed\":true}"))
@@ -264,7 +287,8 @@ settle(struct acme_client *c, const char *url, const char *other, char *status,
 		    strcmp(status, "processing") != 0 &&
 		    strcmp(status, other) != 0)
 			return true;
-		pause_ms(POLL_MS);
+		pause_ms(
+		    POLL_MS << (i < POLL_DOUBLED_MAX ? i : POLL_DOUBLED_MAX));
 	}
 	return fail(c, "%s stays %s", url, status);
 }
@@ -346,6 +370,23 @@ finalize(struct acme_client *c, const char *order, const char *url,
 		   fail(c, "%s is no certificate", cert));
 }
 
+static void
+put_identifier(const char *type, const char *value, char out[512])
+{
+	snprintf(out, 512,
+	    "{\"identifiers\":[{\"type\":\"%s\",\"value\":\"%s\"}]}", type,
+	    value);
+}
+
+bool
+acme_order(struct acme_client *c, const char *name)
+{
+	char payload[512];
+
+	put_identifier("dns", name, payload);
+	return post_any(c, c->server->new_order, payload);
+}
+
 bool
 acme_issue(struct acme_client *c, const char *type, const char *value)
 {
@@ -353,9 +394,7 @@ acme_issue(struct acme_client *c, const char *type, const char *value)
 	cJSON *root;
 	bool is_ok;
 
-	snprintf(payload, sizeof(payload),
-	    "{\"identifiers\":[{\"type\":\"%s\",\"value\":\"%s\"}]}", type,
-	    value);
+	put_identifier(type, value, payload);
 	if (!post(c, c->server->new_order, payload))
 		return false;
 	snprintf(order, sizeof(order), "%s", c->location);

@@ -45,6 +45,7 @@ struct acme_client {
 	struct acme_bytes body; /* of the last answer */
 	long status;
 	char nonce[ACME_NONCE_MAX], location[ACME_URL_MAX];
+	char type[128], retry_after[32]; /* of the last answer; "": none */
 	int64_t requests, bad_nonces;
 	char why[1024]; /* the last failure */
 };
@@ -55,11 +56,16 @@ bool acme_client_init(struct acme_client *c, const struct acme_server *s,
 void acme_client_fini(struct acme_client *c);
 /* Reads the directory into s. */
 bool acme_discover(struct acme_client *c, struct acme_server *s);
-/* Makes a key and registers it. */
+/* Registers the account's key, which it makes unless there is one. */
 bool acme_register(struct acme_client *c, struct acme_account *a);
 void acme_account_fini(struct acme_account *a);
 /* From new-order to the certificate's download, for one identifier with a key
  * of its own; challenges are answered where the server wants them. */
 bool acme_issue(struct acme_client *c, const char *type, const char *value);
+
+/* Whatever the server answers: a request without a body, HEAD or GET; and
+ * new-order for one DNS name. */
+bool acme_ask(struct acme_client *c, bool is_head, const char *url);
+bool acme_order(struct acme_client *c, const char *name);
 
 #endif
