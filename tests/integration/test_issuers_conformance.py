@@ -8,12 +8,14 @@ import os
 import pytest
 
 import sim_entrust
+import sim_globalsign
 import sim_sectigo
 from fleet import free_port, wait_for
 from scripted_issuer import install
 from sim_acme import AcmeSim, problem
 from sim_digicert import KEY, ORGANISATION, DigiCertSim
 from sim_entrust import EntrustSim
+from sim_globalsign import GlobalSignSim
 from sim_sectigo import SectigoSim
 from sinks import Trust
 
@@ -140,6 +142,21 @@ class Entrust(Rest):
                                               "approval": "none"} | plane.client}
 
 
+class GlobalSign(Rest):
+    simulator, cancelled = GlobalSignSim, None
+    places, polls, lists = "POST /certificates", "GET /certificates/", "GET /stats/issued"
+    refusal = 'HTTP 422: "The domain is not verified"'
+    refused = 422, {"description": "The domain is not verified"}
+    waits = ["202"]
+    ends = ["REVOKED"]
+    not_yet = "and works on it: HTTP 202"
+    knows_within_s = 60
+
+    def configure(self, plane, name):
+        return {"type": "GlobalSign", "config": {"api_url": self.sim.url, "api_key": sim_globalsign.KEY,
+                                                 "api_secret": sim_globalsign.SECRET} | plane.client}
+
+
 class Acme:
     outside, simulator = True, AcmeSim
     cancelled = "pending"  # it expires there: nobody finalizes it
@@ -169,7 +186,8 @@ class Acme:
         pass
 
 
-CONNECTORS = {"local": Local, "openssl": Script, "digicert": DigiCert, "sectigo": Sectigo, "entrust": Entrust, "acme": Acme}
+CONNECTORS = {"local": Local, "openssl": Script, "digicert": DigiCert, "sectigo": Sectigo, "entrust": Entrust,
+              "globalsign": GlobalSign, "acme": Acme}
 GO_ON = ("openssl", "acme")  # as far as they get by themselves
 OUTSIDE = [name for name, kind in CONNECTORS.items() if kind.outside]
 REST = [name for name, kind in CONNECTORS.items() if issubclass(kind, Rest)]

@@ -68,7 +68,7 @@ def test_what_waits_is_asked_again(plane, ca, order, status):  # noqa: F811
     wait_ordered(plane, job, 0)
     at_once(plane, job)
     wait_ordered(plane, job, 1)
-    assert f"works on it: {status};" in row(plane, job)[1]
+    assert f"{status};" in row(plane, job)[1] and "works on it" in row(plane, job)[1]
     completed(plane, job)
 
 
@@ -102,6 +102,9 @@ def test_an_order_that_it_has_forgotten_is_placed_again(plane, ca, order):  # no
     wait_ordered(plane, job, 0)
     number, = ca.sim.orders
     ca.sim.forget(number)
+    if hasattr(ca, "knows_within_s"):
+        plane.query("UPDATE jobs SET checkpoint = checkpoint || jsonb_build_object('send_before', now() - make_interval(secs => %s)) "
+                    "WHERE id = %s", ca.knows_within_s + 5, job)
     at_once(plane, job)
     completed(plane, job)
     assert len(ca.sim.orders) == 2

@@ -98,7 +98,8 @@ class Handler(TlsWebHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
+        # Of an answer without a body it is the body's absence that can't be known.
+        self.send_header("Content-Length", str(max(len(data), 1) if fault and fault["truncate"] else len(data)))
         self.end_headers()
         self.wfile.write(data[:len(data) // 2] if fault and fault["truncate"] else data)
         if fault and fault["truncate"]:

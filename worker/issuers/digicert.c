@@ -19,6 +19,7 @@
 #include "worker/issuers/rest_order.h"
 
 #define DAY_S 86400
+#define NEWEST 10        /* orders that a look-up reads */
 #define DAYS_DEFAULT 199 /* the longest that public CAs may issue */
 
 static const char *const own_urls[] = {
@@ -350,7 +351,7 @@ digicert_look_up(void *order, issuer_answer_fn *done, void *arg)
 		"/order/certificate?filters%%5Bcommon_name%%5D=%s&sort=-date_"
 		"created&limit=%d",
 		rest_url_text(o->rest.a, rest_common_name(o->rest.order)),
-		REST_LISTED_MAX),
+		NEWEST),
 	    NULL, on_list);
 }
 
@@ -450,9 +451,7 @@ on_revoked(void *arg, const struct issuer_reply *r)
 	if (rest_is_good(r))
 		accepted_revocation(o, r);
 	else /* Revoked before, perhaps: what is it now? */
-		rest_judge_revoked(&o->rest, r,
-		    o->rest.order_id[0] ? order_path(o) : NULL,
-		    on_revoked_order);
+		rest_on_revoked(o, r);
 }
 
 static const char *
@@ -481,6 +480,8 @@ digicert_revoke(void *order, const struct issuer_revocation *what,
 	struct order *o = order;
 
 	rest_begin(&o->rest, what->order_id, done, arg);
+	rest_look_at(&o->rest, what->order_id[0] ? order_path(o) : NULL,
+	    on_revoked_order);
 	/* A second request would ask for a second approval. */
 	if (what->was_pending && o->rest.order_id[0] != '\0')
 		return rest_call(&o->rest, "GET", order_path(o), NULL,

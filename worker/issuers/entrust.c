@@ -400,14 +400,6 @@ on_shown(void *arg, const struct issuer_reply *r)
 	rest_judge_shown(arg, r, strcmp(status, "REVOKED") == 0);
 }
 
-static void
-on_action(void *arg, const struct issuer_reply *r)
-{
-	struct order *o = arg;
-
-	rest_judge_revoked(&o->rest, r, certificate_path(o), on_shown);
-}
-
 static rc
 entrust_revoke(void *order, const struct issuer_revocation *what,
     issuer_answer_fn *done, void *arg)
@@ -416,13 +408,14 @@ entrust_revoke(void *order, const struct issuer_revocation *what,
 
 	rest_begin(&o->rest, what->order_id, done, arg);
 	o->rest.certificate_id = what->serial;
+	rest_look_at(&o->rest, certificate_path(o), on_shown);
 	return rest_call(&o->rest, "POST",
 	    arena_printf(o->rest.a, "%s/actions", certificate_path(o)),
 	    arena_printf(o->rest.a,
 		"{\"action\":{\"type\":\"RevokeAction\",\"reason\":\"%s\","
 		"\"comment\":\"revoked in certctl\"}}",
 		what->reason[0] ? what->reason : "unspecified"),
-	    on_action);
+	    rest_on_revoked);
 }
 
 /* --- testing --- */

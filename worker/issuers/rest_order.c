@@ -205,18 +205,26 @@ rest_judge_test(void *arg, const struct issuer_reply *r)
 }
 
 void
-rest_judge_revoked(struct rest_order *o, const struct issuer_reply *r,
-    const char *look, issuer_reply_fn *next)
+rest_look_at(struct rest_order *o, const char *path, issuer_reply_fn *judge)
 {
+	o->look = path;
+	o->on_look = judge;
+}
+
+void
+rest_on_revoked(void *arg, const struct issuer_reply *r)
+{
+	struct rest_order *o = arg;
+
 	if (rest_is_good(r)) {
 		rest_answer(o, ISSUER_DONE, "", 0);
 	} else if (issuer_http_judge_order(r) != ISSUER_REFUSED) {
 		rest_answer_reply(o, ISSUER_RETRY, r);
-	} else if (!look) {
+	} else if (!o->look) {
 		rest_answer_reply(o, ISSUER_REFUSED, r);
 	} else {
 		o->refusal = r->words;
-		rest_get(o, look, next);
+		rest_get(o, o->look, o->on_look);
 	}
 }
 

@@ -17,7 +17,7 @@
 #include "worker/issuers/issuer.h"
 #include "worker/issuers/issuer_http.h"
 
-#define REST_LISTED_MAX 10
+#define REST_LISTED_MAX 50
 #define REST_REPLY_MAX ((size_t)1024 * 1024)
 #define REST_TEXT_MAX 255
 
@@ -38,7 +38,10 @@ struct rest_order {
 	const char *certificate_id;
 	const char *listed[REST_LISTED_MAX]; /* a look-up's candidates */
 	size_t nlisted, at;
-	const char *refusal; /* why it would not revoke; NULL: it did not say */
+	/* of a revocation */
+	const char *refusal; /* NULL: it did not refuse */
+	const char *look;
+	issuer_reply_fn *on_look;
 	issuer_answer_fn *done;
 	void *arg;
 };
@@ -98,12 +101,13 @@ void rest_judge_question(struct rest_order *o, const struct issuer_reply *r);
 /* Of the call that tests an issuer: DONE, REFUSED or RETRY. */
 issuer_reply_fn rest_judge_test;
 /*
- * What a CA answers that is told to revoke: DONE; where it refuses, look says
- * at which path it shows the certificate, which may have been revoked before
- * ("next" gets that), and NULL that it is shown nowhere.
+ * What a CA answers that is told to revoke: DONE; where it refuses, the
+ * certificate is looked at, which may have been revoked before: rest_look_at
+ * says at which path (NULL: at none), and who judges that.
  */
-void rest_judge_revoked(struct rest_order *o, const struct issuer_reply *r,
-    const char *look, issuer_reply_fn *next);
+issuer_reply_fn rest_on_revoked;
+void rest_look_at(struct rest_order *o, const char *path,
+    issuer_reply_fn *judge);
 /* By what is shown: DONE, REFUSED in the words of before, else PENDING. */
 void rest_judge_shown(struct rest_order *o, const struct issuer_reply *r,
     bool is_revoked);

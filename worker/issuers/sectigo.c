@@ -20,6 +20,7 @@
 #include "worker/issuers/rest_order.h"
 
 #define DAY_S 86400
+#define NEWEST 10 /* orders that a look-up reads */
 #define TERM_DEFAULT 365
 /* A list that is so long may have left something out. */
 #define LIST_MAX 200
@@ -354,7 +355,7 @@ on_list(void *arg, const struct issuer_reply *r)
 	}
 	qsort(ids, n, sizeof(ids[0]), newest_first);
 	rest_list_start(&o->rest);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && i < NEWEST; i++)
 		rest_list_add(&o->rest,
 		    arena_printf(o->rest.a, "%" PRId64, ids[i]));
 	rest_list_next(&o->rest, "/ssl/v1/", on_candidate);
@@ -422,15 +423,6 @@ on_shown(void *arg, const struct issuer_reply *r)
 	    ret == RC_OK && strcmp(status, "Revoked") == 0);
 }
 
-static void
-on_revoked(void *arg, const struct issuer_reply *r)
-{
-	struct order *o = arg;
-
-	rest_judge_revoked(&o->rest, r,
-	    o->rest.order_id[0] ? details_path(o) : NULL, on_shown);
-}
-
 static rc
 sectigo_revoke(void *order, const struct issuer_revocation *what,
     issuer_answer_fn *done, void *arg)
@@ -439,6 +431,8 @@ sectigo_revoke(void *order, const struct issuer_revocation *what,
 	const char *path;
 
 	rest_begin(&o->rest, what->order_id, done, arg);
+	rest_look_at(&o->rest, what->order_id[0] ? details_path(o) : NULL,
+	    on_shown);
 	path =
 	    what->order_id[0]
 		? arena_printf(o->rest.a, "/ssl/v1/revoke/%s", what->order_id)
@@ -448,7 +442,7 @@ sectigo_revoke(void *order, const struct issuer_revocation *what,
 	    arena_printf(o->rest.a,
 		"{\"reasonCode\":%d,\"reason\":\"revoked in certctl\"}",
 		reason_of(what->reason_code)),
-	    on_revoked);
+	    rest_on_revoked);
 }
 
 /* --- testing --- */

@@ -1,0 +1,130 @@
+"""GlobalSign Atlas: what is particular to it (test_issuers_faults.py has what every CA does wrong)."""
+import copy
+
+import pytest
+
+from fleet import wait_for
+from sim_globalsign import KEY, POLICY, SECRET
+from test_issuers_conformance import at_once, certificates, completed, make, order, plane, row, versions, wait_ordered, wait_status  # noqa: F401
+
+
+@pytest.fixture
+def globalsign(make):  # noqa: F811
+    return make("globalsign")
+
+
+@pytest.fixture
+def sim(globalsign):
+    globalsign.sim.policy = copy.deepcopy(POLICY)
+    return globalsign.sim
+
+
+def change(plane, issuer, **changes):  # noqa: F811
+    plane.api.need("PUT", f"/api/v1/issuers/{issuer.id}", {"config": issuer.config["config"] | changes})
+
+
+def sent(sim):
+    return next(body for line, _, body in sim.log if line == "POST /v2/certificates")
+
+
+def test_what_is_asked_for(plane, globalsign, sim, order):  # noqa: F811
+    name, job = order(globalsign)
+    completed(plane, job)
+    body = sent(sim)
+    assert body.pop("public_key").startswith("-----BEGIN CERTIFICATE REQUEST-----")
+    assert body.pop("validity")["not_after"] == 0
+    assert body == {"subject_dn": {"common_name": f"{name}.example.test"}, "san": {"dns_names": [f"{name}.example.test"]}}
+    (_, text, _), = versions(plane, name)
+    assert [c.subject.rfc4514_string() for c in certificates(text)] == [f"CN={name}.example.test", "CN=Simulated GlobalSign Issuing CA"]
+
+
+@pytest.mark.parametrize("presence", ["STATIC", "FORBIDDEN"])
+def test_what_the_policy_sets_is_not_sent(plane, globalsign, sim, order, presence):  # noqa: F811
+    sim.policy["subject_dn"]["common_name"]["presence"] = presence
+    sim.policy["extended_key_usages"]["ekus"] = {"static": False, "mincount": 1, "maxcount": 2}
+    _, job = order(globalsign)
+    completed(plane, job)
+    assert "subject_dn" not in sent(sim) and sent(sim)["extended_key_usages"] == ["1.3.6.1.5.5.7.3.1"]
+
+
+@pytest.mark.parametrize("days, life", [(30, 30 * 86400), (90, 0), (365, 0)])
+def test_the_life_is_the_profile_s_within_the_policy_s(plane, globalsign, sim, order, days, life):  # noqa: F811
+    profile = plane.api.need("POST", "/api/v1/profiles", {"name": f"{days} days of Atlas", "max_ttl_seconds": days * 86400})["id"]
+    _, job = order(globalsign, certificate_profile_id=profile)
+    completed(plane, job)
+    validity = sent(sim)["validity"]
+    assert (validity["not_after"] - validity["not_before"] if life else validity["not_after"]) == life
+
+
+def test_a_policy_that_takes_no_request_is_refused(plane, globalsign, sim, order):  # noqa: F811
+    sim.policy["public_key"]["key_format"] = "PKCS8"
+    _, job = order(globalsign)
+    words = wait_for(lambda: row(plane, job)[1], 20, "the refusal")
+    assert words == ("the CA refused: the account's validation policy wants keys in the format PKCS8: certctl has requests (PKCS10) only")
+    assert not sim.orders
+
+
+@pytest.mark.parametrize("match", ["POST /login", "GET /validationpolicy"])
+@pytest.mark.parametrize("fault", [{"status": 401}, {"status": 503}, {"close": "after"}, {"truncate": True}, {"status": 200, "body": {}}],
+                         ids=["401", "503", "cut", "half", "empty"])
+def test_what_comes_before_the_order_orders_nothing(plane, globalsign, sim, order, match, fault):  # noqa: F811
+    if match.startswith("GET") and fault.get("status") == 200:
+        fault = {"status": 200, "body": []}
+    wait_for(lambda: plane.api.get(f"/api/v1/issuers/{globalsign.id}")[1]["test_status"] == "success", 20, "its test")
+    sim.fault(match, **fault)
+    _, job = order(globalsign)
+    wait_for(lambda: row(plane, job)[1], 20, "the refusal")
+    assert row(plane, job, "status, attempts, checkpoint") == ("Pending", 1, None)
+    assert not sim.orders
+    at_once(plane, job)
+    completed(plane, job)
+    assert len(sim.orders) == 1 and sim.calls(globalsign.lists) == 0
+
+
+def test_a_token_that_ends_is_asked_for_anew(plane, globalsign, sim, order):  # noqa: F811
+    _, job = order(globalsign)
+    wait_ordered(plane, job, 0)
+    sim.expire()
+    completed(plane, job)
+    assert len(sim.orders) == 1
+
+
+def test_an_order_that_is_not_known_yet_is_waited_for(plane, globalsign, sim, order):  # noqa: F811
+    _, job = order(globalsign)
+    wait_ordered(plane, job, 0)
+    sim.fault("GET /certificates/", status=404, body={"description": "The certificate is not known"})
+    at_once(plane, job)
+    wait_ordered(plane, job, 1)
+    assert "works on it: HTTP 404;" in row(plane, job)[1]
+    completed(plane, job)
+    assert len(sim.orders) == 1
+
+
+def test_a_list_that_is_too_long_proves_nothing(plane, globalsign, sim, order):  # noqa: F811
+    sim.fault("POST /certificates", close="after")
+    sim.fault("GET /stats/issued", status=200, body=[{"serial_number": f"{n:X}"} for n in range(1, 51)])
+    _, job = order(globalsign)
+    words = wait_for(lambda: row(plane, job)[1], 20, "the look-up")
+    assert words.startswith("the order could not be looked up: it issued too much in those minutes")
+    at_once(plane, job)
+    completed(plane, job)
+    assert len(sim.orders) == 1
+
+
+@pytest.mark.parametrize("changes, words", [({"api_url": "https://elsewhere.example/v2"}, "api_url is none of the CA's own"),
+                                            ({"client_cert_path": "/etc/passwd"}, "does not lie directly in CERTCTL_ISSUER_CLIENT_DIR")])
+def test_a_configuration_that_no_worker_may_use(plane, globalsign, changes, words):  # noqa: F811
+    change(plane, globalsign, **changes)
+    wait_for(lambda: plane.api.get(f"/api/v1/issuers/{globalsign.id}")[1]["test_status"] == "failed", 20, "its test")
+    wait_for(lambda: words in (plane.value("SELECT last_error FROM tasks WHERE issuer_id = %s ORDER BY id DESC LIMIT 1", globalsign.id) or ""),
+             20, "its words")
+    assert not globalsign.sim.orders
+
+
+def test_the_secrets_are_stored_sealed_alone(plane, globalsign, sim, order):  # noqa: F811
+    _, job = order(globalsign)
+    completed(plane, job)
+    stored = plane.value("SELECT config::text FROM issuers WHERE id = %s", globalsign.id)
+    for secret in (KEY, SECRET):
+        assert secret not in plane.processes["worker-1"].log() and secret not in stored
+        assert secret not in str(plane.api.get(f"/api/v1/issuers/{globalsign.id}"))

@@ -1,0 +1,565 @@
+/*
+ * The issuer of type GlobalSign: Atlas HVCA, version 2 of its API.
+ *
+ * Each question begins with a login, by our certificate as a TLS client and a
+ * key with its secret.  An order says what the account's validation policy
+ * leaves open, and is answered with the serial number that its certificate will
+ * have: that is the order's id.
+ *
+ * The API keeps no reference of ours.  A look-up lists what was issued in the
+ * minutes after the order, and looks for a certificate with the request's key.
+ */
+#include <cjson/cJSON.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/json/json.h"
+#include "common/pki/cert/certpile.h"
+#include "worker/issuers/issuer_config.h"
+#include "worker/issuers/rest_order.h"
+
+#define VERSION "/v2"
+#define SERVER_AUTH "1.3.6.1.5.5.7.3.1"
+/* An order may not be known everywhere at once. */
+#define GRACE_S 60
+/* What was issued so long before and after an order may be its certificate. */
+#define BEFORE_S 120
+#define AFTER_S 900
+
+static const char *const own_urls[] = {
+    "https://emea.api.hvca.globalsign.com:8443",
+    "https://emea.api.hvca.globalsign.com:8443/v2",
+    NULL,
+};
+
+struct order { /* in the arena */
+	struct rest_order rest;
+	struct http_header headers[2];
+	const char *key, *secret;
+	/* what follows the login */
+	const char *method, *path, *body;
+	issuer_reply_fn *next;
+	const char *leaf; /* PEM, issued, while its chain is fetched */
+};
+
+static rest_judge_fn judge_certificate;
+
+/* --- configuration --- */
+
+static const char *
+with_version(struct arena *a, const char *url)
+{
+	size_t len = strlen(url), n = strlen(VERSION);
+
+	if (len > n && strcmp(url + len - n, VERSION) == 0)
+		return url;
+	return arena_printf(a, "%s" VERSION, url);
+}
+
+static rc
+globalsign_open(const struct issuer_env *env, struct arena *a,
+    const char *config, const struct issuer_order *order, void **out,
+    const char **out_why)
+{
+	struct order *o = rest_order_new(env, a, order, sizeof(*o));
+	const char *url = "";
+	struct issuer_config c;
+	rc ret;
+
+	issuer_config_start(&c, env, a, config);
+	issuer_config_url(&c, "api_url", own_urls, &url);
+	issuer_config_secret(&c, issuer_globalsign.type, "api_key", &o->key);
+	issuer_config_secret(&c, issuer_globalsign.type, "api_secret",
+	    &o->secret);
+	issuer_config_pair(&c, "client_cert_path", "client_key_path",
+	    &o->rest.env);
+	o->rest.base_url = with_version(a, url);
+	o->rest.judge = judge_certificate;
+	ret = issuer_config_end(&c, out_why);
+	if (ret == RC_OK)
+		*out = o;
+	return ret;
+}
+
+static rc
+globalsign_check(const struct issuer_env *env, struct arena *a,
+    const char *config, const char **out_why)
+{
+	void *order;
+
+	return globalsign_open(env, a, config, NULL, &order, out_why);
+}
+
+/* The login and the policy come first. */
+static int64_t
+globalsign_limit_ms(const void *order)
+{
+	return 3 * ISSUER_HTTP_MS;
+}
+
+/* --- signing in --- */
+
+static void
+on_login(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+	const char *token = "";
+
+	/* Nothing was asked so far, and nothing ordered. */
+	if (!rest_is_good(r)) {
+		if (o->next == rest_judge_test)
+			rest_judge_test(o, r);
+		else
+			rest_answer_reply(&o->rest, ISSUER_RETRY, r);
+		return;
+	}
+	if (json_str(r->json, "access_token", 8000, &token) != RC_OK ||
+	    token[0] == '\0') {
+		rest_answer(&o->rest, ISSUER_RETRY,
+		    "the answer to the login has no access_token", 0);
+		return;
+	}
+	o->headers[0] = (struct http_header){"Authorization",
+	    arena_printf(o->rest.a, "Bearer %s", token)};
+	o->rest.headers = o->headers;
+	if (rest_call(&o->rest, o->method, o->path, o->body, o->next) != RC_OK)
+		rest_answer(&o->rest, ISSUER_RETRY,
+		    "the next call could not be made", 0);
+}
+
+/* Signs in, then asks. */
+static rc
+ask(struct order *o, const char *method, const char *path, const char *body,
+    issuer_reply_fn *next)
+{
+	const char *text;
+	struct buf login;
+	struct json_w w;
+
+	o->method = method;
+	o->path = path;
+	o->body = body;
+	o->next = next;
+	buf_init(&login, 0);
+	json_w_init(&w, &login);
+	json_w_open(&w, '{');
+	json_w_kv(&w, "api_key", o->key);
+	json_w_kv(&w, "api_secret", o->secret);
+	json_w_close(&w, '}');
+	text = arena_strdup(o->rest.a, buf_cstr(&login));
+	buf_fini(&login);
+	return rest_call(&o->rest, "POST", "/login", text, on_login);
+}
+
+/* --- what became of an order --- */
+
+static void
+on_trustchain(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+	const char *text = arena_printf(o->rest.a, "%s\n", o->leaf);
+	const struct cJSON *item;
+
+	if (!rest_is_good(r) || !cJSON_IsArray(r->json)) {
+		rest_not_fetched(&o->rest, ISSUER_RETRY, r);
+		return;
+	}
+	cJSON_ArrayForEach(item, r->json)
+	{
+		if (cJSON_IsString(item))
+			text = arena_printf(o->rest.a, "%s%s\n", text,
+			    item->valuestring);
+	}
+	rest_issued(&o->rest, text, strlen(text));
+}
+
+static void
+judge_certificate(void *order, const struct cJSON *shown)
+{
+	struct order *o = order;
+	const char *status = "";
+	rc ret;
+
+	ret = json_str(shown, "status", REST_TEXT_MAX, &status);
+	if (ret == RC_OK && strcmp(status, "REVOKED") == 0)
+		rest_answer(&o->rest, ISSUER_REFUSED, status, 0);
+	else if (json_str(shown, "certificate", REST_REPLY_MAX, &o->leaf) !=
+		 RC_OK)
+		rest_answer(&o->rest, ISSUER_RETRY,
+		    "the answer has no certificate", 0);
+	else
+		rest_get(&o->rest, "/trustchain", on_trustchain);
+}
+
+static bool
+is_fresh(const struct order *o)
+{
+	return clock_wall_us() / 1000000 - o->rest.order->placed_unix < GRACE_S;
+}
+
+static void
+on_certificate(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+
+	if (r->code == RC_OK &&
+	    (r->status == 202 || (r->status == 404 && is_fresh(o))))
+		rest_answer(&o->rest, ISSUER_PENDING,
+		    arena_printf(o->rest.a, "HTTP %d", r->status),
+		    r->retry_after_s);
+	else
+		rest_on_order(o, r);
+}
+
+static const char *
+certificate_path(struct order *o)
+{
+	return arena_printf(o->rest.a, "/certificates/%s",
+	    o->rest.certificate_id);
+}
+
+static rc
+globalsign_poll(void *order, const char *order_id, issuer_answer_fn *done,
+    void *arg)
+{
+	struct order *o = order;
+
+	rest_begin(&o->rest, order_id, done, arg);
+	o->rest.certificate_id = order_id;
+	return ask(o, "GET", certificate_path(o), NULL, on_certificate);
+}
+
+/* --- placing --- */
+
+static const struct cJSON *
+member(const struct cJSON *policy, const char *group, const char *name)
+{
+	return json_get(json_get(policy, group), name);
+}
+
+/* What the policy sets itself, or forbids, must not be sent. */
+static bool
+is_open(const struct cJSON *rule)
+{
+	const char *presence = "";
+	bool is_static = false;
+
+	if (json_bool(rule, "static", &is_static) == RC_OK && is_static)
+		return false;
+	return json_str(rule, "presence", REST_TEXT_MAX, &presence) != RC_OK ||
+	       strcmp(presence, "REQUIRED") == 0 ||
+	       strcmp(presence, "OPTIONAL") == 0;
+}
+
+static void
+write_names(struct json_w *w, const struct csr *csr, enum san_type type,
+    const char *key, const struct cJSON *policy)
+{
+	bool is_any = false;
+
+	for (size_t i = 0; i < csr->nnames; i++)
+		is_any |= csr->names[i].type == type;
+	if (!is_any || !is_open(member(policy, "san", key)))
+		return;
+	json_w_key(w, key);
+	json_w_open(w, '[');
+	for (size_t i = 0; i < csr->nnames; i++)
+		if (csr->names[i].type == type)
+			json_w_str(w, csr->names[i].text);
+	json_w_close(w, ']');
+}
+
+/* Seconds; 0: as long as the policy allows. */
+static int64_t
+not_after(const struct order *o, const struct cJSON *policy, int64_t now)
+{
+	int64_t ttl = o->rest.order->max_ttl_s, most = 0;
+	rc ret;
+
+	ret = json_int(json_get(policy, "validity"), "secondsmax", 1, INT32_MAX,
+	    &most);
+	return ttl == 0 || (ret == RC_OK && ttl >= most) ? 0 : now + ttl;
+}
+
+static void
+write_subject(struct json_w *w, const struct order *o,
+    const struct cJSON *policy)
+{
+	const struct csr *csr = o->rest.order->csr;
+
+	if (csr->leaf_common_name &&
+	    is_open(member(policy, "subject_dn", "common_name"))) {
+		json_w_key(w, "subject_dn");
+		json_w_open(w, '{');
+		json_w_kv(w, "common_name", csr->leaf_common_name);
+		json_w_close(w, '}');
+	}
+	json_w_key(w, "san");
+	json_w_open(w, '{');
+	write_names(w, csr, SAN_DNS, "dns_names", policy);
+	write_names(w, csr, SAN_IP, "ip_addresses", policy);
+	write_names(w, csr, SAN_EMAIL, "emails", policy);
+	write_names(w, csr, SAN_URI, "uris", policy);
+	json_w_close(w, '}');
+}
+
+static void
+write_usages(struct json_w *w, const struct cJSON *policy)
+{
+	const struct cJSON *ekus =
+	    member(policy, "extended_key_usages", "ekus");
+	int64_t least = 0;
+
+	if (!is_open(ekus) ||
+	    json_int(ekus, "mincount", 1, INT32_MAX, &least) != RC_OK)
+		return;
+	json_w_key(w, "extended_key_usages");
+	json_w_open(w, '[');
+	json_w_str(w, SERVER_AUTH);
+	json_w_close(w, ']');
+}
+
+static const char *
+write_order(struct order *o, const struct cJSON *policy)
+{
+	int64_t now = clock_wall_us() / 1000000;
+	const char *text;
+	struct buf body;
+	struct json_w w;
+
+	buf_init(&body, 0);
+	json_w_init(&w, &body);
+	json_w_open(&w, '{');
+	json_w_key(&w, "validity");
+	json_w_open(&w, '{');
+	json_w_kv_int(&w, "not_before", now);
+	json_w_kv_int(&w, "not_after", not_after(o, policy, now));
+	json_w_close(&w, '}');
+	write_subject(&w, o, policy);
+	write_usages(&w, policy);
+	json_w_kv(&w, "public_key", o->rest.order->csr_pem);
+	json_w_close(&w, '}');
+	text = arena_strdup(o->rest.a, buf_cstr(&body));
+	buf_fini(&body);
+	return text;
+}
+
+/* The serial number at the end of the new certificate's URL; NULL: none. */
+static const char *
+serial_in(const char *location)
+{
+	const char *slash = strrchr(location, '/');
+	size_t len = slash ? strlen(slash + 1) : 0;
+
+	if (len == 0 || len > 64 ||
+	    strspn(slash + 1, "0123456789ABCDEFabcdef") != len)
+		return NULL;
+	return slash + 1;
+}
+
+static void
+on_placed(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+
+	if (!rest_is_good(r)) {
+		rest_judge_order(&o->rest, r);
+		return;
+	}
+	o->rest.order_id = serial_in(r->location);
+	if (o->rest.order_id)
+		rest_answer(&o->rest, ISSUER_PENDING, "ordered", 0);
+	else
+		rest_answer(&o->rest, ISSUER_UNSURE,
+		    "the answer to the order does not say where its "
+		    "certificate will be",
+		    0);
+}
+
+static void
+on_policy(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+	const char *format = "";
+	rc ret;
+
+	if (!rest_is_good(r) || !cJSON_IsObject(r->json)) {
+		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
+		return;
+	}
+	ret = json_str(json_get(r->json, "public_key"), "key_format",
+	    REST_TEXT_MAX, &format);
+	if (ret == RC_OK && strcmp(format, "PKCS10") != 0) {
+		rest_answer(&o->rest, ISSUER_REFUSED,
+		    arena_printf(o->rest.a,
+			"the account's validation policy wants keys in the "
+			"format %s: certctl has requests (PKCS10) only",
+			format),
+		    0);
+		return;
+	}
+	if (rest_call(&o->rest, "POST", "/certificates",
+		write_order(o, r->json), on_placed) != RC_OK)
+		rest_answer(&o->rest, ISSUER_RETRY,
+		    "the order could not be sent", 0);
+}
+
+static rc
+globalsign_place(void *order, issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+
+	rest_begin(&o->rest, NULL, done, arg);
+	return ask(o, "GET", "/validationpolicy", NULL, on_policy);
+}
+
+/* --- looking up --- */
+
+static void
+on_candidate(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+	const char *pem = "";
+	rc ret;
+
+	ret = json_str(r->json, "certificate", REST_REPLY_MAX, &pem);
+	if (!rest_is_good(r)) {
+		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
+	} else if (ret == RC_OK && certpile_is_of_key(o->rest.order->csr->spki,
+				       pem, strlen(pem))) {
+		o->rest.order_id = o->rest.listed[o->rest.at - 1];
+		o->rest.certificate_id = o->rest.order_id;
+		judge_certificate(o, r->json);
+	} else {
+		rest_list_next(&o->rest, "/certificates/", on_candidate);
+	}
+}
+
+static void
+on_list(void *arg, const struct issuer_reply *r)
+{
+	struct order *o = arg;
+	const struct cJSON *item;
+	const char *serial = "";
+
+	if (!rest_is_good(r) || !cJSON_IsArray(r->json)) {
+		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
+		return;
+	}
+	if (cJSON_GetArraySize(r->json) >= REST_LISTED_MAX) {
+		rest_answer(&o->rest, ISSUER_RETRY,
+		    "it issued too much in those minutes to look through", 0);
+		return;
+	}
+	rest_list_start(&o->rest);
+	cJSON_ArrayForEach(item, r->json)
+	{
+		if (json_str(item, "serial_number", REST_TEXT_MAX, &serial) ==
+		    RC_OK)
+			rest_list_add(&o->rest,
+			    rest_url_text(o->rest.a, serial));
+	}
+	rest_list_next(&o->rest, "/certificates/", on_candidate);
+}
+
+static rc
+globalsign_look_up(void *order, issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+	int64_t placed = o->rest.order->placed_unix;
+
+	rest_begin(&o->rest, NULL, done, arg);
+	return ask(o, "GET",
+	    arena_printf(o->rest.a,
+		"/stats/issued?page=1&per_page=%d&from=%" PRId64 "&to=%" PRId64,
+		REST_LISTED_MAX, placed - BEFORE_S, placed + AFTER_S),
+	    NULL, on_list);
+}
+
+/* --- revoking --- */
+
+static const char *
+reason_of(int code)
+{
+	switch (code) {
+	case 1:
+		return "keyCompromise";
+	case 3:
+		return "affiliationChanged";
+	case 4:
+		return "superseded";
+	case 5:
+		return "cessationOfOperation";
+	case 9:
+		return "privilegeWithdrawn";
+	default:
+		return "unspecified";
+	}
+}
+
+/* In the CA's own case where it gave it, else in that which it writes. */
+static const char *
+serial_of(struct arena *a, const struct issuer_revocation *what)
+{
+	char *serial = arena_strdup(a, what->serial);
+
+	if (what->certificate_id[0] != '\0')
+		return what->certificate_id;
+	for (char *c = serial; *c; c++)
+		*c = (char)toupper((unsigned char)*c);
+	return serial;
+}
+
+static void
+on_shown(void *arg, const struct issuer_reply *r)
+{
+	const char *status = "";
+	rc ret;
+
+	ret = json_str(r->json, "status", REST_TEXT_MAX, &status);
+	rest_judge_shown(arg, r,
+	    ret == RC_OK && strcmp(status, "REVOKED") == 0);
+}
+
+static rc
+globalsign_revoke(void *order, const struct issuer_revocation *what,
+    issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+
+	rest_begin(&o->rest, what->order_id, done, arg);
+	o->rest.certificate_id = serial_of(o->rest.a, what);
+	rest_look_at(&o->rest, certificate_path(o), on_shown);
+	return ask(o, "PATCH", certificate_path(o),
+	    arena_printf(o->rest.a,
+		"{\"revocation_reason\":\"%s\",\"revocation_time\":%" PRId64
+		"}",
+		reason_of(what->reason_code), clock_wall_us() / 1000000),
+	    rest_on_revoked);
+}
+
+/* --- testing --- */
+
+static rc
+globalsign_validate(void *order, issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+
+	rest_begin(&o->rest, NULL, done, arg);
+	return ask(o, "GET", "/validationpolicy", NULL, rest_judge_test);
+}
+
+const struct issuer_ops issuer_globalsign = {
+    .type = "GlobalSign",
+    .check = globalsign_check,
+    .open = globalsign_open,
+    .limit_ms = globalsign_limit_ms,
+    .can_look_up = rest_can_look_up,
+    .place = globalsign_place,
+    .look_up = globalsign_look_up,
+    .poll = globalsign_poll,
+    .revoke = globalsign_revoke,
+    .validate = globalsign_validate,
+};
