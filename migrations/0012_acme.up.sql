@@ -134,6 +134,9 @@ CREATE UNLOGGED TABLE acme_buckets (
 ) WITH (fillfactor = 50);
 CREATE INDEX acme_buckets_at ON acme_buckets (at);
 
+-- Since when no name server answers a worker's validations, when one was asked for the last time, and what came of that.
+ALTER TABLE workers ADD COLUMN resolver_why text NOT NULL DEFAULT '', ADD COLUMN resolver_since timestamptz, ADD COLUMN resolver_failed_at timestamptz;
+
 -- Of a bulk renewal: how many certificates others were about to renew.
 ALTER TABLE idempotency_keys ADD COLUMN under_way bigint;
 

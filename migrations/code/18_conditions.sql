@@ -78,6 +78,9 @@ FROM tasks t WHERE t.status = 'Failed' ORDER BY t.id LIMIT policy_condition_rows
 UNION ALL (SELECT 'acme_validation_waiting', t.subject, t.run_after, ''
 FROM (SELECT o.* FROM tasks o WHERE o.status = 'Pending' AND o.run_after < engine_now() - policy_condition_acme()
     ORDER BY o.run_after, o.id LIMIT 1000) t WHERE t.kind = 'acme_validate' ORDER BY t.run_after LIMIT policy_condition_rows())
+UNION ALL (SELECT 'acme_resolver_silent', w.name, w.resolver_since, w.resolver_why
+FROM workers w WHERE w.resolver_failed_at > engine_now() - policy_condition_resolver() AND w.lease_until > clock_timestamp()
+ORDER BY w.resolver_since LIMIT policy_condition_rows())
 UNION ALL (SELECT 'acme_profile_unable', p.id, NULL, p.name
 FROM certificate_profiles p LEFT JOIN issuers i ON i.id = p.issuer_id
 WHERE p.enabled AND i.enabled IS NOT TRUE AND EXISTS (SELECT 1 FROM acme_accounts a WHERE a.profile_id = p.id)

@@ -9,10 +9,11 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- A try of the worker's task: valid; failed, with the challenge's error and the order's as problem documents; moot: it was
--- not to be tried.  p_result and p_ms, for the numbers: valid or the type of the error, and how long it took.  One that failed is put off to the next try, the last one fails authorization and order.  What it is now:
+-- not to be tried.  p_result and p_ms, for the numbers: valid or the type of the error, and how long it took.  p_resolver: why
+-- no name server answered the worker, empty where one did, NULL where none was asked.  One that failed is put off to the next try, the last one fails authorization and order.  What it is now:
 -- processing, valid, invalid, or moot where somebody has decided meanwhile; no row: the task is not this worker's.
 CREATE FUNCTION acme_challenge_end(p_worker text, p_lease bigint, p_task text, p_outcome text, p_error jsonb, p_order_error jsonb,
-    p_result text, p_ms bigint)
+    p_result text, p_ms bigint, p_resolver text)
 RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_now timestamptz := engine_now(); v record; v_status text;
 BEGIN
@@ -50,6 +51,9 @@ BEGIN
             'authz_id', v.authz_id, 'order_id', v.order_id, 'identifier', v.name, 'type', v.type, 'status', v_status,
             'tries', v.tries, 'error', CASE WHEN v_status = 'invalid' THEN p_error END)));
     END IF;
+    UPDATE workers w SET resolver_why = p_resolver, resolver_failed_at = CASE WHEN p_resolver <> '' THEN v_now END,
+        resolver_since = CASE WHEN p_resolver <> '' THEN coalesce(w.resolver_since, v_now) END
+        WHERE w.incarnation = p_worker AND (p_resolver <> '' OR p_resolver = '' AND w.resolver_why <> '');
     RETURN NEXT v_status;
 END $$;
 

@@ -544,7 +544,7 @@ class Worker:
     def end(self, task, outcome, worker="w", lease=7):
         problem = json.dumps({"type": URN + "connection"}) if outcome == "failed" else None
         return [s for s, in self.run("acme_challenge_end", worker, lease, task, outcome, problem, problem,
-                                      "connection" if problem else "valid", 70)]
+                                      "connection" if problem else "valid", 70, None)]
 
 
 @pytest.fixture

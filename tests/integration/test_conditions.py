@@ -24,7 +24,7 @@ BUFFERS_MAX = 3000
 
 LEADS = "UPDATE leadership SET term = 1, holder = 'nobody', expires_at = clock_timestamp() + interval '1 hour'"
 LIVES = ("INSERT INTO workers (incarnation, name, host, pid, lease_until) VALUES ('w', 'w', 'h', 1, clock_timestamp() + interval '1 hour') "
-         "ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, fault = ''")
+         "ON CONFLICT (incarnation) DO UPDATE SET lease_until = excluded.lease_until, fault = '', resolver_failed_at = NULL")
 CERTIFICATE = ("INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, "
                "valid_from, expires_at, renew_after, updated_at) VALUES ('mc-x', 'mc-x', 'x.example.test', 'o-test', 't-test', "
                "'iss-local', 'rp-default', '{}', now() - interval '60 days', now() + interval '{}', {}, now() - interval '1 hour')")
@@ -112,6 +112,7 @@ SCENES = {
     "acme_profile_unable": (["INSERT INTO certificate_profiles (id, name) VALUES ('prof-x', 'x')",
                              "INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, profile_id) VALUES ('acct-x', 'x', '', 'prof-x')",
                              WATCHES.replace("health_checks", "acme_cleanup")], "prof-x"),
+    "acme_resolver_silent": (["UPDATE workers SET resolver_why = 'no answer came', resolver_since = now() - interval '1 hour', resolver_failed_at = now()"], "w"),
     "acme_validation_waiting": (["INSERT INTO tasks (id, kind, subject, run_after) VALUES ('task-x', 'acme_validate', 'chall-x', "
                                  "now() - interval '3 minutes')"], "chall-x"),
     "notification_dead": ([DEAD.format("it answered 404", 1)], "notif-x"),

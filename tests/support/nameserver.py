@@ -47,18 +47,20 @@ def read_question(message):
 class NameServer:
     """zone: {name: {type: [value, ...]}}, a callable instead of a list is asked each time; faults: {name: fault}."""
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.zone, self.faults, self.asked = {}, {}, []
         self.tcp = socket.socket()
         while True:
             self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self.udp.bind(("127.0.0.1", 0))
+            self.udp.bind(("127.0.0.1", port))
             self.address = self.udp.getsockname()
             try:
                 self.tcp.bind(self.address)
                 break
             except OSError:
                 self.udp.close()
+                if port:
+                    raise
         self.tcp.listen(64)
         for serve in (self.serve_udp, self.serve_tcp):
             threading.Thread(target=serve, daemon=True).start()

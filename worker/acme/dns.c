@@ -92,6 +92,7 @@ answered(struct dns_ask *ask, int status)
 		r->outcome = DNS_FAILED;
 	if (r->outcome == DNS_FAILED)
 		r->why = reason_of(status);
+	r->is_silent = status == ARES_ETIMEOUT || status == ARES_ECONNREFUSED;
 	timer_arm(ask->timer, 0);
 }
 

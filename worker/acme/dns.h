@@ -39,6 +39,7 @@ struct dns_caa { /* RFC 8659, section 4.1 */
 struct dns_reply { /* in the arena of who asked */
 	enum dns_outcome outcome;
 	const char *why; /* of DNS_FAILED, for people */
+	bool is_silent;  /* of DNS_FAILED: no name server said anything */
 	size_t n;        /* of the one that was asked for */
 	const char (*addrs)[LOOKUP_ADDR_SIZE]; /* IPv6 first */
 	const char *const *texts; /* a record's strings joined (RFC 7208) */

@@ -215,6 +215,7 @@ on_reply(void *arg, const struct dns_reply *r)
 	struct validation *v = arg;
 
 	v->reply = r;
+	v->resolver_why = r->is_silent ? r->why : "";
 	op_wake(v->op);
 }
 
@@ -232,6 +233,7 @@ validation_ask(struct validation *v, enum dns_type type, const char *name,
 
 	give_up(v);
 	v->reply = NULL;
+	v->resolver_why = "no answer of the name server came in time";
 	v->ask = dns_ask_start(v->by->loop, op_arena(v->op), &q, on_reply, v);
 	return validation_wait(v, next);
 }

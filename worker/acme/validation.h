@@ -97,6 +97,8 @@ struct validation { /* the op's state; texts in its arena */
 	/* What is under way, and what came of it. */
 	struct dns_ask *ask;
 	const struct dns_reply *reply;
+	const char *resolver_why; /* its last question was not answered at
+				   * all; "": it was; NULL: none was asked */
 	struct http_call *call;
 	struct tls_probe *probe;
 	/* The host that is asked now. */

@@ -283,7 +283,7 @@ validate_store(struct op *op)
 			    : VALID,
 	    challenge_problem(v), order_problem(v),
 	    v->has_failed ? validation_fault_type(v->problem.fault) : VALID,
-	    op_printf(op, "%" PRId64, v->took_ms));
+	    op_printf(op, "%" PRId64, v->took_ms), v->resolver_why);
 }
 
 static enum op_next
