@@ -65,7 +65,7 @@ class AcmeSim(Simulator):
         with self.lock:
             for kept in (self.log, self.faults, self.orders, self.authzs, self.asked):
                 kept.clear()
-            self.bindings = None
+            self.bindings, self.posts = None, 0
             self.behave()
 
     def let_go(self):

@@ -90,9 +90,13 @@ acme_open(const struct issuer_env *env, struct arena *a, const char *config,
 	o->env = env;
 	o->o = order;
 	o->a = a;
+	if (!order || !order->account_key) {
+		*out_why = "the issuer has no account at its CA";
+		return RC_INVALID;
+	}
 	o->note = order->note;
 	ret = acme_config_read(env, a, config, &o->config, out_why);
-	if (ret == RC_OK)
+	if (ret == RC_OK && order->csr)
 		ret = check_names(order->csr, out_why);
 	if (ret != RC_OK)
 		return ret;
@@ -321,6 +325,26 @@ work_on(struct order *o)
 		answer(o, ISSUER_RETRY, "the order can't be read", 0);
 }
 
+/* It is invalid: of an authorization, where it does not say why itself. */
+static void
+end_invalid(struct order *o)
+{
+	const char *words =
+	    acme_problem_words(o->a, json_get(o->json, "error"));
+	struct acme_authz_work work;
+
+	if (words[0] != '\0') {
+		give_up(o, arena_printf(o->a, "invalid: %s", words));
+		return;
+	}
+	if (!make_work(o, on_worked, &work)) {
+		answer(o, ISSUER_REFUSED, "invalid", 0);
+		return;
+	}
+	work.is_over = true;
+	acme_authz_answer(&work);
+}
+
 /* --- finalizing --- */
 
 static bool
@@ -384,15 +408,6 @@ on_ready(void *arg, const struct acme_authz_result *r)
 
 /* --- by the order's status (RFC 8555 section 7.1.6) --- */
 
-static const char *
-error_words(struct order *o)
-{
-	const char *words =
-	    acme_problem_words(o->a, json_get(o->json, "error"));
-
-	return words[0] ? arena_printf(o->a, "invalid: %s", words) : "invalid";
-}
-
 static void
 go_on(struct order *o, int64_t retry_after_s)
 {
@@ -407,7 +422,7 @@ go_on(struct order *o, int64_t retry_after_s)
 	else if (strcmp(status, "valid") == 0)
 		fetch(o);
 	else if (strcmp(status, "invalid") == 0)
-		give_up(o, error_words(o));
+		end_invalid(o);
 	else
 		answer_pending(o, plain_word(o, status), 0, retry_after_s);
 }

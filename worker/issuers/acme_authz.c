@@ -399,10 +399,11 @@ on_authz(void *arg, const struct acme_reply *reply)
 	}
 	if (w->phase == CLEAN)
 		clean_one(w, authz);
+	else if (strcmp(status, "valid") == 0 ||
+		 (w->w.is_over && strcmp(status, "pending") == 0))
+		next(w);
 	else if (strcmp(status, "pending") == 0)
 		work_on_pending(w, authz);
-	else if (strcmp(status, "valid") == 0)
-		next(w);
 	else
 		end_invalid(w, authz, status);
 }
@@ -436,8 +437,14 @@ all_seen(struct walk *w)
 		all_presented(w);
 		return;
 	case RESPOND:
-		end(w, w->is_all_valid ? ACME_AUTHZ_DONE : ACME_AUTHZ_WAIT,
-		    w->is_all_valid ? "" : "the CA looks for the answers", 0);
+		if (w->w.is_over)
+			end(w, ACME_AUTHZ_FAILED, "invalid", 0);
+		else
+			end(w,
+			    w->is_all_valid ? ACME_AUTHZ_DONE : ACME_AUTHZ_WAIT,
+			    w->is_all_valid ? ""
+					    : "the CA looks for the answers",
+			    0);
 		return;
 	case CLEAN:
 		end(w, ACME_AUTHZ_DONE, "", 0);
@@ -483,7 +490,9 @@ acme_authz_answer(const struct acme_authz_work *work)
 	struct walk *w = walk_new(work);
 
 	read_note(w, 'p', &w->nput, &w->put_age_ms);
-	w->phase = work->config->challenge == ACME_HTTP01 ? RESPOND : PRESENT;
+	w->phase = work->is_over || work->config->challenge == ACME_HTTP01
+		       ? RESPOND
+		       : PRESENT;
 	w->at = w->phase == PRESENT ? w->nput : 0;
 	step(w);
 }

@@ -41,6 +41,7 @@ struct acme_authz_work { /* lives in the arena, as what it points to */
 	const char *const *urls;
 	size_t n;
 	const char *note;
+	bool is_over; /* the order is: nothing is put up, FAILED says why */
 	int64_t order_age_ms;
 	acme_authz_fn *done; /* called later, once */
 	void *arg;

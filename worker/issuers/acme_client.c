@@ -179,7 +179,7 @@ on_directory(struct acme_client *c, const struct issuer_reply *r)
 	if (!rest_is_good(r) || !r->json) {
 		fail(c,
 		    arena_printf(c->a, "the CA's directory: %s",
-			rest_is_good(r) ? "it is no JSON" : r->words),
+			rest_is_good(r) ? "it is no JSON" : words_of(c->a, r)),
 		    r->retry_after_s);
 		return;
 	}
@@ -220,7 +220,8 @@ on_nonce(struct acme_client *c, const struct issuer_reply *r)
 		post_again(c);
 	else
 		fail(c,
-		    arena_printf(c->a, "the CA gives no nonce: %s", r->words),
+		    arena_printf(c->a, "the CA gives no nonce: %s",
+			words_of(c->a, r)),
 		    r->retry_after_s);
 }
 

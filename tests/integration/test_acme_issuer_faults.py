@@ -1,0 +1,242 @@
+"""What a CA of ACME may do wrong, and what becomes of the order each time; and what is asked of it."""
+import base64
+import socket
+
+import pytest
+
+from fleet import wait_for
+from sim_acme import cert_id, problem
+from test_issuers_conformance import (at_once, certificates, completed, make, order, plane, renew, row, versions,  # noqa: F401
+                                      wait_ordered, wait_status)
+
+
+@pytest.fixture
+def acme(make):  # noqa: F811
+    return make("acme")
+
+
+@pytest.fixture
+def sim(acme):
+    return acme.sim
+
+
+def reconfigure(plane, acme, **change):  # noqa: F811
+    plane.api.need("PUT", f"/api/v1/issuers/{acme.id}", {"config": acme.config["config"] | change})
+
+
+def payloads(sim, path):
+    return [payload for asked, payload in sim.asked if asked == path]
+
+
+def test_what_is_asked_for(plane, acme, sim, order):  # noqa: F811
+    reconfigure(plane, acme, profile="shortlived")
+    sim.behave(visit=acme.config["config"]["http_port"], processing=2)
+    name, job = order(acme)
+    completed(plane, job)
+    assert payloads(sim, "/new-order") == [{"identifiers": [{"type": "dns", "value": f"{name}.example.test"}], "profile": "shortlived"}]
+    assert payloads(sim, "/new-account") == [{"termsOfServiceAgreed": True, "contact": ["mailto:ops@example.test"]}]
+    (_, text, _), = versions(plane, name)
+    assert [c.subject.rfc4514_string() for c in certificates(text)][1:] == ["CN=Simulated ACME Issuing CA"]
+    # A renewal says what it replaces, by the same account; the first leaf is named as RFC 9773 says.
+    again = renew(plane, name)
+    completed(plane, again)
+    first = next(iter(sim.orders.values()))
+    assert payloads(sim, "/new-order")[1]["replaces"] == cert_id(first["leaf"])
+    assert len(payloads(sim, "/new-account")) == 1 and len(sim.orders) == 2
+
+
+def test_a_replacement_that_is_refused_is_ordered_without(plane, acme, sim, order):  # noqa: F811
+    name, job = order(acme)
+    completed(plane, job)
+    for each in sim.orders.values():
+        del each["leaf"]
+    again = renew(plane, name)
+    completed(plane, again)
+    assert ["replaces" in p for p in payloads(sim, "/new-order")] == [False, True, False] and len(sim.orders) == 2
+
+
+@pytest.mark.parametrize("fault, lists", [({"close": "after"}, True), ({"close": "after"}, False), ({"truncate": True}, True),
+                                          ({"status": 500}, True), ({"status": 201, "body": {}}, False)],
+                         ids=["cut, listed", "cut, unlisted", "half", "500", "no URL"])
+def test_an_order_whose_answer_is_lost(plane, acme, sim, order, fault, lists):  # noqa: F811
+    """Where the CA lists orders it is adopted; elsewhere another is placed, and the first can become nothing."""
+    sim.behave(lists=lists)
+    sim.fault("POST /new-order", **fault)
+    name, job = order(acme)
+    completed_with_help(plane, job)
+    taken = 1 if "status" in fault or lists else 2
+    assert len(sim.orders) == taken and [o["status"] for o in sim.orders.values()].count("valid") == 1
+    assert len(versions(plane, name)) == 1
+
+
+def completed_with_help(plane, job):  # noqa: F811
+    def look():
+        status, error = row(plane, job)
+        if status == "Pending":
+            plane.query("UPDATE jobs SET run_after = now() WHERE id = %s AND status = 'Pending' AND run_after < 'infinity'", job)
+        return status in ("Completed", "Failed") and (status, error)
+    assert wait_for(look, 40, f"{job} to end") == ("Completed", None)
+
+
+LIMITED = {"status": 429, "headers": {"Retry-After": "7000"}, "body": problem(429, "rateLimited", "too many")[1]}
+BUSY = {"status": 503, "headers": {"Retry-After": "7000"}}
+
+
+@pytest.mark.parametrize("path, fault, words", [
+    ("GET /directory", BUSY, "HTTP 503"), ("GET /new-nonce", LIMITED, '"too many" (rateLimited)'),
+    ("POST /new-account", LIMITED, '"too many" (rateLimited)'), ("POST /new-order", LIMITED, '"too many" (rateLimited)')],
+    ids=["directory", "nonce", "account", "order"])
+def test_before_there_is_an_order_it_is_tried_again_when_the_ca_says(plane, acme, sim, order, path, fault, words):  # noqa: F811
+    sim.fault(path, **fault)
+    if path != "POST /new-order":
+        plane.processes["worker-1"].kill()  # what it remembers would do
+    _, job = order(acme)
+    assert words in wait_for(lambda: row(plane, job)[1], 30, "the refusal")
+    assert row(plane, job, "status, attempts, checkpoint, run_after > now() + interval '100 minutes'") == ("Pending", 1, None, True)
+    at_once(plane, job)
+    completed(plane, job)
+    assert len(sim.orders) == 1
+
+
+@pytest.mark.parametrize("path", ["POST /order/", "POST /authz/", "POST /challenge/", "POST /finalize/", "POST /certificate/"])
+def test_a_step_that_fails_is_taken_again(plane, acme, sim, order, path):  # noqa: F811
+    """It meets one fault after the other, and there is one order and one certificate in the end."""
+    for fault in ({"status": 429, "headers": {"Retry-After": "7000"}}, {"status": 500}, {"close": "before"}, {"truncate": True}):
+        sim.fault(path, **fault)
+    name, job = order(acme)
+    completed_with_help(plane, job)
+    assert len(sim.orders) == 1 and len(versions(plane, name)) == 1
+    assert not [f for f in sim.faults if f["times"]]
+
+
+def test_an_authorization_that_fails_is_told(plane, acme, sim, order):  # noqa: F811
+    sim.behave(authz_error={"type": "urn:ietf:params:acme:error:connection", "detail": "Connection refused"})
+    name, job = order(acme)
+    number = wait_for(lambda: list(sim.orders), 20, "the order")[0]
+    assert wait_status(plane, job, "Completed", "Failed") == (
+        "Failed", f"the CA ended order {sim.url}/order/{number} without a certificate: "
+        f'{name}.example.test: "Connection refused" (connection)')
+
+
+def test_an_order_that_is_invalid_is_told(plane, acme, sim, order):  # noqa: F811
+    sim.behave(hold=True, order_error={"type": "urn:ietf:params:acme:error:caa", "detail": "CAA forbids it"})
+    _, job = order(acme)
+    wait_for(lambda: any(a["challenge"]["status"] == "processing" for a in list(sim.authzs.values())), 20, "the challenge")
+    for each in sim.orders.values():
+        each["status"] = "invalid"
+    status, error = wait_status(plane, job, "Completed", "Failed")
+    assert status == "Failed" and error.endswith('without a certificate: invalid: "CAA forbids it" (caa)'), error
+
+
+def test_an_order_that_is_forgotten_is_placed_again(plane, acme, sim, order):  # noqa: F811
+    sim.behave(hold=True)
+    _, job = order(acme)
+    wait_ordered(plane, job, 1)
+    with sim.lock:
+        sim.orders.clear()
+        sim.behave()
+    completed_with_help(plane, job)
+    assert len(sim.orders) == 1 and len(payloads(sim, "/new-order")) == 2
+
+
+def test_a_challenge_that_is_not_offered(plane, acme, sim, order):  # noqa: F811
+    sim.behave(challenges=("dns-01", "tls-alpn-01"))
+    name, job = order(acme)
+    status, error = wait_status(plane, job, "Completed", "Failed")
+    assert status == "Failed" and error.endswith(
+        f"{name}.example.test: the CA does not offer http-01 (it offers: dns-01, tls-alpn-01)"), error
+
+
+def test_a_port_that_is_taken(plane, acme, sim, order):  # noqa: F811
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", acme.config["config"]["http_port"]))
+        taken.listen()
+        _, job = order(acme)
+        words = "port %d can't be listened on for http-01: Address already in use" % acme.config["config"]["http_port"]
+        wait_for(lambda: words in (row(plane, job)[1] or ""), 20, "the words")
+    completed_with_help(plane, job)
+    assert len(sim.orders) == 1
+
+
+@pytest.fixture
+def hooks(plane):  # noqa: F811
+    log = plane.dir / "hooks"
+    log.unlink(missing_ok=True)
+
+    def script(name, text="exit 0"):
+        path = plane.dir / "scripts" / name
+        path.write_text(f'#!/bin/sh\necho "{name}|$CERTCTL_DNS_DOMAIN|$CERTCTL_DNS_FQDN|$CERTCTL_DNS_VALUE|$CERTCTL_DNS_TOKEN" >>{log}\n{text}\n')
+        path.chmod(0o755)
+        return str(path)
+    script.lines = lambda: [line.split("|") for line in log.read_text().splitlines()] if log.exists() else []
+    return script
+
+
+def test_dns01_presents_waits_and_cleans(plane, acme, sim, order, hooks):  # noqa: F811
+    reconfigure(plane, acme, challenge_type="dns-01", dns_propagation_wait=0, dns_present_script=hooks("present"),
+                dns_cleanup_script=hooks("cleanup"))
+    name, job = order(acme)
+    completed(plane, job)
+    (authz,) = sim.authzs.values()
+    record = [f"{name}.example.test", f"_acme-challenge.{name}.example.test"]
+    present, cleanup = hooks.lines()
+    assert present[:3] == ["present", *record] and cleanup[:3] == ["cleanup", *record] and present[3:] == cleanup[3:]
+    assert present[4] == authz["token"] and len(present[3]) == 43
+
+
+def test_a_script_that_fails_is_quoted_and_run_again(plane, acme, sim, order, hooks):  # noqa: F811
+    reconfigure(plane, acme, challenge_type="dns-01", dns_propagation_wait=0,
+                dns_present_script=hooks("present", 'echo "the zone is locked" >&2; exit 7'))
+    _, job = order(acme)
+    wait_for(lambda: 'present ended with status 7: "the zone is locked"' in (row(plane, job)[1] or ""), 20, "its words")
+    hooks("present")
+    completed_with_help(plane, job)
+    assert len(sim.orders) == 1
+
+
+def test_dns_persist01(plane, acme, sim, order, hooks):  # noqa: F811
+    sim.behave(challenges=("dns-persist-01",))
+    reconfigure(plane, acme, challenge_type="dns-persist-01", dns_propagation_wait=0, dns_persist_issuer_domain="ca.example",
+                dns_present_script=hooks("present"), dns_cleanup_script=hooks("cleanup"))
+    name, job = order(acme)
+    completed(plane, job)
+    account = list(sim.accounts)[-1]
+    assert hooks.lines() == [["present", f"{name}.example.test", f"_validation-persist.{name}.example.test",
+                              f"ca.example; accounturi={account}", ""]]
+
+
+def test_the_account_is_made_once_and_its_key_is_sealed(plane, acme, sim, order):  # noqa: F811
+    name, job = order(acme)
+    completed(plane, job)
+    before = len(sim.accounts)
+    plane.processes["worker-1"].kill()
+    again = renew(plane, name)
+    completed(plane, again)
+    assert len(sim.accounts) == before and len(payloads(sim, "/new-account")) == 2
+    sealed = bytes(plane.value("SELECT key_sealed FROM issuer_accounts WHERE issuer_id = %s", acme.id))
+    assert sealed[0] == 3 and b"PRIVATE" not in sealed
+
+
+def test_an_external_account_binds_it(plane, acme, sim, order):  # noqa: F811
+    key = b"0123456789abcdef0123456789abcdef"
+    sim.bindings = {"kid-7": key}
+    _, job = order(acme)
+    wait_for(lambda: "set eab_kid and eab_hmac" in (row(plane, job)[1] or ""), 20, "the refusal")
+    reconfigure(plane, acme, eab_kid="kid-7", eab_hmac=base64.b64encode(key).decode())
+    at_once(plane, job)
+    completed(plane, job)
+    assert base64.b64encode(key).decode() not in str(plane.api.get(f"/api/v1/issuers/{acme.id}"))
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"directory_url": "https://elsewhere.example/directory"}, "directory_url is none of the known CAs'"),
+    ({"challenge_type": "tls-alpn-01"}, "challenge_type is none of http-01, dns-01 and dns-persist-01"),
+    ({"challenge_type": "dns-01"}, "dns-01 needs dns_present_script"),
+    ({"challenge_type": "dns-01", "dns_present_script": "/bin/true"}, "does not lie directly in CERTCTL_SCRIPT_ISSUER_DIR"),
+    ({"webroot": "/etc"}, "webroot /etc is none of CERTCTL_ACME_WEBROOTS"), ({"profile": "a/b"}, "profile is letters, digits"),
+    ({"email": "nobody"}, "email is no address"), ({"eab_kid": "kid-1"}, "eab_kid and eab_hmac belong together")])
+def test_a_configuration_that_no_worker_may_use(plane, acme, sim, change, words):  # noqa: F811
+    reconfigure(plane, acme, **change)
+    wait_for(lambda: words in (plane.value("SELECT last_error FROM tasks WHERE issuer_id = %s ORDER BY id DESC LIMIT 1", acme.id) or ""),
+             20, "its words")
+    assert not sim.log
