@@ -263,8 +263,10 @@ SELECT certificate_archive($1, $2, $3, $4) AS outcome;
 SELECT v.id, v.certificate_id, v.serial_number, v.not_before AT TIME ZONE 'UTC' AS not_before,
     v.not_after AT TIME ZONE 'UTC' AS not_after, v.fingerprint_sha256,
     v.pem_chain || coalesce(h.pem, '') AS pem_chain, q.csr_pem, v.key_algorithm, v.key_size,
-    v.created_at AT TIME ZONE 'UTC' AS created_at
+    v.created_at AT TIME ZONE 'UTC' AS created_at, r.revoked_at AT TIME ZONE 'UTC' AS revoked_at,
+    r.issuer_state AS ca_revocation, r.issuer_said AS ca_revocation_said
 FROM certificate_versions v
+LEFT JOIN certificate_revocations r ON r.issuer_id = v.issuer_id AND r.serial_number = v.serial_number
 LEFT JOIN certificate_chains h ON h.id = v.chain_id
 LEFT JOIN certificate_requests q ON q.job_id = v.job_id
 WHERE v.certificate_id = $1

@@ -99,7 +99,16 @@ SELECT p.outcome FROM issue_placing($1, $2::bigint, $3, $4::int, $5::int) p;
 -- name: issue_complete_outside :many
 SELECT c.job_id, c.agent_id, c.status
 FROM issue_complete_outside($1, $2::bigint, $3, $4, to_timestamp($5::bigint), to_timestamp($6::bigint), $7, $8, $9,
-    $10::int, $11) c;
+    $10::int, $11, $12, $13) c;
+
+-- --- revoking there ---
+
+-- name: revocation_begin :many
+SELECT b.outcome, b.type, b.config, b.certificate_id, b.order_id, b.serial_number, b.pem, b.reason, b.was_pending
+FROM revocation_begin($1, $2::bigint, $3) b;
+
+-- name: revocation_end :one
+SELECT revocation_end($1, $2::bigint, $3, $4, $5, $6::bigint) AS is_ours;
 
 -- name: issuer_config :one
 SELECT i.type, coalesce(i.config, '{}')::text AS config

@@ -303,6 +303,10 @@ BEGIN
     LEFT JOIN (SELECT n.certificate_id, jsonb_agg(n.serial_number) AS serials FROM listed n GROUP BY 1) l ON l.certificate_id = r.id
     ORDER BY r.id;
 
+    IF EXISTS (SELECT 1 FROM issuers i WHERE i.id = ANY (v_issuers) AND i.type <> 'GenericCA') THEN
+        PERFORM revocations_tell(v_ids);
+    END IF;
+
     SELECT array_agg(j.id ORDER BY j.id) INTO v_jobs FROM unnest(v_ids) AS u (id) JOIN jobs j ON j.certificate_id = u.id
         WHERE j.status IN ('Pending', 'AwaitingCSR', 'AwaitingApproval') AND NOT job_has_order(j.status, j.checkpoint);
     PERFORM jobs_finish(v_jobs, 'Cancelled', p_why, p_actor, p_actor_type);

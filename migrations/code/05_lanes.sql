@@ -78,7 +78,10 @@ $$;
 
 -- What an operator should know of a certificate beside its status, in lines as of job_reason.  PL/pgSQL keeps its plan.
 CREATE FUNCTION certificate_reason(c managed_certificates) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (
-    SELECT CASE c.status WHEN 'Revoked' THEN NULL WHEN 'Archived' THEN NULL WHEN 'RenewalInProgress' THEN coalesce(
+    SELECT CASE c.status WHEN 'Revoked' THEN (SELECT CASE r.issuer_state WHEN 'by_hand' THEN E'revoke_by_hand\n' ELSE E'not_revoked_there\n' END
+            || r.issuer_id || E'\n\n' || coalesce(r.issuer_said, '') FROM certificate_revocations r
+            WHERE r.certificate_id = c.id AND r.issuer_state <> 'confirmed' ORDER BY r.id LIMIT 1)
+        WHEN 'Archived' THEN NULL WHEN 'RenewalInProgress' THEN coalesce(
         (SELECT r.reason FROM jobs j CROSS JOIN LATERAL job_reason(j) r
             WHERE j.certificate_id = c.id AND job_issues(j.type) AND r.reason !~ E'^(csr|turn)\n' ORDER BY j.id LIMIT 1),
         c.renewal_wanted)
@@ -100,7 +103,8 @@ CREATE FUNCTION certificate_now(c managed_certificates) RETURNS TABLE (target_id
 LANGUAGE sql STABLE AS $$
     SELECT array_to_json(coalesce(t.ids, '{}')), CASE WHEN t.has_failed THEN 'failed' WHEN t.is_pending THEN 'pending'
             WHEN t.may_be_other THEN certificate_deployment(c.id) WHEN t.has_any THEN 'deployed' END,
-        CASE WHEN c.status = 'RenewalInProgress' OR (c.status NOT IN ('Revoked', 'Archived') AND (c.status = 'Failed'
+        CASE WHEN c.status = 'RenewalInProgress' OR (c.status = 'Revoked' AND EXISTS (SELECT 1 FROM certificate_revocations r
+            WHERE r.certificate_id = c.id AND r.issuer_state <> 'confirmed')) OR (c.status NOT IN ('Revoked', 'Archived') AND (c.status = 'Failed'
             OR t.has_failed OR t.may_be_other OR c.renewal_wanted IS NOT NULL OR c.renew_after = 'infinity'
             OR c.renewal_policy_id = ANY (ARRAY(SELECT p.id FROM renewal_policies p WHERE NOT p.auto_renew))
             OR c.issuer_id = ANY (ARRAY(SELECT i.id FROM issuers i WHERE NOT i.enabled)))) THEN certificate_reason(c) END

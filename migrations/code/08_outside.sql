@@ -37,7 +37,7 @@ END $$;
 -- CA's, not the claim's.
 CREATE FUNCTION issue_complete_outside(p_worker text, p_lease bigint, p_job_id text, p_serial text,
     p_not_before timestamptz, p_not_after timestamptz, p_pem text, p_fingerprint text, p_key_algorithm text,
-    p_key_size int, p_chain text) RETURNS TABLE (job_id text, agent_id text, status text) LANGUAGE plpgsql SECURITY DEFINER AS $$
+    p_key_size int, p_chain text, p_order_id text, p_ca_certificate_id text) RETURNS TABLE (job_id text, agent_id text, status text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM jobs_lock(ARRAY[p_job_id]);
     UPDATE jobs j SET serial_number = p_serial, not_before = p_not_before, not_after = p_not_after,
@@ -45,6 +45,12 @@ BEGIN
     WHERE j.id = p_job_id AND j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running';
     RETURN QUERY SELECT c.job_id, c.agent_id, c.status FROM issue_complete(p_worker, p_lease, ARRAY[p_job_id], ARRAY[p_pem],
         ARRAY[p_fingerprint], ARRAY[p_key_algorithm], ARRAY[p_key_size], p_chain) c;
+    -- By these the CA is told to revoke it; where it is revoked by now, at once.
+    UPDATE certificate_versions v SET ca_order_id = p_order_id, ca_certificate_id = p_ca_certificate_id
+        FROM jobs j WHERE j.id = p_job_id AND j.status = 'Completed' AND v.id = j.version_id AND v.ca_order_id IS NULL AND v.ca_certificate_id IS NULL
+            AND coalesce(p_order_id, p_ca_certificate_id) IS NOT NULL;
+    PERFORM revocations_tell(ARRAY[j.certificate_id]) FROM jobs j JOIN certificate_revocations r ON r.issuer_id = j.issuer_id
+        AND r.serial_number = j.serial_number AND r.issuer_state IS NULL WHERE j.id = p_job_id AND j.status = 'Completed';
 END $$;
 
 -- The key of an issuer's account at its CA, sealed.  Of two workers that made one the first one's stays.

@@ -80,6 +80,7 @@ BEGIN
     INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details)
         VALUES (p_actor, 'User', 'certificate_version_revoked', 'certificate', v.certificate_id,
             jsonb_build_object('reason', p_reason, 'serial_numbers', jsonb_build_array(v.serial_number)));
+    PERFORM revocations_tell(ARRAY[v.certificate_id]);
     RETURN 'revoked';
 END $$;
 

@@ -88,6 +88,8 @@ SCENES = {
     "ends_with_ca": ([CERTIFICATE.format("Active", "5 days", "'infinity'")], "mc-x"),
     "order_uncertain": ([ACTIVE, ONLINE, JOB.format("Renewal", "Pending", "'infinity'", ""),
                          "UPDATE jobs SET last_error = 'look for x at the CA'"], "job-x"),
+    "revocation_unconfirmed": ([ACTIVE, VERSION, "INSERT INTO certificate_revocations (id, certificate_id, serial_number, issuer_id, revoked_by, issuer_state) "
+                                "SELECT 'rev-x', certificate_id, serial_number, issuer_id, 'x', 'by_hand' FROM certificate_versions"], "mc-x"),
     "issuer_failing": (["UPDATE issuers SET test_status = 'failed', last_tested_at = now()"], "iss-local"),
     "ca_ending": ([CA.format("30 days")], "iss-local"),
     "certificate_failed": ([CERTIFICATE.format("Failed", "60 days", "now() + interval '1 day'")], "mc-x"),

@@ -95,6 +95,10 @@ class Rest:
     def orders(self):
         return len(self.sim.orders)
 
+    def revoked(self):
+        """The reasons of those that are revoked there."""
+        return [o["reason"] for o in self.sim.orders.values() if "reason" in o]
+
     def close(self):
         pass
 
@@ -107,6 +111,7 @@ class DigiCert(Rest):
     waits = ["pending", "processing", "needs_approval", "reissue_pending", "needs_csr", "waiting_pickup", "a_word_of_tomorrow"]
     ends = ["rejected", "denied", "canceled", "expired", "revoked"]
     not_yet = 'issued, but not to be fetched yet: HTTP 404: "The certificate is not available yet"'
+    revokes, compromised = "PUT /certificate/", "key_compromise"
 
     def configure(self, plane, name):
         return {"type": "DigiCert", "config": {"api_key": KEY, "org_id": str(ORGANISATION), "base_url": self.sim.url}}
@@ -120,6 +125,7 @@ class Sectigo(Rest):
     waits = ["Requested", "Init", "Approved", "Applied", "SAApproved", "Pending", "Unmanaged", "A word of tomorrow"]
     ends = ["Declined", "Invalid", "Rejected", "Revoked", "Expired", "Replaced", "Not Enrolled"]
     not_yet = 'issued, but not to be fetched yet: HTTP 400: "Being processed by Sectigo" (0)'
+    revokes, compromised = "POST /ssl/v1/revoke/", 1
 
     def configure(self, plane, name):
         return {"type": "Sectigo", "config": {"customer_uri": sim_sectigo.CUSTOMER, "login": sim_sectigo.LOGIN, "cert_type": 31,
@@ -136,6 +142,7 @@ class Entrust(Rest):
     waits = ["PENDING", "PROCESSING", "AWAITING_APPROVAL", "A_WORD_OF_TOMORROW"]
     ends = ["REJECTED", "denied", "Failed"]
     not_yet = "and works on it: ACCEPTED"
+    revokes, compromised = f"POST {ca}/certificates/", "keyCompromise"
 
     def configure(self, plane, name):
         return {"type": "Entrust", "config": {"api_url": self.sim.url, "ca_id": sim_entrust.CA, "profile_id": sim_entrust.PROFILE,

@@ -12,6 +12,7 @@ from sim_ca import OrderSim, pem
 KEY = "dc-0123456789-key"
 ORGANISATION = 4321
 LONGEST_DAYS = 199
+REASONS = ("unspecified", "key_compromise", "affiliation_changed", "superseded", "cessation_of_operation")
 
 
 def error(status, code, message):
@@ -28,6 +29,7 @@ class DigiCertSim(OrderSim):
             ("GET", r"/user/me", self.me), ("POST", r"/order/certificate/([a-z0-9_]+)", self.place),
             ("GET", r"/order/certificate", self.list), ("GET", r"/order/certificate/(\d+)", self.show),
             ("PUT", r"/order/certificate/(\d+)/status", self.cancel),
+            ("PUT", r"/certificate/([0-9A-Fa-f]+)/revoke", self.revoke),
             ("GET", r"/certificate/(\d+)/download/format/(pem_all|pem_noroot)", self.download)),
             method, path, body) or error(404, "not_found", "There is nothing at this path")
 
@@ -65,7 +67,8 @@ class DigiCertSim(OrderSim):
             body = "".join(order["csr"].public_bytes(serialization.Encoding.PEM).decode().splitlines()[1:-1])
             certificate["csr"] = f"-----BEGIN CERTIFICATE REQUEST-----\r\n{body}\r\n-----END CERTIFICATE REQUEST-----"
         if status == "issued":
-            certificate |= {"id": number + 900000, "serial_number": f"{self.chain(order)[0].serial_number:X}"}
+            certificate |= {"id": number + 900000, "serial_number": f"{self.chain(order)[0].serial_number:X}",
+                            "status": "revoked" if "reason" in order else "issued"}
         return {"id": number, "status": status, "certificate": certificate, "organization": {"id": ORGANISATION},
                 "order_validity": {"days": order["days"]}, "product": {"name_id": order["product"]}}
 
@@ -101,3 +104,22 @@ class DigiCertSim(OrderSim):
             return error(404, "not_found", "The certificate is not available yet")
         chain = self.chain(self.orders[number])
         return 200, "".join(pem(c) for c in (chain[:-1] if form == "pem_noroot" else chain))
+
+    def revoke(self, certificate, body, query):
+        """By its id or its serial number.  An order whose "approval" is awaited is revoked when approve() was called."""
+        found = [o for n, o in self.orders.items() if o["leaf"] and (certificate == str(n + 900000) or int(certificate, 16) == o["leaf"].serial_number)]
+        if not found:
+            return error(404, "not_found", "The certificate is not known")
+        if body.get("revocation_reason") not in REASONS or body.get("skip_approval") is not True:
+            return error(400, "invalid_reason", "The reason is not known")
+        if "reason" in found[0]:
+            return error(400, "certificate_revoked", "The certificate is already revoked")
+        if found[0].get("approval"):
+            found[0]["asked"] = body["revocation_reason"]
+            return 201, {"id": 1, "type": "revoke", "status": "pending", "comments": body.get("comments")}
+        found[0]["reason"] = body["revocation_reason"]
+        return 204, None
+
+    def approve(self):
+        for order in self.orders.values():
+            order["reason"] = order["asked"]

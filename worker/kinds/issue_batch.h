@@ -99,6 +99,8 @@ struct issue_batch {
 	const struct issuer_ops *outside; /* the connector */
 	struct outside *outside_state;
 	const struct certresult *result; /* SIGNED outside: what it sent */
+	/* Its order and what the CA calls it; NULL: nothing. */
+	const char *ca_order_id, *ca_certificate_id;
 	/* What is known of the order, and when to go on: JSON; NULL: nothing */
 	const char *order;
 	struct slot_end end;

@@ -107,7 +107,8 @@ store_outside(struct op *op, struct issue_batch *b)
 	    op_printf(op, "%" PRId64, c->info.not_before_unix),
 	    op_printf(op, "%" PRId64, c->info.not_after_unix), c->leaf_pem,
 	    c->info.fingerprint_sha256, c->info.key_algorithm,
-	    op_printf(op, "%d", c->info.key_size), c->chain_pem);
+	    op_printf(op, "%d", c->info.key_size), c->chain_pem, b->ca_order_id,
+	    b->ca_certificate_id);
 }
 
 static enum op_next

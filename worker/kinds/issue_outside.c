@@ -500,6 +500,10 @@ accept(struct op *op)
 		return wrong(op, serial, why);
 	fault_point("worker.outside.answered");
 	b->result = result;
+	b->ca_order_id = o->answer.order_id;
+	if (!b->ca_order_id && o->order_id[0] != '\0')
+		b->ca_order_id = o->order_id;
+	b->ca_certificate_id = o->answer.certificate_id;
 	o->job->fate = ISSUE_SIGNED;
 	return op_goto(op, issue_finish);
 }

@@ -82,6 +82,7 @@ struct task {
 enum op_next acme_validate_begin(struct op *op);
 enum op_next ca_init_begin(struct op *op);
 enum op_next ca_next_begin(struct op *op);
+enum op_next ca_revoke_begin(struct op *op);
 enum op_next crl_build_begin(struct op *op);
 enum op_next digest_begin(struct op *op);
 enum op_next health_check_begin(struct op *op);

@@ -26,6 +26,7 @@ static const struct kind {
     {"acme_validate", acme_validate_begin, false},
     {"ca_init", ca_init_begin, false},
     {"ca_next", ca_next_begin, true},
+    {"ca_revoke", ca_revoke_begin, false},
     {"crl_build", crl_build_begin, false},
     {"digest", digest_begin, false},
     {"health_check", health_check_begin, false},

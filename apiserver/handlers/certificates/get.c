@@ -30,6 +30,9 @@ static const struct field version_fields[] = {
     {"key_algorithm", FIELD_TEXT, FIELD_OMIT_EMPTY},
     {"key_size", FIELD_INT},
     {"created_at", FIELD_TIME},
+    {"revoked_at", FIELD_TIME, FIELD_OMIT_EMPTY},
+    {"ca_revocation", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"ca_revocation_said", FIELD_TEXT, FIELD_OMIT_EMPTY},
 };
 
 /* Where one came from that an ACME client obtained: its account, and its
