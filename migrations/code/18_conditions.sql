@@ -78,7 +78,7 @@ FROM tasks t WHERE t.status = 'Failed' ORDER BY t.id LIMIT policy_condition_rows
 UNION ALL (SELECT 'revocation_unconfirmed', r.certificate_id, r.revoked_at, r.issuer_id || ': ' || coalesce(r.issuer_said, '')
 FROM certificate_revocations r JOIN certificate_versions v ON v.issuer_id = r.issuer_id AND v.serial_number = r.serial_number
 WHERE r.issuer_state <> 'confirmed' AND r.certificate_id IS NOT NULL AND v.not_after > engine_now()
-    AND (r.issuer_state IN ('by_hand', 'refused') OR r.revoked_at < engine_now() - policy_condition_job())
+    AND (r.issuer_state NOT IN ('waiting', 'pending') OR r.revoked_at < engine_now() - policy_condition_job())
 ORDER BY r.revoked_at LIMIT policy_condition_rows())
 UNION ALL (SELECT 'acme_validation_waiting', t.subject, t.run_after, ''
 FROM (SELECT o.* FROM tasks o WHERE o.status = 'Pending' AND o.run_after < engine_now() - policy_condition_acme()
