@@ -157,6 +157,7 @@ class GlobalSign(Rest):
     waits = ["202"]
     ends = ["REVOKED"]
     not_yet = "and works on it: HTTP 202"
+    revokes, compromised = "PATCH /certificates/", "keyCompromise"
     knows_within_s = 60
 
     def configure(self, plane, name):
