@@ -128,6 +128,8 @@ refuse(struct arena *a, const struct cJSON *value, const char *secret)
 	const struct cJSON *item;
 	const char *why;
 
+	if (value->string != NULL && secretkey_is(value->string))
+		secret = value->string;
 	if (cJSON_IsString(value) && secret != NULL &&
 	    value->valuestring[0] != '\0' && !is_mask(value))
 		return arena_printf(a,
@@ -135,9 +137,7 @@ refuse(struct arena *a, const struct cJSON *value, const char *secret)
 		    fieldtext_shown(secret));
 	cJSON_ArrayForEach(item, value)
 	{
-		bool named = item->string != NULL && secretkey_is(item->string);
-
-		why = refuse(a, item, named ? item->string : secret);
+		why = refuse(a, item, secret);
 		if (why != NULL)
 			return why;
 	}
@@ -147,6 +147,5 @@ refuse(struct arena *a, const struct cJSON *value, const char *secret)
 const char *
 secretkey_refuse(struct arena *a, const struct cJSON *member)
 {
-	return refuse(a, member,
-	    secretkey_is(member->string) ? member->string : NULL);
+	return refuse(a, member, NULL);
 }
