@@ -111,7 +111,7 @@ class DigiCert(Rest):
     waits = ["pending", "processing", "needs_approval", "reissue_pending", "needs_csr", "waiting_pickup", "a_word_of_tomorrow"]
     ends = ["rejected", "denied", "canceled", "expired", "revoked"]
     not_yet = 'issued, but not to be fetched yet: HTTP 404: "The certificate is not available yet"'
-    revokes, compromised = "PUT /certificate/", "key_compromise"
+    revokes, compromised, tests = "PUT /certificate/", "key_compromise", "GET /user/me"
 
     def configure(self, plane, name):
         return {"type": "DigiCert", "config": {"api_key": KEY, "org_id": str(ORGANISATION), "base_url": self.sim.url}}
@@ -125,7 +125,7 @@ class Sectigo(Rest):
     waits = ["Requested", "Init", "Approved", "Applied", "SAApproved", "Pending", "Unmanaged", "A word of tomorrow"]
     ends = ["Declined", "Invalid", "Rejected", "Revoked", "Expired", "Replaced", "Not Enrolled"]
     not_yet = 'issued, but not to be fetched yet: HTTP 400: "Being processed by Sectigo" (0)'
-    revokes, compromised = "POST /ssl/v1/revoke/", 1
+    revokes, compromised, tests = "POST /ssl/v1/revoke/", 1, "GET /ssl/v1/types"
 
     def configure(self, plane, name):
         return {"type": "Sectigo", "config": {"customer_uri": sim_sectigo.CUSTOMER, "login": sim_sectigo.LOGIN, "cert_type": 31,
@@ -142,7 +142,7 @@ class Entrust(Rest):
     waits = ["PENDING", "PROCESSING", "AWAITING_APPROVAL", "A_WORD_OF_TOMORROW"]
     ends = ["REJECTED", "denied", "Failed"]
     not_yet = "and works on it: ACCEPTED"
-    revokes, compromised = f"POST {ca}/certificates/", "keyCompromise"
+    revokes, compromised, tests = f"POST {ca}/certificates/", "keyCompromise", f"GET {ca}"
 
     def configure(self, plane, name):
         return {"type": "Entrust", "config": {"api_url": self.sim.url, "ca_id": sim_entrust.CA, "profile_id": sim_entrust.PROFILE,
@@ -157,7 +157,7 @@ class GlobalSign(Rest):
     waits = ["202"]
     ends = ["REVOKED"]
     not_yet = "and works on it: HTTP 202"
-    revokes, compromised = "PATCH /certificates/", "keyCompromise"
+    revokes, compromised, tests = "PATCH /certificates/", "keyCompromise", "GET /validationpolicy"
     knows_within_s = 60
 
     def configure(self, plane, name):

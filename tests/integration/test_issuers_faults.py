@@ -14,6 +14,19 @@ def ca(make, request):  # noqa: F811
     return make(request.param)
 
 
+@pytest.mark.parametrize("fault, says", [
+    ({"status": 401}, "the CA refused the test: HTTP 401"), ({"status": 503}, "the CA did not say that it can be used: HTTP 503"),
+    ({"close": "before"}, "the CA did not say that it can be used: ")], ids=["401", "503", "cut"])
+def test_a_test_calls_the_ca(plane, ca, fault, says):  # noqa: F811
+    wait_for(lambda: plane.api.need("GET", f"/api/v1/issuers/{ca.id}")["test_status"] == "success", 20, "its first test")
+    ca.sim.fault(ca.tests, **fault)
+    status, reply = plane.api.post(f"/api/v1/issuers/{ca.id}/test", timeout=60)
+    assert status == 422 and says in reply["message"], reply
+    assert plane.api.need("GET", f"/api/v1/issuers/{ca.id}")["test_status"] == "failed"
+    assert plane.api.post(f"/api/v1/issuers/{ca.id}/test", timeout=60)[1] == {"status": "connection_successful"}
+    assert not ca.sim.orders and ca.sim.calls(ca.tests) >= 3
+
+
 @pytest.mark.parametrize("fault", [
     {"close": "after"}, {"truncate": True}, {"status": 500}, {"status": 502, "body": "<html>bad gateway"}, {"status": 503}, {"status": 201, "body": {}}],
     ids=lambda f: next(iter(f)) + str(f.get("status", "")))

@@ -1,21 +1,27 @@
 /*
  * ca_init: makes or opens the CA of an issuer as soon as it is configured, so
  * that the first certificate need not wait and a mistake is seen at once: the
- * issuer's test status says how it went.  Of a CA outside of the process only
- * the configuration is looked at; nothing is ordered for a test.
+ * issuer's test status says how it went.  Of a CA outside of the process the
+ * configuration is looked at, and the CA is called where its connector can do
+ * so without ordering anything.
  */
 #include "common/log/log.h"
 #include "worker/kinds/kind.h"
 
 #define CA_POLL_MS 10
+#define ANSWER_SLACK_MS 2000
 
 struct ca_init {
+	struct op *op;
 	rc code;
 	const char *why;
+	bool has_answer;
+	struct issuer_answer answer; /* its texts live in the op's arena */
 };
 
 static op_step ca_init_known;
 static op_step ca_init_wait;
+static op_step ca_init_answered;
 static op_step ca_init_done;
 static op_step ca_init_failed;
 
@@ -55,12 +61,67 @@ report_success(struct op *op)
 	    lease_incarnation(t->env->lease), t->lease_text, t->id);
 }
 
+static void
+on_answer(void *arg, const struct issuer_answer *answer)
+{
+	struct ca_init *c = arg;
+
+	c->answer = *answer;
+	c->has_answer = true;
+	op_wake(c->op);
+}
+
+static enum op_next
+ask(struct op *op, const struct issuer_ops *outside, const char *config)
+{
+	struct task *t = op_owner(op);
+	struct ca_init *c = op_state(op, sizeof(*c));
+	const char *why = "";
+	void *call;
+	rc ret;
+
+	c->op = op;
+	ret = outside->open(&t->env->issuer, op_arena(op), config, NULL, &call,
+	    &why);
+	if (ret != RC_OK)
+		return report_failure(op, ret, why);
+	ret = outside->validate(call, on_answer, c);
+	if (ret != RC_OK)
+		return report_failure(op, ret, "the CA could not be called");
+	task_wait(t, true);
+	return op_park(op, ISSUER_ASK_MS + ANSWER_SLACK_MS, ca_init_answered);
+}
+
+static enum op_next
+ca_init_answered(struct op *op)
+{
+	struct task *t = op_owner(op);
+	struct ca_init *c = op_state(op, sizeof(*c));
+	const char *words = c->answer.words ? c->answer.words : "";
+
+	task_wait(t, false);
+	if (!lease_is_trusted(t->env->lease))
+		return lease_refuse(op);
+	if (!c->has_answer)
+		return report_failure(op, RC_TIMEOUT,
+		    "the CA did not answer in time");
+	if (c->answer.verdict == ISSUER_DONE)
+		return report_success(op);
+	return report_failure(op,
+	    c->answer.verdict == ISSUER_REFUSED ? RC_INVALID : RC_UNAVAILABLE,
+	    op_printf(op, "the CA %s%s%s",
+		c->answer.verdict == ISSUER_REFUSED
+		    ? "refused the test"
+		    : "did not say that it can be used",
+		words[0] ? ": " : "", words));
+}
+
 static enum op_next
 ca_init_known(struct op *op)
 {
 	struct task *t = op_owner(op);
 	const struct issuer_ops *outside;
-	const char *why = "";
+	const char *config, *why = "";
 	rc ret;
 
 	if (!lease_is_trusted(t->env->lease))
@@ -70,9 +131,12 @@ ca_init_known(struct op *op)
 	outside = issuer_find(t->env->issuers, op_text(op, 0, "type"));
 	if (!outside)
 		return op_goto(op, ca_init_wait);
-	ret = outside->check(&t->env->issuer, op_arena(op),
-	    op_text(op, 0, "config"), &why);
-	return ret == RC_OK ? report_success(op) : report_failure(op, ret, why);
+	config = op_text(op, 0, "config");
+	ret = outside->check(&t->env->issuer, op_arena(op), config, &why);
+	if (ret != RC_OK)
+		return report_failure(op, ret, why);
+	return outside->validate ? ask(op, outside, config)
+				 : report_success(op);
 }
 
 static enum op_next
