@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+PLAIN_TOO = "test_guard runs it"
+
 
 def test_waits_to_be_ended(plane):
     site = plane.start_site(keep=True)

@@ -302,6 +302,7 @@ def test_killed_in_the_middle(world):
     assert world.query("SELECT order_id FROM acme_orders o WHERE o.status = 'valid' AND (SELECT count(*) FROM certificate_versions v "
                        "WHERE v.job_id = o.job_id) <> 1") == []
     assert world.query("SELECT job_id FROM acme_orders WHERE job_id IS NOT NULL GROUP BY 1 HAVING count(*) > 1") == []
+    wait_for(lambda: all(api.get("/ready")[0] == 200 for api in world.apis.values()), 60, "every apiserver to have its database again")
 
 
 # --- the account's list of orders (section 7.1.2.1) ---
