@@ -77,7 +77,7 @@ def end(process, signo, directory):
 def test_pytest_is_ended(tmp_path, signo, more):
     ready = tmp_path / "ready"
     run = start([*SCENE, *more], SCENE_READY=str(ready))
-    directory = wait_for(lambda: ready.exists() and ready.read_text(encoding="ascii"), 40, "the scene")
+    directory = wait_for(lambda: ready.exists() and ready.read_text(encoding="ascii"), 120, "the scene")
     templates = [p for p in Path("/tmp").glob("cc-template-*") if owner_of(p) == run.pid]
     had = end(run, signo, directory)
     # postgres, apiserver, scheduler, worker, agent, nginx, guard, orphan at least
@@ -94,7 +94,7 @@ def directory_of(process, pattern):
                     belonging(str(path).encode(), {os.getpid()})) > 5:
                 return str(path)
         return None
-    return wait_for(look, 30, "a fleet")
+    return wait_for(look, 90, "a fleet")
 
 
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGKILL])
