@@ -37,6 +37,7 @@ CREATE TABLE acme_accounts (
 );
 CREATE INDEX acme_accounts_created_at ON acme_accounts (created_at, account_id); -- the order of the list
 CREATE INDEX acme_accounts_deactivated ON acme_accounts (updated_at, account_id) WHERE status = 'deactivated'; -- for the duty acme_cleanup
+CREATE INDEX acme_accounts_ended ON acme_accounts (created_at, account_id) WHERE status <> 'valid';
 CREATE INDEX acme_accounts_owner_id ON acme_accounts (owner_id) WHERE owner_id IS NOT NULL;
 
 -- Keys of external account binding (RFC 8555 section 7.3.4): each admits one account, or any number if it is reusable.

@@ -39,7 +39,7 @@ LISTS = {
     f"{V1}/issuers": ("issuers", []),
     f"{V1}/discovered-certificates": ("discovered_certificates", ["agent_id=agent-7", "agent_id=nobody", "status=Dismissed"]),
     f"{V1}/discovery-scans": ("discovery_scans", ["agent_id=agent-7", "agent_id=nobody"]),
-    f"{V1}/acme/accounts": ("acme_accounts", ["profile_id=prof-nobody"]),
+    f"{V1}/acme/accounts": ("acme_accounts", ["profile_id=prof-nobody", "status=deactivated", "status=revoked"]),
     f"{V1}/acme/eab-keys": ("acme_eab_keys", ["profile_id=prof-nobody", "owner_id=o-7"]),
     f"{V1}/acme/orders": ("acme_orders", ["status=invalid", "status=pending", "status=processing", "account_id=acct-7",
                                             "account_id=nobody", "certificate_id=mc-7", "certificate_id=nobody"]),
