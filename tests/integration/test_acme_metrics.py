@@ -139,7 +139,7 @@ def test_tries_to_validate(orders):
     task = orders.value("SELECT id FROM tasks WHERE subject = %s", one)
     for n, outcome in enumerate(("failed", "failed", "failed", "failed", "valid")):
         orders.q("UPDATE tasks SET status = 'Running', leased_by = 'w', lease_id = 7, attempt_until = 'infinity' WHERE id = %s", task)
-        assert len(orders.q("SELECT * FROM acme_challenge_end('w', 7, %s, %s, '{}', '{\"type\": \"x\"}', 'dns', %s)", task, outcome, 400 * n)) == (n < 4)
+        assert len(orders.q("SELECT * FROM acme_challenge_end('w', 7, %s, %s, '{}', '{\"type\": \"x\"}', 'dns', %s, NULL)", task, outcome, 400 * n)) == (n < 4)
     now = of(orders)
     assert orders.look(order)[0] == "invalid"
     assert now("validations_total", type="dns-01", result="dns") - before("validations_total", type="dns-01", result="dns") == 4

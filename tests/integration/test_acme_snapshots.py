@@ -157,7 +157,7 @@ def test_a_challenge_is_answered_once(orders):
 
 
 def end(orders, task, outcome):
-    return orders.q("SELECT * FROM acme_challenge_end('w', 7, %s, %s, NULL, NULL, 'valid', 5)", task, outcome)
+    return orders.q("SELECT * FROM acme_challenge_end('w', 7, %s, %s, NULL, NULL, 'valid', 5, NULL)", task, outcome)
 
 
 def take(orders, *challenges):
@@ -171,7 +171,7 @@ def take(orders, *challenges):
 def test_the_last_two_proofs_at_once_make_the_order_ready(orders):
     order, (_, one), (_, two) = challenge(orders, "both", 2)
     tasks = take(orders, one, two)
-    meet(orders.stack, write("SELECT acme_challenge_end('w', 7, %s, 'valid', NULL, NULL, 'valid', 5)", tasks[0]), lambda: end(orders, tasks[1], "valid"))
+    meet(orders.stack, write("SELECT acme_challenge_end('w', 7, %s, 'valid', NULL, NULL, 'valid', 5, NULL)", tasks[0]), lambda: end(orders, tasks[1], "valid"))
     assert orders.look(order)[0] == "ready"
 
 

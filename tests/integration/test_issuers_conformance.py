@@ -377,8 +377,7 @@ def die_at(plane):
     fault.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("point", ["placing", "sent", "answered", "pending"])
-@pytest.mark.parametrize("kind", OUTSIDE)
+@pytest.mark.parametrize("kind, point", [*((k, p) for k in OUTSIDE for p in ("placing", "sent", "answered", "pending")), ("acme", "account")])
 def test_killed_anywhere_it_has_one_order_in_the_end(plane, make, order, die_at, kind, point):
     issuer = make(kind)
     if point == "pending":
