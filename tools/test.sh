@@ -26,8 +26,8 @@ started=$SECONDS
 jobs=$(nproc)
 [ "$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)" -ge 1500 ] || jobs=1
 
-# The integration tests wait for much of their time: three files a core at once, where each has a GiB and a quarter of memory.
-planes=$(awk -v cores="$(nproc)" '/^MemAvailable:/ { n = int($2 / 1310720); least = cores + 1; most = 3 * cores
+# The integration tests wait for half of their time: two files a core at once and one more, where each has a GiB and a quarter of memory.
+planes=$(awk -v cores="$(nproc)" '/^MemAvailable:/ { n = int($2 / 1310720); least = cores + 1; most = 2 * cores + 1
     print (n < least ? least : n > most ? most : n) }' /proc/meminfo)
 
 # part NAME LOG SECONDS PASSED FAILED SKIPPED: prints the line and keeps the numbers; parts that run at the same time do so one after another.
@@ -72,33 +72,19 @@ build_fuzz() { # OPTIONS...
     CC=clang BUILD_DIR=build-fuzz TARGETS=fuzz_targets tools/build.sh "$@"
 }
 
-# Parts and builds that run beside other parts end with this script, however that ends.
-beside=()
-trap 'for group in "${beside[@]}"; do kill -- "-$group"; done 2>/dev/null' EXIT
-
-run_beside() { # PART...
-    set -m # in a group of its own
-    run_parts "$@" &
-    set +m
-    beside+=($!)
-}
-
-await_beside() {
-    [ ${#beside[@]} -eq 0 ] || wait "${beside[@]}"
-    beside=()
-}
+# A build that runs beside tests ends with this script, however that ends.
+ahead=
+trap '[ -z "$ahead" ] || kill -- "-$ahead" 2>/dev/null' EXIT
 
 # What a later part needs is compiled behind the tests of earlier ones, which wait
 # more than they reckon, in time that nobody else wants.  That part
 # builds what is left and says how that went.
-ahead=
 build_ahead() { # LOG FUNCTION ARGUMENTS...
     export -f build build_fuzz
     export jobs
     # Where each session is a group of its own to the kernel, that has a niceness as well.
     setsid nice -n 19 bash -c 'echo 19 >/proc/self/autogroup; "$@"' - "${@:2}" >"$logs/$1.log" 2>&1 &
     ahead=$!
-    beside+=("$ahead")
 }
 
 # Two at once in one folder would disturb each other.
@@ -177,22 +163,19 @@ run_parts() {
     for p in "$@"; do run_part "$p"; done
 }
 
-# The integration tests leave room for others beside them; what is searched for so many seconds, and what tells a time, has the machine alone.
+# Unit tests have times of milliseconds in them, so nothing is tested beside them; what is searched for so many seconds, and what
+# tells a time, has the machine alone.
 # What the sanitizers look at is tested with them alone, but for what says PLAIN_TOO: as a part by its name, integration is all of it.
 run_all() {
     export TEST_ONCE=1
     run_part build || return
     build_ahead ahead-asan build build-asan "${asan[@]}"
-    run_beside style units
-    run_part integration
+    run_parts units style integration
     await_ahead
-    await_beside
     run_part asan-build
     build_ahead ahead-fuzz build_fuzz "${fuzz[@]}"
-    run_beside asan-units
-    run_part integration-asan
+    run_parts asan-units integration-asan
     await_ahead
-    await_beside
     run_parts fuzz chaos
 }
 
