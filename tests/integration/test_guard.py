@@ -2,7 +2,6 @@
 Whatever ends a run of pytest, chaos.py, bench.py or with_postgres.py, no
 process and no directory of it stays behind.
 """
-import contextlib
 import os
 import re
 import signal
@@ -13,20 +12,11 @@ from pathlib import Path
 import pytest
 
 from fleet import BUILD, ROOT, wait_for
-from guard import belonging, processes
+from guard import belonging, processes, shared_memory
 
 NOT_SANITIZED = "guard.py and who calls it: what becomes of programs that were killed, whichever"
 
 SCENE = [sys.executable, "-m", "pytest", "-q", ROOT / "tests/integration/scene_guard.py"]
-
-
-def shared_memory(pids):
-    """What these have mapped of PostgreSQL's."""
-    found = set()
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            found |= set(re.findall(r"/dev/shm/PostgreSQL\.\d+", Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")))
-    return found
 
 
 def owner_of(directory):
@@ -56,7 +46,7 @@ def start(argv, **env):
 def end(process, signo, directory):
     """Ends it and looks for what stays; the processes that it had."""
     had = belonging(directory.encode(), {os.getpid()})
-    shared = shared_memory(had)
+    shared = set(map(os.fsdecode, shared_memory(had)))
     shared |= set(map(str, Path("/dev/shm").glob(f"{Path(directory).name}-*")))  # its databases, where there is room for them
     assert directory.startswith("/tmp/c") and Path(directory).is_dir() and len(had) > 3 and shared, had
     try:

@@ -15,6 +15,7 @@ and removes the directory and the others it was given.
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -88,12 +89,21 @@ def shut_postgres_down(directory, mine):
                 time.sleep(0.01)
 
 
+def shared_memory(pids):
+    """What these have mapped of PostgreSQL's: one that initdb runs leaves it behind when it is killed, whatever the signal."""
+    found = set()
+    for pid in pids:
+        found |= set(re.findall(rb"/dev/shm/PostgreSQL\.\d+", read(f"/proc/{pid}/maps")))
+    return found
+
+
 def clear(directory, others, owner, keep, commands):
     spared = {owner, os.getpid(), os.getppid()}
 
     def mine():
         return belonging(directory.encode(), spared)
 
+    segments = shared_memory(mine())
     send([p for p in mine() if b"postgres" not in read(f"/proc/{p}/cmdline")], signal.SIGKILL)
     shut_postgres_down(directory, mine)
     deadline = time.monotonic() + GIVE_UP_S
@@ -103,8 +113,12 @@ def clear(directory, others, owner, keep, commands):
             break
         # Stopped first: what forks meanwhile would be missed.
         send(left, signal.SIGSTOP)
+        segments |= shared_memory(mine())
         send(mine(), signal.SIGKILL)
         time.sleep(0.01)
+    for path in segments:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
     for line in read("/proc/self/mounts").decode(errors="replace").splitlines():
         if line.split()[1].startswith(directory + "/"):
             subprocess.run(["umount", "-l", line.split()[1]], check=False, stderr=subprocess.DEVNULL)
