@@ -18,13 +18,13 @@ def ca(make, request):  # noqa: F811
     ({"status": 401}, "the CA refused the test: HTTP 401"), ({"status": 503}, "the CA did not say that it can be used: HTTP 503"),
     ({"close": "before"}, "the CA did not say that it can be used: ")], ids=["401", "503", "cut"])
 def test_a_test_calls_the_ca(plane, ca, fault, says):  # noqa: F811
-    wait_for(lambda: plane.api.need("GET", f"/api/v1/issuers/{ca.id}")["test_status"] == "success", 20, "its first test")
+    assert plane.api.need("GET", f"/api/v1/issuers/{ca.id}")["test_status"] == "success"
     ca.sim.fault(ca.tests, **fault)
     status, reply = plane.api.post(f"/api/v1/issuers/{ca.id}/test", timeout=60)
     assert status == 422 and says in reply["message"], reply
     assert plane.api.need("GET", f"/api/v1/issuers/{ca.id}")["test_status"] == "failed"
     assert plane.api.post(f"/api/v1/issuers/{ca.id}/test", timeout=60)[1] == {"status": "connection_successful"}
-    assert not ca.sim.orders and ca.sim.calls(ca.tests) >= 3
+    assert not ca.sim.orders and ca.sim.calls(ca.tests) >= 2
 
 
 @pytest.mark.parametrize("fault", [

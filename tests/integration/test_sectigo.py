@@ -38,7 +38,6 @@ def test_the_term_is_the_longest_that_the_profile_allows(plane, sectigo, order, 
     _, job = order(sectigo, certificate_profile_id=life_of(plane, days))
     completed(plane, job)
     assert [o["days"] for o in sectigo.sim.orders.values()] == [term]
-    # One look was the issuer's test.
     assert (sectigo.sim.calls("GET /ssl/v1/types") > 0) == (days < 365)
 
 
