@@ -5,7 +5,7 @@ import pytest
 
 from fleet import wait_for
 from sim_globalsign import KEY, POLICY, SECRET
-from test_issuers_conformance import at_once, certificates, completed, make, order, plane, row, versions, wait_ordered, wait_status  # noqa: F401
+from test_issuers_conformance import at_once, certificates, change, completed, make, order, plane, row, versions, wait_ordered, wait_status  # noqa: F401
 
 
 @pytest.fixture
@@ -17,10 +17,6 @@ def globalsign(make):  # noqa: F811
 def sim(globalsign):
     globalsign.sim.policy = copy.deepcopy(POLICY)
     return globalsign.sim
-
-
-def change(plane, issuer, **changes):  # noqa: F811
-    plane.api.need("PUT", f"/api/v1/issuers/{issuer.id}", {"config": issuer.config["config"] | changes})
 
 
 def sent(sim):

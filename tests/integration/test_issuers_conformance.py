@@ -252,6 +252,10 @@ def order(plane):
     return place
 
 
+def change(plane, issuer, **changes):
+    plane.api.need("PUT", f"/api/v1/issuers/{issuer.id}", {"config": issuer.config["config"] | changes})
+
+
 def renew(plane, certificate):
     return plane.api.need("POST", f"/api/v1/certificates/{certificate}/renew")["job_id"]
 

@@ -3,16 +3,12 @@ import pytest
 
 from fleet import wait_for
 from sim_sectigo import CUSTOMER, LOGIN, ORGANISATION, PASSWORD
-from test_issuers_conformance import at_once, certificates, completed, make, order, plane, row, versions, wait_ordered, wait_status  # noqa: F401
+from test_issuers_conformance import at_once, certificates, change, completed, make, order, plane, row, versions, wait_ordered, wait_status  # noqa: F401
 
 
 @pytest.fixture
 def sectigo(make):  # noqa: F811
     return make("sectigo")
-
-
-def change(plane, issuer, **changes):  # noqa: F811
-    plane.api.need("PUT", f"/api/v1/issuers/{issuer.id}", {"config": issuer.config["config"] | changes})
 
 
 def life_of(plane, days):  # noqa: F811
