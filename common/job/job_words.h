@@ -16,6 +16,10 @@
 	"what its certificate is to be was changed, and the ACME client that " \
 	"alone has its key has to place a new order"
 
+/* The worker says it of a batch's end, SQL of a lease's. */
+#define JOB_HELD \
+	"given back: somebody's open transaction holds its certificate's row"
+
 /*        word, sentence; neither needs escaping in JSON */
 #define JOB_WORD_TABLE(X) \
 	X("agent_gone", \
@@ -26,6 +30,7 @@
 	X("csr_timeout_no_holder", \
 	    "no agent sent a CSR: the certificate has no target, so no agent " \
 	    "holds its key; map it to a target") \
+	X("held", JOB_HELD) \
 	X("nonsense_far_ahead", \
 	    JOB_NONSENSE "its run_after lies more than a year ahead") \
 	X("nonsense_no_agent", JOB_NONSENSE "it names no agent") \

@@ -138,7 +138,7 @@ CREATE FUNCTION leases_free(p_incarnation text, p_term bigint, p_worker text, p_
     p_low_lease bigint, p_words jsonb) RETURNS TABLE (freed bigint, failed bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off AS $$
 #variable_conflict use_column
-DECLARE v_ids text[]; v_dead text[]; v_alone text[]; v_guilty text[]; v_late text[]; v_failed text[]; v_parked text[]; v_task_n bigint;
+DECLARE v_ids text[]; v_dead text[]; v_alone text[]; v_guilty text[]; v_late text[]; v_failed text[]; v_parked text[]; v_held text[]; v_task_n bigint;
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
     IF p_worker IS NULL THEN
@@ -171,14 +171,18 @@ BEGIN
             FROM jobs j JOIN managed_certificates c ON c.id = j.certificate_id WHERE j.id = ANY (v_guilty) OR j.id = ANY (v_dead)
                 AND coalesce(cardinality(j.died_with), 0) + CASE WHEN j.id = ANY (v_alone) THEN 2 ELSE 1 END >= policy_deaths_beside()
             FOR NO KEY UPDATE OF c SKIP LOCKED) d;
+        -- Claims pass over what they might have to write off while its certificate is held (06_claim.sql): it is told of.
+        SELECT array_agg(j.id) INTO v_held FROM jobs j WHERE j.id = ANY (v_ids) AND j.serial_number IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM managed_certificates c WHERE c.id = j.certificate_id FOR KEY SHARE SKIP LOCKED);
         -- Each row is written once: a second write checks its keys, and waits for who holds an issuer or agent.
         WITH freed AS (
             UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
                 died_with = CASE WHEN j.id = ANY (v_dead) THEN died_with(j.died_with, j.leased_by, (j.id = ANY (v_late)) IS TRUE,
                     CASE WHEN j.id = ANY (v_alone) THEN 2 ELSE 1 END) ELSE j.died_with END, run_after = CASE WHEN p.is_parked THEN 'infinity' ELSE j.run_after END,
                 checkpoint = CASE WHEN p.is_parked THEN j.checkpoint || '{"state": "uncertain"}' ELSE j.checkpoint END,
+                held_since = CASE WHEN j.id = ANY (v_held) THEN coalesce(j.held_since, engine_now()) ELSE j.held_since END,
                 last_error = CASE WHEN p.is_parked THEN job_say(p_words, 'workers_died_ordering', coalesce(j.checkpoint ->> 'order_reference', j.id))
-                    ELSE j.last_error END
+                    WHEN j.id = ANY (v_held) THEN job_say(p_words, 'held', NULL) ELSE j.last_error END
             FROM (SELECT u.id, (u.id = ANY (v_parked)) IS TRUE AS is_parked FROM unnest(v_ids) AS u (id) WHERE (u.id = ANY (v_failed)) IS NOT TRUE) p
             WHERE j.id = p.id RETURNING j.id, j.certificate_id, j.last_error, p.is_parked
         )

@@ -112,6 +112,10 @@ CROSS JOIN LATERAL (SELECT l.issuer_id AS id, NULL::timestamptz AS since, 'lanes
     UNION ALL SELECT j.id, j.run_after, 'jobs', j.xmax FROM lanes l CROSS JOIN LATERAL (SELECT o.id, o.run_after, o.xmax FROM jobs o
         WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending' AND job_issues(o.type) AND o.run_after <= is_open.now
         ORDER BY o.run_after, o.id LIMIT policy_condition_rows()) j
+    UNION ALL SELECT j.id, j.run_after, 'managed_certificates', c.xmax FROM lanes l CROSS JOIN LATERAL (SELECT o.id, o.run_after,
+            o.certificate_id, o.held_since FROM jobs o WHERE o.issuer_id = l.issuer_id AND o.status = 'Pending' AND job_issues(o.type)
+            AND o.run_after <= is_open.now ORDER BY o.run_after, o.id LIMIT policy_condition_rows()) j
+        JOIN managed_certificates c ON c.id = j.certificate_id WHERE j.held_since IS NULL -- told of above
     UNION ALL SELECT o.id, NULL, 'jobs', o.xmax FROM jobs o WHERE o.status = 'Running') h
 WHERE h.held_by = pg_snapshot_xmin(pg_current_snapshot())::xid ORDER BY h.id LIMIT policy_condition_rows())
 -- Whatever it is that somebody holds: what needs it passes over it.

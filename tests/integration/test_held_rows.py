@@ -121,6 +121,20 @@ def test_a_worker_leaves_what_is_held_to_the_next_look(lane):
     assert statuses(lane, jobs) == ["Pending", "Pending"]
 
 
+def test_what_a_lease_leaves_behind_a_held_certificate_is_told_of(lane):
+    """Claims pass over it until it is let go, so nothing else would."""
+    jobs = [lane.job() for _ in range(2)]
+    lane.claim(10)
+    lane.q("UPDATE jobs SET attempt_until = clock_timestamp() - interval '1 second' WHERE id = ANY (%s)", jobs)
+    with held(lane, "managed_certificates", "id = %s", certificate(lane, jobs[0])):
+        lane.q("SELECT leases_free('leader', 7, NULL, NULL, 0, %s)", job_words())
+        assert [lane.row(job, "status, held_since") for job in jobs] == [("Pending", lane.now), ("Pending", None)]
+        assert "open transaction" in lane.row(jobs[0], "last_error")[0] and lane.row(jobs[1], "last_error") == (None,)
+        assert lane.q("SELECT subject FROM conditions WHERE name = 'row_held'") == [(jobs[0],)]
+        assert lane.claim(10)[1] == 1
+    assert lane.claim(10)[1] == 1
+
+
 def test_tasks_of_a_lease_end_without_the_one_that_is_held(lane):
     tasks = [f"task-{lane.issuer}-{i}" for i in range(3)]
     lane.q("INSERT INTO tasks (id, kind, subject, status, lease_id, leased_by, attempt_until) "
@@ -568,6 +582,8 @@ def test_status_tells_of_rows_that_the_oldest_transaction_holds(lane, new_agent)
     for table, column in (("lanes", "issuer_id"), ("issuers", "id")):
         with held(lane, table, f"{column} = %s", lane.issuer):
             assert lane.q(told) == [(lane.issuer, table)]
+    with held(lane, "managed_certificates", "id = %s", certificate(lane, job)):
+        assert lane.q(told) == [(job, "managed_certificates")]
     agent = new_agent()[0]
     with held(lane, "agents", "id = %s", agent):
         assert lane.q(told) == [(agent, "agents")]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import BUILD, Fleet, wait_for
+from fleet import BUILD, PATIENCE, Fleet, wait_for
 from load import Load, done_since, last_lease, make_certificates, wait_quiet
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
@@ -17,7 +17,7 @@ import checker  # noqa: E402
 from scenes import Pause  # noqa: E402
 
 LIMIT_S = 150
-PAUSED_S = 1.5  # more than the longest lease
+PAUSED_S = 1.5 * PATIENCE  # more than the longest lease
 OPENED, CLOSED = (f"UPDATE lanes SET breaker_state = '{state}', opened_until = {until}"
                   for state, until in (("open", "now() + interval '1 hour'"), ("closed", "NULL")))
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
@@ -136,9 +136,10 @@ def lives(plane):
 def pause_everything(plane, order):
     """How many jobs that a worker held had to be handed out again; it may commit the rest as it wakes."""
     held = freeze_with_work(plane, "worker-1")
-    # Their time is up in the middle of the pause, and nobody ends them before all are back.
-    plane.query("UPDATE jobs j SET attempt_until = w.lease_until + interval '0.2 s' FROM workers w "
-                "WHERE w.incarnation = j.leased_by AND j.id = ANY (%s) AND j.status = 'Running'", list(held))
+    # Their time is up before the pause is over, and nobody ends them before all are back.  What they have left of it is
+    # time enough for a worker on a busy machine to give them back.
+    plane.query("UPDATE jobs j SET attempt_until = w.lease_until + make_interval(secs => %s) FROM workers w "
+                "WHERE w.incarnation = j.leased_by AND j.id = ANY (%s) AND j.status = 'Running'", PAUSED_S * 0.8, list(held))
     plane.query(OPENED)
     attempts = dict(plane.query("SELECT id, attempts FROM jobs WHERE id = ANY (%s)", list(held)))
     ends = plane.value("SELECT EXTRACT(epoch FROM max(lease_until) - clock_timestamp())::float FROM workers")

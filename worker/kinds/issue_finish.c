@@ -13,6 +13,7 @@
 #include "common/base/enc.h"
 #include "common/base/fault.h"
 #include "common/base/rand.h"
+#include "common/job/job_words.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "worker/kinds/issue_batch.h"
@@ -21,8 +22,6 @@
 #define BUSY_MS 20
 #define UNAVAILABLE_MS 100
 #define STUCK_MS 2000
-#define HELD_WORDS \
-	"given back: somebody's open transaction holds its certificate's row"
 #define HELD_BESIDE_WORDS \
 	"given back: somebody's open transaction holds a row beside its " \
 	"certificate's: a target's, an agent's, the issuer's or its lane's"
@@ -135,7 +134,7 @@ store_send(struct op *op, struct issue_batch *b, struct issue_range r)
 	return OP_QUERY(op, Q_ISSUE_COMPLETE, stored, b->worker, b->lease_text,
 	    db_text_array(a, ids, n), db_text_array(a, pems, n),
 	    db_text_array(a, prints, n), db_text_array(a, algs, n),
-	    db_i64_array(a, sizes, n), b->ca->chain_pem, HELD_WORDS);
+	    db_i64_array(a, sizes, n), b->ca->chain_pem, JOB_HELD);
 }
 
 /* The range on top of the stack, again or for the first time. */
@@ -489,7 +488,7 @@ aside_send(struct op *op)
 	    b->lease_text, db_text_array(a, ids, b->ntodo),
 	    db_text_array(a, outcomes, b->ntodo),
 	    db_text_array(a, reasons, b->ntodo), db_text_array(a, open, nopen),
-	    HELD_WORDS, b->order);
+	    JOB_HELD, b->order);
 }
 
 static enum op_next
