@@ -81,8 +81,9 @@ check_names(const struct csr *csr, const char **out_why)
 }
 
 static rc
-acme_open(const struct issuer_env *env, struct arena *a, const char *config,
-    const struct issuer_order *order, void **out, const char **out_why)
+acme_open(const struct issuer_ops *ops, const struct issuer_env *env,
+    struct arena *a, const char *config, const struct issuer_order *order,
+    void **out, const char **out_why)
 {
 	struct order *o = arena_alloc(a, sizeof(*o));
 	rc ret;

@@ -184,8 +184,8 @@ read_binding(struct reading *r, struct acme_config *c)
 	ret = read_text(r, "eab_kid", TEXT_MAX, &c->eab_kid);
 	if (ret != RC_OK)
 		return ret;
-	issuer_config_start(&secrets, r->env, r->a, r->text);
-	issuer_config_secret(&secrets, "ACME", "eab_hmac", &mac);
+	issuer_config_start(&secrets, "ACME", r->env, r->a, r->text);
+	issuer_config_secret(&secrets, "eab_hmac", &mac);
 	ret = issuer_config_end(&secrets, &r->why);
 	if (ret != RC_OK)
 		return ret;

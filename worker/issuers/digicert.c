@@ -15,8 +15,7 @@
 
 #include "common/base/attr.h"
 #include "common/json/json.h"
-#include "worker/issuers/issuer_config.h"
-#include "worker/issuers/rest_order.h"
+#include "worker/issuers/rest_ca.h"
 
 #define DAY_S 86400
 #define NEWEST 10        /* orders that a look-up reads */
@@ -45,8 +44,6 @@ struct order { /* in the arena */
 	int64_t org_id;
 };
 
-static rest_judge_fn judge_status;
-
 /* --- configuration --- */
 
 static bool
@@ -66,41 +63,22 @@ is_product(const char *s)
 	       strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 
-static rc
-digicert_open(const struct issuer_env *env, struct arena *a, const char *config,
-    const struct issuer_order *order, void **out, const char **out_why)
+static void
+configure(void *order, struct issuer_config *c)
 {
-	struct order *o = rest_order_new(env, a, order, sizeof(*o));
+	struct order *o = order;
 	const char *org = "", *key = "";
-	struct issuer_config c;
-	rc ret;
 
 	o->product = "ssl_basic";
-	issuer_config_start(&c, env, a, config);
-	issuer_config_text(&c, "product_type", &o->product);
-	issuer_config_text(&c, "org_id", &org);
-	issuer_config_refuse_if(&c, !is_number(org), "org_id is not a number");
-	issuer_config_refuse_if(&c, !is_product(o->product),
+	issuer_config_text(c, "product_type", &o->product);
+	issuer_config_text(c, "org_id", &org);
+	issuer_config_refuse_if(c, !is_number(org), "org_id is not a number");
+	issuer_config_refuse_if(c, !is_product(o->product),
 	    "product_type is no product's name, as ssl_basic is");
-	issuer_config_url(&c, "base_url", own_urls, &o->rest.base_url);
-	issuer_config_secret(&c, issuer_digicert.type, "api_key", &key);
+	issuer_config_secret(c, "api_key", &key);
 	o->org_id = strtoll(org, NULL, 10);
 	o->headers[0] = (struct http_header){"X-DC-DEVKEY", key};
 	o->rest.headers = o->headers;
-	o->rest.judge = judge_status;
-	ret = issuer_config_end(&c, out_why);
-	if (ret == RC_OK)
-		*out = o;
-	return ret;
-}
-
-static rc
-digicert_check(const struct issuer_env *env, struct arena *a,
-    const char *config, const char **out_why)
-{
-	void *order;
-
-	return digicert_open(env, a, config, NULL, &order, out_why);
 }
 
 /* --- what became of an order --- */
@@ -119,50 +97,31 @@ on_download(void *arg, const struct issuer_reply *r)
 		    r);
 }
 
-/* By the order, as DigiCert shows it. */
 static void
-judge_status(void *order, const struct cJSON *json)
+fetch(void *order, const struct cJSON *shown, const char *status)
 {
 	struct order *o = order;
-	const char *status = "", *certificate;
-	enum issuer_verdict verdict;
+	const char *certificate =
+	    rest_id(&o->rest, json_get(shown, "certificate"), "id");
 
-	if (json_str(json, "status", REST_TEXT_MAX, &status) != RC_OK) {
-		rest_answer(&o->rest, ISSUER_RETRY, "the answer has no status",
-		    0);
+	if (!certificate) {
+		rest_answer(&o->rest, ISSUER_PENDING, status, 0);
 		return;
 	}
-	verdict = rest_verdict(statuses, status);
-	certificate = rest_id(&o->rest, json_get(json, "certificate"), "id");
-	if (verdict == ISSUER_ISSUED && certificate) {
-		o->rest.certificate_id = certificate;
-		rest_get(&o->rest,
-		    arena_printf(o->rest.a,
-			"/certificate/%s/download/format/pem_noroot",
-			certificate),
-		    on_download);
-	} else {
-		rest_answer(&o->rest,
-		    verdict == ISSUER_ISSUED ? ISSUER_PENDING : verdict, status,
-		    0);
-	}
+	o->rest.certificate_id = certificate;
+	rest_get(&o->rest,
+	    arena_printf(o->rest.a,
+		"/certificate/%s/download/format/pem_noroot", certificate),
+	    on_download);
 }
 
 static const char *
-order_path(struct order *o)
-{
-	return arena_printf(o->rest.a, "/order/certificate/%s",
-	    o->rest.order_id);
-}
-
-static rc
-digicert_poll(void *order, const char *order_id, issuer_answer_fn *done,
-    void *arg)
+order_path(void *order)
 {
 	struct order *o = order;
 
-	rest_begin(&o->rest, order_id, done, arg);
-	return rest_call(&o->rest, "GET", order_path(o), NULL, rest_on_order);
+	return arena_printf(o->rest.a, "/order/certificate/%s",
+	    o->rest.order_id);
 }
 
 /* --- placing --- */
@@ -204,29 +163,22 @@ days_of(const struct issuer_order *o)
 static const char *
 write_order(struct order *o)
 {
-	const char *text;
-	struct buf body;
-	struct json_w w;
+	struct rest_body body;
+	struct json_w *w = rest_body_start(&body);
 
-	buf_init(&body, 0);
-	json_w_init(&w, &body);
-	json_w_open(&w, '{');
-	write_certificate(&w, o->rest.order);
-	json_w_key(&w, "organization");
-	json_w_open(&w, '{');
-	json_w_kv_int(&w, "id", o->org_id);
-	json_w_close(&w, '}');
-	json_w_key(&w, "order_validity");
-	json_w_open(&w, '{');
-	json_w_kv_int(&w, "days", days_of(o->rest.order));
-	json_w_close(&w, '}');
-	json_w_kv_bool(&w, "skip_approval", true);
-	json_w_kv_bool(&w, "disable_renewal_notifications", true);
-	json_w_kv(&w, "comments", rest_comment(&o->rest));
-	json_w_close(&w, '}');
-	text = arena_strdup(o->rest.a, buf_cstr(&body));
-	buf_fini(&body);
-	return text;
+	write_certificate(w, o->rest.order);
+	json_w_key(w, "organization");
+	json_w_open(w, '{');
+	json_w_kv_int(w, "id", o->org_id);
+	json_w_close(w, '}');
+	json_w_key(w, "order_validity");
+	json_w_open(w, '{');
+	json_w_kv_int(w, "days", days_of(o->rest.order));
+	json_w_close(w, '}');
+	json_w_kv_bool(w, "skip_approval", true);
+	json_w_kv_bool(w, "disable_renewal_notifications", true);
+	json_w_kv(w, "comments", rest_comment(&o->rest));
+	return rest_body_end(&body, o->rest.a);
 }
 
 /* The chain that an order issued at once brings along; NULL: it has none. */
@@ -295,64 +247,42 @@ digicert_place(void *order, issuer_answer_fn *done, void *arg)
 
 /* --- looking up --- */
 
-static void
-on_candidate(void *arg, const struct issuer_reply *r)
+static bool
+is_ours(void *order, const struct cJSON *shown)
 {
-	struct order *o = arg;
+	struct order *o = order;
 	const char *csr = "";
 
-	if (!rest_is_good(r) || !r->json) {
-		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
-		return;
-	}
-	if (json_str(json_get(r->json, "certificate"), "csr", REST_REPLY_MAX,
-		&csr) != RC_OK ||
-	    !rest_is_same_pem(csr, o->rest.order->csr_pem)) {
-		rest_list_next(&o->rest, "/order/certificate/", on_candidate);
-		return;
-	}
-	o->rest.order_id = rest_id(&o->rest, r->json, "id");
-	if (o->rest.order_id)
-		judge_status(o, r->json);
-	else
-		rest_answer(&o->rest, ISSUER_RETRY,
-		    "the order found does not say its id", 0);
+	return json_str(json_get(shown, "certificate"), "csr", REST_REPLY_MAX,
+		   &csr) == RC_OK &&
+	       rest_is_same_pem(csr, o->rest.order->csr_pem);
 }
 
-static void
-on_list(void *arg, const struct issuer_reply *r)
+/* A list of nothing may have no member at all. */
+static const char *
+list(void *order, const struct cJSON *json)
 {
-	struct order *o = arg;
-	const struct cJSON *orders =
-			       r->json ? json_get(r->json, "orders") : NULL,
-			   *item;
+	struct order *o = order;
+	const struct cJSON *item;
 
-	/* A list of nothing may have no member at all. */
-	if (!rest_is_good(r) || !cJSON_IsObject(r->json)) {
-		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
-		return;
-	}
-	rest_list_start(&o->rest);
-	cJSON_ArrayForEach(item, orders)
+	if (!cJSON_IsObject(json))
+		return "the list of its orders is no object";
+	cJSON_ArrayForEach(item, json_get(json, "orders"))
 	{
 		rest_list_add(&o->rest, rest_id(&o->rest, item, "id"));
 	}
-	rest_list_next(&o->rest, "/order/certificate/", on_candidate);
+	return NULL;
 }
 
-static rc
-digicert_look_up(void *order, issuer_answer_fn *done, void *arg)
+static const char *
+list_path(void *order)
 {
 	struct order *o = order;
 
-	rest_begin(&o->rest, NULL, done, arg);
-	return rest_call(&o->rest, "GET",
-	    arena_printf(o->rest.a,
-		"/order/certificate?filters%%5Bcommon_name%%5D=%s&sort=-date_"
-		"created&limit=%d",
-		rest_url_text(o->rest.a, rest_common_name(o->rest.order)),
-		NEWEST),
-	    NULL, on_list);
+	return arena_printf(o->rest.a,
+	    "/order/certificate?filters%%5Bcommon_name%%5D=%s&sort=-date_"
+	    "created&limit=%d",
+	    rest_url_text(o->rest.a, rest_common_name(o->rest.order)), NEWEST);
 }
 
 /* --- cancelling --- */
@@ -408,7 +338,7 @@ reason_of(int code)
 
 /* What DigiCert shows of a revoked certificate: its order may stay active. */
 static bool
-is_shown_revoked(const struct cJSON *order)
+is_revoked(const struct cJSON *order)
 {
 	const struct cJSON *const shown[] = {order,
 	    json_get(order, "certificate")};
@@ -420,12 +350,6 @@ is_shown_revoked(const struct cJSON *order)
 		    strcmp(status, "revoked") == 0)
 			return true;
 	return false;
-}
-
-static void
-on_revoked_order(void *arg, const struct issuer_reply *r)
-{
-	rest_judge_shown(arg, r, is_shown_revoked(r->json));
 }
 
 /* Approved at once there is no answer but the status 204. */
@@ -457,20 +381,13 @@ on_revoked(void *arg, const struct issuer_reply *r)
 static const char *
 write_revocation(struct order *o, const struct issuer_revocation *what)
 {
-	const char *text;
-	struct buf body;
-	struct json_w w;
+	struct rest_body body;
+	struct json_w *w = rest_body_start(&body);
 
-	buf_init(&body, 0);
-	json_w_init(&w, &body);
-	json_w_open(&w, '{');
-	json_w_kv(&w, "revocation_reason", reason_of(what->reason_code));
-	json_w_kv(&w, "comments", "revoked in certctl");
-	json_w_kv_bool(&w, "skip_approval", true);
-	json_w_close(&w, '}');
-	text = arena_strdup(o->rest.a, buf_cstr(&body));
-	buf_fini(&body);
-	return text;
+	json_w_kv(w, "revocation_reason", reason_of(what->reason_code));
+	json_w_kv(w, "comments", "revoked in certctl");
+	json_w_kv_bool(w, "skip_approval", true);
+	return rest_body_end(&body, o->rest.a);
 }
 
 static rc
@@ -480,12 +397,11 @@ digicert_revoke(void *order, const struct issuer_revocation *what,
 	struct order *o = order;
 
 	rest_begin(&o->rest, what->order_id, done, arg);
-	rest_look_at(&o->rest, what->order_id[0] ? order_path(o) : NULL,
-	    on_revoked_order);
+	rest_look_at(&o->rest, what->order_id[0] ? order_path(o) : NULL);
 	/* A second request would ask for a second approval. */
 	if (what->was_pending && o->rest.order_id[0] != '\0')
 		return rest_call(&o->rest, "GET", order_path(o), NULL,
-		    on_revoked_order);
+		    rest_on_shown);
 	/* DigiCert takes the serial number in place of its own. */
 	return rest_call(&o->rest, "PUT",
 	    arena_printf(o->rest.a, "/certificate/%s/revoke",
@@ -495,25 +411,40 @@ digicert_revoke(void *order, const struct issuer_revocation *what,
 
 /* --- testing --- */
 
-static rc
-digicert_validate(void *order, issuer_answer_fn *done, void *arg)
+static const char *
+test_path(void *order)
 {
-	struct order *o = order;
-
-	rest_begin(&o->rest, NULL, done, arg);
-	return rest_call(&o->rest, "GET", "/user/me", NULL, rest_judge_test);
+	return "/user/me";
 }
+
+static const struct rest_ca digicert = {
+    .size = sizeof(struct order),
+    .calls = 1,
+    .url_key = "base_url",
+    .own_urls = own_urls,
+    .configure = configure,
+    .order_path = order_path,
+    .judge = rest_judge_status,
+    .statuses = statuses,
+    .fetch = fetch,
+    .list_path = list_path,
+    .list = list,
+    .candidates = "/order/certificate/",
+    .is_ours = is_ours,
+    .is_revoked = is_revoked,
+    .test_path = test_path,
+};
 
 const struct issuer_ops issuer_digicert = {
     .type = "DigiCert",
-    .check = digicert_check,
-    .open = digicert_open,
+    .rest = &digicert,
+    .open = rest_open,
     .limit_ms = rest_limit_ms,
     .can_look_up = rest_can_look_up,
     .place = digicert_place,
-    .look_up = digicert_look_up,
-    .poll = digicert_poll,
+    .look_up = rest_look_up,
+    .poll = rest_poll,
     .cancel = digicert_cancel,
     .revoke = digicert_revoke,
-    .validate = digicert_validate,
+    .validate = rest_validate,
 };

@@ -18,8 +18,7 @@
 #include "common/base/enc.h"
 #include "common/json/json.h"
 #include "common/pki/cert/certpile.h"
-#include "worker/issuers/issuer_config.h"
-#include "worker/issuers/rest_order.h"
+#include "worker/issuers/rest_ca.h"
 
 #define PAGES_MAX 20
 #define SKEW_S 300
@@ -49,55 +48,27 @@ struct order { /* in the arena */
 	bool is_new; /* answered to an order, not to a question */
 };
 
-static rest_judge_fn judge_enrollment;
-
 /* --- configuration --- */
 
-static rc
-entrust_open(const struct issuer_env *env, struct arena *a, const char *config,
-    const struct issuer_order *order, void **out, const char **out_why)
+static void
+configure(void *order, struct issuer_config *c)
 {
-	struct order *o = rest_order_new(env, a, order, sizeof(*o));
+	struct order *o = order;
 	const char *ca = "";
-	struct issuer_config c;
-	rc ret;
 
 	o->profile = "";
 	o->approval = "required";
-	issuer_config_start(&c, env, a, config);
-	issuer_config_text(&c, "ca_id", &ca);
-	issuer_config_text(&c, "profile_id", &o->profile);
-	issuer_config_text(&c, "approval", &o->approval);
-	issuer_config_refuse_if(&c,
+	issuer_config_text(c, "ca_id", &ca);
+	issuer_config_text(c, "profile_id", &o->profile);
+	issuer_config_text(c, "approval", &o->approval);
+	issuer_config_refuse_if(c,
 	    strcmp(o->approval, "required") != 0 &&
 		strcmp(o->approval, "none") != 0,
 	    "approval is neither \"required\" nor \"none\"");
-	issuer_config_url(&c, "api_url", own_urls, &o->rest.base_url);
-	issuer_config_pair(&c, "client_cert_path", "client_key_path",
+	issuer_config_pair(c, "client_cert_path", "client_key_path",
 	    &o->rest.env);
-	o->ca = arena_printf(a, "/v1/certificate-authorities/%s",
-	    rest_url_text(a, ca));
-	o->rest.judge = judge_enrollment;
-	ret = issuer_config_end(&c, out_why);
-	if (ret == RC_OK)
-		*out = o;
-	return ret;
-}
-
-static rc
-entrust_check(const struct issuer_env *env, struct arena *a, const char *config,
-    const char **out_why)
-{
-	void *order;
-
-	return entrust_open(env, a, config, NULL, &order, out_why);
-}
-
-/* The chain is a call of its own. */
-static int64_t
-entrust_limit_ms(const void *order)
-{
-	return 2 * ISSUER_HTTP_MS;
+	o->ca = arena_printf(c->a, "/v1/certificate-authorities/%s",
+	    rest_url_text(c->a, ca));
 }
 
 /* --- what became of an enrolment --- */
@@ -190,17 +161,13 @@ judge_enrollment(void *order, const struct cJSON *shown)
 	}
 }
 
-static rc
-entrust_poll(void *order, const char *order_id, issuer_answer_fn *done,
-    void *arg)
+static const char *
+enrollment_path(void *order)
 {
 	struct order *o = order;
 
-	rest_begin(&o->rest, order_id, done, arg);
-	return rest_call(&o->rest, "GET",
-	    arena_printf(o->rest.a, "%s/enrollments/%s", o->ca,
-		rest_url_text(o->rest.a, order_id)),
-	    NULL, rest_on_order);
+	return arena_printf(o->rest.a, "%s/enrollments/%s", o->ca,
+	    rest_url_text(o->rest.a, o->rest.order_id));
 }
 
 /* --- placing --- */
@@ -239,36 +206,29 @@ static const char *
 write_enrollment(struct order *o)
 {
 	const struct issuer_order *order = o->rest.order;
-	const char *text;
-	struct buf body;
-	struct json_w w;
+	struct rest_body body;
+	struct json_w *w = rest_body_start(&body);
 
-	buf_init(&body, 0);
-	json_w_init(&w, &body);
-	json_w_open(&w, '{');
-	json_w_kv(&w, "profileId", o->profile);
-	json_w_key(&w, "requiredFormat");
-	json_w_open(&w, '{');
-	json_w_kv(&w, "format", "PEM");
-	json_w_close(&w, '}');
-	json_w_kv(&w, "csr",
+	json_w_kv(w, "profileId", o->profile);
+	json_w_key(w, "requiredFormat");
+	json_w_open(w, '{');
+	json_w_kv(w, "format", "PEM");
+	json_w_close(w, '}');
+	json_w_kv(w, "csr",
 	    enc_base64(o->rest.a, order->csr->der.p, order->csr->der.len));
-	write_names(&w, order->csr);
-	json_w_key(&w, "optionalCertificateRequestDetails");
-	json_w_open(&w, '{');
+	write_names(w, order->csr);
+	json_w_key(w, "optionalCertificateRequestDetails");
+	json_w_open(w, '{');
 	if (order->csr->leaf_common_name)
-		json_w_kv(&w, "subjectDn",
+		json_w_kv(w, "subjectDn",
 		    arena_printf(o->rest.a, "CN=%s",
 			order->csr->leaf_common_name));
 	if (order->max_ttl_s > 0)
-		json_w_kv(&w, "validityPeriod",
+		json_w_kv(w, "validityPeriod",
 		    arena_printf(o->rest.a, "PT%" PRId64 "M",
 			order->max_ttl_s / MINUTE_S));
-	json_w_close(&w, '}');
-	json_w_close(&w, '}');
-	text = arena_strdup(o->rest.a, buf_cstr(&body));
-	buf_fini(&body);
-	return text;
+	json_w_close(w, '}');
+	return rest_body_end(&body, o->rest.a);
 }
 
 static void
@@ -391,13 +351,12 @@ certificate_path(struct order *o)
 	    o->rest.certificate_id);
 }
 
-static void
-on_shown(void *arg, const struct issuer_reply *r)
+static bool
+is_revoked(const struct cJSON *shown)
 {
-	const char *status =
-	    text_of(json_get(r->json, "certificate"), "status", "state");
-
-	rest_judge_shown(arg, r, strcmp(status, "REVOKED") == 0);
+	return strcmp(text_of(json_get(shown, "certificate"), "status",
+			  "state"),
+		   "REVOKED") == 0;
 }
 
 static rc
@@ -408,7 +367,7 @@ entrust_revoke(void *order, const struct issuer_revocation *what,
 
 	rest_begin(&o->rest, what->order_id, done, arg);
 	o->rest.certificate_id = what->serial;
-	rest_look_at(&o->rest, certificate_path(o), on_shown);
+	rest_look_at(&o->rest, certificate_path(o));
 	return rest_call(&o->rest, "POST",
 	    arena_printf(o->rest.a, "%s/actions", certificate_path(o)),
 	    arena_printf(o->rest.a,
@@ -420,24 +379,33 @@ entrust_revoke(void *order, const struct issuer_revocation *what,
 
 /* --- testing --- */
 
-static rc
-entrust_validate(void *order, issuer_answer_fn *done, void *arg)
+static const char *
+ca_path(void *order)
 {
-	struct order *o = order;
-
-	rest_begin(&o->rest, NULL, done, arg);
-	return rest_call(&o->rest, "GET", o->ca, NULL, rest_judge_test);
+	return ((struct order *)order)->ca;
 }
+
+static const struct rest_ca entrust = {
+    .size = sizeof(struct order),
+    .calls = 2, /* the chain is a call of its own */
+    .url_key = "api_url",
+    .own_urls = own_urls,
+    .configure = configure,
+    .order_path = enrollment_path,
+    .judge = judge_enrollment,
+    .is_revoked = is_revoked,
+    .test_path = ca_path,
+};
 
 const struct issuer_ops issuer_entrust = {
     .type = "Entrust",
-    .check = entrust_check,
-    .open = entrust_open,
-    .limit_ms = entrust_limit_ms,
+    .rest = &entrust,
+    .open = rest_open,
+    .limit_ms = rest_limit_ms,
     .can_look_up = rest_can_look_up,
     .place = entrust_place,
     .look_up = entrust_look_up,
-    .poll = entrust_poll,
+    .poll = rest_poll,
     .revoke = entrust_revoke,
-    .validate = entrust_validate,
+    .validate = rest_validate,
 };

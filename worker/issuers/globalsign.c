@@ -17,13 +17,12 @@
 #include "common/base/clock.h"
 #include "common/json/json.h"
 #include "common/pki/cert/certpile.h"
-#include "worker/issuers/issuer_config.h"
-#include "worker/issuers/rest_order.h"
+#include "worker/issuers/rest_ca.h"
 
-#define VERSION "/v2"
 #define SERVER_AUTH "1.3.6.1.5.5.7.3.1"
 /* An order may not be known everywhere at once. */
 #define GRACE_S 60
+#define TOKEN_MAX 8000
 /* What was issued so long before and after an order may be its certificate. */
 #define BEFORE_S 120
 #define AFTER_S 900
@@ -36,121 +35,46 @@ static const char *const own_urls[] = {
 
 struct order { /* in the arena */
 	struct rest_order rest;
-	struct http_header headers[2];
 	const char *key, *secret;
-	/* what follows the login */
-	const char *method, *path, *body;
-	issuer_reply_fn *next;
 	const char *leaf; /* PEM, issued, while its chain is fetched */
 };
 
-static rest_judge_fn judge_certificate;
-
 /* --- configuration --- */
 
-static const char *
-with_version(struct arena *a, const char *url)
+static void
+configure(void *order, struct issuer_config *c)
 {
-	size_t len = strlen(url), n = strlen(VERSION);
+	struct order *o = order;
 
-	if (len > n && strcmp(url + len - n, VERSION) == 0)
-		return url;
-	return arena_printf(a, "%s" VERSION, url);
-}
-
-static rc
-globalsign_open(const struct issuer_env *env, struct arena *a,
-    const char *config, const struct issuer_order *order, void **out,
-    const char **out_why)
-{
-	struct order *o = rest_order_new(env, a, order, sizeof(*o));
-	const char *url = "";
-	struct issuer_config c;
-	rc ret;
-
-	issuer_config_start(&c, env, a, config);
-	issuer_config_url(&c, "api_url", own_urls, &url);
-	issuer_config_secret(&c, issuer_globalsign.type, "api_key", &o->key);
-	issuer_config_secret(&c, issuer_globalsign.type, "api_secret",
-	    &o->secret);
-	issuer_config_pair(&c, "client_cert_path", "client_key_path",
+	issuer_config_secret(c, "api_key", &o->key);
+	issuer_config_secret(c, "api_secret", &o->secret);
+	issuer_config_pair(c, "client_cert_path", "client_key_path",
 	    &o->rest.env);
-	o->rest.base_url = with_version(a, url);
-	o->rest.judge = judge_certificate;
-	ret = issuer_config_end(&c, out_why);
-	if (ret == RC_OK)
-		*out = o;
-	return ret;
-}
-
-static rc
-globalsign_check(const struct issuer_env *env, struct arena *a,
-    const char *config, const char **out_why)
-{
-	void *order;
-
-	return globalsign_open(env, a, config, NULL, &order, out_why);
-}
-
-/* The login and the policy come first. */
-static int64_t
-globalsign_limit_ms(const void *order)
-{
-	return 3 * ISSUER_HTTP_MS;
 }
 
 /* --- signing in --- */
 
-static void
-on_login(void *arg, const struct issuer_reply *r)
+static rc
+sign_in(void *order, issuer_reply_fn *next)
 {
-	struct order *o = arg;
-	const char *token = "";
+	struct order *o = order;
+	struct rest_body body;
+	struct json_w *w = rest_body_start(&body);
 
-	/* Nothing was asked so far, and nothing ordered. */
-	if (!rest_is_good(r)) {
-		if (o->next == rest_judge_test)
-			rest_judge_test(o, r);
-		else
-			rest_answer_reply(&o->rest, ISSUER_RETRY, r);
-		return;
-	}
-	if (json_str(r->json, "access_token", 8000, &token) != RC_OK ||
-	    token[0] == '\0') {
-		rest_answer(&o->rest, ISSUER_RETRY,
-		    "the answer to the login has no access_token", 0);
-		return;
-	}
-	o->headers[0] = (struct http_header){"Authorization",
-	    arena_printf(o->rest.a, "Bearer %s", token)};
-	o->rest.headers = o->headers;
-	if (rest_call(&o->rest, o->method, o->path, o->body, o->next) != RC_OK)
-		rest_answer(&o->rest, ISSUER_RETRY,
-		    "the next call could not be made", 0);
+	json_w_kv(w, "api_key", o->key);
+	json_w_kv(w, "api_secret", o->secret);
+	return rest_send(&o->rest, "POST", "/login",
+	    rest_body_end(&body, o->rest.a), next);
 }
 
-/* Signs in, then asks. */
-static rc
-ask(struct order *o, const char *method, const char *path, const char *body,
-    issuer_reply_fn *next)
+static const char *
+token(void *order, const struct cJSON *json)
 {
-	const char *text;
-	struct buf login;
-	struct json_w w;
+	const char *text = "";
+	rc ret;
 
-	o->method = method;
-	o->path = path;
-	o->body = body;
-	o->next = next;
-	buf_init(&login, 0);
-	json_w_init(&w, &login);
-	json_w_open(&w, '{');
-	json_w_kv(&w, "api_key", o->key);
-	json_w_kv(&w, "api_secret", o->secret);
-	json_w_close(&w, '}');
-	text = arena_strdup(o->rest.a, buf_cstr(&login));
-	buf_fini(&login);
-	return rest_call(&o->rest, "POST", "/login", text, on_login);
+	ret = json_str(json, "access_token", TOKEN_MAX, &text);
+	return ret == RC_OK && text[0] != '\0' ? text : NULL;
 }
 
 /* --- what became of an order --- */
@@ -220,15 +144,13 @@ certificate_path(struct order *o)
 	    o->rest.certificate_id);
 }
 
-static rc
-globalsign_poll(void *order, const char *order_id, issuer_answer_fn *done,
-    void *arg)
+static const char *
+order_path(void *order)
 {
 	struct order *o = order;
 
-	rest_begin(&o->rest, order_id, done, arg);
-	o->rest.certificate_id = order_id;
-	return ask(o, "GET", certificate_path(o), NULL, on_certificate);
+	o->rest.certificate_id = o->rest.order_id;
+	return certificate_path(o);
 }
 
 /* --- placing --- */
@@ -325,25 +247,18 @@ static const char *
 write_order(struct order *o, const struct cJSON *policy)
 {
 	int64_t now = clock_wall_us() / 1000000;
-	const char *text;
-	struct buf body;
-	struct json_w w;
+	struct rest_body body;
+	struct json_w *w = rest_body_start(&body);
 
-	buf_init(&body, 0);
-	json_w_init(&w, &body);
-	json_w_open(&w, '{');
-	json_w_key(&w, "validity");
-	json_w_open(&w, '{');
-	json_w_kv_int(&w, "not_before", now);
-	json_w_kv_int(&w, "not_after", not_after(o, policy, now));
-	json_w_close(&w, '}');
-	write_subject(&w, o, policy);
-	write_usages(&w, policy);
-	json_w_kv(&w, "public_key", o->rest.order->csr_pem);
-	json_w_close(&w, '}');
-	text = arena_strdup(o->rest.a, buf_cstr(&body));
-	buf_fini(&body);
-	return text;
+	json_w_key(w, "validity");
+	json_w_open(w, '{');
+	json_w_kv_int(w, "not_before", now);
+	json_w_kv_int(w, "not_after", not_after(o, policy, now));
+	json_w_close(w, '}');
+	write_subject(w, o, policy);
+	write_usages(w, policy);
+	json_w_kv(w, "public_key", o->rest.order->csr_pem);
+	return rest_body_end(&body, o->rest.a);
 }
 
 /* The serial number at the end of the new certificate's URL; NULL: none. */
@@ -400,10 +315,8 @@ on_policy(void *arg, const struct issuer_reply *r)
 		    0);
 		return;
 	}
-	if (rest_call(&o->rest, "POST", "/certificates",
-		write_order(o, r->json), on_placed) != RC_OK)
-		rest_answer(&o->rest, ISSUER_RETRY,
-		    "the order could not be sent", 0);
+	rest_next(&o->rest, "POST", "/certificates", write_order(o, r->json),
+	    on_placed);
 }
 
 static rc
@@ -412,70 +325,56 @@ globalsign_place(void *order, issuer_answer_fn *done, void *arg)
 	struct order *o = order;
 
 	rest_begin(&o->rest, NULL, done, arg);
-	return ask(o, "GET", "/validationpolicy", NULL, on_policy);
+	return rest_call(&o->rest, "GET", "/validationpolicy", NULL, on_policy);
 }
 
 /* --- looking up --- */
 
-static void
-on_candidate(void *arg, const struct issuer_reply *r)
+static bool
+is_ours(void *order, const struct cJSON *shown)
 {
-	struct order *o = arg;
+	struct order *o = order;
 	const char *pem = "";
 	rc ret;
 
-	ret = json_str(r->json, "certificate", REST_REPLY_MAX, &pem);
-	if (!rest_is_good(r)) {
-		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
-	} else if (ret == RC_OK && certpile_is_of_key(o->rest.order->csr->spki,
-				       pem, strlen(pem))) {
-		o->rest.order_id = o->rest.listed[o->rest.at - 1];
-		o->rest.certificate_id = o->rest.order_id;
-		judge_certificate(o, r->json);
-	} else {
-		rest_list_next(&o->rest, "/certificates/", on_candidate);
-	}
+	ret = json_str(shown, "certificate", REST_REPLY_MAX, &pem);
+	if (ret != RC_OK ||
+	    !certpile_is_of_key(o->rest.order->csr->spki, pem, strlen(pem)))
+		return false;
+	o->rest.certificate_id = o->rest.listed[o->rest.at - 1];
+	return true;
 }
 
-static void
-on_list(void *arg, const struct issuer_reply *r)
+static const char *
+list(void *order, const struct cJSON *json)
 {
-	struct order *o = arg;
+	struct order *o = order;
 	const struct cJSON *item;
 	const char *serial = "";
 
-	if (!rest_is_good(r) || !cJSON_IsArray(r->json)) {
-		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
-		return;
-	}
-	if (cJSON_GetArraySize(r->json) >= REST_LISTED_MAX) {
-		rest_answer(&o->rest, ISSUER_RETRY,
-		    "it issued too much in those minutes to look through", 0);
-		return;
-	}
-	rest_list_start(&o->rest);
-	cJSON_ArrayForEach(item, r->json)
+	if (!cJSON_IsArray(json))
+		return "the list of its certificates is no list";
+	if (cJSON_GetArraySize(json) >= REST_LISTED_MAX)
+		return "it issued too much in those minutes to look through";
+	cJSON_ArrayForEach(item, json)
 	{
 		if (json_str(item, "serial_number", REST_TEXT_MAX, &serial) ==
 		    RC_OK)
 			rest_list_add(&o->rest,
 			    rest_url_text(o->rest.a, serial));
 	}
-	rest_list_next(&o->rest, "/certificates/", on_candidate);
+	return NULL;
 }
 
-static rc
-globalsign_look_up(void *order, issuer_answer_fn *done, void *arg)
+static const char *
+list_path(void *order)
 {
 	struct order *o = order;
 	int64_t placed = o->rest.order->placed_unix;
 
-	rest_begin(&o->rest, NULL, done, arg);
-	return ask(o, "GET",
-	    arena_printf(o->rest.a,
-		"/stats/issued?page=1&per_page=%d&from=%" PRId64 "&to=%" PRId64,
-		REST_LISTED_MAX, placed - BEFORE_S, placed + AFTER_S),
-	    NULL, on_list);
+	return arena_printf(o->rest.a,
+	    "/stats/issued?page=1&per_page=%d&from=%" PRId64 "&to=%" PRId64,
+	    REST_LISTED_MAX, placed - BEFORE_S, placed + AFTER_S);
 }
 
 /* --- revoking --- */
@@ -512,15 +411,14 @@ serial_of(struct arena *a, const struct issuer_revocation *what)
 	return serial;
 }
 
-static void
-on_shown(void *arg, const struct issuer_reply *r)
+static bool
+is_revoked(const struct cJSON *shown)
 {
 	const char *status = "";
 	rc ret;
 
-	ret = json_str(r->json, "status", REST_TEXT_MAX, &status);
-	rest_judge_shown(arg, r,
-	    ret == RC_OK && strcmp(status, "REVOKED") == 0);
+	ret = json_str(shown, "status", REST_TEXT_MAX, &status);
+	return ret == RC_OK && strcmp(status, "REVOKED") == 0;
 }
 
 static rc
@@ -531,8 +429,8 @@ globalsign_revoke(void *order, const struct issuer_revocation *what,
 
 	rest_begin(&o->rest, what->order_id, done, arg);
 	o->rest.certificate_id = serial_of(o->rest.a, what);
-	rest_look_at(&o->rest, certificate_path(o), on_shown);
-	return ask(o, "PATCH", certificate_path(o),
+	rest_look_at(&o->rest, certificate_path(o));
+	return rest_call(&o->rest, "PATCH", certificate_path(o),
 	    arena_printf(o->rest.a,
 		"{\"revocation_reason\":\"%s\",\"revocation_time\":%" PRId64
 		"}",
@@ -542,24 +440,41 @@ globalsign_revoke(void *order, const struct issuer_revocation *what,
 
 /* --- testing --- */
 
-static rc
-globalsign_validate(void *order, issuer_answer_fn *done, void *arg)
+static const char *
+policy_path(void *order)
 {
-	struct order *o = order;
-
-	rest_begin(&o->rest, NULL, done, arg);
-	return ask(o, "GET", "/validationpolicy", NULL, rest_judge_test);
+	return "/validationpolicy";
 }
+
+static const struct rest_ca globalsign = {
+    .size = sizeof(struct order),
+    .calls = 2, /* the policy comes first */
+    .url_key = "api_url",
+    .version = "/v2",
+    .own_urls = own_urls,
+    .configure = configure,
+    .sign_in = sign_in,
+    .token = token,
+    .order_path = order_path,
+    .on_order = on_certificate,
+    .judge = judge_certificate,
+    .list_path = list_path,
+    .list = list,
+    .candidates = "/certificates/",
+    .is_ours = is_ours,
+    .is_revoked = is_revoked,
+    .test_path = policy_path,
+};
 
 const struct issuer_ops issuer_globalsign = {
     .type = "GlobalSign",
-    .check = globalsign_check,
-    .open = globalsign_open,
-    .limit_ms = globalsign_limit_ms,
+    .rest = &globalsign,
+    .open = rest_open,
+    .limit_ms = rest_limit_ms,
     .can_look_up = rest_can_look_up,
     .place = globalsign_place,
-    .look_up = globalsign_look_up,
-    .poll = globalsign_poll,
+    .look_up = rest_look_up,
+    .poll = rest_poll,
     .revoke = globalsign_revoke,
-    .validate = globalsign_validate,
+    .validate = rest_validate,
 };

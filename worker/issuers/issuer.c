@@ -22,6 +22,17 @@ issuer_find(const struct issuer_ops *const *all, const char *type)
 	return NULL;
 }
 
+rc
+issuer_check(const struct issuer_ops *ops, const struct issuer_env *env,
+    struct arena *a, const char *config, const char **out_why)
+{
+	void *unused;
+
+	if (ops->check)
+		return ops->check(env, a, config, out_why);
+	return ops->open(ops, env, a, config, NULL, &unused, out_why);
+}
+
 int64_t
 issuer_poll_max_wait_s(const struct issuer_env *env, struct arena *a,
     const char *config)

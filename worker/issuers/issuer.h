@@ -32,6 +32,7 @@ struct acme_cas;
 struct cfg;
 struct envelope_keys;
 struct http_out;
+struct rest_ca;
 
 struct issuer_env { /* outlives every order */
 	struct loop *loop;
@@ -122,9 +123,8 @@ struct issuer_ops {
 	/* Its orders are signed by a key of the issuer's own, P-256, which is
 	 * made once and kept sealed. */
 	bool wants_account_key;
-	/* Whether an issuer with this configuration (JSON) can be used here.
-	 * RC_INVALID, or RC_IO where it is the host that is not fit for it,
-	 * with *out_why, for people. */
+	const struct rest_ca *rest; /* of rest_ca.h, where open is its */
+	/* As issuer_check.  NULL: what open says is all there is. */
 	rc (*check)(const struct issuer_env *env, struct arena *a,
 	    const char *config, const char **out_why);
 	/*
@@ -133,9 +133,9 @@ struct issuer_ops {
 	 * order: NULL for revoke and validate, which have none.
 	 * RC_INVALID (its configuration) or RC_IO with *out_why.
 	 */
-	rc (*open)(const struct issuer_env *env, struct arena *a,
-	    const char *config, const struct issuer_order *order, void **out,
-	    const char **out_why);
+	rc (*open)(const struct issuer_ops *ops, const struct issuer_env *env,
+	    struct arena *a, const char *config,
+	    const struct issuer_order *order, void **out, const char **out_why);
 	/* After so long an order is answered, one way or another. */
 	int64_t (*limit_ms)(const void *order);
 	bool (*can_look_up)(const void *order);
@@ -188,6 +188,11 @@ extern const struct issuer_ops *const issuers_outside[];
  * says, else by the worker's: its poll_max_wait_seconds, 0 for none. */
 int64_t issuer_poll_max_wait_s(const struct issuer_env *env, struct arena *a,
     const char *config);
+/* Whether an issuer with this configuration (JSON) can be used here.
+ * RC_INVALID, or RC_IO where it is the host that is not fit for it, with
+ * *out_why, for people. */
+rc issuer_check(const struct issuer_ops *ops, const struct issuer_env *env,
+    struct arena *a, const char *config, const char **out_why) MUST_CHECK;
 /* NULL when there is none of that type. */
 const struct issuer_ops *issuer_find(const struct issuer_ops *const *all,
     const char *type);

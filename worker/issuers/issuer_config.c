@@ -22,12 +22,13 @@ refuse(struct issuer_config *c, rc code, const char *why)
 }
 
 void
-issuer_config_start(struct issuer_config *c, const struct issuer_env *env,
-    struct arena *a, const char *text)
+issuer_config_start(struct issuer_config *c, const char *type,
+    const struct issuer_env *env, struct arena *a, const char *text)
 {
 	rc ret;
 
-	*c = (struct issuer_config){.env = env, .a = a, .why = ""};
+	*c =
+	    (struct issuer_config){.type = type, .env = env, .a = a, .why = ""};
 	ret = json_parse(a, text, strlen(text), &c->object, &c->why);
 	if (ret != RC_OK)
 		c->code = RC_INVALID;
@@ -144,15 +145,15 @@ open_secret(const struct issuer_env *env, struct arena *a, const char *type,
 }
 
 void
-issuer_config_secret(struct issuer_config *c, const char *type,
-    const char *name, const char **out)
+issuer_config_secret(struct issuer_config *c, const char *name,
+    const char **out)
 {
 	const char *text = "", *why = "";
 	rc ret;
 
 	if (c->code != RC_OK)
 		return;
-	ret = open_secret(c->env, c->a, type, c->object, name, &text, &why);
+	ret = open_secret(c->env, c->a, c->type, c->object, name, &text, &why);
 	if (ret != RC_OK)
 		refuse(c, ret, why);
 	else if (!plain_is_line(text))

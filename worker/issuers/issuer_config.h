@@ -20,6 +20,7 @@
 struct cJSON;
 
 struct issuer_config {
+	const char *type;
 	const struct issuer_env *env;
 	struct arena *a;
 	const struct cJSON *object;
@@ -27,9 +28,9 @@ struct issuer_config {
 	const char *why; /* it is not */
 };
 
-/* text is JSON; what is read lives in the arena. */
-void issuer_config_start(struct issuer_config *c, const struct issuer_env *env,
-    struct arena *a, const char *text);
+/* type: of the connector.  text is JSON; what is read lives in the arena. */
+void issuer_config_start(struct issuer_config *c, const char *type,
+    const struct issuer_env *env, struct arena *a, const char *text);
 /* Of a key that is absent the value stays. */
 void issuer_config_text(struct issuer_config *c, const char *name,
     const char **out);
@@ -40,9 +41,9 @@ void issuer_config_int(struct issuer_config *c, const char *name, int64_t *out);
 void issuer_config_url(struct issuer_config *c, const char *name,
     const char *const *own, const char **out);
 /* The secret of that key (KEY_SECRET), opened, one line of text, wiped with the
- * arena.  Of one that is absent the value stays.  type: of the connector. */
-void issuer_config_secret(struct issuer_config *c, const char *type,
-    const char *name, const char **out);
+ * arena.  Of one that is absent the value stays. */
+void issuer_config_secret(struct issuer_config *c, const char *name,
+    const char **out);
 /* Our certificate as a TLS client and its key, in the files that the keys name:
  * *out is what calls are then made with (issuer_pair.h). */
 void issuer_config_pair(struct issuer_config *c, const char *cert_name,

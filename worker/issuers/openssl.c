@@ -238,8 +238,9 @@ script_check(const struct issuer_env *env, struct arena *a, const char *config,
 }
 
 static rc
-script_open(const struct issuer_env *env, struct arena *a, const char *config,
-    const struct issuer_order *order, void **out, const char **out_why)
+script_open(const struct issuer_ops *ops, const struct issuer_env *env,
+    struct arena *a, const char *config, const struct issuer_order *order,
+    void **out, const char **out_why)
 {
 	struct order *o = arena_alloc(a, sizeof(*o));
 	rc ret;

@@ -6,32 +6,9 @@
 
 #include "common/json/json.h"
 #include "common/pki/cert/certpile.h"
+#include "worker/issuers/rest_ca.h"
 
 #define ID_MAX INT64_C(9007199254740991)
-
-void *
-rest_order_new(const struct issuer_env *env, struct arena *a,
-    const struct issuer_order *order, size_t size)
-{
-	struct rest_order *o = arena_alloc(a, size);
-
-	o->env = env;
-	o->order = order;
-	o->a = a;
-	return o;
-}
-
-int64_t
-rest_limit_ms(const void *order)
-{
-	return ISSUER_HTTP_MS;
-}
-
-bool
-rest_can_look_up(const void *order)
-{
-	return true;
-}
 
 /* --- calls --- */
 
@@ -45,7 +22,7 @@ rest_begin(struct rest_order *o, const char *order_id, issuer_answer_fn *done,
 }
 
 rc
-rest_call(struct rest_order *o, const char *method, const char *path,
+rest_send(struct rest_order *o, const char *method, const char *path,
     const char *body, issuer_reply_fn *next)
 {
 	struct http_request req = {
@@ -63,11 +40,75 @@ rest_call(struct rest_order *o, const char *method, const char *path,
 }
 
 void
-rest_get(struct rest_order *o, const char *path, issuer_reply_fn *next)
+rest_next(struct rest_order *o, const char *method, const char *path,
+    const char *body, issuer_reply_fn *next)
 {
-	if (rest_call(o, "GET", path, NULL, next) != RC_OK)
+	if (rest_send(o, method, path, body, next) != RC_OK)
 		rest_answer(o, ISSUER_RETRY, "the next call could not be made",
 		    0);
+}
+
+void
+rest_get(struct rest_order *o, const char *path, issuer_reply_fn *next)
+{
+	rest_next(o, "GET", path, NULL, next);
+}
+
+static void
+on_signed_in(void *arg, const struct issuer_reply *r)
+{
+	struct rest_order *o = arg;
+	const char *token;
+
+	/* Nothing was asked so far, and nothing ordered. */
+	if (!rest_is_good(r)) {
+		if (o->is_test)
+			rest_judge_test(o, r);
+		else
+			rest_answer_reply(o, ISSUER_RETRY, r);
+		return;
+	}
+	token = o->ca->token(o, r->json);
+	if (!token) {
+		rest_answer(o, ISSUER_RETRY,
+		    "the answer to the login has no access_token", 0);
+		return;
+	}
+	o->bearer[0] = (struct http_header){"Authorization",
+	    arena_printf(o->a, "Bearer %s", token)};
+	o->headers = o->bearer;
+	rest_next(o, o->after.method, o->after.path, o->after.body,
+	    o->after.next);
+}
+
+rc
+rest_call(struct rest_order *o, const char *method, const char *path,
+    const char *body, issuer_reply_fn *next)
+{
+	if (!o->ca->sign_in)
+		return rest_send(o, method, path, body, next);
+	o->after = (struct rest_question){method, path, body, next};
+	return o->ca->sign_in(o, on_signed_in);
+}
+
+struct json_w *
+rest_body_start(struct rest_body *b)
+{
+	buf_init(&b->buf, 0);
+	json_w_init(&b->w, &b->buf);
+	json_w_open(&b->w, '{');
+	return &b->w;
+}
+
+const char *
+rest_body_end(struct rest_body *b, struct arena *a)
+{
+	const char *text;
+
+	json_w_close(&b->w, '}');
+	text = arena_strdup(a, buf_cstr(&b->buf));
+	buf_fini(&b->buf);
+	return text;
 }
 
 /* --- reading and writing --- */
@@ -182,7 +223,7 @@ rest_on_order(void *arg, const struct issuer_reply *r)
 	struct rest_order *o = arg;
 
 	if (rest_is_good(r) && r->json)
-		o->judge(o, r->json);
+		o->ca->judge(o, r->json);
 	else if (rest_is_good(r))
 		rest_answer(o, ISSUER_RETRY, "the answer is no JSON", 0);
 	else
@@ -205,13 +246,6 @@ rest_judge_test(void *arg, const struct issuer_reply *r)
 }
 
 void
-rest_look_at(struct rest_order *o, const char *path, issuer_reply_fn *judge)
-{
-	o->look = path;
-	o->on_look = judge;
-}
-
-void
 rest_on_revoked(void *arg, const struct issuer_reply *r)
 {
 	struct rest_order *o = arg;
@@ -226,20 +260,6 @@ rest_on_revoked(void *arg, const struct issuer_reply *r)
 		o->refusal = r->words;
 		rest_get(o, o->look, o->on_look);
 	}
-}
-
-void
-rest_judge_shown(struct rest_order *o, const struct issuer_reply *r,
-    bool is_revoked)
-{
-	if (!rest_is_good(r))
-		rest_answer_reply(o, ISSUER_RETRY, r);
-	else if (is_revoked)
-		rest_answer(o, ISSUER_DONE, "", 0);
-	else if (o->refusal)
-		rest_answer(o, ISSUER_REFUSED, o->refusal, 0);
-	else
-		rest_answer(o, ISSUER_PENDING, "its approval is awaited", 0);
 }
 
 void
@@ -277,25 +297,8 @@ rest_issued(struct rest_order *o, const char *pem, size_t len)
 /* --- looking up --- */
 
 void
-rest_list_start(struct rest_order *o)
-{
-	o->nlisted = o->at = 0;
-}
-
-void
 rest_list_add(struct rest_order *o, const char *id)
 {
 	if (id && o->nlisted < REST_LISTED_MAX)
 		o->listed[o->nlisted++] = id;
-}
-
-void
-rest_list_next(struct rest_order *o, const char *path, issuer_reply_fn *next)
-{
-	if (o->at == o->nlisted)
-		rest_answer(o, ISSUER_NO_ORDER,
-		    "none of its orders has our request", 0);
-	else
-		rest_get(o,
-		    arena_printf(o->a, "%s%s", path, o->listed[o->at++]), next);
 }

@@ -5,7 +5,8 @@
  * A connector's own struct begins with a rest_order, and its callbacks get that
  * struct.  A question is begun once (rest_begin), may take several calls
  * one after another, and is answered once (rest_answer, rest_issued,
- * rest_judge).
+ * rest_judge).  Whose question it is, and in what order its calls follow, says
+ * the connector's table (rest_ca.h).
  */
 #ifndef WORKER_ISSUERS_REST_ORDER_H
 #define WORKER_ISSUERS_REST_ORDER_H
@@ -14,6 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/attr.h"
+#include "common/base/buf.h"
+#include "common/json/json.h"
 #include "worker/issuers/issuer.h"
 #include "worker/issuers/issuer_http.h"
 
@@ -24,20 +28,29 @@
 /* Answers by what the CA shows of an order; gets the connector's struct. */
 typedef void rest_judge_fn(void *order, const struct cJSON *shown);
 
+struct rest_ca;
+
 struct rest_order {
 	const struct issuer_env *env;
 	const struct issuer_order *order; /* NULL: to revoke, or for a test */
 	struct arena *a;
+	const struct rest_ca *ca;
 	/* the connector's, of its configuration */
 	const char *base_url;
-	const struct http_header *headers; /* by which it signs in */
-	rest_judge_fn *judge;
+	const struct http_header *headers; /* by which it is let in */
 	/* of the question */
 	const char *order_id; /* NULL: not known yet */
 	/* by what the CA calls what it issued; NULL: by nothing */
 	const char *certificate_id;
 	const char *listed[REST_LISTED_MAX]; /* a look-up's candidates */
 	size_t nlisted, at;
+	bool is_test;
+	/* what is asked when it has signed in */
+	struct rest_question {
+		const char *method, *path, *body;
+		issuer_reply_fn *next;
+	} after;
+	struct http_header bearer[2];
 	/* of a revocation */
 	const char *refusal; /* NULL: it did not refuse */
 	const char *look;
@@ -46,24 +59,29 @@ struct rest_order {
 	void *arg;
 };
 
-/* size: of the connector's struct, all else of which is zero. */
-void *rest_order_new(const struct issuer_env *env, struct arena *a,
-    const struct issuer_order *order, size_t size);
-
-/* limit_ms and can_look_up of struct issuer_ops, where a call is all that
- * placing takes and orders can be looked up. */
-int64_t rest_limit_ms(const void *order);
-bool rest_can_look_up(const void *order);
-
 /* A question: who hears of it, and about which order of the CA's. */
 void rest_begin(struct rest_order *o, const char *order_id,
     issuer_answer_fn *done, void *arg);
-/* The first call of a question: path stands behind the base URL; body: JSON,
- * NULL for none.  As issuer_http_start, and "next" is called with o. */
+/* The first call of a question, for which it is signed in where the CA wants
+ * that: path stands behind the base URL; body: JSON, NULL for none.  As
+ * issuer_http_start, and "next" is called with o. */
 rc rest_call(struct rest_order *o, const char *method, const char *path,
     const char *body, issuer_reply_fn *next) MUST_CHECK;
-/* A later GET of the same question: RETRY if it can't even be started. */
+/* Such a call by itself: of signing in. */
+rc rest_send(struct rest_order *o, const char *method, const char *path,
+    const char *body, issuer_reply_fn *next) MUST_CHECK;
+/* A later call of the same question: RETRY if it can't even be started. */
+void rest_next(struct rest_order *o, const char *method, const char *path,
+    const char *body, issuer_reply_fn *next);
 void rest_get(struct rest_order *o, const char *path, issuer_reply_fn *next);
+
+/* The body of a call: an object, whose members are written between the two. */
+struct rest_body {
+	struct buf buf;
+	struct json_w w;
+};
+struct json_w *rest_body_start(struct rest_body *b);
+const char *rest_body_end(struct rest_body *b, struct arena *a);
 
 /* 2xx. */
 bool rest_is_good(const struct issuer_reply *r);
@@ -100,17 +118,10 @@ void rest_judge_order(struct rest_order *o, const struct issuer_reply *r);
 void rest_judge_question(struct rest_order *o, const struct issuer_reply *r);
 /* Of the call that tests an issuer: DONE, REFUSED or RETRY. */
 issuer_reply_fn rest_judge_test;
-/*
- * What a CA answers that is told to revoke: DONE; where it refuses, the
- * certificate is looked at, which may have been revoked before: rest_look_at
- * says at which path (NULL: at none), and who judges that.
- */
+/* What a CA answers that is told to revoke: DONE; where it refuses, the
+ * certificate is looked at, which may have been revoked before (rest_look_at):
+ * DONE, or REFUSED in these words. */
 issuer_reply_fn rest_on_revoked;
-void rest_look_at(struct rest_order *o, const char *path,
-    issuer_reply_fn *judge);
-/* By what is shown: DONE, REFUSED in the words of before, else PENDING. */
-void rest_judge_shown(struct rest_order *o, const struct issuer_reply *r,
-    bool is_revoked);
 /* Of the question what became of an order: a good reply in JSON is the
  * connector's to judge. */
 issuer_reply_fn rest_on_order;
@@ -121,12 +132,7 @@ void rest_not_fetched(struct rest_order *o, enum issuer_verdict verdict,
  * request's key, then who signed it, and no root. */
 void rest_issued(struct rest_order *o, const char *pem, size_t len);
 
-/* Looking up among orders that were listed. */
-void rest_list_start(struct rest_order *o);
-void rest_list_add(struct rest_order *o, const char *id); /* NULL: none */
-/* Asks for the next of them, at this path and its id; NO_ORDER when there is
- * none left. */
-void rest_list_next(struct rest_order *o, const char *path,
-    issuer_reply_fn *next);
+/* Another that a look-up found listed; NULL: none. */
+void rest_list_add(struct rest_order *o, const char *id);
 
 #endif

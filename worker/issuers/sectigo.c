@@ -16,8 +16,7 @@
 
 #include "common/base/attr.h"
 #include "common/json/json.h"
-#include "worker/issuers/issuer_config.h"
-#include "worker/issuers/rest_order.h"
+#include "worker/issuers/rest_ca.h"
 
 #define DAY_S 86400
 #define NEWEST 10 /* orders that a look-up reads */
@@ -49,53 +48,25 @@ struct order { /* in the arena */
 	int64_t org_id, cert_type, term;
 };
 
-static rest_judge_fn judge_status;
-
 /* --- configuration --- */
 
-static rc
-sectigo_open(const struct issuer_env *env, struct arena *a, const char *config,
-    const struct issuer_order *order, void **out, const char **out_why)
+static void
+configure(void *order, struct issuer_config *c)
 {
-	struct order *o = rest_order_new(env, a, order, sizeof(*o));
+	struct order *o = order;
 	const char *customer = "", *login = "", *password = "";
-	struct issuer_config c;
-	rc ret;
 
 	o->term = TERM_DEFAULT;
-	issuer_config_start(&c, env, a, config);
-	issuer_config_text(&c, "customer_uri", &customer);
-	issuer_config_text(&c, "login", &login);
-	issuer_config_int(&c, "org_id", &o->org_id);
-	issuer_config_int(&c, "cert_type", &o->cert_type);
-	issuer_config_int(&c, "term", &o->term);
-	issuer_config_url(&c, "base_url", own_urls, &o->rest.base_url);
-	issuer_config_secret(&c, issuer_sectigo.type, "password", &password);
+	issuer_config_text(c, "customer_uri", &customer);
+	issuer_config_text(c, "login", &login);
+	issuer_config_int(c, "org_id", &o->org_id);
+	issuer_config_int(c, "cert_type", &o->cert_type);
+	issuer_config_int(c, "term", &o->term);
+	issuer_config_secret(c, "password", &password);
 	o->headers[0] = (struct http_header){"customerUri", customer};
 	o->headers[1] = (struct http_header){"login", login};
 	o->headers[2] = (struct http_header){"password", password};
 	o->rest.headers = o->headers;
-	o->rest.judge = judge_status;
-	ret = issuer_config_end(&c, out_why);
-	if (ret == RC_OK)
-		*out = o;
-	return ret;
-}
-
-static rc
-sectigo_check(const struct issuer_env *env, struct arena *a, const char *config,
-    const char **out_why)
-{
-	void *order;
-
-	return sectigo_open(env, a, config, NULL, &order, out_why);
-}
-
-/* The term may have to be looked for first. */
-static int64_t
-sectigo_limit_ms(const void *order)
-{
-	return 2 * ISSUER_HTTP_MS;
 }
 
 /* --- what became of an order --- */
@@ -131,43 +102,22 @@ on_collected(void *arg, const struct issuer_reply *r)
 		rest_not_fetched(&o->rest, ISSUER_RETRY, r);
 }
 
-/* By the details of an order. */
 static void
-judge_status(void *order, const struct cJSON *json)
+fetch(void *order, const struct cJSON *shown, const char *status)
 {
 	struct order *o = order;
-	const char *status = "";
-	enum issuer_verdict verdict;
 
-	if (json_str(json, "status", REST_TEXT_MAX, &status) != RC_OK) {
-		rest_answer(&o->rest, ISSUER_RETRY, "the answer has no status",
-		    0);
-		return;
-	}
-	verdict = rest_verdict(statuses, status);
-	if (verdict == ISSUER_ISSUED)
-		rest_get(&o->rest,
-		    arena_printf(o->rest.a, "/ssl/v1/collect/%s/pem",
-			o->rest.order_id),
-		    on_collected);
-	else
-		rest_answer(&o->rest, verdict, status, 0);
+	rest_get(&o->rest,
+	    arena_printf(o->rest.a, "/ssl/v1/collect/%s/pem", o->rest.order_id),
+	    on_collected);
 }
 
 static const char *
-details_path(struct order *o)
-{
-	return arena_printf(o->rest.a, "/ssl/v1/%s", o->rest.order_id);
-}
-
-static rc
-sectigo_poll(void *order, const char *order_id, issuer_answer_fn *done,
-    void *arg)
+details_path(void *order)
 {
 	struct order *o = order;
 
-	rest_begin(&o->rest, order_id, done, arg);
-	return rest_call(&o->rest, "GET", details_path(o), NULL, rest_on_order);
+	return arena_printf(o->rest.a, "/ssl/v1/%s", o->rest.order_id);
 }
 
 /* --- placing --- */
@@ -187,25 +137,18 @@ names_of(struct order *o)
 static const char *
 write_order(struct order *o, int64_t term)
 {
-	const char *text;
-	struct buf body;
-	struct json_w w;
+	struct rest_body body;
+	struct json_w *w = rest_body_start(&body);
 
-	buf_init(&body, 0);
-	json_w_init(&w, &body);
-	json_w_open(&w, '{');
-	json_w_kv_int(&w, "orgId", o->org_id);
-	json_w_kv_int(&w, "certType", o->cert_type);
-	json_w_kv_int(&w, "term", term);
-	json_w_kv(&w, "csr", o->rest.order->csr_pem);
-	json_w_kv(&w, "subjAltNames", names_of(o));
-	json_w_kv_int(&w, "numberServers", 0);
-	json_w_kv_int(&w, "serverType", -1);
-	json_w_kv(&w, "comments", rest_comment(&o->rest));
-	json_w_close(&w, '}');
-	text = arena_strdup(o->rest.a, buf_cstr(&body));
-	buf_fini(&body);
-	return text;
+	json_w_kv_int(w, "orgId", o->org_id);
+	json_w_kv_int(w, "certType", o->cert_type);
+	json_w_kv_int(w, "term", term);
+	json_w_kv(w, "csr", o->rest.order->csr_pem);
+	json_w_kv(w, "subjAltNames", names_of(o));
+	json_w_kv_int(w, "numberServers", 0);
+	json_w_kv_int(w, "serverType", -1);
+	json_w_kv(w, "comments", rest_comment(&o->rest));
+	return rest_body_end(&body, o->rest.a);
 }
 
 static void
@@ -223,13 +166,6 @@ on_placed(void *arg, const struct issuer_reply *r)
 	else
 		rest_answer(&o->rest, ISSUER_UNSURE,
 		    "the answer to the order does not say its sslId", 0);
-}
-
-static rc
-enroll(struct order *o, int64_t term)
-{
-	return rest_call(&o->rest, "POST", "/ssl/v1/enroll",
-	    write_order(o, term), on_placed);
 }
 
 /* Days that a certificate may live, at most what its configuration says. */
@@ -282,9 +218,9 @@ on_types(void *arg, const struct issuer_reply *r)
 			" days or less, as the profile's max_ttl_seconds wants",
 			o->cert_type, days_of(o)),
 		    0);
-	else if (enroll(o, term) != RC_OK)
-		rest_answer(&o->rest, ISSUER_RETRY,
-		    "the order could not be sent", 0);
+	else
+		rest_next(&o->rest, "POST", "/ssl/v1/enroll",
+		    write_order(o, term), on_placed);
 }
 
 static rc
@@ -294,30 +230,22 @@ sectigo_place(void *order, issuer_answer_fn *done, void *arg)
 
 	rest_begin(&o->rest, NULL, done, arg);
 	if (days_of(o) == o->term)
-		return enroll(o, o->term);
+		return rest_call(&o->rest, "POST", "/ssl/v1/enroll",
+		    write_order(o, o->term), on_placed);
 	return rest_call(&o->rest, "GET", "/ssl/v1/types", NULL, on_types);
 }
 
 /* --- looking up --- */
 
-static void
-on_candidate(void *arg, const struct issuer_reply *r)
+static bool
+is_ours(void *order, const struct cJSON *shown)
 {
-	struct order *o = arg;
+	struct order *o = order;
 	const char *comments = "";
-	rc ret;
 
-	if (!rest_is_good(r) || !r->json) {
-		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
-		return;
-	}
-	ret = json_str(r->json, "comments", REST_REPLY_MAX, &comments);
-	if (ret != RC_OK || strcmp(comments, rest_comment(&o->rest)) != 0) {
-		rest_list_next(&o->rest, "/ssl/v1/", on_candidate);
-		return;
-	}
-	o->rest.order_id = o->rest.listed[o->rest.at - 1];
-	judge_status(o, r->json);
+	return json_str(shown, "comments", REST_REPLY_MAX, &comments) ==
+		   RC_OK &&
+	       strcmp(comments, rest_comment(&o->rest)) == 0;
 }
 
 static int
@@ -328,50 +256,40 @@ newest_first(const void *a, const void *b)
 	return (x < y) - (x > y);
 }
 
-static void
-on_list(void *arg, const struct issuer_reply *r)
+static const char *
+list(void *order, const struct cJSON *json)
 {
-	struct order *o = arg;
+	struct order *o = order;
 	int64_t ids[LIST_MAX];
 	const struct cJSON *item;
 	size_t n = 0;
 
-	if (!rest_is_good(r) || !cJSON_IsArray(r->json)) {
-		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
-		return;
-	}
-	cJSON_ArrayForEach(item, r->json)
+	if (!cJSON_IsArray(json))
+		return "the list of its orders is no list";
+	cJSON_ArrayForEach(item, json)
 	{
 		if (n < LIST_MAX &&
 		    json_int(item, "sslId", 1, ID_MAX, &ids[n]) == RC_OK)
 			n++;
 	}
-	if (n == LIST_MAX) {
-		rest_answer(&o->rest, ISSUER_RETRY,
-		    "it has 200 orders of that name or more, and ours may be "
-		    "among those that it did not list",
-		    0);
-		return;
-	}
+	if (n == LIST_MAX)
+		return "it has 200 orders of that name or more, and ours may "
+		       "be among those that it did not list";
 	qsort(ids, n, sizeof(ids[0]), newest_first);
-	rest_list_start(&o->rest);
 	for (size_t i = 0; i < n && i < NEWEST; i++)
 		rest_list_add(&o->rest,
 		    arena_printf(o->rest.a, "%" PRId64, ids[i]));
-	rest_list_next(&o->rest, "/ssl/v1/", on_candidate);
+	return NULL;
 }
 
-static rc
-sectigo_look_up(void *order, issuer_answer_fn *done, void *arg)
+static const char *
+list_path(void *order)
 {
 	struct order *o = order;
 
-	rest_begin(&o->rest, NULL, done, arg);
-	return rest_call(&o->rest, "GET",
-	    arena_printf(o->rest.a, "/ssl/v1?size=%d&position=0&commonName=%s",
-		LIST_MAX,
-		rest_url_text(o->rest.a, rest_common_name(o->rest.order))),
-	    NULL, on_list);
+	return arena_printf(o->rest.a,
+	    "/ssl/v1?size=%d&position=0&commonName=%s", LIST_MAX,
+	    rest_url_text(o->rest.a, rest_common_name(o->rest.order)));
 }
 
 /* --- cancelling --- */
@@ -411,16 +329,14 @@ reason_of(int code)
 	return code == 1 || (code >= 3 && code <= 5) ? code : 0;
 }
 
-static void
-on_shown(void *arg, const struct issuer_reply *r)
+static bool
+is_revoked(const struct cJSON *shown)
 {
-	struct order *o = arg;
 	const char *status = "";
 	rc ret;
 
-	ret = json_str(r->json, "status", REST_TEXT_MAX, &status);
-	rest_judge_shown(&o->rest, r,
-	    ret == RC_OK && strcmp(status, "Revoked") == 0);
+	ret = json_str(shown, "status", REST_TEXT_MAX, &status);
+	return ret == RC_OK && strcmp(status, "Revoked") == 0;
 }
 
 static rc
@@ -431,8 +347,7 @@ sectigo_revoke(void *order, const struct issuer_revocation *what,
 	const char *path;
 
 	rest_begin(&o->rest, what->order_id, done, arg);
-	rest_look_at(&o->rest, what->order_id[0] ? details_path(o) : NULL,
-	    on_shown);
+	rest_look_at(&o->rest, what->order_id[0] ? details_path(o) : NULL);
 	path =
 	    what->order_id[0]
 		? arena_printf(o->rest.a, "/ssl/v1/revoke/%s", what->order_id)
@@ -464,25 +379,41 @@ on_tested(void *arg, const struct issuer_reply *r)
 		rest_judge_test(o, r);
 }
 
-static rc
-sectigo_validate(void *order, issuer_answer_fn *done, void *arg)
+static const char *
+types_path(void *order)
 {
-	struct order *o = order;
-
-	rest_begin(&o->rest, NULL, done, arg);
-	return rest_call(&o->rest, "GET", "/ssl/v1/types", NULL, on_tested);
+	return "/ssl/v1/types";
 }
+
+static const struct rest_ca sectigo = {
+    .size = sizeof(struct order),
+    .calls = 2, /* the term may have to be looked for first */
+    .url_key = "base_url",
+    .own_urls = own_urls,
+    .configure = configure,
+    .order_path = details_path,
+    .judge = rest_judge_status,
+    .statuses = statuses,
+    .fetch = fetch,
+    .list_path = list_path,
+    .list = list,
+    .candidates = "/ssl/v1/",
+    .is_ours = is_ours,
+    .is_revoked = is_revoked,
+    .test_path = types_path,
+    .on_tested = on_tested,
+};
 
 const struct issuer_ops issuer_sectigo = {
     .type = "Sectigo",
-    .check = sectigo_check,
-    .open = sectigo_open,
-    .limit_ms = sectigo_limit_ms,
+    .rest = &sectigo,
+    .open = rest_open,
+    .limit_ms = rest_limit_ms,
     .can_look_up = rest_can_look_up,
     .place = sectigo_place,
-    .look_up = sectigo_look_up,
-    .poll = sectigo_poll,
+    .look_up = rest_look_up,
+    .poll = rest_poll,
     .cancel = sectigo_cancel,
     .revoke = sectigo_revoke,
-    .validate = sectigo_validate,
+    .validate = rest_validate,
 };

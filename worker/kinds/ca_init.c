@@ -81,8 +81,8 @@ ask(struct op *op, const struct issuer_ops *outside, const char *config)
 	rc ret;
 
 	c->op = op;
-	ret = outside->open(&t->env->issuer, op_arena(op), config, NULL, &call,
-	    &why);
+	ret = outside->open(outside, &t->env->issuer, op_arena(op), config,
+	    NULL, &call, &why);
 	if (ret != RC_OK)
 		return report_failure(op, ret, why);
 	ret = outside->validate(call, on_answer, c);
@@ -132,7 +132,8 @@ ca_init_known(struct op *op)
 	if (!outside)
 		return op_goto(op, ca_init_wait);
 	config = op_text(op, 0, "config");
-	ret = outside->check(&t->env->issuer, op_arena(op), config, &why);
+	ret =
+	    issuer_check(outside, &t->env->issuer, op_arena(op), config, &why);
 	if (ret != RC_OK)
 		return report_failure(op, ret, why);
 	return outside->validate ? ask(op, outside, config)

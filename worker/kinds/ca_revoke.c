@@ -103,8 +103,8 @@ revoke_known(struct op *op)
 		    "this worker knows no issuers of that type", 0);
 	if (!ops->revoke)
 		return end(op, "by_hand", "", 0);
-	ret = ops->open(&t->env->issuer, op_arena(op), op_text(op, 0, "config"),
-	    NULL, &call, &why);
+	ret = ops->open(ops, &t->env->issuer, op_arena(op),
+	    op_text(op, 0, "config"), NULL, &call, &why);
 	if (ret != RC_OK)
 		return end(op, "unable", why, 0);
 	if (!lease_is_trusted(t->env->lease))

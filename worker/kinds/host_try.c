@@ -76,7 +76,7 @@ scripts_known(struct op *op)
 	if (op_rows(op) > 0)
 		ops = issuer_find(env->issuers, op_text(op, 0, "type"));
 	if (ops)
-		ret = ops->check(&env->issuer, op_arena(op),
+		ret = issuer_check(ops, &env->issuer, op_arena(op),
 		    op_text(op, 0, "config"), &why);
 	/* What is not this host's is found by the jobs. */
 	if (ret == RC_IO)

@@ -376,8 +376,8 @@ outside_open(struct op *op)
 	const char *why = "";
 	rc ret;
 
-	ret = b->outside->open(&b->env->issuer, op_arena(op), o->config,
-	    &o->order, &o->call, &why);
+	ret = b->outside->open(b->outside, &b->env->issuer, op_arena(op),
+	    o->config, &o->order, &o->call, &why);
 	if (ret == RC_IO)
 		return host_fault(op, why);
 	if (ret != RC_OK)

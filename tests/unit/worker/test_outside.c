@@ -68,8 +68,9 @@ fake_answer(void *arg)
 }
 
 static rc
-fake_open(const struct issuer_env *env, struct arena *a, const char *config,
-    const struct issuer_order *order, void **out, const char **out_why)
+fake_open(const struct issuer_ops *ops, const struct issuer_env *env,
+    struct arena *a, const char *config, const struct issuer_order *order,
+    void **out, const char **out_why)
 {
 	struct fake *f = arena_alloc(a, sizeof(*f));
 

@@ -1,0 +1,94 @@
+/*
+ * rest_ca: a connector to a CA that is asked over HTTP, as a table.
+ *
+ * What such connectors do alike stands here once: a configuration is read, an
+ * order is asked for by a path of its own, orders are listed and those that may
+ * be ours looked at, a certificate is looked at that may be revoked, a test
+ * asks one question.  A connector's table says where and by what; its file has
+ * the bodies that it sends and the words that its CA says.
+ *
+ * The connector's struct issuer_ops names the table (rest) and takes the
+ * functions below for its own, but where its CA is another.
+ */
+#ifndef WORKER_ISSUERS_REST_CA_H
+#define WORKER_ISSUERS_REST_CA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/attr.h"
+#include "worker/issuers/issuer_config.h"
+#include "worker/issuers/rest_order.h"
+
+struct cJSON;
+
+/* All that get an order get the connector's struct; paths stand behind the base
+ * URL. */
+typedef const char *rest_path_fn(void *order);
+
+struct rest_ca {
+	size_t size; /* of the connector's struct; it begins with a rest_order*/
+	int calls;   /* that placing an order takes at most */
+
+	/* The key of the base URL, and those of the CA's own; the API's version
+	 * is added where a URL does not end in it (NULL: none). */
+	const char *url_key, *version;
+	const char *const *own_urls;
+	/* Reads what else it has; the first that is wrong is enough. */
+	void (*configure)(void *order, struct issuer_config *c);
+
+	/*
+	 * Where each question begins with a call that gets a token, for the
+	 * header Authorization: Bearer; NULL where none does.  sign_in starts
+	 * it; token finds it in the answer, NULL: it has none.
+	 */
+	rc (*sign_in)(void *order, issuer_reply_fn *next);
+	const char *(*token)(void *order, const struct cJSON *json);
+
+	/* One order, by its order_id. */
+	rest_path_fn *order_path;
+	issuer_reply_fn *on_order; /* NULL: rest_on_order */
+	rest_judge_fn *judge;      /* by what the CA shows of it */
+	/* Of rest_judge_status: the words of its member "status", and what is
+	 * called when that is ISSUED. */
+	const struct rest_word *statuses;
+	void (
+	    *fetch)(void *order, const struct cJSON *shown, const char *status);
+
+	/*
+	 * A look-up: at list_path some are listed, of which list adds to the
+	 * candidates (rest_list_add), or says why it can't tell; NULL: it
+	 * could.  The candidates are asked for at this path and their ids.
+	 */
+	rest_path_fn *list_path;
+	const char *(*list)(void *order, const struct cJSON *json);
+	const char *candidates;
+	bool (*is_ours)(void *order, const struct cJSON *shown);
+
+	/* By what is shown at the path of rest_look_at. */
+	bool (*is_revoked)(const struct cJSON *shown);
+
+	/* A test. */
+	rest_path_fn *test_path;
+	issuer_reply_fn *on_tested; /* NULL: rest_judge_test */
+};
+
+/* Of struct issuer_ops, where it names a table. */
+rc rest_open(const struct issuer_ops *ops, const struct issuer_env *env,
+    struct arena *a, const char *config, const struct issuer_order *order,
+    void **out, const char **out_why) MUST_CHECK;
+int64_t rest_limit_ms(const void *order);
+bool rest_can_look_up(const void *order);
+rest_judge_fn rest_judge_status;
+rc rest_poll(void *order, const char *order_id, issuer_answer_fn *done,
+    void *arg) MUST_CHECK;
+rc rest_look_up(void *order, issuer_answer_fn *done, void *arg) MUST_CHECK;
+rc rest_validate(void *order, issuer_answer_fn *done, void *arg) MUST_CHECK;
+
+/* At which path a certificate that the CA refuses to revoke is looked at, NULL
+ * for none, and what it shows there (issuer_reply_fn). */
+void rest_look_at(struct rest_order *o, const char *path);
+issuer_reply_fn rest_on_shown;
+
+#endif
