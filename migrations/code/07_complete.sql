@@ -420,6 +420,8 @@ END $$;
 --   retry      a failure outside: the attempt counts, back-off, Failed when attempts are used up;
 --              a failure of the lane
 --   refuse     the CA answered and refused: as retry
+--   ended      the CA ended its order without a certificate: as retry, by another order, but a success of the lane, for
+--              the CA works: it is the names that failed
 --   uncertain  an order may exist and nobody can say; a failure of the lane, and the job waits
 --              for a person, who reads in last_error what to do
 --   pending    the CA has the order and works on it: Pending until it is polled, nothing counted; a
@@ -430,7 +432,7 @@ END $$;
 --   cancel     Cancelled; where only the tick's budget asked for it, as release
 -- Another word is refused, with all of the call.  p_open names the jobs of which an order may exist still (NULL: any): they
 -- keep their checkpoint, so that the next attempt looks it up first.  p_order: what is known of the order of those that are
--- pending or silent, {"order_id", "polls"}; and "wait_ms", when to go on, which holds for retry and refuse too where it is
+-- pending or silent, {"order_id", "polls"}; and "wait_ms", when to go on, which holds for retry, refuse and ended too where it is
 -- later than their back-off.  What is to end while somebody holds its certificate is held instead, with p_why_held, and comes to the same end later; what is held itself stays Running, as the answer says.
 CREATE FUNCTION issue_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[], p_errors text[],
     p_open text[] DEFAULT NULL, p_why_held text DEFAULT NULL, p_order jsonb DEFAULT NULL) RETURNS TABLE (job_id text, status text)
@@ -444,18 +446,18 @@ DECLARE
     v_ids text[]; v_statuses text[]; v_errors text[];
     v_issuer text; v_why text; v_taken record;
 BEGIN
-    PERFORM words_check(p_outcomes, '{fail,retry,refuse,release,held,cancel,wrong,uncertain,pending,silent}', p_job_ids);
+    PERFORM words_check(p_outcomes, '{fail,retry,refuse,ended,release,held,cancel,wrong,uncertain,pending,silent}', p_job_ids);
     SELECT t.ids, t.held INTO v_taken FROM jobs_take(p_job_ids) t;
     SELECT array_agg(j.id), array_agg(CASE
             WHEN o.outcome = 'cancel' AND j.cancel_requested_at IS NULL AND j.budget_over_at IS NOT NULL THEN 'release'
             WHEN o.outcome NOT IN ('fail', 'cancel', 'wrong')
-                AND NOT (o.outcome IN ('retry', 'refuse') AND j.attempts + 1 >= j.max_attempts) THEN o.outcome
+                AND NOT (o.outcome IN ('retry', 'refuse', 'ended') AND j.attempts + 1 >= j.max_attempts) THEN o.outcome
             WHEN j.id = ANY (v_taken.held) THEN 'held'
             WHEN o.outcome = 'cancel' THEN 'cancel'
             ELSE 'fail' END), array_agg(CASE WHEN j.id = ANY (v_taken.held) THEN coalesce(p_why_held, o.error) ELSE o.error END),
             min(j.issuer_id) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain', 'silent')),
             min(o.error) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain', 'silent')),
-            min(j.issuer_id) FILTER (WHERE o.outcome = 'pending')
+            min(j.issuer_id) FILTER (WHERE o.outcome IN ('pending', 'ended'))
         INTO v_own, v_outcomes, v_reasons, v_issuer, v_why, v_answered
     FROM unnest(p_job_ids, p_outcomes, p_errors) AS o (id, outcome, error)
     CROSS JOIN LATERAL (SELECT n.* FROM jobs n WHERE n.id = o.id OFFSET 0) j
@@ -465,12 +467,12 @@ BEGIN
     SELECT 'issuance_failure', i.type || ' ' || c.class, count(*)
     FROM unnest(p_job_ids, p_outcomes) AS o (id, outcome)
     CROSS JOIN LATERAL (SELECT n.id, n.issuer_id FROM jobs n WHERE n.id = o.id OFFSET 0) j JOIN issuers i ON i.id = j.issuer_id
-    JOIN (VALUES ('refuse', 'upstream_4xx'), ('uncertain', 'timeout'), ('retry', 'other'), ('silent', 'other'), ('fail', 'validation'), ('wrong', 'validation'))
+    JOIN (VALUES ('refuse', 'upstream_4xx'), ('uncertain', 'timeout'), ('retry', 'other'), ('silent', 'other'), ('fail', 'validation'), ('ended', 'validation'), ('wrong', 'validation'))
         AS c (outcome, class) ON c.outcome = o.outcome
     WHERE (j.id IN (SELECT u.id FROM unnest(v_own) AS u (id))) IS TRUE GROUP BY i.type, c.class;
     WITH later AS (
         UPDATE jobs j SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL, budget_over_at = NULL,
-            attempts = j.attempts + (o.outcome IN ('retry', 'refuse'))::int,
+            attempts = j.attempts + (o.outcome IN ('retry', 'refuse', 'ended'))::int,
             last_error = CASE WHEN o.outcome = 'release' AND j.budget_over_at IS NOT NULL THEN j.last_error
                 ELSE coalesce(o.error, j.last_error) END,
             held_since = CASE o.outcome WHEN 'held' THEN coalesce(j.held_since, v_now) END,

@@ -109,23 +109,70 @@ def test_a_step_that_fails_is_taken_again(plane, acme, sim, order, path):  # noq
     assert not [f for f in sim.faults if f["times"]]
 
 
-def test_an_authorization_that_fails_is_told(plane, acme, sim, order):  # noqa: F811
-    sim.behave(authz_error={"type": "urn:ietf:params:acme:error:connection", "detail": "Connection refused"})
+REFUSED = {"type": "urn:ietf:params:acme:error:connection", "detail": "Connection refused"}
+
+
+def wait_ended(plane, job, attempts):  # noqa: F811
+    """The order came to nothing and costs an attempt; nothing of it is left but the CA's words.  Those, and how long it waits."""
+    found = wait_for(lambda: (r := row(plane, job, "status, attempts, checkpoint, last_error, run_after - now()"))[1] == attempts and r, 40,
+                     f"the end of order {attempts}")
+    assert (found[0], found[2]) == ("Pending", None), found
+    return found[3], found[4].total_seconds()
+
+
+def test_an_order_that_ended_costs_an_attempt_and_another_is_placed(plane, acme, sim, order):  # noqa: F811
+    sim.behave(authz_error=REFUSED)
     name, job = order(acme)
-    number = wait_for(lambda: list(sim.orders), 20, "the order")[0]
-    assert wait_status(plane, job, "Completed", "Failed") == (
-        "Failed", f"the CA ended order {sim.url}/order/{number} without a certificate: "
-        f'{name}.example.test: "Connection refused" (connection)')
+    words, wait_s = wait_ended(plane, job, 1)
+    (first,) = sim.orders
+    assert words == f'the CA ended order {sim.url}/order/{first} without a certificate: {name}.example.test: "Connection refused" (connection)'
+    assert wait_s > 0
+    # Never beside one that may still become something.
+    assert [o["status"] for o in sim.orders.values()] == ["invalid"]
+    sim.behave()
+    at_once(plane, job)
+    completed(plane, job)
+    assert [o["status"] for o in sim.orders.values()] == ["invalid", "valid"] and len(versions(plane, name)) == 1
+    assert row(plane, job, "attempts") == (1,)
 
 
-def test_an_order_that_is_invalid_is_told(plane, acme, sim, order):  # noqa: F811
+def test_the_last_order_that_ended_fails_the_job_in_the_ca_s_words(plane, acme, sim, order):  # noqa: F811
     sim.behave(hold=True, order_error={"type": "urn:ietf:params:acme:error:caa", "detail": "CAA forbids it"})
     _, job = order(acme)
-    wait_for(lambda: any(a["challenge"]["status"] == "processing" for a in list(sim.authzs.values())), 20, "the challenge")
-    for each in sim.orders.values():
-        each["status"] = "invalid"
+    most = row(plane, job, "max_attempts")[0]
+    waits = []
+    for attempt in range(1, most + 1):
+        wait_for(lambda: sum(a["challenge"]["status"] == "processing" for a in list(sim.authzs.values())) == attempt, 20, "the challenge")
+        with sim.lock:
+            for each in sim.orders.values():
+                each["status"] = "invalid"
+        if attempt < most:
+            words, wait_s = wait_ended(plane, job, attempt)
+            assert words.endswith('without a certificate: invalid: "CAA forbids it" (caa)'), words
+            waits.append(wait_s)
+            at_once(plane, job)
     status, error = wait_status(plane, job, "Completed", "Failed")
     assert status == "Failed" and error.endswith('without a certificate: invalid: "CAA forbids it" (caa)'), error
+    # A failure of the names is none of the CA's: its lane stays open.
+    assert len(sim.orders) == most and waits == sorted(waits)
+    assert plane.query("SELECT failures, breaker_state FROM lanes WHERE issuer_id = %s", acme.id) == [(0, "closed")]
+
+
+def test_a_ca_is_told_once_of_each_answer(plane, acme, sim, order):  # noqa: F811
+    """Told again it would look again, maybe when the answer is gone: of a challenge that shows as pending meanwhile, and by whatever worker."""
+    sim.behave(hold=True, quiet=True)
+    _, job = order(acme)
+    wait_ordered(plane, job, 1)
+    at_once(plane, job)
+    wait_ordered(plane, job, 3)
+    plane.processes["worker-1"].kill()
+    at_once(plane, job)
+    wait_ordered(plane, job, 4)
+    assert len([path for path, _ in sim.asked if path.startswith("/challenge/")]) == 1
+    assert row(plane, job, "checkpoint ->> 'note'")[0].startswith("t1:")
+    sim.let_go()
+    completed(plane, job)
+    assert len(sim.orders) == 1
 
 
 def test_an_order_that_is_forgotten_is_placed_again(plane, acme, sim, order):  # noqa: F811

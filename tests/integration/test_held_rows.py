@@ -73,13 +73,13 @@ def test_an_end_waits_for_its_certificate_and_the_rest_ends(lane, outcome, ends)
     assert n == 1 and aside(lane, lease, outcome, jobs[:1]) == {jobs[0]: ends}
 
 
-@pytest.mark.parametrize("outcome", ["retry", "refuse", "release", "uncertain", "held"])
+@pytest.mark.parametrize("outcome", ["retry", "refuse", "ended", "release", "uncertain", "held"])
 def test_what_goes_back_needs_no_certificate(lane, outcome):
     jobs = [lane.job() for _ in range(2)]
     lease, _ = lane.claim(10)
     with held(lane, "managed_certificates", "id = %s", certificate(lane, jobs[0])):
         assert aside(lane, lease, outcome, jobs) == dict.fromkeys(jobs, "Pending")
-    counted = int(outcome in ("retry", "refuse"))
+    counted = int(outcome in ("retry", "refuse", "ended"))
     assert [lane.row(job, "attempts, held_since IS NOT NULL") for job in jobs] == [(counted, outcome == "held")] * 2
 
 

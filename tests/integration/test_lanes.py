@@ -210,7 +210,7 @@ def test_the_worker_has_the_words_that_sql_knows():
     table = re.search(r"aside_names\[ASIDE_KINDS\] = \{(.*?)\};", (ROOT / "worker/kinds/issue_finish.c").read_text(), re.S).group(1)
     text = (ROOT / "migrations/code/07_complete.sql").read_text()
     known = re.search(r"words_check\(p_outcomes, '\{(.*?)\}'", text).group(1).split(",")
-    assert len(known) == 10 and sorted(re.findall(r'"(\w+)"', table)) == sorted(known)
+    assert len(known) == 11 and sorted(re.findall(r'"(\w+)"', table)) == sorted(known)
 
 
 def test_an_open_breaker_waits_twice_as_long_each_time(lane):
@@ -351,7 +351,7 @@ def test_a_release_counts_nothing(lane):
 def test_a_lost_lease_changes_nothing(lane):
     job = lane.job()
     lease, _ = lane.claim()
-    for outcome in ("fail", "retry", "refuse", "release", "cancel"):
+    for outcome in ("fail", "retry", "refuse", "ended", "release", "cancel"):
         lane.aside(lease + 1, outcome, jobs=[job])
         assert lane.row(job, "status, attempts, lease_id") == ("Running", 0, lease)
     assert lane.state() == ("closed", 0, 0)

@@ -166,7 +166,7 @@ def test_what_only_grows_does_not_fall_with_the_rows(stocked):
 
 def test_attempts_that_fail_are_counted_by_what_failed_them(stocked):
     """Each attempt, tried again or not; what is only given back is none."""
-    outcomes = {"fail": "validation", "wrong": "validation", "refuse": "upstream_4xx", "retry": "other", "uncertain": "timeout",
+    outcomes = {"fail": "validation", "wrong": "validation", "ended": "validation", "refuse": "upstream_4xx", "retry": "other", "uncertain": "timeout",
                 "release": None, "cancel": None}
     for outcome in outcomes:
         job = f"job-o-{outcome}"
@@ -176,7 +176,7 @@ def test_attempts_that_fail_are_counted_by_what_failed_them(stocked):
         stocked.query("SELECT * FROM issue_set_aside('w', 7, %s, %s, %s)", [f"job-o-{o}" for o in outcomes], list(outcomes), ["x"] * len(outcomes))
     stocked.query("DELETE FROM jobs WHERE id LIKE 'job-o-%%'")
     assert {key: n for (kind, key), n in totals(stocked).items() if kind == "issuance_failure"} == {
-        "GenericCA validation": 2, "GenericCA upstream_4xx": 1, "GenericCA other": 1, "GenericCA timeout": 1}
+        "GenericCA validation": 3, "GenericCA upstream_4xx": 1, "GenericCA other": 1, "GenericCA timeout": 1}
     assert 'certctl_issuance_failures_total{issuer_type="GenericCA",error_class="timeout"} 1' in stocked.api.need(
         "GET", "/api/v1/metrics/prometheus").splitlines()
 

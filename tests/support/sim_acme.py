@@ -55,10 +55,11 @@ class AcmeSim(Simulator):
         self.behave()
 
     def behave(self, hold=False, how="good", processing=0, days=30, challenges=("http-01", "dns-01"), visit=0, lists=True, ari=True,
-               authz_error=None, order_error=None):
-        """visit: the port where http-01 is looked for, on this host; processing: times that a finalized order says so."""
+               authz_error=None, order_error=None, quiet=False):
+        """visit: the port where http-01 is looked for, on this host; processing: times that a finalized order says so; quiet: a challenge
+        that is looked at shows as pending still, and may be told of again, as at Pebble and Let's Encrypt."""
         self.hold, self.how, self.processing, self.days, self.challenges = hold, how, processing, days, challenges
-        self.visit, self.lists, self.ari, self.authz_error, self.order_error = visit, lists, ari, authz_error, order_error
+        self.visit, self.lists, self.ari, self.authz_error, self.order_error, self.quiet = visit, lists, ari, authz_error, order_error, quiet
 
     def reset(self):
         """As new, for the next test; accounts and numbers go on."""
@@ -201,7 +202,8 @@ class AcmeSim(Simulator):
             shown = {"type": kind, "url": f"{self.url}/challenge/{ident}~{kind}", "status": "pending"}
             shown |= {"issuer-domain-names": ["ca.example"]} if kind == "dns-persist-01" else {"token": authz["token"]}
             if authz["challenge"]["type"] == kind:
-                shown |= {"status": authz["challenge"]["status"]} | ({"error": authz["error"]} if authz["error"] else {})
+                status = authz["challenge"]["status"]
+                shown |= {"status": "pending" if self.quiet and status == "processing" else status} | ({"error": authz["error"]} if authz["error"] else {})
             challenges.append(shown)
         return 200, {"status": authz["status"], "identifier": authz["identifier"], "challenges": challenges} | (
             {"wildcard": True} if authz["wildcard"] else {}), {}
@@ -209,7 +211,7 @@ class AcmeSim(Simulator):
     def on_challenge(self, ident, payload, header, jwk):
         number, _, kind = ident.partition("~")
         authz = self.authzs[int(number)]
-        if payload != {} or authz["challenge"]["status"] != "pending":
+        if payload != {} or authz["challenge"]["status"] not in ("pending", "processing" if self.quiet else ""):
             return problem(400, "malformed", "the challenge is not pending")
         authz["challenge"] = {"status": "processing", "type": kind}
         if not self.hold:

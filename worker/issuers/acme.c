@@ -31,6 +31,7 @@
 #define LATER_MIN_MS 1000
 #define LATER_MAX_MS 300000
 #define LATER_JITTER_PERCENT 20
+#define UNWANTED_WORDS "nobody finalizes it, so it expires there"
 
 struct order { /* in the arena */
 	const struct issuer_env *env;
@@ -42,11 +43,12 @@ struct order { /* in the arena */
 	const char *url;          /* the order's, which is its id */
 	const struct cJSON *json; /* the order, as the CA last showed it */
 	const char *note;
-	bool is_unwanted;      /* it is being cancelled */
-	bool was_answered;     /* this time: it is looked at once more */
-	bool has_replaces;     /* so the order says what it renews */
-	const char *end_words; /* why it has ended */
-	const char **listed;   /* a look-up's candidates */
+	bool is_unwanted;  /* it is being cancelled */
+	bool was_answered; /* this time: it is looked at once more */
+	bool has_replaces; /* so the order says what it renews */
+	enum issuer_verdict end_verdict; /* once it has ended, and why */
+	const char *end_words;
+	const char **listed; /* a look-up's candidates */
 	size_t nlisted, at;
 	issuer_answer_fn *done;
 	void *arg;
@@ -272,17 +274,18 @@ on_cleaned_up(void *arg, const struct acme_authz_result *r)
 
 	o->note = r->note;
 	if (r->end == ACME_AUTHZ_DONE)
-		answer(o, ISSUER_REFUSED, o->end_words, 0);
+		answer(o, o->end_verdict, o->end_words, 0);
 	else if (r->end == ACME_AUTHZ_WAIT)
 		answer_pending(o, r->words, r->wait_ms, 0);
 	else
 		answer(o, ISSUER_RETRY, r->words, r->retry_after_s);
 }
 
-/* No certificate will come of it. */
+/* No certificate will come of it, nor, unless ENDED, of another. */
 static void
-give_up(struct order *o, const char *words)
+give_up(struct order *o, enum issuer_verdict verdict, const char *words)
 {
+	o->end_verdict = verdict;
 	o->end_words = words;
 	clean(o, on_cleaned_up);
 }
@@ -295,7 +298,10 @@ on_worked(void *arg, const struct acme_authz_result *r)
 	o->note = r->note;
 	switch (r->end) {
 	case ACME_AUTHZ_FAILED:
-		give_up(o, r->words);
+		give_up(o, ISSUER_REFUSED, r->words);
+		return;
+	case ACME_AUTHZ_ENDED:
+		give_up(o, ISSUER_ENDED, r->words);
 		return;
 	case ACME_AUTHZ_RETRY:
 		/* What was done of it is kept. */
@@ -317,7 +323,7 @@ work_on(struct order *o)
 	struct acme_authz_work work;
 
 	if (o->is_unwanted)
-		give_up(o, "nobody finalizes it, so it expires there");
+		give_up(o, ISSUER_REFUSED, UNWANTED_WORDS);
 	else if (o->was_answered)
 		answer_pending(o, "all authorizations are valid", 0, 0);
 	else if (make_work(o, on_worked, &work))
@@ -335,11 +341,12 @@ end_invalid(struct order *o)
 	struct acme_authz_work work;
 
 	if (words[0] != '\0') {
-		give_up(o, arena_printf(o->a, "invalid: %s", words));
+		give_up(o, ISSUER_ENDED,
+		    arena_printf(o->a, "invalid: %s", words));
 		return;
 	}
 	if (!make_work(o, on_worked, &work)) {
-		answer(o, ISSUER_REFUSED, "invalid", 0);
+		answer(o, ISSUER_ENDED, "invalid", 0);
 		return;
 	}
 	work.is_over = true;
@@ -417,7 +424,7 @@ go_on(struct order *o, int64_t retry_after_s)
 	if (strcmp(status, "pending") == 0)
 		work_on(o);
 	else if (strcmp(status, "ready") == 0 && o->is_unwanted)
-		give_up(o, "nobody finalizes it, so it expires there");
+		give_up(o, ISSUER_REFUSED, UNWANTED_WORDS);
 	else if (strcmp(status, "ready") == 0)
 		clean(o, on_ready);
 	else if (strcmp(status, "valid") == 0)
@@ -512,6 +519,7 @@ on_placed(void *arg, const struct acme_reply *r)
 		return;
 	}
 	o->url = r->location;
+	o->note = ""; /* one of an order that is gone is not this one's */
 	if (!o->url || strlen(o->url) > ISSUER_ORDER_ID_MAX)
 		answer(o, ISSUER_UNSURE,
 		    "the answer to the order does not say its URL", 0);

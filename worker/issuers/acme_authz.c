@@ -21,6 +21,9 @@
 #define STEP_MS 6000
 #define SCRIPT_STEP_MS (ACME_HOOK_S * 1000 + 1000)
 #define SOON_MS 1
+/* A CA that was told, and shows nothing of it for so long, has lost it. */
+#define TELL_AGAIN_MS 300000
+#define NEVER (-1)
 
 enum phase { PRESENT, RESPOND, CLEAN };
 
@@ -31,6 +34,8 @@ struct walk { /* in the arena */
 	bool is_all_valid;
 	int64_t began_ms, put_age_ms;
 	size_t nput;
+	size_t ntold; /* the CA was told of the first, when last: */
+	int64_t told_age_ms;
 	/* the one at hand */
 	const struct cJSON *challenge;
 	const char *domain;
@@ -63,6 +68,9 @@ write_note(struct walk *w)
 {
 	if (w->phase == CLEAN)
 		return arena_printf(w->w.a, "c%zu", w->at);
+	if (w->told_age_ms != NEVER)
+		return arena_printf(w->w.a, "t%zu:%" PRId64, w->ntold,
+		    w->told_age_ms);
 	if (w->nput == 0)
 		return "";
 	return arena_printf(w->w.a, "p%zu:%" PRId64, w->nput, w->put_age_ms);
@@ -108,6 +116,8 @@ next(struct walk *w)
 	w->at++;
 	if (w->phase == PRESENT)
 		w->nput = w->at;
+	if (w->phase == RESPOND && w->ntold < w->at)
+		w->ntold = w->at;
 	step(w);
 }
 
@@ -298,7 +308,20 @@ on_responded(void *arg, const struct acme_reply *reply)
 		end_unanswered(w, reply);
 		return;
 	}
+	w->told_age_ms = age_ms(w);
+	acme_client_note_told(w->w.client, acme_text(w->challenge, "url"));
 	next(w);
+}
+
+/* By whatever worker, or by this one under a lease that it lost. */
+static bool
+was_told(struct walk *w)
+{
+	if (w->told_age_ms != NEVER && w->at < w->ntold &&
+	    age_ms(w) - w->told_age_ms < TELL_AGAIN_MS)
+		return true;
+	return acme_client_told_ms(w->w.client,
+		   acme_text(w->challenge, "url")) < TELL_AGAIN_MS;
 }
 
 static void
@@ -314,7 +337,7 @@ respond(struct walk *w, const char *status)
 		end(w, ACME_AUTHZ_RETRY, why, 0);
 		return;
 	}
-	if (strcmp(status, "pending") != 0) {
+	if (strcmp(status, "pending") != 0 || was_told(w)) {
 		next(w);
 		return;
 	}
@@ -333,7 +356,7 @@ work_on_pending(struct walk *w, const struct cJSON *authz)
 	}
 	status = acme_text(w->challenge, "status");
 	if (strcmp(status, "invalid") == 0)
-		end(w, ACME_AUTHZ_FAILED, error_words(w, w->challenge), 0);
+		end(w, ACME_AUTHZ_ENDED, error_words(w, w->challenge), 0);
 	else if (w->phase == RESPOND)
 		respond(w, status);
 	else if (strcmp(status, "pending") == 0)
@@ -351,11 +374,11 @@ end_invalid(struct walk *w, const struct cJSON *authz, const char *status)
 	cJSON_ArrayForEach(item, json_get(authz, "challenges"))
 	{
 		if (json_get(item, "error")) {
-			end(w, ACME_AUTHZ_FAILED, error_words(w, item), 0);
+			end(w, ACME_AUTHZ_ENDED, error_words(w, item), 0);
 			return;
 		}
 	}
-	end(w, ACME_AUTHZ_FAILED,
+	end(w, ACME_AUTHZ_ENDED,
 	    arena_printf(w->w.a, "%s: its authorization is %s", w->domain,
 		status),
 	    0);
@@ -438,7 +461,7 @@ all_seen(struct walk *w)
 		return;
 	case RESPOND:
 		if (w->w.is_over)
-			end(w, ACME_AUTHZ_FAILED, "invalid", 0);
+			end(w, ACME_AUTHZ_ENDED, "invalid", 0);
 		else
 			end(w,
 			    w->is_all_valid ? ACME_AUTHZ_DONE : ACME_AUTHZ_WAIT,
@@ -480,6 +503,7 @@ walk_new(const struct acme_authz_work *work)
 
 	w->w = *work;
 	w->is_all_valid = true;
+	w->told_age_ms = NEVER;
 	w->began_ms = loop_now_ms(work->env->loop);
 	return w;
 }
@@ -490,7 +514,12 @@ acme_authz_answer(const struct acme_authz_work *work)
 	struct walk *w = walk_new(work);
 
 	read_note(w, 'p', &w->nput, &w->put_age_ms);
-	w->phase = work->is_over || work->config->challenge == ACME_HTTP01
+	if (work->note[0] == 't') {
+		read_note(w, 't', &w->ntold, &w->told_age_ms);
+		w->nput = work->n;
+	}
+	w->phase = work->is_over || w->told_age_ms != NEVER ||
+			   work->config->challenge == ACME_HTTP01
 		       ? RESPOND
 		       : PRESENT;
 	w->at = w->phase == PRESENT ? w->nput : 0;

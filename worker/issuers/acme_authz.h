@@ -5,9 +5,15 @@
  *
  * How far an order is, the CA knows, and what it does not know is a note that
  * is kept with the order: "p<n>:<ms>", the answers of the first n are in place,
- * the last since the order was ms old; "c<n>", those of the first n are taken
- * away.  So whoever goes on with an order, after whatever crash, does what is
- * left, and at worst something twice.
+ * the last since the order was ms old; "t<n>:<ms>", all are, and the CA was
+ * told so of the first n; "c<n>", those of the first n are taken away.  So
+ * whoever goes on with an order, after whatever crash, does what is left, and
+ * at worst something twice.
+ *
+ * A CA is told once.  It may show a challenge as "pending" while it looks, and
+ * whoever tells it again asks for another look (RFC 8555 section 8.2), which
+ * may come when the first was a success and its answer is gone, and fail the
+ * order.
  *
  * Call from the event loop only.
  */
@@ -19,7 +25,8 @@
 enum acme_authz_end {
 	ACME_AUTHZ_DONE,   /* nothing is left to be done */
 	ACME_AUTHZ_WAIT,   /* it goes on after wait_ms, 0: with the CA */
-	ACME_AUTHZ_FAILED, /* no certificate can come of the order */
+	ACME_AUTHZ_FAILED, /* no certificate can come of any such order */
+	ACME_AUTHZ_ENDED,  /* nor of this one: the CA did not find an answer */
 	ACME_AUTHZ_RETRY,  /* something did not work, this time */
 };
 
@@ -41,7 +48,7 @@ struct acme_authz_work { /* lives in the arena, as what it points to */
 	const char *const *urls;
 	size_t n;
 	const char *note;
-	bool is_over; /* the order is: nothing is put up, FAILED says why */
+	bool is_over; /* the order is: nothing is put up, ENDED says why */
 	int64_t order_age_ms;
 	acme_authz_fn *done; /* called later, once */
 	void *arg;

@@ -529,3 +529,15 @@ acme_client_has(const struct acme_client *c, const char *resource)
 	return c->directory &&
 	       json_str(c->directory, resource, URL_MAX, &url) == RC_OK;
 }
+
+void
+acme_client_note_told(struct acme_client *c, const char *url)
+{
+	acme_memory_keep_told(memory(c), url);
+}
+
+int64_t
+acme_client_told_ms(const struct acme_client *c, const char *url)
+{
+	return acme_memory_told_ms(memory(c), url);
+}

@@ -61,5 +61,9 @@ void acme_client_ask(struct acme_client *c, const struct acme_request *req,
  * resource (RFC 9773 for instance). */
 const char *acme_client_account(const struct acme_client *c);
 bool acme_client_has(const struct acme_client *c, const char *resource);
+/* The CA was told of that challenge; and how long ago this worker did so,
+ * INT64_MAX: not that it knows. */
+void acme_client_note_told(struct acme_client *c, const char *url);
+int64_t acme_client_told_ms(const struct acme_client *c, const char *url);
 
 #endif

@@ -49,6 +49,7 @@ struct visitor {
 
 struct acme_http01 {
 	struct loop *loop;
+	int64_t linger_ms;   /* of what was withdrawn */
 	struct timer *timer; /* the first answer's end */
 	LIST_HEAD(, port) ports;
 	LIST_HEAD(, answer) answers;
@@ -58,13 +59,17 @@ struct acme_http01 {
 
 /* --- answers --- */
 
+/* order NULL: of any.  Two orders may share an authorization, and so an answer,
+ * which is there while one of them wants it. */
 static struct answer *
-find(const struct acme_http01 *h, int port, const char *token)
+find(const struct acme_http01 *h, int port, const char *token,
+    const char *order)
 {
 	struct answer *a;
 
 	LIST_FOREACH (a, &h->answers, entry) {
-		if (a->port == port && strcmp(a->token, token) == 0)
+		if (a->port == port && strcmp(a->token, token) == 0 &&
+		    (!order || strcmp(a->order, order) == 0))
 			return a;
 	}
 	return NULL;
@@ -170,7 +175,7 @@ answer_line(struct visitor *v, char *line)
 	blank = strchr(path, ' ');
 	if (blank && strncmp(path, PATH, strlen(PATH)) == 0) {
 		*blank = '\0';
-		a = find(v->owner, v->port, path + strlen(PATH));
+		a = find(v->owner, v->port, path + strlen(PATH), NULL);
 	}
 	if (a)
 		reply(v, "200 OK", "application/octet-stream", a->text);
@@ -285,11 +290,12 @@ listen_on(struct acme_http01 *h, struct arena *a, int number,
 /* --- what others see --- */
 
 struct acme_http01 *
-acme_http01_new(struct loop *l)
+acme_http01_new(struct loop *l, int64_t linger_ms)
 {
 	struct acme_http01 *h = mem_zalloc(sizeof(*h));
 
 	h->loop = l;
+	h->linger_ms = linger_ms;
 	h->timer = timer_new(l, tidy, h);
 	LIST_INIT(&h->ports);
 	LIST_INIT(&h->answers);
@@ -316,7 +322,7 @@ rc
 acme_http01_put(struct acme_http01 *h, struct arena *a, int port,
     const struct acme_answer *answer, const char **out_why)
 {
-	struct answer *x = find(h, port, answer->token);
+	struct answer *x = find(h, port, answer->token, answer->order);
 	rc ret;
 
 	if (!x && h->nanswers == ANSWERS_MAX) {
@@ -343,12 +349,12 @@ acme_http01_put(struct acme_http01 *h, struct arena *a, int port,
 void
 acme_http01_withdraw(struct acme_http01 *h, const char *order)
 {
-	struct answer *a, *next;
+	int64_t ends_ms = loop_now_ms(h->loop) + h->linger_ms;
+	struct answer *a;
 
-	for (a = LIST_FIRST(&h->answers); a; a = next) {
-		next = LIST_NEXT(a, entry);
-		if (strcmp(a->order, order) == 0)
-			answer_free(h, a);
+	LIST_FOREACH (a, &h->answers, entry) {
+		if (strcmp(a->order, order) == 0 && a->ends_ms > ends_ms)
+			a->ends_ms = ends_ms;
 	}
 	tidy(h);
 }

@@ -3,9 +3,9 @@
  * listener of our own that is there while an answer is wanted, or by a file
  * below the root of a web server that is there anyway.
  *
- * An answer is named by the order that it belongs to, and withdrawn with it, or
- * by itself after some minutes: whoever goes on with the order puts it up again
- * where it is still wanted.
+ * An answer is named by the order that it belongs to, and gone soon after it is
+ * withdrawn with it, or by itself after some minutes: whoever goes on with the
+ * order puts it up again where it is still wanted.
  *
  * Call from the event loop only.
  */
@@ -21,8 +21,9 @@
 
 struct acme_http01; /* defined in acme_http01.c */
 
-/* Never NULL; nothing is listened on yet. */
-struct acme_http01 *acme_http01_new(struct loop *l);
+/* Never NULL; nothing is listened on yet.  What is withdrawn is answered for
+ * linger_ms more. */
+struct acme_http01 *acme_http01_new(struct loop *l, int64_t linger_ms);
 /* NULL is a no-op. */
 void acme_http01_free(struct acme_http01 *h);
 

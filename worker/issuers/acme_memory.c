@@ -9,12 +9,16 @@
 
 #define MEMORIES_MAX 64
 #define NONCES_MAX 8
+#define TOLD_MAX 256
 #define DIRECTORY_MS (3600 * (int64_t)1000)
 /* CAs forget nonces; an old one costs a request more than none. */
 #define NONCE_MS 60000
+/* A CA looks from several places, and a look that it was asked for twice may
+ * come when the first was enough. */
+#define LINGER_MS 10000
 
-struct nonce {
-	char *text;
+struct dated {
+	char *text; /* NULL: none */
 	int64_t at_ms;
 };
 
@@ -25,8 +29,10 @@ struct acme_memory {
 	char *directory; /* NULL: not known */
 	int64_t directory_ms;
 	char *account; /* NULL likewise */
-	struct nonce nonces[NONCES_MAX];
+	struct dated nonces[NONCES_MAX];
 	size_t nnonces;
+	struct dated told[TOLD_MAX]; /* URLs; the oldest is next */
+	size_t next_told;
 };
 
 struct acme_cas {
@@ -43,6 +49,8 @@ forget(struct acme_memory *m)
 	m->owner->n--;
 	for (size_t i = 0; i < m->nnonces; i++)
 		free(m->nonces[i].text);
+	for (size_t i = 0; i < TOLD_MAX; i++)
+		free(m->told[i].text);
 	free(m->directory_url);
 	free(m->thumbprint);
 	free(m->directory);
@@ -57,7 +65,7 @@ acme_cas_new(struct loop *l)
 
 	s->loop = l;
 	TAILQ_INIT(&s->all);
-	s->http01 = acme_http01_new(l);
+	s->http01 = acme_http01_new(l, LINGER_MS);
 	return s;
 }
 
@@ -143,10 +151,36 @@ acme_memory_keep_nonce(struct acme_memory *m, const char *nonce)
 		memmove(m->nonces, m->nonces + 1,
 		    --m->nnonces * sizeof(m->nonces[0]));
 	}
-	m->nonces[m->nnonces++] = (struct nonce){
+	m->nonces[m->nnonces++] = (struct dated){
 	    .text = mem_strdup(nonce),
 	    .at_ms = loop_now_ms(m->owner->loop),
 	};
+}
+
+void
+acme_memory_keep_told(struct acme_memory *m, const char *url)
+{
+	struct dated *t = &m->told[m->next_told];
+
+	m->next_told = (m->next_told + 1) % TOLD_MAX;
+	free(t->text);
+	t->text = mem_strdup(url);
+	t->at_ms = loop_now_ms(m->owner->loop);
+}
+
+int64_t
+acme_memory_told_ms(const struct acme_memory *m, const char *url)
+{
+	int64_t last_ms = INT64_MIN;
+
+	for (size_t i = 0; i < TOLD_MAX; i++) {
+		const struct dated *t = &m->told[i];
+
+		if (t->text && t->at_ms > last_ms && strcmp(t->text, url) == 0)
+			last_ms = t->at_ms;
+	}
+	return last_ms == INT64_MIN ? INT64_MAX
+				    : loop_now_ms(m->owner->loop) - last_ms;
 }
 
 const char *
@@ -155,7 +189,7 @@ acme_memory_take_nonce(struct acme_memory *m, struct arena *a)
 	const char *text = NULL;
 
 	while (m->nnonces > 0 && !text) {
-		struct nonce *n = &m->nonces[--m->nnonces];
+		struct dated *n = &m->nonces[--m->nnonces];
 
 		if (loop_now_ms(m->owner->loop) - n->at_ms < NONCE_MS)
 			text = arena_strdup(a, n->text);

@@ -1,7 +1,8 @@
 /*
  * acme_memory: what a worker remembers of ACME CAs between two orders, so that
- * each need not ask for it again: the directory, the URL of the account, and
- * nonces that were not used yet.  All of it can be forgotten at any time.
+ * each need not ask for it again: the directory, the URL of the account,
+ * nonces that were not used yet, and the challenges that it was told of.  All
+ * of it can be forgotten at any time.
  *
  * One entry an account: a directory's URL and the thumbprint of a key.
  */
@@ -38,6 +39,10 @@ const char *acme_memory_account(const struct acme_memory *m);
 /* NULL: it is not what it was. */
 void acme_memory_keep_account(struct acme_memory *m, const char *url);
 void acme_memory_keep_nonce(struct acme_memory *m, const char *nonce);
+/* The CA was told that the answer to the challenge of that URL is in place. */
+void acme_memory_keep_told(struct acme_memory *m, const char *url);
+/* How long ago; INT64_MAX: not known. */
+int64_t acme_memory_told_ms(const struct acme_memory *m, const char *url);
 /* In the arena, to be used once; NULL: none is left. */
 const char *acme_memory_take_nonce(struct acme_memory *m, struct arena *a);
 

@@ -73,6 +73,10 @@ enum issuer_verdict {
 	/* No order came of it, or the order has ended without a certificate:
 	 * the same would be refused again. */
 	ISSUER_REFUSED,
+	/* Look-up and poll: the order has ended without a certificate, for a
+	 * reason that may be gone the next time; nothing comes of it any more.
+	 */
+	ISSUER_ENDED,
 	/* Of an order that was to be placed: none came of it, a later one may
 	 * be taken.  Of a look-up or a poll: the CA did not say. */
 	ISSUER_RETRY,
@@ -148,9 +152,9 @@ struct issuer_ops {
 	rc (*poll)(void *order, const char *order_id, issuer_answer_fn *done,
 	    void *arg);
 	/*
-	 * Likewise: nobody wants the order any more.  REFUSED or NO_ORDER: it
-	 * has ended; ISSUED, PENDING: it has not, and goes on as of a poll.
-	 * NULL: this CA's orders cannot be cancelled.
+	 * Likewise: nobody wants the order any more.  REFUSED, ENDED or
+	 * NO_ORDER: it has ended; ISSUED, PENDING: it has not, and goes on as
+	 * of a poll. NULL: this CA's orders cannot be cancelled.
 	 */
 	rc (*cancel)(void *order, const char *order_id, issuer_answer_fn *done,
 	    void *arg);

@@ -137,6 +137,7 @@ revoke_answered(struct op *op)
 	case ISSUER_NO_ORDER:
 		return end(op, "refused", words, r->answer.retry_after_s);
 	case ISSUER_ISSUED:
+	case ISSUER_ENDED:
 	case ISSUER_RETRY:
 	case ISSUER_UNSURE:
 		break;

@@ -35,6 +35,7 @@ enum issue_aside {
 	ASIDE_CANCEL,
 	/* of a CA outside */
 	ASIDE_REFUSE,    /* it refused: later, attempts count */
+	ASIDE_ENDED,     /* it ended its order: likewise, by another one */
 	ASIDE_WRONG,     /* it sent another certificate: Failed */
 	ASIDE_UNCERTAIN, /* an order may exist: waits for a person */
 	ASIDE_PENDING,   /* the CA works on its order: polled later */

@@ -37,6 +37,7 @@ static const char *const aside_names[ASIDE_KINDS] = {
     [ASIDE_HELD] = "held",
     [ASIDE_CANCEL] = "cancel",
     [ASIDE_REFUSE] = "refuse",
+    [ASIDE_ENDED] = "ended",
     [ASIDE_WRONG] = "wrong",
     [ASIDE_UNCERTAIN] = "uncertain",
     [ASIDE_PENDING] = "pending",
@@ -419,7 +420,7 @@ log_end(const struct issue_batch *b)
 	    "sign %.1f complete %.1f",
 	    b->issuer_id, b->lease_text, fates[ISSUE_STORED],
 	    asides[ASIDE_FAIL] + asides[ASIDE_WRONG],
-	    asides[ASIDE_RETRY] + asides[ASIDE_REFUSE] +
+	    asides[ASIDE_RETRY] + asides[ASIDE_REFUSE] + asides[ASIDE_ENDED] +
 		asides[ASIDE_UNCERTAIN],
 	    asides[ASIDE_RELEASE] + asides[ASIDE_HELD], asides[ASIDE_CANCEL],
 	    asides[ASIDE_PENDING] + asides[ASIDE_SILENT], ms[PHASE_LOAD],

@@ -522,14 +522,19 @@ pending(struct op *op, int64_t polls)
 	    o->answer.retry_after_s, o->answer.words);
 }
 
-/* It had an order of the job, and it came to nothing. */
+/* It had an order of the job, and it came to nothing: the job is over too, or
+ * tried again by another order, which is safe since this one has ended. */
 static enum op_next
 ended_without(struct op *op, const char *order_id)
 {
 	struct outside *o = state(op);
+	bool is_final = o->answer.verdict == ISSUER_REFUSED;
 
 	o->job->is_open = false;
-	return aside(op, ASIDE_FAIL,
+	if (!is_final)
+		batch(op)->order = order_json(op, NULL, 0, NULL,
+		    o->answer.retry_after_s * 1000);
+	return aside(op, is_final ? ASIDE_FAIL : ASIDE_ENDED,
 	    op_printf(op, "the CA ended order %s without a certificate: %s",
 		order_id, o->answer.words));
 }
@@ -564,6 +569,7 @@ outside_answered(struct op *op)
 		return aside(op, ASIDE_REFUSE,
 		    op_printf(op, "the CA refused: %s", o->answer.words));
 	case ISSUER_UNSURE:
+	case ISSUER_ENDED:
 	case ISSUER_NO_ORDER:
 	case ISSUER_DONE:
 		break;
@@ -643,6 +649,7 @@ outside_looked(struct op *op)
 		    o->order.reference, o->answer.order_id);
 		return pending(op, 0);
 	case ISSUER_REFUSED:
+	case ISSUER_ENDED:
 		return ended_without(op, o->order.reference);
 	case ISSUER_NO_ORDER:
 		return no_order(op);
@@ -711,6 +718,7 @@ outside_polled(struct op *op)
 	case ISSUER_PENDING:
 		return pending(op, o->polls + 1);
 	case ISSUER_REFUSED:
+	case ISSUER_ENDED:
 		return ended_without(op, o->order_id);
 	case ISSUER_NO_ORDER:
 		return forgotten(op);
@@ -759,6 +767,7 @@ outside_cancelled(struct op *op)
 	struct outside *o = state(op);
 
 	if (o->has_answer && (o->answer.verdict == ISSUER_REFUSED ||
+				 o->answer.verdict == ISSUER_ENDED ||
 				 o->answer.verdict == ISSUER_NO_ORDER)) {
 		tell_waiting(op, false);
 		o->job->is_open = false;

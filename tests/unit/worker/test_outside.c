@@ -637,6 +637,16 @@ test_poll_ends(void)
 	check_aside("fail", false,
 	    "the CA ended order 4711 without a certificate: rejected");
 	end();
+	/* Tried again by another order, for this one has ended. */
+	begin_ordered(1, 6000);
+	t.poll = answer(ISSUER_ENDED, NULL, "Connection refused");
+	t.poll.retry_after_s = 90;
+	run();
+	check_aside("ended", false,
+	    "the CA ended order 4711 without a certificate: Connection");
+	CHECK_STR(t.order, "{\"wait_ms\":90000}");
+	CHECK_INT(t.places + t.look_ups + t.placings, 0);
+	end();
 	begin_ordered(1, 6000);
 	t.poll = answer(ISSUER_ISSUED, good_pem(a, NOW - 1), "");
 	run();
@@ -725,6 +735,11 @@ test_cancelled_order(void)
 	check_aside("cancel", false, "cancelled, and order 4711 at the CA");
 	CHECK_INT(t.cancels, 1);
 	CHECK_INT(t.polls, 0);
+	end();
+	/* It had come to nothing by itself. */
+	begin_cancelled(answer(ISSUER_ENDED, NULL, "invalid"));
+	run();
+	check_aside("cancel", false, "cancelled, and order 4711 at the CA");
 	end();
 	/* Too late. */
 	begin_cancelled(answer(ISSUER_ISSUED, pem, ""));
