@@ -12,6 +12,7 @@ import json
 import os
 import pwd
 import re
+import select
 import shutil
 import signal
 import socket
@@ -229,28 +230,54 @@ class Process:
 
 class Api:
     def __init__(self, port, ca, key=API_KEY):
+        self.kept = []  # connections that wait for the next request: a handshake costs more than most of these
         self.port, self.key = port, key
         # Of every request.  Tests write past the apiserver, and its kept answers may be a second old.
         self.headers = {"Cache-Control": "no-cache"}
         self.context = ssl.create_default_context(cafile=str(ca))
 
+    def __del__(self):
+        self.close()
+
+    def close(self):
+        """Lets the kept connections go."""
+        while self.kept:
+            self.kept.pop().close()
+
+    def connection(self, timeout):
+        """A kept one that the apiserver has not ended, or a new one."""
+        while True:
+            try:
+                connection = self.kept.pop()
+            except IndexError:
+                return http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context, timeout=timeout)
+            # Nothing can be read between requests but the end.
+            if not select.select([connection.sock], [], [], 0)[0]:
+                connection.sock.settimeout(timeout)
+                return connection
+            connection.close()
+
     def call(self, method, path, body=None, key=None, timeout=40, raw=None, headers=None):
         """(status, JSON or text, or bytes that are neither); status 0 when there was no answer."""
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context, timeout=timeout)
         sent = {"Content-Type": "application/json"}
         token = self.key if key is None else key
         if token:
             sent["Authorization"] = f"Bearer {token}"
         sent |= self.headers | (headers or {})
         payload = raw if raw is not None else (None if body is None else json.dumps(body))
+        connection = self.connection(timeout)
         try:
             connection.request(method, path, payload, sent)
             response = connection.getresponse()
             text = response.read()
         except (OSError, http.client.HTTPException):
-            return 0, None
-        finally:
             connection.close()
+            return 0, None
+        except BaseException:
+            connection.close()
+            raise
+        if connection.sock is not None:
+            self.kept.append(connection)
         if response.headers.get_content_type() == "application/x-pkcs12":
             return response.status, text
         text = text.decode()
@@ -692,6 +719,8 @@ http {{
 
     def close(self):
         self.is_closing = True
+        for api in self.apis.values():
+            api.close()
         servers = [p for n, p in self.processes.items() if n in ("postgres", "standby")]
         others = [p for p in self.processes.values() if p not in servers]
         for process in others:
