@@ -12,7 +12,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 # Debian's own tools first, whatever PATH holds.
 export PATH="/usr/bin:/bin:/usr/sbin:/sbin:$PATH"
-export PYTHONDONTWRITEBYTECODE=1
+# What pytest makes of a test file, once for all who collect it, and not into the checkout.
+export PYTHONPYCACHEPREFIX=$PWD/build/pycache
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:detect_stack_use_after_return=0}
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=\"$PWD/tests/support/lsan.supp\":print_suppressions=0}
@@ -67,6 +68,12 @@ build() { # DIR OPTIONS...
     BUILD_DIR=$dir tools/build.sh "$@" && ninja -C "$dir" -j"$jobs" meson-test-prereq
 }
 
+# The test files are read once before several would read them at the same time, and then what the sanitizers look at is compiled.
+build_asan() { # OPTIONS...
+    BUILD_DIR=build /usr/bin/python3 -m pytest -q --collect-only tests/integration >/dev/null
+    build build-asan "$@"
+}
+
 # Clang compiles what is searched: the rest is gcc's, twice.
 build_fuzz() { # OPTIONS...
     CC=clang BUILD_DIR=build-fuzz TARGETS=fuzz_targets tools/build.sh "$@"
@@ -80,7 +87,7 @@ trap '[ -z "$ahead" ] || kill -- "-$ahead" 2>/dev/null' EXIT
 # more than they reckon, in time that nobody else wants.  That part
 # builds what is left and says how that went.
 build_ahead() { # LOG FUNCTION ARGUMENTS...
-    export -f build build_fuzz
+    export -f build build_asan build_fuzz
     export jobs
     # Where each session is a group of its own to the kernel, that has a niceness as well.
     setsid nice -n 19 bash -c 'echo 19 >/proc/self/autogroup; "$@"' - "${@:2}" >"$logs/$1.log" 2>&1 &
@@ -169,7 +176,7 @@ run_parts() {
 run_all() {
     export TEST_ONCE=1
     run_part build || return
-    build_ahead ahead-asan build build-asan "${asan[@]}"
+    build_ahead ahead-asan build_asan "${asan[@]}"
     run_parts units style integration
     await_ahead
     run_part asan-build

@@ -62,6 +62,8 @@ def pytest_sessionstart(session):
         Fleet.template = session.config.workerinput["template"]
         Fleet.memory = session.config.workerinput["memory"]
         return
+    if session.config.option.collectonly:
+        return
     Fleet.memory = room_in_memory()
     made = session.config.made = Fleet("template")
     made.start_postgres()
@@ -96,9 +98,9 @@ def pytest_collection_modifyitems(config, items):
     programs should do the same as the sanitized ones.  Others are tested with the sanitized build, and where TEST_ONCE is
     set (tools/test.sh without a part) with no other.
     """
-    left = [item for item in items if is_left_out(item.module)]
-    config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in left]
+    left_out = {module: is_left_out(module) for module in {item.module for item in items}}
+    config.hook.pytest_deselected(items=[item for item in items if left_out[item.module]])
+    items[:] = [item for item in items if not left_out[item.module]]
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 

@@ -7,6 +7,7 @@ deadline passes.  keep=True restarts a process that ends, as a supervisor does.
 guard.py ends what is left of it, also when the test was killed.
 """
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -42,6 +43,7 @@ ALARMS = ("Sanitizer", "runtime error:", "Assertion", "free():", "malloc():", "c
           "deadlock detected")
 
 
+@functools.cache
 def is_sanitized(build=BUILD):
     path = build / "meson-info" / "intro-buildoptions.json"
     options = json.loads(path.read_text()) if path.exists() else []
