@@ -10,6 +10,8 @@ enum {
 	IN_FLIGHT_MAX = 2,
 	BATCH_MAX = 100, /* what one statement takes stays below a few ms */
 	NO_ROW = -1,
+	PAUSE_TIMES = 2, /* of what the last statement took */
+	PAUSE_MOST_MS = 25,
 };
 
 /* What one request asks for; in its op's arena. */
@@ -28,6 +30,7 @@ struct gathered {
 struct batch {
 	struct gather *owner;
 	struct arena *arena;
+	int64_t sent_ms;
 	size_t n, nusers;
 	struct gathered **asked; /* NULL: that op has ended */
 	struct db_req *req;      /* NULL: the answer is in */
@@ -39,12 +42,37 @@ struct gather {
 	struct loop *loop;
 	struct db_pool *pool;
 	enum query q;
-	const char *with; /* NULL: q has one parameter */
-	size_t most;      /* statements at a time */
+	const char *with;    /* NULL: q has one parameter */
+	size_t most;         /* statements at a time */
+	struct timer *pause; /* armed: it lets more come first; NULL: never */
 	STAILQ_HEAD(, gathered) queue;
 	bool is_pumping; /* pump runs on the next turn */
 	struct batch *in_flight[IN_FLIGHT_MAX];
 };
+
+static void pump_later(struct gather *g);
+
+static void
+pause_over(void *arg)
+{
+	struct gather *g = arg;
+
+	if (!STAILQ_EMPTY(&g->queue))
+		pump_later(g);
+}
+
+/* Those whom one statement answered come again at about the same time, with
+ * what they ask next; sent at once, the first of them would go alone and the
+ * others after it.  Who asks alone never waits. */
+static void
+pause_after(struct gather *g, size_t n, int64_t took_ms)
+{
+	int64_t ms = took_ms * PAUSE_TIMES;
+
+	if (g->pause == NULL || n < 2)
+		return;
+	timer_arm(g->pause, ms < PAUSE_MOST_MS ? ms : PAUSE_MOST_MS);
+}
 
 struct gather *
 gather_new(struct loop *l, struct db_pool *pool, enum query q, const char *with)
@@ -64,6 +92,7 @@ void
 gather_serialize(struct gather *g)
 {
 	g->most = 1;
+	g->pause = timer_new(g->loop, pause_over, g);
 }
 
 void
@@ -71,6 +100,7 @@ gather_free(struct gather *g)
 {
 	if (!g)
 		return;
+	timer_free(g->pause);
 	for (size_t i = 0; i < IN_FLIGHT_MAX; i++) {
 		if (g->in_flight[i] == NULL)
 			continue;
@@ -133,6 +163,7 @@ on_rows(void *arg, struct db_outcome *o)
 		if (b->asked[i] != NULL)
 			op_wake(b->asked[i]->op);
 	}
+	pause_after(g, b->n, loop_now_ms(g->loop) - b->sent_ms);
 	free_if_unused(b);
 	if (!STAILQ_EMPTY(&g->queue))
 		pump_later(g);
@@ -150,6 +181,7 @@ send_batch(struct gather *g)
 	b->owner = g;
 	b->arena = a;
 	b->asked = arena_alloc(a, BATCH_MAX * sizeof(struct gathered *));
+	b->sent_ms = loop_now_ms(g->loop);
 	while (b->n < BATCH_MAX && (one = STAILQ_FIRST(&g->queue)) != NULL) {
 		STAILQ_REMOVE_HEAD(&g->queue, entry);
 		one->batch = b;
@@ -168,6 +200,8 @@ pump(void *arg)
 	struct gather *g = arg;
 
 	g->is_pumping = false;
+	if (g->pause != NULL && timer_is_armed(g->pause))
+		return;
 	for (size_t i = 0; i < g->most; i++) {
 		if (g->in_flight[i] == NULL && !STAILQ_EMPTY(&g->queue))
 			g->in_flight[i] = send_batch(g);

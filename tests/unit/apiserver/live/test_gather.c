@@ -212,6 +212,50 @@ test_one_at_a_time(void)
 	fini(&f);
 }
 
+/* Behind a statement for several, more may come first: twice as long as it
+ * took.  Behind one for a single id nothing waits. */
+static void
+test_pause(void)
+{
+	struct answer a[4];
+	struct fixture f;
+
+	init(&f);
+	gather_serialize(gather);
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-1\",\"ag-2\"}");
+	db_script_rows(f.db, "at|has_work", "1|one\n2|two");
+	db_script_after(f.db, 5);
+	query(&f, "ag-1", &a[0]);
+	query(&f, "ag-2", &a[1]);
+	loop_sim_advance(f.api.loop, 6);
+	CHECK_STR(a[1].body, "{\"says\":\"two\"}\n");
+	query(&f, "ag-3", &a[2]);
+	loop_sim_advance(f.api.loop, 8);
+	CHECK_INT(db_script_in_flight(f.db), 0);
+	query(&f, "ag-4", &a[3]);
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-3\",\"ag-4\"}");
+	db_script_rows(f.db, "at|has_work", "1|three\n2|four");
+	db_script_after(f.db, 100); /* and the pause is bounded */
+	loop_sim_advance(f.api.loop, 2);
+	CHECK_INT(db_script_in_flight(f.db), 1);
+	loop_sim_advance(f.api.loop, 100);
+	CHECK_STR(a[2].body, "{\"says\":\"three\"}\n");
+	query(&f, "ag-1", &a[0]);
+	loop_sim_advance(f.api.loop, 20);
+	CHECK_INT(db_script_in_flight(f.db), 0);
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-1\"}");
+	db_script_rows(f.db, "at|has_work", "1|one");
+	loop_sim_advance(f.api.loop, 10);
+	CHECK_STR(a[0].body, "{\"says\":\"one\"}\n");
+	db_script_expect(f.db, Q_AGENTS_POLLED, "{\"ag-2\"}");
+	db_script_rows(f.db, "at|has_work", "1|two");
+	query(&f, "ag-2", &a[1]);
+	loop_sim_advance(f.api.loop, 1);
+	CHECK_STR(a[1].body, "{\"says\":\"two\"}\n");
+	CHECK(db_script_is_done(f.db));
+	fini(&f);
+}
+
 /* A second parameter is the same for all. */
 static void
 test_with(void)
@@ -332,6 +376,6 @@ test_end(void)
 
 CHECK_MAIN(CHECK_ROW(test_together), CHECK_ROW(test_many_rows_of_one),
     CHECK_ROW(test_query), CHECK_ROW(test_query_of_whom_one_is_refused),
-    CHECK_ROW(test_one_at_a_time), CHECK_ROW(test_with),
+    CHECK_ROW(test_one_at_a_time), CHECK_ROW(test_pause), CHECK_ROW(test_with),
     CHECK_ROW(test_never_by_an_earlier_one), CHECK_ROW(test_failure),
     CHECK_ROW(test_leaving), CHECK_ROW(test_end))
