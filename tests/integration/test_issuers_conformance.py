@@ -1,217 +1,22 @@
 """
 What holds for every kind of CA, on real processes: the same tests for each connector, the local CA included.  A connector of an
-outside CA says how its CA is told to behave; what is particular to one has a file of its own.
+outside CA says how its CA is told to behave (ca_kinds.py); what is particular to one has a file of its own.
 """
 import itertools
 import os
 
 import pytest
 
-import sim_entrust
-import sim_globalsign
-import sim_sectigo
-from fleet import free_port, wait_for
-from scripted_issuer import install
-from sim_acme import AcmeSim, problem
-from sim_digicert import KEY, ORGANISATION, DigiCertSim
-from sim_entrust import EntrustSim
-from sim_globalsign import GlobalSignSim
-from sim_sectigo import SectigoSim
-from sinks import Trust
+from ca_kinds import CONNECTORS, GO_ON, OUTSIDE, REST, Rest, start_simulators
+from fleet import wait_for
 
 numbers = itertools.count(1)
-
-
-def client_pair(directory, trust):
-    """By which CAs know this worker."""
-    trust.make("client", "certctl")
-    for kind in ("pem", "key"):
-        (directory / f"client.{kind}").write_bytes((trust.directory / f"client.{kind}").read_bytes())
-        (directory / f"client.{kind}").chmod(0o600)
-    return {"client_cert_path": str(directory / "client.pem"), "client_key_path": str(directory / "client.key")}
-
-
-class Local:
-    outside = False
-
-    def __init__(self, plane, name):
-        self.config = {"type": "GenericCA", "config": {}}
-
-    def close(self):
-        pass
-
-
-class Script:
-    outside = True
-    refusal = "policy 'strict' says no"
-
-    def __init__(self, plane, name):
-        self.ca = install(plane.dir / "scripts", name, plane.dir / name)
-        self.config = {"type": "OpenSSL", "config": self.ca.config(with_look_up=True, timeout_seconds=4)}
-
-    def pending(self):
-        self.ca.behave("pending")
-
-    def ready(self):
-        self.ca.go()
-
-    def refuse(self):
-        self.ca.behave("refuse")
-
-    def wrong(self, how):
-        self.ca.behave(how)
-
-    def orders(self):
-        return sum(self.ca.orders().values())
-
-    def close(self):
-        self.ca.end()
-
-
-class Rest:
-    """A CA with a simulator of sim_ca.py: one for all its issuers, and as new for each."""
-    outside = True
-
-    def __init__(self, plane, name):
-        self.sim = plane.sims[type(self)]
-        self.sim.reset()
-        self.ready_word = self.sim.issued
-        self.sim.behave(statuses=[self.ready_word])
-        self.config = self.configure(plane, name)
-
-    def pending(self):
-        self.sim.behave(statuses=self.waits[:1])
-
-    def ready(self):
-        for order in self.sim.orders.values():
-            order["status"] = self.ready_word
-
-    def refuse(self):
-        self.sim.fault(self.places, 99, *self.refused)
-
-    def wrong(self, how):
-        self.sim.behave(statuses=[self.ready_word], how=how)
-
-    def orders(self):
-        return len(self.sim.orders)
-
-    def revoked(self):
-        """The reasons of those that are revoked there."""
-        return [o["reason"] for o in self.sim.orders.values() if "reason" in o]
-
-    def close(self):
-        pass
-
-
-class DigiCert(Rest):
-    simulator, cancelled = DigiCertSim, "canceled"
-    places, polls, lists = "POST /order", "GET /order/certificate/", "GET /order/certificate?"
-    refusal = 'HTTP 400: "The organization is not known" (invalid_organization)'
-    refused = 400, {"errors": [{"code": "invalid_organization", "message": "The organization is not known"}]}
-    waits = ["pending", "processing", "needs_approval", "reissue_pending", "needs_csr", "waiting_pickup", "a_word_of_tomorrow"]
-    ends = ["rejected", "denied", "canceled", "expired", "revoked"]
-    not_yet = 'issued, but not to be fetched yet: HTTP 404: "The certificate is not available yet"'
-    revokes, compromised, tests = "PUT /certificate/", "key_compromise", "GET /user/me"
-
-    def configure(self, plane, name):
-        return {"type": "DigiCert", "config": {"api_key": KEY, "org_id": str(ORGANISATION), "base_url": self.sim.url}}
-
-
-class Sectigo(Rest):
-    simulator, cancelled = SectigoSim, "Declined"
-    places, polls, lists = "POST /ssl/v1/enroll", "GET /ssl/v1/8", "GET /ssl/v1?"
-    refusal = 'HTTP 400: "The organization is not available for this user" (-9)'
-    refused = 400, {"code": -9, "description": "The organization is not available for this user"}
-    waits = ["Requested", "Init", "Approved", "Applied", "SAApproved", "Pending", "Unmanaged", "A word of tomorrow"]
-    ends = ["Declined", "Invalid", "Rejected", "Revoked", "Expired", "Replaced", "Not Enrolled"]
-    not_yet = 'issued, but not to be fetched yet: HTTP 400: "Being processed by Sectigo" (0)'
-    revokes, compromised, tests = "POST /ssl/v1/revoke/", 1, "GET /ssl/v1/types"
-
-    def configure(self, plane, name):
-        return {"type": "Sectigo", "config": {"customer_uri": sim_sectigo.CUSTOMER, "login": sim_sectigo.LOGIN, "cert_type": 31,
-                                              "password": sim_sectigo.PASSWORD,
-                                              "org_id": sim_sectigo.ORGANISATION, "base_url": self.sim.url}}
-
-
-class Entrust(Rest):
-    simulator, cancelled = EntrustSim, None
-    ca = f"/v1/certificate-authorities/{sim_entrust.CA}"
-    places, polls, lists = f"POST {ca}/enrollments", f"GET {ca}/enrollments/", f"GET {ca}/certificate-events"
-    refusal = 'HTTP 422: "The names are not allowed" (invalid-names)'
-    refused = 422, {"type": "ErrorResponse", "error": {"code": "invalid-names", "message": "The names are not allowed"}}
-    waits = ["PENDING", "PROCESSING", "AWAITING_APPROVAL", "A_WORD_OF_TOMORROW"]
-    ends = ["REJECTED", "denied", "Failed"]
-    not_yet = "and works on it: ACCEPTED"
-    revokes, compromised, tests = f"POST {ca}/certificates/", "keyCompromise", f"GET {ca}"
-
-    def configure(self, plane, name):
-        return {"type": "Entrust", "config": {"api_url": self.sim.url, "ca_id": sim_entrust.CA, "profile_id": sim_entrust.PROFILE,
-                                              "approval": "none"} | plane.client}
-
-
-class GlobalSign(Rest):
-    simulator, cancelled = GlobalSignSim, None
-    places, polls, lists = "POST /certificates", "GET /certificates/", "GET /stats/issued"
-    refusal = 'HTTP 422: "The domain is not verified"'
-    refused = 422, {"description": "The domain is not verified"}
-    waits = ["202"]
-    ends = ["REVOKED"]
-    not_yet = "and works on it: HTTP 202"
-    revokes, compromised, tests = "PATCH /certificates/", "keyCompromise", "GET /validationpolicy"
-    knows_within_s = 60
-
-    def configure(self, plane, name):
-        return {"type": "GlobalSign", "config": {"api_url": self.sim.url, "api_key": sim_globalsign.KEY,
-                                                 "api_secret": sim_globalsign.SECRET} | plane.client}
-
-
-class Acme:
-    outside, simulator = True, AcmeSim
-    cancelled = "pending"  # it expires there: nobody finalizes it
-    refusal = 'HTTP 400: "That name is forbidden" (rejectedIdentifier)'
-
-    def __init__(self, plane, name):
-        self.sim = plane.sims[type(self)]
-        self.sim.reset()
-        self.config = {"type": "ACME", "config": {"directory_url": self.sim.entry, "email": "ops@example.test", "http_port": free_port()}}
-
-    def pending(self):
-        self.sim.behave(hold=True)
-
-    def ready(self):
-        self.sim.let_go()
-
-    def refuse(self):
-        self.sim.fault("POST /new-order", times=99, status=400, body=problem(400, "rejectedIdentifier", "That name is forbidden")[1])
-
-    def wrong(self, how):
-        self.sim.behave(how=how)
-
-    def orders(self):
-        return len(self.sim.orders)
-
-    def close(self):
-        pass
-
-
-CONNECTORS = {"local": Local, "openssl": Script, "digicert": DigiCert, "sectigo": Sectigo, "entrust": Entrust,
-              "globalsign": GlobalSign, "acme": Acme}
-GO_ON = ("openssl", "acme")  # as far as they get by themselves
-OUTSIDE = [name for name, kind in CONNECTORS.items() if kind.outside]
-REST = [name for name, kind in CONNECTORS.items() if issubclass(kind, Rest)]
 
 
 @pytest.fixture(scope="module")
 def plane(stack):
     stack.start_scheduler(keep=True, CERTCTL_SCHEDULER_RENEWAL_CHECK_INTERVAL="1s")
-    for name, mode in (("scripts", 0o755), ("clients", 0o700)):
-        (stack.dir / name).mkdir(mode=mode)
-    stack.trust = Trust(stack.dir / "trust")
-    stack.client = client_pair(stack.dir / "clients", stack.trust)
-    stack.sims = {kind: kind.simulator(stack.trust) for kind in CONNECTORS.values() if hasattr(kind, "simulator")}
-    stack.start_worker(1, keep=True, CERTCTL_SCRIPT_ISSUER_DIR=str(stack.dir / "scripts"), CERTCTL_FAULT_FILE=str(stack.dir / "fault"),
-                       CERTCTL_ISSUER_CA_FILE=str(stack.trust.ca), CERTCTL_ISSUER_CLIENT_DIR=str(stack.dir / "clients"),
-                       CERTCTL_ISSUER_BASE_URLS=",".join(sim.entry for sim in stack.sims.values()), CERTCTL_ISSUER_ALLOW_LOOPBACK="true")
+    stack.start_worker(1, keep=True, CERTCTL_FAULT_FILE=str(stack.dir / "fault"), **start_simulators(stack))
     stack.make_basics()
     stack.start_agent("agent-1", keep=True)
     yield stack
