@@ -117,6 +117,14 @@ int cmd_recover(struct cli *c);
 int cmd_scheduler(struct cli *c);
 int cmd_scheduler_run(struct cli *c);
 int cmd_status(struct cli *c);
+int cmd_replace(struct cli *c);
+int cmd_replace_cancel(struct cli *c);
+int cmd_replace_certificates(struct cli *c);
+int cmd_replace_get(struct cli *c);
+int cmd_replace_list(struct cli *c);
+int cmd_replace_pause(struct cli *c);
+int cmd_replace_resume(struct cli *c);
+int cmd_replace_watch(struct cli *c);
 int cmd_targets_list(struct cli *c);
 int cmd_targets_test(struct cli *c);
 
@@ -192,6 +200,10 @@ const char *show_query(struct cli *c, const char *path,
 /* The answer to a command that changes something: as it came with -o json,
  * else what. */
 int show_done(struct cli *c, const struct answer *a, const char *what);
+
+/* --- cmd_bulk.c --- */
+/* EXIT_DONE when the person at the terminal says yes. */
+int confirm(void);
 
 /* --- handshake.c --- */
 /* The serial a server shows (40 hex digits); false: no handshake within that

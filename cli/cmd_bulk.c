@@ -135,9 +135,8 @@ check_counts(const struct cli *c, const struct bulk *b, const struct answer *a)
 	return EXIT_FAILED;
 }
 
-/* EXIT_DONE when the person at the terminal says yes. */
-static int
-ask(void)
+int
+confirm(void)
 {
 	char line[8];
 
@@ -190,7 +189,7 @@ run(struct cli *c, const struct bulk *b)
 	if (is_dry || !is_sure) {
 		exit_code = count(c, b, body, is_dry);
 		if (exit_code == EXIT_DONE && !is_dry)
-			exit_code = ask();
+			exit_code = confirm();
 		if (exit_code != EXIT_DONE || is_dry)
 			return exit_code;
 	}

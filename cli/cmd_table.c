@@ -6,6 +6,10 @@
 	"[--reason unspecified|keyCompromise|caCompromise|" \
 	"affiliationChanged|superseded|cessationOfOperation|" \
 	"certificateHold|privilegeWithdrawn]"
+#define REVOKE_OLD \
+	"[--revoke-old unspecified|keyCompromise|caCompromise|" \
+	"affiliationChanged|superseded|cessationOfOperation|" \
+	"privilegeWithdrawn]"
 #define CERT_STATUS \
 	"[--status Pending|Active|Expiring|Expired|RenewalInProgress|Failed|" \
 	"Revoked|Archived]"
@@ -204,6 +208,28 @@ const struct command commands[] = {
 	"after a restore: what the journals hold and the database does not; "
 	"--apply puts it back or revokes it",
 	cmd_recover},
+    {"replace", "cancel", "ID",
+	"end one; what has got nothing yet goes back to its issuer",
+	cmd_replace_cancel},
+    {"replace", "certificates", "ID [--state skipped|waiting|failed] " PAGE,
+	"those of one that cannot go, wait or failed, and why",
+	cmd_replace_certificates},
+    {"replace", "get", "ID", "how far one is", cmd_replace_get},
+    {"replace", "list",
+	"[--state running|paused|cancelling|completed|cancelled] " PAGE,
+	"replacements, newest first", cmd_replace_list},
+    {"replace", "pause", "ID", "move nothing more for now", cmd_replace_pause},
+    {"replace", "resume", "ID", "let one go on", cmd_replace_resume},
+    {"replace", "watch", "ID " TIMEOUT,
+	"follow one with its rate, until it has ended or only waits for "
+	"somebody (exit code 5)",
+	cmd_replace_watch},
+    {"replace", NULL,
+	"--issuer ID --to ID [--plan] [--wave 1..100000] " REVOKE_OLD
+	" [--move-profiles] [--yes]",
+	"give all certificates of one issuer to another, in waves; --plan "
+	"shows what would be done, how fast, and what cannot go",
+	cmd_replace},
     {"scheduler", "run", "DUTY [--wait] " TIMEOUT,
 	"run a duty now; --wait follows it to its end", cmd_scheduler_run},
     {"scheduler", NULL, "", "the duties: last run, outcome, next run",

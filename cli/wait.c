@@ -47,10 +47,16 @@ wait_pause(const struct wait *w)
 	return true;
 }
 
+double
+wait_seconds(const struct wait *w)
+{
+	return (double)(clock_boot_ms() - w->started_ms) / 1000.0;
+}
+
 void
 wait_tell(const struct wait *w, const char *what)
 {
-	double seconds = (double)(clock_boot_ms() - w->started_ms) / 1000.0;
+	double seconds = wait_seconds(w);
 
 	if (w->cli->as_json)
 		out_tell("%6.2f s  %s", seconds, what);

@@ -30,6 +30,8 @@ bool wait_look(struct wait *w, const char *path) MUST_CHECK;
 /* Pauses, after a passing answer as long as that one asked.  False: the time
  * is over. */
 bool wait_pause(const struct wait *w) MUST_CHECK;
+/* Since wait_init. */
+double wait_seconds(const struct wait *w);
 /* A line of progress with the seconds since the beginning; on standard error
  * when standard output holds JSON. */
 void wait_tell(const struct wait *w, const char *what);

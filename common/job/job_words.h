@@ -50,6 +50,8 @@
 	X("refused_data", \
 	    "the database refuses what is stored of it, its profile or its " \
 	    "issuer's configuration: %s") \
+	X("replacement_cancelled", \
+	    "replacement %s was cancelled before the certificate was issued") \
 	X("workers_died", "its workers died again and again while running " \
 			  "it, at last with nothing else in hand") \
 	X("workers_died_ordering", \

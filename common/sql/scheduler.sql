@@ -165,6 +165,10 @@ SELECT duty_stats_fold(led.n) AS rows FROM led;
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_acme_cleanup($4::bigint, led.n, $5::jsonb) d;
 
+-- name: duty_replacements :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_replacements($4::bigint, led.n, $5::jsonb) d;
+
 -- name: duty_version_retention :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_version_retention($4::bigint, led.n) d;

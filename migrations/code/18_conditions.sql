@@ -57,6 +57,9 @@ FROM audit_verification v WHERE v.broken_n IS NOT NULL
 UNION ALL (SELECT CASE WHEN l.cap = 0 THEN 'lane_closed' ELSE 'lane_stopped' END AS name, l.issuer_id AS subject, NULL::timestamptz AS since,
     coalesce(l.last_error, l.breaker_state) AS detail FROM lanes l JOIN issuers i ON i.id = l.issuer_id
 WHERE i.enabled AND (l.cap = 0 OR l.breaker_state <> 'closed') ORDER BY l.issuer_id LIMIT policy_condition_rows())
+UNION ALL (SELECT 'replacement_stopped', r.id, r.updated_at, r.to_issuer_id
+FROM replacements r JOIN issuers i ON i.id = r.to_issuer_id LEFT JOIN lanes l ON l.issuer_id = i.id
+WHERE r.state = 'running' AND NOT r.is_walked AND replacement_stop(i, l) IS NOT NULL ORDER BY r.id LIMIT policy_condition_rows())
 UNION ALL (SELECT 'issuer_failing', i.id, i.last_tested_at,
     coalesce((SELECT t.last_error FROM tasks t WHERE t.dedupe_key = 'ca_init:' || i.id), '')
 FROM issuers i WHERE i.enabled AND i.test_status = 'failed' ORDER BY i.last_tested_at LIMIT policy_condition_rows())

@@ -101,7 +101,10 @@ BEGIN
     CROSS JOIN LATERAL (SELECT renew_after_of(c.id, v.not_before, v.not_after, p.renewal_window_days, p.renewal_percent) AS starts_at) w
     CROSS JOIN LATERAL (SELECT c.renewal_wanted IS NOT NULL OR a.renew_asked_at >= v.created_at OR NOT i.enabled
         OR EXISTS (SELECT 1 FROM certificate_revocations r WHERE r.issuer_id = v.issuer_id AND r.serial_number = v.serial_number)
-        OR EXISTS (SELECT 1 FROM certificate_profiles o WHERE o.id = f.profile_id AND o.issuer_id <> v.issuer_id)
+        -- Where all of them leave that CA, a certificate's turn comes with its wave.
+        OR EXISTS (SELECT 1 FROM certificate_profiles o WHERE o.id = f.profile_id AND o.issuer_id <> v.issuer_id
+            AND NOT EXISTS (SELECT 1 FROM replacements e WHERE e.from_issuer_id = v.issuer_id AND e.to_issuer_id = o.issuer_id
+                AND e.state IN ('running', 'paused', 'cancelling') AND c.issuer_id = v.issuer_id))
         OR EXISTS (SELECT 1 FROM ca_certificates ca JOIN certificate_chains h ON h.id = v.chain_id
             WHERE ca.issuer_id = v.issuer_id AND ca.state = 'former' AND ca.chain_pem = h.pem) AS is_urgent) u;
 END $$;

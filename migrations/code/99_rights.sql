@@ -46,6 +46,8 @@ BEGIN
         ('certctl_scheduler', '{duty_health_checks, duty_health_history}'), ('certctl_worker', '{health_checks_store, health_expected}'),
         ('certctl_scheduler', '{duty_event_alerts, duty_policy_scan}'),
         ('certctl_worker', '{stat_ended_by, rule_allows_name, rule_fault, rule_fault_of, rule_lead, rule_say, rule_wants}'),
+        ('certctl_apiserver', '{replacement_begin, replacement_plan, replacement_rate, replacement_stop, replacement_turn, replacement_wave}'),
+        ('certctl_scheduler', '{duty_replacements}'),
         ('certctl_worker', '{acme_challenge_end, acme_challenge_is_open}'),
         ('certctl_worker', '{ocsp_due, ocsp_keep, ocsp_load, ocsp_responder_fault, ocsp_responder_store, ocsp_store}')) AS v (role, functions)
         JOIN pg_roles p ON p.rolname = v.role
@@ -82,6 +84,7 @@ BEGIN
         ('certctl_apiserver', 'INSERT, UPDATE, DELETE', 'endpoint_health_checks'),
         ('certctl_apiserver', 'SELECT', 'acme_accounts, acme_eab_keys, acme_orders, acme_authorizations, acme_challenges,
             acme_certificates, acme_nonces, acme_nonce_keys'),
+        ('certctl_apiserver', 'SELECT', 'replacements, replacement_items'),
         ('certctl_apiserver', 'INSERT (nonce, expires_at)', 'acme_nonces'),
         ('certctl_apiserver', 'DELETE', 'acme_eab_keys'), ('certctl_apiserver', 'UPDATE (revoked_at, hmac_sealed)', 'acme_eab_keys'),
         ('certctl_apiserver', 'INSERT (key_id, profile_id, owner_id, hmac_sealed, description, created_by, created_at, expires_at, reusable)',

@@ -84,6 +84,9 @@ SCENES = {
     "endpoint_down": ([WATCHED.format("down"), WATCHES], "hc-x"),
     "lane_stopped": (["UPDATE lanes SET breaker_state = 'open', opened_until = now() + interval '1 hour', last_error = 'no answer'"],
                      "iss-local"),
+    "replacement_stopped": (["INSERT INTO issuers (id, name, type, enabled) VALUES ('iss-off', 'off', 'GenericCA', false) ON CONFLICT DO NOTHING",
+                             "INSERT INTO replacements (id, from_issuer_id, to_issuer_id, wave_size, planned, created_by) "
+                             "VALUES ('repl-x', 'iss-local', 'iss-off', 1, 1, 'x')"], "repl-x"),
     "lane_closed": (["UPDATE lanes SET cap = 0"], "iss-local"),
     "ends_with_ca": ([CERTIFICATE.format("Active", "5 days", "'infinity'")], "mc-x"),
     "order_uncertain": ([ACTIVE, ONLINE, JOB.format("Renewal", "Pending", "'infinity'", ""),
@@ -230,7 +233,7 @@ WORKERS_TOO = {"bus_certificate_ended", "bus_certificate_ending"}  # in their ro
 def calm(basics: Fleet):
     """Nothing is wrong; no process changes what a test plants."""
     basics.plant("DELETE FROM journal_ahead; DELETE FROM policy_violations; "
-                 "DELETE FROM jobs; DELETE FROM tasks; DELETE FROM acme_accounts; DELETE FROM certificate_revocations; DELETE FROM certificate_profiles WHERE id = 'prof-x'; DELETE FROM certificate_target_mappings; DELETE FROM certificate_versions; "
+                 "DELETE FROM replacements; DELETE FROM jobs; DELETE FROM tasks; DELETE FROM acme_accounts; DELETE FROM certificate_revocations; DELETE FROM certificate_profiles WHERE id = 'prof-x'; DELETE FROM certificate_target_mappings; DELETE FROM certificate_versions; "
                  "DELETE FROM managed_certificates; DELETE FROM agents; DELETE FROM crl_cache; DELETE FROM ocsp_responder_faults; DELETE FROM ocsp_responders; DELETE FROM ca_certificates; "
                  "DELETE FROM duties; DELETE FROM notification_events; DELETE FROM endpoint_health_checks; DELETE FROM served_certificates; DELETE FROM deployment_targets; UPDATE audit_verification SET broken_n = NULL; DELETE FROM audit_events WHERE id = 'old'; "
                  "UPDATE lanes SET breaker_state = 'closed', last_error = NULL, cap = 8; UPDATE issuers SET test_status = 'success'")

@@ -4,13 +4,13 @@ there, what it answers, member by member, and by which error.
 """
 import pytest
 import walk
-from contract import acme, certificates, config, eab, found, system
+from contract import acme, certificates, config, eab, found, replacements, system
 from fleet import Fleet
 from test_auth_table import GOOD as AUTH_TABLE
 from test_routes import ROUTES
 from test_texts import BODILESS
 
-TABLES = (acme, certificates, config, eab, found, system)
+TABLES = (acme, certificates, config, eab, found, replacements, system)
 GOOD = {key: rows for table in TABLES for key, rows in table.GOOD.items()}
 BAD = {key: rows for table in TABLES for key, rows in table.BAD.items()}
 TAKES_ANYTHING = set().union(*(getattr(t, "TAKES_ANYTHING", ()) for t in TABLES))

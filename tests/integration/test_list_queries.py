@@ -58,6 +58,8 @@ UPDATE discovered_counts SET unmanaged = 8, managed = 8, dismissed = 8 WHERE sha
 INSERT INTO endpoint_health_checks (id, endpoint, certificate_id, status, enabled)
     SELECT 'hc-' || i, 'h:443', CASE WHEN i % 2 = 0 THEN 'mc-' || 1 + i % 4 END,
         (ARRAY['healthy', 'degraded', 'down', 'cert_mismatch', 'unknown'])[1 + i % 5], i % 3 = 0 FROM generate_series(1, 24) i;
+INSERT INTO replacements (id, from_issuer_id, to_issuer_id, state, ended_at, wave_size, planned, created_by)
+    SELECT 'repl-' || i, 'iss-1', 'iss-2', CASE WHEN i % 3 = 0 THEN 'completed' ELSE 'cancelled' END, now(), 1, 1, 'x' FROM generate_series(1, 24) i;
 INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, profile_id, owner_id, status)
     SELECT 'acct-' || i, i::text, '', 'prof-1', CASE WHEN i % 2 = 0 THEN 'o-' || 1 + i % 4 END, (ARRAY['valid', 'deactivated', 'revoked'])[1 + i % 3]
     FROM generate_series(1, 24) i;
@@ -285,6 +287,9 @@ FILTERS = [
     ("policies", "type=RenewalLeadTime", is_("type", "RenewalLeadTime")),
     ("policies", "severity=Error", is_("severity", "Error")),
     ("policies", "severity=Fatal", nothing),
+    ("replacements", "state=completed", is_("state", "completed")),
+    ("replacements", "state=Cancelled", is_("state", "cancelled")),
+    ("replacements", "state=nonsense", nothing),
     ("renewal-policies", "q=icy+1", is_("name", "Policy 1")),
     ("renewal-policies", "q=%25", nothing),
     ("issuers", "q=issuer+2", is_("name", "Issuer 2")),

@@ -41,6 +41,7 @@ LISTS = {
     f"{V1}/discovery-scans": ("discovery_scans", ["agent_id=agent-7", "agent_id=nobody"]),
     f"{V1}/acme/accounts": ("acme_accounts", ["profile_id=prof-nobody", "status=deactivated", "status=revoked"]),
     f"{V1}/acme/eab-keys": ("acme_eab_keys", ["profile_id=prof-nobody", "owner_id=o-7"]),
+    f"{V1}/replacements": ("replacements", ["state=running"]),
     f"{V1}/acme/orders": ("acme_orders", ["status=invalid", "status=pending", "status=processing", "account_id=acct-7",
                                             "account_id=nobody", "certificate_id=mc-7", "certificate_id=nobody"]),
     f"{V1}/targets": ("deployment_targets", ["agent_id=agent-7", "agent_id=nobody", "type=IIS"]),
@@ -101,6 +102,8 @@ INSERT INTO acme_accounts (account_id, jwk_thumbprint, jwk_pem, profile_id, crea
     SELECT 'acct-' || i, i::text, '', 'prof-1', now() - i / 5 * interval '1 s' FROM generate_series(1, {rows}) i;
 INSERT INTO acme_eab_keys (key_id, profile_id, owner_id, hmac_sealed, created_by, created_at)
     SELECT 'eab-' || i, CASE WHEN i % 2 = 0 THEN 'prof-1' END, 'o-' || i, '', '', now() - i / 5 * interval '1 s' FROM generate_series(1, {rows}) i;
+INSERT INTO replacements (id, from_issuer_id, to_issuer_id, state, ended_at, wave_size, planned, created_by)
+    SELECT 'repl-' || i, 'iss-1', 'iss-2', 'completed', now(), 1, 1, 'x' FROM generate_series(1, {few}) i;
 INSERT INTO acme_orders (order_id, account_id, identifiers, status, expires_at, profile_id, names_key, certificate_id, created_at)
     SELECT 'acme-ord-' || i, 'acct-' || CASE WHEN i <= {few} THEN 1 ELSE i END, '[]', 'valid', now(), 'prof-1', '', 'mc-' || i, now() - i / 5 * interval '1 s'
     FROM generate_series(1, {rows}) i;
@@ -240,7 +243,7 @@ def test_what_is_refused_and_what_starts_anew(seeded, path):
         status, reply = api.get(f"{path}?cursor={urllib.parse.quote(cursor)}")
         assert status == 200, (plain, status, reply)
         if not path.endswith(("teams", "owners", "policies", "profiles", "agent-groups", "issuers", "targets", "jobs", "versions", "violations",
-                              "health-checks", "acme/orders")):
+                              "health-checks", "acme/orders", "replacements")):
             assert [r["id"] for r in reply["data"]] == start  # where any text is a name, it may stand for one
 
 

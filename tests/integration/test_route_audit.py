@@ -95,6 +95,20 @@ class World:
     def health_check(self):
         return self.admin.need("POST", HEALTH, {"endpoint": "www.example.test:443"})["id"]
 
+    def replacing(self):
+        """What a replacement of an issuer is asked with that has no certificates."""
+        return {end: self.admin.need("POST", ISSUERS, {"name": self.name("iss"), "type": "GenericCA"})["id"] for end in ("from_issuer_id", "to_issuer_id")}
+
+    def replacement(self, how):
+        """One that can be turned so."""
+        wish = self.replacing()
+        one = self.admin.need("POST", REPLACEMENTS, wish)["id"]
+        self.fleet.query("UPDATE issuers SET enabled = false WHERE id = %s", wish["to_issuer_id"])
+        self.fleet.query("UPDATE replacements SET state = 'running', ended_at = NULL, is_walked = false WHERE id = %s", one)
+        if how == "resume":
+            self.admin.need("POST", f"{REPLACEMENTS}/{one}/pause")
+        return one
+
     def eab_key(self):
         return self.admin.need("POST", EAB, {"any_profile": True})["id"]
 
@@ -344,6 +358,7 @@ def nouns():
         yield ("DELETE", f"{path}/{{id}}"), [lambda w, path=path, made=made: (w.admin, f"{path}/{made(w)}", None)]
 
 
+REPLACEMENTS = "/api/v1/replacements"
 HEALTH, EAB, ACCOUNTS = "/api/v1/health-checks", "/api/v1/acme/eab-keys", "/api/v1/acme/accounts"
 ISSUERS, PROFILES, GROUPS = "/api/v1/issuers", "/api/v1/profiles", "/api/v1/agent-groups"
 AUTH = "/api/v1/auth"
@@ -409,6 +424,10 @@ CASES = dict(nouns()) | {
         lambda w, name=name: (w.admin, f"{CERTS}/{getattr(w, name)()}/revoke", {"reason": "superseded"}) for name in ("issued", "busy")],
     ("GET", f"{CERTS}/{{id}}/export/pem"): [lambda w: (w.admin, f"{CERTS}/{w.exportable()}/export/pem", None)],
     ("POST", f"{CERTS}/{{id}}/export/pkcs12"): [lambda w: (w.admin, f"{CERTS}/{w.exportable()}/export/pkcs12", {})],
+    ("POST", f"{REPLACEMENTS}/plan"): [lambda w: (w.admin, f"{REPLACEMENTS}/plan", w.replacing())],
+    ("POST", REPLACEMENTS): [lambda w: (w.admin, REPLACEMENTS, w.replacing())],
+    **{("POST", f"{REPLACEMENTS}/{{id}}/{how}"): [lambda w, how=how: (w.admin, f"{REPLACEMENTS}/{w.replacement(how)}/{how}", None)]
+       for how in ("pause", "resume", "cancel")},
     ("POST", f"{CERTS}/bulk-renew"): [
         lambda w: (w.admin, f"{CERTS}/bulk-renew", {"certificate_ids": [w.issued()]}),
         lambda w: (w.admin, f"{CERTS}/bulk-renew", {"certificate_ids": [w.issued(certificate_profile_id="prof-gated")]})],

@@ -21,7 +21,7 @@ CLEANED = {("POST", "/api/v1/certificates/{id}/export/pkcs12"),
 BODILESS = {("POST", "/api/v1/jobs/{id}/cancel"), ("POST", "/api/v1/notifications/{id}/read"),
             ("POST", "/api/v1/notifications/{id}/requeue"), ("POST", "/api/v1/network-scan-targets/{id}/scan"), ("POST", "/api/v1/admin/scheduler/run-now/{duty}"),
             ("POST", "/api/v1/admin/recovery"), ("POST", "/api/v1/discovered-certificates/{id}/dismiss"), ("POST", "/api/v1/auth/demo-residual/cleanup"),
-            ("POST", "/api/v1/acme/eab-keys/{id}/revoke"),
+            ("POST", "/api/v1/acme/eab-keys/{id}/revoke"), *(("POST", f"/api/v1/replacements/{{id}}/{how}") for how in ("pause", "resume", "cancel")),
             ("POST", "/.well-known/pki/ocsp/{issuer}")}  # reads DER
 # Signed messages have rules of their own (test_acme_accounts.py).
 WRITES = [r for r in ROUTES if r["method"] in ("POST", "PUT", "PATCH") and not r["pattern"].startswith("/acme/")]

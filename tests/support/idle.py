@@ -42,6 +42,7 @@ RUNS = {
     "process_rows": {"duty_process_rows": f"{LED}, '{HOUR}'"},
     "redeploy": {"duty_redeploy": f"{LED}, '1000'"},
     "renewal_scan": {"duty_renewal_budget": LED, "duty_renewal_scan": f"{LED}, '2500'"},
+    "replacements": {"duty_replacements": f"{LED}, '500', '{720 * HOUR}', '{{}}'"},
     "short_lived_expiry": {"duty_short_lived_expiry": f"{LED}, '1000'"},
     "stats_fold": {"duty_stats_fold": f"{LED}, '10000'"},
     "version_retention": {"duty_version_retention": f"{LED}, '150', '{9600 * HOUR}'"},
