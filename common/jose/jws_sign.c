@@ -113,3 +113,30 @@ jws_sign_mac(struct arena *a, struct span key, const char *header,
 	enc_hmac_sha256(key.p, key.len, input, strlen(input), mac);
 	return message(a, input, mac, sizeof(mac));
 }
+
+rc
+jws_sign_compact(struct arena *a, EVP_PKEY *key, const char *header,
+    const char *payload, const char **out)
+{
+	const char *input = input_of(a, header, payload);
+	uint8_t sig[ALG_RSA_BITS_MAX / 8];
+	size_t len = sizeof(sig);
+	EVP_MD_CTX *ctx;
+	bool is_signed;
+	int bits;
+
+	if (strcmp(key_algorithm(key, &bits), ALG_RSA) != 0 ||
+	    bits < ALG_RSA_BITS_MIN || bits > ALG_RSA_BITS_MAX)
+		return RC_INVALID;
+	ctx = EVP_MD_CTX_new();
+	is_signed =
+	    ctx &&
+	    EVP_DigestSignInit(ctx, NULL, alg_md(ALG_SHA256), NULL, key) == 1 &&
+	    EVP_DigestSign(ctx, sig, &len, (const uint8_t *)input,
+		strlen(input)) == 1;
+	EVP_MD_CTX_free(ctx);
+	if (!is_signed)
+		return RC_CRYPTO;
+	*out = arena_printf(a, "%s.%s", input, enc_base64url(a, sig, len));
+	return RC_OK;
+}

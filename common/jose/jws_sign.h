@@ -1,7 +1,9 @@
 /*
- * jws_sign: signed messages of an ACME client, flattened JSON (RFC 7515
- * section 7.2.2, RFC 8555 section 6.2): by its account's key, P-256 with ES256,
- * and by the MAC key of an external account, HS256.
+ * jws_sign: signed messages.  Those of an ACME client are flattened JSON (RFC
+ * 7515 section 7.2.2, RFC 8555 section 6.2): by its account's key, P-256 with
+ * ES256, and by the MAC key of an external account, HS256.  Those that tell an
+ * authorization server who we are (RFC 7523 section 2.1) are compact (RFC 7515
+ * section 3.1), by RS256.
  *
  * Event loop only.
  */
@@ -32,5 +34,9 @@ rc jws_sign(struct arena *a, const struct jws_key *key, const char *header,
 /* The same by HMAC-SHA-256; its header says "alg":"HS256". */
 const char *jws_sign_mac(struct arena *a, struct span key, const char *header,
     const char *payload);
+/* A compact one, in the arena; its header says "alg":"RS256".  RC_INVALID
+ * unless the key is RSA's, of 2048 bits or more; RC_CRYPTO. */
+rc jws_sign_compact(struct arena *a, EVP_PKEY *key, const char *header,
+    const char *payload, const char **out) MUST_CHECK;
 
 #endif
