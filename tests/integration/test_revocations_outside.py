@@ -4,8 +4,9 @@ and shown meanwhile.
 """
 import pytest
 
+from ca_kinds import POLLED, REST
 from fleet import wait_for
-from test_issuers_conformance import REST, at_once, completed, die_at, make, order, plane, row, versions, wait_ordered, wait_status  # noqa: F401
+from test_issuers_conformance import at_once, completed, die_at, make, order, plane, row, versions, wait_ordered, wait_status  # noqa: F401
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_the_ca_is_told(plane, issued, kind):  # noqa: F811
                          ids=["503", "cut", "401", "429"])
 def test_what_it_did_not_confirm_is_shown_and_told_again(plane, issued, kind, fault):  # noqa: F811
     issuer, name = issued(kind)
-    issuer.sim.fault(issuer.revokes, **fault)
+    issuer.sim.fault(issuer.revokes, times=issuer.times(fault), **fault)
     revoke(plane, name)
     wait_for(lambda: tasks(plane, name, "min(t.attempts)") == 1, 30, "the first try")
     assert shown(plane, name)[0] == "waiting" and reason(plane, name).startswith(f"it is revoked here, and not yet at its CA, issuer {issuer.id}: ")
@@ -135,7 +136,7 @@ def test_the_lane_holds_it_back(plane, issued, kind):  # noqa: F811
     assert plane.value("SELECT breaker_state FROM lanes WHERE issuer_id = %s", issuer.id) == "closed"
 
 
-@pytest.mark.parametrize("kind", REST)
+@pytest.mark.parametrize("kind", POLLED)
 def test_what_is_issued_after_its_certificate_was_revoked_is_revoked_there(plane, make, order, kind):  # noqa: F811
     issuer = make(kind)
     issuer.pending()

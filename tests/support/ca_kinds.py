@@ -6,15 +6,21 @@ Every kind of CA that certctl speaks to, as tests and `make chaos ISSUERS=all` d
 
 The local CA is one, a script another; for each CA outside there is a simulator (sim_ca.py) beside it.
 """
+import sim_awsacmpca
+import sim_ejbca
 import sim_entrust
 import sim_globalsign
+import sim_googlecas
 import sim_sectigo
 from fleet import free_port
 from scripted_issuer import install
 from sim_acme import AcmeSim, problem
+from sim_awsacmpca import AwsAcmPcaSim
 from sim_digicert import KEY, ORGANISATION, DigiCertSim
+from sim_ejbca import EjbcaSim
 from sim_entrust import EntrustSim
 from sim_globalsign import GlobalSignSim
+from sim_googlecas import GoogleCasSim
 from sim_sectigo import SectigoSim
 from sinks import Trust
 
@@ -68,6 +74,9 @@ class Script:
 class Rest:
     """A CA with a simulator of sim_ca.py: one for all its issuers, and as new for each."""
     outside = True
+    issues_at_once = False  # then an order is never one that it works on
+    look_up_places = False  # an order that it has not is placed by the look-up
+    let_in_anew = 0  # so often it is signed in anew when the CA does not let it in
 
     def __init__(self, plane, name):
         self.sim = plane.sims[type(self)]
@@ -91,6 +100,14 @@ class Rest:
 
     def orders(self):
         return len(self.sim.orders)
+
+    def times(self, fault):
+        """How often the CA must answer so until the question has that answer."""
+        return 1 + (self.let_in_anew if fault.get("status") == 401 else 0)
+
+    def looked(self):
+        """How often orders were looked up."""
+        return self.sim.calls(self.lists)
 
     def revoked(self):
         """The reasons of those that are revoked there."""
@@ -162,6 +179,51 @@ class GlobalSign(Rest):
                                                  "api_secret": sim_globalsign.SECRET} | plane.client}
 
 
+class AwsAcmPca(Rest):
+    simulator, cancelled, look_up_places = AwsAcmPcaSim, None, True
+    places, polls = "POST / IssueCertificate", "POST / GetCertificate"
+    refusal = 'HTTP 400: "The CSR is malformed" (MalformedCSRException)'
+    refused = 400, {"__type": "MalformedCSRException", "message": "The CSR is malformed"}
+    waits = ["RequestInProgressException"]
+    ends = ["RequestFailedException"]
+    not_yet = "and works on it: RequestInProgressException"
+    revokes, compromised, tests = "POST / RevokeCertificate", "KEY_COMPROMISE", "POST / DescribeCertificateAuthority"
+
+    def looked(self):
+        return self.sim.calls(self.places) - 1
+
+    def configure(self, plane, name):
+        return {"type": "AWSACMPCA", "config": {"region": sim_awsacmpca.REGION, "ca_arn": sim_awsacmpca.CA_ARN,
+                                                "access_key_id": sim_awsacmpca.ACCESS_KEY, "base_url": self.sim.url,
+                                                "secret_access_key": sim_awsacmpca.SECRET_KEY, "validity_days": 90}}
+
+
+class GoogleCas(Rest):
+    simulator, issues_at_once, let_in_anew = GoogleCasSim, True, 1
+    pool = f"/{sim_googlecas.PARENT}"
+    places, lists = f"POST {pool}/certificates?", f"GET {pool}/certificates/"
+    refusal = 'HTTP 400: "The CSR is malformed" (INVALID_ARGUMENT)'
+    refused = sim_googlecas.error(400, "INVALID_ARGUMENT", "The CSR is malformed")
+    revokes, compromised, tests = f"POST {pool}/certificates/", "KEY_COMPROMISE", f"GET {pool}"
+
+    def configure(self, plane, name):
+        return {"type": "GoogleCAS", "config": {"project": sim_googlecas.PROJECT, "location": sim_googlecas.LOCATION, "ca_pool": sim_googlecas.POOL,
+                                                "credentials": self.sim.credentials(), "ttl": "2160h", "base_url": self.sim.url,
+                                                "token_url": self.sim.token_url}}
+
+
+class Ejbca(Rest):
+    simulator, issues_at_once = EjbcaSim, True
+    places, lists = "POST /certificate/pkcs10enroll", "POST /certificate/search"
+    refusal = 'HTTP 422: "The end entity profile does not allow it"'
+    refused = sim_ejbca.error(422, "The end entity profile does not allow it")
+    revokes, compromised, tests = "PUT /certificate/", "KEY_COMPROMISE", "GET /ca"
+
+    def configure(self, plane, name):
+        return {"type": "EJBCA", "config": {"api_url": self.sim.url, "ca_name": sim_ejbca.CA, "cert_profile": sim_ejbca.PROFILE,
+                                            "ee_profile": sim_ejbca.ENTITY_PROFILE} | plane.client}
+
+
 class Acme:
     outside, simulator = True, AcmeSim
     cancelled = "pending"  # it expires there: nobody finalizes it
@@ -192,10 +254,13 @@ class Acme:
 
 
 CONNECTORS = {"local": Local, "openssl": Script, "digicert": DigiCert, "sectigo": Sectigo, "entrust": Entrust,
-              "globalsign": GlobalSign, "acme": Acme}
-GO_ON = ("openssl", "acme")  # as far as they get by themselves
+              "globalsign": GlobalSign, "acme": Acme, "awsacmpca": AwsAcmPca, "googlecas": GoogleCas, "ejbca": Ejbca}
 OUTSIDE = [name for name, kind in CONNECTORS.items() if kind.outside]
 REST = [name for name, kind in CONNECTORS.items() if issubclass(kind, Rest)]
+AT_ONCE = [name for name in REST if CONNECTORS[name].issues_at_once]
+POLLED = [name for name in REST if name not in AT_ONCE]
+WORKS_ON_IT = [name for name in OUTSIDE if name not in AT_ONCE]  # its orders may take their time
+GO_ON = ("openssl", "acme", *AT_ONCE)  # as far as they get by themselves
 
 
 def start_simulators(fleet):
@@ -207,4 +272,4 @@ def start_simulators(fleet):
     fleet.sims = {kind: kind.simulator(fleet.trust) for kind in CONNECTORS.values() if hasattr(kind, "simulator")}
     return {"CERTCTL_SCRIPT_ISSUER_DIR": str(fleet.dir / "scripts"), "CERTCTL_ISSUER_CA_FILE": str(fleet.trust.ca),
             "CERTCTL_ISSUER_CLIENT_DIR": str(fleet.dir / "clients"), "CERTCTL_ISSUER_ALLOW_LOOPBACK": "true",
-            "CERTCTL_ISSUER_BASE_URLS": ",".join(sim.entry for sim in fleet.sims.values())}
+            "CERTCTL_ISSUER_BASE_URLS": ",".join(url for sim in fleet.sims.values() for url in sim.entries)}

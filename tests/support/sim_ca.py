@@ -9,6 +9,7 @@ What simulators of CAs share: a web server on this host with TLS, faults on orde
     sim.behave(how="good")        what certificate is sent (SimCa.leaf)
     sim.behave(not_ready=n)       so many fetches of an issued certificate find none yet
     sim.forget(id)                the CA has no such order any more
+    sim.raw                       within handle: the body's bytes; sim.has_client_certificate: whether the peer showed one
 
 Every order stands in sim.orders for good, so a second one of the same request shows.
 """
@@ -75,7 +76,7 @@ class Handler(TlsWebHandler):
             body = json.loads(raw) if raw else None
         except ValueError:
             body = None
-        line = f"{self.command} {self.path}"
+        line = simulator.line(self.command, self.path, self.headers)
         with simulator.lock:
             simulator.log.append((line, dict(self.headers), body))
             fault = simulator.take_fault(line)
@@ -90,6 +91,7 @@ class Handler(TlsWebHandler):
             status, answer, headers = fault["status"], fault["body"], fault["headers"]
         else:
             with simulator.lock:
+                simulator.raw, simulator.has_client_certificate = raw, bool(self.connection.getpeercert())
                 status, answer, *more = simulator.handle(self.command, self.path, self.headers, body)
             headers = more[0] if more else {}
         if fault and fault["close"] == "after":
@@ -116,7 +118,7 @@ class Handler(TlsWebHandler):
 
 
 class Simulator(Sink):
-    base, front = "", ""
+    base, front, raw, has_client_certificate = "", "", b"", False
 
     def __init__(self, trust):
         self.context, self.log, self.faults, self.orders = self.make_context(trust), [], [], {}
@@ -124,6 +126,7 @@ class Simulator(Sink):
         self.lock = threading.RLock()
         self.url = f"https://localhost:{self.port}{self.base}"
         self.entry = self.url + self.front  # what an issuer is configured with
+        self.entries = [self.entry]  # all that calls go to
 
     def make_context(self, trust):
         return trust.context()
@@ -133,6 +136,10 @@ class Simulator(Sink):
         with self.lock:
             self.faults.append({"match": match, "times": times, "status": status, "body": body, "headers": headers or {},
                                 "delay": delay, "hang": hang, "close": close, "truncate": truncate})
+
+    def line(self, command, path, headers):
+        """By what a call is known in the log, and faults are planned."""
+        return f"{command} {path}"
 
     def take_fault(self, line):
         for fault in self.faults:

@@ -33,6 +33,7 @@ struct cfg;
 struct envelope_keys;
 struct http_out;
 struct rest_ca;
+struct token_memory;
 
 struct issuer_env { /* outlives every order */
 	struct loop *loop;
@@ -44,6 +45,7 @@ struct issuer_env { /* outlives every order */
 	struct http_out *http;
 	const char *client_dir;       /* "": no client certificate is read */
 	const char *const *base_urls; /* beside the CAs' own; NULL-terminated */
+	struct token_memory *tokens;
 	/* of acme.c */
 	struct acme_cas *acme;
 	const char *const *acme_webroots; /* NULL-terminated */
@@ -59,6 +61,9 @@ struct issuer_order {
 	/* When it was placed, to some seconds, by the database's clock; now, if
 	 * it was not. */
 	int64_t placed_unix;
+	/* Seconds since then, by the same clock, when the order was taken up
+	 * here. */
+	int64_t placed_ago_s;
 	/* What is renewed, its certificate first; "": nothing of this CA's. */
 	const char *previous_pem;
 	EVP_PKEY *account_key; /* the issuer's, where ops want one */
@@ -124,8 +129,8 @@ struct issuer_revocation {
 
 struct issuer_ops {
 	const char *type; /* of issuers, as the API spells it */
-	/* Its orders are signed by a key of the issuer's own, P-256, which is
-	 * made once and kept sealed. */
+	/* Its orders are signed by a key of the issuer's own, P-256, or have
+	 * codes that are made of it; it is made once and kept sealed. */
 	bool wants_account_key;
 	const struct rest_ca *rest; /* of rest_ca.h, where open is its */
 	/* As issuer_check.  NULL: what open says is all there is. */

@@ -64,7 +64,7 @@ void
 issuer_config_url(struct issuer_config *c, const char *name,
     const char *const *own, const char **out)
 {
-	const char *url = own[0], *why;
+	const char *url = own[0] ? own[0] : "", *why;
 	size_t len;
 
 	issuer_config_text(c, name, &url);
@@ -145,7 +145,7 @@ open_secret(const struct issuer_env *env, struct arena *a, const char *type,
 }
 
 void
-issuer_config_secret(struct issuer_config *c, const char *name,
+issuer_config_document(struct issuer_config *c, const char *name,
     const char **out)
 {
 	const char *text = "", *why = "";
@@ -156,7 +156,20 @@ issuer_config_secret(struct issuer_config *c, const char *name,
 	ret = open_secret(c->env, c->a, c->type, c->object, name, &text, &why);
 	if (ret != RC_OK)
 		refuse(c, ret, why);
-	else if (!plain_is_line(text))
+	else if (text[0] != '\0')
+		*out = text;
+}
+
+void
+issuer_config_secret(struct issuer_config *c, const char *name,
+    const char **out)
+{
+	const char *text = "";
+
+	issuer_config_document(c, name, &text);
+	if (c->code != RC_OK)
+		return;
+	if (!plain_is_line(text))
 		refuse(c, RC_INVALID,
 		    arena_printf(c->a, "%s is no line of text", name));
 	else if (text[0] != '\0')

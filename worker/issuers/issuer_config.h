@@ -36,13 +36,16 @@ void issuer_config_text(struct issuer_config *c, const char *name,
     const char **out);
 void issuer_config_int(struct issuer_config *c, const char *name, int64_t *out);
 /* Where calls go, without a "/" at its end: one of the CA's own, of which the
- * first is meant where the key is absent, or one that the workers' host
- * allows. */
+ * first is meant where the key is absent (it may have none), or one that the
+ * workers' host allows. */
 void issuer_config_url(struct issuer_config *c, const char *name,
     const char *const *own, const char **out);
 /* The secret of that key (KEY_SECRET), opened, one line of text, wiped with the
  * arena.  Of one that is absent the value stays. */
 void issuer_config_secret(struct issuer_config *c, const char *name,
+    const char **out);
+/* The same of a text of several lines. */
+void issuer_config_document(struct issuer_config *c, const char *name,
     const char **out);
 /* Our certificate as a TLS client and its key, in the files that the keys name:
  * *out is what calls are then made with (issuer_pair.h). */

@@ -46,6 +46,11 @@ issuer_http_refuse_url(const struct issuer_env *env, struct arena *a,
 {
 	if (issuer_http_allows_url(env, own, url))
 		return NULL;
+	if (!own[0])
+		return arena_printf(a,
+		    "%s is not allowed here: the workers' hosts allow URLs by "
+		    "CERTCTL_ISSUER_BASE_URLS",
+		    name);
 	return arena_printf(a,
 	    "%s is none of the CA's own, %s for instance; the workers' hosts "
 	    "may allow others by CERTCTL_ISSUER_BASE_URLS",
@@ -126,7 +131,7 @@ static const char *
 said_by(const struct cJSON *error, const char *name)
 {
 	static const char *const names[] = {"message", "description", "detail",
-	    "error", "code"};
+	    "error_description", "error_message", "error", "code"};
 	const char *text = "";
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -139,12 +144,17 @@ said_by(const struct cJSON *error, const char *name)
 	return "";
 }
 
-/* Some APIs number their errors. */
+/* Some APIs number their errors; others have words for them, in members of
+ * their own: Google, AWS. */
 static const char *
 code_of(struct arena *a, const struct cJSON *error)
 {
+	const char *word = "";
 	int64_t code;
 
+	if (json_str(error, "status", WORDS_MAX, &word) == RC_OK ||
+	    json_str(error, "__type", WORDS_MAX, &word) == RC_OK)
+		return word;
 	if (json_int(error, "code", INT32_MIN, INT32_MAX, &code) == RC_OK)
 		return arena_printf(a, "%" PRId64, code);
 	return said_by(error, "code");

@@ -38,8 +38,9 @@ rc issuer_http_new_as(struct loop *l, const struct cfg *cfg,
     struct http_out **out) MUST_CHECK;
 
 /* Whether calls may go to this base URL: one of the CA's own, NULL-terminated
- * without a "/" at the end, or one of the host's.  NULL when they may, else
- * why not, for people, in the arena.  name: the key's that holds it. */
+ * without a "/" at the end (it may have none), or one of the host's.  NULL when
+ * they may, else why not, for people, in the arena.  name: the key's that holds
+ * it. */
 const char *issuer_http_refuse_url(const struct issuer_env *env,
     struct arena *a, const char *const *own, const char *name, const char *url);
 

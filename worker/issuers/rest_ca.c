@@ -30,7 +30,8 @@ rest_open(const struct issuer_ops *ops, const struct issuer_env *env,
 	o->a = a;
 	issuer_config_start(&c, ops->type, env, a, config);
 	ca->configure(o, &c);
-	issuer_config_url(&c, ca->url_key, ca->own_urls, &o->base_url);
+	issuer_config_url(&c, ca->url_key,
+	    o->own_urls ? o->own_urls : ca->own_urls, &o->base_url);
 	ret = issuer_config_end(&c, out_why);
 	if (ret != RC_OK)
 		return ret;

@@ -31,8 +31,9 @@ struct rest_ca {
 	size_t size; /* of the connector's struct; it begins with a rest_order*/
 	int calls;   /* that placing an order takes at most */
 
-	/* The key of the base URL, and those of the CA's own; the API's version
-	 * is added where a URL does not end in it (NULL: none). */
+	/* The key of the base URL, and those of the CA's own (or the order's);
+	 * the API's version is added where a URL does not end in it (NULL:
+	 * none). */
 	const char *url_key, *version;
 	const char *const *own_urls;
 	/* Reads what else it has; the first that is wrong is enough. */

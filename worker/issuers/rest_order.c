@@ -30,6 +30,7 @@ rest_send(struct rest_order *o, const char *method, const char *path,
 	    .url = arena_printf(o->a, "%s%s", o->base_url, path),
 	    .body = body,
 	    .body_len = body ? strlen(body) : 0,
+	    .content_type = o->content_type,
 	    .accept = "*/*", /* a certificate is no JSON */
 	    .headers = o->headers,
 	    .timeout_ms = ISSUER_HTTP_MS,

@@ -38,6 +38,9 @@ struct rest_order {
 	/* the connector's, of its configuration */
 	const char *base_url;
 	const struct http_header *headers; /* by which it is let in */
+	const char *content_type;          /* NULL: JSON by its usual name */
+	/* Where the CA's own URLs depend on it; NULL: they do not. */
+	const char *const *own_urls;
 	/* of the question */
 	const char *order_id; /* NULL: not known yet */
 	/* by what the CA calls what it issued; NULL: by nothing */

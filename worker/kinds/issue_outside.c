@@ -279,6 +279,7 @@ read_row(struct op *op)
 	    .csr = &o->job->csr,
 	    .max_ttl_s = o->max_ttl_s,
 	    .placed_unix = op_i64(op, 0, "placed_unix"),
+	    .placed_ago_s = o->now_unix - op_i64(op, 0, "placed_unix"),
 	    .previous_pem = op_text(op, 0, "previous_pem"),
 	    .note = op_text(op, 0, "note"),
 	    .waited_ms = o->waited_ms,

@@ -418,10 +418,10 @@ test_other_issuer_types_fail(void)
 {
 	struct rig *r = rig_with_ca(1);
 
-	r->type = "EJBCA";
+	r->type = "Elsewhere";
 	rig_issue(r);
 	CHECK_STR(r->jobs[0].outcome, "fail");
-	CHECK(strstr(r->jobs[0].error, "EJBCA") != NULL);
+	CHECK(strstr(r->jobs[0].error, "Elsewhere") != NULL);
 	rig_free(r);
 }
 

@@ -274,8 +274,8 @@ test_bad_configuration(void)
 	r->config = "{\"ca_common_name\":\"a\\u202eb\"}";
 	fails_saying(r, "ca_common_name");
 	r->config = "{}";
-	r->type = "EJBCA";
-	fails_saying(r, "EJBCA");
+	r->type = "Elsewhere";
+	fails_saying(r, "Elsewhere");
 	rig_free(r);
 }
 
