@@ -15,6 +15,7 @@
 #include "common/pki/key/seal.h"
 #include "worker/behind.h"
 #include "worker/issuers/acme_memory.h"
+#include "worker/issuers/token_memory.h"
 #include "worker/issuers/issuer_http.h"
 #include "worker/issuers/local_ca.h"
 #include "worker/issuers/responders.h"
@@ -55,6 +56,7 @@ struct worker {
 	struct notifier_outs *notifiers;
 	struct http_out *issuer_http;
 	struct acme_cas *acme;
+	struct token_memory *tokens;
 	struct network network;
 	struct watch watch;
 	struct acme_validator validator;
@@ -247,6 +249,7 @@ make_parts(struct worker *w)
 		cfg_int(w->d->cfg, "ocsp_responder_rotation_grace") / 1000,
 	});
 	w->acme = acme_cas_new(w->d->loop);
+	w->tokens = token_memory_new(w->d->loop);
 	host.try_arg = w->host_try = host_try_new(&w->env);
 	lease.host_faults = w->host = host_faults_new(&host);
 	w->lease = lease_new(&lease);
@@ -271,6 +274,7 @@ make_parts(struct worker *w)
 		    .http = w->issuer_http,
 		    .client_dir = cfg_str(w->d->cfg, "issuer_client_dir"),
 		    .base_urls = cfg_list(w->d->cfg, "issuer_base_urls"),
+		    .tokens = w->tokens,
 		    .acme = w->acme,
 		    .acme_webroots = cfg_list(w->d->cfg, "acme_webroots"),
 		    .zerossl_eab_url = cfg_str(w->d->cfg, "zerossl_eab_url"),
@@ -405,6 +409,7 @@ finish(void *self, struct daemon *d)
 	lease_free(w->lease);
 	notifier_outs_free(w->notifiers);
 	acme_cas_free(w->acme);
+	token_memory_free(w->tokens);
 	http_out_free(w->issuer_http);
 	network_fini(&w->network);
 	watch_fini(&w->watch);
