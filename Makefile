@@ -33,10 +33,10 @@ test: ## every test: unit, simulation, fuzz corpus, integration, a short chaos r
 	@$(PACKAGES) test
 	@tools/test.sh
 
-chaos: ## kill and stop processes at random under load: make chaos KILLS=200
+chaos: ## kill and stop processes at random under load: make chaos KILLS=200 ISSUERS=all
 	@$(PACKAGES) test
 	@tools/build.sh
-	@/usr/bin/python3 tests/chaos/chaos.py --kills $(or $(KILLS),20)
+	@/usr/bin/python3 tests/chaos/chaos.py --kills $(or $(KILLS),20) --issuers $(or $(ISSUERS),local)
 
 failover: ## move the database under load, scenario after scenario: make failover SCENARIO=killed
 	@$(PACKAGES) test

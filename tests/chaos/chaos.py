@@ -18,6 +18,9 @@ go.  Recovery is the time from the kill until the interrupted work's next
 commit; for a killed PostgreSQL from when it accepts connections again, for a
 stopped process without a stand-in from SIGCONT.  A kill takes about a second,
 whatever their number: KILLS=2000 runs for 35 to 45 minutes.
+
+With --issuers all every kind of CA takes part (issuers.py), and the last line tells
+of orders=N too: those at CAs outside, one for each job of theirs that is done.
 """
 import argparse
 import contextlib
@@ -34,6 +37,7 @@ import psycopg2
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support"), str(Path(__file__).resolve().parent)]
 import checker  # noqa: E402
 from fleet import Fleet, wait_for  # noqa: E402
+from issuers import Issuers  # noqa: E402
 from load import Load  # noqa: E402
 from scenes import LEADER_SESSIONS, Scenes, children, signal_all  # noqa: E402
 
@@ -210,14 +214,14 @@ class Chaos:
         return kind, self.fleet.processes[self.rng.choice(names)], self.rng.choices(hows, weights)[0]
 
 
-def build_fleet(fleet):
+def build_fleet(fleet, issuers=None):
     fleet.start_postgres(keep=True, fsync="on")
     fleet.start_plane(keep=True, schedulers=0, workers=0)
     for i in (1, 2):
         fleet.start_scheduler(i, keep=True, CERTCTL_SCHEDULER_REDEPLOY_INTERVAL="2s", CERTCTL_BATCH_SIZE="8",
                               CERTCTL_DATABASE_MAX_CONNS=str(LEADER_SESSIONS))
         # Past a limit of file sizes a write fails, as on a full disk, and the signal that comes with it is let be.
-        fleet.start_worker(i, keep=True, prefix=("/usr/bin/env", "--ignore-signal=XFSZ"))
+        fleet.start_worker(i, keep=True, prefix=("/usr/bin/env", "--ignore-signal=XFSZ"), **(issuers.settings if issuers else {}))
     fleet.make_basics()
     port, site, commands = fleet.start_nginx(keep=True)
     names = []
@@ -229,6 +233,8 @@ def build_fleet(fleet):
         fleet.make_target(f"tgt-{n}", agent.agent_id, directory, **config)
         fleet.make_certificate(f"mc-{n}", [f"tgt-{n}"])
         names.append(f"mc-{n}")
+    if issuers:
+        names += issuers.make([fleet.processes[f"agent-{i}"].agent_id for i in range(1, AGENTS + 1)])
     return names
 
 
@@ -265,11 +271,15 @@ def percentile(times, percent):
     return times[min(len(times) - 1, len(times) * percent // 100)] if times else 0
 
 
-def run(kills, seed, budget):
+def run(kills, seed, budget, with_issuers):
     rng = random.Random(seed)
     started = time.monotonic()
-    with Fleet("chaos") as fleet:
-        names = build_fleet(fleet)
+    orders = {}
+    with Fleet("chaos") as fleet, contextlib.ExitStack() as stack:
+        issuers = Issuers(fleet, rng) if with_issuers else None
+        if issuers:
+            stack.callback(issuers.close)
+        names = build_fleet(fleet, issuers)
         chaos = Chaos(fleet, rng)
         pulse = fleet.api.need("POST", "/api/v1/agents", {"name": "pulse", "hostname": "pulse.example.test"})
         chaos.pulse = pulse["id"]
@@ -278,6 +288,9 @@ def run(kills, seed, budget):
         scenes = Scenes(chaos, kills)
         done, told = 0, time.monotonic()
         while done < kills and time.monotonic() - started < budget and not chaos.is_over:
+            if issuers:
+                issuers.trouble()
+                issuers.hurry()
             done += scenes.play_next(done) if scenes.are_due(done) else chaos.hit_one()
             wait_for(lambda: count_jobs_safely(fleet) >= done * JOBS_PER_KILL, 120, "ten jobs a kill", every=0.1)
             if time.monotonic() - told > 10:
@@ -286,6 +299,10 @@ def run(kills, seed, budget):
                       f"{time.monotonic() - started:.0f} s", flush=True)
         scenes.play_owed()
         load.stop()
+        if issuers:
+            issuers.quiet()
+            orders = issuers.count()
+            states = {kind: issuers.states(kind) for kind in orders}
         quiet(fleet)
         lost, doubled = checker.check(fleet.query, load.accepted, fleet.dir / "journal")
         jobs = count_jobs(fleet)
@@ -310,8 +327,12 @@ def run(kills, seed, budget):
     for line in chaos.slow:
         print("slow:", line)
     p99 = percentile([ms for times in chaos.recoveries.values() for ms in times], 99)
-    print(f"chaos: kills={done} jobs={jobs} lost={len(lost)} doubled={len(doubled)} recovery_p99_ms={p99:.0f}")
-    return 0 if done >= kills and not lost and not doubled and not died and not scenes.wrong else 1
+    for kind, (placed, had) in orders.items():
+        print(f"  {kind:20} {placed:5}  orders, {had} jobs" + (f"; they are {dict(states[kind])}" if placed != had else ""))
+    unequal = [kind for kind, (placed, had) in orders.items() if placed != had or not had]
+    of_cas = f" orders={sum(n for n, _ in orders.values())} of jobs={sum(n for _, n in orders.values())}" if orders else ""
+    print(f"chaos: kills={done} jobs={jobs} lost={len(lost)} doubled={len(doubled)}{of_cas} recovery_p99_ms={p99:.0f}")
+    return 0 if done >= kills and not (lost or doubled or died or scenes.wrong or unequal) else 1
 
 
 def count_jobs_safely(fleet):
@@ -326,11 +347,12 @@ def main():
     parser.add_argument("--kills", type=int, default=20, help="kills that count (default 20)")
     parser.add_argument("--seed", type=int, default=None, help="to choose the same victims again")
     parser.add_argument("--budget", type=int, default=None, help="seconds after which it gives up (default: 4 a kill, 600 at least)")
+    parser.add_argument("--issuers", choices=["local", "all"], default="local", help="every kind of CA too (default local)")
     arguments = parser.parse_args()
     # Ended from outside it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1 << 30)
-    sys.exit(run(arguments.kills, seed, arguments.budget or max(600, 4 * arguments.kills)))
+    sys.exit(run(arguments.kills, seed, arguments.budget or max(600, 4 * arguments.kills), arguments.issuers == "all"))
 
 
 if __name__ == "__main__":

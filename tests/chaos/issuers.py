@@ -1,0 +1,89 @@
+"""
+Every kind of CA beside the local one, for `make chaos ISSUERS=all`: the connectors
+and simulators of the conformance suite (ca_kinds.py).  They answer late, cut answers off and work on
+an order for a while; each order that a CA was ever given stands in its
+simulator, and there must be one for each job that ended with a certificate of it.
+"""
+import time
+from collections import Counter
+
+import psycopg2
+from ca_kinds import CONNECTORS, OUTSIDE, Rest, start_simulators
+from fleet import wait_for
+
+CERTIFICATES = 3  # of each CA
+WORKED_ON_S = 3  # an order, asked for or not: some CAs list only what they have issued
+# Answers that are lost on their way: only a look-up tells whether the order was taken.
+LOST = ({"close": "after"}, {"close": "before"}, {"truncate": True}, {"status": 503}, {"delay": 2})
+POLLED = ("UPDATE jobs SET run_after = now() WHERE status = 'Pending' AND run_after > now() AND run_after < 'infinity' "
+          "AND checkpoint ->> 'state' = 'ordered'")
+
+
+class Issuers:
+    def __init__(self, fleet, rng):
+        self.fleet, self.rng, self.made, self.seen = fleet, rng, {}, {}
+        self.settings = start_simulators(fleet)
+
+    def make(self, agents):
+        """The names of their certificates."""
+        names = []
+        for kind in OUTSIDE:
+            issuer = self.made[kind] = CONNECTORS[kind](self.fleet, f"chaos-{kind}")
+            issuer.id = f"iss-{kind}"
+            self.fleet.api.need("POST", "/api/v1/issuers", {"id": issuer.id, "name": kind} | issuer.config)
+            if isinstance(issuer, Rest):
+                issuer.pending()
+            for i in range(CERTIFICATES):
+                name = f"{kind}-{i}"
+                self.fleet.make_target(f"tgt-{name}", self.rng.choice(agents), self.fleet.dir / "sites" / name)
+                self.fleet.make_certificate(name, [f"tgt-{name}"], issuer_id=issuer.id)
+                names.append(name)
+        return names
+
+    def rest(self):
+        return [i for i in self.made.values() if isinstance(i, Rest)]
+
+    def trouble(self):
+        """The next order of one of them is answered badly."""
+        issuer = self.rng.choice(self.rest())
+        issuer.sim.fault(issuer.places, **self.rng.choice(LOST))
+
+    def go_on(self):
+        """What they have worked on for long enough is done."""
+        for issuer in self.rest():
+            with issuer.sim.lock:
+                for number, order in issuer.sim.orders.items():
+                    if time.monotonic() - self.seen.setdefault((issuer.id, number), time.monotonic()) > WORKED_ON_S:
+                        order["status"] = order["status"] or issuer.ready_word
+
+    def hurry(self):
+        """What waits for its next poll is polled at once; what may be on its way to a CA keeps its time."""
+        self.go_on()
+        try:
+            self.fleet.query(POLLED)
+        except psycopg2.Error:
+            pass  # it starts again
+
+    def quiet(self):
+        """Some CAs tell of an order a minute later only."""
+        def still():
+            self.hurry()
+            return not self.fleet.query("SELECT 1 FROM jobs WHERE status IN ('Pending', 'Running', 'AwaitingCSR') AND issuer_id = ANY (%s) LIMIT 1",
+                                        [i.id for i in self.made.values()])
+        wait_for(still, 400, "the CAs' orders to end", every=0.3)
+
+    def count(self):
+        """{kind: (orders, jobs)}: what each CA was asked for, and who has a certificate of it."""
+        jobs = dict(self.fleet.query("SELECT issuer_id, count(*) FROM jobs WHERE status = 'Completed' AND type <> 'Deployment' GROUP BY 1"))
+        return {kind: (issuer.orders(), jobs.get(issuer.id, 0)) for kind, issuer in self.made.items()}
+
+    def states(self, kind):
+        """What became of its orders, for whoever finds one too many."""
+        issuer = self.made[kind]
+        return Counter(issuer.sim.status(o) if isinstance(issuer, Rest) else o["status"] for o in issuer.sim.orders.values()) if hasattr(issuer, "sim") else {}
+
+    def close(self):
+        for issuer in self.made.values():
+            issuer.close()
+        for sim in self.fleet.sims.values():
+            sim.close()
