@@ -35,6 +35,7 @@ REST_CERTIFICATES = sized(10000, 100)
 IDLE_CONNECTIONS = sized(1000, 20)
 PLUGINS = (
     "bench_acme",
+    "bench_async",
     "bench_audit",
     "bench_bulk",
     "bench_create",
