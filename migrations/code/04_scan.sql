@@ -69,14 +69,19 @@ BEGIN
 END $$;
 
 -- Whether the clock has made work for a duty that its next tick is too late for: renewals of short lives, and statuses.
+-- Asked for every duty once a second: its plans are kept, which those of a function in SQL are not.
 CREATE FUNCTION duty_cannot_wait(p_name text) RETURNS bool
-LANGUAGE sql STABLE SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
-    SELECT CASE WHEN p_name = 'renewal_scan' THEN EXISTS (SELECT 1 FROM managed_certificates c
-            WHERE certificate_renews(c.status) AND c.expires_at - c.valid_from < '6 days' AND c.renew_after <= engine_now())
-        WHEN p_name IN ('certificate_status', 'short_lived_expiry') THEN EXISTS (SELECT 1 FROM managed_certificates c
-            WHERE c.status IN ('Active', 'Expiring') AND certificate_changes_at(c) <= engine_now())
-        ELSE false END
-$$;
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+    IF p_name = 'renewal_scan' THEN
+        RETURN EXISTS (SELECT 1 FROM managed_certificates c
+            WHERE certificate_renews(c.status) AND c.expires_at - c.valid_from < '6 days' AND c.renew_after <= engine_now());
+    ELSIF p_name IN ('certificate_status', 'short_lived_expiry') THEN
+        RETURN EXISTS (SELECT 1 FROM managed_certificates c
+            WHERE c.status IN ('Active', 'Expiring') AND certificate_changes_at(c) <= engine_now());
+    END IF;
+    RETURN false;
+END $$;
 
 -- How many certificates a scan that ran out of time left, at most p_limit.
 CREATE FUNCTION renewals_left(p_limit int) RETURNS bigint LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off AS $$
