@@ -149,7 +149,9 @@ def fleet(request):
 
 @pytest.fixture(scope="module")
 def stack(request):
+    """A module with more schedulers than one says so by SCHEDULERS."""
     for fleet in fleets(request.module.__name__.removeprefix("test_")):
+        fleet.bus_count = getattr(request.module, "SCHEDULERS", 1)
         fleet.start_postgres(keep=True)
         fleet.start_apiserver(keep=True)
         yield fleet

@@ -36,6 +36,8 @@ CREATE TRIGGER handouts AFTER UPDATE ON jobs FOR EACH ROW
     WHEN (NEW.lease_id IS NOT NULL AND NEW.lease_id IS DISTINCT FROM OLD.lease_id) EXECUTE FUNCTION handouts_record();
 """
 
+SCHEDULERS = 2
+
 
 @pytest.fixture(scope="module")
 def plane(stack: Fleet):

@@ -8,6 +8,8 @@ import pytest
 
 from fleet import Fleet, wait_for
 
+SCHEDULERS = 2
+
 
 @pytest.fixture(scope="module")
 def plane(stack: Fleet):

@@ -112,7 +112,7 @@ def wait_for(test, seconds=20, what="a condition", every=None):
         took = time.monotonic() - started
         if took > seconds:
             raise Timeout(f"waited {seconds} s for {what}")
-        time.sleep(every or min(max(took / 10, 0.01), 0.05))
+        time.sleep(every or min(max(took / 10, 0.01), 0.1))
 
 
 def free_port():
@@ -361,6 +361,8 @@ class Fleet:
         self.url_hosts = None
         # Several hosts (hosts.py): other bus addresses, and what goes with them.
         self.bus = None
+        # Addresses of the bus that everybody is told.  Where no scheduler listens each process calls in vain, some times a second.
+        self.bus_count = 2
         self.bus_env = {}
         self.alarms = []  # filled by close()
 
@@ -515,8 +517,8 @@ class Fleet:
         return {"CERTCTL_DATABASE_URL": self.url(role), "CERTCTL_LOG_FORMAT": "text", "CERTCTL_PROCESS_NAME": name,
                 "CERTCTL_BUS_URLS": ",".join(self.bus_urls())} | self.bus_env
 
-    def bus_urls(self, n=2):
-        return self.bus or [f"ipc://{self.dir}/bus/s{i}" for i in range(1, n + 1)]
+    def bus_urls(self):
+        return self.bus or [f"ipc://{self.dir}/bus/s{i}" for i in range(1, self.bus_count + 1)]
 
     def start_scheduler(self, i=1, keep=False, **env):
         name = f"scheduler-{i}"

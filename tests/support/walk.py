@@ -234,6 +234,7 @@ def check_nobody(world, route, reads_body):
 
 def serve(fleet):
     """A world with all that its rows need: processes, an issuer, an agent of our hands, a reader."""
+    fleet.bus_count = 1
     fleet.start_postgres(keep=True)
     fleet.start_apiserver(keep=True, CERTCTL_API_KEYS_NAMED=f"admin:{API_KEY}:admin,reader:{READER}")
     fleet.start_scheduler(keep=True, CERTCTL_SCHEDULER_CRL_BEHIND_INTERVAL="1s", CERTCTL_CRL_GENERATION_INTERVAL="1s")
