@@ -23,18 +23,17 @@ LIMIT_S = 180
 PR_SET_PDEATHSIG = 1
 LOG_LINES = 15
 MEMORY_BYTES = 4 << 30
-LONGEST = ("test_bench", "test_issuers_faults", "test_revocations_outside", "test_acme_hostile", "test_issuers_conformance",
-           "test_acme_issuer_faults", "test_acme_issuer", "test_local_proof", "test_local_up", "test_cli", "test_mutations", "test_properties",
-           "test_near_misses", "test_list_queries", "test_contract", "test_local_stack", "test_lanes", "test_upgrade",
-           "test_routes", "test_guard", "test_migrations", "test_list_plans", "test_digicert", "test_conditions",
-           "test_hostile_ca", "test_audit_api", "test_audit_cli", "test_notify", "test_growth", "test_bulk",
-           "test_texts", "test_lint_certificates", "test_lists", "test_interrupted", "test_held_rows",
-           "test_agent_bad", "test_rest", "test_conditions_real", "test_processes",
-           "test_failover_suite", "test_floods", "test_servers", "test_held", "test_renewal", "test_agent_adopt",
-           "test_monitoring", "test_acme_validate", "test_bus_certificates", "test_host_faults", "test_duties",
-           "test_hosts", "test_limits", "test_health_checks", "test_hierarchy", "test_idle_duties", "test_pooler",
-           "test_refusals", "test_alerts", "test_policies", "test_restore", "test_ocsp", "test_route_audit",
-           "test_acme_clients", "test_steps")
+LONGEST = ("test_cli", "test_properties", "test_mutations", "test_bench", "test_local_proof", "test_issuers_faults",
+           "test_issuers_conformance", "test_acme_hostile", "test_near_misses", "test_revocations_outside", "test_contract",
+           "test_routes", "test_acme_issuer_faults", "test_acme_issuer", "test_local_up", "test_list_queries",
+           "test_local_stack", "test_lanes", "test_upgrade", "test_guard", "test_migrations", "test_list_plans",
+           "test_digicert", "test_conditions", "test_hostile_ca", "test_audit_api", "test_audit_cli", "test_notify",
+           "test_growth", "test_bulk", "test_texts", "test_lint_certificates", "test_lists", "test_interrupted",
+           "test_held_rows", "test_agent_bad", "test_rest", "test_conditions_real", "test_processes", "test_failover_suite",
+           "test_floods", "test_servers", "test_held", "test_renewal", "test_agent_adopt", "test_monitoring",
+           "test_acme_validate", "test_bus_certificates", "test_host_faults", "test_duties", "test_hosts", "test_limits",
+           "test_health_checks", "test_hierarchy", "test_idle_duties", "test_pooler", "test_refusals", "test_alerts",
+           "test_policies", "test_restore", "test_ocsp", "test_route_audit", "test_acme_clients", "test_steps")
 # Of these every expected refusal logs lines.
 QUIET = {"initdb", "migrate", "postgres"}
 
