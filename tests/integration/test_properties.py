@@ -5,6 +5,7 @@ none ends in a 5xx or shows the inside, and each refusal is the contract's.
 The same requests every time (derandomize); PROPERTY_EXAMPLES makes more of them, PROPERTY_SEED others.
 """
 import json
+import operator
 import os
 import re
 
@@ -69,7 +70,7 @@ def bodies_of(schema):
     members = {name: values_of(s) for name, s in schema["properties"].items()}
     needed = {name: members[name] for name in schema["required"]}
     optional = {name: value for name, value in members.items() if name not in needed}
-    objects = st.builds(lambda a, b: a | b, st.fixed_dictionaries(needed, optional=optional),
+    objects = st.builds(operator.or_, st.fixed_dictionaries(needed, optional=optional),
                         st.one_of(st.just({}), st.dictionaries(TEXTS, JSONS, max_size=2)))
     return st.one_of(st.builds(json.dumps, objects), st.builds(json.dumps, objects), st.builds(json.dumps, JSONS), RAW)
 

@@ -20,6 +20,11 @@ RSA = rsa.generate_private_key(65537, 2048)
 SHORT = {bits: rsa.generate_private_key(65537, bits) for bits in (1024, 1536)}
 
 
+def strangers_key(kind):
+    """Of RSA always the same one, which nobody registers: one takes longer to make than its test."""
+    return RSA if kind == "RS256" else new_key(kind)
+
+
 def number(n, size=None):
     return b64(n.to_bytes(size or max(1, (n.bit_length() + 7) // 8), "big"))
 
@@ -27,7 +32,7 @@ def number(n, size=None):
 def key_row(name, change, want=BAD_KEY, kind="ES256", rfc="8555 6.2", alg=None):
     """change: from the right JWK what is sent in its place; the signature is the right key's."""
     def make(w):
-        client = w.stranger(key=RSA if kind == "RS256" else new_key(kind))
+        client = w.stranger(key=strangers_key(kind))
         more = {"alg": alg} if alg else {}
         header = client.header("new-account", jwk=change(jwk_of(client.key)), **more)
         return Ask(client, "new-account", json.dumps(jws(client.key, header, {})))

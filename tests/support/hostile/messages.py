@@ -7,6 +7,7 @@ import json
 from cryptography.hazmat.primitives import serialization
 
 from acme import b64, jwk_of, new_key
+from hostile.keys import strangers_key
 from hostile.world import (BAD_ALG, BAD_NONCE, MALFORMED, UNAUTHORIZED, UNKNOWN_ACCOUNT, Ask, Row, altered, client_signed, dns, flip, from_text,
                            nonce_of, signed)
 
@@ -223,7 +224,7 @@ def spki(form):
 
 def alg_of_another_key(w, kind, alg):
     """Signed as the key does, said to be otherwise."""
-    client = w.stranger(key=new_key(kind))
+    client = w.stranger(key=strangers_key(kind))
     return signed(client, "new-account", {}, alg=alg)
 
 

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from acme import b64, jws, new_key, sign, unb64
+from hostile.keys import strangers_key
 from hostile.world import MALFORMED, UNAUTHORIZED, Ask, Row, altered, dns, signed
 
 N256 = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551
@@ -19,7 +20,7 @@ ED_L = 2**252 + 27742317777372353535851937790883648493
 def signature_row(name, change, kind="ES256", want=UNAUTHORIZED, rfc="7515 5.2"):
     """change: from the signature's bytes and the key, and what was signed."""
     def make(w):
-        client = w.stranger(key=new_key(kind))
+        client = w.stranger(key=strangers_key(kind))
         made = jws(client.key, client.header("new-account"), {})
         data = f'{made["protected"]}.{made["payload"]}'.encode()
         return Ask(client, "new-account", json.dumps(made | {"signature": b64(change(unb64(made["signature"]), client.key, data))}))
