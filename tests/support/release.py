@@ -56,7 +56,7 @@ def make_next(directory):
     if BUILD.parent == ROOT:  # its paths lead from there to the sources
         build.mkdir()
         for path in BUILD.iterdir():
-            if path.name not in ("tests", "test-logs"):
+            if path.name not in ("tests", "test-logs", "pycache"):
                 copy(path, build)
     else:
         subprocess.run(["meson", "setup", build, top], check=True, stdout=subprocess.DEVNULL, env=env)
