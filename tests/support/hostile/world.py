@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from acme import JOSE, Client, b64, jwk_of, jws, new_key, serve, sign, thumbprint, unb64
 from fleet import wait_for
 
-SETTINGS = {"CERTCTL_ACME_SERVER_ENABLED": "true", "CERTCTL_ACME_SERVER_DEFAULT_PROFILE_ID": "p-acme"} | {
+# Whoever waits for the end of the tables keeps a nonce meanwhile.
+SETTINGS = {"CERTCTL_ACME_SERVER_ENABLED": "true", "CERTCTL_ACME_SERVER_DEFAULT_PROFILE_ID": "p-acme", "CERTCTL_ACME_SERVER_NONCE_TTL": "50m"} | {
     f"CERTCTL_ACME_SERVER_RATE_LIMIT_{what}": "0"
     for what in ("ORDERS_PER_HOUR", "CONCURRENT_ORDERS", "KEY_CHANGE_PER_HOUR", "CHALLENGE_RESPONDS_PER_HOUR")}
 DER = serialization.Encoding.DER
