@@ -1,4 +1,6 @@
 """EJBCA: what is particular to it (test_issuers_faults.py has what every CA does wrong)."""
+import re
+
 import pytest
 
 from fleet import wait_for
@@ -42,6 +44,13 @@ def test_a_renewal_is_the_same_end_entity_with_a_code_of_its_own(plane, ejbca, o
     first, second = sent(ejbca)
     assert first["username"] == second["username"] and first["password"] != second["password"]
     assert len(ejbca.sim.orders) == 2
+
+
+def test_a_name_that_no_end_entity_can_have_is_made_one(plane, ejbca, order):  # noqa: F811
+    _, job = order(ejbca, common_name="*.star.example.test", sans=["*.star.example.test"])
+    completed(plane, job)
+    body, = sent(ejbca)
+    assert re.fullmatch("certctl-_.star.example.test-[0-9a-f]{8}", body["username"])
 
 
 def test_a_request_that_waits_for_an_approval_is_finalized_with_its_code(plane, ejbca, order):  # noqa: F811

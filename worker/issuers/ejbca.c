@@ -222,8 +222,9 @@ username(struct order *o)
 	if (name[strspn(name, NAME_CHARS)] == '\0')
 		return arena_printf(o->rest.a, "certctl-%s", name);
 	plain = arena_strdup(o->rest.a, name);
-	for (char *c = plain; *(c += strspn(c, NAME_CHARS)) != '\0';)
-		*c = '_';
+	for (char *c = plain; *c; c++)
+		if (!strchr(NAME_CHARS, *c))
+			*c = '_';
 	/* Another name may look the same now. */
 	enc_sha256_hex(name, strlen(name), hex);
 	return arena_printf(o->rest.a, "certctl-%s-%.8s", plain, hex);
