@@ -95,11 +95,16 @@ END $$;
 
 -- Jobs on their way begin anew (jobs_begin_anew): at once, or, where a worker runs one, when it comes back.  One whose
 -- order may exist at a CA outside goes on, and is followed by another.
-CREATE FUNCTION certificates_ordered_anew() RETURNS trigger LANGUAGE plpgsql AS $$
+-- All jobs of the certificate are read: asked for the active ones, the planner walks all jobs for each certificate where
+-- statistics say that there are none.
+CREATE FUNCTION certificates_ordered_anew() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE v_ids text[];
 BEGIN
-    UPDATE jobs j SET is_stale = true, status = j.status FROM (SELECT o.id FROM jobs o
-        WHERE o.certificate_id = NEW.id AND job_issues(o.type)
-            AND job_is_active(o.status) ORDER BY o.id FOR NO KEY UPDATE) l WHERE j.id = l.id;
+    SELECT array_agg(o.id) FILTER (WHERE job_issues(o.type) AND job_is_active(o.status)) INTO v_ids
+        FROM jobs o WHERE o.certificate_id = NEW.id;
+    IF v_ids IS NULL THEN RETURN NULL; END IF;
+    PERFORM 1 FROM jobs o WHERE o.id = ANY (v_ids) ORDER BY o.id FOR NO KEY UPDATE;
+    UPDATE jobs j SET is_stale = true, status = j.status WHERE j.id = ANY (v_ids) AND job_is_active(j.status);
     RETURN NULL;
 END $$;
 

@@ -253,28 +253,25 @@ BEGIN
     IF EXISTS (SELECT 1 FROM issuers i WHERE i.id = r.from_issuer_id AND i.type <> 'GenericCA') THEN PERFORM revocations_tell(p_ids); END IF;
 END $$;
 
--- Looks at the next of what is open; how many it looked at.
+-- Looks at the next of what is open; how many it looked at.  Once: what comes true in between is seen the next time, with
+-- all that follows from it.
 CREATE FUNCTION replacement_look(r replacements, p_limit int) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
 SET enable_seqscan = off SET enable_bitmapscan = off AS $$
-DECLARE v_now timestamptz := engine_now(); v_ids text[]; v_move text[]; v_renew text[]; v_done text[];
+DECLARE v_now timestamptz := engine_now(); v_ids text[]; v_words text[]; v_reasons text[]; v_move text[]; v_renew text[]; v_done text[];
 BEGIN
     SELECT array_agg(o.certificate_id) INTO v_ids FROM (SELECT i.certificate_id FROM replacement_items i
         WHERE i.replacement_id = r.id AND i.state IN ('moving', 'waiting', 'failed', 'issued') AND i.look_after <= v_now
         ORDER BY i.look_after LIMIT p_limit) o;
     IF v_ids IS NULL THEN RETURN 0; END IF;
-    SELECT array_agg(l.id) FILTER (WHERE l.word = 'move'), array_agg(l.id) FILTER (WHERE l.word = 'renew'),
-            array_agg(l.id) FILTER (WHERE l.word = 'done') INTO v_move, v_renew, v_done FROM replacement_looks(r, v_ids, v_now) l;
-    -- Whose rows somebody holds are told of at the next look.
-    IF v_renew IS NOT NULL AND r.state <> 'cancelling' THEN
-        v_renew := certificates_take_free(v_renew);
-        PERFORM replacement_renew(r, v_renew);
-    END IF;
-    IF v_done IS NOT NULL AND r.revoke_reason IS NOT NULL AND r.state <> 'cancelling' THEN
-        PERFORM replacement_revoke(r, v_done);
-    END IF;
-    PERFORM replacement_put(r.id, array_agg(l.id), array_agg(CASE WHEN l.word = 'move' THEN 'waiting' WHEN l.word = 'renew' THEN 'moving'
-        WHEN l.word = 'issued' AND r.state = 'cancelling' THEN 'done' ELSE l.word END), array_agg(l.reason))
-        FROM replacement_looks(r, v_ids, v_now) l;
+    SELECT array_agg(l.id), array_agg(CASE WHEN l.word = 'move' THEN 'waiting' WHEN l.word = 'renew' THEN 'moving'
+            WHEN l.word = 'issued' AND r.state = 'cancelling' THEN 'done' ELSE l.word END), array_agg(l.reason),
+            array_agg(l.id) FILTER (WHERE l.word = 'move'), array_agg(l.id) FILTER (WHERE l.word = 'renew'),
+            array_agg(l.id) FILTER (WHERE l.word = 'done')
+        INTO v_ids, v_words, v_reasons, v_move, v_renew, v_done FROM replacement_looks(r, v_ids, v_now) l;
+    -- Those whose rows somebody holds get their job at the next look.
+    IF v_renew IS NOT NULL AND r.state <> 'cancelling' THEN PERFORM replacement_renew(r, certificates_take_free(v_renew)); END IF;
+    IF v_done IS NOT NULL AND r.revoke_reason IS NOT NULL AND r.state <> 'cancelling' THEN PERFORM replacement_revoke(r, v_done); END IF;
+    PERFORM replacement_put(r.id, v_ids, v_words, v_reasons);
     IF v_move IS NOT NULL AND r.state = 'running' THEN PERFORM replacement_move(r, v_move); END IF;
     RETURN cardinality(v_ids);
 END $$;

@@ -43,6 +43,7 @@ PLUGINS = (
     "bench_idle",
     "bench_lists",
     "bench_ocsp",
+    "bench_replace",
 )
 
 
