@@ -267,8 +267,6 @@ make_parts(struct worker *w)
 		{
 		    .loop = w->d->loop,
 		    .script_dir = cfg_str(w->d->cfg, "script_issuer_dir"),
-		    .poll_max_wait_s =
-			cfg_int(w->d->cfg, "async_poll_max_wait_seconds"),
 		    .secrets = w->secrets,
 		    .cfg = w->d->cfg,
 		    .http = w->issuer_http,
@@ -285,6 +283,7 @@ make_parts(struct worker *w)
 	    .watch = &w->watch,
 	    .validator = &w->validator,
 	};
+	issuer_max_waits_read(w->d->cfg, &w->env.issuer.max_waits);
 }
 
 static rc

@@ -2,16 +2,30 @@
 
 #include <string.h>
 
+#include "common/base/attr.h"
+#include "common/cfg/cfg.h"
+#include "common/issuer/issuer_type.h"
 #include "common/json/json.h"
+
+#define LOCAL_ISSUER(name, type, words, keys)
+#define FUTURE_ISSUER(type, words)
 
 const struct issuer_ops *const issuers_outside[] = {
 #define ISSUER(name, type, words, keys) &issuer_##name,
-#define LOCAL_ISSUER(name, type, words, keys)
-#define FUTURE_ISSUER(type, words)
 #include "common/issuer/issuers.def"
 #undef ISSUER
     NULL,
 };
+
+static const char *const max_wait_keys[] = {
+#define ISSUER(name, type, words, keys) #name "_poll_max_wait_seconds",
+#include "common/issuer/issuers.def"
+#undef ISSUER
+};
+_Static_assert(ARRAY_LEN(max_wait_keys) <= ISSUER_TYPES_MAX,
+    "a place for every type");
+#undef LOCAL_ISSUER
+#undef FUTURE_ISSUER
 
 const struct issuer_ops *
 issuer_find(const struct issuer_ops *const *all, const char *type)
@@ -33,10 +47,34 @@ issuer_check(const struct issuer_ops *ops, const struct issuer_env *env,
 	return ops->open(ops, env, a, config, NULL, &unused, out_why);
 }
 
+/* Others issue at once, and an order of theirs is never waited for. */
+static bool
+has_max_wait(const char *type)
+{
+	const struct issuer_type *t = issuer_type_find(type);
+
+	for (size_t i = 0; t && i < t->nkeys; i++)
+		if (strcmp(t->keys[i].name, "poll_max_wait_seconds") == 0)
+			return true;
+	return false;
+}
+
+void
+issuer_max_waits_read(const struct cfg *cfg, struct issuer_max_waits *out)
+{
+	*out = (struct issuer_max_waits){
+	    .any_s = cfg_int(cfg, "async_poll_max_wait_seconds"),
+	};
+	for (size_t i = 0; i < ARRAY_LEN(max_wait_keys); i++)
+		if (has_max_wait(issuers_outside[i]->type))
+			out->by_type_s[i] = cfg_int(cfg, max_wait_keys[i]);
+}
+
 int64_t
 issuer_poll_max_wait_s(const struct issuer_env *env, struct arena *a,
-    const char *config)
+    const char *type, const char *config)
 {
+	const struct issuer_max_waits *waits = &env->max_waits;
 	const struct cJSON *object;
 	const char *why;
 	int64_t own;
@@ -46,5 +84,9 @@ issuer_poll_max_wait_s(const struct issuer_env *env, struct arena *a,
 	    json_int(object, "poll_max_wait_seconds", 1, INT32_MAX, &own) ==
 		RC_OK)
 		return own;
-	return env->poll_max_wait_s;
+	for (size_t i = 0; issuers_outside[i]; i++)
+		if (strcmp(issuers_outside[i]->type, type) == 0 &&
+		    waits->by_type_s[i] > 0)
+			return waits->by_type_s[i];
+	return waits->any_s;
 }

@@ -35,10 +35,19 @@ struct http_out;
 struct rest_ca;
 struct token_memory;
 
+#define ISSUER_TYPES_MAX 16
+
+/* Seconds that an order may take, by the worker's settings. */
+struct issuer_max_waits {
+	int64_t any_s;
+	/* In the order of issuers_outside; 0: nothing is said of that type. */
+	int64_t by_type_s[ISSUER_TYPES_MAX];
+};
+
 struct issuer_env { /* outlives every order */
 	struct loop *loop;
 	const char *script_dir; /* "": no script is run */
-	int64_t poll_max_wait_s;
+	struct issuer_max_waits max_waits;
 	const struct envelope_keys *secrets; /* that secrets are sealed to */
 	/* of issuer_http.c */
 	const struct cfg *cfg;
@@ -193,10 +202,13 @@ extern const struct issuer_ops *const issuers_outside[];
 #undef LOCAL_ISSUER
 #undef FUTURE_ISSUER
 
-/* Seconds that an order may take, by the issuer's configuration where that
- * says, else by the worker's: its poll_max_wait_seconds, 0 for none. */
+/* CERTCTL_<type>_POLL_MAX_WAIT_SECONDS and the one for all types. */
+void issuer_max_waits_read(const struct cfg *cfg, struct issuer_max_waits *out);
+/* Seconds that an order may take: by the issuer's poll_max_wait_seconds where
+ * its configuration says any, else by the worker's setting for its type, else
+ * by that for all. */
 int64_t issuer_poll_max_wait_s(const struct issuer_env *env, struct arena *a,
-    const char *config);
+    const char *type, const char *config);
 /* Whether an issuer with this configuration (JSON) can be used here.
  * RC_INVALID, or RC_IO where it is the host that is not fit for it, with
  * *out_why, for people. */

@@ -268,8 +268,8 @@ read_row(struct op *op)
 			  : "";
 	o->polls = op_i64(op, 0, "polls");
 	o->waited_ms = op_i64(op, 0, "waited_ms");
-	o->max_wait_s =
-	    issuer_poll_max_wait_s(&b->env->issuer, op_arena(op), o->config);
+	o->max_wait_s = issuer_poll_max_wait_s(&b->env->issuer, op_arena(op),
+	    b->outside->type, o->config);
 	o->max_ttl_s = op_i64(op, 0, "max_ttl_seconds");
 	o->now_unix = op_i64(op, 0, "now_unix");
 	o->now_ms = loop_now_ms(b->env->loop);

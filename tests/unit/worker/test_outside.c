@@ -275,7 +275,7 @@ begin(void)
 	t.looked = answer(ISSUER_NO_ORDER, NULL, "none");
 	r->type = "Fake";
 	r->env.issuers = fakes;
-	r->env.issuer.poll_max_wait_s = 600;
+	r->env.issuer.max_waits.any_s = 600;
 	(void)rig_add_job(r);
 	db_script_on(r->pool, Q_ISSUE_OUTSIDE_JOB, on_outside_job, NULL);
 	db_script_on(r->pool, Q_ISSUE_PLACING, on_placing, NULL);
@@ -619,6 +619,63 @@ test_poll_goes_on(void)
 	end();
 }
 
+/* From the order to its limit and past it: what is waited is what the clock
+ * moves by, and the order's id stays, whoever asks. */
+static void
+test_until_its_limit(int64_t limit_s, bool asks_for_time)
+{
+	static const int64_t plan_ms[] = {5000, 15000, 45000, 120000, 300000};
+	int64_t waited_ms = 0, wait_ms, about_ms, left_ms;
+	int polls = 0;
+
+	begin();
+	t.placed = pending("4711", 0);
+	t.r->env.issuer.max_waits.any_s = limit_s;
+	run();
+	wait_ms = order_wait_ms("4711", 0);
+	end();
+	while (waited_ms + wait_ms < limit_s * 1000) {
+		about_ms = plan_ms[polls < 4 ? polls : 4];
+		check_about(wait_ms, about_ms);
+		waited_ms += wait_ms;
+		left_ms = limit_s * 1000 - waited_ms;
+		begin_ordered(polls, waited_ms);
+		t.r->env.issuer.max_waits.any_s = limit_s;
+		run();
+		check_aside("pending", true, "pending: the CA has order 4711");
+		wait_ms = order_wait_ms("4711", ++polls);
+		CHECK(wait_ms <= left_ms);
+		end();
+	}
+	CHECK_INT(waited_ms + wait_ms, limit_s * 1000);
+	/* It is over: back in the queue for a later time, with its id. */
+	for (int i = 0; i < 3; i++) {
+		waited_ms += wait_ms;
+		begin_ordered(polls, waited_ms);
+		t.r->env.issuer.max_waits.any_s = limit_s;
+		if (asks_for_time)
+			t.poll = pending("4711", 7200);
+		run();
+		check_aside("pending", true,
+		    "StillPending: the CA has order 4711");
+		wait_ms = order_wait_ms("4711", ++polls);
+		if (asks_for_time)
+			CHECK_INT(wait_ms, 7200000);
+		else
+			check_about(wait_ms, 3600000);
+		end();
+	}
+}
+
+static void
+test_limits(void)
+{
+	test_until_its_limit(600, false);
+	test_until_its_limit(600, true);
+	test_until_its_limit(30, false);
+	test_until_its_limit(86400, false);
+}
+
 static void
 test_poll_ends(void)
 {
@@ -852,6 +909,7 @@ CHECK_MAIN(CHECK_ROW(test_issued), CHECK_ROW(test_wrong_certificate),
     CHECK_ROW(test_open_order_that_is_none),
     CHECK_ROW(test_open_order_that_nobody_knows), CHECK_ROW(test_pending),
     CHECK_ROW(test_own_steps), CHECK_ROW(test_poll_goes_on),
-    CHECK_ROW(test_poll_ends), CHECK_ROW(test_poll_is_not_answered),
-    CHECK_ROW(test_forgotten_order), CHECK_ROW(test_cancelled_order),
-    CHECK_ROW(test_nothing_leaves), CHECK_ROW(test_lost_trust))
+    CHECK_ROW(test_limits), CHECK_ROW(test_poll_ends),
+    CHECK_ROW(test_poll_is_not_answered), CHECK_ROW(test_forgotten_order),
+    CHECK_ROW(test_cancelled_order), CHECK_ROW(test_nothing_leaves),
+    CHECK_ROW(test_lost_trust))
