@@ -2,6 +2,8 @@
  * certctl-worker: parse, load the configuration, wire, run.
  */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +25,7 @@
 #include "worker/kinds/kind.h"
 #include "worker/lease.h"
 #include "worker/notifiers/settings.h"
+#include "worker/reseal.h"
 #include "worker/slots.h"
 #include "worker/warm.h"
 
@@ -419,6 +422,18 @@ finish(void *self, struct daemon *d)
 	sealer_free(w->sealer);
 }
 
+/* What reseal_main takes stands alone. */
+static bool
+refuse_options(int argc, char **argv, const struct cfg *cfg, int *out_exit)
+{
+	if (argc < 2)
+		return false;
+	(void)fprintf(stderr,
+	    "certctl-worker: \"%s\" stands alone; see --help\n", argv[1]);
+	*out_exit = EXIT_FAILURE;
+	return true;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -427,6 +442,8 @@ main(int argc, char **argv)
 	    .purpose = "runs the jobs: signs certificates with the local CA",
 	    .keys = keys,
 	    .nkeys = ARRAY_LEN(keys),
+	    .extra_help = RESEAL_HELP,
+	    .command = refuse_options,
 	    .name_key = "process_name",
 	    .prepare = prepare,
 	    .wait = part_wait_for_schema,
@@ -435,6 +452,9 @@ main(int argc, char **argv)
 	    .close = finish,
 	};
 	struct worker w = {0};
+	int status;
 
+	if (reseal_main(argc, argv, &status))
+		return status;
 	return daemon_main(argc, argv, &program, &w);
 }

@@ -101,6 +101,13 @@ SELECT c.job_id, c.agent_id, c.status
 FROM issue_complete_outside($1, $2::bigint, $3, $4, to_timestamp($5::bigint), to_timestamp($6::bigint), $7, $8, $9,
     $10::int, $11, $12, $13) c;
 
+-- The issuer behind $1, whose configuration may hold sealed secrets.
+-- name: issuer_secrets_next :many
+SELECT i.id, i.type, coalesce(i.config, '{}')::text AS config FROM issuers i WHERE i.id = (SELECT min(n.id) FROM issuers n WHERE n.id > $1);
+
+-- name: issuer_secrets_reseal :one
+SELECT issuer_secrets_reseal($1, $2::jsonb, $3::jsonb) AS is_stored;
+
 -- --- revoking there ---
 
 -- name: revocation_begin :many

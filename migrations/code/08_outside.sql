@@ -64,3 +64,15 @@ BEGIN
     END IF;
     RETURN QUERY SELECT a.key_sealed FROM issuer_accounts a WHERE a.issuer_id = p_issuer;
 END $$;
+
+-- Of an issuer whose configuration is still as it was read, the secrets, sealed anew: members that are sealed, by sealed ones.
+CREATE FUNCTION issuer_secrets_reseal(p_issuer text, p_was jsonb, p_secrets jsonb) RETURNS bool LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    UPDATE issuers i SET config = i.config || p_secrets WHERE i.id = p_issuer AND i.config = p_was
+        AND NOT EXISTS (SELECT FROM jsonb_each(p_secrets) s WHERE NOT (coalesce(i.config -> s.key, '{}') ?& '{cms,to}' AND s.value ?& '{cms,to}'));
+    IF NOT FOUND THEN RETURN false; END IF;
+    INSERT INTO audit_events (actor, actor_type, action, resource_type, resource_id, details, event_category)
+        SELECT 'system', 'System', 'issuer_secrets_resealed', 'issuer', p_issuer, jsonb_build_object('secrets', jsonb_agg(s.key ORDER BY s.key)), 'config'
+        FROM jsonb_each(p_secrets) s;
+    RETURN true;
+END $$;

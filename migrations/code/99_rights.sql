@@ -32,7 +32,7 @@ BEGIN
         ('certctl_worker', '{
             audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,
             crl_revocations, crl_store, id_new, issue_complete, issue_complete_outside,
-            issue_placing, issue_set_aside, issuer_account_keep, crl_check, journal_check, task_ca_init_end, tasks_done, worker_leave, worker_renew}'),
+            issue_placing, issue_set_aside, issuer_account_keep, issuer_secrets_reseal, crl_check, journal_check, task_ca_init_end, tasks_done, worker_leave, worker_renew}'),
         ('certctl_apiserver', '{intermediate_ca_ask, intermediate_ca_revoke, intermediate_ca_retire}'),
         ('certctl_worker', '{revocation_begin, revocation_end}'),
         ('certctl_worker', '{intermediate_ca_chain, intermediate_ca_end}'),

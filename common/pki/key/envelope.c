@@ -269,3 +269,29 @@ envelope_open(const struct envelope_keys *keys, const char *place,
 	ERR_clear_error();
 	return ret == RC_OK ? RC_OK : RC_CRYPTO;
 }
+
+bool
+envelope_is_to_first(const struct envelope_keys *keys, const char *to)
+{
+	return keys->n > 0 && strcmp(keys->pairs[0].to, to) == 0;
+}
+
+rc
+envelope_reseal(struct arena *a, const struct envelope_keys *keys,
+    const char *place, const struct envelope *e, struct envelope *out)
+{
+	struct secret *s;
+	char *text;
+	rc ret;
+
+	ret = envelope_open(keys, place, e, &s);
+	if (ret != RC_OK)
+		return ret;
+	text = mem_zalloc(secret_len(s) + 1);
+	memcpy(text, secret_bytes(s), secret_len(s));
+	ret = envelope_seal(a, keys->pairs[0].cert, place, text, out);
+	mem_wipe(text, secret_len(s));
+	free(text);
+	secret_free(s);
+	return ret;
+}

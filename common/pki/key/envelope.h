@@ -10,6 +10,7 @@
 #define COMMON_PKI_KEY_ENVELOPE_H
 
 #include <openssl/types.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/base/arena.h"
@@ -40,6 +41,13 @@ rc envelope_keys_new(const char *const *paths,
     struct envelope_keys **out) MUST_CHECK;
 /* NULL is a no-op. */
 void envelope_keys_free(struct envelope_keys *k);
+/* Whether something is sealed to the first of the keys. */
+bool envelope_is_to_first(const struct envelope_keys *keys, const char *to);
+/* Opened as below, and sealed to the first of the keys, of which there is one
+ * at least.  Texts in the arena.  As envelope_open, and RC_CRYPTO. */
+rc envelope_reseal(struct arena *a, const struct envelope_keys *keys,
+    const char *place, const struct envelope *e,
+    struct envelope *out) MUST_CHECK;
 /* RC_NOT_FOUND: sealed to none of the keys; RC_CRYPTO: of another place, or
  * changed.  keys may be NULL. */
 rc envelope_open(const struct envelope_keys *keys, const char *place,
