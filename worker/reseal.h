@@ -12,11 +12,14 @@
 
 #define RESEAL_HELP \
 	"  --issuer-secrets\n" \
-	"                  say how many secrets of issuers are sealed to the first of\n" \
-	"                  CERTCTL_ISSUER_SECRETS_KEYS, and end with status 1 while any\n" \
+	"                  say how many secrets of issuers are sealed to the " \
+	"first of\n" \
+	"                  CERTCTL_ISSUER_SECRETS_KEYS, and end with status " \
+	"1 while any\n" \
 	"                  is not\n" \
 	"  --reseal-issuer-secrets\n" \
-	"                  seal those anew to it that are sealed to another, likewise\n"
+	"                  seal those anew to it that are sealed to another, " \
+	"likewise\n"
 
 /* Whether an option asks for it; then it was done, and *out_exit is the
  * status. */

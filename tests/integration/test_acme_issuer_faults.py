@@ -34,7 +34,7 @@ def test_what_is_asked_for(plane, acme, sim, order):  # noqa: F811
     name, job = order(acme)
     completed(plane, job)
     assert payloads(sim, "/new-order") == [{"identifiers": [{"type": "dns", "value": f"{name}.example.test"}], "profile": "shortlived"}]
-    assert payloads(sim, "/new-account") == [{"termsOfServiceAgreed": True, "contact": ["mailto:ops@example.test"]}]
+    assert list(sim.accounts.values())[-1]["contact"] == ["mailto:ops@example.test"]
     (_, text, _), = versions(plane, name)
     assert [c.subject.rfc4514_string() for c in certificates(text)][1:] == ["CN=Simulated ACME Issuing CA"]
     # A renewal says what it replaces, by the same account; the first leaf is named as RFC 9773 says.
@@ -42,7 +42,8 @@ def test_what_is_asked_for(plane, acme, sim, order):  # noqa: F811
     completed(plane, again)
     first = next(iter(sim.orders.values()))
     assert payloads(sim, "/new-order")[1]["replaces"] == cert_id(first["leaf"])
-    assert len(payloads(sim, "/new-account")) == 1 and len(sim.orders) == 2
+    # The account is that of the issuer's test.
+    assert not payloads(sim, "/new-account") and len(sim.orders) == 2
 
 
 def test_a_replacement_that_is_refused_is_ordered_without(plane, acme, sim, order):  # noqa: F811
@@ -259,14 +260,43 @@ def test_the_account_is_made_once_and_its_key_is_sealed(plane, acme, sim, order)
     plane.processes["worker-1"].kill()
     again = renew(plane, name)
     completed(plane, again)
-    assert len(sim.accounts) == before and len(payloads(sim, "/new-account")) == 2
+    assert len(sim.accounts) == before and len(payloads(sim, "/new-account")) == 1
     sealed = bytes(plane.value("SELECT key_sealed FROM issuer_accounts WHERE issuer_id = %s", acme.id))
     assert sealed[0] == 3 and b"PRIVATE" not in sealed
 
 
+def ask_for_bindings(plane, sim, bindings):  # noqa: F811
+    """From now on; no account of before is known to either side."""
+    with sim.lock:
+        sim.accounts.clear()
+        sim.bindings = bindings
+    plane.processes["worker-1"].kill()
+
+
+def ended_test(plane, acme):  # noqa: F811
+    """How its test ends that is asked for now, and in what words."""
+    plane.query("UPDATE issuers SET test_status = 'untested' WHERE id = %s", acme.id)
+    plane.api.call("POST", f"/api/v1/issuers/{acme.id}/test")
+    status = wait_for(lambda: (s := plane.value("SELECT test_status FROM issuers WHERE id = %s", acme.id)) != "untested" and s, 40, "the test")
+    return status, plane.value("SELECT last_error FROM tasks WHERE issuer_id = %s ORDER BY id DESC LIMIT 1", acme.id) or ""
+
+
+def test_its_test_asks_the_directory_and_the_account(plane, acme, sim):  # noqa: F811
+    assert len(sim.accounts) >= 1 and not sim.orders
+    assert ended_test(plane, acme)[0] == "success"
+    assert [path for path, _ in sim.asked if path.startswith("/account/")] and not payloads(sim, "/new-order")
+    sim.fault("POST /account/", times=9, status=403, body=problem(403, "unauthorized", "This account is deactivated")[1])
+    status, words = ended_test(plane, acme)
+    assert status == "failed" and 'the CA refused the test: HTTP 403: "This account is deactivated" (unauthorized)' in words
+    sim.faults.clear()
+    ask_for_bindings(plane, sim, {"kid-7": b"0123456789abcdef0123456789abcdef"})
+    status, words = ended_test(plane, acme)
+    assert status == "failed" and "the CA refused the test: the CA takes accounts with an external account only" in words
+
+
 def test_an_external_account_binds_it(plane, acme, sim, order):  # noqa: F811
     key = b"0123456789abcdef0123456789abcdef"
-    sim.bindings = {"kid-7": key}
+    ask_for_bindings(plane, sim, {"kid-7": key})
     _, job = order(acme)
     wait_for(lambda: "set eab_kid and eab_hmac" in (row(plane, job)[1] or ""), 20, "the refusal")
     reconfigure(plane, acme, eab_kid="kid-7", eab_hmac=base64.b64encode(key).decode())

@@ -73,6 +73,7 @@ class Script:
 
 class Rest:
     """A CA with a simulator of sim_ca.py: one for all its issuers, and as new for each."""
+    refuses_revocation = {"status": 400, "body": {"code": -9, "message": "Not by you"}}
     outside = True
     issues_at_once = False  # then an order is never one that it works on
     look_up_places = False  # an order that it has not is placed by the look-up
@@ -112,6 +113,9 @@ class Rest:
     def revoked(self):
         """The reasons of those that are revoked there."""
         return [o["reason"] for o in self.sim.orders.values() if "reason" in o]
+
+    def told(self):
+        return self.sim.calls(self.revokes)
 
     def close(self):
         pass
@@ -228,6 +232,8 @@ class Acme:
     outside, simulator = True, AcmeSim
     cancelled = "pending"  # it expires there: nobody finalizes it
     refusal = 'HTTP 400: "That name is forbidden" (rejectedIdentifier)'
+    revokes, compromised, tests = "POST /revoke-cert", 1, "GET /directory"
+    refuses_revocation = {"status": 403, "body": problem(403, "unauthorized", "Not by you")[1]}
 
     def __init__(self, plane, name):
         self.sim = plane.sims[type(self)]
@@ -249,6 +255,16 @@ class Acme:
     def orders(self):
         return len(self.sim.orders)
 
+    def revoked(self):
+        return [o["reason"] for o in self.sim.orders.values() if "reason" in o]
+
+    def times(self, fault):
+        return 1
+
+    def told(self):
+        """Times that it was told of a revocation; a nonce that it refuses is not its being told."""
+        return len([path for path, _ in self.sim.asked if path == "/revoke-cert"])
+
     def close(self):
         pass
 
@@ -256,6 +272,7 @@ class Acme:
 CONNECTORS = {"local": Local, "openssl": Script, "digicert": DigiCert, "sectigo": Sectigo, "entrust": Entrust,
               "globalsign": GlobalSign, "acme": Acme, "awsacmpca": AwsAcmPca, "googlecas": GoogleCas, "ejbca": Ejbca}
 OUTSIDE = [name for name, kind in CONNECTORS.items() if kind.outside]
+REVOKE = [name for name, kind in CONNECTORS.items() if hasattr(kind, "revokes")]
 REST = [name for name, kind in CONNECTORS.items() if issubclass(kind, Rest)]
 AT_ONCE = [name for name in REST if CONNECTORS[name].issues_at_once]
 POLLED = [name for name in REST if name not in AT_ONCE]

@@ -55,11 +55,12 @@ class AcmeSim(Simulator):
         self.behave()
 
     def behave(self, hold=False, how="good", processing=0, days=30, challenges=("http-01", "dns-01"), visit=0, lists=True, ari=True,
-               authz_error=None, order_error=None, quiet=False):
+               authz_error=None, order_error=None, quiet=False, reasons=(0, 1, 3, 4, 5)):
         """visit: the port where http-01 is looked for, on this host; processing: times that a finalized order says so; quiet: a challenge
         that is looked at shows as pending still, and may be told of again, as at Pebble and Let's Encrypt."""
         self.hold, self.how, self.processing, self.days, self.challenges = hold, how, processing, days, challenges
         self.visit, self.lists, self.ari, self.authz_error, self.order_error, self.quiet = visit, lists, ari, authz_error, order_error, quiet
+        self.reasons = reasons
 
     def reset(self):
         """As new, for the next test; accounts and numbers go on."""
@@ -68,6 +69,12 @@ class AcmeSim(Simulator):
                 kept.clear()
             self.bindings, self.posts = None, 0
             self.behave()
+
+    def forget_calls(self):
+        with self.lock:
+            super().forget_calls()
+            self.asked.clear()
+            self.posts = 0
 
     def let_go(self):
         """What was held is valid."""
@@ -166,7 +173,7 @@ class AcmeSim(Simulator):
                 "token": b64(hashlib.sha256(str(ident).encode()).digest())}
             authzs.append(ident)
         self.orders[number] = {"status": "pending", "identifiers": payload["identifiers"], "authzs": authzs, "replaces": payload.get("replaces"),
-                               "profile": payload.get("profile"), "polled": 0}
+                               "profile": payload.get("profile"), "polled": 0, "jwk": jwk}
         return 201, self.show(number), {"Location": f"{self.url}/order/{number}"}
 
     def show(self, number):
@@ -238,6 +245,20 @@ class AcmeSim(Simulator):
         order["leaf"] = self.ca.leaf(csr, self.days, self.how)
         order["status"] = "processing" if self.processing else "valid"
         return 200, self.show(number), {}
+
+    def on_revoke_cert(self, _, payload, header, jwk):
+        if "kid" not in header:
+            return problem(403, "unauthorized", "by the account, please")
+        leaf = x509.load_der_x509_certificate(unb64(payload["certificate"]))
+        for order in self.orders.values():
+            if order.get("leaf") == leaf and order["jwk"] == jwk:
+                if "reason" in order:
+                    return problem(400, "alreadyRevoked", "it is revoked")
+                if payload.get("reason", 0) not in self.reasons:
+                    return problem(400, "badRevocationReason", "no such reason here")
+                order["reason"] = payload.get("reason", 0)
+                return 200, None, {}
+        return problem(404, "malformed", "no such certificate")
 
     def on_certificate(self, ident, payload, header, jwk):
         return 200, pem(self.orders[int(ident)]["leaf"]) + pem(self.ca.intermediate), {}

@@ -152,6 +152,10 @@ class Simulator(Sink):
         """How many were made whose line begins so."""
         return sum(line.startswith(match.replace(" /", f" {self.base}/", 1)) for line, _, _ in list(self.log))
 
+    def forget_calls(self):
+        """Those that were made so far."""
+        self.log.clear()
+
     def dispatch(self, routes, method, path, body):
         """What the route's function answers to its groups, body and query; None: there is no such route."""
         parts = urlsplit(path)

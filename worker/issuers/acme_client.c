@@ -69,15 +69,22 @@ end(struct acme_client *c, const struct acme_reply *reply)
 
 /* Before it was sent. */
 static void
-fail(struct acme_client *c, const char *words, int64_t retry_after_s)
+fail_by(struct acme_client *c, const char *problem, const char *words,
+    int64_t retry_after_s)
 {
 	struct acme_reply reply = {
-	    .problem = "",
+	    .problem = problem,
 	    .words = words,
 	    .retry_after_s = retry_after_s,
 	};
 
 	end(c, &reply);
+}
+
+static void
+fail(struct acme_client *c, const char *words, int64_t retry_after_s)
+{
+	fail_by(c, "", words, retry_after_s);
 }
 
 /* --- calls --- */
@@ -309,7 +316,7 @@ static void
 on_account(struct acme_client *c, const struct acme_reply *reply)
 {
 	if (!reply->is_good || !reply->location) {
-		fail(c,
+		fail_by(c, reply->problem,
 		    arena_printf(c->a, "the account at the CA: %s",
 			reply->is_good ? "its URL is missing" : reply->words),
 		    reply->retry_after_s);
@@ -380,7 +387,7 @@ bind_account(struct acme_client *c)
 		return;
 	}
 	if (!acme_binding_is_automatic(c->config)) {
-		fail(c,
+		fail_by(c, "externalAccountRequired",
 		    "the CA takes accounts with an external account only: set "
 		    "eab_kid and eab_hmac to what it gave you",
 		    0);

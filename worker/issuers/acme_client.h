@@ -31,7 +31,7 @@ struct acme_reply {
 	 * not sent. */
 	const struct issuer_reply *http;
 	bool is_good;         /* 2xx */
-	const char *problem;  /* the type without its URN; "" for none */
+	const char *problem;  /* the type without its URN, of what failed; "" */
 	const char *words;    /* for people: the CA's own where it has any */
 	const char *location; /* of a new resource; NULL: the CA does not say */
 	int64_t retry_after_s; /* 0: the CA does not say */

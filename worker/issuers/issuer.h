@@ -148,7 +148,8 @@ struct issuer_ops {
 	/*
 	 * Gets ready for one order: all that can fail before anything leaves.
 	 * *out lives in the arena, and what it started ends with it.
-	 * order: NULL for revoke and validate, which have none.
+	 * order: for revoke and validate, which have none, NULL, or, where
+	 * wants_account_key, one that says that key alone.
 	 * RC_INVALID (its configuration) or RC_IO with *out_why.
 	 */
 	rc (*open)(const struct issuer_ops *ops, const struct issuer_env *env,

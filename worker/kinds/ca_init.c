@@ -6,17 +6,14 @@
  * so without ordering anything.
  */
 #include "common/log/log.h"
-#include "worker/kinds/kind.h"
+#include "worker/kinds/ca_call.h"
 
 #define CA_POLL_MS 10
-#define ANSWER_SLACK_MS 2000
 
 struct ca_init {
-	struct op *op;
 	rc code;
 	const char *why;
-	bool has_answer;
-	struct issuer_answer answer; /* its texts live in the op's arena */
+	struct ca_call call;
 };
 
 static op_step ca_init_known;
@@ -61,47 +58,36 @@ report_success(struct op *op)
 	    lease_incarnation(t->env->lease), t->lease_text, t->id);
 }
 
-static void
-on_answer(void *arg, const struct issuer_answer *answer)
+static rc
+validate(struct ca_call *c, void *opened)
 {
-	struct ca_init *c = arg;
-
-	c->answer = *answer;
-	c->has_answer = true;
-	op_wake(c->op);
+	return c->ops->validate(opened, ca_call_answer, c);
 }
 
 static enum op_next
 ask(struct op *op, const struct issuer_ops *outside, const char *config)
 {
-	struct task *t = op_owner(op);
 	struct ca_init *c = op_state(op, sizeof(*c));
-	const char *why = "";
-	void *call;
-	rc ret;
 
-	c->op = op;
-	ret = outside->open(outside, &t->env->issuer, op_arena(op), config,
-	    NULL, &call, &why);
-	if (ret != RC_OK)
-		return report_failure(op, ret, why);
-	ret = outside->validate(call, on_answer, c);
-	if (ret != RC_OK)
-		return report_failure(op, ret, "the CA could not be called");
-	task_wait(t, true);
-	return op_park(op, ISSUER_ASK_MS + ANSWER_SLACK_MS, ca_init_answered);
+	c->call.ops = outside;
+	c->call.config = config;
+	c->call.ask = validate;
+	c->call.then = ca_init_answered;
+	return ca_call_start(op, &c->call);
 }
 
 static enum op_next
 ca_init_answered(struct op *op)
 {
 	struct task *t = op_owner(op);
-	struct ca_init *c = op_state(op, sizeof(*c));
-	const char *words = c->answer.words ? c->answer.words : "";
+	struct ca_init *s = op_state(op, sizeof(*s));
+	const struct ca_call *c = &s->call;
+	const char *words = c->answer.words;
 
-	task_wait(t, false);
 	if (!lease_is_trusted(t->env->lease))
 		return lease_refuse(op);
+	if (c->code != RC_OK)
+		return report_failure(op, c->code, c->why);
 	if (!c->has_answer)
 		return report_failure(op, RC_TIMEOUT,
 		    "the CA did not answer in time");

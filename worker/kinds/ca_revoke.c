@@ -13,15 +13,11 @@
 #include "common/base/fault.h"
 #include "common/log/log.h"
 #include "common/pki/cert/crl.h"
-#include "worker/kinds/kind.h"
-
-#define ANSWER_SLACK_MS 2000
+#include "worker/kinds/ca_call.h"
 
 struct told { /* state of the task's op */
-	struct op *op;
 	struct issuer_revocation what;
-	bool has_answer;
-	struct issuer_answer answer; /* its texts live in the op's arena */
+	struct ca_call call;
 };
 
 static op_step revoke_known;
@@ -58,19 +54,8 @@ end(struct op *op, const char *outcome, const char *said, int64_t wait_s)
 }
 
 static void
-on_answer(void *arg, const struct issuer_answer *answer)
-{
-	struct told *r = arg;
-
-	r->answer = *answer;
-	r->has_answer = true;
-	op_wake(r->op);
-}
-
-static void
 read_revocation(struct op *op, struct told *r)
 {
-	r->op = op;
 	r->what = (struct issuer_revocation){
 	    .certificate_id = op_text(op, 0, "certificate_id"),
 	    .order_id = op_text(op, 0, "order_id"),
@@ -82,15 +67,24 @@ read_revocation(struct op *op, struct told *r)
 	r->what.reason_code = crl_reason(r->what.reason);
 }
 
+static rc
+revoke(struct ca_call *c, void *opened)
+{
+	rc ret;
+
+	fault_point("worker.revoke.before");
+	ret = c->ops->revoke(opened, c->arg, ca_call_answer, c);
+	if (ret == RC_OK)
+		fault_point("worker.revoke.sent");
+	return ret;
+}
+
 static enum op_next
 revoke_known(struct op *op)
 {
 	struct task *t = op_owner(op);
 	struct told *r = state(op);
 	const struct issuer_ops *ops;
-	const char *why = "";
-	void *call;
-	rc ret;
 
 	if (op_rows(op) == 0)
 		return op_fail(op, RC_LEASE_LOST, "the task is not ours");
@@ -103,44 +97,38 @@ revoke_known(struct op *op)
 		    "this worker knows no issuers of that type", 0);
 	if (!ops->revoke)
 		return end(op, "by_hand", "", 0);
-	ret = ops->open(ops, &t->env->issuer, op_arena(op),
-	    op_text(op, 0, "config"), NULL, &call, &why);
-	if (ret != RC_OK)
-		return end(op, "unable", why, 0);
-	if (!lease_is_trusted(t->env->lease))
-		return lease_refuse(op);
-	fault_point("worker.revoke.before");
-	ret = ops->revoke(call, &r->what, on_answer, r);
-	if (ret != RC_OK)
-		return end(op, "unable", "the CA could not be called", 0);
-	task_wait(t, true);
-	fault_point("worker.revoke.sent");
-	return op_park(op, ISSUER_ASK_MS + ANSWER_SLACK_MS, revoke_answered);
+	r->call.ops = ops;
+	r->call.config = op_text(op, 0, "config");
+	r->call.ask = revoke;
+	r->call.arg = &r->what;
+	r->call.then = revoke_answered;
+	return ca_call_start(op, &r->call);
 }
 
 static enum op_next
 revoke_answered(struct op *op)
 {
-	struct told *r = state(op);
-	const char *words = r->answer.words ? r->answer.words : "";
+	const struct ca_call *c = &state(op)->call;
+	const char *words = c->answer.words;
 
-	task_wait(op_owner(op), false);
+	if (c->code != RC_OK)
+		return end(op, "unable", c->why, 0);
 	fault_point("worker.revoke.answered");
-	if (!r->has_answer)
+	if (!c->has_answer)
 		return end(op, "silent", "no answer came in time", 0);
-	switch (r->answer.verdict) {
+	switch (c->answer.verdict) {
 	case ISSUER_DONE:
 		return end(op, "confirmed", words, 0);
 	case ISSUER_PENDING:
-		return end(op, "pending", words, r->answer.retry_after_s);
+		return end(op, "pending", words, c->answer.retry_after_s);
 	case ISSUER_REFUSED:
 	case ISSUER_NO_ORDER:
-		return end(op, "refused", words, r->answer.retry_after_s);
+		return end(op, "refused", words, c->answer.retry_after_s);
 	case ISSUER_ISSUED:
 	case ISSUER_ENDED:
 	case ISSUER_RETRY:
 	case ISSUER_UNSURE:
 		break;
 	}
-	return end(op, "silent", words, r->answer.retry_after_s);
+	return end(op, "silent", words, c->answer.retry_after_s);
 }

@@ -22,10 +22,9 @@
 #include "common/base/fault.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
-#include "common/pki/key/key.h"
-#include "worker/issuers/ca_open.h"
 #include "worker/issuers/poll_plan.h"
 #include "worker/kinds/issue_batch.h"
+#include "worker/kinds/issuer_account.h"
 
 /* The request leaves so soon after the intent was sent to the database, or
  * not at all. */
@@ -38,8 +37,6 @@
 #define ORDER_JSON_MAX 2048
 /* The checkpoint's word for an order that the CA has. */
 #define ORDERED "ordered"
-/* What the key of an issuer's account is sealed for. */
-#define ACCOUNT_AAD "%s/account"
 
 struct outside { /* beside the batch, in the arena */
 	struct op *op;
@@ -302,66 +299,41 @@ outside_loaded(struct op *op)
 	if (!issue_read_csr(op, o->job))
 		return op_goto(op, issue_finish);
 	if (b->outside->wants_account_key)
-		return OP_QUERY(op, Q_ISSUER_ACCOUNT_KEY, outside_account,
-		    b->issuer_id);
+		return issuer_account_ask(op, b->issuer_id, outside_account);
 	return op_goto(op, outside_open);
 }
 
 /* --- the issuer's own key --- */
 
-static void
-free_key(void *arg)
-{
-	EVP_PKEY_free(arg);
-}
-
 static enum op_next
 open_account(struct op *op)
 {
 	struct issue_batch *b = batch(op);
-	struct outside *o = state(op);
 	const char *why = "";
-	EVP_PKEY *key;
 	rc ret;
 
-	ret = ca_open_key(op_arena(op), b->env->sealer,
-	    op_printf(op, ACCOUNT_AAD, b->issuer_id),
-	    op_text(op, 0, "key_sealed"), &key, &why);
-	if (ret != RC_OK)
-		return retry(op,
-		    op_printf(op, "of the issuer's account %s", why));
-	arena_defer(op_arena(op), free_key, key);
-	o->order.account_key = key;
-	return op_goto(op, outside_open);
+	ret = issuer_account_open(op, b->env, b->issuer_id,
+	    &state(op)->order.account_key, &why);
+	return ret == RC_OK ? op_goto(op, outside_open) : retry(op, why);
 }
 
 static enum op_next
 outside_account(struct op *op)
 {
 	struct issue_batch *b = batch(op);
-	const char *sealed = NULL;
-	EVP_PKEY *key;
+	const char *sealed, *why = "";
 	rc ret;
 
 	if (op_rows(op) > 0)
 		return open_account(op);
 	ISSUE_TRUST_OR_RETURN(op, b);
-	ret = key_new_p256(&key);
+	ret = issuer_account_make(op, b->env, b->issuer_id, &sealed, &why);
 	if (ret != RC_OK)
-		return retry(op, "no key can be made for the issuer's account");
-	ret = ca_seal_key(op_arena(op), b->env->sealer,
-	    op_printf(op, ACCOUNT_AAD, b->issuer_id), key, &sealed);
-	EVP_PKEY_free(key);
-	if (ret != RC_OK)
-		return retry(op,
-		    "the key of the issuer's account can't be sealed: "
-		    "CERTCTL_CA_ENCRYPTION_KEY is too easy to guess, make a "
-		    "better one");
-	return OP_QUERY(op, Q_ISSUER_ACCOUNT_KEEP, outside_account_kept,
-	    b->issuer_id, sealed);
+		return retry(op, why);
+	return issuer_account_keep(op, b->issuer_id, sealed,
+	    outside_account_kept);
 }
 
-/* Of two workers that made one at a time the first one's is everybody's. */
 static enum op_next
 outside_account_kept(struct op *op)
 {

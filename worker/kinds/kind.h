@@ -56,6 +56,7 @@ struct op *issue_start(const struct kind_env *env, const struct grant *g,
 struct op *task_start(const struct kind_env *env, const struct grant *g,
     const struct slot_end *end);
 
+struct ca_call;
 struct tasks; /* defined in task.c */
 
 /* One task, as its own op's steps see it. */
@@ -68,8 +69,9 @@ struct task {
 	const char *subject;
 	const char *issuer_id; /* "" when none */
 	const char *payload;
-	bool ends_together; /* its row is left to the end of the lease */
-	bool is_waiting;    /* for somebody outside; see task_wait */
+	bool ends_together;   /* its row is left to the end of the lease */
+	struct ca_call *call; /* of ca_call.c; NULL: none */
+	bool is_waiting;      /* for somebody outside; see task_wait */
 	void (*on_wait)(struct task *t, bool is_waiting); /* of task.c */
 	/* set when the op ended */
 	struct op *op; /* NULL: not running */
