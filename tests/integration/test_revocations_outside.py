@@ -6,7 +6,7 @@ import pytest
 
 from ca_kinds import POLLED, REVOKE
 from fleet import wait_for
-from test_issuers_conformance import at_once, completed, die_at, make, order, plane, row, versions, wait_ordered, wait_status  # noqa: F401
+from test_issuers_conformance import at_once, change, completed, die_at, make, order, plane, row, versions, wait_ordered, wait_status  # noqa: F401
 
 
 @pytest.fixture
@@ -190,6 +190,50 @@ def test_a_ca_that_cannot_be_told_is_for_people(plane, issued):  # noqa: F811
     assert reason(plane, name) == f"it is revoked here; its CA, issuer {issuer.id}, can't be told from here: revoke it there"
     assert condition(plane, name) and tasks(plane, name) == 0
     assert events(plane, name) == ["certificate_revoked", "certificate_revocation_by_hand"]
+
+
+@pytest.fixture
+def revoke_script(plane, make, order):  # noqa: F811
+    """A certificate of an issuer whose revoke_script logs what it is given, and does what the text says."""
+    def one(text):
+        issuer = make("openssl")
+        script, log = plane.dir / "scripts" / f"revoke-{issuer.id}", plane.dir / f"revoked-{issuer.id}"
+        script.write_text(f'#!/bin/sh\necho "$# $1 $2 $CERTCTL_ORDER_REFERENCE $CERTCTL_REASON_CODE" >>{log}\n{text}\n')
+        script.chmod(0o755)
+        change(plane, issuer, revoke_script=str(script))
+        name, job = order(issuer)
+        completed(plane, job)
+        return name, job, script, lambda: log.read_text().splitlines() if log.exists() else []
+    return one
+
+
+def test_a_script_is_told(plane, revoke_script):  # noqa: F811
+    name, job, _, lines = revoke_script("exit 0")
+    revoke(plane, name)
+    wait_shown(plane, name, "confirmed")
+    (serial, _, _), = versions(plane, name)
+    assert lines() == [f"2 {serial} keyCompromise {job} 1"]
+
+
+@pytest.mark.parametrize("text, state, words", [("echo 'the CA is closed' >&2; exit 7", "refused", 'revoke_script ended with status 7: "the CA is closed"'),
+                                                ("echo 'two people look' >&2; exit 10", "pending", '"two people look"'),
+                                                ("kill -9 $$", "waiting", "revoke_script was ended by signal 9"),
+                                                ("sleep 60", "waiting", "revoke_script did not end in time")], ids=["no", "later", "signal", "late"])
+def test_what_a_script_says_is_shown_and_it_is_run_again(plane, revoke_script, text, state, words):  # noqa: F811
+    name, _, script, lines = revoke_script(text)
+    revoke(plane, name)
+    wait_for(lambda: tasks(plane, name, "min(t.attempts)") == 1, 60, "the first try")
+    assert shown(plane, name)[0] == state and words in reason(plane, name) + shown(plane, name)[1]
+    script.write_text(script.read_text().replace(text, "exit 0"))
+    again(plane, name)
+    wait_shown(plane, name, "confirmed")
+    assert len(lines()) == 2
+
+
+def test_a_revoke_script_that_may_not_run_fails_the_test_of_its_issuer(plane, make):  # noqa: F811
+    issuer = make("openssl")
+    change(plane, issuer, revoke_script="/bin/true")
+    wait_for(lambda: plane.api.need("GET", f"/api/v1/issuers/{issuer.id}")["test_status"] == "failed", 20, "the test")
 
 
 def test_our_own_ca_need_not_be_told(plane, issued):  # noqa: F811

@@ -9,7 +9,8 @@
 #define LATER_JITTER_PERCENT 20
 
 void
-acme_order_begin(struct acme_order *o, int64_t limit_ms, issuer_answer_fn *done, void *arg)
+acme_order_begin(struct acme_order *o, int64_t limit_ms, issuer_answer_fn *done,
+    void *arg)
 {
 	o->done = done;
 	o->arg = arg;
@@ -17,8 +18,8 @@ acme_order_begin(struct acme_order *o, int64_t limit_ms, issuer_answer_fn *done,
 }
 
 void
-acme_order_answer(struct acme_order *o, enum issuer_verdict verdict, const char *words,
-    int64_t retry_after_s)
+acme_order_answer(struct acme_order *o, enum issuer_verdict verdict,
+    const char *words, int64_t retry_after_s)
 {
 	struct issuer_answer a = {
 	    .verdict = verdict,
@@ -55,7 +56,8 @@ acme_order_pending(struct acme_order *o, const char *words, int64_t wait_ms,
 }
 
 void
-acme_order_ask(struct acme_order *o, const char *url, const char *payload, acme_reply_fn *done)
+acme_order_ask(struct acme_order *o, const char *url, const char *payload,
+    acme_reply_fn *done)
 {
 	struct acme_request req = {.url = url, .payload = payload};
 

@@ -31,8 +31,8 @@ struct acme_order { /* in the arena */
 	bool has_replaces; /* so the order says what it renews */
 	enum issuer_verdict end_verdict; /* once it has ended, and why */
 	const char *end_words;
-	/* Of a certificate that is being revoked: what it is, and why, unless the
-	 * CA does not know such a reason. */
+	/* Of a certificate that is being revoked: what it is, and why, unless
+	 * the CA does not know such a reason. */
 	struct span leaf;
 	const struct issuer_revocation *revocation;
 	const char **listed; /* a look-up's candidates */

@@ -26,7 +26,7 @@ judge_order(const struct acme_reply *r)
 		return ISSUER_RETRY;
 	if (r->problem[0] != '\0' && r->http->status < 500)
 		return acme_is_one_of(r->problem, not_ours) ? ISSUER_RETRY
-						       : ISSUER_REFUSED;
+							    : ISSUER_REFUSED;
 	return issuer_http_judge_order(r->http);
 }
 
@@ -138,7 +138,8 @@ acme_place(void *order, issuer_answer_fn *done, void *arg)
 
 	acme_order_begin(o, ACME_PLACE_MS, done, arg);
 	if (o->o->previous_pem[0] != '\0')
-		acme_order_ask(o, NULL, NULL, on_known); /* the account, by itself */
+		acme_order_ask(o, NULL, NULL,
+		    on_known); /* the account, by itself */
 	else
 		place(o);
 	return RC_OK;
@@ -188,8 +189,8 @@ on_candidate(void *arg, const struct acme_reply *r)
 	if (r->is_good && may_be_ours(o, r->http->json)) {
 		o->url = o->listed[o->at - 1];
 		o->note = "";
-		acme_order_pending(o, "found among the account's orders", ACME_SOON_MS,
-		    0);
+		acme_order_pending(o, "found among the account's orders",
+		    ACME_SOON_MS, 0);
 	} else if (r->is_good || (r->http && r->http->status == 404)) {
 		look_at_next(o);
 	} else {
@@ -201,7 +202,8 @@ static void
 look_at_next(struct acme_order *o)
 {
 	if (o->at == o->nlisted || o->at == LISTED_MAX)
-		acme_order_answer(o, ISSUER_NO_ORDER, "none of its orders is ours", 0);
+		acme_order_answer(o, ISSUER_NO_ORDER,
+		    "none of its orders is ours", 0);
 	else
 		acme_order_ask(o, o->listed[o->at++], NULL, on_candidate);
 }

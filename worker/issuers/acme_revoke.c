@@ -53,9 +53,8 @@ tell(struct acme_order *o, const struct issuer_revocation *what,
 	o->revocation = has_reason ? what : NULL;
 	req.payload = arena_printf(o->a, "{\"certificate\":\"%s\"%s}",
 	    enc_base64url(o->a, der.p, der.len),
-	    has_reason
-		? arena_printf(o->a, ",\"reason\":%d", what->reason_code)
-		: "");
+	    has_reason ? arena_printf(o->a, ",\"reason\":%d", what->reason_code)
+		       : "");
 	acme_client_ask(o->client, &req, on_told, o);
 }
 

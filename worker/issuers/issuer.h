@@ -177,8 +177,9 @@ struct issuer_ops {
 	 * Likewise: revokes what the CA issued.  DONE, also where it was
 	 * revoked before, so that asking again after any doubt does no harm;
 	 * PENDING: the CA works on it, and is asked again; REFUSED: it says
-	 * no; RETRY: it did not say.  NULL: the CA can't be told from here,
-	 * and people are.
+	 * no; RETRY: it did not say.  NULL, or RC_NOT_FOUND where it is this
+	 * issuer's configuration: the CA can't be told from here, and people
+	 * are.
 	 */
 	rc (*revoke)(void *order, const struct issuer_revocation *what,
 	    issuer_answer_fn *done, void *arg);

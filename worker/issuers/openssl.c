@@ -3,6 +3,7 @@
  *
  *	sign_script <csr file> <certificate out file>
  *	lookup_script <order reference> <certificate out file>
+ *	revoke_script <serial number> <reason>
  *
  * Either may end with status 10: the CA has the order, and works on it.
  *
@@ -28,10 +29,10 @@
 #include "common/base/file.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
-#include "common/loop/spawn.h"
 #include "common/pki/cert/certresult.h"
 #include "worker/issuers/issuer.h"
 #include "worker/issuers/script_rules.h"
+#include "worker/issuers/script_run.h"
 
 #define TIMEOUT_DEFAULT_S 30
 #define TIMEOUT_MAX_S 600
@@ -39,11 +40,9 @@
 #define TRY_BYTES ((size_t)32 * 1024)
 #define EXIT_NO_ORDER 3
 #define EXIT_PENDING 10
-/* Exit statuses from here on are those of a signal. */
-#define EXIT_SIGNAL 128
 
 struct config {
-	const char *sign, *look_up; /* look_up "" for none */
+	const char *sign, *look_up, *revoke; /* "" for none */
 	int64_t timeout_s;
 };
 
@@ -53,7 +52,6 @@ struct order { /* in the arena */
 	struct arena *a;
 	struct config config;
 	const char *dir, *csr_path, *cert_path;
-	struct spawn *spawn; /* NULL: nothing runs */
 	bool is_look_up;
 	const char *asked_for; /* by a look-up: whose order */
 	issuer_answer_fn *done;
@@ -79,7 +77,7 @@ static rc
 read_config(struct arena *a, const char *text, struct config *out,
     const char **out_why)
 {
-	struct config c = {"", "", TIMEOUT_DEFAULT_S};
+	struct config c = {"", "", "", TIMEOUT_DEFAULT_S};
 	const struct cJSON *object;
 	rc ret;
 
@@ -89,6 +87,8 @@ read_config(struct arena *a, const char *text, struct config *out,
 	if (ret == RC_OK)
 		ret =
 		    read_path(a, object, "lookup_script", &c.look_up, out_why);
+	if (ret == RC_OK)
+		ret = read_path(a, object, "revoke_script", &c.revoke, out_why);
 	if (ret != RC_OK)
 		return RC_INVALID;
 	ret =
@@ -122,6 +122,9 @@ read_and_check(const struct issuer_env *env, struct arena *a, const char *text,
 	if (ret == RC_OK && out->look_up[0] != '\0')
 		ret = script_rules_check(env->script_dir, a, out->look_up,
 		    out_why);
+	if (ret == RC_OK && out->revoke[0] != '\0')
+		ret = script_rules_check(env->script_dir, a, out->revoke,
+		    out_why);
 	return ret;
 }
 
@@ -146,7 +149,6 @@ order_end(void *arg)
 {
 	struct order *o = arg;
 
-	spawn_cancel(o->spawn);
 	remove_dir(o->dir);
 }
 
@@ -251,9 +253,11 @@ script_open(const struct issuer_ops *ops, const struct issuer_env *env,
 	ret = read_and_check(env, a, config, &o->config, out_why);
 	if (ret != RC_OK)
 		return ret;
-	ret = make_files(o, out_why);
-	if (ret != RC_OK)
-		return ret;
+	if (order) { /* to revoke takes no files */
+		ret = make_files(o, out_why);
+		if (ret != RC_OK)
+			return ret;
+	}
 	*out = o;
 	return RC_OK;
 }
@@ -293,30 +297,13 @@ read_certificate(struct order *o, size_t *out_len)
 
 /* --- what it said --- */
 
-static const char *
-words(struct order *o, rc code, int exit_status, const char *output)
-{
-	const char *name = o->is_look_up ? "lookup_script" : "sign_script";
-	const char *line = script_rules_last_line(o->a, output), *how;
-
-	if (code != RC_OK)
-		how = arena_printf(o->a, "%s did not end in time", name);
-	else if (exit_status > EXIT_SIGNAL)
-		how = arena_printf(o->a, "%s was ended by signal %d", name,
-		    exit_status - EXIT_SIGNAL);
-	else
-		how = arena_printf(o->a, "%s ended with status %d", name,
-		    exit_status);
-	return line[0] ? arena_printf(o->a, "%s: \"%s\"", how, line) : how;
-}
-
 /* A script that ended by itself, saying no and leaving nothing, has made no
  * order; one that says so has made one, if it can be found again.  Of every
  * other end nobody can say. */
 static enum issuer_verdict
 judge_sign(const struct order *o, rc code, int exit_status, size_t len)
 {
-	if (code != RC_OK || exit_status > EXIT_SIGNAL)
+	if (code != RC_OK || exit_status > SCRIPT_EXIT_SIGNAL)
 		return ISSUER_UNSURE;
 	if (exit_status == 0)
 		return len > 0 ? ISSUER_ISSUED : ISSUER_UNSURE;
@@ -345,13 +332,14 @@ script_ended(void *arg, rc code, int exit_status, const char *output)
 	struct order *o = arg;
 	struct issuer_answer answer = {0};
 
-	o->spawn = NULL;
 	answer.pem = read_certificate(o, &answer.len);
 	answer.verdict = o->is_look_up
 			     ? judge_look_up(code, exit_status, answer.len)
 			     : judge_sign(o, code, exit_status, answer.len);
 	answer.order_id = o->asked_for;
-	answer.words = words(o, code, exit_status, output);
+	answer.words = script_run_words(o->a,
+	    o->is_look_up ? "lookup_script" : "sign_script", code, exit_status,
+	    output);
 	if (code == RC_OK && exit_status == 0 && answer.len == 0)
 		answer.words = arena_printf(o->a,
 		    "%s, and wrote no certificate", answer.words);
@@ -392,26 +380,17 @@ static rc
 run(struct order *o, const char *script, const char *argument, int64_t limit_ms,
     issuer_answer_fn *done, void *arg)
 {
-	/* A second later than ours: it is for when we are gone. */
-	const char *limit = arena_printf(o->a, "%" PRId64, limit_ms / 1000 + 1);
-	const char *const argv[] = {"timeout", "-s", "KILL", limit, script,
-	    argument, o->cert_path, NULL};
-	struct spawn_opts opts = {
-	    .argv = argv,
+	const char *const args[] = {argument, o->cert_path, NULL};
+	const struct script_run what = {
+	    .script = script,
+	    .args = args,
 	    .env = make_env(o),
-	    .timeout_ms = limit_ms,
-	    .stderr_only = true,
-	    .keep_end = true,
+	    .limit_ms = limit_ms,
 	};
-	rc ret;
 
-	spawn_cancel(o->spawn);
 	o->done = done;
 	o->arg = arg;
-	ret = spawn_run(o->env->loop, &opts, script_ended, o, &o->spawn);
-	if (ret != RC_OK)
-		o->spawn = NULL;
-	return ret;
+	return script_run(o->env, o->a, &what, script_ended, o);
 }
 
 /* What an earlier run left, whole or half, is not this one's. */
@@ -459,6 +438,57 @@ script_look_up(void *order, issuer_answer_fn *done, void *arg)
 	return script_poll(order, o->o->reference, done, arg);
 }
 
+/* --- revoking --- */
+
+static void
+revoke_ended(void *arg, rc code, int exit_status, const char *output)
+{
+	struct order *o = arg;
+	struct issuer_answer answer = {
+	    .words = script_run_words(o->a, "revoke_script", code, exit_status,
+		output),
+	};
+
+	if (code != RC_OK || exit_status > SCRIPT_EXIT_SIGNAL)
+		answer.verdict = ISSUER_RETRY;
+	else if (exit_status == EXIT_PENDING)
+		answer.verdict = ISSUER_PENDING;
+	else
+		answer.verdict =
+		    exit_status == 0 ? ISSUER_DONE : ISSUER_REFUSED;
+	o->done(o->arg, &answer);
+}
+
+static rc
+script_revoke(void *order, const struct issuer_revocation *revocation,
+    issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+	const char *const args[] = {revocation->serial, revocation->reason,
+	    NULL};
+	const char *const vars[] = {
+	    arena_printf(o->a, "CERTCTL_ORDER_REFERENCE=%s",
+		revocation->order_id),
+	    arena_printf(o->a, "CERTCTL_REASON_CODE=%d",
+		revocation->reason_code),
+	    NULL,
+	};
+	struct script_run what = {
+	    .script = o->config.revoke,
+	    .args = args,
+	    .env = vars,
+	    .limit_ms = script_limit_ms(o),
+	};
+
+	if (what.script[0] == '\0')
+		return RC_NOT_FOUND;
+	if (what.limit_ms > ISSUER_ASK_MS)
+		what.limit_ms = ISSUER_ASK_MS;
+	o->done = done;
+	o->arg = arg;
+	return script_run(o->env, o->a, &what, revoke_ended, o);
+}
+
 const struct issuer_ops issuer_openssl = {
     .type = "OpenSSL",
     .check = script_check,
@@ -468,4 +498,5 @@ const struct issuer_ops issuer_openssl = {
     .place = script_place,
     .look_up = script_look_up,
     .poll = script_poll,
+    .revoke = script_revoke,
 };

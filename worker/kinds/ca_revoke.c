@@ -111,6 +111,8 @@ revoke_answered(struct op *op)
 	const struct ca_call *c = &state(op)->call;
 	const char *words = c->answer.words;
 
+	if (c->code == RC_NOT_FOUND)
+		return end(op, "by_hand", "", 0);
 	if (c->code != RC_OK)
 		return end(op, "unable", c->why, 0);
 	fault_point("worker.revoke.answered");
