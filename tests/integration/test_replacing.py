@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "chaos"))
 import checker  # noqa: E402
 
 LIMIT_S = 300
+SCHEDULERS = 2
 N = 24
 R = "/api/v1/replacements"
 SOON = {"CERTCTL_SCHEDULER_REPLACEMENTS_INTERVAL": "500ms", "CERTCTL_SCHEDULER_REDEPLOY_INTERVAL": "2s", "CERTCTL_BATCH_SIZE": "4"}
