@@ -9,9 +9,9 @@ STACK := /usr/bin/python3 -B deploy/local/local_stack.py
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-26s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: ## build, start the local stack, enrol a certificate and prove it is served
-	@$(PACKAGES) run
-	@$(STACK) up
+up: ## build, start the local stack, enrol a certificate and prove it is served; SIM=1: simulated CAs too
+	@$(PACKAGES) $(if $(filter 1,$(SIM)),sim,run)
+	@SIM=$(SIM) $(STACK) up
 
 down: ## stop the local stack; its state stays
 	@$(STACK) down

@@ -10,7 +10,7 @@ from pathlib import Path
 # As root in another user's checkout nothing is written there.
 sys.dont_write_bytecode = True
 
-from stack import postgres, ports, prove, safe, services, tls
+from stack import postgres, ports, prove, safe, services, simulators, tls
 from stack.layout import CHECKOUT, Layout
 from stack.rest import Api
 from stack.ui import Log, StepFailed, Steps, wait_until
@@ -105,6 +105,11 @@ class Stack:
         self.state = self.layout.remember(api_port=state["api_port"], nginx_port=state["nginx_port"])
         return "; ".join(told) or f"API {state['api_port']}, nginx {state['nginx_port']}"
 
+    def simulators(self):
+        if not simulators.is_wanted(self.layout.state()):
+            return simulators.end(self.layout, self.steps)
+        return simulators.start(self.layout, self.steps)
+
     def postgres(self):
         self.pg_bin = postgres.initialise(self.layout, self.log)
         tls.ensure_api(self.layout, self.log)
@@ -178,7 +183,20 @@ class Stack:
             "port": self.state["api_port"], "server_name": "localhost", "validate_command": services.NOTHING,
             "reload_command": services.NOTHING})
         self.certificate("api", "iss-api", ["localhost", "127.0.0.1"], "tgt-api")
+        for issuer in simulators.issuers(self.layout):
+            self.simulated(issuer, agent)
         return "team, owner, issuers, targets, certificates demo and api, all through the REST API"
+
+    def simulated(self, issuer, agent):
+        """An issuer of a simulated CA, and a certificate to renew there."""
+        api, name = self.api(), issuer["id"]
+        if not api.ensure("/api/v1/issuers", issuer):
+            api.need("PUT", f"/api/v1/issuers/{name}", {"config": issuer["config"]})
+        site = self.layout.nginx / "site" / name / "current"
+        api.ensure("/api/v1/targets", {"id": f"tgt-{name}", "name": name, "type": "NGINX", "agent_id": agent, "config": {
+            "cert_path": str(site / "fullchain.pem"), "key_path": str(site / "privkey.pem"), "validate_command": services.NOTHING,
+            "reload_command": services.NOTHING}})
+        self.certificate(name, name, [f"{name}.certctl.test"], f"tgt-{name}")
 
     def roots(self):
         """What is to be trusted for the local issuer's sake; a successor signs once it stands there."""
@@ -303,7 +321,9 @@ Try next:
   openssl s_client -connect 127.0.0.1:{nginx} -servername {prove.NAME} </dev/null 2>/dev/null | openssl x509 -noout -serial -enddate
   {self.command()} certs renew demo --wait
   {self.command()} status
-  make chaos KILLS=20""")
+  make chaos KILLS=20""" + (f"""
+  {self.command()} certs renew sim-digicert --wait    (a CA that makes you wait; each of `{self.command()} issuers list` has one)"""
+                            if simulators.issuers(self.layout) else ""))
 
     def up(self):
         run = self.steps.run
@@ -311,6 +331,7 @@ Try next:
         run("build", build, self.layout, self.log, self.steps)
         run("install", self.install)
         run("ports", self.ports)
+        run("simulators", self.simulators)
         run("postgres", self.postgres)
         run("migrate", self.migrate)
         run("processes", self.processes)
@@ -326,15 +347,15 @@ Try next:
 
     def status(self):
         pids = services.pids(self.layout)
-        for name in services.ORDER:
+        for name in services.order(self.layout):
             print(f"{name:<12} {'up, pid ' + str(pids[name]) if name in pids else 'down'}")
         if "apiserver" in pids and self.layout.cli.exists():
             sys.stdout.flush()
             return subprocess.run([self.layout.cli, "status"], check=False).returncode
-        return 0 if len(pids) == len(services.ORDER) else 1
+        return 0 if len(pids) == len(services.order(self.layout)) else 1
 
     def logs(self):
-        files = [str(self.layout.logs / name / "current") for name in services.ORDER
+        files = [str(self.layout.logs / name / "current") for name in services.order(self.layout)
                  if (self.layout.logs / name / "current").exists()]
         if not files:
             print("Nothing has logged yet; start with `make up`.")

@@ -2,6 +2,7 @@
 # Installs what is missing of a group of Debian packages, and nothing else.
 #
 #   packages.sh run      to build and run (make up)
+#   packages.sh sim      also what simulated CAs need (make up SIM=1)
 #   packages.sh test     also what the tests need (make test): with it what Debian
 #                        has not, by tools/venv.sh
 #   packages.sh acme     also the ACME clients (make acme-rfc-conformance-test)
@@ -16,14 +17,15 @@ RUN=(gcc libc6-dev make meson ninja-build pkg-config python3
     libnng-dev libpq-dev libcjson-dev libssl-dev libevent-dev
     libcurl4-openssl-dev libc-ares-dev libidn2-dev uthash-dev openssl ca-certificates
     nginx runit procps iproute2)
-TEST=(python3-pytest python3-pytest-xdist python3-psycopg2 python3-cryptography python3-yaml
+SIM=(python3-cryptography)
+TEST=(python3-pytest python3-pytest-xdist python3-psycopg2 python3-yaml
     python3-hypothesis python3-jsonschema
     clang clang-format clang-tidy cppcheck libclang-rt-14-dev llvm
     valgrind wrk curl git faketime pgbouncer prometheus golang-go golang-golang-x-crypto-dev python3-venv pebble lego uacme)
 ACME=(certbot dehydrated apache2-bin caddy)
 
 usage() {
-    echo "usage: packages.sh run|test|acme|list GROUP" >&2
+    echo "usage: packages.sh run|sim|test|acme|list GROUP" >&2
     exit 2
 }
 
@@ -46,8 +48,9 @@ is_installed() {
 group() {
     case $1 in
     run) printf '%s\n' "${RUN[@]}" postgresql ;;
-    test) printf '%s\n' "${RUN[@]}" postgresql "${TEST[@]}" ;;
-    acme) printf '%s\n' "${RUN[@]}" postgresql "${TEST[@]}" "${ACME[@]}" ;;
+    sim) printf '%s\n' "${RUN[@]}" postgresql "${SIM[@]}" ;;
+    test) printf '%s\n' "${RUN[@]}" postgresql "${SIM[@]}" "${TEST[@]}" ;;
+    acme) printf '%s\n' "${RUN[@]}" postgresql "${SIM[@]}" "${TEST[@]}" "${ACME[@]}" ;;
     *) usage ;;
     esac
 }

@@ -12,7 +12,6 @@ import sim_entrust
 import sim_globalsign
 import sim_googlecas
 import sim_sectigo
-from fleet import free_port
 from scripted_issuer import install
 from sim_acme import AcmeSim, problem
 from sim_awsacmpca import AwsAcmPcaSim
@@ -238,7 +237,7 @@ class Acme:
     def __init__(self, plane, name):
         self.sim = plane.sims[type(self)]
         self.sim.reset()
-        self.config = {"type": "ACME", "config": {"directory_url": self.sim.entry, "email": "ops@example.test", "http_port": free_port()}}
+        self.config = {"type": "ACME", "config": {"directory_url": self.sim.entry, "email": "ops@example.test", "http_port": plane.free_port()}}
 
     def pending(self):
         self.sim.behave(hold=True)
@@ -280,11 +279,11 @@ WORKS_ON_IT = [name for name in OUTSIDE if name not in AT_ONCE]  # its orders ma
 GO_ON = ("openssl", "acme", *AT_ONCE)  # as far as they get by themselves
 
 
-def start_simulators(fleet):
-    """What they were given stands in fleet: trust, client and sims, by class."""
+def start_simulators(fleet, days=2):
+    """What they were given stands in fleet: trust (for so many days), client and sims, by class."""
     for name, mode in (("scripts", 0o755), ("clients", 0o700)):
         (fleet.dir / name).mkdir(mode=mode)
-    fleet.trust = Trust(fleet.dir / "trust")
+    fleet.trust = Trust(fleet.dir / "trust", days)
     fleet.client = client_pair(fleet.dir / "clients", fleet.trust)
     fleet.sims = {kind: kind.simulator(fleet.trust) for kind in CONNECTORS.values() if hasattr(kind, "simulator")}
     return {"CERTCTL_SCRIPT_ISSUER_DIR": str(fleet.dir / "scripts"), "CERTCTL_ISSUER_CA_FILE": str(fleet.trust.ca),

@@ -339,6 +339,7 @@ class Fleet:
     template = None
     # A directory in memory: databases lie in one of their own there.
     memory = None
+    free_port = staticmethod(free_port)
 
     def __init__(self, name="t"):
         self.dir = Path(tempfile.mkdtemp(prefix=f"cc-{name[:8]}-", dir="/tmp"))

@@ -73,13 +73,13 @@ class Running(Checkout):
         self.ports = [port_with_room(), port_with_room()]
         self.installed = Path("/usr/lib/postgresql")
 
-    def start(self, verb, last="", prefix=()):
+    def start(self, verb, last="", prefix=(), **env):
         return subprocess.Popen([*prefix, *self.prefix(), "/usr/bin/python3", "-B", "-c", RUN, verb, last, *map(str, self.ports), self.installed],
-                                text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=clean_env() | {"HOME": "/nonexistent"},
+                                text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=clean_env() | {"HOME": "/nonexistent"} | env,
                                 cwd=self.dir / "deploy" / "local")
 
-    def run(self, verb, last="", prefix=()):
-        process = self.start(verb, last, prefix)
+    def run(self, verb, last="", prefix=(), **env):
+        process = self.start(verb, last, prefix, **env)
         try:
             output = process.communicate(timeout=120)[0]
         finally:

@@ -18,32 +18,31 @@ import ssl
 import subprocess
 import threading
 
-from fleet import clean_env
-
 
 def openssl(*arguments):
-    subprocess.run(["openssl", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_env())
+    subprocess.run(["openssl", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                   env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"})
 
 
 class Trust:
     """A CA, and pairs of it: `good` for localhost, `wrong` for another name, `expired`; `stranger` is of no CA of ours."""
 
-    def __init__(self, directory):
-        self.directory = directory
+    def __init__(self, directory, days=2):
+        self.directory, self.days = directory, str(days)
         directory.mkdir()
         self.ca = directory / "ca.pem"
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=sinks",
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", self.days, "-subj", "/CN=sinks",
                 "-keyout", directory / "ca.key", "-out", self.ca)
         self.make("good", "localhost")
         self.make("wrong", "elsewhere.example")
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", self.days, "-subj", "/CN=localhost",
                 "-addext", "subjectAltName=DNS:localhost", "-keyout", directory / "stranger.key", "-out", directory / "stranger.pem")
 
     def make(self, name, host):
         stem = self.directory / name
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={host}",
                 "-addext", f"subjectAltName=DNS:{host}", "-keyout", f"{stem}.key", "-out", f"{stem}.csr")
-        openssl("x509", "-req", "-in", f"{stem}.csr", "-CA", self.ca, "-CAkey", self.directory / "ca.key", "-days", "2",
+        openssl("x509", "-req", "-in", f"{stem}.csr", "-CA", self.ca, "-CAkey", self.directory / "ca.key", "-days", self.days,
                 "-copy_extensions", "copy", "-out", f"{stem}.pem")
 
     def context(self, name="good"):
@@ -87,11 +86,13 @@ class Closing:
 
 
 class Sink:
+    ports = iter(())  # those to take, in turn; then any
+
     def __init__(self, handler, default):
         self.got, self.answers = [], Answers(default)
         self.open, self.lock = 0, threading.Lock()
         self.release = threading.Event()
-        self.server = Server(("127.0.0.1", 0), handler)
+        self.server = Server(("127.0.0.1", next(self.ports, 0)), handler)
         self.server.sink = self
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()

@@ -133,6 +133,11 @@ class Layout:
         return self.base / "nginx"
 
     @property
+    def simulators(self):
+        """State of the simulated CAs."""
+        return self.base / "sim"
+
+    @property
     def logs(self):
         return self.base / "log"
 
@@ -185,6 +190,7 @@ class Layout:
         for name in ("run", "site", "tmp"):
             self.directory(self.nginx / name, self.user, 0o700)
         self.directory(self.base / "journal", self.user, 0o700)
+        self.directory(self.simulators, self.user, 0o700)
 
     def write(self, path, text, user=None, mode=0o644):
         """Whole or not at all; in directories of this user only."""

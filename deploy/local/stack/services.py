@@ -6,14 +6,19 @@ import signal
 import subprocess
 from pathlib import Path
 
-from . import postgres
+from . import postgres, simulators
 from .layout import clean_environment
 from .ui import StepFailed, wait_until
 
 # In the order they start; stopped the other way round.
 ORDER = ("postgres", "scheduler", "worker-1", "worker-2", "apiserver", "nginx", "agent")
+SIMULATORS = "simulators"  # first of all, where they are wanted
 PROGRAM = {"apiserver": "certctl-apiserver", "scheduler": "certctl-scheduler", "worker-1": "certctl-worker",
            "worker-2": "certctl-worker", "agent": "certctl-agent"}
+
+
+def order(layout):
+    return ((SIMULATORS,) if (layout.services / SIMULATORS).is_dir() else ()) + ORDER
 
 
 def _run_script(layout, name, command, user):
@@ -127,7 +132,7 @@ def restart(layout, name):
 def pids(layout):
     """name -> pid of what runs."""
     found = {}
-    for name in ORDER:
+    for name in order(layout):
         path = layout.services / name / "supervise" / "pid"
         if not is_supervised(layout, name):
             continue
@@ -154,16 +159,24 @@ STOP_S = 60
 
 def _end_strays(layout, steps):
     """What outlived its runsvdir."""
-    for name in reversed(ORDER):
+    for name in reversed(order(layout)):
         if is_supervised(layout, name):
             sv(layout, "exit", name)
             wait_until(lambda: not is_supervised(layout, name), STOP_S, steps, f"the supervisor of {name} to end")
 
 
+def remove(layout, name, steps):
+    """Down, and no service any more."""
+    if is_supervised(layout, name):
+        sv(layout, "exit", name)
+        wait_until(lambda: not is_supervised(layout, name), STOP_S, steps, f"{name} to end")
+    shutil.rmtree(layout.services / name)
+
+
 def stop(layout, steps):
     """Everything down in reverse order, the database last and at once."""
     pid = _pid(layout)
-    names = [name for name in reversed(ORDER) if is_supervised(layout, name)]
+    names = [name for name in reversed(order(layout)) if is_supervised(layout, name)]
     for name in names:
         steps.waiting(f"{name} to stop")
         if name == "postgres":
@@ -208,7 +221,8 @@ def definitions(layout, state, pg_bin):
 
     worker = certctl("certctl_worker", CERTCTL_CA_ENCRYPTION_KEY=layout.secret("ca_encryption_key"),
                      CERTCTL_ISSUANCE_JOURNAL_DIR=str(layout.base / "journal"),
-                     CERTCTL_ISSUER_SECRETS_KEYS=str(layout.issuer_secrets / "issuer-secrets.key"))
+                     CERTCTL_ISSUER_SECRETS_KEYS=str(layout.issuer_secrets / "issuer-secrets.key"),
+                     **simulators.settings(layout))
     result = {
         "postgres": ([pg_bin / "postgres", "-D", layout.pgdata], {}, layout.pg_user),
         "scheduler": ([layout.bin / "certctl-scheduler"],
