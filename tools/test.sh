@@ -14,6 +14,7 @@ cd "$(dirname "$0")/.." || exit 2
 export PATH="/usr/bin:/bin:/usr/sbin:/sbin:$PATH"
 # What pytest makes of a test file, once for all who collect it, and not into the checkout.
 export PYTHONPYCACHEPREFIX=$PWD/build/pycache
+unset PYTHONDONTWRITEBYTECODE
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=0:detect_stack_use_after_return=0}
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=\"$PWD/tests/support/lsan.supp\":print_suppressions=0}
