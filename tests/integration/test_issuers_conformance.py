@@ -8,6 +8,7 @@ import os
 import pytest
 
 from ca_kinds import CONNECTORS, GO_ON, OUTSIDE, WORKS_ON_IT, start_simulators
+from ca_kinds import CONNECTORS, GIVEN_ONCE, GO_ON, OUTSIDE, WORKS_ON_IT, Rest, start_simulators
 from fleet import wait_for
 
 numbers = itertools.count(1)
@@ -190,7 +191,7 @@ def die_at(plane):
     fault.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("kind, point", [*((k, p) for k in OUTSIDE for p in ("placing", "sent", "answered")),
+@pytest.mark.parametrize("kind, point", [*((k, p) for k in OUTSIDE if k not in GIVEN_ONCE for p in ("placing", "sent", "answered")),
                                          *((k, "pending") for k in WORKS_ON_IT), ("acme", "account"), ("ejbca", "account")])
 def test_killed_anywhere_it_has_one_order_in_the_end(plane, make, order, die_at, kind, point):
     issuer = make(kind)

@@ -12,6 +12,8 @@ import sim_entrust
 import sim_globalsign
 import sim_googlecas
 import sim_sectigo
+import sim_vault
+from fleet import free_port
 from scripted_issuer import install
 from sim_acme import AcmeSim, problem
 from sim_awsacmpca import AwsAcmPcaSim
@@ -21,6 +23,7 @@ from sim_entrust import EntrustSim
 from sim_globalsign import GlobalSignSim
 from sim_googlecas import GoogleCasSim
 from sim_sectigo import SectigoSim
+from sim_vault import VaultSim
 from sinks import Trust
 
 
@@ -227,6 +230,24 @@ class Ejbca(Rest):
                                             "ee_profile": sim_ejbca.ENTITY_PROFILE} | plane.client}
 
 
+class GivenOnce(Rest):
+    """One that answers an order with its certificate, and has none that could be found later (test_issuers_given_once.py)."""
+    issues_at_once = True
+
+
+class Vault(GivenOnce):
+    simulator = VaultSim
+    places = f"POST /{sim_vault.MOUNT}/sign/"
+    refusal = 'HTTP 400: "subject alternate name is not allowed by this role"'
+    refused = 400, {"errors": ["subject alternate name is not allowed by this role"]}
+    down = {"errors": ["Vault is sealed"]}
+    revokes, compromised, tests = f"POST /{sim_vault.MOUNT}/revoke", "revoked", "GET /sys/health"
+
+    def configure(self, plane, name):
+        return {"type": "VaultPKI", "config": {"addr": self.sim.entry, "token": sim_vault.TOKEN, "mount": sim_vault.MOUNT, "role": sim_vault.ROLE,
+                                               "namespace": sim_vault.NAMESPACE}}
+
+
 class Acme:
     outside, simulator = True, AcmeSim
     cancelled = "pending"  # it expires there: nobody finalizes it
@@ -269,11 +290,14 @@ class Acme:
 
 
 CONNECTORS = {"local": Local, "openssl": Script, "digicert": DigiCert, "sectigo": Sectigo, "entrust": Entrust,
-              "globalsign": GlobalSign, "acme": Acme, "awsacmpca": AwsAcmPca, "googlecas": GoogleCas, "ejbca": Ejbca}
+              "globalsign": GlobalSign, "acme": Acme, "awsacmpca": AwsAcmPca, "googlecas": GoogleCas, "ejbca": Ejbca, "vault": Vault}
 OUTSIDE = [name for name, kind in CONNECTORS.items() if kind.outside]
 REVOKE = [name for name, kind in CONNECTORS.items() if hasattr(kind, "revokes")]
 REST = [name for name, kind in CONNECTORS.items() if issubclass(kind, Rest)]
 AT_ONCE = [name for name in REST if CONNECTORS[name].issues_at_once]
+GIVEN_ONCE = [name for name, kind in CONNECTORS.items() if issubclass(kind, GivenOnce)]
+REST = [name for name, kind in CONNECTORS.items() if issubclass(kind, Rest) and name not in GIVEN_ONCE]
+AT_ONCE = [name for name in REST if CONNECTORS[name].issues_at_once] + GIVEN_ONCE
 POLLED = [name for name in REST if name not in AT_ONCE]
 WORKS_ON_IT = [name for name in OUTSIDE if name not in AT_ONCE]  # its orders may take their time
 GO_ON = ("openssl", "acme", *AT_ONCE)  # as far as they get by themselves

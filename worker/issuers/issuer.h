@@ -34,6 +34,7 @@ struct envelope_keys;
 struct http_out;
 struct rest_ca;
 struct token_memory;
+struct vault_tokens;
 
 #define ISSUER_TYPES_MAX 16
 
@@ -59,6 +60,7 @@ struct issuer_env { /* outlives every order */
 	struct acme_cas *acme;
 	const char *const *acme_webroots; /* NULL-terminated */
 	const char *zerossl_eab_url;
+	struct vault_tokens *vault; /* of vault.c; NULL: none is kept */
 };
 
 /* What is asked for.  All texts outlive the order. */

@@ -125,8 +125,8 @@ first_error(const struct cJSON *json)
 	return json;
 }
 
-/* What a member says, "" for nothing; name "": the first that says anything
- * of those by which APIs call it. */
+/* What it says, "" for nothing; it may be a text by itself.  Of a member: name
+ * "": the first that says anything of those by which APIs call it. */
 static const char *
 said_by(const struct cJSON *error, const char *name)
 {
@@ -134,6 +134,8 @@ said_by(const struct cJSON *error, const char *name)
 	    "error_description", "error_message", "error", "code"};
 	const char *text = "";
 
+	if (cJSON_IsString(error))
+		return name[0] == '\0' ? error->valuestring : "";
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (name[0] != '\0' && strcmp(name, names[i]) != 0)
 			continue;

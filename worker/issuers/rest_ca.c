@@ -145,6 +145,33 @@ rest_look_up(void *order, issuer_answer_fn *done, void *arg)
 	return rest_call(o, "GET", o->ca->list_path(o), NULL, on_list);
 }
 
+static void
+end_timer(void *arg)
+{
+	timer_free(arg);
+}
+
+static void
+answer_none(void *arg)
+{
+	rest_answer(arg, ISSUER_REFUSED,
+	    "its answer was lost, and it gives a certificate only once: the "
+	    "next renewal orders anew",
+	    0);
+}
+
+rc
+rest_look_up_none(void *order, issuer_answer_fn *done, void *arg)
+{
+	struct rest_order *o = order;
+	struct timer *t = timer_new(o->env->loop, answer_none, o);
+
+	rest_begin(o, NULL, done, arg);
+	arena_defer(o->a, end_timer, t);
+	timer_arm(t, 0);
+	return RC_OK;
+}
+
 /* --- revoking, testing --- */
 
 void

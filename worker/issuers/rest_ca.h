@@ -85,6 +85,13 @@ rest_judge_fn rest_judge_status;
 rc rest_poll(void *order, const char *order_id, issuer_answer_fn *done,
     void *arg) MUST_CHECK;
 rc rest_look_up(void *order, issuer_answer_fn *done, void *arg) MUST_CHECK;
+/*
+ * A look-up at a CA that gives a certificate once, in its answer to the order,
+ * and keeps no list in which it could be found: where that answer was lost the
+ * order is over, REFUSED, and the next one is another job's.  So a job has one
+ * order at most; what may have been issued has a key that nobody else has.
+ */
+rc rest_look_up_none(void *order, issuer_answer_fn *done, void *arg) MUST_CHECK;
 rc rest_validate(void *order, issuer_answer_fn *done, void *arg) MUST_CHECK;
 
 /* At which path a certificate that the CA refuses to revoke is looked at, NULL

@@ -213,6 +213,19 @@ rest_judge_order(struct rest_order *o, const struct issuer_reply *r)
 }
 
 void
+rest_judge_given(struct rest_order *o, const struct issuer_reply *r)
+{
+	bool is_an_error =
+	    r->code == RC_OK && r->status >= 500 && r->json &&
+	    (json_get(r->json, "errors") || json_get(r->json, "message"));
+
+	if (is_an_error)
+		rest_answer_reply(o, ISSUER_RETRY, r);
+	else
+		rest_judge_order(o, r);
+}
+
+void
 rest_judge_question(struct rest_order *o, const struct issuer_reply *r)
 {
 	rest_answer_reply(o, issuer_http_judge_question(r), r);

@@ -118,6 +118,9 @@ void rest_answer_reply(struct rest_order *o, enum issuer_verdict verdict,
 /* What a reply other than the one hoped for means, for an order that was to be
  * placed and for a question about one (issuer_http_judge_*). */
 void rest_judge_order(struct rest_order *o, const struct issuer_reply *r);
+/* Likewise, of a CA that answers an order with its certificate: an error in its
+ * own words (JSON) says that it gave none, whatever the status. */
+void rest_judge_given(struct rest_order *o, const struct issuer_reply *r);
 void rest_judge_question(struct rest_order *o, const struct issuer_reply *r);
 /* Of the call that tests an issuer: DONE, REFUSED or RETRY. */
 issuer_reply_fn rest_judge_test;

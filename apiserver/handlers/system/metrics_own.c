@@ -203,7 +203,7 @@ put_ocsp(struct buf *b, const struct api *a)
 	}
 }
 
-/* No connector here has a token to renew; monitors of the contract ask for it.
+/* Workers renew them, and say so in their logs; monitors of the contract ask.
  */
 static void
 put_vault(struct buf *b)
@@ -213,8 +213,9 @@ put_vault(struct buf *b)
 	    "not_renewable"};
 
 	put_head(b, name, "counter",
-	    "Renewals of the token of an issuer of type VaultPKI; this version "
-	    "has no such connector.");
+	    "Renewals of tokens of Vault by this process: workers renew them, "
+	    "and "
+	    "log each (VAULT-TOKEN).");
 	for (size_t i = 0; i < ARRAY_LEN(results); i++)
 		buf_printf(b, PREFIX "%s{result=\"%s\"} 0\n", name, results[i]);
 }
