@@ -21,6 +21,7 @@
 #include "worker/issuers/issuer_http.h"
 #include "worker/issuers/local_ca.h"
 #include "worker/issuers/responders.h"
+#include "worker/issuers/stepca_key.h"
 #include "worker/issuers/vault_token.h"
 #include "worker/kinds/host_try.h"
 #include "worker/kinds/kind.h"
@@ -61,6 +62,7 @@ struct worker {
 	struct http_out *issuer_http;
 	struct acme_cas *acme;
 	struct token_memory *tokens;
+	struct stepca_keys *stepca;
 	struct vault_tokens *vault;
 	struct network network;
 	struct watch watch;
@@ -255,6 +257,7 @@ make_parts(struct worker *w)
 	});
 	w->acme = acme_cas_new(w->d->loop);
 	w->tokens = token_memory_new(w->d->loop);
+	w->stepca = stepca_keys_new(w->d->loop);
 	w->vault = vault_tokens_new(w->d->loop, w->issuer_http);
 	host.try_arg = w->host_try = host_try_new(&w->env);
 	lease.host_faults = w->host = host_faults_new(&host);
@@ -282,6 +285,7 @@ make_parts(struct worker *w)
 		    .acme = w->acme,
 		    .acme_webroots = cfg_list(w->d->cfg, "acme_webroots"),
 		    .zerossl_eab_url = cfg_str(w->d->cfg, "zerossl_eab_url"),
+		    .stepca = w->stepca,
 		    .vault = w->vault,
 		},
 	    .issuers = issuers_outside,
@@ -417,6 +421,7 @@ finish(void *self, struct daemon *d)
 	acme_cas_free(w->acme);
 	token_memory_free(w->tokens);
 	vault_tokens_free(w->vault);
+	stepca_keys_free(w->stepca);
 	http_out_free(w->issuer_http);
 	network_fini(&w->network);
 	watch_fini(&w->watch);

@@ -81,12 +81,11 @@ raw_of_der(const uint8_t *der, size_t len, uint8_t out[2 * COORDINATE])
 	return is_good ? RC_OK : RC_CRYPTO;
 }
 
-rc
-jws_sign(struct arena *a, const struct jws_key *key, const char *header,
-    const char *payload, const char **out)
+/* ES256 over it. */
+static rc
+sign(const struct jws_key *key, const char *input, uint8_t raw[2 * COORDINATE])
 {
-	const char *input = input_of(a, header, payload);
-	uint8_t der[SIG_DER_MAX], raw[2 * COORDINATE];
+	uint8_t der[SIG_DER_MAX];
 	size_t len = sizeof(der);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	rc ret = RC_CRYPTO;
@@ -98,8 +97,33 @@ jws_sign(struct arena *a, const struct jws_key *key, const char *header,
 		strlen(input)) == 1)
 		ret = raw_of_der(der, len, raw);
 	EVP_MD_CTX_free(ctx);
+	return ret;
+}
+
+rc
+jws_sign(struct arena *a, const struct jws_key *key, const char *header,
+    const char *payload, const char **out)
+{
+	const char *input = input_of(a, header, payload);
+	uint8_t raw[2 * COORDINATE];
+	rc ret = sign(key, input, raw);
+
 	if (ret == RC_OK)
 		*out = message(a, input, raw, sizeof(raw));
+	return ret;
+}
+
+rc
+jws_sign_token(struct arena *a, const struct jws_key *key, const char *header,
+    const char *payload, const char **out)
+{
+	const char *input = input_of(a, header, payload);
+	uint8_t raw[2 * COORDINATE];
+	rc ret = sign(key, input, raw);
+
+	if (ret == RC_OK)
+		*out = arena_printf(a, "%s.%s", input,
+		    enc_base64url(a, raw, sizeof(raw)));
 	return ret;
 }
 

@@ -31,6 +31,9 @@ rc jws_key_of(struct arena *a, EVP_PKEY *pkey,
  * NULL is the empty one of POST-as-GET.  RC_CRYPTO. */
 rc jws_sign(struct arena *a, const struct jws_key *key, const char *header,
     const char *payload, const char **out) MUST_CHECK;
+/* The same as a token: compact (RFC 7515 section 7.1), as JWT is (RFC 7519). */
+rc jws_sign_token(struct arena *a, const struct jws_key *key,
+    const char *header, const char *payload, const char **out) MUST_CHECK;
 /* The same by HMAC-SHA-256; its header says "alg":"HS256". */
 const char *jws_sign_mac(struct arena *a, struct span key, const char *header,
     const char *payload);

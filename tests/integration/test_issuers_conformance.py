@@ -7,8 +7,7 @@ import os
 
 import pytest
 
-from ca_kinds import CONNECTORS, GO_ON, OUTSIDE, WORKS_ON_IT, start_simulators
-from ca_kinds import CONNECTORS, GIVEN_ONCE, GO_ON, OUTSIDE, WORKS_ON_IT, Rest, start_simulators
+from ca_kinds import CONNECTORS, GIVEN_ONCE, GO_ON, OUTSIDE, WORKS_ON_IT, start_simulators
 from fleet import wait_for
 
 numbers = itertools.count(1)

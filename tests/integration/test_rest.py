@@ -257,7 +257,7 @@ def test_issuer_types_and_configuration(api, stack, unique):
     assert (made["type"], made["enabled"], made["test_status"], made["source"]) == ("GenericCA", True, "untested", "database")
     assert stack.query("SELECT kind, subject, issuer_id FROM tasks WHERE dedupe_key = %s", f"ca_init:{made['id']}") == [
         ("ca_init", made["id"], made["id"])]
-    for kind, words in (("acme", "config.directory_url is required"), ("StepCA", "StepCA is not supported by this version"),
+    for kind, words in (("acme", "config.directory_url is required"),
                         ("whatever", "unsupported issuer type")):
         status, reply = api.post(ISSUERS, {"name": unique("ca"), "type": kind})
         refused(reply, status, words)

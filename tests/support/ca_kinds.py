@@ -12,8 +12,8 @@ import sim_entrust
 import sim_globalsign
 import sim_googlecas
 import sim_sectigo
+import sim_stepca
 import sim_vault
-from fleet import free_port
 from scripted_issuer import install
 from sim_acme import AcmeSim, problem
 from sim_awsacmpca import AwsAcmPcaSim
@@ -23,6 +23,7 @@ from sim_entrust import EntrustSim
 from sim_globalsign import GlobalSignSim
 from sim_googlecas import GoogleCasSim
 from sim_sectigo import SectigoSim
+from sim_stepca import StepCaSim
 from sim_vault import VaultSim
 from sinks import Trust
 
@@ -244,8 +245,24 @@ class Vault(GivenOnce):
     revokes, compromised, tests = f"POST /{sim_vault.MOUNT}/revoke", "revoked", "GET /sys/health"
 
     def configure(self, plane, name):
-        return {"type": "VaultPKI", "config": {"addr": self.sim.entry, "token": sim_vault.TOKEN, "mount": sim_vault.MOUNT, "role": sim_vault.ROLE,
+        return {"type": "VaultPKI", "config": {"addr": self.sim.url, "token": sim_vault.TOKEN, "mount": sim_vault.MOUNT, "role": sim_vault.ROLE,
                                                "namespace": sim_vault.NAMESPACE}}
+
+
+class StepCa(GivenOnce):
+    simulator = StepCaSim
+    places = "POST /1.0/sign"
+    refusal = 'HTTP 400: "The certificate duration is not allowed"'
+    refused = 400, {"status": 400, "message": "The certificate duration is not allowed"}
+    down = {"status": 500, "message": "The certificate authority encountered an Internal Server Error."}
+    revokes, compromised, tests = "POST /1.0/revoke", 1, "GET /health"
+
+    def configure(self, plane, name):
+        key = plane.dir / "clients" / f"{name}.json"
+        key.write_text(self.sim.encrypted_key())
+        key.chmod(0o600)
+        return {"type": "StepCA", "config": {"ca_url": self.sim.entry, "provisioner_name": sim_stepca.PROVISIONER, "provisioner_key_path": str(key),
+                                             "provisioner_password": sim_stepca.PASSWORD, "root_fingerprint": self.sim.fingerprint()}}
 
 
 class Acme:
@@ -290,11 +307,9 @@ class Acme:
 
 
 CONNECTORS = {"local": Local, "openssl": Script, "digicert": DigiCert, "sectigo": Sectigo, "entrust": Entrust,
-              "globalsign": GlobalSign, "acme": Acme, "awsacmpca": AwsAcmPca, "googlecas": GoogleCas, "ejbca": Ejbca, "vault": Vault}
+              "globalsign": GlobalSign, "acme": Acme, "awsacmpca": AwsAcmPca, "googlecas": GoogleCas, "ejbca": Ejbca, "vault": Vault, "stepca": StepCa}
 OUTSIDE = [name for name, kind in CONNECTORS.items() if kind.outside]
 REVOKE = [name for name, kind in CONNECTORS.items() if hasattr(kind, "revokes")]
-REST = [name for name, kind in CONNECTORS.items() if issubclass(kind, Rest)]
-AT_ONCE = [name for name in REST if CONNECTORS[name].issues_at_once]
 GIVEN_ONCE = [name for name, kind in CONNECTORS.items() if issubclass(kind, GivenOnce)]
 REST = [name for name, kind in CONNECTORS.items() if issubclass(kind, Rest) and name not in GIVEN_ONCE]
 AT_ONCE = [name for name in REST if CONNECTORS[name].issues_at_once] + GIVEN_ONCE

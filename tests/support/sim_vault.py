@@ -40,7 +40,6 @@ class VaultSim(OrderSim):
     def __init__(self, trust):
         self.role = ROLE_RULES
         super().__init__(trust)
-        self.entry = self.url.removesuffix("/v1")
         self.reset()
 
     def reset(self):

@@ -33,6 +33,7 @@ struct cfg;
 struct envelope_keys;
 struct http_out;
 struct rest_ca;
+struct stepca_keys;
 struct token_memory;
 struct vault_tokens;
 
@@ -60,6 +61,7 @@ struct issuer_env { /* outlives every order */
 	struct acme_cas *acme;
 	const char *const *acme_webroots; /* NULL-terminated */
 	const char *zerossl_eab_url;
+	struct stepca_keys *stepca;
 	struct vault_tokens *vault; /* of vault.c; NULL: none is kept */
 };
 

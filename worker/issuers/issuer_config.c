@@ -193,6 +193,36 @@ issuer_config_pair(struct issuer_config *c, const char *cert_name,
 }
 
 void
+issuer_config_key_file(struct issuer_config *c, const char *name,
+    const char **out)
+{
+	const char *path = "", *why = "";
+	rc ret;
+
+	issuer_config_text(c, name, &path);
+	if (c->code != RC_OK)
+		return;
+	ret = issuer_pair_read_key(c->env, c->a, path, out, &why);
+	if (ret != RC_OK)
+		refuse(c, ret, why);
+}
+
+void
+issuer_config_roots(struct issuer_config *c, const char *name,
+    const struct issuer_env **out)
+{
+	const char *path = "", *why = "";
+	rc ret;
+
+	issuer_config_text(c, name, &path);
+	if (c->code != RC_OK || path[0] == '\0')
+		return;
+	ret = issuer_pair_trust_file(c->env, c->a, path, out, &why);
+	if (ret != RC_OK)
+		refuse(c, ret, why);
+}
+
+void
 issuer_config_refuse_if(struct issuer_config *c, bool is_wrong, const char *why)
 {
 	if (is_wrong)

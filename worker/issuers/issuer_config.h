@@ -51,6 +51,12 @@ void issuer_config_document(struct issuer_config *c, const char *name,
  * *out is what calls are then made with (issuer_pair.h). */
 void issuer_config_pair(struct issuer_config *c, const char *cert_name,
     const char *key_name, const struct issuer_env **out);
+/* The text of a key's file, and roots in a file that calls then trust alone
+ * (none where the key is absent): likewise. */
+void issuer_config_key_file(struct issuer_config *c, const char *name,
+    const char **out);
+void issuer_config_roots(struct issuer_config *c, const char *name,
+    const struct issuer_env **out);
 /* RC_INVALID with that text, for people, if it is so. */
 void issuer_config_refuse_if(struct issuer_config *c, bool is_wrong,
     const char *why);

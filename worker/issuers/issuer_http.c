@@ -58,18 +58,21 @@ issuer_http_refuse_url(const struct issuer_env *env, struct arena *a,
 }
 
 rc
-issuer_http_new_as(struct loop *l, const struct cfg *cfg, const char *cert_pem,
-    const struct secret *key_pem, struct http_out **out)
+issuer_http_new_with(struct loop *l, const struct cfg *cfg,
+    const struct http_out_opts *own, struct http_out **out)
 {
 	const char *ca_file = cfg_str(cfg, "issuer_ca_file");
 	const struct outbound outbound = {
 	    .refuses_private = cfg_bool(cfg, "block_rfc1918_outbound"),
 	    .allows_loopback = cfg_bool(cfg, "issuer_allow_loopback"),
 	};
+	bool has_roots = own->ca_pem || own->insecure;
 	struct http_out_opts opts = {
-	    .ca_file = *ca_file ? ca_file : NULL,
-	    .cert_pem = cert_pem,
-	    .key_pem = key_pem,
+	    .ca_file = has_roots || *ca_file == '\0' ? NULL : ca_file,
+	    .ca_pem = own->ca_pem,
+	    .insecure = own->insecure,
+	    .cert_pem = own->cert_pem,
+	    .key_pem = own->key_pem,
 	    .least_tls = HTTP_TLS_1_2,
 	    /* An order must not be sent twice by curl itself. */
 	    .keep_none = true,
@@ -78,6 +81,18 @@ issuer_http_new_as(struct loop *l, const struct cfg *cfg, const char *cert_pem,
 	};
 
 	return http_out_new(l, &opts, out);
+}
+
+rc
+issuer_http_new_as(struct loop *l, const struct cfg *cfg, const char *cert_pem,
+    const struct secret *key_pem, struct http_out **out)
+{
+	const struct http_out_opts own = {
+	    .cert_pem = cert_pem,
+	    .key_pem = key_pem,
+	};
+
+	return issuer_http_new_with(l, cfg, &own, out);
 }
 
 rc

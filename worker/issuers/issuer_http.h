@@ -37,6 +37,11 @@ rc issuer_http_new_as(struct loop *l, const struct cfg *cfg,
     const char *cert_pem, const struct secret *key_pem,
     struct http_out **out) MUST_CHECK;
 
+/* Likewise with roots of its own, or none: of what it has (the pair, the roots,
+ * insecure), all else is the workers'. */
+rc issuer_http_new_with(struct loop *l, const struct cfg *cfg,
+    const struct http_out_opts *own, struct http_out **out) MUST_CHECK;
+
 /* Whether calls may go to this base URL: one of the CA's own, NULL-terminated
  * without a "/" at the end (it may have none), or one of the host's.  NULL when
  * they may, else why not, for people, in the arena.  name: the key's that holds

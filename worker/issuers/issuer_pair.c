@@ -108,3 +108,79 @@ issuer_pair_open(const struct issuer_env *env, struct arena *a,
 	*out = own;
 	return RC_OK;
 }
+
+/* --- other files --- */
+
+rc
+issuer_pair_read_key(const struct issuer_env *env, struct arena *a,
+    const char *path, const char **out, const char **out_why)
+{
+	struct secret *key;
+	rc ret;
+
+	ret = check_path(env, a, path, out_why);
+	if (ret == RC_OK)
+		ret = read_key(a, path, &key, out_why);
+	if (ret != RC_OK)
+		return ret;
+	*out =
+	    arena_strndup(a, (const char *)secret_bytes(key), secret_len(key));
+	secret_free(key);
+	return RC_OK;
+}
+
+static rc
+open_with(const struct issuer_env *env, struct arena *a,
+    const struct http_out_opts *opts, const struct issuer_env **out,
+    const char **out_why)
+{
+	struct issuer_env *own = arena_alloc(a, sizeof(*own));
+	rc ret;
+
+	*own = *env;
+	ret = issuer_http_new_with(env->loop, env->cfg, opts, &own->http);
+	if (ret != RC_OK) {
+		*out_why = "its root is no certificate (PEM)";
+		return RC_IO;
+	}
+	arena_defer(a, end_client, own->http);
+	*out = own;
+	return RC_OK;
+}
+
+rc
+issuer_pair_trust_pem(const struct issuer_env *env, struct arena *a,
+    const char *pem, const struct issuer_env **out, const char **out_why)
+{
+	return open_with(env, a, &(struct http_out_opts){.ca_pem = pem}, out,
+	    out_why);
+}
+
+rc
+issuer_pair_trust_anybody(const struct issuer_env *env, struct arena *a,
+    const struct issuer_env **out, const char **out_why)
+{
+	return open_with(env, a, &(struct http_out_opts){.insecure = true}, out,
+	    out_why);
+}
+
+rc
+issuer_pair_trust_file(const struct issuer_env *env, struct arena *a,
+    const char *path, const struct issuer_env **out, const char **out_why)
+{
+	char *pem;
+	rc ret;
+
+	ret = check_path(env, a, path, out_why);
+	if (ret != RC_OK)
+		return ret;
+	ret = file_read(a, path, CERT_MAX, &pem, NULL);
+	if (ret != RC_OK) {
+		*out_why = arena_printf(a, "%s: %s", path, strerror(errno));
+		return RC_IO;
+	}
+	ret = issuer_pair_trust_pem(env, a, pem, out, out_why);
+	if (ret != RC_OK)
+		*out_why = arena_printf(a, "%s has no certificate (PEM)", path);
+	return ret;
+}

@@ -40,9 +40,10 @@ struct rest_ca {
 	void (*configure)(void *order, struct issuer_config *c);
 
 	/*
-	 * Where each question begins with a call that gets a token, for the
-	 * header Authorization: Bearer; NULL where none does.  sign_in starts
-	 * it; token finds it in the answer, NULL: it has none.
+	 * Where each question begins with a call: of which comes a token, for
+	 * the header Authorization: Bearer, or something else that the answer
+	 * is kept for by the connector (token NULL).  sign_in starts it; token
+	 * finds it in the answer, NULL: it has none.
 	 */
 	rc (*sign_in)(void *order, issuer_reply_fn *next);
 	const char *(*token)(void *order, const struct cJSON *json);

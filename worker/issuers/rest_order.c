@@ -59,7 +59,7 @@ static void
 on_signed_in(void *arg, const struct issuer_reply *r)
 {
 	struct rest_order *o = arg;
-	const char *token;
+	const char *token = "";
 
 	/* Nothing was asked so far, and nothing ordered. */
 	if (!rest_is_good(r)) {
@@ -69,16 +69,26 @@ on_signed_in(void *arg, const struct issuer_reply *r)
 			rest_answer_reply(o, ISSUER_RETRY, r);
 		return;
 	}
-	token = o->ca->token(o, r->json);
+	if (o->ca->token)
+		token = o->ca->token(o, r->json);
 	if (!token) {
 		rest_answer(o, ISSUER_RETRY,
 		    "the answer to the login has no access_token", 0);
 		return;
 	}
-	o->bearer[0] = (struct http_header){"Authorization",
-	    arena_printf(o->a, "Bearer %s", token)};
-	o->headers = o->bearer;
+	if (o->ca->token) {
+		o->bearer[0] = (struct http_header){"Authorization",
+		    arena_printf(o->a, "Bearer %s", token)};
+		o->headers = o->bearer;
+	}
 	rest_next(o, o->after.method, o->after.path, o->after.body,
+	    o->after.next);
+}
+
+rc
+rest_go_on(struct rest_order *o)
+{
+	return rest_send(o, o->after.method, o->after.path, o->after.body,
 	    o->after.next);
 }
 

@@ -73,6 +73,8 @@ rc rest_call(struct rest_order *o, const char *method, const char *path,
 /* Such a call by itself: of signing in. */
 rc rest_send(struct rest_order *o, const char *method, const char *path,
     const char *body, issuer_reply_fn *next) MUST_CHECK;
+/* In place of signing in, where an order needs none: what was to be asked. */
+rc rest_go_on(struct rest_order *o) MUST_CHECK;
 /* A later call of the same question: RETRY if it can't even be started. */
 void rest_next(struct rest_order *o, const char *method, const char *path,
     const char *body, issuer_reply_fn *next);

@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/mem.h"
@@ -72,33 +73,86 @@ pad(uint8_t block[BLOCK])
 	block[BLOCK - 1] = (uint8_t)bits;
 }
 
+struct derive {
+	struct hmac_key key;
+	uint8_t block[BLOCK], out[DERIVE_KEY_LEN];
+	unsigned left; /* rounds */
+};
+
+static rc
+start(struct derive *d, const void *passphrase, size_t len, const void *salt,
+    size_t salt_len, unsigned rounds)
+{
+	uint8_t first[DERIVE_SALT_MAX + 4] = {0};
+	unsigned n = 0;
+
+	memcpy(first, salt, salt_len);
+	first[salt_len + 3] = 1; /* the first block of the key */
+	if (!HMAC(EVP_sha256(), passphrase, (int)len, first, salt_len + 4,
+		d->block, &n)) {
+		ERR_clear_error();
+		return RC_CRYPTO;
+	}
+	memcpy(d->out, d->block, DIGEST);
+	hmac_key_set(&d->key, passphrase, len);
+	pad(d->block);
+	d->left = rounds - 1;
+	return RC_OK;
+}
+
 rc
 derive_key(const void *passphrase, size_t len,
     const uint8_t salt[DERIVE_SALT_LEN], unsigned rounds,
     uint8_t out[DERIVE_KEY_LEN])
 {
-	uint8_t first[DERIVE_SALT_LEN + 4] = {0}, block[BLOCK];
-	struct hmac_key key;
-	unsigned n = 0;
+	struct derive d;
+	rc ret = start(&d, passphrase, len, salt, DERIVE_SALT_LEN, rounds);
 
-	memcpy(first, salt, DERIVE_SALT_LEN);
-	first[sizeof(first) - 1] = 1; /* the first block of the key */
-	if (!HMAC(EVP_sha256(), passphrase, (int)len, first, sizeof(first),
-		block, &n)) {
-		ERR_clear_error();
-		mem_wipe(out, DERIVE_KEY_LEN);
-		return RC_CRYPTO;
-	}
-	memcpy(out, block, DIGEST);
-	hmac_key_set(&key, passphrase, len);
-	pad(block);
-	for (unsigned round = 1; round < rounds; round++) {
-		digest_more(&key.work, &key.inner, block);
-		digest_more(&key.work, &key.outer, block);
+	mem_wipe(out, DERIVE_KEY_LEN);
+	if (ret == RC_OK)
+		(void)derive_go_on(&d, d.left, out);
+	mem_wipe(&d, sizeof(d));
+	return ret;
+}
+
+rc
+derive_new(const void *passphrase, size_t len, const void *salt,
+    size_t salt_len, unsigned rounds, struct derive **out)
+{
+	struct derive *d;
+	rc ret;
+
+	if (salt_len > DERIVE_SALT_MAX)
+		return RC_INVALID;
+	d = mem_zalloc(sizeof(*d));
+	ret = start(d, passphrase, len, salt, salt_len, rounds);
+	if (ret == RC_OK)
+		*out = d;
+	else
+		derive_free(d);
+	return ret;
+}
+
+void
+derive_free(struct derive *d)
+{
+	if (!d)
+		return;
+	mem_wipe(d, sizeof(*d));
+	free(d);
+}
+
+bool
+derive_go_on(struct derive *d, unsigned rounds, uint8_t out[DERIVE_KEY_LEN])
+{
+	for (; d->left > 0 && rounds > 0; d->left--, rounds--) {
+		digest_more(&d->key.work, &d->key.inner, d->block);
+		digest_more(&d->key.work, &d->key.outer, d->block);
 		for (size_t i = 0; i < DIGEST; i++)
-			out[i] ^= block[i];
+			d->out[i] ^= d->block[i];
 	}
-	mem_wipe(&key, sizeof(key));
-	mem_wipe(block, sizeof(block));
-	return RC_OK;
+	if (d->left > 0)
+		return false;
+	memcpy(out, d->out, DERIVE_KEY_LEN);
+	return true;
 }
