@@ -10,8 +10,7 @@ enum {
 	IN_FLIGHT_MAX = 2,
 	BATCH_MAX = 100, /* what one statement takes stays below a few ms */
 	NO_ROW = -1,
-	PAUSE_TIMES = 2, /* of what the last statement took */
-	PAUSE_MOST_MS = 25,
+	PAUSE_MOST_MS = 8, /* and no longer than the last one took */
 };
 
 /* What one request asks for; in its op's arena. */
@@ -67,11 +66,9 @@ pause_over(void *arg)
 static void
 pause_after(struct gather *g, size_t n, int64_t took_ms)
 {
-	int64_t ms = took_ms * PAUSE_TIMES;
-
 	if (g->pause == NULL || n < 2)
 		return;
-	timer_arm(g->pause, ms < PAUSE_MOST_MS ? ms : PAUSE_MOST_MS);
+	timer_arm(g->pause, took_ms < PAUSE_MOST_MS ? took_ms : PAUSE_MOST_MS);
 }
 
 struct gather *

@@ -26,9 +26,9 @@ struct gathered; /* defined in gather.c */
  * same for all and kept by the caller; NULL: it has none. */
 struct gather *gather_new(struct loop *l, struct db_pool *pool, enum query q,
     const char *with);
-/* One statement at a time, not two, and after one for several a pause of twice
- * what it took (25 ms at most): for those that cost much each, and little for
- * an id more. */
+/* One statement at a time, not two, and after one for several a pause as long
+ * as it took (8 ms at most): for those that cost much each, and little for an
+ * id more. */
 void gather_serialize(struct gather *g);
 /* No op may be waiting. */
 void gather_free(struct gather *g);

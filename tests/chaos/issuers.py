@@ -31,7 +31,7 @@ class Issuers:
             issuer = self.made[kind] = CONNECTORS[kind](self.fleet, f"chaos-{kind}")
             issuer.id = f"iss-{kind}"
             self.fleet.api.need("POST", "/api/v1/issuers", {"id": issuer.id, "name": kind} | issuer.config)
-            if isinstance(issuer, Rest):
+            if isinstance(issuer, Rest) and not issuer.issues_at_once:
                 issuer.pending()
             for i in range(CERTIFICATES):
                 name = f"{kind}-{i}"
@@ -50,7 +50,7 @@ class Issuers:
 
     def go_on(self):
         """What they have worked on for long enough is done."""
-        for issuer in self.rest():
+        for issuer in (i for i in self.rest() if not i.issues_at_once):
             with issuer.sim.lock:
                 for number, order in issuer.sim.orders.items():
                     if time.monotonic() - self.seen.setdefault((issuer.id, number), time.monotonic()) > WORKED_ON_S:
