@@ -109,12 +109,12 @@ make_body(struct cli *c)
 	CLEANUP(buf_fini) struct buf text;
 	struct json_w w;
 
+	buf_init(&text, 0);
 	if (!from || !to) {
 		out_error("replace takes --issuer, the one to leave, and --to, "
 			  "the one to have");
 		return NULL;
 	}
-	buf_init(&text, 0);
 	json_w_init(&w, &text);
 	json_w_open(&w, '{');
 	json_w_kv(&w, "from_issuer_id", from);

@@ -3,12 +3,14 @@ Every kind of CA beside the local one, for `make chaos ISSUERS=all`: the connect
 and simulators of the conformance suite (ca_kinds.py).  They answer late, cut answers off and work on
 an order for a while; each order that a CA was ever given stands in its
 simulator, and there must be one for each job that ended with a certificate of it.
+A CA that gives a certificate once and has none to be found later may have one more
+for each job that failed, and says so, because its answer was lost.
 """
 import time
 from collections import Counter
 
 import psycopg2
-from ca_kinds import CONNECTORS, OUTSIDE, Rest, start_simulators
+from ca_kinds import CONNECTORS, GIVEN_ONCE, OUTSIDE, Rest, start_simulators
 from fleet import wait_for
 
 CERTIFICATES = 3  # of each CA
@@ -73,9 +75,14 @@ class Issuers:
         wait_for(still, 400, "the CAs' orders to end", every=0.3)
 
     def count(self):
-        """{kind: (orders, jobs)}: what each CA was asked for, and who has a certificate of it."""
-        jobs = dict(self.fleet.query("SELECT issuer_id, count(*) FROM jobs WHERE status = 'Completed' AND type <> 'Deployment' GROUP BY 1"))
-        return {kind: (issuer.orders(), jobs.get(issuer.id, 0)) for kind, issuer in self.made.items()}
+        """{kind: (orders, jobs)}: what each CA was asked for, and who has a certificate of it or lost its only answer."""
+        had = "SELECT issuer_id, count(*) FROM jobs WHERE status = ANY (%s) AND type <> 'Deployment' GROUP BY 1"
+        completed, ended = dict(self.fleet.query(had, ["Completed"])), dict(self.fleet.query(had, ["Completed", "Failed"]))
+        counted = {}
+        for kind, issuer in self.made.items():
+            orders, jobs = issuer.orders(), completed.get(issuer.id, 0)
+            counted[kind] = (orders, min(max(orders, jobs), ended.get(issuer.id, 0)) if kind in GIVEN_ONCE else jobs)
+        return counted
 
     def states(self, kind):
         """What became of its orders, for whoever finds one too many."""

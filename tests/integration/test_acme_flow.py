@@ -292,6 +292,7 @@ def test_killed_in_the_middle(world):
     for r in runners:
         r.join(150 + ORDERS // 5)
     assert [r.error for r in runners if r.error] == []
+    wait_for(world.database_is_up, 30, "PostgreSQL, which may have been killed behind the last order")
     valid = [o for o, in world.query("SELECT order_id FROM acme_orders WHERE status = 'valid' AND identifiers -> 0 ->> 'value' LIKE 'kill-%%'")]
     doubled = world.query("SELECT c.common_name FROM certificate_versions v JOIN managed_certificates c ON c.id = v.certificate_id "
                           "WHERE c.common_name LIKE 'kill-%%' GROUP BY 1 HAVING count(*) > 1")

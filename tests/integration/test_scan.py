@@ -6,6 +6,8 @@ import threading
 
 import pytest
 
+from fleet import wait_for
+
 NOT_SANITIZED = "the functions of the scan alone, called as the scheduler does"
 
 DAY = 86400
@@ -62,6 +64,9 @@ class Scan:
 
     def window(self, days, policy="rp-default"):
         self.stack.query("UPDATE renewal_policies SET renewal_window_days = %s WHERE id = %s", days, policy)
+        # A walk waits for whoever may have read the policy as it was; autovacuum too may be under way.
+        wait_for(lambda: self.stack.value("SELECT pg_snapshot_xmin(s) = pg_snapshot_xmax(s) FROM pg_current_snapshot() AS s"), 20,
+                 "all transactions to be over")
 
     def wrong(self):
         """Certificates whose times are not those of their policy."""
@@ -313,6 +318,8 @@ def test_a_walk_that_is_cut_off_goes_on(scan):
 def test_a_certificate_that_somebody_holds_follows_later(scan):
     scan.certificates("mc", 2000, 70 * DAY, 20 * DAY)
     scan.window(7)
+    # The walk has begun, so that it does not wait for this transaction.
+    assert scan.stack.query("SELECT rows, is_more FROM duty_policy_changes(500)") == [(0, True)]
     with scan.stack.admin() as c:
         c.execute("BEGIN")
         c.execute("SELECT 1 FROM managed_certificates WHERE id IN ('mc1', 'mc700') FOR UPDATE")
