@@ -244,7 +244,7 @@ class Scenes:
             asked, since = self.now(), time.monotonic()
         try:
             self.measure("disk-full", since, held, lambda: self.chaos.moved_on(held) and self.fresh_certificate(asked))
-            self.measure("disk-told", since, pid, lambda: self.fault(pid) == "journal")
+            self.measure("disk-told", since, pid, lambda: "journal" in self.fault(pid))  # a script's may stand before it
         finally:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
         since = time.monotonic()
