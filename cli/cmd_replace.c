@@ -19,9 +19,12 @@
 #define WATCH_DEFAULT_S 86400
 
 /* Words of the server for what a certificate waits for or stays for. */
-static const struct {
+/* What a word of the API means to people. */
+struct meaning {
 	const char *word, *says;
-} reasons[] = {
+};
+
+static const struct meaning reasons[] = {
     {"acme_client", "their ACME clients renew them when their renewal windows, "
 		    "which move, say so"},
     {"agent_offline", "their agents are offline and make no key until they "
@@ -42,9 +45,7 @@ static const struct {
     {"revoked", "revoked"},
 };
 
-static const struct {
-	const char *word, *says;
-} stops[] = {
+static const struct meaning stops[] = {
     {"ca_ended", "its CA has ended"},
     {"issuer_disabled", "it is disabled"},
     {"lane_closed", "its lane is closed (cap 0)"},
@@ -52,23 +53,25 @@ static const struct {
 };
 
 static const char *
-say_reason(const char *word)
+say(const struct meaning *all, size_t n, const char *word)
 {
-	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
-		if (strcmp(reasons[i].word, word) == 0)
-			return reasons[i].says;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(all[i].word, word) == 0)
+			return all[i].says;
 	}
 	return word;
 }
 
 static const char *
+say_reason(const char *word)
+{
+	return say(reasons, ARRAY_LEN(reasons), word);
+}
+
+static const char *
 say_stop(const char *word)
 {
-	for (size_t i = 0; i < ARRAY_LEN(stops); i++) {
-		if (strcmp(stops[i].word, word) == 0)
-			return stops[i].says;
-	}
-	return word;
+	return say(stops, ARRAY_LEN(stops), word);
 }
 
 /* "2 d 3 h", "4 h 5 min", "6 min 7 s", "8 s" */

@@ -11,14 +11,11 @@
 #define ISSUER(symbol, type, words, keys) \
 	static const struct configkey keys_##symbol[] = {keys};
 #define LOCAL_ISSUER ISSUER
-#define FUTURE_ISSUER(type, words)
 #include "common/issuer/issuers.def"
 #undef ISSUER
-#undef FUTURE_ISSUER
 
 #define ISSUER(symbol, type, words, keys) \
 	{type, words, keys_##symbol, ARRAY_LEN(keys_##symbol)},
-#define FUTURE_ISSUER(type, words) {type, words, NULL, 0},
 const struct issuer_type issuer_types[] = {
 #include "common/issuer/issuers.def"
     {NULL, NULL, NULL, 0},

@@ -13,7 +13,7 @@ struct issuer_type {
 	const char *type;  /* as stored, and as the API spells it */
 	const char *words; /* other spellings, lower case, with commas */
 	const struct configkey *keys;
-	size_t nkeys; /* 0: no worker of this version can be one */
+	size_t nkeys;
 };
 
 /* All of them, one without a type at the end. */

@@ -8,7 +8,6 @@
 #include "common/json/json.h"
 
 #define LOCAL_ISSUER(name, type, words, keys)
-#define FUTURE_ISSUER(type, words)
 
 const struct issuer_ops *const issuers_outside[] = {
 #define ISSUER(name, type, words, keys) &issuer_##name,
@@ -25,7 +24,6 @@ static const char *const max_wait_keys[] = {
 _Static_assert(ARRAY_LEN(max_wait_keys) <= ISSUER_TYPES_MAX,
     "a place for every type");
 #undef LOCAL_ISSUER
-#undef FUTURE_ISSUER
 
 const struct issuer_ops *
 issuer_find(const struct issuer_ops *const *all, const char *type)

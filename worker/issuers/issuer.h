@@ -202,11 +202,9 @@ extern const struct issuer_ops *const issuers_outside[];
 #define ISSUER(name, type, words, keys) \
 	extern const struct issuer_ops issuer_##name;
 #define LOCAL_ISSUER(name, type, words, keys)
-#define FUTURE_ISSUER(type, words)
 #include "common/issuer/issuers.def"
 #undef ISSUER
 #undef LOCAL_ISSUER
-#undef FUTURE_ISSUER
 
 /* CERTCTL_<type>_POLL_MAX_WAIT_SECONDS and the one for all types. */
 void issuer_max_waits_read(const struct cfg *cfg, struct issuer_max_waits *out);
