@@ -4,7 +4,9 @@
 PACKAGES := deploy/local/packages.sh
 STACK := /usr/bin/python3 -B deploy/local/local_stack.py
 
-.PHONY: help up down status logs clean build test chaos failover upgrade acme-rfc-conformance-test bench lint format
+LOADTEST := /usr/bin/python3 -B deploy/test/loadtest/loadtest.py $(if $(DURATION),--duration $(DURATION)) $(if $(DATABASE_URL),--database "$(DATABASE_URL)") $(if $(ARTIFACTS),--artifacts $(ARTIFACTS))
+
+.PHONY: help up down status logs clean build test chaos failover upgrade acme-rfc-conformance-test bench loadtest loadtest-scale loadtest-tools lint format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-26s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +59,20 @@ bench: ## measure; BENCH=name for one of them; writes build/bench.json
 	@$(PACKAGES) test
 	@tools/build.sh
 	@/usr/bin/python3 tests/bench/bench.py $(BENCH)
+
+loadtest: loadtest-tools ## load on the API and on TLS servers that agents look after: DURATION=30s, DATABASE_URL=a given server's
+	@$(LOADTEST) main
+
+loadtest-scale: loadtest-tools ## every load of a large fleet, one after another; loadtest-scale-agent (or -bulk, ...) for one of them
+	@$(LOADTEST) scale
+
+# Any scenario by its name: scenarios/NAME.py.
+loadtest-scale-%: loadtest-tools
+	@$(LOADTEST) $*
+
+loadtest-tools:
+	@$(PACKAGES) loadtest
+	@tools/build.sh
 
 lint: ## format check, project rules, clang-tidy, cppcheck
 	@$(PACKAGES) test

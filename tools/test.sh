@@ -5,9 +5,10 @@
 #
 #   tools/test.sh              all parts
 #   tools/test.sh PART...      only these: build style units asan-build asan-units
-#                              asan (both) fuzz integration integration-asan chaos
+#                              asan (both) fuzz integration integration-asan chaos loadtest
 #
-# Logs are in build/test-logs/.  FUZZ_SECONDS (8) a target, CHAOS_KILLS (12).
+# Logs are in build/test-logs/.  FUZZ_SECONDS (8) a target, CHAOS_KILLS (12),
+# LOADTEST_DURATION (20s).
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 # Debian's own tools first, whatever PATH holds.
@@ -158,6 +159,11 @@ run_part() {
     integration) pytests integration build ;;
     integration-asan) pytests integration-asan build-asan ;;
     chaos) chaos ;;
+    # With k6 where it is, and else with the project's own generator: compiling k6 takes longer than all of this.
+    loadtest)
+        step loadtest env BUILD_DIR=build /usr/bin/python3 -B deploy/test/loadtest/loadtest.py agent bulk \
+            --duration "${LOADTEST_DURATION:-20s}" --artifacts build/loadtest
+        ;;
     *)
         echo "test.sh: there is no part \"$1\"" >&2
         exit 2
@@ -184,7 +190,7 @@ run_all() {
     build_ahead ahead-fuzz build_fuzz "${fuzz[@]}"
     run_parts asan-units integration-asan
     await_ahead
-    run_parts fuzz chaos
+    run_parts fuzz chaos loadtest
 }
 
 main() {

@@ -6,6 +6,8 @@
 #   packages.sh test     also what the tests need (make test): with it what Debian
 #                        has not, by tools/venv.sh
 #   packages.sh acme     also the ACME clients (make acme-rfc-conformance-test)
+#   packages.sh loadtest what the load tests need (make loadtest): with it what Debian
+#                        has not, by tools/k6.sh
 #   packages.sh list G   prints the names, one a line
 #
 # With everything present neither apt, sudo nor pip runs.  While apt runs, new
@@ -23,9 +25,10 @@ TEST=(python3-pytest python3-pytest-xdist python3-psycopg2 python3-yaml
     clang clang-format clang-tidy cppcheck libclang-rt-14-dev llvm
     valgrind wrk curl git faketime pgbouncer prometheus golang-go golang-golang-x-crypto-dev python3-venv pebble lego uacme)
 ACME=(certbot dehydrated apache2-bin caddy)
+LOADTEST=(python3-psycopg2 golang-go git apache2-bin haproxy)
 
 usage() {
-    echo "usage: packages.sh run|sim|test|acme|list GROUP" >&2
+    echo "usage: packages.sh run|sim|test|acme|loadtest|list GROUP" >&2
     exit 2
 }
 
@@ -51,6 +54,7 @@ group() {
     sim) printf '%s\n' "${RUN[@]}" postgresql "${SIM[@]}" ;;
     test) printf '%s\n' "${RUN[@]}" postgresql "${SIM[@]}" "${TEST[@]}" ;;
     acme) printf '%s\n' "${RUN[@]}" postgresql "${SIM[@]}" "${TEST[@]}" "${ACME[@]}" ;;
+    loadtest) printf '%s\n' "${RUN[@]}" postgresql "${SIM[@]}" "${LOADTEST[@]}" ;;
     *) usage ;;
     esac
 }
@@ -61,7 +65,7 @@ missing() {
         case $name in
         postgresql) has_postgresql || echo postgresql ;;
         # Any nginx and any git or curl serves, wherever it came from.
-        nginx | git | curl | make | wrk) command -v "$name" >/dev/null 2>&1 || [ -x "/usr/sbin/$name" ] || echo "$name" ;;
+        nginx | git | curl | make | wrk | haproxy) command -v "$name" >/dev/null 2>&1 || [ -x "/usr/sbin/$name" ] || echo "$name" ;;
         *) is_installed "$name" || echo "$name" ;;
         esac
     done < <(group "$1")
@@ -135,6 +139,7 @@ mapfile -t names < <(missing "$1")
 # The last step, whether apt had something to do or not.  What pip cannot get costs
 # its own test alone, which says so: PyPI is not reached from everywhere.
 finish() {
+    [ "$1" != loadtest ] || "$(dirname "$0")/../../tools/k6.sh" || exit 1
     [ "$1" != test ] || "$(dirname "$0")/../../tools/venv.sh" ||
         echo "pkilint is missing: its test will be skipped; tools/venv.sh tries again"
     exit 0
