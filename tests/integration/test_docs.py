@@ -53,6 +53,8 @@ def test_commands_exist():
 
 def test_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert "\nloadtest-scale-%:" in (ROOT / "Makefile").read_text()
+    targets |= {f"loadtest-scale-{p.stem}" for p in (ROOT / "deploy/test/loadtest/scenarios").glob("*.py")}
     for page, target in said(r"^make ([a-z-]+)"):
         assert target in targets, f"{page}: make {target}"
 
