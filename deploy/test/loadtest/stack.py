@@ -176,7 +176,7 @@ class Stack(Fleet):
             if process.name.startswith(("apiserver", "scheduler", "worker")):
                 self.report.data["settings"] |= {
                     key: value for key, value in process.env.items()
-                    if key.startswith("CERTCTL_") and not any(word in key for word in HIDDEN) and key != "CERTCTL_PROCESS_NAME"}
+                    if key.startswith("CERTCTL_") and not any(word in key.removeprefix("CERTCTL_") for word in HIDDEN) and key != "CERTCTL_PROCESS_NAME"}
 
     def make_seed_basics(self):
         """What the seeds refer to: a team, an owner, an issuer and a renewal policy of the names that they have there."""
