@@ -2,12 +2,14 @@
 # Sees to it that k6 is there for the load tests: one of the PATH serves, and else build-k6/k6, which Go compiles (some minutes, once).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# What Debian 12's Go 1.19 compiles; deploy/test/loadtest/k6.py says it too.
+# The last that Go 1.19 of Debian 12 compiles.
 version=v0.48.0
 command -v k6 >/dev/null 2>&1 && exit 0
 [ ! -x build-k6/k6 ] || exit 0
-go=$(command -v go || echo /usr/bin/go)
-if [ ! -x "$go" ]; then
+# Debian's own first: it compiles this version.
+go=/usr/bin/go
+[ -x "$go" ] || go=$(command -v go || true)
+if [ -z "$go" ]; then
     echo "k6.sh: neither k6 nor go is here; deploy/local/packages.sh loadtest installs Go" >&2
     exit 1
 fi

@@ -16,7 +16,6 @@ from fleet import API_KEY, free_port
 from report import NotMeasured, output_of
 from stack import BUILD, HERE, ROOT, clean_env
 
-VERSION = "v0.48.0"
 OURS = ROOT / "build-k6" / "k6"  # where tools/k6.sh puts it
 THRESHOLDS_CROSSED = 99
 GRACE_S = 90  # beyond the duration: a start, the last answers, the summary
