@@ -258,7 +258,7 @@ make_parts(struct worker *w)
 	w->acme = acme_cas_new(w->d->loop);
 	w->tokens = token_memory_new(w->d->loop);
 	w->stepca = stepca_keys_new(w->d->loop);
-	w->vault = vault_tokens_new(w->d->loop, w->issuer_http);
+	w->vault = vault_tokens_new(w->d->loop, w->issuer_http, w->pool);
 	host.try_arg = w->host_try = host_try_new(&w->env);
 	lease.host_faults = w->host = host_faults_new(&host);
 	w->lease = lease_new(&lease);

@@ -152,6 +152,24 @@ SELECT split_part(k.key, ' ', 1) AS channel, split_part(k.key, ' ', 2) AS thresh
     k.n AS expiry_alerts_total
 FROM stat_totals_now k WHERE k.kind = 'expiry_alert' ORDER BY k.key;
 
+-- With 0 for what never was, so that its first is seen as a change.
+-- name: metrics_vault :many
+SELECT r.result, coalesce(k.n, 0) AS vault_token_renewals_total FROM unnest('{success,failure,not_renewable}'::text[]) AS r (result)
+LEFT JOIN stat_totals_now k ON k.kind = 'vault_token' AND k.key = r.result ORDER BY r.result;
+
+-- Of those that have not ended: how many certificates are in each state, by the counters that the duty keeps, and by the
+-- rate up to now when they all have their new one.
+-- name: metrics_replacements :many
+SELECT r.id AS replacement, s.state, s.n AS replacement_certificates,
+    CASE s.state WHEN 'left' THEN round((CASE WHEN r.state = 'running' AND e.rate > 0 THEN e.ungot / e.rate END)::numeric) END AS replacement_left_seconds,
+    CASE s.state WHEN 'left' THEN (r.state = 'paused')::int END AS replacement_paused
+FROM (SELECT o.* FROM replacements o WHERE o.state IN ('running', 'paused', 'cancelling') ORDER BY o.id LIMIT 100) r
+CROSS JOIN LATERAL (SELECT greatest(r.planned - r.issued - r.done, 0) AS ungot,
+    (r.issued + r.done) / greatest(extract(epoch FROM engine_now() - r.created_at), 1)::float8 AS rate) e
+CROSS JOIN LATERAL (VALUES ('left', greatest(r.planned - r.moving - r.waiting - r.failed - r.issued - r.done - r.returned, 0)), ('moving', r.moving), ('waiting', r.waiting),
+    ('failed', r.failed), ('issued', r.issued), ('done', r.done), ('skipped', r.skipped), ('returned', r.returned)) AS s (state, n)
+ORDER BY r.id, s.state;
+
 -- name: metrics_durations :many
 SELECT h.key AS issuer_type, h.le, h.up_to AS issuance_duration_seconds_bucket, h.total AS issuance_duration_seconds_count,
     round(h.sum_ms / 1000.0, 3) AS issuance_duration_seconds_sum

@@ -17,6 +17,10 @@ SELECT worker_leave($1) AS freed;
 -- name: journal_check :one
 SELECT journal_check($1, $2, $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[]::jsonb[]) AS ahead;
 
+-- What renewals of Vault's tokens came to, since it was told the last time.
+-- name: stats_vault_tokens :one
+SELECT stats_vault_tokens($1::text[], $2::bigint[]);
+
 -- name: crl_check :one
 SELECT crl_check($1, $2, $3::bigint, $4::text[], $5::bigint[], $6::text[]) AS ahead;
 

@@ -4,7 +4,8 @@
 -- notification (dead), which follow the rows; and those
 -- that only grow, whatever becomes of the rows: job_ended (status; times: the day), issuance (type of the issuer and
 -- outcome; the day), issuance_le (type and bucket of how long it took), issuance_ms (type), issuance_failure (type and class
--- of an attempt's failure), expiry_alert (channel, threshold and what came of it); 34_acme_stats.sql has those of the ACME
+-- of an attempt's failure), expiry_alert (channel, threshold and what came of it), vault_token (what renewals of
+-- Vault's tokens came to); 34_acme_stats.sql has those of the ACME
 -- server.  Times count from 1970, UTC.
 --
 -- A trigger writes what a statement changed as one row for each key; nobody waits for another's commit, and what is rolled
@@ -156,6 +157,12 @@ CREATE FUNCTION stat_le(p_ms bigint) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT (stat_buckets())[1 + width_bucket(p_ms - 1,
         '{50,100,250,500,1000,2500,5000,10000,30000,60000,120000}'::bigint[])]
 $$;
+
+-- What a worker counted since it told the last time: so many of each result.
+CREATE FUNCTION stats_vault_tokens(p_results text[], p_ns bigint[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO stat_moves (kind, key, n) SELECT 'vault_token', u.result, u.n FROM unnest(p_results, p_ns) AS u (result, n) WHERE u.n > 0;
+END $$;
 
 -- --- reading ---
 -- Certificates in these statuses that end up to then: whole hours by their numbers, of the last one the rows.

@@ -199,6 +199,26 @@ def test_every_family_of_the_contract_is_there(led):
         "success": 0, "failure": 0, "not_renewable": 0}
 
 
+def test_replacements_by_what_became_of_their_certificates(led):
+    """The duty's counters; none of one that has ended."""
+    assert scrape(led)["certctl_replacement_certificates"][1] == {}
+    led.query("INSERT INTO issuers (id, name, type) VALUES ('iss-m1', 'm1', 'GenericCA'), ('iss-m2', 'm2', 'GenericCA'), ('iss-m3', 'm3', 'GenericCA')")
+    led.query("INSERT INTO replacements (id, from_issuer_id, to_issuer_id, state, wave_size, planned, moving, waiting, failed, issued, done, skipped, "
+              "created_by, created_at, ended_at) VALUES ('repl-m1', 'iss-m1', 'iss-m3', 'paused', 5, 100, 0, 3, 1, 2, 18, 7, 'x', now() - interval '20 s', NULL), "
+              "('repl-m2', 'iss-m2', 'iss-m3', 'completed', 5, 9, 0, 0, 0, 0, 9, 0, 'x', now(), now())")
+    families = scrape(led)
+    assert {dict(k)["state"]: v for k, v in families["certctl_replacement_certificates"][1].items()} == {
+        "left": 76, "moving": 0, "waiting": 3, "failed": 1, "issued": 2, "done": 18, "skipped": 7, "returned": 0}
+    assert {dict(k)["replacement"] for k in families["certctl_replacement_certificates"][1]} == {"repl-m1"}
+    assert families["certctl_replacement_paused"][1] == {(("replacement", "repl-m1"),): 1}
+    assert families["certctl_replacement_left_seconds"][1] == {}
+    # Twenty in some twenty seconds: eighty take four times as long.
+    led.query("UPDATE replacements SET state = 'running' WHERE id = 'repl-m1'")
+    assert 75 <= scrape(led)["certctl_replacement_left_seconds"][1][(("replacement", "repl-m1"),)] <= 120
+    led.query("DELETE FROM replacements WHERE id LIKE 'repl-m%%'")
+    led.query("DELETE FROM issuers WHERE id LIKE 'iss-m_'")
+
+
 def test_certificates_by_their_state(led):
     """Beside what the table says; what is left of the total is active."""
     led.make_certificate("soon")

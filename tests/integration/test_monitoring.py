@@ -120,6 +120,12 @@ def test_every_alert_fires_when_its_condition_lasts(tmp_path):
     assert found.returncode == 0, found.stdout + found.stderr
 
 
+def every_rule():
+    return [r for rules in ALL_RULES for r in yaml.safe_load(rules.read_text(encoding="utf-8"))["groups"][0]["rules"]]
+
+
+RENEWED = 'certctl_vault_token_renewals_total{result="%s",instance="a",job="certctl"}'
+JOB = {"CertctlVaultTokenNotRenewed": {"job": "certctl"}}
 ENDED = 'certctl_acme_orders_ended_total{outcome="%s",instance="%s"}'
 TRIED = 'certctl_acme_validations_total{type="http-01",result="%s",instance="a"}'
 
@@ -133,10 +139,13 @@ TRIED = 'certctl_acme_validations_total{type="http-01",result="%s",instance="a"}
     ("CertctlAcmeValidationsFailing", {TRIED % "dns": "0+2x90", TRIED % "valid": "0+1x90"}, True),
     ("CertctlAcmeValidationsFailing", {TRIED % "dns": "0+1x90", TRIED % "valid": "0+2x90"}, False),
     ("CertctlAcmeValidationsFailing", {TRIED % "dns": "0x80 4x10", TRIED % "valid": "0x90"}, False),
+    ("CertctlVaultTokenNotRenewed", {RENEWED % "failure": "0x40 1+1x50", RENEWED % "success": "5x90"}, True),
+    ("CertctlVaultTokenNotRenewed", {RENEWED % "failure": "0x40 1+1x50", RENEWED % "success": "5+1x90"}, False),
+    ("CertctlVaultTokenNotRenewed", {RENEWED % "failure": "7x90", RENEWED % "success": "5x90"}, False),
 ])
 def test_what_went_wrong_often_lately_is_told(tmp_path, alert, series, fires):
-    rules = {r["alert"]: r for r in yaml.safe_load((RULES.parent / "certctl_acme.rules.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]}
-    told = [{"exp_labels": {"severity": "warning"}, "exp_annotations": rules[alert]["annotations"]}] if fires else []
+    rule, = [r for r in every_rule() if r["alert"] == alert]
+    told = [{"exp_labels": {"severity": "warning"} | JOB.get(alert, {}), "exp_annotations": rule["annotations"]}] if fires else []
     test = {"interval": "1m", "input_series": [{"series": s, "values": v} for s, v in series.items()],
             "alert_rule_test": [{"eval_time": "85m", "alertname": alert, "exp_alerts": told}]}
     (tmp_path / "test.yml").write_text(yaml.safe_dump({"rule_files": [str(r) for r in ALL_RULES], "evaluation_interval": "1m", "tests": [test]}),
@@ -145,8 +154,32 @@ def test_what_went_wrong_often_lately_is_told(tmp_path, alert, series, fires):
     assert found.returncode == 0, found.stdout + found.stderr
 
 
+MOVES = 'certctl_replacement_certificates{replacement="%s",state="%s",instance="a"}'
+
+
+@pytest.mark.parametrize("states, paused, fires", [
+    ({"left": "90x90", "moving": "10x90", "done": "0x90"}, 0, True), ({"left": "90-1x90", "moving": "10x90", "done": "0+1x90"}, 0, False),
+    ({"left": "90-1x20 70x70", "moving": "10x90", "issued": "0+1x20 20x70"}, 0, True), ({"left": "90x90", "moving": "10x90", "done": "0x90"}, 1, False),
+    ({"left": "0x90", "moving": "0x90", "waiting": "5x90", "done": "9x90"}, 0, False)],
+    ids=["none", "all", "no more", "paused", "only waits"])
+def test_a_replacement_that_stands_is_told_of(tmp_path, states, paused, fires):
+    """And one beside it that goes on is not."""
+    rule, = [r for r in every_rule() if r["alert"] == "CertctlReplacementStalled"]
+    series = {MOVES % ("repl-1", state): values for state, values in states.items()} | {
+        MOVES % ("repl-2", "left"): "900-2x90", MOVES % ("repl-2", "done"): "0+2x90",
+        'certctl_replacement_paused{replacement="repl-1",instance="a"}': f"{paused}x90"}
+    told = [{"exp_labels": {"severity": "critical", "replacement": "repl-1"}, "exp_annotations": rule["annotations"]}] if fires else []
+    test = {"interval": "1m", "input_series": [{"series": s, "values": v} for s, v in series.items()],
+            "alert_rule_test": [{"eval_time": "25m", "alertname": rule["alert"], "exp_alerts": []},
+                                {"eval_time": "85m", "alertname": rule["alert"], "exp_alerts": told}]}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump({"rule_files": [str(r) for r in ALL_RULES], "evaluation_interval": "1m", "tests": [test]}),
+                                       encoding="utf-8")
+    found = promtool("test", "rules", tmp_path / "test.yml")
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
 def test_every_alert_names_a_page_that_is_there():
-    for rule in [r for rules in ALL_RULES for r in yaml.safe_load(rules.read_text(encoding="utf-8"))["groups"][0]["rules"]]:
+    for rule in every_rule():
         assert (ROOT / rule["annotations"]["runbook"]).is_file(), rule["alert"]
 
 

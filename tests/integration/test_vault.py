@@ -1,4 +1,6 @@
 """Vault's PKI secrets engine: what is particular to it (test_issuers_faults.py has what every CA does wrong)."""
+import re
+
 import pytest
 
 from fleet import wait_for
@@ -13,6 +15,13 @@ def vault(make):  # noqa: F811
 
 def sent(vault):
     return next((headers, body) for line, headers, body in vault.sim.log if line.startswith("POST /v1/pki_int/sign/servers"))
+
+
+def renewals(plane):  # noqa: F811
+    """What the metrics say of tokens, by their result."""
+    status, text = plane.api.get("/api/v1/metrics/prometheus")
+    assert status == 200
+    return {r: int(n) for r, n in re.findall(r'^certctl_vault_token_renewals_total\{result="(\w+)"\} (\d+)$', text, re.M)}
 
 
 def life_of(plane, seconds):  # noqa: F811
@@ -87,8 +96,13 @@ def test_a_token_is_renewed_at_half_of_what_is_granted(plane, vault, order):  # 
     plane.api.need("PUT", f"/api/v1/issuers/{vault.id}", {"config": config})
     _, job = order(vault)
     completed(plane, job)
+    before = renewals(plane)
     wait_for(lambda: vault.sim.token["renewals"] >= 2, 60, "two renewals of the token")
+    wait_for(lambda: renewals(plane)["success"] > before["success"], 20, "the success in the metrics")
     vault.sim.token["renewable"] = False
+    # Vault refuses the next: the worker asks again, and tells of it.
+    wait_for(lambda: renewals(plane)["failure"] > before["failure"], 60, "the failure in the metrics")
+    vault.sim.end()
 
 
 @pytest.mark.parametrize("changes, words", [

@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/json/json.h"
 #include "common/log/log.h"
+#include "worker/issuers/vault_count.h"
 
 #define TOKENS_MAX 64
 #define HEADERS_MAX 4
@@ -34,6 +35,7 @@ struct token {
 struct vault_tokens {
 	struct loop *loop;
 	struct http_out *http;
+	struct vault_count *count;
 	TAILQ_HEAD(tokens, token) all; /* the last used first */
 	size_t n;
 };
@@ -56,12 +58,13 @@ forget(struct token *t)
 }
 
 struct vault_tokens *
-vault_tokens_new(struct loop *l, struct http_out *http)
+vault_tokens_new(struct loop *l, struct http_out *http, struct db_pool *pool)
 {
 	struct vault_tokens *s = mem_zalloc(sizeof(*s));
 
 	s->loop = l;
 	s->http = http;
+	s->count = vault_count_new(l, pool);
 	TAILQ_INIT(&s->all);
 	return s;
 }
@@ -73,6 +76,7 @@ vault_tokens_free(struct vault_tokens *s)
 		return;
 	while (!TAILQ_EMPTY(&s->all))
 		forget(TAILQ_FIRST(&s->all));
+	vault_count_free(s->count);
 	free(s);
 }
 
@@ -98,6 +102,7 @@ try_again(struct token *t, int status, const char *error)
 {
 	log_warn("VAULT-TOKEN", "a token of %s was not renewed: %s",
 	    t->base_url, error ? error : "no such answer");
+	vault_count_add(t->owner->count, VAULT_FAILED);
 	if (status == 403) { /* it has ended: whoever asks next starts anew */
 		forget(t);
 		return;
@@ -149,7 +154,10 @@ on_answer(void *arg, rc code, int status, const char *body, size_t len,
 		return;
 	}
 	t->is_known = true;
+	if (was_known)
+		vault_count_add(t->owner->count, VAULT_RENEWED);
 	if (!t->is_renewable) {
+		vault_count_add(t->owner->count, VAULT_NOT_RENEWABLE);
 		log_info("VAULT-TOKEN",
 		    "a token of %s can't be renewed, and ends in %" PRId64
 		    " s%s",

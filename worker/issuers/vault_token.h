@@ -12,13 +12,15 @@
 #ifndef WORKER_ISSUERS_VAULT_TOKEN_H
 #define WORKER_ISSUERS_VAULT_TOKEN_H
 
+#include "common/db/db.h"
 #include "common/http/http_out.h"
 #include "common/loop/loop.h"
 
 struct vault_tokens; /* defined in vault_token.c */
 
-/* A NULL http_out: none is renewed. */
-struct vault_tokens *vault_tokens_new(struct loop *l, struct http_out *http);
+/* A NULL http_out: none is renewed.  Renewals are counted by the pool. */
+struct vault_tokens *vault_tokens_new(struct loop *l, struct http_out *http,
+    struct db_pool *pool);
 /* NULL is a no-op. */
 void vault_tokens_free(struct vault_tokens *s);
 

@@ -40,6 +40,8 @@ enum {
 	ACME_TRIES,
 	CONDITIONS,
 	NETWORK,
+	VAULT,
+	REPLACEMENTS,
 	TOTALS,
 	NSTATEMENTS
 };
@@ -203,6 +205,20 @@ static const struct series all_series[] = {
 	"Endpoints where something listens and shows no certificate.", {NULL}},
     {NETWORK, "scep_probes_total", "counter", "Probes of SCEP servers.",
 	{NULL}},
+    {VAULT, "vault_token_renewals_total", "counter",
+	"Renewals of tokens of Vault by workers: success, failure (also of "
+	"the look before the first), or a token that can't be renewed.",
+	{"result"}},
+    {REPLACEMENTS, "replacement_certificates", "gauge",
+	"Certificates of a replacement that has not ended, by what became of "
+	"them; left: nothing yet.",
+	{"replacement", "state"}},
+    {REPLACEMENTS, "replacement_left_seconds", "gauge",
+	"By the rate up to now its certificates have their new issuer's after "
+	"so long; none while nothing moves.",
+	{"replacement"}},
+    {REPLACEMENTS, "replacement_paused", "gauge",
+	"1 for a replacement that an operator has paused.", {"replacement"}},
     {TOTALS, "leader_term", "gauge", "The term of the leading scheduler.",
 	{NULL}},
     {TOTALS, "leader_alive", "gauge", "1 while a scheduler leads.", {NULL}},
@@ -249,6 +265,8 @@ metrics_prometheus_start(struct op *op)
 	    [ACME_TRIES] = {Q_METRICS_ACME_TRIES, 0, NULL},
 	    [CONDITIONS] = {Q_METRICS_CONDITIONS, ARRAY_LEN(names), names},
 	    [NETWORK] = {Q_METRICS_NETWORK, 0, NULL},
+	    [VAULT] = {Q_METRICS_VAULT, 0, NULL},
+	    [REPLACEMENTS] = {Q_METRICS_REPLACEMENTS, 0, NULL},
 	    [TOTALS] = {Q_METRICS_TOTALS, 0, NULL},
 	};
 

@@ -203,23 +203,6 @@ put_ocsp(struct buf *b, const struct api *a)
 	}
 }
 
-/* Workers renew them, and say so in their logs; monitors of the contract ask.
- */
-static void
-put_vault(struct buf *b)
-{
-	static const char name[] = "vault_token_renewals_total";
-	static const char *const results[] = {"success", "failure",
-	    "not_renewable"};
-
-	put_head(b, name, "counter",
-	    "Renewals of tokens of Vault by this process: workers renew them, "
-	    "and "
-	    "log each (VAULT-TOKEN).");
-	for (size_t i = 0; i < ARRAY_LEN(results); i++)
-		buf_printf(b, PREFIX "%s{result=\"%s\"} 0\n", name, results[i]);
-}
-
 void
 metrics_put_own(struct buf *b, const struct api *a)
 {
@@ -230,6 +213,5 @@ metrics_put_own(struct buf *b, const struct api *a)
 	put_pools(b, a);
 	put_ocsp(b, a);
 	acmecounts_write(a->acme_counts, b);
-	put_vault(b);
 	latency_write(a->latency, b);
 }
