@@ -120,6 +120,7 @@ int cmd_status(struct cli *c);
 int cmd_replace(struct cli *c);
 int cmd_replace_cancel(struct cli *c);
 int cmd_replace_certificates(struct cli *c);
+int cmd_replace_excluded(struct cli *c);
 int cmd_replace_get(struct cli *c);
 int cmd_replace_list(struct cli *c);
 int cmd_replace_pause(struct cli *c);

@@ -1,6 +1,6 @@
 /*
- * replace: all certificates of one issuer become another's.  What would be
- * done is shown before it is begun; watch follows it with its rate.
+ * replace ID: one replacement of an issuer by another that was begun: how far
+ * it is, pause, resume, cancel; watch follows it with its rate.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,226 +11,13 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/replace_words.h"
 #include "cli/wait.h"
 #include "common/json/json.h"
 
 #define ALL "/api/v1/replacements"
 #define LOOK_EVERY_MS 1000
 #define WATCH_DEFAULT_S 86400
-
-/* Words of the server for what a certificate waits for or stays for. */
-/* What a word of the API means to people. */
-struct meaning {
-	const char *word, *says;
-};
-
-static const struct meaning reasons[] = {
-    {"acme_client", "their ACME clients renew them when their renewal windows, "
-		    "which move, say so"},
-    {"agent_offline", "their agents are offline and make no key until they "
-		      "come back"},
-    {"approval", "their profile demands an approval"},
-    {"archived", "archived"},
-    {"csr", "their agents have sent no CSR"},
-    {"expired", "expired; their ACME clients let them end"},
-    {"gone", "removed"},
-    {"held", "an open transaction holds them"},
-    {"job_open", "an order at the old CA is followed to its end first"},
-    {"moved_on", "given another issuer by somebody"},
-    {"no_key_holder",
-	"no agent and no ACME client has their key; map them to a target"},
-    {"policy_forbids", "a policy of allowed issuers has the new one not"},
-    {"profile_pins", "their profile names another issuer; --move-profiles "
-		     "changes those that name the old one"},
-    {"revoked", "revoked"},
-};
-
-static const struct meaning stops[] = {
-    {"ca_ended", "its CA has ended"},
-    {"issuer_disabled", "it is disabled"},
-    {"lane_closed", "its lane is closed (cap 0)"},
-    {"lane_stopped", "its calls failed and its breaker is open"},
-};
-
-static const char *
-say(const struct meaning *all, size_t n, const char *word)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (strcmp(all[i].word, word) == 0)
-			return all[i].says;
-	}
-	return word;
-}
-
-static const char *
-say_reason(const char *word)
-{
-	return say(reasons, ARRAY_LEN(reasons), word);
-}
-
-static const char *
-say_stop(const char *word)
-{
-	return say(stops, ARRAY_LEN(stops), word);
-}
-
-/* "2 d 3 h", "4 h 5 min", "6 min 7 s", "8 s" */
-static const char *
-say_seconds(struct cli *c, int64_t s)
-{
-	if (s >= 86400)
-		return arena_printf(c->arena, "%lld d %lld h",
-		    (long long)(s / 86400), (long long)(s % 86400 / 3600));
-	if (s >= 3600)
-		return arena_printf(c->arena, "%lld h %lld min",
-		    (long long)(s / 3600), (long long)(s % 3600 / 60));
-	if (s >= 60)
-		return arena_printf(c->arena, "%lld min %lld s",
-		    (long long)(s / 60), (long long)(s % 60));
-	return arena_printf(c->arena, "%lld s", (long long)s);
-}
-
-static int64_t
-number(const struct cJSON *object, const char *name)
-{
-	int64_t n = 0;
-
-	IGNORE_RESULT(json_int(object, name, 0, INT64_MAX, &n));
-	return n;
-}
-
-/* --- the plan --- */
-
-/* NULL, and told: an option is missing. */
-static const char *
-make_body(struct cli *c)
-{
-	const char *from = args_value(c, "--issuer");
-	const char *to = args_value(c, "--to");
-	const char *wave = args_value(c, "--wave");
-	const char *reason = args_value(c, "--revoke-old");
-	CLEANUP(buf_fini) struct buf text;
-	struct json_w w;
-
-	buf_init(&text, 0);
-	if (!from || !to) {
-		out_error("replace takes --issuer, the one to leave, and --to, "
-			  "the one to have");
-		return NULL;
-	}
-	json_w_init(&w, &text);
-	json_w_open(&w, '{');
-	json_w_kv(&w, "from_issuer_id", from);
-	json_w_kv(&w, "to_issuer_id", to);
-	if (wave)
-		json_w_kv_raw(&w, "wave_size", wave);
-	json_w_kv_opt(&w, "revoke_reason", reason);
-	json_w_kv_bool(&w, "move_profiles", args_flag(c, "--move-profiles"));
-	json_w_close(&w, '}');
-	return arena_strdup(c->arena, buf_cstr(&text));
-}
-
-static void
-print_groups(struct cli *c, const struct cJSON *list, const char *before)
-{
-	const struct cJSON *item;
-
-	cJSON_ArrayForEach(item, list)
-	{
-		out_print("%s %s: %s; among them %s\n", before,
-		    cell(c, item, "certificates"),
-		    say_reason(cell(c, item, "reason")),
-		    cell(c, item, "certificate_ids"));
-	}
-}
-
-static void
-print_waves(struct cli *c, const struct cJSON *plan)
-{
-	static const char *const heads[] = {"WAVE", "CERTIFICATES",
-	    "ENDS AFTER"};
-	struct table *t = table_new(c, ARRAY_LEN(heads), heads);
-	const struct cJSON *list = json_get(plan, "wave_ends"), *item;
-	int64_t more = number(plan, "waves") - cJSON_GetArraySize(list);
-
-	cJSON_ArrayForEach(item, list)
-	{
-		const char *cells[] = {cell(c, item, "wave"),
-		    cell(c, item, "certificates"),
-		    say_seconds(c, number(item, "ends_after_seconds"))};
-
-		table_row(t, cells);
-	}
-	if (cJSON_GetArraySize(list) > 0)
-		table_print(t);
-	if (more > 0)
-		out_print("and %lld more\n", (long long)more);
-}
-
-static void
-print_plan(struct cli *c, const struct cJSON *plan)
-{
-	const struct cJSON *lane = json_get(plan, "lane");
-	const char *stop = cell(c, plan, "stop");
-	bool is_lane = cJSON_IsTrue(json_get(plan, "rate_is_lane"));
-
-	out_print("%s certificates go from %s to %s, %s stay\n",
-	    cell(c, plan, "certificates"), cell(c, plan, "from_issuer_id"),
-	    cell(c, plan, "to_issuer_id"), cell(c, plan, "excluded"));
-	out_print("lane of %s: %s at once, %s a second%s, breaker %s\n",
-	    cell(c, plan, "to_issuer_id"), cell(c, lane, "cap"),
-	    cell(c, plan, "rate_per_s"),
-	    is_lane ? "" : " expected (it has no rate)",
-	    cell(c, lane, "breaker_state"));
-	if (strcmp(stop, "-") != 0)
-		out_print("nothing moves there now: %s\n", say_stop(stop));
-	if (strcmp(cell(c, plan, "open_id"), "-") != 0)
-		out_print("%s runs already\n", cell(c, plan, "open_id"));
-	print_groups(c, json_get(plan, "waiting"), "wait");
-	print_groups(c, json_get(plan, "cannot_go"), "stay");
-	out_print("%s waves of %s, done after %s\n", cell(c, plan, "waves"),
-	    cell(c, plan, "wave_size"),
-	    say_seconds(c, number(plan, "seconds")));
-	print_waves(c, plan);
-}
-
-int
-cmd_replace(struct cli *c)
-{
-	bool is_plan = args_flag(c, "--plan");
-	bool is_sure = args_flag(c, "--yes");
-	const char *body = make_body(c);
-	struct answer a;
-	int exit_code;
-
-	if (!body)
-		return EXIT_USAGE;
-	if (is_plan || !is_sure) {
-		a = client_call(c, "POST", ALL "/plan", body);
-		exit_code = client_check_json(c, &a);
-		if (exit_code != EXIT_DONE)
-			return exit_code;
-		if (!c->as_json)
-			print_plan(c, a.json);
-		else if (is_plan)
-			out_json(a.text);
-		if (is_plan)
-			return EXIT_DONE;
-		exit_code = confirm();
-		if (exit_code != EXIT_DONE)
-			return exit_code;
-	}
-	a = client_call(c, "POST", ALL, body);
-	exit_code = client_check_json(c, &a);
-	if (exit_code != EXIT_DONE)
-		return exit_code;
-	return show_done(c, &a,
-	    arena_printf(c->arena,
-		"%s has begun; certctl replace watch %s follows it",
-		cell(c, a.json, "id"), cell(c, a.json, "id")));
-}
-
-/* --- one that runs --- */
 
 static const char *const members[] = {"id", "state", "stop", "from_issuer_id",
     "to_issuer_id", "wave", "waves", "wave_size", "planned", "moved", "moving",
@@ -337,8 +124,8 @@ tell_progress(struct wait *w, double rate)
 {
 	struct cli *c = w->cli;
 	const struct cJSON *r = w->last.json;
-	int64_t got = number(r, "issued") + number(r, "done");
-	int64_t left = number(r, "planned") - got;
+	int64_t got = replace_number(r, "issued") + replace_number(r, "done");
+	int64_t left = replace_number(r, "planned") - got;
 	const char *stop = cell(c, r, "stop");
 
 	wait_tell(w,
@@ -351,10 +138,10 @@ tell_progress(struct wait *w, double rate)
 		cell(c, r, "failed"), rate,
 		left > 0 && rate > 0 ? ", done in " : "",
 		left > 0 && rate > 0
-		    ? say_seconds(c, (int64_t)((double)left / rate))
+		    ? replace_say_seconds(c, (int64_t)((double)left / rate))
 		    : "",
 		strcmp(stop, "-") != 0 ? "; nothing moves: " : "",
-		strcmp(stop, "-") != 0 ? say_stop(stop) : ""));
+		strcmp(stop, "-") != 0 ? replace_say_stop(stop) : ""));
 }
 
 /* EXIT_DONE while there is something to wait for; *out_is_over: nothing is. */
@@ -403,8 +190,8 @@ cmd_replace_watch(struct cli *c)
 		c->arena = w.held; /* each look's own, for there may be many */
 		exit_code = client_check_json(c, &w.last);
 		if (exit_code == EXIT_DONE) {
-			got = number(w.last.json, "issued") +
-			      number(w.last.json, "done");
+			got = replace_number(w.last.json, "issued") +
+			      replace_number(w.last.json, "done");
 			now_s = wait_seconds(&w);
 			tell_progress(&w,
 			    rate_since(&last, &last_s, got, now_s));

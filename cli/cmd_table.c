@@ -214,6 +214,10 @@ const struct command commands[] = {
     {"replace", "certificates", "ID [--state skipped|waiting|failed] " PAGE,
 	"those of one that cannot go, wait or failed, and why",
 	cmd_replace_certificates},
+    {"replace", "excluded",
+	"--issuer ID --to ID [--reason WORD] [--move-profiles]",
+	"those that a replacement could not take, and why",
+	cmd_replace_excluded},
     {"replace", "get", "ID", "how far one is", cmd_replace_get},
     {"replace", "list",
 	"[--state running|paused|cancelling|completed|cancelled] " PAGE,
@@ -225,10 +229,11 @@ const struct command commands[] = {
 	"somebody (exit code 5)",
 	cmd_replace_watch},
     {"replace", NULL,
-	"--issuer ID --to ID [--plan] [--wave 1..100000] " REVOKE_OLD
-	" [--move-profiles] [--yes]",
+	"--issuer ID --to ID [--plan] [--within DURATION] [--wave "
+	"1..100000] " REVOKE_OLD " [--move-profiles] [--yes]",
 	"give all certificates of one issuer to another, in waves; --plan "
-	"shows what would be done, how fast, and what cannot go",
+	"shows what would be done, how fast (--within: whether that is soon "
+	"enough), and what cannot go",
 	cmd_replace},
     {"scheduler", "run", "DUTY [--wait] " TIMEOUT,
 	"run a duty now; --wait follows it to its end", cmd_scheduler_run},

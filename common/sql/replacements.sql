@@ -43,20 +43,29 @@ FROM replacements r WHERE r.id = $1;
 
 -- What the lane of the new issuer brings.  $1 from, $2 to, $3 the wave asked for.
 -- name: replacement_lane :many
-SELECT f.id IS NOT NULL AS has_from, i.id IS NOT NULL AS has_to, l.cap, l.rate_per_s, l.breaker_state, round(e.rate::numeric, 2) AS rate, floor(e.rate * 1000)::bigint AS rate_ks,
+SELECT f.id IS NOT NULL AS has_from, i.id IS NOT NULL AS has_to, i.type AS issuer_type, l.cap, l.rate_per_s, l.breaker_state, round(e.rate::numeric, 2) AS rate,
+    floor(e.rate * 1000)::bigint AS rate_ks, replacement_turns(i.type) AS turns, extract(epoch FROM policy_replace_call())::bigint AS call_s,
     coalesce($3::int, replacement_wave(e.rate)) AS wave_size, replacement_stop(i, l) AS stop,
     (SELECT r.id FROM replacements r WHERE r.from_issuer_id = $1 AND r.state IN ('running', 'paused', 'cancelling')) AS open_id
 FROM (SELECT 1) one LEFT JOIN issuers f ON f.id = $1 LEFT JOIN issuers i ON i.id = $2 LEFT JOIN lanes l ON l.issuer_id = i.id
 LEFT JOIN LATERAL (SELECT replacement_rate(l, i.type) AS rate) e ON true;
 
--- $1 from, $2 to, $3 whether profiles go along.
--- name: replacement_plan :many
-SELECT p.can_go, p.reason, p.n, array_to_json(p.ids) AS certificate_ids FROM replacement_plan($1, $2, $3::bool) p;
+-- By what the new issuer's limits are known.
+-- name: replacement_issuer :many
+SELECT i.type, coalesce(i.config::text, '') AS config, coalesce(c.chain_pem, '') AS chain_pem
+FROM issuers i LEFT JOIN ca_certificates c ON c.issuer_id = i.id AND c.state = 'current' WHERE i.id = $1;
 
--- $1 from, $2 to, $3 wave, $4 reason, $5 whether profiles go along, $6 and $7 who.
+-- $1 from, $2 to, $3 whether profiles go along, $4 the limits of the new issuer, $5 behind which certificate.
+-- name: replacement_plan :many
+SELECT p.can_go, p.reason, p.n, array_to_json(p.ids) AS certificate_ids, p.last FROM replacement_plan($1, $2, $3::bool, $4::jsonb, $5) p;
+
+-- The same, $6 the reason.
+-- name: replacement_excluded :many
+SELECT x.id, x.reason, x.last FROM replacement_excluded($1, $2, $3::bool, $4::jsonb, $5, $6) x;
+
+-- $1 from, $2 to, $3 wave, $4 reason, $5 whether profiles go along, $6 how many can go, $7 the limits, $8 and $9 who.
 -- name: replacement_begin :one
-SELECT b.outcome, b.id FROM (SELECT coalesce(sum(p.n) FILTER (WHERE p.can_go), 0)::bigint AS planned FROM replacement_plan($1, $2, $5::bool) p) s
-CROSS JOIN LATERAL replacement_begin($1, $2, $3::int, $4, $5::bool, s.planned, $6, $7) b;
+SELECT b.outcome, b.id FROM replacement_begin($1, $2, $3::int, $4, $5::bool, $6::bigint, $7::jsonb, $8, $9) b;
 
 -- name: replacement_turn :one
 SELECT replacement_turn($1, $2, $3, $4) AS outcome;

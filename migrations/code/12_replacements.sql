@@ -10,14 +10,66 @@
 -- returned (the replacement was cancelled before it got anything).
 
 -- --- which can go ---
--- Certificates of p_from, all or those of p_ids, and whether they can go to p_to.  reason, of those that cannot: archived,
+-- What a name is, as issuers are limited to some: uri, email, ip, wildcard or dns.
+CREATE FUNCTION name_kind(p_name text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_name LIKE '%://%' THEN 'uri' WHEN p_name LIKE '%@%' THEN 'email'
+        WHEN p_name ~ '^[0-9.]+$' OR p_name ~ '^[0-9a-fA-F.]*:[0-9a-fA-F:.]*$' THEN 'ip' WHEN p_name LIKE '%:%' THEN 'uri'
+        WHEN p_name LIKE '*.%' THEN 'wildcard' ELSE 'dns' END
+$$;
+
+-- Whether the name is in that part of a CA's name constraints (RFC 5280 section 4.2.1.10): a name and those below it, with
+-- a leading dot those below it alone; a network.
+CREATE FUNCTION name_is_below(p_name text, p_base text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF p_base LIKE '%/%' THEN RETURN p_name::inet <<= p_base::inet; END IF;
+    RETURN p_base = '' OR lower(p_name) = p_base
+        OR right(lower(p_name), length(p_base) + 1) = '.' || p_base OR p_base LIKE '.%' AND right(lower(p_name), length(p_base)) = p_base;
+EXCEPTION WHEN invalid_text_representation THEN
+    RETURN false; -- no address
+END $$;
+
+-- Whether no client would accept the name of a CA with these constraints.  Those of names say nothing of addresses, nor the
+-- other way round, and neither says anything of mail addresses and URIs.
+CREATE FUNCTION name_is_constrained(p_name text, p_tree jsonb) RETURNS bool LANGUAGE sql IMMUTABLE AS $$
+    SELECT k.kind NOT IN ('email', 'uri') AND (
+        coalesce((SELECT NOT bool_or(name_is_below(p_name, b)) FROM jsonb_array_elements_text(p_tree -> 'permitted') AS t (b)
+            WHERE (b LIKE '%/%') = (k.kind = 'ip')), false)
+        OR EXISTS (SELECT 1 FROM jsonb_array_elements_text(p_tree -> 'excluded') AS t (b)
+            WHERE (b LIKE '%/%') = (k.kind = 'ip') AND name_is_below(p_name, b)))
+    FROM (SELECT name_kind(p_name) AS kind) k
+$$;
+
+-- Why an issuer of these limits (common/issuer/issuer_limits.h) can't issue a certificate; NULL: nothing is known against
+-- it.  p_ekus and p_life (0: none) are the profile's; p_key is an algorithm, NULL for what agents make.
+CREATE FUNCTION issuer_refuses(p_limits jsonb, p_names text[], p_ekus jsonb, p_life int, p_allows_short bool, p_key text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE v_kind text;
+BEGIN
+    IF p_limits ? 'names' THEN
+        SELECT k.kind INTO v_kind FROM unnest(p_names) AS u (name) CROSS JOIN LATERAL (SELECT name_kind(u.name) AS kind) k
+            WHERE p_limits -> 'names' ? k.kind LIMIT 1;
+        IF FOUND THEN RETURN 'name_' || v_kind; END IF;
+    END IF;
+    -- Servers are given clientAuth by habit, also by CAs for servers only.
+    IF EXISTS (SELECT 1 FROM jsonb_array_elements_text(p_limits -> 'ekus') AS t (eku) WHERE p_ekus ? t.eku
+            AND NOT (t.eku = 'clientAuth' AND p_ekus ? 'serverAuth')) THEN RETURN 'usage'; END IF;
+    IF p_limits -> 'keys' ? p_key THEN RETURN 'key'; END IF;
+    IF p_life BETWEEN 1 AND (p_limits ->> 'least_life')::int - 1 THEN RETURN 'life'; END IF;
+    IF NOT p_allows_short AND p_limits ? 'short' AND p_life NOT BETWEEN 1 AND (p_limits ->> 'short')::int - 1 THEN RETURN 'short_lived'; END IF;
+    IF EXISTS (SELECT 1 FROM jsonb_array_elements(p_limits -> 'trees') AS t (tree) CROSS JOIN unnest(p_names) AS u (name)
+            WHERE name_is_constrained(u.name, t.tree -> 0)) THEN RETURN 'name_constrained'; END IF;
+    RETURN NULL;
+END $$;
+
+-- Certificates of p_from, those of p_ids, and whether they can go to p_to, of these limits.  reason, of those that cannot: archived,
 -- revoked; expired (its ACME client let it end); no_key_holder (no agent of a target has its key, nor an ACME client);
--- policy_forbids (a rule of allowed issuers has p_to not); profile_pins (its profile names another issuer).  Of those that
+-- policy_forbids (a rule of allowed issuers has p_to not); profile_pins (its profile names another issuer), profile_off (it
+-- is disabled); or what issuer_refuses says.  Of those that
 -- can, what they wait for: acme_client (that renews it, when its renewal window says so), agent_offline, approval,
 -- job_open (an order at the issuer that they leave is followed to its end first).
-CREATE FUNCTION replacement_verdicts(p_from text, p_to text, p_moves_profiles bool, p_ids text[])
+CREATE FUNCTION replacement_verdicts(p_from text, p_to text, p_moves_profiles bool, p_limits jsonb, p_ids text[])
 RETURNS TABLE (id text, can_go bool, is_acme bool, reason text) LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET plan_cache_mode = force_custom_plan AS $$
+SET plan_cache_mode = force_custom_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE v_forbids bool := EXISTS (SELECT 1 FROM policy_rules r WHERE r.enabled AND r.type = 'AllowedIssuers'
     AND NOT r.config -> 'allowed_issuer_ids' ? p_to);
 BEGIN
@@ -28,24 +80,33 @@ BEGIN
         WHEN f.is_approved THEN 'approval'
         WHEN NOT f.has_online THEN 'agent_offline' END)
     FROM (SELECT c.id, a.certificate_id IS NOT NULL AS is_acme, coalesce(p.requires_approval, false) AS is_approved, h.has_online,
-            CASE WHEN c.status = 'Archived' THEN 'archived' WHEN c.status = 'Revoked' THEN 'revoked'
+            coalesce(CASE WHEN c.status = 'Archived' THEN 'archived' WHEN c.status = 'Revoked' THEN 'revoked'
                 WHEN p.issuer_id <> p_to AND NOT (p_moves_profiles AND p.issuer_id = p_from) THEN 'profile_pins'
+                WHEN NOT p.enabled THEN 'profile_off'
                 WHEN v_forbids THEN 'policy_forbids'
                 WHEN a.certificate_id IS NOT NULL THEN CASE WHEN c.expires_at <= engine_now() THEN 'expired' END
-                WHEN h.has_online IS NULL THEN 'no_key_holder' END AS why
-        FROM managed_certificates c
+                WHEN h.has_online IS NULL THEN 'no_key_holder' END,
+            CASE WHEN p_limits <> '{}' THEN issuer_refuses(p_limits, c.sans || c.common_name::text,
+                coalesce(p.allowed_ekus, '["serverAuth"]'), coalesce(p.max_ttl_seconds, 0), coalesce(p.allow_short_lived, true),
+                CASE WHEN a.certificate_id IS NOT NULL AND p_limits ? 'keys' THEN (SELECT v.key_algorithm FROM certificate_versions v
+                    WHERE v.certificate_id = c.id ORDER BY v.id DESC LIMIT 1) END) END) AS why
+        FROM unnest(p_ids) AS u (id) JOIN managed_certificates c ON c.id = u.id AND c.issuer_id = p_from
         LEFT JOIN certificate_profiles p ON p.id = c.certificate_profile_id
         LEFT JOIN acme_certificates a ON a.certificate_id = c.id
         CROSS JOIN LATERAL (SELECT bool_or(g.status <> 'Offline') AS has_online FROM certificate_target_mappings m
             JOIN deployment_targets t ON t.id = m.target_id AND t.enabled AND t.retired_at IS NULL
-            JOIN agents g ON g.id = t.agent_id AND g.retired_at IS NULL WHERE m.certificate_id = c.id) h
-        WHERE c.issuer_id = p_from AND (p_ids IS NULL OR c.id = ANY (p_ids))) f;
+            JOIN agents g ON g.id = t.agent_id AND g.retired_at IS NULL WHERE m.certificate_id = c.id) h) f;
 END $$;
 
--- How many certificates a second the lane of an issuer brings: by its rate, or what its cap can be expected to.
+-- How often a certificate takes its turn in the lane: once, or where the CA issues later for a look at its order too.
+CREATE FUNCTION replacement_turns(p_type text) RETURNS int LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_type IN ('ACME', 'AWSACMPCA', 'DigiCert', 'Entrust', 'GlobalSign', 'Sectigo') THEN policy_replace_turns() ELSE 1 END
+$$;
+
+-- How many certificates a second the lane of an issuer brings: by its rate, and what its cap can be expected to.
 CREATE FUNCTION replacement_rate(l lanes, p_type text) RETURNS double precision LANGUAGE sql STABLE AS $$
-    SELECT coalesce(l.rate_per_s, CASE WHEN p_type = 'GenericCA' THEN policy_replace_rate()
-        ELSE l.cap / extract(epoch FROM policy_replace_call()) END)::float8
+    SELECT (CASE WHEN p_type = 'GenericCA' THEN coalesce(l.rate_per_s, policy_replace_rate())
+        ELSE least(l.rate_per_s, l.cap / extract(epoch FROM policy_replace_call())) / replacement_turns(p_type) END)::float8
 $$;
 
 -- As many certificates as the lane works off in a while.
@@ -62,19 +123,38 @@ CREATE FUNCTION replacement_stop(i issuers, l lanes) RETURNS text LANGUAGE sql S
             AND c.not_after <= engine_now() + policy_life_least()) THEN 'ca_ended' END
 $$;
 
--- What would be done, and nothing is: a row for each reason, and one without for those that go at once.  Reads the
--- inventory once, and locks nothing.
-CREATE FUNCTION replacement_plan(p_from text, p_to text, p_moves_profiles bool)
-RETURNS TABLE (can_go bool, reason text, n bigint, ids text[]) LANGUAGE sql STABLE SECURITY DEFINER SET work_mem = '64MB' AS $$
-    SELECT v.can_go, v.reason, count(*), (array_agg(v.id ORDER BY v.id))[:policy_replace_named()]
-    FROM replacement_verdicts(p_from, p_to, p_moves_profiles, NULL) v GROUP BY 1, 2 ORDER BY 1 DESC, 2 NULLS FIRST
+-- The certificates of an issuer behind that one, a piece of them.
+CREATE FUNCTION replacement_piece(p_from text, p_after text, p_limit int) RETURNS text[] LANGUAGE sql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+    SELECT ARRAY(SELECT c.id FROM managed_certificates c WHERE c.issuer_id = p_from AND c.id > p_after ORDER BY c.id LIMIT p_limit)
 $$;
+
+-- What would be done with the certificates behind that one, a piece of them: a row for each reason, and one without for
+-- those that go at once; last is where the next piece begins, NULL behind the last one.  Locks nothing.
+CREATE FUNCTION replacement_plan(p_from text, p_to text, p_moves_profiles bool, p_limits jsonb, p_after text)
+RETURNS TABLE (can_go bool, reason text, n bigint, ids text[], last text) LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE v_ids text[] := replacement_piece(p_from, p_after, policy_replace_piece());
+    v_last text := CASE WHEN cardinality(v_ids) = policy_replace_piece() THEN v_ids[cardinality(v_ids)] END;
+BEGIN
+    RETURN QUERY SELECT v.can_go, v.reason, count(*), (array_agg(v.id ORDER BY v.id))[:policy_replace_named()], v_last
+    FROM replacement_verdicts(p_from, p_to, p_moves_profiles, p_limits, v_ids) v GROUP BY 1, 2;
+END $$;
+
+-- Those of a piece that cannot go, all or of one reason; and a row of no certificate, which says where the next piece begins.
+CREATE FUNCTION replacement_excluded(p_from text, p_to text, p_moves_profiles bool, p_limits jsonb, p_after text, p_reason text)
+RETURNS TABLE (id text, reason text, last text) LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE v_ids text[] := replacement_piece(p_from, p_after, policy_replace_piece());
+BEGIN
+    RETURN QUERY SELECT v.id, v.reason, NULL FROM replacement_verdicts(p_from, p_to, p_moves_profiles, p_limits, v_ids) v
+        WHERE NOT v.can_go AND (p_reason IS NULL OR v.reason = p_reason) ORDER BY v.id;
+    RETURN QUERY SELECT NULL::text, NULL::text, CASE WHEN cardinality(v_ids) = policy_replace_piece() THEN v_ids[cardinality(v_ids)] END;
+END $$;
 
 -- --- what a person asks for ---
 -- Begins one.  Outcomes: begun; no_from, no_to (there is no such issuer), same; open (id: the one that runs); or why the
 -- issuer takes nothing, as replacement_stop has it.
 CREATE FUNCTION replacement_begin(p_from text, p_to text, p_wave int, p_reason text, p_moves_profiles bool, p_planned bigint,
-    p_actor text, p_actor_type text, OUT outcome text, OUT id text) LANGUAGE plpgsql SECURITY DEFINER AS $$
+    p_limits jsonb, p_actor text, p_actor_type text, OUT outcome text, OUT id text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_to issuers; v_lane lanes; v_profiles text[];
 BEGIN
     PERFORM 1 FROM issuers i WHERE i.id = p_from FOR KEY SHARE;
@@ -86,9 +166,9 @@ BEGIN
     outcome := replacement_stop(v_to, v_lane);
     -- One that is only stopped opens again by itself.
     IF outcome <> 'lane_stopped' THEN RETURN; END IF;
-    INSERT INTO replacements AS r (id, from_issuer_id, to_issuer_id, wave_size, revoke_reason, planned, created_by)
+    INSERT INTO replacements AS r (id, from_issuer_id, to_issuer_id, wave_size, revoke_reason, planned, limits, created_by)
         VALUES (id_new('repl'), p_from, p_to, coalesce(p_wave, replacement_wave(replacement_rate(v_lane, v_to.type))), p_reason,
-            p_planned, p_actor)
+            p_planned, p_limits, p_actor)
         ON CONFLICT (from_issuer_id) WHERE state IN ('running', 'paused', 'cancelling') DO NOTHING
         RETURNING r.id INTO replacement_begin.id;
     IF NOT FOUND THEN
@@ -166,7 +246,7 @@ BEGIN
         FROM unnest(p_ids) AS u (id) LEFT JOIN (
             SELECT v.id, CASE WHEN NOT v.can_go THEN 'skipped' WHEN v.is_acme THEN 'waiting' ELSE 'moving' END AS state,
                 CASE WHEN NOT v.can_go OR v.is_acme THEN v.reason END AS reason
-            FROM replacement_verdicts(r.from_issuer_id, r.to_issuer_id, false, v_free) v JOIN managed_certificates c ON c.id = v.id
+            FROM replacement_verdicts(r.from_issuer_id, r.to_issuer_id, false, r.limits, v_free) v JOIN managed_certificates c ON c.id = v.id
             WHERE NOT (v.can_go AND v.is_acme AND c.status = 'RenewalInProgress')) w ON w.id = u.id;
     v_going := ARRAY(SELECT i.certificate_id FROM unnest(p_ids) AS u (id) JOIN replacement_items i ON i.replacement_id = r.id
         AND i.certificate_id = u.id WHERE i.state IN ('moving', 'waiting') AND i.reason IS DISTINCT FROM 'held');
@@ -276,25 +356,27 @@ BEGIN
     RETURN cardinality(v_ids);
 END $$;
 
--- The next of the walk: as many certificates as there is room for in the wave.  Behind the last one it begins anew, until a
+-- The next of the walk: as many certificates of the issuer as there is room for in the wave.  Behind the last one it begins anew, until a
 -- pass found nothing, for certificates are made meanwhile.  How many rows it stepped over.
 CREATE FUNCTION replacement_walk(r replacements, p_room int) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE v_ids text[]; v_last text; v_n bigint;
 BEGIN
-    SELECT array_agg(w.id ORDER BY w.id) FILTER (WHERE w.issuer_id = r.from_issuer_id AND NOT EXISTS (SELECT 1 FROM replacement_items i
-            WHERE i.replacement_id = r.id AND i.certificate_id = w.id)), max(w.id), count(*) INTO v_ids, v_last, v_n
-    FROM (SELECT c.id, c.issuer_id FROM managed_certificates c WHERE c.id > r.low_id ORDER BY c.id LIMIT policy_replace_stepped()) w;
-    IF cardinality(v_ids) > p_room THEN
-        v_ids := v_ids[:p_room];
+    v_ids := ARRAY(SELECT w.id FROM (SELECT c.id FROM managed_certificates c WHERE c.issuer_id = r.from_issuer_id AND c.id > r.low_id
+            ORDER BY c.id LIMIT policy_replace_stepped()) w
+        WHERE NOT EXISTS (SELECT 1 FROM replacement_items i WHERE i.replacement_id = r.id AND i.certificate_id = w.id)
+        ORDER BY w.id LIMIT p_room);
+    IF cardinality(v_ids) = p_room THEN
         v_last := v_ids[p_room];
-    ELSIF v_n < policy_replace_stepped() THEN
-        v_last := NULL;
+        v_n := p_room;
+    ELSE
+        SELECT count(*), max(u.id) INTO v_n, v_last FROM unnest(replacement_piece(r.from_issuer_id, r.low_id, policy_replace_stepped())) AS u (id);
+        IF v_n < policy_replace_stepped() THEN v_last := NULL; END IF;
     END IF;
-    r.found := r.found + coalesce(cardinality(v_ids), 0);
+    r.found := r.found + cardinality(v_ids);
     UPDATE replacements o SET low_id = coalesce(v_last, ''), found = CASE WHEN v_last IS NULL THEN 0 ELSE r.found END,
         is_walked = v_last IS NULL AND r.found = 0 WHERE o.id = r.id;
-    IF v_ids IS NOT NULL THEN PERFORM replacement_move(r, v_ids); END IF;
+    IF v_ids <> '{}' THEN PERFORM replacement_move(r, v_ids); END IF;
     RETURN v_n;
 END $$;
 

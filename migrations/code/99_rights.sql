@@ -32,7 +32,7 @@ BEGIN
         ('certctl_worker', '{
             audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,
             crl_revocations, crl_store, id_new, issue_complete, issue_complete_outside,
-            issue_placing, issue_set_aside, issuer_account_keep, issuer_secrets_reseal, crl_check, journal_check, task_ca_init_end, tasks_done, worker_leave, worker_renew}'),
+            issue_placing, issue_set_aside, issuer_account_keep, issuer_secrets_reseal, crl_check, journal_check, stats_vault_tokens, task_ca_init_end, tasks_done, worker_leave, worker_renew}'),
         ('certctl_apiserver', '{intermediate_ca_ask, intermediate_ca_revoke, intermediate_ca_retire}'),
         ('certctl_worker', '{revocation_begin, revocation_end}'),
         ('certctl_worker', '{intermediate_ca_chain, intermediate_ca_end}'),
@@ -46,7 +46,7 @@ BEGIN
         ('certctl_scheduler', '{duty_health_checks, duty_health_history}'), ('certctl_worker', '{health_checks_store, health_expected}'),
         ('certctl_scheduler', '{duty_event_alerts, duty_policy_scan}'),
         ('certctl_worker', '{stat_ended_by, rule_allows_name, rule_fault, rule_fault_of, rule_lead, rule_say, rule_wants}'),
-        ('certctl_apiserver', '{replacement_begin, replacement_plan, replacement_rate, replacement_stop, replacement_turn, replacement_wave}'),
+        ('certctl_apiserver', '{replacement_begin, replacement_excluded, replacement_plan, replacement_rate, replacement_stop, replacement_turn, replacement_turns, replacement_wave}'),
         ('certctl_scheduler', '{duty_replacements}'),
         ('certctl_worker', '{acme_challenge_end, acme_challenge_is_open}'),
         ('certctl_worker', '{ocsp_due, ocsp_keep, ocsp_load, ocsp_responder_fault, ocsp_responder_store, ocsp_store}')) AS v (role, functions)

@@ -1,15 +1,15 @@
 /*
  * POST /replacements/plan: what a replacement would do: how many certificates
- * go and how fast, when each wave ends, and which cannot go and why.  POST
+ * go and how fast, when each wave ends, whether that is soon enough, and which
+ * cannot go and why.  POST /replacements/plan/certificates lists those.  POST
  * /replacements begins it.
  */
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "apiserver/edge/outcome.h"
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/replacements/replacements.h"
+#include "apiserver/handlers/replacements/wish.h"
 #include "apiserver/resources/page.h"
 #include "apiserver/resources/shape.h"
 #include "common/base/attr.h"
@@ -18,82 +18,73 @@
 /* More of them are told of by their number alone. */
 #define WAVES_TOLD 100
 #define WAVE_MAX 100000
+#define WITHIN_MAX (366 * 86400)
 
+static op_step plan_begin;
+static op_step plan_surveyed;
 static op_step plan_done;
+static op_step excluded_begin;
+static op_step excluded_done;
+static op_step create_survey;
+static op_step create_begin;
 static op_step create_done;
 static op_step created;
 
-/* --- the body --- */
+/* --- the bodies --- */
 
-static const char *const reasons[] = {"unspecified", "keyCompromise",
-    "caCompromise", "affiliationChanged", "superseded", "cessationOfOperation",
-    "privilegeWithdrawn", NULL};
+#define FROM_TO \
+	{"from_issuer_id", FIELD_TEXT, FIELD_REQUIRED | FIELD_ID, .max = 128}, \
+	{ \
+		"to_issuer_id", FIELD_TEXT, FIELD_REQUIRED | FIELD_ID, \
+		    .max = 128 \
+	}
+#define MOVES \
+	{ \
+		"move_profiles", FIELD_BOOL, 0, .dflt = "false" \
+	}
+#define WAVE \
+	{ \
+		"wave_size", FIELD_INT, 0, 1, WAVE_MAX \
+	}
+#define REVOKES \
+	{ \
+		"revoke_reason", FIELD_TEXT, FIELD_EMPTY_ABSENT, \
+		    .max = 32, .words = wish_reasons \
+	}
 
-static const struct field body_fields[] = {
-    {"from_issuer_id", FIELD_TEXT, FIELD_REQUIRED | FIELD_ID, .max = 128},
-    {"to_issuer_id", FIELD_TEXT, FIELD_REQUIRED | FIELD_ID, .max = 128},
-    {"wave_size", FIELD_INT, 0, 1, WAVE_MAX},
-    {"revoke_reason", FIELD_TEXT, FIELD_EMPTY_ABSENT, .max = 32,
-	.words = reasons},
-    {"move_profiles", FIELD_BOOL, 0, .dflt = "false"},
-};
-
-struct wish {
-	const char *from, *to;
-	const char *wave;   /* NULL: by the lane */
-	const char *reason; /* of what is revoked; NULL: nothing is */
-	const char *moves_profiles;
-};
-
-static rc
-read_wish(struct op *op, struct wish *out, const char **out_why)
-{
-	struct arena *a = op_arena(op);
-	const struct cJSON *body, *checked;
-	bool moves = false;
-	int64_t wave = 0;
-	const char *text;
-	rc ret;
-
-	ret = req_json(op, false, &body, out_why);
-	if (ret == RC_OK)
-		ret = field_read(a, body_fields, ARRAY_LEN(body_fields), body,
-		    true, &text, out_why);
-	if (ret == RC_OK)
-		ret = json_parse(a, text, strlen(text), &checked, out_why);
-	if (ret != RC_OK)
-		return ret;
-	*out = (struct wish){0};
-	IGNORE_RESULT(json_str(checked, "from_issuer_id", 128, &out->from));
-	IGNORE_RESULT(json_str(checked, "to_issuer_id", 128, &out->to));
-	IGNORE_RESULT(json_str(checked, "revoke_reason", 32, &out->reason));
-	IGNORE_RESULT(json_bool(checked, "move_profiles", &moves));
-	out->moves_profiles = moves ? "t" : "f";
-	if (json_int(checked, "wave_size", 1, WAVE_MAX, &wave) == RC_OK)
-		out->wave = page_num(op, wave);
-	return RC_OK;
-}
+static const struct field create_fields[] = {FROM_TO, WAVE, REVOKES, MOVES};
+static const struct field plan_fields_in[] = {FROM_TO, WAVE, REVOKES, MOVES,
+    {"within_seconds", FIELD_INT, 0, 1, WITHIN_MAX}};
+static const struct field excluded_fields_in[] = {FROM_TO, MOVES,
+    {"reason", FIELD_TEXT, FIELD_EMPTY_ABSENT, .max = 32},
+    {"after", FIELD_TEXT, FIELD_EMPTY_ABSENT | FIELD_ID, .max = WISH_ID_MAX}};
 
 /* --- the plan --- */
 
 enum op_next
 replacement_plan(struct op *op)
 {
-	struct wish *w = op_state(op, sizeof(*w));
 	const char *why;
-	rc ret = read_wish(op, w, &why);
+	rc ret = wish_read(op, plan_fields_in, ARRAY_LEN(plan_fields_in), &why);
 
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
+	return wish_limits(op, plan_begin);
+}
 
-	const char *lane[] = {w->from, w->to, w->wave};
-	const char *plan[] = {w->from, w->to, w->moves_profiles};
-	const struct db_stmt stmts[] = {
-	    {Q_REPLACEMENT_LANE, ARRAY_LEN(lane), lane},
-	    {Q_REPLACEMENT_PLAN, ARRAY_LEN(plan), plan},
-	};
+static enum op_next
+plan_begin(struct op *op)
+{
+	return wish_survey(op, plan_surveyed);
+}
 
-	return op_batch(op, plan_done, ARRAY_LEN(stmts), stmts);
+static enum op_next
+plan_surveyed(struct op *op)
+{
+	const struct wish *w = op_state(op, sizeof(*w));
+
+	return OP_QUERY(op, Q_REPLACEMENT_LANE, plan_done, w->from, w->to,
+	    w->wave);
 }
 
 /* rate: in a thousand seconds. */
@@ -125,30 +116,28 @@ put_waves(struct json_w *w, int64_t n, int64_t size, int64_t rate)
 }
 
 /* Of those that go at once there is nothing more to say. */
-static int64_t
-put_groups(struct op *op, struct json_w *w, const char *name, bool can_go)
+static void
+put_groups(struct json_w *w, const struct wish *wish, const char *name,
+    bool can_go)
 {
-	const struct db_result *res = op_result(op, 1);
-	int64_t n = 0;
-
 	json_w_key(w, name);
 	json_w_open(w, '[');
-	for (size_t i = 0; i < db_nrows(res); i++) {
-		if (db_bool(res, i, db_col(res, "can_go")) != can_go)
-			continue;
-		n += db_i64(res, i, db_col(res, "n"));
-		if (db_is_null(res, i, db_col(res, "reason")))
+	for (size_t i = 0; i < wish->ngroups; i++) {
+		const struct wish_group *g = &wish->groups[i];
+
+		if (g->can_go != can_go || g->reason[0] == '\0')
 			continue;
 		json_w_open(w, '{');
-		json_w_kv(w, "reason", db_text(res, i, db_col(res, "reason")));
-		json_w_kv_int(w, "certificates",
-		    db_i64(res, i, db_col(res, "n")));
-		json_w_kv_raw(w, "certificate_ids",
-		    db_text(res, i, db_col(res, "certificate_ids")));
+		json_w_kv(w, "reason", g->reason);
+		json_w_kv_int(w, "certificates", g->n);
+		json_w_key(w, "certificate_ids");
+		json_w_open(w, '[');
+		for (size_t k = 0; k < g->nids; k++)
+			json_w_str(w, g->ids[k]);
+		json_w_close(w, ']');
 		json_w_close(w, '}');
 	}
 	json_w_close(w, ']');
-	return n;
 }
 
 static void
@@ -165,13 +154,45 @@ put_lane(struct json_w *w, const struct db_result *lane)
 	json_w_close(w, '}');
 }
 
+/*
+ * Whether all have their certificate in time, and what the lane would need for
+ * it: turns a second, and where the CA is outside as many calls at once as that
+ * takes.
+ */
+static void
+put_deadline(struct op *op, struct json_w *w, int64_t n, int64_t rate)
+{
+	const struct wish *wish = op_state(op, sizeof(*wish));
+	const struct db_result *lane = op_result(op, 0);
+	int64_t turns = n * db_i64(lane, 0, db_col(lane, "turns"));
+	int64_t call_s = db_i64(lane, 0, db_col(lane, "call_s"));
+	int64_t within = wish->within_s;
+
+	if (within == 0)
+		return;
+	json_w_key(w, "deadline");
+	json_w_open(w, '{');
+	json_w_kv_int(w, "within_seconds", within);
+	json_w_kv_bool(w, "is_met",
+	    n == 0 || (rate > 0 && seconds_of(n, rate) <= within));
+	/* To three digits behind the point, and never too little. */
+	json_w_kv_raw(w, "needs_rate_per_s",
+	    op_printf(op, "%.3f",
+		(double)((turns * 1000 + within - 1) / within) / 1000));
+	if (strcmp(db_text(lane, 0, db_col(lane, "issuer_type")),
+		"GenericCA") != 0)
+		json_w_kv_int(w, "needs_cap",
+		    (turns * call_s + within - 1) / within);
+	json_w_close(w, '}');
+}
+
 static enum op_next
 plan_done(struct op *op)
 {
 	const struct wish *wish = op_state(op, sizeof(*wish));
 	const struct db_result *lane = op_result(op, 0);
+	int64_t n = wish_count(wish, true), size, rate;
 	struct json_w *w;
-	int64_t n, size, rate;
 
 	if (!db_bool(lane, 0, db_col(lane, "has_from")))
 		return op_fail(op, RC_NOT_FOUND,
@@ -197,14 +218,80 @@ plan_done(struct op *op)
 	json_w_kv_raw(w, "rate_per_s", db_text(lane, 0, db_col(lane, "rate")));
 	json_w_kv_bool(w, "rate_is_lane",
 	    !db_is_null(lane, 0, db_col(lane, "rate_per_s")));
-	n = put_groups(op, w, "waiting", true);
-	json_w_kv_int(w, "excluded", put_groups(op, w, "cannot_go", false));
+	put_groups(w, wish, "waiting", true);
+	put_groups(w, wish, "cannot_go", false);
+	json_w_kv_int(w, "excluded", wish_count(wish, false));
 	json_w_kv_int(w, "certificates", n);
 	json_w_kv_int(w, "wave_size", size);
 	json_w_kv_int(w, "waves", (n + size - 1) / size);
 	if (rate > 0)
 		json_w_kv_int(w, "seconds", seconds_of(n, rate));
+	put_deadline(op, w, n, rate);
 	put_waves(w, n, size, rate);
+	json_w_close(w, '}');
+	return reply_json(op, 200);
+}
+
+/* --- which cannot go --- */
+
+enum op_next
+replacement_excluded(struct op *op)
+{
+	const char *why;
+	rc ret = wish_read(op, excluded_fields_in,
+	    ARRAY_LEN(excluded_fields_in), &why);
+
+	if (ret != RC_OK)
+		return op_fail(op, ret, "%s", why);
+	return wish_limits(op, excluded_begin);
+}
+
+/* Both issuers are there: the statement would find no certificate of one that
+ * is not, and that would look like a good answer. */
+static enum op_next
+excluded_begin(struct op *op)
+{
+	const struct wish *w = op_state(op, sizeof(*w));
+	const char *lane[] = {w->from, w->to, w->wave};
+	const char *list[] = {w->from, w->to, w->moves_profiles, w->limits,
+	    w->after, w->excluded};
+	const struct db_stmt stmts[] = {
+	    {Q_REPLACEMENT_LANE, ARRAY_LEN(lane), lane},
+	    {Q_REPLACEMENT_EXCLUDED, ARRAY_LEN(list), list},
+	};
+
+	return op_batch(op, excluded_done, ARRAY_LEN(stmts), stmts);
+}
+
+static enum op_next
+excluded_done(struct op *op)
+{
+	const struct db_result *lane = op_result(op, 0);
+	const struct db_result *list = op_result(op, 1);
+	size_t n = db_nrows(list) - 1; /* the last is of no certificate */
+	int id = db_col(list, "id"), reason = db_col(list, "reason");
+	int last = db_col(list, "last");
+	struct json_w *w;
+
+	if (!db_bool(lane, 0, db_col(lane, "has_from")))
+		return op_fail(op, RC_NOT_FOUND,
+		    "from_issuer_id names no issuer");
+	if (!db_bool(lane, 0, db_col(lane, "has_to")))
+		return op_fail(op, RC_NOT_FOUND,
+		    "to_issuer_id names no issuer");
+	w = reply_writer(op);
+	json_w_open(w, '{');
+	json_w_key(w, "data");
+	json_w_open(w, '[');
+	for (size_t i = 0; i < n; i++) {
+		json_w_open(w, '{');
+		json_w_kv(w, "id", db_text(list, i, id));
+		json_w_kv(w, "reason", db_text(list, i, reason));
+		json_w_close(w, '}');
+	}
+	json_w_close(w, ']');
+	if (!db_is_null(list, n, last))
+		json_w_kv(w, "after", db_text(list, n, last));
 	json_w_close(w, '}');
 	return reply_json(op, 200);
 }
@@ -214,14 +301,28 @@ plan_done(struct op *op)
 enum op_next
 replacement_create(struct op *op)
 {
-	struct wish *w = op_state(op, sizeof(*w));
 	const char *why;
-	rc ret = read_wish(op, w, &why);
+	rc ret = wish_read(op, create_fields, ARRAY_LEN(create_fields), &why);
 
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
+	return wish_limits(op, create_survey);
+}
+
+static enum op_next
+create_survey(struct op *op)
+{
+	return wish_survey(op, create_begin);
+}
+
+static enum op_next
+create_begin(struct op *op)
+{
+	const struct wish *w = op_state(op, sizeof(*w));
+
 	return OP_QUERY(op, Q_REPLACEMENT_BEGIN, create_done, w->from, w->to,
-	    w->wave, w->reason, w->moves_profiles, page_actor(op),
+	    w->wave, w->reason, w->moves_profiles,
+	    page_num(op, wish_count(w, true)), w->limits, page_actor(op),
 	    req_actor_type(op));
 }
 
@@ -276,19 +377,38 @@ static const struct field plan_fields[] = {
     {"wave_size", FIELD_INT},
     {"waves", FIELD_INT},
     {"seconds", FIELD_INT, FIELD_OMIT_EMPTY},
+    {"deadline", FIELD_OBJECT, FIELD_OMIT_EMPTY},
     {"wave_ends", FIELD_OBJECTS},
 };
 
+static const struct field excluded_fields[] = {
+    {"id", FIELD_TEXT},
+    {"reason", FIELD_TEXT},
+};
+
+/* Where the next piece begins. */
+static const struct field after_field[] = {
+    {"after", FIELD_TEXT, FIELD_OMIT_EMPTY},
+};
+
+const struct shape shape_replacement_excluded = {
+    .does = "List the certificates that a replacement could not take",
+    .has_body = true,
+    .body = {SHAPE_TABLE(excluded_fields_in)},
+    .answer = SHAPE_ROWS,
+    .fields = SHAPE_TABLE(excluded_fields),
+    .more_fields = SHAPE_TABLE(after_field),
+};
 const struct shape shape_replacement_plan = {
     .does = "Plan the replacement of an issuer by another",
     .has_body = true,
-    .body = {SHAPE_TABLE(body_fields)},
+    .body = {SHAPE_TABLE(plan_fields_in)},
     .fields = SHAPE_TABLE(plan_fields),
 };
 const struct shape shape_replacement_create = {
     .does = "Begin the replacement of an issuer by another",
     .has_body = true,
-    .body = {SHAPE_TABLE(body_fields)},
+    .body = {SHAPE_TABLE(create_fields)},
     .status = 201,
     .fields = SHAPE_TABLE_OF(replacement_fields, replacement_nfields),
 };

@@ -17,6 +17,7 @@ op_step replacement_list;
 op_step replacement_get;
 op_step replacement_certificates;
 op_step replacement_plan;
+op_step replacement_excluded;
 op_step replacement_create;
 op_step replacement_pause;
 op_step replacement_resume;

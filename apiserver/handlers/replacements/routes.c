@@ -9,7 +9,7 @@
 #define ALL "/api/v1/replacements"
 #define MAY "cert.bulk_revoke"
 
-/* A plan reads the inventory, however large it is. */
+/* A plan looks at every certificate of the issuer, a piece at a time. */
 #define LONG \
 	{ \
 		.deadline_ms = 300000 \
@@ -20,6 +20,8 @@ static const struct route rows[] = {
     {"POST", ALL, MAY, replacement_create, "replacement_begun", .own = LONG},
     {"POST", ALL "/plan", "cert.read", replacement_plan, ROUTE_NO_EVENT,
 	.own = LONG},
+    {"POST", ALL "/plan/certificates", "cert.read", replacement_excluded,
+	ROUTE_NO_EVENT},
     {"GET", ALL "/{id}", "cert.read", replacement_get},
     {"GET", ALL "/{id}/certificates", "cert.read", replacement_certificates},
     {"POST", ALL "/{id}/pause", MAY, replacement_pause, "replacement_paused"},

@@ -5,13 +5,21 @@ ALL = "/api/v1/replacements"
 ONE = members("id from_issuer_id to_issuer_id state stop? wave_size,wave,waves,planned,moved,moving,waiting,failed,issued,done,skipped,returned:i "
               "is_settled:b revoke_reason? rate_per_s:f ends_at:t? created_by created_at,updated_at:t ended_at:t?")
 PLAN = members("from_issuer_id to_issuer_id stop? open_id? lane:o rate_per_s:f rate_is_lane:b waiting,cannot_go,wave_ends:l "
-               "excluded,certificates,wave_size,waves,seconds:i")
+               "excluded,certificates,wave_size,waves,seconds:i deadline:o?")
+EXCLUDED = members("id reason")
 ITEM = members("id state reason? moved_at:t")
 
 
 def wish(w, **more):
     """Of two issuers that nobody else uses."""
     return {end: w.make("issuers", type="GenericCA") for end in ("from_issuer_id", "to_issuer_id")} | more
+
+
+def keyless(w):
+    """Of an issuer with a certificate that could not go: its key is nobody's."""
+    new = wish(w)
+    w.certificate(issuer_id=new["from_issuer_id"])
+    return new
 
 
 def begun(w):
@@ -46,7 +54,9 @@ TURNS = [("POST", f"{ALL}/{{id}}/{how}") for how in ("pause", "resume", "cancel"
 GOOD = {
     ("GET", ALL): [page(ONE, lambda w: begun(w) and "")],
     ("POST", ALL): [Good("", wish, 201, ONE), Good("", lambda w: wish(w, wave_size=7, revoke_reason="superseded", move_profiles=True), 201, ONE)],
-    ("POST", f"{ALL}/plan"): [Good("", wish, 200, PLAN), Good("", lambda w: wish(w, wave_size=7, revoke_reason="superseded", move_profiles=True), 200, PLAN)],
+    ("POST", f"{ALL}/plan"): [Good("", wish, 200, PLAN), Good("", lambda w: wish(w, wave_size=7, revoke_reason="superseded", move_profiles=True,
+                                                                                within_seconds=60), 200, PLAN)],
+    ("POST", f"{ALL}/plan/certificates"): [Good("", keyless, 200, EXCLUDED, rows="data")],
     ("GET", f"{ALL}/{{id}}"): [Good(begun, None, 200, ONE)],
     ("GET", f"{ALL}/{{id}}/certificates"): [page(ITEM, stayed)],
 } | {turn: [Good(begun, None, 200, ONE)] for turn in TURNS}
@@ -54,6 +64,10 @@ BAD = {
     (method, path): [Bad("", lambda w, more=more: wish(w, **more), 400) for more in REFUSED]
     + [Bad("", lambda w: wish(w, to_issuer_id=NO), 404), Bad("", lambda w: wish(w, from_issuer_id=NO), 404), Bad("", {}, 400)]
     for method, path in (("POST", ALL), ("POST", f"{ALL}/plan"))
+} | {
+    ("POST", f"{ALL}/plan/certificates"): [Bad("", lambda w, more=more: wish(w, **more), 400)
+                                           for more in ({"from_issuer_id": 1}, {"reason": 1}, {"after": "../x"}, {"move_profiles": "x"})]
+    + [Bad("", lambda w: wish(w, to_issuer_id=NO), 404), Bad("", lambda w: wish(w, from_issuer_id=NO), 404), Bad("", {}, 400)],
 } | {
     ("GET", f"{ALL}/{{id}}"): [Bad(NO, None, 404)],
     ("GET", f"{ALL}/{{id}}/certificates"): [Bad(NO, None, 404)],

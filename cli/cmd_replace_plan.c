@@ -1,0 +1,255 @@
+/*
+ * replace: all certificates of one issuer become another's.  What would be
+ * done is shown before it is begun, whether that is soon enough, and what would
+ * stay.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/out.h"
+#include "cli/replace_words.h"
+#include "common/json/json.h"
+
+#define ALL "/api/v1/replacements"
+#define ID_MAX 128
+
+/* --- the plan --- */
+
+/* "24h", "90m", "2d", "3600s" or "3600"; what is none of them goes to the
+ * server as it is, which says why it is none. */
+static const char *
+within_seconds(struct cli *c, const char *text)
+{
+	static const struct {
+		char unit;
+		int64_t s;
+	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+	size_t len = strspn(text, "0123456789");
+
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (len > 0 && len < 9 && text[len] == units[i].unit &&
+		    text[len + 1] == '\0')
+			return arena_printf(c->arena, "%lld",
+			    strtoll(text, NULL, 10) * (long long)units[i].s);
+	}
+	return len > 0 && text[len] == '\0' ? text : "0";
+}
+
+/* NULL, and told: an option is missing.  after: of a list; "" at its begin, and
+ * where it is none. */
+static const char *
+make_body(struct cli *c, const char *after)
+{
+	const char *from = args_value(c, "--issuer");
+	const char *to = args_value(c, "--to");
+	const char *wave = args_value(c, "--wave");
+	const char *revoke = args_value(c, "--revoke-old");
+	const char *within = args_value(c, "--within");
+	CLEANUP(buf_fini) struct buf text;
+	struct json_w w;
+
+	buf_init(&text, 0);
+	if (!from || !to) {
+		out_error("replace takes --issuer, the one to leave, and --to, "
+			  "the one to have");
+		return NULL;
+	}
+	json_w_init(&w, &text);
+	json_w_open(&w, '{');
+	json_w_kv(&w, "from_issuer_id", from);
+	json_w_kv(&w, "to_issuer_id", to);
+	if (wave)
+		json_w_kv_raw(&w, "wave_size", wave);
+	if (within)
+		json_w_kv_raw(&w, "within_seconds", within_seconds(c, within));
+	json_w_kv_opt(&w, "revoke_reason", revoke);
+	json_w_kv_opt(&w, "reason", args_value(c, "--reason"));
+	json_w_kv_opt(&w, "after", after);
+	json_w_kv_bool(&w, "move_profiles", args_flag(c, "--move-profiles"));
+	json_w_close(&w, '}');
+	return arena_strdup(c->arena, buf_cstr(&text));
+}
+
+/* Whether it is soon enough, and what would be. */
+static void
+print_deadline(struct cli *c, const struct cJSON *plan)
+{
+	const struct cJSON *d = json_get(plan, "deadline");
+	const char *within, *cap;
+
+	if (!d)
+		return;
+	within = replace_say_seconds(c, replace_number(d, "within_seconds"));
+	cap = cell(c, d, "needs_cap");
+	if (cJSON_IsTrue(json_get(d, "is_met"))) {
+		out_print("that is within %s\n", within);
+		return;
+	}
+	out_print("that is not within %s: it takes a lane of %s a second%s%s "
+		  "(docs/operator/lanes.md)\n",
+	    within, cell(c, d, "needs_rate_per_s"),
+	    strcmp(cap, "-") != 0 ? " and a cap of " : "",
+	    strcmp(cap, "-") != 0 ? cap : "");
+}
+
+static void
+print_groups(struct cli *c, const struct cJSON *list, const char *before)
+{
+	const struct cJSON *item;
+
+	cJSON_ArrayForEach(item, list)
+	{
+		out_print("%s %s: %s; among them %s\n", before,
+		    cell(c, item, "certificates"),
+		    replace_say_reason(cell(c, item, "reason")),
+		    cell(c, item, "certificate_ids"));
+	}
+}
+
+static void
+print_waves(struct cli *c, const struct cJSON *plan)
+{
+	static const char *const heads[] = {"WAVE", "CERTIFICATES",
+	    "ENDS AFTER"};
+	struct table *t = table_new(c, ARRAY_LEN(heads), heads);
+	const struct cJSON *list = json_get(plan, "wave_ends"), *item;
+	int64_t more = replace_number(plan, "waves") - cJSON_GetArraySize(list);
+
+	cJSON_ArrayForEach(item, list)
+	{
+		const char *cells[] = {cell(c, item, "wave"),
+		    cell(c, item, "certificates"),
+		    replace_say_seconds(c,
+			replace_number(item, "ends_after_seconds"))};
+
+		table_row(t, cells);
+	}
+	if (cJSON_GetArraySize(list) > 0)
+		table_print(t);
+	if (more > 0)
+		out_print("and %lld more\n", (long long)more);
+}
+
+static void
+print_plan(struct cli *c, const struct cJSON *plan)
+{
+	const struct cJSON *lane = json_get(plan, "lane");
+	const char *stop = cell(c, plan, "stop");
+	bool is_lane = cJSON_IsTrue(json_get(plan, "rate_is_lane"));
+
+	out_print("%s certificates go from %s to %s, %s stay\n",
+	    cell(c, plan, "certificates"), cell(c, plan, "from_issuer_id"),
+	    cell(c, plan, "to_issuer_id"), cell(c, plan, "excluded"));
+	out_print("lane of %s: %s at once, %s a second%s, breaker %s\n",
+	    cell(c, plan, "to_issuer_id"), cell(c, lane, "cap"),
+	    cell(c, plan, "rate_per_s"),
+	    is_lane ? "" : " expected (it has no rate)",
+	    cell(c, lane, "breaker_state"));
+	if (strcmp(stop, "-") != 0)
+		out_print("nothing moves there now: %s\n",
+		    replace_say_stop(stop));
+	if (strcmp(cell(c, plan, "open_id"), "-") != 0)
+		out_print("%s runs already\n", cell(c, plan, "open_id"));
+	print_groups(c, json_get(plan, "waiting"), "wait");
+	print_groups(c, json_get(plan, "cannot_go"), "stay");
+	out_print("%s waves of %s, done after %s\n", cell(c, plan, "waves"),
+	    cell(c, plan, "wave_size"),
+	    replace_say_seconds(c, replace_number(plan, "seconds")));
+	print_deadline(c, plan);
+	print_waves(c, plan);
+}
+
+int
+cmd_replace(struct cli *c)
+{
+	bool is_plan = args_flag(c, "--plan");
+	bool is_sure = args_flag(c, "--yes");
+	const char *body;
+	struct answer a;
+	int exit_code;
+
+	if (!is_plan && args_value(c, "--within")) {
+		out_error("--within is a question to a plan: add --plan");
+		return EXIT_USAGE;
+	}
+	body = make_body(c, "");
+	if (!body)
+		return EXIT_USAGE;
+	if (is_plan || !is_sure) {
+		a = client_call(c, "POST", ALL "/plan", body);
+		exit_code = client_check_json(c, &a);
+		if (exit_code != EXIT_DONE)
+			return exit_code;
+		if (!c->as_json)
+			print_plan(c, a.json);
+		else if (is_plan)
+			out_json(a.text);
+		if (is_plan)
+			return EXIT_DONE;
+		exit_code = confirm();
+		if (exit_code != EXIT_DONE)
+			return exit_code;
+	}
+	a = client_call(c, "POST", ALL, body);
+	exit_code = client_check_json(c, &a);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	return show_done(c, &a,
+	    arena_printf(c->arena,
+		"%s has begun; certctl replace watch %s follows it",
+		cell(c, a.json, "id"), cell(c, a.json, "id")));
+}
+
+/* --- which would stay --- */
+
+static void
+print_excluded(struct cli *c, const struct cJSON *list)
+{
+	const struct cJSON *item;
+
+	cJSON_ArrayForEach(item, list) out_print("%s %s: %s\n",
+	    cell(c, item, "id"), cell(c, item, "reason"),
+	    replace_say_reason(cell(c, item, "reason")));
+}
+
+/* Piece by piece, as the server looks at them: each is printed as it comes, and
+ * forgotten, for there may be a million. */
+int
+cmd_replace_excluded(struct cli *c)
+{
+	struct arena *whole = c->arena;
+	char after[ID_MAX + 1] = "";
+	struct answer a;
+	int exit_code;
+
+	do {
+		const char *body, *next;
+
+		c->arena = arena_new();
+		body = make_body(c, after);
+		exit_code = EXIT_USAGE;
+		after[0] = '\0';
+		if (body) {
+			a = client_call(c, "POST", ALL "/plan/certificates",
+			    body);
+			exit_code = client_check_json(c, &a);
+		}
+		if (exit_code == EXIT_DONE) {
+			if (c->as_json)
+				out_json(a.text);
+			else
+				print_excluded(c, json_get(a.json, "data"));
+			if (json_str(a.json, "after", ID_MAX, &next) == RC_OK)
+				(void)snprintf(after, sizeof(after), "%s",
+				    next);
+		}
+		arena_free(c->arena);
+		c->arena = whole;
+	} while (exit_code == EXIT_DONE && after[0] != '\0');
+	return exit_code;
+}

@@ -1,0 +1,22 @@
+/*
+ * replace_words: what the server says of replacements, for people.
+ */
+#ifndef CLI_REPLACE_WORDS_H
+#define CLI_REPLACE_WORDS_H
+
+#include <stdint.h>
+
+#include "cli/cli.h"
+
+struct cJSON;
+
+/* Why a certificate waits or stays; why nothing moves.  A word that this
+ * version does not know stands for itself. */
+const char *replace_say_reason(const char *word);
+const char *replace_say_stop(const char *word);
+/* "2 d 3 h", "4 h 5 min", "6 min 7 s", "8 s"; in the arena. */
+const char *replace_say_seconds(struct cli *c, int64_t s);
+/* 0 where there is none of that name. */
+int64_t replace_number(const struct cJSON *object, const char *name);
+
+#endif

@@ -1,0 +1,2 @@
+ALTER TABLE replacements DROP COLUMN limits;
+DROP INDEX IF EXISTS managed_certificates_issuer;
