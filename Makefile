@@ -4,7 +4,7 @@
 PACKAGES := deploy/local/packages.sh
 STACK := /usr/bin/python3 -B deploy/local/local_stack.py
 
-LOADTEST := /usr/bin/python3 -B deploy/test/loadtest/loadtest.py $(if $(DURATION),--duration $(DURATION)) $(if $(DATABASE_URL),--database "$(DATABASE_URL)") $(if $(ARTIFACTS),--artifacts $(ARTIFACTS))
+LOADTEST := /usr/bin/python3 -B deploy/test/loadtest/loadtest.py $(if $(DURATION),--duration $(DURATION)) $(if $(DATABASE_URL),--database "$(DATABASE_URL)") $(if $(ARTIFACTS),--artifacts $(ARTIFACTS)) $(if $(filter 1,$(RAW)),--raw)
 
 .PHONY: help up down status logs clean build test chaos failover upgrade acme-rfc-conformance-test bench loadtest loadtest-scale loadtest-tools lint format
 

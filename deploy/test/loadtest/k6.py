@@ -82,6 +82,10 @@ def run(stack, script, seconds, label=None, options=(), **env):
     address = f"127.0.0.1:{free_port()}"
     given = {"BASE": f"https://127.0.0.1:{stack.api_port}", "SECONDS": seconds, "SUMMARY": summary, "KEY": API_KEY} | env
     argv = [find(), "run", "--quiet", "--no-usage-report", "--no-color", "--address", address, *options]
+    if getattr(stack, "raw", False):
+        figures = stack.dir / f"{label}.figures.json.gz"
+        argv += ["--out", f"json={figures}"]
+        stack.report.raw[f"{stack.report.scenario}.{figures.name}"] = figures
     # __ENV has them by --include-system-env-vars, which k6 run does by itself.
     trusted = {"SSL_CERT_FILE": str(stack.dir / "trusted.pem"), "HOME": str(stack.dir)} | {key: str(value) for key, value in given.items()}
     if not (stack.dir / "trusted.pem").exists():

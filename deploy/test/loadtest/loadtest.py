@@ -2,8 +2,8 @@
 """
 Runs load tests: each boots a control plane of its own, seeds it, puts a load on it, judges what came of that and writes a summary.
 
-    loadtest.py SCENARIO... [--duration 30s] [--database URL] [--artifacts DIR] [--driver k6|plain]
-    loadtest.py --list
+    loadtest.py SCENARIO... [--duration 30s] [--database URL] [--artifacts DIR] [--driver k6|plain] [--raw]
+    loadtest.py --list | --targets
 
 A SCENARIO is a module of scenarios/, or a group of them: main, scale.  A module says NAME (the summary's), GROUP ("main", "scale", or
 None: only by its name), SECONDS, WHAT (the load, in words) and run(run), which gets a Run.
@@ -12,6 +12,7 @@ Exit status: 0 all thresholds held; 1 one did not; 2 nothing was measured.
 """
 import argparse
 import importlib
+import json
 import re
 import shutil
 import signal
@@ -36,7 +37,7 @@ class Run:
     """One scenario's run: what it is told, and where it puts what it finds."""
 
     def __init__(self, module, arguments):
-        self.module, self.database, self.driver = module, arguments.database, arguments.driver
+        self.module, self.database, self.driver, self.raw = module, arguments.database, arguments.driver, arguments.raw
         self.seconds = arguments.duration or module.SECONDS
         self.report = Report(module.NAME, module.WHAT, self.seconds)
         self.report.data["versions"]["k6"] = output_of(k6.find(), "version") if k6.find() else "absent"
@@ -56,7 +57,7 @@ class Judged(Stack):
     """A stack that is judged before it goes, and whose raw files are kept."""
 
     def __init__(self, run, **postgres):
-        self.run, self.driver = run, run.driver
+        self.run, self.driver, self.raw = run, run.driver, run.raw
         super().__init__(run.report, run.database, **postgres)
 
     def __exit__(self, kind, *_):
@@ -83,6 +84,11 @@ def all_scenarios():
     return {name: importlib.import_module(f"scenarios.{name}") for name in names}
 
 
+def targets(modules):
+    """What the weekly run calls: each scenario by itself."""
+    return [f"loadtest-scale-{name}" for name, module in modules.items() if module.GROUP]
+
+
 def chosen(words, modules):
     names = []
     for word in words:
@@ -106,6 +112,8 @@ def arguments_of(argv):
     parser = argparse.ArgumentParser(prog="loadtest.py", description="Load tests of a control plane.")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
     parser.add_argument("--list", action="store_true", help="name the scenarios")
+    parser.add_argument("--targets", action="store_true", help="name the make targets, as JSON: one a scenario")
+    parser.add_argument("--raw", action="store_true", help="keep each figure that k6 took, too: some MB a minute")
     parser.add_argument("--duration", type=duration, help="of each, instead of its own: 30s, 5m")
     parser.add_argument("--database", metavar="URL", help="of a server of PostgreSQL: a database is made there and goes afterwards")
     parser.add_argument("--artifacts", type=Path, metavar="DIR", help="where summaries go")
@@ -148,6 +156,9 @@ def main():
     if arguments.list:
         for name, module in modules.items():
             print(f"{name:<12} {module.GROUP or '-':<6} {module.SECONDS:>5} s  {module.WHAT}")
+        return 0
+    if arguments.targets:
+        print(json.dumps(targets(modules)))
         return 0
     if not (BUILD / "apiserver" / "certctl-apiserver").exists():
         sys.exit(f"loadtest: no certctl-apiserver below {BUILD}: build first, or set BUILD_DIR")
