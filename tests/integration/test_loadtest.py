@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE))
 import k6  # noqa: E402
 import loadtest  # noqa: E402
 import plain  # noqa: E402
+import stack as stack_module  # noqa: E402
 from report import NotMeasured, Report  # noqa: E402
 
 NOT_SANITIZED = "the scripts that put a load on: what the programs do meanwhile, every other file tests"
@@ -168,6 +169,33 @@ def test_a_short_load(tmp_path):
         assert told["settings"]["CERTCTL_RATE_LIMIT_ENABLED"] == "true" and told["postgresql"]["fsync"] == "on"
         assert API_KEY not in json.dumps(told) and told["format"] == 1
         assert (tmp_path / f"{scenario}.samples.json.gz").stat().st_size > 0
+
+
+def test_a_load_that_is_refused_fails(monkeypatch, tmp_path):
+    """By a limiter that lets the operator's key ask once a second, which the limits of time would not notice."""
+    monkeypatch.setattr(Fleet, "template", None)
+    for key, value in (("RPS", "1"), ("BURST", "10")):
+        monkeypatch.setitem(stack_module.LIMITED, f"CERTCTL_RATE_LIMIT_PER_USER_{key}", value)
+    arguments = loadtest.arguments_of(["--artifacts", str(tmp_path), "--driver", "plain", "--duration", "5s"])
+    assert loadtest.run_one("bulk", SCENARIOS["bulk"], arguments) is False
+    told = json.loads((tmp_path / "bulk_renewal.summary.json").read_text(encoding="utf-8"))
+    failed = {t["name"] for t in told["thresholds"] if not t["passed"]}
+    assert {"bulk_renewal_ok count", "http_req_failed{scenario:bulk_renewal} rate"} <= failed and told["measures"][0]["errors"] > 5
+
+
+def test_a_program_that_ends_fails_the_run(monkeypatch, tmp_path):
+    monkeypatch.setattr(Fleet, "template", None)
+
+    def run_it(r):
+        with r.stack() as stack:
+            stack.start(workers=1)
+            with stack.sampled():
+                stack.processes["worker-1"].kill()
+            r.report.threshold("t", "< 2", 1)
+    arguments = loadtest.arguments_of(["--artifacts", str(tmp_path), "--driver", "plain"])
+    assert loadtest.run_one("fake", fake(run_it), arguments) is False
+    told = json.loads((tmp_path / "fake.summary.json").read_text(encoding="utf-8"))
+    assert [t["name"] for t in told["thresholds"] if not t["passed"]] == ["worker-1 runs to the end"]
 
 
 def guarded(pid):
