@@ -272,6 +272,12 @@ def test_a_given_server_with_another_certctl_is_refused(given, tmp_path):
     assert done.returncode == 2 and "certctl_worker" in done.stdout and there() == before
 
 
+@pytest.mark.parametrize(("url", "told"), [("postgresql://postgres@127.0.0.1:1/postgres", "the given server: "), ("nonsense", "none of PostgreSQL")])
+def test_a_given_server_that_is_none(tmp_path, url, told):
+    done = run("agent", "--driver", "plain", "--duration", "5s", "--artifacts", tmp_path, "--database", url)
+    assert done.returncode == 2 and told in done.stdout and "Traceback" not in done.stdout + done.stderr
+
+
 # --- the weekly run, and containers ---
 
 def targets():

@@ -37,7 +37,10 @@ class GivenServer:
     """A database, and the roles that were missing, on a server that was given by its URL; both go at the end, however it comes."""
 
     def __init__(self, url):
-        self.dsn = parse_dsn(url)
+        try:
+            self.dsn = parse_dsn(url)
+        except psycopg2.ProgrammingError as e:
+            raise NotMeasured(f"the given server's URL is none of PostgreSQL: {e}") from e
         self.name = f"certctl_loadtest_{os.getpid()}_{secrets.token_hex(4)}"
         self.password = secrets.token_hex(16)
         self.roles = []
@@ -45,6 +48,9 @@ class GivenServer:
         self.guard = None
         try:
             self._make()
+        except psycopg2.Error as e:
+            self.end()
+            raise NotMeasured(f"the given server: {e}") from e
         except BaseException:
             self.end()
             raise
