@@ -210,7 +210,7 @@ class Stack(Fleet):
         self.generators[process.name] = process
         return process
 
-    def await_generator(self, process, seconds, tell=lambda: None, every=5.0):
+    def await_generator(self, process, seconds, tell=lambda: None, every=10.0):
         """Its exit status; one that does not end in that time is killed and fails.  tell: called now and then meanwhile."""
         deadline = time.monotonic() + seconds
         while True:
