@@ -18,6 +18,7 @@ from stack import BUILD, HERE, ROOT, clean_env
 
 OURS = ROOT / "build-k6" / "k6"  # where tools/k6.sh puts it
 THRESHOLDS_CROSSED = 99
+INSTEAD = ("answers_none", "answers_429", "answers_503", "answers_of_another_status")  # of common.js
 GRACE_S = 90  # beyond the duration: a start, the last answers, the summary
 EXPRESSION = re.compile(r"(p\(\d+(?:\.\d+)?\)|\w+)(<=|>=|==|<|>)([0-9.]+(?:e[+-]?[0-9]+)?)$")
 
@@ -52,7 +53,8 @@ def measure(report, data, name, shown=None, failed=None, seconds=None):
 
 
 def counters(report, data, *names):
-    for name in names:
+    """These, and what came instead of expected answers."""
+    for name in (*names, *INSTEAD):
         report.count(**{name: int(data["metrics"].get(name, {"values": {}})["values"].get("count", 0))})
 
 

@@ -65,7 +65,7 @@ class Judged(Stack):
             if kind is None:
                 self.judge_processes()
                 self.keep_raw()
-            else:
+            if kind is not None or not all(t["passed"] for t in self.report.data["thresholds"]):
                 self.keep_logs()
         finally:
             super().__exit__(kind)
@@ -74,7 +74,7 @@ class Judged(Stack):
         self.run.keep(self.report.raw)
 
     def keep_logs(self):
-        """Of a run that failed, beside where its summary would be."""
+        """Of a run that failed, beside its summary."""
         self.run.keep({f"{self.report.scenario}.{p.name}": p for p in (self.dir / "log").glob("*.log")})
 
 

@@ -1,5 +1,6 @@
 // What the scripts share: what they were told, how an answer is judged, and the summary that k6.py reads.
 import { check } from 'k6';
+import { Counter } from 'k6/metrics';
 
 export const BASE = __ENV.BASE;
 export const SECONDS = Number(__ENV.SECONDS);
@@ -31,11 +32,16 @@ function parsed(res) {
   }
 }
 
+// What came instead of the status that was expected.
+const instead = { 0: new Counter('answers_none'), 429: new Counter('answers_429'), 503: new Counter('answers_503') };
+const other = new Counter('answers_of_another_status');
+
 // Whether an answer has the status, the content type, and the body that judge(json) wants.
 export function isRight(res, status, type, judge) {
   const told = (res.headers['Content-Type'] || '').split(';')[0];
   const body = judge ? parsed(res) : null;
   const wanted = {};
+  if (res.status !== status) (instead[res.status] || other).add(1);
   wanted[`status ${status}`] = () => res.status === status;
   wanted[`content type ${type}`] = () => told === type;
   wanted['body'] = () => !judge || (body !== null && Boolean(judge(body)));
