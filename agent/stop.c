@@ -22,7 +22,7 @@ check_idle(void *arg)
 	struct agent *a = s->agent;
 
 	if (s->hooks->is_idle(a) || loop_now_ms(a->loop) > s->deadline_ms)
-		loop_stop(a->loop);
+		s->hooks->end(a);
 	else
 		timer_arm(s->check, CHECK_MS);
 }

@@ -17,14 +17,16 @@ struct stop_hooks {
 	void (*begin)(struct agent *a);
 	/* Whether all that was under way has ended. */
 	bool (*is_idle)(const struct agent *a);
+	/* It has, or the time for it is over. */
+	void (*end)(struct agent *a);
 };
 
 /* hooks is borrowed; the agent's loop must live. */
 struct stop *stop_new(struct agent *a, const struct stop_hooks *hooks);
 /* NULL is a no-op. */
 void stop_free(struct stop *s);
-/* Ends the loop once what runs has ended, after 5 s in any case, with that
- * exit status.  The first call counts. */
+/* The end hook is called once what runs has ended, after 5 s in any case;
+ * exit_status is then that of the agent.  The first call counts. */
 void stop_begin(struct agent *a, int exit_status);
 /* The server answered 410: no more requests, exit status 0.  May be called
  * from inside any callback: the stop itself comes on the next turn. */

@@ -150,7 +150,13 @@ is_idle(const struct agent *a)
 	return poll_is_idle(a->poll);
 }
 
-static const struct stop_hooks hooks = {begin_stop, is_idle};
+static void
+end_loop(struct agent *a)
+{
+	loop_stop(a->loop);
+}
+
+static const struct stop_hooks hooks = {begin_stop, is_idle, end_loop};
 
 void
 rig_end(void)
