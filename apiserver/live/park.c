@@ -24,6 +24,7 @@ struct watch {
 	struct park *park;
 	struct topic *topic;
 	struct op *op;
+	op_step *next; /* of park_wait */
 	bool is_parked;
 	bool is_signalled; /* woken while it was not parked */
 };
@@ -143,6 +144,18 @@ park_watch(struct park *p, struct op *op, enum park_topic kind, const char *id)
 	return w;
 }
 
+/* Woken, or its time is over: from here on the op may wait for something else,
+ * and a wake that comes then is for the next park_wait. */
+static enum op_next
+wait_over(struct op *op)
+{
+	struct watch *w = op_lent(op);
+
+	op_lend(op, NULL);
+	w->is_parked = false;
+	return w->next(op);
+}
+
 enum op_next
 park_wait(struct watch *w, int64_t max_ms, op_step *next)
 {
@@ -154,7 +167,9 @@ park_wait(struct watch *w, int64_t max_ms, op_step *next)
 		return op_goto(w->op, next);
 	}
 	w->is_parked = true;
-	return op_park(w->op, max_ms, next);
+	w->next = next;
+	op_lend(w->op, w);
+	return op_park(w->op, max_ms, wait_over);
 }
 
 static void

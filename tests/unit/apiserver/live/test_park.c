@@ -170,6 +170,68 @@ test_between(void)
 	fixture_fini(&f);
 }
 
+/* --- a wait that is over, and another after it --- */
+
+static op_step late_parks;
+static op_step late_asked;
+static op_step late_again;
+
+static enum op_next
+late_start(struct op *op)
+{
+	struct wait *w = op_state(op, sizeof(*w));
+
+	w->watch =
+	    park_watch(req_api(op)->park, op, PARK_AGENT, req_param(op, "id"));
+	return park_wait(w->watch, 2000, late_parks);
+}
+
+static enum op_next
+late_parks(struct op *op)
+{
+	return op_park(op, 3000, late_asked);
+}
+
+static enum op_next
+late_asked(struct op *op)
+{
+	struct wait *w = op_state(op, sizeof(*w));
+
+	w->was_woken = op_woken(op);
+	return park_wait(w->watch, 4000, late_again);
+}
+
+static enum op_next
+late_again(struct op *op)
+{
+	const struct wait *w = op_state(op, sizeof(*w));
+
+	return reply_status(op, 200, "status",
+	    w->was_woken ? "woken too soon" : "in turn");
+}
+
+/* A wake that comes when the wait's time is over, and the op waits for an
+ * answer already, does not end that: it is kept for the next wait. */
+static void
+test_late_wake(void)
+{
+	static const struct route late = {"GET", "/api/v1/agents/{id}/work",
+	    "agent.job.poll", late_start, .own = {.access = ROUTE_AGENT}};
+	struct answer a;
+	struct fixture f;
+
+	fixture_init(&f);
+	db_script_on(f.db, Q_AGENTS_PARKED_WITH_WORK, answer_none, NULL);
+	fixture_request(&f, &late, "GET", "/api/v1/agents/ag-1/work", "", &a);
+	loop_sim_advance(f.api.loop, 2500);
+	on_event(&f, "{\"agents\":[\"ag-1\"]}");
+	CHECK_INT(a.status, 0);
+	loop_sim_advance(f.api.loop, 2500);
+	CHECK_INT(a.status, 200);
+	CHECK_STR(a.body, "{\"status\":\"in turn\"}\n");
+	fixture_fini(&f);
+}
+
 static void
 test_stop(void)
 {
@@ -188,4 +250,5 @@ test_stop(void)
 }
 
 CHECK_MAIN(CHECK_ROW(test_bus), CHECK_ROW(test_crowd), CHECK_ROW(test_look),
-    CHECK_ROW(test_time_out), CHECK_ROW(test_between), CHECK_ROW(test_stop))
+    CHECK_ROW(test_time_out), CHECK_ROW(test_between),
+    CHECK_ROW(test_late_wake), CHECK_ROW(test_stop))
