@@ -146,10 +146,12 @@ report(const struct runner *all, int64_t n, double took_s)
 		qsort(ms, done, sizeof(*ms), by_size);
 	printf("{\"orders\":%zu,\"failed\":%lld,\"requests\":%lld,"
 	       "\"bad_nonces\":%lld,\"seconds\":%.3f,\"per_s\":%.1f,"
-	       "\"p50_ms\":%.2f,\"p99_ms\":%.2f}\n",
+	       "\"p50_ms\":%.2f,\"p95_ms\":%.2f,\"p99_ms\":%.2f,"
+	       "\"max_ms\":%.2f}\n",
 	    done, (long long)failed, (long long)requests, (long long)bad_nonces,
 	    took_s, (double)done / took_s, done ? ms[done / 2] : 0,
-	    done ? ms[done * 99 / 100] : 0);
+	    done ? ms[done * 95 / 100] : 0, done ? ms[done * 99 / 100] : 0,
+	    done ? ms[done - 1] : 0);
 	free(ms);
 }
 

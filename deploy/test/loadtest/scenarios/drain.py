@@ -1,0 +1,32 @@
+"""
+The renewal drain: renewals of the local CA whose CSRs are in, through the real scheduler and workers, from the moment they are enqueued
+to the last that is Completed; and the same statements without all of it, as the floor.
+"""
+import os
+
+import engine
+
+NAME = "renewal_drain"
+GROUP = "scale"
+SECONDS = 60
+WHAT = "20000 renewals of the local CA at once, 2 workers (CERTIFICATES=n for others)"
+CERTIFICATES = int(os.environ.get("CERTIFICATES") or 20000)
+LEAST_RATE = 100
+
+
+def run(run):
+    count = engine.scaled(run, CERTIFICATES)
+    csrs = engine.csrs()
+    with run.stack(shared_buffers="1GB") as stack:
+        stack.start()
+        run.report.load(certificates=count)
+        engine.make(stack, count)
+        with stack.sampled(), engine.watched(stack, run.report) as drain:
+            engine.enqueue(stack, count, csrs)
+            took = engine.wait_drained(stack, count, 120 + count / LEAST_RATE)
+        engine.tell_drain(run.report, drain, count, took)
+        engine.judge(stack, run.report, count)
+        run.report.threshold("jobs a second", f"> {LEAST_RATE} jobs/s", round(count / took, 1))
+        if not stack.given:
+            raw = engine.raw_rate(stack, count, csrs)
+            run.report.floor("the same claims and ends as SQL from two connections", round(raw, 1), "jobs/s", round(count / took / raw, 3))

@@ -1,0 +1,85 @@
+"""
+Three apiservers behind one port, which the kernel shares out (SO_REUSEPORT): heartbeats and lists, by as many connections, beside one
+apiserver; and one of them killed in the middle.
+"""
+import time
+
+import wrk
+from fleet import API_KEY, Api, wait_for
+
+NAME = "three_apiservers"
+GROUP = "scale"
+SECONDS = 60
+WHAT = "heartbeats and lists, 48 connections, at one apiserver and then at three behind one port; one of the three is killed"
+AGENTS = 5000
+CONNECTIONS = 48
+LEAST = 200
+# One key asks for all, from one address.
+SETTINGS = {"CERTCTL_RATE_LIMIT_PER_USER_RPS": "1000000", "CERTCTL_RATE_LIMIT_PER_USER_BURST": "1000000"}
+ASK = f"""
+local n = math.random(1000)
+local body = '{{"version":"2.1.0","hostname":"host","os":"linux","architecture":"x86_64"}}'
+local headers = {{["Authorization"] = "Bearer {API_KEY}", ["Content-Type"] = "application/json"}}
+function request()
+    n = n + 1
+    if n % 4 == 0 then return wrk.format("GET", "/api/v1/certificates?per_page=50", headers) end
+    return wrk.format("POST", "/api/v1/agents/ag-" .. (n * 7919 % {AGENTS} + 1) .. "/heartbeat", headers, body)
+end
+"""
+
+
+def start_beside(stack, i):
+    """Another apiserver on the port of the first."""
+    stack.apis[f"apiserver-{i}"] = Api(stack.api_port, stack.dir / "tls" / "api.pem")
+    process = stack.start_apiserver(i, wait=False, **SETTINGS | {"CERTCTL_LOG_LEVEL": "warn", "CERTCTL_RATE_LIMIT_ENABLED": "true"})
+    wait_for(process.listens, 20, f"apiserver-{i} to listen")
+    wait_for(lambda: listeners(stack.api_port) == i, 20, f"{i} apiservers on one port")
+
+
+def listeners(port):
+    """Sockets of this host that listen on that port."""
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [line.split() for line in f.readlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
+
+
+def seed(stack):
+    stack.query("INSERT INTO agents (id, name, hostname, status, last_heartbeat_at, api_key_hash, os, architecture) SELECT 'ag-' || i, 'many-' || i, "
+                "'host-' || i, 'Online', now(), 'x', 'linux', 'x86_64' FROM generate_series(1, %s) i", AGENTS)
+    stack.make_basics()
+    stack.query("VACUUM ANALYZE")
+
+
+def run(run):
+    seconds = max(4, run.seconds // 3)
+    with run.stack(shared_buffers="1GB") as stack:
+        stack.start(workers=1, **SETTINGS)
+        seed(stack)
+        run.report.load(agents=AGENTS, connections=CONNECTIONS)
+        one = wrk.run(stack, stack.api_port, CONNECTIONS, seconds, ASK, kind="application/json", name="one")
+        for i in (2, 3):
+            start_beside(stack, i)
+        stack.tell_settings()
+        with stack.sampled():
+            three = wrk.run(stack, stack.api_port, CONNECTIONS, seconds, ASK, kind="application/json", name="three")
+        share = {row["name"]: row["cpu_s"] for row in run.report.data["processes"] if row["name"].startswith("apiserver")}
+        wrk.tell(run.report, "one apiserver", one, LEAST)
+        wrk.tell(run.report, "three apiservers behind one port", three, LEAST)
+        run.report.threshold("apiservers that worked", "== 3", sum(s > 0.01 * sum(share.values()) for s in share.values()))
+        run.report.floor("one apiserver, the same requests; processors are shared with what asks", round(one["rate"], 1), "req/s",
+                         round(three["rate"] / one["rate"], 3))
+        kill_one(stack, run.report)
+
+
+def kill_one(stack, report):
+    """Asked for anew each time: until the kernel sends nobody to it any more."""
+    stack.processes.pop("apiserver-3").kill()
+    started, failed, good = time.monotonic(), 0, 0
+    while good < 100:
+        status, _ = Api(stack.api_port, stack.dir / "tls" / "api.pem").get("/health", key="", timeout=5)
+        good, failed = (good + 1, failed) if status == 200 else (0, failed + 1)
+        if time.monotonic() > started + 60:
+            break
+    report.count(new_connections_that_failed_after_the_kill=failed)
+    report.threshold("new connections in a row that were answered after one was killed", ">= 100", good)
+    report.threshold("new connections that failed after the kill", "<= 3", failed)
