@@ -131,9 +131,10 @@ class Agents:
             key.write_text(API_KEY, encoding="ascii")
         return self.run(*self.options(limit_s), "--ask", str(a_second), "--operator-key-file", key, seconds=limit_s + 600, **more)
 
-    def renew_due(self, limit_s, **more):
-        """All fall due at once, and the scan finds them."""
+    def renew_due(self, limit_s, begin=lambda: None, **more):
+        """All fall due at once, and the scan finds them; begin: called when all agents stand, before that."""
         def fall_due(process):
+            begin()
             process.signal(10)  # SIGUSR1: from here on it counts
             self.make_due()
         return self.run(*self.options(limit_s), seconds=limit_s + 600, standing=fall_due, **more)

@@ -1,30 +1,26 @@
 #include "deploy/test/loadtest/fleet/opts.h"
 
-#include <stdlib.h>
-#include <unistd.h>
-
-#include "common/base/mem.h"
 #include "tests/unit/check.h"
 
 #define ARGS_MAX 24
+#define TEXT_MAX 64
 
-/* False: they were refused, or help was asked for. */
+/* False: they were refused, or help was asked for.  Texts of o are good until
+ * the next call. */
 static bool
 read_words(const char *const *words, struct opts *o, int *status)
 {
-	char *argv[ARGS_MAX + 1];
-	bool is_over;
-	int n = 0;
+	static char texts[ARGS_MAX][TEXT_MAX];
+	char *argv[ARGS_MAX + 1] = {texts[0]};
+	int n = 1;
 
-	argv[n++] = mem_strdup("certctl-fleet");
-	for (; words[n - 1]; n++)
-		argv[n] = mem_strdup(words[n - 1]);
+	(void)snprintf(texts[0], TEXT_MAX, "certctl-fleet");
+	for (; words[n - 1]; n++) {
+		(void)snprintf(texts[n], TEXT_MAX, "%s", words[n - 1]);
+		argv[n] = texts[n];
+	}
 	argv[n] = NULL;
-	is_over = opts_read(n, argv, o, status);
-	/* Texts of o are argv's: kept until the process ends. */
-	for (int i = 0; is_over && i < n; i++)
-		free(argv[i]);
-	return !is_over;
+	return !opts_read(n, argv, o, status);
 }
 
 #define READ(o, status, ...) \
@@ -33,7 +29,7 @@ read_words(const char *const *words, struct opts *o, int *status)
 static void
 test_what_is_not_said(void)
 {
-	static struct opts o;
+	struct opts o;
 	int status;
 
 	CHECK(READ(&o, &status, "--agents", "40", "--dir", "/tmp/x"));
@@ -49,7 +45,7 @@ test_what_is_not_said(void)
 static void
 test_all_of_it(void)
 {
-	static struct opts o;
+	struct opts o;
 	int status;
 
 	CHECK(READ(&o, &status, "--agents=10000", "--dir=/d", "--prefix=a-1",
