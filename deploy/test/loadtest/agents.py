@@ -20,10 +20,13 @@ MEMORY = "/dev/shm"
 
 
 class Agents:
-    """count agents with so many certificates each; start: how a generator of load is started (fleet.spawn)."""
+    """
+    count agents with so many certificates each, start_rate of them started a second; start: how a generator of load is started
+    (fleet.spawn).
+    """
 
-    def __init__(self, fleet, count, certificates_each=1, prefix="fleet", start=None):
-        self.fleet, self.count, self.each, self.prefix = fleet, count, certificates_each, prefix
+    def __init__(self, fleet, count, certificates_each=1, prefix="fleet", start_rate=200, start=None):
+        self.fleet, self.count, self.each, self.prefix, self.start_rate = fleet, count, certificates_each, prefix, start_rate
         self.start = start or fleet.spawn
         self.dir = Path(tempfile.mkdtemp(prefix="cc-agents-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
         self.guard = Guard(self.dir)
@@ -103,7 +106,8 @@ class Agents:
         name = f"fleet-{self.runs}"
         out = self.dir / f"{name}.json"
         process = self.start(name, [BUILD / "deploy/test/loadtest/fleet/certctl-fleet", "--agents", str(self.count), "--dir",
-                                    self.dir / "agents", "--prefix", self.prefix, "--out", out, *options],
+                                    self.dir / "agents", "--prefix", self.prefix, "--start-rate",
+                                    str(self.start_rate), "--out", out, *options],
                              {"CERTCTL_SERVER_URL": f"https://127.0.0.1:{self.fleet.api_port}",
                               "CERTCTL_SERVER_CA_BUNDLE_PATH": str(self.fleet.dir / "tls" / "api.pem"),
                               "CERTCTL_AGENT_BOOTSTRAP_TOKEN": BOOTSTRAP} | (env or {}))

@@ -108,7 +108,7 @@ def judge(stack, report, count):
     """Each certificate has exactly one new version, and each job is Completed."""
     lost, doubled = stack.query("""
         SELECT count(*) FILTER (WHERE n = 0), count(*) FILTER (WHERE n > 1) FROM (SELECT (SELECT count(*) FROM certificate_versions v
-            WHERE v.certificate_id = c.id) AS n FROM managed_certificates c WHERE c.id LIKE 'mc-%%' OR c.id LIKE 'mc-%') s""")[0]
+            WHERE v.certificate_id = c.id) AS n FROM managed_certificates c WHERE c.id LIKE 'mc-%') s""")[0]
     completed = stack.value("SELECT count(*) FROM jobs WHERE status = 'Completed'")
     serials = stack.value("SELECT count(*) - count(DISTINCT serial_number) FROM certificate_versions")
     report.count(completed=completed, lost=lost, doubled=doubled)
