@@ -300,7 +300,7 @@ def test_script_issuers(api, unique):
     for change, words in (({"sign_script": None}, "sign_script is required"), ({"sign_script": ""}, "sign_script is required"),
                           ({"sign_script": "sign"}, "absolute path"), ({"sign_script": "/a/../sign"}, "absolute path"),
                           ({"sign_script": ["/sign"]}, "absolute path"), ({"lookup_script": "x"}, "lookup_script"),
-                          ({"revoke_script": "x"}, "revoke_script"), ({"crl_script": "x"}, "crl_script"),
+                          ({"revoke_script": "x"}, "revoke_script"), ({"crl_script": "/etc/certctl/scripts/crl"}, "config.crl_script is not supported: lists of revocations"),
                           ({"timeout_seconds": 0}, "timeout_seconds"), ({"timeout_seconds": 601}, "timeout_seconds"),
                           ({"validity_days": 90}, "config.validity_days is not supported"),
                           ({"ca_token": "s3cret"}, "ca_token")):
