@@ -52,6 +52,15 @@ def test_the_life_is_the_shorter_one(plane, stepca, order, days, most, asked):  
     assert stepca.sim.orders[1]["sent"]["notAfter"] == f"{asked}s"
 
 
+def test_a_life_that_it_does_not_give_is_refused(plane, stepca, order):  # noqa: F811
+    """By 403, as whom it lets in is told what he may not have: no order of another certificate waits for it."""
+    change(plane, stepca, validity_days=101)
+    _, job = order(stepca)
+    wait_for(lambda: row(plane, job)[0] == "Failed", 30, "the refusal")
+    assert row(plane, job)[1].startswith('the CA refused: HTTP 403: "The request was forbidden by the certificate authority: requested duration')
+    assert plane.value("SELECT failures FROM lanes WHERE issuer_id = %s", stepca.id) == 0 and not stepca.sim.orders
+
+
 @pytest.mark.parametrize("how", [{"enc": "A128GCM"}, {"rounds": 600000}, {"compact": True}], ids=["A128GCM", "600000", "compact"])
 def test_keys_as_step_writes_them(plane, stepca, how):  # noqa: F811
     parts = encrypt(stepca.sim.jwk(), **{k: v for k, v in how.items() if k != "compact"})

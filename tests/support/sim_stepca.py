@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 from sim_ca import OrderSim, pem
 
 PASSWORD, PROVISIONER, KID = "a provisioner's password", "certctl@example.test", "kid-of-certctl"
+MOST_S = 100 * 86400
 ALG = "PBES2-HS256+A128KW"
 
 
@@ -115,6 +116,9 @@ class StepCaSim(OrderSim):
         life = re.fullmatch(r"(\d+)s", body.get("notAfter", "86400s"))
         if not life:
             return error(400, "notAfter is no duration")
+        if int(life[1]) > MOST_S:
+            return error(403, f"The request was forbidden by the certificate authority: requested duration of {int(life[1]) // 3600}h1m0s is more than "
+                              f"the authorized maximum certificate duration of {MOST_S // 3600}h1m0s.")
         order = self.take(len(self.orders) + 1, csr, int(life[1]) / 86400, sent=body, claims=claims)
         leaf, above, _ = self.chain(order)
         return 201, {"crt": pem(leaf), "ca": pem(above), "certChain": [pem(leaf), pem(above)], "tlsOptions": {}}

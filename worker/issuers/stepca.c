@@ -105,11 +105,14 @@ on_root(void *arg, const struct issuer_reply *r)
 	const char *pem = "", *why = "";
 	rc ret;
 
-	if (!rest_is_good(r)) {
+	bool is_none = r->code == RC_OK && r->status == 404;
+
+	if (!rest_is_good(r) && !is_none) {
 		o->signed_in(o, r);
 		return;
 	}
-	ret = json_str(r->json, "ca", REST_REPLY_MAX, &pem);
+	ret = is_none ? RC_NOT_FOUND
+		      : json_str(r->json, "ca", REST_REPLY_MAX, &pem);
 	if (ret != RC_OK || !is_pinned(o, pem)) {
 		rest_answer(&o->rest,
 		    o->rest.is_test ? ISSUER_REFUSED : ISSUER_RETRY,
@@ -266,12 +269,26 @@ certificates_of(struct order *o, const struct cJSON *json)
 	return arena_printf(o->rest.a, "%s\n%s\n", text, pem);
 }
 
+/* In its own words 403 is of the request: a life or a name that its provisioner
+ * does not give, and would not give the next time.  Whom it does not let in it
+ * answers with 401. */
+static bool
+is_forbidden(const struct issuer_reply *r)
+{
+	return r->code == RC_OK && r->status == 403 && r->json &&
+	       json_get(r->json, "message");
+}
+
 static void
 on_signed(void *arg, const struct issuer_reply *r)
 {
 	struct order *o = arg;
 	const char *pem;
 
+	if (is_forbidden(r)) {
+		rest_answer_reply(&o->rest, ISSUER_REFUSED, r);
+		return;
+	}
 	if (!rest_is_good(r)) {
 		rest_judge_given(&o->rest, r);
 		return;
