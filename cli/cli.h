@@ -36,8 +36,9 @@ struct cli {
 	bool insecure;
 	bool as_json;
 	const char *idempotency_key; /* NULL: none is sent */
-	struct arena *arena;         /* for the whole run */
-	const struct args *args;     /* args.h */
+	long call_seconds;   /* that a call may take; 0: a minute and half */
+	struct arena *arena; /* for the whole run */
+	const struct args *args; /* args.h */
 };
 
 /* One command: "certs renew". */

@@ -54,7 +54,8 @@ prepare(struct cli *c, const char *method, const char *url, const char *body,
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
 	curl_easy_setopt(curl, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_3);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, CALL_SECONDS);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT,
+	    c->call_seconds > 0 ? c->call_seconds : CALL_SECONDS);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
 	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_head);

@@ -17,6 +17,8 @@
 
 #define ALL "/api/v1/replacements"
 #define ID_MAX 128
+/* A million certificates are looked at before the answer comes. */
+#define PLAN_SECONDS 900
 
 /* --- the plan --- */
 
@@ -180,6 +182,7 @@ cmd_replace(struct cli *c)
 	body = make_body(c, "");
 	if (!body)
 		return EXIT_USAGE;
+	c->call_seconds = PLAN_SECONDS;
 	if (is_plan || !is_sure) {
 		a = client_call(c, "POST", ALL "/plan", body);
 		exit_code = client_check_json(c, &a);

@@ -75,8 +75,9 @@ DECLARE v_forbids bool := EXISTS (SELECT 1 FROM policy_rules r WHERE r.enabled A
 BEGIN
     RETURN QUERY
     SELECT f.id, f.why IS NULL, f.is_acme, coalesce(f.why, CASE WHEN f.is_acme THEN 'acme_client'
-        WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.certificate_id = f.id AND job_issues(j.type) AND job_is_active(j.status)
-            AND j.checkpoint IS NOT NULL) THEN 'job_open'
+        -- One certificate's jobs: asked by EXISTS the planner might read all of them, once.
+        WHEN (SELECT true FROM jobs j WHERE j.certificate_id = f.id AND job_issues(j.type) AND job_is_active(j.status)
+            AND j.checkpoint IS NOT NULL LIMIT 1) THEN 'job_open'
         WHEN f.is_approved THEN 'approval'
         WHEN NOT f.has_online THEN 'agent_offline' END)
     FROM (SELECT c.id, a.certificate_id IS NOT NULL AS is_acme, coalesce(p.requires_approval, false) AS is_approved, h.has_online,

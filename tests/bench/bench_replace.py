@@ -2,16 +2,23 @@
 replace_10k: all certificates of one issuer go to the local CA, from the call
 that begins it to the end of the replacement.  Agents stand in: what they make
 and report comes in as SQL, many at a time; all else is as it is.
+
+replace_plan_1m: the plan of a million certificates of an issuer, beside others
+of another; what the apiserver grows by it, the longest statement; and how many
+the walk moves a second, in its first half minute and its second, with a leader
+that is killed in between.
 """
 import threading
 import time
 
-from bench_common import BENCH_PG, sized
+from bench_common import BENCH_PG, pss_kb, sized
 from fleet import Fleet, wait_for
 
 COUNT = sized(10000, 100)
 AGENTS = 10
 PATIENCE_S = 600
+PLANNED = sized(1_000_000, 500)
+WALKED_S = sized(30, 2)
 
 
 def make(fleet, bench, count):
@@ -55,6 +62,66 @@ class Agents(threading.Thread):
                                  "FROM unnest(%s, %s) AS u (c, v) WHERE m.certificate_id = u.c", [t[1] for t in taken], [t[2] for t in taken])
 
 
+class Slowest(threading.Thread):
+    """The longest transaction of a process, looked for twenty times a second."""
+
+    def __init__(self, fleet, role):
+        super().__init__(daemon=True)
+        self.fleet, self.role, self.is_over, self.seconds = fleet, role, threading.Event(), 0.0
+
+    def run(self):
+        while not self.is_over.wait(0.05):
+            took = self.fleet.value("SELECT max(extract(epoch FROM clock_timestamp() - xact_start)) FROM pg_stat_activity WHERE usename = %s "
+                                    "AND state <> 'idle'", self.role)
+            self.seconds = max(self.seconds, float(took or 0))
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over.set()
+        self.join()
+
+
+def moved(fleet, ident, seconds):
+    """How many a second the walk moves."""
+    count = "SELECT moving + waiting + failed + issued + done FROM replacements WHERE id = %s"
+    before, started = fleet.value(count, ident), time.monotonic()
+    time.sleep(seconds)
+    return (fleet.value(count, ident) - before) / (time.monotonic() - started)
+
+
+def plan(bench, name, count):
+    with Fleet("bench") as fleet:
+        fleet.start_postgres(**BENCH_PG)
+        bench.look_at_settings(fleet)
+        fleet.start_plane(workers=1, CERTCTL_LOG_LEVEL="warn")
+        fleet.make_basics()
+        wait_for(lambda: fleet.value("SELECT count(*) FROM ca_certificates"), 20, "the CA")
+        make(fleet, bench, count + count // 4)
+        with fleet.admin() as c:
+            c.execute("SET session_replication_role = replica")
+            c.execute("UPDATE managed_certificates SET issuer_id = 'iss-local' WHERE right(id, 1) = '0' OR right(id, 1) = '5'")
+            c.execute("VACUUM ANALYZE managed_certificates")
+        apiserver = fleet.processes["apiserver"].pid
+        wish = {"from_issuer_id": "iss-left", "to_issuer_id": "iss-local", "wave_size": 100000}
+        before, started = pss_kb(apiserver), time.monotonic()
+        with Slowest(fleet, "certctl_apiserver") as slowest:
+            told = fleet.api.call("POST", "/api/v1/replacements/plan", wish, timeout=900)[1]
+        took, grown = time.monotonic() - started, pss_kb(apiserver) - before
+        bench.add(name, told["certificates"] / took, "cert/s", None, None, f"{told['certificates']} certificates planned in {took:.1f} s, the apiserver "
+                  f"{grown} KB larger after it, its longest transaction {slowest.seconds * 1000:.0f} ms")
+        ident = fleet.api.call("POST", "/api/v1/replacements", wish, timeout=900)[1]["id"]
+        with Slowest(fleet, "certctl_scheduler") as slowest:
+            first = moved(fleet, ident, WALKED_S)
+            fleet.processes["scheduler-1"].kill()
+            fleet.start_scheduler(1)
+            second = moved(fleet, ident, WALKED_S)
+        bench.add(f"{name}_walk", second, "cert/s", second / first if first else None, None,
+                  f"{first:.0f}/s before the leader was killed; the longest transaction {slowest.seconds * 1000:.0f} ms")
+
+
 def replace(bench, name, count):
     with Fleet("bench") as fleet:
         fleet.start_postgres(**BENCH_PG)
@@ -82,4 +149,4 @@ def replace(bench, name, count):
               f"{planned * 1000:.0f} ms")
 
 
-ENTRIES = {"replace_10k": lambda bench: replace(bench, "replace_10k", COUNT)}
+ENTRIES = {"replace_10k": lambda bench: replace(bench, "replace_10k", COUNT), "replace_plan_1m": lambda bench: plan(bench, "replace_plan_1m", PLANNED)}

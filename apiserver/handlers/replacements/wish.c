@@ -15,6 +15,8 @@ const char *const wish_reasons[] = {"unspecified", "keyCompromise",
     "caCompromise", "affiliationChanged", "superseded", "cessationOfOperation",
     "privilegeWithdrawn", NULL};
 
+#define DEADLINE_MS 60000
+
 /* What runs after the limits, or the survey, are known. */
 struct wish_op {
 	struct wish w;
@@ -161,6 +163,7 @@ survey_seen(struct op *op)
 		memset(w->last, 0, sizeof(w->last));
 		(void)stpncpy(w->last, op_text(op, i, "last"), WISH_ID_MAX);
 	}
+	op_extend(op, DEADLINE_MS); /* while it gets on */
 	if (is_last)
 		return s->next(op);
 	op_rewind(op);
