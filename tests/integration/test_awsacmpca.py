@@ -113,8 +113,24 @@ def test_an_order_that_is_sent_again_is_the_same(plane, aws, order):  # noqa: F8
     assert len(aws.sim.orders) == 1 and aws.sim.calls(aws.places) == 3
 
 
-def long_ago(plane, job):  # noqa: F811
-    plane.query("UPDATE jobs SET checkpoint = checkpoint || jsonb_build_object('send_before', now() - interval '3 minutes') WHERE id = %s", job)
+def long_ago(plane, job, seconds=180):  # noqa: F811
+    plane.query("UPDATE jobs SET checkpoint = checkpoint || jsonb_build_object('send_before', now() - make_interval(secs => %s)) WHERE id = %s",
+                seconds, job)
+
+
+@pytest.mark.parametrize("seconds, is_sent", [(80, True), (121, False)])
+def test_an_order_is_sent_again_within_two_minutes_and_no_later(plane, aws, order, seconds, is_sent):  # noqa: F811
+    aws.sim.fault(aws.places, close="after")
+    aws.sim.fault(aws.places, status=503)
+    _, job = order(aws)
+    wait_for(lambda: row(plane, job)[1], 20, "the look-up")
+    long_ago(plane, job, seconds)
+    at_once(plane, job)
+    if is_sent:
+        completed(plane, job)
+    else:
+        wait_for(lambda: (row(plane, job)[1] or "").startswith("order uncertain: "), 30, "the job to wait for a person")
+    assert len(aws.sim.orders) == 1 and aws.sim.calls(aws.places) == 2 + is_sent
 
 
 def test_an_order_whose_token_may_be_forgotten_waits_for_a_person(plane, aws, order):  # noqa: F811
