@@ -54,12 +54,13 @@ class StepCaSim(OrderSim):
     name, issued, statuses = "step-ca", "issued", ("issued",)
 
     def __init__(self, trust):
-        self.key, self.trust, self.used = ec.generate_private_key(ec.SECP256R1()), trust, set()
+        self.key, self.trust, self.used, self.started = ec.generate_private_key(ec.SECP256R1()), trust, set(), int(time.time())
         super().__init__(trust)
 
     def reset(self):
         super().reset()
         self.used.clear()
+        self.started = int(time.time())
 
     def root(self):
         return self.trust.ca.read_text()
@@ -87,6 +88,8 @@ class StepCaSim(OrderSim):
             return None
         now = time.time()
         if (head.get("alg"), head.get("kid"), claims.get("iss"), claims.get("aud")) != ("ES256", KID, PROVISIONER, self.url + path):
+            return None
+        if claims["iat"] < self.started:
             return None
         if not claims["nbf"] <= now + 60 or not now - 60 <= claims["exp"] <= now + 600 or not claims.get("jti") or claims["jti"] in self.used:
             return None
