@@ -95,7 +95,7 @@ def test_a_root_of_another_fingerprint_is_not_trusted(plane, stepca):  # noqa: F
     """Whoever answers there: nothing is asked of it."""
     change(plane, stepca, root_fingerprint="0" * 64)
     stepca.sim.log.clear()
-    assert "HTTP 404" in said_by_test(plane, stepca)
+    assert "has not the fingerprint" in said_by_test(plane, stepca)
     stepca.sim.fault("GET /root" "/", times=99, status=200, body={"ca": stepca.sim.root()})
     assert "has not the fingerprint" in said_by_test(plane, stepca)
     assert stepca.sim.calls("POST ") == 0
