@@ -42,37 +42,60 @@ within_seconds(struct cli *c, const char *text)
 	return len > 0 && text[len] == '\0' ? text : "0";
 }
 
-/* NULL, and told: an option is missing.  after: of a list; "" at its begin, and
- * where it is none. */
-static const char *
-make_body(struct cli *c, const char *after)
+/* false, and told: an option is missing. */
+static bool
+begin_body(struct cli *c, struct json_w *w)
 {
 	const char *from = args_value(c, "--issuer");
 	const char *to = args_value(c, "--to");
-	const char *wave = args_value(c, "--wave");
-	const char *revoke = args_value(c, "--revoke-old");
+
+	if (!from || !to) {
+		out_error("replace takes --issuer, the one to leave, and --to, "
+			  "the one to have");
+		return false;
+	}
+	json_w_open(w, '{');
+	json_w_kv(w, "from_issuer_id", from);
+	json_w_kv(w, "to_issuer_id", to);
+	json_w_kv_bool(w, "move_profiles", args_flag(c, "--move-profiles"));
+	return true;
+}
+
+/* NULL, and told: an option is missing. */
+static const char *
+make_body(struct cli *c)
+{
 	const char *within = args_value(c, "--within");
+	const char *wave = args_value(c, "--wave");
 	CLEANUP(buf_fini) struct buf text;
 	struct json_w w;
 
 	buf_init(&text, 0);
-	if (!from || !to) {
-		out_error("replace takes --issuer, the one to leave, and --to, "
-			  "the one to have");
-		return NULL;
-	}
 	json_w_init(&w, &text);
-	json_w_open(&w, '{');
-	json_w_kv(&w, "from_issuer_id", from);
-	json_w_kv(&w, "to_issuer_id", to);
+	if (!begin_body(c, &w))
+		return NULL;
 	if (wave)
 		json_w_kv_raw(&w, "wave_size", wave);
 	if (within)
 		json_w_kv_raw(&w, "within_seconds", within_seconds(c, within));
-	json_w_kv_opt(&w, "revoke_reason", revoke);
+	json_w_kv_opt(&w, "revoke_reason", args_value(c, "--revoke-old"));
+	json_w_close(&w, '}');
+	return arena_strdup(c->arena, buf_cstr(&text));
+}
+
+/* Of a list; after: where it goes on, "" at its begin.  NULL likewise. */
+static const char *
+make_list_body(struct cli *c, const char *after)
+{
+	CLEANUP(buf_fini) struct buf text;
+	struct json_w w;
+
+	buf_init(&text, 0);
+	json_w_init(&w, &text);
+	if (!begin_body(c, &w))
+		return NULL;
 	json_w_kv_opt(&w, "reason", args_value(c, "--reason"));
 	json_w_kv_opt(&w, "after", after);
-	json_w_kv_bool(&w, "move_profiles", args_flag(c, "--move-profiles"));
 	json_w_close(&w, '}');
 	return arena_strdup(c->arena, buf_cstr(&text));
 }
@@ -179,7 +202,7 @@ cmd_replace(struct cli *c)
 		out_error("--within is a question to a plan: add --plan");
 		return EXIT_USAGE;
 	}
-	body = make_body(c, "");
+	body = make_body(c);
 	if (!body)
 		return EXIT_USAGE;
 	c->call_seconds = PLAN_SECONDS;
@@ -234,7 +257,7 @@ cmd_replace_excluded(struct cli *c)
 		const char *body, *next;
 
 		c->arena = arena_new();
-		body = make_body(c, after);
+		body = make_list_body(c, after);
 		exit_code = EXIT_USAGE;
 		after[0] = '\0';
 		if (body) {
