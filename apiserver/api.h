@@ -26,6 +26,7 @@ struct creates;
 struct crlstore;
 struct daemon;
 struct document;
+struct eventlog;
 struct heartbeats;
 struct faults;
 struct gather;
@@ -71,8 +72,9 @@ struct api {
 	const char *const *cors_origins; /* NULL-terminated, or NULL */
 	struct document *openapi;        /* what describes the API */
 	struct park *park;
-	struct gather *certs;  /* by their ids */
-	struct gather *polls;  /* agents that ask for work */
+	struct eventlog *events; /* live ones */
+	struct gather *certs;    /* by their ids */
+	struct gather *polls;    /* agents that ask for work */
 	struct sealer *sealer; /* NULL without CERTCTL_CONFIG_ENCRYPTION_KEY */
 	/* Of the ACME server; NULL where it is switched off. */
 	struct gather *acme_requests;

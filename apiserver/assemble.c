@@ -8,6 +8,7 @@
 #include "apiserver/live/cache.h"
 #include "apiserver/live/creates.h"
 #include "apiserver/live/crlstore.h"
+#include "apiserver/live/eventlog.h"
 #include "apiserver/live/faults.h"
 #include "apiserver/live/gather.h"
 #include "apiserver/live/heartbeats.h"
@@ -110,6 +111,7 @@ api_reload_keys(struct api *a)
 	auth_set_keys(a->auth, made);
 	keyring_free(a->keys);
 	a->keys = made;
+	eventlog_access(a->events);
 	log_info("AUTH-RELOAD", "%zu API keys are in use", keyring_size(made));
 }
 
@@ -157,6 +159,7 @@ on_event(void *arg, const struct frame *f)
 
 	if (f->kind != FRAME_EVENT)
 		return;
+	eventlog_hint(a->events);
 	park_on_event(a->park, f->body, f->body_len);
 	ocspasks_on_event(a->ocsp, f->body, f->body_len);
 }
@@ -268,6 +271,32 @@ close_acme(struct api *a)
 	cache_free(a->acme_unknown);
 }
 
+/* --- live events --- */
+
+static void
+on_access(void *arg)
+{
+	struct api *a = arg;
+
+	auth_changed(a->auth);
+	authz_changed(a->authz);
+}
+
+static void
+open_events(struct api *a)
+{
+	const struct eventlog_opts opts = {
+	    .pool = a->own_pool,
+	    .max = (size_t)cfg_int(a->cfg, "events_max_listeners"),
+	    .max_per_key =
+		(size_t)cfg_int(a->cfg, "events_max_listeners_per_key"),
+	    .on_access = on_access,
+	    .arg = a,
+	};
+
+	a->events = eventlog_new(a->loop, &opts);
+}
+
 /* --- life --- */
 
 static void
@@ -319,6 +348,7 @@ api_new(const struct daemon *d, struct api **out)
 	a->sharing = sharing_new();
 	a->ocsp = ocspasks_new(a);
 	a->park = park_new(l, a->own_pool);
+	open_events(a);
 	a->certs = gather_new(l, a->pool, Q_CERT_GETS, NULL);
 	a->polls = gather_new(l, a->pool, Q_AGENTS_POLLED, NULL);
 	open_acme(a);
@@ -345,6 +375,7 @@ api_free(struct api *a)
 	creates_free(a->creates);
 	heartbeats_free(a->heartbeats);
 	ocspasks_free(a->ocsp);
+	eventlog_free(a->events);
 	park_free(a->park);
 	close_acme(a);
 	gather_free(a->certs);

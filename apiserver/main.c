@@ -7,6 +7,7 @@
 #include "apiserver/edge/http_server.h"
 #include "apiserver/edge/peer.h"
 #include "apiserver/edge/tls.h"
+#include "apiserver/live/eventlog.h"
 #include "apiserver/live/park.h"
 #include "apiserver/policy/apievents.h"
 #include "apiserver/policy/refusals.h"
@@ -276,6 +277,7 @@ stop(void *self, struct daemon *d)
 	    STOP_PATIENCE_MS / 1000);
 	http_server_stop(s->http, STOP_PATIENCE_MS, on_drained, s);
 	park_stop(s->api->park);
+	eventlog_stop(s->api->events);
 }
 
 static void

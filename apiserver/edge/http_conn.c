@@ -117,7 +117,7 @@ note_latency(const struct request *r)
 {
 	const struct route *route = r->match.route;
 
-	if (r->api->latency)
+	if (r->api->latency && !r->is_stream)
 		latency_note(r->api->latency, r->match.number,
 		    route ? route->method : "-", route ? route->pattern : "-",
 		    r->status, clock_boot_us() - r->started_us);

@@ -118,6 +118,7 @@ struct request {
 	bool has_error;
 	bool must_close;
 	bool is_pieces; /* a part of the answer is out already */
+	bool is_stream; /* and the rest comes for as long as it is read */
 	bool is_broken; /* and the rest will not come */
 	op_step *next_piece;
 

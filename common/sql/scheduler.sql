@@ -161,6 +161,10 @@ SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_discovery_retention($4
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT duty_stats_fold(led.n) AS rows FROM led;
 
+-- name: duty_event_retention :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_event_retention(led.n) AS rows FROM led;
+
 -- name: duty_acme_cleanup :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_acme_cleanup($4::bigint, led.n, $5::jsonb) d;

@@ -35,7 +35,8 @@ GROUP BY u.kind, u.at, u.key;
 CREATE VIEW stat_state AS SELECT EXISTS (SELECT 1 FROM duty_marks m WHERE m.name = 'stats') AS is_counted;
 
 -- --- triggers ---
--- came, went: the rows as they are and as they were.
+-- came, went: the rows as they are and as they were.  Those of certificates and jobs write the live events too
+-- (35_events.sql): another trigger would gather the same rows again.
 CREATE FUNCTION stats_certificates() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_keys text[]; v_at int[]; v_ns int[];
 BEGIN
@@ -60,24 +61,45 @@ BEGIN
             array_agg(u.n) FILTER (WHERE u.at IS NOT NULL)
         FROM unnest(v_keys, v_at, v_ns) AS u (key, at, n) GROUP BY u.key;
     END IF;
+    -- What came and what went of a row are found by sorting, however many there are and whatever the planner believes.
+    IF TG_OP = 'UPDATE' THEN
+        INSERT INTO event_changes (kind, id, was, became)
+        SELECT 'certificate', u.id, min(u.was), min(u.became)
+        FROM (SELECT c.id, NULL AS was, c.status AS became, c.expires_at FROM came c
+            UNION ALL SELECT c.id, c.status, NULL, c.expires_at FROM went c) u
+        GROUP BY u.id HAVING min(u.was) <> min(u.became) OR min(u.expires_at) <> max(u.expires_at)
+            OR count(u.expires_at) = 1;
+    ELSIF TG_OP = 'INSERT' THEN
+        INSERT INTO event_changes (kind, id, became) SELECT 'certificate', c.id, c.status FROM came c;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO event_changes (kind, id, was) SELECT 'certificate', c.id, c.status FROM went c;
+    END IF;
     RETURN NULL;
 END $$;
 
 -- What has ended never changes its state again, so it is what came without what went.
 CREATE FUNCTION stats_jobs() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE v_keys text[]; v_ns int[];
+DECLARE v_keys text[]; v_ns int[]; v_ids text[]; v_was text[]; v_became text[];
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
         PERFORM stats_recount();
     ELSIF TG_OP = 'INSERT' THEN
         SELECT array_agg(g.key), array_agg(g.n) INTO v_keys, v_ns FROM (
             SELECT j.status::text AS key, count(*)::int AS n FROM came j GROUP BY 1) g;
+        INSERT INTO event_changes (kind, id, became) SELECT 'job', j.id, j.status FROM came j;
     ELSIF TG_OP = 'DELETE' THEN
         SELECT array_agg(g.key), array_agg(g.n) INTO v_keys, v_ns FROM (
             SELECT j.status::text AS key, -count(*)::int AS n FROM went j GROUP BY 1) g;
     ELSE
-        SELECT array_agg(g.key), array_agg(g.n) INTO v_keys, v_ns FROM (SELECT u.status::text AS key, sum(u.n)::int AS n
-            FROM (SELECT j.status, 1 AS n FROM came j UNION ALL SELECT j.status, -1 FROM went j) u
+        SELECT array_agg(g.id), array_agg(g.was), array_agg(g.became) INTO v_ids, v_was, v_became FROM (
+            SELECT u.id, min(u.was) AS was, min(u.became) AS became
+            FROM (SELECT j.id, NULL AS was, j.status AS became FROM came j UNION ALL SELECT j.id, j.status, NULL FROM went j) u
+            GROUP BY u.id HAVING min(u.was) <> min(u.became)) g;
+        IF v_ids IS NULL THEN RETURN NULL; END IF;
+        INSERT INTO event_changes (kind, id, was, became) SELECT 'job', u.id, u.was, u.became
+        FROM unnest(v_ids, v_was, v_became) AS u (id, was, became);
+        SELECT array_agg(g.key), array_agg(g.n) INTO v_keys, v_ns FROM (SELECT u.key, sum(u.n)::int AS n
+            FROM (SELECT b.key, 1 AS n FROM unnest(v_became) AS b (key) UNION ALL SELECT w.key, -1 FROM unnest(v_was) AS w (key)) u
             GROUP BY 1 HAVING sum(u.n) <> 0) g;
     END IF;
     INSERT INTO stat_moves (kind, key, n) SELECT 'job', u.key, u.n FROM unnest(v_keys, v_ns) AS u (key, n);

@@ -6,7 +6,7 @@
 SET LOCAL lock_timeout = '100ms';
 LOCK TABLE managed_certificates, agents, certificate_target_mappings, deployment_targets, served_certificates, jobs, issuers,
     renewal_policies, notification_events, policy_rules, discovered_certificates, endpoint_health_checks,
-    audit_blocks, audit_epochs, acme_accounts, acme_orders IN SHARE ROW EXCLUSIVE MODE;
+    audit_blocks, audit_epochs, acme_accounts, acme_orders, api_keys, actor_roles, role_permissions, roles IN SHARE ROW EXCLUSIVE MODE;
 LOCK TABLE audit_attachments, audit_events IN ACCESS EXCLUSIVE MODE;
 
 -- --- defaults ---
@@ -128,6 +128,29 @@ DO $$ DECLARE r record; BEGIN
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER lists_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %I FOR EACH STATEMENT
             WHEN (pg_current_xact_id_if_assigned() IS NOT NULL) EXECUTE FUNCTION lists_changed(%L)', r.t, format('public.%s_changes', r.list));
+    END LOOP;
+END $$;
+
+-- --- live events ---
+-- The rest of them are with the counters.  A heartbeat changes none of what these look at.
+CREATE OR REPLACE TRIGGER events_certificate_edited AFTER UPDATE OF name, common_name, sans, environment, owner_id, team_id, issuer_id,
+    renewal_policy_id, certificate_profile_id, tags ON managed_certificates FOR EACH ROW
+    WHEN ((NEW.name, NEW.common_name, NEW.sans, NEW.environment, NEW.owner_id, NEW.team_id, NEW.issuer_id, NEW.renewal_policy_id,
+        NEW.certificate_profile_id, NEW.tags) IS DISTINCT FROM (OLD.name, OLD.common_name, OLD.sans, OLD.environment, OLD.owner_id,
+        OLD.team_id, OLD.issuer_id, OLD.renewal_policy_id, OLD.certificate_profile_id, OLD.tags))
+    EXECUTE FUNCTION events_certificate_edited();
+CREATE OR REPLACE TRIGGER events_agent_added AFTER INSERT ON agents FOR EACH ROW EXECUTE FUNCTION events_agent();
+CREATE OR REPLACE TRIGGER events_agent_changed AFTER UPDATE OF status, retired_at ON agents FOR EACH ROW
+    WHEN (NEW.status <> OLD.status OR (NEW.retired_at IS NULL) <> (OLD.retired_at IS NULL)) EXECUTE FUNCTION events_agent();
+CREATE OR REPLACE TRIGGER events_deployment AFTER UPDATE OF deployed_version_id, deploy_failures ON certificate_target_mappings FOR EACH ROW
+    WHEN (NEW.deployed_version_id IS DISTINCT FROM OLD.deployed_version_id AND NEW.deployed_version_id IS NOT NULL
+        OR NEW.deploy_failures > OLD.deploy_failures) EXECUTE FUNCTION events_deployment();
+CREATE OR REPLACE TRIGGER events_access AFTER UPDATE OF key_hash, old_hash, old_until, expires_at, admin OR DELETE ON api_keys
+    FOR EACH STATEMENT EXECUTE FUNCTION events_access();
+DO $$ DECLARE v_table text; BEGIN
+    FOREACH v_table IN ARRAY '{actor_roles,role_permissions,roles}'::text[] LOOP
+        EXECUTE format('CREATE OR REPLACE TRIGGER events_access AFTER INSERT OR UPDATE OR DELETE ON %I FOR EACH STATEMENT
+            EXECUTE FUNCTION events_access()', v_table);
     END LOOP;
 END $$;
 

@@ -230,6 +230,13 @@ class Process:
         return self.log_path.read_bytes()[self.log_begin:].decode(errors="replace")
 
 
+def ended(path):
+    """A stream of events has no end of its own: a call asks for what it has at once."""
+    if path.partition("?")[0] != "/api/v1/events" or "for=" in path:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}for=0s"
+
+
 class Api:
     def __init__(self, port, ca, key=API_KEY):
         self.kept = []  # connections that wait for the next request: a handshake costs more than most of these
@@ -269,7 +276,7 @@ class Api:
         payload = raw if raw is not None else (None if body is None else json.dumps(body))
         connection = self.connection(timeout)
         try:
-            connection.request(method, path, payload, sent)
+            connection.request(method, ended(path), payload, sent)
             response = connection.getresponse()
             text = response.read()
         except (OSError, http.client.HTTPException):

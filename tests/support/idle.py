@@ -24,6 +24,7 @@ RUNS = {
     "digest": {"duty_digest": LED},
     "discovery_retention": {"duty_discovery_retention": f"{LED}, '150', '{2160 * HOUR}'"},
     "event_alerts": {"duty_event_alerts": f"{LED}, '5000', '{{}}'"},
+    "event_retention": {"duty_event_retention": f"{LED}, '1000'"},
     "expiry_alerts": {"duty_expiry_alerts": f"{LED}, '1000', 't', '{{\"expires\": \"x\", \"expired\": \"x\"}}'"},
     "health_checks": {"duty_health_checks": f"{LED}, '100'"},
     "health_history": {"duty_health_history": f"{LED}, '150', '{720 * HOUR}'"},

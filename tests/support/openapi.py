@@ -6,6 +6,8 @@ import urllib.parse
 
 import jsonschema
 
+from fleet import ended
+
 # Words of the inside that no client should read: PostgreSQL's, our files' and our functions'.
 INTERNAL = re.compile(r"SQLSTATE|PL/pgSQL|\b(?:2[0-9]|4[0-9]|5[0-9]|XX|P0)[0-9A-Z]{3}: |\w\.[ch]:\d+|\.sql\b|\bERROR:|syntax error|violates|relation \"|column \"|"
                       r"invalid input|out of range for|_fkey\b|_pkey\b|_check\b|_excl\b|pg_\w+|\bPQ\w+|0x[0-9a-f]{6,}|\(null\)|/build/|"
@@ -36,7 +38,7 @@ class Client:
             if not kept:
                 self.connection = http.client.HTTPSConnection("127.0.0.1", self.api.port, context=self.api.context, timeout=40)
             try:
-                self.connection.request(method, path, payload, headers)
+                self.connection.request(method, ended(path), payload, headers)
                 response = self.connection.getresponse()
                 return response.status, response.headers, response.read()
             except (OSError, http.client.HTTPException):

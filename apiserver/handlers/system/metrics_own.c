@@ -6,6 +6,7 @@
 
 #include "apiserver/handlers/system/metrics.h"
 #include "apiserver/live/acmecounts.h"
+#include "apiserver/live/eventlog.h"
 #include "apiserver/live/latency.h"
 #include "apiserver/live/ocspasks.h"
 #include "common/base/clock.h"
@@ -213,5 +214,6 @@ metrics_put_own(struct buf *b, const struct api *a)
 	put_pools(b, a);
 	put_ocsp(b, a);
 	acmecounts_write(a->acme_counts, b);
+	eventlog_write(a->events, PREFIX, b);
 	latency_write(a->latency, b);
 }

@@ -1,0 +1,120 @@
+/*
+ * What a listener asked for.
+ */
+#include <string.h>
+
+#include "apiserver/edge/request.h"
+#include "apiserver/handlers/events/events.h"
+#include "apiserver/policy/path.h"
+
+static const char *const key_names[EVENT_NKEYS] = {
+    [EVENT_KEY_AGENT] = "agent_id",
+    [EVENT_KEY_CERTIFICATE] = "certificate_id",
+    [EVENT_KEY_CONDITION] = "condition",
+    [EVENT_KEY_ISSUER] = "issuer_id",
+    [EVENT_KEY_JOB] = "job_id",
+    [EVENT_KEY_STATUS] = "status",
+    [EVENT_KEY_TARGET] = "target_id",
+    [EVENT_KEY_TEAM] = "team_id",
+};
+
+/* Those between commas; NULL and why not. */
+static const char **
+split(struct op *op, const char *name, const char *text, size_t *out_n,
+    const char **out_why)
+{
+	char *copy = op_printf(op, "%s", text), *rest = copy, *item;
+	const char **items =
+	    arena_alloc(op_arena(op), EVENT_VALUES_MAX * sizeof(*items));
+
+	*out_n = 0;
+	while ((item = strsep(&rest, ",")) != NULL) {
+		if (*out_n == EVENT_VALUES_MAX || !path_id_is_valid(item)) {
+			*out_why = op_printf(op,
+			    "%s: 1 to %d ids or words, commas between", name,
+			    EVENT_VALUES_MAX);
+			return NULL;
+		}
+		items[(*out_n)++] = item;
+	}
+	return items;
+}
+
+static rc
+read_kinds(struct op *op, struct event_filter *f, const char *text,
+    const char **out_why)
+{
+	size_t n, k;
+	const char **items = split(op, "kind", text, &n, out_why);
+
+	if (!items)
+		return RC_INVALID;
+	f->says_kinds = true;
+	f->kinds = 0;
+	for (size_t i = 0; i < n; i++) {
+		for (k = 0; k < EVENT_NKINDS; k++) {
+			if (strcmp(items[i], event_kind_names[k]) == 0)
+				break;
+		}
+		if (k == EVENT_NKINDS) {
+			*out_why = op_printf(op,
+			    "kind: there is no \"%s\"; there are agent, "
+			    "certificate, condition, deployment and job",
+			    items[i]);
+			return RC_INVALID;
+		}
+		f->kinds |= 1U << k;
+	}
+	return RC_OK;
+}
+
+rc
+event_filter_read(struct op *op, struct event_filter *out, const char **out_why)
+{
+	struct event_filter f = {.kinds = (1U << EVENT_NKINDS) - 1};
+	const char *text = req_query(op, "kind");
+	rc ret = RC_OK;
+
+	if (text)
+		ret = read_kinds(op, &f, text, out_why);
+	else if (req_has_query(op, "kind"))
+		ret = RC_INVALID, *out_why = "kind: one is missing";
+	for (size_t i = 0; ret == RC_OK && i < EVENT_NKEYS; i++) {
+		text = req_query(op, key_names[i]);
+		if (!text && !req_has_query(op, key_names[i]))
+			continue;
+		f.values[i] = split(op, key_names[i], text ? text : "", &f.n[i],
+		    out_why);
+		if (!f.values[i])
+			ret = RC_INVALID;
+	}
+	if (ret == RC_OK)
+		*out = f;
+	return ret;
+}
+
+static bool
+has_value(const struct event_filter *f, size_t key, const char *value)
+{
+	for (size_t i = 0; value && i < f->n[key]; i++) {
+		if (strcmp(f->values[key][i], value) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+event_filter_has(const struct event_filter *f, unsigned allowed,
+    const struct event *e)
+{
+	if (e->kind == EVENT_RESET)
+		return true;
+	if (e->kind >= EVENT_NKINDS || e->len == 0 ||
+	    (f->kinds & allowed & 1U << e->kind) == 0)
+		return false;
+	for (size_t i = 0; i < EVENT_NKEYS; i++) {
+		if (f->values[i] && !has_value(f, i, e->keys[i]))
+			return false;
+	}
+	return true;
+}

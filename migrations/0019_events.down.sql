@@ -1,0 +1,2 @@
+DROP TABLE event_conditions, event_batches, event_changes;
+DROP SEQUENCE event_seq;
