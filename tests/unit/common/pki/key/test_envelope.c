@@ -209,5 +209,55 @@ test_files(void)
 	rig_down(&r);
 }
 
-CHECK_MAIN(CHECK_ROW(test_round_trip), CHECK_ROW(test_it_opens_nowhere_else),
+/* What was sealed to a key that is on its way out, to the first one. */
+static void
+test_resealed(void)
+{
+	struct envelope e, again, third;
+	struct secret *s;
+	struct rig r;
+
+	rig_up(&r);
+	CHECK_INT(envelope_seal(r.a, r.to, place, text, &e), RC_OK);
+	CHECK(!envelope_is_to_first(r.keys, e.to));
+	CHECK_INT(envelope_reseal(r.a, r.keys, place, &e, &again), RC_OK);
+	CHECK(envelope_is_to_first(r.keys, again.to));
+	CHECK(strcmp(e.to, again.to) != 0);
+	/* Who has the first alone opens it; it is the same, at the same place.
+	 */
+	CHECK_INT(envelope_open(r.strangers, place, &again, &s), RC_OK);
+	CHECK_INT(secret_len(s), strlen(text));
+	CHECK(memcmp(secret_bytes(s), text, strlen(text)) == 0);
+	secret_free(s);
+	s = NULL;
+	CHECK_INT(envelope_open(r.strangers, "DigiCert:base_url", &again, &s),
+	    RC_CRYPTO);
+	CHECK(s == NULL);
+	/* Again it is another text, to the same one. */
+	CHECK_INT(envelope_reseal(r.a, r.keys, place, &again, &third), RC_OK);
+	CHECK_STR(third.to, again.to);
+	CHECK(strcmp(third.cms, again.cms) != 0);
+	rig_down(&r);
+}
+
+static void
+test_not_resealed(void)
+{
+	struct envelope e, out = {NULL, NULL};
+	struct rig r;
+
+	rig_up(&r);
+	CHECK_INT(envelope_seal(r.a, r.to, place, text, &e), RC_OK);
+	CHECK_INT(envelope_reseal(r.a, r.strangers, place, &e, &out),
+	    RC_NOT_FOUND);
+	CHECK_INT(envelope_reseal(r.a, r.keys, "DigiCert:base_url", &e, &out),
+	    RC_CRYPTO);
+	e.cms = "no base64";
+	CHECK_INT(envelope_reseal(r.a, r.keys, place, &e, &out), RC_CRYPTO);
+	CHECK(out.cms == NULL && out.to == NULL);
+	rig_down(&r);
+}
+
+CHECK_MAIN(CHECK_ROW(test_resealed), CHECK_ROW(test_not_resealed),
+    CHECK_ROW(test_round_trip), CHECK_ROW(test_it_opens_nowhere_else),
     CHECK_ROW(test_changed), CHECK_ROW(test_files))
