@@ -68,7 +68,7 @@ FROM issue_complete($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text
 
 -- name: issue_set_aside :many
 SELECT s.job_id, s.status
-FROM issue_set_aside($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text[], $7, $8::jsonb) s;
+FROM issue_set_aside($1, $2::bigint, $3::text[], $4::text[], $5::text[], $6::text[], $7, $8::jsonb[]) s;
 
 -- --- issuing by a CA outside of the process ---
 
@@ -88,6 +88,12 @@ JOIN issuers i ON i.id = j.issuer_id
 LEFT JOIN managed_certificates c ON c.id = j.certificate_id
 LEFT JOIN certificate_profiles pr ON pr.id = c.certificate_profile_id
 WHERE j.leased_by = $1 AND j.lease_id = $2::bigint AND j.id = $3 AND j.status = 'Running';
+
+-- The orders of a lease that one list of the CA is asked for.
+-- name: issue_outside_orders :many
+SELECT j.id, coalesce(j.checkpoint ->> 'order_id', '') AS order_id, coalesce((j.checkpoint ->> 'polls')::bigint, 0) AS polls,
+    coalesce(floor(extract(epoch FROM engine_now() - (j.checkpoint ->> 'ordered_at')::timestamptz) * 1000)::bigint, 0) AS waited_ms
+FROM jobs j WHERE j.leased_by = $1 AND j.lease_id = $2::bigint AND j.status = 'Running' AND order_is_listed(j) ORDER BY j.id;
 
 -- The key of an issuer's account at its CA, as it was sealed.
 -- name: issuer_account_key :one

@@ -8,12 +8,33 @@ $$;
 
 CREATE FUNCTION serial_new(p_start text) RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT p_start || encode(gen_random_bytes(14), 'hex') $$;
 
+-- Whether a list of the CA may be asked for the order of a job: its connector said so when it set it aside, and nobody wants it cancelled.
+CREATE FUNCTION order_is_listed(j jobs) RETURNS bool LANGUAGE sql IMMUTABLE AS $$
+    SELECT j.cancel_requested_at IS NULL AND coalesce(j.checkpoint ->> 'state' = 'ordered' AND j.checkpoint ? 'together', false)
+$$;
+
+-- How many of a lane's due jobs, from the first on, are orders for one list; NULL: too few, or the worker's version knows no lists.
+-- So a lane of other jobs pays for a look at one row.
+CREATE FUNCTION orders_listed(p_worker text, p_issuer text, p_now timestamptz, p_low_after timestamptz, p_low_id text) RETURNS int
+LANGUAGE plpgsql STABLE SET enable_bitmapscan = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE v_n int := 0; v_job jobs;
+BEGIN
+    FOR v_job IN SELECT j.* FROM jobs j WHERE j.issuer_id = p_issuer AND j.status = 'Pending' AND job_issues(j.type)
+        AND j.run_after <= p_now AND (j.run_after, j.id) >= (p_low_after, p_low_id) ORDER BY j.run_after, j.id LIMIT policy_list_most() LOOP
+        EXIT WHEN NOT order_is_listed(v_job);
+        v_n := v_n + 1;
+    END LOOP;
+    RETURN CASE WHEN v_n >= policy_list_least() AND EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = p_worker AND w.code = current_schema())
+        THEN v_n END;
+END $$;
+
 -- Hands one lane's due jobs to a worker, as one lease: one running batch, one permit.  The leader's term and the worker's
 -- lease are checked by the same transaction.  Serial and validity are fixed here, before anything is signed.  One fixed too
 -- long ago (half its life, at most), or for another certificate of the CA, is written off (recorded as revoked) and fixed
 -- anew: the same serial must never stand over two different certificates.  Suspects, jobs that several workers died with,
 -- go when nothing else of the lane is due: the most suspicious first, and a worker holds half as many with each death,
--- until one is alone.  claimed is 0 where there is nothing to have; no row: it is not for this worker.
+-- until one is alone.  Orders that one list of their CA may be asked for go together, as one job, where they are the first that are due
+-- and enough for it to pay.  claimed is 0 where there is nothing to have; no row: it is not for this worker.
 CREATE FUNCTION jobs_claim(p_incarnation text, p_term bigint, p_worker text, p_issuer text, p_limit int,
     p_low_after timestamptz, p_low_id text, p_attempt_ms int, p_only text DEFAULT NULL)
 RETURNS TABLE (lease_id bigint, claimed bigint, last_after timestamptz, last_id text)
@@ -25,6 +46,7 @@ DECLARE
     v_lane lanes;
     v_is_held bool; -- a rate or a breaker decides how much may go
     v_limit int := p_limit;
+    v_together int; -- orders for one list; NULL: none is asked for
     v_deaths int; v_room int; -- of the suspects that go; NULL: the others do
 BEGIN
     PERFORM leadership_check(p_term, p_incarnation);
@@ -53,6 +75,10 @@ BEGIN
         v_limit := least(v_limit, v_room);
         IF v_limit <= 0 THEN RETURN; END IF;
     ELSE v_deaths := NULL; END IF;
+    IF v_limit = 1 AND v_deaths IS NULL AND p_only IS NULL THEN
+        v_together := orders_listed(p_worker, p_issuer, v_now, p_low_after, p_low_id);
+        v_limit := coalesce(v_together, v_limit);
+    END IF;
     SELECT coalesce(make_interval(secs => (i.config ->> 'validity_seconds')::bigint), days((i.config ->> 'validity_days')::int),
                 policy_validity()) AS validity,
             nullif(jsonb_strip_nulls(jsonb_build_object('crl_urls', i.config -> 'crl_distribution_point_urls',
@@ -69,6 +95,7 @@ BEGIN
                 AND j.run_after <= v_now AND (j.run_after, j.id) >= (p_low_after, p_low_id)
                 AND (j.serial_number IS NULL OR EXISTS (SELECT 1 FROM managed_certificates c JOIN issuers i ON i.id = j.issuer_id
                     WHERE c.id = j.certificate_id FOR KEY SHARE SKIP LOCKED)) -- what may be written off refers to them
+                AND (v_together IS NULL OR order_is_listed(j))
                 AND CASE WHEN p_only IS NOT NULL THEN j.id = p_only WHEN v_deaths IS NOT NULL THEN cardinality(j.died_with) = v_deaths
                     ELSE coalesce(cardinality(j.died_with), 0) < policy_deaths_alone() END
             ORDER BY j.run_after, j.id LIMIT v_limit FOR NO KEY UPDATE SKIP LOCKED) r
@@ -103,7 +130,7 @@ BEGIN
         RETURN;
     END IF;
     IF v_is_held THEN
-        UPDATE lanes l SET rate_tokens = lane_tokens(l, v_now) - claimed, rate_at = v_now,
+        UPDATE lanes l SET rate_tokens = lane_tokens(l, v_now) - CASE WHEN v_together IS NULL THEN claimed ELSE 1 END, rate_at = v_now,
             breaker_state = CASE WHEN l.breaker_state = 'closed' THEN 'closed' ELSE 'half_open' END,
             trial_lease = CASE WHEN l.breaker_state = 'closed' THEN NULL ELSE v_lease END
         WHERE l.issuer_id = p_issuer;

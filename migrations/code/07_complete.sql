@@ -413,6 +413,13 @@ BEGIN
     END IF;
 END $$;
 
+-- How long the order of a job waits, and when it is due then, by what issue_set_aside is told of it.
+CREATE FUNCTION order_due(p_job text, p_known jsonb, p_now timestamptz) RETURNS TABLE (wait interval, due_at timestamptz) LANGUAGE sql STABLE AS $$
+    SELECT w.wait, CASE WHEN p_known ? 'grid_ms' THEN date_bin(ms((p_known ->> 'grid_ms')::bigint), p_now + w.wait,
+            (SELECT i.created_at FROM issuers i JOIN jobs j ON j.issuer_id = i.id WHERE j.id = p_job)) ELSE p_now + w.wait END
+    FROM (SELECT ms(coalesce((p_known ->> 'wait_ms')::bigint, 0)) AS wait) w
+$$;
+
 -- Ends or puts off jobs of a lease that made no certificate.  p_outcomes:
 --   fail       Failed, with the reason
 --   wrong      the CA sent a certificate that is not the one asked for: Failed, and a failure of
@@ -427,26 +434,27 @@ END $$;
 --   pending    the CA has the order and works on it: Pending until it is polled, nothing counted; a
 --              success of the lane
 --   silent     it did not say what became of the order: as pending, but a failure of the lane
+--   alone      a list of the CA did not show the order as pending: Pending at once, and then asked for by itself; nothing
+--              counted, for what the CA is like the next answer says
 --   release    Pending at once, nothing counted; the reason is shown, if any
 --   held       as release, a little later: somebody holds a row that it needs
 --   cancel     Cancelled; where only the tick's budget asked for it, as release
 -- Another word is refused, with all of the call.  p_open names the jobs of which an order may exist still (NULL: any): they
--- keep their checkpoint, so that the next attempt looks it up first.  p_order: what is known of the order of those that are
--- pending or silent, {"order_id", "polls"}; and "wait_ms", when to go on, which holds for retry, refuse and ended too where it is
--- later than their back-off.  What is to end while somebody holds its certificate is held instead, with p_why_held, and comes to the same end later; what is held itself stays Running, as the answer says.
+-- keep their checkpoint, so that the next attempt looks it up first.  p_orders: of each what is known of its order, where it is
+-- pending or silent, {"order_id", "polls", "together"}; and "wait_ms", when to go on, which holds for retry, refuse and ended too where it is
+-- later than their back-off; "grid_ms": at the last multiple of it by then, counted from when the issuer was made.  What is to end while somebody holds its certificate is held instead, with p_why_held, and comes to the same end later; what is held itself stays Running, as the answer says.
 CREATE FUNCTION issue_set_aside(p_worker text, p_lease bigint, p_job_ids text[], p_outcomes text[], p_errors text[],
-    p_open text[] DEFAULT NULL, p_why_held text DEFAULT NULL, p_order jsonb DEFAULT NULL) RETURNS TABLE (job_id text, status text)
+    p_open text[] DEFAULT NULL, p_why_held text DEFAULT NULL, p_orders jsonb[] DEFAULT NULL) RETURNS TABLE (job_id text, status text)
 LANGUAGE plpgsql SECURITY DEFINER SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := engine_now();
-    v_wait interval := ms(coalesce((p_order ->> 'wait_ms')::bigint, 0));
     v_answered text; -- the issuer that said of an order that it works on it
-    v_own text[]; v_outcomes text[]; v_reasons text[];
+    v_own text[]; v_outcomes text[]; v_reasons text[]; v_orders jsonb[];
     v_ids text[]; v_statuses text[]; v_errors text[];
     v_issuer text; v_why text; v_taken record;
 BEGIN
-    PERFORM words_check(p_outcomes, '{fail,retry,refuse,ended,release,held,cancel,wrong,uncertain,pending,silent}', p_job_ids);
+    PERFORM words_check(p_outcomes, '{fail,retry,refuse,ended,release,held,cancel,wrong,uncertain,pending,silent,alone}', p_job_ids);
     SELECT t.ids, t.held INTO v_taken FROM jobs_take(p_job_ids) t;
     SELECT array_agg(j.id), array_agg(CASE
             WHEN o.outcome = 'cancel' AND j.cancel_requested_at IS NULL AND j.budget_over_at IS NOT NULL THEN 'release'
@@ -454,12 +462,12 @@ BEGIN
                 AND NOT (o.outcome IN ('retry', 'refuse', 'ended') AND j.attempts + 1 >= j.max_attempts) THEN o.outcome
             WHEN j.id = ANY (v_taken.held) THEN 'held'
             WHEN o.outcome = 'cancel' THEN 'cancel'
-            ELSE 'fail' END), array_agg(CASE WHEN j.id = ANY (v_taken.held) THEN coalesce(p_why_held, o.error) ELSE o.error END),
+            ELSE 'fail' END), array_agg(o.known), array_agg(CASE WHEN j.id = ANY (v_taken.held) THEN coalesce(p_why_held, o.error) ELSE o.error END),
             min(j.issuer_id) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain', 'silent')),
             min(o.error) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain', 'silent')),
             min(j.issuer_id) FILTER (WHERE o.outcome IN ('pending', 'ended'))
-        INTO v_own, v_outcomes, v_reasons, v_issuer, v_why, v_answered
-    FROM unnest(p_job_ids, p_outcomes, p_errors) AS o (id, outcome, error)
+        INTO v_own, v_outcomes, v_orders, v_reasons, v_issuer, v_why, v_answered
+    FROM unnest(p_job_ids, p_outcomes, p_errors, p_orders) AS o (id, outcome, error, known)
     CROSS JOIN LATERAL (SELECT n.* FROM jobs n WHERE n.id = o.id OFFSET 0) j
     WHERE j.lease_id = p_lease AND j.leased_by = p_worker AND j.status = 'Running'
         AND (j.id IN (SELECT u.id FROM unnest(v_taken.ids || v_taken.held) AS u (id))) IS TRUE;
@@ -476,15 +484,17 @@ BEGIN
             last_error = CASE WHEN o.outcome = 'release' AND j.budget_over_at IS NOT NULL THEN j.last_error
                 ELSE coalesce(o.error, j.last_error) END,
             held_since = CASE o.outcome WHEN 'held' THEN coalesce(j.held_since, v_now) END,
-            run_after = CASE o.outcome WHEN 'release' THEN v_now WHEN 'held' THEN v_now + policy_held_rest()
-                WHEN 'uncertain' THEN 'infinity' WHEN 'pending' THEN v_now + v_wait WHEN 'silent' THEN v_now + v_wait
-                ELSE v_now + greatest(v_wait, jittered(back_off(retry_after(w.seconds, w.life),
+            run_after = CASE o.outcome WHEN 'release' THEN v_now WHEN 'alone' THEN v_now WHEN 'held' THEN v_now + policy_held_rest()
+                WHEN 'uncertain' THEN 'infinity' WHEN 'pending' THEN k.due_at WHEN 'silent' THEN k.due_at
+                ELSE v_now + greatest(k.wait, jittered(back_off(retry_after(w.seconds, w.life),
                     least(policy_retry_most(), w.life / policy_retry_part()), j.attempts))) END,
             checkpoint = CASE WHEN o.outcome = 'uncertain' THEN coalesce(j.checkpoint, '{}') || '{"state": "uncertain"}'
-                WHEN o.outcome IN ('pending', 'silent') THEN jsonb_build_object('ordered_at', v_now) || coalesce(j.checkpoint, '{}')
-                    || '{"state": "ordered"}' || (coalesce(p_order, '{}') - 'wait_ms')
+                WHEN o.outcome IN ('pending', 'silent') THEN jsonb_build_object('ordered_at', v_now) || (coalesce(j.checkpoint, '{}') - 'together')
+                    || '{"state": "ordered"}' || (coalesce(o.known, '{}') - '{wait_ms,grid_ms}'::text[])
+                WHEN o.outcome = 'alone' THEN j.checkpoint - 'together'
                 WHEN p_open IS NULL OR j.id = ANY (p_open) THEN j.checkpoint END
-        FROM unnest(v_own, v_outcomes, v_reasons) AS o (id, outcome, error)
+        FROM unnest(v_own, v_outcomes, v_reasons, v_orders) AS o (id, outcome, error, known)
+        CROSS JOIN LATERAL order_due(o.id, o.known, v_now) k
         LEFT JOIN LATERAL (SELECT p.retry_interval_seconds AS seconds, c.expires_at - c.valid_from AS life
             FROM jobs n JOIN managed_certificates c ON c.id = n.certificate_id JOIN renewal_policies p ON p.id = c.renewal_policy_id
             WHERE n.id = o.id) w ON true WHERE j.id = o.id AND o.outcome NOT IN ('fail', 'cancel')

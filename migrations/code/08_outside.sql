@@ -4,7 +4,7 @@
 -- A job's checkpoint, while an order of it may exist at the CA:
 --   {"state": "placing", "order_reference": ..., "send_before": ..., "limit_ms": ...}
 --   {"state": "ordered", "order_id": ..., "ordered_at": ..., "polls": ..., ...}
---                                  the CA has the order of that id: it is polled when run_after says
+--                                  the CA has the order of that id: it is polled when run_after says; with "together", by a list
 --   {"state": "uncertain", ...}    parked until a person decides
 -- Without a checkpoint no order of the job exists.
 

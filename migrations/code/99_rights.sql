@@ -34,7 +34,7 @@ BEGIN
             crl_revocations, crl_store, id_new, issue_complete, issue_complete_outside,
             issue_placing, issue_set_aside, issuer_account_keep, issuer_secrets_reseal, crl_check, journal_check, stats_vault_tokens, task_ca_init_end, tasks_done, worker_leave, worker_renew}'),
         ('certctl_apiserver', '{intermediate_ca_ask, intermediate_ca_revoke, intermediate_ca_retire}'),
-        ('certctl_worker', '{revocation_begin, revocation_end}'),
+        ('certctl_worker', '{order_is_listed, revocation_begin, revocation_end}'),
         ('certctl_worker', '{intermediate_ca_chain, intermediate_ca_end}'),
         ('certctl_apiserver', '{acme_actor, acme_nonce_keys_live, acme_rate_take, acme_account_create, acme_account_update, acme_eab_state}'),
         ('certctl_apiserver', '{lane_key, acme_orders_create, acme_orders_look, acme_finalize, acme_authz_deactivate, acme_challenge_answer}'),

@@ -206,11 +206,63 @@ def test_lists_that_do_not_belong_together_are_refused(lane):
     assert lane.row(job, "status") == ("Running",)
 
 
+def ordered(lane, n, together=True):
+    """Jobs whose orders the CA works on, due one after another."""
+    lane.q("UPDATE workers SET code = current_schema() WHERE incarnation = 'w'")
+    known = {"state": "ordered", "order_id": "1", "polls": 0} | ({"together": True} if together else {})
+    return [lane.job(checkpoint=json.dumps(known)) for _ in range(n)]
+
+
+def test_orders_for_one_list_go_together_and_count_as_one(lane):
+    lane.q("UPDATE lanes SET rate_per_s = 1 WHERE issuer_id = %s", lane.issuer)
+    jobs = ordered(lane, 9)
+    lease, n = lane.claim()
+    assert n == 9 and lane.claim() is None
+    # Two are pending, at a time that both have; one was told to wait; of the others the list said nothing.
+    outcomes = ["pending"] * 2 + ["silent"] + ["alone"] * 6
+    orders = [json.dumps({"order_id": "7", "polls": 1, "wait_ms": wait, "grid_ms": 3000, "together": True}) for wait in (16500, 14900)] + [
+        json.dumps({"order_id": "7", "polls": 1, "wait_ms": 100000, "together": True})] + [None] * 6
+    lane.q("SELECT issue_set_aside('w', %s, %s, %s, %s, %s, NULL, %s::jsonb[])", lease, jobs, outcomes, [None] * 9, jobs, orders)
+    rows = [lane.row(job, "status, extract(epoch FROM run_after - %s::timestamptz)::float8, checkpoint ? 'together', attempts, "
+                     "checkpoint ? 'wait_ms' OR checkpoint ? 'grid_ms', checkpoint ->> 'order_id'" % repr(lane.now.isoformat())) for job in jobs]
+    assert {row[0] for row in rows} == {"Pending"} and {row[3:5] for row in rows} == {(0, False)}
+    assert 13.5 <= rows[0][1] <= 16.5 and rows[0][1] - rows[1][1] in (0, 3) and rows[2][1] == 100
+    assert [row[2] for row in rows] == [True] * 3 + [False] * 6 and [row[5] for row in rows] == ["7"] * 3 + ["1"] * 6
+    for _ in range(6):  # each by itself, as the rate has it
+        assert lane.claim() is None
+        lane.later(1)
+        assert lane.claim()[1] == 1
+    assert lane.claim() is None
+
+
+@pytest.mark.parametrize("n, claimed", [(7, 1), (8, 8), (520, 500)], ids=["few", "enough", "more than one list"])
+def test_a_list_is_asked_for_enough_orders(lane, n, claimed):
+    ordered(lane, n)
+    assert lane.claim()[1] == claimed
+
+
+def test_no_list_is_asked_for_other_jobs(lane):
+    """Those that go before them go alone; and a worker of a version that knows no lists is given one order."""
+    first = lane.job()
+    jobs = ordered(lane, 8)
+    lane.q("UPDATE jobs SET run_after = run_after + interval '1 second' WHERE id = ANY (%s)", jobs)
+    lane.later(2)
+    lease, n = lane.claim()
+    assert (n, lane.held(lease)) == (1, [first])
+    lane.q("UPDATE jobs SET cancel_requested_at = now() WHERE id = %s", jobs[0])
+    assert lane.claim()[1] == 1  # it is cancelled by itself
+    ordered(lane, 1)
+    lane.q("UPDATE workers SET code = 'another' WHERE incarnation = 'w'")
+    assert lane.claim()[1] == 1
+    lane.q("UPDATE workers SET code = current_schema() WHERE incarnation = 'w'")
+    assert lane.claim() is not None
+
+
 def test_the_worker_has_the_words_that_sql_knows():
     table = re.search(r"aside_names\[ASIDE_KINDS\] = \{(.*?)\};", (ROOT / "worker/kinds/issue_finish.c").read_text(), re.S).group(1)
     text = (ROOT / "migrations/code/07_complete.sql").read_text()
     known = re.search(r"words_check\(p_outcomes, '\{(.*?)\}'", text).group(1).split(",")
-    assert len(known) == 11 and sorted(re.findall(r'"(\w+)"', table)) == sorted(known)
+    assert len(known) == 12 and sorted(re.findall(r'"(\w+)"', table)) == sorted(known)
 
 
 def test_an_open_breaker_waits_twice_as_long_each_time(lane):

@@ -133,6 +133,8 @@ class DigiCert(Rest):
     ends = ["rejected", "denied", "canceled", "expired", "revoked"]
     not_yet = 'issued, but not to be fetched yet: HTTP 404: "The certificate is not available yet"'
     revokes, compromised, tests = "PUT /certificate/", "key_compromise", "GET /user/me"
+    # Its list of pending orders: in how many calls one is found, a status that it does not have, entries a page; and one by itself.
+    listed, found_in, unlisted, page, shows = "GET /order/certificate?filters%5Bstatus%5D=", 1, "processing", 500, "/order/certificate/"
 
     def configure(self, plane, name):
         return {"type": "DigiCert", "config": {"api_key": KEY, "org_id": str(ORGANISATION), "base_url": self.sim.url}}
@@ -147,6 +149,7 @@ class Sectigo(Rest):
     ends = ["Declined", "Invalid", "Rejected", "Revoked", "Expired", "Replaced", "Not Enrolled"]
     not_yet = 'issued, but not to be fetched yet: HTTP 400: "Being processed by Sectigo" (0)'
     revokes, compromised, tests = "POST /ssl/v1/revoke/", 1, "GET /ssl/v1/types"
+    listed, found_in, unlisted, page, shows = "GET /ssl/v1?size=200&position=", 2, "Init", 200, "/ssl/v1/"
 
     def configure(self, plane, name):
         return {"type": "Sectigo", "config": {"customer_uri": sim_sectigo.CUSTOMER, "login": sim_sectigo.LOGIN, "cert_type": 31,
@@ -314,6 +317,7 @@ GIVEN_ONCE = [name for name, kind in CONNECTORS.items() if issubclass(kind, Give
 REST = [name for name, kind in CONNECTORS.items() if issubclass(kind, Rest) and name not in GIVEN_ONCE]
 AT_ONCE = [name for name in REST if CONNECTORS[name].issues_at_once] + GIVEN_ONCE
 POLLED = [name for name in REST if name not in AT_ONCE]
+LISTED = [name for name in POLLED if hasattr(CONNECTORS[name], "listed")]  # many of its orders are asked for by one list
 WORKS_ON_IT = [name for name in OUTSIDE if name not in AT_ONCE]  # its orders may take their time
 GO_ON = ("openssl", "acme", *AT_ONCE)  # as far as they get by themselves
 

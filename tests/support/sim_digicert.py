@@ -12,6 +12,7 @@ from sim_ca import OrderSim, pem
 KEY = "dc-0123456789-key"
 ORGANISATION = 4321
 LONGEST_DAYS = 199
+LISTED = ("pending", "issued", "rejected", "revoked", "waiting_pickup", "reissue_pending", "canceled")  # statuses that a list is asked for by
 REASONS = ("unspecified", "key_compromise", "affiliation_changed", "superseded", "cessation_of_operation")
 
 
@@ -81,9 +82,15 @@ class DigiCertSim(OrderSim):
         return 200, answer
 
     def list(self, body, query):
-        wanted = query.get("filters[common_name]", [None])[0]
-        found = [self.shown(n, False) for n in sorted(self.orders, reverse=True) if self.known(n) and self.orders[n]["cn"] == wanted]
-        return 200, {"orders": found[:int(query.get("limit", ["100"])[0])], "page": {"total": len(found), "limit": 10, "offset": 0}}
+        """The newest first, a page of them; by their common name, their status, or both."""
+        name, status = (query.get(f"filters[{of}]", [None])[0] for of in ("common_name", "status"))
+        limit, offset = int(query.get("limit", ["1000"])[0]), int(query.get("offset", ["0"])[0])
+        if not 1 <= limit <= 1000 or offset < 0 or status not in (None, *LISTED) or query.get("sort") != ["-date_created"]:
+            return error(400, "invalid_parameter", "The list can't be had so")
+        found = [n for n in sorted(self.orders, reverse=True) if self.known(n) and name in (None, self.orders[n]["cn"])
+                 and status in (None, self.status(self.orders[n]))]
+        return 200, {"orders": [self.shown(n, False) for n in found[offset:offset + limit]],
+                     "page": {"total": len(found), "limit": limit, "offset": offset}}
 
     def cancel(self, number, body, query):
         if not self.known(int(number)):

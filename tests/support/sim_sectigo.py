@@ -54,9 +54,14 @@ class SectigoSim(OrderSim):
         return 200, {"sslId": number, "renewId": f"renew{number}"}
 
     def list(self, body, query):
-        wanted, size = query.get("commonName", [""])[0], int(query.get("size", ["20"])[0])
-        return 200, [{"sslId": n, "commonName": o["cn"], "subjectAlternativeNames": o["names"], "serialNumber": ""}
-                     for n, o in self.orders.items() if self.known(n) and wanted in o["cn"]][:size]
+        """By a part of the common name, the status, or both; it does not say the status of each."""
+        wanted, status = query.get("commonName", [""])[0], query.get("status", [None])[0]
+        size, position = int(query.get("size", ["20"])[0]), int(query.get("position", ["0"])[0])
+        if not 1 <= size <= 200 or position < 0:
+            return error(400, -1, "The page is not valid")
+        found = [n for n, o in self.orders.items() if self.known(n) and wanted in o["cn"] and status in (None, self.status(o))]
+        return 200, [{"sslId": n, "commonName": self.orders[n]["cn"], "subjectAlternativeNames": self.orders[n]["names"], "serialNumber": ""}
+                     for n in found[position:position + size]], {"X-Total-Count": str(len(found))}
 
     def show(self, number, body, query):
         number = int(number)

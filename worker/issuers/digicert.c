@@ -19,6 +19,7 @@
 
 #define DAY_S 86400
 #define NEWEST 10        /* orders that a look-up reads */
+#define PAGE 500         /* entries of a list; the API has 1000 at most */
 #define DAYS_DEFAULT 199 /* the longest that public CAs may issue */
 
 static const char *const own_urls[] = {
@@ -285,6 +286,47 @@ list_path(void *order)
 	    rest_url_text(o->rest.a, rest_common_name(o->rest.order)), NEWEST);
 }
 
+/* --- many orders --- */
+
+/* The list has the status of each, so what it does not show is known to have
+ * another one, or not to be there.  There is also a list of what has changed
+ * (status-changes), whose silence about an order says neither. */
+static const char *
+page_path(void *order, const struct rest_page *page)
+{
+	struct order *o = order;
+
+	if (page->list > 0)
+		return NULL;
+	return arena_printf(o->rest.a,
+	    "/order/certificate?filters%%5Bstatus%%5D=pending&sort=-date_"
+	    "created&limit=%d&offset=%zu",
+	    PAGE, page->from);
+}
+
+static int64_t
+page(void *order, const struct cJSON *json)
+{
+	struct order *o = order;
+	const struct cJSON *orders = json_get(json, "orders"), *shown;
+	const char *status;
+	int64_t n = 0;
+
+	if (!cJSON_IsArray(orders))
+		return -1;
+	cJSON_ArrayForEach(shown, orders)
+	{
+		n++;
+		status = "";
+		if (json_str(shown, "status", REST_TEXT_MAX, &status) ==
+			RC_OK &&
+		    rest_verdict(statuses, status) == ISSUER_PENDING)
+			rest_is_pending(&o->rest,
+			    rest_id(&o->rest, shown, "id"));
+	}
+	return n;
+}
+
 /* --- cancelling --- */
 
 static void
@@ -431,6 +473,9 @@ static const struct rest_ca digicert = {
     .list = list,
     .candidates = "/order/certificate/",
     .is_ours = is_ours,
+    .page_size = PAGE,
+    .page_path = page_path,
+    .page = page,
     .is_revoked = is_revoked,
     .test_path = test_path,
 };
@@ -444,6 +489,7 @@ const struct issuer_ops issuer_digicert = {
     .place = digicert_place,
     .look_up = rest_look_up,
     .poll = rest_poll,
+    .list = rest_list,
     .cancel = digicert_cancel,
     .revoke = digicert_revoke,
     .validate = rest_validate,

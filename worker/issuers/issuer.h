@@ -121,6 +121,13 @@ struct issuer_answer {
 	const char *note; /* ISSUER_NOTE_MAX bytes */
 };
 
+/* Orders that the CA has, of which a list of it is asked for. */
+struct issuer_list {
+	size_t n;
+	const char *const *order_ids;
+	bool *is_pending; /* n, as the list shows them; false to begin with */
+};
+
 #define ISSUER_ORDER_ID_MAX 255
 #define ISSUER_NOTE_MAX 64
 
@@ -170,6 +177,17 @@ struct issuer_ops {
 	/* Likewise by the id of a PENDING answer. */
 	rc (*poll)(void *order, const char *order_id, issuer_answer_fn *done,
 	    void *arg);
+	/*
+	 * Likewise, of many orders at once, by open without an order: says
+	 * which of them a list of the CA's shows as pending, by as many calls
+	 * as it has pages, and DONE.  Nothing is known of the others: each is
+	 * asked for by poll.  What was found stands also where it ends by
+	 * RETRY: the CA wants to be left alone, for retry_after_s; UNSURE: it
+	 * can't be listed.  NULL: this CA has no list of orders that says what
+	 * state they are in.
+	 */
+	rc (*list)(void *order, const struct issuer_list *asked,
+	    issuer_answer_fn *done, void *arg);
 	/*
 	 * Likewise: nobody wants the order any more.  REFUSED, ENDED or
 	 * NO_ORDER: it has ended; ISSUED, PENDING: it has not, and goes on as

@@ -27,6 +27,12 @@ struct cJSON;
  * URL. */
 typedef const char *rest_path_fn(void *order);
 
+/* A page of the lists in which pending orders are: which list, and from which
+ * of its entries on. */
+struct rest_page {
+	size_t list, from;
+};
+
 struct rest_ca {
 	size_t size; /* of the connector's struct; it begins with a rest_order*/
 	int calls;   /* that placing an order takes at most */
@@ -68,6 +74,16 @@ struct rest_ca {
 	const char *candidates;
 	bool (*is_ours)(void *order, const struct cJSON *shown);
 
+	/*
+	 * What is pending of many orders: at page_path is one page of a list,
+	 * of page_size entries at most; NULL: the CA has no further list.
+	 * page says rest_is_pending of those that it shows to be, and how many
+	 * entries it has; < 0: it is no list.
+	 */
+	size_t page_size;
+	const char *(*page_path)(void *order, const struct rest_page *page);
+	int64_t (*page)(void *order, const struct cJSON *json);
+
 	/* By what is shown at the path of rest_look_at. */
 	bool (*is_revoked)(const struct cJSON *shown);
 
@@ -93,7 +109,13 @@ rc rest_look_up(void *order, issuer_answer_fn *done, void *arg) MUST_CHECK;
  * order at most; what may have been issued has a key that nobody else has.
  */
 rc rest_look_up_none(void *order, issuer_answer_fn *done, void *arg) MUST_CHECK;
+rc rest_list(void *order, const struct issuer_list *asked,
+    issuer_answer_fn *done, void *arg) MUST_CHECK;
 rc rest_validate(void *order, issuer_answer_fn *done, void *arg) MUST_CHECK;
+
+/* Of rest_list: the page shows the order of that id as pending; NULL and ids
+ * that nobody asked for are passed over. */
+void rest_is_pending(struct rest_order *o, const char *id);
 
 /* At which path a certificate that the CA refuses to revoke is looked at, NULL
  * for none, and what it shows there (issuer_reply_fn). */

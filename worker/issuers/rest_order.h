@@ -29,6 +29,7 @@
 typedef void rest_judge_fn(void *order, const struct cJSON *shown);
 
 struct rest_ca;
+struct rest_list; /* defined in rest_list.c */
 
 struct rest_order {
 	const struct issuer_env *env;
@@ -47,6 +48,7 @@ struct rest_order {
 	const char *certificate_id;
 	const char *listed[REST_LISTED_MAX]; /* a look-up's candidates */
 	size_t nlisted, at;
+	struct rest_list *list; /* NULL: none is asked for */
 	bool is_test;
 	/* what is asked when it has signed in */
 	struct rest_question {

@@ -42,6 +42,10 @@ static const struct rest_word statuses[] = {
     {0},
 };
 
+/* In which an order waits: the API lists those of one status, and does not say
+ * it of each.  Orders of other words are asked for by themselves. */
+static const char *const waiting[] = {"Applied", "Requested", "Approved"};
+
 struct order { /* in the arena */
 	struct rest_order rest;
 	struct http_header headers[4];
@@ -292,6 +296,36 @@ list_path(void *order)
 	    rest_url_text(o->rest.a, rest_common_name(o->rest.order)));
 }
 
+/* --- many orders --- */
+
+static const char *
+page_path(void *order, const struct rest_page *page)
+{
+	struct order *o = order;
+
+	if (page->list >= ARRAY_LEN(waiting))
+		return NULL;
+	return arena_printf(o->rest.a, "/ssl/v1?size=%d&position=%zu&status=%s",
+	    LIST_MAX, page->from, waiting[page->list]);
+}
+
+static int64_t
+page(void *order, const struct cJSON *json)
+{
+	struct order *o = order;
+	const struct cJSON *shown;
+	int64_t n = 0;
+
+	if (!cJSON_IsArray(json))
+		return -1;
+	cJSON_ArrayForEach(shown, json)
+	{
+		n++;
+		rest_is_pending(&o->rest, rest_id(&o->rest, shown, "sslId"));
+	}
+	return n;
+}
+
 /* --- cancelling --- */
 
 static void
@@ -399,6 +433,9 @@ static const struct rest_ca sectigo = {
     .list = list,
     .candidates = "/ssl/v1/",
     .is_ours = is_ours,
+    .page_size = LIST_MAX,
+    .page_path = page_path,
+    .page = page,
     .is_revoked = is_revoked,
     .test_path = types_path,
     .on_tested = on_tested,
@@ -413,6 +450,7 @@ const struct issuer_ops issuer_sectigo = {
     .place = sectigo_place,
     .look_up = rest_look_up,
     .poll = rest_poll,
+    .list = rest_list,
     .cancel = sectigo_cancel,
     .revoke = sectigo_revoke,
     .validate = rest_validate,

@@ -12,6 +12,25 @@ issue_clock_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+struct issue_job *
+issue_find(struct issue_batch *b, const char *id)
+{
+	size_t from = 0, to = b->n;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+		int order = strcmp(id, b->jobs[mid].id);
+
+		if (order == 0)
+			return &b->jobs[mid];
+		if (order < 0)
+			to = mid;
+		else
+			from = mid + 1;
+	}
+	return NULL;
+}
+
 void
 issue_set(struct issue_job *j, enum issue_aside aside, const char *reason)
 {

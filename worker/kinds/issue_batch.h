@@ -40,6 +40,7 @@ enum issue_aside {
 	ASIDE_UNCERTAIN, /* an order may exist: waits for a person */
 	ASIDE_PENDING,   /* the CA works on its order: polled later */
 	ASIDE_SILENT,    /* it did not say whether: likewise */
+	ASIDE_ALONE,     /* nor a list of its: asked for by itself, at once */
 	ASIDE_KINDS
 };
 
@@ -71,6 +72,8 @@ struct issue_job {
 	const char *reason;
 	/* An order may exist outside: what the next attempt asks first. */
 	bool is_open;
+	/* What is known of its order, and when to go on: JSON; NULL: nothing */
+	const char *order;
 	const char *agent_id; /* STORED: whom a deployment may wait for */
 };
 
@@ -102,8 +105,6 @@ struct issue_batch {
 	const struct certresult *result; /* SIGNED outside: what it sent */
 	/* Its order and what the CA calls it; NULL: nothing. */
 	const char *ca_order_id, *ca_certificate_id;
-	/* What is known of the order, and when to go on: JSON; NULL: nothing */
-	const char *order;
 	struct slot_end end;
 	size_t n;
 	struct issue_job *jobs; /* ascending id, by bytes */
@@ -131,6 +132,8 @@ struct issue_batch {
 			    "the worker's own lease is too old"); \
 	} while (0)
 
+/* NULL: none of its jobs has that id. */
+struct issue_job *issue_find(struct issue_batch *b, const char *id);
 void issue_set(struct issue_job *j, enum issue_aside aside, const char *reason);
 /* All that are OPEN. */
 void issue_set_all(struct issue_batch *b, enum issue_aside aside,

@@ -42,6 +42,7 @@ static const char *const aside_names[ASIDE_KINDS] = {
     [ASIDE_UNCERTAIN] = "uncertain",
     [ASIDE_PENDING] = "pending",
     [ASIDE_SILENT] = "silent",
+    [ASIDE_ALONE] = "alone",
 };
 
 static op_step store_next;
@@ -59,25 +60,6 @@ collect(struct issue_batch *b, enum issue_fate fate)
 	for (size_t i = 0; i < b->n; i++)
 		if (b->jobs[i].fate == fate)
 			b->todo[b->ntodo++] = &b->jobs[i];
-}
-
-static struct issue_job *
-find_job(struct issue_batch *b, const char *id)
-{
-	size_t from = 0, to = b->n;
-
-	while (from < to) {
-		size_t mid = from + (to - from) / 2;
-		int order = strcmp(id, b->jobs[mid].id);
-
-		if (order == 0)
-			return &b->jobs[mid];
-		if (order < 0)
-			to = mid;
-		else
-			from = mid + 1;
-	}
-	return NULL;
 }
 
 /* --- storing what was signed --- */
@@ -206,7 +188,7 @@ stored(struct op *op)
 	for (size_t i = range.from; i < range.to; i++)
 		b->todo[i]->fate = ISSUE_LOST; /* unless it is named */
 	for (size_t i = 0; i < db_nrows(r); i++) {
-		struct issue_job *j = find_job(b, db_text(r, i, id));
+		struct issue_job *j = issue_find(b, db_text(r, i, id));
 
 		if (!j)
 			continue;
@@ -378,7 +360,8 @@ hint_all(struct op *op, struct issue_batch *b)
 
 		if (j->fate == ISSUE_STORED && j->agent_id[0] != '\0')
 			agents[nagents++] = j->agent_id;
-		if (j->fate == ISSUE_SET_ASIDE && j->aside == ASIDE_RELEASE)
+		if (j->fate == ISSUE_SET_ASIDE &&
+		    (j->aside == ASIDE_RELEASE || j->aside == ASIDE_ALONE))
 			released++;
 		else if (j->fate == ISSUE_STORED ||
 			 (j->fate == ISSUE_SET_ASIDE &&
@@ -423,8 +406,8 @@ log_end(const struct issue_batch *b)
 	    asides[ASIDE_RETRY] + asides[ASIDE_REFUSE] + asides[ASIDE_ENDED] +
 		asides[ASIDE_UNCERTAIN],
 	    asides[ASIDE_RELEASE] + asides[ASIDE_HELD], asides[ASIDE_CANCEL],
-	    asides[ASIDE_PENDING] + asides[ASIDE_SILENT], ms[PHASE_LOAD],
-	    ms[PHASE_CHECK], ms[PHASE_JOURNAL], ms[PHASE_SIGN],
+	    asides[ASIDE_PENDING] + asides[ASIDE_SILENT] + asides[ASIDE_ALONE],
+	    ms[PHASE_LOAD], ms[PHASE_CHECK], ms[PHASE_JOURNAL], ms[PHASE_SIGN],
 	    ms[PHASE_STORE]);
 	if (fates[ISSUE_LOST] > 0)
 		log_warn("BATCH-LOST",
@@ -461,7 +444,7 @@ aside_send(struct op *op)
 {
 	struct issue_batch *b = op_state(op, sizeof(*b));
 	struct arena *a = op_arena(op);
-	const char **ids, **outcomes, **reasons, **open;
+	const char **ids, **outcomes, **reasons, **open, **orders;
 	size_t nopen = 0;
 
 	collect(b, ISSUE_ASIDE);
@@ -472,11 +455,13 @@ aside_send(struct op *op)
 	outcomes = arena_alloc(a, b->ntodo * sizeof(char *));
 	reasons = arena_alloc(a, b->ntodo * sizeof(char *));
 	open = arena_alloc(a, b->ntodo * sizeof(char *));
+	orders = arena_alloc(a, b->ntodo * sizeof(char *));
 	for (size_t i = 0; i < b->ntodo; i++) {
 		const struct issue_job *j = b->todo[i];
 
 		ids[i] = j->id;
 		outcomes[i] = aside_names[j->aside];
+		orders[i] = j->order;
 		reasons[i] =
 		    b->is_plain && j->reason
 			? "it could not be issued; see the worker's log"
@@ -489,7 +474,7 @@ aside_send(struct op *op)
 	    b->lease_text, db_text_array(a, ids, b->ntodo),
 	    db_text_array(a, outcomes, b->ntodo),
 	    db_text_array(a, reasons, b->ntodo), db_text_array(a, open, nopen),
-	    JOB_HELD, b->order);
+	    JOB_HELD, db_text_array(a, orders, b->ntodo));
 }
 
 static enum op_next
@@ -501,7 +486,7 @@ aside_done(struct op *op)
 	for (size_t i = 0; i < b->ntodo; i++)
 		b->todo[i]->fate = ISSUE_SET_ASIDE; /* unless it is Running */
 	for (size_t i = 0; i < op_rows(op); i++) {
-		struct issue_job *j = find_job(b, op_text(op, i, "job_id"));
+		struct issue_job *j = issue_find(b, op_text(op, i, "job_id"));
 
 		if (!j || strcmp(op_text(op, i, "status"), "Running") != 0)
 			continue;
@@ -511,7 +496,8 @@ aside_done(struct op *op)
 	for (size_t i = 0; i < b->ntodo; i++) {
 		const struct issue_job *j = b->todo[i];
 
-		if (j->fate == ISSUE_SET_ASIDE && j->aside != ASIDE_RELEASE)
+		if (j->fate == ISSUE_SET_ASIDE && j->reason &&
+		    j->aside != ASIDE_RELEASE)
 			log_info("JOB-ASIDE", "%s: %s: %s", j->id,
 			    aside_names[j->aside], j->reason);
 	}

@@ -9,7 +9,8 @@
  *
  * An order that the CA works on is stored with its id, and the job is parked:
  * it is a row with a time, until the next poll is due (poll_plan.h).  Each poll
- * is a lease of its own, and goes through the issuer's lane as an order does.
+ * is a lease of its own, and goes through the issuer's lane as an order does;
+ * where the CA lists orders one lease is of many (outside_list.c).
  *
  * While the CA works this op holds no slot of the worker (see slots.h): a
  * slow CA costs nobody else anything.
@@ -39,16 +40,18 @@ issue_outside(struct op *op)
 	struct issue_batch *b = outside_batch(op);
 	struct outside *o = arena_alloc(op_arena(op), sizeof(*o));
 
-	/* The leader gives such a lane one job a lease; an issuer that was of
-	 * another type a moment ago may have got more. */
-	for (size_t i = 1; i < b->n; i++)
-		issue_set(&b->jobs[i], ASIDE_RELEASE, NULL);
 	o->op = op;
 	o->job = &b->jobs[0];
 	b->outside_state = o;
 	/* Until the database says what is known of an order. */
 	for (size_t i = 0; i < b->n; i++)
 		b->jobs[i].is_open = true;
+	if (b->n > 1 && b->outside->list)
+		return op_goto(op, outside_list);
+	/* Else such a lane has one job a lease; an issuer that was of another
+	 * type a moment ago may have got more, and gets no list again. */
+	for (size_t i = 1; i < b->n; i++)
+		issue_set(&b->jobs[i], ASIDE_ALONE, NULL);
 	return OP_QUERY(op, Q_ISSUE_OUTSIDE_JOB, outside_loaded, b->worker,
 	    b->lease_text, o->job->id);
 }

@@ -84,9 +84,11 @@ outside_uncertain(struct op *op, const char *words)
 		words, o->order.reference, o->job->id));
 }
 
-const char *
-outside_order_json(struct op *op, const char *order_id, int64_t polls,
-    const char *note, int64_t wait_ms)
+/* What the statement is told of the order, and when to go on; note NULL: what
+ * was noted stays. */
+static const char *
+order_json(struct op *op, const struct outside_order *known, const char *note,
+    const struct poll_wait *wait)
 {
 	const char *text;
 	struct buf body;
@@ -95,47 +97,69 @@ outside_order_json(struct op *op, const char *order_id, int64_t polls,
 	buf_init(&body, ORDER_JSON_MAX);
 	json_w_init(&w, &body);
 	json_w_open(&w, '{');
-	if (order_id) {
-		json_w_kv(&w, "order_id", order_id);
-		json_w_kv_int(&w, "polls", polls);
+	if (known) {
+		json_w_kv(&w, "order_id", known->id);
+		json_w_kv_int(&w, "polls", known->polls);
 	}
 	if (note)
 		json_w_kv(&w, "note", note);
-	json_w_kv_int(&w, "wait_ms", wait_ms);
+	json_w_kv_int(&w, "wait_ms", wait->ms);
+	if (wait->grid_ms > 0)
+		json_w_kv_int(&w, "grid_ms", wait->grid_ms);
+	if (known && outside_batch(op)->outside->list)
+		json_w_kv_bool(&w, "together", true);
 	json_w_close(&w, '}');
 	text = arena_strdup(op_arena(op), buf_cstr(&body));
 	buf_fini(&body);
 	return text;
 }
 
-enum op_next
-outside_park(struct op *op, enum issue_aside how, const char *order_id,
-    int64_t polls, int64_t retry_after_s, const char *words)
+void
+outside_order_again(struct op *op, int64_t retry_after_s)
 {
-	const struct outside *o = outside_state(op);
-	struct poll_plan plan = {
-	    .polls = polls,
-	    .waited_ms = o->waited_ms,
-	    .max_wait_ms = o->max_wait_s * 1000,
-	    .retry_after_s = retry_after_s,
-	};
-	int64_t wait_ms;
-	bool is_over;
+	const struct poll_wait wait = {.ms = retry_after_s * 1000};
 
-	wait_ms = poll_plan_wait_ms(&plan, &is_over);
-	if (how == ASIDE_PENDING && o->answer.wait_ms > 0 && !is_over) {
-		wait_ms = o->answer.wait_ms;
-		if (wait_ms < retry_after_s * 1000)
-			wait_ms = retry_after_s * 1000;
-	}
-	outside_batch(op)->order = outside_order_json(op, order_id, polls,
-	    how == ASIDE_PENDING ? o->answer.note : NULL, wait_ms);
-	return outside_aside(op, how,
+	outside_state(op)->job->order = order_json(op, NULL, NULL, &wait);
+}
+
+void
+outside_park_job(struct op *op, struct issue_job *j, enum issue_aside how,
+    const struct outside_order *known, const struct issuer_answer *said)
+{
+	struct poll_plan plan = {
+	    .polls = known->polls,
+	    .waited_ms = known->waited_ms,
+	    .max_wait_ms = outside_state(op)->max_wait_s * 1000,
+	    .retry_after_s = said->retry_after_s,
+	    .is_together = outside_batch(op)->outside->list != NULL,
+	};
+	struct poll_wait wait = poll_plan_wait(&plan);
+	int64_t least_ms = said->retry_after_s * 1000;
+
+	/* The next step is the connector's own. */
+	if (how == ASIDE_PENDING && said->wait_ms > 0 && !wait.is_over)
+		wait = (struct poll_wait){
+		    .ms = said->wait_ms < least_ms ? least_ms : said->wait_ms,
+		};
+	j->order = order_json(op, known,
+	    how == ASIDE_PENDING ? said->note : NULL, &wait);
+	issue_set(j, how,
 	    op_printf(op, "%s: the CA has order %s, %s%s%s; it is asked again",
-		is_over ? "StillPending" : "pending", order_id,
+		wait.is_over ? "StillPending" : "pending", known->id,
 		how == ASIDE_SILENT ? "and did not say what became of it"
 				    : "and works on it",
-		words[0] ? ": " : "", words));
+		said->words[0] ? ": " : "", said->words));
+}
+
+enum op_next
+outside_park(struct op *op, enum issue_aside how, const char *order_id,
+    int64_t polls, const struct issuer_answer *said)
+{
+	const struct outside *o = outside_state(op);
+	const struct outside_order known = {order_id, polls, o->waited_ms};
+
+	outside_park_job(op, o->job, how, &known, said);
+	return op_goto(op, issue_finish);
 }
 
 enum op_next
@@ -144,8 +168,8 @@ outside_retry(struct op *op, const char *reason)
 	const struct outside *o = outside_state(op);
 
 	if (o->order_id[0] != '\0')
-		return outside_park(op, ASIDE_SILENT, o->order_id, o->polls, 0,
-		    reason);
+		return outside_park(op, ASIDE_SILENT, o->order_id, o->polls,
+		    &(struct issuer_answer){.words = reason});
 	if (o->job->is_open && o->is_last)
 		return outside_uncertain(op, reason);
 	return outside_aside(op, ASIDE_RETRY, reason);
@@ -211,7 +235,7 @@ outside_pending(struct op *op, int64_t polls)
 		o->answer.note = "";
 	fault_point("worker.outside.pending");
 	return outside_park(op, ASIDE_PENDING, o->answer.order_id, polls,
-	    o->answer.retry_after_s, o->answer.words);
+	    &o->answer);
 }
 
 enum op_next
@@ -222,8 +246,7 @@ outside_ended(struct op *op, const char *order_id)
 
 	o->job->is_open = false;
 	if (!is_final)
-		outside_batch(op)->order = outside_order_json(op, NULL, 0, NULL,
-		    o->answer.retry_after_s * 1000);
+		outside_order_again(op, o->answer.retry_after_s);
 	return outside_aside(op, is_final ? ASIDE_FAIL : ASIDE_ENDED,
 	    op_printf(op, "the CA ended order %s without a certificate: %s",
 		order_id, o->answer.words));

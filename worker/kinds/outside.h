@@ -3,7 +3,8 @@
  *
  * issue_outside.c reads the job's row and says which step is next:
  * outside_place.c orders, outside_look_up.c finds an order again,
- * outside_poll.c asks what became of one, or has it cancelled.  outside.c has
+ * outside_poll.c asks what became of one, or has it cancelled; outside_list.c
+ * asks for all orders of a lease by one list.  outside.c has
  * the ends that they share.  The op's state is the batch (issue_batch.h); this
  * hangs on it, and lives in the op's arena.
  */
@@ -17,6 +18,15 @@
 #define OUTSIDE_SEND_MS 3000
 /* What an answer may take beyond the limit. */
 #define OUTSIDE_SLACK_MS 2000
+
+struct outside_list; /* of outside_list.c */
+
+/* What is known of an order that the CA has. */
+struct outside_order {
+	const char *id;
+	int64_t polls;
+	int64_t waited_ms; /* since it was taken */
+};
 
 struct outside { /* beside the batch, in the arena */
 	struct op *op;
@@ -36,7 +46,8 @@ struct outside { /* beside the batch, in the arena */
 	int64_t polls;
 	int64_t waited_ms; /* since it was taken */
 	int64_t max_wait_s;
-	bool is_waiting; /* the slot was told so */
+	struct outside_list *list; /* of a lease that is one list */
+	bool is_waiting;           /* the slot was told so */
 	bool has_answer;
 	struct issuer_answer answer; /* words in the arena */
 };
@@ -48,6 +59,7 @@ struct issue_batch *outside_batch(struct op *op);
 op_step outside_place;
 op_step outside_look_up;
 op_step outside_poll;
+op_step outside_list;
 op_step outside_cancel;
 
 /* While it is waited for the CA no slot of the worker is held. */
@@ -70,12 +82,12 @@ enum op_next outside_retry(struct op *op, const char *reason);
 enum op_next outside_host_fault(struct op *op, const char *why);
 /* The job waits until the CA is asked for this order again. */
 enum op_next outside_park(struct op *op, enum issue_aside how,
-    const char *order_id, int64_t polls, int64_t retry_after_s,
-    const char *words);
-/* What the statement is told of the order, and when to go on; note NULL: what
- * was noted stays. */
-const char *outside_order_json(struct op *op, const char *order_id,
-    int64_t polls, const char *note, int64_t wait_ms);
+    const char *order_id, int64_t polls, const struct issuer_answer *said);
+/* Likewise a job of several, of which the CA said this. */
+void outside_park_job(struct op *op, struct issue_job *j, enum issue_aside how,
+    const struct outside_order *known, const struct issuer_answer *said);
+/* No order of the job is left, and another may be placed after so long. */
+void outside_order_again(struct op *op, int64_t retry_after_s);
 /* By the answer: ISSUED, judged and stored. */
 enum op_next outside_accept(struct op *op);
 /* The CA has the order of the answer, which it was asked for so many times. */

@@ -104,8 +104,7 @@ outside_answered(struct op *op)
 		    op_printf(op, "the CA refused: %s", o->answer.words));
 	case ISSUER_RETRY:
 		o->job->is_open = false;
-		outside_batch(op)->order = outside_order_json(op, NULL, 0, NULL,
-		    o->answer.retry_after_s * 1000);
+		outside_order_again(op, o->answer.retry_after_s);
 		return outside_aside(op, ASIDE_REFUSE,
 		    op_printf(op, "the CA refused: %s", o->answer.words));
 	case ISSUER_UNSURE:

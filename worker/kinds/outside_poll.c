@@ -75,7 +75,7 @@ outside_polled(struct op *op)
 		break;
 	}
 	return outside_park(op, ASIDE_SILENT, o->order_id, o->polls + 1,
-	    o->answer.retry_after_s, o->answer.words);
+	    &o->answer);
 }
 
 /* --- cancelling --- */

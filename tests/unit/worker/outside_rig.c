@@ -8,6 +8,7 @@
 #include "common/pki/cert/cert.h"
 #include "common/pki/cert/certbuild.h"
 #include "tests/support/db_script.h"
+#include "tests/unit/worker/rig_db.h"
 
 #define LIMIT_MS 4000
 
@@ -184,14 +185,19 @@ on_complete(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 static void
 on_aside(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 {
+	struct arena *a = arena_new();
+	const char *order = NULL;
+
 	/* {"x"}: one job. */
 	snprintf(outside_t.aside, sizeof(outside_t.aside), "%.*s",
 	    (int)strlen(stmt->params[3]) - 4, stmt->params[3] + 2);
 	snprintf(outside_t.error, sizeof(outside_t.error), "%s",
 	    stmt->params[4]);
 	snprintf(outside_t.open, sizeof(outside_t.open), "%s", stmt->params[5]);
+	(void)rig_items(a, stmt->params[7], &order);
 	snprintf(outside_t.order, sizeof(outside_t.order), "%s",
-	    stmt->params[7] ? stmt->params[7] : "");
+	    order ? order : "");
+	arena_free(a);
 	db_script_rows(p, "job_id|status", "");
 }
 

@@ -28,7 +28,7 @@ struct rig_job {
 	/* what the worker made of it */
 	bool is_completed;
 	char pem[4096];
-	char outcome[16], error[512];
+	char outcome[16], error[512], order[256];
 };
 
 struct rig {

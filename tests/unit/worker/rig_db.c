@@ -33,9 +33,8 @@ put_row(struct buf *b, const char *const *cells, size_t n)
 	}
 }
 
-/* The items of '{"a","b"}', quoted by db_text_array, in the arena. */
-static size_t
-items(struct arena *a, const char *array, const char **out)
+size_t
+rig_items(struct arena *a, const char *array, const char **out)
 {
 	size_t n = 0;
 	char *to;
@@ -117,9 +116,9 @@ complete(struct rig *r, struct arena *a, struct buf *b,
     const struct db_stmt *stmt, bool *out_refused)
 {
 	const char *ids[RIG_JOBS_MAX], *pems[RIG_JOBS_MAX];
-	size_t n = items(a, stmt->params[2], ids);
+	size_t n = rig_items(a, stmt->params[2], ids);
 
-	(void)items(a, stmt->params[3], pems);
+	(void)rig_items(a, stmt->params[3], pems);
 	*out_refused = false;
 	for (size_t i = 0; i < n; i++)
 		if (r->culprit && strcmp(ids[i], r->culprit) == 0)
@@ -172,13 +171,15 @@ on_set_aside(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 	struct rig *r = arg;
 	struct arena *a = arena_new();
 	const char *ids[RIG_JOBS_MAX], *outcomes[RIG_JOBS_MAX] = {0},
-				       *errors[RIG_JOBS_MAX] = {0};
-	size_t n = items(a, stmt->params[2], ids);
+				       *errors[RIG_JOBS_MAX] = {0},
+				       *orders[RIG_JOBS_MAX] = {0};
+	size_t n = rig_items(a, stmt->params[2], ids);
 	struct buf b;
 
 	buf_init(&b, 0);
-	(void)items(a, stmt->params[3], outcomes);
-	(void)items(a, stmt->params[4], errors);
+	(void)rig_items(a, stmt->params[3], outcomes);
+	(void)rig_items(a, stmt->params[4], errors);
+	(void)rig_items(a, stmt->params[7], orders);
 	for (size_t i = 0; i < n; i++) {
 		struct rig_job *j = rig_find(r, ids[i]);
 
@@ -189,6 +190,8 @@ on_set_aside(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 		snprintf(j->outcome, sizeof(j->outcome), "%s", outcomes[i]);
 		snprintf(j->error, sizeof(j->error), "%s",
 		    errors[i] ? errors[i] : "");
+		snprintf(j->order, sizeof(j->order), "%s",
+		    orders[i] ? orders[i] : "");
 	}
 	db_script_rows(p, "job_id|status", buf_cstr(&b));
 	buf_fini(&b);
