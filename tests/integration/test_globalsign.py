@@ -93,7 +93,27 @@ def test_an_order_that_is_not_known_yet_is_waited_for(plane, globalsign, sim, or
     wait_ordered(plane, job, 1)
     assert "works on it: HTTP 404;" in row(plane, job)[1]
     completed(plane, job)
-    assert len(sim.orders) == 1
+    assert sim.calls("POST /login") == 1 and len(sim.orders) == 2
+
+
+def test_another_secret_is_another_login(plane, globalsign, sim, order):  # noqa: F811
+    """What was given for one secret lets nobody in who has another."""
+    change(plane, globalsign, api_secret="0" * 40)
+    assert wait_for(lambda: plane.api.get(f"/api/v1/issuers/{globalsign.id}")[1]["test_status"] == "failed", 20, "its test")
+    assert sim.calls("POST /login") >= 1
+
+
+def test_a_chain_of_many_items_costs_what_it_is_long(plane, globalsign, sim, order):  # noqa: F811
+    """They were put together one by one, each time all anew: 60,000 of nothing took two gigabytes."""
+    worker = plane.processes["worker-1"].pid
+    sim.fault("GET /trustchain", status=200, body="[" + '"",' * 60000 + '""]')
+    _, job = order(globalsign)
+    wait_ordered(plane, job, 0)
+    at_once(plane, job)
+    wait_for(lambda: sim.calls("GET /trustchain") and row(plane, job)[0] != "Running", 20, "the answer to be judged")
+    with open(f"/proc/{worker}/status", encoding="ascii") as f:
+        peak_kb, = (int(line.split()[1]) for line in f if line.startswith("VmHWM:"))
+    assert plane.processes["worker-1"].pid == worker and peak_kb < 500_000, peak_kb
 
 
 def test_a_list_that_is_too_long_proves_nothing(plane, globalsign, sim, order):  # noqa: F811

@@ -187,15 +187,16 @@ static const char *
 inline_chain(struct order *o, const struct cJSON *json)
 {
 	const struct cJSON *chain = json_get(json, "certificate_chain"), *item;
-	const char *text = "", *pem;
+	const char *pem;
 
 	cJSON_ArrayForEach(item, chain)
 	{
 		if (json_str(item, "pem", REST_REPLY_MAX, &pem) != RC_OK)
 			return NULL;
-		text = arena_printf(o->rest.a, "%s%s\n", text, pem);
 	}
-	return text[0] != '\0' ? text : NULL;
+	return cJSON_GetArraySize(chain) > 0
+		   ? rest_pems(&o->rest, "", chain, "pem")
+		   : NULL;
 }
 
 static void

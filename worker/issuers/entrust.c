@@ -96,11 +96,18 @@ data_of(struct order *o, const struct cJSON *object)
 }
 
 static void
+add(struct buf *b, const char *text)
+{
+	buf_add(b, text, strlen(text));
+}
+
+static void
 on_ca(void *arg, const struct issuer_reply *r)
 {
 	struct order *o = arg;
 	const struct cJSON *ca = r->json, *item;
-	const char *text = o->leaf;
+	const char *text;
+	struct buf b;
 
 	if (!rest_is_good(r) || !ca) {
 		rest_not_fetched(&o->rest,
@@ -109,12 +116,15 @@ on_ca(void *arg, const struct issuer_reply *r)
 	}
 	if (json_get(ca, "certificateAuthority"))
 		ca = json_get(ca, "certificateAuthority");
-	text = arena_printf(o->rest.a, "%s%s", text,
-	    data_of(o, json_get(ca, "certificate")));
+	buf_init(&b, 0);
+	add(&b, o->leaf);
+	add(&b, data_of(o, json_get(ca, "certificate")));
 	cJSON_ArrayForEach(item, json_get(ca, "chain"))
 	{
-		text = arena_printf(o->rest.a, "%s%s", text, data_of(o, item));
+		add(&b, data_of(o, item));
 	}
+	text = arena_strdup(o->rest.a, buf_cstr(&b));
+	buf_fini(&b);
 	rest_issued(&o->rest, text, strlen(text));
 }
 

@@ -83,19 +83,13 @@ static void
 on_trustchain(void *arg, const struct issuer_reply *r)
 {
 	struct order *o = arg;
-	const char *text = arena_printf(o->rest.a, "%s\n", o->leaf);
-	const struct cJSON *item;
+	const char *text;
 
 	if (!rest_is_good(r) || !cJSON_IsArray(r->json)) {
 		rest_not_fetched(&o->rest, ISSUER_RETRY, r);
 		return;
 	}
-	cJSON_ArrayForEach(item, r->json)
-	{
-		if (cJSON_IsString(item))
-			text = arena_printf(o->rest.a, "%s%s\n", text,
-			    item->valuestring);
-	}
+	text = rest_pems(&o->rest, o->leaf, r->json, NULL);
 	rest_issued(&o->rest, text, strlen(text));
 }
 

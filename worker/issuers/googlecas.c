@@ -208,7 +208,6 @@ judge(void *order, const struct cJSON *shown)
 {
 	struct order *o = order;
 	const char *text = "", *name = "";
-	const struct cJSON *item;
 	rc ret;
 
 	ret = json_str(shown, "pemCertificate", REST_REPLY_MAX, &text);
@@ -216,13 +215,8 @@ judge(void *order, const struct cJSON *shown)
 		rest_answer(&o->rest, ISSUER_REFUSED, "it is revoked", 0);
 		return;
 	}
-	text = arena_printf(o->rest.a, "%s\n", text);
-	cJSON_ArrayForEach(item, json_get(shown, "pemCertificateChain"))
-	{
-		if (cJSON_IsString(item))
-			text = arena_printf(o->rest.a, "%s%s\n", text,
-			    item->valuestring);
-	}
+	text = rest_pems(&o->rest, text, json_get(shown, "pemCertificateChain"),
+	    NULL);
 	if (json_str(shown, "name", ISSUER_ORDER_ID_MAX, &name) == RC_OK)
 		o->rest.certificate_id = name;
 	rest_issued(&o->rest, text, strlen(text));

@@ -1,5 +1,6 @@
 #include "worker/issuers/rest_order.h"
 
+#include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
@@ -176,6 +177,37 @@ rest_common_name(const struct issuer_order *order)
 	const struct csr *c = order->csr;
 
 	return c->common_name ? c->common_name : c->names[0].text;
+}
+
+static void
+add_pem(struct buf *b, const char *pem)
+{
+	buf_add(b, pem, strlen(pem));
+	buf_add(b, "\n", 1);
+}
+
+const char *
+rest_pems(struct rest_order *o, const char *leaf, const struct cJSON *chain,
+    const char *member)
+{
+	const struct cJSON *item;
+	const char *text = "";
+	struct buf b;
+
+	buf_init(&b, 0);
+	if (leaf[0] != '\0')
+		add_pem(&b, leaf);
+	cJSON_ArrayForEach(item, chain)
+	{
+		if (!member && cJSON_IsString(item))
+			add_pem(&b, item->valuestring);
+		else if (member &&
+			 json_str(item, member, REST_REPLY_MAX, &text) == RC_OK)
+			add_pem(&b, text);
+	}
+	text = arena_strdup(o->a, buf_cstr(&b));
+	buf_fini(&b);
+	return text;
 }
 
 const char *

@@ -99,6 +99,10 @@ const char *rest_id(struct rest_order *o, const struct cJSON *object,
 const char *rest_url_text(struct arena *a, const char *text);
 /* The same block of PEM, whatever its lines look like. */
 bool rest_is_same_pem(const char *a, const char *b);
+/* A certificate, "" for none, and those of a list that a CA sends, however many
+ * items that has: texts, or a member of objects by that name (NULL: texts). */
+const char *rest_pems(struct rest_order *o, const char *leaf,
+    const struct cJSON *chain, const char *member);
 /* The request's common name, or its first name. */
 const char *rest_common_name(const struct issuer_order *order);
 /* "certctl <reference>": what is left at the CA, for people and look-ups. */

@@ -251,15 +251,9 @@ life_s(const struct order *o)
 static const char *
 certificates_of(struct order *o, const struct cJSON *json)
 {
-	const struct cJSON *chain = json_get(json, "certChain"), *item;
-	const char *text = "", *pem = "";
+	const char *text, *pem = "";
 
-	cJSON_ArrayForEach(item, chain)
-	{
-		if (cJSON_IsString(item))
-			text = arena_printf(o->rest.a, "%s%s\n", text,
-			    item->valuestring);
-	}
+	text = rest_pems(&o->rest, "", json_get(json, "certChain"), NULL);
 	if (text[0] != '\0')
 		return text;
 	if (json_str(json, "crt", REST_REPLY_MAX, &text) != RC_OK ||

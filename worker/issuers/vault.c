@@ -177,31 +177,20 @@ write_order(struct order *o)
 	return rest_body_end(&body, o->rest.a);
 }
 
-static const char *
-add_pem(struct order *o, const char *text, const char *pem)
-{
-	return arena_printf(o->rest.a, "%s%s\n", text, pem);
-}
-
 /* The certificate, and those above it: a chain, or the CA's own alone. */
 static const char *
 certificates_of(struct order *o, const struct cJSON *data)
 {
-	const struct cJSON *chain = json_get(data, "ca_chain"), *item;
+	const struct cJSON *chain = json_get(data, "ca_chain");
 	const char *text = "", *ca = "";
 
 	if (json_str(data, "certificate", REST_REPLY_MAX, &text) != RC_OK ||
 	    text[0] == '\0')
 		return NULL;
-	text = add_pem(o, "", text);
-	cJSON_ArrayForEach(item, chain)
-	{
-		if (cJSON_IsString(item))
-			text = add_pem(o, text, item->valuestring);
-	}
+	text = rest_pems(&o->rest, text, chain, NULL);
 	if (cJSON_GetArraySize(chain) == 0 &&
 	    json_str(data, "issuing_ca", REST_REPLY_MAX, &ca) == RC_OK)
-		text = add_pem(o, text, ca);
+		text = arena_printf(o->rest.a, "%s%s\n", text, ca);
 	return text;
 }
 
