@@ -67,7 +67,9 @@ def test_what_comes_before_the_order_orders_nothing(plane, globalsign, sim, orde
     if match.startswith("GET") and fault.get("status") == 200:
         fault = {"status": 200, "body": []}
     wait_for(lambda: plane.api.get(f"/api/v1/issuers/{globalsign.id}")[1]["test_status"] == "success", 20, "its test")
-    sim.fault(match, **fault)
+    if match == "POST /login":
+        sim.expire()
+    sim.fault(match, times=1 if match == "POST /login" else globalsign.times(fault), **fault)
     _, job = order(globalsign)
     wait_for(lambda: row(plane, job)[1], 20, "the refusal")
     assert row(plane, job, "status, attempts, checkpoint") == ("Pending", 1, None)
@@ -77,21 +79,16 @@ def test_what_comes_before_the_order_orders_nothing(plane, globalsign, sim, orde
     assert len(sim.orders) == 1 and sim.calls(globalsign.lists) == 0
 
 
-def test_a_token_that_ends_is_asked_for_anew(plane, globalsign, sim, order):  # noqa: F811
+def test_a_login_serves_until_it_ends(plane, globalsign, sim, order):  # noqa: F811
+    """The issuer's test was the first."""
+    _, job = order(globalsign)
+    wait_ordered(plane, job, 0)
+    at_once(plane, job)
+    completed(plane, job)
+    assert sim.calls("POST /login") == 0
     _, job = order(globalsign)
     wait_ordered(plane, job, 0)
     sim.expire()
-    completed(plane, job)
-    assert len(sim.orders) == 1
-
-
-def test_an_order_that_is_not_known_yet_is_waited_for(plane, globalsign, sim, order):  # noqa: F811
-    _, job = order(globalsign)
-    wait_ordered(plane, job, 0)
-    sim.fault("GET /certificates/", status=404, body={"description": "The certificate is not known"})
-    at_once(plane, job)
-    wait_ordered(plane, job, 1)
-    assert "works on it: HTTP 404;" in row(plane, job)[1]
     completed(plane, job)
     assert sim.calls("POST /login") == 1 and len(sim.orders) == 2
 
@@ -114,6 +111,17 @@ def test_a_chain_of_many_items_costs_what_it_is_long(plane, globalsign, sim, ord
     with open(f"/proc/{worker}/status", encoding="ascii") as f:
         peak_kb, = (int(line.split()[1]) for line in f if line.startswith("VmHWM:"))
     assert plane.processes["worker-1"].pid == worker and peak_kb < 500_000, peak_kb
+
+
+def test_an_order_that_is_not_known_yet_is_waited_for(plane, globalsign, sim, order):  # noqa: F811
+    _, job = order(globalsign)
+    wait_ordered(plane, job, 0)
+    sim.fault("GET /certificates/", status=404, body={"description": "The certificate is not known"})
+    at_once(plane, job)
+    wait_ordered(plane, job, 1)
+    assert "works on it: HTTP 404;" in row(plane, job)[1]
+    completed(plane, job)
+    assert len(sim.orders) == 1
 
 
 def test_a_list_that_is_too_long_proves_nothing(plane, globalsign, sim, order):  # noqa: F811

@@ -1,10 +1,10 @@
 /*
  * The issuer of type GlobalSign: Atlas HVCA, version 2 of its API.
  *
- * Each question begins with a login, by our certificate as a TLS client and a
- * key with its secret.  An order says what the account's validation policy
- * leaves open, and is answered with the serial number that its certificate will
- * have: that is the order's id.
+ * It lets in by a login, by our certificate as a TLS client and a key with its
+ * secret, which is good for some minutes.  An order says what the account's
+ * validation policy leaves open, and is answered with the serial number that
+ * its certificate will have: that is the order's id.
  *
  * The API keeps no reference of ours.  A look-up lists what was issued in the
  * minutes after the order, and looks for a certificate with the request's key.
@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/plain.h"
 #include "common/json/json.h"
 #include "common/pki/cert/certpile.h"
 #include "worker/issuers/rest_ca.h"
@@ -23,6 +24,8 @@
 /* An order may not be known everywhere at once. */
 #define GRACE_S 60
 #define TOKEN_MAX 8000
+/* Less than the ten minutes that a login is good for. */
+#define TOKEN_S 480
 /* What was issued so long before and after an order may be its certificate. */
 #define BEFORE_S 120
 #define AFTER_S 900
@@ -36,7 +39,8 @@ static const char *const own_urls[] = {
 struct order { /* in the arena */
 	struct rest_order rest;
 	const char *key, *secret;
-	const char *leaf; /* PEM, issued, while its chain is fetched */
+	const char *client; /* the path of our certificate */
+	const char *leaf;   /* PEM, issued, while its chain is fetched */
 };
 
 /* --- configuration --- */
@@ -46,6 +50,8 @@ configure(void *order, struct issuer_config *c)
 {
 	struct order *o = order;
 
+	o->client = "";
+	issuer_config_text(c, "client_cert_path", &o->client);
 	issuer_config_secret(c, "api_key", &o->key);
 	issuer_config_secret(c, "api_secret", &o->secret);
 	issuer_config_pair(c, "client_cert_path", "client_key_path",
@@ -68,13 +74,25 @@ sign_in(void *order, issuer_reply_fn *next)
 }
 
 static const char *
-token(void *order, const struct cJSON *json)
+token(void *order, const struct cJSON *json, int64_t *out_s)
 {
 	const char *text = "";
 	rc ret;
 
 	ret = json_str(json, "access_token", TOKEN_MAX, &text);
-	return ret == RC_OK && text[0] != '\0' ? text : NULL;
+	if (ret != RC_OK || text[0] == '\0' || !plain_is_line(text))
+		return NULL;
+	*out_s = TOKEN_S;
+	return text;
+}
+
+static const char *
+token_key(void *order)
+{
+	struct order *o = order;
+
+	return rest_token_key(&o->rest, o->secret,
+	    arena_printf(o->rest.a, "%s %s", o->key, o->client));
 }
 
 /* --- what became of an order --- */
@@ -449,6 +467,7 @@ static const struct rest_ca globalsign = {
     .configure = configure,
     .sign_in = sign_in,
     .token = token,
+    .token_key = token_key,
     .order_path = order_path,
     .on_order = on_certificate,
     .judge = judge_certificate,

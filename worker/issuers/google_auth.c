@@ -10,7 +10,6 @@
 #include "common/json/json.h"
 #include "common/pki/key/alg.h"
 #include "common/pki/key/key.h"
-#include "worker/issuers/token_memory.h"
 
 #define SCOPE "https://www.googleapis.com/auth/cloud-platform"
 #define GRANT "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer"
@@ -189,19 +188,16 @@ google_token_ask(const struct issuer_env *env, struct arena *a,
 }
 
 const char *
-google_token_read(const struct issuer_env *env,
-    const struct google_account *account, const struct issuer_reply *r)
+google_token_read(const struct cJSON *json, int64_t *out_s)
 {
 	const char *token = "";
 	int64_t seconds = 0;
 	rc ret;
 
-	ret = json_str(r->json, "access_token", TOKEN_MAX, &token);
+	ret = json_str(json, "access_token", TOKEN_MAX, &token);
 	if (ret != RC_OK || token[0] == '\0' || !plain_is_line(token))
 		return NULL;
-	ret = json_int(r->json, "expires_in", 0, INT32_MAX, &seconds);
-	if (ret == RC_OK)
-		token_memory_keep(env->tokens, account->memory_key, token,
-		    seconds - MARGIN_S);
+	ret = json_int(json, "expires_in", 0, INT32_MAX, &seconds);
+	*out_s = ret == RC_OK ? seconds - MARGIN_S : 0;
 	return token;
 }

@@ -16,6 +16,8 @@
 #include "common/base/rc.h"
 #include "worker/issuers/issuer_http.h"
 
+struct cJSON;
+
 struct google_account {
 	const char *client_email, *key_id;
 	EVP_PKEY *key;
@@ -34,8 +36,8 @@ rc google_account_read(struct arena *a, const char *json, const char *token_url,
 rc google_token_ask(const struct issuer_env *env, struct arena *a,
     const struct google_account *account, int64_t now_unix,
     issuer_reply_fn *done, void *arg) MUST_CHECK;
-/* The token in that answer, which is kept for later; NULL: it has none. */
-const char *google_token_read(const struct issuer_env *env,
-    const struct google_account *account, const struct issuer_reply *r);
+/* The token in that answer, and the seconds for which it is worth keeping;
+ * NULL: it has none. */
+const char *google_token_read(const struct cJSON *json, int64_t *out_s);
 
 #endif

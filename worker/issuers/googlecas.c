@@ -7,8 +7,7 @@
  * A pool of the tier DevOps keeps no certificates: nothing that it may have
  * issued can be found, and it is not ordered again blindly.
  *
- * Each call carries an access token (google_auth.h).  One from before may have
- * been withdrawn: what is refused with it is asked once more with a new one.
+ * Each call carries an access token (google_auth.h).
  *
  * https://cloud.google.com/certificate-authority-service/docs/reference/rest
  */
@@ -21,7 +20,6 @@
 #include "common/json/json.h"
 #include "worker/issuers/google_auth.h"
 #include "worker/issuers/rest_ca.h"
-#include "worker/issuers/token_memory.h"
 
 #define ID_MAX 63
 #define ID_CHARS \
@@ -42,7 +40,6 @@ struct order { /* in the arena */
 	struct google_account account;
 	const char *pool; /* its path */
 	int64_t ttl_s;
-	bool is_kept_token;
 };
 
 /* --- configuration --- */
@@ -82,78 +79,27 @@ configure(void *order, struct issuer_config *c)
 	issuer_config_refuse_if(c, ret != RC_OK, why);
 }
 
-/* --- calls --- */
-
-static rc sign_in(struct order *o);
-
-static void
-on_asked(void *arg, const struct issuer_reply *r)
-{
-	struct order *o = arg;
-
-	if (r->code != RC_OK || r->status != 401 || !o->is_kept_token) {
-		o->rest.after.next(o, r);
-		return;
-	}
-	token_memory_forget(o->rest.env->tokens, o->account.memory_key);
-	if (sign_in(o) != RC_OK)
-		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
-}
-
-static void
-carry(struct order *o, const char *token)
-{
-	o->rest.bearer[0] = (struct http_header){"Authorization",
-	    arena_printf(o->rest.a, "Bearer %s", token)};
-	o->rest.headers = o->rest.bearer;
-}
-
-static void
-on_token(void *arg, const struct issuer_reply *r)
-{
-	struct order *o = arg;
-	const struct rest_question *q = &o->rest.after;
-	const char *token;
-
-	/* Nothing was asked so far, or what was asked was not obeyed. */
-	if (!rest_is_good(r)) {
-		if (o->rest.is_test)
-			rest_judge_test(o, r);
-		else
-			rest_answer_reply(&o->rest, ISSUER_RETRY, r);
-		return;
-	}
-	token = google_token_read(o->rest.env, &o->account, r);
-	if (!token) {
-		rest_answer(&o->rest, ISSUER_RETRY,
-		    "the answer to the login has no access_token", 0);
-		return;
-	}
-	carry(o, token);
-	rest_next(&o->rest, q->method, q->path, q->body, on_asked);
-}
+/* --- signing in --- */
 
 static rc
-sign_in(struct order *o)
+sign_in(void *order, issuer_reply_fn *next)
 {
-	o->is_kept_token = false;
+	struct order *o = order;
+
 	return google_token_ask(o->rest.env, o->rest.a, &o->account,
-	    clock_wall_us() / 1000000, on_token, o);
+	    clock_wall_us() / 1000000, next, o);
 }
 
-static rc
-ask(struct order *o, const char *method, const char *path, const char *body,
-    issuer_reply_fn *next)
+static const char *
+token(void *order, const struct cJSON *json, int64_t *out_s)
 {
-	const char *token = token_memory_get(o->rest.env->tokens, o->rest.a,
-	    o->account.memory_key);
+	return google_token_read(json, out_s);
+}
 
-	o->rest.after = (struct rest_question){method, path, body, next};
-	if (!token)
-		return sign_in(o);
-	o->is_kept_token = true;
-	carry(o, token);
-	return rest_call(&o->rest, method, path, body, on_asked);
+static const char *
+token_key(void *order)
+{
+	return ((struct order *)order)->account.memory_key;
 }
 
 /* --- certificates --- */
@@ -274,7 +220,7 @@ googlecas_place(void *order, issuer_answer_fn *done, void *arg)
 	json_w_kv(w, "pemCsr", o->rest.order->csr_pem);
 	json_w_kv(w, "lifetime", arena_printf(o->rest.a, "%" PRId64 "s", ttl));
 	rest_begin(&o->rest, NULL, done, arg);
-	return ask(o, "POST",
+	return rest_call(&o->rest, "POST",
 	    arena_printf(o->rest.a,
 		"%s/certificates?certificateId=%s&requestId=%s", o->pool,
 		certificate_id(o), request_id(o)),
@@ -329,7 +275,7 @@ googlecas_look_up(void *order, issuer_answer_fn *done, void *arg)
 	struct order *o = order;
 
 	rest_begin(&o->rest, NULL, done, arg);
-	return ask(o, "GET", by_reference(o), NULL, on_looked);
+	return rest_call(&o->rest, "GET", by_reference(o), NULL, on_looked);
 }
 
 /* --- revoking --- */
@@ -370,7 +316,8 @@ googlecas_revoke(void *order, const struct issuer_revocation *what,
 	rest_look_at(&o->rest, path);
 	json_w_kv(rest_body_start(&body), "reason",
 	    reason_of(what->reason_code));
-	return ask(o, "POST", arena_printf(o->rest.a, "%s:revoke", path),
+	return rest_call(&o->rest, "POST",
+	    arena_printf(o->rest.a, "%s:revoke", path),
 	    rest_body_end(&body, o->rest.a), rest_on_revoked);
 }
 
@@ -391,25 +338,25 @@ on_pool(void *arg, const struct issuer_reply *r)
 		    0);
 }
 
-static rc
-googlecas_validate(void *order, issuer_answer_fn *done, void *arg)
+static const char *
+test_path(void *order)
 {
-	struct order *o = order;
-
-	rest_begin(&o->rest, NULL, done, arg);
-	o->rest.is_test = true;
-	return ask(o, "GET", o->pool, NULL, on_pool);
+	return ((struct order *)order)->pool;
 }
 
 static const struct rest_ca googlecas = {
     .size = sizeof(struct order),
-    /* Refused with an old token, a new one, again, what has its id. */
-    .calls = 4,
+    .calls = 2, /* what has its id is looked at */
     .url_key = "base_url",
     .version = "/v1",
     .own_urls = own_urls,
     .configure = configure,
+    .sign_in = sign_in,
+    .token = token,
+    .token_key = token_key,
     .is_revoked = is_revoked,
+    .test_path = test_path,
+    .on_tested = on_pool,
 };
 
 const struct issuer_ops issuer_googlecas = {
@@ -421,5 +368,5 @@ const struct issuer_ops issuer_googlecas = {
     .place = googlecas_place,
     .look_up = googlecas_look_up,
     .revoke = googlecas_revoke,
-    .validate = googlecas_validate,
+    .validate = rest_validate,
 };

@@ -49,10 +49,15 @@ struct rest_ca {
 	 * Where each question begins with a call: of which comes a token, for
 	 * the header Authorization: Bearer, or something else that the answer
 	 * is kept for by the connector (token NULL).  sign_in starts it; token
-	 * finds it in the answer, NULL: it has none.
+	 * finds it in the answer, and for how many seconds it is good; NULL: it
+	 * has none.  It is remembered by token_key (token_memory.h) where there
+	 * is one: a call that is not let in with one from before, 401, is made
+	 * once more with a new one.
 	 */
 	rc (*sign_in)(void *order, issuer_reply_fn *next);
-	const char *(*token)(void *order, const struct cJSON *json);
+	const char *(
+	    *token)(void *order, const struct cJSON *json, int64_t *out_s);
+	const char *(*token_key)(void *order);
 
 	/* One order, by its order_id. */
 	rest_path_fn *order_path;

@@ -5,9 +5,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/enc.h"
 #include "common/json/json.h"
 #include "common/pki/cert/certpile.h"
 #include "worker/issuers/rest_ca.h"
+#include "worker/issuers/token_memory.h"
 
 #define ID_MAX INT64_C(9007199254740991)
 
@@ -41,11 +43,22 @@ rest_send(struct rest_order *o, const char *method, const char *path,
 	return issuer_http_start(o->env, o->a, &req, next, o);
 }
 
+static issuer_reply_fn on_asked;
+
+static rc
+send_question(struct rest_order *o)
+{
+	const struct rest_question *q = &o->after;
+
+	return rest_send(o, q->method, q->path, q->body, on_asked);
+}
+
 void
 rest_next(struct rest_order *o, const char *method, const char *path,
     const char *body, issuer_reply_fn *next)
 {
-	if (rest_send(o, method, path, body, next) != RC_OK)
+	o->after = (struct rest_question){method, path, body, next};
+	if (send_question(o) != RC_OK)
 		rest_answer(o, ISSUER_RETRY, "the next call could not be made",
 		    0);
 }
@@ -57,12 +70,34 @@ rest_get(struct rest_order *o, const char *path, issuer_reply_fn *next)
 }
 
 static void
+carry(struct rest_order *o, const char *token)
+{
+	o->bearer[0] = (struct http_header){"Authorization",
+	    arena_printf(o->a, "Bearer %s", token)};
+	o->headers = o->bearer;
+}
+
+/* False: the answer has none. */
+static bool
+take_token(struct rest_order *o, const struct issuer_reply *r)
+{
+	int64_t seconds = 0;
+	const char *token = o->ca->token(o, r->json, &seconds);
+
+	if (!token)
+		return false;
+	if (o->token_key)
+		token_memory_keep(o->env->tokens, o->token_key, token, seconds);
+	carry(o, token);
+	return true;
+}
+
+static void
 on_signed_in(void *arg, const struct issuer_reply *r)
 {
 	struct rest_order *o = arg;
-	const char *token = "";
 
-	/* Nothing was asked so far, and nothing ordered. */
+	/* Nothing was asked so far, or what was asked was not obeyed. */
 	if (!rest_is_good(r)) {
 		if (o->is_test)
 			rest_judge_test(o, r);
@@ -70,37 +105,66 @@ on_signed_in(void *arg, const struct issuer_reply *r)
 			rest_answer_reply(o, ISSUER_RETRY, r);
 		return;
 	}
-	if (o->ca->token)
-		token = o->ca->token(o, r->json);
-	if (!token) {
+	if (o->ca->token && !take_token(o, r)) {
 		rest_answer(o, ISSUER_RETRY,
 		    "the answer to the login has no access_token", 0);
 		return;
 	}
-	if (o->ca->token) {
-		o->bearer[0] = (struct http_header){"Authorization",
-		    arena_printf(o->a, "Bearer %s", token)};
-		o->headers = o->bearer;
+	if (send_question(o) != RC_OK)
+		rest_answer(o, ISSUER_RETRY, "the next call could not be made",
+		    0);
+}
+
+static void
+on_asked(void *arg, const struct issuer_reply *r)
+{
+	struct rest_order *o = arg;
+
+	if (r->code != RC_OK || r->status != 401 || !o->is_kept_token) {
+		o->after.next(o, r);
+		return;
 	}
-	rest_next(o, o->after.method, o->after.path, o->after.body,
-	    o->after.next);
+	token_memory_forget(o->env->tokens, o->token_key);
+	o->is_kept_token = false;
+	if (o->ca->sign_in(o, on_signed_in) != RC_OK)
+		rest_answer_reply(o, ISSUER_RETRY, r);
 }
 
 rc
 rest_go_on(struct rest_order *o)
 {
-	return rest_send(o, o->after.method, o->after.path, o->after.body,
-	    o->after.next);
+	return send_question(o);
 }
 
 rc
 rest_call(struct rest_order *o, const char *method, const char *path,
     const char *body, issuer_reply_fn *next)
 {
-	if (!o->ca->sign_in)
-		return rest_send(o, method, path, body, next);
+	const char *token = NULL;
+
 	o->after = (struct rest_question){method, path, body, next};
-	return o->ca->sign_in(o, on_signed_in);
+	if (!o->ca->sign_in)
+		return send_question(o);
+	o->token_key = o->ca->token_key ? o->ca->token_key(o) : NULL;
+	if (o->token_key)
+		token = token_memory_get(o->env->tokens, o->a, o->token_key);
+	o->is_kept_token = token != NULL;
+	if (!token)
+		return o->ca->sign_in(o, on_signed_in);
+	carry(o, token);
+	return send_question(o);
+}
+
+const char *
+rest_token_key(struct rest_order *o, const char *secret, const char *others)
+{
+	const char *text = arena_printf(o->a, "%s %s", o->base_url, others);
+	uint8_t mac[32];
+	char hex[65];
+
+	enc_hmac_sha256(secret, strlen(secret), text, strlen(text), mac);
+	enc_hex(mac, sizeof(mac), hex);
+	return arena_strdup(o->a, hex);
 }
 
 struct json_w *
@@ -171,14 +235,6 @@ rest_is_same_pem(const char *a, const char *b)
 	}
 }
 
-const char *
-rest_common_name(const struct issuer_order *order)
-{
-	const struct csr *c = order->csr;
-
-	return c->common_name ? c->common_name : c->names[0].text;
-}
-
 static void
 add_pem(struct buf *b, const char *pem)
 {
@@ -208,6 +264,14 @@ rest_pems(struct rest_order *o, const char *leaf, const struct cJSON *chain,
 	text = arena_strdup(o->a, buf_cstr(&b));
 	buf_fini(&b);
 	return text;
+}
+
+const char *
+rest_common_name(const struct issuer_order *order)
+{
+	const struct csr *c = order->csr;
+
+	return c->common_name ? c->common_name : c->names[0].text;
 }
 
 const char *

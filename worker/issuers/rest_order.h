@@ -50,12 +50,14 @@ struct rest_order {
 	size_t nlisted, at;
 	struct rest_list *list; /* NULL: none is asked for */
 	bool is_test;
-	/* what is asked when it has signed in */
+	/* its last call, which is made when it has signed in */
 	struct rest_question {
 		const char *method, *path, *body;
 		issuer_reply_fn *next;
 	} after;
 	struct http_header bearer[2];
+	const char *token_key; /* by which its token is known; NULL: none */
+	bool is_kept_token;    /* from before */
 	/* of a revocation */
 	const char *refusal; /* NULL: it did not refuse */
 	const char *look;
@@ -77,6 +79,10 @@ rc rest_send(struct rest_order *o, const char *method, const char *path,
     const char *body, issuer_reply_fn *next) MUST_CHECK;
 /* In place of signing in, where an order needs none: what was to be asked. */
 rc rest_go_on(struct rest_order *o) MUST_CHECK;
+/* By what a token is known that was given for a secret, at this CA, and by what
+ * else it depends on. */
+const char *rest_token_key(struct rest_order *o, const char *secret,
+    const char *others);
 /* A later call of the same question: RETRY if it can't even be started. */
 void rest_next(struct rest_order *o, const char *method, const char *path,
     const char *body, issuer_reply_fn *next);
