@@ -4,10 +4,13 @@ simulator (sim_ca.py) plays them.
 """
 import pytest
 
-from ca_kinds import CONNECTORS, POLLED, REST
+from ca_kinds import CONNECTORS, GIVEN_ONCE, POLLED, REST
 from fleet import wait_for
 from test_issuers_conformance import (at_once, completed, make, order, plane, row, versions,  # noqa: F401
                                       wait_ordered, wait_status)
+
+
+EACH = pytest.mark.parametrize("ca", [*REST, *GIVEN_ONCE], indirect=True)
 
 
 @pytest.fixture(params=REST)
@@ -20,6 +23,7 @@ def polled(make, request):  # noqa: F811
     return make(request.param)
 
 
+@EACH
 @pytest.mark.parametrize("fault, says", [
     ({"status": 401}, "the CA refused the test: HTTP 401"), ({"status": 503}, "the CA did not say that it can be used: HTTP 503"),
     ({"close": "before"}, "the CA did not say that it can be used: ")], ids=["401", "503", "cut"])
@@ -49,6 +53,7 @@ def test_an_answer_that_says_nothing_is_looked_up(plane, ca, order, fault):  # n
     assert len(ca.sim.orders) == 1 and ca.looked() == 1 + looks_twice
 
 
+@EACH
 @pytest.mark.parametrize("fault, waits", [({"status": 429, "headers": {"Retry-After": "7000"}}, 6900), ({"status": 401}, 0), ({"status": 403}, 0),
                                           ({"status": 302, "headers": {"Location": "https://elsewhere.example/"}}, 0)],
                          ids=["429", "401", "403", "302"])
@@ -63,6 +68,7 @@ def test_what_is_not_the_orders_fault_is_tried_again(plane, ca, order, fault, wa
     assert len(ca.sim.orders) == 1
 
 
+@EACH
 def test_a_slow_answer_is_an_answer(plane, ca, order):  # noqa: F811
     ca.sim.fault(ca.places, delay=3)
     _, job = order(ca)
@@ -98,7 +104,7 @@ def test_what_waits_is_asked_again(plane, polled, order, status):  # noqa: F811
 def test_a_poll_without_an_answer_keeps_the_order(plane, polled, order, fault):  # noqa: F811
     _, job = order(polled)
     wait_ordered(plane, job, 0)
-    polled.sim.fault(polled.polls, **fault)
+    polled.sim.fault(polled.polls, times=polled.times(fault), **fault)
     at_once(plane, job)
     wait_ordered(plane, job, 1)
     assert row(plane, job, "attempts, last_error LIKE '%%did not say what became of it%%', run_after > now() + interval '100 minutes'") == (

@@ -1,6 +1,6 @@
 """
 CAs that answer an order with its certificate and have none that could be found later: no job orders twice, whatever becomes
-of the answer, and the next renewal orders anew.
+of the answer, and the next renewal orders anew.  What they have in common with the others is in test_issuers_faults.py.
 """
 import pytest
 
@@ -52,38 +52,6 @@ def test_an_error_in_its_words_gave_nothing(plane, once, order, status):  # noqa
     at_once(plane, job)
     completed(plane, job)
     assert len(once.sim.orders) == 1
-
-
-@pytest.mark.parametrize("fault, waits", [({"status": 429, "headers": {"Retry-After": "7000"}}, 6900), ({"status": 401}, 0), ({"status": 403}, 0),
-                                          ({"status": 302, "headers": {"Location": "https://elsewhere.example/"}}, 0)],
-                         ids=["429", "401", "403", "302"])
-def test_what_is_not_the_orders_fault_is_tried_again(plane, once, order, fault, waits):  # noqa: F811
-    once.sim.fault(once.places, **fault)
-    _, job = order(once)
-    words = wait_for(lambda: row(plane, job)[1], 20, "the refusal")
-    assert words == f"the CA refused: HTTP {fault['status']}"
-    assert row(plane, job, "status, attempts, checkpoint, run_after > now() + make_interval(secs => %d)" % waits) == ("Pending", 1, None, True)
-    at_once(plane, job)
-    completed(plane, job)
-    assert len(once.sim.orders) == 1
-
-
-def test_a_slow_answer_is_an_answer(plane, once, order):  # noqa: F811
-    once.sim.fault(once.places, delay=3)
-    _, job = order(once)
-    completed(plane, job)
-    assert len(once.sim.orders) == 1
-
-
-@pytest.mark.parametrize("fault, says", [
-    ({"status": 401}, "the CA refused the test: HTTP 401"), ({"status": 503}, "the CA did not say that it can be used: HTTP 503"),
-    ({"close": "before"}, "the CA did not say that it can be used: ")], ids=["401", "503", "cut"])
-def test_a_test_calls_the_ca(plane, once, fault, says):  # noqa: F811
-    once.sim.fault(once.tests, **fault)
-    status, reply = plane.api.post(f"/api/v1/issuers/{once.id}/test", timeout=60)
-    assert status == 422 and says in reply["message"], reply
-    assert plane.api.post(f"/api/v1/issuers/{once.id}/test", timeout=60)[1] == {"status": "connection_successful"}
-    assert not once.sim.orders
 
 
 @pytest.mark.parametrize("fault", [None, {"status": 503}, {"close": "after"}], ids=["good", "503", "lost"])

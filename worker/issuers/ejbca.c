@@ -251,6 +251,21 @@ enrollment_code(struct order *o, const char **out)
 	return RC_OK;
 }
 
+/* The start of a body that shows the enrollment code.  RC_IO as above. */
+static rc
+start_body(struct order *o, struct rest_body *body, struct json_w **out)
+{
+	const char *code;
+	rc ret;
+
+	ret = enrollment_code(o, &code);
+	if (ret != RC_OK)
+		return ret;
+	*out = rest_body_start(body);
+	json_w_kv(*out, "password", code);
+	return RC_OK;
+}
+
 /* PENDING, by the id of the request that somebody has to approve. */
 static void
 waits(struct order *o, const struct issuer_reply *r)
@@ -290,19 +305,16 @@ ejbca_place(void *order, issuer_answer_fn *done, void *arg)
 	struct order *o = order;
 	struct rest_body body;
 	struct json_w *w;
-	const char *code;
 	rc ret;
 
-	ret = enrollment_code(o, &code);
+	ret = start_body(o, &body, &w);
 	if (ret != RC_OK)
 		return ret;
-	w = rest_body_start(&body);
 	json_w_kv(w, "certificate_request", o->rest.order->csr_pem);
 	json_w_kv(w, "certificate_profile_name", o->cert_profile);
 	json_w_kv(w, "end_entity_profile_name", o->ee_profile);
 	json_w_kv(w, "certificate_authority_name", o->ca_name);
 	json_w_kv(w, "username", username(o));
-	json_w_kv(w, "password", code);
 	json_w_kv_bool(w, "include_chain", true);
 	rest_begin(&o->rest, NULL, done, arg);
 	o->later = ISSUER_UNSURE;
@@ -331,15 +343,12 @@ ejbca_poll(void *order, const char *order_id, issuer_answer_fn *done, void *arg)
 	struct order *o = order;
 	struct rest_body body;
 	struct json_w *w;
-	const char *code;
 	rc ret;
 
-	ret = enrollment_code(o, &code);
+	ret = start_body(o, &body, &w);
 	if (ret != RC_OK)
 		return ret;
-	w = rest_body_start(&body);
 	json_w_kv(w, "response_format", "DER");
-	json_w_kv(w, "password", code);
 	rest_begin(&o->rest, order_id, done, arg);
 	return rest_call(&o->rest, "POST",
 	    arena_printf(o->rest.a, "/certificate/%s/finalize", order_id),
