@@ -77,6 +77,7 @@ int cmd_eab_keys_get(struct cli *c);
 int cmd_eab_keys_list(struct cli *c);
 int cmd_eab_keys_reseal(struct cli *c);
 int cmd_eab_keys_revoke(struct cli *c);
+int cmd_events(struct cli *c);
 int cmd_health_checks_acknowledge(struct cli *c);
 int cmd_health_checks_get(struct cli *c);
 int cmd_health_checks_history(struct cli *c);
@@ -144,6 +145,16 @@ struct answer client_call(struct cli *c, const char *method, const char *path,
  * next look, which frees it; NULL before the first.  The caller frees the
  * last. */
 struct answer client_look(struct cli *c, const char *path, struct arena **held);
+
+/*
+ * An answer that has no end: its bytes go to take, which says whether there may
+ * be more.  last_id: Last-Event-ID, "" for none.  The answer's status is 200
+ * once such a stream began, however it ended; one of another status is as of
+ * client_call.  A minute without a byte ends it.
+ */
+struct answer client_stream(struct cli *c, const char *path,
+    const char *last_id, bool (*take)(void *arg, const char *bytes, size_t n),
+    void *arg);
 
 /* --- answer.c --- */
 /* Nothing that a later look could not find otherwise: no answer (a restart),

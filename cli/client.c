@@ -9,6 +9,7 @@
 #define REPLY_MAX (64u * 1024 * 1024)
 #define CONNECT_SECONDS 10L
 #define CALL_SECONDS 90L
+#define SILENT_SECONDS 60L /* a stream says something every 15 */
 struct reply {
 	struct buf body;
 	bool has_head; /* to its end; without, curl takes what came for all */
@@ -146,6 +147,98 @@ client_call(struct cli *c, const char *method, const char *path,
 	buf_fini(&reply.body);
 	curl_slist_free_all(headers);
 	curl_easy_cleanup(curl);
+	return a;
+}
+
+/* --- an answer without an end --- */
+
+struct streaming {
+	CURL *curl;
+	bool (*take)(void *arg, const char *bytes, size_t n);
+	void *arg;
+	struct reply reply; /* of what is no stream */
+	bool is_stream;
+};
+
+static bool
+is_stream(CURL *curl)
+{
+	static const char wanted[] = "text/event-stream";
+	const char *type = NULL;
+	long status = 0;
+
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+	return status == 200 && type &&
+	       strncmp(type, wanted, sizeof(wanted) - 1) == 0;
+}
+
+static size_t
+on_stream(char *bytes, size_t size, size_t n, void *arg)
+{
+	struct streaming *s = arg;
+
+	s->is_stream = s->is_stream || is_stream(s->curl);
+	if (!s->is_stream)
+		return on_data(bytes, size, n, &s->reply);
+	return s->take(s->arg, bytes, size * n) ? size * n : 0;
+}
+
+static void
+end_stream(struct cli *c, struct streaming *s, CURLcode code, struct answer *a)
+{
+	const char *why = find_fault(&s->reply, code);
+
+	if (s->is_stream) {
+		a->status = 200;
+	} else if (why) {
+		a->error = arena_printf(c->arena, "%s: %s", c->server, why);
+	} else {
+		read_head(s->curl, a);
+		read_body(c, &s->reply.body, a);
+		if (a->status == 200) { /* somebody else's server */
+			a->status = 0;
+			a->error = arena_printf(c->arena,
+			    "%s answered with no stream of events: is it a "
+			    "certctl server?",
+			    c->server);
+		}
+	}
+}
+
+struct answer
+client_stream(struct cli *c, const char *path, const char *last_id,
+    bool (*take)(void *arg, const char *bytes, size_t n), void *arg)
+{
+	const char *url = arena_printf(c->arena, "%s%s", c->server, path);
+	struct streaming s = {.take = take, .arg = arg};
+	struct answer a = {.status = 0, .text = ""};
+	struct curl_slist *headers = NULL;
+	CURLcode code = CURLE_FAILED_INIT;
+
+	buf_init(&s.reply.body, REPLY_MAX);
+	headers = curl_slist_append(headers, "Accept: text/event-stream");
+	if (c->api_key[0])
+		headers = curl_slist_append(headers,
+		    arena_printf(c->arena, "Authorization: Bearer %s",
+			c->api_key));
+	if (last_id[0])
+		headers = curl_slist_append(headers,
+		    arena_printf(c->arena, "Last-Event-ID: %s", last_id));
+	s.curl = prepare(c, "GET", url, NULL, headers, &s.reply);
+	if (s.curl) {
+		curl_easy_setopt(s.curl, CURLOPT_TIMEOUT, 0L);
+		curl_easy_setopt(s.curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		curl_easy_setopt(s.curl, CURLOPT_LOW_SPEED_TIME,
+		    SILENT_SECONDS);
+		curl_easy_setopt(s.curl, CURLOPT_WRITEFUNCTION, on_stream);
+		curl_easy_setopt(s.curl, CURLOPT_WRITEDATA, &s);
+		code = curl_easy_perform(s.curl);
+	}
+	end_stream(c, &s, code, &a);
+	buf_fini(&s.reply.body);
+	curl_slist_free_all(headers);
+	curl_easy_cleanup(s.curl);
 	return a;
 }
 

@@ -130,6 +130,13 @@ const struct command commands[] = {
 	cmd_eab_keys_reseal},
     {"eab-keys", "revoke", "ID", "have it admit nobody any more",
 	cmd_eab_keys_revoke},
+    {"events", NULL,
+	"[--kind KIND[,KIND]] [--certificate-id ID] [--agent-id ID] "
+	"[--job-id ID] [--issuer-id ID] [--team-id ID] [--target-id ID] "
+	"[--condition NAME] [--status STATUS] [--since ID] [--for 1..86400]",
+	"what changes, as it changes; --since goes on behind an event's id, "
+	"--for ends it after so many seconds",
+	cmd_events},
     {"health-checks", "acknowledge", "ID [--by NAME]",
 	"say that somebody knows of it, until its status changes",
 	cmd_health_checks_acknowledge},

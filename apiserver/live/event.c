@@ -177,8 +177,7 @@ text_of(const struct row *r, const char *col)
 {
 	int c = db_col(r->rows, col);
 
-	return db_is_null(r->rows, r->n, c) ? NULL
-					    : db_text(r->rows, r->n, c);
+	return db_is_null(r->rows, r->n, c) ? NULL : db_text(r->rows, r->n, c);
 }
 
 static enum event_kind

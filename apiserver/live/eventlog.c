@@ -63,7 +63,7 @@ struct eventlog {
 	bool has_place; /* low and high */
 
 	struct db_req *look, *conditions;
-	uint64_t nlooks, nlooked; /* begun; done with success */
+	uint64_t nlooks, nlooked;       /* begun; done with success */
 	int64_t look_ms, conditions_ms; /* when the last began */
 	bool is_hinted;
 	bool has_failed; /* said so */
@@ -401,7 +401,7 @@ lose_place(struct eventlog *g, const struct event_place *head)
 	    "another copy: listeners are told to ask for lists anew");
 	/* Their places are of what is no more. */
 	for (struct listener *l = LIST_FIRST(&g->listeners); l;
-	    l = LIST_NEXT(l, entry)) {
+	     l = LIST_NEXT(l, entry)) {
 		l->after = (struct event_place){0};
 		l->next = g->end;
 	}
@@ -416,8 +416,7 @@ static bool
 learn(struct eventlog *g, const struct db_result *rows)
 {
 	size_t n = db_nrows(rows) - 1;
-	struct event_place head = {
-	    db_i64(rows, n, db_col(rows, "batch")),
+	struct event_place head = {db_i64(rows, n, db_col(rows, "batch")),
 	    (uint32_t)db_i64(rows, n, db_col(rows, "mark")), EVENT_SEQ_ALL};
 	bool is_access = false;
 
@@ -582,9 +581,8 @@ static void
 put(struct buf *b, const char *prefix, const char *name, const char *type,
     const char *help, uint64_t value)
 {
-	buf_printf(b,
-	    "# HELP %s%s %s\n# TYPE %s%s %s\n%s%s %" PRIu64 "\n", prefix, name,
-	    help, prefix, name, type, prefix, name, value);
+	buf_printf(b, "# HELP %s%s %s\n# TYPE %s%s %s\n%s%s %" PRIu64 "\n",
+	    prefix, name, help, prefix, name, type, prefix, name, value);
 }
 
 void

@@ -7,7 +7,8 @@
  * memory for some time, each event once.  A listener is an op that has a place
  * in it and sends what comes behind, as fast as its client takes it: no client
  * has bytes of its own here but what its connection holds.  One whose place is
- * past, or whose client takes nothing for some time, is dropped.  Event loop only.
+ * past, or whose client takes nothing for some time, is dropped.  Event loop
+ * only.
  */
 #ifndef APISERVER_LIVE_EVENTLOG_H
 #define APISERVER_LIVE_EVENTLOG_H
@@ -65,7 +66,8 @@ bool listener_is_ready(const struct listener *l);
 void listener_begin(struct listener *l);
 /* It goes on behind that place.  RC_NOT_FOUND: that is too long ago for what is
  * in memory, or not known to be there: ask the database. */
-rc listener_seek(struct listener *l, const struct event_place *place) MUST_CHECK;
+rc listener_seek(struct listener *l,
+    const struct event_place *place) MUST_CHECK;
 /* The same, of a place that the database has told of just now. */
 rc listener_go_on(struct listener *l,
     const struct event_place *place) MUST_CHECK;

@@ -5,6 +5,7 @@ nobody sees what its key may not.
 """
 import hashlib
 import http.client
+import json
 import re
 import socket
 import time
@@ -416,6 +417,23 @@ def test_stop(fleet):
         process.stop()
         wait_for(lambda: heard.is_over, 20, "its end")
         assert not heard.is_cut and any("stops" in c for c in heard.comments)
+
+
+# --- certctl events ---
+
+def test_command(fleet):
+    """Follows over a server's end, prints lines or JSON, and stops when it is told to."""
+    with Listener(fleet.api, "?kind=certificate") as first:
+        place = first.last_id
+    flip(fleet, "mc-42", "cli")
+    done = fleet.cli("events", "--kind", "certificate", "--certificate-id", "mc-42", "--since", place, "--for", "2", "-o", "json")
+    assert done.returncode == 0 and [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["mc-42"] * 2, done
+    done = fleet.cli("events", "--certificate-id", "mc-42", "--since", place, "--for", "1")
+    assert done.returncode == 0 and "certificate" in done.stdout and "edited" in done.stdout and len(done.stdout.splitlines()) == 2, done
+    assert fleet.cli("events", "--kind", "nothing", "--for", "1").returncode == 1
+    assert fleet.cli("events", "--since", "x", "--for", "1").returncode == 1
+    assert fleet.cli("events", "--for", "0").returncode == 2
+    assert fleet.cli("events", "--for", "1", CERTCTL_API_KEY="no-such-key-0123456789abcdef").returncode == 4
 
 
 def test_what_it_costs(fleet):

@@ -83,8 +83,8 @@ event_filter_read(struct op *op, struct event_filter *out, const char **out_why)
 		text = req_query(op, key_names[i]);
 		if (!text && !req_has_query(op, key_names[i]))
 			continue;
-		f.values[i] = split(op, key_names[i], text ? text : "", &f.n[i],
-		    out_why);
+		f.values[i] =
+		    split(op, key_names[i], text ? text : "", &f.n[i], out_why);
 		if (!f.values[i])
 			ret = RC_INVALID;
 	}

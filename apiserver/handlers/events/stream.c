@@ -42,7 +42,7 @@ struct stream {
 	bool has_begun;   /* the answer */
 	bool is_placed;   /* the listener */
 	bool resumes;
-	bool is_limited; /* ends at until_ms */
+	bool is_limited;          /* ends at until_ms */
 	struct event_place place; /* to go on behind, until it is placed */
 	int64_t beat_ms, check_ms, until_ms, ready_ms;
 };
@@ -250,7 +250,8 @@ check(struct op *op)
 	}
 	if (ret != RC_OK || found.principal.kind != r->principal.kind ||
 	    strcmp(found.principal.id, r->principal.id) != 0)
-		return refuse(op, RC_UNAUTHENTICATED, "the key is not good any more");
+		return refuse(op, RC_UNAUTHENTICATED,
+		    "the key is not good any more");
 	r->principal.is_admin = found.principal.is_admin;
 	return check_permissions(op);
 }
