@@ -10,6 +10,9 @@
 
 #include <stdint.h>
 
+#include "common/base/attr.h"
+#include "common/base/rc.h"
+
 /* CLOCK_BOOTTIME, milliseconds. */
 int64_t clock_boot_ms(void);
 /* The same, microseconds. */
@@ -18,6 +21,9 @@ int64_t clock_boot_us(void);
 int64_t clock_wall_us(void);
 /* RFC 3339 UTC with milliseconds; out holds 32 bytes. */
 void clock_format_rfc3339(int64_t wall_us, char out[32]);
+/* A time of RFC 3339, years 1970 to 9999, as Unix seconds; a part of a second
+ * is dropped.  RC_INVALID: it is none. */
+rc clock_parse_rfc3339(const char *text, int64_t *out_unix_s) MUST_CHECK;
 /* Tests only: freeze both clocks at these values; boot_ms < 0 ends it. */
 void clock_set_fake(int64_t boot_ms, int64_t wall_us);
 

@@ -9,8 +9,9 @@
 #include <stdint.h>
 
 enum configkey_type {
-	KEY_TEXT,    /* max characters */
-	KEY_INT,     /* min to max */
+	KEY_TEXT, /* max characters */
+	KEY_INT,  /* min to max */
+	KEY_BOOL,
 	KEY_PATH,    /* of a file */
 	KEY_PATHS,   /* of files */
 	KEY_URLS,    /* of revocation lists */

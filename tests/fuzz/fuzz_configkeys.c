@@ -21,6 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct configkey keys[] = {
     {"text", KEY_TEXT, .max = 8},
     {"int", KEY_INT, 1, 60},
+    {"bool", KEY_BOOL},
     {"path", KEY_PATH},
     {"paths", KEY_PATHS},
     {"urls", KEY_URLS},

@@ -78,6 +78,16 @@ check_int(struct arena *a, const struct cJSON *config, const char *key,
 }
 
 const char *
+check_bool(struct arena *a, const struct cJSON *config, const char *key)
+{
+	bool value;
+
+	if (json_bool(config, key, &value) == RC_INVALID)
+		return arena_printf(a, "config.%s must be true or false", key);
+	return NULL;
+}
+
+const char *
 check_host(struct arena *a, const struct cJSON *config, const char *key)
 {
 	const struct cJSON *item = json_get(config, key);

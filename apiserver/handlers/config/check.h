@@ -18,6 +18,8 @@ const char *check_text(struct arena *a, const struct cJSON *config,
 /* A whole number within the range. */
 const char *check_int(struct arena *a, const struct cJSON *config,
     const char *key, int64_t min, int64_t max);
+const char *check_bool(struct arena *a, const struct cJSON *config,
+    const char *key);
 /* An absolute path of a file, without "..". */
 const char *check_path(struct arena *a, const struct cJSON *config,
     const char *key, bool is_required);

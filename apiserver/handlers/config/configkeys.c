@@ -44,6 +44,8 @@ value_check(struct arena *a, const struct cJSON *config,
 	switch (k->type) {
 	case KEY_INT:
 		return check_int(a, config, k->name, k->min, k->max);
+	case KEY_BOOL:
+		return check_bool(a, config, k->name);
 	case KEY_PATH:
 		return check_path(a, config, k->name, k->is_required);
 	case KEY_PATHS:

@@ -61,5 +61,45 @@ test_format(void)
 	CHECK(strlen(out) < sizeof(out));
 }
 
+static void
+test_parse(void)
+{
+	static const struct {
+		const char *text;
+		int64_t unix_s; /* -1: it is no time */
+	} cases[] = {
+	    {"1970-01-01T00:00:00Z", 0},
+	    {"2026-11-23T19:56:28.123Z", 1795463788},
+	    {"2026-11-23t21:26:28+01:30", 1795463788},
+	    {"2026-11-23T18:56:28-01:00", 1795463788},
+	    {"2000-02-29 12:34:56z", 951827696},
+	    {"2016-12-31T23:59:60Z", 1483228799},
+	    {"9999-12-31T23:59:59Z", 253402300799},
+	    {"", -1},
+	    {"2026-11-23", -1},
+	    {"2026-11-23T19:56:28", -1},
+	    {"2026-11-23T19:56:28.Z", -1},
+	    {"2026-11-23T19:56:28Z ", -1},
+	    {"2026-11-23T19:56:28+0100", -1},
+	    {"2026-11-23T19:56:28+24:00", -1},
+	    {"2026-11-31T00:00:00Z", -1},
+	    {"2025-02-29T00:00:00Z", -1},
+	    {"2026-13-01T00:00:00Z", -1},
+	    {"2026-00-01T00:00:00Z", -1},
+	    {"2026-01-01T24:00:00Z", -1},
+	    {"1969-12-31T23:59:59Z", -1},
+	    {"-026-11-23T19:56:28Z", -1},
+	    {"infinity", -1},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int64_t at = -1;
+		rc ret = clock_parse_rfc3339(cases[i].text, &at);
+
+		CHECK_INT(ret, cases[i].unix_s < 0 ? RC_INVALID : RC_OK);
+		CHECK_INT(at, cases[i].unix_s);
+	}
+}
+
 CHECK_MAIN(CHECK_ROW(test_running), CHECK_ROW(test_fake),
-    CHECK_ROW(test_format))
+    CHECK_ROW(test_format), CHECK_ROW(test_parse))
