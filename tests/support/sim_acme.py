@@ -89,7 +89,7 @@ class AcmeSim(Simulator):
     def handle(self, method, path, headers, body):
         path = path.removeprefix(self.base)
         if path == "/eab-credentials-email":
-            self.asked.append((path, body))
+            self.asked.append((path, self.raw.decode()))
             kid, mac = next(iter(self.bindings.items()))
             return 200, {"success": True, "eab_kid": kid, "eab_hmac_key": b64(mac)}
         if path == "/directory":

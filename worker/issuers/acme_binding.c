@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "common/base/enc.h"
+#include "common/base/mem.h"
+#include "common/base/plain.h"
 #include "common/json/json.h"
 #include "worker/issuers/issuer_http.h"
 
@@ -50,34 +52,77 @@ struct fetch { /* in the arena */
 	void *arg;
 };
 
+struct mac {
+	uint8_t *bytes;
+	size_t len;
+};
+
+static void
+wipe(void *arg)
+{
+	struct mac *m = arg;
+
+	mem_wipe(m->bytes, m->len);
+}
+
+static rc
+read_binding(struct arena *a, const struct cJSON *json,
+    struct acme_binding *out)
+{
+	struct mac *m = arena_alloc(a, sizeof(*m));
+	const char *kid = "", *mac = "";
+	rc ret;
+
+	ret = json_str(json, "eab_kid", TEXT_MAX, &kid);
+	if (ret == RC_OK)
+		ret = json_str(json, "eab_hmac_key", TEXT_MAX, &mac);
+	if (ret == RC_OK && kid[0] != '\0')
+		ret = enc_unbase64url(a, mac, strlen(mac), &m->bytes, &m->len);
+	if (ret != RC_OK || m->len == 0)
+		return RC_INVALID;
+	arena_defer(a, wipe, m);
+	out->kid = kid;
+	out->mac = (struct span){m->bytes, m->len};
+	return RC_OK;
+}
+
+/* As {"success":false,"error":{"code":2900,"type":"..."}} has it, or a text. */
+static const char *
+refusal(struct arena *a, const struct issuer_reply *r)
+{
+	const struct cJSON *error = json_get(r->json, "error");
+	const char *said = "";
+	char *words;
+
+	if (json_str(r->json, "error", WORDS_MAX, &said) != RC_OK &&
+	    json_str(error, "type", WORDS_MAX, &said) != RC_OK)
+		said = "";
+	if (said[0] == '\0')
+		return r->json && r->status < 300
+			   ? "its answer has no eab_kid and eab_hmac_key, or "
+			     "they are not what they should be"
+			   : r->words;
+	words = arena_printf(a, "HTTP %d: \"%s\"", r->status, said);
+	plain_clean(words);
+	return words;
+}
+
 static void
 on_fetched(void *arg, const struct issuer_reply *r)
 {
 	struct fetch *f = arg;
-	const char *kid = "", *mac = "", *words = r->words;
 	struct acme_binding b = {0};
-	uint8_t *bytes;
-	size_t len;
-	rc ret = RC_INVALID;
 
-	if (r->code == RC_OK && r->json) {
-		ret = json_str(r->json, "eab_kid", TEXT_MAX, &kid);
-		if (ret == RC_OK)
-			ret = json_str(r->json, "eab_hmac_key", TEXT_MAX, &mac);
-		if (ret == RC_OK)
-			ret = enc_unbase64url(f->a, mac, strlen(mac), &bytes,
-			    &len);
-	}
-	if (ret == RC_OK) {
-		b.kid = kid;
-		b.mac = (struct span){bytes, len};
-		f->done(f->arg, &b, "");
+	if (r->code == RC_OK && r->json && r->status < 300 &&
+	    read_binding(f->a, r->json, &b) == RC_OK) {
+		f->done(f->arg, &b, "", 0);
 		return;
 	}
 	f->done(f->arg, NULL,
 	    arena_printf(f->a,
 		"ZeroSSL gave no external account for the e-mail address: %s",
-		words));
+		r->code == RC_OK ? refusal(f->a, r) : r->words),
+	    r->retry_after_s);
 }
 
 /* As in a form (application/x-www-form-urlencoded). */

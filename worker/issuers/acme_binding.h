@@ -25,9 +25,10 @@ const char *acme_binding_write(struct arena *a, const struct acme_binding *b,
 
 /* Whether it is a CA that binds an address to an account by itself. */
 bool acme_binding_is_automatic(const struct acme_config *c);
-/* binding NULL: words say why not.  Called later, once. */
+/* binding NULL: words say why not, and the CA may ask to wait so long (0: it
+ * does not).  The MAC key is wiped with the arena.  Called later, once. */
 typedef void acme_binding_fn(void *arg, const struct acme_binding *binding,
-    const char *words);
+    const char *words, int64_t retry_after_s);
 /* RC_INVALID, RC_INTERNAL: nothing was asked, and done is not called. */
 rc acme_binding_fetch(const struct issuer_env *env, struct arena *a,
     const struct acme_config *c, acme_binding_fn *done, void *arg) MUST_CHECK;

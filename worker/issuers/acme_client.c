@@ -355,7 +355,8 @@ make_account(struct acme_client *c)
 }
 
 static void
-on_binding(void *arg, const struct acme_binding *binding, const char *words)
+on_binding(void *arg, const struct acme_binding *binding, const char *words,
+    int64_t retry_after_s)
 {
 	struct turn *t = arg;
 	struct acme_client *c = t->c;
@@ -364,7 +365,7 @@ on_binding(void *arg, const struct acme_binding *binding, const char *words)
 	if (t->turn != c->turn)
 		return;
 	if (!binding) {
-		fail(c, words, 0);
+		fail(c, words, retry_after_s);
 		return;
 	}
 	kept = arena_alloc(c->a, sizeof(*kept));
