@@ -33,7 +33,8 @@ cmd_certs_get(struct cli *c)
 	    "sans", "status", "deployment_status", "reason", "reason_since",
 	    "reason_until", "expires_at", "environment", "owner_id", "team_id",
 	    "issuer_id", "renewal_policy_id", "target_ids", "served",
-	    "last_renewal_at", "last_deployment_at", "created_at"};
+	    "last_renewal_at", "last_deployment_at", "ari_window_start",
+	    "ari_window_end", "ari_explanation_url", "ari_said", "created_at"};
 
 	return show_object(c, client_path(c, "/api/v1/certificates", ""),
 	    members, ARRAY_LEN(members));

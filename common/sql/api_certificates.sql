@@ -141,7 +141,9 @@ SELECT k.at, d.id, d.name, d.common_name, d.sans, d.environment, d.owner_id, d.t
         WHERE m.certificate_id = d.id ORDER BY s.target_id)) END AS served,
     CASE WHEN d.source = 'ACME' THEN (SELECT a.account_id FROM acme_certificates a WHERE a.certificate_id = d.id) END AS acme_account_id,
     CASE WHEN d.source = 'ACME' THEN (SELECT o.order_id FROM acme_orders o WHERE o.certificate_id = d.id
-        ORDER BY o.created_at DESC, o.order_id DESC LIMIT 1) END AS acme_order_id
+        ORDER BY o.created_at DESC, o.order_id DESC LIMIT 1) END AS acme_order_id,
+    n.starts_at AT TIME ZONE 'UTC' AS ari_window_start, n.ends_at AT TIME ZONE 'UTC' AS ari_window_end,
+    n.explanation_url AS ari_explanation_url, n.said AS ari_said
 FROM unnest($1::text[]) WITH ORDINALITY AS k (id, at) CROSS JOIN LATERAL (
     SELECT c.id, c.name, c.common_name, array_to_json(c.sans) AS sans, c.environment, c.owner_id, c.team_id, c.issuer_id,
         c.renewal_policy_id,
@@ -152,7 +154,12 @@ FROM unnest($1::text[]) WITH ORDINALITY AS k (id, at) CROSS JOIN LATERAL (
         c.revocation_reason, c.created_at AT TIME ZONE 'UTC' AS created_at, c.updated_at AT TIME ZONE 'UTC' AS updated_at,
         c.source, CASE WHEN c.renewal_wanted IS NOT NULL THEN true END AS needs_renewal, w.deployment_status, w.reason
     FROM managed_certificates c CROSS JOIN LATERAL certificate_now(c) AS w
-    WHERE c.id = k.id OFFSET 0) AS d;
+    WHERE c.id = k.id OFFSET 0) AS d
+-- What its CA says of its renewal, or why nothing.
+LEFT JOIN LATERAL (SELECT a.starts_at, a.ends_at, a.explanation_url, coalesce(a.said, e.said) AS said
+    FROM renewal_windows a LEFT JOIN renewal_window_rests e ON e.issuer_id = a.issuer_id
+    WHERE a.certificate_id = d.id AND a.issuer_id = d.issuer_id AND EXISTS (SELECT 1 FROM issuers i
+        WHERE i.id = a.issuer_id AND issuer_asks_windows(i.type, i.config)) ORDER BY a.renew_at LIMIT 1) AS n ON true;
 
 -- The row of what was given as g.
 -- fragment: cert_made

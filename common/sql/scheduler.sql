@@ -169,6 +169,10 @@ SELECT duty_event_retention(led.n) AS rows FROM led;
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_acme_cleanup($4::bigint, led.n, $5::jsonb) d;
 
+-- name: duty_renewal_windows :many
+WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
+SELECT duty_renewal_windows(led.n) AS rows FROM led;
+
 -- name: duty_replacements :many
 WITH led AS MATERIALIZED (SELECT $3::int AS n WHERE leadership_is($2::bigint, $1))
 SELECT d.rows, d.is_more FROM led CROSS JOIN LATERAL duty_replacements($4::bigint, led.n, $5::jsonb) d;

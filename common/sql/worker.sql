@@ -127,6 +127,16 @@ FROM revocation_begin($1, $2::bigint, $3) b;
 -- name: revocation_end :one
 SELECT revocation_end($1, $2::bigint, $3, $4, $5, $6::bigint) AS is_ours;
 
+-- --- asking it when to renew ---
+
+-- name: renewal_windows_begin :many
+SELECT b.outcome, b.type, b.config, b.version_id, b.pem, extract(epoch FROM b.not_after)::bigint AS not_after_unix
+FROM renewal_windows_begin($1, $2::bigint, $3) b;
+
+-- name: renewal_windows_store :one
+SELECT renewal_windows_store($1, $2::bigint, $3, $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::bigint[],
+    $11, $12, $13::bigint) AS is_ours;
+
 -- name: issuer_config :one
 SELECT i.type, coalesce(i.config, '{}')::text AS config
 FROM issuers i

@@ -34,7 +34,7 @@ END $$;
 
 CREATE FUNCTION certificates_renew_after() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT renew_after_of(NEW.id, NEW.valid_from, NEW.expires_at, p.renewal_window_days, p.renewal_percent)
+    SELECT least(renew_after_of(NEW.id, NEW.valid_from, NEW.expires_at, p.renewal_window_days, p.renewal_percent), renewal_window_at(NEW.id))
         INTO NEW.renew_after FROM renewal_policies p WHERE p.id = NEW.renewal_policy_id;
     RETURN NEW;
 END $$;

@@ -11,9 +11,9 @@ CREATE FUNCTION renewals_due(p_now timestamptz, p_limit int, OUT seen text[], OU
 LANGUAGE sql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
     SELECT array_agg(d.id),
         array_agg(d.id) FILTER (WHERE p.auto_renew AND i.enabled AND a.certificate_id IS NULL AND (d.is_wanted
-            OR NOT coalesce(d.expires_at >= ca.not_after, false) AND (k.policy_id IS NULL OR renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent) <= p_now))),
+            OR NOT coalesce(d.expires_at >= ca.not_after, false) AND (k.policy_id IS NULL OR least(renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent), renewal_window_at(d.id)) <= p_now))),
         array_agg(d.id) FILTER (WHERE NOT d.is_wanted AND k.policy_id IS NOT NULL
-            AND renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent) > p_now),
+            AND least(renew_after_of(d.id, d.valid_from, d.expires_at, p.renewal_window_days, p.renewal_percent), renewal_window_at(d.id)) > p_now),
         array_agg(d.id) FILTER (WHERE NOT d.is_wanted AND d.expires_at >= ca.not_after)
     FROM (SELECT c.id, c.renewal_policy_id, c.issuer_id, c.valid_from, c.expires_at, c.renewal_wanted IS NOT NULL AS is_wanted
         FROM managed_certificates c WHERE c.renew_after <= p_now AND certificate_renews(c.status)
@@ -35,6 +35,9 @@ DECLARE
     v_rest text[]; -- those seen that got no job; usually none
     v_held text[]; -- among them
 BEGIN
+    -- What a CA's window made due is met by this scan.
+    UPDATE renewal_windows w SET due_at = NULL FROM (SELECT d.certificate_id, d.key_holder FROM renewal_windows d
+        WHERE d.due_at <= v_now FOR NO KEY UPDATE SKIP LOCKED) m WHERE w.certificate_id = m.certificate_id AND w.key_holder = m.key_holder;
     SELECT r.seen, r.due, r.stale, r.cut INTO v_seen, v_ids, v_stale, v_cut FROM renewals_due(v_now, p_limit) r;
     seen := coalesce(cardinality(v_seen), 0); due := coalesce(cardinality(v_ids), 0); enqueued := 0; agents := '{}';
     IF seen = 0 THEN RETURN; END IF;
@@ -68,14 +71,16 @@ BEGIN
     END IF;
 END $$;
 
--- Whether the clock has made work for a duty that its next tick is too late for: renewals of short lives, and statuses.
+-- Whether the clock has made work for a duty that its next tick is too late for: renewals of short lives, or that a CA wants
+-- now, and statuses.
 -- Asked for every duty once a second: its plans are kept, which those of a function in SQL are not.
 CREATE FUNCTION duty_cannot_wait(p_name text) RETURNS bool
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 BEGIN
     IF p_name = 'renewal_scan' THEN
         RETURN EXISTS (SELECT 1 FROM managed_certificates c
-            WHERE certificate_renews(c.status) AND c.expires_at - c.valid_from < '6 days' AND c.renew_after <= engine_now());
+            WHERE certificate_renews(c.status) AND c.expires_at - c.valid_from < '6 days' AND c.renew_after <= engine_now())
+            OR EXISTS (SELECT 1 FROM renewal_windows w WHERE w.due_at <= engine_now());
     ELSIF p_name IN ('certificate_status', 'short_lived_expiry') THEN
         RETURN EXISTS (SELECT 1 FROM managed_certificates c
             WHERE c.status IN ('Active', 'Expiring') AND certificate_changes_at(c) <= engine_now());

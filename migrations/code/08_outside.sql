@@ -49,6 +49,7 @@ BEGIN
     UPDATE certificate_versions v SET ca_order_id = p_order_id, ca_certificate_id = p_ca_certificate_id
         FROM jobs j WHERE j.id = p_job_id AND j.status = 'Completed' AND v.id = j.version_id AND v.ca_order_id IS NULL AND v.ca_certificate_id IS NULL
             AND coalesce(p_order_id, p_ca_certificate_id) IS NOT NULL;
+    PERFORM renewal_window_expect(j.version_id) FROM jobs j WHERE j.id = p_job_id AND j.status = 'Completed';
     PERFORM revocations_tell(ARRAY[j.certificate_id]) FROM jobs j JOIN certificate_revocations r ON r.issuer_id = j.issuer_id
         AND r.serial_number = j.serial_number AND r.issuer_state IS NULL WHERE j.id = p_job_id AND j.status = 'Completed';
 END $$;

@@ -27,29 +27,15 @@ $$;
 CREATE FUNCTION revocation_begin(p_worker text, p_lease bigint, p_task text) RETURNS TABLE (outcome text, type text, config text,
     certificate_id text, order_id text, serial_number text, pem text, reason text, was_pending bool)
 LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE v_now timestamptz := engine_now(); v_task tasks; v_lane lanes; v_is_held bool;
+DECLARE v_task tasks;
 BEGIN
     SELECT t.* INTO v_task FROM tasks t WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease
         AND t.status = 'Running' AND worker_lives(p_worker);
     IF NOT FOUND THEN RETURN; END IF;
-    SELECT l.* INTO v_lane FROM lanes l WHERE l.issuer_id = v_task.issuer_id;
-    v_is_held := v_lane.breaker_state <> 'closed' OR v_lane.rate_per_s IS NOT NULL;
-    IF v_is_held THEN -- what is about to change is locked; where somebody holds it, it is tried later
-        SELECT l.* INTO v_lane FROM lanes l WHERE l.issuer_id = v_task.issuer_id FOR NO KEY UPDATE SKIP LOCKED;
-    END IF;
-    IF NOT FOUND OR lane_allows(v_lane, v_now) = 0 OR v_lane.cap <= (SELECT count(*) FROM tasks t
-            WHERE t.status = 'Running' AND t.kind = 'ca_revoke' AND t.issuer_id = v_task.issuer_id AND t.id <> p_task) THEN
-        UPDATE tasks t SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
-            run_after = greatest(v_now + jittered(policy_revoke_rest()), v_lane.opened_until) WHERE t.id = p_task;
+    IF task_enters_lane(v_task, 1, true) = 0 THEN
         outcome := 'later';
         RETURN NEXT;
         RETURN;
-    END IF;
-    IF v_is_held THEN
-        UPDATE lanes l SET rate_tokens = lane_tokens(l, v_now) - 1, rate_at = v_now,
-            breaker_state = CASE WHEN l.breaker_state = 'closed' THEN 'closed' ELSE 'half_open' END,
-            trial_lease = CASE WHEN l.breaker_state = 'closed' THEN NULL ELSE p_lease END
-        WHERE l.issuer_id = v_task.issuer_id;
     END IF;
     RETURN QUERY SELECT 'go', i.type::text, coalesce(i.config, '{}')::text, coalesce(v.ca_certificate_id, ''), coalesce(v.ca_order_id, ''),
         lower(r.serial_number), coalesce(v.pem_chain, ''), r.reason::text, r.issuer_state = 'pending'

@@ -73,6 +73,7 @@ BEGIN
         WHERE i.id = (SELECT t.issuer_id FROM tasks t WHERE t.id = p_task) FOR NO KEY UPDATE;
     IF p_status = 'success' THEN
         PERFORM lane_succeeded(v_issuer); -- its jobs need not wait for the next try
+        DELETE FROM renewal_window_rests e WHERE e.issuer_id = v_issuer;
     END IF;
     PERFORM 1 FROM tasks t WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'
         FOR NO KEY UPDATE;
@@ -84,4 +85,33 @@ BEGIN
         DELETE FROM tasks t WHERE t.id = p_task AND p_status = 'success';
         RETURN QUERY UPDATE issuers i SET test_status = p_status, last_tested_at = engine_now() WHERE i.id = v_issuer RETURNING i.id;
     END IF;
+END $$;
+
+-- How many calls, p_want at most, the lane of its issuer lets a running task make now; 0: it was put off, and nothing counted.
+-- As many tasks of a kind and lane as the lane's cap go at once, beside its jobs, by its rate.  p_tries: its call says whether the
+-- issuer works again, so it may be the one that an open breaker lets through.
+CREATE FUNCTION task_enters_lane(p_task tasks, p_want int, p_tries bool) RETURNS int LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE v_now timestamptz := engine_now(); v_lane lanes; v_is_held bool; v_n int := 0;
+BEGIN
+    SELECT l.* INTO v_lane FROM lanes l WHERE l.issuer_id = p_task.issuer_id;
+    v_is_held := v_lane.breaker_state <> 'closed' OR v_lane.rate_per_s IS NOT NULL;
+    IF v_is_held THEN -- what is about to change is locked; where somebody holds it, it is tried later
+        SELECT l.* INTO v_lane FROM lanes l WHERE l.issuer_id = p_task.issuer_id FOR NO KEY UPDATE SKIP LOCKED;
+    END IF;
+    IF FOUND AND (p_tries OR v_lane.breaker_state = 'closed') AND v_lane.cap > (SELECT count(*) FROM tasks t
+            WHERE t.status = 'Running' AND t.kind = p_task.kind AND t.issuer_id = p_task.issuer_id AND t.id <> p_task.id) THEN
+        v_n := least(p_want, lane_allows(v_lane, v_now)); -- NULL: as many as there are
+    END IF;
+    IF v_n <= 0 THEN
+        UPDATE tasks t SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
+            run_after = greatest(v_now + jittered(policy_revoke_rest()), v_lane.opened_until) WHERE t.id = p_task.id;
+        RETURN 0;
+    END IF;
+    IF v_is_held THEN
+        UPDATE lanes l SET rate_tokens = lane_tokens(l, v_now) - v_n, rate_at = v_now,
+            breaker_state = CASE WHEN l.breaker_state = 'closed' THEN 'closed' ELSE 'half_open' END,
+            trial_lease = CASE WHEN l.breaker_state = 'closed' THEN NULL ELSE p_task.lease_id END
+        WHERE l.issuer_id = p_task.issuer_id;
+    END IF;
+    RETURN v_n;
 END $$;

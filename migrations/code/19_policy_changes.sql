@@ -25,7 +25,7 @@ BEGIN
                 CASE WHEN m.renewal_wanted IS NOT NULL OR m.expires_at IS NULL
                     THEN coalesce(m.renew_after, CASE WHEN p.auto_renew AND i.enabled THEN v_now END)
                     WHEN m.renew_after IS NOT NULL OR (p.auto_renew AND i.enabled)
-                    THEN renew_after_of(m.id, m.valid_from, m.expires_at, p.renewal_window_days, p.renewal_percent) END AS renew_after
+                    THEN least(renew_after_of(m.id, m.valid_from, m.expires_at, p.renewal_window_days, p.renewal_percent), renewal_window_at(m.id)) END AS renew_after
             FROM unnest(v_ids) AS u (id) JOIN managed_certificates m ON m.id = u.id
             JOIN renewal_policies p ON p.id = m.renewal_policy_id JOIN issuers i ON i.id = m.issuer_id) n
         WHERE c.id = n.id AND (c.renew_after IS DISTINCT FROM n.renew_after OR c.expiring_at IS DISTINCT FROM n.expiring_at)

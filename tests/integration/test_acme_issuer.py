@@ -52,7 +52,7 @@ echo "{name} $CERTCTL_DNS_DOMAIN $CERTCTL_DNS_FQDN" >>{stack.dir}/hooks
 curl -sS --noproxy '*' -d "{{\\"host\\":\\"$CERTCTL_DNS_FQDN.\\",\\"value\\":\\"$CERTCTL_DNS_VALUE\\"}}" http://127.0.0.1:{stack.dns_api}/{action} >/dev/null
 """)
         script.chmod(0o755)
-    stack.start_scheduler(keep=True)
+    stack.start_scheduler(keep=True, CERTCTL_SCHEDULER_RENEWAL_WINDOWS_INTERVAL="1s")
     stack.start_worker(1, keep=True, CERTCTL_SCRIPT_ISSUER_DIR=str(scripts), CERTCTL_ISSUER_ALLOW_LOOPBACK="true",
                        CERTCTL_ISSUER_CA_FILE=str(stack.dir / "tls/api.pem"), CERTCTL_ACME_WEBROOTS=str(stack.webroot),
                        CERTCTL_ISSUER_BASE_URLS=",".join([stack.pebble.directory, stack.bound.directory,
@@ -162,6 +162,37 @@ def test_our_own_server_knows_what_a_renewal_replaces(plane, obtain):
     first, second = versions(plane, name)
     assert plane.value("SELECT count(*) FROM acme_orders WHERE replaces IS NOT NULL") == 1
     assert len(plane.query("SELECT 1 FROM acme_accounts")) == 1 and first[0] != second[0]
+
+
+def ask_for_window(plane, name):
+    """What our own server says of it now."""
+    wait_for(lambda: not plane.value("SELECT count(*) FROM tasks WHERE kind = 'renewal_windows'"), 30, "the tasks before")
+    (began,), = plane.query("UPDATE renewal_windows SET ask_at = now() - interval '1 second' WHERE certificate_id = %s RETURNING clock_timestamp()", name)
+    return wait_for(lambda: plane.query("SELECT starts_at, ends_at, said, version_id FROM renewal_windows WHERE certificate_id = %s "
+                                        "AND asked_at > %s", name, began), 30, "the window")[0]
+
+
+def test_an_operator_of_our_own_server_moves_the_window_and_its_client_renews(plane, obtain):
+    name, job = obtain(plane.ours % "prof-own", ari_enabled=True)
+    done(plane, job)
+    start, end, said, version = ask_for_window(plane, name)
+    serial = versions(plane, name)[0][0]
+    # It was asked by the right id: the server's certificate of that serial has this window.
+    theirs, policy = plane.query("SELECT v.certificate_id, renew_after_of(c.id, v.not_before, v.not_after, p.renewal_window_days, p.renewal_percent) "
+                                 "FROM certificate_versions v JOIN managed_certificates c ON c.id = v.certificate_id JOIN renewal_policies p "
+                                 "ON p.id = c.renewal_policy_id WHERE v.issuer_id = 'iss-local' AND ltrim(v.serial_number, '0') = ltrim(%s, '0')", serial)[0]
+    assert said is None and abs((start - policy).total_seconds()) < 2 and start < end
+    plane.api.need("POST", f"/api/v1/certificates/{theirs}/renew")
+    plane.query("UPDATE managed_certificates SET last_renewal_at = last_renewal_at - interval '2 hours' WHERE id = %s", name)
+    before = plane.value("SELECT count(*) FROM acme_orders WHERE replaces IS NOT NULL")
+    # An apiserver keeps for some seconds what it said.
+    wait_for(lambda: ask_for_window(plane, name)[1] < end, 60, "the window to move")
+    # The scan does not wait for its hour.
+    wait_for(lambda: len(versions(plane, name)) == 2, 90, "the renewal")
+    assert plane.value("SELECT count(*) FROM acme_orders WHERE replaces IS NOT NULL") == before + 1
+    assert plane.value("SELECT version_id FROM renewal_windows WHERE certificate_id = %s", name) > version
+    shown = plane.value("SELECT count(*) FROM audit_events WHERE action = 'certificate_renewal_window_moved' AND resource_id = %s", name)
+    assert shown == 1
 
 
 def test_our_own_server_binds_an_account(plane, obtain):

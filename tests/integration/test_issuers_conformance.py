@@ -15,7 +15,7 @@ numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def plane(stack):
-    stack.start_scheduler(keep=True, CERTCTL_SCHEDULER_RENEWAL_CHECK_INTERVAL="1s")
+    stack.start_scheduler(keep=True, CERTCTL_SCHEDULER_RENEWAL_CHECK_INTERVAL="1s", CERTCTL_SCHEDULER_RENEWAL_WINDOWS_INTERVAL="1s")
     stack.start_worker(1, keep=True, CERTCTL_FAULT_FILE=str(stack.dir / "fault"), **start_simulators(stack))
     stack.make_basics()
     stack.start_agent("agent-1", keep=True)

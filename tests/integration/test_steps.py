@@ -23,7 +23,7 @@ APART = {"agent.register.after", "agent.install.swapped_back", "agent.install.co
          "worker.outside.answered", "worker.outside.pending", "worker.outside.listing", "worker.outside.listed", "worker.outside.account", "worker.revoke.before", "worker.revoke.sent",
          "worker.revoke.answered", "worker.notify.sending", "worker.notify.sent", "worker.hierarchy.made", "worker.hierarchy.stored",
          "worker.health.probed", "worker.network_scan.store", "worker.scep_probe.half",
-         "worker.acme.judged", "worker.reseal.stored"}
+         "worker.acme.judged", "worker.reseal.stored", "worker.windows.answered"}
 
 
 def points_of(directory):

@@ -43,6 +43,7 @@ RUNS = {
     "process_rows": {"duty_process_rows": f"{LED}, '{HOUR}'"},
     "redeploy": {"duty_redeploy": f"{LED}, '1000'"},
     "renewal_scan": {"duty_renewal_budget": LED, "duty_renewal_scan": f"{LED}, '2500'"},
+    "renewal_windows": {"duty_renewal_windows": f"{LED}, '100'"},
     "replacements": {"duty_replacements": f"{LED}, '500', '{720 * HOUR}', '{{}}'"},
     "short_lived_expiry": {"duty_short_lived_expiry": f"{LED}, '1000'"},
     "stats_fold": {"duty_stats_fold": f"{LED}, '10000'"},

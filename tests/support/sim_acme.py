@@ -4,7 +4,9 @@ A CA of ACME (RFC 8555, RFC 9773) as a simulator: it verifies what is signed, re
     sim = AcmeSim(trust)
     sim.behave(hold=True)        challenges are looked at, and nothing comes of it before sim.let_go()
     sim.fault("POST /new-order", status=429, ...)
+    sim.behave(window=(start, end))    what renewal information says of every certificate; None: what it says by itself
 """
+import datetime
 import hashlib
 import hmac
 import itertools
@@ -55,12 +57,13 @@ class AcmeSim(Simulator):
         self.behave()
 
     def behave(self, hold=False, how="good", processing=0, days=30, challenges=("http-01", "dns-01"), visit=0, lists=True, ari=True,
-               authz_error=None, order_error=None, quiet=False, reasons=(0, 1, 3, 4, 5)):
+               authz_error=None, order_error=None, quiet=False, reasons=(0, 1, 3, 4, 5), window=None, explanation=None, retry_after=21600,
+               profiles=("classic", "shortlived")):
         """visit: the port where http-01 is looked for, on this host; processing: times that a finalized order says so; quiet: a challenge
         that is looked at shows as pending still, and may be told of again, as at Pebble and Let's Encrypt."""
         self.hold, self.how, self.processing, self.days, self.challenges = hold, how, processing, days, challenges
         self.visit, self.lists, self.ari, self.authz_error, self.order_error, self.quiet = visit, lists, ari, authz_error, order_error, quiet
-        self.reasons = reasons
+        self.reasons, self.window, self.explanation, self.retry_after, self.profiles = reasons, window, explanation, retry_after, profiles
 
     def reset(self):
         """As new, for the next test; accounts and numbers go on."""
@@ -96,13 +99,26 @@ class AcmeSim(Simulator):
             urls = {"newNonce": "new-nonce", "newAccount": "new-account", "newOrder": "new-order", "revokeCert": "revoke-cert"}
             urls |= {"renewalInfo": "renewal-info"} if self.ari else {}
             meta = {"externalAccountRequired": True} if self.bindings else {}
+            meta |= {"profiles": {name: f"{self.url}/about/{name}" for name in self.profiles}} if self.profiles else {}
             return 200, {name: f"{self.url}/{path}" for name, path in urls.items()} | {"meta": meta}
+        if path.startswith("/renewal-info/") and method == "GET":
+            return self.renewal_info(path.removeprefix("/renewal-info/"))
         nonce = b64(str(next(self.numbers)).encode() + b"nonce")
         self.nonces.add(nonce)
         if path == "/new-nonce":
             return 204, None, {"Replay-Nonce": nonce}
         status, answer, more = self.post(path, headers, body)
         return status, answer, more | {"Replay-Nonce": nonce}
+
+    def renewal_info(self, ident):
+        leaf = next((o["leaf"] for o in self.orders.values() if "leaf" in o and cert_id(o["leaf"]) == ident), None)
+        if leaf is None:
+            return problem(404, "malformed", "no such certificate")
+        life = leaf.not_valid_after - leaf.not_valid_before
+        start = leaf.not_valid_before + life / 2
+        window = self.window or [t.strftime("%Y-%m-%dT%H:%M:%SZ") for t in (start, start + datetime.timedelta(hours=1))]
+        answer = {"suggestedWindow": dict(zip(("start", "end"), window))} | ({"explanationURL": self.explanation} if self.explanation else {})
+        return 200, answer, {"Retry-After": str(self.retry_after)} if self.retry_after is not None else {}
 
     def post(self, path, headers, body):
         if headers["Content-Type"] != "application/jose+json":
@@ -163,6 +179,10 @@ class AcmeSim(Simulator):
         if payload.get("replaces"):
             if payload["replaces"] not in [cert_id(o["leaf"]) for o in self.orders.values() if "leaf" in o]:
                 return problem(404, "malformed", "no such certificate is to be replaced")
+            if payload["replaces"] in [o["replaces"] for o in self.orders.values() if o["status"] != "invalid"]:
+                return problem(409, "alreadyReplaced", "another order replaces it")
+        if payload.get("profile") and payload["profile"] not in (self.profiles or ()):
+            return problem(400, "invalidProfile", "no such profile")
         authzs = []
         for identifier in payload["identifiers"]:
             ident = next(self.numbers)

@@ -405,4 +405,5 @@ const struct issuer_ops issuer_acme = {
     .cancel = acme_cancel,
     .revoke = acme_revoke,
     .validate = acme_validate,
+    .ask_windows = acme_ask_windows,
 };

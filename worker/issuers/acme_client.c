@@ -87,6 +87,18 @@ fail(struct acme_client *c, const char *words, int64_t retry_after_s)
 	fail_by(c, "", words, retry_after_s);
 }
 
+static void
+end_with_directory(struct acme_client *c)
+{
+	const struct acme_reply reply = {
+	    .is_good = true,
+	    .problem = "",
+	    .words = "",
+	};
+
+	end(c, &reply);
+}
+
 /* --- calls --- */
 
 static void
@@ -454,6 +466,10 @@ go_on(struct acme_client *c)
 		find_directory(c);
 		return;
 	}
+	if (c->req.is_directory) {
+		end_with_directory(c);
+		return;
+	}
 	if (!c->account) {
 		find_account(c);
 		return;
@@ -536,6 +552,25 @@ acme_client_has(const struct acme_client *c, const char *resource)
 
 	return c->directory &&
 	       json_str(c->directory, resource, URL_MAX, &url) == RC_OK;
+}
+
+const char *
+acme_client_resource(struct acme_client *c, const char *resource)
+{
+	return c->directory ? resource_url(c, resource) : NULL;
+}
+
+const struct cJSON *
+acme_client_directory(const struct acme_client *c)
+{
+	return c->directory;
+}
+
+void
+acme_client_forget_directory(struct acme_client *c)
+{
+	c->directory = NULL;
+	acme_memory_keep_directory(memory(c), NULL);
 }
 
 void

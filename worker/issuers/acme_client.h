@@ -52,6 +52,9 @@ struct acme_request {
 	const char *resource; /* of the directory, as "newOrder"; or NULL */
 	const char *url;      /* then this; NULL too: the account itself */
 	const char *payload;  /* JSON; NULL: POST-as-GET */
+	/* Nothing is asked but the directory, where it is not remembered; the
+	 * reply has no http. */
+	bool is_directory;
 };
 /* An earlier request that was not answered is forgotten.  done is called
  * later, once. */
@@ -61,6 +64,11 @@ void acme_client_ask(struct acme_client *c, const struct acme_request *req,
  * resource (RFC 9773 for instance). */
 const char *acme_client_account(const struct acme_client *c);
 bool acme_client_has(const struct acme_client *c, const char *resource);
+/* Its URL there; NULL: it has none. */
+const char *acme_client_resource(struct acme_client *c, const char *resource);
+/* The directory as it came, and asks for it anew next time. */
+const struct cJSON *acme_client_directory(const struct acme_client *c);
+void acme_client_forget_directory(struct acme_client *c);
 /* The CA was told of that challenge; and how long ago this worker did so,
  * INT64_MAX: not that it knows. */
 void acme_client_note_told(struct acme_client *c, const char *url);

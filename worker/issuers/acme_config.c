@@ -17,6 +17,8 @@
 #define PROPAGATION_DEFAULT_S 30
 #define PROPAGATION_MAX_S 3600
 #define MAC_BYTES_LEAST 16
+#define WINDOW_DEFAULT_S 15
+#define WINDOW_MAX_S 25
 
 /* Who has no account there can't harm anybody by them. */
 static const char *const known_directories[] = {
@@ -292,16 +294,29 @@ read_profile(struct reading *r, struct acme_config *c)
 	return ret;
 }
 
+static rc
+read_windows(struct reading *r, struct acme_config *c)
+{
+	rc ret = json_bool(r->object, "ari_enabled", &c->asks_windows);
+
+	if (ret != RC_OK && ret != RC_NOT_FOUND)
+		return refuse(r, RC_INVALID,
+		    "ari_enabled is neither true nor false");
+	return read_int(r, "ari_http_timeout_seconds", 1, WINDOW_MAX_S,
+	    &c->window_s);
+}
+
 rc
 acme_config_read(const struct issuer_env *env, struct arena *a,
     const char *text, struct acme_config *out, const char **out_why)
 {
 	static rc (*const parts[])(struct reading *,
 	    struct acme_config *) = {read_directory, read_email, read_challenge,
-	    read_http, read_dns, read_profile, read_binding};
+	    read_http, read_dns, read_profile, read_windows, read_binding};
 	struct acme_config c = {
 	    .http_port = HTTP_PORT_DEFAULT,
 	    .propagation_s = PROPAGATION_DEFAULT_S,
+	    .window_s = WINDOW_DEFAULT_S,
 	};
 	struct reading r = {.env = env, .a = a, .text = text};
 	rc ret;

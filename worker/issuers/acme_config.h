@@ -27,6 +27,8 @@ struct acme_config { /* texts in the arena, "" where nothing is said */
 	int64_t propagation_s;
 	const char *persist_issuer;
 	const char *profile;
+	bool asks_windows; /* ari_enabled */
+	int64_t window_s;  /* one question's time */
 };
 
 /* As the CA calls it, "http-01". */

@@ -126,7 +126,7 @@ void
 acme_memory_keep_directory(struct acme_memory *m, const char *text)
 {
 	free(m->directory);
-	m->directory = mem_strdup(text);
+	m->directory = text ? mem_strdup(text) : NULL;
 	m->directory_ms = loop_now_ms(m->owner->loop);
 }
 

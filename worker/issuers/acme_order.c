@@ -1,8 +1,11 @@
 #include "worker/issuers/acme_order.h"
 
+#include <cjson/cJSON.h>
 #include <string.h>
 
+#include "common/base/plain.h"
 #include "common/base/rand.h"
+#include "common/json/json.h"
 
 #define LATER_MIN_MS 1000
 #define LATER_MAX_MS 300000
@@ -62,6 +65,50 @@ acme_order_ask(struct acme_order *o, const char *url, const char *payload,
 	struct acme_request req = {.url = url, .payload = payload};
 
 	acme_client_ask(o->client, &req, done, o);
+}
+
+#define PROFILES_SHOWN 20
+
+/* The names that the CA offers, for people. */
+static const char *
+offered(struct arena *a, const struct cJSON *profiles)
+{
+	const struct cJSON *one = NULL;
+	const char *names = "";
+	int n = 0;
+
+	cJSON_ArrayForEach(one, profiles)
+	{
+		if (++n > PROFILES_SHOWN)
+			return arena_printf(a, "%s, ...", names);
+		names = arena_printf(a, "%s%s%.64s", names, n > 1 ? ", " : "",
+		    one->string);
+	}
+	return names;
+}
+
+const char *
+acme_order_misfit(struct acme_order *o)
+{
+	const struct cJSON *meta =
+	    json_get_exact(acme_client_directory(o->client), "meta");
+	const struct cJSON *profiles = json_get_exact(meta, "profiles");
+	char *words;
+
+	if (o->config.profile[0] == '\0' ||
+	    (cJSON_IsObject(profiles) &&
+		json_get_exact(profiles, o->config.profile)))
+		return NULL;
+	if (!cJSON_IsObject(profiles) || !profiles->child)
+		return arena_printf(o->a,
+		    "the CA offers no profiles, so none can be \"%s\": take "
+		    "profile out of the issuer's configuration",
+		    o->config.profile);
+	words =
+	    arena_printf(o->a, "the CA offers no profile \"%s\"; it offers %s",
+		o->config.profile, offered(o->a, profiles));
+	plain_clean(words);
+	return words;
 }
 
 bool

@@ -16,6 +16,8 @@
 #define ACME_ASK_MS (ISSUER_ASK_MS - 1500)
 #define ACME_SOON_MS 1
 
+struct acme_windows; /* defined in acme_windows.c */
+
 struct acme_order { /* in the arena */
 	const struct issuer_env *env;
 	const struct issuer_order *o;
@@ -26,9 +28,12 @@ struct acme_order { /* in the arena */
 	const char *url;          /* the order's, which is its id */
 	const struct cJSON *json; /* the order, as the CA last showed it */
 	const char *note;
-	bool is_unwanted;  /* it is being cancelled */
-	bool was_answered; /* this time: it is looked at once more */
-	bool has_replaces; /* so the order says what it renews */
+	bool is_unwanted;         /* it is being cancelled */
+	bool was_answered;        /* this time: it is looked at once more */
+	bool has_replaces;        /* so the order says what it renews */
+	const char *not_replaced; /* NULL, or why the CA did not take that */
+	bool is_directory_new;    /* it was asked for anew */
+	struct acme_windows *windows;    /* that are asked for */
 	enum issuer_verdict end_verdict; /* once it has ended, and why */
 	const char *end_words;
 	/* Of a certificate that is being revoked: what it is, and why, unless
@@ -53,6 +58,12 @@ void acme_order_answer(struct acme_order *o, enum issuer_verdict verdict,
  * asked again after half of what the order has taken so far. */
 void acme_order_pending(struct acme_order *o, const char *words,
     int64_t wait_ms, int64_t retry_after_s);
+/* Once the directory is known: why the CA can't do what the issuer is
+ * configured with, for people; NULL: it can. */
+const char *acme_order_misfit(struct acme_order *o);
+/* What names a certificate in renewal information (RFC 9773 section 4.1); NULL:
+ * nothing can. */
+const char *acme_certid(struct arena *a, const char *pem);
 /* words: NULL-terminated. */
 bool acme_is_one_of(const char *word, const char *const *words);
 
@@ -60,6 +71,8 @@ bool acme_is_one_of(const char *word, const char *const *words);
 rc acme_place(void *order, issuer_answer_fn *done, void *arg);
 rc acme_look_up(void *order, issuer_answer_fn *done, void *arg);
 rc acme_revoke(void *order, const struct issuer_revocation *what,
+    issuer_answer_fn *done, void *arg);
+rc acme_ask_windows(void *order, struct issuer_window *windows, size_t n,
     issuer_answer_fn *done, void *arg);
 rc acme_validate(void *order, issuer_answer_fn *done, void *arg);
 

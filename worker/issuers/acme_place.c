@@ -3,14 +3,15 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 
-#include "common/base/enc.h"
 #include "common/json/json.h"
-#include "common/pki/cert/certid.h"
+#include "common/log/log.h"
 #include "worker/issuers/acme_text.h"
 
 #define LISTED_MAX 10
 
 /* --- placing --- */
+
+static const struct acme_request the_directory = {.is_directory = true};
 
 static void place(struct acme_order *o);
 
@@ -30,6 +31,17 @@ judge_order(const struct acme_reply *r)
 	return issuer_http_judge_order(r->http);
 }
 
+static const char *
+placed_words(const struct acme_order *o)
+{
+	if (!o->not_replaced)
+		return "it has been placed";
+	return arena_printf(o->a,
+	    "it has been placed, without what it replaces, which the CA "
+	    "refused: %s",
+	    o->not_replaced);
+}
+
 static void
 on_placed(void *arg, const struct acme_reply *r)
 {
@@ -40,8 +52,12 @@ on_placed(void *arg, const struct acme_reply *r)
 		verdict = judge_order(r);
 		if (verdict == ISSUER_REFUSED && o->has_replaces) {
 			/* It may be of a certificate that the CA does not know,
-			 * or that was replaced already. */
+			 * or that was replaced already (RFC 9773 section 5). */
+			log_info("ACME-REPLACES",
+			    "%s: ordered again without what it replaces: %s",
+			    o->o->reference, r->words);
 			o->has_replaces = false;
+			o->not_replaced = r->words;
 			place(o);
 			return;
 		}
@@ -54,7 +70,7 @@ on_placed(void *arg, const struct acme_reply *r)
 		acme_order_answer(o, ISSUER_UNSURE,
 		    "the answer to the order does not say its URL", 0);
 	else
-		acme_order_pending(o, "it has been placed", ACME_SOON_MS, 0);
+		acme_order_pending(o, placed_words(o), ACME_SOON_MS, 0);
 }
 
 static void
@@ -71,39 +87,16 @@ write_names(struct json_w *w, const struct csr *c)
 	json_w_close(w, ']');
 }
 
-/* What names the certificate that is renewed (RFC 9773 section 4.1), NULL where
- * there is none, or nothing can. */
-static const char *
-replaced(struct acme_order *o)
-{
-	uint8_t serial[21] = {0}, *p = serial + 1;
-	size_t len = sizeof(serial) - 1;
-	struct certid id;
-
-	if (o->o->previous_pem[0] == '\0' ||
-	    certid_of_pem(o->a, o->o->previous_pem, &id) != RC_OK ||
-	    enc_unhex(id.serial_hex, p, len) != RC_OK)
-		return NULL;
-	/* The content of the INTEGER: as short as it may be, and positive. */
-	for (; len > 1 && *p == 0; len--)
-		p++;
-	if (*p & 0x80) {
-		p--;
-		len++;
-	}
-	return arena_printf(o->a, "%s.%s",
-	    enc_base64url(o->a, id.issuer_key.p, id.issuer_key.len),
-	    enc_base64url(o->a, p, len));
-}
-
 static void
 place(struct acme_order *o)
 {
 	struct acme_request req = {.resource = "newOrder"};
-	const char *id = o->has_replaces ? replaced(o) : NULL;
+	const char *id = NULL;
 	struct buf body;
 	struct json_w w;
 
+	if (o->has_replaces)
+		id = acme_certid(o->a, o->o->previous_pem);
 	o->has_replaces = id != NULL;
 	buf_init(&body, 0);
 	json_w_init(&w, &body);
@@ -121,14 +114,28 @@ static void
 on_known(void *arg, const struct acme_reply *r)
 {
 	struct acme_order *o = arg;
+	const char *misfit;
 
-	/* Whether it may say what it renews, the directory says. */
 	if (!r->is_good) {
 		acme_order_answer(o, ISSUER_RETRY, r->words, r->retry_after_s);
 		return;
 	}
-	o->has_replaces = acme_client_has(o->client, "renewalInfo");
-	place(o);
+	misfit = acme_order_misfit(o);
+	if (!misfit) {
+		/* Whether it may say what it renews, the directory says. */
+		o->has_replaces = o->o->previous_pem[0] != '\0' &&
+				  acme_client_has(o->client, "renewalInfo");
+		place(o);
+		return;
+	}
+	if (o->is_directory_new) {
+		acme_order_answer(o, ISSUER_REFUSED, misfit, 0);
+		return;
+	}
+	/* One that is remembered may be older than what the CA offers now. */
+	o->is_directory_new = true;
+	acme_client_forget_directory(o->client);
+	acme_client_ask(o->client, &the_directory, on_known, o);
 }
 
 rc
@@ -137,11 +144,7 @@ acme_place(void *order, issuer_answer_fn *done, void *arg)
 	struct acme_order *o = order;
 
 	acme_order_begin(o, ACME_PLACE_MS, done, arg);
-	if (o->o->previous_pem[0] != '\0')
-		acme_order_ask(o, NULL, NULL,
-		    on_known); /* the account, by itself */
-	else
-		place(o);
+	acme_client_ask(o->client, &the_directory, on_known, o);
 	return RC_OK;
 }
 

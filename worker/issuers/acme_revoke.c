@@ -81,7 +81,15 @@ on_account(void *arg, const struct acme_reply *r)
 {
 	struct acme_order *o = arg;
 
-	if (r->is_good)
+	const char *misfit = r->is_good ? acme_order_misfit(o) : NULL;
+
+	if (r->is_good && !misfit && o->config.asks_windows &&
+	    !acme_client_has(o->client, "renewalInfo"))
+		misfit = "the CA has no renewal information (RFC 9773), so "
+			 "ari_enabled can't be true";
+	if (misfit)
+		acme_order_answer(o, ISSUER_REFUSED, misfit, 0);
+	else if (r->is_good)
 		acme_order_answer(o, ISSUER_DONE, "", 0);
 	else
 		acme_order_answer(o,
@@ -95,6 +103,8 @@ acme_validate(void *order, issuer_answer_fn *done, void *arg)
 	struct acme_order *o = order;
 
 	acme_order_begin(o, ACME_ASK_MS, done, arg);
+	/* What the CA offers now, not what it did an hour ago. */
+	acme_client_forget_directory(o->client);
 	acme_order_ask(o, NULL, NULL, on_account); /* the account itself */
 	return RC_OK;
 }

@@ -147,6 +147,26 @@ struct issuer_revocation {
 	bool was_pending;           /* the CA said so the last time */
 };
 
+/* A certificate of the CA that is asked when it is to be renewed (RFC 9773),
+ * and what the CA said. */
+enum issuer_window_end {
+	ISSUER_WINDOW_LATER, /* it was not asked */
+	ISSUER_WINDOW_KNOWN,
+	ISSUER_WINDOW_REFUSED, /* a window that makes no sense: there is none */
+	ISSUER_WINDOW_FAULT,   /* it answered, and not with a window */
+	ISSUER_WINDOW_SILENT,  /* it did not say */
+};
+
+struct issuer_window {
+	const char *pem; /* the leaf */
+	int64_t not_after_unix;
+	enum issuer_window_end end;
+	int64_t starts_unix, ends_unix; /* KNOWN */
+	const char *explanation_url;    /* likewise, "" for none */
+	const char *words;              /* why not, fit to be shown; or "" */
+	int64_t retry_after_s;          /* 0: the CA does not say */
+};
+
 struct issuer_ops {
 	const char *type; /* of issuers, as the API spells it */
 	/* Its orders are signed by a key of the issuer's own, P-256, or have
@@ -211,6 +231,14 @@ struct issuer_ops {
 	 * RETRY: the CA did not say.  NULL: check says all there is.
 	 */
 	rc (*validate)(void *order, issuer_answer_fn *done, void *arg);
+	/*
+	 * Likewise, as revoke is opened: asks when each of these is to be
+	 * renewed, and says so there.  DONE: all it had time for were asked;
+	 * RETRY: the CA fails at the moment, those it was not asked of are
+	 * LATER; REFUSED: it has no such windows.  NULL: no CA of the type has.
+	 */
+	rc (*ask_windows)(void *order, struct issuer_window *windows, size_t n,
+	    issuer_answer_fn *done, void *arg);
 };
 
 #define ISSUER_ASK_MS 30000

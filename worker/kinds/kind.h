@@ -93,6 +93,7 @@ enum op_next network_scan_begin(struct op *op);
 enum op_next notify_begin(struct op *op);
 enum op_next ocsp_refresh_begin(struct op *op);
 enum op_next ocsp_sign_begin(struct op *op);
+enum op_next renewal_windows_begin(struct op *op);
 enum op_next scep_probe_begin(struct op *op);
 
 /* The last step of one whose statement deleted its row and says by "is_ours"

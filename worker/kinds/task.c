@@ -38,6 +38,7 @@ static const struct kind {
     {"notify", notify_begin, false},
     {"ocsp_refresh", ocsp_refresh_begin, true},
     {"ocsp_sign", ocsp_sign_begin, false},
+    {"renewal_windows", renewal_windows_begin, false},
     {"scep_probe", scep_probe_begin, false},
 };
 

@@ -42,6 +42,14 @@ static const struct field origin_fields[] = {
     {"acme_order_id", FIELD_TEXT, FIELD_OMIT_EMPTY},
 };
 
+/* What the CA outside says of its renewal (RFC 9773), or why nothing. */
+static const struct field window_fields[] = {
+    {"ari_window_start", FIELD_TIME, FIELD_OMIT_EMPTY},
+    {"ari_window_end", FIELD_TIME, FIELD_OMIT_EMPTY},
+    {"ari_explanation_url", FIELD_TEXT, FIELD_OMIT_EMPTY},
+    {"ari_said", FIELD_TEXT, FIELD_OMIT_EMPTY},
+};
+
 static op_step get_done;
 static op_step versions_done;
 static op_step targets_done;
@@ -101,6 +109,9 @@ get_done(struct op *op)
 	json_w_open(w, '{');
 	field_rows_put_members(&fr, op_arena(op), w, row);
 	field_rows_init(&fr, rows, origin_fields, ARRAY_LEN(origin_fields),
+	    NULL);
+	field_rows_put_members(&fr, op_arena(op), w, row);
+	field_rows_init(&fr, rows, window_fields, ARRAY_LEN(window_fields),
 	    NULL);
 	field_rows_put_members(&fr, op_arena(op), w, row);
 	put_served(op, w, db_text(rows, row, db_col(rows, "served")));
