@@ -118,6 +118,7 @@ int cmd_profiles_update(struct cli *c);
 int cmd_recover(struct cli *c);
 int cmd_scheduler(struct cli *c);
 int cmd_scheduler_run(struct cli *c);
+int cmd_size(struct cli *c);
 int cmd_status(struct cli *c);
 int cmd_replace(struct cli *c);
 int cmd_replace_cancel(struct cli *c);

@@ -246,6 +246,14 @@ const struct command commands[] = {
 	"run a duty now; --wait follows it to its end", cmd_scheduler_run},
     {"scheduler", NULL, "", "the duties: last run, outcome, next run",
 	cmd_scheduler},
+    {"size", NULL,
+	"--certificates 1..100000000 --agents 0..10000000 --lifetime LIFETIME "
+	"[--ca-rate R]",
+	"the load of so many that live so long (47d, 36h), and settings for "
+	"it, "
+	"reckoned from what was measured; R is what the CA gives a second, "
+	"without it the local CA issues; asks no server",
+	cmd_size},
     {"status", NULL, "", "every process, and whether all is well", cmd_status},
     {"targets", "list", "[--agent-id ID] " PAGE, "where certificates go",
 	cmd_targets_list},

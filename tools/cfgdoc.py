@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Makes docs/reference/configuration.md from the cfg_keys.def of each daemon,
 common/cfg/names.def (every variable that some program reads),
-and its intervals and the table of docs/operator/scheduler.md from
-scheduler/duties.def.
+its intervals and the table of docs/operator/scheduler.md from
+scheduler/duties.def, and deploy/ENVIRONMENTS.md, the inventory of variables, from all of them.
 
   tools/cfgdoc.py          write the pages
   tools/cfgdoc.py --check  exit 1 when a committed page differs, or when a
@@ -15,6 +15,7 @@ import sys
 
 NAMES = "common/cfg/names.def"
 PAGE = "docs/reference/configuration.md"
+INVENTORY = "deploy/ENVIRONMENTS.md"
 DUTIES = "scheduler/duties.def"
 DUTIES_PAGE = "docs/operator/scheduler.md"
 DUTIES_MARKS = ("<!-- Made by tools/cfgdoc.py from scheduler/duties.def; do not edit. -->\n", "<!-- End of what is made. -->\n")
@@ -56,6 +57,18 @@ environment; it warns of it (`CONFIG-UNREAD`).
 - Sizes are bytes, or numbers with `KiB`, `MiB`, `GiB`, `TiB`.
 - Lists are separated by commas; blanks around items and empty items are dropped.
 - Switches take `true`, `yes`, `on`, `1` or `false`, `no`, `off`, `0`.
+"""
+INVENTORY_HEAD = """# Every variable
+
+<!-- Made by tools/cfgdoc.py from the cfg_keys.def of each daemon; do not edit. -->
+
+All that an environment can say to a program of certctl, each variable once. What it means, and which values it takes,
+stands in [configuration.md](../docs/reference/configuration.md); how large a deployment needs which, in
+[scale.md](../docs/operator/scale.md). A *secret* may come from a file instead: the same name with `_FILE` behind it. What is *refused*
+is known to other software of this kind; setting it refuses the start.
+
+| Variable | Read by | Default | Notes |
+|---|---|---|---|
 """
 
 
@@ -214,6 +227,35 @@ def names():
         f'NAME("{name}", "{", ".join(sorted(readers[name]))}")\n' for name in sorted(readers))
 
 
+def defaults():
+    """{variable: {program: (default, notes)}}, of every program that has a table."""
+    found = {}
+    for path in sorted(glob.glob("*/cfg_keys.def")):
+        directory = os.path.dirname(path)
+        rows = arguments(path) + (interval_keys(DUTIES) if directory == os.path.dirname(DUTIES) else [])
+        for _, env, kind, dflt, _, _, flags, _ in rows:
+            notes = [word for flag, word in (("CFG_SECRET", "secret"), ("CFG_REFUSED", "refused")) if flag in flags]
+            shown = "*required*" if "CFG_REQUIRED" in flags else code(dflt.split("|")[0] if kind == "CFG_ENUM" else dflt) if dflt else "*empty*"
+            found.setdefault(env, {})[TITLES.get(directory, directory)] = (shown, notes)
+    return found
+
+
+def inventory():
+    """deploy/ENVIRONMENTS.md: each variable once, whoever reads it."""
+    known = defaults()
+    with open("cli/main.c", encoding="utf-8") as f:
+        for name in re.findall(r'"(CERTCTL_[A-Z_]+)"', f.read()):
+            known.setdefault(name, {})[TITLES["cli"]] = ("*see certctl help*", ["secret"] if name.endswith("API_KEY") else [])
+    out = [INVENTORY_HEAD]
+    for name in sorted(known):
+        programs = known[name]
+        shown = {d for d, _ in programs.values()}
+        dflt = shown.pop() if len(shown) == 1 else "; ".join(f"{p.removeprefix('certctl-')} {d}" for p, (d, _) in sorted(programs.items()))
+        notes = sorted({n for _, of in programs.values() for n in of})
+        out.append(f"| {code(name)} | {', '.join(sorted(programs))} | {dflt} | {', '.join(notes) or '-'} |\n")
+    return "".join(out)
+
+
 def page():
     out = [HEAD]
     paths = {os.path.dirname(p): p for p in glob.glob("*/cfg_keys.def")}
@@ -234,7 +276,7 @@ def page():
 def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     try:
-        pages = {PAGE: page(), DUTIES_PAGE: duties_page(), NAMES: names()}
+        pages = {PAGE: page(), DUTIES_PAGE: duties_page(), NAMES: names(), INVENTORY: inventory()}
     except Mistake as e:
         print(f"cfgdoc: {e}")
         return 1
