@@ -221,6 +221,25 @@ processes(struct size *s, const char *name, double us, const char *of)
 		of, NUM(us / 1e6), NUM(BUSY)));
 }
 
+/* Of all programs and PostgreSQL together. */
+static void
+reckon_cores(struct size *s, const struct load *l)
+{
+	double renewal = fact(s, FACT_renewal_us);
+	double beat = fact(s, FACT_heartbeat_apiserver_us) +
+		      fact(s, FACT_heartbeat_postgresql_us);
+	double poll =
+	    fact(s, FACT_poll_apiserver_us) + fact(s, FACT_poll_postgresql_us);
+
+	line(s, SIZE_LOAD, "cores_at_peak", "cores",
+	    (l->peak_s * renewal + l->heartbeats_s * beat + l->polls_s * poll) /
+		1e6,
+	    SAY("busy in all programs and PostgreSQL: %s renewals/s x %s us + "
+		"%s heartbeats/s x %s us + %s polls/s x %s us",
+		NUM(l->peak_s), NUM(renewal), NUM(l->heartbeats_s), NUM(beat),
+		NUM(l->polls_s), NUM(poll)));
+}
+
 static void
 reckon_processes(struct size *s, const struct load *l, struct plan *p)
 {
@@ -434,6 +453,7 @@ size_reckon(struct arena *a, const struct size_fact facts[FACTS],
 	*s = (struct size){.arena = a, .facts = facts};
 	reckon_renewals(s, in, &l);
 	reckon_agents(s, in, &l);
+	reckon_cores(s, &l);
 	reckon_wal(s, &l);
 	inventory = reckon_disk(s, in, &l);
 	reckon_processes(s, &l, &p);

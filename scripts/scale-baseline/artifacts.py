@@ -186,23 +186,29 @@ def shortfalls(summary, least):
     return [f"{key} {load_[key]} of {least[key]}" for key in sorted(least) if load_[key] < least[key]]
 
 
-def latest(archive, least):
+def latest(archive, least, only=None):
     """
     {scenario: its newest summary}.  least: {scenario: {field of load: what a full run has at least}}.  Every file of the
-    archive is looked at: one that is no summary, no raw file or no full run is refused.
+    archive is looked at: one that is no summary, no raw file or no full run is refused.  only: paths; others are passed over.
     """
     found = {}
     for folder in sorted(p for p in Path(archive).iterdir() if p.name != "README.md"):
+        if only is not None and not any(path in only for path in folder.iterdir()):
+            continue
         if not folder.is_dir() or not re.fullmatch(r"\d{4}-\d\d-\d\d-[0-9a-f]{7,40}", folder.name):
             raise Refused(f"{folder.name}: the archive holds folders <date>-<commit> and README.md alone")
         for path in sorted(folder.iterdir()):
+            if only is not None and path not in only:
+                continue
             if path.name.endswith(".gz"):
                 check_raw(path)
                 continue
             if not path.name.endswith(".summary.json"):
                 raise Refused(f"{folder.name}/{path.name}: neither <scenario>.summary.json nor a raw file *.gz")
             summary = load(path)
-            short = shortfalls(summary, least.get(summary["scenario"], {}))
+            if summary["scenario"] not in least:
+                raise Refused(f"{folder.name}/{path.name}: scripts/scale-baseline/record.json does not list that scenario")
+            short = shortfalls(summary, least[summary["scenario"]])
             if short:
                 raise Refused(f"{folder.name}/{path.name}: a short run ({', '.join(short)}) is no part of the record")
             before = found.get(summary["scenario"])

@@ -3,7 +3,7 @@
 Makes what the guide says in figures from the archived artifacts of load tests, and from nothing else.
 
   extract.sh            write the record's tables, the plots, and the model of certctl size
-  extract.sh --check    exit 1 when what is committed differs from the artifacts
+  extract.sh --check    exit 1 when what is committed differs from the artifacts that git knows
   extract.sh ladder     write the guide's ladder by the certctl of build/ (BUILD_DIR); after --check is content
   extract.sh show FILE  what the tables would say of one summary, wherever it lies; also of a short run
 """
@@ -29,18 +29,20 @@ LIFETIME = "47d"
 
 
 def listed(root):
-    """The record's scenarios; one that has an artifact and is not listed has a row as well."""
-    known = json.loads((root / "scripts/scale-baseline/record.json").read_text(encoding="utf-8"))["scenarios"]
-    names = {s["name"] for s in known}
-    for name in sorted({p.name.split(".")[0] for p in (root / ARCHIVE).glob("*/*.summary.json")} - names):
-        known.append({"name": name, "title": name.replace("_", " "), "least": {}, "command": f"deploy/test/loadtest/loadtest.py {name}"})
-    return known
+    """The record's scenarios."""
+    return json.loads((root / "scripts/scale-baseline/record.json").read_text(encoding="utf-8"))["scenarios"]
 
 
-def pages(root):
-    """{path: text} of all that is made."""
+def tracked(root):
+    """Files of the archive that are committed or staged: a run that somebody just took lies there too, and is no part of it yet."""
+    done = subprocess.run(["git", "-c", f"safe.directory={root}", "-C", root, "ls-files", "-z", "--", ARCHIVE], capture_output=True, text=True, check=False)
+    return {root / name for name in done.stdout.split("\0") if name} if done.returncode == 0 else None
+
+
+def pages(root, only=None):
+    """{path: text} of all that is made; only: files of the archive beside which others do not count."""
     scenarios = listed(root)
-    found = artifacts.latest(root / ARCHIVE, {s["name"]: s["least"] for s in scenarios})
+    found = artifacts.latest(root / ARCHIVE, {s["name"]: s["least"] for s in scenarios}, only)
     made = {name: maker(scenarios, found) for name, maker in tables.TABLES.items()}
     drawn = plots.make(found)
     guide = (root / GUIDE).read_text(encoding="utf-8")
@@ -56,7 +58,7 @@ def stray(root, made):
 
 
 def differing(root):
-    made = pages(root)
+    made = pages(root, tracked(root))
     bad = [path for path, text in made.items() if not (root / path).exists() or (root / path).read_text(encoding="utf-8") != text]
     return bad + stray(root, made)
 

@@ -41,5 +41,5 @@ def make(found):
 def words(made):
     """What the guide shows of them."""
     if not made:
-        return "Not measured: no full run of `flat` is archived. `deploy/test/loadtest/loadtest.py flat` takes it.\n"
+        return "Not measured: no full run of `flat` is archived. `make loadtest-scale-flat` takes it.\n"
     return "\n".join(f"![{re.search('<title>(.*?)</title>', text)[1]}]({name})" for name, text in sorted(made.items())) + "\n"

@@ -78,6 +78,8 @@ load_is_by_the_lifetime(void)
 	NEAR(value("heartbeats_per_second"), 10.0);
 	NEAR(value("polls_per_second"), 20.0);
 	NEAR(value("audit_rows_per_day"), 15000.0);
+	NEAR(value("cores_at_peak"),
+	    (3000.0 / 86400 * 100 + 10 * 200 + 20 * 200) / 1e6);
 	/* A policy's window is no longer than 30 days. */
 	CHECK(reckon(3000, 600, 365, 0, &why));
 	NEAR(value("lead_days"), 30.0);
