@@ -40,6 +40,7 @@ PLUGINS = (
     "bench_bulk",
     "bench_create",
     "bench_engine",
+    "bench_events",
     "bench_idle",
     "bench_lists",
     "bench_ocsp",
