@@ -134,6 +134,13 @@ call_api_as(struct op *op, const char *bearer, const char *method,
 	};
 	rc ret;
 
+	/* What a step sees that runs before the answer: a process that stood
+	 * still for long has the end of the wait before what came in. */
+	if (o->http)
+		http_call_cancel(o->http);
+	o->http = NULL;
+	o->reply = (struct call_reply){.code = RC_TIMEOUT,
+	    .error = "no answer in time"};
 	ret = http_out_start(o->agent->http, &req, api_done, o, &o->http);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "cannot start a request to %s",

@@ -267,6 +267,19 @@ what_the_server_answers_is_checked(void)
 	CHECK_INT(sandbox_count("etc"), 2);
 }
 
+/* A process that stood still meets the end of the wait before the answer. */
+static void
+an_answer_that_comes_too_late_is_asked_for_again(void)
+{
+	begin();
+	rig_answer("GET", "/api/v1/agents/a-1/certificates/", 200, "{}", 90000);
+	site_deploy("1");
+	rig_pass(120000);
+	CHECK(rig_count("GET", "/api/v1/agents/a-1/certificates/") >= 2);
+	CHECK_INT(rig_count("POST", STATUS), 0);
+	CHECK(site_shows(old_cert, old_key));
+}
+
 static void
 a_host_that_forbids_it_stays_as_it_is(void)
 {
@@ -473,6 +486,7 @@ CHECK_MAIN(CHECK_ROW(a_new_pair_is_tested_loaded_proven_and_told),
     CHECK_ROW(deaths_in_failures_leave_no_more),
     CHECK_ROW(a_reload_that_fails_is_tried_again),
     CHECK_ROW(what_the_server_answers_is_checked),
+    CHECK_ROW(an_answer_that_comes_too_late_is_asked_for_again),
     CHECK_ROW(a_host_that_forbids_it_stays_as_it_is),
     CHECK_ROW(what_is_no_pair_is_refused_untouched),
     CHECK_ROW(a_file_of_another_certificate_is_refused_untouched),
