@@ -6,8 +6,8 @@
  * Says "ready" once every stream has begun, then counts each event of each
  * client and how long ago it was changed by its own "at" (the clocks are one),
  * until every client has had EVENTS, or the time is over.  Prints one line:
- * clients that are left, events of the client that had fewest, events of all, the
- * milliseconds of the median, of 99 in 100, and the longest.
+ * clients that are left, events of the client that had fewest, events of all,
+ * the milliseconds of the median, of 99 in 100, and the longest.
  */
 #include <arpa/inet.h>
 #include <errno.h>
