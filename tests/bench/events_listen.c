@@ -234,17 +234,18 @@ main(int argc, char **argv)
 	if (argc != 5 || !ctx || poll < 0 || !fgets(key, sizeof(key), stdin))
 		fail("usage: events_listen PORT CLIENTS SECONDS EVENTS < key");
 	key[strcspn(key, "\n")] = '\0';
-	nclients = atoi(argv[2]);
+	nclients = (int)strtol(argv[2], NULL, 10);
 	clients = calloc((size_t)nclients, sizeof(*clients));
 	if (nclients < 1 || !clients)
 		fail("how many clients?");
 	for (int i = 0; i < nclients; i++)
-		open_one(&clients[i], ctx, atoi(argv[1]), key, poll);
+		open_one(&clients[i], ctx, (int)strtol(argv[1], NULL, 10), key,
+		    poll);
 	while (nbegun < nclients)
 		run_once(poll);
 	(void)printf("ready\n");
 	(void)fflush(stdout);
-	until = now_ms() + atoll(argv[3]) * 1000;
+	until = now_ms() + strtoll(argv[3], NULL, 10) * 1000;
 	while (now_ms() < until && fewest() < strtoull(argv[4], NULL, 10))
 		run_once(poll);
 	print_all();

@@ -76,7 +76,9 @@ def test_no_cell_of_the_record_is_empty():
 
 def test_every_scenario_of_the_harness_has_a_row():
     listed = {s["name"] for s in extract.listed(ROOT)}
-    for path in (ROOT / "deploy/test/loadtest/scenarios").glob("[a-z]*.py"):
+    modules = list((ROOT / "deploy/test/loadtest/scenarios").glob("[a-z]*.py"))
+    assert modules
+    for path in modules:
         name = re.search(r'^NAME = "(\w+)"', path.read_text(encoding="utf-8"), re.M)
         assert name and name[1] in listed, f"{path.name}: scripts/scale-baseline/record.json does not list it"
 

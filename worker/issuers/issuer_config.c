@@ -61,19 +61,6 @@ issuer_config_int(struct issuer_config *c, const char *name, int64_t *out)
 }
 
 void
-issuer_config_bool(struct issuer_config *c, const char *name, bool *out)
-{
-	rc ret;
-
-	if (c->code != RC_OK)
-		return;
-	ret = json_bool(c->object, name, out);
-	if (ret != RC_OK && ret != RC_NOT_FOUND)
-		refuse(c, RC_INVALID,
-		    arena_printf(c->a, "%s is neither true nor false", name));
-}
-
-void
 issuer_config_url(struct issuer_config *c, const char *name,
     const char *const *own, const char **out)
 {

@@ -35,7 +35,6 @@ void issuer_config_start(struct issuer_config *c, const char *type,
 void issuer_config_text(struct issuer_config *c, const char *name,
     const char **out);
 void issuer_config_int(struct issuer_config *c, const char *name, int64_t *out);
-void issuer_config_bool(struct issuer_config *c, const char *name, bool *out);
 /* Where calls go, without a "/" at its end: one of the CA's own, of which the
  * first is meant where the key is absent (it may have none), or one that the
  * workers' host allows. */

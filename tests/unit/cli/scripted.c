@@ -101,6 +101,18 @@ client_call(struct cli *c, const char *method, const char *path,
 }
 
 struct answer
+client_stream(struct cli *c, const char *path, const char *last_id,
+    bool (*take)(void *arg, const char *bytes, size_t n), void *arg)
+{
+	struct answer a = client_call(c, "GET", path, NULL);
+
+	(void)last_id;
+	if (a.status == 200)
+		(void)take(arg, a.text, strlen(a.text));
+	return a;
+}
+
+struct answer
 client_look(struct cli *c, const char *path, struct arena **held)
 {
 	struct arena *run = c->arena;
