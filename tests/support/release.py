@@ -50,13 +50,15 @@ def make_next(directory):
     env = os.environ | {"PATH": f"/usr/bin:/bin:{os.environ['PATH']}"}
     top = Path(directory) / "next"
     top.mkdir()
-    for path in [ROOT / "meson.build", ROOT / "meson_options.txt", *(p.parent for p in ROOT.glob("*/meson.build"))]:
+    # A file of the build's that is not there makes ninja set up the build anew, and again, in the checkout that the copy's paths name.
+    folders = [p for p in ROOT.iterdir() if p.is_dir() and not p.name.startswith((".", "build")) and any(p.rglob("meson.build"))]
+    for path in [ROOT / "meson.build", ROOT / "meson_options.txt", *folders]:
         copy(path, top)
     build = top / "build"
     if BUILD.parent == ROOT:  # its paths lead from there to the sources
         build.mkdir()
         for path in BUILD.iterdir():
-            if path.name not in ("tests", "test-logs", "pycache"):
+            if path.name not in ("tests", "deploy", "test-logs", "pycache"):
                 copy(path, build)
     else:
         subprocess.run(["meson", "setup", build, top], check=True, stdout=subprocess.DEVNULL, env=env)
