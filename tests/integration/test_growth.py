@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from fleet import ROOT
-from release import copy
+from release import copy_sources
 
 NOT_SANITIZED = "the copy is compiled by itself, the same whatever build is under test"
 
@@ -52,8 +52,7 @@ def run(*argv):
 def tree(tmp_path_factory):
     """A copy of the sources, and a build directory in which nothing is compiled."""
     top = tmp_path_factory.mktemp("growth")
-    for path in [ROOT / "meson.build", ROOT / "meson_options.txt", *(p.parent for p in ROOT.glob("*/meson.build"))]:
-        copy(path, top)
+    copy_sources(top)
     run("meson", "setup", top / "new", top)
     return top, top / "new"
 

@@ -44,16 +44,20 @@ def copy(source, target):
     subprocess.run(["cp", "-a", "--reflink=auto", source, target], check=True)
 
 
+def copy_sources(top):
+    """All that the build reads.  Where a file of it is missing, ninja sets the build up anew, again and again."""
+    folders = [p for p in ROOT.iterdir() if p.is_dir() and not p.name.startswith((".", "build")) and any(p.rglob("meson.build"))]
+    for path in [ROOT / "meson.build", ROOT / "meson_options.txt", *folders]:
+        copy(path, top)
+
+
 def make_next(directory):
     """The other release, below directory."""
     # Debian's own tools first, as tools/build.sh does; a compiler's cache needs the rest.
     env = os.environ | {"PATH": f"/usr/bin:/bin:{os.environ['PATH']}"}
     top = Path(directory) / "next"
     top.mkdir()
-    # A file of the build's that is not there makes ninja set up the build anew, and again, in the checkout that the copy's paths name.
-    folders = [p for p in ROOT.iterdir() if p.is_dir() and not p.name.startswith((".", "build")) and any(p.rglob("meson.build"))]
-    for path in [ROOT / "meson.build", ROOT / "meson_options.txt", *folders]:
-        copy(path, top)
+    copy_sources(top)
     build = top / "build"
     if BUILD.parent == ROOT:  # its paths lead from there to the sources
         build.mkdir()

@@ -167,10 +167,14 @@ def _end_strays(layout, steps):
 
 def remove(layout, name, steps):
     """Down, and no service any more."""
-    if is_supervised(layout, name):
-        sv(layout, "exit", name)
-        wait_until(lambda: not is_supervised(layout, name), STOP_S, steps, f"{name} to end")
-    shutil.rmtree(layout.services / name)
+    # Under another name first: a supervisor that has ended is started again for a directory that runsvdir still finds.
+    gone = f".{name}"
+    shutil.rmtree(layout.services / gone, ignore_errors=True)
+    (layout.services / name).rename(layout.services / gone)
+    if is_supervised(layout, gone):
+        sv(layout, "exit", gone)
+        wait_until(lambda: not is_supervised(layout, gone), STOP_S, steps, f"{name} to end")
+    shutil.rmtree(layout.services / gone)
 
 
 def stop(layout, steps):
