@@ -16,6 +16,17 @@
 #define JOB_STATUS \
 	"[--status Pending|AwaitingCSR|AwaitingApproval|Running|Completed|" \
 	"Failed|Cancelled]"
+#define EXCLUDED_REASON \
+	"[--reason acme_client|agent_offline|approval|archived|" \
+	"csr|expired|gone|held|job_open|key|life|moved_on|" \
+	"name_constrained|name_email|name_ip|name_uri|" \
+	"name_wildcard|no_key_holder|policy_forbids|profile_off|" \
+	"profile_pins|revoked|short_lived|usage]"
+/* Of all kinds of events. */
+#define EVENT_STATUS \
+	"[--status Pending|Active|Expiring|Expired|RenewalInProgress|Failed|" \
+	"Revoked|Archived|AwaitingCSR|AwaitingApproval|Running|Completed|" \
+	"Cancelled|Online|Offline|Degraded|Retired|Deployed|Raised]"
 #define CRITERIA \
 	"[--agent-id ID] [--issuer-id ID] [--owner-id ID] [--profile-id ID] " \
 	"[--team-id ID]"
@@ -133,7 +144,7 @@ const struct command commands[] = {
     {"events", NULL,
 	"[--kind KIND[,KIND]] [--certificate-id ID] [--agent-id ID] "
 	"[--job-id ID] [--issuer-id ID] [--team-id ID] [--target-id ID] "
-	"[--condition NAME] [--status STATUS] [--since ID] [--for 1..86400]",
+	"[--condition NAME] " EVENT_STATUS " [--since ID] [--for 1..86400]",
 	"what changes, as it changes; --since goes on behind an event's id, "
 	"--for ends it after so many seconds",
 	cmd_events},
@@ -222,7 +233,7 @@ const struct command commands[] = {
 	"those of one that cannot go, wait or failed, and why",
 	cmd_replace_certificates},
     {"replace", "excluded",
-	"--issuer ID --to ID [--reason WORD] [--move-profiles]",
+	"--issuer ID --to ID " EXCLUDED_REASON " [--move-profiles]",
 	"those that a replacement could not take, and why",
 	cmd_replace_excluded},
     {"replace", "get", "ID", "how far one is", cmd_replace_get},

@@ -12,37 +12,9 @@ struct meaning {
 
 /* Of what a certificate waits for, or stays for. */
 static const struct meaning reasons[] = {
-    {"acme_client", "their ACME clients renew them when their renewal windows, "
-		    "which move, say so"},
-    {"agent_offline", "their agents are offline and make no key until they "
-		      "come back"},
-    {"approval", "their profile demands an approval"},
-    {"archived", "archived"},
-    {"csr", "their agents have sent no CSR"},
-    {"expired", "expired; their ACME clients let them end"},
-    {"gone", "removed"},
-    {"held", "an open transaction holds them"},
-    {"job_open", "an order at the old CA is followed to its end first"},
-    {"key", "the new CA takes no key of their clients' kind (Ed25519)"},
-    {"life", "their profile wants a shorter life than the new CA gives"},
-    {"moved_on", "given another issuer by somebody"},
-    {"name_constrained", "the name constraints of the new CA forbid a name"},
-    {"name_email", "the new issuer has no certificates for mail addresses"},
-    {"name_ip", "the new issuer can't be shown who has an IP address"},
-    {"name_uri", "the new issuer has no certificates for URIs"},
-    {"name_wildcard", "the new issuer proves names by http-01, and that proves "
-		      "no wildcard; dns-01 does"},
-    {"no_key_holder",
-	"no agent and no ACME client has their key; map them to a target"},
-    {"policy_forbids", "a policy of allowed issuers has the new one not"},
-    {"profile_off", "their profile is disabled"},
-    {"profile_pins", "their profile names another issuer; --move-profiles "
-		     "changes those that name the old one"},
-    {"revoked", "revoked"},
-    {"short_lived", "the new issuer's certificates live less than an hour, "
-		    "which their profile does not allow"},
-    {"usage", "the new CA does not issue for what their profile's "
-	      "allowed_ekus name"},
+#define EXCLUDED(word, says) {word, says},
+#include "common/issuer/excluded.def"
+#undef EXCLUDED
 };
 
 static const struct meaning stops[] = {

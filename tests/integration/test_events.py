@@ -277,7 +277,7 @@ def test_filters(fleet):
 
 
 @pytest.mark.parametrize("query, word", [
-    ("certifcate_id=mc-1", "certifcate_id"), ("kind=cert", '"cert"'), ("kind=", "kind"), ("team_id=", "team_id"), ("team_id=a,,b", "team_id"),
+    ("certifcate_id=mc-1", "certifcate_id"), ("kind=cert", '"cert"'), ("kind=", "kind"), ("status=Odd", '"Odd"'), ("status=Active,Odd", '"Odd"'), ("team_id=", "team_id"), ("team_id=a,,b", "team_id"),
     ("agent_id=" + ",".join(f"a{i}" for i in range(101)), "agent_id"), ("for=x", "for"), ("for=25h", "for"), ("for=-1s", "for"),
     ("last_event_id=5", "Last-Event-ID"), ("page=1", "page")])
 def test_refused_by_name(fleet, query, word):

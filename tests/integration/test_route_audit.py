@@ -425,6 +425,7 @@ CASES = dict(nouns()) | {
     ("GET", f"{CERTS}/{{id}}/export/pem"): [lambda w: (w.admin, f"{CERTS}/{w.exportable()}/export/pem", None)],
     ("POST", f"{CERTS}/{{id}}/export/pkcs12"): [lambda w: (w.admin, f"{CERTS}/{w.exportable()}/export/pkcs12", {})],
     ("POST", f"{REPLACEMENTS}/plan"): [lambda w: (w.admin, f"{REPLACEMENTS}/plan", w.replacing())],
+    ("POST", f"{REPLACEMENTS}/plan/certificates"): [lambda w: (w.admin, f"{REPLACEMENTS}/plan/certificates", w.replacing())],
     ("POST", REPLACEMENTS): [lambda w: (w.admin, REPLACEMENTS, w.replacing())],
     **{("POST", f"{REPLACEMENTS}/{{id}}/{how}"): [lambda w, how=how: (w.admin, f"{REPLACEMENTS}/{w.replacement(how)}/{how}", None)]
        for how in ("pause", "resume", "cancel")},

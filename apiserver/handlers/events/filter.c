@@ -6,6 +6,7 @@
 #include "apiserver/edge/request.h"
 #include "apiserver/handlers/events/events.h"
 #include "apiserver/policy/path.h"
+#include "common/base/attr.h"
 
 static const char *const key_names[EVENT_NKEYS] = {
     [EVENT_KEY_AGENT] = "agent_id",
@@ -17,6 +18,35 @@ static const char *const key_names[EVENT_NKEYS] = {
     [EVENT_KEY_TARGET] = "target_id",
     [EVENT_KEY_TEAM] = "team_id",
 };
+
+/* Of all kinds. */
+static const char *const statuses[] = {"Pending", "Active", "Expiring",
+    "Expired", "RenewalInProgress", "Failed", "Revoked", "Archived",
+    "AwaitingCSR", "AwaitingApproval", "Running", "Completed", "Cancelled",
+    "Online", "Offline", "Degraded", "Retired", "Deployed", "Raised"};
+
+/* Who waits for what never comes is told so. */
+static bool
+are_statuses(struct op *op, const char *const *items, size_t n,
+    const char **out_why)
+{
+	size_t k;
+
+	for (size_t i = 0; i < n; i++) {
+		for (k = 0; k < ARRAY_LEN(statuses); k++) {
+			if (strcmp(items[i], statuses[k]) == 0)
+				break;
+		}
+		if (k == ARRAY_LEN(statuses)) {
+			*out_why = op_printf(op,
+			    "status: there is no \"%s\"; docs/reference/"
+			    "events.md has those of each kind",
+			    items[i]);
+			return false;
+		}
+	}
+	return true;
+}
 
 /* Those between commas; NULL and why not. */
 static const char **
@@ -85,7 +115,9 @@ event_filter_read(struct op *op, struct event_filter *out, const char **out_why)
 			continue;
 		f.values[i] =
 		    split(op, key_names[i], text ? text : "", &f.n[i], out_why);
-		if (!f.values[i])
+		if (!f.values[i] ||
+		    (i == EVENT_KEY_STATUS &&
+			!are_statuses(op, f.values[i], f.n[i], out_why)))
 			ret = RC_INVALID;
 	}
 	if (ret == RC_OK)

@@ -55,8 +55,14 @@ static op_step created;
 static const struct field create_fields[] = {FROM_TO, WAVE, REVOKES, MOVES};
 static const struct field plan_fields_in[] = {FROM_TO, WAVE, REVOKES, MOVES,
     {"within_seconds", FIELD_INT, 0, 1, WITHIN_MAX}};
+static const char *const excluded_words[] = {
+#define EXCLUDED(word, says) word,
+#include "common/issuer/excluded.def"
+#undef EXCLUDED
+    NULL};
 static const struct field excluded_fields_in[] = {FROM_TO, MOVES,
-    {"reason", FIELD_TEXT, FIELD_EMPTY_ABSENT, .max = 32},
+    {"reason", FIELD_TEXT, FIELD_EMPTY_ABSENT, .max = 32,
+	.words = excluded_words},
     {"after", FIELD_TEXT, FIELD_EMPTY_ABSENT | FIELD_ID, .max = WISH_ID_MAX}};
 
 /* --- the plan --- */
