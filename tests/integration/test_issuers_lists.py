@@ -132,9 +132,18 @@ def test_what_it_does_not_show_is_asked_for_by_itself(plane, ca):  # noqa: F811
     ca.sim.forget(forgotten)
     plane.query(DUE, jobs)
     wait_polled(plane, [jobs[0], *jobs[2:]])
-    wait_for(lambda: state(plane, jobs[1])[:2] == ("Pending", "ordered") and number_of(plane, jobs[1]) != forgotten, 20, "the second order")
+
+    def is_placed_again():
+        if state(plane, jobs[1])[:2] != ("Pending", "ordered"):
+            return False
+        if number_of(plane, jobs[1]) != forgotten:
+            return True
+        # Stopped by the end of its tick's budget, or by an answer that came too late on a busy machine: it need not wait.
+        plane.query(DUE, jobs[1:2])
+        return False
+    wait_for(is_placed_again, 20, "the second order", every=0.5)
     alone = asked_alone(ca)
-    # The end of its tick's budget may stop one before it is placed, and it is asked for once more.
+    # Whatever stopped it before it was placed, it is asked for once more then.
     assert alone[waits] == 1 and alone[forgotten] >= 1 and ca.orders() == LEAST + 1
 
 

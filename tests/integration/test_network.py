@@ -309,6 +309,7 @@ def test_a_worker_that_dies_half_way(plane, scep, certificates):
     fault = plane.dir / "fault"
     fault.write_text("worker.scep_probe.half\n")
     worker = plane.start_worker(keep=True, CERTCTL_NETWORK_SCAN_ALLOW_LOOPBACK="true", CERTCTL_FAULT_FILE=str(fault))
+    wait_for_workers(plane, 1)
     found = probed(plane, scep.url)
     assert worker.exits == [-9] and not fault.exists() and len(scep.asked) == 3
     assert found["supports_aes"] and found["ca_cert_chain_length"] == 1
