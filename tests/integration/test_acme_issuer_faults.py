@@ -313,6 +313,9 @@ def test_an_external_account_binds_it(plane, acme, sim, order):  # noqa: F811
     ({"webroot": "/etc"}, "webroot /etc is none of CERTCTL_ACME_WEBROOTS"), ({"profile": "a/b"}, "profile is letters, digits"),
     ({"email": "nobody"}, "email is no address"), ({"eab_kid": "kid-1"}, "eab_kid and eab_hmac belong together")])
 def test_a_configuration_that_no_worker_may_use(plane, acme, sim, change, words):  # noqa: F811
+    # Its test, by the configuration that it was made with, is over before.
+    wait_for(lambda: plane.value("SELECT test_status FROM issuers WHERE id = %s", acme.id) != "untested", 40, "the issuer's test")
+    sim.forget_calls()
     reconfigure(plane, acme, **change)
     wait_for(lambda: words in (plane.value("SELECT last_error FROM tasks WHERE issuer_id = %s ORDER BY id DESC LIMIT 1", acme.id) or ""),
              20, "its words")
