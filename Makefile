@@ -6,7 +6,7 @@ STACK := /usr/bin/python3 -B deploy/local/local_stack.py
 
 LOADTEST := /usr/bin/python3 -B deploy/test/loadtest/loadtest.py $(if $(DURATION),--duration $(DURATION)) $(if $(DATABASE_URL),--database "$(DATABASE_URL)") $(if $(ARTIFACTS),--artifacts $(ARTIFACTS)) $(if $(filter 1,$(RAW)),--raw)
 
-.PHONY: help up down status logs clean build test chaos failover upgrade acme-rfc-conformance-test bench loadtest loadtest-scale loadtest-tools lint format
+.PHONY: help up down status logs clean build test chaos failover upgrade acme-rfc-conformance-test bench loadtest loadtest-scale soak loadtest-tools lint format
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-26s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ loadtest-scale: loadtest-tools ## every load of a large fleet, one after another
 # Any scenario by its name: scenarios/NAME.py.
 loadtest-scale-%: loadtest-tools
 	@$(LOADTEST) $*
+
+soak: loadtest-tools ## a fleet, ACME clients, bulk calls, restarts and a fail-over for long: make soak MINUTES=60
+	@$(LOADTEST) soak --duration $(or $(MINUTES),60)m
 
 loadtest-tools:
 	@$(PACKAGES) loadtest

@@ -134,9 +134,8 @@ def test_what_it_does_not_show_is_asked_for_by_itself(plane, ca):  # noqa: F811
     wait_polled(plane, [jobs[0], *jobs[2:]])
 
     def is_placed_again():
-        if state(plane, jobs[1])[:2] != ("Pending", "ordered"):
-            return False
-        if number_of(plane, jobs[1]) != forgotten:
+        status, step = state(plane, jobs[1])[:2]
+        if (status, step) == ("Pending", "ordered") and number_of(plane, jobs[1]) != forgotten:
             return True
         # Stopped by the end of its tick's budget, or by an answer that came too late on a busy machine: it need not wait.
         plane.query(DUE, jobs[1:2])

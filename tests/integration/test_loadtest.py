@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE))
 import k6  # noqa: E402
 import loadtest  # noqa: E402
 import plain  # noqa: E402
+import slopes  # noqa: E402
 import stack as stack_module  # noqa: E402
 from report import NotMeasured, Report  # noqa: E402
 
@@ -306,3 +307,13 @@ def test_containers_call_targets_that_are_there():
     assert load["environment"]["TARGET"] in targets() and 'make "$$TARGET"' in load["command"][-1]
     assert set(load["depends_on"]) <= set(told["services"])
     assert {v.split(":")[0] for v in load["volumes"] if not v.startswith(".")} <= set(told["volumes"])
+
+
+def test_growth_of_memory_is_a_slope():
+    """Of programs that were there all the time; what came later, what went, and what puts the load on, have none."""
+    hour = [{"s": t * 60.0, "busy_s": 1, "leak": {"rss_kb": 1000 + 2 * t}, "flat": {"rss_kb": 500}, "generator-1": {"rss_kb": t}}
+            | ({"late": {"rss_kb": 1}} if t > 40 else {}) | ({"gone": {"rss_kb": 1}} if t < 40 else {}) for t in range(61)]
+    found = slopes.fit(hour, 30 * 60)
+    assert set(found) == {"leak", "flat"}
+    assert found["leak"] == pytest.approx((120, 1090)) and found["flat"] == pytest.approx((0, 500))
+    assert slopes.fit(hour, 10**9) == {} and slopes.line([(1, 5), (1, 7)]) == (0, 6)

@@ -15,9 +15,13 @@
 #define REPLY_MAX 65536
 #define URL_BYTES 3000
 #define UNDER_WAY_MAX 256
+#define AGAIN_MS 1000 /* after a refusal, as its Retry-After says */
 
+/* One that is under way, or waits to be asked for again. */
 struct asked {
 	struct ask *ask;
+	const char *id;
+	int64_t again_ms;
 	struct http_call *call;
 	struct asked *prev, *next;
 };
@@ -32,25 +36,41 @@ struct ask {
 	size_t a_second, n; /* asked for */
 	size_t under_way;
 	struct asked *calls;
+	struct asked *refused; /* the first one is due first */
 	int64_t since_ms;
 };
+
+/* Of the rate limit, of a server that has too much to do, or of none at all:
+ * whoever wants a renewal asks again. */
+static bool
+is_refusal(rc code, int status)
+{
+	return code != RC_OK || status == 429 || status == 503;
+}
 
 static void
 answered(void *arg, rc code, int status, const char *body, size_t len,
     const char *error)
 {
 	struct asked *one = arg;
+	struct ask *a = one->ask;
 
 	/* What came of it was seen at the seam. */
-	DL_DELETE(one->ask->calls, one);
-	one->ask->under_way--;
-	free(one);
+	DL_DELETE(a->calls, one);
+	a->under_way--;
+	one->call = NULL;
+	if (!is_refusal(code, status)) {
+		free(one);
+		return;
+	}
+	one->again_ms = loop_now_ms(a->loop) + AGAIN_MS;
+	DL_APPEND(a->refused, one);
+	timer_arm(a->tick, TICK_MS);
 }
 
 static void
-ask_one(struct ask *a, const char *id)
+send_one(struct ask *a, struct asked *one)
 {
-	struct asked *one = mem_zalloc(sizeof(*one));
 	char url[URL_BYTES];
 	struct http_request req = {
 	    .method = "POST",
@@ -61,9 +81,7 @@ ask_one(struct ask *a, const char *id)
 	};
 
 	(void)snprintf(url, sizeof(url), "%s/api/v1/certificates/%s/renew",
-	    a->url, id);
-	watch_point(a->watch, id, NULL, CYCLE_DUE);
-	one->ask = a;
+	    a->url, one->id);
 	if (http_out_start(a->http, &req, answered, one, &one->call) != RC_OK) {
 		watch_error(a->watch, "renewal not asked for");
 		free(one);
@@ -74,16 +92,39 @@ ask_one(struct ask *a, const char *id)
 }
 
 static void
+ask_first(struct ask *a, const char *id)
+{
+	struct asked *one = mem_zalloc(sizeof(*one));
+
+	one->ask = a;
+	one->id = id;
+	watch_point(a->watch, id, NULL, CYCLE_DUE);
+	send_one(a, one);
+}
+
+static void
+ask_again(struct ask *a)
+{
+	struct asked *one = a->refused;
+
+	DL_DELETE(a->refused, one);
+	send_one(a, one);
+}
+
+static void
 on_tick(void *arg)
 {
 	struct ask *a = arg;
 	size_t all = cycles_count(a->watch->cycles);
-	int64_t passed = loop_now_ms(a->loop) - a->since_ms;
+	int64_t now = loop_now_ms(a->loop), passed = now - a->since_ms;
 	size_t until = (size_t)passed * a->a_second / 1000 + 1;
 
+	while (a->refused && a->refused->again_ms <= now &&
+	    a->under_way < UNDER_WAY_MAX)
+		ask_again(a);
 	while (a->n < all && a->n < until && a->under_way < UNDER_WAY_MAX)
-		ask_one(a, cycles_id(a->watch->cycles, a->n++));
-	if (a->n < all)
+		ask_first(a, cycles_id(a->watch->cycles, a->n++));
+	if (a->n < all || a->refused)
 		timer_arm(a->tick, TICK_MS);
 }
 
@@ -139,6 +180,10 @@ ask_free(struct ask *a)
 	DL_FOREACH_SAFE(a->calls, one, next)
 	{
 		http_call_cancel(one->call);
+		free(one);
+	}
+	DL_FOREACH_SAFE(a->refused, one, next)
+	{
 		free(one);
 	}
 	timer_free(a->tick);

@@ -2,8 +2,9 @@
  * ask: asks for the renewal of each certificate once, so many a second, as an
  * operator's script does.
  *
- * A certificate is due from the moment its request leaves.  One that is
- * refused is counted and not asked for again.
+ * A certificate is due from the moment its request first leaves.  One that is
+ * refused for its rate or for want of room, or has no answer, is counted and
+ * asked for again a second later.
  */
 #ifndef FLEET_ASK_H
 #define FLEET_ASK_H
