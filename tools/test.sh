@@ -29,8 +29,8 @@ started=$SECONDS
 jobs=$(nproc)
 [ "$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)" -ge 1500 ] || jobs=1
 
-# The integration tests wait for half of their time: two files a core at once and one more, where each has a GiB and a quarter of memory.
-planes=$(awk -v cores="$(nproc)" '/^MemAvailable:/ { n = int($2 / 1310720); least = cores + 1; most = 2 * cores + 1
+# The integration tests wait for more than half of their time: three files a core at once, where each has a GiB and a quarter of memory.
+planes=$(awk -v cores="$(nproc)" '/^MemAvailable:/ { n = int($2 / 1310720); least = cores + 1; most = 3 * cores
     print (n < least ? least : n > most ? most : n) }' /proc/meminfo)
 
 # part NAME LOG SECONDS PASSED FAILED SKIPPED: prints the line and keeps the numbers; parts that run at the same time do so one after another.

@@ -3,7 +3,7 @@
 make bench: measures what certctl promises and what the machine could do at
 most, in the same run, and prints both with their ratio.
 
-    bench.py [--short] [NAME ...]
+    bench.py [--short] [--out FILE] [NAME ...]
 
 Entries of other files join through PLUGINS: each is a module here whose
 ENTRIES maps a name to a function that takes the Bench.
@@ -14,6 +14,7 @@ synchronous_commit and full_page_writes on.  Nothing here fails a build.
 --short takes little of everything and judges no figure; the tests run it to
 see that each entry still works.
 """
+import argparse
 import importlib
 import json
 import os
@@ -23,11 +24,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 from bench_common import BENCH_PG, IS_SHORT, RUNS, pss_kb, sized, wait_completed  # first: it finds fleet
 from fleet import API_KEY, BUILD, ROOT, Fleet, clean_env, free_port, wait_for
 
-SECONDS = sized(4, 2)
+SECONDS = sized(4, 1)
 CONNECTIONS = sized(64, 4)
 AGENTS = sized(5000, 50)
 DRAIN = sized(20000, 600)
@@ -317,7 +319,12 @@ def all_entries():
 
 def main():
     entries = all_entries()
-    names = [word for word in sys.argv[1:] if word != "--short"] or entries
+    parser = argparse.ArgumentParser(prog="bench.py", description="Measures what certctl promises.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="an entry; without one, all")
+    parser.add_argument("--short", action="store_true", help="little of everything; no figure is judged")
+    parser.add_argument("--out", type=Path, help="where the rows go, JSON")
+    arguments = parser.parse_args()
+    names = arguments.names or entries
     wrong = [n for n in names if n not in entries]
     if wrong:
         sys.exit(f"bench.py: there is no benchmark {wrong[0]}; there are: {' '.join(entries)}")
@@ -331,7 +338,7 @@ def main():
         Fleet.template = made.pgdata
         for bench.entry in names:
             entries[bench.entry](bench)
-    out = BUILD / ("bench-short.json" if IS_SHORT else "bench.json")
+    out = arguments.out or BUILD / ("bench-short.json" if IS_SHORT else "bench.json")
     out.write_text(json.dumps(bench.rows, indent=1) + "\n")
     print(f"written to {out}")
 
