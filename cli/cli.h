@@ -78,6 +78,7 @@ int cmd_eab_keys_list(struct cli *c);
 int cmd_eab_keys_reseal(struct cli *c);
 int cmd_eab_keys_revoke(struct cli *c);
 int cmd_events(struct cli *c);
+int cmd_explain(struct cli *c);
 int cmd_health_checks_acknowledge(struct cli *c);
 int cmd_health_checks_get(struct cli *c);
 int cmd_health_checks_history(struct cli *c);

@@ -148,6 +148,9 @@ const struct command commands[] = {
 	"what changes, as it changes; --since goes on behind an event's id, "
 	"--for ends it after so many seconds",
 	cmd_events},
+    {"explain", NULL, "[certificate|job|target] ID [--json]",
+	"why it is not ready, since when, what happens next and what to do",
+	cmd_explain},
     {"health-checks", "acknowledge", "ID [--by NAME]",
 	"say that somebody knows of it, until its status changes",
 	cmd_health_checks_acknowledge},

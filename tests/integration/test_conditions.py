@@ -229,6 +229,17 @@ HELD = {"transaction_open": open_transaction}
 WORKERS_TOO = {"bus_certificate_ended", "bus_certificate_ending"}  # in their rows
 
 
+# What ties a scene to the certificate, where it has nothing to do with it: certctl explain is to tell of it there.
+TIED = {
+    "notification_dead": "UPDATE notification_events SET certificate_id = 'mc-x'",
+    "notification_unsent": "UPDATE notification_events SET certificate_id = 'mc-x'",
+    "endpoint_down": "UPDATE endpoint_health_checks SET certificate_id = 'mc-x'",
+    "endpoint_mismatch": "UPDATE endpoint_health_checks SET certificate_id = 'mc-x'",
+    "acme_profile_unable": "UPDATE managed_certificates SET certificate_profile_id = 'prof-x'",
+    "agent_silent": OTHER[0] + "; INSERT INTO certificate_target_mappings (certificate_id, target_id) VALUES ('mc-x', 'tgt-x')",
+}
+
+
 @pytest.fixture
 def calm(basics: Fleet):
     """Nothing is wrong; no process changes what a test plants."""
@@ -283,21 +294,30 @@ def test_it_is_told_of(calm, name):
     for statement in statements:
         calm.plant(statement)
     check_told(calm, name, subject)
+    if not calm.query("SELECT 1 FROM managed_certificates WHERE id = 'mc-x'"):
+        calm.plant(ACTIVE)
+    if name in TIED:
+        calm.plant(TIED[name])
+    check_explained(calm, name)
 
 
 @pytest.mark.parametrize("name", sorted(HELD))
 def test_what_somebody_does_is_told_of(calm, name):
     with HELD[name](calm) as subject:
         check_told(calm, name, subject)
+        calm.plant(ACTIVE)
+        check_explained(calm, name)
     assert told(calm) == ({}, True)
 
 
 @pytest.mark.parametrize("name", sorted(FOUND))
 def test_what_the_process_finds_is_told_of(calm, name):
-    """Beside what the view says, until it is over."""
+    """Beside what the view says, until it is over; whoever asks about a certificate is told, too."""
+    calm.plant(ACTIVE)
     with FOUND[name](calm):
         wait_for(lambda: name in told(calm)[0], 30, f"{name} to be told")
         check_told(calm, name, "")
+        check_explained(calm, name)
     wait_for(lambda: told(calm) == ({}, True) and calm.api.get("/ready")[0] == 200, 30, f"{name} to be over")
     done = calm.cli("status")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -315,6 +335,15 @@ def test_a_workers_certificate_of_the_bus_is_told_of(calm, name, left):
         wait_for(lambda: told(calm) == ({}, True), 60, f"{name} to be over")
     finally:
         calm.processes.pop("worker-1").stop()
+
+
+def check_explained(calm, name):
+    """certctl explain has a sentence for it, where it has to do with a certificate; the trail and notifications only tell."""
+    told = calm.api.need("GET", "/api/v1/explain/certificate/mc-x")
+    step = next(s for s in told["steps"] if s["code"] == name)
+    assert step["text"] and step["advice"] and "{" not in step["text"] + step["advice"] + step.get("next", ""), step
+    assert step["state"] in ("warning", "waiting", "stuck") or name.startswith(("audit_", "notification_")), step
+    assert told["ready"] == all(s["state"] in ("ok", "note", "warning") for s in told["steps"])
 
 
 def check_told(calm, name, subject):

@@ -9,6 +9,7 @@ WORK = members("jobs:l count:i")
 EVENT = members("id actor actor_type action resource_type resource_id details:o timestamp:t event_category?")
 NOTIFICATION = members("id type certificate_id? channel recipient message sent_at:t? status error? retry_count:i next_retry_at:t? last_error? created_at:t")
 STATUS = members("status")
+EXPLAINED = members("kind id name state verdict at:t ready:b code? step? subject? since:t? said? next? next_at:t? advice? steps:l")
 SPAN = "?from=2020-01-01T00:00:00Z&to=2020-02-01T00:00:00Z"
 
 
@@ -83,6 +84,9 @@ GOOD = {
     # Beside the contract's.
     ("GET", f"{V1}/admin/processes"): [Good("", None, 200, members("apiservers,schedulers,workers:l"))],
     ("GET", f"{V1}/admin/conditions"): [Good("", None, 200, members("data:l"))],
+    ("GET", f"{V1}/explain/certificate/{{id}}"): [Good(lambda w: w.certificate(), None, 200, EXPLAINED)],
+    ("GET", f"{V1}/explain/job/{{id}}"): [Good(lambda w: w.last(running(w)), None, 200, EXPLAINED)],
+    ("GET", f"{V1}/explain/target/{{id}}"): [Good(lambda w: w.target(w.hand["id"]), None, 200, EXPLAINED)],
     ("GET", f"{V1}/admin/scheduler"): [page(members("name"))],
     ("POST", f"{V1}/admin/scheduler/run-now/{{duty}}"): [Good("renewal_scan", None, 202, members("duty"))],
     ("GET", f"{V1}/admin/recovery"): [Good("", None, 200, {})],
@@ -94,6 +98,8 @@ GOOD = {
     ("GET", "/.well-known/pki/crl/{issuer}/{key}"): [],   # test_rekey.py
 }
 BAD = {
+    ("GET", f"{V1}/explain/certificate/{{id}}"): [Bad(NO, None, 404)], ("GET", f"{V1}/explain/job/{{id}}"): [Bad(NO, None, 404)],
+    ("GET", f"{V1}/explain/target/{{id}}"): [Bad(NO, None, 404)],
     ("POST", AGENTS): [Bad("", b, 400) for b in ({}, {"name": "x"}, {"hostname": "h"}, {"name": "x" * 129, "hostname": "h"}, {"name": 7, "hostname": "h"})] +
     [Bad("", {"name": "hand", "hostname": "h.example.test"}, 409)],
     ("GET", f"{AGENTS}/{{id}}"): [Bad(NO, None, 404)],
