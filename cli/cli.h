@@ -36,6 +36,7 @@ struct cli {
 	bool insecure;
 	bool as_json;
 	const char *idempotency_key; /* NULL: none is sent */
+	bool wants_server;           /* date and cert_ends of answers */
 	long call_seconds;   /* that a call may take; 0: a minute and half */
 	struct arena *arena; /* for the whole run */
 	const struct args *args; /* args.h */
@@ -71,6 +72,7 @@ int cmd_discovery_scans(struct cli *c);
 int cmd_discovery_summary(struct cli *c);
 int cmd_discovery_claim(struct cli *c);
 int cmd_discovery_dismiss(struct cli *c);
+int cmd_doctor(struct cli *c);
 int cmd_eab_keys_create(struct cli *c);
 int cmd_eab_keys_delete(struct cli *c);
 int cmd_eab_keys_get(struct cli *c);
@@ -140,6 +142,9 @@ struct answer {
 	const struct cJSON *json; /* NULL when it is not JSON */
 	const char *error;        /* when status is 0 */
 	int64_t retry_after_s;    /* 0: it was not said */
+	/* With wants_server, in Unix seconds; 0: not known. */
+	int64_t date; /* of the server's clock */
+	int64_t cert_begins, cert_ends;
 };
 struct answer client_call(struct cli *c, const char *method, const char *path,
     const char *body);

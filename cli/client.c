@@ -1,4 +1,5 @@
 #include <string.h>
+#include <time.h>
 
 #include <curl/curl.h>
 
@@ -66,6 +67,8 @@ prepare(struct cli *c, const char *method, const char *url, const char *body,
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
 	else if (strcmp(method, "POST") == 0)
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+	if (c->wants_server)
+		curl_easy_setopt(curl, CURLOPT_CERTINFO, 1L);
 	if (c->ca_file[0])
 		curl_easy_setopt(curl, CURLOPT_CAINFO, c->ca_file);
 	if (c->insecure) {
@@ -95,6 +98,40 @@ read_head(CURL *curl, struct answer *a)
 	curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &seconds);
 	a->status = (int)status;
 	a->retry_after_s = seconds > 0 ? seconds : 0;
+}
+
+/* "Expire date:Nov 30 08:00:00 2026 GMT" of a certificate as curl tells it. */
+static int64_t
+find_date(const struct curl_slist *told, const char *name)
+{
+	struct tm tm = {0};
+
+	for (; told; told = told->next) {
+		if (strncmp(told->data, name, strlen(name)) == 0 &&
+		    strptime(told->data + strlen(name), "%b %d %T %Y", &tm))
+			return timegm(&tm);
+	}
+	return 0;
+}
+
+/* What the server's clock and certificate say. */
+static void
+read_server(CURL *curl, struct answer *a)
+{
+	struct curl_certinfo *info = NULL;
+	struct curl_header *date;
+	time_t at;
+
+	if (curl_easy_header(curl, "Date", 0, CURLH_HEADER, -1, &date) ==
+	    CURLHE_OK) {
+		at = curl_getdate(date->value, NULL);
+		a->date = at > 0 ? at : 0;
+	}
+	if (curl_easy_getinfo(curl, CURLINFO_CERTINFO, &info) != CURLE_OK ||
+	    !info || info->num_of_certs < 1)
+		return;
+	a->cert_begins = find_date(info->certinfo[0], "Start date:");
+	a->cert_ends = find_date(info->certinfo[0], "Expire date:");
 }
 
 static void
@@ -142,6 +179,8 @@ client_call(struct cli *c, const char *method, const char *path,
 		a.text = "";
 	} else {
 		read_head(curl, &a);
+		if (c->wants_server)
+			read_server(curl, &a);
 		read_body(c, &reply.body, &a);
 	}
 	buf_fini(&reply.body);

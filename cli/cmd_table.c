@@ -121,6 +121,10 @@ const struct command commands[] = {
 	"what each scan found, newest first", cmd_discovery_scans},
     {"discovery", "summary", "", "how many were found, by status",
 	cmd_discovery_summary},
+    {"doctor", NULL, "[--json]",
+	"check the installation from here: the server, and the processes of "
+	"this host with their settings, files and database",
+	cmd_doctor},
     {"eab-keys", "create",
 	"[--profile-id ID] [--any-profile] [--owner-id ID] "
 	"[--description TEXT] [--expires-at T] [--reusable]",
