@@ -86,6 +86,7 @@ int cmd_health_checks_get(struct cli *c);
 int cmd_health_checks_history(struct cli *c);
 int cmd_health_checks_list(struct cli *c);
 int cmd_health_checks_summary(struct cli *c);
+int cmd_import(struct cli *c);
 int cmd_intermediates_create(struct cli *c);
 int cmd_intermediates_get(struct cli *c);
 int cmd_intermediates_list(struct cli *c);

@@ -168,6 +168,16 @@ const struct command commands[] = {
 	"endpoints that are watched", cmd_health_checks_list},
     {"health-checks", "summary", "", "how many there are, by status",
 	cmd_health_checks_summary},
+    {"import", NULL,
+	"PATH... [--apply] [--yes] [--owner-id ID] [--team-id ID] "
+	"[--issuer-id ID] [--agent-id ID] [--renewal-policy-id ID] "
+	"[--environment TEXT] [--validate-command TEXT] "
+	"[--reload-command TEXT] [--etc DIRECTORY]",
+	"adopt certificates that certbot, acme.sh, lego, Caddy or "
+	"cert-manager keep, or plain PEM files: a plan of what would be made "
+	"for them; --apply makes it, --etc is where servers are configured "
+	"(/etc)",
+	cmd_import},
     {"intermediates", "create",
 	"ISSUER NAME --parent-ca-id ID --common-name TEXT "
 	"[--organization TEXT] [--country CC] "

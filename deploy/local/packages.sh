@@ -17,7 +17,7 @@ set -euo pipefail
 
 RUN=(gcc libc6-dev make meson ninja-build pkg-config python3
     libnng-dev libpq-dev libcjson-dev libssl-dev libevent-dev
-    libcurl4-openssl-dev libc-ares-dev libidn2-dev uthash-dev openssl ca-certificates
+    libcurl4-openssl-dev libc-ares-dev libidn2-dev libyaml-dev uthash-dev openssl ca-certificates
     nginx runit procps iproute2)
 SIM=(python3-cryptography)
 TEST=(python3-pytest python3-pytest-xdist python3-psycopg2 python3-yaml

@@ -1,0 +1,31 @@
+/*
+ * pairs: files of "key = value" lines, as certbot, acme.sh and systemd write
+ * them: "#" and ";" begin a comment, "[name]" and "[[name]]" a section, and a
+ * value may stand in quotes.  Nothing is expanded.
+ */
+#ifndef CLI_IMPORT_PAIRS_H
+#define CLI_IMPORT_PAIRS_H
+
+#include <stddef.h>
+
+#include "common/base/arena.h"
+
+enum { PAIRS_MAX = 2000 }; /* of a file; more are passed over */
+
+struct pair {
+	const char *section; /* "" before the first */
+	const char *key, *value;
+};
+
+struct pairs {
+	struct pair *all;
+	size_t n;
+};
+
+/* text of len bytes; the pairs live in the arena. */
+void pairs_read(struct arena *a, const char *text, size_t len,
+    struct pairs *out);
+/* The last value of the key in any section, or NULL. */
+const char *pairs_value(const struct pairs *p, const char *key);
+
+#endif
