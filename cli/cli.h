@@ -135,6 +135,7 @@ int cmd_replace_resume(struct cli *c);
 int cmd_replace_watch(struct cli *c);
 int cmd_targets_list(struct cli *c);
 int cmd_targets_test(struct cli *c);
+int cmd_top(struct cli *c);
 
 /* --- client.c --- */
 struct answer {

@@ -286,5 +286,9 @@ const struct command commands[] = {
     {"targets", "list", "[--agent-id ID] " PAGE, "where certificates go",
 	cmd_targets_list},
     {"targets", "test", "ID", "have its agent try it now", cmd_targets_test},
+    {"top", NULL, "[--interval 1..3600] [--once]",
+	"the control plane at work: jobs a second, queues, lanes, slow CAs, "
+	"workers, agents; --once prints one frame as text",
+	cmd_top},
 };
 const size_t ncommands = ARRAY_LEN(commands);

@@ -17,11 +17,11 @@ set -euo pipefail
 
 RUN=(gcc libc6-dev make meson ninja-build pkg-config python3
     libnng-dev libpq-dev libcjson-dev libssl-dev libevent-dev
-    libcurl4-openssl-dev libc-ares-dev libidn2-dev libyaml-dev uthash-dev openssl ca-certificates
+    libcurl4-openssl-dev libc-ares-dev libidn2-dev libyaml-dev libncurses-dev uthash-dev openssl ca-certificates
     nginx runit procps iproute2)
 SIM=(python3-cryptography)
 TEST=(python3-pytest python3-pytest-xdist python3-psycopg2 python3-yaml
-    python3-hypothesis python3-jsonschema
+    python3-hypothesis python3-jsonschema python3-pyte
     clang clang-format clang-tidy cppcheck libclang-rt-14-dev llvm
     valgrind wrk curl git faketime pgbouncer prometheus golang-go golang-golang-x-crypto-dev python3-venv pebble lego uacme)
 ACME=(certbot dehydrated apache2-bin caddy)

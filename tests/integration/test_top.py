@@ -1,0 +1,92 @@
+"""
+certctl top on a terminal: a frame stands there, keys work, what is sent is what
+differs, and a server that goes away and comes back.
+"""
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+
+from fleet import BUILD
+
+pyte = pytest.importorskip("pyte", reason="python3-pyte is not installed")
+LIMIT_S = 180
+
+
+class Terminal:
+    """certctl in a terminal of 80 by 24."""
+
+    def __init__(self, fleet, *arguments):
+        self.screen = pyte.Screen(80, 24)
+        self.stream = pyte.ByteStream(self.screen)
+        self.sent = 0
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self.process = subprocess.Popen([BUILD / "cli" / "certctl", *arguments], stdin=slave, stdout=slave, stderr=slave,
+                                        start_new_session=True, env=fleet.cli_env() | {"TERM": "xterm", "LC_ALL": "C.UTF-8"})
+        os.close(slave)
+
+    def text(self):
+        return "\n".join(self.screen.display)
+
+    def wait(self, test, seconds=60):
+        end = time.monotonic() + seconds
+        while not test(self.text()):
+            assert time.monotonic() < end, self.text()
+            if select.select([self.master], [], [], 1)[0]:
+                data = os.read(self.master, 65536)
+                self.sent += len(data)
+                self.stream.feed(data)
+
+    def press(self, keys):
+        os.write(self.master, keys.encode())
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+
+def test_a_screen_shows_the_plane_and_obeys_keys(plane):
+    terminal = Terminal(plane, "top", "--interval", "1")
+    try:
+        terminal.wait(lambda text: "iss-local" in text and "q quit" in text)
+        first, lines = terminal.sent, terminal.text().splitlines()
+        assert lines[0].startswith("certctl top  https://127.0.0.1") and "1 apiserver, 1 scheduler, 1 worker" in terminal.text()
+        # The second frame knows what is a second, and only what differs is sent.
+        terminal.wait(lambda text: "jobs/s     0.0 done" in text)
+        assert terminal.sent - first < first / 2, (first, terminal.sent)
+        terminal.press("s")
+        terminal.wait(lambda text: "sort: age" in text)
+        terminal.press("/nothing\n")
+        terminal.wait(lambda text: "filter: nothing" in text and "iss-local" not in text)
+        terminal.press("/\x1b")
+        terminal.wait(lambda text: "iss-local" in text)
+        terminal.press("p")
+        terminal.wait(lambda text: "paused" in text and "p go on" in text)
+        terminal.press("p")
+        plane.processes["apiserver"].stop()
+        terminal.wait(lambda text: "NOT REACHED" in text and "iss-local" in text)
+        plane.processes["apiserver"].start()
+        terminal.wait(lambda text: "NOT REACHED" not in text)
+        terminal.press("q")
+        assert terminal.process.wait(60) == 0
+    finally:
+        terminal.close()
+
+
+def test_without_a_terminal_one_frame_is_text(plane):
+    plane.wait_ready()
+    done = plane.cli("top")
+    assert done.returncode == 2 and "certctl top --once" in done.stderr and not done.stdout
+    done = plane.cli("top", "--once")
+    assert done.returncode == 0 and "iss-local" in done.stdout and "jobs/s     0.0 done" in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines()) and "\x1b" not in done.stdout
+    done = plane.cli("top", "--once", CERTCTL_SERVER_URL="https://127.0.0.1:1")
+    assert done.returncode == 6 and "127.0.0.1:1" in done.stderr
