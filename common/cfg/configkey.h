@@ -18,8 +18,7 @@ enum configkey_type {
 	KEY_COMMAND, /* run without a shell */
 	KEY_ACCOUNT, /* a user or group */
 	KEY_HOST,
-	KEY_SECRET, /* max bytes; stored sealed to the workers */
-	KEY_REFUSED /* why: for whoever sends it */
+	KEY_SECRET /* max bytes; stored sealed to the workers */
 };
 
 struct configkey {
@@ -27,7 +26,6 @@ struct configkey {
 	enum configkey_type type;
 	int64_t min, max;
 	bool is_required;
-	const char *why; /* of KEY_REFUSED */
 };
 
 #endif

@@ -8,7 +8,6 @@
 
 #define KEY(name, type, min, max, is_required) \
 	{name, KEY_##type, min, max, is_required},
-#define NO_KEY(name, why) {name, KEY_REFUSED, 0, 0, false, why},
 #define ISSUER(symbol, type, words, keys) \
 	static const struct configkey keys_##symbol[] = {keys};
 #define LOCAL_ISSUER ISSUER

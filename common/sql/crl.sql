@@ -19,11 +19,19 @@ FROM crl_begin($1, $2::bigint, $3) b
 LEFT JOIN ca_certificates ca ON ca.list = $4;
 
 -- name: crl_revocations :many
-SELECT r.serial, r.revoked_at, r.reason FROM crl_revocations($1, $2::bigint, $3) r;
+SELECT r.serial, r.revoked_at, r.reason, r.is_over FROM crl_revocations($1, $2::bigint, $3) r;
 
 -- name: crl_store :one
 SELECT crl_store($1, $2::bigint, $3, $4::bytea, $5::bigint, to_timestamp($6::bigint), to_timestamp($7::bigint), $8::int, $9,
-    $10, $11::pg_snapshot, $12::int, $13) AS outcome;
+    $10, $11::pg_snapshot, $12::int, $13, $14) AS outcome;
+
+-- These two and the revocations share a transaction.
+-- name: crl_fetch_begin :many
+SELECT b.outcome, b.type, b.config, b.now, b.snapshot::text AS snapshot, b.crl_number, b.this_update, b.ca_fingerprint
+FROM crl_fetch_begin($1, $2::bigint, $3) b;
+
+-- name: crl_fetch_issued :many
+SELECT i.pem FROM crl_fetch_issued($1, $2::bigint, $3) i;
 
 -- name: crl_failed :exec
 SELECT crl_failed($1, $2::bigint, $3, $4::int, $5);
@@ -34,7 +42,7 @@ SELECT crl_failed($1, $2::bigint, $3, $4::int, $5);
 -- over, its name leads to the list of the one that signs.  left_s: until the
 -- next one is to be there.
 -- name: crl_head :many
-SELECT i.type, n.list, k.etag, floor(extract(epoch FROM k.next_update - engine_now()))::bigint AS left_s
+SELECT i.type = 'GenericCA' OR crl_is_fetched(i) AS is_served, n.list, k.etag, floor(extract(epoch FROM k.next_update - engine_now()))::bigint AS left_s
 FROM issuers i
 CROSS JOIN LATERAL (SELECT coalesce(
     (SELECT ca.list FROM ca_certificates ca WHERE ca.list = $2 AND ca.state <> 'next' AND ca.not_after > engine_now()),
@@ -51,19 +59,23 @@ SELECT crl_request($1, $2);
 
 -- Both in the order of bytes, so that the one is read beside the other.
 -- name: crl_cache_list :many
+WITH lists AS (
+    SELECT ca.issuer_id, ca.list, false AS is_fetched FROM ca_certificates ca WHERE ca.state <> 'next'
+    UNION ALL SELECT i.id, i.id, true FROM issuers i WHERE crl_is_fetched(i))
 SELECT ca.issuer_id, ca.list, k.list IS NOT NULL AS cache_present, k.crl_number, k.this_update AT TIME ZONE 'UTC' AS this_update,
     k.next_update AT TIME ZONE 'UTC' AS next_update, k.generated_at AT TIME ZONE 'UTC' AS generated_at,
     k.generation_duration_ms, k.revoked_count,
-    engine_now() > k.next_update OR crl_is_behind(ca.issuer_id, k.this_update, k.snapshot) AS is_stale
-FROM ca_certificates ca
+    engine_now() > k.next_update
+        OR crl_is_behind(ca.issuer_id, CASE WHEN ca.is_fetched THEN k.generated_at ELSE k.this_update END, k.snapshot) AS is_stale
+FROM lists ca
 LEFT JOIN crl_cache k ON k.list = ca.list
-WHERE ca.state <> 'next'
 ORDER BY ca.issuer_id COLLATE "C", ca.list
 LIMIT 1001;
 
 -- name: crl_cache_events :many
 SELECT ca.issuer_id, e.started_at AT TIME ZONE 'UTC' AS started_at, e.duration_ms, e.succeeded, e.crl_number, e.revoked_count, e.error
-FROM (SELECT DISTINCT c.issuer_id COLLATE "C" AS issuer_id FROM ca_certificates c ORDER BY 1 LIMIT 1000) ca
+FROM (SELECT c.issuer_id COLLATE "C" AS issuer_id FROM ca_certificates c UNION SELECT i.id FROM issuers i WHERE crl_is_fetched(i)
+    ORDER BY 1 LIMIT 1000) ca
 CROSS JOIN LATERAL (SELECT n.id, n.started_at, n.duration_ms, n.succeeded, n.crl_number, n.revoked_count, n.error
     FROM crl_generation_events n WHERE n.issuer_id = ca.issuer_id ORDER BY n.id DESC LIMIT 10) e
 ORDER BY ca.issuer_id COLLATE "C", e.id DESC;

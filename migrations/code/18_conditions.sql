@@ -70,9 +70,13 @@ FROM ca_certificates ca JOIN issuers i ON i.id = ca.issuer_id
 WHERE i.enabled AND ca.state = 'current' AND engine_now() > ca.not_after - (ca.not_after - ca.not_before) / policy_condition_ca_part()
 ORDER BY ca.not_after LIMIT policy_condition_rows())
 UNION ALL (SELECT 'crl_ended', k.list, k.next_update, ''
-FROM crl_cache k JOIN ca_certificates ca ON ca.list = k.list
-WHERE k.next_update <= engine_now() AND ca.not_after > engine_now()
+FROM crl_cache k LEFT JOIN ca_certificates ca ON ca.list = k.list
+WHERE k.next_update <= engine_now() AND CASE WHEN ca.list IS NOT NULL THEN ca.not_after > engine_now()
+    ELSE EXISTS (SELECT 1 FROM issuers i WHERE i.id = k.issuer_id AND i.enabled AND crl_is_fetched(i)) END
 ORDER BY k.next_update LIMIT policy_condition_rows())
+UNION ALL (SELECT CASE WHEN e.succeeded THEN 'crl_incomplete' ELSE 'crl_not_fetched' END, i.id, e.started_at, e.error
+FROM issuers i CROSS JOIN LATERAL (SELECT n.* FROM crl_generation_events n WHERE n.issuer_id = i.id ORDER BY n.id DESC LIMIT 1) e
+WHERE i.enabled AND crl_is_fetched(i) AND e.error IS NOT NULL ORDER BY e.started_at LIMIT policy_condition_rows())
 UNION ALL (SELECT CASE WHEN r.not_after > engine_now() THEN 'ocsp_responder_ending' ELSE 'ocsp_failing' END, f.list, f.since, f.why
 FROM ocsp_responder_faults f LEFT JOIN ocsp_responders r ON r.list = f.list
 WHERE f.failed_at > engine_now() - policy_condition_ocsp() ORDER BY f.since LIMIT policy_condition_rows())

@@ -16,7 +16,7 @@ BEGIN
             actor_acts_as, actors_are_one, agent_served, agent_work, apiserver_seen, approval_decide, audit_epoch, audit_epoch_look,
             audit_kept_from, audit_leaf, audit_merkle_level, audit_merkle_path, audit_rows_of, audit_us, bulk_run,
             certificate_archive, certificate_deploy, certificate_deployment, certificate_merge, certificate_now, certificate_reason, certificate_renew,
-            certificates_matching, certificates_revoke, ca_successor_ask, ca_switch, crl_is_behind, crl_request, csr_submit, discovery_store,
+            certificates_matching, certificates_revoke, ca_successor_ask, ca_switch, crl_is_behind, crl_is_fetched, crl_request, csr_submit, discovery_store,
             discovery_triage, duty_is_late,
             duty_run_request, enum_canonical, expiring_at_of, id_new, job_cancel, job_reason, job_report, job_verify, lane_allows,
             lane_tokens, jobs_enqueue, ocsp_answers, ocsp_ask, ocsp_asked, ocsp_forget, ocsp_status, recover, recover_served, renew_after_of, stat_buckets, stat_ended_by, stat_histogram, target_paths, auth_role_gives, auth_held}'),
@@ -30,7 +30,7 @@ BEGIN
             journal_is_ahead, jobs_claim, jobs_claim_alone, lane_key, lanes_due, leadership_hold, leadership_is, leadership_release, leases_free, renewals_left,
             scheduler_seen, tasks_claim, tasks_due}'),
         ('certctl_worker', '{
-            audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed,
+            audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed, crl_fetch_begin, crl_fetch_issued,
             crl_revocations, crl_store, id_new, issue_complete, issue_complete_outside,
             issue_placing, issue_set_aside, issuer_account_keep, issuer_secrets_reseal, crl_check, journal_check, stats_vault_tokens, task_ca_init_end, tasks_done, worker_leave, worker_renew}'),
         ('certctl_apiserver', '{issuer_asks_windows, renewal_window_at}'),

@@ -44,6 +44,9 @@ NO_RESPONDER = ("INSERT INTO ocsp_responder_faults (list, since, failed_at, why)
 RESPONDER = ("INSERT INTO ocsp_responders (list, issuer_id, cert_pem, cert_serial, fingerprint_sha256, ca_fingerprint, key_path, key_alg, "
              "not_before, not_after) VALUES ('iss-local', 'iss-local', 'x', '1', 'x', 'x', 'x', 'x', now() - interval '29 days', "
              "now() + interval '1 day')")
+FETCHED = ["UPDATE issuers SET config = jsonb_build_object('crl_script', '/x') WHERE id = 'iss-local'",
+           "INSERT INTO crl_generation_events (issuer_id, crl_number, duration_ms, revoked_count, succeeded, error) "
+           "VALUES ('iss-local', 1, 1, 0, {}, 'why')"]
 DUTY = ("INSERT INTO duties (name, interval_ms, last_started_at, last_finished_at, last_outcome, last_error, next_run_at) "
         "VALUES ('sweep', 60000, now() - interval '1 hour', now() - interval '1 hour', '{}', '{}', now() + interval '{}')")
 MAPPED = ("INSERT INTO certificate_target_mappings (certificate_id, target_id, desired_version_id, deploy_failures) "
@@ -75,6 +78,8 @@ SCENES = {
     "certificate_expired": ([CERTIFICATE.format("Expired", "-1 day", "now() + interval '1 day'")], "mc-x"),
     "ca_ended": ([CA.format("-1 second")], "iss-local"),
     "crl_ended": ([CA.format("200 days"), CRL], "iss-local"),
+    "crl_incomplete": ([sql.format("true") for sql in FETCHED], "iss-local"),
+    "crl_not_fetched": ([sql.format("false") for sql in FETCHED], "iss-local"),
     "ocsp_failing": ([CA.format("200 days"), NO_RESPONDER], "iss-local"),
     "ocsp_responder_ending": ([CA.format("200 days"), RESPONDER, NO_RESPONDER], "iss-local"),
     "deployment_failing": ([ACTIVE, VERSION, MAPPED.format(2)], "mc-x"),
@@ -245,9 +250,9 @@ def calm(basics: Fleet):
     """Nothing is wrong; no process changes what a test plants."""
     basics.plant("DELETE FROM journal_ahead; DELETE FROM policy_violations; "
                  "DELETE FROM replacements; DELETE FROM jobs; DELETE FROM tasks; DELETE FROM acme_accounts; DELETE FROM certificate_revocations; DELETE FROM certificate_profiles WHERE id = 'prof-x'; DELETE FROM certificate_target_mappings; DELETE FROM certificate_versions; "
-                 "DELETE FROM managed_certificates; DELETE FROM agents; DELETE FROM crl_cache; DELETE FROM ocsp_responder_faults; DELETE FROM ocsp_responders; DELETE FROM ca_certificates; "
+                 "DELETE FROM managed_certificates; DELETE FROM agents; DELETE FROM crl_cache; DELETE FROM crl_generation_events; DELETE FROM ocsp_responder_faults; DELETE FROM ocsp_responders; DELETE FROM ca_certificates; "
                  "DELETE FROM duties; DELETE FROM notification_events; DELETE FROM endpoint_health_checks; DELETE FROM served_certificates; DELETE FROM deployment_targets; UPDATE audit_verification SET broken_n = NULL; DELETE FROM audit_events WHERE id = 'old'; "
-                 "UPDATE lanes SET breaker_state = 'closed', last_error = NULL, cap = 8; UPDATE issuers SET test_status = 'success'")
+                 "UPDATE lanes SET breaker_state = 'closed', last_error = NULL, cap = 8; UPDATE issuers SET test_status = 'success', config = '{}'")
     basics.plant(LEADS)
     basics.plant(LIVES)
     basics.query("SELECT audit_seal(10000)")

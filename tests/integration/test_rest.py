@@ -293,14 +293,15 @@ def test_issuer_types_and_configuration(api, stack, unique):
 
 
 def test_script_issuers(api, unique):
-    good = {"sign_script": "/etc/certctl/scripts/sign", "lookup_script": "/etc/certctl/scripts/look-up", "timeout_seconds": 600}
+    good = {"sign_script": "/etc/certctl/scripts/sign", "lookup_script": "/etc/certctl/scripts/look-up", "crl_script": "/etc/certctl/scripts/crl",
+            "timeout_seconds": 600}
     status, made = api.post(ISSUERS, {"name": unique("ca"), "type": "openssl", "config": good})
     assert status == 201, made
     assert (made["type"], made["config"]) == ("OpenSSL", good)
     for change, words in (({"sign_script": None}, "sign_script is required"), ({"sign_script": ""}, "sign_script is required"),
                           ({"sign_script": "sign"}, "absolute path"), ({"sign_script": "/a/../sign"}, "absolute path"),
                           ({"sign_script": ["/sign"]}, "absolute path"), ({"lookup_script": "x"}, "lookup_script"),
-                          ({"revoke_script": "x"}, "revoke_script"), ({"crl_script": "/etc/certctl/scripts/crl"}, "config.crl_script is not supported: lists of revocations"),
+                          ({"revoke_script": "x"}, "revoke_script"), ({"crl_script": "x"}, "crl_script"),
                           ({"timeout_seconds": 0}, "timeout_seconds"), ({"timeout_seconds": 601}, "timeout_seconds"),
                           ({"validity_days": 90}, "config.validity_days is not supported"),
                           ({"ca_token": "s3cret"}, "ca_token")):

@@ -21,7 +21,7 @@ import checker  # noqa: E402
 APART = {"agent.register.after", "agent.install.swapped_back", "agent.install.copied", "agent.install.linked",
          "agent.install.given_back", "worker.outside.placing", "worker.outside.sent",
          "worker.outside.answered", "worker.outside.pending", "worker.outside.listing", "worker.outside.listed", "worker.outside.account", "worker.revoke.before", "worker.revoke.sent",
-         "worker.revoke.answered", "worker.notify.sending", "worker.notify.sent", "worker.hierarchy.made", "worker.hierarchy.stored",
+         "worker.revoke.answered", "worker.crl_fetch.before", "worker.crl_fetch.begun", "worker.crl_fetch.answered", "worker.notify.sending", "worker.notify.sent", "worker.hierarchy.made", "worker.hierarchy.stored",
          "worker.health.probed", "worker.network_scan.store", "worker.scep_probe.half",
          "worker.acme.judged", "worker.reseal.stored", "worker.windows.answered"}
 

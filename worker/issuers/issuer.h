@@ -147,6 +147,13 @@ struct issuer_revocation {
 	bool was_pending;           /* the CA said so the last time */
 };
 
+/* One that stands revoked here, for a CA that makes its list. */
+struct issuer_revoked {
+	const char *serial; /* lower-case hex, whole bytes */
+	int64_t revoked_at_unix;
+	int reason_code; /* CRLReason */
+};
+
 /* A certificate of the CA that is asked when it is to be renewed (RFC 9773),
  * and what the CA said. */
 enum issuer_window_end {
@@ -239,6 +246,14 @@ struct issuer_ops {
 	 */
 	rc (*ask_windows)(void *order, struct issuer_window *windows, size_t n,
 	    issuer_answer_fn *done, void *arg);
+	/*
+	 * Likewise: has the CA make its revocation list.  DONE: pem is the
+	 * list, PEM or DER, as it came; REFUSED or RETRY: there is none, in its
+	 * words.  NULL, or RC_NOT_FOUND where it is this issuer's
+	 * configuration: its lists are not fetched from here.
+	 */
+	rc (*fetch_list)(void *order, const struct issuer_revoked *revoked,
+	    size_t n, issuer_answer_fn *done, void *arg);
 };
 
 #define ISSUER_ASK_MS 30000

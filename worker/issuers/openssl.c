@@ -4,8 +4,9 @@
  *	sign_script <csr file> <certificate out file>
  *	lookup_script <order reference> <certificate out file>
  *	revoke_script <serial number> <reason>
+ *	crl_script <revocations file> <list out file> (script_list.h)
  *
- * Either may end with status 10: the CA has the order, and works on it.
+ * The first two may end with status 10: the CA has the order, and works on it.
  *
  * No shell, a directory of its own for each run, a process group that is
  * killed at the deadline.  The script runs below timeout(1), so that it also
@@ -16,33 +17,27 @@
  * scripts stand in one directory that the host's administrator names, and
  * only he may have written them.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common/base/enc.h"
-#include "common/base/file.h"
 #include "common/json/json.h"
-#include "common/log/log.h"
 #include "common/pki/cert/certresult.h"
 #include "worker/issuers/issuer.h"
+#include "worker/issuers/script_files.h"
+#include "worker/issuers/script_list.h"
 #include "worker/issuers/script_rules.h"
 #include "worker/issuers/script_run.h"
 
 #define TIMEOUT_DEFAULT_S 30
 #define TIMEOUT_MAX_S 600
 #define PATH_BYTES_MAX 1024
-#define TRY_BYTES ((size_t)32 * 1024)
 #define EXIT_NO_ORDER 3
 #define EXIT_PENDING 10
 
 struct config {
-	const char *sign, *look_up, *revoke; /* "" for none */
+	const char *sign, *look_up, *revoke, *crl; /* "" for none */
 	int64_t timeout_s;
 };
 
@@ -77,7 +72,7 @@ static rc
 read_config(struct arena *a, const char *text, struct config *out,
     const char **out_why)
 {
-	struct config c = {"", "", "", TIMEOUT_DEFAULT_S};
+	struct config c = {"", "", "", "", TIMEOUT_DEFAULT_S};
 	const struct cJSON *object;
 	rc ret;
 
@@ -89,6 +84,8 @@ read_config(struct arena *a, const char *text, struct config *out,
 		    read_path(a, object, "lookup_script", &c.look_up, out_why);
 	if (ret == RC_OK)
 		ret = read_path(a, object, "revoke_script", &c.revoke, out_why);
+	if (ret == RC_OK)
+		ret = read_path(a, object, "crl_script", &c.crl, out_why);
 	if (ret != RC_OK)
 		return RC_INVALID;
 	ret =
@@ -113,87 +110,35 @@ static rc
 read_and_check(const struct issuer_env *env, struct arena *a, const char *text,
     struct config *out, const char **out_why)
 {
-	rc ret;
+	rc ret = read_config(a, text, out, out_why);
 
-	ret = read_config(a, text, out, out_why);
 	if (ret != RC_OK)
 		return ret;
-	ret = script_rules_check(env->script_dir, a, out->sign, out_why);
-	if (ret == RC_OK && out->look_up[0] != '\0')
-		ret = script_rules_check(env->script_dir, a, out->look_up,
-		    out_why);
-	if (ret == RC_OK && out->revoke[0] != '\0')
-		ret = script_rules_check(env->script_dir, a, out->revoke,
-		    out_why);
+
+	const char *const scripts[] = {out->sign, out->look_up, out->revoke,
+	    out->crl};
+
+	for (size_t i = 0; ret == RC_OK && i < ARRAY_LEN(scripts); i++)
+		if (scripts[i][0] != '\0')
+			ret = script_rules_check(env->script_dir, a, scripts[i],
+			    out_why);
 	return ret;
 }
 
 /* --- files --- */
 
 static void
-remove_dir(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-
-	while (d && (e = readdir(d)))
-		(void)unlinkat(dirfd(d), e->d_name, 0); /* "." stays */
-	if (d)
-		closedir(d);
-	if (rmdir(path) < 0)
-		log_warn("SCRIPT-DIR", "%s stays: %s", path, strerror(errno));
-}
-
-static void
 order_end(void *arg)
 {
 	struct order *o = arg;
 
-	remove_dir(o->dir);
-}
-
-static rc
-write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	size_t len = strlen(text);
-	ssize_t n;
-	int why;
-
-	if (fd < 0)
-		return RC_IO;
-	n = write(fd, text, len);
-	if (n >= 0 && (size_t)n != len)
-		errno = ENOSPC;
-	why = n < 0 || (size_t)n != len ? errno : 0;
-	if (close(fd) < 0 && why == 0)
-		why = errno;
-	errno = why;
-	return why == 0 ? RC_OK : RC_IO;
-}
-
-/* NULL: it cannot be made, and *out_why says why. */
-static char *
-make_dir(struct arena *a, const char **out_why)
-{
-	const char *tmp = getenv("TMPDIR");
-	char *dir = arena_printf(a, "%s/certctl-order-XXXXXX",
-	    tmp && tmp[0] == '/' ? tmp : "/tmp");
-
-	if (mkdtemp(dir)) /* of mode 0700 */
-		return dir;
-	*out_why = arena_printf(a,
-	    "no directory can be made for the script's "
-	    "files (%s): %s",
-	    dir, strerror(errno));
-	return NULL;
+	script_files_remove(o->dir);
 }
 
 static rc
 make_files(struct order *o, const char **out_why)
 {
-	char *dir = make_dir(o->a, out_why);
-	rc ret;
+	const char *dir = script_files_dir(o->a, out_why);
 
 	if (!dir)
 		return RC_IO;
@@ -201,31 +146,8 @@ make_files(struct order *o, const char **out_why)
 	arena_defer(o->a, order_end, o);
 	o->csr_path = arena_printf(o->a, "%s/request.pem", dir);
 	o->cert_path = arena_printf(o->a, "%s/certificate.pem", dir);
-	ret = write_file(o->csr_path, o->o->csr_pem);
-	if (ret != RC_OK)
-		*out_why = arena_printf(o->a,
-		    "the files for the script cannot be written (%s): %s", dir,
-		    strerror(errno));
-	return ret;
-}
-
-/* Whether there is room for what a script needs. */
-static rc
-try_files(struct arena *a, const char **out_why)
-{
-	static const char text[TRY_BYTES + 1] = {[0 ... TRY_BYTES - 1] = '\n'};
-	char *dir = make_dir(a, out_why);
-	rc ret;
-
-	if (!dir)
-		return RC_IO;
-	ret = write_file(arena_printf(a, "%s/try", dir), text);
-	if (ret != RC_OK)
-		*out_why = arena_printf(a,
-		    "the files for the script cannot be written (%s): %s", dir,
-		    strerror(errno));
-	remove_dir(dir);
-	return ret;
+	return script_files_write(o->a, o->csr_path, o->o->csr_pem,
+	    strlen(o->o->csr_pem), out_why);
 }
 
 static rc
@@ -236,7 +158,7 @@ script_check(const struct issuer_env *env, struct arena *a, const char *config,
 	rc ret;
 
 	ret = read_and_check(env, a, config, &c, out_why);
-	return ret == RC_OK ? try_files(a, out_why) : ret;
+	return ret == RC_OK ? script_files_try(a, out_why) : ret;
 }
 
 static rc
@@ -286,9 +208,8 @@ read_certificate(struct order *o, size_t *out_len)
 	char *text;
 	rc ret;
 
-	/* It may have put anything there: a link, a pipe. */
-	ret = file_read_at(o->a, AT_FDCWD, o->cert_path, O_NOFOLLOW,
-	    CERTRESULT_PEM_MAX, &text, out_len);
+	ret = script_files_read(o->a, o->cert_path, CERTRESULT_PEM_MAX, &text,
+	    out_len);
 	if (ret == RC_OK)
 		return text;
 	*out_len = ret == RC_TOO_LARGE ? CERTRESULT_PEM_MAX + 1 : 0;
@@ -489,6 +410,23 @@ script_revoke(void *order, const struct issuer_revocation *revocation,
 	return script_run(o->env, o->a, &what, revoke_ended, o);
 }
 
+/* --- its revocation list --- */
+
+static rc
+script_fetch_list(void *order, const struct issuer_revoked *revoked, size_t n,
+    issuer_answer_fn *done, void *arg)
+{
+	struct order *o = order;
+	int64_t limit_ms = script_limit_ms(o);
+
+	if (o->config.crl[0] == '\0')
+		return RC_NOT_FOUND;
+	if (limit_ms > ISSUER_ASK_MS)
+		limit_ms = ISSUER_ASK_MS;
+	return script_list_run(o->env, o->a, o->config.crl, limit_ms, revoked,
+	    n, done, arg);
+}
+
 const struct issuer_ops issuer_openssl = {
     .type = "OpenSSL",
     .check = script_check,
@@ -499,4 +437,5 @@ const struct issuer_ops issuer_openssl = {
     .look_up = script_look_up,
     .poll = script_poll,
     .revoke = script_revoke,
+    .fetch_list = script_fetch_list,
 };

@@ -8,47 +8,34 @@
  * keeps the higher one.  The task's row goes with the store.
  */
 #include <inttypes.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/base/enc.h"
 #include "common/log/log.h"
 #include "common/pki/cert/crl.h"
-#include "worker/kinds/kind.h"
+#include "worker/kinds/crl_keep.h"
 
 #define CA_POLL_MS 10
 #define VALIDITY_SECONDS (24 * 3600)
-#define ETAG_DIGITS 32 /* the first 16 octets of the digest */
 
 struct crl_build {
 	int64_t began_ms;
 	int64_t this_update, number;
-	const char *number_text, *this_text, *snapshot, *ca_fingerprint;
+	const char *snapshot, *ca_fingerprint;
 	const char *former_key; /* NULL: the key that signs now */
 	struct crl_entry *entries;
 	size_t n, skipped;   /* skipped: what is no serial */
 	struct local_ca *ca; /* referenced until the op ends */
-	rc code;             /* of what failed */
-	const char *why;
 };
 
 static op_step crl_loaded;
 static op_step crl_make;
 static op_step crl_stored;
-static op_step crl_failure_noted;
 
 static struct crl_build *
 build_of(struct op *op)
 {
 	return op_state(op, sizeof(struct crl_build));
-}
-
-static const char *
-elapsed_text(struct op *op)
-{
-	return op_printf(op, "%" PRId64,
-	    clock_boot_ms() - build_of(op)->began_ms);
 }
 
 static void
@@ -84,35 +71,10 @@ crl_build_begin(struct op *op)
 static enum op_next
 fail(struct op *op, rc code, const char *why)
 {
-	struct task *t = op_owner(op);
-	struct crl_build *b = build_of(op);
-
-	b->code = code;
-	b->why = op_printf(op, "%s", why);
-	return OP_QUERY(op, Q_CRL_FAILED, crl_failure_noted,
-	    lease_incarnation(t->env->lease), t->lease_text, t->id,
-	    elapsed_text(op), b->why);
-}
-
-static enum op_next
-crl_failure_noted(struct op *op)
-{
-	const struct crl_build *b = build_of(op);
-
-	return op_fail(op, b->code, "%s", b->why);
+	return crl_keep_failure(op, build_of(op)->began_ms, code, why);
 }
 
 /* --- the revocations --- */
-
-/* Nothing that stands in the table keeps the others out of the list. */
-static bool
-read_serial(const char *hex, uint8_t out[CRL_SERIAL_BYTES])
-{
-	static const uint8_t zero[CRL_SERIAL_BYTES];
-
-	return enc_unhex(hex, out, CRL_SERIAL_BYTES) == RC_OK &&
-	       memcmp(out, zero, CRL_SERIAL_BYTES) != 0;
-}
 
 static void
 read_entries(struct op *op, struct crl_build *b)
@@ -127,7 +89,10 @@ read_entries(struct op *op, struct crl_build *b)
 	for (size_t i = 0; i < rows; i++) {
 		struct crl_entry *e = &b->entries[b->n];
 
-		if (!read_serial(db_text(r, i, serial), e->serial)) {
+		/* Nothing that stands in the table keeps the others out of
+		 * the list. */
+		if (crl_serial_read(db_text(r, i, serial), e->serial) !=
+		    RC_OK) {
 			b->skipped++;
 			continue;
 		}
@@ -149,9 +114,7 @@ crl_loaded(struct op *op)
 
 	if (db_nrows(head) == 0)
 		return op_fail(op, RC_LEASE_LOST, "the task is not ours");
-	b->number_text = db_text(head, 0, db_col(head, "crl_number"));
 	b->number = db_i64(head, 0, db_col(head, "crl_number"));
-	b->this_text = db_text(head, 0, db_col(head, "this_update"));
 	b->this_update = db_i64(head, 0, db_col(head, "this_update"));
 	b->snapshot = db_text(head, 0, db_col(head, "snapshot"));
 	b->ca_fingerprint = db_text(head, 0, db_col(head, "ca_fingerprint"));
@@ -187,7 +150,17 @@ store(struct op *op, struct span der)
 {
 	struct task *t = op_owner(op);
 	struct crl_build *b = build_of(op);
-	char digest[65], *hex;
+	const struct crl_made made = {
+	    .der = der,
+	    .number = b->number,
+	    .this_update_unix = b->this_update,
+	    .next_update_unix = b->this_update + VALIDITY_SECONDS,
+	    .nentries = b->n,
+	    .ca_fingerprint = b->ca->fingerprint,
+	    .snapshot = b->snapshot,
+	    .why_older = "a later list stood there already",
+	    .began_ms = b->began_ms,
+	};
 
 	if (!lease_is_trusted(t->env->lease))
 		return lease_refuse(op);
@@ -201,19 +174,7 @@ store(struct op *op, struct span der)
 		    "issuance journal; after a restore from an older backup "
 		    "its revocations may be missing",
 		    t->issuer_id);
-	enc_sha256_hex(der.p, der.len, digest);
-	hex = arena_alloc(op_arena(op), 2 * der.len + 3);
-	hex[0] = '\\';
-	hex[1] = 'x';
-	enc_hex(der.p, der.len, hex + 2);
-	return OP_QUERY(op, Q_CRL_STORE, crl_stored,
-	    lease_incarnation(t->env->lease), t->lease_text, t->id, hex,
-	    b->number_text, b->this_text,
-	    op_printf(op, "%" PRId64, b->this_update + VALIDITY_SECONDS),
-	    op_printf(op, "%zu", b->n),
-	    op_printf(op, "W/\"%.*s\"", ETAG_DIGITS, digest),
-	    b->ca->fingerprint, b->snapshot, elapsed_text(op),
-	    "a later list stood there already");
+	return crl_keep(op, &made, crl_stored);
 }
 
 static enum op_next
@@ -270,7 +231,7 @@ crl_stored(struct op *op)
 		    "issuer %s: %zu rows of certificate_revocations are not "
 		    "in its list: their serials are no numbers",
 		    t->issuer_id, b->skipped);
-	log_info("CRL-DONE", "list %s: number %s, %zu revoked, %s", t->subject,
-	    b->number_text, b->n, outcome);
+	log_info("CRL-DONE", "list %s: number %" PRId64 ", %zu revoked, %s",
+	    t->subject, b->number, b->n, outcome);
 	return op_done(op);
 }

@@ -86,6 +86,7 @@ enum op_next ca_init_begin(struct op *op);
 enum op_next ca_next_begin(struct op *op);
 enum op_next ca_revoke_begin(struct op *op);
 enum op_next crl_build_begin(struct op *op);
+enum op_next crl_fetch_begin(struct op *op);
 enum op_next digest_begin(struct op *op);
 enum op_next health_check_begin(struct op *op);
 enum op_next ica_create_begin(struct op *op);

@@ -28,6 +28,7 @@ static const struct kind {
     {"ca_next", ca_next_begin, true},
     {"ca_revoke", ca_revoke_begin, false},
     {"crl_build", crl_build_begin, false},
+    {"crl_fetch", crl_fetch_begin, false},
     {"digest", digest_begin, false},
     {"health_check", health_check_begin, false},
     {"ica_create", ica_create_begin, false},

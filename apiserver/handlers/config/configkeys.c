@@ -60,11 +60,6 @@ value_check(struct arena *a, const struct cJSON *config,
 		return check_host(a, config, k->name);
 	case KEY_SECRET:
 		return secret_check(a, config, k);
-	case KEY_REFUSED:
-		return check_has(config, k->name)
-			   ? arena_printf(a, "config.%s is not supported: %s",
-				 k->name, k->why)
-			   : NULL;
 	case KEY_TEXT:
 	default:
 		return check_text(a, config, k->name, k->max);

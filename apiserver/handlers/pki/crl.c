@@ -1,11 +1,11 @@
 /*
  * GET /.well-known/pki/crl/{issuer} and .../{issuer}/{key}: the revocation list
  * of the first key that signed for the issuer, and of a later one, as a
- * worker made it.  Nothing is signed here; a list that is not there, or whose
- * time is over, is asked for, and the client told to come back.
+ * worker made it, or fetched it from the issuer's CA.  Nothing is signed here;
+ * a list that is not there, or whose time is over, is asked for, and the client
+ * told to come back.
  */
 #include <inttypes.h>
-#include <string.h>
 
 #include "apiserver/api.h"
 #include "apiserver/edge/request.h"
@@ -13,7 +13,6 @@
 #include "apiserver/live/crlstore.h"
 #include "apiserver/resources/shape.h"
 
-#define LOCAL_TYPE "GenericCA"
 #define MAX_AGE_SECONDS 3600
 #define RETRY_SECONDS "2"
 
@@ -71,7 +70,7 @@ crl_found(struct op *op)
 
 	if (op_rows(op) == 0)
 		return pki_refuse(op, 404, "Not Found", "Issuer not found");
-	if (strcmp(op_text(op, 0, "type"), LOCAL_TYPE) != 0)
+	if (!op_bool(op, 0, "is_served"))
 		return pki_refuse(op, 501, "Not Implemented",
 		    "this issuer's revocation list is published by its own CA");
 	if (op_is_null(op, 0, "list"))

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/enc.h"
 #include "common/pki/asn1/pem.h"
 #include "common/pki/key/alg.h"
@@ -221,4 +222,16 @@ cert_serial_hex(const ASN1_INTEGER *serial, char out[41])
 		memcpy(bytes + SERIAL_BYTES - len, p, (size_t)len);
 	enc_hex(bytes, SERIAL_BYTES, out);
 	return RC_OK;
+}
+
+const char *
+cert_time_text(struct arena *a, int64_t unix_s)
+{
+	char text[32];
+
+	/* A year past 9999 does not fit RFC 3339. */
+	if (unix_s < 0 || unix_s > 253402300799)
+		return "a year that is none";
+	clock_format_rfc3339(unix_s * 1000000, text);
+	return arena_strdup(a, text);
 }

@@ -39,6 +39,8 @@ rc cert_key_id(const X509 *x, char out[65]) MUST_CHECK;
 rc cert_match_key(X509 *x, EVP_PKEY *key) MUST_CHECK;
 /* Unix seconds. */
 rc cert_time(const ASN1_TIME *t, int64_t *out) MUST_CHECK;
+/* For people; "a year that is none" for what RFC 3339 can't write. */
+const char *cert_time_text(struct arena *a, int64_t unix_s);
 /* 40 lower-case digits of a serial; RC_INVALID past 20 octets. */
 rc cert_serial_hex(const ASN1_INTEGER *serial, char out[41]) MUST_CHECK;
 

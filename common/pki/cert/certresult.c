@@ -5,7 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/base/clock.h"
 #include "common/pki/asn1/name.h"
 #include "common/pki/asn1/pem.h"
 
@@ -182,18 +181,6 @@ check_key(struct reading *r, X509 *x)
 		       : refuse(r, "it is for another key than the request's");
 }
 
-static const char *
-when(struct arena *a, int64_t unix_s)
-{
-	char text[32];
-
-	/* A year past 9999 does not fit RFC 3339. */
-	if (unix_s < 0 || unix_s > 253402300799)
-		return "a year that is none";
-	clock_format_rfc3339(unix_s * 1000000, text);
-	return arena_strdup(a, text);
-}
-
 static rc
 check_time(struct reading *r)
 {
@@ -201,21 +188,24 @@ check_time(struct reading *r)
 	int64_t now = r->rules->now_unix, max = r->rules->max_ttl_s;
 
 	if (info->not_before_unix > now + CERTRESULT_SKEW_S)
-		return refuse(r, arena_printf(r->a, "it is not valid before %s",
-				     when(r->a, info->not_before_unix)));
+		return refuse(r,
+		    arena_printf(r->a, "it is not valid before %s",
+			cert_time_text(r->a, info->not_before_unix)));
 	if (info->not_after_unix <= now)
-		return refuse(r, arena_printf(r->a, "it expired at %s",
-				     when(r->a, info->not_after_unix)));
+		return refuse(r,
+		    arena_printf(r->a, "it expired at %s",
+			cert_time_text(r->a, info->not_after_unix)));
 	if (info->not_after_unix < now + CERTRESULT_LEFT_MIN_S)
 		return refuse(r,
 		    arena_printf(r->a, "it ends within a minute, at %s",
-			when(r->a, info->not_after_unix)));
+			cert_time_text(r->a, info->not_after_unix)));
 	if (max > 0 && info->not_after_unix > now + max + CERTRESULT_SKEW_S)
 		return refuse(r,
 		    arena_printf(r->a,
 			"it is valid until %s, longer than the profile's "
 			"max_ttl_seconds (%lld) allows",
-			when(r->a, info->not_after_unix), (long long)max));
+			cert_time_text(r->a, info->not_after_unix),
+			(long long)max));
 	return RC_OK;
 }
 

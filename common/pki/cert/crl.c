@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/enc.h"
 #include "common/pki/asn1/der.h"
 #include "common/pki/asn1/oid.h"
 #include "common/pki/cert/leaf_ext.h"
@@ -40,6 +41,29 @@ crl_reason_name(int64_t code)
 		if (reasons[i].code == code)
 			return reasons[i].name;
 	return "unspecified";
+}
+
+rc
+crl_serial_read(const char *hex, uint8_t out[CRL_SERIAL_BYTES])
+{
+	static const uint8_t zero[CRL_SERIAL_BYTES];
+	rc ret = enc_unhex(hex, out, CRL_SERIAL_BYTES);
+
+	if (ret == RC_OK && memcmp(out, zero, CRL_SERIAL_BYTES) == 0)
+		return RC_INVALID;
+	return ret;
+}
+
+const char *
+crl_serial_text(struct arena *a, const uint8_t serial[CRL_SERIAL_BYTES])
+{
+	char hex[2 * CRL_SERIAL_BYTES + 1];
+	size_t skip = 0;
+
+	while (skip < CRL_SERIAL_BYTES - 1 && serial[skip] == 0)
+		skip++;
+	enc_hex(serial + skip, CRL_SERIAL_BYTES - skip, hex);
+	return arena_strdup(a, hex);
 }
 
 /* A non-negative INTEGER in as few octets as it takes. */

@@ -37,6 +37,12 @@ uint8_t crl_reason(const char *name);
 /* The other way round; "unspecified" for codes without a name. */
 const char *crl_reason_name(int64_t code);
 
+/* A serial of 40 hex digits.  RC_INVALID: it is none, or 0. */
+rc crl_serial_read(const char *hex, uint8_t out[CRL_SERIAL_BYTES]) MUST_CHECK;
+/* In lower-case hex, without leading bytes of 0; in the arena. */
+const char *crl_serial_text(struct arena *a,
+    const uint8_t serial[CRL_SERIAL_BYTES]);
+
 /*
  * The to-be-signed bytes, for certbuild_sign.  RC_FORBIDDEN: the CA's key
  * usage lacks cRLSign; RC_TOO_LARGE: the list would pass 16 MiB; RC_INVALID:
