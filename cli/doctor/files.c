@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
@@ -147,14 +148,29 @@ unix_time(const ASN1_TIME *t, int64_t *out)
 	return true;
 }
 
-/* The first of the file. */
+/* The first of the file; only of a plain one, for others may never end. */
+static X509 *
+read_certificate(const char *path)
+{
+	struct stat st;
+	BIO *in = NULL;
+	X509 *x = NULL;
+
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+		in = BIO_new_file(path, "r");
+	if (in)
+		x = PEM_read_bio_X509(in, NULL, NULL, NULL);
+	BIO_free(in);
+	return x;
+}
+
 static void
 look_at_certificate(struct doctor *d, const char *name, const char *what,
     const char *path, int64_t now)
 {
 	const char *subject = arena_printf(d->arena, "%s %s", name, what);
-	BIO *in = BIO_new_file(path, "r");
-	X509 *x = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+	X509 *x = read_certificate(path);
+	bool may_read = access(path, R_OK) == 0 || errno != EACCES;
 	int64_t begins, ends;
 
 	if (x && unix_time(X509_get0_notBefore(x), &begins) &&
@@ -162,11 +178,11 @@ look_at_certificate(struct doctor *d, const char *name, const char *what,
 		doctor_check_end(d, DOCTOR_certificate_file, subject, begins,
 		    ends, now);
 	else
-		doctor_say(d, in ? DOCTOR_ERROR : DOCTOR_UNSEEN,
+		doctor_say(d, may_read ? DOCTOR_ERROR : DOCTOR_UNSEEN,
 		    DOCTOR_certificate_file, subject, "%s %s", path,
-		    in ? "holds no certificate in PEM" : "can't be read");
+		    may_read ? "is no file that holds a certificate in PEM"
+			     : "can't be read");
 	X509_free(x);
-	BIO_free(in);
 }
 
 /* What a setting of a path is by its name. */

@@ -71,14 +71,14 @@ UNION ALL SELECT 2, 'rule', v.rule_id, v.certificate_id, CASE WHEN s.issues THEN
     CASE v.severity WHEN 'Critical' THEN 'policy_broken' ELSE 'rule_broken' END, v.created_at, NULL, v.severity, v.message, ''
 FROM policy_violations v CROSS JOIN state s WHERE v.certificate_id IN (SELECT i.id FROM its i)
 UNION ALL SELECT 3, 'policy', p.id, p.name, CASE $1 WHEN 'certificate' THEN 'warns' ELSE 'tells' END,
-    CASE WHEN c.status IN ('Pending', 'RenewalInProgress') THEN 'policy' WHEN certificate_is_aside(c) THEN
+    CASE WHEN c.status IN ('Pending', 'RenewalInProgress') THEN 'policy' WHEN certificate_is_aside(c) OR NOT p.auto_renew OR NOT i.enabled THEN
             CASE WHEN c.expires_at BETWEEN s.at AND s.at + policy_condition_end() THEN 'never_renewed' ELSE 'by_hand' END
         WHEN c.renew_after = 'infinity' THEN 'ends_with_ca' WHEN c.renew_after < s.at - policy_condition_renewal() THEN 'renewal_overdue'
         WHEN c.renew_after <= s.at THEN 'renewal_due' WHEN c.renew_after IS NULL THEN 'policy' ELSE 'renewal_later' END,
     CASE WHEN c.renew_after <= s.at THEN c.renew_after END,
-    CASE WHEN certificate_is_aside(c) OR c.renew_after = 'infinity' THEN c.expires_at WHEN c.renew_after <= s.at THEN s.scan_at ELSE c.renew_after END,
+    CASE WHEN certificate_is_aside(c) OR NOT p.auto_renew OR NOT i.enabled OR c.renew_after = 'infinity' THEN c.expires_at WHEN c.renew_after <= s.at THEN s.scan_at ELSE c.renew_after END,
     c.id, '', ''
-FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id CROSS JOIN state s
+FROM managed_certificates c JOIN renewal_policies p ON p.id = c.renewal_policy_id JOIN issuers i ON i.id = c.issuer_id CROSS JOIN state s
 WHERE c.id IN (SELECT i.id FROM its i) AND c.status NOT IN ('Revoked', 'Archived')
 UNION ALL SELECT 3, 'policy', n.issuer_id, n.certificate_id, 'tells', CASE WHEN n.renew_at IS NULL THEN 'window_none' ELSE 'window' END,
     n.starts_at, n.renew_at, coalesce(n.explanation_url, ''), n.said, ''

@@ -84,6 +84,7 @@ def test_the_first_line_is_the_reason(world, code):
 
 def test_a_job_says_the_same(world):
     plant(world, *LATER)
+    assert "certctl certs renew mc-x" in explain(world, "job", "job-x")["advice"]
     assert first(world, "job", "job-x")[:4] == ("later", "progressing", "the CA said no", "2030-01-02T03:04:05Z")
     told = json.loads(world.cli("explain", "job-x", "--json").stdout)
     assert told["verdict"] == "job job-x is not ready: attempt 1 of 3 failed" and not told["ready"]
@@ -98,6 +99,18 @@ def test_all_is_well(world):
     assert {"valid", "policy", "renewal_later", "issuer", "lane", "agent_heard", "deployed", "served"} - codes == {"policy"}
     assert first(world, "target", "tgt-x")[4] == "target tgt-x is ready"
     assert world.cli("explain", "tgt-x").returncode == 0
+
+
+def test_what_nothing_renews_has_no_time_of_its_renewal(world):
+    """A disabled issuer or a policy by hand: also before the scan met it."""
+    plant(world, ACTIVE, "UPDATE issuers SET enabled = false")
+    told = explain(world)
+    assert told["ready"] and told["code"] == "issuer_off" and "by_hand" in steps(told) and "renewal_later" not in steps(told)
+    plant(world, "UPDATE issuers SET enabled = true", "UPDATE renewal_policies SET auto_renew = false")
+    try:
+        assert first(world)[:2] == ("by_hand", "ready")
+    finally:
+        plant(world, "UPDATE renewal_policies SET auto_renew = true")
 
 
 def approve(fleet, job):

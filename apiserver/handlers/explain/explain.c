@@ -94,6 +94,36 @@ read_fact(struct arena *a, const struct db_result *r, size_t row,
 	out->tried = text_of(r, row, "tried");
 }
 
+/* The id that all facts of a step have; other: there is none, or several. */
+static const char *
+id_of_step(const struct explain_fact *facts, size_t n, const char *step,
+    const char *other)
+{
+	const char *id = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(facts[i].step, step) != 0)
+			continue;
+		if (id && strcmp(id, facts[i].id) != 0)
+			return other;
+		id = facts[i].id;
+	}
+	return id ? id : other;
+}
+
+static void
+name_the_walk(struct explain_fact *facts, size_t n)
+{
+	const char *certificate =
+	    id_of_step(facts, n, "certificate", "CERTIFICATE");
+	const char *issuer = id_of_step(facts, n, "issuer", "ISSUER");
+
+	for (size_t i = 0; i < n; i++) {
+		facts[i].certificate = certificate;
+		facts[i].issuer = issuer;
+	}
+}
+
 /* --- the answer --- */
 
 static void
@@ -141,10 +171,13 @@ state_name(enum explain_state state)
 	return state == EXPLAIN_WAITING ? "progressing" : "ready";
 }
 
-/* What is ready has its next moment too. */
+/* What is ready has its next moment too, but for a job that has ended. */
 static const struct explain_fact *
-find_next(struct arena *a, const struct explain_fact *facts, size_t n)
+find_next(struct arena *a, const struct wanted *of,
+    const struct explain_fact *facts, size_t n)
 {
+	if (strcmp(of->kind, "job") == 0)
+		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		if (*facts[i].until && *explain_next(a, &facts[i]))
 			return &facts[i];
@@ -158,7 +191,7 @@ put_verdict(struct arena *a, struct json_w *w, const struct wanted *of,
 {
 	const struct explain_fact *deciding = v->at < n ? &facts[v->at] : NULL;
 	const struct explain_fact *told =
-	    deciding ? deciding : find_next(a, facts, n);
+	    deciding ? deciding : find_next(a, of, facts, n);
 
 	json_w_kv_bool(w, "ready", v->state <= EXPLAIN_WARNING);
 	json_w_kv(w, "state", state_name(v->state));
@@ -222,6 +255,7 @@ facts_read(struct op *op)
 			return op_fail(op, RC_INTERNAL,
 			    "the database tells of a state that has no words");
 	}
+	name_the_walk(facts, n - 1);
 	return answer(op, &of, facts, n - 1);
 }
 

@@ -91,7 +91,8 @@ value_of(struct arena *a, const struct explain_fact *f, const char *text,
 		const char *value;
 	} known[] = {{"id", f->id}, {"name", f->name}, {"detail", f->detail},
 	    {"said", f->said}, {"tried", f->tried}, {"since", f->since},
-	    {"until", f->until}};
+	    {"until", f->until}, {"certificate", f->certificate},
+	    {"issuer", f->issuer}};
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
 		if (strlen(known[i].name) == len &&

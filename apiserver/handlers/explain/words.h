@@ -35,6 +35,9 @@ struct explain_fact {
 	const char *detail;
 	const char *said; /* in the words of the CA, the host or the database */
 	const char *tried;
+	/* Of the walk: what advice names; in capitals where it is not one. */
+	const char *certificate;
+	const char *issuer;
 };
 
 /* Whether there are words for it. */

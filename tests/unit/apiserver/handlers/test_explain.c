@@ -11,7 +11,8 @@
 	{ \
 		.step = "x", .id = "a", .name = "Renewal", .weight = (w), \
 		.code = (c), .since = "", .until = "", .detail = "b", \
-		.said = "", .tried = "1 of 3" \
+		.said = "", .tried = "1 of 3", .certificate = "c", \
+		.issuer = "i" \
 	}
 
 static struct explain_verdict
@@ -34,6 +35,10 @@ a_sentence_has_what_the_fact_has(void)
 	    "It is tried again at 2026-11-30 08:00:01 UTC.");
 	f.until = "";
 	CHECK_STR(explain_next(a, &f), "It is tried again.");
+	f.code = "lane_stopped";
+	CHECK_STR(explain_advice(a, &f),
+	    "Read the CA's words, then certctl issuers test i. It is tried "
+	    "again by itself, ever less often.");
 	f.code = "issuer_off";
 	f.id = "{detail}"; /* a name is no template */
 	CHECK_STR(explain_what(a, &f), "issuer {detail} is disabled");
