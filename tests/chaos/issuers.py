@@ -67,7 +67,11 @@ class Issuers:
             pass  # it starts again
 
     def quiet(self):
-        """Some CAs tell of an order a minute later only."""
+        """Some CAs tell of an order a minute later only; no further one is answered badly: each would be looked up for minutes."""
+        for issuer in self.rest():
+            with issuer.sim.lock:
+                issuer.sim.faults.clear()
+
         def still():
             self.hurry()
             return not self.fleet.query("SELECT 1 FROM jobs WHERE status IN ('Pending', 'Running', 'AwaitingCSR') AND issuer_id = ANY (%s) LIMIT 1",

@@ -228,7 +228,7 @@ class Stack(Fleet):
     # --- what they take ---
     def _known(self):
         return {name: p.pid for name, p in list(self.processes.items())
-                if name not in ("postgres", "bare") and p.popen is not None and p.popen.poll() is None}
+                if name not in ("postgres", "standby", "bare") and p.popen is not None and p.popen.poll() is None}
 
     @contextlib.contextmanager
     def sampled(self):

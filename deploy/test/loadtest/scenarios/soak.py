@@ -113,7 +113,7 @@ class Work:
         self.ask("roles given", "POST", f"/api/v1/auth/keys/{name}/roles", {"role_id": "r-viewer"})
         rotated = self.ask("keys rotated", "POST", f"/api/v1/auth/keys/{name}/rotate", {"grace_seconds": 0})
         if rotated:
-            self.ask("calls with a rotated key", "GET", "/api/v1/certificates?per_page=1", key=rotated["key"])
+            self.ask("calls with a rotated key", "GET", "/api/v1/certificates?per_page=1", key=rotated["key_value"])
         self.ask("keys removed", "DELETE", f"/api/v1/auth/keys/{name}")
 
 
@@ -162,6 +162,7 @@ def fail_over(run, stack, pair):
     pair.primary.kill()
     started = time.monotonic()
     pair.promote()
+    stack.processes["postgres"] = stack.processes.pop("standby")  # that is the server now
     wait_for(lambda: stack.api.get("/ready")[0] == 200, 60, "the API to be ready", every=0.1)
     run.report.count(failover_s=round(time.monotonic() - started, 2))
     run.say(f"PostgreSQL has failed over in {time.monotonic() - started:.1f} s")
@@ -169,9 +170,9 @@ def fail_over(run, stack, pair):
 
 def remove_old(run, stack):
     """Old jobs, as a year leaves them, and the duty that removes them."""
-    stack.query("INSERT INTO jobs (id, type, certificate_id, status, issuer_id, dedupe_key, scheduled_at, created_at, completed_at) "
-                "SELECT id_new('job'), 'Renewal', 'fleet-c000001', 'Completed', 'iss-local', 'soak:' || i, now() - interval '60 days', "
-                "now() - interval '60 days', now() - interval '60 days' FROM generate_series(1, %s) i", OLD_JOBS)
+    stack.plant("INSERT INTO jobs (id, type, certificate_id, status, issuer_id, dedupe_key, scheduled_at, created_at, completed_at) "
+                "SELECT id_bound('job', old.at) || '-' || i, 'Renewal', 'fleet-c000001', 'Completed', 'iss-local', 'soak:' || i, old.at, old.at, old.at "
+                "FROM (SELECT now() - interval '60 days' AS at) old, generate_series(1, %s) i", OLD_JOBS)
 
     def left():
         stack.query("UPDATE duties SET run_requested_at = clock_timestamp() WHERE name = 'job_retention'")
