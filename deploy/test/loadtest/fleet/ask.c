@@ -120,7 +120,7 @@ on_tick(void *arg)
 	size_t until = (size_t)passed * a->a_second / 1000 + 1;
 
 	while (a->refused && a->refused->again_ms <= now &&
-	    a->under_way < UNDER_WAY_MAX)
+	       a->under_way < UNDER_WAY_MAX)
 		ask_again(a);
 	while (a->n < all && a->n < until && a->under_way < UNDER_WAY_MAX)
 		ask_first(a, cycles_id(a->watch->cycles, a->n++));
