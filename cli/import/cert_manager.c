@@ -144,35 +144,50 @@ read_days(const char *text)
 		   : 0;
 }
 
+/* The texts of a list go behind the n that are there; how many there are then.
+ */
+static size_t
+add_names(struct export *x, const struct import_found *f, const char *list,
+    const struct cJSON *items, const char **names, size_t n)
+{
+	const struct cJSON *one;
+
+	if (items && !cJSON_IsArray(items))
+		import_note(x->im, x->path,
+		    arena_printf(x->im->arena, "%s of %s is no list", list,
+			f->name));
+	if (!cJSON_IsArray(items))
+		return n;
+	cJSON_ArrayForEach(one, items)
+	{
+		if (cJSON_IsString(one) && one->valuestring[0] &&
+		    strlen(one->valuestring) <= TEXT_MAX)
+			names[n++] = one->valuestring;
+	}
+	return n;
+}
+
 static void
 read_names(struct export *x, const struct cJSON *spec, struct import_found *f)
 {
 	static const char *const lists[] = {"dnsNames", "ipAddresses",
 	    "emailAddresses", "uris"};
+	const struct cJSON *items[ARRAY_LEN(lists)];
 	const char *cn = text_of(spec, "commonName");
-	const char **names = NULL, **all;
-	size_t n = 0, more, room = 1;
-	rc ret;
+	size_t room = 1;
+	const char **names;
 
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-		room +=
-		    (size_t)cJSON_GetArraySize(json_get_exact(spec, lists[i]));
-	all = arena_alloc(x->im->arena, room * sizeof(*all));
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		ret = json_str_list(x->im->arena, spec, lists[i], 500, TEXT_MAX,
-		    &names, &more);
-		if (ret == RC_INVALID)
-			import_note(x->im, x->path,
-			    arena_printf(x->im->arena,
-				"%s of %s is no list of texts", lists[i],
-				f->name));
-		for (size_t k = 0; ret == RC_OK && k < more; k++)
-			all[n++] = names[k];
+		items[i] = json_get_exact(spec, lists[i]);
+		room += (size_t)cJSON_GetArraySize(items[i]);
 	}
-	if (n == 0 && cn[0])
-		all[n++] = cn;
-	f->names = all;
-	f->nnames = n;
+	names = arena_alloc(x->im->arena, room * sizeof(*names));
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		f->nnames =
+		    add_names(x, f, lists[i], items[i], names, f->nnames);
+	if (f->nnames == 0 && cn[0])
+		names[f->nnames++] = cn;
+	f->names = names;
 }
 
 /* "ECDSA 256", by cert-manager's defaults where it is not told. */
