@@ -175,10 +175,11 @@ bool
 files_certificate_text(struct import *im, const char *path, char *text,
     size_t len, bool quietly, struct import_found *f)
 {
+	static const char key[] = "PRIVATE KEY-----";
 	struct discovered d;
 	bool is_found = find_leaf(im, text, len, &d);
 
-	if (strstr(text, "PRIVATE KEY-----"))
+	if (memmem(text, len, key, strlen(key)))
 		OPENSSL_cleanse(text, len);
 	if (is_found && d.is_ca && quietly)
 		return false;

@@ -1,11 +1,14 @@
 #include "cli/import/plan.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/import/files.h"
 #include "cli/out.h"
 #include "common/base/buf.h"
 #include "common/json/json.h"
+
+enum { LIST_MAX = 1000 }; /* bytes of directories that are named */
 
 static const char *
 harmless(struct cli *c, const char *text)
@@ -101,6 +104,46 @@ print_notes(struct cli *c, const struct import *im)
 		out_tell("note: and %zu more", im->nnotes - kept);
 }
 
+/* Whether agents write there without their host saying so. */
+static bool
+is_allowed(const char *path)
+{
+	static const char *const dirs[] = {"/etc/certctl/", "/etc/nginx/",
+	    "/etc/pki/tls/", "/etc/ssl/"};
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		if (strncmp(path, dirs[i], strlen(dirs[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The directories of targets that the agent's host has to allow. */
+static void
+tell_directories(struct cli *c, const struct import *im)
+{
+	const char *list = "default", *dir;
+
+	for (const struct import_found *f = im->found; f; f = f->next) {
+		for (const struct import_use *u = f->uses; u; u = u->next) {
+			if (strcmp(u->server, "nginx") != 0 || !u->key_path ||
+			    is_allowed(u->cert_path))
+				continue;
+			dir = arena_strndup(c->arena, u->cert_path,
+			    (size_t)(files_base(u->cert_path) - u->cert_path -
+				     1));
+			if (!strstr(list, dir) && strlen(list) < LIST_MAX)
+				list =
+				    arena_printf(c->arena, "%s,%s", list, dir);
+		}
+	}
+	if (strchr(list, ','))
+		out_tell("The agent writes there only if its environment says "
+			 "so: CERTCTL_AGENT_TARGET_DIRS=%s, or a directory "
+			 "above",
+		    harmless(c, list));
+}
+
 void
 plan_print(struct cli *c, const struct import *im, const struct plan *p)
 {
@@ -111,6 +154,8 @@ plan_print(struct cli *c, const struct import *im, const struct plan *p)
 		out_print("%-8s  %-17s  %s%s%s\n", state_word(o->state),
 		    plan_word(o->kind), harmless(c, o->id),
 		    o->why[0] ? ": " : "", harmless(c, o->why));
+	(void)fflush(stdout); /* out_flush tells at the end */
+	tell_directories(c, im);
 }
 
 static void

@@ -240,6 +240,59 @@ plain_files_are_found_once(void)
 }
 
 static void
+other_servers_get_no_target(void)
+{
+	const struct import_found *f;
+	CLEANUP(buf_fini) struct buf all;
+	struct plan_opts opts = {.agent = "ag-1"};
+	struct plan plan;
+	char text[8192];
+	size_t n;
+	FILE *in;
+
+	buf_init(&all, 0);
+	begin();
+	issue("g.test", "tls/cert.pem", "tls/g.key");
+	/* Certificate and key in one file, as HAProxy has it. */
+	for (int i = 0; i < 2; i++) {
+		in = fopen(place(i ? "tls/cert.pem" : "tls/g.key"), "r");
+		CHECK(in != NULL);
+		n = fread(text, 1, sizeof(text) - 1, in);
+		(void)fclose(in);
+		text[n] = '\0';
+		buf_puts(&all, text);
+	}
+	write_file("etc/haproxy/all.pem.txt", buf_cstr(&all));
+	write_file("etc/haproxy/haproxy.cfg",
+	    arena_printf(arena, "bind :443 ssl crt %s/etc/haproxy/all.pem.txt",
+		dir));
+	write_file("etc/apache2/sites-enabled/g",
+	    arena_printf(arena, "SSLCertificateFile %s/tls/cert.pem\n", dir));
+	f = read_host("tls");
+	CHECK_INT(im.nfound, 1);
+	CHECK_STR(f->uses->server, "apache");
+	CHECK_STR(f->uses->next->server, "haproxy");
+	plan_make(arena, &im, &opts, &plan);
+	CHECK_INT(plan.ntargets, 0);
+	CHECK_INT(plan.nknown, 1);
+	for (const struct plan_object *o = plan.objects; o; o = o->next)
+		CHECK(!strstr(o->body, "PRIVATE"));
+}
+
+static void
+a_ca_is_passed_over_in_a_directory(void)
+{
+	begin();
+	issue("h.test", "tls/h.pem", "tls/h.key");
+	(void)place("cas/x");
+	CHECK(link(place("ca.pem"), place("cas/root.pem")) == 0);
+	CHECK(!read_host("cas"));
+	CHECK_INT(im.nnotes, 0);
+	/* Whoever names the file means it. */
+	CHECK(read_host("cas/root.pem") != NULL);
+}
+
+static void
 cert_manager_s_are_found(void)
 {
 	const struct import_found *f;
@@ -406,6 +459,8 @@ json_holds_what_was_found(void)
 CHECK_MAIN(CHECK_ROW(certbot_s_lines_are_found_with_their_use),
     CHECK_ROW(acme_sh_s_are_found), CHECK_ROW(lego_s_are_found),
     CHECK_ROW(caddy_s_are_found), CHECK_ROW(plain_files_are_found_once),
+    CHECK_ROW(other_servers_get_no_target),
+    CHECK_ROW(a_ca_is_passed_over_in_a_directory),
     CHECK_ROW(cert_manager_s_are_found),
     CHECK_ROW(a_plan_asks_nobody_until_all_is_given),
     CHECK_ROW(what_is_new_is_made_in_order),
