@@ -44,12 +44,6 @@ static const struct {
     [HOST_AGENT] = {"agent", agent_keys, ARRAY_LEN(agent_keys)},
 };
 
-const char *
-host_role_name(enum host_role role)
-{
-	return roles[role].name;
-}
-
 const struct cfg_key *
 host_keys(enum host_role role, size_t *out_n)
 {

@@ -46,8 +46,6 @@ void host_find(struct arena *a, const char *proc,
     struct host *out);
 void host_fini(struct host *h);
 
-/* "apiserver" */
-const char *host_role_name(enum host_role role);
 /* The settings of that kind of process. */
 const struct cfg_key *host_keys(enum host_role role, size_t *out_n);
 /* Of its environment; NULL: it does not say. */

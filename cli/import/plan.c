@@ -70,8 +70,8 @@ plan_merge(struct import *im)
 
 /* --- ids --- */
 
-const char *
-plan_certificate_id(struct arena *a, const struct import_found *f)
+static const char *
+certificate_id(struct arena *a, const struct import_found *f)
 {
 	return words_id(a, "mc-", f->name);
 }
@@ -291,7 +291,7 @@ common_name(const struct import_found *f)
 static void
 add_certificate(struct plan *p, const struct import_found *f)
 {
-	const char *id = plan_certificate_id(p->arena, f);
+	const char *id = certificate_id(p->arena, f);
 	CLEANUP(buf_fini) struct buf b;
 	struct json_w w;
 
@@ -336,7 +336,7 @@ add_known(struct plan *p, const struct import_found *f)
 	json_w_kv(&w, "source_format", "PEM");
 	json_w_kv(&w, "pem_data", f->pem);
 	json_w_close(&w, '}');
-	add(p, PLAN_KNOWN, plan_certificate_id(p->arena, f), f, &b);
+	add(p, PLAN_KNOWN, certificate_id(p->arena, f), f, &b);
 	p->nknown++;
 }
 

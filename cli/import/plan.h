@@ -58,8 +58,6 @@ void plan_make(struct arena *a, const struct import *im,
     const struct plan_opts *opts, struct plan *out);
 const char *plan_list(enum plan_kind kind);
 const char *plan_word(enum plan_kind kind);
-/* The id of a certificate, and of its target at an agent: n from 0. */
-const char *plan_certificate_id(struct arena *a, const struct import_found *f);
 
 /* --- plan_differ.c --- */
 /* How the one that is there differs from the body; NULL: it does not.

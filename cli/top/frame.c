@@ -353,8 +353,8 @@ add_workers(struct making *m)
 
 /* --- the whole --- */
 
-const char *
-frame_sort_word(enum frame_sort sort)
+static const char *
+sort_word(enum frame_sort sort)
 {
 	static const char *const words[FRAME_NSORTS] = {"queue", "age",
 	    "failures", "name"};
@@ -372,8 +372,8 @@ add_keys(struct making *m)
 		    out_harmless(m->a, m->v->filter));
 	else
 		add(m, true, false, "q quit  p %s  s sort: %s  / filter%s%s",
-		    m->v->is_paused ? "go on" : "pause",
-		    frame_sort_word(m->v->sort), m->v->filter[0] ? ": " : "",
+		    m->v->is_paused ? "go on" : "pause", sort_word(m->v->sort),
+		    m->v->filter[0] ? ": " : "",
 		    out_harmless(m->a, m->v->filter));
 }
 

@@ -38,7 +38,5 @@ struct frame {
  * are none yet.  The frame lives in the arena. */
 void frame_make(struct arena *a, const struct facts *before,
     const struct facts *now, const struct frame_view *v, struct frame *out);
-/* The word for a sort. */
-const char *frame_sort_word(enum frame_sort sort);
 
 #endif
