@@ -43,7 +43,7 @@ is_list_of_objects(const struct cJSON *json)
 }
 
 int
-client_check_list(const struct cli *c, const struct answer *a,
+client_check_list(const struct cli *c, const struct answer *a, const char *rows,
     const struct cJSON **out_data)
 {
 	int exit_code = client_check_json(c, a);
@@ -52,8 +52,9 @@ client_check_list(const struct cli *c, const struct answer *a,
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	/* A few lists come without an envelope. */
-	data =
-	    is_list_of_objects(a->json) ? a->json : json_get(a->json, "data");
+	data = is_list_of_objects(a->json)
+		   ? a->json
+		   : json_get(a->json, rows ? rows : "data");
 	/* null is how an empty list may come. */
 	if (!data || (!cJSON_IsArray(data) && !cJSON_IsNull(data))) {
 		out_error("the server's answer holds no list");

@@ -4,18 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/command.h"
 #include "cli/out.h"
-#include "cli/usage.h"
 #include "common/base/enc.h"
 #include "common/base/plain.h"
 
-/* What every command takes as well. */
-static const char args_global[] =
-    "[-o json|table] [--format json|table] [--server URL] [--api-key KEY] "
-    "[--ca-bundle FILE] [--insecure]";
-
 struct given {
-	const char *name; /* as the usage has it, NUL-terminated */
+	const struct option *option;
 	const char *value;
 };
 
@@ -28,29 +23,19 @@ struct args {
 };
 
 static int
-usage_error(const struct args *a)
+usage_error(struct cli *c, const struct args *a)
 {
 	const struct command *m = a->command;
 
-	if (m)
-		out_tell("usage: certctl %s%s%s%s%s", m->noun,
-		    m->verb ? " " : "", m->verb ? m->verb : "",
-		    m->arguments[0] ? " " : "", m->arguments);
-	out_tell("see certctl help");
-	return EXIT_USAGE;
-}
-
-static const struct command *
-find(const struct command *all, size_t n, const char *noun, const char *verb)
-{
-	for (size_t i = 0; i < n; i++) {
-		const struct command *m = &all[i];
-
-		if (strcmp(m->noun, noun) == 0 &&
-		    (verb ? m->verb && strcmp(m->verb, verb) == 0 : !m->verb))
-			return m;
+	if (!m) {
+		out_tell("see certctl help");
+		return EXIT_USAGE;
 	}
-	return NULL;
+	out_tell("usage: certctl %s%s%s %s", m->noun, m->verb ? " " : "",
+	    m->verb ? m->verb : "", command_usage(c->arena, m));
+	out_tell("see certctl %s%s%s --help", m->noun, m->verb ? " " : "",
+	    m->verb ? m->verb : "");
+	return EXIT_USAGE;
 }
 
 struct parse {
@@ -61,12 +46,68 @@ struct parse {
 	struct args *args;
 };
 
+/* The nearest of what there is, kept while one is looked for. */
+struct near {
+	const char *word;
+	const char *best;
+	size_t distance;
+};
+
+static void
+look_near(struct near *n, const char *candidate)
+{
+	size_t most = strlen(n->word) < 5 ? 1 : strlen(n->word) < 9 ? 2 : 3;
+	size_t distance = command_distance(n->word, candidate);
+
+	/* What is begun is nearer than what is misspelt. */
+	if (n->word[0] != '\0' && strlen(n->word) >= 2 &&
+	    strncmp(n->word, candidate, strlen(n->word)) == 0)
+		distance = 1;
+	if (distance <= most && (!n->best || distance < n->distance)) {
+		n->best = candidate;
+		n->distance = distance;
+	}
+}
+
+/* "" or what may have been meant. */
+static const char *
+did_you_mean(struct cli *c, const struct near *n, const char *before)
+{
+	return n->best ? arena_printf(c->arena, "; did you mean \"%s%s\"?",
+			     before, n->best)
+		       : "";
+}
+
+/* Nothing of that name: what there is beside it is told. */
 static int
 no_command(const struct parse *p, const char *verb)
 {
-	out_error("there is no command \"%s%s%s\"", p->noun ? p->noun : "",
-	    verb ? " " : "", verb ? verb : "");
-	return usage_error(p->args);
+	const char *noun = p->noun ? p->noun : "";
+	bool is_noun = command_is_noun(p->all, p->n, noun);
+	struct near near = {.word = is_noun && verb ? verb : noun};
+	const char *verbs = "";
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct command *m = &p->all[i];
+
+		if (m->flags & COMMAND_HIDDEN)
+			continue;
+		if (!is_noun) {
+			look_near(&near, m->noun);
+		} else if (m->verb && strcmp(m->noun, noun) == 0) {
+			look_near(&near, m->verb);
+			verbs = arena_printf(p->cli->arena, "%s%s%s", verbs,
+			    verbs[0] ? ", " : "", m->verb);
+		}
+	}
+	out_error("there is no command \"%s%s%s\"%s", noun, verb ? " " : "",
+	    verb ? verb : "",
+	    did_you_mean(p->cli, &near,
+		is_noun ? arena_printf(p->cli->arena, "%s ", noun) : ""));
+	if (!is_noun)
+		return usage_error(p->cli, p->args);
+	out_tell("%s has: %s\nsee certctl %s --help", noun, verbs, noun);
+	return EXIT_USAGE;
 }
 
 /* Some become a line of a request, and none means to hold what nobody sees. */
@@ -78,13 +119,12 @@ static const char not_plain[] =
 static bool
 is_option_without_dashes(struct parse *p, const char *word)
 {
-	const char *usage = p->args->command->arguments, *value;
 	const char *option = arena_printf(p->cli->arena, "--%s", word);
 	size_t min, max;
 
-	usage_words(usage, &min, &max);
-	return max == SIZE_MAX && usage_option(usage, option, strlen(option),
-				      &value) != USAGE_UNKNOWN;
+	command_words(p->args->command, &min, &max);
+	return max == SIZE_MAX &&
+	       command_option(p->args->command, option, strlen(option)) != NULL;
 }
 
 static int
@@ -94,17 +134,17 @@ take_word(struct parse *p, const char *word)
 
 	if (!plain_is_line(word)) {
 		out_error("\"%s\" %s", word, not_plain);
-		return usage_error(a);
+		return usage_error(p->cli, a);
 	}
 	if (!p->noun) {
 		p->noun = word;
 		return EXIT_DONE;
 	}
 	if (!a->command) {
-		a->command = find(p->all, p->n, p->noun, word);
+		a->command = command_find(p->all, p->n, p->noun, word);
 		if (a->command)
 			return EXIT_DONE;
-		a->command = find(p->all, p->n, p->noun, NULL);
+		a->command = command_find(p->all, p->n, p->noun, NULL);
 		if (!a->command)
 			return no_command(p, word);
 	}
@@ -112,12 +152,12 @@ take_word(struct parse *p, const char *word)
 	if (word[0] == '\0' || strcmp(word, ".") == 0 ||
 	    strcmp(word, "..") == 0) {
 		out_error("\"%s\" cannot be an id", word);
-		return usage_error(a);
+		return usage_error(p->cli, a);
 	}
 	if (is_option_without_dashes(p, word)) {
 		out_error("\"%s\" is no id here; the option is --%s", word,
 		    word);
-		return usage_error(a);
+		return usage_error(p->cli, a);
 	}
 	a->words[a->nwords++] = word;
 	return EXIT_DONE;
@@ -127,54 +167,73 @@ static int
 bad_option(const struct parse *p, const char *word, const char *what)
 {
 	out_error("\"%s\" %s", word, what);
-	return usage_error(p->args);
-}
-
-static enum usage_form
-form_of(const struct args *a, const char *word, size_t n,
-    const char **out_value)
-{
-	enum usage_form form = usage_option(args_global, word, n, out_value);
-
-	if (form != USAGE_UNKNOWN || !a->command)
-		return form;
-	return usage_option(a->command->arguments, word, n, out_value);
+	return usage_error(p->cli, p->args);
 }
 
 static int
-bad_value(const struct parse *p, const char *name, const char *value,
-    const char *allowed)
+bad_value(const struct parse *p, const struct option *o, const char *value)
 {
-	out_error("%s takes %s, not \"%s\"", name, allowed, value);
-	return usage_error(p->args);
+	struct near near = {.word = value};
+	const char *word;
+
+	for (const char *at = strchr(o->takes, '|') ? o->takes : ""; *at;
+	     at += *at == '|') {
+		word = arena_strndup(p->cli->arena, at, strcspn(at, "|"));
+		look_near(&near, word);
+		at += strlen(word);
+	}
+	out_error("%s takes %s, not \"%s\"%s", o->flag, o->takes, value,
+	    did_you_mean(p->cli, &near, ""));
+	return usage_error(p->cli, p->args);
+}
+
+static int
+bad_name(const struct parse *p, const char *word, size_t n)
+{
+	struct near near = {.word = arena_strndup(p->cli->arena, word, n)};
+	const struct option *o;
+
+	for (size_t at = 0;
+	     (o = command_next(p->args->command, &at, true)) != NULL;)
+		look_near(&near, o->flag);
+	out_error("\"%s\" is no option here%s", word,
+	    did_you_mean(p->cli, &near, ""));
+	return usage_error(p->cli, p->args);
 }
 
 static const struct given *
 find_given(const struct args *a, const char *name)
 {
 	for (size_t i = 0; i < a->noptions; i++) {
-		if (strcmp(a->options[i].name, name) == 0)
+		if (strcmp(a->options[i].option->flag, name) == 0)
 			return &a->options[i];
 	}
 	return NULL;
 }
 
+static bool
+is_standard_input(const struct option *o, const char *word)
+{
+	return strcmp(o->takes, "FILE") == 0 && strcmp(word, "-") == 0;
+}
+
 /* The value of the option at *i, on whose last word *i is then. */
 static int
-take_value(const struct parse *p, const char *name, int argc, char **argv,
+take_value(const struct parse *p, const struct option *o, int argc, char **argv,
     int *i, const char **out)
 {
 	const char *word = argv[*i], *value = strchr(word, '=');
 
 	if (value)
 		value++;
-	else if (*i + 1 < argc && argv[*i + 1][0] != '-')
+	else if (*i + 1 < argc &&
+		 (argv[*i + 1][0] != '-' || is_standard_input(o, argv[*i + 1])))
 		value = argv[++*i];
 	if (!value || value[0] == '\0')
-		return bad_option(p, name,
+		return bad_option(p, o->flag,
 		    "needs a value, with = before one that begins with -");
 	if (!plain_is_line(value))
-		return bad_option(p, name, not_plain);
+		return bad_option(p, o->flag, not_plain);
 	*out = value;
 	return EXIT_DONE;
 }
@@ -182,52 +241,61 @@ take_value(const struct parse *p, const char *name, int argc, char **argv,
 static int
 take_option(struct parse *p, int argc, char **argv, int *i)
 {
-	const char *word = argv[*i], *value = NULL, *name, *usage;
-	const char *allowed, *spelt;
+	const char *word = argv[*i], *value = NULL, *spelt;
 	size_t n = strcspn(word, "=");
 	struct args *a = p->args;
-	enum usage_form form;
+	const struct option *o;
 	int exit_code;
 
 	/* An option of "scheduler", which has a verb too. */
 	if (!a->command && p->noun)
-		a->command = find(p->all, p->n, p->noun, NULL);
-	form = form_of(a, word, n, &usage);
-	if (form == USAGE_UNKNOWN)
-		return bad_option(p, word, "is no option here");
-	name = arena_strndup(p->cli->arena, word, n);
-	if (find_given(a, name))
-		return bad_option(p, name, "is given twice");
-	if (form == USAGE_FLAG && word[n] == '=')
-		return bad_option(p, name, "takes no value");
-	if (form == USAGE_VALUE) {
-		exit_code = take_value(p, name, argc, argv, i, &value);
+		a->command = command_find(p->all, p->n, p->noun, NULL);
+	o = command_option(a->command, word, n);
+	if (!o)
+		return bad_name(p, word, n);
+	if (!o->is_many && find_given(a, o->flag))
+		return bad_option(p, o->flag, "is given twice");
+	if (!o->takes && word[n] == '=')
+		return bad_option(p, o->flag, "takes no value");
+	if (o->takes) {
+		exit_code = take_value(p, o, argc, argv, i, &value);
 		if (exit_code != EXIT_DONE)
 			return exit_code;
-		allowed = usage_allowed(p->cli->arena, usage);
-		spelt = usage_value(p->cli->arena, allowed, value);
+		spelt = o->null && strcmp(value, o->null) == 0
+			    ? value
+			    : command_value(p->cli->arena, o->takes, value);
 		if (!spelt)
-			return bad_value(p, name, value, allowed);
+			return bad_value(p, o, value);
 		value = spelt;
 	}
-	a->options[a->noptions++] = (struct given){name, value};
+	a->options[a->noptions++] = (struct given){o, value};
 	return EXIT_DONE;
 }
 
 static int
-check_words(const struct args *a)
+check_words(struct cli *c, const struct args *a)
 {
+	const struct option *o;
 	size_t min, max;
 
-	usage_words(a->command->arguments, &min, &max);
+	command_words(a->command, &min, &max);
 	if (a->nwords > max) {
 		out_error("\"%s\" is not expected here", a->words[max]);
-		return usage_error(a);
+		return usage_error(c, a);
 	}
 	if (a->nwords < min) {
-		out_error("%zu word%s missing", min - a->nwords,
-		    min - a->nwords == 1 ? " is" : "s are");
-		return usage_error(a);
+		out_error("%zu word%s missing: %s", min - a->nwords,
+		    min - a->nwords == 1 ? " is" : "s are", a->command->words);
+		return usage_error(c, a);
+	}
+	/* A body's members may come by these instead. */
+	if (find_given(a, "--file") || find_given(a, "--set"))
+		return EXIT_DONE;
+	for (size_t at = 0; (o = command_next(a->command, &at, false));) {
+		if (o->is_required && !find_given(a, o->flag)) {
+			out_error("%s is required: %s", o->flag, o->help);
+			return usage_error(c, a);
+		}
 	}
 	return EXIT_DONE;
 }
@@ -254,37 +322,77 @@ args_parse(struct cli *c, const struct command *all, size_t n, int argc,
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (!a->command && p.noun)
-		a->command = find(all, n, p.noun, NULL);
+		a->command = command_find(all, n, p.noun, NULL);
 	if (!a->command)
 		return no_command(&p, NULL);
 	c->args = a;
 	*out = a->command;
-	return check_words(a);
+	return check_words(c, a);
 }
 
+void
+args_none(struct cli *c)
+{
+	c->args = arena_alloc(c->arena, sizeof(*c->args));
+	memset(c->args, 0, sizeof(*c->args));
+}
+
+/* An option that the row has; another is our bug. */
 static const struct given *
-look_up(const struct cli *c, const char *name, enum usage_form form)
+look_up(const struct cli *c, const char *name, bool takes_value)
 {
 	const struct args *a = c->args;
-	const char *usage;
+	const struct option *o = command_option(a->command, name, strlen(name));
 
-	if (form_of(a, name, strlen(name), &usage) != form)
+	if (!o || (o->takes != NULL) != takes_value)
 		abort();
-	return find_given(a, name);
+	return find_given(a, o->flag);
 }
 
 const char *
 args_value(const struct cli *c, const char *name)
 {
-	const struct given *g = look_up(c, name, USAGE_VALUE);
+	const struct given *g = look_up(c, name, true);
 
 	return g ? g->value : NULL;
+}
+
+const char *
+args_next(const struct cli *c, const char *name, size_t *at)
+{
+	const struct args *a = c->args;
+
+	while (*at < a->noptions) {
+		const struct given *g = &a->options[(*at)++];
+
+		if (strcmp(g->option->flag, name) == 0)
+			return g->value;
+	}
+	return NULL;
 }
 
 bool
 args_flag(const struct cli *c, const char *name)
 {
-	return look_up(c, name, USAGE_FLAG) != NULL;
+	return look_up(c, name, false) != NULL;
+}
+
+bool
+args_has(const struct cli *c, const char *name)
+{
+	return find_given(c->args, name) != NULL;
+}
+
+const struct command *
+args_command(const struct cli *c)
+{
+	return c->args->command;
+}
+
+int
+args_refuse(struct cli *c)
+{
+	return usage_error(c, c->args);
 }
 
 size_t
@@ -299,17 +407,46 @@ args_word(const struct cli *c, size_t i)
 	return c->args->words[i];
 }
 
+/* One that may be an id: what stands for it says of what. */
+static int
+change_id(struct cli *c, const char *placeholder, const char **value,
+    args_change *change, void *arg)
+{
+	const char *noun = placeholder ? command_noun_of(placeholder,
+					     strcspn(placeholder, " .]"),
+					     c->args->command->noun)
+				       : NULL;
+
+	return noun ? change(c, noun, value, arg) : EXIT_DONE;
+}
+
 int
-args_goes_with(const struct cli *c, const char *option, const char *flag)
+args_change_ids(struct cli *c, args_change *change, void *arg)
+{
+	struct args *a = c->args;
+	int exit_code = EXIT_DONE;
+	size_t n;
+
+	for (size_t i = 0; i < a->nwords && exit_code == EXIT_DONE; i++)
+		exit_code = change_id(c, command_word(a->command, i, &n),
+		    &a->words[i], change, arg);
+	for (size_t i = 0; i < a->noptions && exit_code == EXIT_DONE; i++)
+		exit_code = change_id(c, a->options[i].option->takes,
+		    &a->options[i].value, change, arg);
+	return exit_code;
+}
+
+int
+args_goes_with(struct cli *c, const char *option, const char *flag)
 {
 	if (!find_given(c->args, option) || args_flag(c, flag))
 		return EXIT_DONE;
 	out_error("%s goes with %s", option, flag);
-	return usage_error(c->args);
+	return usage_error(c, c->args);
 }
 
 int
-args_timeout(const struct cli *c, int64_t *out_seconds)
+args_timeout(struct cli *c, int64_t *out_seconds)
 {
 	const char *text = args_value(c, "--timeout");
 	rc ret;

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli/command.h"
 #include "common/base/arena.h"
 #include "common/base/attr.h"
 #include "common/base/buf.h"
@@ -39,102 +40,36 @@ struct cli {
 	bool wants_server;           /* date and cert_ends of answers */
 	long call_seconds;   /* that a call may take; 0: a minute and half */
 	struct arena *arena; /* for the whole run */
-	const struct args *args; /* args.h */
+	struct args *args;   /* args.h */
 };
 
-/* One command: "certs renew". */
-struct command {
-	const char *noun;
-	const char *verb;      /* NULL: the noun alone */
-	const char *arguments; /* the usage, and by it what is accepted */
-	const char *help;
-	int (*run)(struct cli *c);
-};
-extern const struct command commands[];
-extern const size_t ncommands;
-
-int cmd_acme_accounts_get(struct cli *c);
-int cmd_acme_accounts_list(struct cli *c);
-int cmd_acme_accounts_revoke(struct cli *c);
-int cmd_acme_orders_get(struct cli *c);
-int cmd_acme_orders_list(struct cli *c);
-int cmd_certs_list(struct cli *c);
-int cmd_certs_get(struct cli *c);
-int cmd_certs_renew(struct cli *c);
-int cmd_certs_revoke(struct cli *c);
-int cmd_certs_bulk_renew(struct cli *c);
-int cmd_certs_bulk_revoke(struct cli *c);
-int cmd_certs_bulk_reassign(struct cli *c);
-int cmd_certs_violations(struct cli *c);
-int cmd_discovery_list(struct cli *c);
-int cmd_discovery_get(struct cli *c);
-int cmd_discovery_scans(struct cli *c);
-int cmd_discovery_summary(struct cli *c);
-int cmd_discovery_claim(struct cli *c);
-int cmd_discovery_dismiss(struct cli *c);
-int cmd_doctor(struct cli *c);
-int cmd_eab_keys_create(struct cli *c);
-int cmd_eab_keys_delete(struct cli *c);
-int cmd_eab_keys_get(struct cli *c);
-int cmd_eab_keys_list(struct cli *c);
-int cmd_eab_keys_reseal(struct cli *c);
-int cmd_eab_keys_revoke(struct cli *c);
-int cmd_events(struct cli *c);
-int cmd_explain(struct cli *c);
-int cmd_health_checks_acknowledge(struct cli *c);
-int cmd_health_checks_get(struct cli *c);
-int cmd_health_checks_history(struct cli *c);
-int cmd_health_checks_list(struct cli *c);
-int cmd_health_checks_summary(struct cli *c);
-int cmd_import(struct cli *c);
-int cmd_intermediates_create(struct cli *c);
-int cmd_intermediates_get(struct cli *c);
-int cmd_intermediates_list(struct cli *c);
-int cmd_intermediates_register(struct cli *c);
-int cmd_intermediates_retire(struct cli *c);
-int cmd_issuers_bundle(struct cli *c);
-int cmd_issuers_cas(struct cli *c);
-int cmd_issuers_list(struct cli *c);
-int cmd_issuers_succeed(struct cli *c);
-int cmd_issuers_switch(struct cli *c);
-int cmd_issuers_test(struct cli *c);
-int cmd_jobs_list(struct cli *c);
-int cmd_jobs_get(struct cli *c);
-int cmd_jobs_cancel(struct cli *c);
-int cmd_approvals_list(struct cli *c);
-int cmd_approvals_approve(struct cli *c);
-int cmd_approvals_reject(struct cli *c);
+/* --- commands that are more than a call --- */
 int cmd_agents_list(struct cli *c);
 int cmd_audit_attachment(struct cli *c);
-int cmd_audit_get(struct cli *c);
-int cmd_audit_list(struct cli *c);
 int cmd_audit_prove(struct cli *c);
 int cmd_audit_verify(struct cli *c);
-int cmd_network_scans_list(struct cli *c);
+int cmd_certs_bulk_reassign(struct cli *c);
+int cmd_certs_bulk_renew(struct cli *c);
+int cmd_certs_bulk_revoke(struct cli *c);
+int cmd_certs_renew(struct cli *c);
+int cmd_completion(struct cli *c);
+int cmd_doctor(struct cli *c);
+int cmd_eab_keys_reseal(struct cli *c);
+int cmd_events(struct cli *c);
+int cmd_explain(struct cli *c);
+int cmd_import(struct cli *c);
+int cmd_intermediates_retire(struct cli *c);
+int cmd_issuers_bundle(struct cli *c);
 int cmd_network_scans_probe(struct cli *c);
-int cmd_network_scans_run(struct cli *c);
-int cmd_policies_list(struct cli *c);
-int cmd_policies_violations(struct cli *c);
-int cmd_profiles_create(struct cli *c);
-int cmd_profiles_get(struct cli *c);
-int cmd_profiles_list(struct cli *c);
-int cmd_profiles_update(struct cli *c);
 int cmd_recover(struct cli *c);
-int cmd_scheduler(struct cli *c);
+int cmd_replace(struct cli *c);
+int cmd_replace_excluded(struct cli *c);
+int cmd_replace_watch(struct cli *c);
 int cmd_scheduler_run(struct cli *c);
 int cmd_size(struct cli *c);
 int cmd_status(struct cli *c);
-int cmd_replace(struct cli *c);
-int cmd_replace_cancel(struct cli *c);
-int cmd_replace_certificates(struct cli *c);
-int cmd_replace_excluded(struct cli *c);
-int cmd_replace_get(struct cli *c);
-int cmd_replace_list(struct cli *c);
-int cmd_replace_pause(struct cli *c);
-int cmd_replace_resume(struct cli *c);
-int cmd_replace_watch(struct cli *c);
-int cmd_targets_list(struct cli *c);
 int cmd_targets_test(struct cli *c);
+int cmd_top(struct cli *c);
 int cmd_top(struct cli *c);
 
 /* --- client.c --- */
@@ -165,6 +100,9 @@ struct answer client_stream(struct cli *c, const char *path,
     const char *last_id, bool (*take)(void *arg, const char *bytes, size_t n),
     void *arg);
 
+/* Ends the connection that the calls of a run have. */
+void client_end(void);
+
 /* --- answer.c --- */
 /* Nothing that a later look could not find otherwise: no answer (a restart),
  * a failure of the server, or too many calls. */
@@ -174,9 +112,10 @@ bool client_is_passing(const struct answer *a);
 int client_check(const struct cli *c, const struct answer *a);
 /* The same, and a 2xx must hold JSON. */
 int client_check_json(const struct cli *c, const struct answer *a);
-/* The same, and it or its "data" must be a list; null is an empty one. */
+/* The same, and it or its member rows (NULL: "data") must be a list; null is an
+ * empty one. */
 int client_check_list(const struct cli *c, const struct answer *a,
-    const struct cJSON **out_data);
+    const char *rows, const struct cJSON **out_data);
 /* Percent-encodes one path segment or query value. */
 const char *client_escape(struct cli *c, const char *text);
 /* The path of what the command's first word names: list/WORD, and rest. */
@@ -197,28 +136,19 @@ const char *cell_left(struct cli *c, const struct cJSON *object,
     const char *name);
 
 /* --- show.c: what list and get commands have in common --- */
-enum column_form { COLUMN_TEXT, COLUMN_TIME, COLUMN_LEFT };
-struct column {
-	const char *head;
-	const char *member;
-	enum column_form form;
-};
 /* A list endpoint as a table and its total, or as it came with -o json. */
 int show_rows(struct cli *c, const char *path, const struct column *cols,
     size_t n);
+/* The same of an answer that came; rows: the member that holds them, NULL:
+ * "data". */
+int show_list(struct cli *c, const struct answer *a, const char *rows,
+    const struct column *cols, size_t n);
 /* One object, a line a member, or as it came with -o json. */
 int show_object(struct cli *c, const char *path, const char *const *members,
     size_t n);
 /* The same of an answer that came. */
 void show_answer(struct cli *c, const struct answer *a,
     const char *const *members, size_t n);
-struct option {
-	const char *flag;
-	const char *parameter;
-};
-/* path with a query made of the options that were given. */
-const char *show_query(struct cli *c, const char *path,
-    const struct option *options, size_t n);
 /* The answer to a command that changes something: as it came with -o json,
  * else what. */
 int show_done(struct cli *c, const struct answer *a, const char *what);

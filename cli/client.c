@@ -38,14 +38,25 @@ on_head(char *bytes, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
+/* One for the run, and with it its connection. */
+static CURL *kept;
+
+void
+client_end(void)
+{
+	curl_easy_cleanup(kept);
+	kept = NULL;
+}
+
 static CURL *
 prepare(struct cli *c, const char *method, const char *url, const char *body,
     struct curl_slist *headers, struct reply *reply)
 {
-	CURL *curl = curl_easy_init();
+	CURL *curl = kept ? kept : (kept = curl_easy_init());
 
 	if (!curl)
 		return NULL;
+	curl_easy_reset(curl);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
@@ -185,7 +196,6 @@ client_call(struct cli *c, const char *method, const char *path,
 	}
 	buf_fini(&reply.body);
 	curl_slist_free_all(headers);
-	curl_easy_cleanup(curl);
 	return a;
 }
 
@@ -277,7 +287,6 @@ client_stream(struct cli *c, const char *path, const char *last_id,
 	end_stream(c, &s, code, &a);
 	buf_fini(&s.reply.body);
 	curl_slist_free_all(headers);
-	curl_easy_cleanup(s.curl);
 	return a;
 }
 

@@ -1,31 +1,16 @@
-#include <string.h>
-
 #include "cli/args.h"
+#include "cli/call.h"
 #include "cli/cli.h"
 
+/* A list of its own, and of the fleet as much as an answer holds. */
 int
 cmd_agents_list(struct cli *c)
 {
-	static const struct option options[] = {
-	    {"--status", "status"},
-	    {"--page", "page"},
-	    {"--per-page", "per_page"},
-	};
-	static const struct column columns[] = {
-	    {"ID", "id", COLUMN_TEXT},
-	    {"NAME", "name", COLUMN_TEXT},
-	    {"HOSTNAME", "hostname", COLUMN_TEXT},
-	    {"STATUS", "status", COLUMN_TEXT},
-	    {"LAST HEARTBEAT", "last_heartbeat_at", COLUMN_TIME},
-	    {"VERSION", "version", COLUMN_TEXT},
-	};
-	const char *path = show_query(c,
-	    args_flag(c, "--retired") ? "/api/v1/agents/retired"
-				      : "/api/v1/agents",
-	    options, ARRAY_LEN(options));
+	const char *path = args_flag(c, "--retired") ? "/api/v1/agents/retired"
+						     : "/api/v1/agents";
 
-	if (args_value(c, "--per-page") == NULL)
-		path = arena_printf(c->arena, "%s%cper_page=500", path,
-		    strchr(path, '?') != NULL ? '&' : '?');
-	return show_rows(c, path, columns, ARRAY_LEN(columns));
+	if (!args_has(c, "--per-page") && !args_has(c, "--limit") &&
+	    !args_has(c, "--all"))
+		path = arena_printf(c->arena, "%s?per_page=500", path);
+	return call_list(c, path);
 }

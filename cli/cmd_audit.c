@@ -1,5 +1,5 @@
 /*
- * audit list, audit get, audit prove.
+ * audit prove.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,46 +12,6 @@
 #include "cli/out.h"
 #include "common/base/enc.h"
 #include "common/json/json.h"
-
-int
-cmd_audit_list(struct cli *c)
-{
-	static const struct option options[] = {
-	    {"--category", "category"},
-	    {"--since", "since"},
-	    {"--until", "until"},
-	    {"--actor", "actor"},
-	    {"--action", "action"},
-	    {"--resource-type", "resource_type"},
-	    {"--resource-id", "resource_id"},
-	    {"--page", "page"},
-	    {"--per-page", "per_page"},
-	};
-	static const struct column columns[] = {
-	    {"TIME", "timestamp", COLUMN_TIME},
-	    {"ACTOR", "actor", COLUMN_TEXT},
-	    {"ACTION", "action", COLUMN_TEXT},
-	    {"RESOURCE", "resource_id", COLUMN_TEXT},
-	    {"ID", "id", COLUMN_TEXT},
-	};
-	const char *path =
-	    show_query(c, "/api/v1/audit", options, ARRAY_LEN(options));
-
-	return show_rows(c, path, columns, ARRAY_LEN(columns));
-}
-
-int
-cmd_audit_get(struct cli *c)
-{
-	static const char *const members[] = {"id", "timestamp", "actor",
-	    "actor_type", "action", "resource_type", "resource_id",
-	    "event_category", "details"};
-
-	return show_object(c, client_path(c, "/api/v1/audit", ""), members,
-	    ARRAY_LEN(members));
-}
-
-/* --- prove --- */
 
 struct proof {
 	struct audit_row row;

@@ -1,5 +1,5 @@
 /*
- * certs bulk-renew, bulk-revoke, bulk-reassign and revoke.
+ * certs bulk-renew, bulk-revoke and bulk-reassign.
  *
  * Before anything is changed for many, the server counts what would be, and
  * a person agrees: at the terminal, or by --yes.
@@ -11,71 +11,32 @@
 #include <cjson/cJSON.h>
 
 #include "cli/args.h"
+#include "cli/body.h"
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "common/json/json.h"
 
 struct bulk {
-	const char *path;
 	const char *success;      /* member of the answer: total_... */
 	const char *done, *to_do; /* in words */
-	const struct option *options;
-	size_t noptions;
 };
 
-static const struct option renew_options[] = {
-    {"--agent-id", "agent_id"},
-    {"--issuer-id", "issuer_id"},
-    {"--owner-id", "owner_id"},
-    {"--profile-id", "profile_id"},
-    {"--team-id", "team_id"},
-};
-
-static const struct option revoke_options[] = {
-    {"--agent-id", "agent_id"},
-    {"--issuer-id", "issuer_id"},
-    {"--owner-id", "owner_id"},
-    {"--profile-id", "profile_id"},
-    {"--reason", "reason"},
-    {"--team-id", "team_id"},
-};
-
-static const struct option reassign_options[] = {
-    {"--owner-id", "owner_id"},
-    {"--team-id", "team_id"},
-};
-
-/* The options and the ids that are left, as the body. */
-static const char *
-make_body(struct cli *c, const struct bulk *b)
+/* The options and the ids, as the body. */
+static int
+make_body(struct cli *c, const char **out)
 {
-	CLEANUP(buf_fini) struct buf text;
-	bool has_reason = false;
+	CLEANUP(buf_fini) struct buf ids;
 	struct json_w w;
 
-	buf_init(&text, 0);
-	json_w_init(&w, &text);
-	json_w_open(&w, '{');
-	for (size_t i = 0; i < b->noptions; i++) {
-		const char *value = args_value(c, b->options[i].flag);
-
-		if (value == NULL)
-			continue;
-		json_w_kv(&w, b->options[i].parameter, value);
-		if (strcmp(b->options[i].parameter, "reason") == 0)
-			has_reason = true;
-	}
-	if (b->options == revoke_options && !has_reason)
-		json_w_kv(&w, "reason", "unspecified");
-	if (args_count(c) > 0) {
-		json_w_key(&w, "certificate_ids");
-		json_w_open(&w, '[');
-		for (size_t i = 0; i < args_count(c); i++)
-			json_w_str(&w, args_word(c, i));
-		json_w_close(&w, ']');
-	}
-	json_w_close(&w, '}');
-	return arena_strdup(c->arena, buf_cstr(&text));
+	buf_init(&ids, 0);
+	if (args_count(c) == 0)
+		return body_make(c, NULL, NULL, out);
+	json_w_init(&w, &ids);
+	json_w_open(&w, '[');
+	for (size_t i = 0; i < args_count(c); i++)
+		json_w_str(&w, args_word(c, i));
+	json_w_close(&w, ']');
+	return body_make(c, NULL, buf_cstr(&ids), out);
 }
 
 static void
@@ -160,7 +121,8 @@ static int
 count(struct cli *c, const struct bulk *b, const char *body, bool is_asked)
 {
 	struct answer a = client_call(c, "POST",
-	    arena_printf(c->arena, "%s?dry_run=true", b->path), body);
+	    arena_printf(c->arena, "%s?dry_run=true", args_command(c)->path),
+	    body);
 	int exit_code = check_counts(c, b, &a);
 
 	if (exit_code != EXIT_DONE)
@@ -181,11 +143,13 @@ run(struct cli *c, const struct bulk *b)
 	bool is_dry = args_flag(c, "--dry-run");
 	bool is_sure = args_flag(c, "--yes");
 	const char *key = args_value(c, "--idempotency-key");
-	const char *body = make_body(c, b);
+	const char *body, *path = args_command(c)->path;
 	int64_t failed = 0;
 	struct answer a;
-	int exit_code;
+	int exit_code = make_body(c, &body);
 
+	if (exit_code != EXIT_DONE)
+		return exit_code;
 	if (is_dry || !is_sure) {
 		exit_code = count(c, b, body, is_dry);
 		if (exit_code == EXIT_DONE && !is_dry)
@@ -194,7 +158,7 @@ run(struct cli *c, const struct bulk *b)
 			return exit_code;
 	}
 	c->idempotency_key = key;
-	a = client_call(c, "POST", b->path, body);
+	a = client_call(c, "POST", path, body);
 	exit_code = check_counts(c, b, &a);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
@@ -211,9 +175,8 @@ run(struct cli *c, const struct bulk *b)
 int
 cmd_certs_bulk_renew(struct cli *c)
 {
-	static const struct bulk b = {"/api/v1/certificates/bulk-renew",
-	    "total_enqueued", "enqueued", "to be enqueued", renew_options,
-	    ARRAY_LEN(renew_options)};
+	static const struct bulk b = {"total_enqueued", "enqueued",
+	    "to be enqueued"};
 
 	return run(c, &b);
 }
@@ -221,9 +184,8 @@ cmd_certs_bulk_renew(struct cli *c)
 int
 cmd_certs_bulk_revoke(struct cli *c)
 {
-	static const struct bulk b = {"/api/v1/certificates/bulk-revoke",
-	    "total_revoked", "revoked", "to be revoked", revoke_options,
-	    ARRAY_LEN(revoke_options)};
+	static const struct bulk b = {"total_revoked", "revoked",
+	    "to be revoked"};
 
 	return run(c, &b);
 }
@@ -231,29 +193,8 @@ cmd_certs_bulk_revoke(struct cli *c)
 int
 cmd_certs_bulk_reassign(struct cli *c)
 {
-	static const struct bulk b = {"/api/v1/certificates/bulk-reassign",
-	    "total_reassigned", "reassigned", "to be reassigned",
-	    reassign_options, ARRAY_LEN(reassign_options)};
+	static const struct bulk b = {"total_reassigned", "reassigned",
+	    "to be reassigned"};
 
 	return run(c, &b);
-}
-
-int
-cmd_certs_revoke(struct cli *c)
-{
-	const char *reason = args_value(c, "--reason");
-	CLEANUP(buf_fini) struct buf body;
-	struct json_w w;
-	struct answer a;
-	int exit_code;
-
-	buf_init(&body, 0);
-	json_w_init(&w, &body);
-	json_w_open(&w, '{');
-	json_w_kv_opt(&w, "reason", reason);
-	json_w_close(&w, '}');
-	a = client_call(c, "POST",
-	    client_path(c, "/api/v1/certificates", "/revoke"), buf_cstr(&body));
-	exit_code = client_check(c, &a);
-	return exit_code == EXIT_DONE ? show_done(c, &a, "revoked") : exit_code;
 }

@@ -14,71 +14,6 @@
 
 enum { ID_MAX = 128 };
 
-int
-cmd_eab_keys_list(struct cli *c)
-{
-	static const struct option options[] = {
-	    {"--status", "status"},
-	    {"--profile-id", "profile_id"},
-	    {"--owner-id", "owner_id"},
-	    {"--page", "page"},
-	    {"--per-page", "per_page"},
-	};
-	static const struct column columns[] = {
-	    {"ID", "id", COLUMN_TEXT},
-	    {"STATUS", "status", COLUMN_TEXT},
-	    {"PROFILE", "profile_id", COLUMN_TEXT},
-	    {"OWNER", "owner_id", COLUMN_TEXT},
-	    {"REUSABLE", "reusable", COLUMN_TEXT},
-	    {"USES", "uses", COLUMN_TEXT},
-	    {"ACCOUNT", "account_id", COLUMN_TEXT},
-	    {"EXPIRES", "expires_at", COLUMN_TIME},
-	    {"DESCRIPTION", "description", COLUMN_TEXT},
-	};
-	const char *path = show_query(c, KEYS, options, ARRAY_LEN(options));
-
-	return show_rows(c, path, columns, ARRAY_LEN(columns));
-}
-
-int
-cmd_eab_keys_get(struct cli *c)
-{
-	static const char *const members[] = {"id", "status", "profile_id",
-	    "owner_id", "description", "reusable", "uses", "account_id",
-	    "expires_at", "used_at", "revoked_at", "created_by", "created_at"};
-
-	return show_object(c, client_path(c, KEYS, ""), members,
-	    ARRAY_LEN(members));
-}
-
-int
-cmd_eab_keys_create(struct cli *c)
-{
-	static const char *const members[] = {"id", "hmac_key", "profile_id",
-	    "owner_id", "reusable", "expires_at", "message"};
-	struct answer a;
-	struct json_w w;
-	struct buf body;
-	int exit_code;
-
-	buf_init(&body, 0);
-	json_w_init(&w, &body);
-	json_w_open(&w, '{');
-	json_w_kv_opt(&w, "profile_id", args_value(c, "--profile-id"));
-	json_w_kv_opt(&w, "owner_id", args_value(c, "--owner-id"));
-	json_w_kv_opt(&w, "description", args_value(c, "--description"));
-	json_w_kv_opt(&w, "expires_at", args_value(c, "--expires-at"));
-	json_w_kv_bool(&w, "any_profile", args_flag(c, "--any-profile"));
-	json_w_kv_bool(&w, "reusable", args_flag(c, "--reusable"));
-	json_w_close(&w, '}');
-	a = client_call(c, "POST", KEYS, buf_cstr(&body));
-	buf_fini(&body);
-	exit_code = client_check_json(c, &a);
-	if (exit_code == EXIT_DONE)
-		show_answer(c, &a, members, ARRAY_LEN(members));
-	return exit_code;
-}
-
 /* Adds how many were sealed anew and how many do not open, which it tells;
  * *after: the id to go on behind, or NULL at the end. */
 static int
@@ -153,24 +88,4 @@ cmd_eab_keys_reseal(struct cli *c)
 			  " that do not open\n",
 		    sealed, unopened);
 	return unopened > 0 ? EXIT_FAILED : EXIT_DONE;
-}
-
-int
-cmd_eab_keys_revoke(struct cli *c)
-{
-	struct answer a =
-	    client_call(c, "POST", client_path(c, KEYS, "/revoke"), NULL);
-	int exit_code = client_check_json(c, &a);
-
-	return exit_code == EXIT_DONE ? show_done(c, &a, "revoked") : exit_code;
-}
-
-int
-cmd_eab_keys_delete(struct cli *c)
-{
-	struct answer a =
-	    client_call(c, "DELETE", client_path(c, KEYS, ""), NULL);
-	int exit_code = client_check(c, &a);
-
-	return exit_code == EXIT_DONE ? show_done(c, &a, "deleted") : exit_code;
 }

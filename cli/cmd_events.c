@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "cli/args.h"
+#include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "cli/stream.h"
@@ -104,19 +105,8 @@ left_s(const struct listening *l)
 static const char *
 path_of(struct listening *l)
 {
-	static const struct option options[] = {
-	    {"--kind", "kind"},
-	    {"--certificate-id", "certificate_id"},
-	    {"--agent-id", "agent_id"},
-	    {"--job-id", "job_id"},
-	    {"--issuer-id", "issuer_id"},
-	    {"--team-id", "team_id"},
-	    {"--target-id", "target_id"},
-	    {"--condition", "condition"},
-	    {"--status", "status"},
-	};
 	struct cli *c = l->cli;
-	const char *path = show_query(c, EVENTS, options, ARRAY_LEN(options));
+	const char *path = call_path(c, EVENTS);
 
 	if (l->until_ms > 0)
 		path = arena_printf(c->arena, "%s%cfor=%" PRId64 "s", path,

@@ -1,9 +1,7 @@
 /*
- * issuers: whether they can be used, their CAs, a root's successor, and the
- * move to it.
+ * issuers bundle: what clients are to trust.
  */
 #include <cjson/cJSON.h>
-#include <string.h>
 
 #include "cli/args.h"
 #include "cli/cli.h"
@@ -11,22 +9,6 @@
 #include "common/json/json.h"
 
 #define ISSUERS "/api/v1/issuers"
-
-int
-cmd_issuers_cas(struct cli *c)
-{
-	static const struct column columns[] = {
-	    {"STATE", "state", COLUMN_TEXT},
-	    {"FROM", "not_before", COLUMN_TIME},
-	    {"UNTIL", "not_after", COLUMN_TIME},
-	    {"LEFT", "not_after", COLUMN_LEFT},
-	    {"REVOCATION LIST", "list", COLUMN_TEXT},
-	    {"FINGERPRINT", "fingerprint_sha256", COLUMN_TEXT},
-	};
-
-	return show_rows(c, client_path(c, ISSUERS, "/cas"), columns,
-	    ARRAY_LEN(columns));
-}
 
 /* What clients are to trust: one after the other, also the one that will sign.
  */
@@ -39,7 +21,7 @@ cmd_issuers_bundle(struct cli *c)
 	const char *pem;
 	int exit_code;
 
-	exit_code = client_check_list(c, &a, &data);
+	exit_code = client_check_list(c, &a, NULL, &data);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (cJSON_GetArraySize(data) == 0) {
@@ -56,72 +38,4 @@ cmd_issuers_bundle(struct cli *c)
 			out_print("%s", pem);
 	}
 	return EXIT_DONE;
-}
-
-static int
-post(struct cli *c, const char *verb, const char *body, const char *done)
-{
-	struct answer a =
-	    client_call(c, "POST", client_path(c, ISSUERS, verb), body);
-	int exit_code = client_check_json(c, &a);
-
-	return exit_code == EXIT_DONE ? show_done(c, &a, done) : exit_code;
-}
-
-int
-cmd_issuers_list(struct cli *c)
-{
-	static const struct option options[] = {
-	    {"--page", "page"},
-	    {"--per-page", "per_page"},
-	};
-	static const struct column columns[] = {
-	    {"ID", "id", COLUMN_TEXT},
-	    {"NAME", "name", COLUMN_TEXT},
-	    {"TYPE", "type", COLUMN_TEXT},
-	    {"ENABLED", "enabled", COLUMN_TEXT},
-	    {"TEST", "test_status", COLUMN_TEXT},
-	    {"TESTED", "last_tested_at", COLUMN_TIME},
-	};
-
-	return show_rows(c,
-	    show_query(c, "/api/v1/issuers", options, ARRAY_LEN(options)),
-	    columns, ARRAY_LEN(columns));
-}
-
-/* An issuer that fails its test answers with an error. */
-int
-cmd_issuers_test(struct cli *c)
-{
-	return post(c, "/test", NULL,
-	    arena_printf(c->arena, "%s can be used", args_word(c, 0)));
-}
-
-int
-cmd_issuers_succeed(struct cli *c)
-{
-	return post(c, "/successor", NULL,
-	    arena_printf(c->arena,
-		"a successor is made beside the root of %s: see "
-		"certctl issuers cas %s",
-		args_word(c, 0), args_word(c, 0)));
-}
-
-int
-cmd_issuers_switch(struct cli *c)
-{
-	struct json_w w;
-	struct buf body;
-	int exit_code;
-
-	buf_init(&body, 0);
-	json_w_init(&w, &body);
-	json_w_open(&w, '{');
-	json_w_kv(&w, "fingerprint_sha256", args_word(c, 1));
-	json_w_close(&w, '}');
-	exit_code = post(c, "/switch", buf_cstr(&body),
-	    arena_printf(c->arena, "%s signs with that CA from now on",
-		args_word(c, 0)));
-	buf_fini(&body);
-	return exit_code;
 }

@@ -1,6 +1,5 @@
 /*
- * replace ID: one replacement of an issuer by another that was begun: how far
- * it is, pause, resume, cancel; watch follows it with its rate.
+ * replace watch: follows a replacement of an issuer by another with its rate.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,93 +17,6 @@
 #define ALL "/api/v1/replacements"
 #define LOOK_EVERY_MS 1000
 #define WATCH_DEFAULT_S 86400
-
-static const char *const members[] = {"id", "state", "stop", "from_issuer_id",
-    "to_issuer_id", "wave", "waves", "wave_size", "planned", "moved", "moving",
-    "waiting", "failed", "issued", "done", "skipped", "returned", "rate_per_s",
-    "ends_at", "revoke_reason", "created_by", "created_at", "ended_at"};
-
-int
-cmd_replace_list(struct cli *c)
-{
-	static const struct option options[] = {
-	    {"--state", "state"},
-	    {"--page", "page"},
-	    {"--per-page", "per_page"},
-	};
-	static const struct column columns[] = {
-	    {"ID", "id", COLUMN_TEXT},
-	    {"STATE", "state", COLUMN_TEXT},
-	    {"FROM", "from_issuer_id", COLUMN_TEXT},
-	    {"TO", "to_issuer_id", COLUMN_TEXT},
-	    {"PLANNED", "planned", COLUMN_TEXT},
-	    {"DONE", "done", COLUMN_TEXT},
-	    {"BEGUN", "created_at", COLUMN_TIME},
-	};
-
-	return show_rows(c, show_query(c, ALL, options, ARRAY_LEN(options)),
-	    columns, ARRAY_LEN(columns));
-}
-
-int
-cmd_replace_get(struct cli *c)
-{
-	return show_object(c, client_path(c, ALL, ""), members,
-	    ARRAY_LEN(members));
-}
-
-int
-cmd_replace_certificates(struct cli *c)
-{
-	static const struct option options[] = {
-	    {"--state", "state"},
-	    {"--page", "page"},
-	    {"--per-page", "per_page"},
-	};
-	static const struct column columns[] = {
-	    {"ID", "id", COLUMN_TEXT},
-	    {"STATE", "state", COLUMN_TEXT},
-	    {"REASON", "reason", COLUMN_TEXT},
-	    {"SINCE", "moved_at", COLUMN_TIME},
-	};
-
-	return show_rows(c,
-	    show_query(c, client_path(c, ALL, "/certificates"), options,
-		ARRAY_LEN(options)),
-	    columns, ARRAY_LEN(columns));
-}
-
-static int
-turn(struct cli *c, const char *how, const char *done)
-{
-	struct answer a =
-	    client_call(c, "POST", client_path(c, ALL, how), NULL);
-	int exit_code = client_check_json(c, &a);
-
-	return exit_code == EXIT_DONE ? show_done(c, &a, done) : exit_code;
-}
-
-int
-cmd_replace_pause(struct cli *c)
-{
-	return turn(c, "/pause",
-	    "paused: nothing more moves, what is under way goes on");
-}
-
-int
-cmd_replace_resume(struct cli *c)
-{
-	return turn(c, "/resume", "goes on");
-}
-
-int
-cmd_replace_cancel(struct cli *c)
-{
-	return turn(c, "/cancel",
-	    "cancelled: what has got nothing yet goes back to its issuer");
-}
-
-/* --- watch --- */
 
 /* What came since the look before, a second. */
 static double

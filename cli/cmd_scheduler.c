@@ -1,6 +1,5 @@
 /*
- * scheduler: the duties and how they are; scheduler run: one of them now, and
- * with --wait until it has run.
+ * scheduler run: a duty now, and with --wait until it has run.
  */
 #include <string.h>
 
@@ -14,27 +13,6 @@
 
 #define LOOK_EVERY_MS 200
 #define WAIT_DEFAULT_S 120
-
-int
-cmd_scheduler(struct cli *c)
-{
-	static const struct column columns[] = {
-	    {"DUTY", "name", COLUMN_TEXT},
-	    {"STATE", "state", COLUMN_TEXT},
-	    {"LAST RUN", "last_started_at", COLUMN_TIME},
-	    {"TOOK MS", "last_duration_ms", COLUMN_TEXT},
-	    {"OUTCOME", "last_outcome", COLUMN_TEXT},
-	    {"ROWS", "last_rows", COLUMN_TEXT},
-	    {"NEXT RUN", "next_run_at", COLUMN_TIME},
-	    {"LATE MS", "late_ms", COLUMN_TEXT},
-	    {"SKIPPED", "skipped", COLUMN_TEXT},
-	    {"FAILED", "failures", COLUMN_TEXT},
-	    {"LAST ERROR", "last_error", COLUMN_TEXT},
-	};
-
-	return show_rows(c, "/api/v1/admin/scheduler", columns,
-	    ARRAY_LEN(columns));
-}
 
 static const struct cJSON *
 find_duty(const struct answer *a, const char *name)

@@ -159,7 +159,7 @@ cmd_status(struct cli *c)
 		return exit_code;
 	}
 	conditions = client_call(c, "GET", "/api/v1/admin/conditions", NULL);
-	exit_code = client_check_list(c, &conditions, &list);
+	exit_code = client_check_list(c, &conditions, NULL, &list);
 	if (exit_code != EXIT_DONE) {
 		tell_database(c, &ready);
 		return exit_code;

@@ -1,294 +1,338 @@
+/*
+ * The table of commands: its rows stand in commands/, here is what several of
+ * them say.
+ */
 #include "cli/cli.h"
+#include "cli/command.h"
 
-#define PAGE "[--page 1..1000000000] [--per-page 1..500]"
-#define TIMEOUT "[--timeout 1..86400]"
-#define REASON \
-	"[--reason unspecified|keyCompromise|caCompromise|" \
-	"affiliationChanged|superseded|cessationOfOperation|" \
-	"certificateHold|privilegeWithdrawn]"
+#define REASONS \
+	"unspecified|keyCompromise|caCompromise|affiliationChanged|" \
+	"superseded|cessationOfOperation|certificateHold|privilegeWithdrawn"
 #define REVOKE_OLD \
-	"[--revoke-old unspecified|keyCompromise|caCompromise|" \
-	"affiliationChanged|superseded|cessationOfOperation|" \
-	"privilegeWithdrawn]"
+	"unspecified|keyCompromise|caCompromise|affiliationChanged|" \
+	"superseded|cessationOfOperation|privilegeWithdrawn"
 #define CERT_STATUS \
-	"[--status Pending|Active|Expiring|Expired|RenewalInProgress|Failed|" \
-	"Revoked|Archived]"
+	"Pending|Active|Expiring|Expired|RenewalInProgress|Failed|Revoked|" \
+	"Archived"
 #define JOB_STATUS \
-	"[--status Pending|AwaitingCSR|AwaitingApproval|Running|Completed|" \
-	"Failed|Cancelled]"
+	"Pending|AwaitingCSR|AwaitingApproval|Running|Completed|Failed|" \
+	"Cancelled"
 #define EXCLUDED_REASON \
-	"[--reason acme_client|agent_offline|approval|archived|" \
-	"csr|expired|gone|held|job_open|key|life|moved_on|" \
-	"name_constrained|name_email|name_ip|name_uri|" \
-	"name_wildcard|no_key_holder|policy_forbids|profile_off|" \
-	"profile_pins|revoked|short_lived|usage]"
+	"acme_client|agent_offline|approval|archived|csr|expired|gone|held|" \
+	"job_open|key|life|moved_on|name_constrained|name_email|name_ip|" \
+	"name_uri|name_wildcard|no_key_holder|policy_forbids|profile_off|" \
+	"profile_pins|revoked|short_lived|usage"
 /* Of all kinds of events. */
 #define EVENT_STATUS \
-	"[--status Pending|Active|Expiring|Expired|RenewalInProgress|Failed|" \
-	"Revoked|Archived|AwaitingCSR|AwaitingApproval|Running|Completed|" \
-	"Cancelled|Online|Offline|Degraded|Retired|Deployed|Raised]"
+	"Pending|Active|Expiring|Expired|RenewalInProgress|Failed|Revoked|" \
+	"Archived|AwaitingCSR|AwaitingApproval|Running|Completed|Cancelled|" \
+	"Online|Offline|Degraded|Retired|Deployed|Raised"
+#define ISSUER_TYPES \
+	"GenericCA|ACME|StepCA|VaultPKI|OpenSSL|DigiCert|Sectigo|Entrust|" \
+	"GlobalSign|GoogleCAS|AWSACMPCA|EJBCA"
+#define RULE_TYPES \
+	"AllowedIssuers|AllowedDomains|RequiredMetadata|AllowedEnvironments|" \
+	"RenewalLeadTime|CertificateLifetime"
+#define SEVERITIES "Warning|Error|Critical"
+
+/* How a row is written. */
+#define GET(of) .method = "GET", .path = (of)
+#define LIST(of) .method = "GET", .path = (of), .flags = COMMAND_LIST
+#define PAGED(of) \
+	.method = "GET", .path = (of), .flags = COMMAND_LIST | COMMAND_PAGED
+#define CALL(how, of) .method = (how), .path = (of), .flags = COMMAND_CALL
+#define BODY(how, of) \
+	.method = (how), .path = (of), .flags = COMMAND_CALL | COMMAND_BODY
+/* By code of its own, which shows more than the call. */
+#define CALLED(how, of) .method = (how), .path = (of)
+#define OPTIONS(...) \
+	.options = (const struct option[]) \
+	{ \
+		__VA_ARGS__, \
+		{ \
+			NULL \
+		} \
+	}
+#define COLUMNS(...) \
+	.columns = (const struct column[]) \
+	{ \
+		__VA_ARGS__, \
+		{ \
+			NULL \
+		} \
+	}
+#define MEMBERS(...) \
+	.members = (const char *const[]) \
+	{ \
+		__VA_ARGS__, NULL \
+	}
+
+/* Options of several rows. */
+#define TIMEOUT \
+	{ \
+		"--timeout", "1..86400", "seconds to wait at most", OPTION_OWN \
+	}
+#define CONFIG \
+	{ \
+		"--config", "JSON", "its settings, an object", OPTION_JSON \
+	}
 #define CRITERIA \
-	"[--agent-id ID] [--issuer-id ID] [--owner-id ID] [--profile-id ID] " \
-	"[--team-id ID]"
-#define PROFILE \
-	"[--description TEXT] [--enabled true|false] " \
-	"[--requires-approval true|false] [--max-ttl-seconds 0..2147483647] " \
-	"[--allow-short-lived true|false] " \
-	"[--acme-auth-mode trust_authenticated|challenge] [--issuer-id ID] " \
-	"[--acme-owner-id ID] [--acme-renewal-policy-id ID] " \
-	"[--acme-eab-required true|false|server] " \
-	"[--acme-orders-per-hour 0..1000000000] " \
-	"[--acme-concurrent-orders 0..1000000000] " \
-	"[--acme-key-changes-per-hour 0..1000000000] " \
-	"[--acme-challenge-responses-per-hour 0..1000000000] " \
-	"[--acme-server-limits]"
+	{"--agent-id", "AGENT", "on that agent's targets"}, \
+	    {"--issuer-id", "ISSUER", "of that issuer"}, \
+	    {"--owner-id", "OWNER", "of that owner"}, \
+	    {"--profile-id", "PROFILE", "of that profile"}, \
+	{ \
+		"--team-id", "TEAM", "of that team" \
+	}
+#define SCOPE \
+	{"--scope-type", "global|profile|issuer", "limited to one such"}, \
+	{ \
+		"--scope-id", "TEXT", "to that one" \
+	}
+#define AUDIT_FILTERS \
+	{"--category", "cert_lifecycle|auth|config", "of that category"}, \
+	    {"--actor", "NAME", "by this one"}, \
+	    {"--action", "ACTION", "of that name"}, \
+	    {"--resource-type", "TYPE", "to objects of that type"}, \
+	{ \
+		"--resource-id", "TEXT", "to that object" \
+	}
+#define REPLACE_ENDS \
+	{"--issuer", "ISSUER", "the one to leave", OPTION_OWN, \
+	    .is_required = true}, \
+	{ \
+		"--to", "ISSUER", "the one to have", OPTION_OWN, \
+		    .is_required = true \
+	}
+#define DAYS \
+	{ \
+		"--days", "1..365", "so many days; 30 without it" \
+	}
+
+/* Columns and members of several rows. */
+#define VIOLATION_COLUMNS \
+	COLUMNS({"SEVERITY", "severity"}, {"CERTIFICATE", "certificate_id"}, \
+	    {"POLICY", "rule_id"}, {"SINCE", "created_at", COLUMN_TIME}, \
+	    {"WHAT", "message"})
+#define TARGET_COLUMNS \
+	COLUMNS({"ID", "id"}, {"NAME", "name"}, {"TYPE", "type"}, \
+	    {"AGENT", "agent_id"}, {"ENABLED", "enabled"}, \
+	    {"TEST", "test_status"}, \
+	    {"TESTED", "last_tested_at", COLUMN_TIME})
+#define AGENT_COLUMNS \
+	COLUMNS({"ID", "id"}, {"NAME", "name"}, {"HOSTNAME", "hostname"}, \
+	    {"STATUS", "status"}, \
+	    {"LAST HEARTBEAT", "last_heartbeat_at", COLUMN_TIME}, \
+	    {"VERSION", "version"})
+#define CHECK_MEMBERS \
+	MEMBERS("id", "status", "endpoint", "enabled", "certificate_id", \
+	    "network_scan_target_id", "expected_fingerprint", \
+	    "observed_fingerprint", "failure_reason", "consecutive_failures", \
+	    "degraded_threshold", "down_threshold", "check_interval_seconds", \
+	    "response_time_ms", "tls_version", "cipher_suite", "cert_subject", \
+	    "cert_issuer", "cert_expiry", "last_checked_at", \
+	    "last_success_at", "last_failure_at", "last_transition_at", \
+	    "acknowledged_by", "acknowledged_at")
+#define SCAN_MEMBERS \
+	MEMBERS("id", "name", "cidrs", "ports", "enabled", \
+	    "scan_interval_hours", "timeout_ms", "last_scan_at", \
+	    "last_scan_duration_ms", "last_scan_certs_found", "created_at", \
+	    "updated_at")
+#define INTERMEDIATE_MEMBERS \
+	MEMBERS("id", "name", "state", "owning_issuer_id", "parent_ca_id", \
+	    "subject", "not_before", "not_after", "path_len_constraint", \
+	    "name_constraints", "ocsp_responder_url", "key_driver_id", \
+	    "created_at", "updated_at")
+#define KEY_MEMBERS \
+	MEMBERS("actor_id", "key_value", "api_key_id", "created_at", \
+	    "expires_at", "old_key_until", "message")
+#define ROLE_MEMBERS \
+	MEMBERS("id", "name", "description", "created_at", "updated_at")
+#define GROUP_MEMBERS \
+	MEMBERS("id", "name", "description", "match_os", "match_architecture", \
+	    "match_ip_cidr", "match_version", "enabled", "created_at", \
+	    "updated_at")
+#define ISSUER_MEMBERS \
+	MEMBERS("id", "name", "type", "config", "enabled", "test_status", \
+	    "last_tested_at", "source", "hierarchy_mode", "created_at", \
+	    "updated_at")
+#define OWNER_MEMBERS \
+	MEMBERS("id", "name", "email", "team_id", "created_at", "updated_at")
+#define RULE_MEMBERS \
+	MEMBERS("id", "name", "type", "severity", "config", "enabled", \
+	    "created_at", "updated_at")
+#define PROFILE_MEMBERS \
+	MEMBERS("id", "name", "description", "enabled", "requires_approval", \
+	    "max_ttl_seconds", "allow_short_lived", "must_staple", \
+	    "allowed_key_algorithms", "allowed_ekus", "required_san_patterns", \
+	    "spiffe_uri_pattern", "required_csr_attributes", "acme_auth_mode", \
+	    "issuer_id", "acme_owner_id", "acme_renewal_policy_id", \
+	    "acme_eab_required", "acme_limits", "created_at", "updated_at")
+#define RENEWAL_MEMBERS \
+	MEMBERS("id", "name", "renewal_window_days", "renewal_percent", \
+	    "auto_renew", "max_retries", "retry_interval_seconds", \
+	    "alert_thresholds_days", "alert_channels", "alert_severity_map", \
+	    "certificates_behind", "created_at", "updated_at")
+#define TARGET_MEMBERS \
+	MEMBERS("id", "name", "type", "agent_id", "config", "enabled", \
+	    "test_status", "last_tested_at", "served_serial_number", \
+	    "served_issuer_dn", "served_not_after", "served_since", \
+	    "served_by", "served_error", "created_at", "updated_at")
+#define TEAM_MEMBERS \
+	MEMBERS("id", "name", "description", "created_at", "updated_at")
+
+static const struct option bulk_options[] = {
+    {"--dry-run", NULL, "have the server count them, and do nothing",
+	OPTION_OWN},
+    {"--yes", NULL, "do it without being asked", OPTION_OWN},
+    {"--idempotency-key", "KEY", "run again with it, it is done once",
+	OPTION_OWN},
+    {NULL},
+};
+
+static const struct option cert_options[] = {
+    {"--sans", "NAME,NAME", "all names in it", OPTION_TEXTS},
+    {"--environment", "TEXT", "where it is used"},
+    {"--certificate-profile-id", "PROFILE", "what it may be"},
+    {"--target-ids", "TARGET,TARGET", "where it is installed", OPTION_TEXTS},
+    {"--tags", "KEY=VALUE,KEY=VALUE", "your own notes", OPTION_TAGS},
+    {NULL},
+};
+
+static const struct option group_options[] = {
+    {"--description", "TEXT", "what it is for"},
+    {"--match-os", "TEXT", "those of that operating system"},
+    {"--match-architecture", "TEXT", "those of that processor"},
+    {"--match-ip-cidr", "CIDR", "those of these addresses"},
+    {"--match-version", "TEXT", "those of that version"},
+    {"--enabled", "true|false", "whether it is in use"},
+    {NULL},
+};
+
+static const struct option check_options[] = {
+    {"--certificate-id", "CERTIFICATE", "which certificate it serves; - none",
+	.null = "-"},
+    {"--network-scan-target-id", "SCAN", "which scan found it; - none",
+	.null = "-"},
+    {"--expected-fingerprint", "TEXT", "what it must serve"},
+    {"--degraded-threshold", "1..1000", "looks that fail before it is so"},
+    {"--down-threshold", "1..1000", "and before it is down"},
+    {"--check-interval-seconds", "1..2592000", "how often it is looked at"},
+    {"--enabled", "true|false", "whether it is looked at"},
+    {NULL},
+};
+
+static const struct option scan_options[] = {
+    {"--ports", "PORT,PORT", "which ports; 443 without it", OPTION_INTS},
+    {"--scan-interval-hours", "1..8760", "how often"},
+    {"--timeout-ms", "100..30000", "how long one is waited for"},
+    {"--enabled", "true|false", "whether it is done"},
+    {NULL},
+};
+
+/* One limit of ACME replaces them all, as the API has it. */
+static const struct option profile_options[] = {
+    {"--description", "TEXT", "what it is for"},
+    {"--enabled", "true|false", "whether it is in use"},
+    {"--requires-approval", "true|false", "whether somebody must agree"},
+    {"--max-ttl-seconds", "0..2147483647", "how long one lives at most"},
+    {"--allow-short-lived", "true|false", "whether days are enough"},
+    {"--must-staple", "true|false", "whether OCSP must be stapled"},
+    {"--allowed-key-algorithms", "JSON", "a list of objects", OPTION_JSON},
+    {"--allowed-ekus", "EKU,EKU", "what it may be used for", OPTION_TEXTS},
+    {"--required-san-patterns", "PATTERN,PATTERN", "names it may have",
+	OPTION_TEXTS},
+    {"--spiffe-uri-pattern", "PATTERN", "and of SPIFFE"},
+    {"--required-csr-attributes", "NAME,NAME", "what requests must hold",
+	OPTION_TEXTS},
+    {"--acme-auth-mode", "trust_authenticated|challenge",
+	"how ACME clients prove a name"},
+    {"--issuer-id", "ISSUER", "who issues for ACME clients; - nobody",
+	.null = "-"},
+    {"--acme-owner-id", "OWNER", "whose their certificates are; - nobody's",
+	.null = "-"},
+    {"--acme-renewal-policy-id", "RENEWAL-POLICY",
+	"when theirs are renewed; - as the default says", .null = "-"},
+    {"--acme-eab-required", "true|false|server",
+	"whether they need a key to begin; server: as its settings say",
+	.null = "server"},
+    {"--acme-orders-per-hour", "0..1000000000", "of an account",
+	.member = "acme_limits.orders_per_hour"},
+    {"--acme-concurrent-orders", "0..1000000000", "of an account",
+	.member = "acme_limits.concurrent_orders"},
+    {"--acme-key-changes-per-hour", "0..1000000000", "of an account",
+	.member = "acme_limits.key_changes_per_hour"},
+    {"--acme-challenge-responses-per-hour", "0..1000000000", "of an account",
+	.member = "acme_limits.challenge_responses_per_hour"},
+    {"--acme-server-limits", NULL, "all four as the server's settings say",
+	.member = "acme_limits", .sends = "{}"},
+    {NULL},
+};
+
+static const struct option renewal_options[] = {
+    {"--renewal-window-days", "1..365", "days before the end"},
+    {"--renewal-percent", "1..99",
+	"or when so much of its life is over; =- takes that away", .null = "-"},
+    {"--auto-renew", "true|false", "whether that is done by itself"},
+    {"--max-retries", "0..10", "how often it is tried again"},
+    {"--retry-interval-seconds", "60..86400", "and after how long"},
+    {"--alert-thresholds-days", "N,N", "days before the end to alert",
+	OPTION_INTS},
+    {"--alert-channels", "JSON", "who is told, by severity", OPTION_JSON},
+    {"--alert-severity-map", "JSON", "how bad it is, by days", OPTION_JSON},
+    {NULL},
+};
+
+const struct noun nouns[] = {
+    {"certs", "managed certificates"},
+    {"jobs", "issuances, renewals and deployments"},
+    {"events", "what changes, as it changes"},
+    {"approvals", "issuances that wait for somebody"},
+    {"targets", "where certificates are installed"},
+    {"agents", "the hosts that install them"},
+    {"agent-groups", "groups of agents"},
+    {"issuers", "the CAs that issue them"},
+    {"intermediates", "CAs of hierarchies"},
+    {"crl", "revocation lists"},
+    {"replace", "all certificates of one issuer given to another"},
+    {"profiles", "what certificates may be"},
+    {"renewal-policies", "when they are renewed"},
+    {"policies", "rules, and what breaks them"},
+    {"owners", "whose certificates are"},
+    {"teams", "teams of owners"},
+    {"notifications", "what people were told"},
+    {"digest", "the summary that is mailed"},
+    {"import", "certificates of other tools, adopted"},
+    {"discovery", "certificates that were found"},
+    {"network-scans", "networks that are looked through"},
+    {"health-checks", "endpoints that are watched"},
+    {"acme-accounts", "accounts of ACME clients"},
+    {"acme-orders", "what they order"},
+    {"eab-keys", "keys that admit ACME clients"},
+    {"est", "the EST server"},
+    {"scep", "the SCEP server"},
+    {"api-keys", "who may ask the API"},
+    {"roles", "what they may"},
+    {"auth", "signing in"},
+    {"audit", "the audit trail"},
+    {"status", "whether all is well"},
+    {"explain", "why something is not ready, and what to do"},
+    {"top", "the control plane at work"},
+    {"doctor", "whether the installation is sound"},
+    {"stats", "certificates and jobs in numbers"},
+    {"metrics", "the metrics as Prometheus reads them"},
+    {"scheduler", "duties that run by themselves"},
+    {"recover", "after a restore of the database"},
+    {"size", "what a deployment of some size takes"},
+    {"version", "the server's version"},
+    {"completion", "scripts that have shells complete all this"},
+};
+const size_t nnouns = ARRAY_LEN(nouns);
 
 const struct command commands[] = {
-    {"acme-accounts", "get", "ID", "one account of an ACME client",
-	cmd_acme_accounts_get},
-    {"acme-accounts", "list",
-	"[--profile-id ID] [--status valid|deactivated|revoked] "
-	"[--owner-id ID] " PAGE,
-	"accounts of ACME clients, newest first", cmd_acme_accounts_list},
-    {"acme-accounts", "revoke", "ID [--reason TEXT]",
-	"end an account for good; what it had issued stays",
-	cmd_acme_accounts_revoke},
-    {"acme-orders", "get", "ID",
-	"one order of an ACME client, with its authorizations and challenges",
-	cmd_acme_orders_get},
-    {"acme-orders", "list",
-	"[--account-id ID] [--status pending|ready|processing|valid|invalid] "
-	"[--certificate-id ID] " PAGE,
-	"what ACME clients order, newest first", cmd_acme_orders_list},
-    {"agents", "list", "[--retired] [--status Online|Offline|Degraded] " PAGE,
-	"the fleet's agents", cmd_agents_list},
-    {"approvals", "approve", "ID [--note TEXT]",
-	"let an issuance that waits for approval go on", cmd_approvals_approve},
-    {"approvals", "list",
-	"[--state pending|approved|rejected|expired] [--certificate-id ID] "
-	"[--requested-by NAME] " PAGE,
-	"requests for approval, newest first", cmd_approvals_list},
-    {"approvals", "reject", "ID [--note TEXT]",
-	"cancel an issuance that waits for approval", cmd_approvals_reject},
-    {"audit", "attachment", "ID",
-	"the list beside a bulk call's event, its hash checked",
-	cmd_audit_attachment},
-    {"audit", "get", "ID", "one event", cmd_audit_get},
-    {"audit", "list",
-	"[--category cert_lifecycle|auth|config] [--since T] [--until T] "
-	"[--actor A] [--action A] "
-	"[--resource-type T] [--resource-id ID] " PAGE,
-	"events, newest first", cmd_audit_list},
-    {"audit", "prove", "ID",
-	"a proof that anybody can check that the event is in its block",
-	cmd_audit_prove},
-    {"audit", "verify", "[--from N] [--anchor N:HASH@TIME]",
-	"recompute the audit trail; names what was tampered with",
-	cmd_audit_verify},
-    {"certs", "bulk-reassign",
-	"ID... --owner-id O [--team-id T] [--dry-run] [--yes] "
-	"[--idempotency-key K]",
-	"give many certificates another owner", cmd_certs_bulk_reassign},
-    {"certs", "bulk-renew",
-	"[ID...] " CRITERIA " [--dry-run] [--yes] [--idempotency-key K]",
-	"renew many, once however often it is run with that key",
-	cmd_certs_bulk_renew},
-    {"certs", "bulk-revoke",
-	"[ID...] " CRITERIA " " REASON " [--dry-run] [--yes] "
-	"[--idempotency-key K]",
-	"revoke many", cmd_certs_bulk_revoke},
-    {"certs", "get", "ID", "one certificate", cmd_certs_get},
-    {"certs", "list", CERT_STATUS " " PAGE, "certificates", cmd_certs_list},
-    {"certs", "renew", "ID [--wait] " TIMEOUT " [--handshake] [--force]",
-	"renew now; --wait follows it until every target has it, and says "
-	"which of them the agents saw serve it; --handshake looks from here "
-	"as well",
-	cmd_certs_renew},
-    {"certs", "revoke", "ID " REASON, "revoke one", cmd_certs_revoke},
-    {"certs", "violations", "ID " PAGE, "the policies that one breaks",
-	cmd_certs_violations},
-    {"discovery", "claim", "ID CERTIFICATE",
-	"say that what was found is that managed certificate's",
-	cmd_discovery_claim},
-    {"discovery", "dismiss", "ID",
-	"say that what was found is nobody's to manage", cmd_discovery_dismiss},
-    {"discovery", "get", "ID", "one certificate that was found",
-	cmd_discovery_get},
-    {"discovery", "list",
-	"[--status Unmanaged|Managed|Dismissed] [--agent-id ID] " PAGE,
-	"certificates that were found, last seen first", cmd_discovery_list},
-    {"discovery", "scans", "[--agent-id ID] " PAGE,
-	"what each scan found, newest first", cmd_discovery_scans},
-    {"discovery", "summary", "", "how many were found, by status",
-	cmd_discovery_summary},
-    {"doctor", NULL, "[--json]",
-	"check the installation from here: the server, and the processes of "
-	"this host with their settings, files and database",
-	cmd_doctor},
-    {"eab-keys", "create",
-	"[--profile-id ID] [--any-profile] [--owner-id ID] "
-	"[--description TEXT] [--expires-at T] [--reusable]",
-	"make a key that admits one client to the ACME server, or several if "
-	"it is reusable; its HMAC key is shown once",
-	cmd_eab_keys_create},
-    {"eab-keys", "delete", "ID",
-	"remove one; the accounts that it admitted stay", cmd_eab_keys_delete},
-    {"eab-keys", "get", "ID", "one key, and the account that it admitted",
-	cmd_eab_keys_get},
-    {"eab-keys", "list",
-	"[--status active|used|expired|revoked] [--profile-id ID] "
-	"[--owner-id ID] " PAGE,
-	"keys that admit ACME clients, newest first", cmd_eab_keys_list},
-    {"eab-keys", "reseal", "",
-	"seal all under the passphrase that the server has now; fails while "
-	"some open under none that it has",
-	cmd_eab_keys_reseal},
-    {"eab-keys", "revoke", "ID", "have it admit nobody any more",
-	cmd_eab_keys_revoke},
-    {"events", NULL,
-	"[--kind KIND[,KIND]] [--certificate-id ID] [--agent-id ID] "
-	"[--job-id ID] [--issuer-id ID] [--team-id ID] [--target-id ID] "
-	"[--condition NAME] " EVENT_STATUS " [--since ID] [--for 1..86400]",
-	"what changes, as it changes; --since goes on behind an event's id, "
-	"--for ends it after so many seconds",
-	cmd_events},
-    {"explain", NULL, "[certificate|job|target] ID [--json]",
-	"why it is not ready, since when, what happens next and what to do",
-	cmd_explain},
-    {"health-checks", "acknowledge", "ID [--by NAME]",
-	"say that somebody knows of it, until its status changes",
-	cmd_health_checks_acknowledge},
-    {"health-checks", "get", "ID", "one health check, and what it saw last",
-	cmd_health_checks_get},
-    {"health-checks", "history", "ID [--limit 1..1000]",
-	"what it saw, newest first", cmd_health_checks_history},
-    {"health-checks", "list",
-	"[--status healthy|degraded|down|cert_mismatch|unknown] "
-	"[--certificate-id ID] " PAGE,
-	"endpoints that are watched", cmd_health_checks_list},
-    {"health-checks", "summary", "", "how many there are, by status",
-	cmd_health_checks_summary},
-    {"import", NULL,
-	"PATH... [--apply] [--yes] [--owner-id ID] [--team-id ID] "
-	"[--issuer-id ID] [--agent-id ID] [--renewal-policy-id ID] "
-	"[--environment TEXT] [--validate-command TEXT] "
-	"[--reload-command TEXT] [--etc DIRECTORY]",
-	"adopt certificates that certbot, acme.sh, lego, Caddy or "
-	"cert-manager keep, or plain PEM files: a plan of what would be made "
-	"for them; --apply makes it, --etc is where servers are configured "
-	"(/etc)",
-	cmd_import},
-    {"intermediates", "create",
-	"ISSUER NAME --parent-ca-id ID --common-name TEXT "
-	"[--organization TEXT] [--country CC] "
-	"[--algorithm ECDSA-P256|ECDSA-P384|RSA-2048|RSA-3072|RSA-4096] "
-	"[--ttl-days 1..36500] [--path-len-constraint 0..14] "
-	"[--ocsp-responder-url URL]",
-	"have a worker make a CA below another", cmd_intermediates_create},
-    {"intermediates", "get", "ID", "one CA of a hierarchy",
-	cmd_intermediates_get},
-    {"intermediates", "list", "ISSUER", "the CAs of an issuer's hierarchy",
-	cmd_intermediates_list},
-    {"intermediates", "register",
-	"ISSUER NAME --root-cert FILE [--key-driver-id issuer|PATH]",
-	"enter a root into an issuer's hierarchy; its key is the issuer's "
-	"own, or a file of the workers' hosts",
-	cmd_intermediates_register},
-    {"intermediates", "retire", "ID [--confirm] [--note TEXT]",
-	"have it sign no more; again, with --confirm, for good",
-	cmd_intermediates_retire},
-    {"issuers", "bundle", "ID",
-	"the certificates of its CAs for clients to trust, PEM: the one that "
-	"signs, its successor, those before",
-	cmd_issuers_bundle},
-    {"issuers", "cas", "ID", "its CAs: which one signs, and until when",
-	cmd_issuers_cas},
-    {"issuers", "list", PAGE, "issuers", cmd_issuers_list},
-    {"issuers", "succeed", "ID",
-	"have a successor of its root made now; it signs nothing yet",
-	cmd_issuers_succeed},
-    {"issuers", "switch", "ID FINGERPRINT",
-	"sign with that successor from now on: once clients trust it",
-	cmd_issuers_switch},
-    {"issuers", "test", "ID", "have a worker try it now", cmd_issuers_test},
-    {"jobs", "cancel", "ID", "cancel a job that waits", cmd_jobs_cancel},
-    {"jobs", "get", "ID", "one job", cmd_jobs_get},
-    {"jobs", "list",
-	JOB_STATUS " [--type Issuance|Renewal|Deployment|Validation] "
-		   "[--certificate-id ID] [--target-id ID] "
-		   "[--version-id ID] " PAGE,
-	"jobs, newest first", cmd_jobs_list},
-    {"network-scans", "list", PAGE, "networks that are looked through",
-	cmd_network_scans_list},
-    {"network-scans", "probe", "URL",
-	"ask a SCEP server what it can do, and for its CA",
-	cmd_network_scans_probe},
-    {"network-scans", "run", "ID", "look through one now",
-	cmd_network_scans_run},
-    {"policies", "list", PAGE, "the rules for certificates", cmd_policies_list},
-    {"policies", "violations", "ID " PAGE, "what breaks one, newest first",
-	cmd_policies_violations},
-    {"profiles", "create", "NAME [--id ID] " PROFILE,
-	"make a profile; it serves ACME clients once it has an issuer and an "
-	"owner",
-	cmd_profiles_create},
-    {"profiles", "get", "ID", "one profile", cmd_profiles_get},
-    {"profiles", "list", PAGE, "what certificates may be", cmd_profiles_list},
-    {"profiles", "update", "ID [--name NAME] " PROFILE,
-	"change what is named; =- takes the id of an issuer, owner or policy "
-	"away, and one limit of ACME sets all four: what is not named is the "
-	"server's",
-	cmd_profiles_update},
-    {"recover", NULL, "[--apply]",
-	"after a restore: what the journals hold and the database does not; "
-	"--apply puts it back or revokes it",
-	cmd_recover},
-    {"replace", "cancel", "ID",
-	"end one; what has got nothing yet goes back to its issuer",
-	cmd_replace_cancel},
-    {"replace", "certificates", "ID [--state skipped|waiting|failed] " PAGE,
-	"those of one that cannot go, wait or failed, and why",
-	cmd_replace_certificates},
-    {"replace", "excluded",
-	"--issuer ID --to ID " EXCLUDED_REASON " [--move-profiles]",
-	"those that a replacement could not take, and why",
-	cmd_replace_excluded},
-    {"replace", "get", "ID", "how far one is", cmd_replace_get},
-    {"replace", "list",
-	"[--state running|paused|cancelling|completed|cancelled] " PAGE,
-	"replacements, newest first", cmd_replace_list},
-    {"replace", "pause", "ID", "move nothing more for now", cmd_replace_pause},
-    {"replace", "resume", "ID", "let one go on", cmd_replace_resume},
-    {"replace", "watch", "ID " TIMEOUT,
-	"follow one with its rate, until it has ended or only waits for "
-	"somebody (exit code 5)",
-	cmd_replace_watch},
-    {"replace", NULL,
-	"--issuer ID --to ID [--plan] [--within DURATION] [--wave "
-	"1..100000] " REVOKE_OLD " [--move-profiles] [--yes]",
-	"give all certificates of one issuer to another, in waves; --plan "
-	"shows what would be done, how fast (--within: whether that is soon "
-	"enough), and what cannot go",
-	cmd_replace},
-    {"scheduler", "run", "DUTY [--wait] " TIMEOUT,
-	"run a duty now; --wait follows it to its end", cmd_scheduler_run},
-    {"scheduler", NULL, "", "the duties: last run, outcome, next run",
-	cmd_scheduler},
-    {"size", NULL,
-	"--certificates 1..100000000 --agents 0..10000000 --lifetime LIFETIME "
-	"[--ca-rate R]",
-	"the load of so many that live so long (47d, 36h), and settings for "
-	"it, "
-	"reckoned from what was measured; R is what the CA gives a second, "
-	"without it the local CA issues; asks no server",
-	cmd_size},
-    {"status", NULL, "", "every process, and whether all is well", cmd_status},
-    {"targets", "list", "[--agent-id ID] " PAGE, "where certificates go",
-	cmd_targets_list},
-    {"targets", "test", "ID", "have its agent try it now", cmd_targets_test},
-    {"top", NULL, "[--interval 1..3600] [--once]",
-	"the control plane at work: jobs a second, queues, lanes, slow CAs, "
-	"workers, agents; --once prints one frame as text",
-	cmd_top},
+#include "cli/commands/certs.def"
+#include "cli/commands/config.def"
+#include "cli/commands/server.def"
+#include "cli/commands/work.def"
 };
 const size_t ncommands = ARRAY_LEN(commands);

@@ -8,34 +8,13 @@
 #include <curl/curl.h>
 
 #include "cli/args.h"
+#include "cli/call.h"
 #include "cli/cli.h"
+#include "cli/complete.h"
+#include "cli/describe.h"
+#include "cli/help.h"
 #include "cli/out.h"
 #include "common/base/plain.h"
-
-static void
-help(void)
-{
-	out_print("certctl - certificates that issue, renew and deploy "
-		  "themselves\n\nusage: certctl COMMAND [ARGUMENTS] "
-		  "[OPTIONS]\n\n");
-	for (size_t i = 0; i < ncommands; i++) {
-		const struct command *m = &commands[i];
-
-		out_print("  %s%s%s %s\n        %s\n", m->noun,
-		    m->verb ? " " : "", m->verb ? m->verb : "", m->arguments,
-		    m->help);
-	}
-	out_print("\noptions of every command:\n"
-		  "  -o json, --format json   print the API's answer\n"
-		  "  --server URL             CERTCTL_SERVER_URL "
-		  "(https://localhost:8443)\n"
-		  "  --api-key KEY            CERTCTL_API_KEY; the variable "
-		  "keeps it out of ps\n"
-		  "  --ca-bundle FILE         CERTCTL_SERVER_CA_BUNDLE_PATH\n"
-		  "  --insecure               skip verification of the server\n"
-		  "\nexit codes: 0 done, 1 failed, 2 usage, 3 not found, "
-		  "4 not allowed, 5 conflict, 6 unreachable\n");
-}
 
 static const char *
 setting(const char *given, const char *variable, const char *dflt)
@@ -102,16 +81,6 @@ take_settings(struct cli *c)
 	       is_line("the server's URL", c->server);
 }
 
-static bool
-wants(const char *word, int argc, char **argv)
-{
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], word) == 0)
-			return true;
-	}
-	return false;
-}
-
 static int
 run(struct cli *c, int argc, char **argv)
 {
@@ -123,34 +92,46 @@ run(struct cli *c, int argc, char **argv)
 		return exit_code;
 	if (!take_settings(c))
 		return EXIT_USAGE;
+	if (m->flags & COMMAND_OFFLINE)
+		return m->run(c);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
 		out_error("curl cannot be used");
 		return EXIT_FAILED;
 	}
-	exit_code = m->run(c);
+	exit_code = m->run ? m->run(c) : call_run(c);
+	client_end();
 	curl_global_cleanup();
 	return exit_code;
+}
+
+/* What scripts and our own tools ask for stands in no help. */
+static int
+run_words(struct cli *c, int argc, char **argv)
+{
+	if (argc > 0 && strcmp(argv[0], "__complete") == 0)
+		return complete_run(c, argc - 1, argv + 1, take_settings);
+	if (argc == 1 && strcmp(argv[0], "__table") == 0) {
+		describe_table(c->arena);
+		return EXIT_DONE;
+	}
+	if (argc == 1 && strcmp(argv[0], "--version") == 0) {
+		out_print("certctl %s\n", CERTCTL_VERSION);
+		return EXIT_DONE;
+	}
+	if (help_wanted(c->arena, argc, argv))
+		return EXIT_DONE;
+	return run(c, argc, argv);
 }
 
 int
 main(int argc, char **argv)
 {
 	struct cli c = {.as_json = false};
-	int exit_code = EXIT_DONE;
+	int exit_code;
 
-	argc--;
-	argv++;
-	if (argc == 0 || wants("--help", argc, argv) ||
-	    wants("-h", argc, argv) ||
-	    (argc == 1 && strcmp(argv[0], "help") == 0)) {
-		help();
-	} else if (argc == 1 && strcmp(argv[0], "--version") == 0) {
-		out_print("certctl %s\n", CERTCTL_VERSION);
-	} else {
-		c.arena = arena_new();
-		exit_code = run(&c, argc, argv);
-		arena_free(c.arena);
-	}
+	c.arena = arena_new();
+	exit_code = run_words(&c, argc - 1, argv + 1);
+	arena_free(c.arena);
 	if (!out_flush() && exit_code == EXIT_DONE)
 		exit_code = EXIT_FAILED;
 	return exit_code;

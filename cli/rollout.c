@@ -69,7 +69,7 @@ rollout_find(struct rollout *r, struct wait *w, const char *certificate)
 	*r = (struct rollout){.wait = w, .certificate = certificate};
 	while (!wait_look(w, path) && wait_pause(w))
 		continue;
-	exit_code = client_check_list(c, &w->last, &data);
+	exit_code = client_check_list(c, &w->last, NULL, &data);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	r->targets = arena_alloc(c->arena,
@@ -162,7 +162,8 @@ take_page(struct rollout *r, struct pass *p, int page, bool *out_is_last)
 	    r->certificate, p->escaped, PAGE_ROWS, page);
 	if (!wait_look(r->wait, buf_cstr(&path)))
 		return EXIT_UNREACHABLE;
-	exit_code = client_check_list(r->wait->cli, &r->wait->last, &data);
+	exit_code =
+	    client_check_list(r->wait->cli, &r->wait->last, NULL, &data);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	cJSON_ArrayForEach(job, data)

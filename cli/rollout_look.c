@@ -47,7 +47,7 @@ find_serials(struct rollout *r)
 
 	while (!wait_look(w, path) && wait_pause(w))
 		continue;
-	exit_code = client_check_list(w->cli, &w->last, &data);
+	exit_code = client_check_list(w->cli, &w->last, NULL, &data);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	cJSON_ArrayForEach(item, data) take_serial(r, item);

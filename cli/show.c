@@ -1,6 +1,5 @@
 #include <cjson/cJSON.h>
 
-#include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "common/json/json.h"
@@ -42,25 +41,32 @@ print_rows(struct cli *c, const struct cJSON *data, const struct column *cols,
 }
 
 int
-show_rows(struct cli *c, const char *path, const struct column *cols, size_t n)
+show_list(struct cli *c, const struct answer *a, const char *rows,
+    const struct column *cols, size_t n)
 {
 	const struct cJSON *data;
-	struct answer a;
 	int exit_code;
 
-	a = client_call(c, "GET", path, NULL);
-	exit_code = c->as_json ? client_check_json(c, &a)
-			       : client_check_list(c, &a, &data);
+	exit_code = c->as_json ? client_check_json(c, a)
+			       : client_check_list(c, a, rows, &data);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (c->as_json) {
-		out_json(a.text);
+		out_json(a->text);
 		return EXIT_DONE;
 	}
 	print_rows(c, data, cols, n);
-	if (json_get(a.json, "total"))
-		out_print("%s in all\n", cell(c, a.json, "total"));
+	if (json_get(a->json, "total"))
+		out_print("%s in all\n", cell(c, a->json, "total"));
 	return EXIT_DONE;
+}
+
+int
+show_rows(struct cli *c, const char *path, const struct column *cols, size_t n)
+{
+	struct answer a = client_call(c, "GET", path, NULL);
+
+	return show_list(c, &a, NULL, cols, n);
 }
 
 void
@@ -100,20 +106,4 @@ show_done(struct cli *c, const struct answer *a, const char *what)
 	else
 		out_json("{}"); /* done, without a word */
 	return EXIT_DONE;
-}
-
-const char *
-show_query(struct cli *c, const char *path, const struct option *options,
-    size_t n)
-{
-	const char *out = path, *value;
-
-	for (size_t i = 0; i < n; i++) {
-		value = args_value(c, options[i].flag);
-		if (value)
-			out = arena_printf(c->arena, "%s%c%s=%s", out,
-			    out == path ? '?' : '&', options[i].parameter,
-			    client_escape(c, value));
-	}
-	return out;
 }

@@ -69,7 +69,7 @@ read_all(struct cli *c, const char *agent, struct agent_has *has)
 			client_escape(c, agent), page, PAGE),
 		    NULL);
 
-		exit_code = client_check_list(c, &a, &data);
+		exit_code = client_check_list(c, &a, NULL, &data);
 		if (exit_code != EXIT_DONE)
 			return exit_code;
 		n = cJSON_GetArraySize(data);

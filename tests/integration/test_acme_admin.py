@@ -169,10 +169,10 @@ def inner_of(client, new):
 
 def test_the_command_line_revokes(world):
     client = new_client(world)
-    done = world.cli("acme-accounts", "revoke", id_of(client), "--reason", "gone")
+    done = world.cli("acme-accounts", "revoke", id_of(client), "--reason", "gone", "--yes")
     assert done.returncode == 0 and done.stdout.startswith("revoked: nothing that it signs is obeyed any more")
-    assert world.cli("acme-accounts", "revoke", id_of(client)).returncode == 5
-    assert world.cli("acme-accounts", "revoke", "acct-none").returncode == 3
+    assert world.cli("acme-accounts", "revoke", id_of(client), "--yes").returncode == 5
+    assert world.cli("acme-accounts", "revoke", "acct-none", "--yes").returncode == 3
     assert id_of(client) in said(world, "acme-accounts", "list", "--status", "revoked", "--per-page", "500")[0]
 
 

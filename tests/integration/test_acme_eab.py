@@ -140,9 +140,9 @@ def test_the_command_line(plane):
     assert made["id"] in plane.cli("eab-keys", "list", "--status", "active").stdout and "by hand" in plane.cli("eab-keys", "get", made["id"]).stdout
     client = new_client(plane)
     assert register(client, made | {"mac": unb64(made["hmac_key"])})[0] == 201
-    assert plane.cli("eab-keys", "revoke", made["id"]).stdout == "revoked\n"
-    assert plane.cli("eab-keys", "delete", made["id"]).stdout == "deleted\n"
-    assert plane.cli("eab-keys", "get", made["id"]).returncode == 3 and plane.cli("eab-keys", "delete", made["id"]).returncode == 3
+    assert plane.cli("eab-keys", "revoke", made["id"], "--yes").stdout == "revoked\n"
+    assert plane.cli("eab-keys", "delete", made["id"], "--yes").stdout == "deleted\n"
+    assert plane.cli("eab-keys", "get", made["id"]).returncode == 3 and plane.cli("eab-keys", "delete", made["id"], "--yes").returncode == 3
 
 
 def test_without_the_passphrase_none_is_made(plane):

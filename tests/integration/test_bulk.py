@@ -552,10 +552,10 @@ def test_cli(world, team):
     assert done.returncode == 1 and json.loads(done.stdout)["total_failed"] == 1, done
     done = world.cli("certs", "bulk-revoke", ids[0], "--reason", "superseded", "--yes")
     assert done.returncode == 0 and "1 revoked" in done.stdout, done
-    done = world.cli("certs", "revoke", ids[1], "--reason", "keyCompromise")
+    done = world.cli("certs", "revoke", ids[1], "--reason", "keyCompromise", "--yes")
     assert done.returncode == 0 and done.stdout == "revoked\n", done
     assert world.cli("certs", "bulk-renew", "--yes").returncode == 1
-    assert world.cli("certs", "revoke", "no-such").returncode == 3
+    assert world.cli("certs", "revoke", "no-such", "--yes").returncode == 3
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a b", "a/b", "a\n", "\na", "\u00e9", "a" * 129])

@@ -42,7 +42,7 @@ def test_the_proof_is_of_today_and_of_what_is_not_revoked(new_running):
     assert aged.returncode == 0 and aged.stdout.startswith("(0,"), aged.stdout + aged.stderr
     is_up(running, running.run("up"))
     assert served_serial(port, "demo.certctl.test") != first
-    revoked = subprocess.run([*running.prefix(), running.dir / "certctl", "certs", "revoke", "demo"], text=True, capture_output=True, check=False)
+    revoked = subprocess.run([*running.prefix(), running.dir / "certctl", "certs", "revoke", "demo", "--yes"], text=True, capture_output=True, check=False)
     assert revoked.returncode == 0, revoked.stderr
     code, output = running.run("up")
     assert code == 1 and "FAILED at proof: the certificate demo is revoked" in output and "Proved" not in output, output

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/args.h"
+#include "cli/call.h"
 #include "cli/cli.h"
 #include "common/json/json.h"
 #include "tests/unit/cli/capture.h"
@@ -144,7 +145,7 @@ run(const char *line, bool as_json)
 	capture_begin();
 	exit_code = args_parse(&c, commands, ncommands, argc, argv, &m);
 	if (exit_code == EXIT_DONE)
-		exit_code = m->run(&c);
+		exit_code = m->run ? m->run(&c) : call_run(&c);
 	capture_end();
 	return exit_code;
 }

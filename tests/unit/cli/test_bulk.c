@@ -136,10 +136,14 @@ one_is_revoked_with_its_reason(void)
 	scripted_answer("POST /api/v1/certificates/c/revoke", 200,
 	    "{\"status\":\"revoked\"}");
 	CHECK_INT(scripted_run("certs revoke c --reason superseded"),
+	    EXIT_USAGE);
+	CHECK(strstr(captured_err(), "add --yes"));
+	CHECK_INT(scripted_count("POST"), 0);
+	CHECK_INT(scripted_run("certs revoke c --reason superseded --yes"),
 	    EXIT_DONE);
 	CHECK_STR(captured_out(), "revoked\n");
 	CHECK_STR(scripted_body(), "{\"reason\":\"superseded\"}");
-	CHECK_INT(scripted_run("certs revoke c"), EXIT_DONE);
+	CHECK_INT(scripted_run("certs revoke c --yes"), EXIT_DONE);
 	CHECK_STR(scripted_body(), "{}");
 }
 

@@ -28,14 +28,15 @@ static struct {
 	const char *reply;
 	size_t endless; /* bytes that follow the reply */
 	char request[4096];
-	int requests;
+	int requests, connections;
+	bool is_kept; /* a connection has as many requests as come */
 } server;
 
 static struct cli cli;
 static char dir[64], ca_file[96], cert_file[96], key_file[96], url[64];
 
-/* The head, and for a POST what came with it. */
-static void
+/* The head, and for a POST what came with it; false: there is no more. */
+static bool
 read_request(SSL *ssl)
 {
 	size_t used = 0;
@@ -47,7 +48,8 @@ read_request(SSL *ssl)
 		used += n > 0 ? (size_t)n : 0;
 		server.request[used] = '\0';
 	} while (n > 0 && !strstr(server.request, "\r\n\r\n"));
-	server.requests++;
+	server.requests += n > 0;
+	return n > 0;
 }
 
 static void
@@ -65,7 +67,8 @@ answer(SSL *ssl)
 			return; /* it has hung up */
 		left -= n;
 	}
-	(void)SSL_shutdown(ssl);
+	if (!server.is_kept)
+		(void)SSL_shutdown(ssl);
 }
 
 static void *
@@ -79,9 +82,11 @@ serve(void *arg)
 		SSL *ssl = SSL_new(server.ctx);
 
 		SSL_set_fd(ssl, fd);
-		if (SSL_accept(ssl) == 1) {
-			read_request(ssl);
-			answer(ssl);
+		server.connections++;
+		if (SSL_accept(ssl) == 1 && read_request(ssl)) {
+			do
+				answer(ssl);
+			while (server.is_kept && read_request(ssl));
 		}
 		/* What it still sends is taken, or it would lose the answer. */
 		(void)shutdown(fd, SHUT_WR);
@@ -156,6 +161,8 @@ call(const char *method, const char *body, const char *reply)
 	    .ca_file = ca_file,
 	    .arena = arena_new()};
 	server.reply = reply;
+	if (!server.is_kept)
+		client_end(); /* the server has one connection at a time */
 	return client_call(&cli, method, "/api/v1/x", body);
 }
 
@@ -186,6 +193,7 @@ a_call_says_who_asks_for_what(void)
 	CHECK(strstr(server.request, "\r\nAuthorization: Bearer key\r\n"));
 	CHECK(!strstr(server.request, "Idempotency-Key"));
 	cli.idempotency_key = "once";
+	client_end();
 	a = client_call(&cli, "POST", "/api/v1/../y", "{}");
 	CHECK_INT(a.status, 200);
 	CHECK(strncmp(server.request, "POST /api/v1/../y ", 18) == 0);
@@ -348,17 +356,43 @@ only_the_server_that_was_meant_is_asked(void)
 
 	(void)call("GET", NULL, "HTTP/1.1 204 No\r\n\r\n");
 	cli.ca_file = "";
+	client_end();
 	a = client_call(&cli, "GET", "/x", NULL);
 	CHECK_INT(a.status, 0);
 	CHECK_INT(told(&a), EXIT_UNREACHABLE);
 	cli.insecure = true;
+	client_end();
 	a = client_call(&cli, "GET", "/x", NULL);
 	CHECK_INT(a.status, 204);
 	/* No other protocol, whatever the settings say. */
 	cli.server = "file:///etc/hostname?";
+	client_end();
 	a = client_call(&cli, "GET", "/x", NULL);
 	CHECK_INT(a.status, 0);
 	CHECK_STR(a.text, "");
+}
+
+static void
+the_calls_of_a_run_have_one_connection(void)
+{
+	static const char reply[] =
+	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+	int connections;
+
+	client_end();
+	server.is_kept = true;
+	CHECK_INT(call("GET", NULL, reply).status, 200);
+	connections = server.connections;
+	CHECK_INT(call("POST", "{}", reply).status, 200);
+	CHECK(strncmp(server.request, "POST ", 5) == 0);
+	CHECK_INT(call("GET", NULL, reply).status, 200);
+	CHECK(!strstr(server.request, "Content-Length"));
+	CHECK_INT(server.connections, connections);
+	client_end();
+	CHECK_INT(call("GET", NULL, reply).status, 200);
+	CHECK_INT(server.connections, connections + 1);
+	client_end();
+	server.is_kept = false;
 }
 
 static void
@@ -382,4 +416,5 @@ CHECK_MAIN(CHECK_ROW(a_call_says_who_asks_for_what),
     CHECK_ROW(patience_that_is_asked_for_is_told),
     CHECK_ROW(statuses_are_exit_codes),
     CHECK_ROW(only_the_server_that_was_meant_is_asked),
+    CHECK_ROW(the_calls_of_a_run_have_one_connection),
     CHECK_ROW(texts_become_parts_of_a_path))

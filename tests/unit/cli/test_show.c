@@ -2,7 +2,6 @@
  * test_show: lists and objects as a table or as JSON; an answer that holds
  * none is no empty list.
  */
-#include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "tests/unit/check.h"
@@ -98,21 +97,6 @@ an_object_is_a_line_a_member(void)
 }
 
 static void
-a_query_holds_what_was_given(void)
-{
-	static const struct command one[] = {
-	    {"x", "list", "[--a A] [--b B] [--c C]", "", NULL}};
-	static const struct option options[] = {{"--a", "aa"}, {"--b", "bb"},
-	    {"--c", "cc"}};
-	static char *argv[] = {"x", "list", "--c", "3", "--a=1 2", NULL};
-	const struct command *m;
-
-	begin(false, "");
-	CHECK_INT(args_parse(&cli, one, 1, 5, argv, &m), EXIT_DONE);
-	CHECK_STR(show_query(&cli, "/x", options, 3), "/x?aa=1%202&cc=3");
-}
-
-static void
 something_done_says_so(void)
 {
 	struct answer a = {.status = 204, .text = ""};
@@ -129,5 +113,4 @@ something_done_says_so(void)
 CHECK_MAIN(CHECK_ROW(a_list_is_a_table_and_its_total),
     CHECK_ROW(an_answer_without_a_list_is_a_failure),
     CHECK_ROW(json_comes_as_it_is_but_harmless),
-    CHECK_ROW(an_object_is_a_line_a_member),
-    CHECK_ROW(a_query_holds_what_was_given), CHECK_ROW(something_done_says_so))
+    CHECK_ROW(an_object_is_a_line_a_member), CHECK_ROW(something_done_says_so))

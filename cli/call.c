@@ -1,0 +1,351 @@
+#include "cli/call.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "cli/args.h"
+#include "cli/body.h"
+#include "cli/names.h"
+#include "cli/out.h"
+#include "common/json/json.h"
+
+enum { CURSOR_MAX = 1024 };
+
+/* --- the path --- */
+
+static const char *
+add_query(struct cli *c, const char *path, const char *name, const char *value)
+{
+	return arena_printf(c->arena, "%s%c%s=%s", path,
+	    strchr(path, '?') ? '&' : '?', name, client_escape(c, value));
+}
+
+const char *
+call_path(struct cli *c, const char *path)
+{
+	const struct command *m = args_command(c);
+	bool is_read = !m->method || strcmp(m->method, "GET") == 0 ||
+		       strcmp(m->method, "DELETE") == 0;
+	const struct option *o;
+	const char *out = "", *hole;
+	size_t word = 0;
+
+	for (; (hole = strstr(path, "{}")) != NULL; path = hole + 2)
+		out =
+		    arena_printf(c->arena, "%s%.*s%s", out, (int)(hole - path),
+			path, client_escape(c, args_word(c, word++)));
+	out = arena_printf(c->arena, "%s%s", out, path);
+	for (size_t at = 0; (o = command_next(m, &at, false)) != NULL;) {
+		if (o->form == OPTION_OWN || !(is_read || o->is_query) ||
+		    !args_has(c, o->flag))
+			continue;
+		out = add_query(c, out, command_member(c->arena, o),
+		    o->takes ? args_value(c, o->flag)
+			     : (o->sends ? o->sends : "true"));
+	}
+	return out;
+}
+
+/* --- sentences --- */
+
+/* The text with {0} as the first word and {name} as that of the answer. */
+static const char *
+fill(struct cli *c, const char *text, const struct cJSON *json)
+{
+	const char *out = "", *open, *close, *value, *name;
+
+	while ((open = strchr(text, '{')) && (close = strchr(open, '}'))) {
+		name = arena_strndup(c->arena, open + 1,
+		    (size_t)(close - open - 1));
+		value = name[0] >= '0' && name[0] <= '9'
+			    ? args_word(c, (size_t)(name[0] - '0'))
+			    : cell(c, json, name);
+		out = arena_printf(c->arena, "%s%.*s%s", out,
+		    (int)(open - text), text, value);
+		text = close + 1;
+	}
+	return arena_printf(c->arena, "%s%s", out, text);
+}
+
+/* --- the call --- */
+
+static int
+agree(struct cli *c, const struct command *m)
+{
+	if (!m->asks || args_flag(c, "--yes") ||
+	    (m->flags & COMMAND_CALL && args_flag(c, "--dry-run")))
+		return EXIT_DONE;
+	out_tell("%s", fill(c, m->asks, NULL));
+	return confirm();
+}
+
+/* What would be sent, and that it is not. */
+static void
+show_call(struct cli *c, const char *method, const char *path, const char *body)
+{
+	CLEANUP(buf_fini) struct buf b;
+	struct json_w w;
+
+	buf_init(&b, 0);
+	out_tell("--dry-run: nothing was sent");
+	if (!c->as_json) {
+		out_print("%s %s%s\n", method, c->server, path);
+		if (body)
+			out_json(body);
+		return;
+	}
+	json_w_init(&w, &b);
+	json_w_open(&w, '{');
+	json_w_kv_bool(&w, "dry_run", true);
+	json_w_kv(&w, "method", method);
+	json_w_kv(&w, "path", path);
+	if (body)
+		json_w_kv_raw(&w, "body", body);
+	json_w_close(&w, '}');
+	out_json(buf_cstr(&b));
+}
+
+/* Whether the object must be read before its body can be made. */
+static bool
+needs_base(const struct cli *c, const struct command *m)
+{
+	return m->flags & COMMAND_BODY && strcmp(m->method, "PUT") == 0 &&
+	       body_needs_base(c);
+}
+
+/* *out is an answer, of whichever call, unless *out_is_over. */
+static int
+send_once(struct cli *c, const struct command *m, struct answer *out,
+    bool *out_is_over)
+{
+	const char *path = call_path(c, m->path), *body = NULL;
+	int exit_code;
+
+	*out_is_over = false;
+	*out = (struct answer){.json = NULL};
+	if (needs_base(c, m)) {
+		*out = client_call(c, "GET", path, NULL);
+		if (out->status != 200 || !out->json)
+			return EXIT_DONE; /* the caller tells why */
+	}
+	exit_code = body_make(c, out->json, NULL, &body);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (m->flags & COMMAND_CALL && args_flag(c, "--dry-run")) {
+		show_call(c, m->method, path, body);
+		*out_is_over = true;
+		return EXIT_DONE;
+	}
+	*out = client_call(c, m->method, path, body);
+	return EXIT_DONE;
+}
+
+int
+call_send(struct cli *c, struct answer *out, bool *out_is_over)
+{
+	const struct command *m = args_command(c);
+	bool has_ids;
+	int exit_code = agree(c, m);
+
+	*out_is_over = false;
+	if (exit_code == EXIT_DONE)
+		exit_code = send_once(c, m, out, out_is_over);
+	if (exit_code != EXIT_DONE || *out_is_over)
+		return exit_code;
+	if (names_may_help(c, out)) {
+		exit_code = names_to_ids(c, &has_ids);
+		if (exit_code == EXIT_DONE && has_ids)
+			exit_code = send_once(c, m, out, out_is_over);
+		if (exit_code != EXIT_DONE)
+			return exit_code;
+	}
+	/* Done without a word, or in others than JSON. */
+	return out->status == 204 || m->flags & COMMAND_TEXT
+		   ? client_check(c, out)
+		   : client_check_json(c, out);
+}
+
+/* --- lists --- */
+
+static size_t
+columns_of(const struct command *m)
+{
+	size_t n = 0;
+
+	while (m->columns && m->columns[n].head)
+		n++;
+	return n;
+}
+
+/* Adds the rows to all, up to most; *out_next: where it goes on, or NULL. */
+static void
+add_rows(struct cli *c, const struct answer *a, const struct cJSON *data,
+    struct cJSON *all, size_t most, const char **out_next)
+{
+	size_t n = (size_t)cJSON_GetArraySize(all);
+	const char *next = NULL;
+	struct cJSON *item;
+
+	IGNORE_RESULT(json_str(a->json, "next_cursor", CURSOR_MAX, &next));
+	cJSON_ArrayForEach(item, data)
+	{
+		if (n++ == most)
+			break;
+		cJSON_AddItemToArray(all, cJSON_Duplicate(item, true));
+	}
+	*out_next =
+	    n < most && next && next[0] ? arena_strdup(c->arena, next) : NULL;
+}
+
+static void
+delete_json(void *arg)
+{
+	cJSON_Delete(arg);
+}
+
+/* Page after page, as one answer. */
+static int
+collect(struct cli *c, const char *path, size_t most, struct answer *out)
+{
+	struct cJSON *all = cJSON_CreateObject();
+	struct cJSON *rows = cJSON_AddArrayToObject(all, "data");
+	size_t size = most < 500 ? most : 500;
+	const char *next = "begin"; /* what is no cursor is the begin */
+	const struct cJSON *data;
+	struct arena *held = NULL;
+	int exit_code = EXIT_DONE;
+	char *text;
+
+	arena_defer(c->arena, delete_json, all);
+	while (next && exit_code == EXIT_DONE) {
+		*out = client_look(c,
+		    add_query(c,
+			add_query(c, path, "per_page",
+			    arena_printf(c->arena, "%zu", size)),
+			"cursor", next),
+		    &held);
+		exit_code = client_check_list(c, out, NULL, &data);
+		if (exit_code == EXIT_DONE)
+			add_rows(c, out, data, rows, most, &next);
+	}
+	arena_free(held);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	cJSON_AddNumberToObject(all, "total", cJSON_GetArraySize(rows));
+	text = cJSON_PrintUnformatted(all);
+	*out = (struct answer){.status = 200, .json = all};
+	out->text = arena_strdup(c->arena, text);
+	cJSON_free(text);
+	return EXIT_DONE;
+}
+
+/* Whether --page or its like stands beside --limit or its like. */
+static int
+check_pages(struct cli *c)
+{
+	bool is_all = args_has(c, "--all"), is_limit = args_has(c, "--limit");
+	bool is_page = args_has(c, "--page") || args_has(c, "--per-page");
+
+	if ((is_all || is_limit) + is_page < 2 && !(is_all && is_limit))
+		return EXIT_DONE;
+	out_error("--page and --per-page are one page, --limit and --all are "
+		  "rows of all: give one of these");
+	return args_refuse(c);
+}
+
+static int
+list_once(struct cli *c, const char *path, struct answer *out)
+{
+	const struct command *m = args_command(c);
+	const char *limit = NULL;
+
+	path = call_path(c, path);
+	if (m->flags & COMMAND_PAGED && args_has(c, "--limit"))
+		limit = args_value(c, "--limit");
+	if (limit || (m->flags & COMMAND_PAGED && args_has(c, "--all")))
+		return collect(c, path,
+		    limit ? strtoul(limit, NULL, 10) : SIZE_MAX, out);
+	*out = client_call(c, "GET", path, NULL);
+	return EXIT_DONE;
+}
+
+int
+call_list(struct cli *c, const char *path)
+{
+	const struct command *m = args_command(c);
+	struct answer a = {.status = 0};
+	bool has_ids = false;
+	int exit_code = m->flags & COMMAND_PAGED ? check_pages(c) : EXIT_DONE;
+
+	if (exit_code == EXIT_DONE)
+		exit_code = list_once(c, path, &a);
+	if (exit_code == EXIT_DONE && names_may_help(c, &a)) {
+		exit_code = names_to_ids(c, &has_ids);
+		if (exit_code == EXIT_DONE && has_ids)
+			exit_code = list_once(c, path, &a);
+	}
+	return exit_code == EXIT_DONE
+		   ? show_list(c, &a, m->rows, m->columns, columns_of(m))
+		   : exit_code;
+}
+
+/* --- all of it --- */
+
+static int
+show_text(struct cli *c, const struct answer *a)
+{
+	CLEANUP(buf_fini) struct buf b;
+	struct json_w w;
+
+	buf_init(&b, 0);
+	if (!c->as_json) {
+		out_print("%s", a->text);
+		return EXIT_DONE;
+	}
+	json_w_init(&w, &b);
+	json_w_open(&w, '{');
+	json_w_kv(&w, "text", a->text);
+	json_w_close(&w, '}');
+	out_json(buf_cstr(&b));
+	return EXIT_DONE;
+}
+
+void
+call_show(struct cli *c, const struct answer *a)
+{
+	const char *const *members = args_command(c)->members;
+	size_t n = 0;
+
+	while (members[n])
+		n++;
+	show_answer(c, a, members, n);
+}
+
+int
+call_run(struct cli *c)
+{
+	const struct command *m = args_command(c);
+	struct answer a = {.status = 0};
+	bool is_over;
+	int exit_code;
+
+	if (m->flags & COMMAND_LIST)
+		return call_list(c, m->path);
+	exit_code = call_send(c, &a, &is_over);
+	if (exit_code != EXIT_DONE || is_over)
+		return exit_code;
+	if (m->flags & COMMAND_TEXT)
+		return show_text(c, &a);
+	if (a.json && json_get(a.json, "pending_approval_id"))
+		return show_done(c, &a,
+		    fill(c,
+			"nothing is changed before somebody else approves: "
+			"certctl approvals approve {pending_approval_id}",
+			a.json));
+	if (!m->members)
+		return show_done(c, &a, fill(c, m->done, a.json));
+	call_show(c, &a);
+	return EXIT_DONE;
+}

@@ -1,0 +1,29 @@
+/*
+ * call: what runs a row of the table of commands: its question, its call, and
+ * what is shown of the answer.
+ */
+#ifndef CLI_CALL_H
+#define CLI_CALL_H
+
+#include "cli/cli.h"
+
+/* All that a row without code of its own does. */
+int call_run(struct cli *c);
+
+/*
+ * The call alone: asks, looks up names, sends.  EXIT_DONE: *out is a 2xx, or
+ * there is none, because --dry-run showed what would be sent (*out_is_over).
+ * Else an exit code, told.
+ */
+int call_send(struct cli *c, struct answer *out, bool *out_is_over);
+
+/* The members that the row names, or all as JSON. */
+void call_show(struct cli *c, const struct answer *a);
+
+/* Each {} of path the next word, and what was given of the query behind it. */
+const char *call_path(struct cli *c, const char *path);
+/* A list of such a path, one page or as many as --limit and --all say; it is
+ * shown by the row's columns. */
+int call_list(struct cli *c, const char *path);
+
+#endif

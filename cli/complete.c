@@ -1,0 +1,209 @@
+#include "cli/complete.h"
+
+#include <string.h>
+
+#include <cjson/cJSON.h>
+#include <curl/curl.h>
+
+#include "cli/args.h"
+#include "cli/command.h"
+#include "cli/out.h"
+#include "common/json/json.h"
+
+enum { CALL_SECONDS = 2, TEXT_MAX = 256 };
+
+struct completing {
+	struct cli *cli;
+	const char *begun;
+	const char *noun;
+	const struct command *row;
+	size_t words; /* of the command, before the cursor */
+};
+
+/* A candidate, where it goes on from what is begun. */
+static void
+offer(const struct completing *p, const char *word, const char *what)
+{
+	if (strncmp(word, p->begun, strlen(p->begun)) != 0 || word[0] == '\0' ||
+	    strchr(word, ' '))
+		return;
+	out_print("%s%s%s\n", word, what[0] ? " " : "", what);
+}
+
+static void
+offer_nouns(const struct completing *p)
+{
+	for (size_t i = 0; i < nnouns; i++)
+		offer(p, nouns[i].name, nouns[i].help);
+	offer(p, "help", "what there is");
+}
+
+static void
+offer_verbs(const struct completing *p)
+{
+	for (size_t i = 0; i < ncommands; i++) {
+		const struct command *m = &commands[i];
+
+		if (m->verb && strcmp(m->noun, p->noun) == 0 &&
+		    !(m->flags & COMMAND_HIDDEN))
+			offer(p, m->verb, m->help);
+	}
+}
+
+static void
+offer_options(const struct completing *p)
+{
+	const struct option *o;
+
+	for (size_t at = 0; (o = command_next(p->row, &at, true)) != NULL;)
+		offer(p, o->flag, o->help);
+	offer(p, "--help", "what it takes");
+}
+
+/* --- ids --- */
+
+static const char *
+text_of(struct cli *c, const struct cJSON *item, const char *name)
+{
+	const char *text = "";
+
+	IGNORE_RESULT(json_str(item, name, TEXT_MAX, &text));
+	return out_harmless(c->arena, text);
+}
+
+/* The column of a list that stands for its id. */
+static const char *
+id_member(const struct command *list)
+{
+	for (size_t i = 0; list->columns && list->columns[i].head; i++) {
+		if (strcmp(list->columns[i].head, "ID") == 0 ||
+		    strcmp(list->columns[i].head, "DUTY") == 0)
+			return list->columns[i].member;
+	}
+	return "id";
+}
+
+static void
+offer_ids(const struct completing *p, const char *noun)
+{
+	const struct command *list =
+	    command_find(commands, ncommands, noun, "list");
+	const struct cJSON *item, *rows;
+	struct answer a;
+
+	if (!list)
+		list = command_find(commands, ncommands, noun, NULL);
+	if (!list || !list->path || strstr(list->path, "{}"))
+		return;
+	a = client_call(p->cli, "GET",
+	    list->flags & COMMAND_PAGED
+		? arena_printf(p->cli->arena, "%s?per_page=500", list->path)
+		: arena_strdup(p->cli->arena, list->path),
+	    NULL);
+	if (a.status != 200 || !a.json)
+		return;
+	rows = cJSON_IsArray(a.json)
+		   ? a.json
+		   : json_get(a.json, list->rows ? list->rows : "data");
+	cJSON_ArrayForEach(item, rows)
+	    offer(p, text_of(p->cli, item, id_member(list)),
+		text_of(p->cli, item, "name"));
+}
+
+/* --- values --- */
+
+static void
+offer_value(const struct completing *p, const char *takes)
+{
+	struct arena *a = p->cli->arena;
+	const char *noun;
+	size_t n;
+
+	if (strchr(takes, '|')) {
+		for (const char *at = takes; *at; at += *at == '|') {
+			n = strcspn(at, "|");
+			offer(p, arena_strndup(a, at, n), "");
+			at += n;
+		}
+		return;
+	}
+	noun = command_noun_of(takes, strcspn(takes, " .],"),
+	    p->row ? p->row->noun : NULL);
+	if (noun)
+		offer_ids(p, noun);
+}
+
+static void
+offer_word(const struct completing *p)
+{
+	const char *noun, *word;
+	size_t n;
+
+	word = command_word(p->row, p->words, &n);
+	noun = word ? command_noun_of(word, n, p->row->noun) : NULL;
+	if (noun)
+		offer_ids(p, noun);
+	else if (word && memchr(word, '|', n))
+		offer_value(p, arena_strndup(p->cli->arena, word, n));
+}
+
+/* --- what is before the cursor --- */
+
+/* The option whose value is begun, or NULL. */
+static const struct option *
+read_words(struct completing *p, int argc, char **argv)
+{
+	const struct option *o = NULL;
+
+	for (int i = 0; i < argc; i++) {
+		const char *word = argv[i];
+
+		if (o) { /* its value */
+			o = NULL;
+		} else if (word[0] == '-') {
+			o = command_option(p->row, word, strcspn(word, "="));
+			if (o && (!o->takes || strchr(word, '=')))
+				o = NULL;
+		} else if (!p->noun) {
+			p->noun = word;
+			p->row = command_find(commands, ncommands, word, NULL);
+		} else if (p->words == 0 &&
+			   command_find(commands, ncommands, p->noun, word) &&
+			   (!p->row || !p->row->verb)) {
+			p->row =
+			    command_find(commands, ncommands, p->noun, word);
+		} else {
+			p->words++;
+		}
+	}
+	return o;
+}
+
+int
+complete_run(struct cli *c, int argc, char **argv,
+    bool (*settings)(struct cli *c))
+{
+	struct completing p = {.cli = c,
+	    .begun = argc > 0 ? argv[argc - 1] : ""};
+	const struct option *o = read_words(&p, argc > 0 ? argc - 1 : 0, argv);
+
+	args_none(c);
+	if (!settings(c) || curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+		return EXIT_DONE;
+	c->call_seconds = CALL_SECONDS;
+	if (o) {
+		offer_value(&p, o->takes);
+	} else if (p.begun[0] == '-') {
+		offer_options(&p);
+	} else if (!p.noun) {
+		offer_nouns(&p);
+	} else {
+		if (!p.row || !p.row->verb)
+			offer_verbs(&p);
+		if (p.row)
+			offer_word(&p);
+	}
+	client_end();
+	curl_global_cleanup();
+	return EXIT_DONE;
+}

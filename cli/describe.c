@@ -1,0 +1,110 @@
+#include "cli/describe.h"
+
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/command.h"
+#include "cli/out.h"
+#include "common/json/json.h"
+
+static void
+put_option(struct arena *a, struct json_w *w, const struct option *o)
+{
+	json_w_open(w, '{');
+	json_w_kv(w, "flag", o->flag);
+	json_w_kv_opt(w, "brief", o->brief);
+	json_w_kv_opt(w, "takes", o->takes);
+	json_w_kv(w, "help", o->help);
+	if (o->form != OPTION_OWN)
+		json_w_kv(w, "member", command_member(a, o));
+	json_w_kv_bool(w, "required", o->is_required);
+	json_w_kv_bool(w, "many", o->is_many);
+	json_w_kv_bool(w, "query", o->is_query);
+	json_w_close(w, '}');
+}
+
+/* "GET /api/v1/jobs", without a query. */
+static void
+put_route(struct arena *a, struct json_w *w, const char *method,
+    const char *path, size_t n)
+{
+	json_w_str(w,
+	    arena_printf(a, "%s %.*s", method,
+		(int)(strcspn(path, "?") < n ? strcspn(path, "?") : n), path));
+}
+
+static void
+put_routes(struct arena *a, struct json_w *w, const struct command *m)
+{
+	json_w_key(w, "routes");
+	json_w_open(w, '[');
+	if (m->method)
+		put_route(a, w, m->method, m->path, strlen(m->path));
+	for (const char *p = m->calls; p && *p; p += *p == '\n') {
+		size_t n = strcspn(p, "\n");
+
+		json_w_str(w, arena_strndup(a, p, n));
+		p += n;
+	}
+	json_w_close(w, ']');
+}
+
+static void
+put_command(struct arena *a, struct json_w *w, const struct command *m)
+{
+	const struct option *o;
+
+	json_w_open(w, '{');
+	json_w_kv(w, "noun", m->noun);
+	json_w_kv_opt(w, "verb", m->verb);
+	json_w_kv(w, "words", m->words);
+	json_w_kv(w, "help", m->help);
+	json_w_kv(w, "usage", command_usage(a, m));
+	json_w_kv_opt(w, "method", m->method);
+	json_w_kv_opt(w, "asks", m->asks);
+	json_w_kv_opt(w, "last_word", m->last_word);
+	json_w_kv_bool(w, "body", m->flags & COMMAND_BODY);
+	json_w_kv_bool(w, "offline", m->flags & COMMAND_OFFLINE);
+	json_w_kv_bool(w, "own", m->run != NULL);
+	put_routes(a, w, m);
+	json_w_key(w, "options");
+	json_w_open(w, '[');
+	for (size_t at = 0; (o = command_next(m, &at, false)) != NULL;)
+		put_option(a, w, o);
+	json_w_close(w, ']');
+	json_w_close(w, '}');
+}
+
+void
+describe_table(struct arena *a)
+{
+	CLEANUP(buf_fini) struct buf b;
+	struct json_w w;
+
+	buf_init(&b, 0);
+	json_w_init(&w, &b);
+	json_w_open(&w, '{');
+	json_w_key(&w, "nouns");
+	json_w_open(&w, '[');
+	for (size_t i = 0; i < nnouns; i++) {
+		json_w_open(&w, '{');
+		json_w_kv(&w, "noun", nouns[i].name);
+		json_w_kv(&w, "help", nouns[i].help);
+		json_w_close(&w, '}');
+	}
+	json_w_close(&w, ']');
+	json_w_key(&w, "options");
+	json_w_open(&w, '[');
+	for (size_t i = 0; command_options[i].flag; i++)
+		put_option(a, &w, &command_options[i]);
+	json_w_close(&w, ']');
+	json_w_key(&w, "commands");
+	json_w_open(&w, '[');
+	for (size_t i = 0; i < ncommands; i++) {
+		if (!(commands[i].flags & COMMAND_HIDDEN))
+			put_command(a, &w, &commands[i]);
+	}
+	json_w_close(&w, ']');
+	json_w_close(&w, '}');
+	out_json(buf_cstr(&b));
+}

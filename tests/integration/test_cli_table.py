@@ -1,0 +1,228 @@
+"""
+The one table of commands: it holds the whole API, and what is made of it (help,
+completion, pages) is right.
+"""
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fleet import BUILD, ROOT, clean_env
+from openapi import body_schema, operations, parameters
+from test_cli import needed_of, words_of
+from test_routes import ROUTES
+
+CERTCTL = BUILD / "cli" / "certctl"
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+# Routes that no command calls, and why.
+OTHERS = {
+    r"GET /health": "probes look at it", r"GET /ready": "probes look at it",
+    r"GET /api/v1/openapi\.json": "programs read it",
+    r"GET /api/v1/metrics": "metrics has the same as Prometheus reads them",
+    r"POST /api/v1/certificates/\{\}/export/pkcs12": "the answer is bytes",
+    r"(GET|POST) /acme/.*": "ACME clients ask it", r"(GET|POST) /\.well-known/.*": "relying parties ask it",
+    r"POST /api/v1/agents/\{\}/(heartbeat|served|csr|tests/\{\}|jobs/\{\}/status)": "agents report it",
+    r"GET /api/v1/agents/\{\}/(work|certificates/\{\})": "agents fetch it", r"POST /api/v1/jobs/\{\}/verify": "agents report it",
+}
+# Members and parameters that no option has, and why.
+PAGES = {"page", "per_page", "page_size", "cursor"}  # --page, --per-page, --limit and --all
+OTHER_MEMBERS = {
+    "/api/v1/certificates": {"status", "expires_at", "created_at", "updated_at", "last_renewal_at", "last_deployment_at"},  # only updates, or never believed
+    "/api/v1/certificates/{}": {"id", "source", "expires_at", "created_at", "updated_at", "last_renewal_at", "last_deployment_at"},
+    "/api/v1/certificates/{}/renew": {"force"},  # it is in the query
+    "/api/v1/health-checks/{}/acknowledge": {"actor"},  # the older name of acknowledged_by
+    "/api/v1/profiles": {"acme_limits"}, "/api/v1/profiles/{}": {"acme_limits"},  # options for its members
+    "/api/v1/issuers/{}/intermediates": {"subject"},
+    "/api/v1/certificates/bulk-renew": {"certificate_ids"}, "/api/v1/certificates/bulk-revoke": {"certificate_ids"},  # words
+    "/api/v1/certificates/bulk-reassign": {"certificate_ids"}, "/api/v1/est/certificates/bulk-revoke": {"certificate_ids"},
+}
+
+
+def table():
+    return json.loads(subprocess.run([CERTCTL, "__table"], stdout=subprocess.PIPE, check=True, env=clean_env()).stdout)
+
+
+ROWS = table()["commands"]
+
+
+def holes(route):
+    return re.sub(r"\{[^}]*\}", "{}", route)
+
+
+def run(*arguments, **env):
+    return subprocess.run([CERTCTL, *arguments], text=True, capture_output=True, timeout=60, check=False, env=clean_env() | env)
+
+
+# --- the API ---
+
+def test_every_route_has_a_command():
+    known = {route for row in ROWS for route in row["routes"]}
+    there = {holes(f"{r['method']} {r['pattern']}") for r in ROUTES}
+    assert known <= there, known - there
+    assert not {r for r in there - known if not any(re.fullmatch(o, r) for o in OTHERS)}
+    assert not {r for r in known if any(re.fullmatch(o, r) for o in OTHERS)}
+    for other in OTHERS:
+        assert any(re.fullmatch(other, r) for r in there), other
+
+
+def test_every_parameter_and_member_has_an_option(stack):
+    """And no option is of what the API does not read."""
+    described = {(method, holes(path)): o for method, path, o in operations(stack.api.need("GET", "/api/v1/openapi.json"))}
+    missing, odd, sent = [], [], {}
+    for row in (r for r in ROWS if r.get("method")):
+        method, path = row["routes"][0].split(" ")
+        operation = described[method, path]
+        query, schema = set(parameters(operation, "query")), body_schema(operation)
+        body = set((schema or {}).get("properties", {}))
+        ours = {o["member"].split(".")[0]: o["query"] or method in ("GET", "DELETE") for o in row["options"] if "member" in o}
+        if "last_word" in row:
+            ours[row["last_word"]] = False
+        odd += [(row["noun"], row.get("verb"), name) for name, is_query in ours.items() if name not in (query if is_query else body) | PAGES]
+        sent.setdefault((method, path), (query, body, set()))[2].update(ours)
+    for (method, path), (query, body, ours) in sent.items():
+        # events and bulk calls have code of their own for the rest
+        others = PAGES | OTHER_MEMBERS.get(path, set()) | ({"last_event_id", "for"} if path == "/api/v1/events" else set()) \
+            | ({"dry_run"} if "bulk" in path else set()) | ({"download"} if "export" in path else set())
+        missing += [(method, path, name) for name in (query | body) - ours - others]
+    assert not odd and not missing, (odd, missing)
+
+
+# --- each row against one stack ---
+
+def test_every_row_runs(stack):
+    """A wrong id is 3, a change of one as a dry run sends nothing; help and an unknown option ask nobody."""
+    before = stack.value("SELECT count(*) FROM audit_events WHERE action NOT LIKE 'auth%%'")
+    for row in ROWS:
+        words, needed = words_of(row), needed_of(row)
+        told = run(*words[:2] if "verb" in row else words[:1], "--help")
+        assert told.returncode == 0 and not told.stderr and f"certctl {row['noun']}" in told.stdout, row
+        if row["offline"] or row["noun"] in ("events", "audit") or row["own"] and not row.get("method"):
+            continue
+        if row.get("method") == "GET":
+            done = stack.cli(*words, *needed)
+            # What needs no id works (but a digest that is not configured); what has one finds none such. A list below none may be empty.
+            assert done.returncode in ((0, 3) if row["words"] else (0, 6) if row["noun"] == "digest" else (0,)), (row["noun"], row.get("verb"), done)
+            if row.get("verb") == "get":
+                assert done.returncode == 3, done
+        elif any(o["flag"] == "--dry-run" for o in row["options"]) and "bulk" not in row["verb"]:
+            needed = ["--set", "x=y"] if row["body"] else [w if w != "FILE" else "/dev/null" for w in needed]
+            if "--root-cert" in needed:
+                continue
+            done = stack.cli(*words, *needed, "--dry-run")
+            assert done.returncode == 0 and done.stdout.startswith(f"{row['method']} https://"), (row["noun"], row["verb"], done)
+            assert done.stderr == "--dry-run: nothing was sent\n"
+    assert stack.value("SELECT count(*) FROM audit_events WHERE action NOT LIKE 'auth%%'") == before
+
+
+# --- the whole life of objects ---
+
+def made(stack, *words):
+    done = stack.cli(*words, "-o", "json")
+    assert done.returncode == 0, done
+    return json.loads(done.stdout)
+
+
+def test_objects_are_made_changed_and_ended(stack):
+    team = made(stack, "teams", "create", "blue", "--description", "the blue ones")
+    owner = made(stack, "owners", "create", "ann", "--team-id", team["id"], "--email", "ann@example.test")
+    # by name, in a word and in an option
+    assert made(stack, "owners", "get", "ann")["id"] == owner["id"]
+    assert [o["id"] for o in made(stack, "owners", "list", "--team-id", "blue")["data"]] == [owner["id"]]
+    assert made(stack, "owners", "create", "bob", "--team-id", "blue")["team_id"] == team["id"]
+    made(stack, "owners", "create", "bob", "--team-id", "blue")
+    done = stack.cli("owners", "get", "bob")
+    assert done.returncode == 2 and 'is the name of 2 owners: give the id, one of' in done.stderr
+    assert made(stack, "owners", "update", owner["id"], "--set", "email=new@example.test")["email"] == "new@example.test"
+    # members in a file, what is named besides goes before it
+    (stack.dir / "team.json").write_text('{"name": "red", "description": "of the file"}')
+    red = made(stack, "teams", "update", "blue", "-f", str(stack.dir / "team.json"), "--description", "of the option")
+    assert (red["name"], red["description"]) == ("red", "of the option")
+    # a dry run, a question nobody can answer, and an end
+    done = stack.cli("owners", "delete", "ann", "--dry-run", "-o", "json")
+    assert done.returncode == 0 and json.loads(done.stdout) == {"dry_run": True, "method": "DELETE", "path": "/api/v1/owners/ann"}
+    done = stack.cli("owners", "delete", "ann")
+    assert done.returncode == 2 and "owner ann is deleted." in done.stderr and "add --yes" in done.stderr
+    assert stack.cli("owners", "delete", "ann", "--yes").stdout == "deleted\n"
+    assert stack.cli("owners", "get", "ann").returncode == 3
+    done = stack.cli("owners", "update", owner["id"])
+    assert done.returncode == 2 and "nothing is to be changed" in done.stderr
+
+
+def test_a_set_into_an_object_keeps_the_rest(stack, basics):
+    made(stack, "policies", "create", "where", "--id", "pr-where", "--type", "AllowedEnvironments", "--config", '{"allowed": ["x"]}')
+    agent = made(stack, "agents", "create", "silent", "--hostname", "h.example.test")
+    assert agent["api_key"]
+    made(stack, "targets", "create", "web", "--type", "NGINX", "--agent-id", agent["id"], "--set", "config.cert_path=/c", "--set", "config.key_path=/k")
+    changed = made(stack, "targets", "update", "web", "--set", "config.port=8443", "--set", 'config.reload_command=["true"]')
+    assert changed["config"] == {"cert_path": "/c", "key_path": "/k", "port": 8443, "reload_command": ["true"]}
+
+
+def test_lists_go_on_through_the_pages(stack):
+    stack.query("INSERT INTO teams (id, name) SELECT 't-many-' || n, 'many ' || n FROM generate_series(1, 520) n")
+    everything = made(stack, "teams", "list", "--all", "--query", "many")["data"]
+    assert len({t["id"] for t in everything}) == 520
+    assert len(made(stack, "teams", "list", "--limit", "3")["data"]) == 3
+    assert len(made(stack, "teams", "list", "--limit", "510", "--query", "many")["data"]) == 510
+    assert stack.cli("teams", "list", "--limit", "3", "--page", "2").returncode == 2
+
+
+# --- help, completion and pages ---
+
+@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("words", [[], ["certs"], ["certs", "list"], ["targets", "create"], ["replace"]], ids="-".join)
+def test_help_is_as_it_was(words, width):
+    done = run(*words, "--help", COLUMNS=str(width))
+    assert done.returncode == 0 and not done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= width
+    kept = SNAPSHOTS / f"help-{'-'.join(words) or 'all'}-{width}.txt"
+    assert done.stdout == kept.read_text(), f"if it is meant so: COLUMNS={width} certctl {' '.join(words)} --help > {kept}"
+
+
+def test_help_of_every_row_fits():
+    for row in ROWS:
+        done = run(row["noun"], *filter(None, [row.get("verb")]), "--help", COLUMNS="80")
+        assert max(map(len, done.stdout.splitlines())) <= 80, done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_scripts_of_completion_are_scripts(shell):
+    done = run("completion", shell)
+    assert done.returncode == 0 and "__complete" in done.stdout
+    if shutil.which(shell):
+        checked = subprocess.run([shell, "-n", "/dev/stdin"], input=done.stdout, text=True, capture_output=True, check=False, timeout=60)
+        assert checked.returncode == 0 and not checked.stderr, checked
+
+
+def completed(stack, *words):
+    done = stack.cli("__complete", *words)
+    assert done.returncode == 0 and not done.stderr, done
+    return [line.split(" ")[0] for line in done.stdout.splitlines()]
+
+
+def test_what_may_stand_next(stack, basics):
+    assert {"certs", "jobs", "help"} <= set(completed(stack, ""))
+    assert completed(stack, "health") == ["health-checks"]
+    assert {"list", "get"} <= set(completed(stack, "certs", "")) and completed(stack, "certs", "bulk-ren") == ["bulk-renew"]
+    assert completed(stack, "certs", "list", "--sta") == ["--status"]
+    assert completed(stack, "certs", "list", "--status", "Re") == ["RenewalInProgress", "Revoked"]
+    assert completed(stack, "completion", "f") == ["fish"]
+    assert completed(stack, "issuers", "get", "iss-") == ["iss-local"] == completed(stack, "certs", "list", "--issuer-id", "iss-l")
+    # without a server nothing, and no word of it
+    done = run("__complete", "issuers", "get", "", CERTCTL_SERVER_URL="https://127.0.0.1:1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_page_of_commands_is_current():
+    done = subprocess.run([ROOT / "tools" / "clidoc.py", "--check", BUILD], cwd=ROOT, text=True, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_man_page_is_one():
+    done = subprocess.run([ROOT / "tools" / "clidoc.py", "--man", CERTCTL, "1"], text=True, capture_output=True, timeout=60, check=True)
+    assert ".SH EXIT STATUS" in done.stdout and "certctl certs list" in done.stdout.replace("\\", "")
+    if shutil.which("groff"):
+        shown = subprocess.run(["groff", "-man", "-Tutf8", "-ww"], input=done.stdout, text=True, capture_output=True, timeout=60, check=False)
+        assert shown.returncode == 0 and "certctl certs list" in re.sub(".\b", "", shown.stdout)

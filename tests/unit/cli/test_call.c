@@ -1,0 +1,186 @@
+/*
+ * test_call: what a row says is what is sent, and shown.
+ */
+#include <string.h>
+
+#include "cli/cli.h"
+#include "tests/unit/check.h"
+#include "tests/unit/cli/capture.h"
+#include "tests/unit/cli/scripted.h"
+
+static void
+a_path_has_its_words_and_its_query(void)
+{
+	scripted_begin();
+	scripted_answer("GET /api/v1/jobs", 200, "{\"data\":[{\"id\":\"a\"}]}");
+	CHECK_INT(scripted_run("jobs list --status failed --target-id a&b "
+			       "--page 2"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_asked(0),
+	    "GET /api/v1/jobs?status=Failed&target_id=a%26b&page=2");
+	scripted_answer("DELETE /api/v1/agent-groups", 204, "");
+	CHECK_INT(scripted_run("agent-groups remove g/1 a"), EXIT_DONE);
+	CHECK_STR(scripted_asked(1),
+	    "DELETE /api/v1/agent-groups/g%2F1/members/a");
+	CHECK_STR(captured_out(), "a is named no more\n");
+	CHECK_INT(scripted_run_json("agent-groups remove g a"), EXIT_DONE);
+	CHECK_STR(captured_out(), "{}\n");
+}
+
+static void
+values_stand_in_the_body_as_what_they_are(void)
+{
+	scripted_begin();
+	scripted_answer("POST /api/v1", 201, "{\"id\":\"x\"}");
+	CHECK_INT(scripted_run("network-scans create lab --cidrs "
+			       "192.0.2.0/30,192.0.2.9 --ports 443,8443 "
+			       "--enabled false --timeout-ms 500"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_body(),
+	    "{\"cidrs\":[\"192.0.2.0/30\",\"192.0.2.9\"],"
+	    "\"ports\":[443,8443],\"timeout_ms\":500,\"enabled\":false,"
+	    "\"name\":\"lab\"}");
+	CHECK_INT(scripted_run("profiles create p --issuer-id=- "
+			       "--acme-eab-required server "
+			       "--acme-orders-per-hour 5"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_body(),
+	    "{\"issuer_id\":null,\"acme_eab_required\":null,"
+	    "\"acme_limits\":{\"orders_per_hour\":5},\"name\":\"p\"}");
+	CHECK_INT(scripted_run("profiles create p --acme-server-limits"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_body(), "{\"acme_limits\":{},\"name\":\"p\"}");
+	CHECK_INT(scripted_run("intermediates create i ca --parent-ca-id p "
+			       "--common-name CA --country DE "
+			       "--metadata a=b,c=d=e"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_body(),
+	    "{\"parent_ca_id\":\"p\",\"subject\":{\"common_name\":\"CA\","
+	    "\"country\":[\"DE\"]},\"metadata\":{\"a\":\"b\",\"c\":\"d=e\"},"
+	    "\"name\":\"ca\"}");
+}
+
+static void
+a_value_that_is_none_is_refused(void)
+{
+	static const char *const lines[] =
+	    {"network-scans create l --cidrs a --ports 1,x",
+		"intermediates create i c --parent-ca-id p --common-name n "
+		"--metadata a",
+		"issuers create i --type ACME --config {",
+		"intermediates register i r --root-cert /no/such",
+		"teams create t --set x", "teams create t --set =x",
+		"teams create t -f /no/such", "teams update t"};
+
+	scripted_begin();
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		int exit_code = scripted_run(lines[i]);
+
+		CHECK(exit_code == EXIT_USAGE || exit_code == EXIT_FAILED);
+		CHECK(captured_err()[0] != '\0');
+	}
+	CHECK(!scripted_asked(0));
+}
+
+/* What is there stays: the object is read before a part of it is set. */
+static void
+a_set_into_an_object_keeps_the_rest(void)
+{
+	scripted_begin();
+	scripted_answer("GET /api/v1/targets/t", 200,
+	    "{\"id\":\"t\",\"config\":{\"port\":1,\"host\":\"h\"}}");
+	scripted_answer("PUT /api/v1/targets/t", 200, "{\"id\":\"t\"}");
+	CHECK_INT(scripted_run("targets update t --set config.port=443"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_body(),
+	    "{\"config\":{\"host\":\"h\",\"port\":443}}");
+	CHECK_INT(scripted_run("targets update t --set enabled=true"),
+	    EXIT_DONE);
+	CHECK_INT(scripted_count("GET"), 1);
+}
+
+static void
+a_dry_run_sends_nothing(void)
+{
+	scripted_begin();
+	CHECK_INT(scripted_run("teams delete t --dry-run"), EXIT_DONE);
+	CHECK_STR(captured_out(), "DELETE https://x/api/v1/teams/t\n");
+	CHECK(strstr(captured_err(), "nothing was sent"));
+	CHECK_INT(scripted_run_json("teams create t --dry-run"), EXIT_DONE);
+	CHECK_STR(captured_out(),
+	    "{\"dry_run\":true,\"method\":\"POST\",\"path\":\"/api/v1/teams\","
+	    "\"body\":{\"name\":\"t\"}}\n");
+	CHECK(!scripted_asked(0));
+}
+
+static void
+what_cannot_be_undone_is_asked_about(void)
+{
+	scripted_begin();
+	CHECK_INT(scripted_run("teams delete t"), EXIT_USAGE);
+	CHECK(strstr(captured_err(), "team t is deleted.\n"));
+	CHECK(!scripted_asked(0));
+	scripted_answer("DELETE /api/v1/teams/t", 204, "");
+	CHECK_INT(scripted_run("teams delete t --yes"), EXIT_DONE);
+}
+
+static void
+a_name_stands_for_its_id(void)
+{
+	scripted_begin();
+	scripted_answer("GET /api/v1/teams/blue", 404, "{\"message\":\"no\"}");
+	scripted_answer("GET /api/v1/teams?q=blue", 200,
+	    "{\"data\":[{\"id\":\"t-1\",\"name\":\"blue\"},"
+	    "{\"id\":\"t-2\",\"name\":\"bluebell\"}]}");
+	scripted_answer("GET /api/v1/teams/t-1", 200, "{\"id\":\"t-1\"}");
+	CHECK_INT(scripted_run("teams get blue"), EXIT_DONE);
+	CHECK(strstr(captured_out(), "t-1"));
+	scripted_begin();
+	scripted_answer("GET /api/v1/teams/blue", 404, "{\"message\":\"no\"}");
+	scripted_answer("GET /api/v1/teams?q=blue", 200,
+	    "{\"data\":[{\"id\":\"t-1\",\"name\":\"blue\"},"
+	    "{\"id\":\"t-2\",\"name\":\"blue\"}]}");
+	CHECK_INT(scripted_run("teams get blue"), EXIT_USAGE);
+	CHECK(strstr(captured_err(), "one of t-1, t-2"));
+	scripted_begin();
+	scripted_answer("GET /api/v1/teams/blue", 404, "{\"message\":\"no\"}");
+	scripted_answer("GET /api/v1/teams?q=blue", 200, "{\"data\":[]}");
+	CHECK_INT(scripted_run("teams get blue"), EXIT_NOT_FOUND);
+	CHECK(strstr(captured_err(), "no (404)"));
+	/* A list by a name is empty, and then it is not. */
+	scripted_begin();
+	scripted_answer("GET /api/v1/owners?team_id=blue", 200,
+	    "{\"data\":[]}");
+	scripted_answer("GET /api/v1/teams?q=blue", 200,
+	    "{\"data\":[{\"id\":\"t-1\",\"name\":\"blue\"}]}");
+	scripted_answer("GET /api/v1/owners?team_id=t-1", 200,
+	    "{\"data\":[{\"id\":\"o-1\"}]}");
+	CHECK_INT(scripted_run("owners list --team-id blue"), EXIT_DONE);
+	CHECK(strstr(captured_out(), "o-1"));
+}
+
+static void
+pages_are_one_list(void)
+{
+	scripted_begin();
+	scripted_answer("GET /api/v1/teams?per_page=3&cursor=begin", 200,
+	    "{\"data\":[{\"id\":\"a\"},{\"id\":\"b\"}],"
+	    "\"next_cursor\":\"n\"}");
+	scripted_answer("GET /api/v1/teams?per_page=3&cursor=n", 200,
+	    "{\"data\":[{\"id\":\"c\"},{\"id\":\"d\"}],"
+	    "\"next_cursor\":\"m\"}");
+	CHECK_INT(scripted_run_json("teams list --limit 3"), EXIT_DONE);
+	CHECK_STR(captured_out(),
+	    "{\"data\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"c\"}],"
+	    "\"total\":3}\n");
+	CHECK_INT(scripted_run("teams list --limit 3 --page 1"), EXIT_USAGE);
+	CHECK_INT(scripted_run("teams list --limit 3 --all"), EXIT_USAGE);
+}
+
+CHECK_MAIN(CHECK_ROW(a_path_has_its_words_and_its_query),
+    CHECK_ROW(values_stand_in_the_body_as_what_they_are),
+    CHECK_ROW(a_value_that_is_none_is_refused),
+    CHECK_ROW(a_set_into_an_object_keeps_the_rest),
+    CHECK_ROW(a_dry_run_sends_nothing),
+    CHECK_ROW(what_cannot_be_undone_is_asked_about),
+    CHECK_ROW(a_name_stands_for_its_id), CHECK_ROW(pages_are_one_list))

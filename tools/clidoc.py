@@ -1,0 +1,145 @@
+#!/usr/bin/python3
+"""Makes docs/reference/cli.md and the man page from what certctl says of its table of commands.
+
+  tools/clidoc.py [BUILD_DIR]             write the page
+  tools/clidoc.py --check [BUILD_DIR]     exit 1 when the committed page differs
+  tools/clidoc.py --man PROGRAM VERSION   print the man page
+"""
+import json
+import os
+import subprocess
+import sys
+
+PAGE = "docs/reference/cli.md"
+HEAD = """# Commands of certctl
+
+<!-- Made by tools/clidoc.py from certctl's table of commands; do not edit. -->
+
+`certctl NOUN VERB [WORDS] [OPTIONS]`; words and options come in any order. `certctl --help`, `certctl NOUN --help` and
+`certctl NOUN VERB --help` say what stands here. A word or option that a command does not have is refused before anything is done.
+
+- An id may be a name where the list of such objects can be asked for one (those with `--query`): the id is tried first, and a name that
+  several objects have is refused with their ids.
+- Lists show one page; `--limit N` and `--all` go on through the pages.
+- `create` and `update` take each member as an option, `--set KEY=VALUE` (dots lead into objects) and `--file FILE` (JSON; `-` is standard
+  input). Options and `--set` go before the file.
+- `--dry-run` shows method, path and body, and sends nothing.
+- What cannot be undone is asked about; `--yes` answers. Without a terminal nothing is asked: without `--yes` it is refused.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 the server cannot be reached or is not ready.
+
+Completion: `certctl completion bash > /etc/bash_completion.d/certctl`, likewise for `zsh` and `fish`. Ids are asked of the server.
+"""
+
+
+def table(program):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("CERTCTL_")}
+    return json.loads(subprocess.run([program, "__table"], stdout=subprocess.PIPE, check=True, env=env).stdout)
+
+
+def name_of(command):
+    return " ".join(filter(None, (command["noun"], command.get("verb"))))
+
+
+def flag_of(option):
+    return ", ".join(filter(None, (option.get("brief"), option["flag"]))) + (f" {option['takes']}" if "takes" in option else "")
+
+
+def say(option):
+    return option["help"] + ("; required" if option["required"] else "")
+
+
+def escaped(text):
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def option_rows(options):
+    rows = "".join(f"| `{escaped(flag_of(o))}` | {escaped(say(o))} |\n" for o in options)
+    return f"\n| Option | |\n|---|---|\n{rows}" if rows else ""
+
+
+def page(made):
+    text = HEAD + "\n## Options of every command\n" + option_rows(made["options"])
+    for noun in made["nouns"]:
+        text += f"\n## {noun['noun']}\n\n{noun['help'][0].upper()}{noun['help'][1:]}.\n"
+        for c in (c for c in made["commands"] if c["noun"] == noun["noun"]):
+            text += f"\n### certctl {name_of(c)}{' ' if c['words'] else ''}{c['words']}\n\n{c['help'][0].upper()}{c['help'][1:]}.\n"
+            if c["routes"]:
+                text += "Calls " + ", ".join(f"`{r}`" for r in c["routes"]) + ".\n"
+            if c.get("asks"):
+                text += "Asks first.\n"
+            text += option_rows(c["options"])
+    return text
+
+
+# --- the man page ---
+
+def roff(text):
+    text = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
+    return "\\&" + text if text.startswith(".") else text
+
+
+def man_options(options):
+    return "".join(f".TP\n.B {roff(flag_of(o))}\n{roff(say(o))}.\n" for o in options)
+
+
+def man(made, version):
+    text = f""".TH CERTCTL 1 "" "certctl {version}" "User Commands"
+.SH NAME
+certctl \\- certificates that issue, renew and deploy themselves
+.SH SYNOPSIS
+.B certctl
+.I NOUN VERB
+.RI [ WORDS ]
+.RI [ OPTIONS ]
+.SH DESCRIPTION
+The command line over the REST API of a certctl server; it does nothing that the API does not.
+Words and options come in any order, and one that a command does not have is refused before anything is done.
+An id may be a name where the list of such objects has \\-\\-query.
+What cannot be undone is asked about at a terminal, and refused without one unless \\-\\-yes is given.
+.SH OPTIONS
+These are of every command.
+"""
+    text += man_options(made["options"]) + ".SH COMMANDS\n"
+    for noun in made["nouns"]:
+        text += f".SS {roff(noun['noun'])}\n{roff(noun['help'][0].upper() + noun['help'][1:])}.\n"
+        for c in (c for c in made["commands"] if c["noun"] == noun["noun"]):
+            text += f".PP\n.B certctl {roff(name_of(c))}\n.I {roff(c['words'])}\n.RS\n{roff(c['help'])}.\n" + man_options(c["options"]) + ".RE\n"
+    return text + """.SH EXIT STATUS
+0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 the server cannot be reached or is not ready.
+.SH ENVIRONMENT
+.TP
+.B CERTCTL_SERVER_URL
+The server.
+.TP
+.B CERTCTL_API_KEY
+The key.
+.TP
+.B CERTCTL_SERVER_CA_BUNDLE_PATH
+Whom the server\\(aqs certificate must be of.
+.TP
+.B COLUMNS
+How wide help is.
+"""
+
+
+def main(arguments):
+    if arguments[:1] == ["--man"]:
+        sys.stdout.write(man(table(arguments[1]), arguments[2]))
+        return 0
+    check = "--check" in arguments
+    build = next((a for a in arguments if a != "--check"), "build")
+    made = page(table(os.path.join(build, "cli", "certctl")))
+    if not check:
+        with open(PAGE, "w", encoding="utf-8") as f:
+            f.write(made)
+        return 0
+    with open(PAGE, encoding="utf-8") as f:
+        if f.read() == made:
+            return 0
+    print(f"{PAGE} is not what certctl says: run tools/clidoc.py", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
