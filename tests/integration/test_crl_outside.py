@@ -35,17 +35,17 @@ def plane(stack):
 class Ca:
     """One whose lists are what the test says, and what is known of it here.  Its script copies a list and notes that it ran."""
 
-    def __init__(self, plane, **config):
+    def __init__(self, plane, number=1, **config):
         self.plane, self.id = plane, f"iss-ca{next(numbers)}"
         self.dir = plane.dir / self.id
         self.dir.mkdir()
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, self.id)])
         self.script = plane.dir / "scripts" / self.id
+        self.first = self.makes(number)
         self.runs_as(f'cp "$1" {self.dir}/given\nenv >{self.dir}/env\ncp {self.dir}/list "$2"')
         plane.api.need("POST", "/api/v1/issuers", {"id": self.id, "name": self.id, "type": "OpenSSL", "config": {
             "sign_script": str(self.script), "crl_script": str(self.script), "timeout_seconds": 20} | config})
-        self.makes()
 
     def runs_as(self, text):
         temporary = self.dir / "script"
@@ -133,9 +133,7 @@ def ca(make):
 def keep(make):
     """Some with a list that is served."""
     def some(n):
-        cas = [make().issued() for _ in range(n)]
-        for ca in cas:
-            ca.first = ca.makes(number=10)
+        cas = [make(number=10).issued() for _ in range(n)]
         for ca in cas:
             ca.wait_served(ca.first)
         return cas

@@ -531,7 +531,7 @@ def test_every_function_has_a_caller():
     # A constant may be a program's alone; test_policy.py looks whether each has a user.
     assert {name for name in set(bodies) - alive if not name.startswith("policy_")} == set()
     # and every statement is named by a program
-    programs = "\n".join(p.read_text() for d in ("common", "apiserver", "scheduler", "worker") for e in ("c", "h", "def")
+    programs = "\n".join(p.read_text() for d in ("common", "apiserver", "scheduler", "worker", "cli") for e in ("c", "h", "def")
                          for p in (ROOT / d).rglob(f"*.{e}"))
     names = [m for p in statements for m in re.findall(r"^-- name: (\w+)", p.read_text(), re.M)]
     called = set(re.findall(r"\bQ_(\w+)", programs)) | {f"{noun}_{verb}" for noun in re.findall(r"\bRESOURCE_STATEMENTS\((\w+)\)", programs)
