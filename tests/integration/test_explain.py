@@ -172,6 +172,17 @@ def test_who_may_ask(world, new_agent):
     assert done.returncode == 3 and "none-such" in done.stderr
 
 
+def test_the_page_says_what_works(world):
+    """Each command of docs/operator/explain.md, on what it names."""
+    plant(world, *(text.replace("mc-x", "demo").replace("tgt-x", "tgt-web").replace("job-x", "job-0001") for text in (
+        ACTIVE, ONLINE, OTHER[0], RENEWAL)))
+    commands = re.findall(r"^certctl (explain .+)$", (ROOT / "docs/operator/explain.md").read_text(), re.M)
+    assert len(commands) == 5
+    for command in commands:
+        done = world.cli(*command.split())
+        assert done.returncode in (0, 1) and " ready" in done.stdout, command + done.stdout + done.stderr
+
+
 def test_it_costs_the_same_with_many(world):
     """By indexes alone: also where the planner does not know yet how many there are."""
     plant(world, ACTIVE, "INSERT INTO managed_certificates (id, name, common_name, owner_id, team_id, issuer_id, renewal_policy_id, status, "
