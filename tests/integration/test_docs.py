@@ -43,12 +43,12 @@ def test_there_are_pages():
 
 
 def test_commands_exist():
-    known = set(re.findall(r"^  (\S+) +(\S*)", run("cli/certctl", "help").stdout, re.M))
-    nouns = {n for n, _ in known}
+    nouns = set(re.findall(r"^  ([a-z][a-z-]*) ", run("cli/certctl", "help").stdout, re.M))
+    known = {(noun, verb) for noun in nouns for verb in re.findall(r"^  ([a-z][a-z-]*)", run("cli/certctl", noun, "--help").stdout, re.M)}
     for page, (noun, verb) in said(r"(?:^|\s|\./)certctl ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?"):
         assert noun in nouns | {"help"}, f"{page}: certctl {noun}"
-        # What is in brackets or capitals is no verb, but stands for one of its words.
-        if any(v[:1].islower() for n, v in known if n == noun):
+        # Those without verbs take words.
+        if any(n == noun for n, _ in known):
             assert (noun, verb) in known or not verb, f"{page}: certctl {noun} {verb}"
 
 
