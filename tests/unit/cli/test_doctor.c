@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/json/json.h"
 #include "tests/unit/check.h"
@@ -323,6 +324,73 @@ what_must_agree_does_and_is_not_shown(void)
 	CHECK_INT(last(), DOCTOR_OK);
 }
 
+/* --- the processes of a host --- */
+
+static void
+put_file(const char *dir, const char *name, const char *text, size_t n)
+{
+	FILE *f = fopen(arena_printf(d.arena, "%s/%s", dir, name), "w");
+
+	CHECK(f != NULL && fwrite(text, 1, n, f) == n && fclose(f) == 0);
+}
+
+static bool
+takes_all(void *arg, enum host_role role, int pid)
+{
+	(void)arg;
+	(void)role;
+	return pid != 9;
+}
+
+static void
+only_our_programs_are_taken_with_their_environment(void)
+{
+	static const struct {
+		const char *pid, *exe;
+	} rows[] = {{"7", "/usr/bin/certctl-worker"},
+	    {"8", "/x/certctl-agent (deleted)"}, {"9", "/x/certctl-agent"},
+	    {"10", "/usr/bin/certctl-workers"}, {"self", "/x/certctl-agent"}};
+	char root[] = "/tmp/certctl-doctor-XXXXXX";
+	struct host h;
+
+	begin();
+	CHECK(mkdtemp(root) != NULL);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *dir =
+		    arena_printf(d.arena, "%s/%s", root, rows[i].pid);
+
+		CHECK_INT(mkdir(dir, 0700), 0);
+		CHECK_INT(symlink(rows[i].exe,
+			      arena_printf(d.arena, "%s/exe", dir)),
+		    0);
+		if (i == 0)
+			put_file(dir, "environ", "A=1\0AB=2\0C=", 12);
+	}
+	host_find(d.arena, root, takes_all, NULL, &h);
+	CHECK_INT(h.n, 2);
+	for (size_t i = 0; i < h.n; i++) {
+		if (h.all[i].role == HOST_WORKER) {
+			CHECK_STR(h.all[i].name, "certctl-worker 7");
+			CHECK_STR(host_variable(&h.all[i], "A"), "1");
+			CHECK_STR(host_variable(&h.all[i], "C"), "");
+			CHECK(!host_variable(&h.all[i], "B"));
+		} else {
+			CHECK(h.all[i].is_replaced && h.all[i].why);
+			CHECK(!host_variable(&h.all[i], "A"));
+		}
+	}
+	host_fini(&h);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *dir =
+		    arena_printf(d.arena, "%s/%s", root, rows[i].pid);
+
+		(void)unlink(arena_printf(d.arena, "%s/environ", dir));
+		CHECK_INT(unlink(arena_printf(d.arena, "%s/exe", dir)), 0);
+		CHECK_INT(rmdir(dir), 0);
+	}
+	CHECK_INT(rmdir(root), 0);
+}
+
 /* --- the report --- */
 
 static void
@@ -368,5 +436,6 @@ CHECK_MAIN(CHECK_ROW(clocks_may_differ_by_seconds),
     CHECK_ROW(answers_must_be_durable),
     CHECK_ROW(settings_are_read_as_their_program_does),
     CHECK_ROW(what_must_agree_does_and_is_not_shown),
+    CHECK_ROW(only_our_programs_are_taken_with_their_environment),
     CHECK_ROW(errors_come_first_and_are_harmless),
     CHECK_ROW(many_findings_have_room))
