@@ -42,26 +42,15 @@ within_seconds(struct cli *c, const char *text)
 	return len > 0 && text[len] == '\0' ? text : "0";
 }
 
-/* false, and told: an option is missing. */
-static bool
+static void
 begin_body(struct cli *c, struct json_w *w)
 {
-	const char *from = args_value(c, "--issuer");
-	const char *to = args_value(c, "--to");
-
-	if (!from || !to) {
-		out_error("replace takes --issuer, the one to leave, and --to, "
-			  "the one to have");
-		return false;
-	}
 	json_w_open(w, '{');
-	json_w_kv(w, "from_issuer_id", from);
-	json_w_kv(w, "to_issuer_id", to);
+	json_w_kv(w, "from_issuer_id", args_value(c, "--issuer"));
+	json_w_kv(w, "to_issuer_id", args_value(c, "--to"));
 	json_w_kv_bool(w, "move_profiles", args_flag(c, "--move-profiles"));
-	return true;
 }
 
-/* NULL, and told: an option is missing. */
 static const char *
 make_body(struct cli *c)
 {
@@ -72,8 +61,7 @@ make_body(struct cli *c)
 
 	buf_init(&text, 0);
 	json_w_init(&w, &text);
-	if (!begin_body(c, &w))
-		return NULL;
+	begin_body(c, &w);
 	if (wave)
 		json_w_kv_raw(&w, "wave_size", wave);
 	if (within)
@@ -83,7 +71,7 @@ make_body(struct cli *c)
 	return arena_strdup(c->arena, buf_cstr(&text));
 }
 
-/* Of a list; after: where it goes on, "" at its begin.  NULL likewise. */
+/* Of a list; after: where it goes on, "" at its begin. */
 static const char *
 make_list_body(struct cli *c, const char *after)
 {
@@ -92,8 +80,7 @@ make_list_body(struct cli *c, const char *after)
 
 	buf_init(&text, 0);
 	json_w_init(&w, &text);
-	if (!begin_body(c, &w))
-		return NULL;
+	begin_body(c, &w);
 	json_w_kv_opt(&w, "reason", args_value(c, "--reason"));
 	json_w_kv_opt(&w, "after", after);
 	json_w_close(&w, '}');
@@ -203,8 +190,6 @@ cmd_replace(struct cli *c)
 		return EXIT_USAGE;
 	}
 	body = make_body(c);
-	if (!body)
-		return EXIT_USAGE;
 	c->call_seconds = PLAN_SECONDS;
 	if (is_plan || !is_sure) {
 		a = client_call(c, "POST", ALL "/plan", body);
@@ -258,13 +243,9 @@ cmd_replace_excluded(struct cli *c)
 
 		c->arena = arena_new();
 		body = make_list_body(c, after);
-		exit_code = EXIT_USAGE;
 		after[0] = '\0';
-		if (body) {
-			a = client_call(c, "POST", ALL "/plan/certificates",
-			    body);
-			exit_code = client_check_json(c, &a);
-		}
+		a = client_call(c, "POST", ALL "/plan/certificates", body);
+		exit_code = client_check_json(c, &a);
 		if (exit_code == EXIT_DONE) {
 			if (c->as_json)
 				out_json(a.text);

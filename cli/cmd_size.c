@@ -77,32 +77,14 @@ read_rate(const char *text, double *out_rate)
 }
 
 static bool
-read_count(struct cli *c, const char *option, int64_t *out)
-{
-	const char *text = args_value(c, option);
-
-	if (text == NULL) {
-		out_error("%s is missing", option);
-		return false;
-	}
-	*out = strtoll(text, NULL, 10); /* the usage has seen that it is one */
-	return true;
-}
-
-static bool
 read_input(struct cli *c, struct size_input *in)
 {
-	const char *lifetime = args_value(c, "--lifetime");
 	const char *rate = args_value(c, "--ca-rate");
 
-	if (!read_count(c, "--certificates", &in->certificates) ||
-	    !read_count(c, "--agents", &in->agents))
-		return false;
-	if (lifetime == NULL) {
-		out_error("--lifetime is missing");
-		return false;
-	}
-	return read_lifetime(c, lifetime, &in->lifetime_s) &&
+	/* The row requires these, and has seen that they are numbers. */
+	in->certificates = strtoll(args_value(c, "--certificates"), NULL, 10);
+	in->agents = strtoll(args_value(c, "--agents"), NULL, 10);
+	return read_lifetime(c, args_value(c, "--lifetime"), &in->lifetime_s) &&
 	       (rate == NULL || read_rate(rate, &in->ca_rate));
 }
 

@@ -21,8 +21,8 @@ def size(*more, env=None, **changed):
 
 
 @pytest.mark.parametrize("changed, says", [
-    ({"certificates": None}, "--certificates is missing"), ({"agents": None}, "--agents is missing"),
-    ({"lifetime": None}, "--lifetime is missing"), ({"certificates": "0"}, "--certificates takes 1..100000000"),
+    ({"certificates": None}, "--certificates is required"), ({"agents": None}, "--agents is required"),
+    ({"lifetime": None}, "--lifetime is required"), ({"certificates": "0"}, "--certificates takes 1..100000000"),
     ({"certificates": "100000001"}, "--certificates takes"), ({"agents": "-1"}, "--agents takes 0..10000000"), ({"agents": "many"}, "--agents takes"),
     ({"lifetime": "47"}, "--lifetime is \"47\""), ({"lifetime": "0d"}, "--lifetime"), ({"lifetime": "3651d"}, "1h to 3650d"),
     ({"lifetime": "59m"}, "1h to 3650d"), ({"lifetime": "1.5d"}, "--lifetime"), ({"lifetime": "-1d"}, "--lifetime"), ({"lifetime": "d"}, "--lifetime"),
