@@ -15,6 +15,8 @@ struct given {
 };
 
 struct args {
+	const struct command *all;
+	size_t nall;
 	const struct command *command;
 	struct given *options;
 	size_t noptions;
@@ -310,6 +312,8 @@ args_parse(struct cli *c, const struct command *all, size_t n, int argc,
 	int exit_code = EXIT_DONE;
 
 	memset(a, 0, sizeof(*a));
+	a->all = all;
+	a->nall = n;
 	a->options = arena_alloc(c->arena, room * sizeof(*a->options));
 	a->words = arena_alloc(c->arena, room * sizeof(*a->words));
 	p.args = a;
@@ -387,6 +391,12 @@ const struct command *
 args_command(const struct cli *c)
 {
 	return c->args->command;
+}
+
+const struct command *
+args_sibling(const struct cli *c, const char *noun, const char *verb)
+{
+	return command_find(c->args->all, c->args->nall, noun, verb);
 }
 
 int

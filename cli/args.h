@@ -36,6 +36,9 @@ bool args_has(const struct cli *c, const char *name);
 const char *args_next(const struct cli *c, const char *name, size_t *at);
 /* The row of what was given. */
 const struct command *args_command(const struct cli *c);
+/* Another row of the table that it was read by; NULL: there is none. */
+const struct command *args_sibling(const struct cli *c, const char *noun,
+    const char *verb);
 /* Calls change for each word and value that is an id of that noun, which may
  * put another there; up to the first that fails, whose exit code it is. */
 typedef int args_change(struct cli *c, const char *noun, const char **value,

@@ -12,7 +12,8 @@
 
 enum { WIDTH_DEFAULT = 80, WIDTH_MIN = 40, WIDTH_MAX = 500, NAMES_MAX = 30 };
 
-size_t
+/* Columns of the terminal at standard output; 80 of none, or COLUMNS. */
+static size_t
 help_width(void)
 {
 	const char *columns = getenv("COLUMNS");

@@ -7,13 +7,10 @@
 #define CLI_HELP_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "common/base/arena.h"
 
 /* Whether the words ask for help of what there is; then it is printed. */
 bool help_wanted(struct arena *a, int argc, char **argv);
-/* Columns of the terminal at standard output; 80 of none, or COLUMNS. */
-size_t help_width(void);
 
 #endif

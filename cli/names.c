@@ -46,8 +46,7 @@ has_name(const struct cJSON *item, const char *name, const char **out_id)
 static int
 change_name(struct cli *c, const char *noun, const char **value)
 {
-	const struct command *list =
-	    command_find(commands, ncommands, noun, "list");
+	const struct command *list = args_sibling(c, noun, "list");
 	const char *id = NULL, *found = NULL, *all = "", *name = *value;
 	const struct cJSON *item;
 	struct answer a;
