@@ -30,7 +30,7 @@
 #define DAYS 365
 #define TOKEN_MAX 36
 /* Of the five minutes; the rest is for what runs meanwhile, and for clocks. */
-#define REPEAT_S 120
+#define REPEAT_S 180
 
 struct order { /* in the arena */
 	struct rest_order rest;
