@@ -12,6 +12,7 @@
 #include "common/json/json.h"
 
 #define PREFIX "certctl_"
+#define REASON_MAX 200
 
 struct facts *
 facts_new(void)
@@ -215,9 +216,29 @@ take_conditions(struct facts *f, const struct cJSON *list)
 	}
 }
 
+static void
+take_silent(struct facts *f, const struct cJSON *answer)
+{
+	const struct cJSON *one;
+	double total = number_of(answer, "total");
+
+	f->silent_total = total > 0 && total < 1e9 ? (size_t)total : 0;
+	cJSON_ArrayForEach(one, json_get(answer, "data"))
+	{
+		if (f->nsilent == FACTS_SILENT)
+			return;
+		f->silent[f->nsilent++] =
+		    (struct fact_agent){text_of(f, one, "name"),
+			text_of(f, one, "hostname"),
+			text_of(f, one, "last_heartbeat_at")};
+	}
+	if (f->silent_total < f->nsilent)
+		f->silent_total = f->nsilent;
+}
+
 void
 facts_take(struct facts *f, const char *metrics, const struct cJSON *processes,
-    const struct cJSON *conditions)
+    const struct cJSON *conditions, const struct cJSON *silent)
 {
 	if (metrics)
 		samples_read(f->arena, metrics, take_sample, f);
@@ -227,6 +248,21 @@ facts_take(struct facts *f, const char *metrics, const struct cJSON *processes,
 	}
 	if (conditions)
 		take_conditions(f, json_get(conditions, "data"));
+	if (silent)
+		take_silent(f, silent);
+}
+
+/* The server's own words. */
+static const char *
+reason_of(const struct answer *answer)
+{
+	const char *text = answer->text;
+
+	if (!answer->json ||
+	    (json_str(answer->json, "message", 8192, &text) != RC_OK &&
+		json_str(answer->json, "error", 8192, &text) != RC_OK))
+		text = answer->text;
+	return text;
 }
 
 /* NULL, or why the answer is none. */
@@ -239,12 +275,15 @@ find_fault(struct arena *a, const struct answer *answer, int *out_exit_code)
 	if (answer->status == 401 || answer->status == 403) {
 		*out_exit_code = EXIT_NOT_ALLOWED;
 		return arena_printf(a,
-		    "the server refuses this key (%d): it needs the permission "
-		    "metrics.read",
+		    "the server refuses this key (%d): it needs the "
+		    "permissions "
+		    "metrics.read and agent.read",
 		    answer->status);
 	}
 	if (answer->status != 200)
-		return arena_printf(a, "the server answers %d", answer->status);
+		return arena_printf(a, "the server answers %d: %.*s",
+		    answer->status, REASON_MAX,
+		    out_harmless(a, reason_of(answer)));
 	return NULL;
 }
 
@@ -252,7 +291,8 @@ struct facts *
 facts_gather(struct cli *c, const char **out_why, int *out_exit_code)
 {
 	static const char *const paths[] = {"/api/v1/metrics/prometheus",
-	    "/api/v1/admin/processes", "/api/v1/admin/conditions"};
+	    "/api/v1/admin/processes", "/api/v1/admin/conditions",
+	    "/api/v1/agents?status=Offline&per_page=50"};
 	struct answer answers[ARRAY_LEN(paths)];
 	struct facts *f = facts_new();
 	struct arena *run = c->arena;
@@ -273,6 +313,7 @@ facts_gather(struct cli *c, const char **out_why, int *out_exit_code)
 		*out_why = why;
 		return NULL;
 	}
-	facts_take(f, answers[0].text, answers[1].json, answers[2].json);
+	facts_take(f, answers[0].text, answers[1].json, answers[2].json,
+	    answers[3].json);
 	return f;
 }

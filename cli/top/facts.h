@@ -10,7 +10,10 @@
 
 #include "cli/cli.h"
 
-enum { FACTS_ROWS = 1000 }; /* of a list; more are passed over */
+enum {
+	FACTS_ROWS = 1000, /* of a list; more are passed over */
+	FACTS_SILENT = 50
+};
 
 struct fact_lane {
 	const char *issuer;
@@ -28,6 +31,11 @@ struct fact_ca {
 struct fact_worker {
 	const char *name, *host, *state;
 	double slots;
+};
+
+/* One that is not heard of. */
+struct fact_agent {
+	const char *name, *host, *heard;
 };
 
 struct fact_condition {
@@ -49,6 +57,8 @@ struct facts {
 	struct fact_ca cas[FACTS_ROWS];
 	struct fact_worker workers[FACTS_ROWS];
 	struct fact_condition conditions[FACTS_ROWS];
+	struct fact_agent silent[FACTS_SILENT]; /* of silent_total */
+	size_t nsilent, silent_total;
 	size_t nlanes, ncas, nworkers, nconditions;
 };
 
@@ -57,9 +67,10 @@ struct facts {
  * *out_exit_code is what a command ends with that needed it. */
 struct facts *facts_gather(struct cli *c, const char **out_why,
     int *out_exit_code);
-/* What is read of the three answers; any may be NULL. */
+/* What is read of the answers; any may be NULL.  silent: a list of agents. */
 void facts_take(struct facts *f, const char *metrics,
-    const struct cJSON *processes, const struct cJSON *conditions);
+    const struct cJSON *processes, const struct cJSON *conditions,
+    const struct cJSON *silent);
 /* An empty one, without a call. */
 struct facts *facts_new(void);
 /* NULL is a no-op. */

@@ -51,7 +51,7 @@ OBJECT = {n: HOSTILE for n in NAMES} | {"job_id": f"job-{HOSTILE}", "job_ids": [
     ["health-checks", "list"], ["health-checks", "get", "x"], ["health-checks", "history", "x"], ["health-checks", "summary"],
     ["health-checks", "acknowledge", "x"], ["network-scans", "list"], ["network-scans", "run", "x"], ["network-scans", "probe", "http://x/"],
     ["scheduler", "run", "x"], ["certs", "renew", "x"], ["certs", "revoke", "x", "--yes"], ["jobs", "cancel", "x"],
-    ["certs", "bulk-renew", "x", "--dry-run"], ["status"], ["events", "--for", "1"], ["audit", "verify"], ["audit", "prove", "x"], ["audit", "attachment", "x"],
+    ["certs", "bulk-renew", "x", "--dry-run"], ["status"], ["top", "--once"], ["events", "--for", "1"], ["audit", "verify"], ["audit", "prove", "x"], ["audit", "attachment", "x"],
 ])
 @pytest.mark.parametrize("status", [200, 400, 404])
 def test_foreign_text_is_harmless(fleet, hostile, arguments, status):
@@ -64,7 +64,7 @@ def test_foreign_text_is_harmless(fleet, hostile, arguments, status):
         assert done.returncode not in (0, 2) and "\\x1b[2J" in done.stderr and "\\u202e" in done.stderr
     done = fleet.cli(*arguments, "-o", "json")
     assert is_harmless(done.stdout + done.stderr)
-    if status == 200 and arguments[0] not in ("audit", "events") and arguments not in (["scheduler", "run", "x"], ["eab-keys", "reseal"]):
+    if status == 200 and arguments[0] not in ("audit", "events", "top") and arguments not in (["scheduler", "run", "x"], ["eab-keys", "reseal"]):
         assert json.loads(done.stdout)["message"] == HOSTILE
 
 

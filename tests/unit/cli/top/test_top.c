@@ -50,6 +50,10 @@ static const char conditions[] =
     "{\"data\":[{\"severity\":\"warning\",\"name\":\"lane_open\",\"subject\":"
     "\"iss-b\",\"count\":1}]}";
 
+static const char silent[] =
+    "{\"data\":[{\"name\":\"web-7\",\"hostname\":\"web-7.test\",\"last_"
+    "heartbeat_at\":\"2026-01-02T03:04:05Z\"}],\"total\":1}";
+
 static const char want80[] =
 #include "tests/unit/cli/top/screen80.txt"
     ;
@@ -62,7 +66,7 @@ static struct arena *arena;
 static struct facts *
 make_facts(const char *text, int64_t at_ms)
 {
-	const struct cJSON *p, *c;
+	const struct cJSON *p, *c, *g;
 	struct facts *f = facts_new();
 	const char *why;
 
@@ -71,9 +75,11 @@ make_facts(const char *text, int64_t at_ms)
 	    json_parse(f->arena, conditions, strlen(conditions), &c, &why) !=
 		RC_OK)
 		return f;
+	if (json_parse(f->arena, silent, strlen(silent), &g, &why) != RC_OK)
+		return f;
 	f->at_ms = at_ms;
 	f->wall_us = 1000000LL * 86399;
-	facts_take(f, text, p, c);
+	facts_take(f, text, p, c, g);
 	return f;
 }
 
@@ -144,7 +150,7 @@ many_rows_are_counted_and_sorted(void)
 	for (int i = 0; i < 1200; i++)
 		buf_printf(&b, "certctl_lane_queue_jobs{issuer=\"l%04d\"} %d\n",
 		    i, i);
-	facts_take(f, buf_cstr(&b), NULL, NULL);
+	facts_take(f, buf_cstr(&b), NULL, NULL, NULL);
 	CHECK_INT(f->nlanes, FACTS_ROWS);
 	text = text_of(NULL, f, v);
 	CHECK(strstr(text, "l0999"));
@@ -213,6 +219,11 @@ without_a_terminal_it_is_refused(void)
 	scripted_answer("GET /api/v1/metrics/prometheus", 403, "{}");
 	CHECK_INT(scripted_run("top --once"), EXIT_NOT_ALLOWED);
 	CHECK(strstr(captured_err(), "metrics.read"));
+	scripted_begin();
+	scripted_answer("GET /api/v1/metrics/prometheus", 500,
+	    "{\"message\":\"no\\u001b\"}");
+	CHECK_INT(scripted_run("top --once"), EXIT_UNREACHABLE);
+	CHECK(strstr(captured_err(), "answers 500: no\\x1b"));
 }
 
 CHECK_MAIN(CHECK_ROW(a_screen_of_80_by_24), CHECK_ROW(a_screen_of_160_by_50),

@@ -1,0 +1,48 @@
+#include "cli/top/frame_int.h"
+
+#include <stdarg.h>
+
+#include "cli/out.h"
+
+const char *
+frame_cut(struct arena *a, const char *text, size_t width)
+{
+	size_t n = 0, columns = 0;
+
+	if (out_width(text) <= width)
+		return text;
+	while (text[n] && columns <= width) {
+		columns += ((unsigned char)text[n] & 0xc0) != 0x80;
+		if (columns <= width)
+			n++;
+	}
+	return arena_strndup(a, text, n);
+}
+
+void
+frame_add(struct making *m, bool is_head, bool is_alarm, const char *fmt, ...)
+{
+	struct frame *f = m->to;
+	va_list ap;
+
+	if (f->n == m->v->height)
+		return;
+	va_start(ap, fmt);
+	f->lines[f->n] =
+	    frame_cut(m->a, arena_vprintf(m->a, fmt, ap), m->v->width);
+	va_end(ap);
+	f->is_head[f->n] = is_head;
+	f->is_alarm[f->n++] = is_alarm;
+}
+
+const char *
+frame_seconds(struct arena *a, double s)
+{
+	if (s < 100)
+		return arena_printf(a, "%.1f s", s);
+	if (s < 6000)
+		return arena_printf(a, "%.0f min", s / 60);
+	if (s < 172800)
+		return arena_printf(a, "%.0f h", s / 3600);
+	return arena_printf(a, "%.0f d", s / 86400);
+}
