@@ -107,9 +107,8 @@ def pytest_collection_modifyitems(config, items):
 def pytest_runtest_makereport(item, call):
     """A failure shows the end of every process's log."""
     report = (yield).get_result()
-    known = getattr(item, "funcargs", {})
-    stack = known.get("stack") or known.get("fleet")
-    if report.failed and stack is not None:
+    fleets = {id(f): f for f in getattr(item, "funcargs", {}).values() if isinstance(f, Fleet)}
+    for stack in fleets.values() if report.failed else ():
         for path in sorted(p for p in (stack.dir / "log").glob("*.log") if p.stem not in QUIET):
             lines = path.read_text(errors="replace").splitlines()[-LOG_LINES:]
             if lines:

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fleet import API_KEY, Api, Fleet, free_port, wait_for
+from fleet import API_KEY, PATIENCE, Api, Fleet, free_port, wait_for
 from statements import statements
 
 LIMIT_S = 240
@@ -509,7 +509,7 @@ class Server:
 
 
 QUICK = {"CERTCTL_HEALTH_CHECK_ENABLED": "true", "CERTCTL_HEALTH_CHECK_INTERVAL": "1s"}
-LOCAL = {"CERTCTL_NETWORK_SCAN_ALLOW_LOOPBACK": "true", "CERTCTL_HEALTH_CHECK_DEFAULT_TIMEOUT": "500"}
+LOCAL = {"CERTCTL_NETWORK_SCAN_ALLOW_LOOPBACK": "true", "CERTCTL_HEALTH_CHECK_DEFAULT_TIMEOUT": str(500 * PATIENCE)}
 
 
 @pytest.fixture(scope="module")
