@@ -49,7 +49,7 @@ def test_the_release_before_finds_all_it_names(cursor):
     ("ALTER TABLE certificate_requests DROP COLUMN csr_pem", "column certificate_requests.csr_pem is gone"),
     ("ALTER TABLE jobs RENAME COLUMN last_error TO error", "column jobs.last_error is gone"),
     ("ALTER TABLE notification_events RENAME TO notifications", "table notification_events is gone"),
-    ("DROP TABLE crl_generation_events", "table crl_generation_events is gone"),
+    ("DROP TABLE idempotency_keys", "table idempotency_keys is gone"),
     ("DO $$ BEGIN EXECUTE 'ALTER TABLE ' || 'teams DROP COLUMN ' || 'description'; END $$", "column teams.description is gone"),
     ("DROP SEQUENCE lease_seq", "sequence lease_seq is gone"),
     ("ALTER TABLE certificate_versions ALTER COLUMN key_size TYPE text", "column certificate_versions.key_size was integer and is text"),
