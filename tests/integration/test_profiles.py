@@ -282,7 +282,7 @@ def test_the_command_line_sets_them(world, unique):
     assert name in world.cli("profiles", "list", "--per-page", "500").stdout
     assert world.cli("profiles", "update", name, "--issuer-id", "iss-none").returncode == 1
     done = world.cli("profiles", "update", name, "--requires-approval", "true")
-    assert done.returncode == 0 and done.stdout.startswith("nothing is changed before somebody else approves: approvals approve ar-")
+    assert done.returncode == 0 and done.stdout.startswith("nothing is changed before somebody else approves: certctl approvals approve ar-")
 
 
 # --- edits that wait ---
