@@ -1,10 +1,13 @@
 #include <string.h>
+#include <strings.h>
 
 #include <cjson/cJSON.h>
 
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/exit_code.h"
 #include "cli/out.h"
+#include "cli/talk.h"
 #include "common/json/json.h"
 
 /* How much of an error text that is no JSON is shown. */
@@ -16,17 +19,81 @@ client_is_passing(const struct answer *a)
 	return a->status == 0 || a->status == 429 || a->status >= 500;
 }
 
+/* --- somebody else's server --- */
+
+/* The type alone, without what follows the semicolon, begins and ends so. */
+static bool
+is_type(const char *content_type, const char *begin, const char *end)
+{
+	size_t n = strcspn(content_type, "; \t"), nend = strlen(end);
+
+	return n >= strlen(begin) && n >= nend &&
+	       strncasecmp(content_type, begin, strlen(begin)) == 0 &&
+	       strncasecmp(content_type + n - nend, end, nend) == 0;
+}
+
+static bool
+is_json_type(const char *content_type)
+{
+	return is_type(content_type, "application/json", "json") ||
+	       is_type(content_type, "application/", "+json");
+}
+
+/* A good answer that holds anything holds JSON and says so. */
+static bool
+is_foreign(const struct answer *a)
+{
+	if (a->text[0] == '\0')
+		return false;
+	return !a->json || (a->content_type && !is_json_type(a->content_type));
+}
+
+/* Some refusals of ours are plain text; a page never is ours. */
+static bool
+is_page(const struct answer *a)
+{
+	return !a->json && a->content_type &&
+	       is_type(a->content_type, "text/html", "html");
+}
+
+static int
+tell_foreign(const struct cli *c, const struct answer *a, const char *what)
+{
+	bool is_odd = a->content_type && !is_json_type(a->content_type);
+	struct talk_failure f = {.request_id = a->request_id,
+	    .status = a->status};
+
+	f.why = arena_printf(c->arena,
+	    "%s answered with %s%s%s: is it a certctl server?", c->server, what,
+	    is_odd ? " of type " : "",
+	    is_odd ? out_harmless(c->arena, a->content_type) : "");
+	f.fix = "Give the certctl server's own URL as CERTCTL_SERVER_URL, by "
+		"--server or in a context.";
+	talk_failure(&f);
+	/* Its words for "not found" are not ours. */
+	return a->status < 500 ? EXIT_FAILED : exit_code_of_status(a->status);
+}
+
 int
 client_check_json(const struct cli *c, const struct answer *a)
 {
 	int exit_code = client_check(c, a);
 
-	if (exit_code != EXIT_DONE || a->json)
+	if (exit_code != EXIT_DONE || cJSON_IsObject(a->json) ||
+	    cJSON_IsArray(a->json))
 		return exit_code;
-	out_error("%s answered %d with something that is no JSON object: is it "
-		  "a certctl server?",
-	    c->server, a->status);
-	return EXIT_FAILED;
+	return tell_foreign(c, a, "something that is no JSON object");
+}
+
+int
+client_check_object(const struct cli *c, const struct answer *a,
+    const char *const *members, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (json_get(a->json, members[i]))
+			return EXIT_DONE;
+	}
+	return tell_foreign(c, a, "an object of another shape");
 }
 
 static bool
@@ -56,10 +123,8 @@ client_check_list(const struct cli *c, const struct answer *a, const char *rows,
 		   ? a->json
 		   : json_get(a->json, rows ? rows : "data");
 	/* null is how an empty list may come. */
-	if (!data || (!cJSON_IsArray(data) && !cJSON_IsNull(data))) {
-		out_error("the server's answer holds no list");
-		return EXIT_FAILED;
-	}
+	if (!data || (!cJSON_IsArray(data) && !cJSON_IsNull(data)))
+		return tell_foreign(c, a, "something that holds no list");
 	*out_data = data;
 	return EXIT_DONE;
 }
@@ -77,49 +142,100 @@ tell_warnings(const struct cli *c, const struct cJSON *json)
 	    out_tell("warning: %s", out_harmless(c->arena, item->valuestring));
 }
 
-int
-client_check(const struct cli *c, const struct answer *a)
+/* --- failures --- */
+
+static const char *
+why_of(const struct cli *c, const struct answer *a)
 {
 	const char *message = NULL;
 
-	if (a->status >= 200 && a->status < 300) {
-		tell_warnings(c, a->json);
-		return EXIT_DONE;
-	}
-	if (a->status == 0) {
-		out_error("%s\nIs the server up (make status), and are "
-			  "CERTCTL_SERVER_URL and "
-			  "CERTCTL_SERVER_CA_BUNDLE_PATH right?",
-		    a->error);
-		return EXIT_UNREACHABLE;
-	}
+	if (a->status == 0)
+		return a->error;
 	if (!a->json ||
 	    (json_str(a->json, "message", 8192, &message) != RC_OK &&
 		json_str(a->json, "error", 8192, &message) != RC_OK))
 		message = a->text;
-	out_error("%.*s (%d)", MESSAGE_MAX,
-	    message[0] ? out_harmless(c->arena, message) : "no reason is given",
-	    a->status);
-	if (a->status >= 300 && a->status < 400)
-		out_tell("A redirect is not followed: give the server itself "
-			 "as CERTCTL_SERVER_URL.");
+	if (message[0] == '\0')
+		return "no reason is given";
+	return arena_printf(c->arena, "%.*s", MESSAGE_MAX,
+	    out_harmless(c->arena, message));
+}
+
+/* What helps depends on the status; the rest is in the server's words. */
+static const char *
+fix_of(const struct cli *c, const struct answer *a)
+{
+	static const struct {
+		int status;
+		const char *fix;
+	} all[] = {
+	    {400, "Change what the answer names; certctl help has the "
+		  "words."},
+	    {401, "Set CERTCTL_API_KEY to a valid key."},
+	    {403, "Use a key whose role has this right, or ask for it."},
+	    {404, "Look for it with the list command: ids and names are "
+		  "given whole."},
+	    {409, "Look how it is now, then try again if it still makes "
+		  "sense."},
+	    {412, "It has changed meanwhile: look at it, then try again."},
+	    {413, "Send less at once."},
+	    {422, "Change what the answer names."},
+	    {503, "certctl status says what is wrong; then try again."},
+	};
+
+	if (a->status == 0)
+		return a->fix;
 	if (a->retry_after_s > 0)
-		out_tell("Try again in %lld s.", (long long)a->retry_after_s);
-	switch (a->status) {
-	case 401:
-		out_tell("Set CERTCTL_API_KEY to a valid key.");
-		return EXIT_NOT_ALLOWED;
-	case 403:
-		return EXIT_NOT_ALLOWED;
-	case 404:
-		return EXIT_NOT_FOUND;
-	case 409:
-		return EXIT_CONFLICT;
-	case 503:
-		return EXIT_UNREACHABLE;
-	default:
-		return EXIT_FAILED;
+		return arena_printf(c->arena, "Try again in %lld s.",
+		    (long long)a->retry_after_s);
+	if (a->status >= 300 && a->status < 400)
+		return "A redirect is not followed: give the server itself as "
+		       "CERTCTL_SERVER_URL.";
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		if (all[i].status == a->status)
+			return all[i].fix;
 	}
+	return a->status >= 500 ? "The apiserver's log says more, by the "
+				  "request's id."
+				: NULL;
+}
+
+static const char *
+request_id_of(const struct cli *c, const struct answer *a)
+{
+	const char *id = a->request_id;
+
+	if (!id && json_str(a->json, "request_id", 128, &id) != RC_OK)
+		return NULL;
+	return out_harmless(c->arena, id);
+}
+
+int
+client_check_text(const struct cli *c, const struct answer *a)
+{
+	struct talk_failure f = {.status = a->status};
+
+	if (a->status >= 200 && a->status < 300)
+		return EXIT_DONE;
+	if (is_page(a))
+		return tell_foreign(c, a, "a page");
+	f.why = why_of(c, a);
+	f.fix = fix_of(c, a);
+	f.request_id = request_id_of(c, a);
+	talk_failure(&f);
+	return exit_code_of_status(a->status);
+}
+
+int
+client_check(const struct cli *c, const struct answer *a)
+{
+	int exit_code = client_check_text(c, a);
+
+	if (exit_code == EXIT_DONE && is_foreign(a))
+		return tell_foreign(c, a, "something that is no JSON object");
+	if (exit_code == EXIT_DONE)
+		tell_warnings(c, a->json);
+	return exit_code;
 }
 
 const char *

@@ -11,6 +11,7 @@
 #include "cli/args.h"
 #include "cli/audit.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "common/base/enc.h"
 #include "common/json/json.h"
 
@@ -105,6 +106,6 @@ cmd_audit_attachment(struct cli *c)
 			  "verify says which");
 		return EXIT_FAILED;
 	}
-	out_json(list.text);
+	render_text(c, list.text);
 	return EXIT_DONE;
 }

@@ -14,6 +14,7 @@
 #include "cli/args.h"
 #include "cli/audit_verify.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "common/base/enc.h"
 #include "common/json/json.h"
 
@@ -170,7 +171,7 @@ print_json(struct audit_verify *v, int64_t unsealed, const char *anchor)
 		json_w_kv(&v->json, "next_anchor",
 		    audit_anchor_text(v, v->cli->arena));
 	json_w_close(&v->json, '}');
-	out_json(buf_cstr(&v->faults));
+	render_text(v->cli, buf_cstr(&v->faults));
 }
 
 static int

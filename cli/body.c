@@ -8,6 +8,7 @@
 #include <cjson/cJSON.h>
 
 #include "cli/args.h"
+#include "cli/body_input.h"
 #include "cli/out.h"
 #include "common/base/file.h"
 #include "common/json/json.h"
@@ -189,48 +190,15 @@ put_options(struct body *b)
 
 /* --- --file and --set --- */
 
-/* All of standard input, or NULL. */
-static const char *
-read_input(struct cli *c)
-{
-	char *text = arena_alloc(c->arena, FILE_MAX + 1);
-	size_t n;
-	rc ret = file_read_fd(STDIN_FILENO, text, FILE_MAX, &n);
-
-	if (ret != RC_OK)
-		return NULL;
-	text[n] = '\0';
-	return text;
-}
-
 static int
 put_file(struct body *b, const char *path)
 {
-	struct cli *c = b->cli;
-	const char *text, *why = "it can't be read, or is too large";
 	struct cJSON *json = NULL;
-	char *read = NULL;
-	rc ret = RC_OK;
 
-	if (strcmp(path, "-") == 0)
-		text = read_input(c);
-	else {
-		ret = file_read(c->arena, path, FILE_MAX, &read, NULL);
-		text = ret == RC_OK ? read : NULL;
-	}
-	if (text)
-		json = json_of(c, text, &why);
-	if (json && !cJSON_IsObject(json)) {
-		cJSON_Delete(json);
-		json = NULL;
-		why = "it is no object";
-	}
-	if (!json) {
-		out_error("--file %s: %s", path, why);
+	if (body_input(b->cli, path, &json) != EXIT_DONE)
 		return EXIT_USAGE;
-	}
 	cJSON_Delete(b->root);
-	b->root = json;
+	b->root = cJSON_Duplicate(json, true); /* the other is the arena's */
 	return EXIT_DONE;
 }
 
@@ -254,16 +222,29 @@ put_set(struct body *b, const char *given)
 	const char *value = strchr(given, '='), *key, *why;
 	const struct option *o;
 	struct cJSON *item;
+	bool is_json;
 
 	if (!value || value == given || given[0] == '.' || value[-1] == '.' ||
 	    strstr(given, "..") == given) {
 		out_error("--set takes KEY=VALUE, not \"%s\"", given);
 		return EXIT_USAGE;
 	}
-	key = arena_strndup(b->cli->arena, given, (size_t)(value - given));
+	is_json = value[-1] == ':';
+	key = arena_strndup(b->cli->arena, given,
+	    (size_t)(value - given) - is_json);
 	value++;
 	o = option_of(b, key);
 	item = json_of(b->cli, value, &why);
+	if (is_json) {
+		if (!item || key[0] == '\0') {
+			out_error("--set %s:= takes JSON: %s", key,
+			    item ? "there is no key" : why);
+			cJSON_Delete(item);
+			return EXIT_USAGE;
+		}
+		put_at(b, key, item);
+		return EXIT_DONE;
+	}
 	if (!item && o && (o->form != OPTION_PLAIN || o->null)) {
 		item = value_of(b->cli, o, value);
 		if (!item)

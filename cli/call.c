@@ -9,6 +9,7 @@
 #include "cli/body.h"
 #include "cli/names.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "common/json/json.h"
 
 enum { CURSOR_MAX = 1024 };
@@ -104,7 +105,7 @@ show_call(struct cli *c, const char *method, const char *path, const char *body)
 	if (body)
 		json_w_kv_raw(&w, "body", body);
 	json_w_close(&w, '}');
-	out_json(buf_cstr(&b));
+	render_text(c, buf_cstr(&b));
 }
 
 /* Whether the object must be read before its body can be made. */
@@ -162,9 +163,10 @@ call_send(struct cli *c, struct answer *out, bool *out_is_over)
 			return exit_code;
 	}
 	/* Done without a word, or in others than JSON. */
-	return out->status == 204 || m->flags & COMMAND_TEXT
-		   ? client_check(c, out)
-		   : client_check_json(c, out);
+	if (m->flags & COMMAND_TEXT)
+		return client_check_text(c, out);
+	return out->status == 204 ? client_check(c, out)
+				  : client_check_json(c, out);
 }
 
 /* --- lists --- */
@@ -308,11 +310,11 @@ show_text(struct cli *c, const struct answer *a)
 	json_w_open(&w, '{');
 	json_w_kv(&w, "text", a->text);
 	json_w_close(&w, '}');
-	out_json(buf_cstr(&b));
+	render_text(c, buf_cstr(&b));
 	return EXIT_DONE;
 }
 
-void
+int
 call_show(struct cli *c, const struct answer *a)
 {
 	const char *const *members = args_command(c)->members;
@@ -320,7 +322,10 @@ call_show(struct cli *c, const struct answer *a)
 
 	while (members[n])
 		n++;
+	if (a->json && client_check_object(c, a, members, n) != EXIT_DONE)
+		return EXIT_FAILED;
 	show_answer(c, a, members, n);
+	return EXIT_DONE;
 }
 
 int
@@ -346,6 +351,5 @@ call_run(struct cli *c)
 			a.json));
 	if (!m->members)
 		return show_done(c, &a, fill(c, m->done, a.json));
-	call_show(c, &a);
-	return EXIT_DONE;
+	return call_show(c, &a);
 }

@@ -18,7 +18,7 @@ int call_run(struct cli *c);
 int call_send(struct cli *c, struct answer *out, bool *out_is_over);
 
 /* The members that the row names, or all as JSON. */
-void call_show(struct cli *c, const struct answer *a);
+int call_show(struct cli *c, const struct answer *a);
 
 /* Each {} of path the next word, and what was given of the query behind it. */
 const char *call_path(struct cli *c, const char *path);

@@ -30,12 +30,31 @@ enum exit_code {
 	EXIT_UNREACHABLE = 6
 };
 
+/* Of the output; the two for people come first. */
+enum format {
+	FORMAT_TABLE,
+	FORMAT_WIDE,
+	FORMAT_JSON,
+	FORMAT_YAML,
+	FORMAT_CSV,
+	FORMAT_NAME
+};
+
 struct cli {
 	const char *server;
 	const char *api_key;
-	const char *ca_file; /* "" : the system's roots */
+	const char *ca_file; /* "" : ca_pem */
+	const char *ca_pem;  /* of a context; NULL or "": the system's roots */
 	bool insecure;
+	enum format format;
+	/* The answer goes out as data, by render.h, and what is said beside it
+	 * to standard error: any format that is not for people, and --fields.
+	 */
 	bool as_json;
+	const char *const *fields; /* of --fields */
+	size_t nfields;
+	size_t nrendered; /* answers so far, for heads and separators */
+	bool is_unshown; /* an answer did not fit the format, and it was told */
 	const char *idempotency_key; /* NULL: none is sent */
 	bool wants_server;           /* date and cert_ends of answers */
 	long call_seconds;   /* that a call may take; 0: a minute and half */
@@ -53,6 +72,11 @@ int cmd_certs_bulk_renew(struct cli *c);
 int cmd_certs_bulk_revoke(struct cli *c);
 int cmd_certs_renew(struct cli *c);
 int cmd_completion(struct cli *c);
+int cmd_context_add(struct cli *c);
+int cmd_context_list(struct cli *c);
+int cmd_context_remove(struct cli *c);
+int cmd_context_show(struct cli *c);
+int cmd_context_use(struct cli *c);
 int cmd_doctor(struct cli *c);
 int cmd_eab_keys_reseal(struct cli *c);
 int cmd_events(struct cli *c);
@@ -70,7 +94,6 @@ int cmd_size(struct cli *c);
 int cmd_status(struct cli *c);
 int cmd_targets_test(struct cli *c);
 int cmd_top(struct cli *c);
-int cmd_top(struct cli *c);
 
 /* --- client.c --- */
 struct answer {
@@ -78,6 +101,9 @@ struct answer {
 	const char *text;
 	const struct cJSON *json; /* NULL when it is not JSON */
 	const char *error;        /* when status is 0 */
+	const char *fix;          /* likewise; NULL: nobody knows */
+	const char *content_type; /* NULL: it was not said */
+	const char *request_id;   /* NULL: none was made, or it was not said */
 	int64_t retry_after_s;    /* 0: it was not said */
 	/* With wants_server, in Unix seconds; 0: not known. */
 	int64_t date; /* of the server's clock */
@@ -110,12 +136,18 @@ bool client_is_passing(const struct answer *a);
 /* Prints why and gives the exit code; EXIT_DONE for a 2xx, whose warnings it
  * prints. */
 int client_check(const struct cli *c, const struct answer *a);
+/* The same of an answer that is no JSON, such as the metrics. */
+int client_check_text(const struct cli *c, const struct answer *a);
 /* The same, and a 2xx must hold JSON. */
 int client_check_json(const struct cli *c, const struct answer *a);
 /* The same, and it or its member rows (NULL: "data") must be a list; null is an
  * empty one. */
 int client_check_list(const struct cli *c, const struct answer *a,
     const char *rows, const struct cJSON **out_data);
+/* After that: it must be an object with one of these members at least, for what
+ * has none of them is an answer of somebody else's server. */
+int client_check_object(const struct cli *c, const struct answer *a,
+    const char *const *members, size_t n);
 /* Percent-encodes one path segment or query value. */
 const char *client_escape(struct cli *c, const char *text);
 /* The path of what the command's first word names: list/WORD, and rest. */
@@ -125,7 +157,12 @@ const char *client_path(struct cli *c, const char *list, const char *rest);
 struct table;
 struct table *table_new(struct cli *c, size_t ncols, const char *const *heads);
 void table_row(struct table *t, const char *const *cells);
+/* Cut to the terminal's width, if it is one and -o wide was not given. */
 void table_print(const struct table *t);
+/* Cut to so many columns; 0: to none. */
+void table_print_within(const struct table *t, size_t columns);
+/* A value as harmless text for a cell; "-" when absent or empty. */
+const char *cell_value(struct cli *c, const struct cJSON *value);
 /* Member as harmless text for a cell; "-" when absent or empty. */
 const char *cell(struct cli *c, const struct cJSON *object, const char *name);
 /* An RFC 3339 time as "2026-11-23 19:56:28", "-" when unset. */
@@ -143,9 +180,6 @@ int show_rows(struct cli *c, const char *path, const struct column *cols,
  * "data". */
 int show_list(struct cli *c, const struct answer *a, const char *rows,
     const struct column *cols, size_t n);
-/* One object, a line a member, or as it came with -o json. */
-int show_object(struct cli *c, const char *path, const char *const *members,
-    size_t n);
 /* The same of an answer that came. */
 void show_answer(struct cli *c, const struct answer *a,
     const char *const *members, size_t n);

@@ -10,10 +10,13 @@
 #define REPLY_MAX (64u * 1024 * 1024)
 #define CONNECT_SECONDS 10L
 #define CALL_SECONDS 90L
+#define HEAD_LINE_MAX 256
 #define SILENT_SECONDS 60L /* a stream says something every 15 */
+
 struct reply {
 	struct buf body;
 	bool has_head; /* to its end; without, curl takes what came for all */
+	char fault[CURL_ERROR_SIZE]; /* in curl's words, "" for none */
 };
 
 static size_t
@@ -48,6 +51,19 @@ client_end(void)
 	kept = NULL;
 }
 
+/* These certificates and no others. */
+static void
+trust(CURL *curl, const char *pem)
+{
+	struct curl_blob blob = {.len = strlen(pem), .flags = CURL_BLOB_COPY};
+
+	/* curl's type has no const; it copies. */
+	memcpy(&blob.data, &pem, sizeof(blob.data));
+	curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob);
+	curl_easy_setopt(curl, CURLOPT_CAINFO, NULL);
+	curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+}
+
 static CURL *
 prepare(struct cli *c, const char *method, const char *url, const char *body,
     struct curl_slist *headers, struct reply *reply)
@@ -73,6 +89,7 @@ prepare(struct cli *c, const char *method, const char *url, const char *body,
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
 	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_head);
 	curl_easy_setopt(curl, CURLOPT_HEADERDATA, reply);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reply->fault);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "certctl/" CERTCTL_VERSION);
 	if (body)
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
@@ -80,8 +97,11 @@ prepare(struct cli *c, const char *method, const char *url, const char *body,
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
 	if (c->wants_server)
 		curl_easy_setopt(curl, CURLOPT_CERTINFO, 1L);
-	if (c->ca_file[0])
+	if (c->ca_file[0]) {
 		curl_easy_setopt(curl, CURLOPT_CAINFO, c->ca_file);
+		curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+	} else if (c->ca_pem && c->ca_pem[0])
+		trust(curl, c->ca_pem);
 	if (c->insecure) {
 		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
 		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
@@ -95,12 +115,56 @@ find_fault(const struct reply *r, CURLcode code)
 	if (!buf_ok(&r->body))
 		return "the answer has no end";
 	if (code != CURLE_OK)
-		return curl_easy_strerror(code);
+		return r->fault[0] ? r->fault : curl_easy_strerror(code);
 	return r->has_head ? NULL : "the answer is cut off";
 }
 
+static const char *
+fix_fault(const struct cli *c, CURLcode code)
+{
+	switch (code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return "Is the name in CERTCTL_SERVER_URL right, and does this "
+		       "host find it?";
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+		return arena_printf(c->arena,
+		    "Name the file of the server's CA in "
+		    "CERTCTL_SERVER_CA_BUNDLE_PATH, or compare the CA's "
+		    "fingerprint once: certctl context add NAME --server %s",
+		    c->server);
+	case CURLE_OPERATION_TIMEDOUT:
+		return "Is the server up (make status), and does a firewall "
+		       "let this host reach it?";
+	default:
+		return "Is the server up (make status), and are "
+		       "CERTCTL_SERVER_URL and CERTCTL_SERVER_CA_BUNDLE_PATH "
+		       "right?";
+	}
+}
+
 static void
-read_head(CURL *curl, struct answer *a)
+set_fault(const struct cli *c, const char *why, CURLcode code, struct answer *a)
+{
+	a->error = arena_printf(c->arena, "%s: %s", c->server, why);
+	a->fix = fix_fault(c, code);
+	a->text = "";
+}
+
+static const char *
+head_line(const struct cli *c, CURL *curl, const char *name)
+{
+	struct curl_header *h = NULL;
+
+	if (curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &h) !=
+		CURLHE_OK ||
+	    h->value[0] == '\0')
+		return NULL;
+	return arena_strndup(c->arena, h->value, HEAD_LINE_MAX);
+}
+
+static void
+read_head(const struct cli *c, CURL *curl, struct answer *a)
 {
 	curl_off_t seconds = 0;
 	long status = 0;
@@ -108,6 +172,8 @@ read_head(CURL *curl, struct answer *a)
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &seconds);
 	a->status = (int)status;
+	a->content_type = head_line(c, curl, "Content-Type");
+	a->request_id = head_line(c, curl, "X-Request-ID");
 	a->retry_after_s = seconds > 0 ? seconds : 0;
 }
 
@@ -186,10 +252,9 @@ client_call(struct cli *c, const char *method, const char *path,
 	why = find_fault(&reply, code);
 	if (why) {
 		/* Of an answer that was cut off nothing is shown. */
-		a.error = arena_printf(c->arena, "%s: %s", c->server, why);
-		a.text = "";
+		set_fault(c, why, code, &a);
 	} else {
-		read_head(curl, &a);
+		read_head(c, curl, &a);
 		if (c->wants_server)
 			read_server(curl, &a);
 		read_body(c, &reply.body, &a);
@@ -241,9 +306,9 @@ end_stream(struct cli *c, struct streaming *s, CURLcode code, struct answer *a)
 	if (s->is_stream) {
 		a->status = 200;
 	} else if (why) {
-		a->error = arena_printf(c->arena, "%s: %s", c->server, why);
+		set_fault(c, why, code, a);
 	} else {
-		read_head(s->curl, a);
+		read_head(c, s->curl, a);
 		read_body(c, &s->reply.body, a);
 		if (a->status == 200) { /* somebody else's server */
 			a->status = 0;
@@ -251,6 +316,8 @@ end_stream(struct cli *c, struct streaming *s, CURLcode code, struct answer *a)
 			    "%s answered with no stream of events: is it a "
 			    "certctl server?",
 			    c->server);
+			a->fix = "Give the certctl server's own URL as "
+				 "CERTCTL_SERVER_URL.";
 		}
 	}
 }

@@ -10,6 +10,7 @@
 #include "cli/args.h"
 #include "cli/audit.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "common/base/enc.h"
 #include "common/json/json.h"
 
@@ -91,7 +92,7 @@ cmd_audit_prove(struct cli *c)
 		    p.block.n);
 		return EXIT_FAILED;
 	}
-	out_json(a.text);
+	render_text(c, a.text);
 	out_tell("in block %" PRId64 ", hash %s\n"
 		 "check it with: check_audit_proof.py FILE HASH",
 	    p.block.n, p.block.hash);

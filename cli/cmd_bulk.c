@@ -14,6 +14,7 @@
 #include "cli/body.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "common/json/json.h"
 
 struct bulk {
@@ -128,7 +129,7 @@ count(struct cli *c, const struct bulk *b, const char *body, bool is_asked)
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (c->as_json && is_asked)
-		out_json(a.text);
+		render_text(c, a.text);
 	else if (!c->as_json) {
 		print_counters(c, b, a.json, b->to_do);
 		print_waiting(c, a.json);
@@ -163,7 +164,7 @@ run(struct cli *c, const struct bulk *b)
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (c->as_json)
-		out_json(a.text);
+		render_text(c, a.text);
 	else {
 		print_counters(c, b, a.json, b->done);
 		print_waiting(c, a.json);

@@ -8,6 +8,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "common/json/json.h"
 
 #define KEYS "/api/v1/acme/eab-keys"
@@ -80,9 +81,10 @@ cmd_eab_keys_reseal(struct cli *c)
 			return exit_code;
 	}
 	if (c->as_json)
-		out_json(arena_printf(c->arena,
-		    "{\"resealed\":%" PRId64 ",\"unopened\":%" PRId64 "}",
-		    sealed, unopened));
+		render_text(c,
+		    arena_printf(c->arena,
+			"{\"resealed\":%" PRId64 ",\"unopened\":%" PRId64 "}",
+			sealed, unopened));
 	else
 		out_print("%" PRId64 " sealed anew, %" PRId64
 			  " that do not open\n",

@@ -11,6 +11,7 @@
 #include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "cli/stream.h"
 #include "common/base/clock.h"
 #include "common/base/enc.h"
@@ -59,6 +60,16 @@ print_line(struct cli *c, const struct cJSON *event)
 	    cell(c, event, name));
 }
 
+/* Each alike, so that rows of CSV have one head. */
+static void
+render_event(struct cli *c, const struct cJSON *event, const char *data)
+{
+	static const char *const members[] = {"at", "kind", "change", "id",
+	    "status.from", "status.to", "name", "subject", "message"};
+
+	render_object(c, event, data, members, ARRAY_LEN(members));
+}
+
 static bool
 take(void *arg, const char *data)
 {
@@ -75,7 +86,7 @@ take(void *arg, const char *data)
 	if (ret != RC_OK)
 		out_error("an event was no JSON: %s", why);
 	else if (c->as_json)
-		out_json(data);
+		render_event(c, event, data);
 	else
 		print_line(c, event);
 	arena_free(c->arena);

@@ -6,6 +6,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "common/json/json.h"
 
 #define ISSUERS "/api/v1/issuers"
@@ -29,7 +30,7 @@ cmd_issuers_bundle(struct cli *c)
 		return EXIT_NOT_FOUND;
 	}
 	if (c->as_json) {
-		out_json(a.text);
+		render_text(c, a.text);
 		return EXIT_DONE;
 	}
 	cJSON_ArrayForEach(item, data)

@@ -18,7 +18,9 @@ cmd_network_scans_probe(struct cli *c)
 
 	if (exit_code != EXIT_DONE || is_over)
 		return exit_code;
-	call_show(c, &a);
+	exit_code = call_show(c, &a);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
 	IGNORE_RESULT(json_str(a.json, "error", 65536, &error));
 	if (error[0] == '\0')
 		return EXIT_DONE;

@@ -10,6 +10,7 @@
 
 #include "cli/args.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "cli/rollout.h"
 #include "common/json/json.h"
 
@@ -201,7 +202,7 @@ print_jobs(const struct renewal *r)
 	json_w_close(&w, ']');
 	json_w_kv_int(&w, "total", (int64_t)r->njobs);
 	json_w_close(&w, '}');
-	out_json(buf_cstr(&text));
+	render_text(r->cli, buf_cstr(&text));
 }
 
 int

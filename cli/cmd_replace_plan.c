@@ -12,6 +12,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "cli/replace_words.h"
 #include "common/json/json.h"
 
@@ -199,7 +200,7 @@ cmd_replace(struct cli *c)
 		if (!c->as_json)
 			print_plan(c, a.json);
 		else if (is_plan)
-			out_json(a.text);
+			render_text(c, a.text);
 		if (is_plan)
 			return EXIT_DONE;
 		exit_code = confirm();
@@ -233,6 +234,10 @@ print_excluded(struct cli *c, const struct cJSON *list)
 int
 cmd_replace_excluded(struct cli *c)
 {
+	static const struct column columns[] = {
+	    {"ID", "id", COLUMN_TEXT},
+	    {"REASON", "reason", COLUMN_TEXT},
+	};
 	struct arena *whole = c->arena;
 	char after[ID_MAX + 1] = "";
 	struct answer a;
@@ -248,7 +253,9 @@ cmd_replace_excluded(struct cli *c)
 		exit_code = client_check_json(c, &a);
 		if (exit_code == EXIT_DONE) {
 			if (c->as_json)
-				out_json(a.text);
+				render_list(c, a.json, a.text,
+				    json_get(a.json, "data"), columns,
+				    ARRAY_LEN(columns));
 			else
 				print_excluded(c, json_get(a.json, "data"));
 			if (json_str(a.json, "after", ID_MAX, &next) == RC_OK)

@@ -8,6 +8,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "cli/wait.h"
 #include "common/json/json.h"
 
@@ -45,7 +46,7 @@ tell_outcome(struct cli *c, const struct cJSON *duty)
 	bool is_good = strcmp(outcome, "ok") == 0;
 
 	if (c->as_json) {
-		out_json(json_text(c->arena, duty));
+		render_text(c, json_text(c->arena, duty));
 	} else {
 		out_print("%s: %s, %s rows in %s ms\n", cell(c, duty, "name"),
 		    outcome, cell(c, duty, "last_rows"),

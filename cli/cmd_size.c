@@ -9,6 +9,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "cli/size.h"
 #include "common/base/enc.h"
 #include "common/json/json.h"
@@ -198,7 +199,7 @@ print_json(struct cli *c, const struct size *s)
 		json_w_str(&w, s->warnings[i]);
 	json_w_close(&w, ']');
 	json_w_close(&w, '}');
-	out_json(buf_cstr(&b));
+	render_text(c, buf_cstr(&b));
 	buf_fini(&b);
 }
 

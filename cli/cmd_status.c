@@ -10,6 +10,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "common/json/json.h"
 
 static bool
@@ -136,7 +137,7 @@ print_json(struct cli *c, const struct cJSON *processes,
 	if (list && !cJSON_AddItemToObject(all, "conditions", list))
 		cJSON_Delete(list);
 	(void)cJSON_AddBoolToObject(all, "healthy", healthy);
-	out_json(json_text(c->arena, all));
+	render_text(c, json_text(c->arena, all));
 	cJSON_Delete(all);
 }
 

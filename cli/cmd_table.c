@@ -318,6 +318,7 @@ const struct noun nouns[] = {
     {"status", "whether all is well"},
     {"explain", "why something is not ready, and what to do"},
     {"top", "the control plane at work"},
+    {"context", "servers by name"},
     {"doctor", "whether the installation is sound"},
     {"stats", "certificates and jobs in numbers"},
     {"metrics", "the metrics as Prometheus reads them"},

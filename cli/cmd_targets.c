@@ -3,6 +3,7 @@
 #include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/render.h"
 
 /* A target that fails its test is answered with 200. */
 int
@@ -17,7 +18,7 @@ cmd_targets_test(struct cli *c)
 	if (strcmp(cell(c, a.json, "status"), "success") == 0)
 		return show_done(c, &a, cell(c, a.json, "message"));
 	if (c->as_json)
-		out_json(a.text);
+		render_text(c, a.text);
 	out_error("%s", cell(c, a.json, "message"));
 	return EXIT_FAILED;
 }

@@ -12,9 +12,21 @@
 
 /* --- options --- */
 
+#define FORMATS "table|wide|json|yaml|csv|name"
+
 const struct option command_options[] = {
-    {"-o", "json|table", "how the answer is printed"},
-    {"--format", "json|table", "the same"},
+    {"-o", FORMATS,
+	"how the answer is printed: wide is a table that is cut nowhere, json "
+	"the API's answer, name ids, one a line"},
+    {"--output", FORMATS, "the same"},
+    {"--format", FORMATS, "the same"},
+    {"--json", NULL, "the same as -o json"},
+    {"--fields", "NAME,NAME",
+	"these members alone, in any format; of a member's with a dot"},
+    {"--color", "auto|always|never", "auto is on a terminal, without NO_COLOR"},
+    {"--context", "CONTEXT",
+	"a server of certctl context list; else CERTCTL_CONTEXT, else the one "
+	"in use where no server is given"},
     {"--server", "URL",
 	"the server; else CERTCTL_SERVER_URL, else "
 	"https://localhost:8443"},

@@ -10,6 +10,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "common/base/attr.h"
 #include "common/json/json.h"
 
@@ -117,7 +118,6 @@ print_all(struct cli *c, const struct cJSON *whole)
 int
 cmd_explain(struct cli *c)
 {
-	bool as_json = c->as_json || args_flag(c, "--json");
 	struct answer a;
 	int exit_code;
 	bool ready;
@@ -148,8 +148,8 @@ cmd_explain(struct cli *c)
 			  "ready: is it of this release?");
 		return EXIT_FAILED;
 	}
-	if (as_json)
-		out_json(a.text);
+	if (c->as_json)
+		render_text(c, a.text);
 	else
 		print_all(c, a.json);
 	return ready ? EXIT_DONE : EXIT_FAILED;

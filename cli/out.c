@@ -1,18 +1,20 @@
 #include "cli/out.h"
 
 #include <errno.h>
-#include <stdarg.h>
+#include <locale.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
+#include "common/base/attr.h"
 #include "common/base/buf.h"
 
 enum form {
 	FORM_LINE, /* nothing passes */
 	FORM_TEXT, /* line feeds pass */
-	FORM_JSON  /* escapes are JSON's */
+	FORM_JSON, /* escapes are JSON's */
+	FORM_YAML  /* those of its double quotes, the only place for them */
 };
 
 /* Ranges of code points that are obeyed or not seen: controls, joiners and
@@ -136,20 +138,94 @@ out_harmless(struct arena *a, const char *text)
 	return line;
 }
 
+/* Widths are of characters, so of a locale that knows them; it stays for the
+ * whole run, and nothing else depends on it. */
+static bool
+knows_widths(void)
+{
+	static locale_t utf8;
+	static bool is_asked;
+
+	if (!is_asked)
+		utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	is_asked = true;
+	if (utf8 == (locale_t)0)
+		return false;
+	(void)uselocale(utf8);
+	return true;
+}
+
+/* The columns of one character: 2 for those of East Asia, 0 for marks that
+ * stand on the one before. */
+static size_t
+width_of(uint32_t cp)
+{
+	int n = knows_widths() ? wcwidth((wchar_t)cp) : 1;
+
+	return n < 0 ? 1 : (size_t)n; /* one that is newer than the table */
+}
+
 size_t
 out_width(const char *text)
 {
-	size_t n = 0;
+	const unsigned char *p = (const unsigned char *)text;
+	size_t width = 0;
 
-	for (; *text; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
-	return n;
+	while (*p) {
+		uint32_t cp = 0;
+		size_t n = read_char(p, &cp);
+
+		width += cp < 0x80 ? 1 : width_of(cp);
+		p += n ? n : 1;
+	}
+	return width;
 }
 
-static void put(FILE *to, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
+const char *
+out_shorten(struct arena *a, const char *text, size_t columns)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t width = 0;
+
+	if (columns == 0 || out_width(text) <= columns)
+		return text;
+	for (;;) {
+		uint32_t cp = 0;
+		size_t n = read_char(p, &cp);
+		size_t more = cp < 0x80 ? 1 : width_of(cp);
+
+		/* One is left for the ellipsis. */
+		if (width + more >= columns)
+			break;
+		width += more;
+		p += n ? n : 1;
+	}
+	return arena_printf(a, "%.*s\xe2\x80\xa6",
+	    (int)(p - (const unsigned char *)text), text);
+}
+
+static int write_errno; /* of the first write that failed */
+static void (*on_loss)(void);
+
+void
+out_on_loss(void (*fn)(void))
+{
+	on_loss = fn;
+}
 
 static void
-put(FILE *to, const char *fmt, va_list ap)
+check_written(FILE *to)
+{
+	if (to != stdout || !ferror(stdout))
+		return;
+	if (write_errno == 0)
+		write_errno = errno;
+	if (on_loss)
+		on_loss();
+}
+
+void
+out_write(FILE *to, const char *fmt, va_list ap)
 {
 	char *text = NULL;
 	struct buf b;
@@ -158,9 +234,10 @@ put(FILE *to, const char *fmt, va_list ap)
 		abort();
 	buf_init(&b, 0);
 	add_harmless(&b, text, FORM_TEXT);
-	(void)fputs(buf_cstr(&b), to); /* out_flush tells */
+	(void)fputs(buf_cstr(&b), to); /* looked at below */
 	buf_fini(&b);
 	free(text);
+	check_written(to);
 }
 
 void
@@ -169,36 +246,26 @@ out_print(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	put(stdout, fmt, ap);
+	out_write(stdout, fmt, ap);
 	va_end(ap);
 }
 
 void
-out_error(const char *fmt, ...)
+out_print_painted(enum term_paint paint, const char *text)
 {
-	va_list ap;
+	const char *begin = term_sequence(stdout, paint);
 
-	(void)fflush(stdout); /* in the order of events, on one terminal */
-	(void)fputs("certctl: ", stderr);
-	va_start(ap, fmt);
-	put(stderr, fmt, ap);
-	va_end(ap);
-	(void)fputs("\n", stderr);
+	if (paint == TERM_PLAIN || begin[0] == '\0') {
+		out_print("%s", text);
+		return;
+	}
+	(void)fputs(begin, stdout); /* ours, and so not made harmless */
+	out_print("%s", text);
+	(void)fputs(term_sequence(stdout, TERM_PLAIN), stdout);
 }
 
 void
-out_tell(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	put(stderr, fmt, ap);
-	va_end(ap);
-	(void)fputs("\n", stderr);
-}
-
-void
-out_json(const char *text)
+out_write_json(FILE *to, const char *text)
 {
 	size_t len = strlen(text);
 	struct buf b;
@@ -207,16 +274,42 @@ out_json(const char *text)
 	add_harmless(&b, text, FORM_JSON);
 	if (len == 0 || text[len - 1] != '\n')
 		buf_putc(&b, '\n');
-	(void)fputs(buf_cstr(&b), stdout); /* out_flush tells */
+	(void)fputs(buf_cstr(&b), to); /* looked at below */
 	buf_fini(&b);
+	check_written(to);
 }
 
-bool
-out_flush(void)
+void
+out_json(const char *text)
+{
+	out_write_json(stdout, text);
+}
+
+void
+out_yaml(const char *text)
+{
+	struct buf b;
+
+	buf_init(&b, 0);
+	add_harmless(&b, text, FORM_YAML);
+	(void)fputs(buf_cstr(&b), stdout); /* looked at below */
+	buf_fini(&b);
+	check_written(stdout);
+}
+
+void
+out_csv(const char *text)
+{
+	(void)fputs(text, stdout); /* looked at below */
+	check_written(stdout);
+}
+
+const char *
+out_fault(void)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
-		return true;
-	(void)fprintf(stderr, "certctl: standard output: %s\n",
-	    strerror(errno));
-	return false;
+		return NULL;
+	if (write_errno == 0)
+		write_errno = errno;
+	return write_errno ? strerror(write_errno) : "it can't be written";
 }

@@ -220,7 +220,7 @@ def names():
                 continue
             for name in [row_[1]] + ([row_[1] + "_FILE"] if "CFG_SECRET" in row_[6] else []):
                 readers.setdefault(name, set()).add(TITLES.get(directory, directory))
-    with open("cli/main.c", encoding="utf-8") as f:
+    with open("cli/settings.c", encoding="utf-8") as f:
         for name in re.findall(r'"(CERTCTL_[A-Z_]+)"', f.read()):
             readers.setdefault(name, set()).add(TITLES["cli"])
     return "/* Made by tools/cfgdoc.py from the tables of all programs; do not edit. */\n" + "".join(
@@ -243,7 +243,7 @@ def defaults():
 def inventory():
     """deploy/ENVIRONMENTS.md: each variable once, whoever reads it."""
     known = defaults()
-    with open("cli/main.c", encoding="utf-8") as f:
+    with open("cli/settings.c", encoding="utf-8") as f:
         for name in re.findall(r'"(CERTCTL_[A-Z_]+)"', f.read()):
             known.setdefault(name, {})[TITLES["cli"]] = ("*see certctl help*", ["secret"] if name.endswith("API_KEY") else [])
     out = [INVENTORY_HEAD]

@@ -21,10 +21,12 @@ HEAD = """# Commands of certctl
 - An id may be a name where the list of such objects can be asked for one (those with `--query`): the id is tried first, and a name that
   several objects have is refused with their ids.
 - Lists show one page; `--limit N` and `--all` go on through the pages.
-- `create` and `update` take each member as an option, `--set KEY=VALUE` (dots lead into objects) and `--file FILE` (JSON; `-` is standard
-  input). Options and `--set` go before the file.
+- `create` and `update` take each member as an option, `--set KEY=VALUE` (dots lead into objects) and `--file FILE` (JSON or YAML; `-` is
+  standard input); `--set KEY:=JSON` takes JSON alone. Options and `--set` go before the file.
 - `--dry-run` shows method, path and body, and sends nothing.
 - What cannot be undone is asked about; `--yes` answers. Without a terminal nothing is asked: without `--yes` it is refused.
+
+What is printed, formats and failures: [cli-output.md](cli-output.md).
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 the server cannot be reached or is not ready.
 

@@ -247,8 +247,8 @@ cmd_doctor(struct cli *c)
 	if (check_server(c, &d))
 		processes = check_installation(c, &d);
 	check_host(c, &d, processes);
-	if (c->as_json || args_flag(c, "--json"))
-		doctor_print_json(&d);
+	if (c->as_json)
+		doctor_print_json(c, &d);
 	else
 		doctor_print(&d);
 	return doctor_count(&d, DOCTOR_ERROR) == 0 ? EXIT_DONE : EXIT_FAILED;

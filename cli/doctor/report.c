@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/out.h"
+#include "cli/render.h"
 #include "common/base/buf.h"
 #include "common/json/json.h"
 
@@ -118,7 +119,7 @@ put_one(struct json_w *w, const struct doctor_finding *f)
 }
 
 void
-doctor_print_json(const struct doctor *d)
+doctor_print_json(struct cli *c, const struct doctor *d)
 {
 	struct json_w w;
 	struct buf b;
@@ -136,6 +137,6 @@ doctor_print_json(const struct doctor *d)
 		put_one(&w, &d->findings[i]);
 	json_w_close(&w, ']');
 	json_w_close(&w, '}');
-	out_json(buf_cstr(&b));
+	render_text(c, buf_cstr(&b));
 	buf_fini(&b);
 }

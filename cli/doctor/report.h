@@ -32,6 +32,8 @@ struct doctor_finding {
 	const char *fix; /* NULL: the check's own */
 };
 
+struct cli; /* cli.h */
+
 struct doctor {
 	struct arena *arena; /* of everything below */
 	struct doctor_finding *findings;
@@ -48,6 +50,6 @@ size_t doctor_count(const struct doctor *d, enum doctor_level level);
 
 /* Errors first, what is well last. */
 void doctor_print(const struct doctor *d);
-void doctor_print_json(const struct doctor *d);
+void doctor_print_json(struct cli *c, const struct doctor *d);
 
 #endif

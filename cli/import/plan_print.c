@@ -5,6 +5,7 @@
 
 #include "cli/import/files.h"
 #include "cli/out.h"
+#include "cli/render.h"
 #include "common/base/buf.h"
 #include "common/json/json.h"
 
@@ -231,7 +232,7 @@ plan_print_json(struct cli *c, const struct import *im, const struct plan *p)
 	put_objects(&w, p);
 	json_w_close(&w, '}');
 	print_notes(c, im);
-	out_json(buf_cstr(&b));
+	render_text(c, buf_cstr(&b));
 }
 
 void

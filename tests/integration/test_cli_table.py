@@ -28,7 +28,8 @@ OTHERS = {
     r"GET /api/v1/agents/\{\}/(work|certificates/\{\})": "agents fetch it", r"POST /api/v1/jobs/\{\}/verify": "agents report it",
 }
 # Members and parameters that no option has, and why.
-PAGES = {"page", "per_page", "page_size", "cursor"}  # --page, --per-page, --limit and --all
+# --page, --per-page, --limit and --all; --fields is of every command, and cut out here
+PAGES = {"page", "per_page", "page_size", "cursor", "fields"}
 OTHER_MEMBERS = {
     "/api/v1/certificates": {"status", "expires_at", "created_at", "updated_at", "last_renewal_at", "last_deployment_at"},  # only updates, or never believed
     "/api/v1/certificates/{}": {"id", "source", "expires_at", "created_at", "updated_at", "last_renewal_at", "last_deployment_at"},

@@ -131,7 +131,9 @@ client_look(struct cli *c, const char *path, struct arena **held)
 static int
 run(const char *line, bool as_json)
 {
-	struct cli c = {.server = "https://x", .as_json = as_json};
+	struct cli c = {.server = "https://x",
+	    .format = as_json ? FORMAT_JSON : FORMAT_TABLE,
+	    .as_json = as_json};
 	char *argv[WORDS_MAX], *text, *save = NULL;
 	const struct command *m;
 	int argc = 0, exit_code;

@@ -288,7 +288,8 @@ values_are_of_their_words(void)
 	CHECK_INT(parse("one list --state isoff"), EXIT_DONE);
 	CHECK_STR(args_value(&cli, "--state"), "isOff");
 	CHECK_INT(parse("-o XML one get a"), EXIT_USAGE);
-	CHECK(strstr(captured_err(), "-o takes json|table, not"));
+	CHECK(strstr(captured_err(),
+	    "-o takes table|wide|json|yaml|csv|name, not"));
 	CHECK_INT(parse("--format JSON one get a"), EXIT_DONE);
 	CHECK_STR(args_value(&cli, "--format"), "json");
 }

@@ -350,6 +350,49 @@ statuses_are_exit_codes(void)
 }
 
 static void
+an_answer_of_somebody_else_is_no_success(void)
+{
+	static const struct {
+		int status, exit_code;
+		const char *type, *body;
+	} cases[] = {
+	    {200, EXIT_DONE, "application/json; charset=utf-8", "{}"},
+	    {200, EXIT_DONE, "Application/Vnd.x+JSON", "{}"},
+	    {200, EXIT_FAILED, "text/html", "<html>It works</html>"},
+	    {200, EXIT_FAILED, "text/html", "{}"},
+	    {200, EXIT_FAILED, "text/plain", "ok"},
+	    {200, EXIT_FAILED, "application/jsonx", "{}"},
+	    {404, EXIT_FAILED, "text/html; charset=UTF-8", "<html>gone</html>"},
+	    {403, EXIT_FAILED, "text/html", "<html>no</html>"},
+	    {503, EXIT_UNREACHABLE, "text/html", "<html>later</html>"},
+	    /* As the API's own refusals are. */
+	    {404, EXIT_NOT_FOUND, "text/plain", "404 page not found\n"},
+	    {401, EXIT_NOT_ALLOWED, "text/plain", "{\"error\":\"no key\"}"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		bool is_ours = cases[i].exit_code == EXIT_DONE ||
+			       strstr(cases[i].type, "plain");
+		char reply[256];
+		struct answer a;
+
+		(void)snprintf(reply, sizeof(reply),
+		    "HTTP/1.1 %d Odd\r\nContent-Type: %s\r\n"
+		    "Content-Length: %zu\r\nX-Request-ID: r-1\r\n\r\n%s",
+		    cases[i].status, cases[i].type, strlen(cases[i].body),
+		    cases[i].body);
+		a = call("GET", NULL, reply);
+		CHECK_STR(a.content_type, cases[i].type);
+		CHECK_STR(a.request_id, "r-1");
+		CHECK_INT(told(&a), cases[i].exit_code);
+		CHECK(is_ours ||
+		      strstr(captured_err(), "is it a certctl server?"));
+		CHECK(cases[i].exit_code == EXIT_DONE ||
+		      strstr(captured_err(), "\nRequest: r-1\n"));
+	}
+}
+
+static void
 only_the_server_that_was_meant_is_asked(void)
 {
 	struct answer a;
@@ -415,6 +458,7 @@ CHECK_MAIN(CHECK_ROW(a_call_says_who_asks_for_what),
     CHECK_ROW(a_redirect_is_told_and_not_followed),
     CHECK_ROW(patience_that_is_asked_for_is_told),
     CHECK_ROW(statuses_are_exit_codes),
+    CHECK_ROW(an_answer_of_somebody_else_is_no_success),
     CHECK_ROW(only_the_server_that_was_meant_is_asked),
     CHECK_ROW(the_calls_of_a_run_have_one_connection),
     CHECK_ROW(texts_become_parts_of_a_path))

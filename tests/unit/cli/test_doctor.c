@@ -10,6 +10,7 @@
 #include "tests/unit/check.h"
 #include "tests/unit/cli/capture.h"
 
+#include "cli/cli.h"
 #include "cli/doctor/api.h"
 #include "cli/doctor/database.h"
 #include "cli/doctor/files.h"
@@ -396,6 +397,8 @@ only_our_programs_are_taken_with_their_environment(void)
 static void
 errors_come_first_and_are_harmless(void)
 {
+	struct cli cli = {.format = FORMAT_JSON};
+
 	begin();
 	doctor_say(&d, DOCTOR_OK, DOCTOR_api, "", "it answers");
 	doctor_say(&d, DOCTOR_UNSEEN, DOCTOR_disk, "x", "not seen");
@@ -408,7 +411,7 @@ errors_come_first_and_are_harmless(void)
 	CHECK(strstr(captured_out(), "\n1 errors, 0 warnings, 1 could not be "
 				     "looked at, 1 well\n"));
 	capture_begin();
-	doctor_print_json(&d);
+	doctor_print_json(&cli, &d);
 	capture_end();
 	CHECK(strncmp(captured_out(),
 		  "{\"ok\":false,\"errors\":1,\"warnings\":0,\"unseen\":1,"

@@ -102,7 +102,7 @@ json_comes_as_it_is(void)
 {
 	scripted_begin();
 	scripted_answer(CERT "x", 200, "{\"ready\":false}");
-	CHECK_INT(scripted_run("explain certificate x --json"), EXIT_FAILED);
+	CHECK_INT(scripted_run_json("explain certificate x"), EXIT_FAILED);
 	CHECK_STR(captured_out(), "{\"ready\":false}\n");
 }
 

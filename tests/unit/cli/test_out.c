@@ -132,7 +132,27 @@ width_is_in_characters(void)
 	CHECK_INT(out_width(""), 0);
 	CHECK_INT(out_width("abc"), 3);
 	CHECK_INT(out_width("K\xc3\xb6ln"), 4);
-	CHECK_INT(out_width("\xf0\x9f\x94\x92"), 1);
+	CHECK_INT(out_width("\xf0\x9f\x94\x92"), 2);         /* a lock */
+	CHECK_INT(out_width("\xe6\x97\xa5\xe6\x9c\xac"), 4); /* Japan */
+	CHECK_INT(out_width("e\xcc\x81"), 1); /* e, and a mark on it */
+	CHECK_INT(out_width("\xff"), 1);
+}
+
+static void
+what_is_too_wide_ends_in_an_ellipsis(void)
+{
+	arena_free(a);
+	a = arena_new();
+	CHECK_STR(out_shorten(a, "abcdef", 6), "abcdef");
+	CHECK_STR(out_shorten(a, "abcdef", 0), "abcdef");
+	CHECK_STR(out_shorten(a, "abcdef", 5), "abcd\xe2\x80\xa6");
+	CHECK_STR(out_shorten(a, "abcdef", 1), "\xe2\x80\xa6");
+	/* No half of a wide character, no mark without its letter. */
+	CHECK_STR(out_shorten(a, "\xe6\x97\xa5\xe6\x9c\xac", 3),
+	    "\xe6\x97\xa5\xe2\x80\xa6");
+	CHECK_STR(out_shorten(a, "\xe6\x97\xa5\xe6\x9c\xac", 2),
+	    "\xe2\x80\xa6");
+	CHECK_STR(out_shorten(a, "e\xcc\x81xyz", 2), "e\xcc\x81\xe2\x80\xa6");
 }
 
 CHECK_MAIN(CHECK_ROW(plain_text_stays),
@@ -140,4 +160,5 @@ CHECK_MAIN(CHECK_ROW(plain_text_stays),
     CHECK_ROW(what_is_not_seen_is_shown),
     CHECK_ROW(bytes_that_are_no_text_are_shown),
     CHECK_ROW(every_way_out_is_harmless), CHECK_ROW(json_stays_the_same_json),
-    CHECK_ROW(width_is_in_characters))
+    CHECK_ROW(width_is_in_characters),
+    CHECK_ROW(what_is_too_wide_ends_in_an_ellipsis))

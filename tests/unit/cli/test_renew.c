@@ -59,7 +59,9 @@ what_cannot_come_is_told(void)
 	CHECK_STR(captured_err(), "warning: map it\nwarning: \\x1b[2J\n"
 				  "certctl: job job-1 is still AwaitingCSR: it "
 				  "waits for an agent; it "
-				  "goes on without us\ncertctl: gone (404)\n");
+				  "goes on without us\ncertctl: gone (404)\n"
+				  "To fix it: Look for it with the list "
+				  "command: ids and names are given whole.\n");
 }
 
 /* {"data":[items 0 .. n-1 by fn]} */
@@ -363,7 +365,9 @@ refusals_are_told(void)
 	begin();
 	scripted_answer(TARGETS, 403, "{\"message\":\"not yours\"}");
 	CHECK_INT(scripted_run(LINE), EXIT_NOT_ALLOWED);
-	CHECK_STR(captured_err(), "certctl: not yours (403)\n");
+	CHECK_STR(captured_err(),
+	    "certctl: not yours (403)\nTo fix it: Use a key whose role has "
+	    "this right, or ask for it.\n");
 	begin();
 	scripted_answer(TARGETS, 200, targets(TARGET("t-1", "a", "")));
 	scripted_answer(ROLLOUT("1"), 404, "{\"message\":\"gone\"}");

@@ -14,7 +14,10 @@ static void
 begin(bool as_json, const char *text)
 {
 	arena_free(cli.arena);
-	cli = (struct cli){.as_json = as_json, .arena = arena_new()};
+	cli = (struct cli){.server = "https://x",
+	    .format = as_json ? FORMAT_JSON : FORMAT_TABLE,
+	    .as_json = as_json,
+	    .arena = arena_new()};
 	scripted_begin();
 	scripted_answer("GET /x", 200, text);
 }
@@ -73,6 +76,19 @@ json_comes_as_it_is_but_harmless(void)
 	CHECK_STR(captured_out(), "");
 }
 
+static int
+show_it(const char *const *members)
+{
+	struct answer a = client_call(&cli, "GET", "/x", NULL);
+	int exit_code = client_check_json(&cli, &a);
+
+	if (exit_code == EXIT_DONE)
+		exit_code = client_check_object(&cli, &a, members, 2);
+	if (exit_code == EXIT_DONE)
+		show_answer(&cli, &a, members, 2);
+	return exit_code;
+}
+
 static void
 an_object_is_a_line_a_member(void)
 {
@@ -81,7 +97,7 @@ an_object_is_a_line_a_member(void)
 
 	begin(false, "{\"id\":\"a\",\"note\":\"x\\ny: z\"}");
 	capture_begin();
-	exit_code = show_object(&cli, "/x", members, 2);
+	exit_code = show_it(members);
 	capture_end();
 	CHECK_INT(exit_code, EXIT_DONE);
 	CHECK_STR(captured_out(),
@@ -89,11 +105,20 @@ an_object_is_a_line_a_member(void)
 	scripted_begin();
 	scripted_answer("GET /x", 404, "{\"message\":\"gone\"}");
 	capture_begin();
-	exit_code = show_object(&cli, "/x", members, 2);
+	exit_code = show_it(members);
 	capture_end();
 	CHECK_INT(exit_code, EXIT_NOT_FOUND);
 	CHECK_STR(captured_out(), "");
-	CHECK_STR(captured_err(), "certctl: gone (404)\n");
+	CHECK(strncmp(captured_err(), "certctl: gone (404)\nTo fix it: ", 31) ==
+	      0);
+	/* What has none of the members is nobody's object. */
+	begin(false, "{\"hello\":\"world\"}");
+	capture_begin();
+	exit_code = show_it(members);
+	capture_end();
+	CHECK_INT(exit_code, EXIT_FAILED);
+	CHECK_STR(captured_out(), "");
+	CHECK(strstr(captured_err(), "is it a certctl server?"));
 }
 
 static void

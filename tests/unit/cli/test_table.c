@@ -61,6 +61,42 @@ columns_are_as_wide_as_their_widest(void)
 	    "ID     NAME  LAST\n1      K\xc3\xb6ln  x\n12345  a     \n");
 }
 
+static const char *
+printed_within(size_t columns)
+{
+	static const char *const heads[] = {"ID", "NAME", "LAST ERROR"};
+	static const char *const row[] = {"mc-0123456789abcdef",
+	    "\xe6\x97\xa5\xe6\x9c\xac.example.test",
+	    "the CA says that it is closed on Sundays"};
+	struct table *t;
+
+	(void)parsed("{}");
+	t = table_new(&cli, 3, heads);
+	table_row(t, row);
+	capture_begin();
+	table_print_within(t, columns);
+	capture_end();
+	return captured_out();
+}
+
+static void
+the_widest_give_way_where_there_is_no_room(void)
+{
+	CHECK_STR(printed_within(0),
+	    "ID                   NAME               LAST ERROR\n"
+	    "mc-0123456789abcdef  \xe6\x97\xa5\xe6\x9c\xac.example.test  the "
+	    "CA says that it is closed on Sundays\n");
+	CHECK_STR(printed_within(60),
+	    "ID                   NAME               LAST ERROR\n"
+	    "mc-0123456789abcdef  \xe6\x97\xa5\xe6\x9c\xac.example.test  the "
+	    "CA says that it\xe2\x80\xa6\n");
+	/* Both, down to what can be read; never the id. */
+	CHECK_STR(printed_within(20),
+	    "ID                   NAME      LAST ERROR\n"
+	    "mc-0123456789abcdef  \xe6\x97\xa5\xe6\x9c\xac.ex\xe2\x80\xa6  "
+	    "the CA sa\xe2\x80\xa6\n");
+}
+
 static void
 times_are_read_or_left_out(void)
 {
@@ -101,5 +137,6 @@ what_is_left_has_a_fitting_unit(void)
 
 CHECK_MAIN(CHECK_ROW(cells_are_one_harmless_line),
     CHECK_ROW(columns_are_as_wide_as_their_widest),
+    CHECK_ROW(the_widest_give_way_where_there_is_no_room),
     CHECK_ROW(times_are_read_or_left_out),
     CHECK_ROW(what_is_left_has_a_fitting_unit))

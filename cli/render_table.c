@@ -1,0 +1,115 @@
+/*
+ * render_table: rows for people.
+ */
+#include <string.h>
+#include <strings.h>
+
+#include <cjson/cJSON.h>
+
+#include "cli/out.h"
+#include "cli/render_view.h"
+#include "common/json/json.h"
+
+enum { COLUMNS_MAX = 128 };
+
+static const char *
+column_cell(struct cli *c, const struct column *col, const struct cJSON *row)
+{
+	switch (col->form) {
+	case COLUMN_TIME:
+		return cell_time(c, row, col->member);
+	case COLUMN_LEFT:
+		return cell_left(c, row, col->member);
+	case COLUMN_TEXT:
+	default:
+		return cell_value(c, render_member(c, row, col->member));
+	}
+}
+
+/* What -o wide shows more: a value of one line. */
+static bool
+is_short(const struct cJSON *v)
+{
+	return cJSON_IsNumber(v) || cJSON_IsBool(v) ||
+	       (cJSON_IsString(v) && !strchr(v->valuestring, '\n'));
+}
+
+static bool
+is_column(const struct column *cols, size_t n, const char *member)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcasecmp(cols[i].member, member) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The view's columns, and of -o wide each member more that some row has. */
+static size_t
+all_columns(struct cli *c, const struct render_view *v, struct column *out)
+{
+	size_t n = v->ncols < COLUMNS_MAX ? v->ncols : COLUMNS_MAX;
+	const struct cJSON *item;
+
+	memcpy(out, v->cols, n * sizeof(*out));
+	if (c->format != FORMAT_WIDE || c->nfields > 0)
+		return n;
+	for (const struct cJSON *row = render_first(v); row;
+	     row = render_next(v, row)) {
+		cJSON_ArrayForEach(item, row)
+		{
+			if (n < COLUMNS_MAX && item->string && is_short(item) &&
+			    !is_column(out, n, item->string))
+				out[n++] = (struct column){render_head(c,
+							       item->string),
+				    item->string, COLUMN_TEXT};
+		}
+	}
+	return n;
+}
+
+static void
+print_rows(struct cli *c, const struct render_view *v)
+{
+	struct column *cols =
+	    arena_alloc(c->arena, COLUMNS_MAX * sizeof(*cols));
+	const char **cells =
+	    arena_alloc(c->arena, COLUMNS_MAX * sizeof(*cells));
+	size_t n = all_columns(c, v, cols);
+	struct table *t;
+
+	for (size_t i = 0; i < n; i++)
+		cells[i] = cols[i].head;
+	t = table_new(c, n, cells);
+	for (const struct cJSON *row = render_first(v); row;
+	     row = render_next(v, row)) {
+		for (size_t i = 0; i < n; i++)
+			cells[i] = column_cell(c, &cols[i], row);
+		table_row(t, cells);
+	}
+	table_print(t);
+}
+
+static void
+print_members(struct cli *c, const struct render_view *v)
+{
+	struct column *cols =
+	    arena_alloc(c->arena, COLUMNS_MAX * sizeof(*cols));
+	size_t n = all_columns(c, v, cols);
+
+	for (size_t i = 0; i < n; i++)
+		out_print("%-20s %s\n", out_harmless(c->arena, cols[i].member),
+		    column_cell(c, &cols[i], v->json));
+}
+
+void
+render_table(struct cli *c, const struct render_view *v)
+{
+	if (!v->rows) {
+		print_members(c, v);
+		return;
+	}
+	print_rows(c, v);
+	if (c->nfields == 0 && json_get(v->json, "total"))
+		out_print("%s in all\n", cell(c, v->json, "total"));
+}
