@@ -96,7 +96,7 @@ cmd_audit_attachment(struct cli *c)
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	list = call(c, args_word(c, 0));
-	exit_code = client_check(c, &list);
+	exit_code = client_check_text(c, &list);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	wanted = wanted_hash(json_get(event.json, "details"));

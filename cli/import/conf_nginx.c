@@ -106,6 +106,7 @@ end_block(struct reading *r)
 
 	for (size_t i = 0; i < b->ncerts; i++) {
 		struct import_use use = {.server = "nginx",
+		    .type = "NGINX",
 		    .file = r->file,
 		    .line = b->pairs[i].line,
 		    .cert_path = b->pairs[i].cert,

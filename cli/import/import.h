@@ -27,6 +27,7 @@ enum {
 /* Where a server of this host is told of a certificate. */
 struct import_use {
 	const char *server; /* "nginx" */
+	const char *type;   /* of a target there; NULL: none is of it */
 	const char *file;   /* its configuration file */
 	size_t line;
 	const char *cert_path;

@@ -220,7 +220,7 @@ put_target(struct plan *p, struct json_w *w, const char *id,
 	json_w_open(w, '{');
 	json_w_kv(w, "id", id);
 	json_w_kv(w, "name", id);
-	json_w_kv(w, "type", "NGINX");
+	json_w_kv(w, "type", use->type);
 	json_w_kv_opt(w, "agent_id", p->opts->agent);
 	json_w_kv_bool(w, "enabled", true);
 	json_w_key(w, "config");
@@ -243,7 +243,7 @@ static bool
 is_repeated(const struct import_found *f, const struct import_use *use)
 {
 	for (const struct import_use *u = f->uses; u != use; u = u->next) {
-		if (strcmp(u->server, "nginx") == 0 && u->key_path &&
+		if (u->type && u->key_path &&
 		    strcmp(u->cert_path, use->cert_path) == 0)
 			return true;
 	}
@@ -262,8 +262,7 @@ add_targets(struct plan *p, const struct import_found *f, struct json_w *w)
 		const char *id;
 
 		buf_init(&b, 0);
-		if (strcmp(u->server, "nginx") != 0 || !u->key_path ||
-		    is_repeated(f, u))
+		if (!u->type || !u->key_path || is_repeated(f, u))
 			continue;
 		id = target_id(p->arena, p->opts, f, u, is_first);
 		is_first = false;

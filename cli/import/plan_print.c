@@ -54,7 +54,7 @@ use_of(struct cli *c, const struct import_use *u)
 		text = arena_printf(c->arena, "%s, %s", text, u->server_name);
 	if (u->port)
 		text = arena_printf(c->arena, "%s, port %d", text, u->port);
-	if (strcmp(u->server, "nginx") != 0)
+	if (!u->type)
 		text = arena_printf(c->arena,
 		    "%s; no target: agents of this version deploy to nginx "
 		    "only",
@@ -127,7 +127,7 @@ tell_directories(struct cli *c, const struct import *im)
 
 	for (const struct import_found *f = im->found; f; f = f->next) {
 		for (const struct import_use *u = f->uses; u; u = u->next) {
-			if (strcmp(u->server, "nginx") != 0 || !u->key_path ||
+			if (!u->type || !u->key_path ||
 			    is_allowed(u->cert_path))
 				continue;
 			dir = arena_strndup(c->arena, u->cert_path,

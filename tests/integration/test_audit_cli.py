@@ -198,7 +198,7 @@ def test_an_attachment_is_read_and_checked(trail, listed):
     assert verify(trail)["faults"] == []
     assert trail.query("SELECT fault FROM audit_chain_verify(1000, %s)", WORDS) == [(None,)]
     done = trail.cli("audit", "attachment", listed)
-    assert (done.returncode, done.stdout) == (0, LISTED + "\n")
+    assert (done.returncode, done.stdout) == (0, LISTED + "\n"), done.stderr
     assert trail.cli("audit", "attachment", id_of(trail, trail.seqs[0][0])).returncode == 3
     assert trail.cli("audit", "attachment", "audit-1").returncode == 3
     assert trail.cli("audit", "attachment").returncode == 2

@@ -156,7 +156,7 @@ def test_a_connector_to_a_ca(tree):
 
 
 @pytest.mark.parametrize("word, files", [
-    ("NGINX", {"agent/targets/nginx.c", "apiserver/handlers/config/targets.c"}),
+    ("NGINX", {"agent/targets/nginx.c", "apiserver/handlers/config/targets.c", "cli/import/conf_nginx.c"}),
     ("OpenSSL", {"worker/issuers/openssl.c", "common/issuer/issuers.def"})])
 def test_no_other_file_knows_a_kind_by_its_word(word, files):
     """Else another one of its kind would touch that file, too; beside these is the row that names the file."""
