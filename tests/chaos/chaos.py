@@ -243,10 +243,11 @@ def count_jobs(fleet):
 
 
 def quiet(fleet):
-    """No job under way any more, deployments included."""
+    """No job under way any more, deployments included.  One that waits for a person moves no more; the checker counts it as lost."""
     def still():
         try:
-            return fleet.value("SELECT count(*) FROM jobs WHERE status IN ('Pending', 'Running', 'AwaitingCSR')") == 0 and \
+            return fleet.value("SELECT count(*) FROM jobs WHERE status IN ('Pending', 'Running', 'AwaitingCSR') "
+                               "AND checkpoint ->> 'state' IS DISTINCT FROM 'uncertain'") == 0 and \
                 fleet.value("SELECT count(*) FROM certificate_target_mappings "
                             "WHERE desired_version_id IS DISTINCT FROM deployed_version_id AND deploy_after <= now()") == 0
         except psycopg2.Error:
