@@ -32,24 +32,6 @@ static op_step scan_chunk;
 static op_step scan_chunk_done;
 static op_step scan_left;
 
-static enum op_next
-scan_complete(struct op *op, int64_t left)
-{
-	const struct duty_opts *o = duty_opts(op);
-	struct scan *s = op_state(op, sizeof(*s));
-	int64_t ms = duty_elapsed_ms(op);
-
-	log_fields(duty_is_woken(op) ? LOG_DEBUG : LOG_INFO, "RENEWAL-SCAN",
-	    "renewal scan complete", "due",
-	    op_printf(op, "%" PRId64, s->due + left), "enqueued",
-	    op_printf(op, "%" PRId64, s->enqueued), "running",
-	    op_printf(op, "%zu", o->running(o->arg)), "left",
-	    op_printf(op, "%" PRId64, left), "seconds",
-	    op_printf(op, "%.3f", (double)ms / 1000.0), "budget",
-	    op_printf(op, "%.3f", (double)duty_budget_ms(op) / 1000.0), NULL);
-	return op_done(op);
-}
-
 enum op_next
 duty_renewal_scan(struct op *op)
 {
@@ -95,16 +77,26 @@ scan_chunk_done(struct op *op)
 	duty_wake_agents(op, op_text(op, 0, "agents"));
 	/* What was seen and not due (no renewal by itself, or a job under way)
 	 * is not met again: a full chunk of it has others behind it. */
-	if (op_i64(op, 0, "seen") < CHUNK)
-		return scan_complete(op, 0);
-	if (duty_is_over(op))
-		return OP_QUERY(op, Q_DUTY_RENEWALS_LEFT, scan_left,
-		    LEFT_MAX_TEXT);
-	return op_goto(op, scan_chunk);
+	if (op_i64(op, 0, "seen") == CHUNK && !duty_is_over(op))
+		return op_goto(op, scan_chunk);
+	/* Rows that somebody holds were passed over: these are left, too. */
+	return OP_QUERY(op, Q_DUTY_RENEWALS_LEFT, scan_left, LEFT_MAX_TEXT);
 }
 
 static enum op_next
 scan_left(struct op *op)
 {
-	return scan_complete(op, op_i64(op, 0, "rows"));
+	const struct duty_opts *o = duty_opts(op);
+	struct scan *s = op_state(op, sizeof(*s));
+	int64_t ms = duty_elapsed_ms(op), left = op_i64(op, 0, "rows");
+
+	log_fields(duty_is_woken(op) ? LOG_DEBUG : LOG_INFO, "RENEWAL-SCAN",
+	    "renewal scan complete", "due",
+	    op_printf(op, "%" PRId64, s->due + left), "enqueued",
+	    op_printf(op, "%" PRId64, s->enqueued), "running",
+	    op_printf(op, "%zu", o->running(o->arg)), "left",
+	    op_printf(op, "%" PRId64, left), "seconds",
+	    op_printf(op, "%.3f", (double)ms / 1000.0), "budget",
+	    op_printf(op, "%.3f", (double)duty_budget_ms(op) / 1000.0), NULL);
+	return op_done(op);
 }

@@ -346,6 +346,18 @@ def test_a_scan_renews_the_rest_of_its_chunk(lane, new_agent, table):
     lane.q("DELETE FROM jobs WHERE certificate_id = ANY (%s)", names)
 
 
+def test_a_scan_counts_what_it_passed_over(lane, new_agent):
+    """What somebody holds is left, and is not said to be none."""
+    names, _ = due(lane, new_agent, "agents")
+    left = lane.q("SELECT renewals_left(1000)")[0][0] - len(names)
+    with held(lane, "managed_certificates", "id = %s", names[0]):
+        lane.q("SELECT duty_renewal_scan(2500)")
+        assert with_jobs(lane, names) == names[1:] and lane.q("SELECT renewals_left(1000)") == [(left + 1,)]
+    lane.q("SELECT duty_renewal_scan(2500)")
+    assert with_jobs(lane, names) == names and lane.q("SELECT renewals_left(1000)") == [(left,)]
+    lane.q("DELETE FROM jobs WHERE certificate_id = ANY (%s)", names)
+
+
 @pytest.mark.parametrize("table", PARENTS)
 def test_renewals_for_a_person(lane, new_agent, table):
     names, parent = due(lane, new_agent, table)
