@@ -160,7 +160,8 @@ head_line(const struct cli *c, CURL *curl, const char *name)
 		CURLHE_OK ||
 	    h->value[0] == '\0')
 		return NULL;
-	return arena_strndup(c->arena, h->value, HEAD_LINE_MAX);
+	return arena_strndup(c->arena, h->value,
+	    strnlen(h->value, HEAD_LINE_MAX));
 }
 
 static void
