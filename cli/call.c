@@ -10,6 +10,7 @@
 #include "cli/names.h"
 #include "cli/out.h"
 #include "cli/render.h"
+#include "cli/watch.h"
 #include "common/json/json.h"
 
 enum { CURSOR_MAX = 1024 };
@@ -273,6 +274,14 @@ list_once(struct cli *c, const char *path, struct answer *out)
 	return EXIT_DONE;
 }
 
+static int
+show_page(struct cli *c, const struct answer *a)
+{
+	const struct command *m = args_command(c);
+
+	return show_list(c, a, m->rows, m->columns, columns_of(m));
+}
+
 int
 call_list(struct cli *c, const char *path)
 {
@@ -282,14 +291,18 @@ call_list(struct cli *c, const char *path)
 	int exit_code = m->flags & COMMAND_PAGED ? check_pages(c) : EXIT_DONE;
 
 	if (exit_code == EXIT_DONE)
+		exit_code = watch_check(c);
+	if (exit_code == EXIT_DONE)
 		exit_code = list_once(c, path, &a);
 	if (exit_code == EXIT_DONE && names_may_help(c, &a)) {
 		exit_code = names_to_ids(c, &has_ids);
 		if (exit_code == EXIT_DONE && has_ids)
 			exit_code = list_once(c, path, &a);
 	}
-	return exit_code == EXIT_DONE
-		   ? show_list(c, &a, m->rows, m->columns, columns_of(m))
+	if (exit_code == EXIT_DONE)
+		exit_code = show_page(c, &a);
+	return exit_code == EXIT_DONE && watch_is_wanted(c)
+		   ? watch_go_on(c, path, a.text, list_once, show_page)
 		   : exit_code;
 }
 
@@ -328,6 +341,31 @@ call_show(struct cli *c, const struct answer *a)
 	return EXIT_DONE;
 }
 
+static int
+look_at(struct cli *c, const char *path, struct answer *out)
+{
+	*out = client_call(c, "GET", call_path(c, path), NULL);
+	return EXIT_DONE;
+}
+
+static int
+show_object(struct cli *c, const struct answer *a)
+{
+	int exit_code = client_check_json(c, a);
+
+	return exit_code == EXIT_DONE ? call_show(c, a) : exit_code;
+}
+
+static int
+run_object(struct cli *c, const struct command *m, const struct answer *a)
+{
+	int exit_code = call_show(c, a);
+
+	return exit_code == EXIT_DONE && watch_is_wanted(c)
+		   ? watch_go_on(c, m->path, a->text, look_at, show_object)
+		   : exit_code;
+}
+
 int
 call_run(struct cli *c)
 {
@@ -338,6 +376,9 @@ call_run(struct cli *c)
 
 	if (m->flags & COMMAND_LIST)
 		return call_list(c, m->path);
+	exit_code = watch_check(c);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
 	exit_code = call_send(c, &a, &is_over);
 	if (exit_code != EXIT_DONE || is_over)
 		return exit_code;
@@ -351,5 +392,5 @@ call_run(struct cli *c)
 			a.json));
 	if (!m->members)
 		return show_done(c, &a, fill(c, m->done, a.json));
-	return call_show(c, &a);
+	return run_object(c, m, &a);
 }

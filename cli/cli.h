@@ -3,7 +3,7 @@
  *
  * One short-lived process, blocking calls.  Exit codes: 0 done, 1 failed,
  * 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 the server can't
- * be reached or is not ready.
+ * be reached or is not ready, or the time to wait is over.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -58,6 +58,8 @@ struct cli {
 	const char *idempotency_key; /* NULL: none is sent */
 	bool wants_server;           /* date and cert_ends of answers */
 	long call_seconds;   /* that a call may take; 0: a minute and half */
+	int64_t deadline_ms; /* of clock_boot_ms, that no call outlives; 0:
+				there is none */
 	struct arena *arena; /* for the whole run */
 	struct args *args;   /* args.h */
 };
@@ -125,6 +127,19 @@ struct answer client_look(struct cli *c, const char *path, struct arena **held);
 struct answer client_stream(struct cli *c, const char *path,
     const char *last_id, bool (*take)(void *arg, const char *bytes, size_t n),
     void *arg);
+
+/*
+ * The same beside other calls, on a connection of its own: client_listen_run
+ * takes what has come, and waits for it at most so long.  False: it has ended,
+ * *out is as client_stream's.
+ */
+struct client_listen;
+struct client_listen *client_listen_new(struct cli *c, const char *path,
+    const char *last_id, bool (*take)(void *arg, const char *bytes, size_t n),
+    void *arg);
+bool client_listen_run(struct client_listen *l, int64_t ms,
+    struct answer *out) MUST_CHECK;
+void client_listen_free(struct client_listen *l); /* NULL is fine */
 
 /* Ends the connection that the calls of a run have. */
 void client_end(void);

@@ -1,26 +1,18 @@
+#include "cli/client_int.h"
+
 #include <string.h>
 #include <time.h>
 
-#include <curl/curl.h>
-
-#include "cli/cli.h"
 #include "cli/out.h"
+#include "common/base/clock.h"
 #include "common/json/json.h"
 
-#define REPLY_MAX (64u * 1024 * 1024)
-#define CONNECT_SECONDS 10L
-#define CALL_SECONDS 90L
+#define CONNECT_MS 10000
+#define CALL_SECONDS 90
 #define HEAD_LINE_MAX 256
-#define SILENT_SECONDS 60L /* a stream says something every 15 */
 
-struct reply {
-	struct buf body;
-	bool has_head; /* to its end; without, curl takes what came for all */
-	char fault[CURL_ERROR_SIZE]; /* in curl's words, "" for none */
-};
-
-static size_t
-on_data(char *bytes, size_t size, size_t n, void *arg)
+size_t
+client_on_data(char *bytes, size_t size, size_t n, void *arg)
 {
 	struct reply *r = arg;
 
@@ -64,14 +56,22 @@ trust(CURL *curl, const char *pem)
 	curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
 }
 
-static CURL *
-prepare(struct cli *c, const char *method, const char *url, const char *body,
-    struct curl_slist *headers, struct reply *reply)
+long
+client_limit_ms(const struct cli *c, int64_t ms)
 {
-	CURL *curl = kept ? kept : (kept = curl_easy_init());
+	int64_t left = c->deadline_ms - clock_boot_ms();
 
-	if (!curl)
-		return NULL;
+	if (c->deadline_ms == 0 || left > ms)
+		return (long)ms;
+	return left > 0 ? (long)left : 1; /* 0 would be no limit to curl */
+}
+
+void
+client_prepare(struct cli *c, CURL *curl, const char *method, const char *url,
+    const char *body, struct curl_slist *headers, struct reply *reply)
+{
+	int64_t seconds = c->call_seconds > 0 ? c->call_seconds : CALL_SECONDS;
+
 	curl_easy_reset(curl);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
@@ -82,10 +82,11 @@ prepare(struct cli *c, const char *method, const char *url, const char *body,
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
 	curl_easy_setopt(curl, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_3);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT,
-	    c->call_seconds > 0 ? c->call_seconds : CALL_SECONDS);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
+	    client_limit_ms(c, CONNECT_MS));
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
+	    client_limit_ms(c, seconds * 1000));
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, client_on_data);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
 	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_head);
 	curl_easy_setopt(curl, CURLOPT_HEADERDATA, reply);
@@ -106,11 +107,10 @@ prepare(struct cli *c, const char *method, const char *url, const char *body,
 		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
 		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
-	return curl;
 }
 
-static const char *
-find_fault(const struct reply *r, CURLcode code)
+const char *
+client_find_fault(const struct reply *r, CURLcode code)
 {
 	if (!buf_ok(&r->body))
 		return "the answer has no end";
@@ -143,8 +143,9 @@ fix_fault(const struct cli *c, CURLcode code)
 	}
 }
 
-static void
-set_fault(const struct cli *c, const char *why, CURLcode code, struct answer *a)
+void
+client_set_fault(const struct cli *c, const char *why, CURLcode code,
+    struct answer *a)
 {
 	a->error = arena_printf(c->arena, "%s: %s", c->server, why);
 	a->fix = fix_fault(c, code);
@@ -164,8 +165,8 @@ head_line(const struct cli *c, CURL *curl, const char *name)
 	    strnlen(h->value, HEAD_LINE_MAX));
 }
 
-static void
-read_head(const struct cli *c, CURL *curl, struct answer *a)
+void
+client_read_head(const struct cli *c, CURL *curl, struct answer *a)
 {
 	curl_off_t seconds = 0;
 	long status = 0;
@@ -212,8 +213,8 @@ read_server(CURL *curl, struct answer *a)
 	a->cert_ends = find_date(info->certinfo[0], "Expire date:");
 }
 
-static void
-read_body(struct cli *c, const struct buf *body, struct answer *a)
+void
+client_read_body(struct cli *c, const struct buf *body, struct answer *a)
 {
 	const char *why;
 
@@ -232,10 +233,10 @@ client_call(struct cli *c, const char *method, const char *path,
 	struct answer a = {.status = 0};
 	struct reply reply = {.has_head = false};
 	const char *why;
-	CURLcode code;
+	CURLcode code = CURLE_FAILED_INIT;
 	CURL *curl;
 
-	buf_init(&reply.body, REPLY_MAX);
+	buf_init(&reply.body, CLIENT_REPLY_MAX);
 	headers = curl_slist_append(headers, "Accept: application/json");
 	headers = curl_slist_append(headers, "Content-Type: application/json");
 	/* Who asks wants to know how it is now, not a second ago. */
@@ -248,112 +249,22 @@ client_call(struct cli *c, const char *method, const char *path,
 		headers = curl_slist_append(headers,
 		    arena_printf(c->arena, "Idempotency-Key: %s",
 			c->idempotency_key));
-	curl = prepare(c, method, url, body, headers, &reply);
-	code = curl ? curl_easy_perform(curl) : CURLE_FAILED_INIT;
-	why = find_fault(&reply, code);
+	curl = kept ? kept : (kept = curl_easy_init());
+	if (curl) {
+		client_prepare(c, curl, method, url, body, headers, &reply);
+		code = curl_easy_perform(curl);
+	}
+	why = client_find_fault(&reply, code);
 	if (why) {
 		/* Of an answer that was cut off nothing is shown. */
-		set_fault(c, why, code, &a);
+		client_set_fault(c, why, code, &a);
 	} else {
-		read_head(c, curl, &a);
+		client_read_head(c, curl, &a);
 		if (c->wants_server)
 			read_server(curl, &a);
-		read_body(c, &reply.body, &a);
+		client_read_body(c, &reply.body, &a);
 	}
 	buf_fini(&reply.body);
-	curl_slist_free_all(headers);
-	return a;
-}
-
-/* --- an answer without an end --- */
-
-struct streaming {
-	CURL *curl;
-	bool (*take)(void *arg, const char *bytes, size_t n);
-	void *arg;
-	struct reply reply; /* of what is no stream */
-	bool is_stream;
-};
-
-static bool
-is_stream(CURL *curl)
-{
-	static const char wanted[] = "text/event-stream";
-	const char *type = NULL;
-	long status = 0;
-
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
-	return status == 200 && type &&
-	       strncmp(type, wanted, sizeof(wanted) - 1) == 0;
-}
-
-static size_t
-on_stream(char *bytes, size_t size, size_t n, void *arg)
-{
-	struct streaming *s = arg;
-
-	s->is_stream = s->is_stream || is_stream(s->curl);
-	if (!s->is_stream)
-		return on_data(bytes, size, n, &s->reply);
-	return s->take(s->arg, bytes, size * n) ? size * n : 0;
-}
-
-static void
-end_stream(struct cli *c, struct streaming *s, CURLcode code, struct answer *a)
-{
-	const char *why = find_fault(&s->reply, code);
-
-	if (s->is_stream) {
-		a->status = 200;
-	} else if (why) {
-		set_fault(c, why, code, a);
-	} else {
-		read_head(c, s->curl, a);
-		read_body(c, &s->reply.body, a);
-		if (a->status == 200) { /* somebody else's server */
-			a->status = 0;
-			a->error = arena_printf(c->arena,
-			    "%s answered with no stream of events: is it a "
-			    "certctl server?",
-			    c->server);
-			a->fix = "Give the certctl server's own URL as "
-				 "CERTCTL_SERVER_URL.";
-		}
-	}
-}
-
-struct answer
-client_stream(struct cli *c, const char *path, const char *last_id,
-    bool (*take)(void *arg, const char *bytes, size_t n), void *arg)
-{
-	const char *url = arena_printf(c->arena, "%s%s", c->server, path);
-	struct streaming s = {.take = take, .arg = arg};
-	struct answer a = {.status = 0, .text = ""};
-	struct curl_slist *headers = NULL;
-	CURLcode code = CURLE_FAILED_INIT;
-
-	buf_init(&s.reply.body, REPLY_MAX);
-	headers = curl_slist_append(headers, "Accept: text/event-stream");
-	if (c->api_key[0])
-		headers = curl_slist_append(headers,
-		    arena_printf(c->arena, "Authorization: Bearer %s",
-			c->api_key));
-	if (last_id[0])
-		headers = curl_slist_append(headers,
-		    arena_printf(c->arena, "Last-Event-ID: %s", last_id));
-	s.curl = prepare(c, "GET", url, NULL, headers, &s.reply);
-	if (s.curl) {
-		curl_easy_setopt(s.curl, CURLOPT_TIMEOUT, 0L);
-		curl_easy_setopt(s.curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-		curl_easy_setopt(s.curl, CURLOPT_LOW_SPEED_TIME,
-		    SILENT_SECONDS);
-		curl_easy_setopt(s.curl, CURLOPT_WRITEFUNCTION, on_stream);
-		curl_easy_setopt(s.curl, CURLOPT_WRITEDATA, &s);
-		code = curl_easy_perform(s.curl);
-	}
-	end_stream(c, &s, code, &a);
-	buf_fini(&s.reply.body);
 	curl_slist_free_all(headers);
 	return a;
 }

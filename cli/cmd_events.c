@@ -21,6 +21,7 @@
 
 enum {
 	PAUSE_S = 2,
+	GRACE_MS = 1000,
 	FOR_MAX_S = 86400,
 	TEXT_MAX = 256,
 };
@@ -169,6 +170,8 @@ cmd_events(struct cli *c)
 		return EXIT_USAGE; /* the usage allows no such value */
 	if (seconds)
 		l.until_ms = clock_boot_ms() + n * 1000;
+	if (seconds) /* also of a connection that hangs */
+		c->deadline_ms = l.until_ms + GRACE_MS;
 	stream_init(&l.stream, take, &l);
 	if (since)
 		(void)snprintf(l.stream.last_id, sizeof(l.stream.last_id), "%s",

@@ -150,15 +150,17 @@ wait_for_job(struct renewal *r, struct job *job)
 	    out_harmless(c->arena, job->id), status,
 	    strcmp(reason, "-") != 0 ? ": it " : "",
 	    strcmp(reason, "-") != 0 ? reason : "");
-	return EXIT_FAILED;
+	return EXIT_UNREACHABLE;
 }
 
 /* --- the whole --- */
 
+/* That the time was over says less than any failure. */
 static int
 worse(int a, int b)
 {
-	return a != EXIT_DONE ? a : b;
+	return a != EXIT_DONE && (a != EXIT_UNREACHABLE || b == EXIT_DONE) ? a
+									   : b;
 }
 
 static int
@@ -180,6 +182,7 @@ follow(struct renewal *r)
 			    rollout_follow(&rollout, job->agent, job->version));
 	}
 	rollout_tell(&rollout);
+	wait_listen_no_more(&r->wait); /* no event tells what is served */
 	if (args_flag(r->cli, "--handshake"))
 		exit_code = worse(exit_code, rollout_handshakes(&rollout));
 	return exit_code;
@@ -233,6 +236,9 @@ cmd_certs_renew(struct cli *c)
 		return show_done(c, &a,
 		    arena_printf(c->arena, "queued as %s", all_ids(&r)));
 	wait_tell(&r.wait, arena_printf(c->arena, "queued as %s", all_ids(&r)));
+	/* Deployments are jobs too. */
+	wait_listen(&r.wait, arena_printf(c->arena,
+				 "kind=job&certificate_id=%s", r.certificate));
 	exit_code = follow(&r);
 	wait_fini(&r.wait);
 	if (c->as_json)

@@ -94,6 +94,7 @@ cmd_replace_watch(struct cli *c)
 	bool is_over = false;
 	int exit_code;
 
+	/* Replacements have no events, and a rate wants looks anyway. */
 	wait_init(&w, c, limit ? strtoll(limit, NULL, 10) : WATCH_DEFAULT_S,
 	    LOOK_EVERY_MS);
 	do {
@@ -117,6 +118,11 @@ cmd_replace_watch(struct cli *c)
 		}
 	} while (wait_pause(&w));
 	wait_fini(&w);
-	out_error("it goes on; %lld were issued so far", (long long)said);
-	return EXIT_FAILED;
+	if (said < 0)
+		out_error("nothing is known of it: %s was not there to tell",
+		    c->server);
+	else
+		out_error("it goes on; %lld were issued so far",
+		    (long long)said);
+	return EXIT_UNREACHABLE;
 }

@@ -64,6 +64,7 @@ follow(struct cli *c, const char *name, int64_t seconds)
 	const struct cJSON *duty;
 	struct wait w;
 
+	/* Duties have no events. */
 	wait_init(&w, c, seconds, LOOK_EVERY_MS);
 	do {
 		if (!wait_look(&w, "/api/v1/admin/scheduler"))
@@ -79,7 +80,7 @@ follow(struct cli *c, const char *name, int64_t seconds)
 	} while (wait_pause(&w));
 	wait_fini(&w);
 	out_error("%s has not ended yet; see certctl scheduler", name);
-	return EXIT_FAILED;
+	return EXIT_UNREACHABLE;
 }
 
 int

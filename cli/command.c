@@ -70,9 +70,15 @@ static const struct option ask_options[] = {
     {"--yes", NULL, "do it without being asked", OPTION_OWN},
     {NULL},
 };
+static const struct option watch_options[] = {
+    {"--watch", NULL, "print it again whenever it changes, until Ctrl-C",
+	OPTION_OWN},
+    {"--timeout", "1..86400", "with --watch: so many seconds", OPTION_OWN},
+    {NULL},
+};
 
 /* Those that the row's flags bring, in the order of help. */
-enum { LISTS = 7 };
+enum { LISTS = 8 };
 
 static void
 lists_of(const struct command *m, bool all, const struct option *out[LISTS])
@@ -80,10 +86,11 @@ lists_of(const struct command *m, bool all, const struct option *out[LISTS])
 	out[0] = m ? m->options : NULL;
 	out[1] = m ? m->options2 : NULL;
 	out[2] = m && m->flags & COMMAND_PAGED ? page_options : NULL;
-	out[3] = m && m->flags & COMMAND_BODY ? body_options : NULL;
-	out[4] = m && m->flags & COMMAND_CALL ? call_options : NULL;
-	out[5] = m && m->asks ? ask_options : NULL;
-	out[6] = all ? command_options : NULL;
+	out[3] = m && m->watches ? watch_options : NULL;
+	out[4] = m && m->flags & COMMAND_BODY ? body_options : NULL;
+	out[5] = m && m->flags & COMMAND_CALL ? call_options : NULL;
+	out[6] = m && m->asks ? ask_options : NULL;
+	out[7] = all ? command_options : NULL;
 }
 
 const struct option *

@@ -87,7 +87,10 @@ struct command {
 	const char *rows;      /* the member that holds the rows; NULL: data */
 	const char *last_word; /* "fingerprint_sha256" */
 	const char *done;
-	const char *asks;  /* what cannot be undone, before it is agreed to */
+	const char *asks; /* what cannot be undone, before it is agreed to */
+	/* The kind of live events that tells when it is another; brings
+	 * --watch. */
+	const char *watches;
 	const char *calls; /* further routes, a line each: "GET /api/v1/jobs" */
 	int (*run)(struct cli *c);
 };

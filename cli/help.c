@@ -153,7 +153,7 @@ show_exit_codes(const struct page *p)
 	out_print("\n");
 	fold(p, 0, 12,
 	    "exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 not "
-	    "allowed, 5 conflict, 6 unreachable");
+	    "allowed, 5 conflict, 6 unreachable or out of time");
 }
 
 static void

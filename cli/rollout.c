@@ -231,6 +231,18 @@ has_ended(const struct rollout *r, const struct pass *p, const char *agent,
 	return has_ended;
 }
 
+/* Whether one ended badly, of those that the passes met. */
+static bool
+has_failed(const struct rollout *r, const struct pass *p)
+{
+	bool has_failed = p->other_failed;
+
+	for (size_t i = 0; i < r->ntargets; i++)
+		has_failed |= r->targets[i].version == p->version &&
+			      r->targets[i].state == TARGET_FAILED;
+	return has_failed;
+}
+
 /* Told in a pass of its own: the rows of the last are gone. */
 static int
 tell_failure(struct rollout *r, struct pass *p, const char *agent)
@@ -248,7 +260,7 @@ tell_failure(struct rollout *r, struct pass *p, const char *agent)
 			    out_harmless(r->wait->cli->arena,
 				r->targets[i].id));
 	}
-	return EXIT_FAILED;
+	return p->is_late && !has_failed(r, p) ? EXIT_UNREACHABLE : EXIT_FAILED;
 }
 
 int

@@ -41,8 +41,8 @@ struct rollout {
 /* The certificate's targets as they are now, in the arena of the run. */
 int rollout_find(struct rollout *r, struct wait *w, const char *certificate);
 /* Follows the deployments of an agent's version until each target has it or
- * failed.  EXIT_FAILED when one failed, or not all have ended in time; either
- * is told by name. */
+ * failed.  EXIT_FAILED when one failed, EXIT_UNREACHABLE when not all have
+ * ended in time; either is told by name. */
 int rollout_follow(struct rollout *r, const char *agent, const char *version);
 /* Says where it is installed, which of it an agent's handshake has shown, and
  * which targets no version of this renewal came to. */

@@ -37,6 +37,7 @@ end_block(struct stream *s)
 {
 	bool goes_on = true;
 
+	s->nblocks++;
 	if (s->has_id)
 		memcpy(s->last_id, s->id, sizeof(s->last_id));
 	if (s->data.len > 0)

@@ -16,6 +16,7 @@ struct stream {
 	bool (*take)(void *arg, const char *data);
 	void *arg;
 	char last_id[STREAM_ID_MAX]; /* of what came whole; "" : none */
+	size_t nblocks; /* that came whole, also those without an event */
 	/* of what is coming */
 	char id[STREAM_ID_MAX];
 	bool has_id;

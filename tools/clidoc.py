@@ -28,7 +28,7 @@ HEAD = """# Commands of certctl
 
 What is printed, formats and failures: [cli-output.md](cli-output.md).
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 the server cannot be reached or is not ready.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 the server cannot be reached or is not ready, or the time to wait is over.
 
 Completion: `certctl completion bash > /etc/bash_completion.d/certctl`, likewise for `zsh` and `fish`. Ids are asked of the server.
 """
@@ -108,7 +108,7 @@ These are of every command.
         for c in (c for c in made["commands"] if c["noun"] == noun["noun"]):
             text += f".PP\n.B certctl {roff(name_of(c))}\n.I {roff(c['words'])}\n.RS\n{roff(c['help'])}.\n" + man_options(c["options"]) + ".RE\n"
     return text + """.SH EXIT STATUS
-0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 the server cannot be reached or is not ready.
+0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 the server cannot be reached or is not ready, or the time to wait is over.
 .SH ENVIRONMENT
 .TP
 .B CERTCTL_SERVER_URL

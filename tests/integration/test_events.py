@@ -7,13 +7,15 @@ import hashlib
 import http.client
 import json
 import re
+import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
 from events import Listener
-from fleet import API_KEY, Fleet, wait_for
+from fleet import API_KEY, BUILD, Fleet, wait_for
 
 SEED = """
 INSERT INTO teams (id, name) VALUES ('t-1', 'team'), ('t-2', 'other');
@@ -434,6 +436,22 @@ def test_command(fleet):
     assert fleet.cli("events", "--since", "x", "--for", "1").returncode == 1
     assert fleet.cli("events", "--for", "0").returncode == 2
     assert fleet.cli("events", "--for", "1", CERTCTL_API_KEY="no-such-key-0123456789abcdef").returncode == 4
+
+
+def test_watch(fleet):
+    """Prints again what changed, until it is told to stop."""
+    process = subprocess.Popen([BUILD / "cli" / "certctl", "certs", "get", "cert 41", "--watch", "-o", "json", "--fields", "id,environment"],
+                               stdout=subprocess.PIPE, text=True, env=fleet.cli_env())
+    with process:
+        seen = [process.stdout.readline()]
+        flip(fleet, "mc-41", "watched")
+        seen.append(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == -signal.SIGINT
+    assert [json.loads(line)["id"] for line in seen] == ["mc-41"] * 2 and "watched" in seen[1], seen
+    done = fleet.cli("certs", "list", "--watch", "-o", "csv")
+    assert done.returncode == 2 and "-o csv" in done.stderr and "--watch" in done.stderr
+    assert fleet.cli("jobs", "list", "--watch", "--timeout", "1").returncode == 0
 
 
 def test_what_it_costs(fleet):

@@ -128,7 +128,7 @@ def test_the_command_line_turns_one_and_says_what_it_came_to(plane):
         ident = re.search(r"repl-\S+", said)[0]
         wait_for(lambda: row(plane, ident)[2] == 5, 60, "the first wave")
         assert "paused" in cli(plane, "pause", ident) and "goes on" in cli(plane, "resume", ident)
-        assert "it goes on" in cli(plane, "watch", ident, "--timeout", "1", code=1)
+        assert "it goes on" in cli(plane, "watch", ident, "--timeout", "1", code=6)
         assert "replacement" in cli(plane, "--issuer", old, "--to", "iss-local", "--yes", code=5)
         assert "cancelled" in cli(plane, "cancel", ident)
         assert "it was cancelled" in cli(plane, "watch", ident, code=1)

@@ -3,11 +3,13 @@
 #include <err.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/args.h"
 #include "cli/call.h"
 #include "cli/cli.h"
+#include "common/base/mem.h"
 #include "common/json/json.h"
 #include "tests/unit/cli/capture.h"
 
@@ -111,6 +113,48 @@ client_stream(struct cli *c, const char *path, const char *last_id,
 	if (a.status == 200)
 		(void)take(arg, a.text, strlen(a.text));
 	return a;
+}
+
+/* Each run is given what one row has; without rows the server is older than
+ * events. */
+struct client_listen {
+	struct cli *cli;
+	const char *path;
+	bool (*take)(void *arg, const char *bytes, size_t n);
+	void *arg;
+};
+
+struct client_listen *
+client_listen_new(struct cli *c, const char *path, const char *last_id,
+    bool (*take)(void *arg, const char *bytes, size_t n), void *arg)
+{
+	struct client_listen *l = mem_zalloc(sizeof(*l));
+
+	(void)last_id;
+	*l = (struct client_listen){c, path, take, arg};
+	return l;
+}
+
+bool
+client_listen_run(struct client_listen *l, int64_t ms, struct answer *out)
+{
+	*out = (struct answer){.status = 404, .text = ""};
+	(void)ms;
+	for (size_t i = 0; i < nrows; i++) {
+		if (rows[i].left > 0 &&
+		    strncmp(rows[i].what, "GET /api/v1/events", 18) == 0) {
+			*out = client_call(l->cli, "GET", l->path, NULL);
+			return out->status == 200 &&
+			       l->take(l->arg, out->text, strlen(out->text));
+		}
+	}
+	return false;
+}
+
+void
+client_listen_free(struct client_listen *l)
+{
+	free(l);
 }
 
 struct answer

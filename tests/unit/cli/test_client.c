@@ -12,6 +12,7 @@
 #include <openssl/ssl.h>
 
 #include "cli/cli.h"
+#include "common/base/clock.h"
 #include "common/json/json.h"
 #include "tests/unit/check.h"
 #include "tests/unit/cli/capture.h"
@@ -84,9 +85,12 @@ serve(void *arg)
 		SSL_set_fd(ssl, fd);
 		server.connections++;
 		if (SSL_accept(ssl) == 1 && read_request(ssl)) {
-			do
-				answer(ssl);
-			while (server.is_kept && read_request(ssl));
+			do {
+				if (server.reply)
+					answer(ssl);
+				else
+					(void)read_request(ssl); /* hangs */
+			} while (server.is_kept && read_request(ssl));
 		}
 		/* What it still sends is taken, or it would lose the answer. */
 		(void)shutdown(fd, SHUT_WR);
@@ -278,6 +282,67 @@ an_answer_without_end_is_refused(void)
 	CHECK(strstr(captured_err(), "the answer has no end"));
 }
 
+/* Its last byte never comes. */
+static void
+a_deadline_ends_a_call_that_hangs(void)
+{
+	struct answer a;
+
+	(void)call("GET", NULL, "HTTP/1.1 204 No\r\n\r\n");
+	client_end();
+	server.reply = NULL;
+	cli.deadline_ms = clock_boot_ms() + 100;
+	a = client_call(&cli, "GET", "/x", NULL);
+	CHECK_INT(a.status, 0);
+	CHECK_INT(told(&a), EXIT_UNREACHABLE);
+	/* It is over: not even a connection is waited for. */
+	client_end();
+	a = client_call(&cli, "GET", "/x", NULL);
+	CHECK_INT(a.status, 0);
+}
+
+static bool
+take_all(void *arg, const char *bytes, size_t n)
+{
+	buf_add(arg, bytes, n);
+	return true;
+}
+
+static void
+listen_to(const char *reply, struct buf *out, struct answer *a)
+{
+	struct client_listen *l;
+
+	(void)call("GET", NULL, reply);
+	client_end();
+	buf_reset(out);
+	l = client_listen_new(&cli, "/events", "7-a", take_all, out);
+	while (client_listen_run(l, 1000, a))
+		continue;
+	client_listen_free(l);
+}
+
+static void
+a_stream_comes_beside_other_calls(void)
+{
+	CLEANUP(buf_fini) struct buf got;
+	struct answer a;
+
+	buf_init(&got, 0);
+	listen_to("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+		  "data: x\n\n",
+	    &got, &a);
+	CHECK_INT(a.status, 200);
+	CHECK_STR(buf_cstr(&got), "data: x\n\n");
+	CHECK(strstr(server.request, "\r\nLast-Event-ID: 7-a\r\n"));
+	listen_to("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\n{}", &got, &a);
+	CHECK_INT(a.status, 403);
+	CHECK_INT(got.len, 0);
+	listen_to("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", &got, &a);
+	CHECK_INT(a.status, 0);
+	CHECK(strstr(a.error, "no stream of events"));
+}
+
 static void
 a_redirect_is_told_and_not_followed(void)
 {
@@ -455,6 +520,8 @@ CHECK_MAIN(CHECK_ROW(a_call_says_who_asks_for_what),
     CHECK_ROW(an_answer_in_pieces_is_whole),
     CHECK_ROW(an_answer_that_is_cut_off_is_none),
     CHECK_ROW(an_answer_without_end_is_refused),
+    CHECK_ROW(a_deadline_ends_a_call_that_hangs),
+    CHECK_ROW(a_stream_comes_beside_other_calls),
     CHECK_ROW(a_redirect_is_told_and_not_followed),
     CHECK_ROW(patience_that_is_asked_for_is_told),
     CHECK_ROW(statuses_are_exit_codes),

@@ -55,13 +55,41 @@ what_cannot_come_is_told(void)
 	    "\"reason\":\"waits for an agent\"}",
 	    1000);
 	scripted_answer(TARGETS, 404, "{\"message\":\"gone\"}");
-	CHECK_INT(scripted_run(LINE), EXIT_FAILED);
+	CHECK_INT(scripted_run(LINE), EXIT_NOT_FOUND);
 	CHECK_STR(captured_err(), "warning: map it\nwarning: \\x1b[2J\n"
 				  "certctl: job job-1 is still AwaitingCSR: it "
 				  "waits for an agent; it "
 				  "goes on without us\ncertctl: gone (404)\n"
 				  "To fix it: Look for it with the list "
 				  "command: ids and names are given whole.\n");
+}
+
+#define EVENTS "GET /api/v1/events?kind=job&certificate_id=c"
+
+/* It listens, looks, and looks again when something came; that the time is over
+ * is a code of its own. */
+static void
+events_say_when_to_look(void)
+{
+	begin();
+	scripted_begin();
+	scripted_answer(POST, 202, "{\"job_ids\":[\"job-1\"]}");
+	scripted_answer_times(EVENTS, 200, "id: 1-a\n\n", 1);
+	scripted_answer_times(EVENTS, 200, "id: 2-a\ndata: {}\n\n", 1);
+	scripted_answer_times(JOB "1", 200,
+	    "{\"id\":\"job-1\",\"status\":\"AwaitingCSR\"}", 1);
+	scripted_answer(JOB "1", 200, JOB_1_DONE);
+	scripted_answer(TARGETS, 200, "{\"data\":[]}");
+	scripted_answer(ROLLOUT("1"), 200, "{\"data\":[]}");
+	CHECK_INT(scripted_run(LINE), EXIT_DONE);
+	CHECK_STR(scripted_asked(1), EVENTS);
+	CHECK_INT(scripted_count(JOB "1"), 2);
+	scripted_begin();
+	scripted_answer(POST, 202, "{\"job_ids\":[\"job-1\"]}");
+	scripted_answer_times(JOB "1", 200,
+	    "{\"id\":\"job-1\",\"status\":\"AwaitingCSR\"}", 1000);
+	scripted_answer(TARGETS, 200, "{\"data\":[]}");
+	CHECK_INT(scripted_run(LINE), EXIT_UNREACHABLE);
 }
 
 /* {"data":[items 0 .. n-1 by fn]} */
@@ -190,7 +218,7 @@ a_target_without_its_deployment_is_waited_for(void)
 	    targets(TARGET("t-1", "a", "") "," TARGET("t-2", "a", "")));
 	scripted_answer(ROLLOUT("1"), 200,
 	    targets(DEPLOYED("d-1", "1", "t-1", "Completed", "success")));
-	CHECK_INT(scripted_run(LINE), EXIT_FAILED);
+	CHECK_INT(scripted_run(LINE), EXIT_UNREACHABLE);
 	CHECK_STR(captured_err(),
 	    "certctl: no deployment to t-2 has begun; see certctl jobs "
 	    "list\n");
@@ -203,7 +231,7 @@ a_deployment_that_goes_on_too_long_is_a_failure(void)
 	scripted_answer(TARGETS, 200, targets(TARGET("t-1", "a", "")));
 	scripted_answer(ROLLOUT("1"), 200,
 	    targets(DEPLOYED("d-1", "1", "t-1", "Running", "pending")));
-	CHECK_INT(scripted_run(LINE), EXIT_FAILED);
+	CHECK_INT(scripted_run(LINE), EXIT_UNREACHABLE);
 	CHECK_STR(captured_err(),
 	    "certctl: the deployment to t-1 (d-1) is still Running; it goes "
 	    "on without us\n");
@@ -375,9 +403,22 @@ refusals_are_told(void)
 	begin();
 	scripted_begin();
 	scripted_answer(POST, 409, "{\"message\":\"under way\"}");
+	scripted_answer("GET /api/v1/certificates?q=c", 200, "{\"data\":[]}");
 	CHECK_INT(scripted_run(LINE), EXIT_CONFLICT);
 	CHECK_INT(scripted_run("certs renew c --handshake"), EXIT_USAGE);
 	CHECK(strstr(captured_err(), "--handshake goes with --wait"));
+}
+
+static void
+a_name_is_looked_for_where_no_id_is(void)
+{
+	begin();
+	scripted_answer("POST /api/v1/certificates/web/renew", 404, "{}");
+	scripted_answer("GET /api/v1/certificates?q=web", 200,
+	    "{\"data\":[{\"id\":\"c\",\"name\":\"web\"}]}");
+	CHECK_INT(scripted_run("certs renew web"), EXIT_DONE);
+	CHECK_STR(captured_out(), "queued as job-1\n");
+	CHECK_INT(scripted_count(POST), 1);
 }
 
 /* Nothing listens on port 1. */
@@ -419,7 +460,8 @@ json_is_the_jobs_alone(void)
 	CHECK_STR(captured_out(), "queued as job-1\n");
 }
 
-CHECK_MAIN(CHECK_ROW(what_cannot_come_is_told),
+CHECK_MAIN(CHECK_ROW(events_say_when_to_look),
+    CHECK_ROW(what_cannot_come_is_told),
     CHECK_ROW(more_targets_than_a_page_are_all_counted),
     CHECK_ROW(one_failure_among_many_is_a_failure),
     CHECK_ROW(a_target_without_its_deployment_is_waited_for),
@@ -430,5 +472,6 @@ CHECK_MAIN(CHECK_ROW(what_cannot_come_is_told),
     CHECK_ROW(a_server_that_is_away_for_a_while_is_no_failure),
     CHECK_ROW(an_answer_that_says_nothing_is_a_failure),
     CHECK_ROW(refusals_are_told),
+    CHECK_ROW(a_name_is_looked_for_where_no_id_is),
     CHECK_ROW(a_look_from_here_is_made_where_asked_for),
     CHECK_ROW(json_is_the_jobs_alone))

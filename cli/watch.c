@@ -1,0 +1,134 @@
+#include "cli/watch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/args.h"
+#include "cli/out.h"
+#include "cli/wait.h"
+#include "common/base/enc.h"
+
+enum {
+	LIVE_MS = 250,    /* between two looks, however many events come */
+	POLL_MS = 2000,   /* without events */
+	EVER_S = 1 << 28, /* eight years */
+};
+
+bool
+watch_is_wanted(const struct cli *c)
+{
+	return args_command(c)->watches && args_flag(c, "--watch");
+}
+
+int
+watch_check(struct cli *c)
+{
+	int exit_code;
+
+	if (!args_command(c)->watches)
+		return EXIT_DONE;
+	exit_code = args_goes_with(c, "--timeout", "--watch");
+	if (exit_code != EXIT_DONE || !args_flag(c, "--watch"))
+		return exit_code;
+	if (args_has(c, "--wait")) {
+		out_error("--wait is one answer that comes late, --watch each "
+			  "that comes: give one of them");
+		return args_refuse(c);
+	}
+	if (c->format != FORMAT_CSV && c->format != FORMAT_NAME)
+		return EXIT_DONE;
+	out_error("-o %s has nothing between one answer and the next, so "
+		  "--watch does not go with it; -o json and yaml do, and "
+		  "certctl events -o csv prints changes",
+	    c->format == FORMAT_CSV ? "csv" : "name");
+	return args_refuse(c);
+}
+
+/* Of the row's kind, and of the object if it is one.  Only by what does not
+ * change: an object that leaves a list by its status is told of too. */
+static const char *
+filter(struct cli *c)
+{
+	static const char *const options[][2] = {
+	    {"--certificate-id", "certificate_id"},
+	    {"--target-id", "target_id"},
+	};
+	const struct command *m = args_command(c);
+	const char *out = arena_printf(c->arena, "kind=%s", m->watches);
+
+	if (args_count(c) > 0)
+		return arena_printf(c->arena, "%s&%s_id=%s", out, m->watches,
+		    client_escape(c, args_word(c, 0)));
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		if (args_has(c, options[i][0]))
+			out = arena_printf(c->arena, "%s&%s=%s", out,
+			    options[i][1],
+			    client_escape(c, args_value(c, options[i][0])));
+	}
+	return out;
+}
+
+/* Prints what differs from what was shown last. */
+static int
+take(struct cli *c, const struct answer *a, struct buf *shown, watch_show *show)
+{
+	int exit_code;
+
+	if (a->status == 200 && strcmp(a->text, buf_cstr(shown)) == 0)
+		return EXIT_DONE;
+	if (a->status == 200 && !c->as_json)
+		out_print("\n");
+	exit_code = show(c, a);
+	buf_reset(shown);
+	buf_puts(shown, a->text);
+	/* Who reads sees it at once; who reads no more ends it. */
+	return fflush(stdout) == 0 ? exit_code : EXIT_FAILED;
+}
+
+static int
+look_once(struct wait *w, const char *path, struct buf *shown, watch_look *look,
+    watch_show *show)
+{
+	struct cli *c = w->cli;
+	struct arena *run = c->arena;
+	struct answer a = {.status = 0};
+	int exit_code;
+
+	c->arena = arena_new();
+	exit_code = look(c, path, &a);
+	if (client_is_passing(&a))
+		exit_code = EXIT_DONE;
+	else if (exit_code == EXIT_DONE)
+		exit_code = take(c, &a, shown, show);
+	w->last = (struct answer){.status = a.status,
+	    .retry_after_s = a.retry_after_s};
+	arena_free(c->arena);
+	c->arena = run;
+	return exit_code;
+}
+
+int
+watch_go_on(struct cli *c, const char *path, const char *shown,
+    watch_look *look, watch_show *show)
+{
+	const char *limit = args_value(c, "--timeout");
+	CLEANUP(buf_fini) struct buf last;
+	int64_t seconds = EVER_S;
+	int exit_code = EXIT_DONE;
+	struct wait w;
+
+	if (limit)
+		IGNORE_RESULT(enc_parse_i64(limit, 1, EVER_S, &seconds));
+	if (fflush(stdout) != 0)
+		return EXIT_FAILED;
+	buf_init(&last, 0);
+	buf_puts(&last, shown);
+	wait_init(&w, c, seconds, POLL_MS);
+	wait_listen(&w, filter(c));
+	do {
+		exit_code = look_once(&w, path, &last, look, show);
+		w.pause_ms = wake_is_live(w.wake) ? LIVE_MS : POLL_MS;
+	} while (exit_code == EXIT_DONE && wait_pause(&w));
+	wait_fini(&w);
+	return exit_code;
+}
