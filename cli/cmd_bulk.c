@@ -13,6 +13,7 @@
 #include "cli/args.h"
 #include "cli/body.h"
 #include "cli/cli.h"
+#include "cli/names.h"
 #include "cli/out.h"
 #include "cli/render.h"
 #include "common/json/json.h"
@@ -117,24 +118,50 @@ confirm(void)
 	return EXIT_FAILED;
 }
 
-/* Counts what would be done, and shows it. */
-static int
-count(struct cli *c, const struct bulk *b, const char *body, bool is_asked)
+static struct answer
+ask_count(struct cli *c, const char *body)
 {
-	struct answer a = client_call(c, "POST",
+	return client_call(c, "POST",
 	    arena_printf(c->arena, "%s?dry_run=true", args_command(c)->path),
 	    body);
-	int exit_code = check_counts(c, b, &a);
+}
+
+/* The body with ids in the place of names, and what it would do. */
+static int
+resolve(struct cli *c, const char **body, struct answer *out)
+{
+	bool has_names = false;
+	int exit_code;
+
+	*out = ask_count(c, *body);
+	if (out->status != 200 || !out->json ||
+	    !json_get(out->json, "unknown_ids"))
+		return EXIT_DONE; /* what was refused is told later */
+	exit_code =
+	    names_of_unknown(c, json_get(out->json, "unknown_ids"), &has_names);
+	if (exit_code == EXIT_DONE && has_names) {
+		exit_code = make_body(c, body);
+		*out = ask_count(c, *body);
+	}
+	return exit_code;
+}
+
+/* Shows what would be done. */
+static int
+show_count(struct cli *c, const struct bulk *b, const struct answer *a,
+    bool is_asked)
+{
+	int exit_code = check_counts(c, b, a);
 
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (c->as_json && is_asked)
-		render_text(c, a.text);
+		render_text(c, a->text);
 	else if (!c->as_json) {
-		print_counters(c, b, a.json, b->to_do);
-		print_waiting(c, a.json);
+		print_counters(c, b, a->json, b->to_do);
+		print_waiting(c, a->json);
 	}
-	IGNORE_RESULT(print_left(c, a.json)); /* only counted so far */
+	IGNORE_RESULT(print_left(c, a->json)); /* only counted so far */
 	return EXIT_DONE;
 }
 
@@ -147,12 +174,16 @@ run(struct cli *c, const struct bulk *b)
 	const char *body, *path = args_command(c)->path;
 	int64_t failed = 0;
 	struct answer a;
-	int exit_code = make_body(c, &body);
+	int exit_code = names_before(c, "certs");
 
+	if (exit_code == EXIT_DONE)
+		exit_code = make_body(c, &body);
+	if (exit_code == EXIT_DONE && (is_dry || !is_sure || args_count(c) > 0))
+		exit_code = resolve(c, &body, &a);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (is_dry || !is_sure) {
-		exit_code = count(c, b, body, is_dry);
+		exit_code = show_count(c, b, &a, is_dry);
 		if (exit_code == EXIT_DONE && !is_dry)
 			exit_code = confirm();
 		if (exit_code != EXIT_DONE || is_dry)

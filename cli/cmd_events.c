@@ -10,6 +10,7 @@
 #include "cli/args.h"
 #include "cli/call.h"
 #include "cli/cli.h"
+#include "cli/names.h"
 #include "cli/out.h"
 #include "cli/render.h"
 #include "cli/stream.h"
@@ -168,6 +169,10 @@ cmd_events(struct cli *c)
 		ret = enc_parse_i64(seconds, 1, FOR_MAX_S, &n);
 	if (ret != RC_OK)
 		return EXIT_USAGE; /* the usage allows no such value */
+	/* An id that nobody has is no failure of a stream. */
+	exit_code = names_before(c, NULL);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
 	if (seconds)
 		l.until_ms = clock_boot_ms() + n * 1000;
 	if (seconds) /* also of a connection that hangs */

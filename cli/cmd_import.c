@@ -12,6 +12,7 @@
 #include "cli/import/readers.h"
 #include "cli/import/renewals.h"
 #include "cli/import/servers.h"
+#include "cli/names.h"
 #include "cli/out.h"
 
 static int
@@ -139,7 +140,12 @@ cmd_import(struct cli *c)
 		return exit_code;
 	plan_make(c->arena, im, &opts, &plan);
 	missing = find_missing(c, &plan);
-	if (!missing)
+	if (!missing) {
+		exit_code = names_before(c, NULL);
+		opts = read_opts(c);
+		plan_make(c->arena, im, &opts, &plan);
+	}
+	if (!missing && exit_code == EXIT_DONE)
 		exit_code = plan_check(c, &plan);
 	if (exit_code != EXIT_DONE)
 		return exit_code;

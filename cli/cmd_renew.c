@@ -9,6 +9,7 @@
 #include <cjson/cJSON.h>
 
 #include "cli/args.h"
+#include "cli/names.h"
 #include "cli/out.h"
 #include "cli/render.h"
 #include "cli/rollout.h"
@@ -208,11 +209,24 @@ print_jobs(const struct renewal *r)
 	render_text(r->cli, buf_cstr(&text));
 }
 
+static struct answer
+ask_for_it(struct renewal *r)
+{
+	struct cli *c = r->cli;
+
+	r->certificate = client_escape(c, args_word(c, 0));
+	return client_call(c, "POST",
+	    arena_printf(c->arena, "/api/v1/certificates/%s/renew%s",
+		r->certificate, args_flag(c, "--force") ? "?force=true" : ""),
+	    NULL);
+}
+
 int
 cmd_certs_renew(struct cli *c)
 {
 	struct renewal r = {.cli = c};
 	int64_t seconds = WAIT_DEFAULT_S;
+	bool has_name;
 	struct answer a;
 	int exit_code;
 
@@ -221,12 +235,13 @@ cmd_certs_renew(struct cli *c)
 		exit_code = args_goes_with(c, "--handshake", "--wait");
 	if (exit_code != EXIT_DONE)
 		return exit_code;
-	r.certificate = client_escape(c, args_word(c, 0));
 	wait_init(&r.wait, c, seconds, LOOK_EVERY_MS);
-	a = client_call(c, "POST",
-	    arena_printf(c->arena, "/api/v1/certificates/%s/renew%s",
-		r.certificate, args_flag(c, "--force") ? "?force=true" : ""),
-	    NULL);
+	a = ask_for_it(&r);
+	exit_code = names_after(c, &a, &has_name);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (has_name)
+		a = ask_for_it(&r);
 	exit_code = client_check_json(c, &a);
 	if (exit_code == EXIT_DONE)
 		exit_code = read_jobs(&r, &a);

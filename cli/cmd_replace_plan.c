@@ -11,6 +11,7 @@
 
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/names.h"
 #include "cli/out.h"
 #include "cli/render.h"
 #include "cli/replace_words.h"
@@ -177,12 +178,26 @@ print_plan(struct cli *c, const struct cJSON *plan)
 	print_waves(c, plan);
 }
 
+/* The issuers may be given by their names. */
+static int
+send_ends(struct cli *c, const char *path, const char *(*body)(struct cli *c),
+    struct answer *out)
+{
+	bool has_names;
+	int exit_code;
+
+	*out = client_call(c, "POST", path, body(c));
+	exit_code = names_after(c, out, &has_names);
+	if (exit_code == EXIT_DONE && has_names)
+		*out = client_call(c, "POST", path, body(c));
+	return exit_code;
+}
+
 int
 cmd_replace(struct cli *c)
 {
 	bool is_plan = args_flag(c, "--plan");
 	bool is_sure = args_flag(c, "--yes");
-	const char *body;
 	struct answer a;
 	int exit_code;
 
@@ -190,11 +205,11 @@ cmd_replace(struct cli *c)
 		out_error("--within is a question to a plan: add --plan");
 		return EXIT_USAGE;
 	}
-	body = make_body(c);
 	c->call_seconds = PLAN_SECONDS;
 	if (is_plan || !is_sure) {
-		a = client_call(c, "POST", ALL "/plan", body);
-		exit_code = client_check_json(c, &a);
+		exit_code = send_ends(c, ALL "/plan", make_body, &a);
+		if (exit_code == EXIT_DONE)
+			exit_code = client_check_json(c, &a);
 		if (exit_code != EXIT_DONE)
 			return exit_code;
 		if (!c->as_json)
@@ -207,8 +222,9 @@ cmd_replace(struct cli *c)
 		if (exit_code != EXIT_DONE)
 			return exit_code;
 	}
-	a = client_call(c, "POST", ALL, body);
-	exit_code = client_check_json(c, &a);
+	exit_code = send_ends(c, ALL, make_body, &a);
+	if (exit_code == EXIT_DONE)
+		exit_code = client_check_json(c, &a);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	return show_done(c, &a,
@@ -241,8 +257,10 @@ cmd_replace_excluded(struct cli *c)
 	struct arena *whole = c->arena;
 	char after[ID_MAX + 1] = "";
 	struct answer a;
-	int exit_code;
+	int exit_code = names_before(c, NULL);
 
+	if (exit_code != EXIT_DONE)
+		return exit_code;
 	do {
 		const char *body, *next;
 

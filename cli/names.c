@@ -8,7 +8,10 @@
 #include "cli/out.h"
 #include "common/json/json.h"
 
-enum { TEXT_MAX = 512 };
+enum {
+	TEXT_MAX = 512,
+	UNKNOWN_MAX = 100, /* more of them are no names but mistakes */
+};
 
 bool
 names_may_help(const struct cli *c, const struct answer *a)
@@ -85,20 +88,96 @@ change_name(struct cli *c, const char *noun, const char **value)
 	return EXIT_DONE;
 }
 
+struct changing {
+	bool has_changed;
+	bool asks_first;             /* whether it is an id */
+	const char *but;             /* this noun's stay; or NULL */
+	const struct cJSON *unknown; /* these certificates alone; or NULL */
+	size_t left;                 /* how many may be looked for */
+};
+
+static bool
+is_id(struct cli *c, const char *noun, const char *word)
+{
+	const struct command *get = args_sibling(c, noun, "get");
+	const char *hole = get && get->path ? strstr(get->path, "{}") : NULL;
+	struct answer a;
+
+	if (!hole)
+		return false;
+	a = client_call(c, "GET",
+	    arena_printf(c->arena, "%.*s%s%s", (int)(hole - get->path),
+		get->path, client_escape(c, word), hole + 2),
+	    NULL);
+	return a.status == 200;
+}
+
+static bool
+is_among(const struct cJSON *texts, const char *word)
+{
+	const struct cJSON *item;
+
+	cJSON_ArrayForEach(item, texts)
+	{
+		if (cJSON_IsString(item) &&
+		    strcmp(item->valuestring, word) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int
 change(struct cli *c, const char *noun, const char **value, void *arg)
 {
+	struct changing *ch = arg;
 	const char *before = *value;
-	int exit_code = change_name(c, noun, value);
+	int exit_code;
 
+	if (ch->but && strcmp(ch->but, noun) == 0)
+		return EXIT_DONE;
+	if (ch->unknown &&
+	    (strcmp(noun, "certs") != 0 || !is_among(ch->unknown, before)))
+		return EXIT_DONE;
+	if (ch->left == 0 || (ch->asks_first && is_id(c, noun, before)))
+		return EXIT_DONE;
+	ch->left--;
+	exit_code = change_name(c, noun, value);
 	if (*value != before)
-		*(bool *)arg = true;
+		ch->has_changed = true;
 	return exit_code;
 }
 
 int
 names_to_ids(struct cli *c, bool *out_changed)
 {
-	*out_changed = false;
-	return args_change_ids(c, change, out_changed);
+	struct changing ch = {.left = SIZE_MAX};
+	int exit_code = args_change_ids(c, change, &ch);
+
+	*out_changed = ch.has_changed;
+	return exit_code;
+}
+
+int
+names_after(struct cli *c, const struct answer *a, bool *out_again)
+{
+	*out_again = false;
+	return names_may_help(c, a) ? names_to_ids(c, out_again) : EXIT_DONE;
+}
+
+int
+names_before(struct cli *c, const char *but)
+{
+	struct changing ch = {.asks_first = true, .but = but, .left = SIZE_MAX};
+
+	return args_change_ids(c, change, &ch);
+}
+
+int
+names_of_unknown(struct cli *c, const struct cJSON *unknown, bool *out_changed)
+{
+	struct changing ch = {.unknown = unknown, .left = UNKNOWN_MAX};
+	int exit_code = args_change_ids(c, change, &ch);
+
+	*out_changed = ch.has_changed;
+	return exit_code;
 }

@@ -9,11 +9,23 @@
 
 #include "cli/cli.h"
 
+struct cJSON;
+
 /* Whether the answer may be so because an id is a name. */
 bool names_may_help(const struct cli *c, const struct answer *a);
 /* Puts ids in the place of words and values that are names; *out_changed:
  * there were such.  Another exit code than EXIT_DONE, told: several objects
  * have that name. */
 int names_to_ids(struct cli *c, bool *out_changed);
+/* Both: *out_again when the call is to be made again, with ids. */
+int names_after(struct cli *c, const struct answer *a, bool *out_again);
+/* The same before a call that would not say that it knows no such id: each is
+ * asked for as an id first.  but: a noun whose words stay as they are, or
+ * NULL. */
+int names_before(struct cli *c, const char *but);
+/* The same of certificates that an answer named as unknown, an array of
+ * texts. */
+int names_of_unknown(struct cli *c, const struct cJSON *unknown,
+    bool *out_changed);
 
 #endif

@@ -57,8 +57,10 @@ what_failed_is_no_success(void)
 	    "3 matched, 1 revoked, 1 skipped, 1 failed\n");
 	CHECK_INT(scripted_run_json("certs bulk-revoke a --yes"), EXIT_FAILED);
 	CHECK_STR(captured_out(), COUNTS("1", "1") "\n");
-	CHECK_INT(scripted_count(REVOKE), 2);
-	CHECK_STR(scripted_asked(0), REVOKE);
+	/* Each is counted first, which says whether an id is a name. */
+	CHECK_INT(scripted_count(REVOKE), 4);
+	CHECK_STR(scripted_asked(0), REVOKE "?dry_run=true");
+	CHECK_STR(scripted_asked(1), REVOKE);
 }
 
 static void
@@ -68,6 +70,7 @@ ids_that_nobody_knows_are_told_and_no_success(void)
 	scripted_answer(REVOKE, 200,
 	    "{\"total_matched\":1,\"total_revoked\":1,\"total_skipped\":0,"
 	    "\"total_failed\":0,\"unknown_ids\":[\"b\",\"c\"]}");
+	scripted_answer("GET /api/v1/certificates?q=", 200, "{\"data\":[]}");
 	CHECK_INT(scripted_run("certs bulk-revoke a b c --yes"), EXIT_FAILED);
 	CHECK_STR(captured_out(),
 	    "1 matched, 1 revoked, 0 skipped, 0 failed\n");
@@ -75,6 +78,25 @@ ids_that_nobody_knows_are_told_and_no_success(void)
 	CHECK_INT(scripted_run_json("certs bulk-revoke a b c --yes"),
 	    EXIT_FAILED);
 	CHECK_STR(captured_err(), "");
+}
+
+/* Only what nobody has as an id may be a name. */
+static void
+a_name_stands_for_its_certificate(void)
+{
+	scripted_begin();
+	scripted_answer_times(REVOKE "?dry_run=true", 200,
+	    "{\"total_matched\":1,\"total_revoked\":1,\"total_skipped\":0,"
+	    "\"total_failed\":0,\"unknown_ids\":[\"web\"]}",
+	    1);
+	scripted_answer("GET /api/v1/certificates?q=web", 200,
+	    "{\"data\":[{\"id\":\"mc-web\",\"name\":\"web\"},"
+	    "{\"id\":\"mc-web2\",\"name\":\"web2\"}]}");
+	scripted_answer(REVOKE, 200, COUNTS("2", "0"));
+	CHECK_INT(scripted_run("certs bulk-revoke a web --yes"), EXIT_DONE);
+	CHECK_STR(scripted_body(), "{\"reason\":\"unspecified\","
+				   "\"certificate_ids\":[\"a\",\"mc-web\"]}");
+	CHECK_INT(scripted_count("GET"), 1);
 }
 
 static void
@@ -111,6 +133,7 @@ every_option_stands_in_the_body(void)
 	    COUNTS("1", "0"));
 	scripted_answer("POST /api/v1/certificates/bulk-reassign", 200,
 	    COUNTS("1", "0"));
+	scripted_answer("GET /api/v1/", 200, "{}"); /* all are ids */
 	CHECK_INT(scripted_run("certs bulk-renew --agent-id a --issuer-id i "
 			       "--owner-id o --profile-id p --team-id t --yes"),
 	    EXIT_DONE);
@@ -126,7 +149,7 @@ every_option_stands_in_the_body(void)
 	    EXIT_USAGE);
 	CHECK_INT(scripted_run("certs bulk-revoke c1 --dryrun --yes"),
 	    EXIT_USAGE);
-	CHECK_INT(scripted_count("POST"), 2);
+	CHECK_INT(scripted_count("POST"), 3);
 }
 
 static void
@@ -151,6 +174,7 @@ CHECK_MAIN(CHECK_ROW(a_dry_run_counts_alone),
     CHECK_ROW(without_a_yes_nothing_is_changed),
     CHECK_ROW(what_failed_is_no_success),
     CHECK_ROW(ids_that_nobody_knows_are_told_and_no_success),
+    CHECK_ROW(a_name_stands_for_its_certificate),
     CHECK_ROW(an_answer_without_counts_is_no_success),
     CHECK_ROW(a_count_that_is_refused_ends_it),
     CHECK_ROW(every_option_stands_in_the_body),
