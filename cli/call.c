@@ -77,6 +77,7 @@ static int
 agree(struct cli *c, const struct command *m)
 {
 	if (!m->asks || args_flag(c, "--yes") ||
+	    (m->asks_with && !args_flag(c, m->asks_with)) ||
 	    (m->flags & COMMAND_CALL && args_flag(c, "--dry-run")))
 		return EXIT_DONE;
 	out_tell("%s", fill(c, m->asks, NULL));

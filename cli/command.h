@@ -88,6 +88,7 @@ struct command {
 	const char *last_word; /* "fingerprint_sha256" */
 	const char *done;
 	const char *asks; /* what cannot be undone, before it is agreed to */
+	const char *asks_with; /* only with that flag it cannot; or NULL */
 	/* The kind of live events that tells when it is another; brings
 	 * --watch. */
 	const char *watches;

@@ -89,11 +89,11 @@ def test_the_successor_is_made_in_the_last_third_and_signs_when_it_is_named(plan
     bundle = plane.dir / "bundle.pem"
     bundle.write_text(done.stdout)
     assert done.stdout.count("BEGIN CERTIFICATE") == 2
-    assert plane.cli("issuers", "switch", ISSUER, "0" * 64).returncode == 5
+    assert plane.cli("issuers", "switch", ISSUER, "0" * 64, "--yes").returncode == 5
     assert by_state(plane)["current"]["fingerprint_sha256"] == before["fingerprint_sha256"]
-    done = plane.cli("issuers", "switch", ISSUER, after["fingerprint_sha256"])
+    done = plane.cli("issuers", "switch", ISSUER, after["fingerprint_sha256"], "--yes")
     assert done.returncode == 0, done.stderr
-    assert plane.cli("issuers", "switch", ISSUER, after["fingerprint_sha256"]).returncode == 0  # again: it is so already
+    assert plane.cli("issuers", "switch", ISSUER, after["fingerprint_sha256"], "--yes").returncode == 0  # again: it is so already
     states = by_state(plane)
     assert {s: ca["fingerprint_sha256"] for s, ca in states.items()} == {
         "current": after["fingerprint_sha256"], "former": before["fingerprint_sha256"]}

@@ -271,8 +271,8 @@ def test_hierarchies(plane):
     text, _ = said(plane, "intermediates", "get", child)
     assert "CN=Child CA" in text
     assert plane.cli("intermediates", "retire", child, "--note", "over").stdout.startswith("retiring")
-    assert plane.cli("intermediates", "retire", child, "--confirm").stdout == "retired for good\n"
-    assert plane.cli("intermediates", "retire", child, "--confirm").returncode == 5
+    assert plane.cli("intermediates", "retire", child, "--confirm", "--yes").stdout == "retired for good\n"
+    assert plane.cli("intermediates", "retire", child, "--confirm", "--yes").returncode == 5
 
 
 # --- renew --wait ---

@@ -130,14 +130,14 @@ def test_the_command_line_turns_one_and_says_what_it_came_to(plane):
         assert "paused" in cli(plane, "pause", ident) and "goes on" in cli(plane, "resume", ident)
         assert "it goes on" in cli(plane, "watch", ident, "--timeout", "1", code=6)
         assert "replacement" in cli(plane, "--issuer", old, "--to", "iss-local", "--yes", code=5)
-        assert "cancelled" in cli(plane, "cancel", ident)
+        assert "cancelled" in cli(plane, "cancel", ident, "--yes")
         assert "it was cancelled" in cli(plane, "watch", ident, code=1)
     finally:
         plane.processes["agent-1"].signal(18)
     assert row(plane, ident)[0] == "cancelled" and plane.value("SELECT count(*) FROM managed_certificates WHERE issuer_id = %s", new) == 0
     for words, code, says in ((["--issuer", old], 2, "--to"), (["--issuer", old, "--to", "nobody", "--plan"], 3, "to_issuer_id"),
                               (["get", "nobody"], 3, "not found"), (["--issuer", old, "--to", new], 2, "--yes"),
-                              (["cancel", ident], 5, "has ended")):
+                              (["cancel", ident], 2, "--yes"), (["cancel", ident, "--yes"], 5, "has ended")):
         assert says in cli(plane, *words, code=code).replace("Not found", "not found"), words
 
 
