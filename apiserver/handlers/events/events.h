@@ -9,6 +9,8 @@
 #include <stddef.h>
 
 #include "apiserver/live/event.h"
+#include "apiserver/policy/path.h"
+#include "common/base/arena.h"
 #include "common/base/attr.h"
 #include "common/base/rc.h"
 #include "common/op/op.h"
@@ -17,7 +19,7 @@ enum {
 	EVENT_VALUES_MAX = 100, /* of one filter */
 };
 
-/* What one listener asked for; its texts live in its op's arena. */
+/* What one listener asked for; its texts live in the arena it was read in. */
 struct event_filter {
 	bool says_kinds;
 	unsigned kinds; /* bits */
@@ -26,8 +28,8 @@ struct event_filter {
 };
 
 /* Of the query.  RC_INVALID: *out_why names what can't be used. */
-rc event_filter_read(struct op *op, struct event_filter *out,
-    const char **out_why) MUST_CHECK;
+rc event_filter_read(struct arena *a, const struct path *query,
+    struct event_filter *out, const char **out_why) MUST_CHECK;
 /* Whether it asks for that event; by the kinds that it is allowed. */
 bool event_filter_has(const struct event_filter *f, unsigned allowed,
     const struct event *e);

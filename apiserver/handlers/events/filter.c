@@ -3,9 +3,7 @@
  */
 #include <string.h>
 
-#include "apiserver/edge/request.h"
 #include "apiserver/handlers/events/events.h"
-#include "apiserver/policy/path.h"
 #include "common/base/attr.h"
 
 static const char *const key_names[EVENT_NKEYS] = {
@@ -27,7 +25,7 @@ static const char *const statuses[] = {"Pending", "Active", "Expiring",
 
 /* Who waits for what never comes is told so. */
 static bool
-are_statuses(struct op *op, const char *const *items, size_t n,
+are_statuses(struct arena *a, const char *const *items, size_t n,
     const char **out_why)
 {
 	size_t k;
@@ -38,7 +36,7 @@ are_statuses(struct op *op, const char *const *items, size_t n,
 				break;
 		}
 		if (k == ARRAY_LEN(statuses)) {
-			*out_why = op_printf(op,
+			*out_why = arena_printf(a,
 			    "status: there is no \"%s\"; docs/reference/"
 			    "events.md has those of each kind",
 			    items[i]);
@@ -50,17 +48,16 @@ are_statuses(struct op *op, const char *const *items, size_t n,
 
 /* Those between commas; NULL and why not. */
 static const char **
-split(struct op *op, const char *name, const char *text, size_t *out_n,
+split(struct arena *a, const char *name, const char *text, size_t *out_n,
     const char **out_why)
 {
-	char *copy = op_printf(op, "%s", text), *rest = copy, *item;
-	const char **items =
-	    arena_alloc(op_arena(op), EVENT_VALUES_MAX * sizeof(*items));
+	char *copy = arena_printf(a, "%s", text), *rest = copy, *item;
+	const char **items = arena_alloc(a, EVENT_VALUES_MAX * sizeof(*items));
 
 	*out_n = 0;
 	while ((item = strsep(&rest, ",")) != NULL) {
 		if (*out_n == EVENT_VALUES_MAX || !path_id_is_valid(item)) {
-			*out_why = op_printf(op,
+			*out_why = arena_printf(a,
 			    "%s: 1 to %d ids or words, commas between", name,
 			    EVENT_VALUES_MAX);
 			return NULL;
@@ -71,11 +68,11 @@ split(struct op *op, const char *name, const char *text, size_t *out_n,
 }
 
 static rc
-read_kinds(struct op *op, struct event_filter *f, const char *text,
+read_kinds(struct arena *a, struct event_filter *f, const char *text,
     const char **out_why)
 {
 	size_t n, k;
-	const char **items = split(op, "kind", text, &n, out_why);
+	const char **items = split(a, "kind", text, &n, out_why);
 
 	if (!items)
 		return RC_INVALID;
@@ -87,7 +84,7 @@ read_kinds(struct op *op, struct event_filter *f, const char *text,
 				break;
 		}
 		if (k == EVENT_NKINDS) {
-			*out_why = op_printf(op,
+			*out_why = arena_printf(a,
 			    "kind: there is no \"%s\"; there are agent, "
 			    "certificate, condition, deployment and job",
 			    items[i]);
@@ -99,25 +96,25 @@ read_kinds(struct op *op, struct event_filter *f, const char *text,
 }
 
 rc
-event_filter_read(struct op *op, struct event_filter *out, const char **out_why)
+event_filter_read(struct arena *a, const struct path *query,
+    struct event_filter *out, const char **out_why)
 {
 	struct event_filter f = {.kinds = (1U << EVENT_NKINDS) - 1};
-	const char *text = req_query(op, "kind");
+	const char *text = path_query(query, "kind");
 	rc ret = RC_OK;
 
-	if (text)
-		ret = read_kinds(op, &f, text, out_why);
-	else if (req_has_query(op, "kind"))
+	if (text && *text)
+		ret = read_kinds(a, &f, text, out_why);
+	else if (text)
 		ret = RC_INVALID, *out_why = "kind: one is missing";
 	for (size_t i = 0; ret == RC_OK && i < EVENT_NKEYS; i++) {
-		text = req_query(op, key_names[i]);
-		if (!text && !req_has_query(op, key_names[i]))
+		text = path_query(query, key_names[i]);
+		if (!text)
 			continue;
-		f.values[i] =
-		    split(op, key_names[i], text ? text : "", &f.n[i], out_why);
+		f.values[i] = split(a, key_names[i], text, &f.n[i], out_why);
 		if (!f.values[i] ||
 		    (i == EVENT_KEY_STATUS &&
-			!are_statuses(op, f.values[i], f.n[i], out_why)))
+			!are_statuses(a, f.values[i], f.n[i], out_why)))
 			ret = RC_INVALID;
 	}
 	if (ret == RC_OK)

@@ -119,7 +119,8 @@ events_start(struct op *op)
 		return op_fail(op, RC_INVALID,
 		    "there is no filter \"%s\"; see docs/reference/events.md",
 		    why);
-	ret = event_filter_read(op, &s->filter, &why);
+	ret = event_filter_read(op_arena(op),
+	    &((struct request *)op_owner(op))->path, &s->filter, &why);
 	if (ret != RC_OK)
 		return op_fail(op, ret, "%s", why);
 	ret = read_place(op, s);
