@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ca_kinds import LISTED
-from fleet import ROOT, wait_for
+from fleet import ROOT, Timeout, wait_for
 from test_issuers_conformance import die_at, make, numbers, order, plane, row  # noqa: F401
 
 LEAST, MOST = 8, 500  # orders that are asked for by one list
@@ -140,7 +140,11 @@ def test_what_it_does_not_show_is_asked_for_by_itself(plane, ca):  # noqa: F811
         # Stopped by the end of its tick's budget, or by an answer that came too late on a busy machine: it need not wait.
         plane.query(DUE, jobs[1:2])
         return False
-    wait_for(is_placed_again, 20, "the second order", every=0.5)
+    try:
+        wait_for(is_placed_again, 20, "the second order", every=0.5)
+    except Timeout as e:
+        raise AssertionError((row(plane, jobs[1], "to_jsonb(jobs)"), plane.query("SELECT to_jsonb(l) FROM lanes l WHERE issuer_id = %s", ca.id),
+                              list(ca.sim.log)[-20:])) from e
     alone = asked_alone(ca)
     # Whatever stopped it before it was placed, it is asked for once more then.
     assert alone[waits] == 1 and alone[forgotten] >= 1 and ca.orders() == LEAST + 1
