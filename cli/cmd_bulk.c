@@ -130,15 +130,19 @@ ask_count(struct cli *c, const char *body)
 static int
 resolve(struct cli *c, const char **body, struct answer *out)
 {
+	const struct cJSON *unknown;
 	bool has_names = false;
 	int exit_code;
 
 	*out = ask_count(c, *body);
-	if (out->status != 200 || !out->json ||
-	    !json_get(out->json, "unknown_ids"))
+	if (out->status != 200 || !out->json)
 		return EXIT_DONE; /* what was refused is told later */
-	exit_code =
-	    names_of_unknown(c, json_get(out->json, "unknown_ids"), &has_names);
+	unknown = json_get(out->json, "unknown_ids");
+	if (!unknown)
+		unknown = json_get(out->json, "errors");
+	if (!unknown)
+		return EXIT_DONE;
+	exit_code = names_of_unknown(c, unknown, &has_names);
 	if (exit_code == EXIT_DONE && has_names) {
 		exit_code = make_body(c, body);
 		*out = ask_count(c, *body);

@@ -91,10 +91,18 @@ change_name(struct cli *c, const char *noun, const char **value)
 struct changing {
 	bool has_changed;
 	bool asks_first;             /* whether it is an id */
-	const char *but;             /* this noun's stay; or NULL */
+	const char *but;             /* this noun's ids stay; or NULL */
 	const struct cJSON *unknown; /* these certificates alone; or NULL */
 	size_t left;                 /* how many may be looked for */
 };
+
+/* Whether the server takes it for an id: others it refuses unread. */
+static bool
+may_be_id(const char *word)
+{
+	return word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS"
+				 "TUVWXYZ0123456789._:-")] == '\0';
+}
 
 static bool
 is_id(struct cli *c, const char *noun, const char *word)
@@ -112,15 +120,21 @@ is_id(struct cli *c, const char *noun, const char *word)
 	return a.status == 200;
 }
 
+/* Of texts, or of objects that say what is wrong with a certificate. */
 static bool
-is_among(const struct cJSON *texts, const char *word)
+is_among(const struct cJSON *list, const char *word)
 {
 	const struct cJSON *item;
+	const char *text;
 
-	cJSON_ArrayForEach(item, texts)
+	cJSON_ArrayForEach(item, list)
 	{
-		if (cJSON_IsString(item) &&
-		    strcmp(item->valuestring, word) == 0)
+		if (cJSON_IsString(item))
+			text = item->valuestring;
+		else if (json_str(item, "certificate_id", TEXT_MAX, &text) !=
+			 RC_OK)
+			continue;
+		if (strcmp(text, word) == 0)
 			return true;
 	}
 	return false;
@@ -133,12 +147,13 @@ change(struct cli *c, const char *noun, const char **value, void *arg)
 	const char *before = *value;
 	int exit_code;
 
-	if (ch->but && strcmp(ch->but, noun) == 0)
+	if (ch->but && strcmp(ch->but, noun) == 0 && may_be_id(before))
 		return EXIT_DONE;
 	if (ch->unknown &&
 	    (strcmp(noun, "certs") != 0 || !is_among(ch->unknown, before)))
 		return EXIT_DONE;
-	if (ch->left == 0 || (ch->asks_first && is_id(c, noun, before)))
+	if (ch->left == 0 ||
+	    (ch->asks_first && may_be_id(before) && is_id(c, noun, before)))
 		return EXIT_DONE;
 	ch->left--;
 	exit_code = change_name(c, noun, value);

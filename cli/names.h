@@ -20,11 +20,11 @@ int names_to_ids(struct cli *c, bool *out_changed);
 /* Both: *out_again when the call is to be made again, with ids. */
 int names_after(struct cli *c, const struct answer *a, bool *out_again);
 /* The same before a call that would not say that it knows no such id: each is
- * asked for as an id first.  but: a noun whose words stay as they are, or
- * NULL. */
+ * asked for as an id first.  but: a noun whose words stay as they are unless
+ * they can be no ids, or NULL. */
 int names_before(struct cli *c, const char *but);
-/* The same of certificates that an answer named as unknown, an array of
- * texts. */
+/* The same of certificates that an answer named as unknown: an array of texts,
+ * or of objects with a certificate_id. */
 int names_of_unknown(struct cli *c, const struct cJSON *unknown,
     bool *out_changed);
 

@@ -550,7 +550,10 @@ def test_cli(world, team):
     assert world.cli("certs", "bulk-renew", ids[0], "--yes", "--idempotency-key", "once").returncode != 0, "another request"
     done = world.cli("certs", "bulk-reassign", *ids, "no-such", "--owner-id", "o-other", "--yes", "-o", "json")
     assert done.returncode == 1 and json.loads(done.stdout)["total_failed"] == 1, done
-    done = world.cli("certs", "bulk-revoke", ids[0], "--reason", "superseded", "--yes")
+    named = world.value("UPDATE managed_certificates SET name = 'by its name ' || id WHERE id = %s RETURNING name", ids[0])
+    done = world.cli("certs", "bulk-reassign", named, "--owner-id", "o-other", "--yes")
+    assert done.returncode == 0 and "1 matched" in done.stdout, done
+    done = world.cli("certs", "bulk-revoke", named, "--reason", "superseded", "--yes")
     assert done.returncode == 0 and "1 revoked" in done.stdout, done
     done = world.cli("certs", "revoke", ids[1], "--reason", "keyCompromise", "--yes")
     assert done.returncode == 0 and done.stdout == "revoked\n", done

@@ -90,6 +90,7 @@ def test_the_successor_is_made_in_the_last_third_and_signs_when_it_is_named(plan
     bundle.write_text(done.stdout)
     assert done.stdout.count("BEGIN CERTIFICATE") == 2
     assert plane.cli("issuers", "switch", ISSUER, "0" * 64, "--yes").returncode == 5
+    assert plane.cli("issuers", "switch", ISSUER, after["fingerprint_sha256"]).returncode == 2  # nobody was asked
     assert by_state(plane)["current"]["fingerprint_sha256"] == before["fingerprint_sha256"]
     done = plane.cli("issuers", "switch", ISSUER, after["fingerprint_sha256"], "--yes")
     assert done.returncode == 0, done.stderr

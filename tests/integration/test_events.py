@@ -430,7 +430,7 @@ def test_command(fleet):
     flip(fleet, "mc-42", "cli")
     done = fleet.cli("events", "--kind", "certificate", "--certificate-id", "mc-42", "--since", place, "--for", "2", "-o", "json")
     assert done.returncode == 0 and [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["mc-42"] * 2, done
-    done = fleet.cli("events", "--certificate-id", "mc-42", "--since", place, "--for", "1")
+    done = fleet.cli("events", "--certificate-id", "cert 42", "--since", place, "--for", "1")
     assert done.returncode == 0 and "certificate" in done.stdout and "edited" in done.stdout and len(done.stdout.splitlines()) == 2, done
     assert fleet.cli("events", "--kind", "nothing", "--for", "1").returncode == 1
     assert fleet.cli("events", "--since", "x", "--for", "1").returncode == 1

@@ -97,6 +97,22 @@ a_name_stands_for_its_certificate(void)
 	CHECK_STR(scripted_body(), "{\"reason\":\"unspecified\","
 				   "\"certificate_ids\":[\"a\",\"mc-web\"]}");
 	CHECK_INT(scripted_count("GET"), 1);
+	scripted_begin();
+	scripted_answer_times("POST /api/v1/certificates/bulk-reassign?", 200,
+	    "{\"total_matched\":1,\"total_reassigned\":0,\"total_skipped\":0,"
+	    "\"total_failed\":1,\"errors\":[{\"certificate_id\":\"web\","
+	    "\"error\":\"no such certificate\"}]}",
+	    1);
+	scripted_answer("GET /api/v1/certificates?q=web", 200,
+	    "{\"data\":[{\"id\":\"mc-web\",\"name\":\"web\"}]}");
+	scripted_answer("GET /api/v1/owners/o", 200, "{}");
+	scripted_answer("POST /api/v1/certificates/bulk-reassign", 200,
+	    "{\"total_matched\":1,\"total_reassigned\":1,\"total_skipped\":0,"
+	    "\"total_failed\":0}");
+	CHECK_INT(scripted_run("certs bulk-reassign web --owner-id o --yes"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_body(),
+	    "{\"owner_id\":\"o\",\"certificate_ids\":[\"mc-web\"]}");
 }
 
 static void
