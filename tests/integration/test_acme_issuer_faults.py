@@ -70,6 +70,18 @@ def test_an_order_whose_answer_is_lost(plane, acme, sim, order, fault, lists):  
     assert len(versions(plane, name)) == 1
 
 
+def test_an_order_whose_answer_is_lost_is_the_newest_of_many(plane, acme, sim, order):  # noqa: F811
+    """An account has had more orders than are looked at."""
+    sim.behave(lists=True)
+    earlier = {"status": "valid", "identifiers": [{"type": "dns", "value": "earlier.example.test"}], "authzs": [], "replaces": None}
+    with sim.lock:
+        sim.orders.update({-n: dict(earlier) for n in range(100, 0, -1)})
+    sim.fault("POST /new-order", close="after")
+    name, job = order(acme)
+    completed_with_help(plane, job)
+    assert len([n for n in sim.orders if n > 0]) == 1 and len(versions(plane, name)) == 1
+
+
 def completed_with_help(plane, job):  # noqa: F811
     def look():
         status, error = row(plane, job)

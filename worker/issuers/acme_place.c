@@ -7,7 +7,7 @@
 #include "common/log/log.h"
 #include "worker/issuers/acme_text.h"
 
-#define LISTED_MAX 10
+#define LISTED_MAX 20 /* looked at, the newest first */
 
 /* --- placing --- */
 
@@ -152,6 +152,14 @@ acme_place(void *order, issuer_answer_fn *done, void *arg)
 
 static void look_at_next(struct acme_order *o);
 
+/* The i-th from the end, where CAs put what came last: an account may have had
+ * more orders than can be looked at. */
+static const char *
+candidate(const struct acme_order *o, size_t i)
+{
+	return o->listed[o->nlisted - 1 - i];
+}
+
 static bool
 has_name(const struct cJSON *identifiers, const struct san *name)
 {
@@ -190,7 +198,7 @@ on_candidate(void *arg, const struct acme_reply *r)
 	struct acme_order *o = arg;
 
 	if (r->is_good && may_be_ours(o, r->http->json)) {
-		o->url = o->listed[o->at - 1];
+		o->url = candidate(o, o->at - 1);
 		o->note = "";
 		acme_order_pending(o, "found among the account's orders",
 		    ACME_SOON_MS, 0);
@@ -208,7 +216,7 @@ look_at_next(struct acme_order *o)
 		acme_order_answer(o, ISSUER_NO_ORDER,
 		    "none of its orders is ours", 0);
 	else
-		acme_order_ask(o, o->listed[o->at++], NULL, on_candidate);
+		acme_order_ask(o, candidate(o, o->at++), NULL, on_candidate);
 }
 
 static void
