@@ -76,6 +76,22 @@
 	{ \
 		"--config", "JSON", "its settings, an object", OPTION_JSON \
 	}
+#define ISSUER_CONFIG \
+	{ \
+		"--config", "JSON", \
+		    "its settings, an object, as docs/reference/issuers says " \
+		    "of each type; of GenericCA {\"validity_days\": 90}", \
+		    OPTION_JSON \
+	}
+#define TARGET_CONFIG \
+	{ \
+		"--config", "JSON", \
+		    "its settings, an object: cert_path and key_path, where " \
+		    "the server's configuration looks; host, port and " \
+		    "server_name, where a handshake proves what is served; " \
+		    "all of them: docs/operator/agents.md", \
+		    OPTION_JSON \
+	}
 #define CRITERIA \
 	{"--agent-id", "AGENT", "on that agent's targets"}, \
 	    {"--issuer-id", "ISSUER", "of that issuer"}, \

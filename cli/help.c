@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/command.h"
 #include "cli/out.h"
+#include "common/base/attr.h"
 #include "common/base/enc.h"
 
 enum { WIDTH_DEFAULT = 80, WIDTH_MIN = 40, WIDTH_MAX = 500, NAMES_MAX = 30 };
@@ -156,6 +157,35 @@ show_exit_codes(const struct page *p)
 	    "allowed, 5 conflict, 6 unreachable or out of time");
 }
 
+/* What people come for, by the commands that it takes: no noun says it. */
+static const struct noun tasks[] = {
+    {"first certificate",
+	"certctl agents create, targets create, certs create, certs renew "
+	"--wait"},
+    {"new key", "of a certificate: certctl certs renew; of a person or "
+		"program: certctl api-keys rotate"},
+    {"another CA",
+	"certctl issuers create, replace --plan; a root's successor: certctl "
+	"issuers succeed, issuers switch"},
+    {"another worker", "start certctl-worker there; certctl status lists it: "
+		       "docs/operator/workers.md"},
+    {"backup, restore", "docs/operator/runbooks/postgres-backup.md; then "
+			"certctl recover"},
+    {"something wrong", "certctl status, explain, doctor"},
+};
+
+static void
+show_tasks(const struct page *p)
+{
+	size_t names = 0;
+
+	out_print("\nwhat is done most, step by step in docs/README.md:\n");
+	for (size_t i = 0; i < ARRAY_LEN(tasks); i++)
+		names = wider(names, tasks[i].name);
+	for (size_t i = 0; i < ARRAY_LEN(tasks); i++)
+		entry(p, names, tasks[i].name, tasks[i].help);
+}
+
 static void
 show_all(const struct page *p)
 {
@@ -168,6 +198,7 @@ show_all(const struct page *p)
 		names = wider(names, nouns[i].name);
 	for (size_t i = 0; i < nnouns; i++)
 		entry(p, names, nouns[i].name, nouns[i].help);
+	show_tasks(p);
 	out_print("\n");
 	fold(p, 0, 0,
 	    "certctl NOUN --help shows its verbs, certctl NOUN VERB --help all "

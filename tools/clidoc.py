@@ -26,7 +26,7 @@ HEAD = """# Commands of certctl
 - `--dry-run` shows method, path and body, and sends nothing.
 - What cannot be undone is asked about; `--yes` answers. Without a terminal nothing is asked: without `--yes` it is refused.
 
-What is printed, formats and failures: [cli-output.md](cli-output.md).
+What is printed, formats and failures: [cli-output.md](cli-output.md). Which of these a task takes: [the index](../README.md).
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 the server cannot be reached or is not ready, or the time to wait is over.
 

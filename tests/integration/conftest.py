@@ -30,7 +30,7 @@ LONGEST = ("test_cli", "test_properties", "test_mutations", "test_bench", "test_
            "test_digicert", "test_conditions", "test_hostile_ca", "test_audit_api", "test_audit_cli", "test_notify",
            "test_growth", "test_bulk", "test_texts", "test_lint_certificates", "test_lists", "test_interrupted",
            "test_held_rows", "test_agent_bad", "test_rest", "test_conditions_real", "test_processes", "test_failover_suite",
-           "test_floods", "test_servers", "test_held", "test_renewal", "test_agent_adopt", "test_monitoring",
+           "test_floods", "test_tutorials", "test_servers", "test_held", "test_renewal", "test_agent_adopt", "test_monitoring",
            "test_acme_validate", "test_bus_certificates", "test_host_faults", "test_duties", "test_hosts", "test_limits",
            "test_health_checks", "test_hierarchy", "test_idle_duties", "test_pooler", "test_refusals", "test_alerts",
            "test_policies", "test_restore", "test_ocsp", "test_route_audit", "test_acme_clients", "test_steps")
