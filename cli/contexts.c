@@ -91,12 +91,34 @@ wipe_json(void *arg)
 	cJSON_Delete(arg);
 }
 
+/* Texts, and no others: one that is not read as its own CA would leave the
+ * system's roots in its place. */
+static bool
+has_only_texts(const struct cJSON *object)
+{
+	static const char *const names[] = {"server", "api_key", "ca_pem"};
+	const struct cJSON *item;
+
+	cJSON_ArrayForEach(item, object)
+	{
+		size_t i = 0;
+
+		while (
+		    i < ARRAY_LEN(names) && strcmp(names[i], item->string) != 0)
+			i++;
+		if (i == ARRAY_LEN(names) || !cJSON_IsString(item))
+			return false;
+	}
+	return true;
+}
+
 static bool
 is_context(const struct cJSON *item)
 {
 	const char *text;
 
 	return cJSON_IsObject(item) && contexts_is_name(item->string) &&
+	       has_only_texts(item) &&
 	       json_str(item, "server", URL_MAX, &text) == RC_OK &&
 	       strncmp(text, "https://", 8) == 0;
 }
@@ -108,6 +130,13 @@ is_ours(const struct cJSON *json)
 
 	if (!cJSON_IsObject(json) || !cJSON_IsObject(all))
 		return false;
+	cJSON_ArrayForEach(item, json)
+	{
+		if (strcmp(item->string, "contexts") != 0 &&
+		    (strcmp(item->string, "current") != 0 ||
+			!cJSON_IsString(item)))
+			return false;
+	}
 	cJSON_ArrayForEach(item, all)
 	{
 		if (!is_context(item))
@@ -131,7 +160,15 @@ read_open(struct contexts *s, int fd)
 		return fail(s, "", strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return fail(s, "it is no regular file", "");
-	if ((st.st_mode & 077) != 0 || st.st_uid != geteuid()) {
+	if (st.st_uid != geteuid()) {
+		out_error("%s: it belongs to another user (number %u), who "
+			  "could say which server gets a key",
+		    s->path, (unsigned)st.st_uid);
+		out_tell("To fix it: run certctl as its owner, or set "
+			 "XDG_CONFIG_HOME to a directory of your own.");
+		return EXIT_FAILED;
+	}
+	if ((st.st_mode & 077) != 0) {
 		out_error("%s: it holds keys, and is not yours alone (mode "
 			  "%04o)",
 		    s->path, (unsigned)st.st_mode & 07777);

@@ -274,6 +274,23 @@ def test_a_file_of_keys_that_others_can_read_is_refused(fleet, says, home, tmp_p
     path.write_text('{"contexts": {"a": {"server": "http://x"}}}')
     done = fleet.cli("certs", "list", **home)
     assert done.returncode == 2 and "no contexts of certctl" in done.stderr
+    # A CA that is not read as one would be trust in any root of the system.
+    for odd in ({"ca_pem": 5}, {"ca_pen": "x"}, {"api_key": None}):
+        path.write_text(json.dumps({"contexts": {"a": {"server": url(fleet)} | odd}}))
+        assert "no contexts of certctl" in fleet.cli("context", "list", **home).stderr
+    if os.geteuid() == 0:
+        os.chown(path, 1, 1)
+        assert "belongs to another user (number 1)" in fleet.cli("context", "list", **home).stderr
+
+
+def test_a_key_of_the_environment_is_of_its_server(fleet, says, home, tmp_path):
+    asked = says(200, {"status": "ready"})
+    words = ["context", "add", "prod", "--server", url(fleet), "--fingerprint", fingerprint(fleet)]
+    other = home | {"CERTCTL_SERVER_URL": "https://elsewhere.test:8443", "CERTCTL_API_KEY": "k-elsewhere"}
+    done = fleet.cli(*words, **other)
+    assert done.returncode == 2 and "https://elsewhere.test:8443" in done.stderr and "k-elsewhere" not in done.stderr
+    assert not asked and not (tmp_path / "certctl" / "contexts.json").exists()
+    assert fleet.cli(*words, "--api-key", "k-own", **other).returncode == 0
 
 
 def test_a_ca_in_a_file_is_kept_with_the_context(fleet, says, home):
