@@ -27,7 +27,8 @@ SELECT crl_store($1, $2::bigint, $3, $4::bytea, $5::bigint, to_timestamp($6::big
 
 -- These two and the revocations share a transaction.
 -- name: crl_fetch_begin :many
-SELECT b.outcome, b.type, b.config, b.now, b.snapshot::text AS snapshot, b.crl_number, b.this_update, b.ca_fingerprint
+SELECT b.outcome, b.type, b.config, b.now, b.snapshot::text AS snapshot, b.crl_number, b.this_update, b.next_update,
+    b.ca_fingerprint
 FROM crl_fetch_begin($1, $2::bigint, $3) b;
 
 -- name: crl_fetch_issued :many

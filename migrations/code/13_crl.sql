@@ -105,7 +105,7 @@ END $$;
 -- task is the only one that runs the script until the time of a run is over, whatever becomes of this worker.  No row: the
 -- lease is lost.
 CREATE FUNCTION crl_fetch_begin(p_worker text, p_lease bigint, p_task text) RETURNS TABLE (outcome text, type text, config text,
-    now bigint, snapshot pg_snapshot, crl_number bigint, this_update bigint, ca_fingerprint text)
+    now bigint, snapshot pg_snapshot, crl_number bigint, this_update bigint, next_update bigint, ca_fingerprint text)
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_now timestamptz := engine_now(); v_task tasks; v_issuer issuers; v_until timestamptz;
 BEGIN
@@ -125,20 +125,27 @@ BEGIN
         outcome := 'go';
     END IF;
     RETURN QUERY SELECT outcome, v_issuer.type::text, coalesce(v_issuer.config, '{}')::text, floor(extract(epoch FROM v_now))::bigint,
-        pg_current_snapshot(), k.crl_number, floor(extract(epoch FROM k.this_update))::bigint, k.ca_fingerprint
+        pg_current_snapshot(), k.crl_number, floor(extract(epoch FROM k.this_update))::bigint, floor(extract(epoch FROM k.next_update))::bigint,
+        k.ca_fingerprint
     FROM (SELECT 1) one LEFT JOIN crl_cache k ON k.list = v_task.subject;
 END $$;
 
--- By what its signer is known: a certificate of the issuer's with its chain, for each of its newest chains.
+-- By what its signer is known: a certificate of the issuer's with its chain, for each of its newest chains.  They are looked
+-- for among some of its certificates by serial, which are of all its time, and among the last that anybody issued: a CA that
+-- has another key now may have issued one by it, of thousands.
 CREATE FUNCTION crl_fetch_issued(p_worker text, p_lease bigint, p_task text) RETURNS TABLE (pem text)
 LANGUAGE sql STABLE SECURITY DEFINER AS $$
-    SELECT d.leaf || c.pem FROM (SELECT s.chain_id, min(s.pem_chain) AS leaf
-        FROM (SELECT v.chain_id, v.pem_chain FROM certificate_versions v
-            WHERE v.issuer_id = (SELECT t.issuer_id FROM tasks t
-                    WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running')
-                AND v.chain_id IS NOT NULL ORDER BY v.serial_number DESC LIMIT policy_crl_chains_looked()) s
-        GROUP BY s.chain_id ORDER BY s.chain_id DESC LIMIT policy_crl_chains()) d
-    JOIN certificate_chains c ON c.id = d.chain_id ORDER BY c.id DESC
+    WITH its AS MATERIALIZED (SELECT t.issuer_id AS id FROM tasks t
+        WHERE t.id = p_task AND t.leased_by = p_worker AND t.lease_id = p_lease AND t.status = 'Running'),
+    looked AS (
+        (SELECT v.id, v.chain_id FROM certificate_versions v WHERE v.issuer_id = (SELECT i.id FROM its i) AND v.chain_id IS NOT NULL
+            ORDER BY v.serial_number DESC LIMIT policy_crl_chains_looked())
+        UNION ALL SELECT n.id, n.chain_id FROM (SELECT v.id, v.chain_id, v.issuer_id FROM certificate_versions v
+            ORDER BY v.id DESC LIMIT policy_crl_chains_looked()) n
+        WHERE n.issuer_id = (SELECT i.id FROM its i) AND n.chain_id IS NOT NULL)
+    SELECT v.pem_chain || c.pem FROM (SELECT l.chain_id, max(l.id) AS id FROM looked l
+        GROUP BY l.chain_id ORDER BY l.chain_id DESC LIMIT policy_crl_chains()) d
+    JOIN certificate_chains c ON c.id = d.chain_id JOIN certificate_versions v ON v.id = d.id ORDER BY c.id DESC
 $$;
 
 -- What goes into it, by serial.  A certificate that expired is kept for a while, so that it stands in a list made after its
@@ -162,7 +169,8 @@ SET enable_mergejoin = on AS $$
 $$;
 
 -- The task is done: its list is kept unless a later one stands there already.  Outcomes: stored, older (noted with
--- p_why_older), lost.  One that was fetched may be the one that is there, and numbers of another key's lists say nothing.
+-- p_why_older), lost.  One that was fetched may be the one that is there, and numbers of another key's lists say nothing, nor
+-- does that of one that has ended.
 -- p_lacks: which revocations are not in it, for people.
 CREATE FUNCTION crl_store(p_worker text, p_lease bigint, p_task text, p_der bytea, p_number bigint, p_this timestamptz,
     p_next timestamptz, p_revoked int, p_etag text, p_ca text, p_snapshot pg_snapshot, p_ms int, p_why_older text,
@@ -183,7 +191,7 @@ BEGIN
         generation_duration_ms = excluded.generation_duration_ms, revoked_count = excluded.revoked_count,
         etag = excluded.etag, ca_fingerprint = excluded.ca_fingerprint, snapshot = excluded.snapshot, updated_at = v_now
         WHERE CASE v_kind WHEN 'crl_fetch' THEN k.this_update <= excluded.this_update
-                AND (k.crl_number <= excluded.crl_number OR k.ca_fingerprint <> excluded.ca_fingerprint)
+                AND (k.crl_number <= excluded.crl_number OR k.ca_fingerprint <> excluded.ca_fingerprint OR k.next_update <= v_now)
             ELSE k.crl_number < excluded.crl_number END;
     v_stored := FOUND;
     INSERT INTO crl_generation_events (issuer_id, crl_number, duration_ms, revoked_count, started_at, succeeded, error)

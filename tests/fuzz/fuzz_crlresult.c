@@ -87,6 +87,7 @@ judge(struct arena *a, const void *bytes, size_t len)
 	    .issued = issued,
 	    .nissued = 1,
 	    .served_number = SERVED_NUMBER,
+	    .served_next_update_unix = NOW + 1,
 	    .revoked = revoked,
 	    .nrevoked = 2};
 	struct crlresult result;

@@ -63,14 +63,14 @@ class Ca:
                 .not_valid_before(now - HOUR).not_valid_after(now + 24 * HOUR)
                 .add_extension(x509.BasicConstraints(is_ca, None), True).sign(self.key, hashes.SHA256()).public_bytes(PEM).decode())
 
-    def issued(self, serial=1, chain=True):
+    def issued(self, serial=1, chain=True, id=None):
         """A certificate of it is known here."""
-        leaf = self.signed(x509.Name([]), ec.generate_private_key(ec.SECP256R1()), False, serial)
+        leaf = self.signed(x509.Name([]), ec.generate_private_key(ec.SECP256R1()), False, serial or 1)
         root = self.signed(self.name, self.key, True, 1)
         self.plane.query("WITH c AS (INSERT INTO certificate_chains (sha256, pem) SELECT sha256(convert_to(%s, 'UTF8')), %s WHERE %s RETURNING id) "
                          "INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256, pem_chain, "
-                         "issuer_id, job_id, chain_id) SELECT 'certver-' || %s || %s, 'demo', %s, now(), now() + interval '1 day', '', %s, %s, 'x', "
-                         "(SELECT c.id FROM c)", root, root, chain, self.id, str(serial), f"{serial:040x}", leaf, self.id)
+                         "issuer_id, job_id, chain_id) SELECT %s, 'demo', %s, now(), now() + interval '1 day', '', %s, %s, 'x', "
+                         "(SELECT c.id FROM c)", root, root, chain, id or f"certver-{self.id}{serial}", f"{serial:040x}", leaf, self.id)
         return self
 
     def makes(self, number=1, revoked=(), pem=False, key=None, age=HOUR / 2, life=24 * HOUR, raw=None):
@@ -229,6 +229,29 @@ def test_a_bad_one_replaces_nothing(keep):
     for ca, der in zip(cas, lists):
         ca.wait_served(der)
         assert ca.conditions() == {}
+
+
+def test_a_ca_that_counts_anew_is_served_again_once_the_list_has_ended(kept):
+    der = kept.makes(number=3, age=HOUR / 4)
+    kept.rested(hours=13)
+    wait_for(kept.conditions, 30, "the failure")
+    assert "number 3, and 10 is served until" in kept.conditions()["crl_not_fetched"] and kept.served()[::2] == (200, kept.first)
+    kept.rested(hours=12)
+    kept.at_once()
+    kept.wait_served(der)
+    assert kept.conditions() == {}
+
+
+def test_a_ca_with_another_key_is_known_by_one_certificate_of_thousands(plane, kept):
+    """Its serials are random: the only one by the new key may be the lowest."""
+    plane.query("INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256, pem_chain, issuer_id, "
+                "job_id, chain_id) SELECT 'certver-0-' || v.issuer_id || n, v.certificate_id, lpad(to_hex(n + 100), 40, 'f'), v.not_before, v.not_after, '', v.pem_chain, "
+                "v.issuer_id, 'x', v.chain_id FROM certificate_versions v, generate_series(1, policy_crl_chains_looked()) n WHERE v.issuer_id = %s", kept.id)
+    kept.key = ec.generate_private_key(ec.SECP256R1())
+    kept.issued(serial=0, id=plane.value("SELECT id_new('certver')"))
+    der = kept.makes(number=1, age=HOUR / 4)
+    kept.rested(hours=13)
+    kept.wait_served(der)
 
 
 SAID = [("echo one >&2; echo 'the CA is closed' >&2; exit 7", 'crl_script ended with status 7: "the CA is closed"'),

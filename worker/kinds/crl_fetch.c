@@ -125,6 +125,8 @@ read_known(struct op *op)
 		f->rules.served_number = db_i64(r, 0, db_col(r, "crl_number"));
 		f->rules.served_this_update_unix =
 		    db_i64(r, 0, db_col(r, "this_update"));
+		f->rules.served_next_update_unix =
+		    db_i64(r, 0, db_col(r, "next_update"));
 	}
 	read_issued(op);
 	read_revoked(op);

@@ -1,21 +1,24 @@
 #include "common/pki/cert/crlresult.h"
 
 #include <inttypes.h>
+#include <openssl/asn1t.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
 #include "common/pki/asn1/pem.h"
 #include "common/pki/cert/cert.h"
+#include "common/pki/cert/crlentries.h"
+#include "common/pki/cert/crlscan.h"
 
 #define CERTS_MAX 9 /* a leaf and its chain */
-#define LACKS_NAMED 5
 
 struct reading {
 	struct arena *a;
 	const struct crlresult_rules *rules;
 	struct crlresult *out;
-	X509_CRL *crl;
+	struct crlscan scan;
+	X509_CRL *crl; /* but for its entries */
 	const char *why;
 };
 
@@ -59,20 +62,31 @@ find_der(struct reading *r, const char *bytes, size_t len)
 static rc
 parse(struct reading *r)
 {
-	const struct span *der = &r->out->der;
-	const uint8_t *p = der->p;
+	static const char not_der[] =
+	    "it cannot be read as a revocation list, or is not in DER";
+	const struct span *head = &r->scan.head;
+	const uint8_t *p;
 	unsigned char *again = NULL;
 	bool is_same;
+	rc ret;
 	int len;
 
-	r->crl = d2i_X509_CRL(NULL, &p, (long)der->len);
-	if (!r->crl || p != der->p + der->len)
-		return refuse(r, "it cannot be read as a revocation list");
+	ret = crlscan_cut(r->a, r->out->der, &r->scan);
+	if (ret == RC_TOO_LARGE) {
+		r->why = "what it has beside its entries is longer than 64 KiB";
+		return ret;
+	}
+	if (ret != RC_OK)
+		return refuse(r, not_der);
+	p = head->p;
+	r->crl = d2i_X509_CRL(NULL, &p, (long)head->len);
+	if (!r->crl || p != head->p + head->len)
+		return refuse(r, not_der);
 	len = i2d_X509_CRL(r->crl, &again);
-	is_same = len > 0 && (size_t)len == der->len &&
-		  memcmp(again, der->p, der->len) == 0;
+	is_same = len > 0 && (size_t)len == head->len &&
+		  memcmp(again, head->p, head->len) == 0;
 	OPENSSL_free(again);
-	return is_same ? RC_OK : refuse(r, "it is not in DER");
+	return is_same ? RC_OK : refuse(r, not_der);
 }
 
 /* --- whose it is --- */
@@ -107,6 +121,25 @@ is_the_ca(X509 *leaf, X509 *ca)
 	       X509_verify(leaf, key) == 1;
 }
 
+/* X509_CRL_verify, over all of it. */
+static bool
+is_signed_by(const struct reading *r, EVP_PKEY *key)
+{
+	ASN1_STRING *tbs = ASN1_STRING_type_new(V_ASN1_SEQUENCE);
+	const ASN1_BIT_STRING *signature;
+	const X509_ALGOR *algorithm;
+	bool is_good;
+
+	X509_CRL_get0_signature(r->crl, &signature, &algorithm);
+	is_good =
+	    tbs &&
+	    ASN1_STRING_set(tbs, r->scan.tbs.p, (int)r->scan.tbs.len) == 1 &&
+	    ASN1_item_verify(ASN1_ITEM_rptr(ASN1_SEQUENCE), algorithm,
+		signature, tbs, key) == 1;
+	ASN1_STRING_free(tbs);
+	return is_good;
+}
+
 /* RC_NOT_FOUND: another one's. */
 static rc
 check_signer(struct reading *r, X509 *ca)
@@ -116,7 +149,7 @@ check_signer(struct reading *r, X509 *ca)
 
 	if (X509_NAME_cmp(X509_CRL_get_issuer(r->crl),
 		X509_get_subject_name(ca)) != 0 ||
-	    X509_CRL_verify(r->crl, X509_get0_pubkey(ca)) != 1)
+	    !is_signed_by(r, X509_get0_pubkey(ca)))
 		return RC_NOT_FOUND;
 	/* UINT32_MAX where the certificate does not say. */
 	if (!(X509_get_key_usage(ca) & KU_CRL_SIGN))
@@ -244,9 +277,6 @@ check_scope(struct reading *r)
 static rc
 check_critical(struct reading *r)
 {
-	STACK_OF(X509_REVOKED) *all = X509_CRL_get_REVOKED(r->crl);
-	int n = all ? sk_X509_REVOKED_num(all) : 0;
-
 	for (int i = -1;
 	     (i = X509_CRL_get_ext_by_critical(r->crl, 1, i)) >= 0;) {
 		const X509_EXTENSION *e = X509_CRL_get_ext(r->crl, i);
@@ -256,13 +286,26 @@ check_critical(struct reading *r)
 			return refuse(r, "it has a critical extension that is "
 					 "not known");
 	}
-	for (int i = 0; i < n; i++)
-		if (X509_REVOKED_get_ext_by_critical(sk_X509_REVOKED_value(all,
-							 i),
-			1, -1) >= 0)
-			return refuse(r, "one of its entries has a critical "
-					 "extension that is not known");
-	r->out->nentries = (size_t)n;
+	return RC_OK;
+}
+
+static rc
+check_entries(struct reading *r)
+{
+	const struct crlresult_rules *k = r->rules;
+	struct crlentries found;
+	rc ret;
+
+	ret = crlentries_read(r->a, r->scan.entries, k->revoked, k->nrevoked,
+	    &found);
+	if (ret != RC_OK)
+		return refuse(r, "one of its entries is none, or is not in "
+				 "DER");
+	if (found.has_critical)
+		return refuse(r, "one of its entries has a critical extension "
+				 "that is not known");
+	r->out->nentries = found.n;
+	r->out->lacks = found.lacks;
 	return RC_OK;
 }
 
@@ -276,14 +319,19 @@ check_newer(struct reading *r)
 
 	if (!k->served_ca)
 		return RC_OK;
-	/* Numbers of another key's lists are not of the same row. */
+	/* Numbers of another key's lists are not of the same row.  A CA that
+	 * was restored may count anew: once the one that is here has ended
+	 * nobody gets it any more, and the times alone say which is newer. */
 	if (strcmp(k->served_ca, out->ca_fingerprint) == 0 &&
-	    out->number < k->served_number)
+	    out->number < k->served_number &&
+	    k->served_next_update_unix > k->now_unix)
 		return refuse(r,
 		    arena_printf(r->a,
 			"it is older than the one that is served: number "
-			"%" PRId64 ", and %" PRId64 " is served",
-			out->number, k->served_number));
+			"%" PRId64 ", and %" PRId64 " is served until %s; "
+			"have the CA go on from there",
+			out->number, k->served_number,
+			cert_time_text(r->a, k->served_next_update_unix)));
 	if (out->this_update_unix < k->served_this_update_unix)
 		return refuse(r,
 		    arena_printf(r->a,
@@ -292,43 +340,6 @@ check_newer(struct reading *r)
 			cert_time_text(r->a, out->this_update_unix),
 			cert_time_text(r->a, k->served_this_update_unix)));
 	return RC_OK;
-}
-
-static bool
-has_serial(X509_CRL *crl, const uint8_t serial[CRL_SERIAL_BYTES])
-{
-	BIGNUM *n = BN_bin2bn(serial, CRL_SERIAL_BYTES, NULL);
-	ASN1_INTEGER *i = n ? BN_to_ASN1_INTEGER(n, NULL) : NULL;
-	X509_REVOKED *found = NULL;
-	/* 2: removed from it again (removeFromCRL). */
-	bool is_there = i && X509_CRL_get0_by_serial(crl, &found, i) == 1;
-
-	ASN1_INTEGER_free(i);
-	BN_free(n);
-	return is_there;
-}
-
-static void
-find_lacks(struct reading *r)
-{
-	const char *named = "";
-	size_t n = 0;
-
-	for (size_t i = 0; i < r->rules->nrevoked; i++) {
-		const uint8_t *serial = r->rules->revoked[i].serial;
-
-		if (has_serial(r->crl, serial))
-			continue;
-		if (n < LACKS_NAMED)
-			named = arena_printf(r->a, "%s%s%s", named,
-			    n > 0 ? ", " : "", crl_serial_text(r->a, serial));
-		n++;
-	}
-	if (n > 0)
-		r->out->lacks = arena_printf(r->a,
-		    "%zu of what is revoked here %s not in the CA's list: %s%s",
-		    n, n == 1 ? "is" : "are", named,
-		    n > LACKS_NAMED ? ", ..." : "");
 }
 
 rc
@@ -355,7 +366,7 @@ crlresult_read(struct arena *a, const struct crlresult_rules *rules,
 	if (ret == RC_OK)
 		ret = check_newer(&r);
 	if (ret == RC_OK)
-		find_lacks(&r);
+		ret = check_entries(&r);
 	X509_CRL_free(r.crl);
 	ERR_clear_error();
 	if (ret == RC_OK)

@@ -33,7 +33,7 @@ struct crlresult_rules {
 	size_t nissued;
 	/* What is served; NULL for nothing. */
 	const char *served_ca; /* as in struct crlresult */
-	int64_t served_number, served_this_update_unix;
+	int64_t served_number, served_this_update_unix, served_next_update_unix;
 	/* What is revoked here. */
 	const struct crl_entry *revoked;
 	size_t nrevoked;

@@ -295,7 +295,7 @@ test_bytes(void)
 	more[1] = (char)(more[1] + 1);
 	more[2] = 0;
 	memcpy(more + 3, der.p + 2, der.len - 2);
-	check_why(judge(&k, more, der.len + 1), "it is not in DER");
+	check_why(judge(&k, more, der.len + 1), "is not in DER");
 	big = arena_alloc(a, CRLRESULT_BYTES_MAX + 1);
 	CHECK_INT(crlresult_read(a, &k, big, CRLRESULT_BYTES_MAX + 1, &out,
 		      &why),
@@ -350,9 +350,14 @@ test_an_older_one(void)
 	k.served_ca = info.fingerprint_sha256;
 	k.served_number = 10;
 	k.served_this_update_unix = NOW - HOUR;
+	k.served_next_update_unix = NOW + 1;
 	check_why(judge(&k, der.p, der.len), NULL);
 	k.served_number = 11;
-	check_why(judge(&k, der.p, der.len), "number 10, and 11 is served");
+	check_why(judge(&k, der.p, der.len),
+	    "number 10, and 11 is served until 2027-01-15");
+	/* One that has ended keeps no CA from counting anew. */
+	k.served_next_update_unix = NOW;
+	check_why(judge(&k, der.p, der.len), NULL);
 	/* Another key has numbers of its own. */
 	k.served_ca = "0a";
 	check_why(judge(&k, der.p, der.len), NULL);
