@@ -4,6 +4,7 @@
  */
 #include "cli/cli.h"
 #include "cli/command.h"
+#include "common/policy/rule_words.h"
 
 #define REASONS \
 	"unspecified|keyCompromise|caCompromise|affiliationChanged|" \
@@ -17,23 +18,31 @@
 #define JOB_STATUS \
 	"Pending|AwaitingCSR|AwaitingApproval|Running|Completed|Failed|" \
 	"Cancelled"
-#define EXCLUDED_REASON \
-	"acme_client|agent_offline|approval|archived|csr|expired|gone|held|" \
-	"job_open|key|life|moved_on|name_constrained|name_email|name_ip|" \
-	"name_uri|name_wildcard|no_key_holder|policy_forbids|profile_off|" \
-	"profile_pins|revoked|short_lived|usage"
-/* Of all kinds of events. */
-#define EVENT_STATUS \
-	"Pending|Active|Expiring|Expired|RenewalInProgress|Failed|Revoked|" \
-	"Archived|AwaitingCSR|AwaitingApproval|Running|Completed|Cancelled|" \
-	"Online|Offline|Degraded|Retired|Deployed|Raised"
 #define ISSUER_TYPES \
 	"GenericCA|ACME|StepCA|VaultPKI|OpenSSL|DigiCert|Sectigo|Entrust|" \
 	"GlobalSign|GoogleCAS|AWSACMPCA|EJBCA"
-#define RULE_TYPES \
-	"AllowedIssuers|AllowedDomains|RequiredMetadata|AllowedEnvironments|" \
-	"RenewalLeadTime|CertificateLifetime"
 #define SEVERITIES "Warning|Error|Critical"
+
+/* Words that others have too, each behind a bar; the first bar is passed
+ * over. */
+static const char event_statuses[] =
+#define EVENT_STATUS(word) "|" word
+#include "common/policy/event_statuses.def"
+#undef EVENT_STATUS
+    ;
+static const char excluded_reasons[] =
+#define EXCLUDED(word, says) "|" word
+#include "common/issuer/excluded.def"
+#undef EXCLUDED
+    ;
+static const char rule_types[] =
+#define RULE_TYPE(type, sentence) "|" type
+    RULE_TYPE_TABLE(RULE_TYPE)
+#undef RULE_TYPE
+    ;
+#define EVENT_STATUSES (event_statuses + 1)
+#define EXCLUDED_REASONS (excluded_reasons + 1)
+#define RULE_TYPES (rule_types + 1)
 
 /* How a row is written. */
 #define GET(of) .method = "GET", .path = (of)

@@ -18,10 +18,11 @@ static const char *const key_names[EVENT_NKEYS] = {
 };
 
 /* Of all kinds. */
-static const char *const statuses[] = {"Pending", "Active", "Expiring",
-    "Expired", "RenewalInProgress", "Failed", "Revoked", "Archived",
-    "AwaitingCSR", "AwaitingApproval", "Running", "Completed", "Cancelled",
-    "Online", "Offline", "Degraded", "Retired", "Deployed", "Raised"};
+static const char *const statuses[] = {
+#define EVENT_STATUS(word) word,
+#include "common/policy/event_statuses.def"
+#undef EVENT_STATUS
+};
 
 /* Who waits for what never comes is told so. */
 static bool
