@@ -12,7 +12,7 @@
 
 #include "cli/import/files.h"
 #include "cli/import/words.h"
-#include "cli/import/yaml_tree.h"
+#include "cli/yaml_read.h"
 #include "common/base/enc.h"
 #include "common/base/text.h"
 #include "common/json/json.h"
@@ -280,7 +280,7 @@ cert_manager_read(struct import *im, const char *path, const char *text,
 	const char *why;
 	rc ret;
 
-	ret = yaml_tree_read(im->arena, text, len, &documents, &why);
+	ret = yaml_read_texts(im->arena, text, len, &documents, &why);
 	if (ret != RC_OK) {
 		import_note(im, path, why);
 		return;

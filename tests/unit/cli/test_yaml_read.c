@@ -8,6 +8,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "common/base/buf.h"
 #include "common/json/json.h"
 #include "tests/unit/check.h"
 
@@ -106,6 +107,57 @@ what_json_has_no_word_for_is_refused(void)
 	CHECK(strstr(read_text("a: b\0c", 6), "UTF-8"));
 }
 
+/* The JSON of an export, or why not. */
+static const char *
+texts(const char *text)
+{
+	const struct cJSON *out = NULL;
+	const char *why = NULL;
+	rc ret;
+
+	arena_free(a);
+	a = arena_new();
+	ret = yaml_read_texts(a, text, strlen(text), &out, &why);
+	if (ret == RC_OK)
+		return json_text(a, out);
+	CHECK(out == NULL);
+	return why;
+}
+
+static void
+an_export_is_documents_of_texts(void)
+{
+	CHECK_STR(texts("a: 1\nb: [x, {c: ''}]\n---\nd: |\n  e\n"),
+	    "[{\"a\":\"1\",\"b\":[\"x\",{\"c\":\"\"}]},{\"d\":\"e\\n\"}]");
+	CHECK_STR(texts("a: no\nA: 010\nb:\n"),
+	    "[{\"a\":\"no\",\"A\":\"010\",\"b\":\"\"}]");
+	CHECK_STR(texts(""), "[]");
+	CHECK_STR(texts("---\n---\nx"), "[\"\",\"x\"]");
+	CHECK_STR(texts("a: 1\nb: *x\n"), "an alias is not taken in line 2");
+	CHECK_STR(texts("a: &x 1\n"), "an anchor is not taken in line 1");
+	CHECK_STR(texts("a: !!str 1\n"), "a tag is not taken in line 1");
+	CHECK_STR(texts("<<: 1\n"), "a merge key is not taken in line 1");
+	CHECK_STR(texts("a: 1\na: 2\n"), "\"a\" stands there twice in line 2");
+	CHECK_STR(texts("? [a]\n: b\n"), "a key is no text in line 1");
+	CHECK(strstr(texts("a: 1\n---\nb: [1\nc"), " in line "));
+	CHECK_STR(texts("\xff"), "it is no UTF-8");
+}
+
+/* What is read, or why not, of a mapping of so many keys. */
+static const char *
+keys(size_t n)
+{
+	struct buf b;
+	const char *out;
+
+	buf_init(&b, 0);
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&b, "k%zu: 1\n", i);
+	out = READ(buf_cstr(&b));
+	buf_fini(&b);
+	return out;
+}
+
 static void
 limits_hold(void)
 {
@@ -128,8 +180,36 @@ limits_hold(void)
 	CHECK_INT(yaml_read(a, text, (YAML_NODES_MAX - 1) * 4, &out, &why),
 	    RC_OK);
 	free(text);
+	CHECK_INT(keys(YAML_KEYS_MAX)[0], '{');
+	CHECK(strstr(keys(YAML_KEYS_MAX + 1), "too many keys in line 2001"));
+}
+
+static void
+an_export_may_hold_more(void)
+{
+	const struct cJSON *out = NULL;
+	const char *why = NULL;
+	struct buf b;
+
+	buf_init(&b, 0);
+	while (b.len <= YAML_BYTES_MAX)
+		buf_puts(&b, "- a: b\n");
+	CHECK_INT(yaml_read_texts(a, buf_cstr(&b), b.len, &out, &why),
+	    RC_TOO_LARGE);
+	CHECK(strstr(why, "too many values"));
+	buf_reset(&b);
+	for (size_t i = 0; i < YAML_NODES_MAX; i++)
+		buf_puts(&b, "- a: b\n");
+	CHECK_INT(yaml_read_texts(a, buf_cstr(&b), b.len, &out, &why), RC_OK);
+	CHECK(strstr(texts("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["), "too deep"));
+	CHECK_INT(yaml_read_texts(a, buf_cstr(&b), YAML_TEXTS_BYTES_MAX + 1,
+		      &out, &why),
+	    RC_TOO_LARGE);
+	buf_fini(&b);
 }
 
 CHECK_MAIN(CHECK_ROW(values_are_those_of_json),
     CHECK_ROW(what_versions_read_differently_is_refused),
-    CHECK_ROW(what_json_has_no_word_for_is_refused), CHECK_ROW(limits_hold))
+    CHECK_ROW(what_json_has_no_word_for_is_refused),
+    CHECK_ROW(an_export_is_documents_of_texts), CHECK_ROW(limits_hold),
+    CHECK_ROW(an_export_may_hold_more))

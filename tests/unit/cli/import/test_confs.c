@@ -1,17 +1,13 @@
 /*
  * test_confs: what configuration files of nginx, Apache and HAProxy say of
- * certificates; crontabs and units; lines of keys and values; YAML.
+ * certificates; crontabs and units; lines of keys and values.
  */
-#include <cjson/cJSON.h>
-
 #include "cli/import/confs.h"
 #include "cli/import/import.h"
 #include "cli/import/pairs.h"
 #include "cli/import/renewals.h"
 #include "cli/import/words.h"
-#include "cli/import/yaml_tree.h"
 #include "common/base/buf.h"
-#include "common/json/json.h"
 #include "tests/unit/check.h"
 
 static struct arena *arena;
@@ -160,41 +156,9 @@ words_become_ids_and_shell_words(void)
 	CHECK_STR(words_shell(arena, ""), "''");
 }
 
-static const char *
-yaml(const char *text)
-{
-	const struct cJSON *docs;
-	const char *why;
-	rc ret;
-
-	arena_free(arena);
-	arena = arena_new();
-	ret = yaml_tree_read(arena, text, strlen(text), &docs, &why);
-	return ret == RC_OK ? json_text(arena, docs) : why;
-}
-
-static void
-yaml_is_read_as_a_tree_of_texts(void)
-{
-	char deep[200];
-
-	CHECK_STR(yaml("a: 1\nb: [x, {c: ''}]\n---\nd: |\n  e\n"),
-	    "[{\"a\":\"1\",\"b\":[\"x\",{\"c\":\"\"}]},{\"d\":\"e\\n\"}]");
-	CHECK_STR(yaml(""), "[]");
-	CHECK_STR(yaml("a: &x 1\nb: *x\n"),
-	    "line 2: aliases (*name) are not read");
-	CHECK_STR(yaml("a: 1\na: 2\n"), "line 2: the same key twice");
-	CHECK_STR(yaml("? [a]\n: b\n"), "line 1: a key must be a plain word");
-	CHECK(strncmp(yaml("a: [1\nb"), "line ", 5) == 0);
-	memset(deep, '[', 100);
-	deep[100] = '\0';
-	CHECK_STR(yaml(deep), "line 1: nested too deep");
-}
-
 CHECK_MAIN(CHECK_ROW(nginx_servers_are_told_of_with_name_and_port),
     CHECK_ROW(nginx_pairs_and_snippets_are_told_of),
     CHECK_ROW(apache_hosts_are_told_of), CHECK_ROW(haproxy_binds_are_told_of),
     CHECK_ROW(pairs_are_read_with_sections_and_quotes),
     CHECK_ROW(what_runs_a_tool_is_found_by_its_name),
-    CHECK_ROW(words_become_ids_and_shell_words),
-    CHECK_ROW(yaml_is_read_as_a_tree_of_texts))
+    CHECK_ROW(words_become_ids_and_shell_words))
