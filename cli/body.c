@@ -1,19 +1,16 @@
 #include "cli/body.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include <assert.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cjson/cJSON.h>
 
 #include "cli/args.h"
 #include "cli/body_input.h"
+#include "cli/body_set.h"
+#include "cli/body_value.h"
 #include "cli/out.h"
-#include "common/base/file.h"
 #include "common/json/json.h"
-
-enum { FILE_MAX = 1 << 20 };
 
 struct body {
 	struct cli *cli;
@@ -21,114 +18,6 @@ struct body {
 	struct cJSON *root;
 	const struct cJSON *base;
 };
-
-/* --- values --- */
-
-static struct cJSON *
-list_of(const char *text, bool is_number)
-{
-	struct cJSON *list = cJSON_CreateArray();
-	char *copy = strdup(text), *save = NULL;
-
-	for (char *w = strtok_r(copy, ",", &save); w;
-	     w = strtok_r(NULL, ",", &save))
-		cJSON_AddItemToArray(list,
-		    is_number ? cJSON_CreateRaw(w) : cJSON_CreateString(w));
-	free(copy);
-	return list;
-}
-
-static struct cJSON *
-tags_of(struct cli *c, const char *flag, const char *text)
-{
-	struct cJSON *tags = cJSON_CreateObject();
-	char *copy = arena_strdup(c->arena, text), *save = NULL, *value;
-
-	for (char *w = strtok_r(copy, ",", &save); w;
-	     w = strtok_r(NULL, ",", &save)) {
-		value = strchr(w, '=');
-		if (!value) {
-			out_error("%s takes KEY=VALUE,KEY=VALUE, not \"%s\"",
-			    flag, w);
-			cJSON_Delete(tags);
-			return NULL;
-		}
-		*value++ = '\0';
-		cJSON_AddStringToObject(tags, w, value);
-	}
-	return tags;
-}
-
-/* What is JSON, to be kept by the caller, or NULL. */
-static struct cJSON *
-json_of(struct cli *c, const char *text, const char **why)
-{
-	const struct cJSON *json;
-	rc ret;
-
-	ret = json_parse(c->arena, text, strlen(text), &json, why);
-	return ret == RC_OK ? cJSON_Duplicate(json, true) : NULL;
-}
-
-static struct cJSON *
-file_of(struct cli *c, const char *flag, const char *path)
-{
-	char *text;
-	rc ret = file_read(c->arena, path, FILE_MAX, &text, NULL);
-
-	if (ret == RC_OK)
-		return cJSON_CreateString(text);
-	out_error("%s: %s can't be read: %s", flag, path,
-	    ret == RC_TOO_LARGE ? "it is too large" : strerror(errno));
-	return NULL;
-}
-
-static bool
-is_whole_list(const char *text)
-{
-	return text[strspn(text, "0123456789,")] == '\0';
-}
-
-/* NULL, and told: it is none. */
-static struct cJSON *
-value_of(struct cli *c, const struct option *o, const char *text)
-{
-	struct cJSON *json;
-	const char *why = "";
-
-	if (!o->takes)
-		return cJSON_CreateRaw(o->sends ? o->sends : "true");
-	if (o->null && strcmp(text, o->null) == 0)
-		return cJSON_CreateNull();
-	switch (o->form) {
-	case OPTION_TEXTS:
-		return list_of(text, false);
-	case OPTION_INTS:
-		if (is_whole_list(text))
-			return list_of(text, true);
-		out_error("%s takes whole numbers, as in 1,2, not \"%s\"",
-		    o->flag, text);
-		return NULL;
-	case OPTION_TAGS:
-		return tags_of(c, o->flag, text);
-	case OPTION_FILE:
-		return file_of(c, o->flag, text);
-	case OPTION_JSON:
-		json = json_of(c, text, &why);
-		if (!json)
-			out_error("%s takes JSON: %s", o->flag, why);
-		return json;
-	case OPTION_PLAIN:
-	case OPTION_OWN:
-	default:
-		break;
-	}
-	if (strncmp(o->takes, "true|false", 10) == 0)
-		return cJSON_CreateBool(strcmp(text, "true") == 0);
-	if (strstr(o->takes, ".."))
-		return cJSON_CreateRaw(text);
-	return cJSON_CreateString(text);
-}
 
 /* --- members --- */
 
@@ -139,17 +28,16 @@ put(struct cJSON *object, const char *name, struct cJSON *item)
 	cJSON_AddItemToObject(object, name, item);
 }
 
-/* At a path with dots; objects that it leads into are made, or begin as they
- * are now. */
+/* Objects that the path leads into are made, or begin as they are now. */
 static void
-put_at(struct body *b, const char *path, struct cJSON *item)
+put_at(struct body *b, const struct body_path *path, struct cJSON *item)
 {
 	const struct cJSON *now = b->base;
 	struct cJSON *at = b->root, *in;
 	const char *name;
 
-	for (size_t n; path[n = strcspn(path, ".")] == '.'; path += n + 1) {
-		name = arena_strndup(b->cli->arena, path, n);
+	for (size_t i = 0; i + 1 < path->n; i++) {
+		name = path->names[i];
 		now = now ? json_get_exact(now, name) : NULL;
 		in = cJSON_GetObjectItemCaseSensitive(at, name);
 		if (!cJSON_IsObject(in)) {
@@ -159,7 +47,18 @@ put_at(struct body *b, const char *path, struct cJSON *item)
 		}
 		at = in;
 	}
-	put(at, path, item);
+	put(at, path->names[path->n - 1], item);
+}
+
+static void
+put_member(struct body *b, const struct option *o, struct cJSON *item)
+{
+	struct arena *a = b->cli->arena;
+	struct body_path path = {0};
+	const char *why = body_path_read(a, command_member(a, o), &path);
+
+	assert(!why); /* of our own table */
+	put_at(b, &path, item);
 }
 
 static int
@@ -179,10 +78,10 @@ put_options(struct body *b)
 			text = o->takes ? args_value(b->cli, o->flag) : "";
 		if (!text)
 			continue;
-		item = value_of(b->cli, o, text);
+		item = body_value_given(b->cli, o, text);
 		if (!item)
 			return EXIT_USAGE;
-		put_at(b, command_member(b->cli->arena, o), item);
+		put_member(b, o, item);
 	}
 	b->base = base;
 	return EXIT_DONE;
@@ -219,45 +118,23 @@ option_of(struct body *b, const char *member)
 static int
 put_set(struct body *b, const char *given)
 {
-	const char *value = strchr(given, '='), *key, *why;
-	const struct option *o;
+	struct body_set set;
 	struct cJSON *item;
-	bool is_json;
+	const char *why;
+	int exit_code = body_set_read(b->cli, given, &set);
 
-	if (!value || value == given || given[0] == '.' || value[-1] == '.' ||
-	    strstr(given, "..") == given) {
-		out_error("--set takes KEY=VALUE, not \"%s\"", given);
-		return EXIT_USAGE;
-	}
-	is_json = value[-1] == ':';
-	key = arena_strndup(b->cli->arena, given,
-	    (size_t)(value - given) - is_json);
-	value++;
-	o = option_of(b, key);
-	item = json_of(b->cli, value, &why);
-	if (is_json) {
-		if (!item || key[0] == '\0') {
-			out_error("--set %s:= takes JSON: %s", key,
-			    item ? "there is no key" : why);
-			cJSON_Delete(item);
-			return EXIT_USAGE;
-		}
-		put_at(b, key, item);
-		return EXIT_DONE;
-	}
-	if (!item && o && (o->form != OPTION_PLAIN || o->null)) {
-		item = value_of(b->cli, o, value);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (set.is_json) {
+		item = body_value_json(b->cli, set.value, &why);
 		if (!item)
-			return EXIT_USAGE;
+			out_error("--set %s:= takes JSON: %s", set.key, why);
+	} else {
+		item = body_value_set(b->cli, option_of(b, set.key), set.value);
 	}
-	/* A text that looks like a number stays one where a text belongs. */
-	if (o && o->form == OPTION_PLAIN && !strstr(o->takes, "..") &&
-	    strncmp(o->takes, "true|false", 10) != 0 && item &&
-	    !cJSON_IsNull(item) && !cJSON_IsString(item)) {
-		cJSON_Delete(item);
-		item = NULL;
-	}
-	put_at(b, key, item ? item : cJSON_CreateString(value));
+	if (!item)
+		return EXIT_USAGE;
+	put_at(b, &set.path, item);
 	return EXIT_DONE;
 }
 
@@ -267,7 +144,7 @@ body_needs_base(const struct cli *c)
 	const char *given;
 
 	for (size_t at = 0; (given = args_next(c, "--set", &at)) != NULL;) {
-		if (memchr(given, '.', strcspn(given, "=")))
+		if (body_set_is_deep(given))
 			return true;
 	}
 	return false;

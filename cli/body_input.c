@@ -59,27 +59,6 @@ read_text(struct cli *c, const char *file, char **out, size_t *out_len)
 	return EXIT_DONE;
 }
 
-static rc
-parse(struct cli *c, const char *text, size_t len, struct cJSON **out,
-    const char **out_why)
-{
-	const struct cJSON *json = NULL;
-	rc ret;
-
-	if (text[strspn(text, " \t\r\n")] != '{')
-		return yaml_read(c->arena, text, len, out, out_why);
-	ret = json_parse(c->arena, text, len, &json, out_why);
-	if (ret != RC_OK)
-		return ret;
-	*out = cJSON_Duplicate(json, true);
-	if (!*out) {
-		*out_why = "there is no memory for it";
-		return RC_INTERNAL;
-	}
-	arena_defer(c->arena, delete_json, *out);
-	return RC_OK;
-}
-
 /* Past this cJSON writes other digits than it read. */
 static bool
 is_exact(const struct cJSON *json)
@@ -95,6 +74,43 @@ is_exact(const struct cJSON *json)
 			return false;
 	}
 	return true;
+}
+
+rc
+body_input_json(struct cli *c, const char *text, size_t len, struct cJSON **out,
+    const char **out_why)
+{
+	const struct cJSON *json = NULL;
+	struct cJSON *own;
+	rc ret = json_parse(c->arena, text, len, &json, out_why);
+
+	if (ret != RC_OK)
+		return ret;
+	*out_why = inexact;
+	if (!is_exact(json))
+		return RC_INVALID;
+	*out_why = "there is no memory for it";
+	own = cJSON_Duplicate(json, true);
+	if (!own)
+		return RC_INTERNAL;
+	arena_defer(c->arena, delete_json, own);
+	*out = own;
+	return RC_OK;
+}
+
+static rc
+parse(struct cli *c, const char *text, size_t len, struct cJSON **out,
+    const char **out_why)
+{
+	rc ret;
+
+	if (text[strspn(text, " \t\r\n")] == '{')
+		return body_input_json(c, text, len, out, out_why);
+	ret = yaml_read(c->arena, text, len, out, out_why);
+	if (ret != RC_OK || is_exact(*out))
+		return ret;
+	*out_why = inexact;
+	return RC_INVALID;
 }
 
 int
@@ -116,7 +132,5 @@ body_input(struct cli *c, const char *file, struct cJSON **out)
 		return bad_file(name, why);
 	if (!cJSON_IsObject(*out))
 		return bad_file(name, "it holds no object (KEY: VALUE)");
-	if (!is_exact(*out))
-		return bad_file(name, inexact);
 	return EXIT_DONE;
 }

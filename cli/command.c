@@ -57,12 +57,12 @@ static const struct option call_options[] = {
 };
 static const struct option body_options[] = {
     {"--set", "KEY=VALUE",
-	"a member of the body; dots lead into objects, and a value that is "
-	"JSON is taken as that; may be given again",
+	"a member of the body; dots lead into objects, and KEY:=VALUE takes "
+	"JSON; may be given again",
 	OPTION_OWN, .is_many = true},
     {"--file", "FILE",
-	"the body's members, JSON; - is standard input. Options and --set go "
-	"before it",
+	"the body's members, JSON or YAML; - is standard input. Options and "
+	"--set go before it",
 	OPTION_OWN, .brief = "-f"},
     {NULL},
 };

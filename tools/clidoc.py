@@ -21,8 +21,11 @@ HEAD = """# Commands of certctl
 - An id may be a name where the list of such objects can be asked for one (those with `--query`): the id is tried first, and a name that
   several objects have is refused with their ids.
 - Lists show one page; `--limit N` and `--all` go on through the pages.
-- `create` and `update` take each member as an option, `--set KEY=VALUE` (dots lead into objects) and `--file FILE` (JSON or YAML; `-` is
-  standard input); `--set KEY:=JSON` takes JSON alone. Options and `--set` go before the file.
+- `create` and `update` take each member as an option, `--set KEY=VALUE` and `--file FILE` (JSON or YAML; `-` is standard input). Options
+  and `--set` go before the file.
+- Dots in the key of `--set` lead into objects; `\\.` is a dot of a name, `\\\\` a backslash. Where an option sets the same member, the value is
+  what that takes. Else it is JSON where JSON writes the same text (`443`, `true`, `null`, `"443"`, `[1]`), and any other is a text: `1.10` and
+  `007` stay as they are. `--set KEY:=JSON` takes JSON alone.
 - `--dry-run` shows method, path and body, and sends nothing.
 - What cannot be undone is asked about; `--yes` answers. Without a terminal nothing is asked: without `--yes` it is refused.
 

@@ -97,6 +97,12 @@ a_set_into_an_object_keeps_the_rest(void)
 	CHECK_INT(scripted_run("targets update t --set enabled=true"),
 	    EXIT_DONE);
 	CHECK_INT(scripted_count("GET"), 1);
+	CHECK_INT(scripted_run("targets update t --set a\\.b=1.10 "
+			       "--set c:=1.10 --set name=7"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_body(),
+	    "{\"a.b\":\"1.10\",\"c\":1.1,\"name\":\"7\"}");
+	CHECK_INT(scripted_count("GET"), 1);
 }
 
 static void
