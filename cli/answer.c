@@ -144,8 +144,8 @@ tell_warnings(const struct cli *c, const struct cJSON *json)
 
 /* --- failures --- */
 
-static const char *
-why_of(const struct cli *c, const struct answer *a)
+const char *
+client_why(const struct cli *c, const struct answer *a)
 {
 	const char *message = NULL;
 
@@ -219,7 +219,7 @@ client_check_text(const struct cli *c, const struct answer *a)
 		return EXIT_DONE;
 	if (is_page(a))
 		return tell_foreign(c, a, "a page");
-	f.why = why_of(c, a);
+	f.why = client_why(c, a);
 	f.fix = fix_of(c, a);
 	f.request_id = request_id_of(c, a);
 	talk_failure(&f);

@@ -148,6 +148,9 @@ void client_end(void);
 /* Nothing that a later look could not find otherwise: no answer (a restart),
  * a failure of the server, or too many calls. */
 bool client_is_passing(const struct answer *a);
+/* Of one that is no success: the server's own words, harmless and cut, or why
+ * there is none. */
+const char *client_why(const struct cli *c, const struct answer *a);
 /* Prints why and gives the exit code; EXIT_DONE for a 2xx, whose warnings it
  * prints. */
 int client_check(const struct cli *c, const struct answer *a);

@@ -9,6 +9,7 @@
 
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/moment.h"
 #include "cli/out.h"
 #include "cli/replace_words.h"
 #include "cli/wait.h"
@@ -50,7 +51,7 @@ tell_progress(struct wait *w, double rate)
 		cell(c, r, "failed"), rate,
 		left > 0 && rate > 0 ? ", done in " : "",
 		left > 0 && rate > 0
-		    ? replace_say_seconds(c, (int64_t)((double)left / rate))
+		    ? moment_span(c->arena, (int64_t)((double)left / rate))
 		    : "",
 		strcmp(stop, "-") != 0 ? "; nothing moves: " : "",
 		strcmp(stop, "-") != 0 ? replace_say_stop(stop) : ""));

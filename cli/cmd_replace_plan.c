@@ -11,6 +11,7 @@
 
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/moment.h"
 #include "cli/names.h"
 #include "cli/out.h"
 #include "cli/render.h"
@@ -98,7 +99,7 @@ print_deadline(struct cli *c, const struct cJSON *plan)
 
 	if (!d)
 		return;
-	within = replace_say_seconds(c, replace_number(d, "within_seconds"));
+	within = moment_span(c->arena, replace_number(d, "within_seconds"));
 	cap = cell(c, d, "needs_cap");
 	if (cJSON_IsTrue(json_get(d, "is_met"))) {
 		out_print("that is within %s\n", within);
@@ -138,7 +139,7 @@ print_waves(struct cli *c, const struct cJSON *plan)
 	{
 		const char *cells[] = {cell(c, item, "wave"),
 		    cell(c, item, "certificates"),
-		    replace_say_seconds(c,
+		    moment_span(c->arena,
 			replace_number(item, "ends_after_seconds"))};
 
 		table_row(t, cells);
@@ -173,7 +174,7 @@ print_plan(struct cli *c, const struct cJSON *plan)
 	print_groups(c, json_get(plan, "cannot_go"), "stay");
 	out_print("%s waves of %s, done after %s\n", cell(c, plan, "waves"),
 	    cell(c, plan, "wave_size"),
-	    replace_say_seconds(c, replace_number(plan, "seconds")));
+	    moment_span(c->arena, replace_number(plan, "seconds")));
 	print_deadline(c, plan);
 	print_waves(c, plan);
 }

@@ -46,21 +46,6 @@ replace_say_stop(const char *word)
 	return say(stops, ARRAY_LEN(stops), word);
 }
 
-const char *
-replace_say_seconds(struct cli *c, int64_t s)
-{
-	if (s >= 86400)
-		return arena_printf(c->arena, "%lld d %lld h",
-		    (long long)(s / 86400), (long long)(s % 86400 / 3600));
-	if (s >= 3600)
-		return arena_printf(c->arena, "%lld h %lld min",
-		    (long long)(s / 3600), (long long)(s % 3600 / 60));
-	if (s >= 60)
-		return arena_printf(c->arena, "%lld min %lld s",
-		    (long long)(s / 60), (long long)(s % 60));
-	return arena_printf(c->arena, "%lld s", (long long)s);
-}
-
 int64_t
 replace_number(const struct cJSON *object, const char *name)
 {

@@ -14,8 +14,6 @@ struct cJSON;
  * version does not know stands for itself. */
 const char *replace_say_reason(const char *word);
 const char *replace_say_stop(const char *word);
-/* "2 d 3 h", "4 h 5 min", "6 min 7 s", "8 s"; in the arena. */
-const char *replace_say_seconds(struct cli *c, int64_t s);
 /* 0 where there is none of that name. */
 int64_t replace_number(const struct cJSON *object, const char *name);
 

@@ -5,6 +5,7 @@
 #include <cjson/cJSON.h>
 
 #include "cli/cli.h"
+#include "cli/moment.h"
 #include "cli/out.h"
 #include "cli/term.h"
 #include "common/base/mem.h"
@@ -176,48 +177,20 @@ cell(struct cli *c, const struct cJSON *object, const char *name)
 	return cell_value(c, json_get(object, name));
 }
 
-static bool
-parse_time(const struct cJSON *object, const char *name, time_t *out)
-{
-	const struct cJSON *v = json_get(object, name);
-	struct tm tm = {0};
-
-	if (!cJSON_IsString(v) ||
-	    !strptime(v->valuestring, "%Y-%m-%dT%H:%M:%S", &tm) ||
-	    tm.tm_year < 100)
-		return false; /* year 1 is how the API says "never" */
-	*out = timegm(&tm);
-	return true;
-}
-
 const char *
 cell_time(struct cli *c, const struct cJSON *object, const char *name)
 {
-	char text[32];
-	struct tm tm;
-	time_t at;
+	int64_t at;
 
-	if (!parse_time(object, name, &at))
-		return "-";
-	gmtime_r(&at, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
-	return arena_strdup(c->arena, text);
+	return moment_read(object, name, &at) ? moment_text(c->arena, at) : "-";
 }
 
 const char *
 cell_left(struct cli *c, const struct cJSON *object, const char *name)
 {
-	long long left;
-	time_t at;
+	int64_t at;
 
-	if (!parse_time(object, name, &at))
-		return "-";
-	left = (long long)(at - time(NULL));
-	if (left <= 0)
-		return "expired";
-	if (left >= 2 * 86400)
-		return arena_printf(c->arena, "%lld d", left / 86400);
-	if (left >= 2 * 3600)
-		return arena_printf(c->arena, "%lld h", left / 3600);
-	return arena_printf(c->arena, "%lld min", (left + 59) / 60);
+	return moment_read(object, name, &at)
+		   ? moment_left(c->arena, at - time(NULL))
+		   : "-";
 }

@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cjson/cJSON.h>
 
+#include "cli/moment.h"
 #include "common/base/attr.h"
 #include "common/json/json.h"
 
@@ -26,17 +26,6 @@ text(const struct cJSON *object, const char *name)
 	const char *value = "";
 
 	return json_str(object, name, TEXT_MAX, &value) == RC_OK ? value : "";
-}
-
-int64_t
-doctor_time(const struct cJSON *object, const char *name)
-{
-	struct tm tm = {0};
-
-	if (!strptime(text(object, name), "%Y-%m-%dT%H:%M:%S", &tm) ||
-	    tm.tm_year < 100)
-		return -1;
-	return timegm(&tm);
 }
 
 /* --- releases and processes --- */
@@ -240,17 +229,14 @@ doctor_check_end(struct doctor *d, enum doctor_check check, const char *subject,
 	int64_t near = (ends - begins) / END_PART < END_WARNING_S
 			   ? (ends - begins) / END_PART
 			   : END_WARNING_S;
-	char at[32];
-	time_t t = (time_t)ends;
-	struct tm tm;
+	const char *at = moment_text(d->arena, ends);
 
-	gmtime_r(&t, &tm);
-	strftime(at, sizeof(at), "%Y-%m-%d %H:%M:%S UTC", &tm);
 	if (ends <= now)
 		doctor_say(d, DOCTOR_ERROR, check, subject,
-		    "its certificate ended at %s", at);
+		    "its certificate ended at %s UTC", at);
 	else
 		doctor_say(d, ends - now < near ? DOCTOR_WARNING : DOCTOR_OK,
-		    check, subject, "its certificate ends at %s, in %lld days",
-		    at, (long long)((ends - now) / DAY_S));
+		    check, subject,
+		    "its certificate ends at %s UTC, in %lld days", at,
+		    (long long)((ends - now) / DAY_S));
 }

@@ -32,7 +32,5 @@ void doctor_check_clock(struct doctor *d, enum doctor_check check,
 /* A certificate's life, Unix seconds. */
 void doctor_check_end(struct doctor *d, enum doctor_check check,
     const char *subject, int64_t begins, int64_t ends, int64_t now);
-/* An RFC 3339 time, as Unix seconds; -1: it is none. */
-int64_t doctor_time(const struct cJSON *object, const char *name);
 
 #endif

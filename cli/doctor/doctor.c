@@ -17,6 +17,7 @@
 #include "cli/doctor/files.h"
 #include "cli/doctor/host.h"
 #include "cli/doctor/settings.h"
+#include "cli/moment.h"
 #include "cli/out.h"
 #include "common/base/attr.h"
 #include "common/json/json.h"
@@ -30,14 +31,11 @@ static const struct cJSON *
 ask(struct cli *c, struct doctor *d, enum doctor_check check, const char *path)
 {
 	struct answer a = client_call(c, "GET", path, NULL);
-	const char *message = "";
 
 	if (a.status == 200 && a.json)
 		return a.json;
-	if (!a.json || json_str(a.json, "message", 8192, &message) != RC_OK)
-		message = a.error ? a.error : "no reason is given";
 	doctor_say(d, DOCTOR_UNSEEN, check, "", "GET %s: %s (%d)", path,
-	    message, a.status);
+	    client_why(c, &a), a.status);
 	if (a.status == 401 || a.status == 403)
 		doctor_fix(d, "Give a key that may read it (CERTCTL_API_KEY; "
 			      "the role viewer is enough).");
@@ -80,13 +78,12 @@ check_server(struct cli *c, struct doctor *d)
 }
 
 static void
-check_database_clock(struct cli *c, struct doctor *d,
-    const struct cJSON *processes, int64_t before)
+check_database_clock(struct doctor *d, const struct cJSON *processes,
+    int64_t before)
 {
-	int64_t now = doctor_time(json_get(processes, "database"), "now");
+	int64_t now;
 
-	(void)c;
-	if (now > 0)
+	if (moment_read(json_get(processes, "database"), "now", &now))
 		doctor_check_clock(d, DOCTOR_clock_database, "", now, before,
 		    time(NULL));
 	else
@@ -112,7 +109,7 @@ check_installation(struct cli *c, struct doctor *d)
 			    processes);
 		doctor_check_processes(d, processes);
 		doctor_check_database_version(d, processes);
-		check_database_clock(c, d, processes, before);
+		check_database_clock(d, processes, before);
 	}
 	found = ask(c, d, DOCTOR_condition, "/api/v1/admin/conditions");
 	if (found)

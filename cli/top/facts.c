@@ -252,26 +252,14 @@ facts_take(struct facts *f, const char *metrics, const struct cJSON *processes,
 		take_silent(f, silent);
 }
 
-/* The server's own words. */
-static const char *
-reason_of(const struct answer *answer)
-{
-	const char *text = answer->text;
-
-	if (!answer->json ||
-	    (json_str(answer->json, "message", 8192, &text) != RC_OK &&
-		json_str(answer->json, "error", 8192, &text) != RC_OK))
-		text = answer->text;
-	return text;
-}
-
 /* NULL, or why the answer is none. */
 static const char *
-find_fault(struct arena *a, const struct answer *answer, int *out_exit_code)
+find_fault(const struct cli *c, struct arena *a, const struct answer *answer,
+    int *out_exit_code)
 {
 	*out_exit_code = EXIT_UNREACHABLE;
 	if (answer->status == 0)
-		return out_harmless(a, answer->error);
+		return out_harmless(a, client_why(c, answer));
 	if (answer->status == 401 || answer->status == 403) {
 		*out_exit_code = EXIT_NOT_ALLOWED;
 		return arena_printf(a,
@@ -282,8 +270,7 @@ find_fault(struct arena *a, const struct answer *answer, int *out_exit_code)
 	}
 	if (answer->status != 200)
 		return arena_printf(a, "the server answers %d: %.*s",
-		    answer->status, REASON_MAX,
-		    out_harmless(a, reason_of(answer)));
+		    answer->status, REASON_MAX, client_why(c, answer));
 	return NULL;
 }
 
@@ -301,7 +288,7 @@ facts_gather(struct cli *c, const char **out_why, int *out_exit_code)
 	c->arena = f->arena;
 	for (size_t i = 0; i < ARRAY_LEN(paths) && !why; i++) {
 		answers[i] = client_call(c, "GET", paths[i], NULL);
-		why = find_fault(run, &answers[i], out_exit_code);
+		why = find_fault(c, run, &answers[i], out_exit_code);
 		if (why || i == 0 || answers[i].json)
 			continue;
 		why = "what answers is no certctl server";

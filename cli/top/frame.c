@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/moment.h"
 #include "cli/out.h"
 
 enum { BELOW_MAX = 64 }; /* lines of the tables below the lanes */
@@ -72,7 +73,7 @@ add_header(struct making *m)
 	    "jobs/s     %s done, %s failed   oldest due %s",
 	    rate(m, m->before ? m->before->done : 0, f->done),
 	    rate(m, m->before ? m->before->failed : 0, f->failed),
-	    frame_seconds(m->a, oldest));
+	    moment_about(m->a, oldest));
 	frame_add(m, false, false,
 	    "waiting    %.0f issue, %.0f deploy, %.0f await CSR, %.0f await "
 	    "approval",

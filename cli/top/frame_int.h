@@ -20,8 +20,6 @@ void frame_add(struct making *m, bool is_head, bool is_alarm, const char *fmt,
     ...) PRINTF_LIKE(4, 5);
 /* The first width columns of a harmless text. */
 const char *frame_cut(struct arena *a, const char *text, size_t width);
-/* "7.2 s", "15 min" */
-const char *frame_seconds(struct arena *a, double s);
 
 /* --- frame_tables.c: with their heads; nothing where there are no rows --- */
 void frame_add_conditions(struct making *m);

@@ -34,15 +34,3 @@ frame_add(struct making *m, bool is_head, bool is_alarm, const char *fmt, ...)
 	f->is_head[f->n] = is_head;
 	f->is_alarm[f->n++] = is_alarm;
 }
-
-const char *
-frame_seconds(struct arena *a, double s)
-{
-	if (s < 100)
-		return arena_printf(a, "%.1f s", s);
-	if (s < 6000)
-		return arena_printf(a, "%.0f min", s / 60);
-	if (s < 172800)
-		return arena_printf(a, "%.0f h", s / 3600);
-	return arena_printf(a, "%.0f d", s / 86400);
-}

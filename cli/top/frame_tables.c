@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/moment.h"
 #include "cli/out.h"
 
 /* Rows of each table but the lanes', which get what is left. */
@@ -105,7 +106,7 @@ frame_add_lanes(struct making *m, size_t room)
 		    pad(m->a, l->issuer, name),
 		    l->is_open ? "OPEN    " : "closed  ", l->failures, l->cap,
 		    l->rate < 0 ? "-" : arena_printf(m->a, "%.3g", l->rate),
-		    l->queue, frame_seconds(m->a, l->age_s),
+		    l->queue, moment_about(m->a, l->age_s),
 		    l->uncertain > 0 ? " ?" : "");
 	}
 	add_more(m, n, shown);
@@ -146,7 +147,7 @@ mean_lately(const struct making *m, const struct fact_ca *now)
 
 	if (!then || now->issued <= then->issued)
 		return "-";
-	return frame_seconds(m->a,
+	return moment_about(m->a,
 	    mean(now->seconds - then->seconds, now->issued - then->issued));
 }
 
@@ -172,7 +173,7 @@ frame_add_cas(struct making *m)
 	for (size_t i = 0; i < shown; i++)
 		frame_add(m, false, false, "%s %8.0f %8s %8s",
 		    pad(m->a, all[i]->type, 22), all[i]->issued,
-		    frame_seconds(m->a, mean(all[i]->seconds, all[i]->issued)),
+		    moment_about(m->a, mean(all[i]->seconds, all[i]->issued)),
 		    mean_lately(m, all[i]));
 	add_more(m, n, shown);
 }
