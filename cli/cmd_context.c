@@ -50,6 +50,16 @@ no_context(const char *name)
 	return EXIT_NOT_FOUND;
 }
 
+/* The file, to be looked at or to be changed. */
+static int
+begin(struct cli *c, bool to_change, struct contexts *out)
+{
+	int exit_code = refuse_settings(c);
+
+	return exit_code == EXIT_DONE ? contexts_begin(c, to_change, out)
+				      : exit_code;
+}
+
 /* --- list, show --- */
 
 /* Of the first certificate of its trust; "" : the system's roots. */
@@ -116,10 +126,8 @@ cmd_context_list(struct cli *c)
 	struct json_w w;
 	const char *text;
 	struct buf b;
-	int exit_code = refuse_settings(c);
+	int exit_code = begin(c, false, &s);
 
-	if (exit_code == EXIT_DONE)
-		exit_code = contexts_begin(c, false, &s);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	buf_init(&b, 0);
@@ -153,10 +161,8 @@ cmd_context_show(struct cli *c)
 	struct json_w w;
 	const char *text, *name;
 	struct buf b;
-	int exit_code = refuse_settings(c);
+	int exit_code = begin(c, false, &s);
 
-	if (exit_code == EXIT_DONE)
-		exit_code = contexts_begin(c, false, &s);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	name = args_count(c) > 0 ? args_word(c, 0) : contexts_current(&s);
@@ -194,10 +200,8 @@ cmd_context_use(struct cli *c)
 	const char *name = args_word(c, 0);
 	struct contexts s;
 	struct context x;
-	int exit_code = refuse_settings(c);
+	int exit_code = begin(c, true, &s);
 
-	if (exit_code == EXIT_DONE)
-		exit_code = contexts_begin(c, true, &s);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (!contexts_find(&s, name, &x)) {
@@ -219,10 +223,8 @@ cmd_context_remove(struct cli *c)
 	const char *name = args_word(c, 0);
 	struct contexts s;
 	struct context x;
-	int exit_code = refuse_settings(c);
+	int exit_code = begin(c, true, &s);
 
-	if (exit_code == EXIT_DONE)
-		exit_code = contexts_begin(c, true, &s);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (!contexts_find(&s, name, &x))

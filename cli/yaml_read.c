@@ -54,20 +54,28 @@ next(struct reader *r)
 
 /* --- scalars --- */
 
+/* Whether what came has neither; told. */
+static bool
+is_bare(struct reader *r, const yaml_char_t *anchor, const yaml_char_t *tag)
+{
+	if (anchor)
+		return fail(r, RC_INVALID, "an anchor is not taken");
+	if (tag)
+		return fail(r, RC_INVALID, "a tag is not taken");
+	return true;
+}
+
 /* The scalar that came, checked; NULL after a fault. */
 static const char *
 scalar_text(struct reader *r)
 {
 	const char *text = (const char *)r->event.data.scalar.value;
 
-	if (r->event.data.scalar.anchor)
-		fail(r, RC_INVALID, "an anchor is not taken");
-	else if (r->event.data.scalar.tag)
-		fail(r, RC_INVALID, "a tag is not taken");
-	else if (strlen(text) != r->event.data.scalar.length)
-		fail(r, RC_INVALID, "a text holds a NUL");
-	else
+	if (!is_bare(r, r->event.data.scalar.anchor, r->event.data.scalar.tag))
+		return NULL;
+	if (strlen(text) == r->event.data.scalar.length)
 		return text;
+	fail(r, RC_INVALID, "a text holds a NUL");
 	return NULL;
 }
 
@@ -97,11 +105,8 @@ sequence(struct reader *r, int depth)
 {
 	struct cJSON *list, *item;
 
-	if (r->event.data.sequence_start.anchor)
-		fail(r, RC_INVALID, "an anchor is not taken");
-	else if (r->event.data.sequence_start.tag)
-		fail(r, RC_INVALID, "a tag is not taken");
-	if (r->ret != RC_OK)
+	if (!is_bare(r, r->event.data.sequence_start.anchor,
+		r->event.data.sequence_start.tag))
 		return NULL;
 	list = cJSON_CreateArray();
 	while (next(r) && r->event.type != YAML_SEQUENCE_END_EVENT) {
@@ -155,11 +160,8 @@ mapping(struct reader *r, int depth)
 	size_t nkeys = 0;
 	const char *key;
 
-	if (r->event.data.mapping_start.anchor)
-		fail(r, RC_INVALID, "an anchor is not taken");
-	else if (r->event.data.mapping_start.tag)
-		fail(r, RC_INVALID, "a tag is not taken");
-	if (r->ret != RC_OK)
+	if (!is_bare(r, r->event.data.mapping_start.anchor,
+		r->event.data.mapping_start.tag))
 		return NULL;
 	object = cJSON_CreateObject();
 	while (next(r) && r->event.type != YAML_MAPPING_END_EVENT) {

@@ -59,12 +59,9 @@ read_one(struct import *im, const char *path, const char *dir)
 	const char *domain = domain_of(im, dir);
 	struct import_found *f;
 	struct pairs p;
-	size_t len;
-	char *text = files_read(im, conf, IMPORT_FILE_MAX, &len);
 
-	if (!text)
+	if (!pairs_read_file(im, conf, &p))
 		return;
-	pairs_read(im->arena, text, len, &p);
 	f = import_add(im, "acme.sh", dir, conf);
 	if (!f)
 		return;

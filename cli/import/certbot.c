@@ -52,12 +52,9 @@ read_line(struct import *im, const char *path, const char *conf,
 	const char *live = files_join(im, files_join(im, path, "live"), name);
 	struct import_found *f;
 	struct pairs p;
-	size_t len;
-	char *text = files_read(im, conf, IMPORT_FILE_MAX, &len);
 
-	if (!text)
+	if (!pairs_read_file(im, conf, &p))
 		return;
-	pairs_read(im->arena, text, len, &p);
 	f = import_add(im, "certbot", name, conf);
 	if (!f)
 		return;

@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "cli/import/files.h"
+#include "cli/import/import.h"
+
 /* The text of n bytes without blanks around it, nor one pair of quotes. */
 static const char *
 trim(struct arena *a, const char *text, size_t n)
@@ -71,6 +74,17 @@ pairs_read(struct arena *a, const char *text, size_t len, struct pairs *out)
 			    trim(a, equals + 1,
 				n - (size_t)(equals + 1 - line))};
 	}
+}
+
+bool
+pairs_read_file(struct import *im, const char *path, struct pairs *out)
+{
+	size_t len;
+	const char *text = files_read(im, path, IMPORT_FILE_MAX, &len);
+
+	if (text)
+		pairs_read(im->arena, text, len, out);
+	return text != NULL;
 }
 
 const char *
