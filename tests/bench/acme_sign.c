@@ -1,5 +1,6 @@
 #include "acme_sign.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,17 +29,16 @@ acme_b64url(const void *p, size_t len)
 	return out;
 }
 
-static char *
-join(const char *format, const char *a, const char *b, const char *c,
-    const char *d)
+static char *__attribute__((format(printf, 1, 2))) join(const char *format, ...)
 {
-	size_t room =
-	    strlen(format) + strlen(a) + strlen(b) + strlen(c) + strlen(d) + 1;
-	char *out = malloc(room);
+	va_list ap;
+	char *out;
+	int n;
 
-	if (out)
-		snprintf(out, room, format, a, b, c, d);
-	return out;
+	va_start(ap, format);
+	n = vasprintf(&out, format, ap);
+	va_end(ap);
+	return n < 0 ? NULL : out;
 }
 
 /* r and s, each of full length (RFC 7518 section 3.4). */

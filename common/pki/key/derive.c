@@ -109,8 +109,8 @@ derive_key(const void *passphrase, size_t len,
 	rc ret = start(&d, passphrase, len, salt, DERIVE_SALT_LEN, rounds);
 
 	mem_wipe(out, DERIVE_KEY_LEN);
-	if (ret == RC_OK)
-		(void)derive_go_on(&d, d.left, out);
+	if (ret == RC_OK && !derive_go_on(&d, d.left, out))
+		ret = RC_CRYPTO; /* all rounds at once come to an end */
 	mem_wipe(&d, sizeof(d));
 	return ret;
 }
