@@ -40,6 +40,16 @@ def enqueue(stack, count, csrs):
     Bench().make_jobs(stack, count, csrs)
 
 
+@contextmanager
+def stocked(run, count, schedulers=1):
+    """A stack that runs, with count certificates to be renewed."""
+    with run.stack(shared_buffers="1GB") as stack:
+        stack.start(schedulers=schedulers)
+        run.report.load(certificates=count)
+        make(stack, count)
+        yield stack
+
+
 def csrs():
     return Bench().csrs()
 
@@ -88,6 +98,14 @@ def watched(stack, report, name="drain"):
         drain.is_over.set()
         drain.thread.join()
         drain.keep(report, name)
+
+
+@contextmanager
+def draining(stack, report, count, made_csrs):
+    """Renewals of all of them, looked at from the moment they are enqueued."""
+    with stack.sampled(), watched(stack, report) as drain:
+        enqueue(stack, count, made_csrs)
+        yield drain
 
 
 def wait_drained(stack, count, seconds):

@@ -17,12 +17,8 @@ LEAST_RATE = 100
 def run(run):
     count = engine.scaled(run, CERTIFICATES)
     csrs = engine.csrs()
-    with run.stack(shared_buffers="1GB") as stack:
-        stack.start()
-        run.report.load(certificates=count)
-        engine.make(stack, count)
-        with stack.sampled(), engine.watched(stack, run.report) as drain:
-            engine.enqueue(stack, count, csrs)
+    with engine.stocked(run, count) as stack:
+        with engine.draining(stack, run.report, count, csrs) as drain:
             took = engine.wait_drained(stack, count, 120 + count / LEAST_RATE)
         engine.tell_drain(run.report, drain, count, took)
         engine.judge(stack, run.report, count)

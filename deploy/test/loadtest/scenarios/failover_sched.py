@@ -46,10 +46,7 @@ def run(run):
     count = engine.scaled(run, CERTIFICATES, least=3000)
     csrs = engine.csrs()
     took = []
-    with run.stack(shared_buffers="1GB") as stack:
-        stack.start(schedulers=2)
-        run.report.load(certificates=count)
-        engine.make(stack, count)
+    with engine.stocked(run, count, schedulers=2) as stack:
         with stack.sampled(), engine.watched(stack, run.report) as drain:
             for k in range(KILLS):
                 part = count // KILLS

@@ -46,12 +46,8 @@ def run(run):
         raise NotMeasured("a given server is not ours to restart")
     count = engine.scaled(run, CERTIFICATES, least=3000)
     csrs = engine.csrs()
-    with run.stack(shared_buffers="1GB") as stack:
-        stack.start()
-        run.report.load(certificates=count)
-        engine.make(stack, count)
-        with stack.sampled(), engine.watched(stack, run.report) as drain:
-            engine.enqueue(stack, count, csrs)
+    with engine.stocked(run, count) as stack:
+        with engine.draining(stack, run.report, count, csrs) as drain:
             wait_for(lambda: stack.value("SELECT count(*) FROM jobs WHERE status = 'Completed'") > count // 20, 60, "the drain", every=0.02)
             before = stack.value("SELECT count(*) FROM jobs WHERE status = 'Completed'")
             down, again = restart(stack)
