@@ -14,6 +14,7 @@
 #include "apiserver/edge/request_io.h"
 #include "apiserver/handlers/events/events.h"
 #include "apiserver/live/eventlog.h"
+#include "apiserver/live/listener.h"
 #include "apiserver/policy/auth.h"
 #include "apiserver/policy/authz.h"
 #include "apiserver/resources/shape.h"
