@@ -66,6 +66,18 @@ client_limit_ms(const struct cli *c, int64_t ms)
 	return left > 0 ? (long)left : 1; /* 0 would be no limit to curl */
 }
 
+/* On a connection that was kept curl sends a request once more by itself when
+ * it ends without an answer, which the server may have obeyed all the same:
+ * what changes something has a connection of its own. */
+static void
+send_once(CURL *curl, const char *method)
+{
+	long is_change = strcmp(method, "GET") != 0;
+
+	curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, is_change);
+	curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, is_change);
+}
+
 void
 client_prepare(struct cli *c, CURL *curl, const char *method, const char *url,
     const char *body, struct curl_slist *headers, struct reply *reply)
@@ -75,6 +87,7 @@ client_prepare(struct cli *c, CURL *curl, const char *method, const char *url,
 	curl_easy_reset(curl);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	send_once(curl, method);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	/* An id is never a way up. */

@@ -20,7 +20,7 @@
 
 #define MIB (1024UL * 1024)
 
-/* --- a server of one connection at a time --- */
+/* --- a server whose connections have a thread each --- */
 
 static struct {
 	SSL_CTX *ctx;
@@ -30,7 +30,8 @@ static struct {
 	size_t endless; /* bytes that follow the reply */
 	char request[4096];
 	int requests, connections;
-	bool is_kept; /* a connection has as many requests as come */
+	bool is_kept;  /* a connection has as many requests as come */
+	bool is_dying; /* it takes requests that change, and answers none */
 } server;
 
 static struct cli cli;
@@ -40,17 +41,20 @@ static char dir[64], ca_file[96], cert_file[96], key_file[96], url[64];
 static bool
 read_request(SSL *ssl)
 {
+	char text[sizeof(server.request)];
 	size_t used = 0;
 	int n;
 
 	do {
-		n = SSL_read(ssl, server.request + used,
-		    (int)(sizeof(server.request) - 1 - used));
+		n = SSL_read(ssl, text + used, (int)(sizeof(text) - 1 - used));
 		used += n > 0 ? (size_t)n : 0;
-		server.request[used] = '\0';
-	} while (n > 0 && !strstr(server.request, "\r\n\r\n"));
-	server.requests += n > 0;
-	return n > 0;
+		text[used] = '\0';
+	} while (n > 0 && !strstr(text, "\r\n\r\n"));
+	if (n <= 0)
+		return false;
+	memcpy(server.request, text, used + 1);
+	server.requests++;
+	return !server.is_dying || strncmp(text, "GET ", 4) == 0;
 }
 
 static void
@@ -72,10 +76,35 @@ answer(SSL *ssl)
 		(void)SSL_shutdown(ssl);
 }
 
+/* Calls come one after another: what connections share only one uses. */
+static void *
+serve_one(void *arg)
+{
+	SSL *ssl = arg;
+	int fd = SSL_get_fd(ssl);
+	char rest[4096];
+
+	if (SSL_accept(ssl) == 1 && read_request(ssl)) {
+		do {
+			if (server.reply)
+				answer(ssl);
+			else
+				(void)read_request(ssl); /* hangs */
+		} while (server.is_kept && read_request(ssl));
+	}
+	/* What it still sends is taken, or it would lose the answer. */
+	(void)shutdown(fd, SHUT_WR);
+	while (read(fd, rest, sizeof(rest)) > 0)
+		continue;
+	SSL_free(ssl);
+	close(fd);
+	return NULL;
+}
+
 static void *
 serve(void *arg)
 {
-	char rest[4096];
+	pthread_t one;
 	int fd;
 
 	(void)arg;
@@ -84,20 +113,8 @@ serve(void *arg)
 
 		SSL_set_fd(ssl, fd);
 		server.connections++;
-		if (SSL_accept(ssl) == 1 && read_request(ssl)) {
-			do {
-				if (server.reply)
-					answer(ssl);
-				else
-					(void)read_request(ssl); /* hangs */
-			} while (server.is_kept && read_request(ssl));
-		}
-		/* What it still sends is taken, or it would lose the answer. */
-		(void)shutdown(fd, SHUT_WR);
-		while (read(fd, rest, sizeof(rest)) > 0)
-			continue;
-		SSL_free(ssl);
-		close(fd);
+		CHECK(pthread_create(&one, NULL, serve_one, ssl) == 0);
+		CHECK(pthread_detach(one) == 0);
 	}
 	return NULL;
 }
@@ -166,7 +183,7 @@ call(const char *method, const char *body, const char *reply)
 	    .arena = arena_new()};
 	server.reply = reply;
 	if (!server.is_kept)
-		client_end(); /* the server has one connection at a time */
+		client_end();
 	return client_call(&cli, method, "/api/v1/x", body);
 }
 
@@ -480,25 +497,53 @@ only_the_server_that_was_meant_is_asked(void)
 	CHECK_STR(a.text, "");
 }
 
+static const char empty[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+
 static void
-the_calls_of_a_run_have_one_connection(void)
+what_reads_has_one_connection(void)
 {
-	static const char reply[] =
-	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 	int connections;
 
 	client_end();
 	server.is_kept = true;
-	CHECK_INT(call("GET", NULL, reply).status, 200);
+	CHECK_INT(call("GET", NULL, empty).status, 200);
 	connections = server.connections;
-	CHECK_INT(call("POST", "{}", reply).status, 200);
-	CHECK(strncmp(server.request, "POST ", 5) == 0);
-	CHECK_INT(call("GET", NULL, reply).status, 200);
-	CHECK(!strstr(server.request, "Content-Length"));
+	CHECK_INT(call("GET", NULL, empty).status, 200);
 	CHECK_INT(server.connections, connections);
-	client_end();
-	CHECK_INT(call("GET", NULL, reply).status, 200);
+	CHECK_INT(call("POST", "{}", empty).status, 200);
+	CHECK(strncmp(server.request, "POST ", 5) == 0);
 	CHECK_INT(server.connections, connections + 1);
+	CHECK_INT(call("GET", NULL, empty).status, 200);
+	CHECK(!strstr(server.request, "Content-Length"));
+	CHECK_INT(server.connections, connections + 1);
+	client_end();
+	CHECK_INT(call("GET", NULL, empty).status, 200);
+	CHECK_INT(server.connections, connections + 2);
+	client_end();
+	server.is_kept = false;
+}
+
+static void
+a_change_is_sent_once_though_the_server_dies(void)
+{
+	static const char *const methods[] = {"POST", "PUT", "DELETE"};
+
+	client_end();
+	server.is_kept = true;
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		const char *body = i < 2 ? "{}" : NULL;
+		struct answer a;
+		int requests;
+
+		CHECK_INT(call("GET", NULL, empty).status, 200);
+		requests = server.requests;
+		server.is_dying = true;
+		a = call(methods[i], body, empty);
+		server.is_dying = false;
+		CHECK_INT(server.requests, requests + 1);
+		CHECK_INT(a.status, 0);
+		CHECK_INT(told(&a), EXIT_UNREACHABLE);
+	}
 	client_end();
 	server.is_kept = false;
 }
@@ -527,5 +572,6 @@ CHECK_MAIN(CHECK_ROW(a_call_says_who_asks_for_what),
     CHECK_ROW(statuses_are_exit_codes),
     CHECK_ROW(an_answer_of_somebody_else_is_no_success),
     CHECK_ROW(only_the_server_that_was_meant_is_asked),
-    CHECK_ROW(the_calls_of_a_run_have_one_connection),
+    CHECK_ROW(what_reads_has_one_connection),
+    CHECK_ROW(a_change_is_sent_once_though_the_server_dies),
     CHECK_ROW(texts_become_parts_of_a_path))
