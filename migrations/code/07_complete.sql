@@ -457,12 +457,14 @@ BEGIN
     PERFORM words_check(p_outcomes, '{fail,retry,refuse,ended,release,held,cancel,wrong,uncertain,pending,silent,alone}', p_job_ids);
     SELECT t.ids, t.held INTO v_taken FROM jobs_take(p_job_ids) t;
     SELECT array_agg(j.id), array_agg(CASE
-            WHEN o.outcome = 'cancel' AND j.cancel_requested_at IS NULL AND j.budget_over_at IS NOT NULL THEN 'release'
+            -- Its tick's budget was over, or what the worker heard was of its lease before: nobody wants it cancelled.
+            WHEN o.outcome = 'cancel' AND j.cancel_requested_at IS NULL THEN 'release'
             WHEN o.outcome NOT IN ('fail', 'cancel', 'wrong')
                 AND NOT (o.outcome IN ('retry', 'refuse', 'ended') AND j.attempts + 1 >= j.max_attempts) THEN o.outcome
             WHEN j.id = ANY (v_taken.held) THEN 'held'
             WHEN o.outcome = 'cancel' THEN 'cancel'
-            ELSE 'fail' END), array_agg(o.known), array_agg(CASE WHEN j.id = ANY (v_taken.held) THEN coalesce(p_why_held, o.error) ELSE o.error END),
+            ELSE 'fail' END), array_agg(o.known), array_agg(CASE WHEN j.id = ANY (v_taken.held) THEN coalesce(p_why_held, o.error)
+                WHEN o.outcome <> 'cancel' OR j.cancel_requested_at IS NOT NULL THEN o.error END),
             min(j.issuer_id) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain', 'silent')),
             min(o.error) FILTER (WHERE o.outcome IN ('retry', 'refuse', 'wrong', 'uncertain', 'silent')),
             min(j.issuer_id) FILTER (WHERE o.outcome IN ('pending', 'ended'))

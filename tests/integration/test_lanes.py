@@ -421,6 +421,9 @@ def test_the_end_of_a_budget_is_not_a_cancellation(lane):
     assert lane.row(job, "attempts, last_error, budget_over_at") == (0, None, None)
     again, _ = lane.claim()
     assert lane.held(again) == [job]
+    # Nor is what a worker heard of its lease before, and does by the next one.
+    assert lane.aside(again, "cancel") == {job: "Pending"} and lane.row(job, "last_error") == (None,)
+    again, _ = lane.claim()
     # A person's word goes before the budget's.
     lane.q("SELECT duty_renewal_budget()")
     assert lane.q("SELECT outcome FROM job_cancel(%s, 'alice', 'APIKey', 'cancelled by alice')", job) == [("requested",)]
