@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/term.h"
 #include "cli/top/facts.h"
 #include "cli/top/frame.h"
 #include "cli/top/screen.h"
@@ -19,7 +19,7 @@
 #include "common/base/enc.h"
 #include "common/base/mem.h"
 
-enum { FILTER_MAX = 40, CALL_SECONDS = 5, ESCAPE = 27 };
+enum { WIDTH_MIN = 40, FILTER_MAX = 40, CALL_SECONDS = 5, ESCAPE = 27 };
 
 struct top {
 	struct cli *cli;
@@ -131,7 +131,6 @@ static int
 print_once(struct top *t)
 {
 	static const struct timespec second = {.tv_sec = 1};
-	struct winsize size = {.ws_col = 0};
 	struct frame frame;
 
 	ask(t);
@@ -143,9 +142,7 @@ print_once(struct top *t)
 		out_error("%s", t->fault);
 		return t->exit_code;
 	}
-	t->view.width = 80;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
-		t->view.width = size.ws_col;
+	t->view.width = term_width(WIDTH_MIN);
 	t->view.height = 24;
 	t->view.filter = "";
 	t->view.has_keys = false;

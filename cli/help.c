@@ -2,33 +2,15 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/command.h"
 #include "cli/out.h"
+#include "cli/term.h"
 #include "common/base/attr.h"
 #include "common/base/enc.h"
 
-enum { WIDTH_DEFAULT = 80, WIDTH_MIN = 40, WIDTH_MAX = 500, NAMES_MAX = 30 };
-
-/* Columns of the terminal at standard output; 80 of none, or COLUMNS. */
-static size_t
-help_width(void)
-{
-	const char *columns = getenv("COLUMNS");
-	struct winsize w;
-	int64_t n;
-
-	if (columns &&
-	    enc_parse_i64(columns, WIDTH_MIN, WIDTH_MAX, &n) == RC_OK)
-		return (size_t)n;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 &&
-	    w.ws_col >= WIDTH_MIN && w.ws_col <= WIDTH_MAX)
-		return w.ws_col;
-	return WIDTH_DEFAULT;
-}
+enum { WIDTH_MIN = 40, NAMES_MAX = 30 };
 
 /* --- folding --- */
 
@@ -295,7 +277,7 @@ is_help(const char *word)
 bool
 help_wanted(struct arena *a, int argc, char **argv)
 {
-	const struct page p = {a, help_width()};
+	const struct page p = {a, term_width(WIDTH_MIN)};
 	const char *words[2] = {NULL, NULL};
 	bool is_wanted = argc == 0 || strcmp(argv[0], "help") == 0;
 	const struct command *m;

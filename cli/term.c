@@ -112,21 +112,33 @@ term_paint_of(const char *status)
 	return TERM_PLAIN;
 }
 
-size_t
-term_columns(void)
+static size_t
+width(void)
 {
 	const char *said = getenv("COLUMNS");
 	struct winsize size = {0};
 	int64_t n = 0;
 
-	if (!is_terminal(stdout))
-		return 0;
 	if (said && enc_parse_i64(said, COLUMNS_MIN, COLUMNS_MOST, &n) == RC_OK)
 		return (size_t)n;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
 	    size.ws_col >= COLUMNS_MIN)
 		return size.ws_col;
 	return COLUMNS_USUAL;
+}
+
+size_t
+term_width(size_t least)
+{
+	size_t n = width();
+
+	return n < least ? least : n;
+}
+
+size_t
+term_columns(void)
+{
+	return is_terminal(stdout) ? width() : 0;
 }
 
 bool

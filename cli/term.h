@@ -31,8 +31,10 @@ bool term_has_color(FILE *to);
 const char *term_sequence(FILE *to, enum term_paint paint);
 /* The paint of a status; TERM_PLAIN for any other word. */
 enum term_paint term_paint_of(const char *status);
-/* Columns of the terminal at standard output: COLUMNS, what the terminal
- * says, or 80.  0: it is none, and nothing is cut. */
+/* What is folded is folded to: COLUMNS, what the terminal at standard output
+ * says, or 80; least where that is less. */
+size_t term_width(size_t least);
+/* The same, for what is cut.  0: it is no terminal, and nothing is. */
 size_t term_columns(void);
 /* Somebody can be asked: standard input and standard error are terminals. */
 bool term_can_ask(void);
