@@ -18,7 +18,8 @@
 #include "common/base/attr.h"
 
 #define SIZE_LINES_MAX 40
-#define SIZE_NOTES_MAX (FACTS + 16)
+/* A fact may be told of by both of its numbers. */
+#define SIZE_NOTES_MAX (2 * FACTS + 16)
 
 struct size_input {
 	int64_t certificates, agents;

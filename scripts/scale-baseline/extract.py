@@ -48,6 +48,7 @@ def pages(root, only=None):
     guide = (root / GUIDE).read_text(encoding="utf-8")
     out = {PAGE: tables.fill((root / PAGE).read_text(encoding="utf-8"), made), GUIDE: tables.between(guide, "plots", plots.words(drawn)),
            MODEL: model.definition(root, found)}
+    out[GUIDE] = tables.between(out[GUIDE], "rungs", rungs(found))
     return out | {f"docs/operator/{name}": text for name, text in drawn.items()}
 
 
@@ -97,6 +98,25 @@ def ladder(root, program):
                  amount(said["settings"][k]) if k.endswith(("buffers", "size")) else str(said["settings"][k]) for k in keys]
         rows.append([f"{certificates} / {agents}", *cells, f"{len(said['warnings'])} warnings" if said["warnings"] else "nothing"])
     return tables.between((root / GUIDE).read_text(encoding="utf-8"), "ladder", tables.table(heads, rows))
+
+
+def rungs(found):
+    """What came of each rung that was run."""
+    heads = ["Certificates / agents", "Cores busy at the load, control plane and PostgreSQL", "Headroom", "Heartbeats p99", "Due to served p95",
+             "Cores busy at double the load", "What gave way at double the load", "Run"]
+    rows = []
+    for certificates, agents in LADDER:
+        s = found.get(f"ladder_{certificates}")
+        made = tables.no_run({"title": f"{certificates} / {agents}"}, heads)
+        if s:
+            counted = {name: tables.shown(value) for name, value in s["counters"].items()}
+            busy = "cores busy, control plane and PostgreSQL"
+            made = [f"{certificates} / {agents}", f"{counted[f'load: {busy}']} of {s['machine']['cores']}",
+                    f"{tables.shown(s['machine']['cores'] / s['counters'][f'load: {busy}'])} times the load, by processors alone",
+                    f"{counted['load: heartbeats p99, ms']} ms", f"{counted['load: due to served p95, ms']} ms", counted[f"double: {busy}"],
+                    s["load"]["gave way at double the load"], f"{s['date'][:10]}, {s['commit'][:12]}"]
+        rows.append(made)
+    return tables.table(heads, rows)
 
 
 def show(path):

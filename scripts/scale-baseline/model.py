@@ -7,21 +7,24 @@ import re
 
 from artifacts import Refused
 
-FIELDS = {"name", "unit", "what", "artifact", "page", "why"}
+FIELDS = {"name", "unit", "what", "artifact", "of", "page", "why"}
+NUMBERS = ("certificates", "agents")
 HEAD = """/* Made by scripts/scale-baseline/extract.sh from artifacts and pages; do not edit.
  * FACT(name, is it measured, value, unit, what it is, certificates and agents it was measured with, origin) */
 """
 
 
 def from_artifact(fact, found):
-    """(value, certificates, agents, origin), or None where no such run is archived."""
+    """(value, certificates, agents, origin), or None where no such run is archived; of what it does not grow by ("of" says by what) it is 0."""
     scenario, counter = fact["artifact"]
     s = found.get(scenario)
     if s is None:
         return None
     if counter not in s["counters"]:
         raise Refused(f"model.json: {fact['name']}: the newest run of {scenario} has no counter {counter}")
-    return (s["counters"][counter], s["load"]["certificates"], s["load"]["agents"],
+    if set(fact["of"]) - set(NUMBERS) or set(fact["of"].values()) - set(s["load"]):
+        raise Refused(f"model.json: {fact['name']}: \"of\" has {' and '.join(NUMBERS)} and for each a field of the run's load")
+    return (s["counters"][counter], *(s["load"][fact["of"][number]] if number in fact["of"] else 0 for number in NUMBERS),
             f"{scenario} of {s['date'][:10]}, commit {s['commit'][:12]}")
 
 

@@ -176,13 +176,14 @@ end
         return next(float(line.split()[2]) for line in out.splitlines() if line.startswith("tps"))
 
     # --- drain_local_ca ---
-    def make_certificates(self, fleet, count):
-        fleet.query("""
+    def make_certificates(self, fleet, count, issuer="'iss-local'"):
+        """issuer: SQL that says whose number i is."""
+        fleet.query(f"""
             INSERT INTO managed_certificates (id, name, common_name, sans, owner_id, team_id, issuer_id, renewal_policy_id,
                 status, expires_at, valid_from, environment, tags)
             SELECT 'mc-' || i, 'mc-' || i, 'mc-' || i || '.example.test', ARRAY['mc-' || i || '.example.test'], 'o-test', 't-test',
-                'iss-local', 'rp-default', 'Active', now() + interval '80 days', now() - interval '10 days', 'production',
-                '{"owner": "x"}' FROM generate_series(1, %s) i""", count)
+                {issuer}, 'rp-default', 'Active', now() + interval '80 days', now() - interval '10 days', 'production',
+                '{{"owner": "x"}}' FROM generate_series(1, %s) i""", count)
         fleet.query("UPDATE policy_rules SET walked_to = NULL")
 
     def make_jobs(self, fleet, count, csrs):

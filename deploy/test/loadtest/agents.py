@@ -123,17 +123,21 @@ class Agents:
     def register(self, seconds):
         return self.run("--register-only", seconds=seconds)
 
-    def options(self, limit_s):
-        return ("--certificates", self.dir / "certificates", "--listen", str(self.port), "--for", f"{limit_s}s",
+    def options(self, limit_s, certificates):
+        return ("--certificates", certificates, "--listen", str(self.port), "--for", f"{limit_s}s",
                 "--events", self.dir / f"events-{self.runs + 1}.jsonl")
 
-    def ask(self, a_second, limit_s, **more):
-        """Asks for each certificate's issuance or renewal, so many a second."""
+    def ask(self, a_second, limit_s, names=None, **more):
+        """Asks for the issuance or renewal of each certificate, or of these, so many a second."""
         key = self.dir / "operator.key"
         if not key.exists():
             key.touch(mode=0o600)
             key.write_text(API_KEY, encoding="ascii")
-        return self.run(*self.options(limit_s), "--ask", str(a_second), "--operator-key-file", key, seconds=limit_s + 600, **more)
+        certificates = self.dir / "certificates"
+        if names is not None:
+            certificates = self.dir / f"certificates-{self.runs + 1}"
+            certificates.write_text("".join(f"{name}\n" for name in names), encoding="ascii")
+        return self.run(*self.options(limit_s, certificates), "--ask", str(a_second), "--operator-key-file", key, seconds=limit_s + 600, **more)
 
     def renew_due(self, limit_s, begin=lambda: None, **more):
         """All fall due at once, and the scan finds them; begin: called when all agents stand, before that."""
@@ -141,4 +145,4 @@ class Agents:
             begin()
             process.signal(10)  # SIGUSR1: from here on it counts
             self.make_due()
-        return self.run(*self.options(limit_s), seconds=limit_s + 600, standing=fall_due, **more)
+        return self.run(*self.options(limit_s, self.dir / "certificates"), seconds=limit_s + 600, standing=fall_due, **more)

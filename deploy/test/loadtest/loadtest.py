@@ -11,6 +11,7 @@ None: only by its name), SECONDS, WHAT (the load, in words) and run(run), which 
 Exit status: 0 all thresholds held; 1 one did not; 2 nothing was measured.
 """
 import argparse
+import gzip
 import importlib
 import json
 import re
@@ -125,6 +126,18 @@ def arguments_of(argv):
     return arguments
 
 
+def keep(files, where):
+    """{name: path}, beside the summary: packed, as the archive wants raw files; but logs, which only a run that failed has."""
+    for name, path in files.items():
+        if not path.exists():
+            continue
+        if name.endswith((".gz", ".log")):
+            shutil.copy(path, where / name)
+            continue
+        with open(path, "rb") as plain, gzip.open(where / f"{name}.gz", "wb") as packed:
+            shutil.copyfileobj(plain, packed)
+
+
 def run_one(name, module, arguments):
     """Whether all thresholds held; None when nothing could be measured."""
     if arguments.driver == "plain" and hasattr(module, "SCRIPT") and not hasattr(module, "request"):
@@ -134,7 +147,7 @@ def run_one(name, module, arguments):
     report = run.report
     where = arguments.artifacts or ROOT / "deploy/test/loadtest-artifacts" / f"{report.now:%Y-%m-%d}-{report.data['commit']}"
     where.mkdir(parents=True, exist_ok=True)
-    run.keep = lambda files: [shutil.copy(path, where / file) for file, path in files.items() if path.exists()]
+    run.keep = lambda files: keep(files, where)
     begun = time.monotonic()
     print(f"{module.NAME}: {module.WHAT}, for {run.seconds} s", flush=True)
     try:

@@ -18,7 +18,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from fleet import BUILD, ROOT, Fleet, clean_env, code_schema, free_port, pg_bin, wait_for
+from fleet import BUILD, ROOT, Api, Fleet, clean_env, code_schema, free_port, pg_bin, wait_for
 from guard import Guard
 from report import NotMeasured
 from sampler import Sampler, stat
@@ -31,6 +31,13 @@ ROLES = ("certctl_apiserver", "certctl_scheduler", "certctl_worker")
 # The limiter on, with the rates that a new installation has.
 LIMITED = {"CERTCTL_RATE_LIMIT_ENABLED": "true", "CERTCTL_LOG_LEVEL": "warn"}
 HIDDEN = ("KEY", "TOKEN", "SECRET", "PASSWORD", "URL", "PATH", "DIR", "CERT", "PORT")
+
+
+def listeners(port):
+    """Sockets of this host that listen on that port."""
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [line.split() for line in f.readlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
 
 
 class GivenServer:
@@ -175,6 +182,13 @@ class Stack(Fleet):
         for i in range(1, apiservers + 1):
             self.start_apiserver(i, **env)
         self.tell_settings()
+
+    def start_beside(self, i, **env):
+        """Another apiserver on the port of the first, which the kernel shares out (SO_REUSEPORT)."""
+        self.apis[f"apiserver-{i}"] = Api(self.api_port, self.dir / "tls" / "api.pem")
+        process = self.start_apiserver(i, wait=False, **LIMITED | env)
+        wait_for(process.listens, 20, f"apiserver-{i} to listen")
+        wait_for(lambda: listeners(self.api_port) == i, 20, f"{i} apiservers on one port")
 
     def tell_settings(self):
         """What the programs were told and is no secret, nor a place or an address of this run."""

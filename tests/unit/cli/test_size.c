@@ -188,6 +188,19 @@ what_is_not_measured_has_no_figure(void)
 	CHECK_INT(s->nwarnings, 0);
 }
 
+/* There was room for one of each fact; the first record with all of them had
+ * the command abort. */
+static void
+every_fact_may_be_short_of_both(void)
+{
+	const char *why = "";
+
+	begin();
+	facts[FACT_connections_per_agent].value = 1;
+	CHECK(reckon(1000000, 20000, 30, 0, &why));
+	CHECK(s->nwarnings >= 2 * FACTS);
+}
+
 static void
 figures_are_short(void)
 {
@@ -202,4 +215,5 @@ figures_are_short(void)
 CHECK_MAIN(CHECK_ROW(load_is_by_the_lifetime), CHECK_ROW(disk_is_what_is_kept),
     CHECK_ROW(settings_grow_with_the_fleet), CHECK_ROW(a_slow_ca_is_refused),
     CHECK_ROW(too_many_agents_are_refused),
-    CHECK_ROW(what_is_not_measured_has_no_figure), CHECK_ROW(figures_are_short))
+    CHECK_ROW(what_is_not_measured_has_no_figure),
+    CHECK_ROW(every_fact_may_be_short_of_both), CHECK_ROW(figures_are_short))

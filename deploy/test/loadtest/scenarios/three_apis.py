@@ -5,7 +5,7 @@ apiserver; and one of them killed in the middle.
 import time
 
 import wrk
-from fleet import API_KEY, Api, wait_for
+from fleet import API_KEY, Api
 
 NAME = "three_apiservers"
 GROUP = "scale"
@@ -28,21 +28,6 @@ end
 """
 
 
-def start_beside(stack, i):
-    """Another apiserver on the port of the first."""
-    stack.apis[f"apiserver-{i}"] = Api(stack.api_port, stack.dir / "tls" / "api.pem")
-    process = stack.start_apiserver(i, wait=False, **SETTINGS | {"CERTCTL_LOG_LEVEL": "warn", "CERTCTL_RATE_LIMIT_ENABLED": "true"})
-    wait_for(process.listens, 20, f"apiserver-{i} to listen")
-    wait_for(lambda: listeners(stack.api_port) == i, 20, f"{i} apiservers on one port")
-
-
-def listeners(port):
-    """Sockets of this host that listen on that port."""
-    with open("/proc/net/tcp", encoding="ascii") as f:
-        rows = [line.split() for line in f.readlines()[1:]]
-    return sum(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
-
-
 def seed(stack):
     stack.query("INSERT INTO agents (id, name, hostname, status, last_heartbeat_at, api_key_hash, os, architecture) SELECT 'ag-' || i, 'many-' || i, "
                 "'host-' || i, 'Online', now(), 'x', 'linux', 'x86_64' FROM generate_series(1, %s) i", AGENTS)
@@ -58,7 +43,7 @@ def run(run):
         run.report.load(agents=AGENTS, connections=CONNECTIONS)
         one = wrk.run(stack, stack.api_port, CONNECTIONS, seconds, ASK, kind="application/json", name="one")
         for i in (2, 3):
-            start_beside(stack, i)
+            stack.start_beside(i, **SETTINGS)
         stack.tell_settings()
         with stack.sampled():
             three = wrk.run(stack, stack.api_port, CONNECTIONS, seconds, ASK, kind="application/json", name="three")
