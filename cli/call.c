@@ -303,7 +303,11 @@ call_list(struct cli *c, const char *path)
 	if (exit_code == EXIT_DONE)
 		exit_code = show_page(c, &a);
 	return exit_code == EXIT_DONE && watch_is_wanted(c)
-		   ? watch_go_on(c, path, a.text, list_once, show_page)
+		   ? watch_go_on(c,
+			 &(struct watched){.path = path,
+			     .look = list_once,
+			     .show = show_page},
+			 &a)
 		   : exit_code;
 }
 
@@ -363,7 +367,11 @@ run_object(struct cli *c, const struct command *m, const struct answer *a)
 	int exit_code = call_show(c, a);
 
 	return exit_code == EXIT_DONE && watch_is_wanted(c)
-		   ? watch_go_on(c, m->path, a->text, look_at, show_object)
+		   ? watch_go_on(c,
+			 &(struct watched){.path = m->path,
+			     .look = look_at,
+			     .show = show_object},
+			 a)
 		   : exit_code;
 }
 

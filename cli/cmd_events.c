@@ -55,7 +55,7 @@ print_line(struct cli *c, const struct cJSON *event)
 	}
 	if (strcmp(kind, "condition") == 0)
 		name = "subject";
-	out_print("%s  %-11s  %-8s  %s  %s -> %s  %s\n",
+	out_print("%s  %-12s  %-8s  %s  %s -> %s  %s\n",
 	    cell_time(c, event, "at"), cell(c, event, "kind"),
 	    cell(c, event, "change"), cell(c, event, "id"),
 	    status_of(c, event, "from"), status_of(c, event, "to"),

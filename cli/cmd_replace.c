@@ -95,9 +95,13 @@ cmd_replace_watch(struct cli *c)
 	bool is_over = false;
 	int exit_code;
 
-	/* Replacements have no events, and a rate wants looks anyway. */
 	wait_init(&w, c, limit ? strtoll(limit, NULL, 10) : WATCH_DEFAULT_S,
 	    LOOK_EVERY_MS);
+	/* What the lane says changes without one; the stream's beats show it.
+	 */
+	wait_listen(&w,
+	    arena_printf(c->arena, "kind=replacement&replacement_id=%s",
+		client_escape(c, args_word(c, 0))));
 	do {
 		if (!wait_look(&w, path))
 			continue;

@@ -64,8 +64,11 @@ follow(struct cli *c, const char *name, int64_t seconds)
 	const struct cJSON *duty;
 	struct wait w;
 
-	/* Duties have no events. */
 	wait_init(&w, c, seconds, LOOK_EVERY_MS);
+	/* A run that was asked for has events; that the duty is off by now, or
+	 * its end could not be written, the stream's beats show. */
+	wait_listen(&w, arena_printf(c->arena, "kind=duty&duty=%s",
+			    client_escape(c, name)));
 	do {
 		if (!wait_look(&w, "/api/v1/admin/scheduler"))
 			continue;

@@ -89,8 +89,9 @@ struct command {
 	const char *done;
 	const char *asks; /* what cannot be undone, before it is agreed to */
 	const char *asks_with; /* only with that flag it cannot; or NULL */
-	/* The kind of live events that tells when it is another; brings
-	 * --watch. */
+	/* The kind of live events that tells when it is another, or kinds with
+	 * commas between; brings --watch.  A first word is the id of that
+	 * kind. */
 	const char *watches;
 	const char *calls; /* further routes, a line each: "GET /api/v1/jobs" */
 	int (*run)(struct cli *c);

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "cli/render.h"
+#include "cli/watch.h"
 #include "common/base/attr.h"
 #include "common/json/json.h"
 
@@ -29,12 +30,13 @@ look(struct cli *c, const char *kind, const char *id)
 
 /* Of an id without a kind: whose it is.  EXIT_DONE and the answer. */
 static int
-find(struct cli *c, const char *id, struct answer *out)
+find(struct cli *c, const char *id, const char **out_kind, struct answer *out)
 {
 	struct answer certificate, target;
 
 	if (strncmp(id, JOB_PREFIX, strlen(JOB_PREFIX)) == 0) {
-		*out = look(c, "job", id);
+		*out_kind = "job";
+		*out = look(c, *out_kind, id);
 		return client_check_json(c, out);
 	}
 	certificate = look(c, "certificate", id);
@@ -55,6 +57,7 @@ find(struct cli *c, const char *id, struct answer *out)
 		    id);
 		return EXIT_NOT_FOUND;
 	}
+	*out_kind = certificate.status == HTTP_OK ? "certificate" : "target";
 	*out = certificate.status == HTTP_OK ? certificate : target;
 	return client_check_json(c, out);
 }
@@ -115,42 +118,112 @@ print_all(struct cli *c, const struct cJSON *whole)
 	    print_step(c, whole, step);
 }
 
-int
-cmd_explain(struct cli *c)
+/* --- all of it --- */
+
+/* EXIT_DONE and the answer. */
+static int
+look_first(struct cli *c, const char **out_kind, struct answer *out)
 {
-	struct answer a;
-	int exit_code;
-	bool ready;
+	static const char *const kinds[] = {"certificate", "job", "target"};
+	size_t i = 0;
 
-	if (args_count(c) == 1) {
-		exit_code = find(c, args_word(c, 0), &a);
-	} else {
-		static const char *const kinds[] = {"certificate", "job",
-		    "target"};
-		size_t i = 0;
-
-		while (i < ARRAY_LEN(kinds) &&
-		       strcmp(kinds[i], args_word(c, 0)) != 0)
-			i++;
-		if (i == ARRAY_LEN(kinds)) {
-			out_error("a certificate, job or target can be "
-				  "explained, not a \"%s\"",
-			    args_word(c, 0));
-			return EXIT_USAGE;
-		}
-		a = look(c, kinds[i], args_word(c, 1));
-		exit_code = client_check_json(c, &a);
+	if (args_count(c) == 1)
+		return find(c, args_word(c, 0), out_kind, out);
+	while (i < ARRAY_LEN(kinds) && strcmp(kinds[i], args_word(c, 0)) != 0)
+		i++;
+	if (i == ARRAY_LEN(kinds)) {
+		out_error("a certificate, job or target can be explained, not "
+			  "a \"%s\"",
+		    args_word(c, 0));
+		return EXIT_USAGE;
 	}
-	if (exit_code != EXIT_DONE)
-		return exit_code;
-	if (json_bool(a.json, "ready", &ready) != RC_OK) {
+	*out_kind = kinds[i];
+	*out = look(c, kinds[i], args_word(c, 1));
+	return client_check_json(c, out);
+}
+
+static int
+show(struct cli *c, const struct answer *a, bool *out_ready)
+{
+	rc ret;
+
+	ret = json_bool(a->json, "ready", out_ready);
+	if (ret != RC_OK) {
 		out_error("the server's answer does not say whether it is "
 			  "ready: is it of this release?");
 		return EXIT_FAILED;
 	}
 	if (c->as_json)
-		render_text(c, a.text);
+		render_text(c, a->text);
 	else
-		print_all(c, a.json);
+		print_all(c, a->json);
+	return EXIT_DONE;
+}
+
+/* --- --watch --- */
+
+static int
+look_again(struct cli *c, const char *path, struct answer *out)
+{
+	*out = client_call(c, "GET", path, NULL);
+	return EXIT_DONE;
+}
+
+static int
+show_again(struct cli *c, const struct answer *a)
+{
+	int exit_code = client_check_json(c, a);
+	bool ready;
+
+	return exit_code == EXIT_DONE ? show(c, a, &ready) : exit_code;
+}
+
+/* All but when it was asked. */
+static const char *
+sign(struct cli *c, const struct answer *a)
+{
+	struct cJSON *copy = cJSON_Duplicate(a->json, true);
+	const char *text;
+
+	cJSON_DeleteItemFromObjectCaseSensitive(copy, "at");
+	text = json_text(c->arena, copy);
+	cJSON_Delete(copy);
+	return text;
+}
+
+/* By what is its own; agents, lanes and issuers on the way tell of it by their
+ * jobs, else the stream's beats have it looked at. */
+static int
+go_on(struct cli *c, const char *kind, const struct answer *a)
+{
+	const char *id = client_escape(c, args_word(c, args_count(c) - 1));
+	const struct watched of = {
+	    .path = arena_printf(c->arena, "/api/v1/explain/%s/%s", kind, id),
+	    .filter = arena_printf(c->arena, "kind=%s&%s_id=%s",
+		args_command(c)->watches, kind, id),
+	    .look = look_again,
+	    .show = show_again,
+	    .sign = sign,
+	};
+
+	return watch_go_on(c, &of, a);
+}
+
+int
+cmd_explain(struct cli *c)
+{
+	const char *kind = NULL;
+	struct answer a;
+	int exit_code = watch_check(c);
+	bool ready;
+
+	if (exit_code == EXIT_DONE)
+		exit_code = look_first(c, &kind, &a);
+	if (exit_code == EXIT_DONE)
+		exit_code = show(c, &a, &ready);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (watch_is_wanted(c))
+		return go_on(c, kind, &a);
 	return ready ? EXIT_DONE : EXIT_FAILED;
 }

@@ -68,26 +68,33 @@ filter(struct cli *c)
 	return out;
 }
 
+static const char *
+sign_of(struct cli *c, const struct watched *of, const struct answer *a)
+{
+	return of->sign && a->status == 200 ? of->sign(c, a) : a->text;
+}
+
 /* Prints what differs from what was shown last. */
 static int
-take(struct cli *c, const struct answer *a, struct buf *shown, watch_show *show)
+take(struct cli *c, const struct watched *of, const struct answer *a,
+    struct buf *shown)
 {
+	const char *sign = sign_of(c, of, a);
 	int exit_code;
 
-	if (a->status == 200 && strcmp(a->text, buf_cstr(shown)) == 0)
+	if (a->status == 200 && strcmp(sign, buf_cstr(shown)) == 0)
 		return EXIT_DONE;
 	if (a->status == 200 && !c->as_json)
 		out_print("\n");
-	exit_code = show(c, a);
+	exit_code = of->show(c, a);
 	buf_reset(shown);
-	buf_puts(shown, a->text);
+	buf_puts(shown, sign);
 	/* Who reads sees it at once; who reads no more ends it. */
 	return fflush(stdout) == 0 ? exit_code : EXIT_FAILED;
 }
 
 static int
-look_once(struct wait *w, const char *path, struct buf *shown, watch_look *look,
-    watch_show *show)
+look_once(struct wait *w, const struct watched *of, struct buf *shown)
 {
 	struct cli *c = w->cli;
 	struct arena *run = c->arena;
@@ -95,11 +102,11 @@ look_once(struct wait *w, const char *path, struct buf *shown, watch_look *look,
 	int exit_code;
 
 	c->arena = arena_new();
-	exit_code = look(c, path, &a);
+	exit_code = of->look(c, of->path, &a);
 	if (client_is_passing(&a))
 		exit_code = EXIT_DONE;
 	else if (exit_code == EXIT_DONE)
-		exit_code = take(c, &a, shown, show);
+		exit_code = take(c, of, &a, shown);
 	w->last = (struct answer){.status = a.status,
 	    .retry_after_s = a.retry_after_s};
 	arena_free(c->arena);
@@ -108,8 +115,7 @@ look_once(struct wait *w, const char *path, struct buf *shown, watch_look *look,
 }
 
 int
-watch_go_on(struct cli *c, const char *path, const char *shown,
-    watch_look *look, watch_show *show)
+watch_go_on(struct cli *c, const struct watched *of, const struct answer *shown)
 {
 	const char *limit = args_value(c, "--timeout");
 	CLEANUP(buf_fini) struct buf last;
@@ -122,11 +128,11 @@ watch_go_on(struct cli *c, const char *path, const char *shown,
 	if (fflush(stdout) != 0)
 		return EXIT_FAILED;
 	buf_init(&last, 0);
-	buf_puts(&last, shown);
+	buf_puts(&last, sign_of(c, of, shown));
 	wait_init(&w, c, seconds, POLL_MS);
-	wait_listen(&w, filter(c));
+	wait_listen(&w, of->filter ? of->filter : filter(c));
 	do {
-		exit_code = look_once(&w, path, &last, look, show);
+		exit_code = look_once(&w, of, &last);
 		w.pause_ms = wake_is_live(w.wake) ? LIVE_MS : POLL_MS;
 	} while (exit_code == EXIT_DONE && wait_pause(&w));
 	wait_fini(&w);

@@ -23,7 +23,10 @@ const char *const event_kind_names[EVENT_NKINDS] = {
     [EVENT_CERTIFICATE] = "certificate",
     [EVENT_CONDITION] = "condition",
     [EVENT_DEPLOYMENT] = "deployment",
+    [EVENT_DUTY] = "duty",
+    [EVENT_HEALTH_CHECK] = "health_check",
     [EVENT_JOB] = "job",
+    [EVENT_REPLACEMENT] = "replacement",
 };
 
 /* --- places --- */
@@ -221,13 +224,17 @@ change_of(const struct row *r, enum event_kind kind)
 		return became ? "raised" : "cleared";
 	if (kind == EVENT_CERTIFICATE && subject)
 		return subject; /* "edited" */
+	if (kind == EVENT_DUTY)
+		return strcmp(became, "Running") == 0 ? "began" : "ended";
 	if (!became)
 		return "removed";
 	if (kind == EVENT_DEPLOYMENT)
 		return strcmp(became, "Failed") == 0 ? "failed" : "deployed";
 	if (!was)
 		return "created";
-	return strcmp(was, became) == 0 ? "renewed" : "status";
+	if (strcmp(was, became) != 0)
+		return "status";
+	return kind == EVENT_REPLACEMENT ? "progress" : "renewed";
 }
 
 static void
@@ -251,8 +258,17 @@ put_href(struct json_w *w, const struct row *r, enum event_kind kind)
 			(void)snprintf(href, sizeof(href),
 			    API "certificates/%s/deployments", of);
 		break;
+	case EVENT_DUTY:
+		(void)snprintf(href, sizeof(href), API "admin/scheduler");
+		break;
+	case EVENT_HEALTH_CHECK:
+		(void)snprintf(href, sizeof(href), API "health-checks/%s", id);
+		break;
 	case EVENT_JOB:
 		(void)snprintf(href, sizeof(href), API "jobs/%s", id);
+		break;
+	case EVENT_REPLACEMENT:
+		(void)snprintf(href, sizeof(href), API "replacements/%s", id);
 		break;
 	case EVENT_ACCESS:
 	case EVENT_RESET:
@@ -311,8 +327,11 @@ event_of_row(const struct db_result *rows, size_t row)
 	    [EVENT_KEY_CERTIFICATE] =
 		kind == EVENT_CERTIFICATE ? id : text_of(&r, "certificate_id"),
 	    [EVENT_KEY_CONDITION] = kind == EVENT_CONDITION ? id : NULL,
+	    [EVENT_KEY_DUTY] = kind == EVENT_DUTY ? id : NULL,
+	    [EVENT_KEY_HEALTH_CHECK] = kind == EVENT_HEALTH_CHECK ? id : NULL,
 	    [EVENT_KEY_ISSUER] = text_of(&r, "issuer_id"),
 	    [EVENT_KEY_JOB] = kind == EVENT_JOB ? id : NULL,
+	    [EVENT_KEY_REPLACEMENT] = kind == EVENT_REPLACEMENT ? id : NULL,
 	    [EVENT_KEY_STATUS] = text_of(&r, "became"),
 	    [EVENT_KEY_TARGET] = text_of(&r, "target_id"),
 	    [EVENT_KEY_TEAM] = text_of(&r, "team_id"),

@@ -21,7 +21,7 @@
 
 /* The migration this program was written for; a test compares it with the
  * directory. */
-#define MIGRATE_SCHEMA_VERSION "0017_events"
+#define MIGRATE_SCHEMA_VERSION "0018_asked_runs"
 
 /*
  * Functions of other versions that nothing used for grace_ms are removed.

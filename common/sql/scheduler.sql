@@ -65,13 +65,15 @@ SELECT name, CASE WHEN last_finished_at >= last_started_at
     run_requested_at IS NOT NULL AS is_requested, duty_cannot_wait(name) AS is_urgent
 FROM duties;
 
--- No row: the term is over.
+-- No row: the term is over.  A run that was asked for and cut off is owed still.
 -- name: duty_begin :many
 INSERT INTO duties (name, last_started_at, last_outcome, term, next_run_at)
 SELECT $3, clock_timestamp(), 'running', $2::bigint, clock_timestamp() + make_interval(secs => $4::bigint / 1000.0)
 WHERE leadership_is($2::bigint, $1)
 ON CONFLICT (name) DO UPDATE SET last_started_at = excluded.last_started_at, last_outcome = excluded.last_outcome,
-    term = excluded.term, next_run_at = excluded.next_run_at, run_requested_at = NULL
+    term = excluded.term, next_run_at = excluded.next_run_at,
+    is_asked = duties.run_requested_at IS NOT NULL OR duties.is_asked AND duties.last_outcome = excluded.last_outcome,
+    run_requested_at = NULL
 RETURNING name;
 
 -- name: duty_end :exec

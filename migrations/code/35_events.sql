@@ -9,8 +9,9 @@
 -- of the next is always a later one.  Within a batch a row's changes stand in their order, since the second one waits for
 -- the first one's commit before it takes a number.
 --
--- Kinds: certificate, job, agent (was and became: statuses), deployment (id: the target, subject: the certificate), condition
--- (subject: of whom) and access: somebody's key or role changed, which is told to apiservers and to nobody else.
+-- Kinds: certificate, job, agent (was and became: statuses), deployment (id: the target, subject: the certificate), health_check
+-- (subject: the certificate), replacement (subject: the new issuer), duty (id: its name), condition (subject: of whom) and
+-- access: somebody's key or role changed, which is told to apiservers and to nobody else.
 
 -- --- writing ---
 CREATE FUNCTION events_certificate_edited() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -31,6 +32,28 @@ BEGIN
     VALUES ('deployment', NEW.target_id, NEW.certificate_id, CASE WHEN OLD.deploy_failures > 0 THEN 'Failed'
             WHEN OLD.deployed_version_id IS NOT NULL THEN 'Deployed' END,
         CASE WHEN NEW.deploy_failures > OLD.deploy_failures THEN 'Failed' ELSE 'Deployed' END);
+    RETURN NULL;
+END $$;
+CREATE FUNCTION events_health_check() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO event_changes (kind, id, subject, was, became)
+    VALUES ('health_check', coalesce(NEW.id, OLD.id), CASE WHEN TG_OP = 'DELETE' THEN OLD.certificate_id ELSE NEW.certificate_id END,
+        replace(initcap(OLD.status), '_', ''), replace(initcap(NEW.status), '_', ''));
+    RETURN NULL;
+END $$;
+-- One a piece of the duty, however many certificates that piece was of.
+CREATE FUNCTION events_replacement() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO event_changes (kind, id, subject, was, became)
+    VALUES ('replacement', coalesce(NEW.id, OLD.id), coalesce(NEW.to_issuer_id, OLD.to_issuer_id), initcap(OLD.state), initcap(NEW.state));
+    RETURN NULL;
+END $$;
+-- Of a run that somebody asked for: those by the clock are several a second, and nobody waits for one of them.
+CREATE FUNCTION events_duty() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO event_changes (kind, id, was, became)
+    VALUES ('duty', NEW.name, CASE OLD.last_outcome WHEN 'running' THEN 'Running' END,
+        CASE NEW.last_outcome WHEN 'running' THEN 'Running' WHEN 'ok' THEN 'Completed' ELSE 'Failed' END);
     RETURN NULL;
 END $$;
 CREATE FUNCTION events_access() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -113,15 +136,15 @@ BEGIN
     FOR b IN SELECT o.* FROM event_batches o WHERE o.n >= p_batch AND o.n <= v_last.n ORDER BY o.n LOOP
         EXIT WHEN v_left <= 0;
         CONTINUE WHEN b.n = p_batch AND p_seq IS NULL;
-        RETURN QUERY SELECT b.n, b.mark, e.seq, e.kind, e.id, CASE WHEN e.kind <> 'deployment' THEN e.subject END, e.was, e.became,
+        RETURN QUERY SELECT b.n, b.mark, e.seq, e.kind, e.id, CASE WHEN e.kind IN ('certificate', 'condition') THEN e.subject END, e.was, e.became,
             e.since, e.at, coalesce(m.name, a.name)::text, coalesce(j.type, t.type)::text, m.id, coalesce(j.agent_id, a.id, t.agent_id),
-            coalesce(j.issuer_id, m.issuer_id), m.team_id, coalesce(j.target_id, t.id), NULL
+            coalesce(j.issuer_id, m.issuer_id, CASE e.kind WHEN 'replacement' THEN e.subject END), m.team_id, coalesce(j.target_id, t.id), NULL
         FROM events_of(b.was, b.seen, CASE WHEN b.n = p_batch THEN p_seq ELSE 0 END, v_left) e
         LEFT JOIN jobs j ON e.kind = 'job' AND j.id = e.id
         LEFT JOIN agents a ON e.kind = 'agent' AND a.id = e.id
         LEFT JOIN deployment_targets t ON e.kind = 'deployment' AND t.id = e.id
         LEFT JOIN managed_certificates m ON m.id = CASE e.kind WHEN 'certificate' THEN e.id WHEN 'job' THEN j.certificate_id
-            WHEN 'deployment' THEN e.subject END
+            WHEN 'deployment' THEN e.subject WHEN 'health_check' THEN e.subject END
         ORDER BY e.seq;
         GET DIAGNOSTICS v_n = ROW_COUNT;
         v_left := v_left - v_n;

@@ -6,7 +6,8 @@
 SET LOCAL lock_timeout = '100ms';
 LOCK TABLE managed_certificates, agents, certificate_target_mappings, deployment_targets, served_certificates, jobs, issuers,
     renewal_policies, notification_events, policy_rules, discovered_certificates, endpoint_health_checks,
-    audit_blocks, audit_epochs, acme_accounts, acme_orders, api_keys, actor_roles, role_permissions, roles IN SHARE ROW EXCLUSIVE MODE;
+    audit_blocks, audit_epochs, acme_accounts, acme_orders, api_keys, actor_roles, role_permissions, roles, replacements, duties
+    IN SHARE ROW EXCLUSIVE MODE;
 LOCK TABLE audit_attachments, audit_events IN ACCESS EXCLUSIVE MODE;
 
 -- --- defaults ---
@@ -145,6 +146,18 @@ CREATE OR REPLACE TRIGGER events_agent_changed AFTER UPDATE OF status, retired_a
 CREATE OR REPLACE TRIGGER events_deployment AFTER UPDATE OF deployed_version_id, deploy_failures ON certificate_target_mappings FOR EACH ROW
     WHEN (NEW.deployed_version_id IS DISTINCT FROM OLD.deployed_version_id AND NEW.deployed_version_id IS NOT NULL
         OR NEW.deploy_failures > OLD.deploy_failures) EXECUTE FUNCTION events_deployment();
+CREATE OR REPLACE TRIGGER events_health_check_added AFTER INSERT OR DELETE ON endpoint_health_checks FOR EACH ROW
+    EXECUTE FUNCTION events_health_check();
+CREATE OR REPLACE TRIGGER events_health_check_changed AFTER UPDATE OF status ON endpoint_health_checks FOR EACH ROW
+    WHEN (NEW.status <> OLD.status) EXECUTE FUNCTION events_health_check();
+CREATE OR REPLACE TRIGGER events_replacement_added AFTER INSERT OR DELETE ON replacements FOR EACH ROW EXECUTE FUNCTION events_replacement();
+CREATE OR REPLACE TRIGGER events_replacement_changed AFTER UPDATE OF state, is_walked, moving, waiting, failed, issued, done, skipped, returned
+    ON replacements FOR EACH ROW
+    WHEN ((NEW.state, NEW.is_walked, NEW.moving, NEW.waiting, NEW.failed, NEW.issued, NEW.done, NEW.skipped, NEW.returned)
+        <> (OLD.state, OLD.is_walked, OLD.moving, OLD.waiting, OLD.failed, OLD.issued, OLD.done, OLD.skipped, OLD.returned))
+    EXECUTE FUNCTION events_replacement();
+CREATE OR REPLACE TRIGGER events_duty AFTER UPDATE OF last_outcome ON duties FOR EACH ROW
+    WHEN (NEW.is_asked AND NEW.last_outcome <> OLD.last_outcome) EXECUTE FUNCTION events_duty();
 CREATE OR REPLACE TRIGGER events_access AFTER UPDATE OF key_hash, old_hash, old_until, expires_at, admin OR DELETE ON api_keys
     FOR EACH STATEMENT EXECUTE FUNCTION events_access();
 DO $$ DECLARE v_table text; BEGIN

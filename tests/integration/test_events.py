@@ -101,6 +101,32 @@ def test_each_kind(fleet):
     assert all(PLACE.fullmatch(i) for i in ids) and len(set(ids)) == len(ids)
 
 
+def test_what_is_watched_beside(fleet):
+    """Health checks, replacements, and runs of duties that somebody asked for."""
+    with Listener(fleet.api, "?kind=health_check,replacement,duty") as heard:
+        fleet.query("INSERT INTO endpoint_health_checks (id, endpoint, certificate_id) VALUES ('hc-1', 'h.example.com:443', 'mc-2')")
+        fleet.query("UPDATE endpoint_health_checks SET status = 'cert_mismatch', response_time_ms = 1")
+        fleet.query("UPDATE endpoint_health_checks SET status = 'cert_mismatch', response_time_ms = 2")
+        fleet.query("INSERT INTO replacements (id, from_issuer_id, to_issuer_id, wave_size, planned, created_by) "
+                    "VALUES ('repl-1', 'iss-1', 'iss-2', 10, 10, 'test')")
+        fleet.query("UPDATE replacements SET moving = 2, issued = 1")
+        fleet.query("UPDATE replacements SET updated_at = now(), low_id = 'x'")
+        fleet.query("UPDATE replacements SET state = 'paused'")
+        heard.wait(lambda b: b["status"]["to"] == "Paused")
+        fleet.query("DELETE FROM endpoint_health_checks")
+        fleet.query("DELETE FROM replacements")
+        heard.wait(lambda b: b["kind"] == "replacement" and b["change"] == "removed")
+        said = [(b["kind"], b["id"], b["change"], b["status"]["from"], b["status"]["to"]) for b in heard.bodies()]
+        check, replacement = heard.bodies("health_check")[0], heard.bodies("replacement")[0]
+    assert said == [
+        ("health_check", "hc-1", "created", None, "Unknown"), ("health_check", "hc-1", "status", "Unknown", "CertMismatch"),
+        ("replacement", "repl-1", "created", None, "Running"), ("replacement", "repl-1", "progress", "Running", "Running"),
+        ("replacement", "repl-1", "status", "Running", "Paused"), ("health_check", "hc-1", "removed", "CertMismatch", None),
+        ("replacement", "repl-1", "removed", "Paused", None)]
+    assert check["certificate_id"] == "mc-2" and check["team_id"] == "t-2" and check["href"] == "/api/v1/health-checks/hc-1", check
+    assert replacement["issuer_id"] == "iss-2" and replacement["href"] == "/api/v1/replacements/repl-1", replacement
+
+
 def test_conditions(fleet):
     with Listener(fleet.api, "?kind=condition&condition=lane_closed") as heard:
         fleet.query("INSERT INTO lanes (issuer_id, cap) VALUES ('iss-2', 0) ON CONFLICT (issuer_id) DO UPDATE SET cap = 0")
@@ -307,7 +333,8 @@ def test_permissions(fleet):
     certs = make_key(fleet, "certs", "r-certs")
     auditor = make_key(fleet, "auditor", "r-auditor")
     assert Listener(fleet.api, key=auditor).status == 403
-    assert Listener(fleet.api, "?kind=certificate,job", key=certs).status == 403
+    for kind in ("job", "agent", "condition", "duty", "health_check"):
+        assert Listener(fleet.api, f"?kind=certificate,{kind}", key=certs).status == 403, kind
     assert Listener(fleet.api, key="no-such-key-0123456789abcdef").status == 401
     with Listener(fleet.api, key=reader) as sees_all, Listener(fleet.api, key=certs) as sees_certs:
         fleet.query("INSERT INTO jobs (id, type, certificate_id, issuer_id) VALUES ('job-p', 'Renewal', 'mc-32', 'iss-1')")
@@ -315,7 +342,7 @@ def test_permissions(fleet):
         sees_all.wait(lambda b: b["id"] == "mc-32")
         sees_certs.wait(lambda b: b["id"] == "mc-32")
         assert "job-p" in {b["id"] for b in sees_all.bodies()}
-        assert {b["kind"] for b in sees_certs.bodies()} <= {"certificate", "deployment"}
+        assert {b["kind"] for b in sees_certs.bodies()} <= {"certificate", "deployment", "replacement"}
 
 
 def test_role_is_taken_away(fleet):
@@ -462,6 +489,33 @@ def test_what_it_costs(fleet):
     fleet.query("UPDATE jobs SET last_error = 'x'")
     fleet.query("UPDATE managed_certificates SET updated_at = now()")
     fleet.query("UPDATE api_keys SET last_used_at = now()")
+    fleet.query("UPDATE duties SET last_outcome = 'failed', runs = runs + 1 WHERE NOT is_asked")
     assert fleet.value(count) == before
     fleet.query("UPDATE managed_certificates SET status = 'Archived' WHERE id IN ('mc-48', 'mc-49', 'mc-50')")
     assert fleet.value(count) == before + 3
+
+
+def test_runs_that_were_asked_for(fleet):
+    """They begin and end, also where another leader runs again what was cut off; those by the clock are not told of."""
+    name, outcome = "renewal_scan", "SELECT last_outcome FROM duties WHERE name = 'renewal_scan'"
+    fleet.start_scheduler(CERTCTL_SCHEDULER_RENEWAL_CHECK_INTERVAL="1h")
+    wait_for(lambda: fleet.query(outcome) == [("ok",)], 20, "its first run")
+    with Listener(fleet.api, f"?kind=duty&duty={name}") as heard:
+        done = fleet.cli("scheduler", "run", name, "--wait", "-o", "json")
+        assert done.returncode == 0 and json.loads(done.stdout)["last_outcome"] == "ok", done
+        heard.wait(lambda b: b["change"] == "ended")
+        assert [(b["change"], b["status"]["from"], b["status"]["to"]) for b in heard.bodies()] == [
+            ("began", None, "Running"), ("ended", "Running", "Completed")]
+        fleet.processes["scheduler-1"].stop()
+        # As one that was asked for leaves it when its scheduler is killed.
+        fleet.query("UPDATE duties SET last_outcome = 'running', last_started_at = clock_timestamp() WHERE name = %s", name)
+        fleet.start_scheduler()
+        wait_for(lambda: len(heard.bodies()) == 4, 30, "the run that was owed")
+        assert heard.bodies()[-1]["change"] == "ended"
+        fleet.processes["scheduler-1"].stop()
+        runs = fleet.value("SELECT runs FROM duties WHERE name = %s", name)
+        fleet.query("UPDATE duties SET next_run_at = now() WHERE name = %s", name)
+        fleet.start_scheduler()
+        wait_for(lambda: fleet.value("SELECT runs FROM duties WHERE name = %s", name) > runs, 20, "one by the clock")
+        fleet.processes["scheduler-1"].stop()
+    assert fleet.value("SELECT count(*) FROM event_changes WHERE kind = 'duty'") == 4

@@ -10,8 +10,11 @@ static const char *const key_names[EVENT_NKEYS] = {
     [EVENT_KEY_AGENT] = "agent_id",
     [EVENT_KEY_CERTIFICATE] = "certificate_id",
     [EVENT_KEY_CONDITION] = "condition",
+    [EVENT_KEY_DUTY] = "duty",
+    [EVENT_KEY_HEALTH_CHECK] = "health_check_id",
     [EVENT_KEY_ISSUER] = "issuer_id",
     [EVENT_KEY_JOB] = "job_id",
+    [EVENT_KEY_REPLACEMENT] = "replacement_id",
     [EVENT_KEY_STATUS] = "status",
     [EVENT_KEY_TARGET] = "target_id",
     [EVENT_KEY_TEAM] = "team_id",
@@ -87,7 +90,8 @@ read_kinds(struct arena *a, struct event_filter *f, const char *text,
 		if (k == EVENT_NKINDS) {
 			*out_why = arena_printf(a,
 			    "kind: there is no \"%s\"; there are agent, "
-			    "certificate, condition, deployment and job",
+			    "certificate, condition, deployment, duty, "
+			    "health_check, job and replacement",
 			    items[i]);
 			return RC_INVALID;
 		}

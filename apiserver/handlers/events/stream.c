@@ -163,7 +163,10 @@ find_allowed(const struct request *r, unsigned *out)
 	    [EVENT_CERTIFICATE] = "cert.read",
 	    [EVENT_CONDITION] = "metrics.read",
 	    [EVENT_DEPLOYMENT] = "cert.read",
+	    [EVENT_DUTY] = "metrics.read",
+	    [EVENT_HEALTH_CHECK] = "healthcheck.read",
 	    [EVENT_JOB] = "job.read",
+	    [EVENT_REPLACEMENT] = "cert.read",
 	};
 	unsigned allowed = 0;
 
@@ -532,6 +535,9 @@ static const struct field events_query[] = {
     {"team_id", FIELD_TEXT},
     {"target_id", FIELD_TEXT},
     {"condition", FIELD_TEXT},
+    {"replacement_id", FIELD_TEXT},
+    {"health_check_id", FIELD_TEXT},
+    {"duty", FIELD_TEXT},
     {"status", FIELD_TEXT},
     {"last_event_id", FIELD_TEXT},
     {"for", FIELD_TEXT},
