@@ -181,27 +181,42 @@ out_width(const char *text)
 	return width;
 }
 
-const char *
-out_shorten(struct arena *a, const char *text, size_t columns)
+/* How many bytes of it take so many columns at most: whole characters, with
+ * the marks that stand on the last one. */
+static size_t
+fitting(const char *text, size_t columns)
 {
 	const unsigned char *p = (const unsigned char *)text;
 	size_t width = 0;
 
-	if (columns == 0 || out_width(text) <= columns)
-		return text;
-	for (;;) {
+	while (*p) {
 		uint32_t cp = 0;
 		size_t n = read_char(p, &cp);
-		size_t more = cp < 0x80 ? 1 : width_of(cp);
 
-		/* One is left for the ellipsis. */
-		if (width + more >= columns)
+		width += cp < 0x80 ? 1 : width_of(cp);
+		if (width > columns)
 			break;
-		width += more;
 		p += n ? n : 1;
 	}
+	return (size_t)(p - (const unsigned char *)text);
+}
+
+const char *
+out_shorten(struct arena *a, const char *text, size_t columns)
+{
+	if (columns == 0 || out_width(text) <= columns)
+		return text;
+	/* One is left for the ellipsis. */
 	return arena_printf(a, "%.*s\xe2\x80\xa6",
-	    (int)(p - (const unsigned char *)text), text);
+	    (int)fitting(text, columns - 1), text);
+}
+
+const char *
+out_cut(struct arena *a, const char *text, size_t columns)
+{
+	size_t n = fitting(text, columns);
+
+	return text[n] ? arena_strndup(a, text, n) : text;
 }
 
 static int write_errno; /* of the first write that failed */

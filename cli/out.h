@@ -27,6 +27,8 @@ size_t out_width(const char *text);
 /* The text when it fits into so many columns, else its beginning and an
  * ellipsis; 0: any number. */
 const char *out_shorten(struct arena *a, const char *text, size_t columns);
+/* Its beginning, as much as fits into so many columns. */
+const char *out_cut(struct arena *a, const char *text, size_t columns);
 
 /* To standard output; line feeds stay, the rest becomes harmless. */
 void out_print(const char *fmt, ...) PRINTF_LIKE(1, 2);

@@ -56,7 +56,7 @@ add_title(struct making *m)
 	}
 	what = state(m, &is_alarm);
 	frame_add(m, false, is_alarm, "certctl top  %s  %s UTC  %s",
-	    frame_cut(m->a, server, m->v->width > 60 ? m->v->width - 45 : 15),
+	    out_cut(m->a, server, m->v->width > 60 ? m->v->width - 45 : 15),
 	    text, what);
 }
 

@@ -18,8 +18,6 @@ struct making {
 /* A line, cut to the width; none past the height. */
 void frame_add(struct making *m, bool is_head, bool is_alarm, const char *fmt,
     ...) PRINTF_LIKE(4, 5);
-/* The first width columns of a harmless text. */
-const char *frame_cut(struct arena *a, const char *text, size_t width);
 
 /* --- frame_tables.c: with their heads; nothing where there are no rows --- */
 void frame_add_conditions(struct making *m);

@@ -15,7 +15,7 @@ enum { LANE_NAME = 50 };
 static const char *
 pad(struct arena *a, const char *text, size_t n)
 {
-	const char *short_text = frame_cut(a, text, n);
+	const char *short_text = out_cut(a, text, n);
 
 	return arena_printf(a, "%s%*s", short_text,
 	    (int)(n - out_width(short_text)), "");

@@ -81,6 +81,24 @@ def test_a_screen_shows_the_plane_and_obeys_keys(plane):
         terminal.close()
 
 
+def test_wide_names_keep_the_columns(plane):
+    plane.query("INSERT INTO agents (id, name, hostname, api_key_hash, status, last_heartbeat_at) "
+                "VALUES ('agent-wide', %s, 'wide-host', 'w', 'Offline', '2026-01-02T03:04:05Z')", "w" + "\u65e5\u672c\u8a9e" * 8)
+    terminal = Terminal(plane, "top", "--interval", "1")
+    try:
+        terminal.wait(lambda text: "wide-host" in text and "q quit" in text)
+        y = next(y for y, line in enumerate(terminal.screen.display) if "wide-host" in line)
+        row = [terminal.screen.buffer[y][x].data for x in range(80)]
+        # Ten of two columns fit beside the first letter; the one that would stand across the edge does not.
+        assert "".join(row[:22]) == "w" + ("\u65e5\u672c\u8a9e" * 4)[:10] + " ", row
+        assert "".join(row[23:32]) == "wide-host" and "".join(row[44:63]) == "2026-01-02T03:04:05", row
+        terminal.press("q")
+        assert terminal.process.wait(60) == 0
+    finally:
+        terminal.close()
+        plane.query("DELETE FROM agents WHERE id = 'agent-wide'")
+
+
 def test_without_a_terminal_one_frame_is_text(plane):
     plane.wait_ready()
     done = plane.cli("top")

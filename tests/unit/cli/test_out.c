@@ -138,6 +138,25 @@ width_is_in_characters(void)
 	CHECK_INT(out_width("\xff"), 1);
 }
 
+#define JAPAN "\xe6\x97\xa5\xe6\x9c\xac"
+
+/* A wide one that does not fit whole is left out; a mark stays on its own. */
+static void
+a_cut_is_in_columns(void)
+{
+	arena_free(a);
+	a = arena_new();
+	CHECK_STR(out_cut(a, "abc", 3), "abc");
+	CHECK_STR(out_cut(a, "abc", 2), "ab");
+	CHECK_STR(out_cut(a, "abc", 0), "");
+	CHECK_STR(out_cut(a, JAPAN, 4), JAPAN);
+	CHECK_STR(out_cut(a, JAPAN, 3), "\xe6\x97\xa5");
+	CHECK_STR(out_cut(a, "a" JAPAN, 2), "a");
+	CHECK_STR(out_cut(a, "e\xcc\x81x", 1), "e\xcc\x81");
+	CHECK_STR(out_shorten(a, JAPAN JAPAN, 4), "\xe6\x97\xa5\xe2\x80\xa6");
+	CHECK_STR(out_shorten(a, "e\xcc\x81xyz", 2), "e\xcc\x81\xe2\x80\xa6");
+}
+
 static void
 what_is_too_wide_ends_in_an_ellipsis(void)
 {
@@ -160,5 +179,5 @@ CHECK_MAIN(CHECK_ROW(plain_text_stays),
     CHECK_ROW(what_is_not_seen_is_shown),
     CHECK_ROW(bytes_that_are_no_text_are_shown),
     CHECK_ROW(every_way_out_is_harmless), CHECK_ROW(json_stays_the_same_json),
-    CHECK_ROW(width_is_in_characters),
+    CHECK_ROW(width_is_in_characters), CHECK_ROW(a_cut_is_in_columns),
     CHECK_ROW(what_is_too_wide_ends_in_an_ellipsis))
