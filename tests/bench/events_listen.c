@@ -4,8 +4,9 @@
  *     events_listen PORT CLIENTS SECONDS EVENTS < key
  *
  * Says "ready" once every stream has begun, then counts each event of each
- * client and how long ago it was changed by its own "at" (the clocks are one),
- * until every client has had EVENTS, or the time is over.  Prints one line:
+ * client and how long ago it was changed by its own "at" (the clocks are one,
+ * and that is a moment before the commit), until every client has had EVENTS,
+ * or the time is over.  Prints one line:
  * clients that are left, events of the client that had fewest, events of all,
  * the milliseconds of the median, of 99 in 100, and the longest.
  */
@@ -130,13 +131,12 @@ static void
 read_some(struct client *c)
 {
 	static char bytes[READ_MAX];
-	int64_t now = now_ms();
 	int n;
 
 	while (c->is_open) {
 		n = SSL_read(c->ssl, bytes, sizeof(bytes));
 		if (n > 0) {
-			take_bytes(c, bytes, (size_t)n, now);
+			take_bytes(c, bytes, (size_t)n, now_ms());
 			continue;
 		}
 		if (SSL_get_error(c->ssl, n) == SSL_ERROR_WANT_READ)
