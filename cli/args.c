@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/listing.h"
+#include "cli/near.h"
 #include "cli/out.h"
 #include "common/base/enc.h"
 #include "common/base/plain.h"
@@ -48,38 +50,6 @@ struct parse {
 	struct args *args;
 };
 
-/* The nearest of what there is, kept while one is looked for. */
-struct near {
-	const char *word;
-	const char *best;
-	size_t distance;
-};
-
-static void
-look_near(struct near *n, const char *candidate)
-{
-	size_t most = strlen(n->word) < 5 ? 1 : strlen(n->word) < 9 ? 2 : 3;
-	size_t distance = command_distance(n->word, candidate);
-
-	/* What is begun is nearer than what is misspelt. */
-	if (n->word[0] != '\0' && strlen(n->word) >= 2 &&
-	    strncmp(n->word, candidate, strlen(n->word)) == 0)
-		distance = 1;
-	if (distance <= most && (!n->best || distance < n->distance)) {
-		n->best = candidate;
-		n->distance = distance;
-	}
-}
-
-/* "" or what may have been meant. */
-static const char *
-did_you_mean(struct cli *c, const struct near *n, const char *before)
-{
-	return n->best ? arena_printf(c->arena, "; did you mean \"%s%s\"?",
-			     before, n->best)
-		       : "";
-}
-
 /* Nothing of that name: what there is beside it is told. */
 static int
 no_command(const struct parse *p, const char *verb)
@@ -95,16 +65,16 @@ no_command(const struct parse *p, const char *verb)
 		if (m->flags & COMMAND_HIDDEN)
 			continue;
 		if (!is_noun) {
-			look_near(&near, m->noun);
+			near_look(&near, m->noun);
 		} else if (m->verb && strcmp(m->noun, noun) == 0) {
-			look_near(&near, m->verb);
+			near_look(&near, m->verb);
 			verbs = arena_printf(p->cli->arena, "%s%s%s", verbs,
 			    verbs[0] ? ", " : "", m->verb);
 		}
 	}
 	out_error("there is no command \"%s%s%s\"%s", noun, verb ? " " : "",
 	    verb ? verb : "",
-	    did_you_mean(p->cli, &near,
+	    near_ask(p->cli->arena, &near,
 		is_noun ? arena_printf(p->cli->arena, "%s ", noun) : ""));
 	if (!is_noun)
 		return usage_error(p->cli, p->args);
@@ -181,11 +151,11 @@ bad_value(const struct parse *p, const struct option *o, const char *value)
 	for (const char *at = strchr(o->takes, '|') ? o->takes : ""; *at;
 	     at += *at == '|') {
 		word = arena_strndup(p->cli->arena, at, strcspn(at, "|"));
-		look_near(&near, word);
+		near_look(&near, word);
 		at += strlen(word);
 	}
 	out_error("%s takes %s, not \"%s\"%s", o->flag, o->takes, value,
-	    did_you_mean(p->cli, &near, ""));
+	    near_ask(p->cli->arena, &near, ""));
 	return usage_error(p->cli, p->args);
 }
 
@@ -197,9 +167,9 @@ bad_name(const struct parse *p, const char *word, size_t n)
 
 	for (size_t at = 0;
 	     (o = command_next(p->args->command, &at, true)) != NULL;)
-		look_near(&near, o->flag);
+		near_look(&near, o->flag);
 	out_error("\"%s\" is no option here%s", word,
-	    did_you_mean(p->cli, &near, ""));
+	    near_ask(p->cli->arena, &near, ""));
 	return usage_error(p->cli, p->args);
 }
 
@@ -240,10 +210,45 @@ take_value(const struct parse *p, const struct option *o, int argc, char **argv,
 	return EXIT_DONE;
 }
 
+/* value: NULL of a flag. */
+static int
+take_given(struct parse *p, const struct option *o, const char *value)
+{
+	struct args *a = p->args;
+	const char *spelt = value;
+
+	if (!o->is_many && find_given(a, o->flag))
+		return bad_option(p, o->flag, "is given twice");
+	if (value && !(o->null && strcmp(value, o->null) == 0)) {
+		spelt = command_value(p->cli->arena, o->takes, value);
+		if (!spelt)
+			return bad_value(p, o, value);
+	}
+	a->options[a->noptions++] = (struct given){o, spelt};
+	return EXIT_DONE;
+}
+
+/* What an option asks the server for is that option; the rest is listing's. */
+static int
+take_filter(struct parse *p, const struct option *as, const char *filter)
+{
+	const char *value = strchr(filter, '=');
+	const struct option *o;
+
+	if (!value)
+		return bad_option(p, as->flag, "takes KEY=VALUE");
+	o = listing_option(p->args->command, filter, (size_t)(value - filter));
+	if (!o)
+		return take_given(p, as, filter);
+	if (value[1] == '\0')
+		return bad_option(p, filter, "needs a value behind the =");
+	return take_given(p, o, value + 1);
+}
+
 static int
 take_option(struct parse *p, int argc, char **argv, int *i)
 {
-	const char *word = argv[*i], *value = NULL, *spelt;
+	const char *word = argv[*i], *value = NULL;
 	size_t n = strcspn(word, "=");
 	struct args *a = p->args;
 	const struct option *o;
@@ -255,23 +260,16 @@ take_option(struct parse *p, int argc, char **argv, int *i)
 	o = command_option(a->command, word, n);
 	if (!o)
 		return bad_name(p, word, n);
-	if (!o->is_many && find_given(a, o->flag))
-		return bad_option(p, o->flag, "is given twice");
 	if (!o->takes && word[n] == '=')
 		return bad_option(p, o->flag, "takes no value");
 	if (o->takes) {
 		exit_code = take_value(p, o, argc, argv, i, &value);
 		if (exit_code != EXIT_DONE)
 			return exit_code;
-		spelt = o->null && strcmp(value, o->null) == 0
-			    ? value
-			    : command_value(p->cli->arena, o->takes, value);
-		if (!spelt)
-			return bad_value(p, o, value);
-		value = spelt;
+		if (listing_is_filter(o))
+			return take_filter(p, o, value);
 	}
-	a->options[a->noptions++] = (struct given){o, value};
-	return EXIT_DONE;
+	return take_given(p, o, value);
 }
 
 static int
@@ -331,7 +329,8 @@ args_parse(struct cli *c, const struct command *all, size_t n, int argc,
 		return no_command(&p, NULL);
 	c->args = a;
 	*out = a->command;
-	return check_words(c, a);
+	exit_code = check_words(c, a);
+	return exit_code == EXIT_DONE ? listing_check(c) : exit_code;
 }
 
 void

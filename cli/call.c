@@ -13,12 +13,10 @@
 #include "cli/watch.h"
 #include "common/json/json.h"
 
-enum { CURSOR_MAX = 1024 };
-
 /* --- the path --- */
 
-static const char *
-add_query(struct cli *c, const char *path, const char *name, const char *value)
+const char *
+call_query(struct cli *c, const char *path, const char *name, const char *value)
 {
 	return arena_printf(c->arena, "%s%c%s=%s", path,
 	    strchr(path, '?') ? '&' : '?', name, client_escape(c, value));
@@ -43,7 +41,7 @@ call_path(struct cli *c, const char *path)
 		if (o->form == OPTION_OWN || !(is_read || o->is_query) ||
 		    !args_has(c, o->flag))
 			continue;
-		out = add_query(c, out, command_member(c->arena, o),
+		out = call_query(c, out, command_member(c->arena, o),
 		    o->takes ? args_value(c, o->flag)
 			     : (o->sends ? o->sends : "true"));
 	}
@@ -169,146 +167,6 @@ call_send(struct cli *c, struct answer *out, bool *out_is_over)
 		return client_check_text(c, out);
 	return out->status == 204 ? client_check(c, out)
 				  : client_check_json(c, out);
-}
-
-/* --- lists --- */
-
-static size_t
-columns_of(const struct command *m)
-{
-	size_t n = 0;
-
-	while (m->columns && m->columns[n].head)
-		n++;
-	return n;
-}
-
-/* Adds the rows to all, up to most; *out_next: where it goes on, or NULL. */
-static void
-add_rows(struct cli *c, const struct answer *a, const struct cJSON *data,
-    struct cJSON *all, size_t most, const char **out_next)
-{
-	size_t n = (size_t)cJSON_GetArraySize(all);
-	const char *next = NULL;
-	struct cJSON *item;
-
-	IGNORE_RESULT(json_str(a->json, "next_cursor", CURSOR_MAX, &next));
-	cJSON_ArrayForEach(item, data)
-	{
-		if (n++ == most)
-			break;
-		cJSON_AddItemToArray(all, cJSON_Duplicate(item, true));
-	}
-	*out_next =
-	    n < most && next && next[0] ? arena_strdup(c->arena, next) : NULL;
-}
-
-static void
-delete_json(void *arg)
-{
-	cJSON_Delete(arg);
-}
-
-/* Page after page, as one answer. */
-static int
-collect(struct cli *c, const char *path, size_t most, struct answer *out)
-{
-	struct cJSON *all = cJSON_CreateObject();
-	struct cJSON *rows = cJSON_AddArrayToObject(all, "data");
-	size_t size = most < 500 ? most : 500;
-	const char *next = "begin"; /* what is no cursor is the begin */
-	const struct cJSON *data;
-	struct arena *held = NULL;
-	int exit_code = EXIT_DONE;
-	char *text;
-
-	arena_defer(c->arena, delete_json, all);
-	while (next && exit_code == EXIT_DONE) {
-		*out = client_look(c,
-		    add_query(c,
-			add_query(c, path, "per_page",
-			    arena_printf(c->arena, "%zu", size)),
-			"cursor", next),
-		    &held);
-		exit_code = client_check_list(c, out, NULL, &data);
-		if (exit_code == EXIT_DONE)
-			add_rows(c, out, data, rows, most, &next);
-	}
-	arena_free(held);
-	if (exit_code != EXIT_DONE)
-		return exit_code;
-	cJSON_AddNumberToObject(all, "total", cJSON_GetArraySize(rows));
-	text = cJSON_PrintUnformatted(all);
-	*out = (struct answer){.status = 200, .json = all};
-	out->text = arena_strdup(c->arena, text);
-	cJSON_free(text);
-	return EXIT_DONE;
-}
-
-/* Whether --page or its like stands beside --limit or its like. */
-static int
-check_pages(struct cli *c)
-{
-	bool is_all = args_has(c, "--all"), is_limit = args_has(c, "--limit");
-	bool is_page = args_has(c, "--page") || args_has(c, "--per-page");
-
-	if ((is_all || is_limit) + is_page < 2 && !(is_all && is_limit))
-		return EXIT_DONE;
-	out_error("--page and --per-page are one page, --limit and --all are "
-		  "rows of all: give one of these");
-	return args_refuse(c);
-}
-
-static int
-list_once(struct cli *c, const char *path, struct answer *out)
-{
-	const struct command *m = args_command(c);
-	const char *limit = NULL;
-
-	path = call_path(c, path);
-	if (m->flags & COMMAND_PAGED && args_has(c, "--limit"))
-		limit = args_value(c, "--limit");
-	if (limit || (m->flags & COMMAND_PAGED && args_has(c, "--all")))
-		return collect(c, path,
-		    limit ? strtoul(limit, NULL, 10) : SIZE_MAX, out);
-	*out = client_call(c, "GET", path, NULL);
-	return EXIT_DONE;
-}
-
-static int
-show_page(struct cli *c, const struct answer *a)
-{
-	const struct command *m = args_command(c);
-
-	return show_list(c, a, m->rows, m->columns, columns_of(m));
-}
-
-int
-call_list(struct cli *c, const char *path)
-{
-	const struct command *m = args_command(c);
-	struct answer a = {.status = 0};
-	bool has_ids = false;
-	int exit_code = m->flags & COMMAND_PAGED ? check_pages(c) : EXIT_DONE;
-
-	if (exit_code == EXIT_DONE)
-		exit_code = watch_check(c);
-	if (exit_code == EXIT_DONE)
-		exit_code = list_once(c, path, &a);
-	if (exit_code == EXIT_DONE && names_may_help(c, &a)) {
-		exit_code = names_to_ids(c, &has_ids);
-		if (exit_code == EXIT_DONE && has_ids)
-			exit_code = list_once(c, path, &a);
-	}
-	if (exit_code == EXIT_DONE)
-		exit_code = show_page(c, &a);
-	return exit_code == EXIT_DONE && watch_is_wanted(c)
-		   ? watch_go_on(c,
-			 &(struct watched){.path = path,
-			     .look = list_once,
-			     .show = show_page},
-			 &a)
-		   : exit_code;
 }
 
 /* --- all of it --- */

@@ -22,8 +22,16 @@ int call_show(struct cli *c, const struct answer *a);
 
 /* Each {} of path the next word, and what was given of the query behind it. */
 const char *call_path(struct cli *c, const char *path);
+/* The path with one more parameter. */
+const char *call_query(struct cli *c, const char *path, const char *name,
+    const char *value);
+
+/* --- call_list.c --- */
+
 /* A list of such a path, one page or as many as --limit and --all say; it is
- * shown by the row's columns. */
+ * filtered, sorted and shown as the row says. */
 int call_list(struct cli *c, const char *path);
+/* What is left of a list that was made here, filtered, sorted and shown. */
+int call_list_show(struct cli *c, struct answer *a);
 
 #endif

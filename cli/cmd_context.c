@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/args.h"
+#include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/contexts.h"
 #include "cli/out.h"
@@ -114,17 +115,9 @@ parse(struct cli *c, struct buf *b, const char **out_text)
 int
 cmd_context_list(struct cli *c)
 {
-	static const struct column columns[] = {
-	    {"NAME", "name", COLUMN_TEXT},
-	    {"SERVER", "server", COLUMN_TEXT},
-	    {"CURRENT", "current", COLUMN_TEXT},
-	    {"API KEY", "has_api_key", COLUMN_TEXT},
-	    {"TRUST", "trust", COLUMN_TEXT},
-	};
-	const struct cJSON *json;
+	struct answer a = {.status = 200};
 	struct contexts s;
 	struct json_w w;
-	const char *text;
 	struct buf b;
 	int exit_code = begin(c, false, &s);
 
@@ -143,11 +136,9 @@ cmd_context_list(struct cli *c)
 	json_w_close(&w, ']');
 	json_w_kv_int(&w, "total", (int64_t)contexts_count(&s));
 	json_w_close(&w, '}');
-	json = parse(c, &b, &text);
-	render_list(c, json, text, json_get(json, "data"), columns,
-	    ARRAY_LEN(columns));
 	contexts_end(&s);
-	return EXIT_DONE;
+	a.json = parse(c, &b, &a.text);
+	return call_list_show(c, &a);
 }
 
 int

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cli/listing.h"
 #include "common/base/attr.h"
 #include "common/base/buf.h"
 #include "common/base/enc.h"
@@ -78,19 +79,20 @@ static const struct option watch_options[] = {
 };
 
 /* Those that the row's flags bring, in the order of help. */
-enum { LISTS = 8 };
+enum { LISTS = 9 };
 
 static void
 lists_of(const struct command *m, bool all, const struct option *out[LISTS])
 {
 	out[0] = m ? m->options : NULL;
 	out[1] = m ? m->options2 : NULL;
-	out[2] = m && m->flags & COMMAND_PAGED ? page_options : NULL;
-	out[3] = m && m->watches ? watch_options : NULL;
-	out[4] = m && m->flags & COMMAND_BODY ? body_options : NULL;
-	out[5] = m && m->flags & COMMAND_CALL ? call_options : NULL;
-	out[6] = m && m->asks ? ask_options : NULL;
-	out[7] = all ? command_options : NULL;
+	out[2] = m && m->flags & COMMAND_LIST ? listing_options : NULL;
+	out[3] = m && m->flags & COMMAND_PAGED ? page_options : NULL;
+	out[4] = m && m->watches ? watch_options : NULL;
+	out[5] = m && m->flags & COMMAND_BODY ? body_options : NULL;
+	out[6] = m && m->flags & COMMAND_CALL ? call_options : NULL;
+	out[7] = m && m->asks ? ask_options : NULL;
+	out[8] = all ? command_options : NULL;
 }
 
 const struct option *

@@ -85,6 +85,7 @@ struct command {
 	const struct column *columns;  /* up to one without a head; or NULL */
 	const char *const *members;    /* of an object, up to NULL; or NULL */
 	const char *rows;      /* the member that holds the rows; NULL: data */
+	const char *sorts;     /* what the API sorts a list by: "name|status" */
 	const char *last_word; /* "fingerprint_sha256" */
 	const char *done;
 	const char *asks; /* what cannot be undone, before it is agreed to */

@@ -7,6 +7,7 @@
 
 #include "cli/args.h"
 #include "cli/command.h"
+#include "cli/listing.h"
 #include "cli/out.h"
 #include "common/json/json.h"
 
@@ -14,6 +15,7 @@ enum { CALL_SECONDS = 2, TEXT_MAX = 256 };
 
 struct completing {
 	struct cli *cli;
+	const char *before; /* of the same word: "--status=", "status=" */
 	const char *begun;
 	const char *noun;
 	const struct command *row;
@@ -27,7 +29,7 @@ offer(const struct completing *p, const char *word, const char *what)
 	if (strncmp(word, p->begun, strlen(p->begun)) != 0 || word[0] == '\0' ||
 	    strchr(word, ' '))
 		return;
-	out_print("%s%s%s\n", word, what[0] ? " " : "", what);
+	out_print("%s%s%s%s\n", p->before, word, what[0] ? " " : "", what);
 }
 
 static void
@@ -133,6 +135,59 @@ offer_value(const struct completing *p, const char *takes)
 		offer_ids(p, noun);
 }
 
+/* The word up to its n bytes stands, and what is behind them is begun. */
+static void
+begin_behind(struct completing *p, size_t n)
+{
+	p->before =
+	    arena_printf(p->cli->arena, "%s%.*s", p->before, (int)n, p->begun);
+	p->begun += n;
+}
+
+/* "status=Active": keys first, then what that one takes. */
+static void
+offer_filter(struct completing *p)
+{
+	size_t n = strcspn(p->begun, "=");
+	const struct option *o = listing_option(p->row, p->begun, n);
+	bool is_here, has_key = p->begun[n] == '=';
+	const char *key;
+
+	if (has_key)
+		begin_behind(p, n + 1);
+	if (has_key && o)
+		offer_value(p, o->takes);
+	for (size_t i = 0; !has_key && (key = listing_key(p->cli->arena, p->row,
+					    false, i, &is_here)) != NULL;
+	     i++)
+		offer(p, arena_printf(p->cli->arena, "%s=", key), "");
+}
+
+static void
+offer_sort(const struct completing *p)
+{
+	struct arena *a = p->cli->arena;
+	const char *key;
+	bool is_here;
+
+	for (size_t i = 0; (key = listing_key(a, p->row, true, i, &is_here));
+	     i++) {
+		offer(p, key, "");
+		offer(p, arena_printf(a, "%s:desc", key), "backwards");
+	}
+}
+
+static void
+offer_option_value(struct completing *p, const struct option *o)
+{
+	if (listing_is_filter(o))
+		offer_filter(p);
+	else if (listing_is_sort(o))
+		offer_sort(p);
+	else
+		offer_value(p, o->takes);
+}
+
 static void
 offer_word(const struct completing *p)
 {
@@ -184,15 +239,24 @@ complete_run(struct cli *c, int argc, char **argv,
     bool (*settings)(struct cli *c))
 {
 	struct completing p = {.cli = c,
+	    .before = "",
 	    .begun = argc > 0 ? argv[argc - 1] : ""};
 	const struct option *o = read_words(&p, argc > 0 ? argc - 1 : 0, argv);
+	size_t n = strcspn(p.begun, "=");
+
+	if (!o && p.begun[0] == '-' && p.begun[n] == '=') {
+		o = command_option(p.row, p.begun, n);
+		if (!o || !o->takes)
+			return EXIT_DONE;
+		begin_behind(&p, n + 1);
+	}
 
 	args_none(c);
 	if (!settings(c) || curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
 		return EXIT_DONE;
 	c->call_seconds = CALL_SECONDS;
 	if (o) {
-		offer_value(&p, o->takes);
+		offer_option_value(&p, o);
 	} else if (p.begun[0] == '-') {
 		offer_options(&p);
 	} else if (!p.noun) {

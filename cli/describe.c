@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/command.h"
+#include "cli/listing.h"
 #include "cli/out.h"
 #include "common/json/json.h"
 
@@ -49,6 +50,39 @@ put_routes(struct arena *a, struct json_w *w, const struct command *m)
 	json_w_close(w, ']');
 }
 
+/* What is asked of the server, or what is looked at here. */
+static void
+put_keys(struct arena *a, struct json_w *w, const struct command *m,
+    bool is_sort, bool here)
+{
+	const char *name;
+	bool is_here;
+
+	json_w_open(w, '[');
+	for (size_t i = 0; (name = listing_key(a, m, is_sort, i, &is_here));
+	     i++) {
+		if (is_here == here)
+			json_w_str(w, name);
+	}
+	json_w_close(w, ']');
+}
+
+static void
+put_listing(struct arena *a, struct json_w *w, const struct command *m)
+{
+	if (!(m->flags & COMMAND_LIST))
+		return;
+	json_w_key(w, "filters");
+	put_keys(a, w, m, false, false);
+	json_w_key(w, "filters_here");
+	put_keys(a, w, m, false, true);
+	json_w_key(w, "sorts");
+	put_keys(a, w, m, true, false);
+	json_w_key(w, "sorts_here");
+	put_keys(a, w, m, true, true);
+	json_w_kv_bool(w, "paged", m->flags & COMMAND_PAGED);
+}
+
 static void
 put_command(struct arena *a, struct json_w *w, const struct command *m)
 {
@@ -67,6 +101,7 @@ put_command(struct arena *a, struct json_w *w, const struct command *m)
 	json_w_kv_bool(w, "offline", m->flags & COMMAND_OFFLINE);
 	json_w_kv_bool(w, "own", m->run != NULL);
 	put_routes(a, w, m);
+	put_listing(a, w, m);
 	json_w_key(w, "options");
 	json_w_open(w, '[');
 	for (size_t at = 0; (o = command_next(m, &at, false)) != NULL;)

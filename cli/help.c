@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/command.h"
+#include "cli/listing.h"
 #include "cli/out.h"
 #include "cli/term.h"
 #include "common/base/attr.h"
@@ -190,6 +191,26 @@ show_all(const struct page *p)
 	show_exit_codes(p);
 }
 
+/* The keys of --filter, or the fields of --sort. */
+static void
+show_keys(const struct page *p, const struct command *m, bool is_sort)
+{
+	const char *last =
+	    is_sort ? "; with --all also: " : "; with --all or --limit also: ";
+	const char *text = is_sort ? "--sort: " : "--filter: ", *name, *between;
+	bool is_here, was_here = false;
+
+	for (size_t i = 0;
+	     (name = listing_key(p->arena, m, is_sort, i, &is_here)); i++) {
+		between = i == 0 ? "" : ", ";
+		if (is_here && !was_here && m->flags & COMMAND_PAGED)
+			between = i == 0 ? last + 2 : last;
+		text = arena_printf(p->arena, "%s%s%s", text, between, name);
+		was_here = is_here;
+	}
+	fold(p, 0, 4, text);
+}
+
 static void
 show_command(const struct page *p, const struct command *m)
 {
@@ -203,6 +224,11 @@ show_command(const struct page *p, const struct command *m)
 	    arena_printf(p->arena, "%s %s", name, command_usage(p->arena, m)));
 	show_options(p, "options", m, NULL);
 	show_options(p, "options of every command", NULL, command_options);
+	if (m->flags & COMMAND_LIST) {
+		out_print("\n");
+		show_keys(p, m, false);
+		show_keys(p, m, true);
+	}
 	if (m->method && m->path && !(m->flags & COMMAND_OFFLINE))
 		out_print("\nIt is %s %s of the API.\n", m->method, m->path);
 	if (m->asks)

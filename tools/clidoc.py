@@ -21,6 +21,11 @@ HEAD = """# Commands of certctl
 - An id may be a name where the list of such objects can be asked for one (those with `--query`): the id is tried first, and a name that
   several objects have is refused with their ids.
 - Lists show one page; `--limit N` and `--all` go on through the pages.
+- `--filter KEY=VALUE` of a list is its option of that name, or the parameter of the API (`--filter status=Active`, `--filter q=web`). Members of
+  its columns can be filtered by too where the API cannot: `certctl` looks at the rows itself, so a list in pages takes `--all` then, or
+  `--limit N` for the first N that pass. `KEY=` is true where the member is absent or empty; of a list one value is enough.
+- `--sort FIELD` and `--sort FIELD:desc` are the API's order where it has such; else, and with `--all`, `certctl` sorts all rows, texts by their
+  bytes and numbers by their size; what is absent counts as behind all else. A key or field that a list does not have is refused.
 - `create` and `update` take each member as an option, `--set KEY=VALUE` and `--file FILE` (JSON or YAML; `-` is standard input). Options
   and `--set` go before the file.
 - Dots in the key of `--set` lead into objects; `\\.` is a dot of a name, `\\\\` a backslash. Where an option sets the same member, the value is
@@ -63,6 +68,16 @@ def option_rows(options):
     return f"\n| Option | |\n|---|---|\n{rows}" if rows else ""
 
 
+def listing(command, quote=""):
+    """What a list can be filtered and sorted by, a line each."""
+    lines = []
+    for flag, key, pages in (("--filter", "filters", "with --all or --limit also"), ("--sort", "sorts", "with --all also")):
+        asked, here = ([f"{quote}{name}{quote}" for name in command.get(k, [])] for k in (key, f"{key}_here"))
+        parts = [", ".join(asked)] * bool(asked) + [(f"{pages}: " if command.get("paged") else "") + ", ".join(here)] * bool(here)
+        lines += [f"{quote}{flag}{quote}: {('; ' if command.get('paged') else ', ').join(parts)}."] * bool(parts)
+    return lines
+
+
 def page(made):
     text = HEAD + "\n## Options of every command\n" + option_rows(made["options"])
     for noun in made["nouns"]:
@@ -73,7 +88,7 @@ def page(made):
                 text += "Calls " + ", ".join(f"`{r}`" for r in c["routes"]) + ".\n"
             if c.get("asks"):
                 text += "Asks first.\n"
-            text += option_rows(c["options"])
+            text += option_rows(c["options"]) + "".join(f"\n{line}\n" for line in listing(c, "`"))
     return text
 
 
@@ -109,7 +124,8 @@ These are of every command.
     for noun in made["nouns"]:
         text += f".SS {roff(noun['noun'])}\n{roff(noun['help'][0].upper() + noun['help'][1:])}.\n"
         for c in (c for c in made["commands"] if c["noun"] == noun["noun"]):
-            text += f".PP\n.B certctl {roff(name_of(c))}\n.I {roff(c['words'])}\n.RS\n{roff(c['help'])}.\n" + man_options(c["options"]) + ".RE\n"
+            text += f".PP\n.B certctl {roff(name_of(c))}\n.I {roff(c['words'])}\n.RS\n{roff(c['help'])}.\n" + man_options(c["options"]) \
+                + "".join(f".PP\n{roff(line)}\n" for line in listing(c)) + ".RE\n"
     return text + """.SH EXIT STATUS
 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 the server cannot be reached or is not ready, or the time to wait is over.
 .SH ENVIRONMENT

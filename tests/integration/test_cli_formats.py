@@ -234,6 +234,9 @@ def test_a_server_is_known_by_its_fingerprint(fleet, says, home, tmp_path):
     assert fleet.cli(*again, **home).returncode == 5 and fleet.cli(*again, "--replace", **home).returncode == 0
     assert fleet.cli("context", "use", "nowhere", **home).returncode == 3
     assert fleet.cli("context", "use", "prod", **home).returncode == 0
+    assert fleet.cli("context", "list", "-o", "name", "--filter", "current=true", "--sort", "server", **home).stdout == "prod\n"
+    assert fleet.cli("context", "list", "-o", "name", "--filter", "current=false", **home).stdout == ""
+    assert fleet.cli("context", "list", "--filter", "age=1", **home).returncode == 2
     assert fleet.cli("context", "remove", "prod", **home).returncode == 0
     assert fleet.cli("context", "list", "-o", "name", **home).stdout == ""
     assert ("GET", "/ready") in asked

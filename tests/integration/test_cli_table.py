@@ -31,7 +31,7 @@ OTHERS = {
 # --page, --per-page, --limit and --all; --fields is of every command, and cut out here
 PAGES = {"page", "per_page", "page_size", "cursor", "fields"}
 OTHER_MEMBERS = {
-    "/api/v1/certificates": {"status", "expires_at", "created_at", "updated_at", "last_renewal_at", "last_deployment_at"},  # only updates, or never believed
+    "/api/v1/certificates": {"sort", "sort_desc", "status", "expires_at", "created_at", "updated_at", "last_renewal_at", "last_deployment_at"},  # only updates, or never believed
     "/api/v1/certificates/{}": {"id", "source", "expires_at", "created_at", "updated_at", "last_renewal_at", "last_deployment_at"},
     "/api/v1/certificates/{}/renew": {"force"},  # it is in the query
     "/api/v1/health-checks/{}/acknowledge": {"actor"},  # the older name of acknowledged_by
@@ -84,7 +84,7 @@ def test_every_parameter_and_member_has_an_option(stack):
         odd += [(row["noun"], row.get("verb"), name) for name, is_query in ours.items() if name not in (query if is_query else body) | PAGES]
         sent.setdefault((method, path), (query, body, set()))[2].update(ours)
     for (method, path), (query, body, ours) in sent.items():
-        # events and bulk calls have code of their own for the rest
+        # events and bulk calls have code of their own for the rest; --sort FIELD:desc is both
         others = PAGES | OTHER_MEMBERS.get(path, set()) | ({"last_event_id", "for"} if path == "/api/v1/events" else set()) \
             | ({"dry_run"} if "bulk" in path else set()) | ({"download"} if "export" in path else set())
         missing += [(method, path, name) for name in (query | body) - ours - others]
@@ -170,6 +170,55 @@ def test_lists_go_on_through_the_pages(stack):
     assert stack.cli("teams", "list", "--limit", "3", "--page", "2").returncode == 2
 
 
+# --- --filter and --sort ---
+
+LISTS = [row for row in ROWS if "filters" in row]
+
+
+def test_every_list_filters_and_sorts(stack, basics):
+    """By each key that its help names, as the server has it or as it is looked at here; by no other."""
+    assert {row.get("verb") for row in ROWS if row.get("verb") in ("list", "versions", "violations", "history", "members", "cas")} <= {row.get("verb") for row in LISTS}
+    for row in (r for r in LISTS if not r["offline"]):
+        words = words_of(row)
+        assert row["filters_here"] and row["sorts_here"], row
+        pages = ["--all"] if row["paged"] else []
+        filters = [w for key in row["filters_here"] for w in ("--filter", f"{key}=never")]
+        done = stack.cli(*words, *filters, *pages)
+        assert done.returncode in ((0, 3) if row["words"] else (0,)), (words, done)
+        assert not pages or (done := stack.cli(*words, *filters)).returncode == 2 and "add --all" in done.stderr, (words, done)
+        for key in row["sorts_here"]:
+            done = stack.cli(*words, "--sort", f"{key}:desc", *pages)
+            assert done.returncode in ((0, 3) if row["words"] else (0,)), (words, key, done)
+        for given in (["--filter", "odd_one=x"], ["--sort", "odd_one"]):
+            done = stack.cli(*words, *given)
+            assert done.returncode == 2 and 'this list has no "odd_one"' in done.stderr, (words, done)
+        shown = run(*words[:2] if "verb" in row else words[:1], "--help").stdout
+        assert "\n--filter: " in shown and "\n--sort: " in shown, shown
+
+
+def test_a_filter_is_what_the_server_has_and_a_sort_too(stack, basics):
+    def ids(*words):
+        return [r["id"] for r in made(stack, *words)["data"]]
+    for i, name in enumerate(("sort red", "sort green", "sort blue")):
+        made(stack, "teams", "create", name, "--id", f"t-sorted-{i}", "--description", "sorted")
+    assert ids("teams", "list", "--filter", "query=SORT GREE") == ["t-sorted-1"]
+    assert ids("teams", "list", "--all", "--filter", "description=sorted", "--sort", "name") == ["t-sorted-2", "t-sorted-1", "t-sorted-0"]
+    assert ids("teams", "list", "--limit", "2", "--filter", "description=sorted") == ids("teams", "list", "--all", "--filter", "description=sorted")[:2]
+    for i in range(3):
+        made(stack, "certs", "create", f"sort-{i}", "--common-name", f"{'bca'[i]}.sort.test", "--owner-id", "o-test", "--team-id", "t-test",
+             "--issuer-id", "iss-local", "--renewal-policy-id", "rp-default", "--id", f"mc-sort-{i}", "--environment", "sorting")
+    mine = ["certs", "list", "--filter", "environment=sorting"]
+    assert ids(*mine, "--sort", "commonName") == ids(*mine, "--sort", "common_name", "--all") == ["mc-sort-2", "mc-sort-0", "mc-sort-1"]
+    assert ids(*mine, "--sort", "common_name:desc", "--limit", "2") == ["mc-sort-1", "mc-sort-0"]
+    assert ids(*mine, "--sort", "name:desc", "--page", "1", "--per-page", "1") == ["mc-sort-2"]
+    # a name in the place of an id, in a filter too
+    made(stack, "owners", "create", "sorter", "--id", "o-sorter", "--team-id", "t-test")
+    made(stack, "certs", "update", "mc-sort-1", "--owner-id", "o-sorter")
+    assert ids(*mine, "--filter", "owner_id=sorter") == ["mc-sort-1"]
+    keys = made(stack, "api-keys", "list", "--sort", "actor_id:desc")["keys"]
+    assert [k["actor_id"] for k in keys] == sorted((k["actor_id"] for k in keys), reverse=True)
+
+
 # --- help, completion and pages ---
 
 @pytest.mark.parametrize("width", [80, 160])
@@ -210,6 +259,12 @@ def test_what_may_stand_next(stack, basics):
     assert completed(stack, "certs", "list", "--sta") == ["--status"]
     assert completed(stack, "certs", "list", "--status", "Re") == ["RenewalInProgress", "Revoked"]
     assert completed(stack, "completion", "f") == ["fish"]
+    assert completed(stack, "certs", "list", "--status=Re") == ["--status=RenewalInProgress", "--status=Revoked"]
+    assert completed(stack, "certs", "list", "--filter", "en") == ["environment="]
+    assert completed(stack, "certs", "list", "--filter", "status=Re") == ["status=RenewalInProgress", "status=Revoked"]
+    assert completed(stack, "certs", "list", "--filter", "issuer_id=iss-l") == ["issuer_id=iss-local"]
+    assert completed(stack, "certs", "list", "--sort", "exp") == ["expiresAt", "expiresAt:desc"]
+    assert completed(stack, "roles", "list", "--sort=na") == ["--sort=name", "--sort=name:desc"]
     assert completed(stack, "issuers", "get", "iss-") == ["iss-local"] == completed(stack, "certs", "list", "--issuer-id", "iss-l")
     # without a server nothing, and no word of it
     done = run("__complete", "issuers", "get", "", CERTCTL_SERVER_URL="https://127.0.0.1:1")
