@@ -116,52 +116,80 @@ needs_base(const struct cli *c, const struct command *m)
 	       body_needs_base(c);
 }
 
-/* *out is an answer, of whichever call, unless *out_is_over. */
-static int
-send_once(struct cli *c, const struct command *m, struct answer *out,
-    bool *out_is_over)
-{
-	const char *path = call_path(c, m->path), *body = NULL;
-	int exit_code;
+struct sending {
+	const char *body; /* NULL: the call has none */
+	bool is_made;     /* the body, if there is one */
+	bool is_over;     /* --dry-run showed the call */
+};
 
-	*out_is_over = false;
-	*out = (struct answer){.json = NULL};
+/* Where the object that it goes by is not there, *out is the answer. */
+static int
+make_body(struct cli *c, const struct command *m, struct sending *s,
+    struct answer *out)
+{
+	struct answer base = {.json = NULL};
+
 	if (needs_base(c, m)) {
-		*out = client_call(c, "GET", path, NULL);
-		if (out->status != 200 || !out->json)
+		base = client_call(c, "GET", call_path(c, m->path), NULL);
+		if (base.status != 200 || !base.json) {
+			*out = base;
 			return EXIT_DONE; /* the caller tells why */
+		}
 	}
-	exit_code = body_make(c, out->json, NULL, &body);
-	if (exit_code != EXIT_DONE)
+	s->is_made = true;
+	return body_make(c, base.json, NULL, &s->body);
+}
+
+static void
+send_once(struct cli *c, const struct command *m, struct sending *s,
+    struct answer *out)
+{
+	const char *path = call_path(c, m->path);
+
+	s->is_over = m->flags & COMMAND_CALL && args_flag(c, "--dry-run");
+	if (s->is_over)
+		show_call(c, m->method, path, s->body);
+	else
+		*out = client_call(c, m->method, path, s->body);
+}
+
+/* Again, if there are ids for what may be names. */
+static int
+send_by_id(struct cli *c, const struct command *m, struct sending *s,
+    struct answer *out)
+{
+	bool has_ids, was_made = s->is_made;
+	int exit_code = names_of_call(c, &s->body, &has_ids);
+
+	if (exit_code != EXIT_DONE || !has_ids)
 		return exit_code;
-	if (m->flags & COMMAND_CALL && args_flag(c, "--dry-run")) {
-		show_call(c, m->method, path, body);
-		*out_is_over = true;
-		return EXIT_DONE;
-	}
-	*out = client_call(c, m->method, path, body);
-	return EXIT_DONE;
+	if (!was_made)
+		exit_code = make_body(c, m, s, out);
+	if (exit_code == EXIT_DONE && s->is_made && !was_made)
+		exit_code = names_of_call(c, &s->body, &has_ids);
+	if (exit_code == EXIT_DONE && s->is_made)
+		send_once(c, m, s, out);
+	return exit_code;
 }
 
 int
 call_send(struct cli *c, struct answer *out, bool *out_is_over)
 {
 	const struct command *m = args_command(c);
-	bool has_ids;
+	struct sending s = {.body = NULL};
 	int exit_code = agree(c, m);
 
+	*out = (struct answer){.json = NULL};
 	*out_is_over = false;
 	if (exit_code == EXIT_DONE)
-		exit_code = send_once(c, m, out, out_is_over);
-	if (exit_code != EXIT_DONE || *out_is_over)
+		exit_code = make_body(c, m, &s, out);
+	if (exit_code == EXIT_DONE && s.is_made)
+		send_once(c, m, &s, out);
+	if (exit_code == EXIT_DONE && !s.is_over && names_may_help(c, out))
+		exit_code = send_by_id(c, m, &s, out);
+	*out_is_over = s.is_over;
+	if (exit_code != EXIT_DONE || s.is_over)
 		return exit_code;
-	if (names_may_help(c, out)) {
-		exit_code = names_to_ids(c, &has_ids);
-		if (exit_code == EXIT_DONE && has_ids)
-			exit_code = send_once(c, m, out, out_is_over);
-		if (exit_code != EXIT_DONE)
-			return exit_code;
-	}
 	/* Done without a word, or in others than JSON. */
 	if (m->flags & COMMAND_TEXT)
 		return client_check_text(c, out);

@@ -46,49 +46,104 @@ has_name(const struct cJSON *item, const char *name, const char **out_id)
 	       strcmp(text, name) == 0;
 }
 
+static bool
+has_names(const struct command *list)
+{
+	for (const struct column *k = list->columns; k && k->head; k++) {
+		if (strcmp(k->member, "name") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The list asked for what is called so: its --query, its --name, or all of one
+ * that is no longer than an answer.  NULL: its objects have no names. */
+static const char *
+list_path(struct cli *c, const struct command *list, const char *name)
+{
+	const char *key = command_option(list, "--query", 7)  ? "q"
+			  : command_option(list, "--name", 6) ? "name"
+							      : NULL;
+
+	if (key)
+		return arena_printf(c->arena, "%s?%s=%s&per_page=500",
+		    list->path, key, client_escape(c, name));
+	return list->flags & COMMAND_PAGED || strchr(list->path, '{') ||
+		       !has_names(list)
+		   ? NULL
+		   : list->path;
+}
+
+/* Objects of that name, and their ids. */
+struct found {
+	const char *id; /* the last one's */
+	const char *all;
+	size_t n;
+	bool is_id; /* the word is one's id, and no name then */
+};
+
+static void
+look_in(struct cli *c, const char *path, const char *rows, const char *name,
+    struct found *f)
+{
+	struct answer a = client_call(c, "GET", path, NULL);
+	const struct cJSON *item;
+
+	if (a.status != 200 || !a.json)
+		return; /* what was refused at first is told */
+	cJSON_ArrayForEach(item, json_get(a.json, rows))
+	{
+		const char *id = NULL;
+		bool is_named = has_name(item, name, &id);
+
+		if (id && strcmp(id, name) == 0)
+			f->is_id = true;
+		if (!is_named)
+			continue;
+		f->all = arena_printf(c->arena, "%s%s%s", f->all,
+		    f->n > 0 ? ", " : "", out_harmless(c->arena, id));
+		f->id = id;
+		f->n++;
+	}
+}
+
 static int
 change_name(struct cli *c, const char *noun, const char **value)
 {
 	const struct command *list = args_sibling(c, noun, "list");
-	const char *id = NULL, *found = NULL, *all = "", *name = *value;
-	const struct cJSON *item;
-	struct answer a;
-	size_t n = 0;
+	const char *path = list ? list_path(c, list, *value) : NULL;
+	struct found f = {.all = ""};
 
-	if (!list || !command_option(list, "--query", 7))
+	if (!path)
 		return EXIT_DONE;
-	a = client_call(c, "GET",
-	    arena_printf(c->arena, "%s?q=%s&per_page=500", list->path,
-		client_escape(c, name)),
-	    NULL);
-	if (a.status != 200 || !a.json)
-		return EXIT_DONE; /* what was refused at first is told */
-	cJSON_ArrayForEach(item, json_get(a.json, "data"))
-	{
-		if (!has_name(item, name, &id)) {
-			if (id && strcmp(id, name) == 0)
-				return EXIT_DONE;
-			continue;
-		}
-		if (strcmp(id, name) == 0)
-			return EXIT_DONE;
-		all = arena_printf(c->arena, "%s%s%s", all, n > 0 ? ", " : "",
-		    out_harmless(c->arena, id));
-		found = id;
-		n++;
-	}
-	if (n > 1) {
+	look_in(c, path, list->rows ? list->rows : "data", *value, &f);
+	/* One that is no more is asked for by its name too. */
+	if (f.n == 0 && strcmp(noun, "agents") == 0)
+		look_in(c,
+		    arena_printf(c->arena, "/api/v1/agents/retired?name=%s",
+			client_escape(c, *value)),
+		    "data", *value, &f);
+	if (f.is_id)
+		return EXIT_DONE;
+	if (f.n > 1) {
 		out_error("\"%s\" is the name of %zu %s: give the id, one of "
 			  "%s",
-		    name, n, noun, all);
+		    *value, f.n, noun, f.all);
 		return EXIT_USAGE;
 	}
-	if (n == 1)
-		*value = found;
+	if (f.n == 1)
+		*value = f.id;
 	return EXIT_DONE;
 }
 
+/* What was looked up before in this run. */
+struct known {
+	const char *noun, *name, *id;
+	struct known *next;
+};
+
 struct changing {
+	struct known *known;
 	bool has_changed;
 	bool asks_first;             /* whether it is an id */
 	const char *but;             /* this noun's ids stay; or NULL */
@@ -141,6 +196,30 @@ is_among(const struct cJSON *list, const char *word)
 }
 
 static int
+change_known(struct cli *c, struct changing *ch, const char *noun,
+    const char **value)
+{
+	struct known *k = ch->known;
+	int exit_code;
+
+	while (
+	    k && (strcmp(k->noun, noun) != 0 || strcmp(k->name, *value) != 0))
+		k = k->next;
+	if (k) {
+		*value = k->id ? k->id : *value;
+		return EXIT_DONE;
+	}
+	k = arena_alloc(c->arena, sizeof(*k));
+	*k = (struct known){noun, arena_strdup(c->arena, *value), NULL,
+	    ch->known};
+	exit_code = change_name(c, noun, value);
+	if (strcmp(*value, k->name) != 0)
+		k->id = *value;
+	ch->known = k;
+	return exit_code;
+}
+
+static int
 change(struct cli *c, const char *noun, const char **value, void *arg)
 {
 	struct changing *ch = arg;
@@ -156,7 +235,7 @@ change(struct cli *c, const char *noun, const char **value, void *arg)
 	    (ch->asks_first && may_be_id(before) && is_id(c, noun, before)))
 		return EXIT_DONE;
 	ch->left--;
-	exit_code = change_name(c, noun, value);
+	exit_code = change_known(c, ch, noun, value);
 	if (*value != before)
 		ch->has_changed = true;
 	return exit_code;
@@ -168,6 +247,73 @@ names_to_ids(struct cli *c, bool *out_changed)
 	struct changing ch = {.left = SIZE_MAX};
 	int exit_code = args_change_ids(c, change, &ch);
 
+	*out_changed = ch.has_changed;
+	return exit_code;
+}
+
+/* A text of the body that may be an id of that noun, or a list of such. */
+static int
+change_member(struct cli *c, const char *noun, struct cJSON *value,
+    struct changing *ch)
+{
+	const char *text = cJSON_GetStringValue(value);
+	int exit_code = EXIT_DONE;
+	struct cJSON *item;
+
+	if (text) {
+		exit_code = change(c, noun, &text, ch);
+		if (text != value->valuestring)
+			cJSON_SetValuestring(value, text);
+		return exit_code;
+	}
+	if (!cJSON_IsArray(value))
+		return EXIT_DONE;
+	cJSON_ArrayForEach(item, value)
+	{
+		if (exit_code == EXIT_DONE && cJSON_IsString(item))
+			exit_code = change_member(c, noun, item, ch);
+	}
+	return exit_code;
+}
+
+static int
+change_body(struct cli *c, const char **body, struct changing *ch)
+{
+	const struct command *m = args_command(c);
+	struct cJSON *root = cJSON_Parse(*body);
+	const struct option *o;
+	int exit_code = EXIT_DONE;
+
+	for (size_t at = 0; exit_code == EXIT_DONE &&
+			    (o = command_next(m, &at, false)) != NULL;) {
+		const char *noun =
+		    o->form == OPTION_OWN || !o->takes
+			? NULL
+			: command_noun_of(o->takes, strcspn(o->takes, " .],"),
+			      m->noun);
+
+		if (noun)
+			exit_code = change_member(c, noun,
+			    cJSON_GetObjectItemCaseSensitive(root,
+				command_member(c->arena, o)),
+			    ch);
+	}
+	if (m->last_word) /* which may be another by now */
+		cJSON_ReplaceItemInObjectCaseSensitive(root, m->last_word,
+		    cJSON_CreateString(args_word(c, args_count(c) - 1)));
+	*body = json_text(c->arena, root);
+	cJSON_Delete(root);
+	return exit_code;
+}
+
+int
+names_of_call(struct cli *c, const char **body, bool *out_changed)
+{
+	struct changing ch = {.left = UNKNOWN_MAX};
+	int exit_code = args_change_ids(c, change, &ch);
+
+	if (exit_code == EXIT_DONE && *body)
+		exit_code = change_body(c, body, &ch);
 	*out_changed = ch.has_changed;
 	return exit_code;
 }

@@ -17,7 +17,11 @@ bool names_may_help(const struct cli *c, const struct answer *a);
  * there were such.  Another exit code than EXIT_DONE, told: several objects
  * have that name. */
 int names_to_ids(struct cli *c, bool *out_changed);
-/* Both: *out_again when the call is to be made again, with ids. */
+/* The same, and in the members of a body (*body may be NULL) that are ids,
+ * whatever they came by: --set, --file, or a list of an option. */
+int names_of_call(struct cli *c, const char **body, bool *out_changed);
+/* names_may_help, then names_to_ids: *out_again when the call is to be made
+ * again, with ids. */
 int names_after(struct cli *c, const struct answer *a, bool *out_again);
 /* The same before a call that would not say that it knows no such id: each is
  * asked for as an id first.  but: a noun whose words stay as they are unless

@@ -18,8 +18,8 @@ HEAD = """# Commands of certctl
 `certctl NOUN VERB [WORDS] [OPTIONS]`; words and options come in any order. `certctl --help`, `certctl NOUN --help` and
 `certctl NOUN VERB --help` say what stands here. A word or option that a command does not have is refused before anything is done.
 
-- An id may be a name where the list of such objects can be asked for one (those with `--query`): the id is tried first, and a name that
-  several objects have is refused with their ids.
+- An id may be a name where the list of such objects can be asked for one (those with `--query` or `--name`, and roles), in words, options,
+  `--set` and files: the id is tried first, and a name that several objects have is refused with their ids.
 - Lists show one page; `--limit N` and `--all` go on through the pages.
 - `--filter KEY=VALUE` of a list is its option of that name, or the parameter of the API (`--filter status=Active`, `--filter q=web`). Members of
   its columns can be filtered by too where the API cannot: `certctl` looks at the rows itself, so a list in pages takes `--all` then, or
@@ -115,7 +115,7 @@ certctl \\- certificates that issue, renew and deploy themselves
 .SH DESCRIPTION
 The command line over the REST API of a certctl server; it does nothing that the API does not.
 Words and options come in any order, and one that a command does not have is refused before anything is done.
-An id may be a name where the list of such objects has \\-\\-query.
+An id may be a name where the list of such objects has \\-\\-query or \\-\\-name.
 What cannot be undone is asked about at a terminal, and refused without one unless \\-\\-yes is given.
 .SH OPTIONS
 These are of every command.

@@ -51,6 +51,7 @@ FROM agents a
 WHERE a.retired_at IS NULL
     AND ($3::timestamptz IS NULL OR (a.registered_at, a.id) < ($3::timestamptz, $4::text))
     AND ($5::text IS NULL OR a.status = $5)
+    AND ($6::text IS NULL OR a.name = $6)
 ORDER BY a.registered_at DESC, a.id DESC
 LIMIT $1::bigint OFFSET $2::bigint;
 
@@ -64,12 +65,14 @@ FROM agents a
 WHERE a.retired_at IS NOT NULL
     AND ($3::timestamptz IS NULL OR (a.retired_at, a.id) < ($3::timestamptz, $4::text))
     AND ($5::text IS NULL OR a.status = $5)
+    AND ($6::text IS NULL OR a.name = $6)
 ORDER BY a.retired_at DESC, a.id DESC
 LIMIT $1::bigint OFFSET $2::bigint;
 
 -- name: agent_total :one fresh
 SELECT least(n.n, 10000) AS total, n.n > 10000 AS is_capped FROM (SELECT count(*) AS n FROM (
     SELECT 1 FROM agents a WHERE (a.retired_at IS NOT NULL) = $1::bool AND ($2::text IS NULL OR a.status = $2)
+        AND ($3::text IS NULL OR a.name = $3)
     LIMIT 10001) AS found) AS n;
 
 -- name: agent_get :many

@@ -161,6 +161,33 @@ def test_a_set_into_an_object_keeps_the_rest(stack, basics):
     assert changed["config"] == {"cert_path": "/c", "key_path": "/k", "port": 8443, "reload_command": ["true"]}
 
 
+def test_an_agent_by_its_name(stack, basics):
+    """Wherever its id is taken; one that is retired has its name still."""
+    agent = made(stack, "agents", "create", "host one", "--hostname", "one.example.test")["id"]
+    assert made(stack, "agents", "get", "host one")["id"] == agent
+    assert [a["id"] for a in made(stack, "agents", "list", "--name", "host one")["data"]] == [agent]
+    target = made(stack, "targets", "create", "there", "--type", "NGINX", "--agent-id", "host one", "--config", '{"cert_path": "/c", "key_path": "/k"}')
+    assert target["agent_id"] == agent and [t["id"] for t in made(stack, "targets", "list", "--agent-id", "host one")["data"]] == [target["id"]]
+    two = made(stack, "agents", "create", "host two", "--hostname", "two.example.test")["id"]
+    assert made(stack, "targets", "update", "there", "--set", "agent_id=host two")["agent_id"] == two
+    (stack.dir / "there.yaml").write_text("agent_id: host one\n")
+    assert made(stack, "targets", "update", "there", "-f", str(stack.dir / "there.yaml"))["agent_id"] == agent
+    made(stack, "certs", "create", "by-name", "--common-name", "by-name.test", "--owner-id", "o-test", "--team-id", "t-test", "--issuer-id", "iss-local",
+         "--renewal-policy-id", "rp-default", "--id", "mc-by-name", "--target-ids", "there")
+    assert made(stack, "certs", "get", "mc-by-name")["target_ids"] == [target["id"]]
+    assert [c["id"] for c in made(stack, "certs", "list", "--filter", "agent_id=host one")["data"]] == ["mc-by-name"]
+    assert made(stack, "certs", "bulk-renew", "--agent-id", "host one", "--dry-run")["total_matched"] == 1
+    group = made(stack, "agent-groups", "create", "some")["id"]
+    assert stack.cli("agent-groups", "add", "some", "host one").stdout == f"{agent}: include\n"
+    assert [a["id"] for a in made(stack, "agent-groups", "members", "some")["data"]] == [agent]
+    assert stack.cli("agent-groups", "remove", group, "host one").returncode == 0
+    for words in (["jobs", "list"], ["discovery", "list"], ["discovery", "scans"], ["events", "--for", "1"]):
+        assert stack.cli(*words, "--agent-id", "host one").returncode == 0, words
+    assert stack.cli("agents", "retire", "host one", "--force", "--reason", "test", "--yes").returncode == 0
+    assert made(stack, "agents", "get", "host one")["id"] == agent
+    assert stack.cli("agents", "get", "host-three").returncode == 3
+
+
 def test_lists_go_on_through_the_pages(stack):
     stack.query("INSERT INTO teams (id, name) SELECT 't-many-' || n, 'many ' || n FROM generate_series(1, 520) n")
     everything = made(stack, "teams", "list", "--all", "--query", "many")["data"]

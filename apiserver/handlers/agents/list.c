@@ -30,9 +30,10 @@ list_start(struct op *op, enum query q, const struct cursor_key keys[N_KEYS],
 	static const char *const statuses[] = {"Online", "Offline", "Degraded"};
 	const char *status = fieldtext_filter(statuses, ARRAY_LEN(statuses),
 	    req_query(op, "status"));
-	const char *const counted[] = {is_retired, status};
+	const char *name = req_query(op, "name");
+	const char *const counted[] = {is_retired, status, name};
 	struct page *p = op_state(op, sizeof(*p));
-	const char *params[2 + N_KEYS + 1], *why;
+	const char *params[2 + N_KEYS + 2], *why;
 	size_t n;
 
 	why = page_read(op, keys, N_KEYS, p);
@@ -40,12 +41,14 @@ list_start(struct op *op, enum query q, const struct cursor_key keys[N_KEYS],
 		return op_fail(op, RC_INVALID, "%s", why);
 	n = page_params(p, params);
 	params[n++] = status;
+	params[n++] = name;
 
 	const struct db_stmt rows = {q, n, params};
 	const struct db_stmt total = {Q_AGENT_TOTAL, ARRAY_LEN(counted),
 	    counted};
 
-	return page_ask(op, p, &rows, &total, status != NULL, list_done);
+	return page_ask(op, p, &rows, &total, status != NULL || name != NULL,
+	    list_done);
 }
 
 enum op_next
@@ -86,6 +89,7 @@ get_done(struct op *op)
 
 static const struct field list_query[] = {
     {"status", FIELD_TEXT},
+    {"name", FIELD_TEXT}, /* the whole of it: names are unique */
 };
 
 const struct shape shape_agent_list_start = {

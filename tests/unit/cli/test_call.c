@@ -165,6 +165,69 @@ a_name_stands_for_its_id(void)
 	CHECK(strstr(captured_out(), "o-1"));
 }
 
+/* Of one option, of --set, of lists; each name is looked up once. */
+static void
+names_of_a_body_are_ids_too(void)
+{
+	scripted_begin();
+	scripted_answer_times("PUT /api/v1/targets/web", 404, "{}", 1);
+	scripted_answer("GET /api/v1/targets?q=web", 200,
+	    "{\"data\":[{\"id\":\"tgt-1\",\"name\":\"web\"}]}");
+	scripted_answer("GET /api/v1/agents?name=h1", 200,
+	    "{\"data\":[{\"id\":\"agent-1\",\"name\":\"h1\"}]}");
+	scripted_answer("PUT /api/v1/targets/tgt-1", 200, "{\"id\":\"tgt-1\"}");
+	CHECK_INT(scripted_run("targets update web --set agent_id=h1"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_body(), "{\"agent_id\":\"agent-1\"}");
+	scripted_begin();
+	scripted_answer_times("POST /api/v1/certificates", 400, "{}", 1);
+	scripted_answer("GET /api/v1/owners?q=ann", 200,
+	    "{\"data\":[{\"id\":\"o-1\",\"name\":\"ann\"}]}");
+	scripted_answer("GET /api/v1/teams?q=t-1", 200, "{\"data\":[]}");
+	scripted_answer("GET /api/v1/issuers?q=ca", 200,
+	    "{\"data\":[{\"id\":\"iss-1\",\"name\":\"ca\"}]}");
+	scripted_answer("GET /api/v1/renewal-policies?q=rp", 200,
+	    "{\"data\":[]}");
+	scripted_answer("GET /api/v1/targets?q=a", 200,
+	    "{\"data\":[{\"id\":\"tgt-1\",\"name\":\"a\"}]}");
+	scripted_answer("GET /api/v1/targets?q=tgt-2", 200, "{\"data\":[]}");
+	scripted_answer("POST /api/v1/certificates", 201, "{\"id\":\"mc\"}");
+	CHECK_INT(scripted_run("certs create x --common-name x --owner-id ann "
+			       "--team-id t-1 --issuer-id ca "
+			       "--renewal-policy-id rp --target-ids a,tgt-2"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_body(),
+	    "{\"common_name\":\"x\",\"owner_id\":\"o-1\","
+	    "\"team_id\":\"t-1\",\"issuer_id\":\"iss-1\","
+	    "\"renewal_policy_id\":\"rp\",\"target_ids\":[\"tgt-1\","
+	    "\"tgt-2\"],\"name\":\"x\"}");
+	CHECK_INT((int)scripted_count("GET /api/v1/owners?q=ann"), 1);
+	/* a role, of a list in one answer, in the word that ends the call */
+	scripted_begin();
+	scripted_answer_times("POST /api/v1/auth/keys/k/roles", 404, "{}", 1);
+	scripted_answer("GET /api/v1/auth/roles", 200,
+	    "{\"roles\":[{\"id\":\"r-1\",\"name\":\"looker\"}]}");
+	scripted_answer("POST /api/v1/auth/keys/k/roles", 201, "{}");
+	CHECK_INT(scripted_run("api-keys grant k looker"), EXIT_DONE);
+	CHECK_STR(scripted_body(), "{\"role_id\":\"r-1\"}");
+}
+
+/* One that is no more is among the retired. */
+static void
+an_agent_is_found_by_its_whole_name(void)
+{
+	scripted_begin();
+	scripted_answer("GET /api/v1/agents/h1", 404, "{}");
+	scripted_answer("GET /api/v1/agents?name=h1&per_page=500", 200,
+	    "{\"data\":[{\"id\":\"agent-2\",\"name\":\"h2\"}]}");
+	scripted_answer("GET /api/v1/agents/retired?name=h1", 200,
+	    "{\"data\":[{\"id\":\"agent-1\",\"name\":\"h1\"}]}");
+	scripted_answer("GET /api/v1/agents/agent-1", 200,
+	    "{\"id\":\"agent-1\"}");
+	CHECK_INT(scripted_run("agents get h1"), EXIT_DONE);
+	CHECK(strstr(captured_out(), "agent-1") != NULL);
+}
+
 static void
 pages_are_one_list(void)
 {
@@ -189,4 +252,6 @@ CHECK_MAIN(CHECK_ROW(a_path_has_its_words_and_its_query),
     CHECK_ROW(a_set_into_an_object_keeps_the_rest),
     CHECK_ROW(a_dry_run_sends_nothing),
     CHECK_ROW(what_cannot_be_undone_is_asked_about),
-    CHECK_ROW(a_name_stands_for_its_id), CHECK_ROW(pages_are_one_list))
+    CHECK_ROW(a_name_stands_for_its_id), CHECK_ROW(names_of_a_body_are_ids_too),
+    CHECK_ROW(an_agent_is_found_by_its_whole_name),
+    CHECK_ROW(pages_are_one_list))
