@@ -171,14 +171,20 @@ on_curl_header(char *data, size_t size, size_t n, void *arg)
 }
 
 const char *
-http_call_header(const struct http_call *c, const char *name)
+http_call_header_at(const struct http_call *c, const char *name, size_t i)
 {
 	struct curl_header *h;
 
-	if (curl_easy_header(c->easy, name, 0, CURLH_HEADER, -1, &h) !=
+	if (curl_easy_header(c->easy, name, i, CURLH_HEADER, -1, &h) !=
 	    CURLHE_OK)
 		return NULL;
 	return h->value;
+}
+
+const char *
+http_call_header(const struct http_call *c, const char *name)
+{
+	return http_call_header_at(c, name, 0);
 }
 
 int64_t

@@ -92,6 +92,9 @@ rc http_out_start(struct http_out *h, const struct http_request *req,
 /* From within done: the answer's last header of that name, in any case, or
  * NULL. */
 const char *http_call_header(const struct http_call *c, const char *name);
+/* Likewise the i-th of that name; NULL: it has no more. */
+const char *http_call_header_at(const struct http_call *c, const char *name,
+    size_t i);
 /* From within done: the seconds that the answer asks to wait (Retry-After, a
  * number or a date); 0: it does not say. */
 int64_t http_call_retry_after(const struct http_call *c);

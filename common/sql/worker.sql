@@ -106,6 +106,13 @@ SELECT '\x' || encode(k.key_sealed, 'hex') AS key_sealed FROM issuer_account_kee
 -- name: issue_placing :many
 SELECT p.outcome FROM issue_placing($1, $2::bigint, $3, $4::int, $5::int) p;
 
+-- An order of the job is being looked for, and that goes on.
+-- name: issue_looking :one
+SELECT issue_looking($1, $2::bigint, $3) AS is_ours;
+
+-- name: issue_stored_serials :many
+SELECT v.serial_number FROM certificate_versions v WHERE v.issuer_id = $1 AND v.serial_number = ANY ($2::text[]);
+
 -- name: issue_complete_outside :many
 SELECT c.job_id, c.agent_id, c.status
 FROM issue_complete_outside($1, $2::bigint, $3, $4, to_timestamp($5::bigint), to_timestamp($6::bigint), $7, $8, $9,

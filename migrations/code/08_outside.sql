@@ -33,6 +33,17 @@ BEGIN
     RETURN NEXT;
 END $$;
 
+-- Whether the job is under this lease still, whose order is being looked for among all that the CA has; that may take longer
+-- than an attempt, and the attempt goes on.  Where somebody holds the job's row it is as long as it was, until the next time.
+CREATE FUNCTION issue_looking(p_worker text, p_lease bigint, p_job_id text) RETURNS bool LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    UPDATE jobs j SET attempt_until = greatest(j.attempt_until, clock_timestamp() + policy_attempt_slack())
+    FROM (SELECT o.id FROM jobs o WHERE o.id = p_job_id AND o.leased_by = p_worker AND o.lease_id = p_lease AND o.status = 'Running'
+        FOR NO KEY UPDATE SKIP LOCKED) h WHERE j.id = h.id;
+    RETURN EXISTS (SELECT FROM jobs j WHERE j.id = p_job_id AND j.leased_by = p_worker AND j.lease_id = p_lease AND j.status = 'Running')
+        AND worker_lives(p_worker);
+END $$;
+
 -- Stores what the CA issued, by way of issue_complete, whose rules and receipt hold here too: serial and validity are the
 -- CA's, not the claim's.
 CREATE FUNCTION issue_complete_outside(p_worker text, p_lease bigint, p_job_id text, p_serial text,

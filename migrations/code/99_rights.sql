@@ -32,7 +32,7 @@ BEGIN
         ('certctl_worker', '{
             audit_epoch, audit_epoch_look, ca_certificate_store, ca_root_store, crl_begin, crl_failed, crl_fetch_begin, crl_fetch_issued,
             crl_revocations, crl_store, id_new, issue_complete, issue_complete_outside,
-            issue_placing, issue_set_aside, issuer_account_keep, issuer_secrets_reseal, crl_check, journal_check, stats_vault_tokens, task_ca_init_end, tasks_done, worker_leave, worker_renew}'),
+            issue_looking, issue_placing, issue_set_aside, issuer_account_keep, issuer_secrets_reseal, crl_check, journal_check, stats_vault_tokens, task_ca_init_end, tasks_done, worker_leave, worker_renew}'),
         ('certctl_apiserver', '{issuer_asks_windows, renewal_window_at}'),
         ('certctl_apiserver', '{intermediate_ca_ask, intermediate_ca_revoke, intermediate_ca_retire}'),
         ('certctl_worker', '{order_is_listed, revocation_begin, revocation_end, renewal_windows_begin, renewal_windows_store}'),
@@ -95,7 +95,7 @@ BEGIN
             'acme_eab_keys'),
         ('certctl_worker', 'SELECT', 'acme_accounts, acme_orders, acme_authorizations, acme_challenges, acme_certificates'),
         ('certctl_worker', 'SELECT', 'audit_epochs'), ('certctl_worker', 'SELECT', 'endpoint_health_checks'),
-        ('certctl_worker', 'SELECT (id, certificate_id, issuer_id, key_holder, fingerprint_sha256, pem_chain, created_at)', 'certificate_versions'),
+        ('certctl_worker', 'SELECT (id, certificate_id, issuer_id, serial_number, key_holder, fingerprint_sha256, pem_chain, created_at)', 'certificate_versions'),
         ('certctl_apiserver', 'USAGE', 'SEQUENCE revocations_changes'),
         ('certctl_scheduler', 'SELECT', 'journal_ahead, leadership, duties, lanes, workers, schedulers'),
         ('certctl_scheduler', 'INSERT, UPDATE', 'duties'),

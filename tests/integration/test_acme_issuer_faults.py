@@ -70,14 +70,32 @@ def test_an_order_whose_answer_is_lost(plane, acme, sim, order, fault, lists):  
     assert len(versions(plane, name)) == 1
 
 
-def test_an_order_whose_answer_is_lost_is_the_newest_of_many(plane, acme, sim, order):  # noqa: F811
-    """An account has had more orders than are looked at."""
-    sim.behave(lists=True)
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("page", [1000, 100])
+def test_an_order_whose_answer_is_lost_is_the_newest_of_many(plane, acme, sim, order, page, newest_first):  # noqa: F811
+    """An account has had more orders than are looked at, listed in one page or in several, the newest at either end."""
+    sim.behave(lists=True, page=page, newest_first=newest_first)
     earlier = {"status": "valid", "identifiers": [{"type": "dns", "value": "earlier.example.test"}], "authzs": [], "replaces": None}
     with sim.lock:
-        sim.orders.update({-n: dict(earlier) for n in range(100, 0, -1)})
+        sim.orders.update({-n: dict(earlier) for n in range(350, 0, -1)})
     sim.fault("POST /new-order", close="after")
     name, job = order(acme)
+    completed_with_help(plane, job)
+    assert len([n for n in sim.orders if n > 0]) == 1 and len(versions(plane, name)) == 1
+
+
+def test_a_lost_order_is_found_behind_newer_ones(plane, acme, sim, order):  # noqa: F811
+    """Eighty were placed before the list was asked for."""
+    sim.behave(lists=True)
+    others = {"status": "valid", "identifiers": [{"type": "dns", "value": "others.example.test"}], "authzs": [], "replaces": None}
+    with sim.lock:
+        sim.orders.update({-n: dict(others) for n in range(350, 100, -1)})
+    sim.fault("POST /new-order", close="after")
+    sim.fault("POST /orders", delay=1)
+    name, job = order(acme)
+    wait_for(lambda: len(sim.orders) == 251, 20, "the order")
+    with sim.lock:
+        sim.orders.update({-n: dict(others) for n in range(80, 0, -1)})
     completed_with_help(plane, job)
     assert len([n for n in sim.orders if n > 0]) == 1 and len(versions(plane, name)) == 1
 

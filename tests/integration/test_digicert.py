@@ -117,3 +117,25 @@ def test_an_envelope_of_another_place_is_not_opened(plane, digicert):  # noqa: F
     plane.api.call("POST", f"/api/v1/issuers/{digicert.id}/test")
     wait_for(lambda: "api_key can't be opened" in (plane.value("SELECT last_error FROM tasks WHERE issuer_id = %s ORDER BY id DESC LIMIT 1",
                                                                digicert.id) or ""), 20, "its words")
+
+
+def test_an_order_is_found_behind_newer_ones_of_its_name(plane, digicert, sim, order):  # noqa: F811
+    """On the second page of them; what is older is not looked at."""
+    sim.take_others("shared.example.test", range(900001, 900121))
+    sim.take_others("shared.example.test", range(1, 151), days_ago=2)
+    sim.fault("POST /order", close="after")
+    name, job = order(digicert, common_name="shared.example.test", sans=["shared.example.test"])
+    completed(plane, job)
+    assert len(sim.orders) == 271 and len(versions(plane, name)) == 1
+    assert sim.calls(digicert.lists) == 2 and row(plane, job, "attempts") == (0,)
+    assert not [n for n in range(1, 151) if sim.orders[n]["looks"]] and sum(sim.orders[n]["looks"] for n in range(900001, 900121)) == 120
+
+
+def test_an_order_that_was_not_taken_is_not_looked_for_among_older_ones(plane, digicert, sim, order):  # noqa: F811
+    sim.take_others("lone.example.test", range(900001, 900003))
+    sim.take_others("lone.example.test", range(1, 201), days_ago=2)
+    sim.fault("POST /order", close="before")
+    _, job = order(digicert, common_name="lone.example.test", sans=["lone.example.test"])
+    words = wait_for(lambda: row(plane, job)[1], 20, "the look-up")
+    assert words.endswith("and the CA has no such order")
+    assert sim.calls(digicert.lists) == 1 and sum(o["looks"] for o in sim.orders.values()) == 2

@@ -128,15 +128,44 @@ def test_a_chain_that_is_not_to_be_had_is_looked_for_later(plane, ejbca, order, 
     assert len(ejbca.sim.orders) == 1 and len(versions(plane, name)) == 1
 
 
-def test_a_list_that_is_too_long_proves_nothing(plane, ejbca, order):  # noqa: F811
+def busy(ejbca, name, minutes):
+    """The next order is taken, and its answer lost; so much else was issued to its end entity."""
+    ejbca.sim.issue_others(f"certctl-{name}", minutes)
     ejbca.sim.fault(ejbca.places, close="after")
-    ejbca.sim.fault(ejbca.lists, status=200, body={"certificates": [], "more_results": True})
-    _, job = order(ejbca)
-    words = wait_for(lambda: row(plane, job)[1], 20, "the look-up")
-    assert words.startswith("the order could not be looked up: it issued too much since then")
+
+
+def test_an_order_is_found_however_much_a_search_leaves_out(plane, ejbca, order):  # noqa: F811
+    """By searches of shorter times: what begins later and earlier than ours is found as it is, ten minutes back."""
+    ejbca.sim.most_found = 3
+    busy(ejbca, "busy.example.test", [n / 3 for n in range(120)])
+    name, job = order(ejbca, common_name="busy.example.test", sans=["busy.example.test"])
+    completed(plane, job)
+    assert len(ejbca.sim.orders) == 121 and len(versions(plane, name)) == 1
+    assert 2 < ejbca.sim.calls(ejbca.lists) < 200 and row(plane, job, "attempts") == (0,)
+
+
+def test_a_search_of_all_times_says_that_there_is_none(plane, ejbca, order):  # noqa: F811
+    ejbca.sim.most_found = 3
+    ejbca.sim.issue_others("certctl-none.example.test", [n / 3 for n in range(60)])
+    ejbca.sim.fault(ejbca.places, close="before")
+    _, job = order(ejbca, common_name="none.example.test", sans=["none.example.test"])
+    words = wait_for(lambda: row(plane, job)[1], 30, "the look-up")
+    assert words.endswith("and the CA has no such order")
     at_once(plane, job)
     completed(plane, job)
-    assert len(ejbca.sim.orders) == 1
+    assert len(ejbca.sim.orders) == 61
+
+
+def test_a_second_with_more_than_a_search_gives_proves_nothing(plane, ejbca, order):  # noqa: F811
+    ejbca.sim.most_found = 3
+    busy(ejbca, "dense.example.test", [10] * 40)
+    _, job = order(ejbca, common_name="dense.example.test", sans=["dense.example.test"])
+    words = wait_for(lambda: row(plane, job)[1], 30, "the look-up")
+    assert words == "the order could not be looked up: it issued more to this end entity within one second than a search gives"
+    ejbca.sim.most_found = 1000
+    at_once(plane, job)
+    completed(plane, job)
+    assert len(ejbca.sim.orders) == 41
 
 
 def test_it_is_let_in_by_a_token(plane, ejbca, order):  # noqa: F811

@@ -71,6 +71,18 @@ def test_a_certificate_is_found_on_a_later_page(plane, entrust, order):  # noqa:
     assert len(entrust.sim.orders) == 3 and entrust.sim.calls(entrust.lists) == 3
 
 
+def test_a_certificate_is_found_however_many_pages_there_are(plane, entrust, order):  # noqa: F811
+    from sim_ca import request_for
+    entrust.sim.page = 2
+    with entrust.sim.lock:
+        for n in range(130):
+            entrust.sim.take(f"other-{n}", request_for("somebody.else.example"), 90, status="ACCEPTED")
+    entrust.sim.fault(entrust.places, close="after")
+    _, job = order(entrust)
+    completed(plane, job)
+    assert len(entrust.sim.orders) == 131 and entrust.sim.calls(entrust.lists) == 66
+
+
 def test_an_order_that_may_wait_for_approval_is_not_placed_again(plane, entrust, order):  # noqa: F811
     change(plane, entrust, approval="required")
     entrust.sim.behave(statuses=["AWAITING_APPROVAL"])

@@ -124,15 +124,68 @@ def test_an_order_that_is_not_known_yet_is_waited_for(plane, globalsign, sim, or
     assert len(sim.orders) == 1
 
 
-def test_a_list_that_is_too_long_proves_nothing(plane, globalsign, sim, order):  # noqa: F811
+def test_an_order_is_found_behind_what_is_stored(plane, globalsign, sim, order):  # noqa: F811
+    """Two pages of certificates are certctl's own, and of those none is fetched."""
+    name, job = order(globalsign)
+    completed(plane, job)
+    others = sim.issue_others(230)
+    stored = [serial for serial in others if serial not in (others[0], others[200], others[229])]
+    plane.query("INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256, pem_chain, issuer_id, job_id) "
+                "SELECT 'certver-' || s, certificate_id, lpad(lower(s), 40, '0'), not_before, not_after, s, '', issuer_id, 'job-' || s "
+                "FROM certificate_versions, unnest(%s::text[]) AS u (s) WHERE certificate_id = %s", stored, name)
+    before = len(sim.orders)
     sim.fault("POST /certificates", close="after")
-    sim.fault("GET /stats/issued", status=200, body=[{"serial_number": f"{n:X}"} for n in range(1, 51)])
+    sim.forget_calls()
+    name, job = order(globalsign)
+    completed(plane, job)
+    assert len(sim.orders) == before + 1 and len(versions(plane, name)) == 1
+    # Three of somebody else's, ours, and ours once more when it is asked what became of it, or not.
+    assert sim.calls("GET /stats/issued") == 3 and sim.calls("GET /certificates/") in (4, 5)
+
+
+def test_an_order_is_found_among_what_nobody_knows(plane, globalsign, sim, order):  # noqa: F811
+    sim.issue_others(220)
+    sim.fault("POST /certificates", close="after")
+    name, job = order(globalsign)
+    completed(plane, job)
+    assert len(sim.orders) == 221 and len(versions(plane, name)) == 1 and sim.calls("POST /certificates") == 1
+    assert row(plane, job, "attempts") == (0,)
+
+
+def test_a_full_list_without_it_says_that_there_is_none(plane, globalsign, sim, order):  # noqa: F811
+    """A page of exactly as many as a page may have, and then none."""
+    sim.issue_others(100)
+    sim.fault("POST /certificates", close="before")
     _, job = order(globalsign)
-    words = wait_for(lambda: row(plane, job)[1], 20, "the look-up")
-    assert words.startswith("the order could not be looked up: it issued too much in those minutes")
+    words = wait_for(lambda: row(plane, job)[1], 30, "the look-up")
+    assert words.endswith("and the CA has no such order") and sim.calls("GET /stats/issued") == 2
     at_once(plane, job)
     completed(plane, job)
-    assert len(sim.orders) == 1
+    assert len(sim.orders) == 101
+
+
+@pytest.mark.parametrize("match, fault", [("GET /stats/issued?page=2", {"status": 503}), ("GET /stats/issued?page=2", {"close": "before"}),
+                                          ("GET /stats/issued?page=1", {"status": 200, "body": [{"serial_number": "no number"}]}),
+                                          ("GET /stats/issued?page=1", {"status": 200, "body": {}}), ("GET /certificates/", {"status": 500})])
+def test_a_look_up_that_is_cut_off_proves_nothing(plane, globalsign, sim, order, match, fault):  # noqa: F811
+    sim.issue_others(101)
+    sim.fault("POST /certificates", close="after")
+    sim.fault(match, **fault)
+    name, job = order(globalsign)
+    words = wait_for(lambda: row(plane, job)[1], 30, "the look-up")
+    assert words.startswith("the order could not be looked up: ")
+    at_once(plane, job)
+    completed(plane, job)
+    assert sim.calls("POST /certificates") == 1 and len(versions(plane, name)) == 1
+
+
+def test_a_login_that_ends_during_a_look_up_is_made_anew(plane, globalsign, sim, order):  # noqa: F811
+    sim.issue_others(150)
+    sim.fault("POST /certificates", close="after")
+    sim.fault("GET /stats/issued?page=2", status=401)
+    _, job = order(globalsign)
+    completed(plane, job)
+    assert sim.calls("POST /certificates") == 1 and sim.calls("GET /stats/issued?page=2") == 2
 
 
 @pytest.mark.parametrize("changes, words", [({"api_url": "https://elsewhere.example/v2"}, "api_url is none of the CA's own"),

@@ -249,6 +249,20 @@ def test_no_order_is_placed_for_what_is_held(lane):
     assert lane.q(placing, lease + 1, job) == []
 
 
+def test_a_look_up_goes_on_beside_what_is_held(lane):
+    job = lane.job()
+    lease, _ = lane.claim(1)
+    lane.q("UPDATE jobs SET attempt_until = now() + interval '1 second' WHERE id = %s", job)
+    looking, left = "SELECT issue_looking('w', %s, %s)", "attempt_until - clock_timestamp() > interval '60 seconds'"
+    with held(lane, "jobs", "id = %s", job):
+        assert lane.q(looking, lease, job) == [(True,)]
+        assert lane.row(job, left) == (False,)
+    assert lane.q(looking, lease + 1, job) == [(False,)]
+    assert lane.row(job, left) == (False,)
+    assert lane.q(looking, lease, job) == [(True,)]
+    assert lane.row(job, left) == (True,)
+
+
 # --- lanes ---
 
 def test_a_held_lane_claims_nothing_and_waits_for_nobody(lane):

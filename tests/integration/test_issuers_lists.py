@@ -8,6 +8,7 @@ import pytest
 
 from ca_kinds import LISTED
 from fleet import ROOT, Timeout, wait_for
+from sim_ca import request_for
 from test_issuers_conformance import die_at, make, numbers, order, plane, row  # noqa: F401
 
 LEAST, MOST = 8, 500  # orders that are asked for by one list
@@ -33,14 +34,6 @@ def ca(make, request):  # noqa: F811
     issuer = make(request.param)
     issuer.pending()
     return issuer
-
-
-def request_for(name):
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    return (x509.CertificateSigningRequestBuilder().subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False).sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()))
 
 
 def park(plane, ca, n=LEAST):  # noqa: F811

@@ -80,15 +80,27 @@ def test_a_collection_without_an_answer_keeps_the_order(plane, sectigo, order, f
     assert len(sectigo.sim.orders) == 1
 
 
-def test_a_list_that_may_have_left_something_out_proves_nothing(plane, sectigo, order):  # noqa: F811
-    sectigo.sim.fault("POST /ssl/v1/enroll", close="after")
-    sectigo.sim.fault("GET /ssl/v1?", status=200, body=[{"sslId": n} for n in range(1, 201)])
-    _, job = order(sectigo)
-    words = wait_for(lambda: row(plane, job)[1], 20, "the look-up")
-    assert words.startswith("the order could not be looked up: it has 200 orders of that name or more")
-    at_once(plane, job)
+def test_an_order_is_found_behind_newer_ones_of_its_name(plane, sectigo, order):  # noqa: F811
+    """However many pages the list has; what is older is not read."""
+    sim = sectigo.sim
+    sim.take_others("shared.example.test", range(1, 301), days_ago=5)
+    sim.take_others("shared.example.test", range(900001, 900121))
+    sim.fault("POST /ssl/v1/enroll", close="after")
+    name, job = order(sectigo, common_name="shared.example.test", sans=["shared.example.test"])
     completed(plane, job)
-    assert len(sectigo.sim.orders) == 1
+    assert len(sim.orders) == 421 and len(versions(plane, name)) == 1
+    assert sim.calls(sectigo.lists) == 3 and row(plane, job, "attempts") == (0,)
+    assert not [n for n in range(1, 301) if sim.orders[n]["looks"]] and sum(sim.orders[n]["looks"] for n in range(900001, 900121)) == 120
+
+
+def test_an_order_that_was_not_taken_is_not_looked_for_among_older_ones(plane, sectigo, order):  # noqa: F811
+    sim = sectigo.sim
+    sim.take_others("lone.example.test", range(1, 301), days_ago=5)
+    sim.fault("POST /ssl/v1/enroll", close="before")
+    _, job = order(sectigo, common_name="lone.example.test", sans=["lone.example.test"])
+    words = wait_for(lambda: row(plane, job)[1], 20, "the look-up")
+    assert words.endswith("and the CA has no such order")
+    assert sim.calls(sectigo.lists) == 2 and [n for n, o in sim.orders.items() if o["looks"]] == [300]
 
 
 @pytest.mark.parametrize("changes, words", [({"base_url": "https://elsewhere.example/api"}, "base_url is none of the CA's own")])

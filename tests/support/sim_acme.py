@@ -58,12 +58,13 @@ class AcmeSim(Simulator):
 
     def behave(self, hold=False, how="good", processing=0, days=30, challenges=("http-01", "dns-01"), visit=0, lists=True, ari=True,
                authz_error=None, order_error=None, quiet=False, reasons=(0, 1, 3, 4, 5), window=None, explanation=None, retry_after=21600,
-               profiles=("classic", "shortlived")):
-        """visit: the port where http-01 is looked for, on this host; processing: times that a finalized order says so; quiet: a challenge
+               profiles=("classic", "shortlived"), page=1000, newest_first=False):
+        """page: so many orders on one of a list; visit: the port where http-01 is looked for, on this host; processing: times that a finalized order says so; quiet: a challenge
         that is looked at shows as pending still, and may be told of again, as at Pebble and Let's Encrypt."""
         self.hold, self.how, self.processing, self.days, self.challenges = hold, how, processing, days, challenges
         self.visit, self.lists, self.ari, self.authz_error, self.order_error, self.quiet = visit, lists, ari, authz_error, order_error, quiet
         self.reasons, self.window, self.explanation, self.retry_after, self.profiles = reasons, window, explanation, retry_after, profiles
+        self.page, self.newest_first = page, newest_first
 
     def reset(self):
         """As new, for the next test; accounts and numbers go on."""
@@ -172,7 +173,11 @@ class AcmeSim(Simulator):
         return 200, {"status": "valid"} | ({"orders": f"{self.url}/orders/{ident}"} if self.lists else {}), {}
 
     def on_orders(self, ident, payload, header, jwk):
-        return 200, {"orders": [f"{self.url}/order/{n}" for n in self.orders]}, {}
+        ident, _, cursor = ident.partition("?cursor=")
+        urls, start = [f"{self.url}/order/{n}" for n in self.orders], int(cursor or 0)
+        end = start + self.page
+        links = [f'<{self.url}/directory>;rel="index"'] + ([f'<{self.url}/orders/{ident}?cursor={end}>;rel="next"'] if end < len(urls) else [])
+        return 200, {"orders": (urls[::-1] if self.newest_first else urls)[start:end]}, {"Link": links}
 
     def on_new_order(self, _, payload, header, jwk):
         number = next(self.numbers)

@@ -2,6 +2,7 @@
 What simulators of CAs share: a web server on this host with TLS, faults on order, a log, and a CA that signs.
 
     SimCa(name)           a root, an intermediate, and leaves as a test likes them
+    request_for(name)     a CSR of a new key
     Simulator(trust)      .url, .log, .fault(...)
     OrderSim(trust)       one that takes orders and issues when their statuses say so
 
@@ -9,6 +10,7 @@ What simulators of CAs share: a web server on this host with TLS, faults on orde
     sim.behave(how="good")        what certificate is sent (SimCa.leaf)
     sim.behave(not_ready=n)       so many fetches of an issued certificate find none yet
     sim.forget(id)                the CA has no such order any more
+    sim.take_others(name, ids)    orders of somebody else, where a CA lists them by their common name
     sim.raw                       within handle: the body's bytes; sim.has_client_certificate: whether the peer showed one
 
 Every order stands in sim.orders for good, so a second one of the same request shows.
@@ -34,6 +36,11 @@ def pem(certificate):
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def request_for(name):
+    return (x509.CertificateSigningRequestBuilder().subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False).sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()))
+
+
 class SimCa:
     def __init__(self, name):
         self.root, root_key = self.make(f"{name} Root", None, None)
@@ -48,10 +55,10 @@ class SimCa:
                 .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=3650))
                 .add_extension(x509.BasicConstraints(True, None), True).sign(above_key or key, hashes.SHA256())), key
 
-    def leaf(self, csr, days, how="good"):
-        """how: good, or what is wrong with it: expired, soon, names, key, ca."""
+    def leaf(self, csr, days, how="good", back_minutes=1):
+        """how: good, or what is wrong with it: expired, soon, names, key, ca; it begins some minutes ago, for clocks that are behind."""
         now = datetime.datetime.now(datetime.timezone.utc)
-        start, end, key = now - datetime.timedelta(minutes=1), now + datetime.timedelta(days=days), csr.public_key()
+        start, end, key = now - datetime.timedelta(minutes=back_minutes), now + datetime.timedelta(days=days), csr.public_key()
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         if how == "expired":
             start, end = now - datetime.timedelta(days=30), now - datetime.timedelta(minutes=1)
@@ -98,8 +105,9 @@ class Handler(TlsWebHandler):
             return self.cut()
         data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode() if answer is not None else b""
         self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
+        for name, values in headers.items():
+            for value in values if isinstance(values, list) else [values]:
+                self.send_header(name, value)
         # Of an answer without a body it is the body's absence that can't be known.
         self.send_header("Content-Length", str(max(len(data), 1) if fault and fault["truncate"] else len(data)))
         self.end_headers()
@@ -170,7 +178,7 @@ class Simulator(Sink):
 
 
 class OrderSim(Simulator):
-    name, first_id, issued, statuses = "", 1, "issued", ("pending", "processing", "issued")
+    name, first_id, issued, statuses, back_minutes = "", 1, "issued", ("pending", "processing", "issued"), 1
 
     def __init__(self, trust):
         super().__init__(trust)
@@ -195,12 +203,20 @@ class OrderSim(Simulator):
 
     def take(self, order_id, csr, days, **facts):
         self.orders[order_id] = {"csr": csr, "days": days, "looks": 0, "status": None, "leaf": None, "statuses": self.statuses,
-                                 "how": self.how} | facts
+                                 "how": self.how, "taken": datetime.datetime.now(datetime.timezone.utc)} | facts
         return self.orders[order_id]
+
+    def take_others(self, name, ids, days_ago=0):
+        """Orders of somebody else for that name, under those ids."""
+        request = request_for(name)
+        with self.lock:
+            for number in ids:
+                self.take(number, request, 90, cn=name, names=[name], product="ssl_basic", type=31, comments="by hand", status=self.issued)
+                self.orders[number]["taken"] -= datetime.timedelta(days=days_ago)
 
     def chain(self, order):
         if order["leaf"] is None:
-            order["leaf"] = self.ca.leaf(order["csr"], order["days"], order["how"])
+            order["leaf"] = self.ca.leaf(order["csr"], order["days"], order["how"], self.back_minutes)
         return order["leaf"], self.ca.intermediate, self.ca.root
 
     def status(self, order):

@@ -70,7 +70,7 @@ class DigiCertSim(OrderSim):
         if status == "issued":
             certificate |= {"id": number + 900000, "serial_number": f"{self.chain(order)[0].serial_number:X}",
                             "status": "revoked" if "reason" in order else "issued"}
-        return {"id": number, "status": status, "certificate": certificate, "organization": {"id": ORGANISATION},
+        return {"id": number, "status": status, "date_created": order["taken"].isoformat(timespec="seconds"), "certificate": certificate, "organization": {"id": ORGANISATION},
                 "order_validity": {"days": order["days"]}, "product": {"name_id": order["product"]}}
 
     def show(self, number, body, query):

@@ -5,6 +5,8 @@ takes a bearer token.
     sim = EjbcaSim(trust)
     sim.approvals = True      requests wait for one
     sim.chains = False             answers have no certificate_chain
+    sim.most_found = n             a search gives no more, whatever it is asked for
+    sim.issue_others(user, [3, 4]) two are issued to that end entity, for another key, that begin so many minutes ago
     sim.approve(); sim.decide("REJECTED")     all that waits
 """
 import base64
@@ -16,7 +18,7 @@ from urllib.parse import unquote
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from sim_ca import OrderSim, pem
+from sim_ca import OrderSim, pem, request_for
 
 CA, PROFILE, ENTITY_PROFILE, TOKEN = "Simulated CA", "SERVER", "servers", "an-access-token.of-the.simulator"
 REASONS = ("UNSPECIFIED", "KEY_COMPROMISE", "CA_COMPROMISE", "AFFILIATION_CHANGED", "SUPERSEDED", "CESSATION_OF_OPERATION",
@@ -33,7 +35,7 @@ def der(certificate):
 
 class EjbcaSim(OrderSim):
     base, name, first_id = "/ejbca/ejbca-rest-api/v1", "EJBCA", 1
-    statuses = ("issued",)
+    statuses, back_minutes = ("issued",), 10  # as its profiles have it, unless they say otherwise
 
     def __init__(self, trust):
         self.entities, self.requests = {}, itertools.count(810000001)
@@ -43,7 +45,7 @@ class EjbcaSim(OrderSim):
         self.dn = self.ca.intermediate.subject.rfc4514_string() + ", O=Sims & Sons"
 
     def usual(self):
-        self.approvals, self.chains, self.approves_revocations = False, True, False
+        self.approvals, self.chains, self.approves_revocations, self.most_found = False, True, False, 1000
 
     def reset(self):
         super().reset()
@@ -55,6 +57,13 @@ class EjbcaSim(OrderSim):
         context.verify_mode = ssl.CERT_OPTIONAL
         context.load_verify_locations(trust.ca)
         return context
+
+    def issue_others(self, user, minutes):
+        request = request_for("somebody.else.example")
+        with self.lock:
+            for back in minutes:
+                order = self.take(str(next(self.requests)), request, 90, user=user)
+                order["leaf"] = self.ca.leaf(request, 90, back_minutes=back)
 
     def decide(self, word):
         for order in self.orders.values():
@@ -103,7 +112,7 @@ class EjbcaSim(OrderSim):
             return error(400, "There already exists an approval request for this end entity")
         self.entities[user] = subject, body["password"]
         number = str(next(self.requests))
-        order = self.take(number, csr, 90, user=user, password=body["password"], body=body, at=datetime.datetime.now(datetime.timezone.utc))
+        order = self.take(number, csr, 90, user=user, password=body["password"], body=body)
         if self.approvals:
             order["status"] = "WAITING"
             return self.waits(number)
@@ -132,13 +141,23 @@ class EjbcaSim(OrderSim):
         return self.issue(order, False)
 
     def search(self, body, query):
-        criteria = {c["property"]: (c["operation"], c["value"]) for c in body.get("criteria", [])}
+        """By the date of issue it means notBefore; neither bound is part of what is searched."""
+        user, after, before = None, None, None
+        for criterion in body.get("criteria", []):
+            what, value = (criterion["property"], criterion["operation"]), criterion["value"]
+            if what == ("QUERY", "EQUAL"):
+                user = value
+            elif what in (("ISSUED_DATE", "AFTER"), ("ISSUED_DATE", "BEFORE")):
+                at = datetime.datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ")
+                after, before = (at, before) if what[1] == "AFTER" else (after, at)
+            else:
+                return error(400, "The search is malformed")
         most = body.get("max_number_of_results", 0)
-        if not 0 < most <= 1000 or criteria["QUERY"][0] != "EQUAL" or criteria["ISSUED_DATE"][0] != "AFTER":
+        if not 0 < most <= 1000 or not user:
             return error(400, "The search is malformed")
-        after = datetime.datetime.strptime(criteria["ISSUED_DATE"][1], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
-        found = [o["leaf"] for n, o in self.orders.items()
-                 if self.known(n) and o["leaf"] and o["user"] == criteria["QUERY"][1] and o["at"] > after]
+        found = [o["leaf"] for n, o in self.orders.items() if self.known(n) and o["leaf"] and o["user"] == user
+                 and (not after or o["leaf"].not_valid_before > after) and (not before or o["leaf"].not_valid_before < before)]
+        most = min(most, self.most_found)
         return 200, {"certificates": [{"certificate": der(c), "serial_number": f"{c.serial_number:X}", "response_format": "DER",
                                        "certificate_profile": PROFILE, "end_entity_profile": ENTITY_PROFILE} for c in found[:most]],
                      "more_results": len(found) > most}

@@ -5,6 +5,7 @@ certificate of trust's CA.
     sim = GlobalSignSim(trust)
     sim.policy                the account's validation policy
     sim.expire()              the tokens that it gave are good no more
+    sim.issue_others(n)       so many are issued to somebody else, of the same account; their serial numbers
 """
 import itertools
 import re
@@ -13,7 +14,7 @@ import time
 
 from cryptography import x509
 
-from sim_ca import OrderSim, pem
+from sim_ca import OrderSim, pem, request_for
 
 KEY, SECRET = "0123456789abcdef", "fedcba9876543210fedcba9876543210fedcba98"
 POLICY = {"validity": {"secondsmin": 3600, "secondsmax": 90 * 86400}, "subject_dn": {"common_name": {"presence": "OPTIONAL", "format": "^.*$"}},
@@ -46,6 +47,17 @@ class GlobalSignSim(OrderSim):
 
     def expire(self):
         self.tokens.clear()
+
+    def issue_others(self, n):
+        request, serials = request_for("somebody.else.example"), []
+        with self.lock:
+            for _ in range(n):
+                order = self.take("", request, 30, placed=int(time.time()))
+                del self.orders[""]
+                order["status"] = self.issued
+                serials.append(f"{self.chain(order)[0].serial_number:X}")
+                self.orders[serials[-1]] = order
+        return serials
 
     def handle(self, method, path, headers, body):
         if (method, path) == ("POST", "/v2/login"):
@@ -100,6 +112,8 @@ class GlobalSignSim(OrderSim):
     def stats(self, body, query):
         first, last = int(query["from"][0]), int(query["to"][0])
         size, page = int(query["per_page"][0]), int(query["page"][0])
+        if not 1 <= size <= 100 or page < 1:
+            return error(422, "The page is not valid")
         found = [s for s, o in self.orders.items() if self.known(s) and self.status(o) in (self.issued, "REVOKED") and first <= o["placed"] <= last]
         return (200, [{"serial_number": s, "not_before": self.orders[s]["placed"], "not_after": 0} for s in found][(page - 1) * size:page * size],
                 {"Total-Count": str(len(found))})

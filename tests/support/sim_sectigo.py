@@ -69,7 +69,8 @@ class SectigoSim(OrderSim):
             return error(404, -1, "The certificate is not found")
         order = self.orders[number]
         answer = {"sslId": number, "id": number, "commonName": order["cn"], "orgId": ORGANISATION, "status": self.status(order),
-                  "comments": order["comments"], "term": order["days"], "certType": {"id": order["type"]}, "vendor": "Sectigo Limited"}
+                  "comments": order["comments"], "term": order["days"], "certType": {"id": order["type"]}, "vendor": "Sectigo Limited",
+                  "requested": order["taken"].strftime("%m/%d/%Y")}
         order["looks"] += 1
         return 200, answer
 

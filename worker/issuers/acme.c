@@ -401,6 +401,7 @@ const struct issuer_ops issuer_acme = {
     .can_look_up = acme_can_look_up,
     .place = acme_place,
     .look_up = acme_look_up,
+    .look_through = acme_look_through,
     .poll = acme_poll,
     .cancel = acme_cancel,
     .revoke = acme_revoke,

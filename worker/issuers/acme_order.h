@@ -1,7 +1,8 @@
 /*
  * acme_order: one call of the engine at an ACME CA: an order that is placed,
  * looked up, polled or cancelled, or a call that has none.  acme.c polls,
- * acme_place.c places and looks up, acme_revoke.c is for what needs no order.
+ * acme_place.c places, acme_look_up.c looks up, acme_revoke.c is for what needs
+ * no order.
  */
 #ifndef WORKER_ISSUERS_ACME_ORDER_H
 #define WORKER_ISSUERS_ACME_ORDER_H
@@ -16,6 +17,7 @@
 #define ACME_ASK_MS (ISSUER_ASK_MS - 1500)
 #define ACME_SOON_MS 1
 
+struct acme_look_up; /* defined in acme_look_up.c */
 struct acme_windows; /* defined in acme_windows.c */
 
 struct acme_order { /* in the arena */
@@ -40,8 +42,7 @@ struct acme_order { /* in the arena */
 	 * the CA does not know such a reason. */
 	struct span leaf;
 	const struct issuer_revocation *revocation;
-	const char **listed; /* a look-up's candidates */
-	size_t nlisted, at;
+	struct acme_look_up *look_up; /* NULL: it was not looked for */
 	issuer_answer_fn *done;
 	void *arg;
 };
@@ -70,6 +71,8 @@ bool acme_is_one_of(const char *word, const char *const *words);
 /* As the members of issuer_ops; order is a struct acme_order. */
 rc acme_place(void *order, issuer_answer_fn *done, void *arg);
 rc acme_look_up(void *order, issuer_answer_fn *done, void *arg);
+void acme_look_through(void *order, const bool *is_stored,
+    issuer_answer_fn *done, void *arg);
 rc acme_revoke(void *order, const struct issuer_revocation *what,
     issuer_answer_fn *done, void *arg);
 rc acme_ask_windows(void *order, struct issuer_window *windows, size_t n,

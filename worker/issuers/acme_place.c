@@ -1,13 +1,10 @@
 #include "worker/issuers/acme_order.h"
 
-#include <cjson/cJSON.h>
 #include <string.h>
 
 #include "common/json/json.h"
 #include "common/log/log.h"
 #include "worker/issuers/acme_text.h"
-
-#define LISTED_MAX 20 /* looked at, the newest first */
 
 /* --- placing --- */
 
@@ -145,121 +142,5 @@ acme_place(void *order, issuer_answer_fn *done, void *arg)
 
 	acme_order_begin(o, ACME_PLACE_MS, done, arg);
 	acme_client_ask(o->client, &the_directory, on_known, o);
-	return RC_OK;
-}
-
-/* --- looking up --- */
-
-static void look_at_next(struct acme_order *o);
-
-/* The i-th from the end, where CAs put what came last: an account may have had
- * more orders than can be looked at. */
-static const char *
-candidate(const struct acme_order *o, size_t i)
-{
-	return o->listed[o->nlisted - 1 - i];
-}
-
-static bool
-has_name(const struct cJSON *identifiers, const struct san *name)
-{
-	const char *type = name->type == SAN_IP ? "ip" : "dns";
-	const struct cJSON *item = NULL;
-
-	cJSON_ArrayForEach(item, identifiers)
-	{
-		if (strcmp(acme_text(item, "type"), type) == 0 &&
-		    strcasecmp(acme_text(item, "value"), name->text) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* An order for the same names that was not finalized. */
-static bool
-may_be_ours(const struct acme_order *o, const struct cJSON *json)
-{
-	const struct cJSON *identifiers = json_get(json, "identifiers");
-	const struct csr *c = o->o->csr;
-	const char *status = acme_text(json, "status");
-
-	if ((strcmp(status, "pending") != 0 && strcmp(status, "ready") != 0) ||
-	    cJSON_GetArraySize(identifiers) != (int)c->nnames)
-		return false;
-	for (size_t i = 0; i < c->nnames; i++)
-		if (!has_name(identifiers, &c->names[i]))
-			return false;
-	return true;
-}
-
-static void
-on_candidate(void *arg, const struct acme_reply *r)
-{
-	struct acme_order *o = arg;
-
-	if (r->is_good && may_be_ours(o, r->http->json)) {
-		o->url = candidate(o, o->at - 1);
-		o->note = "";
-		acme_order_pending(o, "found among the account's orders",
-		    ACME_SOON_MS, 0);
-	} else if (r->is_good || (r->http && r->http->status == 404)) {
-		look_at_next(o);
-	} else {
-		acme_order_answer(o, ISSUER_RETRY, r->words, r->retry_after_s);
-	}
-}
-
-static void
-look_at_next(struct acme_order *o)
-{
-	if (o->at == o->nlisted || o->at == LISTED_MAX)
-		acme_order_answer(o, ISSUER_NO_ORDER,
-		    "none of its orders is ours", 0);
-	else
-		acme_order_ask(o, candidate(o, o->at++), NULL, on_candidate);
-}
-
-static void
-on_list(void *arg, const struct acme_reply *r)
-{
-	struct acme_order *o = arg;
-
-	if (!r->is_good || !r->http->json ||
-	    json_str_list(o->a, r->http->json, "orders", 10000,
-		ISSUER_ORDER_ID_MAX, &o->listed, &o->nlisted) == RC_INVALID) {
-		acme_order_answer(o, ISSUER_RETRY, r->words, r->retry_after_s);
-		return;
-	}
-	look_at_next(o);
-}
-
-static void
-on_account(void *arg, const struct acme_reply *r)
-{
-	struct acme_order *o = arg;
-	const char *url;
-
-	if (!r->is_good) {
-		acme_order_answer(o, ISSUER_RETRY, r->words, r->retry_after_s);
-		return;
-	}
-	url = acme_text(r->http->json, "orders");
-	if (url[0] != '\0')
-		acme_order_ask(o, url, NULL, on_list);
-	else
-		acme_order_answer(o, ISSUER_NO_ORDER,
-		    "the CA lists no orders, and one whose URL was lost "
-		    "becomes no certificate",
-		    0);
-}
-
-rc
-acme_look_up(void *order, issuer_answer_fn *done, void *arg)
-{
-	struct acme_order *o = order;
-
-	acme_order_begin(o, ACME_ASK_MS, done, arg);
-	o->at = o->nlisted = 0;
-	acme_order_ask(o, NULL, NULL, on_account);
 	return RC_OK;
 }

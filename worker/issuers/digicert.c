@@ -7,18 +7,22 @@
  *
  * The API keeps no reference of ours by which an order could be found again.
  * What it keeps is the request, and the key of that is the job's alone: a
- * look-up lists the newest orders of the common name and compares.
+ * look-up lists the orders of the common name, down to those that are older,
+ * and compares.
  */
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/attr.h"
+#include "common/base/clock.h"
 #include "common/json/json.h"
 #include "worker/issuers/rest_ca.h"
 
 #define DAY_S 86400
-#define NEWEST 10        /* orders that a look-up reads */
+#define LOOK_UP_PAGE 100
+/* Nothing that was ordered so long before an order is it: clocks. */
+#define BEFORE_S 3600
 #define PAGE 500         /* entries of a list; the API has 1000 at most */
 #define DAYS_DEFAULT 199 /* the longest that public CAs may issue */
 
@@ -260,31 +264,47 @@ is_ours(void *order, const struct cJSON *shown)
 	       rest_is_same_pem(csr, o->rest.order->csr_pem);
 }
 
-/* A list of nothing may have no member at all. */
-static const char *
+static bool
+is_before_ours(const struct order *o, const struct cJSON *shown)
+{
+	const char *date = "";
+	int64_t created;
+
+	return json_str(shown, "date_created", REST_TEXT_MAX, &date) == RC_OK &&
+	       clock_parse_rfc3339(date, &created) == RC_OK &&
+	       created < o->rest.order->placed_unix - BEFORE_S;
+}
+
+/* The newest are first.  A list of nothing may have no member at all. */
+static int64_t
 list(void *order, const struct cJSON *json)
 {
 	struct order *o = order;
 	const struct cJSON *item;
+	int64_t n = 0;
 
 	if (!cJSON_IsObject(json))
-		return "the list of its orders is no object";
+		return -1;
 	cJSON_ArrayForEach(item, json_get(json, "orders"))
 	{
+		if (is_before_ours(o, item))
+			break;
 		rest_list_add(&o->rest, rest_id(&o->rest, item, "id"));
+		n++;
 	}
-	return NULL;
+	return n;
 }
 
 static const char *
-list_path(void *order)
+list_path(void *order, size_t from)
 {
 	struct order *o = order;
 
 	return arena_printf(o->rest.a,
 	    "/order/certificate?filters%%5Bcommon_name%%5D=%s&sort=-date_"
-	    "created&limit=%d",
-	    rest_url_text(o->rest.a, rest_common_name(o->rest.order)), NEWEST);
+	    "created&limit=%d&offset=%zu",
+	    rest_url_text(o->rest.a, rest_common_name(o->rest.order)),
+	    LOOK_UP_PAGE, from);
 }
 
 /* --- many orders --- */
@@ -470,6 +490,7 @@ static const struct rest_ca digicert = {
     .judge = rest_judge_status,
     .statuses = statuses,
     .fetch = fetch,
+    .list_size = LOOK_UP_PAGE,
     .list_path = list_path,
     .list = list,
     .candidates = "/order/certificate/",
@@ -489,6 +510,7 @@ const struct issuer_ops issuer_digicert = {
     .can_look_up = rest_can_look_up,
     .place = digicert_place,
     .look_up = rest_look_up,
+    .look_through = rest_look_through,
     .poll = rest_poll,
     .list = rest_list,
     .cancel = digicert_cancel,

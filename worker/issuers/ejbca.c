@@ -9,7 +9,8 @@
  * and it stands nowhere.
  *
  * The API keeps no reference of ours: a look-up searches for the certificates
- * of the end entity, and among them for the request's key.
+ * of the end entity, and among them for the request's key.  A search that finds
+ * too many is made for a shorter time, and then for what is behind that.
  *
  * https://docs.keyfactor.com/ejbca/latest/ejbca-rest-interface
  */
@@ -19,23 +20,29 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/enc.h"
 #include "common/json/json.h"
 #include "common/pki/asn1/pem.h"
 #include "common/pki/cert/certpile.h"
 #include "common/pki/key/key.h"
 #include "worker/issuers/rest_ca.h"
+#include "worker/issuers/search_window.h"
 
 #define NAME_CHARS \
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-"
-/* What was issued so long before an order may be its certificate: clocks. */
-#define BEFORE_S 120
+/* By its date of issue EJBCA means the certificate's notBefore, which profiles
+ * set back, by ten minutes where nobody says otherwise: so far from the time of
+ * an order that of its certificate may be. */
+#define AROUND_S 3600
+#define FOUND_MAX 100 /* certificates that a search gives */
 #define DN_MAX 1000
 
 static const char *const own_urls[] = {NULL};
 
 struct order { /* in the arena */
 	struct rest_order rest;
+	struct search_window window; /* of a look-up's search */
 	const char *ca_name, *cert_profile, *ee_profile;
 	const char *leaf; /* PEM, issued, while its chain is fetched */
 	/* What it means when more can't be asked: of an order that is placed,
@@ -368,53 +375,99 @@ write_criterion(struct json_w *w, const char *property, const char *value,
 	json_w_close(w, '}');
 }
 
-static const char *
-write_search(struct order *o)
+static void
+write_moment(struct json_w *w, int64_t unix_s, const char *operation)
 {
-	time_t from = (time_t)(o->rest.order->placed_unix - BEFORE_S);
-	struct rest_body body;
-	struct json_w *w = rest_body_start(&body);
+	time_t at = (time_t)unix_s;
 	char date[32];
 	struct tm tm;
 
-	gmtime_r(&from, &tm);
+	gmtime_r(&at, &tm);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	json_w_kv_int(w, "max_number_of_results", REST_LISTED_MAX);
+	write_criterion(w, "ISSUED_DATE", date, operation);
+}
+
+/* What was issued in the window, whose bounds are no part of it. */
+static const char *
+write_search(struct order *o)
+{
+	const struct search_window *in = &o->window;
+	struct rest_body body;
+	struct json_w *w = rest_body_start(&body);
+
+	json_w_kv_int(w, "max_number_of_results", FOUND_MAX);
 	json_w_key(w, "criteria");
 	json_w_open(w, '[');
 	write_criterion(w, "QUERY", username(o), "EQUAL");
-	write_criterion(w, "ISSUED_DATE", date, "AFTER");
+	write_moment(w, in->from_unix - 1, "AFTER");
+	if (in->len_s > 0)
+		write_moment(w, in->from_unix + in->len_s, "BEFORE");
 	json_w_close(w, ']');
 	return rest_body_end(&body, o->rest.a);
+}
+
+static issuer_reply_fn on_found;
+
+static void
+search(void *arg)
+{
+	struct order *o = arg;
+
+	rest_next(&o->rest, "POST", "/certificate/search", write_search(o),
+	    on_found);
+}
+
+/* Ours, in the answer to a search, NULL: none of it is. */
+static const struct cJSON *
+find_ours(struct order *o, const struct cJSON *all)
+{
+	const struct cJSON *item;
+
+	cJSON_ArrayForEach(item, all)
+	{
+		const char *pem = certificate_in(o->rest.replies, item);
+
+		if (pem && certpile_is_of_key(o->rest.order->csr->spki, pem,
+			       strlen(pem)))
+			return item;
+	}
+	return NULL;
 }
 
 static void
 on_found(void *arg, const struct issuer_reply *r)
 {
 	struct order *o = arg;
-	const struct cJSON *all = json_get(r->json, "certificates"), *item;
+	const struct cJSON *all = json_get(r->json, "certificates"), *ours;
+	int64_t soon_unix = clock_wall_us() / 1000000 + AROUND_S;
 	bool is_more = false;
 
 	if (!rest_is_good(r) || !cJSON_IsArray(all)) {
 		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
 		return;
 	}
-	cJSON_ArrayForEach(item, all)
-	{
-		const char *pem = certificate_in(o->rest.a, item);
-
-		if (pem && certpile_is_of_key(o->rest.order->csr->spki, pem,
-			       strlen(pem))) {
-			judge(o, item);
+	ours = find_ours(o, all);
+	if (ours) {
+		judge(o, ours);
+		return;
+	}
+	if (json_bool(r->json, "more_results", &is_more) == RC_OK && is_more) {
+		if (!search_window_halve(&o->window, soon_unix)) {
+			rest_answer(&o->rest, ISSUER_RETRY,
+			    "it issued more to this end entity within one "
+			    "second than a search gives",
+			    0);
 			return;
 		}
-	}
-	if (json_bool(r->json, "more_results", &is_more) == RC_OK && is_more)
-		rest_answer(&o->rest, ISSUER_RETRY,
-		    "it issued too much since then to look through", 0);
-	else
+	} else if (!search_window_next(&o->window, soon_unix)) {
 		rest_answer(&o->rest, ISSUER_NO_ORDER,
 		    "none of its certificates has our request's key", 0);
+		return;
+	}
+	if (rest_round_is_over(&o->rest, (size_t)cJSON_GetArraySize(all)))
+		rest_round_end(&o->rest);
+	else
+		search(o);
 }
 
 static rc
@@ -422,8 +475,11 @@ ejbca_look_up(void *order, issuer_answer_fn *done, void *arg)
 {
 	struct order *o = order;
 
-	rest_begin(&o->rest, NULL, done, arg);
+	rest_rounds_begin(&o->rest, search, done, arg);
 	o->later = ISSUER_RETRY;
+	o->window = (struct search_window){
+	    .from_unix = o->rest.order->placed_unix - AROUND_S,
+	};
 	return rest_call(&o->rest, "POST", "/certificate/search",
 	    write_search(o), on_found);
 }
@@ -541,6 +597,7 @@ const struct issuer_ops issuer_ejbca = {
     .can_look_up = rest_can_look_up,
     .place = ejbca_place,
     .look_up = ejbca_look_up,
+    .look_through = rest_look_through,
     .poll = ejbca_poll,
     .revoke = ejbca_revoke,
     .validate = rest_validate,

@@ -20,7 +20,6 @@
 #include "common/pki/cert/certpile.h"
 #include "worker/issuers/rest_ca.h"
 
-#define PAGES_MAX 20
 #define SKEW_S 300
 #define MINUTE_S 60
 
@@ -42,9 +41,9 @@ struct order { /* in the arena */
 	const char *ca; /* the path of it */
 	const char *profile;
 	const char *approval;
-	const char *leaf;   /* PEM, issued, while its chain is fetched */
-	const char *events; /* the path at which a look-up lists them */
-	int pages;
+	const char *leaf; /* PEM, issued, while its chain is fetched */
+	/* The path at which a look-up lists them, and its next page. */
+	const char *events, *next;
 	bool is_new; /* answered to an order, not to a question */
 };
 
@@ -75,11 +74,11 @@ configure(void *order, struct issuer_config *c)
 
 /* Base64 of DER, or PEM already: as the gateway was asked, or likes. */
 static const char *
-pem_of(struct order *o, const char *body)
+pem_of(struct arena *a, const char *body)
 {
 	if (strstr(body, "-----BEGIN"))
-		return arena_printf(o->rest.a, "%s\n", body);
-	return arena_printf(o->rest.a,
+		return arena_printf(a, "%s\n", body);
+	return arena_printf(a,
 	    "-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n",
 	    body);
 }
@@ -92,7 +91,7 @@ data_of(struct order *o, const struct cJSON *object)
 
 	if (json_str(object, "certificateData", REST_REPLY_MAX, &data) != RC_OK)
 		return "";
-	return pem_of(o, data);
+	return pem_of(o->rest.a, data);
 }
 
 static void
@@ -160,7 +159,7 @@ judge_enrollment(void *order, const struct cJSON *shown)
 	if (rest_verdict(statuses, status) == ISSUER_REFUSED) {
 		rest_answer(&o->rest, ISSUER_REFUSED, status, 0);
 	} else if (body[0] != '\0') {
-		o->leaf = pem_of(o, body);
+		o->leaf = pem_of(o->rest.a, body);
 		rest_get(&o->rest, o->ca, on_ca);
 	} else if (status[0] != '\0' || o->is_new) {
 		rest_answer(&o->rest, ISSUER_PENDING,
@@ -288,7 +287,7 @@ find_ours(struct order *o, const struct cJSON *events)
 		if (json_str(item, "certificate", REST_REPLY_MAX, &data) !=
 		    RC_OK)
 			continue;
-		pem = pem_of(o, data);
+		pem = pem_of(o->rest.replies, data);
 		if (certpile_is_of_key(o->rest.order->csr->spki, pem,
 			strlen(pem)))
 			return pem;
@@ -308,33 +307,44 @@ answer_none(struct order *o)
 	    0);
 }
 
+static issuer_reply_fn on_events;
+
+static void
+next_page(void *arg)
+{
+	struct order *o = arg;
+
+	rest_get(&o->rest, o->next, on_events);
+}
+
 static void
 on_events(void *arg, const struct issuer_reply *r)
 {
 	struct order *o = arg;
+	const struct cJSON *events = json_get(r->json, "events");
 	const char *next = "";
 	bool has_more = false;
 
-	if (!rest_is_good(r) || !cJSON_IsArray(json_get(r->json, "events"))) {
+	if (!rest_is_good(r) || !cJSON_IsArray(events)) {
 		rest_answer_reply(&o->rest, ISSUER_RETRY, r);
 		return;
 	}
-	o->leaf = find_ours(o, json_get(r->json, "events"));
+	o->leaf = find_ours(o, events);
 	if (o->leaf) {
 		rest_get(&o->rest, o->ca, on_ca);
 		return;
 	}
 	if (json_bool(r->json, "morePages", &has_more) != RC_OK || !has_more ||
-	    json_str(r->json, "nextPageIndex", REST_TEXT_MAX, &next) != RC_OK)
+	    json_str(r->json, "nextPageIndex", REST_TEXT_MAX, &next) != RC_OK) {
 		answer_none(o);
-	else if (++o->pages == PAGES_MAX)
-		rest_answer(&o->rest, ISSUER_RETRY,
-		    "it has issued too much since to look through", 0);
+		return;
+	}
+	o->next = arena_printf(o->rest.a, "%s&nextPageIndex=%s", o->events,
+	    rest_url_text(o->rest.a, next));
+	if (rest_round_is_over(&o->rest, (size_t)cJSON_GetArraySize(events)))
+		rest_round_end(&o->rest);
 	else
-		rest_get(&o->rest,
-		    arena_printf(o->rest.a, "%s&nextPageIndex=%s", o->events,
-			rest_url_text(o->rest.a, next)),
-		    on_events);
+		next_page(o);
 }
 
 static rc
@@ -343,7 +353,7 @@ entrust_look_up(void *order, issuer_answer_fn *done, void *arg)
 	struct order *o = order;
 	char start[32];
 
-	rest_begin(&o->rest, NULL, done, arg);
+	rest_rounds_begin(&o->rest, next_page, done, arg);
 	clock_format_rfc3339((o->rest.order->placed_unix - SKEW_S) * 1000000,
 	    start);
 	o->events =
@@ -415,6 +425,7 @@ const struct issuer_ops issuer_entrust = {
     .can_look_up = rest_can_look_up,
     .place = entrust_place,
     .look_up = entrust_look_up,
+    .look_through = rest_look_through,
     .poll = rest_poll,
     .revoke = entrust_revoke,
     .validate = rest_validate,

@@ -7,7 +7,8 @@
  * its certificate will have: that is the order's id.
  *
  * The API keeps no reference of ours.  A look-up lists what was issued in the
- * minutes after the order, and looks for a certificate with the request's key.
+ * minutes after the order, and looks for a certificate with the request's key
+ * among those that are not known to be other orders'.
  */
 #include <cjson/cJSON.h>
 #include <ctype.h>
@@ -29,6 +30,8 @@
 /* What was issued so long before and after an order may be its certificate. */
 #define BEFORE_S 120
 #define AFTER_S 900
+#define PAGE 100
+#define SERIAL_MAX 64
 
 static const char *const own_urls[] = {
     "https://emea.api.hvca.globalsign.com:8443",
@@ -273,17 +276,21 @@ write_order(struct order *o, const struct cJSON *policy)
 	return rest_body_end(&body, o->rest.a);
 }
 
+static bool
+is_serial(const char *text)
+{
+	size_t len = strspn(text, "0123456789ABCDEFabcdef");
+
+	return len > 0 && len <= SERIAL_MAX && text[len] == '\0';
+}
+
 /* The serial number at the end of the new certificate's URL; NULL: none. */
 static const char *
 serial_in(const char *location)
 {
 	const char *slash = strrchr(location, '/');
-	size_t len = slash ? strlen(slash + 1) : 0;
 
-	if (len == 0 || len > 64 ||
-	    strspn(slash + 1, "0123456789ABCDEFabcdef") != len)
-		return NULL;
-	return slash + 1;
+	return slash && is_serial(slash + 1) ? slash + 1 : NULL;
 }
 
 static void
@@ -353,40 +360,41 @@ is_ours(void *order, const struct cJSON *shown)
 	if (ret != RC_OK ||
 	    !certpile_is_of_key(o->rest.order->csr->spki, pem, strlen(pem)))
 		return false;
-	o->rest.certificate_id = o->rest.listed[o->rest.at - 1];
+	o->rest.certificate_id = o->rest.order_id;
 	return true;
 }
 
-static const char *
+static int64_t
 list(void *order, const struct cJSON *json)
 {
 	struct order *o = order;
 	const struct cJSON *item;
 	const char *serial = "";
+	int64_t n = 0;
 
 	if (!cJSON_IsArray(json))
-		return "the list of its certificates is no list";
-	if (cJSON_GetArraySize(json) >= REST_LISTED_MAX)
-		return "it issued too much in those minutes to look through";
+		return -1;
 	cJSON_ArrayForEach(item, json)
 	{
-		if (json_str(item, "serial_number", REST_TEXT_MAX, &serial) ==
-		    RC_OK)
-			rest_list_add(&o->rest,
-			    rest_url_text(o->rest.a, serial));
+		if (json_str(item, "serial_number", SERIAL_MAX, &serial) !=
+			RC_OK ||
+		    !is_serial(serial))
+			return -1;
+		rest_list_add(&o->rest, arena_strdup(o->rest.a, serial));
+		n++;
 	}
-	return NULL;
+	return n;
 }
 
 static const char *
-list_path(void *order)
+list_path(void *order, size_t from)
 {
 	struct order *o = order;
 	int64_t placed = o->rest.order->placed_unix;
 
 	return arena_printf(o->rest.a,
-	    "/stats/issued?page=1&per_page=%d&from=%" PRId64 "&to=%" PRId64,
-	    REST_LISTED_MAX, placed - BEFORE_S, placed + AFTER_S);
+	    "/stats/issued?page=%zu&per_page=%d&from=%" PRId64 "&to=%" PRId64,
+	    from / PAGE + 1, PAGE, placed - BEFORE_S, placed + AFTER_S);
 }
 
 /* --- revoking --- */
@@ -471,8 +479,10 @@ static const struct rest_ca globalsign = {
     .order_path = order_path,
     .on_order = on_certificate,
     .judge = judge_certificate,
+    .list_size = PAGE,
     .list_path = list_path,
     .list = list,
+    .lists_serials = true,
     .candidates = "/certificates/",
     .is_ours = is_ours,
     .is_revoked = is_revoked,
@@ -487,6 +497,7 @@ const struct issuer_ops issuer_globalsign = {
     .can_look_up = rest_can_look_up,
     .place = globalsign_place,
     .look_up = rest_look_up,
+    .look_through = rest_look_through,
     .poll = rest_poll,
     .revoke = globalsign_revoke,
     .validate = rest_validate,

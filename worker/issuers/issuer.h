@@ -100,6 +100,9 @@ enum issuer_verdict {
 	ISSUER_RETRY,
 	ISSUER_UNSURE,   /* placing: an order may have come of it */
 	ISSUER_NO_ORDER, /* look-up and poll: the CA knows no such order */
+	/* Look-up: it goes on by look_through, with what is said there of the
+	 * certificates of these serial numbers, which may be ours. */
+	ISSUER_LISTED,
 	/* Of revoke: it is revoked, now or before. Of validate: it can be
 	 * used. */
 	ISSUER_DONE,
@@ -119,6 +122,10 @@ struct issuer_answer {
 	 * it.  And what the step needs to know, NULL for as before. */
 	int64_t wait_ms;
 	const char *note; /* ISSUER_NOTE_MAX bytes */
+	/* LISTED: as the CA writes them, hexadecimal; and words says how far
+	 * the look-up has come. */
+	const char *const *serials;
+	size_t nserials;
 };
 
 /* Orders that the CA has, of which a list of it is asked for. */
@@ -201,6 +208,14 @@ struct issuer_ops {
 	rc (*place)(void *order, issuer_answer_fn *done, void *arg);
 	/* By its reference; answered within ISSUER_ASK_MS.  RC_IO as above. */
 	rc (*look_up)(void *order, issuer_answer_fn *done, void *arg);
+	/*
+	 * After LISTED, likewise: a look-up is as many rounds as it takes, for
+	 * as long as who asks allows.  Which of the serials belong to stored
+	 * certificates, in their order: those are other orders'.  What the
+	 * answer pointed at is gone.  NULL: look_up never says LISTED.
+	 */
+	void (*look_through)(void *order, const bool *is_stored,
+	    issuer_answer_fn *done, void *arg);
 	/* Likewise by the id of a PENDING answer. */
 	rc (*poll)(void *order, const char *order_id, issuer_answer_fn *done,
 	    void *arg);

@@ -27,7 +27,7 @@ rest_open(const struct issuer_ops *ops, const struct issuer_env *env,
 	o->ca = ca;
 	o->env = env;
 	o->order = order;
-	o->a = a;
+	o->a = o->replies = a;
 	issuer_config_start(&c, ops->type, env, a, config);
 	ca->configure(o, &c);
 	issuer_config_url(&c, ca->url_key,
@@ -92,63 +92,6 @@ rest_poll(void *order, const char *order_id, issuer_answer_fn *done, void *arg)
 }
 
 /* --- looking up --- */
-
-static issuer_reply_fn on_candidate;
-
-static void
-next_candidate(struct rest_order *o)
-{
-	if (o->at == o->nlisted)
-		rest_answer(o, ISSUER_NO_ORDER,
-		    "none of its orders has our request", 0);
-	else
-		rest_get(o,
-		    arena_printf(o->a, "%s%s", o->ca->candidates,
-			o->listed[o->at++]),
-		    on_candidate);
-}
-
-static void
-on_candidate(void *arg, const struct issuer_reply *r)
-{
-	struct rest_order *o = arg;
-
-	if (!rest_is_good(r) || !r->json) {
-		rest_answer_reply(o, ISSUER_RETRY, r);
-	} else if (o->ca->is_ours(o, r->json)) {
-		o->order_id = o->listed[o->at - 1];
-		o->ca->judge(o, r->json);
-	} else {
-		next_candidate(o);
-	}
-}
-
-static void
-on_list(void *arg, const struct issuer_reply *r)
-{
-	struct rest_order *o = arg;
-	const char *why;
-
-	if (!rest_is_good(r) || !r->json) {
-		rest_answer_reply(o, ISSUER_RETRY, r);
-		return;
-	}
-	o->nlisted = o->at = 0;
-	why = o->ca->list(o, r->json);
-	if (why)
-		rest_answer(o, ISSUER_RETRY, why, 0);
-	else
-		next_candidate(o);
-}
-
-rc
-rest_look_up(void *order, issuer_answer_fn *done, void *arg)
-{
-	struct rest_order *o = order;
-
-	rest_begin(o, NULL, done, arg);
-	return rest_call(o, "GET", o->ca->list_path(o), NULL, on_list);
-}
 
 static void
 end_timer(void *arg)

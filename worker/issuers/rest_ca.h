@@ -70,14 +70,23 @@ struct rest_ca {
 	    *fetch)(void *order, const struct cJSON *shown, const char *status);
 
 	/*
-	 * A look-up: at list_path some are listed, of which list adds to the
-	 * candidates (rest_list_add), or says why it can't tell; NULL: it
-	 * could.  The candidates are asked for at this path and their ids.
+	 * A look-up: at list_path, from that entry on, is a page of a list, of
+	 * list_size entries at most.  list adds to the candidates those that
+	 * may be the order (rest_list_add) and says how many entries it has, or
+	 * fewer, where nothing behind them can be it; < 0: it is no list.  The
+	 * candidates are asked for at this path and their ids, each by
+	 * order_id, until is_ours knows one, or knows by one that it is before
+	 * the order, and what is listed behind it too (is_before; NULL: nobody
+	 * can know).  lists_serials: their ids are the serial numbers of
+	 * certificates, of which those that are stored are not asked for.
 	 */
-	rest_path_fn *list_path;
-	const char *(*list)(void *order, const struct cJSON *json);
+	size_t list_size;
+	const char *(*list_path)(void *order, size_t from);
+	int64_t (*list)(void *order, const struct cJSON *json);
+	bool lists_serials;
 	const char *candidates;
 	bool (*is_ours)(void *order, const struct cJSON *shown);
+	bool (*is_before)(void *order, const struct cJSON *shown);
 
 	/*
 	 * What is pending of many orders: at page_path is one page of a list,
@@ -107,6 +116,8 @@ rest_judge_fn rest_judge_status;
 rc rest_poll(void *order, const char *order_id, issuer_answer_fn *done,
     void *arg) MUST_CHECK;
 rc rest_look_up(void *order, issuer_answer_fn *done, void *arg) MUST_CHECK;
+void rest_look_through(void *order, const bool *is_stored,
+    issuer_answer_fn *done, void *arg);
 /*
  * A look-up at a CA that gives a certificate once, in its answer to the order,
  * and keeps no list in which it could be found: where that answer was lost the
@@ -117,6 +128,22 @@ rc rest_look_up_none(void *order, issuer_answer_fn *done, void *arg) MUST_CHECK;
 rc rest_list(void *order, const struct issuer_list *asked,
     issuer_answer_fn *done, void *arg) MUST_CHECK;
 rc rest_validate(void *order, issuer_answer_fn *done, void *arg) MUST_CHECK;
+
+/* Of list above: another candidate, whose id lives as long as the order; NULL:
+ * none. */
+void rest_list_add(struct rest_order *o, const char *id);
+
+/*
+ * A look-up that a connector does by itself, in rounds: next, with the order,
+ * goes on when a later one begins, and what the calls of the one before were
+ * answered is gone.  Between two calls it is asked whether the round is over,
+ * and then answered by rest_round_end; nseen: entries that were looked at since
+ * it was asked, for people.
+ */
+void rest_rounds_begin(struct rest_order *o, loop_fn *next,
+    issuer_answer_fn *done, void *arg);
+bool rest_round_is_over(struct rest_order *o, size_t nseen);
+void rest_round_end(struct rest_order *o);
 
 /* Of rest_list: the page shows the order of that id as pending; NULL and ids
  * that nobody asked for are passed over. */

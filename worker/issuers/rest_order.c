@@ -22,6 +22,7 @@ rest_begin(struct rest_order *o, const char *order_id, issuer_answer_fn *done,
 	o->order_id = order_id;
 	o->done = done;
 	o->arg = arg;
+	o->replies = o->a;
 }
 
 rc
@@ -40,7 +41,7 @@ rest_send(struct rest_order *o, const char *method, const char *path,
 	    .max_reply = REST_REPLY_MAX,
 	};
 
-	return issuer_http_start(o->env, o->a, &req, next, o);
+	return issuer_http_start(o->env, o->replies, &req, next, o);
 }
 
 static issuer_reply_fn on_asked;
@@ -412,13 +413,4 @@ rest_issued(struct rest_order *o, const char *pem, size_t len)
 		a.len = strlen(ordered);
 	}
 	o->done(o->arg, &a);
-}
-
-/* --- looking up --- */
-
-void
-rest_list_add(struct rest_order *o, const char *id)
-{
-	if (id && o->nlisted < REST_LISTED_MAX)
-		o->listed[o->nlisted++] = id;
 }

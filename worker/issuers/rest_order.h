@@ -21,7 +21,6 @@
 #include "worker/issuers/issuer.h"
 #include "worker/issuers/issuer_http.h"
 
-#define REST_LISTED_MAX 50
 #define REST_REPLY_MAX ((size_t)1024 * 1024)
 #define REST_TEXT_MAX 255
 
@@ -29,12 +28,16 @@
 typedef void rest_judge_fn(void *order, const struct cJSON *shown);
 
 struct rest_ca;
-struct rest_list; /* defined in rest_list.c */
+struct rest_list;    /* defined in rest_list.c */
+struct rest_look_up; /* defined in rest_look_up.c */
 
 struct rest_order {
 	const struct issuer_env *env;
 	const struct issuer_order *order; /* NULL: to revoke, or for a test */
 	struct arena *a;
+	/* What the replies to its calls live in: the same, but in a look-up,
+	 * whose rounds have one each. */
+	struct arena *replies;
 	const struct rest_ca *ca;
 	/* the connector's, of its configuration */
 	const char *base_url;
@@ -46,9 +49,8 @@ struct rest_order {
 	const char *order_id; /* NULL: not known yet */
 	/* by what the CA calls what it issued; NULL: by nothing */
 	const char *certificate_id;
-	const char *listed[REST_LISTED_MAX]; /* a look-up's candidates */
-	size_t nlisted, at;
-	struct rest_list *list; /* NULL: none is asked for */
+	struct rest_look_up *look_up; /* NULL: none was begun */
+	struct rest_list *list;       /* NULL: none is asked for */
 	bool is_test;
 	/* its last call, which is made when it has signed in */
 	struct rest_question {
@@ -151,8 +153,5 @@ void rest_not_fetched(struct rest_order *o, enum issuer_verdict verdict,
 /* The certificates, PEM in any order: what is answered is the one with the
  * request's key, then who signed it, and no root. */
 void rest_issued(struct rest_order *o, const char *pem, size_t len);
-
-/* Another that a look-up found listed; NULL: none. */
-void rest_list_add(struct rest_order *o, const char *id);
 
 #endif

@@ -7,7 +7,8 @@
  * may not be possible yet for a while, and that is an error by its form.
  *
  * What is found again of an order is its comment, which names our reference: a
- * look-up lists the orders of the common name and reads the newest.
+ * look-up lists the orders of the common name and reads them, the newest first,
+ * down to those of an earlier day.
  */
 #include <cjson/cJSON.h>
 #include <inttypes.h>
@@ -15,14 +16,16 @@
 #include <string.h>
 
 #include "common/base/attr.h"
+#include "common/base/clock.h"
 #include "common/json/json.h"
 #include "worker/issuers/rest_ca.h"
 
 #define DAY_S 86400
-#define NEWEST 10 /* orders that a look-up reads */
+/* What was requested so long before an order is not it, nor what is older: days
+ * of some time zone, and clocks. */
+#define BEFORE_S (INT64_C(2) * DAY_S)
 #define TERM_DEFAULT 365
-/* A list that is so long may have left something out. */
-#define LIST_MAX 200
+#define LIST_MAX 200 /* entries of a list; the API has no more at once */
 #define ID_MAX INT32_MAX
 
 static const char *const own_urls[] = {
@@ -50,6 +53,9 @@ struct order { /* in the arena */
 	struct rest_order rest;
 	struct http_header headers[4];
 	int64_t org_id, cert_type, term;
+	/* that a look-up has found listed */
+	int64_t *ids;
+	size_t nids, ids_room;
 };
 
 /* --- configuration --- */
@@ -260,39 +266,74 @@ newest_first(const void *a, const void *b)
 	return (x < y) - (x > y);
 }
 
-static const char *
+/* It says the day, MM/DD/YYYY, of some time zone. */
+static bool
+is_before(void *order, const struct cJSON *shown)
+{
+	struct order *o = order;
+	const char *day = "";
+	int64_t requested;
+
+	if (json_str(shown, "requested", REST_TEXT_MAX, &day) != RC_OK ||
+	    strlen(day) != strlen("MM/DD/YYYY"))
+		return false;
+	day = arena_printf(o->rest.a, "%.4s-%.2s-%.2sT00:00:00Z", day + 6, day,
+	    day + 3);
+	return clock_parse_rfc3339(day, &requested) == RC_OK &&
+	       requested < o->rest.order->placed_unix - BEFORE_S;
+}
+
+static void
+add_id(struct order *o, int64_t id)
+{
+	int64_t *more;
+
+	if (o->nids == o->ids_room) {
+		o->ids_room = o->ids_room > 0 ? 2 * o->ids_room : LIST_MAX;
+		more = arena_alloc(o->rest.a, o->ids_room * sizeof(*more));
+		if (o->nids > 0)
+			memcpy(more, o->ids, o->nids * sizeof(*more));
+		o->ids = more;
+	}
+	o->ids[o->nids++] = id;
+}
+
+/* The API lists them in no order that it promises: they are looked at when all
+ * are known. */
+static int64_t
 list(void *order, const struct cJSON *json)
 {
 	struct order *o = order;
-	int64_t ids[LIST_MAX];
 	const struct cJSON *item;
-	size_t n = 0;
+	int64_t n = 0, id;
 
 	if (!cJSON_IsArray(json))
-		return "the list of its orders is no list";
+		return -1;
 	cJSON_ArrayForEach(item, json)
 	{
-		if (n < LIST_MAX &&
-		    json_int(item, "sslId", 1, ID_MAX, &ids[n]) == RC_OK)
-			n++;
+		n++;
+		if (json_int(item, "sslId", 1, ID_MAX, &id) == RC_OK)
+			add_id(o, id);
 	}
-	if (n == LIST_MAX)
-		return "it has 200 orders of that name or more, and ours may "
-		       "be among those that it did not list";
-	qsort(ids, n, sizeof(ids[0]), newest_first);
-	for (size_t i = 0; i < n && i < NEWEST; i++)
-		rest_list_add(&o->rest,
-		    arena_printf(o->rest.a, "%" PRId64, ids[i]));
-	return NULL;
+	if (n >= LIST_MAX || o->nids == 0)
+		return n;
+	qsort(o->ids, o->nids, sizeof(o->ids[0]), newest_first);
+	for (size_t i = 0; i < o->nids; i++)
+		if (i == 0 || o->ids[i] != o->ids[i - 1])
+			rest_list_add(&o->rest,
+			    arena_printf(o->rest.a, "%" PRId64, o->ids[i]));
+	return n;
 }
 
 static const char *
-list_path(void *order)
+list_path(void *order, size_t from)
 {
 	struct order *o = order;
 
+	if (from == 0)
+		o->nids = 0;
 	return arena_printf(o->rest.a,
-	    "/ssl/v1?size=%d&position=0&commonName=%s", LIST_MAX,
+	    "/ssl/v1?size=%d&position=%zu&commonName=%s", LIST_MAX, from,
 	    rest_url_text(o->rest.a, rest_common_name(o->rest.order)));
 }
 
@@ -429,10 +470,12 @@ static const struct rest_ca sectigo = {
     .judge = rest_judge_status,
     .statuses = statuses,
     .fetch = fetch,
+    .list_size = LIST_MAX,
     .list_path = list_path,
     .list = list,
     .candidates = "/ssl/v1/",
     .is_ours = is_ours,
+    .is_before = is_before,
     .page_size = LIST_MAX,
     .page_path = page_path,
     .page = page,
@@ -449,6 +492,7 @@ const struct issuer_ops issuer_sectigo = {
     .can_look_up = rest_can_look_up,
     .place = sectigo_place,
     .look_up = rest_look_up,
+    .look_through = rest_look_through,
     .poll = rest_poll,
     .list = rest_list,
     .cancel = sectigo_cancel,

@@ -130,6 +130,7 @@ revoke_answered(struct op *op)
 	case ISSUER_ENDED:
 	case ISSUER_RETRY:
 	case ISSUER_UNSURE:
+	case ISSUER_LISTED:
 		break;
 	}
 	return end(op, "silent", words, c->answer.retry_after_s);

@@ -24,8 +24,6 @@
 #include "worker/kinds/issuer_account.h"
 #include "worker/kinds/outside.h"
 
-/* What storing may take. */
-#define STORE_MS 60000
 /* The checkpoint's word for an order that the CA has. */
 #define ORDERED "ordered"
 
@@ -188,7 +186,6 @@ outside_open(struct op *op)
 	if (ret != RC_OK)
 		return outside_retry(op,
 		    op_printf(op, "the issuer cannot be used: %s", why));
-	op_extend(op, OUTSIDE_SEND_MS + b->outside->limit_ms(o->call) +
-			  2 * ISSUER_ASK_MS + STORE_MS);
+	outside_extend(op);
 	return go_on(op, o->order_state);
 }

@@ -7,6 +7,8 @@
 #include "common/json/json.h"
 #include "worker/issuers/poll_plan.h"
 
+/* What storing may take. */
+#define STORE_MS 60000
 /* An id of an order, all of it escaped, and two numbers. */
 #define ORDER_JSON_MAX 2048
 
@@ -22,6 +24,15 @@ struct issue_batch *
 outside_batch(struct op *op)
 {
 	return op_state(op, sizeof(struct issue_batch));
+}
+
+void
+outside_extend(struct op *op)
+{
+	op_extend(op,
+	    OUTSIDE_SEND_MS +
+		outside_batch(op)->outside->limit_ms(outside_state(op)->call) +
+		2 * ISSUER_ASK_MS + STORE_MS);
 }
 
 void

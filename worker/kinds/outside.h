@@ -33,7 +33,9 @@ struct outside { /* beside the batch, in the arena */
 	struct issue_job *job;
 	struct issuer_order order;
 	void *call;
-	int64_t intent_ms; /* when the intent was sent to the database */
+	int64_t intent_ms;  /* when the intent was sent to the database */
+	int64_t look_up_ms; /* when the look-up began */
+	const char *const *serials; /* that its answer listed, as stored */
 	int64_t max_ttl_s;
 	/* The database's time, and when that was: our own may jump. */
 	int64_t now_unix, now_ms;
@@ -62,6 +64,8 @@ op_step outside_poll;
 op_step outside_list;
 op_step outside_cancel;
 
+/* From now on the op may take as long as the CA may, and storing. */
+void outside_extend(struct op *op);
 /* While it is waited for the CA no slot of the worker is held. */
 void outside_wait(struct op *op, bool is_waiting);
 /* As issuer_answer_fn, with the struct outside: wakes the op. */

@@ -71,6 +71,7 @@ outside_polled(struct op *op)
 		return forgotten(op);
 	case ISSUER_RETRY:
 	case ISSUER_UNSURE:
+	case ISSUER_LISTED:
 	case ISSUER_DONE:
 		break;
 	}

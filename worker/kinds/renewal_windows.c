@@ -187,6 +187,7 @@ windows_answered(struct op *op)
 	case ISSUER_ENDED:
 	case ISSUER_RETRY:
 	case ISSUER_UNSURE:
+	case ISSUER_LISTED:
 	case ISSUER_NO_ORDER:
 		break;
 	}

@@ -20,6 +20,7 @@ struct fake {
 	const struct issuer_order *order;
 	struct timer *timer;
 	const struct issuer_answer *answer;
+	struct issuer_answer listed;
 	issuer_answer_fn *done;
 	void *arg;
 };
@@ -94,11 +95,37 @@ fake_place(void *order, issuer_answer_fn *done, void *arg)
 	return fake_ask(order, &outside_t.placed, done, arg);
 }
 
+/* The rounds of a look-up that are left, and then what came of it. */
+static const struct issuer_answer *
+fake_round(struct fake *f)
+{
+	if (outside_t.rounds == 0)
+		return &outside_t.looked;
+	outside_t.rounds--;
+	f->listed = (struct issuer_answer){
+	    .verdict = ISSUER_LISTED,
+	    .words = "17 looked at so far",
+	    .serials = outside_t.serials,
+	    .nserials = outside_t.nserials,
+	};
+	return &f->listed;
+}
+
 static rc
 fake_look_up(void *order, issuer_answer_fn *done, void *arg)
 {
 	outside_t.look_ups++;
-	return fake_ask(order, &outside_t.looked, done, arg);
+	return fake_ask(order, fake_round(order), done, arg);
+}
+
+static void
+fake_look_through(void *order, const bool *is_stored, issuer_answer_fn *done,
+    void *arg)
+{
+	outside_t.look_ups++;
+	for (size_t i = 0; i < outside_t.nserials; i++)
+		outside_t.told[i] = is_stored[i] ? 't' : 'f';
+	CHECK_INT(fake_ask(order, fake_round(order), done, arg), RC_OK);
 }
 
 static rc
@@ -127,6 +154,7 @@ static const struct issuer_ops fake = {
     .can_look_up = fake_can_look_up,
     .place = fake_place,
     .look_up = fake_look_up,
+    .look_through = fake_look_through,
     .poll = fake_poll,
 };
 static struct issuer_ops cancelling; /* the same, and it cancels */
@@ -168,6 +196,26 @@ on_placing(void *arg, struct db_pool *p, const struct db_stmt *stmt)
 	db_script_rows(p, "outcome",
 	    outside_t.outcome ? outside_t.outcome : "");
 	db_script_after(p, outside_t.placing_ms);
+}
+
+static void
+on_looking(void *arg, struct db_pool *p, const struct db_stmt *stmt)
+{
+	CHECK_STR(stmt->params[0], "worker-1");
+	CHECK_STR(stmt->params[1], "7");
+	CHECK_STR(stmt->params[2], "job-00");
+	db_script_rows(p, "is_ours",
+	    outside_t.look_ups == outside_t.lost_after ? "f" : "t");
+}
+
+static void
+on_stored_serials(void *arg, struct db_pool *p, const struct db_stmt *stmt)
+{
+	CHECK_STR(stmt->params[0], "iss-1");
+	snprintf(outside_t.compared, sizeof(outside_t.compared), "%s",
+	    stmt->params[1]);
+	db_script_rows(p, "serial_number",
+	    outside_t.stored ? outside_t.stored : "");
 }
 
 static void
@@ -269,6 +317,8 @@ outside_begin(void)
 	(void)rig_add_job(r);
 	db_script_on(r->pool, Q_ISSUE_OUTSIDE_JOB, on_outside_job, NULL);
 	db_script_on(r->pool, Q_ISSUE_PLACING, on_placing, NULL);
+	db_script_on(r->pool, Q_ISSUE_LOOKING, on_looking, NULL);
+	db_script_on(r->pool, Q_ISSUE_STORED_SERIALS, on_stored_serials, NULL);
 	db_script_on(r->pool, Q_ISSUE_COMPLETE_OUTSIDE, on_complete, NULL);
 	db_script_on(r->pool, Q_ISSUE_SET_ASIDE, on_aside, NULL);
 }

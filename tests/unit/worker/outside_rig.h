@@ -18,6 +18,8 @@ struct outside_rig {
 	const char *state;   /* of the order, as the checkpoint says */
 	const char *outcome; /* of issue_placing; NULL: not ours any more */
 	int64_t placing_ms;  /* how long it takes */
+	const char *stored;  /* serial numbers, one a line */
+	int lost_after;      /* rounds; 0: the job stays ours */
 	bool is_last;
 	int placings;
 	char aside[16], error[512], open[64], order[512];
@@ -33,6 +35,12 @@ struct outside_rig {
 	int64_t delay_ms; /* < 0: no answer */
 	struct issuer_answer placed, looked, poll;
 	int places, look_ups, polls, cancels;
+	/* A look-up that takes so many rounds more; what each lists, what was
+	 * asked for that, and said to it: 't' and 'f', a certificate each. */
+	int rounds;
+	const char *const *serials;
+	size_t nserials;
+	char compared[256], told[16];
 	bool placed_first; /* committed before it was sent */
 	bool is_waiting;
 };

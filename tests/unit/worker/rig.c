@@ -200,7 +200,7 @@ rig_end(struct rig *r)
 void
 rig_run_until_ended(struct rig *r)
 {
-	for (int i = 0; i < 60000 && !r->has_ended; i++)
+	for (int i = 0; i < 600000 && !r->has_ended; i++)
 		loop_sim_advance(r->loop, 1);
 	CHECK(r->has_ended);
 	loop_sim_advance(r->loop, 1);
