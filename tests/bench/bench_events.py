@@ -21,6 +21,8 @@ from fleet import API_KEY, BUILD, Fleet, clean_env, code_schema, pg_bin
 
 LISTENERS = sized(500, 20)
 RATE = sized(1000, 50)
+# Each of pgbench's clients has a schedule of its own, by chance, and the last one ends later: some more are asked for than are wanted.
+ASKED = RATE + RATE // 20
 SECONDS = sized(20, 2)
 WRITERS = 8
 CERTIFICATES = 2000
@@ -57,7 +59,7 @@ def write(fleet, count):
                       "ELSE 'Active' END WHERE id = 'mc-' || :n;\n")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([pg_bin() / "pgbench", "-h", fleet.socket_dir, "-U", "postgres", "-n", "-M", "prepared", "-c", str(WRITERS), "-j", "1",
-                           "-R", str(RATE), "-t", str(count // WRITERS), "-f", script, "certctl"],
+                           "-R", str(ASKED), "-t", str(count // WRITERS), "-f", script, "certctl"],
                           env=clean_env(), capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     rate = next(float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("tps"))
@@ -71,7 +73,7 @@ def events_fanout(bench):
         fleet.start_apiserver(CERTCTL_LOG_LEVEL="warn", CERTCTL_EVENTS_MAX_LISTENERS_PER_KEY=str(LISTENERS))
         fleet.make_basics()
         fleet.query(FILL, CERTIFICATES)
-        total = RATE * SECONDS // WRITERS * WRITERS
+        total = ASKED * SECONDS // WRITERS * WRITERS
         listener = subprocess.Popen([BUILD / "tests/bench/events_listen", str(fleet.api_port), str(LISTENERS), str(4 * SECONDS + 20), str(total)],
                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean_env())
         try:
@@ -98,7 +100,7 @@ def events_fanout(bench):
                   f"{sent} events{'' if whole else f', SOME MISSING: the fewest had {fewest} of {total}, {left} listeners are left'}; "
                   f"CPU of a core in {took:.1f} s: apiserver {share[0]:.0f} %, PostgreSQL {share[1]:.0f} %, load generator {share[2] + share[3]:.0f} % "
                   f"(listeners {share[2]:.0f} %, pgbench {share[3]:.0f} %)", at_most=True)
-        bench.add("events_fanout_rate", rate, "change/s", rate / RATE, 0.98, f"what was asked for is {RATE}/s, over {SECONDS} s")
+        bench.add("events_fanout_rate", rate, "change/s", rate / RATE, 1.0, f"of {RATE}/s that are wanted, over {SECONDS} s")
         assert whole, line
 
 
