@@ -15,7 +15,7 @@ from pathlib import Path
 import bench as b
 from bench_common import BENCH_PG, RUNS, sized, wait_completed
 from bench_create import posts
-from bench_engine import make_renewals
+from bench_engine import make_renewals, wal_at
 from bench_lists import with_plane
 from fleet import API_KEY, BUILD, Fleet, clean_env, code_schema, pg_bin
 
@@ -41,15 +41,18 @@ ROW_TRIGGERS = {"managed_certificates": "events_certificate_edited", "certificat
 # --- events_fanout ---
 
 def cpu_s(pid, children=False):
-    """What a process has taken, of its own or with its children that have ended."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    """What a process has taken, of its own or with its children that have ended; 0 of one that is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
     return sum(map(int, fields[11:15 if children else 13])) / os.sysconf("SC_CLK_TCK")
 
 
 def postgres_cpu_s(pid):
     """The postmaster, those of its backends that live, and those that have ended."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return cpu_s(pid, children=True) + sum(cpu_s(child) for child in children)
+    return sum(cpu_s(child) for child in children) + cpu_s(pid, children=True)
 
 
 def write(fleet, count):
@@ -132,28 +135,39 @@ def without_changes(fleet):
             c.execute(f"ALTER TABLE {table} ENABLE TRIGGER {trigger}")
 
 
-def by_turns(fleet, measure):
-    """Figures with changes and without: which is first takes turns, so that what piles up meets both alike."""
-    figures = {True: [], False: []}
+def by_turns(fleet, prepare, work):
+    """Runs with changes and without: (a second, microseconds of PostgreSQL's CPU each, KiB of WAL each).  Which is first takes
+    turns, so that what piles up meets both alike.  work says how many there were."""
+    runs = {True: [], False: []}
+    postgres = fleet.processes["postgres"].pid
     for n in range(2 * RUNS):
         has_changes = n % 4 in (0, 3)
         with contextlib.nullcontext() if has_changes else without_changes(fleet):
-            figures[has_changes].append(measure(n))
-    ratio = statistics.median(w / o for w, o in zip(figures[True], figures[False]))
-    return statistics.median(figures[True]), statistics.median(figures[False]), ratio
+            fleet.query("CHECKPOINT")
+            prepare(n)
+            cpu, wal, began = postgres_cpu_s(postgres), wal_at(fleet), time.monotonic()
+            count = work(n)
+            took = time.monotonic() - began
+            runs[has_changes].append((count / took, 1e6 * (postgres_cpu_s(postgres) - cpu) / count, (wal_at(fleet) - wal) / 1024 / count))
+    return runs
+
+
+def add_cost(bench, name, unit, runs, what):
+    ours, without = ([statistics.median(figures) for figures in zip(*runs[has])] for has in (True, False))
+    bench.add(name, ours[0], unit, statistics.median(w[0] / o[0] for w, o in zip(runs[True], runs[False])), None,
+              f"{what}; {ours[1]:.0f} us of PostgreSQL's CPU and {ours[2]:.2f} KiB of WAL each; without rows of event_changes {without[0]:.0f}/s, "
+              f"{without[1]:.0f} us, {without[2]:.2f} KiB")
 
 
 def cost_create(bench, fleet):
-    bad = 0
+    made, bad = [0], []
 
-    def measure(n):
-        nonlocal bad
-        rate, _, wrong = b.wrk(f"https://127.0.0.1:{fleet.api_port}/", b.CONNECTIONS, b.SECONDS, posts(fleet, n))
-        bad += wrong
-        return rate
-    ours, without, ratio = by_turns(fleet, measure)
-    bench.add("events_cost_create", ours, "req/s", ratio, None,
-              f"certificates created, {b.CONNECTIONS} connections, {bad} bad answers; without rows of event_changes {without:.0f}/s")
+    def work(n):
+        bad.append(b.wrk(f"https://127.0.0.1:{fleet.api_port}/", b.CONNECTIONS, b.SECONDS, posts(fleet, n))[2])
+        made.append(fleet.value("SELECT count(*) FROM managed_certificates"))
+        return made[-1] - made[-2]
+    runs = by_turns(fleet, lambda n: None, work)
+    add_cost(bench, "events_cost_create", "cert/s", runs, f"certificates created, {b.CONNECTIONS} connections, {sum(bad)} bad answers")
 
 
 def cost_drain(bench):
@@ -166,15 +180,11 @@ def cost_drain(bench):
         bench.make_certificates(fleet, INVENTORY)
         fleet.query("VACUUM ANALYZE")
 
-        def measure(n):
-            fleet.query("CHECKPOINT")
-            make_renewals(fleet, RENEWED, 1 + n, every, csrs)
-            started = time.monotonic()
+        def work(n):
             wait_completed(fleet, RENEWED * (n + 1))
-            return RENEWED / (time.monotonic() - started)
-        ours, without, ratio = by_turns(fleet, measure)
-    bench.add("events_cost_drain", ours, "cert/s", ratio, None,
-              f"{RENEWED} renewals a run, 2 workers, claim to completion; without rows of event_changes {without:.0f}/s")
+            return RENEWED
+        runs = by_turns(fleet, lambda n: make_renewals(fleet, RENEWED, 1 + n, every, csrs), work)
+    add_cost(bench, "events_cost_drain", "cert/s", runs, f"{RENEWED} renewals a run, claim to completion, 2 workers")
 
 
 ENTRIES = {"events_fanout": events_fanout, "events_cost_create": with_plane(cost_create), "events_cost_drain": cost_drain}
