@@ -175,61 +175,66 @@ cmd_context_show(struct cli *c)
 
 /* --- use, remove --- */
 
+/* Of the context that the first word names, which is in the file; EXIT_DONE:
+ * the file is written anew. */
+typedef int change(struct cli *c, struct contexts *s, const struct context *x);
+
 static int
-done(struct cli *c, const char *what)
+change_one(struct cli *c, change *how, const char *what)
 {
+	const char *name = args_word(c, 0);
+	struct contexts s;
+	struct context x;
+	int exit_code = begin(c, true, &s);
+
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	exit_code =
+	    contexts_find(&s, name, &x) ? how(c, &s, &x) : no_context(name);
+	if (exit_code == EXIT_DONE)
+		exit_code = contexts_save(&s);
+	contexts_end(&s);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
 	if (c->as_json)
 		render_text(c, "{}");
 	else
-		out_print("%s\n", what);
+		out_print("%s %s\n", name, what);
+	return EXIT_DONE;
+}
+
+static int
+use(struct cli *c, struct contexts *s, const struct context *x)
+{
+	(void)c;
+	contexts_set_current(s, x->name);
 	return EXIT_DONE;
 }
 
 int
 cmd_context_use(struct cli *c)
 {
-	const char *name = args_word(c, 0);
-	struct contexts s;
-	struct context x;
-	int exit_code = begin(c, true, &s);
-
-	if (exit_code != EXIT_DONE)
-		return exit_code;
-	if (!contexts_find(&s, name, &x)) {
-		exit_code = no_context(name);
-	} else {
-		contexts_set_current(&s, name);
-		exit_code = contexts_save(&s);
-	}
-	contexts_end(&s);
-	return exit_code == EXIT_DONE
-		   ? done(c, arena_printf(c->arena, "%s is in use", name))
-		   : exit_code;
+	return change_one(c, use, "is in use");
 }
 
 /* The key in it may be kept nowhere else. */
+static int
+take_out(struct cli *c, struct contexts *s, const struct context *x)
+{
+	int exit_code = EXIT_DONE;
+
+	if (x->api_key[0] && !args_flag(c, "--yes"))
+		exit_code = confirm();
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (strcmp(contexts_current(s), x->name) == 0)
+		contexts_set_current(s, "");
+	contexts_remove(s, args_word(c, 0));
+	return EXIT_DONE;
+}
+
 int
 cmd_context_remove(struct cli *c)
 {
-	const char *name = args_word(c, 0);
-	struct contexts s;
-	struct context x;
-	int exit_code = begin(c, true, &s);
-
-	if (exit_code != EXIT_DONE)
-		return exit_code;
-	if (!contexts_find(&s, name, &x))
-		exit_code = no_context(name);
-	else if (x.api_key[0] && !args_flag(c, "--yes"))
-		exit_code = confirm();
-	if (exit_code == EXIT_DONE) {
-		if (strcmp(contexts_current(&s), name) == 0)
-			contexts_set_current(&s, "");
-		contexts_remove(&s, name);
-		exit_code = contexts_save(&s);
-	}
-	contexts_end(&s);
-	return exit_code == EXIT_DONE
-		   ? done(c, arena_printf(c->arena, "%s is removed", name))
-		   : exit_code;
+	return change_one(c, take_out, "is removed");
 }

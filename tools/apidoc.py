@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 
+from madepage import build_dir, keep
+
 PAGE = "docs/reference/api.md"
 HEAD = """# Routes of the API
 
@@ -51,21 +53,10 @@ def page(routes):
 
 
 def main(arguments):
-    check = "--check" in arguments
-    build = next((a for a in arguments if a != "--check"), "build")
-    program = os.path.join(build, "apiserver", "certctl-apiserver")
+    program = os.path.join(build_dir(arguments), "apiserver", "certctl-apiserver")
     env = {k: v for k, v in os.environ.items() if not k.startswith("CERTCTL_")}
     done = subprocess.run([program, "--print-routes"], stdout=subprocess.PIPE, check=True, env=env)
-    made = page(json.loads(done.stdout))
-    if not check:
-        with open(PAGE, "w", encoding="utf-8") as f:
-            f.write(made)
-        return 0
-    with open(PAGE, encoding="utf-8") as f:
-        if f.read() == made:
-            return 0
-    print(f"{PAGE} is not what --print-routes says: run tools/apidoc.py", file=sys.stderr)
-    return 1
+    return keep(PAGE, page(json.loads(done.stdout)), "--check" in arguments, "--print-routes says: run tools/apidoc.py")
 
 
 if __name__ == "__main__":

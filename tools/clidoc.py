@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 
+from madepage import build_dir, keep
+
 PAGE = "docs/reference/cli.md"
 HEAD = """# Commands of certctl
 
@@ -148,18 +150,8 @@ def main(arguments):
     if arguments[:1] == ["--man"]:
         sys.stdout.write(man(table(arguments[1]), arguments[2]))
         return 0
-    check = "--check" in arguments
-    build = next((a for a in arguments if a != "--check"), "build")
-    made = page(table(os.path.join(build, "cli", "certctl")))
-    if not check:
-        with open(PAGE, "w", encoding="utf-8") as f:
-            f.write(made)
-        return 0
-    with open(PAGE, encoding="utf-8") as f:
-        if f.read() == made:
-            return 0
-    print(f"{PAGE} is not what certctl says: run tools/clidoc.py", file=sys.stderr)
-    return 1
+    made = page(table(os.path.join(build_dir(arguments), "cli", "certctl")))
+    return keep(PAGE, made, "--check" in arguments, "certctl says: run tools/clidoc.py")
 
 
 if __name__ == "__main__":
