@@ -90,7 +90,9 @@ show_call(struct cli *c, const char *method, const char *path, const char *body)
 	struct json_w w;
 
 	buf_init(&b, 0);
-	out_tell("--dry-run: nothing was sent");
+	if (!c->is_dry_told)
+		out_tell("--dry-run: nothing was sent");
+	c->is_dry_told = true;
 	if (!c->as_json) {
 		out_print("%s %s%s\n", method, c->server, path);
 		if (body)
@@ -106,6 +108,16 @@ show_call(struct cli *c, const char *method, const char *path, const char *body)
 		json_w_kv_raw(&w, "body", body);
 	json_w_close(&w, '}');
 	render_text(c, buf_cstr(&b));
+}
+
+bool
+call_is_dry(struct cli *c, const char *method, const char *path,
+    const char *body)
+{
+	if (!args_flag(c, "--dry-run"))
+		return false;
+	show_call(c, method, path, body);
+	return true;
 }
 
 /* Whether the object must be read before its body can be made. */

@@ -17,6 +17,11 @@ int call_run(struct cli *c);
  */
 int call_send(struct cli *c, struct answer *out, bool *out_is_over);
 
+/* What would be sent, where --dry-run was given and before anything is: false
+ * without it.  For commands with calls of their own. */
+bool call_is_dry(struct cli *c, const char *method, const char *path,
+    const char *body);
+
 /* The members that the row names, or all as JSON. */
 int call_show(struct cli *c, const struct answer *a);
 

@@ -54,6 +54,7 @@ struct cli {
 	const char *const *fields; /* of --fields */
 	size_t nfields;
 	size_t nrendered; /* answers so far, for heads and separators */
+	bool is_dry_told; /* that nothing was sent, of several calls once */
 	bool is_unshown; /* an answer did not fit the format, and it was told */
 	const char *idempotency_key; /* NULL: none is sent */
 	bool wants_server;           /* date and cert_ends of answers */

@@ -5,7 +5,7 @@
 #include <cjson/cJSON.h>
 #include <inttypes.h>
 
-#include "cli/args.h"
+#include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "cli/render.h"
@@ -44,22 +44,19 @@ reseal_add(struct cli *c, const struct answer *a, int64_t *sealed,
 	return EXIT_DONE;
 }
 
-/* One call, for the keys behind that id. */
-static struct answer
-reseal_some(struct cli *c, const char *after)
+/* Of one call, for the keys behind that id. */
+static const char *
+body_behind(struct cli *c, const char *after)
 {
-	struct answer a;
+	CLEANUP(buf_fini) struct buf body;
 	struct json_w w;
-	struct buf body;
 
 	buf_init(&body, 0);
 	json_w_init(&w, &body);
 	json_w_open(&w, '{');
 	json_w_kv(&w, "after", after);
 	json_w_close(&w, '}');
-	a = client_call(c, "POST", KEYS "/reseal", buf_cstr(&body));
-	buf_fini(&body);
-	return a;
+	return arena_strdup(c->arena, buf_cstr(&body));
 }
 
 /* Call after call; who is stopped in between and starts again goes on, for
@@ -70,8 +67,11 @@ cmd_eab_keys_reseal(struct cli *c)
 	int64_t sealed = 0, unopened = 0;
 	const char *after = "";
 
+	if (call_is_dry(c, "POST", KEYS "/reseal", body_behind(c, after)))
+		return EXIT_DONE;
 	while (after) {
-		struct answer a = reseal_some(c, after);
+		struct answer a = client_call(c, "POST", KEYS "/reseal",
+		    body_behind(c, after));
 		int exit_code = client_check_json(c, &a);
 
 		if (exit_code == EXIT_DONE)

@@ -98,7 +98,9 @@ go_on(struct cli *c, const struct plan *p, const char *missing)
 		out_tell("The server was not asked, for these options are "
 			 "missing: %s",
 		    missing);
-		return args_flag(c, "--apply") ? EXIT_USAGE : EXIT_DONE;
+		return args_flag(c, "--apply") || args_flag(c, "--dry-run")
+			   ? EXIT_USAGE
+			   : EXIT_DONE;
 	}
 	if (conflicts > 0) {
 		out_error("%zu conflict%s: nothing was changed.  Change what "
@@ -106,6 +108,8 @@ go_on(struct cli *c, const struct plan *p, const char *missing)
 		    conflicts, conflicts == 1 ? "" : "s");
 		return EXIT_CONFLICT;
 	}
+	if (args_flag(c, "--dry-run"))
+		return plan_apply(c, p);
 	if (args_flag(c, "--apply"))
 		return apply(c, p);
 	out_tell("Nothing was changed; --apply does it.");
@@ -149,10 +153,10 @@ cmd_import(struct cli *c)
 		exit_code = plan_check(c, &plan);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
-	if (c->as_json)
-		plan_print_json(c, im, &plan);
-	else
+	if (!c->as_json)
 		plan_print(c, im, &plan);
+	else if (!args_flag(c, "--dry-run")) /* the calls are the data then */
+		plan_print_json(c, im, &plan);
 	if (im->nfound == 0) {
 		out_error("no certificate was found there");
 		return EXIT_NOT_FOUND;

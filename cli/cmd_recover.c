@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/args.h"
+#include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/out.h"
 
@@ -85,8 +86,12 @@ cmd_recover(struct cli *c)
 	struct answer a;
 	int exit_code;
 
-	if (!args_flag(c, "--apply"))
-		return show(c);
+	if (!args_flag(c, "--apply")) {
+		exit_code = args_goes_with(c, "--dry-run", "--apply");
+		return exit_code == EXIT_DONE ? show(c) : exit_code;
+	}
+	if (call_is_dry(c, "POST", PATH, NULL))
+		return EXIT_DONE;
 	a = client_call(c, "POST", PATH, NULL);
 	if (a.status == 409) { /* done already, by whomever */
 		out_tell("There is nothing to recover: the database knows all "

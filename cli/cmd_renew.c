@@ -9,6 +9,7 @@
 #include <cjson/cJSON.h>
 
 #include "cli/args.h"
+#include "cli/call.h"
 #include "cli/names.h"
 #include "cli/out.h"
 #include "cli/render.h"
@@ -215,9 +216,7 @@ ask_for_it(struct renewal *r)
 	struct cli *c = r->cli;
 
 	r->certificate = client_escape(c, args_word(c, 0));
-	return client_call(c, "POST",
-	    arena_printf(c->arena, "/api/v1/certificates/%s/renew%s",
-		r->certificate, args_flag(c, "--force") ? "?force=true" : ""),
+	return client_call(c, "POST", call_path(c, args_command(c)->path),
 	    NULL);
 }
 
@@ -235,6 +234,8 @@ cmd_certs_renew(struct cli *c)
 		exit_code = args_goes_with(c, "--handshake", "--wait");
 	if (exit_code != EXIT_DONE)
 		return exit_code;
+	if (call_is_dry(c, "POST", call_path(c, args_command(c)->path), NULL))
+		return EXIT_DONE;
 	wait_init(&r.wait, c, seconds, LOOK_EVERY_MS);
 	a = ask_for_it(&r);
 	exit_code = names_after(c, &a, &has_name);

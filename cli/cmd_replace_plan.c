@@ -10,6 +10,7 @@
 #include <cjson/cJSON.h>
 
 #include "cli/args.h"
+#include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/moment.h"
 #include "cli/names.h"
@@ -206,6 +207,13 @@ cmd_replace(struct cli *c)
 		out_error("--within is a question to a plan: add --plan");
 		return EXIT_USAGE;
 	}
+	if (is_plan && args_flag(c, "--dry-run")) {
+		out_error("--plan only asks, --dry-run shows what would begin "
+			  "it: give one of them");
+		return args_refuse(c);
+	}
+	if (call_is_dry(c, "POST", ALL, make_body(c)))
+		return EXIT_DONE;
 	c->call_seconds = PLAN_SECONDS;
 	if (is_plan || !is_sure) {
 		exit_code = send_ends(c, ALL "/plan", make_body, &a);

@@ -6,6 +6,7 @@
 #include <cjson/cJSON.h>
 
 #include "cli/args.h"
+#include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "cli/render.h"
@@ -58,30 +59,26 @@ tell_outcome(struct cli *c, const struct cJSON *duty)
 }
 
 static int
-follow(struct cli *c, const char *name, int64_t seconds)
+follow(struct cli *c, struct wait *w, const char *name)
 {
 	int exit_code = EXIT_FAILED;
 	const struct cJSON *duty;
-	struct wait w;
 
-	wait_init(&w, c, seconds, LOOK_EVERY_MS);
 	/* A run that was asked for has events; that the duty is off by now, or
 	 * its end could not be written, the stream's beats show. */
-	wait_listen(&w, arena_printf(c->arena, "kind=duty&duty=%s",
-			    client_escape(c, name)));
+	wait_listen(w, arena_printf(c->arena, "kind=duty&duty=%s",
+			   client_escape(c, name)));
 	do {
-		if (!wait_look(&w, "/api/v1/admin/scheduler"))
+		if (!wait_look(w, "/api/v1/admin/scheduler"))
 			continue;
-		exit_code = client_check_json(c, &w.last);
-		duty = find_duty(&w.last, name);
+		exit_code = client_check_json(c, &w->last);
+		duty = find_duty(&w->last, name);
 		if (exit_code == EXIT_DONE && duty && has_run(c, duty))
 			exit_code = tell_outcome(c, duty);
 		else if (exit_code == EXIT_DONE)
 			continue;
-		wait_fini(&w);
 		return exit_code;
-	} while (wait_pause(&w));
-	wait_fini(&w);
+	} while (wait_pause(w));
 	out_error("%s has not ended yet; see certctl scheduler", name);
 	return EXIT_UNREACHABLE;
 }
@@ -91,20 +88,27 @@ cmd_scheduler_run(struct cli *c)
 {
 	bool wait = args_flag(c, "--wait");
 	int64_t seconds = WAIT_DEFAULT_S;
-	const char *note;
+	const char *note, *path;
 	struct answer a;
+	struct wait w;
 	int exit_code;
 
 	exit_code = args_timeout(c, &seconds);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
-	a = client_call(c, "POST",
-	    client_path(c, "/api/v1/admin/scheduler/run-now", ""), NULL);
+	path = call_path(c, args_command(c)->path);
+	if (call_is_dry(c, "POST", path, NULL))
+		return EXIT_DONE;
+	if (wait) /* its time is that of the first call too */
+		wait_init(&w, c, seconds, LOOK_EVERY_MS);
+	a = client_call(c, "POST", path, NULL);
 	exit_code = client_check(c, &a);
-	if (exit_code != EXIT_DONE)
-		return exit_code;
+	if (wait && exit_code == EXIT_DONE)
+		exit_code = follow(c, &w, args_word(c, 0));
 	if (wait)
-		return follow(c, args_word(c, 0), seconds);
+		wait_fini(&w);
+	if (wait || exit_code != EXIT_DONE)
+		return exit_code;
 	note = cell(c, a.json, "note");
 	return show_done(c, &a,
 	    arena_printf(c->arena, "%s was asked for%s%s", args_word(c, 0),

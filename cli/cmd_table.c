@@ -4,6 +4,7 @@
  */
 #include "cli/cli.h"
 #include "cli/command.h"
+#include "common/job/job_fsm.h"
 #include "common/policy/rule_words.h"
 
 #define REASONS \
@@ -15,12 +16,6 @@
 #define CERT_STATUS \
 	"Pending|Active|Expiring|Expired|RenewalInProgress|Failed|Revoked|" \
 	"Archived"
-#define JOB_STATUS \
-	"Pending|AwaitingCSR|AwaitingApproval|Running|Completed|Failed|" \
-	"Cancelled"
-#define ISSUER_TYPES \
-	"GenericCA|ACME|StepCA|VaultPKI|OpenSSL|DigiCert|Sectigo|Entrust|" \
-	"GlobalSign|GoogleCAS|AWSACMPCA|EJBCA"
 #define SEVERITIES "Warning|Error|Critical"
 
 /* Words that others have too, each behind a bar; the first bar is passed
@@ -35,6 +30,18 @@ static const char excluded_reasons[] =
 #include "common/issuer/excluded.def"
 #undef EXCLUDED
     ;
+#define LOCAL_ISSUER(symbol, type, words, keys) "|" type
+#define ISSUER LOCAL_ISSUER
+static const char issuer_types[] =
+#include "common/issuer/issuers.def"
+    ;
+#undef ISSUER
+#undef LOCAL_ISSUER
+static const char job_states[] =
+#define JOB_STATE(code, name, final) "|" name
+    JOB_STATE_TABLE(JOB_STATE)
+#undef JOB_STATE
+    ;
 static const char rule_types[] =
 #define RULE_TYPE(type, sentence) "|" type
     RULE_TYPE_TABLE(RULE_TYPE)
@@ -42,6 +49,8 @@ static const char rule_types[] =
     ;
 #define EVENT_STATUSES (event_statuses + 1)
 #define EXCLUDED_REASONS (excluded_reasons + 1)
+#define ISSUER_TYPES (issuer_types + 1)
+#define JOB_STATUS (job_states + sizeof("|none")) /* no job has that one */
 #define RULE_TYPES (rule_types + 1)
 
 /* How a row is written. */

@@ -93,13 +93,14 @@ wait_for(struct rollout *r, const struct target *t)
 	    t->serial[0] ? t->serial
 			 : "that of the version, which the server "
 			   "does not say");
-	return EXIT_FAILED;
+	/* Nobody there, or not in time, is no other certificate. */
+	return serial[0] ? EXIT_FAILED : EXIT_UNREACHABLE;
 }
 
 int
 rollout_handshakes(struct rollout *r)
 {
-	int exit_code = find_serials(r);
+	int exit_code = find_serials(r), found;
 
 	if (exit_code != EXIT_DONE)
 		return exit_code;
@@ -108,14 +109,17 @@ rollout_handshakes(struct rollout *r)
 
 		if (!is_installed(t))
 			continue;
+		found = EXIT_DONE;
 		if (!t->host)
 			wait_tell(r->wait,
 			    arena_printf(r->wait->cli->arena,
 				"not looked at from here, for it names no "
 				"host: %s",
 				out_harmless(r->wait->cli->arena, t->id)));
-		else if (wait_for(r, t) != EXIT_DONE)
-			exit_code = EXIT_FAILED;
+		else
+			found = wait_for(r, t);
+		if (found == EXIT_FAILED || exit_code == EXIT_DONE)
+			exit_code = found;
 	}
 	return exit_code;
 }

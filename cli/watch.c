@@ -6,6 +6,7 @@
 #include "cli/args.h"
 #include "cli/out.h"
 #include "cli/wait.h"
+#include "common/base/clock.h"
 #include "common/base/enc.h"
 
 enum {
@@ -18,6 +19,30 @@ bool
 watch_is_wanted(const struct cli *c)
 {
 	return args_command(c)->watches && args_flag(c, "--watch");
+}
+
+/* The first answer takes of that time too; a second behind its end is what
+ * every call has (wait.h). */
+static void
+begin_time(struct cli *c)
+{
+	const char *limit = args_value(c, "--timeout");
+	int64_t seconds = 0;
+
+	if (!limit)
+		return;
+	IGNORE_RESULT(enc_parse_i64(limit, 1, EVER_S, &seconds));
+	c->deadline_ms = clock_boot_ms() + (seconds + 1) * 1000;
+}
+
+static int64_t
+seconds_left(const struct cli *c)
+{
+	int64_t left = c->deadline_ms - clock_boot_ms();
+
+	if (c->deadline_ms == 0)
+		return EVER_S;
+	return left > 0 ? left / 1000 : 0;
 }
 
 int
@@ -35,6 +60,7 @@ watch_check(struct cli *c)
 			  "that comes: give one of them");
 		return args_refuse(c);
 	}
+	begin_time(c);
 	if (c->format != FORMAT_CSV && c->format != FORMAT_NAME)
 		return EXIT_DONE;
 	out_error("-o %s has nothing between one answer and the next, so "
@@ -117,14 +143,11 @@ look_once(struct wait *w, const struct watched *of, struct buf *shown)
 int
 watch_go_on(struct cli *c, const struct watched *of, const struct answer *shown)
 {
-	const char *limit = args_value(c, "--timeout");
 	CLEANUP(buf_fini) struct buf last;
-	int64_t seconds = EVER_S;
+	int64_t seconds = seconds_left(c);
 	int exit_code = EXIT_DONE;
 	struct wait w;
 
-	if (limit)
-		IGNORE_RESULT(enc_parse_i64(limit, 1, EVER_S, &seconds));
 	if (fflush(stdout) != 0)
 		return EXIT_FAILED;
 	buf_init(&last, 0);

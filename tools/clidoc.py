@@ -33,7 +33,8 @@ HEAD = """# Commands of certctl
 - Dots in the key of `--set` lead into objects; `\\.` is a dot of a name, `\\\\` a backslash. Where an option sets the same member, the value is
   what that takes. Else it is JSON where JSON writes the same text (`443`, `true`, `null`, `"443"`, `[1]`), and any other is a text: `1.10` and
   `007` stay as they are. `--set KEY:=JSON` takes JSON alone.
-- `--dry-run` shows method, path and body, and sends nothing.
+- Whatever changes something has `--dry-run`: it shows method, path and body of the call, or of each call, and sends none. Of `certs bulk-*` the
+  server is asked which it would take; `import --dry-run` asks what is there already.
 - What cannot be undone is asked about; `--yes` answers. Without a terminal nothing is asked: without `--yes` it is refused.
 
 What is printed, formats and failures: [cli-output.md](cli-output.md). Which of these a task takes: [the index](../README.md).

@@ -71,7 +71,8 @@ const char *plan_differs(struct arena *a, const struct cJSON *body,
 int plan_check(struct cli *c, struct plan *p) MUST_CHECK;
 
 /* --- plan_apply.c --- */
-/* Makes what is new and says so.  The exit code of the first that fails. */
+/* Makes what is new and says so, or shows the calls that would (--dry-run).
+ * The exit code of the first that fails. */
 int plan_apply(struct cli *c, const struct plan *p) MUST_CHECK;
 
 /* --- plan_known.c --- */

@@ -4,6 +4,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "cli/call.h"
 #include "cli/out.h"
 #include "common/base/buf.h"
 #include "common/json/json.h"
@@ -11,9 +12,13 @@
 static int
 create(struct cli *c, const struct plan_object *o)
 {
-	struct answer a = client_call(c, "POST", plan_list(o->kind), o->body);
-	int exit_code = client_check(c, &a);
+	struct answer a;
+	int exit_code;
 
+	if (call_is_dry(c, "POST", plan_list(o->kind), o->body))
+		return EXIT_DONE;
+	a = client_call(c, "POST", plan_list(o->kind), o->body);
+	exit_code = client_check(c, &a);
 	if (exit_code == EXIT_DONE && !c->as_json)
 		out_print("created   %-14s  %s\n", plan_word(o->kind), o->id);
 	return exit_code;
@@ -57,7 +62,7 @@ add_targets(struct cli *c, const struct plan_object *o)
 	struct answer a = client_call(c, "GET", path, NULL);
 	int exit_code = client_check_json(c, &a);
 	const struct cJSON *ours;
-	const char *why;
+	const char *why, *body;
 	rc ret;
 
 	if (exit_code != EXIT_DONE)
@@ -67,7 +72,10 @@ add_targets(struct cli *c, const struct plan_object *o)
 		out_error("%s: %s", o->id, why);
 		return EXIT_FAILED;
 	}
-	a = client_call(c, "PUT", path, more_targets(c, a.json, ours));
+	body = more_targets(c, a.json, ours);
+	if (call_is_dry(c, "PUT", path, body))
+		return EXIT_DONE;
+	a = client_call(c, "PUT", path, body);
 	exit_code = client_check(c, &a);
 	if (exit_code == EXIT_DONE && !c->as_json)
 		out_print("extended  %-14s  %s\n", plan_word(o->kind), o->id);

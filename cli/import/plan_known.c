@@ -5,6 +5,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "cli/args.h"
+#include "cli/call.h"
 #include "cli/out.h"
 #include "common/base/buf.h"
 #include "common/json/json.h"
@@ -166,6 +168,8 @@ make_report(struct cli *c, const struct agent_has *has,
 static int
 report(struct cli *c, const struct plan *p, const struct agent_has *has)
 {
+	const char *path = arena_printf(c->arena,
+	    "/api/v1/agents/%s/discoveries", client_escape(c, p->opts->agent));
 	const struct plan_object *next = p->objects;
 	int exit_code = EXIT_DONE;
 
@@ -175,18 +179,21 @@ report(struct cli *c, const struct plan *p, const struct agent_has *has)
 
 		if (!body)
 			break;
-		a = client_call(c, "POST",
-		    arena_printf(c->arena, "/api/v1/agents/%s/discoveries",
-			client_escape(c, p->opts->agent)),
-		    body);
+		if (call_is_dry(c, "POST", path, body))
+			continue;
+		a = client_call(c, "POST", path, body);
 		exit_code = client_check(c, &a);
 	}
 	return exit_code;
 }
 
+/* k: NULL before it was reported, when it has no id. */
 static int
 claim(struct cli *c, const struct known *k, const char *certificate)
 {
+	const char *path =
+	    arena_printf(c->arena, "/api/v1/discovered-certificates/%s/claim",
+		k ? client_escape(c, k->id) : "{}");
 	CLEANUP(buf_fini) struct buf b;
 	struct json_w w;
 	struct answer a;
@@ -196,10 +203,9 @@ claim(struct cli *c, const struct known *k, const char *certificate)
 	json_w_open(&w, '{');
 	json_w_kv(&w, "managed_certificate_id", certificate);
 	json_w_close(&w, '}');
-	a = client_call(c, "POST",
-	    arena_printf(c->arena, "/api/v1/discovered-certificates/%s/claim",
-		client_escape(c, k->id)),
-	    buf_cstr(&b));
+	if (call_is_dry(c, "POST", path, buf_cstr(&b)))
+		return EXIT_DONE;
+	a = client_call(c, "POST", path, buf_cstr(&b));
 	return client_check(c, &a);
 }
 
@@ -216,6 +222,7 @@ has_new(const struct plan *p)
 int
 plan_known_apply(struct cli *c, const struct plan *p)
 {
+	bool is_dry = args_flag(c, "--dry-run");
 	struct agent_has has;
 	int exit_code;
 
@@ -233,14 +240,14 @@ plan_known_apply(struct cli *c, const struct plan *p)
 		if (o->kind != PLAN_KNOWN || o->state != PLAN_NEW)
 			continue;
 		k = find(&has, o->found);
-		if (!k) {
+		if (!k && !is_dry) {
 			out_error("%s was reported, and the server does not "
 				  "list it",
 			    o->found->cert_path);
 			return EXIT_FAILED;
 		}
 		exit_code = claim(c, k, o->id);
-		if (exit_code == EXIT_DONE && !c->as_json)
+		if (exit_code == EXIT_DONE && !c->as_json && !is_dry)
 			out_print("known     %s has %s\n", o->id,
 			    o->found->cert_path);
 	}

@@ -4,7 +4,9 @@ renewal of several targets.
 """
 import json
 import re
+import socket
 import subprocess
+import time
 
 import pytest
 
@@ -103,6 +105,16 @@ def test_full_disk_is_no_success(fleet, hostile):
     assert done.returncode == 1 and "standard output" in done.stderr
 
 
+def test_time_holds_where_a_server_only_listens(fleet):
+    """Its handshake never ends: out of time is 6, and in time."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"https://127.0.0.1:{mute.getsockname()[1]}"
+        for words in (["certs", "renew", "x", "--wait"], ["scheduler", "run", "x", "--wait"], ["replace", "watch", "x"], ["certs", "list", "--watch"]):
+            began = time.monotonic()
+            done = fleet.cli(*words, "--timeout", "1", CERTCTL_SERVER_URL=url)
+            assert done.returncode == 6 and time.monotonic() - began < 20, (words, done)
+
+
 # --- words ---
 
 @pytest.mark.parametrize("arguments", [
@@ -112,7 +124,7 @@ def test_full_disk_is_no_success(fleet, hostile):
     ["certs", "bulk-revoke", "words", "--yes", "--yes"], ["certs", "bulk-revoke", "words", "--yes=1"],
     ["certs", "bulk-renew", "words", "--reason", "superseded", "--yes"], ["certs", "bulk-reassign", "words", "--issuer-id", "x", "--yes"],
     ["certs", "bulk-revoke", "--team-id", "", "words", "--yes"], ["certs", "revoke", "words", "more"],
-    ["certs", "revoke", "words", "--force"], ["certs", "renew", "words", "--wait", "--dry-run"], ["certs", "revoke", "-words"],
+    ["certs", "revoke", "words", "--force"], ["certs", "renew", "words", "--wait", "--dryrun"], ["certs", "revoke", "-words"],
     ["certs", "renew", "words", "--timeout", "5"], ["certs", "revoke", "."], ["certs", "revoke", ".."],
 ])
 def test_unknown_words_change_nothing(plane, arguments):

@@ -438,7 +438,7 @@ a_look_from_here_is_made_where_asked_for(void)
 	    "{\"data\":[{\"id\":\"certver-1\",\"serial_number\":\"ab\"}]}");
 	CHECK_INT(scripted_run(LINE), EXIT_DONE);
 	CHECK_INT(scripted_count(VERSIONS), 0);
-	CHECK_INT(scripted_run(LINE " --handshake"), EXIT_FAILED);
+	CHECK_INT(scripted_run(LINE " --handshake"), EXIT_UNREACHABLE);
 	CHECK(strstr(captured_out(),
 	    "not looked at from here, for it names no host: t-2\n"));
 	CHECK_STR(captured_err(),

@@ -392,6 +392,31 @@ what_is_new_is_made_in_order(void)
 	CHECK(strstr(captured_out(), "certctl certs renew mc-a.test --wait"));
 }
 
+/* The calls, in their order, and none of them made; a claim has no id before
+ * the report. */
+static void
+a_dry_run_shows_what_would_be_made(void)
+{
+	begin();
+	make_certbot();
+	make_nginx();
+	IGNORE_RESULT(read_host("etc/letsencrypt"));
+	scripted_begin();
+	scripted_answer("GET /api/v1/discovered-certificates", 200,
+	    "{\"data\":[]}");
+	scripted_answer("GET ", 404, "{}");
+	CHECK_INT(run(IDS " --dry-run"), EXIT_DONE);
+	CHECK(strstr(captured_out(), "POST https://x/api/v1/renewal-policies"));
+	CHECK(strstr(captured_out(), "POST https://x/api/v1/targets"));
+	CHECK(strstr(captured_out(), "POST https://x/api/v1/certificates"));
+	CHECK(strstr(captured_out(),
+	    "POST https://x/api/v1/agents/ag-1/discoveries"));
+	CHECK(strstr(captured_out(),
+	    "POST https://x/api/v1/discovered-certificates/{}/claim"));
+	CHECK_INT(scripted_count("POST "), 0);
+	CHECK(strstr(captured_err(), "nothing was sent"));
+}
+
 /* By what the server has of the certificate: state and exit code. */
 static void
 what_is_there_is_compared(void)
@@ -465,4 +490,5 @@ CHECK_MAIN(CHECK_ROW(certbot_s_lines_are_found_with_their_use),
     CHECK_ROW(cert_manager_s_are_found),
     CHECK_ROW(a_plan_asks_nobody_until_all_is_given),
     CHECK_ROW(what_is_new_is_made_in_order),
+    CHECK_ROW(a_dry_run_shows_what_would_be_made),
     CHECK_ROW(what_is_there_is_compared), CHECK_ROW(json_holds_what_was_found))
