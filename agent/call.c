@@ -195,8 +195,8 @@ program_done(void *arg, rc code, int exit_status, const char *output)
 }
 
 enum op_next
-call_program(struct op *op, const char *const *argv, int64_t timeout_ms,
-    op_step *next)
+call_program(struct op *op, const char *const *argv, bool may_leave_some,
+    int64_t timeout_ms, op_step *next)
 {
 	/* Nothing of the agent's own surroundings steers a server's tools. */
 	static const char *const env[] = {"PATH=/usr/local/sbin:/usr/local/"
@@ -208,6 +208,7 @@ call_program(struct op *op, const char *const *argv, int64_t timeout_ms,
 	    .env = env,
 	    .env_only = true,
 	    .timeout_ms = timeout_ms,
+	    .may_leave_some = may_leave_some,
 	};
 	rc ret;
 

@@ -63,9 +63,10 @@ bool call_is_in_doubt(const struct call_reply *reply);
 int64_t call_backoff(int64_t *delay_ms);
 
 /* With an environment of PATH and LC_ALL alone; argv[0] is absolute
- * (allow.h). */
+ * (allow.h).  may_leave_some: what it started outlives it, for it may be the
+ * server itself. */
 enum op_next call_program(struct op *op, const char *const *argv,
-    int64_t timeout_ms, op_step *next);
+    bool may_leave_some, int64_t timeout_ms, op_step *next);
 const struct call_output *call_output(const struct op *op);
 
 /* A fresh TLS handshake; the chain is not judged, only what is served. */

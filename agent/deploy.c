@@ -345,7 +345,7 @@ deploy_test(struct op *op)
 		return deploy_failed(op, deploy_undo(op, why));
 	if (!d->plan.test_argv[0])
 		return op_goto(op, deploy_reload);
-	return call_program(op, d->plan.test_argv, DEPLOY_PROGRAM_MS,
+	return call_program(op, d->plan.test_argv, false, DEPLOY_PROGRAM_MS,
 	    deploy_tested);
 }
 
@@ -382,7 +382,7 @@ deploy_reload(struct op *op)
 	}
 	if (!d->plan.reload_argv[0])
 		return op_goto(op, deploy_show);
-	return call_program(op, d->plan.reload_argv, DEPLOY_PROGRAM_MS,
+	return call_program(op, d->plan.reload_argv, true, DEPLOY_PROGRAM_MS,
 	    deploy_reloaded);
 }
 

@@ -102,7 +102,7 @@ deploy_swap_back(struct op *op, const char *why)
 	}
 	if (!d->plan.reload_argv[0])
 		return op_goto(op, deploy_swapped_back);
-	return call_program(op, d->plan.reload_argv, DEPLOY_PROGRAM_MS,
+	return call_program(op, d->plan.reload_argv, true, DEPLOY_PROGRAM_MS,
 	    deploy_swapped_back);
 }
 

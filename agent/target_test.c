@@ -150,7 +150,7 @@ target_test_start(struct op *op)
 	}
 	if (!t->plan.test_argv[0])
 		return op_goto(op, test_handshake);
-	return call_program(op, t->plan.test_argv, PROGRAM_MS,
+	return call_program(op, t->plan.test_argv, false, PROGRAM_MS,
 	    test_program_ended);
 }
 

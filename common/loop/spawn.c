@@ -31,7 +31,7 @@ struct spawn {
 	struct timer *deadline;
 	spawn_done_fn *done; /* NULL once called or cancelled */
 	void *arg;
-	bool keep_end;
+	bool keep_end, may_leave_some;
 	size_t len;
 	char output[OUTPUT_MAX + 1];
 };
@@ -136,18 +136,30 @@ report(struct spawn *s, rc code, int exit_status)
 }
 
 static void
+kill_group(struct spawn *s)
+{
+	if (s->pid > 0)
+		(void)kill(-s->pid, SIGKILL); /* gone already is as good */
+}
+
+static void
 on_child(evutil_socket_t fd, short what, void *arg)
 {
 	struct spawn *s = arg;
-	int status = 0;
+	siginfo_t ended = {0};
+	int status = 0, seen;
 	pid_t pid;
 
 	if (s->pid == 0)
 		return;
-	/* Only our own: other parts may have children too. */
-	pid = waitpid(s->pid, &status, WNOHANG);
-	if (pid == 0 || (pid < 0 && errno == EINTR))
+	/* Only our own: other parts may have children too.  It is not reaped
+	 * yet, so its number, which is its group's, is nobody else's. */
+	seen = waitid(P_PID, (id_t)s->pid, &ended, WEXITED | WNOHANG | WNOWAIT);
+	if ((seen == 0 && ended.si_pid == 0) || (seen < 0 && errno == EINTR))
 		return;
+	if (seen == 0 && !s->may_leave_some)
+		kill_group(s);
+	pid = waitpid(s->pid, &status, WNOHANG);
 	s->pid = 0;
 	stop_waiting(s);
 	LIST_REMOVE(&s->guest, entry);
@@ -164,13 +176,6 @@ static void
 on_output(evutil_socket_t fd, short what, void *arg)
 {
 	drain(arg);
-}
-
-static void
-kill_group(struct spawn *s)
-{
-	if (s->pid > 0)
-		(void)kill(-s->pid, SIGKILL); /* gone already is as good */
 }
 
 /* Answers at once: a child in an uninterruptible wait dies later, and is
@@ -293,6 +298,7 @@ spawn_run(struct loop *l, const struct spawn_opts *opts, spawn_done_fn *done,
 	s->done = done;
 	s->arg = arg;
 	s->keep_end = opts->keep_end;
+	s->may_leave_some = opts->may_leave_some;
 	s->guest.leave = spawn_leave;
 	s->deadline = timer_new(l, on_deadline, s);
 	evsignal_assign(&s->on_child, l->base, SIGCHLD, on_child, s);

@@ -2,8 +2,10 @@
  * spawn: run a program without a shell, bounded in time and output.
  *
  * posix_spawn, own process group, stdin from /dev/null, stdout and stderr
- * into one capture (or stderr alone); at the deadline the whole group is
- * killed.
+ * into one capture (or stderr alone).  The group is killed at the deadline,
+ * and when the program has ended: what it left in the background goes on no
+ * longer, and keeps no answer waiting by the output it holds open.  Only what
+ * made a session of its own (setsid) stays.
  */
 #ifndef COMMON_LOOP_SPAWN_H
 #define COMMON_LOOP_SPAWN_H
@@ -40,6 +42,9 @@ struct spawn_opts {
 	int64_t timeout_ms;
 	bool stderr_only; /* stdout goes to /dev/null */
 	bool keep_end;    /* the last 8 KiB of the output, not the first */
+	/* What it started goes on when it has ended; for a program that may
+	 * start a server. */
+	bool may_leave_some;
 };
 
 /* The same, with more said; what opts points at may go after the call. */

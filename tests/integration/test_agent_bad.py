@@ -3,6 +3,8 @@ What goes wrong on an agent's host, or is tried with an agent's key: a clear
 error each, nothing half-written, no process down.
 """
 import os
+import signal
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -226,6 +228,29 @@ def test_programs_see_nothing_of_the_agent(plane, site):
     names = {line.split("=")[0] for line in error.split("; the reload after")[0].split("status 3: ")[1].splitlines() if "=" in line}
     assert {"PATH", "LC_ALL"} <= names <= {"PATH", "LC_ALL", "PWD", "SHLVL", "_"}
     deploy(site)
+
+
+def lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def test_what_a_reload_leaves_goes_on_and_what_a_test_leaves_does_not(plane, site):
+    """The first may be the server itself."""
+    config = plane.api.need("GET", "/api/v1/targets/tgt-demo")["config"]
+    leaving = {name: ["sh", "-c", f'sleep 300 & echo $! >{plane.dir}/{name}; exec "$@"', "sh", *config[name]]
+               for name in ("validate_command", "reload_command")}
+    plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config | leaving})
+    try:
+        site.renew_and_wait()
+    finally:
+        plane.api.need("PUT", "/api/v1/targets/tgt-demo", {"config": config})
+    tested, reloaded = (int((plane.dir / name).read_text()) for name in leaving)
+    wait_for(lambda: not lives(tested), 20, "the end of what the test left")
+    assert lives(reloaded)
+    os.kill(reloaded, signal.SIGKILL)
 
 
 def test_keys_go_with_the_last_version_that_needs_them(plane, site):

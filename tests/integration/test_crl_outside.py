@@ -285,6 +285,14 @@ def test_a_script_that_hangs_is_ended_with_all_it_started(make):
     wait_for(lambda: not lives((ca.dir / "pid").read_text().strip()), 20, "its child's end")
 
 
+def test_a_script_that_ends_leaves_nothing_behind(ca):
+    der = ca.makes(number=7)
+    ca.runs_as(f'sleep 300 & echo $! >{ca.dir}/pid\ncp {ca.dir}/list "$2"')
+    ca.issued()
+    ca.wait_served(der)
+    wait_for(lambda: not lives((ca.dir / "pid").read_text().strip()), 20, "its child's end")
+
+
 def test_killed_anywhere_it_is_fetched_in_the_end_and_never_twice_at_once(ca):
     fault = ca.plane.dir / "fault"
     ca.runs_as(f'mkdir {ca.dir}/alone || echo twice >>{ca.dir}/twice\nsleep 0.2\ncp {ca.dir}/list "$2"\nrmdir {ca.dir}/alone\necho >>{ca.dir}/ends')

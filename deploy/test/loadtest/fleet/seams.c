@@ -42,9 +42,9 @@ void *__wrap_agent_arg(const struct op *op);
 enum op_next __real_deploy_verify(struct op *op);
 enum op_next __wrap_deploy_verify(struct op *op);
 enum op_next __real_call_program(struct op *op, const char *const *argv,
-    int64_t timeout_ms, op_step *next);
+    bool may_leave_some, int64_t timeout_ms, op_step *next);
 enum op_next __wrap_call_program(struct op *op, const char *const *argv,
-    int64_t timeout_ms, op_step *next);
+    bool may_leave_some, int64_t timeout_ms, op_step *next);
 const struct call_output *__real_call_output(const struct op *op);
 const struct call_output *__wrap_call_output(const struct op *op);
 rc __real_http_out_start(struct http_out *h, const struct http_request *req,
@@ -165,8 +165,8 @@ __wrap_deploy_verify(struct op *op)
 /* --- programs --- */
 
 enum op_next
-__wrap_call_program(struct op *op, const char *const *argv, int64_t timeout_ms,
-    op_step *next)
+__wrap_call_program(struct op *op, const char *const *argv, bool may_leave_some,
+    int64_t timeout_ms, op_step *next)
 {
 	struct seam *s = __real_agent_arg(op);
 	bool is_test;
@@ -175,7 +175,8 @@ __wrap_call_program(struct op *op, const char *const *argv, int64_t timeout_ms,
 	s->has_output = serving && strcmp(argv[0], STAND_IN) == 0 && argv[1] &&
 			argv[2] && argv[3] && !argv[4];
 	if (!s->has_output)
-		return __real_call_program(op, argv, timeout_ms, next);
+		return __real_call_program(op, argv, may_leave_some, timeout_ms,
+		    next);
 	is_test = strcmp(argv[1], "test") == 0;
 	ret = is_test ? serve_check(argv[2], argv[3])
 		      : serve_load(serving, argv[2], argv[3]);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -62,6 +63,20 @@ run_shell(const char *script, int64_t timeout_ms)
 	const char *const argv[] = {"sh", "-c", script, NULL};
 
 	run_args(argv, timeout_ms);
+}
+
+static void
+run_opts(const struct spawn_opts *opts)
+{
+	struct spawn *s;
+	int left = 1;
+	rc ret;
+
+	ret = spawn_run(loop, opts, on_done, &left, &s);
+	CHECK_INT(ret, RC_OK);
+	ret = loop_run(loop);
+	CHECK_INT(ret, RC_OK);
+	CHECK_INT(last_code, RC_OK);
 }
 
 static void
@@ -202,35 +217,46 @@ sigpipe_has_its_usual_effect_there(void)
 	loop_free(loop);
 }
 
+/* Or soon is; perhaps as a zombie that its new parent has not reaped. */
+static bool
+is_gone(long pid, int tries)
+{
+	char path[64], state = 0;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	for (int i = 0; i < tries; i++) {
+		f = fopen(path, "r");
+		if (!f)
+			return true;
+		if (fscanf(f, "%*d %*s %c", &state) != 1)
+			state = 'X';
+		fclose(f);
+		if (state == 'Z' || state == 'X')
+			return true;
+		wait_ms(20);
+	}
+	return false;
+}
+
+/* What the program said is the number of the one it started. */
+static long
+grandchild(void)
+{
+	long pid = strtol(last_output, NULL, 10);
+
+	CHECK(pid > 1);
+	return pid;
+}
+
 static void
 deadline_kills_the_whole_group(void)
 {
-	long grandchild;
-	int gone = 0;
-
 	begin();
 	run_shell("sleep 300 & echo $!; wait", 300);
 	CHECK_INT(last_code, RC_TIMEOUT);
 	CHECK_INT(last_status, 128 + SIGKILL);
-	grandchild = strtol(last_output, NULL, 10);
-	CHECK(grandchild > 1);
-	/* Dead; perhaps a zombie that its new parent has not reaped. */
-	for (int i = 0; i < 100 && !gone; i++) {
-		char path[64], state = 0;
-		FILE *f;
-
-		(void)snprintf(path, sizeof(path), "/proc/%ld/stat",
-		    grandchild);
-		f = fopen(path, "r");
-		if (!f || fscanf(f, "%*d %*s %c", &state) != 1 ||
-		    state == 'Z' || state == 'X')
-			gone = 1;
-		if (f)
-			fclose(f);
-		if (!gone)
-			wait_ms(20);
-	}
-	CHECK(gone);
+	CHECK(is_gone(grandchild(), 500));
 	loop_free(loop);
 	/* The answer came before it was reaped; a loop that lives on does. */
 	while (waitpid(-1, NULL, 0) > 0)
@@ -238,14 +264,34 @@ deadline_kills_the_whole_group(void)
 }
 
 static void
-background_children_do_not_hold_the_answer_back(void)
+what_is_left_in_the_background_ends_with_its_program(void)
 {
 	begin();
-	/* The grandchild keeps the pipe open. */
-	run_shell("sleep 1 & echo started", 20000);
+	/* It keeps the pipe open, and would go on writing there. */
+	run_shell("sh -c 'trap \"\" HUP TERM; sleep 300; echo more' & "
+		  "echo $!; exit 4",
+	    20000);
 	CHECK_INT(last_code, RC_OK);
+	CHECK_INT(last_status, 4);
+	CHECK(is_gone(grandchild(), 500));
+	loop_free(loop);
+}
+
+static void
+what_may_stay_holds_no_answer_back(void)
+{
+	const char *const argv[] = {"sh", "-c", "sleep 300 & echo $!", NULL};
+	struct spawn_opts opts = {
+	    .argv = argv,
+	    .timeout_ms = 20000,
+	    .may_leave_some = true,
+	};
+
+	begin();
+	run_opts(&opts);
 	CHECK_INT(last_status, 0);
-	CHECK_STR(last_output, "started\n");
+	CHECK(!is_gone(grandchild(), 1));
+	CHECK(kill((pid_t)grandchild(), SIGKILL) == 0);
 	loop_free(loop);
 }
 
@@ -322,20 +368,6 @@ children_of_others_are_not_reaped(void)
 	run_shell("sleep 0.1", 10000);
 	CHECK(waitpid(other, NULL, 0) == other);
 	loop_free(loop);
-}
-
-static void
-run_opts(const struct spawn_opts *opts)
-{
-	struct spawn *s;
-	int left = 1;
-	rc ret;
-
-	ret = spawn_run(loop, opts, on_done, &left, &s);
-	CHECK_INT(ret, RC_OK);
-	ret = loop_run(loop);
-	CHECK_INT(ret, RC_OK);
-	CHECK_INT(last_code, RC_OK);
 }
 
 static void
@@ -429,7 +461,8 @@ CHECK_MAIN(CHECK_ROW(output_and_status_come_back),
     CHECK_ROW(no_descriptor_of_ours_goes_along),
     CHECK_ROW(sigpipe_has_its_usual_effect_there),
     CHECK_ROW(deadline_kills_the_whole_group),
-    CHECK_ROW(background_children_do_not_hold_the_answer_back),
+    CHECK_ROW(what_is_left_in_the_background_ends_with_its_program),
+    CHECK_ROW(what_may_stay_holds_no_answer_back),
     CHECK_ROW(cancel_kills_and_forgets),
     CHECK_ROW(loop_may_end_while_a_program_runs),
     CHECK_ROW(many_at_once_each_get_their_own_end),
