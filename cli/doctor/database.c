@@ -7,6 +7,7 @@
 #include <libpq-fe.h>
 
 #include "cli/doctor/api.h"
+#include "common/db/url.h"
 #include "sql_gen.h"
 
 enum { VERSION_LEAST = 150000, IDLE_MOST_MS = 300000 };
@@ -155,8 +156,15 @@ check_process(struct doctor *d, const struct host_process *p, bool is_first)
 	    "application_name", "options", NULL};
 	const char *const values[] = {cfg_str(p->cfg, "database_url"), "5",
 	    "certctl doctor", "-c statement_timeout=10000", NULL};
-	PGconn *conn = PQconnectdbParams(names, values, 1);
+	const char *fault = db_url_fault(values[0]);
+	PGconn *conn;
 
+	if (fault) {
+		doctor_say(d, DOCTOR_ERROR, DOCTOR_database, p->name,
+		    "its CERTCTL_DATABASE_URL cannot be used: %s", fault);
+		return;
+	}
+	conn = PQconnectdbParams(names, values, 1);
 	if (PQstatus(conn) == CONNECTION_OK)
 		ask(d, p, conn, is_first);
 	else

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "common/db/url.h"
 #include "common/log/log.h"
 #include "common/migrate/migrate.h"
 
@@ -45,9 +46,12 @@ part_pool(const struct daemon *d, const char *purpose,
 
 	fill_in(d, purpose, &full, title, sizeof(title));
 	ret = db_pool_new(d->loop, &full, out);
-	if (ret != RC_OK)
+	if (ret != RC_OK) {
+		const char *why = db_url_fault(full.url);
+
 		log_error("CONFIG", "CERTCTL_DATABASE_URL cannot be used: %s",
-		    rc_name(ret));
+		    why ? why : rc_name(ret));
+	}
 	return ret;
 }
 

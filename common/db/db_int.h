@@ -393,4 +393,9 @@ rc db_params_init(struct db_pool *p, const struct db_opts *opts) MUST_CHECK;
 void db_params_fini(struct db_pool *p);
 const char *db_params_get(const struct db_pool *p, const char *key);
 
+/* --- url.c --- */
+
+/* Wipes what is secret in it, and frees it.  NULL is a no-op. */
+void db_url_forget(PQconninfoOption *all);
+
 #endif

@@ -12,6 +12,7 @@
 #include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/db/db_int.h"
+#include "common/db/url.h"
 #include "common/log/log.h"
 
 enum { ENV_NAME_MAX = 64, CONNECT_TIMEOUT_MAX_S = 3600 };
@@ -243,6 +244,8 @@ db_params_init(struct db_pool *p, const struct db_opts *opts)
 
 	if (opts->ignore_env)
 		drop_environment();
+	if (db_url_fault(opts->url))
+		return RC_INVALID;
 	p->url = PQconninfoParse(opts->url, NULL);
 	if (!p->url)
 		return RC_INVALID; /* the text would quote the URL */
@@ -267,11 +270,7 @@ db_params_init(struct db_pool *p, const struct db_opts *opts)
 void
 db_params_fini(struct db_pool *p)
 {
-	for (PQconninfoOption *o = p->url; o && o->keyword; o++) {
-		if (o->val && o->dispchar && o->dispchar[0] == '*')
-			mem_wipe(o->val, strlen(o->val));
-	}
-	PQconninfoFree(p->url);
+	db_url_forget(p->url);
 	for (size_t i = 0; i < p->nhosts; i++) {
 		free(p->hosts[i].host);
 		free(p->hosts[i].addr);

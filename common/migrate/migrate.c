@@ -7,6 +7,7 @@
 
 #include "code_gen.h" /* CODE_SCHEMA, made by tools/codeschema.py */
 #include "common/base/clock.h"
+#include "common/db/url.h"
 #include "common/log/log.h"
 #include "common/migrate/migrate_files.h"
 #include "common/migrate/migrate_int.h"
@@ -254,9 +255,15 @@ refuse_pooler(PGconn *pg)
 static rc
 migrate(const char *url, const struct wish *wish)
 {
-	PGconn *pg = connect_to(url);
+	const char *fault = db_url_fault(url);
 	rc ret = RC_UNAVAILABLE;
+	PGconn *pg;
 
+	if (fault) {
+		migrate_complain("CERTCTL_DATABASE_URL cannot be used", fault);
+		return RC_INVALID;
+	}
+	pg = connect_to(url);
 	if (!pg || PQstatus(pg) != CONNECTION_OK) {
 		migrate_complain("database",
 		    pg ? PQerrorMessage(pg) : "out of memory");

@@ -92,6 +92,26 @@ def test_every_mistake_is_told_at_once(good, program):
     assert done.returncode == 1 and not [w for w in words if w not in done.stderr], done.stderr
 
 
+UNCLEAR = [
+    "postgresql://u:S3cr@t3s7@db.invalid/x", "postgresql://u:S3cr/t3s7@db.invalid/x", "postgresql://u:S3cr%t3s7@db.invalid/x",
+    "postgresql://u:S3cr@t3s/7@db.invalid/x", "postgresql://u:S3cr#/?t3s7@db.invalid/x", "postgresql://u:S3cr@t3s7@127.0.0.1:1/x",
+    "postgresql://db.invalid/x?password=S3cr&t3s7", "postgresql://db.invalid:S3cr/t3s7", "postgre://u:S3cr@t3s7/x",
+    "host=db.invalid password=S3cr t3s7", "u:S3cr:t3s7"]
+
+
+@pytest.mark.parametrize("url", UNCLEAR)
+def test_no_part_of_a_password_is_said(good, url):
+    """By whatever reads the URL; what a process has it from is read by certctl doctor too (test_doctor.c)."""
+    tries = [(program, option) for program in good for option in ("--check-config", None)] + [
+        ("apiserver", "--migrate-only"), ("apiserver", "--migrate-down=1")]
+    for program, option in tries:
+        done = subprocess.run([BUILD / program / f"certctl-{program}"] + ([option] if option else []), text=True, capture_output=True, timeout=30,
+                              env=clean_env() | good[program] | {"CERTCTL_DATABASE_URL": url}, cwd="/", check=False)
+        said = done.stdout + done.stderr
+        assert done.returncode == 1 and "CERTCTL_DATABASE_URL cannot be used: " in said, (program, option, done)
+        assert not [part for part in ("S3cr", "t3s7", "t3s") if part in said], said
+
+
 def test_a_weak_passphrase_is_warned_of(good):
     """It may be what the CA's key lies under; no new one comes under it."""
     done = check("worker", good["worker"] | {"CERTCTL_CA_ENCRYPTION_KEY": "x" * 40})

@@ -306,6 +306,26 @@ settings_are_read_as_their_program_does(void)
 }
 
 static void
+no_part_of_a_password_is_shown(void)
+{
+	static char *env[] =
+	    {"CERTCTL_DATABASE_URL=postgresql://u:first@second@db.invalid/x",
+		"CERTCTL_BUS_LISTEN_URL=ipc:///x", NULL};
+	struct host_process one = process(HOST_SCHEDULER, "s", env);
+	struct host h = {&one, 1};
+
+	begin();
+	doctor_check_settings(&d, &h);
+	doctor_check_database(&d, &h);
+	CHECK_INT(doctor_count(&d, DOCTOR_ERROR), 1);
+	for (size_t i = 0; i < d.n; i++) {
+		CHECK(!strstr(d.findings[i].what, "first"));
+		CHECK(!strstr(d.findings[i].what, "second"));
+	}
+	cfg_free(one.cfg);
+}
+
+static void
 what_must_agree_does_and_is_not_shown(void)
 {
 	static char *one[] = {"CERTCTL_CA_ENCRYPTION_KEY=first-secret", NULL};
@@ -438,6 +458,7 @@ CHECK_MAIN(CHECK_ROW(clocks_may_differ_by_seconds),
     CHECK_ROW(roles_have_what_they_need_and_no_more),
     CHECK_ROW(answers_must_be_durable),
     CHECK_ROW(settings_are_read_as_their_program_does),
+    CHECK_ROW(no_part_of_a_password_is_shown),
     CHECK_ROW(what_must_agree_does_and_is_not_shown),
     CHECK_ROW(only_our_programs_are_taken_with_their_environment),
     CHECK_ROW(errors_come_first_and_are_harmless),
