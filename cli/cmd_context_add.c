@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/contexts.h"
 #include "cli/first_contact.h"
+#include "cli/key_of.h"
 #include "cli/out.h"
 #include "cli/render.h"
 #include "cli/term.h"
@@ -35,24 +36,6 @@ given(const struct cli *c, const char *option, const char *variable)
 	if (!value)
 		value = getenv(variable);
 	return value ? value : "";
-}
-
-/* Of the variables that name a server and its key the one is not taken for
- * another server. */
-static bool
-is_key_of_another(const struct cli *c, const struct context *x)
-{
-	const char *url = getenv("CERTCTL_SERVER_URL");
-
-	if (!x->api_key[0] || args_value(c, "--api-key") || !url || !url[0] ||
-	    strcmp(url, x->server) == 0)
-		return false;
-	out_error("CERTCTL_API_KEY is the key of %s (CERTCTL_SERVER_URL), and "
-		  "--server says %s",
-	    out_harmless(c->arena, url), x->server);
-	out_tell("To fix it: set both variables to what belongs together, or "
-		 "neither.");
-	return true;
 }
 
 /* --- trust --- */
@@ -233,7 +216,7 @@ cmd_context_add(struct cli *c)
 	if (!plain_is_line(x.api_key) || !plain_is_line(x.server))
 		return bad_usage("the key or the URL holds a control "
 				 "character, or one that can't be seen");
-	if (is_key_of_another(c, &x))
+	if (!key_of_may_go(c, x.server, NULL))
 		return EXIT_USAGE;
 	exit_code = find_trust(c, x.server, &x.ca_pem);
 	if (exit_code == EXIT_DONE)

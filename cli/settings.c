@@ -7,6 +7,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/contexts.h"
+#include "cli/key_of.h"
 #include "cli/out.h"
 #include "cli/render.h"
 #include "common/base/plain.h"
@@ -99,7 +100,7 @@ take_insecure(struct cli *c)
 static bool
 take_context(struct cli *c, const struct context *x)
 {
-	if (c->server[0] && strcmp(c->server, x->server) != 0) {
+	if (c->server[0] && !key_of_same(c->server, x->server)) {
 		out_error("the context \"%s\" is of %s, and --server or "
 			  "CERTCTL_SERVER_URL says %s: give one of them",
 		    x->name, out_harmless(c->arena, x->server), c->server);
@@ -113,15 +114,15 @@ take_context(struct cli *c, const struct context *x)
 	return true;
 }
 
-/* The context that is named; else, where no server is, the one in use. */
+/* The context that is named; else, where no server is, the one in use.  Its
+ * name stays NULL where there is none. */
 static bool
-find_context(struct cli *c)
+find_context(struct cli *c, struct context *out)
 {
 	const char *name =
 	    setting(args_value(c, "--context"), "CERTCTL_CONTEXT", "");
 	bool is_named = name[0] != '\0', ok = true;
 	struct contexts s;
-	struct context x;
 
 	if (!is_named && (c->server[0] || !contexts_may_be(c)))
 		return true;
@@ -129,8 +130,8 @@ find_context(struct cli *c)
 		return false;
 	if (!is_named)
 		name = contexts_current(&s);
-	if (name[0] && contexts_find(&s, name, &x)) {
-		ok = take_context(c, &x);
+	if (name[0] && contexts_find(&s, name, out)) {
+		ok = take_context(c, out);
 	} else if (name[0]) {
 		out_error("there is no context \"%s\"; certctl context list "
 			  "shows them",
@@ -144,12 +145,14 @@ find_context(struct cli *c)
 static bool
 take_server(struct cli *c)
 {
+	struct context x = {0};
+
 	c->server =
 	    setting(args_value(c, "--server"), "CERTCTL_SERVER_URL", "");
 	c->api_key = setting(args_value(c, "--api-key"), "CERTCTL_API_KEY", "");
 	c->ca_file = setting(args_value(c, "--ca-bundle"),
 	    "CERTCTL_SERVER_CA_BUNDLE_PATH", "");
-	if (!take_insecure(c) || !find_context(c))
+	if (!take_insecure(c) || !find_context(c, &x))
 		return false;
 	if (!c->server[0])
 		c->server = "https://localhost:8443";
@@ -160,7 +163,8 @@ take_server(struct cli *c)
 		return false;
 	}
 	return is_line("the API key", c->api_key) &&
-	       is_line("the server's URL", c->server);
+	       is_line("the server's URL", c->server) &&
+	       key_of_may_go(c, c->server, x.name ? &x : NULL);
 }
 
 bool

@@ -5,7 +5,8 @@
  * environment, the context (--context, CERTCTL_CONTEXT, or the one in use),
  * the default.  Where an option or a variable says the server, the context in
  * use is not looked at, so that its key goes to its own server only; one that
- * is named must be of that server.
+ * is named must be of that server.  Where the key of the environment may go is
+ * for key_of.h to say.
  */
 #ifndef CLI_SETTINGS_H
 #define CLI_SETTINGS_H

@@ -228,6 +228,14 @@ def test_a_server_is_known_by_its_fingerprint(fleet, says, home, tmp_path):
     other = {"CERTCTL_SERVER_URL": f"https://127.0.0.1:{free_port()}"}
     assert fleet.cli("certs", "list", "--context", "prod", **home | other).returncode == 2
     assert fleet.cli("certs", "list", **home | other).returncode == 6
+    # Nor does that of the environment in its place, unless it is said to be of that server.
+    for key, its, code in (("k-secret", "", 0), ("k-other", "", 2), ("k-other", url(fleet) + "/", 0)):
+        env = home | {"CERTCTL_API_KEY": key, "CERTCTL_SERVER_URL": its}
+        for words in (["--context", "prod"], [] if not its else ["--context", "prod", "--server", its]):
+            before = len(asked)
+            done = fleet.cli("certs", "list", *words, **env)
+            assert done.returncode == code and (len(asked) == before) == (code == 2) and key not in done.stderr, (key, its, words, done)
+            assert code == 0 or ('the context "prod"' in done.stderr and "To fix it: unset CERTCTL_API_KEY" in done.stderr), done
     assert fleet.cli("certs", "list", CERTCTL_CONTEXT="nowhere", **home).returncode == 2
     # Kept once, forgotten after a question.
     again = ["context", "add", "prod", "--server", url(fleet), "--fingerprint", print_]
@@ -287,12 +295,22 @@ def test_a_file_of_keys_that_others_can_read_is_refused(fleet, says, home, tmp_p
 
 
 def test_a_key_of_the_environment_is_of_its_server(fleet, says, home, tmp_path):
-    asked = says(200, {"status": "ready"})
+    asked = says(200, CERTIFICATES)
     words = ["context", "add", "prod", "--server", url(fleet), "--fingerprint", fingerprint(fleet)]
     other = home | {"CERTCTL_SERVER_URL": "https://elsewhere.test:8443", "CERTCTL_API_KEY": "k-elsewhere"}
     done = fleet.cli(*words, **other)
     assert done.returncode == 2 and "https://elsewhere.test:8443" in done.stderr and "k-elsewhere" not in done.stderr
     assert not asked and not (tmp_path / "certctl" / "contexts.json").exists()
+    assert fleet.cli(*words, "--api-key", "k-own", **other).returncode == 0
+    # And so for every command.
+    asked.clear()
+    words = ["certs", "list", "--server", url(fleet), "--ca-bundle", str(fleet.dir / "tls" / "api.pem")]
+    done = fleet.cli(*words, "--json", **other)
+    told = json.loads(done.stderr)["error"]
+    assert done.returncode == 2 and (told["what"], told["exit_code"]) == ("certs list", 2) and told["fix"].startswith("set CERTCTL_SERVER_URL")
+    assert "the key of https://elsewhere.test:8443" in told["why"] and f"{url(fleet)} is asked" in told["why"] and not asked
+    for env in ({"CERTCTL_SERVER_URL": ""}, {"CERTCTL_API_KEY": ""}, {"CERTCTL_SERVER_URL": url(fleet).upper() + "/"}):
+        assert fleet.cli(*words, **other | env).returncode == 0, env
     assert fleet.cli(*words, "--api-key", "k-own", **other).returncode == 0
 
 
