@@ -51,7 +51,7 @@ SELECT o.ended_at IS NOT NULL AS is_over, coalesce(o.passed, false) AS passed, o
 FROM target_tests o WHERE o.target_id = $1;
 
 -- What came of a test: $1 test, $2 whether it passed, $3 why not, or what was seen,
--- $4 the agent that says so, or NULL: nobody did.
+-- $4 the agent that says so, or NULL: nobody did.  The same again is no news.
 -- name: target_test_end :one
 WITH ended AS (
     UPDATE target_tests o SET ended_at = engine_now(), passed = $2::bool, message = $3
@@ -66,6 +66,7 @@ WITH ended AS (
         'target', e.target_id, 'config' FROM ended e
 )
 SELECT CASE WHEN EXISTS (SELECT 1 FROM ended) THEN 'recorded'
+    WHEN EXISTS (SELECT 1 FROM target_tests o WHERE o.id = $1 AND o.agent_id = $4 AND o.passed = $2::bool AND o.message = $3) THEN 'recorded'
     WHEN EXISTS (SELECT 1 FROM target_tests o WHERE o.id = $1 AND o.agent_id = $4) THEN 'over' ELSE 'unknown' END AS outcome;
 
 -- The tests that an agent takes with its work.

@@ -114,7 +114,11 @@ BEGIN
     UPDATE jobs j SET verification_status = CASE WHEN p_verified THEN 'success' ELSE 'failed' END, verified_at = engine_now(),
         verification_fingerprint = p_actual, verification_error = nullif(p_error, '')
     WHERE j.id = p_job AND j.type = 'Deployment' AND (p_agent IS NULL OR j.agent_id = p_agent) AND j.target_id = p_target
-        AND j.status = 'Running' RETURNING 'stored', j.verified_at INTO outcome, verified_at;
+        AND j.status = 'Running'
+        -- The same report again is no news.
+        AND (j.verification_status, j.verification_fingerprint, j.verification_error) IS DISTINCT FROM
+            (CASE WHEN p_verified THEN 'success' ELSE 'failed' END, p_actual, nullif(p_error, ''))
+    RETURNING 'stored', j.verified_at INTO outcome, verified_at;
     IF NOT FOUND THEN
         SELECT CASE WHEN count(*) > 0 THEN 'final' ELSE 'unknown' END, max(j.verified_at) INTO outcome, verified_at
         FROM jobs j WHERE j.id = p_job AND (p_agent IS NULL OR j.agent_id = p_agent) AND j.target_id = p_target;

@@ -138,7 +138,8 @@ verify_done(struct op *op)
 		return reply_stored(op);
 	if (outcome_is(op, "unknown"))
 		return op_fail(op, RC_NOT_FOUND, "Job not found");
-	/* It has ended: the same report again is no news, another is. */
+	/* The same report again is no news; another one is, and comes too late
+	 * once the job has ended. */
 	return OP_QUERY(op, Q_JOB_VERIFICATION, verify_compare,
 	    req_param(op, "id"));
 }
