@@ -22,25 +22,34 @@ CREATE FUNCTION health_expected(p_fingerprint text, p_certificate_id text) RETUR
                     AND n.created_at <= engine_now() - policy_condition_served())) END
 $$;
 
--- What the probes of a worker's task came to; it ends the task.  later: not asked, by no fault of the endpoint, so due
--- again at once.  A row for each change of status, and one that names none; no row: the task is not this worker's any more.
+-- What the probes of a worker's task came to; it ends the task, or leaves it those checks that somebody holds, for a moment
+-- later: by themselves they would be due an interval later.  later: not asked, by no fault of the endpoint, so due again at once.  A row for each change of status, and one that names none; no row: the task is not this worker's any more.
 CREATE FUNCTION health_checks_store(p_worker text, p_lease bigint, p_task text, p_ids text[], p_outcomes text[], p_fingerprints text[],
     p_response_ms int[], p_versions text[], p_ciphers text[], p_subjects text[], p_issuers text[], p_expiries timestamptz[],
     p_reasons text[]) RETURNS TABLE (id text, endpoint text, status_before text, status text, reason text)
 LANGUAGE sql SECURITY DEFINER AS $$
-    WITH done AS (
-        DELETE FROM tasks t WHERE t.leased_by = p_worker AND t.lease_id = p_lease AND t.id = p_task AND t.status = 'Running' RETURNING t.id
+    WITH mine AS MATERIALIZED (
+        SELECT t.id FROM tasks t WHERE t.leased_by = p_worker AND t.lease_id = p_lease AND t.id = p_task AND t.status = 'Running' FOR UPDATE
     ), met AS MATERIALIZED (
         SELECT c.id, c.endpoint, c.certificate_id, c.status AS status_before, c.status <> n.status AS is_moved, n.status, n.failures,
             u.outcome, u.outcome IN ('served', 'other') AS is_answer, u.fingerprint, u.response_ms, u.version, u.cipher, u.subject, u.issuer, u.expiry,
             u.reason, z.now
-        FROM done d
+        FROM mine d
         CROSS JOIN (SELECT engine_now() AS now) z
         CROSS JOIN unnest(p_ids, p_outcomes, p_fingerprints, p_response_ms, p_versions, p_ciphers, p_subjects, p_issuers, p_expiries, p_reasons)
             AS u (id, outcome, fingerprint, response_ms, version, cipher, subject, issuer, expiry, reason)
         CROSS JOIN LATERAL (SELECT o.id, o.endpoint, o.certificate_id, o.status, o.consecutive_failures, o.degraded_threshold, o.down_threshold
             FROM endpoint_health_checks o WHERE o.id = u.id AND o.probe_task = d.id FOR NO KEY UPDATE SKIP LOCKED) c
         CROSS JOIN LATERAL health_step(c.status, c.consecutive_failures, c.degraded_threshold, c.down_threshold, u.outcome) n
+    ), held AS MATERIALIZED (
+        SELECT jsonb_agg(o.id) AS ids FROM mine d JOIN endpoint_health_checks o ON o.id = ANY (p_ids) AND o.probe_task = d.id
+        WHERE NOT EXISTS (SELECT 1 FROM met m WHERE m.id = o.id)
+    ), done AS (
+        DELETE FROM tasks t USING mine d, held h WHERE t.id = d.id AND h.ids IS NULL
+    ), kept_task AS (
+        UPDATE tasks t SET status = 'Pending', leased_by = NULL, lease_id = NULL, attempt_until = NULL,
+            payload = jsonb_build_object('checks', h.ids), run_after = engine_now() + policy_held_rest()
+        FROM mine d, held h WHERE t.id = d.id AND h.ids IS NOT NULL
     ), later AS (
         UPDATE endpoint_health_checks c SET next_check_at = m.now, probe_task = NULL
         FROM met m WHERE m.outcome = 'later' AND c.id = m.id
@@ -71,11 +80,11 @@ LANGUAGE sql SECURITY DEFINER AS $$
         FROM met s WHERE s.outcome <> 'later' AND s.is_moved
     )
     SELECT s.id, s.endpoint, s.status_before, s.status, s.reason FROM met s WHERE s.outcome <> 'later' AND s.is_moved
-    UNION ALL SELECT '', '', '', '', '' FROM done
+    UNION ALL SELECT '', '', '', '', '' FROM mine
 $$;
 
--- Due checks become one task; one whose task has not ended is due again an interval later.  What somebody holds is met by
--- the next run.
+-- Due checks become one task; one whose task has not ended is due again an interval later, unless that task failed and rests
+-- for longer.  What somebody holds is met by the next run.
 CREATE FUNCTION duty_health_checks(p_limit int) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE v_now timestamptz := engine_now(); v_task text := id_new('task'); v_ids text[]; v_taken text[];
@@ -85,7 +94,8 @@ BEGIN
     IF v_ids IS NULL THEN RETURN 0; END IF;
     WITH moved AS (
         UPDATE endpoint_health_checks c SET next_check_at = v_now + make_interval(secs => c.check_interval_seconds),
-            probe_task = CASE WHEN EXISTS (SELECT 1 FROM tasks t WHERE t.id = c.probe_task AND t.status <> 'Failed')
+            probe_task = CASE WHEN EXISTS (SELECT 1 FROM tasks t WHERE t.id = c.probe_task AND (t.status = 'Running'
+                    OR t.status = 'Pending' AND t.run_after <= v_now + make_interval(secs => c.check_interval_seconds)))
                 THEN c.probe_task ELSE v_task END
         FROM unnest(v_ids) AS u (id) WHERE c.id = u.id RETURNING c.id, c.probe_task)
     SELECT array_agg(m.id) FILTER (WHERE m.probe_task = v_task) INTO v_taken FROM moved m;
