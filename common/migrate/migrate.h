@@ -21,7 +21,7 @@
 
 /* The migration this program was written for; a test compares it with the
  * directory. */
-#define MIGRATE_SCHEMA_VERSION "0018_asked_runs"
+#define MIGRATE_SCHEMA_VERSION "0019_crl_keys"
 
 /*
  * Functions of other versions that nothing used for grace_ms are removed.

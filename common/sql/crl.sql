@@ -23,7 +23,7 @@ SELECT r.serial, r.revoked_at, r.reason, r.is_over FROM crl_revocations($1, $2::
 
 -- name: crl_store :one
 SELECT crl_store($1, $2::bigint, $3, $4::bytea, $5::bigint, to_timestamp($6::bigint), to_timestamp($7::bigint), $8::int, $9,
-    $10, $11::pg_snapshot, $12::int, $13, $14) AS outcome;
+    $10, $11::pg_snapshot, $12::int, $13, $14, $15) AS outcome;
 
 -- These two and the revocations share a transaction.
 -- name: crl_fetch_begin :many

@@ -162,7 +162,7 @@ WHERE EXISTS (SELECT 1 FROM wanted) AND CASE
     WHEN k.name = 'database_behind' THEN k.detail IN (SELECT i.id FROM cas i)
     WHEN k.name IN ('crl_ended', 'ocsp_failing', 'ocsp_responder_ending') THEN k.subject IN (SELECT a.list FROM ca_certificates a
         WHERE a.issuer_id IN (SELECT i.id FROM cas i) UNION ALL SELECT i.id FROM cas i)
-    WHEN k.name IN ('crl_not_fetched', 'crl_incomplete') THEN k.subject IN (SELECT i.id FROM cas i)
+    WHEN k.name IN ('crl_not_fetched', 'crl_incomplete', 'crl_other_key') THEN k.subject IN (SELECT i.id FROM cas i)
     WHEN k.name = 'replacement_stopped' THEN k.subject IN (SELECT r.id FROM replacements r WHERE r.from_issuer_id IN (SELECT i.id FROM cas i))
     WHEN k.name IN ('notification_dead', 'notification_unsent') THEN k.subject IN (SELECT n.id FROM notification_events n
         WHERE n.certificate_id IN (SELECT i.id FROM its i))

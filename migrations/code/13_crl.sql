@@ -171,10 +171,10 @@ $$;
 -- The task is done: its list is kept unless a later one stands there already.  Outcomes: stored, older (noted with
 -- p_why_older), lost.  One that was fetched may be the one that is there, and numbers of another key's lists say nothing, nor
 -- does that of one that has ended.
--- p_lacks: which revocations are not in it, for people.
+-- p_lacks: which revocations are not in it, for people.  p_others: which certificates in use another key signed, likewise.
 CREATE FUNCTION crl_store(p_worker text, p_lease bigint, p_task text, p_der bytea, p_number bigint, p_this timestamptz,
     p_next timestamptz, p_revoked int, p_etag text, p_ca text, p_snapshot pg_snapshot, p_ms int, p_why_older text,
-    p_lacks text DEFAULT NULL) RETURNS text
+    p_lacks text DEFAULT NULL, p_others text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE v_issuer text; v_list text; v_kind text; v_now timestamptz := engine_now(); v_stored bool;
 BEGIN
@@ -184,12 +184,15 @@ BEGIN
     -- What failed before it is over now, and no more to be told of.
     DELETE FROM tasks f WHERE f.subject = v_list AND f.kind IN ('crl_build', 'crl_fetch') AND f.status = 'Failed';
     INSERT INTO crl_cache AS k (list, issuer_id, crl_der, crl_number, this_update, next_update, generated_at,
-        generation_duration_ms, revoked_count, etag, ca_fingerprint, snapshot)
-    VALUES (v_list, v_issuer, p_der, p_number, p_this, p_next, v_now, p_ms, p_revoked, p_etag, p_ca, p_snapshot)
+        generation_duration_ms, revoked_count, etag, ca_fingerprint, snapshot, other_keys, other_keys_since)
+    VALUES (v_list, v_issuer, p_der, p_number, p_this, p_next, v_now, p_ms, p_revoked, p_etag, p_ca, p_snapshot, p_others,
+        CASE WHEN p_others IS NOT NULL THEN v_now END)
     ON CONFLICT (list) DO UPDATE SET crl_der = excluded.crl_der, crl_number = excluded.crl_number,
         this_update = excluded.this_update, next_update = excluded.next_update, generated_at = excluded.generated_at,
         generation_duration_ms = excluded.generation_duration_ms, revoked_count = excluded.revoked_count,
-        etag = excluded.etag, ca_fingerprint = excluded.ca_fingerprint, snapshot = excluded.snapshot, updated_at = v_now
+        etag = excluded.etag, ca_fingerprint = excluded.ca_fingerprint, snapshot = excluded.snapshot, updated_at = v_now,
+        other_keys = excluded.other_keys,
+        other_keys_since = CASE WHEN excluded.other_keys IS NOT NULL THEN coalesce(k.other_keys_since, excluded.other_keys_since) END
         WHERE CASE v_kind WHEN 'crl_fetch' THEN k.this_update <= excluded.this_update
                 AND (k.crl_number <= excluded.crl_number OR k.ca_fingerprint <> excluded.ca_fingerprint OR k.next_update <= v_now)
             ELSE k.crl_number < excluded.crl_number END;

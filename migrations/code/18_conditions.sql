@@ -77,6 +77,8 @@ ORDER BY k.next_update LIMIT policy_condition_rows())
 UNION ALL (SELECT CASE WHEN e.succeeded THEN 'crl_incomplete' ELSE 'crl_not_fetched' END, i.id, e.started_at, e.error
 FROM issuers i CROSS JOIN LATERAL (SELECT n.* FROM crl_generation_events n WHERE n.issuer_id = i.id ORDER BY n.id DESC LIMIT 1) e
 WHERE i.enabled AND crl_is_fetched(i) AND e.error IS NOT NULL ORDER BY e.started_at LIMIT policy_condition_rows())
+UNION ALL (SELECT 'crl_other_key', i.id, k.other_keys_since, k.other_keys FROM issuers i JOIN crl_cache k ON k.list = i.id
+WHERE i.enabled AND crl_is_fetched(i) AND k.other_keys IS NOT NULL ORDER BY k.other_keys_since LIMIT policy_condition_rows())
 UNION ALL (SELECT CASE WHEN r.not_after > engine_now() THEN 'ocsp_responder_ending' ELSE 'ocsp_failing' END, f.list, f.since, f.why
 FROM ocsp_responder_faults f LEFT JOIN ocsp_responders r ON r.list = f.list
 WHERE f.failed_at > engine_now() - policy_condition_ocsp() ORDER BY f.since LIMIT policy_condition_rows())

@@ -80,6 +80,8 @@ SCENES = {
     "crl_ended": ([CA.format("200 days"), CRL], "iss-local"),
     "crl_incomplete": ([sql.format("true") for sql in FETCHED], "iss-local"),
     "crl_not_fetched": ([sql.format("false") for sql in FETCHED], "iss-local"),
+    "crl_other_key": ([FETCHED[0], CRL, "UPDATE crl_cache SET other_keys = 'why', other_keys_since = now(), next_update = now() + interval '1 day'"],
+                      "iss-local"),
     "ocsp_failing": ([CA.format("200 days"), NO_RESPONDER], "iss-local"),
     "ocsp_responder_ending": ([CA.format("200 days"), RESPONDER, NO_RESPONDER], "iss-local"),
     "deployment_failing": ([ACTIVE, VERSION, MAPPED.format(2)], "mc-x"),

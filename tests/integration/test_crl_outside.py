@@ -63,6 +63,12 @@ class Ca:
                 .not_valid_before(now - HOUR).not_valid_after(now + 24 * HOUR)
                 .add_extension(x509.BasicConstraints(is_ca, None), True).sign(self.key, hashes.SHA256()).public_bytes(PEM).decode())
 
+    def fingerprint(self):
+        """Of the CA's certificate that its certificates are known with."""
+        pem = self.plane.value("SELECT c.pem FROM certificate_chains c JOIN certificate_versions v ON v.chain_id = c.id WHERE v.issuer_id = %s "
+                               "ORDER BY c.id DESC LIMIT 1", self.id)
+        return x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256()).hex()
+
     def issued(self, serial=1, chain=True, id=None):
         """A certificate of it is known here."""
         leaf = self.signed(x509.Name([]), ec.generate_private_key(ec.SECP256R1()), False, serial or 1)
@@ -244,14 +250,27 @@ def test_a_ca_that_counts_anew_is_served_again_once_the_list_has_ended(kept):
 
 def test_a_ca_with_another_key_is_known_by_one_certificate_of_thousands(plane, kept):
     """Its serials are random: the only one by the new key may be the lowest."""
+    before = kept.fingerprint()
     plane.query("INSERT INTO certificate_versions (id, certificate_id, serial_number, not_before, not_after, fingerprint_sha256, pem_chain, issuer_id, "
                 "job_id, chain_id) SELECT 'certver-0-' || v.issuer_id || n, v.certificate_id, lpad(to_hex(n + 100), 40, 'f'), v.not_before, v.not_after, '', v.pem_chain, "
                 "v.issuer_id, 'x', v.chain_id FROM certificate_versions v, generate_series(1, policy_crl_chains_looked()) n WHERE v.issuer_id = %s", kept.id)
     kept.key = ec.generate_private_key(ec.SECP256R1())
     kept.issued(serial=0, id=plane.value("SELECT id_new('certver')"))
     der = kept.makes(number=1, age=HOUR / 4)
+    assert kept.conditions() == {}
     kept.rested(hours=13)
     kept.wait_served(der)
+    # What the key before signed has no list now, and that is said for as long as it is in use.
+    told = wait_for(kept.conditions, 30, "the condition")
+    assert list(told) == ["crl_other_key"] and before in told["crl_other_key"], told
+    since, = plane.query("SELECT since FROM conditions WHERE name = 'crl_other_key' AND subject = %s", kept.id)
+    runs = kept.runs()
+    kept.rested(hours=13)
+    wait_for(lambda: kept.runs() > runs and kept.event()[0], 30, "another run")
+    assert plane.query("SELECT since FROM conditions WHERE name = 'crl_other_key' AND subject = %s", kept.id) == [since]
+    plane.query("DELETE FROM certificate_versions WHERE issuer_id = %s AND serial_number <> %s", kept.id, f"{0:040x}")
+    kept.rested(hours=13)
+    wait_for(lambda: not kept.conditions(), 30, "its end")
 
 
 SAID = [("echo one >&2; echo 'the CA is closed' >&2; exit 7", 'crl_script ended with status 7: "the CA is closed"'),

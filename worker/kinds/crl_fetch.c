@@ -186,6 +186,7 @@ keep(struct op *op)
 	    .ca_fingerprint = f->list.ca_fingerprint,
 	    .snapshot = f->snapshot,
 	    .lacks = f->list.lacks,
+	    .others = f->list.others,
 	    .began_ms = f->began_ms,
 	};
 
@@ -227,6 +228,9 @@ fetch_stored(struct op *op)
 	if (f->list.lacks)
 		log_warn("CRL-LACKS", "issuer %s: %s", t->issuer_id,
 		    f->list.lacks);
+	if (f->list.others)
+		log_warn("CRL-OTHER-KEY", "issuer %s: %s", t->issuer_id,
+		    f->list.others);
 	log_info("CRL-DONE",
 	    "list %s of its own CA: number %" PRId64 ", %zu revoked, %s",
 	    t->subject, f->list.number, f->list.nentries, outcome);

@@ -35,7 +35,7 @@ crl_keep(struct op *op, const struct crl_made *m, op_step *stored)
 	    op_printf(op, "%zu", m->nentries),
 	    op_printf(op, "W/\"%.*s\"", ETAG_DIGITS, digest), m->ca_fingerprint,
 	    m->snapshot, number_text(op, clock_boot_ms() - m->began_ms),
-	    m->why_older, m->lacks);
+	    m->why_older, m->lacks, m->others);
 }
 
 /* On the task: its op's own state is its kind's. */

@@ -16,7 +16,9 @@ struct crl_made {
 	const char *snapshot; /* the revocations it can know of */
 	const char *why_older;
 	const char *lacks; /* NULL: nothing that it should have */
-	int64_t began_ms;  /* by clock_boot_ms */
+	/* Whose certificates in use it is no list of; NULL: nobody's. */
+	const char *others;
+	int64_t began_ms; /* by clock_boot_ms */
 };
 
 /* stored has a row with "outcome". */

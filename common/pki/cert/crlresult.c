@@ -18,7 +18,8 @@ struct reading {
 	const struct crlresult_rules *rules;
 	struct crlresult *out;
 	struct crlscan scan;
-	X509_CRL *crl; /* but for its entries */
+	X509_CRL *crl;     /* but for its entries */
+	EVP_PKEY *its_key; /* which signed it */
 	const char *why;
 };
 
@@ -160,6 +161,7 @@ check_signer(struct reading *r, X509 *ca)
 		return refuse(r, "its CA's certificate cannot be read");
 	memcpy(r->out->ca_fingerprint, info.fingerprint_sha256,
 	    sizeof(r->out->ca_fingerprint));
+	r->its_key = X509_get_pubkey(ca);
 	return RC_OK;
 }
 
@@ -198,6 +200,73 @@ check_whose(struct reading *r)
 				 "chain written after each certificate");
 	return refuse(r, "it is not signed by the CA that issued the "
 			 "certificates, or not under its name");
+}
+
+/* --- whose it is not --- */
+
+/* A list is of one key and name (RFC 5280 section 5): of what the CA signed by
+ * another it says nothing, whatever stands in it. */
+static bool
+is_of(const struct reading *r, X509 *ca)
+{
+	return X509_NAME_cmp(X509_CRL_get_issuer(r->crl),
+		   X509_get_subject_name(ca)) == 0 &&
+	       EVP_PKEY_eq(X509_get0_pubkey(ca), r->its_key) == 1;
+}
+
+/* The CA of these certificates, unless the list is of it or the first of them
+ * has ended. */
+static X509 *
+other_ca(const struct reading *r, X509 *const certs[], size_t n)
+{
+	X509 *other = NULL;
+	int64_t ends = 0;
+
+	if (n == 0 || cert_time(X509_get0_notAfter(certs[0]), &ends) != RC_OK ||
+	    ends <= r->rules->now_unix)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		if (!is_the_ca(certs[0], certs[i]))
+			continue;
+		if (is_of(r, certs[i]))
+			return NULL;
+		other = certs[i];
+	}
+	return other;
+}
+
+static void
+note_other(struct reading *r, X509 *ca)
+{
+	const char **words = &r->out->others;
+	struct cert_info info;
+	rc ret = cert_read(r->a, ca, &info);
+
+	if (ret != RC_OK || (*words && strstr(*words, info.fingerprint_sha256)))
+		return;
+	*words =
+	    *words
+		? arena_printf(r->a, "%s, %s", *words, info.fingerprint_sha256)
+		: arena_printf(r->a,
+		      "certificates are in use that another key or name "
+		      "of the CA signed, and a list is of one key: that "
+		      "of the CA's certificate with SHA-256 %s",
+		      info.fingerprint_sha256);
+}
+
+static void
+find_others(struct reading *r)
+{
+	for (size_t i = 0; i < r->rules->nissued; i++) {
+		X509 *certs[CERTS_MAX];
+		size_t n = read_certs(r->a, r->rules->issued[i], certs);
+		X509 *other = other_ca(r, certs, n);
+
+		if (other)
+			note_other(r, other);
+		for (size_t k = 0; k < n; k++)
+			X509_free(certs[k]);
+	}
 }
 
 /* --- what it is --- */
@@ -367,7 +436,10 @@ crlresult_read(struct arena *a, const struct crlresult_rules *rules,
 		ret = check_newer(&r);
 	if (ret == RC_OK)
 		ret = check_entries(&r);
+	if (ret == RC_OK)
+		find_others(&r);
 	X509_CRL_free(r.crl);
+	EVP_PKEY_free(r.its_key);
 	ERR_clear_error();
 	if (ret == RC_OK)
 		*out = result;

@@ -48,6 +48,9 @@ struct crlresult {
 	/* For people: what is revoked here and does not stand in it; NULL where
 	 * all does. */
 	const char *lacks;
+	/* For people: that what is issued is in use still by another key or
+	 * name of the CA, for which this is no list; NULL where none is. */
+	const char *others;
 };
 
 /*

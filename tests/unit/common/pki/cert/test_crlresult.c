@@ -52,8 +52,9 @@ pem_of(X509 *x)
 	return pem;
 }
 
+/* ends: 0: as the fixture has it. */
 static const char *
-issue(X509 *by, const char *kind)
+issue_until(X509 *by, const char *kind, int64_t ends)
 {
 	static const struct fixture_ext exts[] = {{NID_basic_constraints,
 						      "CA:FALSE"},
@@ -62,10 +63,18 @@ issue(X509 *by, const char *kind)
 	const char *text;
 
 	CHECK(X509_set_issuer_name(leaf, X509_get_subject_name(by)));
+	if (ends != 0)
+		CHECK(ASN1_TIME_set(X509_getm_notAfter(leaf), ends) != NULL);
 	CHECK(X509_sign(leaf, fixture_key(kind), EVP_sha256()) > 0);
 	text = arena_printf(a, "%s%s", pem_of(leaf), pem_of(by));
 	X509_free(leaf);
 	return text;
+}
+
+static const char *
+issue(X509 *by, const char *kind)
+{
+	return issue_until(by, kind, 0);
 }
 
 static void
@@ -338,6 +347,54 @@ test_whose(void)
 	X509_free(weak);
 }
 
+static const char *
+others_of(const struct crlresult_rules *k, const struct plan *plan)
+{
+	struct span der = make(plan);
+	struct crlresult out;
+	const char *why = "";
+
+	CHECK_INT(crlresult_read(a, k, (const char *)der.p, der.len, &out,
+		      &why),
+	    RC_OK);
+	return out.others;
+}
+
+/* Whose certificates it is no list of. */
+static void
+test_another_key(void)
+{
+	static const struct plan old = {0}, new = {.signer = "P-384"};
+	X509 *next = fixture_ca(fixture_key("P-384"), "Test CA", ca_exts);
+	X509 *again = fixture_ca(fixture_key("P-256"), "Test CA", ca_exts);
+	const char *all[] = {issue(next, "P-384"), issued[0],
+	    issue(again, "P-256")};
+	const char *ended[] = {all[0], issue_until(ca, "P-256", NOW)};
+	struct crlresult_rules k = rules();
+	struct cert_info was, is;
+
+	CHECK_INT(cert_read(a, ca, &was), RC_OK);
+	CHECK_INT(cert_read(a, next, &is), RC_OK);
+	CHECK(others_of(&k, &old) == NULL);
+	k.issued = all;
+	k.nissued = 2;
+	CHECK(strstr(others_of(&k, &new), was.fingerprint_sha256));
+	CHECK(!strstr(others_of(&k, &new), is.fingerprint_sha256));
+	/* It is the key that counts: a CA may have another certificate of it.
+	 */
+	k.nissued = 3;
+	CHECK(strstr(others_of(&k, &old), is.fingerprint_sha256));
+	CHECK(!strstr(others_of(&k, &old), was.fingerprint_sha256));
+	/* What has ended is in use no more. */
+	k.issued = ended;
+	k.nissued = 2;
+	CHECK(others_of(&k, &new) == NULL);
+	ended[1] = issue_until(ca, "P-256", NOW + 1);
+	CHECK(others_of(&k, &new) != NULL);
+	X509_free(next);
+	X509_free(again);
+}
+
 static void
 test_an_older_one(void)
 {
@@ -423,6 +480,7 @@ lists_are_judged(void)
 	with_ca(test_lists);
 	with_ca(test_bytes);
 	with_ca(test_whose);
+	with_ca(test_another_key);
 	with_ca(test_an_older_one);
 	with_ca(test_what_it_lacks);
 }
