@@ -157,6 +157,9 @@ int db_col(const struct db_result *r, const char *name);
 bool db_is_null(const struct db_result *r, size_t row, int col);
 /* "" for NULL. */
 const char *db_text(const struct db_result *r, size_t row, int col);
+/* Of the column of that name, copied to the arena; NULL for NULL. */
+const char *db_text_copy(struct arena *a, const struct db_result *r, size_t row,
+    const char *name);
 int64_t db_i64(const struct db_result *r, size_t row, int col);
 bool db_bool(const struct db_result *r, size_t row, int col);
 

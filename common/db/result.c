@@ -81,6 +81,16 @@ db_text(const struct db_result *r, size_t row, int col)
 	return PQgetvalue(pg(r), cell(r, row, col), col);
 }
 
+const char *
+db_text_copy(struct arena *a, const struct db_result *r, size_t row,
+    const char *name)
+{
+	int col = db_col(r, name);
+
+	return db_is_null(r, row, col) ? NULL
+				       : arena_strdup(a, db_text(r, row, col));
+}
+
 int64_t
 db_i64(const struct db_result *r, size_t row, int col)
 {

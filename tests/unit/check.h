@@ -32,6 +32,18 @@ static jmp_buf check_jump;
 			longjmp(check_jump, 1); \
 		} \
 	} while (0)
+/* Why something was refused holds these words; NULL: it was not. */
+#define CHECK_WHY(got, words) \
+	do { \
+		const char *check_g = (got), *check_w = (words); \
+		if (check_w ? !check_g || !strstr(check_g, check_w) \
+			    : check_g != NULL) { \
+			printf("  %s:%d: refused for \"%s\", not \"%s\"\n", \
+			    __FILE__, __LINE__, check_g ? check_g : "(taken)", \
+			    check_w ? check_w : "(taken)"); \
+			longjmp(check_jump, 1); \
+		} \
+	} while (0)
 #define CHECK_INT(got, want) \
 	do { \
 		long long check_g = (long long)(got); \

@@ -16,17 +16,6 @@ limit_of(struct op *op, const struct db_result *rows, size_t i,
 					: db_i64(rows, i, col);
 }
 
-static const char *
-text_of(struct op *op, const struct db_result *rows, size_t i,
-    const char *column)
-{
-	int col = db_col(rows, column);
-
-	return db_is_null(rows, i, col)
-		   ? NULL
-		   : arena_strdup(op_arena(op), db_text(rows, i, col));
-}
-
 /* NULL, or what whoever runs the server has to do. */
 static const char *
 missing(const struct db_result *rows, size_t i)
@@ -71,9 +60,9 @@ acme_profile_read(struct op *op, const struct db_result *rows, size_t i,
 		return false;
 	}
 	eab = db_col(rows, "acme_eab_required");
-	out->issuer_id = text_of(op, rows, i, "issuer_id");
-	out->owner_id = text_of(op, rows, i, "acme_owner_id");
-	out->policy_id = text_of(op, rows, i, "policy_id");
+	out->issuer_id = db_text_copy(op_arena(op), rows, i, "issuer_id");
+	out->owner_id = db_text_copy(op_arena(op), rows, i, "acme_owner_id");
+	out->policy_id = db_text_copy(op_arena(op), rows, i, "policy_id");
 	out->is_challenged =
 	    strcmp(db_text(rows, i, db_col(rows, "acme_auth_mode")),
 		"challenge") == 0;

@@ -210,27 +210,17 @@ keys_read(struct op *op)
 
 /* --- who has signed it --- */
 
-static const char *
-text_of(struct op *op, const struct db_result *rows, size_t i, const char *name)
-{
-	int col = db_col(rows, name);
-
-	return db_is_null(rows, i, col)
-		   ? NULL
-		   : arena_strdup(op_arena(op), db_text(rows, i, col));
-}
-
 static void
 read_account(struct op *op, const struct db_result *rows, size_t i)
 {
 	struct acme_request *r = &state_of(op)->r;
 
-	r->account_id = text_of(op, rows, i, "account_id");
-	r->account_status = text_of(op, rows, i, "status");
-	r->account_contact = text_of(op, rows, i, "contact");
-	r->account_owner_id = text_of(op, rows, i, "owner_id");
-	r->account_pem = text_of(op, rows, i, "jwk_pem");
-	r->profile = text_of(op, rows, i, "profile");
+	r->account_id = db_text_copy(op_arena(op), rows, i, "account_id");
+	r->account_status = db_text_copy(op_arena(op), rows, i, "status");
+	r->account_contact = db_text_copy(op_arena(op), rows, i, "contact");
+	r->account_owner_id = db_text_copy(op_arena(op), rows, i, "owner_id");
+	r->account_pem = db_text_copy(op_arena(op), rows, i, "jwk_pem");
+	r->profile = db_text_copy(op_arena(op), rows, i, "profile");
 }
 
 /* RFC 8555 section 6.2: POST-as-GET has an empty payload, others an object. */
