@@ -281,24 +281,13 @@ stop(void *self, struct daemon *d)
 }
 
 static void
-on_settled(void *arg)
-{
-	loop_stop(arg);
-}
-
-static void
 finish(void *self, struct daemon *d)
 {
 	struct server *s = self;
-	rc ret;
 
 	http_server_free(s->http);
-	/* Ops that were cut are freed on the next turn, and still know what
-	 * api owns. */
-	loop_defer(d->loop, on_settled, d->loop);
-	ret = loop_run(d->loop);
-	if (ret != RC_OK)
-		log_error("LOOP", "the loop failed while stopping");
+	/* Ops that were cut still know what api owns. */
+	loop_settle(d->loop);
 	api_free(s->api);
 	tls_free(s->tls);
 	peer_nets_free(s->trusted_proxies);

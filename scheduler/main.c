@@ -340,6 +340,7 @@ finish(void *self, struct daemon *d)
 
 	duties_free(s->duties);
 	dispatch_free(s->dispatch);
+	loop_settle(d->loop); /* their ops, before what those use */
 	beat_free(s->beat);
 	leader_free(s->leader);
 	bus_server_free(s->bus);

@@ -413,6 +413,7 @@ finish(void *self, struct daemon *d)
 	bus_client_free(bus);
 	slots_free(w->slots);
 	host_try_free(w->host_try);
+	loop_settle(d->loop); /* an order under way knows its call */
 	host_faults_free(w->host);
 	responders_free(w->responders);
 	local_cas_free(w->cas);
@@ -422,6 +423,7 @@ finish(void *self, struct daemon *d)
 	token_memory_free(w->tokens);
 	vault_tokens_free(w->vault);
 	stepca_keys_free(w->stepca);
+	loop_settle(d->loop);
 	http_out_free(w->issuer_http);
 	network_fini(&w->network);
 	watch_fini(&w->watch);

@@ -10,8 +10,8 @@
 
 /* A simulated turn that defers for ever is our bug, not a long run. */
 enum { SIM_MAX_TURNS = 1000000 };
-/* What loop_free still runs: enough for ops to end and be freed. */
-enum { FREE_MAX_TURNS = 64 };
+/* Enough for ops to end and be freed. */
+enum { SETTLE_MAX_TURNS = 64 };
 
 static void loop_turn(evutil_socket_t fd, short what, void *arg);
 
@@ -95,15 +95,20 @@ loop_turn(evutil_socket_t fd, short what, void *arg)
 }
 
 void
+loop_settle(struct loop *l)
+{
+	for (int i = 0; l->calls.n > 0 && i < SETTLE_MAX_TURNS; i++)
+		run_calls(l);
+}
+
+void
 loop_free(struct loop *l)
 {
 	struct loop_guest *g;
 
 	if (!l)
 		return;
-	/* Frees that were deferred in the last turn happen now. */
-	for (int i = 0; l->calls.n > 0 && i < FREE_MAX_TURNS; i++)
-		run_calls(l);
+	loop_settle(l);
 	while ((g = LIST_FIRST(&l->guests))) {
 		LIST_REMOVE(g, entry);
 		g->leave(g);

@@ -45,6 +45,10 @@ bool timer_is_armed(const struct timer *t);
 /* fn(arg) runs on the next turn, in order: results that are ready at once
  * and objects that must not be freed inside their own callback. */
 void loop_defer(struct loop *l, loop_fn *fn, void *arg);
+/* Runs what was deferred, and what that defers, without waiting for anything
+ * else: at the end of a process ops that were aborted are freed by it, before
+ * what they use is. */
+void loop_settle(struct loop *l);
 
 /* fn(arg) runs on the loop when the signal arrives.  Once per signal. */
 rc loop_on_signal(struct loop *l, int signo, loop_fn *fn, void *arg) MUST_CHECK;

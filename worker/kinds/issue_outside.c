@@ -40,6 +40,7 @@ issue_outside(struct op *op)
 
 	o->op = op;
 	o->job = &b->jobs[0];
+	o->order_anew = outside_place;
 	b->outside_state = o;
 	/* Until the database says what is known of an order. */
 	for (size_t i = 0; i < b->n; i++)

@@ -42,6 +42,7 @@ struct outside { /* beside the batch, in the arena */
 	const char *config, *order_state; /* of the job's row */
 	bool was_placed;                  /* by this attempt */
 	const char *unsure_words; /* why it is unknown what came of that */
+	op_step *order_anew;      /* where a look-up found no order */
 	bool is_last;             /* attempts are used up by one more failure */
 	/* what is known of an order that the CA has */
 	const char *order_id; /* "": nothing */

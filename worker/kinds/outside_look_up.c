@@ -160,7 +160,7 @@ no_order(struct op *op)
 			o->unsure_words));
 	log_info("ORDER-NONE", "%s: the CA has no such order, it is placed",
 	    o->job->id);
-	return op_goto(op, outside_place);
+	return op_goto(op, o->order_anew);
 }
 
 static enum op_next

@@ -255,6 +255,24 @@ sigpipe_is_ignored(void)
 }
 
 static void
+on_defer_one(void *arg)
+{
+	loop_defer(loop, on_mark, arg);
+}
+
+static void
+settling_runs_what_was_deferred_and_what_that_defers(void)
+{
+	begin();
+	loop_defer(loop, on_defer_one, "s");
+	loop_settle(loop);
+	CHECK_STR(trace, "s");
+	loop_settle(loop);
+	CHECK_STR(trace, "s");
+	loop_free(loop);
+}
+
+static void
 free_runs_what_was_deferred(void)
 {
 	begin();
@@ -272,4 +290,6 @@ CHECK_MAIN(CHECK_ROW(defer_runs_in_order_on_a_later_turn),
     CHECK_ROW(timers_count_real_milliseconds),
     CHECK_ROW(stop_before_run_is_not_forgotten),
     CHECK_ROW(signal_runs_on_the_loop_once_per_signal),
-    CHECK_ROW(sigpipe_is_ignored), CHECK_ROW(free_runs_what_was_deferred))
+    CHECK_ROW(sigpipe_is_ignored),
+    CHECK_ROW(settling_runs_what_was_deferred_and_what_that_defers),
+    CHECK_ROW(free_runs_what_was_deferred))
