@@ -465,10 +465,15 @@ def test_command(fleet):
     assert fleet.cli("events", "--for", "1", CERTCTL_API_KEY="no-such-key-0123456789abcdef").returncode == 4
 
 
+def heed_interrupts():
+    """What a shell runs in the background passes it on that they are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_watch(fleet):
     """Prints again what changed, until it is told to stop."""
     process = subprocess.Popen([BUILD / "cli" / "certctl", "certs", "get", "cert 41", "--watch", "-o", "json", "--fields", "id,environment"],
-                               stdout=subprocess.PIPE, text=True, env=fleet.cli_env())
+                               stdout=subprocess.PIPE, text=True, env=fleet.cli_env(), preexec_fn=heed_interrupts)
     with process:
         seen = [process.stdout.readline()]
         flip(fleet, "mc-41", "watched")
