@@ -11,6 +11,16 @@
 static void
 put_option(struct arena *a, struct json_w *w, const struct option *o)
 {
+	static const char *const forms[] = {
+	    [OPTION_PLAIN] = "plain",
+	    [OPTION_OWN] = "own",
+	    [OPTION_TEXTS] = "texts",
+	    [OPTION_INTS] = "ints",
+	    [OPTION_TAGS] = "tags",
+	    [OPTION_JSON] = "json",
+	    [OPTION_FILE] = "file",
+	};
+
 	json_w_open(w, '{');
 	json_w_kv(w, "flag", o->flag);
 	json_w_kv_opt(w, "brief", o->brief);
@@ -18,6 +28,10 @@ put_option(struct arena *a, struct json_w *w, const struct option *o)
 	json_w_kv(w, "help", o->help);
 	if (o->form != OPTION_OWN)
 		json_w_kv(w, "member", command_member(a, o));
+	json_w_kv(w, "form", forms[o->form]);
+	json_w_kv_opt(w, "null", o->null);
+	json_w_kv_opt(w, "sends", o->sends);
+	json_w_kv_opt(w, "default", o->dflt);
 	json_w_kv_bool(w, "required", o->is_required);
 	json_w_kv_bool(w, "many", o->is_many);
 	json_w_kv_bool(w, "query", o->is_query);
@@ -97,6 +111,8 @@ put_command(struct arena *a, struct json_w *w, const struct command *m)
 	json_w_kv_opt(w, "method", m->method);
 	json_w_kv_opt(w, "asks", m->asks);
 	json_w_kv_opt(w, "last_word", m->last_word);
+	json_w_kv_opt(w, "watches", m->watches);
+	json_w_kv_opt(w, "rows", m->rows);
 	json_w_kv_bool(w, "body", m->flags & COMMAND_BODY);
 	json_w_kv_bool(w, "offline", m->flags & COMMAND_OFFLINE);
 	json_w_kv_bool(w, "own", m->run != NULL);

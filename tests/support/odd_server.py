@@ -16,7 +16,8 @@ def _handler(answer, asked):
         protocol_version = "HTTP/1.1"
 
         def handle_one(self):
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked.bodies.append(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+            asked.headers.append(dict(self.headers))
             asked.append((self.command, self.path))
             status, body, *headers = answer(self.command, self.path)
             body = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
@@ -36,6 +37,18 @@ def _handler(answer, asked):
     return Handler
 
 
+class Asked(list):
+    """(method, path) of each request; beside it its body and headers."""
+
+    def __init__(self):
+        super().__init__()
+        self.bodies, self.headers = [], []
+
+    def forget(self):
+        for kept in (self, self.bodies, self.headers):
+            kept.clear()
+
+
 class OddServers:
     """Those of one test; the fleet's api_port is that of the last one."""
 
@@ -45,7 +58,7 @@ class OddServers:
 
     def serve(self, answer):
         """answer(method, path) is (status, body), and headers as pairs; a body is bytes or becomes JSON.  What was asked, as it grows."""
-        asked = []
+        asked = Asked()
         self.fleet.make_tls()
         self.fleet.api_port = free_port()
         server = http.server.ThreadingHTTPServer(("127.0.0.1", self.fleet.api_port), _handler(answer, asked))
