@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "cli/listing.h"
+#include "cli/listing_keys.h"
 #include "cli/near.h"
 #include "cli/out.h"
 #include "common/base/enc.h"
@@ -329,8 +329,7 @@ args_parse(struct cli *c, const struct command *all, size_t n, int argc,
 		return no_command(&p, NULL);
 	c->args = a;
 	*out = a->command;
-	exit_code = check_words(c, a);
-	return exit_code == EXIT_DONE ? listing_check(c) : exit_code;
+	return check_words(c, a);
 }
 
 void

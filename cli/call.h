@@ -25,6 +25,8 @@ bool call_is_dry(struct cli *c, const char *method, const char *path,
 /* The members that the row names, or all as JSON. */
 int call_show(struct cli *c, const struct answer *a);
 
+/* --- call_path.c --- */
+
 /* Each {} of path the next word, and what was given of the query behind it. */
 const char *call_path(struct cli *c, const char *path);
 /* The path with one more parameter. */

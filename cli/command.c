@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cli/listing.h"
+#include "cli/listing_keys.h"
 #include "common/base/attr.h"
 #include "common/base/buf.h"
 #include "common/base/enc.h"
@@ -299,45 +299,4 @@ command_value(struct arena *a, const char *takes, const char *value)
 	if (strstr(takes, "..") && !is_within(a, takes, value))
 		return NULL;
 	return value;
-}
-
-/* --- words that are nearly right --- */
-
-enum { NEAR_MAX = 40 };
-
-static bool
-is_same(char a, char b)
-{
-	return tolower((unsigned char)a) == tolower((unsigned char)b);
-}
-
-size_t
-command_distance(const char *a, const char *b)
-{
-	size_t d[NEAR_MAX + 1][NEAR_MAX + 1];
-	size_t n = strlen(a), m = strlen(b);
-
-	if (n > NEAR_MAX || m > NEAR_MAX)
-		return SIZE_MAX;
-	for (size_t i = 0; i <= n; i++)
-		d[i][0] = i;
-	for (size_t j = 0; j <= m; j++)
-		d[0][j] = j;
-	for (size_t i = 1; i <= n; i++) {
-		for (size_t j = 1; j <= m; j++) {
-			size_t best =
-			    d[i - 1][j - 1] + !is_same(a[i - 1], b[j - 1]);
-
-			if (d[i - 1][j] + 1 < best)
-				best = d[i - 1][j] + 1;
-			if (d[i][j - 1] + 1 < best)
-				best = d[i][j - 1] + 1;
-			if (i > 1 && j > 1 && is_same(a[i - 1], b[j - 2]) &&
-			    is_same(a[i - 2], b[j - 1]) &&
-			    d[i - 2][j - 2] + 1 < best)
-				best = d[i - 2][j - 2] + 1;
-			d[i][j] = best;
-		}
-	}
-	return d[n][m];
 }

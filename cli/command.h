@@ -143,8 +143,4 @@ const char *command_usage(struct arena *a, const struct command *m);
 const char *command_value(struct arena *a, const char *takes,
     const char *value);
 
-/* How many letters differ, in any case; a swap of two is one.  For "did you
- * mean". */
-size_t command_distance(const char *a, const char *b);
-
 #endif

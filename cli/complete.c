@@ -7,7 +7,7 @@
 
 #include "cli/args.h"
 #include "cli/command.h"
-#include "cli/listing.h"
+#include "cli/listing_keys.h"
 #include "cli/out.h"
 #include "common/json/json.h"
 

@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/command.h"
-#include "cli/listing.h"
+#include "cli/listing_keys.h"
 #include "cli/out.h"
 #include "common/json/json.h"
 

@@ -5,7 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/command.h"
-#include "cli/listing.h"
+#include "cli/listing_keys.h"
 #include "cli/out.h"
 #include "cli/term.h"
 #include "common/base/attr.h"

@@ -17,20 +17,6 @@
 
 struct cJSON;
 
-/* Of every list; up to one without a flag. */
-extern const struct option listing_options[];
-bool listing_is_filter(const struct option *o);
-bool listing_is_sort(const struct option *o);
-
-/* The row's option that a key of n bytes stands for: its flag's name or its
- * member's, with - or _.  NULL: none. */
-const struct option *listing_option(const struct command *m, const char *key,
-    size_t n);
-/* The ith key of --filter or field of --sort, NULL behind the last: first what
- * the server is asked, then what is looked at here (*out_is_here). */
-const char *listing_key(struct arena *a, const struct command *m, bool is_sort,
-    size_t i, bool *out_is_here);
-
 /* EXIT_USAGE with a message when this list has no such key or field, or not
  * with the pages that were asked for. */
 int listing_check(struct cli *c);

@@ -13,6 +13,7 @@
 #include "cli/complete.h"
 #include "cli/describe.h"
 #include "cli/help.h"
+#include "cli/listing.h"
 #include "cli/out.h"
 #include "cli/settings.h"
 #include "cli/talk.h"
@@ -32,6 +33,8 @@ run(struct cli *c, int argc, char **argv)
 	int exit_code;
 
 	exit_code = args_parse(c, commands, ncommands, argc, argv, &m);
+	if (exit_code == EXIT_DONE)
+		exit_code = listing_check(c);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	talk_about(arena_printf(c->arena, "%s%s%s", m->noun, m->verb ? " " : "",

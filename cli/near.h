@@ -15,6 +15,8 @@ struct near {
 	size_t distance;
 };
 
+/* How many letters differ, in any case; a swap of two is one. */
+size_t near_distance(const char *a, const char *b);
 void near_look(struct near *n, const char *candidate);
 /* "" or "; did you mean "before best"?", in the arena. */
 const char *near_ask(struct arena *a, const struct near *n, const char *before);

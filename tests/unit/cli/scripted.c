@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/args.h"
+#include "cli/listing.h"
 #include "cli/call.h"
 #include "cli/cli.h"
 #include "common/base/mem.h"
@@ -190,6 +191,8 @@ run(const char *line, bool as_json)
 		argv[argc++] = w;
 	capture_begin();
 	exit_code = args_parse(&c, commands, ncommands, argc, argv, &m);
+	if (exit_code == EXIT_DONE)
+		exit_code = listing_check(&c);
 	if (exit_code == EXIT_DONE)
 		exit_code = m->run ? m->run(&c) : call_run(&c);
 	capture_end();

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "cli/near.h"
 #include "tests/unit/check.h"
 #include "tests/unit/cli/capture.h"
 
@@ -378,11 +379,11 @@ a_word_may_stand_for_none(void)
 static void
 letters_that_differ_are_counted(void)
 {
-	CHECK_INT(command_distance("list", "list"), 0);
-	CHECK_INT(command_distance("list", "lsit"), 1);
-	CHECK_INT(command_distance("list", "lis"), 1);
-	CHECK_INT(command_distance("", "lis"), 3);
-	CHECK_INT(command_distance("get", "revoke"), 5);
+	CHECK_INT(near_distance("list", "list"), 0);
+	CHECK_INT(near_distance("list", "lsit"), 1);
+	CHECK_INT(near_distance("list", "lis"), 1);
+	CHECK_INT(near_distance("", "lis"), 3);
+	CHECK_INT(near_distance("get", "revoke"), 5);
 }
 
 /* --- the table itself --- */
