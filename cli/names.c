@@ -79,7 +79,8 @@ struct found {
 	const char *id; /* the last one's */
 	const char *all;
 	size_t n;
-	bool is_id; /* the word is one's id, and no name then */
+	bool is_id;    /* the word is one's id, and no name then */
+	bool is_known; /* the server answered with what it has */
 };
 
 static void
@@ -91,6 +92,7 @@ look_in(struct cli *c, const char *path, const char *rows, const char *name,
 
 	if (a.status != 200 || !a.json)
 		return; /* what was refused at first is told */
+	f->is_known = true;
 	cJSON_ArrayForEach(item, json_get(a.json, rows))
 	{
 		const char *id = NULL;
@@ -105,6 +107,14 @@ look_in(struct cli *c, const char *path, const char *rows, const char *name,
 		f->id = id;
 		f->n++;
 	}
+}
+
+/* Whether the server takes it for an id: others it refuses unread. */
+static bool
+may_be_id(const char *word)
+{
+	return word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS"
+				 "TUVWXYZ0123456789._:-")] == '\0';
 }
 
 static int
@@ -133,7 +143,11 @@ change_name(struct cli *c, const char *noun, const char **value)
 	}
 	if (f.n == 1)
 		*value = f.id;
-	return EXIT_DONE;
+	if (f.n > 0 || !f.is_known || may_be_id(*value))
+		return EXIT_DONE;
+	/* It cannot be an id, as which the server would refuse it unread. */
+	out_error("none of the %s has the name \"%s\"", noun, *value);
+	return EXIT_NOT_FOUND;
 }
 
 /* What was looked up before in this run. */
@@ -150,14 +164,6 @@ struct changing {
 	const struct cJSON *unknown; /* these certificates alone; or NULL */
 	size_t left;                 /* how many may be looked for */
 };
-
-/* Whether the server takes it for an id: others it refuses unread. */
-static bool
-may_be_id(const char *word)
-{
-	return word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS"
-				 "TUVWXYZ0123456789._:-")] == '\0';
-}
 
 static bool
 is_id(struct cli *c, const char *noun, const char *word)

@@ -212,6 +212,21 @@ names_of_a_body_are_ids_too(void)
 	CHECK_STR(scripted_body(), "{\"role_id\":\"r-1\"}");
 }
 
+/* What can be no id is one that is not found. */
+static void
+a_name_that_nothing_has_is_not_found(void)
+{
+	scripted_begin();
+	scripted_answer("GET /api/v1/teams/b%2Fc", 400, "{}");
+	scripted_answer("GET /api/v1/teams?q=b%2Fc", 200, "{\"data\":[]}");
+	CHECK_INT(scripted_run("teams get b/c"), EXIT_NOT_FOUND);
+	CHECK(strstr(captured_err(), "none of the teams has the name \"b/c\""));
+	scripted_begin();
+	scripted_answer("GET /api/v1/teams/b%2Fc", 400, "{}");
+	scripted_answer("GET /api/v1/teams?q=b%2Fc", 403, "{}");
+	CHECK_INT(scripted_run("teams get b/c"), EXIT_FAILED);
+}
+
 /* One that is no more is among the retired. */
 static void
 an_agent_is_found_by_its_whole_name(void)
@@ -253,5 +268,6 @@ CHECK_MAIN(CHECK_ROW(a_path_has_its_words_and_its_query),
     CHECK_ROW(a_dry_run_sends_nothing),
     CHECK_ROW(what_cannot_be_undone_is_asked_about),
     CHECK_ROW(a_name_stands_for_its_id), CHECK_ROW(names_of_a_body_are_ids_too),
+    CHECK_ROW(a_name_that_nothing_has_is_not_found),
     CHECK_ROW(an_agent_is_found_by_its_whole_name),
     CHECK_ROW(pages_are_one_list))
