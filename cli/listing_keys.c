@@ -79,7 +79,8 @@ listing_column(const struct command *m, const char *key, size_t n)
 }
 
 const char *
-listing_sort_word(struct arena *a, const struct command *m, const char *key, size_t n)
+listing_sort_word(struct arena *a, const struct command *m, const char *key,
+    size_t n)
 {
 	for (const char *p = m->sorts ? m->sorts : ""; *p; p += *p == '|') {
 		const char *word = arena_strndup(a, p, strcspn(p, "|"));
@@ -106,7 +107,8 @@ column_key(struct arena *a, const struct command *m, bool is_sort, size_t i)
 {
 	for (const struct column *k = m->columns; k && k->head; k++) {
 		if (!is_asked(a, m, is_sort, k->member) &&
-		    listing_column(m, k->member, strlen(k->member)) == k && i-- == 0)
+		    listing_column(m, k->member, strlen(k->member)) == k &&
+		    i-- == 0)
 			return k->member;
 	}
 	return NULL;
