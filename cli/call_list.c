@@ -61,7 +61,17 @@ struct walk {
 	size_t page; /* 0: by the cursor */
 	size_t size; /* rows of a page */
 	const char *cursor;
+	bool is_lost; /* where it goes on is not said, or not further on */
 };
+
+/* RC_OK: the list goes on there; RC_NOT_FOUND: this was its end. */
+static rc
+read_next(const struct cJSON *page, const char **out)
+{
+	rc ret = json_str(page, "next_cursor", CURSOR_MAX, out);
+
+	return ret == RC_OK && (*out)[0] == '\0' ? RC_NOT_FOUND : ret;
+}
 
 /* The rows of one page; whether there may be more that are wanted. */
 static bool
@@ -69,8 +79,9 @@ add_rows(struct cli *c, const struct answer *a, const struct cJSON *data,
     struct walk *w)
 {
 	size_t n = (size_t)cJSON_GetArraySize(w->rows);
-	const char *next = NULL;
+	const char *next;
 	struct cJSON *item;
+	rc ret;
 
 	cJSON_ArrayForEach(item, data)
 	{
@@ -87,11 +98,13 @@ add_rows(struct cli *c, const struct answer *a, const struct cJSON *data,
 		w->page++;
 		return (size_t)cJSON_GetArraySize(data) == w->size;
 	}
-	IGNORE_RESULT(json_str(a->json, "next_cursor", CURSOR_MAX, &next));
-	if (!next || !next[0])
+	ret = read_next(a->json, &next);
+	if (ret == RC_NOT_FOUND)
 		return false;
-	w->cursor = arena_strdup(c->arena, next);
-	return true;
+	w->is_lost = ret != RC_OK || strcmp(next, w->cursor) == 0;
+	if (!w->is_lost)
+		w->cursor = arena_strdup(c->arena, next);
+	return !w->is_lost;
 }
 
 static const char *
@@ -132,6 +145,12 @@ collect(struct cli *c, const char *path, size_t most, bool is_by_page,
 		if (exit_code == EXIT_DONE)
 			has_more = add_rows(c, out, data, &w);
 	}
+	if (w.is_lost) {
+		out_error("%s does not say where its list goes on: what came "
+			  "is not all of it, and is not shown",
+		    c->server);
+		exit_code = EXIT_FAILED;
+	}
 	arena_free(held);
 	if (exit_code != EXIT_DONE) {
 		cJSON_Delete(all);
@@ -151,7 +170,7 @@ choose(struct cli *c, struct answer *a)
 {
 	const char *name = args_command(c)->rows;
 	struct cJSON *all, *rows, *item, *next;
-	const char *more = NULL;
+	const char *more;
 
 	if (a->status != 200 || !a->json || !listing_is_here(c))
 		return EXIT_DONE;
@@ -159,8 +178,7 @@ choose(struct cli *c, struct answer *a)
 	rows = cJSON_IsArray(all) ? all
 				  : cJSON_GetObjectItemCaseSensitive(all,
 					name ? name : "data");
-	IGNORE_RESULT(json_str(all, "next_cursor", CURSOR_MAX, &more));
-	if (more && more[0]) {
+	if (read_next(all, &more) != RC_NOT_FOUND) {
 		cJSON_Delete(all);
 		out_error("the list is longer than an answer, so it cannot be "
 			  "filtered or sorted here");

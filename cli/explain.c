@@ -9,6 +9,7 @@
 
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/names.h"
 #include "cli/out.h"
 #include "cli/render.h"
 #include "cli/watch.h"
@@ -16,8 +17,17 @@
 #include "common/json/json.h"
 
 #define HTTP_OK 200
+#define HTTP_BAD_REQUEST 400
 #define HTTP_NOT_FOUND 404
 #define JOB_PREFIX "job-" /* ids of jobs are the server's */
+
+static const struct {
+	const char *kind, *noun; /* whose names are looked for, or NULL */
+} kinds[] = {{"certificate", "certs"}, {"job", NULL}, {"target", "targets"}};
+
+struct subject {
+	const char *kind, *id;
+};
 
 static struct answer
 look(struct cli *c, const char *kind, const char *id)
@@ -28,38 +38,79 @@ look(struct cli *c, const char *kind, const char *id)
 	    NULL);
 }
 
-/* Of an id without a kind: whose it is.  EXIT_DONE and the answer. */
+/* Nothing has it as its id, or it can be none. */
+static bool
+is_no_id(const struct answer *a)
+{
+	return a->status == HTTP_NOT_FOUND || a->status == HTTP_BAD_REQUEST;
+}
+
 static int
-find(struct cli *c, const char *id, const char **out_kind, struct answer *out)
+refuse_two(const char *what, const char *word)
+{
+	out_error("a certificate and a target have the %s %s; say which: "
+		  "certctl explain certificate %s",
+	    what, word, word);
+	return EXIT_USAGE;
+}
+
+/* What has the word as its name, once nothing has it as its id. */
+static int
+find_by_name(struct cli *c, const char *word, struct subject *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		const char *id = word;
+		int exit_code = kinds[i].noun
+				    ? names_find(c, kinds[i].noun, &id)
+				    : EXIT_DONE;
+
+		if (exit_code != EXIT_DONE)
+			return exit_code;
+		if (id == word)
+			continue;
+		*out = (struct subject){kinds[i].kind, id};
+		n++;
+	}
+	if (n == 1)
+		return EXIT_DONE;
+	if (n > 1)
+		return refuse_two("name", word);
+	out_error("no certificate, job or target has the id or name %s; see "
+		  "certctl certs list, certctl targets list",
+	    word);
+	return EXIT_NOT_FOUND;
+}
+
+/* Of a word without a kind: whose it is.  EXIT_DONE and the answer. */
+static int
+find(struct cli *c, const char *word, struct subject *out, struct answer *a)
 {
 	struct answer certificate, target;
+	int exit_code;
 
-	if (strncmp(id, JOB_PREFIX, strlen(JOB_PREFIX)) == 0) {
-		*out_kind = "job";
-		*out = look(c, *out_kind, id);
-		return client_check_json(c, out);
+	*out = (struct subject){"job", word};
+	if (strncmp(word, JOB_PREFIX, strlen(JOB_PREFIX)) == 0) {
+		*a = look(c, out->kind, word);
+		return client_check_json(c, a);
 	}
-	certificate = look(c, "certificate", id);
-	if (certificate.status != HTTP_OK &&
-	    certificate.status != HTTP_NOT_FOUND)
+	certificate = look(c, "certificate", word);
+	if (certificate.status != HTTP_OK && !is_no_id(&certificate))
 		return client_check_json(c, &certificate);
-	target = look(c, "target", id);
-	if (certificate.status == HTTP_OK && target.status == HTTP_OK) {
-		out_error("a certificate and a target have the id %s; say "
-			  "which: certctl explain certificate %s",
-		    id, id);
-		return EXIT_USAGE;
+	target = look(c, "target", word);
+	if (certificate.status == HTTP_OK && target.status == HTTP_OK)
+		return refuse_two("id", word);
+	if (is_no_id(&certificate) && is_no_id(&target)) {
+		exit_code = find_by_name(c, word, out);
+		if (exit_code != EXIT_DONE)
+			return exit_code;
+		*a = look(c, out->kind, out->id);
+		return client_check_json(c, a);
 	}
-	if (certificate.status == HTTP_NOT_FOUND &&
-	    target.status == HTTP_NOT_FOUND) {
-		out_error("no certificate, job or target has the id %s; see "
-			  "certctl certs list, certctl targets list",
-		    id);
-		return EXIT_NOT_FOUND;
-	}
-	*out_kind = certificate.status == HTTP_OK ? "certificate" : "target";
-	*out = certificate.status == HTTP_OK ? certificate : target;
-	return client_check_json(c, out);
+	out->kind = certificate.status == HTTP_OK ? "certificate" : "target";
+	*a = certificate.status == HTTP_OK ? certificate : target;
+	return client_check_json(c, a);
 }
 
 /* --- for people --- */
@@ -122,14 +173,15 @@ print_all(struct cli *c, const struct cJSON *whole)
 
 /* EXIT_DONE and the answer. */
 static int
-look_first(struct cli *c, const char **out_kind, struct answer *out)
+look_first(struct cli *c, struct subject *out, struct answer *a)
 {
-	static const char *const kinds[] = {"certificate", "job", "target"};
+	int exit_code = EXIT_DONE;
 	size_t i = 0;
 
 	if (args_count(c) == 1)
-		return find(c, args_word(c, 0), out_kind, out);
-	while (i < ARRAY_LEN(kinds) && strcmp(kinds[i], args_word(c, 0)) != 0)
+		return find(c, args_word(c, 0), out, a);
+	while (
+	    i < ARRAY_LEN(kinds) && strcmp(kinds[i].kind, args_word(c, 0)) != 0)
 		i++;
 	if (i == ARRAY_LEN(kinds)) {
 		out_error("a certificate, job or target can be explained, not "
@@ -137,9 +189,15 @@ look_first(struct cli *c, const char **out_kind, struct answer *out)
 		    args_word(c, 0));
 		return EXIT_USAGE;
 	}
-	*out_kind = kinds[i];
-	*out = look(c, kinds[i], args_word(c, 1));
-	return client_check_json(c, out);
+	*out = (struct subject){kinds[i].kind, args_word(c, 1)};
+	*a = look(c, out->kind, out->id);
+	if (is_no_id(a) && kinds[i].noun)
+		exit_code = names_find(c, kinds[i].noun, &out->id);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (out->id != args_word(c, 1))
+		*a = look(c, out->kind, out->id);
+	return client_check_json(c, a);
 }
 
 static int
@@ -194,9 +252,9 @@ sign(struct cli *c, const struct answer *a)
 /* By what is its own; agents, lanes and issuers on the way tell of it by their
  * jobs, else the stream's beats have it looked at. */
 static int
-go_on(struct cli *c, const char *kind, const struct answer *a)
+go_on(struct cli *c, const struct subject *s, const struct answer *a)
 {
-	const char *id = client_escape(c, args_word(c, args_count(c) - 1));
+	const char *kind = s->kind, *id = client_escape(c, s->id);
 	const struct watched of = {
 	    .path = arena_printf(c->arena, "/api/v1/explain/%s/%s", kind, id),
 	    .filter = arena_printf(c->arena, "kind=%s&%s_id=%s",
@@ -212,18 +270,18 @@ go_on(struct cli *c, const char *kind, const struct answer *a)
 int
 cmd_explain(struct cli *c)
 {
-	const char *kind = NULL;
+	struct subject subject;
 	struct answer a;
 	int exit_code = watch_check(c);
 	bool ready;
 
 	if (exit_code == EXIT_DONE)
-		exit_code = look_first(c, &kind, &a);
+		exit_code = look_first(c, &subject, &a);
 	if (exit_code == EXIT_DONE)
 		exit_code = show(c, &a, &ready);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (watch_is_wanted(c))
-		return go_on(c, kind, &a);
+		return go_on(c, &subject, &a);
 	return ready ? EXIT_DONE : EXIT_FAILED;
 }

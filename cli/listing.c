@@ -248,12 +248,17 @@ sortable(struct arena *a, const struct cJSON *value)
 	return text;
 }
 
+/* Numbers, texts, what is absent: any mixture has one order. */
 static int
 compare_values(const struct place *x, const struct place *y)
 {
+	bool is_number = cJSON_IsNumber(x->value);
+
 	if (x->text[0] == '\0' || y->text[0] == '\0')
 		return (x->text[0] == '\0') - (y->text[0] == '\0');
-	if (cJSON_IsNumber(x->value) && cJSON_IsNumber(y->value))
+	if (is_number != cJSON_IsNumber(y->value))
+		return is_number ? -1 : 1;
+	if (is_number)
 		return (x->value->valuedouble > y->value->valuedouble) -
 		       (x->value->valuedouble < y->value->valuedouble);
 	return strcmp(x->text, y->text);

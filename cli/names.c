@@ -10,7 +10,9 @@
 
 enum {
 	TEXT_MAX = 512,
+	CURSOR_MAX = 1024,
 	UNKNOWN_MAX = 100, /* more of them are no names but mistakes */
+	PAGES_MAX = 20,    /* of what has the word in its name */
 };
 
 bool
@@ -83,15 +85,17 @@ struct found {
 	bool is_known; /* the server answered with what it has */
 };
 
-static void
+/* Where the list goes on, or NULL. */
+static const char *
 look_in(struct cli *c, const char *path, const char *rows, const char *name,
     struct found *f)
 {
 	struct answer a = client_call(c, "GET", path, NULL);
+	const char *next = NULL;
 	const struct cJSON *item;
 
 	if (a.status != 200 || !a.json)
-		return; /* what was refused at first is told */
+		return NULL; /* what was refused at first is told */
 	f->is_known = true;
 	cJSON_ArrayForEach(item, json_get(a.json, rows))
 	{
@@ -107,6 +111,28 @@ look_in(struct cli *c, const char *path, const char *rows, const char *name,
 		f->id = id;
 		f->n++;
 	}
+	IGNORE_RESULT(json_str(a.json, "next_cursor", CURSOR_MAX, &next));
+	return next && next[0] ? next : NULL;
+}
+
+/* Many may have the word in their names: it is looked for behind them too. */
+static void
+look_through(struct cli *c, const struct command *list, const char *path,
+    const char *name, struct found *f)
+{
+	const char *rows = list->rows ? list->rows : "data";
+	const char *next = "begin"; /* what is no cursor is the begin */
+
+	if (!(list->flags & COMMAND_PAGED)) {
+		IGNORE_RESULT(look_in(c, path, rows, name, f));
+		return;
+	}
+	for (size_t i = 0; i < PAGES_MAX && next; i++)
+		next = look_in(c,
+		    arena_printf(c->arena, "%s&cursor=%s", path,
+			client_escape(c, next)),
+		    rows, name, f);
+	f->is_known = f->is_known && !next;
 }
 
 /* Whether the server takes it for an id: others it refuses unread. */
@@ -117,34 +143,71 @@ may_be_id(const char *word)
 				 "TUVWXYZ0123456789._:-")] == '\0';
 }
 
-static int
-change_name(struct cli *c, const char *noun, const char **value)
+/* Whether an object has it; so long as the server does not say that none has,
+ * the word stands for no other. */
+static bool
+is_id(struct cli *c, const char *noun, const char *word)
+{
+	const struct command *get = args_sibling(c, noun, "get");
+	const char *hole = get && get->path ? strstr(get->path, "{}") : NULL;
+	struct answer a;
+
+	if (!hole || !may_be_id(word))
+		return false;
+	a = client_call(c, "GET",
+	    arena_printf(c->arena, "%.*s%s%s", (int)(hole - get->path),
+		get->path, client_escape(c, word), hole + 2),
+	    NULL);
+	return a.status != 400 && a.status != 404;
+}
+
+/* is_no_id: the server has said that no object has it as its id. */
+static void
+find_name(struct cli *c, const char *noun, const char *name, bool is_no_id,
+    struct found *f)
 {
 	const struct command *list = args_sibling(c, noun, "list");
-	const char *path = list ? list_path(c, list, *value) : NULL;
-	struct found f = {.all = ""};
+	const char *path = list ? list_path(c, list, name) : NULL;
 
+	*f = (struct found){.all = ""};
 	if (!path)
-		return EXIT_DONE;
-	look_in(c, path, list->rows ? list->rows : "data", *value, &f);
+		return;
+	look_through(c, list, path, name, f);
 	/* One that is no more is asked for by its name too. */
-	if (f.n == 0 && strcmp(noun, "agents") == 0)
-		look_in(c,
+	if (f->n == 0 && strcmp(noun, "agents") == 0)
+		IGNORE_RESULT(look_in(c,
 		    arena_printf(c->arena, "/api/v1/agents/retired?name=%s",
-			client_escape(c, *value)),
-		    "data", *value, &f);
-	if (f.is_id)
+			client_escape(c, name)),
+		    "data", name, f));
+	/* A refusal may be of the object with that id: another's name must not
+	 * have the same done to that other one. */
+	if (f->n > 0 && !f->is_id && !is_no_id)
+		f->is_id = is_id(c, noun, name);
+}
+
+static int
+take_name(const struct found *f, const char *noun, const char **value)
+{
+	if (f->is_id || f->n == 0)
 		return EXIT_DONE;
-	if (f.n > 1) {
+	if (f->n > 1) {
 		out_error("\"%s\" is the name of %zu %s: give the id, one of "
 			  "%s",
-		    *value, f.n, noun, f.all);
+		    *value, f->n, noun, f->all);
 		return EXIT_USAGE;
 	}
-	if (f.n == 1)
-		*value = f.id;
-	if (f.n > 0 || !f.is_known || may_be_id(*value))
-		return EXIT_DONE;
+	*value = f->id;
+	return EXIT_DONE;
+}
+
+static int
+change_name(struct cli *c, const char *noun, const char **value, bool is_no_id)
+{
+	struct found f;
+
+	find_name(c, noun, *value, is_no_id, &f);
+	if (f.is_id || f.n > 0 || !f.is_known || may_be_id(*value))
+		return take_name(&f, noun, value);
 	/* It cannot be an id, as which the server would refuse it unread. */
 	out_error("none of the %s has the name \"%s\"", noun, *value);
 	return EXIT_NOT_FOUND;
@@ -164,22 +227,6 @@ struct changing {
 	const struct cJSON *unknown; /* these certificates alone; or NULL */
 	size_t left;                 /* how many may be looked for */
 };
-
-static bool
-is_id(struct cli *c, const char *noun, const char *word)
-{
-	const struct command *get = args_sibling(c, noun, "get");
-	const char *hole = get && get->path ? strstr(get->path, "{}") : NULL;
-	struct answer a;
-
-	if (!hole)
-		return false;
-	a = client_call(c, "GET",
-	    arena_printf(c->arena, "%.*s%s%s", (int)(hole - get->path),
-		get->path, client_escape(c, word), hole + 2),
-	    NULL);
-	return a.status == 200;
-}
 
 /* Of texts, or of objects that say what is wrong with a certificate. */
 static bool
@@ -218,7 +265,7 @@ change_known(struct cli *c, struct changing *ch, const char *noun,
 	k = arena_alloc(c->arena, sizeof(*k));
 	*k = (struct known){noun, arena_strdup(c->arena, *value), NULL,
 	    ch->known};
-	exit_code = change_name(c, noun, value);
+	exit_code = change_name(c, noun, value, ch->asks_first || ch->unknown);
 	if (strcmp(*value, k->name) != 0)
 		k->id = *value;
 	ch->known = k;
@@ -237,8 +284,7 @@ change(struct cli *c, const char *noun, const char **value, void *arg)
 	if (ch->unknown &&
 	    (strcmp(noun, "certs") != 0 || !is_among(ch->unknown, before)))
 		return EXIT_DONE;
-	if (ch->left == 0 ||
-	    (ch->asks_first && may_be_id(before) && is_id(c, noun, before)))
+	if (ch->left == 0 || (ch->asks_first && is_id(c, noun, before)))
 		return EXIT_DONE;
 	ch->left--;
 	exit_code = change_known(c, ch, noun, value);
@@ -347,4 +393,13 @@ names_of_unknown(struct cli *c, const struct cJSON *unknown, bool *out_changed)
 
 	*out_changed = ch.has_changed;
 	return exit_code;
+}
+
+int
+names_find(struct cli *c, const char *noun, const char **word)
+{
+	struct found f;
+
+	find_name(c, noun, *word, true, &f);
+	return take_name(&f, noun, word);
 }

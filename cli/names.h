@@ -31,5 +31,8 @@ int names_before(struct cli *c, const char *but);
  * or of objects with a certificate_id. */
 int names_of_unknown(struct cli *c, const struct cJSON *unknown,
     bool *out_changed);
+/* The id of the noun's one object of that name, in the place of *word, which
+ * stays where there is none. The server has said that it is no id. */
+int names_find(struct cli *c, const char *noun, const char **word);
 
 #endif

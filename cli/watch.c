@@ -100,14 +100,34 @@ sign_of(struct cli *c, const struct watched *of, const struct answer *a)
 	return of->sign && a->status == 200 ? of->sign(c, a) : a->text;
 }
 
+struct looking {
+	const struct watched *of;
+	struct buf shown; /* by its sign */
+	bool is_in_dark;  /* nothing is known now, and that is told */
+};
+
+/* What stands there last is not how it is now. */
+static void
+tell_dark(struct cli *c, struct looking *l, const struct answer *a)
+{
+	if (!l->is_in_dark)
+		out_tell("how it is now is not known: %s; looking again",
+		    client_why(c, a));
+	l->is_in_dark = true;
+}
+
 /* Prints what differs from what was shown last. */
 static int
-take(struct cli *c, const struct watched *of, const struct answer *a,
-    struct buf *shown)
+take(struct cli *c, struct looking *l, const struct answer *a)
 {
+	const struct watched *of = l->of;
+	struct buf *shown = &l->shown;
 	const char *sign = sign_of(c, of, a);
 	int exit_code;
 
+	if (l->is_in_dark)
+		out_tell("it answers again");
+	l->is_in_dark = false;
 	if (a->status == 200 && strcmp(sign, buf_cstr(shown)) == 0)
 		return EXIT_DONE;
 	if (a->status == 200 && !c->as_json)
@@ -120,8 +140,9 @@ take(struct cli *c, const struct watched *of, const struct answer *a,
 }
 
 static int
-look_once(struct wait *w, const struct watched *of, struct buf *shown)
+look_once(struct wait *w, struct looking *l)
 {
+	const struct watched *of = l->of;
 	struct cli *c = w->cli;
 	struct arena *run = c->arena;
 	struct answer a = {.status = 0};
@@ -129,10 +150,12 @@ look_once(struct wait *w, const struct watched *of, struct buf *shown)
 
 	c->arena = arena_new();
 	exit_code = of->look(c, of->path, &a);
-	if (client_is_passing(&a))
-		exit_code = EXIT_DONE;
+	if (exit_code == EXIT_DONE && client_is_passing(&a))
+		tell_dark(c, l, &a);
 	else if (exit_code == EXIT_DONE)
-		exit_code = take(c, of, &a, shown);
+		exit_code = take(c, l, &a);
+	else if (client_is_passing(&a)) /* in the midst of pages: it is told */
+		exit_code = EXIT_DONE;
 	w->last = (struct answer){.status = a.status,
 	    .retry_after_s = a.retry_after_s};
 	arena_free(c->arena);
@@ -143,21 +166,22 @@ look_once(struct wait *w, const struct watched *of, struct buf *shown)
 int
 watch_go_on(struct cli *c, const struct watched *of, const struct answer *shown)
 {
-	CLEANUP(buf_fini) struct buf last;
+	struct looking l = {.of = of};
 	int64_t seconds = seconds_left(c);
 	int exit_code = EXIT_DONE;
 	struct wait w;
 
 	if (fflush(stdout) != 0)
 		return EXIT_FAILED;
-	buf_init(&last, 0);
-	buf_puts(&last, sign_of(c, of, shown));
+	buf_init(&l.shown, 0);
+	buf_puts(&l.shown, sign_of(c, of, shown));
 	wait_init(&w, c, seconds, POLL_MS);
 	wait_listen(&w, of->filter ? of->filter : filter(c));
 	do {
-		exit_code = look_once(&w, of, &last);
+		exit_code = look_once(&w, &l);
 		w.pause_ms = wake_is_live(w.wake) ? LIVE_MS : POLL_MS;
 	} while (exit_code == EXIT_DONE && wait_pause(&w));
 	wait_fini(&w);
+	buf_fini(&l.shown);
 	return exit_code;
 }

@@ -236,6 +236,19 @@ def test_issuers_and_targets_are_tried(plane):
     assert "tgt-silent" in text and reply["total"] == 1
 
 
+def test_no_name_takes_the_place_of_an_id(plane):
+    """Somebody gives an object another's id as its name: what is refused of the one is not done to the other."""
+    for words in (["teams", "create", "held", "--id", "t-held"], ["owners", "create", "holder", "--team-id", "t-held"],
+                  ["teams", "create", "t-held", "--id", "t-named"], ["teams", "create", "alone", "--id", "t-alone"],
+                  ["teams", "create", "t-alone", "--id", "t-full"], ["owners", "create", "somebody", "--team-id", "t-full"]):
+        done = plane.cli(*words)
+        assert done.returncode == 0, (words, done)
+    assert plane.cli("teams", "delete", "t-held", "--yes").returncode == 5
+    assert plane.cli("teams", "get", "t-named").returncode == 0
+    _, reply = said(plane, "owners", "list", "--team-id", "t-alone")
+    assert reply["total"] == 0
+
+
 def test_health_checks(plane):
     check = plane.api.need("POST", "/api/v1/health-checks", {"endpoint": "192.0.2.1:443", "enabled": False})["id"]
     text, reply = said(plane, "health-checks", "list", "--status", "unknown")

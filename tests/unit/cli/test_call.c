@@ -159,10 +159,50 @@ a_name_stands_for_its_id(void)
 	    "{\"data\":[]}");
 	scripted_answer("GET /api/v1/teams?q=blue", 200,
 	    "{\"data\":[{\"id\":\"t-1\",\"name\":\"blue\"}]}");
+	scripted_answer("GET /api/v1/teams/blue", 404, "{}");
 	scripted_answer("GET /api/v1/owners?team_id=t-1", 200,
 	    "{\"data\":[{\"id\":\"o-1\"}]}");
 	CHECK_INT(scripted_run("owners list --team-id blue"), EXIT_DONE);
 	CHECK(strstr(captured_out(), "o-1"));
+	/* It may stand behind many that have it in theirs. */
+	scripted_begin();
+	scripted_answer("GET /api/v1/teams/blue", 404, "{}");
+	scripted_answer("GET /api/v1/teams?q=blue&per_page=500&cursor=begin",
+	    200,
+	    "{\"data\":[{\"id\":\"t-1\",\"name\":\"a blue\"}],"
+	    "\"next_cursor\":\"n\"}");
+	scripted_answer("GET /api/v1/teams?q=blue&per_page=500&cursor=n", 200,
+	    "{\"data\":[{\"id\":\"t-2\",\"name\":\"blue\"}]}");
+	scripted_answer("GET /api/v1/teams/t-2", 200, "{\"id\":\"t-2\"}");
+	CHECK_INT(scripted_run("teams get blue"), EXIT_DONE);
+}
+
+/* What is refused of an object is not done to another, whose name is its id;
+ * and what there is none of is not shown of that other. */
+static void
+no_name_takes_the_place_of_an_id(void)
+{
+	scripted_begin();
+	scripted_answer("DELETE /api/v1/teams/blue", 409,
+	    "{\"message\":\"owners are in it\"}");
+	scripted_answer("GET /api/v1/teams?q=blue", 200,
+	    "{\"data\":[{\"id\":\"t-1\",\"name\":\"blue\"}]}");
+	scripted_answer_times("GET /api/v1/teams/blue", 200,
+	    "{\"id\":\"blue\"}", 1);
+	CHECK_INT(scripted_run("teams delete blue --yes"), EXIT_CONFLICT);
+	CHECK(strstr(captured_err(), "owners are in it"));
+	/* Nor where nobody says whether it is one. */
+	scripted_answer("GET /api/v1/teams/blue", 503, "{}");
+	CHECK_INT(scripted_run("teams delete blue --yes"), EXIT_CONFLICT);
+	CHECK_INT(scripted_count("DELETE"), 2);
+	scripted_begin();
+	scripted_answer("GET /api/v1/jobs", 200, "{\"data\":[]}");
+	scripted_answer("GET /api/v1/agents?name=agent-1", 200,
+	    "{\"data\":[{\"id\":\"agent-2\",\"name\":\"agent-1\"}]}");
+	scripted_answer("GET /api/v1/agents/agent-1", 200,
+	    "{\"id\":\"agent-1\"}");
+	CHECK_INT(scripted_run("jobs list --agent-id agent-1"), EXIT_DONE);
+	CHECK_INT(scripted_count("GET /api/v1/jobs"), 1);
 }
 
 /* Of one option, of --set, of lists; each name is looked up once. */
@@ -173,8 +213,10 @@ names_of_a_body_are_ids_too(void)
 	scripted_answer_times("PUT /api/v1/targets/web", 404, "{}", 1);
 	scripted_answer("GET /api/v1/targets?q=web", 200,
 	    "{\"data\":[{\"id\":\"tgt-1\",\"name\":\"web\"}]}");
+	scripted_answer("GET /api/v1/targets/web", 404, "{}");
 	scripted_answer("GET /api/v1/agents?name=h1", 200,
 	    "{\"data\":[{\"id\":\"agent-1\",\"name\":\"h1\"}]}");
+	scripted_answer("GET /api/v1/agents/h1", 404, "{}");
 	scripted_answer("PUT /api/v1/targets/tgt-1", 200, "{\"id\":\"tgt-1\"}");
 	CHECK_INT(scripted_run("targets update web --set agent_id=h1"),
 	    EXIT_DONE);
@@ -183,13 +225,16 @@ names_of_a_body_are_ids_too(void)
 	scripted_answer_times("POST /api/v1/certificates", 400, "{}", 1);
 	scripted_answer("GET /api/v1/owners?q=ann", 200,
 	    "{\"data\":[{\"id\":\"o-1\",\"name\":\"ann\"}]}");
+	scripted_answer("GET /api/v1/owners/ann", 404, "{}");
 	scripted_answer("GET /api/v1/teams?q=t-1", 200, "{\"data\":[]}");
 	scripted_answer("GET /api/v1/issuers?q=ca", 200,
 	    "{\"data\":[{\"id\":\"iss-1\",\"name\":\"ca\"}]}");
+	scripted_answer("GET /api/v1/issuers/ca", 404, "{}");
 	scripted_answer("GET /api/v1/renewal-policies?q=rp", 200,
 	    "{\"data\":[]}");
 	scripted_answer("GET /api/v1/targets?q=a", 200,
 	    "{\"data\":[{\"id\":\"tgt-1\",\"name\":\"a\"}]}");
+	scripted_answer("GET /api/v1/targets/a", 404, "{}");
 	scripted_answer("GET /api/v1/targets?q=tgt-2", 200, "{\"data\":[]}");
 	scripted_answer("POST /api/v1/certificates", 201, "{\"id\":\"mc\"}");
 	CHECK_INT(scripted_run("certs create x --common-name x --owner-id ann "
@@ -205,6 +250,7 @@ names_of_a_body_are_ids_too(void)
 	/* a role, of a list in one answer, in the word that ends the call */
 	scripted_begin();
 	scripted_answer_times("POST /api/v1/auth/keys/k/roles", 404, "{}", 1);
+	scripted_answer("GET /api/v1/auth/roles/looker", 404, "{}");
 	scripted_answer("GET /api/v1/auth/roles", 200,
 	    "{\"roles\":[{\"id\":\"r-1\",\"name\":\"looker\"}]}");
 	scripted_answer("POST /api/v1/auth/keys/k/roles", 201, "{}");
@@ -261,13 +307,34 @@ pages_are_one_list(void)
 	CHECK_INT(scripted_run("teams list --limit 3 --all"), EXIT_USAGE);
 }
 
+/* What is not all of it is not shown as if it were. */
+static void
+a_list_that_does_not_go_on_is_no_list(void)
+{
+	static const char *const odd[] =
+	    {"{\"data\":[{\"id\":\"a\"}],\"next_cursor\":\"n\"}",
+		"{\"data\":[{\"id\":\"a\"}],\"next_cursor\":7}",
+		"{\"data\":[],\"next_cursor\":\"n\"}"};
+
+	for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
+		scripted_begin();
+		scripted_answer("GET /api/v1/teams", 200, odd[i]);
+		CHECK_INT(scripted_run("teams list --all"), EXIT_FAILED);
+		CHECK(strstr(captured_err(), "where its list goes on"));
+		CHECK_STR(captured_out(), "");
+	}
+}
+
 CHECK_MAIN(CHECK_ROW(a_path_has_its_words_and_its_query),
     CHECK_ROW(values_stand_in_the_body_as_what_they_are),
     CHECK_ROW(a_value_that_is_none_is_refused),
     CHECK_ROW(a_set_into_an_object_keeps_the_rest),
     CHECK_ROW(a_dry_run_sends_nothing),
     CHECK_ROW(what_cannot_be_undone_is_asked_about),
-    CHECK_ROW(a_name_stands_for_its_id), CHECK_ROW(names_of_a_body_are_ids_too),
+    CHECK_ROW(a_name_stands_for_its_id),
+    CHECK_ROW(no_name_takes_the_place_of_an_id),
+    CHECK_ROW(names_of_a_body_are_ids_too),
     CHECK_ROW(a_name_that_nothing_has_is_not_found),
     CHECK_ROW(an_agent_is_found_by_its_whole_name),
-    CHECK_ROW(pages_are_one_list))
+    CHECK_ROW(pages_are_one_list),
+    CHECK_ROW(a_list_that_does_not_go_on_is_no_list))

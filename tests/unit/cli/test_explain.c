@@ -68,13 +68,47 @@ an_id_without_a_kind_is_looked_for(void)
 	scripted_begin();
 	scripted_answer(CERT "x", 404, GONE);
 	scripted_answer(TARGET "x", 404, GONE);
+	scripted_answer("GET /api/v1/certificates?q=x", 200, "{\"data\":[]}");
+	scripted_answer("GET /api/v1/targets?q=x", 200, "{\"data\":[]}");
 	CHECK_INT(scripted_run("explain x"), EXIT_NOT_FOUND);
-	CHECK(strstr(captured_err(), "has the id x"));
+	CHECK(strstr(captured_err(), "has the id or name x"));
 	scripted_begin();
 	scripted_answer(CERT "x", 200, READY);
 	scripted_answer(TARGET "x", 200, READY);
 	CHECK_INT(scripted_run("explain x"), EXIT_USAGE);
 	CHECK(strstr(captured_err(), "say which"));
+}
+
+static void
+a_name_stands_for_an_id(void)
+{
+	scripted_begin();
+	scripted_answer(CERT "web", 404, GONE);
+	scripted_answer(TARGET "web", 404, GONE);
+	scripted_answer("GET /api/v1/certificates?q=web", 200,
+	    "{\"data\":[{\"id\":\"mc-1\",\"name\":\"web\"}]}");
+	scripted_answer_times("GET /api/v1/targets?q=web", 200, "{\"data\":[]}",
+	    1);
+	scripted_answer("GET /api/v1/targets?q=web", 200,
+	    "{\"data\":[{\"id\":\"tgt-1\",\"name\":\"web\"}]}");
+	scripted_answer(CERT "mc-1", 200, READY);
+	scripted_answer(TARGET "tgt-1", 200, STUCK);
+	CHECK_INT(scripted_run("explain web"), EXIT_DONE);
+	CHECK_INT(scripted_run("explain web"), EXIT_USAGE);
+	CHECK(strstr(captured_err(), "have the name web; say which"));
+	CHECK_INT(scripted_run("explain target web"), EXIT_FAILED);
+	CHECK_INT(scripted_run("explain certificate web"), EXIT_DONE);
+	/* One that can be no id is refused as such, unread. */
+	scripted_begin();
+	scripted_answer(CERT "b%2Fc", 400, "{}");
+	scripted_answer(TARGET "b%2Fc", 400, "{}");
+	scripted_answer("GET /api/v1/certificates?q=b%2Fc", 200,
+	    "{\"data\":[]}");
+	scripted_answer("GET /api/v1/targets?q=b%2Fc", 200,
+	    "{\"data\":[{\"id\":\"tgt-1\",\"name\":\"b/c\"}]}");
+	scripted_answer(TARGET "tgt-1", 200, READY);
+	CHECK_INT(scripted_run("explain b/c"), EXIT_DONE);
+	CHECK_INT(scripted_run("explain target b/c"), EXIT_DONE);
 }
 
 static void
@@ -108,6 +142,6 @@ json_comes_as_it_is(void)
 
 CHECK_MAIN(CHECK_ROW(the_verdict_comes_first), CHECK_ROW(what_is_ready_says_so),
     CHECK_ROW(an_id_without_a_kind_is_looked_for),
-    CHECK_ROW(what_is_no_kind_is_refused),
+    CHECK_ROW(a_name_stands_for_an_id), CHECK_ROW(what_is_no_kind_is_refused),
     CHECK_ROW(a_server_that_does_not_say_is_no_success),
     CHECK_ROW(json_comes_as_it_is))

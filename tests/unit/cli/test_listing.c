@@ -166,6 +166,13 @@ lists_in_one_answer_are_filtered_and_sorted(void)
 	CHECK_INT(scripted_run_json("scheduler --filter failures=9"),
 	    EXIT_DONE);
 	CHECK_STR(ids("\"name\":\""), "y");
+	scripted_begin();
+	scripted_answer("GET /api/v1/admin/scheduler", 200,
+	    "{\"data\":[{\"name\":\"d\",\"rows\":1},{\"name\":\"c\","
+	    "\"failures\":\"10\"},{\"name\":\"b\",\"failures\":9},"
+	    "{\"name\":\"a\",\"failures\":2}]}");
+	CHECK_INT(scripted_run_json("scheduler --sort failures"), EXIT_DONE);
+	CHECK_STR(ids("\"name\":\""), "abcd");
 }
 
 /* An answer that says that there is more is not all. */

@@ -416,6 +416,7 @@ a_name_is_looked_for_where_no_id_is(void)
 	scripted_answer("POST /api/v1/certificates/web/renew", 404, "{}");
 	scripted_answer("GET /api/v1/certificates?q=web", 200,
 	    "{\"data\":[{\"id\":\"c\",\"name\":\"web\"}]}");
+	scripted_answer("GET /api/v1/certificates/web", 404, "{}");
 	CHECK_INT(scripted_run("certs renew web"), EXIT_DONE);
 	CHECK_STR(captured_out(), "queued as job-1\n");
 	CHECK_INT(scripted_count(POST), 1);

@@ -59,6 +59,22 @@ without_events_it_looks_by_itself(void)
 	CHECK_INT(count(captured_out(), "Pending"), 1);
 	CHECK_INT(count(captured_out(), "\n\n"), 1); /* between the two */
 	CHECK_INT(count(captured_out(), "Running"), 1);
+	CHECK_INT(count(captured_err(), "how it is now is not known: {}"), 1);
+	CHECK_INT(count(captured_err(), "it answers again"), 1);
+}
+
+/* What stands on the screen must not be taken for how it is. */
+static void
+a_server_that_is_gone_is_told_of_once(void)
+{
+	scripted_begin();
+	scripted_answer_times(JOB, 200, IS("Pending"), 1);
+	scripted_answer_times(JOB, 0, "", 2);
+	scripted_answer(JOB, 403, "{\"message\":\"no\"}");
+	scripted_answer_times(EVENTS, 200, "id: 1-a\n\n", 3);
+	CHECK_INT(scripted_run("jobs get j --watch"), EXIT_NOT_ALLOWED);
+	CHECK_INT(count(captured_err(), "not known: nobody answers; looking"),
+	    1);
 }
 
 static void
@@ -187,6 +203,7 @@ a_status_is_printed_again_when_it_is_another(void)
 
 CHECK_MAIN(CHECK_ROW(what_changed_is_printed_again),
     CHECK_ROW(without_events_it_looks_by_itself),
+    CHECK_ROW(a_server_that_is_gone_is_told_of_once),
     CHECK_ROW(what_is_refused_at_first_is_not_watched),
     CHECK_ROW(what_does_not_go_together_is_refused),
     CHECK_ROW(a_list_listens_to_its_kind),
