@@ -5,14 +5,17 @@ a full disk.  The programs are those of BUILD_DIR, so its build step finds them
 made.
 """
 import os
+import re
 import shutil
 import signal
 import socket
+import subprocess
 
 import pytest
 
-from local_checkout import IS_ROOT, NOBODY
-from local_running import is_done, is_gone, is_up, new_running  # noqa: F401
+from fleet import ROOT, clean_env
+from local_checkout import IS_ROOT, NOBODY, as_root
+from local_running import RUN, is_done, is_gone, is_up, new_running  # noqa: F401
 
 LIMIT_S = 240
 NOT_SANITIZED = "the scripts of make up: what the programs do that they start, every other file tests"
@@ -87,5 +90,31 @@ def test_full_disk_is_told_and_got_over(new_running):
         assert code == 1 and "FAILED" in output and "To fix it:" in output and "Traceback" not in output, output
         running.run("down")
     is_up(running, running.run("up"))
+    is_done(running.run("clean"))
+    is_gone(running)
+
+
+@as_root
+def test_its_database_goes_back_to_a_copy_as_the_runbook_says(new_running):
+    """With a certificate issued since the copy, which only a journal knows then."""
+    running = new_running()
+    is_up(running, running.run("up"))
+    page = (ROOT / "docs/operator/runbooks/postgres-backup.md").read_text(encoding="utf-8")
+    section = re.search(r"^### What `make up` runs\n(.*?)(?=^## )", page, re.M | re.S)[1]
+    copied, restored = re.findall(r"^```sh\n(.*?)^```", section, re.M | re.S)
+    script = f"""
+make() {{ (cd deploy/local && /usr/bin/python3 -B -c "$RUN" "$1" "" {running.ports[0]} {running.ports[1]} {running.installed}); }}
+{copied}
+./certctl certs renew demo --wait
+{restored.replace("make up", "make up || echo ENDED $?")}
+./certctl recover
+./certctl recover --apply
+make up
+./certctl certs versions demo -o name
+""".replace("/backup", str(running.home / "backup")).replace("$PWD/.local", str(running.base))
+    done = subprocess.run(["sh", "-euc", script], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=200, check=False,
+                          cwd=running.dir, env=clean_env() | {"RUN": RUN, "HOME": "/nonexistent"})
+    assert done.returncode == 0 and "ENDED 1" in done.stdout and "Proved: https://127.0.0.1:" in done.stdout, done.stdout
+    assert len([line for line in done.stdout.splitlines() if re.fullmatch(r"certver-\S+|ver-\S+", line)]) == 2, done.stdout
     is_done(running.run("clean"))
     is_gone(running)

@@ -107,7 +107,7 @@ def initialise(layout, log):
                          "look at what it is; `make clean` starts over, without what the database held")
     layout.write_as(user, layout.pgdata / "certctl.conf", settings(layout))
     layout.write_as(user, layout.pgdata / "pg_hba.conf",
-                    "local all postgres peer map=owner\nlocal certctl all scram-sha-256\n")
+                    "local all,replication postgres peer map=owner\nlocal certctl all scram-sha-256\n")
     layout.write_as(user, layout.pgdata / "pg_ident.conf", f"owner {user.pw_name} postgres\n")
     main = layout.pgdata / "postgresql.conf"
     text = layout.read_as(user, main)
