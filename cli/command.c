@@ -63,7 +63,7 @@ static const struct option body_options[] = {
 	OPTION_OWN, .is_many = true},
     {"--file", "FILE",
 	"the body's members, JSON or YAML; - is standard input. Options and "
-	"--set go before it",
+	"--set win over it",
 	OPTION_OWN, .brief = "-f"},
     {NULL},
 };

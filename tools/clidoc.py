@@ -29,7 +29,7 @@ HEAD = """# Commands of certctl
 - `--sort FIELD` and `--sort FIELD:desc` are the API's order where it has such; else, and with `--all`, `certctl` sorts all rows, texts by their
   bytes and numbers by their size; what is absent counts as behind all else. A key or field that a list does not have is refused.
 - `create` and `update` take each member as an option, `--set KEY=VALUE` and `--file FILE` (JSON or YAML; `-` is standard input). Options
-  and `--set` go before the file.
+  and `--set` win over the file.
 - Dots in the key of `--set` lead into objects; `\\.` is a dot of a name, `\\\\` a backslash. Where an option sets the same member, the value is
   what that takes. Else it is JSON where JSON writes the same text (`443`, `true`, `null`, `"443"`, `[1]`), and any other is a text: `1.10` and
   `007` stay as they are. `--set KEY:=JSON` takes JSON alone.
