@@ -211,10 +211,31 @@ use(struct cli *c, struct contexts *s, const struct context *x)
 	return EXIT_DONE;
 }
 
+/* The environment is asked before the file. */
+static void
+tell_what_wins(void)
+{
+	static const char *const names[] = {"CERTCTL_CONTEXT",
+	    "CERTCTL_SERVER_URL"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *value = getenv(names[i]);
+
+		if (value && value[0])
+			out_tell("%s is set and goes before it: unset it to "
+				 "have this context asked.",
+			    names[i]);
+	}
+}
+
 int
 cmd_context_use(struct cli *c)
 {
-	return change_one(c, use, "is in use");
+	int exit_code = change_one(c, use, "is in use");
+
+	if (exit_code == EXIT_DONE)
+		tell_what_wins();
+	return exit_code;
 }
 
 /* The key in it may be kept nowhere else. */

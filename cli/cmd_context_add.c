@@ -173,7 +173,7 @@ try_it(struct cli *c, const struct context *x)
 }
 
 static int
-keep(struct cli *c, const struct context *x)
+keep(struct cli *c, const struct context *x, bool *out_is_current)
 {
 	struct contexts s;
 	struct context old;
@@ -190,6 +190,7 @@ keep(struct cli *c, const struct context *x)
 		contexts_put(&s, x);
 		if (contexts_current(&s)[0] == '\0')
 			contexts_set_current(&s, x->name);
+		*out_is_current = strcmp(contexts_current(&s), x->name) == 0;
 		exit_code = contexts_save(&s);
 	}
 	contexts_end(&s);
@@ -202,6 +203,7 @@ cmd_context_add(struct cli *c)
 	struct context x = {.name = args_word(c, 0),
 	    .server = given(c, "--server", "CERTCTL_SERVER_URL"),
 	    .api_key = given(c, "--api-key", "CERTCTL_API_KEY")};
+	bool is_current = false;
 	int exit_code;
 
 	if (!contexts_is_name(x.name))
@@ -222,11 +224,13 @@ cmd_context_add(struct cli *c)
 	if (exit_code == EXIT_DONE)
 		exit_code = try_it(c, &x);
 	if (exit_code == EXIT_DONE)
-		exit_code = keep(c, &x);
+		exit_code = keep(c, &x, &is_current);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	if (c->as_json)
 		render_text(c, "{}");
+	else if (is_current)
+		out_print("%s is kept, and is the one in use\n", x.name);
 	else
 		out_print("%s is kept; certctl context use %s makes it the "
 			  "one in use\n",

@@ -212,7 +212,7 @@ def test_a_server_is_known_by_its_fingerprint(fleet, says, home, tmp_path):
     print_ = fingerprint(fleet)
     done = fleet.cli("context", "add", "prod", "--server", url(fleet), "--fingerprint", "SHA256:" + ":".join(
         print_[i:i + 2].upper() for i in range(0, 64, 2)), **home | {"CERTCTL_API_KEY": "k-secret"})
-    assert done.returncode == 0, done
+    assert done.returncode == 0 and done.stdout == "prod is kept, and is the one in use\n", done
     path = tmp_path / "certctl" / "contexts.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert json.loads(path.read_text())["contexts"]["prod"]["api_key"] == "k-secret"
@@ -241,7 +241,10 @@ def test_a_server_is_known_by_its_fingerprint(fleet, says, home, tmp_path):
     again = ["context", "add", "prod", "--server", url(fleet), "--fingerprint", print_]
     assert fleet.cli(*again, **home).returncode == 5 and fleet.cli(*again, "--replace", **home).returncode == 0
     assert fleet.cli("context", "use", "nowhere", **home).returncode == 3
-    assert fleet.cli("context", "use", "prod", **home).returncode == 0
+    used = fleet.cli("context", "use", "prod", **home)
+    assert used.returncode == 0 and used.stderr == ""
+    used = fleet.cli("context", "use", "prod", **home | other)  # where that is without effect it says so
+    assert used.returncode == 0 and "CERTCTL_SERVER_URL is set" in used.stderr
     assert fleet.cli("context", "list", "-o", "name", "--filter", "current=true", "--sort", "server", **home).stdout == "prod\n"
     assert fleet.cli("context", "list", "-o", "name", "--filter", "current=false", **home).stdout == ""
     assert fleet.cli("context", "list", "--filter", "age=1", **home).returncode == 2
