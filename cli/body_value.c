@@ -70,14 +70,20 @@ tags_of(struct cli *c, const char *flag, const char *text)
 	return tags;
 }
 
+/* One newline at its end is no part of a token, as with the daemons' _FILE. */
 static struct cJSON *
 file_of(struct cli *c, const char *flag, const char *path)
 {
 	char *text;
 	rc ret = file_read(c->arena, path, BODY_BYTES_MAX, &text, NULL);
 
-	if (ret == RC_OK)
+	if (ret == RC_OK) {
+		size_t n = strlen(text);
+
+		if (n > 0 && text[n - 1] == '\n')
+			text[n - 1] = '\0';
 		return cJSON_CreateString(text);
+	}
 	out_error("%s: %s can't be read: %s", flag, path,
 	    ret == RC_TOO_LARGE ? "it is too large" : strerror(errno));
 	return NULL;

@@ -76,6 +76,7 @@ log_line_prefix = '%m [%p] %q%u@%d '
 fsync = on
 synchronous_commit = on
 full_page_writes = on
+idle_in_transaction_session_timeout = '5min'
 """
 
 
