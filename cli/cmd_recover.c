@@ -80,6 +80,16 @@ show(struct cli *c)
 	return exit_code;
 }
 
+/* A conflict may be another one than that all is known. */
+static bool
+is_settled(struct cli *c)
+{
+	struct answer look = client_call(c, "GET", PATH, NULL);
+
+	return look.status == 200 &&
+	       strcmp(cell(c, look.json, "total"), "0") == 0;
+}
+
 int
 cmd_recover(struct cli *c)
 {
@@ -93,7 +103,7 @@ cmd_recover(struct cli *c)
 	if (call_is_dry(c, "POST", PATH, NULL))
 		return EXIT_DONE;
 	a = client_call(c, "POST", PATH, NULL);
-	if (a.status == 409) { /* done already, by whomever */
+	if (a.status == 409 && is_settled(c)) { /* by whomever */
 		out_tell("There is nothing to recover: the database knows all "
 			 "that the workers' journals hold and the agents "
 			 "serve.");

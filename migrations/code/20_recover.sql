@@ -71,11 +71,11 @@ SELECT a.issuer_id, a.serial_number, a.job_id, a.journalled_at, a.host, a.leaf, 
 FROM journal_ahead a
 LEFT JOIN certificate_versions v ON v.issuer_id = a.issuer_id AND v.serial_number = a.serial_number
 LEFT JOIN managed_certificates c ON c.id = coalesce(v.certificate_id, a.certificate_id)
-LEFT JOIN ca_certificates ca ON ca.issuer_id = a.issuer_id
+LEFT JOIN ca_certificates ca ON ca.issuer_id = a.issuer_id AND ca.fingerprint_sha256 = a.leaf ->> 'ca' -- of several, the one that signed
 CROSS JOIN jsonb_populate_record(NULL::managed_certificates, a.leaf -> 'row') n
 CROSS JOIN LATERAL (SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM issuers i WHERE i.id = a.issuer_id) THEN 'unknown_issuer'
     WHEN a.leaf IS NULL THEN CASE WHEN a.revoked_at IS NULL THEN 'no_leaf' ELSE 'was_revoked' END
-    WHEN ca.fingerprint_sha256 IS DISTINCT FROM a.leaf ->> 'ca' THEN 'other_ca'
+    WHEN ca.fingerprint_sha256 IS NULL THEN 'other_ca'
     WHEN EXISTS (SELECT 1 FROM certificate_versions v WHERE v.id = 'certver' || substr(a.job_id, 4))
         OR EXISTS (SELECT 1 FROM journal_ahead o WHERE o.job_id = a.job_id AND o.settled_at IS NULL
             AND (o.journalled_at, o.serial_number) > (a.journalled_at, a.serial_number)) THEN 'superseded'
@@ -136,7 +136,7 @@ BEGIN
         SELECT r.version_id, r.journalled_certificate, r.serial_number, r.not_before, r.not_after, r.leaf ->> 'fingerprint',
             r.leaf ->> 'pem', r.journalled_at, r.leaf ->> 'algorithm', (r.leaf ->> 'size')::int, r.issuer_id, r.key_holder, r.job_id,
             certificate_chain_keep(ca.chain_pem)
-        FROM recovering r JOIN ca_certificates ca ON ca.issuer_id = r.issuer_id WHERE r.outcome IN ('reenter', 'recreate');
+        FROM recovering r JOIN ca_certificates ca ON ca.issuer_id = r.issuer_id AND ca.fingerprint_sha256 = r.leaf ->> 'ca' WHERE r.outcome IN ('reenter', 'recreate');
     -- What was ordered last is what the newest certificate says; first, as a changed order asks for a renewal.
     CREATE TEMP TABLE recovered ON COMMIT DROP AS SELECT DISTINCT ON (r.journalled_certificate) r.*
         FROM recovering r WHERE r.outcome IN ('reenter', 'recreate') ORDER BY r.journalled_certificate, r.version_id DESC;

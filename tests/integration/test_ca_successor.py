@@ -61,6 +61,22 @@ def test_a_young_root_has_no_successor_unless_it_is_asked_for(plane):
     assert status == 409 and "has none" in reply["message"]
 
 
+def test_beside_a_successor_a_recovery_takes_each_serial_once(plane):
+    """It is put back if one of the issuer's CAs signed it, whichever: not revoked for the sake of the others."""
+    cas = [ca["fingerprint_sha256"] for ca in plane.api.need("GET", "/api/v1/issuers/iss-local/cas")["data"]]
+    assert len(cas) == 2
+    connection = plane.connect()
+    with connection.cursor() as c:  # rolled back: nobody sees it
+        for serial, ca in enumerate([*cas, "0" * 64]):
+            c.execute("INSERT INTO journal_ahead (issuer_id, serial_number, job_id, certificate_id, journalled_at, host, leaf) "
+                      "VALUES ('iss-local', %s, 'job-1-' || %s, '', now(), 'h', jsonb_build_object('ca', %s::text, 'row', '{}'::jsonb))",
+                      (str(serial), str(serial), ca))
+        c.execute("SELECT serial_number, why = 'other_ca' FROM recovery ORDER BY serial_number")
+        assert c.fetchall() == [("0", False), ("1", False), ("2", True)]
+    connection.rollback()
+    connection.close()
+
+
 def test_the_successor_is_made_in_the_last_third_and_signs_when_it_is_named(plane):
     before = by_state(plane)["current"]
     issue(plane, "young", ISSUER)

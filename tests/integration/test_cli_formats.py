@@ -253,6 +253,12 @@ def test_a_server_is_known_by_its_fingerprint(fleet, says, home, tmp_path):
     assert ("GET", "/ready") in asked
 
 
+def test_a_recovery_that_fails_by_a_conflict_is_not_told_as_done(fleet, says):
+    says(409, {"message": "it exists already"})
+    done = fleet.cli("recover", "--apply")
+    assert done.returncode == 5 and "it exists already" in done.stderr and "nothing to recover" not in done.stderr, done
+
+
 def test_another_fingerprint_keeps_nothing(fleet, says, home, tmp_path):
     asked = says(200, {})
     done = fleet.cli("context", "add", "prod", "--server", url(fleet), "--fingerprint", "0" * 64, **home)
