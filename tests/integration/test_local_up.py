@@ -106,15 +106,14 @@ def test_its_database_goes_back_to_a_copy_as_the_runbook_says(new_running):
 make() {{ (cd deploy/local && /usr/bin/python3 -B -c "$RUN" "$1" "" {running.ports[0]} {running.ports[1]} {running.installed}); }}
 {copied}
 ./certctl certs renew demo --wait
-{restored.replace("make up", "make up || echo ENDED $?")}
+{restored}
 ./certctl recover
 ./certctl recover --apply
-make up
 ./certctl certs versions demo -o name
 """.replace("/backup", str(running.home / "backup")).replace("$PWD/.local", str(running.base))
     done = subprocess.run(["sh", "-euc", script], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=200, check=False,
                           cwd=running.dir, env=clean_env() | {"RUN": RUN, "HOME": "/nonexistent"})
-    assert done.returncode == 0 and "ENDED 1" in done.stdout and "Proved: https://127.0.0.1:" in done.stdout, done.stdout
-    assert len([line for line in done.stdout.splitlines() if re.fullmatch(r"certver-\S+|ver-\S+", line)]) == 2, done.stdout
+    assert done.returncode == 0 and "the database is older than what was issued" in done.stdout, done.stdout
+    assert "1 serials were unknown: 1 put back" in done.stdout and done.stdout.count("\ncertver-") == 2, done.stdout
     is_done(running.run("clean"))
     is_gone(running)
