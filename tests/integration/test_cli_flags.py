@@ -17,6 +17,7 @@ from odd_server import odd_servers
 from test_cli import words_of
 from test_cli_table import ROWS, TABLE
 
+NOT_SANITIZED = "what is asked of a server, by thousands of runs: the parser, lists and bodies have sanitized unit tests, and runs other files"
 LIMIT_S = 240
 HERE = Path(__file__).parent
 # By code of their own: beside what the table sends there is what makes them end, or begin.

@@ -10,7 +10,7 @@ from fleet import ended
 
 # Words of the inside that no client should read: PostgreSQL's, our files' and our functions'.
 INTERNAL = re.compile(r"SQLSTATE|PL/pgSQL|\b(?:2[0-9]|4[0-9]|5[0-9]|XX|P0)[0-9A-Z]{3}: |\w\.[ch]:\d+|\.sql\b|\bERROR:|syntax error|violates|relation \"|column \"|"
-                      r"invalid input|out of range for|_fkey\b|_pkey\b|_check\b|_excl\b|pg_\w+|\bPQ\w+|0x[0-9a-f]{6,}|\(null\)|/build/|"
+                      r"invalid input|out of range for|_fkey\b|_pkey\b|(?<!\bhealth)_check\b|_excl\b|pg_\w+|\bPQ\w+|0x[0-9a-f]{6,}|\(null\)|/build/|"
                       r"\b(?:op|db|req|json|field|arena)_[a-z_]+\(")
 # Where the contract has an answer of its own of these statuses.
 OWN_5XX = {"/.well-known/pki/crl/{issuer}": {501, 503}, "/.well-known/pki/crl/{issuer}/{key}": {501, 503},
