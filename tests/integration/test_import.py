@@ -110,3 +110,20 @@ def test_what_is_another_is_a_conflict(plane, host):
     assert done.returncode == 2 and "--agent-id (certctl agents list)" in done.stderr
     done = plane.cli("import", str(etc / "nowhere"))
     assert done.returncode == 3 and "there is no such directory or file" in done.stderr
+
+
+def test_a_name_that_another_has_is_a_conflict_before_anything_is_done(plane, host, tmp_path):
+    """The plan looked for ids alone: a policy was made, and then the certificate was refused for its name."""
+    _, _, options = host
+    name = "taken.example.test"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
+                    "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=critical,CA:FALSE",
+                    "-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem"], check=True, capture_output=True, env=clean_env())
+    more = ["--owner-id", "o-web", "--team-id", "t-web", "--issuer-id", "iss-local", "--agent-id", plane.processes["agent-1"].agent_id, *options]
+    planned = plane.cli("import", str(tmp_path), *more)
+    assert planned.returncode == 0 and f"create    certificate        mc-{name}" in planned.stdout, planned
+    plane.make_certificate(name, [])
+    rows = [plane.query(f"SELECT count(*) FROM {table}") for table in TABLES]
+    done = plane.cli("import", str(tmp_path), *more, "--apply", "--yes")
+    assert done.returncode == 5 and f'{name} has the name "{name}" there' in done.stdout, done
+    assert [plane.query(f"SELECT count(*) FROM {table}") for table in TABLES] == rows
