@@ -287,8 +287,7 @@ LOADED = {
 def test_shells_complete(shell, tmp_path):
     done = run("completion", shell)
     assert done.returncode == 0 and "__complete" in done.stdout
-    if not shutil.which(shell):
-        pytest.skip(f"{shell} is not installed: deploy/local/packages.sh test")
+    assert shutil.which(shell), f"{shell} is not installed: deploy/local/packages.sh test"
     script = tmp_path / "script"
     script.write_text(done.stdout)
     checked = subprocess.run([shell, "-n", script], text=True, capture_output=True, check=False, timeout=60)
