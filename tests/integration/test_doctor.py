@@ -75,7 +75,8 @@ def test_faults_are_found(site):
     assert {("key_file", "error"), ("agents", "warning"), ("database_role", "error"), ("condition", "error"), ("timeouts", "warning"),
             ("settings", "warning")} <= bad(findings), json.dumps(findings, indent=1)
     assert named(findings, "agents", "warning")[0]["subject"] == "agent-s"
-    assert named(findings, "condition", "error")[0]["subject"] == "lane_closed"
+    # A slow machine may have others besides: a worker that lost its lease for a moment.
+    assert "lane_closed" in {f["subject"] for f in named(findings, "condition", "error")}, json.dumps(findings, indent=1)
     assert "CERTCTL_AGENT_STATE_DIRR" in named(findings, "settings", "warning")[0]["what"]
     assert "api.key" in named(findings, "key_file", "error")[0]["what"]
 
