@@ -4,6 +4,7 @@ their polls keep the schedule, and what renewals of the local CA pay for them.
 """
 import statistics
 import time
+from typing import NamedTuple
 
 from bench_common import BENCH_PG, RUNS, pss_kb, sized
 from ca_kinds import CONNECTORS, start_simulators
@@ -57,8 +58,35 @@ def connections(ports):
     return sum(row[2].split(":")[1] in wanted and row[3] == "01" for row in rows)
 
 
+def place(fleet, csrs, orders):
+    """The CAs' handles and the seconds it took: so many orders, which all of them work on."""
+    issuers = [CONNECTORS[kind](fleet, kind) for kind in CAS]
+    for kind, issuer in zip(CAS, issuers):
+        issuer.pending()
+        fleet.api.need("POST", "/api/v1/issuers", {"id": f"iss-{kind}", "name": kind} | issuer.config)
+    fleet.query(PLACE, [f"iss-{kind}" for kind in CAS], orders, csrs, len(csrs))
+    started = time.monotonic()
+    wait_for(lambda: fleet.value("SELECT count(*) FROM jobs WHERE checkpoint ->> 'state' = 'ordered'") == orders, PLACING_S,
+             "the orders to be placed", every=0.5)
+    return issuers, time.monotonic() - started
+
+
+def age(fleet, orders):
+    """All of them have waited for long."""
+    fleet.query(WAITED, orders, LONGEST_WAIT_S)
+    wait_for(lambda: fleet.value("SELECT count(*) FROM jobs WHERE status = 'Running'") <= PERMITS // 5, 60, "the polls under way to end")
+
+
+class Watched(NamedTuple):
+    """Of a while: polls a second, those that fell due, permits and connections held on average, and calls a second of each CA."""
+    polls: float
+    ideal: float
+    permits: float
+    connections: float
+    calls: list
+
+
 def watch(fleet, sims):
-    """(polls/s, ideal polls/s, permits, connections, calls/s of each CA) over a while."""
     due = "SELECT count(*) FROM jobs WHERE checkpoint ->> 'state' = 'ordered' AND status = 'Pending' AND run_after <= now() + make_interval(secs => %s)"
     ideal = fleet.value(due, WINDOW_S)
     calls, polls, started = [len(sim.log) for sim in sims], fleet.value(POLLED), time.monotonic()
@@ -69,7 +97,7 @@ def watch(fleet, sims):
         time.sleep(0.1)
     took = time.monotonic() - started
     calls = [(len(sim.log) - before) / took for sim, before in zip(sims, calls)]
-    return ((fleet.value(POLLED) - polls) / took, ideal / WINDOW_S, statistics.mean(permits), statistics.mean(open_now), calls)
+    return Watched((fleet.value(POLLED) - polls) / took, ideal / WINDOW_S, statistics.mean(permits), statistics.mean(open_now), calls)
 
 
 def async_parked(bench):
@@ -86,31 +114,23 @@ def async_parked(bench):
         fleet.make_basics()
         bench.make_certificates(fleet, LOCAL)
         wait_for(lambda: fleet.value("SELECT count(*) FROM ca_certificates"), 20, "the CA")
-        issuers = [CONNECTORS[kind](fleet, kind) for kind in CAS]
-        for kind, issuer in zip(CAS, issuers):
-            issuer.pending()
-            fleet.api.need("POST", "/api/v1/issuers", {"id": f"iss-{kind}", "name": kind} | issuer.config)
         alone = [drain_local(bench, fleet, csrs) for _ in range(RUNS)]
         rest = sum(pss_kb(fleet.processes[n].pid) for n in names)
-        fleet.query(PLACE, [f"iss-{kind}" for kind in CAS], ORDERS, csrs, len(csrs))
-        started = time.monotonic()
-        wait_for(lambda: fleet.value("SELECT count(*) FROM jobs WHERE checkpoint ->> 'state' = 'ordered'") == ORDERS, PLACING_S,
-                 "the orders to be placed", every=0.5)
-        placed = ORDERS / (time.monotonic() - started)
-        fleet.query(WAITED, ORDERS, LONGEST_WAIT_S)
-        wait_for(lambda: fleet.value("SELECT count(*) FROM jobs WHERE status = 'Running'") <= PERMITS // 5, 60, "the polls under way to end")
-        polls, ideal, permits, open_now, calls = watch(fleet, [i.sim for i in issuers])
+        issuers, took = place(fleet, csrs, ORDERS)
+        age(fleet, ORDERS)
+        seen = watch(fleet, [i.sim for i in issuers])
         beside = [drain_local(bench, fleet, csrs) for _ in range(RUNS)]
         parked = sum(pss_kb(fleet.processes[n].pid) for n in names)
         orders = sum(issuer.orders() for issuer in issuers)
         for sim in fleet.sims.values():
             sim.close()
     assert orders == ORDERS, f"{orders} orders for {ORDERS} jobs"
-    bench.add("async_parked", polls, "polls/s", polls / ideal, 0.95,
-              f"{ORDERS} orders pending at {len(CAS)} CAs, {PERMITS} permits; {permits:.2f} permits and {open_now:.2f} connections held on average; "
-              f"scheduler and workers {rest} -> {parked} KB PSS; placed at {placed:.0f}/s (by simulators in Python)")
-    bench.add("async_parked_calls", sum(calls) / polls, "calls a poll", None, 0.75, ", ".join(f"{kind} {n:.2f}/s" for kind, n in zip(CAS, calls))
-              + f"; {sum(calls):.1f} calls/s for {polls:.1f} polls/s", at_most=True)
+    bench.add("async_parked", seen.polls, "polls/s", seen.polls / seen.ideal, 0.95,
+              f"{ORDERS} orders pending at {len(CAS)} CAs, {PERMITS} permits; {seen.permits:.2f} permits and {seen.connections:.2f} connections held "
+              f"on average; scheduler and workers {rest} -> {parked} KB PSS; placed at {ORDERS / took:.0f}/s (by simulators in Python)")
+    bench.add("async_parked_calls", sum(seen.calls) / seen.polls, "calls a poll", None, 0.75,
+              ", ".join(f"{kind} {n:.2f}/s" for kind, n in zip(CAS, seen.calls)) + f"; {sum(seen.calls):.1f} calls/s for {seen.polls:.1f} polls/s",
+              at_most=True)
     bench.add("async_parked_local", statistics.median(beside) / statistics.median(alone), "times", None, 1.1,
               f"{LOCAL} renewals of the local CA beside them {statistics.median(beside):.2f} s, alone {statistics.median(alone):.2f} s", at_most=True)
 

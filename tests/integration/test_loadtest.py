@@ -172,6 +172,17 @@ def test_a_short_load(tmp_path):
         assert (tmp_path / f"{scenario}.samples.json.gz").stat().st_size > 0
 
 
+@pytest.mark.parametrize("scenario", ["async", "drain"])
+def test_a_short_load_of_the_engine(tmp_path, scenario):
+    """What the drivers share with the benchmarks fits; of the thresholds those that count, for others judge the machine."""
+    done = run(scenario, "--duration", "2s", "--artifacts", tmp_path)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    [summary] = tmp_path.glob("*.summary.json")
+    told = json.loads(summary.read_text(encoding="utf-8"))
+    counted = [t for t in told["thresholds"] if t["limit"].startswith("==")]
+    assert counted and [t for t in counted if not t["passed"]] == [], done.stdout
+
+
 def test_a_load_that_is_refused_fails(monkeypatch, tmp_path):
     """By a limiter that lets the operator's key ask once a second, which the limits of time would not notice."""
     monkeypatch.setattr(Fleet, "template", None)

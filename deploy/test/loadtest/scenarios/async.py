@@ -5,32 +5,19 @@ them.  The parts are those of the benchmark.
 import statistics
 import sys
 
-from fleet import ROOT, wait_for
+from fleet import ROOT
 
 sys.path[:0] = [str(ROOT / "tests" / "bench")]
 import bench_async  # noqa: E402
 import engine  # noqa: E402
 from bench import Bench  # noqa: E402
-from ca_kinds import CONNECTORS, start_simulators  # noqa: E402
+from ca_kinds import start_simulators  # noqa: E402
 
 NAME = "async_polling"
 GROUP = "scale"
 SECONDS = 60
 WHAT = "10000 orders parked at four simulated CAs, each polled once in 300 s, 25 permits, 2 workers"
 ORDERS = 10000
-PLACING_S = 900
-
-
-def place(stack, csrs, count):
-    issuers = [CONNECTORS[kind](stack, kind) for kind in bench_async.CAS]
-    for kind, issuer in zip(bench_async.CAS, issuers):
-        issuer.pending()
-        stack.api.need("POST", "/api/v1/issuers", {"id": f"iss-{kind}", "name": kind} | issuer.config)
-    stack.query(bench_async.PLACE, [f"iss-{kind}" for kind in bench_async.CAS], count, csrs, len(csrs))
-    wait_for(lambda: stack.value("SELECT count(*) FROM jobs WHERE checkpoint ->> 'state' = 'ordered'") == count, PLACING_S,
-             "the orders to be placed", every=0.5)
-    stack.query(bench_async.WAITED, bench_async.LONGEST_WAIT_S, count)
-    return issuers
 
 
 def run(run):
@@ -46,20 +33,21 @@ def run(run):
         stack.tell_settings()
         engine.make(stack, bench_async.LOCAL)
         alone = [bench_async.drain_local(Bench(), stack, csrs) for _ in range(3)]
-        issuers = place(stack, csrs, count)
+        issuers, _ = bench_async.place(stack, csrs, count)
+        bench_async.age(stack, count)
         run.report.load(certificates=count + bench_async.LOCAL, orders=count)
         with stack.sampled():
-            polls, ideal, permits, open_now = bench_async.watch(stack, [i.sim for i in issuers])
+            seen = bench_async.watch(stack, [i.sim for i in issuers])
         beside = [bench_async.drain_local(Bench(), stack, csrs) for _ in range(3)]
         orders = sum(issuer.orders() for issuer in issuers)
         for sim in stack.sims.values():
             sim.close()
-        run.report.measure("polls a second", "polls/s", values=[polls])
+        run.report.measure("polls a second", "polls/s", values=[seen.polls])
         run.report.measure("renewals of the local CA beside them", "s", values=beside)
-        run.report.count(orders=orders, permits_held=round(permits, 2), connections_held=round(open_now, 2))
-        run.report.floor("polls that fell due, a second", round(ideal, 2), "polls/s", round(polls / ideal, 3))
+        run.report.count(orders=orders, permits_held=round(seen.permits, 2), connections_held=round(seen.connections, 2))
+        run.report.floor("polls that fell due, a second", round(seen.ideal, 2), "polls/s", round(seen.polls / seen.ideal, 3))
         run.report.not_measured("orders placed a second, and the CAs' side: the simulated CAs are in Python")
         run.report.threshold("orders at the CAs, of so many jobs (fewer: lost, more: doubled)", f"== {count}", orders)
-        run.report.threshold("polls in those that fell due", "> 0.8", round(polls / ideal, 3))
+        run.report.threshold("polls in those that fell due", "> 0.8", round(seen.polls / seen.ideal, 3))
         run.report.threshold("renewals of the local CA beside them, in those alone", "< 2 times",
                              round(statistics.median(beside) / statistics.median(alone), 2))
