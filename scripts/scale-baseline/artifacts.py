@@ -10,7 +10,7 @@ from pathlib import Path
 
 LARGEST = 4 << 20  # bytes of a summary
 TEXT, NUMBER, COUNT, FLAG = "text", "a number of 0 or more", "a whole number of 0 or more", "true or false"
-MAYBE, EITHER = "a number of 0 or more, or null", "text or a number of 0 or more"
+MAYBE, EITHER = "a number of 0 or more, or null", "text, a number of 0 or more, or a list of these"
 SHAPE = {
     "format": COUNT, "scenario": TEXT, "date": TEXT, "commit": TEXT, "passed": FLAG,
     "machine": {"cpu": TEXT, "cores": COUNT, "memory_mb": COUNT, "kernel": TEXT, "os": TEXT},
@@ -39,7 +39,7 @@ def suits(value, kind):
     if kind is FLAG:
         return isinstance(value, bool)
     if kind is EITHER:
-        return suits(value, TEXT) or suits(value, NUMBER)
+        return all(suits(v, TEXT) or suits(v, NUMBER) for v in (value if isinstance(value, list) else [value]))
     if kind is MAYBE:
         return value is None or suits(value, NUMBER)
     return is_number(value) and value >= 0 and (kind is NUMBER or value == int(value))

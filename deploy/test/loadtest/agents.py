@@ -103,9 +103,8 @@ class Agents:
         process once all agents stand.
         """
         self.runs += 1
-        name = f"fleet-{self.runs}"
-        out = self.dir / f"{name}.json"
-        process = self.start(name, [BUILD / "deploy/test/loadtest/fleet/certctl-fleet", "--agents", str(self.count), "--dir",
+        out = self.dir / f"fleet-{self.runs}.json"
+        process = self.start("fleet", [BUILD / "deploy/test/loadtest/fleet/certctl-fleet", "--agents", str(self.count), "--dir",
                                     self.dir / "agents", "--prefix", self.prefix, "--start-rate",
                                     str(self.start_rate), "--out", out, *options],
                              {"CERTCTL_SERVER_URL": f"https://127.0.0.1:{self.fleet.api_port}",

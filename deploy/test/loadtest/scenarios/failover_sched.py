@@ -26,12 +26,12 @@ def both_stand(stack):
     return stack.value("SELECT count(DISTINCT name) FROM schedulers WHERE seen_at > clock_timestamp() - interval '2 seconds'") == 2
 
 
-def kill_one(stack, report):
-    """Milliseconds until a job handed out by the next leader has ended; None where the drain was over before."""
+def kill_one(stack):
+    """(milliseconds until a job handed out by the next leader has ended, milliseconds that the killed one's lease still had)"""
     name = wait_for(lambda: leader(stack), 20, "a leader")
     wait_for(lambda: both_stand(stack), 20, "two schedulers")
     lease = last_lease(stack)
-    before = stack.value("SELECT term FROM leadership")
+    before, left = stack.query("SELECT term, 1000 * extract(epoch FROM expires_at - clock_timestamp())::float8 FROM leadership")[0]
     started = time.monotonic()
     stack.processes[name].kill()
     wait_for(lambda: stack.value("SELECT term FROM leadership") > before, 30, "the next leader", every=0.005)
@@ -39,13 +39,13 @@ def kill_one(stack, report):
     wait_for(lambda: done_since(stack, lease), 30, "a job of the next leader", every=0.01)
     took = (time.monotonic() - started) * 1000
     stack.start_scheduler(int(name.rsplit("-", 1)[1]), CERTCTL_LOG_LEVEL="warn")
-    return took
+    return took, left
 
 
 def run(run):
     count = engine.scaled(run, CERTIFICATES, least=3000)
     csrs = engine.csrs()
-    took = []
+    took, least = [], []
     with engine.stocked(run, count, schedulers=2) as stack:
         with stack.sampled(), engine.watched(stack, run.report) as drain:
             for k in range(KILLS):
@@ -54,11 +54,14 @@ def run(run):
                 enqueue_part(stack, first, part, csrs)
                 wait_for(lambda: stack.value("SELECT count(*) FROM jobs WHERE status = 'Completed'") > first + part // 20, 60, "the drain",
                          every=0.02)
-                took.append(kill_one(stack, run.report))
+                for figures, figure in zip((took, least), kill_one(stack)):
+                    figures.append(figure)
                 engine.wait_drained(stack, part, 120 + part / LEAST_RATE)
         done = count // KILLS * KILLS
         run.report.measure("from the kill to a job of the next leader", "ms", values=took)
         run.report.measure("jobs ended a second", "jobs/s", values=drain.rates())
+        run.report.floor("what the killed leader's lease still had, median", round(statistics.median(least), 1), "ms",
+                         round(statistics.median(took) / statistics.median(least), 3))
         stack.query("DELETE FROM managed_certificates WHERE id NOT IN (SELECT certificate_id FROM jobs)")
         engine.judge(stack, run.report, done)
         run.report.threshold("kills in the middle of the drain", f"== {KILLS}", len(took))

@@ -54,6 +54,8 @@ def run(run):
             engine.wait_drained(stack, count, 120 + count / LEAST_RATE)
         run.report.measure("PostgreSQL away", "ms", values=[down])
         run.report.measure("from its answer to a job handed out after that", "ms", values=[again])
+        run.report.floor("PostgreSQL away; ratio: until a job that was handed out after it ends", round(down, 1), "ms",
+                         round((down + again) / down, 3))
         run.report.measure("jobs ended a second", "jobs/s", values=drain.rates())
         run.report.count(completed_before=before)
         run.report.threshold("jobs that were left when it stopped", "> 0", count - before)

@@ -24,7 +24,7 @@ def drain_with(run, name, settings, count, csrs):
             engine.enqueue(stack, count, csrs)
             took = engine.wait_drained(stack, count, 120 + count / LEAST_RATE)
         run.report.measure(f"jobs ended a second, {name}", "jobs/s", values=drain.rates())
-        engine.judge(stack, run.report, count)
+        engine.judge(stack, run.report, count, f"{name}: ")
         checkpoints = stack.value("SELECT checkpoints_timed + checkpoints_req FROM pg_stat_bgwriter")
         run.report.count(**{f"{name}_jobs_a_second": round(count / took, 1), f"{name}_checkpoints": checkpoints})
         return count / took
@@ -38,7 +38,7 @@ def run(run):
     run.report.load(certificates=count)
     plain = drain_with(run, "defaults", AS_IT_COMES, count, csrs)
     sized = drain_with(run, "production", PRODUCTION, count, csrs)
-    run.report.data["postgresql"]["beside"] = AS_IT_COMES
+    run.report.data["postgresql"]["beside"] = ", ".join(f"{key} {value}" for key, value in AS_IT_COMES.items())
     run.report.floor("the same with PostgreSQL's defaults", round(plain, 1), "jobs/s", round(sized / plain, 3))
     run.report.threshold("jobs a second with production settings, in those of the defaults", "> 0.7", round(sized / plain, 3))
     run.report.threshold("jobs a second with production settings", f"> {LEAST_RATE} jobs/s", round(sized, 1))
