@@ -6,33 +6,7 @@
 
 #include "apiserver/resources/fieldtext.h"
 #include "common/base/attr.h"
-
-static bool
-ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && strcasecmp(s + n - m, end) == 0;
-}
-
-bool
-secretkey_is(const char *key)
-{
-	static const char *const words[] = {"password", "secret", "token",
-	    "key", "hmac", "private", "credentials", "passphrase"};
-	static const char *const harmless[] = {"_path", "_paths", "_file",
-	    "_filename", "_mode", "_owner", "_group", "_url"};
-
-	for (size_t i = 0; i < ARRAY_LEN(harmless); i++) {
-		if (ends_with(key, harmless[i]))
-			return false;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-		if (strcasestr(key, words[i]) != NULL)
-			return true;
-	}
-	return false;
-}
+#include "common/cfg/secretname.h"
 
 /* As it is stored: common/pki/key/envelope.h. */
 static bool
@@ -67,7 +41,7 @@ put_masked(struct arena *a, struct json_w *w, const struct cJSON *value,
 		if (is_object)
 			json_w_key(w, item->string);
 		put_masked(a, w, item,
-		    is_secret || (is_object && secretkey_is(item->string)));
+		    is_secret || (is_object && secretname_is(item->string)));
 	}
 	json_w_close(w, is_object ? '}' : ']');
 }
@@ -128,7 +102,7 @@ refuse(struct arena *a, const struct cJSON *value, const char *secret)
 	const struct cJSON *item;
 	const char *why;
 
-	if (value->string != NULL && secretkey_is(value->string))
+	if (value->string != NULL && secretname_is(value->string))
 		secret = value->string;
 	if (cJSON_IsString(value) && secret != NULL &&
 	    value->valuestring[0] != '\0' && !is_mask(value))

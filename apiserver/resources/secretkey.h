@@ -1,14 +1,10 @@
 /*
- * secretkey: which members of a connector's configuration are secrets, and
- * how they are shown.
- *
- * The contract's rule by key name, narrowed: paths, modes and owners of files
- * are no secrets although their names contain "key"; nested objects count.
+ * secretkey: how the secrets of a connector's configuration are shown, and that
+ * they are kept: those whose names say so (common/cfg/secretname.h); nested
+ * objects count.
  */
 #ifndef APISERVER_RESOURCES_SECRETKEY_H
 #define APISERVER_RESOURCES_SECRETKEY_H
-
-#include <stdbool.h>
 
 #include "common/base/arena.h"
 #include "common/json/json.h"
@@ -18,7 +14,6 @@ struct cJSON;
 /* What stands in for a secret on the wire. */
 #define SECRETKEY_MASK "********"
 
-bool secretkey_is(const char *key);
 /* The configuration with every secret masked. */
 void secretkey_put_masked(struct arena *a, struct json_w *w,
     const struct cJSON *value);

@@ -8,6 +8,7 @@
 #include "apiserver/resources/secretkey.h"
 #include "common/base/hostname.h"
 #include "common/base/plain.h"
+#include "common/cfg/secretname.h"
 #include "common/json/json.h"
 #include "common/pki/cert/leaf_ext.h"
 
@@ -106,7 +107,7 @@ check_host(struct arena *a, const struct cJSON *config, const char *key)
 static bool
 is_kept_secret(const struct cJSON *item)
 {
-	return cJSON_IsString(item) && secretkey_is(item->string) &&
+	return cJSON_IsString(item) && secretname_is(item->string) &&
 	       strcmp(item->valuestring, SECRETKEY_MASK) == 0;
 }
 

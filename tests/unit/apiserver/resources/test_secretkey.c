@@ -2,6 +2,7 @@
 
 #include "common/base/attr.h"
 #include "common/base/buf.h"
+#include "common/cfg/secretname.h"
 #include "tests/unit/check.h"
 
 static void
@@ -15,9 +16,9 @@ test_names(void)
 	    "token_url", "host", "cert_path"};
 
 	for (size_t i = 0; i < ARRAY_LEN(secret); i++)
-		CHECK(secretkey_is(secret[i]));
+		CHECK(secretname_is(secret[i]));
 	for (size_t i = 0; i < ARRAY_LEN(open); i++)
-		CHECK(!secretkey_is(open[i]));
+		CHECK(!secretname_is(open[i]));
 }
 
 static const struct cJSON *
