@@ -13,6 +13,7 @@
 
 #include "cli/args.h"
 #include "cli/audit_verify.h"
+#include "cli/count.h"
 #include "cli/out.h"
 #include "cli/render.h"
 #include "common/base/enc.h"
@@ -133,20 +134,24 @@ read_state(struct audit_verify *v, struct state *out)
 static void
 print_end(const struct audit_verify *v, int64_t unsealed)
 {
+	struct arena *a = v->cli->arena;
+
 	if (v->nfaults > FAULTS_MAX)
 		out_print("and more; stopped after %d\n", FAULTS_MAX);
-	out_print("%s: %" PRId64 " blocks, %" PRId64 " rows\n",
-	    v->nfaults ? "TAMPERED WITH" : "all is as it was sealed", v->blocks,
-	    v->rows);
+	out_print("%s: %s, %s\n",
+	    v->nfaults ? "TAMPERED WITH" : "all is as it was sealed",
+	    count_of(a, v->blocks, "block", "blocks"),
+	    count_of(a, v->rows, "row", "rows"));
 	if (v->removed_up_to > 0)
 		out_print("rows of blocks up to %" PRId64
 			  " were removed by retention; of those only the chain "
 			  "was checked\n",
 		    v->removed_up_to);
 	if (unsealed > 0)
-		out_print("%s%" PRId64 " rows are in no block yet\n",
+		out_print("%s%s in no block yet\n",
 		    unsealed > 10000 ? "more than " : "",
-		    unsealed > 10000 ? 10000 : unsealed);
+		    count_of(a, unsealed > 10000 ? 10000 : unsealed, "row is",
+			"rows are"));
 	if (v->last_n > 0)
 		out_print("last block %" PRId64
 			  "; keep this elsewhere, for the next time:\n"

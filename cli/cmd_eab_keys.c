@@ -7,6 +7,7 @@
 
 #include "cli/call.h"
 #include "cli/cli.h"
+#include "cli/count.h"
 #include "cli/out.h"
 #include "cli/render.h"
 #include "common/json/json.h"
@@ -86,8 +87,8 @@ cmd_eab_keys_reseal(struct cli *c)
 			"{\"resealed\":%" PRId64 ",\"unopened\":%" PRId64 "}",
 			sealed, unopened));
 	else
-		out_print("%" PRId64 " sealed anew, %" PRId64
-			  " that do not open\n",
-		    sealed, unopened);
+		out_print("%" PRId64 " sealed anew, %s\n", sealed,
+		    count_of(c->arena, unopened, "that does not open",
+			"that do not open"));
 	return unopened > 0 ? EXIT_FAILED : EXIT_DONE;
 }

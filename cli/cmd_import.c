@@ -7,6 +7,7 @@
 
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/count.h"
 #include "cli/import/import.h"
 #include "cli/import/plan.h"
 #include "cli/import/readers.h"
@@ -103,9 +104,10 @@ go_on(struct cli *c, const struct plan *p, const char *missing)
 			   : EXIT_DONE;
 	}
 	if (conflicts > 0) {
-		out_error("%zu conflict%s: nothing was changed.  Change what "
+		out_error("%s: nothing was changed.  Change what "
 			  "is there, or name fewer directories or files",
-		    conflicts, conflicts == 1 ? "" : "s");
+		    count_of(c->arena, (int64_t)conflicts, "conflict",
+			"conflicts"));
 		return EXIT_CONFLICT;
 	}
 	if (args_flag(c, "--dry-run"))

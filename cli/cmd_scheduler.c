@@ -8,6 +8,7 @@
 #include "cli/args.h"
 #include "cli/call.h"
 #include "cli/cli.h"
+#include "cli/count.h"
 #include "cli/out.h"
 #include "cli/render.h"
 #include "cli/wait.h"
@@ -49,8 +50,10 @@ tell_outcome(struct cli *c, const struct cJSON *duty)
 	if (c->as_json) {
 		render_text(c, json_text(c->arena, duty));
 	} else {
-		out_print("%s: %s, %s rows in %s ms\n", cell(c, duty, "name"),
-		    outcome, cell(c, duty, "last_rows"),
+		out_print("%s: %s, %s in %s ms\n", cell(c, duty, "name"),
+		    outcome,
+		    count_text(c->arena, cell(c, duty, "last_rows"), "row",
+			"rows"),
 		    cell(c, duty, "last_duration_ms"));
 		if (!is_good)
 			out_error("%s", cell(c, duty, "last_error"));

@@ -15,17 +15,18 @@
 #include "cli/top/facts.h"
 #include "cli/top/frame.h"
 #include "cli/top/screen.h"
+#include "cli/top/typed.h"
 #include "common/base/clock.h"
 #include "common/base/enc.h"
 #include "common/base/mem.h"
 
-enum { WIDTH_MIN = 40, FILTER_MAX = 40, CALL_SECONDS = 5, ESCAPE = 27 };
+enum { WIDTH_MIN = 40, CALL_SECONDS = 5, ESCAPE = 27 };
 
 struct top {
 	struct cli *cli;
 	struct facts *before, *now;
 	struct frame_view view;
-	char filter[FILTER_MAX + 1];
+	struct typed filter;
 	char fault[256]; /* "" for none */
 	int64_t pause_ms, next_ms;
 	int exit_code; /* of what fault says */
@@ -57,7 +58,7 @@ show(struct top *t)
 	struct arena *a = arena_new();
 	struct frame frame;
 
-	t->view.filter = t->filter;
+	t->view.filter = t->filter.text;
 	t->view.fault = t->fault[0] ? t->fault : NULL;
 	screen_size(&t->view.width, &t->view.height);
 	frame_make(a, t->before, t->now, &t->view, &frame);
@@ -70,19 +71,15 @@ show(struct top *t)
 static void
 type_key(struct top *t, int key)
 {
-	size_t n = strlen(t->filter);
-
 	if (key == '\n' || key == '\r') {
 		t->view.is_typing = false;
 	} else if (key == ESCAPE) {
-		t->filter[0] = '\0';
+		typed_clear(&t->filter);
 		t->view.is_typing = false;
 	} else if (key == SCREEN_BACKSPACE) {
-		if (n > 0)
-			t->filter[n - 1] = '\0';
-	} else if (key > ' ' && key < 127 && n < FILTER_MAX) {
-		t->filter[n] = (char)key;
-		t->filter[n + 1] = '\0';
+		typed_back(&t->filter);
+	} else if (key > 0) {
+		typed_take(&t->filter, (unsigned char)key);
 	}
 }
 

@@ -1,5 +1,6 @@
 #include "cli/moment.h"
 
+#include <string.h>
 #include <time.h>
 
 #include <cjson/cJSON.h>
@@ -7,6 +8,14 @@
 #include "common/json/json.h"
 
 enum { MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+
+bool
+moment_is_never(const char *text)
+{
+	static const char never[] = "0001-01-01T00:00:00";
+
+	return strncmp(text, never, sizeof(never) - 1) == 0;
+}
 
 bool
 moment_read(const struct cJSON *object, const char *name, int64_t *out_unix)

@@ -16,6 +16,8 @@ struct cJSON;
 /* An RFC 3339 time in UTC, as Unix seconds.  false: it is none, or "never". */
 bool moment_read(const struct cJSON *object, const char *name,
     int64_t *out_unix);
+/* Whether the text is the time by which the API says "never": of the year 1. */
+bool moment_is_never(const char *text);
 /* "2026-11-23 19:56:28", in UTC. */
 const char *moment_text(struct arena *a, int64_t unix_s);
 /* To the second: "2 d 3 h", "4 h 5 min", "6 min 7 s", "8 s". */

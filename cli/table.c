@@ -165,7 +165,7 @@ cell_value(struct cli *c, const struct cJSON *v)
 	if (!v || cJSON_IsNull(v))
 		return "-";
 	if (cJSON_IsString(v))
-		return v->valuestring[0]
+		return v->valuestring[0] && !moment_is_never(v->valuestring)
 			   ? out_harmless(c->arena, v->valuestring)
 			   : "-";
 	return out_harmless(c->arena, json_text(c->arena, v));

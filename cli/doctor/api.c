@@ -5,6 +5,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "cli/count.h"
 #include "cli/moment.h"
 #include "common/base/attr.h"
 #include "common/json/json.h"
@@ -236,7 +237,6 @@ doctor_check_end(struct doctor *d, enum doctor_check check, const char *subject,
 		    "its certificate ended at %s UTC", at);
 	else
 		doctor_say(d, ends - now < near ? DOCTOR_WARNING : DOCTOR_OK,
-		    check, subject,
-		    "its certificate ends at %s UTC, in %lld days", at,
-		    (long long)((ends - now) / DAY_S));
+		    check, subject, "its certificate ends at %s UTC, in %s", at,
+		    count_of(d->arena, (ends - now) / DAY_S, "day", "days"));
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/count.h"
 #include "cli/out.h"
 #include "cli/render.h"
 #include "common/base/buf.h"
@@ -99,9 +100,11 @@ doctor_print(const struct doctor *d)
 				print_one(d, &d->findings[i]);
 		}
 	}
-	out_print("\n%zu errors, %zu warnings, %zu could not be looked at, "
-		  "%zu well\n",
-	    doctor_count(d, DOCTOR_ERROR), doctor_count(d, DOCTOR_WARNING),
+	out_print("\n%s, %s, %zu could not be looked at, %zu well\n",
+	    count_of(d->arena, (int64_t)doctor_count(d, DOCTOR_ERROR), "error",
+		"errors"),
+	    count_of(d->arena, (int64_t)doctor_count(d, DOCTOR_WARNING),
+		"warning", "warnings"),
 	    doctor_count(d, DOCTOR_UNSEEN), doctor_count(d, DOCTOR_OK));
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/count.h"
 #include "cli/moment.h"
 #include "cli/out.h"
 
@@ -35,8 +36,8 @@ state(const struct making *m, bool *out_alarm)
 	if (m->v->is_paused)
 		return "paused";
 	return m->now->nconditions > 0
-		   ? arena_printf(m->a, "%zu condition%s", m->now->nconditions,
-			 m->now->nconditions == 1 ? "" : "s")
+		   ? count_of(m->a, (int64_t)m->now->nconditions, "condition",
+			 "conditions")
 		   : "all is well";
 }
 
@@ -80,13 +81,14 @@ add_header(struct making *m)
 	    f->wait_issuance, f->wait_deployment, f->wait_csr,
 	    f->wait_approval);
 	frame_add(m, false, f->agents_online < f->agents,
-	    "agents     %.0f of %.0f online   certificates %.0f, %.0f end "
-	    "soon, %.0f ended",
-	    f->agents_online, f->agents, f->certificates, f->ending, f->ended);
-	frame_add(m, false, !f->leader[0],
-	    "processes  %.0f apiserver, %.0f scheduler, %.0f worker   leader "
-	    "%s",
-	    f->apiservers, f->schedulers, f->workers_alive,
+	    "agents     %.0f of %.0f online   certificates %.0f, %s soon, "
+	    "%.0f ended",
+	    f->agents_online, f->agents, f->certificates,
+	    count_of(m->a, (int64_t)f->ending, "ends", "end"), f->ended);
+	frame_add(m, false, !f->leader[0], "processes  %s, %s, %s   leader %s",
+	    count_of(m->a, (int64_t)f->apiservers, "apiserver", "apiservers"),
+	    count_of(m->a, (int64_t)f->schedulers, "scheduler", "schedulers"),
+	    count_of(m->a, (int64_t)f->workers_alive, "worker", "workers"),
 	    f->leader[0] ? f->leader : "NONE");
 }
 

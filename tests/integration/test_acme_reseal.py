@@ -120,7 +120,7 @@ def die_in_the_middle(plane):
 def test_what_opens_under_none_is_told(plane):
     plane.query("UPDATE acme_eab_keys SET hmac_sealed = set_byte(hmac_sealed, 60, 255 - get_byte(hmac_sealed, 60)) WHERE key_id = 'eab-030'")
     code, said, why = reseal(plane)
-    assert (code, said) == (1, "0 sealed anew, 1 that do not open\n") and "eab-030 opens under no passphrase" in why
+    assert (code, said) == (1, "0 sealed anew, 1 that does not open\n") and "eab-030 opens under no passphrase" in why
 
 
 def test_where_there_is_none_nothing_is_sealed(plane):

@@ -58,7 +58,7 @@ def test_a_screen_shows_the_plane_and_obeys_keys(plane):
     try:
         # What is a second is known from the second frame on.
         terminal.wait(lambda text: all(what in text for what in (
-            "iss-local", "  alive", "q quit", "jobs/s     0.0 done", "1 apiserver, 1 scheduler, 1 worker")))
+            "iss-local", "  alive", "q quit", "jobs/s     0.0 done", "1 apiserver, 1 scheduler, 1 worker ")))
         assert terminal.text().startswith("certctl top  https://127.0.0.1")
         before = terminal.sent
         terminal.press("s")
@@ -66,6 +66,11 @@ def test_a_screen_shows_the_plane_and_obeys_keys(plane):
         assert terminal.sent - before < before / 2, "more was sent than what differs"
         terminal.press("/nothing\n")
         terminal.wait(lambda text: "filter: nothing" in text and "iss-local" not in text)
+        # Other scripts are typed and taken back a character at a time.
+        terminal.press("/\x7f\u00fc\u00e9")
+        terminal.wait(lambda text: "filter: nothin\u00fc\u00e9_" in text)
+        terminal.press("\x7f\n")
+        terminal.wait(lambda text: "filter: nothin\u00fc" in text and "filter: nothin\u00fc\u00e9" not in text and "q quit" in text)
         terminal.press("/\x1b")
         terminal.wait(lambda text: "iss-local" in text)
         terminal.press("p")

@@ -428,7 +428,7 @@ errors_come_first_and_are_harmless(void)
 	capture_end();
 	CHECK(strncmp(captured_out(), "error    leader ", 16) == 0);
 	CHECK(strstr(captured_out(), "bad \\x1b[2J\\n\n"));
-	CHECK(strstr(captured_out(), "\n1 errors, 0 warnings, 1 could not be "
+	CHECK(strstr(captured_out(), "\n1 error, 0 warnings, 1 could not be "
 				     "looked at, 1 well\n"));
 	capture_begin();
 	doctor_print_json(&cli, &d);

@@ -111,6 +111,8 @@ times_are_read_or_left_out(void)
 	CHECK_STR(cell_time(&cli, o, "absent"), "-");
 	CHECK_STR(cell_left(&cli, o, "p"), "expired");
 	CHECK_STR(cell_left(&cli, o, "z"), "-");
+	CHECK_STR(cell(&cli, o, "z"), "-"); /* of an object, in any member */
+	CHECK_STR(cell(&cli, o, "p"), "2001-01-01T00:00:00Z");
 }
 
 static const char *

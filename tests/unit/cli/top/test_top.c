@@ -6,6 +6,7 @@
 #include "cli/top/facts.h"
 #include "cli/top/frame.h"
 #include "cli/top/samples.h"
+#include "cli/top/typed.h"
 #include "common/base/buf.h"
 #include "common/json/json.h"
 #include "tests/unit/check.h"
@@ -226,7 +227,39 @@ without_a_terminal_it_is_refused(void)
 	CHECK(strstr(captured_err(), "answers 500: no\\x1b"));
 }
 
+static void
+take_all(struct typed *t, const char *bytes)
+{
+	for (; *bytes; bytes++)
+		typed_take(t, (unsigned char)*bytes);
+}
+
+/* Whole characters, of any script; nothing that could not be seen. */
+static void
+a_filter_is_typed_in_any_script(void)
+{
+	struct typed t = {.text = ""};
+
+	take_all(&t, "a\xe6\x97");
+	CHECK_STR(t.text, "a");
+	take_all(&t, "\xa5\xc3\xb6\xf0\x9f\x94\x91");
+	CHECK_STR(t.text, "a\xe6\x97\xa5\xc3\xb6\xf0\x9f\x94\x91");
+	typed_back(&t);
+	typed_back(&t);
+	CHECK_STR(t.text, "a\xe6\x97\xa5");
+	/* cut off, out of place, of no form, unseen */
+	take_all(&t, "\xe6z\xbf\xff\xc0\xaf\xe2\x80\xae\xc2\x9b\x01 ");
+	CHECK_STR(t.text, "a\xe6\x97\xa5z");
+	for (size_t i = 0; i < TYPED_MAX; i++)
+		take_all(&t, "\xc3\xb6");
+	CHECK(strlen(t.text) <= TYPED_MAX && strlen(t.text) >= TYPED_MAX - 1);
+	typed_clear(&t);
+	typed_back(&t);
+	CHECK_STR(t.text, "");
+}
+
 CHECK_MAIN(CHECK_ROW(a_screen_of_80_by_24), CHECK_ROW(a_screen_of_160_by_50),
+    CHECK_ROW(a_filter_is_typed_in_any_script),
     CHECK_ROW(many_rows_are_counted_and_sorted),
     CHECK_ROW(a_server_that_is_away_is_told_of),
     CHECK_ROW(what_is_no_sample_is_passed_over),
