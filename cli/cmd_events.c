@@ -1,6 +1,7 @@
 /*
  * events: what changes, as it changes, until it is ended or the time is over.
- * A stream that ends or breaks is asked for again, from the last id on.
+ * A stream that ends or breaks is asked for again, from the last id on; a
+ * server that is gone meanwhile is told of.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "cli/args.h"
 #include "cli/call.h"
 #include "cli/cli.h"
+#include "cli/dark.h"
 #include "cli/names.h"
 #include "cli/out.h"
 #include "cli/render.h"
@@ -30,6 +32,7 @@ enum {
 struct listening {
 	struct cli *cli;
 	struct stream stream;
+	struct dark dark;
 	int64_t until_ms; /* 0: for ever */
 };
 
@@ -102,6 +105,7 @@ take_bytes(void *arg, const char *bytes, size_t n)
 {
 	struct listening *l = arg;
 
+	dark_end(&l->dark);
 	return stream_bytes(&l->stream, bytes, n);
 }
 
@@ -146,6 +150,9 @@ listen_on(struct listening *l)
 			return client_check(l->cli, &a);
 		if (l->until_ms > 0 && left_s(l) == 0)
 			return EXIT_DONE;
+		if (a.status != 200) /* one that ended may go on at once */
+			dark_begin(l->cli, &l->dark,
+			    "what changes now is not known", &a);
 		nanosleep(&pause, NULL);
 		path = path_of(l);
 	}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/args.h"
+#include "cli/dark.h"
 #include "cli/out.h"
 #include "cli/wait.h"
 #include "common/base/clock.h"
@@ -103,18 +104,8 @@ sign_of(struct cli *c, const struct watched *of, const struct answer *a)
 struct looking {
 	const struct watched *of;
 	struct buf shown; /* by its sign */
-	bool is_in_dark;  /* nothing is known now, and that is told */
+	struct dark dark;
 };
-
-/* What stands there last is not how it is now. */
-static void
-tell_dark(struct cli *c, struct looking *l, const struct answer *a)
-{
-	if (!l->is_in_dark)
-		out_tell("how it is now is not known: %s; looking again",
-		    client_why(c, a));
-	l->is_in_dark = true;
-}
 
 /* Prints what differs from what was shown last. */
 static int
@@ -125,9 +116,7 @@ take(struct cli *c, struct looking *l, const struct answer *a)
 	const char *sign = sign_of(c, of, a);
 	int exit_code;
 
-	if (l->is_in_dark)
-		out_tell("it answers again");
-	l->is_in_dark = false;
+	dark_end(&l->dark);
 	if (a->status == 200 && strcmp(sign, buf_cstr(shown)) == 0)
 		return EXIT_DONE;
 	if (a->status == 200 && !c->as_json)
@@ -151,7 +140,7 @@ look_once(struct wait *w, struct looking *l)
 	c->arena = arena_new();
 	exit_code = of->look(c, of->path, &a);
 	if (exit_code == EXIT_DONE && client_is_passing(&a))
-		tell_dark(c, l, &a);
+		dark_begin(c, &l->dark, "how it is now is not known", &a);
 	else if (exit_code == EXIT_DONE)
 		exit_code = take(c, l, &a);
 	else if (client_is_passing(&a)) /* in the midst of pages: it is told */

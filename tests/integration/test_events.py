@@ -465,6 +465,27 @@ def test_command(fleet):
     assert fleet.cli("events", "--for", "1", CERTCTL_API_KEY="no-such-key-0123456789abcdef").returncode == 4
 
 
+def test_command_says_that_nobody_answers(fleet):
+    """Once while the server is gone, once when it is back; events go on."""
+    process = fleet.start_apiserver(5)
+    env = fleet.cli_env() | {"CERTCTL_SERVER_URL": f"https://127.0.0.1:{api_of(fleet, 5).port}"}
+    with subprocess.Popen([BUILD / "cli" / "certctl", "events", "--kind", "certificate", "--certificate-id", "mc-43"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as command:
+        try:
+            wait_for(lambda: metric(api_of(fleet, 5), "event_listeners") == 1, 20, "it to listen")
+            flip(fleet, "mc-43", "before")
+            assert "mc-43" in command.stdout.readline()
+            process.stop()
+            assert re.match("what changes now is not known: .*; looking again$", command.stderr.readline())
+            process.start()
+            assert command.stderr.readline() == "it answers again\n"
+            flip(fleet, "mc-43", "behind")
+            assert "mc-43" in command.stdout.readline()
+        finally:
+            command.kill()
+    process.stop()
+
+
 def heed_interrupts():
     """What a shell runs in the background passes it on that they are ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
