@@ -8,6 +8,8 @@
 #include "cli/listing_keys.h"
 #include "cli/near.h"
 #include "cli/out.h"
+#include "cli/talk.h"
+#include "cli/term.h"
 #include "common/base/enc.h"
 #include "common/base/plain.h"
 
@@ -35,8 +37,10 @@ usage_error(struct cli *c, const struct args *a)
 		out_tell("see certctl help");
 		return EXIT_USAGE;
 	}
-	out_tell("usage: certctl %s%s%s %s", m->noun, m->verb ? " " : "",
-	    m->verb ? m->verb : "", command_usage(c->arena, m));
+	talk_folded(c->arena, 11,
+	    arena_printf(c->arena, "usage: certctl %s%s%s %s", m->noun,
+		m->verb ? " " : "", m->verb ? m->verb : "",
+		command_usage(c->arena, m)));
 	out_tell("see certctl %s%s%s --help", m->noun, m->verb ? " " : "",
 	    m->verb ? m->verb : "");
 	return EXIT_USAGE;
@@ -78,7 +82,9 @@ no_command(const struct parse *p, const char *verb)
 		is_noun ? arena_printf(p->cli->arena, "%s ", noun) : ""));
 	if (!is_noun)
 		return usage_error(p->cli, p->args);
-	out_tell("%s has: %s\nsee certctl %s --help", noun, verbs, noun);
+	talk_folded(p->cli->arena, 4,
+	    arena_printf(p->cli->arena, "%s has: %s", noun, verbs));
+	out_tell("see certctl %s --help", noun);
 	return EXIT_USAGE;
 }
 
@@ -142,6 +148,32 @@ bad_option(const struct parse *p, const char *word, const char *what)
 	return usage_error(p->cli, p->args);
 }
 
+/* A list that is longer than a line stands behind what is wrong. */
+static void
+tell_value(struct cli *c, const struct option *o, const char *value,
+    const char *meant)
+{
+	const char *text = arena_printf(c->arena, "%s takes %s, not \"%s\"%s",
+	    o->flag, o->takes, value, meant);
+	const char *words = "";
+
+	if (talk_is_json() || !strchr(o->takes, '|') ||
+	    strlen("certctl: ") + strlen(text) <= term_width(TALK_WIDTH_MIN)) {
+		out_error("%s", text);
+		return;
+	}
+	for (const char *at = o->takes; *at; at += *at == '|') {
+		size_t n = strcspn(at, "|");
+
+		words = arena_printf(c->arena, "%s%s%.*s", words,
+		    words[0] ? ", " : "", (int)n, at);
+		at += n;
+	}
+	out_error("%s does not take \"%s\"%s", o->flag, value, meant);
+	talk_folded(c->arena, 4,
+	    arena_printf(c->arena, "%s takes: %s", o->flag, words));
+}
+
 static int
 bad_value(const struct parse *p, const struct option *o, const char *value)
 {
@@ -154,8 +186,7 @@ bad_value(const struct parse *p, const struct option *o, const char *value)
 		near_look(&near, word);
 		at += strlen(word);
 	}
-	out_error("%s takes %s, not \"%s\"%s", o->flag, o->takes, value,
-	    near_ask(p->cli->arena, &near, ""));
+	tell_value(p->cli, o, value, near_ask(p->cli->arena, &near, ""));
 	return usage_error(p->cli, p->args);
 }
 
@@ -293,7 +324,9 @@ check_words(struct cli *c, const struct args *a)
 		return EXIT_DONE;
 	for (size_t at = 0; (o = command_next(a->command, &at, false));) {
 		if (o->is_required && !find_given(a, o->flag)) {
-			out_error("%s is required: %s", o->flag, o->help);
+			out_error("%s is required", o->flag);
+			talk_folded(c->arena, 4,
+			    arena_printf(c->arena, "%s: %s", o->flag, o->help));
 			return usage_error(c, a);
 		}
 	}
@@ -307,6 +340,7 @@ args_parse(struct cli *c, const struct command *all, size_t n, int argc,
 	size_t room = (size_t)argc + 1;
 	struct parse p = {.cli = c, .all = all, .n = n};
 	struct args *a = arena_alloc(c->arena, sizeof(*a));
+	bool are_words = false; /* behind -- */
 	int exit_code = EXIT_DONE;
 
 	memset(a, 0, sizeof(*a));
@@ -316,7 +350,9 @@ args_parse(struct cli *c, const struct command *all, size_t n, int argc,
 	a->words = arena_alloc(c->arena, room * sizeof(*a->words));
 	p.args = a;
 	for (int i = 0; i < argc && exit_code == EXIT_DONE; i++) {
-		if (argv[i][0] == '-')
+		if (!are_words && strcmp(argv[i], "--") == 0)
+			are_words = true;
+		else if (!are_words && argv[i][0] == '-')
 			exit_code = take_option(&p, argc, argv, &i);
 		else
 			exit_code = take_word(&p, argv[i]);
@@ -337,6 +373,19 @@ args_none(struct cli *c)
 {
 	c->args = arena_alloc(c->arena, sizeof(*c->args));
 	memset(c->args, 0, sizeof(*c->args));
+}
+
+void
+args_add(struct cli *c, const struct option *o, const char *value)
+{
+	struct args *a = c->args;
+	struct given *all =
+	    arena_alloc(c->arena, (a->noptions + 1) * sizeof(*all));
+
+	if (a->noptions > 0)
+		memcpy(all, a->options, a->noptions * sizeof(*all));
+	all[a->noptions++] = (struct given){o, value};
+	a->options = all;
 }
 
 /* An option that the row has; another is our bug. */

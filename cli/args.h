@@ -3,7 +3,7 @@
  *
  * A command's row is its grammar (command.h).  What it does not name is
  * refused, so a mistyped option can't become an id; so are words that hold
- * what nobody sees.
+ * what nobody sees.  Behind -- all are words, whatever they begin with.
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
@@ -22,6 +22,9 @@ int args_parse(struct cli *c, const struct command *all, size_t n, int argc,
 
 /* As if nothing was given: no command, no option. */
 void args_none(struct cli *c);
+/* And then that option too, unchecked; value: NULL of a flag, else kept by
+ * reference. */
+void args_add(struct cli *c, const struct option *o, const char *value);
 
 /* The value of an option that the row has, or NULL.  A name that it does
  * not hold is our bug and aborts. */

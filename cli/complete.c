@@ -1,5 +1,6 @@
 #include "cli/complete.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -19,7 +20,8 @@ struct completing {
 	const char *begun;
 	const char *noun;
 	const struct command *row;
-	size_t words; /* of the command, before the cursor */
+	size_t words;   /* of the command, before the cursor */
+	bool are_words; /* behind -- */
 };
 
 /* A candidate, where it goes on from what is begun. */
@@ -204,6 +206,49 @@ offer_word(const struct completing *p)
 
 /* --- what is before the cursor --- */
 
+/* As the shell would give it: what a line holds is quoted still. */
+static const char *
+unquoted(struct arena *a, const char *text)
+{
+	const char *home = getenv("HOME");
+	size_t n = strlen(text);
+
+	if (n >= 2 && (text[0] == '"' || text[0] == '\'') &&
+	    text[n - 1] == text[0])
+		return arena_strndup(a, text + 1, n - 2);
+	if (strncmp(text, "~/", 2) == 0 && home)
+		return arena_printf(a, "%s%s", home, text + 1);
+	return text;
+}
+
+/* Which server is asked, and how, is as the line says; value: NULL of a
+ * flag. */
+static void
+take_setting(struct cli *c, const struct option *o, const char *value)
+{
+	static const char *const names[] = {"--context", "--server",
+	    "--api-key", "--ca-bundle", "--insecure"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(o->flag, names[i]) == 0 && !args_has(c, o->flag))
+			args_add(c, o,
+			    value ? unquoted(c->arena, value) : NULL);
+	}
+}
+
+/* The option that a word is; NULL: it is none, or has all it takes. */
+static const struct option *
+read_option(struct completing *p, const char *word)
+{
+	size_t n = strcspn(word, "=");
+	const struct option *o = command_option(p->row, word, n);
+
+	if (!o || (o->takes && word[n] != '='))
+		return o;
+	take_setting(p->cli, o, o->takes ? word + n + 1 : NULL);
+	return NULL;
+}
+
 /* The option whose value is begun, or NULL. */
 static const struct option *
 read_words(struct completing *p, int argc, char **argv)
@@ -214,11 +259,12 @@ read_words(struct completing *p, int argc, char **argv)
 		const char *word = argv[i];
 
 		if (o) { /* its value */
+			take_setting(p->cli, o, word);
 			o = NULL;
-		} else if (word[0] == '-') {
-			o = command_option(p->row, word, strcspn(word, "="));
-			if (o && (!o->takes || strchr(word, '=')))
-				o = NULL;
+		} else if (!p->are_words && strcmp(word, "--") == 0) {
+			p->are_words = true;
+		} else if (!p->are_words && word[0] == '-') {
+			o = read_option(p, word);
 		} else if (!p->noun) {
 			p->noun = word;
 			p->row = command_find(commands, ncommands, word, NULL);
@@ -241,23 +287,24 @@ complete_run(struct cli *c, int argc, char **argv,
 	struct completing p = {.cli = c,
 	    .before = "",
 	    .begun = argc > 0 ? argv[argc - 1] : ""};
-	const struct option *o = read_words(&p, argc > 0 ? argc - 1 : 0, argv);
+	const struct option *o;
 	size_t n = strcspn(p.begun, "=");
 
-	if (!o && p.begun[0] == '-' && p.begun[n] == '=') {
+	args_none(c);
+	o = read_words(&p, argc > 0 ? argc - 1 : 0, argv);
+	if (!o && !p.are_words && p.begun[0] == '-' && p.begun[n] == '=') {
 		o = command_option(p.row, p.begun, n);
 		if (!o || !o->takes)
 			return EXIT_DONE;
 		begin_behind(&p, n + 1);
 	}
 
-	args_none(c);
 	if (!settings(c) || curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
 		return EXIT_DONE;
 	c->call_seconds = CALL_SECONDS;
 	if (o) {
 		offer_option_value(&p, o);
-	} else if (p.begun[0] == '-') {
+	} else if (!p.are_words && p.begun[0] == '-') {
 		offer_options(&p);
 	} else if (!p.noun) {
 		offer_nouns(&p);

@@ -43,7 +43,7 @@ static const char zsh[] =
     "            continue\n"
     "        fi\n"
     "        found+=(\"${${line%% *}//:/\\\\:}:${line#* }\")\n"
-    "    done < <(\"${words[1]}\" __complete \"${(@)words[2,CURRENT]}\" "
+    "    done < <(\"${words[1]}\" __complete \"${(@Q)words[2,CURRENT]}\" "
     "2>/dev/null)\n"
     "    if (( ${#keys} )); then\n"
     "        compadd -S '' -a keys\n"

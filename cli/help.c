@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/command.h"
+#include "cli/fold.h"
 #include "cli/listing_keys.h"
 #include "cli/out.h"
 #include "cli/term.h"
@@ -20,34 +21,11 @@ struct page {
 	size_t width;
 };
 
-/* Text from column at on, its further lines indented to column indent.  A
- * bracket is not broken where it fits a line. */
+/* As fold_text, and the line's end. */
 static void
 fold(const struct page *p, size_t at, size_t indent, const char *text)
 {
-	const char *word = text + strspn(text, " ");
-	bool is_first = true;
-
-	while (*word) {
-		size_t n = strcspn(word, " ");
-
-		if (word[0] == '[' && memchr(word, ']', n) == NULL &&
-		    strchr(word, ']'))
-			n = (size_t)(strchr(word, ']') - word) + 1;
-		if (!is_first && at + 1 + n > p->width) {
-			out_print("\n%*s", (int)indent, "");
-			at = indent;
-		} else if (!is_first) {
-			out_print(" ");
-			at++;
-		}
-		out_print("%.*s", (int)n, word);
-		at += n;
-		is_first = false;
-		word += n;
-		word += strspn(word, " ");
-	}
-	out_print("\n");
+	out_print("%s\n", fold_text(p->arena, p->width, at, indent, text));
 }
 
 /* A name and what it is, the names' column as wide as the widest that is not
@@ -186,7 +164,8 @@ show_all(const struct page *p)
 	fold(p, 0, 0,
 	    "certctl NOUN --help shows its verbs, certctl NOUN VERB --help all "
 	    "that one takes. certctl completion bash|zsh|fish completes "
-	    "them.");
+	    "them. -- ends the options: what stands behind it are words, "
+	    "even one that begins with -.");
 	show_options(p, "options of every command", NULL, command_options);
 	show_exit_codes(p);
 }
@@ -309,7 +288,7 @@ help_wanted(struct arena *a, int argc, char **argv)
 	const struct command *m;
 	size_t n = 0;
 
-	for (int i = 0; i < argc; i++) {
+	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		if (is_help(argv[i]))
 			is_wanted = true;
 		else if (argv[i][0] != '-' && n < 2 &&

@@ -10,6 +10,7 @@
 #include "cli/listing_keys.h"
 #include "cli/near.h"
 #include "cli/out.h"
+#include "cli/talk.h"
 #include "common/json/json.h"
 
 /* --- what was asked for --- */
@@ -91,15 +92,16 @@ refuse_key(struct cli *c, bool is_sort, const char *key)
 	out_error("this list has no \"%s\" to %s by%s", key,
 	    is_sort ? "sort" : "filter", near_ask(c->arena, &near, ""));
 	if (asked[0])
-		out_tell("it has: %s", asked);
+		talk_folded(c->arena, 4,
+		    arena_printf(c->arena, "it has: %s", asked));
 	if (here[0])
-		out_tell("%s%s",
-		    m->flags & COMMAND_PAGED
-			? (is_sort ? "with --all also: "
-				   : "with --all or --limit "
-				     "also: ")
-			: "it has: ",
-		    here);
+		talk_folded(c->arena, 4,
+		    arena_printf(c->arena, "%s%s",
+			m->flags & COMMAND_PAGED
+			    ? (is_sort ? "with --all also: "
+				       : "with --all or --limit also: ")
+			    : "it has: ",
+			here));
 	return args_refuse(c);
 }
 

@@ -183,7 +183,7 @@ settings_want_json(int argc, char **argv)
 {
 	static const char *const names[] = {"-o", "--output", "--format"};
 
-	for (int i = 0; i < argc; i++) {
+	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
 		if (strcmp(argv[i], "--json") == 0)
 			return true;
 		for (size_t k = 0; k < ARRAY_LEN(names); k++) {

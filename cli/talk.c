@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/fold.h"
 #include "cli/out.h"
 #include "cli/term.h"
 #include "common/base/buf.h"
@@ -32,6 +33,12 @@ void
 talk_as_json(void)
 {
 	kept.as_json = true;
+}
+
+bool
+talk_is_json(void)
+{
+	return kept.as_json;
 }
 
 void
@@ -100,6 +107,14 @@ out_tell(const char *fmt, ...)
 		(void)fputs("\n", stderr);
 	}
 	va_end(ap);
+}
+
+void
+talk_folded(struct arena *a, size_t indent, const char *text)
+{
+	out_tell("%s", kept.as_json ? text
+				    : fold_text(a, term_width(TALK_WIDTH_MIN),
+					  0, indent, text));
 }
 
 bool

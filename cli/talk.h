@@ -15,6 +15,14 @@
 #ifndef CLI_TALK_H
 #define CLI_TALK_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/arena.h"
+
+/* Whatever the terminal says. */
+enum { TALK_WIDTH_MIN = 40 };
+
 struct talk_failure {
 	const char *what;       /* NULL: what talk_about said */
 	const char *why;        /* one line, or it becomes one */
@@ -24,10 +32,14 @@ struct talk_failure {
 };
 
 void talk_as_json(void);
+/* Whether it was called: what is told then is no line for people. */
+bool talk_is_json(void);
 /* What the run is about, "certs get", for failures to come; kept by
  * reference. */
 void talk_about(const char *what);
 void talk_failure(const struct talk_failure *f);
+/* As out_tell: folded to the width for people, its further lines indented. */
+void talk_folded(struct arena *a, size_t indent, const char *text);
 /* At the end of the run, once: what was kept, if anything failed. */
 void talk_end(int exit_code);
 

@@ -119,7 +119,7 @@ def test_time_holds_where_a_server_only_listens(fleet):
 
 @pytest.mark.parametrize("arguments", [
     ["certs", "bulk-revoke", "words", "--dryrun", "--yes"], ["certs", "bulk-revoke", "words", "-yes"],
-    ["certs", "bulk-revoke", "words", "--", "--yes"], ["certs", "bulk-revoke", "words", "--yes", "--reason"],
+    ["certs", "bulk-revoke", "words", "--odd", "--", "--yes"], ["certs", "bulk-revoke", "words", "--yes", "--reason"],
     ["certs", "bulk-revoke", "words", "--team-id", "--yes"], ["certs", "bulk-revoke", "words", "", "--yes"],
     ["certs", "bulk-revoke", "words", "--yes", "--yes"], ["certs", "bulk-revoke", "words", "--yes=1"],
     ["certs", "bulk-renew", "words", "--reason", "superseded", "--yes"], ["certs", "bulk-reassign", "words", "--issuer-id", "x", "--yes"],
@@ -157,7 +157,7 @@ def needed_of(row):
     return [w for o in row["options"] if o["required"] for w in (o["flag"], re.split(r"\.\.|\|", o["takes"])[0])]
 
 
-ODD = [["--dryrun"], ["--"], ["-"], ["--yes=1"], [""], ["-x"], ["--odd", "x"], ["--odd=x"], ["--insecure", "--insecure"], ["--insecure=1"], ["--server"],
+ODD = [["--dryrun"], ["--dryrun", "--"], ["-"], ["--yes=1"], [""], ["-x"], ["--odd", "x"], ["--odd=x"], ["--insecure", "--insecure"], ["--insecure=1"], ["--server"],
        ["-o"], ["-o", "xml"], ["--format="], ["-o", "json", "-o", "json"], [f"x{RLO}"], [f"x{CSI}"], [f"x{ZWSP}"], [f"--api-key=k{ZWSP}"],
        ["--page", "0"], ["--per-page", "501"], ["--status", "Odd"], ["--timeout", "0"], ["--reason", ""], ["-o", "json", "--format", "json"]]
 
@@ -173,6 +173,31 @@ def test_no_command_takes_words_it_does_not_know(fleet, hostile):
         assert done.returncode == 2 and done.stderr.startswith(begin) and not done.stdout, (row, more, done)
         assert is_harmless(done.stderr)
     assert asked == []
+
+
+def test_usage_errors_fit_the_width(fleet):
+    """What is wrong, then how it is used, folded; programs get the sentence whole."""
+    for row in TABLE["commands"]:
+        words = [o["flag"] for o in row["options"] if "|" in o.get("takes", "")]
+        for more in [], ["--odd"], ["-o", "odd"], *([flag, "Odd"] for flag in words):
+            if not more and not needed_of(row):
+                continue
+            done = fleet.cli(*words_of(row), *more)
+            lines = done.stderr.splitlines()
+            assert done.returncode == 2 and max(map(len, lines)) <= 80 and "\nusage: certctl " in done.stderr, (row, done)
+            assert lines[0].startswith("certctl: ") and lines[-1].startswith("see certctl "), done
+    done = fleet.cli("certs", "list", "--status", "Odd")
+    assert '--status does not take "Odd"' in done.stderr and "\n--status takes: Pending, Active, " in done.stderr
+    told = json.loads(fleet.cli("certs", "list", "--status", "Odd", "-o", "json").stderr)["error"]
+    assert told["why"].startswith("--status takes Pending|Active|") and "\n     " not in told["fix"]
+
+
+def test_a_name_may_begin_with_a_dash(plane):
+    assert plane.cli("teams", "create", "--id", "t-dash", "--", "--help").returncode == 0
+    assert plane.value("SELECT name FROM teams WHERE id = 't-dash'") == "--help"
+    assert plane.cli("teams", "get", "--", "--help").returncode == 0
+    assert plane.cli("teams", "update", "t-dash", "--name=-x").returncode == 0 and plane.cli("teams", "delete", "--yes", "--", "-x").returncode == 0
+    assert not plane.value("SELECT 1 FROM teams WHERE id = 't-dash'")
 
 
 @pytest.mark.parametrize("words, table, column", [

@@ -99,11 +99,11 @@ unknown_options_are_refused(void)
 {
 	static const char *const lines[] = {"many do a --dryrun --yes",
 	    "many do a --dry-ru", "many do a --dry-runs", "many do a -yes",
-	    "many do a --dry", "many do a -", "many do a --", "many do a -- b",
-	    "many do a -y", "many do a --DRY-RUN", "many do --to x",
-	    "one list --dry-run", "one list --page-per 5", "--dry-run many do",
-	    "--why x many do a", "one get a --page 1", "duty --wait", "--odd",
-	    "many do a --=x", "many do a --y=es", "one list --pag e=5"};
+	    "many do a --dry", "many do a -", "many do a -y",
+	    "many do a --DRY-RUN", "many do --to x", "one list --dry-run",
+	    "one list --page-per 5", "--dry-run many do", "--why x many do a",
+	    "one get a --page 1", "duty --wait", "--odd", "many do a --=x",
+	    "many do a --y=es", "one list --pag e=5"};
 
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		CHECK_INT(parse(lines[i]), EXIT_USAGE);
@@ -112,6 +112,24 @@ unknown_options_are_refused(void)
 	(void)parse("many do a --dryrun --yes");
 	CHECK(strstr(captured_err(), "\"--dryrun\""));
 	CHECK(strstr(captured_err(), "usage: certctl many do [ID...]"));
+}
+
+/* What begins with a dash is an option, but not behind --. */
+static void
+two_dashes_end_the_options(void)
+{
+	CHECK_INT(parse("many do --yes a -- --dry-run -b --"), EXIT_DONE);
+	CHECK_INT(args_count(&cli), 4);
+	CHECK_STR(args_word(&cli, 1), "--dry-run");
+	CHECK_STR(args_word(&cli, 2), "-b");
+	CHECK_STR(args_word(&cli, 3), "--");
+	CHECK(args_flag(&cli, "--yes") && !args_flag(&cli, "--dry-run"));
+	CHECK_INT(parse("-- one get -x"), EXIT_DONE);
+	CHECK_STR(args_word(&cli, 0), "-x");
+	CHECK_INT(parse("one get --"), EXIT_USAGE);
+	CHECK(strstr(captured_err(), "missing"));
+	CHECK_INT(parse("many do a --why --"), EXIT_USAGE);
+	CHECK(strstr(captured_err(), "needs a value"));
 }
 
 /* Where any number of ids may stand, it would count as one. */
@@ -452,6 +470,7 @@ the_rows_are_whole(void)
 
 CHECK_MAIN(CHECK_ROW(words_and_options_come_in_any_order),
     CHECK_ROW(unknown_options_are_refused),
+    CHECK_ROW(two_dashes_end_the_options),
     CHECK_ROW(an_option_without_its_dashes_is_no_id),
     CHECK_ROW(values_are_neither_forgotten_nor_made_up),
     CHECK_ROW(an_option_counts_once), CHECK_ROW(words_are_counted),
