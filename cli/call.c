@@ -36,53 +36,20 @@ fill(struct cli *c, const char *text, const struct cJSON *json)
 
 /* --- the call --- */
 
+static bool
+is_dry(const struct cli *c, const struct command *m)
+{
+	return m->flags & COMMAND_CALL && args_flag(c, "--dry-run");
+}
+
 static int
 agree(struct cli *c, const struct command *m)
 {
 	if (!m->asks || args_flag(c, "--yes") ||
-	    (m->asks_with && !args_flag(c, m->asks_with)) ||
-	    (m->flags & COMMAND_CALL && args_flag(c, "--dry-run")))
+	    (m->asks_with && !args_flag(c, m->asks_with)) || is_dry(c, m))
 		return EXIT_DONE;
 	out_tell("%s", fill(c, m->asks, NULL));
 	return confirm();
-}
-
-/* What would be sent, and that it is not. */
-static void
-show_call(struct cli *c, const char *method, const char *path, const char *body)
-{
-	CLEANUP(buf_fini) struct buf b;
-	struct json_w w;
-
-	buf_init(&b, 0);
-	if (!c->is_dry_told)
-		out_tell("--dry-run: nothing was sent");
-	c->is_dry_told = true;
-	if (!c->as_json) {
-		out_print("%s %s%s\n", method, c->server, path);
-		if (body)
-			out_json(body);
-		return;
-	}
-	json_w_init(&w, &b);
-	json_w_open(&w, '{');
-	json_w_kv_bool(&w, "dry_run", true);
-	json_w_kv(&w, "method", method);
-	json_w_kv(&w, "path", path);
-	if (body)
-		json_w_kv_raw(&w, "body", body);
-	json_w_close(&w, '}');
-	render_text(c, buf_cstr(&b));
-}
-
-bool
-call_is_dry(struct cli *c, const char *method, const char *path,
-    const char *body)
-{
-	if (!args_flag(c, "--dry-run"))
-		return false;
-	show_call(c, method, path, body);
-	return true;
 }
 
 /* Whether the object must be read before its body can be made. */
@@ -123,10 +90,8 @@ send_once(struct cli *c, const struct command *m, struct sending *s,
 {
 	const char *path = call_path(c, m->path);
 
-	s->is_over = m->flags & COMMAND_CALL && args_flag(c, "--dry-run");
-	if (s->is_over)
-		show_call(c, m->method, path, s->body);
-	else
+	s->is_over = is_dry(c, m) && call_is_dry(c, m->method, path, s->body);
+	if (!s->is_over)
 		*out = client_call(c, m->method, path, s->body);
 }
 
@@ -160,6 +125,8 @@ call_send(struct cli *c, struct answer *out, bool *out_is_over)
 	*out_is_over = false;
 	if (exit_code == EXIT_DONE)
 		exit_code = make_body(c, m, &s, out);
+	if (exit_code == EXIT_DONE && s.is_made && is_dry(c, m))
+		exit_code = names_before_call(c, &s.body);
 	if (exit_code == EXIT_DONE && s.is_made)
 		send_once(c, m, &s, out);
 	if (exit_code == EXIT_DONE && !s.is_over && names_may_help(c, out))

@@ -9,6 +9,7 @@
 #include "cli/args.h"
 #include "cli/call.h"
 #include "cli/cli.h"
+#include "cli/cmd_context.h"
 #include "cli/contexts.h"
 #include "cli/out.h"
 #include "cli/render.h"
@@ -20,6 +21,19 @@ bad_usage(const char *why)
 {
 	out_error("%s", why);
 	return EXIT_USAGE;
+}
+
+void
+context_tell_done(struct cli *c, const char *what)
+{
+	bool is_dry = args_flag(c, "--dry-run");
+
+	if (is_dry)
+		out_tell("--dry-run: nothing was kept");
+	if (c->as_json)
+		render_text(c, is_dry ? "{\"dry_run\":true}" : "{}");
+	else
+		out_print("%s\n", what);
 }
 
 /* These are of a call, and of context add. */
@@ -180,27 +194,25 @@ cmd_context_show(struct cli *c)
 typedef int change(struct cli *c, struct contexts *s, const struct context *x);
 
 static int
-change_one(struct cli *c, change *how, const char *what)
+change_one(struct cli *c, change *how, const char *is, const char *would)
 {
 	const char *name = args_word(c, 0);
+	bool is_dry = args_flag(c, "--dry-run");
 	struct contexts s;
 	struct context x;
-	int exit_code = begin(c, true, &s);
+	int exit_code = begin(c, !is_dry, &s);
 
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	exit_code =
 	    contexts_find(&s, name, &x) ? how(c, &s, &x) : no_context(name);
-	if (exit_code == EXIT_DONE)
+	if (exit_code == EXIT_DONE && !is_dry)
 		exit_code = contexts_save(&s);
 	contexts_end(&s);
-	if (exit_code != EXIT_DONE)
-		return exit_code;
-	if (c->as_json)
-		render_text(c, "{}");
-	else
-		out_print("%s %s\n", name, what);
-	return EXIT_DONE;
+	if (exit_code == EXIT_DONE)
+		context_tell_done(c,
+		    arena_printf(c->arena, "%s %s", name, is_dry ? would : is));
+	return exit_code;
 }
 
 static int
@@ -231,7 +243,8 @@ tell_what_wins(void)
 int
 cmd_context_use(struct cli *c)
 {
-	int exit_code = change_one(c, use, "is in use");
+	int exit_code =
+	    change_one(c, use, "is in use", "would be the one in use");
 
 	if (exit_code == EXIT_DONE)
 		tell_what_wins();
@@ -244,7 +257,8 @@ take_out(struct cli *c, struct contexts *s, const struct context *x)
 {
 	int exit_code = EXIT_DONE;
 
-	if (x->api_key[0] && !args_flag(c, "--yes"))
+	if (x->api_key[0] && !args_flag(c, "--yes") &&
+	    !args_flag(c, "--dry-run"))
 		exit_code = confirm();
 	if (exit_code != EXIT_DONE)
 		return exit_code;
@@ -257,5 +271,5 @@ take_out(struct cli *c, struct contexts *s, const struct context *x)
 int
 cmd_context_remove(struct cli *c)
 {
-	return change_one(c, take_out, "is removed");
+	return change_one(c, take_out, "is removed", "would be removed");
 }

@@ -10,11 +10,11 @@
 
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/cmd_context.h"
 #include "cli/contexts.h"
 #include "cli/first_contact.h"
 #include "cli/key_of.h"
 #include "cli/out.h"
-#include "cli/render.h"
 #include "cli/term.h"
 #include "common/base/file.h"
 #include "common/base/plain.h"
@@ -175,9 +175,10 @@ try_it(struct cli *c, const struct context *x)
 static int
 keep(struct cli *c, const struct context *x, bool *out_is_current)
 {
+	bool is_dry = args_flag(c, "--dry-run");
 	struct contexts s;
 	struct context old;
-	int exit_code = contexts_begin(c, true, &s);
+	int exit_code = contexts_begin(c, !is_dry, &s);
 
 	if (exit_code != EXIT_DONE)
 		return exit_code;
@@ -191,7 +192,8 @@ keep(struct cli *c, const struct context *x, bool *out_is_current)
 		if (contexts_current(&s)[0] == '\0')
 			contexts_set_current(&s, x->name);
 		*out_is_current = strcmp(contexts_current(&s), x->name) == 0;
-		exit_code = contexts_save(&s);
+		if (!is_dry)
+			exit_code = contexts_save(&s);
 	}
 	contexts_end(&s);
 	return exit_code;
@@ -203,7 +205,7 @@ cmd_context_add(struct cli *c)
 	struct context x = {.name = args_word(c, 0),
 	    .server = given(c, "--server", "CERTCTL_SERVER_URL"),
 	    .api_key = given(c, "--api-key", "CERTCTL_API_KEY")};
-	bool is_current = false;
+	bool is_current = false, is_dry = args_flag(c, "--dry-run");
 	int exit_code;
 
 	if (!contexts_is_name(x.name))
@@ -227,13 +229,16 @@ cmd_context_add(struct cli *c)
 		exit_code = keep(c, &x, &is_current);
 	if (exit_code != EXIT_DONE)
 		return exit_code;
-	if (c->as_json)
-		render_text(c, "{}");
-	else if (is_current)
-		out_print("%s is kept, and is the one in use\n", x.name);
-	else
-		out_print("%s is kept; certctl context use %s makes it the "
-			  "one in use\n",
-		    x.name, x.name);
+	context_tell_done(c,
+	    is_dry
+		? arena_printf(c->arena, "%s would be kept, for %s, %s a key",
+		      x.name, out_harmless(c->arena, x.server),
+		      x.api_key[0] ? "with" : "without")
+	    : is_current ? arena_printf(c->arena,
+			       "%s is kept, and is the one in use", x.name)
+			 : arena_printf(c->arena,
+			       "%s is kept; certctl context use %s makes it "
+			       "the one in use",
+			       x.name, x.name));
 	return EXIT_DONE;
 }

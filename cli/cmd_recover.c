@@ -1,6 +1,7 @@
 /*
  * recover: what was issued and the restored database does not know.  It only
- * shows unless --apply is given.
+ * shows unless --apply is given, and what is revoked then stays so: somebody
+ * agrees before.
  */
 #include <cjson/cJSON.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "cli/args.h"
 #include "cli/call.h"
 #include "cli/cli.h"
+#include "cli/count.h"
 #include "cli/out.h"
 
 #define PATH "/api/v1/admin/recovery"
@@ -55,8 +57,9 @@ tell_lists(struct cli *c, const struct cJSON *answer)
 	}
 }
 
+/* What POST would do. */
 static int
-show(struct cli *c)
+show_plan(struct cli *c)
 {
 	static const struct column columns[] = {
 	    {"ISSUER", "issuer_id", COLUMN_TEXT},
@@ -70,7 +73,14 @@ show(struct cli *c)
 	    {"BY AGENT", "agent_id", COLUMN_TEXT},
 	    {"REASON", "reason", COLUMN_TEXT},
 	};
-	int exit_code = show_rows(c, PATH, columns, ARRAY_LEN(columns));
+
+	return show_rows(c, PATH, columns, ARRAY_LEN(columns));
+}
+
+static int
+show(struct cli *c)
+{
+	int exit_code = show_plan(c);
 
 	if (exit_code == EXIT_DONE) {
 		tell_unknown();
@@ -78,6 +88,19 @@ show(struct cli *c)
 			 "under WOULD.");
 	}
 	return exit_code;
+}
+
+/* Where programs read the answer, it is the only one. */
+static int
+agree(struct cli *c)
+{
+	int exit_code = c->as_json ? EXIT_DONE : show_plan(c);
+
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	out_tell("What stands under WOULD is done; what is revoked stays "
+		 "revoked.");
+	return confirm();
 }
 
 /* A conflict may be another one than that all is known. */
@@ -97,11 +120,14 @@ cmd_recover(struct cli *c)
 	int exit_code;
 
 	if (!args_flag(c, "--apply")) {
-		exit_code = args_goes_with(c, "--dry-run", "--apply");
+		exit_code = args_goes_with(c, "--yes", "--apply");
 		return exit_code == EXIT_DONE ? show(c) : exit_code;
 	}
 	if (call_is_dry(c, "POST", PATH, NULL))
 		return EXIT_DONE;
+	exit_code = args_flag(c, "--yes") ? EXIT_DONE : agree(c);
+	if (exit_code != EXIT_DONE)
+		return exit_code;
 	a = client_call(c, "POST", PATH, NULL);
 	if (a.status == 409 && is_settled(c)) { /* by whomever */
 		out_tell("There is nothing to recover: the database knows all "
@@ -120,13 +146,17 @@ cmd_recover(struct cli *c)
 		    "agents serve instead of its certificates is renewed.");
 	return show_done(c, &a,
 	    arena_printf(c->arena,
-		"%s serials were unknown: %s put back, %s with their "
-		"certificate made again, %s revoked, %s of unknown issuers; "
-		"%s certificates are renewed; the gap is from %s to %s; "
+		"%s unknown: %s put back, %s made again, %s revoked, %s of "
+		"unknown issuers; %s renewed; the gap is from %s to %s; "
 		"the audit trail goes on in epoch %s",
-		cell(c, a.json, "serials"), cell(c, a.json, "reentered"),
-		cell(c, a.json, "recreated"), cell(c, a.json, "revoked"),
-		cell(c, a.json, "unknown_issuer"), cell(c, a.json, "renewed"),
+		count_text(c->arena, cell(c, a.json, "serials"), "serial was",
+		    "serials were"),
+		cell(c, a.json, "reentered"),
+		count_text(c->arena, cell(c, a.json, "recreated"),
+		    "with its certificate", "with their certificates"),
+		cell(c, a.json, "revoked"), cell(c, a.json, "unknown_issuer"),
+		count_text(c->arena, cell(c, a.json, "renewed"),
+		    "certificate is", "certificates are"),
 		cell_time(c, a.json, "gap_from"),
 		cell_time(c, a.json, "gap_to"), cell(c, a.json, "epoch")));
 }

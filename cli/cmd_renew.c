@@ -232,10 +232,11 @@ cmd_certs_renew(struct cli *c)
 	exit_code = args_timeout(c, &seconds);
 	if (exit_code == EXIT_DONE)
 		exit_code = args_goes_with(c, "--handshake", "--wait");
-	if (exit_code != EXIT_DONE)
+	if (exit_code == EXIT_DONE && args_flag(c, "--dry-run"))
+		exit_code = names_before(c, NULL);
+	if (exit_code != EXIT_DONE ||
+	    call_is_dry(c, "POST", call_path(c, args_command(c)->path), NULL))
 		return exit_code;
-	if (call_is_dry(c, "POST", call_path(c, args_command(c)->path), NULL))
-		return EXIT_DONE;
 	wait_init(&r.wait, c, seconds, LOOK_EVERY_MS);
 	a = ask_for_it(&r);
 	exit_code = names_after(c, &a, &has_name);

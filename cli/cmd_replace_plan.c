@@ -12,6 +12,7 @@
 #include "cli/args.h"
 #include "cli/call.h"
 #include "cli/cli.h"
+#include "cli/count.h"
 #include "cli/moment.h"
 #include "cli/names.h"
 #include "cli/out.h"
@@ -114,14 +115,16 @@ print_deadline(struct cli *c, const struct cJSON *plan)
 }
 
 static void
-print_groups(struct cli *c, const struct cJSON *list, const char *before)
+print_groups(struct cli *c, const struct cJSON *list, const char *one,
+    const char *many)
 {
 	const struct cJSON *item;
 
 	cJSON_ArrayForEach(item, list)
 	{
-		out_print("%s %s: %s; among them %s\n", before,
-		    cell(c, item, "certificates"),
+		out_print("%s: %s; among them %s\n",
+		    count_text(c->arena, cell(c, item, "certificates"), one,
+			many),
 		    replace_say_reason(cell(c, item, "reason")),
 		    cell(c, item, "certificate_ids"));
 	}
@@ -158,9 +161,11 @@ print_plan(struct cli *c, const struct cJSON *plan)
 	const char *stop = cell(c, plan, "stop");
 	bool is_lane = cJSON_IsTrue(json_get(plan, "rate_is_lane"));
 
-	out_print("%s certificates go from %s to %s, %s stay\n",
-	    cell(c, plan, "certificates"), cell(c, plan, "from_issuer_id"),
-	    cell(c, plan, "to_issuer_id"), cell(c, plan, "excluded"));
+	out_print("%s from %s to %s, %s\n",
+	    count_text(c->arena, cell(c, plan, "certificates"),
+		"certificate goes", "certificates go"),
+	    cell(c, plan, "from_issuer_id"), cell(c, plan, "to_issuer_id"),
+	    count_text(c->arena, cell(c, plan, "excluded"), "stays", "stay"));
 	out_print("lane of %s: %s at once, %s a second%s, breaker %s\n",
 	    cell(c, plan, "to_issuer_id"), cell(c, lane, "cap"),
 	    cell(c, plan, "rate_per_s"),
@@ -171,9 +176,10 @@ print_plan(struct cli *c, const struct cJSON *plan)
 		    replace_say_stop(stop));
 	if (strcmp(cell(c, plan, "open_id"), "-") != 0)
 		out_print("%s runs already\n", cell(c, plan, "open_id"));
-	print_groups(c, json_get(plan, "waiting"), "wait");
-	print_groups(c, json_get(plan, "cannot_go"), "stay");
-	out_print("%s waves of %s, done after %s\n", cell(c, plan, "waves"),
+	print_groups(c, json_get(plan, "waiting"), "waits", "wait");
+	print_groups(c, json_get(plan, "cannot_go"), "stays", "stay");
+	out_print("%s of %s, done after %s\n",
+	    count_text(c->arena, cell(c, plan, "waves"), "wave", "waves"),
 	    cell(c, plan, "wave_size"),
 	    moment_span(c->arena, replace_number(plan, "seconds")));
 	print_deadline(c, plan);
@@ -212,8 +218,12 @@ cmd_replace(struct cli *c)
 			  "it: give one of them");
 		return args_refuse(c);
 	}
-	if (call_is_dry(c, "POST", ALL, make_body(c)))
-		return EXIT_DONE;
+	if (args_flag(c, "--dry-run")) {
+		exit_code = names_before(c, NULL);
+		if (exit_code != EXIT_DONE ||
+		    call_is_dry(c, "POST", ALL, make_body(c)))
+			return exit_code;
+	}
 	c->call_seconds = PLAN_SECONDS;
 	if (is_plan || !is_sure) {
 		exit_code = send_ends(c, ALL "/plan", make_body, &a);
@@ -254,43 +264,84 @@ print_excluded(struct cli *c, const struct cJSON *list)
 	    replace_say_reason(cell(c, item, "reason")));
 }
 
-/* Piece by piece, as the server looks at them: each is printed as it comes, and
- * forgotten, for there may be a million. */
-int
-cmd_replace_excluded(struct cli *c)
+/* The answer with no more than so many of them. */
+static void
+cut(struct cli *c, struct answer *a, int64_t most)
+{
+	struct cJSON *json = cJSON_Duplicate(a->json, true);
+	struct cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "data");
+	const char *why;
+	rc ret;
+
+	while (cJSON_GetArraySize(list) > most)
+		cJSON_DeleteItemFromArray(list, cJSON_GetArraySize(list) - 1);
+	a->text = json_text(c->arena, json);
+	cJSON_Delete(json);
+	ret = json_parse(c->arena, a->text, strlen(a->text), &a->json, &why);
+	if (ret != RC_OK)
+		abort(); /* we wrote it */
+}
+
+/* One piece, and of it at most so many; *out_n: how many it has then. */
+static int
+show_excluded(struct cli *c, struct answer *a, int64_t most, int64_t *out_n)
 {
 	static const struct column columns[] = {
 	    {"ID", "id", COLUMN_TEXT},
 	    {"REASON", "reason", COLUMN_TEXT},
 	};
+	const struct cJSON *list;
+	int exit_code = client_check_list(c, a, NULL, &list);
+
+	if (exit_code != EXIT_DONE)
+		return exit_code;
+	if (cJSON_GetArraySize(list) > most) {
+		cut(c, a, most);
+		list = json_get(a->json, "data");
+	}
+	*out_n = cJSON_GetArraySize(list);
+	if (c->as_json)
+		render_list(c, a->json, a->text, list, columns,
+		    ARRAY_LEN(columns));
+	else
+		print_excluded(c, list);
+	return EXIT_DONE;
+}
+
+/* Piece by piece, as the server looks at them: each is printed as it comes, and
+ * forgotten, for there may be a million. */
+int
+cmd_replace_excluded(struct cli *c)
+{
+	const char *limit = args_value(c, "--limit"), *next;
+	int64_t left = limit ? strtoll(limit, NULL, 10) : INT64_MAX, n = 0;
 	struct arena *whole = c->arena;
 	char after[ID_MAX + 1] = "";
+	bool is_any = false;
 	struct answer a;
 	int exit_code = names_before(c, NULL);
 
 	if (exit_code != EXIT_DONE)
 		return exit_code;
 	do {
-		const char *body, *next;
-
 		c->arena = arena_new();
-		body = make_list_body(c, after);
+		a = client_call(c, "POST", ALL "/plan/certificates",
+		    make_list_body(c, after));
 		after[0] = '\0';
-		a = client_call(c, "POST", ALL "/plan/certificates", body);
-		exit_code = client_check_json(c, &a);
+		exit_code = show_excluded(c, &a, left, &n);
 		if (exit_code == EXIT_DONE) {
-			if (c->as_json)
-				render_list(c, a.json, a.text,
-				    json_get(a.json, "data"), columns,
-				    ARRAY_LEN(columns));
-			else
-				print_excluded(c, json_get(a.json, "data"));
+			is_any = is_any || n > 0;
+			left -= n;
 			if (json_str(a.json, "after", ID_MAX, &next) == RC_OK)
 				(void)snprintf(after, sizeof(after), "%s",
 				    next);
 		}
 		arena_free(c->arena);
 		c->arena = whole;
-	} while (exit_code == EXIT_DONE && after[0] != '\0');
+	} while (exit_code == EXIT_DONE && after[0] != '\0' && left > 0);
+	if (exit_code == EXIT_DONE && !is_any)
+		out_tell("No certificate of %s is excluded%s.",
+		    args_value(c, "--issuer"),
+		    args_value(c, "--reason") ? " for that reason" : "");
 	return exit_code;
 }

@@ -99,7 +99,7 @@ static const char rule_types[] =
 		"--config", "JSON", \
 		    "its settings, an object, as docs/reference/issuers says " \
 		    "of each type; of GenericCA {\"validity_days\": 90}", \
-		    OPTION_JSON \
+		    OPTION_JSON, .secret = OPTION_SECRETS_IN \
 	}
 #define TARGET_CONFIG \
 	{ \
@@ -108,7 +108,7 @@ static const char rule_types[] =
 		    "the server's configuration looks; host, port and " \
 		    "server_name, where a handshake proves what is served; " \
 		    "all of them: docs/operator/agents.md", \
-		    OPTION_JSON \
+		    OPTION_JSON, .secret = OPTION_SECRETS_IN \
 	}
 #define CRITERIA \
 	{"--agent-id", "AGENT", "on that agent's targets"}, \

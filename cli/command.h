@@ -27,6 +27,13 @@ enum option_form {
 	OPTION_FILE   /* a file's text */
 };
 
+/* Whether --dry-run shows *** in its place. */
+enum option_secret {
+	OPTION_OPEN,
+	OPTION_SECRET,
+	OPTION_SECRETS_IN /* of an object: those whose names say so */
+};
+
 /*
  * takes: NULL for a flag; bars between the words that it may be ("a|b"), a
  * range of whole numbers ("1..500"), or what stands for any text.  A text in
@@ -48,6 +55,7 @@ struct option {
 	bool is_required;
 	bool is_many;  /* it may be given again */
 	bool is_query; /* of a command with a body: it is of the query */
+	enum option_secret secret;
 };
 
 enum column_form { COLUMN_TEXT, COLUMN_TIME, COLUMN_LEFT };

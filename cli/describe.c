@@ -35,6 +35,7 @@ put_option(struct arena *a, struct json_w *w, const struct option *o)
 	json_w_kv_bool(w, "required", o->is_required);
 	json_w_kv_bool(w, "many", o->is_many);
 	json_w_kv_bool(w, "query", o->is_query);
+	json_w_kv_bool(w, "secret", o->secret == OPTION_SECRET);
 	json_w_close(w, '}');
 }
 

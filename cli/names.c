@@ -248,27 +248,44 @@ is_among(const struct cJSON *list, const char *word)
 	return false;
 }
 
-static int
-change_known(struct cli *c, struct changing *ch, const char *noun,
-    const char **value)
+static struct known *
+find_known(const struct changing *ch, const char *noun, const char *name)
 {
 	struct known *k = ch->known;
+
+	while (k && (strcmp(k->noun, noun) != 0 || strcmp(k->name, name) != 0))
+		k = k->next;
+	return k;
+}
+
+/* id: NULL, the name stands for no other. */
+static void
+remember(struct cli *c, struct changing *ch, const char *noun, const char *name,
+    const char *id)
+{
+	struct known *k = arena_alloc(c->arena, sizeof(*k));
+
+	*k = (struct known){noun, arena_strdup(c->arena, name), id, ch->known};
+	ch->known = k;
+}
+
+/* Of one that was not looked up before. */
+static int
+change_unknown(struct cli *c, struct changing *ch, const char *noun,
+    const char **value)
+{
+	const char *name = *value;
 	int exit_code;
 
-	while (
-	    k && (strcmp(k->noun, noun) != 0 || strcmp(k->name, *value) != 0))
-		k = k->next;
-	if (k) {
-		*value = k->id ? k->id : *value;
+	if (ch->asks_first && is_id(c, noun, name)) {
+		remember(c, ch, noun, name, NULL);
 		return EXIT_DONE;
 	}
-	k = arena_alloc(c->arena, sizeof(*k));
-	*k = (struct known){noun, arena_strdup(c->arena, *value), NULL,
-	    ch->known};
+	ch->left--;
 	exit_code = change_name(c, noun, value, ch->asks_first || ch->unknown);
-	if (strcmp(*value, k->name) != 0)
-		k->id = *value;
-	ch->known = k;
+	remember(c, ch, noun, name, *value != name ? *value : NULL);
+	if (*value != name)
+		remember(c, ch, noun, *value, NULL);
 	return exit_code;
 }
 
@@ -277,17 +294,19 @@ change(struct cli *c, const char *noun, const char **value, void *arg)
 {
 	struct changing *ch = arg;
 	const char *before = *value;
-	int exit_code;
+	const struct known *k;
+	int exit_code = EXIT_DONE;
 
 	if (ch->but && strcmp(ch->but, noun) == 0 && may_be_id(before))
 		return EXIT_DONE;
 	if (ch->unknown &&
 	    (strcmp(noun, "certs") != 0 || !is_among(ch->unknown, before)))
 		return EXIT_DONE;
-	if (ch->left == 0 || (ch->asks_first && is_id(c, noun, before)))
-		return EXIT_DONE;
-	ch->left--;
-	exit_code = change_known(c, ch, noun, value);
+	k = find_known(ch, noun, before);
+	if (k)
+		*value = k->id ? k->id : before;
+	else if (ch->left > 0)
+		exit_code = change_unknown(c, ch, noun, value);
 	if (*value != before)
 		ch->has_changed = true;
 	return exit_code;
@@ -367,6 +386,17 @@ names_of_call(struct cli *c, const char **body, bool *out_changed)
 	if (exit_code == EXIT_DONE && *body)
 		exit_code = change_body(c, body, &ch);
 	*out_changed = ch.has_changed;
+	return exit_code;
+}
+
+int
+names_before_call(struct cli *c, const char **body)
+{
+	struct changing ch = {.asks_first = true, .left = UNKNOWN_MAX};
+	int exit_code = args_change_ids(c, change, &ch);
+
+	if (exit_code == EXIT_DONE && *body)
+		exit_code = change_body(c, body, &ch);
 	return exit_code;
 }
 

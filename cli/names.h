@@ -27,6 +27,8 @@ int names_after(struct cli *c, const struct answer *a, bool *out_again);
  * asked for as an id first.  but: a noun whose words stay as they are unless
  * they can be no ids, or NULL. */
 int names_before(struct cli *c, const char *but);
+/* names_of_call where nothing is sent: each is asked for as an id first. */
+int names_before_call(struct cli *c, const char **body);
 /* The same of certificates that an answer named as unknown: an array of texts,
  * or of objects with a certificate_id. */
 int names_of_unknown(struct cli *c, const struct cJSON *unknown,

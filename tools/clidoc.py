@@ -33,15 +33,19 @@ HEAD = """# Commands of certctl
 - Dots in the key of `--set` lead into objects; `\\.` is a dot of a name, `\\\\` a backslash. Where an option sets the same member, the value is
   what that takes. Else it is JSON where JSON writes the same text (`443`, `true`, `null`, `"443"`, `[1]`), and any other is a text: `1.10` and
   `007` stay as they are. `--set KEY:=JSON` takes JSON alone.
-- Whatever changes something has `--dry-run`: it shows method, path and body of the call, or of each call, and sends none. Of `certs bulk-*` the
-  server is asked which it would take; `import --dry-run` asks what is there already.
+- `--` ends the options: what stands behind it are words, even one that begins with `-` (`certctl teams create -- -x`). A value that begins
+  with `-` stands behind a `=` (`--name=-x`).
+- Whatever changes something has `--dry-run`: it shows method, path and body of the call, or of each call, and sends none. Names are looked up,
+  so the ids that would be sent stand there, and secrets are shown as `***`. Of `certs bulk-*` the server is asked which it would take;
+  `import --dry-run` asks what is there already. `context add`, `use` and `remove` say what would be kept, and keep nothing.
 - What cannot be undone is asked about; `--yes` answers. Without a terminal nothing is asked: without `--yes` it is refused.
 
 What is printed, formats and failures: [cli-output.md](cli-output.md). Which of these a task takes: [the index](../README.md).
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, 6 the server cannot be reached or is not ready, or the time to wait is over.
 
-Completion: `certctl completion bash > /etc/bash_completion.d/certctl`, likewise for `zsh` and `fish`. Ids are asked of the server.
+Completion: `certctl completion bash > /etc/bash_completion.d/certctl`, likewise for `zsh` and `fish`. Ids are asked of the
+server that the line names (`--context`, `--server`, `--api-key`, `--ca-bundle`, `--insecure`), else of the one that a command would ask.
 """
 
 
@@ -118,6 +122,7 @@ certctl \\- certificates that issue, renew and deploy themselves
 .SH DESCRIPTION
 The command line over the REST API of a certctl server; it does nothing that the API does not.
 Words and options come in any order, and one that a command does not have is refused before anything is done.
+\\-\\- ends the options: what stands behind it are words, even one that begins with \\-.
 An id may be a name where the list of such objects has \\-\\-query or \\-\\-name.
 What cannot be undone is asked about at a terminal, and refused without one unless \\-\\-yes is given.
 .SH OPTIONS

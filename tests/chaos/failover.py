@@ -227,7 +227,7 @@ def recover(scene):
     scene.need(dry.returncode == 0 and unknown_serials(fleet) == unknown, f"the dry run: {dry.stdout}{dry.stderr}")
     scene.need(not leads(fleet), "somebody leads before certctl recover")
     since = time.monotonic()
-    real = fleet.cli("recover", "--apply")
+    real = fleet.cli("recover", "--apply", "--yes")
     # Work goes on at once, and what is signed now is in a journal before it is in the database.
     left = set(unknown) & set(unknown_serials(fleet))
     scene.need(real.returncode == 0 and not left, f"certctl recover: {left}: {real.stdout}{real.stderr}")

@@ -8,18 +8,16 @@ import re
 import subprocess
 import time
 import urllib.parse
-from pathlib import Path
 
 import pytest
 
 from conftest import fleets
 from odd_server import odd_servers
 from test_cli import words_of
-from test_cli_table import ROWS, TABLE
+from test_cli_table import ROWS
 
 NOT_SANITIZED = "what is asked of a server, by thousands of runs: the parser, lists and bodies have sanitized unit tests, and runs other files"
 LIMIT_S = 240
-HERE = Path(__file__).parent
 # By code of their own: beside what the table sends there is what makes them end, or begin.
 MORE = {"events": ["--for", "1"], "certs bulk-renew": ["--yes"], "certs bulk-revoke": ["--yes"], "certs bulk-revoke-est": ["--yes"], "certs bulk-reassign": ["--yes"],
         "intermediates retire": ["--yes"]}
@@ -171,7 +169,10 @@ def test_a_dry_run_shows_the_call_and_makes_none(fleet, asked, tmp_path, row):
     assert all(method == "GET" for method, _ in asked)
     asked.forget()
     fleet.cli(*base_of(row, tmp_path))
-    assert sent(row, asked)[1] == told.get("body", {})
+    # what it shows is what is sent, but for secrets
+    hidden = {o["member"]: "***" for o in row["options"] if o["secret"]}
+    body = sent(row, asked)[1]
+    assert body | {k: v for k, v in hidden.items() if k in body} == told.get("body", {})
 
 
 @pytest.mark.parametrize("row", [r for r in ROWS if "asks" in r], ids=name_of)
@@ -282,7 +283,8 @@ def test_a_replacement_is_planned_begun_and_excluded(fleet, asked):
     assert asked == [("POST", "/api/v1/replacements")] and json.loads(asked.bodies[0]) == whole
     asked.forget()
     done = fleet.cli("replace", *ends, "--dry-run", "-o", "json")
-    assert json.loads(done.stdout)["body"] == {"from_issuer_id": "iss-1", "to_issuer_id": "iss-2", "move_profiles": False} and not asked
+    assert json.loads(done.stdout)["body"] == {"from_issuer_id": "iss-1", "to_issuer_id": "iss-2", "move_profiles": False}
+    assert {method for method, _ in asked} == {"GET"}
     assert fleet.cli("replace", *ends, "--dry-run", "--plan").returncode == 2
     reason = next(o["takes"] for row in ROWS if name_of(row) == "replace excluded" for o in row["options"] if o["flag"] == "--reason").split("|")[0]
     fleet.cli("replace", "excluded", *ends, "--reason", reason, "--move-profiles")
@@ -296,9 +298,41 @@ def test_dry_runs_of_commands_with_calls_of_their_own(fleet, asked):
     for words, route in ((["eab-keys", "reseal"], "/api/v1/acme/eab-keys/reseal"), (["recover", "--apply"], "/api/v1/admin/recovery")):
         done = fleet.cli(*words, "--dry-run")
         assert done.returncode == 0 and done.stdout.splitlines()[0].endswith(route) and not asked, done
-        fleet.cli(*words)
+        fleet.cli(*words, *(["--yes"] if words[0] == "recover" else []))
         assert asked[-1] == ("POST", route)
         asked.forget()
+
+
+def test_a_recovery_is_agreed_to(fleet, asked):
+    """It revokes: the plan is shown, and nobody is there to say yes."""
+    done = fleet.cli("recover", "--apply")
+    assert done.returncode == 2 and "add --yes" in done.stderr and done.stdout.startswith("ISSUER "), done
+    assert fleet.cli("recover", "--apply", "-o", "json").returncode == 2
+    assert asked == [("GET", "/api/v1/admin/recovery")]
+    assert fleet.cli("recover", "--dry-run").stdout == done.stdout
+    assert fleet.cli("recover", "--yes").returncode == 2 and {method for method, _ in asked} == {"GET"}
+
+
+def test_what_is_excluded_is_cut_and_none_is_said(fleet):
+    ends = ["replace", "excluded", "--issuer", "iss-1", "--to", "iss-2"]
+    pieces = {"first": [{"id": f"mc-{i}", "reason": "no_agent"} for i in range(3)], "none": []}
+
+    def some(method, path):
+        if method == "GET":
+            return 200, {"id": "x"}
+        return 200, {"data": pieces["first"], "after": "mc-2" if pieces["first"] else None}
+    with odd_servers(fleet) as servers:
+        asked = servers.serve(some)
+        for limit, posts in (("2", 1), ("3", 1), ("5", 2)):
+            asked.forget()
+            done = fleet.cli(*ends, "--limit", limit)
+            assert done.returncode == 0 and len(done.stdout.splitlines()) == int(limit) and not done.stderr, done
+            assert [method for method, _ in asked].count("POST") == posts
+        done = fleet.cli(*ends, "--limit", "1", "-o", "json")
+        assert [r["id"] for r in json.loads(done.stdout)["data"]] == ["mc-0"]
+        pieces["first"] = []
+        done = fleet.cli(*ends)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "No certificate of iss-1 is excluded.\n")
 
 
 def test_retired_agents_are_a_list_of_their_own(fleet, asked):
@@ -323,6 +357,25 @@ def test_a_context_with_a_key_is_forgotten_after_a_yes(fleet, asked, tmp_path):
     done = fleet.cli("context", "remove", "one", **home)
     assert done.returncode == 2 and "add --yes" in done.stderr and fleet.cli("context", "list", "-o", "name", **home).stdout == "one\n"
     assert fleet.cli("context", "remove", "one", "--yes", **home).returncode == 0 and fleet.cli("context", "list", "-o", "name", **home).stdout == ""
+
+
+def test_a_dry_run_of_a_context_keeps_nothing(fleet, asked, tmp_path):
+    home = {"XDG_CONFIG_HOME": str(tmp_path), "CERTCTL_SERVER_URL": "", "CERTCTL_API_KEY": ""}
+    add = ["context", "add", "one", "--server", f"https://127.0.0.1:{fleet.api_port}", "--api-key", "k-secret"]
+    kept = tmp_path / "certctl" / "contexts.json"
+    done = fleet.cli(*add, "--dry-run", **home)
+    assert done.returncode == 0 and "one would be kept, for https://127.0.0.1" in done.stdout and done.stderr == "--dry-run: nothing was kept\n", done
+    assert "k-secret" not in done.stdout and not kept.exists() and not kept.parent.exists()
+    assert fleet.cli("context", "use", "one", "--dry-run", **home).returncode == 3
+    assert fleet.cli(*add, **home).returncode == 0 and fleet.cli(*add, "--dry-run", **home).returncode == 5
+    assert fleet.cli(*["two" if w == "one" else w for w in add], **home).returncode == 0
+    before = kept.read_bytes()
+    for words, said in ((["use", "two"], "two would be the one in use\n"), (["remove", "one"], "one would be removed\n"),
+                        (["add", "two", "--replace", *add[3:]], "two would be kept, ")):
+        done = fleet.cli("context", *words, "--dry-run", **home)
+        assert done.returncode == 0 and done.stdout.startswith(said) and done.stderr == "--dry-run: nothing was kept\n", done
+        assert json.loads(fleet.cli("context", *words, "--dry-run", "-o", "json", **home).stdout) == {"dry_run": True}
+    assert kept.read_bytes() == before
 
 
 def test_import_says_what_it_was_told(fleet, tmp_path):
@@ -375,63 +428,40 @@ def test_options_of_every_command(fleet, asked, tmp_path):
 
 # --- none is left out ---
 
-# What is tested where it is at home: the test's own words are looked at.
-ELSEWHERE = {
-    "audit attachment": {"": "test_audit_cli.py"},
-    "audit verify": {"": "test_audit_cli.py", "--from": "test_audit_cli.py", "--anchor": "test_audit_cli.py"},
-    "certs renew": {"--wait": "test_enrol.py", "--timeout": "test_enrol.py", "--handshake": "test_enrol.py"},
-    "completion": {"": "test_cli_table.py"},
-    "context add": {"": "test_cli_formats.py", "--fingerprint": "test_cli_formats.py", "--system-roots": "test_cli_formats.py", "--replace": "test_cli_formats.py"},
-    "context list": {"": "test_cli_formats.py", "--filter": "test_cli_formats.py", "--sort": "test_cli_formats.py"},
-    "context remove": {"": "test_cli_formats.py"},
-    "context show": {"": "test_cli_formats.py"},
-    "context use": {"": "test_cli_formats.py"},
-    "doctor": {"": "test_doctor.py"},
-    "events": {"--since": "test_events.py", "--for": "test_events.py"},
-    "explain": {"": "test_explain.py"},
-    "import": {"": "test_import.py", "--apply": "test_import.py", "--yes": "test_import.py"},
-    "issuers bundle": {"": "test_ca_successor.py"},
-    "recover": {"": "test_restore.py", "--apply": "test_restore.py"},
-    "replace watch": {"": "test_cli.py", "--timeout": "test_cli.py"},
-    "scheduler run": {"--wait": "test_events.py", "--timeout": "test_cli.py"},
-    "status": {"": "test_cli.py"},
-    "top": {"": "test_top.py", "--interval": "test_top.py", "--once": "test_top.py"},
-}
-HERE_TOO = {name: "test_cli_flags.py" for name in ("eab-keys reseal", "replace", "replace excluded", "size", "import", "context remove", "recover", "agents list")}
-EVERYWHERE = {"--context": "test_cli_formats.py", "--color": "test_cli_formats.py"}
-
-
-def sources_of(name):
-    """The source of each test in the file, with its parameters."""
-    text = (HERE / name).read_text(encoding="utf-8")
-    return re.findall(r"(?:^@pytest.*\n(?:^[ \]\)].*\n)*)*^def test_\w+\(.*\n(?:(?:[ \t].*)?\n)*", text, re.M)
-
-
-def says(test, *words):
-    return all(f'"{word}"' in test or f"'{word}'" in test for word in words)
-
-
 def is_by_table(row, flag):
-    option = next((o for o in row["options"] if o["flag"] == flag), None)
-    return option is None and row in CALLS or option is not None and (
-        is_sent(row, option) or row in PAGED and flag in ("--page", "--per-page", "--limit", "--all") or row in LISTS and flag in ("--filter", "--sort")
-        or row in WATCHES and flag in ("--watch", "--timeout") or row in CALLS and row["body"] and flag in ("--set", "--file")
-        or row in CHANGES and flag == "--dry-run" or "asks" in row and flag == "--yes" or row in BULK and flag in ("--dry-run", "--yes", "--idempotency-key"))
+    option = next(o for o in row["options"] if o["flag"] == flag)
+    return is_sent(row, option) or row in PAGED and flag in ("--page", "--per-page", "--limit", "--all") or row in LISTS and flag in ("--filter", "--sort") \
+        or row in WATCHES and flag in ("--watch", "--timeout") or row in CALLS and row["body"] and flag in ("--set", "--file") \
+        or row in CHANGES and flag == "--dry-run" or "asks" in row and flag == "--yes" or row in BULK and flag in ("--dry-run", "--yes", "--idempotency-key")
 
 
-def test_no_command_and_no_flag_is_left_out():
-    left = []
-    for row in ROWS:
-        name = name_of(row)
-        for flag in ["", *flags_of(row)]:
-            places = [p for p in (ELSEWHERE.get(name, {}).get(flag), HERE_TOO.get(name)) if p]
-            if not is_by_table(row, flag) and not any(says(t, *name.split(), *([flag] if flag else [])) for p in places for t in sources_of(p)):
-                left.append((name, flag))
-    for option in TABLE["options"]:
-        place = EVERYWHERE.get(option["flag"], "test_cli_flags.py")
-        if not any(says(t, option["flag"]) for t in sources_of(place) if "options_of_every" in t or place != "test_cli_flags.py"):
-            left.append(("", option["flag"]))
-    assert not left, left
-    # and what is said to be elsewhere is still of the table
-    there = {name_of(row): {"", *flags_of(row)} for row in ROWS}
-    assert all(flags.keys() <= there[name] for name, flags in ELSEWHERE.items()) and HERE_TOO.keys() <= there.keys()
+# What does not stand alone, or has a form of its own.
+GIVEN = {"--timeout": ["--wait", "--timeout", "1"], "--handshake": ["--wait", "--handshake", "--timeout", "1"], "--wait": ["--wait", "--timeout", "1"],
+         "--within": ["--plan", "--within", "1d"], "--interval": ["--once", "--interval", "1"], "--since": ["--since", "1-a", "--for", "1"],
+         "--filter": ["--filter", "name=x"], "--sort": ["--sort", "name"],
+         ("replace watch", "--timeout"): ["--timeout", "1"], ("import", "--yes"): ["--apply", "--yes"], ("recover", "--yes"): ["--apply", "--yes"]}
+OWN = [(row, o) for row in ROWS for o in row["options"] if not is_by_table(row, o["flag"])]
+
+
+def without(base, given):
+    """The base without what is given anew, and without its values."""
+    at = [i for i, word in enumerate(base) if word.startswith("--") and word in given]
+    return [w for i, w in enumerate(base) if i not in at and not (i - 1 in at and not w.startswith("--"))]
+
+
+@pytest.mark.parametrize("row, option", OWN, ids=lambda v: name_of(v) if "noun" in v else v["flag"])
+def test_what_code_of_its_own_reads_is_taken(fleet, asked, tmp_path, row, option):
+    """
+    Each flag that the tests above do not send by the table: its command takes it and goes on to its own work, and a value that it cannot
+    have is refused.  What it does then is tested where the command is at home.
+    """
+    home, flag, value = {"XDG_CONFIG_HOME": str(tmp_path)}, option["flag"], value_of(option, tmp_path)
+    given = GIVEN.get((name_of(row), flag)) or GIVEN.get(flag) or [flag, *([] if value is None else [value])]
+    base = without(base_of(row, tmp_path), given)
+    done = fleet.cli(*base, *given, **home)
+    assert done.returncode >= 0 and "usage: certctl" not in done.stderr, done
+    takes = option.get("takes", "")
+    wrong = f"{flag}=1" if value is None else f"{flag}=not-so" if ".." in takes or "|" in takes else f"{flag}="
+    asked.forget()
+    done = fleet.cli(*base, wrong, **home)
+    assert done.returncode == 2 and "usage: certctl" in done.stderr and flag in done.stderr and not asked, done

@@ -255,7 +255,7 @@ def test_a_server_is_known_by_its_fingerprint(fleet, says, home, tmp_path):
 
 def test_a_recovery_that_fails_by_a_conflict_is_not_told_as_done(fleet, says):
     says(409, {"message": "it exists already"})
-    done = fleet.cli("recover", "--apply")
+    done = fleet.cli("recover", "--apply", "--yes")
     assert done.returncode == 5 and "it exists already" in done.stderr and "nothing to recover" not in done.stderr, done
 
 

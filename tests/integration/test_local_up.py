@@ -108,12 +108,12 @@ make() {{ (cd deploy/local && /usr/bin/python3 -B -c "$RUN" "$1" "" {running.por
 ./certctl certs renew demo --wait
 {restored}
 ./certctl recover
-./certctl recover --apply
+./certctl recover --apply --yes
 ./certctl certs versions demo -o name
 """.replace("/backup", str(running.home / "backup")).replace("$PWD/.local", str(running.base))
     done = subprocess.run(["sh", "-euc", script], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=200, check=False,
                           cwd=running.dir, env=clean_env() | {"RUN": RUN, "HOME": "/nonexistent"})
     assert done.returncode == 0 and "the database is older than what was issued" in done.stdout, done.stdout
-    assert "1 serials were unknown: 1 put back" in done.stdout and done.stdout.count("\ncertver-") == 2, done.stdout
+    assert "1 serial was unknown: 1 put back" in done.stdout and done.stdout.count("\ncertver-") == 2, done.stdout
     is_done(running.run("clean"))
     is_gone(running)

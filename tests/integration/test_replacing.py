@@ -111,7 +111,7 @@ def test_the_walk_through_of_the_page(plane):
         if "--yes" in words:
             names["ID"] = re.search(r"(repl-\S+) has begun", said[key])[1]
     plan, watched = next(v for k, v in said.items() if "--plan" in k), said["watch"]
-    assert f"{N} certificates go from {old} to iss-walk, 1 stay" in plan and "stay 1: no agent and no ACME client has their key" in plan
+    assert f"{N} certificates go from {old} to iss-walk, 1 stays" in plan and "1 stays: no agent and no ACME client has their key" in plan
     assert re.search(rf"completed, wave 1 of 1: {N} of {N} issued, {N} served", watched) and "a second" in watched
     assert "mc-keyless" in said["certificates --state skipped"] and "no_key_holder" in said["certificates --state skipped"]
     assert served(plane, "iss-walk") == N and names["ID"] in said["list"]

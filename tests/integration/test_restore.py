@@ -179,7 +179,7 @@ def recovery_midway(fleet):
     with contextlib.closing(fleet.connect()) as locker, locker.cursor() as cursor:
         # What it asks for once it has chosen what to do, and before it does it.
         cursor.execute("LOCK TABLE audit_events IN SHARE MODE")
-        program = subprocess.Popen([BUILD / "cli" / "certctl", "recover", "--apply"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        program = subprocess.Popen([BUILD / "cli" / "certctl", "recover", "--apply", "--yes"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                    env=fleet.cli_env())
         try:
             yield program, locker, wait_for(lambda: fleet.value(
@@ -216,9 +216,15 @@ def test_recover_settles_it_and_work_goes_on(world):
     fleet = world.fleet
     assert world.site.serial() == world.demo_serials[-1] and world.bare.serial() == world.bare_serial
     before = fleet.value("SELECT count(*) FROM managed_certificates")
-    done = fleet.cli("recover", "--apply")
+    # Nobody is there to agree.
+    asked = fleet.cli("recover", "--apply")
+    assert asked.returncode == 2 and "stays revoked" in asked.stderr and "add --yes" in asked.stderr and world.bare_serial in asked.stdout, asked
+    dry = fleet.cli("recover", "--dry-run")
+    assert dry.returncode == 0 and world.bare_serial in dry.stdout and "Nothing was changed" in dry.stderr, dry
+    assert fleet.value("SELECT count(*) FROM managed_certificates") == before
+    done = fleet.cli("recover", "--apply", "--yes")
     assert done.returncode == 0, done.stderr
-    assert "7 serials were unknown: 4 put back, 1 with their certificate made again, 2 revoked" in done.stdout
+    assert "7 serials were unknown: 4 put back, 1 with its certificate made again, 2 revoked" in done.stdout
     assert f"{world.lost_serial} tgt-lost" in done.stdout + done.stderr and world.bare_serial not in done.stdout + done.stderr
     assert unknown_serials(fleet) == [] and fleet.value("SELECT count(*) FROM managed_certificates") == before + 1
     revocations = world.revocations_now()
@@ -266,7 +272,7 @@ def test_recover_again_changes_nothing(world):
     fleet = world.fleet
     before = fleet.query("SELECT count(*), max(xmin::text::bigint) FROM certificate_versions"), fleet.value("SELECT max(seq) FROM audit_events "
                                                                                                  "WHERE action = 'database_recovered'")
-    done = fleet.cli("recover", "--apply")
+    done = fleet.cli("recover", "--apply", "--yes")
     assert done.returncode == 0 and "nothing to recover" in done.stdout + done.stderr
     assert before == (fleet.query("SELECT count(*), max(xmin::text::bigint) FROM certificate_versions"), fleet.value(
         "SELECT max(seq) FROM audit_events WHERE action = 'database_recovered'"))

@@ -1,6 +1,7 @@
 /*
  * test_call: what a row says is what is sent, and shown.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -109,6 +110,7 @@ static void
 a_dry_run_sends_nothing(void)
 {
 	scripted_begin();
+	scripted_answer("GET /api/v1/teams/t", 200, "{\"id\":\"t\"}");
 	CHECK_INT(scripted_run("teams delete t --dry-run"), EXIT_DONE);
 	CHECK_STR(captured_out(), "DELETE https://x/api/v1/teams/t\n");
 	CHECK(strstr(captured_err(), "nothing was sent"));
@@ -116,7 +118,71 @@ a_dry_run_sends_nothing(void)
 	CHECK_STR(captured_out(),
 	    "{\"dry_run\":true,\"method\":\"POST\",\"path\":\"/api/v1/teams\","
 	    "\"body\":{\"name\":\"t\"}}\n");
-	CHECK(!scripted_asked(0));
+	CHECK_INT((int)scripted_count("GET"), 1);
+	CHECK(!scripted_asked(1));
+}
+
+/* It is the call that would be made. */
+static void
+a_dry_run_shows_ids_in_the_place_of_names(void)
+{
+	scripted_begin();
+	scripted_answer("GET /api/v1/teams/blue", 404, "{}");
+	scripted_answer("GET /api/v1/teams?q=blue", 200,
+	    "{\"data\":[{\"id\":\"t-1\",\"name\":\"blue\"}]}");
+	CHECK_INT(scripted_run("teams delete blue --dry-run"), EXIT_DONE);
+	CHECK_STR(captured_out(), "DELETE https://x/api/v1/teams/t-1\n");
+	CHECK_INT(scripted_run_json(
+		      "owners create ann --team-id blue --dry-run"),
+	    EXIT_DONE);
+	CHECK(strstr(captured_out(), "\"team_id\":\"t-1\""));
+	CHECK_INT(scripted_run_json(
+		      "owners create ann --set team_id=blue --dry-run"),
+	    EXIT_DONE);
+	CHECK(strstr(captured_out(), "\"team_id\":\"t-1\""));
+	CHECK_INT((int)(scripted_count("POST") + scripted_count("DELETE")), 0);
+	/* What the call would be refused for, it is too. */
+	scripted_begin();
+	scripted_answer("GET /api/v1/teams/blue", 404, "{}");
+	scripted_answer("GET /api/v1/teams?q=blue", 200,
+	    "{\"data\":[{\"id\":\"t-1\",\"name\":\"blue\"},"
+	    "{\"id\":\"t-2\",\"name\":\"blue\"}]}");
+	CHECK_INT(scripted_run("teams delete blue --dry-run"), EXIT_USAGE);
+	/* Where nobody answers it is as it was given. */
+	scripted_begin();
+	scripted_answer("GET /api/v1/teams/blue", 0, "");
+	CHECK_INT(scripted_run("teams delete blue --dry-run"), EXIT_DONE);
+	CHECK_STR(captured_out(), "DELETE https://x/api/v1/teams/blue\n");
+}
+
+/* By whatever it came. */
+static void
+a_dry_run_shows_no_secret(void)
+{
+	static const char *const lines[] =
+	    {"auth bootstrap ann --set token:=\"s3cret\"",
+		"issuers create i --type ACME --config "
+		"{\"eab_hmac\":\"s3cret\",\"eab_kid\":\"k-1\"}",
+		"issuers create i --set config.token=s3cret --set "
+		"config.eab_kid=k-1",
+		"issuers create i --set config:={\"a\":[{\"password\":"
+		"[\"s3cret\"]}],\"eab_kid\":\"k-1\"}",
+		"targets create t --set config.api_key=s3cret",
+		"agents create a --hostname h --api-key-hash s3cret"};
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		char line[256];
+
+		scripted_begin();
+		(void)snprintf(line, sizeof(line), "%s --dry-run", lines[i]);
+		CHECK_INT(scripted_run(line), EXIT_DONE);
+		CHECK(!strstr(captured_out(), "s3cret"));
+		CHECK(strstr(captured_out(), "\"***\""));
+		CHECK(
+		    !strstr(lines[i], "k-1") || strstr(captured_out(), "k-1"));
+		CHECK_INT(scripted_run_json(line), EXIT_DONE);
+		CHECK(!strstr(captured_out(), "s3cret"));
+	}
 }
 
 static void
@@ -330,6 +396,8 @@ CHECK_MAIN(CHECK_ROW(a_path_has_its_words_and_its_query),
     CHECK_ROW(a_value_that_is_none_is_refused),
     CHECK_ROW(a_set_into_an_object_keeps_the_rest),
     CHECK_ROW(a_dry_run_sends_nothing),
+    CHECK_ROW(a_dry_run_shows_ids_in_the_place_of_names),
+    CHECK_ROW(a_dry_run_shows_no_secret),
     CHECK_ROW(what_cannot_be_undone_is_asked_about),
     CHECK_ROW(a_name_stands_for_its_id),
     CHECK_ROW(no_name_takes_the_place_of_an_id),
