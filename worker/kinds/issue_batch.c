@@ -136,7 +136,7 @@ issue_rules_allow(struct op *op, struct issue_job *j)
 	issue_set(j, ASIDE_FAIL,
 	    op_printf(op,
 		"policy %s (Critical) does not allow it: %s; change the "
-		"certificate, or the policy (PUT /api/v1/policies/{id}), then "
+		"certificate, or the policy (certctl policies update ID), then "
 		"renew it",
 		j->broken_rule, j->broken_message));
 	return false;

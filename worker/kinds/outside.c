@@ -90,7 +90,7 @@ outside_uncertain(struct op *op, const char *words)
 		"order uncertain: %s. The CA may have an order with the "
 		"reference %s, and nothing is ordered again before somebody "
 		"has looked: revoke there what was issued, if anything. Then "
-		"cancel this job (POST /api/v1/jobs/%s/cancel) and renew the "
+		"cancel this job (certctl jobs cancel %s) and renew the "
 		"certificate",
 		words, o->order.reference, o->job->id));
 }

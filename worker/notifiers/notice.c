@@ -89,7 +89,7 @@ notice_rest(struct arena *a, const struct notice *n, size_t max_lines)
 	if (rest == 0)
 		return "";
 	return arena_printf(a,
-	    "and %zu more, as GET /api/v1/notifications lists them", rest);
+	    "and %zu more, as certctl notifications list shows", rest);
 }
 
 const char *

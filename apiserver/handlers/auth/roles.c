@@ -156,7 +156,7 @@ permission_added(struct op *op)
 	static const struct outcome refusals[] = {
 	    {"no_role", RC_NOT_FOUND, "Role not found", NULL},
 	    {"no_permission", RC_INVALID,
-		"permission is none; GET /api/v1/auth/permissions lists them",
+		"permission is none; certctl auth permissions lists them",
 		NULL},
 	    {"beyond", RC_FORBIDDEN,
 		"You do not hold this permission in this scope yourself, so "

@@ -123,7 +123,7 @@ probe_looked(struct op *op)
 	if (op_left_ms(op) < ANSWER_MS)
 		return op_fail(op, RC_TIMEOUT,
 		    "The probe is still under way; what it finds is told by "
-		    "GET /api/v1/network-scan/scep-probes");
+		    "certctl network-scans probes");
 	return op_sleep(op, LOOK_MS, probe_look);
 }
 

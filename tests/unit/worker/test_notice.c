@@ -134,8 +134,8 @@ test_bodies(void)
 	CHECK_STR(notice_subject(arena, &n),
 	    "ExpirationWarning: 1000 notifications");
 	CHECK_STR(notice_body(arena, &n, 2),
-	    "one\ntwo lines\nand 998 more, as GET /api/v1/notifications lists "
-	    "them");
+	    "one\ntwo lines\nand 998 more, as certctl notifications list "
+	    "shows");
 	CHECK_STR(notice_key(arena, &n), "task-1000-1");
 	n = notice_of(lines, 1, 1);
 	CHECK_STR(notice_subject(arena, &n), "ExpirationWarning");
