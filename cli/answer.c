@@ -6,6 +6,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/exit_code.h"
+#include "cli/fix.h"
 #include "cli/out.h"
 #include "cli/talk.h"
 #include "common/json/json.h"
@@ -161,45 +162,6 @@ client_why(const struct cli *c, const struct answer *a)
 	    out_harmless(c->arena, message));
 }
 
-/* What helps depends on the status; the rest is in the server's words. */
-static const char *
-fix_of(const struct cli *c, const struct answer *a)
-{
-	static const struct {
-		int status;
-		const char *fix;
-	} all[] = {
-	    {400, "Change what the answer names; certctl help has the "
-		  "words."},
-	    {401, "Set CERTCTL_API_KEY to a valid key."},
-	    {403, "Use a key whose role has this right, or ask for it."},
-	    {404, "Look for it with the list command: ids and names are "
-		  "given whole."},
-	    {409, "Look how it is now, then try again if it still makes "
-		  "sense."},
-	    {412, "It has changed meanwhile: look at it, then try again."},
-	    {413, "Send less at once."},
-	    {422, "Change what the answer names."},
-	    {503, "certctl status says what is wrong; then try again."},
-	};
-
-	if (a->status == 0)
-		return a->fix;
-	if (a->retry_after_s > 0)
-		return arena_printf(c->arena, "Try again in %lld s.",
-		    (long long)a->retry_after_s);
-	if (a->status >= 300 && a->status < 400)
-		return "A redirect is not followed: give the server itself as "
-		       "CERTCTL_SERVER_URL.";
-	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-		if (all[i].status == a->status)
-			return all[i].fix;
-	}
-	return a->status >= 500 ? "The apiserver's log says more, by the "
-				  "request's id."
-				: NULL;
-}
-
 static const char *
 request_id_of(const struct cli *c, const struct answer *a)
 {
@@ -220,7 +182,7 @@ client_check_text(const struct cli *c, const struct answer *a)
 	if (is_page(a))
 		return tell_foreign(c, a, "a page");
 	f.why = client_why(c, a);
-	f.fix = fix_of(c, a);
+	f.fix = fix_of(c, a, f.why);
 	f.request_id = request_id_of(c, a);
 	talk_failure(&f);
 	return exit_code_of_status(a->status);

@@ -34,6 +34,27 @@ state(struct cli *c, const struct cJSON *item)
 	return arena_printf(c->arena, "alive, fault: %s", fault);
 }
 
+/* Whether it ended and one of its name, started later, lives: then it is only
+ * how that one was before. */
+static bool
+is_succeeded(struct cli *c, const struct cJSON *list, const struct cJSON *item)
+{
+	const char *name = cell(c, item, "name");
+	const char *started = cell(c, item, "started_at");
+	const struct cJSON *other;
+
+	if (is_alive(item))
+		return false;
+	cJSON_ArrayForEach(other, list)
+	{
+		if (is_alive(other) &&
+		    strcmp(cell(c, other, "name"), name) == 0 &&
+		    strcmp(cell(c, other, "started_at"), started) > 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 rows(struct cli *c, struct table *t, const struct cJSON *list, const char *kind)
 {
@@ -46,7 +67,8 @@ rows(struct cli *c, struct table *t, const struct cJSON *list, const char *kind)
 		    cell_time(c, item, "started_at"), cell(c, item, "version"),
 		    cell(c, item, "server")};
 
-		table_row(t, cells);
+		if (!is_succeeded(c, list, item))
+			table_row(t, cells);
 	}
 }
 

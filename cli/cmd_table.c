@@ -155,7 +155,7 @@ static const char rule_types[] =
 	    {"TESTED", "last_tested_at", COLUMN_TIME})
 #define AGENT_COLUMNS \
 	COLUMNS({"ID", "id"}, {"NAME", "name"}, {"HOSTNAME", "hostname"}, \
-	    {"STATUS", "status"}, \
+	    {"STATUS", "status", COLUMN_AGENT}, \
 	    {"LAST HEARTBEAT", "last_heartbeat_at", COLUMN_TIME}, \
 	    {"VERSION", "version"})
 #define CHECK_MEMBERS \

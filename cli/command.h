@@ -58,7 +58,12 @@ struct option {
 	enum option_secret secret;
 };
 
-enum column_form { COLUMN_TEXT, COLUMN_TIME, COLUMN_LEFT };
+enum column_form {
+	COLUMN_TEXT,
+	COLUMN_TIME,
+	COLUMN_LEFT,
+	COLUMN_AGENT /* an agent's status, or that it has not reported yet */
+};
 struct column {
 	const char *head;
 	const char *member;

@@ -12,6 +12,20 @@
 
 enum { COLUMNS_MAX = 128 };
 
+/* Who enters an agent gives it the status that it has once it reports; until
+ * then it was heard last when it was entered. */
+static const char *
+cell_agent(struct cli *c, const struct cJSON *row, const char *member)
+{
+	const char *entered = cell(c, row, "registered_at");
+
+	if (strcmp(cell(c, row, member), "Online") == 0 &&
+	    strcmp(entered, "-") != 0 &&
+	    strcmp(entered, cell(c, row, "last_heartbeat_at")) == 0)
+		return "not reported yet";
+	return cell_value(c, render_member(c, row, member));
+}
+
 static const char *
 column_cell(struct cli *c, const struct column *col, const struct cJSON *row)
 {
@@ -20,6 +34,8 @@ column_cell(struct cli *c, const struct column *col, const struct cJSON *row)
 		return cell_time(c, row, col->member);
 	case COLUMN_LEFT:
 		return cell_left(c, row, col->member);
+	case COLUMN_AGENT:
+		return cell_agent(c, row, col->member);
 	case COLUMN_TEXT:
 	default:
 		return cell_value(c, render_member(c, row, col->member));

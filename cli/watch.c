@@ -12,6 +12,7 @@
 
 enum {
 	LIVE_MS = 250,    /* between two looks, however many events come */
+	WALK_MS = 1000,   /* the same where a look is page after page */
 	POLL_MS = 2000,   /* without events */
 	EVER_S = 1 << 28, /* eight years */
 };
@@ -107,6 +108,17 @@ struct looking {
 	struct dark dark;
 };
 
+/* Between two looks while events come: a walk through a long list is many
+ * calls, so it is not taken for each of a burst. */
+static int64_t
+live_pause(const struct cli *c)
+{
+	return args_command(c)->flags & COMMAND_PAGED &&
+		       (args_has(c, "--all") || args_has(c, "--limit"))
+		   ? WALK_MS
+		   : LIVE_MS;
+}
+
 /* Prints what differs from what was shown last. */
 static int
 take(struct cli *c, struct looking *l, const struct answer *a)
@@ -168,7 +180,7 @@ watch_go_on(struct cli *c, const struct watched *of, const struct answer *shown)
 	wait_listen(&w, of->filter ? of->filter : filter(c));
 	do {
 		exit_code = look_once(&w, &l);
-		w.pause_ms = wake_is_live(w.wake) ? LIVE_MS : POLL_MS;
+		w.pause_ms = wake_is_live(w.wake) ? live_pause(c) : POLL_MS;
 	} while (exit_code == EXIT_DONE && wait_pause(&w));
 	wait_fini(&w);
 	buf_fini(&l.shown);

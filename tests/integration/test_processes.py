@@ -2,6 +2,7 @@
 Each process in turn is killed, stopped and asked to end: the control plane is
 healthy again by itself and a renewal works.
 """
+import re
 import signal
 
 import pytest
@@ -54,6 +55,9 @@ def test_killed_process_comes_back(plane, site, name):
     if name == "nginx-demo":
         wait_for(site.serial, 10, "nginx")
     healthy_and_renewing(plane, site)
+    # What it was before is not told of beside it, once it counts as gone.
+    states = lambda: re.findall(r"^(?:apiserver|scheduler|worker) .* (alive|gone) ", plane.cli("status").stdout, re.M)  # noqa: E731
+    wait_for(lambda: states() == ["alive"] * 5, 20, "five that live")
 
 
 def test_everything_killed_at_once_comes_back(plane, site):

@@ -391,6 +391,27 @@ a_list_that_does_not_go_on_is_no_list(void)
 	}
 }
 
+/* The API gives it the status at once that it has when it reports. */
+static void
+an_agent_that_was_only_entered_is_not_online(void)
+{
+	scripted_begin();
+	scripted_answer("GET /api/v1/agents", 200,
+	    "{\"data\":[{\"id\":\"a\",\"status\":\"Online\","
+	    "\"registered_at\":\"2026-01-01T00:00:00Z\","
+	    "\"last_heartbeat_at\":\"2026-01-01T00:00:00Z\"}]}");
+	CHECK_INT(scripted_run("agents list"), EXIT_DONE);
+	CHECK(strstr(captured_out(), "not reported yet"));
+	CHECK(!strstr(captured_out(), "Online"));
+	scripted_begin();
+	scripted_answer("GET /api/v1/agents", 200,
+	    "{\"data\":[{\"id\":\"a\",\"status\":\"Online\","
+	    "\"registered_at\":\"2026-01-01T00:00:00Z\","
+	    "\"last_heartbeat_at\":\"2026-01-01T00:00:00.1Z\"}]}");
+	CHECK_INT(scripted_run("agents list"), EXIT_DONE);
+	CHECK(strstr(captured_out(), "Online"));
+}
+
 CHECK_MAIN(CHECK_ROW(a_path_has_its_words_and_its_query),
     CHECK_ROW(values_stand_in_the_body_as_what_they_are),
     CHECK_ROW(a_value_that_is_none_is_refused),
@@ -405,4 +426,5 @@ CHECK_MAIN(CHECK_ROW(a_path_has_its_words_and_its_query),
     CHECK_ROW(a_name_that_nothing_has_is_not_found),
     CHECK_ROW(an_agent_is_found_by_its_whole_name),
     CHECK_ROW(pages_are_one_list),
-    CHECK_ROW(a_list_that_does_not_go_on_is_no_list))
+    CHECK_ROW(a_list_that_does_not_go_on_is_no_list),
+    CHECK_ROW(an_agent_that_was_only_entered_is_not_online))

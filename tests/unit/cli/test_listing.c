@@ -1,6 +1,7 @@
 /*
  * test_listing: what lists are filtered and sorted by, at the server and here.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -88,6 +89,33 @@ what_the_server_sorts_is_asked_of_it(void)
 	    "GET /api/v1/certificates?sort=name&per_page=2&page=1");
 	CHECK_INT(scripted_run("certs list --sort name --limit 3"), EXIT_DONE);
 	CHECK(scripted_asked(4) == NULL); /* a short page is the last */
+}
+
+/* A limit beyond a page: pages of one size, and of the last so much. */
+static void
+sorted_pages_follow_each_other(void)
+{
+	static char page[500 * 16 + 64];
+	size_t n = (size_t)snprintf(page, sizeof(page), "{\"data\":[");
+
+	for (int i = 0; i < 500; i++)
+		n += (size_t)snprintf(page + n, sizeof(page) - n,
+		    "%s{\"id\":\"%d\"}", i ? "," : "", i);
+	(void)snprintf(page + n, sizeof(page) - n, "]}");
+	scripted_begin();
+	scripted_answer_times("GET /api/v1/certificates", 200, page, 3);
+	scripted_answer("GET /api/v1/certificates", 200, "{\"data\":[]}");
+	CHECK_INT(scripted_run_json("certs list --sort name --limit 700"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_asked(0),
+	    "GET /api/v1/certificates?sort=name&per_page=500&page=1");
+	CHECK_STR(scripted_asked(1),
+	    "GET /api/v1/certificates?sort=name&per_page=500&page=2");
+	CHECK(scripted_asked(2) == NULL);
+	CHECK(strstr(captured_out(), "\"total\":700") != NULL);
+	CHECK_INT(scripted_run_json("certs list --sort name --limit 600"),
+	    EXIT_DONE);
+	CHECK(strstr(captured_out(), "\"total\":500") != NULL);
 }
 
 #define ROWS \
@@ -191,6 +219,7 @@ what_is_not_all_is_not_sorted_here(void)
 CHECK_MAIN(CHECK_ROW(a_filter_is_the_option_of_its_name),
     CHECK_ROW(what_a_list_does_not_have_is_refused),
     CHECK_ROW(what_the_server_sorts_is_asked_of_it),
+    CHECK_ROW(sorted_pages_follow_each_other),
     CHECK_ROW(rows_of_all_pages_are_looked_at_here),
     CHECK_ROW(lists_in_one_answer_are_filtered_and_sorted),
     CHECK_ROW(what_is_not_all_is_not_sorted_here))

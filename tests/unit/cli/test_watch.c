@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "common/base/clock.h"
 #include "tests/unit/check.h"
 #include "tests/unit/cli/capture.h"
 #include "tests/unit/cli/scripted.h"
@@ -114,6 +115,21 @@ a_list_listens_to_its_kind(void)
 	    2);
 }
 
+/* Of a burst of events one walk through all pages is taken a second. */
+static void
+a_walk_is_not_taken_for_each_event(void)
+{
+	int64_t began = clock_boot_ms();
+
+	scripted_begin();
+	scripted_answer_times("GET /api/v1/jobs?", 200, "{\"data\":[]}", 2);
+	scripted_answer("GET /api/v1/jobs?", 403, "{\"message\":\"no\"}");
+	scripted_answer_times("GET /api/v1/events", 200, "id: 1-a\n\n", 9);
+	CHECK_INT(scripted_run("jobs list --all --watch"), EXIT_NOT_ALLOWED);
+	CHECK_INT(scripted_count("GET /api/v1/jobs?"), 3);
+	CHECK(clock_boot_ms() - began >= 1000);
+}
+
 #define REPLACEMENT "GET /api/v1/replacements/r"
 #define PROGRESS "GET /api/v1/events?kind=replacement&replacement_id=r"
 #define DUTIES "GET /api/v1/admin/scheduler"
@@ -207,6 +223,7 @@ CHECK_MAIN(CHECK_ROW(what_changed_is_printed_again),
     CHECK_ROW(what_is_refused_at_first_is_not_watched),
     CHECK_ROW(what_does_not_go_together_is_refused),
     CHECK_ROW(a_list_listens_to_its_kind),
+    CHECK_ROW(a_walk_is_not_taken_for_each_event),
     CHECK_ROW(a_replacement_is_followed_by_its_events),
     CHECK_ROW(a_run_is_followed_by_its_events),
     CHECK_ROW(an_explanation_is_printed_again_when_it_is_another),
