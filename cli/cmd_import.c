@@ -41,8 +41,8 @@ find_missing(struct cli *c, const struct plan *p)
 		const char *option, *value, *list;
 		bool is_needed;
 	} all[] = {
-	    {"--owner-id", p->opts->owner, "GET /api/v1/owners", true},
-	    {"--team-id", p->opts->team, "GET /api/v1/teams", true},
+	    {"--owner-id", p->opts->owner, "certctl owners list", true},
+	    {"--team-id", p->opts->team, "certctl teams list", true},
 	    {"--issuer-id", p->opts->issuer, "certctl issuers list", true},
 	    {"--agent-id", p->opts->agent, "certctl agents list",
 		p->ntargets > 0 || p->nknown > 0},

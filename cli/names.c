@@ -433,3 +433,12 @@ names_find(struct cli *c, const char *noun, const char **word)
 	find_name(c, noun, *word, true, &f);
 	return take_name(&f, noun, word);
 }
+
+const char *
+names_holder(struct cli *c, const char *noun, const char *name)
+{
+	struct found f;
+
+	find_name(c, noun, name, true, &f);
+	return f.n > 0 ? f.id : NULL;
+}

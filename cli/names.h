@@ -36,5 +36,8 @@ int names_of_unknown(struct cli *c, const struct cJSON *unknown,
 /* The id of the noun's one object of that name, in the place of *word, which
  * stays where there is none. The server has said that it is no id. */
 int names_find(struct cli *c, const char *noun, const char **word);
+/* The id of an object of the noun that has that name, be it its id as well;
+ * NULL: none is known.  One question of the server's list. */
+const char *names_holder(struct cli *c, const char *noun, const char *name);
 
 #endif

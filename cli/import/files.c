@@ -144,6 +144,15 @@ take(struct import *im, const struct discovered *d, struct import_found *f)
 	f->pem = d->pem;
 }
 
+/* Why a CA's is passed over where nobody named its file. */
+static const char *
+ca_words(const struct discovered *d)
+{
+	return strcmp(d->subject_dn, d->issuer_dn) == 0
+		   ? "self-signed, and a CA's (CA:TRUE)"
+		   : "a CA's (CA:TRUE)";
+}
+
 /* The first that is no CA's, or the first; false: none. */
 static bool
 find_leaf(struct import *im, const char *text, size_t len,
@@ -181,8 +190,10 @@ files_certificate_text(struct import *im, const char *path, char *text,
 
 	if (memmem(text, len, key, strlen(key)))
 		OPENSSL_cleanse(text, len);
-	if (is_found && d.is_ca && quietly)
+	if (is_found && d.is_ca && quietly) {
+		f->note = ca_words(&d);
 		return false;
+	}
 	if (is_found)
 		take(im, &d, f);
 	else if (!quietly)

@@ -33,7 +33,8 @@ char *files_read(struct import *im, const char *path, size_t max,
  * The first certificate of the file, PEM, that is no CA's, or the first, goes
  * into f: its names, issuer, times, key.  Other blocks are passed over, and
  * where one is a private key what was read is wiped.  false: there is none,
- * which is a note, or with quietly only false.
+ * which is a note, or with quietly only false; then a CA's is passed over too,
+ * and f->note says why.
  */
 bool files_certificate(struct import *im, const char *path, bool quietly,
     struct import_found *f);

@@ -64,3 +64,17 @@ import_add_use(struct import *im, const struct import_use *use)
 	*end = u;
 	im->nuses++;
 }
+
+void
+import_pass_over(struct import *im, const char *path, const char *why)
+{
+	struct import_passed **end = &im->passed, *p;
+
+	if (im->npassed++ >= IMPORT_FOUND_MAX)
+		return;
+	while (*end)
+		end = &(*end)->next;
+	p = arena_alloc(im->arena, sizeof(*p));
+	*p = (struct import_passed){.path = path, .why = why};
+	*end = p;
+}

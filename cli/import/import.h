@@ -62,12 +62,21 @@ struct import_found {
 	struct import_found *next;
 };
 
+/* One that was found and is none to adopt. */
+struct import_passed {
+	const char *path;
+	const char *why;
+	struct import_passed *next;
+};
+
 struct import {
 	struct arena *arena;
 	struct import_found *found; /* in the order in which they were found */
 	size_t nfound;
 	struct import_use *uses; /* of no certificate yet */
 	size_t nuses;
+	struct import_passed *passed; /* as they were found */
+	size_t npassed;
 	const char *notes[IMPORT_NOTES_MAX];
 	size_t nnotes; /* may be more than are kept */
 	size_t nnames; /* of directories, so far */
@@ -94,6 +103,8 @@ struct import_found *import_add(struct import *im, const char *tool,
     const char *name, const char *source);
 /* A use of no certificate yet; past IMPORT_USES_MAX it is a note. */
 void import_add_use(struct import *im, const struct import_use *use);
+/* Kept for the plan; past IMPORT_FOUND_MAX it is only counted. */
+void import_pass_over(struct import *im, const char *path, const char *why);
 /* "path: why", kept for the plan. */
 void import_note(struct import *im, const char *path, const char *why);
 

@@ -2,7 +2,7 @@
  * pem: certificates in files of their own, whoever put them there.
  *
  * Files that are named like private keys are not opened; CAs are passed over
- * where a directory was named.
+ * where a directory was named, which is told.
  */
 #include <string.h>
 
@@ -59,8 +59,11 @@ read_file(struct import *im, const char *path, bool quietly)
 {
 	struct import_found one = {.names = NULL}, *f;
 
-	if (!files_certificate(im, path, quietly, &one))
+	if (!files_certificate(im, path, quietly, &one)) {
+		if (one.note)
+			import_pass_over(im, path, one.note);
 		return;
+	}
 	f = import_add(im, "pem",
 	    one.nnames > 0 ? one.names[0] : files_base(path), path);
 	if (!f)

@@ -36,44 +36,14 @@ judge(struct plan *p, struct plan_object *o, const struct cJSON *there)
 	o->state = !why ? PLAN_THERE : is_lack ? PLAN_MORE : PLAN_CONFLICT;
 }
 
-/* Whose name it is already, by id; NULL: nobody's. */
-static int
-find_namesake(struct cli *c, const struct plan_object *o, const char *name,
-    const char **out)
-{
-	static const char *const lists[] = {"renewal-policies", "targets",
-	    "certs"};
-	const char *word = name, *its_name = "";
-	struct answer a;
-	int exit_code;
-
-	*out = NULL;
-	exit_code = names_find(c, lists[o->kind], &word);
-	if (exit_code != EXIT_DONE)
-		return exit_code;
-	if (word != name) {
-		*out = word;
-		return EXIT_DONE;
-	}
-	/* One whose id is its name. */
-	a = client_call(c, "GET",
-	    arena_printf(c->arena, "%s/%s", plan_list(o->kind),
-		client_escape(c, name)),
-	    NULL);
-	if (a.status == 200 && a.json &&
-	    json_str(a.json, "name", SIZE_MAX, &its_name) == RC_OK &&
-	    strcmp(its_name, name) == 0)
-		*out = name;
-	return EXIT_DONE;
-}
-
 /* None has the id; the server would refuse another of a name that one has. */
-static int
+static void
 judge_name(struct cli *c, struct plan *p, struct plan_object *o)
 {
+	static const char *const nouns[] = {"renewal-policies", "targets",
+	    "certs"};
 	const char *name = NULL, *other, *why;
 	const struct cJSON *body;
-	int exit_code;
 	rc ret;
 
 	o->state = PLAN_NEW;
@@ -81,16 +51,15 @@ judge_name(struct cli *c, struct plan *p, struct plan_object *o)
 	if (ret == RC_OK)
 		ret = json_str(body, "name", SIZE_MAX, &name);
 	if (ret != RC_OK)
-		return EXIT_DONE;
-	exit_code = find_namesake(c, o, name, &other);
-	if (exit_code != EXIT_DONE || !other)
-		return exit_code;
+		return;
+	other = names_holder(c, nouns[o->kind], name);
+	if (!other)
+		return;
 	o->state = PLAN_CONFLICT;
 	o->why = arena_printf(p->arena,
 	    "%s has the name \"%s\" there: rename it, or add what this host "
 	    "serves to it",
 	    other, name);
-	return EXIT_DONE;
 }
 
 static int
@@ -102,8 +71,10 @@ ask(struct cli *c, struct plan *p, struct plan_object *o)
 	    NULL);
 	int exit_code;
 
-	if (a.status == 404)
-		return judge_name(c, p, o);
+	if (a.status == 404) {
+		judge_name(c, p, o);
+		return EXIT_DONE;
+	}
 	exit_code = client_check_json(c, &a);
 	if (exit_code == EXIT_DONE)
 		judge(p, o, a.json);

@@ -9,7 +9,10 @@
 #include "common/base/buf.h"
 #include "common/json/json.h"
 
-enum { LIST_MAX = 1000 }; /* bytes of directories that are named */
+enum {
+	LIST_MAX = 1000, /* bytes of directories that are named */
+	PASSED_MAX = 20  /* that are named for people */
+};
 
 static const char *
 harmless(struct cli *c, const char *text)
@@ -105,6 +108,22 @@ print_notes(struct cli *c, const struct import *im)
 		out_tell("note: and %zu more", im->nnotes - kept);
 }
 
+static void
+print_passed(struct cli *c, const struct import *im)
+{
+	size_t n = 0;
+
+	for (const struct import_passed *p = im->passed; p && n < PASSED_MAX;
+	     p = p->next, n++)
+		out_print("passed over   %s: %s\n", harmless(c, p->path),
+		    p->why);
+	if (im->npassed > n)
+		out_print("passed over   and %zu more; -o json has them\n",
+		    im->npassed - n);
+	if (n > 0)
+		out_print("    to adopt one all the same, name its file\n\n");
+}
+
 /* Whether agents write there without their host saying so. */
 static bool
 is_allowed(const char *path)
@@ -150,6 +169,7 @@ plan_print(struct cli *c, const struct import *im, const struct plan *p)
 {
 	for (const struct import_found *f = im->found; f; f = f->next)
 		print_found(c, f);
+	print_passed(c, im);
 	print_notes(c, im);
 	for (const struct plan_object *o = p->objects; o; o = o->next)
 		out_print("%-8s  %-17s  %s%s%s\n", state_word(o->state),
@@ -200,6 +220,20 @@ put_found(struct json_w *w, const struct import_found *f)
 }
 
 static void
+put_passed(struct json_w *w, const struct import *im)
+{
+	json_w_key(w, "passed_over");
+	json_w_open(w, '[');
+	for (const struct import_passed *p = im->passed; p; p = p->next) {
+		json_w_open(w, '{');
+		json_w_kv(w, "path", p->path);
+		json_w_kv(w, "why", p->why);
+		json_w_close(w, '}');
+	}
+	json_w_close(w, ']');
+}
+
+static void
 put_objects(struct json_w *w, const struct plan *p)
 {
 	json_w_key(w, "objects");
@@ -229,6 +263,7 @@ plan_print_json(struct cli *c, const struct import *im, const struct plan *p)
 	for (const struct import_found *f = im->found; f; f = f->next)
 		put_found(&w, f);
 	json_w_close(&w, ']');
+	put_passed(&w, im);
 	put_objects(&w, p);
 	json_w_close(&w, '}');
 	print_notes(c, im);

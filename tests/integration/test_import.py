@@ -76,7 +76,7 @@ def test_the_tutorial_moves_a_host(plane, host):
         assert done.returncode == 0, (line, done)
         said[line.replace("certctl ", "", 1)] = done
     looked, planned, applied = [d for w, d in said.items() if w.startswith("import ")]
-    assert "--owner-id (GET /api/v1/owners)" in looked.stderr and "cron.d/certbot, line 1" in looked.stdout
+    assert "--owner-id (certctl owners list)" in looked.stderr and "cron.d/certbot, line 1" in looked.stdout
     assert f"create    certificate        mc-{NAME}" in planned.stdout and "used by   nginx: " in planned.stdout
     assert f"created   target          tgt-{agent}-{NAME}" in applied.stdout and f"known     mc-{NAME}" in applied.stdout
     assert plane.served_serial(port) not in (before, None), "certctl's certificate is not served"

@@ -288,8 +288,22 @@ a_ca_is_passed_over_in_a_directory(void)
 	CHECK(link(place("ca.pem"), place("cas/root.pem")) == 0);
 	CHECK(!read_host("cas"));
 	CHECK_INT(im.nnotes, 0);
+	CHECK_INT(im.npassed, 1);
+	CHECK(strstr(im.passed->path, "cas/root.pem") != NULL);
+	CHECK_STR(im.passed->why, "self-signed, and a CA's (CA:TRUE)");
 	/* Whoever names the file means it. */
 	CHECK(read_host("cas/root.pem") != NULL);
+	CHECK_INT(im.npassed, 1);
+	scripted_begin();
+	CHECK_INT(scripted_run(
+		      arena_printf(arena, "import %s/cas --etc %s", dir, dir)),
+	    EXIT_NOT_FOUND);
+	CHECK(strstr(captured_out(), "/cas/root.pem: self-signed, and a CA's"));
+	CHECK_INT(scripted_run_json(arena_printf(arena,
+		      "import %s/cas %s/tls --etc %s", dir, dir, dir)),
+	    EXIT_DONE);
+	CHECK(strstr(captured_out(), "\"passed_over\":[{\"path\":\""));
+	CHECK(strstr(captured_out(), "\"why\":\"self-signed, "));
 }
 
 static void
@@ -347,7 +361,7 @@ a_plan_asks_nobody_until_all_is_given(void)
 	CHECK(!scripted_asked(0));
 	CHECK(strstr(captured_out(), "to be     certificate        mc-a.test"));
 	CHECK(strstr(captured_out(), "used by   nginx: "));
-	CHECK(strstr(captured_err(), "--owner-id (GET /api/v1/owners), "
+	CHECK(strstr(captured_err(), "--owner-id (certctl owners list), "
 				     "--team-id"));
 	CHECK_INT(run(" --apply --yes --owner-id o-1"), EXIT_USAGE);
 	CHECK(!scripted_asked(0));
@@ -418,6 +432,23 @@ a_dry_run_shows_what_would_be_made(void)
 }
 
 /* By what the server has of the certificate: state and exit code. */
+/* One question for its id and one for its name, be it another's id or not. */
+static void
+a_name_that_is_taken_is_found_by_one_question(void)
+{
+	begin();
+	make_certbot();
+	scripted_begin();
+	scripted_answer("GET /api/v1/discovered-certificates", 200,
+	    "{\"data\":[]}");
+	scripted_answer("GET /api/v1/certificates?q=", 200,
+	    "{\"data\":[{\"id\":\"a.test\",\"name\":\"a.test\"}]}");
+	scripted_answer("GET ", 404, "{}");
+	CHECK_INT(run(IDS), EXIT_CONFLICT);
+	CHECK(strstr(captured_out(), "a.test has the name \"a.test\" there"));
+	CHECK_INT(scripted_count("GET /api/v1/certificates"), 2);
+}
+
 static void
 what_is_there_is_compared(void)
 {
@@ -491,4 +522,5 @@ CHECK_MAIN(CHECK_ROW(certbot_s_lines_are_found_with_their_use),
     CHECK_ROW(a_plan_asks_nobody_until_all_is_given),
     CHECK_ROW(what_is_new_is_made_in_order),
     CHECK_ROW(a_dry_run_shows_what_would_be_made),
+    CHECK_ROW(a_name_that_is_taken_is_found_by_one_question),
     CHECK_ROW(what_is_there_is_compared), CHECK_ROW(json_holds_what_was_found))
