@@ -152,21 +152,29 @@ install_remove_version(int v_fd, const char *version)
 	return unlinkat(v_fd, version, AT_REMOVEDIR) == 0 ? RC_OK : RC_IO;
 }
 
-/* T where it is missing, for its parent need not lie within the bounds. */
-static rc
-make_dir(struct arena *a, const struct install_paths *p, const char **out_why)
+rc
+install_open_above(struct arena *a, const struct install_paths *p, int *out_fd,
+    const char **out_why)
 {
 	const char *slash = strrchr(p->dir, '/');
 	const char *parent = slash == p->dir ? "/"
 					     : arena_strndup(a, p->dir,
 						   (size_t)(slash - p->dir));
+
+	return safedir_open_within(a, parent, p->bounds, out_fd, out_why);
+}
+
+/* T where it is missing, for its parent need not lie within the bounds. */
+static rc
+make_dir(struct arena *a, const struct install_paths *p, const char **out_why)
+{
 	int fd;
 	rc ret;
 
-	ret = safedir_open_within(a, parent, p->bounds, &fd, out_why);
+	ret = install_open_above(a, p, &fd, out_why);
 	if (ret != RC_OK)
 		return ret;
-	ret = files_mkdir(fd, slash + 1, 0755);
+	ret = files_mkdir(fd, strrchr(p->dir, '/') + 1, 0755);
 	if (ret != RC_OK)
 		ret = install_fail(a, out_why, "cannot make", p->dir);
 	close(fd);

@@ -62,6 +62,10 @@ rc install_stage(struct arena *a, const struct install_paths *p,
  * is not a link that we make. */
 rc install_current(struct arena *a, const struct install_paths *p,
     const char **out) MUST_CHECK;
+/* The directory in which T is, or where it is missing is made by install_stage;
+ * within the bounds.  The caller closes *out_fd. */
+rc install_open_above(struct arena *a, const struct install_paths *p,
+    int *out_fd, const char **out_why) MUST_CHECK;
 /* Whether install_adopt would be refused; changes nothing. */
 rc install_check(struct arena *a, const struct install_paths *p,
     const char **out_why) MUST_CHECK;

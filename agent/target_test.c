@@ -84,16 +84,37 @@ try_at(struct arena *a, const char *place, const char *path,
 	return ret;
 }
 
+/* Where the versions are kept, and current is made.  Only the directory itself
+ * may be missing: a deployment makes it, and nothing above it. */
 static rc
-try_files(struct arena *a, const struct install_paths *p, const char **out_why)
+try_versions(struct arena *a, const struct install_paths *p, bool *out_is_made,
+    const char **out_why)
+{
+	int fd;
+	rc ret;
+
+	if (access(p->dir, F_OK) == 0 || errno != ENOENT)
+		return try_at(a, arena_printf(a, "%s/v", p->dir), p->cert_path,
+		    &p->cert, out_why);
+	ret = install_open_above(a, p, &fd, out_why);
+	if (ret != RC_OK)
+		return ret;
+	ret = try_file(a, fd, p->cert_path, &p->cert, out_why);
+	close(fd);
+	*out_is_made = ret == RC_OK;
+	return ret;
+}
+
+/* *out_is_made: the deployment makes the directory of its files. */
+static rc
+try_files(struct arena *a, const struct install_paths *p, bool *out_is_made,
+    const char **out_why)
 {
 	rc ret;
 
 	ret = install_check(a, p, out_why);
-	/* There the versions are kept, and current is made. */
 	if (ret == RC_OK && p->is_direct)
-		return try_at(a, arena_printf(a, "%s/v", p->dir), p->cert_path,
-		    &p->cert, out_why);
+		return try_versions(a, p, out_is_made, out_why);
 	if (ret == RC_OK)
 		ret = try_at(a, p->cert_path, p->cert_path, &p->cert, out_why);
 	if (ret == RC_OK)
@@ -131,16 +152,22 @@ target_test_start(struct op *op)
 	struct target_test *t = op_state(op, sizeof(*t));
 	struct work *w = agent_arg(op);
 	const char *why = "";
+	bool is_made = false;
 	rc ret;
 
 	ret = read_item(op, w, t, &why);
 	if (ret == RC_OK)
 		ret = deploy_plan(op, &t->j, &t->plan, &t->paths, &why);
 	if (ret == RC_OK)
-		ret = try_files(op_arena(op), &t->paths, &why);
+		ret = try_files(op_arena(op), &t->paths, &is_made, &why);
 	if (ret != RC_OK)
 		return test_failed(op, why);
 	t->found = "Agent is online and reachable; its files can be written";
+	if (is_made)
+		t->found = op_printf(op,
+		    "%s; the directory %s is not there, and the first "
+		    "deployment makes it",
+		    t->found, t->paths.dir);
 	if (access(t->plan.cert_path, F_OK) != 0) {
 		t->passed = true;
 		t->found = op_printf(op,

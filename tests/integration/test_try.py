@@ -4,6 +4,7 @@ the target's agent what a deployment would need; who asked stands in the audit
 trail with what came of it.
 """
 import os
+import shutil
 import signal
 import threading
 
@@ -124,7 +125,16 @@ def test_what_a_deployment_would_need_is_tried(plane, site):
     assert (status, reply["status"]) == (200, "success") and "nothing stands at" in reply["message"]
     plane.make_target("tgt-nowhere", agent, tmp_path / "nowhere")
     os.rmdir(tmp_path / "nowhere")
-    fails(plane, "tgt-nowhere", "nowhere")
+    status, reply, _ = ask(plane, "target", "tgt-nowhere")  # a deployment makes it
+    assert (status, reply["status"]) == (200, "success"), reply
+    assert f"the directory {tmp_path}/nowhere is not there, and the first deployment makes it" in reply["message"]
+    assert not (tmp_path / "nowhere").exists() and not list(tmp_path.glob(".certctl-test*")), "a test changes nothing"
+    plane.make_certificate("nowhere", ["tgt-nowhere"])
+    plane.cli("certs", "renew", "nowhere", "--wait", "--timeout", "60")
+    assert (tmp_path / "nowhere/current/fullchain.pem").exists(), "what passes its test is deployed to"
+    plane.make_target("tgt-deeper", agent, tmp_path / "no/deeper")
+    shutil.rmtree(tmp_path / "no")
+    fails(plane, "tgt-deeper", f"{tmp_path}/no")  # but nothing above
     plane.make_target("tgt-open", agent, tmp_path / "open")
     os.chmod(tmp_path / "open", 0o777)
     fails(plane, "tgt-open", "open")
