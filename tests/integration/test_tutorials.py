@@ -231,6 +231,8 @@ def issuers(stack):
 
 
 def test_three_hosts(tutorial, stack):
+    done = stack.cli("scheduler", "run", "policy_scan", "--wait")
+    assert done.returncode == 0 and stack.value("SELECT count(*) FROM policy_violations") == 0, done
     served = {stack.served_serial(tutorial.hosts[f"web-{n}"].port) for n in (1, 2, 3)}
     assert len(served) == 3, "each host has a key of its own"
     assert issuers(stack) == {f"tgt-shop-{n}": "iss-example" for n in (1, 2, 3)}
