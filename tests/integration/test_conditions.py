@@ -335,7 +335,7 @@ def test_a_workers_certificate_of_the_bus_is_told_of(calm, name, left):
     """By its row, for it may reach nobody by the bus; and no more once the file is replaced."""
     calm.start_worker(keep=True, **bus_files(calm, **left))
     try:
-        wait_for(lambda: name in told(calm)[0], 60, f"{name} to be told")
+        wait_for(lambda: set(told(calm)[0]) == {name}, 60, f"{name} to be told, and nothing else")
         check_told(calm, name, "worker-1")
         assert "worker-1" in told(calm)[0][name]["detail"]
         bus_files(calm, days=9)

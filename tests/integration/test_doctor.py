@@ -2,13 +2,14 @@
 certctl doctor: a whole plane on this host is looked at; each fault that can be made is found with its fix; what can't be
 looked at is said, and never well.
 """
+import contextlib
 import json
 import os
 import re
 
 import pytest
 
-from fleet import API_KEY, ROOT, free_port
+from fleet import API_KEY, ROOT, Timeout, free_port, wait_for
 
 LOOKS = re.findall(r"^LOOK\((\w+),", (ROOT / "cli/doctor/checks.def").read_text(), re.M)
 
@@ -37,9 +38,21 @@ def named(findings, check, level):
     return [f for f in findings if (f["check"], f["level"]) == (check, level)]
 
 
+def looked_at(fleet, wanted):
+    """The findings once these are the bad ones: on a slow machine a worker may have lost its lease for a moment."""
+    found = []
+
+    def look():
+        found[:] = doctor(fleet)
+        return bad(found) == wanted
+    with contextlib.suppress(Timeout):
+        wait_for(look, 20, "no others")
+    return found
+
+
 def test_a_plane_is_looked_at(site):
     """What is wrong with one of tests: it is fast and not durable."""
-    findings = doctor(site)
+    findings = looked_at(site, {("database_settings", "error"), ("database_settings", "warning")})
     assert bad(findings) == {("database_settings", "error"), ("database_settings", "warning")}, json.dumps(findings, indent=1)
     assert bad(findings, "unseen") <= {("disk", "unseen")}
     well = {f["check"] for f in findings if f["level"] == "ok"}
