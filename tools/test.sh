@@ -72,7 +72,7 @@ build() { # DIR OPTIONS...
 
 # The test files are read once before several would read them at the same time, and then what the sanitizers look at is compiled.
 build_asan() { # OPTIONS...
-    BUILD_DIR=build /usr/bin/python3 -m pytest -q --collect-only tests/integration >/dev/null
+    TEST_ONCE='' BUILD_DIR=build /usr/bin/python3 -m pytest -q --collect-only tests/integration >/dev/null
     build build-asan "$@"
 }
 

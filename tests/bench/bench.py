@@ -18,7 +18,6 @@ import argparse
 import importlib
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -334,9 +333,7 @@ def main():
     print(f"commit {commit}, {os.cpu_count()} cores, load generator and database on the same machine", flush=True)
     bench = Bench()
     with Fleet("template") as made:
-        made.start_postgres()
-        made.processes["postgres"].stop(signo=signal.SIGINT)
-        Fleet.template = made.pgdata
+        made.become_template()
         for bench.entry in names:
             entries[bench.entry](bench)
     out = arguments.out or BUILD / ("bench-short.json" if IS_SHORT else "bench.json")

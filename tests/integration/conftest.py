@@ -9,6 +9,7 @@ build under test is named by BUILD_DIR.
 import ctypes
 import itertools
 import os
+import re
 import shutil
 import signal
 import sys
@@ -23,17 +24,19 @@ LIMIT_S = 180
 PR_SET_PDEATHSIG = 1
 LOG_LINES = 15
 MEMORY_BYTES = 4 << 30
-LONGEST = ("test_cli", "test_properties", "test_mutations", "test_bench", "test_local_proof", "test_issuers_faults",
-           "test_issuers_conformance", "test_acme_hostile", "test_near_misses", "test_revocations_outside", "test_contract",
-           "test_routes", "test_acme_issuer_faults", "test_acme_issuer", "test_local_up", "test_list_queries",
-           "test_local_stack", "test_lanes", "test_upgrade", "test_guard", "test_migrations", "test_list_plans",
-           "test_digicert", "test_conditions", "test_hostile_ca", "test_audit_api", "test_audit_cli", "test_notify",
-           "test_growth", "test_bulk", "test_texts", "test_lint_certificates", "test_lists", "test_interrupted",
-           "test_held_rows", "test_agent_bad", "test_rest", "test_conditions_real", "test_processes", "test_failover_suite",
-           "test_floods", "test_tutorials", "test_servers", "test_held", "test_renewal", "test_agent_adopt", "test_monitoring",
-           "test_acme_validate", "test_bus_certificates", "test_host_faults", "test_duties", "test_hosts", "test_limits",
-           "test_health_checks", "test_hierarchy", "test_idle_duties", "test_pooler", "test_refusals", "test_alerts",
-           "test_policies", "test_restore", "test_ocsp", "test_route_audit", "test_acme_clients", "test_steps")
+LONGEST = ("test_cli_flags", "test_bench", "test_local_proof", "test_local_up", "test_local_sim", "test_local_stack",
+           "test_loadtest", "test_lanes", "test_upgrade", "test_guard", "test_list_plans", "test_growth", "test_failover_suite",
+           "test_monitoring", "test_idle_duties", "test_issuers_faults", "test_revocations_outside", "test_issuers_conformance",
+           "test_bulk", "test_acme_issuer_faults", "test_notify", "test_bus_certificates", "test_list_queries",
+           "test_conditions_real", "test_processes", "test_cli", "test_migrations", "test_lists", "test_conditions",
+           "test_agent_bad", "test_contract", "test_interrupted", "test_hostile_ca", "test_acme_issuer", "test_properties",
+           "test_host_faults", "test_servers", "test_held_rows", "test_routes", "test_floods", "test_mutations",
+           "test_near_misses", "test_held", "test_tutorials", "test_renewal", "test_pooler", "test_audit_api", "test_duties",
+           "test_audit_cli", "test_acme_validate", "test_health_checks", "test_hierarchy", "test_agent_adopt",
+           "test_lint_certificates", "test_limits", "test_acme_hostile", "test_rest", "test_digicert", "test_texts", "test_hosts",
+           "test_refusals", "test_alerts", "test_policies", "test_restore", "test_ocsp", "test_route_audit", "test_acme_clients",
+           "test_steps")
+MARKS = re.compile(r"^(NOT_SANITIZED|PLAIN_TOO) = ", re.MULTILINE)
 # Of these every expected refusal logs lines.
 QUIET = {"initdb", "migrate", "postgres"}
 
@@ -54,7 +57,7 @@ def room_in_memory():
 
 
 def pytest_sessionstart(session):
-    """Who starts the workers makes the database that every fleet begins with."""
+    """Who starts the workers makes what every fleet begins with."""
     if not (BUILD / "apiserver" / "certctl-apiserver").exists():
         pytest.exit(f"no certctl-apiserver below {BUILD}: build first, or set BUILD_DIR", 2)
     if hasattr(session.config, "workerinput"):
@@ -64,10 +67,8 @@ def pytest_sessionstart(session):
     if session.config.option.collectonly:
         return
     Fleet.memory = room_in_memory()
-    made = session.config.made = Fleet("template")
-    made.start_postgres()
-    made.processes["postgres"].stop(signo=signal.SIGINT)
-    Fleet.template = made.pgdata
+    session.config.made = Fleet("template")
+    session.config.made.become_template()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -83,23 +84,25 @@ def pytest_sessionfinish(session):
         assert not made.alarms, "\n".join(made.alarms)
 
 
-def is_left_out(module):
-    not_sanitized = bool(getattr(module, "NOT_SANITIZED", None))
+def is_left_out(path):
+    """By what its text says: what is left out is not even imported, which takes longest of all that comes before the tests."""
+    marks = set(MARKS.findall(path.read_text(encoding="utf-8")))
     if is_sanitized():
-        return not_sanitized
-    return bool(os.environ.get("TEST_ONCE")) and not not_sanitized and not getattr(module, "PLAIN_TOO", None)
+        return "NOT_SANITIZED" in marks
+    return bool(os.environ.get("TEST_ONCE")) and not marks
 
 
-def pytest_collection_modifyitems(config, items):
+def pytest_ignore_collect(collection_path):
     """
-    Files go to the workers in this order: one of these begun last would be waited for alone.  A file says by NOT_SANITIZED
-    why a sanitizer has nothing to look at in it: it is tested with the plain build alone; and by PLAIN_TOO why the optimized
-    programs should do the same as the sanitized ones.  Others are tested with the sanitized build, and where TEST_ONCE is
-    set (tools/test.sh without a part) with no other.
+    A file says by NOT_SANITIZED why a sanitizer has nothing to look at in it: it is tested with the plain build alone; and by
+    PLAIN_TOO why the optimized programs should do the same as the sanitized ones.  Others are tested with the sanitized build,
+    and where TEST_ONCE is set (tools/test.sh without a part) with no other.  Whoever names a file has it tested.
     """
-    left_out = {module: is_left_out(module) for module in {item.module for item in items}}
-    config.hook.pytest_deselected(items=[item for item in items if left_out[item.module]])
-    items[:] = [item for item in items if not left_out[item.module]]
+    return (collection_path.suffix == ".py" and collection_path.is_file() and is_left_out(collection_path)) or None
+
+
+def pytest_collection_modifyitems(items):
+    """Files go to the workers in this order: one of these begun last would be waited for alone."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 

@@ -341,8 +341,8 @@ class Site:
 
 
 class Fleet:
-    # A migrated data directory at rest, which start_postgres() copies instead
-    # of making one: conftest.py makes it once.
+    # The directory of a fleet at rest, whose migrated database and keys others
+    # copy instead of making their own: become_template().
     template = None
     # A directory in memory: databases lie in one of their own there.
     memory = None
@@ -423,7 +423,7 @@ class Fleet:
 
     def make_cluster(self, bin_dir):
         if self.template is not None:
-            subprocess.run(["cp", "-a", "--reflink=auto", f"{self.template}/.", self.pgdata], check=True, cwd="/")
+            subprocess.run(["cp", "-a", "--reflink=auto", f"{self.template}/pg/.", self.pgdata], check=True, cwd="/")
             return
         with open(self.dir / "log" / "initdb.log", "wb") as log:
             subprocess.run([bin_dir / "initdb", "-D", self.pgdata, "-U", "postgres", "-A", "trust", "-E", "UTF8",
@@ -436,6 +436,21 @@ class Fleet:
                 c.execute(f"CREATE ROLE {role} LOGIN")
             c.execute("CREATE DATABASE certctl")
         self.migrate()
+
+    def become_template(self):
+        """What each fleet begins with from now on."""
+        self.start_postgres()
+        self.processes["postgres"].stop(signo=signal.SIGINT)
+        self.make_tls()
+        self.make_issuer_secrets()
+        Fleet.template = self.dir
+
+    def copy_keys(self, place):
+        """False: there is none to copy from."""
+        if self.template is None:
+            return False
+        shutil.copytree(f"{self.template}/{place}", self.dir / place, dirs_exist_ok=True)
+        return True
 
     def migrate(self, *arguments, build=BUILD, root=ROOT):
         env = clean_env() | {"CERTCTL_DATABASE_URL": self.url("postgres"),
@@ -544,13 +559,14 @@ class Fleet:
     def make_issuer_secrets(self, name="issuer-secrets"):
         """The directory of the key pair, of that name, that the secrets of issuers are sealed to."""
         made = self.dir / "issuer-secrets"
-        if not (made / f"{name}.key").exists():
-            subprocess.run([ROOT / "deploy" / "issuer-secrets.sh", made, name], check=True, stdout=subprocess.DEVNULL, env=clean_env())
+        if (made / f"{name}.key").exists() or (name == "issuer-secrets" and self.copy_keys(name)):
+            return made
+        subprocess.run([ROOT / "deploy" / "issuer-secrets.sh", made, name], check=True, stdout=subprocess.DEVNULL, env=clean_env())
         return made
 
     def make_tls(self):
         tls = self.dir / "tls"
-        if (tls / "api.pem").exists():
+        if (tls / "api.pem").exists() or self.copy_keys("tls"):
             return
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
