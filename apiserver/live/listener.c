@@ -72,8 +72,12 @@ leave(void *arg)
 	free(l);
 	if (g->n > 0)
 		return;
-	/* Nobody is read for.  Who comes next begins with what is then. */
+	/*
+	 * Nobody is read for.  Who comes next begins with what is then, by a
+	 * hint of its own, which one that waits for the tick would swallow.
+	 */
 	timer_disarm(g->tick);
+	g->is_hinted = false;
 	eventring_clear(&g->ring);
 }
 

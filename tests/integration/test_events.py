@@ -5,17 +5,20 @@ nobody sees what its key may not.
 """
 import hashlib
 import http.client
+import itertools
 import json
 import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
 
 from events import Listener
 from fleet import API_KEY, BUILD, Fleet, wait_for
+from rogue import EVENT, Scheduler, frame, leader_beat
 
 SEED = """
 INSERT INTO teams (id, name) VALUES ('t-1', 'team'), ('t-2', 'other');
@@ -401,6 +404,26 @@ def test_many_cost_one_look(fleet):
         flip(fleet, "mc-41", "heard")
         elsewhere.wait(lambda b: b["id"] == "mc-41")
     assert metric(fleet.api, "event_looks_total") == looks, "nobody listens here"
+
+
+def test_last_one_leaves_while_a_look_waits(fleet):
+    """Hints come so densely that one waits for its turn when the last listener leaves; the next listener has its look all the same."""
+    turn, is_over = itertools.count(), threading.Event()
+
+    def beats():
+        is_over.wait(0.01)
+        return frame(b"{}", EVENT, 1) if next(turn) % 2 else leader_beat(1)
+
+    scheduler = Scheduler(f"{fleet.dir}/bus/s1", lambda: leader_beat(1), beats)
+    try:
+        wait_for(lambda: scheduler.sent > 10, 30, "who hears the scheduler")
+        for _ in range(5):
+            with Listener(fleet.api, "?kind=certificate&for=1s") as heard:
+                assert heard.status == 200
+                wait_for(lambda h=heard: h.is_over, 20, "its end")
+    finally:
+        is_over.set()
+        scheduler.close()
 
 
 def test_too_many(fleet):

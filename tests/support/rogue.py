@@ -12,7 +12,7 @@ import threading
 from relay import PUSH, header, hint, read_exactly
 
 PUB, REQ, REP = 0x20, 0x30, 0x31
-WORK, WORK_REPLY, BEAT, HELLO = 2, 3, 4, 6
+WORK, WORK_REPLY, BEAT, EVENT, HELLO = 2, 3, 4, 5, 6
 
 
 def packed(message):
