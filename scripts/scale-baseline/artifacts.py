@@ -10,15 +10,16 @@ from pathlib import Path
 
 LARGEST = 4 << 20  # bytes of a summary
 TEXT, NUMBER, COUNT, FLAG = "text", "a number of 0 or more", "a whole number of 0 or more", "true or false"
+SIGNED, SIGNED_MAYBE = "a number", "a number, or null"
 MAYBE, EITHER = "a number of 0 or more, or null", "text, a number of 0 or more, or a list of these"
 SHAPE = {
     "format": COUNT, "scenario": TEXT, "date": TEXT, "commit": TEXT, "passed": FLAG,
     "machine": {"cpu": TEXT, "cores": COUNT, "memory_mb": COUNT, "kernel": TEXT, "os": TEXT},
-    "versions": {"*": TEXT}, "settings": {"*": TEXT}, "postgresql": {"*": TEXT}, "counters": {"*": NUMBER},
+    "versions": {"*": TEXT}, "settings": {"*": TEXT}, "postgresql": {"*": TEXT}, "counters": {"*": SIGNED},
     "load": {"what": TEXT, "duration_s": NUMBER, "certificates": COUNT, "agents": COUNT, "*": EITHER},
     "measures": [{"name": TEXT, "unit": TEXT, "count": COUNT, "rate": MAYBE, "p50": MAYBE, "p95": MAYBE, "p99": MAYBE,
                   "max": MAYBE, "errors": COUNT, "error_rate": MAYBE}],
-    "thresholds": [{"name": TEXT, "limit": TEXT, "value": MAYBE, "passed": FLAG, "why?": TEXT}],
+    "thresholds": [{"name": TEXT, "limit": TEXT, "value": SIGNED_MAYBE, "passed": FLAG, "why?": TEXT}],
     "processes": [{"name": TEXT, "rss_peak_kb": NUMBER, "rss_end_kb": NUMBER, "cpu_s": NUMBER, "cpu_share": NUMBER}],
     "floor": {"name": TEXT, "value": NUMBER, "unit": TEXT, "ratio": NUMBER},
     "not_measured": [TEXT],
@@ -40,6 +41,8 @@ def suits(value, kind):
         return isinstance(value, bool)
     if kind is EITHER:
         return all(suits(v, TEXT) or suits(v, NUMBER) for v in (value if isinstance(value, list) else [value]))
+    if kind in (SIGNED, SIGNED_MAYBE):
+        return is_number(value) or (kind is SIGNED_MAYBE and value is None)
     if kind is MAYBE:
         return value is None or suits(value, NUMBER)
     return is_number(value) and value >= 0 and (kind is NUMBER or value == int(value))

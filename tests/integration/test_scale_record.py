@@ -203,7 +203,7 @@ CHANGES = {
     "commit is": lambda s: s.update(commit="836641dc-dirty"), "without \\|": lambda s: s["load"].update(what="a | b"),
     "nothing was measured": lambda s: s.update(measures=[], counters={}), "must be a list": lambda s: s.update(processes={}),
     "true or false": lambda s: s["thresholds"][0].update(passed=1), "without a value": lambda s: s["thresholds"][0].update(value=None, passed=True),
-    "0 or more": lambda s: s["counters"].update(x=-1), "text": lambda s: s["settings"].update(A="")}
+    "0 or more": lambda s: s["load"].update(x=-1), "a number": lambda s: s["counters"].update(x="1"), "text": lambda s: s["settings"].update(A="")}
 
 
 @pytest.mark.parametrize("why", sorted(CHANGES))
@@ -214,6 +214,11 @@ def test_a_summary_that_is_not_of_format_1_is_refused(tmp_path, summary, why):
         summary["passed"] = all(t["passed"] for t in summary["thresholds"])
     with pytest.raises(artifacts.Refused, match=why):
         artifacts.check(summary)
+
+
+def test_a_slope_may_fall(summary):
+    summary["counters"]["memory of worker-1, KB an hour"] = summary["thresholds"][0]["value"] = -720
+    artifacts.check(summary)
 
 
 def test_what_is_excused_by_name_may_be_missing(summary):
