@@ -263,7 +263,7 @@ def test_killed_and_no_look_up_waits_for_a_person(plane, make_issuer, order):
     plane.processes["worker-1"].kill()
     skip_the_wait(plane, job)
     words = wait_parked(plane, job)
-    assert words.startswith("order uncertain: ") and f"reference {job}" in words and f"/api/v1/jobs/{job}/cancel" in words
+    assert words.startswith("order uncertain: ") and f"reference {job}" in words and f"certctl jobs cancel {job}" in words
     assert issuer.calls() == [("sign", job)] and not versions(plane, name)
     sample = f'certctl_lane_uncertain_jobs{{issuer="{issuer.id}"}}'
     assert f"{sample} 1\n" in plane.api.get("/api/v1/metrics/prometheus")[1]
