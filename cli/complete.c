@@ -20,8 +20,10 @@ struct completing {
 	const char *begun;
 	const char *noun;
 	const struct command *row;
-	size_t words;   /* of the command, before the cursor */
-	bool are_words; /* behind -- */
+	const char *first; /* word of the command; NULL: none yet */
+	size_t words;      /* of the command, before the cursor */
+	bool is_help;      /* "help" stands before: of what, is completed */
+	bool are_words;    /* behind -- */
 };
 
 /* A candidate, where it goes on from what is begun. */
@@ -39,7 +41,8 @@ offer_nouns(const struct completing *p)
 {
 	for (size_t i = 0; i < nnouns; i++)
 		offer(p, nouns[i].name, nouns[i].help);
-	offer(p, "help", "what there is");
+	if (!p->is_help)
+		offer(p, "help", "what there is");
 }
 
 static void
@@ -179,6 +182,17 @@ offer_sort(const struct completing *p)
 	}
 }
 
+/* "tgt-1,tgt-2": the last of them is begun. */
+static void
+offer_of_list(struct completing *p, const char *takes)
+{
+	const char *comma = strrchr(p->begun, ',');
+
+	if (comma)
+		begin_behind(p, (size_t)(comma + 1 - p->begun));
+	offer_value(p, takes);
+}
+
 static void
 offer_option_value(struct completing *p, const struct option *o)
 {
@@ -186,8 +200,26 @@ offer_option_value(struct completing *p, const struct option *o)
 		offer_filter(p);
 	else if (listing_is_sort(o))
 		offer_sort(p);
+	else if (o->form == OPTION_TEXTS)
+		offer_of_list(p, o->takes);
 	else
 		offer_value(p, o->takes);
+}
+
+/* Whose ids an ID is: the command's own, or those of the kind that the word
+ * before it says ("explain certificate ID"). */
+static const char *
+own_noun(const struct completing *p)
+{
+	static const char *const kinds[][2] = {{"certificate", "certs"},
+	    {"job", "jobs"}, {"target", "targets"}};
+
+	for (size_t i = 0; p->first && i < ARRAY_LEN(kinds); i++) {
+		if (strcmp(p->row->noun, "explain") == 0 &&
+		    strcmp(kinds[i][0], p->first) == 0)
+			return kinds[i][1];
+	}
+	return p->row->noun;
 }
 
 static void
@@ -197,7 +229,7 @@ offer_word(const struct completing *p)
 	size_t n;
 
 	word = command_word(p->row, p->words, &n);
-	noun = word ? command_noun_of(word, n, p->row->noun) : NULL;
+	noun = word ? command_noun_of(word, n, own_noun(p)) : NULL;
 	if (noun)
 		offer_ids(p, noun);
 	else if (word && memchr(word, '|', n))
@@ -265,6 +297,9 @@ read_words(struct completing *p, int argc, char **argv)
 			p->are_words = true;
 		} else if (!p->are_words && word[0] == '-') {
 			o = read_option(p, word);
+		} else if (!p->noun && !p->is_help &&
+			   strcmp(word, "help") == 0) {
+			p->is_help = true;
 		} else if (!p->noun) {
 			p->noun = word;
 			p->row = command_find(commands, ncommands, word, NULL);
@@ -274,7 +309,8 @@ read_words(struct completing *p, int argc, char **argv)
 			p->row =
 			    command_find(commands, ncommands, p->noun, word);
 		} else {
-			p->words++;
+			if (p->words++ == 0)
+				p->first = word;
 		}
 	}
 	return o;
@@ -311,7 +347,7 @@ complete_run(struct cli *c, int argc, char **argv,
 	} else {
 		if (!p.row || !p.row->verb)
 			offer_verbs(&p);
-		if (p.row)
+		if (p.row && !p.is_help)
 			offer_word(&p);
 	}
 	client_end();

@@ -297,7 +297,8 @@ def test_shells_complete(shell, tmp_path):
     env = clean_env() | {"HOME": str(tmp_path), "TERM": "dumb", "PATH": f"{CERTCTL.parent}:{clean_env()['PATH']}", "CERTCTL_SERVER_URL": "https://127.0.0.1:1"}
     behind = {"bash": ""}.get(shell, "status=")  # bash has broken the word there
     for line, words in (("certctl heal", ["health-checks"]), ("certctl certs li", ["list"]), ("certctl certs list --filter stat", ["status="]),
-                        ("certctl certs list --filter status=Re", [f"{behind}RenewalInProgress", f"{behind}Revoked"]), ("certctl completion f", ["fish"])):
+                        ("certctl certs list --filter status=Re", [f"{behind}RenewalInProgress", f"{behind}Revoked"]), ("certctl completion f", ["fish"]),
+                        ("certctl help heal", ["health-checks"])):
         done = subprocess.run([*LOADED[shell], script, line], text=True, capture_output=True, check=False, timeout=60, env=env)
         assert done.stdout.split() == words and not done.stderr, (line, done)
 
@@ -322,6 +323,16 @@ def test_what_may_stand_next(stack, basics):
     assert completed(stack, "certs", "list", "--sort", "exp") == ["expiresAt", "expiresAt:desc"]
     assert completed(stack, "roles", "list", "--sort=na") == ["--sort=name", "--sort=name:desc"]
     assert completed(stack, "issuers", "get", "iss-") == ["iss-local"] == completed(stack, "certs", "list", "--issuer-id", "iss-l")
+    assert completed(stack, "help", "ce") == ["certs"] and completed(stack, "help", "certs", "bulk-ren") == ["bulk-renew"]
+    assert completed(stack, "help", "explain", "ce") == []
+    assert completed(stack, "explain", "ce") == ["certificate"]
+    agent = stack.api.need("POST", "/api/v1/agents", {"name": "completes", "hostname": "h"})["id"]
+    stack.make_target("tgt-completes", agent, stack.dir / "tgt-completes")
+    stack.make_certificate("mc-completes")
+    assert completed(stack, "explain", "certificate", "mc-comp") == ["mc-completes"]
+    assert completed(stack, "explain", "target", "tgt-comp") == ["tgt-completes"]
+    assert completed(stack, "certs", "create", "--target-ids", "tgt-x,tgt-comp") == ["tgt-x,tgt-completes"]
+    assert completed(stack, "certs", "create", "--target-ids=tgt-x,tgt-comp") == ["--target-ids=tgt-x,tgt-completes"]
     # without a server nothing, and no word of it
     done = run("__complete", "issuers", "get", "", CERTCTL_SERVER_URL="https://127.0.0.1:1")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
