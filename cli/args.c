@@ -88,11 +88,6 @@ no_command(const struct parse *p, const char *verb)
 	return EXIT_USAGE;
 }
 
-/* Some become a line of a request, and none means to hold what nobody sees. */
-static const char not_plain[] =
-    "holds a control character, one that can't be seen, or bytes that are no "
-    "UTF-8";
-
 /* Whether it would be taken for one more id where its dashes are missing. */
 static bool
 is_option_without_dashes(struct parse *p, const char *word)
@@ -110,8 +105,12 @@ take_word(struct parse *p, const char *word)
 {
 	struct args *a = p->args;
 
-	if (!plain_is_line(word)) {
-		out_error("\"%s\" %s", word, not_plain);
+	const char *why_no_line = plain_why_no_line(word);
+
+	/* Some become a line of a request, and none means to hold what nobody
+	 * sees. */
+	if (why_no_line) {
+		out_error("\"%s\" holds %s", word, why_no_line);
 		return usage_error(p->cli, a);
 	}
 	if (!p->noun) {
@@ -226,6 +225,7 @@ take_value(const struct parse *p, const struct option *o, int argc, char **argv,
     int *i, const char **out)
 {
 	const char *word = argv[*i], *value = strchr(word, '=');
+	const char *why_no_line;
 
 	if (value)
 		value++;
@@ -235,8 +235,10 @@ take_value(const struct parse *p, const struct option *o, int argc, char **argv,
 	if (!value || value[0] == '\0')
 		return bad_option(p, o->flag,
 		    "needs a value, with = before one that begins with -");
-	if (!plain_is_line(value))
-		return bad_option(p, o->flag, not_plain);
+	why_no_line = plain_why_no_line(value);
+	if (why_no_line)
+		return bad_option(p, o->flag,
+		    arena_printf(p->cli->arena, "holds %s", why_no_line));
 	*out = value;
 	return EXIT_DONE;
 }

@@ -70,11 +70,11 @@ take_color(const struct cli *c)
 static bool
 is_line(const char *what, const char *value)
 {
-	if (plain_is_line(value))
+	const char *why = plain_why_no_line(value);
+
+	if (!why)
 		return true;
-	out_error("%s holds a control character (a line feed at its end?), one "
-		  "that can't be seen, or bytes that are no UTF-8",
-	    what);
+	out_error("%s holds %s", what, why);
 	return false;
 }
 

@@ -111,6 +111,25 @@ plain_is_line(const char *text)
 	return shows_all(text, false);
 }
 
+const char *
+plain_why_no_line(const char *text)
+{
+	if (!enc_is_utf8(text, strlen(text)))
+		return "bytes that are no UTF-8";
+	while (*text != '\0') {
+		uint32_t c = next(&text);
+
+		if (c < 0x20 || (c >= 0x7F && c < 0xA0))
+			return "a control character (a line feed at its end?)";
+		if (c == 0x200C || c == 0x200D)
+			return "a joiner (U+200C or U+200D), which can't be "
+			       "seen";
+		if (plain_is_hidden(c))
+			return "a character that can't be seen";
+	}
+	return NULL;
+}
+
 bool
 plain_is_text(const char *text)
 {

@@ -17,6 +17,9 @@
  * that take no room.
  */
 bool plain_is_line(const char *text);
+/* Of a text that is no such line the reason, which says what it holds: "a
+ * control character", ...; NULL: it is one.  Never freed. */
+const char *plain_why_no_line(const char *text);
 /* The same, but that tabs and ends of lines are welcome. */
 bool plain_is_text(const char *text);
 /* Whether the character can't be seen, or turns what is shown; a control. */

@@ -251,7 +251,15 @@ what_nobody_sees_is_refused_everywhere(void)
 					      "2J"),
 	    "\xc2\x85", "\xe2\x80\xae", "\xe2\x81\xa6", "\xd8\x9c",
 	    "\xe2\x80\x8b", "\xef\xbb\xbf", "\xc2\xad", "\xe2\x80\xa8",
-	    "\xf3\xa0\x81\x81", "\xff", "\xc0\xaf", "\x9b", "\x1b", "\x7f"};
+	    "\xf3\xa0\x81\x81", "\xe2\x80\x8d", "\xff", "\xc0\xaf", "\x9b",
+	    "\x1b", "\x7f"};
+	static const char control[] = "holds a control character",
+			  unseen[] = "holds a character that can't be seen",
+			  joiner[] = "holds a joiner (U+200C or U+200D)",
+			  bytes[] = "holds bytes that are no UTF-8";
+	static const char *const causes[] = {control, control, unseen, unseen,
+	    unseen, unseen, unseen, unseen, unseen, unseen, joiner, bytes,
+	    bytes, bytes, control, control};
 	static const char *const lines[] = {"one get a%s", "one get %sa",
 	    "many do a b%sc", "many do --why=x%s", "many do --why %sx a",
 	    "many give a --to b%s", "one%s get a", "one g%set a",
@@ -266,7 +274,7 @@ what_nobody_sees_is_refused_everywhere(void)
 			(void)snprintf(line, sizeof(line), "%.*s%s%s",
 			    (int)(at - lines[j]), lines[j], hidden[i], at + 2);
 			CHECK_INT(parse(line), EXIT_USAGE);
-			CHECK(strstr(captured_err(), "can't be seen"));
+			CHECK(strstr(captured_err(), causes[i]));
 			CHECK(!strstr(captured_err(), hidden[i]));
 		}
 	}
