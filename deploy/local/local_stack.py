@@ -220,9 +220,13 @@ class Stack:
                 api.need("PUT", f"/api/v1/targets/{target}", {"config": config})
 
     def certificate(self, name, issuer, names, target):
-        self.api().ensure("/api/v1/certificates", {
-            "id": name, "name": name, "common_name": names[0], "sans": names, "environment": "development",
-            "owner_id": "o-demo", "team_id": "t-demo", "issuer_id": issuer, "renewal_policy_id": "rp-default", "target_ids": [target]})
+        tags = {"owner": "o-demo"}  # what the policies that every plane has ask for
+        if not self.api().ensure("/api/v1/certificates", {
+            "id": name, "name": name, "common_name": names[0], "sans": names, "environment": "development", "tags": tags,
+            "owner_id": "o-demo", "team_id": "t-demo", "issuer_id": issuer, "renewal_policy_id": "rp-default", "target_ids": [target]}):
+            stored = self.api().need("GET", f"/api/v1/certificates/{name}").get("tags") or {}
+            if "owner" not in stored:  # made before it was given one
+                self.api().need("PUT", f"/api/v1/certificates/{name}", {"tags": stored | tags})
 
     def newest_version(self, name):
         reply = self.api().call("GET", f"/api/v1/certificates/{name}/versions?per_page=1")[1]
