@@ -9,6 +9,10 @@
 #define UNKNOWN ": what it refers to does not exist"
 #define OF_ENVIRONMENT "The environment of the server names this key"
 
+/* Needs no quotes in any shell. */
+#define PLAIN \
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:@-"
+
 /* The option that gives that member of the body, or NULL. */
 static const struct option *
 option_of(const struct cli *c, const struct command *m, const char *member,
@@ -23,6 +27,28 @@ option_of(const struct cli *c, const struct command *m, const char *member,
 			return o;
 	}
 	return NULL;
+}
+
+/* The command's first word, as it can be given again; ID: it would have to be
+ * quoted. */
+static const char *
+first_word(const struct cli *c)
+{
+	const char *word = args_count(c) > 0 ? args_word(c, 0) : "";
+
+	return word[0] && word[strspn(word, PLAIN)] == '\0' ? word : "ID";
+}
+
+/* With the first word in the place of each {}. */
+static const char *
+filled(const struct cli *c, const char *template)
+{
+	const char *text = "", *hole;
+
+	for (; (hole = strstr(template, "{}")) != NULL; template = hole + 2)
+		text = arena_printf(c->arena, "%s%.*s%s", text,
+		    (int)(hole - template), template, first_word(c));
+	return arena_printf(c->arena, "%s%s", text, template);
 }
 
 /* "owner_id: what it refers to does not exist" */
@@ -63,6 +89,75 @@ fix_taken(const struct cli *c, const struct command *m, const char *why)
 	    is_id ? "id (--id)" : "name", m->noun);
 }
 
+/* What is told by the server's words alone; {} is the first word. */
+static const char *
+fix_told(const struct cli *c, const char *why)
+{
+	static const struct {
+		const char *words, *fix;
+	} all[] = {
+	    {"it was never issued", "Have it issued, then do this again: "
+				    "certctl certs renew {} --wait."},
+	    {"Cannot delete team: owners or certificates still belong",
+		"Give them another team first: certctl owners list --team-id "
+		"{} and certctl certs list --team-id {} show them."},
+	    {"Cannot delete owner: certificates are still assigned",
+		"Give them another owner first: certctl certs list --owner-id "
+		"{} shows them."},
+	    {"Cannot delete issuer: certificates are still using",
+		"Give them another issuer first: certctl certs list "
+		"--issuer-id {} shows them."},
+	    {"depend on this agent; retire it", "To retire it with all of "
+						"them: certctl agents retire "
+						"{} --force --reason "
+						"\"WHY\"."},
+	    {"force=true requires a non-empty reason",
+		"Say why: certctl agents retire {} --force --reason \"WHY\"."},
+	    {"cannot renew revoked certificate",
+		"Make another in its place: certctl certs create; certctl "
+		"explain certificate {} says what became of this one."},
+	    {"renewal already in progress",
+		"certctl explain certificate {} says what it waits for; "
+		"certctl jobs list --certificate-id {} has its jobs."},
+	    {"certificate's issuer is disabled",
+		"certctl explain certificate {} names the issuer: certctl "
+		"issuers update ISSUER --enabled true."},
+	    {"digest service not configured",
+		"Set CERTCTL_DIGEST_ENABLED=true for every apiserver and "
+		"scheduler, and mail for the workers (CERTCTL_SMTP_HOST), and "
+		"start them anew."},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		if (strstr(why, all[i].words))
+			return filled(c, all[i].fix);
+	}
+	return NULL;
+}
+
+/* The list of what the command's first word names, which is not there. */
+static const char *
+fix_absent(const struct cli *c, const struct command *m)
+{
+	const char *noun = NULL, *word;
+	size_t n;
+
+	if (strcmp(m->noun, "explain") == 0 && args_count(c) > 0) {
+		noun = strcmp(args_word(c, 0), "certificate") == 0 ? "certs"
+		       : strcmp(args_word(c, 0), "target") == 0    ? "targets"
+								   : "jobs";
+	} else {
+		word = command_word(m, 0, &n);
+		noun = word ? command_noun_of(word, n, m->noun) : NULL;
+	}
+	if (!noun || !args_sibling(c, noun, "list"))
+		return NULL;
+	return arena_printf(c->arena,
+	    "certctl %s list shows what there is: ids and names are given "
+	    "whole.",
+	    noun);
+}
+
 /* Of a refusal of this very command; NULL: the status says as much. */
 static const char *
 fix_of_words(const struct cli *c, const struct answer *a, const char *why)
@@ -70,8 +165,11 @@ fix_of_words(const struct cli *c, const struct answer *a, const char *why)
 	const struct command *m = c->args ? args_command(c) : NULL;
 	const char *fix;
 
-	if (!m || a->status < 400 || a->status >= 500)
+	if (!m || a->status < 400)
 		return NULL;
+	fix = fix_told(c, why);
+	if (fix || a->status >= 500)
+		return fix;
 	if (strstr(why, OF_ENVIRONMENT))
 		return "Change it in CERTCTL_API_KEYS_NAMED (or the file of "
 		       "CERTCTL_API_KEYS_NAMED_FILE) of every apiserver, the "
@@ -81,6 +179,8 @@ fix_of_words(const struct cli *c, const struct answer *a, const char *why)
 	fix = fix_unknown(c, m, why);
 	if (!fix)
 		fix = fix_taken(c, m, why);
+	if (!fix && a->status == 404)
+		fix = fix_absent(c, m);
 	if (fix || a->status != 400)
 		return fix;
 	return arena_printf(c->arena,
@@ -126,6 +226,9 @@ fix_of(const struct cli *c, const struct answer *a, const char *why)
 
 	if (a->status == 0)
 		return a->fix;
+	fix = a->status >= 500 ? fix_of_words(c, a, why) : NULL;
+	if (fix)
+		return fix;
 	if (a->retry_after_s > 0)
 		return arena_printf(c->arena, "Try again in %lld s.",
 		    (long long)a->retry_after_s);

@@ -60,8 +60,9 @@ what_cannot_come_is_told(void)
 				  "certctl: job job-1 is still AwaitingCSR: it "
 				  "waits for an agent; it "
 				  "goes on without us\ncertctl: gone (404)\n"
-				  "To fix it: Look for it with the list "
-				  "command: ids and names are given whole.\n");
+				  "To fix it: certctl certs list shows what "
+				  "there is: ids and names are given "
+				  "whole.\n");
 }
 
 #define EVENTS "GET /api/v1/events?kind=job&certificate_id=c"
