@@ -11,6 +11,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/out.h"
+#include "cli/talk.h"
 #include "cli/term.h"
 #include "cli/top/facts.h"
 #include "cli/top/frame.h"
@@ -28,6 +29,7 @@ struct top {
 	struct frame_view view;
 	struct typed filter;
 	char fault[256]; /* "" for none */
+	char fix[256];   /* what helps; "": nothing is known */
 	int64_t pause_ms, next_ms;
 	int exit_code; /* of what fault says */
 	bool is_over;
@@ -39,16 +41,19 @@ static void
 ask(struct top *t)
 {
 	const struct arena_mark mark = arena_mark(t->cli->arena);
-	const char *why = "";
-	struct facts *f = facts_gather(t->cli, &why, &t->exit_code);
+	struct facts_fault fault = {.why = ""};
+	struct facts *f = facts_gather(t->cli, &fault);
 
 	if (f) {
 		facts_free(t->before);
 		t->before = t->now;
 		t->now = f;
-		why = "";
+		fault = (struct facts_fault){.why = ""};
 	}
-	(void)snprintf(t->fault, sizeof(t->fault), "%s", why);
+	t->exit_code = fault.exit_code;
+	(void)snprintf(t->fault, sizeof(t->fault), "%s", fault.why);
+	(void)snprintf(t->fix, sizeof(t->fix), "%s",
+	    fault.fix ? fault.fix : "");
 	arena_rewind(t->cli->arena, &mark);
 }
 
@@ -136,7 +141,8 @@ print_once(struct top *t)
 	if (t->now)
 		ask(t);
 	if (!t->now || t->fault[0]) {
-		out_error("%s", t->fault);
+		talk_failure(&(struct talk_failure){.why = t->fault,
+		    .fix = t->fix[0] ? t->fix : NULL});
 		return t->exit_code;
 	}
 	t->view.width = term_width(WIDTH_MIN);

@@ -6,22 +6,25 @@
 
 #include <cjson/cJSON.h>
 
+#include "cli/args.h"
 #include "cli/out.h"
 #include "cli/render_view.h"
+#include "cli/unheard.h"
 #include "common/json/json.h"
 
 enum { COLUMNS_MAX = 128 };
 
-/* Who enters an agent gives it the status that it has once it reports; until
- * then it was heard last when it was entered. */
+static bool
+is_unheard(struct cli *c, const struct cJSON *row, const char *member)
+{
+	return strcmp(member, "status") == 0 && unheard_is(row) &&
+	       strcmp(cell(c, row, member), "Online") == 0;
+}
+
 static const char *
 cell_agent(struct cli *c, const struct cJSON *row, const char *member)
 {
-	const char *entered = cell(c, row, "registered_at");
-
-	if (strcmp(cell(c, row, member), "Online") == 0 &&
-	    strcmp(entered, "-") != 0 &&
-	    strcmp(entered, cell(c, row, "last_heartbeat_at")) == 0)
+	if (is_unheard(c, row, member))
 		return "not reported yet";
 	return cell_value(c, render_member(c, row, member));
 }
@@ -115,7 +118,15 @@ print_members(struct cli *c, const struct render_view *v)
 
 	for (size_t i = 0; i < n; i++)
 		out_print("%-20s %s\n", out_harmless(c->arena, cols[i].member),
-		    column_cell(c, &cols[i], v->json));
+		    is_unheard(c, v->json, cols[i].member)
+			? "not reported yet: start certctl-agent on its host"
+			: column_cell(c, &cols[i], v->json));
+}
+
+static bool
+is_from_begin(const struct cli *c)
+{
+	return !c->args || (!args_has(c, "--page") && !args_has(c, "--cursor"));
 }
 
 void
@@ -126,6 +137,10 @@ render_table(struct cli *c, const struct render_view *v)
 		return;
 	}
 	print_rows(c, v);
-	if (c->nfields == 0 && json_get(v->json, "total"))
+	if (c->nfields > 0)
+		return;
+	if (json_get(v->json, "total"))
 		out_print("%s in all\n", cell(c, v->json, "total"));
+	else if (!render_first(v) && is_from_begin(c))
+		out_print("0 in all\n"); /* of a list that has no total */
 }

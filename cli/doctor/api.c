@@ -7,6 +7,7 @@
 
 #include "cli/count.h"
 #include "cli/moment.h"
+#include "cli/unheard.h"
 #include "common/base/attr.h"
 #include "common/json/json.h"
 
@@ -150,8 +151,40 @@ doctor_check_conditions(struct doctor *d, const struct cJSON *conditions)
 		    "certctl status knows of nothing wrong");
 }
 
+/* How many were entered and have not reported since; the first are named. */
+static size_t
+name_unheard(struct doctor *d, const struct cJSON *online)
+{
+	const struct cJSON *item;
+	size_t n = 0;
+
+	cJSON_ArrayForEach(item, json_get(online, "data"))
+	{
+		if (!unheard_is(item) || n++ >= AGENTS_NAMED)
+			continue;
+		doctor_say(d, DOCTOR_WARNING, DOCTOR_agents, text(item, "id"),
+		    "this agent on host %s has not reported yet; it was "
+		    "entered at %s",
+		    text(item, "hostname"), text(item, "registered_at"));
+	}
+	if (n > AGENTS_NAMED)
+		doctor_say(d, DOCTOR_WARNING, DOCTOR_agents, "",
+		    "%zu agents have not reported yet: certctl agents list "
+		    "--status Online",
+		    n);
+	return n;
+}
+
+static const char *
+silence_of(const struct cJSON *agent)
+{
+	return unheard_is(agent) ? "has not reported since it was entered, at"
+				 : "did not report since";
+}
+
 void
-doctor_check_agents(struct doctor *d, const struct cJSON *offline)
+doctor_check_agents(struct doctor *d, const struct cJSON *offline,
+    const struct cJSON *online)
 {
 	const struct cJSON *item;
 	int64_t total = 0;
@@ -162,7 +195,7 @@ doctor_check_agents(struct doctor *d, const struct cJSON *offline)
 		    "the server did not say how many agents are offline");
 		return;
 	}
-	if (total == 0)
+	if (name_unheard(d, online) == 0 && total == 0)
 		doctor_say(d, DOCTOR_OK, DOCTOR_agents, "",
 		    "every agent reports");
 	cJSON_ArrayForEach(item, json_get(offline, "data"))
@@ -170,8 +203,8 @@ doctor_check_agents(struct doctor *d, const struct cJSON *offline)
 		if (named++ == AGENTS_NAMED)
 			break;
 		doctor_say(d, DOCTOR_WARNING, DOCTOR_agents, text(item, "id"),
-		    "this agent on host %s did not report since %s",
-		    text(item, "hostname"), text(item, "last_heartbeat_at"));
+		    "this agent on host %s %s %s", text(item, "hostname"),
+		    silence_of(item), text(item, "last_heartbeat_at"));
 	}
 	if (total > AGENTS_NAMED)
 		doctor_say(d, DOCTOR_WARNING, DOCTOR_agents, "",

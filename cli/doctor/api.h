@@ -20,8 +20,10 @@ void doctor_check_database_version(struct doctor *d,
     const struct cJSON *processes);
 /* GET /api/v1/admin/conditions: each is a finding. */
 void doctor_check_conditions(struct doctor *d, const struct cJSON *conditions);
-/* GET /api/v1/agents?status=Offline. */
-void doctor_check_agents(struct doctor *d, const struct cJSON *offline);
+/* GET /api/v1/agents?status=Offline, and of Online the newest: those that
+ * never reported are among them. */
+void doctor_check_agents(struct doctor *d, const struct cJSON *offline,
+    const struct cJSON *online);
 /* /ready, which answered with that status. */
 void doctor_check_ready(struct doctor *d, int status,
     const struct cJSON *ready);

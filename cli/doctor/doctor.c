@@ -91,6 +91,23 @@ check_database_clock(struct doctor *d, const struct cJSON *processes,
 		    "the server did not say PostgreSQL's time");
 }
 
+/* The newest stand first, and one that does not report is offline soon: those
+ * that never did are within a page. */
+static void
+check_agents(struct cli *c, struct doctor *d)
+{
+	const struct cJSON *offline, *online;
+
+	offline = ask(c, d, DOCTOR_agents,
+	    "/api/v1/agents?status=Offline&per_page=5");
+	if (!offline)
+		return;
+	online = ask(c, d, DOCTOR_agents,
+	    "/api/v1/agents?status=Online&per_page=500");
+	if (online)
+		doctor_check_agents(d, offline, online);
+}
+
 /* Those of the processes; NULL: not told. */
 static const struct cJSON *
 check_installation(struct cli *c, struct doctor *d)
@@ -114,10 +131,7 @@ check_installation(struct cli *c, struct doctor *d)
 	found = ask(c, d, DOCTOR_condition, "/api/v1/admin/conditions");
 	if (found)
 		doctor_check_conditions(d, found);
-	found = ask(c, d, DOCTOR_agents,
-	    "/api/v1/agents?status=Offline&per_page=5");
-	if (found)
-		doctor_check_agents(d, found);
+	check_agents(c, d);
 	return processes;
 }
 

@@ -5,8 +5,10 @@
 
 #include <cjson/cJSON.h>
 
+#include "cli/fix.h"
 #include "cli/out.h"
 #include "cli/top/samples.h"
+#include "cli/unheard.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/json/json.h"
@@ -230,15 +232,37 @@ take_silent(struct facts *f, const struct cJSON *answer)
 		f->silent[f->nsilent++] =
 		    (struct fact_agent){text_of(f, one, "name"),
 			text_of(f, one, "hostname"),
-			text_of(f, one, "last_heartbeat_at")};
+			arena_printf(f->arena, "%.19s",
+			    text_of(f, one, "last_heartbeat_at"))};
 	}
 	if (f->silent_total < f->nsilent)
 		f->silent_total = f->nsilent;
 }
 
+/* Those that are counted as online since they were entered. */
+static void
+take_unheard(struct facts *f, const struct cJSON *answer)
+{
+	const struct cJSON *one;
+
+	cJSON_ArrayForEach(one, json_get(answer, "data"))
+	{
+		if (!unheard_is(one))
+			continue;
+		f->nunheard++;
+		f->silent_total++;
+		if (f->nsilent < FACTS_SILENT)
+			f->silent[f->nsilent++] =
+			    (struct fact_agent){text_of(f, one, "name"),
+				text_of(f, one, "hostname"),
+				"not yet: start certctl-agent there"};
+	}
+}
+
 void
 facts_take(struct facts *f, const char *metrics, const struct cJSON *processes,
-    const struct cJSON *conditions, const struct cJSON *silent)
+    const struct cJSON *conditions, const struct cJSON *silent,
+    const struct cJSON *online)
 {
 	if (metrics)
 		samples_read(f->arena, metrics, take_sample, f);
@@ -250,11 +274,13 @@ facts_take(struct facts *f, const char *metrics, const struct cJSON *processes,
 		take_conditions(f, json_get(conditions, "data"));
 	if (silent)
 		take_silent(f, silent);
+	if (online)
+		take_unheard(f, online);
 }
 
 /* NULL, or why the answer is none. */
 static const char *
-find_fault(const struct cli *c, struct arena *a, const struct answer *answer,
+find_why(const struct cli *c, struct arena *a, const struct answer *answer,
     int *out_exit_code)
 {
 	*out_exit_code = EXIT_UNREACHABLE;
@@ -274,33 +300,51 @@ find_fault(const struct cli *c, struct arena *a, const struct answer *answer,
 	return NULL;
 }
 
-struct facts *
-facts_gather(struct cli *c, const char **out_why, int *out_exit_code)
+/* Whether the answer is none, and then why. */
+static bool
+find_fault(const struct cli *c, struct arena *a, const struct answer *answer,
+    struct facts_fault *out)
 {
+	const char *fix;
+
+	out->why = find_why(c, a, answer, &out->exit_code);
+	if (!out->why)
+		return false;
+	fix = fix_of(c, answer, client_why(c, answer));
+	out->fix = fix ? out_harmless(a, fix) : NULL;
+	return true;
+}
+
+struct facts *
+facts_gather(struct cli *c, struct facts_fault *out)
+{
+	/* Of those online the newest: who does not report is soon offline. */
 	static const char *const paths[] = {"/api/v1/metrics/prometheus",
 	    "/api/v1/admin/processes", "/api/v1/admin/conditions",
-	    "/api/v1/agents?status=Offline&per_page=50"};
+	    "/api/v1/agents?status=Offline&per_page=50",
+	    "/api/v1/agents?status=Online&per_page=50"};
 	struct answer answers[ARRAY_LEN(paths)];
 	struct facts *f = facts_new();
 	struct arena *run = c->arena;
-	const char *why = NULL;
+	bool has_all = true;
 
 	c->arena = f->arena;
-	for (size_t i = 0; i < ARRAY_LEN(paths) && !why; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(paths) && has_all; i++) {
 		answers[i] = client_call(c, "GET", paths[i], NULL);
-		why = find_fault(c, run, &answers[i], out_exit_code);
-		if (why || i == 0 || answers[i].json)
+		has_all = !find_fault(c, run, &answers[i], out);
+		if (!has_all || i == 0 || answers[i].json)
 			continue;
-		why = "what answers is no certctl server";
-		*out_exit_code = EXIT_FAILED;
+		has_all = false;
+		*out = (struct facts_fault){"what answers is no certctl server",
+		    "Give the certctl server's own URL as CERTCTL_SERVER_URL.",
+		    EXIT_FAILED};
 	}
 	c->arena = run;
-	if (why) {
+	if (!has_all) {
 		facts_free(f);
-		*out_why = why;
 		return NULL;
 	}
 	facts_take(f, answers[0].text, answers[1].json, answers[2].json,
-	    answers[3].json);
+	    answers[3].json, answers[4].json);
 	return f;
 }

@@ -59,18 +59,25 @@ struct facts {
 	struct fact_condition conditions[FACTS_ROWS];
 	struct fact_agent silent[FACTS_SILENT]; /* of silent_total */
 	size_t nsilent, silent_total;
+	size_t nunheard; /* of them: entered, and never heard of */
 	size_t nlanes, ncas, nworkers, nconditions;
 };
 
+/* Why the server can't be asked. */
+struct facts_fault {
+	const char *why; /* in c->arena, harmless, as fix is */
+	const char *fix; /* NULL: nothing is known that helps */
+	int exit_code;   /* of a command that needed the answer */
+};
+
 /* A new one; facts_free's.  The calls take c->call_seconds at most each.  NULL
- * when the server can't be asked: *out_why (in c->arena, harmless) says it, and
- * *out_exit_code is what a command ends with that needed it. */
-struct facts *facts_gather(struct cli *c, const char **out_why,
-    int *out_exit_code);
-/* What is read of the answers; any may be NULL.  silent: a list of agents. */
+ * when the server can't be asked, and *out is why. */
+struct facts *facts_gather(struct cli *c, struct facts_fault *out);
+/* What is read of the answers; any may be NULL.  silent, online: lists of
+ * agents. */
 void facts_take(struct facts *f, const char *metrics,
     const struct cJSON *processes, const struct cJSON *conditions,
-    const struct cJSON *silent);
+    const struct cJSON *silent, const struct cJSON *online);
 /* An empty one, without a call. */
 struct facts *facts_new(void);
 /* NULL is a no-op. */

@@ -65,7 +65,7 @@ static void
 add_header(struct making *m)
 {
 	const struct facts *f = m->now;
-	double oldest = 0;
+	double oldest = 0, online = f->agents_online - (double)f->nunheard;
 
 	for (size_t i = 0; i < f->nlanes; i++)
 		oldest =
@@ -80,10 +80,11 @@ add_header(struct making *m)
 	    "approval",
 	    f->wait_issuance, f->wait_deployment, f->wait_csr,
 	    f->wait_approval);
-	frame_add(m, false, f->agents_online < f->agents,
+	online = online > 0 ? online : 0;
+	frame_add(m, false, online < f->agents,
 	    "agents     %.0f of %.0f online   certificates %.0f, %s soon, "
 	    "%.0f ended",
-	    f->agents_online, f->agents, f->certificates,
+	    online, f->agents, f->certificates,
 	    count_of(m->a, (int64_t)f->ending, "ends", "end"), f->ended);
 	frame_add(m, false, !f->leader[0], "processes  %s, %s, %s   leader %s",
 	    count_of(m->a, (int64_t)f->apiservers, "apiserver", "apiservers"),

@@ -236,7 +236,7 @@ frame_add_agents(struct making *m)
 
 		if (!is_wanted(m, g->name))
 			continue;
-		frame_add(m, false, true, "%s %s %.19s", pad(m->a, g->name, 22),
+		frame_add(m, false, true, "%s %s %s", pad(m->a, g->name, 22),
 		    pad(m->a, g->host, 20), g->heard);
 		shown++;
 	}

@@ -4,24 +4,107 @@
 #include <errno.h>
 #include <locale.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "cli/out.h"
+#include "common/base/attr.h"
 
 static SCREEN *terminal;
+
+/* --- ended by a signal --- */
+
+/* What puts the terminal back, made before it is needed: little may be called
+ * while a signal is taken. */
+static struct {
+	struct termios modes;
+	char text[128];
+	size_t n;
+} back;
+
+static const int signals[] = {SIGINT, SIGTERM};
+
+static bool
+has_capability(const char *name)
+{
+	const char *text = tigetstr(name);
+
+	return text && text != (const char *)-1;
+}
+
+/* Without the pauses ("$<5>") that are for terminals of old. */
+static void
+add_capability(const char *name)
+{
+	if (!has_capability(name))
+		return;
+	for (const char *p = tigetstr(name); *p && back.n < sizeof(back.text);
+	     p++) {
+		const char *end =
+		    p[0] == '$' && p[1] == '<' ? strchr(p, '>') : NULL;
+
+		if (end)
+			p = end;
+		else
+			back.text[back.n++] = *p;
+	}
+}
+
+/* It goes on to what the signal does by itself, so that who waits for certctl
+ * learns of what it ended. */
+static void
+leave(int sig)
+{
+	IGNORE_RESULT(write(STDOUT_FILENO, back.text, back.n));
+	(void)tcsetattr(STDIN_FILENO, TCSANOW, &back.modes);
+	(void)raise(sig);
+}
+
+static void
+watch_signals(void)
+{
+	struct sigaction how = {.sa_handler = leave};
+
+	/* Ours in the place of those of curses, which end with 1. */
+	how.sa_flags = (int)(SA_RESETHAND | SA_NODEFER);
+	back.n = 0;
+	add_capability("sgr0");
+	add_capability("cnorm");
+	add_capability("rmkx");
+	add_capability("rmcup");
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		(void)sigaction(signals[i], &how, NULL);
+}
+
+/* --- the screen --- */
+
+static bool
+refuse(void)
+{
+	const char *name = getenv("TERM");
+
+	out_error("the terminal \"%s\" (TERM) can't be used; certctl top "
+		  "--once prints one frame as text",
+	    name ? name : "");
+	return false;
+}
 
 bool
 screen_begin(void)
 {
 	(void)setlocale(LC_CTYPE, ""); /* widths of what is shown */
+	(void)tcgetattr(STDIN_FILENO, &back.modes);
 	terminal = newterm(NULL, stdout, stdin);
-	if (!terminal) {
-		out_error("the terminal \"%s\" (TERM) can't be used; certctl "
-			  "top --once prints one frame as text",
-		    getenv("TERM") ? getenv("TERM") : "");
-		return false;
+	if (!terminal)
+		return refuse();
+	if (!has_capability("cup")) { /* nothing can be placed: "dumb" */
+		screen_end();
+		return refuse();
 	}
+	watch_signals();
 	(void)cbreak();
 	(void)noecho();
 	(void)keypad(stdscr, TRUE);
@@ -36,6 +119,8 @@ screen_end(void)
 	if (!terminal)
 		return;
 	(void)endwin();
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		(void)signal(signals[i], SIG_DFL);
 	delscreen(terminal);
 	terminal = NULL;
 }

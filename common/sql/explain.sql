@@ -117,7 +117,8 @@ UNION ALL SELECT 5, 'lane', l.issuer_id, '', CASE WHEN s.issues THEN 'decides' W
 FROM lanes l CROSS JOIN state s WHERE l.issuer_id IN (SELECT k.id FROM cas k)
 -- --- who makes the key and deploys ---
 UNION ALL SELECT 6, 'agent', a.id, a.name, 'decides', CASE WHEN a.status = 'Offline' OR a.retired_at IS NOT NULL THEN
-        CASE WHEN n.id IS NOT NULL THEN 'agent_needed' WHEN a.retired_at IS NOT NULL THEN 'agent_gone' ELSE 'agent_silent' END ELSE 'agent_heard' END,
+        CASE WHEN n.id IS NOT NULL THEN 'agent_needed' WHEN a.retired_at IS NOT NULL THEN 'agent_gone' ELSE 'agent_silent' END
+        WHEN a.last_heartbeat_at = a.registered_at THEN 'agent_unheard' ELSE 'agent_heard' END,
     coalesce(a.retired_at, a.last_heartbeat_at, a.registered_at), NULL, a.hostname, CASE WHEN a.status = 'Offline' OR a.retired_at IS NOT NULL
         THEN coalesce(n.id, a.retired_reason) END, ''
 FROM agents a LEFT JOIN LATERAL (SELECT j.id FROM jobs j WHERE j.agent_id = a.id AND job_needs_agent(j) ORDER BY j.id LIMIT 1) n ON true

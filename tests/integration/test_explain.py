@@ -101,6 +101,14 @@ def test_all_is_well(world):
     assert world.cli("explain", "tgt-x").returncode == 0
 
 
+def test_an_agent_that_never_reported_is_not_said_to_report(world):
+    plant(world, ACTIVE, ONLINE, "UPDATE agents SET last_heartbeat_at = registered_at WHERE id = 'agent-x'", VERSION, MAPPED.format(0), *OTHER,
+          "UPDATE served_certificates SET is_other = false")
+    code, state, *_, verdict = first(world, "target", "tgt-x")
+    assert (code, state) == ("agent_unheard", "ready") and verdict == "target tgt-x is ready, but: agent agent-x on host x has not reported yet"
+    assert "Start certctl-agent on its host." in world.cli("explain", "target", "tgt-x").stdout
+
+
 def test_what_nothing_renews_has_no_time_of_its_renewal(world):
     """A disabled issuer or a policy by hand: also before the scan met it."""
     plant(world, ACTIVE, "UPDATE issuers SET enabled = false")

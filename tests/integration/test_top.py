@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -22,15 +23,15 @@ LIMIT_S = 180
 class Terminal:
     """certctl in a terminal of 80 by 24."""
 
-    def __init__(self, fleet, *arguments):
+    def __init__(self, fleet, *arguments, **env):
         self.screen = pyte.Screen(80, 24)
         self.stream = pyte.ByteStream(self.screen)
-        self.sent = 0
+        self.sent, self.seen = 0, b""
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.process = subprocess.Popen([BUILD / "cli" / "certctl", *arguments], stdin=slave, stdout=slave, stderr=slave,
-                                        start_new_session=True, env=fleet.cli_env() | {"TERM": "xterm", "LC_ALL": "C.UTF-8"})
-        os.close(slave)
+                                        start_new_session=True, env=fleet.cli_env() | {"TERM": "xterm", "LC_ALL": "C.UTF-8"} | env)
+        self.slave = slave
 
     def text(self):
         return "\n".join(self.screen.display)
@@ -42,6 +43,7 @@ class Terminal:
             if select.select([self.master], [], [], 1)[0]:
                 data = os.read(self.master, 65536)
                 self.sent += len(data)
+                self.seen = data
                 self.stream.feed(data)
 
     def press(self, keys):
@@ -51,6 +53,7 @@ class Terminal:
         self.process.kill()
         self.process.wait()
         os.close(self.master)
+        os.close(self.slave)
 
 
 def test_a_screen_shows_the_plane_and_obeys_keys(plane):
@@ -86,6 +89,30 @@ def test_a_screen_shows_the_plane_and_obeys_keys(plane):
         terminal.close()
 
 
+def test_what_interrupts_it_ends_it_as_any_command_and_the_terminal_is_as_before(plane):
+    terminal = Terminal(plane, "top", "--interval", "1")
+    before = termios.tcgetattr(terminal.slave)
+    try:
+        terminal.wait(lambda text: "q quit" in text)
+        assert termios.tcgetattr(terminal.slave) != before
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.process.wait(60) == -signal.SIGINT  # 130 in a shell
+        assert termios.tcgetattr(terminal.slave) == before
+        while b"\x1b[?1049l" not in terminal.seen:
+            terminal.seen += os.read(terminal.master, 65536)
+    finally:
+        terminal.close()
+
+
+def test_a_terminal_that_can_place_nothing_is_refused(plane):
+    terminal = Terminal(plane, "top", TERM="dumb")
+    try:
+        assert terminal.process.wait(60) == 1
+        terminal.wait(lambda text: "certctl top --once" in " ".join(text.split()))
+    finally:
+        terminal.close()
+
+
 def test_wide_names_keep_the_columns(plane):
     plane.query("INSERT INTO agents (id, name, hostname, api_key_hash, status, last_heartbeat_at) "
                 "VALUES ('agent-wide', %s, 'wide-host', 'w', 'Offline', '2026-01-02T03:04:05Z')", "w" + "\u65e5\u672c\u8a9e" * 8)
@@ -112,4 +139,4 @@ def test_without_a_terminal_one_frame_is_text(plane):
     assert done.returncode == 0 and "iss-local" in done.stdout and "jobs/s     0.0 done" in done.stdout
     assert all(len(line) <= 80 for line in done.stdout.splitlines()) and "\x1b" not in done.stdout
     done = plane.cli("top", "--once", CERTCTL_SERVER_URL="https://127.0.0.1:1")
-    assert done.returncode == 6 and "127.0.0.1:1" in done.stderr
+    assert done.returncode == 6 and "127.0.0.1:1" in done.stderr and "To fix it: " in done.stderr

@@ -404,6 +404,14 @@ an_agent_that_was_only_entered_is_not_online(void)
 	CHECK(strstr(captured_out(), "not reported yet"));
 	CHECK(!strstr(captured_out(), "Online"));
 	scripted_begin();
+	scripted_answer("GET /api/v1/agents/a", 200,
+	    "{\"id\":\"a\",\"status\":\"Online\","
+	    "\"registered_at\":\"2026-01-01T00:00:00Z\","
+	    "\"last_heartbeat_at\":\"2026-01-01T00:00:00Z\"}");
+	CHECK_INT(scripted_run("agents get a"), EXIT_DONE);
+	CHECK(strstr(captured_out(),
+	    "not reported yet: start certctl-agent on its host"));
+	scripted_begin();
 	scripted_answer("GET /api/v1/agents", 200,
 	    "{\"data\":[{\"id\":\"a\",\"status\":\"Online\","
 	    "\"registered_at\":\"2026-01-01T00:00:00Z\","

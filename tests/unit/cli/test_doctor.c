@@ -142,14 +142,23 @@ static void
 silent_agents_are_named_and_counted(void)
 {
 	begin();
-	doctor_check_agents(&d, parsed("{\"total\":0,\"data\":[]}"));
+	doctor_check_agents(&d, parsed("{\"total\":0,\"data\":[]}"),
+	    parsed("{\"data\":[]}"));
 	CHECK_INT(last(), DOCTOR_OK);
 	doctor_check_agents(&d,
-	    parsed("{\"total\":1,\"data\":[{\"id\":\"agent-1\"}]}"));
+	    parsed("{\"total\":1,\"data\":[{\"id\":\"agent-1\"}]}"),
+	    parsed("{\"data\":[]}"));
 	CHECK_INT(last(), DOCTOR_WARNING);
 	CHECK_STR(d.findings[d.n - 1].subject, "agent-1");
-	doctor_check_agents(&d, parsed("{}"));
+	doctor_check_agents(&d, parsed("{}"), parsed("{}"));
 	CHECK_INT(last(), DOCTOR_UNSEEN);
+	doctor_check_agents(&d, parsed("{\"total\":0,\"data\":[]}"),
+	    parsed("{\"data\":[{\"id\":\"agent-2\","
+		   "\"registered_at\":\"2026-01-01T00:00:00Z\","
+		   "\"last_heartbeat_at\":\"2026-01-01T00:00:00Z\"}]}"));
+	CHECK_INT(last(), DOCTOR_WARNING);
+	CHECK_STR(d.findings[d.n - 1].subject, "agent-2");
+	CHECK(strstr(d.findings[d.n - 1].what, "has not reported yet"));
 	doctor_check_ready(&d, 200, parsed("{\"db_warning\":\"old\"}"));
 	CHECK_INT(last(), DOCTOR_WARNING);
 	doctor_check_ready(&d, 503, NULL);

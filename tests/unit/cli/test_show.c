@@ -52,6 +52,9 @@ a_list_is_a_table_and_its_total(void)
 	CHECK_STR(captured_out(), "ID  AT\n0 in all\n");
 	CHECK_INT(rows(false, "[{\"id\":\"a\"}]"), EXIT_DONE);
 	CHECK_STR(captured_out(), "ID  AT\na   -\n");
+	/* One without a total, of which the empty table would say nothing. */
+	CHECK_INT(rows(false, "{\"data\":[]}"), EXIT_DONE);
+	CHECK_STR(captured_out(), "ID  AT\n0 in all\n");
 }
 
 static void

@@ -80,7 +80,7 @@ make_facts(const char *text, int64_t at_ms)
 		return f;
 	f->at_ms = at_ms;
 	f->wall_us = 1000000LL * 86399;
-	facts_take(f, text, p, c, g);
+	facts_take(f, text, p, c, g, NULL);
 	return f;
 }
 
@@ -151,7 +151,7 @@ many_rows_are_counted_and_sorted(void)
 	for (int i = 0; i < 1200; i++)
 		buf_printf(&b, "certctl_lane_queue_jobs{issuer=\"l%04d\"} %d\n",
 		    i, i);
-	facts_take(f, buf_cstr(&b), NULL, NULL, NULL);
+	facts_take(f, buf_cstr(&b), NULL, NULL, NULL, NULL);
 	CHECK_INT(f->nlanes, FACTS_ROWS);
 	text = text_of(NULL, f, v);
 	CHECK(strstr(text, "l0999"));
