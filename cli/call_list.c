@@ -61,6 +61,9 @@ struct walk {
 	size_t page; /* 0: by the cursor */
 	size_t size; /* rows of a page */
 	const char *cursor;
+	struct cJSON *total; /* as the server says; NULL: it does not */
+	bool is_estimate;    /* that is one */
+	bool is_whole;       /* there are no rows but those */
 	bool is_lost; /* where it goes on is not said, or not further on */
 };
 
@@ -73,27 +76,26 @@ read_next(const struct cJSON *page, const char **out)
 	return ret == RC_OK && (*out)[0] == '\0' ? RC_NOT_FOUND : ret;
 }
 
-/* The rows of one page; whether there may be more that are wanted. */
+/* How many there are, as the first page says it. */
+static void
+keep_total(const struct cJSON *page, struct walk *w)
+{
+	const struct cJSON *total = json_get(page, "total");
+
+	if (w->total || !cJSON_IsNumber(total))
+		return;
+	w->total = cJSON_Duplicate(total, true);
+	w->is_estimate = cJSON_IsTrue(json_get(page, "total_is_estimate"));
+}
+
+/* Whether the list goes on behind that page. */
 static bool
-add_rows(struct cli *c, const struct answer *a, const struct cJSON *data,
+goes_on(struct cli *c, const struct answer *a, const struct cJSON *data,
     struct walk *w)
 {
-	size_t n = (size_t)cJSON_GetArraySize(w->rows);
 	const char *next;
-	struct cJSON *item;
 	rc ret;
 
-	cJSON_ArrayForEach(item, data)
-	{
-		if (n == w->most)
-			return false;
-		if (!listing_takes(c, item))
-			continue;
-		cJSON_AddItemToArray(w->rows, cJSON_Duplicate(item, true));
-		n++;
-	}
-	if (n == w->most)
-		return false;
 	if (w->page > 0) {
 		w->page++;
 		return (size_t)cJSON_GetArraySize(data) == w->size;
@@ -104,7 +106,48 @@ add_rows(struct cli *c, const struct answer *a, const struct cJSON *data,
 	w->is_lost = ret != RC_OK || strcmp(next, w->cursor) == 0;
 	if (!w->is_lost)
 		w->cursor = arena_strdup(c->arena, next);
-	return !w->is_lost;
+	return true;
+}
+
+/* The rows of one page; whether there may be more that are wanted. */
+static bool
+add_rows(struct cli *c, const struct answer *a, const struct cJSON *data,
+    struct walk *w)
+{
+	size_t n = (size_t)cJSON_GetArraySize(w->rows);
+	struct cJSON *item;
+
+	keep_total(a->json, w);
+	cJSON_ArrayForEach(item, data)
+	{
+		if (n == w->most)
+			return false;
+		if (!listing_takes(c, item))
+			continue;
+		cJSON_AddItemToArray(w->rows, cJSON_Duplicate(item, true));
+		n++;
+	}
+	w->is_whole = !goes_on(c, a, data, w);
+	if (n == w->most)
+		w->is_lost = false; /* nobody wants to know where */
+	return n < w->most && !w->is_whole && !w->is_lost;
+}
+
+/* Those of the server where rows are left; how many of them would pass a
+ * filter of ours is not known. */
+static void
+put_total(struct cli *c, struct walk *w, struct cJSON *all)
+{
+	if (w->is_whole) {
+		cJSON_AddNumberToObject(all, "total",
+		    cJSON_GetArraySize(w->rows));
+	} else if (w->total && !listing_is_here(c)) {
+		cJSON_AddItemToObject(all, "total", w->total);
+		w->total = NULL;
+		if (w->is_estimate)
+			cJSON_AddTrueToObject(all, "total_is_estimate");
+	}
+	cJSON_Delete(w->total);
 }
 
 static const char *
@@ -152,12 +195,12 @@ collect(struct cli *c, const char *path, size_t most, bool is_by_page,
 		exit_code = EXIT_FAILED;
 	}
 	arena_free(held);
+	put_total(c, &w, all);
 	if (exit_code != EXIT_DONE) {
 		cJSON_Delete(all);
 		return exit_code;
 	}
 	listing_sort(c, w.rows);
-	cJSON_AddNumberToObject(all, "total", cJSON_GetArraySize(w.rows));
 	*out = answer_of(c, all);
 	return EXIT_DONE;
 }

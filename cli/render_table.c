@@ -87,26 +87,28 @@ all_columns(struct cli *c, const struct render_view *v, struct column *out)
 	return n;
 }
 
-static void
+/* How many there are. */
+static size_t
 print_rows(struct cli *c, const struct render_view *v)
 {
 	struct column *cols =
 	    arena_alloc(c->arena, COLUMNS_MAX * sizeof(*cols));
 	const char **cells =
 	    arena_alloc(c->arena, COLUMNS_MAX * sizeof(*cells));
-	size_t n = all_columns(c, v, cols);
+	size_t n = all_columns(c, v, cols), nrows = 0;
 	struct table *t;
 
 	for (size_t i = 0; i < n; i++)
 		cells[i] = cols[i].head;
 	t = table_new(c, n, cells);
 	for (const struct cJSON *row = render_first(v); row;
-	     row = render_next(v, row)) {
+	     row = render_next(v, row), nrows++) {
 		for (size_t i = 0; i < n; i++)
 			cells[i] = column_cell(c, &cols[i], row);
 		table_row(t, cells);
 	}
 	table_print(t);
+	return nrows;
 }
 
 static void
@@ -132,15 +134,23 @@ is_from_begin(const struct cli *c)
 void
 render_table(struct cli *c, const struct render_view *v)
 {
+	const char *total, *shown;
+
 	if (!v->rows) {
 		print_members(c, v);
 		return;
 	}
-	print_rows(c, v);
+	shown = arena_printf(c->arena, "%zu", print_rows(c, v));
 	if (c->nfields > 0)
 		return;
-	if (json_get(v->json, "total"))
-		out_print("%s in all\n", cell(c, v->json, "total"));
-	else if (!render_first(v) && is_from_begin(c))
-		out_print("0 in all\n"); /* of a list that has no total */
+	if (!json_get(v->json, "total")) {
+		if (!render_first(v) && is_from_begin(c))
+			out_print("0 in all\n"); /* a list without a total */
+		return;
+	}
+	total = cell(c, v->json, "total");
+	if (strcmp(shown, total) == 0)
+		out_print("%s in all\n", total);
+	else
+		out_print("%s of %s\n", shown, total);
 }
