@@ -76,10 +76,14 @@ no_command(const struct parse *p, const char *verb)
 			    verbs[0] ? ", " : "", m->verb);
 		}
 	}
-	out_error("there is no command \"%s%s%s\"%s", noun, verb ? " " : "",
-	    verb ? verb : "",
-	    near_ask(p->cli->arena, &near,
-		is_noun ? arena_printf(p->cli->arena, "%s ", noun) : ""));
+	if (is_noun && !verb)
+		out_error("a verb is missing behind \"%s\"", noun);
+	else
+		out_error("there is no command \"%s%s%s\"%s", noun,
+		    verb ? " " : "", verb ? verb : "",
+		    near_ask(p->cli->arena, &near,
+			is_noun ? arena_printf(p->cli->arena, "%s ", noun)
+				: ""));
 	if (!is_noun)
 		return usage_error(p->cli, p->args);
 	talk_folded(p->cli->arena, 4,
@@ -156,6 +160,12 @@ tell_value(struct cli *c, const struct option *o, const char *value,
 	    o->flag, o->takes, value, meant);
 	const char *words = "";
 
+	if (strcmp(o->takes, COMMAND_TIME) == 0) {
+		out_error("%s takes a time, as 2026-12-31T12:00:00Z, or a "
+			  "date, not \"%s\"",
+		    o->flag, value);
+		return;
+	}
 	if (talk_is_json() || !strchr(o->takes, '|') ||
 	    strlen("certctl: ") + strlen(text) <= term_width(TALK_WIDTH_MIN)) {
 		out_error("%s", text);
@@ -305,6 +315,16 @@ take_option(struct parse *p, int argc, char **argv, int *i)
 	return take_given(p, o, value);
 }
 
+/* Whether the last word's member may stand in --file or --set instead: 1. */
+static size_t
+comes_by_body(const struct args *a, size_t min)
+{
+	const struct command *m = a->command;
+
+	return min > 0 && m->flags & COMMAND_BODY && m->last_word &&
+	       (find_given(a, "--file") || find_given(a, "--set"));
+}
+
 static int
 check_words(struct cli *c, const struct args *a)
 {
@@ -316,10 +336,17 @@ check_words(struct cli *c, const struct args *a)
 		out_error("\"%s\" is not expected here", a->words[max]);
 		return usage_error(c, a);
 	}
-	if (a->nwords < min) {
+	if (a->nwords < min - comes_by_body(a, min)) {
 		out_error("%zu word%s missing: %s", min - a->nwords,
 		    min - a->nwords == 1 ? " is" : "s are", a->command->words);
 		return usage_error(c, a);
+	}
+	for (size_t i = 0; i < a->noptions; i++) {
+		o = a->options[i].option;
+		if (o->needs && !find_given(a, o->needs)) {
+			out_error("%s needs %s beside it", o->flag, o->needs);
+			return usage_error(c, a);
+		}
 	}
 	/* A body's members may come by these instead. */
 	if (find_given(a, "--file") || find_given(a, "--set"))
@@ -458,6 +485,18 @@ size_t
 args_count(const struct cli *c)
 {
 	return c->args->nwords;
+}
+
+const char *
+args_body_word(const struct cli *c)
+{
+	const struct args *a = c->args;
+	size_t min, max;
+
+	command_words(a->command, &min, &max);
+	return a->command->last_word && a->nwords == max
+		   ? a->words[a->nwords - 1]
+		   : NULL;
 }
 
 const char *

@@ -52,6 +52,9 @@ int args_refuse(struct cli *c);
 /* The words that are no options, without the command's own. */
 size_t args_count(const struct cli *c);
 const char *args_word(const struct cli *c, size_t i);
+/* The word that is the body's member last_word of the row; NULL: the row has
+ * none, or the member comes by --file or --set. */
+const char *args_body_word(const struct cli *c);
 /* EXIT_USAGE with a message when the option is given without that flag. */
 int args_goes_with(struct cli *c, const char *option, const char *flag);
 /* --timeout, which goes with --wait alone; *out is its default before.

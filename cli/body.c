@@ -7,6 +7,7 @@
 
 #include "cli/args.h"
 #include "cli/body_input.h"
+#include "cli/body_members.h"
 #include "cli/body_set.h"
 #include "cli/body_value.h"
 #include "cli/out.h"
@@ -98,7 +99,7 @@ put_file(struct body *b, const char *path)
 		return EXIT_USAGE;
 	cJSON_Delete(b->root);
 	b->root = cJSON_Duplicate(json, true); /* the other is the arena's */
-	return EXIT_DONE;
+	return body_members_take_file(b->cli, path, b->root);
 }
 
 /* The option that sets this member, whose form it has then. */
@@ -179,12 +180,14 @@ fill(struct body *b)
 		exit_code = put_file(b, args_value(c, "--file"));
 	if (exit_code == EXIT_DONE)
 		exit_code = put_options(b);
-	if (b->row->last_word)
+	if (args_body_word(c))
 		put(b->root, b->row->last_word,
-		    cJSON_CreateString(args_word(c, args_count(c) - 1)));
+		    cJSON_CreateString(args_body_word(c)));
 	for (size_t at = 0; exit_code == EXIT_DONE &&
 			    (given = args_next(c, "--set", &at)) != NULL;)
 		exit_code = put_set(b, given);
+	if (exit_code == EXIT_DONE)
+		exit_code = body_members_check_word(c, b->root);
 	if (exit_code == EXIT_DONE && strcmp(b->row->method, "PUT") == 0 &&
 	    b->row->flags & COMMAND_BODY && !b->root->child) {
 		out_error("nothing is to be changed: give an option, --set or "

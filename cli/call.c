@@ -7,6 +7,7 @@
 
 #include "cli/args.h"
 #include "cli/body.h"
+#include "cli/body_members.h"
 #include "cli/names.h"
 #include "cli/out.h"
 #include "cli/render.h"
@@ -119,10 +120,14 @@ call_send(struct cli *c, struct answer *out, bool *out_is_over)
 {
 	const struct command *m = args_command(c);
 	struct sending s = {.body = NULL};
-	int exit_code = agree(c, m);
+	int exit_code = EXIT_DONE;
 
 	*out = (struct answer){.json = NULL};
 	*out_is_over = false;
+	if (m->flags & COMMAND_BODY)
+		exit_code = body_members_check_sets(c);
+	if (exit_code == EXIT_DONE)
+		exit_code = agree(c, m);
 	if (exit_code == EXIT_DONE)
 		exit_code = make_body(c, m, &s, out);
 	if (exit_code == EXIT_DONE && s.is_made && is_dry(c, m))

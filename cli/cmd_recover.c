@@ -98,7 +98,7 @@ agree(struct cli *c)
 
 	if (exit_code != EXIT_DONE)
 		return exit_code;
-	out_tell("What stands under WOULD is done; what is revoked stays "
+	out_tell("What stands under WOULD will be done; what is revoked stays "
 		 "revoked.");
 	return confirm();
 }

@@ -209,6 +209,11 @@ cmd_replace(struct cli *c)
 	struct answer a;
 	int exit_code;
 
+	if (strcmp(args_value(c, "--issuer"), args_value(c, "--to")) == 0) {
+		out_error("--issuer and --to are the same: there is nothing to "
+			  "replace");
+		return args_refuse(c);
+	}
 	if (!is_plan && args_value(c, "--within")) {
 		out_error("--within is a question to a plan: add --plan");
 		return EXIT_USAGE;

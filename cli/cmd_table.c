@@ -101,14 +101,14 @@ static const char rule_types[] =
 		    "of each type; of GenericCA {\"validity_days\": 90}", \
 		    OPTION_JSON, .secret = OPTION_SECRETS_IN \
 	}
-#define TARGET_CONFIG \
+#define TARGET_CONFIG(needed) \
 	{ \
 		"--config", "JSON", \
 		    "its settings, an object: cert_path and key_path, where " \
 		    "the server's configuration looks; host, port and " \
 		    "server_name, where a handshake proves what is served; " \
 		    "all of them: docs/operator/agents.md", \
-		    OPTION_JSON, .secret = OPTION_SECRETS_IN \
+		    OPTION_JSON, .secret = OPTION_SECRETS_IN, needed \
 	}
 #define CRITERIA \
 	{"--agent-id", "AGENT", "on that agent's targets"}, \

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "cli/listing_keys.h"
+#include "cli/moment.h"
 #include "common/base/attr.h"
 #include "common/base/buf.h"
 #include "common/base/enc.h"
@@ -62,8 +63,8 @@ static const struct option body_options[] = {
 	"JSON; may be given again",
 	OPTION_OWN, .is_many = true},
     {"--file", "FILE",
-	"the body's members, JSON or YAML; - is standard input. Options and "
-	"--set win over it",
+	"the body's members, JSON or YAML; - is standard input. Words, options "
+	"and --set win over it; what only answers have is not sent, and told",
 	OPTION_OWN, .brief = "-f"},
     {NULL},
 };
@@ -296,6 +297,8 @@ command_value(struct arena *a, const char *takes, const char *value)
 {
 	if (strchr(takes, '|'))
 		return choose(a, takes, value);
+	if (strcmp(takes, COMMAND_TIME) == 0)
+		return moment_given(a, value);
 	if (strstr(takes, "..") && !is_within(a, takes, value))
 		return NULL;
 	return value;

@@ -34,9 +34,12 @@ enum option_secret {
 	OPTION_SECRETS_IN /* of an object: those whose names say so */
 };
 
+#define COMMAND_TIME "TIME"
+
 /*
  * takes: NULL for a flag; bars between the words that it may be ("a|b"), a
- * range of whole numbers ("1..500"), or what stands for any text.  A text in
+ * range of whole numbers ("1..500"), a COMMAND_TIME, which the API may pass
+ * over where it is none, or what stands for any text.  A text in
  * capitals that names a kind of object (command_noun_of) is an id: names work
  * too, and completion asks the server.
  */
@@ -52,6 +55,7 @@ struct option {
 	const char *sends; /* what a flag sends, JSON; NULL: true */
 	const char *dflt;  /* sent when it is not given; NULL: nothing is */
 	const char *brief; /* "-f"; or NULL */
+	const char *needs; /* the flag that must be given with it; or NULL */
 	bool is_required;
 	bool is_many;  /* it may be given again */
 	bool is_query; /* of a command with a body: it is of the query */
@@ -151,8 +155,8 @@ const char *command_word(const struct command *m, size_t i, size_t *out_n);
 const char *command_takes(const struct option *o);
 /* The usage behind the command's name, without the options of all. */
 const char *command_usage(struct arena *a, const struct command *m);
-/* The value as takes spells it (words fit in any letter case), or NULL when it
- * is not allowed. */
+/* The value as takes spells it (words fit in any letter case, a date is its
+ * begin), or NULL when it is not allowed. */
 const char *command_value(struct arena *a, const char *takes,
     const char *value);
 

@@ -32,6 +32,7 @@ put_option(struct arena *a, struct json_w *w, const struct option *o)
 	json_w_kv_opt(w, "null", o->null);
 	json_w_kv_opt(w, "sends", o->sends);
 	json_w_kv_opt(w, "default", o->dflt);
+	json_w_kv_opt(w, "needs", o->needs);
 	json_w_kv_bool(w, "required", o->is_required);
 	json_w_kv_bool(w, "many", o->is_many);
 	json_w_kv_bool(w, "query", o->is_query);

@@ -5,6 +5,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "common/base/clock.h"
 #include "common/json/json.h"
 
 enum { MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
@@ -29,6 +30,22 @@ moment_read(const struct cJSON *object, const char *name, int64_t *out_unix)
 		return false; /* year 1 is how the API says "never" */
 	*out_unix = timegm(&tm);
 	return true;
+}
+
+const char *
+moment_given(struct arena *a, const char *text)
+{
+	enum { DATE_LEN = 10, SECOND_AT = 17 };
+	int64_t at;
+	char *out;
+
+	out = arena_printf(a, "%s%s", text,
+	    strlen(text) == DATE_LEN ? "T00:00:00Z" : "");
+	if (clock_parse_rfc3339(out, &at) != RC_OK ||
+	    strncmp(out + SECOND_AT, "60", 2) == 0)
+		return NULL; /* the API knows no leap second */
+	out[DATE_LEN] = 'T';
+	return out;
 }
 
 const char *

@@ -16,6 +16,9 @@ struct cJSON;
 /* An RFC 3339 time in UTC, as Unix seconds.  false: it is none, or "never". */
 bool moment_read(const struct cJSON *object, const char *name,
     int64_t *out_unix);
+/* A time of RFC 3339, or a date as its begin in UTC, as the API takes it;
+ * NULL: it is none. */
+const char *moment_given(struct arena *a, const char *text);
 /* Whether the text is the time by which the API says "never": of the year 1. */
 bool moment_is_never(const char *text);
 /* "2026-11-23 19:56:28", in UTC. */

@@ -369,9 +369,9 @@ change_body(struct cli *c, const char **body, struct changing *ch)
 				command_member(c->arena, o)),
 			    ch);
 	}
-	if (m->last_word) /* which may be another by now */
+	if (args_body_word(c)) /* which may be another by now */
 		cJSON_ReplaceItemInObjectCaseSensitive(root, m->last_word,
-		    cJSON_CreateString(args_word(c, args_count(c) - 1)));
+		    cJSON_CreateString(args_body_word(c)));
 	*body = json_text(c->arena, root);
 	cJSON_Delete(root);
 	return exit_code;

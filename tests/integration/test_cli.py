@@ -154,7 +154,9 @@ def words_of(row):
 
 def needed_of(row):
     """Options that it does not do without."""
-    return [w for o in row["options"] if o["required"] for w in (o["flag"], re.split(r"\.\.|\|", o["takes"])[0])]
+    values = {"--to": "OTHER"}  # not what another option has
+    return [w for o in row["options"] if o["required"]
+            for w in (o["flag"], "2030-01-02T03:04:05Z" if o["takes"] == "TIME" else values.get(o["flag"], re.split(r"\.\.|\|", o["takes"])[0]))]
 
 
 ODD = [["--dryrun"], ["--dryrun", "--"], ["-"], ["--yes=1"], [""], ["-x"], ["--odd", "x"], ["--odd=x"], ["--insecure", "--insecure"], ["--insecure=1"], ["--server"],

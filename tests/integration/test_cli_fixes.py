@@ -65,7 +65,8 @@ def test_refusals_are_followed_by_what_helps(stack):
     agent = stack.api.need("POST", "/api/v1/agents", {"name": "busy", "hostname": "busy"})["id"]
     stack.make_target("tgt-busy", agent, stack.dir / "tgt-busy")
     assert f'certctl agents retire {agent} --force --reason "WHY"' in fix(5, "agents", "retire", agent, "--yes")
-    assert fix(1, "agents", "retire", agent, "--force", "--yes").startswith("Say why: ")
+    done = stack.cli("agents", "retire", agent, "--force", "--yes")
+    assert done.returncode == 2 and "--force needs --reason beside it" in done.stderr, done
     stack.query("UPDATE managed_certificates SET status = 'Revoked' WHERE id = 'there'")
     assert "certctl explain certificate there" in fix(1, "certs", "renew", "there")
     stack.query("UPDATE managed_certificates SET status = 'RenewalInProgress' WHERE id = 'there'")

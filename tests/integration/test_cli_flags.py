@@ -73,7 +73,7 @@ def value_of(option, directory):
         return {"texts": "a,b", "ints": "1,2", "tags": "k=v,l=w", "json": '{"k":[1]}'}[option["form"]]
     if "|" in takes:
         return takes.split("|")[-1]
-    return re.split(r"\.\.", takes)[0] if ".." in takes else "2030-01-02T03:04:05Z" if takes == "TIME" else "v-1"
+    return re.split(r"\.\.", takes)[0] if ".." in takes else "2030-01-02T03:04:05Z" if takes == "TIME" else "v-2" if option["flag"] == "--to" else "v-1"
 
 
 def member_value(option, value):
@@ -86,10 +86,16 @@ def member_value(option, value):
     return {"texts": ["a", "b"], "ints": [1, 2], "tags": {"k": "v", "l": "w"}, "json": {"k": [1]}, "file": "of a file"}[option["form"]]
 
 
+def members_of(row, without=None):
+    """What its body can have by an option, each once."""
+    named = [o["member"].split(".")[0] for o in row["options"] if "member" in o and not o["query"] and o["flag"] != without]
+    return list(dict.fromkeys(named))
+
+
 def base_of(row, directory, without=None):
     """The least that it runs with."""
     needed = [w for o in row["options"] if o["required"] and o["flag"] != without for w in (o["flag"], value_of(o, directory))]
-    body = ["--set", "zz=v"] if row["body"] and row["method"] == "PUT" and not needed else []
+    body = ["--set", members_of(row, without)[0] + "=v"] if row["body"] and row["method"] == "PUT" and not needed else []
     return [*words_of(row), *needed, *body, *MORE.get(name_of(row), ["--yes"] if "asks" in row else [])]
 
 
@@ -126,6 +132,7 @@ def test_a_flag_is_what_the_request_says(fleet, asked, tmp_path, row):
         for value in (given, option["null"]) if "null" in option else (given,):
             asked.forget()
             flag = [option["flag"]] if value is None else [f"{option['flag']}={value}"]
+            flag += [option["needs"], "v-1"] if "needs" in option else []
             done = fleet.cli(*base_of(row, tmp_path, option["flag"]), *flag)
             assert len(asked) > 0, (flag, done)
             query, body = sent(row, asked)
@@ -137,23 +144,38 @@ def test_a_flag_is_what_the_request_says(fleet, asked, tmp_path, row):
                 assert at(body, option["member"]) == wanted, (flag, body, done)
     # without them nothing is said but what stands for them
     asked.forget()
-    done = fleet.cli(*base_of(row, tmp_path))
+    base = base_of(row, tmp_path)
+    done = fleet.cli(*base)
     assert done.returncode == ODD.get(name_of(row), 0), done
     query, body = sent(row, asked)
     for option in (o for o in row["options"] if is_sent(row, o) and not o["required"]):
-        if option["member"] != "name":
+        if option["member"] != "name" and option["member"] + "=v" not in base:
             assert at(body, option["member"]) == option.get("default") and option["member"] not in query, (option, done)
 
 
 @pytest.mark.parametrize("row", [r for r in CALLS if r["body"]], ids=name_of)
 def test_members_come_by_set_and_file(fleet, asked, tmp_path, row):
-    (tmp_path / "body.yaml").write_text("of_file: 6\nboth: file\n")
-    words = [w for w in words_of(row)]
+    words, members = words_of(row), members_of(row)
+    (tmp_path / "body.yaml").write_text("".join(f"{member}: 6\n" for member in members))
     for file in ("--file", "-f"):
+        for key, value in ((f"{members[0]}:=[5]", [5]), (f"{members[0]}.side=7", {"side": 7})):
+            asked.forget()
+            fleet.cli(*words, file, str(tmp_path / "body.yaml"), "--set", key)
+            body = sent(row, asked)[1]
+            assert body[members[0]] == value and all(body[member] == 6 for member in members[1:]), body
+
+
+@pytest.mark.parametrize("row", [r for r in CALLS if r["body"]], ids=name_of)
+def test_a_member_that_there_is_none_of_is_refused(fleet, asked, tmp_path, row):
+    """The API passes over it; nothing is asked."""
+    words = words_of(row)
+    near = members_of(row)[0]
+    (tmp_path / "body.yaml").write_text(f"{near}s: 6\n")
+    for given in (["--set", f"{near}s=v"], ["--file", str(tmp_path / "body.yaml")]):
         asked.forget()
-        fleet.cli(*words, file, str(tmp_path / "body.yaml"), "--set", "both=set", "--set", "n:=[5]", "--set", "in.side=7")
-        body = sent(row, asked)[1]
-        assert (body["of_file"], body["both"], body["n"], body["in"]) == (6, "set", [5], {"side": 7}), body
+        done = fleet.cli(*words, *given)
+        assert done.returncode == 2 and not done.stdout and f'{name_of(row)} has no member "{near}s"' in done.stderr, done
+        assert "did you mean" in done.stderr and "its members: " in done.stderr and not len(asked), done
 
 
 CHANGES = [row for row in CALLS if "--dry-run" in flags_of(row) and "bulk" not in row.get("verb", "")]

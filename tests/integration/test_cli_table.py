@@ -116,7 +116,8 @@ def test_every_row_runs(stack):
             if row.get("verb") == "get":
                 assert done.returncode == 3, done
         elif is_dry and "bulk" not in row.get("verb", ""):
-            needed = ["--set", "x=y"] if row["body"] else [w if w != "FILE" else "/dev/null" for w in needed]
+            member = next((o["member"] for o in row["options"] if "member" in o), None)
+            needed = ["--set", f'{member}:="y"'] if row["body"] else [w if w != "FILE" else "/dev/null" for w in needed]
             if "--root-cert" in needed:
                 continue
             if row["noun"] == "recover":  # without it, it only looks
@@ -150,13 +151,19 @@ def test_objects_are_made_changed_and_ended(stack):
     assert made(stack, "owners", "update", owner["id"], "--set", "email=new@example.test")["email"] == "new@example.test"
     # members in a file, what is named besides goes before it
     (stack.dir / "team.json").write_text('{"name": "red", "description": "of the file"}')
+    # what get printed, sent again; what only answers have is told
+    kept = stack.cli("owners", "get", "ann", "-o", "yaml").stdout
+    (stack.dir / "owner.yaml").write_text(kept.replace("ann", "eve").replace(owner["id"], "o-eve"))
+    done = stack.cli("owners", "create", "-f", str(stack.dir / "owner.yaml"))
+    assert done.returncode == 0 and "only answers have it" in done.stderr and "created_at, updated_at\n" in done.stderr, done
+    assert made(stack, "owners", "get", "o-eve")["name"] == "eve"
     red = made(stack, "teams", "update", "blue", "-f", str(stack.dir / "team.json"), "--description", "of the option")
     assert (red["name"], red["description"]) == ("red", "of the option")
     # a dry run, a question nobody can answer, and an end
     done = stack.cli("owners", "delete", "ann", "--dry-run", "-o", "json")
     assert done.returncode == 0 and json.loads(done.stdout) == {"dry_run": True, "method": "DELETE", "path": f"/api/v1/owners/{owner['id']}"}
     done = stack.cli("owners", "delete", "ann")
-    assert done.returncode == 2 and "owner ann is deleted." in done.stderr and "add --yes" in done.stderr
+    assert done.returncode == 2 and "owner ann will be deleted." in done.stderr and "add --yes" in done.stderr
     assert stack.cli("owners", "delete", "ann", "--yes").stdout == "deleted\n"
     assert stack.cli("owners", "get", "ann").returncode == 3
     done = stack.cli("owners", "update", owner["id"])

@@ -222,13 +222,16 @@ words_that_name_no_object_are_refused(void)
 static void
 commands_that_are_none_are_refused(void)
 {
-	static const char *const lines[] = {"", "one", "one bake", "two get a",
-	    "''", "get one", "one get-a", "-o json", "help one"};
+	static const char *const lines[] = {"", "one bake", "two get a", "''",
+	    "get one", "one get-a", "-o json", "help one"};
 
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		CHECK_INT(parse(lines[i]), EXIT_USAGE);
 		CHECK(strstr(captured_err(), "there is no command"));
 	}
+	CHECK_INT(parse("one"), EXIT_USAGE);
+	CHECK(strstr(captured_err(), "a verb is missing behind \"one\"\n"));
+	CHECK(strstr(captured_err(), "one has: get, list, set\n"));
 }
 
 static void

@@ -2,7 +2,9 @@
  * test_call: what a row says is what is sent, and shown.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "tests/unit/check.h"
@@ -98,12 +100,12 @@ a_set_into_an_object_keeps_the_rest(void)
 	CHECK_INT(scripted_run("targets update t --set enabled=true"),
 	    EXIT_DONE);
 	CHECK_INT(scripted_count("GET"), 1);
-	CHECK_INT(scripted_run("targets update t --set a\\.b=1.10 "
-			       "--set c:=1.10 --set name=7"),
+	CHECK_INT(scripted_run("targets update t --set config.a\\.b=1.10 "
+			       "--set config.c:=1.10 --set name=7"),
 	    EXIT_DONE);
 	CHECK_STR(scripted_body(),
-	    "{\"a.b\":\"1.10\",\"c\":1.1,\"name\":\"7\"}");
-	CHECK_INT(scripted_count("GET"), 1);
+	    "{\"config\":{\"port\":1,\"host\":\"h\",\"a.b\":\"1.10\","
+	    "\"c\":1.1},\"name\":\"7\"}");
 }
 
 static void
@@ -190,7 +192,7 @@ what_cannot_be_undone_is_asked_about(void)
 {
 	scripted_begin();
 	CHECK_INT(scripted_run("teams delete t"), EXIT_USAGE);
-	CHECK(strstr(captured_err(), "team t is deleted.\n"));
+	CHECK(strstr(captured_err(), "team t will be deleted.\n"));
 	CHECK(!scripted_asked(0));
 	scripted_answer("DELETE /api/v1/teams/t", 204, "");
 	CHECK_INT(scripted_run("teams delete t --yes"), EXIT_DONE);
@@ -360,7 +362,7 @@ pages_are_one_list(void)
 {
 	scripted_begin();
 	scripted_answer("GET /api/v1/teams?per_page=3&cursor=begin", 200,
-	    "{\"data\":[{\"id\":\"a\"},{\"id\":\"b\"}],"
+	    "{\"data\":[{\"id\":\"a\"},{\"id\":\"b\"}],\"total\":4,"
 	    "\"next_cursor\":\"n\"}");
 	scripted_answer("GET /api/v1/teams?per_page=3&cursor=n", 200,
 	    "{\"data\":[{\"id\":\"c\"},{\"id\":\"d\"}],"
@@ -368,9 +370,159 @@ pages_are_one_list(void)
 	CHECK_INT(scripted_run_json("teams list --limit 3"), EXIT_DONE);
 	CHECK_STR(captured_out(),
 	    "{\"data\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"c\"}],"
-	    "\"total\":3}\n");
+	    "\"total\":4}\n");
+	CHECK_INT(scripted_run("teams list --limit 3"), EXIT_DONE);
+	CHECK(strstr(captured_out(), "\n3 of 4\n"));
 	CHECK_INT(scripted_run("teams list --limit 3 --page 1"), EXIT_USAGE);
 	CHECK_INT(scripted_run("teams list --limit 3 --all"), EXIT_USAGE);
+}
+
+/* Of how many is what the server says, unless all were seen, or only we know
+ * which of them are wanted. */
+static void
+a_list_says_of_how_many_it_is(void)
+{
+	scripted_begin();
+	scripted_answer("GET /api/v1/teams?per_page=3&cursor=begin", 200,
+	    "{\"data\":[{\"id\":\"a\"},{\"id\":\"b\"}],\"total\":2}");
+	CHECK_INT(scripted_run("teams list --limit 3"), EXIT_DONE);
+	CHECK(strstr(captured_out(), "\n2 in all\n"));
+	scripted_begin();
+	scripted_answer("GET /api/v1/teams?per_page=500&cursor=begin", 200,
+	    "{\"data\":[{\"id\":\"a\"},{\"id\":\"b\"}],\"total\":900,"
+	    "\"next_cursor\":\"n\"}");
+	CHECK_INT(scripted_run_json("teams list --limit 1 --filter id=b"),
+	    EXIT_DONE);
+	CHECK_STR(captured_out(), "{\"data\":[{\"id\":\"b\"}]}\n");
+	scripted_begin();
+	scripted_answer("GET /api/v1/teams", 200,
+	    "{\"data\":[{\"id\":\"a\"},{\"id\":\"b\"}],\"total\":7}");
+	CHECK_INT(scripted_run("teams list --per-page 2"), EXIT_DONE);
+	CHECK(strstr(captured_out(), "\n2 of 7\n"));
+}
+
+/* The API passes over what it does not know. */
+static void
+a_member_that_there_is_none_of_is_refused(void)
+{
+	static const struct {
+		const char *line, *says;
+	} wrong[] = {
+	    {"certs update shop --set foo=1",
+		"certs update has no member \"foo\"\n"},
+	    {"certs update shop --set foo.bar=1", "no member \"foo\""},
+	    {"teams create T --set nme=x",
+		"no member \"nme\"; did you mean \"name\"?"},
+	    {"teams create T --set nme=x",
+		"its members: name, id, description\n"},
+	    {"teams create T --set created_at=x", "\"created_at\""},
+	    {"teams create a --set name=b",
+		"name is given twice: as NAME and by --set"},
+	    {"teams create a --description b --set description=c",
+		"description is given twice: as --description and by --set"},
+	    {"profiles update p --set acme_limit.orders_per_hour=1",
+		"did you mean \"acme_limits\"?"},
+	};
+
+	scripted_begin();
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		CHECK_INT(scripted_run(wrong[i].line), EXIT_USAGE);
+		CHECK(strstr(captured_err(), wrong[i].says) != NULL);
+	}
+	CHECK(!scripted_asked(0));
+}
+
+/* What stands in an object is the API's to judge. */
+static void
+members_of_objects_are_free(void)
+{
+	scripted_begin();
+	scripted_answer("GET /api/v1/targets/t", 200, "{\"id\":\"t\"}");
+	scripted_answer("PUT /api/v1/targets/t", 200, "{\"id\":\"t\"}");
+	CHECK_INT(scripted_run("targets update t --set config.odd=1"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_body(), "{\"config\":{\"odd\":1}}");
+	CHECK_INT(scripted_run("targets update t --config {} --set name=n"),
+	    EXIT_DONE);
+}
+
+/* The text as a file, and the line with its name at the end. */
+static int
+run_with_file(const char *line, const char *text)
+{
+	char path[] = "/tmp/test_call.XXXXXX", all[256];
+	int fd = mkstemp(path), exit_code;
+
+	CHECK(
+	    fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	(void)close(fd);
+	(void)snprintf(all, sizeof(all), "%s --file %s", line, path);
+	exit_code = scripted_run(all);
+	(void)unlink(path);
+	return exit_code;
+}
+
+/* So that what get printed can be sent. */
+static void
+a_file_may_hold_the_word_and_what_only_answers_have(void)
+{
+	scripted_begin();
+	scripted_answer("POST /api/v1/teams", 201, "{\"id\":\"t\"}");
+	CHECK_INT(run_with_file("teams create",
+		      "name: blue\ndescription: d\ncreated_at: x\n"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_body(), "{\"name\":\"blue\",\"description\":\"d\"}");
+	CHECK(strstr(captured_err(),
+	    "not sent, because only answers have it: created_at"));
+	CHECK_INT(run_with_file("teams create w", "name: blue\n"), EXIT_DONE);
+	CHECK_STR(scripted_body(), "{\"name\":\"w\"}");
+	CHECK_STR(captured_err(), "");
+	CHECK_INT(scripted_run("teams create --set name=s"), EXIT_DONE);
+	CHECK_STR(scripted_body(), "{\"name\":\"s\"}");
+	CHECK_INT((int)scripted_count("POST"), 3);
+	CHECK_INT(run_with_file("teams create", "description: d\n"),
+	    EXIT_USAGE);
+	CHECK(strstr(captured_err(),
+	    "NAME is missing: give it, or name by --file or --set"));
+	CHECK_INT(run_with_file("teams create t", "descripton: d\n"),
+	    EXIT_USAGE);
+	CHECK(strstr(captured_err(), "did you mean \"description\"?"));
+	CHECK_INT(scripted_run("teams create --description d"), EXIT_USAGE);
+	CHECK(strstr(captured_err(), "1 word is missing: NAME"));
+	CHECK_INT((int)scripted_count("POST"), 3);
+}
+
+static void
+what_cannot_do_is_told_before_anything_is_asked(void)
+{
+	static const struct {
+		const char *line, *says;
+	} wrong[] = {
+	    {"certs list --expires-before tomorrow",
+		"--expires-before takes a time, as 2026-12-31T12:00:00Z, or a "
+		"date, not \"tomorrow\""},
+	    {"certs list --filter expires-before=2026-02-30", "takes a time"},
+	    {"certs list --created-after 2026-01-01T00:00:60Z", "takes a time"},
+	    {"audit list --since 5m", "takes a time"},
+	    {"agents retire a --force", "--force needs --reason beside it"},
+	    {"targets create t --type NGINX --agent-id a",
+		"--config is required"},
+	    {"replace --issuer x --to x", "are the same"},
+	    {"certs", "a verb is missing behind \"certs\""},
+	    {"certs", "certs has: "},
+	};
+
+	scripted_begin();
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		CHECK_INT(scripted_run(wrong[i].line), EXIT_USAGE);
+		CHECK(strstr(captured_err(), wrong[i].says) != NULL);
+	}
+	CHECK(!scripted_asked(0));
+	scripted_answer("GET /api/v1/certificates", 200, "{\"data\":[]}");
+	CHECK_INT(scripted_run("certs list --expires-before 2026-12-31"),
+	    EXIT_DONE);
+	CHECK_STR(scripted_asked(0), "GET /api/v1/certificates?expires_before="
+				     "2026-12-31T00%3A00%3A00Z");
 }
 
 /* What is not all of it is not shown as if it were. */
@@ -423,6 +575,11 @@ an_agent_that_was_only_entered_is_not_online(void)
 CHECK_MAIN(CHECK_ROW(a_path_has_its_words_and_its_query),
     CHECK_ROW(values_stand_in_the_body_as_what_they_are),
     CHECK_ROW(a_value_that_is_none_is_refused),
+    CHECK_ROW(a_member_that_there_is_none_of_is_refused),
+    CHECK_ROW(members_of_objects_are_free),
+    CHECK_ROW(a_file_may_hold_the_word_and_what_only_answers_have),
+    CHECK_ROW(what_cannot_do_is_told_before_anything_is_asked),
+    CHECK_ROW(a_list_says_of_how_many_it_is),
     CHECK_ROW(a_set_into_an_object_keeps_the_rest),
     CHECK_ROW(a_dry_run_sends_nothing),
     CHECK_ROW(a_dry_run_shows_ids_in_the_place_of_names),

@@ -62,5 +62,22 @@ spans_have_the_units_that_tell(void)
 	arena_free(a);
 }
 
-CHECK_MAIN(CHECK_ROW(times_of_the_api_are_read),
+/* As the API takes it, where it would pass over another. */
+static void
+what_is_given_is_a_time(void)
+{
+	static const char *const wrong[] = {"", "tomorrow", "5m", "2026-13-01",
+	    "2026-02-30", "20261231Z0", "2026-12-31T12:00:00",
+	    "2026-12-31T23:59:60Z", "2026-12-31T12:00:00Z x"};
+	a = arena_new();
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		CHECK(!moment_given(a, wrong[i]));
+	CHECK_STR(moment_given(a, "2026-12-31"), "2026-12-31T00:00:00Z");
+	CHECK_STR(moment_given(a, "2026-12-31 12:00:00.5+02:00"),
+	    "2026-12-31T12:00:00.5+02:00");
+	arena_free(a);
+}
+
+CHECK_MAIN(CHECK_ROW(what_is_given_is_a_time),
+    CHECK_ROW(times_of_the_api_are_read),
     CHECK_ROW(spans_have_the_units_that_tell))
