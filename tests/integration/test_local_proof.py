@@ -36,6 +36,8 @@ def test_the_proof_is_of_today_and_of_what_is_not_revoked(new_running):
     assert " healthy\n" in output and running.run("status")[0] == 0
     port = next(line.split()[1] for line in output.splitlines() if line.startswith("Proved: ")).split(":")[2]
     first = served_serial(port, "demo.certctl.test")
+    told = subprocess.run([*running.prefix(), running.dir / "certctl", "explain", "demo"], text=True, capture_output=True, check=False)
+    assert told.returncode == 0 and told.stdout.startswith("certificate demo is ready\n") and "require-owner" not in told.stdout, told
     is_up(running, running.run("up"))
     assert served_serial(port, "demo.certctl.test") == first
     aged = running.python(SQL.format(sql="UPDATE certificate_versions SET created_at = created_at - interval '1 day';"))

@@ -167,6 +167,27 @@ many_rows_are_counted_and_sorted(void)
 }
 
 static void
+an_agent_that_never_reported_is_not_online(void)
+{
+	static const char online[] =
+	    "{\"data\":[{\"name\":\"new\",\"hostname\":\"h\","
+	    "\"registered_at\":\"2026-01-01T00:00:00Z\","
+	    "\"last_heartbeat_at\":\"2026-01-01T00:00:00Z\"}]}";
+	struct facts *f = facts_new();
+	const struct cJSON *agents = NULL;
+	const char *why, *text;
+
+	CHECK_INT(json_parse(f->arena, online, strlen(online), &agents, &why),
+	    RC_OK);
+	facts_take(f, "certctl_agent_total 1\ncertctl_agent_online 1\n", NULL,
+	    NULL, NULL, agents);
+	text = text_of(NULL, f, screen80);
+	CHECK(strstr(text, "0 of 1 online"));
+	CHECK(strstr(text, "not yet: start certctl-agent there"));
+	facts_free(f);
+}
+
+static void
 a_server_that_is_away_is_told_of(void)
 {
 	struct frame_view v = screen80;
@@ -261,6 +282,7 @@ a_filter_is_typed_in_any_script(void)
 CHECK_MAIN(CHECK_ROW(a_screen_of_80_by_24), CHECK_ROW(a_screen_of_160_by_50),
     CHECK_ROW(a_filter_is_typed_in_any_script),
     CHECK_ROW(many_rows_are_counted_and_sorted),
+    CHECK_ROW(an_agent_that_never_reported_is_not_online),
     CHECK_ROW(a_server_that_is_away_is_told_of),
     CHECK_ROW(what_is_no_sample_is_passed_over),
     CHECK_ROW(without_a_terminal_it_is_refused))
